@@ -1,0 +1,34 @@
+// Memory for one event, one request or one batch: many small allocations, freed all at once.
+//
+// Life cycle: arena_init (no allocation), arena_allocate, arena_clear (all gone, the first block is
+// kept), arena_release. What comes out is aligned for any type and lives until clear or release.
+#ifndef GHATRACE_BASE_ARENA_H
+#define GHATRACE_BASE_ARENA_H
+
+#include <stddef.h>
+
+#include "ghatrace/base/error.h"
+#include "ghatrace/base/slice.h"
+
+struct arena_block;
+
+struct arena {
+    struct arena_block *head; // newest first; owned
+    size_t block_size;        // bytes of an ordinary block
+    size_t used;              // bytes handed out since the last clear
+};
+
+void arena_init(struct arena *arena, size_t block_size_bytes);
+void arena_release(struct arena *arena);
+void arena_clear(struct arena *arena);
+
+// NULL when memory is refused. arena_allocate_array checks the product and zeroes.
+void *arena_allocate(struct arena *arena, size_t size) MUST_CHECK;
+void *arena_allocate_array(struct arena *arena, size_t count, size_t size) MUST_CHECK;
+
+// Copies into the arena. On refusal they return false and leave `*out` alone.
+bool arena_copy_slice(struct arena *arena, struct slice s, struct slice *out) MUST_CHECK;
+bool arena_format(struct arena *arena, struct slice *out, const char *format, ...) MUST_CHECK
+    PRINTF_LIKE(3, 4);
+
+#endif

@@ -1,0 +1,47 @@
+// A view of bytes that somebody else owns. Absent and empty are one and the same: `len` 0.
+#ifndef GHATRACE_BASE_SLICE_H
+#define GHATRACE_BASE_SLICE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <string.h>
+
+struct slice {
+    const char *data; // not NUL-terminated; may be NULL when len is 0
+    size_t len;
+};
+
+// The slice of a string literal.
+#define SLICE(literal) ((struct slice){.data = (literal), .len = sizeof(literal) - 1})
+#define SLICE_EMPTY ((struct slice){.data = NULL, .len = 0})
+// For printf: "%.*s" with SLICE_ARGS(s).
+#define SLICE_ARGS(s) (int)(s).len, ((s).data != NULL ? (s).data : "")
+
+static inline struct slice slice_from_string(const char *text)
+{
+    return (struct slice){.data = text, .len = text != NULL ? strlen(text) : 0};
+}
+
+static inline bool slice_equals(struct slice a, struct slice b)
+{
+    return a.len == b.len && (a.len == 0 || memcmp(a.data, b.data, a.len) == 0);
+}
+
+// As memcmp, a shorter prefix first.
+int slice_compare(struct slice a, struct slice b);
+// ASCII letters without regard to case (HTTP field names, enum values of the environment).
+bool slice_equals_ignoring_case(struct slice a, struct slice b);
+bool slice_starts_with(struct slice s, struct slice prefix);
+bool slice_ends_with(struct slice s, struct slice suffix);
+// Position of `needle` in `s`, or -1.
+ptrdiff_t slice_find(struct slice s, struct slice needle);
+// Without blanks and tabs at both ends.
+struct slice slice_trim(struct slice s);
+// A decimal integer that fills the slice: optional '-', digits, no blanks. False on anything else
+// and on overflow.
+bool slice_parse_int64(struct slice s, long long *value);
+// owner/name style globs: `*` matches any run of characters, `?` one, all else itself; ASCII case
+// is ignored, as GitHub does for names.
+bool slice_matches_glob(struct slice s, struct slice glob);
+
+#endif

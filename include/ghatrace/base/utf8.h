@@ -1,0 +1,22 @@
+// UTF-8 as the Unicode standard has it: no overlong forms, no surrogates, nothing above U+10FFFF.
+#ifndef GHATRACE_BASE_UTF8_H
+#define GHATRACE_BASE_UTF8_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "ghatrace/base/slice.h"
+
+// Length in bytes of the valid sequence that starts `s`, or 0.
+size_t utf8_sequence_length(struct slice s);
+bool utf8_is_valid(struct slice s);
+// Writes `code_point` (a scalar value) to `out`, which has room for 4 bytes; returns the length.
+size_t utf8_encode(uint32_t code_point, char *out);
+// The longest prefix of valid `s` that is at most `max` bytes and ends between characters.
+struct slice utf8_cut(struct slice s, size_t max_bytes);
+// Copies `s` to `out` (room for 3 * s.len bytes) with U+FFFD for each byte that is not part of a
+// valid sequence and for NUL, which many back ends refuse. Returns the bytes written.
+size_t utf8_sanitize(struct slice s, char *out);
+
+#endif

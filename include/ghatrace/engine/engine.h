@@ -1,0 +1,94 @@
+// The one writer. Takes what ingress and export hand in, applies it in batches, one synced LMDB
+// transaction each, and answers only after the commit: 202 means durable. Runs in a thread of its own.
+#ifndef GHATRACE_ENGINE_ENGINE_H
+#define GHATRACE_ENGINE_ENGINE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "ghatrace/base/error.h"
+#include "ghatrace/base/timestamp.h"
+#include "ghatrace/github/event.h"
+#include "ghatrace/store/store.h"
+#include "ghatrace/trace/policy.h"
+
+struct engine;
+
+enum engine_outcome {
+    ENGINE_ACCEPTED,  // committed and synced
+    ENGINE_DUPLICATE, // the same GUID and body were committed before
+    ENGINE_FULL,   // no room in the store, or too much queued: nothing was changed, come back later
+    ENGINE_FAILED, // the store refused; nothing was changed; `error` says why
+};
+
+#define DELIVERY_DIGEST_SIZE 16
+
+// One thing to do, made and owned by the caller, who must keep it and all it points to alive until
+// `on_done` was called. `on_done` runs in the engine's thread: post to your own loop from it.
+struct engine_task {
+    enum { ENGINE_APPLY_EVENT, ENGINE_SETTLE_EXPORT, ENGINE_REQUEUE } type;
+    void (*on_done)(struct engine_task *task);
+    void *context;
+
+    // ENGINE_APPLY_EVENT
+    const struct github_event *event;              // a job or a run
+    uint8_t delivery_digest[DELIVERY_DIGEST_SIZE]; // of GUID and body
+    timestamp_ns received_at;
+    timestamp_ns occurred_at; // time inside the GUID; TIMESTAMP_UNKNOWN if there is none
+
+    // ENGINE_SETTLE_EXPORT: records that were sent, or refused for good and go to the dead letters
+    const uint64_t *sequences;
+    size_t sequence_count;
+    bool is_dead;
+    const char *reason; // for dead letters, one line
+
+    // result
+    enum engine_outcome outcome;
+    struct error error;
+
+    struct engine_task *next; // private
+};
+
+struct engine_options {
+    struct trace_policy policy;
+    size_t queue_max;          // tasks waiting; more are answered ENGINE_FULL at once
+    size_t batch_max;          // tasks in one transaction
+    bool has_exporter;         // else finished spans stay in the history and the outbox stays empty
+    duration_ns history;       // how long finished traces stay for the viewer
+    timestamp_ns (*now)(void); // NULL: timestamp_now
+    // Called in the engine's thread after a commit that put records into the outbox. May be NULL.
+    void (*on_outbox)(void *context);
+    void *on_outbox_context;
+};
+
+struct engine_counters {
+    uint64_t events;     // applied
+    uint64_t duplicates; // same delivery again
+    uint64_t late;       // came after its span had been sent, and changed nothing
+    uint64_t commits;
+    uint64_t records;  // put into the outbox or the history
+    uint64_t failures; // tasks answered ENGINE_FAILED or ENGINE_FULL
+};
+
+enum error_code engine_create(struct store *store, const struct engine_options *options,
+                              struct engine **engine, struct error *error) MUST_CHECK;
+// Starts the thread.
+enum error_code engine_start(struct engine *engine, struct error *error) MUST_CHECK;
+// From any thread. Never blocks; on_done is always called, once, also when refused (then from the
+// caller's thread, inside this call).
+void engine_submit(struct engine *engine, struct engine_task *task);
+// Finishes what is queued, commits, ends the thread. Tasks that come later are refused (ENGINE_FULL).
+void engine_stop(struct engine *engine);
+void engine_destroy(struct engine *engine);
+// Can it accept? ERROR_NONE, or the reason (store full, last commit failed). From any thread.
+enum error_code engine_ready(struct engine *engine, struct error *error);
+void engine_read_counters(struct engine *engine, struct engine_counters *counters);
+
+// Without the thread, for tests and tools: applies the tasks as one batch at the time `now`, then
+// every deadline that is due. on_done is called before it returns.
+void engine_run_batch(struct engine *engine, struct engine_task *tasks, timestamp_ns now);
+// The next deadline in the store, or TIMESTAMP_UNKNOWN.
+timestamp_ns engine_next_deadline(struct engine *engine);
+
+#endif

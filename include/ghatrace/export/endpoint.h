@@ -1,0 +1,42 @@
+// The settings of OTLP/HTTP as the OpenTelemetry specification defines them (protocol/exporter.md): URLs,
+// header lists, resource attributes. Pure.
+#ifndef GHATRACE_EXPORT_ENDPOINT_H
+#define GHATRACE_EXPORT_ENDPOINT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "ghatrace/base/arena.h"
+#include "ghatrace/base/error.h"
+#include "ghatrace/base/slice.h"
+#include "ghatrace/http/parser.h"
+#include "ghatrace/trace/span.h"
+
+struct export_endpoint {
+    bool is_tls;
+    char host[256];        // without brackets
+    uint16_t port;         // 80 or 443 where the URL has none
+    char host_header[300]; // host, with brackets and port as needed
+    char path[1024];       // absolute, with query if there was one
+};
+
+// `is_base`: OTEL_EXPORTER_OTLP_ENDPOINT, to whose path `v1/traces` is added; else the per-signal
+// variable, taken as it is. ERROR_USAGE: not http or https, no host, a bad port ("collector:4317 has
+// no scheme: write http://collector:4318").
+enum error_code export_endpoint_parse(struct slice url, bool is_base,
+                                      struct export_endpoint *endpoint,
+                                      struct error *error) MUST_CHECK;
+// The URL again, for logs: without userinfo.
+void export_endpoint_format(const struct export_endpoint *endpoint, char *text, size_t size);
+
+// "k1=v1,k2=v2" with percent-decoding of values (W3C baggage form; '+' is not a blank). Names and
+// values live in the arena. ERROR_USAGE on a pair without '=', an empty or illegal name, CR or LF.
+enum error_code export_headers_parse(struct slice text, struct arena *arena,
+                                     struct http_header **headers, size_t *count,
+                                     struct error *error) MUST_CHECK;
+// OTEL_RESOURCE_ATTRIBUTES; on any error the whole variable is to be discarded.
+enum error_code export_resource_parse(struct slice text, struct arena *arena,
+                                      struct attribute **items, size_t *count,
+                                      struct error *error) MUST_CHECK;
+
+#endif

@@ -1,0 +1,53 @@
+// Outbox → collector by OTLP/HTTP, in the main thread's loop. Delivery is at least once; equal IDs
+// make repeats harmless. Nothing leaves the outbox before the collector said yes and the engine
+// committed that.
+#ifndef GHATRACE_EXPORT_EXPORTER_H
+#define GHATRACE_EXPORT_EXPORTER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "ghatrace/base/error.h"
+#include "ghatrace/engine/engine.h"
+#include "ghatrace/export/endpoint.h"
+#include "ghatrace/http/parser.h"
+#include "ghatrace/net/loop.h"
+#include "ghatrace/store/store.h"
+
+enum export_protocol { EXPORT_PROTOBUF, EXPORT_JSON };
+
+struct export_options {
+    struct export_endpoint endpoint; // where to POST
+    enum export_protocol protocol;
+    bool gzip;
+    const struct http_header *headers; // OTEL_EXPORTER_OTLP_HEADERS, decoded
+    size_t header_count;
+    duration_ns timeout;                    // of one request, all in all; 0: none
+    size_t in_flight_max;                   // requests at a time
+    size_t batch_records_max;               // records in one request
+    size_t batch_bytes_max;                 // bytes of one request before compression
+    duration_ns backoff_first, backoff_max; // 1 s and 30 s; times 1.5, plus or minus half
+};
+
+struct exporter;
+
+// Does not touch the network before exporter_start. All from the loop's thread.
+enum error_code exporter_create(struct net_loop *loop, struct store *store, struct engine *engine,
+                                const struct export_options *options, struct exporter **exporter,
+                                struct error *error) MUST_CHECK;
+void exporter_start(struct exporter *exporter);
+// There is something new in the outbox. From any thread.
+void exporter_wake(struct exporter *exporter);
+// Tries once more to empty the outbox, for at most `grace`, then calls back (also when there is
+// nothing to do). No new batches are read after that.
+void exporter_drain(struct exporter *exporter, duration_ns grace, net_callback done, void *context);
+void exporter_destroy(struct exporter *exporter);
+
+struct export_counters {
+    uint64_t requests, sent_records, retries, dead_letters, rejected_spans;
+    uint64_t consecutive_failures;
+};
+void exporter_read_counters(const struct exporter *exporter, struct export_counters *counters);
+
+#endif

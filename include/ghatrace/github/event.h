@@ -1,0 +1,133 @@
+// What a webhook delivery says, as a struct: JSON text in, `struct github_event` out. Pure.
+//
+// The rules about GitHub's behaviour are written out where they are applied, with the public thread
+// or document that they come from.
+#ifndef GHATRACE_GITHUB_EVENT_H
+#define GHATRACE_GITHUB_EVENT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "ghatrace/base/arena.h"
+#include "ghatrace/base/error.h"
+#include "ghatrace/base/slice.h"
+#include "ghatrace/base/timestamp.h"
+
+enum github_event_kind {
+    GITHUB_EVENT_IGNORED, // not for us: `ignored_because` says why
+    GITHUB_EVENT_PING,
+    GITHUB_EVENT_JOB,
+    GITHUB_EVENT_RUN,
+};
+
+// In the order in which a job lives through them, but for waiting, which may follow queued and be
+// followed by it (F26).
+enum github_job_action {
+    GITHUB_JOB_QUEUED,
+    GITHUB_JOB_WAITING,
+    GITHUB_JOB_IN_PROGRESS,
+    GITHUB_JOB_COMPLETED,
+};
+
+enum github_run_action {
+    GITHUB_RUN_REQUESTED,
+    GITHUB_RUN_IN_PROGRESS,
+    GITHUB_RUN_COMPLETED,
+};
+
+// In all structs below: a slice of length 0, an id of 0 and a time of TIMESTAMP_UNKNOWN mean that
+// the payload has null, "", 0 or nothing there (F80). Strings are valid UTF-8 without NUL: escapes
+// are resolved, what is invalid is U+FFFD. They point into the body or into the arena.
+
+struct github_repository {
+    struct slice full_name; // "owner/name"
+    struct slice owner;     // repository.owner.login
+    struct slice name;
+    struct slice html_url;
+    struct slice default_branch;
+    struct slice service_name; // custom_properties.service_name
+};
+
+struct github_step {
+    struct slice name; // free text, repeats within a job (F50, F55)
+    int64_t number;    // unique within the job, with gaps (F49)
+    struct slice status;
+    struct slice conclusion;
+    timestamp_ns started_at;
+    timestamp_ns completed_at;
+};
+
+struct github_job {
+    int64_t job_id;
+    int64_t run_id;
+    int64_t run_attempt; // 1 where absent or 0
+    enum github_job_action action;
+    struct slice name;
+    struct slice workflow_name;
+    struct slice head_branch;
+    struct slice head_sha;
+    struct slice html_url;
+    struct slice status; // as it came; `action` and `conclusion` decide (F25, F56)
+    struct slice conclusion;
+    timestamp_ns created_at; // absent in payloads before 2023 (F41)
+    timestamp_ns started_at; // in queued and waiting events: the time of queueing (F38)
+    timestamp_ns completed_at;
+    int64_t runner_id;
+    struct slice runner_name;
+    struct slice runner_group_name;
+    const struct slice *labels;
+    size_t label_count;
+    const struct github_step *steps; // sorted by number
+    size_t step_count;
+    int64_t deployment_id; // top-level `deployment`, where the job deploys
+    struct slice deployment_environment;
+};
+
+struct github_run {
+    int64_t run_id;
+    int64_t run_attempt; // 1 where absent or 0
+    int64_t run_number;
+    enum github_run_action action;
+    struct slice workflow_name; // workflow.name; workflow_run.name where there is no workflow (F69)
+    struct slice display_title;
+    struct slice event_name; // workflow_run.event
+    struct slice workflow_path;
+    struct slice status;
+    struct slice conclusion;
+    struct slice head_branch;
+    struct slice head_sha;
+    struct slice actor;            // actor.login
+    struct slice triggering_actor; // triggering_actor.login
+    timestamp_ns created_at;
+    timestamp_ns updated_at; // stands for the end when completed (F66)
+    timestamp_ns run_started_at;
+    const struct slice *referenced_workflows; // "path@sha" each (F72)
+    size_t referenced_workflow_count;
+    int64_t pull_request_number;    // of the first of pull_requests; 0 for forks (F70)
+    struct slice pull_request_base; // its base.ref
+};
+
+struct github_event {
+    enum github_event_kind kind;
+    const char *ignored_because;         // static text, for GITHUB_EVENT_IGNORED
+    struct github_repository repository; // for jobs and runs
+    union {
+        struct github_job job;
+        struct github_run run;
+    };
+};
+
+// Decodes one payload. `event_type` is the X-GitHub-Event header. Types and actions that are not
+// ours are GITHUB_EVENT_IGNORED (F18) after the body was checked to be JSON; so are
+// `"workflow_job": null`, and a check run in a job's clothes (F35-F37): completed, no labels, no
+// steps, no runner, and an html_url without "/job/" (or "/jobs/").
+//
+// `arena` holds what does not stand in `body` as it is, tokens included; `body` must outlive the event.
+// ERROR_INVALID: not JSON, or a field missing or of the wrong type; the message names the field
+// ("workflow_job.run_id: missing"). ERROR_TOO_LARGE: nested deeper than 64 or more than
+// 1,000,000 tokens. ERROR_MEMORY.
+enum error_code github_event_decode(struct slice event_type, struct slice body, struct arena *arena,
+                                    struct github_event *event, struct error *error) MUST_CHECK;
+
+#endif

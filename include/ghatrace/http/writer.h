@@ -1,0 +1,29 @@
+// HTTP/1.1 messages, written. Pure.
+#ifndef GHATRACE_HTTP_WRITER_H
+#define GHATRACE_HTTP_WRITER_H
+
+#include "ghatrace/base/buffer.h"
+#include "ghatrace/base/error.h"
+#include "ghatrace/base/timestamp.h"
+#include "ghatrace/http/parser.h"
+
+// The standard reason phrase, or "Unknown".
+const char *http_status_reason(int status);
+
+// Appends a response with Content-Length, `Connection: close` unless keep_alive, and the extra
+// fields. `content_type` may be NULL when the body is empty. No Date: no clock here.
+enum error_code http_write_response(struct buffer *out, int status, const char *content_type,
+                                    struct slice body, bool keep_alive,
+                                    const struct http_header *extra, size_t extra_count) MUST_CHECK;
+
+// Appends the head of a request with a body of `body_len` bytes. `host` as it goes into Host.
+enum error_code http_write_request_head(struct buffer *out, struct slice method,
+                                        struct slice target, struct slice host, size_t body_len,
+                                        const struct http_header *extra,
+                                        size_t extra_count) MUST_CHECK;
+
+// Retry-After (RFC 9110 10.2.3): seconds or an HTTP-date, seen from `now`. Negative gives 0. False
+// when it is neither.
+bool http_parse_retry_after(struct slice value, timestamp_ns now, duration_ns *wait);
+
+#endif

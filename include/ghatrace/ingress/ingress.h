@@ -1,0 +1,65 @@
+// The public side: N threads that accept connections, read requests, check signatures, decode
+// events, hand them to the engine and answer when it has committed. And the admin side.
+#ifndef GHATRACE_INGRESS_INGRESS_H
+#define GHATRACE_INGRESS_INGRESS_H
+
+#include <stddef.h>
+
+#include "ghatrace/base/error.h"
+#include "ghatrace/base/slice.h"
+#include "ghatrace/engine/engine.h"
+#include "ghatrace/net/address.h"
+#include "ghatrace/net/loop.h"
+
+// The secrets that may sign a delivery; replaced as a whole on SIGHUP while requests are checked.
+struct ingress_secrets;
+enum error_code ingress_secrets_create(struct ingress_secrets **secrets,
+                                       struct error *error) MUST_CHECK;
+// Copies them. From any thread.
+enum error_code ingress_secrets_replace(struct ingress_secrets *secrets, const struct slice *items,
+                                        size_t count, struct error *error) MUST_CHECK;
+void ingress_secrets_destroy(struct ingress_secrets *secrets);
+
+struct ingress_options {
+    struct net_address listen;
+    const char *webhook_path;
+    size_t threads;
+    uint64_t max_payload_bytes;
+    bool insecure_no_signature;
+    struct ingress_secrets *secrets; // outlives the ingress
+    const struct slice *repos;       // globs on owner/name, `!` excludes; none: all
+    size_t repo_count;
+    size_t max_connections; // over all threads
+};
+
+struct ingress;
+
+// Binds and starts the threads; they answer 503 until the engine runs.
+enum error_code ingress_start(struct engine *engine, const struct ingress_options *options,
+                              struct ingress **ingress, struct error *error) MUST_CHECK;
+const struct net_address *ingress_address(const struct ingress *ingress);
+// Stops listening, lets requests in flight be answered (with `Connection: close`), at most
+// `grace`, then ends the threads.
+void ingress_stop(struct ingress *ingress, duration_ns grace);
+void ingress_destroy(struct ingress *ingress);
+
+struct ingress_counters {
+    uint64_t requests;
+    uint64_t accepted, duplicates, ignored, pings;
+    uint64_t bad_signatures, bad_requests, refused; // 401 · other 4xx · 503
+};
+void ingress_read_counters(struct ingress *ingress, struct ingress_counters *counters);
+
+// Does an event of this repository count? The last glob that matches decides; with only `!`
+// globs all others count. Pure.
+bool ingress_repository_is_wanted(const struct slice *globs, size_t count, struct slice full_name);
+
+// The admin listener, in a loop of the caller's: GET /health, GET /ready.
+struct admin;
+enum error_code admin_start(struct net_loop *loop, const struct net_address *address,
+                            struct engine *engine, struct admin **admin,
+                            struct error *error) MUST_CHECK;
+const struct net_address *admin_address(const struct admin *admin);
+void admin_stop(struct admin *admin);
+
+#endif

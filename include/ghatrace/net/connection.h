@@ -1,0 +1,95 @@
+// Connections: non-blocking sockets on a loop, with deadlines and bounded memory. Bytes only; what
+// they mean is for the layer above. Plain TCP today; `struct net_transport` is where TLS goes.
+#ifndef GHATRACE_NET_CONNECTION_H
+#define GHATRACE_NET_CONNECTION_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "ghatrace/base/error.h"
+#include "ghatrace/base/slice.h"
+#include "ghatrace/base/timestamp.h"
+#include "ghatrace/net/address.h"
+#include "ghatrace/net/loop.h"
+
+struct net_connection;
+struct net_listener;
+
+enum net_close_reason {
+    NET_CLOSED_BY_US, // net_connection_close() or everything was sent after net_connection_finish()
+    NET_CLOSED_BY_PEER,    // end of stream
+    NET_CLOSED_BY_TIMEOUT, // the deadline passed and on_timeout did not set a new one
+    NET_CLOSED_BY_ERROR,   // the system said so: reset, unreachable, refused; errno in the message
+};
+
+// What a connection tells its owner. All are called from the loop; none may be NULL but on_timeout
+// and on_connected.
+struct net_handler {
+    // An outgoing connection is established (TLS handshake included, later).
+    void (*on_connected)(void *context);
+    // Bytes have come. Returns how many were taken; the rest is offered again with what follows, or
+    // when net_connection_resume() is called. Never called while reading is paused.
+    size_t (*on_data)(void *context, const char *data, size_t len);
+    // The peer finished sending (half-close); answers may still be sent. Return false to close.
+    bool (*on_end)(void *context);
+    // The deadline passed. The handler may answer, set a new deadline, or do nothing: then closed.
+    void (*on_timeout)(void *context);
+    // Last call for this connection; it is freed after the loop's turn.
+    void (*on_closed)(void *context, enum net_close_reason reason, const struct error *error);
+};
+
+// How bytes get in and out: recv/send for plain TCP; the place for mbedTLS.
+struct net_transport;
+
+// Outgoing. `handler` must outlive the connection. TCP_NODELAY is set.
+enum error_code net_connection_connect(struct net_loop *loop, const struct net_address *address,
+                                       const struct net_handler *handler, void *context,
+                                       struct net_connection **connection,
+                                       struct error *error) MUST_CHECK;
+// Adopts an accepted socket (used by listeners). Takes `fd` over, also on failure.
+enum error_code net_connection_adopt(struct net_loop *loop, int fd,
+                                     const struct net_handler *handler, void *context,
+                                     struct net_connection **connection,
+                                     struct error *error) MUST_CHECK;
+void net_connection_set_context(struct net_connection *connection, void *context);
+
+// Queues bytes (copied) and sends what the socket takes at once. ERROR_MEMORY, ERROR_CLOSED.
+enum error_code net_connection_write(struct net_connection *connection, const void *data,
+                                     size_t len) MUST_CHECK;
+// Same, but takes over a block that memory_allocate made, and frees it when sent; no copy.
+enum error_code net_connection_write_owned(struct net_connection *connection, void *block,
+                                           size_t len) MUST_CHECK;
+// Bytes queued and not yet taken by the socket.
+size_t net_connection_unsent(const struct net_connection *connection);
+// No more writes will come: close once all is sent (reading and dropping for a moment what still
+// arrives, so that the peer gets the answer rather than a reset).
+void net_connection_finish(struct net_connection *connection);
+// Close now; on_closed is called (from the reaper, not from inside this call).
+void net_connection_close(struct net_connection *connection);
+void net_connection_pause(struct net_connection *connection);
+void net_connection_resume(struct net_connection *connection);
+// The one deadline of a connection, counted from now, whatever trickles in. 0 takes it away.
+void net_connection_set_deadline(struct net_connection *connection, duration_ns after);
+const struct net_address *net_connection_peer(const struct net_connection *connection);
+
+struct net_accept_handler {
+    // A new connection: return its handler and context through the pointers, or false to refuse it.
+    bool (*on_accept)(void *context, struct net_connection *connection,
+                      const struct net_handler **handler, void **connection_context);
+};
+
+// Listens with SO_REUSEADDR, and SO_REUSEPORT when `share_port` (several loops on one port; an own
+// lock must keep a second daemon away). When descriptors run out, accepting rests for a second
+// instead of spinning. At most `max_connections` at a time; further ones wait in the backlog.
+enum error_code net_listener_create(struct net_loop *loop, const struct net_address *address,
+                                    bool share_port, size_t max_connections,
+                                    const struct net_accept_handler *handler, void *context,
+                                    struct net_listener **listener, struct error *error) MUST_CHECK;
+// The bound address, with the real port.
+const struct net_address *net_listener_address(const struct net_listener *listener);
+// Connections accepted and not yet closed.
+size_t net_listener_connections(const struct net_listener *listener);
+// Stops accepting; existing connections live on.
+void net_listener_destroy(struct net_listener *listener);
+
+#endif

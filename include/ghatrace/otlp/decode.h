@@ -1,0 +1,28 @@
+// OTLP protobuf → spans, for showing what is stored, and for reading a collector's answer. Pure.
+#ifndef GHATRACE_OTLP_DECODE_H
+#define GHATRACE_OTLP_DECODE_H
+
+#include "ghatrace/base/arena.h"
+#include "ghatrace/base/error.h"
+#include "ghatrace/base/slice.h"
+#include "ghatrace/trace/span.h"
+
+// Reads one record that otlp_encode_batch made. Strings point into `record`; the rest is in `arena`.
+// ERROR_CORRUPT, ERROR_MEMORY.
+enum error_code otlp_decode_batch(struct slice record, struct arena *arena,
+                                  struct span_batch *batch, struct error *error) MUST_CHECK;
+
+struct otlp_response {
+    int64_t rejected_spans;     // partial_success.rejected_spans
+    struct slice error_message; // partial_success.error_message, or google.rpc.Status.message
+};
+
+// ExportTraceServiceResponse of a 200, in protobuf or JSON. A body that cannot be read is ERROR_CORRUPT and
+// must not be held against the export.
+enum error_code otlp_decode_response(struct slice body, bool is_json, struct arena *arena,
+                                     struct otlp_response *response) MUST_CHECK;
+// google.rpc.Status of a 4xx or 5xx: the message only.
+enum error_code otlp_decode_status(struct slice body, bool is_json, struct arena *arena,
+                                   struct slice *message) MUST_CHECK;
+
+#endif

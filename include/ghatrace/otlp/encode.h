@@ -1,0 +1,22 @@
+// Spans → OTLP protobuf (opentelemetry-proto 1.x, collector/trace/v1). Pure.
+//
+// One `struct span_batch` becomes one element of ExportTraceServiceRequest.resource_spans, tag and
+// length included, so that any run of such records, joined, is a valid request: repeated protobuf
+// fields concatenate.
+#ifndef GHATRACE_OTLP_ENCODE_H
+#define GHATRACE_OTLP_ENCODE_H
+
+#include "ghatrace/base/buffer.h"
+#include "ghatrace/base/error.h"
+#include "ghatrace/trace/span.h"
+
+#define OTLP_SCHEMA_URL "https://opentelemetry.io/schemas/1.44.0"
+#define OTLP_STRING_MAX 4096 // bytes of a name, a value or a status message; cut between characters
+
+// Appends the record to `out`. Strings leave as valid UTF-8 without NUL and cut at OTLP_STRING_MAX,
+// whatever came in; empty string attributes are left out; end < start is clamped to start; flags say
+// "sampled, not remote" (0x101). ERROR_MEMORY, ERROR_TOO_LARGE (over the buffer's cap).
+enum error_code otlp_encode_batch(const struct span_batch *batch, struct buffer *out,
+                                  struct error *error) MUST_CHECK;
+
+#endif

@@ -1,0 +1,160 @@
+// Durable state: one LMDB environment in a folder of its own, format version 1.
+//
+// On disk. All integers are big-endian, so that LMDB's byte order is order by value. `trace` is the
+// 16-byte trace ID of scheme arc (whatever scheme is exported), `span` the 8-byte span ID of scheme
+// arc: be64 of the run's or the job's id. Databases:
+//
+//   meta        "format" → be32 version (1) · "sequence" → be64, the last record sequence given out
+//   spans       trace ‖ span → a run's or a job's state, or the note that it went out (store/codec.h)
+//   deadlines   be64 time ‖ trace ‖ span → empty: when a state wants to be looked at (engine)
+//   deliveries  be64 start of an eighth of `linger` ‖ 16-byte digest of GUID and body → empty
+//   records     be64 sequence → be64 finished at ‖ trace ‖ span ‖ ResourceSpans element (otlp/encode.h)
+//   outbox      be64 sequence → be32 size of the record: what has still to be sent
+//   dead        be64 sequence → be64 time ‖ reason: what the collector refused for good
+//   history     trace ‖ span → be64 sequence: the newest record of each finished span
+//
+// A record lives until it is neither in the outbox, nor dead, nor younger than `history`.
+//
+// What a crash can leave behind: nothing between two commits. LMDB writes pages beside the old ones
+// and switches by one synced meta page, so a reader after kill -9 or a power cut sees the last
+// commit that was answered, or one newer; never a part of one. An environment is created with its
+// folder synced before the first answer.
+//
+// One process writes: `lock` in the folder is held with flock by the daemon. Tools may read while it
+// runs (LMDB readers), in short transactions.
+#ifndef GHATRACE_STORE_STORE_H
+#define GHATRACE_STORE_STORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "ghatrace/base/error.h"
+#include "ghatrace/base/slice.h"
+#include "ghatrace/base/timestamp.h"
+#include "ghatrace/trace/span.h"
+
+#define STORE_FORMAT_VERSION 1
+#define STORE_DIGEST_SIZE 16
+#define STORE_MAX_SIZE_DEFAULT ((uint64_t)8 << 30)
+
+struct store;
+struct store_transaction;
+
+struct store_key {
+    struct trace_id trace;
+    struct span_id span;
+};
+
+enum store_mode {
+    STORE_DAEMON, // creates the folder if need be, takes the lock, writes
+    STORE_TOOL,   // must exist; reads, and writes small things beside a running daemon
+};
+
+// ERROR_BUSY: another daemon holds the folder. ERROR_VERSION: a format that is not ours.
+// ERROR_NOT_FOUND: a tool found no store. ERROR_IO, ERROR_CORRUPT, ERROR_MEMORY.
+enum error_code store_open(const char *folder, enum store_mode mode, uint64_t max_size_bytes,
+                           struct store **store, struct error *error) MUST_CHECK;
+void store_close(struct store *store);
+
+// One write transaction at a time, of the thread that began it. A read transaction is a snapshot
+// that pins pages: never hold it while waiting for anything.
+// ERROR_FULL: the map or the disk is full, or the reader table is. ERROR_IO, ERROR_CORRUPT, ERROR_MEMORY.
+enum error_code store_begin(struct store *store, bool is_write,
+                            struct store_transaction **transaction, struct error *error) MUST_CHECK;
+// Commits and syncs; on failure nothing of the transaction has happened. Ends the transaction
+// either way.
+enum error_code store_commit(struct store_transaction *transaction, struct error *error) MUST_CHECK;
+void store_abort(struct store_transaction *transaction);
+
+// Slices that come out of the functions below are valid until the next write in, or the end of, the
+// transaction. ERROR_NOT_FOUND is returned without a message: it is an answer, not a failure.
+// After any other error the transaction must be aborted.
+
+// --- spans ---
+enum error_code store_get_span(struct store_transaction *transaction, const struct store_key *key,
+                               struct slice *state, struct error *error) MUST_CHECK;
+enum error_code store_put_span(struct store_transaction *transaction, const struct store_key *key,
+                               struct slice state, struct error *error) MUST_CHECK;
+enum error_code store_delete_span(struct store_transaction *transaction,
+                                  const struct store_key *key, struct error *error) MUST_CHECK;
+// The first span at or after `*key`; sets `*key` to it. ERROR_NOT_FOUND at the end.
+enum error_code store_seek_span(struct store_transaction *transaction, struct store_key *key,
+                                struct slice *state, struct error *error) MUST_CHECK;
+// The key right after `key`, to go on seeking from.
+void store_key_increment(struct store_key *key);
+
+// --- deadlines ---
+enum error_code store_put_deadline(struct store_transaction *transaction, timestamp_ns at,
+                                   const struct store_key *key, struct error *error) MUST_CHECK;
+enum error_code store_delete_deadline(struct store_transaction *transaction, timestamp_ns at,
+                                      const struct store_key *key, struct error *error) MUST_CHECK;
+// The earliest. ERROR_NOT_FOUND when there is none.
+enum error_code store_first_deadline(struct store_transaction *transaction, timestamp_ns *at,
+                                     struct store_key *key, struct error *error) MUST_CHECK;
+
+// --- deliveries ---
+// Was this delivery remembered within `linger` before `now`? If not, remembers it.
+enum error_code store_remember_delivery(struct store_transaction *transaction,
+                                        const uint8_t digest[STORE_DIGEST_SIZE], timestamp_ns now,
+                                        duration_ns linger, bool *is_duplicate,
+                                        struct error *error) MUST_CHECK;
+// Forgets up to `max` deliveries older than `linger`; `*forgotten` tells how many.
+enum error_code store_forget_deliveries(struct store_transaction *transaction, timestamp_ns now,
+                                        duration_ns linger, size_t max, size_t *forgotten,
+                                        struct error *error) MUST_CHECK;
+
+// --- records, outbox, dead letters, history ---
+struct store_record {
+    uint64_t sequence;
+    timestamp_ns finished_at;
+    struct store_key key;
+    struct slice body; // one ResourceSpans element, framed
+};
+
+// Stores a record, puts it in the history, and in the outbox if `to_outbox`.
+enum error_code store_add_record(struct store_transaction *transaction, const struct store_key *key,
+                                 timestamp_ns finished_at, struct slice body, bool to_outbox,
+                                 uint64_t *sequence, struct error *error) MUST_CHECK;
+enum error_code store_get_record(struct store_transaction *transaction, uint64_t sequence,
+                                 struct store_record *record, struct error *error) MUST_CHECK;
+// The first outbox entry with a sequence >= `*sequence`; sets `*sequence`. `*size`: bytes of its body.
+enum error_code store_seek_outbox(struct store_transaction *transaction, uint64_t *sequence,
+                                  uint32_t *size, struct error *error) MUST_CHECK;
+// Was sent: out of the outbox. Absent ones are no error.
+enum error_code store_settle_record(struct store_transaction *transaction, uint64_t sequence,
+                                    struct error *error) MUST_CHECK;
+// Was refused: from the outbox to the dead letters.
+enum error_code store_bury_record(struct store_transaction *transaction, uint64_t sequence,
+                                  timestamp_ns now, struct slice reason,
+                                  struct error *error) MUST_CHECK;
+struct store_dead_letter {
+    uint64_t sequence;
+    timestamp_ns buried_at;
+    struct slice reason;
+};
+enum error_code store_seek_dead_letter(struct store_transaction *transaction, uint64_t *sequence,
+                                       struct store_dead_letter *letter,
+                                       struct error *error) MUST_CHECK;
+// Dead letters back into the outbox, at most `max`; `*count` tells how many.
+enum error_code store_requeue_dead_letters(struct store_transaction *transaction, size_t max,
+                                           size_t *count, struct error *error) MUST_CHECK;
+// The newest finished record at or after `*key` in the history; sets `*key`.
+enum error_code store_seek_history(struct store_transaction *transaction, struct store_key *key,
+                                   uint64_t *sequence, struct error *error) MUST_CHECK;
+// Drops up to `max` records that finished before `before` and are neither in the outbox nor dead.
+enum error_code store_expire_records(struct store_transaction *transaction, timestamp_ns before,
+                                     size_t max, size_t *dropped, struct error *error) MUST_CHECK;
+
+struct store_usage {
+    uint64_t outbox_records;
+    uint64_t dead_letters;
+    uint64_t records;
+    uint64_t spans;
+    uint64_t used_bytes; // pages in use
+    uint64_t max_bytes;
+};
+enum error_code store_read_usage(struct store_transaction *transaction, struct store_usage *usage,
+                                 struct error *error) MUST_CHECK;
+
+#endif

@@ -1,0 +1,52 @@
+// Deterministic trace and span IDs, in three schemes, so that spans of other producers land in the
+// same trace. Pure.
+//
+// arc: actions-runner-controller's trace recorder (its PR 4465) and otel-explorer.
+// collector: OpenTelemetry Collector githubreceiver since v0.151, setup-telemetry.
+// runner: actions/runner PR 4366.
+//
+// hex(x) is lower-case hexadecimal, be64(n) the 8 big-endian bytes of n, + joins strings:
+//
+//              arc                               collector                       runner
+//   trace      md5("{run}-{attempt}")            sha256("{run}{attempt}t")[0:16] sha256("{run}-{attempt}")[0:16]
+//   root       be64(run)                         sha256("{run}{attempt}s")[8:16] be64(run)
+//   job        be64(job)                         sha256("{job}-j")[8:16]         sha256("job-{run}-{attempt}-{job name}")[0:8]
+//   queue      md5("runner.queue-"+hex(job span))[0:8]
+//                                                sha256("{job}-q")[8:16]         as arc
+//   other phases: md5("{span name}-"+hex(job span ID))[0:8] in all schemes
+//   step       md5("{job}-{name}")[0:8]          sha256("{job}-{name}-s")[8:16]  sha256("step-{run}-{attempt}-{job name}-{number}-{name}")[0:8]
+//   repeat     md5("{job}-{name}-{number}")[0:8] sha256("{job}-{name}-{number}-s")[8:16]  as above
+//
+// A repeat is a step whose name an earlier step of the same job has. Attempt 0 counts as 1.
+#ifndef GHATRACE_TRACE_IDS_H
+#define GHATRACE_TRACE_IDS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "ghatrace/base/slice.h"
+#include "ghatrace/trace/span.h"
+
+enum id_scheme { ID_SCHEME_ARC, ID_SCHEME_COLLECTOR, ID_SCHEME_RUNNER };
+
+// What names a job in any scheme.
+struct job_key {
+    int64_t run_id;
+    int64_t run_attempt;
+    int64_t job_id;
+    struct slice job_name; // used by the scheme `runner` only
+};
+
+bool id_scheme_from_text(struct slice text, enum id_scheme *scheme);
+const char *id_scheme_text(enum id_scheme scheme);
+
+struct trace_id trace_id_of_run(enum id_scheme scheme, int64_t run_id, int64_t run_attempt);
+struct span_id span_id_of_run(enum id_scheme scheme, int64_t run_id, int64_t run_attempt);
+struct span_id span_id_of_job(enum id_scheme scheme, const struct job_key *job);
+// `span_name` is job.waiting, runner.queue, runner.startup or runner.execution.
+struct span_id span_id_of_phase(enum id_scheme scheme, const struct job_key *job,
+                                struct slice span_name);
+struct span_id span_id_of_step(enum id_scheme scheme, const struct job_key *job,
+                               struct slice step_name, int64_t step_number, bool is_repeat);
+
+#endif
