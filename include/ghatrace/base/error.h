@@ -8,7 +8,7 @@
 #define GHATRACE_BASE_ERROR_H
 
 #define MUST_CHECK __attribute__((warn_unused_result))
-#define PRINTF_LIKE(format, first) __attribute__((format(printf, format, first)))
+#define PRINTF_LIKE(text, first) __attribute__((__format__(__printf__, text, first)))
 
 // Code, and the words used when a code is shown without a message of its own.
 #define ERROR_CODES(X)                                                                             \
