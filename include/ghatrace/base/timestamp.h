@@ -24,9 +24,10 @@ timestamp_ns timestamp_now(void);
 timestamp_ns timestamp_monotonic(void);
 
 // RFC 3339 date-time: `T`, `t` or a blank between date and time, any number of fraction digits
-// (cut to nanoseconds), `Z`, `z` or an offset; a missing offset counts as UTC (facts 46, 47).
-// A leap second :60 is read as the second after. False on anything else, and for years outside
-// 1678..2261. A valid time at or before 1970 gives TIMESTAMP_UNKNOWN: it is a zero value in disguise.
+// (cut to nanoseconds), `Z`, `z` or an offset; a missing offset counts as UTC (GitHub's payloads have them all).
+// A leap second :60 is read as the second after. False on anything else, and for years after 2261.
+// A valid time at or before 1970-01-01T00:00:00Z gives TIMESTAMP_UNKNOWN: it is a zero value in
+// disguise, as Go's 0001-01-01T00:00:00Z.
 bool timestamp_parse_rfc3339(struct slice text, timestamp_ns *time);
 
 #define TIMESTAMP_TEXT_SIZE 32
@@ -36,7 +37,8 @@ char *timestamp_format_rfc3339(timestamp_ns time, bool with_ms, char text[TIMEST
 // HTTP-date in any of its three forms (RFC 9110 5.6.7). False on anything else.
 bool timestamp_parse_http_date(struct slice text, timestamp_ns *time);
 
-// "10s", "1500ms", "10m", "1h", "6d", "0"; a number without unit is refused unless it is 0.
+// "10s", "1500ms", "10m", "1h", "6d", "0" (also "us" and "ns"); digits and one unit, nothing else. A
+// number without unit is refused unless it is 0.
 bool duration_parse(struct slice text, duration_ns *duration);
 // The shortest exact form of the same: "10m". Returns `text`.
 char *duration_format(duration_ns duration, char text[TIMESTAMP_TEXT_SIZE]);

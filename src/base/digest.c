@@ -1,0 +1,58 @@
+// Hashes by mbedTLS, whose names differ between 2.28 and 3.x.
+#include "ghatrace/base/digest.h"
+
+#include <stdlib.h>
+
+#include <mbedtls/constant_time.h>
+#include <mbedtls/md.h>
+#include <mbedtls/md5.h>
+#include <mbedtls/platform_util.h>
+#include <mbedtls/sha256.h>
+#include <mbedtls/version.h>
+
+#if MBEDTLS_VERSION_NUMBER < 0x03000000
+#define MD5 mbedtls_md5_ret
+#define SHA256 mbedtls_sha256_ret
+#else
+#define MD5 mbedtls_md5
+#define SHA256 mbedtls_sha256
+#endif
+
+// The library is never given a null pointer, not even with length 0.
+static const unsigned char *bytes_of(struct slice data)
+{
+    return (const unsigned char *)(data.len != 0 ? data.data : "");
+}
+
+// The hashes themselves cannot fail in software; the return value is there for accelerators. An ID
+// made of rubbish would corrupt traces in silence, so a broken one ends the program.
+void digest_md5(struct slice data, uint8_t digest[MD5_SIZE])
+{
+    if (MD5(bytes_of(data), data.len, digest) != 0)
+        abort();
+}
+
+void digest_sha256(struct slice data, uint8_t digest[SHA256_SIZE])
+{
+    if (SHA256(bytes_of(data), data.len, digest, 0) != 0)
+        abort();
+}
+
+bool digest_hmac_sha256(struct slice key, struct slice data, uint8_t digest[SHA256_SIZE])
+{
+    const mbedtls_md_info_t *sha256 = mbedtls_md_info_from_type(MBEDTLS_MD_SHA256);
+
+    return sha256 != NULL &&
+           mbedtls_md_hmac(sha256, bytes_of(key), key.len, bytes_of(data), data.len, digest) == 0;
+}
+
+bool digest_equals_constant_time(const uint8_t *a, const uint8_t *b, size_t len)
+{
+    return len == 0 || mbedtls_ct_memcmp(a, b, len) == 0;
+}
+
+void digest_wipe(void *data, size_t len)
+{
+    if (len != 0)
+        mbedtls_platform_zeroize(data, len);
+}

@@ -1,0 +1,123 @@
+// Views of bytes: comparing, searching, trimming, matching.
+#include "ghatrace/base/slice.h"
+
+#include <limits.h>
+#include <stdint.h>
+
+static char to_lower_ascii(char c)
+{
+    return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
+}
+
+int slice_compare(struct slice a, struct slice b)
+{
+    size_t common = a.len < b.len ? a.len : b.len;
+    int order = common != 0 ? memcmp(a.data, b.data, common) : 0;
+
+    if (order != 0)
+        return order;
+    return (a.len > b.len) - (a.len < b.len);
+}
+
+bool slice_equals_ignoring_case(struct slice a, struct slice b)
+{
+    if (a.len != b.len)
+        return false;
+    for (size_t i = 0; i < a.len; i++) {
+        if (to_lower_ascii(a.data[i]) != to_lower_ascii(b.data[i]))
+            return false;
+    }
+    return true;
+}
+
+bool slice_starts_with(struct slice s, struct slice prefix)
+{
+    return s.len >= prefix.len && (prefix.len == 0 || memcmp(s.data, prefix.data, prefix.len) == 0);
+}
+
+bool slice_ends_with(struct slice s, struct slice suffix)
+{
+    if (suffix.len == 0)
+        return true;
+    return s.len >= suffix.len &&
+           memcmp(s.data + (s.len - suffix.len), suffix.data, suffix.len) == 0;
+}
+
+ptrdiff_t slice_find(struct slice s, struct slice needle)
+{
+    if (needle.len == 0)
+        return 0;
+    if (s.len < needle.len)
+        return -1;
+    const char *found = memmem(s.data, s.len, needle.data, needle.len);
+    return found != NULL ? found - s.data : -1;
+}
+
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\t';
+}
+
+struct slice slice_trim(struct slice s)
+{
+    while (s.len != 0 && is_blank(s.data[s.len - 1]))
+        s.len--;
+    while (s.len != 0 && is_blank(s.data[0])) {
+        s.data++;
+        s.len--;
+    }
+    return s;
+}
+
+bool slice_parse_int64(struct slice s, long long *value)
+{
+    bool negative = s.len != 0 && s.data[0] == '-';
+    unsigned long long limit = (unsigned long long)LLONG_MAX + (negative ? 1 : 0);
+    unsigned long long sum = 0;
+
+    if (s.len == (negative ? 1 : 0))
+        return false;
+    for (size_t i = negative ? 1 : 0; i < s.len; i++) {
+        if (s.data[i] < '0' || s.data[i] > '9')
+            return false;
+        unsigned digit = (unsigned)(s.data[i] - '0');
+        if (sum > (limit - digit) / 10)
+            return false;
+        sum = sum * 10 + digit;
+    }
+    if (!negative)
+        *value = (long long)sum;
+    else if (sum == limit)
+        *value = LLONG_MIN;
+    else
+        *value = -(long long)sum;
+    return true;
+}
+
+// Only the last star needs to be gone back to: what an earlier one takes can be taken by the later
+// one as well. So the work is at most s.len * glob.len, whatever the pattern.
+bool slice_matches_glob(struct slice s, struct slice glob)
+{
+    size_t at = 0, pattern = 0;
+    size_t star = SIZE_MAX, star_at = 0;
+
+    while (at < s.len) {
+        if (pattern < glob.len && glob.data[pattern] == '*') {
+            star = pattern++;
+            star_at = at;
+        } else if (pattern < glob.len &&
+                   (glob.data[pattern] == '?' ||
+                    to_lower_ascii(glob.data[pattern]) == to_lower_ascii(s.data[at]))) {
+            pattern++;
+            at++;
+        } else if (star != SIZE_MAX) {
+            pattern = star + 1;
+            at = ++star_at;
+        } else {
+            return false;
+        }
+    }
+    while (pattern < glob.len && glob.data[pattern] == '*')
+        pattern++;
+    return pattern == glob.len;
+}
