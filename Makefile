@@ -74,5 +74,66 @@ $(BUILD)/tests/%.o: CPPFLAGS += -Itests
 
 -include $(shell find build -name '*.d' 2>/dev/null)
 
+# --- testing --------------------------------------------------------------------------------------
+# As many jobs as cores, unless the make above already hands out jobs.
+JOBS     = $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(shell nproc))
+SUBMAKE  = +@$(MAKE) --no-print-directory $(JOBS)
+BLACKBOX := $(wildcard tests/blackbox/run.py)
+
+# The programs of the unit tests, and the one that the black-box tests drive: built, not run.
+.PHONY: programs
+programs: $(BINARY) $(TESTS)
+
+test: bootstrap
+	$(SUBMAKE) programs
+	@scripts/run-tests $(if $(BLACKBOX),--blackbox $(BINARY)) $(TESTS)
+
+unit-test:
+	$(SUBMAKE) $(TESTS)
+	@scripts/run-tests $(TESTS)
+
+blackbox:
+	$(SUBMAKE) $(BINARY)
+	@scripts/run-tests --blackbox $(BINARY)
+
+# Both compilers, and what the sanitizers see: out of bounds, undefined, leaked, raced for.
+check: bootstrap format-check imports-check
+	$(SUBMAKE) unit-test VARIANT=dev  CC=gcc
+	$(SUBMAKE) unit-test VARIANT=dev  CC=clang
+	$(SUBMAKE) unit-test VARIANT=asan CC=gcc
+	$(SUBMAKE) unit-test VARIANT=asan CC=clang
+	$(SUBMAKE) unit-test VARIANT=tsan CC=clang
+	$(if $(BLACKBOX),$(SUBMAKE) blackbox VARIANT=asan CC=clang)
+	$(if $(BLACKBOX),$(SUBMAKE) blackbox VARIANT=tsan CC=clang)
+
+# The formatter's versions disagree with each other, so one of them decides.
+FORMAT_VERSION := 14
+CLANG_FORMAT    = $(firstword $(shell command -v clang-format-$(FORMAT_VERSION)) \
+                    $(shell clang-format --version 2>/dev/null | grep -q 'version $(FORMAT_VERSION)\.' && echo clang-format))
+FORMATTED       = $(shell find src include tests -name '*.[ch]')
+
+format:
+	$(or $(CLANG_FORMAT),$(error clang-format $(FORMAT_VERSION) is not here)) -i $(FORMATTED)
+
+format-check:
+	@$(if $(CLANG_FORMAT),$(CLANG_FORMAT) --dry-run --Werror $(FORMATTED),echo "format-check: skipped, clang-format $(FORMAT_VERSION) is not here")
+
+imports-check:
+	@scripts/check-imports
+
+bootstrap:
+	@scripts/bootstrap
+
+demo:
+	@scripts/demo
+
+# --- installing -----------------------------------------------------------------------------------
+PREFIX ?= /usr/local
+
+install:
+	$(SUBMAKE) all VARIANT=release
+	install -D -m 755 build/release-$(notdir $(CC))/ghatrace $(DESTDIR)$(PREFIX)/bin/ghatrace
+	install -D -m 644 conf/ghatrace.conf $(DESTDIR)$(PREFIX)/share/doc/ghatrace/ghatrace.conf
+
 clean:
 	rm -rf build
