@@ -1,0 +1,229 @@
+// Spans → one element of ExportTraceServiceRequest.resource_spans, in protobuf.
+//
+// The writer works backwards, so within each message the highest field number is put first and a
+// list is put from its last element on; read forwards, everything stands in ascending order.
+#include <string.h>
+
+#include "ghatrace/base/utf8.h"
+#include "ghatrace/otlp/encode.h"
+#include "ghatrace/otlp/fields.h"
+#include "ghatrace/otlp/wire.h"
+
+// trace.proto, SpanFlags: 0x1 is W3C's "sampled", 0x100 says that "is remote" is known, and 0x200,
+// left 0, that it is not. 0x2, W3C's "random trace ID", is not claimed: these IDs are derived.
+#define FLAGS_SAMPLED_LOCAL 0x101u
+
+// --- text -----------------------------------------------------------------------------------------
+
+// Sanitizing never shortens, so this much of a text decides about its first OTLP_STRING_MAX bytes; a
+// character that this cuts in two begins after them.
+#define TEXT_READ_MAX (OTLP_STRING_MAX + 4)
+
+// A `string` field has to be valid UTF-8 (proto3 language guide): one bad byte makes strict
+// receivers refuse the whole request. NUL is valid, but refused by many back ends.
+static void put_text(struct wire_writer *writer, uint32_t number, struct slice text)
+{
+    char scratch[3 * TEXT_READ_MAX];
+    if (text.len > TEXT_READ_MAX)
+        text.len = TEXT_READ_MAX;
+    if (text.len > 0 && (memchr(text.data, '\0', text.len) != NULL || !utf8_is_valid(text)))
+        text = (struct slice){scratch, utf8_sanitize(text, scratch)};
+    wire_put_bytes(writer, number, utf8_cut(text, OTLP_STRING_MAX));
+}
+
+// --- attributes -----------------------------------------------------------------------------------
+
+// AnyValue members belong to a oneof: they are written even when 0, false or empty.
+static void put_strings(struct wire_writer *writer, const struct attribute *attribute)
+{
+    size_t array = writer->len;
+    for (size_t i = attribute->strings.count; i-- > 0;) {
+        size_t value = writer->len;
+        if (attribute->strings.items[i].len == 0)
+            continue;
+        put_text(writer, ANY_VALUE_STRING, attribute->strings.items[i]);
+        wire_put_message(writer, ARRAY_VALUES, value);
+    }
+    wire_put_message(writer, ANY_VALUE_ARRAY, array);
+}
+
+static void put_value(struct wire_writer *writer, const struct attribute *attribute)
+{
+    switch (attribute->type) {
+    case ATTRIBUTE_STRING:
+        put_text(writer, ANY_VALUE_STRING, attribute->string);
+        break;
+    case ATTRIBUTE_INT: // int64: a negative one is its two's complement in ten bytes
+        wire_put_varint(writer, ANY_VALUE_INT, (uint64_t)attribute->integer);
+        break;
+    case ATTRIBUTE_BOOL:
+        wire_put_varint(writer, ANY_VALUE_BOOL, attribute->boolean);
+        break;
+    case ATTRIBUTE_STRINGS:
+        put_strings(writer, attribute);
+        break;
+    }
+}
+
+// Absent data is an absent attribute, never an empty string or list.
+static bool says_something(const struct attribute *attribute)
+{
+    if (attribute->key == NULL || attribute->key[0] == '\0')
+        return false;
+    if (attribute->type == ATTRIBUTE_STRING)
+        return attribute->string.len > 0;
+    if (attribute->type != ATTRIBUTE_STRINGS)
+        return true;
+    for (size_t i = 0; i < attribute->strings.count; i++) {
+        if (attribute->strings.items[i].len > 0)
+            return true;
+    }
+    return false;
+}
+
+// common.proto: "Attribute keys MUST be unique". The first that says something wins.
+static bool is_repeat(const struct attributes *attributes, size_t index)
+{
+    const char *key = attributes->items[index].key;
+    for (size_t i = 0; i < index; i++) {
+        if (says_something(&attributes->items[i]) && strcmp(attributes->items[i].key, key) == 0)
+            return true;
+    }
+    return false;
+}
+
+static void put_attributes(struct wire_writer *writer, uint32_t number,
+                           const struct attributes *attributes)
+{
+    for (size_t i = attributes->count; i-- > 0;) {
+        const struct attribute *attribute = &attributes->items[i];
+        if (!says_something(attribute) || is_repeat(attributes, i))
+            continue;
+        size_t pair = writer->len;
+        put_value(writer, attribute);
+        wire_put_message(writer, KEY_VALUE_VALUE, pair);
+        put_text(writer, KEY_VALUE_KEY, slice_from_string(attribute->key));
+        wire_put_message(writer, number, pair);
+    }
+}
+
+// --- spans ----------------------------------------------------------------------------------------
+
+static struct slice trace_id_slice(const struct trace_id *id)
+{
+    return (struct slice){(const char *)id->bytes, sizeof(id->bytes)};
+}
+
+static struct slice span_id_slice(const struct span_id *id)
+{
+    return (struct slice){(const char *)id->bytes, sizeof(id->bytes)};
+}
+
+static void put_status(struct wire_writer *writer, const struct span *span)
+{
+    size_t status = writer->len;
+    if (span->status == SPAN_STATUS_UNSET && span->status_message.len == 0)
+        return;
+    if (span->status != SPAN_STATUS_UNSET)
+        wire_put_varint(writer, STATUS_CODE, (uint64_t)span->status);
+    if (span->status_message.len > 0)
+        put_text(writer, STATUS_MESSAGE, span->status_message);
+    wire_put_message(writer, SPAN_STATUS, status);
+}
+
+static void put_link(struct wire_writer *writer, const struct span *span)
+{
+    size_t link = writer->len;
+    if (!span->has_link)
+        return;
+    wire_put_fixed32(writer, LINK_FLAGS, FLAGS_SAMPLED_LOCAL);
+    wire_put_bytes(writer, LINK_SPAN_ID, span_id_slice(&span->link_span_id));
+    wire_put_bytes(writer, LINK_TRACE_ID, trace_id_slice(&span->link_trace_id));
+    wire_put_message(writer, SPAN_LINKS, link);
+}
+
+// trace.proto: the start is to be before or at the end. A time before 1970 has no encoding.
+static void put_times(struct wire_writer *writer, const struct span *span)
+{
+    timestamp_ns start = span->start > 0 ? span->start : 0;
+    timestamp_ns end = span->end > start ? span->end : start;
+    wire_put_fixed64(writer, SPAN_END_TIME, (uint64_t)end);
+    wire_put_fixed64(writer, SPAN_START_TIME, (uint64_t)start);
+}
+
+static void put_identity(struct wire_writer *writer, const struct span *span)
+{
+    // trace.proto: "An empty span name MUST NOT be used", SPAN_KIND_UNSPECIFIED neither.
+    struct slice name = span->name.len > 0 ? span->name : SLICE("(unnamed)");
+    wire_put_varint(writer, SPAN_KIND,
+                    span->kind == SPAN_KIND_SERVER ? SPAN_KIND_SERVER : SPAN_KIND_INTERNAL);
+    put_text(writer, SPAN_NAME, name);
+    if (span->has_parent)
+        wire_put_bytes(writer, SPAN_PARENT_SPAN_ID, span_id_slice(&span->parent_id));
+    wire_put_bytes(writer, SPAN_SPAN_ID, span_id_slice(&span->span_id));
+    wire_put_bytes(writer, SPAN_TRACE_ID, trace_id_slice(&span->trace_id));
+}
+
+static void put_span(struct wire_writer *writer, const struct span *span)
+{
+    size_t mark = writer->len;
+    wire_put_fixed32(writer, SPAN_FLAGS, FLAGS_SAMPLED_LOCAL);
+    put_status(writer, span);
+    put_link(writer, span);
+    put_attributes(writer, SPAN_ATTRIBUTES, &span->attributes);
+    put_times(writer, span);
+    put_identity(writer, span);
+    wire_put_message(writer, SCOPE_SPANS_SPANS, mark);
+}
+
+// --- the envelope ---------------------------------------------------------------------------------
+
+static void put_scope(struct wire_writer *writer)
+{
+    size_t mark = writer->len;
+    wire_put_bytes(writer, SCOPE_VERSION, SLICE(GHATRACE_VERSION));
+    wire_put_bytes(writer, SCOPE_NAME, SLICE("ghatrace"));
+    wire_put_message(writer, SCOPE_SPANS_SCOPE, mark);
+}
+
+static void put_scope_spans(struct wire_writer *writer, const struct span_batch *batch)
+{
+    size_t mark = writer->len;
+    wire_put_bytes(writer, SCOPE_SPANS_SCHEMA_URL, SLICE(OTLP_SCHEMA_URL));
+    for (size_t i = batch->span_count; i-- > 0;)
+        put_span(writer, &batch->spans[i]);
+    put_scope(writer);
+    wire_put_message(writer, RESOURCE_SPANS_SCOPE_SPANS, mark);
+}
+
+static void put_resource(struct wire_writer *writer, const struct attributes *resource)
+{
+    size_t mark = writer->len;
+    put_attributes(writer, RESOURCE_ATTRIBUTES, resource);
+    wire_put_message(writer, RESOURCE_SPANS_RESOURCE, mark);
+}
+
+static void put_resource_spans(struct wire_writer *writer, const struct span_batch *batch)
+{
+    size_t mark = writer->len;
+    wire_put_bytes(writer, RESOURCE_SPANS_SCHEMA_URL, SLICE(OTLP_SCHEMA_URL));
+    put_scope_spans(writer, batch);
+    put_resource(writer, &batch->resource);
+    wire_put_message(writer, REQUEST_RESOURCE_SPANS, mark);
+}
+
+enum error_code otlp_encode_batch(const struct span_batch *batch, struct buffer *out,
+                                  struct error *error)
+{
+    struct wire_writer writer;
+    wire_writer_init(&writer, out->max - out->len);
+    put_resource_spans(&writer, batch);
+    enum error_code code = writer.failure;
+    if (code == ERROR_NONE)
+        code = buffer_append_slice(out, wire_writer_slice(&writer));
+    if (code != ERROR_NONE)
+        code = error_set(error, code, "encode %zu spans as OTLP (room for %zu bytes): %s",
+                         batch->span_count, out->max - out->len, error_code_text(code));
+    wire_writer_release(&writer);
+    return code;
+}
