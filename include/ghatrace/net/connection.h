@@ -32,7 +32,7 @@ struct net_handler {
     size_t (*on_data)(void *context, const char *data, size_t len);
     // The peer finished sending (half-close); answers may still be sent. Return false to close.
     bool (*on_end)(void *context);
-    // The deadline passed. The handler may answer, set a new deadline, or do nothing: then closed.
+    // The deadline passed. The handler may answer and finish, or set a new deadline; else closed.
     void (*on_timeout)(void *context);
     // Last call for this connection; it is freed after the loop's turn.
     void (*on_closed)(void *context, enum net_close_reason reason, const struct error *error);
@@ -56,7 +56,8 @@ void net_connection_set_context(struct net_connection *connection, void *context
 // Queues bytes (copied) and sends what the socket takes at once. ERROR_MEMORY, ERROR_CLOSED.
 enum error_code net_connection_write(struct net_connection *connection, const void *data,
                                      size_t len) MUST_CHECK;
-// Same, but takes over a block that memory_allocate made, and frees it when sent; no copy.
+// Same, but takes over a block that memory_allocate made, also on failure, and frees it when sent;
+// no copy.
 enum error_code net_connection_write_owned(struct net_connection *connection, void *block,
                                            size_t len) MUST_CHECK;
 // Bytes queued and not yet taken by the socket.

@@ -17,6 +17,8 @@ struct net_loop;
 typedef void (*net_callback)(void *context);
 
 enum error_code net_loop_create(struct net_loop **loop, struct error *error) MUST_CHECK;
+// Tasks still posted and connections still to be reaped are served first, in this thread. Timers,
+// listeners and resolvers were destroyed and connections closed before.
 void net_loop_destroy(struct net_loop *loop);
 // Runs until net_loop_stop().
 void net_loop_run(struct net_loop *loop);

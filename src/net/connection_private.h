@@ -1,0 +1,87 @@
+// A connection from the inside: for connection*.c and the listener.
+#ifndef GHATRACE_NET_CONNECTION_PRIVATE_H
+#define GHATRACE_NET_CONNECTION_PRIVATE_H
+
+#include "ghatrace/base/buffer.h"
+#include "ghatrace/net/connection.h"
+#include "loop_private.h"
+#include "output.h"
+#include "transport.h"
+
+struct event;
+
+// Received and not yet taken by the owner; beyond it the socket is not read.
+#define INPUT_MAX NET_SCRATCH_SIZE
+// Reads of one connection before the others of the loop have their turn.
+#define READS_PER_TURN 8
+// Blocks handed to one system call.
+#define SEND_PARTS_MAX 16
+// Once the last byte is sent: how long, and how much, the peer may still send unheard. Closing with
+// unread input makes the kernel send a reset, which can destroy the answer before it is read (RFC 9112
+// 9.6). The bytes are those of the largest webhook payload, 25 MiB, and some.
+#define LINGER_TIME (2 * NS_PER_SECOND)
+#define LINGER_BYTES_MAX ((size_t)32 << 20)
+// For taking the last bytes off our hands, where the owner left no deadline.
+#define FINISH_TIME (30 * NS_PER_SECOND)
+
+enum connection_state {
+    CONNECTION_CONNECTING, // connect() is under way; output is kept
+    CONNECTION_OPEN,
+    CONNECTION_LINGERING, // all sent and the peer told so; what arrives is dropped
+    CONNECTION_CLOSED     // no socket, no events; waits for the reaper
+};
+
+struct net_connection {
+    struct net_dying dying; // first: the reaper gets a pointer to it
+    struct net_loop *loop;
+    struct net_listener *listener; // counts this connection; NULL for outgoing ones
+    const struct net_transport *transport;
+    void *transport_state; // owned, freed by transport->release
+    int fd;                // owned; -1 once closed
+    enum connection_state state;
+    const struct net_handler *handler; // NULL: nobody is told anything
+    void *context;
+    struct net_address peer;
+
+    struct event *readable;
+    struct event *writable;
+    struct event *deadline;
+    bool is_paused;    // by the owner
+    bool is_finishing; // net_connection_finish() was called
+    bool has_deadline;
+    bool offer_is_due; // resumed with input waiting: offer that first
+    bool peer_ended;   // the peer finished sending
+    int connect_errno; // connect() failed at once; told from the loop
+
+    struct buffer input; // what the owner left untaken; mostly empty
+    struct net_output output;
+    size_t dropped; // bytes since is_finishing
+
+    enum net_close_reason close_reason;
+    struct error close_error;
+};
+
+// Makes a connection around `fd`, which it takes over, also on failure. No event is armed yet.
+enum error_code connection_create(struct net_loop *loop, int fd, const struct net_address *peer,
+                                  struct net_connection **out, struct error *error) MUST_CHECK;
+// Starts reading. On failure the connection is closed.
+enum error_code connection_open(struct net_connection *connection, struct error *error) MUST_CHECK;
+// Ends it and hands it to the reaper. Does nothing when it is closed already.
+void connection_close(struct net_connection *connection, enum net_close_reason reason,
+                      enum error_code code, const char *message);
+// Closes with the system's words for `number`.
+void connection_fail(struct net_connection *connection, const char *doing, int number);
+
+// connection_events.c: what libevent calls.
+void connection_on_readable(int fd, short what, void *context);
+void connection_on_writable(int fd, short what, void *context);
+void connection_on_deadline(int fd, short what, void *context);
+// Sends what the socket takes; afterwards the connection may be lingering or closed.
+void connection_flush(struct net_connection *connection);
+void connection_start_reading(struct net_connection *connection);
+void connection_arm_deadline(struct net_connection *connection, duration_ns after);
+
+// listener.c: the reaper freed one of the listener's connections.
+void listener_forget_connection(struct net_listener *listener);
+
+#endif

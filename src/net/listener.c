@@ -1,0 +1,269 @@
+// Accepting connections: within the cap, and calmly when the system runs out of descriptors.
+#include <errno.h>
+#include <event2/event.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "connection_private.h"
+#include "ghatrace/base/log.h"
+#include "ghatrace/base/memory.h"
+#include "timeval.h"
+
+#define BACKLOG 511
+// Connections accepted before the loop's other business has its turn.
+#define ACCEPTS_PER_TURN 64
+#define REST_TIME NS_PER_SECOND
+
+struct net_listener {
+    struct net_loop *loop;
+    int fd; // owned
+    struct net_address address;
+    struct event *readable;
+    struct event *rest; // fires when a rest is over
+    bool is_resting;
+    bool is_destroyed; // only the count keeps it alive
+    bool is_accepting; // inside on_readable: not to be freed
+    size_t connections;
+    size_t max_connections;
+    const struct net_accept_handler *handler;
+    void *context;
+};
+
+static void free_listener(struct net_listener *listener)
+{
+    if (listener->readable != NULL)
+        event_free(listener->readable);
+    if (listener->rest != NULL)
+        event_free(listener->rest);
+    if (listener->fd >= 0)
+        close(listener->fd);
+    memory_free(listener);
+}
+
+static bool has_room(const struct net_listener *listener)
+{
+    return listener->connections < listener->max_connections;
+}
+
+static void rest(struct net_listener *listener)
+{
+    struct timeval wait = timeval_from_duration(REST_TIME);
+
+    listener->is_resting = true;
+    event_del(listener->readable);
+    if (event_add(listener->rest, &wait) != 0)
+        event_active(listener->rest, EV_TIMEOUT, 1);
+}
+
+static void accept_again(struct net_listener *listener)
+{
+    if (listener->is_destroyed || listener->is_resting || !has_room(listener) ||
+        event_pending(listener->readable, EV_READ, NULL))
+        return;
+    if (event_add(listener->readable, NULL) != 0)
+        rest(listener);
+}
+
+static void on_rested(evutil_socket_t fd, short what, void *context)
+{
+    struct net_listener *listener = context;
+
+    (void)fd;
+    (void)what;
+    listener->is_resting = false;
+    accept_again(listener);
+}
+
+void listener_forget_connection(struct net_listener *listener)
+{
+    listener->connections--;
+    if (listener->is_destroyed && listener->connections == 0 && !listener->is_accepting)
+        free_listener(listener);
+    else
+        accept_again(listener);
+}
+
+static void welcome(struct net_listener *listener, int fd, const struct net_address *peer)
+{
+    const struct net_handler *handler = NULL;
+    struct net_connection *connection;
+    void *context = NULL;
+    struct error error;
+
+    enum error_code code = connection_create(listener->loop, fd, peer, &connection, &error);
+    if (code != ERROR_NONE) {
+        log_warn("connection refused", LOG_REASON(&error));
+        return;
+    }
+    connection->listener = listener;
+    listener->connections++;
+    code = connection_open(connection, &error);
+    if (code != ERROR_NONE) {
+        log_warn("connection refused", LOG_REASON(&error));
+        return;
+    }
+    if (!listener->handler->on_accept(listener->context, connection, &handler, &context)) {
+        net_connection_close(connection);
+        return;
+    }
+    connection->handler = handler;
+    connection->context = context;
+}
+
+// accept() hands down errors of the new connection, too, which say nothing about the listener:
+// accept(2), "Error handling", lists them.
+static bool is_of_one_connection(int number)
+{
+    switch (number) {
+    case EINTR:
+    case ECONNABORTED:
+    case EPROTO:
+    case EPERM: // a firewall rule
+    case ENETDOWN:
+    case ENOPROTOOPT:
+    case EHOSTDOWN:
+    case ENONET:
+    case EHOSTUNREACH:
+    case EOPNOTSUPP:
+    case ENETUNREACH:
+        return true;
+    default:
+        return false;
+    }
+}
+
+// False: enough for this turn.
+static bool accept_one(struct net_listener *listener)
+{
+    struct net_address peer = {.len = sizeof peer.storage};
+    int fd = accept4(listener->fd, (struct sockaddr *)&peer.storage, &peer.len,
+                     SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+    if (fd >= 0) {
+        welcome(listener, fd, &peer);
+        return true;
+    }
+    if (is_of_one_connection(errno))
+        return true;
+    if (errno != EAGAIN && errno != EWOULDBLOCK) {
+        // Out of descriptors or memory: the connection stays in the backlog, and asking again at
+        // once would only burn the processor.
+        log_warn("accepting rests for a second", LOG_STRING("error", strerror(errno)),
+                 LOG_INT("connections", listener->connections));
+        rest(listener);
+    }
+    return false;
+}
+
+static void on_connection(evutil_socket_t fd, short what, void *context)
+{
+    struct net_listener *listener = context;
+
+    (void)fd;
+    (void)what;
+    listener->is_accepting = true;
+    for (int i = 0; i < ACCEPTS_PER_TURN && !listener->is_destroyed; i++) {
+        if (!has_room(listener)) {
+            event_del(listener->readable); // until one closes
+            break;
+        }
+        if (!accept_one(listener))
+            break;
+    }
+    listener->is_accepting = false;
+    if (listener->is_destroyed && listener->connections == 0)
+        free_listener(listener);
+}
+
+static bool set_option(int fd, int level, int option, int value)
+{
+    return setsockopt(fd, level, option, &value, sizeof value) == 0;
+}
+
+static enum error_code bind_socket(struct net_listener *listener, const struct net_address *address,
+                                   bool share_port, struct error *error)
+{
+    char text[NET_ADDRESS_TEXT_SIZE];
+    int family = address->storage.ss_family;
+
+    net_address_format(address, text);
+    listener->fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (listener->fd < 0)
+        return error_set(error, ERROR_IO, "listen on %s: socket: %s", text, strerror(errno));
+    if (!set_option(listener->fd, SOL_SOCKET, SO_REUSEADDR, 1) ||
+        (share_port && !set_option(listener->fd, SOL_SOCKET, SO_REUSEPORT, 1)) ||
+        // `::` takes IPv4 as well, whatever the system's default says.
+        (family == AF_INET6 && !set_option(listener->fd, IPPROTO_IPV6, IPV6_V6ONLY, 0)))
+        return error_set(error, ERROR_IO, "listen on %s: socket option: %s", text, strerror(errno));
+    if (bind(listener->fd, (const struct sockaddr *)&address->storage, address->len) != 0 ||
+        listen(listener->fd, BACKLOG) != 0)
+        return error_set(error, errno == EADDRINUSE ? ERROR_BUSY : ERROR_IO, "listen on %s: %s",
+                         text, strerror(errno));
+    listener->address.len = sizeof listener->address.storage;
+    if (getsockname(listener->fd, (struct sockaddr *)&listener->address.storage,
+                    &listener->address.len) != 0)
+        return error_set(error, ERROR_IO, "listen on %s: %s", text, strerror(errno));
+    return ERROR_NONE;
+}
+
+static enum error_code arm(struct net_listener *listener, struct error *error)
+{
+    struct event_base *base = net_loop_base(listener->loop);
+
+    listener->readable =
+        event_new(base, listener->fd, EV_READ | EV_PERSIST, on_connection, listener);
+    listener->rest = evtimer_new(base, on_rested, listener);
+    if (listener->readable == NULL || listener->rest == NULL ||
+        event_add(listener->readable, NULL) != 0)
+        return error_set(error, ERROR_MEMORY, "listener: out of memory");
+    return ERROR_NONE;
+}
+
+enum error_code net_listener_create(struct net_loop *loop, const struct net_address *address,
+                                    bool share_port, size_t max_connections,
+                                    const struct net_accept_handler *handler, void *context,
+                                    struct net_listener **out, struct error *error)
+{
+    struct net_listener *listener = memory_allocate_array(1, sizeof *listener);
+
+    if (listener == NULL)
+        return error_set(error, ERROR_MEMORY, "listener: out of memory");
+    *listener = (struct net_listener){.loop = loop,
+                                      .fd = -1,
+                                      .max_connections = max_connections,
+                                      .handler = handler,
+                                      .context = context};
+    enum error_code code = bind_socket(listener, address, share_port, error);
+    if (code == ERROR_NONE)
+        code = arm(listener, error);
+    if (code != ERROR_NONE) {
+        free_listener(listener);
+        return code;
+    }
+    *out = listener;
+    return ERROR_NONE;
+}
+
+const struct net_address *net_listener_address(const struct net_listener *listener)
+{
+    return &listener->address;
+}
+
+size_t net_listener_connections(const struct net_listener *listener)
+{
+    return listener->connections;
+}
+
+void net_listener_destroy(struct net_listener *listener)
+{
+    if (listener == NULL)
+        return;
+    listener->is_destroyed = true;
+    event_del(listener->readable);
+    event_del(listener->rest);
+    close(listener->fd);
+    listener->fd = -1;
+    if (listener->connections == 0 && !listener->is_accepting)
+        free_listener(listener);
+}

@@ -1,0 +1,236 @@
+// The event loop: libevent's base, tasks from other threads, and the reaper.
+#include "ghatrace/net/loop.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <event2/thread.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "ghatrace/base/log.h"
+#include "ghatrace/base/memory.h"
+#include "loop_private.h"
+
+struct net_loop {
+    struct event_base *base;
+    int wake_fd; // eventfd, readable while tasks or a stop wait
+    struct event *wake;
+    atomic_bool is_stopping;
+    char *scratch;
+
+    pthread_mutex_t mutex; // guards first_task and last_task, and nothing slow
+    struct net_task *first_task;
+    struct net_task *last_task;
+
+    struct net_dying *first_dying; // the loop's own thread only
+    struct net_dying *last_dying;
+};
+
+static void log_libevent(int severity, const char *message)
+{
+    if (severity >= EVENT_LOG_ERR)
+        log_error("event library", LOG_STRING("text", message));
+    else if (severity == EVENT_LOG_WARN)
+        log_warn("event library", LOG_STRING("text", message));
+}
+
+static pthread_once_t library_once = PTHREAD_ONCE_INIT;
+static bool library_is_ready;
+
+// libevent wants its allocator before anything else, its locks before the first base. The bases
+// themselves are used by one thread each; the locks are for its global list of signals.
+static void prepare_library(void)
+{
+    event_set_mem_functions(memory_allocate, memory_resize, memory_free);
+    event_set_log_callback(log_libevent);
+    library_is_ready = evthread_use_pthreads() == 0;
+}
+
+static struct event_base *create_base(void)
+{
+    struct event_config *config = event_config_new();
+    struct event_base *base = NULL;
+
+    if (config == NULL)
+        return NULL;
+    // Other threads come in through the eventfd only, so that the base needs no lock of its own.
+    if (event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK) == 0)
+        base = event_base_new_with_config(config);
+    event_config_free(config);
+    return base;
+}
+
+static struct net_task *take_tasks(struct net_loop *loop)
+{
+    pthread_mutex_lock(&loop->mutex);
+    struct net_task *task = loop->first_task;
+    loop->first_task = NULL;
+    loop->last_task = NULL;
+    pthread_mutex_unlock(&loop->mutex);
+    return task;
+}
+
+// What these tasks post runs in the next turn: a task that posts itself does not starve the sockets.
+static bool run_tasks(struct net_loop *loop)
+{
+    struct net_task *task = take_tasks(loop);
+    bool ran_any = task != NULL;
+
+    while (task != NULL) {
+        struct net_task *next = task->next; // its owner may free the task in run()
+        task->run(task->context);
+        task = next;
+    }
+    return ran_any;
+}
+
+static bool reap(struct net_loop *loop)
+{
+    bool reaped_any = false;
+
+    while (loop->first_dying != NULL) {
+        struct net_dying *dying = loop->first_dying;
+        loop->first_dying = dying->next;
+        if (loop->first_dying == NULL)
+            loop->last_dying = NULL;
+        dying->reap(dying);
+        reaped_any = true;
+    }
+    return reaped_any;
+}
+
+static void on_wake(evutil_socket_t fd, short what, void *context)
+{
+    struct net_loop *loop = context;
+    eventfd_t count;
+
+    (void)what;
+    // Emptied before the list is taken: a task posted in between then wakes us once too often, not
+    // once too rarely.
+    (void)eventfd_read(fd, &count);
+    run_tasks(loop);
+}
+
+static void wake(struct net_loop *loop)
+{
+    // Cannot fail for good: a counter that is full means that the loop is awake already.
+    while (eventfd_write(loop->wake_fd, 1) != 0 && errno == EINTR)
+        ;
+}
+
+static void release(struct net_loop *loop)
+{
+    if (loop->wake != NULL)
+        event_free(loop->wake);
+    if (loop->base != NULL)
+        event_base_free(loop->base);
+    if (loop->wake_fd >= 0)
+        close(loop->wake_fd);
+    pthread_mutex_destroy(&loop->mutex);
+    memory_free(loop->scratch);
+    memory_free(loop);
+}
+
+static enum error_code set_up(struct net_loop *loop, struct error *error)
+{
+    loop->scratch = memory_allocate(NET_SCRATCH_SIZE);
+    if (loop->scratch == NULL)
+        return error_set(error, ERROR_MEMORY, "event loop: out of memory");
+    loop->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    if (loop->wake_fd < 0)
+        return error_set(error, ERROR_IO, "event loop: eventfd: %s", strerror(errno));
+    loop->base = create_base();
+    if (loop->base == NULL)
+        return error_set(error, ERROR_MEMORY, "event loop: the event library refused to start");
+    loop->wake = event_new(loop->base, loop->wake_fd, EV_READ | EV_PERSIST, on_wake, loop);
+    if (loop->wake == NULL || event_add(loop->wake, NULL) != 0)
+        return error_set(error, ERROR_MEMORY, "event loop: out of memory");
+    return ERROR_NONE;
+}
+
+enum error_code net_loop_create(struct net_loop **out, struct error *error)
+{
+    pthread_once(&library_once, prepare_library);
+    if (!library_is_ready)
+        return error_set(error, ERROR_MEMORY, "event loop: no locks for the event library");
+
+    struct net_loop *loop = memory_allocate_array(1, sizeof *loop);
+    if (loop == NULL)
+        return error_set(error, ERROR_MEMORY, "event loop: out of memory");
+    loop->wake_fd = -1;
+    atomic_init(&loop->is_stopping, false);
+    pthread_mutex_init(&loop->mutex, NULL); // default attributes: cannot fail on Linux
+
+    enum error_code code = set_up(loop, error);
+    if (code != ERROR_NONE) {
+        release(loop);
+        return code;
+    }
+    *out = loop;
+    return ERROR_NONE;
+}
+
+void net_loop_destroy(struct net_loop *loop)
+{
+    if (loop == NULL)
+        return;
+    // Nothing posted or closed is forgotten: its owner may be waiting to free it.
+    while (run_tasks(loop) || reap(loop))
+        ;
+    release(loop);
+}
+
+void net_loop_run(struct net_loop *loop)
+{
+    for (;;) {
+        reap(loop);
+        if (atomic_exchange(&loop->is_stopping, false))
+            return;
+        event_base_loop(loop->base, EVLOOP_ONCE);
+    }
+}
+
+void net_loop_stop(struct net_loop *loop)
+{
+    atomic_store(&loop->is_stopping, true);
+    wake(loop);
+}
+
+struct event_base *net_loop_base(struct net_loop *loop)
+{
+    return loop->base;
+}
+
+void net_loop_post(struct net_loop *loop, struct net_task *task)
+{
+    task->next = NULL;
+    pthread_mutex_lock(&loop->mutex);
+    bool was_empty = loop->first_task == NULL;
+    if (was_empty)
+        loop->first_task = task;
+    else
+        loop->last_task->next = task;
+    loop->last_task = task;
+    // Inside the lock: outside, the task could have run already and its owner destroyed the loop.
+    if (was_empty)
+        wake(loop);
+    pthread_mutex_unlock(&loop->mutex);
+}
+
+void net_loop_reap_later(struct net_loop *loop, struct net_dying *dying)
+{
+    dying->next = NULL;
+    if (loop->last_dying == NULL)
+        loop->first_dying = dying;
+    else
+        loop->last_dying->next = dying;
+    loop->last_dying = dying;
+}
+
+char *net_loop_scratch(struct net_loop *loop)
+{
+    return loop->scratch;
+}

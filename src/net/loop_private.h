@@ -1,0 +1,23 @@
+// What the rest of net/ may know of a loop: its reaper and its receive buffer.
+#ifndef GHATRACE_NET_LOOP_PRIVATE_H
+#define GHATRACE_NET_LOOP_PRIVATE_H
+
+#include <stddef.h>
+
+#include "ghatrace/net/loop.h"
+
+// Something that has ended and waits for the end of the loop's turn; embedded in its object.
+struct net_dying {
+    void (*reap)(struct net_dying *dying); // last words to the owner, then frees the object
+    struct net_dying *next;
+};
+
+// Reaped in the order given, when no callback is on the stack any more. In the loop's thread.
+void net_loop_reap_later(struct net_loop *loop, struct net_dying *dying);
+
+// One receive buffer for all connections of the loop: idle connections then cost no buffer. What it
+// holds is valid until the next connection is read.
+#define NET_SCRATCH_SIZE ((size_t)65536)
+char *net_loop_scratch(struct net_loop *loop);
+
+#endif
