@@ -17,6 +17,7 @@
 
 #define HTTP_HEADERS_MAX 100        // fields of one message
 #define HTTP_HEAD_BYTES_MAX 16384   // start line and fields; GitHub's are some 1,000 bytes
+#define HTTP_START_LINE_MAX 8192    // RFC 9112 3 asks for 8,000 at least
 #define HTTP_CHUNK_LINE_MAX 256     // size, extensions and CRLF of one chunk
 #define HTTP_TRAILER_BYTES_MAX 4096 // trailers are read and dropped
 
@@ -49,7 +50,8 @@ enum http_progress {
     HTTP_NEED_MORE, // all input consumed, feed more
     HTTP_HEAD_DONE, // returned once, between head and body; feed the rest (maybe of length 0) to go on
     HTTP_MESSAGE_DONE, // body complete; bytes behind it were not consumed
-    HTTP_REFUSED, // malformed or over a cap; `refusal` says what to answer; the connection must close
+    HTTP_REFUSED, // malformed or over a cap; `refusal` says what to answer; the connection must close.
+                  // A Content-Length over body_max is refused in place of HTTP_HEAD_DONE
 };
 
 struct http_parser {
@@ -59,10 +61,11 @@ struct http_parser {
     struct buffer body; // capped at body_max
     uint64_t remaining; // private: bytes of the body or chunk still to come
     size_t line_bytes;  // private
-    uint64_t body_max;  // may be changed when HTTP_HEAD_DONE is returned
-    bool head_only;     // response to HEAD: set by the caller
+    unsigned skipped;   // private: empty lines or interim responses before this message
+    uint64_t body_max; // bytes; may be lowered when HTTP_HEAD_DONE is returned, stays until changed
+    bool head_only;    // response to HEAD: set by the caller for each message
     struct http_head message;
-    int refusal_status;  // 400, 413, 414, 431, 501, 505
+    int refusal_status;  // 400, 413, 414, 431, 501, 505; 503 when memory was refused
     const char *refusal; // one line, static text
 };
 
@@ -71,8 +74,9 @@ void http_parser_release(struct http_parser *parser);
 // Ready for the next message; keeps memory of ordinary size, gives back large bodies.
 void http_parser_reset(struct http_parser *parser);
 
-// Takes up to `len` bytes; `*consumed` says how many. A response without length ends with the
-// connection: call http_parser_finish() then.
+// Takes up to `len` bytes; `*consumed` says how many. Interim responses (1xx) are passed over. A
+// response without length ends with the connection: call http_parser_finish() then. After
+// HTTP_MESSAGE_DONE or HTTP_REFUSED it says the same again until the next reset.
 enum http_progress http_parser_feed(struct http_parser *parser, const char *data, size_t len,
                                     size_t *consumed);
 // The other side closed. HTTP_MESSAGE_DONE if that ends a response properly, else HTTP_REFUSED.

@@ -1,0 +1,69 @@
+// What the files of the parser and the writer share, and nobody else needs.
+#ifndef GHATRACE_HTTP_INTERNAL_H
+#define GHATRACE_HTTP_INTERNAL_H
+
+#include "ghatrace/http/parser.h"
+
+enum parser_state {
+    STATE_HEAD_LINE,       // within a line of the head
+    STATE_HEAD_LF,         // after its CR
+    STATE_BODY_START,      // head reported; how the body is framed is decided on the next feed
+    STATE_BODY_LENGTH,     // `remaining` bytes to come
+    STATE_BODY_TO_CLOSE,   // whatever comes
+    STATE_CHUNK_SIZE,      // hexadecimal digits; `remaining` is the value so far
+    STATE_CHUNK_BLANK,     // blanks behind them, which only an extension may follow
+    STATE_CHUNK_EXTENSION, // behind ';'
+    STATE_CHUNK_SIZE_LF,   // after the CR of that line
+    STATE_CHUNK_DATA,      // `remaining` bytes to come
+    STATE_CHUNK_DATA_CR,   // data complete
+    STATE_CHUNK_DATA_LF,
+    STATE_TRAILER_START, // at the start of a line behind the last chunk
+    STATE_TRAILER_NAME,
+    STATE_TRAILER_VALUE,
+    STATE_TRAILER_LF, // after the CR of a trailer field
+    STATE_END_LF,     // after the CR of the empty line that ends the trailers
+    STATE_DONE,
+    STATE_REFUSED,
+};
+
+// What is left of the bytes that were fed. Readers take from the front.
+struct http_input {
+    const char *next;
+    const char *end;
+};
+
+static inline size_t http_input_left(const struct http_input *input)
+{
+    return (size_t)(input->end - input->next);
+}
+
+// Marks the message as refused. `why` is static text.
+enum http_progress http_refuse(struct http_parser *parser, int status, const char *why);
+
+// head.c: reads the complete head in parser->head_bytes into parser->message. HTTP_HEAD_DONE or
+// HTTP_REFUSED.
+enum http_progress http_parse_head(struct http_parser *parser);
+// fields.c: the same for what fields mean (framing, connection, host), once they are split.
+enum http_progress http_interpret_fields(struct http_parser *parser);
+
+// body.c: a step within a body: takes what it can, then changes the state or has no input left.
+bool http_has_no_body(const struct http_parser *parser);
+enum http_progress http_begin_body(struct http_parser *parser);
+enum http_progress http_read_body(struct http_parser *parser, struct http_input *input);
+// Appends to the body; refuses when over its cap or out of memory.
+enum http_progress http_append_body(struct http_parser *parser, struct http_input *input,
+                                    size_t len);
+// chunked.c
+enum http_progress http_read_chunked(struct http_parser *parser, struct http_input *input);
+
+// grammar.c: RFC 9110 5.6.2 and 5.5, RFC 9112 3.2.
+bool http_is_token_char(char c);
+bool http_is_field_char(char c); // field-vchar, obs-text, SP or HTAB
+bool http_is_token(struct slice s);
+bool http_is_field_value(struct slice s);
+// Origin form, or `*`.
+bool http_is_target(struct slice s);
+// uri-host [ ":" port ], maybe empty.
+bool http_is_host(struct slice s);
+
+#endif
