@@ -1,0 +1,29 @@
+// The parts of a payload, each with its reader. Private to the room.
+#ifndef GHATRACE_GITHUB_PAYLOADS_H
+#define GHATRACE_GITHUB_PAYLOADS_H
+
+#include "fields.h"
+#include "ghatrace/github/event.h"
+
+// The members of a delivery's outermost object, JSON_NONE where absent.
+struct envelope {
+    struct slice action;
+    json_value workflow_job;
+    json_value workflow_run;
+    json_value workflow;
+    json_value repository;
+    json_value deployment;
+};
+
+// They expect a zeroed struct; `action` is the caller's to set.
+enum error_code repository_read(const struct payload *payload, const struct envelope *envelope,
+                                struct github_repository *repository) MUST_CHECK;
+enum error_code job_read(const struct payload *payload, const struct envelope *envelope,
+                         struct github_job *job) MUST_CHECK;
+enum error_code run_read(const struct payload *payload, const struct envelope *envelope,
+                         struct github_run *run) MUST_CHECK;
+
+// The "steps" of a job: a field_reader whose target is a struct github_job.
+field_reader steps_read;
+
+#endif

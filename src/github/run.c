@@ -1,0 +1,166 @@
+// workflow_run payloads.
+#include <string.h>
+
+#include "payloads.h"
+
+#define AT(member) .offset = offsetof(struct github_run, member)
+
+static const struct field base_rows[] = {
+    {FIELD_NAME("ref"), FIELD_STRING, AT(pull_request_base)},
+};
+static const struct field_table base_table = FIELD_TABLE(base_rows);
+
+static const struct field pull_request_rows[] = {
+    {FIELD_NAME("number"), FIELD_INTEGER, AT(pull_request_number)},
+    {FIELD_NAME("base"), FIELD_OBJECT, .nested = &base_table},
+};
+static const struct field_table pull_request_table = FIELD_TABLE(pull_request_rows);
+
+static enum error_code read_pull_requests(const struct payload *payload,
+                                          const struct field_path *path, json_value value,
+                                          void *target)
+{
+    const struct field_path first_path = {.parent = path};
+
+    if (json_type_of(&payload->document, value) != JSON_ARRAY)
+        return fields_refuse(payload, path, "not an array");
+    json_value first = json_first_element(&payload->document, value);
+    if (json_type_of(&payload->document, first) == JSON_NULL)
+        return ERROR_NONE;
+    return fields_read(payload, &first_path, first, &pull_request_table, target);
+}
+
+struct reference {
+    struct slice path;
+    struct slice sha;
+};
+
+static const struct field reference_rows[] = {
+    {FIELD_NAME("path"), FIELD_STRING, .offset = offsetof(struct reference, path)},
+    {FIELD_NAME("sha"), FIELD_STRING, .offset = offsetof(struct reference, sha)},
+};
+static const struct field_table reference_table = FIELD_TABLE(reference_rows);
+
+// "octo/repo/.github/workflows/x.yml@main" at commit c: "octo/repo/.github/workflows/x.yml@c".
+static enum error_code join_reference(const struct payload *payload,
+                                      const struct reference *reference, struct slice *out)
+{
+    ptrdiff_t at = slice_find(reference->path, SLICE("@"));
+    size_t path_length = at >= 0 ? (size_t)at : reference->path.len;
+    size_t length = path_length + 1 + reference->sha.len;
+
+    char *text = arena_allocate(payload->arena, length);
+    if (text == NULL)
+        return error_set(payload->error, ERROR_MEMORY, "no memory for a referenced workflow");
+    memcpy(text, reference->path.data, path_length);
+    text[path_length] = '@';
+    memcpy(text + path_length + 1, reference->sha.data, reference->sha.len);
+    *out = (struct slice){.data = text, .len = length};
+    return ERROR_NONE;
+}
+
+static enum error_code read_reference(const struct payload *payload, const struct field_path *path,
+                                      json_value element, struct slice *references, size_t *count)
+{
+    struct reference reference = {.path = SLICE_EMPTY, .sha = SLICE_EMPTY};
+
+    if (json_type_of(&payload->document, element) == JSON_NULL)
+        return ERROR_NONE;
+    enum error_code code = fields_read(payload, path, element, &reference_table, &reference);
+    if (code != ERROR_NONE || reference.path.len == 0 || reference.sha.len == 0)
+        return code;
+    return join_reference(payload, &reference, &references[(*count)++]);
+}
+
+static enum error_code read_references(const struct payload *payload, const struct field_path *path,
+                                       json_value value, void *target)
+{
+    const struct json_document *document = &payload->document;
+    struct github_run *run = target;
+
+    if (json_type_of(document, value) != JSON_ARRAY)
+        return fields_refuse(payload, path, "not an array");
+    size_t capacity = json_count(document, value);
+    if (capacity == 0)
+        return ERROR_NONE;
+    struct slice *references = arena_allocate_array(payload->arena, capacity, sizeof(*references));
+    if (references == NULL)
+        return error_set(payload->error, ERROR_MEMORY, "no memory for %zu referenced workflows",
+                         capacity);
+    run->referenced_workflows = references;
+
+    struct field_path element_path = {.parent = path};
+    json_value element = json_first_element(document, value);
+    for (; element != JSON_NONE; element = json_next_element(document, element)) {
+        enum error_code code = read_reference(payload, &element_path, element, references,
+                                              &run->referenced_workflow_count);
+        if (code != ERROR_NONE)
+            return code;
+        element_path.index++;
+    }
+    return ERROR_NONE;
+}
+
+static const struct field actor_rows[] = {{FIELD_NAME("login"), FIELD_STRING, AT(actor)}};
+static const struct field_table actor_table = FIELD_TABLE(actor_rows);
+
+static const struct field triggering_actor_rows[] = {
+    {FIELD_NAME("login"), FIELD_STRING, AT(triggering_actor)},
+};
+static const struct field_table triggering_actor_table = FIELD_TABLE(triggering_actor_rows);
+
+static const struct field run_rows[] = {
+    {FIELD_NAME("id"), FIELD_ID, .required = true, AT(run_id)},
+    {FIELD_NAME("name"), FIELD_STRING, AT(workflow_name)},
+    {FIELD_NAME("run_attempt"), FIELD_INTEGER, AT(run_attempt)},
+    {FIELD_NAME("run_number"), FIELD_INTEGER, AT(run_number)},
+    {FIELD_NAME("display_title"), FIELD_STRING, AT(display_title)},
+    {FIELD_NAME("event"), FIELD_STRING, AT(event_name)},
+    {FIELD_NAME("path"), FIELD_STRING, AT(workflow_path)},
+    {FIELD_NAME("status"), FIELD_STRING, AT(status)},
+    {FIELD_NAME("conclusion"), FIELD_STRING, AT(conclusion)},
+    {FIELD_NAME("head_branch"), FIELD_STRING, AT(head_branch)},
+    {FIELD_NAME("head_sha"), FIELD_STRING, AT(head_sha)},
+    {FIELD_NAME("actor"), FIELD_OBJECT, .nested = &actor_table},
+    {FIELD_NAME("triggering_actor"), FIELD_OBJECT, .nested = &triggering_actor_table},
+    {FIELD_NAME("created_at"), FIELD_TIME, AT(created_at)},
+    {FIELD_NAME("updated_at"), FIELD_TIME, AT(updated_at)},
+    {FIELD_NAME("run_started_at"), FIELD_TIME, AT(run_started_at)},
+    {FIELD_NAME("referenced_workflows"), FIELD_CUSTOM, .read = read_references},
+    {FIELD_NAME("pull_requests"), FIELD_CUSTOM, .read = read_pull_requests},
+};
+static const struct field_table run_table = FIELD_TABLE(run_rows);
+
+static const struct field workflow_rows[] = {
+    {FIELD_NAME("name"), FIELD_STRING, .offset = 0},
+};
+static const struct field_table workflow_table = FIELD_TABLE(workflow_rows);
+
+// `workflow_run.name` may be "" or the run-name text of this one run; `workflow.name` is the
+// workflow's own, the same for all of its runs.
+static enum error_code read_workflow(const struct payload *payload, json_value workflow,
+                                     struct github_run *run)
+{
+    const struct field_path path = {.name = FIELD_NAME("workflow")};
+    struct slice name = SLICE_EMPTY;
+
+    if (json_type_of(&payload->document, workflow) == JSON_NULL)
+        return ERROR_NONE;
+    enum error_code code = fields_read(payload, &path, workflow, &workflow_table, &name);
+    if (code == ERROR_NONE && name.len > 0)
+        run->workflow_name = name;
+    return code;
+}
+
+enum error_code run_read(const struct payload *payload, const struct envelope *envelope,
+                         struct github_run *run)
+{
+    const struct field_path path = {.name = FIELD_NAME("workflow_run")};
+
+    enum error_code code = fields_read(payload, &path, envelope->workflow_run, &run_table, run);
+    if (code != ERROR_NONE)
+        return code;
+    if (run->run_attempt == 0) // absent in 2021
+        run->run_attempt = 1;
+    return read_workflow(payload, envelope->workflow, run);
+}
