@@ -1,0 +1,72 @@
+// Writes lines to a buffer: keeps count of columns, changes colours, never goes over the edge.
+//
+// What is promised for every line whatever is painted: no more columns than the terminal has, no
+// trailing blanks, colours switched off at its end. The first failure is kept, later calls do
+// nothing, painter_finish() tells: painting code needs no check at each stroke.
+#ifndef GHATRACE_VIEW_PAINTER_H
+#define GHATRACE_VIEW_PAINTER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "ghatrace/base/buffer.h"
+#include "ghatrace/base/error.h"
+#include "ghatrace/base/slice.h"
+#include "ghatrace/view/terminal.h"
+
+enum style {
+    STYLE_PLAIN,
+    STYLE_BOLD,
+    STYLE_GREY,
+    STYLE_RED,
+    STYLE_GREEN,
+    STYLE_YELLOW,
+    STYLE_BLUE,
+    STYLE_MAGENTA,
+    STYLE_CYAN,
+};
+
+struct painter {
+    struct buffer *out; // not owned
+    struct terminal terminal;
+    size_t column;        // where the next character goes
+    size_t pending;       // blanks before it that are not written yet
+    enum style current;   // what the terminal is switched to
+    enum error_code code; // the first failure
+};
+
+// Brings the terminal's width into TERMINAL_WIDTH_MIN..MAX.
+void painter_init(struct painter *painter, const struct terminal *terminal, struct buffer *out);
+// ERROR_MEMORY or ERROR_TOO_LARGE if something could not be written.
+enum error_code painter_finish(const struct painter *painter) MUST_CHECK;
+
+// For what fails on the way to the painter: kept like its own failures.
+void painter_fail(struct painter *painter, enum error_code code);
+
+// Columns left in this line.
+size_t painter_room(const struct painter *painter);
+void painter_newline(struct painter *painter);
+void painter_blanks(struct painter *painter, size_t count);
+// Blanks up to `column`, counted from 0; nothing if that is behind.
+void painter_advance(struct painter *painter, size_t column);
+// `clean`: of text_clean(). What goes over the edge is cut off.
+void painter_text(struct painter *painter, enum style style, struct slice clean);
+void painter_string(struct painter *painter, enum style style, const char *text);
+// At most `columns`; where it is longer, an ellipsis, and `tail_percent` of what is left for its end:
+// names of matrix jobs differ there ("test (ubuntu-latest, 3.12)").
+void painter_shortened(struct painter *painter, enum style style, struct slice clean,
+                       size_t columns, size_t tail_percent);
+// Right-aligned in `columns`.
+void painter_right(struct painter *painter, enum style style, struct slice clean, size_t columns);
+
+// Pieces of one paragraph: as many to a line as fit, with `separator` between. A piece longer than
+// a line is broken where the line ends, if `may_break`, else shortened. Ends the last line.
+struct painter_piece {
+    enum style style;
+    struct slice clean;
+    bool may_break;
+};
+void painter_paragraph(struct painter *painter, const struct painter_piece *pieces, size_t count,
+                       const char *separator);
+
+#endif

@@ -1,0 +1,180 @@
+// Lines of bounded width, with colours where the terminal has them.
+#include "ghatrace/view/painter.h"
+
+#include "ghatrace/view/text.h"
+
+#define PIECE_TAIL_PERCENT 40
+
+void painter_init(struct painter *painter, const struct terminal *terminal, struct buffer *out)
+{
+    *painter = (struct painter){.out = out, .terminal = *terminal};
+    if (painter->terminal.width < TERMINAL_WIDTH_MIN)
+        painter->terminal.width = TERMINAL_WIDTH_MIN;
+    if (painter->terminal.width > TERMINAL_WIDTH_MAX)
+        painter->terminal.width = TERMINAL_WIDTH_MAX;
+}
+
+enum error_code painter_finish(const struct painter *painter)
+{
+    return painter->code;
+}
+
+void painter_fail(struct painter *painter, enum error_code code)
+{
+    if (painter->code == ERROR_NONE)
+        painter->code = code;
+}
+
+size_t painter_room(const struct painter *painter)
+{
+    return painter->terminal.width - painter->column;
+}
+
+static void put_bytes(struct painter *painter, struct slice bytes)
+{
+    if (painter->code == ERROR_NONE)
+        painter->code = buffer_append_slice(painter->out, bytes);
+}
+
+static void switch_style(struct painter *painter, enum style style)
+{
+    // SGR parameters of ECMA-48, 8.3.117; 90 is the bright black of aixterm that all have.
+    static const char *const sequences[] = {
+        [STYLE_PLAIN] = "\x1b[0m",   [STYLE_BOLD] = "\x1b[0;1m",     [STYLE_GREY] = "\x1b[0;90m",
+        [STYLE_RED] = "\x1b[0;31m",  [STYLE_GREEN] = "\x1b[0;32m",   [STYLE_YELLOW] = "\x1b[0;33m",
+        [STYLE_BLUE] = "\x1b[0;34m", [STYLE_MAGENTA] = "\x1b[0;35m", [STYLE_CYAN] = "\x1b[0;36m",
+    };
+    if (!painter->terminal.colour || painter->current == style)
+        return;
+    put_bytes(painter, slice_from_string(sequences[style]));
+    painter->current = style;
+}
+
+void painter_newline(struct painter *painter)
+{
+    switch_style(painter, STYLE_PLAIN);
+    put_bytes(painter, SLICE("\n"));
+    painter->column = 0;
+    painter->pending = 0;
+}
+
+void painter_blanks(struct painter *painter, size_t count)
+{
+    size_t room = painter_room(painter);
+    if (count > room)
+        count = room;
+    painter->pending += count;
+    painter->column += count;
+}
+
+void painter_advance(struct painter *painter, size_t column)
+{
+    if (column > painter->column)
+        painter_blanks(painter, column - painter->column);
+}
+
+static void flush_blanks(struct painter *painter)
+{
+    static const char blanks[] = "                                ";
+    while (painter->pending > 0) {
+        size_t len = painter->pending < sizeof(blanks) - 1 ? painter->pending : sizeof(blanks) - 1;
+        put_bytes(painter, (struct slice){blanks, len});
+        painter->pending -= len;
+    }
+}
+
+// Blanks within the text wait, too: they may turn out to be the last of the line.
+void painter_text(struct painter *painter, enum style style, struct slice clean)
+{
+    clean = text_prefix(clean, painter_room(painter));
+    while (clean.len > 0) {
+        size_t word = 0;
+        while (word < clean.len && clean.data[word] != ' ')
+            word++;
+        if (word == 0) {
+            painter_blanks(painter, 1);
+            word = 1;
+        } else {
+            struct slice visible = {clean.data, word};
+            flush_blanks(painter);
+            switch_style(painter, style);
+            put_bytes(painter, visible);
+            painter->column += text_width(visible);
+        }
+        clean.data += word;
+        clean.len -= word;
+    }
+}
+
+void painter_string(struct painter *painter, enum style style, const char *text)
+{
+    painter_text(painter, style, slice_from_string(text));
+}
+
+void painter_shortened(struct painter *painter, enum style style, struct slice clean,
+                       size_t columns, size_t tail_percent)
+{
+    if (text_width(clean) <= columns) {
+        painter_text(painter, style, clean);
+        return;
+    }
+    struct slice ellipsis = painter->terminal.unicode ? SLICE("\u2026") : SLICE("..");
+    size_t mark = text_width(ellipsis);
+    if (columns <= mark) {
+        painter_text(painter, style, text_prefix(clean, columns));
+        return;
+    }
+    size_t tail = (columns - mark) * tail_percent / 100;
+    struct slice end = slice_trim(text_suffix(clean, tail));
+    struct slice beginning = slice_trim(text_prefix(clean, columns - mark - text_width(end)));
+    painter_text(painter, style, beginning);
+    painter_text(painter, style, ellipsis);
+    painter_text(painter, style, end);
+}
+
+void painter_right(struct painter *painter, enum style style, struct slice clean, size_t columns)
+{
+    size_t width = text_width(clean);
+    if (width < columns)
+        painter_blanks(painter, columns - width);
+    painter_text(painter, style, text_prefix(clean, columns));
+}
+
+// Breaks a piece at the edge, from line to line.
+static void paint_broken(struct painter *painter, const struct painter_piece *piece)
+{
+    struct slice rest = piece->clean;
+    while (rest.len > 0) {
+        struct slice part = text_prefix(rest, painter_room(painter));
+        painter_text(painter, piece->style, part);
+        rest.data += part.len;
+        rest.len -= part.len;
+        if (rest.len > 0)
+            painter_newline(painter);
+    }
+}
+
+static void paint_piece(struct painter *painter, const struct painter_piece *piece)
+{
+    if (piece->may_break)
+        paint_broken(painter, piece);
+    else
+        painter_shortened(painter, piece->style, piece->clean, painter_room(painter),
+                          PIECE_TAIL_PERCENT);
+}
+
+void painter_paragraph(struct painter *painter, const struct painter_piece *pieces, size_t count,
+                       const char *separator)
+{
+    size_t gap = text_width(slice_from_string(separator));
+
+    for (size_t i = 0; i < count; i++) {
+        size_t width = text_width(pieces[i].clean);
+        if (painter->column > 0 && gap + width > painter_room(painter))
+            painter_newline(painter);
+        if (painter->column > 0)
+            painter_string(painter, STYLE_GREY, separator);
+        paint_piece(painter, &pieces[i]);
+    }
+    painter_newline(painter);
+}

@@ -1,0 +1,139 @@
+// Reads a run attempt's finished spans from the store.
+#include <inttypes.h>
+
+#include "ghatrace/otlp/decode.h"
+#include "ghatrace/trace/ids.h"
+#include "ghatrace/view/waterfall.h"
+
+// "You can re-run a workflow or jobs in a workflow ... up to 50 times" (GitHub Docs, Re-running
+// workflows and jobs); twice that, should the limit move.
+#define MAX_ATTEMPTS 100
+#define MAX_RECORDS 100000 // a run has 256 jobs in a matrix, and few matrices
+
+// A stored record, while the transaction is open; copied, afterwards.
+struct loaded_record {
+    struct loaded_record *next; // in the arena
+    struct slice body;
+};
+
+struct loader {
+    struct store_transaction *transaction;
+    struct arena *arena;
+    struct loaded_record *first;
+    struct loaded_record **end; // where the next one is hung
+    size_t count;
+};
+
+static bool is_same_trace(const struct trace_id *a, const struct trace_id *b)
+{
+    return memcmp(a->bytes, b->bytes, TRACE_ID_SIZE) == 0;
+}
+
+static enum error_code keep_record(struct loader *loader, uint64_t sequence, struct error *error)
+{
+    struct store_record record;
+    enum error_code code = store_get_record(loader->transaction, sequence, &record, error);
+    if (code == ERROR_NOT_FOUND)
+        return error_set(error, ERROR_CORRUPT,
+                         "record %" PRIu64 " is in the history but not in the store", sequence);
+    if (code != ERROR_NONE)
+        return code;
+    struct loaded_record *kept = arena_allocate(loader->arena, sizeof(*kept));
+    if (kept == NULL || !arena_copy_slice(loader->arena, record.body, &kept->body))
+        return error_set(error, ERROR_MEMORY, "copy a record of %zu bytes: out of memory",
+                         record.body.len);
+    kept->next = NULL;
+    *loader->end = kept;
+    loader->end = &kept->next;
+    loader->count++;
+    return ERROR_NONE;
+}
+
+// All records of a trace: they stand side by side in the history.
+static enum error_code read_trace(struct loader *loader, const struct trace_id *trace,
+                                  struct error *error)
+{
+    struct store_key key = {.trace = *trace};
+    uint64_t sequence;
+
+    while (loader->count < MAX_RECORDS) {
+        enum error_code code = store_seek_history(loader->transaction, &key, &sequence, error);
+        if (code == ERROR_NOT_FOUND || (code == ERROR_NONE && !is_same_trace(&key.trace, trace)))
+            return ERROR_NONE;
+        if (code == ERROR_NONE)
+            code = keep_record(loader, sequence, error);
+        if (code != ERROR_NONE)
+            return code;
+        store_key_increment(&key);
+    }
+    return ERROR_NONE;
+}
+
+// The attempt asked for; for 0, the newest with a finished span.
+static enum error_code read_attempt(struct loader *loader, int64_t run_id, int64_t *attempt,
+                                    struct error *error)
+{
+    int64_t wanted = *attempt > 0 ? *attempt : MAX_ATTEMPTS;
+    int64_t oldest = *attempt > 0 ? *attempt : 1;
+
+    for (; wanted >= oldest; wanted--) {
+        struct trace_id trace = trace_id_of_run(ID_SCHEME_ARC, run_id, wanted);
+        enum error_code code = read_trace(loader, &trace, error);
+        if (code != ERROR_NONE)
+            return code;
+        if (loader->count == 0)
+            continue;
+        *attempt = wanted;
+        return ERROR_NONE;
+    }
+    if (*attempt > 0)
+        return error_set(error, ERROR_NOT_FOUND,
+                         "run %" PRId64 " attempt %" PRId64 ": nothing finished is in the store; "
+                         "see `ghatrace runs` for what is open, and the setting `history` for how "
+                         "long finished traces are kept",
+                         run_id, *attempt);
+    return error_set(error, ERROR_NOT_FOUND,
+                     "run %" PRId64 ": nothing finished is in the store; see `ghatrace runs` for "
+                     "what is open, and the setting `history` for how long finished traces are "
+                     "kept",
+                     run_id);
+}
+
+static enum error_code decode(const struct loader *loader, struct span_batch **batches,
+                              struct error *error)
+{
+    struct span_batch *decoded =
+        arena_allocate_array(loader->arena, loader->count, sizeof(*decoded));
+    size_t i = 0;
+
+    if (decoded == NULL)
+        return error_set(error, ERROR_MEMORY, "read %zu records: out of memory", loader->count);
+    for (const struct loaded_record *record = loader->first; record != NULL;
+         record = record->next) {
+        enum error_code code = otlp_decode_batch(record->body, loader->arena, &decoded[i++], error);
+        if (code != ERROR_NONE)
+            return code;
+    }
+    *batches = decoded;
+    return ERROR_NONE;
+}
+
+enum error_code waterfall_load(struct store *store, int64_t run_id, int64_t *attempt,
+                               struct arena *arena, struct span_batch **batches, size_t *count,
+                               struct error *error)
+{
+    struct loader loader = {.arena = arena};
+    loader.end = &loader.first;
+
+    enum error_code code = store_begin(store, false, &loader.transaction, error);
+    if (code != ERROR_NONE)
+        return code;
+    code = read_attempt(&loader, run_id, attempt, error);
+    // Decoding needs no snapshot, and one that is open keeps the writer from reusing pages.
+    store_abort(loader.transaction);
+    if (code == ERROR_NONE)
+        code = decode(&loader, batches, error);
+    if (code == ERROR_NONE)
+        *count = loader.count;
+    return code;
+}

@@ -1,0 +1,400 @@
+// Spans of one run attempt → the rows of its waterfall.
+#include "ghatrace/view/waterfall_model.h"
+
+#include <stdlib.h>
+
+#include "ghatrace/view/text.h"
+
+// What the spans are, by the attribute `type`; names are free text and prove nothing.
+#define TYPE_ROOT SLICE("workflow")
+#define TYPE_JOB SLICE("job")
+#define TYPE_STEP SLICE("step")
+
+struct builder {
+    struct arena *arena;
+    struct waterfall *waterfall;
+    bool unicode;
+};
+
+static const struct attribute *find_attribute(const struct attributes *attributes, const char *key)
+{
+    for (size_t i = 0; i < attributes->count; i++)
+        if (strcmp(attributes->items[i].key, key) == 0)
+            return &attributes->items[i];
+    return NULL;
+}
+
+static struct slice get_string(const struct attributes *attributes, const char *key)
+{
+    const struct attribute *found = find_attribute(attributes, key);
+    return found != NULL && found->type == ATTRIBUTE_STRING ? found->string : SLICE_EMPTY;
+}
+
+static int64_t get_int(const struct attributes *attributes, const char *key)
+{
+    const struct attribute *found = find_attribute(attributes, key);
+    return found != NULL && found->type == ATTRIBUTE_INT ? found->integer : 0;
+}
+
+static bool get_bool(const struct attributes *attributes, const char *key)
+{
+    const struct attribute *found = find_attribute(attributes, key);
+    return found != NULL && found->type == ATTRIBUTE_BOOL && found->boolean;
+}
+
+static bool has_type(const struct span *span, struct slice type)
+{
+    return slice_equals(get_string(&span->attributes, "type"), type);
+}
+
+duration_ns waterfall_length(struct waterfall_interval interval)
+{
+    return interval.end - interval.start;
+}
+
+// Times at or before 1970 are not real; whatever stored them, they must not stretch the axis.
+static struct waterfall_interval interval_of(const struct span *span)
+{
+    struct waterfall_interval interval = {span->start, span->end};
+    if (interval.start <= 0)
+        return (struct waterfall_interval){TIMESTAMP_UNKNOWN, TIMESTAMP_UNKNOWN};
+    if (interval.end < interval.start)
+        interval.end = interval.start;
+    return interval;
+}
+
+static void extend(struct waterfall_interval *whole, struct waterfall_interval part)
+{
+    if (part.start == TIMESTAMP_UNKNOWN)
+        return;
+    if (whole->start == TIMESTAMP_UNKNOWN || part.start < whole->start)
+        whole->start = part.start;
+    if (part.end > whole->end)
+        whole->end = part.end;
+}
+
+// Text that is not yet known is taken from `raw`. False when memory is refused.
+static bool learn(struct builder *builder, struct slice raw, struct slice *text)
+{
+    if (text->len > 0 || raw.len == 0)
+        return true;
+    return text_clean(builder->arena, raw, builder->unicode, text);
+}
+
+// Conclusions of GitHub's check runs, and the result values of the CI/CD semantic conventions that
+// stand for them.
+static const struct {
+    const char *conclusion;
+    enum waterfall_outcome outcome;
+    const char *note;
+} conclusions[] = {
+    {"success", OUTCOME_SUCCESS, NULL},
+    {"failure", OUTCOME_FAILURE, NULL},
+    {"cancelled", OUTCOME_CANCELLED, "cancelled"},
+    {"cancellation", OUTCOME_CANCELLED, "cancelled"},
+    {"skipped", OUTCOME_SKIPPED, "skipped"},
+    {"skip", OUTCOME_SKIPPED, "skipped"},
+    {"timed_out", OUTCOME_FAILURE, "timed out"},
+    {"timeout", OUTCOME_FAILURE, "timed out"},
+    {"startup_failure", OUTCOME_FAILURE, "startup failure"},
+    {"error", OUTCOME_FAILURE, "error"},
+    {"neutral", OUTCOME_SUCCESS, "neutral"},
+};
+
+static struct slice conclusion_of(const struct span *span)
+{
+    static const char *const keys[] = {"github.conclusion", "cicd.pipeline.result",
+                                       "cicd.pipeline.task.run.result"};
+    for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+        struct slice value = get_string(&span->attributes, keys[i]);
+        if (value.len > 0)
+            return value;
+    }
+    return SLICE_EMPTY;
+}
+
+static bool set_outcome(struct builder *builder, struct waterfall_row *row, const struct span *span)
+{
+    struct slice conclusion = conclusion_of(span);
+    if (get_bool(&span->attributes, "github.carried_over")) {
+        row->outcome = OUTCOME_CARRIED_OVER;
+        row->note = SLICE("carried over from the attempt before");
+        return true;
+    }
+    row->is_incomplete = get_bool(&span->attributes, "github.incomplete");
+    for (size_t i = 0; i < sizeof(conclusions) / sizeof(conclusions[0]); i++)
+        if (slice_equals(conclusion, slice_from_string(conclusions[i].conclusion))) {
+            row->outcome = conclusions[i].outcome;
+            row->note = slice_from_string(conclusions[i].note);
+            break;
+        }
+    if (row->is_incomplete)
+        row->note = SLICE("incomplete");
+    if (row->outcome != OUTCOME_UNKNOWN)
+        return true;
+    return learn(builder, conclusion, &row->note);
+}
+
+static bool set_row(struct builder *builder, struct waterfall_row *row, const struct span *span,
+                    const char *number_key)
+{
+    *row = (struct waterfall_row){
+        .time = interval_of(span),
+        .number = get_int(&span->attributes, number_key),
+    };
+    if (!text_clean(builder->arena, span->name, builder->unicode, &row->name))
+        return false;
+    if (row->name.len == 0)
+        row->name = SLICE("(no name)");
+    return set_outcome(builder, row, span);
+}
+
+// Whoever speaks first of the run is believed: the root, where there is one (see waterfall_build).
+static bool learn_title(struct builder *builder, const struct attributes *resource,
+                        const struct span *span)
+{
+    struct waterfall_title *title = &builder->waterfall->title;
+    const struct attributes *own = &span->attributes;
+    struct slice owner = get_string(resource, "vcs.owner.name");
+    struct slice name = get_string(resource, "vcs.repository.name");
+    struct slice repository = get_string(own, "github.repository");
+    long long run_id;
+
+    if (owner.len > 0 && name.len > 0 &&
+        !arena_format(builder->arena, &repository, "%.*s/%.*s", SLICE_ARGS(owner),
+                      SLICE_ARGS(name)))
+        return false;
+    if (title->run_id == 0 &&
+        slice_parse_int64(get_string(resource, "cicd.pipeline.run.id"), &run_id))
+        title->run_id = run_id;
+    if (title->attempt == 0)
+        title->attempt = get_int(own, "github.run_attempt");
+    return learn(builder, repository, &title->repository) &&
+           learn(builder, get_string(resource, "cicd.pipeline.name"), &title->workflow) &&
+           learn(builder, get_string(resource, "cicd.pipeline.run.url.full"), &title->url) &&
+           learn(builder, get_string(resource, "vcs.ref.head.name"), &title->branch) &&
+           learn(builder, get_string(resource, "vcs.ref.head.revision"), &title->revision);
+}
+
+static bool add_root(struct builder *builder, const struct span *span)
+{
+    struct waterfall *waterfall = builder->waterfall;
+    struct waterfall_title *title = &waterfall->title;
+    const struct attributes *own = &span->attributes;
+
+    waterfall->is_over = true;
+    title->run_number = get_int(own, "github.run_number");
+    if (title->run_id == 0)
+        title->run_id = get_int(own, "github.run_id");
+    return set_row(builder, &waterfall->root, span, "github.run_id") &&
+           learn(builder, get_string(own, "cicd.pipeline.name"), &title->workflow) &&
+           learn(builder, get_string(own, "cicd.pipeline.run.url.full"), &title->url) &&
+           learn(builder, get_string(own, "github.display_title"), &title->display_title) &&
+           learn(builder, get_string(own, "github.event_name"), &title->event) &&
+           learn(builder, get_string(own, "github.actor"), &title->actor) &&
+           learn(builder, conclusion_of(span), &title->conclusion);
+}
+
+static bool add_job(struct builder *builder, const struct span *span)
+{
+    struct waterfall_job *job = &builder->waterfall->jobs[builder->waterfall->job_count++];
+    const struct attribute *queue = find_attribute(&span->attributes, "queue_time_ms");
+
+    *job = (struct waterfall_job){.span = span};
+    if (queue != NULL && queue->type == ATTRIBUTE_INT && queue->integer >= 0 &&
+        queue->integer <= INT64_MAX / NS_PER_MS) {
+        job->has_queue = true;
+        job->queue = queue->integer * NS_PER_MS;
+    }
+    return set_row(builder, &job->row, span, "github.job_id");
+}
+
+// Where runner spans are switched off, the job alone tells how long it was queued: up to there it
+// queued, from there it ran. What is switched off may include waiting, so this is drawn only where no
+// phase is known.
+static void guess_phases(struct waterfall_job *job)
+{
+    struct waterfall_interval whole = job->row.time;
+    if (whole.start == TIMESTAMP_UNKNOWN || !waterfall_job_ran(job))
+        return;
+    for (size_t i = 0; i < PHASE_COUNT; i++)
+        if (job->phases[i].start != TIMESTAMP_UNKNOWN)
+            return;
+    duration_ns queue = job->queue < waterfall_length(whole) ? job->queue : waterfall_length(whole);
+    if (queue > 0)
+        job->phases[PHASE_QUEUE] = (struct waterfall_interval){whole.start, whole.start + queue};
+    job->phases[PHASE_EXECUTION] = (struct waterfall_interval){whole.start + queue, whole.end};
+}
+
+static void add_phase(struct waterfall_job *job, const struct span *span)
+{
+    static const char *const types[PHASE_COUNT] = {
+        [PHASE_WAITING] = "job.waiting",
+        [PHASE_QUEUE] = "runner.queue",
+        [PHASE_STARTUP] = "runner.startup",
+        [PHASE_EXECUTION] = "runner.execution",
+    };
+    for (size_t i = 0; i < PHASE_COUNT; i++)
+        if (has_type(span, slice_from_string(types[i])))
+            job->phases[i] = interval_of(span);
+}
+
+static int compare_rows(const struct waterfall_row *a, const struct waterfall_row *b)
+{
+    if (a->time.start != b->time.start)
+        return a->time.start < b->time.start ? -1 : 1;
+    int names = slice_compare(a->name, b->name);
+    if (names != 0)
+        return names;
+    return a->number < b->number ? -1 : a->number > b->number;
+}
+
+static int compare_jobs(const void *a, const void *b)
+{
+    return compare_rows(&((const struct waterfall_job *)a)->row,
+                        &((const struct waterfall_job *)b)->row);
+}
+
+// Among steps of the same second, the number tells the order.
+static int compare_steps(const void *a, const void *b)
+{
+    const struct waterfall_row *x = a;
+    const struct waterfall_row *y = b;
+    if (x->time.start == y->time.start && x->number != y->number)
+        return x->number < y->number ? -1 : 1;
+    return compare_rows(x, y);
+}
+
+static bool is_child_of(const struct span *span, const struct span *job)
+{
+    return span->has_parent && memcmp(span->parent_id.bytes, job->span_id.bytes, SPAN_ID_SIZE) == 0;
+}
+
+// A job's phases and steps stand in the same batch as the job.
+static bool add_children(struct builder *builder, struct waterfall_job *job,
+                         const struct span_batch *batch)
+{
+    job->steps = arena_allocate_array(builder->arena, batch->span_count, sizeof(*job->steps));
+    if (job->steps == NULL)
+        return false;
+    for (size_t i = 0; i < batch->span_count; i++) {
+        const struct span *span = &batch->spans[i];
+        if (!is_child_of(span, job->span))
+            continue;
+        if (!has_type(span, TYPE_STEP))
+            add_phase(job, span);
+        else if (!set_row(builder, &job->steps[job->step_count++], span, "github.step_number"))
+            return false;
+    }
+    if (job->step_count > 1)
+        qsort(job->steps, job->step_count, sizeof(*job->steps), compare_steps);
+    struct waterfall_interval queue = job->phases[PHASE_QUEUE];
+    if (queue.start != TIMESTAMP_UNKNOWN) {
+        job->has_queue = true;
+        job->queue = waterfall_length(queue);
+    }
+    guess_phases(job);
+    return true;
+}
+
+static bool add_batch(struct builder *builder, const struct span_batch *batch, bool want_root)
+{
+    for (size_t i = 0; i < batch->span_count; i++) {
+        const struct span *span = &batch->spans[i];
+        bool is_root = has_type(span, TYPE_ROOT);
+        bool is_wanted =
+            want_root ? is_root && !builder->waterfall->is_over : has_type(span, TYPE_JOB);
+        if (!is_wanted)
+            continue;
+        builder->waterfall->title.trace = span->trace_id;
+        if (!learn_title(builder, &batch->resource, span))
+            return false;
+        if (is_root ? !add_root(builder, span) : !add_job(builder, span))
+            return false;
+        if (!is_root &&
+            !add_children(builder, &builder->waterfall->jobs[builder->waterfall->job_count - 1],
+                          batch))
+            return false;
+    }
+    return true;
+}
+
+static size_t count_jobs(const struct span_batch *batches, size_t count)
+{
+    size_t jobs = 0;
+    for (size_t i = 0; i < count; i++)
+        for (size_t j = 0; j < batches[i].span_count; j++)
+            jobs += has_type(&batches[i].spans[j], TYPE_JOB);
+    return jobs;
+}
+
+// Children are clamped into their parents when they are made, so that jobs and root are all there is
+// to measure.
+static void measure(struct waterfall *waterfall)
+{
+    extend(&waterfall->axis, waterfall->root.time);
+    for (size_t i = 0; i < waterfall->job_count; i++)
+        extend(&waterfall->axis, waterfall->jobs[i].row.time);
+    if (!waterfall->is_over)
+        waterfall->root.time = waterfall->axis;
+}
+
+enum error_code waterfall_build(const struct span_batch *batches, size_t count, bool unicode,
+                                struct arena *arena, struct waterfall *waterfall)
+{
+    struct builder builder = {.arena = arena, .waterfall = waterfall, .unicode = unicode};
+
+    *waterfall = (struct waterfall){0};
+    waterfall->jobs =
+        arena_allocate_array(arena, count_jobs(batches, count), sizeof(*waterfall->jobs));
+    if (waterfall->jobs == NULL)
+        return ERROR_MEMORY;
+    for (size_t i = 0; i < count; i++)
+        if (!add_batch(&builder, &batches[i], true))
+            return ERROR_MEMORY;
+    for (size_t i = 0; i < count; i++)
+        if (!add_batch(&builder, &batches[i], false))
+            return ERROR_MEMORY;
+    waterfall->is_empty = !waterfall->is_over && waterfall->job_count == 0;
+    if (waterfall->job_count > 1)
+        qsort(waterfall->jobs, waterfall->job_count, sizeof(*waterfall->jobs), compare_jobs);
+    measure(waterfall);
+    return ERROR_NONE;
+}
+
+bool waterfall_job_ran(const struct waterfall_job *job)
+{
+    return job->row.outcome != OUTCOME_SKIPPED && job->row.outcome != OUTCOME_CARRIED_OVER;
+}
+
+// The last to end among those that began before `next` and ended before it began; any if `next` is
+// NULL. GitHub's times tick in seconds, so that a job may end in the second its follower begins in.
+static const struct waterfall_job *last_before(const struct waterfall *waterfall,
+                                               const struct waterfall_job *next)
+{
+    const struct waterfall_job *last = NULL;
+    for (size_t i = 0; i < waterfall->job_count; i++) {
+        const struct waterfall_job *job = &waterfall->jobs[i];
+        if (!waterfall_job_ran(job) || job->row.time.start == TIMESTAMP_UNKNOWN)
+            continue;
+        if (next != NULL && (job->row.time.start >= next->row.time.start ||
+                             job->row.time.end - NS_PER_SECOND > next->row.time.start))
+            continue;
+        if (last == NULL || job->row.time.end > last->row.time.end)
+            last = job;
+    }
+    return last;
+}
+
+const struct waterfall_job *waterfall_critical_job(const struct waterfall *waterfall)
+{
+    const struct waterfall_job *longest = NULL;
+    const struct waterfall_job *job = last_before(waterfall, NULL);
+    while (job != NULL) {
+        if (longest == NULL ||
+            waterfall_length(job->row.time) > waterfall_length(longest->row.time))
+            longest = job;
+        job = last_before(waterfall, job);
+    }
+    return longest;
+}
