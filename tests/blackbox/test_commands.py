@@ -1,0 +1,256 @@
+"""The subcommands, the settings, and how the program starts and ends."""
+import pathlib
+import socket
+import subprocess
+import time
+
+import expect
+import harness
+from harness import run_command
+from payloads import Run
+
+RUN, JOB, JOB_NAME, STEP = 33714470481, 100520616165, "build / linux (22.04)", "Run actions/checkout@v4"
+VECTORS = {
+    "arc": ["9150f2e0b329bcd73a7fa70c540a1776", "00000007d989fe51", "00000017677ee0e5", "b055910c793816c1",
+            "43bff11a853954a6", "d9eea5e4be6e7275", "c1ce43452c3f547a"],
+    "collector": ["48bf99593b700353bfd3fd5f0c2a0cd2", "ed69109a07eb63f8", "89bac9456426488d", "302823a0cd5b24a6",
+                  "b4be8ee340a88258"],
+    "runner": ["73fd99136af0a2f17912515626a3a651", "00000007d989fe51", "a9f7c9720f88b47c", "176f40430ba8d49c"],
+}
+STEPS = {"arc": ("535e44389388ed69", "11a00f9e4663a4c3"), "collector": ("e39dd81fbedd7849", None),
+         "runner": ("6c407810d6f7468c", None)}
+
+
+class Commands(harness.BlackBoxTest):
+    def assert_usage_error(self, shown, *words):
+        self.assertEqual(shown.returncode, 2, shown.stderr)
+        self.assertEqual(shown.stdout, "")
+        for word in words:
+            self.assertIn(word, shown.stderr)
+        self.assertNotIn("Traceback", shown.stderr)
+
+    def test_ids_are_the_published_vectors(self):
+        for scheme, vectors in VECTORS.items():
+            job = str(JOB) if scheme != "runner" else None
+            shown = run_command("ids", RUN, 1, *([job] if job else []), "--id-scheme", scheme)
+            self.assertEqual(shown.returncode, 0, shown.stderr)
+            wanted = vectors if job else vectors[:2]
+            for vector in wanted:
+                self.assertIn(vector, shown.stdout, scheme)
+            self.assertIn(f"00-{vectors[0]}-", shown.stdout, "a traceparent")
+
+    def test_ids_of_the_exported_spans_are_the_published_vectors(self):
+        for scheme, vectors in VECTORS.items():
+            daemon, collector = self.new_pair(id_scheme=scheme)
+            run = Run(RUN)
+            job = run.job(JOB_NAME, job_id=JOB)
+            job.steps[1].name, job.steps[1].number = STEP, 3
+            job.steps[3].name, job.steps[3].number = STEP, 7
+            job.steps[4].number = 8
+            daemon.accept(*run.timeline())
+            spans = collector.wait_trace(vectors[0], len(expect.run_spans(run)))
+            found = {span["spanId"] for span in spans}
+            for vector in [vectors[1], vectors[2], *vectors[4:], *filter(None, STEPS[scheme])]:
+                if vector != "b055910c793816c1":
+                    self.assertIn(vector, found, scheme)
+
+    def test_ids_default_to_the_first_attempt(self):
+        one = run_command("ids", RUN)
+        self.assertEqual(one.stdout, run_command("ids", RUN, 1).stdout)
+        self.assertIn("1fb03814c832e2d9be0f1a96885be415", run_command("ids", RUN, 2).stdout)
+
+    def test_ids_of_nonsense_are_usage_errors(self):
+        for arguments in ((), ("x",), ("-1",), ("99999999999999999999",), (RUN, "x"), (RUN, 1, "x"), (RUN, 1, 2, 3, 4)):
+            with self.subTest(arguments):
+                self.assert_usage_error(run_command("ids", *arguments))
+
+    def test_usage_errors_exit_with_2(self):
+        for arguments in ((), ("dance",), ("serve", "extra"), ("serve", "--listen"), ("trace",), ("trace", "x"),
+                          ("serve", "--root-grace", "soon", "--insecure-no-signature", "on"),
+                          ("serve", "--max-payload", "much", "--insecure-no-signature", "on"),
+                          ("serve", "--id-scheme", "mine", "--insecure-no-signature", "on"),
+                          ("serve", "--listen", "nowhere", "--insecure-no-signature", "on"),
+                          ("serve", "--otlp-endpoint", "collector:4317", "--insecure-no-signature", "on"),
+                          ("serve", "--db-max-size", "5", "--insecure-no-signature", "on"),
+                          ("replay",), ("check", "--log-level", "loud")):
+            with self.subTest(arguments):
+                self.assert_usage_error(run_command(*arguments))
+
+    def test_help_and_version_are_told(self):
+        for flag in ("--help", "help"):
+            shown = run_command(flag)
+            self.assertEqual(shown.returncode, 0, shown.stderr)
+            for name in ("serve", "replay", "trace", "runs", "ids", "requeue", "check"):
+                self.assertIn(name, shown.stdout)
+        self.assertRegex(run_command("--version").stdout, r"ghatrace \d+\.\d+\.\d+")
+
+    def test_an_unknown_setting_is_refused_with_the_nearest_known_name(self):
+        self.assert_usage_error(run_command("serve", "--web-hook-path", "/x"), "web-hook-path", "webhook-path")
+        self.assert_usage_error(run_command("check", env={"GHATRACE_ROOT_GRACES": "1s"}), "root-grace")
+        folder = self.new_folder()
+        file = pathlib.Path(folder, "conf")
+        file.write_text("listen = 127.0.0.1:0\nrun-idel = 1h\n")
+        self.assert_usage_error(run_command("check", "--config", file), "run-idel", "run-idle")
+
+    def test_check_tells_what_would_be_used_and_from_where(self):
+        folder = self.new_folder()
+        file = pathlib.Path(folder, "conf")
+        file.write_text("# a comment\nroot-grace = 11s\njob-grace = 12m\nrun-idle = 13m\n")
+        shown = run_command("check", "--config", file, "--run-idle", "17m", "--insecure-no-signature", "on",
+                            env={"GHATRACE_JOB_GRACE": "15m", "GHATRACE_RUN_IDLE": "16m"})
+        self.assertEqual(shown.returncode, 0, shown.stderr)
+        lines = {line.split()[0]: line for line in shown.stdout.splitlines() if line.strip()}
+        self.assertIn("11s", lines["root-grace"])
+        self.assertIn("15m", lines["job-grace"], "environment beats file")
+        self.assertIn("17m", lines["run-idle"], "flag beats environment")
+
+    def test_check_does_not_show_secrets(self):
+        shown = run_command("check", env={"GITHUB_WEBHOOK_SECRET": "hunter2hunter2", "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1",
+                                          "OTEL_EXPORTER_OTLP_HEADERS": "authorization=Bearer%20sesame99"})
+        self.assertEqual(shown.returncode, 0, shown.stderr)
+        self.assertNotIn("hunter2", shown.stdout + shown.stderr)
+        self.assertNotIn("sesame99", shown.stdout + shown.stderr)
+
+    def test_trace_shows_the_jobs_of_a_run(self):
+        daemon, collector = self.new_pair()
+        run = Run()
+        run.job("compile everything")
+        run.job("publish it", conclusion="failure")
+        daemon.accept(*run.timeline())
+        self.check_trace(collector, expect.run_spans(run))
+        for reference in (run.run_id, f"{run.run_id}/1"):
+            shown = daemon.command("trace", reference)
+            self.assertEqual(shown.returncode, 0, shown.stderr)
+            for word in ("Build and test", "compile everything", "publish it", "make \"all\" \\"):
+                self.assertIn(word, shown.stdout)
+        daemon.stop()
+        self.assertIn("compile everything", daemon.command("trace", run.run_id).stdout, "without the daemon, too")
+
+    def test_trace_of_an_unknown_run_is_a_failure(self):
+        daemon = self.new_daemon()
+        shown = daemon.command("trace", RUN)
+        self.assertEqual(shown.returncode, 1)
+        self.assertIn(str(RUN), shown.stderr)
+
+    def test_runs_lists_what_is_open_oldest_first(self):
+        daemon = self.new_daemon()
+        old, new, done = Run(age=3000, workflow="Older"), Run(age=300, workflow="Newer"), Run(workflow="Finished")
+        job = old.job("still building")
+        daemon.accept(new.requested(), old.requested(), job.queued(), job.in_progress())
+        daemon.accept(done.requested(), done.completed())
+        shown = daemon.command("runs")
+        self.assertEqual(shown.returncode, 0, shown.stderr)
+        self.assertIn(str(old.run_id), shown.stdout)
+        self.assertIn(str(new.run_id), shown.stdout)
+        self.assertLess(shown.stdout.index(str(old.run_id)), shown.stdout.index(str(new.run_id)))
+        self.assertNotIn(str(done.run_id), shown.stdout)
+
+    def test_commands_on_a_store_that_is_not_there_fail(self):
+        for command in (("trace", RUN), ("runs",), ("requeue",)):
+            with self.subTest(command):
+                shown = run_command(*command, "--db", self.new_folder() + "/nothing")
+                self.assertEqual(shown.returncode, 1, shown.stderr)
+                self.assertIn("nothing", shown.stderr)
+
+    def test_requeue_without_dead_letters_does_nothing(self):
+        daemon = self.new_daemon()
+        shown = daemon.command("requeue")
+        self.assertEqual(shown.returncode, 0, shown.stderr)
+        self.assertIn("0", shown.stdout)
+
+    def test_replay_sends_signed_deliveries(self):
+        daemon, collector = self.new_pair()
+        run = Run()
+        run.job()
+        folder = self.new_folder()
+        files = []
+        for number, event in enumerate(run.timeline()):
+            file = pathlib.Path(folder, f"{number}.{event.type}.{event.action}.json")
+            file.write_bytes(event.body)
+            files.append(str(file))
+        url = "http://%s:%d/webhook" % daemon.address
+        shown = run_command("replay", url, *files, "--webhook-secret-file", daemon.secret_file)
+        self.assertEqual(shown.returncode, 0, shown.stderr)
+        self.check_trace(collector, expect.run_spans(run))
+
+
+class Starting(harness.BlackBoxTest):
+    def serve(self, *arguments, env=None):
+        return run_command("serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", *arguments, env=env)
+
+    def test_no_secret_means_no_start(self):
+        shown = self.serve("--db", self.new_folder() + "/db")
+        self.assertEqual(shown.returncode, 2, shown.stderr)
+        self.assertIn("secret", shown.stderr)
+
+    def test_an_empty_secret_file_means_no_start(self):
+        folder = self.new_folder()
+        for text in ("", "\n \n"):
+            pathlib.Path(folder, "secret").write_text(text)
+            shown = self.serve("--db", folder + "/db", "--webhook-secret-file", folder + "/secret")
+            self.assertEqual(shown.returncode, 2, shown.stderr)
+
+    def test_a_missing_secret_file_is_named(self):
+        shown = self.serve("--db", self.new_folder() + "/db", "--webhook-secret-file", "/nowhere/secret")
+        self.assertIn(shown.returncode, (1, 2))
+        self.assertIn("/nowhere/secret", shown.stderr)
+
+    def test_the_secret_may_come_from_the_environment(self):
+        daemon = self.new_daemon(start=False, webhook_secret_file=None)
+        daemon.env = {"GITHUB_WEBHOOK_SECRET": "from the environment"}
+        daemon.start()
+        self.assertEqual(daemon.deliver(Run().requested(), secret="from the environment").status, 202)
+        self.assertEqual(daemon.deliver(Run().requested()).status, 401)
+
+    def test_the_second_daemon_on_a_folder_refuses(self):
+        daemon = self.new_daemon()
+        shown = self.serve("--db", daemon.settings["db"], "--webhook-secret-file", daemon.secret_file)
+        self.assertEqual(shown.returncode, 1, shown.stderr)
+        self.assertIn(daemon.settings["db"], shown.stderr)
+        daemon.accept(Run().requested())
+
+    def test_a_port_that_is_taken_is_a_failure(self):
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            address = "127.0.0.1:%d" % taken.getsockname()[1]
+            for flag in ("--listen", "--admin-listen"):
+                shown = self.serve("--db", self.new_folder() + "/db", "--insecure-no-signature", "on", flag, address)
+                self.assertEqual(shown.returncode, 1, shown.stderr)
+                self.assertIn(address, shown.stderr)
+
+    def test_sigterm_and_sigint_end_it_with_0(self):
+        for number in (15, 2):
+            daemon = self.new_daemon()
+            daemon.accept(Run().requested())
+            daemon.process.send_signal(number)
+            daemon.process.wait(harness.PATIENCE)
+            self.assertEqual(daemon.process.returncode, 0)
+
+    def test_signals_right_after_start_are_handled(self):
+        daemon = self.new_daemon()
+        daemon.process.send_signal(1)
+        daemon.stop()
+
+    def test_the_admin_listener_can_be_off(self):
+        daemon = self.new_daemon(start=False, admin_listen="off")
+        daemon.process = subprocess.Popen(daemon.arguments(), stderr=subprocess.PIPE, env=harness.clean_environment())
+        try:
+            line = daemon.process.stderr.readline().decode()
+            deadline = time.monotonic() + harness.PATIENCE
+            while "msg=ready" not in line and time.monotonic() < deadline and line:
+                line = daemon.process.stderr.readline().decode()
+            self.assertIn("msg=ready", line)
+        finally:
+            daemon.process.terminate()
+            daemon.process.communicate(timeout=harness.PATIENCE)
+            daemon.process = None
+
+    def test_log_lines_can_be_json(self):
+        daemon = self.new_daemon(start=False, log_format="json")
+        daemon.process = subprocess.Popen(daemon.arguments(), stderr=subprocess.PIPE, env=harness.clean_environment())
+        time.sleep(0.5)
+        daemon.process.terminate()
+        _, log = daemon.process.communicate(timeout=harness.PATIENCE)
+        daemon.process = None
+        import json
+        entries = [json.loads(line) for line in log.decode().splitlines()]
+        self.assertIn("ready", [entry["msg"] for entry in entries])

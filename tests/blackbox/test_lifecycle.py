@@ -1,0 +1,274 @@
+"""When spans go out: graces, time-outs, re-runs, runs that GitHub never closes."""
+import itertools
+import time
+import uuid
+
+import expect
+import harness
+from expect import Ids, by_id, job_spans, ns, root_span, run_spans
+from payloads import Run, Step, guid_of_time
+
+
+def spans_of(collector, trace_id):
+    """As they were sent: one span may have come in two versions."""
+    return [span for group in collector.groups() for span in group["spans"] if span["traceId"] == trace_id]
+
+
+def recent_run(**kinds):
+    """Ended a moment ago: deadlines count alike from its times and from the receipt of its events."""
+    run = Run(age=65, **kinds)
+    run.updated = run.started + 63
+    return run
+
+
+class Graces(harness.BlackBoxTest):
+    @classmethod
+    def setUpClass(cls):
+        cls.share_pair(root_grace="1s", job_grace="3s")
+
+    def test_the_root_waits_no_longer_than_its_grace_for_open_jobs(self):
+        run = Run(age=65)
+        job = run.job(duration=40)
+        run.updated = run.started + 63
+        ids = Ids(run.run_id)
+        self.daemon.accept(run.requested(), job.queued(), job.in_progress(), run.completed())
+        self.collector.wait_for_ids([(ids.trace, ids.root)])
+        self.daemon.accept(job.completed())
+        self.check_trace(self.collector, run_spans(run))
+
+    def test_a_job_that_was_never_completed_goes_out_without_a_result(self):
+        run = recent_run(conclusion="failure")
+        job, done = run.job("lost"), run.job("done", duration=40)
+        ids = Ids(run.run_id)
+        self.daemon.accept(run.requested(), *done.timeline(), job.queued(), job.in_progress(), run.completed())
+        self.collector.wait_for_ids([(ids.trace, ids.root), (ids.trace, ids.job(job.job_id))])
+        span = by_id(self.collector.trace(ids.trace))[ids.job(job.job_id)]
+        self.assertIs(span["attributes"]["github.incomplete"], True)
+        self.assertNotIn("cicd.pipeline.task.run.result", span["attributes"])
+        self.assertNotIn("github.conclusion", span["attributes"])
+        self.assertEqual(span["startTimeUnixNano"], ns(job.created))
+        self.assertLessEqual(span["endTimeUnixNano"], ns(run.updated))
+        self.assertEqual(span["status"]["code"], 0)
+
+    def test_a_job_that_only_waited_in_the_queue_goes_out_too(self):
+        run = recent_run(conclusion="startup_failure")
+        job = run.job("stuck")
+        ids = Ids(run.run_id)
+        self.daemon.accept(job.queued(), run.completed())
+        self.collector.wait_for_ids([(ids.trace, ids.root), (ids.trace, ids.job(job.job_id))])
+        span = by_id(self.collector.trace(ids.trace))[ids.job(job.job_id)]
+        self.assertIs(span["attributes"]["github.incomplete"], True)
+        self.assertNotIn("github.runner_name", span["attributes"])
+
+    def test_a_completion_after_all_goes_out_under_the_same_ids(self):
+        run = recent_run()
+        job = run.job("lost and found", duration=40)
+        ids = Ids(run.run_id)
+        self.daemon.accept(run.requested(), job.queued(), job.in_progress(), run.completed())
+        self.collector.wait_for_ids([(ids.trace, ids.root), (ids.trace, ids.job(job.job_id))])
+        self.daemon.accept(job.completed())
+        wanted = run_spans(run)
+        self.collector.wait_for_ids(expect.ids_of(wanted))
+        last = {}
+        for group in self.collector.groups():
+            for span in group["spans"]:
+                if span["traceId"] == ids.trace:
+                    last[span["spanId"]] = dict(span, resource=group["resource"])
+        self.assertEqual(last, by_id(wanted))
+
+    def test_an_approval_that_is_required_does_not_end_the_run(self):
+        run = Run(conclusion="action_required")
+        first = run.completed()
+        requested = run.requested()
+        run.conclusion = "success"
+        job = run.job()
+        self.daemon.accept(requested, first)
+        time.sleep(1.5)  # beyond the root's grace
+        self.daemon.accept(job.queued(), job.in_progress(), job.completed(), run.completed())
+        self.check_trace(self.collector, run_spans(run))
+
+
+class Attempts(harness.BlackBoxTest):
+    @classmethod
+    def setUpClass(cls):
+        cls.share_pair(root_grace="30s")
+
+    def test_a_gate_is_understood_in_any_order_before_the_job_ends(self):
+        runs = []
+        for number, order in enumerate(itertools.permutations(range(3))):
+            run = Run(age=600)
+            job = run.job("deploy", environment="production", waited=60.5)
+            run.updated = job.completed_at + 1
+            events = [job.queued(), job.waiting(), job.requeued()]
+            self.daemon.accept(run.requested(), *(events[i] for i in order))
+            if number % 2:
+                self.daemon.deliver(events[order[0]])  # and once more
+            self.daemon.accept(job.in_progress(), job.completed(), run.completed())
+            runs.append((order, run))
+        for order, run in runs:
+            with self.subTest(order=order):
+                self.check_trace(self.collector, run_spans(run))
+
+    def test_two_waits_end_with_the_last_release(self):
+        run = Run(age=600)
+        job = run.job("deploy", environment="production", waited=60.5, queue=30)
+        run.updated = job.completed_at + 1
+        second_wait, second_release = job.waiting(at=job.created + 70), job.requeued(at=job.created + 80)
+        self.daemon.accept(job.queued(), job.waiting(), job.requeued(), second_wait, second_release, job.completed(),
+                           run.completed())
+        job.released = job.created + 80
+        self.check_trace(self.collector, run_spans(run))
+
+    def test_without_a_believable_guid_the_time_of_receipt_stands_in(self):
+        guids = {"random": str(uuid.uuid4()), "future": guid_of_time(time.time() + 3600), "not a uuid": "delivery-1",
+                 "before the job": guid_of_time(time.time() - 86400)}
+        for name, guid in guids.items():
+            run = Run(age=30)
+            job = run.job("deploy", environment="production", waited=2, queue=60)
+            run.updated = job.completed_at + 1
+            self.daemon.accept(job.queued(), job.waiting())
+            before = time.time()
+            self.daemon.accept(job.requeued().with_guid(guid))
+            after = time.time()
+            self.daemon.accept(job.completed(), run.completed())
+            ids = Ids(run.run_id)
+            spans = by_id(self.collector.wait_trace(ids.trace, len(run_spans(run))))
+            released = spans[ids.phase("job.waiting", job.job_id)]["endTimeUnixNano"]
+            with self.subTest(name):
+                self.assertLessEqual(int(before * 1e9) - 2_000_000, released)
+                self.assertLessEqual(released, int(after * 1e9) + 2_000_000)
+                self.assertEqual(spans[ids.phase("runner.queue", job.job_id)]["startTimeUnixNano"], released)
+
+    def test_attempts_may_mix_in_any_order(self):
+        first = Run(age=2000, conclusion="failure")
+        broken, fine = first.job("flaky", conclusion="failure"), first.job("steady")
+        second = Run(first.run_id, attempt=2, age=1000)
+        second.created = first.created
+        fresh = second.job("flaky")
+        kept = second.job("steady").carried_over(fine.started, fine.completed_at)
+        self.daemon.accept(second.completed(), kept.completed(), first.completed(), fresh.completed(),
+                           broken.completed(), fine.completed())
+        carried = job_spans(kept, steps=False, phases=False)
+        carried[0]["attributes"]["github.carried_over"] = True
+        carried[0]["attributes"].pop("queue_time_ms", None)
+        self.check_trace(self.collector, run_spans(first))
+        self.check_trace(self.collector, [root_span(second)] + job_spans(fresh) + carried)
+
+
+class Silence(harness.BlackBoxTest):
+    """Runs of which only jobs ever speak."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.share_pair(run_idle="2s", root_grace="1s", job_timeout="1d")
+
+    def made_up_root(self, ids):
+        self.collector.wait_for_ids([(ids.trace, ids.root)])
+        return by_id(spans_of(self.collector, ids.trace))[ids.root]
+
+    def test_a_root_is_made_up_when_only_jobs_ever_spoke(self):
+        run = recent_run()
+        first, second = run.job("a", duration=20), run.job("b", offset=5, duration=45, conclusion="failure")
+        skipped = run.job("c", offset=52).skipped()
+        self.daemon.accept(*first.timeline(), *second.timeline(), *skipped.timeline())
+        ids = Ids(run.run_id)
+        root = self.made_up_root(ids)
+        self.assertEqual(root["name"], f"RUN {run.workflow}")
+        self.assertEqual(root["parentSpanId"], "")
+        self.assertEqual(root["startTimeUnixNano"], ns(first.created))
+        self.assertEqual(root["endTimeUnixNano"], ns(second.completed_at))
+        self.assertIs(root["attributes"]["github.incomplete"], True)
+        self.assertEqual(root["attributes"]["cicd.pipeline.result"], "failure")
+        self.assertEqual(root["status"]["code"], 2)
+        # What comes later joins the trace and makes no second root.
+        late = run.job("d", offset=54, duration=1)
+        self.daemon.accept(*late.timeline(), run.completed())
+        self.collector.wait_for_ids(expect.ids_of(job_spans(late)))
+        self.daemon.restart()
+        self.collector.wait(lambda c: c.requests)
+        self.assertEqual(self.collector.ids()[(ids.trace, ids.root)], 1)
+
+    def test_a_run_with_a_job_under_way_is_not_over(self):
+        run = recent_run()
+        done, running = run.job("a", duration=20), run.job("b", duration=50)
+        waiting = run.job("c", environment="production", waited=30, duration=20)
+        self.daemon.accept(*done.timeline(), running.queued(), running.in_progress(), waiting.queued(), waiting.waiting())
+        time.sleep(3)  # beyond the idle time
+        self.daemon.accept(running.completed())
+        time.sleep(3)
+        self.daemon.accept(waiting.requeued(), waiting.in_progress(), waiting.completed(), run.completed())
+        run.updated = max(run.updated, waiting.completed_at)
+        self.check_trace(self.collector, run_spans(run))
+
+    def test_no_root_is_made_up_for_a_run_that_had_one(self):
+        run = recent_run()
+        job = run.job("a", duration=30)
+        self.daemon.accept(run.requested(), *job.timeline(), run.completed())
+        self.check_trace(self.collector, run_spans(run))
+        late = run.job("b", offset=30, duration=5)
+        self.daemon.accept(*late.timeline())
+        self.collector.wait_for_ids(expect.ids_of(job_spans(late)))
+        time.sleep(3)  # beyond the idle time
+        self.daemon.restart()
+        ids = Ids(run.run_id)
+        self.assertEqual(self.collector.ids()[(ids.trace, ids.root)], 1)
+
+    def test_a_run_that_spoke_itself_is_not_closed_for_being_idle(self):
+        run = recent_run()
+        job = run.job("a", duration=30)
+        ids = Ids(run.run_id)
+        self.daemon.accept(run.requested(), *job.timeline())
+        time.sleep(4)
+        self.assertNotIn((ids.trace, ids.root), self.collector.ids())
+        self.daemon.accept(run.completed())
+        self.check_trace(self.collector, run_spans(run))
+
+    def test_late_and_repeated_deliveries_send_nothing_again(self):
+        run = recent_run()
+        job = run.job("a", duration=30)
+        events = run.timeline()
+        self.daemon.accept(*events)
+        self.check_trace(self.collector, run_spans(run))
+        for event in events:
+            self.assertEqual(self.daemon.deliver(event).outcome, (200, "duplicate"))
+        for event in reversed(events):  # from a second hook on the same repository
+            self.daemon.accept(event.with_guid(str(uuid.uuid4())))
+        self.daemon.restart()
+        found = self.collector.ids()
+        self.assertEqual({found[key] for key in expect.ids_of(run_spans(run))}, {1})
+        self.assertEqual(len(self.collector.trace(Ids(run.run_id).trace)), len(run_spans(run)))
+        self.assertTrue(job.job_id)
+
+
+class TimeOuts(harness.BlackBoxTest):
+    @classmethod
+    def setUpClass(cls):
+        cls.share_pair(job_timeout="2s", run_idle="1s", root_grace="1s", job_grace="1h")
+
+    def test_a_silent_job_is_given_up_and_its_run_after_it(self):
+        run = Run(age=20)
+        job = run.job("silent")
+        self.daemon.accept(job.queued(), job.in_progress())
+        ids = Ids(run.run_id)
+        self.collector.wait_for_ids([(ids.trace, ids.job(job.job_id)), (ids.trace, ids.root)])
+        spans = by_id(self.collector.trace(ids.trace))
+        self.assertIs(spans[ids.job(job.job_id)]["attributes"]["github.incomplete"], True)
+        self.assertIs(spans[ids.root]["attributes"]["github.incomplete"], True)
+
+    def test_a_run_whose_approval_never_came_is_closed_as_it_stands(self):
+        run = Run(age=20, conclusion="action_required")
+        run.updated = run.started + 5
+        self.daemon.accept(run.requested(), run.completed())
+        ids = Ids(run.run_id)
+        self.collector.wait_for_ids([(ids.trace, ids.root)])
+        root = self.collector.trace(ids.trace)[0]
+        self.assertEqual(root["attributes"]["github.conclusion"], "action_required")
+
+    def test_deadlines_are_kept_across_a_restart(self):
+        run = Run(age=20)
+        job = run.job("silent")
+        job.steps = [Step("Set up job", 1, job.started, None, None, "in_progress")] * 2
+        self.daemon.accept(job.queued(), job.in_progress())
+        self.daemon.restart("kill")
+        ids = Ids(run.run_id)
+        self.collector.wait_for_ids([(ids.trace, ids.job(job.job_id)), (ids.trace, ids.root)])
