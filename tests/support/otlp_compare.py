@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Reads OTLP trace requests, in both encodings, into one normal form, and compares them.
 
-    otlp_compare.py PROTOBUF_FILE JSON_FILE     exits 1 with a diff where they differ
+    otlp_compare.py PROTOBUF_FILE JSON_FILE     exits 1 with a diff, 2 if it cannot read them
 
 The protobuf side is read by `protoc --decode` with tests/otlp.proto, so no code of the program
 under test takes part. Both readers are strict: unknown fields, values of the wrong type and
@@ -329,8 +329,13 @@ def main(arguments):
     if len(arguments) != 2:
         print(__doc__.split("\n\n")[1], file=sys.stderr)
         return 2
-    texts = [pprint.pformat(load(path), width=100, sort_dicts=True).splitlines(keepends=True)
-             for load, path in zip((load_protobuf, load_json), arguments)]
+    texts = []
+    for load, path in zip((load_protobuf, load_json), arguments):
+        try:
+            texts.append(pprint.pformat(load(path), width=100).splitlines(keepends=True))
+        except (OSError, ValueError) as error:
+            print(f"{path}: {error}", file=sys.stderr)
+            return 2
     difference = "".join(difflib.unified_diff(*texts, fromfile=arguments[0], tofile=arguments[1]))
     sys.stdout.write(difference)
     return 1 if difference else 0

@@ -1,0 +1,359 @@
+// A record of our own, in protobuf → spans.
+//
+// Each message is read twice: once to count its repeated fields, so that each list is one allocation
+// of the right size, and once to fill them.
+#include <string.h>
+
+#include "ghatrace/otlp/decode.h"
+#include "ghatrace/otlp/fields.h"
+#include "ghatrace/otlp/wire.h"
+
+struct decoder {
+    struct arena *arena;
+    struct error *error;
+};
+
+static enum error_code fail_corrupt(struct decoder *decoder, const char *what)
+{
+    return error_set(decoder->error, ERROR_CORRUPT, "decode OTLP record: %s", what);
+}
+
+static enum error_code fail_memory(struct decoder *decoder)
+{
+    return error_set(decoder->error, ERROR_MEMORY, "decode OTLP record: out of memory");
+}
+
+static bool is_bytes(const struct wire_field *field, uint32_t number)
+{
+    return field->number == number && field->type == WIRE_BYTES;
+}
+
+// How many fields with this number and a length the message has. -1: it is damaged.
+static int64_t count_fields(struct slice message, uint32_t number)
+{
+    struct wire_reader reader;
+    struct wire_field field;
+    int64_t count = 0;
+    wire_reader_init(&reader, message);
+    while (wire_read_field(&reader, &field))
+        count += is_bytes(&field, number);
+    return reader.is_corrupt ? -1 : count;
+}
+
+// --- attributes -----------------------------------------------------------------------------------
+
+static bool read_string_value(struct slice value, struct slice *text)
+{
+    struct wire_reader reader;
+    struct wire_field field;
+    bool is_string = false;
+    wire_reader_init(&reader, value);
+    while (wire_read_field(&reader, &field)) {
+        is_string = is_bytes(&field, ANY_VALUE_STRING);
+        if (is_string)
+            *text = field.bytes;
+    }
+    return is_string && !reader.is_corrupt;
+}
+
+static enum error_code read_strings(struct decoder *decoder, struct slice array,
+                                    struct attribute *attribute)
+{
+    int64_t count = count_fields(array, ARRAY_VALUES);
+    if (count < 0)
+        return fail_corrupt(decoder, "array value");
+    struct slice *items = arena_allocate_array(decoder->arena, (size_t)count, sizeof(*items));
+    if (items == NULL)
+        return fail_memory(decoder);
+    attribute->type = ATTRIBUTE_STRINGS;
+    attribute->strings.items = items;
+    attribute->strings.count = 0;
+
+    struct wire_reader reader;
+    struct wire_field field;
+    wire_reader_init(&reader, array);
+    while (wire_read_field(&reader, &field)) {
+        if (!is_bytes(&field, ARRAY_VALUES))
+            continue;
+        if (!read_string_value(field.bytes, &items[attribute->strings.count]))
+            return fail_corrupt(decoder, "array value of something else than strings");
+        attribute->strings.count++;
+    }
+    return ERROR_NONE;
+}
+
+// `has_value` stays false when the value is of a type that we do not write.
+static enum error_code read_value(struct decoder *decoder, struct slice value,
+                                  struct attribute *attribute, bool *has_value)
+{
+    struct wire_reader reader;
+    struct wire_field field;
+    enum error_code code = ERROR_NONE;
+    wire_reader_init(&reader, value);
+    while (code == ERROR_NONE && wire_read_field(&reader, &field)) {
+        *has_value = true;
+        if (is_bytes(&field, ANY_VALUE_STRING)) {
+            attribute->type = ATTRIBUTE_STRING;
+            attribute->string = field.bytes;
+        } else if (field.number == ANY_VALUE_INT && field.type == WIRE_VARINT) {
+            attribute->type = ATTRIBUTE_INT;
+            attribute->integer = (int64_t)field.integer;
+        } else if (field.number == ANY_VALUE_BOOL && field.type == WIRE_VARINT) {
+            attribute->type = ATTRIBUTE_BOOL;
+            attribute->boolean = field.integer != 0;
+        } else if (is_bytes(&field, ANY_VALUE_ARRAY)) {
+            code = read_strings(decoder, field.bytes, attribute);
+        } else {
+            *has_value = false;
+        }
+    }
+    return reader.is_corrupt ? fail_corrupt(decoder, "attribute value") : code;
+}
+
+// The model's keys end with a NUL, so a key is the one string that is copied.
+static enum error_code copy_key(struct decoder *decoder, struct slice key, const char **out)
+{
+    char *copy = arena_allocate(decoder->arena, key.len + 1);
+    if (copy == NULL)
+        return fail_memory(decoder);
+    if (key.len > 0)
+        memcpy(copy, key.data, key.len);
+    copy[key.len] = '\0';
+    *out = copy;
+    return ERROR_NONE;
+}
+
+static enum error_code read_attribute(struct decoder *decoder, struct slice pair,
+                                      struct attribute *attribute, bool *has_value)
+{
+    struct wire_reader reader;
+    struct wire_field field;
+    struct slice key = SLICE_EMPTY;
+    enum error_code code = ERROR_NONE;
+    *has_value = false;
+    wire_reader_init(&reader, pair);
+    while (code == ERROR_NONE && wire_read_field(&reader, &field)) {
+        if (is_bytes(&field, KEY_VALUE_KEY))
+            key = field.bytes;
+        else if (is_bytes(&field, KEY_VALUE_VALUE))
+            code = read_value(decoder, field.bytes, attribute, has_value);
+    }
+    if (reader.is_corrupt)
+        return fail_corrupt(decoder, "attribute");
+    if (code == ERROR_NONE && *has_value)
+        code = copy_key(decoder, key, &attribute->key);
+    return code;
+}
+
+static enum error_code read_attributes(struct decoder *decoder, struct slice message,
+                                       uint32_t number, struct attributes *attributes)
+{
+    int64_t count = count_fields(message, number);
+    if (count < 0)
+        return fail_corrupt(decoder, "list of attributes");
+    attributes->count = 0;
+    attributes->capacity = (size_t)count;
+    attributes->items =
+        arena_allocate_array(decoder->arena, (size_t)count, sizeof(*attributes->items));
+    if (attributes->items == NULL)
+        return fail_memory(decoder);
+
+    struct wire_reader reader;
+    struct wire_field field;
+    enum error_code code = ERROR_NONE;
+    wire_reader_init(&reader, message);
+    while (code == ERROR_NONE && wire_read_field(&reader, &field)) {
+        bool has_value = false;
+        if (!is_bytes(&field, number))
+            continue;
+        code =
+            read_attribute(decoder, field.bytes, &attributes->items[attributes->count], &has_value);
+        attributes->count += has_value;
+    }
+    return code;
+}
+
+// --- spans ----------------------------------------------------------------------------------------
+
+static bool read_id(struct slice bytes, uint8_t *id, size_t len)
+{
+    if (bytes.len != len)
+        return false;
+    memcpy(id, bytes.data, len);
+    return true;
+}
+
+// Times up to the year 2262: what a timestamp_ns holds.
+static timestamp_ns time_of(uint64_t nanoseconds)
+{
+    return nanoseconds <= INT64_MAX ? (timestamp_ns)nanoseconds : INT64_MAX;
+}
+
+static enum error_code read_status(struct decoder *decoder, struct slice message, struct span *span)
+{
+    struct wire_reader reader;
+    struct wire_field field;
+    wire_reader_init(&reader, message);
+    while (wire_read_field(&reader, &field)) {
+        if (field.number == STATUS_CODE && field.type == WIRE_VARINT)
+            span->status =
+                field.integer == SPAN_STATUS_ERROR ? SPAN_STATUS_ERROR : SPAN_STATUS_UNSET;
+        else if (is_bytes(&field, STATUS_MESSAGE))
+            span->status_message = field.bytes;
+    }
+    return reader.is_corrupt ? fail_corrupt(decoder, "status") : ERROR_NONE;
+}
+
+static enum error_code read_link(struct decoder *decoder, struct slice message, struct span *span)
+{
+    struct wire_reader reader;
+    struct wire_field field;
+    bool has_trace = false;
+    bool has_span = false;
+    wire_reader_init(&reader, message);
+    while (wire_read_field(&reader, &field)) {
+        if (is_bytes(&field, LINK_TRACE_ID))
+            has_trace = read_id(field.bytes, span->link_trace_id.bytes, TRACE_ID_SIZE);
+        else if (is_bytes(&field, LINK_SPAN_ID))
+            has_span = read_id(field.bytes, span->link_span_id.bytes, SPAN_ID_SIZE);
+    }
+    span->has_link = true;
+    return reader.is_corrupt || !has_trace || !has_span ? fail_corrupt(decoder, "link")
+                                                        : ERROR_NONE;
+}
+
+// The fields of type `bytes`, `string` and message. ERROR_CORRUPT for an ID of the wrong length.
+static enum error_code read_span_bytes(struct decoder *decoder, const struct wire_field *field,
+                                       struct span *span)
+{
+    bool is_valid = true;
+    switch (field->number) {
+    case SPAN_TRACE_ID:
+        is_valid = read_id(field->bytes, span->trace_id.bytes, TRACE_ID_SIZE);
+        break;
+    case SPAN_SPAN_ID:
+        is_valid = read_id(field->bytes, span->span_id.bytes, SPAN_ID_SIZE);
+        break;
+    case SPAN_PARENT_SPAN_ID:
+        span->has_parent = field->bytes.len > 0; // "empty if this is a root span"
+        is_valid = !span->has_parent || read_id(field->bytes, span->parent_id.bytes, SPAN_ID_SIZE);
+        break;
+    case SPAN_NAME:
+        span->name = field->bytes;
+        break;
+    case SPAN_LINKS:
+        return read_link(decoder, field->bytes, span);
+    case SPAN_STATUS:
+        return read_status(decoder, field->bytes, span);
+    default:
+        break;
+    }
+    return is_valid ? ERROR_NONE : fail_corrupt(decoder, "ID of the wrong length");
+}
+
+static void read_span_number(const struct wire_field *field, struct span *span)
+{
+    if (field->number == SPAN_KIND && field->type == WIRE_VARINT)
+        span->kind = field->integer == SPAN_KIND_SERVER ? SPAN_KIND_SERVER : SPAN_KIND_INTERNAL;
+    else if (field->number == SPAN_START_TIME && field->type == WIRE_FIXED64)
+        span->start = time_of(field->integer);
+    else if (field->number == SPAN_END_TIME && field->type == WIRE_FIXED64)
+        span->end = time_of(field->integer);
+}
+
+static enum error_code read_span(struct decoder *decoder, struct slice message, struct span *span)
+{
+    struct wire_reader reader;
+    struct wire_field field;
+    bool has_trace = false;
+    bool has_span = false;
+    enum error_code code = ERROR_NONE;
+    *span = (struct span){.kind = SPAN_KIND_INTERNAL, .status = SPAN_STATUS_UNSET};
+    wire_reader_init(&reader, message);
+    while (code == ERROR_NONE && wire_read_field(&reader, &field)) {
+        has_trace = has_trace || is_bytes(&field, SPAN_TRACE_ID);
+        has_span = has_span || is_bytes(&field, SPAN_SPAN_ID);
+        if (field.type == WIRE_BYTES)
+            code = read_span_bytes(decoder, &field, span);
+        else
+            read_span_number(&field, span);
+    }
+    if (code != ERROR_NONE)
+        return code;
+    if (reader.is_corrupt || !has_trace || !has_span)
+        return fail_corrupt(decoder, "span");
+    if (span->end < span->start)
+        span->end = span->start;
+    return read_attributes(decoder, message, SPAN_ATTRIBUTES, &span->attributes);
+}
+
+// --- the envelope ---------------------------------------------------------------------------------
+
+static bool count_spans(struct slice resource_spans, size_t *count)
+{
+    struct wire_reader reader;
+    struct wire_field field;
+    *count = 0;
+    wire_reader_init(&reader, resource_spans);
+    while (wire_read_field(&reader, &field)) {
+        if (!is_bytes(&field, RESOURCE_SPANS_SCOPE_SPANS))
+            continue;
+        int64_t spans = count_fields(field.bytes, SCOPE_SPANS_SPANS);
+        if (spans < 0)
+            return false;
+        *count += (size_t)spans;
+    }
+    return !reader.is_corrupt;
+}
+
+static enum error_code read_scope_spans(struct decoder *decoder, struct slice scope_spans,
+                                        struct span_batch *batch)
+{
+    struct wire_reader reader;
+    struct wire_field field;
+    enum error_code code = ERROR_NONE;
+    wire_reader_init(&reader, scope_spans);
+    while (code == ERROR_NONE && wire_read_field(&reader, &field)) {
+        if (is_bytes(&field, SCOPE_SPANS_SPANS))
+            code = read_span(decoder, field.bytes, &batch->spans[batch->span_count++]);
+    }
+    return code;
+}
+
+static enum error_code read_resource_spans(struct decoder *decoder, struct slice message,
+                                           struct span_batch *batch)
+{
+    size_t span_count;
+    if (!count_spans(message, &span_count))
+        return fail_corrupt(decoder, "resource spans");
+    batch->spans = arena_allocate_array(decoder->arena, span_count, sizeof(*batch->spans));
+    if (batch->spans == NULL)
+        return fail_memory(decoder);
+
+    struct wire_reader reader;
+    struct wire_field field;
+    enum error_code code = ERROR_NONE;
+    wire_reader_init(&reader, message);
+    while (code == ERROR_NONE && wire_read_field(&reader, &field)) {
+        if (is_bytes(&field, RESOURCE_SPANS_RESOURCE))
+            code = read_attributes(decoder, field.bytes, RESOURCE_ATTRIBUTES, &batch->resource);
+        else if (is_bytes(&field, RESOURCE_SPANS_SCOPE_SPANS))
+            code = read_scope_spans(decoder, field.bytes, batch);
+    }
+    return code;
+}
+
+enum error_code otlp_decode_batch(struct slice record, struct arena *arena,
+                                  struct span_batch *batch, struct error *error)
+{
+    struct decoder decoder = {.arena = arena, .error = error};
+    struct wire_reader reader;
+    struct wire_field field;
+    *batch = (struct span_batch){.span_count = 0};
+    wire_reader_init(&reader, record);
+    if (!wire_read_field(&reader, &field) || !is_bytes(&field, REQUEST_RESOURCE_SPANS))
+        return fail_corrupt(&decoder, "it does not begin with resource spans");
+    if (reader.position != reader.end)
+        return fail_corrupt(&decoder, "something follows the resource spans");
+    return read_resource_spans(&decoder, field.bytes, batch);
+}

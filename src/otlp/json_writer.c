@@ -1,0 +1,165 @@
+// JSON values as text.
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "ghatrace/base/hex.h"
+#include "ghatrace/base/utf8.h"
+#include "ghatrace/otlp/json_writer.h"
+
+void json_write_raw(struct json_writer *writer, struct slice text)
+{
+    if (writer->failure == ERROR_NONE)
+        writer->failure = buffer_append_slice(writer->out, text);
+}
+
+// --- strings --------------------------------------------------------------------------------------
+
+// RFC 8259, section 7: quotation mark, reverse solidus and U+0000 to U+001F must be escaped. DEL
+// need not be, but hides in terminals and editors, so it is.
+static bool must_escape(unsigned char byte)
+{
+    return byte < 0x20 || byte == '"' || byte == '\\' || byte == 0x7f;
+}
+
+// The escape that has a letter of its own, or 0.
+static char short_escape(unsigned char byte)
+{
+    switch (byte) {
+    case '\b':
+        return 'b';
+    case '\f':
+        return 'f';
+    case '\n':
+        return 'n';
+    case '\r':
+        return 'r';
+    case '\t':
+        return 't';
+    case '"':
+    case '\\':
+        return (char)byte;
+    default:
+        return 0;
+    }
+}
+
+static void put_escape(struct json_writer *writer, unsigned char byte)
+{
+    char letter = short_escape(byte);
+    if (letter != 0) {
+        json_write_raw(writer, (struct slice){(const char[]){'\\', letter}, 2});
+    } else {
+        char text[7] = "\\u00";
+        hex_encode(&byte, 1, text + 4);
+        json_write_raw(writer, (struct slice){text, 6});
+    }
+}
+
+// How many bytes at the front go out unchanged.
+static size_t plain_length(struct slice text)
+{
+    size_t len = 0;
+    while (len < text.len) {
+        unsigned char byte = (unsigned char)text.data[len];
+        if (must_escape(byte))
+            break;
+        size_t sequence = 1;
+        if (byte >= 0x80)
+            sequence = utf8_sequence_length((struct slice){text.data + len, text.len - len});
+        if (sequence == 0)
+            break;
+        len += sequence;
+    }
+    return len;
+}
+
+void json_write_string(struct json_writer *writer, struct slice text)
+{
+    json_write_raw(writer, SLICE("\""));
+    while (text.len > 0 && writer->failure == ERROR_NONE) {
+        size_t plain = plain_length(text);
+        json_write_raw(writer, (struct slice){text.data, plain});
+        if (plain == text.len)
+            break;
+        unsigned char byte = (unsigned char)text.data[plain];
+        if (must_escape(byte))
+            put_escape(writer, byte);
+        else
+            json_write_raw(writer, SLICE("\xEF\xBF\xBD"));
+        text = (struct slice){text.data + plain + 1, text.len - plain - 1};
+    }
+    json_write_raw(writer, SLICE("\""));
+}
+
+// --- bytes ----------------------------------------------------------------------------------------
+
+void json_write_hex(struct json_writer *writer, struct slice bytes)
+{
+    json_write_raw(writer, SLICE("\""));
+    while (bytes.len > 0 && writer->failure == ERROR_NONE) {
+        char digits[2 * 16 + 1]; // a trace ID at a time
+        size_t len = bytes.len < 16 ? bytes.len : 16;
+        hex_encode((const uint8_t *)bytes.data, len, digits);
+        json_write_raw(writer, (struct slice){digits, 2 * len});
+        bytes = (struct slice){bytes.data + len, bytes.len - len};
+    }
+    json_write_raw(writer, SLICE("\""));
+}
+
+// RFC 4648, section 4: three bytes become four digits; at the end `=` stands for what is missing.
+static void put_base64_group(struct json_writer *writer, const uint8_t *bytes, size_t len)
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    uint32_t group = (uint32_t)bytes[0] << 16;
+    if (len > 1)
+        group |= (uint32_t)bytes[1] << 8;
+    if (len > 2)
+        group |= bytes[2];
+    const char text[4] = {digits[group >> 18], digits[group >> 12 & 63],
+                          len > 1 ? digits[group >> 6 & 63] : '=',
+                          len > 2 ? digits[group & 63] : '='};
+    json_write_raw(writer, (struct slice){text, sizeof(text)});
+}
+
+void json_write_base64(struct json_writer *writer, struct slice bytes)
+{
+    json_write_raw(writer, SLICE("\""));
+    for (size_t i = 0; i < bytes.len && writer->failure == ERROR_NONE; i += 3)
+        put_base64_group(writer, (const uint8_t *)bytes.data + i, bytes.len - i);
+    json_write_raw(writer, SLICE("\""));
+}
+
+// --- numbers --------------------------------------------------------------------------------------
+
+void json_write_int64(struct json_writer *writer, int64_t value)
+{
+    if (writer->failure == ERROR_NONE)
+        writer->failure = buffer_append_format(writer->out, "%" PRId64, value);
+}
+
+void json_write_uint64(struct json_writer *writer, uint64_t value)
+{
+    if (writer->failure == ERROR_NONE)
+        writer->failure = buffer_append_format(writer->out, "%" PRIu64, value);
+}
+
+void json_write_double(struct json_writer *writer, double value)
+{
+    if (isnan(value)) {
+        json_write_raw(writer, SLICE("\"NaN\""));
+    } else if (isinf(value)) {
+        json_write_raw(writer, value > 0 ? SLICE("\"Infinity\"") : SLICE("\"-Infinity\""));
+    } else {
+        // 15 digits are enough for most, 17 for all. The program never calls setlocale(), so the
+        // decimal point is a point.
+        char text[32] = "";
+        for (int digits = 15; digits <= 17; digits++) {
+            (void)snprintf(text, sizeof(text), "%.*g", digits, value);
+            if (strtod(text, NULL) == value)
+                break;
+        }
+        json_write_raw(writer, slice_from_string(text));
+    }
+}

@@ -1,0 +1,579 @@
+// Spans → protobuf, against bytes worked out by hand.
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <setjmp.h>
+
+#include <cmocka.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "ghatrace/base/memory.h"
+#include "ghatrace/base/utf8.h"
+#include "ghatrace/otlp/encode.h"
+#include "ghatrace/otlp/fields.h"
+#include "ghatrace/otlp/wire.h"
+#include "support/otlp_sample.h"
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+#define REPLACEMENT "\xef\xbf\xbd"
+#define SCHEMA_URL_HEX                                                                             \
+    "1a 27 68747470733a2f2f6f70656e74656c656d657472792e696f2f736368656d61732f312e34342e30"
+
+// --- looking into a record ------------------------------------------------------------------------
+
+// The first field with this number, which has to be there.
+static struct slice inside(struct slice message, uint32_t number)
+{
+    struct wire_reader reader;
+    struct wire_field field;
+    wire_reader_init(&reader, message);
+    while (wire_read_field(&reader, &field)) {
+        if (field.number == number)
+            return field.bytes;
+    }
+    fail_msg("field %u is missing", (unsigned)number);
+    return SLICE_EMPTY;
+}
+
+static struct slice first_span(const struct buffer *record)
+{
+    struct slice resource_spans = inside(buffer_slice(record), REQUEST_RESOURCE_SPANS);
+    return inside(inside(resource_spans, RESOURCE_SPANS_SCOPE_SPANS), SCOPE_SPANS_SPANS);
+}
+
+static void encode(const struct span_batch *batch, struct buffer *out)
+{
+    struct error error;
+    buffer_init(out, 1 << 20);
+    assert_int_equal(otlp_encode_batch(batch, out, &error), ERROR_NONE);
+}
+
+static void encode_span(struct span span, struct buffer *out)
+{
+    struct span_batch batch = {.spans = &span, .span_count = 1};
+    encode(&batch, out);
+}
+
+// The Resource with these attributes, as hex.
+static void assert_attributes(struct attribute *attributes, size_t count, const char *hex)
+{
+    struct span_batch batch = {.resource = {attributes, count, count}};
+    struct buffer out;
+    encode(&batch, &out);
+    struct slice resource_spans = inside(buffer_slice(&out), REQUEST_RESOURCE_SPANS);
+    assert_hex(inside(resource_spans, RESOURCE_SPANS_RESOURCE), hex);
+    buffer_release(&out);
+}
+
+static struct attribute string_attribute(const char *key, struct slice value)
+{
+    return (struct attribute){.key = key, .type = ATTRIBUTE_STRING, .string = value};
+}
+
+static const struct span plain_span = {
+    .trace_id = {{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15}},
+    .span_id = {{16, 17, 18, 19, 20, 21, 22, 23}},
+    .name = {"a", 1},
+    .kind = SPAN_KIND_INTERNAL,
+    .start = 1,
+    .end = 2,
+};
+
+#define PLAIN_SPAN_HEX                                                                             \
+    "0a 10 000102030405060708090a0b0c0d0e0f"                                                       \
+    "12 08 1011121314151617"                                                                       \
+    "2a 01 61"                                                                                     \
+    "30 01"                                                                                        \
+    "39 0100000000000000"                                                                          \
+    "41 0200000000000000"                                                                          \
+    "8501 01010000"
+
+// --- the whole ------------------------------------------------------------------------------------
+
+static void a_record_is_one_resource_spans_with_tag_and_length(void **state)
+{
+    enum { VERSION_LEN = sizeof(GHATRACE_VERSION) - 1 };
+    struct buffer out, hex;
+    (void)state;
+    encode_span(plain_span, &out);
+    buffer_init(&hex, 4096);
+    // Three lengths contain the version's; the outermost takes two bytes.
+    int code = buffer_append_format(&hex,
+                                    "0a %02x01 0a 00 12 %02x"
+                                    "  0a %02x 0a 08 6768617472616365 12 %02x",
+                                    0x80 | ((159 + VERSION_LEN) & 0x7f), 114 + VERSION_LEN,
+                                    12 + VERSION_LEN, VERSION_LEN);
+    for (size_t i = 0; i < VERSION_LEN; i++)
+        code |= buffer_append_format(&hex, "%02x", (unsigned)GHATRACE_VERSION[i]);
+    code |= buffer_append_string(&hex, " 12 39 " PLAIN_SPAN_HEX SCHEMA_URL_HEX SCHEMA_URL_HEX);
+    code |= buffer_append(&hex, "", 1);
+    assert_int_equal(code, 0);
+    assert_hex(buffer_slice(&out), hex.data);
+    buffer_release(&hex);
+    buffer_release(&out);
+}
+
+static void the_same_batch_gives_the_same_bytes(void **state)
+{
+    struct span_batch batch;
+    struct buffer first, second;
+    (void)state;
+    otlp_sample_batch(&batch);
+    encode(&batch, &first);
+    encode(&batch, &second);
+    assert_true(slice_equals(buffer_slice(&first), buffer_slice(&second)));
+    buffer_release(&first);
+    buffer_release(&second);
+}
+
+static void a_record_is_appended_to_what_the_buffer_holds(void **state)
+{
+    struct span_batch batch;
+    struct buffer alone, both;
+    (void)state;
+    otlp_sample_batch(&batch);
+    encode(&batch, &alone);
+    encode(&batch, &both);
+    assert_int_equal(otlp_encode_batch(&batch, &both, NULL), ERROR_NONE);
+    assert_int_equal(both.len, 2 * alone.len);
+    assert_true(slice_starts_with(buffer_slice(&both), buffer_slice(&alone)));
+    assert_true(slice_ends_with(buffer_slice(&both), buffer_slice(&alone)));
+    buffer_release(&alone);
+    buffer_release(&both);
+}
+
+static void spans_keep_their_order(void **state)
+{
+    struct span spans[3] = {plain_span, plain_span, plain_span};
+    struct span_batch batch = {.spans = spans, .span_count = 3};
+    struct buffer out;
+    struct wire_reader reader;
+    struct wire_field field;
+    char names[4] = "";
+    size_t count = 0;
+    (void)state;
+    spans[0].name = SLICE("x");
+    spans[1].name = SLICE("y");
+    spans[2].name = SLICE("z");
+    encode(&batch, &out);
+    struct slice resource_spans = inside(buffer_slice(&out), REQUEST_RESOURCE_SPANS);
+    wire_reader_init(&reader, inside(resource_spans, RESOURCE_SPANS_SCOPE_SPANS));
+    while (wire_read_field(&reader, &field)) {
+        if (field.number == SCOPE_SPANS_SPANS)
+            names[count++] = inside(field.bytes, SPAN_NAME).data[0];
+    }
+    assert_string_equal(names, "xyz");
+    buffer_release(&out);
+}
+
+// --- spans ----------------------------------------------------------------------------------------
+
+static void a_child_names_its_parent(void **state)
+{
+    struct span span = plain_span;
+    struct buffer out;
+    (void)state;
+    span.has_parent = true;
+    span.parent_id = (struct span_id){{1, 2, 3, 4, 5, 6, 7, 8}};
+    encode_span(span, &out);
+    assert_hex(first_span(&out), "0a 10 000102030405060708090a0b0c0d0e0f 12 08 1011121314151617"
+                                 "22 08 0102030405060708"
+                                 "2a 01 61 30 01 39 0100000000000000 41 0200000000000000"
+                                 "8501 01010000");
+    buffer_release(&out);
+}
+
+static void a_link_carries_ids_and_flags(void **state)
+{
+    struct span span = plain_span;
+    struct buffer out;
+    (void)state;
+    span.has_link = true;
+    span.link_trace_id = (struct trace_id){{0xaa, [15] = 0xbb}};
+    span.link_span_id = (struct span_id){{0xcc, [7] = 0xdd}};
+    encode_span(span, &out);
+    assert_hex(inside(first_span(&out), SPAN_LINKS),
+               "0a 10 aa0000000000000000000000000000bb 12 08 cc000000000000dd 35 01010000");
+    buffer_release(&out);
+}
+
+static void a_status_is_written_when_it_says_something(void **state)
+{
+    static const struct {
+        enum span_status status;
+        const char *message;
+        const char *hex; // the span's tail
+    } cases[] = {
+        {SPAN_STATUS_UNSET, "", "41 0200000000000000 8501 01010000"},
+        {SPAN_STATUS_ERROR, "", "7a 02 18 02 8501 01010000"},
+        {SPAN_STATUS_ERROR, "no", "7a 06 12 02 6e6f 18 02 8501 01010000"},
+        {SPAN_STATUS_UNSET, "no", "7a 04 12 02 6e6f 8501 01010000"},
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct span span = plain_span;
+        struct buffer out, tail;
+        span.status = cases[i].status;
+        span.status_message = slice_from_string(cases[i].message);
+        encode_span(span, &out);
+        buffer_init(&tail, 64);
+        append_hex(&tail, cases[i].hex);
+        assert_true(slice_ends_with(first_span(&out), buffer_slice(&tail)));
+        buffer_release(&tail);
+        buffer_release(&out);
+    }
+}
+
+static void times_never_run_backwards_nor_before_1970(void **state)
+{
+    static const struct {
+        timestamp_ns start, end;
+        const char *hex;
+    } cases[] = {
+        {5, 4, "39 0500000000000000 41 0500000000000000"},
+        {5, 5, "39 0500000000000000 41 0500000000000000"},
+        {-5, 3, "39 0000000000000000 41 0300000000000000"},
+        {-5, -9, "39 0000000000000000 41 0000000000000000"},
+        {INT64_MAX, INT64_MIN, "39 ffffffffffffff7f 41 ffffffffffffff7f"},
+        {INT64_C(1756872017569000000), INT64_C(1756872017569000001),
+         "39 402a06abcaa96118 41 412a06abcaa96118"},
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct span span = plain_span;
+        struct buffer out, times;
+        span.start = cases[i].start;
+        span.end = cases[i].end;
+        encode_span(span, &out);
+        buffer_init(&times, 64);
+        append_hex(&times, cases[i].hex);
+        assert_true(slice_find(first_span(&out), buffer_slice(&times)) >= 0);
+        buffer_release(&times);
+        buffer_release(&out);
+    }
+}
+
+static void a_span_without_a_name_gets_one(void **state)
+{
+    struct span span = plain_span;
+    struct buffer out;
+    (void)state;
+    span.name = SLICE_EMPTY;
+    encode_span(span, &out);
+    assert_true(slice_equals(inside(first_span(&out), SPAN_NAME), SLICE("(unnamed)")));
+    buffer_release(&out);
+}
+
+static void the_kind_is_never_unspecified(void **state)
+{
+    struct span span = plain_span;
+    struct buffer out;
+    (void)state;
+    span.kind = (enum span_kind)0;
+    encode_span(span, &out);
+    assert_true(slice_find(first_span(&out), SLICE("\x2a\x01\x61\x30\x01\x39")) >= 0);
+    buffer_release(&out);
+    span.kind = SPAN_KIND_SERVER;
+    encode_span(span, &out);
+    assert_true(slice_find(first_span(&out), SLICE("\x2a\x01\x61\x30\x02\x39")) >= 0);
+    buffer_release(&out);
+}
+
+// --- attributes -----------------------------------------------------------------------------------
+
+static void each_type_of_value_has_its_member(void **state)
+{
+    static const struct slice items[] = {{"x", 1}, {"yz", 2}};
+    struct attribute attributes[] = {
+        {.key = "s", .type = ATTRIBUTE_STRING, .string = {"v", 1}},
+        {.key = "i", .type = ATTRIBUTE_INT, .integer = 300},
+        {.key = "b", .type = ATTRIBUTE_BOOL, .boolean = true},
+        {.key = "a", .type = ATTRIBUTE_STRINGS, .strings = {items, 2}},
+    };
+    (void)state;
+    assert_attributes(attributes, COUNT(attributes),
+                      "0a 08 0a 01 73 12 03 0a 01 76"
+                      "0a 08 0a 01 69 12 03 18 ac02"
+                      "0a 07 0a 01 62 12 02 10 01"
+                      "0a 12 0a 01 61 12 0d 2a 0b 0a 03 0a 01 78 0a 04 0a 02 797a");
+}
+
+static void zero_and_false_are_written_out(void **state)
+{
+    struct attribute attributes[] = {
+        {.key = "i", .type = ATTRIBUTE_INT, .integer = 0},
+        {.key = "b", .type = ATTRIBUTE_BOOL, .boolean = false},
+    };
+    (void)state;
+    assert_attributes(attributes, COUNT(attributes),
+                      "0a 07 0a 01 69 12 02 18 00 0a 07 0a 01 62 12 02 10 00");
+}
+
+static void whole_int64_range_is_kept(void **state)
+{
+    struct attribute attributes[] = {
+        {.key = "m", .type = ATTRIBUTE_INT, .integer = INT64_MIN},
+        {.key = "n", .type = ATTRIBUTE_INT, .integer = -1},
+        {.key = "p", .type = ATTRIBUTE_INT, .integer = INT64_MAX},
+    };
+    (void)state;
+    assert_attributes(attributes, COUNT(attributes),
+                      "0a 10 0a 01 6d 12 0b 18 80808080808080808001"
+                      "0a 10 0a 01 6e 12 0b 18 ffffffffffffffffff01"
+                      "0a 0f 0a 01 70 12 0a 18 ffffffffffffffff7f");
+}
+
+static void what_says_nothing_is_left_out(void **state)
+{
+    static const struct slice empty_items[] = {{"", 0}, {NULL, 0}};
+    static const struct slice mixed_items[] = {{"", 0}, {"x", 1}, {NULL, 0}};
+    struct attribute attributes[] = {
+        string_attribute("e", SLICE_EMPTY),
+        string_attribute("", SLICE("v")),
+        string_attribute(NULL, SLICE("v")),
+        {.key = "", .type = ATTRIBUTE_INT, .integer = 1},
+        {.key = "a", .type = ATTRIBUTE_STRINGS, .strings = {NULL, 0}},
+        {.key = "b", .type = ATTRIBUTE_STRINGS, .strings = {empty_items, 2}},
+        {.key = "c", .type = ATTRIBUTE_STRINGS, .strings = {mixed_items, 3}},
+    };
+    (void)state;
+    assert_attributes(attributes, COUNT(attributes), "0a 0c 0a 01 63 12 07 2a 05 0a 03 0a 01 78");
+}
+
+static void the_first_of_equal_keys_that_says_something_wins(void **state)
+{
+    struct attribute attributes[] = {
+        string_attribute("k", SLICE_EMPTY),
+        string_attribute("k", SLICE("1")),
+        {.key = "k", .type = ATTRIBUTE_INT, .integer = 2},
+        string_attribute("kk", SLICE("3")),
+        string_attribute("k", SLICE("4")),
+    };
+    (void)state;
+    assert_attributes(attributes, COUNT(attributes),
+                      "0a 08 0a 01 6b 12 03 0a 01 31 0a 09 0a 02 6b6b 12 03 0a 01 33");
+}
+
+static void keys_are_sanitized_too(void **state)
+{
+    struct attribute attributes[] = {string_attribute("k\xff", SLICE("v"))};
+    (void)state;
+    assert_attributes(attributes, 1, "0a 0b 0a 04 6b efbfbd 12 03 0a 01 76");
+}
+
+// --- text -----------------------------------------------------------------------------------------
+
+// SLICE() is no constant expression.
+#define TEXT(literal)                                                                              \
+    {                                                                                              \
+        literal, sizeof(literal) - 1                                                               \
+    }
+
+static void text_leaves_as_valid_utf8_without_nul(void **state)
+{
+    static const struct {
+        struct slice text, expected;
+    } cases[] = {
+        {TEXT("plain"), TEXT("plain")},
+        {TEXT("\"quoted\\"), TEXT("\"quoted\\")},
+        {TEXT("b\xc3\xa4u \xf0\x9f\x9a\x80"), TEXT("b\xc3\xa4u \xf0\x9f\x9a\x80")},
+        {TEXT("nul\0inside"), TEXT("nul" REPLACEMENT "inside")},
+        {TEXT("\0"), TEXT(REPLACEMENT)},
+        {TEXT("\xff"), TEXT(REPLACEMENT)},
+        {TEXT("cut \xc3"), TEXT("cut " REPLACEMENT)},
+        // a surrogate half, as sloppy decoders of "\ud800" write it
+        {TEXT("\xed\xa0\x80"), TEXT(REPLACEMENT REPLACEMENT REPLACEMENT)},
+        {TEXT("\xc0\xaf"), TEXT(REPLACEMENT REPLACEMENT)}, // an overlong slash
+        {TEXT("\t\n\x1b[31m"), TEXT("\t\n\x1b[31m")},      // valid, if unpleasant
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct span span = plain_span;
+        struct buffer out;
+        span.name = cases[i].text;
+        encode_span(span, &out);
+        assert_true(slice_equals(inside(first_span(&out), SPAN_NAME), cases[i].expected));
+        buffer_release(&out);
+    }
+}
+
+// A text of 100 KB: `prefix`, then `unit` again and again.
+static void fill(char *text, size_t len, size_t prefix, const char *unit)
+{
+    size_t unit_len = strlen(unit);
+    for (size_t i = 0; i < len; i++)
+        text[i] = i < prefix ? '.' : unit[(i - prefix) % unit_len];
+}
+
+static void long_text_is_cut_between_characters(void **state)
+{
+    static const struct {
+        size_t prefix;
+        const char *unit;
+        size_t expected_len;
+    } cases[] = {
+        {0, "x", 4096},
+        {0, "\xc3\xa4", 4096},
+        {1, "\xc3\xa4", 4095},
+        {0, "\xe2\x82\xac", 4095}, // 3 * 1365
+        {1, "\xe2\x82\xac", 4096},
+        {2, "\xe2\x82\xac", 4094},
+        {0, "\xf0\x9f\x9a\x80", 4096},
+        {1, "\xf0\x9f\x9a\x80", 4093},
+        {2, "\xf0\x9f\x9a\x80", 4094},
+        {3, "\xf0\x9f\x9a\x80", 4095},
+        {0, "\xff", 4095}, // replacements of three bytes each
+        {1, "\xff", 4096},
+        {4095, "\xc3\xa4", 4095},
+    };
+    static char text[100000];
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct span span = plain_span;
+        struct buffer out;
+        fill(text, sizeof(text), cases[i].prefix, cases[i].unit);
+        span.name = (struct slice){text, sizeof(text)};
+        encode_span(span, &out);
+        struct slice name = inside(first_span(&out), SPAN_NAME);
+        assert_int_equal(name.len, cases[i].expected_len);
+        assert_true(utf8_is_valid(name));
+        buffer_release(&out);
+    }
+}
+
+// Sanitizing all of a text and cutting it then is what the encoder's short cut has to equal.
+static void cutting_early_is_not_seen_in_the_result(void **state)
+{
+    static const char alphabet[][5] = {"x",    "\xc3\xa4", "\xe2\x82\xac", "\xf0\x9f\x9a\x80",
+                                       "\xff", "\xf0\x9f", "\xe2",         ""};
+    static char text[OTLP_STRING_MAX + 64], sanitized[3 * sizeof(text)];
+    uint32_t random = 1;
+    (void)state;
+    for (int round = 0; round < 300; round++) {
+        size_t len = OTLP_STRING_MAX - 16;
+        memset(text, 'x', len);
+        while (len < sizeof(text) - 4) {
+            random = random * 1664525u + 1013904223u;
+            const char *unit = alphabet[random >> 29];
+            size_t unit_len = unit[0] == '\0' ? 1 : strlen(unit);
+            memcpy(text + len, unit, unit_len);
+            len += unit_len;
+        }
+        struct slice all = {sanitized, utf8_sanitize((struct slice){text, len}, sanitized)};
+        struct span span = plain_span;
+        struct buffer out;
+        span.name = (struct slice){text, len};
+        encode_span(span, &out);
+        assert_true(
+            slice_equals(inside(first_span(&out), SPAN_NAME), utf8_cut(all, OTLP_STRING_MAX)));
+        buffer_release(&out);
+    }
+}
+
+static void only_the_part_that_counts_is_read(void **state)
+{
+    // Exactly as much memory as the text says, so that AddressSanitizer sees a read past its end.
+    (void)state;
+    for (size_t len = OTLP_STRING_MAX - 1; len <= OTLP_STRING_MAX + 6; len++) {
+        struct span span = plain_span;
+        struct buffer out;
+        char *text = malloc(len);
+        assert_non_null(text);
+        memset(text, 0xf0, len);
+        span.name = (struct slice){text, len};
+        encode_span(span, &out);
+        assert_int_equal(inside(first_span(&out), SPAN_NAME).len, 4095);
+        buffer_release(&out);
+        free(text);
+    }
+}
+
+// --- limits ---------------------------------------------------------------------------------------
+
+static void a_full_buffer_is_told_and_left_as_it_was(void **state)
+{
+    struct span_batch batch;
+    struct buffer out, whole;
+    struct error error;
+    (void)state;
+    otlp_sample_batch(&batch);
+    encode(&batch, &whole);
+    buffer_init(&out, whole.len + 3);
+    assert_int_equal(buffer_append_string(&out, "1234"), ERROR_NONE);
+    assert_int_equal(otlp_encode_batch(&batch, &out, &error), ERROR_TOO_LARGE);
+    assert_int_equal(error.code, ERROR_TOO_LARGE);
+    assert_non_null(strstr(error.message, "encode 2 spans"));
+    assert_int_equal(out.len, 4);
+    buffer_consume(&out, 1);
+    assert_int_equal(otlp_encode_batch(&batch, &out, &error), ERROR_NONE);
+    assert_int_equal(out.len, out.max);
+    buffer_release(&out);
+    buffer_release(&whole);
+}
+
+static void any_refused_allocation_is_told_and_nothing_leaks(void **state)
+{
+    static char text[OTLP_STRING_MAX];
+    struct span spans[20];
+    struct span_batch batch = {.spans = spans, .span_count = COUNT(spans)};
+    struct buffer whole;
+    long allocations = 0;
+    (void)state;
+    memset(text, 'x', sizeof(text));
+    for (size_t i = 0; i < COUNT(spans); i++) {
+        spans[i] = plain_span;
+        spans[i].name = (struct slice){text, sizeof(text)};
+    }
+    encode(&batch, &whole);
+    for (;; allocations++) {
+        struct buffer out;
+        struct error error;
+        buffer_init(&out, 1 << 20);
+        memory_fail_after(allocations);
+        enum error_code code = otlp_encode_batch(&batch, &out, &error);
+        memory_fail_after(-1);
+        if (code == ERROR_NONE)
+            assert_true(slice_equals(buffer_slice(&out), buffer_slice(&whole)));
+        else
+            assert_int_equal(out.len, 0);
+        buffer_release(&out);
+        if (code == ERROR_NONE)
+            break;
+        assert_int_equal(code, ERROR_MEMORY);
+        assert_int_equal(error.code, ERROR_MEMORY);
+    }
+    assert_true(allocations > 3); // the writer grew, and the buffer
+    buffer_release(&whole);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_record_is_one_resource_spans_with_tag_and_length),
+        cmocka_unit_test(the_same_batch_gives_the_same_bytes),
+        cmocka_unit_test(a_record_is_appended_to_what_the_buffer_holds),
+        cmocka_unit_test(spans_keep_their_order),
+        cmocka_unit_test(a_child_names_its_parent),
+        cmocka_unit_test(a_link_carries_ids_and_flags),
+        cmocka_unit_test(a_status_is_written_when_it_says_something),
+        cmocka_unit_test(times_never_run_backwards_nor_before_1970),
+        cmocka_unit_test(a_span_without_a_name_gets_one),
+        cmocka_unit_test(the_kind_is_never_unspecified),
+        cmocka_unit_test(each_type_of_value_has_its_member),
+        cmocka_unit_test(zero_and_false_are_written_out),
+        cmocka_unit_test(whole_int64_range_is_kept),
+        cmocka_unit_test(what_says_nothing_is_left_out),
+        cmocka_unit_test(the_first_of_equal_keys_that_says_something_wins),
+        cmocka_unit_test(keys_are_sanitized_too),
+        cmocka_unit_test(text_leaves_as_valid_utf8_without_nul),
+        cmocka_unit_test(long_text_is_cut_between_characters),
+        cmocka_unit_test(cutting_early_is_not_seen_in_the_result),
+        cmocka_unit_test(only_the_part_that_counts_is_read),
+        cmocka_unit_test(a_full_buffer_is_told_and_left_as_it_was),
+        cmocka_unit_test(any_refused_allocation_is_told_and_nothing_leaks),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
