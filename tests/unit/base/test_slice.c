@@ -1,0 +1,198 @@
+// Slices: comparing, searching, trimming, numbers, globs.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <limits.h>
+
+#include "ghatrace/base/slice.h"
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+static struct slice text(const char *s)
+{
+    return slice_from_string(s);
+}
+
+static void absent_and_empty_are_equal(void **state)
+{
+    (void)state;
+    assert_true(slice_equals(SLICE_EMPTY, SLICE("")));
+    assert_true(slice_equals(text(NULL), text("")));
+    assert_false(slice_equals(SLICE_EMPTY, SLICE("a")));
+    assert_true(slice_equals_ignoring_case(SLICE_EMPTY, SLICE("")));
+    assert_int_equal(slice_compare(SLICE_EMPTY, SLICE("")), 0);
+    assert_true(slice_starts_with(SLICE_EMPTY, SLICE_EMPTY));
+    assert_true(slice_ends_with(SLICE_EMPTY, SLICE_EMPTY));
+    assert_int_equal(slice_find(SLICE_EMPTY, SLICE_EMPTY), 0);
+    assert_int_equal(slice_trim(SLICE_EMPTY).len, 0);
+    assert_true(slice_matches_glob(SLICE_EMPTY, SLICE_EMPTY));
+}
+
+static void comparing_goes_by_unsigned_bytes_and_puts_prefixes_first(void **state)
+{
+    static const char *const sorted[] = {"", "a", "a\x01", "aa", "ab", "b", "\x7f", "\xff"};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(sorted); i++) {
+        for (size_t j = 0; j < COUNT(sorted); j++) {
+            int order = slice_compare(text(sorted[i]), text(sorted[j]));
+            assert_int_equal((order > 0) - (order < 0), (i > j) - (i < j));
+        }
+    }
+}
+
+static void case_is_ignored_for_ascii_letters_only(void **state)
+{
+    (void)state;
+    assert_true(slice_equals_ignoring_case(SLICE("Content-TYPE"), SLICE("content-type")));
+    assert_false(slice_equals_ignoring_case(SLICE("a"), SLICE("ab")));
+    // The neighbours of the letters, and Latin-1 letters.
+    assert_false(slice_equals_ignoring_case(SLICE("@"), SLICE("`")));
+    assert_false(slice_equals_ignoring_case(SLICE("["), SLICE("{")));
+    assert_false(slice_equals_ignoring_case(SLICE("\xc4"), SLICE("\xe4")));
+}
+
+static void ends_and_finds(void **state)
+{
+    (void)state;
+    assert_true(slice_starts_with(SLICE("sha256=ab"), SLICE("sha256=")));
+    assert_false(slice_starts_with(SLICE("sha"), SLICE("sha256=")));
+    assert_true(slice_ends_with(SLICE("a.yml"), SLICE(".yml")));
+    assert_true(slice_ends_with(SLICE(".yml"), SLICE(".yml")));
+    assert_false(slice_ends_with(SLICE("yml"), SLICE(".yml")));
+    assert_int_equal(slice_find(SLICE("a/b/c"), SLICE("/")), 1);
+    assert_int_equal(slice_find(SLICE("aab"), SLICE("ab")), 1);
+    assert_int_equal(slice_find(SLICE("aab"), SLICE("aabb")), -1);
+    assert_int_equal(slice_find(SLICE("aab"), SLICE("c")), -1);
+    assert_int_equal(slice_find(SLICE("x\0y"), SLICE("\0y")), 1);
+}
+
+static void trimming_takes_blanks_and_tabs_at_both_ends(void **state)
+{
+    (void)state;
+    assert_true(slice_equals(slice_trim(SLICE(" \t a b\t ")), SLICE("a b")));
+    assert_true(slice_equals(slice_trim(SLICE(" \t ")), SLICE("")));
+    assert_true(slice_equals(slice_trim(SLICE("\na\n")), SLICE("\na\n")));
+}
+
+static void integers_are_read_in_full_or_not_at_all(void **state)
+{
+    static const struct {
+        const char *text;
+        bool valid;
+        long long value;
+    } cases[] = {
+        {"0", true, 0},
+        {"-0", true, 0},
+        {"007", true, 7},
+        {"33714470481", true, 33714470481},
+        {"-12", true, -12},
+        {"9223372036854775807", true, LLONG_MAX},
+        {"-9223372036854775808", true, LLONG_MIN},
+        {"-9223372036854775807", true, -LLONG_MAX},
+        {"000000000000000000000000000000009", true, 9},
+        {"9223372036854775808", false, 0},
+        {"-9223372036854775809", false, 0},
+        {"18446744073709551616", false, 0},
+        {"99999999999999999999", false, 0},
+        {"", false, 0},
+        {"-", false, 0},
+        {"--1", false, 0},
+        {"+1", false, 0},
+        {" 1", false, 0},
+        {"1 ", false, 0},
+        {"1.0", false, 0},
+        {"0x1", false, 0},
+        {"1e3", false, 0},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        long long value = 4711;
+        if (slice_parse_int64(text(cases[i].text), &value) != cases[i].valid)
+            fail_msg("\"%s\"", cases[i].text);
+        assert_true(value == (cases[i].valid ? cases[i].value : 4711));
+    }
+}
+
+static void globs_match_whole_names(void **state)
+{
+    static const struct {
+        const char *glob, *name;
+        bool matches;
+    } cases[] = {
+        {"", "", true},
+        {"", "a", false},
+        {"*", "", true},
+        {"*", "octo-org/octo-repo", true},
+        {"**", "a", true},
+        {"?", "", false},
+        {"?", "a", true},
+        {"?", "ab", false},
+        {"octo-org/*", "octo-org/octo-repo", true},
+        {"octo-org/*", "octo-org/", true},
+        {"octo-org/*", "octo-org", false},
+        {"octo-org/*", "x-octo-org/a", false},
+        {"*/docs", "a/docs", true},
+        {"*/docs", "a/docs2", false},
+        {"*/docs", "a/docs/docs", true},
+        {"OCTO-Org/*", "octo-oRG/x", true},
+        {"a*b*c", "abc", true},
+        {"a*b*c", "aXbYc", true},
+        {"a*b*c", "aXbYcZ", false},
+        {"a*b*c", "acb", false},
+        {"*a*a*a", "aa", false},
+        {"*aab", "aaaab", true},
+        {"a?c", "abc", true},
+        {"a?c", "ac", false},
+        {"*?", "", false},
+        {"*?", "xyz", true},
+        {"[a]", "a", false},
+        {"[a]", "[a]", true},
+        {"a\\*", "a\\b", true},
+        {"abc", "ab", false},
+        {"ab", "abc", false},
+        {"ab*", "a", false},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        if (slice_matches_glob(text(cases[i].name), text(cases[i].glob)) != cases[i].matches)
+            fail_msg("\"%s\" on \"%s\"", cases[i].glob, cases[i].name);
+    }
+}
+
+// Naive backtracking would take longer than the age of the universe.
+static void a_hostile_glob_takes_no_time(void **state)
+{
+    char name[2001], glob[401];
+
+    (void)state;
+    memset(name, 'a', sizeof(name) - 1);
+    name[sizeof(name) - 1] = '\0';
+    for (size_t i = 0; i + 1 < sizeof(glob); i += 2)
+        memcpy(glob + i, "*a", 2);
+    glob[sizeof(glob) - 1] = '\0';
+    assert_true(slice_matches_glob(text(name), text(glob)));
+    name[sizeof(name) - 2] = 'b';
+    assert_false(slice_matches_glob(text(name), text(glob)));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(absent_and_empty_are_equal),
+        cmocka_unit_test(comparing_goes_by_unsigned_bytes_and_puts_prefixes_first),
+        cmocka_unit_test(case_is_ignored_for_ascii_letters_only),
+        cmocka_unit_test(ends_and_finds),
+        cmocka_unit_test(trimming_takes_blanks_and_tabs_at_both_ends),
+        cmocka_unit_test(integers_are_read_in_full_or_not_at_all),
+        cmocka_unit_test(globs_match_whole_names),
+        cmocka_unit_test(a_hostile_glob_takes_no_time),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
