@@ -5,6 +5,7 @@
 // arc: be64 of the run's or the job's id. Databases:
 //
 //   meta        "format" → be32 version (1) · "sequence" → be64, the last record sequence given out
+//               · "probe" → be64 time, written after a failure to see whether writing works again
 //   spans       trace ‖ span → a run's or a job's state, or the note that it went out (store/codec.h)
 //   deadlines   be64 time ‖ trace ‖ span → empty: when a state wants to be looked at (engine)
 //   deliveries  be64 start of an eighth of `linger` ‖ 16-byte digest of GUID and body → empty
@@ -146,6 +147,10 @@ enum error_code store_seek_history(struct store_transaction *transaction, struct
 enum error_code store_expire_records(struct store_transaction *transaction, timestamp_ns before,
                                      size_t max, size_t *dropped, struct error *error) MUST_CHECK;
 
+// Writes something small, to learn whether writing works again.
+enum error_code store_probe(struct store_transaction *transaction, timestamp_ns now,
+                            struct error *error) MUST_CHECK;
+
 struct store_usage {
     uint64_t outbox_records;
     uint64_t dead_letters;
@@ -154,6 +159,9 @@ struct store_usage {
     uint64_t used_bytes; // pages in use
     uint64_t max_bytes;
 };
+// ERROR_FULL when 90 % of the map are in use: the rest is kept for deleting, which needs pages too.
+enum error_code store_check_room(struct store_transaction *transaction,
+                                 struct error *error) MUST_CHECK;
 enum error_code store_read_usage(struct store_transaction *transaction, struct store_usage *usage,
                                  struct error *error) MUST_CHECK;
 

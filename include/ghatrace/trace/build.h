@@ -1,0 +1,30 @@
+// States → spans with their attributes (OpenTelemetry semantic conventions 1.44 for CI/CD and VCS,
+// then the github.* names and the `type` key that ARC's recorder and otel-explorer use). Pure.
+#ifndef GHATRACE_TRACE_BUILD_H
+#define GHATRACE_TRACE_BUILD_H
+
+#include "ghatrace/base/arena.h"
+#include "ghatrace/base/error.h"
+#include "ghatrace/trace/policy.h"
+#include "ghatrace/trace/span.h"
+#include "ghatrace/trace/state.h"
+#include "ghatrace/trace/timeline.h"
+
+// The spans of one job: job first, then phases, then steps. `run` fills in what payloads before
+// 2023 lack. `is_incomplete`: given up without a result. ERROR_MEMORY.
+enum error_code build_job_spans(const struct trace_policy *policy, const struct run_state *run,
+                                const struct job_state *job, const struct job_timeline *timeline,
+                                bool is_incomplete, struct arena *arena,
+                                struct span_batch *batch) MUST_CHECK;
+
+// The root span, from the run's own events or, where there are none, from its jobs. Sets `*end`.
+// ERROR_MEMORY.
+enum error_code build_root_span(const struct trace_policy *policy, const struct run_state *run,
+                                bool is_incomplete, struct arena *arena, struct span_batch *batch,
+                                timestamp_ns *end) MUST_CHECK;
+
+// The words of a result, as GitHub's conclusion.
+struct slice build_conclusion_of_result(enum run_result result);
+enum run_result build_result_of_conclusion(struct slice conclusion);
+
+#endif

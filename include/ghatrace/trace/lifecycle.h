@@ -1,0 +1,70 @@
+// The life cycle: (state, event or deadline) → (state', finished spans). Pure: the time comes in as
+// an argument, memory from an arena, and the caller stores what comes out.
+//
+// A job's spans leave as soon as its `completed` is in, in one batch: job, job.waiting, runner.queue,
+// runner.startup, runner.execution, steps. One exception: when the payloads known so far lack what the
+// spans are made of, and an event that would tell is still to be expected, the job settles for at
+// most `root_grace`:
+//   - no created_at (payloads before 2023) and no `queued` seen: the start of the queue is in that event;
+//   - no workflow_name (payloads before 2023) and no event of the run seen: the resource needs it;
+//   - the job deploys to an environment, or waited for approval, and its release was not seen.
+// A run's root leaves when its `completed` is in and no job known to it is open, at the latest
+// `root_grace` after.
+#ifndef GHATRACE_TRACE_LIFECYCLE_H
+#define GHATRACE_TRACE_LIFECYCLE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "ghatrace/base/arena.h"
+#include "ghatrace/base/error.h"
+#include "ghatrace/github/event.h"
+#include "ghatrace/trace/policy.h"
+#include "ghatrace/trace/span.h"
+#include "ghatrace/trace/state.h"
+
+struct lifecycle_finished {
+    struct span_id span_id; // scheme arc: the key of the job or run
+    timestamp_ns end;
+    struct span_batch batch;
+};
+
+struct lifecycle_output {
+    struct lifecycle_finished finished[2]; // a job, a root
+    size_t finished_count;
+    bool is_late;     // came after what it speaks of had been sent, and changed nothing
+    bool run_changed; // store it
+    bool job_changed; // store it
+    bool forget;      // the state that was due has served: delete it
+    bool sweep_jobs;  // give the run's open jobs to lifecycle_expire_job, one by one
+};
+
+// When did this happen? `guid_time` (the time inside the delivery's version-1 GUID, or
+// TIMESTAMP_UNKNOWN) is believed between the job's creation and the receipt; else the receipt stands in.
+timestamp_ns lifecycle_occurred_at(const struct github_event *event, timestamp_ns guid_time,
+                                   timestamp_ns received_at);
+
+// Takes an event in. `job` is NULL for events of runs. States may be new (all zero). Slices in the
+// states afterwards point into what the event or the old state point into. ERROR_MEMORY.
+enum error_code lifecycle_apply_event(const struct trace_policy *policy,
+                                      const struct github_event *event, timestamp_ns occurred_at,
+                                      timestamp_ns received_at, uint64_t digest,
+                                      struct run_state *run, struct job_state *job,
+                                      struct arena *arena,
+                                      struct lifecycle_output *output) MUST_CHECK;
+
+// When a state wants to be looked at next; TIMESTAMP_UNKNOWN: never.
+timestamp_ns lifecycle_job_deadline(const struct trace_policy *policy, const struct run_state *run,
+                                    const struct job_state *job);
+timestamp_ns lifecycle_run_deadline(const struct trace_policy *policy, const struct run_state *run);
+
+// A deadline may have passed: does what is due at `now`, or nothing. ERROR_MEMORY.
+enum error_code lifecycle_expire_job(const struct trace_policy *policy, timestamp_ns now,
+                                     struct run_state *run, struct job_state *job,
+                                     struct arena *arena,
+                                     struct lifecycle_output *output) MUST_CHECK;
+enum error_code lifecycle_expire_run(const struct trace_policy *policy, timestamp_ns now,
+                                     struct run_state *run, struct arena *arena,
+                                     struct lifecycle_output *output) MUST_CHECK;
+
+#endif

@@ -1,0 +1,20 @@
+// Taking one event's statements into what is known: commutative, associative, idempotent. Pure.
+#ifndef GHATRACE_TRACE_MERGE_H
+#define GHATRACE_TRACE_MERGE_H
+
+#include "ghatrace/github/event.h"
+#include "ghatrace/trace/state.h"
+
+// `digest` decides between statements that are equal in all else.
+void merge_job_event(struct job_state *state, const struct github_event *event,
+                     timestamp_ns occurred_at, uint64_t digest);
+void merge_run_event(struct run_state *state, const struct github_event *event, uint64_t digest);
+
+// What a job's event says about its run.
+void merge_run_from_job(struct run_state *state, const struct github_event *event);
+
+// Does this event end the run's attempt? `completed`, but not with action_required: after approval
+// the same attempt goes on (github/docs "Approving workflow runs from forks").
+bool merge_is_final(const struct github_run *run);
+
+#endif

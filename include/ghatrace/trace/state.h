@@ -1,0 +1,119 @@
+// What is known of a run and of a job between events. Pure data.
+//
+// Knowledge only grows: every field is a minimum, a maximum, a set of bits, or a register that keeps
+// the statement with the highest version. So taking events in is commutative, associative and
+// idempotent: whatever the order and the repetition, the same events end in the same state.
+#ifndef GHATRACE_TRACE_STATE_H
+#define GHATRACE_TRACE_STATE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "ghatrace/base/slice.h"
+#include "ghatrace/base/timestamp.h"
+#include "ghatrace/github/event.h"
+#include "ghatrace/trace/span.h"
+
+// Which of two statements about the same thing counts: the later in the life cycle, then the one that
+// speaks of the later time, then (so that the choice never depends on the order of arrival) the one
+// whose delivery has the greater digest. Never the one that arrived later.
+struct state_version {
+    uint8_t rank;
+    timestamp_ns time;
+    uint64_t digest;
+};
+
+enum job_phase {
+    JOB_NEW,               // no event yet
+    JOB_OPEN,              // not completed
+    JOB_SETTLING,          // completed, but a statement is missing that its spans depend on
+    JOB_CLOSED,            // its spans went out; only this note stays
+    JOB_CLOSED_INCOMPLETE, // given up and sent without a result; a `completed` may still come
+};
+
+struct job_state {
+    enum job_phase phase;
+    uint8_t seen; // bit per enum github_job_action
+    int64_t run_id;
+    int64_t run_attempt;
+    int64_t job_id;
+
+    timestamp_ns created_at; // earliest in a body
+    timestamp_ns
+        queued_at; // earliest started_at of queued and waiting events: the time of queueing
+    timestamp_ns last_queued;  // latest time of a `queued` event (by GUID, else by receipt)
+    timestamp_ns last_waiting; // latest time of a `waiting` event
+    timestamp_ns last_received;
+    timestamp_ns settling_since; // receipt of the first `completed`
+    timestamp_ns closed_at;      // when its spans went out
+
+    struct state_version body_version;
+    struct github_repository repository;
+    struct github_job body; // names, status, conclusion, started_at, completed_at, labels, steps
+
+    struct state_version runner_version; // of the events that name a runner
+    int64_t runner_id;
+    struct slice runner_name;
+    struct slice runner_group_name;
+
+    struct state_version deployment_version; // of the events that carry a deployment
+    int64_t deployment_id;
+    struct slice deployment_environment;
+
+    timestamp_ns deadline; // where the store's deadline index has it; kept by the engine
+};
+
+enum run_phase {
+    RUN_NEW,             // no event yet
+    RUN_OPEN,            // its root has not gone out
+    RUN_SENT,            // its root went out
+    RUN_SENT_INCOMPLETE, // a root made from its jobs, or of an unfinished run, went out
+};
+
+// From the mildest to the worst; the result of a run that only its jobs tell of.
+enum run_result {
+    RUN_RESULT_NONE,
+    RUN_RESULT_SKIPPED,
+    RUN_RESULT_NEUTRAL,
+    RUN_RESULT_SUCCESS,
+    RUN_RESULT_CANCELLED,
+    RUN_RESULT_ACTION_REQUIRED,
+    RUN_RESULT_STARTUP_FAILURE,
+    RUN_RESULT_TIMED_OUT,
+    RUN_RESULT_FAILURE,
+};
+
+struct run_state {
+    enum run_phase phase;
+    uint8_t seen;      // bit per enum github_run_action
+    bool is_completed; // a `completed` that ends the run was seen (not action_required)
+    int64_t run_id;
+    int64_t run_attempt;
+
+    struct state_version body_version;
+    struct github_repository repository;
+    struct github_run body; // when `seen` is not 0
+
+    int64_t speaker_job_id; // the job with the lowest id speaks for a run without events of its own
+    struct github_repository job_repository;
+    struct slice job_workflow_name;
+    struct slice job_head_branch;
+    struct slice job_head_sha;
+
+    int64_t open_jobs;   // jobs that are OPEN or SETTLING
+    int64_t closed_jobs; // jobs that were closed at least once
+    timestamp_ns first_job_start;
+    timestamp_ns last_job_end;
+    enum run_result worst_result;
+
+    timestamp_ns completed_received; // receipt of the first ending `completed`
+    timestamp_ns last_received;      // of any event of the run or of its jobs
+    timestamp_ns last_job_closed_at; // when the last job's spans went out
+    timestamp_ns end;                // of the root that went out, or by the ending `completed`
+    bool jobs_swept;                 // open jobs were given up after job_grace
+    struct span_id sweep_after;      // where a sweep that spans several batches goes on
+
+    timestamp_ns deadline; // where the store's deadline index has it; kept by the engine
+};
+
+#endif

@@ -1,0 +1,40 @@
+// When a job waited, queued, started up and executed. Pure arithmetic on times.
+#ifndef GHATRACE_TRACE_TIMELINE_H
+#define GHATRACE_TRACE_TIMELINE_H
+
+#include <stdbool.h>
+
+#include "ghatrace/base/timestamp.h"
+#include "ghatrace/trace/state.h"
+
+struct timeline_phase {
+    bool exists;
+    timestamp_ns start;
+    timestamp_ns end;
+};
+
+// The phases follow each other without gap or overlap and fill the job, as far as they exist:
+// created <= released <= started <= first workflow step <= completed, clamped in that order. Any may
+// be of zero length (GitHub's clock ticks in seconds), none is negative.
+struct job_timeline {
+    timestamp_ns start;
+    timestamp_ns end;
+    bool is_skipped;
+    bool
+        is_carried_over; // a job that a re-run did not run again, sent with a new id and the old times
+    bool has_run;        // it got a runner
+    struct timeline_phase waiting; // for approval of its environment
+    struct timeline_phase queue;   // for a runner
+    struct timeline_phase startup; // the runner's own preparation
+    struct timeline_phase execution;
+};
+
+// `end_by`: TIMESTAMP_UNKNOWN for a completed job; for one that is given up, the end of its run, or
+// TIMESTAMP_UNKNOWN if that is not known either: then the job ends with the last time it spoke of.
+void timeline_of_job(const struct job_state *job, bool is_completed, timestamp_ns end_by,
+                     struct job_timeline *timeline);
+
+// Is this one of the runner's own steps that prepare a job?
+bool timeline_is_preparation(struct slice step_name);
+
+#endif

@@ -1,0 +1,221 @@
+// One task inside a transaction: load states, apply the life cycle, store what comes out.
+#include "ghatrace/otlp/encode.h"
+#include "ghatrace/store/codec.h"
+#include "ghatrace/trace/ids.h"
+#include "private.h"
+
+static struct store_key key_of_run(int64_t run_id, int64_t run_attempt)
+{
+    return (struct store_key){.trace = trace_id_of_run(ID_SCHEME_ARC, run_id, run_attempt),
+                              .span = span_id_of_run(ID_SCHEME_ARC, run_id, run_attempt)};
+}
+
+// Copies a state out of the map, whose pages move with the next write. An absent one is empty.
+static enum error_code load_bytes(struct engine_work *work, struct store_transaction *transaction,
+                                  const struct store_key *key, struct slice *bytes,
+                                  struct error *error)
+{
+    struct slice found;
+    *bytes = SLICE_EMPTY;
+    enum error_code code = store_get_span(transaction, key, &found, error);
+    if (code == ERROR_NOT_FOUND)
+        return ERROR_NONE;
+    if (code == ERROR_NONE && !arena_copy_slice(&work->arena, found, bytes))
+        return error_set(error, ERROR_MEMORY, "load span: out of memory");
+    return code;
+}
+
+enum error_code work_load_run(struct engine_work *work, struct store_transaction *transaction,
+                              int64_t run_id, int64_t run_attempt, struct work_run *run,
+                              struct error *error)
+{
+    struct slice bytes;
+    *run = (struct work_run){.key = key_of_run(run_id, run_attempt)};
+    enum error_code code = load_bytes(work, transaction, &run->key, &bytes, error);
+    if (code == ERROR_NONE && bytes.len > 0)
+        code = codec_decode_run(bytes, &work->arena, &run->state, error);
+    return code;
+}
+
+static enum error_code load_job(struct engine_work *work, struct store_transaction *transaction,
+                                const struct github_job *event, const struct store_key *run_key,
+                                struct work_job *job, struct error *error)
+{
+    const struct job_key key = {.job_id = event->job_id};
+    struct slice bytes;
+    *job = (struct work_job){
+        .key = {.trace = run_key->trace, .span = span_id_of_job(ID_SCHEME_ARC, &key)}};
+    enum error_code code = load_bytes(work, transaction, &job->key, &bytes, error);
+    if (code == ERROR_NONE && bytes.len > 0)
+        code = codec_decode_job(bytes, &work->arena, &job->state, error);
+    return code;
+}
+
+// A deadline in the index is moved when it must come earlier. One that may come later stays: when it
+// passes, nothing is due and it is set anew. That saves two writes for nearly every event.
+static enum error_code index_deadline(struct store_transaction *transaction,
+                                      const struct store_key *key, timestamp_ns wanted,
+                                      timestamp_ns *indexed, struct error *error)
+{
+    enum error_code code = ERROR_NONE;
+    if (*indexed != TIMESTAMP_UNKNOWN && wanted != TIMESTAMP_UNKNOWN && *indexed <= wanted)
+        return ERROR_NONE;
+    if (*indexed != TIMESTAMP_UNKNOWN)
+        code = store_delete_deadline(transaction, *indexed, key, error);
+    if (code == ERROR_NONE && wanted != TIMESTAMP_UNKNOWN)
+        code = store_put_deadline(transaction, wanted, key, error);
+    *indexed = wanted;
+    return code;
+}
+
+enum error_code work_save_run(struct engine_work *work, struct store_transaction *transaction,
+                              struct work_run *run, struct error *error)
+{
+    timestamp_ns wanted = lifecycle_run_deadline(&work->policy, &run->state);
+    enum error_code code =
+        index_deadline(transaction, &run->key, wanted, &run->state.deadline, error);
+    if (code != ERROR_NONE)
+        return code;
+    buffer_clear(&work->record);
+    code = codec_encode_run(&run->state, &work->record);
+    if (code != ERROR_NONE)
+        return error_set(error, code, "encode run: %s", error_code_text(code));
+    return store_put_span(transaction, &run->key, buffer_slice(&work->record), error);
+}
+
+enum error_code work_save_job(struct engine_work *work, struct store_transaction *transaction,
+                              const struct run_state *run, struct work_job *job,
+                              struct error *error)
+{
+    timestamp_ns wanted = lifecycle_job_deadline(&work->policy, run, &job->state);
+    enum error_code code =
+        index_deadline(transaction, &job->key, wanted, &job->state.deadline, error);
+    if (code != ERROR_NONE)
+        return code;
+    buffer_clear(&work->record);
+    code = codec_encode_job(&job->state, &work->record);
+    if (code != ERROR_NONE)
+        return error_set(error, code, "encode job: %s", error_code_text(code));
+    return store_put_span(transaction, &job->key, buffer_slice(&work->record), error);
+}
+
+enum error_code work_add_records(struct engine_work *work, struct store_transaction *transaction,
+                                 const struct trace_id *trace,
+                                 const struct lifecycle_output *output, timestamp_ns now,
+                                 struct error *error)
+{
+    for (size_t i = 0; i < output->finished_count; i++) {
+        const struct lifecycle_finished *finished = &output->finished[i];
+        struct store_key key = {.trace = *trace, .span = finished->span_id};
+        uint64_t sequence;
+        buffer_clear(&work->record);
+        enum error_code code = otlp_encode_batch(&finished->batch, &work->record, error);
+        if (code == ERROR_NONE)
+            code = store_add_record(transaction, &key, now, buffer_slice(&work->record),
+                                    work->to_outbox, &sequence, error);
+        if (code != ERROR_NONE)
+            return code;
+        work->new_records++;
+    }
+    return ERROR_NONE;
+}
+
+static uint64_t digest_as_number(const uint8_t digest[DELIVERY_DIGEST_SIZE])
+{
+    uint64_t number = 0;
+    for (int i = 0; i < 8; i++)
+        number = number << 8 | digest[i];
+    return number;
+}
+
+static enum error_code apply_event(struct engine_work *work, struct store_transaction *transaction,
+                                   const struct engine_task *task, struct error *error)
+{
+    const struct github_event *event = task->event;
+    bool is_job = event->kind == GITHUB_EVENT_JOB;
+    struct work_run run;
+    struct work_job job;
+    struct lifecycle_output output;
+    enum error_code code =
+        work_load_run(work, transaction, is_job ? event->job.run_id : event->run.run_id,
+                      is_job ? event->job.run_attempt : event->run.run_attempt, &run, error);
+    if (code == ERROR_NONE && is_job)
+        code = load_job(work, transaction, &event->job, &run.key, &job, error);
+    if (code != ERROR_NONE)
+        return code;
+
+    timestamp_ns occurred_at = lifecycle_occurred_at(event, task->occurred_at, task->received_at);
+    code = lifecycle_apply_event(&work->policy, event, occurred_at, task->received_at,
+                                 digest_as_number(task->delivery_digest), &run.state,
+                                 is_job ? &job.state : NULL, &work->arena, &output);
+    if (code != ERROR_NONE)
+        return error_set(error, code, "apply event: %s", error_code_text(code));
+
+    work->new_late += output.is_late ? 1 : 0;
+    code = work_add_records(work, transaction, &run.key.trace, &output, task->received_at, error);
+    if (code == ERROR_NONE && output.job_changed)
+        code = work_save_job(work, transaction, &run.state, &job, error);
+    if (code == ERROR_NONE && output.run_changed)
+        code = work_save_run(work, transaction, &run, error);
+    return code;
+}
+
+static enum error_code apply_delivery(struct engine_work *work,
+                                      struct store_transaction *transaction,
+                                      struct engine_task *task, struct error *error)
+{
+    bool is_duplicate;
+    enum error_code code = store_check_room(transaction, error);
+    if (code == ERROR_FULL) {
+        // Nothing was written for it yet, so its neighbours, which may make room, go on.
+        work->is_full = true;
+        task->outcome = ENGINE_FULL;
+        task->error = *error;
+        return ERROR_NONE;
+    }
+    if (code == ERROR_NONE)
+        code = store_remember_delivery(transaction, task->delivery_digest, task->received_at,
+                                       work->policy.linger, &is_duplicate, error);
+    if (code != ERROR_NONE)
+        return code;
+    if (is_duplicate) {
+        task->outcome = ENGINE_DUPLICATE;
+        work->new_duplicates++;
+        return ERROR_NONE;
+    }
+    task->outcome = ENGINE_ACCEPTED;
+    work->new_events++;
+    return apply_event(work, transaction, task, error);
+}
+
+static enum error_code settle_export(struct store_transaction *transaction,
+                                     struct engine_task *task, timestamp_ns now,
+                                     struct error *error)
+{
+    enum error_code code = ERROR_NONE;
+    for (size_t i = 0; i < task->sequence_count && code == ERROR_NONE; i++) {
+        if (task->is_dead)
+            code = store_bury_record(transaction, task->sequences[i], now,
+                                     slice_from_string(task->reason), error);
+        else
+            code = store_settle_record(transaction, task->sequences[i], error);
+    }
+    task->outcome = ENGINE_ACCEPTED;
+    return code;
+}
+
+enum error_code work_apply_task(struct engine_work *work, struct store_transaction *transaction,
+                                struct engine_task *task, timestamp_ns now, struct error *error)
+{
+    size_t count;
+    switch (task->type) {
+    case ENGINE_APPLY_EVENT:
+        return apply_delivery(work, transaction, task, error);
+    case ENGINE_SETTLE_EXPORT:
+        return settle_export(transaction, task, now, error);
+    case ENGINE_REQUEUE:
+        task->outcome = ENGINE_ACCEPTED;
+        return store_requeue_dead_letters(transaction, SIZE_MAX, &count, error);
+    }
+    return error_set(error, ERROR_INVALID, "unknown kind of task");
+}

@@ -1,0 +1,151 @@
+// What the passing of time brings: roots that waited long enough, jobs and runs given up, notes forgotten.
+#include "ghatrace/store/codec.h"
+#include "private.h"
+
+// Jobs looked at in one go when a run's open jobs are given up: a run may have a hundred thousand.
+#define SWEEP_SLICE 256
+
+static bool is_same_trace(const struct trace_id *a, const struct trace_id *b)
+{
+    return memcmp(a->bytes, b->bytes, TRACE_ID_SIZE) == 0;
+}
+
+// Lets a due job do what it must. Its entry was taken from the index before.
+static enum error_code expire_job(struct engine_work *work, struct store_transaction *transaction,
+                                  struct work_job *job, struct work_run *run, timestamp_ns now,
+                                  struct error *error)
+{
+    struct lifecycle_output output;
+    enum error_code code =
+        lifecycle_expire_job(&work->policy, now, &run->state, &job->state, &work->arena, &output);
+    if (code != ERROR_NONE)
+        return error_set(error, code, "expire job: %s", error_code_text(code));
+    if (output.forget) {
+        if (job->state.deadline != TIMESTAMP_UNKNOWN)
+            code = store_delete_deadline(transaction, job->state.deadline, &job->key, error);
+        return code == ERROR_NONE ? store_delete_span(transaction, &job->key, error) : code;
+    }
+    code = work_add_records(work, transaction, &job->key.trace, &output, now, error);
+    if (code == ERROR_NONE)
+        code = work_save_job(work, transaction, &run->state, job, error);
+    if (code == ERROR_NONE && output.run_changed)
+        code = work_save_run(work, transaction, run, error);
+    return code;
+}
+
+// Gives up the open jobs of a completed run, a slice at a time.
+static enum error_code sweep_jobs(struct engine_work *work, struct store_transaction *transaction,
+                                  struct work_run *run, timestamp_ns now, struct error *error)
+{
+    struct store_key key = {.trace = run->key.trace, .span = run->state.sweep_after};
+    for (int i = 0; i < SWEEP_SLICE; i++) {
+        struct slice bytes;
+        struct slice found;
+        struct work_job job = {0};
+        enum codec_kind kind;
+        enum error_code code = store_seek_span(transaction, &key, &found, error);
+        if (code == ERROR_NOT_FOUND ||
+            (code == ERROR_NONE && !is_same_trace(&key.trace, &run->key.trace))) {
+            run->state.jobs_swept = true;
+            return ERROR_NONE;
+        }
+        if (code != ERROR_NONE)
+            return code;
+        if (codec_kind_of(found, &kind) && kind == CODEC_JOB) {
+            if (!arena_copy_slice(&work->arena, found, &bytes))
+                return error_set(error, ERROR_MEMORY, "sweep jobs: out of memory");
+            job.key = key;
+            code = codec_decode_job(bytes, &work->arena, &job.state, error);
+            bool is_open = job.state.phase == JOB_OPEN;
+            if (code == ERROR_NONE && is_open)
+                code = expire_job(work, transaction, &job, run, now, error);
+            if (code != ERROR_NONE)
+                return code;
+        }
+        store_key_increment(&key);
+        run->state.sweep_after = key.span;
+    }
+    return ERROR_NONE;
+}
+
+static enum error_code expire_run(struct engine_work *work, struct store_transaction *transaction,
+                                  struct work_run *run, timestamp_ns now, struct error *error)
+{
+    struct lifecycle_output output;
+    enum error_code code =
+        lifecycle_expire_run(&work->policy, now, &run->state, &work->arena, &output);
+    if (code != ERROR_NONE)
+        return error_set(error, code, "expire run: %s", error_code_text(code));
+    if (output.forget)
+        return store_delete_span(transaction, &run->key, error);
+    code = work_add_records(work, transaction, &run->key.trace, &output, now, error);
+    if (code == ERROR_NONE && output.sweep_jobs)
+        code = sweep_jobs(work, transaction, run, now, error);
+    if (code == ERROR_NONE)
+        code = work_save_run(work, transaction, run, error);
+    return code;
+}
+
+static enum error_code expire_state(struct engine_work *work, struct store_transaction *transaction,
+                                    const struct store_key *key, struct slice bytes,
+                                    enum codec_kind kind, timestamp_ns now, struct error *error)
+{
+    struct work_run run = {.key = *key};
+    struct work_job job = {.key = *key};
+    enum error_code code;
+    if (kind == CODEC_RUN) {
+        code = codec_decode_run(bytes, &work->arena, &run.state, error);
+        run.state.deadline = TIMESTAMP_UNKNOWN;
+        return code == ERROR_NONE ? expire_run(work, transaction, &run, now, error) : code;
+    }
+    code = codec_decode_job(bytes, &work->arena, &job.state, error);
+    job.state.deadline = TIMESTAMP_UNKNOWN;
+    if (code == ERROR_NONE)
+        code =
+            work_load_run(work, transaction, job.state.run_id, job.state.run_attempt, &run, error);
+    return code == ERROR_NONE ? expire_job(work, transaction, &job, &run, now, error) : code;
+}
+
+// The entry leaves the index first; whatever still has something to wait for is put in anew.
+static enum error_code expire_first(struct engine_work *work, struct store_transaction *transaction,
+                                    timestamp_ns at, const struct store_key *key, timestamp_ns now,
+                                    struct error *error)
+{
+    struct slice found;
+    struct slice bytes;
+    enum codec_kind kind;
+    enum error_code code = store_delete_deadline(transaction, at, key, error);
+    if (code == ERROR_NONE)
+        code = store_get_span(transaction, key, &found, error);
+    if (code == ERROR_NOT_FOUND)
+        return ERROR_NONE;
+    if (code != ERROR_NONE)
+        return code;
+    if (!codec_kind_of(found, &kind))
+        return error_set(error, ERROR_CORRUPT, "a stored span is neither job nor run");
+    if (!arena_copy_slice(&work->arena, found, &bytes))
+        return error_set(error, ERROR_MEMORY, "expire: out of memory");
+    return expire_state(work, transaction, key, bytes, kind, now, error);
+}
+
+enum error_code work_expire(struct engine_work *work, struct store_transaction *transaction,
+                            timestamp_ns now, size_t max, timestamp_ns *next_due,
+                            struct error *error)
+{
+    *next_due = TIMESTAMP_UNKNOWN;
+    for (size_t i = 0;; i++) {
+        timestamp_ns at;
+        struct store_key key;
+        enum error_code code = store_first_deadline(transaction, &at, &key, error);
+        if (code == ERROR_NOT_FOUND)
+            return ERROR_NONE;
+        if (code != ERROR_NONE)
+            return code;
+        *next_due = at;
+        if (at > now || i == max)
+            return ERROR_NONE;
+        code = expire_first(work, transaction, at, &key, now, error);
+        if (code != ERROR_NONE)
+            return code;
+    }
+}

@@ -1,0 +1,361 @@
+// The engine's thread: batches, one synced transaction each, answers after the commit.
+#include <errno.h>
+
+#include "ghatrace/base/log.h"
+#include "ghatrace/base/memory.h"
+#include "private.h"
+
+#define ARENA_BLOCK_BYTES ((size_t)256 * 1024)
+#define RECORD_BYTES_MAX ((size_t)64 * 1024 * 1024) // OTLP's own cap on a request
+// Upkeep in one batch, beside its tasks: enough to keep up with what the tasks bring.
+#define UPKEEP_PER_BATCH 256
+#define UPKEEP_PER_TASK 4
+#define IDLE_TICK (60 * NS_PER_SECOND)
+#define TROUBLE_TICK NS_PER_SECOND
+
+// --- one batch -------------------------------------------------------------------------------------------
+
+static void begin_counting(struct engine_work *work)
+{
+    work->new_records = 0;
+    work->new_events = 0;
+    work->new_duplicates = 0;
+    work->new_late = 0;
+    work->is_full = false;
+}
+
+static void add_counts(struct engine *engine)
+{
+    const struct engine_work *work = &engine->work;
+    atomic_fetch_add(&engine->events, work->new_events);
+    atomic_fetch_add(&engine->duplicates, work->new_duplicates);
+    atomic_fetch_add(&engine->late, work->new_late);
+    atomic_fetch_add(&engine->records, work->new_records);
+    atomic_fetch_add(&engine->commits, 1);
+}
+
+// Deadlines, old records, old deliveries: a bounded piece of each.
+static enum error_code do_upkeep(struct engine *engine, struct store_transaction *transaction,
+                                 timestamp_ns now, size_t tasks, timestamp_ns *next_due,
+                                 bool *has_leftovers, struct error *error)
+{
+    struct engine_work *work = &engine->work;
+    size_t max = UPKEEP_PER_BATCH + UPKEEP_PER_TASK * tasks;
+    size_t dropped = 0;
+    size_t forgotten = 0;
+    enum error_code code = work_expire(work, transaction, now, max, next_due, error);
+    if (code == ERROR_NONE)
+        code =
+            store_expire_records(transaction, now - engine->options.history, max, &dropped, error);
+    if (code == ERROR_NONE)
+        code =
+            store_forget_deliveries(transaction, now, work->policy.linger, max, &forgotten, error);
+    *has_leftovers =
+        dropped == max || forgotten == max || (*next_due != TIMESTAMP_UNKNOWN && *next_due <= now);
+    return code;
+}
+
+// After a failure: does writing work again, and is there room?
+static enum error_code probe(struct engine_work *work, struct store_transaction *transaction,
+                             timestamp_ns now, struct error *error)
+{
+    enum error_code code = store_check_room(transaction, error);
+    work->is_full = code == ERROR_FULL;
+    if (code != ERROR_NONE && code != ERROR_FULL)
+        return code;
+    return store_probe(transaction, now, error);
+}
+
+// Applies `count` tasks (a part of the list) and, if asked, the upkeep, as one transaction.
+static enum error_code commit_batch(struct engine *engine, struct engine_task *tasks, size_t count,
+                                    bool with_upkeep, timestamp_ns now, struct error *error)
+{
+    struct engine_work *work = &engine->work;
+    struct store_transaction *transaction;
+    timestamp_ns next_due = engine->next_due;
+    bool has_leftovers = engine->has_leftovers;
+    arena_clear(&work->arena);
+    begin_counting(work);
+    enum error_code code = store_begin(work->store, true, &transaction, error);
+    if (code != ERROR_NONE)
+        return code;
+    struct engine_task *task = tasks;
+    for (size_t i = 0; i < count && code == ERROR_NONE; i++, task = task->next)
+        code = work_apply_task(work, transaction, task, now, error);
+    if (code == ERROR_NONE && with_upkeep)
+        code = do_upkeep(engine, transaction, now, count, &next_due, &has_leftovers, error);
+    if (code == ERROR_NONE && engine->trouble.code != ERROR_NONE)
+        code = probe(work, transaction, now, error);
+    if (code != ERROR_NONE) {
+        store_abort(transaction);
+        return code;
+    }
+    code = store_commit(transaction, error);
+    if (code != ERROR_NONE)
+        return code;
+    engine->next_due = next_due;
+    engine->has_leftovers = has_leftovers;
+    add_counts(engine);
+    if (work->new_records > 0 && engine->options.on_outbox != NULL)
+        engine->options.on_outbox(engine->options.on_outbox_context);
+    return ERROR_NONE;
+}
+
+static void refuse_task(struct engine *engine, struct engine_task *task, enum error_code code,
+                        const struct error *error)
+{
+    task->outcome = code == ERROR_FULL ? ENGINE_FULL : ENGINE_FAILED;
+    task->error = *error;
+    atomic_fetch_add(&engine->failures, 1);
+}
+
+static void note_trouble(struct engine *engine, enum error_code code, const struct error *error)
+{
+    bool is_new = engine->trouble.code == ERROR_NONE;
+    pthread_mutex_lock(&engine->mutex);
+    engine->trouble = *error;
+    engine->trouble.code = code;
+    pthread_mutex_unlock(&engine->mutex);
+    if (is_new)
+        log_error("cannot store events; answering 503 until it works again", LOG_REASON(error));
+}
+
+static void note_recovery(struct engine *engine)
+{
+    if (engine->trouble.code == ERROR_NONE)
+        return;
+    pthread_mutex_lock(&engine->mutex);
+    engine->trouble = (struct error){0};
+    pthread_mutex_unlock(&engine->mutex);
+    log_info("storing events works again");
+}
+
+// What a committed batch says about the state of the store. `error` holds the words if it is full.
+static void note_commit(struct engine *engine, const struct error *error)
+{
+    if (engine->work.is_full)
+        note_trouble(engine, ERROR_FULL, error);
+    else
+        note_recovery(engine);
+}
+
+// A transaction that failed took all its tasks with it. Each is tried alone, so that one that cannot be
+// applied does not make its neighbours fail; but where a disk refuses one delivery, it is not asked
+// again for each of the others.
+static void commit_one_by_one(struct engine *engine, struct engine_task *tasks, timestamp_ns now)
+{
+    struct error refusal = {0};
+    for (struct engine_task *task = tasks; task != NULL; task = task->next) {
+        struct error error = {0};
+        bool is_hopeless = refusal.code == ERROR_FULL || refusal.code == ERROR_IO;
+        if (is_hopeless && task->type == ENGINE_APPLY_EVENT) {
+            refuse_task(engine, task, refusal.code, &refusal);
+            continue;
+        }
+        enum error_code code = commit_batch(engine, task, 1, false, now, &error);
+        if (code != ERROR_NONE) {
+            error.code = code;
+            refusal = error;
+            refuse_task(engine, task, code, &error);
+            note_trouble(engine, code, &error);
+        }
+    }
+}
+
+void engine_run_batch(struct engine *engine, struct engine_task *tasks, timestamp_ns now)
+{
+    struct error error = {0};
+    size_t count = 0;
+    for (struct engine_task *task = tasks; task != NULL; task = task->next) {
+        task->error = (struct error){0};
+        count++;
+    }
+    enum error_code code = commit_batch(engine, tasks, count, true, now, &error);
+    if (code == ERROR_NONE) {
+        note_commit(engine, &error);
+    } else {
+        note_trouble(engine, code, &error);
+        commit_one_by_one(engine, tasks, now);
+    }
+    while (tasks != NULL) {
+        struct engine_task *next = tasks->next; // on_done may free the task
+        tasks->next = NULL;
+        tasks->on_done(tasks);
+        tasks = next;
+    }
+}
+
+timestamp_ns engine_next_deadline(struct engine *engine)
+{
+    return engine->next_due;
+}
+
+// --- the thread --------------------------------------------------------------------------------------------
+
+static timestamp_ns read_clock(const struct engine *engine)
+{
+    return engine->options.now != NULL ? engine->options.now() : timestamp_now();
+}
+
+// Takes up to batch_max tasks off the queue. The mutex is held.
+static struct engine_task *take_tasks(struct engine *engine)
+{
+    struct engine_task *first = engine->first;
+    struct engine_task *last = first;
+    if (first == NULL)
+        return NULL;
+    size_t count = 1;
+    while (last->next != NULL && count < engine->options.batch_max) {
+        last = last->next;
+        count++;
+    }
+    engine->first = last->next;
+    if (engine->first == NULL)
+        engine->last = NULL;
+    engine->queued -= count;
+    last->next = NULL;
+    return first;
+}
+
+static timestamp_ns next_wake(const struct engine *engine, timestamp_ns now)
+{
+    timestamp_ns wake = now + IDLE_TICK;
+    if (engine->trouble.code != ERROR_NONE)
+        return now + TROUBLE_TICK;
+    if (engine->has_leftovers)
+        return now;
+    if (engine->next_due != TIMESTAMP_UNKNOWN && engine->next_due < wake)
+        wake = engine->next_due;
+    return wake;
+}
+
+// Waits for tasks or for the next wake. The mutex is held.
+static void wait_for_work(struct engine *engine)
+{
+    timestamp_ns wake = next_wake(engine, read_clock(engine));
+    struct timespec until = {.tv_sec = (time_t)(wake / NS_PER_SECOND),
+                             .tv_nsec = (long)(wake % NS_PER_SECOND)};
+    int code = 0;
+    while (engine->first == NULL && !engine->is_stopping && code != ETIMEDOUT)
+        code = pthread_cond_timedwait(&engine->wake, &engine->mutex, &until);
+}
+
+static void *run_thread(void *context)
+{
+    struct engine *engine = context;
+    bool is_stopping = false;
+    while (!is_stopping) {
+        pthread_mutex_lock(&engine->mutex);
+        wait_for_work(engine);
+        struct engine_task *tasks = take_tasks(engine);
+        is_stopping = engine->is_stopping && tasks == NULL;
+        pthread_mutex_unlock(&engine->mutex);
+        if (!is_stopping)
+            engine_run_batch(engine, tasks, read_clock(engine));
+    }
+    return NULL;
+}
+
+void engine_submit(struct engine *engine, struct engine_task *task)
+{
+    bool is_event = task->type == ENGINE_APPLY_EVENT;
+    task->next = NULL;
+    pthread_mutex_lock(&engine->mutex);
+    bool is_refused =
+        engine->is_stopping || (is_event && engine->queued >= engine->options.queue_max);
+    if (!is_refused) {
+        if (engine->last != NULL)
+            engine->last->next = task;
+        else
+            engine->first = task;
+        engine->last = task;
+        engine->queued++;
+        pthread_cond_signal(&engine->wake);
+    }
+    pthread_mutex_unlock(&engine->mutex);
+    if (is_refused) {
+        struct error error = {0};
+        error_set(&error, ERROR_FULL, "too many deliveries are waiting to be stored");
+        refuse_task(engine, task, ERROR_FULL, &error);
+        task->on_done(task);
+    }
+}
+
+enum error_code engine_create(struct store *store, const struct engine_options *options,
+                              struct engine **engine, struct error *error)
+{
+    struct engine *made = memory_allocate_array(1, sizeof *made);
+    if (made == NULL)
+        return error_set(error, ERROR_MEMORY, "create engine: out of memory");
+    made->options = *options;
+    made->work.store = store;
+    made->work.policy = options->policy;
+    made->work.to_outbox = options->has_exporter;
+    made->has_leftovers = true; // look for what fell due while nobody was running
+    arena_init(&made->work.arena, ARENA_BLOCK_BYTES);
+    buffer_init(&made->work.record, RECORD_BYTES_MAX);
+    pthread_mutex_init(&made->mutex, NULL);
+    pthread_cond_init(&made->wake, NULL);
+    *engine = made;
+    return ERROR_NONE;
+}
+
+enum error_code engine_start(struct engine *engine, struct error *error)
+{
+    int code = pthread_create(&engine->thread, NULL, run_thread, engine);
+    if (code != 0)
+        return error_set(error, ERROR_IO, "start the engine's thread: %s", strerror(code));
+    engine->has_thread = true;
+    return ERROR_NONE;
+}
+
+void engine_stop(struct engine *engine)
+{
+    pthread_mutex_lock(&engine->mutex);
+    engine->is_stopping = true;
+    pthread_cond_signal(&engine->wake);
+    pthread_mutex_unlock(&engine->mutex);
+    if (engine->has_thread)
+        pthread_join(engine->thread, NULL);
+    engine->has_thread = false;
+}
+
+void engine_destroy(struct engine *engine)
+{
+    if (engine == NULL)
+        return;
+    engine_stop(engine);
+    arena_release(&engine->work.arena);
+    buffer_release(&engine->work.record);
+    pthread_cond_destroy(&engine->wake);
+    pthread_mutex_destroy(&engine->mutex);
+    memory_free(engine);
+}
+
+enum error_code engine_ready(struct engine *engine, struct error *error)
+{
+    pthread_mutex_lock(&engine->mutex);
+    struct error trouble = engine->trouble;
+    bool is_stopping = engine->is_stopping;
+    bool is_full = engine->queued >= engine->options.queue_max;
+    pthread_mutex_unlock(&engine->mutex);
+    if (is_stopping)
+        return error_set(error, ERROR_CLOSED, "shutting down");
+    if (trouble.code != ERROR_NONE)
+        return error_set(error, trouble.code, "%s", trouble.message);
+    if (is_full)
+        return error_set(error, ERROR_FULL, "too many deliveries are waiting to be stored");
+    return ERROR_NONE;
+}
+
+void engine_read_counters(struct engine *engine, struct engine_counters *counters)
+{
+    *counters = (struct engine_counters){
+        .events = atomic_load(&engine->events),
+        .duplicates = atomic_load(&engine->duplicates),
+        .late = atomic_load(&engine->late),
+        .commits = atomic_load(&engine->commits),
+        .records = atomic_load(&engine->records),
+        .failures = atomic_load(&engine->failures),
+    };
+}

@@ -1,0 +1,88 @@
+// What the files of the engine share.
+#ifndef GHATRACE_ENGINE_PRIVATE_H
+#define GHATRACE_ENGINE_PRIVATE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "ghatrace/base/arena.h"
+#include "ghatrace/base/buffer.h"
+#include "ghatrace/engine/engine.h"
+#include "ghatrace/trace/lifecycle.h"
+
+// The part that works inside one transaction; touched by the engine's thread only.
+struct engine_work {
+    struct store *store;
+    struct trace_policy policy;
+    bool to_outbox;
+    struct arena arena;   // lives for one batch
+    struct buffer record; // one record or state being encoded
+    // Of the present transaction; they count only once it is committed.
+    uint64_t new_records;
+    uint64_t new_events;
+    uint64_t new_duplicates;
+    uint64_t new_late;
+    bool is_full; // a task was refused for want of room, or would be
+};
+
+struct engine {
+    struct engine_work work;
+    struct engine_options options;
+
+    pthread_t thread;
+    bool has_thread;
+    pthread_mutex_t mutex; // guards what follows
+    pthread_cond_t wake;
+    struct engine_task *first; // queue
+    struct engine_task *last;
+    size_t queued;
+    bool is_stopping;
+    struct error trouble; // why the last batch failed; code ERROR_NONE when it did not
+
+    timestamp_ns next_due; // of the engine's thread: the first deadline; TIMESTAMP_UNKNOWN: none
+    bool has_leftovers;    // a limit cut the upkeep short: go on at once
+
+    _Atomic uint64_t events, duplicates, late, commits, records, failures;
+};
+
+// --- apply.c: inside a write transaction ---
+
+// Sets task->outcome for success; any error means that the transaction must be aborted.
+enum error_code work_apply_task(struct engine_work *work, struct store_transaction *transaction,
+                                struct engine_task *task, timestamp_ns now,
+                                struct error *error) MUST_CHECK;
+
+// A state with its place in the store.
+struct work_run {
+    struct store_key key;
+    struct run_state state;
+};
+struct work_job {
+    struct store_key key;
+    struct job_state state;
+};
+
+enum error_code work_load_run(struct engine_work *work, struct store_transaction *transaction,
+                              int64_t run_id, int64_t run_attempt, struct work_run *run,
+                              struct error *error) MUST_CHECK;
+// Stores a state and keeps its entry in the deadline index. `now_due`: the deadline just passed and was taken
+// from the index.
+enum error_code work_save_run(struct engine_work *work, struct store_transaction *transaction,
+                              struct work_run *run, struct error *error) MUST_CHECK;
+enum error_code work_save_job(struct engine_work *work, struct store_transaction *transaction,
+                              const struct run_state *run, struct work_job *job,
+                              struct error *error) MUST_CHECK;
+// Encodes and stores what is finished.
+enum error_code work_add_records(struct engine_work *work, struct store_transaction *transaction,
+                                 const struct trace_id *trace,
+                                 const struct lifecycle_output *output, timestamp_ns now,
+                                 struct error *error) MUST_CHECK;
+
+// --- deadlines.c: inside a write transaction ---
+
+// Handles up to `max` deadlines that are due at `now`. `*next_due` becomes the first that remains.
+enum error_code work_expire(struct engine_work *work, struct store_transaction *transaction,
+                            timestamp_ns now, size_t max, timestamp_ns *next_due,
+                            struct error *error) MUST_CHECK;
+
+#endif

@@ -1,0 +1,349 @@
+// States ↔ bytes. Each struct is described once, by a function that visits its fields; the visitor
+// either reads or writes, so the two directions cannot drift apart.
+#include "ghatrace/store/codec.h"
+
+#define LAYOUT_VERSION 1
+#define VARINT_BYTES_MAX 10
+#define LIST_ITEMS_MAX 1000000 // far above GitHub's limits of 1,000 steps and some labels
+
+struct visitor {
+    struct buffer *out;   // writing, or NULL
+    const uint8_t *next;  // reading
+    const uint8_t *end;   // reading
+    struct arena *arena;  // reading
+    enum error_code code; // sticky
+};
+
+static void visit_bytes(struct visitor *visitor, void *bytes, size_t len)
+{
+    if (visitor->code != ERROR_NONE)
+        return;
+    if (visitor->out != NULL) {
+        visitor->code = buffer_append(visitor->out, bytes, len);
+    } else if ((size_t)(visitor->end - visitor->next) < len) {
+        visitor->code = ERROR_CORRUPT;
+    } else {
+        memcpy(bytes, visitor->next, len);
+        visitor->next += len;
+    }
+}
+
+static void write_varint(struct visitor *visitor, uint64_t value)
+{
+    uint8_t bytes[VARINT_BYTES_MAX];
+    size_t len = 0;
+    while (value >= 0x80) {
+        bytes[len++] = (uint8_t)(value | 0x80);
+        value >>= 7;
+    }
+    bytes[len++] = (uint8_t)value;
+    visitor->code = buffer_append(visitor->out, bytes, len);
+}
+
+static uint64_t read_varint(struct visitor *visitor)
+{
+    uint64_t value = 0;
+    for (unsigned shift = 0; shift < 64 && visitor->next < visitor->end; shift += 7) {
+        uint8_t byte = *visitor->next++;
+        value |= (uint64_t)(byte & 0x7f) << shift;
+        if (byte < 0x80)
+            return value;
+    }
+    visitor->code = ERROR_CORRUPT;
+    return 0;
+}
+
+static void visit_int64(struct visitor *visitor, int64_t *value)
+{
+    if (visitor->code != ERROR_NONE)
+        return;
+    if (visitor->out != NULL) {
+        uint64_t bits = (uint64_t)*value;
+        write_varint(visitor, (bits << 1) ^ (*value < 0 ? UINT64_MAX : 0));
+    } else {
+        uint64_t bits = read_varint(visitor);
+        *value = (int64_t)((bits >> 1) ^ (0 - (bits & 1)));
+    }
+}
+
+static void visit_bool(struct visitor *visitor, bool *value)
+{
+    int64_t number = *value;
+    visit_int64(visitor, &number);
+    *value = number != 0;
+}
+
+// A number that must be one of `count` values from 0 on.
+static int64_t visit_choice(struct visitor *visitor, int64_t value, int64_t count)
+{
+    visit_int64(visitor, &value);
+    if (value < 0 || value >= count)
+        visitor->code = visitor->code != ERROR_NONE ? visitor->code : ERROR_CORRUPT;
+    return visitor->code == ERROR_NONE ? value : 0;
+}
+
+static void visit_slice(struct visitor *visitor, struct slice *text)
+{
+    int64_t len = (int64_t)text->len;
+    visit_int64(visitor, &len);
+    if (visitor->code != ERROR_NONE)
+        return;
+    if (visitor->out != NULL) {
+        visitor->code = buffer_append_slice(visitor->out, *text);
+    } else if (len < 0 || len > visitor->end - visitor->next) {
+        visitor->code = ERROR_CORRUPT;
+    } else {
+        *text = (struct slice){(const char *)visitor->next, (size_t)len};
+        visitor->next += len;
+    }
+}
+
+// The length of a list; when reading, room for it. Each item takes at least one byte, so a length
+// beyond what is left is damage, and never an allocation.
+static void *visit_list(struct visitor *visitor, const void *items, size_t *count, size_t size)
+{
+    int64_t length = (int64_t)*count;
+    visit_int64(visitor, &length);
+    if (visitor->code != ERROR_NONE)
+        return NULL;
+    if (visitor->out != NULL)
+        return (void *)(uintptr_t)items;
+    if (length < 0 || length > LIST_ITEMS_MAX || length > visitor->end - visitor->next) {
+        visitor->code = ERROR_CORRUPT;
+        return NULL;
+    }
+    *count = (size_t)length;
+    if (length == 0)
+        return NULL;
+    void *room = arena_allocate_array(visitor->arena, *count, size);
+    if (room == NULL)
+        visitor->code = ERROR_MEMORY;
+    return room;
+}
+
+static void visit_texts(struct visitor *visitor, const struct slice **texts, size_t *count)
+{
+    struct slice *items = visit_list(visitor, *texts, count, sizeof *items);
+    for (size_t i = 0; visitor->code == ERROR_NONE && i < *count; i++)
+        visit_slice(visitor, &items[i]);
+    *texts = items;
+}
+
+static void visit_step(struct visitor *visitor, struct github_step *step)
+{
+    visit_slice(visitor, &step->name);
+    visit_int64(visitor, &step->number);
+    visit_slice(visitor, &step->status);
+    visit_slice(visitor, &step->conclusion);
+    visit_int64(visitor, &step->started_at);
+    visit_int64(visitor, &step->completed_at);
+}
+
+static void visit_steps(struct visitor *visitor, const struct github_step **steps, size_t *count)
+{
+    struct github_step *items = visit_list(visitor, *steps, count, sizeof *items);
+    for (size_t i = 0; visitor->code == ERROR_NONE && i < *count; i++)
+        visit_step(visitor, &items[i]);
+    *steps = items;
+}
+
+static void visit_version(struct visitor *visitor, struct state_version *version)
+{
+    visit_bytes(visitor, &version->rank, sizeof version->rank);
+    visit_int64(visitor, &version->time);
+    uint8_t bytes[8];
+    for (int i = 0; i < 8; i++)
+        bytes[i] = (uint8_t)(version->digest >> (56 - 8 * i));
+    visit_bytes(visitor, bytes, sizeof bytes);
+    version->digest = 0;
+    for (int i = 0; i < 8; i++)
+        version->digest = version->digest << 8 | bytes[i];
+}
+
+static void visit_repository(struct visitor *visitor, struct github_repository *repository)
+{
+    visit_slice(visitor, &repository->full_name);
+    visit_slice(visitor, &repository->owner);
+    visit_slice(visitor, &repository->name);
+    visit_slice(visitor, &repository->html_url);
+    visit_slice(visitor, &repository->default_branch);
+    visit_slice(visitor, &repository->service_name);
+}
+
+static void visit_job_body(struct visitor *visitor, struct github_job *body)
+{
+    body->action =
+        (enum github_job_action)visit_choice(visitor, body->action, GITHUB_JOB_COMPLETED + 1);
+    visit_slice(visitor, &body->name);
+    visit_slice(visitor, &body->workflow_name);
+    visit_slice(visitor, &body->head_branch);
+    visit_slice(visitor, &body->head_sha);
+    visit_slice(visitor, &body->html_url);
+    visit_slice(visitor, &body->status);
+    visit_slice(visitor, &body->conclusion);
+    visit_int64(visitor, &body->created_at);
+    visit_int64(visitor, &body->started_at);
+    visit_int64(visitor, &body->completed_at);
+    visit_texts(visitor, &body->labels, &body->label_count);
+    visit_steps(visitor, &body->steps, &body->step_count);
+}
+
+static void visit_job(struct visitor *visitor, struct job_state *state)
+{
+    state->phase = (enum job_phase)visit_choice(visitor, state->phase, JOB_CLOSED_INCOMPLETE + 1);
+    visit_int64(visitor, &state->run_id);
+    visit_int64(visitor, &state->run_attempt);
+    visit_int64(visitor, &state->job_id);
+    visit_int64(visitor, &state->closed_at);
+    visit_int64(visitor, &state->deadline);
+    if (state->phase == JOB_CLOSED)
+        return;
+    visit_bytes(visitor, &state->seen, sizeof state->seen);
+    visit_int64(visitor, &state->created_at);
+    visit_int64(visitor, &state->queued_at);
+    visit_int64(visitor, &state->last_queued);
+    visit_int64(visitor, &state->last_waiting);
+    visit_int64(visitor, &state->last_received);
+    visit_int64(visitor, &state->settling_since);
+    visit_version(visitor, &state->body_version);
+    visit_repository(visitor, &state->repository);
+    visit_job_body(visitor, &state->body);
+    visit_version(visitor, &state->runner_version);
+    visit_int64(visitor, &state->runner_id);
+    visit_slice(visitor, &state->runner_name);
+    visit_slice(visitor, &state->runner_group_name);
+    visit_version(visitor, &state->deployment_version);
+    visit_int64(visitor, &state->deployment_id);
+    visit_slice(visitor, &state->deployment_environment);
+}
+
+static void visit_run_body(struct visitor *visitor, struct github_run *body)
+{
+    body->action =
+        (enum github_run_action)visit_choice(visitor, body->action, GITHUB_RUN_COMPLETED + 1);
+    visit_int64(visitor, &body->run_number);
+    visit_slice(visitor, &body->workflow_name);
+    visit_slice(visitor, &body->display_title);
+    visit_slice(visitor, &body->event_name);
+    visit_slice(visitor, &body->workflow_path);
+    visit_slice(visitor, &body->status);
+    visit_slice(visitor, &body->conclusion);
+    visit_slice(visitor, &body->head_branch);
+    visit_slice(visitor, &body->head_sha);
+    visit_slice(visitor, &body->actor);
+    visit_slice(visitor, &body->triggering_actor);
+    visit_int64(visitor, &body->created_at);
+    visit_int64(visitor, &body->updated_at);
+    visit_int64(visitor, &body->run_started_at);
+    visit_texts(visitor, &body->referenced_workflows, &body->referenced_workflow_count);
+    visit_int64(visitor, &body->pull_request_number);
+    visit_slice(visitor, &body->pull_request_base);
+}
+
+static void visit_run(struct visitor *visitor, struct run_state *state)
+{
+    state->phase = (enum run_phase)visit_choice(visitor, state->phase, RUN_SENT_INCOMPLETE + 1);
+    visit_bytes(visitor, &state->seen, sizeof state->seen);
+    visit_bool(visitor, &state->is_completed);
+    visit_int64(visitor, &state->run_id);
+    visit_int64(visitor, &state->run_attempt);
+    visit_int64(visitor, &state->speaker_job_id);
+    visit_int64(visitor, &state->open_jobs);
+    visit_int64(visitor, &state->closed_jobs);
+    visit_int64(visitor, &state->first_job_start);
+    visit_int64(visitor, &state->last_job_end);
+    state->worst_result =
+        (enum run_result)visit_choice(visitor, state->worst_result, RUN_RESULT_FAILURE + 1);
+    visit_int64(visitor, &state->completed_received);
+    visit_int64(visitor, &state->last_received);
+    visit_int64(visitor, &state->last_job_closed_at);
+    visit_int64(visitor, &state->end);
+    visit_bool(visitor, &state->jobs_swept);
+    visit_bytes(visitor, state->sweep_after.bytes, sizeof state->sweep_after.bytes);
+    visit_int64(visitor, &state->deadline);
+    if (state->phase == RUN_SENT && state->open_jobs == 0)
+        return;
+    visit_version(visitor, &state->body_version);
+    visit_repository(visitor, &state->repository);
+    visit_run_body(visitor, &state->body);
+    visit_repository(visitor, &state->job_repository);
+    visit_slice(visitor, &state->job_workflow_name);
+    visit_slice(visitor, &state->job_head_branch);
+    visit_slice(visitor, &state->job_head_sha);
+}
+
+static void visit_header(struct visitor *visitor, enum codec_kind kind)
+{
+    const uint8_t expected[2] = {(uint8_t)kind, LAYOUT_VERSION};
+    uint8_t header[2] = {expected[0], expected[1]};
+    visit_bytes(visitor, header, sizeof header);
+    if (visitor->code == ERROR_NONE && memcmp(header, expected, sizeof header) != 0)
+        visitor->code = ERROR_CORRUPT;
+}
+
+enum error_code codec_encode_job(const struct job_state *state, struct buffer *out)
+{
+    struct visitor visitor = {.out = out};
+    struct job_state copy = *state;
+    visit_header(&visitor, CODEC_JOB);
+    visit_job(&visitor, &copy);
+    return visitor.code;
+}
+
+enum error_code codec_encode_run(const struct run_state *state, struct buffer *out)
+{
+    struct visitor visitor = {.out = out};
+    struct run_state copy = *state;
+    visit_header(&visitor, CODEC_RUN);
+    visit_run(&visitor, &copy);
+    return visitor.code;
+}
+
+bool codec_kind_of(struct slice bytes, enum codec_kind *kind)
+{
+    if (bytes.len == 0 || (bytes.data[0] != CODEC_JOB && bytes.data[0] != CODEC_RUN))
+        return false;
+    *kind = (enum codec_kind)bytes.data[0];
+    return true;
+}
+
+static struct visitor reader_of(struct slice bytes, struct arena *arena)
+{
+    const uint8_t *start = (const uint8_t *)bytes.data;
+    return (struct visitor){.next = start, .end = start + bytes.len, .arena = arena};
+}
+
+static enum error_code end_of_reading(const struct visitor *visitor, const char *what,
+                                      struct error *error)
+{
+    if (visitor->code == ERROR_MEMORY)
+        return error_set(error, ERROR_MEMORY, "read stored %s: out of memory", what);
+    if (visitor->code != ERROR_NONE || visitor->next != visitor->end)
+        return error_set(error, ERROR_CORRUPT, "stored %s is damaged", what);
+    return ERROR_NONE;
+}
+
+enum error_code codec_decode_job(struct slice bytes, struct arena *arena, struct job_state *state,
+                                 struct error *error)
+{
+    struct visitor visitor = reader_of(bytes, arena);
+    *state = (struct job_state){0};
+    visit_header(&visitor, CODEC_JOB);
+    visit_job(&visitor, state);
+    state->body.job_id = state->job_id;
+    state->body.run_id = state->run_id;
+    state->body.run_attempt = state->run_attempt;
+    return end_of_reading(&visitor, "job", error);
+}
+
+enum error_code codec_decode_run(struct slice bytes, struct arena *arena, struct run_state *state,
+                                 struct error *error)
+{
+    struct visitor visitor = reader_of(bytes, arena);
+    *state = (struct run_state){0};
+    visit_header(&visitor, CODEC_RUN);
+    visit_run(&visitor, state);
+    state->body.run_id = state->run_id;
+    state->body.run_attempt = state->run_attempt;
+    return end_of_reading(&visitor, "run", error);
+}

@@ -1,0 +1,72 @@
+// The store's own view of LMDB: the databases, the transaction, and the translation of its errors.
+#ifndef GHATRACE_STORE_LMDB_H
+#define GHATRACE_STORE_LMDB_H
+
+#include <lmdb.h>
+
+#include "ghatrace/store/store.h"
+
+enum database {
+    DATABASE_META,
+    DATABASE_SPANS,
+    DATABASE_DEADLINES,
+    DATABASE_DELIVERIES,
+    DATABASE_RECORDS,
+    DATABASE_OUTBOX,
+    DATABASE_DEAD,
+    DATABASE_HISTORY,
+    DATABASE_COUNT,
+};
+
+#define KEY_SIZE (TRACE_ID_SIZE + SPAN_ID_SIZE)
+#define SEQUENCE_SIZE 8
+#define TIME_SIZE 8
+
+// Slices of time that remembered deliveries are kept in. Some nine are in use; more exist for a
+// while after `linger` was changed.
+#define BUCKETS_MAX 256
+
+struct store_transaction {
+    struct store *store;
+    MDB_txn *txn;
+    bool is_write;
+    bool sequence_changed;
+    uint64_t sequence; // last one given out, in write transactions
+};
+
+struct store {
+    MDB_env *env;
+    MDB_dbi databases[DATABASE_COUNT];
+    int lock_file; // -1 for tools
+    uint64_t max_bytes;
+    struct store_transaction writer;   // the one write transaction
+    timestamp_ns buckets[BUCKETS_MAX]; // starts of the slices in `deliveries`, rising
+    size_t bucket_count;
+    uint64_t expire_from; // where the next look for old records begins
+};
+
+void lmdb_put_be64(uint8_t *bytes, uint64_t value);
+uint64_t lmdb_get_be64(const void *bytes);
+void lmdb_put_key(uint8_t bytes[KEY_SIZE], const struct store_key *key);
+void lmdb_get_key(const void *bytes, struct store_key *key);
+
+// LMDB's code as ours, with its words behind `what`. MDB_NOTFOUND becomes ERROR_NOT_FOUND without words.
+enum error_code lmdb_error(int code, const char *what, struct error *error);
+
+// Shorthands over one database. A `data` of NULL stands for an empty value.
+enum error_code lmdb_get(struct store_transaction *transaction, enum database database,
+                         const void *key, size_t key_len, struct slice *data, const char *what,
+                         struct error *error) MUST_CHECK;
+enum error_code lmdb_put(struct store_transaction *transaction, enum database database,
+                         const void *key, size_t key_len, const void *data, size_t data_len,
+                         const char *what, struct error *error) MUST_CHECK;
+// An absent key is no error.
+enum error_code lmdb_delete(struct store_transaction *transaction, enum database database,
+                            const void *key, size_t key_len, const char *what,
+                            struct error *error) MUST_CHECK;
+// The first entry whose key is not below the given one.
+enum error_code lmdb_seek(struct store_transaction *transaction, enum database database,
+                          const void *key, size_t key_len, struct slice *found_key,
+                          struct slice *data, const char *what, struct error *error) MUST_CHECK;
+
+#endif

@@ -1,0 +1,386 @@
+// Opening and closing the environment, transactions, and what it holds in bytes.
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "ghatrace/base/memory.h"
+#include "lmdb.h"
+
+#define PATH_BYTES_MAX 4096
+#define READERS_MAX 126
+#define FORMAT_SIZE 4
+// Deleting needs pages too (copy on write): what is above this share is kept for it.
+#define FULL_PERCENT 90
+
+static const char *const database_names[DATABASE_COUNT] = {
+    "meta", "spans", "deadlines", "deliveries", "records", "outbox", "dead", "history",
+};
+
+// --- the folder ----------------------------------------------------------------------------------------
+
+static enum error_code sync_folder(const char *path, struct error *error)
+{
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int failed = fd < 0 || fsync(fd) != 0;
+    int reason = errno;
+    if (fd >= 0)
+        (void)close(fd);
+    return failed ? error_set(error, ERROR_IO, "sync folder %s: %s", path, strerror(reason))
+                  : ERROR_NONE;
+}
+
+// The folder's entry in its parent must be on disk before anything in it is promised.
+static enum error_code sync_parent(const char *folder, struct error *error)
+{
+    char path[PATH_BYTES_MAX];
+    int len = snprintf(path, sizeof path, "%s/..", folder);
+    if (len < 0 || (size_t)len >= sizeof path)
+        return error_set(error, ERROR_TOO_LARGE, "the path of the store is too long");
+    return sync_folder(path, error);
+}
+
+static enum error_code make_folder(const char *folder, struct error *error)
+{
+    struct stat status;
+    if (mkdir(folder, 0700) == 0)
+        return sync_parent(folder, error);
+    if (errno != EEXIST)
+        return error_set(error, ERROR_IO, "create store folder %s: %s", folder, strerror(errno));
+    if (stat(folder, &status) != 0 || !S_ISDIR(status.st_mode))
+        return error_set(error, ERROR_IO,
+                         "store %s is not a folder: remove it or choose another --db", folder);
+    return ERROR_NONE;
+}
+
+static enum error_code refuse_lock(int fd, const char *folder, struct error *error)
+{
+    char holder[32] = "";
+    ssize_t len = pread(fd, holder, sizeof holder - 1, 0);
+    holder[len > 0 ? len : 0] = '\0';
+    holder[strcspn(holder, "\n")] = '\0';
+    return error_set(error, ERROR_BUSY,
+                     "store %s is held by another ghatrace (process %s): stop it or choose another "
+                     "--db",
+                     folder, holder[0] != '\0' ? holder : "unknown");
+}
+
+// An exclusive lock of our own: LMDB would let a second daemon in.
+static enum error_code take_lock(struct store *store, const char *folder, struct error *error)
+{
+    char path[PATH_BYTES_MAX];
+    char holder[32];
+    int len = snprintf(path, sizeof path, "%s/lock", folder);
+    if (len < 0 || (size_t)len >= sizeof path)
+        return error_set(error, ERROR_TOO_LARGE, "the path of the store is too long");
+    store->lock_file = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (store->lock_file < 0)
+        return error_set(error, ERROR_IO, "open %s: %s", path, strerror(errno));
+    if (flock(store->lock_file, LOCK_EX | LOCK_NB) != 0)
+        return refuse_lock(store->lock_file, folder, error);
+    len = snprintf(holder, sizeof holder, "%ld\n", (long)getpid());
+    // Only for the message above: a disk that is full must not keep the daemon from starting.
+    if (ftruncate(store->lock_file, 0) == 0)
+        (void)!pwrite(store->lock_file, holder, (size_t)len, 0);
+    return ERROR_NONE;
+}
+
+// --- the environment -------------------------------------------------------------------------------------
+
+static enum error_code check_format(struct store_transaction *transaction, bool may_create,
+                                    struct error *error)
+{
+    struct slice found;
+    const uint8_t ours[FORMAT_SIZE] = {0, 0, 0, STORE_FORMAT_VERSION};
+    enum error_code code =
+        lmdb_get(transaction, DATABASE_META, "format", 6, &found, "read format", error);
+    if (code == ERROR_NOT_FOUND && may_create)
+        return lmdb_put(transaction, DATABASE_META, "format", 6, ours, sizeof ours, "write format",
+                        error);
+    if (code == ERROR_NOT_FOUND)
+        return error_set(error, ERROR_VERSION, "this is not a store of ghatrace");
+    if (code != ERROR_NONE)
+        return code;
+    if (found.len == FORMAT_SIZE && memcmp(found.data, ours, FORMAT_SIZE) == 0)
+        return ERROR_NONE;
+    return error_set(error, ERROR_VERSION,
+                     "the store has format version %u, this ghatrace writes version %d: use the "
+                     "version that made it, or move the folder away to start afresh",
+                     found.len == FORMAT_SIZE ? (unsigned)(uint8_t)found.data[FORMAT_SIZE - 1] : 0,
+                     STORE_FORMAT_VERSION);
+}
+
+static enum error_code open_databases(struct store_transaction *transaction, bool may_create,
+                                      struct error *error)
+{
+    struct store *store = transaction->store;
+    for (int i = 0; i < DATABASE_COUNT; i++) {
+        int code = mdb_dbi_open(transaction->txn, database_names[i], may_create ? MDB_CREATE : 0,
+                                &store->databases[i]);
+        if (code == MDB_NOTFOUND)
+            return error_set(error, ERROR_VERSION,
+                             "this is not a store of ghatrace: it has no \"%s\"",
+                             database_names[i]);
+        if (code != MDB_SUCCESS)
+            return lmdb_error(code, "open database", error);
+    }
+    return check_format(transaction, may_create, error);
+}
+
+// The slices of time that `deliveries` has, found by leaping from one to the next.
+static enum error_code load_buckets(struct store_transaction *transaction, struct error *error)
+{
+    struct store *store = transaction->store;
+    uint8_t key[TIME_SIZE] = {0};
+    store->bucket_count = 0;
+    while (store->bucket_count < BUCKETS_MAX) {
+        struct slice found;
+        struct slice data;
+        enum error_code code = lmdb_seek(transaction, DATABASE_DELIVERIES, key, sizeof key, &found,
+                                         &data, "read deliveries", error);
+        if (code == ERROR_NOT_FOUND)
+            break;
+        if (code != ERROR_NONE)
+            return code;
+        uint64_t start = lmdb_get_be64(found.data);
+        store->buckets[store->bucket_count++] = (timestamp_ns)start;
+        lmdb_put_be64(key, start + 1);
+    }
+    return ERROR_NONE;
+}
+
+// The first transaction: handles, format, and what is kept in memory.
+static enum error_code prepare(struct store *store, enum store_mode mode, struct error *error)
+{
+    struct store_transaction *transaction;
+    enum error_code code = store_begin(store, mode == STORE_DAEMON, &transaction, error);
+    if (code != ERROR_NONE)
+        return code;
+    code = open_databases(transaction, mode == STORE_DAEMON, error);
+    if (code == ERROR_NONE)
+        code = load_buckets(transaction, error);
+    if (code == ERROR_NONE)
+        return store_commit(transaction, error);
+    store_abort(transaction);
+    return code;
+}
+
+static enum error_code open_environment(struct store *store, const char *folder,
+                                        enum store_mode mode, struct error *error)
+{
+    int code = mdb_env_create(&store->env);
+    if (code != MDB_SUCCESS)
+        return lmdb_error(code, "create environment", error);
+    code = mdb_env_set_maxdbs(store->env, DATABASE_COUNT);
+    if (code == MDB_SUCCESS)
+        code = mdb_env_set_maxreaders(store->env, READERS_MAX);
+    if (code == MDB_SUCCESS && mode == STORE_DAEMON)
+        code = mdb_env_set_mapsize(store->env, store->max_bytes);
+    if (code == MDB_SUCCESS)
+        code = mdb_env_open(store->env, folder, MDB_NOTLS, 0600);
+    if (code == ENOENT && mode == STORE_TOOL)
+        return error_set(error, ERROR_NOT_FOUND, "there is no store in %s: name it with --db",
+                         folder);
+    if (code != MDB_SUCCESS)
+        return lmdb_error(code, folder, error);
+    // Readers that were killed leave slots behind which would pin pages.
+    int dead_readers;
+    return lmdb_error(mdb_reader_check(store->env, &dead_readers), "check readers", error);
+}
+
+enum error_code store_open(const char *folder, enum store_mode mode, uint64_t max_size_bytes,
+                           struct store **store, struct error *error)
+{
+    enum error_code code = ERROR_NONE;
+    struct store *made = memory_allocate_array(1, sizeof *made);
+    if (made == NULL)
+        return error_set(error, ERROR_MEMORY, "open store: out of memory");
+    made->lock_file = -1;
+    made->max_bytes = max_size_bytes;
+    if (mode == STORE_DAEMON) {
+        code = make_folder(folder, error);
+        if (code == ERROR_NONE)
+            code = take_lock(made, folder, error);
+    }
+    if (code == ERROR_NONE)
+        code = open_environment(made, folder, mode, error);
+    if (code == ERROR_NONE)
+        code = prepare(made, mode, error);
+    if (code == ERROR_NONE && mode == STORE_DAEMON)
+        code = sync_folder(folder, error);
+    if (code != ERROR_NONE) {
+        store_close(made);
+        return code;
+    }
+    *store = made;
+    return ERROR_NONE;
+}
+
+void store_close(struct store *store)
+{
+    if (store == NULL)
+        return;
+    if (store->env != NULL)
+        mdb_env_close(store->env);
+    if (store->lock_file >= 0)
+        (void)close(store->lock_file);
+    memory_free(store);
+}
+
+// --- transactions ----------------------------------------------------------------------------------------
+
+static enum error_code read_sequence(struct store_transaction *transaction, struct error *error)
+{
+    struct slice found;
+    if (transaction->store->databases[DATABASE_META] == 0)
+        return ERROR_NONE; // the first transaction, which makes the databases
+    enum error_code code =
+        lmdb_get(transaction, DATABASE_META, "sequence", 8, &found, "read sequence", error);
+    if (code == ERROR_NOT_FOUND)
+        return ERROR_NONE;
+    if (code == ERROR_NONE && found.len == SEQUENCE_SIZE)
+        transaction->sequence = lmdb_get_be64(found.data);
+    return code;
+}
+
+enum error_code store_begin(struct store *store, bool is_write,
+                            struct store_transaction **transaction, struct error *error)
+{
+    struct store_transaction *made = &store->writer;
+    if (!is_write)
+        made = memory_allocate(sizeof *made);
+    if (made == NULL)
+        return error_set(error, ERROR_MEMORY, "store: begin: out of memory");
+    *made = (struct store_transaction){.store = store, .is_write = is_write};
+    int begun = mdb_txn_begin(store->env, NULL, is_write ? 0 : MDB_RDONLY, &made->txn);
+    enum error_code code = lmdb_error(begun, "begin", error);
+    if (code == ERROR_NONE && is_write)
+        code = read_sequence(made, error);
+    if (code != ERROR_NONE) {
+        if (begun == MDB_SUCCESS)
+            mdb_txn_abort(made->txn);
+        if (!is_write)
+            memory_free(made);
+        return code;
+    }
+    *transaction = made;
+    return ERROR_NONE;
+}
+
+static void end_transaction(struct store_transaction *transaction)
+{
+    transaction->txn = NULL;
+    if (!transaction->is_write)
+        memory_free(transaction);
+}
+
+enum error_code store_commit(struct store_transaction *transaction, struct error *error)
+{
+    enum error_code code = ERROR_NONE;
+    if (transaction->sequence_changed) {
+        uint8_t bytes[SEQUENCE_SIZE];
+        lmdb_put_be64(bytes, transaction->sequence);
+        code = lmdb_put(transaction, DATABASE_META, "sequence", 8, bytes, sizeof bytes,
+                        "write sequence", error);
+    }
+    if (code != ERROR_NONE) {
+        store_abort(transaction);
+        return code;
+    }
+    code = lmdb_error(mdb_txn_commit(transaction->txn), "commit", error);
+    end_transaction(transaction);
+    return code;
+}
+
+void store_abort(struct store_transaction *transaction)
+{
+    mdb_txn_abort(transaction->txn);
+    end_transaction(transaction);
+}
+
+// --- size ------------------------------------------------------------------------------------------------
+
+static enum error_code count_free_pages(struct store_transaction *transaction, uint64_t *pages,
+                                        struct error *error)
+{
+    const MDB_dbi free_database = 0;
+    MDB_cursor *cursor;
+    MDB_val key;
+    MDB_val value;
+    *pages = 0;
+    int code = mdb_cursor_open(transaction->txn, free_database, &cursor);
+    if (code != MDB_SUCCESS)
+        return lmdb_error(code, "read free pages", error);
+    while ((code = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) == MDB_SUCCESS) {
+        size_t count; // each value is a list of page numbers with its length in front
+        memcpy(&count, value.mv_data, sizeof count);
+        *pages += count;
+    }
+    mdb_cursor_close(cursor);
+    return code == MDB_NOTFOUND ? ERROR_NONE : lmdb_error(code, "read free pages", error);
+}
+
+static uint64_t count_entries(struct store_transaction *transaction, enum database database)
+{
+    MDB_stat status = {0};
+    (void)mdb_stat(transaction->txn, transaction->store->databases[database], &status);
+    return status.ms_entries;
+}
+
+static uint64_t page_size(struct store *store)
+{
+    MDB_stat status = {0};
+    (void)mdb_env_stat(store->env, &status);
+    return status.ms_psize;
+}
+
+enum error_code store_read_usage(struct store_transaction *transaction, struct store_usage *usage,
+                                 struct error *error)
+{
+    MDB_envinfo info = {0};
+    uint64_t free_pages;
+    (void)mdb_env_info(transaction->store->env, &info);
+    enum error_code code = count_free_pages(transaction, &free_pages, error);
+    if (code != ERROR_NONE)
+        return code;
+    uint64_t pages = info.me_last_pgno + 1;
+    *usage = (struct store_usage){
+        .outbox_records = count_entries(transaction, DATABASE_OUTBOX),
+        .dead_letters = count_entries(transaction, DATABASE_DEAD),
+        .records = count_entries(transaction, DATABASE_RECORDS),
+        .spans = count_entries(transaction, DATABASE_SPANS),
+        .used_bytes = (pages > free_pages ? pages - free_pages : 0) * page_size(transaction->store),
+        .max_bytes = info.me_mapsize,
+    };
+    return ERROR_NONE;
+}
+
+enum error_code store_probe(struct store_transaction *transaction, timestamp_ns now,
+                            struct error *error)
+{
+    uint8_t bytes[TIME_SIZE];
+    lmdb_put_be64(bytes, (uint64_t)now);
+    return lmdb_put(transaction, DATABASE_META, "probe", 5, bytes, sizeof bytes, "probe", error);
+}
+
+enum error_code store_check_room(struct store_transaction *transaction, struct error *error)
+{
+    MDB_envinfo info = {0};
+    struct store_usage usage;
+    (void)mdb_env_info(transaction->store->env, &info);
+    uint64_t limit = info.me_mapsize / 100 * FULL_PERCENT;
+    // The file never shrinks, so this cheap look is enough until it has grown to its limit once.
+    if ((info.me_last_pgno + 1) * page_size(transaction->store) < limit)
+        return ERROR_NONE;
+    enum error_code code = store_read_usage(transaction, &usage, error);
+    if (code != ERROR_NONE || usage.used_bytes < limit)
+        return code;
+    return error_set(error, ERROR_FULL,
+                     "the store is full: %llu of %llu MiB are used; raise db-max-size, shorten "
+                     "history, or see why spans do not leave",
+                     (unsigned long long)(usage.used_bytes >> 20),
+                     (unsigned long long)(info.me_mapsize >> 20));
+}

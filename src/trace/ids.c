@@ -1,0 +1,174 @@
+// Deterministic trace and span IDs.
+#include "ghatrace/trace/ids.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "ghatrace/base/digest.h"
+#include "ghatrace/base/hex.h"
+
+// Names longer than this are cut before they are hashed: far above the 4 KiB that leave, and it keeps
+// the texts on the stack.
+#define NAME_BYTES_MAX 8192
+#define TEXT_BYTES_MAX (2 * NAME_BYTES_MAX + 128)
+
+enum hash { HASH_MD5, HASH_SHA256 };
+
+static int name_length(struct slice name)
+{
+    return (int)(name.len < NAME_BYTES_MAX ? name.len : NAME_BYTES_MAX);
+}
+
+// `len` bytes from `offset` of the hash of a formatted text.
+static void hash_text(enum hash hash, size_t offset, size_t len, uint8_t *out, const char *format,
+                      ...) __attribute__((__format__(__printf__, 5, 6)));
+
+static void hash_text(enum hash hash, size_t offset, size_t len, uint8_t *out, const char *format,
+                      ...)
+{
+    char text[TEXT_BYTES_MAX];
+    uint8_t digest[SHA256_SIZE];
+    va_list arguments;
+    va_start(arguments, format);
+    int length = vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    struct slice data = {.data = text, .len = length > 0 ? (size_t)length : 0};
+    if (data.len >= sizeof text)
+        data.len = sizeof text - 1;
+    if (hash == HASH_MD5)
+        digest_md5(data, digest);
+    else
+        digest_sha256(data, digest);
+    memcpy(out, digest + offset, len);
+}
+
+static int64_t attempt_or_first(int64_t run_attempt)
+{
+    return run_attempt > 0 ? run_attempt : 1;
+}
+
+static struct span_id big_endian(int64_t number)
+{
+    struct span_id id;
+    uint64_t bits = (uint64_t)number;
+    for (int i = SPAN_ID_SIZE - 1; i >= 0; i--) {
+        id.bytes[i] = (uint8_t)bits;
+        bits >>= 8;
+    }
+    return id;
+}
+
+bool id_scheme_from_text(struct slice text, enum id_scheme *scheme)
+{
+    static const enum id_scheme all[] = {ID_SCHEME_ARC, ID_SCHEME_COLLECTOR, ID_SCHEME_RUNNER};
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
+        if (slice_equals(text, slice_from_string(id_scheme_text(all[i])))) {
+            *scheme = all[i];
+            return true;
+        }
+    }
+    return false;
+}
+
+const char *id_scheme_text(enum id_scheme scheme)
+{
+    switch (scheme) {
+    case ID_SCHEME_COLLECTOR:
+        return "collector";
+    case ID_SCHEME_RUNNER:
+        return "runner";
+    case ID_SCHEME_ARC:
+        break;
+    }
+    return "arc";
+}
+
+struct trace_id trace_id_of_run(enum id_scheme scheme, int64_t run_id, int64_t run_attempt)
+{
+    struct trace_id id;
+    int64_t attempt = attempt_or_first(run_attempt);
+    switch (scheme) {
+    case ID_SCHEME_COLLECTOR:
+        hash_text(HASH_SHA256, 0, TRACE_ID_SIZE, id.bytes, "%" PRId64 "%" PRId64 "t", run_id,
+                  attempt);
+        break;
+    case ID_SCHEME_RUNNER:
+        hash_text(HASH_SHA256, 0, TRACE_ID_SIZE, id.bytes, "%" PRId64 "-%" PRId64, run_id, attempt);
+        break;
+    case ID_SCHEME_ARC:
+        hash_text(HASH_MD5, 0, TRACE_ID_SIZE, id.bytes, "%" PRId64 "-%" PRId64, run_id, attempt);
+        break;
+    }
+    return id;
+}
+
+struct span_id span_id_of_run(enum id_scheme scheme, int64_t run_id, int64_t run_attempt)
+{
+    struct span_id id;
+    if (scheme != ID_SCHEME_COLLECTOR)
+        return big_endian(run_id);
+    hash_text(HASH_SHA256, SPAN_ID_SIZE, SPAN_ID_SIZE, id.bytes, "%" PRId64 "%" PRId64 "s", run_id,
+              attempt_or_first(run_attempt));
+    return id;
+}
+
+struct span_id span_id_of_job(enum id_scheme scheme, const struct job_key *job)
+{
+    struct span_id id;
+    switch (scheme) {
+    case ID_SCHEME_COLLECTOR:
+        hash_text(HASH_SHA256, SPAN_ID_SIZE, SPAN_ID_SIZE, id.bytes, "%" PRId64 "-j", job->job_id);
+        return id;
+    case ID_SCHEME_RUNNER:
+        hash_text(HASH_SHA256, 0, SPAN_ID_SIZE, id.bytes, "job-%" PRId64 "-%" PRId64 "-%.*s",
+                  job->run_id, attempt_or_first(job->run_attempt), name_length(job->job_name),
+                  job->job_name.data != NULL ? job->job_name.data : "");
+        return id;
+    case ID_SCHEME_ARC:
+        break;
+    }
+    return big_endian(job->job_id);
+}
+
+struct span_id span_id_of_phase(enum id_scheme scheme, const struct job_key *job,
+                                struct slice span_name)
+{
+    struct span_id id;
+    if (scheme == ID_SCHEME_COLLECTOR && slice_equals(span_name, SLICE("runner.queue"))) {
+        hash_text(HASH_SHA256, SPAN_ID_SIZE, SPAN_ID_SIZE, id.bytes, "%" PRId64 "-q", job->job_id);
+        return id;
+    }
+    struct span_id job_span = span_id_of_job(scheme, job);
+    char hex[2 * SPAN_ID_SIZE + 1];
+    hex_encode(job_span.bytes, SPAN_ID_SIZE, hex);
+    hash_text(HASH_MD5, 0, SPAN_ID_SIZE, id.bytes, "%.*s-%s", SLICE_ARGS(span_name), hex);
+    return id;
+}
+
+struct span_id span_id_of_step(enum id_scheme scheme, const struct job_key *job,
+                               struct slice step_name, int64_t step_number, bool is_repeat)
+{
+    struct span_id id;
+    int len = name_length(step_name);
+    if (scheme == ID_SCHEME_RUNNER) {
+        hash_text(HASH_SHA256, 0, SPAN_ID_SIZE, id.bytes,
+                  "step-%" PRId64 "-%" PRId64 "-%.*s-%" PRId64 "-%.*s", job->run_id,
+                  attempt_or_first(job->run_attempt), name_length(job->job_name),
+                  job->job_name.data != NULL ? job->job_name.data : "", step_number, len,
+                  step_name.data != NULL ? step_name.data : "");
+        return id;
+    }
+    bool is_collector = scheme == ID_SCHEME_COLLECTOR;
+    enum hash hash = is_collector ? HASH_SHA256 : HASH_MD5;
+    size_t offset = is_collector ? SPAN_ID_SIZE : 0;
+    const char *suffix = is_collector ? "-s" : "";
+    if (is_repeat)
+        hash_text(hash, offset, SPAN_ID_SIZE, id.bytes, "%" PRId64 "-%.*s-%" PRId64 "%s",
+                  job->job_id, len, step_name.data, step_number, suffix);
+    else
+        hash_text(hash, offset, SPAN_ID_SIZE, id.bytes, "%" PRId64 "-%.*s%s", job->job_id, len,
+                  step_name.data, suffix);
+    return id;
+}

@@ -1,0 +1,132 @@
+// Taking one event's statements into what is known.
+#include "ghatrace/trace/merge.h"
+
+static timestamp_ns earliest(timestamp_ns a, timestamp_ns b)
+{
+    if (a == TIMESTAMP_UNKNOWN)
+        return b;
+    return b == TIMESTAMP_UNKNOWN || a < b ? a : b;
+}
+
+static timestamp_ns latest(timestamp_ns a, timestamp_ns b)
+{
+    return a > b ? a : b;
+}
+
+static bool is_newer(const struct state_version *a, const struct state_version *b)
+{
+    if (a->rank != b->rank)
+        return a->rank > b->rank;
+    if (a->time != b->time)
+        return a->time > b->time;
+    return a->digest >= b->digest;
+}
+
+// The latest time that a job's body speaks of.
+static timestamp_ns latest_time_in(const struct github_job *job)
+{
+    timestamp_ns time = latest(job->created_at, latest(job->started_at, job->completed_at));
+    for (size_t i = 0; i < job->step_count; i++)
+        time = latest(time, latest(job->steps[i].started_at, job->steps[i].completed_at));
+    return time;
+}
+
+// queued and waiting follow each other either way (a gated job gets queued, waiting, queued: runs-on#539),
+// so neither is later than the other by its name.
+static uint8_t rank_of(enum github_job_action action)
+{
+    return action == GITHUB_JOB_WAITING ? GITHUB_JOB_QUEUED : (uint8_t)action;
+}
+
+static void merge_runner(struct job_state *state, const struct github_job *job,
+                         const struct state_version *version)
+{
+    bool names_runner = job->runner_id != 0 || job->runner_name.len > 0;
+    if (!names_runner || job->action < GITHUB_JOB_IN_PROGRESS ||
+        !is_newer(version, &state->runner_version))
+        return;
+    state->runner_version = *version;
+    state->runner_id = job->runner_id;
+    state->runner_name = job->runner_name;
+    state->runner_group_name = job->runner_group_name;
+}
+
+static void merge_deployment(struct job_state *state, const struct github_job *job,
+                             const struct state_version *version)
+{
+    if (job->deployment_id == 0 || !is_newer(version, &state->deployment_version))
+        return;
+    state->deployment_version = *version;
+    state->deployment_id = job->deployment_id;
+    state->deployment_environment = job->deployment_environment;
+}
+
+void merge_job_event(struct job_state *state, const struct github_event *event,
+                     timestamp_ns occurred_at, uint64_t digest)
+{
+    const struct github_job *job = &event->job;
+    struct state_version version = {rank_of(job->action), latest_time_in(job), digest};
+    bool is_queueing = job->action <= GITHUB_JOB_WAITING;
+
+    state->run_id = job->run_id;
+    state->run_attempt = job->run_attempt;
+    state->job_id = job->job_id;
+    state->created_at = earliest(state->created_at, job->created_at);
+    if (is_queueing)
+        state->queued_at = earliest(state->queued_at, job->started_at);
+    if (job->action == GITHUB_JOB_QUEUED)
+        state->last_queued = latest(state->last_queued, occurred_at);
+    if (job->action == GITHUB_JOB_WAITING)
+        state->last_waiting = latest(state->last_waiting, occurred_at);
+
+    if (state->seen == 0 || is_newer(&version, &state->body_version)) {
+        state->body_version = version;
+        state->repository = event->repository;
+        state->body = *job;
+        // In queued and waiting events it is the time of queueing, not of a start (actions/runner#1881).
+        if (is_queueing)
+            state->body.started_at = TIMESTAMP_UNKNOWN;
+    }
+    merge_runner(state, job, &version);
+    merge_deployment(state, job, &version);
+    state->seen |= (uint8_t)(1u << job->action);
+}
+
+bool merge_is_final(const struct github_run *run)
+{
+    return run->action == GITHUB_RUN_COMPLETED &&
+           !slice_equals(run->conclusion, SLICE("action_required"));
+}
+
+void merge_run_event(struct run_state *state, const struct github_event *event, uint64_t digest)
+{
+    const struct github_run *run = &event->run;
+    bool is_final = merge_is_final(run);
+    struct state_version version = {is_final ? 1 : 0, run->updated_at, digest};
+
+    state->run_id = run->run_id;
+    state->run_attempt = run->run_attempt;
+    if (state->seen == 0 || is_newer(&version, &state->body_version)) {
+        state->body_version = version;
+        state->repository = event->repository;
+        state->body = *run;
+    }
+    state->is_completed |= is_final;
+    if (is_final)
+        state->end = latest(state->end, run->updated_at);
+    state->seen |= (uint8_t)(1u << run->action);
+}
+
+void merge_run_from_job(struct run_state *state, const struct github_event *event)
+{
+    const struct github_job *job = &event->job;
+    state->run_id = job->run_id;
+    state->run_attempt = job->run_attempt;
+    if (state->speaker_job_id != 0 && job->job_id >= state->speaker_job_id)
+        return;
+    state->speaker_job_id = job->job_id;
+    state->job_repository = event->repository;
+    state->job_workflow_name = job->workflow_name;
+    state->job_head_branch = job->head_branch;
+    state->job_head_sha = job->head_sha;
+}
