@@ -141,10 +141,11 @@ void painter_right(struct painter *painter, enum style style, struct slice clean
 }
 
 // Breaks a piece at the edge, from line to line.
-static void paint_broken(struct painter *painter, const struct painter_piece *piece)
+static void paint_broken(struct painter *painter, const struct painter_piece *piece, size_t indent)
 {
     struct slice rest = piece->clean;
     while (rest.len > 0) {
+        painter_advance(painter, indent);
         struct slice part = text_prefix(rest, painter_room(painter));
         painter_text(painter, piece->style, part);
         rest.data += part.len;
@@ -154,27 +155,30 @@ static void paint_broken(struct painter *painter, const struct painter_piece *pi
     }
 }
 
-static void paint_piece(struct painter *painter, const struct painter_piece *piece)
+static void paint_piece(struct painter *painter, const struct painter_piece *piece, size_t indent)
 {
     if (piece->may_break)
-        paint_broken(painter, piece);
+        paint_broken(painter, piece, indent);
     else
         painter_shortened(painter, piece->style, piece->clean, painter_room(painter),
                           PIECE_TAIL_PERCENT);
 }
 
 void painter_paragraph(struct painter *painter, const struct painter_piece *pieces, size_t count,
-                       const char *separator)
+                       const char *separator, size_t indent)
 {
     size_t gap = text_width(slice_from_string(separator));
 
+    painter_advance(painter, indent);
     for (size_t i = 0; i < count; i++) {
         size_t width = text_width(pieces[i].clean);
-        if (painter->column > 0 && gap + width > painter_room(painter))
+        if (painter->column > indent && gap + width > painter_room(painter)) {
             painter_newline(painter);
-        if (painter->column > 0)
+            painter_advance(painter, indent);
+        }
+        if (painter->column > indent)
             painter_string(painter, STYLE_GREY, separator);
-        paint_piece(painter, &pieces[i]);
+        paint_piece(painter, &pieces[i], indent);
     }
     painter_newline(painter);
 }

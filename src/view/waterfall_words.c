@@ -35,7 +35,7 @@ static void end_paragraph(struct paragraph *paragraph, const char *between)
 {
     if (paragraph->count > 0)
         painter_paragraph(&paragraph->picture->painter, paragraph->pieces, paragraph->count,
-                          between);
+                          between, 0);
     paragraph->count = 0;
 }
 

@@ -59,14 +59,15 @@ void painter_shortened(struct painter *painter, enum style style, struct slice c
 // Right-aligned in `columns`.
 void painter_right(struct painter *painter, enum style style, struct slice clean, size_t columns);
 
-// Pieces of one paragraph: as many to a line as fit, with `separator` between. A piece longer than
-// a line is broken where the line ends, if `may_break`, else shortened. Ends the last line.
+// Pieces of one paragraph: as many to a line as fit, with `separator` between, each line indented by
+// `indent`. A piece longer than a line is broken where the line ends, if `may_break`, else
+// shortened. Ends the last line.
 struct painter_piece {
     enum style style;
     struct slice clean;
     bool may_break;
 };
 void painter_paragraph(struct painter *painter, const struct painter_piece *pieces, size_t count,
-                       const char *separator);
+                       const char *separator, size_t indent);
 
 #endif

@@ -1,0 +1,351 @@
+// The list of what is open: one line an entry where there is room, else two.
+#include "ghatrace/view/runs.h"
+
+#include <stdlib.h>
+
+#include "ghatrace/view/painter.h"
+#include "ghatrace/view/text.h"
+
+#define GAP 2
+#define FLEXIBLE_MIN 14 // columns; what is cut shorter says nothing
+#define NARROW_INDENT 2
+#define TAIL_PERCENT 60 // names of jobs and runners differ at their ends
+#define STATE_WIDTH 8
+
+enum column {
+    COLUMN_AGE,
+    COLUMN_STATE,
+    COLUMN_REPOSITORY,
+    COLUMN_WORKFLOW,
+    COLUMN_JOB,
+    COLUMN_LABELS,
+    COLUMN_RUN,
+    COLUMN_COUNT,
+};
+
+static const char *const titles[COLUMN_COUNT] = {"age", "state",  "repository", "workflow",
+                                                 "job", "runner", "run"};
+
+struct row {
+    const struct runs_entry *entry;
+    struct slice cells[COLUMN_COUNT]; // clean
+};
+
+struct list {
+    struct painter painter;
+    struct row *rows;
+    size_t count;
+    size_t widths[COLUMN_COUNT];
+    timestamp_ns now;
+    struct arena *scratch;
+};
+
+static const char *state_text(enum runs_state state)
+{
+    switch (state) {
+    case RUNS_JOB_WAITING:
+        return "waiting";
+    case RUNS_JOB_QUEUED:
+        return "queued";
+    case RUNS_JOB_RUNNING:
+        return "running";
+    case RUNS_RUN_OPEN:
+        return "open";
+    }
+    return "?";
+}
+
+static enum style state_style(enum runs_state state)
+{
+    switch (state) {
+    case RUNS_JOB_QUEUED:
+        return STYLE_YELLOW;
+    case RUNS_JOB_RUNNING:
+        return STYLE_GREEN;
+    case RUNS_RUN_OPEN:
+        return STYLE_BLUE;
+    case RUNS_JOB_WAITING:
+        break;
+    }
+    return STYLE_MAGENTA;
+}
+
+// Oldest first; what has no known age stands last. A run stands before its jobs.
+static int compare_rows(const void *a, const void *b)
+{
+    const struct runs_entry *x = ((const struct row *)a)->entry;
+    const struct runs_entry *y = ((const struct row *)b)->entry;
+    bool is_x_known = x->since > TIMESTAMP_UNKNOWN;
+    bool is_y_known = y->since > TIMESTAMP_UNKNOWN;
+
+    if (is_x_known != is_y_known)
+        return is_x_known ? -1 : 1;
+    if (is_x_known && x->since != y->since)
+        return x->since < y->since ? -1 : 1;
+    if (x->run_id != y->run_id)
+        return x->run_id < y->run_id ? -1 : 1;
+    if (x->run_attempt != y->run_attempt)
+        return x->run_attempt < y->run_attempt ? -1 : 1;
+    return x->job_id < y->job_id ? -1 : x->job_id > y->job_id;
+}
+
+// An age below zero is a clock that runs behind GitHub's.
+static bool format_age(struct list *list, struct row *row)
+{
+    timestamp_ns since = row->entry->since;
+    char text[TIMESTAMP_TEXT_SIZE];
+
+    if (since <= TIMESTAMP_UNKNOWN) {
+        row->cells[COLUMN_AGE] = SLICE("?");
+        return true;
+    }
+    duration_ns age = list->now > since ? list->now - since : 0;
+    // Whole seconds: more is not known, and less jumps about.
+    age -= age % NS_PER_SECOND;
+    return arena_format(list->scratch, &row->cells[COLUMN_AGE], "%s",
+                        duration_format_short(age, text));
+}
+
+static bool format_labels(struct list *list, struct row *row)
+{
+    const struct runs_entry *entry = row->entry;
+    struct slice *joined = &row->cells[COLUMN_LABELS];
+
+    for (size_t i = 0; i < entry->label_count; i++) {
+        struct slice label;
+        // What is joined so far is wider than any terminal.
+        if (joined->len > 4 * TERMINAL_WIDTH_MAX)
+            return true;
+        if (!text_clean(list->scratch, entry->labels[i], list->painter.terminal.unicode, &label) ||
+            !arena_format(list->scratch, joined, "%.*s%s%.*s", SLICE_ARGS(*joined),
+                          joined->len > 0 ? " " : "", SLICE_ARGS(label)))
+            return false;
+    }
+    return true;
+}
+
+static bool format_row(struct list *list, struct row *row)
+{
+    const struct runs_entry *entry = row->entry;
+    bool unicode = list->painter.terminal.unicode;
+
+    row->cells[COLUMN_STATE] = slice_from_string(state_text(entry->state));
+    return format_age(list, row) && format_labels(list, row) &&
+           text_clean(list->scratch, entry->repository, unicode, &row->cells[COLUMN_REPOSITORY]) &&
+           text_clean(list->scratch, entry->workflow, unicode, &row->cells[COLUMN_WORKFLOW]) &&
+           text_clean(list->scratch, entry->job_name, unicode, &row->cells[COLUMN_JOB]) &&
+           arena_format(list->scratch, &row->cells[COLUMN_RUN], "%lld/%lld",
+                        (long long)entry->run_id, (long long)entry->run_attempt);
+}
+
+static bool format_rows(struct list *list, const struct runs_entry *entries)
+{
+    list->rows = arena_allocate_array(list->scratch, list->count, sizeof(*list->rows));
+    if (list->rows == NULL)
+        return false;
+    for (size_t i = 0; i < list->count; i++) {
+        list->rows[i].entry = &entries[i];
+        if (!format_row(list, &list->rows[i]))
+            return false;
+    }
+    if (list->count > 1)
+        qsort(list->rows, list->count, sizeof(*list->rows), compare_rows);
+    return true;
+}
+
+// What each column needs: its title, and its widest cell. One that is empty throughout is left out.
+static void measure(struct list *list)
+{
+    for (size_t column = 0; column < COLUMN_COUNT; column++) {
+        size_t widest = 0;
+        for (size_t i = 0; i < list->count; i++) {
+            size_t width = text_width(list->rows[i].cells[column]);
+            widest = width > widest ? width : widest;
+        }
+        size_t title = text_width(slice_from_string(titles[column]));
+        list->widths[column] = widest > 0 && widest < title ? title : widest;
+    }
+}
+
+static size_t needed_width(const struct list *list)
+{
+    size_t needed = 0;
+    for (size_t column = 0; column < COLUMN_COUNT; column++)
+        if (list->widths[column] > 0)
+            needed += list->widths[column] + (needed > 0 ? GAP : 0);
+    return needed;
+}
+
+// Takes columns from the widest until all fit. False if that would leave too little of them.
+static bool shrink(struct list *list)
+{
+    for (size_t needed = needed_width(list); needed > list->painter.terminal.width; needed--) {
+        size_t widest = COLUMN_REPOSITORY;
+        for (size_t column = COLUMN_REPOSITORY; column <= COLUMN_LABELS; column++)
+            if (list->widths[column] > list->widths[widest])
+                widest = column;
+        if (list->widths[widest] <= FLEXIBLE_MIN)
+            return false;
+        list->widths[widest]--;
+    }
+    return true;
+}
+
+static enum style cell_style(const struct row *row, size_t column)
+{
+    if (column == COLUMN_STATE)
+        return state_style(row->entry->state);
+    return column == COLUMN_LABELS || column == COLUMN_RUN ? STYLE_GREY : STYLE_PLAIN;
+}
+
+static void paint_titles(struct list *list)
+{
+    size_t start = 0;
+    for (size_t column = 0; column < COLUMN_COUNT; column++) {
+        if (list->widths[column] == 0)
+            continue;
+        painter_advance(&list->painter, start);
+        if (column == COLUMN_AGE)
+            painter_right(&list->painter, STYLE_GREY, slice_from_string(titles[column]),
+                          list->widths[column]);
+        else
+            painter_string(&list->painter, STYLE_GREY, titles[column]);
+        start += list->widths[column] + GAP;
+    }
+    painter_newline(&list->painter);
+}
+
+static void paint_wide_row(struct list *list, const struct row *row)
+{
+    size_t start = 0;
+    for (size_t column = 0; column < COLUMN_COUNT; column++) {
+        size_t width = list->widths[column];
+        if (width == 0)
+            continue;
+        painter_advance(&list->painter, start);
+        if (column == COLUMN_AGE)
+            painter_right(&list->painter, STYLE_BOLD, row->cells[column], width);
+        else
+            painter_shortened(&list->painter, cell_style(row, column), row->cells[column], width,
+                              TAIL_PERCENT);
+        start += width + GAP;
+    }
+    painter_newline(&list->painter);
+}
+
+// 2m05s  queued   octo-org/shop
+//   CI · build / linux · ubuntu-latest
+//   33714470481/1
+static void paint_narrow_row(struct list *list, const struct row *row)
+{
+    struct painter *painter = &list->painter;
+    const char *separator = painter->terminal.unicode ? " \u00b7 " : " - ";
+    static const size_t order[] = {COLUMN_WORKFLOW, COLUMN_JOB, COLUMN_LABELS, COLUMN_RUN};
+    struct painter_piece pieces[sizeof(order) / sizeof(order[0])];
+    size_t count = 0;
+
+    painter_right(painter, STYLE_BOLD, row->cells[COLUMN_AGE], list->widths[COLUMN_AGE]);
+    painter_blanks(painter, GAP);
+    painter_text(painter, cell_style(row, COLUMN_STATE), row->cells[COLUMN_STATE]);
+    painter_advance(painter, list->widths[COLUMN_AGE] + GAP + STATE_WIDTH);
+    painter_blanks(painter, 1);
+    painter_shortened(painter, STYLE_PLAIN, row->cells[COLUMN_REPOSITORY], painter_room(painter),
+                      TAIL_PERCENT);
+    painter_newline(painter);
+    for (size_t i = 0; i < sizeof(order) / sizeof(order[0]); i++)
+        if (row->cells[order[i]].len > 0)
+            pieces[count++] = (struct painter_piece){.style = cell_style(row, order[i]),
+                                                     .clean = row->cells[order[i]]};
+    painter_paragraph(painter, pieces, count, separator, NARROW_INDENT);
+}
+
+struct tally {
+    size_t states[RUNS_RUN_OPEN + 1];
+    const struct row *oldest_queued;
+};
+
+static struct tally count_states(const struct list *list)
+{
+    struct tally tally = {0};
+    for (size_t i = 0; i < list->count; i++) {
+        enum runs_state state = list->rows[i].entry->state;
+        tally.states[state]++;
+        if (state == RUNS_JOB_QUEUED && tally.oldest_queued == NULL)
+            tally.oldest_queued = &list->rows[i];
+    }
+    return tally;
+}
+
+// 3 runs open; jobs: 2 waiting, 4 queued (for 48m at most), 3 running
+static bool paint_summary(struct list *list)
+{
+    struct tally tally = count_states(list);
+    struct slice oldest = SLICE_EMPTY;
+    struct painter_piece pieces[4] = {{.style = STYLE_PLAIN}};
+    size_t runs = tally.states[RUNS_RUN_OPEN];
+
+    if (tally.oldest_queued != NULL &&
+        !arena_format(list->scratch, &oldest, " (the oldest for %.*s)",
+                      SLICE_ARGS(tally.oldest_queued->cells[COLUMN_AGE])))
+        return false;
+    if (!arena_format(list->scratch, &pieces[0].clean, "%zu run%s open", runs,
+                      runs == 1 ? "" : "s") ||
+        !arena_format(list->scratch, &pieces[1].clean, "jobs: %zu waiting",
+                      tally.states[RUNS_JOB_WAITING]) ||
+        !arena_format(list->scratch, &pieces[2].clean, "%zu queued%.*s",
+                      tally.states[RUNS_JOB_QUEUED], SLICE_ARGS(oldest)) ||
+        !arena_format(list->scratch, &pieces[3].clean, "%zu running",
+                      tally.states[RUNS_JOB_RUNNING]))
+        return false;
+    painter_newline(&list->painter);
+    painter_paragraph(&list->painter, pieces, 4, ", ", 0);
+    return true;
+}
+
+static void paint_nothing(struct painter *painter)
+{
+    const struct painter_piece pieces[] = {
+        {STYLE_BOLD, SLICE("Nothing is open."), false},
+        {STYLE_PLAIN, SLICE("A run shows up here with its"), false},
+        {STYLE_PLAIN, SLICE("first webhook; for one that is finished,"), false},
+        {STYLE_PLAIN, SLICE("see `ghatrace trace RUN`."), false},
+    };
+    painter_paragraph(painter, pieces, sizeof(pieces) / sizeof(pieces[0]), " ", 0);
+}
+
+static bool paint(struct list *list, const struct runs_entry *entries)
+{
+    if (list->count == 0) {
+        paint_nothing(&list->painter);
+        return true;
+    }
+    if (!format_rows(list, entries))
+        return false;
+    measure(list);
+    bool is_wide = shrink(list);
+    if (is_wide)
+        paint_titles(list);
+    for (size_t i = 0; i < list->count; i++) {
+        if (is_wide)
+            paint_wide_row(list, &list->rows[i]);
+        else
+            paint_narrow_row(list, &list->rows[i]);
+    }
+    return paint_summary(list);
+}
+
+enum error_code runs_render(const struct runs_entry *entries, size_t count, timestamp_ns now,
+                            const struct terminal *terminal, struct arena *scratch,
+                            struct buffer *out, struct error *error)
+{
+    struct list list = {.count = count, .now = now, .scratch = scratch};
+
+    painter_init(&list.painter, terminal, out);
+    if (!paint(&list, entries))
+        painter_fail(&list.painter, ERROR_MEMORY);
+    enum error_code code = painter_finish(&list.painter);
+    if (code != ERROR_NONE)
+        return error_set(error, code, "list %zu open runs and jobs: %s", count,
+                         error_code_text(code));
+    return ERROR_NONE;
+}
