@@ -1,0 +1,29 @@
+// What a collector's answer says beside its status. Private to this room. Pure.
+#ifndef GHATRACE_SRC_EXPORT_ANSWER_H
+#define GHATRACE_SRC_EXPORT_ANSWER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "ghatrace/base/slice.h"
+#include "ghatrace/base/timestamp.h"
+
+#define ANSWER_TEXT_MAX 200 // bytes of a stranger's words that are kept
+#define ANSWER_TEXT_SIZE (ANSWER_TEXT_MAX + 1)
+
+struct export_answer {
+    int status;              // of a complete answer, or 0
+    duration_ns retry_after; // 0: not given
+    struct slice content_type;
+    struct slice body; // cut to nothing when it was too long to read
+};
+
+// Why it was refused, in one line: "400 Bad Request: " and the message of google.rpc.Status or the
+// first line of a text, cut, in valid UTF-8, without control characters. Returns `text`.
+char *answer_describe(const struct export_answer *answer, char text[ANSWER_TEXT_SIZE]);
+
+// Partial success of a 2xx. False when there is none to speak of; a body that cannot be read is none.
+bool answer_read_partial(const struct export_answer *answer, int64_t *rejected_spans,
+                         char text[ANSWER_TEXT_SIZE]);
+
+#endif

@@ -1,0 +1,53 @@
+// Exponential backoff with jitter.
+#include "backoff.h"
+
+#define WAIT_MAX (24 * NS_PER_HOUR) // nobody means more, and arithmetic on it cannot overflow
+
+static duration_ns within(duration_ns wait, duration_ns low, duration_ns high)
+{
+    if (wait < low)
+        return low;
+    return wait < high ? wait : high;
+}
+
+void backoff_init(struct export_backoff *backoff, duration_ns first, duration_ns max)
+{
+    backoff->first = within(first > 0 ? first : NS_PER_MS, 1, WAIT_MAX);
+    backoff->max = within(max, backoff->first, WAIT_MAX);
+    backoff_reset(backoff);
+}
+
+void backoff_reset(struct export_backoff *backoff)
+{
+    backoff->next = backoff->first;
+}
+
+// "the client SHOULD implement an exponential backoff strategy between retries", and by the
+// exporter's specification "This retry strategy MUST implement ... jitter".
+duration_ns backoff_step(struct export_backoff *backoff, uint64_t random)
+{
+    duration_ns base = backoff->next;
+    duration_ns wait = base / 2 + (duration_ns)(random % ((uint64_t)base + 1));
+
+    backoff->next = within(base + base / 2, backoff->first, backoff->max);
+    return within(wait, 1, backoff->max);
+}
+
+// "the client SHOULD honor the waiting period specified in the Retry-After header". A wait of
+// nothing would let a broken proxy turn us into a flood.
+duration_ns backoff_honour(duration_ns wait, duration_ns otherwise)
+{
+    if (wait <= 0)
+        return otherwise;
+    return wait < EXPORT_RETRY_AFTER_MAX ? wait : EXPORT_RETRY_AFTER_MAX;
+}
+
+uint64_t backoff_random(uint64_t *state)
+{
+    uint64_t x = *state;
+    x ^= x >> 12;
+    x ^= x << 25;
+    x ^= x >> 27;
+    *state = x;
+    return (x * UINT64_C(2685821657736338717)) >> 16; // the low bits are weak
+}

@@ -1,0 +1,29 @@
+// How long to leave a collector alone that did not answer. Private to this room. Pure.
+#ifndef GHATRACE_SRC_EXPORT_BACKOFF_H
+#define GHATRACE_SRC_EXPORT_BACKOFF_H
+
+#include <stdint.h>
+
+#include "ghatrace/base/timestamp.h"
+
+#define EXPORT_RETRY_AFTER_MAX (10 * NS_PER_MINUTE)
+
+struct export_backoff {
+    duration_ns first, max;
+    duration_ns next; // before jitter
+};
+
+void backoff_init(struct export_backoff *backoff, duration_ns first, duration_ns max);
+// After a success: starts from the beginning.
+void backoff_reset(struct export_backoff *backoff);
+// The wait after one more failure: the present step plus or minus half of it, never over `max` and
+// never 0; then makes the step longer. `random` is any uniformly distributed number.
+duration_ns backoff_step(struct export_backoff *backoff, uint64_t random);
+// What to wait when the collector asked for `wait`: that, but at most 10 minutes; 0 or less says
+// nothing, and `otherwise` counts.
+duration_ns backoff_honour(duration_ns wait, duration_ns otherwise);
+
+// xorshift64*: enough to keep a fleet from knocking in step. The state must not be 0.
+uint64_t backoff_random(uint64_t *state);
+
+#endif

@@ -1,0 +1,67 @@
+// One connection to the collector that carries one request at a time and is kept between them.
+// Private to this room.
+#ifndef GHATRACE_SRC_EXPORT_CHANNEL_H
+#define GHATRACE_SRC_EXPORT_CHANNEL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "answer.h"
+#include "ghatrace/base/buffer.h"
+#include "ghatrace/base/error.h"
+#include "ghatrace/base/timestamp.h"
+#include "ghatrace/export/endpoint.h"
+#include "ghatrace/http/parser.h"
+#include "ghatrace/net/connection.h"
+#include "ghatrace/net/loop.h"
+#include "ghatrace/net/resolver.h"
+
+// OTLP lets a client limit what it reads of an answer; the Collector's own exporter stops there too.
+#define CHANNEL_BODY_MAX ((size_t)64 << 10)
+// One address may take this long to connect when others are left to try and no time-out is set.
+#define CHANNEL_CONNECT_TIME (10 * NS_PER_SECOND)
+
+struct channel_result {
+    struct export_answer answer; // slices live until the next channel_send()
+    // A kept connection turned out to be closed: nothing is wrong, send again at once.
+    bool is_stale;
+    struct error error; // why there is no answer, when its status is 0
+};
+
+typedef void (*channel_done)(void *context, const struct channel_result *result);
+
+enum channel_state { CHANNEL_IDLE, CHANNEL_RESOLVING, CHANNEL_CONNECTING, CHANNEL_WAITING };
+
+struct channel {
+    struct net_loop *loop;
+    const struct export_endpoint *endpoint; // not owned
+    duration_ns timeout;                    // of a request, all in all; 0: none
+    channel_done done;
+    void *context;
+
+    enum channel_state state;
+    struct net_resolver *resolver;
+    struct net_timer *timer;
+    timestamp_ns sent_at;              // monotonic; the timeout counts from here
+    struct net_connection *connection; // NULL: none; kept while idle
+    struct buffer request;             // owned until the connection takes it
+    struct net_address addresses[NET_RESOLVED_MAX];
+    size_t address_count, address_next;
+    struct error last_error; // of the address tried last
+
+    struct http_parser parser;
+    bool is_reused;    // this request went out on a kept connection
+    bool has_received; // any byte of an answer
+};
+
+enum error_code channel_init(struct channel *channel, struct net_loop *loop,
+                             const struct export_endpoint *endpoint, duration_ns timeout,
+                             channel_done done, void *context, struct error *error) MUST_CHECK;
+// Also with a request under way; `done` is not called then.
+void channel_release(struct channel *channel);
+// Takes the request's memory over, also when it fails. `done` is called once, from the loop, if this
+// returns ERROR_NONE. ERROR_CLOSED: the kept connection was closed, send again.
+enum error_code channel_send(struct channel *channel, struct buffer *request,
+                             struct error *error) MUST_CHECK;
+
+#endif

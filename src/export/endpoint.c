@@ -1,0 +1,229 @@
+// The collector's URL: taken apart as the OpenTelemetry specification wants it.
+#include "ghatrace/export/endpoint.h"
+
+#include <arpa/inet.h>
+#include <stdio.h>
+
+#define TRACES_PATH "v1/traces"
+#define URL_SHOWN_MAX 80 // bytes of a wrong URL in a message
+
+// A URL as RFC 3986 cuts it. Slices of the text.
+struct url_parts {
+    struct slice authority;
+    struct slice path;  // with its leading '/', or empty
+    struct slice query; // with its '?', or empty
+};
+
+static bool slice_has(struct slice s, char c)
+{
+    return s.len > 0 && memchr(s.data, c, s.len) != NULL;
+}
+
+static bool is_hex_digit(char c)
+{
+    return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'F') || (c >= 'a' && c <= 'f');
+}
+
+// Printable ASCII but for the characters that RFC 3986 knows not in a path or query, and every '%' with
+// its digits: what may stand in a request line unchanged. This keeps CR and LF out, too.
+static bool is_url_text(struct slice text)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        char c = text.data[i];
+        if (c <= 0x20 || c >= 0x7f || strchr("\"<>[\\]^`{|}#", c) != NULL)
+            return false;
+        if (c == '%' && (text.len - i < 3 || !is_hex_digit(text.data[i + 1]) ||
+                         !is_hex_digit(text.data[i + 2])))
+            return false;
+    }
+    return true;
+}
+
+// Moves all of `*rest` before the first of `separators` to the result.
+static struct slice take_before(struct slice *rest, const char *separators)
+{
+    struct slice head = {.data = rest->data, .len = 0};
+    while (head.len < rest->len && strchr(separators, rest->data[head.len]) == NULL)
+        head.len++;
+    rest->data += head.len;
+    rest->len -= head.len;
+    return head;
+}
+
+static enum error_code refuse_scheme(struct slice url, ptrdiff_t scheme_len, struct error *error)
+{
+    if (scheme_len > 0)
+        return error_set(error, ERROR_USAGE, "scheme \"%.*s\" is not supported: use http or https",
+                         (int)(scheme_len > URL_SHOWN_MAX ? URL_SHOWN_MAX : scheme_len), url.data);
+
+    // "collector:4317" is how gRPC exporters write it; 4318 is where HTTP listens.
+    struct slice rest = url;
+    struct slice host = take_before(&rest, slice_starts_with(url, SLICE("[")) ? "]" : ":/?#");
+    int shown = (int)(url.len > URL_SHOWN_MAX ? URL_SHOWN_MAX : url.len);
+    if (host.len == 0 || host.len > URL_SHOWN_MAX || slice_has(url, '@'))
+        return error_set(error, ERROR_USAGE, "URL has no scheme: write http://collector:4318");
+    return error_set(error, ERROR_USAGE, "%.*s has no scheme: write http://%.*s%s:4318", shown,
+                     url.data, SLICE_ARGS(host), host.data[0] == '[' ? "]" : "");
+}
+
+static enum error_code split_url(struct slice url, bool *is_tls, struct url_parts *parts,
+                                 struct error *error)
+{
+    ptrdiff_t scheme_len = slice_find(url, SLICE("://"));
+    struct slice scheme = {.data = url.data, .len = scheme_len > 0 ? (size_t)scheme_len : 0};
+    *is_tls = slice_equals_ignoring_case(scheme, SLICE("https"));
+    if (!*is_tls && !slice_equals_ignoring_case(scheme, SLICE("http")))
+        return refuse_scheme(url, scheme_len, error);
+
+    struct slice rest = {.data = url.data + scheme_len + 3,
+                         .len = url.len - (size_t)scheme_len - 3};
+    parts->authority = take_before(&rest, "/?#");
+    parts->path = take_before(&rest, "?#");
+    parts->query = take_before(&rest, "#"); // a fragment is never sent
+    if (!is_url_text(parts->path) || !is_url_text(parts->query))
+        return error_set(error, ERROR_USAGE,
+                         "path of the URL holds characters that must be percent-encoded");
+    return ERROR_NONE;
+}
+
+static bool is_host_name(struct slice host)
+{
+    for (size_t i = 0; i < host.len; i++) {
+        char c = host.data[i];
+        if (!((c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
+              c == '-' || c == '.' || c == '_'))
+            return false;
+    }
+    return host.len > 0;
+}
+
+static bool is_ipv6_literal(struct slice host)
+{
+    char text[INET6_ADDRSTRLEN];
+    struct in6_addr address;
+    if (host.len >= sizeof text)
+        return false;
+    memcpy(text, host.data, host.len);
+    text[host.len] = '\0';
+    return inet_pton(AF_INET6, text, &address) == 1;
+}
+
+// Takes "host" or "[v6]" off the front of `*rest`.
+static enum error_code take_host(struct slice *rest, struct slice *host, bool *is_ipv6,
+                                 struct error *error)
+{
+    *is_ipv6 = slice_starts_with(*rest, SLICE("["));
+    if (*is_ipv6) {
+        rest->data++;
+        rest->len--;
+        *host = take_before(rest, "]");
+        if (rest->len == 0 || !is_ipv6_literal(*host))
+            return error_set(error, ERROR_USAGE, "what stands in brackets is no IPv6 address");
+        rest->data++;
+        rest->len--;
+    } else {
+        *host = take_before(rest, ":");
+        if (host->len == 0)
+            return error_set(error, ERROR_USAGE, "URL has no host: write http://collector:4318");
+        if (!is_host_name(*host))
+            return error_set(error, ERROR_USAGE, "host name holds characters that no name has");
+    }
+    return ERROR_NONE;
+}
+
+// Port of ":4318", of ":" or of nothing (RFC 3986 3.2.3: then the scheme's own, not 4318).
+static enum error_code read_port(struct slice text, uint16_t scheme_port, uint16_t *port,
+                                 struct error *error)
+{
+    long long number = scheme_port;
+    bool is_good = text.len == 0 || text.data[0] == ':';
+    if (is_good && text.len > 1) {
+        struct slice digits = {.data = text.data + 1, .len = text.len - 1};
+        is_good = slice_parse_int64(digits, &number) && number >= 1 && number <= UINT16_MAX;
+    }
+    if (!is_good)
+        return error_set(error, ERROR_USAGE, "bad port \"%.*s\": use 1 to 65535",
+                         (int)(text.len > URL_SHOWN_MAX ? URL_SHOWN_MAX : text.len), text.data);
+    *port = (uint16_t)number;
+    return ERROR_NONE;
+}
+
+static enum error_code read_authority(struct slice authority, struct export_endpoint *endpoint,
+                                      struct error *error)
+{
+    // Credentials go into the headers variable; here they are passed over, as the specification
+    // allows, and never shown.
+    while (slice_has(authority, '@')) {
+        (void)take_before(&authority, "@");
+        authority.data++;
+        authority.len--;
+    }
+
+    struct slice host;
+    bool is_ipv6;
+    enum error_code code = take_host(&authority, &host, &is_ipv6, error);
+    if (code != ERROR_NONE)
+        return code;
+    if (host.len >= sizeof endpoint->host)
+        return error_set(error, ERROR_USAGE, "host name is longer than %zu bytes",
+                         sizeof endpoint->host - 1);
+    uint16_t scheme_port = endpoint->is_tls ? 443 : 80;
+    code = read_port(authority, scheme_port, &endpoint->port, error);
+    if (code != ERROR_NONE)
+        return code;
+
+    memcpy(endpoint->host, host.data, host.len);
+    endpoint->host[host.len] = '\0';
+    // RFC 9110 7.2: Host is the authority without userinfo; the port where it is not the scheme's.
+    char port[8] = "";
+    if (endpoint->port != scheme_port)
+        (void)snprintf(port, sizeof port, ":%u", (unsigned)endpoint->port);
+    (void)snprintf(endpoint->host_header, sizeof endpoint->host_header, "%s%s%s%s",
+                   is_ipv6 ? "[" : "", endpoint->host, is_ipv6 ? "]" : "", port);
+    return ERROR_NONE;
+}
+
+// "Relative to this base ... `v1/traces`"; the per-signal URL "MUST be used as-is ... with the only
+// exception that if an URL contains no path part, the root path / MUST be used".
+static enum error_code write_path(const struct url_parts *parts, bool is_base,
+                                  struct export_endpoint *endpoint, struct error *error)
+{
+    const char *slash = "";
+    if (parts->path.len == 0 || (is_base && !slice_ends_with(parts->path, SLICE("/"))))
+        slash = "/";
+    int len =
+        snprintf(endpoint->path, sizeof endpoint->path, "%.*s%s%s%.*s", SLICE_ARGS(parts->path),
+                 slash, is_base ? TRACES_PATH : "", SLICE_ARGS(parts->query));
+    if (len < 0 || (size_t)len >= sizeof endpoint->path)
+        return error_set(error, ERROR_USAGE, "path of the URL is longer than %zu bytes",
+                         sizeof endpoint->path - 1);
+    return ERROR_NONE;
+}
+
+enum error_code export_endpoint_parse(struct slice url, bool is_base,
+                                      struct export_endpoint *endpoint, struct error *error)
+{
+    struct url_parts parts;
+    *endpoint = (struct export_endpoint){.is_tls = false};
+    url = slice_trim(url);
+    if (url.len == 0 || slice_has(url, '\0'))
+        return error_set(error, ERROR_USAGE, "URL is empty: write http://collector:4318");
+    if (url.len > sizeof endpoint->path + sizeof endpoint->host + 512)
+        return error_set(error, ERROR_USAGE, "URL is too long");
+
+    enum error_code code = split_url(url, &endpoint->is_tls, &parts, error);
+    if (code == ERROR_NONE)
+        code = read_authority(parts.authority, endpoint, error);
+    if (code == ERROR_NONE)
+        code = write_path(&parts, is_base, endpoint, error);
+    return code;
+}
+
+// Queries are left out too: some back ends want their key there.
+void export_endpoint_format(const struct export_endpoint *endpoint, char *text, size_t size)
+{
+    struct slice rest = slice_from_string(endpoint->path);
+    struct slice path = take_before(&rest, "?");
+    (void)snprintf(text, size, "%s://%s%.*s%s", endpoint->is_tls ? "https" : "http",
+                   endpoint->host_header, SLICE_ARGS(path), rest.len > 0 ? "?..." : "");
+}

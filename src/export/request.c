@@ -1,0 +1,220 @@
+// Records of the outbox → one HTTP request: joined, transcoded, compressed, headed.
+#include "request.h"
+
+#include "ghatrace/base/log.h"
+#include "ghatrace/http/writer.h"
+#include "ghatrace/otlp/json.h"
+#include "gzip.h"
+
+#define USER_AGENT "ghatrace/" GHATRACE_VERSION
+#define OWN_FIELDS_MAX 3
+#define REQUEST_JSON_MAX (4 * REQUEST_BODY_MAX) // JSON of our spans is two to three times as long
+#define REQUEST_HEAD_MAX ((size_t)64 << 10)
+#define REQUEST_MAX (REQUEST_JSON_MAX + REQUEST_HEAD_MAX)
+
+// Written by us; a second one would contradict the first or break the framing.
+static bool is_ours(struct slice name)
+{
+    static const char *const ours[] = {
+        "Host",
+        "Content-Length",
+        "Content-Type",
+        "Content-Encoding",
+        "Transfer-Encoding",
+        "Expect",
+        "Connection",
+        "Upgrade",
+        "TE",
+        "Trailer",
+    };
+    for (size_t i = 0; i < sizeof ours / sizeof ours[0]; i++) {
+        if (slice_equals_ignoring_case(name, slice_from_string(ours[i])))
+            return true;
+    }
+    return false;
+}
+
+static void add_field(struct request_form *form, struct slice name, struct slice value)
+{
+    form->fields[form->field_count++] = (struct http_header){.name = name, .value = value};
+}
+
+static bool copy_field(struct request_form *form, const struct http_header *header,
+                       struct arena *arena)
+{
+    struct slice name, value;
+    if (!arena_copy_slice(arena, header->name, &name) ||
+        !arena_copy_slice(arena, header->value, &value))
+        return false;
+    add_field(form, name, value);
+    return true;
+}
+
+static enum error_code write_head(const struct request_form *form, size_t body_len,
+                                  struct buffer *request)
+{
+    return http_write_request_head(request, SLICE("POST"), slice_from_string(form->endpoint->path),
+                                   slice_from_string(form->endpoint->host_header), body_len,
+                                   form->fields, form->field_count);
+}
+
+// A head that cannot be written must be known at the start: later it would look like the records' fault.
+static enum error_code check_form(const struct request_form *form, struct error *error)
+{
+    struct buffer head;
+    buffer_init(&head, REQUEST_HEAD_MAX);
+    enum error_code code = write_head(form, 1, &head);
+    buffer_release(&head);
+    if (code == ERROR_MEMORY)
+        return error_set(error, code, "out of memory");
+    if (code != ERROR_NONE)
+        return error_set(error, ERROR_USAGE,
+                         "endpoint and headers make no valid request: they are too long, or hold "
+                         "characters that HTTP does not allow");
+    return ERROR_NONE;
+}
+
+enum error_code request_form_init(struct request_form *form, const struct export_options *options,
+                                  const struct export_endpoint *endpoint, struct arena *arena,
+                                  struct error *error)
+{
+    *form = (struct request_form){
+        .endpoint = endpoint, .protocol = options->protocol, .gzip = options->gzip};
+    form->fields = arena_allocate_array(arena, options->header_count + OWN_FIELDS_MAX,
+                                        sizeof(struct http_header));
+    if (form->fields == NULL)
+        return error_set(error, ERROR_MEMORY, "out of memory");
+
+    bool names_agent = false;
+    for (size_t i = 0; i < options->header_count; i++) {
+        const struct http_header *header = &options->headers[i];
+        if (is_ours(header->name)) {
+            log_warn("configured header is left out: it is the exporter's own",
+                     LOG_SLICE("name", header->name));
+            continue;
+        }
+        if (!copy_field(form, header, arena))
+            return error_set(error, ERROR_MEMORY, "out of memory");
+        names_agent |= slice_equals_ignoring_case(header->name, SLICE("User-Agent"));
+    }
+    if (!names_agent)
+        add_field(form, SLICE("User-Agent"), SLICE(USER_AGENT));
+    add_field(form, SLICE("Content-Type"),
+              form->protocol == EXPORT_JSON ? SLICE("application/json")
+                                            : SLICE("application/x-protobuf"));
+    if (form->gzip)
+        add_field(form, SLICE("Content-Encoding"), SLICE("gzip"));
+    return check_form(form, error);
+}
+
+// ERROR_NOT_FOUND: gone. A tool may have settled it while we waited for the collector.
+static enum error_code read_record(struct store_transaction *transaction, uint64_t sequence,
+                                   struct slice *body, struct error *error)
+{
+    uint64_t found = sequence;
+    uint32_t size;
+    struct store_record record;
+    enum error_code code = store_seek_outbox(transaction, &found, &size, error);
+    if (code == ERROR_NONE && found != sequence)
+        code = ERROR_NOT_FOUND;
+    if (code == ERROR_NONE)
+        code = store_get_record(transaction, sequence, &record, error);
+    if (code == ERROR_NONE)
+        *body = record.body;
+    return code;
+}
+
+// "repeated fields ... are concatenated" (Protocol Buffers, Encoding): the records joined are a valid
+// ExportTraceServiceRequest.
+static enum error_code join_records(struct store *store, const struct batch_part *part,
+                                    struct buffer *joined, size_t *records, struct error *error)
+{
+    struct store_transaction *transaction;
+    enum error_code code = store_begin(store, false, &transaction, error);
+    if (code != ERROR_NONE)
+        return code;
+
+    *records = 0;
+    for (size_t i = 0; i < part->count && code == ERROR_NONE; i++) {
+        struct slice body;
+        code = read_record(transaction, part->sequences[i], &body, error);
+        if (code == ERROR_NOT_FOUND) {
+            code = ERROR_NONE;
+        } else if (code == ERROR_NONE) {
+            code = buffer_append_slice(joined, body);
+            if (code != ERROR_NONE)
+                error_set(error, code, "request: %s", error_code_text(code));
+            *records += 1;
+        }
+    }
+    store_abort(transaction);
+    return code;
+}
+
+// Replaces what `body` holds. The intermediate text is freed at once: it may be large.
+static void replace(struct buffer *body, struct buffer *with)
+{
+    buffer_release(body);
+    *body = *with;
+    buffer_init(with, 0);
+}
+
+static enum error_code transcode(struct buffer *body, struct error *error)
+{
+    struct buffer json;
+    buffer_init(&json, REQUEST_JSON_MAX);
+    enum error_code code = otlp_json_from_protobuf(buffer_slice(body), &json, error);
+    if (code == ERROR_NONE)
+        replace(body, &json);
+    else if (code == ERROR_CORRUPT) // the record, not the store
+        code = error_set(error, ERROR_INVALID, "record cannot be written as JSON");
+    buffer_release(&json);
+    return code;
+}
+
+static enum error_code compress_body(struct buffer *body, struct error *error)
+{
+    struct buffer packed;
+    buffer_init(&packed, REQUEST_MAX);
+    enum error_code code = gzip_compress(buffer_slice(body), &packed, error);
+    if (code == ERROR_NONE)
+        replace(body, &packed);
+    buffer_release(&packed);
+    return code;
+}
+
+static enum error_code write_request(const struct request_form *form, struct slice body,
+                                     struct buffer *request, struct error *error)
+{
+    enum error_code code = write_head(form, body.len, request);
+    if (code == ERROR_NONE)
+        code = buffer_append_slice(request, body);
+    if (code != ERROR_NONE)
+        error_set(error, code, "request: %s", error_code_text(code));
+    return code;
+}
+
+enum error_code request_build(const struct request_form *form, struct store *store,
+                              const struct batch_part *part, struct buffer *request,
+                              size_t *records, struct error *error)
+{
+    struct buffer body;
+    buffer_init(&body, REQUEST_BODY_MAX);
+    buffer_init(request, REQUEST_MAX);
+
+    enum error_code code = join_records(store, part, &body, records, error);
+    if (code != ERROR_NONE || *records == 0)
+        goto cleanup;
+    if (form->protocol == EXPORT_JSON)
+        code = transcode(&body, error);
+    if (code == ERROR_NONE && form->gzip)
+        code = compress_body(&body, error);
+    if (code == ERROR_NONE)
+        code = write_request(form, buffer_slice(&body), request, error);
+
+cleanup:
+    buffer_release(&body);
+    if (code != ERROR_NONE)
+        buffer_release(request);
+    return code;
+}

@@ -1,0 +1,39 @@
+// Records of the outbox → one HTTP request. Private to this room.
+#ifndef GHATRACE_SRC_EXPORT_REQUEST_H
+#define GHATRACE_SRC_EXPORT_REQUEST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "batch.h"
+#include "ghatrace/base/arena.h"
+#include "ghatrace/base/buffer.h"
+#include "ghatrace/export/exporter.h"
+
+// OpenTelemetry, protocol/exporter.md: "64 MiB" is the default limit of a request, before compression.
+#define REQUEST_BODY_MAX ((size_t)64 << 20)
+
+// What is the same in all requests. Made once.
+struct request_form {
+    const struct export_endpoint *endpoint; // not owned
+    enum export_protocol protocol;
+    bool gzip;
+    struct http_header *fields; // in the arena given to request_form_init
+    size_t field_count;
+};
+
+// Copies the configured fields into the arena. Those that would contradict what we send (framing,
+// media type, Host) are left out with a warning.
+enum error_code request_form_init(struct request_form *form, const struct export_options *options,
+                                  const struct export_endpoint *endpoint, struct arena *arena,
+                                  struct error *error) MUST_CHECK;
+
+// Head and body of a request with those records of `part` that are still in the outbox; `*records`
+// says how many, and when it is 0, `request` stays empty. One short read transaction.
+// ERROR_TOO_LARGE, ERROR_INVALID: these records can never be sent together as they are (halve, or
+// bury). Anything else may pass: ERROR_MEMORY and what the store says.
+enum error_code request_build(const struct request_form *form, struct store *store,
+                              const struct batch_part *part, struct buffer *request,
+                              size_t *records, struct error *error) MUST_CHECK;
+
+#endif
