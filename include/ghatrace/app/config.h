@@ -1,0 +1,121 @@
+// The configuration as the program uses it: settings and OpenTelemetry's own variables, typed and
+// checked. Everything in it lives in the arena that config_build() was given.
+#ifndef GHATRACE_APP_CONFIG_H
+#define GHATRACE_APP_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "ghatrace/app/options.h"
+#include "ghatrace/app/settings.h"
+#include "ghatrace/base/arena.h"
+#include "ghatrace/base/error.h"
+#include "ghatrace/base/slice.h"
+#include "ghatrace/base/timestamp.h"
+#include "ghatrace/export/endpoint.h"
+#include "ghatrace/trace/policy.h"
+
+struct text_list {
+    const struct slice *items;
+    size_t count;
+};
+
+// Things to tell the operator that are no reason to refuse.
+struct config_warnings {
+    const char *items[16];
+    size_t count;
+};
+
+// Where finished spans go, and how.
+struct config_export {
+    bool is_on; // else they stay in the local store
+    struct export_endpoint endpoint;
+    const char *url;             // the endpoint again, to show
+    const char *url_from;        // the setting or variable that named it
+    unsigned protocol;           // enum export_protocol
+    unsigned compression;        // enum config_compression
+    duration_ns timeout;         // of one request; 0: none
+    struct http_header *headers; // with secrets in them: never shown
+    size_t header_count;
+    const struct attribute *resource; // OTEL_RESOURCE_ATTRIBUTES without service.name
+    size_t resource_count;
+    struct slice service_name; // empty: from the repository
+};
+
+enum config_compression { CONFIG_COMPRESSION_NONE, CONFIG_COMPRESSION_GZIP };
+
+struct config {
+    // One field for each setting, by its type (options.h); filled by the table in options.c.
+    const char *listen;
+    const char *webhook_path;
+    const char *webhook_secret_file;
+    bool insecure_no_signature;
+    const char *admin_listen;
+    const char *db;
+    const char *otlp_endpoint;
+    unsigned otlp_protocol;
+    struct text_list otlp_headers;
+    duration_ns otlp_timeout;
+    unsigned otlp_compression;
+    const char *service_name;
+    unsigned id_scheme; // enum id_scheme
+    bool runner_spans;
+    bool steps;
+    struct text_list repos; // split at commas and blanks
+    uint64_t ingress_threads;
+    uint64_t max_payload;
+    duration_ns root_grace;
+    duration_ns job_grace;
+    duration_ns job_timeout;
+    duration_ns run_idle;
+    duration_ns linger;
+    duration_ns history;
+    uint64_t db_max_size;
+    unsigned log_level;  // enum log_level
+    unsigned log_format; // enum log_format
+    const char *config;
+
+    // What follows from them and from OTEL_*.
+    struct config_export exporting;
+    const char *github_webhook_secret; // GITHUB_WEBHOOK_SECRET; NULL if not set
+    struct config_warnings warnings;
+};
+
+// Fills those settings of `config` that are in `wanted`; the others are left alone, whatever was set,
+// so that a command never fails for a setting that it does not use. With `otlp-endpoint` in `wanted`
+// OpenTelemetry's variables are read from `environment`, too. ERROR_USAGE naming what is wrong and
+// where it was set; ERROR_MEMORY.
+enum error_code config_build(struct config *config, const struct settings *settings,
+                             option_set wanted, char *const *environment,
+                             struct error *error) MUST_CHECK;
+
+// What `config` says about spans, for the engine.
+void config_trace_policy(const struct config *config, struct trace_policy *policy);
+
+bool config_has_admin(const struct config *config);
+
+// Adds a warning. Lost when memory is refused or there are too many: they are advice.
+void config_warn(struct config *config, struct arena *arena, const char *format, ...)
+    PRINTF_LIKE(3, 4);
+
+// The value of a variable in an environment; NULL when absent or empty ("An empty value of an
+// environment variable MUST be treated the same way as when the variable is unset", OpenTelemetry
+// specification, configuration/sdk-environment-variables.md).
+const char *environment_get(char *const *environment, const char *name);
+
+// --- one value at a time (config_value.c) ---
+
+// The text of one setting as the type of its option, written to the field `field`. For lists, all of it.
+enum error_code config_convert(const struct option *option, const struct setting *setting,
+                               struct arena *arena, void *field, struct error *error) MUST_CHECK;
+// "25MiB", "512KiB", "1GiB", "100B", "100".
+bool size_parse(struct slice text, uint64_t *bytes);
+// The shortest exact form of the same: "25MiB". Returns `text`.
+char *size_format(uint64_t bytes, char text[TIMESTAMP_TEXT_SIZE]);
+
+// --- OpenTelemetry's variables (config_otel.c) ---
+enum error_code config_apply_otel(struct config *config, const struct settings *settings,
+                                  char *const *environment, struct error *error) MUST_CHECK;
+
+#endif

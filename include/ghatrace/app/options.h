@@ -1,0 +1,87 @@
+// The one table of settings: it feeds the command line, the environment, the file, the defaults, the
+// help and `ghatrace check`. A test holds conf/ghatrace.conf and the README to it.
+#ifndef GHATRACE_APP_OPTIONS_H
+#define GHATRACE_APP_OPTIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "ghatrace/base/slice.h"
+
+enum option_type {
+    OPTION_TEXT,     // taken as it is: const char *
+    OPTION_SWITCH,   // on or off: bool
+    OPTION_COUNT,    // a whole number: uint64_t
+    OPTION_SIZE,     // bytes, with B KiB MiB GiB: uint64_t
+    OPTION_DURATION, // with ns s m h d and the like: duration_ns
+    OPTION_CHOICE,   // one of `values`, separated by '|': unsigned, the position in it
+    OPTION_LIST,     // may be given several times: struct text_list
+};
+
+enum option_id {
+    OPTION_ID_LISTEN,
+    OPTION_ID_WEBHOOK_PATH,
+    OPTION_ID_WEBHOOK_SECRET_FILE,
+    OPTION_ID_INSECURE_NO_SIGNATURE,
+    OPTION_ID_ADMIN_LISTEN,
+    OPTION_ID_DB,
+    OPTION_ID_OTLP_ENDPOINT,
+    OPTION_ID_OTLP_PROTOCOL,
+    OPTION_ID_OTLP_HEADER,
+    OPTION_ID_OTLP_TIMEOUT,
+    OPTION_ID_OTLP_COMPRESSION,
+    OPTION_ID_SERVICE_NAME,
+    OPTION_ID_ID_SCHEME,
+    OPTION_ID_RUNNER_SPANS,
+    OPTION_ID_STEPS,
+    OPTION_ID_REPOS,
+    OPTION_ID_INGRESS_THREADS,
+    OPTION_ID_MAX_PAYLOAD,
+    OPTION_ID_ROOT_GRACE,
+    OPTION_ID_JOB_GRACE,
+    OPTION_ID_JOB_TIMEOUT,
+    OPTION_ID_RUN_IDLE,
+    OPTION_ID_LINGER,
+    OPTION_ID_HISTORY,
+    OPTION_ID_DB_MAX_SIZE,
+    OPTION_ID_LOG_LEVEL,
+    OPTION_ID_LOG_FORMAT,
+    OPTION_ID_CONFIG,
+    OPTIONS_COUNT, // last: how many there are
+};
+
+struct option {
+    const char *name; // "webhook-path": --webhook-path, GHATRACE_WEBHOOK_PATH, webhook-path = …
+    enum option_type type;
+    const char *preset;   // the default, written as a user would; NULL: there is none
+    const char *values;   // for the help: "HOST:PORT", "arc|collector|runner"
+    const char *help;     // one line
+    size_t field;         // where in struct config it goes
+    int64_t least, most;  // for counts, sizes and durations
+    const char *unpreset; // for the help where preset is NULL: what happens then
+};
+
+extern const struct option options[OPTIONS_COUNT];
+
+// A set of settings, one bit each.
+typedef uint64_t option_set;
+#define OPTION_BIT(id) ((option_set)1 << (id))
+#define OPTIONS_ALL (((option_set)1 << OPTIONS_COUNT) - 1)
+
+// By name; -1 when there is none.
+int option_find(struct slice name);
+
+// The name that is fewest edits away from `name` (Levenshtein), among those that `is_candidate`
+// gives by position; NULL when none is near enough to be meant.
+const char *option_nearest(struct slice name, const char *(*candidate)(void *context, size_t i),
+                           size_t count, void *context);
+// The same among all settings.
+const char *option_nearest_setting(struct slice name);
+
+// Position of `text` in "a|b|c", without regard to case; -1 when it is none of them.
+int option_choice_find(const char *values, struct slice text);
+// The word at a position of "a|b|c"; empty when there is none.
+struct slice option_choice_word(const char *values, size_t position);
+
+#endif

@@ -1,0 +1,20 @@
+// How the tools among the commands open the local store.
+#ifndef GHATRACE_APP_STORE_TOOL_H
+#define GHATRACE_APP_STORE_TOOL_H
+
+#include "ghatrace/app/command.h"
+#include "ghatrace/base/buffer.h"
+#include "ghatrace/store/store.h"
+
+// The settings that it takes.
+#define STORE_TOOL_SETTINGS                                                                        \
+    (OPTION_BIT(OPTION_ID_DB) | OPTION_BIT(OPTION_ID_DB_MAX_SIZE) | OPTION_BIT(OPTION_ID_CONFIG))
+
+// Configures and opens beside a daemon that may be running. Prints what is wrong; returns EXIT_OK, or
+// the status to exit with and no store.
+int store_tool_open(struct invocation *invocation, struct store **store);
+
+// Writes the text to standard output. main() sees to it that it arrived.
+void store_tool_print(const struct buffer *text);
+
+#endif

@@ -1,0 +1,155 @@
+// ghatrace check: what the configuration says, and where it says so.
+#include <stdio.h>
+
+#include "ghatrace/app/command.h"
+#include "ghatrace/app/secrets.h"
+
+// Values as they are in effect. What may hold a secret is never shown: headers by their names only,
+// URLs without userinfo and query.
+static void print_url(const char *text)
+{
+    struct export_endpoint endpoint;
+    struct error error;
+    char shown[sizeof endpoint.path + sizeof endpoint.host_header + 16];
+    if (export_endpoint_parse(slice_from_string(text), false, &endpoint, &error) != ERROR_NONE)
+        return; // export is off, so nobody asked whether it is one
+    export_endpoint_format(&endpoint, shown, sizeof shown);
+    printf("%s", shown);
+}
+
+static void print_text(enum option_id id, const char *text)
+{
+    if (text == NULL)
+        return;
+    if (id == OPTION_ID_OTLP_ENDPOINT)
+        print_url(text);
+    else
+        printf("%s", text);
+}
+
+static void print_headers(const struct config *config)
+{
+    for (size_t i = 0; i < config->exporting.header_count; i++)
+        printf("%s%.*s=...", i > 0 ? "," : "", SLICE_ARGS(config->exporting.headers[i].name));
+}
+
+static void print_list(const struct config *config, enum option_id id, const void *field)
+{
+    const struct text_list *list = field;
+    if (id == OPTION_ID_OTLP_HEADER) {
+        print_headers(config);
+        return;
+    }
+    for (size_t i = 0; i < list->count; i++)
+        printf("%s%.*s", i > 0 ? " " : "", SLICE_ARGS(list->items[i]));
+}
+
+static void print_value(const struct config *config, enum option_id id)
+{
+    const void *field = (const char *)config + options[id].field;
+    char text[TIMESTAMP_TEXT_SIZE];
+    switch (options[id].type) {
+    case OPTION_TEXT:
+        print_text(id, *(const char *const *)field);
+        break;
+    case OPTION_SWITCH:
+        printf("%s", *(const bool *)field ? "on" : "off");
+        break;
+    case OPTION_COUNT:
+        printf("%llu", (unsigned long long)*(const uint64_t *)field);
+        break;
+    case OPTION_SIZE:
+        size_format(*(const uint64_t *)field, text);
+        printf("%s", text);
+        break;
+    case OPTION_DURATION:
+        printf("%s", duration_format(*(const duration_ns *)field, text));
+        break;
+    case OPTION_CHOICE: {
+        struct slice word = option_choice_word(options[id].values, *(const unsigned *)field);
+        printf("%.*s", SLICE_ARGS(word));
+        break;
+    }
+    case OPTION_LIST:
+        print_list(config, id, field);
+        break;
+    }
+}
+
+static void print_setting(const struct config *config, const struct settings *settings,
+                          enum option_id id, const struct secrets *secrets)
+{
+    const struct setting *setting = &settings->items[id];
+    bool is_set = setting->source != SOURCE_DEFAULT;
+    printf("%s = ", options[id].name);
+    // A setting that is not set and has no default: the words that the help has for it.
+    if (!is_set && options[id].preset == NULL && id != OPTION_ID_INGRESS_THREADS)
+        printf("(%s)", options[id].unpreset);
+    else
+        print_value(config, id);
+    if (id == OPTION_ID_WEBHOOK_SECRET_FILE && is_set)
+        printf(" (%zu secret%s)", secrets->count, secrets->count == 1 ? "" : "s");
+    printf("  (from %s)\n", setting_source_text(setting->source));
+}
+
+static void print_export(const struct config_export *exporting)
+{
+    if (!exporting->is_on) {
+        printf("export: none, traces stay in the local store\n");
+        return;
+    }
+    struct slice protocol =
+        option_choice_word(options[OPTION_ID_OTLP_PROTOCOL].values, exporting->protocol);
+    struct slice compression =
+        option_choice_word(options[OPTION_ID_OTLP_COMPRESSION].values, exporting->compression);
+    char timeout[TIMESTAMP_TEXT_SIZE];
+    printf("export: POST %s  (from %s)\n", exporting->url, exporting->url_from);
+    printf("export: %.*s, compression %.*s, timeout %s, headers:", SLICE_ARGS(protocol),
+           SLICE_ARGS(compression), duration_format(exporting->timeout, timeout));
+    for (size_t i = 0; i < exporting->header_count; i++)
+        printf(" %.*s", SLICE_ARGS(exporting->headers[i].name));
+    printf("%s\n", exporting->header_count == 0 ? " none" : "");
+}
+
+static void print_config(const struct config *config, const struct settings *settings,
+                         const struct secrets *secrets)
+{
+    for (size_t i = 0; i < OPTIONS_COUNT; i++)
+        print_setting(config, settings, (enum option_id)i, secrets);
+    if (config->github_webhook_secret != NULL && config->webhook_secret_file == NULL)
+        printf("webhook secret: 1, from GITHUB_WEBHOOK_SECRET\n");
+    print_export(&config->exporting);
+    if (config->exporting.service_name.len > 0)
+        printf("service.name: %.*s\n", SLICE_ARGS(config->exporting.service_name));
+    for (size_t i = 0; i < config->warnings.count; i++)
+        printf("warning: %s\n", config->warnings.items[i]);
+}
+
+static int run(struct invocation *invocation)
+{
+    struct config config;
+    struct secrets secrets;
+    struct error error;
+    int status = invocation_configure(invocation, &config);
+    if (status != EXIT_OK)
+        return status;
+    secrets_init(&secrets);
+    if (secrets_load(&secrets, config.webhook_secret_file, config.github_webhook_secret, &error) !=
+        ERROR_NONE) {
+        (void)command_fail(&error);
+        status = EXIT_USAGE;
+    } else {
+        print_config(&config, &invocation->settings, &secrets);
+    }
+    secrets_release(&secrets);
+    return status;
+}
+
+const struct command command_check = {
+    .name = "check",
+    .operands = "",
+    .summary = "read the configuration, say what would be used, exit",
+    .details = "Takes what `ghatrace serve` takes. Secrets are not shown.\n",
+    .settings = OPTIONS_ALL,
+    .run = run,
+};

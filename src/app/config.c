@@ -1,0 +1,225 @@
+// Settings → configuration: types, defaults, and what must hold between them.
+#include "ghatrace/app/config.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "ghatrace/base/log.h"
+#include "ghatrace/export/exporter.h"
+#include "ghatrace/net/address.h"
+
+// The order of the words in options.c is the order of these.
+_Static_assert(LOG_DEBUG == 0 && LOG_INFO == 1 && LOG_WARN == 2 && LOG_ERROR == 3, "log-level");
+_Static_assert(LOG_FORMAT_TEXT == 0 && LOG_FORMAT_JSON == 1, "log-format");
+_Static_assert(ID_SCHEME_ARC == 0 && ID_SCHEME_COLLECTOR == 1 && ID_SCHEME_RUNNER == 2,
+               "id-scheme");
+_Static_assert(EXPORT_PROTOBUF == 0 && EXPORT_JSON == 1, "otlp-protocol");
+
+#define INGRESS_THREADS_DEFAULT_MAX 4
+
+void config_warn(struct config *config, struct arena *arena, const char *format, ...)
+{
+    struct config_warnings *warnings = &config->warnings;
+    if (warnings->count == sizeof warnings->items / sizeof warnings->items[0])
+        return;
+    char text[512];
+    va_list arguments;
+    va_start(arguments, format);
+    (void)vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    struct slice copy;
+    if (arena_format(arena, &copy, "%s%c", text, '\0'))
+        warnings->items[warnings->count++] = copy.data;
+}
+
+bool config_has_admin(const struct config *config)
+{
+    return !slice_equals_ignoring_case(slice_from_string(config->admin_listen), SLICE("off"));
+}
+
+// The default, taken through the same door as what the operator writes.
+static enum error_code convert_preset(const struct option *option, struct arena *arena, void *field,
+                                      struct error *error)
+{
+    if (option->preset == NULL)
+        return ERROR_NONE;
+    struct setting_value value = {.text = option->preset, .where = option->name};
+    struct setting setting = {.first = &value, .last = &value};
+    return config_convert(option, &setting, arena, field, error);
+}
+
+static enum error_code convert_all(struct config *config, const struct settings *settings,
+                                   option_set wanted, struct error *error)
+{
+    for (size_t i = 0; i < OPTIONS_COUNT; i++) {
+        if ((wanted & OPTION_BIT(i)) == 0)
+            continue;
+        const struct option *option = &options[i];
+        const struct setting *setting = &settings->items[i];
+        void *field = (char *)config + option->field;
+        enum error_code code = setting->source == SOURCE_DEFAULT
+                                   ? convert_preset(option, settings->arena, field, error)
+                                   : config_convert(option, setting, settings->arena, field, error);
+        if (code != ERROR_NONE)
+            return code;
+    }
+    return ERROR_NONE;
+}
+
+static const char *where_set(const struct settings *settings, enum option_id id)
+{
+    const struct setting *setting = &settings->items[id];
+    return setting->source == SOURCE_DEFAULT ? options[id].name : setting->last->where;
+}
+
+static enum error_code check_address(const struct settings *settings, enum option_id id,
+                                     const char *text, struct error *error)
+{
+    struct net_address address;
+    enum error_code code = net_address_parse(slice_from_string(text), &address, error);
+    if (code != ERROR_NONE)
+        error_wrap(error, "%s", where_set(settings, id));
+    return code;
+}
+
+static enum error_code check_webhook_path(const struct settings *settings, const char *path,
+                                          struct error *error)
+{
+    const char *where = where_set(settings, OPTION_ID_WEBHOOK_PATH);
+    if (path[0] != '/')
+        return error_set(error, ERROR_USAGE, "%s: \"%.60s\" does not start with /", where, path);
+    for (const char *c = path; *c != '\0'; c++) {
+        if (*c <= ' ' || *c >= 0x7f || *c == '?' || *c == '#')
+            return error_set(error, ERROR_USAGE,
+                             "%s: \"%.60s\" holds a character that no path has: percent-encode it",
+                             where, path);
+    }
+    return ERROR_NONE;
+}
+
+static bool is_separator(char c)
+{
+    return c == ',' || c == ' ' || c == '\t';
+}
+
+// The next glob of "a/*, b/*"; empty at the end.
+static struct slice next_glob(struct slice *rest)
+{
+    while (rest->len > 0 && is_separator(rest->data[0]))
+        *rest = (struct slice){.data = rest->data + 1, .len = rest->len - 1};
+    struct slice glob = {.data = rest->data, .len = 0};
+    while (glob.len < rest->len && !is_separator(glob.data[glob.len]))
+        glob.len++;
+    *rest = (struct slice){.data = rest->data + glob.len, .len = rest->len - glob.len};
+    return glob;
+}
+
+static enum error_code check_glob(struct slice glob, const char *where, struct error *error)
+{
+    if (slice_find(glob, SLICE("/")) >= 0 || slice_find(glob, SLICE("*")) >= 0)
+        return ERROR_NONE;
+    return error_set(error, ERROR_USAGE,
+                     "%s: \"%.*s\" can match no repository: write OWNER/NAME or OWNER/*", where,
+                     SLICE_ARGS(glob));
+}
+
+static enum error_code split_repos(struct config *config, const struct settings *settings,
+                                   struct error *error)
+{
+    const char *where = where_set(settings, OPTION_ID_REPOS);
+    size_t most = 0; // there are at most as many globs as bytes
+    for (size_t i = 0; i < config->repos.count; i++)
+        most += config->repos.items[i].len;
+    struct slice *globs = arena_allocate_array(settings->arena, most, sizeof *globs);
+    if (globs == NULL)
+        return error_set(error, ERROR_MEMORY, "%s: out of memory", where);
+    size_t count = 0;
+    for (size_t i = 0; i < config->repos.count; i++) {
+        struct slice rest = config->repos.items[i];
+        for (struct slice glob; (glob = next_glob(&rest)).len > 0;) {
+            enum error_code code = check_glob(glob, where, error);
+            if (code != ERROR_NONE)
+                return code;
+            globs[count++] = glob;
+        }
+    }
+    config->repos = (struct text_list){.items = globs, .count = count};
+    return ERROR_NONE;
+}
+
+static uint64_t default_ingress_threads(void)
+{
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    if (cores < 1)
+        return 1;
+    return cores < INGRESS_THREADS_DEFAULT_MAX ? (uint64_t)cores : INGRESS_THREADS_DEFAULT_MAX;
+}
+
+static enum error_code check_secret(struct config *config, struct arena *arena, struct error *error)
+{
+    bool has_variable = config->github_webhook_secret != NULL;
+    bool has_secret = has_variable || config->webhook_secret_file != NULL;
+    if (!has_secret && !config->insecure_no_signature)
+        return error_set(error, ERROR_USAGE,
+                         "no webhook secret: set GITHUB_WEBHOOK_SECRET or webhook-secret-file to "
+                         "the secret of the webhook (or, to try things out, "
+                         "insecure-no-signature)");
+    if (has_secret && config->insecure_no_signature)
+        config_warn(config, arena,
+                    "insecure-no-signature is on: the webhook secret is not asked for");
+    else if (config->insecure_no_signature)
+        config_warn(config, arena, "insecure-no-signature is on: anybody may send webhooks");
+    else if (has_variable && config->webhook_secret_file != NULL)
+        config_warn(config, arena, "webhook-secret-file is set: GITHUB_WEBHOOK_SECRET is not used");
+    return ERROR_NONE;
+}
+
+static enum error_code check_listeners(struct config *config, const struct settings *settings,
+                                       option_set wanted, struct error *error)
+{
+    enum error_code code = ERROR_NONE;
+    if (wanted & OPTION_BIT(OPTION_ID_LISTEN))
+        code = check_address(settings, OPTION_ID_LISTEN, config->listen, error);
+    if (code == ERROR_NONE && (wanted & OPTION_BIT(OPTION_ID_ADMIN_LISTEN)) &&
+        config_has_admin(config))
+        code = check_address(settings, OPTION_ID_ADMIN_LISTEN, config->admin_listen, error);
+    if (code == ERROR_NONE && (wanted & OPTION_BIT(OPTION_ID_WEBHOOK_PATH)))
+        code = check_webhook_path(settings, config->webhook_path, error);
+    if (code == ERROR_NONE && (wanted & OPTION_BIT(OPTION_ID_WEBHOOK_SECRET_FILE)))
+        code = check_secret(config, settings->arena, error);
+    return code;
+}
+
+enum error_code config_build(struct config *config, const struct settings *settings,
+                             option_set wanted, char *const *environment, struct error *error)
+{
+    *config = (struct config){.github_webhook_secret =
+                                  environment_get(environment, "GITHUB_WEBHOOK_SECRET")};
+    enum error_code code = convert_all(config, settings, wanted, error);
+    if (code == ERROR_NONE && config->repos.count > 0)
+        code = split_repos(config, settings, error);
+    if (code == ERROR_NONE)
+        code = check_listeners(config, settings, wanted, error);
+    if (code == ERROR_NONE && (wanted & OPTION_BIT(OPTION_ID_OTLP_ENDPOINT)))
+        code = config_apply_otel(config, settings, environment, error);
+    if (config->ingress_threads == 0)
+        config->ingress_threads = default_ingress_threads();
+    return code;
+}
+
+void config_trace_policy(const struct config *config, struct trace_policy *policy)
+{
+    trace_policy_init(policy);
+    policy->scheme = (enum id_scheme)config->id_scheme;
+    policy->runner_spans = config->runner_spans;
+    policy->steps = config->steps;
+    policy->service_name = config->exporting.service_name;
+    policy->resource_extra = config->exporting.resource;
+    policy->resource_extra_count = config->exporting.resource_count;
+    policy->root_grace = config->root_grace;
+    policy->job_grace = config->job_grace;
+    policy->job_timeout = config->job_timeout;
+    policy->run_idle = config->run_idle;
+    policy->linger = config->linger;
+}

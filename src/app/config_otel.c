@@ -1,0 +1,275 @@
+// OpenTelemetry's own variables, beneath our settings.
+//
+// Rules from the OpenTelemetry specification, protocol/exporter.md and
+// configuration/sdk-environment-variables.md: the per-signal variable beats the general one and
+// replaces it whole; an empty value counts as unset; a value of an enumeration that is not known
+// "MUST" bring a warning and be ignored. With no endpoint named anywhere nothing is exported: the
+// specification's localhost:4318 would make a daemon that runs alone retry for ever.
+#include "ghatrace/app/config.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "ghatrace/export/exporter.h"
+
+#define OTLP_GRPC_PORT 4317
+
+// What the functions below share.
+struct otel {
+    struct config *config;
+    const struct settings *settings;
+    struct arena *arena;
+    char *const *environment;
+    char name[64]; // of the variable that otlp_variable() found last
+};
+
+// OTEL_EXPORTER_OTLP_TRACES_{suffix}, else OTEL_EXPORTER_OTLP_{suffix}; NULL if neither is set.
+static const char *otlp_variable(struct otel *otel, const char *suffix)
+{
+    static const char *const prefixes[] = {"OTEL_EXPORTER_OTLP_TRACES_", "OTEL_EXPORTER_OTLP_"};
+    for (size_t i = 0; i < sizeof prefixes / sizeof prefixes[0]; i++) {
+        (void)snprintf(otel->name, sizeof otel->name, "%s%s", prefixes[i], suffix);
+        const char *value = environment_get(otel->environment, otel->name);
+        if (value != NULL)
+            return value;
+    }
+    return NULL;
+}
+
+static bool is_set(const struct otel *otel, enum option_id id)
+{
+    return otel->settings->items[id].source != SOURCE_DEFAULT;
+}
+
+static bool is_word(const char *text, struct slice word)
+{
+    return slice_equals_ignoring_case(slice_trim(slice_from_string(text)), word);
+}
+
+// "Any value that represents a boolean MUST be set to true only by the case-insensitive string
+// "true"". OTEL_TRACES_EXPORTER names exporters; ours are `otlp` and `none`.
+static bool is_switched_off(struct otel *otel)
+{
+    const char *disabled = environment_get(otel->environment, "OTEL_SDK_DISABLED");
+    if (disabled != NULL && is_word(disabled, SLICE("true"))) {
+        config_warn(otel->config, otel->arena, "OTEL_SDK_DISABLED is true: nothing is exported");
+        return true;
+    }
+    const char *exporter = environment_get(otel->environment, "OTEL_TRACES_EXPORTER");
+    if (exporter == NULL || is_word(exporter, SLICE("otlp")))
+        return false;
+    if (is_word(exporter, SLICE("none"))) {
+        config_warn(otel->config, otel->arena, "OTEL_TRACES_EXPORTER is none: nothing is exported");
+        return true;
+    }
+    config_warn(otel->config, otel->arena,
+                "OTEL_TRACES_EXPORTER: \"%.60s\" is ignored: only otlp and none are known",
+                exporter);
+    return false;
+}
+
+static enum error_code keep_text(struct otel *otel, const char *text, const char **out,
+                                 struct error *error)
+{
+    struct slice copy;
+    if (!arena_format(otel->arena, &copy, "%s%c", text, '\0'))
+        return error_set(error, ERROR_MEMORY, "configuration: out of memory");
+    *out = copy.data;
+    return ERROR_NONE;
+}
+
+static enum error_code use_endpoint(struct otel *otel, const char *url, bool is_base,
+                                    const char *where, struct error *error)
+{
+    struct config_export *exporting = &otel->config->exporting;
+    enum error_code code =
+        export_endpoint_parse(slice_from_string(url), is_base, &exporting->endpoint, error);
+    if (code != ERROR_NONE) {
+        error_wrap(error, "%s", where);
+        return code;
+    }
+    char shown[sizeof exporting->endpoint.path + sizeof exporting->endpoint.host_header + 16];
+    export_endpoint_format(&exporting->endpoint, shown, sizeof shown);
+    code = keep_text(otel, shown, &exporting->url, error);
+    if (code == ERROR_NONE)
+        code = keep_text(otel, where, &exporting->url_from, error);
+    exporting->is_on = code == ERROR_NONE;
+    if (exporting->endpoint.port == OTLP_GRPC_PORT)
+        config_warn(otel->config, otel->arena,
+                    "%s: port 4317 is OTLP/gRPC's as a rule; OTLP/HTTP's is 4318", where);
+    return code;
+}
+
+static enum error_code apply_endpoint(struct otel *otel, struct error *error)
+{
+    if (is_switched_off(otel))
+        return ERROR_NONE;
+    if (is_set(otel, OPTION_ID_OTLP_ENDPOINT))
+        return use_endpoint(otel, otel->config->otlp_endpoint, true,
+                            otel->settings->items[OPTION_ID_OTLP_ENDPOINT].last->where, error);
+    const char *url = otlp_variable(otel, "ENDPOINT");
+    if (url == NULL)
+        return ERROR_NONE;
+    // The per-signal URL is used as it is; to the general one v1/traces is added.
+    bool is_base = strcmp(otel->name, "OTEL_EXPORTER_OTLP_ENDPOINT") == 0;
+    return use_endpoint(otel, url, is_base, otel->name, error);
+}
+
+static void apply_protocol(struct otel *otel)
+{
+    struct config_export *exporting = &otel->config->exporting;
+    exporting->protocol = otel->config->otlp_protocol;
+    const char *value =
+        is_set(otel, OPTION_ID_OTLP_PROTOCOL) ? NULL : otlp_variable(otel, "PROTOCOL");
+    if (value == NULL)
+        return;
+    int position = option_choice_find(options[OPTION_ID_OTLP_PROTOCOL].values,
+                                      slice_trim(slice_from_string(value)));
+    if (position >= 0)
+        exporting->protocol = (unsigned)position;
+    else
+        config_warn(otel->config, otel->arena,
+                    "%s: \"%.60s\" is not supported: http/protobuf is used", otel->name, value);
+}
+
+static void apply_compression(struct otel *otel)
+{
+    struct config_export *exporting = &otel->config->exporting;
+    exporting->compression = otel->config->otlp_compression;
+    const char *value =
+        is_set(otel, OPTION_ID_OTLP_COMPRESSION) ? NULL : otlp_variable(otel, "COMPRESSION");
+    if (value == NULL)
+        return;
+    int position = option_choice_find(options[OPTION_ID_OTLP_COMPRESSION].values,
+                                      slice_trim(slice_from_string(value)));
+    if (position >= 0)
+        exporting->compression = (unsigned)position;
+    else
+        config_warn(otel->config, otel->arena, "%s: \"%.60s\" is not supported: none is used",
+                    otel->name, value);
+}
+
+// The variables hold whole milliseconds; 0 means no limit.
+static void apply_timeout(struct otel *otel)
+{
+    struct config_export *exporting = &otel->config->exporting;
+    exporting->timeout = otel->config->otlp_timeout;
+    const char *value =
+        is_set(otel, OPTION_ID_OTLP_TIMEOUT) ? NULL : otlp_variable(otel, "TIMEOUT");
+    if (value == NULL)
+        return;
+    long long ms;
+    if (slice_parse_int64(slice_trim(slice_from_string(value)), &ms) && ms >= 0 &&
+        ms <= options[OPTION_ID_OTLP_TIMEOUT].most / NS_PER_MS)
+        exporting->timeout = ms * NS_PER_MS;
+    else
+        config_warn(otel->config, otel->arena,
+                    "%s: \"%.60s\" is not a number of milliseconds: %s is used", otel->name, value,
+                    options[OPTION_ID_OTLP_TIMEOUT].preset);
+}
+
+static enum error_code add_headers(struct otel *otel, struct slice text, const char *where,
+                                   struct error *error)
+{
+    struct config_export *exporting = &otel->config->exporting;
+    struct http_header *more;
+    size_t count;
+    enum error_code code = export_headers_parse(text, otel->arena, &more, &count, error);
+    if (code != ERROR_NONE) {
+        error_wrap(error, "%s", where);
+        return code;
+    }
+    struct http_header *all =
+        arena_allocate_array(otel->arena, exporting->header_count + count, sizeof *all);
+    if (all == NULL)
+        return error_set(error, ERROR_MEMORY, "%s: out of memory", where);
+    if (exporting->header_count > 0)
+        memcpy(all, exporting->headers, exporting->header_count * sizeof *all);
+    if (count > 0)
+        memcpy(all + exporting->header_count, more, count * sizeof *all);
+    exporting->headers = all;
+    exporting->header_count += count;
+    return ERROR_NONE;
+}
+
+static enum error_code apply_headers(struct otel *otel, struct error *error)
+{
+    const struct setting *own = &otel->settings->items[OPTION_ID_OTLP_HEADER];
+    enum error_code code = ERROR_NONE;
+    if (own->source != SOURCE_DEFAULT) {
+        for (const struct setting_value *v = own->first; v != NULL && code == ERROR_NONE;
+             v = v->next)
+            code = add_headers(otel, slice_from_string(v->text), v->where, error);
+        return code;
+    }
+    const char *value = otlp_variable(otel, "HEADERS");
+    return value == NULL ? ERROR_NONE
+                         : add_headers(otel, slice_from_string(value), otel->name, error);
+}
+
+// Takes service.name out of the list: it is a choice of its own. Returns its value, or nothing.
+static struct slice take_service_name(struct attribute *items, size_t *count)
+{
+    struct slice name = SLICE_EMPTY;
+    size_t kept = 0;
+    for (size_t i = 0; i < *count; i++) {
+        if (strcmp(items[i].key, "service.name") == 0 && items[i].type == ATTRIBUTE_STRING)
+            name = items[i].string;
+        else
+            items[kept++] = items[i];
+    }
+    *count = kept;
+    return name;
+}
+
+// "In case of any error, e.g. failure during the decoding process, the entire environment variable
+// value SHOULD be discarded and an error SHOULD be reported" (resource/sdk.md).
+static enum error_code apply_resource(struct otel *otel, struct error *error)
+{
+    struct config_export *exporting = &otel->config->exporting;
+    const char *value = environment_get(otel->environment, "OTEL_RESOURCE_ATTRIBUTES");
+    struct slice from_resource = SLICE_EMPTY;
+    if (value != NULL) {
+        struct attribute *items = NULL;
+        size_t count = 0;
+        struct error reason;
+        enum error_code code =
+            export_resource_parse(slice_from_string(value), otel->arena, &items, &count, &reason);
+        if (code == ERROR_MEMORY)
+            return error_set(error, code, "OTEL_RESOURCE_ATTRIBUTES: out of memory");
+        if (code != ERROR_NONE) {
+            config_warn(otel->config, otel->arena, "OTEL_RESOURCE_ATTRIBUTES is ignored: %s",
+                        reason.message);
+            count = 0;
+        }
+        from_resource = take_service_name(items, &count);
+        exporting->resource = items;
+        exporting->resource_count = count;
+    }
+    // "If service.name is also provided in OTEL_RESOURCE_ATTRIBUTES, then OTEL_SERVICE_NAME takes
+    // precedence."
+    const char *name = otel->config->service_name;
+    if (name == NULL)
+        name = environment_get(otel->environment, "OTEL_SERVICE_NAME");
+    exporting->service_name = name != NULL ? slice_from_string(name) : from_resource;
+    return ERROR_NONE;
+}
+
+enum error_code config_apply_otel(struct config *config, const struct settings *settings,
+                                  char *const *environment, struct error *error)
+{
+    struct otel otel = {.config = config,
+                        .settings = settings,
+                        .arena = settings->arena,
+                        .environment = environment};
+    enum error_code code = apply_resource(&otel, error);
+    if (code == ERROR_NONE)
+        code = apply_endpoint(&otel, error);
+    if (code == ERROR_NONE && config->exporting.is_on) {
+        apply_protocol(&otel);
+        apply_compression(&otel);
+        apply_timeout(&otel);
+        code = apply_headers(&otel, error);
+    }
+    return code;
+}

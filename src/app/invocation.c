@@ -1,0 +1,230 @@
+// The command line of a subcommand.
+#include "ghatrace/app/command.h"
+
+#include <stdio.h>
+#include <string.h>
+
+// "--name", "--name=value", or "--name" with the value in the next argument.
+struct argument {
+    struct slice name;
+    const char *value; // NULL: none after '='
+    char shown[80];    // "--name", for messages
+};
+
+struct reader {
+    struct invocation *invocation;
+    char *const *arguments;
+    size_t count, next;
+    const char **operands;
+    struct error *error;
+};
+
+static struct argument split_argument(const char *text)
+{
+    const char *name = text + strlen("--");
+    const char *equals = strchr(name, '=');
+    struct argument argument = {
+        .name = {.data = name, .len = equals != NULL ? (size_t)(equals - name) : strlen(name)},
+        .value = equals != NULL ? equals + 1 : NULL,
+    };
+    (void)snprintf(argument.shown, sizeof argument.shown, "--%.*s", SLICE_ARGS(argument.name));
+    return argument;
+}
+
+// The argument's value, here or in the next argument; NULL with the error set when there is none.
+static const char *take_value(struct reader *reader, const struct argument *argument,
+                              const char *values)
+{
+    if (argument->value != NULL)
+        return argument->value;
+    if (reader->next < reader->count)
+        return reader->arguments[reader->next++];
+    error_set(reader->error, ERROR_USAGE, "%s: needs a value: %s", argument->shown, values);
+    return NULL;
+}
+
+static enum error_code take_flag(struct reader *reader, const struct argument *argument, size_t i)
+{
+    const struct flag *flag = &reader->invocation->command->flags[i];
+    if (flag->values != NULL) {
+        const char *value = take_value(reader, argument, flag->values);
+        if (value == NULL)
+            return ERROR_USAGE;
+        if (value[0] == '\0')
+            return error_set(reader->error, ERROR_USAGE, "%s: has no value", argument->shown);
+        reader->invocation->flags[i] = value;
+        return ERROR_NONE;
+    }
+    if (argument->value != NULL)
+        return error_set(reader->error, ERROR_USAGE, "%s: takes no value", argument->shown);
+    reader->invocation->flags[i] = "";
+    return ERROR_NONE;
+}
+
+static enum error_code take_setting(struct reader *reader, const struct argument *argument,
+                                    enum option_id id)
+{
+    // A switch never takes the next argument: `--steps serve` would be a riddle.
+    const char *value = argument->value;
+    if (options[id].type == OPTION_SWITCH)
+        value = value != NULL ? value : "on";
+    else
+        value = take_value(reader, argument, options[id].values);
+    if (value == NULL)
+        return ERROR_USAGE;
+    return settings_put(&reader->invocation->settings, id, SOURCE_FLAG, argument->shown,
+                        slice_from_string(value), reader->error);
+}
+
+static bool has_setting(const struct command *command, int id)
+{
+    return id >= 0 && (command->settings & OPTION_BIT(id)) != 0;
+}
+
+// For "did you mean": the command's flags, then its settings.
+static const char *candidate_name(void *context, size_t i)
+{
+    const struct command *command = context;
+    if (i < command->flag_count)
+        return command->flags[i].name;
+    i -= command->flag_count;
+    return has_setting(command, (int)i) ? options[i].name : NULL;
+}
+
+static enum error_code refuse_flag(struct reader *reader, const struct argument *argument)
+{
+    const struct command *command = reader->invocation->command;
+    if (option_find(argument->name) >= 0)
+        return error_set(reader->error, ERROR_USAGE, "%s: `ghatrace %s` does not use it",
+                         argument->shown, command->name);
+    struct command copy = *command; // the callback's context is not const
+    const char *nearest =
+        option_nearest(argument->name, candidate_name, command->flag_count + OPTIONS_COUNT, &copy);
+    if (nearest == NULL)
+        return error_set(reader->error, ERROR_USAGE,
+                         "%s: unknown setting \"%.60s\": see ghatrace %s --help", argument->shown,
+                         argument->shown + 2, command->name);
+    return error_set(reader->error, ERROR_USAGE,
+                     "%s: unknown setting \"%.60s\": did you mean \"%s\"?", argument->shown,
+                     argument->shown + 2, nearest);
+}
+
+// "--no-steps".
+static enum error_code take_negation(struct reader *reader, const struct argument *argument,
+                                     bool *is_taken)
+{
+    struct slice prefix = SLICE("no-");
+    if (!slice_starts_with(argument->name, prefix))
+        return ERROR_NONE;
+    int id = option_find((struct slice){.data = argument->name.data + prefix.len,
+                                        .len = argument->name.len - prefix.len});
+    if (!has_setting(reader->invocation->command, id) || options[id].type != OPTION_SWITCH)
+        return ERROR_NONE;
+    *is_taken = true;
+    if (argument->value != NULL)
+        return error_set(reader->error, ERROR_USAGE, "%s: takes no value", argument->shown);
+    return settings_put(&reader->invocation->settings, (enum option_id)id, SOURCE_FLAG,
+                        argument->shown, SLICE("off"), reader->error);
+}
+
+static enum error_code take_argument(struct reader *reader, const char *text)
+{
+    const struct command *command = reader->invocation->command;
+    struct argument argument = split_argument(text);
+    for (size_t i = 0; i < command->flag_count; i++) {
+        if (slice_equals(argument.name, slice_from_string(command->flags[i].name)))
+            return take_flag(reader, &argument, i);
+    }
+    int id = option_find(argument.name);
+    if (has_setting(command, id))
+        return take_setting(reader, &argument, (enum option_id)id);
+    bool is_taken = false;
+    enum error_code code = take_negation(reader, &argument, &is_taken);
+    return is_taken ? code : refuse_flag(reader, &argument);
+}
+
+static bool is_help(const char *text)
+{
+    return strcmp(text, "--help") == 0 || strcmp(text, "-h") == 0;
+}
+
+static enum error_code read_arguments(struct reader *reader)
+{
+    struct invocation *invocation = reader->invocation;
+    bool are_flags_over = false;
+    while (reader->next < reader->count) {
+        const char *text = reader->arguments[reader->next++];
+        if (are_flags_over || text[0] != '-' || text[1] == '\0') {
+            reader->operands[invocation->operand_count++] = text;
+        } else if (strcmp(text, "--") == 0) {
+            are_flags_over = true;
+        } else if (is_help(text)) {
+            invocation->wants_help = true;
+            return ERROR_NONE;
+        } else if (text[1] != '-') {
+            return error_set(reader->error, ERROR_USAGE,
+                             "%.60s: unknown flag: see ghatrace %s --help", text,
+                             invocation->command->name);
+        } else {
+            enum error_code code = take_argument(reader, text);
+            if (code != ERROR_NONE)
+                return code;
+        }
+    }
+    return ERROR_NONE;
+}
+
+static enum error_code check_operands(const struct invocation *invocation, struct error *error)
+{
+    const struct command *command = invocation->command;
+    if (invocation->operand_count < command->operands_min)
+        return error_set(error, ERROR_USAGE, "%s: too few arguments: ghatrace %s %s", command->name,
+                         command->name, command->operands);
+    if (invocation->operand_count > command->operands_max)
+        return error_set(error, ERROR_USAGE, "%s: unexpected argument \"%.60s\"", command->name,
+                         invocation->operands[command->operands_max]);
+    return ERROR_NONE;
+}
+
+enum error_code invocation_parse(struct invocation *invocation, const struct command *command,
+                                 struct arena *arena, char *const *arguments, size_t count,
+                                 char *const *environment, struct error *error)
+{
+    *invocation =
+        (struct invocation){.command = command, .arena = arena, .environment = environment};
+    settings_init(&invocation->settings, arena);
+    const char **operands = arena_allocate_array(arena, count + 1, sizeof *operands);
+    if (operands == NULL)
+        return error_set(error, ERROR_MEMORY, "command line: out of memory");
+    invocation->operands = operands;
+    struct reader reader = {.invocation = invocation,
+                            .arguments = arguments,
+                            .count = count,
+                            .operands = operands,
+                            .error = error};
+    enum error_code code = read_arguments(&reader);
+    if (code != ERROR_NONE || invocation->wants_help)
+        return code;
+    return check_operands(invocation, error);
+}
+
+int command_fail(const struct error *error)
+{
+    (void)fprintf(stderr, "ghatrace: %s\n", error->message);
+    return error->code == ERROR_USAGE ? EXIT_USAGE : EXIT_FAILED;
+}
+
+int invocation_configure(struct invocation *invocation, struct config *config)
+{
+    struct error error;
+    enum error_code code =
+        settings_complete(&invocation->settings, invocation->environment, &error);
+    if (code == ERROR_NONE)
+        code = config_build(config, &invocation->settings, invocation->command->settings,
+                            invocation->environment, &error);
+    if (code == ERROR_NONE)
+        return EXIT_OK;
+    (void)command_fail(&error);
+    return code == ERROR_MEMORY ? EXIT_FAILED
+                                : EXIT_USAGE; // an unreadable file is bad configuration
+}

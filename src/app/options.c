@@ -1,0 +1,206 @@
+// The table of settings, and finding one in it.
+#include "ghatrace/app/options.h"
+
+#include "ghatrace/app/config.h"
+
+#define FIELD(name) .field = offsetof(struct config, name)
+#define NEVER INT64_MAX // no upper bound that anybody would meet
+#define MIB ((int64_t)1 << 20)
+#define GIB ((int64_t)1 << 30)
+
+// clang-format off
+const struct option options[OPTIONS_COUNT] = {
+    [OPTION_ID_LISTEN] = {
+        "listen", OPTION_TEXT, "127.0.0.1:8080", "HOST:PORT",
+        "where webhooks come in; [V6]:PORT works, port 0 takes any free one", FIELD(listen)},
+    [OPTION_ID_WEBHOOK_PATH] = {
+        "webhook-path", OPTION_TEXT, "/webhook", "PATH",
+        "path of the webhook's URL", FIELD(webhook_path)},
+    [OPTION_ID_WEBHOOK_SECRET_FILE] = {
+        "webhook-secret-file", OPTION_TEXT, NULL, "FILE",
+        "webhook secrets, one a line, any of them may sign; read again on SIGHUP",
+        FIELD(webhook_secret_file), .unpreset = "GITHUB_WEBHOOK_SECRET"},
+    [OPTION_ID_INSECURE_NO_SIGNATURE] = {
+        "insecure-no-signature", OPTION_SWITCH, "off", "on|off",
+        "take webhooks from anybody, unsigned: for trying things out",
+        FIELD(insecure_no_signature)},
+    [OPTION_ID_ADMIN_LISTEN] = {
+        "admin-listen", OPTION_TEXT, "127.0.0.1:8081", "HOST:PORT|off",
+        "where health and metrics are served", FIELD(admin_listen)},
+    [OPTION_ID_DB] = {
+        "db", OPTION_TEXT, "ghatrace.db", "FOLDER",
+        "folder of the local store", FIELD(db)},
+    [OPTION_ID_OTLP_ENDPOINT] = {
+        "otlp-endpoint", OPTION_TEXT, NULL, "URL",
+        "base URL of the OTLP/HTTP collector; v1/traces is added to it", FIELD(otlp_endpoint),
+        .unpreset = "OTEL_EXPORTER_OTLP_*, else no export"},
+    [OPTION_ID_OTLP_PROTOCOL] = {
+        "otlp-protocol", OPTION_CHOICE, "http/protobuf", "http/protobuf|http/json",
+        "encoding of what is exported", FIELD(otlp_protocol)},
+    [OPTION_ID_OTLP_HEADER] = {
+        "otlp-header", OPTION_LIST, NULL, "NAME=VALUE",
+        "header of each export request, as in OTEL_EXPORTER_OTLP_HEADERS; may be repeated",
+        FIELD(otlp_headers), .unpreset = "none"},
+    [OPTION_ID_OTLP_TIMEOUT] = {
+        "otlp-timeout", OPTION_DURATION, "10s", "TIME",
+        "time for one export request; 0 means no limit", FIELD(otlp_timeout),
+        .least = 0, .most = NS_PER_HOUR},
+    [OPTION_ID_OTLP_COMPRESSION] = {
+        "otlp-compression", OPTION_CHOICE, "none", "none|gzip",
+        "compression of what is exported", FIELD(otlp_compression)},
+    [OPTION_ID_SERVICE_NAME] = {
+        "service-name", OPTION_TEXT, NULL, "NAME",
+        "service.name of all traces", FIELD(service_name),
+        .unpreset = "OTEL_SERVICE_NAME, else the repository"},
+    [OPTION_ID_ID_SCHEME] = {
+        "id-scheme", OPTION_CHOICE, "arc", "arc|collector|runner",
+        "whose trace and span IDs to make", FIELD(id_scheme)},
+    [OPTION_ID_RUNNER_SPANS] = {
+        "runner-spans", OPTION_SWITCH, "on", "on|off",
+        "spans for waiting, queue, start-up and execution; off where the runners send them",
+        FIELD(runner_spans)},
+    [OPTION_ID_STEPS] = {
+        "steps", OPTION_SWITCH, "on", "on|off",
+        "spans for steps", FIELD(steps)},
+    [OPTION_ID_REPOS] = {
+        "repos", OPTION_LIST, NULL, "GLOB",
+        "repositories to trace, as OWNER/NAME globs, !GLOB excludes; may be repeated",
+        FIELD(repos), .unpreset = "all"},
+    [OPTION_ID_INGRESS_THREADS] = {
+        "ingress-threads", OPTION_COUNT, NULL, "N",
+        "threads that take webhooks", FIELD(ingress_threads), .least = 1, .most = 256,
+        .unpreset = "one a core, at most 4"},
+    [OPTION_ID_MAX_PAYLOAD] = {
+        "max-payload", OPTION_SIZE, "25MiB", "SIZE",
+        "largest webhook body; GitHub's own limit is 25 MB", FIELD(max_payload),
+        .least = 1024, .most = GIB},
+    [OPTION_ID_ROOT_GRACE] = {
+        "root-grace", OPTION_DURATION, "10s", "TIME",
+        "how long the span of a finished run waits for jobs still open", FIELD(root_grace),
+        .least = 0, .most = NEVER},
+    [OPTION_ID_JOB_GRACE] = {
+        "job-grace", OPTION_DURATION, "10m", "TIME",
+        "how long an open job of a finished run is waited for", FIELD(job_grace),
+        .least = 0, .most = NEVER},
+    [OPTION_ID_JOB_TIMEOUT] = {
+        "job-timeout", OPTION_DURATION, "6d", "TIME",
+        "how long a job of which nothing is heard is waited for", FIELD(job_timeout),
+        .least = NS_PER_MS, .most = NEVER},
+    [OPTION_ID_RUN_IDLE] = {
+        "run-idle", OPTION_DURATION, "1h", "TIME",
+        "when a run that only its jobs speak of counts as over", FIELD(run_idle),
+        .least = NS_PER_MS, .most = NEVER},
+    [OPTION_ID_LINGER] = {
+        "linger", OPTION_DURATION, "3d", "TIME",
+        "how long repeated and late deliveries are recognized", FIELD(linger),
+        .least = NS_PER_MS, .most = NEVER},
+    [OPTION_ID_HISTORY] = {
+        "history", OPTION_DURATION, "24h", "TIME",
+        "how long finished traces stay in the local store for viewing", FIELD(history),
+        .least = 0, .most = NEVER},
+    [OPTION_ID_DB_MAX_SIZE] = {
+        "db-max-size", OPTION_SIZE, "8GiB", "SIZE",
+        "largest size of the local store; what does not fit is answered 503", FIELD(db_max_size),
+        .least = MIB, .most = 16384 * GIB},
+    [OPTION_ID_LOG_LEVEL] = {
+        "log-level", OPTION_CHOICE, "info", "debug|info|warn|error",
+        "least level that is logged", FIELD(log_level)},
+    [OPTION_ID_LOG_FORMAT] = {
+        "log-format", OPTION_CHOICE, "text", "text|json",
+        "logfmt or JSON lines, on standard error", FIELD(log_format)},
+    [OPTION_ID_CONFIG] = {
+        "config", OPTION_TEXT, NULL, "FILE",
+        "file with settings, one `name = value` a line", FIELD(config), .unpreset = "none"},
+};
+// clang-format on
+
+int option_find(struct slice name)
+{
+    for (int i = 0; i < OPTIONS_COUNT; i++) {
+        if (slice_equals(slice_from_string(options[i].name), name))
+            return i;
+    }
+    return -1;
+}
+
+#define NAME_MAX_COMPARED 64 // longer than any name we have, plus what a slip may add
+
+static size_t smallest(size_t a, size_t b, size_t c)
+{
+    size_t least = a < b ? a : b;
+    return least < c ? least : c;
+}
+
+// Levenshtein's distance, row by row. Both at most NAME_MAX_COMPARED bytes.
+static size_t edit_distance(struct slice a, struct slice b)
+{
+    size_t row[NAME_MAX_COMPARED + 1];
+    for (size_t j = 0; j <= b.len; j++)
+        row[j] = j;
+    for (size_t i = 1; i <= a.len; i++) {
+        size_t diagonal = row[0];
+        row[0] = i;
+        for (size_t j = 1; j <= b.len; j++) {
+            size_t above = row[j];
+            size_t changed = diagonal + (a.data[i - 1] == b.data[j - 1] ? 0 : 1);
+            row[j] = smallest(above + 1, row[j - 1] + 1, changed);
+            diagonal = above;
+        }
+    }
+    return row[b.len];
+}
+
+const char *option_nearest(struct slice name, const char *(*candidate)(void *context, size_t i),
+                           size_t count, void *context)
+{
+    if (name.len > NAME_MAX_COMPARED)
+        return NULL;
+    const char *nearest = NULL;
+    // More than a third of the letters changed is another word, not a slip.
+    size_t best = name.len / 3 + 2;
+    for (size_t i = 0; i < count; i++) {
+        const char *text = candidate(context, i);
+        size_t distance = text == NULL ? best : edit_distance(name, slice_from_string(text));
+        if (distance < best) {
+            best = distance;
+            nearest = text;
+        }
+    }
+    return nearest;
+}
+
+static const char *setting_name(void *context, size_t i)
+{
+    (void)context;
+    return options[i].name;
+}
+
+const char *option_nearest_setting(struct slice name)
+{
+    return option_nearest(name, setting_name, OPTIONS_COUNT, NULL);
+}
+
+struct slice option_choice_word(const char *values, size_t position)
+{
+    struct slice rest = slice_from_string(values);
+    for (;; position--) {
+        ptrdiff_t bar = slice_find(rest, SLICE("|"));
+        size_t len = bar < 0 ? rest.len : (size_t)bar;
+        if (position == 0)
+            return (struct slice){.data = rest.data, .len = len};
+        if (bar < 0)
+            return SLICE_EMPTY;
+        rest = (struct slice){.data = rest.data + len + 1, .len = rest.len - len - 1};
+    }
+}
+
+int option_choice_find(const char *values, struct slice text)
+{
+    for (int i = 0;; i++) {
+        struct slice word = option_choice_word(values, (size_t)i);
+        if (word.len == 0)
+            return -1;
+        if (slice_equals_ignoring_case(word, text))
+            return i;
+    }
+}

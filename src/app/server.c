@@ -1,0 +1,330 @@
+// The daemon. Order of setting up, each part made of those before it:
+//
+//   store → engine → exporter → engine's thread → secrets → ingress → admin → signals → "ready"
+//
+// Order of stopping: signals (a second one ends the process) → ingress (answers what is in flight,
+// which the engine commits) → exporter (one last attempt) → engine's thread. Then everything is
+// released in the reverse order of setting up; each release takes a part that was never made.
+#include "ghatrace/app/server.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "ghatrace/app/secrets.h"
+#include "ghatrace/base/log.h"
+#include "ghatrace/engine/engine.h"
+#include "ghatrace/export/exporter.h"
+#include "ghatrace/ingress/ingress.h"
+#include "ghatrace/net/address.h"
+#include "ghatrace/net/loop.h"
+#include "ghatrace/store/store.h"
+
+#define ANSWER_GRACE (5 * NS_PER_SECOND) // for requests in flight when we stop
+#define EXPORT_GRACE (5 * NS_PER_SECOND) // for the last attempt to export
+
+// Caps of the daemon, in one place.
+#define CONNECTIONS_MAX 4096       // webhook connections; GitHub opens some dozens
+#define ENGINE_QUEUE_MAX 8192      // deliveries that wait for a commit; more are answered 503
+#define ENGINE_BATCH_MAX 512       // deliveries in one commit
+#define EXPORT_IN_FLIGHT_MAX 4     // requests; one slow answer does not stop the rest
+#define EXPORT_BATCH_RECORDS 512   // OTEL_BSP_MAX_EXPORT_BATCH_SIZE has the same default
+#define EXPORT_BATCH_BYTES 4194304 // the collector's own limit is 20 MiB
+#define DESCRIPTORS_WANTED 65536
+
+struct server {
+    const struct config *config;
+    struct net_loop *loop;
+    struct store *store;
+    struct engine *engine;
+    struct exporter *exporter; // NULL: no endpoint
+    struct ingress_secrets *secrets;
+    struct ingress *ingress;
+    struct admin *admin; // NULL: off
+    struct net_signal *terminate, *interrupt, *hangup;
+    bool engine_is_running;
+};
+
+// --- secrets -----------------------------------------------------------------------------------
+
+static enum error_code load_secrets(struct server *server, struct error *error)
+{
+    struct secrets secrets;
+    secrets_init(&secrets);
+    enum error_code code = secrets_load(&secrets, server->config->webhook_secret_file,
+                                        server->config->github_webhook_secret, error);
+    if (code == ERROR_NONE)
+        code = ingress_secrets_replace(server->secrets, secrets.items, secrets.count, error);
+    secrets_release(&secrets);
+    return code;
+}
+
+// SIGHUP. A file that cannot be read leaves the secrets as they are.
+static void reload(void *context)
+{
+    struct error error;
+    if (load_secrets(context, &error) == ERROR_NONE)
+        log_info("secrets read again");
+    else
+        log_error("secrets not read again: the old ones stay", LOG_REASON(&error));
+}
+
+// --- signals -----------------------------------------------------------------------------------
+
+static void stop(void *context)
+{
+    struct server *server = context;
+    log_info("stopping");
+    net_loop_stop(server->loop);
+}
+
+static void end_at_once(int number)
+{
+    (void)number;
+    _exit(EXIT_FAILURE);
+}
+
+// Signals are for the main thread; threads made while they are blocked inherit that.
+static void block_signals(int how)
+{
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGHUP);
+    (void)pthread_sigmask(how, &signals, NULL);
+}
+
+static enum error_code watch_signals(struct server *server, struct error *error)
+{
+    enum error_code code =
+        net_signal_create(server->loop, SIGTERM, stop, server, &server->terminate, error);
+    if (code == ERROR_NONE)
+        code = net_signal_create(server->loop, SIGINT, stop, server, &server->interrupt, error);
+    if (code == ERROR_NONE)
+        code = net_signal_create(server->loop, SIGHUP, reload, server, &server->hangup, error);
+    return code;
+}
+
+static void release_signals(struct server *server)
+{
+    struct net_signal **handles[] = {&server->hangup, &server->interrupt, &server->terminate};
+    for (size_t i = 0; i < sizeof handles / sizeof handles[0]; i++) {
+        if (*handles[i] != NULL)
+            net_signal_destroy(*handles[i]);
+        *handles[i] = NULL;
+    }
+}
+
+// From here on a signal need not wait for what we wait for.
+static void let_signals_end_us(struct server *server)
+{
+    release_signals(server);
+    struct sigaction action = {.sa_handler = end_at_once};
+    (void)sigaction(SIGTERM, &action, NULL);
+    (void)sigaction(SIGINT, &action, NULL);
+    action.sa_handler = SIG_IGN;
+    (void)sigaction(SIGHUP, &action, NULL);
+}
+
+// --- parts -------------------------------------------------------------------------------------
+
+static void wake_exporter(void *context)
+{
+    const struct server *server = context;
+    if (server->exporter != NULL)
+        exporter_wake(server->exporter);
+}
+
+static enum error_code make_engine(struct server *server, struct error *error)
+{
+    struct engine_options engine = {
+        .queue_max = ENGINE_QUEUE_MAX,
+        .batch_max = ENGINE_BATCH_MAX,
+        .has_exporter = server->config->exporting.is_on,
+        .history = server->config->history,
+        .on_outbox = wake_exporter,
+        .on_outbox_context = server,
+    };
+    config_trace_policy(server->config, &engine.policy);
+    return engine_create(server->store, &engine, &server->engine, error);
+}
+
+static enum error_code make_exporter(struct server *server, struct error *error)
+{
+    const struct config_export *exporting = &server->config->exporting;
+    if (!exporting->is_on)
+        return ERROR_NONE;
+    struct export_options export = {
+        .endpoint = exporting->endpoint,
+        .protocol = (enum export_protocol)exporting->protocol,
+        .gzip = exporting->compression == CONFIG_COMPRESSION_GZIP,
+        .headers = exporting->headers,
+        .header_count = exporting->header_count,
+        .timeout = exporting->timeout,
+        .in_flight_max = EXPORT_IN_FLIGHT_MAX,
+        .batch_records_max = EXPORT_BATCH_RECORDS,
+        .batch_bytes_max = EXPORT_BATCH_BYTES,
+        .backoff_first = NS_PER_SECOND,
+        .backoff_max = 30 * NS_PER_SECOND,
+    };
+    return exporter_create(server->loop, server->store, server->engine, &export, &server->exporter,
+                           error);
+}
+
+// The engine's thread reads `exporter`, so it starts when that is settled.
+static enum error_code start_engine(struct server *server, struct error *error)
+{
+    enum error_code code = engine_start(server->engine, error);
+    if (code != ERROR_NONE)
+        return code;
+    server->engine_is_running = true;
+    if (server->exporter != NULL)
+        exporter_start(server->exporter);
+    return ERROR_NONE;
+}
+
+static enum error_code make_ingress(struct server *server, struct error *error)
+{
+    const struct config *config = server->config;
+    struct ingress_options ingress = {
+        .webhook_path = config->webhook_path,
+        .threads = (size_t)config->ingress_threads,
+        .max_payload_bytes = config->max_payload,
+        .insecure_no_signature = config->insecure_no_signature,
+        .secrets = server->secrets,
+        .repos = config->repos.items,
+        .repo_count = config->repos.count,
+        .max_connections = CONNECTIONS_MAX,
+    };
+    enum error_code code =
+        net_address_parse(slice_from_string(config->listen), &ingress.listen, error);
+    if (code == ERROR_NONE)
+        code = ingress_start(server->engine, &ingress, &server->ingress, error);
+    if (code != ERROR_NONE)
+        error_wrap(error, "listen %s", config->listen);
+    return code;
+}
+
+static enum error_code make_admin(struct server *server, struct error *error)
+{
+    const struct config *config = server->config;
+    if (!config_has_admin(config))
+        return ERROR_NONE;
+    struct net_address address;
+    enum error_code code =
+        net_address_parse(slice_from_string(config->admin_listen), &address, error);
+    if (code == ERROR_NONE)
+        code = admin_start(server->loop, &address, server->engine, &server->admin, error);
+    if (code != ERROR_NONE)
+        error_wrap(error, "admin-listen %s", config->admin_listen);
+    return code;
+}
+
+// --- the whole ---------------------------------------------------------------------------------
+
+static enum error_code set_up(struct server *server, struct error *error)
+{
+    const struct config *config = server->config;
+    enum error_code code = net_loop_create(&server->loop, error);
+    if (code == ERROR_NONE)
+        code = store_open(config->db, STORE_DAEMON, config->db_max_size, &server->store, error);
+    if (code == ERROR_NONE)
+        code = make_engine(server, error);
+    if (code == ERROR_NONE)
+        code = make_exporter(server, error);
+    if (code == ERROR_NONE)
+        code = start_engine(server, error);
+    if (code == ERROR_NONE)
+        code = ingress_secrets_create(&server->secrets, error);
+    if (code == ERROR_NONE)
+        code = load_secrets(server, error);
+    if (code == ERROR_NONE)
+        code = make_ingress(server, error);
+    if (code == ERROR_NONE)
+        code = make_admin(server, error);
+    if (code == ERROR_NONE)
+        code = watch_signals(server, error);
+    return code;
+}
+
+static void say_ready(const struct server *server)
+{
+    char listen[NET_ADDRESS_TEXT_SIZE], admin[NET_ADDRESS_TEXT_SIZE];
+    const struct config *config = server->config;
+    log_info("ready",
+             LOG_STRING("listen", net_address_format(ingress_address(server->ingress), listen)),
+             LOG_STRING("admin", server->admin == NULL
+                                     ? "off"
+                                     : net_address_format(admin_address(server->admin), admin)),
+             LOG_STRING("export", config->exporting.is_on ? config->exporting.url : "none"),
+             LOG_STRING("db", config->db));
+}
+
+static void stop_loop(void *context)
+{
+    net_loop_stop(context);
+}
+
+static void wind_down(struct server *server)
+{
+    let_signals_end_us(server);
+    ingress_stop(server->ingress, ANSWER_GRACE);
+    if (server->exporter != NULL) {
+        exporter_drain(server->exporter, EXPORT_GRACE, stop_loop, server->loop);
+        net_loop_run(server->loop);
+    }
+}
+
+static void release(struct server *server)
+{
+    release_signals(server);
+    if (server->admin != NULL)
+        admin_stop(server->admin);
+    if (server->ingress != NULL)
+        ingress_destroy(server->ingress);
+    if (server->secrets != NULL)
+        ingress_secrets_destroy(server->secrets);
+    // What the exporter has handed to the engine is its own until the engine's thread is done.
+    if (server->engine_is_running)
+        engine_stop(server->engine);
+    if (server->exporter != NULL)
+        exporter_destroy(server->exporter);
+    if (server->engine != NULL)
+        engine_destroy(server->engine);
+    if (server->store != NULL)
+        store_close(server->store);
+    if (server->loop != NULL)
+        net_loop_destroy(server->loop);
+}
+
+// Each connection is a descriptor; the soft limit of 1024 is there for programs that use select().
+static void raise_descriptor_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= DESCRIPTORS_WANTED)
+        return;
+    limit.rlim_cur = limit.rlim_max < DESCRIPTORS_WANTED ? limit.rlim_max : DESCRIPTORS_WANTED;
+    (void)setrlimit(RLIMIT_NOFILE, &limit); // fewer connections, then
+}
+
+enum error_code server_run(const struct config *config, struct error *error)
+{
+    struct server server = {.config = config};
+    (void)signal(SIGPIPE, SIG_IGN); // a peer that went away is an error of its connection
+    raise_descriptor_limit();
+    block_signals(SIG_BLOCK);
+    enum error_code code = set_up(&server, error);
+    block_signals(SIG_UNBLOCK);
+    if (code == ERROR_NONE) {
+        say_ready(&server);
+        net_loop_run(server.loop);
+        wind_down(&server);
+    }
+    release(&server);
+    if (code == ERROR_NONE)
+        log_info("stopped");
+    return code;
+}

@@ -1,0 +1,22 @@
+// Opening the store for a tool.
+#include "ghatrace/app/store_tool.h"
+
+#include <stdio.h>
+
+int store_tool_open(struct invocation *invocation, struct store **store)
+{
+    struct config config;
+    struct error error;
+    *store = NULL;
+    int status = invocation_configure(invocation, &config);
+    if (status != EXIT_OK)
+        return status;
+    if (store_open(config.db, STORE_TOOL, config.db_max_size, store, &error) != ERROR_NONE)
+        return command_fail(&error);
+    return EXIT_OK;
+}
+
+void store_tool_print(const struct buffer *text)
+{
+    (void)fwrite(text->data, 1, text->len, stdout);
+}
