@@ -168,7 +168,7 @@ class JobModel:
             return
         if self.waited:
             yield "job.waiting", self.start, self.released
-        if not job.runner_name and not job.steps:
+        if not job.runner_name and not job.steps and job.completed_at <= job.started:
             yield "runner.queue", self.released, self.end
             return
         if self.has_queue:

@@ -20,8 +20,10 @@ from collector import Collector
 from expect import by_id, ids_of
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
-BINARY = os.environ.get("GHATRACE") or str(ROOT / "build/dev-gcc/ghatrace")
+BINARY = os.path.abspath(os.environ.get("GHATRACE") or ROOT / "build/dev-gcc/ghatrace")
 SECRET = "It's a Secret to Everybody"
+# What a command leaves in its folder goes with it.
+EMPTY_FOLDER = tempfile.TemporaryDirectory(prefix="ghatrace-test-")
 PATIENCE = 60  # seconds: how long to wait for what must happen; never how fast it has to be
 READY = re.compile(r'msg="?ready"? .*\blisten=(\S+).*\badmin=(\S+)')
 # What a sanitizer says on stderr when it has found something.
@@ -116,7 +118,7 @@ def clean_environment(extra=None):
 def run_command(*arguments, env=None, timeout=PATIENCE, stdin=""):
     """A subcommand that ends by itself."""
     return subprocess.run([BINARY, *map(str, arguments)], capture_output=True, text=True, timeout=timeout, input=stdin,
-                          env=clean_environment(env), check=False, errors="replace")
+                          env=clean_environment(env), check=False, errors="replace", cwd=EMPTY_FOLDER.name)
 
 
 class Daemon:
@@ -140,7 +142,7 @@ class Daemon:
         arguments = [BINARY, "serve"]
         for name, value in self.settings.items():
             if value is not None:
-                arguments += [f"--{name}", str(value)]
+                arguments.append(f"--{name}={value}")
         return arguments
 
     def start(self):

@@ -86,8 +86,8 @@ class Repository:
             clone_url=f"{self.url}.git", svn_url=self.url, homepage=None, size=39, stargazers_count=0,
             watchers_count=0, language=None, has_issues=True, has_projects=True, has_wiki=True, forks_count=0,
             archived=False, disabled=False, open_issues_count=0,
-            license={"key": "mit", "name": "MIT License", "spdx_id": "MIT", "url": "https://api.github.com/licenses/mit",
-                     "node_id": "MDc6TGljZW5zZTEz"},
+            license={"key": "mit", "name": "MIT License", "spdx_id": "MIT",
+                     "url": "https://api.github.com/licenses/mit", "node_id": "MDc6TGljZW5zZTEz"},
             is_template=False, topics=[], visibility="public", forks=0, open_issues=0, watchers=0,
             default_branch=self.default_branch, custom_properties=self.properties)
         return body
@@ -216,7 +216,8 @@ class Job:
             job.update(workflow_name=run.workflow, head_branch=run.head_branch)
         job.update(
             run_url=f"{repository.api}/actions/runs/{run.run_id}", run_attempt=run.attempt,
-            node_id=node_id("CR", self.job_id), head_sha=run.head_sha, url=f"{repository.api}/actions/jobs/{self.job_id}",
+            node_id=node_id("CR", self.job_id), head_sha=run.head_sha,
+            url=f"{repository.api}/actions/jobs/{self.job_id}",
             html_url=self.html_url, status=status, conclusion=conclusion)
         if self.created is not None and not run.is_old:
             job["created_at"] = iso(self.created)

@@ -80,10 +80,10 @@ class Answers(harness.BlackBoxTest):
             self.assertEqual(self.answer(event), (200, "pong"))
 
     def test_other_events_and_actions_are_ignored(self):
-        run = Run()
+        run, guid = Run(), guid_of_time(time.time())
         cases = {
-            "push": Event("push", b'{"ref":"refs/heads/main"}', guid_of_time(time.time())),
-            "check_run": Event("check_run", encode({"action": "completed", "check_run": {}}), guid_of_time(time.time())),
+            "push": Event("push", b'{"ref":"refs/heads/main"}', guid),
+            "check_run": Event("check_run", encode({"action": "completed", "check_run": {}}), guid),
             "workflow_job started": run.job().queued().edited(with_value("started", "action")),
             "workflow_run cancelled": run.requested().edited(with_value("rerequested", "action")),
             "no job": run.job().queued().edited(with_value(None, "workflow_job")),

@@ -31,13 +31,13 @@ class Commands(harness.BlackBoxTest):
 
     def test_ids_are_the_published_vectors(self):
         for scheme, vectors in VECTORS.items():
-            job = str(JOB) if scheme != "runner" else None
-            shown = run_command("ids", RUN, 1, *([job] if job else []), "--id-scheme", scheme)
+            shown = run_command("ids", RUN, 1, JOB, "--id-scheme", scheme, "--job-name", JOB_NAME)
             self.assertEqual(shown.returncode, 0, shown.stderr)
-            wanted = vectors if job else vectors[:2]
-            for vector in wanted:
+            for vector in vectors:
                 self.assertIn(vector, shown.stdout, scheme)
-            self.assertIn(f"00-{vectors[0]}-", shown.stdout, "a traceparent")
+            self.assertIn(f"00-{vectors[0]}-{vectors[2]}-01", shown.stdout, "the job's traceparent")
+            whole = run_command("ids", RUN, "--id-scheme", scheme)
+            self.assertIn(f"00-{vectors[0]}-{vectors[1]}-01", whole.stdout, "the run's traceparent")
 
     def test_ids_of_the_exported_spans_are_the_published_vectors(self):
         for scheme, vectors in VECTORS.items():
@@ -66,12 +66,12 @@ class Commands(harness.BlackBoxTest):
 
     def test_usage_errors_exit_with_2(self):
         for arguments in ((), ("dance",), ("serve", "extra"), ("serve", "--listen"), ("trace",), ("trace", "x"),
-                          ("serve", "--root-grace", "soon", "--insecure-no-signature", "on"),
-                          ("serve", "--max-payload", "much", "--insecure-no-signature", "on"),
-                          ("serve", "--id-scheme", "mine", "--insecure-no-signature", "on"),
-                          ("serve", "--listen", "nowhere", "--insecure-no-signature", "on"),
-                          ("serve", "--otlp-endpoint", "collector:4317", "--insecure-no-signature", "on"),
-                          ("serve", "--db-max-size", "5", "--insecure-no-signature", "on"),
+                          ("serve", "--root-grace", "soon", "--insecure-no-signature"),
+                          ("serve", "--max-payload", "much", "--insecure-no-signature"),
+                          ("serve", "--id-scheme", "mine", "--insecure-no-signature"),
+                          ("serve", "--listen", "nowhere", "--insecure-no-signature"),
+                          ("serve", "--otlp-endpoint", "collector:4317", "--insecure-no-signature"),
+                          ("serve", "--db-max-size", "5", "--insecure-no-signature"),
                           ("replay",), ("check", "--log-level", "loud")):
             with self.subTest(arguments):
                 self.assert_usage_error(run_command(*arguments))
@@ -96,7 +96,7 @@ class Commands(harness.BlackBoxTest):
         folder = self.new_folder()
         file = pathlib.Path(folder, "conf")
         file.write_text("# a comment\nroot-grace = 11s\njob-grace = 12m\nrun-idle = 13m\n")
-        shown = run_command("check", "--config", file, "--run-idle", "17m", "--insecure-no-signature", "on",
+        shown = run_command("check", "--config", file, "--run-idle", "17m", "--insecure-no-signature",
                             env={"GHATRACE_JOB_GRACE": "15m", "GHATRACE_RUN_IDLE": "16m"})
         self.assertEqual(shown.returncode, 0, shown.stderr)
         lines = {line.split()[0]: line for line in shown.stdout.splitlines() if line.strip()}
@@ -105,8 +105,9 @@ class Commands(harness.BlackBoxTest):
         self.assertIn("17m", lines["run-idle"], "flag beats environment")
 
     def test_check_does_not_show_secrets(self):
-        shown = run_command("check", env={"GITHUB_WEBHOOK_SECRET": "hunter2hunter2", "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1",
-                                          "OTEL_EXPORTER_OTLP_HEADERS": "authorization=Bearer%20sesame99"})
+        shown = run_command("check", env={
+            "GITHUB_WEBHOOK_SECRET": "hunter2hunter2", "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1",
+            "OTEL_EXPORTER_OTLP_HEADERS": "authorization=Bearer%20sesame99"})
         self.assertEqual(shown.returncode, 0, shown.stderr)
         self.assertNotIn("hunter2", shown.stdout + shown.stderr)
         self.assertNotIn("sesame99", shown.stdout + shown.stderr)
@@ -185,7 +186,7 @@ class Starting(harness.BlackBoxTest):
 
     def test_an_empty_secret_file_means_no_start(self):
         folder = self.new_folder()
-        for text in ("", "\n \n"):
+        for text in ("", "\n\n"):
             pathlib.Path(folder, "secret").write_text(text)
             shown = self.serve("--db", folder + "/db", "--webhook-secret-file", folder + "/secret")
             self.assertEqual(shown.returncode, 2, shown.stderr)
@@ -213,7 +214,7 @@ class Starting(harness.BlackBoxTest):
         with socket.create_server(("127.0.0.1", 0)) as taken:
             address = "127.0.0.1:%d" % taken.getsockname()[1]
             for flag in ("--listen", "--admin-listen"):
-                shown = self.serve("--db", self.new_folder() + "/db", "--insecure-no-signature", "on", flag, address)
+                shown = self.serve("--db", self.new_folder() + "/db", "--insecure-no-signature", flag, address)
                 self.assertEqual(shown.returncode, 1, shown.stderr)
                 self.assertIn(address, shown.stderr)
 

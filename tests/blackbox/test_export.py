@@ -75,7 +75,8 @@ class Encodings(harness.BlackBoxTest):
         daemon = self.new_daemon(start=False)
         daemon.env = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1",
                       "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": collector.endpoint + "/custom/path",
-                      "OTEL_EXPORTER_OTLP_HEADERS": "x-who=general", "OTEL_EXPORTER_OTLP_TRACES_HEADERS": "x-who=traces"}
+                      "OTEL_EXPORTER_OTLP_HEADERS": "x-who=general",
+                      "OTEL_EXPORTER_OTLP_TRACES_HEADERS": "x-who=traces"}
         daemon.start().accept(*run.timeline())
         self.check_trace(collector, run_spans(run))
         self.assertEqual(collector.requests[0].path, "/custom/path")

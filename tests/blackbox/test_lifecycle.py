@@ -88,6 +88,21 @@ class Graces(harness.BlackBoxTest):
         self.check_trace(self.collector, run_spans(run))
 
 
+    def test_old_payloads_without_a_queued_event_have_no_queue_span(self):
+        run = Run(is_old=True)
+        job = run.job()
+        job.created = job.queued_at = None
+        self.daemon.accept(run.requested(), job.in_progress(), job.completed(at=job.completed_at + 1), run.completed())
+        self.check_trace(self.collector, run_spans(run))
+
+    def test_a_deployment_that_needed_no_approval_has_no_waiting_span(self):
+        run = recent_run()
+        job = run.job("deploy", environment="staging", duration=40)
+        self.daemon.accept(run.requested(), job.queued(), job.queued(at=job.created + 1), job.in_progress(),
+                           job.completed(), run.completed())
+        self.check_trace(self.collector, run_spans(run))
+
+
 class Attempts(harness.BlackBoxTest):
     @classmethod
     def setUpClass(cls):
@@ -104,6 +119,19 @@ class Attempts(harness.BlackBoxTest):
             if number % 2:
                 self.daemon.deliver(events[order[0]])  # and once more
             self.daemon.accept(job.in_progress(), job.completed(), run.completed())
+            runs.append((order, run))
+        for order, run in runs:
+            with self.subTest(order=order):
+                self.check_trace(self.collector, run_spans(run))
+
+    def test_a_gate_may_be_told_after_the_job_has_ended(self):
+        runs = []
+        for order in itertools.permutations(range(4)):
+            run = Run(age=600)
+            job = run.job("deploy", environment="production", waited=60.5)
+            run.updated = job.completed_at + 1
+            events = [job.queued(), job.waiting(), job.requeued(), job.completed()]
+            self.daemon.accept(*(events[i] for i in order), run.completed())
             runs.append((order, run))
         for order, run in runs:
             with self.subTest(order=order):
@@ -192,7 +220,8 @@ class Silence(harness.BlackBoxTest):
         run = recent_run()
         done, running = run.job("a", duration=20), run.job("b", duration=50)
         waiting = run.job("c", environment="production", waited=30, duration=20)
-        self.daemon.accept(*done.timeline(), running.queued(), running.in_progress(), waiting.queued(), waiting.waiting())
+        self.daemon.accept(*done.timeline(), running.queued(), running.in_progress(), waiting.queued(),
+                           waiting.waiting())
         time.sleep(3)  # beyond the idle time
         self.daemon.accept(running.completed())
         time.sleep(3)

@@ -47,7 +47,8 @@ class Spans(harness.BlackBoxTest):
         self.assertNotIn("vcs.ref.head.type", root["resource"])
 
     def test_the_service_is_the_repository_or_its_custom_property(self):
-        for repository in (Repository("Acme/Big_Rocket_v2"), Repository("acme/x", properties={"service_name": "Rocket_1"})):
+        named = Repository("acme/x", properties={"service_name": "Rocket_1"})
+        for repository in (Repository("Acme/Big_Rocket_v2"), named):
             run = Run(repository=repository)
             run.job()
             with self.subTest(repository.full_name):
@@ -186,13 +187,6 @@ class Spans(harness.BlackBoxTest):
         job = run.job()
         job.created = None
         self.check(run)
-
-    def test_old_payloads_without_a_queued_event_have_no_queue_span(self):
-        run = Run(is_old=True)
-        job = run.job()
-        job.created = job.queued_at = None
-        self.daemon.accept(run.requested(), job.in_progress(), job.completed(at=job.completed_at + 1), run.completed())
-        self.check_trace(self.collector, run_spans(run))
 
     def test_fractions_and_offsets_in_times_are_read(self):
         run = Run()
