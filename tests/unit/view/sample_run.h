@@ -2,9 +2,9 @@
 #ifndef TESTS_VIEW_SAMPLE_RUN_H
 #define TESTS_VIEW_SAMPLE_RUN_H
 
-#include <stdlib.h>
 #include <string.h>
 
+#include "ghatrace/base/memory.h"
 #include "ghatrace/trace/span.h"
 
 #define SAMPLE_START ((timestamp_ns)1788409017 * NS_PER_SECOND) // 2026-09-03T04:16:57Z
@@ -60,7 +60,7 @@ static inline void sample_init(struct sample_run *run)
 static inline void sample_release(struct sample_run *run)
 {
     for (size_t i = 0; i < run->count; i++)
-        free(run->parts[i]);
+        memory_free(run->parts[i]);
     run->count = 0;
 }
 
@@ -90,9 +90,9 @@ static inline struct span *sample_span(struct sample_run *run, const char *type,
 
 static inline void sample_batch(struct sample_run *run)
 {
-    run->parts[run->count] = calloc(1, sizeof(struct sample_batch));
-    run->batches[run->count] = (struct span_batch){
-        .resource = {.items = run->resource, .count = 7}, .spans = run->parts[run->count]->spans};
+    run->parts[run->count] = memory_allocate_array(1, sizeof(struct sample_batch));
+    run->batches[run->count] = (struct span_batch){.resource = {.items = run->resource, .count = 7},
+                                                   .spans = run->parts[run->count]->spans};
     run->count++;
 }
 
