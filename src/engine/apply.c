@@ -164,7 +164,7 @@ static enum error_code apply_delivery(struct engine_work *work,
                                       struct store_transaction *transaction,
                                       struct engine_task *task, struct error *error)
 {
-    bool is_duplicate;
+    bool is_duplicate = false;
     enum error_code code = store_check_room(transaction, error);
     if (code == ERROR_FULL) {
         // Nothing was written for it yet, so its neighbours, which may make room, go on.

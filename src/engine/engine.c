@@ -158,6 +158,8 @@ static void commit_one_by_one(struct engine *engine, struct engine_task *tasks, 
             refusal = error;
             refuse_task(engine, task, code, &error);
             note_trouble(engine, code, &error);
+        } else {
+            note_commit(engine, &error);
         }
     }
 }
@@ -175,6 +177,9 @@ void engine_run_batch(struct engine *engine, struct engine_task *tasks, timestam
         note_commit(engine, &error);
     } else {
         note_trouble(engine, code, &error);
+        // What is past its time may make the room that was missing.
+        if (commit_batch(engine, NULL, 0, true, now, &error) != ERROR_NONE)
+            log_debug("upkeep failed", LOG_REASON(&error));
         commit_one_by_one(engine, tasks, now);
     }
     while (tasks != NULL) {

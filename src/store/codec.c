@@ -222,13 +222,11 @@ static void visit_run_body(struct visitor *visitor, struct github_run *body)
     body->action =
         (enum github_run_action)visit_choice(visitor, body->action, GITHUB_RUN_COMPLETED + 1);
     visit_int64(visitor, &body->run_number);
-    visit_slice(visitor, &body->workflow_name);
     visit_slice(visitor, &body->display_title);
     visit_slice(visitor, &body->event_name);
     visit_slice(visitor, &body->workflow_path);
     visit_slice(visitor, &body->status);
     visit_slice(visitor, &body->conclusion);
-    visit_slice(visitor, &body->head_branch);
     visit_slice(visitor, &body->head_sha);
     visit_slice(visitor, &body->actor);
     visit_slice(visitor, &body->triggering_actor);
@@ -261,6 +259,8 @@ static void visit_run(struct visitor *visitor, struct run_state *state)
     visit_bool(visitor, &state->jobs_swept);
     visit_bytes(visitor, state->sweep_after.bytes, sizeof state->sweep_after.bytes);
     visit_int64(visitor, &state->deadline);
+    visit_slice(visitor, &state->body.workflow_name);
+    visit_slice(visitor, &state->body.head_branch);
     if (state->phase == RUN_SENT && state->open_jobs == 0)
         return;
     visit_version(visitor, &state->body_version);

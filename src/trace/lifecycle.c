@@ -91,13 +91,15 @@ static void keep_note_of_job(struct job_state *job)
                               .deadline = job->deadline};
 }
 
-// The same for a run, once nothing of it is open.
+// The same for a run, once nothing of it is open. Names stay for jobs that come late and whose payloads,
+// before 2023, lack them.
 static void keep_note_of_run(struct run_state *run)
 {
     if (run->phase != RUN_SENT || run->open_jobs > 0)
         return;
     run->repository = (struct github_repository){0};
-    run->body = (struct github_run){0};
+    run->body = (struct github_run){.workflow_name = run->body.workflow_name,
+                                    .head_branch = run->body.head_branch};
     run->job_repository = (struct github_repository){0};
     run->job_workflow_name = SLICE_EMPTY;
     run->job_head_branch = SLICE_EMPTY;

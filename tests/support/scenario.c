@@ -1,0 +1,148 @@
+// Events of one run, made in C.
+#include "support/scenario.h"
+
+#include <stdio.h>
+
+timestamp_ns scenario_at(double seconds)
+{
+    if (seconds < 0)
+        return TIMESTAMP_UNKNOWN;
+    return SCENARIO_START + (timestamp_ns)(seconds * 1000) * NS_PER_MS;
+}
+
+static const struct github_repository repository = {
+    .full_name = {"octo/Hello_World", 16},
+    .owner = {"octo", 4},
+    .name = {"Hello_World", 11},
+    .html_url = {"https://github.com/octo/Hello_World", 35},
+    .default_branch = {"main", 4},
+};
+
+static const struct slice job_labels[] = {{"self-hosted", 11}, {"linux", 5}};
+
+// Deliveries differ in their digest as they do in what they say.
+static void set_digest(struct scenario_delivery *delivery, int64_t id, int action, double at)
+{
+    (void)snprintf((char *)delivery->digest, sizeof delivery->digest, "%llx.%d.%.1f",
+                   (unsigned long long)(id & 0xffff), action, at);
+    delivery->guid_time = scenario_at(at);
+}
+
+struct scenario_delivery scenario_job(int64_t job_id, enum github_job_action action, double at,
+                                      double created, double started, double completed)
+{
+    static const char *const statuses[] = {"queued", "waiting", "in_progress", "completed"};
+    struct scenario_delivery delivery = {.event = {.kind = GITHUB_EVENT_JOB}};
+    delivery.event.repository = repository;
+    delivery.event.job = (struct github_job){
+        .job_id = job_id,
+        .run_id = SCENARIO_RUN_ID,
+        .run_attempt = 1,
+        .action = action,
+        .name = SLICE("build"),
+        .workflow_name = SLICE("CI"),
+        .head_branch = SLICE("main"),
+        .head_sha = SLICE("3484a3fb816e0859fd6e1cea078d76385ff50625"),
+        .html_url = SLICE("https://github.com/octo/Hello_World/actions/runs/33714470481/job/1"),
+        .status = slice_from_string(statuses[action]),
+        .created_at = scenario_at(created),
+        .started_at = scenario_at(started),
+        .completed_at = scenario_at(completed),
+        .labels = job_labels,
+        .label_count = 2,
+    };
+    if (action >= GITHUB_JOB_IN_PROGRESS)
+        scenario_set_runner(&delivery, 7, "runner-7");
+    if (action == GITHUB_JOB_COMPLETED)
+        scenario_set_conclusion(&delivery, "success");
+    set_digest(&delivery, job_id, (int)action, at);
+    return delivery;
+}
+
+struct scenario_delivery scenario_run(enum github_run_action action, double at,
+                                      const char *conclusion)
+{
+    static const char *const statuses[] = {"queued", "in_progress", "completed"};
+    struct scenario_delivery delivery = {.event = {.kind = GITHUB_EVENT_RUN}};
+    delivery.event.repository = repository;
+    delivery.event.run = (struct github_run){
+        .run_id = SCENARIO_RUN_ID,
+        .run_attempt = 1,
+        .run_number = 75,
+        .action = action,
+        .workflow_name = SLICE("CI"),
+        .display_title = SLICE("fix the build"),
+        .event_name = SLICE("push"),
+        .workflow_path = SLICE(".github/workflows/ci.yml"),
+        .status = slice_from_string(statuses[action]),
+        .conclusion = slice_from_string(conclusion),
+        .head_branch = SLICE("main"),
+        .head_sha = SLICE("3484a3fb816e0859fd6e1cea078d76385ff50625"),
+        .actor = SLICE("mona"),
+        .triggering_actor = SLICE("mona"),
+        .created_at = scenario_at(0),
+        .updated_at = scenario_at(at),
+        .run_started_at = scenario_at(0),
+    };
+    set_digest(&delivery, 0, (int)action, at);
+    return delivery;
+}
+
+void scenario_set_conclusion(struct scenario_delivery *delivery, const char *conclusion)
+{
+    if (delivery->event.kind == GITHUB_EVENT_JOB)
+        delivery->event.job.conclusion = slice_from_string(conclusion);
+    else
+        delivery->event.run.conclusion = slice_from_string(conclusion);
+}
+
+void scenario_set_runner(struct scenario_delivery *delivery, int64_t runner_id, const char *name)
+{
+    delivery->event.job.runner_id = runner_id;
+    delivery->event.job.runner_name = slice_from_string(name);
+}
+
+void scenario_set_steps(struct scenario_delivery *delivery, const struct github_step *steps,
+                        size_t count)
+{
+    delivery->event.job.steps = steps;
+    delivery->event.job.step_count = count;
+}
+
+void scenario_set_deployment(struct scenario_delivery *delivery, int64_t id,
+                             const char *environment)
+{
+    delivery->event.job.deployment_id = id;
+    delivery->event.job.deployment_environment = slice_from_string(environment);
+}
+
+void scenario_set_attempt(struct scenario_delivery *delivery, int64_t attempt)
+{
+    if (delivery->event.kind == GITHUB_EVENT_JOB)
+        delivery->event.job.run_attempt = attempt;
+    else
+        delivery->event.run.run_attempt = attempt;
+    delivery->digest[15] = (uint8_t)attempt;
+}
+
+void scenario_make_old(struct scenario_delivery *delivery)
+{
+    if (delivery->event.kind != GITHUB_EVENT_JOB)
+        return;
+    delivery->event.job.created_at = TIMESTAMP_UNKNOWN;
+    delivery->event.job.workflow_name = SLICE_EMPTY;
+    delivery->event.job.head_branch = SLICE_EMPTY;
+}
+
+struct github_step scenario_step(int64_t number, const char *name, double started, double completed,
+                                 const char *conclusion)
+{
+    return (struct github_step){
+        .name = slice_from_string(name),
+        .number = number,
+        .status = completed < 0 ? SLICE("in_progress") : SLICE("completed"),
+        .conclusion = slice_from_string(conclusion),
+        .started_at = scenario_at(started),
+        .completed_at = scenario_at(completed),
+    };
+}

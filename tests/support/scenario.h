@@ -1,0 +1,42 @@
+// Events of one run, made in C: a test says what happened and when, in seconds after SCENARIO_START.
+#ifndef GHATRACE_TESTS_SUPPORT_SCENARIO_H
+#define GHATRACE_TESTS_SUPPORT_SCENARIO_H
+
+#include <stdint.h>
+
+#include "ghatrace/github/event.h"
+
+// 2026-09-03T04:16:57Z
+#define SCENARIO_START ((timestamp_ns)1788409017 * NS_PER_SECOND)
+#define SCENARIO_RUN_ID INT64_C(33714470481)
+
+// A delivery: an event, its digest, and the time inside its GUID.
+struct scenario_delivery {
+    struct github_event event;
+    uint8_t digest[16];
+    timestamp_ns guid_time;
+};
+
+// Seconds after the start as a time; negative means "not known".
+timestamp_ns scenario_at(double seconds);
+
+// A job's event, made at `at`. created, started, completed: seconds, negative for null.
+struct scenario_delivery scenario_job(int64_t job_id, enum github_job_action action, double at,
+                                      double created, double started, double completed);
+// A run's event, made at `at`, which is also its updated_at. It started at 0.
+struct scenario_delivery scenario_run(enum github_run_action action, double at,
+                                      const char *conclusion);
+
+void scenario_set_conclusion(struct scenario_delivery *delivery, const char *conclusion);
+void scenario_set_runner(struct scenario_delivery *delivery, int64_t runner_id, const char *name);
+void scenario_set_steps(struct scenario_delivery *delivery, const struct github_step *steps,
+                        size_t count);
+void scenario_set_deployment(struct scenario_delivery *delivery, int64_t id,
+                             const char *environment);
+void scenario_set_attempt(struct scenario_delivery *delivery, int64_t attempt);
+// As payloads were before 2023: without created_at, workflow_name and head_branch.
+void scenario_make_old(struct scenario_delivery *delivery);
+struct github_step scenario_step(int64_t number, const char *name, double started, double completed,
+                                 const char *conclusion);
+
+#endif
