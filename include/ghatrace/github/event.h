@@ -22,7 +22,7 @@ enum github_event_kind {
 };
 
 // In the order in which a job lives through them, but for waiting, which may follow queued and be
-// followed by it (F26).
+// followed by it.
 enum github_job_action {
     GITHUB_JOB_QUEUED,
     GITHUB_JOB_WAITING,
@@ -37,7 +37,7 @@ enum github_run_action {
 };
 
 // In all structs below: a slice of length 0, an id of 0 and a time of TIMESTAMP_UNKNOWN mean that
-// the payload has null, "", 0 or nothing there (F80). Strings are valid UTF-8 without NUL: escapes
+// the payload has null, "", 0 or nothing there. Strings are valid UTF-8 without NUL: escapes
 // are resolved, what is invalid is U+FFFD. They point into the body or into the arena.
 
 struct github_repository {
@@ -50,8 +50,8 @@ struct github_repository {
 };
 
 struct github_step {
-    struct slice name; // free text, repeats within a job (F50, F55)
-    int64_t number;    // unique within the job, with gaps (F49)
+    struct slice name; // free text, repeats within a job
+    int64_t number;    // unique within the job, with gaps
     struct slice status;
     struct slice conclusion;
     timestamp_ns started_at;
@@ -68,10 +68,10 @@ struct github_job {
     struct slice head_branch;
     struct slice head_sha;
     struct slice html_url;
-    struct slice status; // as it came; `action` and `conclusion` decide (F25, F56)
+    struct slice status; // as it came; `action` and `conclusion` decide
     struct slice conclusion;
-    timestamp_ns created_at; // absent in payloads before 2023 (F41)
-    timestamp_ns started_at; // in queued and waiting events: the time of queueing (F38)
+    timestamp_ns created_at; // absent in payloads before 2023
+    timestamp_ns started_at; // in queued and waiting events: the time of queueing
     timestamp_ns completed_at;
     int64_t runner_id;
     struct slice runner_name;
@@ -89,7 +89,7 @@ struct github_run {
     int64_t run_attempt; // 1 where absent or 0
     int64_t run_number;
     enum github_run_action action;
-    struct slice workflow_name; // workflow.name; workflow_run.name where there is no workflow (F69)
+    struct slice workflow_name; // workflow.name; workflow_run.name where there is no workflow
     struct slice display_title;
     struct slice event_name; // workflow_run.event
     struct slice workflow_path;
@@ -100,11 +100,11 @@ struct github_run {
     struct slice actor;            // actor.login
     struct slice triggering_actor; // triggering_actor.login
     timestamp_ns created_at;
-    timestamp_ns updated_at; // stands for the end when completed (F66)
+    timestamp_ns updated_at; // stands for the end when completed
     timestamp_ns run_started_at;
-    const struct slice *referenced_workflows; // "path@sha" each (F72)
+    const struct slice *referenced_workflows; // "path@sha" each
     size_t referenced_workflow_count;
-    int64_t pull_request_number;    // of the first of pull_requests; 0 for forks (F70)
+    int64_t pull_request_number;    // of the first of pull_requests; 0 for forks
     struct slice pull_request_base; // its base.ref
 };
 
@@ -119,8 +119,8 @@ struct github_event {
 };
 
 // Decodes one payload. `event_type` is the X-GitHub-Event header. Types and actions that are not
-// ours are GITHUB_EVENT_IGNORED (F18) after the body was checked to be JSON; so are
-// `"workflow_job": null`, and a check run in a job's clothes (F35-F37): completed, no labels, no
+// ours are GITHUB_EVENT_IGNORED after the body was checked to be JSON; so are
+// `"workflow_job": null`, and a check run in a job's clothes: completed, no labels, no
 // steps, no runner, and an html_url without "/job/" (or "/jobs/").
 //
 // `arena` holds what does not stand in `body` as it is, tokens included; `body` must outlive the event.
