@@ -1,6 +1,5 @@
 // JSON values as text.
 #include <inttypes.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -145,21 +144,25 @@ void json_write_uint64(struct json_writer *writer, uint64_t value)
         writer->failure = buffer_append_format(writer->out, "%" PRIu64, value);
 }
 
+// 15 digits are enough for most, 17 for all. The program never calls setlocale(), so the decimal
+// point is a point.
+static void put_finite(struct json_writer *writer, double value)
+{
+    char text[32] = "";
+    for (int digits = 15; digits <= 17; digits++) {
+        (void)snprintf(text, sizeof(text), "%.*g", digits, value);
+        if (strtod(text, NULL) == value)
+            break;
+    }
+    json_write_raw(writer, slice_from_string(text));
+}
+
 void json_write_double(struct json_writer *writer, double value)
 {
-    if (isnan(value)) {
+    if (value != value) // NaN alone differs from itself
         json_write_raw(writer, SLICE("\"NaN\""));
-    } else if (isinf(value)) {
+    else if (value - value == 0) // infinity minus infinity is NaN
+        put_finite(writer, value);
+    else
         json_write_raw(writer, value > 0 ? SLICE("\"Infinity\"") : SLICE("\"-Infinity\""));
-    } else {
-        // 15 digits are enough for most, 17 for all. The program never calls setlocale(), so the
-        // decimal point is a point.
-        char text[32] = "";
-        for (int digits = 15; digits <= 17; digits++) {
-            (void)snprintf(text, sizeof(text), "%.*g", digits, value);
-            if (strtod(text, NULL) == value)
-                break;
-        }
-        json_write_raw(writer, slice_from_string(text));
-    }
 }

@@ -7,55 +7,18 @@
 
 #include <cmocka.h>
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "ghatrace/base/memory.h"
-#include "ghatrace/base/utf8.h"
 #include "ghatrace/otlp/encode.h"
 #include "ghatrace/otlp/fields.h"
 #include "ghatrace/otlp/wire.h"
+#include "record.h"
 #include "support/otlp_sample.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
-#define REPLACEMENT "\xef\xbf\xbd"
 #define SCHEMA_URL_HEX                                                                             \
     "1a 27 68747470733a2f2f6f70656e74656c656d657472792e696f2f736368656d61732f312e34342e30"
-
-// --- looking into a record ------------------------------------------------------------------------
-
-// The first field with this number, which has to be there.
-static struct slice inside(struct slice message, uint32_t number)
-{
-    struct wire_reader reader;
-    struct wire_field field;
-    wire_reader_init(&reader, message);
-    while (wire_read_field(&reader, &field)) {
-        if (field.number == number)
-            return field.bytes;
-    }
-    fail_msg("field %u is missing", (unsigned)number);
-    return SLICE_EMPTY;
-}
-
-static struct slice first_span(const struct buffer *record)
-{
-    struct slice resource_spans = inside(buffer_slice(record), REQUEST_RESOURCE_SPANS);
-    return inside(inside(resource_spans, RESOURCE_SPANS_SCOPE_SPANS), SCOPE_SPANS_SPANS);
-}
-
-static void encode(const struct span_batch *batch, struct buffer *out)
-{
-    struct error error;
-    buffer_init(out, 1 << 20);
-    assert_int_equal(otlp_encode_batch(batch, out, &error), ERROR_NONE);
-}
-
-static void encode_span(struct span span, struct buffer *out)
-{
-    struct span_batch batch = {.spans = &span, .span_count = 1};
-    encode(&batch, out);
-}
 
 // The Resource with these attributes, as hex.
 static void assert_attributes(struct attribute *attributes, size_t count, const char *hex)
@@ -72,15 +35,6 @@ static struct attribute string_attribute(const char *key, struct slice value)
 {
     return (struct attribute){.key = key, .type = ATTRIBUTE_STRING, .string = value};
 }
-
-static const struct span plain_span = {
-    .trace_id = {{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15}},
-    .span_id = {{16, 17, 18, 19, 20, 21, 22, 23}},
-    .name = {"a", 1},
-    .kind = SPAN_KIND_INTERNAL,
-    .start = 1,
-    .end = 2,
-};
 
 #define PLAIN_SPAN_HEX                                                                             \
     "0a 10 000102030405060708090a0b0c0d0e0f"                                                       \
@@ -364,133 +318,6 @@ static void keys_are_sanitized_too(void **state)
     assert_attributes(attributes, 1, "0a 0b 0a 04 6b efbfbd 12 03 0a 01 76");
 }
 
-// --- text -----------------------------------------------------------------------------------------
-
-// SLICE() is no constant expression.
-#define TEXT(literal)                                                                              \
-    {                                                                                              \
-        literal, sizeof(literal) - 1                                                               \
-    }
-
-static void text_leaves_as_valid_utf8_without_nul(void **state)
-{
-    static const struct {
-        struct slice text, expected;
-    } cases[] = {
-        {TEXT("plain"), TEXT("plain")},
-        {TEXT("\"quoted\\"), TEXT("\"quoted\\")},
-        {TEXT("b\xc3\xa4u \xf0\x9f\x9a\x80"), TEXT("b\xc3\xa4u \xf0\x9f\x9a\x80")},
-        {TEXT("nul\0inside"), TEXT("nul" REPLACEMENT "inside")},
-        {TEXT("\0"), TEXT(REPLACEMENT)},
-        {TEXT("\xff"), TEXT(REPLACEMENT)},
-        {TEXT("cut \xc3"), TEXT("cut " REPLACEMENT)},
-        // a surrogate half, as sloppy decoders of "\ud800" write it
-        {TEXT("\xed\xa0\x80"), TEXT(REPLACEMENT REPLACEMENT REPLACEMENT)},
-        {TEXT("\xc0\xaf"), TEXT(REPLACEMENT REPLACEMENT)}, // an overlong slash
-        {TEXT("\t\n\x1b[31m"), TEXT("\t\n\x1b[31m")},      // valid, if unpleasant
-    };
-    (void)state;
-    for (size_t i = 0; i < COUNT(cases); i++) {
-        struct span span = plain_span;
-        struct buffer out;
-        span.name = cases[i].text;
-        encode_span(span, &out);
-        assert_true(slice_equals(inside(first_span(&out), SPAN_NAME), cases[i].expected));
-        buffer_release(&out);
-    }
-}
-
-// A text of 100 KB: `prefix`, then `unit` again and again.
-static void fill(char *text, size_t len, size_t prefix, const char *unit)
-{
-    size_t unit_len = strlen(unit);
-    for (size_t i = 0; i < len; i++)
-        text[i] = i < prefix ? '.' : unit[(i - prefix) % unit_len];
-}
-
-static void long_text_is_cut_between_characters(void **state)
-{
-    static const struct {
-        size_t prefix;
-        const char *unit;
-        size_t expected_len;
-    } cases[] = {
-        {0, "x", 4096},
-        {0, "\xc3\xa4", 4096},
-        {1, "\xc3\xa4", 4095},
-        {0, "\xe2\x82\xac", 4095}, // 3 * 1365
-        {1, "\xe2\x82\xac", 4096},
-        {2, "\xe2\x82\xac", 4094},
-        {0, "\xf0\x9f\x9a\x80", 4096},
-        {1, "\xf0\x9f\x9a\x80", 4093},
-        {2, "\xf0\x9f\x9a\x80", 4094},
-        {3, "\xf0\x9f\x9a\x80", 4095},
-        {0, "\xff", 4095}, // replacements of three bytes each
-        {1, "\xff", 4096},
-        {4095, "\xc3\xa4", 4095},
-    };
-    static char text[100000];
-    (void)state;
-    for (size_t i = 0; i < COUNT(cases); i++) {
-        struct span span = plain_span;
-        struct buffer out;
-        fill(text, sizeof(text), cases[i].prefix, cases[i].unit);
-        span.name = (struct slice){text, sizeof(text)};
-        encode_span(span, &out);
-        struct slice name = inside(first_span(&out), SPAN_NAME);
-        assert_int_equal(name.len, cases[i].expected_len);
-        assert_true(utf8_is_valid(name));
-        buffer_release(&out);
-    }
-}
-
-// Sanitizing all of a text and cutting it then is what the encoder's short cut has to equal.
-static void cutting_early_is_not_seen_in_the_result(void **state)
-{
-    static const char alphabet[][5] = {"x",    "\xc3\xa4", "\xe2\x82\xac", "\xf0\x9f\x9a\x80",
-                                       "\xff", "\xf0\x9f", "\xe2",         ""};
-    static char text[OTLP_STRING_MAX + 64], sanitized[3 * sizeof(text)];
-    uint32_t random = 1;
-    (void)state;
-    for (int round = 0; round < 300; round++) {
-        size_t len = OTLP_STRING_MAX - 16;
-        memset(text, 'x', len);
-        while (len < sizeof(text) - 4) {
-            random = random * 1664525u + 1013904223u;
-            const char *unit = alphabet[random >> 29];
-            size_t unit_len = unit[0] == '\0' ? 1 : strlen(unit);
-            memcpy(text + len, unit, unit_len);
-            len += unit_len;
-        }
-        struct slice all = {sanitized, utf8_sanitize((struct slice){text, len}, sanitized)};
-        struct span span = plain_span;
-        struct buffer out;
-        span.name = (struct slice){text, len};
-        encode_span(span, &out);
-        assert_true(
-            slice_equals(inside(first_span(&out), SPAN_NAME), utf8_cut(all, OTLP_STRING_MAX)));
-        buffer_release(&out);
-    }
-}
-
-static void only_the_part_that_counts_is_read(void **state)
-{
-    // Exactly as much memory as the text says, so that AddressSanitizer sees a read past its end.
-    (void)state;
-    for (size_t len = OTLP_STRING_MAX - 1; len <= OTLP_STRING_MAX + 6; len++) {
-        struct span span = plain_span;
-        struct buffer out;
-        char *text = malloc(len);
-        assert_non_null(text);
-        memset(text, 0xf0, len);
-        span.name = (struct slice){text, len};
-        encode_span(span, &out);
-        assert_int_equal(inside(first_span(&out), SPAN_NAME).len, 4095);
-        buffer_release(&out);
-        free(text);
-    }
-}
-
 // --- limits ---------------------------------------------------------------------------------------
 
 static void a_full_buffer_is_told_and_left_as_it_was(void **state)
@@ -568,10 +395,6 @@ int main(void)
         cmocka_unit_test(what_says_nothing_is_left_out),
         cmocka_unit_test(the_first_of_equal_keys_that_says_something_wins),
         cmocka_unit_test(keys_are_sanitized_too),
-        cmocka_unit_test(text_leaves_as_valid_utf8_without_nul),
-        cmocka_unit_test(long_text_is_cut_between_characters),
-        cmocka_unit_test(cutting_early_is_not_seen_in_the_result),
-        cmocka_unit_test(only_the_part_that_counts_is_read),
         cmocka_unit_test(a_full_buffer_is_told_and_left_as_it_was),
         cmocka_unit_test(any_refused_allocation_is_told_and_nothing_leaks),
     };
