@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -361,6 +362,43 @@ static void a_refusal_names_the_byte(void **state)
     }
 }
 
+static void a_control_character_is_found_wherever_it_stands_in_a_string(void **state)
+{
+    (void)state;
+    for (size_t at = 1; at < 40; at++) {
+        for (int c = 0; c < 0x20; c++) {
+            char text[41];
+            char message[100];
+            struct error error;
+            memset(text, 0xc3, sizeof(text)); // high bits around it, which must not hide it
+            text[0] = text[40] = '"';
+            text[at] = (char)c;
+            assert_int_equal(parse((struct slice){text, sizeof(text)}, &error), ERROR_INVALID);
+            snprintf(message, sizeof(message),
+                     "not JSON: unescaped control character in a string at byte %zu", at);
+            assert_string_equal(error.message, message);
+        }
+    }
+}
+
+static void a_string_ends_at_its_first_free_quote_wherever_that_stands(void **state)
+{
+    (void)state;
+    for (size_t at = 1; at < 40; at++) {
+        char text[43];
+        memset(text, 'x', sizeof(text));
+        text[0] = text[42] = '"';
+        text[at] = '"';
+        assert_int_equal(parse((struct slice){text, sizeof(text)}, NULL), ERROR_INVALID);
+        assert_int_equal(parse((struct slice){text, at + 1}, NULL), ERROR_NONE);
+        text[at] = '\\';
+        text[at + 1] = '"';
+        assert_int_equal(parse((struct slice){text, sizeof(text)}, NULL), ERROR_NONE);
+        text[at + 1] = '\\';
+        assert_int_equal(parse((struct slice){text, sizeof(text)}, NULL), ERROR_NONE);
+    }
+}
+
 // `depth` times `open`, then `middle`, then as many closers.
 static enum error_code parse_nested(const char *open, const char *middle, char close, size_t depth,
                                     struct error *error)
@@ -453,6 +491,8 @@ int main(void)
         cmocka_unit_test(what_the_grammar_forbids_is_refused),
         cmocka_unit_test(every_beginning_of_a_text_is_refused),
         cmocka_unit_test(a_refusal_names_the_byte),
+        cmocka_unit_test(a_control_character_is_found_wherever_it_stands_in_a_string),
+        cmocka_unit_test(a_string_ends_at_its_first_free_quote_wherever_that_stands),
         cmocka_unit_test(nesting_is_allowed_to_the_limit_and_no_further),
         cmocka_unit_test(a_hundred_thousand_brackets_are_refused_at_once),
         cmocka_unit_test(brackets_inside_strings_do_not_count_as_nesting),
