@@ -22,14 +22,16 @@ void ingress_secrets_destroy(struct ingress_secrets *secrets);
 
 struct ingress_options {
     struct net_address listen;
-    const char *webhook_path;
+    const char *webhook_path; // outlives the ingress
     size_t threads;
     uint64_t max_payload_bytes;
     bool insecure_no_signature;
     struct ingress_secrets *secrets; // outlives the ingress
-    const struct slice *repos;       // globs on owner/name, `!` excludes; none: all
+    const struct slice *repos;       // globs on owner/name, `!` excludes; none: all. Outlive it
     size_t repo_count;
-    size_t max_connections; // over all threads
+    size_t max_connections;       // over all threads
+    duration_ns request_deadline; // from a request's first byte to its last; 0: 30 s
+    duration_ns idle_deadline;    // between requests; 0: 75 s
 };
 
 struct ingress;
@@ -39,8 +41,10 @@ enum error_code ingress_start(struct engine *engine, const struct ingress_option
                               struct ingress **ingress, struct error *error) MUST_CHECK;
 const struct net_address *ingress_address(const struct ingress *ingress);
 // Stops listening, lets requests in flight be answered (with `Connection: close`), at most
-// `grace`, then ends the threads.
+// `grace`, then ends the threads. What the engine still works on is waited for beyond that: the
+// engine must be running.
 void ingress_stop(struct ingress *ingress, duration_ns grace);
+// Stops it without grace if need be.
 void ingress_destroy(struct ingress *ingress);
 
 struct ingress_counters {
@@ -60,6 +64,8 @@ enum error_code admin_start(struct net_loop *loop, const struct net_address *add
                             struct engine *engine, struct admin **admin,
                             struct error *error) MUST_CHECK;
 const struct net_address *admin_address(const struct admin *admin);
+// In the loop's thread, or when the loop no longer runs. Its last memory goes with the loop's next turn
+// or with the loop itself.
 void admin_stop(struct admin *admin);
 
 #endif

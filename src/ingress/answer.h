@@ -1,0 +1,33 @@
+// Answers: a status and a small JSON body.
+#ifndef GHATRACE_INGRESS_ANSWER_H
+#define GHATRACE_INGRESS_ANSWER_H
+
+#include "ghatrace/base/buffer.h"
+#include "ghatrace/base/error.h"
+#include "ghatrace/base/slice.h"
+#include "ghatrace/base/timestamp.h"
+
+// Room for an error's message (struct error) of which each byte became \u00xx, and its frame.
+#define ANSWER_TEXT_SIZE 1600
+
+struct answer {
+    int status;
+    struct slice body; // static, or in `text`: an answer is filled in place and not copied
+    const char *allow; // the methods that would do, for 405; else NULL
+    char text[ANSWER_TEXT_SIZE];
+};
+
+// A fixed body.
+void answer_set(struct answer *answer, int status, struct slice body);
+// {"error":"<message>"}; the message may hold anything.
+void answer_set_error(struct answer *answer, int status, const char *message);
+// {"status":"unavailable","reason":"<reason>"} with 503.
+void answer_set_unavailable(struct answer *answer, const char *reason);
+// 405 with the methods that would do.
+void answer_set_wrong_method(struct answer *answer, const char *allow);
+
+// Appends the whole response. To HEAD it is the head alone, with the length that GET would get.
+enum error_code answer_write(const struct answer *answer, timestamp_ns now, bool keep_alive,
+                             bool is_head_request, struct buffer *out) MUST_CHECK;
+
+#endif

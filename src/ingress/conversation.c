@@ -1,0 +1,361 @@
+// One client's HTTP conversation: bytes to requests, answers to bytes, deadlines, pipelining.
+#include "conversation.h"
+
+#include <string.h>
+
+#include "ghatrace/base/log.h"
+#include "ghatrace/base/memory.h"
+
+static void link_conversation(struct conversation *conversation)
+{
+    struct conversation_host *host = conversation->host;
+
+    conversation->next = host->first;
+    if (host->first != NULL)
+        host->first->previous = conversation;
+    host->first = conversation;
+}
+
+static void unlink_conversation(struct conversation *conversation)
+{
+    if (conversation->previous != NULL)
+        conversation->previous->next = conversation->next;
+    else
+        conversation->host->first = conversation->next;
+    if (conversation->next != NULL)
+        conversation->next->previous = conversation->previous;
+}
+
+static void give_back_large(struct conversation *conversation)
+{
+    conversation->host->large_bytes -= conversation->large_bytes;
+    conversation->large_bytes = 0;
+}
+
+void conversation_hold(struct conversation *conversation)
+{
+    conversation->holds++;
+}
+
+void conversation_let_go(struct conversation *conversation)
+{
+    struct conversation_host *host = conversation->host;
+
+    if (--conversation->holds > 0)
+        return;
+    give_back_large(conversation);
+    unlink_conversation(conversation);
+    if (host->service->on_free != NULL)
+        host->service->on_free(conversation);
+    http_parser_release(&conversation->parser);
+    memory_free(conversation);
+    if (host->is_stopping && host->first == NULL)
+        host->on_empty(host->context);
+}
+
+// --- answers --------------------------------------------------------------------------------------
+
+static bool has_body(const struct http_head *head)
+{
+    return head->is_chunked || head->body_length > 0;
+}
+
+// With a body unread, its bytes would be taken for the next request.
+static bool can_go_on(const struct conversation *conversation)
+{
+    const struct http_head *head = &conversation->parser.message;
+
+    return head->keep_alive && !conversation->host->is_stopping &&
+           (conversation->body_is_read || !has_body(head));
+}
+
+static void begin_next(struct conversation *conversation)
+{
+    bool was_pending = conversation->phase == CONVERSATION_PENDING;
+
+    http_parser_reset(&conversation->parser);
+    give_back_large(conversation);
+    conversation->phase = CONVERSATION_READING;
+    conversation->has_begun = false;
+    conversation->body_is_read = false;
+    net_connection_set_deadline(conversation->connection, conversation->host->idle_deadline);
+    if (was_pending && !conversation->is_in_feed)
+        net_connection_resume(conversation->connection);
+}
+
+static void send_answer(struct conversation *conversation, const struct answer *answer,
+                        bool keep_alive)
+{
+    struct buffer *out = &conversation->host->out;
+    bool is_head = slice_equals(conversation->parser.message.method, SLICE("HEAD"));
+
+    buffer_clear(out);
+    enum error_code code = answer_write(answer, timestamp_now(), keep_alive, is_head, out);
+    if (code == ERROR_NONE)
+        code = net_connection_write(conversation->connection, out->data, out->len);
+    // No memory even for this, or the client has left: closing is all the answer there can be.
+    if (code != ERROR_NONE) {
+        conversation->phase = CONVERSATION_ENDED;
+        net_connection_close(conversation->connection);
+    } else if (keep_alive) {
+        begin_next(conversation);
+    } else {
+        conversation->phase = CONVERSATION_ENDED;
+        net_connection_set_deadline(conversation->connection, 0); // finishing has its own
+        net_connection_finish(conversation->connection);
+    }
+}
+
+void conversation_answer(struct conversation *conversation, const struct answer *answer)
+{
+    if (conversation->connection != NULL && conversation->phase != CONVERSATION_ENDED)
+        send_answer(conversation, answer, can_go_on(conversation));
+}
+
+static void refuse(struct conversation *conversation, int status, const char *message)
+{
+    struct answer answer;
+
+    answer_set_error(&answer, status, message);
+    conversation->host->service->on_refused(conversation, status, message);
+    send_answer(conversation, &answer, false);
+}
+
+// --- requests -------------------------------------------------------------------------------------
+
+static bool promise_large(struct conversation *conversation, uint64_t bytes)
+{
+    struct conversation_host *host = conversation->host;
+
+    if (conversation->large_bytes > 0 || bytes <= LARGE_BODY)
+        return true;
+    if (host->large_bytes + bytes > LARGE_BODIES * host->max_body_bytes)
+        return false;
+    host->large_bytes += bytes;
+    conversation->large_bytes = bytes;
+    return true;
+}
+
+static void refuse_large(struct conversation *conversation)
+{
+    refuse(conversation, 503, "too many large bodies at a time, try again later");
+}
+
+// RFC 9110 10.1.1: the client waits for leave to send the body; an answer in its place refuses it.
+static void ask_for_body(struct conversation *conversation)
+{
+    static const char text[] = "HTTP/1.1 100 Continue\r\n\r\n";
+
+    if (net_connection_write(conversation->connection, text, sizeof text - 1) != ERROR_NONE) {
+        conversation->phase = CONVERSATION_ENDED;
+        net_connection_close(conversation->connection);
+    }
+}
+
+static void take_head(struct conversation *conversation)
+{
+    const struct http_head *head = &conversation->parser.message;
+
+    if (!conversation->host->service->on_head(conversation, head))
+        return;
+    if (head->has_body_length && !promise_large(conversation, head->body_length))
+        refuse_large(conversation);
+    else if (head->expects_continue && has_body(head))
+        ask_for_body(conversation);
+}
+
+static void take_request(struct conversation *conversation)
+{
+    struct http_parser *parser = &conversation->parser;
+
+    conversation->body_is_read = true;
+    conversation->phase = CONVERSATION_PENDING;
+    net_connection_set_deadline(conversation->connection, 0);
+    conversation->host->service->on_request(conversation, &parser->message,
+                                            buffer_slice(&parser->body));
+}
+
+// Most requests come in one piece and never need the deadline.
+static void begin_request(struct conversation *conversation)
+{
+    if (conversation->has_begun)
+        return; // one deadline for all of it, however it trickles in
+    conversation->has_begun = true;
+    net_connection_set_deadline(conversation->connection, conversation->host->request_deadline);
+}
+
+// True: go on feeding.
+static bool take_progress(struct conversation *conversation, enum http_progress progress)
+{
+    struct http_parser *parser = &conversation->parser;
+
+    switch (progress) {
+    case HTTP_NEED_MORE:
+        // A chunked body does not say beforehand that it is large.
+        if (parser->body.len > LARGE_BODY &&
+            !promise_large(conversation, conversation->host->max_body_bytes))
+            refuse_large(conversation);
+        else if (!http_parser_is_idle(parser))
+            begin_request(conversation);
+        return false;
+    case HTTP_HEAD_DONE:
+        take_head(conversation);
+        break;
+    case HTTP_MESSAGE_DONE:
+        take_request(conversation);
+        break;
+    case HTTP_REFUSED:
+        refuse(conversation, parser->refusal_status, parser->refusal);
+        break;
+    }
+    return conversation->phase == CONVERSATION_READING;
+}
+
+static size_t feed(struct conversation *conversation, const char *data, size_t len)
+{
+    size_t taken = 0;
+
+    for (;;) {
+        size_t consumed = 0;
+        // Also with nothing left: a head without a body is followed by the end of its message.
+        enum http_progress progress =
+            http_parser_feed(&conversation->parser, data + taken, len - taken, &consumed);
+        taken += consumed;
+        if (!take_progress(conversation, progress))
+            return taken;
+        if (taken == len && http_parser_is_idle(&conversation->parser))
+            return taken;
+    }
+}
+
+// --- the connection's handler ---------------------------------------------------------------------
+
+static size_t on_data(void *context, const char *data, size_t len)
+{
+    struct conversation *conversation = context;
+
+    if (conversation->phase != CONVERSATION_READING)
+        return 0;
+    conversation->is_in_feed = true;
+    size_t taken = feed(conversation, data, len);
+    conversation->is_in_feed = false;
+    if (conversation->phase == CONVERSATION_PENDING)
+        net_connection_pause(conversation->connection);
+    return taken;
+}
+
+static bool on_end(void *context)
+{
+    struct conversation *conversation = context;
+
+    // The client may have closed its side right behind its last request; what is still on its
+    // way to it is sent.
+    conversation->phase = CONVERSATION_ENDED;
+    net_connection_finish(conversation->connection);
+    return true;
+}
+
+static void on_timeout(void *context)
+{
+    struct conversation *conversation = context;
+
+    // RFC 9110 15.5.9. Between requests there is nothing to answer, and silence is what clients
+    // expect there.
+    if (conversation->phase == CONVERSATION_READING && conversation->has_begun)
+        refuse(conversation, 408, "request took too long");
+}
+
+static void on_closed(void *context, enum net_close_reason reason, const struct error *error)
+{
+    struct conversation *conversation = context;
+
+    if (reason == NET_CLOSED_BY_ERROR)
+        log_debug("connection lost", LOG_REASON(error));
+    conversation->connection = NULL;
+    conversation_let_go(conversation);
+}
+
+static const struct net_handler handler = {
+    .on_data = on_data,
+    .on_end = on_end,
+    .on_timeout = on_timeout,
+    .on_closed = on_closed,
+};
+
+// --- the host -------------------------------------------------------------------------------------
+
+static bool on_accept(void *context, struct net_connection *connection,
+                      const struct net_handler **connection_handler, void **connection_context)
+{
+    struct conversation_host *host = context;
+    struct conversation *conversation = memory_allocate_array(1, sizeof *conversation);
+
+    if (conversation == NULL)
+        return false;
+    conversation->host = host;
+    conversation->connection = connection;
+    conversation->holds = 1;
+    http_parser_init(&conversation->parser, HTTP_REQUEST, host->max_body_bytes);
+    link_conversation(conversation);
+    net_connection_set_deadline(connection, host->idle_deadline);
+    *connection_handler = &handler;
+    *connection_context = conversation;
+    return true;
+}
+
+static const struct net_accept_handler accept_handler = {.on_accept = on_accept};
+
+// Heads and bodies of all our answers are far below this.
+#define ANSWER_BYTES_MAX 16384
+
+void conversation_host_init(struct conversation_host *host)
+{
+    if (host->request_deadline == 0)
+        host->request_deadline = REQUEST_DEADLINE;
+    if (host->idle_deadline == 0)
+        host->idle_deadline = IDLE_DEADLINE;
+    buffer_init(&host->out, ANSWER_BYTES_MAX);
+}
+
+enum error_code conversation_host_listen(struct conversation_host *host,
+                                         const struct net_address *address, bool share_port,
+                                         size_t max_connections, struct error *error)
+{
+    return net_listener_create(host->loop, address, share_port, max_connections, &accept_handler,
+                               host, &host->listener, error);
+}
+
+static bool is_idle(const struct conversation *conversation)
+{
+    return conversation->phase == CONVERSATION_READING && !conversation->has_begun &&
+           net_connection_unsent(conversation->connection) == 0;
+}
+
+void conversation_host_stop(struct conversation_host *host)
+{
+    if (host->is_stopping)
+        return;
+    host->is_stopping = true;
+    net_listener_destroy(host->listener);
+    host->listener = NULL;
+    // Nothing is freed in here: connections are reaped later.
+    for (struct conversation *each = host->first; each != NULL; each = each->next)
+        if (each->connection != NULL && is_idle(each))
+            net_connection_close(each->connection);
+    if (host->first == NULL)
+        host->on_empty(host->context);
+}
+
+void conversation_host_abort(struct conversation_host *host)
+{
+    for (struct conversation *each = host->first; each != NULL; each = each->next)
+        if (each->connection != NULL)
+            net_connection_close(each->connection);
+}
+
+void conversation_host_release(struct conversation_host *host)
+{
+    net_listener_destroy(host->listener);
+    host->listener = NULL;
+    buffer_release(&host->out);
+}

@@ -1,0 +1,98 @@
+// One client's HTTP conversation over one connection: requests one after the other, each answered
+// before the next is read. What requests mean is the service's business.
+#ifndef GHATRACE_INGRESS_CONVERSATION_H
+#define GHATRACE_INGRESS_CONVERSATION_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "answer.h"
+#include "ghatrace/base/buffer.h"
+#include "ghatrace/base/timestamp.h"
+#include "ghatrace/http/parser.h"
+#include "ghatrace/net/connection.h"
+#include "ghatrace/net/loop.h"
+
+// From the first byte of a request to its last, however they come: GitHub itself gives up after 10 s.
+#define REQUEST_DEADLINE (30 * NS_PER_SECOND)
+// Between requests.
+#define IDLE_DEADLINE (75 * NS_PER_SECOND)
+// A body beyond this is large. Nearly all deliveries are under it (a job of 200 steps has 55 KB), so
+// that strangers who send large bodies unsigned compete with one another only.
+#define LARGE_BODY ((uint64_t)64 * 1024)
+// Large bodies of the greatest size that one loop keeps in memory at a time.
+#define LARGE_BODIES 2
+
+struct conversation;
+
+struct conversation_service {
+    // The head is there, the body is not. False: it has answered, nothing more of this request
+    // is wanted.
+    bool (*on_head)(struct conversation *conversation, const struct http_head *head);
+    // The request is complete. It is answered with conversation_answer(), now or later; until then
+    // head and body stay where they are.
+    void (*on_request)(struct conversation *conversation, const struct http_head *head,
+                       struct slice body);
+    // An answer goes out to a request that the service has not seen: malformed, or too slow.
+    void (*on_refused)(struct conversation *conversation, int status, const char *reason);
+    // Before a conversation is freed. May be NULL.
+    void (*on_free)(struct conversation *conversation);
+};
+
+// All conversations of one loop and one listener.
+struct conversation_host {
+    struct net_loop *loop;
+    const struct conversation_service *service;
+    void *context; // the service's
+    uint64_t max_body_bytes;
+    duration_ns request_deadline;
+    duration_ns idle_deadline;
+    void (*on_empty)(void *context); // stopped, and the last conversation is gone
+
+    struct net_listener *listener;
+    struct conversation *first; // all of them
+    struct buffer out;          // where answers are written before they are sent
+    uint64_t large_bytes;       // promised to large bodies
+    bool is_stopping;
+};
+
+enum conversation_phase {
+    CONVERSATION_READING, // a request, or the quiet before one
+    CONVERSATION_PENDING, // the service owes an answer; nothing is read
+    CONVERSATION_ENDED    // the last answer is given
+};
+
+struct conversation {
+    struct conversation_host *host;
+    struct net_connection *connection; // NULL: closed
+    struct conversation *previous, *next;
+    enum conversation_phase phase;
+    bool has_begun;       // a request is being read: its deadline runs
+    bool body_is_read;    // of the present request
+    bool is_in_feed;      // on_data() is at work and will look at `phase` itself
+    uint64_t large_bytes; // what this one's body was promised
+    size_t holds;         // the connection, and whoever else needs the memory
+    struct http_parser parser;
+    void *request; // the service's, kept from request to request
+};
+
+// Fills in what conversation_host_listen() does not ask for.
+void conversation_host_init(struct conversation_host *host);
+enum error_code conversation_host_listen(struct conversation_host *host,
+                                         const struct net_address *address, bool share_port,
+                                         size_t max_connections, struct error *error) MUST_CHECK;
+// No new connections; idle ones are closed, the others after their answer. on_empty follows, from
+// inside this call if there are none.
+void conversation_host_stop(struct conversation_host *host);
+// Closes what is left.
+void conversation_host_abort(struct conversation_host *host);
+void conversation_host_release(struct conversation_host *host);
+
+// Does nothing when the client is gone.
+void conversation_answer(struct conversation *conversation, const struct answer *answer);
+// Keeps head, body and `request` alive beyond the connection, in the loop's thread.
+void conversation_hold(struct conversation *conversation);
+void conversation_let_go(struct conversation *conversation);
+
+#endif

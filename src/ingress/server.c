@@ -1,0 +1,203 @@
+// The ingress threads: each with a loop and a listener of its own on the same address.
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "ghatrace/base/memory.h"
+#include "ghatrace/ingress/ingress.h"
+#include "webhook.h"
+
+struct worker {
+    struct ingress *ingress;
+    struct net_loop *loop;
+    struct net_timer *grace;
+    struct conversation_host host;
+    struct webhook webhook;
+    struct net_task stop;
+    pthread_t thread;
+    bool is_running;
+};
+
+struct ingress {
+    struct ingress_options options;
+    struct net_address address; // with the real port
+    duration_ns grace;          // set before the stop is posted
+    size_t worker_count;
+    struct worker workers[];
+};
+
+// --- in the worker's thread -----------------------------------------------------------------------
+
+static void *run_worker(void *context)
+{
+    struct worker *worker = context;
+
+    net_loop_run(worker->loop);
+    return NULL;
+}
+
+static void stop_worker(void *context)
+{
+    struct worker *worker = context;
+
+    net_timer_set(worker->grace, worker->ingress->grace);
+    conversation_host_stop(&worker->host);
+}
+
+static void on_grace_over(void *context)
+{
+    struct worker *worker = context;
+
+    conversation_host_abort(&worker->host);
+}
+
+static void on_empty(void *context)
+{
+    struct webhook *webhook = context;
+    struct worker *worker = (struct worker *)((char *)webhook - offsetof(struct worker, webhook));
+
+    net_loop_stop(worker->loop);
+}
+
+// --- in the caller's ------------------------------------------------------------------------------
+
+static void set_up_host(struct worker *worker, struct engine *engine)
+{
+    const struct ingress_options *options = &worker->ingress->options;
+
+    worker->webhook.engine = engine;
+    worker->webhook.options = options;
+    worker->stop = (struct net_task){.run = stop_worker, .context = worker};
+    worker->host = (struct conversation_host){.loop = worker->loop,
+                                              .service = &webhook_service,
+                                              .context = &worker->webhook,
+                                              .max_body_bytes = options->max_payload_bytes,
+                                              .request_deadline = options->request_deadline,
+                                              .idle_deadline = options->idle_deadline,
+                                              .on_empty = on_empty};
+    conversation_host_init(&worker->host);
+}
+
+// The first one binds, and finds out the port where any will do; the others share it.
+static enum error_code listen_at(struct ingress *ingress, struct worker *worker,
+                                 struct error *error)
+{
+    size_t workers = ingress->worker_count;
+    size_t connections = ingress->options.max_connections;
+    size_t share = connections / workers + (connections % workers > 0);
+    enum error_code code = conversation_host_listen(&worker->host, &ingress->address, workers > 1,
+                                                    share > 0 ? share : 1, error);
+
+    if (code == ERROR_NONE)
+        ingress->address = *net_listener_address(worker->host.listener);
+    return code;
+}
+
+static enum error_code set_up_worker(struct ingress *ingress, struct worker *worker,
+                                     struct engine *engine, struct error *error)
+{
+    worker->ingress = ingress;
+    enum error_code code = net_loop_create(&worker->loop, error);
+    if (code != ERROR_NONE)
+        return code;
+    set_up_host(worker, engine);
+    code = net_timer_create(worker->loop, on_grace_over, worker, &worker->grace, error);
+    if (code != ERROR_NONE)
+        return code;
+    return listen_at(ingress, worker, error);
+}
+
+static enum error_code start_thread(struct worker *worker, size_t number, struct error *error)
+{
+    sigset_t all, before;
+    char name[16];
+
+    // Signals are for the thread that runs the loop with the handlers.
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int result = pthread_create(&worker->thread, NULL, run_worker, worker);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (result != 0)
+        return error_set(error, ERROR_IO, "ingress thread %zu: %s", number, strerror(result));
+    worker->is_running = true;
+    snprintf(name, sizeof name, "ingress-%u", (unsigned)number % 1000);
+    (void)pthread_setname_np(worker->thread, name); // for top and gdb
+    return ERROR_NONE;
+}
+
+enum error_code ingress_start(struct engine *engine, const struct ingress_options *options,
+                              struct ingress **out, struct error *error)
+{
+    size_t count = options->threads > 0 ? options->threads : 1;
+    struct ingress *ingress =
+        count < SIZE_MAX / sizeof(struct worker) - 1
+            ? memory_allocate_array(1, sizeof *ingress + count * sizeof(struct worker))
+            : NULL;
+    enum error_code code = ERROR_NONE;
+
+    if (ingress == NULL)
+        return error_set(error, ERROR_MEMORY, "ingress: out of memory");
+    ingress->options = *options;
+    ingress->address = options->listen;
+    ingress->worker_count = count;
+    // All of them listen before any runs: what fails here has served nobody.
+    for (size_t i = 0; i < count && code == ERROR_NONE; i++)
+        code = set_up_worker(ingress, &ingress->workers[i], engine, error);
+    for (size_t i = 0; i < count && code == ERROR_NONE; i++)
+        code = start_thread(&ingress->workers[i], i, error);
+    if (code != ERROR_NONE) {
+        ingress_destroy(ingress);
+        return code;
+    }
+    *out = ingress;
+    return ERROR_NONE;
+}
+
+const struct net_address *ingress_address(const struct ingress *ingress)
+{
+    return &ingress->address;
+}
+
+void ingress_stop(struct ingress *ingress, duration_ns grace)
+{
+    ingress->grace = grace;
+    for (size_t i = 0; i < ingress->worker_count; i++)
+        if (ingress->workers[i].is_running)
+            net_loop_post(ingress->workers[i].loop, &ingress->workers[i].stop);
+    for (size_t i = 0; i < ingress->worker_count; i++) {
+        if (ingress->workers[i].is_running)
+            pthread_join(ingress->workers[i].thread, NULL);
+        ingress->workers[i].is_running = false;
+    }
+}
+
+void ingress_destroy(struct ingress *ingress)
+{
+    if (ingress == NULL)
+        return;
+    ingress_stop(ingress, 0);
+    for (size_t i = 0; i < ingress->worker_count; i++) {
+        struct worker *worker = &ingress->workers[i];
+        conversation_host_release(&worker->host);
+        net_timer_destroy(worker->grace);
+        net_loop_destroy(worker->loop);
+    }
+    memory_free(ingress);
+}
+
+void ingress_read_counters(struct ingress *ingress, struct ingress_counters *counters)
+{
+    *counters = (struct ingress_counters){0};
+    for (size_t i = 0; i < ingress->worker_count; i++) {
+        struct webhook_counters *each = &ingress->workers[i].webhook.counters;
+        counters->requests += atomic_load(&each->requests);
+        counters->accepted += atomic_load(&each->accepted);
+        counters->duplicates += atomic_load(&each->duplicates);
+        counters->ignored += atomic_load(&each->ignored);
+        counters->pings += atomic_load(&each->pings);
+        counters->bad_signatures += atomic_load(&each->bad_signatures);
+        counters->bad_requests += atomic_load(&each->bad_requests);
+        counters->refused += atomic_load(&each->refused);
+    }
+}

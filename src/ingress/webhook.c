@@ -1,0 +1,276 @@
+// The webhook endpoint: from a request's head to the answer, by way of the engine.
+#include "webhook.h"
+
+#include "delivery.h"
+#include "ghatrace/base/log.h"
+#include "ghatrace/base/memory.h"
+#include "ghatrace/github/delivery.h"
+#include "health.h"
+
+// Holds what ordinary payloads need: a workflow_job has some 500 tokens.
+#define ARENA_BLOCK_BYTES ((size_t)16 * 1024)
+// Of a stranger's header, in a log line.
+#define LOGGED_MAX 128
+
+// A conversation's memory for deliveries, used again and again.
+struct request {
+    struct conversation *conversation;
+    struct arena arena;
+    struct delivery delivery;
+    struct engine_task task;
+    struct net_task answer; // from the engine's thread back to the loop's
+};
+
+static struct webhook *webhook_of(const struct conversation *conversation)
+{
+    return conversation->host->context;
+}
+
+// --- counting and logging -------------------------------------------------------------------------
+
+static void add(atomic_uint_fast64_t *counter)
+{
+    atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
+}
+
+static void count_status(struct webhook_counters *counters, int status)
+{
+    add(&counters->requests);
+    if (status == 401)
+        add(&counters->bad_signatures);
+    else if (status == 503)
+        add(&counters->refused);
+    else if (status >= 400)
+        add(&counters->bad_requests);
+}
+
+static struct slice header_for_log(const struct http_head *head, struct slice name)
+{
+    struct slice value = http_head_get(head, name, NULL);
+
+    if (value.len > LOGGED_MAX)
+        value.len = LOGGED_MAX;
+    return value;
+}
+
+// Never the body, never the signature.
+static void log_answer(const struct conversation *conversation, int status, const char *reason)
+{
+    const struct http_head *head = &conversation->parser.message;
+    bool is_suspect = status == 400 || status == 401;
+    char peer[NET_ADDRESS_TEXT_SIZE] = "gone";
+
+    if (!log_is_enabled(is_suspect ? LOG_WARN : LOG_DEBUG))
+        return;
+    if (conversation->connection != NULL)
+        net_address_format(net_connection_peer(conversation->connection), peer);
+    const struct log_field fields[] = {
+        LOG_INT("status", status),
+        LOG_STRING("reason", reason),
+        LOG_SLICE("delivery", header_for_log(head, SLICE("x-github-delivery"))),
+        LOG_SLICE("event", header_for_log(head, SLICE("x-github-event"))),
+        LOG_STRING("peer", peer),
+        LOG_END,
+    };
+    log_write(is_suspect ? LOG_WARN : LOG_DEBUG, "request", fields);
+}
+
+static void give_answer(struct conversation *conversation, const struct answer *answer,
+                        const char *reason)
+{
+    count_status(&webhook_of(conversation)->counters, answer->status);
+    log_answer(conversation, answer->status, reason);
+    conversation_answer(conversation, answer);
+}
+
+static void refuse(struct conversation *conversation, int status, const char *message)
+{
+    struct answer answer;
+
+    answer_set_error(&answer, status, message);
+    give_answer(conversation, &answer, message);
+}
+
+// --- the head -------------------------------------------------------------------------------------
+
+static bool on_head(struct conversation *conversation, const struct http_head *head)
+{
+    const struct webhook *webhook = webhook_of(conversation);
+    struct refusal refusal;
+    struct answer answer;
+
+    if (health_answers(webhook->engine, head, &answer)) {
+        give_answer(conversation, &answer, "health");
+    } else if (!slice_equals(head->path, slice_from_string(webhook->options->webhook_path))) {
+        refuse(conversation, 404, "not found");
+    } else if (!slice_equals(head->method, SLICE("POST"))) {
+        answer_set_wrong_method(&answer, "POST");
+        give_answer(conversation, &answer, "method");
+    } else if (!delivery_head_is_acceptable(head, webhook->options, &refusal)) {
+        refuse(conversation, refusal.status, refusal.error.message);
+    } else {
+        return true;
+    }
+    return false;
+}
+
+// --- the engine -----------------------------------------------------------------------------------
+
+static void give_outcome(struct request *request)
+{
+    struct conversation *conversation = request->conversation;
+    struct webhook_counters *counters = &webhook_of(conversation)->counters;
+    struct answer answer;
+
+    switch (request->task.outcome) {
+    case ENGINE_ACCEPTED:
+        add(&counters->accepted);
+        answer_set(&answer, 202, SLICE("{\"status\":\"accepted\"}\n"));
+        break;
+    case ENGINE_DUPLICATE:
+        add(&counters->duplicates);
+        answer_set(&answer, 200, SLICE("{\"status\":\"duplicate\"}\n"));
+        break;
+    case ENGINE_FULL:
+        answer_set_error(&answer, 503, "no room at present, try again later");
+        break;
+    default:
+        answer_set_error(&answer, 503, "could not be stored, try again later");
+        break;
+    }
+    give_answer(conversation, &answer,
+                answer.status == 503 ? request->task.error.message : "engine");
+}
+
+// In the loop's thread. The client may have left meanwhile.
+static void answer_outcome(void *context)
+{
+    struct request *request = context;
+    struct conversation *conversation = request->conversation;
+
+    give_outcome(request);
+    arena_clear(&request->arena);
+    conversation_let_go(conversation);
+}
+
+// In the engine's thread.
+static void on_done(struct engine_task *task)
+{
+    struct request *request = task->context;
+
+    net_loop_post(request->conversation->host->loop, &request->answer);
+}
+
+static void submit(struct request *request)
+{
+    const struct delivery *delivery = &request->delivery;
+    timestamp_ns occurred_at;
+
+    if (!github_delivery_guid_time(delivery->guid, &occurred_at))
+        occurred_at = TIMESTAMP_UNKNOWN;
+    request->answer = (struct net_task){.run = answer_outcome, .context = request};
+    request->task = (struct engine_task){.type = ENGINE_APPLY_EVENT,
+                                         .on_done = on_done,
+                                         .context = request,
+                                         .event = &delivery->event,
+                                         .received_at = timestamp_now(),
+                                         .occurred_at = occurred_at};
+    delivery_digest(delivery, request->task.delivery_digest);
+    // The engine reads the event until on_done, whether or not the client stays that long.
+    conversation_hold(request->conversation);
+    engine_submit(webhook_of(request->conversation)->engine, &request->task);
+}
+
+// --- the request ----------------------------------------------------------------------------------
+
+static struct request *request_of(struct conversation *conversation)
+{
+    if (conversation->request == NULL) {
+        struct request *request = memory_allocate_array(1, sizeof *request);
+        if (request == NULL)
+            return NULL;
+        request->conversation = conversation;
+        arena_init(&request->arena, ARENA_BLOCK_BYTES);
+        conversation->request = request;
+    }
+    return conversation->request;
+}
+
+static void on_free(struct conversation *conversation)
+{
+    struct request *request = conversation->request;
+
+    if (request == NULL)
+        return;
+    arena_release(&request->arena);
+    memory_free(request);
+}
+
+static void answer_ignored(struct conversation *conversation, const char *why)
+{
+    struct answer answer;
+
+    add(&webhook_of(conversation)->counters.ignored);
+    answer_set(&answer, 200, SLICE("{\"status\":\"ignored\"}\n"));
+    give_answer(conversation, &answer, why);
+}
+
+static void answer_ping(struct conversation *conversation)
+{
+    struct answer answer;
+
+    add(&webhook_of(conversation)->counters.pings);
+    answer_set(&answer, 200, SLICE("{\"status\":\"pong\"}\n"));
+    give_answer(conversation, &answer, "ping");
+}
+
+// True: the engine has it.
+static bool take_event(struct request *request)
+{
+    const struct github_event *event = &request->delivery.event;
+    const struct ingress_options *options = webhook_of(request->conversation)->options;
+
+    if (event->kind == GITHUB_EVENT_PING) {
+        answer_ping(request->conversation);
+    } else if (event->kind == GITHUB_EVENT_IGNORED) {
+        answer_ignored(request->conversation, event->ignored_because);
+    } else if (!ingress_repository_is_wanted(options->repos, options->repo_count,
+                                             event->repository.full_name)) {
+        answer_ignored(request->conversation, "repository not wanted");
+    } else {
+        submit(request);
+        return true;
+    }
+    return false;
+}
+
+static void on_request(struct conversation *conversation, const struct http_head *head,
+                       struct slice body)
+{
+    const struct ingress_options *options = webhook_of(conversation)->options;
+    struct request *request = request_of(conversation);
+    struct refusal refusal;
+
+    if (request == NULL) {
+        refuse(conversation, 503, "out of memory");
+        return;
+    }
+    if (!delivery_read(head, body, options, &request->arena, &request->delivery, &refusal))
+        refuse(conversation, refusal.status, refusal.error.message);
+    else if (take_event(request))
+        return;
+    arena_clear(&request->arena);
+}
+
+static void on_refused(struct conversation *conversation, int status, const char *reason)
+{
+    count_status(&webhook_of(conversation)->counters, status);
+    log_answer(conversation, status, reason);
+}
+
+const struct conversation_service webhook_service = {
+    .on_head = on_head,
+    .on_request = on_request,
+    .on_refused = on_refused,
+    .on_free = on_free,
+};

@@ -1,0 +1,26 @@
+// The webhook endpoint: from a request's head to the answer, by way of the engine.
+#ifndef GHATRACE_INGRESS_WEBHOOK_H
+#define GHATRACE_INGRESS_WEBHOOK_H
+
+#include <stdatomic.h>
+
+#include "conversation.h"
+#include "ghatrace/ingress/ingress.h"
+
+// One thread's counts; others only read them.
+struct webhook_counters {
+    atomic_uint_fast64_t requests;
+    atomic_uint_fast64_t accepted, duplicates, ignored, pings;
+    atomic_uint_fast64_t bad_signatures, bad_requests, refused;
+};
+
+// The context of webhook_service.
+struct webhook {
+    struct engine *engine;
+    const struct ingress_options *options;
+    struct webhook_counters counters;
+};
+
+extern const struct conversation_service webhook_service;
+
+#endif
