@@ -50,6 +50,29 @@ static void text_leaves_as_valid_utf8_without_nul(void **state)
     }
 }
 
+static void a_bad_byte_is_seen_at_any_place(void **state)
+{
+    static const char bad[] = {0, '\x80', '\xff', '\xc3'};
+    (void)state;
+    for (size_t len = 1; len <= 24; len++) {
+        for (size_t i = 0; i < len * sizeof(bad); i++) {
+            char text[24], expected[26];
+            struct span span = plain_span;
+            struct buffer out;
+            size_t place = i / sizeof(bad);
+            memset(text, '\x01', len);
+            memset(expected, '\x01', len + 2);
+            text[place] = bad[i % sizeof(bad)];
+            memcpy(expected + place, REPLACEMENT, 3);
+            span.name = (struct slice){text, len};
+            encode_span(span, &out);
+            assert_true(slice_equals(inside(first_span(&out), SPAN_NAME),
+                                     (struct slice){expected, len + 2}));
+            buffer_release(&out);
+        }
+    }
+}
+
 // A text of 100 KB: `prefix`, then `unit` again and again.
 static void fill(char *text, size_t len, size_t prefix, const char *unit)
 {
@@ -145,6 +168,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(text_leaves_as_valid_utf8_without_nul),
+        cmocka_unit_test(a_bad_byte_is_seen_at_any_place),
         cmocka_unit_test(long_text_is_cut_between_characters),
         cmocka_unit_test(cutting_early_is_not_seen_in_the_result),
         cmocka_unit_test(only_the_part_that_counts_is_read),
