@@ -50,6 +50,11 @@ static void switch_style(struct painter *painter, enum style style)
     painter->current = style;
 }
 
+struct slice painter_ellipsis(const struct painter *painter)
+{
+    return painter->terminal.unicode ? SLICE("\u2026") : SLICE("..");
+}
+
 void painter_newline(struct painter *painter)
 {
     switch_style(painter, STYLE_PLAIN);
@@ -114,22 +119,13 @@ void painter_string(struct painter *painter, enum style style, const char *text)
 void painter_shortened(struct painter *painter, enum style style, struct slice clean,
                        size_t columns, size_t tail_percent)
 {
-    if (text_width(clean) <= columns) {
-        painter_text(painter, style, clean);
-        return;
-    }
-    struct slice ellipsis = painter->terminal.unicode ? SLICE("\u2026") : SLICE("..");
-    size_t mark = text_width(ellipsis);
-    if (columns <= mark) {
-        painter_text(painter, style, text_prefix(clean, columns));
-        return;
-    }
-    size_t tail = (columns - mark) * tail_percent / 100;
-    struct slice end = slice_trim(text_suffix(clean, tail));
-    struct slice beginning = slice_trim(text_prefix(clean, columns - mark - text_width(end)));
-    painter_text(painter, style, beginning);
-    painter_text(painter, style, ellipsis);
-    painter_text(painter, style, end);
+    struct slice ellipsis = painter_ellipsis(painter);
+    struct text_ends ends = text_shorten(clean, columns, text_width(ellipsis), tail_percent);
+
+    painter_text(painter, style, ends.head);
+    if (ends.has_gap)
+        painter_text(painter, style, ellipsis);
+    painter_text(painter, style, ends.tail);
 }
 
 void painter_right(struct painter *painter, enum style style, struct slice clean, size_t columns)

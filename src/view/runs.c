@@ -233,13 +233,17 @@ static void paint_wide_row(struct list *list, const struct row *row)
     painter_newline(&list->painter);
 }
 
+static const char *separator(const struct list *list)
+{
+    return list->painter.terminal.unicode ? " \u00b7 " : " - ";
+}
+
 // 2m05s  queued   octo-org/shop
 //   CI · build / linux · ubuntu-latest
 //   33714470481/1
 static void paint_narrow_row(struct list *list, const struct row *row)
 {
     struct painter *painter = &list->painter;
-    const char *separator = painter->terminal.unicode ? " \u00b7 " : " - ";
     static const size_t order[] = {COLUMN_WORKFLOW, COLUMN_JOB, COLUMN_LABELS, COLUMN_RUN};
     struct painter_piece pieces[sizeof(order) / sizeof(order[0])];
     size_t count = 0;
@@ -256,7 +260,7 @@ static void paint_narrow_row(struct list *list, const struct row *row)
         if (row->cells[order[i]].len > 0)
             pieces[count++] = (struct painter_piece){.style = cell_style(row, order[i]),
                                                      .clean = row->cells[order[i]]};
-    painter_paragraph(painter, pieces, count, separator, NARROW_INDENT);
+    painter_paragraph(painter, pieces, count, separator(list), NARROW_INDENT);
 }
 
 struct tally {
@@ -276,13 +280,14 @@ static struct tally count_states(const struct list *list)
     return tally;
 }
 
-// 3 runs open; jobs: 2 waiting, 4 queued (for 48m at most), 3 running
+// 3 runs open · 2 jobs waiting · 4 queued (the oldest for 48m) · 3 running
 static bool paint_summary(struct list *list)
 {
     struct tally tally = count_states(list);
     struct slice oldest = SLICE_EMPTY;
     struct painter_piece pieces[4] = {{.style = STYLE_PLAIN}};
     size_t runs = tally.states[RUNS_RUN_OPEN];
+    size_t waiting = tally.states[RUNS_JOB_WAITING];
 
     if (tally.oldest_queued != NULL &&
         !arena_format(list->scratch, &oldest, " (the oldest for %.*s)",
@@ -290,15 +295,15 @@ static bool paint_summary(struct list *list)
         return false;
     if (!arena_format(list->scratch, &pieces[0].clean, "%zu run%s open", runs,
                       runs == 1 ? "" : "s") ||
-        !arena_format(list->scratch, &pieces[1].clean, "jobs: %zu waiting",
-                      tally.states[RUNS_JOB_WAITING]) ||
+        !arena_format(list->scratch, &pieces[1].clean, "%zu job%s waiting", waiting,
+                      waiting == 1 ? "" : "s") ||
         !arena_format(list->scratch, &pieces[2].clean, "%zu queued%.*s",
                       tally.states[RUNS_JOB_QUEUED], SLICE_ARGS(oldest)) ||
         !arena_format(list->scratch, &pieces[3].clean, "%zu running",
                       tally.states[RUNS_JOB_RUNNING]))
         return false;
     painter_newline(&list->painter);
-    painter_paragraph(&list->painter, pieces, 4, ", ", 0);
+    painter_paragraph(&list->painter, pieces, 4, separator(list), 0);
     return true;
 }
 

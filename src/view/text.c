@@ -171,3 +171,19 @@ struct slice text_suffix(struct slice clean, size_t columns)
     }
     return clean;
 }
+
+struct text_ends text_shorten(struct slice clean, size_t columns, size_t ellipsis_width,
+                              size_t tail_percent)
+{
+    if (text_width(clean) <= columns)
+        return (struct text_ends){.head = clean};
+    if (columns <= ellipsis_width)
+        return (struct text_ends){.head = text_prefix(clean, columns)};
+    size_t room = columns - ellipsis_width;
+    struct slice tail = slice_trim(text_suffix(clean, room * tail_percent / 100));
+    return (struct text_ends){
+        .head = slice_trim(text_prefix(clean, room - text_width(tail))),
+        .tail = tail,
+        .has_gap = true,
+    };
+}

@@ -3,6 +3,7 @@
 #include "ghatrace/view/waterfall_paint.h"
 
 #define MIN_CELLS_PER_TICK 9 // the longest label, two blanks
+#define MIN_TICKS 2 // after the one at zero, be it narrow
 
 static const duration_ns round_ticks[] = {
     NS_PER_MS,          2 * NS_PER_MS,      5 * NS_PER_MS,      10 * NS_PER_MS,
@@ -53,8 +54,10 @@ void waterfall_choose_tick(struct waterfall_picture *picture)
     size_t most = picture->layout.bar_width / MIN_CELLS_PER_TICK;
 
     picture->tick = 0;
-    if (length <= 0 || most == 0)
+    if (length <= 0)
         return;
+    if (most < MIN_TICKS)
+        most = MIN_TICKS;
     size_t i = 0;
     while (i + 1 < count && length / round_ticks[i] > (duration_ns)most)
         i++;
@@ -83,10 +86,12 @@ static void paint_labels(struct waterfall_picture *picture)
     for (duration_ns at = 0; at <= length; at += picture->tick) {
         struct slice label = slice_from_string(duration_format_short(at, text));
         size_t column = layout->bar_column + cell_of_offset(picture, at);
-        if (column + text_width(label) > end || (at > 0 && column <= painter->column))
+        if (column + text_width(label) > end)
             break;
-        painter_advance(painter, column);
-        painter_text(painter, STYLE_GREY, label);
+        if (at == 0 || column > painter->column) {
+            painter_advance(painter, column);
+            painter_text(painter, STYLE_GREY, label);
+        }
         if (picture->tick == 0 || at > length - picture->tick)
             break;
     }

@@ -1,9 +1,12 @@
 // What stands above and below the rows of a waterfall: the run, where the time went, the legend.
+#include <stdio.h>
+
 #include "ghatrace/base/hex.h"
 #include "ghatrace/view/text.h"
 #include "ghatrace/view/waterfall_paint.h"
 
 #define MAX_PIECES 16
+#define NAME_TAIL_PERCENT 60 // as in the rows
 
 struct paragraph {
     struct waterfall_picture *picture;
@@ -128,58 +131,69 @@ struct totals {
     duration_ns queue;
     size_t queue_jobs;
     const struct waterfall_job *longest_queue;
-    duration_ns waiting;
     const struct waterfall_job *longest_waiting;
 };
 
-static duration_ns add_durations(duration_ns a, duration_ns b)
+static duration_ns waiting_of(const struct waterfall_job *job)
 {
-    return a > INT64_MAX - b ? INT64_MAX : a + b;
+    return job != NULL ? waterfall_length(job->phases[PHASE_WAITING]) : 0;
 }
 
 static struct totals sum_up(const struct waterfall *waterfall)
 {
     struct totals totals = {0};
-    duration_ns longest_waiting = 0;
 
     for (size_t i = 0; i < waterfall->job_count; i++) {
         const struct waterfall_job *job = &waterfall->jobs[i];
         if (!waterfall_job_ran(job))
             continue;
-        duration_ns waiting = waterfall_length(job->phases[PHASE_WAITING]);
-        totals.waiting = add_durations(totals.waiting, waiting);
-        if (waiting > longest_waiting) {
-            longest_waiting = waiting;
+        if (waiting_of(job) > waiting_of(totals.longest_waiting))
             totals.longest_waiting = job;
-        }
         if (!job->has_queue)
             continue;
         totals.queue_jobs++;
-        totals.queue = add_durations(totals.queue, job->queue);
-        if (job->queue > 0 &&
-            (totals.longest_queue == NULL || job->queue > totals.longest_queue->queue))
+        totals.queue =
+            totals.queue > INT64_MAX - job->queue ? INT64_MAX : totals.queue + job->queue;
+        if (job->queue > (totals.longest_queue != NULL ? totals.longest_queue->queue : 0))
             totals.longest_queue = job;
     }
     return totals;
+}
+
+// "what: job time after", the job's name cut so that all stands in one line.
+static void add_job(struct paragraph *paragraph, const char *what, const struct waterfall_job *job,
+                    duration_ns duration, const char *after)
+{
+    const struct painter *painter = &paragraph->picture->painter;
+    struct slice ellipsis = painter_ellipsis(painter);
+    char text[TIMESTAMP_TEXT_SIZE];
+
+    if (job == NULL)
+        return;
+    (void)duration_format_short(duration, text);
+    size_t taken = strlen(what) + sizeof(":  ") - 1 + strlen(text) + strlen(after);
+    struct text_ends name = text_shorten(job->row.name, painter->terminal.width - taken,
+                                         text_width(ellipsis), NAME_TAIL_PERCENT);
+    add_format(paragraph, STYLE_PLAIN, "%s: %.*s%.*s%.*s %s%s", what, SLICE_ARGS(name.head),
+               name.has_gap ? (int)ellipsis.len : 0, ellipsis.data, SLICE_ARGS(name.tail), text,
+               after);
 }
 
 static void add_critical_job(struct paragraph *paragraph)
 {
     const struct waterfall *waterfall = paragraph->picture->waterfall;
     const struct waterfall_job *job = waterfall_critical_job(waterfall);
-    char text[TIMESTAMP_TEXT_SIZE];
+    char share[32] = "";
 
     if (job == NULL)
         return;
     duration_ns length = waterfall_length(job->row.time);
     duration_ns whole = waterfall_length(waterfall->root.time);
     if (waterfall->is_over && whole > 0)
-        add_format(paragraph, STYLE_PLAIN, "critical job: %.*s %s (%.0f%% of the run)",
-                   SLICE_ARGS(job->row.name), duration_format_short(length, text),
-                   (double)length / (double)whole * 100);
-    else
-        add_format(paragraph, STYLE_PLAIN, "critical job: %.*s %s", SLICE_ARGS(job->row.name),
-                   duration_format_short(length, text));
+        (void)snprintf(share, sizeof(share), " (%.0f%% of the run)",
+                       (double)length / (double)whole * 100);
+    bool is_narrow = paragraph->picture->painter.terminal.width < 60;
+    add_job(paragraph, "critical job", job, length, is_narrow ? "" : share);
 }
 
 // queued 1m12s of job time over 6 jobs; longest wait: build / linux 48s; critical job: test (3.12) 9m
@@ -194,13 +208,9 @@ void waterfall_paint_summary(struct waterfall_picture *picture)
                    duration_format_short(totals.queue, text), totals.queue_jobs,
                    totals.queue_jobs == 1 ? "" : "s");
     if (totals.longest_queue != NULL)
-        add_format(&paragraph, STYLE_PLAIN, "longest wait: %.*s %s",
-                   SLICE_ARGS(totals.longest_queue->row.name),
-                   duration_format_short(totals.longest_queue->queue, text));
-    if (totals.longest_waiting != NULL)
-        add_format(&paragraph, STYLE_PLAIN, "held back %s by environment rules: %.*s",
-                   duration_format_short(totals.waiting, text),
-                   SLICE_ARGS(totals.longest_waiting->row.name));
+        add_job(&paragraph, "longest wait", totals.longest_queue, totals.longest_queue->queue, "");
+    add_job(&paragraph, "held by environment rules", totals.longest_waiting,
+            waiting_of(totals.longest_waiting), "");
     add_critical_job(&paragraph);
     end_paragraph(&paragraph, "; ");
 }

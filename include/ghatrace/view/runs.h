@@ -43,7 +43,7 @@ enum error_code runs_render(const struct runs_entry *entries, size_t count, time
                             const struct terminal *terminal, struct arena *scratch,
                             struct buffer *out, struct error *error) MUST_CHECK;
 
-// Reads what is open from the store in one short read transaction; everything lands in `arena`.
+// Reads what is open from the store, in short read transactions; everything lands in `arena`.
 enum error_code runs_load(struct store *store, struct arena *arena, struct runs_entry **entries,
                           size_t *count, struct error *error) MUST_CHECK;
 

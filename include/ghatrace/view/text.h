@@ -30,4 +30,15 @@ size_t text_width(struct slice clean);
 struct slice text_prefix(struct slice clean, size_t columns);
 struct slice text_suffix(struct slice clean, size_t columns);
 
+// What is left of a text that has to take at most `columns`: all of it in `head`, or a beginning and
+// an end with an ellipsis of `ellipsis_width` to be put between (no room for one: a beginning).
+struct text_ends {
+    struct slice head;
+    struct slice tail;
+    bool has_gap; // for the ellipsis
+};
+// `tail_percent`: the end's share.
+struct text_ends text_shorten(struct slice clean, size_t columns, size_t ellipsis_width,
+                              size_t tail_percent);
+
 #endif

@@ -10,7 +10,7 @@
 #define SAMPLE_START ((timestamp_ns)1788409017 * NS_PER_SECOND) // 2026-09-03T04:16:57Z
 #define SAMPLE_MAX_BATCHES 600
 #define SAMPLE_MAX_SPANS 64
-#define SAMPLE_MAX_ATTRIBUTES 12
+#define SAMPLE_MAX_ATTRIBUTES 16
 
 struct sample_batch {
     struct span spans[SAMPLE_MAX_SPANS];

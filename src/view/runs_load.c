@@ -1,0 +1,140 @@
+// What is open, read from the store's states.
+#include "ghatrace/store/codec.h"
+#include "ghatrace/view/runs.h"
+
+// States looked at in one read transaction: a reader pins pages, and most states are notes.
+#define SLICE_STATES 10000
+#define FIRST_CAPACITY 64
+
+struct entry_list {
+    struct arena *arena;
+    struct runs_entry *items;
+    size_t count;
+    size_t capacity;
+};
+
+static struct runs_entry *add_entry(struct entry_list *list)
+{
+    if (list->count == list->capacity) {
+        size_t capacity = list->capacity > 0 ? 2 * list->capacity : FIRST_CAPACITY;
+        struct runs_entry *items = arena_allocate_array(list->arena, capacity, sizeof *items);
+        if (items == NULL)
+            return NULL;
+        if (list->count > 0)
+            memcpy(items, list->items, list->count * sizeof *items);
+        list->items = items;
+        list->capacity = capacity;
+    }
+    return &list->items[list->count++];
+}
+
+static timestamp_ns first_known(timestamp_ns a, timestamp_ns b)
+{
+    return a != TIMESTAMP_UNKNOWN ? a : b;
+}
+
+static void describe_job(const struct job_state *job, struct runs_entry *entry)
+{
+    timestamp_ns created = first_known(job->created_at, job->queued_at);
+    *entry = (struct runs_entry){
+        .run_id = job->run_id,
+        .run_attempt = job->run_attempt,
+        .job_id = job->job_id,
+        .repository = job->repository.full_name,
+        .workflow = job->body.workflow_name,
+        .job_name = job->body.name,
+        .labels = job->body.labels,
+        .label_count = job->body.label_count,
+    };
+    if (job->body_version.rank >= GITHUB_JOB_IN_PROGRESS) {
+        entry->state = RUNS_JOB_RUNNING;
+        entry->since = first_known(job->body.started_at, created);
+    } else if (job->last_waiting > job->last_queued) {
+        entry->state = RUNS_JOB_WAITING;
+        entry->since = first_known(created, job->last_waiting);
+    } else {
+        // Released from waiting: ready for a runner since then.
+        entry->state = RUNS_JOB_QUEUED;
+        entry->since = job->last_waiting != TIMESTAMP_UNKNOWN
+                           ? job->last_queued
+                           : first_known(created, job->last_queued);
+    }
+}
+
+static void describe_run(const struct run_state *run, struct runs_entry *entry)
+{
+    bool has_own_events = run->seen != 0;
+    *entry = (struct runs_entry){
+        .run_id = run->run_id,
+        .run_attempt = run->run_attempt,
+        .state = RUNS_RUN_OPEN,
+        .since = first_known(run->body.run_started_at, run->first_job_start),
+        .repository = has_own_events ? run->repository.full_name : run->job_repository.full_name,
+        .workflow = has_own_events ? run->body.workflow_name : run->job_workflow_name,
+    };
+    entry->since = first_known(entry->since, run->last_received);
+}
+
+// Adds an entry if the state is open. Its bytes are copied first: they leave with the transaction.
+static enum error_code add_if_open(struct entry_list *list, struct slice found, struct error *error)
+{
+    struct slice bytes;
+    struct job_state job = {0};
+    struct run_state run = {0};
+    enum codec_kind kind;
+    enum error_code code = ERROR_NONE;
+    if (!codec_kind_of(found, &kind))
+        return error_set(error, ERROR_CORRUPT, "a stored span is neither job nor run");
+    if (!arena_copy_slice(list->arena, found, &bytes))
+        return error_set(error, ERROR_MEMORY, "list what is open: out of memory");
+    if (kind == CODEC_JOB)
+        code = codec_decode_job(bytes, list->arena, &job, error);
+    else
+        code = codec_decode_run(bytes, list->arena, &run, error);
+    bool is_job_open = job.phase == JOB_OPEN || job.phase == JOB_SETTLING;
+    if (code != ERROR_NONE || (!is_job_open && run.phase != RUN_OPEN))
+        return code;
+    struct runs_entry *entry = add_entry(list);
+    if (entry == NULL)
+        return error_set(error, ERROR_MEMORY, "list what is open: out of memory");
+    if (kind == CODEC_JOB)
+        describe_job(&job, entry);
+    else
+        describe_run(&run, entry);
+    return ERROR_NONE;
+}
+
+static enum error_code load_slice(struct store *store, struct store_key *key,
+                                  struct entry_list *list, bool *is_end, struct error *error)
+{
+    struct store_transaction *transaction;
+    enum error_code code = store_begin(store, false, &transaction, error);
+    if (code != ERROR_NONE)
+        return code;
+    for (int i = 0; i < SLICE_STATES && code == ERROR_NONE; i++) {
+        struct slice found;
+        code = store_seek_span(transaction, key, &found, error);
+        if (code == ERROR_NONE)
+            code = add_if_open(list, found, error);
+        store_key_increment(key);
+    }
+    store_abort(transaction);
+    *is_end = code == ERROR_NOT_FOUND;
+    return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
+}
+
+enum error_code runs_load(struct store *store, struct arena *arena, struct runs_entry **entries,
+                          size_t *count, struct error *error)
+{
+    struct entry_list list = {.arena = arena};
+    struct store_key key = {0};
+    bool is_end = false;
+    while (!is_end) {
+        enum error_code code = load_slice(store, &key, &list, &is_end, error);
+        if (code != ERROR_NONE)
+            return code;
+    }
+    *entries = list.items;
+    *count = list.count;
+    return ERROR_NONE;
+}
