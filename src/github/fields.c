@@ -65,10 +65,7 @@ static enum error_code read_time(const struct payload *payload, const struct fie
     if (json_type_of(&payload->document, value) != JSON_STRING)
         return fields_refuse(payload, path, "not a time");
     enum error_code code = fields_read_string(payload, path, value, &text);
-    // The zero time of the languages that GitHub's services and runners are written in (Go, C#)
-    // says the same as null.
-    if (code != ERROR_NONE || text.len == 0 ||
-        slice_starts_with(text, SLICE("0001-01-01T00:00:00")))
+    if (code != ERROR_NONE || text.len == 0)
         return code;
     if (!timestamp_parse_rfc3339(text, out))
         return fields_refuse(payload, path, "not a time");

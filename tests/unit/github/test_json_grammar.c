@@ -468,6 +468,20 @@ static void tokens_are_allowed_to_the_limit_and_no_further(void **state)
     assert_string_equal(error.message, "JSON has more than 1000000 tokens");
 }
 
+static void empty_objects_and_arrays_count_as_one_token_each(void **state)
+{
+    (void)state;
+    const size_t count = JSON_TOKENS_MAX - 1; // and the array around them
+    char *text = malloc(3 * count + 1);
+    assert_non_null(text);
+    for (size_t i = 0; i < count; i++)
+        memcpy(text + 3 * i, i % 2 == 0 ? ",[]" : ",{}", 3);
+    text[0] = '[';
+    text[3 * count] = ']';
+    assert_int_equal(parse((struct slice){text, 3 * count + 1}, NULL), ERROR_NONE);
+    free(text);
+}
+
 // jsmn makes a chain of parents as long as the text of these; each closer would walk it.
 static void chains_of_colons_are_refused(void **state)
 {
@@ -497,6 +511,7 @@ int main(void)
         cmocka_unit_test(a_hundred_thousand_brackets_are_refused_at_once),
         cmocka_unit_test(brackets_inside_strings_do_not_count_as_nesting),
         cmocka_unit_test(tokens_are_allowed_to_the_limit_and_no_further),
+        cmocka_unit_test(empty_objects_and_arrays_count_as_one_token_each),
         cmocka_unit_test(chains_of_colons_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
