@@ -31,7 +31,10 @@ struct store_transaction {
     MDB_txn *txn;
     bool is_write;
     bool sequence_changed;
-    uint64_t sequence; // last one given out, in write transactions
+    uint64_t sequence;                                  // last one given out, in write transactions
+    enum { ROOM_UNKNOWN, ROOM_ENOUGH, ROOM_NONE } room; // looked up once a transaction
+    uint64_t used_bytes;                                // when room is known
+    uint64_t max_bytes;
 };
 
 struct store {

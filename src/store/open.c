@@ -303,24 +303,44 @@ void store_abort(struct store_transaction *transaction)
 
 // --- size ------------------------------------------------------------------------------------------------
 
-static enum error_code count_free_pages(struct store_transaction *transaction, uint64_t *pages,
-                                        struct error *error)
+// Pages that LMDB may use again. They can be read in a read transaction only, so this begins its own.
+static enum error_code count_free_pages(struct store *store, uint64_t *pages, struct error *error)
 {
     const MDB_dbi free_database = 0;
+    MDB_txn *txn;
     MDB_cursor *cursor;
     MDB_val key;
     MDB_val value;
     *pages = 0;
-    int code = mdb_cursor_open(transaction->txn, free_database, &cursor);
+    int code = mdb_txn_begin(store->env, NULL, MDB_RDONLY, &txn);
     if (code != MDB_SUCCESS)
         return lmdb_error(code, "read free pages", error);
-    while ((code = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) == MDB_SUCCESS) {
-        size_t count; // each value is a list of page numbers with its length in front
-        memcpy(&count, value.mv_data, sizeof count);
-        *pages += count;
+    code = mdb_cursor_open(txn, free_database, &cursor);
+    if (code == MDB_SUCCESS) {
+        while ((code = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) == MDB_SUCCESS) {
+            size_t count; // each value is a list of page numbers with its length in front
+            memcpy(&count, value.mv_data, sizeof count);
+            *pages += count;
+        }
+        mdb_cursor_close(cursor);
     }
-    mdb_cursor_close(cursor);
+    mdb_txn_abort(txn);
     return code == MDB_NOTFOUND ? ERROR_NONE : lmdb_error(code, "read free pages", error);
+}
+
+static enum error_code read_used_bytes(struct store *store, uint64_t *used, uint64_t *max,
+                                       struct error *error)
+{
+    MDB_envinfo info = {0};
+    MDB_stat status = {0};
+    uint64_t free_pages;
+    (void)mdb_env_info(store->env, &info);
+    (void)mdb_env_stat(store->env, &status);
+    enum error_code code = count_free_pages(store, &free_pages, error);
+    uint64_t pages = info.me_last_pgno + 1;
+    *used = (pages > free_pages ? pages - free_pages : 0) * status.ms_psize;
+    *max = info.me_mapsize;
+    return code;
 }
 
 static uint64_t count_entries(struct store_transaction *transaction, enum database database)
@@ -330,32 +350,16 @@ static uint64_t count_entries(struct store_transaction *transaction, enum databa
     return status.ms_entries;
 }
 
-static uint64_t page_size(struct store *store)
-{
-    MDB_stat status = {0};
-    (void)mdb_env_stat(store->env, &status);
-    return status.ms_psize;
-}
-
 enum error_code store_read_usage(struct store_transaction *transaction, struct store_usage *usage,
                                  struct error *error)
 {
-    MDB_envinfo info = {0};
-    uint64_t free_pages;
-    (void)mdb_env_info(transaction->store->env, &info);
-    enum error_code code = count_free_pages(transaction, &free_pages, error);
-    if (code != ERROR_NONE)
-        return code;
-    uint64_t pages = info.me_last_pgno + 1;
     *usage = (struct store_usage){
         .outbox_records = count_entries(transaction, DATABASE_OUTBOX),
         .dead_letters = count_entries(transaction, DATABASE_DEAD),
         .records = count_entries(transaction, DATABASE_RECORDS),
         .spans = count_entries(transaction, DATABASE_SPANS),
-        .used_bytes = (pages > free_pages ? pages - free_pages : 0) * page_size(transaction->store),
-        .max_bytes = info.me_mapsize,
     };
-    return ERROR_NONE;
+    return read_used_bytes(transaction->store, &usage->used_bytes, &usage->max_bytes, error);
 }
 
 enum error_code store_probe(struct store_transaction *transaction, timestamp_ns now,
@@ -366,21 +370,37 @@ enum error_code store_probe(struct store_transaction *transaction, timestamp_ns 
     return lmdb_put(transaction, DATABASE_META, "probe", 5, bytes, sizeof bytes, "probe", error);
 }
 
-enum error_code store_check_room(struct store_transaction *transaction, struct error *error)
+// The file never shrinks, so a look at its length is enough until it has grown to the limit once.
+static bool is_file_below_limit(struct store *store)
 {
     MDB_envinfo info = {0};
-    struct store_usage usage;
-    (void)mdb_env_info(transaction->store->env, &info);
-    uint64_t limit = info.me_mapsize / 100 * FULL_PERCENT;
-    // The file never shrinks, so this cheap look is enough until it has grown to its limit once.
-    if ((info.me_last_pgno + 1) * page_size(transaction->store) < limit)
+    MDB_stat status = {0};
+    (void)mdb_env_info(store->env, &info);
+    (void)mdb_env_stat(store->env, &status);
+    return (info.me_last_pgno + 1) * status.ms_psize < info.me_mapsize / 100 * FULL_PERCENT;
+}
+
+enum error_code store_check_room(struct store_transaction *transaction, struct error *error)
+{
+    struct store *store = transaction->store;
+    if (transaction->room == ROOM_UNKNOWN && is_file_below_limit(store))
+        transaction->room = ROOM_ENOUGH;
+    if (transaction->room == ROOM_ENOUGH)
         return ERROR_NONE;
-    enum error_code code = store_read_usage(transaction, &usage, error);
-    if (code != ERROR_NONE || usage.used_bytes < limit)
-        return code;
+    if (transaction->room == ROOM_UNKNOWN) {
+        enum error_code code =
+            read_used_bytes(store, &transaction->used_bytes, &transaction->max_bytes, error);
+        if (code != ERROR_NONE)
+            return code;
+        transaction->room = transaction->used_bytes < transaction->max_bytes / 100 * FULL_PERCENT
+                                ? ROOM_ENOUGH
+                                : ROOM_NONE;
+    }
+    if (transaction->room == ROOM_ENOUGH)
+        return ERROR_NONE;
     return error_set(error, ERROR_FULL,
                      "the store is full: %llu of %llu MiB are used; raise db-max-size, shorten "
                      "history, or see why spans do not leave",
-                     (unsigned long long)(usage.used_bytes >> 20),
-                     (unsigned long long)(info.me_mapsize >> 20));
+                     (unsigned long long)(transaction->used_bytes >> 20),
+                     (unsigned long long)(transaction->max_bytes >> 20));
 }

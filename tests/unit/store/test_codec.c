@@ -1,0 +1,226 @@
+// States survive the way through bytes, and damaged bytes are told from sound ones.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "ghatrace/base/memory.h"
+#include "ghatrace/store/codec.h"
+
+static const struct slice labels[] = {{"self-hosted", 11}, {"", 0}, {"linux", 5}};
+static const struct github_step steps[] = {
+    {.name = {"Set up job", 10}, .number = 1, .started_at = 5, .completed_at = -7},
+    {.name = {"", 0}, .number = INT64_MAX, .status = {"queued", 6}, .conclusion = {"x\0y", 3}},
+};
+
+static struct job_state sample_job(void)
+{
+    return (struct job_state){
+        .phase = JOB_SETTLING,
+        .seen = 0x0b,
+        .run_id = 33714470481,
+        .run_attempt = 3,
+        .job_id = INT64_MAX,
+        .created_at = 1788409017000000000,
+        .queued_at = 1,
+        .last_queued = 2,
+        .last_waiting = 3,
+        .last_received = 4,
+        .settling_since = 5,
+        .body_version = {3, 1788409017000000001, UINT64_MAX},
+        .repository = {.full_name = {"octo/hello", 10}, .default_branch = {"main", 4}},
+        .body = {.action = GITHUB_JOB_COMPLETED,
+                 .name = {"build", 5},
+                 .completed_at = 99,
+                 .labels = labels,
+                 .label_count = 3,
+                 .steps = steps,
+                 .step_count = 2},
+        .runner_version = {2, 8, 9},
+        .runner_id = 7,
+        .runner_name = {"r", 1},
+        .deployment_id = 3192898954,
+        .deployment_environment = {"production", 10},
+        .deadline = 6,
+    };
+}
+
+static struct run_state sample_run(void)
+{
+    return (struct run_state){
+        .phase = RUN_OPEN,
+        .seen = 5,
+        .is_completed = true,
+        .run_id = 1,
+        .run_attempt = 2,
+        .body_version = {1, 2, 3},
+        .repository = {.html_url = {"https://x", 9}},
+        .body = {.action = GITHUB_RUN_COMPLETED,
+                 .run_number = 12,
+                 .workflow_name = {"CI", 2},
+                 .referenced_workflows = labels,
+                 .referenced_workflow_count = 3,
+                 .pull_request_number = 4},
+        .speaker_job_id = 9,
+        .job_workflow_name = {"CI", 2},
+        .open_jobs = 100000,
+        .worst_result = RUN_RESULT_FAILURE,
+        .sweep_after = {{1, 2, 3, 4, 5, 6, 7, 8}},
+        .deadline = 77,
+    };
+}
+
+static struct slice encode_job(const struct job_state *state, struct buffer *bytes)
+{
+    buffer_init(bytes, 1 << 20);
+    assert_int_equal(codec_encode_job(state, bytes), ERROR_NONE);
+    return buffer_slice(bytes);
+}
+
+// Encoding what was decoded gives the same bytes: nothing is lost, if every field is visited at all,
+// which the assertions on single fields are for.
+static void a_job_survives_the_way_through_bytes(void **state)
+{
+    struct job_state job = sample_job();
+    struct job_state back;
+    struct buffer bytes;
+    struct buffer again;
+    struct arena arena;
+    struct error error = {0};
+    (void)state;
+    arena_init(&arena, 4096);
+    assert_int_equal(codec_decode_job(encode_job(&job, &bytes), &arena, &back, &error), ERROR_NONE);
+    assert_true(slice_equals(encode_job(&back, &again), buffer_slice(&bytes)));
+    assert_int_equal(back.phase, JOB_SETTLING);
+    assert_int_equal(back.seen, 0x0b);
+    assert_true(back.job_id == INT64_MAX && back.body.job_id == INT64_MAX);
+    assert_true(back.body_version.digest == UINT64_MAX);
+    assert_true(back.created_at == job.created_at && back.settling_since == 5);
+    assert_int_equal(back.body.label_count, 3);
+    assert_true(slice_equals(back.body.labels[2], SLICE("linux")));
+    assert_int_equal(back.body.step_count, 2);
+    assert_true(back.body.steps[0].completed_at == -7);
+    assert_true(back.body.steps[1].number == INT64_MAX);
+    assert_int_equal(back.body.steps[1].conclusion.len, 3);
+    assert_true(slice_equals(back.deployment_environment, SLICE("production")));
+    assert_true(back.deadline == 6 && back.runner_id == 7);
+    buffer_release(&bytes);
+    buffer_release(&again);
+    arena_release(&arena);
+}
+
+static void a_run_survives_the_way_through_bytes(void **state)
+{
+    struct run_state run = sample_run();
+    struct run_state back;
+    struct buffer bytes;
+    struct buffer again;
+    struct arena arena;
+    struct error error = {0};
+    (void)state;
+    arena_init(&arena, 4096);
+    buffer_init(&bytes, 1 << 20);
+    buffer_init(&again, 1 << 20);
+    assert_int_equal(codec_encode_run(&run, &bytes), ERROR_NONE);
+    assert_int_equal(codec_decode_run(buffer_slice(&bytes), &arena, &back, &error), ERROR_NONE);
+    assert_int_equal(codec_encode_run(&back, &again), ERROR_NONE);
+    assert_true(slice_equals(buffer_slice(&again), buffer_slice(&bytes)));
+    assert_true(back.is_completed && back.open_jobs == 100000);
+    assert_int_equal(back.worst_result, RUN_RESULT_FAILURE);
+    assert_int_equal(back.sweep_after.bytes[7], 8);
+    assert_int_equal(back.body.referenced_workflow_count, 3);
+    assert_true(back.body.pull_request_number == 4 && back.speaker_job_id == 9);
+    assert_true(slice_equals(back.repository.html_url, SLICE("https://x")));
+    buffer_release(&bytes);
+    buffer_release(&again);
+    arena_release(&arena);
+}
+
+static void a_note_of_something_closed_is_small(void **state)
+{
+    struct job_state job = {.phase = JOB_CLOSED,
+                            .run_id = 33714470481,
+                            .run_attempt = 1,
+                            .job_id = 100520616165,
+                            .closed_at = 1788409017000000000,
+                            .deadline = 1788409017000000000};
+    struct buffer bytes;
+    (void)state;
+    assert_in_range(encode_job(&job, &bytes).len, 20, 48);
+    buffer_release(&bytes);
+}
+
+static void bytes_cut_short_or_too_long_are_damage(void **state)
+{
+    struct job_state job = sample_job();
+    struct job_state back;
+    struct buffer bytes;
+    struct arena arena;
+    struct error error = {0};
+    (void)state;
+    arena_init(&arena, 4096);
+    struct slice whole = encode_job(&job, &bytes);
+    for (size_t len = 0; len < whole.len; len++) {
+        // A copy of its own size, so that a read past its end is seen by the sanitizer.
+        char *copy = memory_copy_string(whole.data, len);
+        assert_int_equal(codec_decode_job((struct slice){copy, len}, &arena, &back, &error),
+                         ERROR_CORRUPT);
+        memory_free(copy);
+    }
+    assert_int_equal(buffer_append(&bytes, "x", 1), ERROR_NONE);
+    assert_int_equal(codec_decode_job(buffer_slice(&bytes), &arena, &back, &error), ERROR_CORRUPT);
+    buffer_release(&bytes);
+    arena_release(&arena);
+}
+
+static void flipped_bytes_never_lead_astray(void **state)
+{
+    struct job_state job = sample_job();
+    struct job_state back;
+    struct run_state run;
+    struct buffer bytes;
+    struct arena arena;
+    struct error error = {0};
+    (void)state;
+    arena_init(&arena, 4096);
+    struct slice whole = encode_job(&job, &bytes);
+    for (size_t at = 0; at < whole.len; at++) {
+        for (int bit = 0; bit < 8; bit++) {
+            bytes.data[at] = (char)(bytes.data[at] ^ (1 << bit));
+            (void)!codec_decode_job(whole, &arena, &back, &error);
+            (void)!codec_decode_run(whole, &arena, &run, &error);
+            bytes.data[at] = (char)(bytes.data[at] ^ (1 << bit));
+            arena_clear(&arena);
+        }
+    }
+    assert_int_equal(codec_decode_job(whole, &arena, &back, &error), ERROR_NONE);
+    buffer_release(&bytes);
+    arena_release(&arena);
+}
+
+static void kinds_are_told_apart(void **state)
+{
+    enum codec_kind kind;
+    (void)state;
+    assert_true(codec_kind_of(SLICE("J\001"), &kind));
+    assert_int_equal(kind, CODEC_JOB);
+    assert_true(codec_kind_of(SLICE("R\001"), &kind));
+    assert_int_equal(kind, CODEC_RUN);
+    assert_false(codec_kind_of(SLICE("X"), &kind));
+    assert_false(codec_kind_of(SLICE_EMPTY, &kind));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_job_survives_the_way_through_bytes),
+        cmocka_unit_test(a_run_survives_the_way_through_bytes),
+        cmocka_unit_test(a_note_of_something_closed_is_small),
+        cmocka_unit_test(bytes_cut_short_or_too_long_are_damage),
+        cmocka_unit_test(flipped_bytes_never_lead_astray),
+        cmocka_unit_test(kinds_are_told_apart),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,439 @@
+// What the store promises: order, expiry, refusal of what is not its own, and honesty when full.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <lmdb.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "ghatrace/store/store.h"
+#include "support/temp_folder.h"
+
+#define MAP_BYTES ((uint64_t)64 << 20)
+#define NOW ((timestamp_ns)1788409017 * NS_PER_SECOND)
+
+struct fixture {
+    struct temp_folder folder;
+    struct store *store;
+    struct error error;
+};
+
+static int set_up(void **state)
+{
+    struct fixture *fixture = test_calloc(1, sizeof *fixture);
+    if (access("/dev/shm", W_OK) == 0)
+        setenv("TMPDIR", "/dev/shm", 0);
+    assert_true(temp_folder_create(&fixture->folder));
+    assert_int_equal(
+        store_open(fixture->folder.path, STORE_DAEMON, MAP_BYTES, &fixture->store, &fixture->error),
+        ERROR_NONE);
+    *state = fixture;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct fixture *fixture = *state;
+    store_close(fixture->store);
+    assert_true(temp_folder_remove(&fixture->folder));
+    test_free(fixture);
+    return 0;
+}
+
+static struct store_transaction *begin(struct fixture *fixture, bool is_write)
+{
+    struct store_transaction *transaction;
+    assert_int_equal(store_begin(fixture->store, is_write, &transaction, &fixture->error),
+                     ERROR_NONE);
+    return transaction;
+}
+
+static void commit(struct fixture *fixture, struct store_transaction *transaction)
+{
+    assert_int_equal(store_commit(transaction, &fixture->error), ERROR_NONE);
+}
+
+static struct store_key key_of(uint8_t trace, uint8_t span)
+{
+    struct store_key key = {0};
+    key.trace.bytes[0] = trace;
+    key.span.bytes[SPAN_ID_SIZE - 1] = span;
+    return key;
+}
+
+static uint64_t add_record(struct fixture *fixture, struct store_transaction *transaction,
+                           const struct store_key *key, timestamp_ns at, const char *body)
+{
+    uint64_t sequence;
+    assert_int_equal(store_add_record(transaction, key, at, slice_from_string(body), true,
+                                      &sequence, &fixture->error),
+                     ERROR_NONE);
+    return sequence;
+}
+
+static void a_committed_state_is_there_after_reopening(void **state)
+{
+    struct fixture *fixture = *state;
+    struct store_key key = key_of(1, 1);
+    struct slice found;
+    struct store_transaction *transaction = begin(fixture, true);
+    assert_int_equal(store_put_span(transaction, &key, SLICE("state"), &fixture->error),
+                     ERROR_NONE);
+    commit(fixture, transaction);
+    store_close(fixture->store);
+    assert_int_equal(
+        store_open(fixture->folder.path, STORE_DAEMON, MAP_BYTES, &fixture->store, &fixture->error),
+        ERROR_NONE);
+    transaction = begin(fixture, false);
+    assert_int_equal(store_get_span(transaction, &key, &found, &fixture->error), ERROR_NONE);
+    assert_true(slice_equals(found, SLICE("state")));
+    store_abort(transaction);
+}
+
+static void an_aborted_transaction_leaves_nothing(void **state)
+{
+    struct fixture *fixture = *state;
+    struct store_key key = key_of(1, 1);
+    struct slice found;
+    struct store_transaction *transaction = begin(fixture, true);
+    assert_int_equal(store_put_span(transaction, &key, SLICE("state"), &fixture->error),
+                     ERROR_NONE);
+    uint64_t first = add_record(fixture, transaction, &key, NOW, "record");
+    store_abort(transaction);
+    transaction = begin(fixture, true);
+    assert_int_equal(store_get_span(transaction, &key, &found, &fixture->error), ERROR_NOT_FOUND);
+    assert_int_equal(add_record(fixture, transaction, &key, NOW, "record"), first);
+    commit(fixture, transaction);
+}
+
+static void spans_of_a_trace_lie_together(void **state)
+{
+    struct fixture *fixture = *state;
+    struct store_transaction *transaction = begin(fixture, true);
+    struct slice found;
+    for (uint8_t span = 3; span > 0; span--) {
+        for (uint8_t trace = 1; trace < 3; trace++) {
+            struct store_key key = key_of(trace, span);
+            assert_int_equal(store_put_span(transaction, &key, SLICE("x"), &fixture->error),
+                             ERROR_NONE);
+        }
+    }
+    struct store_key key = key_of(2, 0);
+    for (uint8_t span = 1; span <= 3; span++) {
+        assert_int_equal(store_seek_span(transaction, &key, &found, &fixture->error), ERROR_NONE);
+        assert_int_equal(key.trace.bytes[0], 2);
+        assert_int_equal(key.span.bytes[SPAN_ID_SIZE - 1], span);
+        store_key_increment(&key);
+    }
+    assert_int_equal(store_seek_span(transaction, &key, &found, &fixture->error), ERROR_NOT_FOUND);
+    store_abort(transaction);
+}
+
+static void deadlines_come_in_order_of_time(void **state)
+{
+    struct fixture *fixture = *state;
+    struct store_transaction *transaction = begin(fixture, true);
+    struct store_key early = key_of(9, 1);
+    struct store_key late = key_of(1, 1);
+    struct store_key found;
+    timestamp_ns at;
+    assert_int_equal(store_first_deadline(transaction, &at, &found, &fixture->error),
+                     ERROR_NOT_FOUND);
+    assert_int_equal(store_put_deadline(transaction, NOW + 300, &late, &fixture->error),
+                     ERROR_NONE);
+    assert_int_equal(store_put_deadline(transaction, NOW + 2, &early, &fixture->error), ERROR_NONE);
+    assert_int_equal(store_first_deadline(transaction, &at, &found, &fixture->error), ERROR_NONE);
+    assert_true(at == NOW + 2);
+    assert_memory_equal(&found, &early, sizeof found);
+    assert_int_equal(store_delete_deadline(transaction, at, &found, &fixture->error), ERROR_NONE);
+    assert_int_equal(store_first_deadline(transaction, &at, &found, &fixture->error), ERROR_NONE);
+    assert_true(at == NOW + 300);
+    store_abort(transaction);
+}
+
+static bool is_duplicate(struct fixture *fixture, uint8_t number, timestamp_ns now)
+{
+    uint8_t digest[STORE_DIGEST_SIZE] = {number};
+    bool found;
+    struct store_transaction *transaction = begin(fixture, true);
+    assert_int_equal(
+        store_remember_delivery(transaction, digest, now, 8 * NS_PER_HOUR, &found, &fixture->error),
+        ERROR_NONE);
+    commit(fixture, transaction);
+    return found;
+}
+
+static size_t forget(struct fixture *fixture, timestamp_ns now, size_t max)
+{
+    size_t forgotten;
+    struct store_transaction *transaction = begin(fixture, true);
+    assert_int_equal(store_forget_deliveries(transaction, now, 8 * NS_PER_HOUR, max, &forgotten,
+                                             &fixture->error),
+                     ERROR_NONE);
+    commit(fixture, transaction);
+    return forgotten;
+}
+
+static void deliveries_are_remembered_for_linger_and_then_forgotten(void **state)
+{
+    struct fixture *fixture = *state;
+    assert_false(is_duplicate(fixture, 1, NOW));
+    assert_true(is_duplicate(fixture, 1, NOW));
+    for (uint8_t hour = 2; hour < 12; hour++)
+        assert_false(is_duplicate(fixture, hour, NOW + hour * NS_PER_HOUR));
+    assert_int_equal(forget(fixture, NOW + 8 * NS_PER_HOUR, 100), 0);
+    assert_true(is_duplicate(fixture, 1, NOW + 8 * NS_PER_HOUR));
+    assert_int_equal(forget(fixture, NOW + 10 * NS_PER_HOUR, 100), 1);
+    assert_false(is_duplicate(fixture, 1, NOW + 10 * NS_PER_HOUR));
+    // The memory of what there is survives reopening.
+    store_close(fixture->store);
+    assert_int_equal(
+        store_open(fixture->folder.path, STORE_DAEMON, MAP_BYTES, &fixture->store, &fixture->error),
+        ERROR_NONE);
+    assert_true(is_duplicate(fixture, 11, NOW + 11 * NS_PER_HOUR));
+    assert_int_equal(forget(fixture, NOW + 100 * NS_PER_HOUR, 4), 4);
+    assert_int_equal(forget(fixture, NOW + 100 * NS_PER_HOUR, 100), 7);
+    assert_int_equal(forget(fixture, NOW + 100 * NS_PER_HOUR, 100), 0);
+}
+
+static void a_changed_linger_finds_what_the_old_one_remembered(void **state)
+{
+    struct fixture *fixture = *state;
+    uint8_t digest[STORE_DIGEST_SIZE] = {1};
+    bool found;
+    assert_false(is_duplicate(fixture, 1, NOW));
+    struct store_transaction *transaction = begin(fixture, true);
+    assert_int_equal(store_remember_delivery(transaction, digest, NOW + NS_PER_MINUTE, NS_PER_DAY,
+                                             &found, &fixture->error),
+                     ERROR_NONE);
+    assert_true(found);
+    store_abort(transaction);
+}
+
+static void records_leave_the_outbox_only_when_settled_or_buried(void **state)
+{
+    struct fixture *fixture = *state;
+    struct store_key key = key_of(1, 1);
+    struct store_record record;
+    uint64_t sequence = 0;
+    uint32_t size;
+    struct store_transaction *transaction = begin(fixture, true);
+    uint64_t first = add_record(fixture, transaction, &key, NOW, "one");
+    uint64_t second = add_record(fixture, transaction, &key, NOW, "three");
+    assert_int_equal(store_seek_outbox(transaction, &sequence, &size, &fixture->error), ERROR_NONE);
+    assert_true(sequence == first && size == 3);
+    assert_int_equal(store_settle_record(transaction, first, &fixture->error), ERROR_NONE);
+    assert_int_equal(store_settle_record(transaction, first, &fixture->error), ERROR_NONE);
+    sequence = 0;
+    assert_int_equal(store_seek_outbox(transaction, &sequence, &size, &fixture->error), ERROR_NONE);
+    assert_true(sequence == second && size == 5);
+    assert_int_equal(store_get_record(transaction, second, &record, &fixture->error), ERROR_NONE);
+    assert_true(slice_equals(record.body, SLICE("three")));
+    assert_true(record.finished_at == NOW);
+    assert_memory_equal(&record.key, &key, sizeof key);
+    commit(fixture, transaction);
+}
+
+static void dead_letters_are_kept_with_their_reason_and_can_be_requeued(void **state)
+{
+    struct fixture *fixture = *state;
+    struct store_key key = key_of(1, 1);
+    struct store_dead_letter letter;
+    uint64_t sequence = 0;
+    uint32_t size;
+    size_t count;
+    struct store_transaction *transaction = begin(fixture, true);
+    uint64_t first = add_record(fixture, transaction, &key, NOW, "bad");
+    assert_int_equal(
+        store_bury_record(transaction, first, NOW + 1, SLICE("400 Bad Request"), &fixture->error),
+        ERROR_NONE);
+    assert_int_equal(store_seek_outbox(transaction, &sequence, &size, &fixture->error),
+                     ERROR_NOT_FOUND);
+    assert_int_equal(store_seek_dead_letter(transaction, &sequence, &letter, &fixture->error),
+                     ERROR_NONE);
+    assert_true(letter.sequence == first && letter.buried_at == NOW + 1);
+    assert_true(slice_equals(letter.reason, SLICE("400 Bad Request")));
+    size_t dropped;
+    assert_int_equal(
+        store_expire_records(transaction, NOW + NS_PER_DAY, 10, &dropped, &fixture->error),
+        ERROR_NONE);
+    assert_int_equal(dropped, 0);
+    assert_int_equal(store_requeue_dead_letters(transaction, 10, &count, &fixture->error),
+                     ERROR_NONE);
+    assert_int_equal(count, 1);
+    sequence = 0;
+    assert_int_equal(store_seek_outbox(transaction, &sequence, &size, &fixture->error), ERROR_NONE);
+    assert_true(sequence == first && size == 3);
+    commit(fixture, transaction);
+}
+
+static void history_has_the_newest_record_of_each_span(void **state)
+{
+    struct fixture *fixture = *state;
+    struct store_key key = key_of(1, 1);
+    struct store_key found = {0};
+    uint64_t sequence;
+    size_t dropped;
+    struct store_transaction *transaction = begin(fixture, true);
+    uint64_t first = add_record(fixture, transaction, &key, NOW, "incomplete");
+    uint64_t second = add_record(fixture, transaction, &key, NOW + 10, "complete");
+    assert_int_equal(store_seek_history(transaction, &found, &sequence, &fixture->error),
+                     ERROR_NONE);
+    assert_true(sequence == second);
+    assert_memory_equal(&found, &key, sizeof key);
+    // The older one expires; the newer one's entry stays.
+    assert_int_equal(store_settle_record(transaction, first, &fixture->error), ERROR_NONE);
+    assert_int_equal(store_expire_records(transaction, NOW + 5, 10, &dropped, &fixture->error),
+                     ERROR_NONE);
+    assert_int_equal(dropped, 1);
+    assert_int_equal(store_seek_history(transaction, &found, &sequence, &fixture->error),
+                     ERROR_NONE);
+    assert_true(sequence == second);
+    commit(fixture, transaction);
+}
+
+static void expiry_steps_over_what_must_stay_and_comes_back(void **state)
+{
+    struct fixture *fixture = *state;
+    struct store_key key = key_of(1, 1);
+    size_t dropped;
+    size_t total = 0;
+    struct store_transaction *transaction = begin(fixture, true);
+    for (int i = 0; i < 10; i++) {
+        uint64_t sequence = add_record(fixture, transaction, &key, NOW, "x");
+        if (i >= 5)
+            assert_int_equal(store_settle_record(transaction, sequence, &fixture->error),
+                             ERROR_NONE);
+    }
+    for (int i = 0; i < 6; i++) {
+        assert_int_equal(store_expire_records(transaction, NOW + 1, 2, &dropped, &fixture->error),
+                         ERROR_NONE);
+        total += dropped;
+    }
+    assert_int_equal(total, 5);
+    for (uint64_t sequence = 1; sequence <= 5; sequence++)
+        assert_int_equal(store_settle_record(transaction, sequence, &fixture->error), ERROR_NONE);
+    assert_int_equal(store_expire_records(transaction, NOW + 1, 100, &dropped, &fixture->error),
+                     ERROR_NONE);
+    assert_int_equal(dropped, 5);
+    struct store_usage usage;
+    assert_int_equal(store_read_usage(transaction, &usage, &fixture->error), ERROR_NONE);
+    assert_int_equal(usage.records, 0);
+    commit(fixture, transaction);
+}
+
+static void a_second_daemon_is_refused_and_told_who_holds_it(void **state)
+{
+    struct fixture *fixture = *state;
+    char holder[32];
+    // LMDB must not be opened twice in one process, so the second daemon is a process of its own.
+    pid_t child = fork();
+    if (child == 0) {
+        struct store *second;
+        struct error error = {0};
+        (void)snprintf(holder, sizeof holder, "process %ld", (long)getppid());
+        enum error_code code =
+            store_open(fixture->folder.path, STORE_DAEMON, MAP_BYTES, &second, &error);
+        _exit(code == ERROR_BUSY && strstr(error.message, holder) != NULL ? 0 : 1);
+    }
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
+static void another_format_version_is_refused_with_advice(void **state)
+{
+    struct fixture *fixture = *state;
+    MDB_env *env;
+    MDB_txn *txn;
+    MDB_dbi database;
+    uint8_t future[4] = {0, 0, 0, STORE_FORMAT_VERSION + 1};
+    MDB_val key = {6, "format"};
+    MDB_val value = {sizeof future, future};
+    store_close(fixture->store);
+    fixture->store = NULL;
+    assert_int_equal(mdb_env_create(&env), 0);
+    assert_int_equal(mdb_env_set_maxdbs(env, 16), 0);
+    assert_int_equal(mdb_env_open(env, fixture->folder.path, 0, 0600), 0);
+    assert_int_equal(mdb_txn_begin(env, NULL, 0, &txn), 0);
+    assert_int_equal(mdb_dbi_open(txn, "meta", 0, &database), 0);
+    assert_int_equal(mdb_put(txn, database, &key, &value, 0), 0);
+    assert_int_equal(mdb_txn_commit(txn), 0);
+    mdb_env_close(env);
+    assert_int_equal(
+        store_open(fixture->folder.path, STORE_DAEMON, MAP_BYTES, &fixture->store, &fixture->error),
+        ERROR_VERSION);
+    assert_non_null(strstr(fixture->error.message, "format version 2"));
+    assert_non_null(strstr(fixture->error.message, "move the folder away"));
+    fixture->store = NULL;
+}
+
+static void a_tool_finds_no_store_where_there_is_none(void **state)
+{
+    struct fixture *fixture = *state;
+    struct store *store;
+    (void)state;
+    assert_int_equal(store_open("/nonexistent/store", STORE_TOOL, 0, &store, &fixture->error),
+                     ERROR_NOT_FOUND);
+    assert_non_null(strstr(fixture->error.message, "--db"));
+}
+
+static void a_full_store_says_so_and_has_room_again_after_expiry(void **state)
+{
+    struct fixture *fixture = *state;
+    static char body[65536];
+    struct store_key key = key_of(1, 1);
+    struct slice large = {body, sizeof body};
+    enum error_code code = ERROR_NONE;
+    size_t dropped;
+    for (int i = 0; code == ERROR_NONE && i < 2000; i++) {
+        uint64_t sequence;
+        struct store_transaction *transaction = begin(fixture, true);
+        code = store_check_room(transaction, &fixture->error);
+        if (code == ERROR_NONE)
+            assert_int_equal(
+                store_add_record(transaction, &key, NOW, large, false, &sequence, &fixture->error),
+                ERROR_NONE);
+        commit(fixture, transaction);
+    }
+    assert_int_equal(code, ERROR_FULL);
+    assert_non_null(strstr(fixture->error.message, "db-max-size"));
+    for (int i = 0; i < 3; i++) {
+        struct store_transaction *transaction = begin(fixture, true);
+        assert_int_equal(store_expire_records(transaction, NOW + 1, 300, &dropped, &fixture->error),
+                         ERROR_NONE);
+        commit(fixture, transaction);
+    }
+    struct store_transaction *transaction = begin(fixture, true);
+    assert_int_equal(store_check_room(transaction, &fixture->error), ERROR_NONE);
+    store_abort(transaction);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(a_committed_state_is_there_after_reopening),
+        TEST(an_aborted_transaction_leaves_nothing),
+        TEST(spans_of_a_trace_lie_together),
+        TEST(deadlines_come_in_order_of_time),
+        TEST(deliveries_are_remembered_for_linger_and_then_forgotten),
+        TEST(a_changed_linger_finds_what_the_old_one_remembered),
+        TEST(records_leave_the_outbox_only_when_settled_or_buried),
+        TEST(dead_letters_are_kept_with_their_reason_and_can_be_requeued),
+        TEST(history_has_the_newest_record_of_each_span),
+        TEST(expiry_steps_over_what_must_stay_and_comes_back),
+        TEST(a_second_daemon_is_refused_and_told_who_holds_it),
+        TEST(another_format_version_is_refused_with_advice),
+        TEST(a_tool_finds_no_store_where_there_is_none),
+        TEST(a_full_store_says_so_and_has_room_again_after_expiry),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
