@@ -1,0 +1,119 @@
+// What an event costs, in pages that LMDB touches: the same for the last job of a run as for the first.
+/* wrap: mdb_put mdb_get mdb_del mdb_cursor_get */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <lmdb.h>
+
+#include "support/engine_bench.h"
+
+static long calls;
+
+int __real_mdb_put(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *data, unsigned int flags);
+int __real_mdb_get(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *data);
+int __real_mdb_del(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *data);
+int __real_mdb_cursor_get(MDB_cursor *cursor, MDB_val *key, MDB_val *data, MDB_cursor_op op);
+int __wrap_mdb_put(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *data, unsigned int flags);
+int __wrap_mdb_get(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *data);
+int __wrap_mdb_del(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *data);
+int __wrap_mdb_cursor_get(MDB_cursor *cursor, MDB_val *key, MDB_val *data, MDB_cursor_op op);
+
+int __wrap_mdb_put(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *data, unsigned int flags)
+{
+    calls++;
+    return __real_mdb_put(txn, dbi, key, data, flags);
+}
+
+int __wrap_mdb_get(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *data)
+{
+    calls++;
+    return __real_mdb_get(txn, dbi, key, data);
+}
+
+int __wrap_mdb_del(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *data)
+{
+    calls++;
+    return __real_mdb_del(txn, dbi, key, data);
+}
+
+int __wrap_mdb_cursor_get(MDB_cursor *cursor, MDB_val *key, MDB_val *data, MDB_cursor_op op)
+{
+    calls++;
+    return __real_mdb_cursor_get(cursor, key, data, op);
+}
+
+#define JOBS 100000
+
+static struct engine_task tasks[1000];
+static struct scenario_delivery deliveries[1000];
+
+static void ignore(struct engine_task *task)
+{
+    assert_int_equal(task->outcome, ENGINE_ACCEPTED);
+}
+
+// Delivers one event of each job from `first` on, as one batch. Returns calls into LMDB for each event.
+static double deliver_jobs(struct engine_bench *bench, int64_t first, size_t count,
+                           enum github_job_action action)
+{
+    for (size_t i = 0; i < count; i++) {
+        int64_t id = first + (int64_t)i;
+        deliveries[i] = scenario_job(id, action, 60, 2, action == GITHUB_JOB_QUEUED ? 2 : 6,
+                                     action == GITHUB_JOB_COMPLETED ? 60 : -1);
+        memcpy(deliveries[i].digest, &id, sizeof id);
+        tasks[i] = (struct engine_task){.type = ENGINE_APPLY_EVENT,
+                                        .on_done = ignore,
+                                        .event = &deliveries[i].event,
+                                        .received_at = bench->now,
+                                        .occurred_at = scenario_at(60),
+                                        .next = i + 1 < count ? &tasks[i + 1] : NULL};
+        memcpy(tasks[i].delivery_digest, deliveries[i].digest, sizeof tasks[i].delivery_digest);
+        tasks[i].delivery_digest[8] = (uint8_t)action;
+    }
+    calls = 0;
+    engine_run_batch(bench->engine, tasks, bench->now);
+    return (double)calls / (double)count;
+}
+
+static void the_last_of_100000_jobs_costs_what_the_first_did(void **state)
+{
+    struct engine_bench bench;
+    double first_queued = 0;
+    double first_completed = 0;
+    double last = 0;
+    (void)state;
+    engine_bench_open(&bench);
+    bench.now = scenario_at(100);
+    for (int64_t id = 1; id <= JOBS; id += 1000) {
+        last = deliver_jobs(&bench, id, 1000, GITHUB_JOB_QUEUED);
+        first_queued = id == 1 ? last : first_queued;
+    }
+    print_message("queued: %.2f calls for each of the first thousand, %.2f of the last\n",
+                  first_queued, last);
+    assert_true(last <= first_queued + 0.1);
+    for (int64_t id = 1; id <= JOBS; id += 1000) {
+        last = deliver_jobs(&bench, id, 1000, GITHUB_JOB_COMPLETED);
+        first_completed = id == 1 ? last : first_completed;
+    }
+    print_message("completed: %.2f calls for each of the first thousand, %.2f of the last\n",
+                  first_completed, last);
+    assert_true(last <= first_completed + 0.1);
+    // The run's own end looks at no job.
+    struct scenario_delivery end = scenario_run(GITHUB_RUN_COMPLETED, 90, "success");
+    calls = 0;
+    engine_bench_accept(&bench, &end);
+    assert_true(calls < 30);
+    engine_bench_close(&bench);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_last_of_100000_jobs_costs_what_the_first_did),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

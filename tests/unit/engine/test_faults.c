@@ -1,0 +1,256 @@
+// Every allocation and every call into LMDB fails once, in turn. A delivery is then refused, and
+// delivered again; what was acknowledged is in the spans, byte for byte, and nothing twice.
+/* wrap: mdb_put mdb_get mdb_del mdb_txn_begin mdb_txn_commit mdb_cursor_open mdb_cursor_get */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <lmdb.h>
+
+#include "ghatrace/base/log.h"
+#include "ghatrace/base/memory.h"
+#include "support/engine_bench.h"
+
+// --- faults in LMDB ----------------------------------------------------------------------------------------
+
+static long calls_before_fault = -1; // negative: none
+static long calls_seen;
+static long fault_length = 1; // calls that fail in a row
+static long failing;
+static int fault_code = EIO;
+
+static bool must_fail(void)
+{
+    calls_seen++;
+    if (calls_before_fault >= 0 && calls_before_fault-- == 0)
+        failing = fault_length;
+    return failing > 0 && failing-- > 0;
+}
+
+int __real_mdb_put(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *data, unsigned int flags);
+int __real_mdb_get(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *data);
+int __real_mdb_del(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *data);
+int __real_mdb_txn_begin(MDB_env *env, MDB_txn *parent, unsigned int flags, MDB_txn **txn);
+int __real_mdb_txn_commit(MDB_txn *txn);
+int __real_mdb_cursor_open(MDB_txn *txn, MDB_dbi dbi, MDB_cursor **cursor);
+int __real_mdb_cursor_get(MDB_cursor *cursor, MDB_val *key, MDB_val *data, MDB_cursor_op op);
+
+int __wrap_mdb_put(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *data, unsigned int flags);
+int __wrap_mdb_get(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *data);
+int __wrap_mdb_del(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *data);
+int __wrap_mdb_txn_begin(MDB_env *env, MDB_txn *parent, unsigned int flags, MDB_txn **txn);
+int __wrap_mdb_txn_commit(MDB_txn *txn);
+int __wrap_mdb_cursor_open(MDB_txn *txn, MDB_dbi dbi, MDB_cursor **cursor);
+int __wrap_mdb_cursor_get(MDB_cursor *cursor, MDB_val *key, MDB_val *data, MDB_cursor_op op);
+
+int __wrap_mdb_put(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *data, unsigned int flags)
+{
+    return must_fail() ? fault_code : __real_mdb_put(txn, dbi, key, data, flags);
+}
+
+int __wrap_mdb_get(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *data)
+{
+    return must_fail() ? fault_code : __real_mdb_get(txn, dbi, key, data);
+}
+
+int __wrap_mdb_del(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *data)
+{
+    return must_fail() ? fault_code : __real_mdb_del(txn, dbi, key, data);
+}
+
+int __wrap_mdb_txn_begin(MDB_env *env, MDB_txn *parent, unsigned int flags, MDB_txn **txn)
+{
+    return must_fail() ? fault_code : __real_mdb_txn_begin(env, parent, flags, txn);
+}
+
+int __wrap_mdb_txn_commit(MDB_txn *txn)
+{
+    if (!must_fail())
+        return __real_mdb_txn_commit(txn);
+    mdb_txn_abort(txn); // a commit that fails frees its transaction
+    return fault_code;
+}
+
+int __wrap_mdb_cursor_open(MDB_txn *txn, MDB_dbi dbi, MDB_cursor **cursor)
+{
+    return must_fail() ? fault_code : __real_mdb_cursor_open(txn, dbi, cursor);
+}
+
+int __wrap_mdb_cursor_get(MDB_cursor *cursor, MDB_val *key, MDB_val *data, MDB_cursor_op op)
+{
+    return must_fail() ? fault_code : __real_mdb_cursor_get(cursor, key, data, op);
+}
+
+static void set_lmdb_fault(long after)
+{
+    calls_before_fault = after;
+    calls_seen = 0;
+    failing = 0;
+}
+
+static long count_lmdb_calls(void)
+{
+    return calls_seen;
+}
+
+// --- the story ---------------------------------------------------------------------------------------------
+
+#define STORY_LENGTH 7
+
+static void tell(struct scenario_delivery story[STORY_LENGTH])
+{
+    static struct github_step steps[2];
+    steps[0] = scenario_step(1, "Set up job", 45, 46, "success");
+    steps[1] = scenario_step(2, "deploy", 46, 59, "failure");
+    story[0] = scenario_run(GITHUB_RUN_REQUESTED, 1, "");
+    story[1] = scenario_job(1, GITHUB_JOB_QUEUED, 2.5, 2, 2, -1);
+    story[2] = scenario_job(1, GITHUB_JOB_WAITING, 3.25, 2, 2, -1);
+    story[3] = scenario_job(1, GITHUB_JOB_QUEUED, 30.125, 2, 2, -1);
+    story[4] = scenario_job(1, GITHUB_JOB_COMPLETED, 60, 2, 45, 60);
+    scenario_set_steps(&story[4], steps, 2);
+    story[5] = scenario_job(2, GITHUB_JOB_IN_PROGRESS, 20, 2, 20, -1);
+    story[6] = scenario_run(GITHUB_RUN_COMPLETED, 62, "failure");
+}
+
+typedef void (*set_fault)(long after);
+typedef long (*count_calls)(void);
+
+// Plays the story with the call number `fault` of it failing. Returns how many deliveries were refused.
+static int play(set_fault set, long fault, struct buffer *records, count_calls count, long *calls)
+{
+    struct scenario_delivery story[STORY_LENGTH];
+    struct engine_bench bench;
+    int refused = 0;
+    tell(story);
+    engine_bench_open(&bench);
+    set(fault);
+    for (int i = 0; i < STORY_LENGTH; i++) {
+        enum engine_outcome outcome = engine_bench_deliver(&bench, &story[i]);
+        if (outcome != ENGINE_ACCEPTED) {
+            struct error error = {0};
+            assert_true(outcome == ENGINE_FAILED || outcome == ENGINE_FULL);
+            refused++;
+            i--; // the operator, or a script over GitHub's deliveries API, sends it again
+            (void)engine_ready(bench.engine, &error);
+        }
+    }
+    engine_bench_advance(&bench, NS_PER_HOUR);
+    *calls = count();
+    set(-1);
+    engine_bench_advance(&bench, NS_PER_HOUR); // what failed is done now
+    struct error error = {0};
+    assert_int_equal(engine_ready(bench.engine, &error), ERROR_NONE);
+    engine_bench_records(&bench, records);
+    engine_bench_close(&bench);
+    return refused;
+}
+
+static int fail_each_call_once(set_fault set, count_calls count)
+{
+    struct buffer expected;
+    struct buffer actual;
+    long calls;
+    long ignored;
+    int refused = 0;
+    buffer_init(&expected, 1 << 20);
+    buffer_init(&actual, 1 << 20);
+    log_configure(LOG_ERROR + 1, LOG_FORMAT_TEXT);
+    assert_int_equal(play(set, -1, &expected, count, &calls), 0);
+    assert_true(calls > 3 && expected.len > 0);
+    for (long fault = 0; fault < calls; fault++) {
+        refused += play(set, fault, &actual, count, &ignored);
+        if (!slice_equals(buffer_slice(&expected), buffer_slice(&actual)))
+            fail_msg("call %ld of %ld: other spans: %zu bytes, not %zu", fault, calls, actual.len,
+                     expected.len);
+    }
+    print_message("%ld calls, %d deliveries refused\n", calls, refused);
+    buffer_release(&expected);
+    buffer_release(&actual);
+    return refused;
+}
+
+static void each_allocation_may_fail(void **state)
+{
+    (void)state;
+    fail_each_call_once(memory_fail_after, memory_count_allocations);
+}
+
+static void each_call_into_lmdb_may_fail(void **state)
+{
+    (void)state;
+    fault_code = EIO;
+    fail_each_call_once(set_lmdb_fault, count_lmdb_calls);
+}
+
+static void each_call_into_lmdb_may_find_the_map_full(void **state)
+{
+    (void)state;
+    fault_code = MDB_MAP_FULL;
+    fail_each_call_once(set_lmdb_fault, count_lmdb_calls);
+}
+
+static void a_disk_that_fails_for_a_while_refuses_and_loses_nothing(void **state)
+{
+    (void)state;
+    fault_code = EIO;
+    fault_length = 40;
+    assert_true(fail_each_call_once(set_lmdb_fault, count_lmdb_calls) > 0);
+    fault_code = MDB_MAP_FULL;
+    assert_true(fail_each_call_once(set_lmdb_fault, count_lmdb_calls) > 0);
+    fault_length = 1;
+}
+
+// One delivery that cannot be applied must not take its neighbours with it.
+static int done;
+
+static void count_done(struct engine_task *task)
+{
+    (void)task;
+    done++;
+}
+
+static void neighbours_of_a_refused_delivery_are_accepted(void **state)
+{
+    struct engine_bench bench;
+    struct scenario_delivery deliveries[5];
+    struct engine_task tasks[5] = {{0}};
+    int outcomes[4] = {0};
+    (void)state;
+    log_configure(LOG_ERROR + 1, LOG_FORMAT_TEXT);
+    engine_bench_open(&bench);
+    for (int i = 0; i < 5; i++) {
+        deliveries[i] = scenario_job(i + 1, GITHUB_JOB_QUEUED, 2, 2, 2, -1);
+        tasks[i] = (struct engine_task){.type = ENGINE_APPLY_EVENT,
+                                        .on_done = count_done,
+                                        .event = &deliveries[i].event,
+                                        .received_at = bench.now,
+                                        .next = i < 4 ? &tasks[i + 1] : NULL};
+        memcpy(tasks[i].delivery_digest, deliveries[i].digest, sizeof tasks[i].delivery_digest);
+    }
+    fault_code = MDB_BAD_VALSIZE;
+    set_lmdb_fault(25);
+    engine_run_batch(bench.engine, tasks, bench.now);
+    set_lmdb_fault(-1);
+    for (int i = 0; i < 5; i++)
+        outcomes[tasks[i].outcome]++;
+    assert_int_equal(outcomes[ENGINE_ACCEPTED], 5); // the fault was gone when each was tried alone
+    assert_int_equal(done, 5);
+    assert_int_equal(engine_bench_count_spans(&bench), 6);
+    engine_bench_close(&bench);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(each_allocation_may_fail),
+        cmocka_unit_test(each_call_into_lmdb_may_fail),
+        cmocka_unit_test(each_call_into_lmdb_may_find_the_map_full),
+        cmocka_unit_test(a_disk_that_fails_for_a_while_refuses_and_loses_nothing),
+        cmocka_unit_test(neighbours_of_a_refused_delivery_are_accepted),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
