@@ -17,7 +17,7 @@
 
 #define HTTP_HEADERS_MAX 100        // fields of one message
 #define HTTP_HEAD_BYTES_MAX 16384   // start line and fields; GitHub's are some 1,000 bytes
-#define HTTP_START_LINE_MAX 8192    // RFC 9112 3 asks for 8,000 at least
+#define HTTP_START_LINE_MAX 8192    // with its CRLF; RFC 9112 3 asks for 8,000 at least
 #define HTTP_CHUNK_LINE_MAX 256     // size, extensions and CRLF of one chunk
 #define HTTP_TRAILER_BYTES_MAX 4096 // trailers are read and dropped
 

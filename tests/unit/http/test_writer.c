@@ -1,0 +1,287 @@
+// Messages written: their exact bytes, what is refused, and that our own parser reads them.
+#include "driver.h"
+
+#include <stdio.h>
+
+#include "ghatrace/http/writer.h"
+
+#define HEADER(n, v) ((struct http_header){SLICE(n), SLICE(v)})
+
+static void a_response_is_written_whole(void **state)
+{
+    const struct http_header extra[] = {HEADER("Retry-After", "5"), HEADER("Allow", "GET, POST")};
+    struct buffer out;
+
+    (void)state;
+    buffer_init(&out, 10000);
+    assert_int_equal(
+        http_write_response(&out, 202, "application/json", SLICE("{\"a\":1}"), true, NULL, 0),
+        ERROR_NONE);
+    assert_true(slice_equals(buffer_slice(&out), SLICE("HTTP/1.1 202 Accepted\r\n"
+                                                       "Content-Type: application/json\r\n"
+                                                       "Content-Length: 7\r\n"
+                                                       "\r\n"
+                                                       "{\"a\":1}")));
+    // Behind it, as pipelined answers are.
+    size_t first = out.len;
+    assert_int_equal(http_write_response(&out, 503, NULL, SLICE_EMPTY, false, extra, 2),
+                     ERROR_NONE);
+    buffer_consume(&out, first);
+    assert_true(slice_equals(buffer_slice(&out), SLICE("HTTP/1.1 503 Service Unavailable\r\n"
+                                                       "Content-Length: 0\r\n"
+                                                       "Connection: close\r\n"
+                                                       "Retry-After: 5\r\n"
+                                                       "Allow: GET, POST\r\n"
+                                                       "\r\n")));
+    buffer_release(&out);
+}
+
+// RFC 9110 8.6.
+static void responses_without_body_have_no_length(void **state)
+{
+    static const struct {
+        int status;
+        const char *expected;
+    } cases[] = {
+        {100, "HTTP/1.1 100 Continue\r\n\r\n"},
+        {204, "HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n"},
+        {304, "HTTP/1.1 304 Not Modified\r\nConnection: close\r\n\r\n"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct buffer out;
+        buffer_init(&out, 1000);
+        assert_int_equal(
+            http_write_response(&out, cases[i].status, NULL, SLICE_EMPTY, false, NULL, 0),
+            ERROR_NONE);
+        assert_true(slice_equals(buffer_slice(&out), slice_from_string(cases[i].expected)));
+        assert_int_equal(
+            http_write_response(&out, cases[i].status, NULL, SLICE("x"), false, NULL, 0),
+            ERROR_INVALID);
+        buffer_release(&out);
+    }
+}
+
+static void a_request_head_is_written(void **state)
+{
+    const struct http_header extra[] = {HEADER("Content-Type", "application/x-protobuf"),
+                                        HEADER("X-Empty", "")};
+    struct buffer out;
+
+    (void)state;
+    buffer_init(&out, 10000);
+    assert_int_equal(http_write_request_head(&out, SLICE("POST"), SLICE("/v1/traces"),
+                                             SLICE("[::1]:4318"), 123, extra, 2),
+                     ERROR_NONE);
+    assert_true(slice_equals(buffer_slice(&out), SLICE("POST /v1/traces HTTP/1.1\r\n"
+                                                       "Host: [::1]:4318\r\n"
+                                                       "Content-Length: 123\r\n"
+                                                       "Content-Type: application/x-protobuf\r\n"
+                                                       "X-Empty: \r\n"
+                                                       "\r\n")));
+    buffer_clear(&out);
+    assert_int_equal(
+        http_write_request_head(&out, SLICE("GET"), SLICE("/?a=b"), SLICE("a"), 0, NULL, 0),
+        ERROR_NONE);
+    assert_true(slice_equals(buffer_slice(&out), SLICE("GET /?a=b HTTP/1.1\r\nHost: a\r\n\r\n")));
+    buffer_clear(&out);
+    assert_int_equal(
+        http_write_request_head(&out, SLICE("POST"), SLICE("/"), SLICE("a"), 0, NULL, 0),
+        ERROR_NONE);
+    assert_true(slice_equals(buffer_slice(&out),
+                             SLICE("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n")));
+    buffer_release(&out);
+}
+
+static void fields_that_break_the_framing_are_refused(void **state)
+{
+    const struct http_header bad[] = {
+        HEADER("X", "a\r\nInjected: b"),
+        HEADER("X", "a\nb"),
+        HEADER("X", "a\rb"),
+        HEADER("X", "a\0b"),
+        HEADER("X", "\x1b[m"),
+        HEADER("X\r\nY", "a"),
+        HEADER("", "a"),
+        HEADER("X Y", "a"),
+        HEADER("X:", "a"),
+        HEADER("content-length", "5"),
+        HEADER("Host", "b"),
+        HEADER("TRANSFER-ENCODING", "x"),
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(bad); i++) {
+        const struct http_header extra[] = {HEADER("Fine", "yes"), bad[i]};
+        struct buffer out;
+        buffer_init(&out, 10000);
+        assert_int_equal(buffer_append_string(&out, "before"), ERROR_NONE);
+        assert_int_equal(http_write_response(&out, 200, NULL, SLICE_EMPTY, true, extra, 2),
+                         ERROR_INVALID);
+        assert_int_equal(
+            http_write_request_head(&out, SLICE("GET"), SLICE("/"), SLICE("a"), 0, extra, 2),
+            ERROR_INVALID);
+        assert_true(slice_equals(buffer_slice(&out), SLICE("before")));
+        buffer_release(&out);
+    }
+}
+
+static void malformed_first_lines_are_refused(void **state)
+{
+    const struct {
+        struct slice method, target, host;
+    } cases[] = {
+        {SLICE("GE T"), SLICE("/"), SLICE("a")},
+        {SLICE(""), SLICE("/"), SLICE("a")},
+        {SLICE("GET\r\n"), SLICE("/"), SLICE("a")},
+        {SLICE("GET"), SLICE(""), SLICE("a")},
+        {SLICE("GET"), SLICE("x"), SLICE("a")},
+        {SLICE("GET"), SLICE("/ HTTP/1.1\r\nX: y"), SLICE("a")},
+        {SLICE("GET"), SLICE("/%"), SLICE("a")},
+        {SLICE("GET"), SLICE("http://a/"), SLICE("a")},
+        {SLICE("GET"), SLICE("/"), SLICE("a\r\nX: y")},
+        {SLICE("GET"), SLICE("/"), SLICE("a b")},
+        {SLICE("GET"), SLICE("/"), SLICE("::1")},
+    };
+    struct buffer out;
+
+    (void)state;
+    buffer_init(&out, 1000);
+    for (size_t i = 0; i < COUNT(cases); i++)
+        assert_int_equal(http_write_request_head(&out, cases[i].method, cases[i].target,
+                                                 cases[i].host, 0, NULL, 0),
+                         ERROR_INVALID);
+    assert_int_equal(http_write_response(&out, 99, NULL, SLICE_EMPTY, true, NULL, 0),
+                     ERROR_INVALID);
+    assert_int_equal(http_write_response(&out, 1000, NULL, SLICE_EMPTY, true, NULL, 0),
+                     ERROR_INVALID);
+    assert_int_equal(http_write_response(&out, 200, "a\r\nb", SLICE_EMPTY, true, NULL, 0),
+                     ERROR_INVALID);
+    assert_int_equal(out.len, 0);
+    buffer_release(&out);
+}
+
+static enum error_code write_either(struct buffer *out, bool response)
+{
+    const struct http_header extra[] = {HEADER("Retry-After", "5")};
+
+    if (response)
+        return http_write_response(out, 503, "text/plain", SLICE("wait"), false, extra, 1);
+    return http_write_request_head(out, SLICE("POST"), SLICE("/"), SLICE("a"), 9, extra, 1);
+}
+
+static void a_full_buffer_takes_nothing(void **state)
+{
+    (void)state;
+    for (int response = 0; response < 2; response++) {
+        struct buffer out;
+        buffer_init(&out, 1000);
+        assert_int_equal(write_either(&out, response != 0), ERROR_NONE);
+        size_t needed = out.len;
+        buffer_release(&out);
+        for (size_t max = 0; max < needed; max++) {
+            buffer_init(&out, max);
+            assert_int_equal(write_either(&out, response != 0), ERROR_TOO_LARGE);
+            assert_int_equal(out.len, 0);
+            buffer_release(&out);
+        }
+        buffer_init(&out, needed);
+        assert_int_equal(write_either(&out, response != 0), ERROR_NONE);
+        buffer_release(&out);
+    }
+}
+
+static void our_own_parser_reads_what_is_written(void **state)
+{
+    const struct http_header extra[] = {HEADER("X-A", "b c")};
+    const struct setup answers = {.role = HTTP_RESPONSE, .body_max = BODY_MAX};
+    const struct setup requests = {.role = HTTP_REQUEST, .body_max = BODY_MAX};
+    struct buffer out;
+
+    (void)state;
+    buffer_init(&out, 10000);
+    assert_int_equal(http_write_response(&out, 100, NULL, SLICE_EMPTY, true, NULL, 0), ERROR_NONE);
+    assert_int_equal(http_write_response(&out, 200, "a/b", SLICE("hello"), true, extra, 1),
+                     ERROR_NONE);
+    assert_int_equal(http_write_response(&out, 204, NULL, SLICE_EMPTY, true, extra, 1), ERROR_NONE);
+    assert_int_equal(http_write_response(&out, 599, NULL, SLICE("x"), false, NULL, 0), ERROR_NONE);
+    const struct http_case answered = {buffer_slice(&out), "200 [hello]; 204 []; 599 close [x]"};
+    check_case(&answers, &answered);
+    buffer_clear(&out);
+    assert_int_equal(
+        http_write_request_head(&out, SLICE("GET"), SLICE("/a?b"), SLICE("c:1"), 0, extra, 1),
+        ERROR_NONE);
+    assert_int_equal(
+        http_write_request_head(&out, SLICE("POST"), SLICE("/"), SLICE("c"), 2, NULL, 0),
+        ERROR_NONE);
+    assert_int_equal(buffer_append_string(&out, "hi"), ERROR_NONE);
+    const struct http_case requested = {buffer_slice(&out), "GET /a?b []; POST / [hi]"};
+    check_case(&requests, &requested);
+    buffer_release(&out);
+}
+
+static void statuses_have_reasons(void **state)
+{
+    (void)state;
+    assert_string_equal(http_status_reason(200), "OK");
+    assert_string_equal(http_status_reason(431), "Request Header Fields Too Large");
+    assert_string_equal(http_status_reason(299), "Unknown");
+    assert_string_equal(http_status_reason(-1), "Unknown");
+}
+
+static void retry_after_is_seconds_or_a_date(void **state)
+{
+    const timestamp_ns now = INT64_C(784111777) * NS_PER_SECOND; // Sun, 06 Nov 1994 08:49:37 GMT
+    static const struct {
+        const char *value;
+        bool valid;
+        duration_ns wait;
+    } cases[] = {
+        {"0", true, 0},
+        {"120", true, 120 * NS_PER_SECOND},
+        {" 5\t", true, 5 * NS_PER_SECOND},
+        {"-5", true, 0},
+        {"9223372036", true, 9223372036 * NS_PER_SECOND},
+        {"9223372037", true, INT64_MAX},
+        {"99999999999999999999999999", true, INT64_MAX},
+        {"Sun, 06 Nov 1994 08:49:47 GMT", true, 10 * NS_PER_SECOND},
+        {"Sunday, 06-Nov-94 08:49:47 GMT", true, 10 * NS_PER_SECOND},
+        {"Sun Nov  6 08:49:47 1994", true, 10 * NS_PER_SECOND},
+        {"Sun, 06 Nov 1994 08:49:37 GMT", true, 0},
+        {"Sun, 06 Nov 1994 08:49:36 GMT", true, 0},
+        {"Thu, 01 Jan 1970 00:00:00 GMT", true, 0},
+        {"", false, 0},
+        {"soon", false, 0},
+        {"+5", false, 0},
+        {"1.5", false, 0},
+        {"5s", false, 0},
+        {"5, 6", false, 0},
+        {"Sun, 06 Nov 1994 08:49:47", false, 0},
+        {"1994-11-06T08:49:47Z", false, 0},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        duration_ns wait = -4711;
+        bool valid = http_parse_retry_after(slice_from_string(cases[i].value), now, &wait);
+        if (valid != cases[i].valid || wait != (valid ? cases[i].wait : -4711))
+            fail_msg("\"%s\": %d, %lld", cases[i].value, valid, (long long)wait);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_response_is_written_whole),
+        cmocka_unit_test(responses_without_body_have_no_length),
+        cmocka_unit_test(a_request_head_is_written),
+        cmocka_unit_test(fields_that_break_the_framing_are_refused),
+        cmocka_unit_test(malformed_first_lines_are_refused),
+        cmocka_unit_test(a_full_buffer_takes_nothing),
+        cmocka_unit_test(our_own_parser_reads_what_is_written),
+        cmocka_unit_test(statuses_have_reasons),
+        cmocka_unit_test(retry_after_is_seconds_or_a_date),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
