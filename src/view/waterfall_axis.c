@@ -3,7 +3,7 @@
 #include "ghatrace/view/waterfall_paint.h"
 
 #define MIN_CELLS_PER_TICK 9 // the longest label, two blanks
-#define MIN_TICKS 2 // after the one at zero, be it narrow
+#define MIN_TICKS 2          // after the one at zero, be it narrow
 
 static const duration_ns round_ticks[] = {
     NS_PER_MS,          2 * NS_PER_MS,      5 * NS_PER_MS,      10 * NS_PER_MS,

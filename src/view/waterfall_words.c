@@ -6,6 +6,7 @@
 #include "ghatrace/view/waterfall_paint.h"
 
 #define MAX_PIECES 16
+#define SHORT_REVISION 7     // as git and GitHub show it
 #define NAME_TAIL_PERCENT 60 // as in the rows
 
 struct paragraph {
@@ -58,8 +59,8 @@ static void paint_what(struct waterfall_picture *picture)
 
     add(&paragraph, STYLE_BOLD, title->repository);
     if (title->run_number > 0)
-        add_format(&paragraph, STYLE_BOLD, "%.*s #%lld", SLICE_ARGS(title->workflow),
-                   (long long)title->run_number);
+        add_format(&paragraph, STYLE_BOLD, "%.*s%s#%lld", SLICE_ARGS(title->workflow),
+                   title->workflow.len > 0 ? " " : "", (long long)title->run_number);
     else
         add(&paragraph, STYLE_BOLD, title->workflow);
     if (title->attempt > 0)
@@ -86,9 +87,9 @@ static void paint_why(struct waterfall_picture *picture)
 
     add(&paragraph, STYLE_PLAIN, title->display_title);
     add(&paragraph, STYLE_GREY, title->event);
-    if (title->branch.len > 0)
-        add_format(&paragraph, STYLE_GREY, "%.*s @ %.*s", SLICE_ARGS(title->branch),
-                   SLICE_ARGS(text_prefix(title->revision, 7)));
+    add_format(&paragraph, STYLE_GREY, "%.*s%s%.*s", SLICE_ARGS(title->branch),
+               title->branch.len > 0 && title->revision.len > 0 ? " @ " : "",
+               SLICE_ARGS(text_prefix(title->revision, SHORT_REVISION)));
     if (title->actor.len > 0)
         add_format(&paragraph, STYLE_GREY, "by %.*s", SLICE_ARGS(title->actor));
     if (picture->waterfall->axis.start != TIMESTAMP_UNKNOWN)

@@ -50,7 +50,7 @@ static const char *const parts[] = {
     "\n",
     "\t",
     "\x7f",
-    "\xc2\x9b"
+    "\xc2\x9b",
     "2J",
     "\u202e",
     "\u2066",
