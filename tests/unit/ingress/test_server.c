@@ -1,0 +1,291 @@
+// Starting, sharing a port among threads, stopping; and the admin listener.
+#include "client.h"
+
+#include "ghatrace/base/log.h"
+#include "ghatrace/base/memory.h"
+
+static void several_threads_share_one_port(void **state)
+{
+    struct ingress_options options = server_options();
+    struct ingress_counters counters;
+    struct server server;
+    int fds[16];
+
+    (void)state;
+    fake_engine_reset(ENGINE_ACCEPTED, false);
+    options.threads = 3;
+    options.max_connections = 60;
+    server_start(&server, options);
+    for (int i = 0; i < 16; i++)
+        fds[i] = connect_client(&server);
+    for (int i = 0; i < 16; i++)
+        send_job(fds[i]);
+    for (int i = 0; i < 16; i++) {
+        expect_answer(fds[i], 202, NULL);
+        close(fds[i]);
+    }
+    ingress_read_counters(server.ingress, &counters);
+    assert_int_equal(counters.requests, 16);
+    assert_int_equal(counters.accepted, 16);
+    server_end(&server);
+}
+
+static void a_port_in_use_is_refused(void **state)
+{
+    struct ingress_options options = server_options();
+    struct ingress *second = NULL;
+    struct server server;
+    struct error error = {.code = ERROR_NONE};
+
+    (void)state;
+    server_start(&server, options);
+    options.listen = *ingress_address(server.ingress);
+    options.secrets = server.secrets;
+    for (options.threads = 1; options.threads < 4; options.threads++) {
+        assert_int_equal(ingress_start(NULL, &options, &second, &error), ERROR_BUSY);
+        assert_non_null(strstr(error.message, "127.0.0.1:"));
+    }
+    server_end(&server);
+}
+
+static void any_refused_allocation_at_the_start_is_an_error(void **state)
+{
+    struct ingress_options options = server_options();
+    int failures = 0;
+
+    (void)state;
+    options.threads = 2;
+    assert_int_equal(ingress_secrets_create(&options.secrets, &(struct error){0}), ERROR_NONE);
+    for (long skip = 0;; skip++) {
+        struct ingress *ingress = NULL;
+        struct error error = {.code = ERROR_NONE};
+        memory_fail_after(skip);
+        enum error_code code = ingress_start(NULL, &options, &ingress, &error);
+        bool is_past_the_last = memory_count_allocations() <= skip;
+        memory_fail_after(-1);
+        if (code == ERROR_NONE)
+            ingress_destroy(ingress); // stops it as well
+        else
+            assert_int_equal(code, ERROR_MEMORY);
+        failures += code != ERROR_NONE;
+        if (is_past_the_last)
+            break;
+    }
+    assert_true(failures > 10);
+    ingress_secrets_destroy(options.secrets);
+}
+
+struct stopping {
+    struct server server;
+    pthread_t thread;
+    duration_ns grace;
+};
+
+static void *stop_server(void *context)
+{
+    struct stopping *stopping = context;
+
+    ingress_stop(stopping->server.ingress, stopping->grace);
+    return NULL;
+}
+
+static void begin_stop(struct stopping *stopping, duration_ns grace)
+{
+    stopping->grace = grace;
+    assert_int_equal(pthread_create(&stopping->thread, NULL, stop_server, stopping), 0);
+}
+
+static void end_stop(struct stopping *stopping)
+{
+    assert_int_equal(pthread_join(stopping->thread, NULL), 0);
+    ingress_destroy(stopping->server.ingress);
+    ingress_secrets_destroy(stopping->server.secrets);
+}
+
+static void stopping_closes_idle_connections_and_answers_the_others(void **state)
+{
+    struct stopping stopping;
+
+    (void)state;
+    fake_engine_reset(ENGINE_ACCEPTED, true);
+    server_start(&stopping.server, server_options());
+    int idle = connect_client(&stopping.server);
+    int half = connect_client(&stopping.server);
+    int pending = connect_client(&stopping.server);
+    char *request = signed_request("ping", JSON_TYPE, "{}");
+    send_bytes(half, request, strlen(request) - 1);
+    send_job(pending);
+    fake_engine_wait_for(1);
+
+    begin_stop(&stopping, 30 * NS_PER_SECOND);
+    expect_closed(idle);
+    send_text(half, request + strlen(request) - 1);
+    struct response response = receive_response(half, true);
+    assert_int_equal(response.status, 200);
+    assert_false(response.keep_alive);
+    expect_closed(half);
+    close(half);
+    fake_engine_finish(ENGINE_ACCEPTED);
+    response = receive_response(pending, true);
+    assert_int_equal(response.status, 202);
+    assert_false(response.keep_alive);
+    expect_closed(pending);
+    close(pending);
+    end_stop(&stopping);
+    close(idle);
+    free(request);
+}
+
+static void what_was_pipelined_behind_the_last_answer_is_not_begun(void **state)
+{
+    struct stopping stopping;
+
+    (void)state;
+    fake_engine_reset(ENGINE_ACCEPTED, true);
+    server_start(&stopping.server, server_options());
+    int fd = connect_client(&stopping.server);
+    send_job(fd);
+    send_job(fd);
+    fake_engine_wait_for(1);
+    begin_stop(&stopping, 30 * NS_PER_SECOND);
+    usleep(20000); // the stop arrives
+    fake_engine_finish(ENGINE_ACCEPTED);
+    assert_false(receive_response(fd, true).keep_alive);
+    expect_closed(fd);
+    close(fd);
+    end_stop(&stopping);
+    assert_int_equal(fake.submitted, 1);
+}
+
+static void after_the_grace_connections_are_closed_but_the_engine_is_waited_for(void **state)
+{
+    struct stopping stopping;
+
+    (void)state;
+    fake_engine_reset(ENGINE_ACCEPTED, true);
+    server_start(&stopping.server, server_options());
+    int slow = connect_client(&stopping.server);
+    int pending = connect_client(&stopping.server);
+    send_text(slow, "GET /health HTT");
+    send_job(pending);
+    fake_engine_wait_for(1);
+    usleep(10000); // the half request arrives
+    begin_stop(&stopping, 50 * NS_PER_MS);
+    char byte;
+    assert_true(recv(slow, &byte, 1, 0) <= 0);
+    assert_true(recv(pending, &byte, 1, 0) <= 0);
+    fake_engine_finish(ENGINE_ACCEPTED); // reads the event: it must still be there
+    end_stop(&stopping);
+    close(slow);
+    close(pending);
+}
+
+static void a_stopped_server_does_not_listen(void **state)
+{
+    struct server server;
+
+    (void)state;
+    server_start(&server, server_options());
+    ingress_stop(server.ingress, 0);
+    ingress_stop(server.ingress, 0);
+    const struct net_address *address = ingress_address(server.ingress);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(connect(fd, (const struct sockaddr *)&address->storage, address->len), -1);
+    assert_int_equal(errno, ECONNREFUSED);
+    close(fd);
+    server_end(&server);
+}
+
+// --- admin ----------------------------------------------------------------------------------------
+
+struct admin_fixture {
+    struct net_loop *loop;
+    struct admin *admin;
+    pthread_t thread;
+};
+
+static void *run_admin(void *context)
+{
+    struct admin_fixture *f = context;
+
+    net_loop_run(f->loop);
+    return NULL;
+}
+
+static void the_admin_side_tells_health_and_readiness_and_nothing_else(void **state)
+{
+    static const struct {
+        const char *request;
+        int status;
+        const char *body;
+    } cases[] = {
+        {"GET /health HTTP/1.1\r\nHost: x\r\n\r\n", 200, "{\"status\":\"healthy\"}\n"},
+        {"GET /ready HTTP/1.1\r\nHost: x\r\n\r\n", 200, "{\"status\":\"ready\"}\n"},
+        {"POST /ready HTTP/1.1\r\nHost: x\r\n\r\n", 405, NULL},
+        {"GET / HTTP/1.1\r\nHost: x\r\n\r\n", 404, "{\"error\":\"not found\"}\n"},
+        {"POST /webhook HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}", 404, NULL},
+    };
+    struct net_address any;
+    struct error error;
+    struct admin_fixture f;
+
+    (void)state;
+    fake_engine_reset(ENGINE_ACCEPTED, false);
+    assert_int_equal(net_address_parse(SLICE("127.0.0.1:0"), &any, &error), ERROR_NONE);
+    assert_int_equal(net_loop_create(&f.loop, &error), ERROR_NONE);
+    assert_int_equal(admin_start(f.loop, &any, NULL, &f.admin, &error), ERROR_NONE);
+    struct net_address address = *admin_address(f.admin);
+    assert_int_equal(pthread_create(&f.thread, NULL, run_admin, &f), 0);
+    int fd = connect_to(&address);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        send_text(fd, cases[i].request);
+        expect_answer(fd, cases[i].status, cases[i].body);
+    }
+    expect_closed(fd); // behind the unread body
+    int idle = connect_to(&address);
+    send_text(idle, cases[0].request);
+    expect_answer(idle, 200, NULL);
+    net_loop_stop(f.loop);
+    assert_int_equal(pthread_join(f.thread, NULL), 0);
+    admin_stop(f.admin);
+    net_loop_destroy(f.loop);
+    expect_closed(idle);
+    close(idle);
+    close(fd);
+}
+
+static void an_admin_without_clients_stops_at_once(void **state)
+{
+    struct net_address any;
+    struct net_loop *loop;
+    struct admin *admin;
+    struct error error;
+
+    (void)state;
+    assert_int_equal(net_address_parse(SLICE("127.0.0.1:0"), &any, &error), ERROR_NONE);
+    assert_int_equal(net_loop_create(&loop, &error), ERROR_NONE);
+    assert_int_equal(admin_start(loop, &any, NULL, &admin, &error), ERROR_NONE);
+    any = *admin_address(admin);
+    struct admin *second;
+    assert_int_equal(admin_start(loop, &any, NULL, &second, &error), ERROR_BUSY);
+    admin_stop(admin);
+    net_loop_destroy(loop);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(several_threads_share_one_port),
+        cmocka_unit_test(a_port_in_use_is_refused),
+        cmocka_unit_test(any_refused_allocation_at_the_start_is_an_error),
+        cmocka_unit_test(stopping_closes_idle_connections_and_answers_the_others),
+        cmocka_unit_test(what_was_pipelined_behind_the_last_answer_is_not_begun),
+        cmocka_unit_test(after_the_grace_connections_are_closed_but_the_engine_is_waited_for),
+        cmocka_unit_test(a_stopped_server_does_not_listen),
+        cmocka_unit_test(the_admin_side_tells_health_and_readiness_and_nothing_else),
+        cmocka_unit_test(an_admin_without_clients_stops_at_once),
+    };
+    log_configure(LOG_ERROR, LOG_FORMAT_TEXT);
+    alarm(60);
+    return cmocka_run_group_tests_name("ingress/server", tests, NULL, NULL);
+}
