@@ -1,0 +1,544 @@
+// The exporter with a collector that works: what goes out, once, and what comes of the answers.
+#include "world.h"
+
+// --- what goes out ----------------------------------------------------------------------------
+
+static void every_record_goes_out_once(void **state)
+{
+    static struct world world;
+    (void)state;
+    world_init(&world, reply_ok);
+    fake_add_many(95);
+    world_create(&world);
+    world_deliver(&world);
+    expect_each_accepted_once(&world);
+    struct export_counters counters = world_counters(&world);
+    assert_int_equal(counters.sent_records, 95);
+    assert_int_equal(counters.requests, 10); // of at most 10 records
+    assert_int_equal(counters.retries + counters.dead_letters + counters.rejected_spans, 0);
+    assert_int_equal(counters.consecutive_failures, 0);
+    assert_true(world.collector.connections <= 4);
+    world_release(&world);
+}
+
+static void the_request_says_what_it_carries(void **state)
+{
+    const struct http_header headers[] = {
+        {SLICE("Authorization"), SLICE("Bearer abc")}, {SLICE("x-tenant"), SLICE("")},
+        {SLICE("content-length"), SLICE("3")},         {SLICE("Content-Type"), SLICE("text/plain")},
+        {SLICE("host"), SLICE("elsewhere")},
+    };
+    static struct world world;
+    char host[64];
+    (void)state;
+    world_init(&world, reply_ok);
+    world.options.headers = headers;
+    world.options.header_count = sizeof headers / sizeof headers[0];
+    fake_add_many(1);
+    world_create(&world);
+    world_deliver(&world);
+
+    const char *head = world.collector.last_head;
+    snprintf(host, sizeof host, "\r\nHost: 127.0.0.1:%u\r\n", world.collector.port);
+    assert_int_equal(strncmp(head, "POST /v1/traces HTTP/1.1\r\n", 26), 0);
+    assert_non_null(strstr(head, host));
+    assert_non_null(strstr(head, "\r\nUser-Agent: ghatrace/" GHATRACE_VERSION "\r\n"));
+    assert_non_null(strstr(head, "\r\nContent-Type: application/x-protobuf\r\n"));
+    assert_non_null(strstr(head, "\r\nContent-Length: 13\r\n"));
+    assert_non_null(strstr(head, "\r\nAuthorization: Bearer abc\r\n"));
+    assert_non_null(strstr(head, "\r\nx-tenant: \r\n"));
+    assert_null(strstr(head, "text/plain"));
+    assert_null(strstr(head, "elsewhere"));
+    assert_null(strstr(head, "Content-Encoding"));
+    assert_null(strstr(head, "close"));
+    world_release(&world);
+}
+
+static void a_configured_user_agent_takes_the_place_of_ours(void **state)
+{
+    const struct http_header headers[] = {{SLICE("user-agent"), SLICE("mine/1")}};
+    static struct world world;
+    (void)state;
+    world_init(&world, reply_ok);
+    world.options.headers = headers;
+    world.options.header_count = 1;
+    fake_add_many(1);
+    world_create(&world);
+    world_deliver(&world);
+    assert_non_null(strstr(world.collector.last_head, "\r\nuser-agent: mine/1\r\n"));
+    assert_null(strstr(world.collector.last_head, "ghatrace/"));
+    world_release(&world);
+}
+
+static struct reply reply_by_encoding(struct collector *collector,
+                                      const struct collector_request *request)
+{
+    (void)collector;
+    bool is_json = strstr(request->head, "Content-Type: application/json\r\n") != NULL;
+    bool looks_like_json = strncmp(request->body, "{\"resourceSpans\":[", 18) == 0;
+    return (struct reply){.bytes = is_json == looks_like_json
+                                       ? OK_ANSWER
+                                       : "HTTP/1.1 415 X\r\nContent-Length: 0\r\n\r\n"};
+}
+
+static void all_encodings_carry_the_same_records(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 4; i++) {
+        static struct world world;
+        world_init(&world, reply_by_encoding);
+        world.options.protocol = i & 1 ? EXPORT_JSON : EXPORT_PROTOBUF;
+        world.options.gzip = (i & 2) != 0;
+        fake_add_many(25);
+        world_create(&world);
+        world_deliver(&world);
+        expect_each_accepted_once(&world);
+        assert_int_equal(world_counters(&world).dead_letters, 0);
+        assert_int_equal(strstr(world.collector.last_head, "\r\nContent-Encoding: gzip\r\n") !=
+                             NULL,
+                         world.options.gzip);
+        world_release(&world);
+    }
+}
+
+static struct reply reply_if_small(struct collector *collector,
+                                   const struct collector_request *request)
+{
+    (void)collector;
+    return (struct reply){.bytes = request->body_len <= 30 || request->record_count == 1
+                                       ? OK_ANSWER
+                                       : "HTTP/1.1 413 X\r\nContent-Length: 0\r\n\r\n"};
+}
+
+static void batches_keep_to_their_bytes_but_hold_one_record(void **state)
+{
+    static const size_t limits[] = {0, 1, 15, 30};
+    (void)state;
+    for (size_t i = 0; i < 4; i++) {
+        static struct world world;
+        world_init(&world, reply_if_small);
+        world.options.batch_bytes_max = limits[i];
+        fake_add_many(20);
+        world_create(&world);
+        world_deliver(&world);
+        expect_each_accepted_once(&world);
+        // Of 13 or 14 bytes each, two fit into 30. Nothing had to be halved.
+        assert_int_equal(world_counters(&world).requests, limits[i] == 30 ? 10 : 20);
+        world_release(&world);
+    }
+}
+
+static void a_kept_connection_serves_all_requests(void **state)
+{
+    static struct world world;
+    (void)state;
+    world_init(&world, reply_ok);
+    world.options.in_flight_max = 1;
+    fake_add_many(100);
+    world_create(&world);
+    world_deliver(&world);
+    expect_each_accepted_once(&world);
+    assert_int_equal(world.collector.connections, 1);
+    assert_int_equal(world.collector.busy_max, 1);
+    world_release(&world);
+}
+
+static void zeros_in_the_options_mean_one(void **state)
+{
+    static struct world world;
+    (void)state;
+    world_init(&world, reply_ok);
+    world.options.in_flight_max = world.options.batch_records_max = 0;
+    world.options.timeout = 0;
+    fake_add_many(3);
+    world_create(&world);
+    world_deliver(&world);
+    expect_each_accepted_once(&world);
+    assert_int_equal(world_counters(&world).requests, 3);
+    world_release(&world);
+}
+
+static void names_are_looked_up(void **state)
+{
+    static struct world world;
+    (void)state;
+    world_init(&world, reply_ok);
+    // Where localhost is ::1 first, nothing listens there, and the next address is tried.
+    world_use_port(&world, "localhost", world.collector.port);
+    fake_add_many(3);
+    world_create(&world);
+    world_deliver(&world);
+    expect_each_accepted_once(&world);
+    assert_int_equal(world_counters(&world).retries, 0);
+    world_release(&world);
+}
+
+static bool is_resting(struct world *world)
+{
+    return world->ticks > 20;
+}
+
+static void nothing_is_sent_before_the_start(void **state)
+{
+    static struct world world;
+    (void)state;
+    world_init(&world, reply_ok);
+    fake_add_many(3);
+    world_create(&world);
+    exporter_wake(world.exporter);
+    world_run_until(&world, is_resting);
+    assert_int_equal(collector_get(&world.collector, &world.collector.connections), 0);
+    world_deliver(&world);
+    expect_each_accepted_once(&world);
+    world_release(&world);
+}
+
+static void an_empty_outbox_makes_no_requests(void **state)
+{
+    static struct world world;
+    (void)state;
+    world_init(&world, reply_ok);
+    world_create(&world);
+    world_tune(&world, NS_PER_MS);
+    exporter_start(world.exporter);
+    world_run_until(&world, is_resting);
+    assert_int_equal(collector_get(&world.collector, &world.collector.connections), 0);
+    world_release(&world);
+}
+
+static void https_is_refused_in_clear_words(void **state)
+{
+    static struct world world;
+    struct error error;
+    (void)state;
+    world_init(&world, reply_ok);
+    world.options.endpoint.is_tls = true;
+    assert_int_equal(
+        exporter_create(world.loop, NULL, NULL, &world.options, &world.exporter, &error),
+        ERROR_USAGE);
+    assert_string_equal(error.message,
+                        "https endpoints need tls, which this build does not have yet");
+    world.exporter = NULL;
+    world_release(&world);
+}
+
+static void a_request_that_cannot_be_written_is_told_at_the_start(void **state)
+{
+    const struct http_header headers[] = {{SLICE("a b"), SLICE("c")}};
+    static struct world world;
+    struct error error;
+    (void)state;
+    world_init(&world, reply_ok);
+    world.options.headers = headers;
+    world.options.header_count = 1;
+    assert_int_equal(
+        exporter_create(world.loop, NULL, NULL, &world.options, &world.exporter, &error),
+        ERROR_USAGE);
+    world.exporter = NULL;
+    world_release(&world);
+}
+
+// --- news -------------------------------------------------------------------------------------
+
+static void *add_and_wake(void *context)
+{
+    struct world *world = context;
+    for (int i = 0; i < 50; i++) {
+        fake_add();
+        exporter_wake(world->exporter);
+    }
+    return NULL;
+}
+
+static bool has_all_of_150(struct world *world)
+{
+    pthread_mutex_lock(&fake.mutex);
+    bool is_complete = fake.last == 150;
+    pthread_mutex_unlock(&fake.mutex);
+    return is_complete && world_is_settled(world);
+}
+
+static void wakes_from_several_threads_lose_nothing(void **state)
+{
+    static struct world world;
+    pthread_t threads[3];
+    (void)state;
+    world_init(&world, reply_ok);
+    world_create(&world);
+    exporter_start(world.exporter);
+    for (size_t i = 0; i < 3; i++)
+        pthread_create(&threads[i], NULL, add_and_wake, &world);
+    world_run_until(&world, has_all_of_150);
+    for (size_t i = 0; i < 3; i++)
+        pthread_join(threads[i], NULL);
+    expect_each_accepted_once(&world);
+    world_release(&world);
+}
+
+static void what_a_tool_puts_back_is_found_without_being_told(void **state)
+{
+    static struct world world;
+    (void)state;
+    world_init(&world, reply_ok);
+    fake_add_many(30);
+    world_create(&world);
+    world_tune(&world, 2 * NS_PER_MS);
+    world_deliver(&world);
+    // Lower than all that was sent since.
+    pthread_mutex_lock(&fake.mutex);
+    fake.records[2].in_outbox = fake.records[29].in_outbox = true;
+    pthread_mutex_unlock(&fake.mutex);
+    world_run_until(&world, world_is_settled);
+    assert_int_equal(collector_get(&world.collector, &world.collector.accepted[2]), 2);
+    assert_int_equal(collector_get(&world.collector, &world.collector.accepted[29]), 2);
+    assert_int_equal(collector_get(&world.collector, &world.collector.accepted[28]), 1);
+    world_release(&world);
+}
+
+// --- several at a time ------------------------------------------------------------------------
+
+// The request with record 1 is answered when all others were.
+static struct reply reply_to_first_last(struct collector *collector,
+                                        const struct collector_request *request)
+{
+    if (collector_has(request, 1)) {
+        pthread_mutex_lock(&collector->mutex);
+        while (collector->requests < 10 || collector->busy > 1)
+            pthread_cond_wait(&collector->changed, &collector->mutex);
+        pthread_mutex_unlock(&collector->mutex);
+    }
+    return (struct reply){.bytes = OK_ANSWER};
+}
+
+static void one_slow_answer_does_not_stop_the_rest(void **state)
+{
+    static struct world world;
+    (void)state;
+    world_init(&world, reply_to_first_last);
+    world.options.in_flight_max = 2;
+    fake_add_many(100);
+    world_create(&world);
+    world_tune(&world, NS_PER_MS); // starts reading over and over: what is in flight is left alone
+    world_deliver(&world);
+    expect_each_accepted_once(&world);
+    world_release(&world);
+}
+
+static struct reply reply_when_four_wait(struct collector *collector,
+                                         const struct collector_request *request)
+{
+    (void)request;
+    pthread_mutex_lock(&collector->mutex);
+    while (collector->busy_max < 4)
+        pthread_cond_wait(&collector->changed, &collector->mutex);
+    pthread_mutex_unlock(&collector->mutex);
+    return (struct reply){.bytes = OK_ANSWER};
+}
+
+static void as_many_requests_as_allowed_are_in_flight(void **state)
+{
+    static struct world world;
+    (void)state;
+    world_init(&world, reply_when_four_wait);
+    fake_add_many(200);
+    world_create(&world);
+    world_deliver(&world);
+    expect_each_accepted_once(&world);
+    assert_int_equal(world.collector.busy_max, 4);
+    assert_int_equal(world.collector.connections, 4);
+    world_release(&world);
+}
+
+// --- refusals ---------------------------------------------------------------------------------
+
+static struct reply refuse_17_and_42(struct collector *collector,
+                                     const struct collector_request *request)
+{
+    (void)collector;
+    bool is_bad = collector_has(request, 17) || collector_has(request, 42);
+    return (struct reply){.bytes = is_bad ? "HTTP/1.1 400 Bad Request\r\n"
+                                            "Content-Type: text/plain\r\n"
+                                            "Content-Length: 8\r\n\r\nbad span"
+                                          : OK_ANSWER};
+}
+
+static void halving_finds_exactly_the_records_at_fault(void **state)
+{
+    (void)state;
+    for (size_t in_flight = 1; in_flight <= 4; in_flight += 3) {
+        static struct world world;
+        world_init(&world, refuse_17_and_42);
+        world.options.batch_records_max = 64;
+        world.options.in_flight_max = in_flight;
+        fake_add_many(100);
+        world_create(&world);
+        world_deliver(&world);
+        expect_each_accepted_once(&world);
+        for (uint64_t i = 1; i <= 100; i++)
+            assert_int_equal(fake.records[i].is_dead, i == 17 || i == 42);
+        assert_string_equal(fake.records[17].reason, "400 Bad Request: bad span");
+        struct export_counters counters = world_counters(&world);
+        assert_int_equal(counters.dead_letters, 2);
+        assert_int_equal(counters.sent_records, 98);
+        assert_int_equal(counters.retries, 0);
+        assert_int_equal(counters.consecutive_failures, 0);
+        assert_true(counters.requests <= 2 * 2 * 6 + 2 + 1);
+        world_release(&world);
+    }
+}
+
+static struct reply refuse_all(struct collector *collector, const struct collector_request *request)
+{
+    static const char *const answers[] = {
+        "HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n",
+        "HTTP/1.1 301 Moved\r\nLocation: http://localhost:1/\r\nContent-Length: 0\r\n\r\n",
+        "HTTP/1.1 500 Oops\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n",
+    };
+    (void)collector;
+    return (struct reply){.bytes = answers[request->number % 3]};
+}
+
+static void what_must_not_be_retried_is_buried(void **state)
+{
+    static struct world world;
+    (void)state;
+    world_init(&world, refuse_all);
+    fake_add_many(23);
+    world_create(&world);
+    world_deliver(&world);
+    assert_int_equal(fake_count(fake_is_dead), 23);
+    expect_each_accepted_once(&world);
+    assert_int_equal(world_counters(&world).dead_letters, 23);
+    assert_int_equal(world_counters(&world).sent_records, 0);
+    assert_int_equal(world_counters(&world).retries, 0);
+    world_release(&world);
+}
+
+static void a_record_that_json_cannot_say_is_buried_unsent(void **state)
+{
+    static struct world world;
+    (void)state;
+    world_init(&world, reply_by_encoding);
+    world.options.protocol = EXPORT_JSON;
+    fake_add_many(20);
+    fake.records[5].body[1] = 0x7f; // a length past its end
+    world_create(&world);
+    world_deliver(&world);
+    expect_each_accepted_once(&world);
+    assert_int_equal(fake_count(fake_is_dead), 1);
+    assert_true(fake.records[5].is_dead);
+    assert_string_equal(fake.records[5].reason, "not sent: record cannot be written as JSON");
+    assert_int_equal(collector_get(&world.collector, &world.collector.arrived[5]), 0);
+    world_release(&world);
+}
+
+// --- odd answers ------------------------------------------------------------------------------
+
+static struct reply reply_oddly(struct collector *collector,
+                                const struct collector_request *request)
+{
+    static const char long_head[] = "HTTP/1.1 200 OK\r\nContent-Length: 99999999\r\n\r\nabc";
+    static const char chunked[] = "HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n"
+                                  "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n"
+                                  "Content-Type: application/json\r\n\r\n"
+                                  "1\r\n{\r\n1\r\n}\r\n0\r\nTrailer: x\r\n\r\n";
+    static char endless[200000];
+    (void)collector;
+    switch (request->number) {
+    case 0: // no protobuf at all
+        return (struct reply){.bytes = "HTTP/1.1 200 OK\r\nContent-Type: application/x-protobuf\r\n"
+                                       "Content-Length: 5\r\n\r\n\xff\xff\xff\xff\xff"};
+    case 1:
+        return (struct reply){.bytes = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+                                       "Content-Length: 4\r\n\r\n<ok>"};
+    case 2:
+        return (struct reply){.bytes = chunked, .byte_by_byte = true};
+    case 3:
+        return (struct reply){.bytes = "HTTP/1.1 204 No Content\r\n\r\n"};
+    case 4: // until the connection closes
+        return (struct reply){.bytes = "HTTP/1.0 200 OK\r\n\r\nfine", .closes = true};
+    case 5:
+        return (struct reply){.bytes = "HTTP/1.1 202 Accepted\r\nConnection: close\r\n"
+                                       "Content-Length: 2\r\n\r\nok",
+                              .closes = true};
+    case 6: // longer than anybody wants to read: the status decides
+        return (struct reply){.bytes = long_head, .hangs = true};
+    case 7:
+        memset(endless, 'x', sizeof endless - 1);
+        memcpy(endless, "HTTP/1.1 200 OK\r\n\r\n", 19);
+        return (struct reply){.bytes = endless, .len = sizeof endless - 1, .hangs = true};
+    case 8: // more bytes than an answer: this connection is not used again
+        return (struct reply){.bytes = OK_ANSWER "HTTP/1.1 503 X\r\n", .hangs = true};
+    default:
+        return (struct reply){.bytes = OK_ANSWER};
+    }
+}
+
+static void any_complete_200_is_a_success(void **state)
+{
+    static struct world world;
+    (void)state;
+    world_init(&world, reply_oddly);
+    world.options.in_flight_max = 1;
+    world.options.batch_records_max = 1;
+    fake_add_many(12);
+    world_create(&world);
+    world_deliver(&world);
+    expect_each_accepted_once(&world);
+    assert_int_equal(world_counters(&world).retries, 0);
+    assert_int_equal(world_counters(&world).requests, 12);
+    assert_int_equal(world_counters(&world).rejected_spans, 0);
+    world_release(&world);
+}
+
+static struct reply reply_partially(struct collector *collector,
+                                    const struct collector_request *request)
+{
+    (void)collector;
+    (void)request;
+    return (struct reply){.bytes = "HTTP/1.1 200 OK\r\nContent-Type: application/x-protobuf\r\n"
+                                   "Content-Length: 11\r\n\r\n\x0a\x09\x08\x03\x12\x05too b"};
+}
+
+static void rejected_spans_are_counted_and_not_sent_again(void **state)
+{
+    static struct world world;
+    (void)state;
+    world_init(&world, reply_partially);
+    fake_add_many(20);
+    world_create(&world);
+    world_deliver(&world);
+    expect_each_accepted_once(&world);
+    assert_int_equal(world_counters(&world).requests, 2);
+    assert_int_equal(world_counters(&world).rejected_spans, 6);
+    assert_int_equal(world_counters(&world).sent_records, 20);
+    world_release(&world);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        world_test(every_record_goes_out_once),
+        world_test(the_request_says_what_it_carries),
+        world_test(a_configured_user_agent_takes_the_place_of_ours),
+        world_test(all_encodings_carry_the_same_records),
+        world_test(batches_keep_to_their_bytes_but_hold_one_record),
+        world_test(a_kept_connection_serves_all_requests),
+        world_test(zeros_in_the_options_mean_one),
+        world_test(names_are_looked_up),
+        world_test(nothing_is_sent_before_the_start),
+        world_test(an_empty_outbox_makes_no_requests),
+        world_test(https_is_refused_in_clear_words),
+        world_test(a_request_that_cannot_be_written_is_told_at_the_start),
+        world_test(wakes_from_several_threads_lose_nothing),
+        world_test(what_a_tool_puts_back_is_found_without_being_told),
+        world_test(one_slow_answer_does_not_stop_the_rest),
+        world_test(as_many_requests_as_allowed_are_in_flight),
+        world_test(halving_finds_exactly_the_records_at_fault),
+        world_test(what_must_not_be_retried_is_buried),
+        world_test(a_record_that_json_cannot_say_is_buried_unsent),
+        world_test(any_complete_200_is_a_success),
+        world_test(rejected_spans_are_counted_and_not_sent_again),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
