@@ -96,7 +96,7 @@ enum error_code store_forget_deliveries(struct store_transaction *transaction, t
     *forgotten = 0;
     while (store->bucket_count > 0 && *forgotten < max &&
            store->buckets[0] <= now - linger - slice_width(linger)) {
-        bool is_empty;
+        bool is_empty = false;
         enum error_code code =
             delete_from_bucket(transaction, store->buckets[0], max, forgotten, &is_empty, error);
         if (code != ERROR_NONE)

@@ -1,5 +1,6 @@
 // The spans of one job: the job, its phases, its steps.
 #include <inttypes.h>
+#include <stdlib.h>
 
 #include "build_common.h"
 #include "ghatrace/trace/build.h"
@@ -189,19 +190,41 @@ static timestamp_ns clamp_to_job(const struct job_timeline *timeline, timestamp_
     return time < timeline->end ? time : timeline->end;
 }
 
-// Step names repeat within a job, only numbers do not; but the number is undocumented and shifts between kinds of
-// runners (collector-contrib#45157), so only repeats need it in their ID.
-static bool is_repeat(const struct github_job *body, size_t index)
+struct named_step {
+    struct slice name;
+    size_t index;
+};
+
+static int compare_named_steps(const void *a, const void *b)
 {
-    for (size_t i = 0; i < index; i++) {
-        if (slice_equals(body->steps[i].name, body->steps[index].name))
-            return true;
-    }
-    return false;
+    const struct named_step *left = a;
+    const struct named_step *right = b;
+    int order = slice_compare(left->name, right->name);
+    if (order != 0)
+        return order;
+    return left->index < right->index ? -1 : left->index > right->index;
+}
+
+// Which steps have a name that an earlier one has. Only those need their number in the ID: the number is
+// undocumented and shifts between kinds of runners (collector-contrib#45157). By sorting, because a
+// body may list a hundred thousand steps. NULL when memory is refused.
+static const bool *find_repeats(const struct github_job *body, struct arena *arena)
+{
+    size_t count = body->step_count;
+    struct named_step *sorted = arena_allocate_array(arena, count + 1, sizeof *sorted);
+    bool *repeats = arena_allocate_array(arena, count + 1, sizeof *repeats);
+    if (sorted == NULL || repeats == NULL)
+        return NULL;
+    for (size_t i = 0; i < count; i++)
+        sorted[i] = (struct named_step){body->steps[i].name, i};
+    qsort(sorted, count, sizeof *sorted, compare_named_steps);
+    for (size_t i = 1; i < count; i++)
+        repeats[sorted[i].index] = slice_equals(sorted[i].name, sorted[i - 1].name);
+    return repeats;
 }
 
 // A step without times makes no span; one still open ends with the job (a lost runner leaves such).
-static void add_step(struct job_builder *builder, size_t index)
+static void add_step(struct job_builder *builder, size_t index, bool is_repeat)
 {
     const struct github_step *step = &builder->job->body.steps[index];
     if (step->started_at == TIMESTAMP_UNKNOWN)
@@ -211,7 +234,7 @@ static void add_step(struct job_builder *builder, size_t index)
     timestamp_ns end =
         is_open ? builder->timeline->end : clamp_to_job(builder->timeline, step->completed_at);
     struct span_id id = span_id_of_step(builder->policy->scheme, &builder->key, step->name,
-                                        step->number, is_repeat(&builder->job->body, index));
+                                        step->number, is_repeat);
     struct span *span = add_span(builder, step->name, id, start, end > start ? end : start);
     add_step_attributes(builder, span, step, is_open);
 }
@@ -226,10 +249,12 @@ static void add_children(struct job_builder *builder)
         add_phase(builder, SLICE("runner.startup"), &timeline->startup, false);
         add_phase(builder, SLICE("runner.execution"), &timeline->execution, true);
     }
-    if (builder->policy->steps && !timeline->is_carried_over) {
-        for (size_t i = 0; i < body->step_count; i++)
-            add_step(builder, i);
-    }
+    if (!builder->policy->steps || timeline->is_carried_over || body->step_count == 0)
+        return;
+    const bool *repeats = find_repeats(body, builder->arena);
+    builder->failed |= repeats == NULL;
+    for (size_t i = 0; repeats != NULL && i < body->step_count; i++)
+        add_step(builder, i, repeats[i]);
 }
 
 enum error_code build_job_spans(const struct trace_policy *policy, const struct run_state *run,
