@@ -6,17 +6,17 @@
 #include "ghatrace/app/store_tool.h"
 #include "ghatrace/view/waterfall.h"
 
-enum { FLAG_NO_STEPS };
+enum { FLAG_STEPS };
 
 static const struct flag flags[] = {
-    [FLAG_NO_STEPS] = {"no-steps", NULL, "leave out the steps of the jobs"},
+    [FLAG_STEPS] = {"steps", NULL, "unfold the steps of the jobs"},
 };
 
 static enum error_code show(const struct invocation *invocation, struct store *store,
                             const struct run_reference *run, struct error *error)
 {
     struct waterfall_options waterfall = {.terminal = terminal_detect(STDOUT_FILENO),
-                                          .steps = invocation->flags[FLAG_NO_STEPS] == NULL};
+                                          .steps = invocation->flags[FLAG_STEPS] != NULL};
     struct span_batch *batches;
     size_t count;
     int64_t attempt = run->attempt;
