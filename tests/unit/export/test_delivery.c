@@ -1,0 +1,284 @@
+// The exporter with the real store and the real engine: from a synced outbox to a collector and back.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "../../../src/export/exporter_private.h"
+#include "fake_collector.h"
+#include "ghatrace/base/log.h"
+#include "support/temp_folder.h"
+
+#define MAP_BYTES ((uint64_t)64 << 20)
+#define WATCHDOG_TICKS 15000
+
+struct place {
+    struct temp_folder folder;
+    struct collector collector;
+    struct store *store;
+    struct engine *engine;
+    struct net_loop *loop;
+    struct exporter *exporter;
+    struct net_timer *ticker;
+    unsigned ticks;
+    uint64_t dead_expected;
+    struct error error;
+};
+
+static struct place place;
+
+static void expect_ok(enum error_code code)
+{
+    if (code != ERROR_NONE)
+        fail_msg("%s", place.error.message);
+}
+
+static void wake_exporter(void *context)
+{
+    struct place *p = context;
+    exporter_wake(p->exporter);
+}
+
+static uint64_t no_jitter(void *context)
+{
+    (void)context;
+    return 0;
+}
+
+static void open_place(collector_script script)
+{
+    place = (struct place){.ticks = 0};
+    log_configure(LOG_ERROR, LOG_FORMAT_TEXT);
+    if (access("/dev/shm", W_OK) == 0)
+        setenv("TMPDIR", "/dev/shm", 0);
+    assert_true(temp_folder_create(&place.folder));
+    collector_start(&place.collector, script);
+    expect_ok(store_open(place.folder.path, STORE_DAEMON, MAP_BYTES, &place.store, &place.error));
+    expect_ok(net_loop_create(&place.loop, &place.error));
+}
+
+static void open_exporter(void)
+{
+    struct engine_options engine = {.queue_max = 100,
+                                    .batch_max = 100,
+                                    .has_exporter = true,
+                                    .history = NS_PER_HOUR,
+                                    .on_outbox = wake_exporter,
+                                    .on_outbox_context = &place};
+    struct export_options options = {.in_flight_max = 3,
+                                     .batch_records_max = 32,
+                                     .batch_bytes_max = 1 << 20,
+                                     .gzip = true,
+                                     .timeout = 20 * NS_PER_SECOND,
+                                     .backoff_first = 2 * NS_PER_MS,
+                                     .backoff_max = 5 * NS_PER_MS};
+    char url[64];
+    snprintf(url, sizeof url, "http://127.0.0.1:%u", place.collector.port);
+    expect_ok(export_endpoint_parse(slice_from_string(url), true, &options.endpoint, &place.error));
+    expect_ok(engine_create(place.store, &engine, &place.engine, &place.error));
+    expect_ok(exporter_create(place.loop, place.store, place.engine, &options, &place.exporter,
+                              &place.error));
+    exporter_tune(place.exporter, &(struct exporter_tuning){.coalesce = NS_PER_MS,
+                                                            .poll = 2 * NS_PER_MS,
+                                                            .settle_retry = 2 * NS_PER_MS,
+                                                            .random = no_jitter});
+    expect_ok(engine_start(place.engine, &place.error));
+    exporter_start(place.exporter);
+}
+
+// In the order of the daemon.
+static void close_exporter(void)
+{
+    engine_stop(place.engine);
+    exporter_destroy(place.exporter);
+    engine_destroy(place.engine);
+}
+
+static void close_place(void)
+{
+    net_timer_destroy(place.ticker);
+    store_close(place.store);
+    net_loop_destroy(place.loop);
+    collector_stop(&place.collector);
+    assert_true(temp_folder_remove(&place.folder));
+}
+
+static void add_records(unsigned first, unsigned last)
+{
+    struct store_transaction *transaction;
+    expect_ok(store_begin(place.store, true, &transaction, &place.error));
+    for (unsigned i = first; i <= last; i++) {
+        struct store_key key = {.trace.bytes = {1}, .span.bytes = {(uint8_t)(i >> 8), (uint8_t)i}};
+        char body[64];
+        uint64_t sequence;
+        int len = snprintf(body + 4, sizeof body - 4, "record-%u;", i);
+        memcpy(body, "\x0a\x00\x1a\x00", 4);
+        body[1] = (char)(len + 2);
+        body[3] = (char)len;
+        expect_ok(store_add_record(transaction, &key, timestamp_now(),
+                                   (struct slice){body, (size_t)len + 4}, true, &sequence,
+                                   &place.error));
+        assert_int_equal(sequence, i);
+    }
+    expect_ok(store_commit(transaction, &place.error));
+}
+
+static struct store_usage read_usage(void)
+{
+    struct store_transaction *transaction;
+    struct store_usage usage;
+    expect_ok(store_begin(place.store, false, &transaction, &place.error));
+    expect_ok(store_read_usage(transaction, &usage, &place.error));
+    store_abort(transaction);
+    return usage;
+}
+
+static void tick(void *context)
+{
+    struct store_usage usage = read_usage();
+    (void)context;
+    if (++place.ticks > WATCHDOG_TICKS)
+        fail_msg("waited in vain");
+    if (usage.outbox_records == 0 && usage.dead_letters == place.dead_expected)
+        net_loop_stop(place.loop);
+    else
+        net_timer_set(place.ticker, 2 * NS_PER_MS);
+}
+
+static void run_until_empty(uint64_t dead_expected)
+{
+    if (place.ticker == NULL)
+        expect_ok(net_timer_create(place.loop, tick, NULL, &place.ticker, &place.error));
+    place.dead_expected = dead_expected;
+    place.ticks = 0;
+    net_timer_set(place.ticker, 0);
+    net_loop_run(place.loop);
+}
+
+static void expect_accepted(unsigned first, unsigned last, unsigned times)
+{
+    for (unsigned i = first; i <= last; i++)
+        assert_int_equal(collector_get(&place.collector, &place.collector.accepted[i]), times);
+}
+
+static struct reply reply_ok(struct collector *collector, const struct collector_request *request)
+{
+    (void)collector;
+    (void)request;
+    return (struct reply){.bytes = OK_ANSWER};
+}
+
+static void what_was_waiting_goes_out_once_over_restarts(void **state)
+{
+    (void)state;
+    open_place(reply_ok);
+    add_records(1, 1000);
+    open_exporter();
+    run_until_empty(0);
+    close_exporter();
+    expect_accepted(1, 1000, 1);
+
+    add_records(1001, 1500);
+    open_exporter();
+    run_until_empty(0);
+    expect_accepted(1, 1500, 1);
+    add_records(1501, 1600); // found by looking
+    run_until_empty(0);
+    expect_accepted(1, 1600, 1);
+    close_exporter();
+    close_place();
+}
+
+static bool is_fixed; // guarded by the collector's mutex
+
+static struct reply refuse_77_until_fixed(struct collector *collector,
+                                          const struct collector_request *request)
+{
+    pthread_mutex_lock(&collector->mutex);
+    bool is_bad = !is_fixed && (collector_has(request, 77) || collector_has(request, 300));
+    pthread_mutex_unlock(&collector->mutex);
+    return (struct reply){.bytes = is_bad ? "HTTP/1.1 400 Bad Request\r\n"
+                                            "Content-Type: text/plain\r\n"
+                                            "Content-Length: 8\r\n\r\nbad span"
+                                          : OK_ANSWER};
+}
+
+static void expect_dead(uint64_t sequence)
+{
+    struct store_transaction *transaction;
+    struct store_dead_letter letter;
+    uint64_t found = sequence;
+    expect_ok(store_begin(place.store, false, &transaction, &place.error));
+    expect_ok(store_seek_dead_letter(transaction, &found, &letter, &place.error));
+    assert_int_equal(found, sequence);
+    assert_true(slice_equals(letter.reason, SLICE("400 Bad Request: bad span")));
+    store_abort(transaction);
+}
+
+static void dead_letters_go_out_when_they_are_put_back(void **state)
+{
+    struct store_transaction *transaction;
+    size_t count;
+    (void)state;
+    is_fixed = false;
+    open_place(refuse_77_until_fixed);
+    add_records(1, 400);
+    open_exporter();
+    run_until_empty(2);
+    expect_dead(77);
+    expect_dead(300);
+    expect_accepted(1, 76, 1);
+    expect_accepted(77, 77, 0);
+    expect_accepted(78, 299, 1);
+
+    pthread_mutex_lock(&place.collector.mutex);
+    is_fixed = true;
+    pthread_mutex_unlock(&place.collector.mutex);
+    expect_ok(store_begin(place.store, true, &transaction, &place.error));
+    expect_ok(store_requeue_dead_letters(transaction, 10, &count, &place.error));
+    expect_ok(store_commit(transaction, &place.error));
+    assert_int_equal(count, 2);
+    run_until_empty(0);
+    expect_accepted(1, 400, 1);
+    close_exporter();
+    close_place();
+}
+
+static struct reply reply_never(struct collector *collector,
+                                const struct collector_request *request)
+{
+    (void)collector;
+    (void)request;
+    return (struct reply){.bytes = NULL, .hangs = true};
+}
+
+static void stop_loop(void *context)
+{
+    net_loop_stop(context);
+}
+
+static void what_was_not_answered_stays_in_the_outbox(void **state)
+{
+    (void)state;
+    open_place(reply_never);
+    add_records(1, 200);
+    open_exporter();
+    exporter_drain(place.exporter, 20 * NS_PER_MS, stop_loop, place.loop);
+    net_loop_run(place.loop);
+    exporter_wake(place.exporter); // the engine's last words
+    close_exporter();
+    assert_int_equal(read_usage().outbox_records, 200);
+    close_place();
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_was_waiting_goes_out_once_over_restarts),
+        cmocka_unit_test(dead_letters_go_out_when_they_are_put_back),
+        cmocka_unit_test(what_was_not_answered_stays_in_the_outbox),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
