@@ -1,0 +1,368 @@
+// The spans' attributes, to the letter: dashboards and other producers' queries rest on them.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "ghatrace/base/buffer.h"
+#include "ghatrace/base/memory.h"
+#include "ghatrace/trace/build.h"
+#include "ghatrace/trace/lifecycle.h"
+#include "ghatrace/trace/merge.h"
+#include "support/scenario.h"
+
+struct workshop {
+    struct trace_policy policy;
+    struct run_state run;
+    struct job_state job;
+    struct arena arena;
+    struct lifecycle_output output;
+    struct buffer text;
+};
+
+static int set_up(void **state)
+{
+    struct workshop *workshop = test_calloc(1, sizeof *workshop);
+    trace_policy_init(&workshop->policy);
+    arena_init(&workshop->arena, 65536);
+    buffer_init(&workshop->text, 1 << 20);
+    *state = workshop;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct workshop *workshop = *state;
+    arena_release(&workshop->arena);
+    buffer_release(&workshop->text);
+    test_free(workshop);
+    return 0;
+}
+
+static void apply(struct workshop *workshop, const struct scenario_delivery *delivery)
+{
+    bool is_job = delivery->event.kind == GITHUB_EVENT_JOB;
+    assert_int_equal(lifecycle_apply_event(&workshop->policy, &delivery->event, delivery->guid_time,
+                                           delivery->guid_time, 1, &workshop->run,
+                                           is_job ? &workshop->job : NULL, &workshop->arena,
+                                           &workshop->output),
+                     ERROR_NONE);
+}
+
+static void write_attribute(struct buffer *text, const struct attribute *attribute)
+{
+    assert_int_equal(buffer_append_format(text, "%s=", attribute->key), ERROR_NONE);
+    switch (attribute->type) {
+    case ATTRIBUTE_STRING:
+        assert_true(attribute->string.len > 0);
+        assert_int_equal(buffer_append_slice(text, attribute->string), ERROR_NONE);
+        break;
+    case ATTRIBUTE_INT:
+        assert_int_equal(buffer_append_format(text, "int %lld", (long long)attribute->integer),
+                         ERROR_NONE);
+        break;
+    case ATTRIBUTE_BOOL:
+        assert_int_equal(buffer_append_string(text, attribute->boolean ? "true" : "false"),
+                         ERROR_NONE);
+        break;
+    case ATTRIBUTE_STRINGS:
+        for (size_t i = 0; i < attribute->strings.count; i++) {
+            assert_int_equal(buffer_append_string(text, i > 0 ? "|" : "["), ERROR_NONE);
+            assert_int_equal(buffer_append_slice(text, attribute->strings.items[i]), ERROR_NONE);
+        }
+        assert_int_equal(buffer_append_string(text, "]"), ERROR_NONE);
+        break;
+    }
+    assert_int_equal(buffer_append_string(text, "\n"), ERROR_NONE);
+}
+
+static void assert_attributes(struct workshop *workshop, const struct attributes *attributes,
+                              const char *expected)
+{
+    buffer_clear(&workshop->text);
+    for (size_t i = 0; i < attributes->count; i++)
+        write_attribute(&workshop->text, &attributes->items[i]);
+    assert_int_equal(buffer_append(&workshop->text, "", 1), ERROR_NONE);
+    assert_string_equal(workshop->text.data, expected);
+}
+
+static const struct span *span_named(const struct workshop *workshop, const char *name)
+{
+    for (size_t i = 0; i < workshop->output.finished_count; i++) {
+        const struct span_batch *batch = &workshop->output.finished[i].batch;
+        for (size_t k = 0; k < batch->span_count; k++) {
+            if (slice_equals(batch->spans[k].name, slice_from_string(name)))
+                return &batch->spans[k];
+        }
+    }
+    fail_msg("no span %s", name);
+    return NULL;
+}
+
+static void complete_a_failed_job(struct workshop *workshop)
+{
+    static struct github_step steps[3];
+    struct scenario_delivery completed =
+        scenario_job(100520616165, GITHUB_JOB_COMPLETED, 60, 2, 6, 60);
+    steps[0] = scenario_step(1, "Set up job", 6, 9, "success");
+    steps[1] = scenario_step(3, "make", 9, 40, "failure");
+    steps[2] = scenario_step(7, "make", 40, 41, "skipped");
+    scenario_set_steps(&completed, steps, 3);
+    scenario_set_conclusion(&completed, "failure");
+    scenario_set_deployment(&completed, 3192898954, "production");
+    completed.event.job.runner_group_name = SLICE("Default");
+    workshop->policy.root_grace = 0; // a deployment whose approval was not heard of does not settle
+    apply(workshop, &completed);
+    assert_int_equal(workshop->output.finished_count, 1);
+}
+
+static void a_job_says_what_it_was_and_where_it_ran(void **state)
+{
+    struct workshop *workshop = *state;
+    complete_a_failed_job(workshop);
+    const struct span *job = span_named(workshop, "build");
+    assert_int_equal(job->kind, SPAN_KIND_INTERNAL);
+    assert_int_equal(job->status, SPAN_STATUS_ERROR);
+    assert_true(slice_equals(job->status_message, SLICE("failure")));
+    assert_attributes(workshop, &job->attributes,
+                      "cicd.pipeline.task.name=build\n"
+                      "cicd.pipeline.task.run.id=100520616165\n"
+                      "cicd.pipeline.task.run.url.full="
+                      "https://github.com/octo/Hello_World/actions/runs/33714470481/job/1\n"
+                      "cicd.pipeline.task.run.result=failure\n"
+                      "error.type=failure\n"
+                      "type=job\n"
+                      "github.job_id=int 100520616165\n"
+                      "github.run_id=int 33714470481\n"
+                      "github.run_attempt=int 1\n"
+                      "github.status=completed\n"
+                      "github.conclusion=failure\n"
+                      "github.repository=octo/Hello_World\n"
+                      "github.runner_name=runner-7\n"
+                      "github.runner_id=int 7\n"
+                      "cicd.worker.name=runner-7\n"
+                      "cicd.worker.id=7\n"
+                      "github.runner_group_name=Default\n"
+                      "github.runner_labels=[self-hosted|linux]\n"
+                      "queue_time_ms=int 4000\n"
+                      "deployment.environment.name=production\n"
+                      "deployment.id=3192898954\n");
+}
+
+#define PHASE_ATTRIBUTES                                                                           \
+    "github.run_id=int 33714470481\n"                                                              \
+    "github.job_id=100520616165\n"                                                                 \
+    "github.job_name=build\n"                                                                      \
+    "github.repository=octo/Hello_World\n"                                                         \
+    "github.runner_name=runner-7\n"                                                                \
+    "github.runner_id=int 7\n"                                                                     \
+    "cicd.worker.name=runner-7\n"                                                                  \
+    "cicd.worker.id=7\n"                                                                           \
+    "cicd.pipeline.run.id=33714470481\n"                                                           \
+    "cicd.pipeline.task.name=build\n"                                                              \
+    "cicd.pipeline.task.run.id=100520616165\n"                                                     \
+    "vcs.repository.url.full=https://github.com/octo/Hello_World\n"
+
+static void phases_carry_what_arc_sets(void **state)
+{
+    struct workshop *workshop = *state;
+    complete_a_failed_job(workshop);
+    const struct span *queue = span_named(workshop, "runner.queue");
+    const struct span *execution = span_named(workshop, "runner.execution");
+    assert_int_equal(queue->status, SPAN_STATUS_UNSET);
+    assert_attributes(workshop, &queue->attributes, "type=runner.queue\n" PHASE_ATTRIBUTES);
+    assert_attributes(workshop, &execution->attributes,
+                      "type=runner.execution\n" PHASE_ATTRIBUTES "github.conclusion=failure\n"
+                      "cicd.pipeline.task.run.result=failure\n");
+}
+
+static void a_step_says_which_it_was(void **state)
+{
+    struct workshop *workshop = *state;
+    complete_a_failed_job(workshop);
+    const struct span *step = span_named(workshop, "make");
+    assert_attributes(
+        workshop, &step->attributes,
+        "cicd.pipeline.task.name=make\n"
+        "cicd.pipeline.task.run.id=100520616165/3\n"
+        "cicd.pipeline.task.run.url.full="
+        "https://github.com/octo/Hello_World/actions/runs/33714470481/job/1#step:3:1\n"
+        "cicd.pipeline.task.run.result=failure\n"
+        "error.type=failure\n"
+        "type=step\n"
+        "github.step_number=int 3\n"
+        "github.status=completed\n"
+        "github.conclusion=failure\n");
+}
+
+static void steps_of_one_name_have_ids_of_their_own(void **state)
+{
+    struct workshop *workshop = *state;
+    complete_a_failed_job(workshop);
+    const struct span_batch *batch = &workshop->output.finished[0].batch;
+    for (size_t i = 0; i < batch->span_count; i++) {
+        for (size_t k = 0; k < i; k++)
+            assert_memory_not_equal(batch->spans[i].span_id.bytes, batch->spans[k].span_id.bytes,
+                                    SPAN_ID_SIZE);
+    }
+}
+
+static void a_run_says_what_it_was_and_who_started_it(void **state)
+{
+    struct workshop *workshop = *state;
+    static const struct slice referenced[] = {{"octo/shared/.github/workflows/t.yml@18c32d2", 43}};
+    struct scenario_delivery completed = scenario_run(GITHUB_RUN_COMPLETED, 62, "timed_out");
+    completed.event.run.referenced_workflows = referenced;
+    completed.event.run.referenced_workflow_count = 1;
+    completed.event.run.pull_request_number = 17;
+    completed.event.run.pull_request_base = SLICE("main");
+    scenario_set_attempt(&completed, 2);
+    apply(workshop, &completed);
+    const struct span *root = span_named(workshop, "RUN CI");
+    assert_int_equal(root->kind, SPAN_KIND_SERVER);
+    assert_false(root->has_parent);
+    assert_true(root->has_link);
+    struct trace_id previous = trace_id_of_run(ID_SCHEME_ARC, SCENARIO_RUN_ID, 1);
+    assert_memory_equal(root->link_trace_id.bytes, previous.bytes, TRACE_ID_SIZE);
+    assert_attributes(workshop, &root->attributes,
+                      "cicd.pipeline.name=CI\n"
+                      "cicd.pipeline.run.id=33714470481\n"
+                      "cicd.pipeline.run.url.full="
+                      "https://github.com/octo/Hello_World/actions/runs/33714470481/attempts/2\n"
+                      "cicd.pipeline.result=timeout\n"
+                      "error.type=timed_out\n"
+                      "type=workflow\n"
+                      "github.run_id=int 33714470481\n"
+                      "github.run_attempt=int 2\n"
+                      "github.run_number=int 75\n"
+                      "github.event_name=push\n"
+                      "github.conclusion=timed_out\n"
+                      "github.actor=mona\n"
+                      "github.triggering_actor=mona\n"
+                      "github.workflow_path=.github/workflows/ci.yml\n"
+                      "github.display_title=fix the build\n"
+                      "github.referenced_workflows=[octo/shared/.github/workflows/t.yml@18c32d2]\n"
+                      "vcs.change.id=17\n"
+                      "vcs.ref.base.name=main\n");
+}
+
+#define RESOURCE                                                                                   \
+    "cicd.pipeline.name=CI\n"                                                                      \
+    "cicd.pipeline.run.id=33714470481\n"                                                           \
+    "cicd.pipeline.run.url.full=https://github.com/octo/Hello_World/actions/runs/33714470481\n"    \
+    "vcs.provider.name=github\n"                                                                   \
+    "vcs.owner.name=octo\n"                                                                        \
+    "vcs.repository.name=Hello_World\n"                                                            \
+    "vcs.repository.url.full=https://github.com/octo/Hello_World\n"                                \
+    "vcs.ref.head.name=main\n"                                                                     \
+    "vcs.ref.head.revision=3484a3fb816e0859fd6e1cea078d76385ff50625\n"                             \
+    "vcs.ref.head.type=branch\n"
+
+static void job_and_run_have_one_and_the_same_resource(void **state)
+{
+    struct workshop *workshop = *state;
+    struct scenario_delivery run = scenario_run(GITHUB_RUN_COMPLETED, 62, "success");
+    complete_a_failed_job(workshop);
+    assert_attributes(workshop, &workshop->output.finished[0].batch.resource,
+                      "service.name=hello-world\n" RESOURCE);
+    apply(workshop, &run);
+    assert_int_equal(workshop->output.finished_count, 1);
+    assert_attributes(workshop, &workshop->output.finished[0].batch.resource,
+                      "service.name=hello-world\n" RESOURCE);
+}
+
+static void the_service_is_named_by_setting_then_property_then_repository(void **state)
+{
+    struct workshop *workshop = *state;
+    const struct attribute extra = {"team", ATTRIBUTE_STRING, {.string = SLICE("build")}};
+    struct scenario_delivery run = scenario_run(GITHUB_RUN_COMPLETED, 62, "success");
+    run.event.repository.service_name = SLICE("rocket");
+    run.event.run.head_branch = SLICE("feature/x");
+    workshop->policy.resource_extra = &extra;
+    workshop->policy.resource_extra_count = 1;
+    apply(workshop, &run);
+    struct attributes *resource = &workshop->output.finished[0].batch.resource;
+    assert_true(slice_equals(resource->items[0].string, SLICE("rocket")));
+    assert_string_equal(resource->items[resource->count - 1].key, "team");
+    for (size_t i = 0; i < resource->count; i++)
+        assert_string_not_equal(resource->items[i].key, "vcs.ref.head.type");
+
+    workshop->run = (struct run_state){0};
+    workshop->policy.service_name = SLICE("ci");
+    apply(workshop, &run);
+    assert_true(
+        slice_equals(workshop->output.finished[0].batch.resource.items[0].string, SLICE("ci")));
+}
+
+static void conclusions_become_results_and_errors(void **state)
+{
+    static const struct {
+        const char *conclusion;
+        const char *result;
+        bool is_error;
+    } rows[] = {
+        {"success", "success", false},
+        {"failure", "failure", true},
+        {"cancelled", "cancellation", false},
+        {"skipped", "skip", false},
+        {"timed_out", "timeout", true},
+        {"startup_failure", "error", true},
+        {"neutral", "success", false},
+        {"action_required", "action_required", false},
+        {"stale", "stale", false},
+    };
+    struct workshop *workshop = *state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct scenario_delivery job = scenario_job(1, GITHUB_JOB_COMPLETED, 60, 2, 6, 60);
+        scenario_set_conclusion(&job, rows[i].conclusion);
+        workshop->run = (struct run_state){0};
+        workshop->job = (struct job_state){0};
+        apply(workshop, &job);
+        const struct span *span = &workshop->output.finished[0].batch.spans[0];
+        const struct attribute *result = &span->attributes.items[3];
+        assert_string_equal(result->key, "cicd.pipeline.task.run.result");
+        assert_true(slice_equals(result->string, slice_from_string(rows[i].result)));
+        assert_int_equal(span->status, rows[i].is_error ? SPAN_STATUS_ERROR : SPAN_STATUS_UNSET);
+    }
+}
+
+static void refused_memory_is_reported_at_every_allocation(void **state)
+{
+    struct workshop *workshop = *state;
+    struct scenario_delivery job = scenario_job(1, GITHUB_JOB_COMPLETED, 60, 2, 6, 60);
+    enum error_code code = ERROR_MEMORY;
+    long fault = 0;
+    for (; code == ERROR_MEMORY; fault++) {
+        struct arena small; // blocks so small that nearly every piece needs one
+        workshop->run = (struct run_state){0};
+        workshop->job = (struct job_state){0};
+        arena_init(&small, 64);
+        memory_fail_after(fault);
+        code = lifecycle_apply_event(&workshop->policy, &job.event, job.guid_time, job.guid_time, 1,
+                                     &workshop->run, &workshop->job, &small, &workshop->output);
+        memory_fail_after(-1);
+        arena_release(&small);
+    }
+    assert_int_equal(code, ERROR_NONE);
+    assert_true(fault > 3);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(a_job_says_what_it_was_and_where_it_ran),
+        TEST(phases_carry_what_arc_sets),
+        TEST(a_step_says_which_it_was),
+        TEST(steps_of_one_name_have_ids_of_their_own),
+        TEST(a_run_says_what_it_was_and_who_started_it),
+        TEST(job_and_run_have_one_and_the_same_resource),
+        TEST(the_service_is_named_by_setting_then_property_then_repository),
+        TEST(conclusions_become_results_and_errors),
+        TEST(refused_memory_is_reported_at_every_allocation),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
