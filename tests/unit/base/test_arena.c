@@ -99,6 +99,20 @@ static void clearing_keeps_one_ordinary_block(void **state)
     arena_release(&arena);
 }
 
+static void clearing_gives_a_block_of_unusual_size_back(void **state)
+{
+    struct arena arena;
+
+    (void)state;
+    arena_init(&arena, 1024);
+    assert_non_null(arena_allocate(&arena, 5000));
+    assert_non_null(arena_allocate(&arena, 6000));
+    arena_clear(&arena);
+    assert_null(arena.head);
+    assert_non_null(arena_allocate(&arena, 10));
+    arena_release(&arena);
+}
+
 static void arrays_are_zeroed_even_in_used_memory(void **state)
 {
     struct arena arena;
@@ -188,6 +202,7 @@ int main(void)
         cmocka_unit_test(text_does_not_break_the_alignment_of_what_follows),
         cmocka_unit_test(a_big_request_gets_a_block_of_its_own_and_the_old_one_goes_on),
         cmocka_unit_test(clearing_keeps_one_ordinary_block),
+        cmocka_unit_test(clearing_gives_a_block_of_unusual_size_back),
         cmocka_unit_test(arrays_are_zeroed_even_in_used_memory),
         cmocka_unit_test(sizes_that_overflow_are_refused),
         cmocka_unit_test(copies_live_apart_from_their_source),

@@ -256,6 +256,7 @@ static void a_long_value_is_cut_between_characters(void **state)
     memset(value, 'x', sizeof(value));
     const char *line = text_line((struct slice){value, 1024});
     assert_int_equal(strlen(line), 1024 + 1);
+    assert_string_equal(line + 1021, "xxx\n");
     line = text_line((struct slice){value, 1025});
     assert_int_equal(strlen(line), 1024 + 1);
     assert_string_equal(line + 1021, "...\n");

@@ -131,6 +131,8 @@ static void chunks_are_put_together(void **state)
         {SLICE(CHUNKED "A\r\n0123456789\r\na\r\nabcdefghij\r\n" END),
          "POST / [0123456789abcdefghij]"},
         {SLICE(CHUNKED "0000000000000000000000005\r\nhello\r\n" END), "POST / [hello]"},
+        {SLICE(CHUNKED "f\r\n0123456789abcde\r\nF\r\n0123456789abcde\r\n" END),
+         "POST / [0123456789abcde0123456789abcde]"},
         {SLICE(CHUNKED "2\r\n\r\n\r\n" END), "POST / [\r\n]"},
         {SLICE(CHUNKED "5\r\n0\r\n\r\n\r\n" END), "POST / [0\r\n\r\n]"},
         {SLICE(POST "tRANSFER-eNCODING: CHUNKED \r\n\r\n1\r\nx\r\n" END), "POST / [x]"},

@@ -12,6 +12,7 @@ static void ordinary_requests_are_read(void **state)
     const struct http_case cases[] = {
         {SLICE("GET / HTTP/1.1\r\n" HOST "\r\n"), "GET / []"},
         {SLICE("GET /metrics?a=1&b=%20 HTTP/1.1\r\n" HOST "\r\n"), "GET /metrics?a=1&b=%20 []"},
+        {SLICE("GET /%aA%fF%09%90 HTTP/1.1\r\n" HOST "\r\n"), "GET /%aA%fF%09%90 []"},
         {SLICE("GET / HTTP/1.1\r\nHost:\r\n\r\n"), "GET / []"},
         {SLICE("GET / HTTP/1.1\r\nhOsT:\t[::1]:8080 \t \r\n\r\n"), "GET / []"},
         {SLICE("OPTIONS * HTTP/1.1\r\n" HOST "\r\n"), "OPTIONS * []"},

@@ -194,6 +194,21 @@ static void a_close_right_behind_the_head_is_judged_by_the_framing(void **state)
     }
 }
 
+static void a_close_does_not_lift_a_lowered_limit(void **state)
+{
+    static const char head[] = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n";
+    struct http_parser parser;
+    size_t consumed;
+
+    (void)state;
+    http_parser_init(&parser, HTTP_RESPONSE, 10);
+    assert_int_equal(http_parser_feed(&parser, head, strlen(head), &consumed), HTTP_HEAD_DONE);
+    parser.body_max = 4;
+    assert_int_equal(http_parser_finish(&parser), HTTP_REFUSED);
+    assert_int_equal(parser.refusal_status, 413);
+    http_parser_release(&parser);
+}
+
 static void a_close_before_anything_is_told_apart(void **state)
 {
     struct http_parser parser;
@@ -218,6 +233,7 @@ int main(void)
         cmocka_unit_test(a_body_without_length_is_capped_as_well),
         cmocka_unit_test(a_close_in_the_middle_is_no_end),
         cmocka_unit_test(a_close_right_behind_the_head_is_judged_by_the_framing),
+        cmocka_unit_test(a_close_does_not_lift_a_lowered_limit),
         cmocka_unit_test(a_close_before_anything_is_told_apart),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

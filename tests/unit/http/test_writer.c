@@ -33,6 +33,11 @@ static void a_response_is_written_whole(void **state)
                                                        "Retry-After: 5\r\n"
                                                        "Allow: GET, POST\r\n"
                                                        "\r\n")));
+    buffer_clear(&out);
+    assert_int_equal(http_write_response(&out, 200, NULL, SLICE_EMPTY, false, NULL, 0), ERROR_NONE);
+    assert_true(
+        slice_equals(buffer_slice(&out),
+                     SLICE("HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")));
     buffer_release(&out);
 }
 
@@ -44,6 +49,7 @@ static void responses_without_body_have_no_length(void **state)
         const char *expected;
     } cases[] = {
         {100, "HTTP/1.1 100 Continue\r\n\r\n"},
+        {199, "HTTP/1.1 199 Unknown\r\n\r\n"},
         {204, "HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n"},
         {304, "HTTP/1.1 304 Not Modified\r\nConnection: close\r\n\r\n"},
     };
