@@ -145,6 +145,21 @@ static void a_bad_field_is_named(void **state)
     tear_down(&f);
 }
 
+static void json_that_is_nested_too_deeply_is_too_large(void **state)
+{
+    struct fixture f;
+
+    (void)state;
+    set_up(&f);
+    send_delivery(
+        f.fd, "workflow_job", JSON_TYPE,
+        "[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[");
+    expect_answer(f.fd, 413, NULL);
+    send_job(f.fd); // it was read whole: the connection stands
+    expect_answer(f.fd, 202, ACCEPTED);
+    tear_down(&f);
+}
+
 static void a_form_is_decoded_after_its_signature_was_checked(void **state)
 {
     struct fixture f;
@@ -468,6 +483,7 @@ int main(void)
         cmocka_unit_test(the_engine_gets_the_event_and_the_name_of_the_delivery),
         cmocka_unit_test(deliveries_that_are_not_for_the_engine_are_answered_without_it),
         cmocka_unit_test(a_bad_field_is_named),
+        cmocka_unit_test(json_that_is_nested_too_deeply_is_too_large),
         cmocka_unit_test(a_form_is_decoded_after_its_signature_was_checked),
         cmocka_unit_test(repositories_that_are_not_wanted_are_ignored),
         cmocka_unit_test(heads_are_judged_field_by_field),

@@ -11,10 +11,12 @@
 struct fixture {
     struct peer peer;
     int other;
+    bool ends_first; // the other end shuts its side before it reads
 };
 
 static void set_up(struct fixture *f)
 {
+    f->ends_first = false;
     struct net_loop *loop;
     struct error error;
     int fds[2];
@@ -226,6 +228,8 @@ static void *receive_slowly(void *context)
     size_t total = 0;
     char data[40000];
 
+    if (f->ends_first)
+        shutdown(f->other, SHUT_WR);
     usleep(20000); // lets the socket fill
     for (;;) {
         ssize_t len = recv(f->other, data, sizeof data, 0);
@@ -241,14 +245,14 @@ static void *receive_slowly(void *context)
     return NULL;
 }
 
-static void ten_mebibytes_wait_for_a_slow_reader_and_arrive_whole(void **state)
+static void send_ten_mebibytes(bool ends_first)
 {
     struct fixture f;
     pthread_t thread;
     char *block = memory_allocate(BIG / 2);
 
-    (void)state;
     set_up(&f);
+    f.ends_first = ends_first;
     assert_non_null(block);
     assert_int_equal(pthread_create(&thread, NULL, receive_slowly, &f), 0);
     size_t i = 0; // half of it in many pieces, half in one
@@ -268,6 +272,18 @@ static void ten_mebibytes_wait_for_a_slow_reader_and_arrive_whole(void **state)
     assert_int_equal(f.peer.reason, NET_CLOSED_BY_US);
     assert_int_equal(pthread_join(thread, NULL), 0);
     tear_down(&f);
+}
+
+static void ten_mebibytes_wait_for_a_slow_reader_and_arrive_whole(void **state)
+{
+    (void)state;
+    send_ten_mebibytes(false);
+}
+
+static void a_peer_that_ends_its_side_first_still_gets_all_of_it(void **state)
+{
+    (void)state;
+    send_ten_mebibytes(true);
 }
 
 static void the_deadline_holds_whatever_trickles_in(void **state)
@@ -471,6 +487,7 @@ int main(void)
         cmocka_unit_test(a_pause_after_a_resume_holds_the_offer_back),
         cmocka_unit_test(input_that_nobody_takes_is_bounded_and_not_lost),
         cmocka_unit_test(ten_mebibytes_wait_for_a_slow_reader_and_arrive_whole),
+        cmocka_unit_test(a_peer_that_ends_its_side_first_still_gets_all_of_it),
         cmocka_unit_test(the_deadline_holds_whatever_trickles_in),
         cmocka_unit_test(a_deadline_that_was_taken_away_does_not_pass),
         cmocka_unit_test(a_deadline_can_be_renewed_when_it_passes),
