@@ -173,11 +173,6 @@ static void names_are_looked_up(void **state)
     world_release(&world);
 }
 
-static bool is_resting(struct world *world)
-{
-    return world->ticks > 20;
-}
-
 static void nothing_is_sent_before_the_start(void **state)
 {
     static struct world world;
@@ -186,7 +181,7 @@ static void nothing_is_sent_before_the_start(void **state)
     fake_add_many(3);
     world_create(&world);
     exporter_wake(world.exporter);
-    world_run_until(&world, is_resting);
+    world_run_until(&world, world_has_rested);
     assert_int_equal(collector_get(&world.collector, &world.collector.connections), 0);
     world_deliver(&world);
     expect_each_accepted_once(&world);
@@ -201,7 +196,7 @@ static void an_empty_outbox_makes_no_requests(void **state)
     world_create(&world);
     world_tune(&world, NS_PER_MS);
     exporter_start(world.exporter);
-    world_run_until(&world, is_resting);
+    world_run_until(&world, world_has_rested);
     assert_int_equal(collector_get(&world.collector, &world.collector.connections), 0);
     world_release(&world);
 }

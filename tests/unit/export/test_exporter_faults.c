@@ -1,10 +1,6 @@
 // The exporter when things go wrong: collectors that are down, slow or rude, a store and an engine
-// that refuse, memory that runs out, and ends at any time. Nothing is lost.
+// that refuse, and memory that runs out. Nothing is lost.
 #include "world.h"
-
-#include <event2/event.h>
-
-#define RETRY_ANSWER "HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n"
 
 static void expect_each_accepted(struct world *world)
 {
@@ -192,16 +188,44 @@ static void a_batch_that_never_passes_does_not_block_the_rest(void **state)
     world_release(&world);
 }
 
-// --- connections ------------------------------------------------------------------------------
-
-static struct reply reply_once_per_connection(struct collector *collector,
-                                              const struct collector_request *request)
+// The first is told to wait for long, then the other one is answered.
+static struct reply reply_wait_then_ok(struct collector *collector,
+                                       const struct collector_request *request)
 {
-    (void)collector;
-    if (request->number_on_connection > 0)
-        return (struct reply){.bytes = NULL, .closes = true};
+    if (collector_has(request, 1))
+        return (struct reply){
+            .bytes = "HTTP/1.1 429 X\r\nRetry-After: 500\r\nContent-Length: 0\r\n\r\n"};
+    pthread_mutex_lock(&collector->mutex);
+    while (collector->requests < 2 || collector->busy > 1)
+        pthread_cond_wait(&collector->changed, &collector->mutex);
+    pthread_mutex_unlock(&collector->mutex);
+    usleep(20000); // the other answer is on its way before this one
     return (struct reply){.bytes = OK_ANSWER};
 }
+
+static bool has_sent_ten(struct world *world)
+{
+    return world_counters(world).sent_records == 10;
+}
+
+static void a_success_does_not_cut_short_what_the_collector_asked_for(void **state)
+{
+    static struct world world;
+    (void)state;
+    world_init(&world, reply_wait_then_ok);
+    world.options.in_flight_max = 2;
+    fake_add_many(40);
+    world_create(&world);
+    world_tune(&world, NS_PER_MS);
+    exporter_start(world.exporter);
+    world_run_until(&world, has_sent_ten);
+    world_run_until(&world, world_has_rested);
+    assert_int_equal(world_counters(&world).consecutive_failures, 1);
+    assert_int_equal(world_counters(&world).requests, 2);
+    world_release(&world);
+}
+
+// --- connections ------------------------------------------------------------------------------
 
 static void a_kept_connection_that_closes_is_no_failure(void **state)
 {
@@ -464,194 +488,6 @@ static void any_allocation_may_fail_and_nothing_is_lost(void **state)
     assert_true(skip > 50);
 }
 
-// --- ends -------------------------------------------------------------------------------------
-
-static void draining_empties_the_outbox_and_calls_back(void **state)
-{
-    static struct world world;
-    (void)state;
-    world_init(&world, reply_ok);
-    fake_add_many(200);
-    world_create(&world);
-    exporter_start(world.exporter);
-    exporter_drain(world.exporter, NS_PER_HOUR, on_drained_world, &world);
-    world_run_until(&world, world_is_drained);
-    expect_each_accepted_once(&world);
-    // Nothing new is read after that.
-    fake_add();
-    exporter_wake(world.exporter);
-    world.drains = 0;
-    for (int i = 0; i < 20; i++)
-        event_base_loop(net_loop_base(world.loop), EVLOOP_ONCE | EVLOOP_NONBLOCK);
-    assert_int_equal(fake_count(fake_is_in_outbox), 1);
-    assert_int_equal(world.drains, 0);
-    world_release(&world);
-}
-
-static void draining_calls_back_when_there_is_nothing_to_do(void **state)
-{
-    (void)state;
-    for (int is_started = 0; is_started < 2; is_started++) {
-        static struct world world;
-        world_init(&world, reply_ok);
-        world_create(&world);
-        if (is_started)
-            exporter_start(world.exporter);
-        else
-            fake_add();
-        exporter_drain(world.exporter, NS_PER_HOUR, on_drained_world, &world);
-        assert_int_equal(world.drains, 0); // not from inside
-        world_run_until(&world, world_is_drained);
-        assert_int_equal(collector_get(&world.collector, &world.collector.connections), 0);
-        world_release(&world);
-    }
-}
-
-static struct reply reply_retry(struct collector *collector,
-                                const struct collector_request *request)
-{
-    (void)collector;
-    (void)request;
-    return (struct reply){.bytes = RETRY_ANSWER};
-}
-
-static bool has_failed_once(struct world *world)
-{
-    return world_counters(world).consecutive_failures >= 1;
-}
-
-static void draining_tries_a_dead_collector_once_more(void **state)
-{
-    static struct world world;
-    (void)state;
-    world_init(&world, reply_retry);
-    world.options.backoff_first = world.options.backoff_max = NS_PER_HOUR;
-    world.options.in_flight_max = 1;
-    fake_add_many(100);
-    world_create(&world);
-    exporter_start(world.exporter);
-    world_run_until(&world, has_failed_once);
-    exporter_drain(world.exporter, NS_PER_HOUR, on_drained_world, &world);
-    world_run_until(&world, world_is_drained);
-    assert_int_equal(collector_get(&world.collector, &world.collector.requests), 2);
-    assert_int_equal(fake_count(fake_is_in_outbox), 100);
-    world_release(&world);
-}
-
-static struct reply reply_never(struct collector *collector,
-                                const struct collector_request *request)
-{
-    (void)collector;
-    (void)request;
-    return (struct reply){.bytes = NULL, .hangs = true};
-}
-
-static bool has_four_busy(struct world *world)
-{
-    return collector_get(&world->collector, &world->collector.busy_max) == 4 ||
-           collector_get(&world->collector, &world->collector.requests) == 4;
-}
-
-static void draining_ends_with_its_time(void **state)
-{
-    static struct world world;
-    (void)state;
-    world_init(&world, reply_never);
-    fake_add_many(100);
-    world_create(&world);
-    exporter_start(world.exporter);
-    exporter_drain(world.exporter, 30 * NS_PER_MS, on_drained_world, &world);
-    world_run_until(&world, world_is_drained);
-    assert_int_equal(world.drains, 1);
-    assert_int_equal(fake_count(fake_is_in_outbox), 100);
-    world_release(&world);
-}
-
-static void draining_tries_again_what_failed_in_between(void **state)
-{
-    static struct world world;
-    (void)state;
-    world_init(&world, reply_once_per_connection);
-    fake_add_many(100);
-    world_create(&world);
-    exporter_start(world.exporter);
-    world_run_until(&world, world_is_settled);
-    fake_add_many(100);
-    exporter_drain(world.exporter, NS_PER_HOUR, on_drained_world, &world);
-    world_run_until(&world, world_is_drained);
-    expect_each_accepted_once(&world);
-    world_release(&world);
-}
-
-static void destroy_on_drained(void *context)
-{
-    struct world *world = context;
-    exporter_destroy(world->exporter);
-    world->exporter = NULL;
-    world->drains++;
-}
-
-static void the_exporter_may_be_destroyed_when_drained(void **state)
-{
-    static struct world world;
-    (void)state;
-    world_init(&world, reply_never);
-    fake_add_many(100);
-    world_create(&world);
-    exporter_start(world.exporter);
-    exporter_drain(world.exporter, 10 * NS_PER_MS, destroy_on_drained, &world);
-    world_run_until(&world, world_is_drained);
-    world_release(&world);
-}
-
-static void destroying_with_requests_in_flight_frees_everything(void **state)
-{
-    static struct world world;
-    (void)state;
-    world_init(&world, reply_never);
-    fake_add_many(100);
-    world_create(&world);
-    exporter_start(world.exporter);
-    world_run_until(&world, has_four_busy);
-    world_release(&world);
-}
-
-static bool is_settling(struct world *world)
-{
-    return world->exporter->settles == 4;
-}
-
-static void destroying_while_the_engine_settles_waits_for_it(void **state)
-{
-    (void)state;
-    for (int wakes = 0; wakes < 2; wakes++) {
-        static struct world world;
-        world_init(&world, reply_ok);
-        fake.is_paused = true;
-        fake_add_many(40);
-        world_create(&world);
-        exporter_start(world.exporter);
-        world_run_until(&world, is_settling);
-        if (wakes)
-            exporter_wake(world.exporter);
-        world_release(&world); // the engine ends after the exporter, the loop after the engine
-        assert_int_equal(fake_count(fake_is_in_outbox), 0);
-    }
-}
-
-static void destroying_at_once_is_fine(void **state)
-{
-    static struct world world;
-    (void)state;
-    world_init(&world, reply_ok);
-    fake_add_many(1);
-    world_create(&world);
-    exporter_wake(world.exporter);
-    exporter_start(world.exporter);
-    world_release(&world);
-    exporter_destroy(NULL);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -661,6 +497,7 @@ int main(void)
         world_test(a_dead_port_is_tried_without_end),
         world_test(an_unknown_name_is_a_failure_that_may_pass),
         world_test(a_batch_that_never_passes_does_not_block_the_rest),
+        world_test(a_success_does_not_cut_short_what_the_collector_asked_for),
         world_test(a_kept_connection_that_closes_is_no_failure),
         world_test(a_408_that_crossed_the_request_buries_nothing),
         world_test(a_408_on_a_fresh_connection_is_a_refusal),
@@ -671,15 +508,6 @@ int main(void)
         world_test(an_entry_without_a_record_is_taken_out_unsent),
         world_test(what_somebody_else_settled_meanwhile_is_left_out),
         world_test(any_allocation_may_fail_and_nothing_is_lost),
-        world_test(draining_empties_the_outbox_and_calls_back),
-        world_test(draining_calls_back_when_there_is_nothing_to_do),
-        world_test(draining_tries_a_dead_collector_once_more),
-        world_test(draining_ends_with_its_time),
-        world_test(draining_tries_again_what_failed_in_between),
-        world_test(the_exporter_may_be_destroyed_when_drained),
-        world_test(destroying_with_requests_in_flight_frees_everything),
-        world_test(destroying_while_the_engine_settles_waits_for_it),
-        world_test(destroying_at_once_is_fine),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

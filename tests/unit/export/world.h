@@ -15,6 +15,7 @@
 #include "ghatrace/base/log.h"
 #include "ghatrace/base/memory.h"
 
+#define RETRY_ANSWER "HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n"
 #define WATCHDOG_TICKS 15000 // of 2 ms and more: far beyond any test, for what would hang forever
 
 struct world {
@@ -167,6 +168,21 @@ static inline void expect_each_accepted_once(struct world *world)
             fail_msg("record %llu was accepted %u times", (unsigned long long)i, accepted);
         assert_int_equal(fake.records[i].settles, 1);
     }
+}
+
+// Long enough for what should not happen to happen.
+static inline bool world_has_rested(struct world *world)
+{
+    return world->ticks > 20;
+}
+
+static inline struct reply reply_once_per_connection(struct collector *collector,
+                                                     const struct collector_request *request)
+{
+    (void)collector;
+    if (request->number_on_connection > 0)
+        return (struct reply){.bytes = NULL, .closes = true};
+    return (struct reply){.bytes = OK_ANSWER};
 }
 
 static inline struct reply reply_ok(struct collector *collector,
