@@ -102,6 +102,9 @@ static enum error_code use_endpoint(struct otel *otel, const char *url, bool is_
 
 static enum error_code apply_endpoint(struct otel *otel, struct error *error)
 {
+    // Set to nothing by us: that beats what OpenTelemetry's variables say.
+    if (is_set(otel, OPTION_ID_OTLP_ENDPOINT) && otel->config->otlp_endpoint[0] == '\0')
+        return ERROR_NONE;
     if (is_switched_off(otel))
         return ERROR_NONE;
     if (is_set(otel, OPTION_ID_OTLP_ENDPOINT))

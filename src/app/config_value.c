@@ -161,7 +161,7 @@ enum error_code config_convert(const struct option *option, const struct setting
                                struct arena *arena, void *field, struct error *error)
 {
     for (const struct setting_value *v = setting->first; v != NULL; v = v->next) {
-        if (v->text[0] == '\0')
+        if (v->text[0] == '\0' && !option->may_be_empty)
             return error_set(error, ERROR_USAGE, "%s: has no value", v->where);
     }
     const struct setting_value *value = setting->last;

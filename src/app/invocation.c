@@ -61,15 +61,25 @@ static enum error_code take_flag(struct reader *reader, const struct argument *a
     return ERROR_NONE;
 }
 
+// A switch alone means on. It takes the next argument only where that is one of these two words:
+// `--steps serve` would be a riddle.
+static const char *take_switch(struct reader *reader, const struct argument *argument)
+{
+    if (argument->value != NULL)
+        return argument->value;
+    const char *next = reader->next < reader->count ? reader->arguments[reader->next] : "";
+    if (strcmp(next, "on") != 0 && strcmp(next, "off") != 0)
+        return "on";
+    reader->next++;
+    return next;
+}
+
 static enum error_code take_setting(struct reader *reader, const struct argument *argument,
                                     enum option_id id)
 {
-    // A switch never takes the next argument: `--steps serve` would be a riddle.
-    const char *value = argument->value;
-    if (options[id].type == OPTION_SWITCH)
-        value = value != NULL ? value : "on";
-    else
-        value = take_value(reader, argument, options[id].values);
+    const char *value = options[id].type == OPTION_SWITCH
+                            ? take_switch(reader, argument)
+                            : take_value(reader, argument, options[id].values);
     if (value == NULL)
         return ERROR_USAGE;
     return settings_put(&reader->invocation->settings, id, SOURCE_FLAG, argument->shown,

@@ -32,8 +32,9 @@ const struct option options[OPTIONS_COUNT] = {
         "folder of the local store", FIELD(db)},
     [OPTION_ID_OTLP_ENDPOINT] = {
         "otlp-endpoint", OPTION_TEXT, NULL, "URL",
-        "base URL of the OTLP/HTTP collector; v1/traces is added to it", FIELD(otlp_endpoint),
-        .unpreset = "OTEL_EXPORTER_OTLP_*, else no export"},
+        "base URL of the OTLP/HTTP collector; v1/traces is added to it; empty: no export",
+        FIELD(otlp_endpoint), .unpreset = "OTEL_EXPORTER_OTLP_*, else no export",
+        .may_be_empty = true},
     [OPTION_ID_OTLP_PROTOCOL] = {
         "otlp-protocol", OPTION_CHOICE, "http/protobuf", "http/protobuf|http/json",
         "encoding of what is exported", FIELD(otlp_protocol)},

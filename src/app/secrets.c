@@ -35,7 +35,7 @@ static enum error_code split_lines(struct secrets *secrets, struct error *error)
         size_t len = newline < 0 ? rest.len : (size_t)newline + 1;
         struct slice secret = without_line_end((struct slice){.data = rest.data, .len = len});
         rest = (struct slice){.data = rest.data + len, .len = rest.len - len};
-        if (secret.len == 0)
+        if (slice_trim(secret).len == 0)
             continue;
         if (secrets->count == SECRETS_MAX)
             return error_set(error, ERROR_USAGE, "more than %d secrets", SECRETS_MAX);
@@ -60,14 +60,17 @@ enum error_code secrets_read_file(struct secrets *secrets, const char *path, str
     enum error_code code = buffer_reserve(&secrets->text, SECRETS_FILE_MAX);
     if (code != ERROR_NONE)
         return error_set(error, code, "%s: %s", path, error_code_text(code));
-    code = file_read(path, &secrets->text, error);
-    if (code == ERROR_NONE) {
-        code = split_lines(secrets, error);
-        if (code == ERROR_NONE && secrets->count == 0)
-            code = error_set(error, ERROR_USAGE, "holds no secret: write one a line");
-        if (code != ERROR_NONE)
-            error_wrap(error, "%s", path);
-    }
+    struct error reason;
+    code = file_read(path, &secrets->text, &reason);
+    if (code == ERROR_MEMORY)
+        return error_set(error, code, "%s", reason.message);
+    if (code != ERROR_NONE) // a file that is configured and cannot be read: bad configuration
+        return error_set(error, ERROR_USAGE, "webhook secrets: %s", reason.message);
+    code = split_lines(secrets, error);
+    if (code == ERROR_NONE && secrets->count == 0)
+        code = error_set(error, ERROR_USAGE, "holds no secret: write one a line");
+    if (code != ERROR_NONE)
+        error_wrap(error, "webhook secrets: %s", path);
     return code;
 }
 

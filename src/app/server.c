@@ -1,6 +1,6 @@
 // The daemon. Order of setting up, each part made of those before it:
 //
-//   store → engine → exporter → engine's thread → secrets → ingress → admin → signals → "ready"
+//   loop → secrets → store → engine → exporter → engine's thread → ingress → admin → signals → "ready"
 //
 // Order of stopping: signals (a second one ends the process) → ingress (answers what is in flight,
 // which the engine commits) → exporter (one last attempt) → engine's thread. Then everything is
@@ -230,6 +230,10 @@ static enum error_code set_up(struct server *server, struct error *error)
     const struct config *config = server->config;
     enum error_code code = net_loop_create(&server->loop, error);
     if (code == ERROR_NONE)
+        code = ingress_secrets_create(&server->secrets, error);
+    if (code == ERROR_NONE)
+        code = load_secrets(server, error);
+    if (code == ERROR_NONE)
         code = store_open(config->db, STORE_DAEMON, config->db_max_size, &server->store, error);
     if (code == ERROR_NONE)
         code = make_engine(server, error);
@@ -237,10 +241,6 @@ static enum error_code set_up(struct server *server, struct error *error)
         code = make_exporter(server, error);
     if (code == ERROR_NONE)
         code = start_engine(server, error);
-    if (code == ERROR_NONE)
-        code = ingress_secrets_create(&server->secrets, error);
-    if (code == ERROR_NONE)
-        code = load_secrets(server, error);
     if (code == ERROR_NONE)
         code = make_ingress(server, error);
     if (code == ERROR_NONE)

@@ -332,6 +332,14 @@ size_t json_count(const struct json_document *document, json_value array)
     return count;
 }
 
+struct slice json_raw(const struct json_document *document, json_value value)
+{
+    const token *t = token_at(document, value);
+    if (t == NULL || (t->type != JSMN_OBJECT && t->type != JSMN_ARRAY))
+        return SLICE_EMPTY;
+    return text_of(document->text, t);
+}
+
 bool json_string(const struct json_document *document, json_value value, struct arena *arena,
                  struct slice *out)
 {

@@ -60,6 +60,7 @@ struct option {
     size_t field;         // where in struct config it goes
     int64_t least, most;  // for counts, sizes and durations
     const char *unpreset; // for the help where preset is NULL: what happens then
+    bool may_be_empty;    // "" is a value
 };
 
 extern const struct option options[OPTIONS_COUNT];

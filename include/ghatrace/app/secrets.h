@@ -19,8 +19,9 @@ struct secrets {
 
 void secrets_init(struct secrets *secrets);
 void secrets_release(struct secrets *secrets);
-// Lines of the file, without CR and LF at their ends; empty lines are skipped, blanks and '#' are
-// part of a secret. ERROR_USAGE when there is none, or too many; as file_read() otherwise.
+// Lines of the file, without CR and LF at their ends. Lines of nothing but blanks are skipped;
+// otherwise blanks are part of a secret, and so is '#'. ERROR_USAGE when there is none, or too many, or the
+// file cannot be read; ERROR_MEMORY.
 enum error_code secrets_read_file(struct secrets *secrets, const char *path,
                                   struct error *error) MUST_CHECK;
 enum error_code secrets_read_text(struct secrets *secrets, struct slice text,

@@ -57,6 +57,8 @@ json_value json_get(const struct json_document *document, json_value object, str
 json_value json_first_element(const struct json_document *document, json_value array);
 json_value json_next_element(const struct json_document *document, json_value element);
 size_t json_count(const struct json_document *document, json_value array);
+// An object or array as it stands in the text, brackets included; empty for anything else.
+struct slice json_raw(const struct json_document *document, json_value value);
 // The text of a string: unescaped, lone surrogates and invalid UTF-8 and NUL as U+FFFD. A string
 // without any of that is not copied. False: not a string, or the arena is refused memory.
 bool json_string(const struct json_document *document, json_value value, struct arena *arena,

@@ -1,0 +1,415 @@
+// Sending deliveries over some keep-alive connections at a time: one thread, one poll() for all.
+#include <errno.h>
+#include <fcntl.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "ghatrace/app/replay.h"
+#include "ghatrace/base/memory.h"
+#include "ghatrace/http/parser.h"
+#include "ghatrace/http/writer.h"
+
+#define CONNECT_SECONDS 10
+#define ANSWER_TIMEOUT (30 * NS_PER_SECOND) // GitHub itself gives up after 10 s
+#define ANSWER_BODY_MAX 65536
+#define HEAD_MAX 8192
+#define READ_SIZE 16384
+
+// One connection, with at most one request on it.
+struct lane {
+    int fd;             // -1: not connected
+    bool is_busy;       // a request is on its way
+    bool is_warm;       // this connection has answered before
+    size_t position;    // of the request in the plan
+    struct buffer head; // of the request
+    size_t sent;        // bytes of head and body
+    timestamp_ns started_at;
+    struct http_parser parser;
+};
+
+struct sender {
+    const struct replay_plan *plan;
+    void (*on_answer)(void *context, const struct replay_answer *answer);
+    void *context;
+    struct error *error;
+    struct addrinfo *addresses;      // of the target
+    const struct addrinfo *good_one; // the one that answered; NULL: none yet
+    struct lane *lanes;
+    struct pollfd *polls;
+    size_t lane_count;
+    size_t next;     // request to send
+    size_t answered; // requests done with
+    timestamp_ns started_at;
+    uint64_t nonce; // for fresh GUIDs
+};
+
+// --- connecting --------------------------------------------------------------------------------
+
+static int try_address(const struct addrinfo *address)
+{
+    int fd = socket(address->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return -1;
+    // On Linux the time to send bounds connect(), too.
+    struct timeval limit = {.tv_sec = CONNECT_SECONDS};
+    int one = 1;
+    (void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    if (connect(fd, address->ai_addr, address->ai_addrlen) != 0 ||
+        fcntl(fd, F_SETFL, O_NONBLOCK) != 0) {
+        int kept = errno;
+        close(fd);
+        errno = kept;
+        return -1;
+    }
+    return fd;
+}
+
+static enum error_code connect_lane(struct sender *sender, struct lane *lane)
+{
+    const struct addrinfo *address =
+        sender->good_one != NULL ? sender->good_one : sender->addresses;
+    for (; address != NULL && lane->fd < 0; address = address->ai_next) {
+        lane->fd = try_address(address);
+        if (lane->fd >= 0)
+            sender->good_one = address;
+    }
+    if (lane->fd < 0)
+        return error_set(sender->error, ERROR_NETWORK, "connect to %s: %s",
+                         sender->plan->target.host_header, strerror(errno));
+    lane->is_warm = false;
+    return ERROR_NONE;
+}
+
+static void disconnect_lane(struct lane *lane)
+{
+    if (lane->fd >= 0)
+        close(lane->fd);
+    lane->fd = -1;
+}
+
+// --- requests ----------------------------------------------------------------------------------
+
+static const struct replay_delivery *delivery_of(const struct sender *sender,
+                                                 const struct lane *lane)
+{
+    return &sender->plan->deliveries[sender->plan->order[lane->position]];
+}
+
+// The GUID of this request: the delivery's own, or one that nobody has seen.
+static void choose_guid(const struct sender *sender, const struct lane *lane,
+                        char guid[REPLAY_GUID_SIZE])
+{
+    const struct replay_delivery *delivery = delivery_of(sender, lane);
+    if (!sender->plan->fresh_guids) {
+        memcpy(guid, delivery->guid, REPLAY_GUID_SIZE);
+        return;
+    }
+    struct {
+        uint64_t nonce, position;
+        uint8_t digest[SHA256_SIZE];
+    } seed = {.nonce = sender->nonce, .position = lane->position};
+    uint8_t digest[SHA256_SIZE];
+    memcpy(seed.digest, delivery->digest, SHA256_SIZE);
+    digest_sha256((struct slice){.data = (const char *)&seed, .len = sizeof seed}, digest);
+    replay_make_guid(delivery->occurred_at, digest, guid);
+}
+
+// The fields of webhooks/webhook-events-and-payloads ("Delivery headers") in GitHub's documentation.
+static enum error_code write_head(const struct sender *sender, struct lane *lane)
+{
+    const struct replay_plan *plan = sender->plan;
+    const struct replay_delivery *delivery = delivery_of(sender, lane);
+    char guid[REPLAY_GUID_SIZE];
+    choose_guid(sender, lane, guid);
+    const char *type = plan->is_form ? "application/x-www-form-urlencoded" : "application/json";
+    struct http_header headers[] = {
+        {SLICE("User-Agent"), SLICE("GitHub-Hookshot/ghatrace")},
+        {SLICE("Accept"), SLICE("*/*")},
+        {SLICE("Content-Type"), slice_from_string(type)},
+        {SLICE("X-GitHub-Delivery"), slice_from_string(guid)},
+        {SLICE("X-GitHub-Event"), delivery->event},
+        {SLICE("X-GitHub-Hook-ID"), SLICE("1")},
+        {SLICE("X-Hub-Signature-256"), slice_from_string(delivery->signature)},
+    };
+    size_t count = sizeof headers / sizeof headers[0];
+    if (delivery->signature[0] == '\0')
+        count--;
+    buffer_clear(&lane->head);
+    enum error_code code = http_write_request_head(
+        &lane->head, SLICE("POST"), slice_from_string(plan->target.path),
+        slice_from_string(plan->target.host_header), delivery->body.len, headers, count);
+    if (code != ERROR_NONE)
+        return error_set(sender->error, code, "%s: the request cannot be written: %s",
+                         delivery->name, error_code_text(code));
+    return ERROR_NONE;
+}
+
+static bool is_all_sent(const struct sender *sender, const struct lane *lane)
+{
+    return lane->sent == lane->head.len + delivery_of(sender, lane)->body.len;
+}
+
+// Sends what the socket takes. What goes wrong here shows when the answer is read: a peer that
+// refuses early answers and then closes.
+static void send_more(const struct sender *sender, struct lane *lane)
+{
+    struct slice body = delivery_of(sender, lane)->body;
+    while (!is_all_sent(sender, lane)) {
+        size_t of_head = lane->sent < lane->head.len ? lane->sent : lane->head.len;
+        size_t of_body = lane->sent - of_head;
+        struct iovec parts[2] = {
+            {.iov_base = lane->head.data + of_head, .iov_len = lane->head.len - of_head},
+            {.iov_base = (void *)(uintptr_t)(body.data + of_body), .iov_len = body.len - of_body},
+        };
+        struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
+        ssize_t len = sendmsg(lane->fd, &message, MSG_NOSIGNAL);
+        if (len < 0 && errno == EINTR)
+            continue;
+        if (len < 0)
+            return;
+        lane->sent += (size_t)len;
+    }
+}
+
+// Puts the lane's request on the wire: the first time, or once more on a new connection.
+static enum error_code start_request(struct sender *sender, struct lane *lane)
+{
+    enum error_code code = lane->fd < 0 ? connect_lane(sender, lane) : ERROR_NONE;
+    if (code != ERROR_NONE)
+        return code;
+    http_parser_reset(&lane->parser);
+    lane->sent = 0;
+    send_more(sender, lane);
+    return ERROR_NONE;
+}
+
+static enum error_code assign_request(struct sender *sender, struct lane *lane)
+{
+    lane->position = sender->next++;
+    lane->is_busy = true;
+    lane->started_at = timestamp_monotonic();
+    enum error_code code = write_head(sender, lane);
+    return code == ERROR_NONE ? start_request(sender, lane) : code;
+}
+
+// --- answers -----------------------------------------------------------------------------------
+
+static void finish_request(struct sender *sender, struct lane *lane)
+{
+    struct replay_answer answer = {
+        .delivery = delivery_of(sender, lane),
+        .status = lane->parser.message.status,
+        .body = buffer_slice(&lane->parser.body),
+        .took = timestamp_monotonic() - lane->started_at,
+    };
+    sender->on_answer(sender->context, &answer);
+    sender->answered++;
+    lane->is_busy = false;
+    lane->is_warm = true;
+    if (!lane->parser.message.keep_alive || !is_all_sent(sender, lane))
+        disconnect_lane(lane);
+}
+
+static enum error_code fail_request(struct sender *sender, const struct lane *lane,
+                                    enum error_code code, const char *what)
+{
+    return error_set(sender->error, code, "%s: %s: %s", sender->plan->target.host_header,
+                     delivery_of(sender, lane)->name, what);
+}
+
+// The other side closed. A connection that has answered before may be closed at any time (RFC 9112
+// 9.3.1), so a request that met that is sent again; the GUID makes the repeat harmless.
+static enum error_code meet_end(struct sender *sender, struct lane *lane, const char *what)
+{
+    bool is_fresh = http_parser_is_idle(&lane->parser);
+    if (!is_fresh && http_parser_finish(&lane->parser) == HTTP_MESSAGE_DONE) {
+        lane->parser.message.keep_alive = false;
+        finish_request(sender, lane);
+        return ERROR_NONE;
+    }
+    bool may_repeat = is_fresh && lane->is_warm;
+    disconnect_lane(lane);
+    return may_repeat ? start_request(sender, lane)
+                      : fail_request(sender, lane, ERROR_NETWORK, what);
+}
+
+static enum error_code parse_answer(struct sender *sender, struct lane *lane, const char *data,
+                                    size_t len)
+{
+    for (;;) {
+        size_t consumed;
+        enum http_progress progress = http_parser_feed(&lane->parser, data, len, &consumed);
+        data += consumed;
+        len -= consumed;
+        switch (progress) {
+        case HTTP_NEED_MORE:
+            return ERROR_NONE;
+        case HTTP_HEAD_DONE:
+            break;
+        case HTTP_MESSAGE_DONE:
+            finish_request(sender, lane);
+            return ERROR_NONE;
+        case HTTP_REFUSED:
+            return fail_request(sender, lane, ERROR_NETWORK, lane->parser.refusal);
+        }
+    }
+}
+
+static enum error_code read_answer(struct sender *sender, struct lane *lane)
+{
+    char data[READ_SIZE];
+    ssize_t len = recv(lane->fd, data, sizeof data, 0);
+    if (len > 0)
+        return parse_answer(sender, lane, data, (size_t)len);
+    if (len < 0 && (errno == EAGAIN || errno == EINTR))
+        return ERROR_NONE;
+    return meet_end(sender, lane, len == 0 ? "closed without an answer" : strerror(errno));
+}
+
+// --- the turn ----------------------------------------------------------------------------------
+
+static timestamp_ns due_at(const struct sender *sender)
+{
+    uint64_t rate = sender->plan->rate;
+    if (rate == 0)
+        return sender->started_at;
+    return sender->started_at +
+           (timestamp_ns)((double)sender->next * (double)NS_PER_SECOND / (double)rate);
+}
+
+static enum error_code assign_requests(struct sender *sender)
+{
+    for (size_t i = 0; i < sender->lane_count; i++) {
+        struct lane *lane = &sender->lanes[i];
+        if (lane->is_busy)
+            continue;
+        if (sender->next == sender->plan->count || timestamp_monotonic() < due_at(sender))
+            return ERROR_NONE;
+        enum error_code code = assign_request(sender, lane);
+        if (code != ERROR_NONE)
+            return code;
+    }
+    return ERROR_NONE;
+}
+
+// Until the next request is due, or the first busy lane has waited too long.
+static int poll_timeout(const struct sender *sender)
+{
+    timestamp_ns now = timestamp_monotonic(), until = now + ANSWER_TIMEOUT;
+    size_t busy = 0;
+    for (size_t i = 0; i < sender->lane_count; i++) {
+        const struct lane *lane = &sender->lanes[i];
+        if (!lane->is_busy)
+            continue;
+        busy++;
+        if (lane->started_at + ANSWER_TIMEOUT < until)
+            until = lane->started_at + ANSWER_TIMEOUT;
+    }
+    if (busy < sender->lane_count && sender->next < sender->plan->count && due_at(sender) < until)
+        until = due_at(sender);
+    return until <= now ? 0 : (int)((until - now + NS_PER_MS - 1) / NS_PER_MS);
+}
+
+static enum error_code tend_lane(struct sender *sender, struct lane *lane, short events)
+{
+    if (events & POLLOUT)
+        send_more(sender, lane);
+    if (events & (POLLIN | POLLHUP | POLLERR))
+        return read_answer(sender, lane);
+    if (timestamp_monotonic() - lane->started_at >= ANSWER_TIMEOUT)
+        return fail_request(sender, lane, ERROR_TIMEOUT, "no answer within 30 s");
+    return ERROR_NONE;
+}
+
+static enum error_code take_turn(struct sender *sender)
+{
+    enum error_code code = assign_requests(sender);
+    if (code != ERROR_NONE)
+        return code;
+    for (size_t i = 0; i < sender->lane_count; i++) {
+        const struct lane *lane = &sender->lanes[i];
+        bool has_more = lane->is_busy && !is_all_sent(sender, lane);
+        sender->polls[i] = (struct pollfd){.fd = lane->is_busy ? lane->fd : -1,
+                                           .events = (short)(has_more ? POLLIN | POLLOUT : POLLIN)};
+    }
+    if (poll(sender->polls, sender->lane_count, poll_timeout(sender)) < 0 && errno != EINTR)
+        return error_set(sender->error, ERROR_IO, "poll: %s", strerror(errno));
+    for (size_t i = 0; i < sender->lane_count && code == ERROR_NONE; i++) {
+        if (sender->lanes[i].is_busy)
+            code = tend_lane(sender, &sender->lanes[i], sender->polls[i].revents);
+    }
+    return code;
+}
+
+// --- the whole ---------------------------------------------------------------------------------
+
+static enum error_code look_up(struct sender *sender)
+{
+    const struct export_endpoint *target = &sender->plan->target;
+    char port[8];
+    (void)snprintf(port, sizeof port, "%u", (unsigned)target->port);
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
+    int status = getaddrinfo(target->host, port, &hints, &sender->addresses);
+    if (status == 0)
+        return ERROR_NONE;
+    sender->addresses = NULL;
+    return error_set(sender->error, ERROR_NETWORK, "%s: %s", target->host, gai_strerror(status));
+}
+
+static enum error_code make_lanes(struct sender *sender)
+{
+    size_t count = sender->plan->connections;
+    sender->lanes = memory_allocate_array(count, sizeof *sender->lanes);
+    sender->polls = memory_allocate_array(count, sizeof *sender->polls);
+    if (sender->lanes == NULL || sender->polls == NULL)
+        return error_set(sender->error, ERROR_MEMORY, "replay: out of memory");
+    for (; sender->lane_count < count; sender->lane_count++) {
+        struct lane *lane = &sender->lanes[sender->lane_count];
+        lane->fd = -1;
+        buffer_init(&lane->head, HEAD_MAX);
+        http_parser_init(&lane->parser, HTTP_RESPONSE, ANSWER_BODY_MAX);
+    }
+    return ERROR_NONE;
+}
+
+static void release(struct sender *sender)
+{
+    for (size_t i = 0; i < sender->lane_count; i++) {
+        disconnect_lane(&sender->lanes[i]);
+        buffer_release(&sender->lanes[i].head);
+        http_parser_release(&sender->lanes[i].parser);
+    }
+    memory_free(sender->lanes);
+    memory_free(sender->polls);
+    if (sender->addresses != NULL)
+        freeaddrinfo(sender->addresses);
+}
+
+enum error_code replay_send(const struct replay_plan *plan,
+                            void (*on_answer)(void *context, const struct replay_answer *answer),
+                            void *context, struct error *error)
+{
+    struct sender sender = {
+        .plan = plan,
+        .on_answer = on_answer,
+        .context = context,
+        .error = error,
+        .started_at = timestamp_monotonic(),
+        .nonce = (uint64_t)timestamp_now() ^ ((uint64_t)getpid() << 32),
+    };
+    enum error_code code = look_up(&sender);
+    if (code == ERROR_NONE)
+        code = make_lanes(&sender);
+    while (code == ERROR_NONE && sender.answered < plan->count)
+        code = take_turn(&sender);
+    release(&sender);
+    return code;
+}
