@@ -103,10 +103,9 @@ static enum error_code read_document(struct loader *loader, struct json_document
             return code;
     }
     if (loader->options->event != NULL)
-        if (loader->options->event != NULL)
-            delivery->event = slice_from_string(loader->options->event);
-        else if (delivery->event.len == 0)
-            delivery->event = replay_guess_event(document);
+        delivery->event = slice_from_string(loader->options->event);
+    else if (delivery->event.len == 0)
+        delivery->event = replay_guess_event(document);
     delivery->occurred_at = replay_event_time(document, delivery->event, &loader->scratch);
     return ERROR_NONE;
 }
@@ -121,11 +120,13 @@ static enum error_code read_facts(struct loader *loader, struct slice *payload,
     enum error_code code = json_parse(*payload, &loader->scratch, &document, &reason);
     if (code == ERROR_MEMORY)
         return refuse_memory(loader, delivery->name);
-    if (code != ERROR_NONE)
-        if (loader->options->event != NULL)
-            delivery->event = slice_from_string(loader->options->event);
-        else if ((code = read_document(loader, &document, payload, delivery)) != ERROR_NONE)
+    if (code != ERROR_NONE) {
+        delivery->event = slice_from_string(loader->options->event);
+    } else {
+        code = read_document(loader, &document, payload, delivery);
+        if (code != ERROR_NONE)
             return code;
+    }
     if (delivery->event.len > 0)
         return ERROR_NONE;
     return error_set(loader->error, ERROR_USAGE, "%s: %s: name the event with --event",
