@@ -26,7 +26,7 @@ struct export_endpoint {
 enum error_code export_endpoint_parse(struct slice url, bool is_base,
                                       struct export_endpoint *endpoint,
                                       struct error *error) MUST_CHECK;
-// The URL again, for logs: without userinfo.
+// The URL again, for logs: without userinfo, and "?..." for a query, where some back ends want a key.
 void export_endpoint_format(const struct export_endpoint *endpoint, char *text, size_t size);
 
 // "k1=v1,k2=v2" with percent-decoding of values (W3C baggage form; '+' is not a blank). Names and

@@ -42,6 +42,9 @@ void exporter_wake(struct exporter *exporter);
 // Tries once more to empty the outbox, for at most `grace`, then calls back (also when there is
 // nothing to do). No new batches are read after that.
 void exporter_drain(struct exporter *exporter, duration_ns grace, net_callback done, void *context);
+// At any time, also from the drain's callback, but when no other thread can wake it any more. What
+// the engine still settles is waited for without blocking: so the loop must be destroyed after this
+// and after engine_stop().
 void exporter_destroy(struct exporter *exporter);
 
 struct export_counters {
