@@ -210,7 +210,11 @@ static void text_values_are_quoted_only_if_needed(void **state)
         {SLICE("\x7f"), "\"\\u007f\"\n"},
         {SLICE("\xc2\x9b"
                "31m"),
-         "\"\\u009b31m\"\n"},                          // CSI of one character
+         "\"\\u009b31m\"\n"},                  // CSI of one character
+        {SLICE("\xc2\xa0"), "\"\xc2\xa0\"\n"}, // not a control any more
+        {SLICE("\xe2\x80\xaa"), "\"\\u202a\"\n"},
+        {SLICE("\xe2\x81\xa9"), "\"\\u2069\"\n"},
+        {SLICE("\xe2\x81\xaa"), "\"\xe2\x81\xaa\"\n"},
         {SLICE("\xe2\x80\xae"), "\"\\u202e\"\n"},      // turns what follows round
         {SLICE("\xe2\x81\xa6"), "\"\\u2066\"\n"},      // isolates
         {SLICE("\xe2\x80\xa8"), "\"\\u2028\"\n"},      // line separator
