@@ -1,6 +1,8 @@
 // The table of settings, and finding one in it.
 #include "ghatrace/app/options.h"
 
+#include <ctype.h>
+
 #include "ghatrace/app/config.h"
 
 #define FIELD(name) .field = offsetof(struct config, name)
@@ -26,7 +28,7 @@ const struct option options[OPTIONS_COUNT] = {
         FIELD(insecure_no_signature)},
     [OPTION_ID_ADMIN_LISTEN] = {
         "admin-listen", OPTION_TEXT, "127.0.0.1:8081", "HOST:PORT|off",
-        "where health and metrics are served", FIELD(admin_listen)},
+        "where /health and /ready are served", FIELD(admin_listen)},
     [OPTION_ID_DB] = {
         "db", OPTION_TEXT, "ghatrace.db", "FOLDER",
         "folder of the local store", FIELD(db)},
@@ -132,7 +134,13 @@ static size_t smallest(size_t a, size_t b, size_t c)
     return least < c ? least : c;
 }
 
-// Levenshtein's distance, row by row. Both at most NAME_MAX_COMPARED bytes.
+static bool is_same_letter(char a, char b)
+{
+    return tolower((unsigned char)a) == tolower((unsigned char)b);
+}
+
+// Levenshtein's distance, row by row; the case of letters counts for nothing. Both at most
+// NAME_MAX_COMPARED bytes.
 static size_t edit_distance(struct slice a, struct slice b)
 {
     size_t row[NAME_MAX_COMPARED + 1];
@@ -143,7 +151,7 @@ static size_t edit_distance(struct slice a, struct slice b)
         row[0] = i;
         for (size_t j = 1; j <= b.len; j++) {
             size_t above = row[j];
-            size_t changed = diagonal + (a.data[i - 1] == b.data[j - 1] ? 0 : 1);
+            size_t changed = diagonal + (is_same_letter(a.data[i - 1], b.data[j - 1]) ? 0 : 1);
             row[j] = smallest(above + 1, row[j - 1] + 1, changed);
             diagonal = above;
         }

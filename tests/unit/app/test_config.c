@@ -1,0 +1,329 @@
+// Every type's values and errors, the defaults, and what must hold between settings.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdio.h>
+
+#include "configuring.h"
+#include "ghatrace/base/log.h"
+#include "ghatrace/base/memory.h"
+#include "ghatrace/store/store.h"
+
+static void the_defaults_are_those_of_the_table(void **state)
+{
+    (void)state;
+    struct configuring c;
+    configuring_init(&c);
+    if (configuring_build_all(&c) != ERROR_NONE)
+        fail_msg("%s", c.error.message);
+    assert_string_equal(c.config.listen, "127.0.0.1:8080");
+    assert_string_equal(c.config.webhook_path, "/webhook");
+    assert_null(c.config.webhook_secret_file);
+    assert_string_equal(c.config.admin_listen, "127.0.0.1:8081");
+    assert_true(config_has_admin(&c.config));
+    assert_string_equal(c.config.db, "ghatrace.db");
+    assert_int_equal(c.config.id_scheme, ID_SCHEME_ARC);
+    assert_true(c.config.runner_spans);
+    assert_true(c.config.steps);
+    assert_int_equal(c.config.repos.count, 0);
+    assert_in_range(c.config.ingress_threads, 1, 4);
+    assert_int_equal(c.config.max_payload, 25 * 1024 * 1024);
+    assert_int_equal(c.config.db_max_size, STORE_MAX_SIZE_DEFAULT);
+    assert_int_equal(c.config.history, NS_PER_DAY);
+    assert_int_equal(c.config.log_level, LOG_INFO);
+    assert_int_equal(c.config.log_format, LOG_FORMAT_TEXT);
+    assert_false(c.config.exporting.is_on);
+    configuring_release(&c);
+}
+
+static void the_defaults_of_the_life_cycle_are_the_policy_s_own(void **state)
+{
+    (void)state;
+    struct configuring c;
+    struct trace_policy policy, preset;
+    configuring_init(&c);
+    assert_int_equal(configuring_build_all(&c), ERROR_NONE);
+    config_trace_policy(&c.config, &policy);
+    trace_policy_init(&preset);
+    assert_int_equal(policy.scheme, preset.scheme);
+    assert_int_equal(policy.runner_spans, preset.runner_spans);
+    assert_int_equal(policy.steps, preset.steps);
+    assert_int_equal(policy.root_grace, preset.root_grace);
+    assert_int_equal(policy.job_grace, preset.job_grace);
+    assert_int_equal(policy.job_timeout, preset.job_timeout);
+    assert_int_equal(policy.run_idle, preset.run_idle);
+    assert_int_equal(policy.linger, preset.linger);
+    assert_int_equal(policy.service_name.len, 0);
+    configuring_release(&c);
+}
+
+static void sizes_are_read_and_written(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        uint64_t bytes;
+        const char *again;
+    } good[] = {
+        {"0", 0, "0B"},
+        {"100", 100, "100B"},
+        {"100B", 100, "100B"},
+        {"1KiB", 1024, "1KiB"},
+        {"25MiB", 25u << 20, "25MiB"},
+        {"25 MiB", 25u << 20, "25MiB"},
+        {"1024KiB", 1u << 20, "1MiB"},
+        {"8GiB", (uint64_t)8 << 30, "8GiB"},
+        {"2048GiB", (uint64_t)2048 << 30, "2048GiB"},
+        {"1500B", 1500, "1500B"},
+    };
+    static const char *const bad[] = {"",
+                                      "MiB",
+                                      "25MB",
+                                      "25M",
+                                      "25mib",
+                                      "-1B",
+                                      "1.5MiB",
+                                      "1 2B",
+                                      "0x10",
+                                      "9223372036854775807KiB",
+                                      "99999999999999999999B",
+                                      "+1B",
+                                      "1MiBx"};
+    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
+        uint64_t bytes;
+        char text[TIMESTAMP_TEXT_SIZE];
+        assert_true(size_parse(slice_from_string(good[i].text), &bytes));
+        assert_int_equal(bytes, good[i].bytes);
+        assert_string_equal(size_format(bytes, text), good[i].again);
+    }
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        uint64_t bytes;
+        if (size_parse(slice_from_string(bad[i]), &bytes))
+            fail_msg("\"%s\" was read as %llu bytes", bad[i], (unsigned long long)bytes);
+    }
+}
+
+static void what_makes_no_sense_is_refused_with_what_would(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name, *value, *message;
+    } cases[] = {
+        {"max-payload", "25MB",
+         "--max-payload: \"25MB\" is not a size: write a number and B, KiB, MiB or GiB"},
+        {"max-payload", "1023", "--max-payload: 1023 is too small: the least is 1KiB"},
+        {"max-payload", "2GiB", "--max-payload: 2GiB is too large: the most is 1GiB"},
+        {"db-max-size", "5", "--db-max-size: 5 is too small: the least is 1MiB"},
+        {"root-grace", "soon",
+         "--root-grace: \"soon\" is not a time: write a number and ms, s, m, h or d"},
+        {"root-grace", "10",
+         "--root-grace: \"10\" is not a time: write a number and ms, s, m, h or d"},
+        {"linger", "0", "--linger: 0 is too small: the least is 1ms"},
+        {"otlp-timeout", "2h", "--otlp-timeout: 2h is too large: the most is 1h"},
+        {"ingress-threads", "0", "--ingress-threads: 0 is too small: the least is 1"},
+        {"ingress-threads", "257", "--ingress-threads: 257 is too large: the most is 256"},
+        {"ingress-threads", "-1", "--ingress-threads: \"-1\" is not a whole number"},
+        {"ingress-threads", "two", "--ingress-threads: \"two\" is not a whole number"},
+        {"ingress-threads", "1.5", "--ingress-threads: \"1.5\" is not a whole number"},
+        {"steps", "maybe", "--steps: \"maybe\" is neither on nor off"},
+        {"id-scheme", "mine", "--id-scheme: \"mine\" is not one of arc|collector|runner"},
+        {"otlp-protocol", "grpc",
+         "--otlp-protocol: \"grpc\" is not one of http/protobuf|http/json"},
+        {"log-level", "", "--log-level: has no value"},
+        {"db", "", "--db: has no value"},
+        {"repos", "", "--repos: has no value"},
+        {"repos", "acme", "--repos: \"acme\" can match no repository: write OWNER/NAME or OWNER/*"},
+        {"webhook-path", "webhook", "--webhook-path: \"webhook\" does not start with /"},
+        {"webhook-path", "/a?b",
+         "--webhook-path: \"/a?b\" holds a character that no path has: "
+         "percent-encode it"},
+        {"webhook-path", "/a b",
+         "--webhook-path: \"/a b\" holds a character that no path has: "
+         "percent-encode it"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct configuring c;
+        configuring_init(&c);
+        configuring_flag(&c, cases[i].name, cases[i].value);
+        assert_int_equal(configuring_build_all(&c), ERROR_USAGE);
+        assert_string_equal(c.error.message, cases[i].message);
+        configuring_release(&c);
+    }
+}
+
+static void a_bad_address_is_named_with_its_setting(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"listen", "admin-listen"};
+    for (size_t i = 0; i < 2; i++) {
+        struct configuring c;
+        configuring_init(&c);
+        configuring_flag(&c, names[i], "127.0.0.1:99999");
+        assert_int_equal(configuring_build_all(&c), ERROR_USAGE);
+        assert_non_null(strstr(c.error.message, names[i]));
+        assert_non_null(strstr(c.error.message, "127.0.0.1:99999"));
+        configuring_release(&c);
+    }
+}
+
+static void switches_take_several_words(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        bool value;
+    } cases[] = {{"on", true},   {"ON", true},     {"true", true}, {"yes", true}, {"1", true},
+                 {"off", false}, {"False", false}, {"no", false},  {"0", false},  {" off ", false}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct configuring c;
+        configuring_init(&c);
+        configuring_flag(&c, "steps", cases[i].text);
+        assert_int_equal(configuring_build_all(&c), ERROR_NONE);
+        assert_int_equal(c.config.steps, cases[i].value);
+        configuring_release(&c);
+    }
+}
+
+static void repos_are_split_at_commas_and_blanks(void **state)
+{
+    (void)state;
+    static const char *const wanted[] = {"a/*", "!a/b", "c/d", "*"};
+    struct configuring c;
+    configuring_init(&c);
+    configuring_flag(&c, "repos", " a/*, !a/b,,");
+    configuring_flag(&c, "repos", "c/d\t*");
+    assert_int_equal(configuring_build_all(&c), ERROR_NONE);
+    assert_int_equal(c.config.repos.count, 4);
+    for (size_t i = 0; i < 4; i++)
+        assert_true(slice_equals(c.config.repos.items[i], slice_from_string(wanted[i])));
+    configuring_release(&c);
+}
+
+static void no_secret_means_no_start(void **state)
+{
+    (void)state;
+    struct configuring c;
+    configuring_init(&c);
+    assert_int_equal(configuring_build(&c, OPTIONS_ALL), ERROR_USAGE);
+    assert_non_null(strstr(c.error.message, "no webhook secret"));
+    assert_non_null(strstr(c.error.message, "GITHUB_WEBHOOK_SECRET"));
+    assert_non_null(strstr(c.error.message, "webhook-secret-file"));
+    assert_non_null(strstr(c.error.message, "insecure-no-signature"));
+    configuring_release(&c);
+}
+
+static void a_secret_in_the_environment_is_enough_unless_it_is_empty(void **state)
+{
+    (void)state;
+    struct configuring c;
+    configuring_init(&c);
+    configuring_variable(&c, "GITHUB_WEBHOOK_SECRET=It's a Secret to Everybody");
+    assert_int_equal(configuring_build(&c, OPTIONS_ALL), ERROR_NONE);
+    assert_string_equal(c.config.github_webhook_secret, "It's a Secret to Everybody");
+    assert_int_equal(c.config.warnings.count, 0);
+    configuring_release(&c);
+
+    configuring_init(&c);
+    configuring_variable(&c, "GITHUB_WEBHOOK_SECRET=");
+    assert_int_equal(configuring_build(&c, OPTIONS_ALL), ERROR_USAGE);
+    configuring_release(&c);
+}
+
+static void what_is_not_used_or_not_safe_is_warned_of(void **state)
+{
+    (void)state;
+    struct configuring c;
+    configuring_init(&c);
+    assert_int_equal(configuring_build_all(&c), ERROR_NONE);
+    assert_true(configuring_warns(&c, "anybody may send webhooks"));
+    configuring_release(&c);
+
+    configuring_init(&c);
+    configuring_variable(&c, "GITHUB_WEBHOOK_SECRET=x");
+    configuring_flag(&c, "webhook-secret-file", "/some/file");
+    assert_int_equal(configuring_build(&c, OPTIONS_ALL), ERROR_NONE);
+    assert_true(configuring_warns(&c, "GITHUB_WEBHOOK_SECRET is not used"));
+    configuring_release(&c);
+}
+
+static void a_command_does_not_fail_for_settings_that_it_does_not_use(void **state)
+{
+    (void)state;
+    struct configuring c;
+    configuring_init(&c);
+    configuring_variable(&c, "GHATRACE_MAX_PAYLOAD=nonsense");
+    configuring_variable(&c, "OTEL_EXPORTER_OTLP_ENDPOINT=nonsense");
+    configuring_variable(&c, "GHATRACE_DB=here");
+    assert_int_equal(configuring_build(&c, OPTION_BIT(OPTION_ID_DB)), ERROR_NONE);
+    assert_string_equal(c.config.db, "here");
+    configuring_release(&c);
+}
+
+static void the_admin_listener_can_be_off(void **state)
+{
+    (void)state;
+    struct configuring c;
+    configuring_init(&c);
+    configuring_flag(&c, "admin-listen", "Off");
+    assert_int_equal(configuring_build_all(&c), ERROR_NONE);
+    assert_false(config_has_admin(&c.config));
+    configuring_release(&c);
+}
+
+static enum error_code build_with_everything(struct configuring *c)
+{
+    enum error_code code;
+    configuring_init(c);
+    configuring_variable(c, "GHATRACE_REPOS=a/b,c/*");
+    configuring_variable(c, "GITHUB_WEBHOOK_SECRET=x");
+    configuring_variable(c, "OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4318");
+    configuring_variable(c, "OTEL_EXPORTER_OTLP_HEADERS=a=b,c=d");
+    configuring_variable(c, "OTEL_RESOURCE_ATTRIBUTES=service.name=x,e=f");
+    code = configuring_file(c, "db = here\notlp-header = x=y\n");
+    return code == ERROR_NONE ? configuring_build(c, OPTIONS_ALL) : code;
+}
+
+static void every_refused_allocation_is_reported(void **state)
+{
+    (void)state;
+    struct configuring c;
+    memory_fail_after(-1);
+    assert_int_equal(build_with_everything(&c), ERROR_NONE);
+    configuring_release(&c);
+    long count = memory_count_allocations();
+    assert_true(count > 0);
+    for (long i = 0; i < count; i++) {
+        memory_fail_after(i);
+        enum error_code code = build_with_everything(&c);
+        // A warning may be lost, as its contract says; everything else must be told.
+        if (code != ERROR_MEMORY && code != ERROR_NONE)
+            fail_msg("allocation %ld: %s", i, c.error.message);
+        if (code == ERROR_NONE)
+            assert_string_equal(c.config.db, "here");
+        configuring_release(&c);
+    }
+    memory_fail_after(-1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_defaults_are_those_of_the_table),
+        cmocka_unit_test(the_defaults_of_the_life_cycle_are_the_policy_s_own),
+        cmocka_unit_test(sizes_are_read_and_written),
+        cmocka_unit_test(what_makes_no_sense_is_refused_with_what_would),
+        cmocka_unit_test(a_bad_address_is_named_with_its_setting),
+        cmocka_unit_test(switches_take_several_words),
+        cmocka_unit_test(repos_are_split_at_commas_and_blanks),
+        cmocka_unit_test(no_secret_means_no_start),
+        cmocka_unit_test(a_secret_in_the_environment_is_enough_unless_it_is_empty),
+        cmocka_unit_test(what_is_not_used_or_not_safe_is_warned_of),
+        cmocka_unit_test(a_command_does_not_fail_for_settings_that_it_does_not_use),
+        cmocka_unit_test(the_admin_listener_can_be_off),
+        cmocka_unit_test(every_refused_allocation_is_reported),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

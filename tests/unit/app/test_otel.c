@@ -1,0 +1,304 @@
+// OpenTelemetry's variables beneath our settings.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdio.h>
+
+#include "configuring.h"
+#include "ghatrace/export/exporter.h"
+
+#define BASE "OTEL_EXPORTER_OTLP_ENDPOINT="
+#define SIGNAL "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT="
+
+static void build(struct configuring *c)
+{
+    if (configuring_build_all(c) != ERROR_NONE)
+        fail_msg("%s", c->error.message);
+}
+
+static void the_endpoint_is_where_the_strongest_source_says(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *base, *signal, *own; // variables; our flag
+        const char *url, *from;          // NULL: no export
+    } cases[] = {
+        {NULL, NULL, NULL, NULL, NULL},
+        {BASE, SIGNAL, NULL, NULL, NULL}, // empty counts as unset
+        {BASE "http://a:1", NULL, NULL, "http://a:1/v1/traces", "OTEL_EXPORTER_OTLP_ENDPOINT"},
+        {BASE "http://a:1/x/", NULL, NULL, "http://a:1/x/v1/traces", "OTEL_EXPORTER_OTLP_ENDPOINT"},
+        {NULL, SIGNAL "http://b:2", NULL, "http://b:2/", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"},
+        {BASE "http://a:1", SIGNAL "http://b:2/y", NULL, "http://b:2/y",
+         "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"},
+        {BASE "http://a:1", SIGNAL, NULL, "http://a:1/v1/traces", "OTEL_EXPORTER_OTLP_ENDPOINT"},
+        {BASE "http://a:1", SIGNAL "http://b:2/y", "http://c:3", "http://c:3/v1/traces",
+         "--otlp-endpoint"},
+        {BASE "nonsense", SIGNAL "nonsense", "http://c:3", "http://c:3/v1/traces",
+         "--otlp-endpoint"},
+        {BASE "http://a:1", SIGNAL "http://b:2/y", "", NULL, NULL}, // set to nothing by us: off
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct configuring c;
+        configuring_init(&c);
+        if (cases[i].base != NULL)
+            configuring_variable(&c, cases[i].base);
+        if (cases[i].signal != NULL)
+            configuring_variable(&c, cases[i].signal);
+        if (cases[i].own != NULL)
+            configuring_flag(&c, "otlp-endpoint", cases[i].own);
+        build(&c);
+        assert_int_equal(c.config.exporting.is_on, cases[i].url != NULL);
+        if (cases[i].url != NULL) {
+            assert_string_equal(c.config.exporting.url, cases[i].url);
+            assert_string_equal(c.config.exporting.url_from, cases[i].from);
+        }
+        configuring_release(&c);
+    }
+}
+
+static void a_bad_endpoint_is_an_error_that_names_its_source(void **state)
+{
+    (void)state;
+    static const char *const entries[] = {BASE "collector:4317", SIGNAL "ftp://x"};
+    static const char *const names[] = {"OTEL_EXPORTER_OTLP_ENDPOINT: ",
+                                        "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: "};
+    for (size_t i = 0; i < 2; i++) {
+        struct configuring c;
+        configuring_init(&c);
+        configuring_variable(&c, entries[i]);
+        assert_int_equal(configuring_build_all(&c), ERROR_USAGE);
+        assert_true(
+            slice_starts_with(slice_from_string(c.error.message), slice_from_string(names[i])));
+        configuring_release(&c);
+    }
+}
+
+static void the_off_switches_turn_export_off(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *entry;
+        bool is_on;
+        const char *warning; // NULL: none
+    } cases[] = {
+        {"OTEL_SDK_DISABLED=true", false, "OTEL_SDK_DISABLED"},
+        {"OTEL_SDK_DISABLED=TRUE", false, "OTEL_SDK_DISABLED"},
+        {"OTEL_SDK_DISABLED=1", true, NULL}, // only the word `true` is true
+        {"OTEL_SDK_DISABLED=yes", true, NULL},
+        {"OTEL_SDK_DISABLED=", true, NULL},
+        {"OTEL_TRACES_EXPORTER=none", false, "OTEL_TRACES_EXPORTER"},
+        {"OTEL_TRACES_EXPORTER=otlp", true, NULL},
+        {"OTEL_TRACES_EXPORTER=zipkin", true, "\"zipkin\" is ignored"},
+        {"OTEL_TRACES_EXPORTER=", true, NULL},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct configuring c;
+        configuring_init(&c);
+        configuring_variable(&c, BASE "http://a:1");
+        configuring_variable(&c, cases[i].entry);
+        build(&c);
+        assert_int_equal(c.config.exporting.is_on, cases[i].is_on);
+        if (cases[i].warning != NULL)
+            assert_true(configuring_warns(&c, cases[i].warning));
+        else
+            assert_int_equal(c.config.warnings.count, 1); // that nothing is signed
+        configuring_release(&c);
+    }
+}
+
+static void the_port_of_grpc_is_warned_of(void **state)
+{
+    (void)state;
+    struct configuring c;
+    configuring_init(&c);
+    configuring_variable(&c, BASE "http://a:4317");
+    build(&c);
+    assert_true(configuring_warns(&c, "OTEL_EXPORTER_OTLP_ENDPOINT: port 4317"));
+    configuring_release(&c);
+}
+
+static void protocol_compression_and_timeout_follow_their_variables(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *entry;        // NULL: none
+        const char *name, *value; // our flag; NULL: none
+        unsigned protocol, compression;
+        duration_ns timeout;
+        const char *warning; // NULL: none
+    } cases[] = {
+        {NULL, NULL, NULL, EXPORT_PROTOBUF, CONFIG_COMPRESSION_NONE, 10 * NS_PER_SECOND, NULL},
+        {"OTEL_EXPORTER_OTLP_PROTOCOL=http/json", NULL, NULL, EXPORT_JSON, 0, 10 * NS_PER_SECOND,
+         NULL},
+        {"OTEL_EXPORTER_OTLP_TRACES_PROTOCOL=HTTP/JSON", NULL, NULL, EXPORT_JSON, 0,
+         10 * NS_PER_SECOND, NULL},
+        {"OTEL_EXPORTER_OTLP_PROTOCOL=grpc", NULL, NULL, EXPORT_PROTOBUF, 0, 10 * NS_PER_SECOND,
+         "OTEL_EXPORTER_OTLP_PROTOCOL: \"grpc\" is not supported: http/protobuf is used"},
+        {"OTEL_EXPORTER_OTLP_PROTOCOL=http/json", "otlp-protocol", "http/protobuf", EXPORT_PROTOBUF,
+         0, 10 * NS_PER_SECOND, NULL},
+        {"OTEL_EXPORTER_OTLP_COMPRESSION=gzip", NULL, NULL, EXPORT_PROTOBUF,
+         CONFIG_COMPRESSION_GZIP, 10 * NS_PER_SECOND, NULL},
+        {"OTEL_EXPORTER_OTLP_COMPRESSION=zstd", NULL, NULL, EXPORT_PROTOBUF,
+         CONFIG_COMPRESSION_NONE, 10 * NS_PER_SECOND, "\"zstd\" is not supported: none is used"},
+        {"OTEL_EXPORTER_OTLP_COMPRESSION=gzip", "otlp-compression", "none", EXPORT_PROTOBUF,
+         CONFIG_COMPRESSION_NONE, 10 * NS_PER_SECOND, NULL},
+        {"OTEL_EXPORTER_OTLP_TIMEOUT=1500", NULL, NULL, EXPORT_PROTOBUF, 0, 1500 * NS_PER_MS, NULL},
+        {"OTEL_EXPORTER_OTLP_TRACES_TIMEOUT=0", NULL, NULL, EXPORT_PROTOBUF, 0, 0, NULL},
+        {"OTEL_EXPORTER_OTLP_TIMEOUT=-1", NULL, NULL, EXPORT_PROTOBUF, 0, 10 * NS_PER_SECOND,
+         "\"-1\" is not a number of milliseconds: 10s is used"},
+        {"OTEL_EXPORTER_OTLP_TIMEOUT=10s", NULL, NULL, EXPORT_PROTOBUF, 0, 10 * NS_PER_SECOND,
+         "\"10s\" is not a number of milliseconds"},
+        {"OTEL_EXPORTER_OTLP_TIMEOUT=99999999999999", NULL, NULL, EXPORT_PROTOBUF, 0,
+         10 * NS_PER_SECOND, "is not a number of milliseconds"},
+        {"OTEL_EXPORTER_OTLP_TIMEOUT=1500", "otlp-timeout", "2s", EXPORT_PROTOBUF, 0,
+         2 * NS_PER_SECOND, NULL},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct configuring c;
+        configuring_init(&c);
+        configuring_variable(&c, BASE "http://a:1");
+        if (cases[i].entry != NULL)
+            configuring_variable(&c, cases[i].entry);
+        if (cases[i].name != NULL)
+            configuring_flag(&c, cases[i].name, cases[i].value);
+        build(&c);
+        assert_int_equal(c.config.exporting.protocol, cases[i].protocol);
+        assert_int_equal(c.config.exporting.compression, cases[i].compression);
+        assert_int_equal(c.config.exporting.timeout, cases[i].timeout);
+        if (cases[i].warning != NULL)
+            assert_true(configuring_warns(&c, cases[i].warning));
+        else
+            assert_int_equal(c.config.warnings.count, 1);
+        configuring_release(&c);
+    }
+}
+
+static void check_headers(const struct configuring *c, const char *wanted)
+{
+    char text[256];
+    size_t len = 0;
+    text[0] = '\0';
+    for (size_t i = 0; i < c->config.exporting.header_count; i++) {
+        const struct http_header *header = &c->config.exporting.headers[i];
+        len += (size_t)snprintf(text + len, sizeof text - len, "[%.*s: %.*s]",
+                                SLICE_ARGS(header->name), SLICE_ARGS(header->value));
+    }
+    assert_string_equal(text, wanted);
+}
+
+static void headers_of_the_signal_replace_the_general_ones_and_ours_all(void **state)
+{
+    (void)state;
+    struct configuring c;
+    configuring_init(&c);
+    configuring_variable(&c, BASE "http://a:1");
+    configuring_variable(&c, "OTEL_EXPORTER_OTLP_HEADERS=a=1,b=two%20words");
+    build(&c);
+    check_headers(&c, "[a: 1][b: two words]");
+    configuring_variable(&c, "OTEL_EXPORTER_OTLP_TRACES_HEADERS=c=dGVzdA==");
+    build(&c);
+    check_headers(&c, "[c: dGVzdA==]");
+    configuring_flag(&c, "otlp-header", "authorization=Bearer x");
+    configuring_flag(&c, "otlp-header", "d=4");
+    build(&c);
+    check_headers(&c, "[authorization: Bearer x][d: 4]");
+    configuring_release(&c);
+}
+
+static void a_bad_header_is_an_error_that_does_not_show_its_value(void **state)
+{
+    (void)state;
+    struct configuring c;
+    configuring_init(&c);
+    configuring_flag(&c, "otlp-endpoint", "http://a:1");
+    configuring_flag(&c, "otlp-header", "name=sesame%zz");
+    assert_int_equal(configuring_build_all(&c), ERROR_USAGE);
+    assert_true(slice_starts_with(slice_from_string(c.error.message), SLICE("--otlp-header: ")));
+    assert_null(strstr(c.error.message, "sesame"));
+    configuring_release(&c);
+}
+
+static void the_service_name_comes_from_the_strongest_source(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *resource, *service; // variables; NULL: none
+        const char *own;
+        const char *name; // "": from the repository
+    } cases[] = {
+        {NULL, NULL, NULL, ""},
+        {"OTEL_RESOURCE_ATTRIBUTES=service.name=r", NULL, NULL, "r"},
+        {"OTEL_RESOURCE_ATTRIBUTES=service.name=r", "OTEL_SERVICE_NAME=s", NULL, "s"},
+        {"OTEL_RESOURCE_ATTRIBUTES=service.name=r", "OTEL_SERVICE_NAME=", NULL, "r"},
+        {"OTEL_RESOURCE_ATTRIBUTES=service.name=r", "OTEL_SERVICE_NAME=s", "o", "o"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct configuring c;
+        configuring_init(&c);
+        if (cases[i].resource != NULL)
+            configuring_variable(&c, cases[i].resource);
+        if (cases[i].service != NULL)
+            configuring_variable(&c, cases[i].service);
+        if (cases[i].own != NULL)
+            configuring_flag(&c, "service-name", cases[i].own);
+        build(&c);
+        assert_true(
+            slice_equals(c.config.exporting.service_name, slice_from_string(cases[i].name)));
+        assert_int_equal(c.config.exporting.resource_count, 0);
+        configuring_release(&c);
+    }
+}
+
+static void resource_attributes_are_kept_but_for_the_service_name(void **state)
+{
+    (void)state;
+    struct configuring c;
+    struct trace_policy policy;
+    configuring_init(&c);
+    configuring_variable(&c, "OTEL_RESOURCE_ATTRIBUTES=a=1,service.name=r,b=x%2Cy");
+    build(&c);
+    config_trace_policy(&c.config, &policy);
+    assert_int_equal(policy.resource_extra_count, 2);
+    assert_string_equal(policy.resource_extra[0].key, "a");
+    assert_string_equal(policy.resource_extra[1].key, "b");
+    assert_true(slice_equals(policy.resource_extra[1].string, SLICE("x,y")));
+    assert_true(slice_equals(policy.service_name, SLICE("r")));
+    configuring_release(&c);
+}
+
+static void resource_attributes_with_any_fault_are_discarded_whole(void **state)
+{
+    (void)state;
+    static const char *const entries[] = {"OTEL_RESOURCE_ATTRIBUTES=a=1,b",
+                                          "OTEL_RESOURCE_ATTRIBUTES=service.name=r,b=%zz"};
+    for (size_t i = 0; i < 2; i++) {
+        struct configuring c;
+        configuring_init(&c);
+        configuring_variable(&c, entries[i]);
+        build(&c);
+        assert_int_equal(c.config.exporting.resource_count, 0);
+        assert_int_equal(c.config.exporting.service_name.len, 0);
+        assert_true(configuring_warns(&c, "OTEL_RESOURCE_ATTRIBUTES is ignored"));
+        configuring_release(&c);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_endpoint_is_where_the_strongest_source_says),
+        cmocka_unit_test(a_bad_endpoint_is_an_error_that_names_its_source),
+        cmocka_unit_test(the_off_switches_turn_export_off),
+        cmocka_unit_test(the_port_of_grpc_is_warned_of),
+        cmocka_unit_test(protocol_compression_and_timeout_follow_their_variables),
+        cmocka_unit_test(headers_of_the_signal_replace_the_general_ones_and_ours_all),
+        cmocka_unit_test(a_bad_header_is_an_error_that_does_not_show_its_value),
+        cmocka_unit_test(the_service_name_comes_from_the_strongest_source),
+        cmocka_unit_test(resource_attributes_are_kept_but_for_the_service_name),
+        cmocka_unit_test(resource_attributes_with_any_fault_are_discarded_whole),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,261 @@
+// Which source wins, which names there are, and what a file may hold.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "configuring.h"
+#include "support/temp_folder.h"
+
+static const char *text_of(const struct configuring *c, enum option_id id)
+{
+    return c->settings.items[id].last->text;
+}
+
+static void a_flag_beats_the_environment_which_beats_the_file(void **state)
+{
+    (void)state;
+    // Bits: 1 file, 2 environment, 4 flag; and in which order they are read.
+    for (unsigned given = 1; given < 8; given++) {
+        for (unsigned reverse = 0; reverse < 2; reverse++) {
+            struct configuring c;
+            char *environment[] = {(char *)(uintptr_t) "GHATRACE_DB=from-environment", NULL};
+            configuring_init(&c);
+            for (unsigned step = 0; step < 3; step++) {
+                unsigned source = 1u << (reverse ? 2 - step : step);
+                if ((given & source) == 0)
+                    continue;
+                if (source == 1)
+                    assert_int_equal(configuring_file(&c, "db = from-file\n"), ERROR_NONE);
+                if (source == 2)
+                    assert_int_equal(settings_read_environment(&c.settings, environment, &c.error),
+                                     ERROR_NONE);
+                if (source == 4)
+                    configuring_flag(&c, "db", "from-flag");
+            }
+            const char *wanted = given & 4   ? "from-flag"
+                                 : given & 2 ? "from-environment"
+                                             : "from-file";
+            assert_string_equal(text_of(&c, OPTION_ID_DB), wanted);
+            assert_null(c.settings.items[OPTION_ID_DB].first->next);
+            configuring_release(&c);
+        }
+    }
+}
+
+static void a_stronger_list_replaces_the_weaker_one_whole(void **state)
+{
+    (void)state;
+    struct configuring c;
+    configuring_init(&c);
+    assert_int_equal(configuring_file(&c, "repos = a/*\nrepos = b/*\n"), ERROR_NONE);
+    assert_string_equal(c.settings.items[OPTION_ID_REPOS].first->text, "a/*");
+    assert_string_equal(c.settings.items[OPTION_ID_REPOS].first->next->text, "b/*");
+    configuring_flag(&c, "repos", "c/*");
+    configuring_flag(&c, "repos", "d/*");
+    assert_string_equal(c.settings.items[OPTION_ID_REPOS].first->text, "c/*");
+    assert_string_equal(c.settings.items[OPTION_ID_REPOS].last->text, "d/*");
+    configuring_release(&c);
+}
+
+static void the_last_of_two_equal_flags_wins(void **state)
+{
+    (void)state;
+    struct configuring c;
+    configuring_init(&c);
+    configuring_flag(&c, "db", "one");
+    configuring_flag(&c, "db", "two");
+    assert_string_equal(c.settings.items[OPTION_ID_DB].first->text, "two");
+    assert_null(c.settings.items[OPTION_ID_DB].first->next);
+    configuring_release(&c);
+}
+
+static void files_are_read_as_people_write_them(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *db; // NULL: not set
+    } cases[] = {
+        {"", NULL},
+        {"db=x", "x"},
+        {"db = x\n", "x"},
+        {"db = x\r\n", "x"},
+        {"\xef\xbb\xbf"
+         "db = x\n",
+         "x"},
+        {"  db = x y  \n", "x y"},
+        {"\tdb: x\n", "x"},
+        {"# db = y\n; db = z\n\n   \ndb = x\n", "x"},
+        {"#db = y\n", NULL},
+        {"db = x ; a comment\n", "x"},
+        {"db = x;y\n", "x;y"},
+        {"db = x # y\n", "x # y"},
+        {"db = a=b\n", "a=b"},
+        {"listen = :1\n  db = x\n", "x"}, // not a continuation of the line before
+        {"db =\n", ""},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct configuring c;
+        configuring_init(&c);
+        if (configuring_file(&c, cases[i].text) != ERROR_NONE)
+            fail_msg("%s: %s", cases[i].text, c.error.message);
+        if (cases[i].db == NULL)
+            assert_null(c.settings.items[OPTION_ID_DB].last);
+        else
+            assert_string_equal(text_of(&c, OPTION_ID_DB), cases[i].db);
+        configuring_release(&c);
+    }
+}
+
+static void what_a_file_must_not_hold_is_told_with_its_line(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *message;
+    } cases[] = {
+        {"\n\nwebhok-path = /x\n",
+         "test.conf:3: unknown setting \"webhok-path\": did you mean \"webhook-path\"?"},
+        {"zzzzzzzzzz = 1\n", "test.conf:1: unknown setting \"zzzzzzzzzz\""},
+        {"DB = x\n", "test.conf:1: unknown setting \"DB\": did you mean \"db\"?"},
+        {"db = a\n# b\ndb = b\n", "test.conf:3: db: set before, at test.conf:1: db"},
+        {"db\n", "test.conf:1: not a \"name = value\" line"},
+        {"db = x\nlisten\nhistory = 1h\n", "test.conf:2: not a \"name = value\" line"},
+        {"[ghatrace]\ndb = x\n",
+         "test.conf:1: sections are not known here: write name = value lines only"},
+        {"  [other]\n", "test.conf:1: sections are not known here: write name = value lines only"},
+        {"config = other.conf\n", "test.conf:1: config: a file cannot name another"},
+        {"= x\n", "test.conf:1: unknown setting \"\""},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct configuring c;
+        configuring_init(&c);
+        assert_int_equal(configuring_file(&c, cases[i].text), ERROR_USAGE);
+        assert_string_equal(c.error.message, cases[i].message);
+        configuring_release(&c);
+    }
+}
+
+static void a_line_as_long_as_a_token_is_taken_and_a_longer_one_refused(void **state)
+{
+    (void)state;
+    static char text[40000];
+    static const size_t lengths[] = {100, 150, 4000, 16000, 17000, 39000};
+    for (size_t i = 0; i < sizeof lengths / sizeof lengths[0]; i++) {
+        struct configuring c;
+        configuring_init(&c);
+        memset(text, 'v', sizeof text);
+        memcpy(text, "db = ", 5);
+        text[lengths[i]] = '\0';
+        enum error_code code = configuring_file(&c, text);
+        if (code == ERROR_NONE)
+            assert_int_equal(strlen(text_of(&c, OPTION_ID_DB)), lengths[i] - 5);
+        else
+            assert_non_null(strstr(c.error.message, "test.conf:1: the line is too long"));
+        // Never silently cut; with an inih that takes no other limit, 200 bytes is where it ends.
+        if (lengths[i] < 190)
+            assert_int_equal(code, ERROR_NONE);
+        if (lengths[i] > 16384)
+            assert_int_equal(code, ERROR_USAGE);
+        configuring_release(&c);
+    }
+}
+
+static void a_file_with_a_nul_byte_is_refused(void **state)
+{
+    (void)state;
+    struct configuring c;
+    configuring_init(&c);
+    struct slice text = {.data = "db = x\0y\n", .len = 9};
+    assert_int_equal(settings_read_text(&c.settings, "test.conf", text, &c.error), ERROR_USAGE);
+    assert_string_equal(c.error.message, "test.conf: not a text file: it has a NUL byte");
+    configuring_release(&c);
+}
+
+static void unknown_variables_are_refused_with_the_nearest_name(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *entry, *message;
+    } cases[] = {
+        {"GHATRACE_WEBHOK_PATH=/x", "GHATRACE_WEBHOK_PATH: unknown setting \"webhok-path\": did "
+                                    "you mean \"webhook-path\"?"},
+        {"GHATRACE_QQQQQQQQQQQ=1", "GHATRACE_QQQQQQQQQQQ: unknown setting \"qqqqqqqqqqq\""},
+        {"GHATRACE_=1", "GHATRACE_: unknown setting \"\""},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct configuring c;
+        configuring_init(&c);
+        configuring_variable(&c, cases[i].entry);
+        assert_int_equal(settings_read_environment(&c.settings, c.environment, &c.error),
+                         ERROR_USAGE);
+        assert_string_equal(c.error.message, cases[i].message);
+        configuring_release(&c);
+    }
+}
+
+static void variables_of_others_and_empty_ones_are_left_alone(void **state)
+{
+    (void)state;
+    struct configuring c;
+    configuring_init(&c);
+    configuring_variable(&c, "GHATRACE=/usr/bin/ghatrace");
+    configuring_variable(&c, "XGHATRACE_DB=x");
+    configuring_variable(&c, "PATH=/bin");
+    configuring_variable(&c, "GHATRACE_DB=");
+    configuring_variable(&c, "GHATRACE_NOTHING=");
+    assert_int_equal(settings_read_environment(&c.settings, c.environment, &c.error), ERROR_NONE);
+    assert_null(c.settings.items[OPTION_ID_DB].last);
+    configuring_release(&c);
+}
+
+static void the_environment_may_name_the_file(void **state)
+{
+    (void)state;
+    struct temp_folder folder;
+    char entry[TEMP_FOLDER_PATH_SIZE + 32], path[TEMP_FOLDER_PATH_SIZE];
+    assert_true(temp_folder_create(&folder));
+    assert_true(temp_folder_write(&folder, "my.conf", "db = here\n", 10));
+    assert_true(temp_folder_path(&folder, "my.conf", path));
+    (void)snprintf(entry, sizeof entry, "GHATRACE_CONFIG=%s", path);
+    struct configuring c;
+    configuring_init(&c);
+    configuring_variable(&c, entry);
+    assert_int_equal(settings_complete(&c.settings, c.environment, &c.error), ERROR_NONE);
+    assert_string_equal(text_of(&c, OPTION_ID_DB), "here");
+    configuring_release(&c);
+    assert_true(temp_folder_remove(&folder));
+}
+
+static void a_file_that_is_not_there_is_named(void **state)
+{
+    (void)state;
+    struct configuring c;
+    configuring_init(&c);
+    assert_int_equal(settings_read_file(&c.settings, "/nowhere/at.all", &c.error), ERROR_NOT_FOUND);
+    assert_string_equal(c.error.message, "/nowhere/at.all: No such file or directory");
+    assert_int_equal(settings_read_file(&c.settings, "/", &c.error), ERROR_IO);
+    assert_string_equal(c.error.message, "/: Is a directory");
+    configuring_release(&c);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_flag_beats_the_environment_which_beats_the_file),
+        cmocka_unit_test(a_stronger_list_replaces_the_weaker_one_whole),
+        cmocka_unit_test(the_last_of_two_equal_flags_wins),
+        cmocka_unit_test(files_are_read_as_people_write_them),
+        cmocka_unit_test(what_a_file_must_not_hold_is_told_with_its_line),
+        cmocka_unit_test(a_line_as_long_as_a_token_is_taken_and_a_longer_one_refused),
+        cmocka_unit_test(a_file_with_a_nul_byte_is_refused),
+        cmocka_unit_test(unknown_variables_are_refused_with_the_nearest_name),
+        cmocka_unit_test(variables_of_others_and_empty_ones_are_left_alone),
+        cmocka_unit_test(the_environment_may_name_the_file),
+        cmocka_unit_test(a_file_that_is_not_there_is_named),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
