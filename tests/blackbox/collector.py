@@ -147,19 +147,19 @@ class Collector:
         self._groups += decode_requests(fresh)
         return self._groups
 
-    def spans(self):
-        """Every accepted span once, as a dict with its `resource`; repeats must be equal."""
-        found = {}
-        for group in self.groups():
-            for span in group["spans"]:
-                span = dict(span, resource=group["resource"])
-                key = (span["traceId"], span["spanId"])
-                if found.setdefault(key, span) != span:
-                    raise AssertionError(f"one span in two versions:\n{found[key]}\n{span}")
-        return list(found.values())
+    def versions(self, trace_id=None):
+        """Every accepted span as often as it came, as a dict with its `resource`."""
+        return [dict(span, resource=group["resource"]) for group in self.groups() for span in group["spans"]
+                if trace_id is None or span["traceId"] == trace_id]
 
-    def trace(self, trace_id):
-        return [span for span in self.spans() if span["traceId"] == trace_id]
+    def trace(self, trace_id=None):
+        """The spans of a trace, or all; repeats must be equal."""
+        found = {}
+        for span in self.versions(trace_id):
+            key = (span["traceId"], span["spanId"])
+            if found.setdefault(key, span) != span:
+                raise AssertionError(f"one span in two versions:\n{found[key]}\n{span}")
+        return list(found.values())
 
     def wait_trace(self, trace_id, count, timeout=60):
         """The spans of a trace, once there are `count` of them."""

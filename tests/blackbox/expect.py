@@ -129,7 +129,7 @@ def root_span(run, end=None, scheme="arc"):
         "github.run_number": run.run_number, "github.event_name": run.event, "github.conclusion": run.conclusion,
         "github.actor": run.actor, "github.triggering_actor": run.triggering_actor,
         "github.workflow_path": run.path, "github.display_title": run.display_title,
-        "github.referenced_workflows": [f"{path}@{sha}" for path, sha in run.referenced],
+        "github.referenced_workflows": [f"{path.split('@')[0]}@{sha}" for path, sha in run.referenced],
         "vcs.change.id": str(number) if number else None, "vcs.ref.base.name": base}
     return span(ids, ids.root, "", f"RUN {run.workflow}", ns(run.started), ns(max(run.updated, end or 0)), attributes,
                 resource_of(run), run.conclusion, kind=2, links=links)

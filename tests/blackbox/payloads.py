@@ -167,7 +167,7 @@ class Job:
         self.queued_at = created                     # started_at of the queued event
         self.waiting_at = created + 1 if waited is not None else None
         self.released = created + waited if waited is not None else None
-        self.started = (self.released or created) + queue
+        self.started = int(self.released or created) + queue  # whole seconds, as all times in bodies
         self.completed_at = self.started + duration
         self.conclusion = conclusion
         self.status = "completed"

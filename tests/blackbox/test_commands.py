@@ -122,8 +122,10 @@ class Commands(harness.BlackBoxTest):
         for reference in (run.run_id, f"{run.run_id}/1"):
             shown = daemon.command("trace", reference)
             self.assertEqual(shown.returncode, 0, shown.stderr)
-            for word in ("Build and test", "compile everything", "publish it", "make \"all\" \\"):
+            for word in ("Build and test", "compile everything", "publish it"):
                 self.assertIn(word, shown.stdout)
+        self.assertNotIn("actions/checkout", shown.stdout, "steps are folded")
+        self.assertIn("make \"all\"", daemon.command("trace", run.run_id, "--steps").stdout)
         daemon.stop()
         self.assertIn("compile everything", daemon.command("trace", run.run_id).stdout, "without the daemon, too")
 
@@ -159,20 +161,35 @@ class Commands(harness.BlackBoxTest):
         self.assertEqual(shown.returncode, 0, shown.stderr)
         self.assertIn("0", shown.stdout)
 
-    def test_replay_sends_signed_deliveries(self):
-        daemon, collector = self.new_pair()
-        run = Run()
-        run.job()
+    def recorded(self, run):
+        """A folder with a run's payloads."""
         folder = self.new_folder()
-        files = []
         for number, event in enumerate(run.timeline()):
-            file = pathlib.Path(folder, f"{number}.{event.type}.{event.action}.json")
-            file.write_bytes(event.body)
-            files.append(str(file))
+            pathlib.Path(folder, f"{number}.{event.type}.{event.action}.json").write_bytes(event.body)
+        return folder
+
+    def test_replay_sends_signed_deliveries_in_any_order_and_again(self):
+        daemon, collector = self.new_pair()
         url = "http://%s:%d/webhook" % daemon.address
-        shown = run_command("replay", url, *files, "--webhook-secret-file", daemon.secret_file)
-        self.assertEqual(shown.returncode, 0, shown.stderr)
-        self.check_trace(collector, expect.run_spans(run))
+        for flags in ((), ("--order", "reverse"), ("--order", "shuffle", "--seed", "7"), ("--form",),
+                      ("--repeat", "3", "--connections", "2")):
+            run = Run()
+            run.job()
+            with self.subTest(flags):
+                shown = run_command("replay", *flags, "--webhook-secret-file", daemon.secret_file, url,
+                                    self.recorded(run))
+                self.assertEqual(shown.returncode, 0, shown.stderr)
+                self.check_trace(collector, expect.run_spans(run))
+
+    def test_replay_fails_when_it_was_not_accepted(self):
+        daemon = self.new_daemon()
+        url = "http://%s:%d" % daemon.address
+        folder = self.recorded(Run())
+        wrong = run_command("replay", url + "/webhook", folder, env={"GITHUB_WEBHOOK_SECRET": "wrong"})
+        self.assertEqual(wrong.returncode, 1, wrong.stdout)
+        self.assertIn("401", wrong.stdout + wrong.stderr)
+        self.assertEqual(run_command("replay", "http://127.0.0.1:1/webhook", folder).returncode, 1)
+        self.assertIn(run_command("replay", url + "/webhook", folder + "/nothing").returncode, (1, 2))
 
 
 class Starting(harness.BlackBoxTest):

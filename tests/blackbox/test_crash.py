@@ -122,5 +122,5 @@ class Crashes(harness.BlackBoxTest):
             daemon.kill()
         daemon.start()
         self.check(collector, [run])
-        self.assertEqual(len(collector.spans()), len(run_spans(run)))
+        self.assertEqual(len(collector.trace()), len(run_spans(run)))
         self.assertTrue(expect.Ids(run.run_id).trace)

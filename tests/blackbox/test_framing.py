@@ -211,9 +211,8 @@ class Framing(harness.BlackBoxTest):
             answer = b""
             while piece := connection.recv(4096):
                 answer += piece
+        daemon.process.wait(harness.PATIENCE)  # a second SIGTERM would end it at once
         daemon.stop()
-        if answer:
-            self.assertEqual(parse_responses(answer)[0][0], 202)
-            self.assertEqual(daemon.start().deliver(event).outcome, (200, "duplicate"))
-        else:
-            self.fail("the request in flight was dropped")
+        self.assertTrue(answer, "the request in flight was dropped")
+        self.assertEqual(parse_responses(answer)[0][0], 202)
+        self.assertEqual(daemon.start().deliver(event).outcome, (200, "duplicate"))

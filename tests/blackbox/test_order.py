@@ -78,7 +78,7 @@ def same_run(started, is_old=False):
 class Permutations(harness.BlackBoxTest):
     @classmethod
     def setUpClass(cls):
-        cls.share_pair(root_grace="60s")
+        cls.share_pair(root_grace="5s")
 
     def run_all(self, is_old):
         started = int(time.time()) - 300

@@ -47,7 +47,7 @@ class StandIns(harness.BlackBoxTest):
     def test_the_collector_decodes_what_it_gets(self):
         collector = self.new_collector()
         self.assertEqual(post(collector, request_of(b"one"))[0], 200)
-        self.assertEqual([span["name"] for span in collector.spans()], ["one"])
+        self.assertEqual([span["name"] for span in collector.trace()], ["one"])
         self.assertEqual(collector.ids(), {("54" * 16, "53" * 8): 1})
 
     def test_the_collector_refuses_invalid_text_and_cut_messages(self):
@@ -56,14 +56,14 @@ class StandIns(harness.BlackBoxTest):
                 collector = self.new_collector()
                 post(collector, body)
                 with self.assertRaises((ValueError, IndexError)):
-                    collector.spans()
+                    collector.trace()
 
     def test_the_collector_notices_one_span_in_two_versions(self):
         collector = self.new_collector()
         post(collector, request_of(b"one"))
         post(collector, request_of(b"two"))
         with self.assertRaisesRegex(AssertionError, "two versions"):
-            collector.spans()
+            collector.trace()
 
     def test_a_stopped_collector_refuses_and_comes_back_at_its_port(self):
         collector = self.new_collector()
