@@ -41,26 +41,33 @@ TESTS  := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/unit/
 all: $(BINARY)
 
 # --- building -------------------------------------------------------------------------------------
+# One line for each file; the whole commands with `make V=1`.
+SAY = @$(if $(V),:,echo "  $(1)  $@")
+Q   = $(if $(V),,@)
+
 $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+	$(call SAY,CC)
+	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
 define archive_rule
 $(call ARCHIVE,$(1)): $(call OBJECTS,$(1))
 	@mkdir -p $$(@D)
 	@rm -f $$@
-	$$(AR) rcs $$@ $$^
+	$$(Q)$$(AR) rcs $$@ $$^
 endef
 $(foreach room,$(ROOMS),$(eval $(call archive_rule,$(room))))
 
 $(BINARY): $(BUILD)/src/app/main.o $(foreach room,$(call upto,app),$(call ARCHIVE,$(room)))
-	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
+	$(call SAY,LD)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
 
 # A unit test sees its room and those before it, and nothing else: the linker checks the layering.
 # A test that needs more names it in a line `/* wrap: symbol symbol */` (linker --wrap, for faults).
 define test_rule
 $(BUILD)/tests/unit/$(1)/%: $(BUILD)/tests/unit/$(1)/%.o $(BUILD)/tests/support.a $(foreach room,$(call upto,$(1)),$(call ARCHIVE,$(room)))
-	$$(CC) $$(ALL_LDFLAGS) $$$$(sed -n 's|^/\* wrap: \(.*\) \*/$$$$|\1|p' tests/unit/$(1)/$$*.c | tr ' ' '\n' | sed 's/^/-Wl,--wrap=/') \
+	$$(call SAY,LD)
+	$$(Q)$$(CC) $$(ALL_LDFLAGS) $$$$(sed -n 's|^/\* wrap: \(.*\) \*/$$$$|\1|p' tests/unit/$(1)/$$*.c | tr ' ' '\n' | sed 's/^/-Wl,--wrap=/') \
 	  -o $$@ $$^ -lcmocka $$(LIBS)
 endef
 $(foreach room,$(ROOMS),$(eval $(call test_rule,$(room))))
@@ -68,7 +75,7 @@ $(foreach room,$(ROOMS),$(eval $(call test_rule,$(room))))
 $(BUILD)/tests/support.a: $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/support/*.c))
 	@mkdir -p $(@D)
 	@rm -f $@
-	$(AR) rcs $@ $^
+	$(Q)$(AR) rcs $@ $^
 
 $(BUILD)/tests/%.o: CPPFLAGS += -Itests
 

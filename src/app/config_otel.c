@@ -84,6 +84,8 @@ static enum error_code use_endpoint(struct otel *otel, const char *url, bool is_
     struct config_export *exporting = &otel->config->exporting;
     enum error_code code =
         export_endpoint_parse(slice_from_string(url), is_base, &exporting->endpoint, error);
+    if (code == ERROR_NONE && exporting->endpoint.is_tls)
+        code = error_set(error, ERROR_USAGE, "https needs TLS, which is not there yet: use http");
     if (code != ERROR_NONE) {
         error_wrap(error, "%s", where);
         return code;

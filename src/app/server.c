@@ -3,8 +3,8 @@
 //   loop → secrets → store → engine → exporter → engine's thread → ingress → admin → signals → "ready"
 //
 // Order of stopping: signals (a second one ends the process) → ingress (answers what is in flight,
-// which the engine commits) → exporter (one last attempt) → engine's thread. Then everything is
-// released in the reverse order of setting up; each release takes a part that was never made.
+// which the engine commits) → exporter (one last attempt) → engine's thread. Then all parts are
+// released, those first that use others; a part that was never made is NULL.
 #include "ghatrace/app/server.h"
 
 #include <pthread.h>
@@ -283,21 +283,18 @@ static void release(struct server *server)
     release_signals(server);
     if (server->admin != NULL)
         admin_stop(server->admin);
-    if (server->ingress != NULL)
-        ingress_destroy(server->ingress);
-    if (server->secrets != NULL)
-        ingress_secrets_destroy(server->secrets);
-    // What the exporter has handed to the engine is its own until the engine's thread is done.
+    // What ingress and exporter have handed to the engine is theirs until its thread is done.
     if (server->engine_is_running)
         engine_stop(server->engine);
-    if (server->exporter != NULL)
-        exporter_destroy(server->exporter);
+    ingress_destroy(server->ingress);
+    if (server->secrets != NULL)
+        ingress_secrets_destroy(server->secrets);
+    exporter_destroy(server->exporter);
     if (server->engine != NULL)
         engine_destroy(server->engine);
     if (server->store != NULL)
         store_close(server->store);
-    if (server->loop != NULL)
-        net_loop_destroy(server->loop);
+    net_loop_destroy(server->loop);
 }
 
 // Each connection is a descriptor; the soft limit of 1024 is there for programs that use select().

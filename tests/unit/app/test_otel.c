@@ -62,10 +62,12 @@ static void the_endpoint_is_where_the_strongest_source_says(void **state)
 static void a_bad_endpoint_is_an_error_that_names_its_source(void **state)
 {
     (void)state;
-    static const char *const entries[] = {BASE "collector:4317", SIGNAL "ftp://x"};
-    static const char *const names[] = {"OTEL_EXPORTER_OTLP_ENDPOINT: ",
-                                        "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: "};
-    for (size_t i = 0; i < 2; i++) {
+    static const char *const entries[] = {BASE "collector:4317", SIGNAL "ftp://x",
+                                          SIGNAL "https://x/v1/traces"};
+    static const char *const names[] = {
+        "OTEL_EXPORTER_OTLP_ENDPOINT: ", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: ",
+        "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: https needs TLS"};
+    for (size_t i = 0; i < 3; i++) {
         struct configuring c;
         configuring_init(&c);
         configuring_variable(&c, entries[i]);

@@ -77,41 +77,37 @@ static void the_time_of_an_event_is_what_its_action_stands_for(void **state)
     static const struct {
         const char *event, *payload;
         const char *seconds; // NULL: not known
-    } cases[] =
-        {
-            {"workflow_job", "{\"action\":\"queued\"," JOB_TIMES "}", "10"},
-            {"workflow_job", "{\"action\":\"waiting\"," JOB_TIMES "}", "10"},
-            {"workflow_job", "{\"action\":\"in_progress\"," JOB_TIMES "}", "20"},
-            {"workflow_job", "{\"action\":\"completed\"," JOB_TIMES "}", "30"},
-            {"workflow_job",
-             "{\"action\":\"waiting\"," JOB_TIMES
-             ",\"deployment\":{\"updated_at\":\"" T("12") "\"}}",
-             "12"},
-            {"workflow_job",
-             "{\"action\":\"queued\"," JOB_TIMES
-             ",\"deployment\":{\"updated_at\":\"" T("05") "\"}}",
-             "10"},
-            {"workflow_job",
-             "{\"action\":\"queued\",\"workflow_job\":{\"started_at\":\"" T("20") "\"}}", "20"},
-            {"workflow_job",
-             "{\"action\":\"completed\",\"workflow_job\":{\"completed_at\":null,\"started_at\":"
-             "\"" T("20") "\",\"steps\":[{\"completed_at\":\"" T("25") "\"},{\"completed_at\":\"" T(
-                 "24") "\"},{\"completed_at\":null}]}}",
-             "25"},
-            {"workflow_job",
-             "{\"action\":\"completed\",\"workflow_job\":{\"started_at\":\"" T("20") "\"}}", "20"},
-            {"workflow_job", "{\"action\":\"queued\",\"workflow_job\":{}}", NULL},
-            {"workflow_job", "{\"action\":\"queued\",\"workflow_job\":null}", NULL},
-            {"workflow_job", "{\"action\":1,\"workflow_job\":{\"created_at\":7}}", NULL},
-            {"workflow_run", "{\"action\":\"requested\"," RUN_TIMES "}", "20"},
-            {"workflow_run", "{\"action\":\"in_progress\"," RUN_TIMES "}", "30"},
-            {"workflow_run", "{\"action\":\"completed\"," RUN_TIMES "}", "30"},
-            {"check_run",
-             "{\"check_run\":{\"started_at\":\"" T("20") "\",\"completed_at\":\"" T("30") "\"}}",
-             "30"},
-            {"ping", "{\"zen\":\"x\",\"hook\":{\"created_at\":\"" T("10") "\"}}", "10"},
-            {"push", "{\"ref\":\"x\"}", NULL},
-        };
+    } cases[] = {
+        {"workflow_job", "{\"action\":\"queued\"," JOB_TIMES "}", "10"},
+        {"workflow_job", "{\"action\":\"waiting\"," JOB_TIMES "}", "10"},
+        {"workflow_job", "{\"action\":\"in_progress\"," JOB_TIMES "}", "20"},
+        {"workflow_job", "{\"action\":\"completed\"," JOB_TIMES "}", "30"},
+        {"workflow_job",
+         "{\"action\":\"waiting\"," JOB_TIMES ",\"deployment\":{\"updated_at\":\"" T("12") "\"}}",
+         "12"},
+        {"workflow_job",
+         "{\"action\":\"queued\"," JOB_TIMES ",\"deployment\":{\"updated_at\":\"" T("05") "\"}}",
+         "10"},
+        {"workflow_job",
+         "{\"action\":\"queued\",\"workflow_job\":{\"started_at\":\"" T("20") "\"}}", "20"},
+        {"workflow_job",
+         "{\"action\":\"completed\",\"workflow_job\":{\"completed_at\":null,\"started_at\":"
+         "\"" T("20") "\",\"steps\":[{\"completed_at\":\"" T("25") "\"},{\"completed_at\":\"" T(
+             "24") "\"},{\"completed_at\":null}]}}",
+         "25"},
+        {"workflow_job",
+         "{\"action\":\"completed\",\"workflow_job\":{\"started_at\":\"" T("20") "\"}}", "20"},
+        {"workflow_job", "{\"action\":\"queued\",\"workflow_job\":{}}", NULL},
+        {"workflow_job", "{\"action\":\"queued\",\"workflow_job\":null}", NULL},
+        {"workflow_job", "{\"action\":1,\"workflow_job\":{\"created_at\":7}}", NULL},
+        {"workflow_run", "{\"action\":\"requested\"," RUN_TIMES "}", "20"},
+        {"workflow_run", "{\"action\":\"in_progress\"," RUN_TIMES "}", "30"},
+        {"workflow_run", "{\"action\":\"completed\"," RUN_TIMES "}", "30"},
+        {"check_run",
+         "{\"check_run\":{\"started_at\":\"" T("20") "\",\"completed_at\":\"" T("30") "\"}}", "30"},
+        {"ping", "{\"zen\":\"x\",\"hook\":{\"created_at\":\"" T("10") "\"}}", "10"},
+        {"push", "{\"ref\":\"x\"}", NULL},
+    };
     struct arena arena;
     arena_init(&arena, 4096);
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
