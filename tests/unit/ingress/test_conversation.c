@@ -502,7 +502,7 @@ static void refused_memory_costs_one_answer_and_not_the_server(void **state)
         char head[16] = "";
         ssize_t len = recv(fd, head, sizeof head - 1, MSG_WAITALL);
         memory_fail_after(-1);
-        int status = len == sizeof head - 1 ? atoi(head + 9) : 0;
+        int status = len == sizeof head - 1 ? (int)strtol(head + 9, NULL, 10) : 0;
         // Refused, closed without a word, or not hit.
         if (status != 0 && status != 202 && status != 503 && status != 401)
             fail_msg("round %ld: status %d", round, status);
