@@ -41,8 +41,8 @@ TESTS  := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/unit/
 all: $(BINARY)
 
 # --- building -------------------------------------------------------------------------------------
-# One line for each file; the whole commands with `make V=1`.
-SAY = @$(if $(V),:,echo "  $(1)  $@")
+# One line for each file; the whole commands with `make V=1`, nothing with `make -s`.
+SAY = @$(if $(V)$(findstring s,$(firstword -$(MAKEFLAGS))),:,echo "  $(1)  $@")
 Q   = $(if $(V),,@)
 
 $(BUILD)/%.o: %.c
