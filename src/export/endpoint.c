@@ -203,7 +203,7 @@ static enum error_code write_path(const struct url_parts *parts, bool is_base,
 enum error_code export_endpoint_parse(struct slice url, bool is_base,
                                       struct export_endpoint *endpoint, struct error *error)
 {
-    struct url_parts parts;
+    struct url_parts parts = {0};
     *endpoint = (struct export_endpoint){.is_tls = false};
     url = slice_trim(url);
     if (url.len == 0 || slice_has(url, '\0'))
