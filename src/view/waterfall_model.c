@@ -239,11 +239,52 @@ static void add_phase(struct waterfall_job *job, const struct span *span)
             job->phases[i] = interval_of(span);
 }
 
+static bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+// The run of digits at the start, without its leading zeros. Takes it off `text`.
+static struct slice take_number(struct slice *text)
+{
+    size_t zeros = 0;
+    while (zeros + 1 < text->len && text->data[zeros] == '0' && is_digit(text->data[zeros + 1]))
+        zeros++;
+    struct slice number = {text->data + zeros, 0};
+    while (zeros + number.len < text->len && is_digit(number.data[number.len]))
+        number.len++;
+    *text = (struct slice){number.data + number.len, text->len - zeros - number.len};
+    return number;
+}
+
+// As people order names: "test (3.9)" before "test (3.10)", as matrices have them.
+static int compare_names(struct slice a, struct slice b)
+{
+    struct slice left = a;
+    struct slice right = b;
+    while (left.len > 0 && right.len > 0) {
+        if (is_digit(left.data[0]) && is_digit(right.data[0])) {
+            struct slice m = take_number(&left);
+            struct slice n = take_number(&right);
+            int order = m.len != n.len ? (m.len < n.len ? -1 : 1) : slice_compare(m, n);
+            if (order != 0)
+                return order;
+        } else if (left.data[0] != right.data[0]) {
+            break;
+        } else {
+            left = (struct slice){left.data + 1, left.len - 1};
+            right = (struct slice){right.data + 1, right.len - 1};
+        }
+    }
+    int order = slice_compare(left, right);
+    return order != 0 ? order : slice_compare(a, b); // 01 and 1 are still two names
+}
+
 static int compare_rows(const struct waterfall_row *a, const struct waterfall_row *b)
 {
     if (a->time.start != b->time.start)
         return a->time.start < b->time.start ? -1 : 1;
-    int names = slice_compare(a->name, b->name);
+    int names = compare_names(a->name, b->name);
     if (names != 0)
         return names;
     return a->number < b->number ? -1 : a->number > b->number;

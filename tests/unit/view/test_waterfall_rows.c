@@ -105,6 +105,27 @@ static void jobs_are_in_order_of_start_name_and_id(void **state)
     }
 }
 
+static void numbers_in_names_are_ordered_as_numbers(void **state)
+{
+    static const char *const names[] = {"t (3.9)", "t (3.10)", "t (3.010)", "t (3.10) b", "t (11)"};
+    static const int order[] = {3, 4, 1, 0, 2};
+    (void)state;
+    sample_root(&run, 100, "success");
+    for (size_t i = 0; i < 5; i++)
+        sample_job(&run, slice_from_string(names[order[i]]), "success",
+                   (struct sample_times){5, 5, 5, 5, 9});
+    const char *text = picture((struct view){.width = 80});
+    const char *before = text;
+    for (size_t i = 0; i < 5; i++) {
+        static const char *const shown[] = {"t (3.9) ", "t (3.010) ", "t (3.10) ", "t (3.10) b ",
+                                            "t (11) "};
+        const char *at = strstr(before, shown[i]);
+        if (at == NULL)
+            fail_msg("%s is not where it should be in\n%s", shown[i], text);
+        before = at + strlen("t (3.9)");
+    }
+}
+
 static void conclusions_of_any_kind_have_a_mark_and_a_note(void **state)
 {
     (void)state;
@@ -157,6 +178,7 @@ int main(void)
         TEST(what_is_shorter_than_a_column_gets_a_thin_mark),
         TEST(steps_are_shown_when_asked_for_in_order_of_start_and_number),
         TEST(jobs_are_in_order_of_start_name_and_id),
+        TEST(numbers_in_names_are_ordered_as_numbers),
         TEST(conclusions_of_any_kind_have_a_mark_and_a_note),
         TEST(the_summary_says_where_the_time_went),
     };
