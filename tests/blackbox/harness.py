@@ -24,7 +24,7 @@ BINARY = os.path.abspath(os.environ.get("GHATRACE") or ROOT / "build/dev-gcc/gha
 SECRET = "It's a Secret to Everybody"
 # What a command leaves in its folder goes with it.
 EMPTY_FOLDER = tempfile.TemporaryDirectory(prefix="ghatrace-test-")
-PATIENCE = 60  # seconds: how long to wait for what must happen; never how fast it has to be
+PATIENCE = float(os.environ.get("PATIENCE", "60"))  # seconds: how long to wait for what must happen; never how fast it has to be
 READY = re.compile(r'msg="?ready"? .*\blisten=(\S+).*\badmin=(\S+)')
 # What a sanitizer says on stderr when it has found something.
 SANITIZER = re.compile(r"(AddressSanitizer|LeakSanitizer|ThreadSanitizer|runtime error:)")

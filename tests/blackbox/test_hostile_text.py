@@ -105,6 +105,17 @@ class HostileText(harness.BlackBoxTest):
         for line in daemon.log.splitlines():
             self.assertNotRegex(line, r'^[^"]*level=error msg="owned"')
 
+    def test_hostile_settings_leave_as_valid_text_too(self):
+        for protocol in ("http/protobuf", "http/json"):
+            collector = self.new_collector()
+            daemon = self.new_daemon(collector, start=False, otlp_protocol=protocol)
+            daemon.env = {"OTEL_RESOURCE_ATTRIBUTES": "team=a%ff%00b", "OTEL_SERVICE_NAME": "c\udcffi"}
+            run = Run()
+            daemon.start().accept(run.completed())
+            for span in collector.wait_trace(Ids(run.run_id).trace, 1):
+                self.assertIn(span["resource"]["service.name"], ("c\ufffdi", run.repository.service_name))
+                self.assertIn(span["resource"].get("team"), ("a\ufffd\ufffdb", None))
+
     def test_repositories_with_odd_names_do_not_break_urls(self):
         daemon, collector = self.new_pair()
         run = Run()
