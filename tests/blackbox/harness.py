@@ -30,6 +30,19 @@ READY = re.compile(r'msg="?ready"? .*\blisten=(\S+).*\badmin=(\S+)')
 SANITIZER = re.compile(r"(AddressSanitizer|LeakSanitizer|ThreadSanitizer|runtime error:)")
 
 
+_folders, _processes = [], []
+
+
+def end_all():
+    """Whatever is left of an interrupted suite."""
+    for process in _processes:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+    for folder in _folders:
+        shutil.rmtree(folder, True)
+
+
 def wait_until(predicate, timeout=PATIENCE, what="a condition"):
     """Returns the first true value of predicate()."""
     deadline = time.monotonic() + timeout
@@ -149,6 +162,7 @@ class Daemon:
         self.lines = []
         self.process = subprocess.Popen(self.arguments(), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                                         stderr=subprocess.PIPE, env=clean_environment(self.env))
+        _processes.append(self.process)
         self._reader = threading.Thread(target=self._read_log, args=(self.process, self.lines), daemon=True)
         self._reader.start()
         ready = wait_until(self._ready_or_dead, what="the line that says it is ready")
@@ -281,6 +295,7 @@ class BlackBoxTest(unittest.TestCase):
     @classmethod
     def new_folder(cls):
         folder = tempfile.mkdtemp(prefix="ghatrace-test-")
+        _folders.append(folder)
         cls.addClassCleanup(shutil.rmtree, folder, True)
         return folder
 

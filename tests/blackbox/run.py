@@ -7,6 +7,7 @@ GHATRACE names the binary, by default build/dev-gcc/ghatrace. CRASH_ROUNDS sets 
 """
 import os
 import pathlib
+import signal
 import sys
 import time
 import traceback
@@ -84,7 +85,15 @@ def main(names):
     if names:
         tests = [test for test in tests if any(name in f"{test.id()} {sentence(test)}" for name in names)]
     result = Result()
-    unittest.TestSuite(tests).run(result)
+    # A time limit that ends the suite must not leave its daemons behind.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        unittest.TestSuite(tests).run(result)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        result.failed += 1
+    finally:
+        harness.end_all()
     if result.passed + result.failed == 0:
         print("no test has run", file=sys.stderr)
         return 1
