@@ -1,7 +1,7 @@
 # ghatrace: `make demo` shows it, `make test` proves it, `make check` is what a change must pass.
 
 # --- what to build with -------------------------------------------------------------------------
-# VARIANT: release | dev | asan | tsan.   CC: gcc or clang.
+# VARIANT: release | dev | asan | tsan | fuzz (clang only).   CC: gcc or clang.
 VARIANT ?= dev
 CC      := $(if $(filter default,$(origin CC)),gcc,$(CC))
 VERSION := 0.1.0
@@ -12,9 +12,11 @@ CFLAGS_release := -O2 -g -fstack-protector-strong -D_FORTIFY_SOURCE=2 -fPIE
 CFLAGS_dev     := -Og -g -Werror
 CFLAGS_asan    := -O1 -g -Werror -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 CFLAGS_tsan    := -O1 -g -Werror -fsanitize=thread
+CFLAGS_fuzz    := -O1 -g -Werror -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
 LDFLAGS_release := -pie -Wl,-z,relro,-z,now
 LDFLAGS_asan    := -fsanitize=address,undefined
 LDFLAGS_tsan    := -fsanitize=thread
+LDFLAGS_fuzz    := -fsanitize=address,undefined
 ALL_CFLAGS  := -std=c11 $(WARNINGS) $(CFLAGS_$(VARIANT)) $(CFLAGS) -pthread
 ALL_LDFLAGS := $(LDFLAGS_$(VARIANT)) $(LDFLAGS) -pthread
 
@@ -32,7 +34,9 @@ upto     = $(if $(1),$(call upto_,$(1),$(ROOMS)))
 upto_    = $(if $(filter $(1),$(firstword $(2))),$(firstword $(2)),$(call upto_,$(1),$(wordlist 2,99,$(2))) $(firstword $(2)))
 
 BINARY := $(BUILD)/ghatrace
-TESTS  := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/unit/*/test_*.c))
+TARGETS := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
+TESTS  := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/unit/*/test_*.c)) \
+          $(patsubst %,$(BUILD)/tests/fuzz/seeds_%,$(TARGETS))
 
 .PHONY: all demo test unit-test blackbox check format format-check imports-check bootstrap clean install
 .SECONDARY:
@@ -71,6 +75,23 @@ $(BUILD)/tests/unit/$(1)/%: $(BUILD)/tests/unit/$(1)/%.o $(BUILD)/tests/support.
 	  -o $$@ $$^ -lcmocka $$(LIBS)
 endef
 $(foreach room,$(ROOMS),$(eval $(call test_rule,$(room))))
+
+# A fuzz target sees all rooms. Its seeds are an ordinary test; libFuzzer drives it in `make fuzz`.
+SEEDS_OF   = $(if $(filter github_job github_run,$(1)),tests/fixtures/github,tests/fuzz/seeds/$(1))
+ALL_ROOMS := $(foreach room,$(call upto,app),$(call ARCHIVE,$(room)))
+
+$(BUILD)/tests/fuzz/seeds_%.o: tests/fuzz/seeds.c
+	@mkdir -p $(@D)
+	$(call SAY,CC)
+	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -DSEEDS='"$(call SEEDS_OF,$*)"' -MMD -MP -c -o $@ $<
+
+$(BUILD)/tests/fuzz/seeds_%: $(BUILD)/tests/fuzz/seeds_%.o $(BUILD)/tests/fuzz/fuzz_%.o $(BUILD)/tests/support.a $(ALL_ROOMS)
+	$(call SAY,LD)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ -lcmocka $(LIBS)
+
+$(BUILD)/tests/fuzz/fuzz_%: $(BUILD)/tests/fuzz/fuzz_%.o $(ALL_ROOMS)
+	$(call SAY,LD)
+	$(Q)$(CC) -fsanitize=fuzzer $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
 
 $(BUILD)/tests/support.a: $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/support/*.c))
 	@mkdir -p $(@D)
@@ -112,6 +133,19 @@ check: bootstrap format-check imports-check
 	$(SUBMAKE) unit-test VARIANT=tsan CC=clang
 	$(if $(BLACKBOX),$(SUBMAKE) blackbox VARIANT=asan CC=clang)
 	$(if $(BLACKBOX),$(SUBMAKE) blackbox VARIANT=tsan CC=clang)
+
+# Each fuzz target for FUZZ_SECONDS, one after the other: `make fuzz`; one alone: `make fuzz-http_request`.
+# What they find lands in build/fuzz, where the corpus grows.
+FUZZ_SECONDS ?= 60
+.PHONY: fuzz $(addprefix fuzz-,$(TARGETS))
+fuzz: $(addprefix fuzz-,$(TARGETS))
+
+$(addprefix fuzz-,$(TARGETS)): fuzz-%:
+	$(SUBMAKE) VARIANT=fuzz CC=clang build/fuzz-clang/tests/fuzz/fuzz_$*
+	@mkdir -p build/fuzz/$*
+	build/fuzz-clang/tests/fuzz/fuzz_$* -max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=2048 -timeout=10 \
+	  -max_len=$(if $(findstring github_,$*),65536,4096) -artifact_prefix=build/fuzz/ -print_final_stats=1 \
+	  build/fuzz/$* $(call SEEDS_OF,$*)
 
 # The formatter's versions disagree with each other, so one of them decides.
 FORMAT_VERSION := 14

@@ -1,0 +1,86 @@
+// The way of a body through the pure rooms, with what must hold at each station.
+#ifndef GHATRACE_TESTS_FUZZ_EVENT_WAY_H
+#define GHATRACE_TESTS_FUZZ_EVENT_WAY_H
+
+#include "fuzz.h"
+#include "ghatrace/github/event.h"
+#include "ghatrace/github/json.h"
+#include "ghatrace/otlp/decode.h"
+#include "ghatrace/otlp/encode.h"
+#include "ghatrace/otlp/json.h"
+#include "ghatrace/trace/lifecycle.h"
+#include "ghatrace/trace/timeline.h"
+
+#define FUZZ_NOW (INT64_C(1900000000) * NS_PER_SECOND)
+
+// Phases follow each other without gap or overlap, and lie in their job.
+static inline void check_phases(const struct span_batch *batch)
+{
+    timestamp_ns at = batch->spans[0].start;
+    for (size_t i = 1; i < batch->span_count; i++) {
+        const struct span *span = &batch->spans[i];
+        MUST(span->end >= span->start);
+        MUST(span->start >= batch->spans[0].start && span->end <= batch->spans[0].end);
+        if (span->attributes.count > 0 &&
+            slice_equals(span->attributes.items[0].string, span->name) &&
+            strcmp(span->attributes.items[0].key, "type") == 0) {
+            // Where the time of release is not known there is no queue; otherwise no gap.
+            MUST(span->start >= at);
+            at = span->end;
+        }
+    }
+}
+
+static inline void check_batch(const struct span_batch *batch, struct arena *arena)
+{
+    struct buffer record;
+    struct buffer json;
+    struct error error = {0};
+    struct span_batch back;
+    struct json_document document;
+    MUST(batch->span_count > 0);
+    MUST(batch->spans[0].end >= batch->spans[0].start);
+    check_phases(batch);
+    buffer_init(&record, 1 << 26);
+    buffer_init(&json, 1 << 28);
+    MUST(otlp_encode_batch(batch, &record, &error) == ERROR_NONE);
+    MUST(otlp_decode_batch(buffer_slice(&record), arena, &back, &error) == ERROR_NONE);
+    MUST(back.span_count == batch->span_count);
+    MUST(otlp_json_from_protobuf(buffer_slice(&record), &json, &error) == ERROR_NONE);
+    MUST(json_parse(buffer_slice(&json), arena, &document, &error) == ERROR_NONE);
+    buffer_release(&record);
+    buffer_release(&json);
+}
+
+static inline void walk_event(struct slice type, struct slice body)
+{
+    struct arena arena;
+    struct github_event event;
+    struct error error = {0};
+    struct trace_policy policy;
+    struct run_state run = {0};
+    struct job_state job = {0};
+    struct lifecycle_output output;
+    arena_init(&arena, 65536);
+    trace_policy_init(&policy);
+    policy.root_grace = 0;
+    if (github_event_decode(type, body, &arena, &event, &error) == ERROR_NONE &&
+        (event.kind == GITHUB_EVENT_JOB || event.kind == GITHUB_EVENT_RUN)) {
+        bool is_job = event.kind == GITHUB_EVENT_JOB;
+        MUST(lifecycle_apply_event(&policy, &event, FUZZ_NOW, FUZZ_NOW, 1, &run,
+                                   is_job ? &job : NULL, &arena, &output) == ERROR_NONE);
+        for (size_t i = 0; i < output.finished_count; i++)
+            check_batch(&output.finished[i].batch, &arena);
+        if (is_job && job.phase == JOB_OPEN) {
+            MUST(lifecycle_expire_job(&policy, FUZZ_NOW + policy.job_timeout, &run, &job, &arena,
+                                      &output) == ERROR_NONE);
+            MUST(output.finished_count == 1);
+            check_batch(&output.finished[0].batch, &arena);
+        }
+    } else if (error.code != ERROR_NONE) {
+        MUST(error.message[0] != '\0');
+    }
+    arena_release(&arena);
+}
+
+#endif

@@ -1,0 +1,28 @@
+// What the fuzz targets share. Each target is one function over bytes; libFuzzer drives it in
+// `make fuzz`, and the seeds drive it in `make test`.
+#ifndef GHATRACE_TESTS_FUZZ_H
+#define GHATRACE_TESTS_FUZZ_H
+
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "ghatrace/base/slice.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+// A property that must hold; what breaks it is a finding.
+#define MUST(condition)                                                                            \
+    do {                                                                                           \
+        if (!(condition)) {                                                                        \
+            fprintf(stderr, "%s:%d: does not hold: %s\n", __FILE__, __LINE__, #condition);         \
+            abort();                                                                               \
+        }                                                                                          \
+    } while (0)
+
+static inline struct slice fuzz_slice(const uint8_t *data, size_t size)
+{
+    return (struct slice){(const char *)data, size};
+}
+
+#endif

@@ -1,0 +1,8 @@
+// workflow_job bodies, from JSON to spans in both encodings.
+#include "event_way.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    walk_event(SLICE("workflow_job"), fuzz_slice(data, size));
+    return 0;
+}
