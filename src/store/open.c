@@ -113,10 +113,33 @@ static enum error_code check_format(struct store_transaction *transaction, bool 
                      STORE_FORMAT_VERSION);
 }
 
+// Making our databases in somebody else's environment would be no help to anybody.
+static enum error_code refuse_foreign(struct store_transaction *transaction, struct error *error)
+{
+    MDB_dbi main_database, meta;
+    MDB_stat status = {0};
+    int code = mdb_dbi_open(transaction->txn, NULL, 0, &main_database);
+    if (code == MDB_SUCCESS)
+        code = mdb_stat(transaction->txn, main_database, &status);
+    if (code != MDB_SUCCESS)
+        return lmdb_error(code, "look around", error);
+    if (status.ms_entries == 0)
+        return ERROR_NONE;
+    code = mdb_dbi_open(transaction->txn, database_names[DATABASE_META], 0, &meta);
+    if (code == MDB_NOTFOUND || code == MDB_INCOMPATIBLE)
+        return error_set(error, ERROR_VERSION,
+                         "store %s is an LMDB database of another program: choose another --db",
+                         transaction->store->folder);
+    return lmdb_error(code, "look around", error);
+}
+
 static enum error_code open_databases(struct store_transaction *transaction, bool may_create,
                                       struct error *error)
 {
     struct store *store = transaction->store;
+    enum error_code foreign = may_create ? refuse_foreign(transaction, error) : ERROR_NONE;
+    if (foreign != ERROR_NONE)
+        return foreign;
     for (int i = 0; i < DATABASE_COUNT; i++) {
         int code = mdb_dbi_open(transaction->txn, database_names[i], may_create ? MDB_CREATE : 0,
                                 &store->databases[i]);
@@ -152,25 +175,55 @@ static enum error_code load_buckets(struct store_transaction *transaction, struc
     return ERROR_NONE;
 }
 
-// The first transaction: handles, format, and what is kept in memory.
-static enum error_code prepare(struct store *store, enum store_mode mode, struct error *error)
+// Counted anew at each start; from then on every transaction keeps the sum.
+static enum error_code count_outbox(struct store_transaction *transaction, struct error *error)
 {
+    uint64_t sequence = 0;
+    uint32_t size;
+    enum error_code code;
+    transaction->outbox_bytes = 0;
+    transaction->outbox_changed = true;
+    while ((code = store_seek_outbox(transaction, &sequence, &size, error)) == ERROR_NONE) {
+        transaction->outbox_bytes += size;
+        sequence++;
+    }
+    return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
+}
+
+static enum error_code begin(struct store *store, bool is_write,
+                             struct store_transaction **transaction, struct error *error);
+
+// The first transaction: handles, format, and what is kept in memory.
+static enum error_code prepare(struct store *store, struct error *error)
+{
+    enum store_mode mode = store->mode;
     struct store_transaction *transaction;
-    enum error_code code = store_begin(store, mode == STORE_DAEMON, &transaction, error);
+    enum error_code code = begin(store, mode == STORE_DAEMON, &transaction, error);
     if (code != ERROR_NONE)
         return code;
     code = open_databases(transaction, mode == STORE_DAEMON, error);
     if (code == ERROR_NONE)
         code = load_buckets(transaction, error);
+    if (code == ERROR_NONE && mode == STORE_DAEMON)
+        code = count_outbox(transaction, error);
     if (code == ERROR_NONE)
         return store_commit(transaction, error);
     store_abort(transaction);
     return code;
 }
 
-static enum error_code open_environment(struct store *store, const char *folder,
-                                        enum store_mode mode, struct error *error)
+static enum error_code verify_environment(const struct store *store, struct error *error)
 {
+    char path[PATH_BYTES_MAX];
+    int len = snprintf(path, sizeof path, "%s/data.mdb", store->folder);
+    if (len < 0 || (size_t)len >= sizeof path)
+        return error_set(error, ERROR_TOO_LARGE, "the path of the store is too long");
+    return store_verify_file(path, error);
+}
+
+static enum error_code open_environment(struct store *store, struct error *error)
+{
+    enum store_mode mode = store->mode;
     int code = mdb_env_create(&store->env);
     if (code != MDB_SUCCESS)
         return lmdb_error(code, "create environment", error);
@@ -180,37 +233,74 @@ static enum error_code open_environment(struct store *store, const char *folder,
     if (code == MDB_SUCCESS && mode == STORE_DAEMON)
         code = mdb_env_set_mapsize(store->env, store->max_bytes);
     if (code == MDB_SUCCESS)
-        code = mdb_env_open(store->env, folder, MDB_NOTLS, 0600);
+        code = mdb_env_open(store->env, store->folder, MDB_NOTLS, 0600);
     if (code == ENOENT && mode == STORE_TOOL)
         return error_set(error, ERROR_NOT_FOUND, "there is no store in %s: name it with --db",
-                         folder);
+                         store->folder);
     if (code != MDB_SUCCESS)
-        return lmdb_error(code, folder, error);
-    // Readers that were killed leave slots behind which would pin pages.
-    int dead_readers;
-    return lmdb_error(mdb_reader_check(store->env, &dead_readers), "check readers", error);
+        return lmdb_error(code, store->folder, error);
+    store_guard_map(store->env);
+    return store_release_dead_readers(store, error);
+}
+
+static void close_environment(struct store *store)
+{
+    if (store->env != NULL)
+        mdb_env_close(store->env);
+    store->env = NULL;
+}
+
+// After a failure to write its meta page LMDB refuses all work (MDB_PANIC) until it is opened anew.
+static enum error_code reopen_environment(struct store *store, struct error *error)
+{
+    pthread_rwlock_wrlock(&store->env_lock);
+    close_environment(store);
+    memset(store->databases, 0, sizeof store->databases);
+    enum error_code code = open_environment(store, error);
+    if (code == ERROR_NONE)
+        code = prepare(store, error);
+    if (code != ERROR_NONE)
+        close_environment(store);
+    store->is_broken = code != ERROR_NONE;
+    pthread_rwlock_unlock(&store->env_lock);
+    return code;
+}
+
+static enum error_code open_parts(struct store *store, struct error *error)
+{
+    enum error_code code = ERROR_NONE;
+    bool is_daemon = store->mode == STORE_DAEMON;
+    if (is_daemon)
+        code = make_folder(store->folder, error);
+    if (code == ERROR_NONE && is_daemon)
+        code = take_lock(store, store->folder, error);
+    if (code == ERROR_NONE && is_daemon)
+        code = verify_environment(store, error);
+    if (code == ERROR_NONE)
+        code = open_environment(store, error);
+    if (code == ERROR_NONE)
+        code = prepare(store, error);
+    if (code == ERROR_NONE && is_daemon)
+        code = sync_folder(store->folder, error);
+    return code;
 }
 
 enum error_code store_open(const char *folder, enum store_mode mode, uint64_t max_size_bytes,
                            struct store **store, struct error *error)
 {
-    enum error_code code = ERROR_NONE;
     struct store *made = memory_allocate_array(1, sizeof *made);
-    if (made == NULL)
+    char *path = memory_copy_string(folder, strlen(folder));
+    if (made == NULL || path == NULL) {
+        memory_free(made);
+        memory_free(path);
         return error_set(error, ERROR_MEMORY, "open store: out of memory");
+    }
     made->lock_file = -1;
     made->max_bytes = max_size_bytes;
-    if (mode == STORE_DAEMON) {
-        code = make_folder(folder, error);
-        if (code == ERROR_NONE)
-            code = take_lock(made, folder, error);
-    }
-    if (code == ERROR_NONE)
-        code = open_environment(made, folder, mode, error);
-    if (code == ERROR_NONE)
-        code = prepare(made, mode, error);
-    if (code == ERROR_NONE && mode == STORE_DAEMON)
-        code = sync_folder(folder, error);
+    made->folder = path;
+    made->mode = mode;
+    (void)pthread_rwlock_init(&made->env_lock, NULL); // fails only where attributes ask for much
+    enum error_code code = open_parts(made, error);
     if (code != ERROR_NONE) {
         store_close(made);
         return code;
@@ -223,11 +313,20 @@ void store_close(struct store *store)
 {
     if (store == NULL)
         return;
-    if (store->env != NULL)
-        mdb_env_close(store->env);
+    close_environment(store);
     if (store->lock_file >= 0)
         (void)close(store->lock_file);
+    (void)pthread_rwlock_destroy(&store->env_lock);
+    memory_free(store->folder);
     memory_free(store);
+}
+
+enum error_code store_release_dead_readers(struct store *store, struct error *error)
+{
+    int dead_readers;
+    if (store->env == NULL)
+        return ERROR_NONE;
+    return lmdb_error(mdb_reader_check(store->env, &dead_readers), "check readers", error);
 }
 
 // --- transactions ----------------------------------------------------------------------------------------
@@ -246,19 +345,39 @@ static enum error_code read_sequence(struct store_transaction *transaction, stru
     return code;
 }
 
-enum error_code store_begin(struct store *store, bool is_write,
-                            struct store_transaction **transaction, struct error *error)
+static enum error_code read_outbox_bytes(struct store_transaction *transaction, struct error *error)
+{
+    struct slice found;
+    if (transaction->store->databases[DATABASE_META] == 0)
+        return ERROR_NONE;
+    enum error_code code =
+        lmdb_get(transaction, DATABASE_META, "outbox", 6, &found, "read outbox size", error);
+    if (code == ERROR_NOT_FOUND)
+        return ERROR_NONE;
+    if (code == ERROR_NONE && found.len == SEQUENCE_SIZE)
+        transaction->outbox_bytes = lmdb_get_be64(found.data);
+    return code;
+}
+
+static enum error_code begin(struct store *store, bool is_write,
+                             struct store_transaction **transaction, struct error *error)
 {
     struct store_transaction *made = &store->writer;
+    if (store->env == NULL)
+        return error_set(error, ERROR_IO, "store: begin: it could not be opened again yet");
     if (!is_write)
         made = memory_allocate(sizeof *made);
     if (made == NULL)
         return error_set(error, ERROR_MEMORY, "store: begin: out of memory");
     *made = (struct store_transaction){.store = store, .is_write = is_write};
     int begun = mdb_txn_begin(store->env, NULL, is_write ? 0 : MDB_RDONLY, &made->txn);
+    if (is_write && begun == MDB_PANIC)
+        store->is_broken = true;
     enum error_code code = lmdb_error(begun, "begin", error);
     if (code == ERROR_NONE && is_write)
         code = read_sequence(made, error);
+    if (code == ERROR_NONE)
+        code = read_outbox_bytes(made, error);
     if (code != ERROR_NONE) {
         if (begun == MDB_SUCCESS)
             mdb_txn_abort(made->txn);
@@ -270,22 +389,50 @@ enum error_code store_begin(struct store *store, bool is_write,
     return ERROR_NONE;
 }
 
+enum error_code store_begin(struct store *store, bool is_write,
+                            struct store_transaction **transaction, struct error *error)
+{
+    if (!is_write)
+        pthread_rwlock_rdlock(&store->env_lock);
+    enum error_code code = begin(store, is_write, transaction, error);
+    if (is_write && store->is_broken && reopen_environment(store, error) == ERROR_NONE)
+        code = begin(store, is_write, transaction, error);
+    if (is_write)
+        return code;
+    if (code == ERROR_NONE)
+        (*transaction)->has_env_lock = true;
+    else
+        pthread_rwlock_unlock(&store->env_lock);
+    return code;
+}
+
 static void end_transaction(struct store_transaction *transaction)
 {
     transaction->txn = NULL;
+    if (transaction->has_env_lock)
+        pthread_rwlock_unlock(&transaction->store->env_lock);
     if (!transaction->is_write)
         memory_free(transaction);
 }
 
-enum error_code store_commit(struct store_transaction *transaction, struct error *error)
+static enum error_code write_sums(struct store_transaction *transaction, struct error *error)
 {
+    uint8_t bytes[SEQUENCE_SIZE];
     enum error_code code = ERROR_NONE;
-    if (transaction->sequence_changed) {
-        uint8_t bytes[SEQUENCE_SIZE];
-        lmdb_put_be64(bytes, transaction->sequence);
+    lmdb_put_be64(bytes, transaction->sequence);
+    if (transaction->sequence_changed)
         code = lmdb_put(transaction, DATABASE_META, "sequence", 8, bytes, sizeof bytes,
                         "write sequence", error);
-    }
+    lmdb_put_be64(bytes, transaction->outbox_bytes);
+    if (code == ERROR_NONE && transaction->outbox_changed)
+        code = lmdb_put(transaction, DATABASE_META, "outbox", 6, bytes, sizeof bytes,
+                        "write outbox size", error);
+    return code;
+}
+
+enum error_code store_commit(struct store_transaction *transaction, struct error *error)
+{
+    enum error_code code = write_sums(transaction, error);
     if (code != ERROR_NONE) {
         store_abort(transaction);
         return code;
@@ -358,8 +505,14 @@ enum error_code store_read_usage(struct store_transaction *transaction, struct s
         .dead_letters = count_entries(transaction, DATABASE_DEAD),
         .records = count_entries(transaction, DATABASE_RECORDS),
         .spans = count_entries(transaction, DATABASE_SPANS),
+        .outbox_bytes = transaction->outbox_bytes,
     };
     return read_used_bytes(transaction->store, &usage->used_bytes, &usage->max_bytes, error);
+}
+
+uint64_t store_outbox_bytes(const struct store_transaction *transaction)
+{
+    return transaction->outbox_bytes;
 }
 
 enum error_code store_probe(struct store_transaction *transaction, timestamp_ns now,
