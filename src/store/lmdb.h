@@ -64,6 +64,15 @@ void lmdb_get_key(const void *bytes, struct store_key *key);
 // LMDB's code as ours, with its words behind `what`. MDB_NOTFOUND becomes ERROR_NOT_FOUND without words.
 enum error_code lmdb_error(int code, const char *what, struct error *error);
 
+// --- transaction.c, open.c ---
+
+// store_begin() without a look at whether the environment is just being replaced.
+enum error_code store_begin_bare(struct store *store, bool is_write,
+                                 struct store_transaction **transaction,
+                                 struct error *error) MUST_CHECK;
+// Closes and opens the environment, in the writing thread, outside of transactions.
+enum error_code store_reopen(struct store *store, struct error *error) MUST_CHECK;
+
 // --- verify.c, guard.c ---
 
 // Is data.mdb, if it is there, whole and in shape, as far as that can be told in a second? ERROR_CORRUPT, ERROR_VERSION,
