@@ -6,12 +6,13 @@
 #include "ghatrace/base/log.h"
 #include "lmdb.h"
 
-// The store is the only file that this program maps for reading.
+// The store's are the only files that this program maps.
 static void on_bus_error(int number, siginfo_t *info, void *context)
 {
     static const char message[] =
-        "ghatrace: the store cannot be read: its disk failed, or its file was cut short while it "
-        "was in use; check the disk, then restore the folder or move it away to start afresh\n";
+        "ghatrace: the store's files cannot be used: their disk is full or has failed, or one of "
+        "them was cut short while it was in use; nothing that was acknowledged is changed by "
+        "this; see to the disk, then start again\n";
     (void)context;
     if (info->si_code == SI_USER || info->si_code == SI_TKILL) {
         (void)signal(number, SIG_DFL); // somebody sent it

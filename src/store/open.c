@@ -178,13 +178,23 @@ static enum error_code count_outbox(struct store_transaction *transaction, struc
 {
     uint64_t sequence = 0;
     uint32_t size;
+    uint8_t bytes[SEQUENCE_SIZE];
+    struct slice found;
     enum error_code code;
     transaction->outbox_bytes = 0;
-    transaction->outbox_changed = true;
     while ((code = store_seek_outbox(transaction, &sequence, &size, error)) == ERROR_NONE) {
         transaction->outbox_bytes += size;
         sequence++;
     }
+    if (code != ERROR_NOT_FOUND)
+        return code;
+    // Nothing is written where nothing changed: a full disk must not keep what waits from leaving.
+    lmdb_put_be64(bytes, transaction->outbox_bytes);
+    code = lmdb_get(transaction, DATABASE_META, "outbox", 6, &found, "read outbox size", error);
+    transaction->outbox_changed =
+        code == ERROR_NOT_FOUND ||
+        (code == ERROR_NONE &&
+         !slice_equals(found, (struct slice){(const char *)bytes, sizeof bytes}));
     return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
 }
 
@@ -222,6 +232,7 @@ static enum error_code open_environment(struct store *store, struct error *error
     int code = mdb_env_create(&store->env);
     if (code != MDB_SUCCESS)
         return lmdb_error(code, "create environment", error);
+    store_guard_map(store->env); // the lock file is mapped for writing, which a full disk may refuse
     code = mdb_env_set_maxdbs(store->env, DATABASE_COUNT);
     if (code == MDB_SUCCESS)
         code = mdb_env_set_maxreaders(store->env, READERS_MAX);
@@ -234,7 +245,6 @@ static enum error_code open_environment(struct store *store, struct error *error
                          store->folder);
     if (code != MDB_SUCCESS)
         return lmdb_error(code, store->folder, error);
-    store_guard_map(store->env);
     return store_release_dead_readers(store, error);
 }
 
