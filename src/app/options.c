@@ -105,6 +105,10 @@ const struct option options[OPTIONS_COUNT] = {
         "db-max-size", OPTION_SIZE, "8GiB", "SIZE",
         "largest size of the local store; what does not fit is answered 503", FIELD(db_max_size),
         .least = MIB, .most = 16384 * GIB},
+    [OPTION_ID_OUTBOX_MAX_SIZE] = {
+        "outbox-max-size", OPTION_SIZE, "4GiB", "SIZE",
+        "how much may wait for the collector; beyond it deliveries are answered 503",
+        FIELD(outbox_max_size), .least = 1024, .most = 16384 * GIB},
     [OPTION_ID_LOG_LEVEL] = {
         "log-level", OPTION_CHOICE, "info", "debug|info|warn|error",
         "least level that is logged", FIELD(log_level)},

@@ -144,6 +144,7 @@ static enum error_code make_engine(struct server *server, struct error *error)
         .queue_max = ENGINE_QUEUE_MAX,
         .batch_max = ENGINE_BATCH_MAX,
         .has_exporter = server->config->exporting.is_on,
+        .outbox_max = server->config->outbox_max_size,
         .history = server->config->history,
         .on_outbox = wake_exporter,
         .on_outbox_context = server,

@@ -34,6 +34,7 @@ enum error_code work_load_run(struct engine_work *work, struct store_transaction
     enum error_code code = load_bytes(work, transaction, &run->key, &bytes, error);
     if (code == ERROR_NONE && bytes.len > 0)
         code = codec_decode_run(bytes, &work->arena, &run->state, error);
+    work_heal_run_times(work, &run->state);
     return code;
 }
 
@@ -48,6 +49,7 @@ static enum error_code load_job(struct engine_work *work, struct store_transacti
     enum error_code code = load_bytes(work, transaction, &job->key, &bytes, error);
     if (code == ERROR_NONE && bytes.len > 0)
         code = codec_decode_job(bytes, &work->arena, &job->state, error);
+    work_heal_job_times(work, &job->state);
     return code;
 }
 
@@ -160,12 +162,25 @@ static enum error_code apply_event(struct engine_work *work, struct store_transa
     return code;
 }
 
+enum error_code work_check_room(const struct engine_work *work,
+                                struct store_transaction *transaction, struct error *error)
+{
+    uint64_t waiting = store_outbox_bytes(transaction);
+    if (work->to_outbox && work->outbox_max > 0 && waiting >= work->outbox_max)
+        return error_set(error, ERROR_FULL,
+                         "the outbox is full: %llu KiB wait for the collector, outbox-max-size is "
+                         "%llu KiB; see why the collector does not take them",
+                         (unsigned long long)(waiting >> 10),
+                         (unsigned long long)(work->outbox_max >> 10));
+    return store_check_room(transaction, error);
+}
+
 static enum error_code apply_delivery(struct engine_work *work,
                                       struct store_transaction *transaction,
                                       struct engine_task *task, struct error *error)
 {
     bool is_duplicate = false;
-    enum error_code code = store_check_room(transaction, error);
+    enum error_code code = work_check_room(work, transaction, error);
     if (code == ERROR_FULL) {
         // Nothing was written for it yet, so its neighbours, which may make room, go on.
         work->is_full = true;

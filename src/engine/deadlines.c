@@ -5,6 +5,37 @@
 // Jobs looked at in one go when a run's open jobs are given up: a run may have a hundred thousand.
 #define SWEEP_SLICE 256
 
+// Every deadline is a time of receipt and one of these.
+static timestamp_ns farthest_deadline(const struct trace_policy *policy, timestamp_ns now)
+{
+    const duration_ns waits[] = {policy->root_grace, policy->job_grace, policy->job_timeout,
+                                 policy->run_idle, policy->linger};
+    duration_ns longest = 0;
+    for (size_t i = 0; i < sizeof waits / sizeof waits[0]; i++)
+        longest = waits[i] > longest ? waits[i] : longest;
+    return longest > INT64_MAX - now ? INT64_MAX : now + longest;
+}
+
+static void limit_time(timestamp_ns *time, timestamp_ns now)
+{
+    if (*time > now) // TIMESTAMP_UNKNOWN never is
+        *time = now;
+}
+
+void work_heal_run_times(const struct engine_work *work, struct run_state *run)
+{
+    limit_time(&run->completed_received, work->now);
+    limit_time(&run->last_received, work->now);
+    limit_time(&run->last_job_closed_at, work->now);
+}
+
+void work_heal_job_times(const struct engine_work *work, struct job_state *job)
+{
+    limit_time(&job->last_received, work->now);
+    limit_time(&job->settling_since, work->now);
+    limit_time(&job->closed_at, work->now);
+}
+
 static bool is_same_trace(const struct trace_id *a, const struct trace_id *b)
 {
     return memcmp(a->bytes, b->bytes, TRACE_ID_SIZE) == 0;
@@ -56,6 +87,7 @@ static enum error_code sweep_jobs(struct engine_work *work, struct store_transac
                 return error_set(error, ERROR_MEMORY, "sweep jobs: out of memory");
             job.key = key;
             code = codec_decode_job(bytes, &work->arena, &job.state, error);
+            work_heal_job_times(work, &job.state);
             bool is_open = job.state.phase == JOB_OPEN;
             if (code == ERROR_NONE && is_open)
                 code = expire_job(work, transaction, &job, run, now, error);
@@ -95,10 +127,12 @@ static enum error_code expire_state(struct engine_work *work, struct store_trans
     enum error_code code;
     if (kind == CODEC_RUN) {
         code = codec_decode_run(bytes, &work->arena, &run.state, error);
+        work_heal_run_times(work, &run.state);
         run.state.deadline = TIMESTAMP_UNKNOWN;
         return code == ERROR_NONE ? expire_run(work, transaction, &run, now, error) : code;
     }
     code = codec_decode_job(bytes, &work->arena, &job.state, error);
+    work_heal_job_times(work, &job.state);
     job.state.deadline = TIMESTAMP_UNKNOWN;
     if (code == ERROR_NONE)
         code =
@@ -128,11 +162,36 @@ static enum error_code expire_first(struct engine_work *work, struct store_trans
     return expire_state(work, transaction, key, bytes, kind, now, error);
 }
 
+// A clock that was a year ahead leaves deadlines a year ahead when it is set right. They are made anew from times
+// of receipt that are not after now.
+static enum error_code heal_far_deadlines(struct engine_work *work,
+                                          struct store_transaction *transaction, timestamp_ns now,
+                                          size_t max, struct error *error)
+{
+    timestamp_ns farthest = farthest_deadline(&work->policy, now);
+    for (size_t i = 0; i < max; i++) {
+        timestamp_ns at;
+        struct store_key key;
+        enum error_code code = store_last_deadline(transaction, &at, &key, error);
+        if (code == ERROR_NOT_FOUND || (code == ERROR_NONE && at <= farthest))
+            return ERROR_NONE;
+        if (code == ERROR_NONE)
+            code = expire_first(work, transaction, at, &key, now, error);
+        if (code != ERROR_NONE)
+            return code;
+    }
+    work->has_far_deadlines = true;
+    return ERROR_NONE;
+}
+
 enum error_code work_expire(struct engine_work *work, struct store_transaction *transaction,
                             timestamp_ns now, size_t max, timestamp_ns *next_due,
                             struct error *error)
 {
     *next_due = TIMESTAMP_UNKNOWN;
+    enum error_code healed = heal_far_deadlines(work, transaction, now, max, error);
+    if (healed != ERROR_NONE)
+        return healed;
     for (size_t i = 0;; i++) {
         timestamp_ns at;
         struct store_key key;

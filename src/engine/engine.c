@@ -1,5 +1,6 @@
 // The engine's thread: batches, one synced transaction each, answers after the commit.
 #include <errno.h>
+#include <time.h>
 
 #include "ghatrace/base/log.h"
 #include "ghatrace/base/memory.h"
@@ -12,6 +13,9 @@
 #define UPKEEP_PER_TASK 4
 #define IDLE_TICK (60 * NS_PER_SECOND)
 #define TROUBLE_TICK NS_PER_SECOND
+// A clock that leaps by more than this is taken for wrong at first, and nothing is forgotten on its word for so long.
+#define CLOCK_LEAP NS_PER_HOUR
+#define CLOCK_PATIENCE NS_PER_HOUR
 
 // --- one batch -------------------------------------------------------------------------------------------
 
@@ -22,6 +26,7 @@ static void begin_counting(struct engine_work *work)
     work->new_duplicates = 0;
     work->new_late = 0;
     work->is_full = false;
+    work->has_far_deadlines = false;
 }
 
 static void add_counts(struct engine *engine)
@@ -43,15 +48,16 @@ static enum error_code do_upkeep(struct engine *engine, struct store_transaction
     size_t max = UPKEEP_PER_BATCH + UPKEEP_PER_TASK * tasks;
     size_t dropped = 0;
     size_t forgotten = 0;
+    bool may_forget = engine->last_steady >= engine->forget_after;
     enum error_code code = work_expire(work, transaction, now, max, next_due, error);
-    if (code == ERROR_NONE)
+    if (code == ERROR_NONE && may_forget)
         code =
             store_expire_records(transaction, now - engine->options.history, max, &dropped, error);
-    if (code == ERROR_NONE)
+    if (code == ERROR_NONE && may_forget)
         code =
             store_forget_deliveries(transaction, now, work->policy.linger, max, &forgotten, error);
-    *has_leftovers =
-        dropped == max || forgotten == max || (*next_due != TIMESTAMP_UNKNOWN && *next_due <= now);
+    *has_leftovers = dropped == max || forgotten == max || work->has_far_deadlines ||
+                     (*next_due != TIMESTAMP_UNKNOWN && *next_due <= now);
     return code;
 }
 
@@ -59,7 +65,7 @@ static enum error_code do_upkeep(struct engine *engine, struct store_transaction
 static enum error_code probe(struct engine_work *work, struct store_transaction *transaction,
                              timestamp_ns now, struct error *error)
 {
-    enum error_code code = store_check_room(transaction, error);
+    enum error_code code = work_check_room(work, transaction, error);
     work->is_full = code == ERROR_FULL;
     if (code != ERROR_NONE && code != ERROR_FULL)
         return code;
@@ -76,6 +82,7 @@ static enum error_code commit_batch(struct engine *engine, struct engine_task *t
     bool has_leftovers = engine->has_leftovers;
     arena_clear(&work->arena);
     begin_counting(work);
+    work->now = now;
     enum error_code code = store_begin(work->store, true, &transaction, error);
     if (code != ERROR_NONE)
         return code;
@@ -222,27 +229,52 @@ static struct engine_task *take_tasks(struct engine *engine)
     return first;
 }
 
-static timestamp_ns next_wake(const struct engine *engine, timestamp_ns now)
+// How long to sleep at most. By the steady clock: were the other set back by a year, we would sleep for a year.
+static duration_ns next_sleep(const struct engine *engine, timestamp_ns now)
 {
-    timestamp_ns wake = now + IDLE_TICK;
+    duration_ns sleep = IDLE_TICK;
     if (engine->trouble.code != ERROR_NONE)
-        return now + TROUBLE_TICK;
+        return TROUBLE_TICK;
     if (engine->has_leftovers)
-        return now;
-    if (engine->next_due != TIMESTAMP_UNKNOWN && engine->next_due < wake)
-        wake = engine->next_due;
-    return wake;
+        return 0;
+    if (engine->next_due != TIMESTAMP_UNKNOWN && engine->next_due < now + sleep)
+        sleep = engine->next_due > now ? engine->next_due - now : 0;
+    return sleep;
 }
 
-// Waits for tasks or for the next wake. The mutex is held.
+// Waits for tasks or for the next deadline. The mutex is held.
 static void wait_for_work(struct engine *engine)
 {
-    timestamp_ns wake = next_wake(engine, read_clock(engine));
+    timestamp_ns wake = timestamp_monotonic() + next_sleep(engine, read_clock(engine));
     struct timespec until = {.tv_sec = (time_t)(wake / NS_PER_SECOND),
                              .tv_nsec = (long)(wake % NS_PER_SECOND)};
     int code = 0;
     while (engine->first == NULL && !engine->is_stopping && code != ETIMEDOUT)
         code = pthread_cond_timedwait(&engine->wake, &engine->mutex, &until);
+}
+
+// Compares the clocks: one that leaps ahead must not make us forget, at once, all that we know.
+static void watch_clock(struct engine *engine, timestamp_ns wall, timestamp_ns steady)
+{
+    duration_ns leap = (wall - engine->last_wall) - (steady - engine->last_steady);
+    bool is_first = engine->last_steady == 0;
+    engine->last_wall = wall;
+    engine->last_steady = steady;
+    if (is_first || (leap < CLOCK_LEAP && leap > -CLOCK_LEAP))
+        return;
+    log_warn("the clock was set", LOG_INT("seconds", leap / NS_PER_SECOND));
+    if (leap > 0)
+        engine->forget_after = steady + CLOCK_PATIENCE;
+}
+
+static void check_readers(struct engine *engine, timestamp_ns steady)
+{
+    struct error error = {0};
+    if (engine->readers_checked != 0 && steady - engine->readers_checked < IDLE_TICK)
+        return;
+    engine->readers_checked = steady;
+    if (store_release_dead_readers(engine->work.store, &error) != ERROR_NONE)
+        log_warn("dead readers not released", LOG_REASON(&error));
 }
 
 static void *run_thread(void *context)
@@ -255,8 +287,13 @@ static void *run_thread(void *context)
         struct engine_task *tasks = take_tasks(engine);
         is_stopping = engine->is_stopping && tasks == NULL;
         pthread_mutex_unlock(&engine->mutex);
-        if (!is_stopping)
-            engine_run_batch(engine, tasks, read_clock(engine));
+        if (is_stopping)
+            break;
+        timestamp_ns now = read_clock(engine);
+        timestamp_ns steady = timestamp_monotonic();
+        watch_clock(engine, now, steady);
+        engine_run_batch(engine, tasks, now);
+        check_readers(engine, steady);
     }
     return NULL;
 }
@@ -296,11 +333,16 @@ enum error_code engine_create(struct store *store, const struct engine_options *
     made->work.store = store;
     made->work.policy = options->policy;
     made->work.to_outbox = options->has_exporter;
+    made->work.outbox_max = options->outbox_max;
     made->has_leftovers = true; // look for what fell due while nobody was running
     arena_init(&made->work.arena, ARENA_BLOCK_BYTES);
     buffer_init(&made->work.record, RECORD_BYTES_MAX);
     pthread_mutex_init(&made->mutex, NULL);
-    pthread_cond_init(&made->wake, NULL);
+    pthread_condattr_t steady;
+    pthread_condattr_init(&steady);
+    pthread_condattr_setclock(&steady, CLOCK_MONOTONIC);
+    pthread_cond_init(&made->wake, &steady);
+    pthread_condattr_destroy(&steady);
     *engine = made;
     return ERROR_NONE;
 }

@@ -15,6 +15,8 @@ struct engine_work {
     struct store *store;
     struct trace_policy policy;
     bool to_outbox;
+    uint64_t outbox_max;  // bytes; deliveries are refused when more wait
+    timestamp_ns now;     // of the present batch
     struct arena arena;   // lives for one batch
     struct buffer record; // one record or state being encoded
     // Of the present transaction; they count only once it is committed.
@@ -22,7 +24,8 @@ struct engine_work {
     uint64_t new_events;
     uint64_t new_duplicates;
     uint64_t new_late;
-    bool is_full; // a task was refused for want of room, or would be
+    bool is_full;           // a task was refused for want of room, or would be
+    bool has_far_deadlines; // more of them than one batch could put right
 };
 
 struct engine {
@@ -41,6 +44,10 @@ struct engine {
 
     timestamp_ns next_due; // of the engine's thread: the first deadline; TIMESTAMP_UNKNOWN: none
     bool has_leftovers;    // a limit cut the upkeep short: go on at once
+
+    // Of the engine's thread: both clocks at the last batch, and until when (by the steady one) nothing is forgotten
+    // because the other leapt ahead.
+    timestamp_ns last_wall, last_steady, forget_after, readers_checked;
 
     _Atomic uint64_t events, duplicates, late, commits, records, failures;
 };
@@ -78,7 +85,16 @@ enum error_code work_add_records(struct engine_work *work, struct store_transact
                                  const struct lifecycle_output *output, timestamp_ns now,
                                  struct error *error) MUST_CHECK;
 
+// Is there room for a delivery, in the store and in the outbox? ERROR_FULL with the words for the client.
+enum error_code work_check_room(const struct engine_work *work,
+                                struct store_transaction *transaction,
+                                struct error *error) MUST_CHECK;
+
 // --- deadlines.c: inside a write transaction ---
+
+// A time of receipt that lies ahead of now was told by a clock that has been set back since.
+void work_heal_run_times(const struct engine_work *work, struct run_state *run);
+void work_heal_job_times(const struct engine_work *work, struct job_state *job);
 
 // Handles up to `max` deadlines that are due at `now`. `*next_due` becomes the first that remains.
 enum error_code work_expire(struct engine_work *work, struct store_transaction *transaction,

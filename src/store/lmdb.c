@@ -47,6 +47,7 @@ static enum error_code code_of(int code)
     case MDB_PANIC:
         return ERROR_CORRUPT;
     case MDB_VERSION_MISMATCH:
+    case MDB_INCOMPATIBLE:
         return ERROR_VERSION;
     case ENOMEM:
         return ERROR_MEMORY;

@@ -3,6 +3,7 @@
 #define GHATRACE_STORE_LMDB_H
 
 #include <lmdb.h>
+#include <pthread.h>
 
 #include "ghatrace/store/store.h"
 
@@ -30,18 +31,25 @@ struct store_transaction {
     struct store *store;
     MDB_txn *txn;
     bool is_write;
+    bool has_env_lock;
     bool sequence_changed;
-    uint64_t sequence;                                  // last one given out, in write transactions
+    uint64_t sequence; // last one given out, in write transactions
+    bool outbox_changed;
+    uint64_t outbox_bytes;                              // with what this transaction did, likewise
     enum { ROOM_UNKNOWN, ROOM_ENOUGH, ROOM_NONE } room; // looked up once a transaction
     uint64_t used_bytes;                                // when room is known
     uint64_t max_bytes;
 };
 
 struct store {
-    MDB_env *env;
+    MDB_env *env; // NULL after a failure, until it could be opened again
     MDB_dbi databases[DATABASE_COUNT];
     int lock_file; // -1 for tools
     uint64_t max_bytes;
+    char *folder;
+    enum store_mode mode;
+    bool is_broken;            // LMDB wants to be opened anew; of the writing thread
+    pthread_rwlock_t env_lock; // held for reading by readers, for writing while `env` is replaced
     struct store_transaction writer;   // the one write transaction
     timestamp_ns buckets[BUCKETS_MAX]; // starts of the slices in `deliveries`, rising
     size_t bucket_count;
@@ -55,6 +63,23 @@ void lmdb_get_key(const void *bytes, struct store_key *key);
 
 // LMDB's code as ours, with its words behind `what`. MDB_NOTFOUND becomes ERROR_NOT_FOUND without words.
 enum error_code lmdb_error(int code, const char *what, struct error *error);
+
+// --- transaction.c, open.c ---
+
+// store_begin() without a look at whether the environment is just being replaced.
+enum error_code store_begin_bare(struct store *store, bool is_write,
+                                 struct store_transaction **transaction,
+                                 struct error *error) MUST_CHECK;
+// Closes and opens the environment, in the writing thread, outside of transactions.
+enum error_code store_reopen(struct store *store, struct error *error) MUST_CHECK;
+
+// --- verify.c, guard.c ---
+
+// Is data.mdb, if it is there, whole and in shape, as far as that can be told in a second? ERROR_CORRUPT, ERROR_VERSION,
+// ERROR_IO, ERROR_MEMORY. Nobody may be writing to it.
+enum error_code store_verify_file(const char *path, struct error *error) MUST_CHECK;
+// From here on a page of the map that cannot be read ends the process with a message and status 1.
+void store_guard_map(MDB_env *env);
 
 // Shorthands over one database. A `data` of NULL stands for an empty value.
 enum error_code lmdb_get(struct store_transaction *transaction, enum database database,

@@ -1,4 +1,4 @@
-// Opening and closing the environment, transactions, and what it holds in bytes.
+// Opening and closing the environment.
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -13,8 +13,6 @@
 #define PATH_BYTES_MAX 4096
 #define READERS_MAX 126
 #define FORMAT_SIZE 4
-// Deleting needs pages too (copy on write): what is above this share is kept for it.
-#define FULL_PERCENT 90
 
 static const char *const database_names[DATABASE_COUNT] = {
     "meta", "spans", "deadlines", "deliveries", "records", "outbox", "dead", "history",
@@ -113,10 +111,33 @@ static enum error_code check_format(struct store_transaction *transaction, bool 
                      STORE_FORMAT_VERSION);
 }
 
+// Making our databases in somebody else's environment would be no help to anybody.
+static enum error_code refuse_foreign(struct store_transaction *transaction, struct error *error)
+{
+    MDB_dbi main_database, meta;
+    MDB_stat status = {0};
+    int code = mdb_dbi_open(transaction->txn, NULL, 0, &main_database);
+    if (code == MDB_SUCCESS)
+        code = mdb_stat(transaction->txn, main_database, &status);
+    if (code != MDB_SUCCESS)
+        return lmdb_error(code, "look around", error);
+    if (status.ms_entries == 0)
+        return ERROR_NONE;
+    code = mdb_dbi_open(transaction->txn, database_names[DATABASE_META], 0, &meta);
+    if (code == MDB_NOTFOUND || code == MDB_INCOMPATIBLE)
+        return error_set(error, ERROR_VERSION,
+                         "store %s is an LMDB database of another program: choose another --db",
+                         transaction->store->folder);
+    return lmdb_error(code, "look around", error);
+}
+
 static enum error_code open_databases(struct store_transaction *transaction, bool may_create,
                                       struct error *error)
 {
     struct store *store = transaction->store;
+    enum error_code foreign = may_create ? refuse_foreign(transaction, error) : ERROR_NONE;
+    if (foreign != ERROR_NONE)
+        return foreign;
     for (int i = 0; i < DATABASE_COUNT; i++) {
         int code = mdb_dbi_open(transaction->txn, database_names[i], may_create ? MDB_CREATE : 0,
                                 &store->databases[i]);
@@ -152,65 +173,139 @@ static enum error_code load_buckets(struct store_transaction *transaction, struc
     return ERROR_NONE;
 }
 
-// The first transaction: handles, format, and what is kept in memory.
-static enum error_code prepare(struct store *store, enum store_mode mode, struct error *error)
+// Counted anew at each start; from then on every transaction keeps the sum.
+static enum error_code count_outbox(struct store_transaction *transaction, struct error *error)
 {
+    uint64_t sequence = 0;
+    uint32_t size;
+    uint8_t bytes[SEQUENCE_SIZE];
+    struct slice found;
+    enum error_code code;
+    transaction->outbox_bytes = 0;
+    while ((code = store_seek_outbox(transaction, &sequence, &size, error)) == ERROR_NONE) {
+        transaction->outbox_bytes += size;
+        sequence++;
+    }
+    if (code != ERROR_NOT_FOUND)
+        return code;
+    // Nothing is written where nothing changed: a full disk must not keep what waits from leaving.
+    lmdb_put_be64(bytes, transaction->outbox_bytes);
+    code = lmdb_get(transaction, DATABASE_META, "outbox", 6, &found, "read outbox size", error);
+    transaction->outbox_changed =
+        code == ERROR_NOT_FOUND ||
+        (code == ERROR_NONE &&
+         !slice_equals(found, (struct slice){(const char *)bytes, sizeof bytes}));
+    return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
+}
+
+// The first transaction: handles, format, and what is kept in memory.
+static enum error_code prepare(struct store *store, struct error *error)
+{
+    enum store_mode mode = store->mode;
     struct store_transaction *transaction;
-    enum error_code code = store_begin(store, mode == STORE_DAEMON, &transaction, error);
+    enum error_code code = store_begin_bare(store, mode == STORE_DAEMON, &transaction, error);
     if (code != ERROR_NONE)
         return code;
     code = open_databases(transaction, mode == STORE_DAEMON, error);
     if (code == ERROR_NONE)
         code = load_buckets(transaction, error);
+    if (code == ERROR_NONE && mode == STORE_DAEMON)
+        code = count_outbox(transaction, error);
     if (code == ERROR_NONE)
         return store_commit(transaction, error);
     store_abort(transaction);
     return code;
 }
 
-static enum error_code open_environment(struct store *store, const char *folder,
-                                        enum store_mode mode, struct error *error)
+static enum error_code verify_environment(const struct store *store, struct error *error)
 {
+    char path[PATH_BYTES_MAX];
+    int len = snprintf(path, sizeof path, "%s/data.mdb", store->folder);
+    if (len < 0 || (size_t)len >= sizeof path)
+        return error_set(error, ERROR_TOO_LARGE, "the path of the store is too long");
+    return store_verify_file(path, error);
+}
+
+static enum error_code open_environment(struct store *store, struct error *error)
+{
+    enum store_mode mode = store->mode;
     int code = mdb_env_create(&store->env);
     if (code != MDB_SUCCESS)
         return lmdb_error(code, "create environment", error);
+    store_guard_map(store->env); // the lock file is mapped for writing, which a full disk may refuse
     code = mdb_env_set_maxdbs(store->env, DATABASE_COUNT);
     if (code == MDB_SUCCESS)
         code = mdb_env_set_maxreaders(store->env, READERS_MAX);
     if (code == MDB_SUCCESS && mode == STORE_DAEMON)
         code = mdb_env_set_mapsize(store->env, store->max_bytes);
     if (code == MDB_SUCCESS)
-        code = mdb_env_open(store->env, folder, MDB_NOTLS, 0600);
+        code = mdb_env_open(store->env, store->folder, MDB_NOTLS, 0600);
     if (code == ENOENT && mode == STORE_TOOL)
         return error_set(error, ERROR_NOT_FOUND, "there is no store in %s: name it with --db",
-                         folder);
+                         store->folder);
     if (code != MDB_SUCCESS)
-        return lmdb_error(code, folder, error);
-    // Readers that were killed leave slots behind which would pin pages.
-    int dead_readers;
-    return lmdb_error(mdb_reader_check(store->env, &dead_readers), "check readers", error);
+        return lmdb_error(code, store->folder, error);
+    return store_release_dead_readers(store, error);
+}
+
+static void close_environment(struct store *store)
+{
+    if (store->env != NULL)
+        mdb_env_close(store->env);
+    store->env = NULL;
+}
+
+// After a failure to write its meta page LMDB refuses all work (MDB_PANIC) until it is opened anew.
+enum error_code store_reopen(struct store *store, struct error *error)
+{
+    pthread_rwlock_wrlock(&store->env_lock);
+    close_environment(store);
+    memset(store->databases, 0, sizeof store->databases);
+    enum error_code code = open_environment(store, error);
+    if (code == ERROR_NONE)
+        code = prepare(store, error);
+    if (code != ERROR_NONE)
+        close_environment(store);
+    store->is_broken = code != ERROR_NONE;
+    pthread_rwlock_unlock(&store->env_lock);
+    return code;
+}
+
+static enum error_code open_parts(struct store *store, struct error *error)
+{
+    enum error_code code = ERROR_NONE;
+    bool is_daemon = store->mode == STORE_DAEMON;
+    if (is_daemon)
+        code = make_folder(store->folder, error);
+    if (code == ERROR_NONE && is_daemon)
+        code = take_lock(store, store->folder, error);
+    if (code == ERROR_NONE && is_daemon)
+        code = verify_environment(store, error);
+    if (code == ERROR_NONE)
+        code = open_environment(store, error);
+    if (code == ERROR_NONE)
+        code = prepare(store, error);
+    if (code == ERROR_NONE && is_daemon)
+        code = sync_folder(store->folder, error);
+    return code;
 }
 
 enum error_code store_open(const char *folder, enum store_mode mode, uint64_t max_size_bytes,
                            struct store **store, struct error *error)
 {
-    enum error_code code = ERROR_NONE;
     struct store *made = memory_allocate_array(1, sizeof *made);
-    if (made == NULL)
+    char *path = memory_copy_string(folder, strlen(folder));
+    if (made == NULL || path == NULL) {
+        memory_free(made);
+        memory_free(path);
         return error_set(error, ERROR_MEMORY, "open store: out of memory");
+    }
     made->lock_file = -1;
     made->max_bytes = max_size_bytes;
-    if (mode == STORE_DAEMON) {
-        code = make_folder(folder, error);
-        if (code == ERROR_NONE)
-            code = take_lock(made, folder, error);
-    }
-    if (code == ERROR_NONE)
-        code = open_environment(made, folder, mode, error);
-    if (code == ERROR_NONE)
-        code = prepare(made, mode, error);
-    if (code == ERROR_NONE && mode == STORE_DAEMON)
-        code = sync_folder(folder, error);
+    made->folder = path;
+    made->mode = mode;
+    (void)pthread_rwlock_init(&made->env_lock, NULL); // fails only where attributes ask for much
+    enum error_code code = open_parts(made, error);
     if (code != ERROR_NONE) {
         store_close(made);
         return code;
@@ -223,184 +318,18 @@ void store_close(struct store *store)
 {
     if (store == NULL)
         return;
-    if (store->env != NULL)
-        mdb_env_close(store->env);
+    close_environment(store);
     if (store->lock_file >= 0)
         (void)close(store->lock_file);
+    (void)pthread_rwlock_destroy(&store->env_lock);
+    memory_free(store->folder);
     memory_free(store);
 }
 
-// --- transactions ----------------------------------------------------------------------------------------
-
-static enum error_code read_sequence(struct store_transaction *transaction, struct error *error)
+enum error_code store_release_dead_readers(struct store *store, struct error *error)
 {
-    struct slice found;
-    if (transaction->store->databases[DATABASE_META] == 0)
-        return ERROR_NONE; // the first transaction, which makes the databases
-    enum error_code code =
-        lmdb_get(transaction, DATABASE_META, "sequence", 8, &found, "read sequence", error);
-    if (code == ERROR_NOT_FOUND)
+    int dead_readers;
+    if (store->env == NULL)
         return ERROR_NONE;
-    if (code == ERROR_NONE && found.len == SEQUENCE_SIZE)
-        transaction->sequence = lmdb_get_be64(found.data);
-    return code;
-}
-
-enum error_code store_begin(struct store *store, bool is_write,
-                            struct store_transaction **transaction, struct error *error)
-{
-    struct store_transaction *made = &store->writer;
-    if (!is_write)
-        made = memory_allocate(sizeof *made);
-    if (made == NULL)
-        return error_set(error, ERROR_MEMORY, "store: begin: out of memory");
-    *made = (struct store_transaction){.store = store, .is_write = is_write};
-    int begun = mdb_txn_begin(store->env, NULL, is_write ? 0 : MDB_RDONLY, &made->txn);
-    enum error_code code = lmdb_error(begun, "begin", error);
-    if (code == ERROR_NONE && is_write)
-        code = read_sequence(made, error);
-    if (code != ERROR_NONE) {
-        if (begun == MDB_SUCCESS)
-            mdb_txn_abort(made->txn);
-        if (!is_write)
-            memory_free(made);
-        return code;
-    }
-    *transaction = made;
-    return ERROR_NONE;
-}
-
-static void end_transaction(struct store_transaction *transaction)
-{
-    transaction->txn = NULL;
-    if (!transaction->is_write)
-        memory_free(transaction);
-}
-
-enum error_code store_commit(struct store_transaction *transaction, struct error *error)
-{
-    enum error_code code = ERROR_NONE;
-    if (transaction->sequence_changed) {
-        uint8_t bytes[SEQUENCE_SIZE];
-        lmdb_put_be64(bytes, transaction->sequence);
-        code = lmdb_put(transaction, DATABASE_META, "sequence", 8, bytes, sizeof bytes,
-                        "write sequence", error);
-    }
-    if (code != ERROR_NONE) {
-        store_abort(transaction);
-        return code;
-    }
-    code = lmdb_error(mdb_txn_commit(transaction->txn), "commit", error);
-    end_transaction(transaction);
-    return code;
-}
-
-void store_abort(struct store_transaction *transaction)
-{
-    mdb_txn_abort(transaction->txn);
-    end_transaction(transaction);
-}
-
-// --- size ------------------------------------------------------------------------------------------------
-
-// Pages that LMDB may use again. They can be read in a read transaction only, so this begins its own.
-static enum error_code count_free_pages(struct store *store, uint64_t *pages, struct error *error)
-{
-    const MDB_dbi free_database = 0;
-    MDB_txn *txn;
-    MDB_cursor *cursor;
-    MDB_val key;
-    MDB_val value;
-    *pages = 0;
-    int code = mdb_txn_begin(store->env, NULL, MDB_RDONLY, &txn);
-    if (code != MDB_SUCCESS)
-        return lmdb_error(code, "read free pages", error);
-    code = mdb_cursor_open(txn, free_database, &cursor);
-    if (code == MDB_SUCCESS) {
-        while ((code = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) == MDB_SUCCESS) {
-            size_t count; // each value is a list of page numbers with its length in front
-            memcpy(&count, value.mv_data, sizeof count);
-            *pages += count;
-        }
-        mdb_cursor_close(cursor);
-    }
-    mdb_txn_abort(txn);
-    return code == MDB_NOTFOUND ? ERROR_NONE : lmdb_error(code, "read free pages", error);
-}
-
-static enum error_code read_used_bytes(struct store *store, uint64_t *used, uint64_t *max,
-                                       struct error *error)
-{
-    MDB_envinfo info = {0};
-    MDB_stat status = {0};
-    uint64_t free_pages;
-    (void)mdb_env_info(store->env, &info);
-    (void)mdb_env_stat(store->env, &status);
-    enum error_code code = count_free_pages(store, &free_pages, error);
-    uint64_t pages = info.me_last_pgno + 1;
-    *used = (pages > free_pages ? pages - free_pages : 0) * status.ms_psize;
-    *max = info.me_mapsize;
-    return code;
-}
-
-static uint64_t count_entries(struct store_transaction *transaction, enum database database)
-{
-    MDB_stat status = {0};
-    (void)mdb_stat(transaction->txn, transaction->store->databases[database], &status);
-    return status.ms_entries;
-}
-
-enum error_code store_read_usage(struct store_transaction *transaction, struct store_usage *usage,
-                                 struct error *error)
-{
-    *usage = (struct store_usage){
-        .outbox_records = count_entries(transaction, DATABASE_OUTBOX),
-        .dead_letters = count_entries(transaction, DATABASE_DEAD),
-        .records = count_entries(transaction, DATABASE_RECORDS),
-        .spans = count_entries(transaction, DATABASE_SPANS),
-    };
-    return read_used_bytes(transaction->store, &usage->used_bytes, &usage->max_bytes, error);
-}
-
-enum error_code store_probe(struct store_transaction *transaction, timestamp_ns now,
-                            struct error *error)
-{
-    uint8_t bytes[TIME_SIZE];
-    lmdb_put_be64(bytes, (uint64_t)now);
-    return lmdb_put(transaction, DATABASE_META, "probe", 5, bytes, sizeof bytes, "probe", error);
-}
-
-// The file never shrinks, so a look at its length is enough until it has grown to the limit once.
-static bool is_file_below_limit(struct store *store)
-{
-    MDB_envinfo info = {0};
-    MDB_stat status = {0};
-    (void)mdb_env_info(store->env, &info);
-    (void)mdb_env_stat(store->env, &status);
-    return (info.me_last_pgno + 1) * status.ms_psize < info.me_mapsize / 100 * FULL_PERCENT;
-}
-
-enum error_code store_check_room(struct store_transaction *transaction, struct error *error)
-{
-    struct store *store = transaction->store;
-    if (transaction->room == ROOM_UNKNOWN && is_file_below_limit(store))
-        transaction->room = ROOM_ENOUGH;
-    if (transaction->room == ROOM_ENOUGH)
-        return ERROR_NONE;
-    if (transaction->room == ROOM_UNKNOWN) {
-        enum error_code code =
-            read_used_bytes(store, &transaction->used_bytes, &transaction->max_bytes, error);
-        if (code != ERROR_NONE)
-            return code;
-        transaction->room = transaction->used_bytes < transaction->max_bytes / 100 * FULL_PERCENT
-                                ? ROOM_ENOUGH
-                                : ROOM_NONE;
-    }
-    if (transaction->room == ROOM_ENOUGH)
-        return ERROR_NONE;
-    return error_set(error, ERROR_FULL,
-                     "the store is full: %llu of %llu MiB are used; raise db-max-size, shorten "
-                     "history, or see why spans do not leave",
-                     (unsigned long long)(transaction->used_bytes >> 20),
-                     (unsigned long long)(transaction->max_bytes >> 20));
+    return lmdb_error(mdb_reader_check(store->env, &dead_readers), "check readers", error);
 }

@@ -36,6 +36,8 @@ static enum error_code put_in_outbox(struct store_transaction *transaction, uint
     put_sequence(key, sequence);
     const uint8_t bytes[SIZE_SIZE] = {(uint8_t)(size >> 24), (uint8_t)(size >> 16),
                                       (uint8_t)(size >> 8), (uint8_t)size};
+    transaction->outbox_bytes += size;
+    transaction->outbox_changed = true;
     return lmdb_put(transaction, DATABASE_OUTBOX, key, sizeof key, bytes, sizeof bytes,
                     "put in outbox", error);
 }
@@ -121,6 +123,16 @@ enum error_code store_settle_record(struct store_transaction *transaction, uint6
                                     struct error *error)
 {
     uint8_t key[SEQUENCE_SIZE];
+    uint64_t found = sequence;
+    uint32_t size;
+    enum error_code code = store_seek_outbox(transaction, &found, &size, error);
+    if (code == ERROR_NOT_FOUND || (code == ERROR_NONE && found != sequence))
+        return ERROR_NONE;
+    if (code != ERROR_NONE)
+        return code;
+    transaction->outbox_bytes -=
+        size < transaction->outbox_bytes ? size : transaction->outbox_bytes;
+    transaction->outbox_changed = true;
     put_sequence(key, sequence);
     return lmdb_delete(transaction, DATABASE_OUTBOX, key, sizeof key, "settle record", error);
 }

@@ -75,6 +75,16 @@ enum error_code store_delete_deadline(struct store_transaction *transaction, tim
                        error);
 }
 
+static enum error_code read_deadline(struct slice found, timestamp_ns *at, struct store_key *key,
+                                     struct error *error)
+{
+    if (found.len != TIME_SIZE + KEY_SIZE)
+        return error_set(error, ERROR_CORRUPT, "store: a deadline's key has %zu bytes", found.len);
+    *at = (timestamp_ns)lmdb_get_be64(found.data);
+    lmdb_get_key(found.data + TIME_SIZE, key);
+    return ERROR_NONE;
+}
+
 enum error_code store_first_deadline(struct store_transaction *transaction, timestamp_ns *at,
                                      struct store_key *key, struct error *error)
 {
@@ -83,11 +93,22 @@ enum error_code store_first_deadline(struct store_transaction *transaction, time
     struct slice data;
     enum error_code code = lmdb_seek(transaction, DATABASE_DEADLINES, lowest, sizeof lowest, &found,
                                      &data, "seek deadline", error);
-    if (code != ERROR_NONE)
-        return code;
-    if (found.len != TIME_SIZE + KEY_SIZE)
-        return error_set(error, ERROR_CORRUPT, "store: a deadline's key has %zu bytes", found.len);
-    *at = (timestamp_ns)lmdb_get_be64(found.data);
-    lmdb_get_key(found.data + TIME_SIZE, key);
-    return ERROR_NONE;
+    return code == ERROR_NONE ? read_deadline(found, at, key, error) : code;
+}
+
+enum error_code store_last_deadline(struct store_transaction *transaction, timestamp_ns *at,
+                                    struct store_key *key, struct error *error)
+{
+    MDB_cursor *cursor;
+    MDB_val k = {0};
+    MDB_val v;
+    int code = mdb_cursor_open(transaction->txn, transaction->store->databases[DATABASE_DEADLINES],
+                               &cursor);
+    if (code == MDB_SUCCESS) {
+        code = mdb_cursor_get(cursor, &k, &v, MDB_LAST);
+        mdb_cursor_close(cursor);
+    }
+    if (code != MDB_SUCCESS)
+        return lmdb_error(code, "seek last deadline", error);
+    return read_deadline((struct slice){.data = k.mv_data, .len = k.mv_size}, at, key, error);
 }

@@ -77,6 +77,17 @@ class Crashes(harness.BlackBoxTest):
                 self.assertIn(daemon.deliver(event).status, (200, 202))
         return runs
 
+    def settle_round(self, collector, daemon, backlogs, runs):
+        """Redelivers what got no answer; then all that was acknowledged must come out, and nothing else."""
+        for backlog in backlogs:
+            while backlog:
+                self.assertIn(daemon.deliver(backlog[0]).status, (200, 202))
+                backlog.pop(0)
+        wanted = set(key for run in runs for key in ids_of(run_spans(run)))
+        collector.wait_for_ids(wanted, timeout=120)
+        self.assertEqual(collector.ids().keys() - wanted, set(), "spans that nobody delivered")
+        return len(wanted)
+
     def check(self, collector, runs):
         wanted = set(key for run in runs for key in ids_of(run_spans(run)))
         collector.wait_for_ids(wanted, timeout=120)
@@ -111,6 +122,24 @@ class Crashes(harness.BlackBoxTest):
         runs = self.crash(collector, daemon)
         collector.script = lambda request: Answer()
         self.check(collector, runs)
+
+    def test_after_every_crash_what_was_acknowledged_is_what_a_flaky_collector_got(self):
+        daemon, collector = self.new_pair(root_grace="60s")
+        generator = random.Random(SEED + 2)
+        faults = [lambda: unavailable(retry_after=0), lambda: Answer(cut=True), lambda: unavailable(status=429),
+                  lambda: Answer(200, {"Connection": "close"})]
+        collector.script = lambda request: generator.choice(faults)() if generator.random() < 0.3 else Answer()
+        backlogs, runs, before = [[] for _ in range(CLIENTS)], [], 0
+        for number in range(ROUNDS):
+            mine = self.one_round(daemon, backlogs, generator)
+            runs += mine
+            total = self.settle_round(collector, daemon, backlogs, runs)
+            if ROUNDS > 20:
+                print(f"    round {number + 1}: {sum(len(run.timeline()) for run in mine)} acknowledged, "
+                      f"{total - before} spans due, {len(collector.ids()) - before} exported", flush=True)
+            before = total
+        self.check_trace(collector, run_spans(runs[-1]))
+
 
     def test_a_crash_right_after_start_leaves_a_usable_store(self):
         daemon, collector = self.new_pair(start=False)

@@ -72,6 +72,7 @@ struct config {
     duration_ns linger;
     duration_ns history;
     uint64_t db_max_size;
+    uint64_t outbox_max_size;
     unsigned log_level;  // enum log_level
     unsigned log_format; // enum log_format
     const char *config;

@@ -54,6 +54,7 @@ struct engine_options {
     struct trace_policy policy;
     size_t queue_max;          // tasks waiting; more are answered ENGINE_FULL at once
     size_t batch_max;          // tasks in one transaction
+    uint64_t outbox_max;       // bytes waiting for the collector; more: ENGINE_FULL. 0: no limit
     bool has_exporter;         // else finished spans stay in the history and the outbox stays empty
     duration_ns history;       // how long finished traces stay for the viewer
     timestamp_ns (*now)(void); // NULL: timestamp_now

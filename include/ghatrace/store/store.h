@@ -5,6 +5,7 @@
 // arc: be64 of the run's or the job's id. Databases:
 //
 //   meta        "format" → be32 version (1) · "sequence" → be64, the last record sequence given out
+//               · "outbox" → be64, bytes of the records in the outbox
 //               · "probe" → be64 time, written after a failure to see whether writing works again
 //   spans       trace ‖ span → a run's or a job's state, or the note that it went out (store/codec.h)
 //   deadlines   be64 time ‖ trace ‖ span → empty: when a state wants to be looked at (engine)
@@ -23,6 +24,9 @@
 //
 // One process writes: `lock` in the folder is held with flock by the daemon. Tools may read while it
 // runs (LMDB readers), in short transactions.
+//
+// Before the daemon maps the file it looks at its pages (their shape, not their meaning), so that a damaged or
+// foreign one is refused with words. A page that the disk refuses later ends the process with status 1.
 #ifndef GHATRACE_STORE_STORE_H
 #define GHATRACE_STORE_STORE_H
 
@@ -57,6 +61,8 @@ enum store_mode {
 enum error_code store_open(const char *folder, enum store_mode mode, uint64_t max_size_bytes,
                            struct store **store, struct error *error) MUST_CHECK;
 void store_close(struct store *store);
+// A reader that was killed leaves a slot behind which pins pages. From any thread; cheap, once a minute.
+enum error_code store_release_dead_readers(struct store *store, struct error *error) MUST_CHECK;
 
 // One write transaction at a time, of the thread that began it. A read transaction is a snapshot
 // that pins pages: never hold it while waiting for anything.
@@ -93,6 +99,9 @@ enum error_code store_delete_deadline(struct store_transaction *transaction, tim
 // The earliest. ERROR_NOT_FOUND when there is none.
 enum error_code store_first_deadline(struct store_transaction *transaction, timestamp_ns *at,
                                      struct store_key *key, struct error *error) MUST_CHECK;
+// The latest.
+enum error_code store_last_deadline(struct store_transaction *transaction, timestamp_ns *at,
+                                    struct store_key *key, struct error *error) MUST_CHECK;
 
 // --- deliveries ---
 // Was this delivery remembered within `linger` before `now`? If not, remembers it.
@@ -147,12 +156,15 @@ enum error_code store_seek_history(struct store_transaction *transaction, struct
 enum error_code store_expire_records(struct store_transaction *transaction, timestamp_ns before,
                                      size_t max, size_t *dropped, struct error *error) MUST_CHECK;
 
+// Bytes of the records in the outbox, with what the transaction did so far.
+uint64_t store_outbox_bytes(const struct store_transaction *transaction);
 // Writes something small, to learn whether writing works again.
 enum error_code store_probe(struct store_transaction *transaction, timestamp_ns now,
                             struct error *error) MUST_CHECK;
 
 struct store_usage {
     uint64_t outbox_records;
+    uint64_t outbox_bytes;
     uint64_t dead_letters;
     uint64_t records;
     uint64_t spans;

@@ -204,6 +204,17 @@ static void a_disk_that_fails_for_a_while_refuses_and_loses_nothing(void **state
     fault_length = 1;
 }
 
+// LMDB's own answer after it could not write a meta page, until it is opened anew.
+static void a_store_that_lmdb_gave_up_is_opened_again(void **state)
+{
+    (void)state;
+    fault_code = MDB_PANIC;
+    fail_each_call_once(set_lmdb_fault, count_lmdb_calls);
+    fault_length = 40;
+    assert_true(fail_each_call_once(set_lmdb_fault, count_lmdb_calls) > 0);
+    fault_length = 1;
+}
+
 // One delivery that cannot be applied must not take its neighbours with it.
 static int done;
 
@@ -250,6 +261,7 @@ int main(void)
         cmocka_unit_test(each_call_into_lmdb_may_fail),
         cmocka_unit_test(each_call_into_lmdb_may_find_the_map_full),
         cmocka_unit_test(a_disk_that_fails_for_a_while_refuses_and_loses_nothing),
+        cmocka_unit_test(a_store_that_lmdb_gave_up_is_opened_again),
         cmocka_unit_test(neighbours_of_a_refused_delivery_are_accepted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
