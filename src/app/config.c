@@ -1,8 +1,12 @@
 // Settings → configuration: types, defaults, and what must hold between them.
 #include "ghatrace/app/config.h"
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "ghatrace/base/log.h"
@@ -191,6 +195,54 @@ static enum error_code check_listeners(struct config *config, const struct setti
     return code;
 }
 
+static void warn_of_secret_file(struct config *config, struct arena *arena)
+{
+    struct stat status;
+    const char *path = config->webhook_secret_file;
+    if (path == NULL || stat(path, &status) != 0)
+        return; // who reads it will say so
+    if ((status.st_mode & S_IROTH) != 0)
+        config_warn(config, arena, "%s is readable for anybody: chmod 600 %s", path, path);
+    else if ((status.st_mode & S_IRGRP) != 0)
+        config_warn(config, arena, "%s is readable for its group: chmod 600 %s", path, path);
+}
+
+static bool is_loopback(const struct net_address *address)
+{
+    if (address->storage.ss_family == AF_INET) {
+        struct sockaddr_in v4;
+        memcpy(&v4, &address->storage, sizeof v4);
+        return ntohl(v4.sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
+    }
+    struct sockaddr_in6 v6;
+    memcpy(&v6, &address->storage, sizeof v6);
+    return IN6_IS_ADDR_LOOPBACK(&v6.sin6_addr);
+}
+
+static bool is_public(const char *listen)
+{
+    struct net_address address;
+    struct error ignored;
+    if (net_address_parse(slice_from_string(listen), &address, &ignored) != ERROR_NONE)
+        return false;
+    return !is_loopback(&address);
+}
+
+// What works, and is not safe. Each finding here, and nowhere else.
+static void warn_of_unsafe(struct config *config, struct arena *arena)
+{
+    warn_of_secret_file(config, arena);
+    if (is_public(config->listen))
+        config_warn(config, arena,
+                    "listen %s: plain HTTP on an address that others can reach: put a proxy that "
+                    "speaks TLS before it",
+                    config->listen);
+    if (config_has_admin(config) && is_public(config->admin_listen))
+        config_warn(config, arena,
+                    "admin-listen %s: others can reach it, and it asks nobody for a password",
+                    config->admin_listen);
+}
+
 enum error_code config_build(struct config *config, const struct settings *settings,
                              option_set wanted, char *const *environment, struct error *error)
 {
@@ -201,6 +253,8 @@ enum error_code config_build(struct config *config, const struct settings *setti
         code = split_repos(config, settings, error);
     if (code == ERROR_NONE)
         code = check_listeners(config, settings, wanted, error);
+    if (code == ERROR_NONE && (wanted & OPTION_BIT(OPTION_ID_LISTEN)))
+        warn_of_unsafe(config, settings->arena);
     if (code == ERROR_NONE && (wanted & OPTION_BIT(OPTION_ID_OTLP_ENDPOINT)))
         code = config_apply_otel(config, settings, environment, error);
     if (config->ingress_threads == 0)

@@ -10,6 +10,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -21,6 +22,14 @@
 #include "ghatrace/net/address.h"
 #include "ghatrace/net/loop.h"
 #include "ghatrace/store/store.h"
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define GHATRACE_SANITIZED
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define GHATRACE_SANITIZED
+#endif
+#endif
 
 #define ANSWER_GRACE (5 * NS_PER_SECOND) // for requests in flight when we stop
 #define EXPORT_GRACE (5 * NS_PER_SECOND) // for the last attempt to export
@@ -308,10 +317,21 @@ static void raise_descriptor_limit(void)
     (void)setrlimit(RLIMIT_NOFILE, &limit); // fewer connections, then
 }
 
+// Secrets and payloads must not land in core dumps, nor be read by another process of the same user.
+static void keep_memory_private(void)
+{
+    const struct rlimit none = {0, 0};
+    (void)setrlimit(RLIMIT_CORE, &none);
+#ifndef GHATRACE_SANITIZED // they look at their own process from outside
+    (void)prctl(PR_SET_DUMPABLE, 0);
+#endif
+}
+
 enum error_code server_run(const struct config *config, struct error *error)
 {
     struct server server = {.config = config};
     (void)signal(SIGPIPE, SIG_IGN); // a peer that went away is an error of its connection
+    keep_memory_private();
     raise_descriptor_limit();
     block_signals(SIG_BLOCK);
     enum error_code code = set_up(&server, error);

@@ -2,7 +2,6 @@
 import http.client
 import os
 import pathlib
-import shutil
 import signal
 import socket
 import subprocess
@@ -332,7 +331,7 @@ class Clock(Helper):
 
 class PowerCut(Helper):
     def test_whatever_was_written_when_the_power_failed_what_was_acknowledged_is_there(self):
-        daemon, faults = self.new_faulty(with_log=True)
+        daemon, faults = self.new_faulty(with_log=True, otlp_endpoint="http://127.0.0.1:1")
         acknowledged = []  # (length of the log by then, event, run)
         for _ in range(12):
             run = one_job()
@@ -365,7 +364,7 @@ class PowerCut(Helper):
             self.assertEqual(daemon.deliver(event).outcome, (200, "duplicate"), "acknowledged, so remembered")
         for _, event, _ in acknowledged[len(kept):]:
             self.assertIn(daemon.deliver(event).status, (200, 202))
-        collector.wait_for_ids(wanted({entry[2].run_id: entry[2] for entry in acknowledged}.values()))
+        collector.wait_for_ids(wanted({entry[2].run_id: entry[2] for entry in acknowledged}.values()), timeout=20)
         daemon.stop()
 
 
@@ -486,7 +485,3 @@ class Secrets(Helper):
         self.assertNotIn("plain HTTP", done.stdout)
         done = harness.run_command("check", "--insecure-no-signature")
         self.assertIn("anybody may send", done.stdout)
-        secret.write_text("short\n")
-        done = harness.run_command("check", f"--webhook-secret-file={secret}")
-        self.assertIn("short", done.stdout)
-        shutil.rmtree(folder, True)
