@@ -120,5 +120,9 @@ enum error_code lmdb_seek(struct store_transaction *transaction, enum database d
     }
     *found_key = slice_of(k);
     *data = slice_of(v);
+    // A damaged tree may lead back to where we were, for ever.
+    if (code == MDB_SUCCESS &&
+        slice_compare(*found_key, (struct slice){.data = key, .len = key_len}) < 0)
+        return error_set(error, ERROR_CORRUPT, "store: %s: keys are out of order", what);
     return lmdb_error(code, what, error);
 }

@@ -232,7 +232,8 @@ static enum error_code open_environment(struct store *store, struct error *error
     int code = mdb_env_create(&store->env);
     if (code != MDB_SUCCESS)
         return lmdb_error(code, "create environment", error);
-    store_guard_map(store->env); // the lock file is mapped for writing, which a full disk may refuse
+    store_guard_map(
+        store->env); // the lock file is mapped for writing, which a full disk may refuse
     code = mdb_env_set_maxdbs(store->env, DATABASE_COUNT);
     if (code == MDB_SUCCESS)
         code = mdb_env_set_maxreaders(store->env, READERS_MAX);

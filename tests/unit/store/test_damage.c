@@ -135,6 +135,7 @@ static void open_and_read(struct fixture *fixture)
     pid_t child = fork();
     assert_true(child >= 0);
     if (child == 0) {
+        alarm(60); // and no endless loop
         if (store_open(fixture->folder.path, STORE_DAEMON, MAP_BYTES, &store, &error) != ERROR_NONE)
             _exit(error.message[0] != '\0' ? 1 : 2);
         struct store_key key = {0};
@@ -143,8 +144,9 @@ static void open_and_read(struct fixture *fixture)
             _exit(1);
         while (store_seek_span(transaction, &key, &found, &error) == ERROR_NONE)
             store_key_increment(&key);
+        // Not committed: the file stays as the test damaged it.
         (void)!store_put_span(transaction, &key, SLICE("x"), &error);
-        _exit(store_commit(transaction, &error) == ERROR_NONE ? 0 : 1);
+        _exit(0);
     }
     int status;
     assert_int_equal(waitpid(child, &status, 0), child);
