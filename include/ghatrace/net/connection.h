@@ -44,7 +44,8 @@ enum error_code net_connection_connect(struct net_loop *loop, const struct net_a
                                        const struct net_handler *handler, void *context,
                                        struct net_connection **connection,
                                        struct error *error) MUST_CHECK;
-// The same with TLS; `tls` is held as long as it needs it. The server's certificate must be for `host`.
+// The same with TLS; `tls` is held as long as it needs it (NULL: plain, and `host` means nothing). The
+// server's certificate must be for `host`.
 enum error_code net_connection_connect_tls(struct net_loop *loop, const struct net_address *address,
                                            struct net_tls *tls, const char *host,
                                            const struct net_handler *handler, void *context,
