@@ -105,7 +105,7 @@ static void complete_connect(struct net_connection *connection)
         return;
     }
     if (connection_is_secure(connection))
-        connection_start_handshake(connection);
+        connection_start_handshake(connection, HANDSHAKE_TIME);
     else
         connection_become_open(connection);
 }

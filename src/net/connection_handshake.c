@@ -35,9 +35,9 @@ bool connection_is_secure(const struct net_connection *connection)
     return connection->transport->handshake != NULL;
 }
 
-void connection_start_handshake(struct net_connection *connection)
+void connection_start_handshake(struct net_connection *connection, duration_ns time)
 {
-    struct timeval wait = timeval_from_duration(HANDSHAKE_TIME);
+    struct timeval wait = timeval_from_duration(time);
 
     connection->state = CONNECTION_HANDSHAKING;
     event_del(connection->writable);

@@ -85,7 +85,7 @@ enum error_code connection_secure(struct net_connection *connection, struct net_
                                   const char *host, struct error *error) MUST_CHECK;
 bool connection_is_secure(const struct net_connection *connection);
 // Closes the connection if it cannot.
-void connection_start_handshake(struct net_connection *connection);
+void connection_start_handshake(struct net_connection *connection, duration_ns time);
 // The socket has something, or takes something.
 void connection_continue_handshake(struct net_connection *connection);
 // Open for the owner's bytes; tells the owner of an outgoing connection.

@@ -14,10 +14,6 @@
 // Connections accepted before the loop's other business has its turn.
 #define ACCEPTS_PER_TURN 64
 #define REST_TIME NS_PER_SECOND
-// Handshakes at a time: each costs a core some 5 ms and 40 KiB.
-#define HANDSHAKES_MAX 128
-// When there are so many, those that have taken longer make room for others.
-#define HANDSHAKE_PATIENCE (2 * NS_PER_SECOND)
 // Failed handshakes are told at most so often: strangers try all sorts of things.
 #define HANDSHAKE_REPORT_INTERVAL (10 * NS_PER_SECOND)
 
@@ -38,6 +34,7 @@ struct net_listener {
     struct net_tls *tls;                    // held; NULL: plain
     struct net_connection *oldest, *newest; // of those that are handshaking
     size_t handshakes;
+    struct net_handshake_limits limits;
     struct event *patience; // runs while there are too many
     timestamp_ns reported_at;
     size_t unreported; // handshakes that failed since then
@@ -60,7 +57,7 @@ static void free_listener(struct net_listener *listener)
 static bool has_room(const struct net_listener *listener)
 {
     return listener->connections < listener->max_connections &&
-           listener->handshakes < HANDSHAKES_MAX;
+           listener->handshakes < listener->limits.at_a_time;
 }
 
 static void rest(struct net_listener *listener)
@@ -164,7 +161,7 @@ void listener_forget_handshake(struct net_connection *connection, bool is_agreed
 
 static void wait_for_handshakes(struct net_listener *listener)
 {
-    timestamp_ns until = listener->oldest->began_at + HANDSHAKE_PATIENCE;
+    timestamp_ns until = listener->oldest->began_at + listener->limits.patience;
     timestamp_ns now = timestamp_monotonic();
     struct timeval wait = timeval_from_duration(until > now ? until - now : 0);
 
@@ -179,12 +176,13 @@ static void on_impatient(evutil_socket_t fd, short what, void *context)
 
     (void)fd;
     (void)what;
-    if (listener->is_destroyed || listener->handshakes < HANDSHAKES_MAX)
+    if (listener->is_destroyed || listener->handshakes < listener->limits.at_a_time)
         return;
-    while (listener->oldest != NULL && now - listener->oldest->began_at >= HANDSHAKE_PATIENCE)
+    while (listener->oldest != NULL &&
+           now - listener->oldest->began_at >= listener->limits.patience)
         connection_close(listener->oldest, NET_CLOSED_BY_TIMEOUT, ERROR_TIMEOUT,
                          "tls handshake: too slow while many wait");
-    if (listener->handshakes >= HANDSHAKES_MAX)
+    if (listener->handshakes >= listener->limits.at_a_time)
         wait_for_handshakes(listener);
 }
 
@@ -200,11 +198,17 @@ static enum error_code open_accepted(struct net_connection *connection, struct e
         return code;
     }
     add_handshake(connection);
-    connection_start_handshake(connection);
+    connection_start_handshake(connection, listener->limits.time);
     if (connection->state != CONNECTION_CLOSED)
         return ERROR_NONE;
     *error = connection->close_error;
     return error->code;
+}
+
+void net_listener_limit_handshakes(struct net_listener *listener,
+                                   const struct net_handshake_limits *limits)
+{
+    listener->limits = *limits;
 }
 
 void net_listener_use_tls(struct net_listener *listener, struct net_tls *tls)
@@ -299,7 +303,7 @@ static void on_connection(evutil_socket_t fd, short what, void *context)
     for (int i = 0; i < ACCEPTS_PER_TURN && !listener->is_destroyed; i++) {
         if (!has_room(listener)) {
             event_del(listener->readable); // until one closes, or has agreed
-            if (listener->handshakes >= HANDSHAKES_MAX)
+            if (listener->handshakes >= listener->limits.at_a_time)
                 wait_for_handshakes(listener);
             break;
         }
@@ -365,11 +369,13 @@ enum error_code net_listener_create(struct net_loop *loop, const struct net_addr
 
     if (listener == NULL)
         return error_set(error, ERROR_MEMORY, "listener: out of memory");
-    *listener = (struct net_listener){.loop = loop,
-                                      .fd = -1,
-                                      .max_connections = max_connections,
-                                      .handler = handler,
-                                      .context = context};
+    *listener = (struct net_listener){
+        .loop = loop,
+        .fd = -1,
+        .max_connections = max_connections,
+        .handler = handler,
+        .context = context,
+        .limits = {.time = HANDSHAKE_TIME, .at_a_time = 128, .patience = 2 * NS_PER_SECOND}};
     enum error_code code = bind_socket(listener, address, share_port, error);
     if (code == ERROR_NONE)
         code = arm(listener, error);

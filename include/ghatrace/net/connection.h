@@ -92,9 +92,16 @@ enum error_code net_listener_create(struct net_loop *loop, const struct net_addr
                                     const struct net_accept_handler *handler, void *context,
                                     struct net_listener **listener, struct error *error) MUST_CHECK;
 // New connections speak TLS from now on, by this context, which is held; NULL: plain again. Those that
-// exist go on as they are. A handshake has 10 s; when too many are under way, accepting waits, and those
-// that take long make room. The owner hears nothing of a handshake but, if it fails, on_closed.
+// exist go on as they are. When too many handshakes are under way, accepting waits, and those that
+// take long make room. The owner hears nothing of a handshake but, if it fails, on_closed.
 void net_listener_use_tls(struct net_listener *listener, struct net_tls *tls);
+struct net_handshake_limits {
+    duration_ns time;     // 10 s
+    size_t at_a_time;     // 128: each costs a core some 5 ms and 40 KiB
+    duration_ns patience; // 2 s: what takes longer makes room when there are so many
+};
+void net_listener_limit_handshakes(struct net_listener *listener,
+                                   const struct net_handshake_limits *limits);
 // The bound address, with the real port.
 const struct net_address *net_listener_address(const struct net_listener *listener);
 // Connections accepted and not yet closed.
