@@ -11,6 +11,14 @@ void tls_describe(int code, char *text, size_t size)
     case MBEDTLS_ERR_SSL_INVALID_RECORD:
         (void)snprintf(text, size, "what came is not tls (plain http, perhaps)");
         return;
+#ifdef MBEDTLS_ERR_SSL_BAD_HS_CLIENT_HELLO // before version 3
+    case MBEDTLS_ERR_SSL_BAD_HS_CLIENT_HELLO:
+        (void)snprintf(text, size, "what came is no greeting of tls (plain http, perhaps)");
+        return;
+#endif
+    case MBEDTLS_ERR_SSL_NO_CLIENT_CERTIFICATE:
+        (void)snprintf(text, size, "the client has shown no certificate");
+        return;
     case MBEDTLS_ERR_SSL_FATAL_ALERT_MESSAGE:
         (void)snprintf(text, size, "the other side refused, by a tls alert");
         return;

@@ -4,6 +4,8 @@
 #include <netinet/tcp.h>
 #include <pthread.h>
 
+#include "ghatrace/base/memory.h"
+
 // --- a line between client and server --------------------------------------------------------------
 
 struct relay {
@@ -256,6 +258,44 @@ static void a_listener_may_go_while_handshakes_are_under_way(void **state)
     world_tear_down(&world);
 }
 
+// Whatever is refused when: the connection works, or it is closed, and nothing leaks.
+static void memory_may_be_refused_at_any_step(void **state)
+{
+    bool is_over = false;
+
+    (void)state;
+    for (long skip = 0; !is_over; skip++) {
+        struct tls_world world;
+        struct error error;
+        world_set_up(&world, server_tls("server", NULL));
+        struct net_tls *tls = client_tls("ca.pem", NULL);
+        world.server.echoes = true;
+        struct net_timer *tick;
+        assert_int_equal(net_timer_create(world.loop, stop_loop, world.loop, &tick, &error),
+                         ERROR_NONE);
+        memory_fail_after(skip);
+        if (net_connection_connect_tls(world.loop, &world.address, tls, "localhost", &peer_handler,
+                                       &world.client, &world.client.connection,
+                                       &error) == ERROR_NONE) {
+            if (net_connection_write(world.client.connection, "hi", 2) != ERROR_NONE)
+                net_connection_close(world.client.connection);
+            while (world.client.closes == 0 && world.client.taken.len < 2) {
+                net_timer_set(tick, NS_PER_MS);
+                net_loop_run(world.loop);
+            }
+        } else {
+            assert_int_equal(error.code, ERROR_MEMORY);
+        }
+        is_over = memory_count_allocations() <= skip;
+        assert_true(!is_over || world.client.taken.len == 2);
+        memory_fail_after(-1);
+        net_timer_destroy(tick);
+        net_tls_let_go(tls);
+        world_tear_down(&world);
+        assert_true(skip < 1000);
+    }
+}
+
 // --- files -------------------------------------------------------------------------------------------
 
 static void files_that_do_not_fit_are_named(void **state)
@@ -328,6 +368,7 @@ int main(void)
         cmocka_unit_test(the_owners_deadline_ends_a_handshake),
         cmocka_unit_test(silent_handshakes_make_room_for_others),
         cmocka_unit_test(a_listener_may_go_while_handshakes_are_under_way),
+        cmocka_unit_test(memory_may_be_refused_at_any_step),
         cmocka_unit_test(files_that_do_not_fit_are_named),
         cmocka_unit_test(ssl_cert_file_stands_for_the_systems_bundle),
     };
