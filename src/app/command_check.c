@@ -109,6 +109,10 @@ static void print_export(const struct config_export *exporting)
     for (size_t i = 0; i < exporting->header_count; i++)
         printf(" %.*s", SLICE_ARGS(exporting->headers[i].name));
     printf("%s\n", exporting->header_count == 0 ? " none" : "");
+    if (exporting->endpoint.is_tls)
+        printf("export: trusting %s, client certificate %s\n",
+               exporting->tls.ca_file != NULL ? exporting->tls.ca_file : "the system's authorities",
+               exporting->tls.certificate_file != NULL ? exporting->tls.certificate_file : "none");
 }
 
 static void print_config(const struct config *config, const struct settings *settings,
@@ -134,8 +138,11 @@ static int run(struct invocation *invocation)
     if (status != EXIT_OK)
         return status;
     secrets_init(&secrets);
-    if (secrets_load(&secrets, config.webhook_secret_file, config.github_webhook_secret, &error) !=
-        ERROR_NONE) {
+    enum error_code code =
+        secrets_load(&secrets, config.webhook_secret_file, config.github_webhook_secret, &error);
+    if (code == ERROR_NONE)
+        code = config_check_tls(&config, &error);
+    if (code != ERROR_NONE) {
         (void)command_fail(&error);
         status = EXIT_USAGE;
     } else {

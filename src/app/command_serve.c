@@ -22,8 +22,10 @@ const struct command command_serve = {
     .summary = "the daemon: webhooks in, traces out",
     .details =
         "SIGTERM and SIGINT stop it in good order, a second one at once; SIGHUP makes it read\n"
-        "the webhook secrets again. OpenTelemetry's variables OTEL_EXPORTER_OTLP_* (ENDPOINT,\n"
-        "TRACES_ENDPOINT, PROTOCOL, HEADERS, TIMEOUT, COMPRESSION), OTEL_SERVICE_NAME and\n"
+        "the webhook secrets and all certificates again. OpenTelemetry's variables\n"
+        "OTEL_EXPORTER_OTLP_* (ENDPOINT, TRACES_ENDPOINT, PROTOCOL, HEADERS, TIMEOUT, "
+        "COMPRESSION,\n"
+        "CERTIFICATE, CLIENT_CERTIFICATE, CLIENT_KEY), OTEL_SERVICE_NAME and\n"
         "OTEL_RESOURCE_ATTRIBUTES work as their specification says; settings of our own\n"
         "beat them.\n",
     .settings = OPTIONS_ALL,

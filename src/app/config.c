@@ -179,6 +179,21 @@ static enum error_code check_secret(struct config *config, struct arena *arena, 
     return ERROR_NONE;
 }
 
+static enum error_code check_tls_settings(const struct config *config,
+                                          const struct settings *settings, struct error *error)
+{
+    bool has_cert = config->tls_cert != NULL, has_key = config->tls_key != NULL;
+    if (has_cert != has_key)
+        return error_set(error, ERROR_USAGE, "%s: set without %s: TLS takes both",
+                         where_set(settings, has_cert ? OPTION_ID_TLS_CERT : OPTION_ID_TLS_KEY),
+                         has_cert ? "tls-key" : "tls-cert");
+    if (config->tls_client_ca != NULL && !has_cert)
+        return error_set(error, ERROR_USAGE,
+                         "%s: client certificates need TLS: set tls-cert and tls-key",
+                         where_set(settings, OPTION_ID_TLS_CLIENT_CA));
+    return ERROR_NONE;
+}
+
 static enum error_code check_listeners(struct config *config, const struct settings *settings,
                                        option_set wanted, struct error *error)
 {
@@ -192,6 +207,8 @@ static enum error_code check_listeners(struct config *config, const struct setti
         code = check_webhook_path(settings, config->webhook_path, error);
     if (code == ERROR_NONE && (wanted & OPTION_BIT(OPTION_ID_WEBHOOK_SECRET_FILE)))
         code = check_secret(config, settings->arena, error);
+    if (code == ERROR_NONE && (wanted & OPTION_BIT(OPTION_ID_TLS_CERT)))
+        code = check_tls_settings(config, settings, error);
     return code;
 }
 

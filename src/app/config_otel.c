@@ -84,8 +84,6 @@ static enum error_code use_endpoint(struct otel *otel, const char *url, bool is_
     struct config_export *exporting = &otel->config->exporting;
     enum error_code code =
         export_endpoint_parse(slice_from_string(url), is_base, &exporting->endpoint, error);
-    if (code == ERROR_NONE && exporting->endpoint.is_tls)
-        code = error_set(error, ERROR_USAGE, "https needs TLS, which is not there yet: use http");
     if (code != ERROR_NONE) {
         error_wrap(error, "%s", where);
         return code;
@@ -171,6 +169,40 @@ static void apply_timeout(struct otel *otel)
         config_warn(otel->config, otel->arena,
                     "%s: \"%.60s\" is not a number of milliseconds: %s is used", otel->name, value,
                     options[OPTION_ID_OTLP_TIMEOUT].preset);
+}
+
+// A file of ours, else the variable's; `*where` is who named it.
+static enum error_code choose_file(struct otel *otel, enum option_id id, const char *own,
+                                   const char *suffix, const char **file, const char **where,
+                                   struct error *error)
+{
+    *file = own;
+    *where = own == NULL ? NULL : otel->settings->items[id].last->where;
+    if (own != NULL)
+        return ERROR_NONE;
+    *file = otlp_variable(otel, suffix);
+    return *file == NULL ? ERROR_NONE : keep_text(otel, otel->name, where, error);
+}
+
+static enum error_code apply_tls(struct otel *otel, struct error *error)
+{
+    const struct config *config = otel->config;
+    struct net_tls_client_options *tls = &otel->config->exporting.tls;
+    const char *ca_where, *certificate_where, *key_where;
+    enum error_code code = choose_file(otel, OPTION_ID_OTLP_CERTIFICATE, config->otlp_certificate,
+                                       "CERTIFICATE", &tls->ca_file, &ca_where, error);
+    if (code == ERROR_NONE)
+        code = choose_file(otel, OPTION_ID_OTLP_CLIENT_CERTIFICATE, config->otlp_client_certificate,
+                           "CLIENT_CERTIFICATE", &tls->certificate_file, &certificate_where, error);
+    if (code == ERROR_NONE)
+        code = choose_file(otel, OPTION_ID_OTLP_CLIENT_KEY, config->otlp_client_key, "CLIENT_KEY",
+                           &tls->key_file, &key_where, error);
+    if (code != ERROR_NONE)
+        return code;
+    if ((tls->certificate_file == NULL) != (tls->key_file == NULL))
+        return error_set(error, ERROR_USAGE, "%s: a client certificate and its key need each other",
+                         tls->key_file == NULL ? certificate_where : key_where);
+    return ERROR_NONE;
 }
 
 static enum error_code add_headers(struct otel *otel, struct slice text, const char *where,
@@ -275,6 +307,8 @@ enum error_code config_apply_otel(struct config *config, const struct settings *
         apply_compression(&otel);
         apply_timeout(&otel);
         code = apply_headers(&otel, error);
+        if (code == ERROR_NONE && config->exporting.endpoint.is_tls)
+            code = apply_tls(&otel, error);
     }
     return code;
 }

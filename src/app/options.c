@@ -26,6 +26,18 @@ const struct option options[OPTIONS_COUNT] = {
         "insecure-no-signature", OPTION_SWITCH, "off", "on|off",
         "take webhooks from anybody, unsigned: for trying things out",
         FIELD(insecure_no_signature)},
+    [OPTION_ID_TLS_CERT] = {
+        "tls-cert", OPTION_TEXT, NULL, "FILE",
+        "certificate of the webhook listener and what leads to its root, PEM; read again on SIGHUP",
+        FIELD(tls_cert), .unpreset = "plain HTTP"},
+    [OPTION_ID_TLS_KEY] = {
+        "tls-key", OPTION_TEXT, NULL, "FILE",
+        "the certificate's private key, PEM, without password; read again on SIGHUP",
+        FIELD(tls_key), .unpreset = "plain HTTP"},
+    [OPTION_ID_TLS_CLIENT_CA] = {
+        "tls-client-ca", OPTION_TEXT, NULL, "FILE",
+        "authorities of client certificates, PEM: webhooks only from clients that have one",
+        FIELD(tls_client_ca), .unpreset = "no client certificates"},
     [OPTION_ID_ADMIN_LISTEN] = {
         "admin-listen", OPTION_TEXT, "127.0.0.1:8081", "HOST:PORT|off",
         "where /health and /ready are served", FIELD(admin_listen)},
@@ -51,6 +63,18 @@ const struct option options[OPTIONS_COUNT] = {
     [OPTION_ID_OTLP_COMPRESSION] = {
         "otlp-compression", OPTION_CHOICE, "none", "none|gzip",
         "compression of what is exported", FIELD(otlp_compression)},
+    [OPTION_ID_OTLP_CERTIFICATE] = {
+        "otlp-certificate", OPTION_TEXT, NULL, "FILE",
+        "authorities to trust for an https collector, PEM", FIELD(otlp_certificate),
+        .unpreset = "OTEL_EXPORTER_OTLP_CERTIFICATE, else the system's"},
+    [OPTION_ID_OTLP_CLIENT_CERTIFICATE] = {
+        "otlp-client-certificate", OPTION_TEXT, NULL, "FILE",
+        "certificate to show to an https collector, PEM", FIELD(otlp_client_certificate),
+        .unpreset = "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE, else none"},
+    [OPTION_ID_OTLP_CLIENT_KEY] = {
+        "otlp-client-key", OPTION_TEXT, NULL, "FILE",
+        "its private key, PEM, without password", FIELD(otlp_client_key),
+        .unpreset = "OTEL_EXPORTER_OTLP_CLIENT_KEY, else none"},
     [OPTION_ID_SERVICE_NAME] = {
         "service-name", OPTION_TEXT, NULL, "NAME",
         "service.name of all traces", FIELD(service_name),

@@ -1,6 +1,6 @@
 // The daemon. Order of setting up, each part made of those before it:
 //
-//   loop → secrets → store → engine → exporter → engine's thread → ingress → admin → signals → "ready"
+//   loop → secrets → certificates → store → engine → exporter → engine's thread → ingress → admin → signals → "ready"
 //
 // Order of stopping: signals (a second one ends the process) → ingress (answers what is in flight,
 // which the engine commits) → exporter (one last attempt) → engine's thread. Then all parts are
@@ -48,7 +48,8 @@ struct server {
     struct net_loop *loop;
     struct store *store;
     struct engine *engine;
-    struct exporter *exporter; // NULL: no endpoint
+    struct net_tls *export_tls; // held; NULL: not needed
+    struct exporter *exporter;  // NULL: no endpoint
     struct ingress_secrets *secrets;
     struct ingress *ingress;
     struct admin *admin; // NULL: off
@@ -70,14 +71,33 @@ static enum error_code load_secrets(struct server *server, struct error *error)
     return code;
 }
 
-// SIGHUP. A file that cannot be read leaves the secrets as they are.
+static void reload_certificates(struct server *server)
+{
+    struct net_tls *tls = NULL;
+    struct error error;
+    enum error_code code = config_make_export_tls(server->config, &tls, &error);
+    if (code == ERROR_NONE)
+        code = ingress_reload_tls(server->ingress, &error);
+    if (code == ERROR_NONE && tls != NULL && server->exporter != NULL)
+        exporter_use_tls(server->exporter, tls);
+    net_tls_let_go(tls);
+    if (code == ERROR_NONE)
+        log_info("certificates read again");
+    else
+        log_error("certificates not read again: the old ones stay", LOG_REASON(&error));
+}
+
+// SIGHUP. A file that cannot be read leaves secrets, or certificates, as they are.
 static void reload(void *context)
 {
+    struct server *server = context;
     struct error error;
-    if (load_secrets(context, &error) == ERROR_NONE)
+    if (load_secrets(server, &error) == ERROR_NONE)
         log_info("secrets read again");
     else
         log_error("secrets not read again: the old ones stay", LOG_REASON(&error));
+    if (server->config->tls_cert != NULL || server->export_tls != NULL)
+        reload_certificates(server);
 }
 
 // --- signals -----------------------------------------------------------------------------------
@@ -169,6 +189,7 @@ static enum error_code make_exporter(struct server *server, struct error *error)
         return ERROR_NONE;
     struct export_options export = {
         .endpoint = exporting->endpoint,
+        .tls = server->export_tls,
         .protocol = (enum export_protocol)exporting->protocol,
         .gzip = exporting->compression == CONFIG_COMPRESSION_GZIP,
         .headers = exporting->headers,
@@ -208,6 +229,7 @@ static enum error_code make_ingress(struct server *server, struct error *error)
         .repos = config->repos.items,
         .repo_count = config->repos.count,
         .max_connections = CONNECTIONS_MAX,
+        .tls = config_server_tls(config),
     };
     enum error_code code =
         net_address_parse(slice_from_string(config->listen), &ingress.listen, error);
@@ -244,6 +266,10 @@ static enum error_code set_up(struct server *server, struct error *error)
     if (code == ERROR_NONE)
         code = load_secrets(server, error);
     if (code == ERROR_NONE)
+        code = config_check_tls(config, error);
+    if (code == ERROR_NONE)
+        code = config_make_export_tls(config, &server->export_tls, error);
+    if (code == ERROR_NONE)
         code = store_open(config->db, STORE_DAEMON, config->db_max_size, &server->store, error);
     if (code == ERROR_NONE)
         code = make_engine(server, error);
@@ -266,6 +292,7 @@ static void say_ready(const struct server *server)
     const struct config *config = server->config;
     log_info("ready",
              LOG_STRING("listen", net_address_format(ingress_address(server->ingress), listen)),
+             LOG_STRING("tls", config->tls_cert != NULL ? "on" : "off"),
              LOG_STRING("admin", server->admin == NULL
                                      ? "off"
                                      : net_address_format(admin_address(server->admin), admin)),
@@ -300,6 +327,7 @@ static void release(struct server *server)
     if (server->secrets != NULL)
         ingress_secrets_destroy(server->secrets);
     exporter_destroy(server->exporter);
+    net_tls_let_go(server->export_tls);
     if (server->engine != NULL)
         engine_destroy(server->engine);
     if (server->store != NULL)

@@ -128,8 +128,9 @@ static void connect_next(struct channel *channel)
     channel->state = CHANNEL_CONNECTING;
     while (channel->address_next < channel->address_count) {
         const struct net_address *address = &channel->addresses[channel->address_next++];
-        if (net_connection_connect(channel->loop, address, &handler, channel, &channel->connection,
-                                   &channel->last_error) == ERROR_NONE) {
+        if (net_connection_connect_tls(channel->loop, address, channel->tls,
+                                       channel->endpoint->host, &handler, channel,
+                                       &channel->connection, &channel->last_error) == ERROR_NONE) {
             net_connection_set_deadline(channel->connection, connect_time(channel));
             return;
         }

@@ -35,6 +35,7 @@ enum channel_state { CHANNEL_IDLE, CHANNEL_RESOLVING, CHANNEL_CONNECTING, CHANNE
 struct channel {
     struct net_loop *loop;
     const struct export_endpoint *endpoint; // not owned
+    struct net_tls *tls;                    // not owned; NULL: plain
     duration_ns timeout;                    // of a request, all in all; 0: none
     channel_done done;
     void *context;

@@ -175,6 +175,10 @@ static void set_up(struct exporter *exporter, struct net_loop *loop,
 {
     exporter->loop = loop;
     exporter->endpoint = options->endpoint;
+    if (options->endpoint.is_tls) {
+        net_tls_hold(options->tls);
+        exporter->tls = options->tls;
+    }
     exporter->batch_records_max = at_least_one(options->batch_records_max);
     exporter->batch_bytes_max =
         options->batch_bytes_max < REQUEST_BODY_MAX ? options->batch_bytes_max : REQUEST_BODY_MAX;
@@ -226,22 +230,12 @@ static enum error_code create_slots(struct exporter *exporter, const struct expo
     return code;
 }
 
-// The one place to change when TLS comes: struct net_transport will carry it.
-static enum error_code check_transport(const struct export_endpoint *endpoint, struct error *error)
-{
-    if (endpoint->is_tls)
-        return error_set(error, ERROR_USAGE,
-                         "https endpoints need tls, which this build does not have yet");
-    return ERROR_NONE;
-}
-
 enum error_code exporter_create(struct net_loop *loop, struct store *store, struct engine *engine,
                                 const struct export_options *options, struct exporter **out,
                                 struct error *error)
 {
-    enum error_code code = check_transport(&options->endpoint, error);
-    if (code != ERROR_NONE)
-        return code;
+    if (options->endpoint.is_tls && options->tls == NULL)
+        return error_set(error, ERROR_USAGE, "exporter: https without certificates to trust");
     struct exporter *exporter = memory_allocate_array(1, sizeof *exporter);
     if (exporter == NULL)
         return error_set(error, ERROR_MEMORY, "exporter: out of memory");
@@ -249,7 +243,7 @@ enum error_code exporter_create(struct net_loop *loop, struct store *store, stru
     set_up(exporter, loop, options);
     exporter->store = store;
     exporter->engine = engine;
-    code =
+    enum error_code code =
         request_form_init(&exporter->form, options, &exporter->endpoint, &exporter->arena, error);
     if (code == ERROR_NONE)
         code = create_timers(exporter, error);
@@ -287,6 +281,17 @@ void exporter_drain(struct exporter *exporter, duration_ns grace, net_callback d
     net_timer_set(exporter->pump_timer, 0);
 }
 
+void exporter_use_tls(struct exporter *exporter, struct net_tls *tls)
+{
+    if (!exporter->endpoint.is_tls)
+        return;
+    net_tls_hold(tls);
+    net_tls_let_go(exporter->tls);
+    exporter->tls = tls;
+    for (size_t i = 0; i < exporter->slot_count; i++)
+        exporter->slots[i].channel.tls = tls;
+}
+
 bool exporter_reap(struct exporter *exporter)
 {
     if (!exporter->is_destroyed)
@@ -297,6 +302,7 @@ bool exporter_reap(struct exporter *exporter)
         slot_release(&exporter->slots[i]);
     memory_free(exporter->slots);
     arena_release(&exporter->arena);
+    net_tls_let_go(exporter->tls);
     memory_free(exporter);
     return true;
 }

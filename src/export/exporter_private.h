@@ -63,6 +63,7 @@ struct exporter {
     struct store *store;   // not owned
     struct engine *engine; // not owned
     struct export_endpoint endpoint;
+    struct net_tls *tls;       // held; NULL: plain
     char url[EXPORT_URL_SIZE]; // for logs
     size_t batch_records_max, batch_bytes_max;
     struct request_form form;

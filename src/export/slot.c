@@ -267,8 +267,10 @@ enum error_code slot_init(struct export_slot *slot, struct exporter *exporter, d
     slot->settled = (struct net_task){.run = on_settled, .context = slot};
     if (batch_init(&slot->batch, exporter->batch_records_max) != ERROR_NONE)
         return error_set(error, ERROR_MEMORY, "out of memory");
-    return channel_init(&slot->channel, exporter->loop, &exporter->endpoint, timeout, on_result,
-                        slot, error);
+    enum error_code code = channel_init(&slot->channel, exporter->loop, &exporter->endpoint,
+                                        timeout, on_result, slot, error);
+    slot->channel.tls = exporter->tls;
+    return code;
 }
 
 void slot_disconnect(struct export_slot *slot)

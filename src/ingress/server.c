@@ -1,6 +1,7 @@
 // The ingress threads: each with a loop and a listener of its own on the same address.
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -15,6 +16,9 @@ struct worker {
     struct conversation_host host;
     struct webhook webhook;
     struct net_task stop;
+    struct net_task take_tls;
+    _Atomic(struct net_tls *)
+        fresh_tls; // for the worker to take; NULL: taken, and the task is idle
     pthread_t thread;
     bool is_running;
 };
@@ -45,6 +49,16 @@ static void stop_worker(void *context)
     conversation_host_stop(&worker->host);
 }
 
+static void take_tls(void *context)
+{
+    struct worker *worker = context;
+    struct net_tls *tls = atomic_exchange(&worker->fresh_tls, NULL);
+
+    if (worker->host.listener != NULL)
+        net_listener_use_tls(worker->host.listener, tls);
+    net_tls_let_go(tls); // the listener holds it
+}
+
 static void on_grace_over(void *context)
 {
     struct worker *worker = context;
@@ -69,6 +83,8 @@ static void set_up_host(struct worker *worker, struct engine *engine)
     worker->webhook.engine = engine;
     worker->webhook.options = options;
     worker->stop = (struct net_task){.run = stop_worker, .context = worker};
+    worker->take_tls = (struct net_task){.run = take_tls, .context = worker};
+    atomic_init(&worker->fresh_tls, NULL);
     worker->host = (struct conversation_host){.loop = worker->loop,
                                               .service = &webhook_service,
                                               .context = &worker->webhook,
@@ -108,6 +124,49 @@ static enum error_code set_up_worker(struct ingress *ingress, struct worker *wor
     return listen_at(ingress, worker, error);
 }
 
+// One context a worker, from files read once.
+static enum error_code load_tls(struct ingress *ingress, struct net_tls ***out, struct error *error)
+{
+    size_t count = ingress->worker_count;
+    struct net_tls **all = memory_allocate_array(count, sizeof *all);
+
+    if (all == NULL)
+        return error_set(error, ERROR_MEMORY, "tls: out of memory");
+    enum error_code code = net_tls_create_servers(&ingress->options.tls, all, count, error);
+    if (code != ERROR_NONE) {
+        memory_free(all);
+        return code;
+    }
+    *out = all;
+    return ERROR_NONE;
+}
+
+static void hand_over_tls(struct worker *worker, struct net_tls *tls)
+{
+    struct net_tls *not_taken = atomic_exchange(&worker->fresh_tls, tls);
+
+    if (!worker->is_running) // not yet: nobody is to come in without it
+        take_tls(worker);
+    else if (not_taken == NULL)
+        net_loop_post(worker->loop, &worker->take_tls);
+    net_tls_let_go(not_taken);
+}
+
+enum error_code ingress_reload_tls(struct ingress *ingress, struct error *error)
+{
+    struct net_tls **all;
+
+    if (ingress->options.tls.certificate_file == NULL)
+        return ERROR_NONE;
+    enum error_code code = load_tls(ingress, &all, error);
+    if (code != ERROR_NONE)
+        return code;
+    for (size_t i = 0; i < ingress->worker_count; i++)
+        hand_over_tls(&ingress->workers[i], all[i]);
+    memory_free(all);
+    return ERROR_NONE;
+}
+
 static enum error_code start_thread(struct worker *worker, size_t number, struct error *error)
 {
     sigset_t all, before;
@@ -144,6 +203,8 @@ enum error_code ingress_start(struct engine *engine, const struct ingress_option
     // All of them listen before any runs: what fails here has served nobody.
     for (size_t i = 0; i < count && code == ERROR_NONE; i++)
         code = set_up_worker(ingress, &ingress->workers[i], engine, error);
+    if (code == ERROR_NONE)
+        code = ingress_reload_tls(ingress, error);
     for (size_t i = 0; i < count && code == ERROR_NONE; i++)
         code = start_thread(&ingress->workers[i], i, error);
     if (code != ERROR_NONE) {

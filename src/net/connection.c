@@ -19,6 +19,8 @@ static void free_connection(struct net_connection *connection)
         event_free(connection->writable);
     if (connection->deadline != NULL)
         event_free(connection->deadline);
+    if (connection->handshake_deadline != NULL)
+        event_free(connection->handshake_deadline);
     if (connection->fd >= 0)
         close(connection->fd);
     connection->transport->release(connection->transport_state);
@@ -115,6 +117,14 @@ enum error_code net_connection_connect(struct net_loop *loop, const struct net_a
                                        const struct net_handler *handler, void *context,
                                        struct net_connection **out, struct error *error)
 {
+    return net_connection_connect_tls(loop, address, NULL, NULL, handler, context, out, error);
+}
+
+enum error_code net_connection_connect_tls(struct net_loop *loop, const struct net_address *address,
+                                           struct net_tls *tls, const char *host,
+                                           const struct net_handler *handler, void *context,
+                                           struct net_connection **out, struct error *error)
+{
     struct net_connection *connection;
     int fd = socket(address->storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
@@ -124,9 +134,13 @@ enum error_code net_connection_connect(struct net_loop *loop, const struct net_a
     if (code != ERROR_NONE)
         return code;
     connection->state = CONNECTION_CONNECTING;
-    if (event_add(connection->writable, NULL) != 0) {
+    if (tls != NULL)
+        code = connection_secure(connection, tls, host, error);
+    if (code == ERROR_NONE && event_add(connection->writable, NULL) != 0)
+        code = error_set(error, ERROR_MEMORY, "connection: the event library refused the socket");
+    if (code != ERROR_NONE) {
         free_connection(connection);
-        return error_set(error, ERROR_MEMORY, "connection: the event library refused the socket");
+        return code;
     }
     connection->handler = handler;
     connection->context = context;
@@ -146,12 +160,19 @@ void connection_close(struct net_connection *connection, enum net_close_reason r
 {
     if (connection->state == CONNECTION_CLOSED)
         return;
+    // Without it the peer could not tell our end from somebody's cut. Not in the middle of something.
+    if (connection->state == CONNECTION_OPEN && connection_is_secure(connection) &&
+        reason != NET_CLOSED_BY_ERROR && !connection_has_output(connection))
+        (void)connection->transport->finish(connection->fd, connection->transport_state);
     connection->state = CONNECTION_CLOSED;
     connection->close_reason = reason;
     error_set(&connection->close_error, code, "%s", message);
+    listener_forget_handshake(connection, false);
     event_del(connection->readable);
     event_del(connection->writable);
     event_del(connection->deadline);
+    if (connection->handshake_deadline != NULL)
+        event_del(connection->handshake_deadline);
     close(connection->fd);
     connection->fd = -1;
     net_loop_reap_later(connection->loop, &connection->dying);
@@ -159,11 +180,15 @@ void connection_close(struct net_connection *connection, enum net_close_reason r
 
 void connection_fail(struct net_connection *connection, const char *doing, int number)
 {
+    const struct net_transport *transport = connection->transport;
+    const char *reason =
+        transport->reason != NULL ? transport->reason(connection->transport_state) : NULL;
     char peer[NET_ADDRESS_TEXT_SIZE];
     struct error error;
 
     error_set(&error, ERROR_NETWORK, "%s %s: %s", doing,
-              net_address_format(&connection->peer, peer), strerror(number));
+              net_address_format(&connection->peer, peer),
+              reason != NULL ? reason : strerror(number));
     connection_close(connection, NET_CLOSED_BY_ERROR, error.code, error.message);
 }
 
@@ -175,7 +200,8 @@ void net_connection_set_context(struct net_connection *connection, void *context
 static bool takes_writes(const struct net_connection *connection)
 {
     return !connection->is_finishing &&
-           (connection->state == CONNECTION_OPEN || connection->state == CONNECTION_CONNECTING);
+           (connection->state == CONNECTION_OPEN || connection->state == CONNECTION_CONNECTING ||
+            connection->state == CONNECTION_HANDSHAKING);
 }
 
 // Tries the socket first: most answers go out whole and are never copied.
@@ -202,7 +228,7 @@ static enum error_code refuse_write(struct net_connection *connection, size_t se
 
 static enum error_code wait_for_socket(struct net_connection *connection)
 {
-    if (connection->state != CONNECTION_OPEN || connection->output.len == 0)
+    if (connection->state != CONNECTION_OPEN || !connection_has_output(connection))
         return ERROR_NONE;
     if (event_add(connection->writable, NULL) == 0)
         return ERROR_NONE;
@@ -219,7 +245,7 @@ enum error_code net_connection_write(struct net_connection *connection, const vo
     if (connection->state == CONNECTION_CLOSED)
         return ERROR_CLOSED;
     if (sent == len)
-        return ERROR_NONE;
+        return wait_for_socket(connection); // no system call when all is gone
     if (!net_output_append_copy(&connection->output, (const char *)data + sent, len - sent))
         return refuse_write(connection, sent);
     return wait_for_socket(connection);
@@ -287,6 +313,8 @@ void net_connection_resume(struct net_connection *connection)
     if (connection->state == CONNECTION_OPEN && connection->input.len > 0) {
         connection->offer_is_due = true;
         event_active(connection->readable, EV_READ, 1);
+    } else if (connection->state == CONNECTION_OPEN) {
+        connection_read_on(connection);
     }
 }
 

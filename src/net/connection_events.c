@@ -26,11 +26,31 @@ void connection_arm_deadline(struct net_connection *connection, duration_ns afte
 
 // --- out ------------------------------------------------------------------------------------------
 
+bool connection_has_output(const struct net_connection *connection)
+{
+    const struct net_transport *transport = connection->transport;
+
+    return connection->output.len > 0 || (transport->holds_output != NULL &&
+                                          transport->holds_output(connection->transport_state));
+}
+
+static void wait_for_room(struct net_connection *connection)
+{
+    if (!event_pending(connection->writable, EV_WRITE, NULL) &&
+        event_add(connection->writable, NULL) != 0)
+        connection_close(connection, NET_CLOSED_BY_ERROR, ERROR_MEMORY, "out of memory");
+}
+
 static void linger(struct net_connection *connection)
 {
+    enum net_io result = connection->transport->finish(connection->fd, connection->transport_state);
+
+    if (result == NET_IO_AGAIN) {
+        wait_for_room(connection);
+        return;
+    }
     event_del(connection->writable);
-    if (connection->peer_ended ||
-        !connection->transport->finish(connection->fd, connection->transport_state)) {
+    if (connection->peer_ended || result != NET_IO_DONE) {
         connection_close(connection, NET_CLOSED_BY_US, ERROR_NONE, "");
         return;
     }
@@ -44,7 +64,7 @@ static bool send_output(struct net_connection *connection)
     struct net_output *output = &connection->output;
     struct iovec parts[SEND_PARTS_MAX];
 
-    while (output->len > 0) {
+    while (connection_has_output(connection)) {
         size_t count = net_output_peek(output, parts, SEND_PARTS_MAX);
         size_t wanted = 0, sent = 0;
         for (size_t i = 0; i < count; i++)
@@ -68,10 +88,8 @@ void connection_flush(struct net_connection *connection)
         event_del(connection->writable);
         if (connection->is_finishing)
             linger(connection);
-    } else if (connection->state == CONNECTION_OPEN &&
-               !event_pending(connection->writable, EV_WRITE, NULL) &&
-               event_add(connection->writable, NULL) != 0) {
-        connection_close(connection, NET_CLOSED_BY_ERROR, ERROR_MEMORY, "out of memory");
+    } else if (connection->state == CONNECTION_OPEN) {
+        wait_for_room(connection);
     }
 }
 
@@ -86,10 +104,18 @@ static void complete_connect(struct net_connection *connection)
         connection_fail(connection, "connect to", number);
         return;
     }
+    if (connection_is_secure(connection))
+        connection_start_handshake(connection, HANDSHAKE_TIME);
+    else
+        connection_become_open(connection);
+}
+
+void connection_become_open(struct net_connection *connection)
+{
     connection->state = CONNECTION_OPEN;
     connection_start_reading(connection);
     if (connection->state == CONNECTION_OPEN && !connection->is_finishing &&
-        connection->handler->on_connected != NULL)
+        connection->listener == NULL && connection->handler->on_connected != NULL)
         connection->handler->on_connected(connection->context);
     if (connection->state == CONNECTION_OPEN)
         connection_flush(connection);
@@ -103,6 +129,8 @@ void connection_on_writable(int fd, short what, void *context)
     (void)what;
     if (connection->state == CONNECTION_CONNECTING)
         complete_connect(connection);
+    else if (connection->state == CONNECTION_HANDSHAKING)
+        connection_continue_handshake(connection);
     else if (connection->state == CONNECTION_OPEN)
         connection_flush(connection);
 }
@@ -160,10 +188,30 @@ static void end_input(struct net_connection *connection)
         connection_close(connection, NET_CLOSED_BY_PEER, ERROR_CLOSED, "closed by the peer");
 }
 
+static bool holds_input(const struct net_connection *connection)
+{
+    const struct net_transport *transport = connection->transport;
+
+    return transport->holds_input != NULL && transport->holds_input(connection->transport_state);
+}
+
+void connection_read_on(struct net_connection *connection)
+{
+    if (!connection->peer_ended && holds_input(connection))
+        event_active(connection->readable, EV_READ, 1);
+}
+
 static enum net_io receive(struct net_connection *connection, size_t room, size_t *received)
 {
-    return connection->transport->receive(connection->fd, connection->transport_state,
-                                          net_loop_scratch(connection->loop), room, received);
+    enum net_io result =
+        connection->transport->receive(connection->fd, connection->transport_state,
+                                       net_loop_scratch(connection->loop), room, received);
+
+    // The transport may have answered by itself.
+    if (result != NET_IO_FAILED && connection->state == CONNECTION_OPEN &&
+        connection->output.len == 0 && connection_has_output(connection))
+        wait_for_room(connection);
+    return connection->state == CONNECTION_CLOSED ? NET_IO_AGAIN : result;
 }
 
 static void read_input(struct net_connection *connection)
@@ -187,10 +235,11 @@ static void read_input(struct net_connection *connection)
             return;
         case NET_IO_DONE:
             if (!take_input(connection, net_loop_scratch(connection->loop), received) ||
-                received < room)
+                (received < room && !holds_input(connection)))
                 return;
         }
     }
+    connection_read_on(connection);
 }
 
 // The owner has finished: what still comes is read and forgotten, within bounds.
@@ -203,8 +252,10 @@ static void drop_input(struct net_connection *connection)
         return;
     case NET_IO_DONE:
         connection->dropped += received;
-        if (connection->dropped <= LINGER_BYTES_MAX)
+        if (connection->dropped <= LINGER_BYTES_MAX) {
+            connection_read_on(connection);
             return;
+        }
         break;
     case NET_IO_FAILED:
         if (connection->state != CONNECTION_LINGERING) {
@@ -222,6 +273,13 @@ static void drop_input(struct net_connection *connection)
     connection_close(connection, NET_CLOSED_BY_US, ERROR_NONE, "");
 }
 
+static void offer_input_and_read_on(struct net_connection *connection)
+{
+    offer_input(connection);
+    if (is_listening(connection))
+        connection_read_on(connection);
+}
+
 void connection_on_readable(int fd, short what, void *context)
 {
     struct net_connection *connection = context;
@@ -230,12 +288,14 @@ void connection_on_readable(int fd, short what, void *context)
     (void)fd;
     (void)what;
     connection->offer_is_due = false;
-    if (connection->is_finishing)
+    if (connection->state == CONNECTION_HANDSHAKING)
+        connection_continue_handshake(connection);
+    else if (connection->is_finishing)
         drop_input(connection);
     else if (connection->is_paused)
         event_del(connection->readable);
     else if (offer_is_due)
-        offer_input(connection);
+        offer_input_and_read_on(connection);
     else
         read_input(connection);
 }
@@ -249,6 +309,11 @@ void connection_on_deadline(int fd, short what, void *context)
     (void)fd;
     (void)what;
     connection->has_deadline = false;
+    if (connection->state == CONNECTION_HANDSHAKING) { // nothing can be said yet
+        connection_close(connection, NET_CLOSED_BY_TIMEOUT, ERROR_TIMEOUT,
+                         "tls handshake: timed out");
+        return;
+    }
     if (connection->state == CONNECTION_LINGERING) {
         connection_close(connection, NET_CLOSED_BY_US, ERROR_NONE, "");
         return;

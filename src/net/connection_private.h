@@ -6,6 +6,7 @@
 #include "ghatrace/net/connection.h"
 #include "loop_private.h"
 #include "output.h"
+#include "tls_private.h"
 #include "transport.h"
 
 struct event;
@@ -23,9 +24,12 @@ struct event;
 #define LINGER_BYTES_MAX ((size_t)32 << 20)
 // For taking the last bytes off our hands, where the owner left no deadline.
 #define FINISH_TIME (30 * NS_PER_SECOND)
+// For agreeing on TLS, whatever the owner's deadline says.
+#define HANDSHAKE_TIME (10 * NS_PER_SECOND)
 
 enum connection_state {
-    CONNECTION_CONNECTING, // connect() is under way; output is kept
+    CONNECTION_CONNECTING,  // connect() is under way; output is kept
+    CONNECTION_HANDSHAKING, // TLS is being agreed on; output is kept
     CONNECTION_OPEN,
     CONNECTION_LINGERING, // all sent and the peer told so; what arrives is dropped
     CONNECTION_CLOSED     // no socket, no events; waits for the reaper
@@ -46,8 +50,12 @@ struct net_connection {
     struct event *readable;
     struct event *writable;
     struct event *deadline;
-    bool is_paused;    // by the owner
-    bool is_finishing; // net_connection_finish() was called
+    struct event *handshake_deadline;     // NULL: plain
+    struct net_connection *older, *newer; // those of the listener that are handshaking
+    bool is_counted;                      // this one is among them
+    timestamp_ns began_at;                // of the handshake, monotonic
+    bool is_paused;                       // by the owner
+    bool is_finishing;                    // net_connection_finish() was called
     bool has_deadline;
     bool offer_is_due; // resumed with input waiting: offer that first
     bool peer_ended;   // the peer finished sending
@@ -72,6 +80,17 @@ void connection_close(struct net_connection *connection, enum net_close_reason r
 // Closes with the system's words for `number`.
 void connection_fail(struct net_connection *connection, const char *doing, int number);
 
+// connection_handshake.c: TLS on a connection just created; `host` as for tls_session_create().
+enum error_code connection_secure(struct net_connection *connection, struct net_tls *tls,
+                                  const char *host, struct error *error) MUST_CHECK;
+bool connection_is_secure(const struct net_connection *connection);
+// Closes the connection if it cannot.
+void connection_start_handshake(struct net_connection *connection, duration_ns time);
+// The socket has something, or takes something.
+void connection_continue_handshake(struct net_connection *connection);
+// Open for the owner's bytes; tells the owner of an outgoing connection.
+void connection_become_open(struct net_connection *connection);
+
 // connection_events.c: what libevent calls.
 void connection_on_readable(int fd, short what, void *context);
 void connection_on_writable(int fd, short what, void *context);
@@ -80,8 +99,14 @@ void connection_on_deadline(int fd, short what, void *context);
 void connection_flush(struct net_connection *connection);
 void connection_start_reading(struct net_connection *connection);
 void connection_arm_deadline(struct net_connection *connection, duration_ns after);
+// Bytes that the socket has not taken: the owner's, or the transport's own.
+bool connection_has_output(const struct net_connection *connection);
+// The transport may have bytes though the socket is quiet: looks again in the loop's next turn.
+void connection_read_on(struct net_connection *connection);
 
 // listener.c: the reaper freed one of the listener's connections.
 void listener_forget_connection(struct net_listener *listener);
+// A connection's handshake is over, well or not. Does nothing when it is not counted.
+void listener_forget_handshake(struct net_connection *connection, bool is_agreed);
 
 #endif

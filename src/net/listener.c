@@ -14,6 +14,8 @@
 // Connections accepted before the loop's other business has its turn.
 #define ACCEPTS_PER_TURN 64
 #define REST_TIME NS_PER_SECOND
+// Failed handshakes are told at most so often: strangers try all sorts of things.
+#define HANDSHAKE_REPORT_INTERVAL (10 * NS_PER_SECOND)
 
 struct net_listener {
     struct net_loop *loop;
@@ -28,6 +30,14 @@ struct net_listener {
     size_t max_connections;
     const struct net_accept_handler *handler;
     void *context;
+
+    struct net_tls *tls;                    // held; NULL: plain
+    struct net_connection *oldest, *newest; // of those that are handshaking
+    size_t handshakes;
+    struct net_handshake_limits limits;
+    struct event *patience; // runs while there are too many
+    timestamp_ns reported_at;
+    size_t unreported; // handshakes that failed since then
 };
 
 static void free_listener(struct net_listener *listener)
@@ -36,6 +46,9 @@ static void free_listener(struct net_listener *listener)
         event_free(listener->readable);
     if (listener->rest != NULL)
         event_free(listener->rest);
+    if (listener->patience != NULL)
+        event_free(listener->patience);
+    net_tls_let_go(listener->tls);
     if (listener->fd >= 0)
         close(listener->fd);
     memory_free(listener);
@@ -43,7 +56,8 @@ static void free_listener(struct net_listener *listener)
 
 static bool has_room(const struct net_listener *listener)
 {
-    return listener->connections < listener->max_connections;
+    return listener->connections < listener->max_connections &&
+           listener->handshakes < listener->limits.at_a_time;
 }
 
 static void rest(struct net_listener *listener)
@@ -84,6 +98,129 @@ void listener_forget_connection(struct net_listener *listener)
         accept_again(listener);
 }
 
+// --- handshakes ----------------------------------------------------------------------------------
+
+static void add_handshake(struct net_connection *connection)
+{
+    struct net_listener *listener = connection->listener;
+
+    connection->began_at = timestamp_monotonic();
+    connection->older = listener->newest;
+    if (listener->newest != NULL)
+        listener->newest->newer = connection;
+    else
+        listener->oldest = connection;
+    listener->newest = connection;
+    connection->is_counted = true;
+    listener->handshakes++;
+}
+
+static void remove_handshake(struct net_connection *connection)
+{
+    struct net_listener *listener = connection->listener;
+
+    if (connection->older != NULL)
+        connection->older->newer = connection->newer;
+    else
+        listener->oldest = connection->newer;
+    if (connection->newer != NULL)
+        connection->newer->older = connection->older;
+    else
+        listener->newest = connection->older;
+    connection->older = connection->newer = NULL;
+    connection->is_counted = false;
+    listener->handshakes--;
+}
+
+static void report_failure(struct net_listener *listener, const struct net_connection *connection)
+{
+    char peer[NET_ADDRESS_TEXT_SIZE];
+    timestamp_ns now = timestamp_monotonic();
+
+    listener->unreported++;
+    if (listener->reported_at != 0 && now - listener->reported_at < HANDSHAKE_REPORT_INTERVAL)
+        return;
+    log_info("tls handshake failed",
+             LOG_STRING("peer", net_address_format(&connection->peer, peer)),
+             LOG_REASON(&connection->close_error), LOG_INT("count", listener->unreported));
+    listener->reported_at = now;
+    listener->unreported = 0;
+}
+
+void listener_forget_handshake(struct net_connection *connection, bool is_agreed)
+{
+    struct net_listener *listener = connection->listener;
+
+    if (!connection->is_counted)
+        return;
+    remove_handshake(connection);
+    if (!is_agreed && connection->close_reason != NET_CLOSED_BY_US)
+        report_failure(listener, connection);
+    accept_again(listener);
+}
+
+static void wait_for_handshakes(struct net_listener *listener)
+{
+    timestamp_ns until = listener->oldest->began_at + listener->limits.patience;
+    timestamp_ns now = timestamp_monotonic();
+    struct timeval wait = timeval_from_duration(until > now ? until - now : 0);
+
+    if (event_add(listener->patience, &wait) != 0)
+        event_active(listener->patience, EV_TIMEOUT, 1);
+}
+
+static void on_impatient(evutil_socket_t fd, short what, void *context)
+{
+    struct net_listener *listener = context;
+    timestamp_ns now = timestamp_monotonic();
+
+    (void)fd;
+    (void)what;
+    if (listener->is_destroyed || listener->handshakes < listener->limits.at_a_time)
+        return;
+    while (listener->oldest != NULL &&
+           now - listener->oldest->began_at >= listener->limits.patience)
+        connection_close(listener->oldest, NET_CLOSED_BY_TIMEOUT, ERROR_TIMEOUT,
+                         "tls handshake: too slow while many wait");
+    if (listener->handshakes >= listener->limits.at_a_time)
+        wait_for_handshakes(listener);
+}
+
+static enum error_code open_accepted(struct net_connection *connection, struct error *error)
+{
+    struct net_listener *listener = connection->listener;
+
+    if (listener->tls == NULL)
+        return connection_open(connection, error);
+    enum error_code code = connection_secure(connection, listener->tls, NULL, error);
+    if (code != ERROR_NONE) {
+        connection_close(connection, NET_CLOSED_BY_ERROR, code, error->message);
+        return code;
+    }
+    add_handshake(connection);
+    connection_start_handshake(connection, listener->limits.time);
+    if (connection->state != CONNECTION_CLOSED)
+        return ERROR_NONE;
+    *error = connection->close_error;
+    return error->code;
+}
+
+void net_listener_limit_handshakes(struct net_listener *listener,
+                                   const struct net_handshake_limits *limits)
+{
+    listener->limits = *limits;
+}
+
+void net_listener_use_tls(struct net_listener *listener, struct net_tls *tls)
+{
+    if (tls != NULL)
+        net_tls_hold(tls);
+    net_tls_let_go(listener->tls);
+    listener->tls = tls;
+}
+
+// --- accepting -----------------------------------------------------------------------------------
+
 static void welcome(struct net_listener *listener, int fd, const struct net_address *peer)
 {
     const struct net_handler *handler = NULL;
@@ -98,7 +235,7 @@ static void welcome(struct net_listener *listener, int fd, const struct net_addr
     }
     connection->listener = listener;
     listener->connections++;
-    code = connection_open(connection, &error);
+    code = open_accepted(connection, &error);
     if (code != ERROR_NONE) {
         log_warn("connection refused", LOG_REASON(&error));
         return;
@@ -165,7 +302,9 @@ static void on_connection(evutil_socket_t fd, short what, void *context)
     listener->is_accepting = true;
     for (int i = 0; i < ACCEPTS_PER_TURN && !listener->is_destroyed; i++) {
         if (!has_room(listener)) {
-            event_del(listener->readable); // until one closes
+            event_del(listener->readable); // until one closes, or has agreed
+            if (listener->handshakes >= listener->limits.at_a_time)
+                wait_for_handshakes(listener);
             break;
         }
         if (!accept_one(listener))
@@ -214,7 +353,8 @@ static enum error_code arm(struct net_listener *listener, struct error *error)
     listener->readable =
         event_new(base, listener->fd, EV_READ | EV_PERSIST, on_connection, listener);
     listener->rest = evtimer_new(base, on_rested, listener);
-    if (listener->readable == NULL || listener->rest == NULL ||
+    listener->patience = evtimer_new(base, on_impatient, listener);
+    if (listener->readable == NULL || listener->rest == NULL || listener->patience == NULL ||
         event_add(listener->readable, NULL) != 0)
         return error_set(error, ERROR_MEMORY, "listener: out of memory");
     return ERROR_NONE;
@@ -229,11 +369,13 @@ enum error_code net_listener_create(struct net_loop *loop, const struct net_addr
 
     if (listener == NULL)
         return error_set(error, ERROR_MEMORY, "listener: out of memory");
-    *listener = (struct net_listener){.loop = loop,
-                                      .fd = -1,
-                                      .max_connections = max_connections,
-                                      .handler = handler,
-                                      .context = context};
+    *listener = (struct net_listener){
+        .loop = loop,
+        .fd = -1,
+        .max_connections = max_connections,
+        .handler = handler,
+        .context = context,
+        .limits = {.time = HANDSHAKE_TIME, .at_a_time = 128, .patience = 2 * NS_PER_SECOND}};
     enum error_code code = bind_socket(listener, address, share_port, error);
     if (code == ERROR_NONE)
         code = arm(listener, error);
@@ -262,6 +404,7 @@ void net_listener_destroy(struct net_listener *listener)
     listener->is_destroyed = true;
     event_del(listener->readable);
     event_del(listener->rest);
+    event_del(listener->patience);
     close(listener->fd);
     listener->fd = -1;
     if (listener->connections == 0 && !listener->is_accepting)

@@ -40,10 +40,10 @@ static enum net_io plain_send(int fd, void *state, const struct iovec *parts, si
     return NET_IO_DONE;
 }
 
-static bool plain_finish(int fd, void *state)
+static enum net_io plain_finish(int fd, void *state)
 {
     (void)state;
-    return shutdown(fd, SHUT_WR) == 0;
+    return shutdown(fd, SHUT_WR) == 0 ? NET_IO_DONE : NET_IO_FAILED;
 }
 
 static void plain_release(void *state)

@@ -14,6 +14,7 @@
 #include "ghatrace/base/slice.h"
 #include "ghatrace/base/timestamp.h"
 #include "ghatrace/export/endpoint.h"
+#include "ghatrace/net/tls.h"
 #include "ghatrace/trace/policy.h"
 
 struct text_list {
@@ -31,12 +32,13 @@ struct config_warnings {
 struct config_export {
     bool is_on; // else they stay in the local store
     struct export_endpoint endpoint;
-    const char *url;             // the endpoint again, to show
-    const char *url_from;        // the setting or variable that named it
-    unsigned protocol;           // enum export_protocol
-    unsigned compression;        // enum config_compression
-    duration_ns timeout;         // of one request; 0: none
-    struct http_header *headers; // with secrets in them: never shown
+    const char *url;                   // the endpoint again, to show
+    const char *url_from;              // the setting or variable that named it
+    unsigned protocol;                 // enum export_protocol
+    unsigned compression;              // enum config_compression
+    duration_ns timeout;               // of one request; 0: none
+    struct net_tls_client_options tls; // counts where the endpoint is https
+    struct http_header *headers;       // with secrets in them: never shown
     size_t header_count;
     const struct attribute *resource; // OTEL_RESOURCE_ATTRIBUTES without service.name
     size_t resource_count;
@@ -51,6 +53,9 @@ struct config {
     const char *webhook_path;
     const char *webhook_secret_file;
     bool insecure_no_signature;
+    const char *tls_cert;
+    const char *tls_key;
+    const char *tls_client_ca;
     const char *admin_listen;
     const char *db;
     const char *otlp_endpoint;
@@ -58,6 +63,9 @@ struct config {
     struct text_list otlp_headers;
     duration_ns otlp_timeout;
     unsigned otlp_compression;
+    const char *otlp_certificate;
+    const char *otlp_client_certificate;
+    const char *otlp_client_key;
     const char *service_name;
     unsigned id_scheme; // enum id_scheme
     bool runner_spans;
@@ -95,6 +103,15 @@ enum error_code config_build(struct config *config, const struct settings *setti
 void config_trace_policy(const struct config *config, struct trace_policy *policy);
 
 bool config_has_admin(const struct config *config);
+
+// The files of the webhook listener; without a certificate: plain.
+struct net_tls_server_options config_server_tls(const struct config *config);
+// Where export is on and https, a context for it; else NULL. The setting or variable at fault is not
+// known here, but the file is.
+enum error_code config_make_export_tls(const struct config *config, struct net_tls **tls,
+                                       struct error *error) MUST_CHECK;
+// Reads all files that TLS needs, and forgets them: what is wrong is told before anything is started.
+enum error_code config_check_tls(const struct config *config, struct error *error) MUST_CHECK;
 
 // Adds a warning. Lost when memory is refused or there are too many: they are advice.
 void config_warn(struct config *config, struct arena *arena, const char *format, ...)

@@ -13,12 +13,14 @@
 #include "ghatrace/export/endpoint.h"
 #include "ghatrace/http/parser.h"
 #include "ghatrace/net/loop.h"
+#include "ghatrace/net/tls.h"
 #include "ghatrace/store/store.h"
 
 enum export_protocol { EXPORT_PROTOBUF, EXPORT_JSON };
 
 struct export_options {
     struct export_endpoint endpoint; // where to POST
+    struct net_tls *tls;             // for https, held; NULL where the endpoint is plain
     enum export_protocol protocol;
     bool gzip;
     const struct http_header *headers; // OTEL_EXPORTER_OTLP_HEADERS, decoded
@@ -37,6 +39,8 @@ enum error_code exporter_create(struct net_loop *loop, struct store *store, stru
                                 const struct export_options *options, struct exporter **exporter,
                                 struct error *error) MUST_CHECK;
 void exporter_start(struct exporter *exporter);
+// For connections from now on; held. Does nothing where the endpoint is plain.
+void exporter_use_tls(struct exporter *exporter, struct net_tls *tls);
 // There is something new in the outbox. From any thread.
 void exporter_wake(struct exporter *exporter);
 // Tries once more to empty the outbox, for at most `grace`, then calls back (also when there is

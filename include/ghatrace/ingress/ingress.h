@@ -10,6 +10,7 @@
 #include "ghatrace/engine/engine.h"
 #include "ghatrace/net/address.h"
 #include "ghatrace/net/loop.h"
+#include "ghatrace/net/tls.h"
 
 // The secrets that may sign a delivery; replaced as a whole on SIGHUP while requests are checked.
 struct ingress_secrets;
@@ -32,6 +33,8 @@ struct ingress_options {
     size_t max_connections;       // over all threads
     duration_ns request_deadline; // from a request's first byte to its last; 0: 30 s
     duration_ns idle_deadline;    // between requests; 0: 75 s
+    struct net_tls_server_options
+        tls; // without a certificate: plain. The names outlive the ingress
 };
 
 struct ingress;
@@ -40,6 +43,9 @@ struct ingress;
 enum error_code ingress_start(struct engine *engine, const struct ingress_options *options,
                               struct ingress **ingress, struct error *error) MUST_CHECK;
 const struct net_address *ingress_address(const struct ingress *ingress);
+// Reads certificates and key again: connections that come from now on get them, the others go on as
+// they are. On failure nothing changes. Does nothing without TLS. From any one thread, not after the stop.
+enum error_code ingress_reload_tls(struct ingress *ingress, struct error *error) MUST_CHECK;
 // Stops listening, lets requests in flight be answered (with `Connection: close`), at most
 // `grace`, then ends the threads. What the engine still works on is waited for beyond that: the
 // engine must be running.

@@ -1,5 +1,5 @@
 // Connections: non-blocking sockets on a loop, with deadlines and bounded memory. Bytes only; what
-// they mean is for the layer above. Plain TCP today; `struct net_transport` is where TLS goes.
+// they mean is for the layer above. Plain TCP, or TLS over it.
 #ifndef GHATRACE_NET_CONNECTION_H
 #define GHATRACE_NET_CONNECTION_H
 
@@ -11,6 +11,7 @@
 #include "ghatrace/base/timestamp.h"
 #include "ghatrace/net/address.h"
 #include "ghatrace/net/loop.h"
+#include "ghatrace/net/tls.h"
 
 struct net_connection;
 struct net_listener;
@@ -25,7 +26,7 @@ enum net_close_reason {
 // What a connection tells its owner. All are called from the loop; none may be NULL but on_timeout
 // and on_connected.
 struct net_handler {
-    // An outgoing connection is established (TLS handshake included, later).
+    // An outgoing connection is established, TLS handshake included.
     void (*on_connected)(void *context);
     // Bytes have come. Returns how many were taken; the rest is offered again with what follows, or
     // when net_connection_resume() is called. Never called while reading is paused.
@@ -38,14 +39,18 @@ struct net_handler {
     void (*on_closed)(void *context, enum net_close_reason reason, const struct error *error);
 };
 
-// How bytes get in and out: recv/send for plain TCP; the place for mbedTLS.
-struct net_transport;
-
 // Outgoing. `handler` must outlive the connection. TCP_NODELAY is set.
 enum error_code net_connection_connect(struct net_loop *loop, const struct net_address *address,
                                        const struct net_handler *handler, void *context,
                                        struct net_connection **connection,
                                        struct error *error) MUST_CHECK;
+// The same with TLS; `tls` is held as long as it needs it (NULL: plain, and `host` means nothing). The
+// server's certificate must be for `host`.
+enum error_code net_connection_connect_tls(struct net_loop *loop, const struct net_address *address,
+                                           struct net_tls *tls, const char *host,
+                                           const struct net_handler *handler, void *context,
+                                           struct net_connection **connection,
+                                           struct error *error) MUST_CHECK;
 // Adopts an accepted socket (used by listeners). Takes `fd` over, also on failure.
 enum error_code net_connection_adopt(struct net_loop *loop, int fd,
                                      const struct net_handler *handler, void *context,
@@ -86,6 +91,17 @@ enum error_code net_listener_create(struct net_loop *loop, const struct net_addr
                                     bool share_port, size_t max_connections,
                                     const struct net_accept_handler *handler, void *context,
                                     struct net_listener **listener, struct error *error) MUST_CHECK;
+// New connections speak TLS from now on, by this context, which is held; NULL: plain again. Those that
+// exist go on as they are. When too many handshakes are under way, accepting waits, and those that
+// take long make room. The owner hears nothing of a handshake but, if it fails, on_closed.
+void net_listener_use_tls(struct net_listener *listener, struct net_tls *tls);
+struct net_handshake_limits {
+    duration_ns time;     // 10 s
+    size_t at_a_time;     // 128: each costs a core some 5 ms and 40 KiB
+    duration_ns patience; // 2 s: what takes longer makes room when there are so many
+};
+void net_listener_limit_handshakes(struct net_listener *listener,
+                                   const struct net_handshake_limits *limits);
 // The bound address, with the real port.
 const struct net_address *net_listener_address(const struct net_listener *listener);
 // Connections accepted and not yet closed.

@@ -62,18 +62,97 @@ static void the_endpoint_is_where_the_strongest_source_says(void **state)
 static void a_bad_endpoint_is_an_error_that_names_its_source(void **state)
 {
     (void)state;
-    static const char *const entries[] = {BASE "collector:4317", SIGNAL "ftp://x",
-                                          SIGNAL "https://x/v1/traces"};
-    static const char *const names[] = {
-        "OTEL_EXPORTER_OTLP_ENDPOINT: ", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: ",
-        "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: https needs TLS"};
-    for (size_t i = 0; i < 3; i++) {
+    static const char *const entries[] = {BASE "collector:4317", SIGNAL "ftp://x"};
+    static const char *const names[] = {"OTEL_EXPORTER_OTLP_ENDPOINT: ",
+                                        "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: "};
+    for (size_t i = 0; i < 2; i++) {
         struct configuring c;
         configuring_init(&c);
         configuring_variable(&c, entries[i]);
         assert_int_equal(configuring_build_all(&c), ERROR_USAGE);
         assert_true(
             slice_starts_with(slice_from_string(c.error.message), slice_from_string(names[i])));
+        configuring_release(&c);
+    }
+}
+
+static void certificates_for_https_are_where_the_strongest_source_says(void **state)
+{
+    static const struct {
+        const char *variables[6];
+        const char *flags[6]; // name, value
+        const char *ca, *certificate, *key;
+        const char *fault; // NULL: none
+    } cases[] = {
+        {{NULL}, {NULL}, NULL, NULL, NULL, NULL},
+        {{"OTEL_EXPORTER_OTLP_CERTIFICATE=a"}, {NULL}, "a", NULL, NULL, NULL},
+        {{"OTEL_EXPORTER_OTLP_CERTIFICATE="}, {NULL}, NULL, NULL, NULL, NULL},
+        {{"OTEL_EXPORTER_OTLP_CERTIFICATE=a", "OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE=b"},
+         {NULL},
+         "b",
+         NULL,
+         NULL,
+         NULL},
+        {{"OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE=b"},
+         {"otlp-certificate", "c"},
+         "c",
+         NULL,
+         NULL,
+         NULL},
+        {{"OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE=d", "OTEL_EXPORTER_OTLP_CLIENT_KEY=e"},
+         {NULL},
+         NULL,
+         "d",
+         "e",
+         NULL},
+        {{"OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE=d", "OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY=e"},
+         {"otlp-client-certificate", "f", "otlp-client-key", "g"},
+         NULL,
+         "f",
+         "g",
+         NULL},
+        {{"OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE=d"},
+         {NULL},
+         NULL,
+         NULL,
+         NULL,
+         "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE: a client certificate and its key"},
+        {{"OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY=d"},
+         {NULL},
+         NULL,
+         NULL,
+         NULL,
+         "OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY: a client certificate and its key"},
+        {{NULL},
+         {"otlp-client-key", "g"},
+         NULL,
+         NULL,
+         NULL,
+         "--otlp-client-key: a client certificate and its key"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct configuring c;
+        configuring_init(&c);
+        configuring_variable(&c, BASE "https://a:1");
+        for (size_t j = 0; cases[i].variables[j] != NULL; j++)
+            configuring_variable(&c, cases[i].variables[j]);
+        for (size_t j = 0; cases[i].flags[j] != NULL; j += 2)
+            configuring_flag(&c, cases[i].flags[j], cases[i].flags[j + 1]);
+        enum error_code code = configuring_build_all(&c);
+        assert_int_equal(code, cases[i].fault == NULL ? ERROR_NONE : ERROR_USAGE);
+        const char *const expected[] = {cases[i].ca, cases[i].certificate, cases[i].key};
+        const struct net_tls_client_options *tls = &c.config.exporting.tls;
+        const char *const found[] = {tls->ca_file, tls->certificate_file, tls->key_file};
+        for (size_t j = 0; j < 3 && code == ERROR_NONE; j++) {
+            assert_int_equal(found[j] == NULL, expected[j] == NULL);
+            if (expected[j] != NULL)
+                assert_string_equal(found[j], expected[j]);
+        }
+        if (code != ERROR_NONE)
+            assert_true(slice_starts_with(slice_from_string(c.error.message),
+                                          slice_from_string(cases[i].fault)));
         configuring_release(&c);
     }
 }
@@ -293,6 +372,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_endpoint_is_where_the_strongest_source_says),
         cmocka_unit_test(a_bad_endpoint_is_an_error_that_names_its_source),
+        cmocka_unit_test(certificates_for_https_are_where_the_strongest_source_says),
         cmocka_unit_test(the_off_switches_turn_export_off),
         cmocka_unit_test(the_port_of_grpc_is_warned_of),
         cmocka_unit_test(protocol_compression_and_timeout_follow_their_variables),

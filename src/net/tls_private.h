@@ -1,0 +1,92 @@
+// TLS from the inside: for tls*.c and the connection.
+#ifndef GHATRACE_NET_TLS_PRIVATE_H
+#define GHATRACE_NET_TLS_PRIVATE_H
+
+#include <mbedtls/ctr_drbg.h>
+#include <mbedtls/entropy.h>
+#include <mbedtls/pk.h>
+#include <mbedtls/ssl.h>
+#include <mbedtls/ssl_ticket.h>
+#include <mbedtls/version.h>
+#include <mbedtls/x509_crt.h>
+#include <stdatomic.h>
+#include <stdint.h>
+
+#include "ghatrace/base/buffer.h"
+#include "ghatrace/net/tls.h"
+#include "transport.h"
+
+#define TLS_HAS_VERSION_3 (MBEDTLS_VERSION_NUMBER >= 0x03000000)
+// Before, the library compares names of certificates with names only, not with addresses.
+#define TLS_KNOWS_ADDRESSES (MBEDTLS_VERSION_NUMBER >= 0x03050000)
+
+struct tls_random {
+    mbedtls_entropy_context entropy;
+    mbedtls_ctr_drbg_context generator; // locked by the library (MBEDTLS_THREADING_C)
+};
+
+// The keys of session tickets, shared by the contexts made together; locked by the library.
+struct tls_tickets {
+    atomic_size_t holders;
+    struct tls_random random;
+    mbedtls_ssl_ticket_context context;
+};
+
+struct net_tls {
+    atomic_size_t holders;
+    struct tls_random random;
+    mbedtls_ssl_config config;
+    mbedtls_x509_crt certificates; // our own, with what leads to the root
+    mbedtls_pk_context key;
+    mbedtls_x509_crt authorities;
+    struct tls_tickets *tickets; // held; NULL for clients
+};
+
+// Clients: the address in network order that the certificate must name.
+struct tls_address {
+    unsigned char bytes[16];
+    size_t len; // 0: a name
+};
+
+// One connection's.
+struct tls_session {
+    struct net_tls *tls; // held
+    mbedtls_ssl_context ssl;
+    int fd;
+    struct buffer unsent; // records that the socket has not taken
+    struct tls_address address;
+    bool may_hold_input; // the last read filled what it was given
+    bool has_ended;      // close_notify came
+    bool is_finishing;   // close_notify was written
+    bool is_broken;      // `reason` says why; nothing works any more
+    char reason[192];
+};
+
+extern const struct net_transport net_transport_tls;
+// `host`: whose certificate a client wants; NULL for servers. ERROR_MEMORY, ERROR_USAGE.
+enum error_code tls_session_create(struct net_tls *tls, const char *host,
+                                   struct tls_session **session, struct error *error) MUST_CHECK;
+
+// tls_files.c. What is read is wiped when released. ERROR_USAGE, ERROR_MEMORY.
+enum error_code tls_read_file(const char *path, struct buffer *out, struct error *error) MUST_CHECK;
+void tls_wipe(struct buffer *text);
+enum error_code tls_parse_certificates(mbedtls_x509_crt *out, const struct buffer *text,
+                                       const char *path, struct error *error) MUST_CHECK;
+enum error_code tls_parse_key(struct net_tls *tls, const struct buffer *text, const char *path,
+                              struct error *error) MUST_CHECK;
+// The key must belong to the first certificate.
+enum error_code tls_check_pair(struct net_tls *tls, const char *certificate_path,
+                               const char *key_path, struct error *error) MUST_CHECK;
+// The file with the authorities that this system trusts; NULL: none found.
+const char *tls_find_bundle(void);
+
+// tls_words.c. Errors in words, on one line.
+void tls_describe(int code, char *text, size_t size);
+void tls_describe_verification(uint32_t flags, char *text, size_t size);
+
+// tls_address.c.
+void tls_address_parse(const char *host, struct tls_address *address);
+bool tls_address_is_named_by(const struct tls_address *address,
+                             const mbedtls_x509_crt *certificate);
+
+#endif

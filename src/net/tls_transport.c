@@ -1,0 +1,293 @@
+// One connection's TLS: records on a non-blocking socket.
+//
+// What mbedTLS writes goes to a buffer first, and from there to the socket. So mbedTLS never has to wait
+// for room (it would want the same bytes again later), a whole flight of the handshake leaves in one
+// piece, and there is one thing less to wait for: only reading blocks.
+#include <errno.h>
+#include <mbedtls/net_sockets.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "ghatrace/base/memory.h"
+#include "tls_private.h"
+
+#define RECORD_MAX ((size_t)16384) // RFC 8446 5.1
+// A record, or a handshake's flight with a long chain of certificates.
+#define UNSENT_MAX ((size_t)256 << 10)
+
+// --- below mbedTLS: the socket --------------------------------------------------------------------
+
+static int write_record(void *context, const unsigned char *data, size_t len)
+{
+    struct tls_session *session = context;
+
+    if (buffer_append(&session->unsent, data, len) != ERROR_NONE)
+        return MBEDTLS_ERR_SSL_ALLOC_FAILED;
+    return (int)len;
+}
+
+static int read_record(void *context, unsigned char *data, size_t room)
+{
+    const struct tls_session *session = context;
+    ssize_t result;
+
+    do
+        result = recv(session->fd, data, room, 0);
+    while (result < 0 && errno == EINTR);
+    if (result >= 0)
+        return (int)result;
+    if (errno == EAGAIN || errno == EWOULDBLOCK)
+        return MBEDTLS_ERR_SSL_WANT_READ;
+    return errno == ECONNRESET ? MBEDTLS_ERR_NET_CONN_RESET : MBEDTLS_ERR_NET_RECV_FAILED;
+}
+
+// --- above it -------------------------------------------------------------------------------------
+
+static enum net_io break_off(struct tls_session *session, int code)
+{
+    uint32_t flags = mbedtls_ssl_get_verify_result(&session->ssl);
+
+    session->is_broken = true;
+    // UINT32_MAX: no certificate was looked at.
+    if (code == MBEDTLS_ERR_X509_CERT_VERIFY_FAILED && flags != 0 && flags != UINT32_MAX)
+        tls_describe_verification(flags, session->reason, sizeof session->reason);
+    else
+        tls_describe(code, session->reason, sizeof session->reason);
+    return NET_IO_FAILED;
+}
+
+// DONE: the socket has everything.
+static enum net_io flush(struct tls_session *session)
+{
+    struct buffer *unsent = &session->unsent;
+
+    while (unsent->len > 0) {
+        ssize_t result = send(session->fd, unsent->data, unsent->len, MSG_NOSIGNAL);
+        if (result >= 0) {
+            buffer_consume(unsent, (size_t)result);
+        } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
+            return NET_IO_AGAIN;
+        } else if (errno != EINTR) {
+            if (!session->is_broken) // else that is why, and these bytes were its alert
+                (void)snprintf(session->reason, sizeof session->reason, "%s", strerror(errno));
+            session->is_broken = true;
+            return NET_IO_FAILED;
+        }
+    }
+    buffer_release(unsent); // idle connections cost no buffer
+    return NET_IO_DONE;
+}
+
+static bool says_read_again(int code)
+{
+#ifdef MBEDTLS_ERR_SSL_RECEIVED_NEW_SESSION_TICKET
+    return code == MBEDTLS_ERR_SSL_RECEIVED_NEW_SESSION_TICKET;
+#else
+    (void)code;
+    return false;
+#endif
+}
+
+static enum net_io tls_handshake(int fd, void *state)
+{
+    struct tls_session *session = state;
+    int result;
+
+    (void)fd;
+    do
+        result = mbedtls_ssl_handshake(&session->ssl);
+    while (says_read_again(result));
+    enum net_io flushed = flush(session); // on failure, too: an alert says why
+    if (result == MBEDTLS_ERR_SSL_WANT_READ)
+        return flushed == NET_IO_FAILED ? NET_IO_FAILED : NET_IO_AGAIN;
+    if (result != 0)
+        return break_off(session, result);
+    return flushed == NET_IO_FAILED ? NET_IO_FAILED : NET_IO_DONE;
+}
+
+// Reads until there is no more or no room. What ended it is kept for the next call.
+static size_t read_all(struct tls_session *session, char *data, size_t room)
+{
+    size_t len = 0;
+
+    while (len < room && !session->has_ended && !session->is_broken) {
+        int result = mbedtls_ssl_read(&session->ssl, (unsigned char *)data + len, room - len);
+        if (result > 0)
+            len += (size_t)result;
+        else if (result == MBEDTLS_ERR_SSL_WANT_READ)
+            break;
+        else if (result == MBEDTLS_ERR_SSL_PEER_CLOSE_NOTIFY)
+            session->has_ended = true;
+        else if (result == 0) { // RFC 8446 6.1: without close_notify, somebody may have cut it off
+            session->is_broken = true;
+            (void)snprintf(session->reason, sizeof session->reason,
+                           "cut off, the stream has no tls end");
+        } else if (!says_read_again(result))
+            (void)break_off(session, result);
+    }
+    return len;
+}
+
+static enum net_io tls_receive(int fd, void *state, char *data, size_t room, size_t *received)
+{
+    struct tls_session *session = state;
+    size_t len = read_all(session, data, room);
+
+    (void)fd;
+    session->may_hold_input = len == room;
+    (void)flush(session); // mbedTLS may have answered by itself, or sent an alert
+    if (len > 0) {
+        *received = len;
+        return NET_IO_DONE;
+    }
+    if (session->is_broken)
+        return NET_IO_FAILED;
+    return session->has_ended ? NET_IO_END : NET_IO_AGAIN;
+}
+
+// A part may be larger than a record; each record waits until the one before is with the socket.
+static enum net_io write_part(struct tls_session *session, const struct iovec *part, size_t *sent)
+{
+    size_t offset = 0;
+
+    while (offset < part->iov_len) {
+        size_t len = part->iov_len - offset < RECORD_MAX ? part->iov_len - offset : RECORD_MAX;
+        int result =
+            mbedtls_ssl_write(&session->ssl, (const unsigned char *)part->iov_base + offset, len);
+        if (result < 0)
+            return break_off(session, result);
+        offset += (size_t)result;
+        *sent += (size_t)result;
+        enum net_io flushed = flush(session);
+        if (flushed != NET_IO_DONE)
+            return flushed;
+    }
+    return NET_IO_DONE;
+}
+
+static enum net_io tls_send(int fd, void *state, const struct iovec *parts, size_t count,
+                            size_t *sent)
+{
+    struct tls_session *session = state;
+    enum net_io result = session->is_broken ? NET_IO_FAILED : flush(session);
+
+    (void)fd;
+    *sent = 0;
+    for (size_t i = 0; i < count && result == NET_IO_DONE; i++)
+        result = write_part(session, &parts[i], sent);
+    return result == NET_IO_AGAIN && *sent > 0 ? NET_IO_DONE : result;
+}
+
+static enum net_io tls_finish(int fd, void *state)
+{
+    struct tls_session *session = state;
+
+    if (session->is_broken)
+        return NET_IO_FAILED;
+    if (!session->is_finishing) {
+        session->is_finishing = true;
+        int result = mbedtls_ssl_close_notify(&session->ssl);
+        if (result != 0)
+            return break_off(session, result);
+    }
+    enum net_io flushed = flush(session);
+    if (flushed != NET_IO_DONE)
+        return flushed;
+    return shutdown(fd, SHUT_WR) == 0 ? NET_IO_DONE : NET_IO_FAILED;
+}
+
+static bool tls_holds_input(const void *state)
+{
+    const struct tls_session *session = state;
+
+    return session->may_hold_input || session->has_ended || session->is_broken;
+}
+
+static bool tls_holds_output(const void *state)
+{
+    const struct tls_session *session = state;
+
+    return session->unsent.len > 0 && !session->is_broken;
+}
+
+static const char *tls_reason(const void *state)
+{
+    const struct tls_session *session = state;
+
+    return session->is_broken ? session->reason : NULL;
+}
+
+static void tls_release(void *state)
+{
+    struct tls_session *session = state;
+
+    if (session == NULL)
+        return;
+    mbedtls_ssl_free(&session->ssl);
+    buffer_release(&session->unsent);
+    net_tls_let_go(session->tls); // after what points into it
+    memory_free(session);
+}
+
+const struct net_transport net_transport_tls = {
+    .handshake = tls_handshake,
+    .receive = tls_receive,
+    .send = tls_send,
+    .finish = tls_finish,
+    .holds_input = tls_holds_input,
+    .holds_output = tls_holds_output,
+    .reason = tls_reason,
+    .release = tls_release,
+};
+
+// --- making one -----------------------------------------------------------------------------------
+
+#if !TLS_KNOWS_ADDRESSES
+// Called for each certificate of the chain, after the library's own checks.
+static int check_address(void *context, mbedtls_x509_crt *certificate, int depth, uint32_t *flags)
+{
+    const struct tls_session *session = context;
+
+    if (depth == 0 && session->address.len > 0) {
+        if (tls_address_is_named_by(&session->address, certificate))
+            *flags &= ~(uint32_t)MBEDTLS_X509_BADCERT_CN_MISMATCH;
+        else
+            *flags |= MBEDTLS_X509_BADCERT_CN_MISMATCH;
+    }
+    return 0;
+}
+#endif
+
+static int set_host(struct tls_session *session, const char *host)
+{
+    tls_address_parse(host, &session->address);
+#if !TLS_KNOWS_ADDRESSES
+    mbedtls_ssl_set_verify(&session->ssl, check_address, session);
+#endif
+    return mbedtls_ssl_set_hostname(&session->ssl, host);
+}
+
+enum error_code tls_session_create(struct net_tls *tls, const char *host, struct tls_session **out,
+                                   struct error *error)
+{
+    struct tls_session *session = memory_allocate_array(1, sizeof *session);
+
+    if (session == NULL)
+        return error_set(error, ERROR_MEMORY, "tls: out of memory");
+    net_tls_hold(tls);
+    session->tls = tls;
+    session->fd = -1;
+    buffer_init(&session->unsent, UNSENT_MAX);
+    mbedtls_ssl_init(&session->ssl);
+    int result = mbedtls_ssl_setup(&session->ssl, &tls->config);
+    if (result == 0 && host != NULL)
+        result = set_host(session, host);
+    if (result != 0) {
+        tls_release(session);
+        return error_set(error, ERROR_MEMORY, "tls: out of memory");
+    }
+    mbedtls_ssl_set_bio(&session->ssl, session, write_record, read_record, NULL);
+    *out = session;
+    return ERROR_NONE;
+}

@@ -1,0 +1,370 @@
+"""TLS: deliveries over https, what is refused, certificates replaced under load, https collectors."""
+import http.client
+import pathlib
+import shutil
+import signal
+import socket
+import ssl
+import subprocess
+import tempfile
+import threading
+import time
+import unittest
+
+import harness
+import payloads
+from collector import Collector
+from harness import PATIENCE, BlackBoxTest, Response, delivery_headers, run_command, wait_until
+
+CERTIFICATES = None  # the folder, for all tests of this module
+
+
+def setUpModule():
+    global CERTIFICATES
+    CERTIFICATES = pathlib.Path(tempfile.mkdtemp(prefix="ghatrace-test-"))
+    subprocess.run([harness.ROOT / "tests/support/make_certificates", CERTIFICATES], check=True)
+
+
+def tearDownModule():
+    shutil.rmtree(CERTIFICATES, True)
+
+
+def run_events():
+    run = payloads.Run()
+    run.job()
+    return run.timeline()
+
+
+def certificate(name):
+    return str(CERTIFICATES / name)
+
+
+def client_context(ca="ca.pem", client=None):
+    context = ssl.create_default_context(cafile=certificate(ca))
+    if client:
+        context.load_cert_chain(certificate(client + ".pem"), certificate(client + ".key"))
+    return context
+
+
+class TlsClient(harness.Client):
+    def __init__(self, address, context, timeout=PATIENCE):
+        super().__init__(address, timeout)
+        self.connection = http.client.HTTPSConnection("localhost", self.port, timeout=timeout, context=context)
+        # The name is checked, the address is where the daemon listens.
+        self.connection._create_connection = lambda _, *rest: socket.create_connection(address, *rest)
+
+
+class TlsCollector(Collector):
+    """The same collector behind TLS."""
+
+    def __init__(self, name="server", client_ca=None):
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.context.load_cert_chain(certificate(name + ".pem"), certificate(name + ".key"))
+        if client_ca:
+            self.context.verify_mode = ssl.CERT_REQUIRED
+            self.context.load_verify_locations(certificate(client_ca))
+        super().__init__()
+
+    def start(self):
+        super().start()
+        self._server.socket = self.context.wrap_socket(self._server.socket, server_side=True,
+                                                       do_handshake_on_connect=False)
+
+    @property
+    def endpoint(self):
+        return f"https://localhost:{self.port}"
+
+
+def tls_settings(name="server", **more):
+    return {"tls_cert": certificate(name + ".pem"), "tls_key": certificate(name + ".key"), **more}
+
+
+def handshake(address, *arguments):
+    """What `openssl s_client` has to say about a handshake: (was it agreed on, its output)."""
+    done = subprocess.run(["openssl", "s_client", "-connect", "%s:%d" % address, "-servername", "localhost",
+                           "-CAfile", certificate("ca.pem"), *arguments], stdin=subprocess.DEVNULL,
+                          capture_output=True, timeout=PATIENCE, check=False)
+    text = (done.stdout + done.stderr).decode("utf-8", "replace")
+    return "Cipher is (NONE)" not in text and done.returncode == 0, text
+
+
+def has_tls_13(address):
+    return handshake(address, "-tls1_3")[0]
+
+
+class DeliveriesOverTls(BlackBoxTest):
+    def test_deliveries_come_in_over_https_and_the_ready_line_says_so(self):
+        daemon, collector = self.new_pair(**tls_settings())
+        self.assertRegex(daemon.log, r"msg=ready .*tls=on")
+        with TlsClient(daemon.address, client_context()) as client:
+            for event in run_events():
+                self.assertEqual(client.deliver(event).outcome, (202, "accepted"))
+            self.assertEqual(client.request("GET", "/health").status, 200)
+        self.assertEqual(daemon.admin("/ready").status, 200)  # in plain HTTP
+        collector.wait(lambda c: len(c.ids()) > 0)
+
+    def test_a_plain_daemon_says_that_tls_is_off(self):
+        daemon = self.new_daemon()
+        self.assertRegex(daemon.log, r"msg=ready .*tls=off")
+
+    def test_a_large_body_comes_in_whole(self):
+        daemon = self.new_daemon(**tls_settings())
+        event = run_events()[0]
+        large = event.with_body(event.body[:-1].rstrip() + b" " * (5 << 20) + b"}")
+        with TlsClient(daemon.address, client_context()) as client:
+            self.assertEqual(client.deliver(large).outcome, (202, "accepted"))
+
+    def test_plain_http_on_the_tls_port_is_not_answered(self):
+        daemon = self.new_daemon(**tls_settings())
+        answer = harness.raw_exchange(daemon.address, b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+        self.assertNotIn(b"HTTP/1.1", answer)
+        with TlsClient(daemon.address, client_context()) as client:
+            self.assertEqual(client.request("GET", "/health").status, 200)
+        self.assertIn("tls handshake failed", daemon.log)
+
+    def test_only_ecdhe_with_aead_and_tls_1_2_at_least(self):
+        daemon = self.new_daemon(**tls_settings("rsa"))
+        low = "DEFAULT:@SECLEVEL=0"
+        for arguments in (["-tls1", "-cipher", low], ["-tls1_1", "-cipher", low],
+                          ["-tls1_2", "-cipher", "AES128-GCM-SHA256"], ["-tls1_2", "-cipher", "AES256-SHA"],
+                          ["-tls1_2", "-cipher", "ECDHE-RSA-AES128-SHA256"],
+                          ["-tls1_2", "-cipher", "ECDHE-RSA-AES256-SHA"],
+                          ["-tls1_2", "-cipher", "DHE-RSA-AES128-GCM-SHA256"],
+                          ["-tls1_2", "-cipher", "aNULL:@SECLEVEL=0"],
+                          ["-tls1_2", "-cipher", "ECDHE-RSA-AES128-GCM-SHA256", "-groups", "brainpoolP256r1"]):
+            with self.subTest(refused=arguments):
+                self.assertFalse(handshake(daemon.address, *arguments)[0])
+        for arguments in (["-tls1_2", "-cipher", "ECDHE-RSA-AES128-GCM-SHA256"],
+                          ["-tls1_2", "-cipher", "ECDHE-RSA-AES256-GCM-SHA384"],
+                          ["-tls1_2", "-cipher", "ECDHE-RSA-CHACHA20-POLY1305"],
+                          ["-tls1_2", "-groups", "P-256"], ["-tls1_2", "-groups", "X25519"],
+                          ["-tls1_2", "-groups", "P-384"], ["-tls1_2", "-groups", "P-521"]):
+            with self.subTest(taken=arguments):
+                agreed, text = handshake(daemon.address, *arguments)
+                self.assertTrue(agreed, text)
+        agreed, text = handshake(daemon.address, "-tls1_2")
+        self.assertTrue(agreed)
+        self.assertIn("X25519", text)
+        self.assertIn("Verify return code: 0", text)
+
+    def test_a_session_ticket_saves_the_second_handshake(self):
+        daemon = self.new_daemon(**tls_settings(), ingress_threads="2")
+        folder = self.new_folder()
+        ticket = f"{folder}/ticket"
+        self.assertTrue(handshake(daemon.address, "-tls1_2", "-sess_out", ticket)[0])
+        for _ in range(6):  # either thread takes the other's
+            agreed, text = handshake(daemon.address, "-tls1_2", "-sess_in", ticket)
+            self.assertTrue(agreed)
+            self.assertIn("Reused, TLSv1.2", text)
+
+    def test_client_certificates_when_an_authority_is_set(self):
+        daemon = self.new_daemon(**tls_settings(tls_client_ca=certificate("ca.pem")))
+        with TlsClient(daemon.address, client_context(client="client")) as client:
+            self.assertEqual(client.request("GET", "/health").status, 200)
+        for other in (None, "stranger", "expired"):
+            with self.subTest(client=other), TlsClient(daemon.address, client_context(client=other)) as client:
+                with self.assertRaises((ssl.SSLError, OSError, http.client.HTTPException)):
+                    client.request("GET", "/health")
+
+    def test_a_graceful_stop_answers_what_is_in_flight(self):
+        daemon = self.new_daemon(**tls_settings())
+        event = run_events()[0]
+        with TlsClient(daemon.address, client_context()) as client:
+            connection = client.connection
+            connection.putrequest("POST", "/webhook")
+            for name, value in delivery_headers(event).items():
+                connection.putheader(name, value)
+            connection.putheader("Content-Length", str(len(event.body)))
+            connection.endheaders()
+            connection.send(event.body[:10])
+            time.sleep(0.2)
+            daemon.process.send_signal(signal.SIGTERM)
+            time.sleep(0.1)
+            connection.send(event.body[10:])
+            answer = connection.getresponse()
+            self.assertEqual(Response(answer.status, answer.headers, answer.read()).outcome, (202, "accepted"))
+        self.assertEqual(daemon.process.wait(PATIENCE), 0)
+
+
+class ReplacedCertificates(BlackBoxTest):
+    def new_site(self):
+        folder = pathlib.Path(self.new_folder())
+        self.cert, self.key = folder / "cert.pem", folder / "key.pem"
+        self.install("server")
+        return self.new_daemon(tls_cert=str(self.cert), tls_key=str(self.key))
+
+    def install(self, name):
+        shutil.copy(certificate(name + ".pem"), self.cert)
+        shutil.copy(certificate(name + ".key"), self.key)
+
+    def hang_up(self, daemon):
+        before = daemon.log.count("certificates ")
+        daemon.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: daemon.log.count("certificates ") > before, what="the certificates to be read again")
+
+    @staticmethod
+    def serial(daemon):
+        with socket.create_connection(daemon.address, timeout=PATIENCE) as plain, \
+                client_context().wrap_socket(plain, server_hostname="localhost") as secure:
+            return secure.getpeercert()["serialNumber"]
+
+    def test_a_certificate_is_replaced_under_load_without_a_failed_request(self):
+        daemon = self.new_site()
+        ended, failures, counts = threading.Event(), [], []
+
+        def load(is_kept):
+            client, count = None, 0
+            try:
+                while not ended.is_set():
+                    client = client or TlsClient(daemon.address, client_context())
+                    answer = client.request("GET", "/health")
+                    if answer.status != 200:
+                        failures.append(answer)
+                    count += 1
+                    if not is_kept:
+                        client.close()
+                        client = None
+            except (OSError, http.client.HTTPException) as fault:
+                failures.append(fault)
+            counts.append(count)
+        threads = [threading.Thread(target=load, args=(i % 2 == 0,)) for i in range(6)]
+        for thread in threads:
+            thread.start()
+        seen = set()
+        for name in ("renewed", "rsa", "server", "chained", "renewed") * 2:
+            time.sleep(0.15)
+            self.install(name)
+            self.hang_up(daemon)
+            wait_until(lambda: self.serial(daemon) not in seen or len(seen) >= 4, what="another certificate")
+            seen.add(self.serial(daemon))
+        ended.set()
+        for thread in threads:
+            thread.join()
+        self.assertEqual(failures, [])
+        self.assertGreater(min(counts), 10)
+        self.assertEqual(len(seen), 4)
+
+    def test_a_broken_file_leaves_the_old_certificate(self):
+        daemon = self.new_site()
+        before = self.serial(daemon)
+        for broken in ("", "no certificate at all\n", None):
+            if broken is None:
+                self.cert.unlink()
+            else:
+                self.cert.write_text(broken)
+            self.hang_up(daemon)
+            self.assertIn("the old ones stay", daemon.log)
+            self.assertEqual(self.serial(daemon), before)
+        shutil.copy(certificate("renewed.pem"), self.cert)  # not this key's
+        self.hang_up(daemon)
+        self.assertIn("the key does not belong to the certificate", daemon.log)
+        self.assertEqual(self.serial(daemon), before)
+        self.install("renewed")
+        self.hang_up(daemon)
+        wait_until(lambda: self.serial(daemon) != before, what="the new certificate")
+
+
+class HttpsCollectors(BlackBoxTest):
+    def new_tls_collector(self, *arguments):
+        collector = TlsCollector(*arguments)
+        self.addCleanup(collector.stop)
+        return collector
+
+    def deliver_run(self, daemon):
+        daemon.accept(*run_events())
+
+    def test_spans_go_to_an_https_collector(self):
+        collector = self.new_tls_collector()
+        daemon = self.new_daemon(collector, otlp_certificate=certificate("ca.pem"))
+        self.deliver_run(daemon)
+        collector.wait(lambda c: len(c.ids()) > 3)
+        self.assertEqual(collector.faults, [])
+
+    def test_the_variables_of_opentelemetry_name_the_files(self):
+        collector = self.new_tls_collector("server", "ca.pem")
+        daemon = self.new_daemon(env={"OTEL_EXPORTER_OTLP_ENDPOINT": collector.endpoint,
+                                      "OTEL_EXPORTER_OTLP_CERTIFICATE": certificate("ca.pem"),
+                                      "OTEL_EXPORTER_OTLP_TRACES_CLIENT_CERTIFICATE": certificate("client.pem"),
+                                      "OTEL_EXPORTER_OTLP_CLIENT_KEY": certificate("client.key")})
+        self.deliver_run(daemon)
+        collector.wait(lambda c: len(c.ids()) > 3)
+
+    def test_an_address_in_the_certificate_is_a_name(self):
+        collector = self.new_tls_collector()
+        daemon = self.new_daemon(otlp_endpoint=f"https://127.0.0.1:{collector.port}",
+                                 otlp_certificate=certificate("ca.pem"))
+        self.deliver_run(daemon)
+        collector.wait(lambda c: len(c.ids()) > 3)
+
+    def test_a_collector_that_cannot_be_trusted_gets_nothing_and_the_reason_is_logged(self):
+        for name, ca, reason in (("stranger", "ca.pem", "not correctly signed by the trusted CA"),
+                                 ("expired", "ca.pem", "validity has expired"),
+                                 ("nameless", "ca.pem", "does not match")):
+            with self.subTest(collector=name):
+                collector = self.new_tls_collector(name)
+                daemon = self.new_daemon(collector, otlp_certificate=certificate(ca))
+                self.deliver_run(daemon)
+                wait_until(lambda: reason in daemon.log, what=f"{reason} in the log")
+                self.assertEqual(collector.requests, [])
+                daemon.stop()
+
+    def test_what_waited_for_a_wrong_authority_goes_out_when_it_is_put_right(self):
+        collector = self.new_tls_collector()
+        trusted = pathlib.Path(self.new_folder()) / "ca.pem"
+        shutil.copy(certificate("other-ca.pem"), trusted)
+        daemon = self.new_daemon(collector, otlp_certificate=str(trusted))
+        self.deliver_run(daemon)
+        wait_until(lambda: "not correctly signed" in daemon.log, what="the refusal")
+        shutil.copy(certificate("ca.pem"), trusted)
+        daemon.process.send_signal(signal.SIGHUP)
+        collector.wait(lambda c: len(c.ids()) > 3)
+
+    def test_without_its_client_certificate_a_collector_refuses_us(self):
+        collector = self.new_tls_collector("server", "ca.pem")
+        daemon = self.new_daemon(collector, otlp_certificate=certificate("ca.pem"))
+        self.deliver_run(daemon)
+        wait_until(lambda: "level=warn" in daemon.log, what="a warning")
+        self.assertEqual(collector.requests, [])
+
+
+class SettingsOfTls(BlackBoxTest):
+    def check(self, *arguments, env=None):
+        return run_command("check", "--insecure-no-signature", *arguments, env=env)
+
+    def test_files_that_do_not_fit_are_told_before_anything_starts(self):
+        for arguments, reason in (
+                (["--tls-cert", certificate("server.pem")], "--tls-cert: set without tls-key"),
+                (["--tls-key", certificate("server.key")], "--tls-key: set without tls-cert"),
+                (["--tls-client-ca", certificate("ca.pem")], "client certificates need TLS"),
+                (["--tls-cert", certificate("server.pem"), "--tls-key", certificate("rsa.key")], "does not belong"),
+                (["--tls-cert", "/nowhere.pem", "--tls-key", certificate("rsa.key")], "/nowhere.pem: No such file"),
+                (["--otlp-endpoint", "https://x", "--otlp-certificate", "/nowhere.pem"], "/nowhere.pem: No such file"),
+                (["--otlp-endpoint", "https://x", "--otlp-client-key", certificate("rsa.key")], "need each other")):
+            with self.subTest(arguments=arguments):
+                for command in ("check", "serve"):
+                    done = run_command(command, "--insecure-no-signature", *arguments)
+                    self.assertEqual(done.returncode, 2, done.stderr)
+                    self.assertIn(reason, done.stderr)
+
+    def test_check_shows_the_files(self):
+        done = self.check("--tls-cert", certificate("server.pem"), "--tls-key", certificate("server.key"),
+                          "--otlp-endpoint", "https://collector", "--otlp-certificate", certificate("ca.pem"))
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn(f"tls-cert = {certificate('server.pem')}", done.stdout)
+        self.assertIn(f"export: trusting {certificate('ca.pem')}", done.stdout)
+
+
+class Version3(BlackBoxTest):
+    def test_tls_1_3_where_the_library_has_it(self):
+        daemon = self.new_daemon(**tls_settings())
+        if not has_tls_13(daemon.address):
+            self.skipTest("mbedTLS here has no TLS 1.3")
+        context = client_context()
+        context.minimum_version = ssl.TLSVersion.TLSv1_3
+        with TlsClient(daemon.address, context) as client:
+            self.assertEqual(client.request("GET", "/health").status, 200)
+        self.assertIn("X25519", handshake(daemon.address, "-tls1_3")[1])
+
+
+if __name__ == "__main__":
+    unittest.main()
