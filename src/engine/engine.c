@@ -39,6 +39,34 @@ static void add_counts(struct engine *engine)
     atomic_fetch_add(&engine->commits, 1);
 }
 
+// Once a minute at most.
+static bool may_log(timestamp_ns *last_logged)
+{
+    timestamp_ns now = timestamp_monotonic();
+    if (*last_logged != 0 && now - *last_logged < NS_PER_MINUTE)
+        return false;
+    *last_logged = now;
+    return true;
+}
+
+// Finished traces stay for `history`, but never at the price of a delivery: when room runs short, those that were
+// delivered leave before their time, the oldest first.
+static enum error_code drop_history(struct engine *engine, struct store_transaction *transaction,
+                                    timestamp_ns now, size_t max, size_t *dropped,
+                                    struct error *error)
+{
+    bool is_tight = false;
+    enum error_code code = store_is_tight(transaction, &is_tight, error);
+    if (code != ERROR_NONE)
+        return code;
+    timestamp_ns before = is_tight ? now : now - engine->options.history;
+    code = store_expire_records(transaction, before, max, dropped, error);
+    if (is_tight && *dropped > 0 && may_log(&engine->tight_logged))
+        log_warn("the store is nearly full: finished traces leave the history early; raise "
+                 "db-max-size or shorten history");
+    return code;
+}
+
 // Deadlines, old records, old deliveries: a bounded piece of each.
 static enum error_code do_upkeep(struct engine *engine, struct store_transaction *transaction,
                                  timestamp_ns now, size_t tasks, timestamp_ns *next_due,
@@ -51,8 +79,7 @@ static enum error_code do_upkeep(struct engine *engine, struct store_transaction
     bool may_forget = engine->last_steady >= engine->forget_after;
     enum error_code code = work_expire(work, transaction, now, max, next_due, error);
     if (code == ERROR_NONE && may_forget)
-        code =
-            store_expire_records(transaction, now - engine->options.history, max, &dropped, error);
+        code = drop_history(engine, transaction, now, max, &dropped, error);
     if (code == ERROR_NONE && may_forget)
         code =
             store_forget_deliveries(transaction, now, work->policy.linger, max, &forgotten, error);
@@ -123,7 +150,10 @@ static void note_trouble(struct engine *engine, enum error_code code, const stru
     engine->trouble = *error;
     engine->trouble.code = code;
     pthread_mutex_unlock(&engine->mutex);
+    // A disk on the brink fails and works by turns: one line about it will do.
     if (is_new)
+        engine->trouble_was_logged = may_log(&engine->trouble_logged);
+    if (is_new && engine->trouble_was_logged)
         log_error("cannot store events; answering 503 until it works again", LOG_REASON(error));
 }
 
@@ -134,7 +164,8 @@ static void note_recovery(struct engine *engine)
     pthread_mutex_lock(&engine->mutex);
     engine->trouble = (struct error){0};
     pthread_mutex_unlock(&engine->mutex);
-    log_info("storing events works again");
+    if (engine->trouble_was_logged)
+        log_info("storing events works again");
 }
 
 // What a committed batch says about the state of the store. `error` holds the words if it is full.

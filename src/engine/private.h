@@ -40,6 +40,9 @@ struct engine {
     struct engine_task *last;
     size_t queued;
     bool is_stopping;
+    timestamp_ns trouble_logged; // by the steady clock; of the engine's thread
+    timestamp_ns tight_logged;
+    bool trouble_was_logged;
     struct error trouble; // why the last batch failed; code ERROR_NONE when it did not
 
     timestamp_ns next_due; // of the engine's thread: the first deadline; TIMESTAMP_UNKNOWN: none

@@ -4,6 +4,8 @@
 
 // Deleting needs pages too (copy on write): what is above this share is kept for it.
 #define FULL_PERCENT 90
+// Above this share, what was delivered makes room before its time.
+#define TIGHT_PERCENT 75
 
 static enum error_code read_sequence(struct store_transaction *transaction, struct error *error)
 {
@@ -197,37 +199,58 @@ enum error_code store_probe(struct store_transaction *transaction, timestamp_ns 
     return lmdb_put(transaction, DATABASE_META, "probe", 5, bytes, sizeof bytes, "probe", error);
 }
 
-// The file never shrinks, so a look at its length is enough until it has grown to the limit once.
-static bool is_file_below_limit(struct store *store)
+// The file never shrinks, so a look at its length is enough until it has grown that far once.
+static bool is_file_small(struct store *store)
 {
     MDB_envinfo info = {0};
     MDB_stat status = {0};
     (void)mdb_env_info(store->env, &info);
     (void)mdb_env_stat(store->env, &status);
-    return (info.me_last_pgno + 1) * status.ms_psize < info.me_mapsize / 100 * FULL_PERCENT;
+    return (info.me_last_pgno + 1) * status.ms_psize < info.me_mapsize / 100 * TIGHT_PERCENT;
+}
+
+// How much room there is, looked up once a transaction.
+static enum error_code look_for_room(struct store_transaction *transaction, struct error *error)
+{
+    if (transaction->room != ROOM_UNKNOWN)
+        return ERROR_NONE;
+    if (is_file_small(transaction->store)) {
+        transaction->room = ROOM_ENOUGH;
+        return ERROR_NONE;
+    }
+    enum error_code code = read_used_bytes(transaction->store, &transaction->used_bytes,
+                                           &transaction->max_bytes, error);
+    if (code != ERROR_NONE)
+        return code;
+    uint64_t percent = transaction->max_bytes / 100;
+    if (transaction->used_bytes >= percent * FULL_PERCENT)
+        transaction->room = ROOM_NONE;
+    else
+        transaction->room =
+            transaction->used_bytes >= percent * TIGHT_PERCENT ? ROOM_TIGHT : ROOM_ENOUGH;
+    return ERROR_NONE;
+}
+
+static unsigned long long in_mebibytes(uint64_t bytes)
+{
+    return (unsigned long long)((bytes + (1 << 20) - 1) >> 20);
 }
 
 enum error_code store_check_room(struct store_transaction *transaction, struct error *error)
 {
-    struct store *store = transaction->store;
-    if (transaction->room == ROOM_UNKNOWN && is_file_below_limit(store))
-        transaction->room = ROOM_ENOUGH;
-    if (transaction->room == ROOM_ENOUGH)
-        return ERROR_NONE;
-    if (transaction->room == ROOM_UNKNOWN) {
-        enum error_code code =
-            read_used_bytes(store, &transaction->used_bytes, &transaction->max_bytes, error);
-        if (code != ERROR_NONE)
-            return code;
-        transaction->room = transaction->used_bytes < transaction->max_bytes / 100 * FULL_PERCENT
-                                ? ROOM_ENOUGH
-                                : ROOM_NONE;
-    }
-    if (transaction->room == ROOM_ENOUGH)
-        return ERROR_NONE;
+    enum error_code code = look_for_room(transaction, error);
+    if (code != ERROR_NONE || transaction->room != ROOM_NONE)
+        return code;
     return error_set(error, ERROR_FULL,
-                     "the store is full: %llu of %llu MiB are used; raise db-max-size, shorten "
-                     "history, or see why spans do not leave",
-                     (unsigned long long)(transaction->used_bytes >> 20),
-                     (unsigned long long)(transaction->max_bytes >> 20));
+                     "the store is full: %llu of %llu MiB are used; raise db-max-size, or see why "
+                     "spans do not leave",
+                     in_mebibytes(transaction->used_bytes), in_mebibytes(transaction->max_bytes));
+}
+
+enum error_code store_is_tight(struct store_transaction *transaction, bool *is_tight,
+                               struct error *error)
+{
+    enum error_code code = look_for_room(transaction, error);
+    *is_tight = transaction->room == ROOM_TIGHT || transaction->room == ROOM_NONE;
+    return code;
 }

@@ -20,7 +20,7 @@
 static void open_parts(struct engine_bench *bench)
 {
     struct error error = {0};
-    if (store_open(bench->folder.path, STORE_DAEMON, MAP_BYTES, &bench->store, &error) !=
+    if (store_open(bench->folder.path, STORE_DAEMON, bench->map_bytes, &bench->store, &error) !=
             ERROR_NONE ||
         engine_create(bench->store, &bench->options, &bench->engine, &error) != ERROR_NONE)
         fail_msg("open: %s", error.message);
@@ -37,7 +37,7 @@ void engine_bench_open(struct engine_bench *bench)
     // Syncing thousands of small commits to a disk proves nothing here.
     if (access("/dev/shm", W_OK) == 0)
         setenv("TMPDIR", "/dev/shm", 0);
-    *bench = (struct engine_bench){.now = SCENARIO_START};
+    *bench = (struct engine_bench){.now = SCENARIO_START, .map_bytes = MAP_BYTES};
     trace_policy_init(&bench->options.policy);
     bench->options.queue_max = 1000;
     bench->options.batch_max = 100;

@@ -13,6 +13,7 @@ struct engine_bench {
     struct engine *engine;
     struct engine_options options; // change policy or history, then engine_bench_restart()
     timestamp_ns now;
+    uint64_t map_bytes; // change, then engine_bench_restart()
 };
 
 void engine_bench_open(struct engine_bench *bench);

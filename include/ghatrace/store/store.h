@@ -174,6 +174,9 @@ struct store_usage {
 // ERROR_FULL when 90 % of the map are in use: the rest is kept for deleting, which needs pages too.
 enum error_code store_check_room(struct store_transaction *transaction,
                                  struct error *error) MUST_CHECK;
+// Are 75 % in use? Then finished traces should leave before `history` is over.
+enum error_code store_is_tight(struct store_transaction *transaction, bool *is_tight,
+                               struct error *error) MUST_CHECK;
 enum error_code store_read_usage(struct store_transaction *transaction, struct store_usage *usage,
                                  struct error *error) MUST_CHECK;
 
