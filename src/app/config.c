@@ -249,10 +249,10 @@ static bool is_public(const char *listen)
 static void warn_of_unsafe(struct config *config, struct arena *arena)
 {
     warn_of_secret_file(config, arena);
-    if (is_public(config->listen))
+    if (config->tls_cert == NULL && is_public(config->listen))
         config_warn(config, arena,
-                    "listen %s: plain HTTP on an address that others can reach: put a proxy that "
-                    "speaks TLS before it",
+                    "listen %s: plain HTTP on an address that others can reach: set tls-cert and "
+                    "tls-key, or put a proxy that speaks TLS before it",
                     config->listen);
     if (config_has_admin(config) && is_public(config->admin_listen))
         config_warn(config, arena,
