@@ -81,7 +81,7 @@ static inline void walk_event(struct slice type, struct slice body)
     struct run_state run = {0};
     struct job_state job = {0};
     struct lifecycle_output output;
-    arena_init(&arena, 65536);
+    arena_init(&arena, 1024);
     trace_policy_init(&policy);
     policy.root_grace = 0;
     if (github_event_decode(type, body, &arena, &event, &error) == ERROR_NONE &&

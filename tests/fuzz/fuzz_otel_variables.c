@@ -63,7 +63,7 @@ static void check_lists(struct slice text, struct arena *arena)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct arena arena;
-    arena_init(&arena, 65536);
+    arena_init(&arena, 1024);
     check_url(fuzz_slice(data, size), true);
     check_url(fuzz_slice(data, size), false);
     check_lists(fuzz_slice(data, size), &arena);

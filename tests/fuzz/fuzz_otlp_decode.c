@@ -30,7 +30,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct arena arena;
     struct otlp_response response;
     struct slice message;
-    arena_init(&arena, 65536);
+    arena_init(&arena, 1024);
     check_record(bytes, &arena);
     for (int is_json = 0; is_json < 2; is_json++) {
         if (otlp_decode_response(bytes, is_json, &arena, &response) == ERROR_NONE)

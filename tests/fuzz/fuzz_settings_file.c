@@ -9,7 +9,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct settings settings;
     struct config config = {0};
     struct error error = {0};
-    arena_init(&arena, 65536);
+    arena_init(&arena, 1024);
     settings_init(&settings, &arena);
     enum error_code code =
         settings_read_text(&settings, "fuzz.conf", fuzz_slice(data, size), &error);

@@ -33,7 +33,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct arena arena;
     struct slice clean;
     struct slice again;
-    arena_init(&arena, 16384);
+    arena_init(&arena, 1024);
     for (int unicode = 0; unicode < 2; unicode++) {
         MUST(text_clean(&arena, fuzz_slice(data, size), unicode, &clean));
         check_harmless(clean, unicode);
