@@ -132,7 +132,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     world.policy.job_grace = 15 * NS_PER_SECOND;
     world.policy.run_idle = 40 * NS_PER_SECOND;
     world.policy.job_timeout = 100 * NS_PER_SECOND;
-    world.policy.linger = 150 * NS_PER_SECOND;
+    // Longer and shorter than a job is waited for.
+    world.policy.linger = (size % 2 == 0 ? 150 : 60) * NS_PER_SECOND;
     arena_init(&world.arena, 1024);
     for (size_t i = 0; i < events; i++) {
         told_read(data + i * TOLD_SIZE, &told[i]);
