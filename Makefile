@@ -93,6 +93,10 @@ $(BUILD)/tests/fuzz/fuzz_%: $(BUILD)/tests/fuzz/fuzz_%.o $(ALL_ROOMS)
 	$(call SAY,LD)
 	$(Q)$(CC) -fsanitize=fuzzer $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
 
+$(BUILD)/tests/fuzz/make_seeds: $(BUILD)/tests/fuzz/make_seeds.o $(BUILD)/tests/support.a $(ALL_ROOMS)
+	$(call SAY,LD)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ -lcmocka $(LIBS)
+
 $(BUILD)/tests/support.a: $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/support/*.c))
 	@mkdir -p $(@D)
 	@rm -f $@
@@ -137,6 +141,7 @@ check: bootstrap format-check imports-check
 # Each fuzz target for FUZZ_SECONDS, one after the other: `make fuzz`; one alone: `make fuzz-http_request`.
 # What they find lands in build/fuzz, where the corpus grows.
 FUZZ_SECONDS ?= 60
+DICT_OF = $(firstword $(wildcard tests/fuzz/$(1).dict tests/fuzz/$(firstword $(subst _, ,$(1))).dict))
 .PHONY: fuzz $(addprefix fuzz-,$(TARGETS))
 fuzz: $(addprefix fuzz-,$(TARGETS))
 
@@ -145,7 +150,15 @@ $(addprefix fuzz-,$(TARGETS)): fuzz-%:
 	@mkdir -p build/fuzz/$*
 	build/fuzz-clang/tests/fuzz/fuzz_$* -max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=2048 -timeout=10 \
 	  -max_len=$(if $(findstring github_,$*),65536,4096) -artifact_prefix=build/fuzz/ -print_final_stats=1 \
-	  build/fuzz/$* $(call SEEDS_OF,$*)
+	  $(addprefix -dict=,$(call DICT_OF,$*)) $(FUZZ_FLAGS) build/fuzz/$* $(call SEEDS_OF,$*)
+
+# The seeds that are not text, made again: needed when the layout of what is stored changes.
+.PHONY: fuzz-seeds
+fuzz-seeds: $(BUILD)/tests/fuzz/make_seeds
+	$<
+	protoc -Itests --encode=opentelemetry.proto.collector.trace.v1.ExportTraceServiceRequest otlp.proto \
+	  <tests/fuzz/otlp_full.txt >tests/fuzz/seeds/otlp_json/full
+	cp tests/fuzz/seeds/otlp_json/full tests/fuzz/seeds/otlp_decode/full
 
 # The formatter's versions disagree with each other, so one of them decides.
 FORMAT_VERSION := 14

@@ -117,12 +117,38 @@ void merge_run_event(struct run_state *state, const struct github_event *event, 
     state->seen |= (uint8_t)(1u << run->action);
 }
 
+// An order of what two events of one job say about their run, the fuller last. They differ when the
+// repository gets another name in between.
+static int compare_with_speaker(const struct github_event *event, const struct run_state *state)
+{
+    const struct github_job *job = &event->job;
+    const struct github_repository *told = &event->repository;
+    const struct github_repository *known = &state->job_repository;
+    const struct slice pairs[][2] = {
+        {job->workflow_name, state->job_workflow_name},
+        {job->head_branch, state->job_head_branch},
+        {job->head_sha, state->job_head_sha},
+        {told->full_name, known->full_name},
+        {told->owner, known->owner},
+        {told->name, known->name},
+        {told->html_url, known->html_url},
+        {told->default_branch, known->default_branch},
+        {told->service_name, known->service_name},
+    };
+    int order = 0;
+    for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]) && order == 0; i++)
+        order = slice_compare(pairs[i][0], pairs[i][1]);
+    return order;
+}
+
 void merge_run_from_job(struct run_state *state, const struct github_event *event)
 {
     const struct github_job *job = &event->job;
     state->run_id = job->run_id;
     state->run_attempt = job->run_attempt;
-    if (state->speaker_job_id != 0 && job->job_id >= state->speaker_job_id)
+    if (state->speaker_job_id != 0 && job->job_id > state->speaker_job_id)
+        return;
+    if (job->job_id == state->speaker_job_id && compare_with_speaker(event, state) <= 0)
         return;
     state->speaker_job_id = job->job_id;
     state->job_repository = event->repository;

@@ -92,6 +92,13 @@ static void put_visible(struct cleaner *cleaner, uint32_t code_point)
     cleaner->has_base = true;
 }
 
+// None at the beginning: a mark on a blank that is trimmed would sit on what stands before the text.
+static void put_blank(struct cleaner *cleaner)
+{
+    if (cleaner->has_base)
+        put_visible(cleaner, ' ');
+}
+
 static void put_mark(struct cleaner *cleaner, uint32_t code_point)
 {
     if (!cleaner->unicode || !cleaner->has_base || cleaner->marks >= MAX_MARKS)
@@ -106,13 +113,15 @@ static void put(struct cleaner *cleaner, uint32_t code_point)
     case DROP:
         break;
     case BLANK:
-        put_visible(cleaner, ' ');
+        put_blank(cleaner);
         break;
     case REPLACE:
         put_visible(cleaner, 0xfffd);
         break;
     case KEEP:
-        if (text_code_point_width(code_point) == 0)
+        if (code_point == ' ')
+            put_blank(cleaner);
+        else if (text_code_point_width(code_point) == 0)
             put_mark(cleaner, code_point);
         else
             put_visible(cleaner, code_point);

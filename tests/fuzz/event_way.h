@@ -13,21 +13,41 @@
 
 #define FUZZ_NOW (INT64_C(1900000000) * NS_PER_SECOND)
 
-// Phases follow each other without gap or overlap, and lie in their job.
+static inline bool is_phase(const struct span *span)
+{
+    return span->attributes.count > 0 && strcmp(span->attributes.items[0].key, "type") == 0 &&
+           slice_equals(span->attributes.items[0].string, span->name);
+}
+
+// Phases follow each other without gap or overlap up to the end of their job.
 static inline void check_phases(const struct span_batch *batch)
 {
-    timestamp_ns at = batch->spans[0].start;
+    timestamp_ns at = TIMESTAMP_UNKNOWN;
     for (size_t i = 1; i < batch->span_count; i++) {
         const struct span *span = &batch->spans[i];
+        if (!is_phase(span))
+            continue;
+        MUST(at == TIMESTAMP_UNKNOWN || span->start == at);
+        at = span->end;
+    }
+    MUST(at == TIMESTAMP_UNKNOWN || at == batch->spans[0].end);
+}
+
+// Spans have identities, a time, and lie in the first of their batch, which is their parent.
+static inline void check_spans(const struct span_batch *batch)
+{
+    static const struct trace_id no_trace;
+    static const struct span_id no_span;
+    const struct span *first = &batch->spans[0];
+    MUST(first->start > 0);
+    for (size_t i = 0; i < batch->span_count; i++) {
+        const struct span *span = &batch->spans[i];
+        MUST(memcmp(&span->trace_id, &no_trace, sizeof no_trace) != 0);
+        MUST(memcmp(&span->trace_id, &first->trace_id, sizeof no_trace) == 0);
+        MUST(memcmp(&span->span_id, &no_span, sizeof no_span) != 0);
+        MUST(i == 0 || memcmp(&span->parent_id, &first->span_id, sizeof no_span) == 0);
         MUST(span->end >= span->start);
-        MUST(span->start >= batch->spans[0].start && span->end <= batch->spans[0].end);
-        if (span->attributes.count > 0 &&
-            slice_equals(span->attributes.items[0].string, span->name) &&
-            strcmp(span->attributes.items[0].key, "type") == 0) {
-            // Where the time of release is not known there is no queue; otherwise no gap.
-            MUST(span->start >= at);
-            at = span->end;
-        }
+        MUST(span->start >= first->start && span->end <= first->end);
     }
 }
 
@@ -39,7 +59,7 @@ static inline void check_batch(const struct span_batch *batch, struct arena *are
     struct span_batch back;
     struct json_document document;
     MUST(batch->span_count > 0);
-    MUST(batch->spans[0].end >= batch->spans[0].start);
+    check_spans(batch);
     check_phases(batch);
     buffer_init(&record, 1 << 26);
     buffer_init(&json, 1 << 28);
@@ -61,7 +81,7 @@ static inline void walk_event(struct slice type, struct slice body)
     struct run_state run = {0};
     struct job_state job = {0};
     struct lifecycle_output output;
-    arena_init(&arena, 65536);
+    arena_init(&arena, 1024);
     trace_policy_init(&policy);
     policy.root_grace = 0;
     if (github_event_decode(type, body, &arena, &event, &error) == ERROR_NONE &&

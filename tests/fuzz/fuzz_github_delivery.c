@@ -1,21 +1,68 @@
 // What stands around a body: form, GUID, signature.
 #include "fuzz.h"
+#include "ghatrace/base/digest.h"
+#include "ghatrace/base/hex.h"
 #include "ghatrace/github/delivery.h"
+
+// A form is as long as its text at most, and any text that is put into one comes out again.
+static void check_form(struct slice text)
+{
+    static const char digits[] = "0123456789abcdef";
+    const struct slice before = SLICE("a=b&payload=");
+    char *decoded = malloc(text.len + 1);
+    char *form = malloc(before.len + 3 * text.len);
+    size_t len = before.len;
+    MUST(decoded != NULL && form != NULL);
+    ptrdiff_t decoded_len = github_form_payload(text, decoded);
+    MUST(decoded_len >= -1 && decoded_len <= (ptrdiff_t)text.len);
+
+    memcpy(form, before.data, before.len);
+    for (size_t i = 0; i < text.len; i++) {
+        const uint8_t byte = (uint8_t)text.data[i];
+        if (byte == ' ') {
+            form[len++] = '+';
+        } else if (byte == '+' || byte == '%' || byte == '&' || byte >= 0x80) {
+            form[len++] = '%';
+            form[len++] = digits[byte >> 4];
+            form[len++] = digits[byte & 15];
+        } else {
+            form[len++] = (char)byte;
+        }
+    }
+    char *back = malloc(len);
+    MUST(back != NULL);
+    decoded_len = github_form_payload((struct slice){form, len}, back);
+    MUST(slice_equals((struct slice){back, (size_t)decoded_len}, text));
+    free(back);
+    free(form);
+    free(decoded);
+}
+
+// The right signature is taken under any of the secrets; nobody guesses one.
+static void check_signature(struct slice text)
+{
+    const struct slice secrets[] = {SLICE("old"), SLICE("new")};
+    char header[7 + 2 * SHA256_SIZE + 1] = "sha256=";
+    uint8_t made[SHA256_SIZE];
+    uint8_t digest[SHA256_SIZE];
+    const struct slice right = {header, sizeof header - 1};
+    MUST(!github_signature_is_valid(text, SLICE("body"), secrets, 2, digest));
+    MUST(digest_hmac_sha256(secrets[1], text, made));
+    hex_encode(made, sizeof made, header + 7);
+    MUST(github_signature_is_valid(right, text, secrets, 2, digest));
+    MUST(memcmp(digest, made, sizeof made) == 0);
+    MUST(!github_signature_is_valid(right, text, secrets, 1, digest));
+    header[7 + text.len % 64] ^= 1;
+    MUST(!github_signature_is_valid(right, text, secrets, 2, digest));
+}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     const struct slice text = fuzz_slice(data, size);
-    const struct slice secrets[] = {SLICE("old"), SLICE("new")};
-    uint8_t digest[32];
     timestamp_ns time;
-    char *out = malloc(size + 1);
-    MUST(out != NULL);
-    ptrdiff_t len = github_form_payload(text, out);
-    MUST(len >= -1 && len <= (ptrdiff_t)size);
+    check_form(text);
+    check_signature(text);
     if (github_delivery_guid_time(text, &time))
         MUST(time > 0);
-    // Nobody guesses an HMAC.
-    MUST(!github_signature_is_valid(text, SLICE("body"), secrets, 2, digest));
-    free(out);
     return 0;
 }

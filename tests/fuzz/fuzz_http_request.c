@@ -22,7 +22,10 @@ static void take_message(struct reading *reading, const struct http_parser *pars
 {
     const struct http_head *head = &parser->message;
     reading->messages++;
+    reading->sum = reading->sum * 31 + (head->keep_alive ? 1 : 0) +
+                   (head->expects_continue ? 2 : 0) + (uint64_t)head->minor_version * 4;
     add(reading, head->method);
+    add(reading, head->target);
     add(reading, head->path);
     add(reading, head->query);
     add(reading, buffer_slice(&parser->body));

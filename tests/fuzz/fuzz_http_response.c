@@ -1,34 +1,70 @@
-// A collector's answers, in pieces, and cut off by the end of the connection.
+// A collector's answers: whole, in pieces, and cut off by the end of the connection. The first byte
+// chooses the pieces, and whether it is the answer to a HEAD.
 #include "fuzz.h"
 #include "ghatrace/http/parser.h"
 #include "ghatrace/http/writer.h"
 
+#define BODY_MAX 65536
+#define NOW (INT64_C(1788409017) * NS_PER_SECOND)
+
+static void check_message(const struct http_parser *parser)
+{
+    const struct http_head *head = &parser->message;
+    duration_ns wait;
+    MUST(head->status >= 200 && head->status <= 999);
+    MUST(parser->body.len <= BODY_MAX);
+    MUST(!(head->is_chunked && head->has_body_length));
+    if (http_parse_retry_after(http_head_get(head, SLICE("retry-after"), NULL), NOW, &wait))
+        MUST(wait >= 0);
+}
+
+// Reads one message; `*consumed` says where it ended.
+static enum http_progress read_in_pieces(struct http_parser *parser, bool head_only,
+                                         struct slice text, size_t piece, size_t *consumed)
+{
+    enum http_progress progress = HTTP_NEED_MORE;
+    size_t at = 0;
+    http_parser_init(parser, HTTP_RESPONSE, BODY_MAX);
+    parser->head_only = head_only;
+    while (progress == HTTP_HEAD_DONE || (progress == HTTP_NEED_MORE && at < text.len)) {
+        size_t len = text.len - at < piece ? text.len - at : piece;
+        size_t taken = 0;
+        progress = http_parser_feed(parser, text.data + at, len, &taken);
+        MUST(taken <= len);
+        MUST(taken == len || progress != HTTP_NEED_MORE);
+        at += taken;
+    }
+    if (progress == HTTP_NEED_MORE)
+        progress = http_parser_finish(parser);
+    MUST(progress == HTTP_MESSAGE_DONE || progress == HTTP_REFUSED);
+    if (progress == HTTP_MESSAGE_DONE)
+        check_message(parser);
+    *consumed = at;
+    return progress;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    struct http_parser parser;
+    struct http_parser whole;
+    struct http_parser pieces;
+    size_t whole_len;
+    size_t pieces_len;
     if (size < 2)
         return 0;
-    size_t piece = 1 + data[0] % 64;
-    http_parser_init(&parser, HTTP_RESPONSE, 65536);
-    parser.head_only = data[0] >= 192;
-    enum http_progress progress = HTTP_NEED_MORE;
-    for (size_t at = 1; at < size && progress != HTTP_REFUSED && progress != HTTP_MESSAGE_DONE;) {
-        size_t len = size - at < piece ? size - at : piece;
-        size_t consumed = 0;
-        progress = http_parser_feed(&parser, (const char *)data + at, len, &consumed);
-        MUST(consumed <= len);
-        MUST(consumed > 0 || progress != HTTP_NEED_MORE);
-        at += consumed;
-    }
-    if (progress == HTTP_NEED_MORE || progress == HTTP_HEAD_DONE)
-        progress = http_parser_finish(&parser);
+    const struct slice text = fuzz_slice(data + 1, size - 1);
+    bool head_only = data[0] >= 192;
+    enum http_progress progress = read_in_pieces(&whole, head_only, text, size, &whole_len);
+    MUST(read_in_pieces(&pieces, head_only, text, 1 + data[0] % 64, &pieces_len) == progress);
     if (progress == HTTP_MESSAGE_DONE) {
-        duration_ns wait;
-        MUST(parser.message.status >= 200 && parser.message.status <= 999);
-        struct slice after = http_head_get(&parser.message, SLICE("retry-after"), NULL);
-        if (http_parse_retry_after(after, 1788409017 * NS_PER_SECOND, &wait))
-            MUST(wait >= 0);
+        MUST(whole_len == pieces_len);
+        MUST(whole.message.status == pieces.message.status);
+        MUST(whole.message.keep_alive == pieces.message.keep_alive);
+        MUST(whole.message.header_count == pieces.message.header_count);
+        MUST(slice_equals(buffer_slice(&whole.body), buffer_slice(&pieces.body)));
+    } else {
+        MUST(whole.refusal_status == pieces.refusal_status);
     }
-    http_parser_release(&parser);
+    http_parser_release(&whole);
+    http_parser_release(&pieces);
     return 0;
 }

@@ -1,35 +1,72 @@
-// OpenTelemetry's variables: URLs, header lists, resource attributes.
+// OpenTelemetry's variables: URLs, header lists, resource attributes. What is taken makes a request
+// that our own parser reads as it was meant.
 #include "fuzz.h"
 #include "ghatrace/export/endpoint.h"
+#include "ghatrace/http/writer.h"
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+static void check_request(struct slice path, struct slice host, const struct http_header *headers,
+                          size_t count)
 {
-    const struct slice text = fuzz_slice(data, size);
-    struct arena arena;
+    struct buffer text;
+    struct http_parser parser;
+    size_t consumed = 0;
+    buffer_init(&text, 1 << 20);
+    http_parser_init(&parser, HTTP_REQUEST, 0);
+    if (http_write_request_head(&text, SLICE("POST"), path, host, 0, headers, count) ==
+            ERROR_NONE &&
+        text.len <= HTTP_HEAD_BYTES_MAX && path.len < HTTP_START_LINE_MAX / 2) {
+        MUST(http_parser_feed(&parser, text.data, text.len, &consumed) == HTTP_HEAD_DONE ||
+             count > HTTP_HEADERS_MAX - 2 || parser.refusal_status == 417);
+        MUST(parser.refusal_status != 0 || parser.message.header_count == count + 2);
+        MUST(parser.refusal_status != 0 || slice_equals(parser.message.target, path));
+        MUST(consumed <= text.len);
+    }
+    http_parser_release(&parser);
+    buffer_release(&text);
+}
+
+static void check_url(struct slice text, bool is_base)
+{
     struct export_endpoint endpoint;
+    struct error error = {0};
+    char url[2048];
+    if (export_endpoint_parse(text, is_base, &endpoint, &error) != ERROR_NONE) {
+        MUST(error.message[0] != '\0');
+        return;
+    }
+    MUST(endpoint.path[0] == '/' && endpoint.port > 0 && endpoint.host[0] != '\0');
+    export_endpoint_format(&endpoint, url, sizeof url);
+    check_request(slice_from_string(endpoint.path), slice_from_string(endpoint.host_header), NULL,
+                  0);
+}
+
+static void check_lists(struct slice text, struct arena *arena)
+{
     struct http_header *headers;
     struct attribute *items;
     size_t count;
     struct error error = {0};
-    char url[2048];
-    arena_init(&arena, 65536);
-    for (int is_base = 0; is_base < 2; is_base++) {
-        if (export_endpoint_parse(text, is_base, &endpoint, &error) == ERROR_NONE) {
-            MUST(endpoint.path[0] == '/' && endpoint.port > 0 && endpoint.host[0] != '\0');
-            export_endpoint_format(&endpoint, url, sizeof url);
-        }
-    }
-    if (export_headers_parse(text, &arena, &headers, &count, &error) == ERROR_NONE) {
+    if (export_headers_parse(text, arena, &headers, &count, &error) == ERROR_NONE) {
         for (size_t i = 0; i < count; i++) {
             MUST(headers[i].name.len > 0);
             MUST(slice_find(headers[i].value, SLICE("\r")) < 0);
             MUST(slice_find(headers[i].value, SLICE("\n")) < 0);
         }
+        check_request(SLICE("/"), SLICE("h"), headers, count);
     }
-    if (export_resource_parse(text, &arena, &items, &count, &error) == ERROR_NONE) {
+    if (export_resource_parse(text, arena, &items, &count, &error) == ERROR_NONE) {
         for (size_t i = 0; i < count; i++)
             MUST(items[i].key[0] != '\0');
     }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct arena arena;
+    arena_init(&arena, 1024);
+    check_url(fuzz_slice(data, size), true);
+    check_url(fuzz_slice(data, size), false);
+    check_lists(fuzz_slice(data, size), &arena);
     arena_release(&arena);
     return 0;
 }

@@ -10,7 +10,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct json_document document;
     struct arena arena;
     buffer_init(&json, 1 << 26);
-    arena_init(&arena, 65536);
+    arena_init(&arena, 1024);
     if (otlp_json_from_protobuf(fuzz_slice(data, size), &json, &error) == ERROR_NONE) {
         enum error_code code = json_parse(buffer_slice(&json), &arena, &document, &error);
         MUST(code == ERROR_NONE || code == ERROR_TOO_LARGE);

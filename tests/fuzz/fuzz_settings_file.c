@@ -1,16 +1,22 @@
 // Configuration files, with the values read as each setting's kind.
 #include "fuzz.h"
-#include "ghatrace/app/settings.h"
+#include "ghatrace/app/config.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+    static char *const no_environment[] = {NULL};
     struct arena arena;
     struct settings settings;
+    struct config config = {0};
     struct error error = {0};
-    arena_init(&arena, 65536);
+    arena_init(&arena, 1024);
     settings_init(&settings, &arena);
-    if (settings_read_text(&settings, "fuzz.conf", fuzz_slice(data, size), &error) != ERROR_NONE)
-        MUST(error.message[0] != '\0');
+    enum error_code code =
+        settings_read_text(&settings, "fuzz.conf", fuzz_slice(data, size), &error);
+    if (code == ERROR_NONE)
+        code = config_build(&config, &settings, OPTIONS_ALL, no_environment, &error);
+    if (code != ERROR_NONE)
+        MUST(error.code == code && error.message[0] != '\0');
     arena_release(&arena);
     return 0;
 }

@@ -11,7 +11,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct buffer first;
     struct buffer second;
     struct error error = {0};
-    arena_init(&arena, 65536);
+    arena_init(&arena, 1024);
     buffer_init(&first, 1 << 26);
     buffer_init(&second, 1 << 26);
     if (codec_decode_job(bytes, &arena, &job, &error) == ERROR_NONE) {

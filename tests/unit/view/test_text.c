@@ -81,6 +81,8 @@ static const struct {
     // marks
     {"e\u0301te\u0301", "e\u0301te\u0301", "ete", 3},
     {"\u0301\u0302x", "x", "x", 1}, // on nothing
+    {" \u0301x", "x", "x", 1},      // on a blank that is taken away
+    {"\u2003\u0301 x y ", "x y", "x y", 3},
     {"z\u0300\u0301\u0302\u0303\u0304\u0305", "z\u0300\u0301\u0302", "z", 1},
     {"a\u0300\u0300\u0300\u0300b\u0300", "a\u0300\u0300\u0300b\u0300", "ab", 2},
     {"\u0e17\u0e35\u0e48", "\u0e17\u0e35\u0e48", "?", 1}, // Thai vowel and tone

@@ -1,0 +1,149 @@
+// A run's whole life: events in any order, time that passes in between, and at last all deadlines. What
+// goes out goes out once, nothing stays for ever, and nothing is forgotten that was never sent.
+#include "event_way.h"
+#include "told.h"
+
+#define EVENTS_MAX 16
+#define STEPS_MAX 1000 // far more than any run of this size has a use for
+
+// How often spans went out since the state came to be.
+struct sent {
+    int complete;
+    int incomplete;
+};
+
+struct world {
+    struct trace_policy policy;
+    timestamp_ns now;
+    struct run_state run;
+    struct job_state jobs[TOLD_JOBS];
+    struct sent run_sent;
+    struct sent jobs_sent[TOLD_JOBS];
+    struct arena arena;
+    struct lifecycle_output output;
+};
+
+static void count(struct sent *sent, bool is_incomplete)
+{
+    MUST(sent->complete == 0);
+    MUST(!is_incomplete || sent->incomplete == 0);
+    *(is_incomplete ? &sent->incomplete : &sent->complete) += 1;
+}
+
+static void take_output(struct world *world)
+{
+    int64_t open_jobs = 0;
+    for (size_t i = 0; i < world->output.finished_count; i++) {
+        const struct span_batch *batch = &world->output.finished[i].batch;
+        check_spans(batch);
+        check_phases(batch);
+        if (batch->spans[0].kind == SPAN_KIND_SERVER) {
+            count(&world->run_sent, world->run.phase == RUN_SENT_INCOMPLETE);
+            continue;
+        }
+        size_t job = (size_t)world->output.finished[i].span_id.bytes[SPAN_ID_SIZE - 1] - 1;
+        MUST(job < TOLD_JOBS);
+        count(&world->jobs_sent[job], world->jobs[job].phase == JOB_CLOSED_INCOMPLETE);
+    }
+    for (size_t i = 0; i < TOLD_JOBS; i++)
+        open_jobs += world->jobs[i].phase == JOB_OPEN || world->jobs[i].phase == JOB_SETTLING;
+    MUST(world->run.open_jobs == open_jobs);
+}
+
+static void hear(struct world *world, const struct told *told)
+{
+    bool is_job = told->event.kind == GITHUB_EVENT_JOB;
+    struct job_state *job = is_job ? &world->jobs[told->event.job.job_id - 1] : NULL;
+    MUST(lifecycle_apply_event(&world->policy, &told->event, told->occurred_at, world->now,
+                               told->digest, &world->run, job, &world->arena,
+                               &world->output) == ERROR_NONE);
+    take_output(world);
+}
+
+static void expire_job(struct world *world, size_t i)
+{
+    MUST(lifecycle_expire_job(&world->policy, world->now, &world->run, &world->jobs[i],
+                              &world->arena, &world->output) == ERROR_NONE);
+    take_output(world);
+    if (!world->output.forget)
+        return;
+    MUST(world->jobs_sent[i].complete + world->jobs_sent[i].incomplete > 0);
+    world->jobs[i] = (struct job_state){0};
+    world->jobs_sent[i] = (struct sent){0};
+}
+
+static void expire_run(struct world *world)
+{
+    MUST(lifecycle_expire_run(&world->policy, world->now, &world->run, &world->arena,
+                              &world->output) == ERROR_NONE);
+    take_output(world);
+    if (world->output.forget) {
+        MUST(world->run_sent.complete + world->run_sent.incomplete > 0);
+        world->run = (struct run_state){0};
+        world->run_sent = (struct sent){0};
+    } else if (world->output.sweep_jobs) {
+        for (size_t i = 0; i < TOLD_JOBS; i++) {
+            if (world->jobs[i].phase == JOB_OPEN)
+                expire_job(world, i);
+        }
+        world->run.jobs_swept = true;
+    }
+}
+
+// Does what is due first, by `until`. False: nothing is.
+static bool expire_first(struct world *world, timestamp_ns until)
+{
+    timestamp_ns due = lifecycle_run_deadline(&world->policy, &world->run);
+    size_t first = TOLD_JOBS; // the run
+    for (size_t i = 0; i < TOLD_JOBS; i++) {
+        timestamp_ns at = lifecycle_job_deadline(&world->policy, &world->run, &world->jobs[i]);
+        if (at != TIMESTAMP_UNKNOWN && (due == TIMESTAMP_UNKNOWN || at < due)) {
+            due = at;
+            first = i;
+        }
+    }
+    if (due == TIMESTAMP_UNKNOWN || due > until)
+        return false;
+    if (world->now < due)
+        world->now = due;
+    if (first == TOLD_JOBS)
+        expire_run(world);
+    else
+        expire_job(world, first);
+    return true;
+}
+
+static void pass_time(struct world *world, timestamp_ns until)
+{
+    int steps = 0;
+    while (expire_first(world, until))
+        MUST(++steps < STEPS_MAX);
+    if (world->now < until)
+        world->now = until;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct world world = {.now = TOLD_LATEST + NS_PER_SECOND};
+    struct told told[EVENTS_MAX];
+    size_t events = size / TOLD_SIZE < EVENTS_MAX ? size / TOLD_SIZE : EVENTS_MAX;
+    trace_policy_init(&world.policy);
+    world.policy.root_grace = 5 * NS_PER_SECOND;
+    world.policy.job_grace = 15 * NS_PER_SECOND;
+    world.policy.run_idle = 40 * NS_PER_SECOND;
+    world.policy.job_timeout = 100 * NS_PER_SECOND;
+    // Longer and shorter than a job is waited for.
+    world.policy.linger = (size % 2 == 0 ? 150 : 60) * NS_PER_SECOND;
+    arena_init(&world.arena, 1024);
+    for (size_t i = 0; i < events; i++) {
+        told_read(data + i * TOLD_SIZE, &told[i]);
+        pass_time(&world, world.now + told[i].later);
+        hear(&world, &told[i]);
+    }
+    pass_time(&world, INT64_MAX);
+    MUST(world.run.phase == RUN_NEW);
+    for (size_t i = 0; i < TOLD_JOBS; i++)
+        MUST(world.jobs[i].phase == JOB_NEW);
+    arena_release(&world.arena);
+    return 0;
+}

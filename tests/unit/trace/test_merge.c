@@ -1,0 +1,54 @@
+// What events say, taken in whatever order.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "ghatrace/trace/merge.h"
+#include "support/scenario.h"
+
+#define EVENTS 4
+
+static void assert_slice(struct slice actual, struct slice expected)
+{
+    assert_int_equal(actual.len, expected.len);
+    assert_memory_equal(actual.data, expected.data, expected.len);
+}
+
+// A job's events disagree about their run when its repository gets another name in between, and a
+// payload may lack what another has.
+static void a_job_speaks_for_its_run_the_same_in_every_order(void **state)
+{
+    struct scenario_delivery told[EVENTS] = {
+        scenario_job(5, GITHUB_JOB_QUEUED, 1, 0, 0, -1),
+        scenario_job(5, GITHUB_JOB_IN_PROGRESS, 2, 0, 2, -1),
+        scenario_job(5, GITHUB_JOB_COMPLETED, 3, 0, 2, 3),
+        scenario_job(6, GITHUB_JOB_QUEUED, 1, 0, 0, -1),
+    };
+    (void)state;
+    told[0].event.job.workflow_name = SLICE_EMPTY;
+    told[1].event.repository.full_name = SLICE("octo/renamed");
+    told[2].event.job.head_branch = SLICE_EMPTY;
+    told[3].event.job.workflow_name = SLICE("of another job");
+    for (size_t first = 0; first < EVENTS; first++) {
+        for (int step = 1; step < EVENTS; step += 2) {
+            struct run_state run = {0};
+            for (size_t i = 0; i < EVENTS; i++)
+                merge_run_from_job(&run, &told[(first + i * (size_t)step) % EVENTS].event);
+            assert_int_equal(run.speaker_job_id, 5);
+            assert_slice(run.job_workflow_name, SLICE("CI"));
+            assert_slice(run.job_head_branch, SLICE("main"));
+            assert_slice(run.job_repository.full_name, SLICE("octo/renamed"));
+        }
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_job_speaks_for_its_run_the_same_in_every_order),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
