@@ -97,6 +97,10 @@ const struct option options[OPTIONS_COUNT] = {
         "ingress-threads", OPTION_COUNT, NULL, "N",
         "threads that take webhooks", FIELD(ingress_threads), .least = 1, .most = 256,
         .unpreset = "one a core, at most 4"},
+    [OPTION_ID_MAX_CONNECTIONS] = {
+        "max-connections", OPTION_COUNT, "4096", "N",
+        "webhook connections at a time; beyond it, one that waits for a request makes room",
+        FIELD(max_connections), .least = 1, .most = 1 << 20},
     [OPTION_ID_MAX_PAYLOAD] = {
         "max-payload", OPTION_SIZE, "25MiB", "SIZE",
         "largest webhook body; GitHub's own limit is 25 MB", FIELD(max_payload),

@@ -35,7 +35,6 @@
 #define EXPORT_GRACE (5 * NS_PER_SECOND) // for the last attempt to export
 
 // Caps of the daemon, in one place.
-#define CONNECTIONS_MAX 4096       // webhook connections; GitHub opens some dozens
 #define ENGINE_QUEUE_MAX 8192      // deliveries that wait for a commit; more are answered 503
 #define ENGINE_BATCH_MAX 512       // deliveries in one commit
 #define EXPORT_IN_FLIGHT_MAX 4     // requests; one slow answer does not stop the rest
@@ -228,7 +227,7 @@ static enum error_code make_ingress(struct server *server, struct error *error)
         .secrets = server->secrets,
         .repos = config->repos.items,
         .repo_count = config->repos.count,
-        .max_connections = CONNECTIONS_MAX,
+        .max_connections = (size_t)config->max_connections,
         .tls = config_server_tls(config),
     };
     enum error_code code =

@@ -26,6 +26,44 @@ static void unlink_conversation(struct conversation *conversation)
         conversation->next->previous = conversation->previous;
 }
 
+static void begin_waiting(struct conversation *conversation)
+{
+    struct conversation_host *host = conversation->host;
+
+    conversation->before = host->last_waiting;
+    conversation->after = NULL;
+    if (host->last_waiting != NULL)
+        host->last_waiting->after = conversation;
+    else
+        host->longest_waiting = conversation;
+    host->last_waiting = conversation;
+    conversation->is_waiting = true;
+}
+
+static void end_waiting(struct conversation *conversation)
+{
+    struct conversation_host *host = conversation->host;
+
+    if (!conversation->is_waiting)
+        return;
+    if (conversation->before != NULL)
+        conversation->before->after = conversation->after;
+    else
+        host->longest_waiting = conversation->after;
+    if (conversation->after != NULL)
+        conversation->after->before = conversation->before;
+    else
+        host->last_waiting = conversation->before;
+    conversation->is_waiting = false;
+}
+
+// The last answer is given, or none can be.
+static void end_conversation(struct conversation *conversation)
+{
+    end_waiting(conversation);
+    conversation->phase = CONVERSATION_ENDED;
+}
+
 static void give_back_large(struct conversation *conversation)
 {
     conversation->host->large_bytes -= conversation->large_bytes;
@@ -77,7 +115,11 @@ static void begin_next(struct conversation *conversation)
     give_back_large(conversation);
     conversation->phase = CONVERSATION_READING;
     conversation->has_begun = false;
+    conversation->head_is_read = false;
     conversation->body_is_read = false;
+    end_waiting(conversation); // its turn counts from now
+    begin_waiting(conversation);
+    net_listener_look_again(conversation->host->listener);
     net_connection_set_deadline(conversation->connection, conversation->host->idle_deadline);
     if (was_pending && !conversation->is_in_feed)
         net_connection_resume(conversation->connection);
@@ -95,12 +137,12 @@ static void send_answer(struct conversation *conversation, const struct answer *
         code = net_connection_write(conversation->connection, out->data, out->len);
     // No memory even for this, or the client has left: closing is all the answer there can be.
     if (code != ERROR_NONE) {
-        conversation->phase = CONVERSATION_ENDED;
+        end_conversation(conversation);
         net_connection_close(conversation->connection);
     } else if (keep_alive) {
         begin_next(conversation);
     } else {
-        conversation->phase = CONVERSATION_ENDED;
+        end_conversation(conversation);
         net_connection_set_deadline(conversation->connection, 0); // finishing has its own
         net_connection_finish(conversation->connection);
     }
@@ -147,15 +189,28 @@ static void ask_for_body(struct conversation *conversation)
     static const char text[] = "HTTP/1.1 100 Continue\r\n\r\n";
 
     if (net_connection_write(conversation->connection, text, sizeof text - 1) != ERROR_NONE) {
-        conversation->phase = CONVERSATION_ENDED;
+        end_conversation(conversation);
         net_connection_close(conversation->connection);
     }
+}
+
+// Of the whole request's time.
+static duration_ns time_left(const struct conversation *conversation)
+{
+    duration_ns left =
+        conversation->host->request_deadline - (timestamp_monotonic() - conversation->begun_at);
+
+    return left > 0 ? left : 1; // 0 would be for ever
 }
 
 static void take_head(struct conversation *conversation)
 {
     const struct http_head *head = &conversation->parser.message;
 
+    conversation->head_is_read = true;
+    end_waiting(conversation);
+    if (conversation->has_begun)
+        net_connection_set_deadline(conversation->connection, time_left(conversation));
     if (!conversation->host->service->on_head(conversation, head))
         return;
     if (head->has_body_length && !promise_large(conversation, head->body_length))
@@ -180,8 +235,12 @@ static void begin_request(struct conversation *conversation)
 {
     if (conversation->has_begun)
         return; // one deadline for all of it, however it trickles in
+    const struct conversation_host *host = conversation->host;
+    bool is_whole = conversation->head_is_read || host->request_deadline < host->head_deadline;
     conversation->has_begun = true;
-    net_connection_set_deadline(conversation->connection, conversation->host->request_deadline);
+    conversation->begun_at = timestamp_monotonic();
+    net_connection_set_deadline(conversation->connection,
+                                is_whole ? host->request_deadline : host->head_deadline);
 }
 
 // True: go on feeding.
@@ -250,7 +309,7 @@ static bool on_end(void *context)
 
     // The client may have closed its side right behind its last request; what is still on its
     // way to it is sent.
-    conversation->phase = CONVERSATION_ENDED;
+    end_conversation(conversation);
     net_connection_finish(conversation->connection);
     return true;
 }
@@ -272,6 +331,7 @@ static void on_closed(void *context, enum net_close_reason reason, const struct 
     if (reason == NET_CLOSED_BY_ERROR)
         log_debug("connection lost", LOG_REASON(error));
     conversation->connection = NULL;
+    end_conversation(conversation);
     conversation_let_go(conversation);
 }
 
@@ -297,19 +357,39 @@ static bool on_accept(void *context, struct net_connection *connection,
     conversation->holds = 1;
     http_parser_init(&conversation->parser, HTTP_REQUEST, host->max_body_bytes);
     link_conversation(conversation);
+    begin_waiting(conversation);
     net_connection_set_deadline(connection, host->idle_deadline);
     *connection_handler = &handler;
     *connection_context = conversation;
     return true;
 }
 
-static const struct net_accept_handler accept_handler = {.on_accept = on_accept};
+static bool make_room(void *context)
+{
+    struct conversation_host *host = context;
+    struct conversation *conversation = host->longest_waiting;
+    char peer[NET_ADDRESS_TEXT_SIZE];
+
+    if (conversation == NULL)
+        return false;
+    log_debug("connection closed: another one needs its place",
+              LOG_STRING("peer",
+                         net_address_format(net_connection_peer(conversation->connection), peer)));
+    end_conversation(conversation);
+    net_connection_close(conversation->connection);
+    return true;
+}
+
+static const struct net_accept_handler accept_handler = {.on_accept = on_accept,
+                                                         .make_room = make_room};
 
 // Heads and bodies of all our answers are far below this.
 #define ANSWER_BYTES_MAX 16384
 
 void conversation_host_init(struct conversation_host *host)
 {
+    if (host->head_deadline == 0)
+        host->head_deadline = HEAD_DEADLINE;
     if (host->request_deadline == 0)
         host->request_deadline = REQUEST_DEADLINE;
     if (host->idle_deadline == 0)

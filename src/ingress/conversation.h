@@ -14,6 +14,8 @@
 #include "ghatrace/net/connection.h"
 #include "ghatrace/net/loop.h"
 
+// From the first byte of a request to the end of its head, which honest clients send at once.
+#define HEAD_DEADLINE (10 * NS_PER_SECOND)
 // From the first byte of a request to its last, however they come: GitHub itself gives up after 10 s.
 #define REQUEST_DEADLINE (30 * NS_PER_SECOND)
 // Between requests.
@@ -46,14 +48,18 @@ struct conversation_host {
     const struct conversation_service *service;
     void *context; // the service's
     uint64_t max_body_bytes;
+    duration_ns head_deadline;
     duration_ns request_deadline;
     duration_ns idle_deadline;
     void (*on_empty)(void *context); // stopped, and the last conversation is gone
 
     struct net_listener *listener;
     struct conversation *first; // all of them
-    struct buffer out;          // where answers are written before they are sent
-    uint64_t large_bytes;       // promised to large bodies
+    // Those that wait for a request's head or for the rest of it: the one that has waited longest
+    // gives up its place to a new connection.
+    struct conversation *longest_waiting, *last_waiting;
+    struct buffer out;    // where answers are written before they are sent
+    uint64_t large_bytes; // promised to large bodies
     bool is_stopping;
 };
 
@@ -67,12 +73,16 @@ struct conversation {
     struct conversation_host *host;
     struct net_connection *connection; // NULL: closed
     struct conversation *previous, *next;
+    struct conversation *before, *after; // among those that wait
+    bool is_waiting;                     // for a head: among those
     enum conversation_phase phase;
-    bool has_begun;       // a request is being read: its deadline runs
-    bool body_is_read;    // of the present request
-    bool is_in_feed;      // on_data() is at work and will look at `phase` itself
-    uint64_t large_bytes; // what this one's body was promised
-    size_t holds;         // the connection, and whoever else needs the memory
+    bool has_begun;        // a request is being read: its deadline runs
+    timestamp_ns begun_at; // monotonic
+    bool head_is_read;     // of the present request
+    bool body_is_read;     // of the present request
+    bool is_in_feed;       // on_data() is at work and will look at `phase` itself
+    uint64_t large_bytes;  // what this one's body was promised
+    size_t holds;          // the connection, and whoever else needs the memory
     struct http_parser parser;
     void *request; // the service's, kept from request to request
 };

@@ -89,6 +89,7 @@ static void set_up_host(struct worker *worker, struct engine *engine)
                                               .service = &webhook_service,
                                               .context = &worker->webhook,
                                               .max_body_bytes = options->max_payload_bytes,
+                                              .head_deadline = options->head_deadline,
                                               .request_deadline = options->request_deadline,
                                               .idle_deadline = options->idle_deadline,
                                               .on_empty = on_empty};

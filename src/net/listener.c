@@ -26,6 +26,7 @@ struct net_listener {
     bool is_resting;
     bool is_destroyed; // only the count keeps it alive
     bool is_accepting; // inside on_readable: not to be freed
+    bool is_stuck;     // make_room() found none to close
     size_t connections;
     size_t max_connections;
     const struct net_accept_handler *handler;
@@ -92,6 +93,7 @@ static void on_rested(evutil_socket_t fd, short what, void *context)
 void listener_forget_connection(struct net_listener *listener)
 {
     listener->connections--;
+    listener->is_stuck = false;
     if (listener->is_destroyed && listener->connections == 0 && !listener->is_accepting)
         free_listener(listener);
     else
@@ -293,6 +295,26 @@ static bool accept_one(struct net_listener *listener)
     return false;
 }
 
+// One is closed at a time: it is gone before the loop's next turn, and in each turn those that are in
+// have a chance to be read.
+static void wait_for_room(struct net_listener *listener)
+{
+    event_del(listener->readable); // until one closes, or has agreed
+    if (listener->handshakes >= listener->limits.at_a_time)
+        wait_for_handshakes(listener);
+    else if (listener->handler->make_room != NULL)
+        listener->is_stuck = !listener->handler->make_room(listener->context);
+}
+
+void net_listener_look_again(struct net_listener *listener)
+{
+    if (!listener->is_stuck || listener->is_destroyed)
+        return;
+    listener->is_stuck = false;
+    if (event_add(listener->readable, NULL) != 0)
+        rest(listener);
+}
+
 static void on_connection(evutil_socket_t fd, short what, void *context)
 {
     struct net_listener *listener = context;
@@ -302,9 +324,9 @@ static void on_connection(evutil_socket_t fd, short what, void *context)
     listener->is_accepting = true;
     for (int i = 0; i < ACCEPTS_PER_TURN && !listener->is_destroyed; i++) {
         if (!has_room(listener)) {
-            event_del(listener->readable); // until one closes, or has agreed
-            if (listener->handshakes >= listener->limits.at_a_time)
-                wait_for_handshakes(listener);
+            // Whether another one waits is only known at the start of a turn.
+            if (i == 0)
+                wait_for_room(listener);
             break;
         }
         if (!accept_one(listener))

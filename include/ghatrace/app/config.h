@@ -72,6 +72,7 @@ struct config {
     bool steps;
     struct text_list repos; // split at commas and blanks
     uint64_t ingress_threads;
+    uint64_t max_connections;
     uint64_t max_payload;
     duration_ns root_grace;
     duration_ns job_grace;

@@ -31,6 +31,7 @@ struct ingress_options {
     const struct slice *repos;       // globs on owner/name, `!` excludes; none: all. Outlive it
     size_t repo_count;
     size_t max_connections;       // over all threads
+    duration_ns head_deadline;    // from a request's first byte to the end of its head; 0: 10 s
     duration_ns request_deadline; // from a request's first byte to its last; 0: 30 s
     duration_ns idle_deadline;    // between requests; 0: 75 s
     struct net_tls_server_options

@@ -82,11 +82,15 @@ struct net_accept_handler {
     // A new connection: return its handler and context through the pointers, or false to refuse it.
     bool (*on_accept)(void *context, struct net_connection *connection,
                       const struct net_handler **handler, void **connection_context);
+    // There are as many as may be, and another one waits: closes one of them, by the owner's choice.
+    // False: none can be spared. May be NULL.
+    bool (*make_room)(void *context);
 };
 
 // Listens with SO_REUSEADDR, and SO_REUSEPORT when `share_port` (several loops on one port; an own
 // lock must keep a second daemon away). When descriptors run out, accepting rests for a second
-// instead of spinning. At most `max_connections` at a time; further ones wait in the backlog.
+// instead of spinning. At most `max_connections` at a time; further ones wait in the backlog,
+// unless make_room() finds room for them.
 enum error_code net_listener_create(struct net_loop *loop, const struct net_address *address,
                                     bool share_port, size_t max_connections,
                                     const struct net_accept_handler *handler, void *context,
@@ -102,6 +106,8 @@ struct net_handshake_limits {
 };
 void net_listener_limit_handshakes(struct net_listener *listener,
                                    const struct net_handshake_limits *limits);
+// There is one now that make_room() could close, where before it may have found none.
+void net_listener_look_again(struct net_listener *listener);
 // The bound address, with the real port.
 const struct net_address *net_listener_address(const struct net_listener *listener);
 // Connections accepted and not yet closed.
