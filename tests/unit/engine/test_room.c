@@ -70,11 +70,52 @@ static void what_waits_for_the_collector_never_makes_room(void **state)
     engine_bench_close(&bench);
 }
 
+static void ignore(struct engine_task *task)
+{
+    (void)task;
+}
+
+// The smallest store that may be set: what is kept free for deleting is some 25 pages.
+static void a_store_that_was_full_to_the_brim_recovers(void **state)
+{
+    struct engine_bench bench;
+    int64_t id = 1;
+    (void)state;
+    open_small(&bench, true);
+    bench.map_bytes = (uint64_t)1 << 20;
+    bench.options.history = NS_PER_SECOND;
+    engine_bench_restart(&bench);
+    while (complete_job(&bench, id) == ENGINE_ACCEPTED)
+        id++;
+    uint64_t waiting = usage_of(&bench).outbox_records;
+    assert_true(waiting > 10);
+    for (uint64_t first = 1; first <= waiting; first += 512) {
+        uint64_t sequences[512];
+        struct engine_task task = {.type = ENGINE_SETTLE_EXPORT,
+                                   .on_done = ignore,
+                                   .sequences = sequences,
+                                   .sequence_count = 0};
+        for (uint64_t i = first; i <= waiting && i < first + 512; i++)
+            sequences[task.sequence_count++] = i;
+        engine_run_batch(bench.engine, &task, bench.now);
+        assert_int_equal(task.outcome, ENGINE_ACCEPTED);
+    }
+    for (int i = 0; i < 100; i++) {
+        bench.now += NS_PER_SECOND;
+        engine_run_batch(bench.engine, NULL, bench.now);
+    }
+    struct error error = {0};
+    assert_int_equal(engine_ready(bench.engine, &error), ERROR_NONE);
+    assert_int_equal(complete_job(&bench, id + 1), ENGINE_ACCEPTED);
+    engine_bench_close(&bench);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(history_makes_room_before_a_delivery_is_refused),
         cmocka_unit_test(what_waits_for_the_collector_never_makes_room),
+        cmocka_unit_test(a_store_that_was_full_to_the_brim_recovers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
