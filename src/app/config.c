@@ -194,10 +194,26 @@ static enum error_code check_tls_settings(const struct config *config,
     return ERROR_NONE;
 }
 
+static enum error_code read_networks(struct config *config, const struct settings *settings,
+                                     struct error *error)
+{
+    enum error_code code =
+        config_read_networks(&config->allow_from, where_set(settings, OPTION_ID_ALLOW_FROM),
+                             settings->arena, &config->allowed_networks, error);
+    if (code != ERROR_NONE)
+        return code;
+    return config_read_networks(&config->trusted_proxies,
+                                where_set(settings, OPTION_ID_TRUSTED_PROXIES), settings->arena,
+                                &config->proxy_networks, error);
+}
+
 static enum error_code check_listeners(struct config *config, const struct settings *settings,
                                        option_set wanted, struct error *error)
 {
-    enum error_code code = ERROR_NONE;
+    // Those that are not wanted are empty.
+    enum error_code code = read_networks(config, settings, error);
+    if (code != ERROR_NONE)
+        return code;
     if (wanted & OPTION_BIT(OPTION_ID_LISTEN))
         code = check_address(settings, OPTION_ID_LISTEN, config->listen, error);
     if (code == ERROR_NONE && (wanted & OPTION_BIT(OPTION_ID_ADMIN_LISTEN)) &&

@@ -97,6 +97,14 @@ const struct option options[OPTIONS_COUNT] = {
         "ingress-threads", OPTION_COUNT, NULL, "N",
         "threads that take webhooks", FIELD(ingress_threads), .least = 1, .most = 256,
         .unpreset = "one a core, at most 4"},
+    [OPTION_ID_ALLOW_FROM] = {
+        "allow-from", OPTION_LIST, NULL, "NETWORK",
+        "networks that webhooks may come from, as 192.0.2.0/24 or 2001:db8::/32; may be repeated",
+        FIELD(allow_from), .unpreset = "everywhere"},
+    [OPTION_ID_TRUSTED_PROXIES] = {
+        "trusted-proxies", OPTION_LIST, NULL, "NETWORK",
+        "networks of proxies whose X-Forwarded-For tells the client's address; may be repeated",
+        FIELD(trusted_proxies), .unpreset = "none"},
     [OPTION_ID_MAX_CONNECTIONS] = {
         "max-connections", OPTION_COUNT, "4096", "N",
         "webhook connections at a time; beyond it, one that waits for a request makes room",

@@ -227,6 +227,8 @@ static enum error_code make_ingress(struct server *server, struct error *error)
         .secrets = server->secrets,
         .repos = config->repos.items,
         .repo_count = config->repos.count,
+        .allow_from = config->allowed_networks,
+        .trusted_proxies = config->proxy_networks,
         .max_connections = (size_t)config->max_connections,
         .tls = config_server_tls(config),
     };

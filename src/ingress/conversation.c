@@ -380,8 +380,15 @@ static bool make_room(void *context)
     return true;
 }
 
-static const struct net_accept_handler accept_handler = {.on_accept = on_accept,
-                                                         .make_room = make_room};
+static bool may_come(void *context, const struct net_address *peer)
+{
+    const struct conversation_host *host = context;
+
+    return host->service->may_come == NULL || host->service->may_come(host->context, peer);
+}
+
+static const struct net_accept_handler accept_handler = {
+    .may_come = may_come, .on_accept = on_accept, .make_room = make_room};
 
 // Heads and bodies of all our answers are far below this.
 #define ANSWER_BYTES_MAX 16384

@@ -29,6 +29,8 @@
 struct conversation;
 
 struct conversation_service {
+    // Whether to talk with this one at all; `context` is the host's. May be NULL.
+    bool (*may_come)(void *context, const struct net_address *peer);
     // The head is there, the body is not. False: it has answered, nothing more of this request
     // is wanted.
     bool (*on_head)(struct conversation *conversation, const struct http_head *head);

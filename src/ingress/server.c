@@ -261,5 +261,6 @@ void ingress_read_counters(struct ingress *ingress, struct ingress_counters *cou
         counters->bad_signatures += atomic_load(&each->bad_signatures);
         counters->bad_requests += atomic_load(&each->bad_requests);
         counters->refused += atomic_load(&each->refused);
+        counters->strangers += atomic_load(&each->strangers);
     }
 }

@@ -2,6 +2,7 @@
 #include "webhook.h"
 
 #include "delivery.h"
+#include "forwarded.h"
 #include "ghatrace/base/log.h"
 #include "ghatrace/base/memory.h"
 #include "ghatrace/github/delivery.h"
@@ -91,6 +92,47 @@ static void refuse(struct conversation *conversation, int status, const char *me
     give_answer(conversation, &answer, message);
 }
 
+// --- where it comes from --------------------------------------------------------------------------
+
+static bool is_allowed(const struct ingress_options *options, const struct net_ip *ip)
+{
+    return options->allow_from.count == 0 || net_network_list_holds(&options->allow_from, ip);
+}
+
+static bool may_come(void *context, const struct net_address *peer)
+{
+    struct webhook *webhook = context;
+    const struct ingress_options *options = webhook->options;
+    char text[NET_ADDRESS_TEXT_SIZE];
+    struct net_ip ip;
+
+    // Through a proxy come both those who may and those who may not: the head will tell.
+    if (options->allow_from.count == 0 ||
+        (net_ip_from_address(peer, &ip) &&
+         (net_network_list_holds(&options->trusted_proxies, &ip) || is_allowed(options, &ip))))
+        return true;
+    add(&webhook->counters.strangers);
+    log_debug("connection closed: not in allow-from",
+              LOG_STRING("peer", net_address_format(peer, text)));
+    return false;
+}
+
+// may_come() has judged all but those behind a trusted proxy.
+static bool client_is_allowed(const struct conversation *conversation, const struct http_head *head)
+{
+    const struct ingress_options *options = webhook_of(conversation)->options;
+    struct net_ip peer, client;
+
+    if (options->allow_from.count == 0 || options->trusted_proxies.count == 0)
+        return true;
+    if (!net_ip_from_address(net_connection_peer(conversation->connection), &peer))
+        return false;
+    if (!net_network_list_holds(&options->trusted_proxies, &peer))
+        return true;
+    return forwarded_find_client(head, &options->trusted_proxies, &peer, &client) &&
+           is_allowed(options, &client);
+}
+
 // --- the head -------------------------------------------------------------------------------------
 
 static bool on_head(struct conversation *conversation, const struct http_head *head)
@@ -100,7 +142,9 @@ static bool on_head(struct conversation *conversation, const struct http_head *h
     struct answer answer;
 
     if (health_answers(webhook->engine, head, &answer)) {
-        give_answer(conversation, &answer, "health");
+        give_answer(conversation, &answer, "health"); // proxies ask for it themselves
+    } else if (!client_is_allowed(conversation, head)) {
+        refuse(conversation, 403, "not from here");
     } else if (!slice_equals(head->path, slice_from_string(webhook->options->webhook_path))) {
         refuse(conversation, 404, "not found");
     } else if (!slice_equals(head->method, SLICE("POST"))) {
@@ -269,6 +313,7 @@ static void on_refused(struct conversation *conversation, int status, const char
 }
 
 const struct conversation_service webhook_service = {
+    .may_come = may_come,
     .on_head = on_head,
     .on_request = on_request,
     .on_refused = on_refused,

@@ -12,6 +12,7 @@ struct webhook_counters {
     atomic_uint_fast64_t requests;
     atomic_uint_fast64_t accepted, duplicates, ignored, pings;
     atomic_uint_fast64_t bad_signatures, bad_requests, refused;
+    atomic_uint_fast64_t strangers;
 };
 
 // The context of webhook_service.

@@ -230,6 +230,11 @@ static void welcome(struct net_listener *listener, int fd, const struct net_addr
     void *context = NULL;
     struct error error;
 
+    if (listener->handler->may_come != NULL &&
+        !listener->handler->may_come(listener->context, peer)) {
+        close(fd);
+        return;
+    }
     enum error_code code = connection_create(listener->loop, fd, peer, &connection, &error);
     if (code != ERROR_NONE) {
         log_warn("connection refused", LOG_REASON(&error));

@@ -14,6 +14,7 @@
 #include "ghatrace/base/slice.h"
 #include "ghatrace/base/timestamp.h"
 #include "ghatrace/export/endpoint.h"
+#include "ghatrace/net/network.h"
 #include "ghatrace/net/tls.h"
 #include "ghatrace/trace/policy.h"
 
@@ -72,6 +73,8 @@ struct config {
     bool steps;
     struct text_list repos; // split at commas and blanks
     uint64_t ingress_threads;
+    struct text_list allow_from;
+    struct text_list trusted_proxies;
     uint64_t max_connections;
     uint64_t max_payload;
     duration_ns root_grace;
@@ -88,6 +91,8 @@ struct config {
 
     // What follows from them and from OTEL_*.
     struct config_export exporting;
+    struct net_network_list allowed_networks;
+    struct net_network_list proxy_networks;
     const char *github_webhook_secret; // GITHUB_WEBHOOK_SECRET; NULL if not set
     struct config_warnings warnings;
 };
@@ -99,6 +104,11 @@ struct config {
 enum error_code config_build(struct config *config, const struct settings *settings,
                              option_set wanted, char *const *environment,
                              struct error *error) MUST_CHECK;
+
+// The networks of a list, separated by commas or blanks. `where` is where it was set.
+enum error_code config_read_networks(const struct text_list *list, const char *where,
+                                     struct arena *arena, struct net_network_list *networks,
+                                     struct error *error) MUST_CHECK;
 
 // What `config` says about spans, for the engine.
 void config_trace_policy(const struct config *config, struct trace_policy *policy);

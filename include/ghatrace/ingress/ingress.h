@@ -10,6 +10,7 @@
 #include "ghatrace/engine/engine.h"
 #include "ghatrace/net/address.h"
 #include "ghatrace/net/loop.h"
+#include "ghatrace/net/network.h"
 #include "ghatrace/net/tls.h"
 
 // The secrets that may sign a delivery; replaced as a whole on SIGHUP while requests are checked.
@@ -30,7 +31,10 @@ struct ingress_options {
     struct ingress_secrets *secrets; // outlives the ingress
     const struct slice *repos;       // globs on owner/name, `!` excludes; none: all. Outlive it
     size_t repo_count;
-    size_t max_connections;       // over all threads
+    // Webhooks only from there; none: from everywhere. Outlives the ingress, as does the next.
+    struct net_network_list allow_from;
+    struct net_network_list trusted_proxies; // what they say in X-Forwarded-For counts
+    size_t max_connections;                  // over all threads
     duration_ns head_deadline;    // from a request's first byte to the end of its head; 0: 10 s
     duration_ns request_deadline; // from a request's first byte to its last; 0: 30 s
     duration_ns idle_deadline;    // between requests; 0: 75 s
@@ -58,6 +62,7 @@ struct ingress_counters {
     uint64_t requests;
     uint64_t accepted, duplicates, ignored, pings;
     uint64_t bad_signatures, bad_requests, refused; // 401 · other 4xx · 503
+    uint64_t strangers;                             // connections closed because of allow_from
 };
 void ingress_read_counters(struct ingress *ingress, struct ingress_counters *counters);
 

@@ -79,6 +79,8 @@ void net_connection_set_deadline(struct net_connection *connection, duration_ns 
 const struct net_address *net_connection_peer(const struct net_connection *connection);
 
 struct net_accept_handler {
+    // Asked before anything is spent on a new connection; false: it is closed. May be NULL.
+    bool (*may_come)(void *context, const struct net_address *peer);
     // A new connection: return its handler and context through the pointers, or false to refuse it.
     bool (*on_accept)(void *context, struct net_connection *connection,
                       const struct net_handler **handler, void **connection_context);

@@ -202,6 +202,30 @@ static void repos_are_split_at_commas_and_blanks(void **state)
     configuring_release(&c);
 }
 
+static void networks_are_split_and_checked(void **state)
+{
+    static const char *const bad[] = {"10.0.0.1/8", "example.org", "10.0.0.0/8;::1", ",", " , "};
+
+    (void)state;
+    struct configuring c;
+    configuring_init(&c);
+    assert_int_equal(configuring_file(&c, "trusted-proxies = 10.0.0.0/8\n"), ERROR_NONE);
+    configuring_flag(&c, "allow-from", "192.0.2.0/24, 2001:db8::/32,203.0.113.9");
+    assert_int_equal(configuring_build_all(&c), ERROR_NONE);
+    assert_int_equal(c.config.allowed_networks.count, 3);
+    assert_int_equal(c.config.allowed_networks.items[2].bits, 128);
+    assert_int_equal(c.config.proxy_networks.count, 1);
+    assert_int_equal(c.config.max_connections, 4096);
+    configuring_release(&c);
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        configuring_init(&c);
+        configuring_flag(&c, "allow-from", bad[i]);
+        assert_int_equal(configuring_build_all(&c), ERROR_USAGE);
+        assert_non_null(strstr(c.error.message, "--allow-from"));
+        configuring_release(&c);
+    }
+}
+
 static void no_secret_means_no_start(void **state)
 {
     (void)state;
@@ -318,6 +342,7 @@ int main(void)
         cmocka_unit_test(a_bad_address_is_named_with_its_setting),
         cmocka_unit_test(switches_take_several_words),
         cmocka_unit_test(repos_are_split_at_commas_and_blanks),
+        cmocka_unit_test(networks_are_split_and_checked),
         cmocka_unit_test(no_secret_means_no_start),
         cmocka_unit_test(a_secret_in_the_environment_is_enough_unless_it_is_empty),
         cmocka_unit_test(what_is_not_used_or_not_safe_is_warned_of),

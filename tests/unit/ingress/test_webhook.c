@@ -476,6 +476,103 @@ static void health_and_readiness_are_told_on_the_public_side(void **state)
     tear_down(&f);
 }
 
+// --- where it comes from --------------------------------------------------------------------------
+
+static struct net_network network_of(const char *text)
+{
+    struct net_network network;
+    struct error error;
+
+    assert_int_equal(net_network_parse(slice_from_string(text), &network, &error), ERROR_NONE);
+    return network;
+}
+
+static void who_is_not_allowed_is_closed_without_a_word(void **state)
+{
+    struct net_network other = network_of("192.0.2.0/24"), here = network_of("127.0.0.0/8");
+    struct ingress_options options = server_options();
+    struct fixture f;
+
+    (void)state;
+    options.allow_from = (struct net_network_list){.items = &other, .count = 1};
+    set_up_with(&f, options);
+    expect_closed(f.fd);
+    assert_int_equal(counters_of(&f).strangers, 1);
+    assert_int_equal(counters_of(&f).requests, 0);
+    tear_down(&f);
+    options.allow_from.items = &here;
+    set_up_with(&f, options);
+    send_job(f.fd);
+    expect_answer(f.fd, 202, ACCEPTED);
+    assert_int_equal(counters_of(&f).strangers, 0);
+    tear_down(&f);
+}
+
+static void send_job_forwarded(int fd, const char *forwarded)
+{
+    char *request = signed_request("workflow_job", JSON_TYPE, JOB);
+    size_t line = (size_t)(strstr(request, "\r\n") + 2 - request);
+
+    send_bytes(fd, request, line);
+    send_text(fd, forwarded);
+    send_text(fd, request + line);
+    free(request);
+}
+
+static void behind_a_trusted_proxy_the_client_counts(void **state)
+{
+    static const struct {
+        const char *field;
+        int status;
+    } cases[] = {
+        {"X-Forwarded-For: 192.0.2.7\r\n", 202},
+        {"X-Forwarded-For: 198.51.100.1\r\n", 403},
+        {"X-Forwarded-For: 192.0.2.7, 198.51.100.1\r\n", 403},
+        {"X-Forwarded-For: 198.51.100.1, 192.0.2.7, 127.0.0.9\r\n", 202},
+        {"X-Forwarded-For: 192.0.2.7\r\nX-Forwarded-For: 198.51.100.1\r\n", 403},
+        {"X-Forwarded-For: 192.0.2.7, nobody\r\n", 403},
+        {"X-Forwarded-For: ::ffff:192.0.2.7\r\n", 202},
+        {"", 403}, // the proxy itself is not allowed to send webhooks
+    };
+    struct net_network allowed = network_of("192.0.2.0/24"), proxies = network_of("127.0.0.0/8");
+    struct ingress_options options = server_options();
+
+    (void)state;
+    options.allow_from = (struct net_network_list){.items = &allowed, .count = 1};
+    options.trusted_proxies = (struct net_network_list){.items = &proxies, .count = 1};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct fixture f;
+        set_up_with(&f, options);
+        send_text(f.fd, "GET /health HTTP/1.1\r\nHost: x\r\n\r\n"); // the proxy's own question
+        expect_answer(f.fd, 200, NULL);
+        send_job_forwarded(f.fd, cases[i].field);
+        struct response response = receive_response(f.fd, true);
+        if (response.status != cases[i].status)
+            fail_msg("%s: %d", cases[i].field, response.status);
+        assert_int_equal(counters_of(&f).strangers, 0);
+        tear_down(&f);
+    }
+}
+
+static void what_others_than_trusted_proxies_say_of_the_client_does_not_count(void **state)
+{
+    struct net_network here = network_of("127.0.0.0/8"), elsewhere = network_of("10.0.0.0/8");
+    struct ingress_options options = server_options();
+    struct fixture f;
+
+    (void)state;
+    options.allow_from = (struct net_network_list){.items = &here, .count = 1};
+    options.trusted_proxies = (struct net_network_list){.items = &elsewhere, .count = 1};
+    set_up_with(&f, options);
+    send_job_forwarded(f.fd, "X-Forwarded-For: 198.51.100.1\r\n");
+    expect_answer(f.fd, 202, ACCEPTED);
+    tear_down(&f);
+    options.allow_from.items = &elsewhere;
+    set_up_with(&f, options);
+    expect_closed(f.fd); // whatever it would have said
+    tear_down(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -493,6 +590,9 @@ int main(void)
         cmocka_unit_test(secrets_rotate_under_way),
         cmocka_unit_test(without_signatures_every_delivery_counts),
         cmocka_unit_test(a_guid_without_a_time_gives_none),
+        cmocka_unit_test(who_is_not_allowed_is_closed_without_a_word),
+        cmocka_unit_test(behind_a_trusted_proxy_the_client_counts),
+        cmocka_unit_test(what_others_than_trusted_proxies_say_of_the_client_does_not_count),
         cmocka_unit_test(health_and_readiness_are_told_on_the_public_side),
     };
     log_configure(LOG_ERROR, LOG_FORMAT_TEXT);
