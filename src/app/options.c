@@ -109,6 +109,10 @@ const struct option options[OPTIONS_COUNT] = {
         "max-connections", OPTION_COUNT, "4096", "N",
         "webhook connections at a time; beyond it, one that waits for a request makes room",
         FIELD(max_connections), .least = 1, .most = 1 << 20},
+    [OPTION_ID_MAX_CONNECTIONS_PER_ADDRESS] = {
+        "max-connections-per-address", OPTION_COUNT, "256", "N",
+        "of these from one address, or one IPv6 /64, but for trusted proxies; 0 means no limit",
+        FIELD(max_connections_per_address), .least = 0, .most = 1 << 20},
     [OPTION_ID_MAX_PAYLOAD] = {
         "max-payload", OPTION_SIZE, "25MiB", "SIZE",
         "largest webhook body; GitHub's own limit is 25 MB", FIELD(max_payload),

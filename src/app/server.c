@@ -230,6 +230,7 @@ static enum error_code make_ingress(struct server *server, struct error *error)
         .allow_from = config->allowed_networks,
         .trusted_proxies = config->proxy_networks,
         .max_connections = (size_t)config->max_connections,
+        .max_connections_per_address = (size_t)config->max_connections_per_address,
         .tls = config_server_tls(config),
     };
     enum error_code code =

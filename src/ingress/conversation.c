@@ -332,6 +332,8 @@ static void on_closed(void *context, enum net_close_reason reason, const struct 
         log_debug("connection lost", LOG_REASON(error));
     conversation->connection = NULL;
     end_conversation(conversation);
+    if (conversation->host->addresses != NULL)
+        address_counts_give_back(conversation->host->addresses, conversation->place);
     conversation_let_go(conversation);
 }
 
@@ -344,6 +346,40 @@ static const struct net_handler handler = {
 
 // --- the host -------------------------------------------------------------------------------------
 
+static void close_for_another(struct conversation *conversation)
+{
+    struct net_connection *connection = conversation->connection;
+    char peer[NET_ADDRESS_TEXT_SIZE];
+
+    log_debug("connection closed: another one needs its place",
+              LOG_STRING("peer", net_address_format(net_connection_peer(connection), peer)));
+    end_conversation(conversation);
+    net_connection_close(connection);
+}
+
+// Its address may have as many connections as it may: then one of them that waits makes room, as among
+// all, if this thread has any such.
+static bool find_place(struct conversation_host *host, const struct net_connection *connection,
+                       struct address_place **place)
+{
+    const struct net_address *peer = net_connection_peer(connection);
+    char text[NET_ADDRESS_TEXT_SIZE];
+
+    if (host->addresses == NULL || address_counts_take(host->addresses, peer, place))
+        return true;
+    for (struct conversation *each = host->longest_waiting; each != NULL; each = each->after) {
+        if (*place == NULL || each->place != *place)
+            continue;
+        each->place = NULL; // passed on
+        close_for_another(each);
+        return true;
+    }
+    address_counts_note_refusal(host->addresses);
+    log_debug("connection closed: too many from its address",
+              LOG_STRING("peer", net_address_format(peer, text)));
+    return false;
+}
+
 static bool on_accept(void *context, struct net_connection *connection,
                       const struct net_handler **connection_handler, void **connection_context)
 {
@@ -352,6 +388,10 @@ static bool on_accept(void *context, struct net_connection *connection,
 
     if (conversation == NULL)
         return false;
+    if (!find_place(host, connection, &conversation->place)) {
+        memory_free(conversation);
+        return false;
+    }
     conversation->host = host;
     conversation->connection = connection;
     conversation->holds = 1;
@@ -367,16 +407,10 @@ static bool on_accept(void *context, struct net_connection *connection,
 static bool make_room(void *context)
 {
     struct conversation_host *host = context;
-    struct conversation *conversation = host->longest_waiting;
-    char peer[NET_ADDRESS_TEXT_SIZE];
 
-    if (conversation == NULL)
+    if (host->longest_waiting == NULL)
         return false;
-    log_debug("connection closed: another one needs its place",
-              LOG_STRING("peer",
-                         net_address_format(net_connection_peer(conversation->connection), peer)));
-    end_conversation(conversation);
-    net_connection_close(conversation->connection);
+    close_for_another(host->longest_waiting);
     return true;
 }
 

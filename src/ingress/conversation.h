@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "addresses.h"
 #include "answer.h"
 #include "ghatrace/base/buffer.h"
 #include "ghatrace/base/timestamp.h"
@@ -53,7 +54,8 @@ struct conversation_host {
     duration_ns head_deadline;
     duration_ns request_deadline;
     duration_ns idle_deadline;
-    void (*on_empty)(void *context); // stopped, and the last conversation is gone
+    struct address_counts *addresses; // outlives the host; NULL: nobody counts
+    void (*on_empty)(void *context);  // stopped, and the last conversation is gone
 
     struct net_listener *listener;
     struct conversation *first; // all of them
@@ -75,6 +77,7 @@ struct conversation {
     struct conversation_host *host;
     struct net_connection *connection; // NULL: closed
     struct conversation *previous, *next;
+    struct address_place *place;         // NULL: not counted, or passed on
     struct conversation *before, *after; // among those that wait
     bool is_waiting;                     // for a head: among those
     enum conversation_phase phase;

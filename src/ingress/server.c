@@ -25,8 +25,9 @@ struct worker {
 
 struct ingress {
     struct ingress_options options;
-    struct net_address address; // with the real port
-    duration_ns grace;          // set before the stop is posted
+    struct net_address address;       // with the real port
+    struct address_counts *addresses; // owned; NULL: no cap
+    duration_ns grace;                // set before the stop is posted
     size_t worker_count;
     struct worker workers[];
 };
@@ -92,19 +93,37 @@ static void set_up_host(struct worker *worker, struct engine *engine)
                                               .head_deadline = options->head_deadline,
                                               .request_deadline = options->request_deadline,
                                               .idle_deadline = options->idle_deadline,
+                                              .addresses = worker->ingress->addresses,
                                               .on_empty = on_empty};
     conversation_host_init(&worker->host);
+}
+
+static size_t share_of_connections(const struct ingress *ingress)
+{
+    size_t connections = ingress->options.max_connections, workers = ingress->worker_count;
+    size_t share = connections / workers + (connections % workers > 0);
+
+    return share > 0 ? share : 1;
+}
+
+static enum error_code set_up_addresses(struct ingress *ingress, struct error *error)
+{
+    const struct ingress_options *options = &ingress->options;
+
+    if (options->max_connections_per_address == 0)
+        return ERROR_NONE;
+    return address_counts_create(options->max_connections_per_address,
+                                 share_of_connections(ingress) * ingress->worker_count,
+                                 &options->trusted_proxies, &ingress->addresses, error);
 }
 
 // The first one binds, and finds out the port where any will do; the others share it.
 static enum error_code listen_at(struct ingress *ingress, struct worker *worker,
                                  struct error *error)
 {
-    size_t workers = ingress->worker_count;
-    size_t connections = ingress->options.max_connections;
-    size_t share = connections / workers + (connections % workers > 0);
-    enum error_code code = conversation_host_listen(&worker->host, &ingress->address, workers > 1,
-                                                    share > 0 ? share : 1, error);
+    enum error_code code =
+        conversation_host_listen(&worker->host, &ingress->address, ingress->worker_count > 1,
+                                 share_of_connections(ingress), error);
 
     if (code == ERROR_NONE)
         ingress->address = *net_listener_address(worker->host.listener);
@@ -194,13 +213,13 @@ enum error_code ingress_start(struct engine *engine, const struct ingress_option
         count < SIZE_MAX / sizeof(struct worker) - 1
             ? memory_allocate_array(1, sizeof *ingress + count * sizeof(struct worker))
             : NULL;
-    enum error_code code = ERROR_NONE;
 
     if (ingress == NULL)
         return error_set(error, ERROR_MEMORY, "ingress: out of memory");
     ingress->options = *options;
     ingress->address = options->listen;
     ingress->worker_count = count;
+    enum error_code code = set_up_addresses(ingress, error);
     // All of them listen before any runs: what fails here has served nobody.
     for (size_t i = 0; i < count && code == ERROR_NONE; i++)
         code = set_up_worker(ingress, &ingress->workers[i], engine, error);
@@ -245,12 +264,15 @@ void ingress_destroy(struct ingress *ingress)
         net_timer_destroy(worker->grace);
         net_loop_destroy(worker->loop);
     }
+    address_counts_destroy(ingress->addresses); // connections gave theirs back to it until here
     memory_free(ingress);
 }
 
 void ingress_read_counters(struct ingress *ingress, struct ingress_counters *counters)
 {
     *counters = (struct ingress_counters){0};
+    if (ingress->addresses != NULL)
+        counters->crowded = address_counts_refusals(ingress->addresses);
     for (size_t i = 0; i < ingress->worker_count; i++) {
         struct webhook_counters *each = &ingress->workers[i].webhook.counters;
         counters->requests += atomic_load(&each->requests);

@@ -76,6 +76,7 @@ struct config {
     struct text_list allow_from;
     struct text_list trusted_proxies;
     uint64_t max_connections;
+    uint64_t max_connections_per_address;
     uint64_t max_payload;
     duration_ns root_grace;
     duration_ns job_grace;

@@ -35,6 +35,7 @@ struct ingress_options {
     struct net_network_list allow_from;
     struct net_network_list trusted_proxies; // what they say in X-Forwarded-For counts
     size_t max_connections;                  // over all threads
+    size_t max_connections_per_address; // of IPv6: per /64; 0: no cap. Trusted proxies have none
     duration_ns head_deadline;    // from a request's first byte to the end of its head; 0: 10 s
     duration_ns request_deadline; // from a request's first byte to its last; 0: 30 s
     duration_ns idle_deadline;    // between requests; 0: 75 s
@@ -63,6 +64,7 @@ struct ingress_counters {
     uint64_t accepted, duplicates, ignored, pings;
     uint64_t bad_signatures, bad_requests, refused; // 401 · other 4xx · 503
     uint64_t strangers;                             // connections closed because of allow_from
+    uint64_t crowded;                               // and because of max_connections_per_address
 };
 void ingress_read_counters(struct ingress *ingress, struct ingress_counters *counters);
 

@@ -578,6 +578,40 @@ static void who_is_owed_an_answer_keeps_the_place_until_it_is_given(void **state
     tear_down(&f);
 }
 
+static void an_address_has_its_share_of_places(void **state)
+{
+    struct ingress_options options = server_options();
+    struct ingress_counters counters;
+    struct fixture f;
+
+    (void)state;
+    options.max_connections_per_address = 2;
+    set_up_with(&f, options);
+    int second = connect_client(&f.server);
+    send_job(second);
+    expect_answer(second, 202, NULL);
+    int third = connect_client(&f.server); // f.fd, which has asked for nothing, makes room
+    send_job(third);
+    expect_answer(third, 202, NULL);
+    expect_closed(f.fd);
+    fake_engine_reset(ENGINE_ACCEPTED, true);
+    send_job(second);
+    send_job(third);
+    fake_engine_wait_for(2);
+    int fourth = connect_client(&f.server); // both are at work: there is no room
+    expect_closed(fourth);
+    ingress_read_counters(f.server.ingress, &counters);
+    assert_int_equal(counters.crowded, 1);
+    fake_engine_finish(ENGINE_ACCEPTED);
+    fake_engine_finish(ENGINE_ACCEPTED);
+    expect_answer(second, 202, NULL);
+    expect_answer(third, 202, NULL);
+    close(fourth);
+    close(third);
+    close(second);
+    tear_down(&f);
+}
+
 static void an_idle_connection_is_closed_in_silence(void **state)
 {
     struct ingress_options options = server_options();
@@ -678,6 +712,7 @@ int main(void)
         cmocka_unit_test(the_longest_without_a_head_makes_room),
         cmocka_unit_test(slow_clients_do_not_keep_others_out),
         cmocka_unit_test(who_is_owed_an_answer_keeps_the_place_until_it_is_given),
+        cmocka_unit_test(an_address_has_its_share_of_places),
         cmocka_unit_test(an_idle_connection_is_closed_in_silence),
         cmocka_unit_test(the_engines_time_is_not_the_clients),
         cmocka_unit_test(refused_memory_costs_one_answer_and_not_the_server),
