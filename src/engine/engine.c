@@ -55,12 +55,9 @@ static enum error_code drop_history(struct engine *engine, struct store_transact
                                     timestamp_ns now, size_t max, size_t *dropped,
                                     struct error *error)
 {
-    bool is_tight = false;
-    enum error_code code = store_is_tight(transaction, &is_tight, error);
-    if (code != ERROR_NONE)
-        return code;
+    bool is_tight = store_is_tight(transaction);
     timestamp_ns before = is_tight ? now : now - engine->options.history;
-    code = store_expire_records(transaction, before, max, dropped, error);
+    enum error_code code = store_expire_records(transaction, before, max, dropped, error);
     if (is_tight && *dropped > 0 && may_log(&engine->tight_logged))
         log_warn("the store is nearly full: finished traces leave the history early; raise "
                  "db-max-size or shorten history");

@@ -102,8 +102,7 @@ static uint64_t count_waiting(struct exporter *exporter)
     struct error error;
     if (store_begin(exporter->store, false, &transaction, &error) != ERROR_NONE)
         return 0;
-    if (store_read_usage(transaction, &usage, &error) != ERROR_NONE)
-        usage.outbox_records = 0;
+    store_read_usage(transaction, &usage);
     store_abort(transaction);
     return usage.outbox_records;
 }

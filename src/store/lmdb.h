@@ -36,9 +36,6 @@ struct store_transaction {
     uint64_t sequence; // last one given out, in write transactions
     bool outbox_changed;
     uint64_t outbox_bytes; // with what this transaction did, likewise
-    enum { ROOM_UNKNOWN, ROOM_ENOUGH, ROOM_TIGHT, ROOM_NONE } room; // looked up once a transaction
-    uint64_t used_bytes;                                            // when room is known
-    uint64_t max_bytes;
 };
 
 struct store {

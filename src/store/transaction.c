@@ -126,44 +126,36 @@ void store_abort(struct store_transaction *transaction)
 
 // --- size ------------------------------------------------------------------------------------------------
 
-// Pages that LMDB may use again. They can be read in a read transaction only, so this begins its own.
-static enum error_code count_free_pages(struct store *store, uint64_t *pages, struct error *error)
+// LMDB's own two trees: the free pages, and the roots of the databases.
+#define OWN_TREES 2
+#define META_PAGES 2
+
+static uint64_t count_pages(struct store_transaction *transaction, MDB_dbi dbi)
 {
-    const MDB_dbi free_database = 0;
-    MDB_txn *txn;
-    MDB_cursor *cursor;
-    MDB_val key;
-    MDB_val value;
-    *pages = 0;
-    int code = mdb_txn_begin(store->env, NULL, MDB_RDONLY, &txn);
-    if (code != MDB_SUCCESS)
-        return lmdb_error(code, "read free pages", error);
-    code = mdb_cursor_open(txn, free_database, &cursor);
-    if (code == MDB_SUCCESS) {
-        while ((code = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) == MDB_SUCCESS) {
-            size_t count; // each value is a list of page numbers with its length in front
-            memcpy(&count, value.mv_data, sizeof count);
-            *pages += count;
-        }
-        mdb_cursor_close(cursor);
-    }
-    mdb_txn_abort(txn);
-    return code == MDB_NOTFOUND ? ERROR_NONE : lmdb_error(code, "read free pages", error);
+    MDB_stat status = {0};
+    (void)mdb_stat(transaction->txn, dbi, &status);
+    return status.ms_branch_pages + status.ms_leaf_pages + status.ms_overflow_pages;
 }
 
-static enum error_code read_used_bytes(struct store *store, uint64_t *used, uint64_t *max,
-                                       struct error *error)
+// Pages in use, with what the transaction did so far.
+static uint64_t count_used_pages(struct store_transaction *transaction)
+{
+    uint64_t pages = META_PAGES;
+    for (MDB_dbi dbi = 0; dbi < OWN_TREES; dbi++)
+        pages += count_pages(transaction, dbi);
+    for (int i = 0; i < DATABASE_COUNT; i++)
+        pages += count_pages(transaction, transaction->store->databases[i]);
+    return pages;
+}
+
+static void read_used_bytes(struct store_transaction *transaction, uint64_t *used, uint64_t *max)
 {
     MDB_envinfo info = {0};
     MDB_stat status = {0};
-    uint64_t free_pages;
-    (void)mdb_env_info(store->env, &info);
-    (void)mdb_env_stat(store->env, &status);
-    enum error_code code = count_free_pages(store, &free_pages, error);
-    uint64_t pages = info.me_last_pgno + 1;
-    *used = (pages > free_pages ? pages - free_pages : 0) * status.ms_psize;
+    (void)mdb_env_info(transaction->store->env, &info);
+    (void)mdb_env_stat(transaction->store->env, &status);
+    *used = count_used_pages(transaction) * status.ms_psize;
     *max = info.me_mapsize;
-    return code;
 }
 
 static uint64_t count_entries(struct store_transaction *transaction, enum database database)
@@ -173,8 +165,7 @@ static uint64_t count_entries(struct store_transaction *transaction, enum databa
     return status.ms_entries;
 }
 
-enum error_code store_read_usage(struct store_transaction *transaction, struct store_usage *usage,
-                                 struct error *error)
+void store_read_usage(struct store_transaction *transaction, struct store_usage *usage)
 {
     *usage = (struct store_usage){
         .outbox_records = count_entries(transaction, DATABASE_OUTBOX),
@@ -183,7 +174,7 @@ enum error_code store_read_usage(struct store_transaction *transaction, struct s
         .spans = count_entries(transaction, DATABASE_SPANS),
         .outbox_bytes = transaction->outbox_bytes,
     };
-    return read_used_bytes(transaction->store, &usage->used_bytes, &usage->max_bytes, error);
+    read_used_bytes(transaction, &usage->used_bytes, &usage->max_bytes);
 }
 
 uint64_t store_outbox_bytes(const struct store_transaction *transaction)
@@ -199,58 +190,27 @@ enum error_code store_probe(struct store_transaction *transaction, timestamp_ns 
     return lmdb_put(transaction, DATABASE_META, "probe", 5, bytes, sizeof bytes, "probe", error);
 }
 
-// The file never shrinks, so a look at its length is enough until it has grown that far once.
-static bool is_file_small(struct store *store)
-{
-    MDB_envinfo info = {0};
-    MDB_stat status = {0};
-    (void)mdb_env_info(store->env, &info);
-    (void)mdb_env_stat(store->env, &status);
-    return (info.me_last_pgno + 1) * status.ms_psize < info.me_mapsize / 100 * TIGHT_PERCENT;
-}
-
-// How much room there is, looked up once a transaction.
-static enum error_code look_for_room(struct store_transaction *transaction, struct error *error)
-{
-    if (transaction->room != ROOM_UNKNOWN)
-        return ERROR_NONE;
-    if (is_file_small(transaction->store)) {
-        transaction->room = ROOM_ENOUGH;
-        return ERROR_NONE;
-    }
-    enum error_code code = read_used_bytes(transaction->store, &transaction->used_bytes,
-                                           &transaction->max_bytes, error);
-    if (code != ERROR_NONE)
-        return code;
-    uint64_t percent = transaction->max_bytes / 100;
-    if (transaction->used_bytes >= percent * FULL_PERCENT)
-        transaction->room = ROOM_NONE;
-    else
-        transaction->room =
-            transaction->used_bytes >= percent * TIGHT_PERCENT ? ROOM_TIGHT : ROOM_ENOUGH;
-    return ERROR_NONE;
-}
-
 static unsigned long long in_mebibytes(uint64_t bytes)
 {
     return (unsigned long long)((bytes + (1 << 20) - 1) >> 20);
 }
 
+// Looked up anew each time: one large batch may fill a small store.
 enum error_code store_check_room(struct store_transaction *transaction, struct error *error)
 {
-    enum error_code code = look_for_room(transaction, error);
-    if (code != ERROR_NONE || transaction->room != ROOM_NONE)
-        return code;
+    uint64_t used, max;
+    read_used_bytes(transaction, &used, &max);
+    if (used < max / 100 * FULL_PERCENT)
+        return ERROR_NONE;
     return error_set(error, ERROR_FULL,
                      "the store is full: %llu of %llu MiB are used; raise db-max-size, or see why "
                      "spans do not leave",
-                     in_mebibytes(transaction->used_bytes), in_mebibytes(transaction->max_bytes));
+                     in_mebibytes(used), in_mebibytes(max));
 }
 
-enum error_code store_is_tight(struct store_transaction *transaction, bool *is_tight,
-                               struct error *error)
+bool store_is_tight(struct store_transaction *transaction)
 {
-    enum error_code code = look_for_room(transaction, error);
-    *is_tight = transaction->room == ROOM_TIGHT || transaction->room == ROOM_NONE;
-    return code;
+    uint64_t used, max;
+    read_used_bytes(transaction, &used, &max);
+    return used >= max / 100 * TIGHT_PERCENT;
 }

@@ -171,13 +171,12 @@ struct store_usage {
     uint64_t used_bytes; // pages in use
     uint64_t max_bytes;
 };
-// ERROR_FULL when 90 % of the map are in use: the rest is kept for deleting, which needs pages too.
+// ERROR_FULL when 90 % of the map are in use, with what the transaction did so far: the rest is kept for
+// deleting, which needs pages too.
 enum error_code store_check_room(struct store_transaction *transaction,
                                  struct error *error) MUST_CHECK;
 // Are 75 % in use? Then finished traces should leave before `history` is over.
-enum error_code store_is_tight(struct store_transaction *transaction, bool *is_tight,
-                               struct error *error) MUST_CHECK;
-enum error_code store_read_usage(struct store_transaction *transaction, struct store_usage *usage,
-                                 struct error *error) MUST_CHECK;
+bool store_is_tight(struct store_transaction *transaction);
+void store_read_usage(struct store_transaction *transaction, struct store_usage *usage);
 
 #endif

@@ -153,13 +153,10 @@ enum error_code store_get_record(struct store_transaction *transaction, uint64_t
     return ERROR_NONE;
 }
 
-enum error_code store_read_usage(struct store_transaction *transaction, struct store_usage *usage,
-                                 struct error *error)
+void store_read_usage(struct store_transaction *transaction, struct store_usage *usage)
 {
     (void)transaction;
-    (void)error;
     *usage = (struct store_usage){.outbox_records = fake_count(fake_is_in_outbox)};
-    return ERROR_NONE;
 }
 
 // --- engine -----------------------------------------------------------------------------------
