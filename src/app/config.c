@@ -221,6 +221,10 @@ static enum error_code check_listeners(struct config *config, const struct setti
         code = check_address(settings, OPTION_ID_ADMIN_LISTEN, config->admin_listen, error);
     if (code == ERROR_NONE && (wanted & OPTION_BIT(OPTION_ID_WEBHOOK_PATH)))
         code = check_webhook_path(settings, config->webhook_path, error);
+    if (code == ERROR_NONE && config->max_payload_memory < config->max_payload)
+        code = error_set(error, ERROR_USAGE,
+                         "%s: less than max-payload, so that none of that size could come in",
+                         where_set(settings, OPTION_ID_MAX_PAYLOAD_MEMORY));
     if (code == ERROR_NONE && (wanted & OPTION_BIT(OPTION_ID_WEBHOOK_SECRET_FILE)))
         code = check_secret(config, settings->arena, error);
     if (code == ERROR_NONE && (wanted & OPTION_BIT(OPTION_ID_TLS_CERT)))

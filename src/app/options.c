@@ -117,6 +117,10 @@ const struct option options[OPTIONS_COUNT] = {
         "max-payload", OPTION_SIZE, "25MiB", "SIZE",
         "largest webhook body; GitHub's own limit is 25 MB", FIELD(max_payload),
         .least = 1024, .most = GIB},
+    [OPTION_ID_MAX_PAYLOAD_MEMORY] = {
+        "max-payload-memory", OPTION_SIZE, "128MiB", "SIZE",
+        "memory for bodies above 64 KiB that are coming in; beyond it they are answered 503",
+        FIELD(max_payload_memory), .least = 1024, .most = 64 * GIB},
     [OPTION_ID_ROOT_GRACE] = {
         "root-grace", OPTION_DURATION, "10s", "TIME",
         "how long the span of a finished run waits for jobs still open", FIELD(root_grace),

@@ -223,6 +223,7 @@ static enum error_code make_ingress(struct server *server, struct error *error)
         .webhook_path = config->webhook_path,
         .threads = (size_t)config->ingress_threads,
         .max_payload_bytes = config->max_payload,
+        .payload_memory_bytes = config->max_payload_memory,
         .insecure_no_signature = config->insecure_no_signature,
         .secrets = server->secrets,
         .repos = config->repos.items,

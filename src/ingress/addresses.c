@@ -7,9 +7,6 @@
 
 #include "ghatrace/base/memory.h"
 
-#define V4_BITS 128
-#define V6_BITS 64 // RFC 6177 2: nobody is given less
-
 struct address_place {
     struct address_place *next; // in its bucket, or among those that are free
     struct net_ip ip;
@@ -67,16 +64,9 @@ void address_counts_destroy(struct address_counts *counts)
     memory_free(counts);
 }
 
-// FNV-1a, then the finish of MurmurHash3, so that all bits count in the remainder.
 static struct address_place **bucket_of(struct address_counts *counts, const struct net_ip *ip)
 {
-    uint64_t hash = counts->seed ^ UINT64_C(0xcbf29ce484222325);
-
-    for (size_t i = 0; i < sizeof ip->bytes; i++)
-        hash = (hash ^ ip->bytes[i]) * UINT64_C(0x100000001b3);
-    hash = (hash ^ (hash >> 33)) * UINT64_C(0xff51afd7ed558ccd);
-    hash ^= hash >> 33;
-    return &counts->buckets[hash % counts->bucket_count];
+    return &counts->buckets[net_ip_hash(ip, counts->seed) % counts->bucket_count];
 }
 
 // NULL: no room for another address.
@@ -104,7 +94,7 @@ bool address_counts_take(struct address_counts *counts, const struct net_address
     *place = NULL;
     if (!net_ip_from_address(peer, &ip) || net_network_list_holds(counts->exempt, &ip))
         return true;
-    ip = net_ip_mask(&ip, net_ip_is_v4(&ip) ? V4_BITS : V6_BITS);
+    ip = net_ip_client(&ip);
     pthread_mutex_lock(&counts->mutex);
     *place = find_place(counts, &ip);
     bool has_room = *place != NULL && (*place)->connections < counts->most;

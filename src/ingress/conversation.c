@@ -66,7 +66,8 @@ static void end_conversation(struct conversation *conversation)
 
 static void give_back_large(struct conversation *conversation)
 {
-    conversation->host->large_bytes -= conversation->large_bytes;
+    if (conversation->large_bytes > 0)
+        body_memory_give_back(conversation->host->body_memory, conversation->large_bytes);
     conversation->large_bytes = 0;
 }
 
@@ -154,6 +155,34 @@ void conversation_answer(struct conversation *conversation, const struct answer 
         send_answer(conversation, answer, can_go_on(conversation));
 }
 
+static void send_late_answer(struct conversation *conversation)
+{
+    struct answer answer;
+
+    end_waiting(conversation);
+    answer_set_error(&answer, conversation->late_status, conversation->late_message);
+    send_answer(conversation, &answer, false);
+}
+
+void conversation_answer_late(struct conversation *conversation, int status, const char *message,
+                              duration_ns after)
+{
+    if (conversation->connection == NULL || conversation->phase == CONVERSATION_ENDED)
+        return;
+    conversation->phase = CONVERSATION_LATE;
+    conversation->late_status = status;
+    conversation->late_message = message;
+    http_parser_reset(&conversation->parser);
+    give_back_large(conversation);
+    if (conversation->host->is_stopping) {
+        send_late_answer(conversation);
+        return;
+    }
+    begin_waiting(conversation);
+    net_listener_look_again(conversation->host->listener);
+    net_connection_set_deadline(conversation->connection, after);
+}
+
 static void refuse(struct conversation *conversation, int status, const char *message)
 {
     struct answer answer;
@@ -165,16 +194,17 @@ static void refuse(struct conversation *conversation, int status, const char *me
 
 // --- requests -------------------------------------------------------------------------------------
 
-static bool promise_large(struct conversation *conversation, uint64_t bytes)
+// What has come of a body so far counts, as the memory that it takes.
+static bool take_large(struct conversation *conversation)
 {
-    struct conversation_host *host = conversation->host;
+    struct body_memory *memory = conversation->host->body_memory;
+    uint64_t taken = conversation->parser.body.capacity;
 
-    if (conversation->large_bytes > 0 || bytes <= LARGE_BODY)
+    if (memory == NULL || taken <= LARGE_BODY || taken <= conversation->large_bytes)
         return true;
-    if (host->large_bytes + bytes > LARGE_BODIES * host->max_body_bytes)
+    if (!body_memory_take(memory, taken - conversation->large_bytes))
         return false;
-    host->large_bytes += bytes;
-    conversation->large_bytes = bytes;
+    conversation->large_bytes = taken;
     return true;
 }
 
@@ -213,9 +243,7 @@ static void take_head(struct conversation *conversation)
         net_connection_set_deadline(conversation->connection, time_left(conversation));
     if (!conversation->host->service->on_head(conversation, head))
         return;
-    if (head->has_body_length && !promise_large(conversation, head->body_length))
-        refuse_large(conversation);
-    else if (head->expects_continue && has_body(head))
+    if (head->expects_continue && has_body(head))
         ask_for_body(conversation);
 }
 
@@ -250,9 +278,7 @@ static bool take_progress(struct conversation *conversation, enum http_progress 
 
     switch (progress) {
     case HTTP_NEED_MORE:
-        // A chunked body does not say beforehand that it is large.
-        if (parser->body.len > LARGE_BODY &&
-            !promise_large(conversation, conversation->host->max_body_bytes))
+        if (!take_large(conversation))
             refuse_large(conversation);
         else if (!http_parser_is_idle(parser))
             begin_request(conversation);
@@ -261,7 +287,10 @@ static bool take_progress(struct conversation *conversation, enum http_progress 
         take_head(conversation);
         break;
     case HTTP_MESSAGE_DONE:
-        take_request(conversation);
+        if (take_large(conversation))
+            take_request(conversation);
+        else
+            refuse_large(conversation);
         break;
     case HTTP_REFUSED:
         refuse(conversation, parser->refusal_status, parser->refusal);
@@ -298,7 +327,7 @@ static size_t on_data(void *context, const char *data, size_t len)
     conversation->is_in_feed = true;
     size_t taken = feed(conversation, data, len);
     conversation->is_in_feed = false;
-    if (conversation->phase == CONVERSATION_PENDING)
+    if (conversation->phase == CONVERSATION_PENDING || conversation->phase == CONVERSATION_LATE)
         net_connection_pause(conversation->connection);
     return taken;
 }
@@ -322,6 +351,8 @@ static void on_timeout(void *context)
     // expect there.
     if (conversation->phase == CONVERSATION_READING && conversation->has_begun)
         refuse(conversation, 408, "request took too long");
+    else if (conversation->phase == CONVERSATION_LATE)
+        send_late_answer(conversation);
 }
 
 static void on_closed(void *context, enum net_close_reason reason, const struct error *error)
@@ -460,9 +491,12 @@ void conversation_host_stop(struct conversation_host *host)
     net_listener_destroy(host->listener);
     host->listener = NULL;
     // Nothing is freed in here: connections are reaped later.
-    for (struct conversation *each = host->first; each != NULL; each = each->next)
+    for (struct conversation *each = host->first; each != NULL; each = each->next) {
         if (each->connection != NULL && is_idle(each))
             net_connection_close(each->connection);
+        else if (each->connection != NULL && each->phase == CONVERSATION_LATE)
+            send_late_answer(each);
+    }
     if (host->first == NULL)
         host->on_empty(host->context);
 }

@@ -9,6 +9,7 @@
 
 #include "addresses.h"
 #include "answer.h"
+#include "body_memory.h"
 #include "ghatrace/base/buffer.h"
 #include "ghatrace/base/timestamp.h"
 #include "ghatrace/http/parser.h"
@@ -24,8 +25,6 @@
 // A body beyond this is large. Nearly all deliveries are under it (a job of 200 steps has 55 KB), so
 // that strangers who send large bodies unsigned compete with one another only.
 #define LARGE_BODY ((uint64_t)64 * 1024)
-// Large bodies of the greatest size that one loop keeps in memory at a time.
-#define LARGE_BODIES 2
 
 struct conversation;
 
@@ -55,6 +54,7 @@ struct conversation_host {
     duration_ns request_deadline;
     duration_ns idle_deadline;
     struct address_counts *addresses; // outlives the host; NULL: nobody counts
+    struct body_memory *body_memory;  // likewise, for large bodies
     void (*on_empty)(void *context);  // stopped, and the last conversation is gone
 
     struct net_listener *listener;
@@ -62,14 +62,14 @@ struct conversation_host {
     // Those that wait for a request's head or for the rest of it: the one that has waited longest
     // gives up its place to a new connection.
     struct conversation *longest_waiting, *last_waiting;
-    struct buffer out;    // where answers are written before they are sent
-    uint64_t large_bytes; // promised to large bodies
+    struct buffer out; // where answers are written before they are sent
     bool is_stopping;
 };
 
 enum conversation_phase {
     CONVERSATION_READING, // a request, or the quiet before one
     CONVERSATION_PENDING, // the service owes an answer; nothing is read
+    CONVERSATION_LATE,    // the answer is held back; nothing is read
     CONVERSATION_ENDED    // the last answer is given
 };
 
@@ -86,8 +86,10 @@ struct conversation {
     bool head_is_read;     // of the present request
     bool body_is_read;     // of the present request
     bool is_in_feed;       // on_data() is at work and will look at `phase` itself
-    uint64_t large_bytes;  // what this one's body was promised
-    size_t holds;          // the connection, and whoever else needs the memory
+    uint64_t large_bytes;  // what this one's body takes of the memory for large ones
+    int late_status;       // the answer that is held back
+    const char *late_message;
+    size_t holds; // the connection, and whoever else needs the memory
     struct http_parser parser;
     void *request; // the service's, kept from request to request
 };
@@ -106,6 +108,10 @@ void conversation_host_release(struct conversation_host *host);
 
 // Does nothing when the client is gone.
 void conversation_answer(struct conversation *conversation, const struct answer *answer);
+// Answers with an error after a while, and closes; head and body are given up at once. The place is the first to
+// be taken by a new connection when there are too many. `message` is static.
+void conversation_answer_late(struct conversation *conversation, int status, const char *message,
+                              duration_ns after);
 // Keeps head, body and `request` alive beyond the connection, in the loop's thread.
 void conversation_hold(struct conversation *conversation);
 void conversation_let_go(struct conversation *conversation);

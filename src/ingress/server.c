@@ -27,7 +27,9 @@ struct ingress {
     struct ingress_options options;
     struct net_address address;       // with the real port
     struct address_counts *addresses; // owned; NULL: no cap
-    duration_ns grace;                // set before the stop is posted
+    struct failures *failures;        // owned
+    struct body_memory body_memory;
+    duration_ns grace; // set before the stop is posted
     size_t worker_count;
     struct worker workers[];
 };
@@ -83,6 +85,7 @@ static void set_up_host(struct worker *worker, struct engine *engine)
 
     worker->webhook.engine = engine;
     worker->webhook.options = options;
+    worker->webhook.failures = worker->ingress->failures;
     worker->stop = (struct net_task){.run = stop_worker, .context = worker};
     worker->take_tls = (struct net_task){.run = take_tls, .context = worker};
     atomic_init(&worker->fresh_tls, NULL);
@@ -94,6 +97,7 @@ static void set_up_host(struct worker *worker, struct engine *engine)
                                               .request_deadline = options->request_deadline,
                                               .idle_deadline = options->idle_deadline,
                                               .addresses = worker->ingress->addresses,
+                                              .body_memory = &worker->ingress->body_memory,
                                               .on_empty = on_empty};
     conversation_host_init(&worker->host);
 }
@@ -219,7 +223,10 @@ enum error_code ingress_start(struct engine *engine, const struct ingress_option
     ingress->options = *options;
     ingress->address = options->listen;
     ingress->worker_count = count;
+    ingress->body_memory.most = options->payload_memory_bytes;
     enum error_code code = set_up_addresses(ingress, error);
+    if (code == ERROR_NONE)
+        code = failures_create(&ingress->failures, error);
     // All of them listen before any runs: what fails here has served nobody.
     for (size_t i = 0; i < count && code == ERROR_NONE; i++)
         code = set_up_worker(ingress, &ingress->workers[i], engine, error);
@@ -265,6 +272,7 @@ void ingress_destroy(struct ingress *ingress)
         net_loop_destroy(worker->loop);
     }
     address_counts_destroy(ingress->addresses); // connections gave theirs back to it until here
+    failures_destroy(ingress->failures);
     memory_free(ingress);
 }
 
@@ -273,6 +281,7 @@ void ingress_read_counters(struct ingress *ingress, struct ingress_counters *cou
     *counters = (struct ingress_counters){0};
     if (ingress->addresses != NULL)
         counters->crowded = address_counts_refusals(ingress->addresses);
+    counters->slowed = failures_slowed(ingress->failures);
     for (size_t i = 0; i < ingress->worker_count; i++) {
         struct webhook_counters *each = &ingress->workers[i].webhook.counters;
         counters->requests += atomic_load(&each->requests);

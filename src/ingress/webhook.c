@@ -60,8 +60,12 @@ static void log_answer(const struct conversation *conversation, int status, cons
     const struct http_head *head = &conversation->parser.message;
     bool is_suspect = status == 400 || status == 401;
     char peer[NET_ADDRESS_TEXT_SIZE] = "gone";
+    uint64_t held_back = 0;
 
     if (!log_is_enabled(is_suspect ? LOG_WARN : LOG_DEBUG))
+        return;
+    if (is_suspect &&
+        !log_limit_allows(&webhook_of(conversation)->log_limit, timestamp_monotonic(), &held_back))
         return;
     if (conversation->connection != NULL)
         net_address_format(net_connection_peer(conversation->connection), peer);
@@ -71,6 +75,8 @@ static void log_answer(const struct conversation *conversation, int status, cons
         LOG_SLICE("delivery", header_for_log(head, SLICE("x-github-delivery"))),
         LOG_SLICE("event", header_for_log(head, SLICE("x-github-event"))),
         LOG_STRING("peer", peer),
+        // Only where there is something to tell: the end of the list, else.
+        held_back > 0 ? LOG_INT("held_back", held_back) : LOG_END,
         LOG_END,
     };
     log_write(is_suspect ? LOG_WARN : LOG_DEBUG, "request", fields);
@@ -133,6 +139,51 @@ static bool client_is_allowed(const struct conversation *conversation, const str
            is_allowed(options, &client);
 }
 
+// Whom a failed signature is put down to: the client behind trusted proxies, if they tell.
+static bool find_client(const struct conversation *conversation, const struct http_head *head,
+                        struct net_ip *client)
+{
+    const struct net_network_list *trusted = &webhook_of(conversation)->options->trusted_proxies;
+    struct net_ip peer;
+
+    if (conversation->connection == NULL ||
+        !net_ip_from_address(net_connection_peer(conversation->connection), &peer))
+        return false;
+    if (!net_network_list_holds(trusted, &peer) ||
+        !forwarded_find_client(head, trusted, &peer, client))
+        *client = peer;
+    return true;
+}
+
+// Whoever tries again and again to sign is answered more and more slowly. Who signs rightly never is, from wherever.
+static void refuse_signature(struct conversation *conversation, const struct http_head *head,
+                             const char *message)
+{
+    struct webhook *webhook = webhook_of(conversation);
+    struct net_ip client;
+    duration_ns delay = 0;
+
+    if (find_client(conversation, head, &client))
+        delay = failures_note(webhook->failures, &client, timestamp_monotonic());
+    if (delay == 0) {
+        refuse(conversation, 401, message);
+        return;
+    }
+    count_status(&webhook->counters, 401);
+    log_answer(conversation, 401, message);
+    conversation_answer_late(conversation, 401,
+                             "signature missing or wrong, and not for the first time", delay);
+}
+
+static void refuse_delivery(struct conversation *conversation, const struct http_head *head,
+                            const struct refusal *refusal)
+{
+    if (refusal->status == 401)
+        refuse_signature(conversation, head, refusal->error.message);
+    else
+        refuse(conversation, refusal->status, refusal->error.message);
+}
+
 // --- the head -------------------------------------------------------------------------------------
 
 static bool on_head(struct conversation *conversation, const struct http_head *head)
@@ -151,7 +202,7 @@ static bool on_head(struct conversation *conversation, const struct http_head *h
         answer_set_wrong_method(&answer, "POST");
         give_answer(conversation, &answer, "method");
     } else if (!delivery_head_is_acceptable(head, webhook->options, &refusal)) {
-        refuse(conversation, refusal.status, refusal.error.message);
+        refuse_delivery(conversation, head, &refusal);
     } else {
         return true;
     }
@@ -300,7 +351,7 @@ static void on_request(struct conversation *conversation, const struct http_head
         return;
     }
     if (!delivery_read(head, body, options, &request->arena, &request->delivery, &refusal))
-        refuse(conversation, refusal.status, refusal.error.message);
+        refuse_delivery(conversation, head, &refusal);
     else if (take_event(request))
         return;
     arena_clear(&request->arena);

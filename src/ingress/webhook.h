@@ -5,6 +5,8 @@
 #include <stdatomic.h>
 
 #include "conversation.h"
+#include "failures.h"
+#include "ghatrace/base/log_limit.h"
 #include "ghatrace/ingress/ingress.h"
 
 // One thread's counts; others only read them.
@@ -19,6 +21,8 @@ struct webhook_counters {
 struct webhook {
     struct engine *engine;
     const struct ingress_options *options;
+    struct failures *failures;  // of all threads
+    struct log_limit log_limit; // of lines about requests that strangers can cause
     struct webhook_counters counters;
 };
 

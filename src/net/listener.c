@@ -7,6 +7,7 @@
 
 #include "connection_private.h"
 #include "ghatrace/base/log.h"
+#include "ghatrace/base/log_limit.h"
 #include "ghatrace/base/memory.h"
 #include "timeval.h"
 
@@ -36,7 +37,8 @@ struct net_listener {
     struct net_connection *oldest, *newest; // of those that are handshaking
     size_t handshakes;
     struct net_handshake_limits limits;
-    struct event *patience; // runs while there are too many
+    struct event *patience;           // runs while there are too many
+    struct log_limit refusals, rests; // lines about them
     timestamp_ns reported_at;
     size_t unreported; // handshakes that failed since then
 };
@@ -223,6 +225,23 @@ void net_listener_use_tls(struct net_listener *listener, struct net_tls *tls)
 
 // --- accepting -----------------------------------------------------------------------------------
 
+static void log_refusal(struct net_listener *listener, const struct error *error)
+{
+    uint64_t held_back;
+
+    if (log_limit_allows(&listener->refusals, timestamp_monotonic(), &held_back))
+        log_warn("connection refused", LOG_REASON(error), LOG_INT("held_back", held_back));
+}
+
+static void log_rest(struct net_listener *listener, int number)
+{
+    uint64_t held_back;
+
+    if (log_limit_allows(&listener->rests, timestamp_monotonic(), &held_back))
+        log_warn("accepting rests for a second", LOG_STRING("error", strerror(number)),
+                 LOG_INT("connections", listener->connections), LOG_INT("held_back", held_back));
+}
+
 static void welcome(struct net_listener *listener, int fd, const struct net_address *peer)
 {
     const struct net_handler *handler = NULL;
@@ -237,14 +256,14 @@ static void welcome(struct net_listener *listener, int fd, const struct net_addr
     }
     enum error_code code = connection_create(listener->loop, fd, peer, &connection, &error);
     if (code != ERROR_NONE) {
-        log_warn("connection refused", LOG_REASON(&error));
+        log_refusal(listener, &error);
         return;
     }
     connection->listener = listener;
     listener->connections++;
     code = open_accepted(connection, &error);
     if (code != ERROR_NONE) {
-        log_warn("connection refused", LOG_REASON(&error));
+        log_refusal(listener, &error);
         return;
     }
     if (!listener->handler->on_accept(listener->context, connection, &handler, &context)) {
@@ -293,8 +312,7 @@ static bool accept_one(struct net_listener *listener)
     if (errno != EAGAIN && errno != EWOULDBLOCK) {
         // Out of descriptors or memory: the connection stays in the backlog, and asking again at
         // once would only burn the processor.
-        log_warn("accepting rests for a second", LOG_STRING("error", strerror(errno)),
-                 LOG_INT("connections", listener->connections));
+        log_rest(listener, errno);
         rest(listener);
     }
     return false;

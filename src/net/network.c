@@ -6,6 +6,8 @@
 #include <string.h>
 
 #define MAPPED_BITS 96
+#define IP_BITS 128
+#define IPV6_CLIENT_BITS 64
 static const uint8_t mapped[MAPPED_BITS / 8] = {[10] = 0xff, [11] = 0xff};
 
 static void set_v4(struct net_ip *ip, const void *four)
@@ -64,6 +66,22 @@ struct net_ip net_ip_mask(const struct net_ip *ip, unsigned bits)
     if (bits % 8 != 0)
         masked.bytes[whole] = (uint8_t)(ip->bytes[whole] & (0xff00 >> (bits % 8)));
     return masked;
+}
+
+struct net_ip net_ip_client(const struct net_ip *ip)
+{
+    return net_ip_mask(ip, net_ip_is_v4(ip) ? IP_BITS : IPV6_CLIENT_BITS);
+}
+
+// FNV-1a, then the finish of MurmurHash3, so that all bits count in a remainder.
+uint64_t net_ip_hash(const struct net_ip *ip, uint64_t seed)
+{
+    uint64_t hash = seed ^ UINT64_C(0xcbf29ce484222325);
+
+    for (size_t i = 0; i < sizeof ip->bytes; i++)
+        hash = (hash ^ ip->bytes[i]) * UINT64_C(0x100000001b3);
+    hash = (hash ^ (hash >> 33)) * UINT64_C(0xff51afd7ed558ccd);
+    return hash ^ (hash >> 33);
 }
 
 // The digits behind the slash; false where they are none, or too many.

@@ -93,6 +93,49 @@ class SlowClients(harness.BlackBoxTest):
             connection.close()
 
 
+class ForgedSignatures(harness.BlackBoxTest):
+    FREE = 20  # failures that are answered at once
+
+    def fail(self, client, times):
+        event = Run().requested()
+        for _ in range(times):
+            self.assertEqual(client.deliver(event, secret="wrong").status, 401)
+
+    def test_who_goes_on_failing_is_overtaken_by_who_signs(self):
+        daemon = self.new_daemon()
+        with daemon.client() as forger:
+            self.fail(forger, self.FREE)
+            event = Run().requested()
+            forger.connection.request("POST", "/webhook", event.body, delivery_headers(event, secret="wrong"))
+            daemon.accept(*job_events(3))  # from the same address, while the forger waits
+            answer = forger.connection.getresponse()
+            self.assertEqual(answer.status, 401)
+            self.assertIn(b"not for the first time", answer.read())
+
+    def test_behind_a_proxy_the_client_waits_and_not_the_proxy(self):
+        daemon = self.new_daemon(trusted_proxies="127.0.0.0/8")
+        event = Run().requested()
+        forged = {**delivery_headers(event, secret="wrong"), "X-Forwarded-For": "192.0.2.1"}
+        with daemon.client() as proxy:
+            for _ in range(self.FREE + 1):
+                answer = proxy.request("POST", "/webhook", event.body, forged)
+                self.assertEqual(answer.status, 401)
+        self.assertIn("not for the first time", answer.text)
+        with daemon.client() as proxy:
+            forged["X-Forwarded-For"] = "192.0.2.2"
+            self.assertNotIn("not for the first time", proxy.request("POST", "/webhook", event.body, forged).text)
+
+    def test_a_flood_of_forgeries_does_not_flood_the_log(self):
+        daemon = self.new_daemon(ingress_threads=1)
+        for i in range(30):
+            with daemon.client() as client:
+                client.connection.source_address = (f"127.0.0.{i + 2}", 0)
+                self.fail(client, 10)
+        lines = [line for line in daemon.log.splitlines() if "status=401" in line]
+        self.assertLessEqual(len(lines), 10 * 2)  # a window may end meanwhile
+        self.assertGreaterEqual(len(lines), 10)
+
+
 class Strangers(harness.BlackBoxTest):
     def deliver(self, daemon, forwarded=None):
         event = Run().requested()

@@ -78,6 +78,7 @@ struct config {
     uint64_t max_connections;
     uint64_t max_connections_per_address;
     uint64_t max_payload;
+    uint64_t max_payload_memory;
     duration_ns root_grace;
     duration_ns job_grace;
     duration_ns job_timeout;

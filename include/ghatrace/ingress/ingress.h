@@ -27,6 +27,8 @@ struct ingress_options {
     const char *webhook_path; // outlives the ingress
     size_t threads;
     uint64_t max_payload_bytes;
+    uint64_t
+        payload_memory_bytes; // for bodies above 64 KiB, over all threads; more are answered 503
     bool insecure_no_signature;
     struct ingress_secrets *secrets; // outlives the ingress
     const struct slice *repos;       // globs on owner/name, `!` excludes; none: all. Outlive it
@@ -65,6 +67,7 @@ struct ingress_counters {
     uint64_t bad_signatures, bad_requests, refused; // 401 · other 4xx · 503
     uint64_t strangers;                             // connections closed because of allow_from
     uint64_t crowded;                               // and because of max_connections_per_address
+    uint64_t slowed; // 401 that were held back, because too many came from there
 };
 void ingress_read_counters(struct ingress *ingress, struct ingress_counters *counters);
 

@@ -24,6 +24,10 @@ bool net_ip_is_v4(const struct net_ip *ip);
 bool net_ip_equals(const struct net_ip *a, const struct net_ip *b);
 // Takes away all but the first `bits` of 128.
 struct net_ip net_ip_mask(const struct net_ip *ip, unsigned bits);
+// What one client has to itself: an IPv4 address, or an IPv6 /64 (RFC 6177 2: nobody is given less).
+struct net_ip net_ip_client(const struct net_ip *ip);
+// For tables. With a random seed, nobody can choose addresses that fall together.
+uint64_t net_ip_hash(const struct net_ip *ip, uint64_t seed);
 
 struct net_network {
     struct net_ip first;

@@ -53,6 +53,7 @@ static inline struct ingress_options server_options(void)
     struct ingress_options options = {.webhook_path = "/webhook",
                                       .threads = 1,
                                       .max_payload_bytes = 256 * 1024,
+                                      .payload_memory_bytes = 512 * 1024,
                                       .max_connections = 20};
     struct error error;
 

@@ -327,6 +327,31 @@ static void chunked_bodies_beyond_the_cap_are_refused(void **state)
     tear_down(&f);
 }
 
+static void a_body_that_is_announced_and_not_sent_takes_no_memory(void **state)
+{
+    struct ingress_options options = server_options();
+    char *body = large_job(options.max_payload_bytes);
+    char *request = signed_request("workflow_job", JSON_TYPE, body);
+    size_t head = strlen(request) - options.max_payload_bytes;
+    struct fixture f;
+    int fds[8];
+
+    (void)state;
+    set_up(&f);
+    for (int i = 0; i < 8; i++) {
+        fds[i] = connect_client(&f.server);
+        send_bytes(fds[i], request, head + 1000);
+    }
+    usleep(20000);
+    send_text(f.fd, request);
+    expect_answer(f.fd, 202, NULL);
+    for (int i = 0; i < 8; i++)
+        close(fds[i]);
+    free(body);
+    free(request);
+    tear_down(&f);
+}
+
 static void large_bodies_have_a_share_of_memory_and_small_ones_need_none(void **state)
 {
     struct ingress_options options = server_options();
@@ -703,6 +728,7 @@ int main(void)
         cmocka_unit_test(bodies_up_to_the_cap_are_taken_and_beyond_are_refused),
         cmocka_unit_test(chunked_bodies_are_put_together),
         cmocka_unit_test(chunked_bodies_beyond_the_cap_are_refused),
+        cmocka_unit_test(a_body_that_is_announced_and_not_sent_takes_no_memory),
         cmocka_unit_test(large_bodies_have_a_share_of_memory_and_small_ones_need_none),
         cmocka_unit_test(leave_to_send_the_body_is_given),
         cmocka_unit_test(leave_is_not_given_to_what_would_be_refused),

@@ -1,6 +1,7 @@
 // Every answer of the webhook endpoint, over real sockets, with an engine that says what it is told.
 #include "client.h"
 
+#include "../../../src/ingress/failures.h"
 #include "ghatrace/base/log.h"
 
 #define PING "{\"zen\":\"Design for failure.\",\"hook_id\":1,\"hook\":{}}"
@@ -573,6 +574,78 @@ static void what_others_than_trusted_proxies_say_of_the_client_does_not_count(vo
     tear_down(&f);
 }
 
+static void fail_until_slowed(struct fixture *f)
+{
+    server_set_secrets(&f->server, "another", NULL);
+    for (int i = 0; i < FAILURES_FREE; i++) {
+        send_job(f->fd);
+        assert_int_equal(receive_response(f->fd, true).status, 401);
+    }
+    send_job(f->fd);
+    while (counters_of(f).slowed == 0)
+        usleep(1000);
+}
+
+static void who_fails_again_and_again_waits_and_who_signs_does_not(void **state)
+{
+    struct fixture f;
+    char byte;
+
+    (void)state;
+    set_up(&f);
+    fail_until_slowed(&f);
+    server_set_secrets(&f.server, SECRET, NULL);
+    int other = connect_client(&f.server); // from the same address
+    send_job(other);
+    assert_int_equal(receive_response(other, true).status, 202);
+    assert_int_equal(recv(f.fd, &byte, 1, MSG_DONTWAIT), -1);
+    ingress_stop(f.server.ingress, NS_PER_SECOND); // gives it the answer that it waits for
+    struct response response = receive_response(f.fd, true);
+    assert_int_equal(response.status, 401);
+    assert_false(response.keep_alive);
+    assert_int_equal(counters_of(&f).bad_signatures, FAILURES_FREE + 1);
+    close(other);
+    tear_down(&f);
+}
+
+static void an_answer_that_was_held_back_comes_in_the_end(void **state)
+{
+    struct fixture f;
+
+    (void)state;
+    set_up(&f);
+    fail_until_slowed(&f);
+    send_job(f.fd); // is not looked at
+    struct response response = receive_response(f.fd, true);
+    assert_int_equal(response.status, 401);
+    assert_non_null(strstr(response.body, "not for the first time"));
+    expect_closed(f.fd);
+    assert_int_equal(counters_of(&f).requests, FAILURES_FREE + 1);
+    tear_down(&f);
+}
+
+static void who_waits_for_a_late_answer_makes_room(void **state)
+{
+    struct ingress_options options = server_options();
+    struct fixture f;
+    int others[2];
+
+    (void)state;
+    options.max_connections = 2;
+    set_up_with(&f, options);
+    fail_until_slowed(&f);
+    server_set_secrets(&f.server, SECRET, NULL);
+    for (int i = 0; i < 2; i++) {
+        others[i] = connect_client(&f.server);
+        send_job(others[i]);
+        assert_int_equal(receive_response(others[i], true).status, 202);
+    }
+    expect_closed(f.fd);
+    close(others[0]);
+    close(others[1]);
+    tear_down(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -594,6 +667,9 @@ int main(void)
         cmocka_unit_test(behind_a_trusted_proxy_the_client_counts),
         cmocka_unit_test(what_others_than_trusted_proxies_say_of_the_client_does_not_count),
         cmocka_unit_test(health_and_readiness_are_told_on_the_public_side),
+        cmocka_unit_test(who_fails_again_and_again_waits_and_who_signs_does_not),
+        cmocka_unit_test(an_answer_that_was_held_back_comes_in_the_end),
+        cmocka_unit_test(who_waits_for_a_late_answer_makes_room),
     };
     log_configure(LOG_ERROR, LOG_FORMAT_TEXT);
     alarm(60);

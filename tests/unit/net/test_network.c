@@ -190,6 +190,23 @@ static void a_list_holds_what_one_of_its_networks_holds(void **state)
     assert_false(net_network_list_holds(&none, &four));
 }
 
+static void what_one_subscriber_has_is_one_client(void **state)
+{
+    struct net_ip a, b;
+
+    (void)state;
+    assert_true(net_ip_parse(SLICE("2001:db8:0:1::1"), &a));
+    assert_true(net_ip_parse(SLICE("2001:db8:0:1:ffff::2"), &b));
+    a = net_ip_client(&a);
+    b = net_ip_client(&b);
+    assert_true(net_ip_equals(&a, &b));
+    assert_true(net_ip_hash(&a, 7) == net_ip_hash(&b, 7));
+    assert_true(net_ip_hash(&a, 7) != net_ip_hash(&a, 8));
+    assert_true(net_ip_parse(SLICE("192.0.2.1"), &a));
+    b = net_ip_client(&a);
+    assert_true(net_ip_equals(&a, &b));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -199,6 +216,7 @@ int main(void)
         cmocka_unit_test(text_is_not_read_beyond_its_end),
         cmocka_unit_test(a_socket_on_all_addresses_sees_ipv4_as_what_it_is),
         cmocka_unit_test(a_list_holds_what_one_of_its_networks_holds),
+        cmocka_unit_test(what_one_subscriber_has_is_one_client),
     };
     return cmocka_run_group_tests_name("net/network", tests, NULL, NULL);
 }

@@ -1,0 +1,63 @@
+// Lines that are held back, and how they are told of.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "ghatrace/base/log_limit.h"
+
+#define START (1000 * NS_PER_SECOND)
+
+static unsigned count_allowed(struct log_limit *limit, timestamp_ns now, unsigned tries)
+{
+    uint64_t held_back;
+    unsigned allowed = 0;
+    for (unsigned i = 0; i < tries; i++)
+        allowed += log_limit_allows(limit, now, &held_back) ? 1 : 0;
+    return allowed;
+}
+
+static void ten_lines_of_a_kind_are_written_in_a_minute(void **state)
+{
+    struct log_limit limit = {0};
+    (void)state;
+    assert_int_equal(count_allowed(&limit, START, 5), 5);
+    assert_int_equal(count_allowed(&limit, START + LOG_LIMIT_WINDOW - 1, 1000),
+                     LOG_LIMIT_LINES - 5);
+    assert_int_equal(count_allowed(&limit, START + LOG_LIMIT_WINDOW, 1000), LOG_LIMIT_LINES);
+}
+
+static void the_next_line_tells_how_many_were_held_back(void **state)
+{
+    struct log_limit limit = {0};
+    uint64_t held_back;
+    (void)state;
+    assert_true(log_limit_allows(&limit, START, &held_back));
+    assert_int_equal(held_back, 0);
+    count_allowed(&limit, START, LOG_LIMIT_LINES - 1 + 33);
+    assert_true(log_limit_allows(&limit, START + LOG_LIMIT_WINDOW, &held_back));
+    assert_int_equal(held_back, 33);
+    assert_true(log_limit_allows(&limit, START + LOG_LIMIT_WINDOW, &held_back));
+    assert_int_equal(held_back, 0);
+}
+
+static void a_window_begins_with_a_line_and_not_with_the_clock(void **state)
+{
+    struct log_limit limit = {0};
+    (void)state;
+    assert_int_equal(count_allowed(&limit, 0, 3), 3); // a steady clock may begin anywhere
+    assert_int_equal(count_allowed(&limit, LOG_LIMIT_WINDOW * 3 / 2, 20), LOG_LIMIT_LINES);
+    assert_int_equal(count_allowed(&limit, LOG_LIMIT_WINDOW * 2, 20), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(ten_lines_of_a_kind_are_written_in_a_minute),
+        cmocka_unit_test(the_next_line_tells_how_many_were_held_back),
+        cmocka_unit_test(a_window_begins_with_a_line_and_not_with_the_clock),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
