@@ -138,6 +138,12 @@ check: bootstrap format-check imports-check
 	$(if $(BLACKBOX),$(SUBMAKE) blackbox VARIANT=asan CC=clang)
 	$(if $(BLACKBOX),$(SUBMAKE) blackbox VARIANT=tsan CC=clang)
 
+# Hostile company of every kind, on loopback, against the release binary: some ten minutes, by hand.
+.PHONY: siege
+siege:
+	$(SUBMAKE) VARIANT=release build/release-gcc/ghatrace
+	@tests/siege/siege.py $(SIEGE)
+
 # Each fuzz target for FUZZ_SECONDS, one after the other: `make fuzz`; one alone: `make fuzz-http_request`.
 # What they find lands in build/fuzz, where the corpus grows.
 FUZZ_SECONDS ?= 60

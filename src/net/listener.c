@@ -238,7 +238,7 @@ static void log_rest(struct net_listener *listener, int number)
     uint64_t held_back;
 
     if (log_limit_allows(&listener->rests, timestamp_monotonic(), &held_back))
-        log_warn("accepting rests for a second", LOG_STRING("error", strerror(number)),
+        log_warn("connections cannot be accepted", LOG_STRING("error", strerror(number)),
                  LOG_INT("connections", listener->connections), LOG_INT("held_back", held_back));
 }
 
@@ -296,6 +296,18 @@ static bool is_of_one_connection(int number)
     }
 }
 
+// Out of descriptors or memory: the connection stays in the backlog. As where there are too many, one that waits
+// makes room for it before the loop's next turn. Where none does, asking again at once would only burn the processor.
+static void run_short(struct net_listener *listener, int number)
+{
+    bool is_short_of_descriptors = number == EMFILE || number == ENFILE;
+
+    log_rest(listener, number);
+    if (!is_short_of_descriptors || listener->handler->make_room == NULL ||
+        !listener->handler->make_room(listener->context))
+        rest(listener);
+}
+
 // False: enough for this turn.
 static bool accept_one(struct net_listener *listener)
 {
@@ -310,10 +322,7 @@ static bool accept_one(struct net_listener *listener)
     if (is_of_one_connection(errno))
         return true;
     if (errno != EAGAIN && errno != EWOULDBLOCK) {
-        // Out of descriptors or memory: the connection stays in the backlog, and asking again at
-        // once would only burn the processor.
-        log_rest(listener, errno);
-        rest(listener);
+        run_short(listener, errno);
     }
     return false;
 }

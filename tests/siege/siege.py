@@ -1,0 +1,402 @@
+#!/usr/bin/env python3
+"""Besieges the real daemon on loopback, while honest deliveries go on, and prints a table.
+
+    make siege                       all attacks, some ten minutes
+    tests/siege/siege.py NAME...     some of them
+
+Each attack is bounded in time and number. What it measures, for each: what the attackers saw, the greatest
+memory of the daemon, the processor time that it used, how the honest deliveries fared (all signed, each one
+different), and whether each one that was answered 202 is there afterwards: sent again, it must be a duplicate.
+"""
+import collections
+import contextlib
+import http.client
+import multiprocessing
+import os
+import pathlib
+import re
+import resource
+import select
+import socket
+import ssl
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+os.environ.setdefault("GHATRACE", str(ROOT / "build/release-gcc/ghatrace"))
+sys.path.insert(0, str(ROOT / "tests/blackbox"))
+import harness  # noqa: E402
+import payloads  # noqa: E402
+
+SECONDS = float(os.environ.get("SIEGE_SECONDS", "60"))
+RATE = 500  # honest deliveries a second
+HEAD = (b"POST /webhook HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nX-GitHub-Event: workflow_job\r\n"
+        b"X-GitHub-Delivery: 4d8ed510-a74e-11f1-8000-000000000000\r\nX-Hub-Signature-256: sha256=" + b"0" * 64 + b"\r\n")
+MIB = 1 << 20
+
+
+# --- attackers: each in a process of its own, a loop over many sockets ----------------------------------------
+
+class Swarm:
+    """Many clients in one loop. `on_turn(client)` is called for each once a second, `on_readable` does the counting."""
+
+    def __init__(self, address, seen):
+        self.address, self.seen = address, seen
+        self.poll = select.epoll()
+        self.clients = {}
+        self.sources = 0
+
+    def connect(self, per_address=200):
+        self.sources += 1
+        number = self.sources // per_address % 60000
+        source = f"127.{1 + number // 250 % 200}.0.{2 + number % 250}"
+        client = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        client.setblocking(False)
+        try:
+            client.setsockopt(socket.IPPROTO_IP, 24, 1)  # IP_BIND_ADDRESS_NO_PORT
+            client.bind((source, 0))
+            client.connect(self.address)
+        except BlockingIOError:
+            pass
+        except OSError as error:
+            self.seen[f"not connected: {error.strerror}"] += 1
+            client.close()
+            return None
+        self.clients[client.fileno()] = client
+        self.poll.register(client.fileno(), select.EPOLLIN)
+        self.seen["connected"] += 1
+        return client
+
+    def drop(self, client):
+        self.clients.pop(client.fileno(), None)
+        client.close()
+
+    def send(self, client, data):
+        """How much went out; None when the connection is gone."""
+        try:
+            return client.send(data)
+        except BlockingIOError:
+            return 0
+        except OSError:
+            self.seen["closed by the daemon"] += 1
+            self.drop(client)
+            return None
+
+    def read_all(self, timeout):
+        """Counts the answers. Returns the clients that were answered or closed, which are dropped."""
+        gone = 0
+        for fileno, _ in self.poll.poll(timeout, 10000):
+            client = self.clients.get(fileno)
+            if client is None:
+                continue
+            try:
+                data = client.recv(65536)
+            except BlockingIOError:
+                continue
+            except OSError:
+                data = b""
+            answers = re.findall(rb"HTTP/1\.1 (\d+)", data)
+            for status in answers:
+                self.seen[f"{status.decode()}"] += 1
+            if not data:
+                if not getattr(self, "quiet_end", False):
+                    self.seen["closed by the daemon"] += 1
+                self.drop(client)
+                gone += 1
+        return gone
+
+    def end(self):
+        for client in list(self.clients.values()):
+            client.close()
+
+
+def trickle(address, seen, stop, count, first, drop=b"x"):
+    """`count` clients that send `first` and then one byte a second; who is closed comes again."""
+    swarm = Swarm(address, seen)
+    while not stop.is_set():
+        turn = time.monotonic()
+        for client in list(swarm.clients.values()):
+            swarm.send(client, drop)
+        for _ in range(min(count - len(swarm.clients), 2000)):
+            client = swarm.connect()
+            if client is not None and first:
+                swarm.send(client, first)
+        while (left := turn + 1 - time.monotonic()) > 0 and not stop.is_set():
+            swarm.read_all(min(left, 0.2))
+    seen["open at the end"] = len(swarm.clients)
+    swarm.end()
+
+
+def slow_heads(address, seen, stop):
+    trickle(address, seen, stop, 10000, b"POST /webhook HTTP/1.1\r\nX: ")
+
+
+def slow_bodies(address, seen, stop):
+    trickle(address, seen, stop, 10000, HEAD + b"Content-Length: 1000\r\n\r\n")
+
+
+def idle(address, seen, stop):
+    """Keep-alive abused: one request, then silence."""
+    trickle(address, seen, stop, 10000, b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n", drop=b"")
+
+
+def stalled_handshakes(address, seen, stop):
+    trickle(address, seen, stop, 2000, b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", drop=b"\0")
+
+
+def few_idle(address, seen, stop):
+    trickle(address, seen, stop, 300, b"", drop=b"")
+
+
+def large_bodies(address, seen, stop):
+    """1,000 clients, 25 MiB each, as fast as they can; each comes once."""
+    swarm = Swarm(address, seen)
+    piece = b"[" * 65536
+    left = {}
+    for _ in range(1000):
+        client = swarm.connect()
+        if client is not None:
+            left[client] = 25 * MIB
+            swarm.send(client, HEAD + b"Content-Length: %d\r\n\r\n" % (25 * MIB))
+    seen["bytes sent"] = 0
+    while left and not stop.is_set():
+        for client in list(left):
+            if client.fileno() < 0:
+                del left[client]
+                continue
+            sent = swarm.send(client, piece[:min(len(piece), left[client])]) if left[client] > 0 else 0
+            if sent is not None:
+                left[client] -= sent
+                seen["bytes sent"] += sent
+        swarm.read_all(0)
+    swarm.end()
+
+
+def one_request_each(request, at_a_time=200, most=100000):
+    def attack(address, seen, stop):
+        swarm = Swarm(address, seen)
+        swarm.quiet_end = True
+        while not stop.is_set() and seen["connected"] < most:
+            for _ in range(at_a_time - len(swarm.clients)):
+                client = swarm.connect(per_address=20)
+                if client is not None and swarm.send(client, request) is not None and not request:
+                    swarm.drop(client)
+            swarm.read_all(0.01)
+        swarm.end()
+    return attack
+
+
+connect_and_close = one_request_each(b"")
+forged = one_request_each(HEAD + b"Connection: close\r\nContent-Length: 2\r\n\r\n{}")
+garbage = one_request_each(b"\x00\xff\r\n\r\nGET  / HTTP/9.9\r\n\r\n" * 50)
+smuggled = one_request_each(HEAD + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nG")
+pipelined = one_request_each(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n" * 200 + b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+
+
+def tiny_chunks(address, seen, stop):
+    request = HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + b"1\r\n[\r\n" * 20000
+    swarm = Swarm(address, seen)
+    left = {}
+    while not stop.is_set():
+        while len(swarm.clients) < 100:
+            client = swarm.connect()
+            left[client] = request
+        for client, data in list(left.items()):
+            if client.fileno() < 0:
+                del left[client]
+            elif data:
+                sent = swarm.send(client, data[:65536])
+                left[client] = data[sent or 0:]
+            elif swarm.send(client, b"0\r\n\r\n") is not None:
+                left[client] = None
+        for client in [client for client, data in left.items() if data is None]:
+            del left[client]
+        swarm.read_all(0.01)
+    swarm.end()
+
+
+def nested(address, seen, stop):
+    """Rightly signed, 25 MB of brackets, of tokens, of one text: who has the secret is not hostile, but may be wrong."""
+    bodies = [b"[" * (25 * 1000 * 1000), b"[" + b"1," * (12 * 1000 * 1000) + b"1]",
+              b'{"action":"queued","x":"' + b"\\u0041" * (4 * 1000 * 1000) + b'"}']
+    number = 0
+    while not stop.is_set():
+        body = bodies[number % len(bodies)]
+        event = payloads.Event("workflow_job", body, payloads.guid_of_time(time.time()))
+        with harness.Client(address) as client:
+            seen[str(client.deliver(event).status)] += 1
+        number += 1
+
+
+# --- the honest side ----------------------------------------------------------------------------------------------
+
+def write_deliveries(path, count):
+    with open(path, "wb") as file:
+        while count > 0:
+            run = payloads.Run()
+            for _ in range(min(10, count)):
+                file.write(run.job().queued().body + b"\n")
+            count -= 10
+
+
+def replay(daemon, path, *arguments):
+    host, port = daemon.address
+    return subprocess.run([harness.BINARY, "replay", "--quiet", "--lines", "--connections", "16", *arguments,
+                           "--secret-file", daemon.secret_file, f"http://{host}:{port}/webhook", path],
+                          capture_output=True, text=True, timeout=1800, check=False)
+
+
+def summary_of(result):
+    return result.stdout.strip().splitlines()[-1] if result.stdout.strip() else result.stderr.strip()
+
+
+class Usage:
+    """What the daemon uses, looked at ten times a second."""
+
+    def __init__(self, pid):
+        self.pid, self.most, self.descriptors = pid, 0, 0
+        self.stopping = threading.Event()
+        self.thread = threading.Thread(target=self.watch)
+        self.thread.start()
+
+    def watch(self):
+        while not self.stopping.wait(0.1):
+            with contextlib.suppress(OSError, AttributeError):
+                status = pathlib.Path(f"/proc/{self.pid}/status").read_text()
+                # The store's pages are the page cache's; what is left is the daemon's own.
+                self.most = max(self.most, int(re.search(r"RssAnon:\s+(\d+)", status).group(1)))
+                self.descriptors = max(self.descriptors, len(os.listdir(f"/proc/{self.pid}/fd")))
+
+    def processor(self):
+        fields = pathlib.Path(f"/proc/{self.pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def stop(self):
+        self.stopping.set()
+        self.thread.join()
+
+
+Attack = collections.namedtuple("Attack", "run how settings seconds limit", defaults=({}, None, None))
+
+ATTACKS = {
+    "none": Attack(None, "nobody: for comparison"),
+    "slow-heads": Attack(slow_heads, "10,000 clients, one byte of a head a second; max-connections 15000",
+                         {"max_connections": 15000}),
+    "slow-heads-full": Attack(slow_heads, "the same, max-connections 4096 as by default"),
+    "slow-bodies": Attack(slow_bodies, "10,000 clients, one byte of a body a second; max-connections 15000",
+                          {"max_connections": 15000}),
+    "idle": Attack(idle, "10,000 clients that keep a connection after one request", {}, 20),
+    "large-bodies": Attack(large_bodies, "1,000 clients that send 25 MiB each, forged", {}, 60),
+    "connect-and-close": Attack(connect_and_close, "up to 100,000 connections closed at once", {}, 20),
+    "forged": Attack(forged, "up to 100,000 forged deliveries from many addresses", {}, 20),
+    "garbage": Attack(garbage, "up to 100,000 times bytes that are no HTTP", {}, 20),
+    "smuggled": Attack(smuggled, "up to 100,000 requests with Content-Length and chunked", {}, 20),
+    "pipelined": Attack(pipelined, "201 requests at once, up to 100,000 times", {}, 20),
+    "tiny-chunks": Attack(tiny_chunks, "100 clients, bodies of 20,000 chunks of one byte", {}, 20),
+    "nested": Attack(nested, "rightly signed, 25 MB of brackets, of numbers, of escapes", {}, 20),
+    "descriptors": Attack(few_idle, "300 idle clients, 64 descriptors in all", {}, 20, 64),
+    "handshakes": Attack(stalled_handshakes, "2,000 TLS handshakes, one byte a second", {"tls": True}, 20),
+}
+
+
+def work(attack, address, stop, results):
+    resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
+    seen = collections.Counter()
+    attack(address, seen, stop)
+    results.put(dict(seen))
+
+
+def deliver_by_tls(daemon, folder, stop):
+    """replay speaks plain HTTP only: a connection each, one after the other."""
+    context = ssl.create_default_context(cafile=f"{folder}/ca.pem")
+    context.check_hostname = False
+    took, statuses, events = [], collections.Counter(), []
+    while not stop.is_set():
+        event = payloads.Run().job().queued()
+        begin = time.monotonic()
+        with harness.Client(daemon.address) as client:
+            client.connection = http.client.HTTPSConnection(*daemon.address, context=context, timeout=30)
+            statuses[client.deliver(event).status] += 1
+        took.append(time.monotonic() - begin)
+        events.append(event)
+    took.sort()
+    times = "; ".join(f"{name} {took[int(len(took) * part)] * 1000:.1f} ms" for name, part in
+                      (("half within", .5), ("99 % within", .99), ("all within", .9999)))
+    lost = 0
+    for event in events:
+        with harness.Client(daemon.address) as client:
+            client.connection = http.client.HTTPSConnection(*daemon.address, context=context, timeout=30)
+            lost += client.deliver(event).outcome != (200, "duplicate")
+    return f"{len(events)} answered: {dict(statuses)}; {times}", lost
+
+
+def besiege(name):
+    attack = ATTACKS[name]
+    seconds = min(attack.seconds or SECONDS, SECONDS)
+    with tempfile.TemporaryDirectory(prefix="ghatrace-siege-") as folder:
+        settings = dict(attack.settings)
+        if settings.pop("tls", False):
+            subprocess.run([ROOT / "tests/support/make_certificates", folder], check=True, stdout=subprocess.DEVNULL,
+                           stderr=subprocess.DEVNULL)
+            settings.update(tls_cert=f"{folder}/server.pem", tls_key=f"{folder}/server.key")
+        daemon = harness.Daemon(folder, **settings)
+        if attack.limit:
+            daemon.arguments_before = daemon.arguments
+            daemon.arguments = lambda: ["sh", "-c", f'ulimit -n {attack.limit}; exec "$@"', "sh", *daemon.arguments_before()]
+        daemon.start()
+        count = int(RATE * seconds)
+        deliveries = f"{folder}/deliveries.jsonl"
+        write_deliveries(deliveries, count)
+        usage = Usage(daemon.process.pid)
+        stop, results = multiprocessing.Event(), multiprocessing.Queue()
+        process = None
+        if attack.run:
+            process = multiprocessing.Process(target=work, args=(attack.run, daemon.address, stop, results))
+            process.start()
+            time.sleep(min(5, seconds / 4))  # they are there before the first delivery
+        before, begin = usage.processor(), time.monotonic()
+        if "tls_cert" in settings:
+            timer = threading.Timer(seconds, stop.set)
+            timer.start()
+            honest, lost = deliver_by_tls(daemon, folder, stop)
+        else:
+            honest = summary_of(replay(daemon, deliveries, "--rate", str(RATE)))
+        used, lasted = usage.processor() - before, time.monotonic() - begin
+        stop.set()
+        seen = {}
+        if process:
+            seen = results.get(timeout=120)
+            process.join(30)
+        if "tls_cert" not in settings:
+            again = summary_of(replay(daemon, deliveries))
+            accepted = int((re.search(r"(\d+) x 202", honest) or [0, 0])[1])
+            duplicates = int((re.search(r"(\d+) x 200", again) or [0, 0])[1])
+            lost = max(0, accepted - duplicates)
+        usage.stop()
+        held_back = sum(int(number) for number in re.findall(r"held_back=(\d+)", daemon.log))
+        lines = len(daemon.log.splitlines())
+        daemon.stop()
+        print(f"\n{name}: {attack.how}\n"
+              f"  attackers saw  {', '.join(f'{key}: {value:,}' for key, value in sorted(seen.items())) or '-'}\n"
+              f"  honest         {honest}\n"
+              f"  lost           {lost}\n"
+              f"  daemon         {usage.most / 1024:.1f} MiB of its own, {usage.descriptors} descriptors, "
+              f"{used:.1f} s of processor in {lasted:.0f} s; {lines} log lines, {held_back} held back", flush=True)
+        return lost == 0
+
+
+def main():
+    resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
+    names = sys.argv[1:] or list(ATTACKS)
+    unknown = [name for name in names if name not in ATTACKS]
+    if unknown:
+        sys.exit(f"siege: no attack named {unknown[0]}; there are: {' '.join(ATTACKS)}")
+    good = [besiege(name) for name in names]
+    sys.exit(0 if all(good) else 1)
+
+
+if __name__ == "__main__":
+    main()
