@@ -24,7 +24,7 @@ ALL_LDFLAGS := $(LDFLAGS_$(VARIANT)) $(LDFLAGS) -pthread
 LIBS := -levent_core -levent_pthreads -lmbedtls -lmbedx509 -lmbedcrypto -llmdb -linih -lz
 
 # --- the rooms, from the ground up: a room may use those before it in this list ------------------
-ROOMS := base http net github trace otlp store engine ingress export view app
+ROOMS := base http net github trace otlp store tally engine ingress export view app
 
 BUILD   := build/$(VARIANT)-$(notdir $(CC))
 OBJECTS  = $(patsubst src/%.c,$(BUILD)/src/%.o,$(filter-out src/app/main.c,$(wildcard src/$(1)/*.c)))

@@ -57,19 +57,37 @@ struct engine_options {
     uint64_t outbox_max;       // bytes waiting for the collector; more: ENGINE_FULL. 0: no limit
     bool has_exporter;         // else finished spans stay in the history and the outbox stays empty
     duration_ns history;       // how long finished traces stay for the viewer
+    size_t max_series;         // bound on pools and label sets (tally/tally.h); 0: the usual one
     timestamp_ns (*now)(void); // NULL: timestamp_now
     // Called in the engine's thread after a commit that put records into the outbox. May be NULL.
     void (*on_outbox)(void *context);
     void *on_outbox_context;
 };
 
+// Upper bounds of the buckets, each included in its bucket; one more bucket takes the rest.
+#define ENGINE_COMMIT_BOUNDS 14
+#define ENGINE_BATCH_BOUNDS 10
+extern const duration_ns engine_commit_bounds[ENGINE_COMMIT_BOUNDS]; // 0.5 ms to 10 s
+extern const uint64_t engine_batch_bounds[ENGINE_BATCH_BOUNDS];      // 1 to 1000 tasks
+
+// Since the start of the process.
 struct engine_counters {
     uint64_t events;     // applied
     uint64_t duplicates; // same delivery again
     uint64_t late;       // came after its span had been sent, and changed nothing
     uint64_t commits;
-    uint64_t records;  // put into the outbox or the history
-    uint64_t failures; // tasks answered ENGINE_FAILED or ENGINE_FULL
+    uint64_t records;                              // put into the outbox or the history
+    uint64_t failures;                             // tasks answered ENGINE_FAILED or ENGINE_FULL
+    uint64_t job_events[GITHUB_JOB_COMPLETED + 1]; // of `events`, by enum github_job_action
+    uint64_t run_events[GITHUB_RUN_COMPLETED + 1]; // likewise, by enum github_run_action
+    timestamp_ns last_event_at; // receipt of the newest event applied; TIMESTAMP_UNKNOWN: none yet
+    // Transactions that were committed, with and without tasks: from begin to synced.
+    uint64_t commit_ns; // all together
+    uint64_t
+        commit_buckets[ENGINE_COMMIT_BOUNDS + 1]; // not cumulative; together they are `commits`
+    // Tasks in each of the transactions that had any.
+    uint64_t batch_tasks;                            // all together
+    uint64_t batch_buckets[ENGINE_BATCH_BOUNDS + 1]; // likewise
 };
 
 enum error_code engine_create(struct store *store, const struct engine_options *options,

@@ -1,0 +1,38 @@
+// What is open and what was measured, as figures that are kept in the store, in the very transaction that
+// changes the states. Nothing of it is a copy in memory that must be made again after a crash, and nothing
+// is ever counted from the states while the program runs: what is asked for is read as it stands.
+//
+// struct tally is what the one writer works with inside one transaction. Rows that many events change (a
+// pool's, a series') are gathered in memory and written once, by tally_flush(). What is read from the store
+// by the functions that take a transaction is as of the last flush or commit.
+//
+// Within a transaction: tally_begin, changes, tally_flush, expiry, commit. After an error the transaction
+// must be aborted; the next tally_begin() forgets what was gathered for it.
+#ifndef GHATRACE_TALLY_TALLY_H
+#define GHATRACE_TALLY_TALLY_H
+
+#include <stddef.h>
+
+#include "ghatrace/base/error.h"
+#include "ghatrace/base/timestamp.h"
+#include "ghatrace/store/store.h"
+
+struct tally;
+
+#define TALLY_SERIES_MAX_DEFAULT 1000
+
+// What names an entry whose bounds are full: there labels and names read so.
+#define TALLY_OTHER SLICE("other")
+
+// `max_series`: pools, and label sets of each kind of series; what is new beyond it is counted under "other".
+// The same happens while the store is tight. 0: TALLY_SERIES_MAX_DEFAULT. ERROR_MEMORY.
+enum error_code tally_create(size_t max_series, struct tally **tally,
+                             struct error *error) MUST_CHECK;
+void tally_destroy(struct tally *tally);
+
+// Binds it to a write transaction that has just begun. `now`: the time of the batch.
+void tally_begin(struct tally *tally, struct store_transaction *transaction, timestamp_ns now);
+// Writes what was gathered. ERROR_FULL, ERROR_IO, ERROR_CORRUPT, ERROR_MEMORY.
+enum error_code tally_flush(struct tally *tally, struct error *error) MUST_CHECK;
+
+#endif

@@ -1,0 +1,86 @@
+// What a finished job or run adds to the figures. Pure.
+//
+// All texts are valid UTF-8 of at most MEASURE_TEXT_MAX bytes, cut between characters; what is not known is
+// empty. Those that were not cut point into what the state points into, the others into the arena.
+#ifndef GHATRACE_TRACE_MEASURE_H
+#define GHATRACE_TRACE_MEASURE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "ghatrace/base/arena.h"
+#include "ghatrace/base/error.h"
+#include "ghatrace/base/slice.h"
+#include "ghatrace/base/timestamp.h"
+#include "ghatrace/trace/policy.h"
+#include "ghatrace/trace/span.h"
+#include "ghatrace/trace/state.h"
+#include "ghatrace/trace/timeline.h"
+
+#define MEASURE_TEXT_MAX 256
+
+struct measure_span {
+    bool exists;
+    duration_ns length; // never negative
+};
+
+struct measure_step {
+    struct slice name;
+    struct slice result; // as cicd.pipeline.task.run.result has it
+    duration_ns length;
+};
+
+struct job_measure {
+    struct slice repository; // "owner/name"
+    struct slice workflow;
+    struct slice runner_group;
+    struct slice runner_labels; // measure_join_labels()
+    struct slice result;        // as cicd.pipeline.task.run.result has it
+    struct measure_span waiting;
+    struct measure_span queue;
+    struct measure_span startup;
+    struct measure_span execution;
+    timestamp_ns queue_end; // where there is a queue
+    timestamp_ns end;
+    const struct measure_step *steps; // those that were started
+    size_t step_count;
+    struct trace_id trace; // of the exported scheme
+};
+
+struct run_measure {
+    struct slice repository;
+    struct slice workflow;
+    struct slice branch;
+    struct slice event_name;
+    struct slice display_title;
+    struct slice actor;      // who triggered this attempt
+    struct slice result;     // as cicd.pipeline.result has it
+    struct slice conclusion; // as GitHub has it; of the jobs, where no event of the run came
+    int64_t run_id;
+    int64_t run_attempt;
+    int64_t run_number;
+    int64_t job_count; // jobs known when the root left
+    timestamp_ns start;
+    timestamp_ns end;
+    bool is_incomplete; // made from its jobs, or of a run that never ended
+    struct trace_id trace;
+};
+
+// The labels that a job asks for, as one text whatever their order: sorted by bytes, each once, joined
+// by ','. Cut as a whole to MEASURE_TEXT_MAX bytes. Empty for none. False when memory is refused.
+bool measure_join_labels(const struct slice *labels, size_t count, struct arena *arena,
+                         struct slice *joined) MUST_CHECK;
+
+// Of a job that completed. `*measure` becomes NULL for one that has no part in the figures: it was
+// carried over from an earlier attempt. A skipped job has none of the phases and no steps. ERROR_MEMORY.
+enum error_code measure_of_job(const struct trace_policy *policy, const struct run_state *run,
+                               const struct job_state *job, const struct job_timeline *timeline,
+                               struct arena *arena, const struct job_measure **measure) MUST_CHECK;
+
+// Of a run whose root span is `root`. ERROR_MEMORY.
+enum error_code measure_of_run(const struct run_state *run, const struct span *root,
+                               bool is_incomplete, struct arena *arena,
+                               const struct run_measure **measure) MUST_CHECK;
+
+#endif
