@@ -65,3 +65,46 @@ void attribute_add_number_string(struct attribute_writer *writer, const char *ke
     else
         writer->failed = true;
 }
+
+// --- reading --------------------------------------------------------------------------------------
+
+const struct attribute *attributes_find(const struct attributes *attributes, const char *key)
+{
+    for (size_t i = 0; i < attributes->count; i++)
+        if (strcmp(attributes->items[i].key, key) == 0)
+            return &attributes->items[i];
+    return NULL;
+}
+
+static const struct attribute *find_typed(const struct attributes *attributes, const char *key,
+                                          enum attribute_type type)
+{
+    const struct attribute *found = attributes_find(attributes, key);
+    return found != NULL && found->type == type ? found : NULL;
+}
+
+struct slice attributes_get_string(const struct attributes *attributes, const char *key)
+{
+    const struct attribute *found = find_typed(attributes, key, ATTRIBUTE_STRING);
+    return found != NULL ? found->string : SLICE_EMPTY;
+}
+
+int64_t attributes_get_int(const struct attributes *attributes, const char *key)
+{
+    const struct attribute *found = find_typed(attributes, key, ATTRIBUTE_INT);
+    return found != NULL ? found->integer : 0;
+}
+
+bool attributes_get_bool(const struct attributes *attributes, const char *key)
+{
+    const struct attribute *found = find_typed(attributes, key, ATTRIBUTE_BOOL);
+    return found != NULL && found->boolean;
+}
+
+void attributes_get_strings(const struct attributes *attributes, const char *key,
+                            const struct slice **items, size_t *count)
+{
+    const struct attribute *found = find_typed(attributes, key, ATTRIBUTE_STRINGS);
+    *items = found != NULL ? found->strings.items : NULL;
+    *count = found != NULL ? found->strings.count : 0;
+}

@@ -21,8 +21,6 @@ struct resource_facts {
 void build_resource(const struct trace_policy *policy, const struct resource_facts *facts,
                     struct attribute_writer *writer);
 
-// GitHub's conclusion as cicd.pipeline.*.result has it.
-struct slice build_result_text(struct slice conclusion);
 // Status and error.type: ERROR for failure, timed_out and startup_failure; otherwise unset, because OK is
 // for people to set.
 void build_status(struct span *span, struct slice conclusion, struct attribute_writer *writer);

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "ghatrace/trace/attribute.h"
 #include "ghatrace/view/text.h"
 
 // What the spans are, by the attribute `type`; names are free text and prove nothing.
@@ -16,35 +17,9 @@ struct builder {
     bool unicode;
 };
 
-static const struct attribute *find_attribute(const struct attributes *attributes, const char *key)
-{
-    for (size_t i = 0; i < attributes->count; i++)
-        if (strcmp(attributes->items[i].key, key) == 0)
-            return &attributes->items[i];
-    return NULL;
-}
-
-static struct slice get_string(const struct attributes *attributes, const char *key)
-{
-    const struct attribute *found = find_attribute(attributes, key);
-    return found != NULL && found->type == ATTRIBUTE_STRING ? found->string : SLICE_EMPTY;
-}
-
-static int64_t get_int(const struct attributes *attributes, const char *key)
-{
-    const struct attribute *found = find_attribute(attributes, key);
-    return found != NULL && found->type == ATTRIBUTE_INT ? found->integer : 0;
-}
-
-static bool get_bool(const struct attributes *attributes, const char *key)
-{
-    const struct attribute *found = find_attribute(attributes, key);
-    return found != NULL && found->type == ATTRIBUTE_BOOL && found->boolean;
-}
-
 static bool has_type(const struct span *span, struct slice type)
 {
-    return slice_equals(get_string(&span->attributes, "type"), type);
+    return slice_equals(attributes_get_string(&span->attributes, "type"), type);
 }
 
 duration_ns waterfall_length(struct waterfall_interval interval)
@@ -106,7 +81,7 @@ static struct slice conclusion_of(const struct span *span)
     static const char *const keys[] = {"github.conclusion", "cicd.pipeline.result",
                                        "cicd.pipeline.task.run.result"};
     for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
-        struct slice value = get_string(&span->attributes, keys[i]);
+        struct slice value = attributes_get_string(&span->attributes, keys[i]);
         if (value.len > 0)
             return value;
     }
@@ -116,12 +91,12 @@ static struct slice conclusion_of(const struct span *span)
 static bool set_outcome(struct builder *builder, struct waterfall_row *row, const struct span *span)
 {
     struct slice conclusion = conclusion_of(span);
-    if (get_bool(&span->attributes, "github.carried_over")) {
+    if (attributes_get_bool(&span->attributes, "github.carried_over")) {
         row->outcome = OUTCOME_CARRIED_OVER;
         row->note = SLICE("carried over from the attempt before");
         return true;
     }
-    row->is_incomplete = get_bool(&span->attributes, "github.incomplete");
+    row->is_incomplete = attributes_get_bool(&span->attributes, "github.incomplete");
     for (size_t i = 0; i < sizeof(conclusions) / sizeof(conclusions[0]); i++)
         if (slice_equals(conclusion, slice_from_string(conclusions[i].conclusion))) {
             row->outcome = conclusions[i].outcome;
@@ -139,8 +114,9 @@ static bool set_row(struct builder *builder, struct waterfall_row *row, const st
                     const char *number_key)
 {
     *row = (struct waterfall_row){
+        .span = span,
         .time = interval_of(span),
-        .number = get_int(&span->attributes, number_key),
+        .number = attributes_get_int(&span->attributes, number_key),
     };
     if (!text_clean(builder->arena, span->name, builder->unicode, &row->name))
         return false;
@@ -155,9 +131,9 @@ static bool learn_title(struct builder *builder, const struct attributes *resour
 {
     struct waterfall_title *title = &builder->waterfall->title;
     const struct attributes *own = &span->attributes;
-    struct slice owner = get_string(resource, "vcs.owner.name");
-    struct slice name = get_string(resource, "vcs.repository.name");
-    struct slice repository = get_string(own, "github.repository");
+    struct slice owner = attributes_get_string(resource, "vcs.owner.name");
+    struct slice name = attributes_get_string(resource, "vcs.repository.name");
+    struct slice repository = attributes_get_string(own, "github.repository");
     long long run_id;
 
     if (owner.len > 0 && name.len > 0 &&
@@ -165,15 +141,15 @@ static bool learn_title(struct builder *builder, const struct attributes *resour
                       SLICE_ARGS(name)))
         return false;
     if (title->run_id == 0 &&
-        slice_parse_int64(get_string(resource, "cicd.pipeline.run.id"), &run_id))
+        slice_parse_int64(attributes_get_string(resource, "cicd.pipeline.run.id"), &run_id))
         title->run_id = run_id;
     if (title->attempt == 0)
-        title->attempt = get_int(own, "github.run_attempt");
+        title->attempt = attributes_get_int(own, "github.run_attempt");
     return learn(builder, repository, &title->repository) &&
-           learn(builder, get_string(resource, "cicd.pipeline.name"), &title->workflow) &&
-           learn(builder, get_string(resource, "cicd.pipeline.run.url.full"), &title->url) &&
-           learn(builder, get_string(resource, "vcs.ref.head.name"), &title->branch) &&
-           learn(builder, get_string(resource, "vcs.ref.head.revision"), &title->revision);
+           learn(builder, attributes_get_string(resource, "cicd.pipeline.name"), &title->workflow) &&
+           learn(builder, attributes_get_string(resource, "cicd.pipeline.run.url.full"), &title->url) &&
+           learn(builder, attributes_get_string(resource, "vcs.ref.head.name"), &title->branch) &&
+           learn(builder, attributes_get_string(resource, "vcs.ref.head.revision"), &title->revision);
 }
 
 static bool add_root(struct builder *builder, const struct span *span)
@@ -183,22 +159,22 @@ static bool add_root(struct builder *builder, const struct span *span)
     const struct attributes *own = &span->attributes;
 
     waterfall->is_over = true;
-    title->run_number = get_int(own, "github.run_number");
+    title->run_number = attributes_get_int(own, "github.run_number");
     if (title->run_id == 0)
-        title->run_id = get_int(own, "github.run_id");
+        title->run_id = attributes_get_int(own, "github.run_id");
     return set_row(builder, &waterfall->root, span, "github.run_id") &&
-           learn(builder, get_string(own, "cicd.pipeline.name"), &title->workflow) &&
-           learn(builder, get_string(own, "cicd.pipeline.run.url.full"), &title->url) &&
-           learn(builder, get_string(own, "github.display_title"), &title->display_title) &&
-           learn(builder, get_string(own, "github.event_name"), &title->event) &&
-           learn(builder, get_string(own, "github.actor"), &title->actor) &&
+           learn(builder, attributes_get_string(own, "cicd.pipeline.name"), &title->workflow) &&
+           learn(builder, attributes_get_string(own, "cicd.pipeline.run.url.full"), &title->url) &&
+           learn(builder, attributes_get_string(own, "github.display_title"), &title->display_title) &&
+           learn(builder, attributes_get_string(own, "github.event_name"), &title->event) &&
+           learn(builder, attributes_get_string(own, "github.actor"), &title->actor) &&
            learn(builder, conclusion_of(span), &title->conclusion);
 }
 
 static bool add_job(struct builder *builder, const struct span *span)
 {
     struct waterfall_job *job = &builder->waterfall->jobs[builder->waterfall->job_count++];
-    const struct attribute *queue = find_attribute(&span->attributes, "queue_time_ms");
+    const struct attribute *queue = attributes_find(&span->attributes, "queue_time_ms");
 
     *job = (struct waterfall_job){.span = span};
     if (queue != NULL && queue->type == ATTRIBUTE_INT && queue->integer >= 0 &&
@@ -408,10 +384,9 @@ bool waterfall_job_ran(const struct waterfall_job *job)
     return job->row.outcome != OUTCOME_SKIPPED && job->row.outcome != OUTCOME_CARRIED_OVER;
 }
 
-// The last to end among those that began before `next` and ended before it began; any if `next` is
-// NULL. GitHub's times tick in seconds, so that a job may end in the second its follower begins in.
-static const struct waterfall_job *last_before(const struct waterfall *waterfall,
-                                               const struct waterfall_job *next)
+// GitHub's times tick in seconds, so that a job may end in the second its follower begins in.
+const struct waterfall_job *waterfall_job_before(const struct waterfall *waterfall,
+                                                 const struct waterfall_job *next)
 {
     const struct waterfall_job *last = NULL;
     for (size_t i = 0; i < waterfall->job_count; i++) {
@@ -430,12 +405,12 @@ static const struct waterfall_job *last_before(const struct waterfall *waterfall
 const struct waterfall_job *waterfall_critical_job(const struct waterfall *waterfall)
 {
     const struct waterfall_job *longest = NULL;
-    const struct waterfall_job *job = last_before(waterfall, NULL);
+    const struct waterfall_job *job = waterfall_job_before(waterfall, NULL);
     while (job != NULL) {
         if (longest == NULL ||
             waterfall_length(job->row.time) > waterfall_length(longest->row.time))
             longest = job;
-        job = last_before(waterfall, job);
+        job = waterfall_job_before(waterfall, job);
     }
     return longest;
 }

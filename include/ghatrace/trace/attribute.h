@@ -25,4 +25,12 @@ void attribute_add_strings(struct attribute_writer *writer, const char *key,
 // A number as decimal text.
 void attribute_add_number_string(struct attribute_writer *writer, const char *key, int64_t value);
 
+// Reading: empty, 0, false or none where it is absent or of another type.
+struct slice attributes_get_string(const struct attributes *attributes, const char *key);
+int64_t attributes_get_int(const struct attributes *attributes, const char *key);
+bool attributes_get_bool(const struct attributes *attributes, const char *key);
+void attributes_get_strings(const struct attributes *attributes, const char *key,
+                            const struct slice **items, size_t *count);
+const struct attribute *attributes_find(const struct attributes *attributes, const char *key);
+
 #endif

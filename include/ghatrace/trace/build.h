@@ -23,6 +23,8 @@ enum error_code build_root_span(const struct trace_policy *policy, const struct 
                                 bool is_incomplete, struct arena *arena, struct span_batch *batch,
                                 timestamp_ns *end) MUST_CHECK;
 
+// GitHub's conclusion as cicd.pipeline.result and cicd.pipeline.task.run.result have it.
+struct slice build_result_text(struct slice conclusion);
 // The words of a result, as GitHub's conclusion.
 struct slice build_conclusion_of_result(enum run_result result);
 enum run_result build_result_of_conclusion(struct slice conclusion);

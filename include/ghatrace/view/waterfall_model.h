@@ -34,6 +34,7 @@ struct waterfall_interval {
 struct waterfall_row {
     struct slice name;
     struct slice note; // what the mark alone does not say
+    const struct span *span;
     struct waterfall_interval time;
     enum waterfall_outcome outcome;
     bool is_incomplete; // GitHub never said how it ended
@@ -79,6 +80,10 @@ struct waterfall {
 duration_ns waterfall_length(struct waterfall_interval interval);
 // Did it take time in this attempt: neither skipped nor carried over?
 bool waterfall_job_ran(const struct waterfall_job *job);
+// The chain of jobs that leads to the last end, from its end: the last to finish among those that began before
+// `next` and were over when it began; for NULL, the last of all. NULL: there is none.
+const struct waterfall_job *waterfall_job_before(const struct waterfall *waterfall,
+                                                 const struct waterfall_job *next);
 // The job to look at when the run is to get shorter: of the chain of jobs that leads to the last end
 // (each the last to finish before the next began), the longest. NULL if no job ran.
 const struct waterfall_job *waterfall_critical_job(const struct waterfall *waterfall);

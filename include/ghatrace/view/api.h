@@ -1,0 +1,69 @@
+// The JSON API of the admin side: one function an address, from the store to the text. README, "JSON API", shows
+// what they answer.
+//
+// All append one JSON object and a line's end to `out`, and need `arena` only meanwhile. Each reads one snapshot of
+// the store, without waiting for anything. What they look at is bounded, whatever is in the store. Errors:
+// ERROR_MEMORY, ERROR_TOO_LARGE (the buffer's cap), or as the store says; `out` is then worthless.
+#ifndef GHATRACE_VIEW_API_H
+#define GHATRACE_VIEW_API_H
+
+#include "ghatrace/base/arena.h"
+#include "ghatrace/base/buffer.h"
+#include "ghatrace/base/error.h"
+#include "ghatrace/view/sources.h"
+
+#define API_QUEUE_LIMIT 100
+#define API_QUEUE_LIMIT_MAX 1000
+#define API_RUNS_LIMIT 50
+#define API_RUNS_LIMIT_MAX 200
+#define API_RUNS_LOOKED_AT 20000 // runs in one request, however few are asked for
+#define API_RUN_JOBS_MAX 10000   // of one run
+
+// Pools of runners with their open jobs, and the jobs that have stood longest: queued ones first, then waiting, then
+// running.
+struct api_queue_query {
+    struct slice state;         // "waiting", "queued", "running"; empty: all
+    struct slice runner_labels; // "a,b", in any order; empty: all
+    size_t limit;               // jobs
+};
+enum error_code api_render_queue(const struct view_sources *sources,
+                                 const struct api_queue_query *query, timestamp_ns now,
+                                 struct arena *arena, struct buffer *out,
+                                 struct error *error) MUST_CHECK;
+
+// Runs, the newest first. Filters take what they hold in any case of letters; `result` must be equal.
+struct api_runs_query {
+    bool open; // with their jobs; else those that are finished
+    struct slice repository;
+    struct slice workflow;
+    struct slice branch;
+    struct slice result;
+    struct slice text;   // in any of repository, workflow, branch, title and run id
+    struct slice cursor; // "next" of an earlier answer; empty: from the newest
+    size_t limit;
+};
+// ERROR_USAGE: the cursor is none of ours.
+enum error_code api_render_runs(const struct view_sources *sources,
+                                const struct api_runs_query *query, timestamp_ns now,
+                                struct arena *arena, struct buffer *out,
+                                struct error *error) MUST_CHECK;
+
+// One attempt with its jobs, phases and steps. ERROR_NOT_FOUND, with words.
+enum error_code api_render_run(const struct view_sources *sources, int64_t run_id,
+                               int64_t run_attempt, timestamp_ns now, struct arena *arena,
+                               struct buffer *out, struct error *error) MUST_CHECK;
+// Its finished spans as OTLP JSON, an ExportTraceServiceRequest. ERROR_NOT_FOUND, with words.
+enum error_code api_render_spans(const struct view_sources *sources, int64_t run_id,
+                                 int64_t run_attempt, struct buffer *out,
+                                 struct error *error) MUST_CHECK;
+
+// How long jobs of each pool queued, over the last hour in slots of five minutes, or the last day in hours.
+enum error_code api_render_latency(const struct view_sources *sources, bool is_day,
+                                   timestamp_ns now, struct arena *arena, struct buffer *out,
+                                   struct error *error) MUST_CHECK;
+
+// Is ghatrace healthy, and has it lost anything?
+enum error_code api_render_status(const struct view_sources *sources, timestamp_ns now,
+                                  struct buffer *out, struct error *error) MUST_CHECK;
+
+#endif

@@ -1,0 +1,185 @@
+// Runs, open and finished, the newest first.
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "api_parts.h"
+#include "ghatrace/base/hex.h"
+#include "ghatrace/tally/open_runs.h"
+#include "ghatrace/tally/recent.h"
+
+#define OPEN_RUN_JOBS 60           // of each run in the list
+#define OPEN_JOBS_IN_ALL 2000      // of all of them: finished ones are decoded anew each time
+#define CURSOR_SIZE (16 + 2 * TRACE_ID_SIZE)
+
+struct listing {
+    const struct view_sources *sources;
+    const struct api_runs_query *query;
+    struct store_transaction *transaction;
+    struct arena *arena;
+    struct error *error;
+    struct json_out json;
+    timestamp_ns now;
+    size_t count; // in the answer
+    size_t jobs;  // likewise
+    char next[CURSOR_SIZE + 1];
+};
+
+// --- filters --------------------------------------------------------------------------------------
+
+static bool contains(struct slice text, struct slice part)
+{
+    if (part.len > text.len)
+        return false;
+    for (size_t at = 0; at + part.len <= text.len; at++)
+        if (slice_equals_ignoring_case((struct slice){text.data + at, part.len}, part))
+            return true;
+    return false;
+}
+
+static bool holds_text(const struct run_view *run, struct slice part)
+{
+    char id[24];
+    int len = snprintf(id, sizeof id, "%" PRId64, run->run_id);
+    return contains(run->repository, part) || contains(run->workflow, part) ||
+           contains(run->branch, part) || contains(run->title, part) ||
+           contains((struct slice){id, (size_t)len}, part);
+}
+
+static bool is_wanted(const struct api_runs_query *query, const struct run_view *run)
+{
+    return contains(run->repository, query->repository) &&
+           contains(run->workflow, query->workflow) && contains(run->branch, query->branch) &&
+           (query->result.len == 0 || slice_equals(run->result, query->result)) &&
+           holds_text(run, query->text);
+}
+
+static void put_run(struct listing *listing, const struct run_view *run)
+{
+    json_out_open_object(&listing->json, NULL);
+    api_put_run(&listing->json, listing->sources, run, listing->arena);
+    if (listing->query->open)
+        api_put_jobs(&listing->json, run, false);
+    json_out_close_object(&listing->json);
+    listing->count++;
+    listing->jobs += run->count;
+}
+
+// --- finished -------------------------------------------------------------------------------------
+
+static void write_place(const struct recent_place *place, char text[CURSOR_SIZE + 1])
+{
+    snprintf(text, CURSOR_SIZE + 1, "%016" PRIx64, (uint64_t)place->at);
+    hex_encode(place->trace.bytes, TRACE_ID_SIZE, text + 16);
+    text[CURSOR_SIZE] = '\0';
+}
+
+static bool read_place(struct slice cursor, struct recent_place *place)
+{
+    uint8_t bytes[8];
+    uint64_t at = 0;
+    *place = (struct recent_place){0};
+    if (cursor.len == 0)
+        return true;
+    if (cursor.len != CURSOR_SIZE || !hex_decode(cursor.data, 16, bytes, sizeof bytes) ||
+        !hex_decode(cursor.data + 16, 2 * TRACE_ID_SIZE, place->trace.bytes, TRACE_ID_SIZE))
+        return false;
+    for (size_t i = 0; i < sizeof bytes; i++)
+        at = at << 8 | bytes[i];
+    place->at = (timestamp_ns)at;
+    return place->at > 0;
+}
+
+static enum error_code list_finished(struct listing *listing)
+{
+    struct recent_place place;
+    if (!read_place(listing->query->cursor, &place))
+        return error_set(listing->error, ERROR_USAGE, "cursor: not one of ours");
+    for (size_t looked_at = 0; looked_at < API_RUNS_LOOKED_AT; looked_at++) {
+        struct recent_run recent;
+        struct run_view run;
+        if (listing->count == listing->query->limit)
+            break;
+        enum error_code code =
+            recent_seek_older(listing->transaction, &place, &recent, listing->error);
+        if (code == ERROR_NOT_FOUND)
+            return ERROR_NONE;
+        if (code != ERROR_NONE)
+            return code;
+        place = recent.place;
+        run_view_from_recent(&recent, &run);
+        if (is_wanted(listing->query, &run))
+            put_run(listing, &run);
+    }
+    write_place(&place, listing->next);
+    return ERROR_NONE;
+}
+
+// --- open -----------------------------------------------------------------------------------------
+
+static bool read_open_run(struct slice cursor, struct open_run *place)
+{
+    ptrdiff_t dash = slice_find(cursor, SLICE("-"));
+    long long run_id, run_attempt;
+    *place = (struct open_run){0};
+    if (cursor.len == 0)
+        return true;
+    if (dash < 0 || !slice_parse_int64((struct slice){cursor.data, (size_t)dash}, &run_id) ||
+        !slice_parse_int64(
+            (struct slice){cursor.data + dash + 1, cursor.len - (size_t)dash - 1}, &run_attempt))
+        return false;
+    *place = (struct open_run){.run_id = run_id, .run_attempt = run_attempt};
+    return run_id > 0 && run_attempt > 0;
+}
+
+static enum error_code list_open(struct listing *listing)
+{
+    struct open_run place;
+    if (!read_open_run(listing->query->cursor, &place))
+        return error_set(listing->error, ERROR_USAGE, "cursor: not one of ours");
+    for (size_t looked_at = 0; looked_at < API_RUNS_LOOKED_AT; looked_at++) {
+        struct run_view run;
+        size_t jobs = listing->jobs < OPEN_JOBS_IN_ALL ? OPEN_JOBS_IN_ALL - listing->jobs : 0;
+        const struct run_view_limits limits = {.jobs = jobs < OPEN_RUN_JOBS ? jobs : OPEN_RUN_JOBS,
+                                               .now = listing->now,
+                                               .id_scheme = listing->sources->id_scheme};
+        if (listing->count == listing->query->limit)
+            break;
+        enum error_code code =
+            open_runs_seek_older(listing->transaction, &place, listing->error);
+        if (code == ERROR_NOT_FOUND)
+            return ERROR_NONE;
+        if (code == ERROR_NONE)
+            code = run_view_load(listing->transaction, place.run_id, place.run_attempt, &limits,
+                                 listing->arena, &run, listing->error);
+        if (code != ERROR_NONE)
+            return code == ERROR_NOT_FOUND
+                       ? error_set(listing->error, ERROR_CORRUPT, "an open run has no state")
+                       : code;
+        if (is_wanted(listing->query, &run))
+            put_run(listing, &run);
+    }
+    snprintf(listing->next, sizeof listing->next, "%" PRId64 "-%" PRId64, place.run_id,
+             place.run_attempt);
+    return ERROR_NONE;
+}
+
+enum error_code api_render_runs(const struct view_sources *sources,
+                                const struct api_runs_query *query, timestamp_ns now,
+                                struct arena *arena, struct buffer *out, struct error *error)
+{
+    struct listing listing = {
+        .sources = sources, .query = query, .arena = arena, .error = error, .now = now};
+    enum error_code code = store_begin(sources->store, false, &listing.transaction, error);
+    if (code != ERROR_NONE)
+        return code;
+    json_out_init(&listing.json, out);
+    json_out_open_object(&listing.json, NULL);
+    json_out_time(&listing.json, "now", now);
+    json_out_open_array(&listing.json, "runs");
+    code = query->open ? list_open(&listing) : list_finished(&listing);
+    json_out_close_array(&listing.json);
+    json_out_text(&listing.json, "next", slice_from_string(listing.next));
+    json_out_close_object(&listing.json);
+    store_abort(listing.transaction);
+    return code == ERROR_NONE ? api_finish(&listing.json, error) : code;
+}
