@@ -1,6 +1,10 @@
 // One task inside a transaction: load states, apply the life cycle, store what comes out.
 #include "ghatrace/otlp/encode.h"
 #include "ghatrace/store/codec.h"
+#include "ghatrace/tally/latency.h"
+#include "ghatrace/tally/open_runs.h"
+#include "ghatrace/tally/recent.h"
+#include "ghatrace/tally/series.h"
 #include "ghatrace/trace/ids.h"
 #include "private.h"
 
@@ -25,6 +29,35 @@ static enum error_code load_bytes(struct engine_work *work, struct store_transac
     return code;
 }
 
+// What the figures say is told from the state as it is stored, before its times are put right.
+enum error_code work_decode_run(struct engine_work *work, struct slice bytes, struct work_run *run,
+                                struct error *error)
+{
+    enum error_code code = codec_decode_run(bytes, &work->arena, &run->state, error);
+    run->is_listed = run->state.phase == RUN_OPEN;
+    work_heal_run_times(work, &run->state);
+    return code;
+}
+
+static enum error_code place_job(struct engine_work *work, const struct job_state *state,
+                                 struct pool_place *place, struct error *error)
+{
+    enum error_code code = pool_place_job(state, &work->arena, place);
+    if (code != ERROR_NONE)
+        return error_set(error, code, "place job: %s", error_code_text(code));
+    return ERROR_NONE;
+}
+
+enum error_code work_decode_job(struct engine_work *work, struct slice bytes, struct work_job *job,
+                                struct error *error)
+{
+    enum error_code code = codec_decode_job(bytes, &work->arena, &job->state, error);
+    if (code == ERROR_NONE)
+        code = place_job(work, &job->state, &job->place, error);
+    work_heal_job_times(work, &job->state);
+    return code;
+}
+
 enum error_code work_load_run(struct engine_work *work, struct store_transaction *transaction,
                               int64_t run_id, int64_t run_attempt, struct work_run *run,
                               struct error *error)
@@ -33,8 +66,7 @@ enum error_code work_load_run(struct engine_work *work, struct store_transaction
     *run = (struct work_run){.key = key_of_run(run_id, run_attempt)};
     enum error_code code = load_bytes(work, transaction, &run->key, &bytes, error);
     if (code == ERROR_NONE && bytes.len > 0)
-        code = codec_decode_run(bytes, &work->arena, &run->state, error);
-    work_heal_run_times(work, &run->state);
+        code = work_decode_run(work, bytes, run, error);
     return code;
 }
 
@@ -48,8 +80,7 @@ static enum error_code load_job(struct engine_work *work, struct store_transacti
         .key = {.trace = run_key->trace, .span = span_id_of_job(ID_SCHEME_ARC, &key)}};
     enum error_code code = load_bytes(work, transaction, &job->key, &bytes, error);
     if (code == ERROR_NONE && bytes.len > 0)
-        code = codec_decode_job(bytes, &work->arena, &job->state, error);
-    work_heal_job_times(work, &job->state);
+        code = work_decode_job(work, bytes, job, error);
     return code;
 }
 
@@ -70,12 +101,25 @@ static enum error_code index_deadline(struct store_transaction *transaction,
     return code;
 }
 
+static enum error_code list_run(struct engine_work *work, struct work_run *run, bool is_open,
+                                struct error *error)
+{
+    const struct open_run listed = {run->state.run_id, run->state.run_attempt};
+    if (is_open == run->is_listed)
+        return ERROR_NONE;
+    run->is_listed = is_open;
+    return is_open ? open_runs_put(work->tally, &listed, error)
+                   : open_runs_delete(work->tally, &listed, error);
+}
+
 enum error_code work_save_run(struct engine_work *work, struct store_transaction *transaction,
                               struct work_run *run, struct error *error)
 {
     timestamp_ns wanted = lifecycle_run_deadline(&work->policy, &run->state);
     enum error_code code =
         index_deadline(transaction, &run->key, wanted, &run->state.deadline, error);
+    if (code == ERROR_NONE)
+        code = list_run(work, run, run->state.phase == RUN_OPEN, error);
     if (code != ERROR_NONE)
         return code;
     buffer_clear(&work->record);
@@ -85,6 +129,16 @@ enum error_code work_save_run(struct engine_work *work, struct store_transaction
     return store_put_span(transaction, &run->key, buffer_slice(&work->record), error);
 }
 
+static enum error_code move_job(struct engine_work *work, struct work_job *job, struct error *error)
+{
+    struct pool_place place;
+    enum error_code code = place_job(work, &job->state, &place, error);
+    if (code == ERROR_NONE)
+        code = pool_move_job(work->tally, &job->key, &job->place, &place, error);
+    job->place = place;
+    return code;
+}
+
 enum error_code work_save_job(struct engine_work *work, struct store_transaction *transaction,
                               const struct run_state *run, struct work_job *job,
                               struct error *error)
@@ -92,6 +146,8 @@ enum error_code work_save_job(struct engine_work *work, struct store_transaction
     timestamp_ns wanted = lifecycle_job_deadline(&work->policy, run, &job->state);
     enum error_code code =
         index_deadline(transaction, &job->key, wanted, &job->state.deadline, error);
+    if (code == ERROR_NONE)
+        code = move_job(work, job, error);
     if (code != ERROR_NONE)
         return code;
     buffer_clear(&work->record);
@@ -99,6 +155,54 @@ enum error_code work_save_job(struct engine_work *work, struct store_transaction
     if (code != ERROR_NONE)
         return error_set(error, code, "encode job: %s", error_code_text(code));
     return store_put_span(transaction, &job->key, buffer_slice(&work->record), error);
+}
+
+enum error_code work_forget_run(struct engine_work *work, struct store_transaction *transaction,
+                                struct work_run *run, struct error *error)
+{
+    enum error_code code = list_run(work, run, false, error);
+    return code == ERROR_NONE ? store_delete_span(transaction, &run->key, error) : code;
+}
+
+enum error_code work_forget_job(struct engine_work *work, struct store_transaction *transaction,
+                                struct work_job *job, struct error *error)
+{
+    static const struct pool_place nowhere;
+    enum error_code code = pool_move_job(work->tally, &job->key, &job->place, &nowhere, error);
+    if (code == ERROR_NONE && job->state.deadline != TIMESTAMP_UNKNOWN)
+        code = store_delete_deadline(transaction, job->state.deadline, &job->key, error);
+    return code == ERROR_NONE ? store_delete_span(transaction, &job->key, error) : code;
+}
+
+static enum error_code count_job(struct engine_work *work, const struct job_measure *measure,
+                                 struct error *error)
+{
+    enum error_code code = series_count_job(work->tally, measure, error);
+    return code == ERROR_NONE ? latency_count_job(work->tally, measure, error) : code;
+}
+
+static enum error_code count_run(struct engine_work *work, const struct trace_id *trace,
+                                 const struct run_measure *measure, timestamp_ns now,
+                                 struct error *error)
+{
+    const struct recent_place place = {.at = now, .trace = *trace};
+    enum error_code code = series_count_run(work->tally, measure, error);
+    return code == ERROR_NONE ? recent_put(work->tally, &place, measure, error) : code;
+}
+
+static enum error_code add_record(struct engine_work *work, struct store_transaction *transaction,
+                                  const struct store_key *key,
+                                  const struct lifecycle_finished *finished, timestamp_ns now,
+                                  struct error *error)
+{
+    uint64_t sequence;
+    buffer_clear(&work->record);
+    enum error_code code = otlp_encode_batch(&finished->batch, &work->record, error);
+    if (code == ERROR_NONE)
+        code = store_add_record(transaction, key, now, buffer_slice(&work->record), work->to_outbox,
+                                &sequence, error);
+    work->new_records += code == ERROR_NONE ? 1 : 0;
+    return code;
 }
 
 enum error_code work_add_records(struct engine_work *work, struct store_transaction *transaction,
@@ -109,15 +213,13 @@ enum error_code work_add_records(struct engine_work *work, struct store_transact
     for (size_t i = 0; i < output->finished_count; i++) {
         const struct lifecycle_finished *finished = &output->finished[i];
         struct store_key key = {.trace = *trace, .span = finished->span_id};
-        uint64_t sequence;
-        buffer_clear(&work->record);
-        enum error_code code = otlp_encode_batch(&finished->batch, &work->record, error);
-        if (code == ERROR_NONE)
-            code = store_add_record(transaction, &key, now, buffer_slice(&work->record),
-                                    work->to_outbox, &sequence, error);
+        enum error_code code = add_record(work, transaction, &key, finished, now, error);
+        if (code == ERROR_NONE && finished->job_measure != NULL)
+            code = count_job(work, finished->job_measure, error);
+        if (code == ERROR_NONE && finished->run_measure != NULL)
+            code = count_run(work, trace, finished->run_measure, now, error);
         if (code != ERROR_NONE)
             return code;
-        work->new_records++;
     }
     return ERROR_NONE;
 }
@@ -175,6 +277,17 @@ enum error_code work_check_room(const struct engine_work *work,
     return store_check_room(transaction, error);
 }
 
+static void note_event(struct engine_work *work, const struct engine_task *task)
+{
+    work->new_events++;
+    if (task->event->kind == GITHUB_EVENT_JOB)
+        work->new_job_events[task->event->job.action]++;
+    else
+        work->new_run_events[task->event->run.action]++;
+    if (task->received_at > work->newest_event)
+        work->newest_event = task->received_at;
+}
+
 static enum error_code apply_delivery(struct engine_work *work,
                                       struct store_transaction *transaction,
                                       struct engine_task *task, struct error *error)
@@ -199,7 +312,7 @@ static enum error_code apply_delivery(struct engine_work *work,
         return ERROR_NONE;
     }
     task->outcome = ENGINE_ACCEPTED;
-    work->new_events++;
+    note_event(work, task);
     return apply_event(work, transaction, task, error);
 }
 

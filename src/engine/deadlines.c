@@ -51,11 +51,8 @@ static enum error_code expire_job(struct engine_work *work, struct store_transac
         lifecycle_expire_job(&work->policy, now, &run->state, &job->state, &work->arena, &output);
     if (code != ERROR_NONE)
         return error_set(error, code, "expire job: %s", error_code_text(code));
-    if (output.forget) {
-        if (job->state.deadline != TIMESTAMP_UNKNOWN)
-            code = store_delete_deadline(transaction, job->state.deadline, &job->key, error);
-        return code == ERROR_NONE ? store_delete_span(transaction, &job->key, error) : code;
-    }
+    if (output.forget)
+        return work_forget_job(work, transaction, job, error);
     code = work_add_records(work, transaction, &job->key.trace, &output, now, error);
     if (code == ERROR_NONE)
         code = work_save_job(work, transaction, &run->state, job, error);
@@ -86,8 +83,7 @@ static enum error_code sweep_jobs(struct engine_work *work, struct store_transac
             if (!arena_copy_slice(&work->arena, found, &bytes))
                 return error_set(error, ERROR_MEMORY, "sweep jobs: out of memory");
             job.key = key;
-            code = codec_decode_job(bytes, &work->arena, &job.state, error);
-            work_heal_job_times(work, &job.state);
+            code = work_decode_job(work, bytes, &job, error);
             bool is_open = job.state.phase == JOB_OPEN;
             if (code == ERROR_NONE && is_open)
                 code = expire_job(work, transaction, &job, run, now, error);
@@ -109,7 +105,7 @@ static enum error_code expire_run(struct engine_work *work, struct store_transac
     if (code != ERROR_NONE)
         return error_set(error, code, "expire run: %s", error_code_text(code));
     if (output.forget)
-        return store_delete_span(transaction, &run->key, error);
+        return work_forget_run(work, transaction, run, error);
     code = work_add_records(work, transaction, &run->key.trace, &output, now, error);
     if (code == ERROR_NONE && output.sweep_jobs)
         code = sweep_jobs(work, transaction, run, now, error);
@@ -126,13 +122,11 @@ static enum error_code expire_state(struct engine_work *work, struct store_trans
     struct work_job job = {.key = *key};
     enum error_code code;
     if (kind == CODEC_RUN) {
-        code = codec_decode_run(bytes, &work->arena, &run.state, error);
-        work_heal_run_times(work, &run.state);
+        code = work_decode_run(work, bytes, &run, error);
         run.state.deadline = TIMESTAMP_UNKNOWN;
         return code == ERROR_NONE ? expire_run(work, transaction, &run, now, error) : code;
     }
-    code = codec_decode_job(bytes, &work->arena, &job.state, error);
-    work_heal_job_times(work, &job.state);
+    code = work_decode_job(work, bytes, &job, error);
     job.state.deadline = TIMESTAMP_UNKNOWN;
     if (code == ERROR_NONE)
         code =

@@ -8,9 +8,8 @@
 
 #define ARENA_BLOCK_BYTES ((size_t)256 * 1024)
 #define RECORD_BYTES_MAX ((size_t)64 * 1024 * 1024) // OTLP's own cap on a request
-// Upkeep in one batch, beside its tasks: enough to keep up with what the tasks bring.
-#define UPKEEP_PER_BATCH 256
-#define UPKEEP_PER_TASK 4
+// States that a batch looks at while figures of what is open are made for an older store.
+#define FIGURES_PER_BATCH 256
 #define IDLE_TICK (60 * NS_PER_SECOND)
 #define TROUBLE_TICK NS_PER_SECOND
 // A clock that leaps by more than this is taken for wrong at first, and nothing is forgotten on its word for so long.
@@ -25,64 +24,11 @@ static void begin_counting(struct engine_work *work)
     work->new_events = 0;
     work->new_duplicates = 0;
     work->new_late = 0;
+    memset(work->new_job_events, 0, sizeof work->new_job_events);
+    memset(work->new_run_events, 0, sizeof work->new_run_events);
+    work->newest_event = TIMESTAMP_UNKNOWN;
     work->is_full = false;
     work->has_far_deadlines = false;
-}
-
-static void add_counts(struct engine *engine)
-{
-    const struct engine_work *work = &engine->work;
-    atomic_fetch_add(&engine->events, work->new_events);
-    atomic_fetch_add(&engine->duplicates, work->new_duplicates);
-    atomic_fetch_add(&engine->late, work->new_late);
-    atomic_fetch_add(&engine->records, work->new_records);
-    atomic_fetch_add(&engine->commits, 1);
-}
-
-// Once a minute at most.
-static bool may_log(timestamp_ns *last_logged)
-{
-    timestamp_ns now = timestamp_monotonic();
-    if (*last_logged != 0 && now - *last_logged < NS_PER_MINUTE)
-        return false;
-    *last_logged = now;
-    return true;
-}
-
-// Finished traces stay for `history`, but never at the price of a delivery: when room runs short, those that were
-// delivered leave before their time, the oldest first.
-static enum error_code drop_history(struct engine *engine, struct store_transaction *transaction,
-                                    timestamp_ns now, size_t max, size_t *dropped,
-                                    struct error *error)
-{
-    bool is_tight = store_is_tight(transaction);
-    timestamp_ns before = is_tight ? now : now - engine->options.history;
-    enum error_code code = store_expire_records(transaction, before, max, dropped, error);
-    if (is_tight && *dropped > 0 && may_log(&engine->tight_logged))
-        log_warn("the store is nearly full: finished traces leave the history early; raise "
-                 "db-max-size or shorten history");
-    return code;
-}
-
-// Deadlines, old records, old deliveries: a bounded piece of each.
-static enum error_code do_upkeep(struct engine *engine, struct store_transaction *transaction,
-                                 timestamp_ns now, size_t tasks, timestamp_ns *next_due,
-                                 bool *has_leftovers, struct error *error)
-{
-    struct engine_work *work = &engine->work;
-    size_t max = UPKEEP_PER_BATCH + UPKEEP_PER_TASK * tasks;
-    size_t dropped = 0;
-    size_t forgotten = 0;
-    bool may_forget = engine->last_steady >= engine->forget_after;
-    enum error_code code = work_expire(work, transaction, now, max, next_due, error);
-    if (code == ERROR_NONE && may_forget)
-        code = drop_history(engine, transaction, now, max, &dropped, error);
-    if (code == ERROR_NONE && may_forget)
-        code =
-            store_forget_deliveries(transaction, now, work->policy.linger, max, &forgotten, error);
-    *has_leftovers = dropped == max || forgotten == max || work->has_far_deadlines ||
-                     (*next_due != TIMESTAMP_UNKNOWN && *next_due <= now);
-    return code;
 }
 
 // After a failure: does writing work again, and is there room?
@@ -104,17 +50,25 @@ static enum error_code commit_batch(struct engine *engine, struct engine_task *t
     struct store_transaction *transaction;
     timestamp_ns next_due = engine->next_due;
     bool has_leftovers = engine->has_leftovers;
+    bool has_all_figures = engine->has_all_figures;
+    timestamp_ns begun = timestamp_monotonic();
     arena_clear(&work->arena);
     begin_counting(work);
     work->now = now;
     enum error_code code = store_begin(work->store, true, &transaction, error);
     if (code != ERROR_NONE)
         return code;
+    tally_begin(work->tally, transaction, now);
+    if (!has_all_figures)
+        code = engine_complete_figures(engine, with_upkeep ? FIGURES_PER_BATCH : 0,
+                                       &has_all_figures, error);
     struct engine_task *task = tasks;
     for (size_t i = 0; i < count && code == ERROR_NONE; i++, task = task->next)
         code = work_apply_task(work, transaction, task, now, error);
     if (code == ERROR_NONE && with_upkeep)
-        code = do_upkeep(engine, transaction, now, count, &next_due, &has_leftovers, error);
+        code = engine_do_upkeep(engine, transaction, now, count, &next_due, &has_leftovers, error);
+    if (code == ERROR_NONE)
+        code = tally_flush(work->tally, error);
     if (code == ERROR_NONE && engine->trouble.code != ERROR_NONE)
         code = probe(work, transaction, now, error);
     if (code != ERROR_NONE) {
@@ -125,8 +79,9 @@ static enum error_code commit_batch(struct engine *engine, struct engine_task *t
     if (code != ERROR_NONE)
         return code;
     engine->next_due = next_due;
-    engine->has_leftovers = has_leftovers;
-    add_counts(engine);
+    engine->has_leftovers = has_leftovers || !has_all_figures;
+    engine->has_all_figures = has_all_figures;
+    counters_add_commit(engine, count, timestamp_monotonic() - begun);
     if (work->new_records > 0 && engine->options.on_outbox != NULL)
         engine->options.on_outbox(engine->options.on_outbox_context);
     return ERROR_NONE;
@@ -137,7 +92,7 @@ static void refuse_task(struct engine *engine, struct engine_task *task, enum er
 {
     task->outcome = code == ERROR_FULL ? ENGINE_FULL : ENGINE_FAILED;
     task->error = *error;
-    atomic_fetch_add(&engine->failures, 1);
+    atomic_fetch_add(&engine->counters.failures, 1);
 }
 
 static void note_trouble(struct engine *engine, enum error_code code, const struct error *error)
@@ -149,7 +104,7 @@ static void note_trouble(struct engine *engine, enum error_code code, const stru
     pthread_mutex_unlock(&engine->mutex);
     // A disk on the brink fails and works by turns: one line about it will do.
     if (is_new)
-        engine->trouble_was_logged = may_log(&engine->trouble_logged);
+        engine->trouble_was_logged = engine_may_log(&engine->trouble_logged);
     if (is_new && engine->trouble_was_logged)
         log_error("cannot store events; answering 503 until it works again", LOG_REASON(error));
 }
@@ -363,6 +318,11 @@ enum error_code engine_create(struct store *store, const struct engine_options *
     made->work.to_outbox = options->has_exporter;
     made->work.outbox_max = options->outbox_max;
     made->has_leftovers = true; // look for what fell due while nobody was running
+    enum error_code code = tally_create(options->max_series, &made->work.tally, error);
+    if (code != ERROR_NONE) {
+        memory_free(made);
+        return code;
+    }
     arena_init(&made->work.arena, ARENA_BLOCK_BYTES);
     buffer_init(&made->work.record, RECORD_BYTES_MAX);
     pthread_mutex_init(&made->mutex, NULL);
@@ -371,6 +331,7 @@ enum error_code engine_create(struct store *store, const struct engine_options *
     pthread_condattr_setclock(&steady, CLOCK_MONOTONIC);
     pthread_cond_init(&made->wake, &steady);
     pthread_condattr_destroy(&steady);
+    engine_prepare_figures(made);
     *engine = made;
     return ERROR_NONE;
 }
@@ -402,6 +363,7 @@ void engine_destroy(struct engine *engine)
     engine_stop(engine);
     arena_release(&engine->work.arena);
     buffer_release(&engine->work.record);
+    tally_destroy(engine->work.tally);
     pthread_cond_destroy(&engine->wake);
     pthread_mutex_destroy(&engine->mutex);
     memory_free(engine);
@@ -421,16 +383,4 @@ enum error_code engine_ready(struct engine *engine, struct error *error)
     if (is_full)
         return error_set(error, ERROR_FULL, "too many deliveries are waiting to be stored");
     return ERROR_NONE;
-}
-
-void engine_read_counters(struct engine *engine, struct engine_counters *counters)
-{
-    *counters = (struct engine_counters){
-        .events = atomic_load(&engine->events),
-        .duplicates = atomic_load(&engine->duplicates),
-        .late = atomic_load(&engine->late),
-        .commits = atomic_load(&engine->commits),
-        .records = atomic_load(&engine->records),
-        .failures = atomic_load(&engine->failures),
-    };
 }

@@ -8,7 +8,12 @@
 #include "ghatrace/base/arena.h"
 #include "ghatrace/base/buffer.h"
 #include "ghatrace/engine/engine.h"
+#include "ghatrace/tally/pool.h"
+#include "ghatrace/tally/tally.h"
 #include "ghatrace/trace/lifecycle.h"
+
+#define JOB_ACTIONS (GITHUB_JOB_COMPLETED + 1)
+#define RUN_ACTIONS (GITHUB_RUN_COMPLETED + 1)
 
 // The part that works inside one transaction; touched by the engine's thread only.
 struct engine_work {
@@ -19,13 +24,25 @@ struct engine_work {
     timestamp_ns now;     // of the present batch
     struct arena arena;   // lives for one batch
     struct buffer record; // one record or state being encoded
+    struct tally *tally;  // figures, kept in the same transaction
     // Of the present transaction; they count only once it is committed.
     uint64_t new_records;
     uint64_t new_events;
     uint64_t new_duplicates;
     uint64_t new_late;
-    bool is_full;           // a task was refused for want of room, or would be
-    bool has_far_deadlines; // more of them than one batch could put right
+    uint64_t new_job_events[JOB_ACTIONS];
+    uint64_t new_run_events[RUN_ACTIONS];
+    timestamp_ns newest_event; // receipt
+    bool is_full;              // a task was refused for want of room, or would be
+    bool has_far_deadlines;    // more of them than one batch could put right
+};
+
+struct live_counters {
+    _Atomic uint64_t events, duplicates, late, commits, records, failures;
+    _Atomic uint64_t job_events[JOB_ACTIONS], run_events[RUN_ACTIONS];
+    _Atomic timestamp_ns last_event_at;
+    _Atomic uint64_t commit_ns, commit_buckets[ENGINE_COMMIT_BOUNDS + 1];
+    _Atomic uint64_t batch_tasks, batch_buckets[ENGINE_BATCH_BOUNDS + 1];
 };
 
 struct engine {
@@ -52,8 +69,33 @@ struct engine {
     // because the other leapt ahead.
     timestamp_ns last_wall, last_steady, forget_after, readers_checked;
 
-    _Atomic uint64_t events, duplicates, late, commits, records, failures;
+    bool has_all_figures;      // they need not be made from the states any more
+    struct pool_id next_pool;  // where the look for unused pools goes on
+    timestamp_ns pools_looked; // when the last one ended
+
+    struct live_counters counters;
 };
+
+// --- counters.c ---
+
+// After a commit: counts what the transaction did.
+void counters_add_commit(struct engine *engine, size_t tasks, duration_ns taken);
+
+// --- upkeep.c ---
+
+// Once a minute at most.
+bool engine_may_log(timestamp_ns *last_logged);
+// Inside a write transaction, behind its tasks: deadlines, old records, old deliveries, old figures, a bounded piece of
+// each. Writes the figures that were gathered before.
+enum error_code engine_do_upkeep(struct engine *engine, struct store_transaction *transaction,
+                                 timestamp_ns now, size_t tasks, timestamp_ns *next_due,
+                                 bool *has_leftovers, struct error *error) MUST_CHECK;
+// Inside a write transaction, before its tasks: figures of what is open that an older store lacks. Up to `max`
+// states are looked at.
+enum error_code engine_complete_figures(struct engine *engine, size_t max, bool *is_done,
+                                        struct error *error) MUST_CHECK;
+// At the start: all of them, in transactions of their own. What goes wrong is left to the upkeep.
+void engine_prepare_figures(struct engine *engine);
 
 // --- apply.c: inside a write transaction ---
 
@@ -62,27 +104,39 @@ enum error_code work_apply_task(struct engine_work *work, struct store_transacti
                                 struct engine_task *task, timestamp_ns now,
                                 struct error *error) MUST_CHECK;
 
-// A state with its place in the store.
+// A state with its place in the store, and what the figures say of it as it is stored.
 struct work_run {
     struct store_key key;
     struct run_state state;
+    bool is_listed; // among the open runs
 };
 struct work_job {
     struct store_key key;
     struct job_state state;
+    struct pool_place place;
 };
+
+// From the bytes of a stored state, which must be in the arena. The key is set already.
+enum error_code work_decode_run(struct engine_work *work, struct slice bytes, struct work_run *run,
+                                struct error *error) MUST_CHECK;
+enum error_code work_decode_job(struct engine_work *work, struct slice bytes, struct work_job *job,
+                                struct error *error) MUST_CHECK;
 
 enum error_code work_load_run(struct engine_work *work, struct store_transaction *transaction,
                               int64_t run_id, int64_t run_attempt, struct work_run *run,
                               struct error *error) MUST_CHECK;
-// Stores a state and keeps its entry in the deadline index. `now_due`: the deadline just passed and was taken
-// from the index.
+// Stores a state and keeps its entry in the deadline index, and in the figures of what is open.
 enum error_code work_save_run(struct engine_work *work, struct store_transaction *transaction,
                               struct work_run *run, struct error *error) MUST_CHECK;
 enum error_code work_save_job(struct engine_work *work, struct store_transaction *transaction,
                               const struct run_state *run, struct work_job *job,
                               struct error *error) MUST_CHECK;
-// Encodes and stores what is finished.
+// Takes a state out of all of them.
+enum error_code work_forget_run(struct engine_work *work, struct store_transaction *transaction,
+                                struct work_run *run, struct error *error) MUST_CHECK;
+enum error_code work_forget_job(struct engine_work *work, struct store_transaction *transaction,
+                                struct work_job *job, struct error *error) MUST_CHECK;
+// Encodes and stores what is finished, and counts it.
 enum error_code work_add_records(struct engine_work *work, struct store_transaction *transaction,
                                  const struct trace_id *trace,
                                  const struct lifecycle_output *output, timestamp_ns now,

@@ -6,6 +6,7 @@
 #include <pthread.h>
 
 #include "ghatrace/store/store.h"
+#include "ghatrace/store/table.h"
 
 enum database {
     DATABASE_META,
@@ -16,7 +17,8 @@ enum database {
     DATABASE_OUTBOX,
     DATABASE_DEAD,
     DATABASE_HISTORY,
-    DATABASE_COUNT,
+    DATABASE_TABLES, // the first of them, in the order of enum store_table
+    DATABASE_COUNT = DATABASE_TABLES + STORE_TABLE_COUNT,
 };
 
 #define KEY_SIZE (TRACE_ID_SIZE + SPAN_ID_SIZE)
@@ -52,6 +54,13 @@ struct store {
     size_t bucket_count;
     uint64_t expire_from; // where the next look for old records begins
 };
+
+// The tables may be missing where a tool reads a store that is older than they are. LMDB's own databases are
+// the first two, so that 0 is none of ours.
+static inline bool lmdb_has_database(const struct store *store, enum database database)
+{
+    return store->databases[database] != 0;
+}
 
 void lmdb_put_be64(uint8_t *bytes, uint64_t value);
 uint64_t lmdb_get_be64(const void *bytes);

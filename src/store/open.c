@@ -15,7 +15,24 @@
 #define FORMAT_SIZE 4
 
 static const char *const database_names[DATABASE_COUNT] = {
-    "meta", "spans", "deadlines", "deliveries", "records", "outbox", "dead", "history",
+    [DATABASE_META] = "meta",
+    [DATABASE_SPANS] = "spans",
+    [DATABASE_DEADLINES] = "deadlines",
+    [DATABASE_DELIVERIES] = "deliveries",
+    [DATABASE_RECORDS] = "records",
+    [DATABASE_OUTBOX] = "outbox",
+    [DATABASE_DEAD] = "dead",
+    [DATABASE_HISTORY] = "history",
+    [DATABASE_TABLES + STORE_TABLE_TALLY] = "tally",
+    [DATABASE_TABLES + STORE_TABLE_POOLS] = "pools",
+    [DATABASE_TABLES + STORE_TABLE_OPEN_JOBS] = "open_jobs",
+    [DATABASE_TABLES + STORE_TABLE_OPEN_RUNS] = "open_runs",
+    [DATABASE_TABLES + STORE_TABLE_RECENT] = "recent",
+    [DATABASE_TABLES + STORE_TABLE_RECENT_BY_TRACE] = "recent_by_trace",
+    [DATABASE_TABLES + STORE_TABLE_JOB_SERIES] = "job_series",
+    [DATABASE_TABLES + STORE_TABLE_RUN_SERIES] = "run_series",
+    [DATABASE_TABLES + STORE_TABLE_STEP_SERIES] = "step_series",
+    [DATABASE_TABLES + STORE_TABLE_LATENCY] = "latency",
 };
 
 // --- the folder ----------------------------------------------------------------------------------------
@@ -141,6 +158,10 @@ static enum error_code open_databases(struct store_transaction *transaction, boo
     for (int i = 0; i < DATABASE_COUNT; i++) {
         int code = mdb_dbi_open(transaction->txn, database_names[i], may_create ? MDB_CREATE : 0,
                                 &store->databases[i]);
+        if (code == MDB_NOTFOUND && i >= DATABASE_TABLES) {
+            store->databases[i] = 0; // older than they are
+            continue;
+        }
         if (code == MDB_NOTFOUND)
             return error_set(error, ERROR_VERSION,
                              "this is not a store of ghatrace: it has no \"%s\"",

@@ -143,8 +143,10 @@ static uint64_t count_used_pages(struct store_transaction *transaction)
     uint64_t pages = META_PAGES;
     for (MDB_dbi dbi = 0; dbi < OWN_TREES; dbi++)
         pages += count_pages(transaction, dbi);
-    for (int i = 0; i < DATABASE_COUNT; i++)
-        pages += count_pages(transaction, transaction->store->databases[i]);
+    for (int i = 0; i < DATABASE_COUNT; i++) {
+        if (lmdb_has_database(transaction->store, (enum database)i))
+            pages += count_pages(transaction, transaction->store->databases[i]);
+    }
     return pages;
 }
 

@@ -39,6 +39,9 @@ static enum error_code finish_root(const struct trace_policy *policy, bool is_in
     struct lifecycle_finished *finished = &output->finished[output->finished_count];
     enum error_code code =
         build_root_span(policy, run, is_incomplete, arena, &finished->batch, &finished->end);
+    if (code == ERROR_NONE)
+        code = measure_of_run(run, &finished->batch.spans[0], is_incomplete, arena,
+                              &finished->run_measure);
     if (code != ERROR_NONE)
         return code;
     finished->span_id = span_id_of_run(ID_SCHEME_ARC, run->run_id, run->run_attempt);
@@ -116,6 +119,8 @@ static enum error_code finish_job(const struct trace_policy *policy, bool is_inc
                     &timeline);
     enum error_code code =
         build_job_spans(policy, run, job, &timeline, is_incomplete, arena, &finished->batch);
+    if (code == ERROR_NONE && !is_incomplete)
+        code = measure_of_job(policy, run, job, &timeline, arena, &finished->job_measure);
     if (code != ERROR_NONE)
         return code;
     const struct job_key key = {.job_id = job->job_id};

@@ -1,5 +1,6 @@
 // What is open, read from the store's states.
 #include "ghatrace/store/codec.h"
+#include "ghatrace/trace/standing.h"
 #include "ghatrace/view/runs.h"
 
 // States looked at in one read transaction: a reader pins pages, and most states are notes.
@@ -35,7 +36,12 @@ static timestamp_ns first_known(timestamp_ns a, timestamp_ns b)
 
 static void describe_job(const struct job_state *job, struct runs_entry *entry)
 {
-    timestamp_ns created = first_known(job->created_at, job->queued_at);
+    static const enum runs_state states[STANDING_STATES] = {
+        [STANDING_WAITING] = RUNS_JOB_WAITING,
+        [STANDING_QUEUED] = RUNS_JOB_QUEUED,
+        [STANDING_RUNNING] = RUNS_JOB_RUNNING,
+    };
+    struct job_standing standing;
     *entry = (struct runs_entry){
         .run_id = job->run_id,
         .run_attempt = job->run_attempt,
@@ -46,19 +52,9 @@ static void describe_job(const struct job_state *job, struct runs_entry *entry)
         .labels = job->body.labels,
         .label_count = job->body.label_count,
     };
-    if (job->body_version.rank >= GITHUB_JOB_IN_PROGRESS) {
-        entry->state = RUNS_JOB_RUNNING;
-        entry->since = first_known(job->body.started_at, created);
-    } else if (job->last_waiting > job->last_queued) {
-        entry->state = RUNS_JOB_WAITING;
-        entry->since = first_known(created, job->last_waiting);
-    } else {
-        // Released from waiting: ready for a runner since then.
-        entry->state = RUNS_JOB_QUEUED;
-        entry->since = job->last_waiting != TIMESTAMP_UNKNOWN
-                           ? job->last_queued
-                           : first_known(created, job->last_queued);
-    }
+    standing_of_any_job(job, &standing);
+    entry->state = states[standing.state];
+    entry->since = standing.since;
 }
 
 static void describe_run(const struct run_state *run, struct runs_entry *entry)

@@ -14,6 +14,9 @@
 //   outbox      be64 sequence → be32 size of the record: what has still to be sent
 //   dead        be64 sequence → be64 time ‖ reason: what the collector refused for good
 //   history     trace ‖ span → be64 sequence: the newest record of each finished span
+//   tally, pools, open_jobs, open_runs, recent, recent_by_trace, job_series, run_series, step_series, latency
+//               figures of what is open and what was measured (store/table.h, tally/); made from the
+//               states where a store is older than they are
 //
 // A record lives until it is neither in the outbox, nor dead, nor younger than `history`.
 //

@@ -19,6 +19,7 @@
 #include "ghatrace/base/arena.h"
 #include "ghatrace/base/error.h"
 #include "ghatrace/github/event.h"
+#include "ghatrace/trace/measure.h"
 #include "ghatrace/trace/policy.h"
 #include "ghatrace/trace/span.h"
 #include "ghatrace/trace/state.h"
@@ -27,6 +28,10 @@ struct lifecycle_finished {
     struct span_id span_id; // scheme arc: the key of the job or run
     timestamp_ns end;
     struct span_batch batch;
+    // What it adds to the figures, in the arena. Of a job: NULL where it was given up or carried over, so that
+    // each job is measured once. Of a run: always there.
+    const struct job_measure *job_measure;
+    const struct run_measure *run_measure;
 };
 
 struct lifecycle_output {

@@ -1,0 +1,148 @@
+// What goes on beside the tasks: making room, forgetting, and figures for a store that lacks them.
+#include "ghatrace/base/log.h"
+#include "ghatrace/tally/latency.h"
+#include "ghatrace/tally/rebuild.h"
+#include "ghatrace/tally/recent.h"
+#include "private.h"
+
+// Upkeep in one batch, beside its tasks: enough to keep up with what the tasks bring.
+#define UPKEEP_PER_BATCH 256
+#define UPKEEP_PER_TASK 4
+// Pools looked at in one batch, and how often all of them are.
+#define POOLS_PER_BATCH 64
+#define POOLS_EVERY (10 * NS_PER_MINUTE)
+// States in one transaction, at the start.
+#define FIGURES_PER_TRANSACTION 10000
+
+bool engine_may_log(timestamp_ns *last_logged)
+{
+    timestamp_ns now = timestamp_monotonic();
+    if (*last_logged != 0 && now - *last_logged < NS_PER_MINUTE)
+        return false;
+    *last_logged = now;
+    return true;
+}
+
+// --- forgetting --------------------------------------------------------------------------------------------
+
+// Finished traces stay for `history`, but never at the price of a delivery: when room runs short, those that were
+// delivered leave before their time, the oldest first.
+static enum error_code drop_history(struct engine *engine, struct store_transaction *transaction,
+                                    timestamp_ns now, size_t max, bool *has_leftovers,
+                                    struct error *error)
+{
+    size_t records = 0;
+    size_t runs = 0;
+    bool is_tight = store_is_tight(transaction);
+    timestamp_ns before = is_tight ? now : now - engine->options.history;
+    enum error_code code = store_expire_records(transaction, before, max, &records, error);
+    if (code == ERROR_NONE)
+        code = recent_expire(transaction, before, max, &runs, error);
+    if (is_tight && records > 0 && engine_may_log(&engine->tight_logged))
+        log_warn("the store is nearly full: finished traces leave the history early; raise "
+                 "db-max-size or shorten history");
+    *has_leftovers |= records == max || runs == max;
+    return code;
+}
+
+// Pools are few and seldom unused, so all of them are looked at now and then.
+static enum error_code drop_pools(struct engine *engine, timestamp_ns now, struct error *error)
+{
+    bool is_end = false;
+    duration_ns since = now - engine->pools_looked;
+    if (since >= 0 && since < POOLS_EVERY)
+        return ERROR_NONE;
+    enum error_code code =
+        pool_expire(engine->work.tally, &engine->next_pool, POOLS_PER_BATCH, &is_end, error);
+    if (is_end)
+        engine->pools_looked = now;
+    return code;
+}
+
+static enum error_code forget(struct engine *engine, struct store_transaction *transaction,
+                              timestamp_ns now, size_t max, bool *has_leftovers,
+                              struct error *error)
+{
+    size_t deliveries = 0;
+    size_t slots = 0;
+    enum error_code code = drop_history(engine, transaction, now, max, has_leftovers, error);
+    if (code == ERROR_NONE)
+        code = store_forget_deliveries(transaction, now, engine->work.policy.linger, max,
+                                       &deliveries, error);
+    if (code == ERROR_NONE)
+        code = latency_expire(transaction, now, max, &slots, error);
+    if (code == ERROR_NONE)
+        code = drop_pools(engine, now, error);
+    *has_leftovers |= deliveries == max || slots == max;
+    return code;
+}
+
+enum error_code engine_do_upkeep(struct engine *engine, struct store_transaction *transaction,
+                                 timestamp_ns now, size_t tasks, timestamp_ns *next_due,
+                                 bool *has_leftovers, struct error *error)
+{
+    struct engine_work *work = &engine->work;
+    size_t max = UPKEEP_PER_BATCH + UPKEEP_PER_TASK * tasks;
+    bool may_forget = engine->last_steady >= engine->forget_after;
+    *has_leftovers = false;
+    enum error_code code = work_expire(work, transaction, now, max, next_due, error);
+    if (code == ERROR_NONE)
+        code = tally_flush(work->tally, error);
+    if (code == ERROR_NONE && may_forget)
+        code = forget(engine, transaction, now, max, has_leftovers, error);
+    *has_leftovers |=
+        work->has_far_deadlines || (*next_due != TIMESTAMP_UNKNOWN && *next_due <= now);
+    return code;
+}
+
+// --- figures for an older store ------------------------------------------------------------------------------
+
+enum error_code engine_complete_figures(struct engine *engine, size_t max, bool *is_done,
+                                        struct error *error)
+{
+    return rebuild_continue(engine->work.tally, max, is_done, error);
+}
+
+// Nothing is written where all is there: a full disk must not keep what waits from leaving.
+static enum error_code look_for_figures(struct engine *engine, struct error *error)
+{
+    struct store_transaction *transaction;
+    enum error_code code = store_begin(engine->work.store, false, &transaction, error);
+    if (code != ERROR_NONE)
+        return code;
+    code = rebuild_is_done(transaction, &engine->has_all_figures, error);
+    store_abort(transaction);
+    return code;
+}
+
+static enum error_code complete_a_part(struct engine *engine, timestamp_ns now, bool *is_done,
+                                       struct error *error)
+{
+    struct tally *tally = engine->work.tally;
+    struct store_transaction *transaction;
+    enum error_code code = store_begin(engine->work.store, true, &transaction, error);
+    if (code != ERROR_NONE)
+        return code;
+    tally_begin(tally, transaction, now);
+    code = engine_complete_figures(engine, FIGURES_PER_TRANSACTION, is_done, error);
+    if (code == ERROR_NONE)
+        code = tally_flush(tally, error);
+    if (code == ERROR_NONE)
+        return store_commit(transaction, error);
+    store_abort(transaction);
+    return code;
+}
+
+void engine_prepare_figures(struct engine *engine)
+{
+    struct error error = {0};
+    timestamp_ns now = engine->options.now != NULL ? engine->options.now() : timestamp_now();
+    enum error_code code = look_for_figures(engine, &error);
+    while (code == ERROR_NONE && !engine->has_all_figures) {
+        bool is_done = false;
+        code = complete_a_part(engine, now, &is_done, &error);
+        engine->has_all_figures = code == ERROR_NONE && is_done;
+    }
+    if (code != ERROR_NONE)
+        log_warn("the figures of what is open are not complete yet", LOG_REASON(&error));
+}

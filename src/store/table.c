@@ -1,0 +1,158 @@
+// Plain tables: thin over LMDB, with its errors in our words.
+#include "ghatrace/store/table.h"
+
+#include "ghatrace/base/memory.h"
+#include "lmdb.h"
+
+struct store_walk {
+    MDB_cursor *cursor; // NULL: there is nothing to walk
+    MDB_val key;        // where to begin
+    MDB_cursor_op next;
+    uint8_t bytes[STORE_TABLE_KEY_MAX];
+};
+
+static enum database database_of(enum store_table table)
+{
+    return (enum database)(DATABASE_TABLES + (int)table);
+}
+
+// A tool may look at a store that no daemon has opened since there were tables.
+static bool is_absent(const struct store_transaction *transaction, enum store_table table)
+{
+    return !lmdb_has_database(transaction->store, database_of(table));
+}
+
+static struct slice slice_of(MDB_val value)
+{
+    return (struct slice){.data = value.mv_data, .len = value.mv_size};
+}
+
+enum error_code store_table_get(struct store_transaction *transaction, enum store_table table,
+                                struct slice key, struct slice *value, struct error *error)
+{
+    if (is_absent(transaction, table))
+        return ERROR_NOT_FOUND;
+    return lmdb_get(transaction, database_of(table), key.data, key.len, value, "get from table",
+                    error);
+}
+
+enum error_code store_table_put(struct store_transaction *transaction, enum store_table table,
+                                struct slice key, struct slice value, struct error *error)
+{
+    return lmdb_put(transaction, database_of(table), key.data, key.len, value.data, value.len,
+                    "put in table", error);
+}
+
+enum error_code store_table_delete(struct store_transaction *transaction, enum store_table table,
+                                   struct slice key, struct error *error)
+{
+    MDB_val k = {.mv_size = key.len, .mv_data = (void *)(uintptr_t)key.data};
+    MDB_dbi dbi = transaction->store->databases[database_of(table)];
+    return lmdb_error(mdb_del(transaction->txn, dbi, &k, NULL), "delete from table", error);
+}
+
+static enum error_code move_cursor(struct store_transaction *transaction, enum store_table table,
+                                   struct slice key, bool is_before, struct slice *found_key,
+                                   struct slice *value, struct error *error)
+{
+    MDB_cursor *cursor;
+    MDB_val k = {.mv_size = key.len, .mv_data = (void *)(uintptr_t)key.data};
+    MDB_val v = {0};
+    if (is_absent(transaction, table))
+        return ERROR_NOT_FOUND;
+    int code = mdb_cursor_open(transaction->txn, transaction->store->databases[database_of(table)],
+                               &cursor);
+    if (code != MDB_SUCCESS)
+        return lmdb_error(code, "seek in table", error);
+    code = mdb_cursor_get(cursor, &k, &v,
+                          key.len > 0 ? MDB_SET_RANGE
+                          : is_before ? MDB_LAST
+                                      : MDB_FIRST);
+    if (is_before && key.len > 0)
+        code = mdb_cursor_get(cursor, &k, &v, code == MDB_NOTFOUND ? MDB_LAST : MDB_PREV);
+    mdb_cursor_close(cursor);
+    *found_key = slice_of(k);
+    *value = slice_of(v);
+    if (code != MDB_SUCCESS)
+        return lmdb_error(code, "seek in table", error);
+    // A damaged tree may lead back to where we were, for ever.
+    int order = key.len > 0 ? slice_compare(*found_key, key) : 0;
+    if ((is_before && key.len > 0 && order >= 0) || (!is_before && order < 0))
+        return error_set(error, ERROR_CORRUPT, "store: seek in table: keys are out of order");
+    return ERROR_NONE;
+}
+
+enum error_code store_table_seek(struct store_transaction *transaction, enum store_table table,
+                                 struct slice key, struct slice *found_key, struct slice *value,
+                                 struct error *error)
+{
+    return move_cursor(transaction, table, key, false, found_key, value, error);
+}
+
+enum error_code store_table_seek_before(struct store_transaction *transaction,
+                                        enum store_table table, struct slice key,
+                                        struct slice *found_key, struct slice *value,
+                                        struct error *error)
+{
+    return move_cursor(transaction, table, key, true, found_key, value, error);
+}
+
+uint64_t store_table_count(struct store_transaction *transaction, enum store_table table)
+{
+    MDB_stat status = {0};
+    if (!is_absent(transaction, table))
+        (void)mdb_stat(transaction->txn, transaction->store->databases[database_of(table)],
+                       &status);
+    return status.ms_entries;
+}
+
+enum error_code store_table_clear(struct store_transaction *transaction, enum store_table table,
+                                  struct error *error)
+{
+    MDB_dbi dbi = transaction->store->databases[database_of(table)];
+    return lmdb_error(mdb_drop(transaction->txn, dbi, 0), "clear table", error);
+}
+
+// --- walking ---------------------------------------------------------------------------------------------
+
+enum error_code store_table_walk(struct store_transaction *transaction, enum store_table table,
+                                 struct slice key, struct store_walk **walk, struct error *error)
+{
+    struct store_walk *made = memory_allocate(sizeof *made);
+    if (made == NULL)
+        return error_set(error, ERROR_MEMORY, "walk table: out of memory");
+    *made = (struct store_walk){.next = key.len > 0 ? MDB_SET_RANGE : MDB_FIRST};
+    if (key.len > 0)
+        memcpy(made->bytes, key.data, key.len < sizeof made->bytes ? key.len : sizeof made->bytes);
+    made->key = (MDB_val){.mv_size = key.len, .mv_data = made->bytes};
+    int code = MDB_SUCCESS;
+    if (!is_absent(transaction, table))
+        code = mdb_cursor_open(transaction->txn, transaction->store->databases[database_of(table)],
+                               &made->cursor);
+    if (code != MDB_SUCCESS) {
+        memory_free(made);
+        return lmdb_error(code, "walk table", error);
+    }
+    *walk = made;
+    return ERROR_NONE;
+}
+
+enum error_code store_table_next(struct store_walk *walk, struct slice *found_key,
+                                 struct slice *value, struct error *error)
+{
+    MDB_val v = {0};
+    if (walk->cursor == NULL)
+        return ERROR_NOT_FOUND;
+    int code = mdb_cursor_get(walk->cursor, &walk->key, &v, walk->next);
+    walk->next = MDB_NEXT;
+    *found_key = slice_of(walk->key);
+    *value = slice_of(v);
+    return lmdb_error(code, "walk table", error);
+}
+
+void store_table_end_walk(struct store_walk *walk)
+{
+    if (walk->cursor != NULL)
+        mdb_cursor_close(walk->cursor);
+    memory_free(walk);
+}

@@ -1,0 +1,159 @@
+// How long jobs of each pool waited in the queue, lately.
+#include "ghatrace/tally/latency.h"
+
+#include <stdlib.h>
+
+#include "private.h"
+
+#define SLOT_KEY_SIZE (8 + POOL_ID_SIZE)
+
+static void put_key(uint8_t bytes[SLOT_KEY_SIZE], timestamp_ns slot, const struct pool_id *pool)
+{
+    bytes_put_be64(bytes, (uint64_t)slot);
+    memcpy(bytes + 8, pool->bytes, POOL_ID_SIZE);
+}
+
+// --- writing ---------------------------------------------------------------------------------------------
+
+static enum error_code load_histogram(struct tally *tally, const uint8_t key[SLOT_KEY_SIZE],
+                                      struct histogram **histogram, struct error *error)
+{
+    struct slice found;
+    struct row *row = rows_find(tally, STORE_TABLE_LATENCY, key, SLOT_KEY_SIZE);
+    if (row != NULL) {
+        *histogram = row->histogram;
+        return ERROR_NONE;
+    }
+    enum error_code code = store_table_get(tally->transaction, STORE_TABLE_LATENCY,
+                                           slice_of_bytes(key, SLOT_KEY_SIZE), &found, error);
+    if (code != ERROR_NONE && code != ERROR_NOT_FOUND)
+        return code;
+    *histogram = arena_allocate_array(&tally->arena, 1, sizeof **histogram);
+    if (*histogram == NULL)
+        return error_set(error, ERROR_MEMORY, "count latency: out of memory");
+    if (code == ERROR_NONE && !histogram_decode_into(found, *histogram))
+        return error_set(error, ERROR_CORRUPT, "a stored latency is damaged");
+    row = rows_add(tally, STORE_TABLE_LATENCY, key, SLOT_KEY_SIZE);
+    if (row == NULL)
+        return error_set(error, ERROR_MEMORY, "count latency: out of memory");
+    row->histogram = *histogram;
+    return ERROR_NONE;
+}
+
+enum error_code latency_count_job(struct tally *tally, const struct job_measure *measure,
+                                  struct error *error)
+{
+    uint8_t key[SLOT_KEY_SIZE];
+    struct histogram *histogram;
+    struct row *pool;
+    timestamp_ns start = measure->queue_end < tally->now ? measure->queue_end : tally->now;
+    timestamp_ns slot = start - start % LATENCY_SLOT;
+    bool has_started = measure->execution.exists;
+    if (!measure->queue.exists || !has_started || slot < tally->now - LATENCY_KEPT)
+        return ERROR_NONE;
+    enum error_code code =
+        pool_load_row(tally, measure->runner_labels, measure->runner_group, &pool, error);
+    if (code != ERROR_NONE)
+        return code;
+    put_key(key, slot, &pool->pool->id);
+    code = load_histogram(tally, key, &histogram, error);
+    if (code != ERROR_NONE)
+        return code;
+    histogram_add(histogram, measure->queue.length);
+    if (slot > pool->pool->latency_slot)
+        pool->pool->latency_slot = slot;
+    return ERROR_NONE;
+}
+
+// The slots lie in the order of time. One further ahead than any is kept was told by a clock that has been set back since.
+static bool is_past_keeping(struct slice key, timestamp_ns now)
+{
+    timestamp_ns slot = (timestamp_ns)bytes_get_be64(key.data);
+    return slot < now - LATENCY_KEPT || slot > now + LATENCY_KEPT;
+}
+
+static enum error_code seek_end(struct store_transaction *transaction, bool is_last,
+                                struct slice *key, struct error *error)
+{
+    struct slice value;
+    enum error_code code = is_last ? store_table_seek_before(transaction, STORE_TABLE_LATENCY,
+                                                             SLICE_EMPTY, key, &value, error)
+                                   : store_table_seek(transaction, STORE_TABLE_LATENCY, SLICE_EMPTY,
+                                                      key, &value, error);
+    if (code == ERROR_NONE && key->len != SLOT_KEY_SIZE)
+        return error_set(error, ERROR_CORRUPT, "a stored latency is damaged");
+    return code;
+}
+
+static enum error_code expire_end(struct store_transaction *transaction, timestamp_ns now,
+                                  bool is_last, size_t max, size_t *dropped, struct error *error)
+{
+    while (*dropped < max) {
+        uint8_t bytes[SLOT_KEY_SIZE];
+        struct slice key;
+        enum error_code code = seek_end(transaction, is_last, &key, error);
+        if (code == ERROR_NOT_FOUND || (code == ERROR_NONE && !is_past_keeping(key, now)))
+            return ERROR_NONE;
+        if (code != ERROR_NONE)
+            return code;
+        memcpy(bytes, key.data, sizeof bytes);
+        code = store_table_delete(transaction, STORE_TABLE_LATENCY,
+                                  slice_of_bytes(bytes, sizeof bytes), error);
+        if (code != ERROR_NONE)
+            return code;
+        (*dropped)++;
+    }
+    return ERROR_NONE;
+}
+
+enum error_code latency_expire(struct store_transaction *transaction, timestamp_ns now, size_t max,
+                               size_t *dropped, struct error *error)
+{
+    *dropped = 0;
+    enum error_code code = expire_end(transaction, now, false, max, dropped, error);
+    if (code == ERROR_NONE)
+        code = expire_end(transaction, now, true, max, dropped, error);
+    return code;
+}
+
+// --- reading ---------------------------------------------------------------------------------------------
+
+static int compare_pools(const void *a, const void *b)
+{
+    const struct pool *left = a;
+    const struct pool *right = b;
+    return memcmp(left->id.bytes, right->id.bytes, POOL_ID_SIZE);
+}
+
+enum error_code latency_read(struct store_transaction *transaction, timestamp_ns from,
+                             timestamp_ns until, const struct pool *pools, size_t pool_count,
+                             struct histogram *histograms, struct error *error)
+{
+    uint8_t bytes[8];
+    struct store_walk *walk;
+    bytes_put_be64(bytes, (uint64_t)from);
+    enum error_code code = store_table_walk(transaction, STORE_TABLE_LATENCY,
+                                            slice_of_bytes(bytes, sizeof bytes), &walk, error);
+    if (code != ERROR_NONE)
+        return code;
+    while (code == ERROR_NONE) {
+        struct slice key;
+        struct slice value;
+        struct pool wanted;
+        code = store_table_next(walk, &key, &value, error);
+        if (code != ERROR_NONE)
+            break;
+        bool is_whole = key.len == SLOT_KEY_SIZE;
+        if (is_whole && (timestamp_ns)bytes_get_be64(key.data) >= until)
+            break;
+        if (is_whole)
+            memcpy(wanted.id.bytes, key.data + 8, POOL_ID_SIZE);
+        const struct pool *pool = is_whole && pool_count > 0 ? bsearch(&wanted, pools, pool_count,
+                                                                       sizeof *pools, compare_pools)
+                                                             : NULL;
+        if (!is_whole || (pool != NULL && !histogram_decode_into(value, &histograms[pool - pools])))
+            code = error_set(error, ERROR_CORRUPT, "a stored latency is damaged");
+    }
+    store_table_end_walk(walk);
+    return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
+}

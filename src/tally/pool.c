@@ -1,0 +1,372 @@
+// Pools of runners: who is open in them, and how many.
+#include "ghatrace/tally/pool.h"
+
+#include "ghatrace/base/utf8.h"
+#include "ghatrace/tally/latency.h"
+#include "ghatrace/trace/measure.h"
+#include "private.h"
+
+#define UNUSED_KEPT NS_PER_DAY
+#define LATENCY_GONE (LATENCY_KEPT + LATENCY_SLOT) // by then no row of the slot is left
+// pool id ‖ state ‖ be64 since ‖ trace ‖ span
+#define JOB_PREFIX_SIZE (POOL_ID_SIZE + 1)
+#define JOB_KEY_SIZE (JOB_PREFIX_SIZE + 8 + TRACE_ID_SIZE + SPAN_ID_SIZE)
+
+// --- identity --------------------------------------------------------------------------------------------
+
+struct pool_id pool_make_id(struct slice labels, struct slice group)
+{
+    char text[2 * MEASURE_TEXT_MAX + 1];
+    struct slice parts[] = {utf8_cut(labels, MEASURE_TEXT_MAX), SLICE("\0"),
+                            utf8_cut(group, MEASURE_TEXT_MAX)};
+    size_t len = 0;
+    struct pool_id id;
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+        if (parts[i].len > 0)
+            memcpy(text + len, parts[i].data, parts[i].len);
+        len += parts[i].len;
+    }
+    tally_hash(slice_of_bytes(text, len), id.bytes);
+    return id;
+}
+
+bool pool_is_other(const struct pool_id *id)
+{
+    struct pool_id other = pool_make_id(TALLY_OTHER, SLICE_EMPTY);
+    return memcmp(id->bytes, other.bytes, POOL_ID_SIZE) == 0;
+}
+
+void pool_id_increment(struct pool_id *id)
+{
+    for (int i = POOL_ID_SIZE - 1; i >= 0 && ++id->bytes[i] == 0; i--)
+        ;
+}
+
+static bool is_same_pool(const struct pool_id *a, const struct pool_id *b)
+{
+    return memcmp(a->bytes, b->bytes, POOL_ID_SIZE) == 0;
+}
+
+// --- rows --------------------------------------------------------------------------------------------------
+
+enum error_code pool_encode(const struct pool *pool, struct buffer *out)
+{
+    struct byte_writer writer = {.out = out};
+    for (int state = STANDING_WAITING; state < STANDING_STATES; state++)
+        bytes_write_be(&writer, pool->counts[state], 8);
+    bytes_write_be(&writer, (uint64_t)pool->changed_at, 8);
+    bytes_write_be(&writer, (uint64_t)pool->latency_slot, 8);
+    bytes_write_be(&writer, pool->labels.len, 2);
+    bytes_write(&writer, pool->labels.data, pool->labels.len);
+    bytes_write(&writer, pool->group.data, pool->group.len);
+    return writer.code;
+}
+
+static enum error_code decode(struct slice key, struct slice bytes, struct pool *pool,
+                              struct error *error)
+{
+    struct byte_reader reader = bytes_reader(bytes);
+    *pool = (struct pool){.labels = SLICE_EMPTY};
+    for (int state = STANDING_WAITING; state < STANDING_STATES; state++)
+        pool->counts[state] = bytes_read_be(&reader, 8);
+    pool->changed_at = (timestamp_ns)bytes_read_be(&reader, 8);
+    pool->latency_slot = (timestamp_ns)bytes_read_be(&reader, 8);
+    pool->labels = bytes_read(&reader, bytes_read_be(&reader, 2));
+    pool->group = bytes_read(&reader, (size_t)(reader.end - reader.next));
+    if (key.len != POOL_ID_SIZE || !bytes_is_done(&reader))
+        return error_set(error, ERROR_CORRUPT, "a stored pool is damaged");
+    memcpy(pool->id.bytes, key.data, POOL_ID_SIZE);
+    return ERROR_NONE;
+}
+
+static bool keep_texts(struct arena *arena, struct pool *pool)
+{
+    return arena_copy_slice(arena, pool->labels, &pool->labels) &&
+           arena_copy_slice(arena, pool->group, &pool->group);
+}
+
+static enum error_code add_row(struct tally *tally, const struct pool *pool, struct row **row,
+                               struct error *error)
+{
+    struct pool *content = arena_allocate_array(&tally->arena, 1, sizeof *content);
+    if (content == NULL)
+        return error_set(error, ERROR_MEMORY, "load pool: out of memory");
+    *content = *pool;
+    if (!keep_texts(&tally->arena, content))
+        return error_set(error, ERROR_MEMORY, "load pool: out of memory");
+    *row = rows_add(tally, STORE_TABLE_POOLS, pool->id.bytes, POOL_ID_SIZE);
+    if (*row == NULL)
+        return error_set(error, ERROR_MEMORY, "load pool: out of memory");
+    (*row)->pool = content;
+    return ERROR_NONE;
+}
+
+// The row of a pool that exists. ERROR_NOT_FOUND.
+static enum error_code find_row(struct tally *tally, const struct pool_id *id, struct row **row,
+                                struct error *error)
+{
+    struct slice key = slice_of_bytes(id->bytes, POOL_ID_SIZE);
+    struct slice found;
+    struct pool pool;
+    *row = rows_find(tally, STORE_TABLE_POOLS, id->bytes, POOL_ID_SIZE);
+    if (*row != NULL)
+        return ERROR_NONE;
+    enum error_code code =
+        store_table_get(tally->transaction, STORE_TABLE_POOLS, key, &found, error);
+    if (code == ERROR_NONE)
+        code = decode(key, found, &pool, error);
+    return code == ERROR_NONE ? add_row(tally, &pool, row, error) : code;
+}
+
+static enum error_code make_row(struct tally *tally, const struct pool_id *id, struct slice labels,
+                                struct slice group, struct row **row, struct error *error)
+{
+    struct pool pool = {.id = *id, .labels = labels, .group = group, .changed_at = tally->now};
+    enum error_code code = add_row(tally, &pool, row, error);
+    if (code == ERROR_NONE)
+        tally->new_rows[STORE_TABLE_POOLS]++;
+    return code;
+}
+
+enum error_code pool_load_row(struct tally *tally, struct slice labels, struct slice group,
+                              struct row **row, struct error *error)
+{
+    struct pool_id id = pool_make_id(labels, group);
+    enum error_code code = find_row(tally, &id, row, error);
+    if (code != ERROR_NOT_FOUND)
+        return code;
+    if (rows_may_grow(tally, STORE_TABLE_POOLS))
+        return make_row(tally, &id, labels, group, row, error);
+    id = pool_make_id(TALLY_OTHER, SLICE_EMPTY);
+    code = find_row(tally, &id, row, error);
+    if (code == ERROR_NOT_FOUND)
+        code = make_row(tally, &id, TALLY_OTHER, SLICE_EMPTY, row, error);
+    return code;
+}
+
+// --- open jobs -----------------------------------------------------------------------------------------------
+
+static void put_job_key(uint8_t bytes[JOB_KEY_SIZE], const struct pool_id *pool,
+                        enum standing_state state, timestamp_ns since, const struct store_key *job)
+{
+    memcpy(bytes, pool->bytes, POOL_ID_SIZE);
+    bytes[POOL_ID_SIZE] = (uint8_t)state;
+    bytes_put_be64(bytes + JOB_PREFIX_SIZE, (uint64_t)since);
+    memcpy(bytes + JOB_PREFIX_SIZE + 8, job->trace.bytes, TRACE_ID_SIZE);
+    memcpy(bytes + JOB_PREFIX_SIZE + 8 + TRACE_ID_SIZE, job->span.bytes, SPAN_ID_SIZE);
+}
+
+enum error_code pool_place_job(const struct job_state *job, struct arena *arena,
+                               struct pool_place *place)
+{
+    *place = (struct pool_place){.labels = SLICE_EMPTY};
+    standing_of_job(job, &place->standing);
+    if (place->standing.state == STANDING_NONE)
+        return ERROR_NONE;
+    if (!measure_join_labels(job->body.labels, job->body.label_count, arena, &place->labels))
+        return ERROR_MEMORY;
+    place->group = utf8_cut(job->runner_group_name, MEASURE_TEXT_MAX);
+    place->pool = pool_make_id(place->labels, place->group);
+    return ERROR_NONE;
+}
+
+// Takes the job out of this pool, if that is where it stands: ERROR_NOT_FOUND if not.
+static enum error_code leave_pool(struct tally *tally, const struct pool_id *pool,
+                                  const struct job_standing *standing, const struct store_key *job,
+                                  struct error *error)
+{
+    uint8_t key[JOB_KEY_SIZE];
+    struct row *row;
+    put_job_key(key, pool, standing->state, standing->since, job);
+    enum error_code code = store_table_delete(tally->transaction, STORE_TABLE_OPEN_JOBS,
+                                              slice_of_bytes(key, sizeof key), error);
+    if (code != ERROR_NONE)
+        return code;
+    code = find_row(tally, pool, &row, error);
+    if (code == ERROR_NOT_FOUND)
+        return error_set(error, ERROR_CORRUPT, "an open job stood in a pool that is not there");
+    if (code != ERROR_NONE)
+        return code;
+    uint64_t *count = &row->pool->counts[standing->state];
+    *count -= *count > 0 ? 1 : 0;
+    row->pool->changed_at = tally->now;
+    return ERROR_NONE;
+}
+
+// When it came, there may have been too many pools for one of its own.
+static enum error_code leave(struct tally *tally, const struct pool_place *place,
+                             const struct store_key *job, struct error *error)
+{
+    enum error_code code = leave_pool(tally, &place->pool, &place->standing, job, error);
+    if (code == ERROR_NOT_FOUND) {
+        struct pool_id other = pool_make_id(TALLY_OTHER, SLICE_EMPTY);
+        code = leave_pool(tally, &other, &place->standing, job, error);
+    }
+    return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
+}
+
+static enum error_code enter(struct tally *tally, const struct pool_place *place,
+                             const struct store_key *job, struct error *error)
+{
+    uint8_t key[JOB_KEY_SIZE];
+    struct row *row;
+    enum error_code code = pool_load_row(tally, place->labels, place->group, &row, error);
+    if (code != ERROR_NONE)
+        return code;
+    row->pool->counts[place->standing.state]++;
+    row->pool->changed_at = tally->now;
+    put_job_key(key, &row->pool->id, place->standing.state, place->standing.since, job);
+    return store_table_put(tally->transaction, STORE_TABLE_OPEN_JOBS,
+                           slice_of_bytes(key, sizeof key), SLICE_EMPTY, error);
+}
+
+static bool is_same_place(const struct pool_place *a, const struct pool_place *b)
+{
+    return a->standing.state == b->standing.state && a->standing.since == b->standing.since &&
+           is_same_pool(&a->pool, &b->pool);
+}
+
+enum error_code pool_move_job(struct tally *tally, const struct store_key *job,
+                              const struct pool_place *before, const struct pool_place *after,
+                              struct error *error)
+{
+    enum error_code code = ERROR_NONE;
+    if (is_same_place(before, after) || !tally_covers(tally, job))
+        return ERROR_NONE;
+    if (before->standing.state != STANDING_NONE)
+        code = leave(tally, before, job, error);
+    if (code == ERROR_NONE && after->standing.state != STANDING_NONE)
+        code = enter(tally, after, job, error);
+    return code;
+}
+
+// --- expiry --------------------------------------------------------------------------------------------------
+
+static bool is_unused(const struct pool *pool, timestamp_ns now)
+{
+    for (int state = 0; state < STANDING_STATES; state++) {
+        if (pool->counts[state] > 0)
+            return false;
+    }
+    return pool->changed_at < now - UNUSED_KEPT && pool->latency_slot < now - LATENCY_GONE;
+}
+
+// Times ahead of now were told by a clock that has been set back since.
+static enum error_code heal_times(struct tally *tally, struct pool *pool, struct error *error)
+{
+    if (pool->changed_at <= tally->now && pool->latency_slot <= tally->now)
+        return ERROR_NONE;
+    pool->changed_at = pool->changed_at > tally->now ? tally->now : pool->changed_at;
+    pool->latency_slot = pool->latency_slot > tally->now ? tally->now : pool->latency_slot;
+    buffer_clear(&tally->bytes);
+    enum error_code code = pool_encode(pool, &tally->bytes);
+    if (code != ERROR_NONE)
+        return error_set(error, code, "encode pool: %s", error_code_text(code));
+    return store_table_put(tally->transaction, STORE_TABLE_POOLS,
+                           slice_of_bytes(pool->id.bytes, POOL_ID_SIZE),
+                           buffer_slice(&tally->bytes), error);
+}
+
+enum error_code pool_expire(struct tally *tally, struct pool_id *from, size_t max, bool *is_end,
+                            struct error *error)
+{
+    *is_end = false;
+    for (size_t i = 0; i < max; i++) {
+        struct pool pool;
+        enum error_code code = pool_seek(tally->transaction, from, &pool, error);
+        if (code == ERROR_NOT_FOUND) {
+            *from = (struct pool_id){{0}};
+            *is_end = true;
+            return ERROR_NONE;
+        }
+        if (code == ERROR_NONE && is_unused(&pool, tally->now))
+            code = store_table_delete(tally->transaction, STORE_TABLE_POOLS,
+                                      slice_of_bytes(pool.id.bytes, POOL_ID_SIZE), error);
+        else if (code == ERROR_NONE)
+            code = heal_times(tally, &pool, error);
+        if (code != ERROR_NONE)
+            return code;
+        pool_id_increment(from);
+    }
+    return ERROR_NONE;
+}
+
+// --- reading ---------------------------------------------------------------------------------------------
+
+uint64_t pool_count(struct store_transaction *transaction)
+{
+    return store_table_count(transaction, STORE_TABLE_POOLS);
+}
+
+enum error_code pool_seek(struct store_transaction *transaction, struct pool_id *id,
+                          struct pool *pool, struct error *error)
+{
+    struct slice key;
+    struct slice value;
+    enum error_code code =
+        store_table_seek(transaction, STORE_TABLE_POOLS, slice_of_bytes(id->bytes, POOL_ID_SIZE),
+                         &key, &value, error);
+    if (code == ERROR_NONE)
+        code = decode(key, value, pool, error);
+    if (code == ERROR_NONE)
+        *id = pool->id;
+    return code;
+}
+
+enum error_code pool_list(struct store_transaction *transaction, struct arena *arena,
+                          struct pool **pools, size_t *count, struct error *error)
+{
+    size_t capacity = (size_t)pool_count(transaction);
+    struct pool *list = arena_allocate_array(arena, capacity + 1, sizeof *list);
+    struct store_walk *walk;
+    struct slice key;
+    struct slice value;
+    *count = 0;
+    *pools = list;
+    if (list == NULL)
+        return error_set(error, ERROR_MEMORY, "list pools: out of memory");
+    enum error_code code =
+        store_table_walk(transaction, STORE_TABLE_POOLS, SLICE_EMPTY, &walk, error);
+    if (code != ERROR_NONE)
+        return code;
+    while (code == ERROR_NONE && *count < capacity) {
+        code = store_table_next(walk, &key, &value, error);
+        if (code == ERROR_NONE)
+            code = decode(key, value, &list[*count], error);
+        if (code == ERROR_NONE && !keep_texts(arena, &list[*count]))
+            code = error_set(error, ERROR_MEMORY, "list pools: out of memory");
+        *count += code == ERROR_NONE ? 1 : 0;
+    }
+    store_table_end_walk(walk);
+    return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
+}
+
+enum error_code pool_seek_job(struct store_transaction *transaction, const struct pool_id *pool,
+                              enum standing_state state, struct pool_job *job, struct error *error)
+{
+    uint8_t bytes[JOB_KEY_SIZE];
+    struct slice key;
+    struct slice value;
+    put_job_key(bytes, pool, state, job->since, &job->key);
+    enum error_code code =
+        store_table_seek(transaction, STORE_TABLE_OPEN_JOBS, slice_of_bytes(bytes, sizeof bytes),
+                         &key, &value, error);
+    if (code != ERROR_NONE)
+        return code;
+    if (key.len != JOB_KEY_SIZE)
+        return error_set(error, ERROR_CORRUPT, "a stored open job is damaged");
+    if (memcmp(key.data, bytes, JOB_PREFIX_SIZE) != 0)
+        return ERROR_NOT_FOUND;
+    job->since = (timestamp_ns)bytes_get_be64(key.data + JOB_PREFIX_SIZE);
+    memcpy(job->key.trace.bytes, key.data + JOB_PREFIX_SIZE + 8, TRACE_ID_SIZE);
+    memcpy(job->key.span.bytes, key.data + JOB_PREFIX_SIZE + 8 + TRACE_ID_SIZE, SPAN_ID_SIZE);
+    return ERROR_NONE;
+}
+
+void pool_job_increment(struct pool_job *job)
+{
+    static const struct store_key lowest;
+    store_key_increment(&job->key);
+    if (memcmp(&job->key, &lowest, sizeof lowest) == 0)
+        job->since++;
+}

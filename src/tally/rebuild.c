@@ -1,0 +1,175 @@
+// The tables of what is open, made from the states.
+#include "ghatrace/tally/rebuild.h"
+
+#include "ghatrace/store/codec.h"
+#include "ghatrace/tally/open_runs.h"
+#include "private.h"
+
+#define CURSOR_SIZE (TRACE_ID_SIZE + SPAN_ID_SIZE)
+#define VERSION_SIZE 4
+
+static const uint8_t our_version[VERSION_SIZE] = {0, 0, 0, TALLY_VERSION};
+
+static struct slice version_key(void)
+{
+    return SLICE("version");
+}
+
+static struct slice cursor_key(void)
+{
+    return SLICE("cursor");
+}
+
+// --- progress, as it is stored -----------------------------------------------------------------------------
+
+static enum error_code read_version(struct store_transaction *transaction, bool *is_ours,
+                                    struct error *error)
+{
+    struct slice found;
+    enum error_code code =
+        store_table_get(transaction, STORE_TABLE_TALLY, version_key(), &found, error);
+    *is_ours =
+        code == ERROR_NONE && slice_equals(found, slice_of_bytes(our_version, sizeof our_version));
+    return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
+}
+
+// ERROR_NOT_FOUND: nothing is being walked.
+static enum error_code read_cursor(struct store_transaction *transaction, struct store_key *cursor,
+                                   struct error *error)
+{
+    struct slice found;
+    enum error_code code =
+        store_table_get(transaction, STORE_TABLE_TALLY, cursor_key(), &found, error);
+    if (code != ERROR_NONE)
+        return code;
+    if (found.len != CURSOR_SIZE)
+        return error_set(error, ERROR_CORRUPT, "the stored progress of the figures is damaged");
+    memcpy(cursor->trace.bytes, found.data, TRACE_ID_SIZE);
+    memcpy(cursor->span.bytes, found.data + TRACE_ID_SIZE, SPAN_ID_SIZE);
+    return ERROR_NONE;
+}
+
+static enum error_code write_cursor(struct tally *tally, struct error *error)
+{
+    uint8_t bytes[CURSOR_SIZE];
+    memcpy(bytes, tally->cursor.trace.bytes, TRACE_ID_SIZE);
+    memcpy(bytes + TRACE_ID_SIZE, tally->cursor.span.bytes, SPAN_ID_SIZE);
+    return store_table_put(tally->transaction, STORE_TABLE_TALLY, cursor_key(),
+                           slice_of_bytes(bytes, sizeof bytes), error);
+}
+
+enum error_code rebuild_is_done(struct store_transaction *transaction, bool *is_done,
+                                struct error *error)
+{
+    struct store_key cursor;
+    *is_done = false;
+    bool is_ours;
+    enum error_code code = read_version(transaction, &is_ours, error);
+    if (code != ERROR_NONE || !is_ours)
+        return code;
+    code = read_cursor(transaction, &cursor, error);
+    *is_done = code == ERROR_NOT_FOUND;
+    return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
+}
+
+// What another version left is of no use to this one.
+static enum error_code begin(struct tally *tally, struct error *error)
+{
+    enum error_code code = ERROR_NONE;
+    for (int table = 0; table < STORE_TABLE_COUNT && code == ERROR_NONE; table++)
+        code = store_table_clear(tally->transaction, (enum store_table)table, error);
+    tally->cursor = (struct store_key){.trace = {{0}}};
+    if (code == ERROR_NONE)
+        code = write_cursor(tally, error);
+    if (code == ERROR_NONE)
+        code = store_table_put(tally->transaction, STORE_TABLE_TALLY, version_key(),
+                               slice_of_bytes(our_version, sizeof our_version), error);
+    return code;
+}
+
+static enum error_code finish(struct tally *tally, struct error *error)
+{
+    tally->is_rebuilding = false;
+    enum error_code code =
+        store_table_delete(tally->transaction, STORE_TABLE_TALLY, cursor_key(), error);
+    return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
+}
+
+// Where the walk stands, as of this transaction: one before it may have been aborted.
+static enum error_code look_up_progress(struct tally *tally, struct error *error)
+{
+    bool is_ours;
+    tally->is_rebuilding = false;
+    enum error_code code = read_version(tally->transaction, &is_ours, error);
+    if (code == ERROR_NONE && !is_ours)
+        code = begin(tally, error);
+    if (code == ERROR_NONE)
+        code = read_cursor(tally->transaction, &tally->cursor, error);
+    tally->is_rebuilding = code == ERROR_NONE;
+    return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
+}
+
+// --- the walk --------------------------------------------------------------------------------------------
+
+static enum error_code take_job(struct tally *tally, const struct store_key *key,
+                                struct slice bytes, struct error *error)
+{
+    static const struct pool_place nowhere;
+    struct job_state job;
+    struct pool_place place;
+    enum error_code code = codec_decode_job(bytes, &tally->scratch, &job, error);
+    if (code != ERROR_NONE)
+        return code;
+    code = pool_place_job(&job, &tally->scratch, &place);
+    if (code != ERROR_NONE)
+        return error_set(error, code, "count open jobs: %s", error_code_text(code));
+    return pool_move_job(tally, key, &nowhere, &place, error);
+}
+
+static enum error_code take_run(struct tally *tally, struct slice bytes, struct error *error)
+{
+    struct run_state state;
+    enum error_code code = codec_decode_run(bytes, &tally->scratch, &state, error);
+    if (code != ERROR_NONE || state.phase != RUN_OPEN)
+        return code;
+    const struct open_run run = {.run_id = state.run_id, .run_attempt = state.run_attempt};
+    return open_runs_put(tally, &run, error);
+}
+
+// The cursor is behind this state already, so that it is covered.
+static enum error_code take_state(struct tally *tally, const struct store_key *key,
+                                  struct slice found, struct error *error)
+{
+    struct slice bytes;
+    enum codec_kind kind;
+    arena_clear(&tally->scratch);
+    if (!codec_kind_of(found, &kind))
+        return error_set(error, ERROR_CORRUPT, "a stored span is neither job nor run");
+    if (!arena_copy_slice(&tally->scratch, found, &bytes))
+        return error_set(error, ERROR_MEMORY, "count what is open: out of memory");
+    return kind == CODEC_JOB ? take_job(tally, key, bytes, error) : take_run(tally, bytes, error);
+}
+
+enum error_code rebuild_continue(struct tally *tally, size_t max, bool *is_done,
+                                 struct error *error)
+{
+    enum error_code code = look_up_progress(tally, error);
+    for (size_t i = 0; i < max && code == ERROR_NONE && tally->is_rebuilding; i++) {
+        struct store_key key = tally->cursor;
+        struct slice found;
+        code = store_seek_span(tally->transaction, &key, &found, error);
+        if (code == ERROR_NOT_FOUND) {
+            code = finish(tally, error);
+            break;
+        }
+        if (code != ERROR_NONE)
+            break;
+        tally->cursor = key;
+        store_key_increment(&tally->cursor);
+        code = take_state(tally, &key, found, error);
+    }
+    if (code == ERROR_NONE && tally->is_rebuilding && max > 0)
+        code = write_cursor(tally, error);
+    *is_done = code == ERROR_NONE && !tally->is_rebuilding;
+    return code;
+}

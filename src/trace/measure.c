@@ -1,0 +1,197 @@
+// What a finished job or run adds to the figures.
+#include "ghatrace/trace/measure.h"
+
+#include <stdlib.h>
+
+#include "build_common.h"
+#include "ghatrace/base/utf8.h"
+#include "ghatrace/trace/build.h"
+#include "ghatrace/trace/ids.h"
+
+#define FEW_LABELS 16 // sorted without an allocation; jobs have one to five
+// A little more than is kept, so that the cut sees whether it falls between characters.
+#define JOINED_BYTES_MAX (MEASURE_TEXT_MAX + 4)
+
+static struct slice cut(struct slice text)
+{
+    return utf8_cut(text, MEASURE_TEXT_MAX);
+}
+
+// --- labels ------------------------------------------------------------------------------------------
+
+static int compare_labels(const void *a, const void *b)
+{
+    return slice_compare(*(const struct slice *)a, *(const struct slice *)b);
+}
+
+static void sort_labels(struct slice *labels, size_t count)
+{
+    if (count > FEW_LABELS) {
+        qsort(labels, count, sizeof *labels, compare_labels);
+        return;
+    }
+    for (size_t i = 1; i < count; i++) {
+        struct slice label = labels[i];
+        size_t at = i;
+        for (; at > 0 && slice_compare(labels[at - 1], label) > 0; at--)
+            labels[at] = labels[at - 1];
+        labels[at] = label;
+    }
+}
+
+// Appends as much of `text` as there is room for.
+static size_t append_part(char *joined, size_t len, struct slice text)
+{
+    size_t room = JOINED_BYTES_MAX - len;
+    size_t part = text.len < room ? text.len : room;
+    if (part > 0)
+        memcpy(joined + len, text.data, part);
+    return len + part;
+}
+
+static size_t join_sorted(const struct slice *sorted, size_t count, char joined[JOINED_BYTES_MAX])
+{
+    size_t len = 0;
+    for (size_t i = 0; i < count && len < JOINED_BYTES_MAX; i++) {
+        if (sorted[i].len == 0 || (i > 0 && slice_equals(sorted[i], sorted[i - 1])))
+            continue;
+        if (len > 0)
+            len = append_part(joined, len, SLICE(","));
+        len = append_part(joined, len, sorted[i]);
+    }
+    return len;
+}
+
+bool measure_join_labels(const struct slice *labels, size_t count, struct arena *arena,
+                         struct slice *joined)
+{
+    struct slice few[FEW_LABELS];
+    struct slice *sorted = few;
+    char text[JOINED_BYTES_MAX];
+    if (count <= 1) {
+        *joined = count == 1 ? cut(labels[0]) : SLICE_EMPTY;
+        return true;
+    }
+    if (count > FEW_LABELS)
+        sorted = arena_allocate_array(arena, count, sizeof *sorted);
+    if (sorted == NULL)
+        return false;
+    memcpy(sorted, labels, count * sizeof *sorted);
+    sort_labels(sorted, count);
+    size_t len = join_sorted(sorted, count, text);
+    return arena_copy_slice(arena, cut((struct slice){text, len}), joined);
+}
+
+// --- jobs --------------------------------------------------------------------------------------------
+
+static timestamp_ns clamp_to_job(const struct job_timeline *timeline, timestamp_ns time)
+{
+    if (time < timeline->start)
+        return timeline->start;
+    return time > timeline->end ? timeline->end : time;
+}
+
+static struct measure_span span_of(const struct timeline_phase *phase)
+{
+    return (struct measure_span){.exists = phase->exists,
+                                 .length = phase->exists ? phase->end - phase->start : 0};
+}
+
+// The same steps, of the same lengths, as those that make spans.
+static bool measure_steps(const struct github_job *body, const struct job_timeline *timeline,
+                          struct arena *arena, struct job_measure *made)
+{
+    if (body->step_count == 0)
+        return true;
+    struct measure_step *steps = arena_allocate_array(arena, body->step_count, sizeof *steps);
+    if (steps == NULL)
+        return false;
+    for (size_t i = 0; i < body->step_count; i++) {
+        const struct github_step *step = &body->steps[i];
+        if (step->started_at == TIMESTAMP_UNKNOWN)
+            continue;
+        timestamp_ns end =
+            step->completed_at != TIMESTAMP_UNKNOWN ? step->completed_at : timeline->end;
+        duration_ns length = clamp_to_job(timeline, end) - clamp_to_job(timeline, step->started_at);
+        steps[made->step_count++] =
+            (struct measure_step){.name = cut(step->name),
+                                  .result = cut(build_result_text(step->conclusion)),
+                                  .length = length > 0 ? length : 0};
+    }
+    made->steps = steps;
+    return true;
+}
+
+// Job payloads before 2023 do not name their workflow.
+static struct slice workflow_of(const struct run_state *run, const struct job_state *job)
+{
+    return job->body.workflow_name.len > 0 ? job->body.workflow_name : run->body.workflow_name;
+}
+
+enum error_code measure_of_job(const struct trace_policy *policy, const struct run_state *run,
+                               const struct job_state *job, const struct job_timeline *timeline,
+                               struct arena *arena, const struct job_measure **measure)
+{
+    *measure = NULL;
+    if (timeline->is_carried_over)
+        return ERROR_NONE;
+    struct job_measure *made = arena_allocate_array(arena, 1, sizeof *made);
+    if (made == NULL)
+        return ERROR_MEMORY;
+    *made = (struct job_measure){
+        .repository = cut(job->repository.full_name),
+        .workflow = cut(workflow_of(run, job)),
+        .runner_group = cut(job->runner_group_name),
+        .result = cut(build_result_text(job->body.conclusion)),
+        .waiting = span_of(&timeline->waiting),
+        .queue = span_of(&timeline->queue),
+        .startup = span_of(&timeline->startup),
+        .execution = span_of(&timeline->execution),
+        .queue_end = timeline->queue.exists ? timeline->queue.end : TIMESTAMP_UNKNOWN,
+        .end = timeline->end,
+        .trace = trace_id_of_run(policy->scheme, job->run_id, job->run_attempt),
+    };
+    if (!measure_join_labels(job->body.labels, job->body.label_count, arena,
+                             &made->runner_labels) ||
+        (!timeline->is_skipped && !measure_steps(&job->body, timeline, arena, made)))
+        return ERROR_MEMORY;
+    *measure = made;
+    return ERROR_NONE;
+}
+
+// --- runs --------------------------------------------------------------------------------------------
+
+enum error_code measure_of_run(const struct run_state *run, const struct span *root,
+                               bool is_incomplete, struct arena *arena,
+                               const struct run_measure **measure)
+{
+    const struct github_run *body = &run->body;
+    bool has_own_events = run->seen != 0;
+    const struct github_repository *repository =
+        has_own_events ? &run->repository : &run->job_repository;
+    struct slice conclusion =
+        has_own_events ? body->conclusion : build_conclusion_of_result(run->worst_result);
+    struct run_measure *made = arena_allocate_array(arena, 1, sizeof *made);
+    if (made == NULL)
+        return ERROR_MEMORY;
+    *made = (struct run_measure){
+        .repository = cut(repository->full_name),
+        .workflow = cut(has_own_events ? body->workflow_name : run->job_workflow_name),
+        .branch = cut(has_own_events ? body->head_branch : run->job_head_branch),
+        .event_name = cut(body->event_name),
+        .display_title = cut(body->display_title),
+        .actor = cut(body->triggering_actor.len > 0 ? body->triggering_actor : body->actor),
+        .result = cut(build_result_text(conclusion)),
+        .conclusion = cut(conclusion),
+        .run_id = run->run_id,
+        .run_attempt = run->run_attempt,
+        .run_number = body->run_number,
+        .job_count = run->open_jobs + run->closed_jobs,
+        .start = root->start,
+        .end = root->end,
+        .is_incomplete = is_incomplete,
+        .trace = root->trace_id,
+    };
+    *measure = made;
+    return ERROR_NONE;
+}
