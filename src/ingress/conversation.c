@@ -362,6 +362,7 @@ static void on_closed(void *context, enum net_close_reason reason, const struct 
     if (reason == NET_CLOSED_BY_ERROR)
         log_debug("connection lost", LOG_REASON(error));
     conversation->connection = NULL;
+    atomic_fetch_sub(&conversation->host->connections, 1);
     end_conversation(conversation);
     if (conversation->host->addresses != NULL)
         address_counts_give_back(conversation->host->addresses, conversation->place);
@@ -428,6 +429,7 @@ static bool on_accept(void *context, struct net_connection *connection,
     conversation->holds = 1;
     http_parser_init(&conversation->parser, HTTP_REQUEST, host->max_body_bytes);
     link_conversation(conversation);
+    atomic_fetch_add(&host->connections, 1);
     begin_waiting(conversation);
     net_connection_set_deadline(connection, host->idle_deadline);
     *connection_handler = &handler;

@@ -59,6 +59,7 @@ struct conversation_host {
 
     struct net_listener *listener;
     struct conversation *first; // all of them
+    atomic_size_t connections;  // of these, those that are not closed; other threads may read it
     // Those that wait for a request's head or for the rest of it: the one that has waited longest
     // gives up its place to a new connection.
     struct conversation *longest_waiting, *last_waiting;

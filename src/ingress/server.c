@@ -276,6 +276,15 @@ void ingress_destroy(struct ingress *ingress)
     memory_free(ingress);
 }
 
+static void add_deliveries(const struct webhook_counters *from, struct ingress_counters *to)
+{
+    for (size_t event = 0; event < INGRESS_EVENTS; event++)
+        for (size_t outcome = 0; outcome < INGRESS_OUTCOMES; outcome++)
+            to->deliveries[event][outcome] += atomic_load(&from->deliveries[event][outcome]);
+    for (size_t i = 0; i < INGRESS_REFUSALS; i++)
+        to->refusals[i] += atomic_load(&from->refusals[i]);
+}
+
 void ingress_read_counters(struct ingress *ingress, struct ingress_counters *counters)
 {
     *counters = (struct ingress_counters){0};
@@ -285,13 +294,8 @@ void ingress_read_counters(struct ingress *ingress, struct ingress_counters *cou
     for (size_t i = 0; i < ingress->worker_count; i++) {
         struct webhook_counters *each = &ingress->workers[i].webhook.counters;
         counters->requests += atomic_load(&each->requests);
-        counters->accepted += atomic_load(&each->accepted);
-        counters->duplicates += atomic_load(&each->duplicates);
-        counters->ignored += atomic_load(&each->ignored);
-        counters->pings += atomic_load(&each->pings);
-        counters->bad_signatures += atomic_load(&each->bad_signatures);
-        counters->bad_requests += atomic_load(&each->bad_requests);
-        counters->refused += atomic_load(&each->refused);
+        counters->connections += atomic_load(&ingress->workers[i].host.connections);
+        add_deliveries(each, counters);
         counters->strangers += atomic_load(&each->strangers);
     }
 }

@@ -34,15 +34,46 @@ static void add(atomic_uint_fast64_t *counter)
     atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
 }
 
+static enum ingress_refusal refusal_of(int status)
+{
+    switch (status) {
+    case 400:
+        return INGRESS_MALFORMED;
+    case 401:
+        return INGRESS_BAD_SIGNATURE;
+    case 403:
+    case 404:
+    case 405:
+    case 415:
+        return INGRESS_NOT_ALLOWED;
+    case 408:
+        return INGRESS_TOO_SLOW;
+    case 413:
+    case 414:
+    case 431:
+        return INGRESS_TOO_LARGE;
+    case 503:
+        return INGRESS_UNAVAILABLE;
+    default:
+        return INGRESS_OTHER_REFUSAL;
+    }
+}
+
 static void count_status(struct webhook_counters *counters, int status)
 {
     add(&counters->requests);
-    if (status == 401)
-        add(&counters->bad_signatures);
-    else if (status == 503)
-        add(&counters->refused);
-    else if (status >= 400)
-        add(&counters->bad_requests);
+    if (status >= 400)
+        add(&counters->refusals[refusal_of(status)]);
+}
+
+static void count_delivery(const struct conversation *conversation,
+                           const struct github_event *event, enum ingress_outcome outcome)
+{
+    static const enum ingress_event events[] = {[GITHUB_EVENT_JOB] = INGRESS_JOB,
+                                                [GITHUB_EVENT_RUN] = INGRESS_RUN,
+                                                [GITHUB_EVENT_PING] = INGRESS_PING,
+                                                [GITHUB_EVENT_IGNORED] = INGRESS_OTHER};
+    add(&webhook_of(conversation)->counters.deliveries[events[event->kind]][outcome]);
 }
 
 static struct slice header_for_log(const struct http_head *head, struct slice name)
@@ -214,16 +245,16 @@ static bool on_head(struct conversation *conversation, const struct http_head *h
 static void give_outcome(struct request *request)
 {
     struct conversation *conversation = request->conversation;
-    struct webhook_counters *counters = &webhook_of(conversation)->counters;
+    enum ingress_outcome outcome = INGRESS_REFUSED;
     struct answer answer;
 
     switch (request->task.outcome) {
     case ENGINE_ACCEPTED:
-        add(&counters->accepted);
+        outcome = INGRESS_ACCEPTED;
         answer_set(&answer, 202, SLICE("{\"status\":\"accepted\"}\n"));
         break;
     case ENGINE_DUPLICATE:
-        add(&counters->duplicates);
+        outcome = INGRESS_DUPLICATE;
         answer_set(&answer, 200, SLICE("{\"status\":\"duplicate\"}\n"));
         break;
     case ENGINE_FULL:
@@ -233,6 +264,7 @@ static void give_outcome(struct request *request)
         answer_set_error(&answer, 503, "could not be stored, try again later");
         break;
     }
+    count_delivery(conversation, &request->delivery.event, outcome);
     give_answer(conversation, &answer,
                 answer.status == 503 ? request->task.error.message : "engine");
 }
@@ -301,20 +333,21 @@ static void on_free(struct conversation *conversation)
     memory_free(request);
 }
 
-static void answer_ignored(struct conversation *conversation, const char *why)
+static void answer_ignored(struct conversation *conversation, const struct github_event *event,
+                           const char *why)
 {
     struct answer answer;
 
-    add(&webhook_of(conversation)->counters.ignored);
+    count_delivery(conversation, event, INGRESS_IGNORED);
     answer_set(&answer, 200, SLICE("{\"status\":\"ignored\"}\n"));
     give_answer(conversation, &answer, why);
 }
 
-static void answer_ping(struct conversation *conversation)
+static void answer_ping(struct conversation *conversation, const struct github_event *event)
 {
     struct answer answer;
 
-    add(&webhook_of(conversation)->counters.pings);
+    count_delivery(conversation, event, INGRESS_PONG);
     answer_set(&answer, 200, SLICE("{\"status\":\"pong\"}\n"));
     give_answer(conversation, &answer, "ping");
 }
@@ -326,12 +359,12 @@ static bool take_event(struct request *request)
     const struct ingress_options *options = webhook_of(request->conversation)->options;
 
     if (event->kind == GITHUB_EVENT_PING) {
-        answer_ping(request->conversation);
+        answer_ping(request->conversation, event);
     } else if (event->kind == GITHUB_EVENT_IGNORED) {
-        answer_ignored(request->conversation, event->ignored_because);
+        answer_ignored(request->conversation, event, event->ignored_because);
     } else if (!ingress_repository_is_wanted(options->repos, options->repo_count,
                                              event->repository.full_name)) {
-        answer_ignored(request->conversation, "repository not wanted");
+        answer_ignored(request->conversation, event, "repository not wanted");
     } else {
         submit(request);
         return true;

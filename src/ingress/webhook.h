@@ -12,8 +12,8 @@
 // One thread's counts; others only read them.
 struct webhook_counters {
     atomic_uint_fast64_t requests;
-    atomic_uint_fast64_t accepted, duplicates, ignored, pings;
-    atomic_uint_fast64_t bad_signatures, bad_requests, refused;
+    atomic_uint_fast64_t deliveries[INGRESS_EVENTS][INGRESS_OUTCOMES];
+    atomic_uint_fast64_t refusals[INGRESS_REFUSALS];
     atomic_uint_fast64_t strangers;
 };
 

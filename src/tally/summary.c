@@ -4,13 +4,14 @@
 #include "private.h"
 
 #define NUMBERS 6
-#define TEXTS 8
+#define TEXTS 9
 
 static void list_texts(struct run_measure *measure, struct slice *texts[TEXTS])
 {
     struct slice *const all[TEXTS] = {
-        &measure->repository,    &measure->workflow, &measure->branch, &measure->event_name,
-        &measure->display_title, &measure->actor,    &measure->result, &measure->conclusion,
+        &measure->repository, &measure->workflow,      &measure->branch,
+        &measure->event_name, &measure->display_title, &measure->actor,
+        &measure->result,     &measure->conclusion,    &measure->url,
     };
     memcpy(texts, all, sizeof all);
 }

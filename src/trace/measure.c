@@ -5,6 +5,7 @@
 
 #include "build_common.h"
 #include "ghatrace/base/utf8.h"
+#include "ghatrace/trace/attribute.h"
 #include "ghatrace/trace/build.h"
 #include "ghatrace/trace/ids.h"
 
@@ -180,6 +181,7 @@ enum error_code measure_of_run(const struct run_state *run, const struct span *r
         .branch = cut(has_own_events ? body->head_branch : run->job_head_branch),
         .event_name = cut(body->event_name),
         .display_title = cut(body->display_title),
+        .url = cut(attributes_get_string(&root->attributes, "cicd.pipeline.run.url.full")),
         .actor = cut(body->triggering_actor.len > 0 ? body->triggering_actor : body->actor),
         .result = cut(build_result_text(conclusion)),
         .conclusion = cut(conclusion),

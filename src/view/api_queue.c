@@ -53,8 +53,8 @@ static enum error_code seek_job(struct queue *queue, size_t pool, enum standing_
 
 static enum error_code load_pools(struct queue *queue)
 {
-    enum error_code code = pool_list(queue->transaction, queue->arena, &queue->pools, &queue->count,
-                                     queue->error);
+    enum error_code code =
+        pool_list(queue->transaction, queue->arena, &queue->pools, &queue->count, queue->error);
     if (code != ERROR_NONE)
         return code;
     queue->oldest = arena_allocate_array(queue->arena, queue->count + 1, sizeof *queue->oldest);
@@ -141,8 +141,7 @@ static enum error_code put_job(struct queue *queue, const struct pool_job *place
     struct json_out *json = &queue->json;
     struct job_state job = {0};
     struct slice bytes;
-    enum error_code code =
-        store_get_span(queue->transaction, &place->key, &bytes, queue->error);
+    enum error_code code = store_get_span(queue->transaction, &place->key, &bytes, queue->error);
     if (code == ERROR_NONE)
         code = codec_decode_job(bytes, queue->arena, &job, queue->error);
     if (code != ERROR_NONE)

@@ -7,8 +7,8 @@
 #include "ghatrace/tally/open_runs.h"
 #include "ghatrace/tally/recent.h"
 
-#define OPEN_RUN_JOBS 60           // of each run in the list
-#define OPEN_JOBS_IN_ALL 2000      // of all of them: finished ones are decoded anew each time
+#define OPEN_RUN_JOBS 60      // of each run in the list
+#define OPEN_JOBS_IN_ALL 2000 // of all of them: finished ones are decoded anew each time
 #define CURSOR_SIZE (16 + 2 * TRACE_ID_SIZE)
 
 struct listing {
@@ -124,8 +124,8 @@ static bool read_open_run(struct slice cursor, struct open_run *place)
     if (cursor.len == 0)
         return true;
     if (dash < 0 || !slice_parse_int64((struct slice){cursor.data, (size_t)dash}, &run_id) ||
-        !slice_parse_int64(
-            (struct slice){cursor.data + dash + 1, cursor.len - (size_t)dash - 1}, &run_attempt))
+        !slice_parse_int64((struct slice){cursor.data + dash + 1, cursor.len - (size_t)dash - 1},
+                           &run_attempt))
         return false;
     *place = (struct open_run){.run_id = run_id, .run_attempt = run_attempt};
     return run_id > 0 && run_attempt > 0;
@@ -144,8 +144,7 @@ static enum error_code list_open(struct listing *listing)
                                                .id_scheme = listing->sources->id_scheme};
         if (listing->count == listing->query->limit)
             break;
-        enum error_code code =
-            open_runs_seek_older(listing->transaction, &place, listing->error);
+        enum error_code code = open_runs_seek_older(listing->transaction, &place, listing->error);
         if (code == ERROR_NOT_FOUND)
             return ERROR_NONE;
         if (code == ERROR_NONE)

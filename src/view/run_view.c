@@ -182,8 +182,7 @@ static enum error_code add_run(struct loader *loader, struct slice bytes)
     bool has_own_events = state.seen != 0;
     const struct github_run *body = &state.body;
     view->run_number = body->run_number;
-    view->repository =
-        has_own_events ? state.repository.full_name : state.job_repository.full_name;
+    view->repository = has_own_events ? state.repository.full_name : state.job_repository.full_name;
     view->workflow = has_own_events ? body->workflow_name : state.job_workflow_name;
     view->title = body->display_title;
     view->branch = has_own_events ? body->head_branch : state.job_head_branch;
@@ -208,12 +207,11 @@ static enum error_code add_state(struct loader *loader, struct slice bytes)
 static enum error_code read_states(struct loader *loader)
 {
     struct store_key key = {.trace = loader->trace};
-    struct store_key run_key = {.trace = loader->trace,
-                                .span = span_id_of_run(ID_SCHEME_ARC, loader->view->run_id,
-                                                       loader->view->run_attempt)};
+    struct store_key run_key = {
+        .trace = loader->trace,
+        .span = span_id_of_run(ID_SCHEME_ARC, loader->view->run_id, loader->view->run_attempt)};
     struct slice bytes;
-    enum error_code code =
-        store_get_span(loader->transaction, &run_key, &bytes, loader->error);
+    enum error_code code = store_get_span(loader->transaction, &run_key, &bytes, loader->error);
     if (code == ERROR_NONE)
         code = add_run(loader, bytes);
     else if (code == ERROR_NOT_FOUND)
@@ -235,12 +233,12 @@ static enum error_code read_states(struct loader *loader)
 static enum error_code add_batch(struct loader *loader, uint64_t sequence)
 {
     struct store_record record;
-    enum error_code code =
-        store_get_record(loader->transaction, sequence, &record, loader->error);
+    enum error_code code = store_get_record(loader->transaction, sequence, &record, loader->error);
     if (code != ERROR_NONE)
         return code == ERROR_NOT_FOUND
                    ? error_set(loader->error, ERROR_CORRUPT,
-                               "record %" PRIu64 " is in the history but not in the store", sequence)
+                               "record %" PRIu64 " is in the history but not in the store",
+                               sequence)
                    : code;
     struct span_batch *batches = grow(loader->arena, loader->batches, loader->batch_count,
                                       &loader->batch_capacity, sizeof *batches);
@@ -282,12 +280,12 @@ static enum error_code set_finished_steps(const struct waterfall_job *row, struc
         return ERROR_MEMORY;
     for (size_t i = 0; i < row->step_count; i++) {
         const struct waterfall_row *step = &row->steps[i];
-        steps[i] = (struct run_view_step){
-            .number = step->number,
-            .name = step->name,
-            .result = text_of(step->span, "cicd.pipeline.task.run.result"),
-            .conclusion = text_of(step->span, "github.conclusion"),
-            .time = step->time};
+        steps[i] =
+            (struct run_view_step){.number = step->number,
+                                   .name = step->name,
+                                   .result = text_of(step->span, "cicd.pipeline.task.run.result"),
+                                   .conclusion = text_of(step->span, "github.conclusion"),
+                                   .time = step->time};
     }
     job->steps = steps;
     job->step_count = row->step_count;
@@ -402,8 +400,7 @@ void run_view_from_recent(const struct recent_run *recent, struct run_view *view
 static enum error_code read_recent(struct loader *loader)
 {
     struct recent_run recent;
-    enum error_code code =
-        recent_find(loader->transaction, &loader->trace, &recent, loader->error);
+    enum error_code code = recent_find(loader->transaction, &loader->trace, &recent, loader->error);
     if (code == ERROR_NOT_FOUND)
         return ERROR_NONE;
     if (code == ERROR_NONE) {

@@ -146,10 +146,13 @@ static bool learn_title(struct builder *builder, const struct attributes *resour
     if (title->attempt == 0)
         title->attempt = attributes_get_int(own, "github.run_attempt");
     return learn(builder, repository, &title->repository) &&
-           learn(builder, attributes_get_string(resource, "cicd.pipeline.name"), &title->workflow) &&
-           learn(builder, attributes_get_string(resource, "cicd.pipeline.run.url.full"), &title->url) &&
+           learn(builder, attributes_get_string(resource, "cicd.pipeline.name"),
+                 &title->workflow) &&
+           learn(builder, attributes_get_string(resource, "cicd.pipeline.run.url.full"),
+                 &title->url) &&
            learn(builder, attributes_get_string(resource, "vcs.ref.head.name"), &title->branch) &&
-           learn(builder, attributes_get_string(resource, "vcs.ref.head.revision"), &title->revision);
+           learn(builder, attributes_get_string(resource, "vcs.ref.head.revision"),
+                 &title->revision);
 }
 
 static bool add_root(struct builder *builder, const struct span *span)
@@ -165,7 +168,8 @@ static bool add_root(struct builder *builder, const struct span *span)
     return set_row(builder, &waterfall->root, span, "github.run_id") &&
            learn(builder, attributes_get_string(own, "cicd.pipeline.name"), &title->workflow) &&
            learn(builder, attributes_get_string(own, "cicd.pipeline.run.url.full"), &title->url) &&
-           learn(builder, attributes_get_string(own, "github.display_title"), &title->display_title) &&
+           learn(builder, attributes_get_string(own, "github.display_title"),
+                 &title->display_title) &&
            learn(builder, attributes_get_string(own, "github.event_name"), &title->event) &&
            learn(builder, attributes_get_string(own, "github.actor"), &title->actor) &&
            learn(builder, conclusion_of(span), &title->conclusion);

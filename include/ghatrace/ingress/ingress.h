@@ -61,13 +61,37 @@ void ingress_stop(struct ingress *ingress, duration_ns grace);
 // Stops it without grace if need be.
 void ingress_destroy(struct ingress *ingress);
 
+// Deliveries whose signature was right, by what they speak of and what became of them.
+enum ingress_event { INGRESS_JOB, INGRESS_RUN, INGRESS_PING, INGRESS_OTHER, INGRESS_EVENTS };
+enum ingress_outcome {
+    INGRESS_ACCEPTED,
+    INGRESS_DUPLICATE,
+    INGRESS_IGNORED,
+    INGRESS_PONG,
+    INGRESS_REFUSED, // 503
+    INGRESS_OUTCOMES
+};
+// Why requests were refused.
+enum ingress_refusal {
+    INGRESS_BAD_SIGNATURE, // 401
+    INGRESS_MALFORMED,     // 400
+    INGRESS_NOT_ALLOWED,   // 403, 404, 405, 415
+    INGRESS_TOO_LARGE,     // 413, 431
+    INGRESS_TOO_SLOW,      // 408
+    INGRESS_UNAVAILABLE,   // 503
+    INGRESS_OTHER_REFUSAL,
+    INGRESS_REFUSALS
+};
+
+// Since the start of the process.
 struct ingress_counters {
-    uint64_t requests;
-    uint64_t accepted, duplicates, ignored, pings;
-    uint64_t bad_signatures, bad_requests, refused; // 401 · other 4xx · 503
-    uint64_t strangers;                             // connections closed because of allow_from
-    uint64_t crowded;                               // and because of max_connections_per_address
-    uint64_t slowed; // 401 that were held back, because too many came from there
+    uint64_t requests; // health and readiness included
+    uint64_t deliveries[INGRESS_EVENTS][INGRESS_OUTCOMES];
+    uint64_t refusals[INGRESS_REFUSALS];
+    uint64_t connections; // at present
+    uint64_t strangers;   // connections closed because of allow_from
+    uint64_t crowded;     // and because of max_connections_per_address
+    uint64_t slowed;      // 401 that were held back, because too many came from there
 };
 void ingress_read_counters(struct ingress *ingress, struct ingress_counters *counters);
 

@@ -54,7 +54,7 @@ struct run_measure {
     struct slice branch;
     struct slice event_name;
     struct slice display_title;
-    struct slice url; // on GitHub; empty where no payload had the repository's
+    struct slice url;        // on GitHub; empty where no payload had the repository's
     struct slice actor;      // who triggered this attempt
     struct slice result;     // as cicd.pipeline.result has it
     struct slice conclusion; // as GitHub has it; of the jobs, where no event of the run came

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "ghatrace/base/arena.h"
+#include "ghatrace/base/buffer.h"
 #include "ghatrace/base/error.h"
 #include "ghatrace/store/store.h"
 #include "ghatrace/tally/recent.h"
@@ -65,7 +66,7 @@ struct run_view {
     bool is_incomplete;
     timestamp_ns start;
     timestamp_ns end;
-    int64_t job_count; // that are known; 0: nothing is known of them
+    int64_t job_count;     // that are known; 0: nothing is known of them
     struct trace_id trace; // of the exported scheme
 
     struct run_view_job *jobs; // by creation, then id

@@ -70,9 +70,9 @@ static void what_the_engine_says_becomes_the_answer(void **state)
     }
     struct ingress_counters counters = counters_of(&f);
     assert_int_equal(counters.requests, 4);
-    assert_int_equal(counters.accepted, 1);
-    assert_int_equal(counters.duplicates, 1);
-    assert_int_equal(counters.refused, 2);
+    assert_int_equal(counters.deliveries[INGRESS_JOB][INGRESS_ACCEPTED], 1);
+    assert_int_equal(counters.deliveries[INGRESS_JOB][INGRESS_DUPLICATE], 1);
+    assert_int_equal(counters.refusals[INGRESS_UNAVAILABLE], 2);
     tear_down(&f);
 }
 
@@ -127,9 +127,9 @@ static void deliveries_that_are_not_for_the_engine_are_answered_without_it(void 
     }
     assert_int_equal(fake.submitted, 0);
     struct ingress_counters counters = counters_of(&f);
-    assert_int_equal(counters.pings, 1);
-    assert_int_equal(counters.ignored, 3);
-    assert_int_equal(counters.bad_requests, 6);
+    assert_int_equal(counters.deliveries[INGRESS_PING][INGRESS_PONG], 1);
+    assert_int_equal(counters.deliveries[INGRESS_OTHER][INGRESS_IGNORED], 3);
+    assert_int_equal(counters.refusals[INGRESS_MALFORMED], 6);
     tear_down(&f);
 }
 
@@ -359,7 +359,7 @@ static void wrong_signatures_are_refused_before_anything_is_parsed(void **state)
     expect_verdict(&f, "", 401);
     expect_verdict(&f, SECRET, 202);
     assert_int_equal(fake.submitted, 1);
-    assert_int_equal(counters_of(&f).bad_signatures, 9);
+    assert_int_equal(counters_of(&f).refusals[INGRESS_BAD_SIGNATURE], 9);
     tear_down(&f);
 }
 
@@ -603,7 +603,7 @@ static void who_fails_again_and_again_waits_and_who_signs_does_not(void **state)
     struct response response = receive_response(f.fd, true);
     assert_int_equal(response.status, 401);
     assert_false(response.keep_alive);
-    assert_int_equal(counters_of(&f).bad_signatures, FAILURES_FREE + 1);
+    assert_int_equal(counters_of(&f).refusals[INGRESS_BAD_SIGNATURE], FAILURES_FREE + 1);
     close(other);
     tear_down(&f);
 }

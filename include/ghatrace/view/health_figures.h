@@ -1,0 +1,26 @@
+// The daemon's own figures, read at one moment: what it took in, what it stores, what it sends.
+#ifndef GHATRACE_VIEW_HEALTH_FIGURES_H
+#define GHATRACE_VIEW_HEALTH_FIGURES_H
+
+#include <stdbool.h>
+
+#include "ghatrace/view/sources.h"
+
+struct health_figures {
+    bool is_ready;
+    struct error trouble; // why it is not
+    struct ingress_counters ingress;
+    struct engine_counters engine;
+    struct export_counters exporter;
+    struct store_usage usage;
+    timestamp_ns
+        outbox_oldest; // when the oldest record that waits was finished; TIMESTAMP_UNKNOWN: none waits
+    uint64_t open_runs;
+    uint64_t finished_runs; // in the history
+};
+
+// What does not run counts 0. Errors as the store says.
+enum error_code health_figures_read(const struct view_sources *sources,
+                                    struct health_figures *figures, struct error *error) MUST_CHECK;
+
+#endif

@@ -1,0 +1,73 @@
+// Is ghatrace healthy, and has it lost anything?
+#include "api_parts.h"
+#include "ghatrace/tally/open_runs.h"
+#include "ghatrace/tally/recent.h"
+#include "ghatrace/view/health_figures.h"
+
+static void put_deliveries(struct json_out *json, const struct health_figures *figures)
+{
+    static const char *const outcomes[INGRESS_OUTCOMES] = {[INGRESS_ACCEPTED] = "accepted",
+                                                           [INGRESS_DUPLICATE] = "duplicate",
+                                                           [INGRESS_IGNORED] = "ignored",
+                                                           [INGRESS_PONG] = "pong",
+                                                           [INGRESS_REFUSED] = "unavailable"};
+    json_out_open_object(json, "deliveries");
+    for (size_t outcome = 0; outcome < INGRESS_OUTCOMES; outcome++) {
+        uint64_t sum = 0;
+        for (size_t event = 0; event < INGRESS_EVENTS; event++)
+            sum += figures->ingress.deliveries[event][outcome];
+        json_out_count(json, outcomes[outcome], sum);
+    }
+    json_out_count(json, "bad_signature", figures->ingress.refusals[INGRESS_BAD_SIGNATURE]);
+    json_out_count(json, "bad_request", figures->ingress.refusals[INGRESS_MALFORMED]);
+    json_out_count(json, "late", figures->engine.late);
+    json_out_close_object(json);
+}
+
+static void put_export(struct json_out *json, const struct view_sources *sources,
+                       const struct health_figures *figures)
+{
+    json_out_open_object(json, "outbox");
+    json_out_count(json, "records", figures->usage.outbox_records);
+    json_out_count(json, "bytes", figures->usage.outbox_bytes);
+    json_out_time(json, "oldest_since", figures->outbox_oldest);
+    json_out_close_object(json);
+    json_out_count(json, "dead_letters", figures->usage.dead_letters);
+    json_out_open_object(json, "export");
+    json_out_text(json, "endpoint", slice_from_string(sources->export_url));
+    json_out_count(json, "delivered_records", figures->exporter.sent_records);
+    json_out_count(json, "failures_in_a_row", figures->exporter.consecutive_failures);
+    json_out_close_object(json);
+}
+
+enum error_code api_render_status(const struct view_sources *sources, timestamp_ns now,
+                                  struct buffer *out, struct error *error)
+{
+    struct health_figures figures;
+    struct json_out json;
+    enum error_code code = health_figures_read(sources, &figures, error);
+    if (code != ERROR_NONE)
+        return code;
+    json_out_init(&json, out);
+    json_out_open_object(&json, NULL);
+    json_out_time(&json, "now", now);
+    json_out_text(&json, "version", SLICE(GHATRACE_VERSION));
+    json_out_time(&json, "started_at", sources->started_at);
+    json_out_bool(&json, "ready", figures.is_ready);
+    json_out_text(&json, "reason",
+                  figures.is_ready ? SLICE_EMPTY : slice_from_string(figures.trouble.message));
+    json_out_time(&json, "last_delivery_at", figures.engine.last_event_at);
+    put_deliveries(&json, &figures);
+    put_export(&json, sources, &figures);
+    json_out_open_object(&json, "store");
+    json_out_count(&json, "used_bytes", figures.usage.used_bytes);
+    json_out_count(&json, "max_bytes", figures.usage.max_bytes);
+    json_out_count(&json, "open_runs", figures.open_runs);
+    json_out_count(&json, "finished_runs", figures.finished_runs);
+    json_out_close_object(&json);
+    json_out_text(&json, "listen", slice_from_string(sources->listen));
+    json_out_text(&json, "webhook_path", slice_from_string(sources->webhook_path));
+    json_out_count(&json, "history_seconds", (uint64_t)(sources->history / NS_PER_SECOND));
+    json_out_close_object(&json);
+    return api_finish(&json, error);
+}

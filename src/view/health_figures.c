@@ -1,0 +1,43 @@
+// The daemon's own figures.
+#include "ghatrace/view/health_figures.h"
+
+#include "ghatrace/tally/open_runs.h"
+#include "ghatrace/tally/recent.h"
+
+static enum error_code read_outbox(struct store_transaction *transaction,
+                                   struct health_figures *figures, struct error *error)
+{
+    struct store_record record;
+    uint64_t sequence = 0;
+    uint32_t size;
+    enum error_code code = store_seek_outbox(transaction, &sequence, &size, error);
+    if (code == ERROR_NONE)
+        code = store_get_record(transaction, sequence, &record, error);
+    if (code == ERROR_NONE)
+        figures->outbox_oldest = record.finished_at;
+    return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
+}
+
+enum error_code health_figures_read(const struct view_sources *sources,
+                                    struct health_figures *figures, struct error *error)
+{
+    struct store_transaction *transaction;
+    *figures = (struct health_figures){.is_ready = true};
+    if (sources->engine != NULL) {
+        figures->is_ready = engine_ready(sources->engine, &figures->trouble) == ERROR_NONE;
+        engine_read_counters(sources->engine, &figures->engine);
+    }
+    if (sources->ingress != NULL)
+        ingress_read_counters(sources->ingress, &figures->ingress);
+    if (sources->exporter != NULL)
+        exporter_read_counters(sources->exporter, &figures->exporter);
+    enum error_code code = store_begin(sources->store, false, &transaction, error);
+    if (code != ERROR_NONE)
+        return code;
+    store_read_usage(transaction, &figures->usage);
+    figures->open_runs = open_runs_count(transaction);
+    figures->finished_runs = recent_count(transaction);
+    code = read_outbox(transaction, figures, error);
+    store_abort(transaction);
+    return code;
+}
