@@ -62,6 +62,16 @@ $(call ARCHIVE,$(1)): $(call OBJECTS,$(1))
 endef
 $(foreach room,$(ROOMS),$(eval $(call archive_rule,$(room))))
 
+# The live page is part of the program.
+PAGE := $(wildcard src/view/page/*)
+$(call ARCHIVE,view): $(BUILD)/src/view/page_files.o
+$(BUILD)/src/view/page_files.c: scripts/embed $(PAGE)
+	@mkdir -p $(@D)
+	$(Q)scripts/embed $(PAGE) >$@
+$(BUILD)/src/view/page_files.o: $(BUILD)/src/view/page_files.c
+	$(call SAY,CC)
+	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+
 $(BINARY): $(BUILD)/src/app/main.o $(foreach room,$(call upto,app),$(call ARCHIVE,$(room)))
 	$(call SAY,LD)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)

@@ -191,6 +191,14 @@ static enum error_code check_tls_settings(const struct config *config,
         return error_set(error, ERROR_USAGE,
                          "%s: client certificates need TLS: set tls-cert and tls-key",
                          where_set(settings, OPTION_ID_TLS_CLIENT_CA));
+    if ((config->admin_tls || config->admin_client_ca != NULL) && !has_cert)
+        return error_set(error, ERROR_USAGE, "%s: this needs tls-cert and tls-key",
+                         where_set(settings, config->admin_tls ? OPTION_ID_ADMIN_TLS
+                                                               : OPTION_ID_ADMIN_CLIENT_CA));
+    if (config->trace_url != NULL &&
+        slice_find(slice_from_string(config->trace_url), SLICE("{trace_id}")) < 0)
+        return error_set(error, ERROR_USAGE, "%s: want {trace_id} where the trace ID belongs",
+                         where_set(settings, OPTION_ID_TRACE_URL));
     return ERROR_NONE;
 }
 
@@ -232,10 +240,9 @@ static enum error_code check_listeners(struct config *config, const struct setti
     return code;
 }
 
-static void warn_of_secret_file(struct config *config, struct arena *arena)
+static void warn_of_secret_file(struct config *config, const char *path, struct arena *arena)
 {
     struct stat status;
-    const char *path = config->webhook_secret_file;
     if (path == NULL || stat(path, &status) != 0)
         return; // who reads it will say so
     if ((status.st_mode & S_IROTH) != 0)
@@ -268,15 +275,24 @@ static bool is_public(const char *listen)
 // What works, and is not safe. Each finding here, and nowhere else.
 static void warn_of_unsafe(struct config *config, struct arena *arena)
 {
-    warn_of_secret_file(config, arena);
+    warn_of_secret_file(config, config->webhook_secret_file, arena);
+    warn_of_secret_file(config, config->admin_token_file, arena);
     if (config->tls_cert == NULL && is_public(config->listen))
         config_warn(config, arena,
                     "listen %s: plain HTTP on an address that others can reach: set tls-cert and "
                     "tls-key, or put a proxy that speaks TLS before it",
                     config->listen);
-    if (config_has_admin(config) && is_public(config->admin_listen))
+    if (!config_has_admin(config) || !is_public(config->admin_listen))
+        return;
+    if (config->admin_token_file == NULL && config->admin_client_ca == NULL)
         config_warn(config, arena,
-                    "admin-listen %s: others can reach it, and it asks nobody for a password",
+                    "admin-listen %s: beyond loopback only /health and /ready are served, unless "
+                    "admin-token-file or admin-client-ca is set",
+                    config->admin_listen);
+    else if (!config->admin_tls && config->admin_client_ca == NULL)
+        config_warn(config, arena,
+                    "admin-listen %s: plain HTTP on an address that others can reach shows them "
+                    "the token: set admin-tls, or put a proxy that speaks TLS before it",
                     config->admin_listen);
 }
 

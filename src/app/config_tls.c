@@ -8,6 +8,15 @@ struct net_tls_server_options config_server_tls(const struct config *config)
                                            .client_ca_file = config->tls_client_ca};
 }
 
+struct net_tls_server_options config_admin_tls(const struct config *config)
+{
+    if (!config->admin_tls && config->admin_client_ca == NULL)
+        return (struct net_tls_server_options){.certificate_file = NULL};
+    return (struct net_tls_server_options){.certificate_file = config->tls_cert,
+                                           .key_file = config->tls_key,
+                                           .client_ca_file = config->admin_client_ca};
+}
+
 enum error_code config_make_export_tls(const struct config *config, struct net_tls **tls,
                                        struct error *error)
 {

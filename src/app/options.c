@@ -40,7 +40,26 @@ const struct option options[OPTIONS_COUNT] = {
         FIELD(tls_client_ca), .unpreset = "no client certificates"},
     [OPTION_ID_ADMIN_LISTEN] = {
         "admin-listen", OPTION_TEXT, "127.0.0.1:8081", "HOST:PORT|off",
-        "where /health and /ready are served", FIELD(admin_listen)},
+        "where the live page, metrics, API and health are served", FIELD(admin_listen)},
+    [OPTION_ID_ADMIN_TOKEN_FILE] = {
+        "admin-token-file", OPTION_TEXT, NULL, "FILE",
+        "tokens that open them, one a line, as password or bearer token; read again on SIGHUP",
+        FIELD(admin_token_file), .unpreset = "none: from localhost only"},
+    [OPTION_ID_ADMIN_TLS] = {
+        "admin-tls", OPTION_SWITCH, "off", "on|off",
+        "serve them by HTTPS, with tls-cert and tls-key", FIELD(admin_tls)},
+    [OPTION_ID_ADMIN_CLIENT_CA] = {
+        "admin-client-ca", OPTION_TEXT, NULL, "FILE",
+        "authorities of client certificates, PEM: by HTTPS, and only for those who have one",
+        FIELD(admin_client_ca), .unpreset = "no client certificates"},
+    [OPTION_ID_TRACE_URL] = {
+        "trace-url", OPTION_TEXT, NULL, "URL",
+        "where the tracing backend shows a trace, with {trace_id} in it: the live page links to it",
+        FIELD(trace_url), .unpreset = "no links"},
+    [OPTION_ID_METRICS_MAX_SERIES] = {
+        "metrics-max-series", OPTION_COUNT, "1000", "N",
+        "sets of labels of each kind in /metrics; what is new beyond it counts as other",
+        FIELD(metrics_max_series), .least = 1, .most = 1000000},
     [OPTION_ID_DB] = {
         "db", OPTION_TEXT, "ghatrace.db", "FOLDER",
         "folder of the local store", FIELD(db)},

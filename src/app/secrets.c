@@ -55,7 +55,8 @@ enum error_code secrets_read_text(struct secrets *secrets, struct slice text, st
     return split_lines(secrets, error);
 }
 
-enum error_code secrets_read_file(struct secrets *secrets, const char *path, struct error *error)
+enum error_code secrets_read_file(struct secrets *secrets, const char *what, const char *path,
+                                  struct error *error)
 {
     enum error_code code = buffer_reserve(&secrets->text, SECRETS_FILE_MAX);
     if (code != ERROR_NONE)
@@ -65,12 +66,12 @@ enum error_code secrets_read_file(struct secrets *secrets, const char *path, str
     if (code == ERROR_MEMORY)
         return error_set(error, code, "%s", reason.message);
     if (code != ERROR_NONE) // a file that is configured and cannot be read: bad configuration
-        return error_set(error, ERROR_USAGE, "webhook secrets: %s", reason.message);
+        return error_set(error, ERROR_USAGE, "%s: %s", what, reason.message);
     code = split_lines(secrets, error);
     if (code == ERROR_NONE && secrets->count == 0)
         code = error_set(error, ERROR_USAGE, "holds no secret: write one a line");
     if (code != ERROR_NONE)
-        error_wrap(error, "webhook secrets: %s", path);
+        error_wrap(error, "%s: %s", what, path);
     return code;
 }
 
@@ -78,7 +79,7 @@ enum error_code secrets_load(struct secrets *secrets, const char *path, const ch
                              struct error *error)
 {
     if (path != NULL)
-        return secrets_read_file(secrets, path, error);
+        return secrets_read_file(secrets, "webhook secrets", path, error);
     if (text == NULL)
         return ERROR_NONE;
     // A variable holds one secret; what ends its line came with it by accident ($(cat file) does

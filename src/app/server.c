@@ -18,10 +18,12 @@
 #include "ghatrace/base/log.h"
 #include "ghatrace/engine/engine.h"
 #include "ghatrace/export/exporter.h"
+#include "ghatrace/ingress/admin.h"
 #include "ghatrace/ingress/ingress.h"
 #include "ghatrace/net/address.h"
 #include "ghatrace/net/loop.h"
 #include "ghatrace/store/store.h"
+#include "ghatrace/view/routes.h"
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define GHATRACE_SANITIZED
@@ -41,6 +43,7 @@
 #define EXPORT_BATCH_RECORDS 512   // OTEL_BSP_MAX_EXPORT_BATCH_SIZE has the same default
 #define EXPORT_BATCH_BYTES 4194304 // the collector's own limit is 20 MiB
 #define DESCRIPTORS_WANTED 65536
+#define ADMIN_TOKEN_LEAST 16 // characters
 
 struct server {
     const struct config *config;
@@ -51,7 +54,10 @@ struct server {
     struct exporter *exporter;  // NULL: no endpoint
     struct ingress_secrets *secrets;
     struct ingress *ingress;
-    struct admin *admin; // NULL: off
+    struct ingress_secrets *admin_tokens; // NULL: none
+    struct view *view;                    // NULL: admin is off
+    struct admin *admin;                  // likewise
+    char listen[NET_ADDRESS_TEXT_SIZE];   // of the webhooks, with the real port
     struct net_signal *terminate, *interrupt, *hangup;
     bool engine_is_running;
 };
@@ -70,6 +76,24 @@ static enum error_code load_secrets(struct server *server, struct error *error)
     return code;
 }
 
+static enum error_code load_admin_tokens(struct server *server, struct error *error)
+{
+    struct secrets tokens;
+    if (server->admin_tokens == NULL)
+        return ERROR_NONE;
+    secrets_init(&tokens);
+    enum error_code code =
+        secrets_read_file(&tokens, "admin tokens", server->config->admin_token_file, error);
+    for (size_t i = 0; i < tokens.count && code == ERROR_NONE; i++)
+        if (tokens.items[i].len < ADMIN_TOKEN_LEAST)
+            code = error_set(error, ERROR_USAGE, "%s: a token has fewer than %d characters",
+                             server->config->admin_token_file, ADMIN_TOKEN_LEAST);
+    if (code == ERROR_NONE)
+        code = ingress_secrets_replace(server->admin_tokens, tokens.items, tokens.count, error);
+    secrets_release(&tokens);
+    return code;
+}
+
 static void reload_certificates(struct server *server)
 {
     struct net_tls *tls = NULL;
@@ -77,6 +101,8 @@ static void reload_certificates(struct server *server)
     enum error_code code = config_make_export_tls(server->config, &tls, &error);
     if (code == ERROR_NONE)
         code = ingress_reload_tls(server->ingress, &error);
+    if (code == ERROR_NONE && server->admin != NULL)
+        code = admin_reload_tls(server->admin, &error);
     if (code == ERROR_NONE && tls != NULL && server->exporter != NULL)
         exporter_use_tls(server->exporter, tls);
     net_tls_let_go(tls);
@@ -91,7 +117,8 @@ static void reload(void *context)
 {
     struct server *server = context;
     struct error error;
-    if (load_secrets(server, &error) == ERROR_NONE)
+    if (load_secrets(server, &error) == ERROR_NONE &&
+        load_admin_tokens(server, &error) == ERROR_NONE)
         log_info("secrets read again");
     else
         log_error("secrets not read again: the old ones stay", LOG_REASON(&error));
@@ -174,6 +201,7 @@ static enum error_code make_engine(struct server *server, struct error *error)
         .has_exporter = server->config->exporting.is_on,
         .outbox_max = server->config->outbox_max_size,
         .history = server->config->history,
+        .max_series = (size_t)server->config->metrics_max_series,
         .on_outbox = wake_exporter,
         .on_outbox_context = server,
     };
@@ -243,19 +271,61 @@ static enum error_code make_ingress(struct server *server, struct error *error)
     return code;
 }
 
+static enum error_code make_view(struct server *server, struct error *error)
+{
+    const struct config *config = server->config;
+    net_address_format(ingress_address(server->ingress), server->listen);
+    const struct view_sources sources = {
+        .store = server->store,
+        .engine = server->engine,
+        .exporter = server->exporter,
+        .ingress = server->ingress,
+        .id_scheme = (enum id_scheme)config->id_scheme,
+        .trace_url = config->trace_url,
+        .export_url = config->exporting.is_on ? config->exporting.url : NULL,
+        .listen = server->listen,
+        .webhook_path = config->webhook_path,
+        .history = config->history,
+        .started_at = timestamp_now(),
+    };
+    return view_create(server->loop, &sources, &server->view, error);
+}
+
+static enum error_code start_admin(struct server *server, struct error *error)
+{
+    struct admin_options admin = {.tokens = server->admin_tokens,
+                                  .tls = config_admin_tls(server->config)};
+    enum error_code code =
+        net_address_parse(slice_from_string(server->config->admin_listen), &admin.listen, error);
+    if (code != ERROR_NONE)
+        return code;
+    admin.routes = view_routes(server->view, &admin.route_count);
+    return admin_start(server->loop, &admin, server->engine, &server->admin, error);
+}
+
 static enum error_code make_admin(struct server *server, struct error *error)
 {
     const struct config *config = server->config;
+    enum error_code code = ERROR_NONE;
     if (!config_has_admin(config))
         return ERROR_NONE;
-    struct net_address address;
-    enum error_code code =
-        net_address_parse(slice_from_string(config->admin_listen), &address, error);
+    if (config->admin_token_file != NULL)
+        code = ingress_secrets_create(&server->admin_tokens, error);
     if (code == ERROR_NONE)
-        code = admin_start(server->loop, &address, server->engine, &server->admin, error);
+        code = load_admin_tokens(server, error);
+    if (code == ERROR_NONE)
+        code = make_view(server, error);
     if (code != ERROR_NONE)
+        return code;
+    code = start_admin(server, error);
+    if (code != ERROR_NONE) {
         error_wrap(error, "admin-listen %s", config->admin_listen);
-    return code;
+        return code;
+    }
+    if (admin_is_closed(server->admin))
+        log_warn("admin: beyond loopback only /health and /ready are served, unless "
+                 "admin-token-file or admin-client-ca is set");
+    return ERROR_NONE;
 }
 
 // --- the whole ---------------------------------------------------------------------------------
@@ -323,6 +393,8 @@ static void release(struct server *server)
     release_signals(server);
     if (server->admin != NULL)
         admin_stop(server->admin);
+    if (server->view != NULL)
+        view_stop(server->view);
     // What ingress and exporter have handed to the engine is theirs until its thread is done.
     if (server->engine_is_running)
         engine_stop(server->engine);
@@ -336,6 +408,10 @@ static void release(struct server *server)
     if (server->store != NULL)
         store_close(server->store);
     net_loop_destroy(server->loop);
+    // Streams ended with the loop, and told so.
+    view_destroy(server->view);
+    if (server->admin_tokens != NULL)
+        ingress_secrets_destroy(server->admin_tokens);
 }
 
 // Each connection is a descriptor; the soft limit of 1024 is there for programs that use select().

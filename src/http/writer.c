@@ -99,30 +99,45 @@ static bool has_no_body(int status)
     return status < 200 || status == 204 || status == 304;
 }
 
-enum error_code http_write_response(struct buffer *out, int status, const char *content_type,
-                                    struct slice body, bool keep_alive,
-                                    const struct http_header *extra, size_t extra_count)
+enum error_code http_write_response_head(struct buffer *out, int status, const char *content_type,
+                                         size_t body_len, bool keep_alive,
+                                         const struct http_header *extra, size_t extra_count)
 {
+    bool has_length = !has_no_body(status) && body_len != HTTP_LENGTH_UNKNOWN;
     size_t start = out->len;
     enum error_code code = ERROR_INVALID;
 
-    if (status < 100 || status > 999 || (has_no_body(status) && body.len != 0))
+    if (status < 100 || status > 999 || (has_no_body(status) && body_len != 0) ||
+        (body_len == HTTP_LENGTH_UNKNOWN && keep_alive))
         goto cleanup;
     code = buffer_append_format(out, "HTTP/1.1 %d %s\r\n", status, http_status_reason(status));
     if (code == ERROR_NONE && content_type != NULL)
         code = append_field(out, SLICE("Content-Type"), slice_from_string(content_type));
-    if (code == ERROR_NONE && !has_no_body(status))
-        code = buffer_append_format(out, "Content-Length: %zu\r\n", body.len);
+    if (code == ERROR_NONE && has_length)
+        code = buffer_append_format(out, "Content-Length: %zu\r\n", body_len);
     if (code == ERROR_NONE && !keep_alive && status >= 200)
         code = buffer_append_string(out, "Connection: close\r\n");
     if (code == ERROR_NONE)
         code = append_extra(out, extra, extra_count);
     if (code == ERROR_NONE)
         code = buffer_append_string(out, "\r\n");
-    if (code == ERROR_NONE)
-        code = buffer_append_slice(out, body);
 
 cleanup:
+    if (code != ERROR_NONE)
+        out->len = start;
+    return code;
+}
+
+enum error_code http_write_response(struct buffer *out, int status, const char *content_type,
+                                    struct slice body, bool keep_alive,
+                                    const struct http_header *extra, size_t extra_count)
+{
+    size_t start = out->len;
+    enum error_code code = http_write_response_head(out, status, content_type, body.len, keep_alive,
+                                                    extra, extra_count);
+
+    if (code == ERROR_NONE)
+        code = buffer_append_slice(out, body);
     if (code != ERROR_NONE)
         out->len = start;
     return code;

@@ -16,6 +16,10 @@ void answer_set(struct answer *answer, int status, struct slice body)
     answer->status = status;
     answer->body = body;
     answer->allow = NULL;
+    answer->content_type = NULL;
+    answer->challenge = NULL;
+    answer->extra = NULL;
+    answer->extra_count = 0;
 }
 
 // Writes `text` as the inside of a JSON string (RFC 8259 7), cut where the room ends.
@@ -92,24 +96,40 @@ static const char *format_date(timestamp_ns now, char text[TIMESTAMP_TEXT_SIZE])
     return text;
 }
 
-enum error_code answer_write(const struct answer *answer, timestamp_ns now, bool keep_alive,
-                             bool is_head_request, struct buffer *out)
+enum error_code answer_write_head(const struct answer *answer, timestamp_ns now, bool keep_alive,
+                                  size_t body_len, struct buffer *out)
 {
     char date[TIMESTAMP_TEXT_SIZE];
-    struct http_header extra[3];
+    struct http_header extra[4 + ANSWER_EXTRA_MAX];
     size_t count = 0;
 
     extra[count++] = field("Date", format_date(now, date)); // RFC 9110 6.6.1: MUST, with a clock
     if (answer->allow != NULL)
         extra[count++] = field("Allow", answer->allow); // RFC 9110 15.5.6: MUST
-    if (answer->status == 401)
-        extra[count++] = field("WWW-Authenticate", "X-Hub-Signature-256"); // 15.5.2: MUST
+    if (answer->status == 401)                          // 15.5.2: MUST
+        extra[count++] =
+            field("WWW-Authenticate",
+                  answer->challenge != NULL ? answer->challenge : "X-Hub-Signature-256");
     if (answer->status == 503)
         extra[count++] = field("Retry-After", RETRY_AFTER_SECONDS);
-    enum error_code code = http_write_response(out, answer->status, "application/json",
-                                               answer->body, keep_alive, extra, count);
+    for (size_t i = 0; i < answer->extra_count && i < ANSWER_EXTRA_MAX; i++)
+        extra[count++] = answer->extra[i];
+    bool has_type = body_len > 0 || answer->content_type != NULL;
+    const char *type = answer->content_type != NULL ? answer->content_type : "application/json";
+    return http_write_response_head(out, answer->status, has_type ? type : NULL, body_len,
+                                    keep_alive, extra, count);
+}
+
+enum error_code answer_write(const struct answer *answer, timestamp_ns now, bool keep_alive,
+                             bool is_head_request, struct buffer *out)
+{
+    size_t start = out->len;
+    enum error_code code = answer_write_head(answer, now, keep_alive, answer->body.len, out);
+
     // RFC 9110 9.3.2: HEAD is answered as GET would be, without the content.
-    if (code == ERROR_NONE && is_head_request)
-        out->len -= answer->body.len;
+    if (code == ERROR_NONE && !is_head_request)
+        code = buffer_append_slice(out, answer->body);
+    if (code != ERROR_NONE)
+        out->len = start;
     return code;
 }

@@ -126,16 +126,33 @@ static void begin_next(struct conversation *conversation)
         net_connection_resume(conversation->connection);
 }
 
-static void send_answer(struct conversation *conversation, const struct answer *answer,
-                        bool keep_alive)
+// The answer and, where `owned` is not NULL, its body, which is taken over.
+static enum error_code write_answer(struct conversation *conversation, const struct answer *answer,
+                                    bool keep_alive, struct buffer *owned)
 {
     struct buffer *out = &conversation->host->out;
     bool is_head = slice_equals(conversation->parser.message.method, SLICE("HEAD"));
+    enum error_code code;
 
     buffer_clear(out);
-    enum error_code code = answer_write(answer, timestamp_now(), keep_alive, is_head, out);
+    if (owned == NULL)
+        code = answer_write(answer, timestamp_now(), keep_alive, is_head, out);
+    else
+        code = answer_write_head(answer, timestamp_now(), keep_alive, owned->len, out);
     if (code == ERROR_NONE)
         code = net_connection_write(conversation->connection, out->data, out->len);
+    if (code == ERROR_NONE && owned != NULL && owned->len > 0 && !is_head) {
+        code = net_connection_write_owned(conversation->connection, owned->data, owned->len);
+        buffer_init(owned, owned->max);
+    }
+    return code;
+}
+
+static void send_answer(struct conversation *conversation, const struct answer *answer,
+                        bool keep_alive, struct buffer *owned)
+{
+    enum error_code code = write_answer(conversation, answer, keep_alive, owned);
+
     // No memory even for this, or the client has left: closing is all the answer there can be.
     if (code != ERROR_NONE) {
         end_conversation(conversation);
@@ -152,7 +169,15 @@ static void send_answer(struct conversation *conversation, const struct answer *
 void conversation_answer(struct conversation *conversation, const struct answer *answer)
 {
     if (conversation->connection != NULL && conversation->phase != CONVERSATION_ENDED)
-        send_answer(conversation, answer, can_go_on(conversation));
+        send_answer(conversation, answer, can_go_on(conversation), NULL);
+}
+
+void conversation_answer_owned(struct conversation *conversation, const struct answer *answer,
+                               struct buffer *body)
+{
+    if (conversation->connection != NULL && conversation->phase != CONVERSATION_ENDED)
+        send_answer(conversation, answer, can_go_on(conversation), body);
+    buffer_release(body); // what was not taken over
 }
 
 static void send_late_answer(struct conversation *conversation)
@@ -161,7 +186,7 @@ static void send_late_answer(struct conversation *conversation)
 
     end_waiting(conversation);
     answer_set_error(&answer, conversation->late_status, conversation->late_message);
-    send_answer(conversation, &answer, false);
+    send_answer(conversation, &answer, false, NULL);
 }
 
 void conversation_answer_late(struct conversation *conversation, int status, const char *message,
@@ -189,7 +214,7 @@ static void refuse(struct conversation *conversation, int status, const char *me
 
     answer_set_error(&answer, status, message);
     conversation->host->service->on_refused(conversation, status, message);
-    send_answer(conversation, &answer, false);
+    send_answer(conversation, &answer, false, NULL);
 }
 
 // --- requests -------------------------------------------------------------------------------------
@@ -327,7 +352,8 @@ static size_t on_data(void *context, const char *data, size_t len)
     conversation->is_in_feed = true;
     size_t taken = feed(conversation, data, len);
     conversation->is_in_feed = false;
-    if (conversation->phase == CONVERSATION_PENDING || conversation->phase == CONVERSATION_LATE)
+    if (conversation->phase == CONVERSATION_PENDING || conversation->phase == CONVERSATION_LATE ||
+        conversation->phase == CONVERSATION_STREAM)
         net_connection_pause(conversation->connection);
     return taken;
 }

@@ -71,6 +71,7 @@ enum conversation_phase {
     CONVERSATION_READING, // a request, or the quiet before one
     CONVERSATION_PENDING, // the service owes an answer; nothing is read
     CONVERSATION_LATE,    // the answer is held back; nothing is read
+    CONVERSATION_STREAM,  // the answer goes on without end; nothing is read
     CONVERSATION_ENDED    // the last answer is given
 };
 
@@ -109,6 +110,15 @@ void conversation_host_release(struct conversation_host *host);
 
 // Does nothing when the client is gone.
 void conversation_answer(struct conversation *conversation, const struct answer *answer);
+// The same with a body that is taken over: `body` is empty afterwards.
+void conversation_answer_owned(struct conversation *conversation, const struct answer *answer,
+                               struct buffer *body);
+// Begins an answer that goes on until the connection is closed. False: it could not, and is closed.
+bool conversation_begin_stream(struct conversation *conversation, const struct answer *answer);
+// Sends more of it. False: the client is gone, or takes it so slowly that more than `most_unsent` bytes wait; then it is
+// closed.
+bool conversation_stream(struct conversation *conversation, struct slice bytes, size_t most_unsent);
+void conversation_end_stream(struct conversation *conversation);
 // Answers with an error after a while, and closes; head and body are given up at once. The place is the first to
 // be taken by a new connection when there are too many. `message` is static.
 void conversation_answer_late(struct conversation *conversation, int status, const char *message,

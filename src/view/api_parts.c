@@ -35,11 +35,11 @@ static void put_trace_url(struct json_out *json, const struct view_sources *sour
     struct slice template = slice_from_string(sources->trace_url);
     ptrdiff_t at = slice_find(template, SLICE("{trace_id}"));
     struct slice url = SLICE_EMPTY;
-    char hex[2 * TRACE_ID_SIZE];
+    char hex[2 * TRACE_ID_SIZE + 1];
     if (at >= 0) {
         hex_encode(run->trace.bytes, TRACE_ID_SIZE, hex);
         const char *rest = template.data + at + sizeof placeholder - 1;
-        if (!arena_format(arena, &url, "%.*s%.*s%s", (int)at, template.data, (int)sizeof hex, hex,
+        if (!arena_format(arena, &url, "%.*s%.*s%s", (int)at, template.data, 2 * TRACE_ID_SIZE, hex,
                           rest))
             json->writer.failure = ERROR_MEMORY;
     }

@@ -128,7 +128,7 @@ static void put_bound(struct metrics_text *text, double bound)
 
 static void put_exemplar(struct metrics_text *text, const struct series_exemplar *exemplar)
 {
-    char hex[2 * TRACE_ID_SIZE];
+    char hex[2 * TRACE_ID_SIZE + 1];
     char rest[NUMBER_SIZE * 2];
     if (exemplar->at == TIMESTAMP_UNKNOWN || text->format != METRICS_OPENMETRICS)
         return;
@@ -137,17 +137,18 @@ static void put_exemplar(struct metrics_text *text, const struct series_exemplar
                    (double)exemplar->value / (double)NS_PER_SECOND,
                    (double)exemplar->at / (double)NS_PER_SECOND);
     put_string(text, " # {trace_id=\"");
-    put(text, (struct slice){hex, sizeof hex});
+    put_string(text, hex);
     put_string(text, rest);
 }
 
-// The labels are the same on each line of a histogram: they are escaped once and copied from there.
+// The labels are the same on each line of a histogram: they are escaped once and copied from there. `is_open`: the
+// bound follows.
 static void put_line_start(struct metrics_text *text, const char *name, const char *suffix,
-                           size_t labels_at, size_t labels_len)
+                           size_t labels_at, size_t labels_len, bool is_open)
 {
     put_string(text, name);
     put_string(text, suffix);
-    put_string(text, "{");
+    put_string(text, labels_len > 0 || is_open ? "{" : "");
     if (text->code == ERROR_NONE)
         text->code = buffer_reserve(text->out, labels_len);
     if (text->code == ERROR_NONE)
@@ -168,7 +169,7 @@ void metrics_put_histogram(struct metrics_text *text, const char *name,
             put_labels(text, labels, count);
             labels_len = text->out->len - labels_at;
         } else {
-            put_line_start(text, name, "_bucket", labels_at, labels_len);
+            put_line_start(text, name, "_bucket", labels_at, labels_len, true);
         }
         put_string(text, labels_len > 0 ? ",le=\"" : "le=\"");
         if (i < histogram->bound_count)
@@ -182,12 +183,12 @@ void metrics_put_histogram(struct metrics_text *text, const char *name,
             put_exemplar(text, &histogram->exemplars[i]);
         put_string(text, "\n");
     }
-    put_line_start(text, name, "_sum", labels_at, labels_len);
-    put_string(text, "} ");
+    put_line_start(text, name, "_sum", labels_at, labels_len, false);
+    put_string(text, labels_len > 0 ? "} " : " ");
     put_number(text, histogram->sum);
     put_string(text, "\n");
-    put_line_start(text, name, "_count", labels_at, labels_len);
-    put_string(text, "} ");
+    put_line_start(text, name, "_count", labels_at, labels_len, false);
+    put_string(text, labels_len > 0 ? "} " : " ");
     put_uint(text, histogram->count);
     put_string(text, "\n");
 }

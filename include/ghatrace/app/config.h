@@ -58,6 +58,11 @@ struct config {
     const char *tls_key;
     const char *tls_client_ca;
     const char *admin_listen;
+    const char *admin_token_file;
+    bool admin_tls;
+    const char *admin_client_ca;
+    const char *trace_url;
+    uint64_t metrics_max_series;
     const char *db;
     const char *otlp_endpoint;
     unsigned otlp_protocol;
@@ -119,6 +124,8 @@ bool config_has_admin(const struct config *config);
 
 // The files of the webhook listener; without a certificate: plain.
 struct net_tls_server_options config_server_tls(const struct config *config);
+// The files of the admin listener, likewise.
+struct net_tls_server_options config_admin_tls(const struct config *config);
 // Where export is on and https, a context for it; else NULL. The setting or variable at fault is not
 // known here, but the file is.
 enum error_code config_make_export_tls(const struct config *config, struct net_tls **tls,

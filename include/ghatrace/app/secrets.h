@@ -22,7 +22,7 @@ void secrets_release(struct secrets *secrets);
 // Lines of the file, without CR and LF at their ends. Lines of nothing but blanks are skipped;
 // otherwise blanks are part of a secret, and so is '#'. ERROR_USAGE when there is none, or too many, or the
 // file cannot be read; ERROR_MEMORY.
-enum error_code secrets_read_file(struct secrets *secrets, const char *path,
+enum error_code secrets_read_file(struct secrets *secrets, const char *what, const char *path,
                                   struct error *error) MUST_CHECK;
 enum error_code secrets_read_text(struct secrets *secrets, struct slice text,
                                   struct error *error) MUST_CHECK;

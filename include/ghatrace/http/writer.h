@@ -21,6 +21,14 @@ enum error_code http_write_response(struct buffer *out, int status, const char *
                                     struct slice body, bool keep_alive,
                                     const struct http_header *extra, size_t extra_count) MUST_CHECK;
 
+// The same without the body, which is to follow: `body_len` bytes, or, for HTTP_LENGTH_UNKNOWN, all up to the close
+// (keep_alive must be false then).
+#define HTTP_LENGTH_UNKNOWN SIZE_MAX
+enum error_code http_write_response_head(struct buffer *out, int status, const char *content_type,
+                                         size_t body_len, bool keep_alive,
+                                         const struct http_header *extra,
+                                         size_t extra_count) MUST_CHECK;
+
 // Appends the head of a request with a body of `body_len` bytes. `host` as it goes into Host, with
 // the port if it is not the default, an IPv6 address in brackets.
 enum error_code http_write_request_head(struct buffer *out, struct slice method,

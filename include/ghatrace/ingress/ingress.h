@@ -1,5 +1,5 @@
 // The public side: N threads that accept connections, read requests, check signatures, decode
-// events, hand them to the engine and answer when it has committed. And the admin side.
+// events, hand them to the engine and answer when it has committed.
 #ifndef GHATRACE_INGRESS_INGRESS_H
 #define GHATRACE_INGRESS_INGRESS_H
 
@@ -98,15 +98,5 @@ void ingress_read_counters(struct ingress *ingress, struct ingress_counters *cou
 // Does an event of this repository count? The last glob that matches decides; with only `!`
 // globs all others count. Pure.
 bool ingress_repository_is_wanted(const struct slice *globs, size_t count, struct slice full_name);
-
-// The admin listener, in a loop of the caller's: GET /health, GET /ready.
-struct admin;
-enum error_code admin_start(struct net_loop *loop, const struct net_address *address,
-                            struct engine *engine, struct admin **admin,
-                            struct error *error) MUST_CHECK;
-const struct net_address *admin_address(const struct admin *admin);
-// In the loop's thread, or when the loop no longer runs. Its last memory goes with the loop's next turn
-// or with the loop itself.
-void admin_stop(struct admin *admin);
 
 #endif

@@ -1,4 +1,4 @@
-// Starting, sharing a port among threads, stopping; and the admin listener.
+// Starting, sharing a port among threads, stopping.
 #include "client.h"
 
 #include "ghatrace/base/log.h"
@@ -196,82 +196,6 @@ static void a_stopped_server_does_not_listen(void **state)
     server_end(&server);
 }
 
-// --- admin ----------------------------------------------------------------------------------------
-
-struct admin_fixture {
-    struct net_loop *loop;
-    struct admin *admin;
-    pthread_t thread;
-};
-
-static void *run_admin(void *context)
-{
-    struct admin_fixture *f = context;
-
-    net_loop_run(f->loop);
-    return NULL;
-}
-
-static void the_admin_side_tells_health_and_readiness_and_nothing_else(void **state)
-{
-    static const struct {
-        const char *request;
-        int status;
-        const char *body;
-    } cases[] = {
-        {"GET /health HTTP/1.1\r\nHost: x\r\n\r\n", 200, "{\"status\":\"healthy\"}\n"},
-        {"GET /ready HTTP/1.1\r\nHost: x\r\n\r\n", 200, "{\"status\":\"ready\"}\n"},
-        {"POST /ready HTTP/1.1\r\nHost: x\r\n\r\n", 405, NULL},
-        {"GET / HTTP/1.1\r\nHost: x\r\n\r\n", 404, "{\"error\":\"not found\"}\n"},
-        {"POST /webhook HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}", 404, NULL},
-    };
-    struct net_address any;
-    struct error error;
-    struct admin_fixture f;
-
-    (void)state;
-    fake_engine_reset(ENGINE_ACCEPTED, false);
-    assert_int_equal(net_address_parse(SLICE("127.0.0.1:0"), &any, &error), ERROR_NONE);
-    assert_int_equal(net_loop_create(&f.loop, &error), ERROR_NONE);
-    assert_int_equal(admin_start(f.loop, &any, NULL, &f.admin, &error), ERROR_NONE);
-    struct net_address address = *admin_address(f.admin);
-    assert_int_equal(pthread_create(&f.thread, NULL, run_admin, &f), 0);
-    int fd = connect_to(&address);
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        send_text(fd, cases[i].request);
-        expect_answer(fd, cases[i].status, cases[i].body);
-    }
-    expect_closed(fd); // behind the unread body
-    int idle = connect_to(&address);
-    send_text(idle, cases[0].request);
-    expect_answer(idle, 200, NULL);
-    net_loop_stop(f.loop);
-    assert_int_equal(pthread_join(f.thread, NULL), 0);
-    admin_stop(f.admin);
-    net_loop_destroy(f.loop);
-    expect_closed(idle);
-    close(idle);
-    close(fd);
-}
-
-static void an_admin_without_clients_stops_at_once(void **state)
-{
-    struct net_address any;
-    struct net_loop *loop;
-    struct admin *admin;
-    struct error error;
-
-    (void)state;
-    assert_int_equal(net_address_parse(SLICE("127.0.0.1:0"), &any, &error), ERROR_NONE);
-    assert_int_equal(net_loop_create(&loop, &error), ERROR_NONE);
-    assert_int_equal(admin_start(loop, &any, NULL, &admin, &error), ERROR_NONE);
-    any = *admin_address(admin);
-    struct admin *second;
-    assert_int_equal(admin_start(loop, &any, NULL, &second, &error), ERROR_BUSY);
-    admin_stop(admin);
-    net_loop_destroy(loop);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -282,8 +206,6 @@ int main(void)
         cmocka_unit_test(what_was_pipelined_behind_the_last_answer_is_not_begun),
         cmocka_unit_test(after_the_grace_connections_are_closed_but_the_engine_is_waited_for),
         cmocka_unit_test(a_stopped_server_does_not_listen),
-        cmocka_unit_test(the_admin_side_tells_health_and_readiness_and_nothing_else),
-        cmocka_unit_test(an_admin_without_clients_stops_at_once),
     };
     log_configure(LOG_ERROR, LOG_FORMAT_TEXT);
     alarm(60);

@@ -1,0 +1,154 @@
+// The live stream.
+#include "live.h"
+
+#include "ghatrace/base/log.h"
+#include "ghatrace/base/memory.h"
+#include "ghatrace/net/loop.h"
+#include "ghatrace/view/api.h"
+
+#define TICK NS_PER_SECOND
+#define QUIET_TICKS_MAX                                                                            \
+    15 // then a comment, so that proxies keep the connection and we learn who has left
+#define EVENTS_MAX_BYTES ((size_t)16 * 1024 * 1024)
+#define ARENA_BLOCK_BYTES ((size_t)256 * 1024)
+#define LIVE_JOBS 100
+#define LIVE_RUNS 50
+
+struct live_subscriber {
+    struct live *live;
+    struct live_subscriber *previous, *next;
+    struct admin_stream *stream;
+};
+
+// --- events ---------------------------------------------------------------------------------------
+
+// The data is one line, and brings its end.
+static enum error_code add_event(struct live *live, const char *name)
+{
+    return buffer_append_format(&live->events, "event: %s\ndata: ", name);
+}
+
+static enum error_code render(struct live *live, struct error *error)
+{
+    const struct api_queue_query queue = {.limit = LIVE_JOBS};
+    const struct api_runs_query runs = {.open = true, .limit = LIVE_RUNS};
+    timestamp_ns now = timestamp_now();
+
+    arena_clear(&live->arena);
+    buffer_clear(&live->events);
+    enum error_code code = add_event(live, "queue");
+    if (code == ERROR_NONE)
+        code = api_render_queue(live->sources, &queue, now, &live->arena, &live->events, error);
+    if (code == ERROR_NONE)
+        code = buffer_append_string(&live->events, "\nevent: runs\ndata: ");
+    if (code == ERROR_NONE)
+        code = api_render_runs(live->sources, &runs, now, &live->arena, &live->events, error);
+    if (code == ERROR_NONE)
+        code = buffer_append_string(&live->events, "\nevent: status\ndata: ");
+    if (code == ERROR_NONE)
+        code = api_render_status(live->sources, now, &live->events, error);
+    if (code == ERROR_NONE)
+        code = buffer_append_string(&live->events, "\n");
+    return code;
+}
+
+static uint64_t count_commits(const struct live *live)
+{
+    struct engine_counters counters = {.commits = 0};
+
+    if (live->sources->engine != NULL)
+        engine_read_counters(live->sources->engine, &counters);
+    return counters.commits;
+}
+
+// Sending may end a stream, but its subscriber goes later, from the loop.
+static void send_to_all(struct live *live, struct slice bytes)
+{
+    for (struct live_subscriber *each = live->first; each != NULL; each = each->next)
+        (void)admin_stream_send(each->stream, bytes);
+}
+
+static void on_tick(void *context)
+{
+    struct live *live = context;
+    struct error error = {.code = ERROR_NONE};
+    uint64_t commits = count_commits(live);
+
+    if (commits != live->commits) {
+        live->commits = commits;
+        live->quiet_ticks = 0;
+        if (render(live, &error) == ERROR_NONE)
+            send_to_all(live, buffer_slice(&live->events));
+        else
+            log_warn("live page: not updated", LOG_REASON(&error));
+    } else if (++live->quiet_ticks >= QUIET_TICKS_MAX) {
+        live->quiet_ticks = 0;
+        send_to_all(live, SLICE(":\n\n"));
+    }
+    if (live->first != NULL)
+        net_timer_set(live->timer, TICK);
+}
+
+// --- subscribers ----------------------------------------------------------------------------------
+
+static void on_closed(void *context)
+{
+    struct live_subscriber *subscriber = context;
+
+    if (subscriber->previous != NULL)
+        subscriber->previous->next = subscriber->next;
+    else
+        subscriber->live->first = subscriber->next;
+    if (subscriber->next != NULL)
+        subscriber->next->previous = subscriber->previous;
+    memory_free(subscriber);
+}
+
+void live_handle(void *context, const struct admin_request *request, struct admin_reply *reply)
+{
+    struct live *live = context;
+    struct error error = {.code = ERROR_NONE};
+    struct live_subscriber *subscriber = memory_allocate_array(1, sizeof *subscriber);
+
+    (void)request;
+    if (subscriber == NULL || render(live, &error) != ERROR_NONE) {
+        memory_free(subscriber);
+        admin_reply_error(reply, 503, error.code != ERROR_NONE ? error.message : "out of memory");
+        return;
+    }
+    *subscriber = (struct live_subscriber){.live = live, .next = live->first};
+    subscriber->stream = admin_reply_stream(reply, on_closed, subscriber);
+    if (subscriber->stream == NULL) {
+        memory_free(subscriber);
+        return;
+    }
+    if (live->first == NULL) {
+        live->commits = count_commits(live);
+        net_timer_set(live->timer, TICK);
+    } else {
+        live->first->previous = subscriber;
+    }
+    live->first = subscriber;
+    (void)admin_stream_send(subscriber->stream, buffer_slice(&live->events));
+}
+
+enum error_code live_init(struct live *live, struct net_loop *loop,
+                          const struct view_sources *sources, struct error *error)
+{
+    *live = (struct live){.sources = sources};
+    arena_init(&live->arena, ARENA_BLOCK_BYTES);
+    buffer_init(&live->events, EVENTS_MAX_BYTES);
+    return net_timer_create(loop, on_tick, live, &live->timer, error);
+}
+
+void live_stop(struct live *live)
+{
+    net_timer_destroy(live->timer);
+    live->timer = NULL;
+}
+
+void live_release(struct live *live)
+{
+    arena_release(&live->arena);
+    buffer_release(&live->events);
+}

@@ -1,0 +1,311 @@
+// Routes of the admin listener: from the request to what renders its answer.
+#include "ghatrace/view/routes.h"
+
+#include <string.h>
+
+#include "ghatrace/base/memory.h"
+#include "ghatrace/view/api.h"
+#include "ghatrace/view/metrics.h"
+#include "ghatrace/view/page.h"
+#include "live.h"
+
+#define ANSWER_MAX_BYTES ((size_t)256 * 1024 * 1024)
+#define ARENA_BLOCK_BYTES ((size_t)256 * 1024)
+#define RUN_PREFIX "/api/runs/"
+#define FIXED_ROUTES 7
+#define PAGE_ROUTES_MAX 16
+
+struct view {
+    struct view_sources sources;
+    struct live live;
+    struct arena arena; // of one request
+    struct admin_route routes[FIXED_ROUTES + PAGE_ROUTES_MAX];
+    size_t route_count;
+};
+
+// --- answers --------------------------------------------------------------------------------------
+
+static int status_of(enum error_code code)
+{
+    switch (code) {
+    case ERROR_NOT_FOUND:
+        return 404;
+    case ERROR_USAGE:
+        return 400;
+    default:
+        return 503;
+    }
+}
+
+// What was rendered, or why it could not be.
+static void give(struct admin_reply *reply, enum error_code code, const struct error *error,
+                 const char *content_type, struct buffer *out)
+{
+    if (code == ERROR_NONE)
+        admin_reply_send(reply, 200, content_type, out);
+    else
+        admin_reply_error(reply, status_of(code), error->message);
+    buffer_release(out);
+}
+
+static void give_json(struct admin_reply *reply, enum error_code code, const struct error *error,
+                      struct buffer *out)
+{
+    give(reply, code, error, "application/json", out);
+}
+
+// --- parameters -----------------------------------------------------------------------------------
+
+struct parameters {
+    struct view *view;
+    struct slice query;
+    struct error *error;
+    enum error_code code; // the first failure
+};
+
+static struct slice get_text(struct parameters *parameters, const char *name)
+{
+    struct slice value = SLICE_EMPTY;
+    if (parameters->code == ERROR_NONE &&
+        !admin_query_get(parameters->query, name, &parameters->view->arena, &value))
+        parameters->code = error_set(parameters->error, ERROR_MEMORY, "out of memory");
+    return value;
+}
+
+static size_t get_limit(struct parameters *parameters, size_t usual, size_t most)
+{
+    struct slice text = get_text(parameters, "limit");
+    long long number;
+    if (text.len == 0)
+        return usual;
+    if (parameters->code == ERROR_NONE && (!slice_parse_int64(text, &number) || number < 0))
+        parameters->code =
+            error_set(parameters->error, ERROR_USAGE, "limit: want a number from 0 to %zu", most);
+    if (parameters->code != ERROR_NONE)
+        return 0;
+    return (unsigned long long)number < most ? (size_t)number : most;
+}
+
+// One of `words`, separated by '|'; the first where it is absent.
+static bool get_choice(struct parameters *parameters, const char *name, const char *first,
+                       const char *second)
+{
+    struct slice text = get_text(parameters, name);
+    if (parameters->code == ERROR_NONE && text.len > 0 &&
+        !slice_equals(text, slice_from_string(first)) &&
+        !slice_equals(text, slice_from_string(second)))
+        parameters->code =
+            error_set(parameters->error, ERROR_USAGE, "%s: want %s or %s", name, first, second);
+    return slice_equals(text, slice_from_string(second));
+}
+
+static void begin(struct view *view, const struct admin_request *request, struct error *error,
+                  struct parameters *parameters, struct buffer *out)
+{
+    *error = (struct error){.code = ERROR_NONE};
+    *parameters = (struct parameters){.view = view, .query = request->query, .error = error};
+    arena_clear(&view->arena);
+    buffer_init(out, ANSWER_MAX_BYTES);
+}
+
+// --- handlers -------------------------------------------------------------------------------------
+
+static void handle_metrics(void *context, const struct admin_request *request,
+                           struct admin_reply *reply)
+{
+    struct view *view = context;
+    struct parameters parameters;
+    struct error error;
+    struct buffer out;
+    begin(view, request, &error, &parameters, &out);
+    enum metrics_format format =
+        metrics_format_of(http_head_get(request->head, SLICE("accept"), NULL));
+    enum error_code code = metrics_render(&view->sources, format, timestamp_now(), &out, &error);
+    admin_reply_set_field(reply, "Vary", "Accept");
+    give(reply, code, &error, metrics_content_type(format), &out);
+}
+
+static void handle_queue(void *context, const struct admin_request *request,
+                         struct admin_reply *reply)
+{
+    struct view *view = context;
+    struct parameters parameters;
+    struct error error;
+    struct buffer out;
+    begin(view, request, &error, &parameters, &out);
+    const struct api_queue_query query = {
+        .state = get_text(&parameters, "state"),
+        .runner_labels = get_text(&parameters, "runner_labels"),
+        .limit = get_limit(&parameters, API_QUEUE_LIMIT, API_QUEUE_LIMIT_MAX)};
+    enum error_code code = parameters.code;
+    if (code == ERROR_NONE)
+        code =
+            api_render_queue(&view->sources, &query, timestamp_now(), &view->arena, &out, &error);
+    give_json(reply, code, &error, &out);
+}
+
+static void handle_runs(void *context, const struct admin_request *request,
+                        struct admin_reply *reply)
+{
+    struct view *view = context;
+    struct parameters parameters;
+    struct error error;
+    struct buffer out;
+    begin(view, request, &error, &parameters, &out);
+    const struct api_runs_query query = {
+        .open = get_choice(&parameters, "state", "finished", "open"),
+        .repository = get_text(&parameters, "repository"),
+        .workflow = get_text(&parameters, "workflow"),
+        .branch = get_text(&parameters, "branch"),
+        .result = get_text(&parameters, "result"),
+        .text = get_text(&parameters, "q"),
+        .cursor = get_text(&parameters, "cursor"),
+        .limit = get_limit(&parameters, API_RUNS_LIMIT, API_RUNS_LIMIT_MAX)};
+    enum error_code code = parameters.code;
+    if (code == ERROR_NONE)
+        code = api_render_runs(&view->sources, &query, timestamp_now(), &view->arena, &out, &error);
+    give_json(reply, code, &error, &out);
+}
+
+// "/api/runs/123/1".
+static bool read_run(struct slice path, int64_t *run_id, int64_t *run_attempt)
+{
+    size_t prefix = sizeof RUN_PREFIX - 1;
+    struct slice rest = {path.data + prefix, path.len - prefix};
+    ptrdiff_t slash = slice_find(rest, SLICE("/"));
+    long long id, attempt;
+    if (slash < 0 || !slice_parse_int64((struct slice){rest.data, (size_t)slash}, &id) ||
+        !slice_parse_int64((struct slice){rest.data + slash + 1, rest.len - (size_t)slash - 1},
+                           &attempt))
+        return false;
+    *run_id = id;
+    *run_attempt = attempt;
+    return id > 0 && attempt > 0;
+}
+
+static void handle_run(void *context, const struct admin_request *request,
+                       struct admin_reply *reply)
+{
+    struct view *view = context;
+    struct parameters parameters;
+    struct error error;
+    struct buffer out;
+    int64_t run_id = 0, run_attempt = 0;
+    begin(view, request, &error, &parameters, &out);
+    bool is_otlp = get_choice(&parameters, "format", "json", "otlp");
+    enum error_code code = parameters.code;
+    if (code == ERROR_NONE && !read_run(request->path, &run_id, &run_attempt))
+        code = error_set(&error, ERROR_NOT_FOUND, "want " RUN_PREFIX "RUN/ATTEMPT, in numbers");
+    if (code == ERROR_NONE && is_otlp)
+        code = api_render_spans(&view->sources, run_id, run_attempt, &out, &error);
+    else if (code == ERROR_NONE)
+        code = api_render_run(&view->sources, run_id, run_attempt, timestamp_now(), &view->arena,
+                              &out, &error);
+    give_json(reply, code, &error, &out);
+}
+
+static void handle_latency(void *context, const struct admin_request *request,
+                           struct admin_reply *reply)
+{
+    struct view *view = context;
+    struct parameters parameters;
+    struct error error;
+    struct buffer out;
+    begin(view, request, &error, &parameters, &out);
+    bool is_day = get_choice(&parameters, "window", "1h", "24h");
+    enum error_code code = parameters.code;
+    if (code == ERROR_NONE)
+        code =
+            api_render_latency(&view->sources, is_day, timestamp_now(), &view->arena, &out, &error);
+    give_json(reply, code, &error, &out);
+}
+
+static void handle_status(void *context, const struct admin_request *request,
+                          struct admin_reply *reply)
+{
+    struct view *view = context;
+    struct parameters parameters;
+    struct error error;
+    struct buffer out;
+    begin(view, request, &error, &parameters, &out);
+    enum error_code code = api_render_status(&view->sources, timestamp_now(), &out, &error);
+    give_json(reply, code, &error, &out);
+}
+
+static void handle_page(void *context, const struct admin_request *request,
+                        struct admin_reply *reply)
+{
+    const struct page_file *file = context;
+    struct slice known = http_head_get(request->head, SLICE("if-none-match"), NULL);
+    struct buffer out;
+    admin_reply_set_field(reply, "Cache-Control", "no-cache");
+    admin_reply_set_field(reply, "ETag", file->etag);
+    if (slice_equals(known, slice_from_string(file->etag))) {
+        admin_reply_send(reply, 304, NULL, NULL);
+        return;
+    }
+    buffer_init(&out, file->body.len);
+    if (buffer_append_slice(&out, file->body) == ERROR_NONE)
+        admin_reply_send(reply, 200, file->content_type, &out);
+    else
+        admin_reply_error(reply, 503, "out of memory");
+    buffer_release(&out);
+}
+
+// --- the table ------------------------------------------------------------------------------------
+
+static void add_route(struct view *view, const char *path,
+                      void (*handle)(void *, const struct admin_request *, struct admin_reply *),
+                      const void *context)
+{
+    // Handlers of the page take it as what it is: constant.
+    void *plain = (void *)(uintptr_t)context;
+    view->routes[view->route_count++] =
+        (struct admin_route){.path = path, .handle = handle, .context = plain};
+}
+
+enum error_code view_create(struct net_loop *loop, const struct view_sources *sources,
+                            struct view **out, struct error *error)
+{
+    struct view *view = memory_allocate_array(1, sizeof *view);
+    if (view == NULL)
+        return error_set(error, ERROR_MEMORY, "views: out of memory");
+    view->sources = *sources;
+    arena_init(&view->arena, ARENA_BLOCK_BYTES);
+    enum error_code code = live_init(&view->live, loop, &view->sources, error);
+    if (code != ERROR_NONE) {
+        view_destroy(view);
+        return code;
+    }
+    add_route(view, "/metrics", handle_metrics, view);
+    add_route(view, "/api/queue", handle_queue, view);
+    add_route(view, "/api/runs", handle_runs, view);
+    add_route(view, RUN_PREFIX, handle_run, view);
+    add_route(view, "/api/latency", handle_latency, view);
+    add_route(view, "/api/status", handle_status, view);
+    add_route(view, "/api/live", live_handle, &view->live);
+    for (size_t i = 0; i < page_file_count && i < PAGE_ROUTES_MAX; i++)
+        add_route(view, page_files[i].path, handle_page, &page_files[i]);
+    *out = view;
+    return ERROR_NONE;
+}
+
+const struct admin_route *view_routes(const struct view *view, size_t *count)
+{
+    *count = view->route_count;
+    return view->routes;
+}
+
+void view_stop(struct view *view)
+{
+    live_stop(&view->live);
+}
+
+void view_destroy(struct view *view)
+{
+    if (view == NULL)
+        return;
+    live_release(&view->live);
+    arena_release(&view->arena);
+    memory_free(view);
+}
