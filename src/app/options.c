@@ -149,6 +149,10 @@ const struct option options[OPTIONS_COUNT] = {
         "outbox-max-size", OPTION_SIZE, "4GiB", "SIZE",
         "how much may wait for the collector; beyond it deliveries are answered 503",
         FIELD(outbox_max_size), .least = 1024, .most = 16384 * GIB},
+    [OPTION_ID_METRICS_MAX_SERIES] = {
+        "metrics-max-series", OPTION_COUNT, "1000", "N",
+        "runner pools, and sets of labels of jobs, of runs and of steps; more are counted as \"other\"",
+        FIELD(metrics_max_series), .least = 1, .most = 100000},
     [OPTION_ID_LOG_LEVEL] = {
         "log-level", OPTION_CHOICE, "info", "debug|info|warn|error",
         "least level that is logged", FIELD(log_level)},

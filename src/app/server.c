@@ -174,6 +174,7 @@ static enum error_code make_engine(struct server *server, struct error *error)
         .has_exporter = server->config->exporting.is_on,
         .outbox_max = server->config->outbox_max_size,
         .history = server->config->history,
+        .max_series = server->config->metrics_max_series,
         .on_outbox = wake_exporter,
         .on_outbox_context = server,
     };

@@ -86,6 +86,7 @@ struct config {
     duration_ns history;
     uint64_t db_max_size;
     uint64_t outbox_max_size;
+    uint64_t metrics_max_series;
     unsigned log_level;  // enum log_level
     unsigned log_format; // enum log_format
     const char *config;

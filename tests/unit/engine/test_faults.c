@@ -1,5 +1,5 @@
 // Every allocation and every call into LMDB fails once, in turn. A delivery is then refused, and
-// delivered again; what was acknowledged is in the spans, byte for byte, and nothing twice.
+// delivered again; what was acknowledged is in the spans and in the figures, and nothing twice.
 /* wrap: mdb_put mdb_get mdb_del mdb_txn_begin mdb_txn_commit mdb_cursor_open mdb_cursor_get */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -14,6 +14,7 @@
 #include "ghatrace/base/log.h"
 #include "ghatrace/base/memory.h"
 #include "support/engine_bench.h"
+#include "support/tally_verify.h"
 
 // --- faults in LMDB ----------------------------------------------------------------------------------------
 
@@ -145,6 +146,8 @@ static int play(set_fault set, long fault, struct buffer *records, count_calls c
     struct error error = {0};
     assert_int_equal(engine_ready(bench.engine, &error), ERROR_NONE);
     engine_bench_records(&bench, records);
+    tally_verify(bench.store);
+    tally_write(bench.store, records);
     engine_bench_close(&bench);
     return refused;
 }
@@ -164,8 +167,8 @@ static int fail_each_call_once(set_fault set, count_calls count)
     for (long fault = 0; fault < calls; fault++) {
         refused += play(set, fault, &actual, count, &ignored);
         if (!slice_equals(buffer_slice(&expected), buffer_slice(&actual)))
-            fail_msg("call %ld of %ld: other spans: %zu bytes, not %zu", fault, calls, actual.len,
-                     expected.len);
+            fail_msg("call %ld of %ld: other spans or figures: %zu bytes, not %zu", fault, calls,
+                     actual.len, expected.len);
     }
     print_message("%ld calls, %d deliveries refused\n", calls, refused);
     buffer_release(&expected);
