@@ -62,7 +62,8 @@ static void change_job(struct job_state *job, int64_t id, uint32_t *seed)
                                              {{"windows", 7}, {"gpu", 3}}};
     static const enum job_phase phases[] = {JOB_OPEN, JOB_OPEN, JOB_OPEN, JOB_SETTLING,
                                             JOB_CLOSED_INCOMPLETE};
-    job->run_id = 1 + id % RUNS;
+    job->run_id =
+        1 + id / (JOBS / RUNS); // neighbours by id, so that the cursor stands right at one
     job->run_attempt = 1;
     job->job_id = 1000 + id;
     job->phase = phases[next_random(seed) % 5];
