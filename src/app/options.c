@@ -58,8 +58,8 @@ const struct option options[OPTIONS_COUNT] = {
         FIELD(trace_url), .unpreset = "no links"},
     [OPTION_ID_METRICS_MAX_SERIES] = {
         "metrics-max-series", OPTION_COUNT, "1000", "N",
-        "sets of labels of each kind in /metrics; what is new beyond it counts as other",
-        FIELD(metrics_max_series), .least = 1, .most = 1000000},
+        "runner pools, and sets of labels of jobs, of runs and of steps; more are counted as \"other\"",
+        FIELD(metrics_max_series), .least = 1, .most = 100000},
     [OPTION_ID_DB] = {
         "db", OPTION_TEXT, "ghatrace.db", "FOLDER",
         "folder of the local store", FIELD(db)},

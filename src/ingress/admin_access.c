@@ -1,9 +1,9 @@
 // Who may see the operator's side.
 #include "admin_access.h"
 
-#include <mbedtls/base64.h>
 #include <string.h>
 
+#include "ghatrace/base/base64.h"
 #include "ghatrace/base/digest.h"
 #include "ghatrace/net/network.h"
 #include "secrets.h"
@@ -30,13 +30,12 @@ static bool is_token(struct ingress_secrets *tokens, struct slice shown)
 // RFC 7617: base64 of "name:password"; the password is the token, whatever the name.
 static bool is_basic(struct ingress_secrets *tokens, struct slice encoded)
 {
-    unsigned char text[CREDENTIALS_MAX];
+    char text[CREDENTIALS_MAX];
     size_t len;
 
-    if (mbedtls_base64_decode(text, sizeof text, &len, (const unsigned char *)encoded.data,
-                              encoded.len) != 0)
+    if (!base64_decode(encoded, text, sizeof text, &len))
         return false;
-    struct slice pair = {(const char *)text, len};
+    struct slice pair = {text, len};
     ptrdiff_t colon = slice_find(pair, SLICE(":"));
     bool is_one = colon >= 0 && is_token(tokens, (struct slice){pair.data + colon + 1,
                                                                 pair.len - (size_t)colon - 1});

@@ -99,7 +99,6 @@ static enum error_code finish(struct tally *tally, struct error *error)
 static enum error_code look_up_progress(struct tally *tally, struct error *error)
 {
     bool is_ours;
-    tally->is_rebuilding = false;
     enum error_code code = read_version(tally->transaction, &is_ours, error);
     if (code == ERROR_NONE && !is_ours)
         code = begin(tally, error);

@@ -1,5 +1,5 @@
 // Every allocation and every call into LMDB fails once, in turn. A delivery is then refused, and
-// delivered again; what was acknowledged is in the spans, byte for byte, and nothing twice.
+// delivered again; what was acknowledged is in the spans and in the figures, and nothing twice.
 /* wrap: mdb_put mdb_get mdb_del mdb_txn_begin mdb_txn_commit mdb_cursor_open mdb_cursor_get */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -13,7 +13,9 @@
 
 #include "ghatrace/base/log.h"
 #include "ghatrace/base/memory.h"
+#include "ghatrace/store/table.h"
 #include "support/engine_bench.h"
+#include "support/tally_verify.h"
 
 // --- faults in LMDB ----------------------------------------------------------------------------------------
 
@@ -145,6 +147,8 @@ static int play(set_fault set, long fault, struct buffer *records, count_calls c
     struct error error = {0};
     assert_int_equal(engine_ready(bench.engine, &error), ERROR_NONE);
     engine_bench_records(&bench, records);
+    tally_verify(bench.store);
+    tally_write(bench.store, records);
     engine_bench_close(&bench);
     return refused;
 }
@@ -164,8 +168,8 @@ static int fail_each_call_once(set_fault set, count_calls count)
     for (long fault = 0; fault < calls; fault++) {
         refused += play(set, fault, &actual, count, &ignored);
         if (!slice_equals(buffer_slice(&expected), buffer_slice(&actual)))
-            fail_msg("call %ld of %ld: other spans: %zu bytes, not %zu", fault, calls, actual.len,
-                     expected.len);
+            fail_msg("call %ld of %ld: other spans or figures: %zu bytes, not %zu", fault, calls,
+                     actual.len, expected.len);
     }
     print_message("%ld calls, %d deliveries refused\n", calls, refused);
     buffer_release(&expected);
@@ -215,6 +219,44 @@ static void a_store_that_lmdb_gave_up_is_opened_again(void **state)
     fault_length = 1;
 }
 
+// A store from before there were figures gets them at the start, or, where that fails, soon after.
+static void figures_that_cannot_be_made_at_the_start_are_made_later(void **state)
+{
+    struct engine_bench bench;
+    struct error error = {0};
+    long fault = 0;
+    bool has_failed = true;
+    (void)state;
+    log_configure(LOG_ERROR + 1, LOG_FORMAT_TEXT);
+    engine_bench_open(&bench);
+    for (int64_t id = 1; id <= 20; id++) {
+        struct scenario_delivery job = scenario_job(id, GITHUB_JOB_QUEUED, 2, 2, 2, -1);
+        engine_bench_accept(&bench, &job);
+    }
+    fault_code = MDB_MAP_FULL;
+    for (; has_failed; fault++) {
+        struct store_transaction *transaction;
+        engine_destroy(bench.engine);
+        assert_int_equal(store_begin(bench.store, true, &transaction, &error), ERROR_NONE);
+        assert_int_equal(store_table_clear(transaction, STORE_TABLE_TALLY, &error), ERROR_NONE);
+        assert_int_equal(store_commit(transaction, &error), ERROR_NONE);
+        set_lmdb_fault(fault);
+        assert_int_equal(engine_create(bench.store, &bench.options, &bench.engine, &error),
+                         ERROR_NONE);
+        has_failed = count_lmdb_calls() > fault;
+        // The first thing that it hears is of a state that may not be in the figures yet.
+        struct scenario_delivery job =
+            scenario_job(1 + fault % 20, GITHUB_JOB_IN_PROGRESS, 100 + (double)fault, 2, 6, -1);
+        while (engine_bench_deliver(&bench, &job) != ENGINE_ACCEPTED)
+            ;
+        set_lmdb_fault(-1);
+        engine_bench_advance(&bench, NS_PER_SECOND);
+        tally_verify(bench.store);
+    }
+    assert_true(fault > 60); // each state, and each job in its pool
+    engine_bench_close(&bench);
+}
+
 // One delivery that cannot be applied must not take its neighbours with it.
 static int done;
 
@@ -262,6 +304,7 @@ int main(void)
         cmocka_unit_test(each_call_into_lmdb_may_find_the_map_full),
         cmocka_unit_test(a_disk_that_fails_for_a_while_refuses_and_loses_nothing),
         cmocka_unit_test(a_store_that_lmdb_gave_up_is_opened_again),
+        cmocka_unit_test(figures_that_cannot_be_made_at_the_start_are_made_later),
         cmocka_unit_test(neighbours_of_a_refused_delivery_are_accepted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

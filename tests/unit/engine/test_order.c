@@ -1,5 +1,5 @@
 // Whatever the order, the repetition and the restarts: the same deliveries give the same spans, byte
-// for byte, and each span once.
+// for byte, and each span once; and the same figures, which agree with the states at every step.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,6 +10,7 @@
 #include <stdio.h>
 
 #include "support/engine_bench.h"
+#include "support/tally_verify.h"
 
 #define QUEUED GITHUB_JOB_QUEUED
 #define WAITING GITHUB_JOB_WAITING
@@ -58,10 +59,13 @@ static void play(const struct story *story, const size_t *order, uint32_t seed,
         }
         if (seed != 0 && next_random(&seed) % 4 == 0)
             engine_bench_restart(&bench);
+        tally_verify(bench.store);
         bench.now += 10 * NS_PER_MS;
     }
     engine_bench_advance(&bench, NS_PER_MINUTE);
+    tally_verify(bench.store);
     engine_bench_records(&bench, records);
+    tally_write(bench.store, records);
     engine_bench_close(&bench);
 }
 
@@ -70,7 +74,7 @@ static void assert_same(const struct story *story, const size_t *order, struct b
 {
     if (slice_equals(buffer_slice(expected), buffer_slice(actual)))
         return;
-    print_message("%s: other spans in the order", story->name);
+    print_message("%s: other spans or figures in the order", story->name);
     for (size_t i = 0; i < story->count; i++)
         print_message(" %zu", order[i]);
     fail_msg("\n%zu bytes, not %zu", actual->len, expected->len);

@@ -1,0 +1,342 @@
+// Figures through the engine: right after every kind of ending, and gone when their time is over.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "ghatrace/base/log.h"
+#include "ghatrace/store/table.h"
+#include "ghatrace/tally/open_runs.h"
+#include "ghatrace/tally/pool.h"
+#include "ghatrace/tally/recent.h"
+#include "ghatrace/tally/series.h"
+#include "support/engine_bench.h"
+#include "support/tally_verify.h"
+
+static int set_up(void **state)
+{
+    struct engine_bench *bench = test_calloc(1, sizeof *bench);
+    log_configure(LOG_ERROR + 1, LOG_FORMAT_TEXT);
+    engine_bench_open(bench);
+    *state = bench;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    engine_bench_close(*state);
+    test_free(*state);
+    return 0;
+}
+
+static void tell(struct engine_bench *bench, struct scenario_delivery delivery)
+{
+    engine_bench_accept(bench, &delivery);
+    tally_verify(bench->store);
+}
+
+static struct store_transaction *begin(struct engine_bench *bench, bool is_write)
+{
+    struct store_transaction *transaction;
+    struct error error = {0};
+    assert_int_equal(store_begin(bench->store, is_write, &transaction, &error), ERROR_NONE);
+    return transaction;
+}
+
+static uint64_t entries(struct engine_bench *bench, enum store_table table)
+{
+    struct store_transaction *transaction = begin(bench, false);
+    uint64_t count = store_table_count(transaction, table);
+    store_abort(transaction);
+    return count;
+}
+
+// Open jobs of all pools in one state.
+static uint64_t standing(struct engine_bench *bench, enum standing_state state)
+{
+    struct store_transaction *transaction = begin(bench, false);
+    struct pool_id id = {{0}};
+    struct pool pool;
+    struct error error = {0};
+    uint64_t sum = 0;
+    while (pool_seek(transaction, &id, &pool, &error) == ERROR_NONE) {
+        sum += pool.counts[state];
+        pool_id_increment(&id);
+    }
+    store_abort(transaction);
+    return sum;
+}
+
+// Jobs, runs or steps in all series of a kind.
+static uint64_t counted(struct engine_bench *bench, enum series_kind kind)
+{
+    struct store_transaction *transaction = begin(bench, false);
+    struct series_id id = {{0}};
+    struct series series;
+    struct error error = {0};
+    uint64_t sum = 0;
+    while (series_seek(transaction, kind, &id, &series, &error) == ERROR_NONE) {
+        sum += series.count;
+        series_id_increment(&id);
+    }
+    store_abort(transaction);
+    return sum;
+}
+
+// --- as things happen ----------------------------------------------------------------------------------------
+
+static void each_event_moves_its_job_at_once(void **state)
+{
+    struct engine_bench *bench = *state;
+    tell(bench, scenario_run(GITHUB_RUN_REQUESTED, 1, ""));
+    assert_int_equal(entries(bench, STORE_TABLE_OPEN_RUNS), 1);
+    tell(bench, scenario_job(1, GITHUB_JOB_QUEUED, 2, 2, 2, -1));
+    tell(bench, scenario_job(2, GITHUB_JOB_QUEUED, 2, 2, 2, -1));
+    assert_int_equal(standing(bench, STANDING_QUEUED), 2);
+    tell(bench, scenario_job(2, GITHUB_JOB_WAITING, 3, 2, 2, -1));
+    assert_int_equal(standing(bench, STANDING_WAITING), 1);
+    tell(bench, scenario_job(1, GITHUB_JOB_IN_PROGRESS, 6, 2, 6, -1));
+    assert_int_equal(standing(bench, STANDING_QUEUED), 0);
+    assert_int_equal(standing(bench, STANDING_RUNNING), 1);
+    tell(bench, scenario_job(1, GITHUB_JOB_COMPLETED, 60, 2, 6, 60));
+    assert_int_equal(standing(bench, STANDING_RUNNING), 0);
+    assert_int_equal(counted(bench, SERIES_JOB), 1);
+    assert_int_equal(entries(bench, STORE_TABLE_LATENCY), 1);
+    tell(bench, scenario_job(2, GITHUB_JOB_QUEUED, 61, 2, 2, -1));
+    tell(bench, scenario_job(2, GITHUB_JOB_COMPLETED, 70, 2, 65, 70));
+    tell(bench, scenario_run(GITHUB_RUN_COMPLETED, 72, "success"));
+    assert_int_equal(entries(bench, STORE_TABLE_OPEN_JOBS), 0);
+    assert_int_equal(entries(bench, STORE_TABLE_OPEN_RUNS), 0);
+    assert_int_equal(entries(bench, STORE_TABLE_RECENT), 1);
+    assert_int_equal(counted(bench, SERIES_JOB), 2);
+    assert_int_equal(counted(bench, SERIES_RUN), 1);
+}
+
+static void a_job_that_is_given_up_leaves_and_counts_when_it_completes(void **state)
+{
+    struct engine_bench *bench = *state;
+    tell(bench, scenario_job(1, GITHUB_JOB_IN_PROGRESS, 6, 2, 6, -1));
+    engine_bench_advance(bench, 6 * NS_PER_DAY + NS_PER_HOUR);
+    tally_verify(bench->store);
+    assert_int_equal(entries(bench, STORE_TABLE_OPEN_JOBS), 0);
+    assert_int_equal(counted(bench, SERIES_JOB), 0);
+    tell(bench, scenario_job(1, GITHUB_JOB_COMPLETED, 60, 2, 6, 60));
+    assert_int_equal(counted(bench, SERIES_JOB), 1);
+}
+
+static void jobs_swept_with_their_run_leave_too(void **state)
+{
+    struct engine_bench *bench = *state;
+    for (int64_t id = 1; id <= 600; id++) { // more than one slice of the sweep
+        struct scenario_delivery job = scenario_job(id, GITHUB_JOB_QUEUED, 2, 2, 2, -1);
+        memcpy(job.digest, &id, sizeof id);
+        engine_bench_accept(bench, &job);
+    }
+    tell(bench, scenario_run(GITHUB_RUN_COMPLETED, 62, "cancelled"));
+    assert_int_equal(standing(bench, STANDING_QUEUED), 600);
+    engine_bench_advance(bench, NS_PER_HOUR);
+    tally_verify(bench->store);
+    assert_int_equal(standing(bench, STANDING_QUEUED), 0);
+    assert_int_equal(counted(bench, SERIES_JOB), 0);
+}
+
+static void a_root_that_is_sent_again_is_counted_once(void **state)
+{
+    struct engine_bench *bench = *state;
+    tell(bench, scenario_job(1, GITHUB_JOB_COMPLETED, 60, 2, 6, 60));
+    engine_bench_advance(bench, 2 * NS_PER_HOUR);
+    assert_int_equal(entries(bench, STORE_TABLE_RECENT), 1); // made from its job
+    assert_int_equal(counted(bench, SERIES_RUN), 0);
+    tell(bench, scenario_run(GITHUB_RUN_COMPLETED, 62, "success"));
+    assert_int_equal(entries(bench, STORE_TABLE_RECENT), 1);
+    assert_int_equal(counted(bench, SERIES_RUN), 1);
+}
+
+static void a_clock_that_was_ahead_leaves_no_job_behind(void **state)
+{
+    struct engine_bench *bench = *state;
+    bench->now += 30 * NS_PER_DAY;
+    // Nothing but the time of receipt tells since when it runs.
+    tell(bench, scenario_job(1, GITHUB_JOB_IN_PROGRESS, 6, -1, -1, -1));
+    tell(bench, scenario_job(2, GITHUB_JOB_QUEUED, 6, 2, 2, -1));
+    bench->now -= 30 * NS_PER_DAY;
+    struct scenario_delivery again = scenario_job(1, GITHUB_JOB_IN_PROGRESS, 7, -1, -1, -1);
+    tell(bench, again);
+    assert_int_equal(standing(bench, STANDING_RUNNING), 1);
+    tell(bench, scenario_job(1, GITHUB_JOB_COMPLETED, 60, 2, 6, 60));
+    tell(bench, scenario_job(2, GITHUB_JOB_COMPLETED, 60, 2, 6, 60));
+    assert_int_equal(entries(bench, STORE_TABLE_OPEN_JOBS), 0);
+}
+
+static void the_bound_on_series_is_that_of_the_options(void **state)
+{
+    struct engine_bench *bench = *state;
+    bench->options.max_series = 2;
+    engine_bench_restart(bench);
+    for (int64_t id = 1; id <= 5; id++) {
+        static char labels[5][2] = {"a", "b", "c", "d", "e"};
+        struct slice label = {labels[id - 1], 1};
+        struct scenario_delivery queued = scenario_job(id, GITHUB_JOB_QUEUED, 2, 2, 2, -1);
+        struct scenario_delivery completed = scenario_job(id, GITHUB_JOB_COMPLETED, 60, 2, 6, 60);
+        queued.event.job.labels = completed.event.job.labels = &label;
+        queued.event.job.label_count = completed.event.job.label_count = 1;
+        tell(bench, queued);
+        assert_int_equal(standing(bench, STANDING_QUEUED), 1);
+        tell(bench, completed);
+        assert_int_equal(standing(bench, STANDING_QUEUED), 0);
+    }
+    assert_int_equal(entries(bench, STORE_TABLE_POOLS), 3);
+    assert_int_equal(entries(bench, STORE_TABLE_JOB_SERIES), 3);
+    assert_int_equal(counted(bench, SERIES_JOB), 5);
+}
+
+// --- as time passes ------------------------------------------------------------------------------------------
+
+static void what_is_over_leaves_and_what_is_counted_stays(void **state)
+{
+    struct engine_bench *bench = *state;
+    tell(bench, scenario_job(1, GITHUB_JOB_QUEUED, 2, 2, 2, -1));
+    tell(bench, scenario_job(1, GITHUB_JOB_COMPLETED, 60, 2, 6, 60));
+    tell(bench, scenario_run(GITHUB_RUN_COMPLETED, 62, "success"));
+    assert_int_equal(entries(bench, STORE_TABLE_POOLS), 1);
+    assert_int_equal(entries(bench, STORE_TABLE_LATENCY), 1);
+    for (int hour = 0; hour < 27; hour++) {
+        bench->now += NS_PER_HOUR;
+        engine_run_batch(bench->engine, NULL, bench->now);
+    }
+    assert_int_equal(entries(bench, STORE_TABLE_RECENT), 0);
+    assert_int_equal(entries(bench, STORE_TABLE_RECENT_BY_TRACE), 0);
+    assert_int_equal(entries(bench, STORE_TABLE_LATENCY), 0);
+    assert_int_equal(entries(bench, STORE_TABLE_POOLS), 0);
+    assert_int_equal(counted(bench, SERIES_JOB), 1);
+    assert_int_equal(counted(bench, SERIES_RUN), 1);
+}
+
+static void finished_runs_make_room_before_a_delivery_is_refused(void **state)
+{
+    struct engine_bench *bench = *state;
+    const int64_t runs = 6000;
+    bench->map_bytes = (uint64_t)4 << 20;
+    bench->options.has_exporter = false;
+    bench->options.policy.linger = NS_PER_SECOND; // notes and deliveries take room as well
+    engine_bench_restart(bench);
+    for (int64_t id = 1; id <= runs; id++) {
+        struct scenario_delivery run = scenario_run(GITHUB_RUN_COMPLETED, 62, "success");
+        run.event.run.run_id = id;
+        memcpy(run.digest, &id, sizeof id);
+        bench->now += NS_PER_SECOND;
+        engine_bench_accept(bench, &run);
+    }
+    uint64_t listed = entries(bench, STORE_TABLE_RECENT);
+    assert_true(listed > 100 && listed < (uint64_t)runs);
+    assert_int_equal(counted(bench, SERIES_RUN), runs);
+    tally_verify(bench->store);
+}
+
+// --- a store without figures ---------------------------------------------------------------------------------
+
+static void fill(struct engine_bench *bench)
+{
+    for (int64_t id = 1; id <= 30; id++) {
+        struct scenario_delivery run = scenario_run(GITHUB_RUN_REQUESTED, 1, "");
+        run.event.run.run_id = id;
+        memcpy(run.digest, &id, sizeof id);
+        engine_bench_accept(bench, &run);
+        for (int64_t job = 1; job <= 5; job++) {
+            struct scenario_delivery queued =
+                scenario_job(10 * id + job, GITHUB_JOB_QUEUED, 2, 2, 2, -1);
+            queued.event.job.run_id = id;
+            engine_bench_accept(bench, &queued);
+            struct scenario_delivery next = scenario_job(
+                10 * id + job, job % 2 == 0 ? GITHUB_JOB_IN_PROGRESS : GITHUB_JOB_COMPLETED, 60, 2,
+                6, job % 2 == 0 ? -1 : 60);
+            next.event.job.run_id = id;
+            if (job != 5)
+                engine_bench_accept(bench, &next);
+        }
+    }
+}
+
+static void clear_figures(struct engine_bench *bench)
+{
+    struct store_transaction *transaction = begin(bench, true);
+    struct error error = {0};
+    for (int table = 0; table < STORE_TABLE_COUNT; table++)
+        assert_int_equal(store_table_clear(transaction, (enum store_table)table, &error),
+                         ERROR_NONE);
+    assert_int_equal(store_commit(transaction, &error), ERROR_NONE);
+}
+
+static void an_older_store_has_its_figures_at_the_next_start(void **state)
+{
+    struct engine_bench *bench = *state;
+    fill(bench);
+    tally_verify(bench->store);
+    assert_int_equal(standing(bench, STANDING_QUEUED), 30);
+    assert_int_equal(standing(bench, STANDING_RUNNING), 60);
+    clear_figures(bench);
+    engine_bench_restart(bench);
+    tally_verify(bench->store);
+    assert_int_equal(standing(bench, STANDING_QUEUED), 30);
+    assert_int_equal(standing(bench, STANDING_RUNNING), 60);
+    assert_int_equal(entries(bench, STORE_TABLE_OPEN_RUNS), 30);
+    assert_int_equal(counted(bench, SERIES_JOB), 0); // cannot be made again
+}
+
+// --- counters ------------------------------------------------------------------------------------------------
+
+static uint64_t sum_of(const uint64_t *buckets, size_t count)
+{
+    uint64_t sum = 0;
+    for (size_t i = 0; i < count; i++)
+        sum += buckets[i];
+    return sum;
+}
+
+static void events_are_counted_by_kind_and_commits_by_size(void **state)
+{
+    struct engine_bench *bench = *state;
+    struct engine_counters counters;
+    tell(bench, scenario_run(GITHUB_RUN_REQUESTED, 1, ""));
+    tell(bench, scenario_job(1, GITHUB_JOB_QUEUED, 2, 2, 2, -1));
+    tell(bench, scenario_job(2, GITHUB_JOB_QUEUED, 2, 2, 2, -1));
+    tell(bench, scenario_job(1, GITHUB_JOB_COMPLETED, 60, 2, 6, 60));
+    struct scenario_delivery again = scenario_job(1, GITHUB_JOB_COMPLETED, 60, 2, 6, 60);
+    assert_int_equal(engine_bench_deliver(bench, &again), ENGINE_DUPLICATE);
+    bench->now += NS_PER_SECOND;
+    engine_run_batch(bench->engine, NULL, bench->now);
+    engine_read_counters(bench->engine, &counters);
+    assert_int_equal(counters.events, 4);
+    assert_int_equal(counters.job_events[GITHUB_JOB_QUEUED], 2);
+    assert_int_equal(counters.job_events[GITHUB_JOB_COMPLETED], 1);
+    assert_int_equal(counters.run_events[GITHUB_RUN_REQUESTED], 1);
+    assert_int_equal(counters.duplicates, 1);
+    assert_int_equal(counters.last_event_at, scenario_at(60));
+    assert_int_equal(counters.commits, 6);
+    assert_int_equal(sum_of(counters.commit_buckets, ENGINE_COMMIT_BOUNDS + 1), 6);
+    assert_true(counters.commit_ns > 0);
+    assert_int_equal(counters.batch_tasks, 5);
+    assert_int_equal(counters.batch_buckets[0], 5); // of one task each; none is none
+    assert_int_equal(sum_of(counters.batch_buckets, ENGINE_BATCH_BOUNDS + 1), 5);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(each_event_moves_its_job_at_once),
+        TEST(a_job_that_is_given_up_leaves_and_counts_when_it_completes),
+        TEST(jobs_swept_with_their_run_leave_too),
+        TEST(a_root_that_is_sent_again_is_counted_once),
+        TEST(a_clock_that_was_ahead_leaves_no_job_behind),
+        TEST(the_bound_on_series_is_that_of_the_options),
+        TEST(what_is_over_leaves_and_what_is_counted_stays),
+        TEST(finished_runs_make_room_before_a_delivery_is_refused),
+        TEST(an_older_store_has_its_figures_at_the_next_start),
+        TEST(events_are_counted_by_kind_and_commits_by_size),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,93 @@
+// Where an open job stands, told from its state alone.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "ghatrace/trace/merge.h"
+#include "ghatrace/trace/standing.h"
+#include "support/scenario.h"
+
+static void tell(struct job_state *job, struct scenario_delivery delivery)
+{
+    job->phase = JOB_OPEN;
+    job->last_received = scenario_at(1000);
+    merge_job_event(job, &delivery.event, delivery.guid_time, delivery.digest[0]);
+}
+
+static void assert_stands(const struct job_state *job, enum standing_state state, double since)
+{
+    struct job_standing standing;
+    standing_of_job(job, &standing);
+    assert_int_equal(standing.state, state);
+    assert_int_equal(standing.since, scenario_at(since));
+}
+
+static void a_queued_job_stands_since_it_was_created(void **state)
+{
+    struct job_state job = {.phase = JOB_NEW};
+    (void)state;
+    tell(&job, scenario_job(1, GITHUB_JOB_QUEUED, 3, 2, 2, -1));
+    assert_stands(&job, STANDING_QUEUED, 2);
+}
+
+static void a_gated_job_waits_since_it_was_created_and_is_queued_since_its_release(void **state)
+{
+    struct job_state job = {.phase = JOB_NEW};
+    (void)state;
+    tell(&job, scenario_job(1, GITHUB_JOB_WAITING, 3, 2, 2, -1));
+    assert_stands(&job, STANDING_WAITING, 2);
+    tell(&job, scenario_job(1, GITHUB_JOB_QUEUED, 30, 2, 2, -1));
+    assert_stands(&job, STANDING_QUEUED, 30);
+}
+
+static void a_running_job_stands_since_it_was_started(void **state)
+{
+    struct job_state job = {.phase = JOB_NEW};
+    (void)state;
+    tell(&job, scenario_job(1, GITHUB_JOB_IN_PROGRESS, 7, 2, 6, -1));
+    assert_stands(&job, STANDING_RUNNING, 6);
+    tell(&job, scenario_job(1, GITHUB_JOB_QUEUED, 3, 2, 2, -1)); // came late
+    assert_stands(&job, STANDING_RUNNING, 6);
+}
+
+static void an_unknown_time_gives_way_to_the_next_best(void **state)
+{
+    struct job_state old = {.phase = JOB_NEW};
+    struct job_state bare = {.phase = JOB_NEW};
+    (void)state;
+    tell(&old, scenario_job(1, GITHUB_JOB_QUEUED, 3, -1, 2, -1));
+    assert_stands(&old, STANDING_QUEUED, 2); // payloads before 2023: the time of queueing
+    tell(&bare, scenario_job(1, GITHUB_JOB_IN_PROGRESS, 7, -1, -1, -1));
+    assert_stands(&bare, STANDING_RUNNING, 1000); // the receipt of its last event
+}
+
+static void only_an_open_job_stands_somewhere(void **state)
+{
+    static const enum job_phase phases[] = {JOB_NEW, JOB_SETTLING, JOB_CLOSED,
+                                            JOB_CLOSED_INCOMPLETE};
+    struct job_state job = {.phase = JOB_NEW};
+    struct job_standing standing;
+    (void)state;
+    tell(&job, scenario_job(1, GITHUB_JOB_IN_PROGRESS, 7, 2, 6, -1));
+    for (size_t i = 0; i < sizeof phases / sizeof phases[0]; i++) {
+        job.phase = phases[i];
+        assert_stands(&job, STANDING_NONE, -1);
+        standing_of_any_job(&job, &standing);
+        assert_int_equal(standing.state, STANDING_RUNNING);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_queued_job_stands_since_it_was_created),
+        cmocka_unit_test(a_gated_job_waits_since_it_was_created_and_is_queued_since_its_release),
+        cmocka_unit_test(a_running_job_stands_since_it_was_started),
+        cmocka_unit_test(an_unknown_time_gives_way_to_the_next_best),
+        cmocka_unit_test(only_an_open_job_stands_somewhere),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
