@@ -165,7 +165,7 @@ $(addprefix fuzz-,$(TARGETS)): fuzz-%:
 	$(SUBMAKE) VARIANT=fuzz CC=clang build/fuzz-clang/tests/fuzz/fuzz_$*
 	@mkdir -p build/fuzz/$*
 	build/fuzz-clang/tests/fuzz/fuzz_$* -max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=2048 -timeout=10 \
-	  -max_len=$(if $(findstring github_,$*),65536,4096) -artifact_prefix=build/fuzz/ -print_final_stats=1 \
+	  -max_len=$(if $(filter github_% http_%,$*),65536,4096) -artifact_prefix=build/fuzz/ -print_final_stats=1 \
 	  $(addprefix -dict=,$(call DICT_OF,$*)) $(FUZZ_FLAGS) build/fuzz/$* $(call SEEDS_OF,$*)
 
 # The seeds that are not text, made again: needed when the layout of what is stored changes.

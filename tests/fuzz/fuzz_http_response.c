@@ -1,10 +1,9 @@
 // A collector's answers: whole, in pieces, and cut off by the end of the connection. The first byte
 // chooses the pieces, and whether it is the answer to a HEAD.
-#include "fuzz.h"
-#include "ghatrace/http/parser.h"
 #include "ghatrace/http/writer.h"
+#include "http_pieces.h"
 
-#define BODY_MAX 65536
+#define BODY_MAX 256 // so small that it is often met
 #define NOW (INT64_C(1788409017) * NS_PER_SECOND)
 
 static void check_message(const struct http_parser *parser)
@@ -12,8 +11,6 @@ static void check_message(const struct http_parser *parser)
     const struct http_head *head = &parser->message;
     duration_ns wait;
     MUST(head->status >= 200 && head->status <= 999);
-    MUST(parser->body.len <= BODY_MAX);
-    MUST(!(head->is_chunked && head->has_body_length));
     if (http_parse_retry_after(http_head_get(head, SLICE("retry-after"), NULL), NOW, &wait))
         MUST(wait >= 0);
 }
@@ -27,11 +24,9 @@ static enum http_progress read_in_pieces(struct http_parser *parser, bool head_o
     http_parser_init(parser, HTTP_RESPONSE, BODY_MAX);
     parser->head_only = head_only;
     while (progress == HTTP_HEAD_DONE || (progress == HTTP_NEED_MORE && at < text.len)) {
-        size_t len = text.len - at < piece ? text.len - at : piece;
-        size_t taken = 0;
-        progress = http_parser_feed(parser, text.data + at, len, &taken);
-        MUST(taken <= len);
-        MUST(taken == len || progress != HTTP_NEED_MORE);
+        size_t taken;
+        progress =
+            pieces_feed(parser, (struct slice){text.data + at, text.len - at}, piece, &taken);
         at += taken;
     }
     if (progress == HTTP_NEED_MORE)
@@ -57,10 +52,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     MUST(read_in_pieces(&pieces, head_only, text, 1 + data[0] % 64, &pieces_len) == progress);
     if (progress == HTTP_MESSAGE_DONE) {
         MUST(whole_len == pieces_len);
-        MUST(whole.message.status == pieces.message.status);
-        MUST(whole.message.keep_alive == pieces.message.keep_alive);
-        MUST(whole.message.header_count == pieces.message.header_count);
-        MUST(slice_equals(buffer_slice(&whole.body), buffer_slice(&pieces.body)));
+        MUST(pieces_add_message(0, &whole) == pieces_add_message(0, &pieces));
     } else {
         MUST(whole.refusal_status == pieces.refusal_status);
     }
