@@ -1,0 +1,31 @@
+// Small charts of latencies: three lines over the slots of a window.
+const SVG = "http://www.w3.org/2000/svg";
+const WIDTH = 300, HEIGHT = 60;
+
+function shape(tag, attributes) {
+  const element = document.createElementNS(SVG, tag);
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+  return element;
+}
+
+// Slots without jobs interrupt a line; a slot alone is a dot.
+function line(slots, key, scale) {
+  const parts = [], dots = [];
+  slots.forEach((slot, i) => {
+    if (slot[key] === null) return;
+    const x = (i + 0.5) * WIDTH / slots.length, y = HEIGHT - scale(slot[key]);
+    const follows = i > 0 && slots[i - 1][key] !== null;
+    parts.push(`${follows ? "L" : "M"}${x.toFixed(1)} ${y.toFixed(1)}`);
+    if (!follows && (i + 1 === slots.length || slots[i + 1][key] === null)) dots.push(shape("circle", {class: key, cx: x, cy: y, r: 2.2}));
+  });
+  return [shape("path", {class: key, d: parts.join("")}), ...dots];
+}
+
+export function chart(slots, description) {
+  const most = Math.max(1, ...slots.map((slot) => slot.p99 || 0));
+  const scale = (value) => value * (HEIGHT - 6) / most;
+  const svg = shape("svg", {class: "chart", viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", role: "img", "aria-label": description});
+  svg.append(shape("line", {x1: 0, x2: WIDTH, y1: HEIGHT, y2: HEIGHT}));
+  for (const key of ["p99", "p90", "p50"]) svg.append(...line(slots, key, scale));
+  return svg;
+}

@@ -1,0 +1,125 @@
+// Making and updating elements. Every text from outside goes in as text, never as HTML: names come from strangers.
+
+// el("a", {class: "x", href: "/", onclick: f}, "text", otherElement)
+export function el(tag, properties, ...children) {
+  const element = document.createElement(tag);
+  set(element, properties || {});
+  element.append(...children.filter((child) => child !== null && child !== undefined));
+  return element;
+}
+
+export function set(element, properties) {
+  for (const [name, value] of Object.entries(properties)) {
+    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+    else if (value === null || value === undefined || value === false) element.removeAttribute(name);
+    else if (element.getAttribute(name) !== String(value)) element.setAttribute(name, value === true ? "" : value);
+  }
+}
+
+export function setText(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
+
+// Only such addresses become links: what a payload calls a URL may be anything.
+export function link(url, text, properties) {
+  if (!/^https?:\/\//i.test(url || "")) return el("span", properties, text);
+  return el("a", {...properties, href: url, rel: "noreferrer noopener"}, text);
+}
+
+// A name that cannot turn its neighbours around, whatever it is made of.
+export function name(text, fallback) {
+  return el("bdi", {class: "name"}, text || fallback || "(no name)");
+}
+
+// Brings the children of `parent` into line with `items`: those with the same key stay, so that focus, scrolling and
+// what was unfolded survive. `make(item)` makes an element, `update(element, item)` fills it.
+export function keyed(parent, items, key, make, update) {
+  const old = new Map();
+  for (const child of [...parent.children]) old.set(child.dataset.key, child);
+  let place = parent.firstElementChild;
+  for (const item of items) {
+    const id = String(key(item));
+    let child = old.get(id);
+    if (child) old.delete(id);
+    else {
+      child = make(item);
+      child.dataset.key = id;
+    }
+    update(child, item);
+    if (child === place) place = place.nextElementSibling;
+    else parent.insertBefore(child, place);
+  }
+  for (const child of old.values()) child.remove();
+}
+
+// --- words ---
+
+export function duration(seconds) {
+  if (seconds === null || seconds === undefined || Number.isNaN(seconds)) return "–";
+  const s = Math.max(0, seconds);
+  if (s < 10 && s % 1 !== 0) return `${s.toFixed(1)}s`;
+  const whole = Math.floor(s);
+  const [d, h, m] = [Math.floor(whole / 86400), Math.floor(whole / 3600) % 24, Math.floor(whole / 60) % 60];
+  if (d > 0) return `${d}d ${h}h`;
+  if (h > 0) return `${h}h ${String(m).padStart(2, "0")}m`;
+  if (m > 0) return `${m}m ${String(whole % 60).padStart(2, "0")}s`;
+  return `${whole}s`;
+}
+
+export function seconds(from, to) {
+  return from && to ? (Date.parse(to) - Date.parse(from)) / 1000 : null;
+}
+
+export function bytes(count) {
+  const units = ["B", "KiB", "MiB", "GiB", "TiB"];
+  let unit = 0;
+  while (count >= 1024 && unit < units.length - 1) {
+    count /= 1024;
+    unit++;
+  }
+  return `${unit > 0 && count < 10 ? count.toFixed(1) : Math.round(count)} ${units[unit]}`;
+}
+
+export function clockTime(time) {
+  return time ? new Date(time).toLocaleString(undefined, {dateStyle: "medium", timeStyle: "medium"}) : "unknown";
+}
+
+export function labels(list, group) {
+  const parts = list.length > 0 ? list.map((label) => el("span", {class: "label"}, el("bdi", null, label)))
+    : [el("span", {class: "dim"}, "no labels")];
+  if (group) parts.push(el("span", {class: "dim small"}, "in ", el("bdi", null, group)));
+  return parts;
+}
+
+// --- the server's clock, and what grows with it ---
+
+let ahead = 0; // of ours, in milliseconds
+export function learnClock(now) {
+  if (now) ahead = Date.parse(now) - Date.now();
+}
+export function serverNow() {
+  return Date.now() + ahead;
+}
+export function age(since) {
+  return (serverNow() - Date.parse(since)) / 1000;
+}
+
+// An element that tells an age, second by second.
+export function ageOf(since) {
+  const element = el("span", {"data-since": since || ""});
+  tick(element);
+  return element;
+}
+export function setSince(element, since) {
+  element.dataset.since = since || "";
+  tick(element);
+}
+const OLD = 600; // seconds in the queue from which on a job stands out
+function tick(element) {
+  const value = element.dataset.since ? age(element.dataset.since) : null;
+  setText(element, duration(value === null ? null : Math.floor(Math.max(0, value))));
+  element.classList.toggle("old", element.hasAttribute("data-warn") && value !== null && value > OLD);
+}
+export function tickAll() {
+  for (const element of document.querySelectorAll("[data-since]")) tick(element);
+}

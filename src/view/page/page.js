@@ -1,0 +1,390 @@
+// The live page. One model, `state`, filled by the stream and by requests; views render from it and are kept when it
+// changes. The address after '#' says which view is shown, so that each can be linked.
+import {age, ageOf, bytes, clockTime, duration, el, keyed, labels, learnClock, link, name, seconds, set, setSince, setText, tickAll} from "./dom.js";
+import {chart} from "./chart.js";
+import {comparison, fillRows, fillWaterfall, legend, makeWaterfall, sizeSwatches} from "./waterfall.js";
+
+const state = {queue: null, runs: null, status: null, isLive: false};
+const main = document.getElementById("main");
+let view = null; // {name, update?(), tick?(), changed?()}
+
+async function get(path) {
+  const answer = await fetch(path, {headers: {accept: "application/json"}});
+  const body = await answer.json().catch(() => ({}));
+  if (!answer.ok) throw new Error(body.error || `${path} was answered ${answer.status}`);
+  learnClock(body.now);
+  return body;
+}
+
+function failure(error) {
+  return el("div", {class: "empty", role: "alert"}, el("p", null, el("strong", null, "That did not work: "), error.message));
+}
+
+// --- now ------------------------------------------------------------------------------------------------------
+
+function tile(title, key) {
+  return el("div", {class: "tile", "data-tile": key}, el("dt", null, title), el("dd", null, "–"));
+}
+
+function makeNow() {
+  const tiles = el("dl", {class: "tiles"}, tile("queued for a runner", "queued"), tile("longest in the queue", "oldest"),
+    tile("running", "running"), tile("waiting for approval", "waiting"), tile("runs in progress", "open_runs"));
+  const pools = el("tbody"), jobs = el("tbody"), runs = el("div", {class: "runs"});
+  const head = (...titles) => el("thead", null, el("tr", null, ...titles.map(([title, kind]) => el("th", {scope: "col", class: kind}, title))));
+  const poolBox = el("div", {class: "scroll"}, el("table", null, head(["runner labels"], ["queued", "number"], ["oldest", "number"], ["running", "number"], ["waiting", "number"]), pools));
+  const jobBox = el("div", {class: "scroll"}, el("table", null, head(["job"], ["state"], ["for", "number"], ["runner labels", "optional"]), jobs));
+  const none = el("div", {class: "empty"});
+  const parts = {
+    pools: el("section", {"aria-label": "Runners"}, el("h2", null, "By runner labels"), poolBox),
+    jobs: el("section", {"aria-label": "Longest waiting jobs"}, el("h2", null, "Waiting longest"), jobBox),
+    runs: el("section", {"aria-label": "Runs in progress"}, el("h2", null, "Runs in progress ", el("span", {class: "dim small"})), legend(), runs),
+  };
+  const root = el("div", null, el("h1", null, "Now"), tiles, none, parts.pools, parts.jobs, parts.runs);
+  sizeSwatches(root);
+
+  function updateTiles({totals, pools: list}) {
+    const oldest = list.map((pool) => pool.oldest_queued_since).filter(Boolean).sort()[0];
+    for (const box of tiles.children) {
+      const value = box.lastElementChild, key = box.dataset.tile;
+      if (key === "oldest") {
+        if (!value.firstElementChild) value.replaceChildren(el("span", {"data-since": "", "data-warn": ""}));
+        setSince(value.firstElementChild, oldest);
+      } else setText(value, totals[key].toLocaleString());
+    }
+  }
+
+  function updatePools(list) {
+    keyed(pools, list, (pool) => pool.runner_labels.join(",") + "/" + (pool.runner_group || ""), (pool) => el("tr", null,
+      el("td", null, ...labels(pool.runner_labels, pool.runner_group)), el("td", {class: "number"}), el("td", {class: "number"}, el("span", {"data-since": "", "data-warn": ""})),
+      el("td", {class: "number"}), el("td", {class: "number"})), (row, pool) => {
+      setText(row.children[1], String(pool.queued));
+      setSince(row.children[2].firstElementChild, pool.oldest_queued_since);
+      setText(row.children[3], String(pool.running));
+      setText(row.children[4], String(pool.waiting));
+    });
+  }
+
+  function updateJobs(list) {
+    keyed(jobs, list.filter((job) => job.state !== "running").slice(0, 20), (job) => job.job_id + job.state, (job) => el("tr", null,
+      el("td", null, el("a", {href: `#/runs/${job.run_id}/${job.run_attempt}`}, name(job.name)), el("div", {class: "dim small"}, name(job.repository, "?"), " · ", name(job.workflow, "?"))),
+      el("td", null, el("span", {class: `state ${job.state}`}, job.state)), el("td", {class: "number"}, el("span", {"data-since": "", "data-warn": ""})),
+      el("td", {class: "optional"}, ...labels(job.runner_labels, job.runner_group))), (row, job) => setSince(row.children[2].firstElementChild, job.since));
+  }
+
+  function updateRuns(list, total) {
+    setText(parts.runs.querySelector("h2 span"), total > list.length ? `the newest ${list.length} of ${total}` : "");
+    keyed(runs, list, (run) => `${run.run_id}/${run.run_attempt}`, (run) => el("article", {class: "run"}, el("h3", null,
+      el("a", {href: `#/runs/${run.run_id}/${run.run_attempt}`}, name(run.workflow, "workflow"), run.run_number ? ` #${run.run_number}` : ""),
+      el("span", {class: "dim"}, name(run.repository, "?")), el("span", {class: "dim optional"}, name(run.title || run.branch, " ")),
+      el("span", {class: "dim right"}, ageOf(run.started_at))), el("div", {class: "rows"})), (card, run) => fillRows(card.lastElementChild, run));
+  }
+
+  return {
+    name: "now", title: "now", root,
+    update() {
+      if (!state.queue || !state.runs) return;
+      const {totals, pools: list, jobs: open} = state.queue;
+      const isIdle = totals.queued + totals.running + totals.waiting + totals.open_runs === 0;
+      const waits = open.some((job) => job.state !== "running");
+      updateTiles(state.queue);
+      updatePools(list);
+      updateJobs(open);
+      updateRuns(state.runs.runs, totals.open_runs);
+      none.replaceChildren(...(isIdle ? idleWords() : []));
+      none.hidden = !isIdle;
+      parts.pools.hidden = list.length === 0;
+      parts.jobs.hidden = !waits;
+      parts.runs.hidden = state.runs.runs.length === 0;
+    },
+    tick() {
+      if (state.runs) state.runs.runs.forEach((run, i) => runs.children[i] && fillRows(runs.children[i].lastElementChild, run));
+    },
+  };
+}
+
+// What to do when there is nothing to see.
+function idleWords() {
+  const status = state.status;
+  if (status && status.last_delivery_at === null && status.store.finished_runs === 0)
+    return [el("p", null, el("strong", null, "No delivery has come yet.")),
+      el("p", null, "At GitHub, in the organization's settings under Webhooks, add a webhook whose payload URL leads to ", el("code", null, `http://${status.listen}${status.webhook_path}`),
+        " (by your proxy or tunnel), with the secret, and with the events ", el("strong", null, "Workflow jobs"), " and ", el("strong", null, "Workflow runs"), "."),
+      el("p", null, "To try it without GitHub: ", el("code", null, `ghatrace replay http://${status.listen}${status.webhook_path} FILE…`))];
+  return [el("p", null, el("strong", null, "Nothing is queued and nothing runs.")), el("p", null, "What has finished is under ", el("a", {href: "#/runs"}, "Runs"), ".")];
+}
+
+// --- runs -----------------------------------------------------------------------------------------------------
+
+const FILTERS = ["q", "repository", "workflow", "branch", "result"];
+
+function makeRuns(parameters) {
+  const rows = el("tbody"), words = el("div", {class: "empty", hidden: true}), more = el("button", {class: "plain", type: "button", hidden: true}, "More");
+  const input = (key, title, kind) => el("input", {type: kind || "text", name: key, value: parameters.get(key) || "", placeholder: title, "aria-label": title, autocomplete: "off"});
+  const result = el("select", {name: "result", "aria-label": "Result"}, ...["", "success", "failure", "cancellation", "timeout", "skip", "error"].map((value) =>
+    el("option", {value, selected: value === (parameters.get("result") || "")}, value || "any result")));
+  const form = el("form", {class: "search", role: "search"}, input("q", "Search: name, branch, title, run id  ( / )", "search"), input("repository", "Repository"), input("workflow", "Workflow"), input("branch", "Branch"), result);
+  const box = el("div", {class: "scroll"}, el("table", null, el("thead", null, el("tr", null, el("th", {scope: "col"}, "run"), el("th", {scope: "col"}, "result"),
+    el("th", {scope: "col", class: "number"}, "took"), el("th", {scope: "col", class: "optional"}, "branch"), el("th", {scope: "col", class: "number optional"}, "ended"))), rows));
+  const count = el("p", {class: "dim small", role: "status"});
+  const root = el("div", null, el("h1", null, "Recent runs"), form, count, words, box, el("p", null, more));
+  let asked = 0, timer = 0, next = null;
+
+  function query() {
+    const wanted = new URLSearchParams();
+    for (const key of FILTERS) if (form.elements[key].value) wanted.set(key, form.elements[key].value);
+    return wanted;
+  }
+
+  function row(run) {
+    return el("tr", null, el("td", null, el("a", {href: `#/runs/${run.run_id}/${run.run_attempt}`}, name(run.workflow, "workflow"), run.run_number ? ` #${run.run_number}` : ""),
+      run.run_attempt > 1 ? el("span", {class: "dim"}, ` attempt ${run.run_attempt}`) : null,
+      el("div", {class: "dim small"}, name(run.repository, "?"), run.title ? " · " : "", run.title ? name(run.title) : null)),
+    el("td", null, el("span", {class: `state ${run.result || ""}`}, run.incomplete ? "incomplete" : run.result || "no result")),
+    el("td", {class: "number"}, duration(run.duration_seconds)), el("td", {class: "optional"}, name(run.branch, "–")),
+    el("td", {class: "number optional"}, ageOf(run.ended_at), " ago"));
+  }
+
+  async function load(cursor) {
+    const mine = ++asked, wanted = query();
+    const isFiltered = wanted.size > 0;
+    if (cursor) wanted.set("cursor", cursor);
+    wanted.set("limit", "50");
+    try {
+      const answer = await get(`/api/runs?${wanted}`);
+      if (mine !== asked) return; // a later request is on its way
+      if (!cursor) rows.replaceChildren();
+      rows.append(...answer.runs.map(row));
+      next = answer.next;
+      more.hidden = !next;
+      box.hidden = rows.children.length === 0;
+      setText(count, rows.children.length === 0 ? "" : `${rows.children.length}${next ? " or more" : ""} runs`);
+      words.hidden = rows.children.length > 0;
+      words.replaceChildren(...emptyWords(isFiltered));
+    } catch (error) {
+      words.hidden = false;
+      words.replaceChildren(failure(error));
+    }
+  }
+
+  function emptyWords(isFiltered) {
+    if (isFiltered && next) return [el("p", null, "Nothing among the newest runs; “More” looks further back.")];
+    if (isFiltered) return [el("p", null, el("strong", null, "No finished run matches.")), el("p", null, el("button", {class: "plain", type: "button", onclick: clear}, "Clear the search"))];
+    const kept = state.status ? duration(state.status.history_seconds) : "a while";
+    return [el("p", null, el("strong", null, "No finished run is in the store.")), el("p", null, `Runs appear here when they end, and stay for ${kept} (the setting history).`)];
+  }
+
+  function clear() {
+    form.reset();
+    for (const key of FILTERS) form.elements[key].value = "";
+    changed();
+    form.elements.q.focus();
+  }
+
+  function changed() {
+    clearTimeout(timer);
+    const wanted = String(query());
+    history.replaceState(null, "", `#/runs${wanted ? `?${wanted}` : ""}`);
+    timer = setTimeout(() => load(null), 150);
+  }
+
+  form.addEventListener("input", changed);
+  form.addEventListener("submit", (event) => event.preventDefault());
+  form.addEventListener("keydown", (event) => event.key === "Escape" && clear());
+  more.addEventListener("click", () => load(next));
+  load(null);
+  // What has finished meanwhile, unless somebody is reading further down.
+  let known = null;
+  return {name: "runs", title: "runs", root, search: form.elements.q, update() {
+    const finished = state.status && state.status.store.finished_runs;
+    if (known !== null && finished !== known && rows.children.length <= 50) load(null);
+    known = finished;
+  }};
+}
+
+// --- one run --------------------------------------------------------------------------------------------------
+
+function makeRun(id, attempt) {
+  const head = el("div"), waterfall = makeWaterfall(), others = el("div"), words = el("div");
+  const root = el("div", null, words, head, waterfall, legend(), others);
+  let detail = null, compared = "";
+  sizeSwatches(root);
+  waterfall.hidden = true;
+
+  function copy(text, button) {
+    const done = () => {
+      button.textContent = "copied";
+      setTimeout(() => { button.textContent = "copy"; }, 1500);
+    };
+    if (navigator.clipboard) navigator.clipboard.writeText(text).then(done, () => select(text));
+    else select(text);
+  }
+
+  // Browsers keep the clipboard from pages by plain HTTP: then the ID is at least marked for it.
+  function select() {
+    const range = document.createRange();
+    range.selectNodeContents(head.querySelector("code"));
+    getSelection().removeAllRanges();
+    getSelection().addRange(range);
+  }
+
+  function renderHead() {
+    const {run} = detail;
+    const result = run.state === "open" ? "in progress" : run.result || "no result";
+    const took = run.state === "open" ? ageOf(run.started_at) : el("span", null, duration(run.duration_seconds));
+    const button = el("button", {class: "plain", type: "button", "aria-label": "Copy the trace ID"}, "copy");
+    button.addEventListener("click", () => copy(run.trace_id, button));
+    head.replaceChildren(
+      el("p", {class: "dim small"}, el("a", {href: "#/runs"}, "Runs"), " / ", name(run.repository, "?")),
+      el("h1", null, name(run.workflow, "workflow"), run.run_number ? ` #${run.run_number}` : "", " ", el("span", {class: "dim"}, name(run.title, " "))),
+      el("p", null, el("span", {class: `state ${run.state === "open" ? "running" : run.result || ""}`}, result), " in ", took,
+        run.event ? ` · ${run.event}` : "", run.branch ? " · " : "", run.branch ? name(run.branch) : null, run.actor ? " · by " : "", run.actor ? name(run.actor) : null,
+        ` · started ${clockTime(run.started_at)}`),
+      el("p", null, link(run.url, "on GitHub"), run.trace_url ? " · " : "", run.trace_url ? link(run.trace_url, "in the tracing backend") : null,
+        " · trace ", el("code", null, run.trace_id), " ", button, " · ", el("a", {href: `/api/runs/${run.run_id}/${run.run_attempt}?format=otlp`}, "OTLP JSON")));
+    if (detail.attempts.length > 1) head.append(el("nav", {class: "tabs", "aria-label": "Attempts"}, ...detail.attempts.map((number) =>
+      el("a", {href: `#/runs/${run.run_id}/${number}`, "aria-current": number === run.run_attempt ? "page" : null}, `attempt ${number}`))));
+    const critical = detail.jobs.filter((job) => job.critical);
+    if (critical.length > 0) head.append(el("p", {class: "small"}, "Critical path: ", ...critical.flatMap((job, i) => [i > 0 ? " → " : "", name(job.name)]),
+      el("span", {class: "dim"}, " (underlined below): what has to get shorter for the run to get shorter.")));
+  }
+
+  // The attempts side by side, once for each set of them.
+  async function compare() {
+    const key = detail.attempts.join();
+    if (detail.attempts.length < 2 || compared === key) return;
+    compared = key;
+    const all = await Promise.all(detail.attempts.slice(-5).map((number) => get(`/api/runs/${id}/${number}`)));
+    others.replaceChildren(el("h2", null, "Attempts side by side"), comparison(all));
+  }
+
+  async function load() {
+    try {
+      detail = await get(`/api/runs/${id}/${attempt}`);
+      words.replaceChildren();
+      renderHead();
+      waterfall.hidden = false;
+      fillWaterfall(waterfall, detail);
+      await compare();
+    } catch (error) {
+      words.replaceChildren(failure(error));
+    }
+  }
+
+  load();
+  return {name: "runs", title: `run ${id}`, root, update() {
+    if (detail && detail.run.state === "open") load();
+  }, tick() {
+    if (detail && detail.run.state === "open") fillWaterfall(waterfall, detail);
+  }};
+}
+
+// --- runner latency -------------------------------------------------------------------------------------------
+
+function makeLatency(parameters) {
+  let chosen = parameters.get("window") === "24h" ? "24h" : "1h", loaded = 0;
+  const pools = el("div", {class: "pools"}), words = el("div");
+  const tabs = el("nav", {class: "tabs", "aria-label": "Window"}, ...[["1h", "last hour"], ["24h", "last day"]].map(([value, title]) =>
+    el("a", {href: `#/latency?window=${value}`, "aria-current": value === chosen ? "page" : null}, title)));
+  const root = el("div", null, el("h1", null, "Runner latency"), el("p", {class: "dim"}, "How long jobs that were ready to run waited for a runner, by what they asked for."), tabs, words, pools);
+
+  function fact(key, title, value) {
+    return el("div", null, el("dt", {class: key}, title), el("dd", null, value));
+  }
+
+  function card(pool, answer) {
+    const percentiles = `median ${duration(pool.p50)}, 90th percentile ${duration(pool.p90)}, 99th ${duration(pool.p99)}`;
+    return el("article", {class: "pool"}, el("h3", null, ...labels(pool.runner_labels, pool.runner_group)),
+      el("dl", null, fact("p50", "median", duration(pool.p50)), fact("p90", "90 %", duration(pool.p90)), fact("p99", "99 %", duration(pool.p99)), fact("plain", "longest", duration(pool.max)), fact("plain", "jobs", pool.count.toLocaleString())),
+      chart(pool.slots, percentiles), el("div", {class: "ends", "aria-hidden": "true"}, el("span", null, `${duration(answer.window_seconds)} ago`), el("span", null, "now")));
+  }
+
+  async function load() {
+    loaded = Date.now();
+    try {
+      const answer = await get(`/api/latency?window=${chosen}`);
+      pools.replaceChildren(...answer.pools.map((pool) => card(pool, answer)));
+      words.replaceChildren(...answer.pools.length > 0 ? [] : [el("div", {class: "empty"}, el("p", null, el("strong", null, `No job was taken by a runner in the ${chosen === "1h" ? "last hour" : "last day"}.`)),
+        el("p", null, chosen === "1h" ? el("a", {href: "#/latency?window=24h"}, "Look at the last day") : "Figures appear when jobs complete."))]);
+    } catch (error) {
+      words.replaceChildren(failure(error));
+    }
+  }
+
+  load();
+  return {name: "latency", title: "runner latency", root, update() {
+    if (Date.now() - loaded > 10000) load();
+  }};
+}
+
+// --- the frame ------------------------------------------------------------------------------------------------
+
+function showHealth() {
+  const health = document.getElementById("health"), status = state.status;
+  const troubles = [];
+  if (!state.isLive) troubles.push("connection lost, trying again");
+  if (status && !status.ready) troubles.push(`not storing: ${status.reason}`);
+  if (status && status.dead_letters > 0) troubles.push(`${status.dead_letters} dead letters`);
+  if (status && status.export.failures_in_a_row > 0) troubles.push(`collector unreachable, ${status.outbox.records} records wait`);
+  health.classList.toggle("bad", troubles.length > 0);
+  if (troubles.length > 0) setText(health, troubles.join(" · "));
+  else if (status) {
+    const last = status.last_delivery_at ? `last delivery ${duration(Math.floor(age(status.last_delivery_at)))} ago` : "no delivery since the start";
+    setText(health, `live · ${last} · store ${bytes(status.store.used_bytes)} of ${bytes(status.store.max_bytes)}`);
+  }
+  if (status) setText(document.getElementById("version"), `ghatrace ${status.version}`);
+}
+
+function route() {
+  const [path, query] = location.hash.replace(/^#/, "").split("?");
+  const parameters = new URLSearchParams(query || "");
+  const run = /^\/runs\/(\d+)\/(\d+)$/.exec(path);
+  if (path === "main") return; // the skip link
+  if (run) view = makeRun(run[1], run[2]);
+  else if (path === "/runs") view = makeRuns(parameters);
+  else if (path === "/latency") view = makeLatency(parameters);
+  else view = makeNow();
+  for (const entry of document.querySelectorAll("header nav a")) set(entry, {"aria-current": entry.dataset.view === view.name ? "page" : null});
+  document.title = `${view.title} · ghatrace`;
+  main.replaceChildren(view.root);
+  scrollTo(0, 0);
+  if (view.update) view.update();
+}
+
+function follow() {
+  const stream = new EventSource("/api/live");
+  const take = (key) => (event) => {
+    state[key] = JSON.parse(event.data);
+    learnClock(state[key].now);
+    state.isLive = true;
+    if (key !== "status") return; // the last of the three
+    showHealth();
+    if (view && view.update) view.update();
+  };
+  for (const key of ["queue", "runs", "status"]) stream.addEventListener(key, take(key));
+  stream.onopen = () => { state.isLive = true; };
+  stream.onerror = () => {
+    state.isLive = false;
+    showHealth();
+    // A browser does not try again by itself after an answer that is no stream.
+    if (stream.readyState === EventSource.CLOSED) setTimeout(follow, 3000);
+  };
+}
+
+addEventListener("hashchange", route);
+addEventListener("keydown", (event) => {
+  if (event.key !== "/" || event.ctrlKey || event.metaKey || event.altKey || /^(INPUT|SELECT|TEXTAREA)$/.test(event.target.tagName)) return;
+  event.preventDefault();
+  if (!view.search) {
+    location.hash = "#/runs";
+    route();
+  }
+  view.search.focus();
+});
+setInterval(() => {
+  if (document.hidden) return;
+  tickAll();
+  showHealth();
+  if (view && view.tick) view.tick();
+}, 1000);
+route();
+follow();
