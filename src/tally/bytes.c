@@ -5,7 +5,7 @@
 
 struct byte_reader bytes_reader(struct slice bytes)
 {
-    const uint8_t *start = (const uint8_t *)bytes.data;
+    const uint8_t *start = (const uint8_t *)(bytes.len > 0 ? bytes.data : "");
     return (struct byte_reader){.next = start, .end = start + bytes.len};
 }
 

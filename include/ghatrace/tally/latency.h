@@ -17,8 +17,8 @@
 #define LATENCY_SLOT (5 * NS_PER_MINUTE)
 #define LATENCY_KEPT (25 * NS_PER_HOUR)
 
-// Counts the job in the pool in which it ran. Jobs without a queue, or whose slot is past keeping, are not counted; a start that
-// lies ahead of now counts as now.
+// Counts the job in the pool in which it ran. Jobs that never ran, those without a queue, and those whose
+// slot is past keeping are not counted; a start that lies ahead of now counts as now.
 enum error_code latency_count_job(struct tally *tally, const struct job_measure *measure,
                                   struct error *error) MUST_CHECK;
 // Drops up to `max` rows of slots that are past keeping; `*dropped` tells how many. After tally_flush().
