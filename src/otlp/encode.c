@@ -47,14 +47,19 @@ static bool is_clean(struct slice text)
 
 // A `string` field has to be valid UTF-8 (proto3 language guide): one bad byte makes strict
 // receivers refuse the whole request. NUL is valid, but refused by many back ends.
-static void put_text(struct wire_writer *writer, uint32_t number, struct slice text)
+static struct slice as_written(struct slice text, char scratch[3 * TEXT_READ_MAX])
 {
-    char scratch[3 * TEXT_READ_MAX];
     if (text.len > TEXT_READ_MAX)
         text.len = TEXT_READ_MAX;
     if (!is_clean(text))
         text = (struct slice){scratch, utf8_sanitize(text, scratch)};
-    wire_put_bytes(writer, number, utf8_cut(text, OTLP_STRING_MAX));
+    return utf8_cut(text, OTLP_STRING_MAX);
+}
+
+static void put_text(struct wire_writer *writer, uint32_t number, struct slice text)
+{
+    char scratch[3 * TEXT_READ_MAX];
+    wire_put_bytes(writer, number, as_written(text, scratch));
 }
 
 // --- attributes -----------------------------------------------------------------------------------
@@ -107,12 +112,32 @@ static bool says_something(const struct attribute *attribute)
     return false;
 }
 
+// Is a key among them that is written otherwise than it stands here?
+static bool has_odd_key(const struct attributes *attributes)
+{
+    for (size_t i = 0; i < attributes->count; i++) {
+        struct slice key = slice_from_string(attributes->items[i].key);
+        if (key.len > OTLP_STRING_MAX || !is_clean(key))
+            return true;
+    }
+    return false;
+}
+
+static bool is_written_alike(const char *a, const char *b)
+{
+    char scratch[2][3 * TEXT_READ_MAX];
+    return slice_equals(as_written(slice_from_string(a), scratch[0]),
+                        as_written(slice_from_string(b), scratch[1]));
+}
+
 // common.proto: "Attribute keys MUST be unique". The first that says something wins.
-static bool is_repeat(const struct attributes *attributes, size_t index)
+static bool is_repeat(const struct attributes *attributes, size_t index, bool has_odd)
 {
     const char *key = attributes->items[index].key;
     for (size_t i = 0; i < index; i++) {
-        if (says_something(&attributes->items[i]) && strcmp(attributes->items[i].key, key) == 0)
+        const struct attribute *earlier = &attributes->items[i];
+        if (says_something(earlier) &&
+            (has_odd ? is_written_alike(earlier->key, key) : strcmp(earlier->key, key) == 0))
             return true;
     }
     return false;
@@ -121,9 +146,10 @@ static bool is_repeat(const struct attributes *attributes, size_t index)
 static void put_attributes(struct wire_writer *writer, uint32_t number,
                            const struct attributes *attributes)
 {
+    bool has_odd = has_odd_key(attributes);
     for (size_t i = attributes->count; i-- > 0;) {
         const struct attribute *attribute = &attributes->items[i];
-        if (!says_something(attribute) || is_repeat(attributes, i))
+        if (!says_something(attribute) || is_repeat(attributes, i, has_odd))
             continue;
         size_t pair = writer->len;
         put_value(writer, attribute);

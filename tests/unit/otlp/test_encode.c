@@ -318,6 +318,42 @@ static void keys_are_sanitized_too(void **state)
     assert_attributes(attributes, 1, "0a 0b 0a 04 6b efbfbd 12 03 0a 01 76");
 }
 
+static void keys_that_would_be_written_alike_are_one(void **state)
+{
+    struct attribute attributes[] = {
+        string_attribute("k\xff", SLICE("1")),
+        string_attribute("k\xfe", SLICE("2")),
+        string_attribute("k\xef\xbf\xbd", SLICE("3")),
+        string_attribute("k", SLICE("4")),
+    };
+    (void)state;
+    assert_attributes(attributes, COUNT(attributes),
+                      "0a 0b 0a 04 6b efbfbd 12 03 0a 01 31 0a 08 0a 01 6b 12 03 0a 01 34");
+}
+
+static void keys_that_differ_only_where_they_are_cut_are_one(void **state)
+{
+    static char first[OTLP_STRING_MAX + 2], second[OTLP_STRING_MAX + 3];
+    struct attribute attributes[] = {string_attribute(first, SLICE("1")),
+                                     string_attribute(second, SLICE("2"))};
+    struct span span = plain_span;
+    struct buffer alone, both;
+    (void)state;
+    memset(first, 'k', sizeof first - 1);
+    memset(second, 'k', sizeof second - 1);
+    span.attributes = (struct attributes){.items = attributes, .count = 1};
+    encode_span(span, &alone);
+    span.attributes.count = 2;
+    encode_span(span, &both);
+    assert_true(slice_equals(buffer_slice(&both), buffer_slice(&alone)));
+    second[0] = 'K';
+    buffer_release(&both);
+    encode_span(span, &both);
+    assert_true(both.len > alone.len + OTLP_STRING_MAX);
+    buffer_release(&both);
+    buffer_release(&alone);
+}
+
 // --- limits ---------------------------------------------------------------------------------------
 
 static void a_full_buffer_is_told_and_left_as_it_was(void **state)
@@ -395,6 +431,8 @@ int main(void)
         cmocka_unit_test(what_says_nothing_is_left_out),
         cmocka_unit_test(the_first_of_equal_keys_that_says_something_wins),
         cmocka_unit_test(keys_are_sanitized_too),
+        cmocka_unit_test(keys_that_would_be_written_alike_are_one),
+        cmocka_unit_test(keys_that_differ_only_where_they_are_cut_are_one),
         cmocka_unit_test(a_full_buffer_is_told_and_left_as_it_was),
         cmocka_unit_test(any_refused_allocation_is_told_and_nothing_leaks),
     };
