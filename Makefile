@@ -148,6 +148,18 @@ check: bootstrap format-check imports-check
 	$(if $(BLACKBOX),$(SUBMAKE) blackbox VARIANT=asan CC=clang)
 	$(if $(BLACKBOX),$(SUBMAKE) blackbox VARIANT=tsan CC=clang)
 
+# The live page in a real browser; and pictures of it, to be looked at, in build/screenshots.
+.PHONY: test-browser screenshots
+test-browser:
+	@scripts/bootstrap --browser
+	$(SUBMAKE) $(BINARY)
+	@GHATRACE=$(BINARY) tests/browser/browse.py $(BROWSE)
+
+screenshots:
+	@scripts/bootstrap --browser
+	$(SUBMAKE) $(BINARY)
+	@GHATRACE=$(BINARY) tests/browser/screenshots.py build/screenshots
+
 # Hostile company of every kind, on loopback, against the release binary: some ten minutes, by hand.
 .PHONY: siege
 siege:

@@ -6,7 +6,8 @@ import {comparison, fillRows, fillWaterfall, legend, makeWaterfall, sizeSwatches
 
 const state = {queue: null, runs: null, status: null, isLive: false};
 const main = document.getElementById("main");
-let view = null; // {name, update?(), tick?(), changed?()}
+let view = null; // {name, title, root, search?, update?(), tick?()}
+let wantsSearch = false; // when the next view is there
 
 async function get(path) {
   const answer = await fetch(path, {headers: {accept: "application/json"}});
@@ -31,7 +32,7 @@ function makeNow() {
     tile("running", "running"), tile("waiting for approval", "waiting"), tile("runs in progress", "open_runs"));
   const pools = el("tbody"), jobs = el("tbody"), runs = el("div", {class: "runs"});
   const head = (...titles) => el("thead", null, el("tr", null, ...titles.map(([title, kind]) => el("th", {scope: "col", class: kind}, title))));
-  const poolBox = el("div", {class: "scroll"}, el("table", null, head(["runner labels"], ["queued", "number"], ["oldest", "number"], ["running", "number"], ["waiting", "number"]), pools));
+  const poolBox = el("div", {class: "scroll"}, el("table", null, head(["runner labels"], ["queued", "number"], ["oldest", "number"], ["running", "number"], ["waiting", "number optional"]), pools));
   const jobBox = el("div", {class: "scroll"}, el("table", null, head(["job"], ["state"], ["for", "number"], ["runner labels", "optional"]), jobs));
   const none = el("div", {class: "empty"});
   const parts = {
@@ -56,7 +57,7 @@ function makeNow() {
   function updatePools(list) {
     keyed(pools, list, (pool) => pool.runner_labels.join(",") + "/" + (pool.runner_group || ""), (pool) => el("tr", null,
       el("td", null, ...labels(pool.runner_labels, pool.runner_group)), el("td", {class: "number"}), el("td", {class: "number"}, el("span", {"data-since": "", "data-warn": ""})),
-      el("td", {class: "number"}), el("td", {class: "number"})), (row, pool) => {
+      el("td", {class: "number"}), el("td", {class: "number optional"})), (row, pool) => {
       setText(row.children[1], String(pool.queued));
       setSince(row.children[2].firstElementChild, pool.oldest_queued_since);
       setText(row.children[3], String(pool.running));
@@ -348,6 +349,8 @@ function route() {
   main.replaceChildren(view.root);
   scrollTo(0, 0);
   if (view.update) view.update();
+  if (wantsSearch && view.search) view.search.focus();
+  wantsSearch = false;
 }
 
 function follow() {
@@ -374,11 +377,9 @@ addEventListener("hashchange", route);
 addEventListener("keydown", (event) => {
   if (event.key !== "/" || event.ctrlKey || event.metaKey || event.altKey || /^(INPUT|SELECT|TEXTAREA)$/.test(event.target.tagName)) return;
   event.preventDefault();
-  if (!view.search) {
-    location.hash = "#/runs";
-    route();
-  }
-  view.search.focus();
+  wantsSearch = !view.search;
+  if (view.search) view.search.focus();
+  else location.hash = "#/runs";
 });
 setInterval(() => {
   if (document.hidden) return;

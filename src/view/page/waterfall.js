@@ -7,7 +7,7 @@ const FAILED = new Set(["failure", "timeout", "error"]);
 
 export function legend() {
   return el("ul", {class: "legend"}, ...Object.entries(PHASES).map(([phase, text]) =>
-    el("li", null, el("span", {class: "swatch", "aria-hidden": "true"}, el("span", {class: `bar ${phase}`, style: ""})), text)));
+    el("li", null, el("span", {class: "swatch", "aria-hidden": "true"}, el("span", {class: `bar ${phase}`})), text)));
 }
 
 // Swatches are bars, too: their width is set from here, because the page's policy forbids style attributes.
@@ -73,7 +73,8 @@ const STEPS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14
 
 function axis(scale) {
   const track = el("div", {class: "track"});
-  const step = STEPS.find((candidate) => scale.length / 1000 / candidate <= 7) || 86400;
+  const most = innerWidth < 640 ? 2 : 7; // labels that have room
+  const step = STEPS.find((candidate) => scale.length / 1000 / candidate <= most) || 86400;
   for (let at = 0; at < scale.length / 1000; at += step) {
     const tick = el("span", null, at === 0 ? "0" : duration(at));
     tick.style.left = `${at * 100000 / scale.length}%`;

@@ -1,0 +1,217 @@
+"""The live page in a real browser, on the real daemon."""
+import json
+import time
+
+import harness
+from expect import ids_of  # noqa: F401  (the harness wants its folder in the path)
+from payloads import Run
+from scenes import HOSTILE, finished_run, forty_runs, hostile_run, many_finished, set_pool
+from webdriver import Browser
+
+
+class PageTest(harness.BlackBoxTest):
+    def page(self, daemon, path="", **kinds):
+        browser = Browser(**kinds)
+        self.addCleanup(browser.quit)
+        browser.open(f"http://127.0.0.1:{daemon.admin_address[1]}/{path}")
+        browser.wait("return document.querySelector('#health').innerText !== ''", what="the first events")
+        self.addCleanup(self.no_complaints, browser)
+        return browser
+
+    def no_complaints(self, browser):
+        if not getattr(browser, "may_complain", False):
+            self.assertEqual(browser.complaints(), [])
+
+
+class Now(PageTest):
+    def test_an_empty_page_says_what_to_do_next(self):
+        daemon = self.new_daemon()
+        browser = self.page(daemon)
+        browser.wait_for_text("No delivery has come yet.")
+        text = browser.text("main")
+        self.assertIn(f":{daemon.address[1]}/webhook", text)
+        self.assertIn("Workflow jobs", text)
+        browser.open(f"http://127.0.0.1:{daemon.admin_address[1]}/#/runs")
+        browser.wait_for_text("No finished run is in the store.")
+        browser.open(f"http://127.0.0.1:{daemon.admin_address[1]}/#/latency")
+        browser.wait_for_text("No job was taken by a runner")
+
+    def test_what_happens_is_seen_without_reloading(self):
+        daemon = self.new_daemon()
+        browser = self.page(daemon)
+        run = Run(age=30)
+        job = set_pool(run.job("build", queue=8, duration=500), 1)
+        daemon.accept(run.requested(), job.queued())
+        browser.wait("return document.querySelector('[data-tile=queued] dd').innerText === '1'")
+        browser.wait_for_text("self-hosted", "section[aria-label=Runners]")
+        browser.wait_for_text("build", "section[aria-label='Longest waiting jobs']")
+        daemon.accept(job.in_progress())
+        browser.wait("return document.querySelector('[data-tile=running] dd').innerText === '1'")
+        self.assertEqual(browser.text("[data-tile=queued] dd"), "0")
+        browser.wait("return document.querySelector('article.run .bar.execution.growing, article.run .bar.startup.growing')")
+        job.completed_at = int(time.time())
+        run.updated = job.completed_at
+        daemon.accept(job.completed(), run.completed())
+        browser.wait_for_text("Nothing is queued and nothing runs.")
+
+    def test_bars_of_open_jobs_grow_by_themselves(self):
+        daemon = self.new_daemon()
+        run = Run(age=20)
+        daemon.accept(run.requested(), run.job("build").queued())
+        browser = self.page(daemon)
+        browser.wait("return document.querySelector('article.run .total')")
+        first = browser.text("article.run .total")
+        browser.wait("return document.querySelector('article.run .total').innerText !== arguments[0]", first)
+
+    def test_forty_runs_in_progress_are_shown(self):
+        daemon = self.new_daemon()
+        daemon.accept(*forty_runs(jobs=6))
+        browser = self.page(daemon)
+        browser.wait("return document.querySelectorAll('article.run').length === 40")
+        self.assertGreater(browser.run("return document.querySelectorAll('article.run .bar').length"), 200)
+
+    def test_the_page_finds_the_daemon_again_after_a_restart(self):
+        daemon = self.new_daemon(admin_listen="127.0.0.1:0")
+        browser = self.page(daemon)
+        browser.may_complain = True  # the console tells of the lost connection
+        daemon.settings["admin-listen"] = f"127.0.0.1:{daemon.admin_address[1]}"
+        daemon.stop()
+        browser.wait_for_text("connection lost", "#health")
+        daemon.start()
+        run = Run(age=10)
+        daemon.accept(run.requested(), run.job().queued())
+        browser.wait("return document.querySelector('[data-tile=queued] dd').innerText === '1'")
+        browser.wait_for_text("live", "#health")
+
+    def test_dark_mode_and_a_narrow_screen(self):
+        daemon = self.new_daemon()
+        run, events = finished_run()
+        daemon.accept(*forty_runs(jobs=3), *hostile_run().timeline(), *events)
+        light = self.page(daemon)
+        dark = self.page(daemon, width=390, height=800, dark=True)
+        back = "return getComputedStyle(document.body).backgroundColor"
+        self.assertNotEqual(light.run(back), dark.run(back))
+        for path in ("#/", "#/runs", f"#/runs/{run.run_id}/1", "#/latency"):
+            with self.subTest(path=path):
+                dark.open(f"http://127.0.0.1:{daemon.admin_address[1]}/{path}")
+                dark.wait("return document.querySelector('main > div')")
+                dark.wait("return document.querySelector('article, tbody tr, .job-box, .empty')")
+                self.assertLessEqual(dark.run("return document.documentElement.scrollWidth"), 390)
+
+
+class Runs(PageTest):
+    @classmethod
+    def setUpClass(cls):
+        cls.share_pair()
+        cls.runs, events = many_finished()
+        cls.run_twice, more = finished_run()
+        cls.daemon.accept(*events, *more)
+
+    def rows(self, browser):
+        return browser.run("return [...document.querySelectorAll('tbody tr')].map((row) => row.innerText)")
+
+    def test_runs_are_searched_by_repository_workflow_branch_and_result(self):
+        browser = self.page(self.daemon, "#/runs")
+        browser.wait("return document.querySelectorAll('tbody tr').length >= 50")
+        browser.type("input[name=repository]", "telemetry")
+        browser.wait("return [...document.querySelectorAll('tbody tr')].every((row) => row.innerText.includes('telemetry'))")
+        browser.type("input[name=workflow]", "docs")
+        browser.wait("return document.querySelectorAll('tbody tr').length === 4 &&"
+                     " [...document.querySelectorAll('tbody tr')].every((row) => row.innerText.includes('Docs'))")
+        browser.press("Escape")
+        browser.wait("return document.querySelectorAll('tbody tr').length >= 50")
+        browser.type("select[name=result]", "failure")
+        browser.wait("return [...document.querySelectorAll('tbody tr')].every((row) => row.innerText.includes('failure'))")
+        self.assertEqual(len(self.rows(browser)), len([run for run in self.runs if run.conclusion == "failure"]) + 1)
+        self.assertIn("result=failure", browser.run("return location.hash"))
+
+    def test_a_search_can_be_linked_and_one_without_matches_can_be_cleared(self):
+        browser = self.page(self.daemon, "#/runs?q=feature/8")
+        browser.wait("return document.querySelectorAll('tbody tr').length === 1")
+        browser.type("input[name=q]", " and nothing else")
+        browser.wait_for_text("No finished run matches.")
+        browser.click(".empty button")
+        browser.wait("return document.querySelectorAll('tbody tr').length >= 50")
+        self.assertEqual(browser.focused()[:6], "Search")
+
+    def test_more_runs_come_on_demand(self):
+        browser = self.page(self.daemon, "#/runs")
+        browser.wait("return document.querySelectorAll('tbody tr').length === 50")
+        browser.click("main p button")
+        browser.wait("return document.querySelectorAll('tbody tr').length === arguments[0]", len(self.runs) + 2)
+        ids = browser.run("return [...document.querySelectorAll('tbody tr a')].map((a) => a.hash)")
+        self.assertEqual(len(ids), len(set(ids)))
+
+    def test_a_slash_leads_to_the_search_from_anywhere(self):
+        browser = self.page(self.daemon, "#/latency")
+        browser.wait("return document.querySelector('article.pool')")
+        browser.press("/")
+        browser.wait("return document.activeElement.name === 'q'")
+
+    def test_a_run_is_unfolded_by_mouse_and_by_keyboard(self):
+        browser = self.page(self.daemon, f"#/runs/{self.run_twice.run_id}/1")
+        browser.wait("return document.querySelectorAll('.job-box').length === 5")
+        self.assertFalse(browser.run("return !document.querySelector('.steps').hidden"))
+        browser.click(".job-box button.job")
+        browser.wait("return !document.querySelector('.steps').hidden")
+        self.assertIn("Run actions/checkout@v4", browser.text(".steps"))
+        browser.press("ArrowDown", "Enter")
+        browser.wait("return [...document.querySelectorAll('.steps')].filter((s) => !s.hidden).length === 2")
+        self.assertIn("test (3.12)", browser.focused())
+        browser.press("Enter")
+        browser.wait("return [...document.querySelectorAll('.steps')].filter((s) => !s.hidden).length === 1")
+
+    def test_phases_the_critical_path_and_both_attempts_are_told(self):
+        browser = self.page(self.daemon, f"#/runs/{self.run_twice.run_id}/1")
+        browser.wait_for_text("Attempts side by side")
+        for phase in ("queue", "startup", "execution"):
+            self.assertGreaterEqual(browser.run("return document.querySelectorAll('.job-box .bar.' + arguments[0]).length", phase), 4)
+        self.assertIn("Critical path:", browser.text("main"))
+        self.assertGreaterEqual(browser.run("return document.querySelectorAll('.job-box.critical').length"), 2)
+        table = browser.text("table.compare")
+        self.assertIn("carried over", table)
+        self.assertIn("attempt 2", table)
+        browser.click(".tabs a:nth-child(2)")
+        browser.wait("return location.hash.endsWith('/2') && document.querySelector('.tabs a[aria-current]').innerText === 'attempt 2'")
+
+    def test_the_trace_id_can_be_copied(self):
+        browser = self.page(self.daemon, f"#/runs/{self.run_twice.run_id}/1")
+        browser.wait("return document.querySelector('main code')")
+        browser.command("Browser.grantPermissions", permissions=["clipboardReadWrite", "clipboardSanitizedWrite"])
+        browser.click("button[aria-label='Copy the trace ID']")
+        browser.wait_for_text("copied", "button[aria-label='Copy the trace ID']")
+        self.assertEqual(browser.run("return navigator.clipboard.readText()"), browser.text("main code"))
+
+    def test_runner_latency_has_a_chart_for_each_pool(self):
+        browser = self.page(self.daemon, "#/latency")
+        browser.wait("return document.querySelectorAll('article.pool svg.chart').length >= 5")
+        answer = json.loads(self.daemon.admin("/api/latency").body)
+        self.assertEqual(browser.run("return document.querySelectorAll('article.pool').length"), len(answer["pools"]))
+        self.assertIn("median", browser.text("article.pool"))
+        browser.click(".tabs a:nth-child(2)")
+        browser.wait("return document.querySelector('.tabs a[aria-current]').innerText === 'last day'")
+
+    def test_the_keyboard_reaches_everything_and_the_focus_is_seen(self):
+        browser = self.page(self.daemon)
+        seen = []
+        for _ in range(6):
+            browser.press("Tab")
+            seen.append(browser.focused())
+            self.assertNotEqual(browser.run("return getComputedStyle(document.activeElement).outlineStyle"), "none")
+        self.assertEqual(seen[:5], ["Skip to content", "ghatrace", "Now", "Runs", "Runner latency"])
+
+
+class Strangers(PageTest):
+    def test_names_of_strangers_are_shown_as_text(self):
+        daemon = self.new_daemon()
+        run, finished = hostile_run(), hostile_run()
+        daemon.accept(run.requested(), *(job.queued() for job in run.jobs), run.jobs[0].in_progress(), *finished.timeline())
+        browser = self.page(daemon)
+        browser.wait_for_text(HOSTILE)
+        for path in ("#/runs", f"#/runs/{finished.run_id}/1", f"#/runs/{run.run_id}/1", "#/latency"):
+            browser.open(f"http://127.0.0.1:{daemon.admin_address[1]}/{path}")
+            browser.wait_for_text(HOSTILE)
+            browser.run("for (const b of document.querySelectorAll('button.job')) b.click()")
+            self.assertFalse(browser.has_alert())
+            self.assertEqual(browser.run("return document.querySelectorAll('img, main script').length"), 0)
+            self.assertEqual(browser.run("return [...document.querySelectorAll('a')].filter((a) => /^javascript/i.test(a.href)).length"), 0)
