@@ -166,6 +166,16 @@ siege:
 	$(SUBMAKE) VARIANT=release build/release-gcc/ghatrace
 	@tests/siege/siege.py $(SIEGE)
 
+# The admin side with a million open jobs.
+.PHONY: scale
+scale:
+	$(SUBMAKE) VARIANT=release build/release-gcc/ghatrace build/release-gcc/tests/siege/fill_store
+	@tests/siege/scale.py
+
+$(BUILD)/tests/siege/fill_store: $(BUILD)/tests/siege/fill_store.o $(ALL_ROOMS)
+	$(call SAY,LD)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
+
 # Each fuzz target for FUZZ_SECONDS, one after the other: `make fuzz`; one alone: `make fuzz-http_request`.
 # What they find lands in build/fuzz, where the corpus grows.
 FUZZ_SECONDS ?= 60
