@@ -47,6 +47,7 @@ struct store {
     uint64_t max_bytes;
     char *folder;
     enum store_mode mode;
+    bool is_full;              // as the last look found; of the writing thread
     bool is_broken;            // LMDB wants to be opened anew; of the writing thread
     pthread_rwlock_t env_lock; // held for reading by readers, for writing while `env` is replaced
     struct store_transaction writer;   // the one write transaction

@@ -4,6 +4,8 @@
 
 // Deleting needs pages too (copy on write): what is above this share is kept for it.
 #define FULL_PERCENT 90
+// Once full, it is so until this is reached: a page that comes and goes is no room.
+#define FULL_UNTIL_PERCENT 85
 // Above this share, what was delivered makes room before its time.
 #define TIGHT_PERCENT 75
 
@@ -200,9 +202,11 @@ static unsigned long long in_mebibytes(uint64_t bytes)
 // Looked up anew each time: one large batch may fill a small store.
 enum error_code store_check_room(struct store_transaction *transaction, struct error *error)
 {
+    struct store *store = transaction->store;
     uint64_t used, max;
     read_used_bytes(transaction, &used, &max);
-    if (used < max / 100 * FULL_PERCENT)
+    store->is_full = used >= max / 100 * (store->is_full ? FULL_UNTIL_PERCENT : FULL_PERCENT);
+    if (!store->is_full)
         return ERROR_NONE;
     return error_set(error, ERROR_FULL,
                      "the store is full: %llu of %llu MiB are used; raise db-max-size, or see why "

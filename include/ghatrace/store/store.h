@@ -174,8 +174,8 @@ struct store_usage {
     uint64_t used_bytes; // pages in use
     uint64_t max_bytes;
 };
-// ERROR_FULL when 90 % of the map are in use, with what the transaction did so far: the rest is kept for
-// deleting, which needs pages too.
+// ERROR_FULL when 90 % of the map are in use, with what the transaction did so far, and from then on until less than
+// 85 % are: the rest is kept for deleting, which needs pages too. In write transactions.
 enum error_code store_check_room(struct store_transaction *transaction,
                                  struct error *error) MUST_CHECK;
 // Are 75 % in use? Then finished traces should leave before `history` is over.
