@@ -1,0 +1,371 @@
+"""The operator's side: who may see it, metrics, the API, the live stream; and that all of it survives kill -9."""
+import base64
+import json
+import re
+import shutil
+import socket
+import subprocess
+import unittest
+
+import expect
+import harness
+from harness import wait_until
+from payloads import Repository, Run
+
+TOKEN = "correct-horse-battery-staple"
+SAMPLE = re.compile(r'^([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{(.*?)\})? (\S+)(?: # \{.*\} \S+ \S+)?$')
+LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
+# Gauges that tell of time or of the process, not of what is stored.
+MOVING = re.compile(r"age_seconds|^process_|^ghatrace_(store|last_delivery|deliveries|commit|connections|requests|events|export|outbox)")
+
+
+def get(daemon, path, headers=None):
+    with harness.Client(daemon.admin_address) as client:
+        return client.request("GET", path, headers={"Host": "localhost", **(headers or {})})
+
+
+def get_json(daemon, path):
+    answer = get(daemon, path)
+    assert answer.status == 200, answer
+    return json.loads(answer.body)
+
+
+def read_metrics(text):
+    """{(name, frozenset of labels): value}"""
+    found = {}
+    for line in text.splitlines():
+        if line.startswith("#") or not line:
+            continue
+        match = SAMPLE.match(line)
+        assert match, line
+        labels = frozenset((key, value.replace('\\"', '"').replace("\\n", "\n").replace("\\\\", "\\"))
+                           for key, value in LABEL.findall(match.group(2) or ""))
+        key = (match.group(1), labels)
+        assert key not in found, f"twice: {line}"
+        found[key] = float(match.group(3))
+    return found
+
+
+def metrics(daemon):
+    answer = get(daemon, "/metrics")
+    assert answer.status == 200, answer
+    return read_metrics(answer.text)
+
+
+def value(found, name, **labels):
+    matches = [number for (key, have), number in found.items() if key == name and set(labels.items()) <= have]
+    assert len(matches) == 1, (name, labels, matches)
+    return matches[0]
+
+
+def some_of_everything(daemon):
+    """A finished run, one that waits, queues and runs; returns them."""
+    finished = Run(age=400)
+    finished.job("build", queue=8, duration=50)
+    finished.job("deploy", queue=4, duration=20, environment="production", waited=60)
+    finished.updated = max(job.completed_at for job in finished.jobs) + 1
+    daemon.accept(*finished.timeline())
+    opened = Run(age=300, repository=Repository("acme/telemetry"), workflow="Nightly")
+    queued, running, waiting = opened.job("queued"), opened.job("running"), opened.job("waiting", environment="production", waited=900)
+    queued.labels = ["self-hosted", "linux", "gpu"]
+    daemon.accept(opened.requested(), queued.queued(), running.queued(), running.in_progress(), waiting.queued(), waiting.waiting())
+    return finished, opened
+
+
+class Access(harness.BlackBoxTest):
+    def statuses(self, daemon, headers, paths=("/", "/page.js", "/metrics", "/api/queue", "/api/live?x")):
+        found = set()
+        for path in paths:
+            if path.startswith("/api/live"):
+                found.add(self.stream_status(daemon, headers))
+            else:
+                found.add(get(daemon, path, headers).status)
+        return found
+
+    def stream_status(self, daemon, headers):
+        fields = "".join(f"{name}: {text}\r\n" for name, text in {"Host": "localhost", **headers}.items())
+        with socket.create_connection(daemon.admin_address, timeout=harness.PATIENCE) as connection:
+            connection.sendall(f"GET /api/live HTTP/1.1\r\n{fields}\r\n".encode())
+            return int(connection.recv(12)[9:12])
+
+    def test_on_loopback_only_requests_that_name_it_are_answered(self):
+        daemon = self.new_daemon()
+        self.assertEqual(self.statuses(daemon, {}), {200})
+        self.assertEqual(self.statuses(daemon, {"Host": "evil.example"}), {403})
+        self.assertEqual(get(daemon, "/health", {"Host": "evil.example"}).status, 200)
+
+    def test_beyond_loopback_nothing_but_health_is_served_without_a_lock(self):
+        daemon = self.new_daemon(admin_listen="0.0.0.0:0")
+        daemon.admin_address = ("127.0.0.1", daemon.admin_address[1])
+        self.assertEqual(self.statuses(daemon, {}), {403})
+        self.assertEqual(get(daemon, "/ready").status, 200)
+        self.assertIn("beyond loopback only /health and /ready", daemon.log)
+
+    def test_a_token_opens_it_and_can_be_replaced(self):
+        daemon = self.new_daemon(admin_listen="0.0.0.0:0", start=False)
+        tokens = daemon.folder / "tokens"
+        tokens.write_text(TOKEN + "\n")
+        tokens.chmod(0o600)
+        daemon.settings["admin-token-file"] = str(tokens)
+        daemon.start()
+        daemon.admin_address = ("127.0.0.1", daemon.admin_address[1])
+        basic = "Basic " + base64.b64encode(f"anybody:{TOKEN}".encode()).decode()
+        self.assertEqual(self.statuses(daemon, {}), {401})
+        self.assertEqual(self.statuses(daemon, {"Authorization": "Bearer wrong"}), {401})
+        self.assertEqual(self.statuses(daemon, {"Authorization": f"Bearer {TOKEN}"}), {200})
+        self.assertEqual(self.statuses(daemon, {"Authorization": basic, "Host": "any.example"}), {200})
+        tokens.write_text("another-token-of-many-letters\n")
+        daemon.process.send_signal(1)
+        wait_until(lambda: "secrets read again" in daemon.log, what="the new token")
+        self.assertEqual(self.statuses(daemon, {"Authorization": f"Bearer {TOKEN}"}), {401})
+        self.assertEqual(self.statuses(daemon, {"Authorization": "Bearer another-token-of-many-letters"}), {200})
+        self.assertNotIn(TOKEN, daemon.log)
+
+    def test_a_short_token_is_refused_at_the_start(self):
+        daemon = self.new_daemon(start=False)
+        tokens = daemon.folder / "tokens"
+        tokens.write_text("short\n")
+        result = harness.run_command("serve", "--insecure-no-signature", f"--db={daemon.folder}/db", "--listen=127.0.0.1:0",
+                                     "--admin-listen=127.0.0.1:0", f"--admin-token-file={tokens}")
+        self.assertEqual(result.returncode, 2)
+        self.assertIn("a token has fewer than 16 characters", result.stderr)
+        self.assertNotIn("short\n", result.stderr)
+
+    def test_with_an_authority_only_those_with_its_certificate_come_in(self):
+        folder = self.new_folder()
+        subprocess.run([harness.ROOT / "tests/support/make_certificates", folder], check=True, capture_output=True)
+        daemon = self.new_daemon(admin_listen="0.0.0.0:0", tls_cert=f"{folder}/server.pem", tls_key=f"{folder}/server.key",
+                                 admin_client_ca=f"{folder}/ca.pem")
+        url = f"https://127.0.0.1:{daemon.admin_address[1]}/api/status"
+        ask = ["curl", "-sk", "-o", "/dev/null", "-w", "%{http_code}", url]
+        self.assertEqual(subprocess.run(ask, capture_output=True, text=True, check=False).stdout, "000")
+        ask += ["--cert", f"{folder}/client.pem", "--key", f"{folder}/client.key"]
+        self.assertEqual(subprocess.run(ask, capture_output=True, text=True, check=False).stdout, "200")
+
+    def test_the_webhook_listener_serves_none_of_it(self):
+        daemon = self.new_daemon()
+        with daemon.client() as client:
+            for path in ("/", "/metrics", "/page.js", "/api/queue", "/api/runs", "/api/status", "/api/live"):
+                self.assertEqual(client.request("GET", path, headers={"Host": "localhost"}).status, 404)
+
+
+class Figures(harness.BlackBoxTest):
+    def test_gauges_and_histograms_are_those_of_before_after_kill_9(self):
+        daemon = self.new_daemon()
+        some_of_everything(daemon)
+        before = metrics(daemon)
+        daemon.restart("kill")
+        after = metrics(daemon)
+        kept = {key: number for key, number in before.items() if not MOVING.search(key[0])}
+        self.assertGreater(len(kept), 100)
+        self.assertEqual({key: number for key, number in after.items() if not MOVING.search(key[0])}, kept)
+
+    def test_open_jobs_and_latencies_are_what_was_delivered(self):
+        daemon = self.new_daemon()
+        finished, _ = some_of_everything(daemon)
+        found = metrics(daemon)
+        self.assertEqual(value(found, "ghatrace_jobs", state="queued", runner_labels="gpu,linux,self-hosted"), 1)
+        self.assertEqual(value(found, "ghatrace_jobs", state="running", runner_labels="ubuntu-latest,x64", runner_group="GitHub Actions"), 1)
+        self.assertEqual(value(found, "ghatrace_jobs", state="waiting", runner_labels="ubuntu-latest,x64", runner_group=""), 1)
+        self.assertGreater(value(found, "ghatrace_jobs_oldest_age_seconds", state="queued", runner_labels="gpu,linux,self-hosted"), 100)
+        self.assertEqual(value(found, "ghatrace_runs_open"), 1)
+        labels = {"repository": finished.repository.full_name, "workflow": finished.workflow, "result": "success"}
+        self.assertEqual(value(found, "ghatrace_job_queue_seconds_count", **labels), 2)
+        self.assertEqual(value(found, "ghatrace_job_queue_seconds_sum", **labels), 8 + 4)
+        self.assertEqual(value(found, "ghatrace_job_waiting_seconds_sum", **labels), 60)
+        self.assertEqual(value(found, "ghatrace_job_queue_seconds_bucket", le="5.0", **labels), 1)
+        self.assertEqual(value(found, "ghatrace_job_queue_seconds_bucket", le="+Inf", **labels), 2)
+        self.assertEqual(value(found, "ghatrace_run_duration_seconds_count", **labels), 1)
+        self.assertEqual(value(found, "ghatrace_deliveries_total", event="workflow_job", outcome="accepted"), 13)
+
+    def test_a_repeated_or_late_delivery_counts_once(self):
+        daemon = self.new_daemon()
+        run = Run()
+        job = run.job()
+        last = job.completed()
+        daemon.accept(job.queued(), last)
+        self.assertEqual(daemon.deliver(last).outcome[1], "duplicate")
+        self.assertEqual(daemon.deliver(job.in_progress()).outcome[1], "accepted")  # late
+        found = metrics(daemon)
+        self.assertEqual(value(found, "ghatrace_job_execution_seconds_count"), 1)
+        self.assertEqual(value(found, "ghatrace_events_late_total"), 1)
+        self.assertEqual(value(found, "ghatrace_deliveries_total", event="workflow_job", outcome="duplicate"), 1)
+        self.assertEqual(sum(number for (name, _), number in found.items() if name == "ghatrace_jobs"), 0)
+
+    def test_beyond_the_bound_values_go_to_other(self):
+        daemon = self.new_daemon(metrics_max_series="5")
+        for number in range(12):
+            run = Run(repository=Repository(f"acme/service-{number}"))
+            run.job()
+            daemon.accept(*run.timeline())
+        found = metrics(daemon)
+        counts = {dict(labels)["repository"]: number for (name, labels), number in found.items() if name == "ghatrace_job_queue_seconds_count"}
+        self.assertLessEqual(len(counts), 6)
+        self.assertEqual(sum(counts.values()), 12)
+        self.assertGreaterEqual(counts["other"], 7)
+
+    def test_strange_labels_are_escaped(self):
+        daemon = self.new_daemon()
+        run = Run(workflow='CI "quoted" \\ back\nslash \U0001F680')
+        run.job()
+        daemon.accept(*run.timeline())
+        self.assertEqual(value(metrics(daemon), "ghatrace_job_queue_seconds_count", workflow=run.workflow), 1)
+
+    @unittest.skipUnless(shutil.which("promtool"), "promtool is not here")
+    def test_promtool_has_nothing_to_remark(self):
+        daemon = self.new_daemon()
+        some_of_everything(daemon)
+        result = subprocess.run(["promtool", "check", "metrics"], input=get(daemon, "/metrics").body, capture_output=True, check=False)
+        self.assertEqual((result.returncode, result.stdout, result.stderr), (0, b"", b""))
+
+    def test_openmetrics_is_given_to_those_who_ask_and_carries_traces(self):
+        daemon = self.new_daemon()
+        finished, _ = some_of_everything(daemon)
+        accept = "application/openmetrics-text;version=1.0.0;q=0.6,text/plain;version=0.0.4;q=0.3,*/*;q=0.2"
+        answer = get(daemon, "/metrics", {"Accept": accept})
+        self.assertTrue(answer.headers["Content-Type"].startswith("application/openmetrics-text; version=1.0.0"))
+        self.assertTrue(answer.text.endswith("# EOF\n"))
+        self.assertIn(f'# {{trace_id="{expect.Ids(finished.run_id).trace}"}}', answer.text)
+        plain = get(daemon, "/metrics", {"Accept": "text/plain"})
+        self.assertTrue(plain.headers["Content-Type"].startswith("text/plain; version=0.0.4"))
+        self.assertNotIn("trace_id", plain.text)
+        self.assertIn("# TYPE ghatrace_deliveries_total counter", plain.text)
+        self.assertIn("# TYPE ghatrace_deliveries counter", answer.text)
+
+
+class Api(harness.BlackBoxTest):
+    @classmethod
+    def setUpClass(cls):
+        cls.share_pair(trace_url="https://traces.example/{trace_id}")
+        cls.finished, cls.opened = some_of_everything(cls.daemon)
+
+    def test_the_queue_has_the_oldest_jobs_first_and_can_be_narrowed(self):
+        queue = get_json(self.daemon, "/api/queue")
+        self.assertEqual(queue["totals"], {"waiting": 1, "queued": 1, "running": 1, "open_runs": 1})
+        self.assertEqual([job["state"] for job in queue["jobs"]], ["queued", "waiting", "running"])
+        self.assertEqual(queue["jobs"][0]["runner_labels"], ["self-hosted", "linux", "gpu"])
+        self.assertFalse(queue["more"])
+        narrow = get_json(self.daemon, "/api/queue?runner_labels=linux,gpu,self-hosted")
+        self.assertEqual([job["name"] for job in narrow["jobs"]], ["queued"])
+        self.assertEqual([job["name"] for job in get_json(self.daemon, "/api/queue?state=running")["jobs"]], ["running"])
+        self.assertTrue(get_json(self.daemon, "/api/queue?limit=1")["more"])
+        self.assertEqual(get(self.daemon, "/api/queue?limit=many").status, 400)
+
+    def test_runs_are_listed_filtered_and_paged(self):
+        runs = get_json(self.daemon, "/api/runs")["runs"]
+        self.assertEqual([run["run_id"] for run in runs], [str(self.finished.run_id)])
+        self.assertEqual(runs[0]["trace_url"], f"https://traces.example/{runs[0]['trace_id']}")
+        self.assertEqual(runs[0]["url"], self.finished.url)
+        self.assertEqual(get_json(self.daemon, "/api/runs?repository=ROCKET&result=success&branch=mai")["runs"], runs)
+        for nothing in ("result=failure", "repository=telemetry", "q=no+such+thing", "workflow=nightly"):
+            self.assertEqual(get_json(self.daemon, f"/api/runs?{nothing}")["runs"], [])
+        page = get_json(self.daemon, "/api/runs?limit=1")
+        self.assertEqual(get_json(self.daemon, f"/api/runs?cursor={page['next']}")["runs"], [])
+        self.assertEqual(get(self.daemon, "/api/runs?cursor=x").status, 400)
+        self.assertEqual(get(self.daemon, "/api/runs?state=x").status, 400)
+
+    def test_open_runs_come_with_their_jobs(self):
+        run, = get_json(self.daemon, "/api/runs?state=open")["runs"]
+        self.assertEqual((run["run_id"], run["state"], run["job_count"]), (str(self.opened.run_id), "open", 3))
+        phases = {job["name"]: [(phase["name"], phase["end"] is None) for phase in job["phases"]] for job in run["jobs"]}
+        self.assertEqual(phases["queued"], [("queue", True)])
+        self.assertEqual(phases["waiting"], [("waiting", True)])
+        self.assertEqual(phases["running"], [("queue", False), ("startup", False), ("execution", True)])
+
+    def test_one_run_is_told_as_its_spans_are(self):
+        path = f"/api/runs/{self.finished.run_id}/1"
+        detail = get_json(self.daemon, path)
+        jobs = {job["name"]: job for job in detail["jobs"]}
+        self.assertEqual(detail["attempts"], [1])
+        self.assertEqual([phase["name"] for phase in jobs["deploy"]["phases"]], ["waiting", "queue", "startup", "execution"])
+        self.assertEqual([phase["name"] for phase in jobs["build"]["phases"]], ["queue", "startup", "execution"])
+        self.assertEqual([step["name"] for step in jobs["build"]["steps"]], [step.name for step in self.finished.jobs[0].steps])
+        self.assertEqual(jobs["deploy"]["environment"], "production")
+        self.assertIn(jobs["deploy"]["job_id"], detail["critical_path"])
+        otlp = get_json(self.daemon, path + "?format=otlp")
+        names = [span["name"] for resource in otlp["resourceSpans"] for scope in resource["scopeSpans"] for span in scope["spans"]]
+        self.assertIn(f"RUN {self.finished.workflow}", names)
+        self.assertEqual(names.count("runner.queue"), 2)
+        for unknown in ("/api/runs/1/1", "/api/runs/x/1", f"/api/runs/{self.finished.run_id}/2", "/api/runs/", "/api/runs/1"):
+            self.assertEqual(get(self.daemon, unknown).status, 404)
+
+    def test_latency_has_the_time_in_the_queue(self):
+        pools = get_json(self.daemon, "/api/latency")["pools"]
+        self.assertEqual([(pool["runner_labels"], pool["count"], pool["p50"], pool["max"]) for pool in pools], [(["ubuntu-latest", "x64"], 2, 4, 8)])
+        self.assertEqual(len(pools[0]["slots"]), 12)
+        self.assertEqual(sum(slot["count"] for slot in pools[0]["slots"]), 2)
+        self.assertEqual(len(get_json(self.daemon, "/api/latency?window=24h")["pools"][0]["slots"]), 24)
+        self.assertEqual(get(self.daemon, "/api/latency?window=2h").status, 400)
+
+    def test_status_tells_of_health_and_losses(self):
+        status = get_json(self.daemon, "/api/status")
+        self.assertTrue(status["ready"])
+        self.assertEqual(status["deliveries"]["accepted"], 17)
+        self.assertEqual(status["dead_letters"], 0)
+        self.assertIsNotNone(status["last_delivery_at"])
+
+    def test_other_methods_are_refused(self):
+        with harness.Client(self.daemon.admin_address) as client:
+            answer = client.request("POST", "/api/queue", headers={"Host": "localhost"})
+            self.assertEqual((answer.status, answer.headers["Allow"]), (405, "GET, HEAD"))
+        with harness.Client(self.daemon.admin_address) as client:
+            answer = client.request("HEAD", "/metrics", headers={"Host": "localhost"})
+            self.assertEqual((answer.status, answer.body), (200, b""))
+
+    def test_the_page_is_kept_by_the_browser_until_it_changes(self):
+        first = get(self.daemon, "/page.js")
+        self.assertEqual(first.headers["Cache-Control"], "no-cache")
+        self.assertIn("default-src 'none'", first.headers["Content-Security-Policy"])
+        self.assertEqual(get(self.daemon, "/page.js", {"If-None-Match": first.headers["ETag"]}).status, 304)
+
+
+class Live(harness.BlackBoxTest):
+    def open_stream(self, daemon):
+        connection = socket.create_connection(daemon.admin_address, timeout=harness.PATIENCE)
+        self.addCleanup(connection.close)
+        connection.sendall(b"GET /api/live HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        return connection, connection.makefile("rb")
+
+    def next_event(self, stream):
+        event, data = None, None
+        while line := stream.readline():
+            line = line.decode().rstrip("\r\n")
+            if line.startswith("event: "):
+                event = line[7:]
+            elif line.startswith("data: "):
+                data = line[6:]
+            elif not line and event:
+                return event, json.loads(data)
+        raise AssertionError("the stream ended")
+
+    def test_events_come_at_once_and_after_each_change(self):
+        daemon = self.new_daemon()
+        _, stream = self.open_stream(daemon)
+        self.assertEqual([self.next_event(stream)[0] for _ in range(3)], ["queue", "runs", "status"])
+        run = Run(age=20)
+        daemon.accept(run.requested(), run.job("fresh").queued())
+
+        def sees_the_job():
+            event, data = self.next_event(stream)
+            return event == "queue" and [job["name"] for job in data["jobs"]] == ["fresh"]
+        wait_until(sees_the_job, what="the event")
+
+    def test_those_who_leave_or_do_not_read_hinder_nobody(self):
+        daemon = self.new_daemon()
+        for _ in range(20):
+            connection, _ = self.open_stream(daemon)
+            connection.close()
+        self.open_stream(daemon)  # and never reads
+        _, stream = self.open_stream(daemon)
+        for _ in range(3):
+            self.next_event(stream)
+        run = Run()
+        daemon.accept(*[run.job(f"job {i}").queued() for i in range(50)])
+        wait_until(lambda: self.next_event(stream)[0] == "queue", what="an event")
+
+    def test_stopping_ends_streams(self):
+        daemon = self.new_daemon()
+        _, stream = self.open_stream(daemon)
+        self.next_event(stream)
+        daemon.stop()
+        stream.read()  # to the end
