@@ -216,7 +216,7 @@ static void beyond_the_bound_all_is_counted_under_other(void **state)
     for (int round = 0; round < 3; round++) {
         world_begin(world);
         for (int i = 0; i < 20; i++) {
-            char result[8];
+            char result[16];
             (void)snprintf(result, sizeof result, "r%d", i);
             count_job(world, a_job(result, 0, 1));
         }
