@@ -10,6 +10,7 @@ static const struct command *const commands[] = {
     &command_replay,  // recorded payloads, sent as GitHub would
     &command_trace,   // a run as a waterfall
     &command_runs,    // what is open
+    &command_top,     // the same, refreshing
     &command_ids,     // IDs and traceparent
     &command_requeue, // dead letters, once more
     &command_check,   // what the configuration says

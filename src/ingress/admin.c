@@ -67,6 +67,7 @@ static void add_usual_fields(struct admin_reply *reply, struct answer *answer)
 {
     add_field(reply, "X-Content-Type-Options", "nosniff");
     add_field(reply, "Referrer-Policy", "no-referrer");
+    add_field(reply, "Cross-Origin-Resource-Policy", "same-origin");
     add_field(reply, "Content-Security-Policy", CONTENT_SECURITY_POLICY);
     if (!reply->has_cache_control)
         add_field(reply, "Cache-Control", "no-store");
@@ -112,6 +113,10 @@ struct admin_stream *admin_reply_stream(struct admin_reply *reply, void (*on_clo
     struct admin_stream *stream = NULL;
     struct answer answer;
 
+    if (slice_equals(conversation->parser.message.method, SLICE("HEAD"))) {
+        admin_reply_send(reply, 200, "text/event-stream", NULL);
+        return NULL;
+    }
     if (admin->streams < STREAMS_MAX)
         stream = memory_allocate_array(1, sizeof *stream);
     if (stream == NULL) {

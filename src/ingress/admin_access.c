@@ -73,8 +73,10 @@ static bool names_loopback(struct slice host)
 {
     ptrdiff_t end = slice_find(host, SLICE("]"));
 
-    if (slice_starts_with(host, SLICE("[")))
-        return end > 0 && is_loopback_ip((struct slice){host.data + 1, (size_t)end - 1});
+    if (slice_starts_with(host, SLICE("["))) {
+        bool is_whole = end > 0 && ((size_t)end + 1 == host.len || host.data[end + 1] == ':');
+        return is_whole && is_loopback_ip((struct slice){host.data + 1, (size_t)end - 1});
+    }
     ptrdiff_t colon = slice_find(host, SLICE(":"));
     if (colon >= 0)
         host.len = (size_t)colon;

@@ -80,7 +80,7 @@ class Commands(harness.BlackBoxTest):
         for flag in ("--help", "help"):
             shown = run_command(flag)
             self.assertEqual(shown.returncode, 0, shown.stderr)
-            for name in ("serve", "replay", "trace", "runs", "ids", "requeue", "check"):
+            for name in ("serve", "replay", "trace", "runs", "top", "ids", "requeue", "check"):
                 self.assertIn(name, shown.stdout)
         self.assertRegex(run_command("--version").stdout, r"ghatrace \d+\.\d+\.\d+")
 

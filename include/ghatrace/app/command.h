@@ -63,8 +63,8 @@ int invocation_configure(struct invocation *invocation, struct config *config);
 // "ghatrace: ..." on standard error. Returns the status to exit with.
 int command_fail(const struct error *error);
 
-extern const struct command command_serve, command_replay, command_trace, command_runs, command_ids,
-    command_requeue, command_check;
+extern const struct command command_serve, command_replay, command_trace, command_runs, command_top,
+    command_ids, command_requeue, command_check;
 
 // --- help (help.c), on standard output ---
 void help_print_program(const struct command *const *commands, size_t count);

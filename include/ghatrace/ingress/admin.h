@@ -47,7 +47,7 @@ void admin_reply_error(struct admin_reply *reply, int status, const char *messag
 
 // The answer becomes a stream of server-sent events. `on_closed` is called once, when the client is gone or the
 // stream was closed, also from inside admin_stop(); the stream must not be used any more then. NULL: there are too many
-// streams, or no memory; that is answered.
+// streams, or no memory, or only the head was asked for; that is answered.
 struct admin_stream;
 struct admin_stream *admin_reply_stream(struct admin_reply *reply, void (*on_closed)(void *context),
                                         void *context);

@@ -1,0 +1,46 @@
+// The queue as people look at it: pools with open jobs, the most urgent first, and the jobs that have stood longest.
+// Read inside a transaction of the caller's, and valid until that ends; never a look at all open jobs.
+#ifndef GHATRACE_VIEW_QUEUE_VIEW_H
+#define GHATRACE_VIEW_QUEUE_VIEW_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "ghatrace/base/arena.h"
+#include "ghatrace/base/error.h"
+#include "ghatrace/store/store.h"
+#include "ghatrace/tally/pool.h"
+#include "ghatrace/trace/state.h"
+
+struct queue_view_pool {
+    struct pool pool;
+    timestamp_ns oldest[STANDING_STATES]; // since when; TIMESTAMP_UNKNOWN: none stands there
+};
+
+struct queue_view {
+    struct queue_view_pool *pools; // those with open jobs, the longest queue's first
+    size_t count;
+    uint64_t totals[STANDING_STATES];
+    uint64_t open_runs;
+};
+
+enum error_code queue_view_load(struct store_transaction *transaction, struct arena *arena,
+                                struct queue_view *view, struct error *error) MUST_CHECK;
+
+struct queue_view_filter {
+    enum standing_state state; // STANDING_NONE: all
+    struct slice labels;       // as a pool has them; empty: all
+    size_t limit;              // jobs
+};
+
+// Calls `visit` for each job: the queued ones, then those that wait, then those that run, each the oldest first.
+// `*has_more`: the limit cut it short. Stops at the first failure of `visit`.
+enum error_code queue_view_walk(struct store_transaction *transaction,
+                                const struct queue_view *view,
+                                const struct queue_view_filter *filter, struct arena *arena,
+                                enum error_code (*visit)(void *context, const struct job_state *job,
+                                                         const struct job_standing *standing),
+                                void *context, bool *has_more, struct error *error) MUST_CHECK;
+
+#endif

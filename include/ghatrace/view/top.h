@@ -1,0 +1,55 @@
+// The queue and the running jobs as a screen: `ghatrace top`.
+#ifndef GHATRACE_VIEW_TOP_H
+#define GHATRACE_VIEW_TOP_H
+
+#include <stddef.h>
+
+#include "ghatrace/base/arena.h"
+#include "ghatrace/base/buffer.h"
+#include "ghatrace/base/error.h"
+#include "ghatrace/store/store.h"
+#include "ghatrace/trace/standing.h"
+#include "ghatrace/view/terminal.h"
+
+#define TOP_MAX_TEXT ((size_t)1 << 24) // a cap for the text's buffer: some screens
+
+// All text as it came. A slice of length 0 is not known.
+struct top_pool {
+    struct slice labels; // joined by ','
+    struct slice group;
+    uint64_t counts[STANDING_STATES];
+    timestamp_ns oldest_queued; // TIMESTAMP_UNKNOWN: none is
+};
+
+struct top_job {
+    enum standing_state state;
+    timestamp_ns since;
+    struct slice repository;
+    struct slice name;
+    struct slice workflow;
+    struct slice labels; // joined by ','
+    struct slice runner;
+};
+
+struct top {
+    timestamp_ns now;
+    uint64_t totals[STANDING_STATES];
+    uint64_t open_runs;
+    struct top_pool *pools; // the most urgent first
+    size_t pool_count;
+    struct top_job *jobs; // queued, waiting, running, each the oldest first
+    size_t job_count;
+};
+
+// Reads what is open, of the jobs at most `limit`, in one short transaction; everything lands in `arena`.
+enum error_code top_load(struct store *store, size_t limit, timestamp_ns now, struct arena *arena,
+                         struct top *top, struct error *error) MUST_CHECK;
+
+// Writes at most `height` lines (0: as many as it takes), each at most terminal->width columns, none with
+// trailing blanks. Columns that have no room are left out, the least important first. Pure; `scratch` holds what is
+// needed on the way. ERROR_MEMORY, ERROR_TOO_LARGE.
+enum error_code top_render(const struct top *top, size_t height, const struct terminal *terminal,
+                           struct arena *scratch, struct buffer *out,
+                           struct error *error) MUST_CHECK;
+
+#endif

@@ -1,0 +1,189 @@
+// The queue, read from the tables that are kept of it.
+#include "ghatrace/view/queue_view.h"
+
+#include <stdlib.h>
+
+#include "ghatrace/store/codec.h"
+#include "ghatrace/tally/open_runs.h"
+
+// What people ask first.
+static const enum standing_state order[] = {STANDING_QUEUED, STANDING_WAITING, STANDING_RUNNING};
+#define STATES (sizeof order / sizeof order[0])
+
+static enum error_code out_of_memory(struct error *error)
+{
+    return error_set(error, ERROR_MEMORY, "read the queue: out of memory");
+}
+
+// The first job of the pool's state at or after `*job`. Where there is none any more, `since` becomes INT64_MAX.
+static enum error_code seek_job(struct store_transaction *transaction, const struct pool *pool,
+                                enum standing_state state, struct pool_job *job,
+                                struct error *error)
+{
+    enum error_code code = pool_seek_job(transaction, &pool->id, state, job, error);
+    if (code == ERROR_NOT_FOUND) {
+        job->since = INT64_MAX;
+        return ERROR_NONE;
+    }
+    return code;
+}
+
+static enum error_code add_pool(struct store_transaction *transaction, const struct pool *pool,
+                                struct queue_view *view, struct error *error)
+{
+    struct queue_view_pool *added = &view->pools[view->count];
+    bool is_idle = true;
+    *added = (struct queue_view_pool){.pool = *pool};
+    for (size_t i = 0; i < STATES; i++) {
+        struct pool_job oldest = {0};
+        if (pool->counts[order[i]] == 0)
+            continue;
+        is_idle = false;
+        view->totals[order[i]] += pool->counts[order[i]];
+        enum error_code code = seek_job(transaction, pool, order[i], &oldest, error);
+        if (code != ERROR_NONE)
+            return code;
+        added->oldest[order[i]] = oldest.since;
+    }
+    view->count += is_idle ? 0 : 1;
+    return ERROR_NONE;
+}
+
+// Those without a queue come last; then by name, so that rows keep their places.
+static int compare_pools(const void *left, const void *right)
+{
+    const struct queue_view_pool *a = left, *b = right;
+    timestamp_ns x = a->oldest[STANDING_QUEUED], y = b->oldest[STANDING_QUEUED];
+    if (x != y)
+        return x == TIMESTAMP_UNKNOWN ? 1 : y == TIMESTAMP_UNKNOWN ? -1 : x < y ? -1 : 1;
+    int labels = slice_compare(a->pool.labels, b->pool.labels);
+    return labels != 0 ? labels : slice_compare(a->pool.group, b->pool.group);
+}
+
+enum error_code queue_view_load(struct store_transaction *transaction, struct arena *arena,
+                                struct queue_view *view, struct error *error)
+{
+    struct pool *pools;
+    size_t count;
+    *view = (struct queue_view){.open_runs = open_runs_count(transaction)};
+    enum error_code code = pool_list(transaction, arena, &pools, &count, error);
+    if (code != ERROR_NONE)
+        return code;
+    view->pools = arena_allocate_array(arena, count + 1, sizeof *view->pools);
+    if (view->pools == NULL)
+        return out_of_memory(error);
+    for (size_t i = 0; i < count && code == ERROR_NONE; i++)
+        code = add_pool(transaction, &pools[i], view, error);
+    if (view->count > 1)
+        qsort(view->pools, view->count, sizeof *view->pools, compare_pools);
+    return code;
+}
+
+// --- jobs -----------------------------------------------------------------------------------------
+
+struct walk {
+    struct store_transaction *transaction;
+    const struct queue_view *view;
+    const struct queue_view_filter *filter;
+    struct arena *arena;
+    enum error_code (*visit)(void *context, const struct job_state *job,
+                             const struct job_standing *standing);
+    void *context;
+    struct error *error;
+    struct pool_job *next; // of each pool
+    size_t left;
+    bool has_more;
+};
+
+static bool is_wanted(const struct walk *walk, size_t pool, enum standing_state state)
+{
+    const struct queue_view_filter *filter = walk->filter;
+    const struct queue_view_pool *candidate = &walk->view->pools[pool];
+    return candidate->pool.counts[state] > 0 &&
+           (filter->state == STANDING_NONE || filter->state == state) &&
+           (filter->labels.len == 0 || slice_equals(candidate->pool.labels, filter->labels));
+}
+
+static enum error_code visit_job(struct walk *walk, const struct pool_job *place,
+                                 enum standing_state state)
+{
+    const struct job_standing standing = {.state = state, .since = place->since};
+    struct job_state job = {0};
+    struct slice bytes;
+    enum error_code code = store_get_span(walk->transaction, &place->key, &bytes, walk->error);
+    if (code == ERROR_NONE)
+        code = codec_decode_job(bytes, walk->arena, &job, walk->error);
+    if (code == ERROR_NOT_FOUND)
+        return error_set(walk->error, ERROR_CORRUPT, "an open job has no state");
+    return code == ERROR_NONE ? walk->visit(walk->context, &job, &standing) : code;
+}
+
+static size_t find_oldest(const struct walk *walk)
+{
+    size_t oldest = 0;
+    for (size_t i = 1; i < walk->view->count; i++)
+        if (walk->next[i].since < walk->next[oldest].since)
+            oldest = i;
+    return oldest;
+}
+
+static enum error_code seek_first(struct walk *walk, enum standing_state state)
+{
+    enum error_code code = ERROR_NONE;
+    for (size_t i = 0; i < walk->view->count && code == ERROR_NONE; i++) {
+        walk->next[i] = (struct pool_job){.since = INT64_MAX};
+        if (!is_wanted(walk, i, state))
+            continue;
+        walk->next[i] = (struct pool_job){0};
+        code = seek_job(walk->transaction, &walk->view->pools[i].pool, state, &walk->next[i],
+                        walk->error);
+    }
+    return code;
+}
+
+// The jobs of one state over all pools, the oldest first: each pool offers its next one.
+static enum error_code walk_state(struct walk *walk, enum standing_state state)
+{
+    enum error_code code = seek_first(walk, state);
+    while (code == ERROR_NONE && walk->view->count > 0) {
+        size_t oldest = find_oldest(walk);
+        struct pool_job *job = &walk->next[oldest];
+        if (job->since == INT64_MAX)
+            break;
+        walk->has_more = walk->left == 0;
+        if (walk->has_more)
+            break;
+        walk->left--;
+        code = visit_job(walk, job, state);
+        pool_job_increment(job);
+        if (code == ERROR_NONE)
+            code = seek_job(walk->transaction, &walk->view->pools[oldest].pool, state, job,
+                            walk->error);
+    }
+    return code;
+}
+
+enum error_code queue_view_walk(struct store_transaction *transaction,
+                                const struct queue_view *view,
+                                const struct queue_view_filter *filter, struct arena *arena,
+                                enum error_code (*visit)(void *context, const struct job_state *job,
+                                                         const struct job_standing *standing),
+                                void *context, bool *has_more, struct error *error)
+{
+    struct walk walk = {.transaction = transaction,
+                        .view = view,
+                        .filter = filter,
+                        .arena = arena,
+                        .visit = visit,
+                        .context = context,
+                        .error = error,
+                        .left = filter->limit};
+    enum error_code code = ERROR_NONE;
+    walk.next = arena_allocate_array(arena, view->count + 1, sizeof *walk.next);
+    if (walk.next == NULL)
+        return out_of_memory(error);
+    for (size_t i = 0; i < STATES && code == ERROR_NONE && !walk.has_more; i++)
+        code = walk_state(&walk, order[i]);
+    *has_more = walk.has_more;
+    return code;
+}

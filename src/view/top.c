@@ -1,0 +1,254 @@
+// The screen of `ghatrace top`: a line of totals, pools, jobs.
+#include "ghatrace/view/top.h"
+
+#include <inttypes.h>
+
+#include "ghatrace/view/text.h"
+#include "table.h"
+
+#define OLD (10 * NS_PER_MINUTE) // in the queue; then a job stands out
+
+enum pool_column {
+    POOL_LABELS,
+    POOL_GROUP,
+    POOL_QUEUED,
+    POOL_OLDEST,
+    POOL_RUNNING,
+    POOL_WAITING,
+    POOL_COLUMNS
+};
+enum job_column {
+    JOB_AGE,
+    JOB_STATE,
+    JOB_REPOSITORY,
+    JOB_NAME,
+    JOB_WORKFLOW,
+    JOB_LABELS,
+    JOB_RUNNER,
+    JOB_COLUMNS
+};
+
+static const struct table_column pool_columns[POOL_COLUMNS] = {
+    [POOL_LABELS] = {"LABELS", false, 0, STYLE_PLAIN},
+    [POOL_GROUP] = {"GROUP", false, 2, STYLE_GREY},
+    [POOL_QUEUED] = {"QUEUED", true, 0, STYLE_BOLD},
+    [POOL_OLDEST] = {"OLDEST", true, 0, STYLE_PLAIN},
+    [POOL_RUNNING] = {"RUNNING", true, 0, STYLE_PLAIN},
+    [POOL_WAITING] = {"WAITING", true, 1, STYLE_PLAIN},
+};
+static const struct table_column job_columns[JOB_COLUMNS] = {
+    [JOB_AGE] = {"FOR", true, 0, STYLE_BOLD},
+    [JOB_STATE] = {"STATE", false, 0, STYLE_PLAIN},
+    [JOB_REPOSITORY] = {"REPOSITORY", false, 0, STYLE_PLAIN},
+    [JOB_NAME] = {"JOB", false, 0, STYLE_PLAIN},
+    [JOB_WORKFLOW] = {"WORKFLOW", false, 3, STYLE_PLAIN},
+    [JOB_LABELS] = {"LABELS", false, 1, STYLE_GREY},
+    [JOB_RUNNER] = {"RUNNER", false, 2, STYLE_GREY},
+};
+
+struct screen {
+    const struct top *top;
+    struct painter painter;
+    struct arena *scratch;
+};
+
+static bool format_age(struct screen *screen, timestamp_ns since, struct slice *text)
+{
+    char age[TIMESTAMP_TEXT_SIZE];
+    duration_ns length = screen->top->now > since ? screen->top->now - since : 0;
+    *text = SLICE_EMPTY;
+    if (since == TIMESTAMP_UNKNOWN)
+        return true;
+    length -= length % NS_PER_SECOND;
+    return arena_format(screen->scratch, text, "%s", duration_format_short(length, age));
+}
+
+static bool format_count(struct screen *screen, uint64_t count, struct slice *text)
+{
+    return arena_format(screen->scratch, text, "%" PRIu64, count);
+}
+
+static bool clean(struct screen *screen, struct slice raw, struct slice *text)
+{
+    *text = SLICE_EMPTY;
+    return raw.len == 0 || text_clean(screen->scratch, raw, screen->painter.terminal.unicode, text);
+}
+
+static enum style age_style(const struct screen *screen, timestamp_ns since)
+{
+    bool is_old = since != TIMESTAMP_UNKNOWN && screen->top->now - since > OLD;
+    return is_old ? STYLE_RED : STYLE_PLAIN;
+}
+
+// --- totals ---------------------------------------------------------------------------------------
+
+static timestamp_ns oldest_queued(const struct top *top)
+{
+    return top->pool_count > 0 ? top->pools[0].oldest_queued : TIMESTAMP_UNKNOWN;
+}
+
+// 2026-11-21T08:24:11Z · 5 queued (the oldest for 4m09s) · 261 running · 1 waiting · 40 runs open
+static bool paint_totals(struct screen *screen)
+{
+    const struct top *top = screen->top;
+    struct painter_piece pieces[5] = {{.style = STYLE_GREY},
+                                      {.style = STYLE_BOLD},
+                                      {.style = STYLE_PLAIN},
+                                      {.style = STYLE_PLAIN},
+                                      {.style = STYLE_PLAIN}};
+    struct slice age = SLICE_EMPTY;
+    char time[TIMESTAMP_TEXT_SIZE];
+    if (!format_age(screen, oldest_queued(top), &age) ||
+        !arena_format(screen->scratch, &pieces[0].clean, "%s",
+                      timestamp_format_rfc3339(top->now, false, time)) ||
+        !arena_format(screen->scratch, &pieces[1].clean, "%" PRIu64 " queued%s%.*s%s",
+                      top->totals[STANDING_QUEUED], age.len > 0 ? " (the oldest for " : "",
+                      SLICE_ARGS(age), age.len > 0 ? ")" : "") ||
+        !arena_format(screen->scratch, &pieces[2].clean, "%" PRIu64 " running",
+                      top->totals[STANDING_RUNNING]) ||
+        !arena_format(screen->scratch, &pieces[3].clean, "%" PRIu64 " waiting",
+                      top->totals[STANDING_WAITING]) ||
+        !arena_format(screen->scratch, &pieces[4].clean, "%" PRIu64 " run%s open", top->open_runs,
+                      top->open_runs == 1 ? "" : "s"))
+        return false;
+    painter_paragraph(&screen->painter, pieces, 5,
+                      screen->painter.terminal.unicode ? " \u00b7 " : " - ", 0);
+    return true;
+}
+
+// --- pools ----------------------------------------------------------------------------------------
+
+static bool format_pool(struct screen *screen, const struct top_pool *pool,
+                        struct table_cell cells[POOL_COLUMNS])
+{
+    cells[POOL_OLDEST].style = age_style(screen, pool->oldest_queued);
+    return clean(screen, pool->labels.len > 0 ? pool->labels : SLICE("(none)"),
+                 &cells[POOL_LABELS].clean) &&
+           clean(screen, pool->group, &cells[POOL_GROUP].clean) &&
+           format_count(screen, pool->counts[STANDING_QUEUED], &cells[POOL_QUEUED].clean) &&
+           format_age(screen, pool->oldest_queued, &cells[POOL_OLDEST].clean) &&
+           format_count(screen, pool->counts[STANDING_RUNNING], &cells[POOL_RUNNING].clean) &&
+           format_count(screen, pool->counts[STANDING_WAITING], &cells[POOL_WAITING].clean);
+}
+
+static bool paint_pools(struct screen *screen, size_t most)
+{
+    size_t count = screen->top->pool_count < most ? screen->top->pool_count : most;
+    struct table_cell *cells =
+        arena_allocate_array(screen->scratch, count * POOL_COLUMNS + 1, sizeof *cells);
+    if (cells == NULL)
+        return false;
+    for (size_t i = 0; i < count; i++)
+        if (!format_pool(screen, &screen->top->pools[i], &cells[i * POOL_COLUMNS]))
+            return false;
+    table_paint(&screen->painter, pool_columns, POOL_COLUMNS, cells, count, count);
+    return true;
+}
+
+// --- jobs -----------------------------------------------------------------------------------------
+
+static void set_state(const struct top_job *job, struct table_cell *cell)
+{
+    switch (job->state) {
+    case STANDING_QUEUED:
+        *cell = (struct table_cell){SLICE("queued"), STYLE_YELLOW};
+        break;
+    case STANDING_WAITING:
+        *cell = (struct table_cell){SLICE("waiting"), STYLE_MAGENTA};
+        break;
+    case STANDING_RUNNING:
+        *cell = (struct table_cell){SLICE("running"), STYLE_BLUE};
+        break;
+    case STANDING_NONE:
+        break;
+    }
+}
+
+static bool format_job(struct screen *screen, const struct top_job *job,
+                       struct table_cell cells[JOB_COLUMNS])
+{
+    set_state(job, &cells[JOB_STATE]);
+    if (job->state == STANDING_QUEUED)
+        cells[JOB_AGE].style = age_style(screen, job->since);
+    return format_age(screen, job->since, &cells[JOB_AGE].clean) &&
+           clean(screen, job->repository, &cells[JOB_REPOSITORY].clean) &&
+           clean(screen, job->name, &cells[JOB_NAME].clean) &&
+           clean(screen, job->workflow, &cells[JOB_WORKFLOW].clean) &&
+           clean(screen, job->labels, &cells[JOB_LABELS].clean) &&
+           clean(screen, job->runner, &cells[JOB_RUNNER].clean);
+}
+
+static bool paint_jobs(struct screen *screen, size_t most)
+{
+    size_t count = screen->top->job_count < most ? screen->top->job_count : most;
+    struct table_cell *cells =
+        arena_allocate_array(screen->scratch, count * JOB_COLUMNS + 1, sizeof *cells);
+    if (cells == NULL)
+        return false;
+    for (size_t i = 0; i < count; i++)
+        if (!format_job(screen, &screen->top->jobs[i], &cells[i * JOB_COLUMNS]))
+            return false;
+    table_paint(&screen->painter, job_columns, JOB_COLUMNS, cells, count, count);
+    return true;
+}
+
+// --- the whole ------------------------------------------------------------------------------------
+
+static void paint_nothing(struct painter *painter)
+{
+    const struct painter_piece pieces[] = {
+        {STYLE_BOLD, SLICE("Nothing is open."), false},
+        {STYLE_PLAIN, SLICE("A job shows up here with its first webhook;"), false},
+        {STYLE_PLAIN, SLICE("for a run that is finished,"), false},
+        {STYLE_PLAIN, SLICE("see `ghatrace trace RUN`."), false},
+    };
+    painter_newline(painter);
+    painter_paragraph(painter, pieces, sizeof pieces / sizeof pieces[0], " ", 0);
+}
+
+static size_t lines_in(const struct buffer *out, size_t from)
+{
+    size_t lines = 0;
+    for (size_t i = from; i < out->len; i++)
+        lines += out->data[i] == '\n' ? 1 : 0;
+    return lines;
+}
+
+// Pools have a third of what is left, or less if they do not need it: the jobs have the rest.
+static bool paint(struct screen *screen, size_t height)
+{
+    const struct top *top = screen->top;
+    const struct buffer *out = screen->painter.out;
+    size_t start = out->len;
+    if (!paint_totals(screen))
+        return false;
+    if (top->pool_count == 0) {
+        paint_nothing(&screen->painter);
+        return true;
+    }
+    size_t used = lines_in(out, start) + 4; // two titles, and a blank line before each
+    size_t left = height == 0 ? SIZE_MAX : height > used ? height - used : 0;
+    size_t pools = height == 0 ? top->pool_count : left / 3 + 1;
+    pools = pools < top->pool_count ? pools : top->pool_count;
+    painter_newline(&screen->painter);
+    if (!paint_pools(screen, pools))
+        return false;
+    left -= left == SIZE_MAX ? 0 : pools < left ? pools : left;
+    if (top->job_count == 0 || left == 0)
+        return true;
+    painter_newline(&screen->painter);
+    return paint_jobs(screen, left);
+}
+
+enum error_code top_render(const struct top *top, size_t height, const struct terminal *terminal,
+                           struct arena *scratch, struct buffer *out, struct error *error)
+{
+    struct screen screen = {.top = top, .scratch = scratch};
+    painter_init(&screen.painter, terminal, out);
+    if (!paint(&screen, height))
+        painter_fail(&screen.painter, ERROR_MEMORY);
+    enum error_code code = painter_finish(&screen.painter);
+    if (code != ERROR_NONE)
+        return error_set(error, code, "show what is open: %s", error_code_text(code));
+    return ERROR_NONE;
+}

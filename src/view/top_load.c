@@ -1,0 +1,90 @@
+// What is open, copied out of the store for a screen.
+#include "ghatrace/view/queue_view.h"
+#include "ghatrace/view/top.h"
+
+struct loader {
+    struct arena *arena;
+    struct top *top;
+    struct error *error;
+};
+
+static bool copy(struct loader *loader, struct slice text, struct slice *out)
+{
+    return arena_copy_slice(loader->arena, text, out);
+}
+
+static bool join(struct loader *loader, const struct slice *labels, size_t count,
+                 struct slice *joined)
+{
+    *joined = SLICE_EMPTY;
+    for (size_t i = 0; i < count; i++)
+        if (!arena_format(loader->arena, joined, "%.*s%s%.*s", SLICE_ARGS(*joined),
+                          i > 0 ? "," : "", SLICE_ARGS(labels[i])))
+            return false;
+    return true;
+}
+
+static enum error_code out_of_memory(struct error *error)
+{
+    return error_set(error, ERROR_MEMORY, "read the queue: out of memory");
+}
+
+static enum error_code add_job(void *context, const struct job_state *state,
+                               const struct job_standing *standing)
+{
+    struct loader *loader = context;
+    struct top_job *job = &loader->top->jobs[loader->top->job_count++];
+    *job = (struct top_job){.state = standing->state, .since = standing->since};
+    if (!copy(loader, state->repository.full_name, &job->repository) ||
+        !copy(loader, state->body.name, &job->name) ||
+        !copy(loader, state->body.workflow_name, &job->workflow) ||
+        !copy(loader, state->runner_name, &job->runner) ||
+        !join(loader, state->body.labels, state->body.label_count, &job->labels))
+        return out_of_memory(loader->error);
+    return ERROR_NONE;
+}
+
+static enum error_code add_pools(struct loader *loader, const struct queue_view *view)
+{
+    struct top *top = loader->top;
+    top->pools = arena_allocate_array(loader->arena, view->count + 1, sizeof *top->pools);
+    if (top->pools == NULL)
+        return out_of_memory(loader->error);
+    for (size_t i = 0; i < view->count; i++) {
+        const struct queue_view_pool *from = &view->pools[i];
+        struct top_pool *to = &top->pools[top->pool_count++];
+        *to = (struct top_pool){.labels = from->pool.labels, // pool_list() has copied them
+                                .group = from->pool.group,
+                                .oldest_queued = from->oldest[STANDING_QUEUED]};
+        memcpy(to->counts, from->pool.counts, sizeof to->counts);
+    }
+    return ERROR_NONE;
+}
+
+enum error_code top_load(struct store *store, size_t limit, timestamp_ns now, struct arena *arena,
+                         struct top *top, struct error *error)
+{
+    const struct queue_view_filter filter = {.limit = limit};
+    struct loader loader = {.arena = arena, .top = top, .error = error};
+    struct store_transaction *transaction;
+    struct queue_view view;
+    bool has_more;
+    *top = (struct top){.now = now};
+    top->jobs = arena_allocate_array(arena, limit + 1, sizeof *top->jobs);
+    if (top->jobs == NULL)
+        return out_of_memory(error);
+    enum error_code code = store_begin(store, false, &transaction, error);
+    if (code != ERROR_NONE)
+        return code;
+    code = queue_view_load(transaction, arena, &view, error);
+    if (code == ERROR_NONE) {
+        memcpy(top->totals, view.totals, sizeof top->totals);
+        top->open_runs = view.open_runs;
+        code = add_pools(&loader, &view);
+    }
+    if (code == ERROR_NONE)
+        code =
+            queue_view_walk(transaction, &view, &filter, arena, add_job, &loader, &has_more, error);
+    store_abort(transaction);
+    return code;
+}

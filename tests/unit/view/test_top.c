@@ -1,0 +1,219 @@
+// The screen of `ghatrace top`, as people see it.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "ghatrace/view/top.h"
+#include "support/engine_bench.h"
+
+#define NOW ((timestamp_ns)1788409017 * NS_PER_SECOND)
+#define AGO(seconds) (NOW - (seconds)*NS_PER_SECOND)
+// As SLICE(), for objects of static storage.
+#define TEXT(literal)                                                                              \
+    {                                                                                              \
+        .data = (literal), .len = sizeof(literal) - 1                                              \
+    }
+
+static struct top_pool pools[] = {
+    {TEXT("gpu,linux,self-hosted"), {0}, {0, 0, 2, 0}, AGO(1325)},
+    {TEXT("ubuntu-latest"), {0}, {0, 1, 1, 0}, AGO(25)},
+    {TEXT("ubuntu-latest"), TEXT("GitHub Actions"), {0, 0, 0, 61}, TIMESTAMP_UNKNOWN},
+};
+static struct top_job jobs[] = {
+    {STANDING_QUEUED,
+     AGO(1325),
+     TEXT("octo-org/shop"),
+     TEXT("test (ubuntu-latest, 3.12)"),
+     TEXT("CI"),
+     TEXT("self-hosted,linux,gpu"),
+     {0}},
+    {STANDING_QUEUED,
+     AGO(25),
+     TEXT("octo-org/site"),
+     TEXT("\x1b[2J<b>"),
+     TEXT("Deploy"),
+     TEXT("ubuntu-latest"),
+     {0}},
+    {STANDING_WAITING,
+     AGO(3 * 3600),
+     TEXT("octo-org/site"),
+     TEXT("deploy"),
+     TEXT("Deploy"),
+     TEXT("ubuntu-latest"),
+     {0}},
+    {STANDING_RUNNING, AGO(61), TEXT("octo-org/shop"), TEXT("lint"), TEXT("CI"),
+     TEXT("ubuntu-latest"), TEXT("GitHub Actions 7")},
+};
+
+static struct top sample(void)
+{
+    return (struct top){.now = NOW,
+                        .totals = {0, 1, 3, 61},
+                        .open_runs = 12,
+                        .pools = pools,
+                        .pool_count = sizeof pools / sizeof pools[0],
+                        .jobs = jobs,
+                        .job_count = sizeof jobs / sizeof jobs[0]};
+}
+
+static void draw(const struct top *top, size_t height, struct terminal terminal,
+                 struct buffer *text)
+{
+    struct error error;
+    struct arena arena;
+    arena_init(&arena, 4096);
+    buffer_init(text, 1 << 20);
+    assert_int_equal(top_render(top, height, &terminal, &arena, text, &error), ERROR_NONE);
+    assert_int_equal(buffer_append(text, "", 1), ERROR_NONE);
+    arena_release(&arena);
+}
+
+static void expect(const struct top *top, size_t height, struct terminal terminal,
+                   const char *picture)
+{
+    struct buffer text;
+    draw(top, height, terminal, &text);
+    assert_string_equal(text.data, picture);
+    buffer_release(&text);
+}
+
+static void eighty_columns_hold_what_matters_most(void **state)
+{
+    struct top top = sample();
+    (void)state;
+    expect(&top, 0, (struct terminal){.width = 80, .unicode = true},
+           "2026-09-03T04:16:57Z \u00b7 3 queued (the oldest for 22m05s) \u00b7 61 running \u00b7 "
+           "1 waiting\n"
+           "12 runs open\n"
+           "\n"
+           "LABELS                 GROUP           QUEUED  OLDEST  RUNNING  WAITING\n"
+           "gpu,linux,self-hosted                       2  22m05s        0        0\n"
+           "ubuntu-latest                               1     25s        0        1\n"
+           "ubuntu-latest          GitHub Actions       0               61        0\n"
+           "\n"
+           "   FOR  STATE    REPOSITORY     JOB                        LABELS\n"
+           "22m05s  queued   octo-org/shop  test (ubuntu\u2026atest, 3.12)  self-hosted,linux,gpu\n"
+           "   25s  queued   octo-org/site  \ufffd[2J<b>                    ubuntu-latest\n"
+           "    3h  waiting  octo-org/site  deploy                     ubuntu-latest\n"
+           " 1m01s  running  octo-org/shop  lint                       ubuntu-latest\n");
+}
+
+static void two_hundred_columns_hold_everything(void **state)
+{
+    struct top top = sample();
+    struct buffer text;
+    (void)state;
+    draw(&top, 0, (struct terminal){.width = 200, .unicode = true}, &text);
+    assert_non_null(strstr(text.data, "WORKFLOW"));
+    assert_non_null(
+        strstr(text.data, "test (ubuntu-latest, 3.12)  CI        self-hosted,linux,gpu"));
+    assert_non_null(strstr(text.data, "GitHub Actions 7\n"));
+    buffer_release(&text);
+}
+
+static void no_line_is_wider_than_the_terminal_or_ends_in_blanks(void **state)
+{
+    struct top top = sample();
+    (void)state;
+    for (size_t width = 40; width <= 220; width++) {
+        struct buffer text;
+        draw(&top, 0, (struct terminal){.width = width, .unicode = false}, &text);
+        size_t column = 0;
+        for (const char *c = text.data; *c != '\0'; c++) {
+            assert_true(*c == '\n' || (*c >= ' ' && *c < 0x7f));
+            assert_false(*c == '\n' && column > 0 && c[-1] == ' ');
+            column = *c == '\n' ? 0 : column + 1;
+            assert_true(column <= width);
+        }
+        buffer_release(&text);
+    }
+}
+
+static void no_more_lines_are_written_than_the_screen_has(void **state)
+{
+    struct top top = sample();
+    (void)state;
+    for (size_t height = 1; height <= 20; height++) {
+        struct buffer text;
+        size_t lines = 0;
+        draw(&top, height, (struct terminal){.width = 120}, &text);
+        for (const char *c = text.data; *c != '\0'; c++)
+            lines += *c == '\n' ? 1 : 0;
+        assert_true(lines <= (height < 6 ? 6 : height));
+        buffer_release(&text);
+    }
+}
+
+static void colours_come_only_where_they_are_wanted(void **state)
+{
+    struct top top = sample();
+    struct buffer text;
+    (void)state;
+    draw(&top, 0, (struct terminal){.width = 120}, &text);
+    assert_null(strchr(text.data, '\x1b'));
+    buffer_release(&text);
+    draw(&top, 0, (struct terminal){.width = 120, .colour = true}, &text);
+    assert_non_null(strchr(text.data, '\x1b'));
+    assert_null(strstr(text.data, "\x1b[2J"));
+    buffer_release(&text);
+}
+
+static void an_empty_queue_says_what_to_do_next(void **state)
+{
+    struct top top = {.now = NOW};
+    struct buffer text;
+    (void)state;
+    draw(&top, 0, (struct terminal){.width = 120}, &text);
+    assert_non_null(strstr(text.data, "0 queued - 0 running"));
+    assert_non_null(strstr(text.data, "Nothing is open."));
+    assert_non_null(strstr(text.data, "ghatrace trace RUN"));
+    buffer_release(&text);
+}
+
+static void what_is_open_is_read_from_the_store(void **state)
+{
+    struct engine_bench bench;
+    struct arena arena;
+    struct error error;
+    struct top top;
+    (void)state;
+    engine_bench_open(&bench);
+    for (int64_t id = 1; id <= 5; id++) {
+        struct scenario_delivery queued =
+            scenario_job(id, GITHUB_JOB_QUEUED, 2 + (double)id, (double)id, (double)id, -1);
+        engine_bench_accept(&bench, &queued);
+    }
+    struct scenario_delivery running = scenario_job(3, GITHUB_JOB_IN_PROGRESS, 20, 3, 12, -1);
+    engine_bench_accept(&bench, &running);
+    arena_init(&arena, 4096);
+    assert_int_equal(top_load(bench.store, 3, scenario_at(60), &arena, &top, &error), ERROR_NONE);
+    assert_int_equal(top.totals[STANDING_QUEUED], 4);
+    assert_int_equal(top.totals[STANDING_RUNNING], 1);
+    assert_int_equal(top.open_runs, 1);
+    assert_int_equal(top.job_count, 3); // the limit
+    assert_true(top.jobs[0].since == scenario_at(1) && top.jobs[1].since == scenario_at(2));
+    assert_true(slice_equals(top.jobs[0].labels, SLICE("self-hosted,linux")));
+    assert_int_equal(top_load(bench.store, 9, scenario_at(60), &arena, &top, &error), ERROR_NONE);
+    assert_int_equal(top.job_count, 5);
+    assert_int_equal(top.jobs[4].state, STANDING_RUNNING);
+    assert_true(top.jobs[4].since == scenario_at(12));
+    arena_release(&arena);
+    engine_bench_close(&bench);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(eighty_columns_hold_what_matters_most),
+        cmocka_unit_test(two_hundred_columns_hold_everything),
+        cmocka_unit_test(no_line_is_wider_than_the_terminal_or_ends_in_blanks),
+        cmocka_unit_test(no_more_lines_are_written_than_the_screen_has),
+        cmocka_unit_test(colours_come_only_where_they_are_wanted),
+        cmocka_unit_test(an_empty_queue_says_what_to_do_next),
+        cmocka_unit_test(what_is_open_is_read_from_the_store),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
