@@ -28,8 +28,8 @@ struct listing {
 
 static bool contains(struct slice text, struct slice part)
 {
-    if (part.len > text.len)
-        return false;
+    if (part.len == 0 || part.len > text.len)
+        return part.len == 0;
     for (size_t at = 0; at + part.len <= text.len; at++)
         if (slice_equals_ignoring_case((struct slice){text.data + at, part.len}, part))
             return true;

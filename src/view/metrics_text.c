@@ -24,6 +24,8 @@ static void put_string(struct metrics_text *text, const char *piece)
 static void put_escaped(struct metrics_text *text, struct slice value)
 {
     size_t start = 0;
+    if (value.len == 0)
+        return;
     for (size_t i = 0; i < value.len; i++) {
         const char *escape = value.data[i] == '\\'   ? "\\\\"
                              : value.data[i] == '"'  ? "\\\""

@@ -1,0 +1,351 @@
+// The JSON API, from a store that events have filled.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "ghatrace/base/memory.h"
+#include "ghatrace/view/api.h"
+#include "support/engine_bench.h"
+
+#define JOB_IDS 500000 // apart from those of runs
+
+struct fixture {
+    struct engine_bench bench;
+    struct view_sources sources;
+    struct arena arena;
+    struct buffer out;
+    struct error error;
+};
+
+static void open_fixture(struct fixture *f)
+{
+    engine_bench_open(&f->bench);
+    f->sources = (struct view_sources){.store = f->bench.store,
+                                       .engine = f->bench.engine,
+                                       .trace_url = "https://t.example/{trace_id}/x"};
+    arena_init(&f->arena, 4096);
+    buffer_init(&f->out, 1 << 20);
+}
+
+static void close_fixture(struct fixture *f)
+{
+    arena_release(&f->arena);
+    buffer_release(&f->out);
+    engine_bench_close(&f->bench);
+}
+
+static void deliver(struct fixture *f, struct scenario_delivery delivery, int64_t run_id)
+{
+    if (delivery.event.kind == GITHUB_EVENT_JOB)
+        delivery.event.job.run_id = run_id;
+    else
+        delivery.event.run.run_id = run_id;
+    static uint64_t number;
+    number++;
+    memcpy(delivery.digest, &number, sizeof number);
+    engine_bench_accept(&f->bench, &delivery);
+}
+
+// `count` runs that are over, each with a job, the last one the newest.
+static void finish_runs(struct fixture *f, int64_t first, int count)
+{
+    for (int i = 0; i < count; i++) {
+        deliver(f, scenario_job(first + i + JOB_IDS, GITHUB_JOB_COMPLETED, 61, 2, 6, 60),
+                first + i);
+        deliver(f, scenario_run(GITHUB_RUN_COMPLETED, 62, i % 3 == 0 ? "failure" : "success"),
+                first + i);
+        engine_bench_advance(&f->bench, NS_PER_SECOND);
+    }
+}
+
+static const char *text_of(struct fixture *f)
+{
+    assert_int_equal(buffer_append(&f->out, "", 1), ERROR_NONE);
+    return f->out.data;
+}
+
+static const char *runs(struct fixture *f, struct api_runs_query query)
+{
+    buffer_clear(&f->out);
+    assert_int_equal(
+        api_render_runs(&f->sources, &query, scenario_at(200), &f->arena, &f->out, &f->error),
+        ERROR_NONE);
+    return text_of(f);
+}
+
+static int count_in(const char *text, const char *part)
+{
+    int count = 0;
+    for (const char *at = text; (at = strstr(at, part)) != NULL; at += strlen(part))
+        count++;
+    return count;
+}
+
+static void pages_hold_every_run_once_the_newest_first(void **state)
+{
+    bool seen[25] = {false};
+    char cursor[64] = "";
+    int pages = 0, last = 25;
+    struct fixture f;
+    (void)state;
+    open_fixture(&f);
+    finish_runs(&f, 1000, 25);
+    do {
+        const char *text =
+            runs(&f, (struct api_runs_query){.limit = 4, .cursor = slice_from_string(cursor)});
+        for (const char *at = text; (at = strstr(at, "\"run_id\":\"")) != NULL; at++) {
+            int number = (int)strtol(at + 10, NULL, 10) - 1000;
+            assert_true(number >= 0 && number < last && !seen[number]);
+            seen[number] = true;
+            last = number;
+        }
+        const char *next = strstr(text, "\"next\":\"");
+        cursor[0] = '\0';
+        if (next != NULL)
+            assert_int_equal(sscanf(next, "\"next\":\"%63[0-9a-f]", cursor), 1);
+        pages++;
+    } while (cursor[0] != '\0');
+    assert_int_equal(pages, 7);
+    assert_int_equal(last, 0);
+    close_fixture(&f);
+}
+
+static void filters_take_parts_in_any_case(void **state)
+{
+    static const struct {
+        struct api_runs_query query;
+        int count;
+    } cases[] = {
+        {{.repository = {"hello_w", 7}, .limit = 99}, 9},
+        {{.workflow = {"ci", 2}, .limit = 99}, 9},
+        {{.branch = {"MAI", 3}, .limit = 99}, 9},
+        {{.text = {"fix the", 7}, .limit = 99}, 9},
+        {{.text = {"1004", 4}, .limit = 99}, 1},
+        {{.result = {"failure", 7}, .limit = 99}, 3},
+        {{.result = {"fail", 4}, .limit = 99}, 0},
+        {{.text = {"nothing", 7}, .limit = 99}, 0},
+        {{.limit = 0}, 0},
+    };
+    struct fixture f;
+    (void)state;
+    open_fixture(&f);
+    finish_runs(&f, 1000, 9);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        assert_int_equal(count_in(runs(&f, cases[i].query), "\"run_id\""), cases[i].count);
+    close_fixture(&f);
+}
+
+static void a_cursor_that_is_none_is_refused(void **state)
+{
+    static const char *const finished[] = {"x", "18e9",
+                                           "zze9ffa710e3686412579b9e04832e4451c1ce0d7ce66289",
+                                           "000000000000000012579b9e04832e4451c1ce0d7ce66289"};
+    static const char *const open[] = {"x", "1", "1-", "-1-1", "0-1", "1-0", "1-x"};
+    struct fixture f;
+    (void)state;
+    open_fixture(&f);
+    for (size_t i = 0; i < sizeof finished / sizeof finished[0]; i++) {
+        const struct api_runs_query query = {.limit = 1, .cursor = slice_from_string(finished[i])};
+        assert_int_equal(api_render_runs(&f.sources, &query, 1, &f.arena, &f.out, &f.error),
+                         ERROR_USAGE);
+    }
+    for (size_t i = 0; i < sizeof open / sizeof open[0]; i++) {
+        const struct api_runs_query query = {
+            .open = true, .limit = 1, .cursor = slice_from_string(open[i])};
+        assert_int_equal(api_render_runs(&f.sources, &query, 1, &f.arena, &f.out, &f.error),
+                         ERROR_USAGE);
+    }
+    close_fixture(&f);
+}
+
+static void open_runs_show_jobs_in_every_phase(void **state)
+{
+    struct fixture f;
+    (void)state;
+    open_fixture(&f);
+    deliver(&f, scenario_job(1, GITHUB_JOB_COMPLETED, 61, 2, 6, 60), 7);
+    deliver(&f, scenario_job(2, GITHUB_JOB_IN_PROGRESS, 20, 2, 12, -1), 7);
+    deliver(&f, scenario_job(3, GITHUB_JOB_QUEUED, 4, 3, 3, -1), 7);
+    deliver(&f, scenario_run(GITHUB_RUN_REQUESTED, 1, NULL), 7);
+    const char *text = runs(&f, (struct api_runs_query){.open = true, .limit = 9});
+    assert_int_equal(count_in(text, "\"job_id\""), 3);
+    assert_non_null(strstr(text, "\"state\":\"finished\",\"result\":\"success\""));
+    assert_non_null(
+        strstr(text, "{\"name\":\"queue\",\"start\":\"2026-09-03T04:17:00.000Z\",\"end\":null}"));
+    assert_non_null(strstr(
+        text, "{\"name\":\"execution\",\"start\":\"2026-09-03T04:17:09.000Z\",\"end\":null}"));
+    assert_non_null(strstr(text, "\"job_count\":3"));
+    assert_int_equal(count_in(text, "\"steps\""), 0);
+    close_fixture(&f);
+}
+
+static void a_run_is_told_with_its_trace_and_both_attempts(void **state)
+{
+    struct scenario_delivery second = scenario_job(9, GITHUB_JOB_QUEUED, 80, 79, 79, -1);
+    struct fixture f;
+    (void)state;
+    open_fixture(&f);
+    finish_runs(&f, SCENARIO_RUN_ID, 1);
+    scenario_set_attempt(&second, 2);
+    deliver(&f, second, SCENARIO_RUN_ID);
+    assert_int_equal(api_render_run(&f.sources, SCENARIO_RUN_ID, 1, scenario_at(100), &f.arena,
+                                    &f.out, &f.error),
+                     ERROR_NONE);
+    const char *text = text_of(&f);
+    assert_non_null(strstr(text, "\"trace_id\":\"9150f2e0b329bcd73a7fa70c540a1776\""));
+    assert_non_null(
+        strstr(text, "\"trace_url\":\"https://t.example/9150f2e0b329bcd73a7fa70c540a1776/x\""));
+    assert_non_null(strstr(text, "\"attempts\":[1,2]"));
+    assert_non_null(strstr(text, "\"critical_path\":[\"33714970481\"]"));
+    assert_non_null(
+        strstr(text, "\"url\":\"https://github.com/octo/Hello_World/actions/runs/33714470481\""));
+    buffer_clear(&f.out);
+    assert_int_equal(api_render_run(&f.sources, SCENARIO_RUN_ID, 2, scenario_at(100), &f.arena,
+                                    &f.out, &f.error),
+                     ERROR_NONE);
+    text = text_of(&f);
+    assert_non_null(strstr(text, "\"state\":\"open\""));
+    assert_non_null(strstr(text, "\"critical_path\":[]"));
+    buffer_clear(&f.out);
+    assert_int_equal(api_render_spans(&f.sources, SCENARIO_RUN_ID, 1, &f.out, &f.error),
+                     ERROR_NONE);
+    text = text_of(&f);
+    assert_int_equal(count_in(text, "\"resourceSpans\""), 1);
+    assert_int_equal(count_in(text, "\"name\":\"runner.queue\""), 1);
+    close_fixture(&f);
+}
+
+static void what_is_not_there_is_not_found_in_words(void **state)
+{
+    struct fixture f;
+    (void)state;
+    open_fixture(&f);
+    assert_int_equal(api_render_run(&f.sources, 5, 1, 1, &f.arena, &f.out, &f.error),
+                     ERROR_NOT_FOUND);
+    assert_non_null(strstr(f.error.message, "run 5 attempt 1"));
+    assert_int_equal(api_render_spans(&f.sources, 5, 1, &f.out, &f.error), ERROR_NOT_FOUND);
+    assert_non_null(strstr(f.error.message, "nothing finished"));
+    close_fixture(&f);
+}
+
+static void the_queue_is_narrowed_by_state_and_labels_in_any_order(void **state)
+{
+    struct api_queue_query query = {.limit = 10};
+    struct fixture f;
+    (void)state;
+    open_fixture(&f);
+    deliver(&f, scenario_job(2, GITHUB_JOB_IN_PROGRESS, 20, 2, 12, -1), 7);
+    deliver(&f, scenario_job(3, GITHUB_JOB_QUEUED, 4, 3, 3, -1), 7);
+    deliver(&f, scenario_job(4, GITHUB_JOB_QUEUED, 4, 2, 2, -1), 7);
+    assert_int_equal(
+        api_render_queue(&f.sources, &query, scenario_at(63), &f.arena, &f.out, &f.error),
+        ERROR_NONE);
+    const char *text = text_of(&f);
+    assert_non_null(
+        strstr(text, "\"totals\":{\"waiting\":0,\"queued\":2,\"running\":1,\"open_runs\":1}"));
+    assert_true(strstr(text, "\"job_id\":\"4\"") < strstr(text, "\"job_id\":\"3\""));
+    assert_true(strstr(text, "\"job_id\":\"3\"") < strstr(text, "\"job_id\":\"2\""));
+    assert_non_null(strstr(text, "\"age_seconds\":61,"));
+    query.runner_labels = SLICE("linux,self-hosted,linux");
+    query.state = SLICE("running");
+    buffer_clear(&f.out);
+    assert_int_equal(
+        api_render_queue(&f.sources, &query, scenario_at(63), &f.arena, &f.out, &f.error),
+        ERROR_NONE);
+    assert_int_equal(count_in(text_of(&f), "\"job_id\""), 1);
+    query.state = SLICE("sleeping");
+    assert_int_equal(api_render_queue(&f.sources, &query, 1, &f.arena, &f.out, &f.error),
+                     ERROR_USAGE);
+    close_fixture(&f);
+}
+
+static void latencies_are_those_of_the_window(void **state)
+{
+    struct fixture f;
+    (void)state;
+    open_fixture(&f);
+    finish_runs(&f, 1000, 4); // each queued for 4 s
+    assert_int_equal(
+        api_render_latency(&f.sources, false, scenario_at(100), &f.arena, &f.out, &f.error),
+        ERROR_NONE);
+    const char *text = text_of(&f);
+    assert_non_null(strstr(text, "\"count\":4,\"p50\":4,\"p90\":4,\"p99\":4,\"max\":4,"));
+    assert_int_equal(count_in(text, "\"start\""), 12);
+    buffer_clear(&f.out);
+    assert_int_equal(
+        api_render_latency(&f.sources, false, scenario_at(2 * 3600), &f.arena, &f.out, &f.error),
+        ERROR_NONE);
+    assert_non_null(strstr(text_of(&f), "\"pools\":[]"));
+    buffer_clear(&f.out);
+    assert_int_equal(
+        api_render_latency(&f.sources, true, scenario_at(2 * 3600), &f.arena, &f.out, &f.error),
+        ERROR_NONE);
+    assert_int_equal(count_in(text_of(&f), "\"start\""), 24);
+    close_fixture(&f);
+}
+
+static enum error_code render_all(struct fixture *f)
+{
+    const struct api_queue_query queue = {.limit = 10};
+    const struct api_runs_query open = {.open = true, .limit = 10}, finished = {.limit = 10};
+    enum error_code code =
+        api_render_queue(&f->sources, &queue, scenario_at(90), &f->arena, &f->out, &f->error);
+    if (code == ERROR_NONE)
+        code = api_render_runs(&f->sources, &open, scenario_at(90), &f->arena, &f->out, &f->error);
+    if (code == ERROR_NONE)
+        code =
+            api_render_runs(&f->sources, &finished, scenario_at(90), &f->arena, &f->out, &f->error);
+    if (code == ERROR_NONE)
+        code = api_render_run(&f->sources, 1000, 1, scenario_at(90), &f->arena, &f->out, &f->error);
+    if (code == ERROR_NONE)
+        code = api_render_spans(&f->sources, 1000, 1, &f->out, &f->error);
+    if (code == ERROR_NONE)
+        code =
+            api_render_latency(&f->sources, false, scenario_at(90), &f->arena, &f->out, &f->error);
+    return code == ERROR_NONE ? api_render_status(&f->sources, scenario_at(90), &f->out, &f->error)
+                              : code;
+}
+
+static void any_refused_allocation_is_an_error_in_words(void **state)
+{
+    struct fixture f;
+    bool is_done = false;
+    (void)state;
+    open_fixture(&f);
+    finish_runs(&f, 1000, 2);
+    deliver(&f, scenario_job(3, GITHUB_JOB_QUEUED, 4, 3, 3, -1), 7);
+    for (long nth = 1; !is_done; nth++) {
+        arena_release(&f.arena);
+        buffer_release(&f.out);
+        f.error = (struct error){0};
+        memory_fail_after(nth);
+        enum error_code code = render_all(&f);
+        memory_fail_after(-1);
+        is_done = code == ERROR_NONE;
+        assert_true(is_done || code == ERROR_MEMORY);
+        assert_true(is_done || f.error.message[0] != '\0');
+    }
+    close_fixture(&f);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(pages_hold_every_run_once_the_newest_first),
+        cmocka_unit_test(filters_take_parts_in_any_case),
+        cmocka_unit_test(a_cursor_that_is_none_is_refused),
+        cmocka_unit_test(open_runs_show_jobs_in_every_phase),
+        cmocka_unit_test(a_run_is_told_with_its_trace_and_both_attempts),
+        cmocka_unit_test(what_is_not_there_is_not_found_in_words),
+        cmocka_unit_test(the_queue_is_narrowed_by_state_and_labels_in_any_order),
+        cmocka_unit_test(latencies_are_those_of_the_window),
+        cmocka_unit_test(any_refused_allocation_is_an_error_in_words),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
