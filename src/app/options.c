@@ -6,7 +6,8 @@
 #include "ghatrace/app/config.h"
 
 #define FIELD(name) .field = offsetof(struct config, name)
-#define NEVER INT64_MAX // no upper bound that anybody would meet
+// No upper bound that anybody would meet; and added to a time of our days it is still one.
+#define NEVER (100 * 365 * NS_PER_DAY)
 #define MIB ((int64_t)1 << 20)
 #define GIB ((int64_t)1 << 30)
 

@@ -1,20 +1,10 @@
 // One client's HTTP conversation: bytes to requests, answers to bytes, deadlines, pipelining.
-#include "conversation.h"
+#include "conversation_private.h"
 
 #include <string.h>
 
 #include "ghatrace/base/log.h"
 #include "ghatrace/base/memory.h"
-
-static void link_conversation(struct conversation *conversation)
-{
-    struct conversation_host *host = conversation->host;
-
-    conversation->next = host->first;
-    if (host->first != NULL)
-        host->first->previous = conversation;
-    host->first = conversation;
-}
 
 static void unlink_conversation(struct conversation *conversation)
 {
@@ -26,41 +16,9 @@ static void unlink_conversation(struct conversation *conversation)
         conversation->next->previous = conversation->previous;
 }
 
-static void begin_waiting(struct conversation *conversation)
+void conversation_end(struct conversation *conversation)
 {
-    struct conversation_host *host = conversation->host;
-
-    conversation->before = host->last_waiting;
-    conversation->after = NULL;
-    if (host->last_waiting != NULL)
-        host->last_waiting->after = conversation;
-    else
-        host->longest_waiting = conversation;
-    host->last_waiting = conversation;
-    conversation->is_waiting = true;
-}
-
-static void end_waiting(struct conversation *conversation)
-{
-    struct conversation_host *host = conversation->host;
-
-    if (!conversation->is_waiting)
-        return;
-    if (conversation->before != NULL)
-        conversation->before->after = conversation->after;
-    else
-        host->longest_waiting = conversation->after;
-    if (conversation->after != NULL)
-        conversation->after->before = conversation->before;
-    else
-        host->last_waiting = conversation->before;
-    conversation->is_waiting = false;
-}
-
-// The last answer is given, or none can be.
-static void end_conversation(struct conversation *conversation)
-{
-    end_waiting(conversation);
+    conversation_end_waiting(conversation);
     conversation->phase = CONVERSATION_ENDED;
 }
 
@@ -118,8 +76,8 @@ static void begin_next(struct conversation *conversation)
     conversation->has_begun = false;
     conversation->head_is_read = false;
     conversation->body_is_read = false;
-    end_waiting(conversation); // its turn counts from now
-    begin_waiting(conversation);
+    conversation_end_waiting(conversation); // its turn counts from now
+    conversation_begin_waiting(conversation);
     net_listener_look_again(conversation->host->listener);
     net_connection_set_deadline(conversation->connection, conversation->host->idle_deadline);
     if (was_pending && !conversation->is_in_feed)
@@ -155,12 +113,12 @@ static void send_answer(struct conversation *conversation, const struct answer *
 
     // No memory even for this, or the client has left: closing is all the answer there can be.
     if (code != ERROR_NONE) {
-        end_conversation(conversation);
+        conversation_end(conversation);
         net_connection_close(conversation->connection);
     } else if (keep_alive) {
         begin_next(conversation);
     } else {
-        end_conversation(conversation);
+        conversation_end(conversation);
         net_connection_set_deadline(conversation->connection, 0); // finishing has its own
         net_connection_finish(conversation->connection);
     }
@@ -180,11 +138,11 @@ void conversation_answer_owned(struct conversation *conversation, const struct a
     buffer_release(body); // what was not taken over
 }
 
-static void send_late_answer(struct conversation *conversation)
+void conversation_send_late_answer(struct conversation *conversation)
 {
     struct answer answer;
 
-    end_waiting(conversation);
+    conversation_end_waiting(conversation);
     answer_set_error(&answer, conversation->late_status, conversation->late_message);
     send_answer(conversation, &answer, false, NULL);
 }
@@ -200,10 +158,10 @@ void conversation_answer_late(struct conversation *conversation, int status, con
     http_parser_reset(&conversation->parser);
     give_back_large(conversation);
     if (conversation->host->is_stopping) {
-        send_late_answer(conversation);
+        conversation_send_late_answer(conversation);
         return;
     }
-    begin_waiting(conversation);
+    conversation_begin_waiting(conversation);
     net_listener_look_again(conversation->host->listener);
     net_connection_set_deadline(conversation->connection, after);
 }
@@ -244,7 +202,7 @@ static void ask_for_body(struct conversation *conversation)
     static const char text[] = "HTTP/1.1 100 Continue\r\n\r\n";
 
     if (net_connection_write(conversation->connection, text, sizeof text - 1) != ERROR_NONE) {
-        end_conversation(conversation);
+        conversation_end(conversation);
         net_connection_close(conversation->connection);
     }
 }
@@ -263,7 +221,7 @@ static void take_head(struct conversation *conversation)
     const struct http_head *head = &conversation->parser.message;
 
     conversation->head_is_read = true;
-    end_waiting(conversation);
+    conversation_end_waiting(conversation);
     if (conversation->has_begun)
         net_connection_set_deadline(conversation->connection, time_left(conversation));
     if (!conversation->host->service->on_head(conversation, head))
@@ -364,7 +322,7 @@ static bool on_end(void *context)
 
     // The client may have closed its side right behind its last request; what is still on its
     // way to it is sent.
-    end_conversation(conversation);
+    conversation_end(conversation);
     net_connection_finish(conversation->connection);
     return true;
 }
@@ -378,7 +336,7 @@ static void on_timeout(void *context)
     if (conversation->phase == CONVERSATION_READING && conversation->has_begun)
         refuse(conversation, 408, "request took too long");
     else if (conversation->phase == CONVERSATION_LATE)
-        send_late_answer(conversation);
+        conversation_send_late_answer(conversation);
 }
 
 static void on_closed(void *context, enum net_close_reason reason, const struct error *error)
@@ -389,156 +347,15 @@ static void on_closed(void *context, enum net_close_reason reason, const struct 
         log_debug("connection lost", LOG_REASON(error));
     conversation->connection = NULL;
     atomic_fetch_sub(&conversation->host->connections, 1);
-    end_conversation(conversation);
+    conversation_end(conversation);
     if (conversation->host->addresses != NULL)
         address_counts_give_back(conversation->host->addresses, conversation->place);
     conversation_let_go(conversation);
 }
 
-static const struct net_handler handler = {
+const struct net_handler conversation_handler = {
     .on_data = on_data,
     .on_end = on_end,
     .on_timeout = on_timeout,
     .on_closed = on_closed,
 };
-
-// --- the host -------------------------------------------------------------------------------------
-
-static void close_for_another(struct conversation *conversation)
-{
-    struct net_connection *connection = conversation->connection;
-    char peer[NET_ADDRESS_TEXT_SIZE];
-
-    log_debug("connection closed: another one needs its place",
-              LOG_STRING("peer", net_address_format(net_connection_peer(connection), peer)));
-    end_conversation(conversation);
-    net_connection_close(connection);
-}
-
-// Its address may have as many connections as it may: then one of them that waits makes room, as among
-// all, if this thread has any such.
-static bool find_place(struct conversation_host *host, const struct net_connection *connection,
-                       struct address_place **place)
-{
-    const struct net_address *peer = net_connection_peer(connection);
-    char text[NET_ADDRESS_TEXT_SIZE];
-
-    if (host->addresses == NULL || address_counts_take(host->addresses, peer, place))
-        return true;
-    for (struct conversation *each = host->longest_waiting; each != NULL; each = each->after) {
-        if (*place == NULL || each->place != *place)
-            continue;
-        each->place = NULL; // passed on
-        close_for_another(each);
-        return true;
-    }
-    address_counts_note_refusal(host->addresses);
-    log_debug("connection closed: too many from its address",
-              LOG_STRING("peer", net_address_format(peer, text)));
-    return false;
-}
-
-static bool on_accept(void *context, struct net_connection *connection,
-                      const struct net_handler **connection_handler, void **connection_context)
-{
-    struct conversation_host *host = context;
-    struct conversation *conversation = memory_allocate_array(1, sizeof *conversation);
-
-    if (conversation == NULL)
-        return false;
-    if (!find_place(host, connection, &conversation->place)) {
-        memory_free(conversation);
-        return false;
-    }
-    conversation->host = host;
-    conversation->connection = connection;
-    conversation->holds = 1;
-    http_parser_init(&conversation->parser, HTTP_REQUEST, host->max_body_bytes);
-    link_conversation(conversation);
-    atomic_fetch_add(&host->connections, 1);
-    begin_waiting(conversation);
-    net_connection_set_deadline(connection, host->idle_deadline);
-    *connection_handler = &handler;
-    *connection_context = conversation;
-    return true;
-}
-
-static bool make_room(void *context)
-{
-    struct conversation_host *host = context;
-
-    if (host->longest_waiting == NULL)
-        return false;
-    close_for_another(host->longest_waiting);
-    return true;
-}
-
-static bool may_come(void *context, const struct net_address *peer)
-{
-    const struct conversation_host *host = context;
-
-    return host->service->may_come == NULL || host->service->may_come(host->context, peer);
-}
-
-static const struct net_accept_handler accept_handler = {
-    .may_come = may_come, .on_accept = on_accept, .make_room = make_room};
-
-// Heads and bodies of all our answers are far below this.
-#define ANSWER_BYTES_MAX 16384
-
-void conversation_host_init(struct conversation_host *host)
-{
-    if (host->head_deadline == 0)
-        host->head_deadline = HEAD_DEADLINE;
-    if (host->request_deadline == 0)
-        host->request_deadline = REQUEST_DEADLINE;
-    if (host->idle_deadline == 0)
-        host->idle_deadline = IDLE_DEADLINE;
-    buffer_init(&host->out, ANSWER_BYTES_MAX);
-}
-
-enum error_code conversation_host_listen(struct conversation_host *host,
-                                         const struct net_address *address, bool share_port,
-                                         size_t max_connections, struct error *error)
-{
-    return net_listener_create(host->loop, address, share_port, max_connections, &accept_handler,
-                               host, &host->listener, error);
-}
-
-static bool is_idle(const struct conversation *conversation)
-{
-    return conversation->phase == CONVERSATION_READING && !conversation->has_begun &&
-           net_connection_unsent(conversation->connection) == 0;
-}
-
-void conversation_host_stop(struct conversation_host *host)
-{
-    if (host->is_stopping)
-        return;
-    host->is_stopping = true;
-    net_listener_destroy(host->listener);
-    host->listener = NULL;
-    // Nothing is freed in here: connections are reaped later.
-    for (struct conversation *each = host->first; each != NULL; each = each->next) {
-        if (each->connection != NULL && is_idle(each))
-            net_connection_close(each->connection);
-        else if (each->connection != NULL && each->phase == CONVERSATION_LATE)
-            send_late_answer(each);
-    }
-    if (host->first == NULL)
-        host->on_empty(host->context);
-}
-
-void conversation_host_abort(struct conversation_host *host)
-{
-    for (struct conversation *each = host->first; each != NULL; each = each->next)
-        if (each->connection != NULL)
-            net_connection_close(each->connection);
-}
-
-void conversation_host_release(struct conversation_host *host)
-{
-    net_listener_destroy(host->listener);
-    host->listener = NULL;
-    buffer_release(&host->out);
-}

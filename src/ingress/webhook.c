@@ -95,8 +95,9 @@ static void log_answer(const struct conversation *conversation, int status, cons
 
     if (!log_is_enabled(is_suspect ? LOG_WARN : LOG_DEBUG))
         return;
-    if (is_suspect &&
-        !log_limit_allows(&webhook_of(conversation)->log_limit, timestamp_monotonic(), &held_back))
+    struct webhook *webhook = webhook_of(conversation);
+    struct log_limit *limit = status == 401 ? &webhook->signature_lines : &webhook->malformed_lines;
+    if (is_suspect && !log_limit_allows(limit, timestamp_monotonic(), &held_back))
         return;
     if (conversation->connection != NULL)
         net_address_format(net_connection_peer(conversation->connection), peer);

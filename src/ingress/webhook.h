@@ -21,8 +21,9 @@ struct webhook_counters {
 struct webhook {
     struct engine *engine;
     const struct ingress_options *options;
-    struct failures *failures;  // of all threads
-    struct log_limit log_limit; // of lines about requests that strangers can cause
+    struct failures *failures; // of all threads
+    // Of lines about requests that strangers can cause: signatures, and all else.
+    struct log_limit signature_lines, malformed_lines;
     struct webhook_counters counters;
 };
 

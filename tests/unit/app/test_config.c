@@ -226,6 +226,27 @@ static void networks_are_split_and_checked(void **state)
     }
 }
 
+// Added to a time of our days, the longest is still a time.
+static void no_duration_is_so_long_that_times_overflow(void **state)
+{
+    static const char *const names[] = {"root-grace", "job-grace", "job-timeout",
+                                        "run-idle",   "linger",    "history"};
+    (void)state;
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        struct configuring c;
+        configuring_init(&c);
+        configuring_flag(&c, names[i], "36501d");
+        assert_int_equal(configuring_build_all(&c), ERROR_USAGE);
+        configuring_release(&c);
+        configuring_init(&c);
+        configuring_flag(&c, names[i], "36500d");
+        configuring_flag(&c, "insecure-no-signature", "on");
+        assert_int_equal(configuring_build_all(&c), ERROR_NONE);
+        configuring_release(&c);
+    }
+    assert_true(36500 * NS_PER_DAY < INT64_MAX - INT64_C(4000000000) * NS_PER_SECOND);
+}
+
 static void no_secret_means_no_start(void **state)
 {
     (void)state;
@@ -343,6 +364,7 @@ int main(void)
         cmocka_unit_test(switches_take_several_words),
         cmocka_unit_test(repos_are_split_at_commas_and_blanks),
         cmocka_unit_test(networks_are_split_and_checked),
+        cmocka_unit_test(no_duration_is_so_long_that_times_overflow),
         cmocka_unit_test(no_secret_means_no_start),
         cmocka_unit_test(a_secret_in_the_environment_is_enough_unless_it_is_empty),
         cmocka_unit_test(what_is_not_used_or_not_safe_is_warned_of),
