@@ -97,11 +97,6 @@ static timestamp_ns last_step_end(const struct json_document *document, json_val
     return latest;
 }
 
-static timestamp_ns first_known(timestamp_ns a, timestamp_ns b)
-{
-    return a != TIMESTAMP_UNKNOWN ? a : b;
-}
-
 // The bodies of a gated job's queued, waiting, queued differ in deployment.updated_at alone, so that
 // tells them apart in time (runs-on/runs-on issue 539).
 static timestamp_ns job_time(const struct json_document *document, json_value job,
@@ -111,12 +106,13 @@ static timestamp_ns job_time(const struct json_document *document, json_value jo
     timestamp_ns started = time_field(document, job, "started_at", arena);
     timestamp_ns completed = time_field(document, job, "completed_at", arena);
     if (slice_equals(action, SLICE("completed")))
-        return first_known(completed, first_known(last_step_end(document, job, arena), started));
+        return timestamp_first_known(
+            completed, timestamp_first_known(last_step_end(document, job, arena), started));
     if (slice_equals(action, SLICE("in_progress")))
-        return first_known(started, created);
+        return timestamp_first_known(started, created);
     json_value deployment = json_get(document, JSON_ROOT, SLICE("deployment"));
     timestamp_ns deployed = time_field(document, deployment, "updated_at", arena);
-    timestamp_ns queued = first_known(created, started);
+    timestamp_ns queued = timestamp_first_known(created, started);
     return deployed > queued ? deployed : queued;
 }
 
@@ -127,8 +123,8 @@ static timestamp_ns run_time(const struct json_document *document, json_value ru
     timestamp_ns started = time_field(document, run, "run_started_at", arena);
     timestamp_ns updated = time_field(document, run, "updated_at", arena);
     if (slice_equals(action, SLICE("requested")))
-        return first_known(started, first_known(created, updated));
-    return first_known(updated, first_known(started, created));
+        return timestamp_first_known(started, timestamp_first_known(created, updated));
+    return timestamp_first_known(updated, timestamp_first_known(started, created));
 }
 
 static timestamp_ns latest_time(const struct json_document *document, json_value object,

@@ -12,7 +12,7 @@ void hex_encode(const uint8_t *bytes, size_t len, char *text)
     text[2 * len] = '\0';
 }
 
-static int digit_value(char c)
+int hex_digit_value(char c)
 {
     if (c >= '0' && c <= '9')
         return c - '0';
@@ -28,8 +28,8 @@ bool hex_decode(const char *text, size_t text_len, uint8_t *bytes, size_t len)
     if (text_len % 2 != 0 || text_len / 2 != len)
         return false;
     for (size_t i = 0; i < len; i++) {
-        int high = digit_value(text[2 * i]);
-        int low = digit_value(text[2 * i + 1]);
+        int high = hex_digit_value(text[2 * i]);
+        int low = hex_digit_value(text[2 * i + 1]);
         if (high < 0 || low < 0)
             return false;
         bytes[i] = (uint8_t)(high << 4 | low);

@@ -1,16 +1,6 @@
 // The chunked transfer coding (RFC 9112 7.1), one byte at a time outside the data.
+#include "ghatrace/base/hex.h"
 #include "internal.h"
-
-static int hex_value(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
-}
 
 static enum http_progress refuse_size_line(struct http_parser *parser)
 {
@@ -31,7 +21,7 @@ static enum http_progress move_to(struct http_parser *parser, enum parser_state 
 // chunk = chunk-size [ chunk-ext ] CRLF chunk-data CRLF. No sign, no 0x, at least one digit.
 static enum http_progress take_size_char(struct http_parser *parser, char c)
 {
-    int digit = hex_value(c);
+    int digit = hex_digit_value(c);
 
     if (digit >= 0) {
         if (parser->remaining > UINT64_MAX >> 4)

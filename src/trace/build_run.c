@@ -3,16 +3,6 @@
 #include "ghatrace/trace/build.h"
 #include "ghatrace/trace/ids.h"
 
-static timestamp_ns first_known(timestamp_ns a, timestamp_ns b)
-{
-    return a != TIMESTAMP_UNKNOWN ? a : b;
-}
-
-static timestamp_ns later(timestamp_ns a, timestamp_ns b)
-{
-    return a > b ? a : b;
-}
-
 static void add_resource(const struct trace_policy *policy, const struct run_state *run,
                          struct attribute_writer *writer)
 {
@@ -74,9 +64,10 @@ static bool set_name(struct span *span, struct slice workflow_name, struct arena
 static void set_times(const struct run_state *run, struct span *span)
 {
     const struct github_run *body = &run->body;
-    timestamp_ns start = first_known(body->run_started_at, body->created_at);
-    span->start = first_known(first_known(start, run->first_job_start), run->last_received);
-    span->end = later(later(body->updated_at, run->last_job_end), span->start);
+    timestamp_ns start = timestamp_first_known(body->run_started_at, body->created_at);
+    span->start = timestamp_first_known(timestamp_first_known(start, run->first_job_start),
+                                        run->last_received);
+    span->end = timestamp_later(timestamp_later(body->updated_at, run->last_job_end), span->start);
 }
 
 // A re-run is a trace of its own; the link leads to the attempt before.

@@ -6,11 +6,6 @@
 #include "ghatrace/trace/merge.h"
 #include "ghatrace/trace/timeline.h"
 
-static timestamp_ns latest(timestamp_ns a, timestamp_ns b)
-{
-    return a > b ? a : b;
-}
-
 static bool has_seen(uint8_t seen, unsigned action)
 {
     return (seen & (1u << action)) != 0;
@@ -48,7 +43,7 @@ static enum error_code finish_root(const struct trace_policy *policy, bool is_in
     output->finished_count++;
     run->phase = is_incomplete ? RUN_SENT_INCOMPLETE : RUN_SENT;
     run->end = finished->end;
-    run->last_received = latest(run->last_received, now);
+    run->last_received = timestamp_later(run->last_received, now);
     output->run_changed = true;
     return ERROR_NONE;
 }
@@ -75,8 +70,8 @@ static void count_job_as_closed(struct run_state *run, const struct job_state *j
     }
     if (run->first_job_start == TIMESTAMP_UNKNOWN || timeline->start < run->first_job_start)
         run->first_job_start = timeline->start;
-    run->last_job_end = latest(run->last_job_end, timeline->end);
-    run->last_job_closed_at = latest(run->last_job_closed_at, now);
+    run->last_job_end = timestamp_later(run->last_job_end, timeline->end);
+    run->last_job_closed_at = timestamp_later(run->last_job_closed_at, now);
     if (!is_incomplete) {
         enum run_result result = build_result_of_conclusion(job->body.conclusion);
         run->worst_result = result > run->worst_result ? result : run->worst_result;
@@ -192,8 +187,8 @@ static enum error_code apply_job(const struct trace_policy *policy,
     }
     merge_job_event(job, event, occurred_at, digest);
     merge_run_from_job(run, event);
-    job->last_received = latest(job->last_received, received_at);
-    run->last_received = latest(run->last_received, received_at);
+    job->last_received = timestamp_later(job->last_received, received_at);
+    run->last_received = timestamp_later(run->last_received, received_at);
     output->job_changed = true;
     output->run_changed = true;
     return advance_job(policy, received_at, run, job, arena, output);
@@ -212,7 +207,7 @@ static enum error_code apply_run(const struct trace_policy *policy,
     if (run->phase == RUN_NEW)
         run->phase = RUN_OPEN;
     merge_run_event(run, event, digest);
-    run->last_received = latest(run->last_received, received_at);
+    run->last_received = timestamp_later(run->last_received, received_at);
     if (is_final && run->completed_received == TIMESTAMP_UNKNOWN)
         run->completed_received = received_at;
     output->run_changed = true;
@@ -245,7 +240,7 @@ timestamp_ns lifecycle_job_deadline(const struct trace_policy *policy, const str
         return job->settling_since + policy->root_grace;
     case JOB_OPEN:
         if (run->completed_received != TIMESTAMP_UNKNOWN)
-            return latest(run->completed_received, job->last_received) + policy->job_grace;
+            return timestamp_later(run->completed_received, job->last_received) + policy->job_grace;
         return job->last_received + policy->job_timeout;
     case JOB_CLOSED:
     case JOB_CLOSED_INCOMPLETE:

@@ -1,18 +1,6 @@
 // Taking one event's statements into what is known.
 #include "ghatrace/trace/merge.h"
 
-static timestamp_ns earliest(timestamp_ns a, timestamp_ns b)
-{
-    if (a == TIMESTAMP_UNKNOWN)
-        return b;
-    return b == TIMESTAMP_UNKNOWN || a < b ? a : b;
-}
-
-static timestamp_ns latest(timestamp_ns a, timestamp_ns b)
-{
-    return a > b ? a : b;
-}
-
 static bool is_newer(const struct state_version *a, const struct state_version *b)
 {
     if (a->rank != b->rank)
@@ -25,9 +13,11 @@ static bool is_newer(const struct state_version *a, const struct state_version *
 // The latest time that a job's body speaks of.
 static timestamp_ns latest_time_in(const struct github_job *job)
 {
-    timestamp_ns time = latest(job->created_at, latest(job->started_at, job->completed_at));
+    timestamp_ns time =
+        timestamp_later(job->created_at, timestamp_later(job->started_at, job->completed_at));
     for (size_t i = 0; i < job->step_count; i++)
-        time = latest(time, latest(job->steps[i].started_at, job->steps[i].completed_at));
+        time = timestamp_later(
+            time, timestamp_later(job->steps[i].started_at, job->steps[i].completed_at));
     return time;
 }
 
@@ -71,13 +61,13 @@ void merge_job_event(struct job_state *state, const struct github_event *event,
     state->run_id = job->run_id;
     state->run_attempt = job->run_attempt;
     state->job_id = job->job_id;
-    state->created_at = earliest(state->created_at, job->created_at);
+    state->created_at = timestamp_earliest_known(state->created_at, job->created_at);
     if (is_queueing)
-        state->queued_at = earliest(state->queued_at, job->started_at);
+        state->queued_at = timestamp_earliest_known(state->queued_at, job->started_at);
     if (job->action == GITHUB_JOB_QUEUED)
-        state->last_queued = latest(state->last_queued, occurred_at);
+        state->last_queued = timestamp_later(state->last_queued, occurred_at);
     if (job->action == GITHUB_JOB_WAITING)
-        state->last_waiting = latest(state->last_waiting, occurred_at);
+        state->last_waiting = timestamp_later(state->last_waiting, occurred_at);
 
     if (state->seen == 0 || is_newer(&version, &state->body_version)) {
         state->body_version = version;
@@ -113,7 +103,7 @@ void merge_run_event(struct run_state *state, const struct github_event *event, 
     }
     state->is_completed |= is_final;
     if (is_final)
-        state->end = latest(state->end, run->updated_at);
+        state->end = timestamp_later(state->end, run->updated_at);
     state->seen |= (uint8_t)(1u << run->action);
 }
 

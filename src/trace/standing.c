@@ -1,28 +1,23 @@
 // Where an open job stands.
 #include "ghatrace/trace/standing.h"
 
-static timestamp_ns first_known(timestamp_ns a, timestamp_ns b)
-{
-    return a != TIMESTAMP_UNKNOWN ? a : b;
-}
-
 void standing_of_any_job(const struct job_state *job, struct job_standing *standing)
 {
-    timestamp_ns created = first_known(job->created_at, job->queued_at);
+    timestamp_ns created = timestamp_first_known(job->created_at, job->queued_at);
     if (job->body_version.rank >= GITHUB_JOB_IN_PROGRESS) {
         standing->state = STANDING_RUNNING;
-        standing->since = first_known(job->body.started_at, created);
+        standing->since = timestamp_first_known(job->body.started_at, created);
     } else if (job->last_waiting > job->last_queued) {
         standing->state = STANDING_WAITING;
-        standing->since = first_known(created, job->last_waiting);
+        standing->since = timestamp_first_known(created, job->last_waiting);
     } else {
         // Released from waiting: ready for a runner since then.
         standing->state = STANDING_QUEUED;
         standing->since = job->last_waiting != TIMESTAMP_UNKNOWN
                               ? job->last_queued
-                              : first_known(created, job->last_queued);
+                              : timestamp_first_known(created, job->last_queued);
     }
-    standing->since = first_known(standing->since, job->last_received);
+    standing->since = timestamp_first_known(standing->since, job->last_received);
 }
 
 void standing_of_job(const struct job_state *job, struct job_standing *standing)

@@ -5,24 +5,9 @@
 // job is one that started more than this before it was created.
 #define CLOCK_TOLERANCE NS_PER_SECOND
 
-static timestamp_ns earlier(timestamp_ns a, timestamp_ns b)
-{
-    return a < b ? a : b;
-}
-
-static timestamp_ns later(timestamp_ns a, timestamp_ns b)
-{
-    return a > b ? a : b;
-}
-
 static timestamp_ns clamp(timestamp_ns time, timestamp_ns low, timestamp_ns high)
 {
-    return earlier(later(time, low), high);
-}
-
-static timestamp_ns first_known(timestamp_ns a, timestamp_ns b)
-{
-    return a != TIMESTAMP_UNKNOWN ? a : b;
+    return timestamp_earlier(timestamp_later(time, low), high);
 }
 
 bool timeline_is_preparation(struct slice step_name)
@@ -37,7 +22,8 @@ static timestamp_ns last_step_time(const struct github_job *body)
 {
     timestamp_ns last = TIMESTAMP_UNKNOWN;
     for (size_t i = 0; i < body->step_count; i++)
-        last = later(last, later(body->steps[i].started_at, body->steps[i].completed_at));
+        last = timestamp_later(
+            last, timestamp_later(body->steps[i].started_at, body->steps[i].completed_at));
     return last;
 }
 
@@ -45,29 +31,30 @@ static timestamp_ns last_step_end(const struct github_job *body)
 {
     timestamp_ns last = TIMESTAMP_UNKNOWN;
     for (size_t i = 0; i < body->step_count; i++)
-        last = later(last, body->steps[i].completed_at);
+        last = timestamp_later(last, body->steps[i].completed_at);
     return last;
 }
 
 // The latest time that anything about the job speaks of.
 static timestamp_ns last_evidence(const struct job_state *job)
 {
-    timestamp_ns last = later(job->created_at, job->queued_at);
-    last = later(last, later(job->body.started_at, job->body.completed_at));
-    last = later(last, later(job->last_queued, job->last_waiting));
-    return later(last, last_step_time(&job->body));
+    timestamp_ns last = timestamp_later(job->created_at, job->queued_at);
+    last = timestamp_later(last, timestamp_later(job->body.started_at, job->body.completed_at));
+    last = timestamp_later(last, timestamp_later(job->last_queued, job->last_waiting));
+    return timestamp_later(last, last_step_time(&job->body));
 }
 
 static timestamp_ns end_of_job(const struct job_state *job, bool is_completed, timestamp_ns end_by)
 {
     timestamp_ns end;
     if (is_completed) {
-        end = first_known(job->body.completed_at, last_step_end(&job->body));
-        end = first_known(end, job->body.started_at);
+        end = timestamp_first_known(job->body.completed_at, last_step_end(&job->body));
+        end = timestamp_first_known(end, job->body.started_at);
     } else {
-        end = first_known(end_by, last_evidence(job));
+        end = timestamp_first_known(end_by, last_evidence(job));
     }
-    return first_known(first_known(end, last_evidence(job)), job->last_received);
+    return timestamp_first_known(timestamp_first_known(end, last_evidence(job)),
+                                 job->last_received);
 }
 
 // The end of the runner's own preparation, or TIMESTAMP_UNKNOWN if the steps do not begin with it.
@@ -76,7 +63,8 @@ static timestamp_ns end_of_preparation(const struct github_job *body)
     timestamp_ns prepared = TIMESTAMP_UNKNOWN;
     size_t i = 0;
     for (; i < body->step_count && timeline_is_preparation(body->steps[i].name); i++)
-        prepared = later(prepared, later(body->steps[i].started_at, body->steps[i].completed_at));
+        prepared = timestamp_later(
+            prepared, timestamp_later(body->steps[i].started_at, body->steps[i].completed_at));
     if (i == 0)
         return TIMESTAMP_UNKNOWN;
     for (; i < body->step_count; i++) {
@@ -130,8 +118,8 @@ void timeline_of_job(const struct job_state *job, bool is_completed, timestamp_n
                      struct job_timeline *timeline)
 {
     const struct github_job *body = &job->body;
-    timestamp_ns created = first_known(job->created_at, job->queued_at);
-    *timeline = (struct job_timeline){.start = first_known(created, body->started_at)};
+    timestamp_ns created = timestamp_first_known(job->created_at, job->queued_at);
+    *timeline = (struct job_timeline){.start = timestamp_first_known(created, body->started_at)};
 
     timeline->is_skipped = is_completed && slice_equals(body->conclusion, SLICE("skipped"));
     // Only the times give such a job away (newrelic gha-new-relic-exporter#38, tt-metal#12010).
@@ -144,8 +132,8 @@ void timeline_of_job(const struct job_state *job, bool is_completed, timestamp_n
         return;
     }
     timeline->end = end_of_job(job, is_completed, end_by);
-    timeline->start = first_known(timeline->start, timeline->end);
-    timeline->end = later(timeline->end, timeline->start);
+    timeline->start = timestamp_first_known(timeline->start, timeline->end);
+    timeline->end = timestamp_later(timeline->end, timeline->start);
     if (timeline->is_skipped)
         return;
 
@@ -156,8 +144,8 @@ void timeline_of_job(const struct job_state *job, bool is_completed, timestamp_n
     bool is_start_known =
         body->started_at != TIMESTAMP_UNKNOWN && (is_completed || body->started_at > created);
     if (timeline->has_run)
-        started =
-            clamp(first_known(body->started_at, timeline->start), timeline->start, timeline->end);
+        started = clamp(timestamp_first_known(body->started_at, timeline->start), timeline->start,
+                        timeline->end);
     if (created != TIMESTAMP_UNKNOWN && (is_start_known || !timeline->has_run))
         split_before_start(job, started, timeline);
     if (timeline->has_run)

@@ -23,7 +23,7 @@ struct view {
     size_t route_count;
 };
 
-// --- answers --------------------------------------------------------------------------------------
+// --- a turn --------------------------------------------------------------------------------------
 
 static int status_of(enum error_code code)
 {
@@ -37,75 +37,74 @@ static int status_of(enum error_code code)
     }
 }
 
-// What was rendered, or why it could not be.
-static void give(struct admin_reply *reply, enum error_code code, const struct error *error,
-                 const char *content_type, struct buffer *out)
-{
-    if (code == ERROR_NONE)
-        admin_reply_send(reply, 200, content_type, out);
-    else
-        admin_reply_error(reply, status_of(code), error->message);
-    buffer_release(out);
-}
-
-static void give_json(struct admin_reply *reply, enum error_code code, const struct error *error,
-                      struct buffer *out)
-{
-    give(reply, code, error, "application/json", out);
-}
-
 // --- parameters -----------------------------------------------------------------------------------
 
-struct parameters {
+// One request being answered.
+struct turn {
     struct view *view;
-    struct slice query;
-    struct error *error;
+    const struct admin_request *request;
+    struct admin_reply *reply;
+    struct buffer out;
+    timestamp_ns now;
+    struct error error;
     enum error_code code; // the first failure
 };
 
-static struct slice get_text(struct parameters *parameters, const char *name)
+static struct slice get_text(struct turn *turn, const char *name)
 {
     struct slice value = SLICE_EMPTY;
-    if (parameters->code == ERROR_NONE &&
-        !admin_query_get(parameters->query, name, &parameters->view->arena, &value))
-        parameters->code = error_set(parameters->error, ERROR_MEMORY, "out of memory");
+    if (turn->code == ERROR_NONE &&
+        !admin_query_get(turn->request->query, name, &turn->view->arena, &value))
+        turn->code = error_set(&turn->error, ERROR_MEMORY, "out of memory");
     return value;
 }
 
-static size_t get_limit(struct parameters *parameters, size_t usual, size_t most)
+static size_t get_limit(struct turn *turn, size_t usual, size_t most)
 {
-    struct slice text = get_text(parameters, "limit");
+    struct slice text = get_text(turn, "limit");
     long long number;
     if (text.len == 0)
         return usual;
-    if (parameters->code == ERROR_NONE && (!slice_parse_int64(text, &number) || number < 0))
-        parameters->code =
-            error_set(parameters->error, ERROR_USAGE, "limit: want a number from 0 to %zu", most);
-    if (parameters->code != ERROR_NONE)
+    if (turn->code == ERROR_NONE && (!slice_parse_int64(text, &number) || number < 0))
+        turn->code =
+            error_set(&turn->error, ERROR_USAGE, "limit: want a number from 0 to %zu", most);
+    if (turn->code != ERROR_NONE)
         return 0;
     return (unsigned long long)number < most ? (size_t)number : most;
 }
 
-// One of `words`, separated by '|'; the first where it is absent.
-static bool get_choice(struct parameters *parameters, const char *name, const char *first,
-                       const char *second)
+// Which of two words: is it the second? The first where it is absent.
+static bool get_choice(struct turn *turn, const char *name, const char *first, const char *second)
 {
-    struct slice text = get_text(parameters, name);
-    if (parameters->code == ERROR_NONE && text.len > 0 &&
-        !slice_equals(text, slice_from_string(first)) &&
+    struct slice text = get_text(turn, name);
+    if (turn->code == ERROR_NONE && text.len > 0 && !slice_equals(text, slice_from_string(first)) &&
         !slice_equals(text, slice_from_string(second)))
-        parameters->code =
-            error_set(parameters->error, ERROR_USAGE, "%s: want %s or %s", name, first, second);
+        turn->code = error_set(&turn->error, ERROR_USAGE, "%s: want %s or %s", name, first, second);
     return slice_equals(text, slice_from_string(second));
 }
 
-static void begin(struct view *view, const struct admin_request *request, struct error *error,
-                  struct parameters *parameters, struct buffer *out)
+static void begin(void *context, const struct admin_request *request, struct admin_reply *reply,
+                  struct turn *turn)
 {
-    *error = (struct error){.code = ERROR_NONE};
-    *parameters = (struct parameters){.view = view, .query = request->query, .error = error};
-    arena_clear(&view->arena);
-    buffer_init(out, ANSWER_MAX_BYTES);
+    *turn =
+        (struct turn){.view = context, .request = request, .reply = reply, .now = timestamp_now()};
+    arena_clear(&turn->view->arena);
+    buffer_init(&turn->out, ANSWER_MAX_BYTES);
+}
+
+// What was rendered, or why it could not be.
+static void end(struct turn *turn, const char *content_type)
+{
+    if (turn->code == ERROR_NONE)
+        admin_reply_send(turn->reply, 200, content_type, &turn->out);
+    else
+        admin_reply_error(turn->reply, status_of(turn->code), turn->error.message);
+    buffer_release(&turn->out);
+}
+
+static void end_json(struct turn *turn)
+{
+    end(turn, "application/json");
 }
 
 // --- handlers -------------------------------------------------------------------------------------
@@ -113,58 +112,48 @@ static void begin(struct view *view, const struct admin_request *request, struct
 static void handle_metrics(void *context, const struct admin_request *request,
                            struct admin_reply *reply)
 {
-    struct view *view = context;
-    struct parameters parameters;
-    struct error error;
-    struct buffer out;
-    begin(view, request, &error, &parameters, &out);
     enum metrics_format format =
         metrics_format_of(http_head_get(request->head, SLICE("accept"), NULL));
-    enum error_code code = metrics_render(&view->sources, format, timestamp_now(), &out, &error);
+    struct turn turn;
+    begin(context, request, reply, &turn);
+    turn.code = metrics_render(&turn.view->sources, format, turn.now, &turn.out, &turn.error);
     admin_reply_set_field(reply, "Vary", "Accept");
-    give(reply, code, &error, metrics_content_type(format), &out);
+    end(&turn, metrics_content_type(format));
 }
 
 static void handle_queue(void *context, const struct admin_request *request,
                          struct admin_reply *reply)
 {
-    struct view *view = context;
-    struct parameters parameters;
-    struct error error;
-    struct buffer out;
-    begin(view, request, &error, &parameters, &out);
+    struct turn turn;
+    begin(context, request, reply, &turn);
     const struct api_queue_query query = {
-        .state = get_text(&parameters, "state"),
-        .runner_labels = get_text(&parameters, "runner_labels"),
-        .limit = get_limit(&parameters, API_QUEUE_LIMIT, API_QUEUE_LIMIT_MAX)};
-    enum error_code code = parameters.code;
-    if (code == ERROR_NONE)
-        code =
-            api_render_queue(&view->sources, &query, timestamp_now(), &view->arena, &out, &error);
-    give_json(reply, code, &error, &out);
+        .state = get_text(&turn, "state"),
+        .runner_labels = get_text(&turn, "runner_labels"),
+        .limit = get_limit(&turn, API_QUEUE_LIMIT, API_QUEUE_LIMIT_MAX)};
+    if (turn.code == ERROR_NONE)
+        turn.code = api_render_queue(&turn.view->sources, &query, turn.now, &turn.view->arena,
+                                     &turn.out, &turn.error);
+    end_json(&turn);
 }
 
 static void handle_runs(void *context, const struct admin_request *request,
                         struct admin_reply *reply)
 {
-    struct view *view = context;
-    struct parameters parameters;
-    struct error error;
-    struct buffer out;
-    begin(view, request, &error, &parameters, &out);
-    const struct api_runs_query query = {
-        .open = get_choice(&parameters, "state", "finished", "open"),
-        .repository = get_text(&parameters, "repository"),
-        .workflow = get_text(&parameters, "workflow"),
-        .branch = get_text(&parameters, "branch"),
-        .result = get_text(&parameters, "result"),
-        .text = get_text(&parameters, "q"),
-        .cursor = get_text(&parameters, "cursor"),
-        .limit = get_limit(&parameters, API_RUNS_LIMIT, API_RUNS_LIMIT_MAX)};
-    enum error_code code = parameters.code;
-    if (code == ERROR_NONE)
-        code = api_render_runs(&view->sources, &query, timestamp_now(), &view->arena, &out, &error);
-    give_json(reply, code, &error, &out);
+    struct turn turn;
+    begin(context, request, reply, &turn);
+    const struct api_runs_query query = {.open = get_choice(&turn, "state", "finished", "open"),
+                                         .repository = get_text(&turn, "repository"),
+                                         .workflow = get_text(&turn, "workflow"),
+                                         .branch = get_text(&turn, "branch"),
+                                         .result = get_text(&turn, "result"),
+                                         .text = get_text(&turn, "q"),
+                                         .cursor = get_text(&turn, "cursor"),
+                                         .limit =
+                                             get_limit(&turn, API_RUNS_LIMIT, API_RUNS_LIMIT_MAX)};
+    if (turn.code == ERROR_NONE)
+        turn.code = api_render_runs(&turn.view->sources, &query, turn.now, &turn.view->arena,
+                                    &turn.out, &turn.error);
+    end_json(&turn);
 }
 
 // "/api/runs/123/1".
@@ -186,50 +175,41 @@ static bool read_run(struct slice path, int64_t *run_id, int64_t *run_attempt)
 static void handle_run(void *context, const struct admin_request *request,
                        struct admin_reply *reply)
 {
-    struct view *view = context;
-    struct parameters parameters;
-    struct error error;
-    struct buffer out;
     int64_t run_id = 0, run_attempt = 0;
-    begin(view, request, &error, &parameters, &out);
-    bool is_otlp = get_choice(&parameters, "format", "json", "otlp");
-    enum error_code code = parameters.code;
-    if (code == ERROR_NONE && !read_run(request->path, &run_id, &run_attempt))
-        code = error_set(&error, ERROR_NOT_FOUND, "want " RUN_PREFIX "RUN/ATTEMPT, in numbers");
-    if (code == ERROR_NONE && is_otlp)
-        code = api_render_spans(&view->sources, run_id, run_attempt, &out, &error);
-    else if (code == ERROR_NONE)
-        code = api_render_run(&view->sources, run_id, run_attempt, timestamp_now(), &view->arena,
-                              &out, &error);
-    give_json(reply, code, &error, &out);
+    struct turn turn;
+    begin(context, request, reply, &turn);
+    bool is_otlp = get_choice(&turn, "format", "json", "otlp");
+    if (turn.code == ERROR_NONE && !read_run(request->path, &run_id, &run_attempt))
+        turn.code =
+            error_set(&turn.error, ERROR_NOT_FOUND, "want " RUN_PREFIX "RUN/ATTEMPT, in numbers");
+    if (turn.code == ERROR_NONE && is_otlp)
+        turn.code =
+            api_render_spans(&turn.view->sources, run_id, run_attempt, &turn.out, &turn.error);
+    else if (turn.code == ERROR_NONE)
+        turn.code = api_render_run(&turn.view->sources, run_id, run_attempt, turn.now,
+                                   &turn.view->arena, &turn.out, &turn.error);
+    end_json(&turn);
 }
 
 static void handle_latency(void *context, const struct admin_request *request,
                            struct admin_reply *reply)
 {
-    struct view *view = context;
-    struct parameters parameters;
-    struct error error;
-    struct buffer out;
-    begin(view, request, &error, &parameters, &out);
-    bool is_day = get_choice(&parameters, "window", "1h", "24h");
-    enum error_code code = parameters.code;
-    if (code == ERROR_NONE)
-        code =
-            api_render_latency(&view->sources, is_day, timestamp_now(), &view->arena, &out, &error);
-    give_json(reply, code, &error, &out);
+    struct turn turn;
+    begin(context, request, reply, &turn);
+    bool is_day = get_choice(&turn, "window", "1h", "24h");
+    if (turn.code == ERROR_NONE)
+        turn.code = api_render_latency(&turn.view->sources, is_day, turn.now, &turn.view->arena,
+                                       &turn.out, &turn.error);
+    end_json(&turn);
 }
 
 static void handle_status(void *context, const struct admin_request *request,
                           struct admin_reply *reply)
 {
-    struct view *view = context;
-    struct parameters parameters;
-    struct error error;
-    struct buffer out;
-    begin(view, request, &error, &parameters, &out);
-    enum error_code code = api_render_status(&view->sources, timestamp_now(), &out, &error);
-    give_json(reply, code, &error, &out);
+    struct turn turn;
+    begin(context, request, reply, &turn);
+    turn.code = api_render_status(&turn.view->sources, turn.now, &turn.out, &turn.error);
+    end_json(&turn);
 }
 
 static void handle_page(void *context, const struct admin_request *request,

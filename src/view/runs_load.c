@@ -29,11 +29,6 @@ static struct runs_entry *add_entry(struct entry_list *list)
     return &list->items[list->count++];
 }
 
-static timestamp_ns first_known(timestamp_ns a, timestamp_ns b)
-{
-    return a != TIMESTAMP_UNKNOWN ? a : b;
-}
-
 static void describe_job(const struct job_state *job, struct runs_entry *entry)
 {
     static const enum runs_state states[STANDING_STATES] = {
@@ -64,11 +59,11 @@ static void describe_run(const struct run_state *run, struct runs_entry *entry)
         .run_id = run->run_id,
         .run_attempt = run->run_attempt,
         .state = RUNS_RUN_OPEN,
-        .since = first_known(run->body.run_started_at, run->first_job_start),
+        .since = timestamp_first_known(run->body.run_started_at, run->first_job_start),
         .repository = has_own_events ? run->repository.full_name : run->job_repository.full_name,
         .workflow = has_own_events ? run->body.workflow_name : run->job_workflow_name,
     };
-    entry->since = first_known(entry->since, run->last_received);
+    entry->since = timestamp_first_known(entry->since, run->last_received);
 }
 
 // Adds an entry if the state is open. Its bytes are copied first: they leave with the transaction.

@@ -18,6 +18,27 @@ typedef int64_t duration_ns;
 #define NS_PER_HOUR (60 * NS_PER_MINUTE)
 #define NS_PER_DAY (24 * NS_PER_HOUR)
 
+// Of two times. TIMESTAMP_UNKNOWN is before all that are known: what is to be a minimum of known ones is
+// timestamp_earliest_known().
+static inline timestamp_ns timestamp_earlier(timestamp_ns a, timestamp_ns b)
+{
+    return a < b ? a : b;
+}
+static inline timestamp_ns timestamp_later(timestamp_ns a, timestamp_ns b)
+{
+    return a > b ? a : b;
+}
+static inline timestamp_ns timestamp_first_known(timestamp_ns a, timestamp_ns b)
+{
+    return a != TIMESTAMP_UNKNOWN ? a : b;
+}
+static inline timestamp_ns timestamp_earliest_known(timestamp_ns a, timestamp_ns b)
+{
+    if (a == TIMESTAMP_UNKNOWN || b == TIMESTAMP_UNKNOWN)
+        return timestamp_first_known(a, b);
+    return timestamp_earlier(a, b);
+}
+
 // CLOCK_REALTIME.
 timestamp_ns timestamp_now(void);
 // CLOCK_MONOTONIC; for deadlines of connections, never stored.

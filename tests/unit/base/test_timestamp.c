@@ -278,6 +278,21 @@ static void the_clocks_do_not_go_back(void **state)
     assert_true(timestamp_now() > T_2023);
 }
 
+static void unknown_times_give_way_to_known_ones(void **state)
+{
+    (void)state;
+    assert_int_equal(timestamp_earlier(3, 5), 3);
+    assert_int_equal(timestamp_later(3, 5), 5);
+    assert_int_equal(timestamp_later(TIMESTAMP_UNKNOWN, 5), 5);
+    assert_int_equal(timestamp_first_known(TIMESTAMP_UNKNOWN, 5), 5);
+    assert_int_equal(timestamp_first_known(7, 5), 7);
+    assert_int_equal(timestamp_earliest_known(TIMESTAMP_UNKNOWN, 5), 5);
+    assert_int_equal(timestamp_earliest_known(5, TIMESTAMP_UNKNOWN), 5);
+    assert_int_equal(timestamp_earliest_known(5, 3), 3);
+    assert_int_equal(timestamp_earliest_known(TIMESTAMP_UNKNOWN, TIMESTAMP_UNKNOWN),
+                     TIMESTAMP_UNKNOWN);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -293,6 +308,7 @@ int main(void)
         cmocka_unit_test(milliseconds_are_written_when_asked_for),
         cmocka_unit_test(http_dates_come_in_three_forms),
         cmocka_unit_test(the_clocks_do_not_go_back),
+        cmocka_unit_test(unknown_times_give_way_to_known_ones),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
