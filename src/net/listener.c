@@ -429,7 +429,7 @@ enum error_code net_listener_create(struct net_loop *loop, const struct net_addr
         .max_connections = max_connections,
         .handler = handler,
         .context = context,
-        .limits = {.time = HANDSHAKE_TIME, .at_a_time = 128, .patience = 2 * NS_PER_SECOND}};
+        .limits = {.time = HANDSHAKE_TIME, .at_a_time = 512, .patience = NS_PER_SECOND}};
     enum error_code code = bind_socket(listener, address, share_port, error);
     if (code == ERROR_NONE)
         code = arm(listener, error);

@@ -298,7 +298,7 @@ ATTACKS = {
     "tiny-chunks": Attack(tiny_chunks, "100 clients, bodies of 20,000 chunks of one byte", {}, 20),
     "nested": Attack(nested, "rightly signed, 25 MB of brackets, of numbers, of escapes", {}, 20),
     "descriptors": Attack(few_idle, "300 idle clients, 64 descriptors in all", {}, 20, 64),
-    "handshakes": Attack(stalled_handshakes, "2,000 TLS handshakes, one byte a second", {"tls": True}, 20),
+    "handshakes": Attack(stalled_handshakes, "2,000 clients whose TLS handshakes trickle, a byte a second", {"tls": True}, 20),
 }
 
 

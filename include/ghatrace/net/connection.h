@@ -103,8 +103,8 @@ enum error_code net_listener_create(struct net_loop *loop, const struct net_addr
 void net_listener_use_tls(struct net_listener *listener, struct net_tls *tls);
 struct net_handshake_limits {
     duration_ns time;     // 10 s
-    size_t at_a_time;     // 128: each costs a core some 5 ms and 40 KiB
-    duration_ns patience; // 2 s: what takes longer makes room when there are so many
+    size_t at_a_time;     // 512: each costs 40 KiB and, if it goes on, a core some 5 ms
+    duration_ns patience; // 1 s: what takes longer makes room when there are so many
 };
 void net_listener_limit_handshakes(struct net_listener *listener,
                                    const struct net_handshake_limits *limits);
