@@ -151,12 +151,12 @@ check: bootstrap format-check imports-check
 # The live page in a real browser; and pictures of it, to be looked at, in build/screenshots.
 .PHONY: test-browser screenshots
 test-browser:
-	@scripts/bootstrap --browser
+	@scripts/bootstrap --all
 	$(SUBMAKE) $(BINARY)
 	@GHATRACE=$(BINARY) tests/browser/browse.py $(BROWSE)
 
 screenshots:
-	@scripts/bootstrap --browser
+	@scripts/bootstrap --all
 	$(SUBMAKE) $(BINARY)
 	@GHATRACE=$(BINARY) tests/browser/screenshots.py build/screenshots
 

@@ -77,8 +77,10 @@ static void put_step(struct metrics_text *text, const char *name, const struct s
     metrics_sample(text, name, "_count", labels, count, (double)series->count);
 }
 
+// `overflow`: by kind, what was counted beyond the bound.
 static enum error_code put_family(struct metrics_text *text, struct store_transaction *transaction,
-                                  const struct family *family, struct error *error)
+                                  const struct family *family, uint64_t overflow[SERIES_KINDS],
+                                  struct error *error)
 {
     struct series_id id = {{0}};
     struct series series;
@@ -90,9 +92,25 @@ static enum error_code put_family(struct metrics_text *text, struct store_transa
             put_step(text, family->name, &series);
         else
             put_histogram(text, family, &series);
+        if (series_is_other(&series))
+            overflow[family->kind] = series.count;
         series_id_increment(&id);
     }
     return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
+}
+
+static void put_overflow(struct metrics_text *text, const uint64_t overflow[SERIES_KINDS])
+{
+    static const char *const kinds[SERIES_KINDS] = {
+        [SERIES_JOB] = "job", [SERIES_RUN] = "run", [SERIES_STEP] = "step"};
+    metrics_family(text, "ghatrace_series_overflow", METRICS_COUNTER,
+                   "Jobs, runs and steps that were counted under other, because metrics-max-series "
+                   "sets of labels were in use. Survives restarts.");
+    for (size_t kind = 0; kind < SERIES_KINDS; kind++) {
+        const struct metrics_label label = {"kind", slice_from_string(kinds[kind])};
+        metrics_sample(text, "ghatrace_series_overflow", "_total", &label, 1,
+                       (double)overflow[kind]);
+    }
 }
 
 enum error_code metrics_put_series(struct metrics_text *text, const struct view_sources *sources,
@@ -100,14 +118,17 @@ enum error_code metrics_put_series(struct metrics_text *text, const struct view_
 {
     static const struct family steps = {"ghatrace_step_duration_seconds",
                                         "How long steps took. Survives restarts.", SERIES_STEP, 0};
+    uint64_t overflow[SERIES_KINDS] = {0};
     struct store_transaction *transaction;
     enum error_code code = store_begin(sources->store, false, &transaction, error);
     if (code != ERROR_NONE)
         return code;
     for (size_t i = 0; i < sizeof families / sizeof families[0] && code == ERROR_NONE; i++)
-        code = put_family(text, transaction, &families[i], error);
+        code = put_family(text, transaction, &families[i], overflow, error);
     if (code == ERROR_NONE)
-        code = put_family(text, transaction, &steps, error);
+        code = put_family(text, transaction, &steps, overflow, error);
     store_abort(transaction);
+    if (code == ERROR_NONE)
+        put_overflow(text, overflow);
     return code;
 }

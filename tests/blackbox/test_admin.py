@@ -203,6 +203,9 @@ class Figures(harness.BlackBoxTest):
         self.assertLessEqual(len(counts), 6)
         self.assertEqual(sum(counts.values()), 12)
         self.assertGreaterEqual(counts["other"], 7)
+        self.assertEqual(value(found, "ghatrace_series_overflow_total", kind="job"), counts["other"])
+        daemon.restart("kill")
+        self.assertEqual(value(metrics(daemon), "ghatrace_series_overflow_total", kind="job"), counts["other"])
 
     def test_strange_labels_are_escaped(self):
         daemon = self.new_daemon()

@@ -20,7 +20,7 @@ class Browser:
 
     def __init__(self, width=1280, height=900, dark=False):
         if not shutil.which("chromedriver"):
-            raise RuntimeError("chromedriver is not here: scripts/bootstrap --browser installs it")
+            raise RuntimeError("chromedriver is not here: scripts/bootstrap --all installs it")
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
