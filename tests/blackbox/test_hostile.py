@@ -93,6 +93,48 @@ class SlowClients(harness.BlackBoxTest):
             connection.close()
 
 
+class LargeBodies(harness.BlackBoxTest):
+    SIZE = 1 << 20
+
+    def begin_body(self, daemon, sent):
+        """A large body that stops short; how many bytes of it are sent."""
+        connection = socket.create_connection(daemon.address, timeout=harness.PATIENCE)
+        self.addCleanup(connection.close)
+        head = (f"POST /webhook HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nX-Hub-Signature-256: sha256={'0' * 64}\r\n"
+                f"Content-Length: {self.SIZE}\r\n\r\n")
+        connection.sendall(head.encode() + b" " * sent)
+        return connection
+
+    def large(self):
+        event = Run().requested()
+        return event.with_body(event.body[:-1] + b" " * (self.SIZE - len(event.body)) + b"}")
+
+    def test_large_bodies_share_their_memory_and_get_it_back(self):
+        daemon = self.new_daemon(max_payload="1MiB", max_payload_memory="1MiB", ingress_threads=2)
+        held = self.begin_body(daemon, self.SIZE - 1)
+
+        def is_refused():
+            with daemon.client() as client:
+                answer = client.deliver(self.large())
+            self.assertIn(answer.status, (202, 503))
+            return answer.status == 503 and answer.headers["Retry-After"] == "5"
+        wait_until(is_refused, what="the first body to have come in")
+        daemon.accept(*job_events(2))  # small ones need none of it
+        held.close()
+
+        def is_taken():
+            with daemon.client() as client:
+                return client.deliver(self.large()).status == 202
+        wait_until(is_taken, what="the memory to be free again")
+
+    def test_what_is_announced_and_not_sent_takes_nothing(self):
+        daemon = self.new_daemon(max_payload="1MiB", max_payload_memory="1MiB")
+        for _ in range(20):
+            self.begin_body(daemon, 1000)
+        with daemon.client() as client:
+            self.assertEqual(client.deliver(self.large()).outcome, (202, "accepted"))
+
+
 class ForgedSignatures(harness.BlackBoxTest):
     FREE = 20  # failures that are answered at once
 

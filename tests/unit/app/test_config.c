@@ -226,6 +226,23 @@ static void networks_are_split_and_checked(void **state)
     }
 }
 
+static void a_body_of_the_greatest_size_must_have_room(void **state)
+{
+    struct configuring c;
+    (void)state;
+    configuring_init(&c);
+    configuring_flag(&c, "insecure-no-signature", "on");
+    configuring_flag(&c, "max-payload-memory", "25MiB");
+    assert_int_equal(configuring_build_all(&c), ERROR_NONE);
+    configuring_release(&c);
+    configuring_init(&c);
+    configuring_flag(&c, "insecure-no-signature", "on");
+    configuring_flag(&c, "max-payload-memory", "24MiB");
+    assert_int_equal(configuring_build_all(&c), ERROR_USAGE);
+    assert_non_null(strstr(c.error.message, "--max-payload-memory: less than max-payload"));
+    configuring_release(&c);
+}
+
 // Added to a time of our days, the longest is still a time.
 static void no_duration_is_so_long_that_times_overflow(void **state)
 {
@@ -364,6 +381,7 @@ int main(void)
         cmocka_unit_test(switches_take_several_words),
         cmocka_unit_test(repos_are_split_at_commas_and_blanks),
         cmocka_unit_test(networks_are_split_and_checked),
+        cmocka_unit_test(a_body_of_the_greatest_size_must_have_room),
         cmocka_unit_test(no_duration_is_so_long_that_times_overflow),
         cmocka_unit_test(no_secret_means_no_start),
         cmocka_unit_test(a_secret_in_the_environment_is_enough_unless_it_is_empty),
