@@ -282,7 +282,7 @@ static enum error_code set_finished_steps(const struct waterfall_job *row, struc
         const struct waterfall_row *step = &row->steps[i];
         steps[i] =
             (struct run_view_step){.number = step->number,
-                                   .name = step->name,
+                                   .name = step->span->name,
                                    .result = text_of(step->span, "cicd.pipeline.task.run.result"),
                                    .conclusion = text_of(step->span, "github.conclusion"),
                                    .time = step->time};
@@ -292,6 +292,7 @@ static enum error_code set_finished_steps(const struct waterfall_job *row, struc
     return ERROR_NONE;
 }
 
+// Names are the spans': those of the rows were made harmless for a terminal.
 static enum error_code set_finished_job(const struct waterfall_job *row, bool steps,
                                         struct arena *arena, struct run_view_job *job)
 {
@@ -299,7 +300,7 @@ static enum error_code set_finished_job(const struct waterfall_job *row, bool st
     bool has_run = row->phases[PHASE_EXECUTION].start != TIMESTAMP_UNKNOWN;
     *job = (struct run_view_job){
         .job_id = attributes_get_int(&span->attributes, "github.job_id"),
-        .name = row->row.name,
+        .name = span->name,
         .result = text_of(span, "cicd.pipeline.task.run.result"),
         .conclusion = text_of(span, "github.conclusion"),
         .is_incomplete = row->row.is_incomplete,
@@ -368,6 +369,8 @@ static enum error_code add_finished(struct loader *loader)
     view->url = title->url;
     view->start = waterfall.root.time.start;
     view->end = waterfall.is_over ? waterfall.root.time.end : TIMESTAMP_UNKNOWN;
+    if (waterfall.is_over)
+        view->result = text_of(waterfall.root.span, "cicd.pipeline.result");
     return ERROR_NONE;
 }
 

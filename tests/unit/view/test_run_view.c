@@ -1,0 +1,475 @@
+// A run attempt put together: from stored spans, from states, from the list of finished runs.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "ghatrace/base/memory.h"
+#include "ghatrace/otlp/decode.h"
+#include "ghatrace/view/run_view.h"
+#include "support/engine_bench.h"
+
+#define QUEUED GITHUB_JOB_QUEUED
+#define WAITING GITHUB_JOB_WAITING
+#define IN_PROGRESS GITHUB_JOB_IN_PROGRESS
+#define COMPLETED GITHUB_JOB_COMPLETED
+
+struct fixture {
+    struct engine_bench bench;
+    struct store_transaction *transaction; // of the view that was looked at last
+    struct arena arena;
+    struct run_view view;
+    struct run_view_limits limits;
+    struct error error;
+};
+
+static int set_up(void **state)
+{
+    struct fixture *f = test_calloc(1, sizeof *f);
+    engine_bench_open(&f->bench);
+    arena_init(&f->arena, 4096);
+    f->limits = (struct run_view_limits){.jobs = 100, .steps = true, .now = scenario_at(100)};
+    *state = f;
+    return 0;
+}
+
+static void let_go(struct fixture *f)
+{
+    if (f->transaction != NULL)
+        store_abort(f->transaction);
+    f->transaction = NULL;
+}
+
+static int tear_down(void **state)
+{
+    struct fixture *f = *state;
+    let_go(f);
+    arena_release(&f->arena);
+    engine_bench_close(&f->bench);
+    test_free(f);
+    return 0;
+}
+
+static void deliver(struct fixture *f, struct scenario_delivery delivery)
+{
+    let_go(f);
+    engine_bench_accept(&f->bench, &delivery);
+}
+
+static enum error_code try_to_look(struct fixture *f, int64_t run_attempt)
+{
+    let_go(f);
+    assert_int_equal(store_begin(f->bench.store, false, &f->transaction, &f->error), ERROR_NONE);
+    return run_view_load(f->transaction, SCENARIO_RUN_ID, run_attempt, &f->limits, &f->arena,
+                         &f->view, &f->error);
+}
+
+static void look(struct fixture *f)
+{
+    assert_int_equal(try_to_look(f, 1), ERROR_NONE);
+}
+
+static const struct run_view_job *find_job(const struct fixture *f, int64_t job_id)
+{
+    for (size_t i = 0; i < f->view.count; i++)
+        if (f->view.jobs[i].job_id == job_id)
+            return &f->view.jobs[i];
+    fail_msg("no such job");
+    return NULL;
+}
+
+static void assert_text(struct slice text, const char *expected)
+{
+    if (!slice_equals(text, slice_from_string(expected)))
+        fail_msg("\"%.*s\" is not \"%s\"", SLICE_ARGS(text), expected);
+}
+
+// Seconds after the start; negative: unknown.
+static void assert_phase(const struct run_view_job *job, enum waterfall_phase phase, double start,
+                         double end)
+{
+    assert_int_equal(job->phases[phase].start, scenario_at(start));
+    assert_int_equal(job->phases[phase].end, scenario_at(end));
+}
+
+static void assert_no_phase(const struct run_view_job *job, enum waterfall_phase phase)
+{
+    assert_phase(job, phase, -1, -1);
+}
+
+// --- jobs -----------------------------------------------------------------------------------------
+
+static void a_queued_job_queues_on(void **state)
+{
+    struct fixture *f = *state;
+    deliver(f, scenario_job(1, QUEUED, 3, 2, 2, -1));
+    look(f);
+    const struct run_view_job *job = find_job(f, 1);
+    assert_int_equal(job->standing, STANDING_QUEUED);
+    assert_phase(job, PHASE_QUEUE, 2, -1);
+    assert_no_phase(job, PHASE_WAITING);
+    assert_no_phase(job, PHASE_STARTUP);
+    assert_no_phase(job, PHASE_EXECUTION);
+    assert_int_equal(job->started_at, TIMESTAMP_UNKNOWN);
+    assert_int_equal(job->ended_at, TIMESTAMP_UNKNOWN);
+    assert_int_equal(job->result.len, 0);
+    assert_int_equal(job->label_count, 2);
+}
+
+static void a_waiting_job_waits_on_and_queues_after_its_release(void **state)
+{
+    struct scenario_delivery waiting = scenario_job(1, WAITING, 3, 2, 2, -1);
+    struct scenario_delivery queued = scenario_job(1, QUEUED, 50, 2, 50, -1);
+    struct fixture *f = *state;
+    scenario_set_deployment(&waiting, 5, "production");
+    scenario_set_deployment(&queued, 5, "production");
+    deliver(f, waiting);
+    look(f);
+    assert_int_equal(find_job(f, 1)->standing, STANDING_WAITING);
+    assert_phase(find_job(f, 1), PHASE_WAITING, 2, -1);
+    assert_no_phase(find_job(f, 1), PHASE_QUEUE);
+    assert_text(find_job(f, 1)->environment, "production");
+    deliver(f, queued);
+    look(f);
+    assert_int_equal(find_job(f, 1)->standing, STANDING_QUEUED);
+    assert_phase(find_job(f, 1), PHASE_WAITING, 2, 50);
+    assert_phase(find_job(f, 1), PHASE_QUEUE, 50, -1);
+}
+
+static void a_running_job_has_its_steps_so_far(void **state)
+{
+    const struct github_step steps[] = {scenario_step(1, "Set up job", 6, 9, "success"),
+                                        scenario_step(2, "make", 9, -1, "")};
+    struct scenario_delivery running = scenario_job(1, IN_PROGRESS, 10, 2, 6, -1);
+    struct fixture *f = *state;
+    scenario_set_steps(&running, steps, 2);
+    deliver(f, running);
+    look(f);
+    const struct run_view_job *job = find_job(f, 1);
+    assert_int_equal(job->standing, STANDING_RUNNING);
+    assert_phase(job, PHASE_QUEUE, 2, 6);
+    assert_phase(job, PHASE_STARTUP, 6, 9);
+    assert_phase(job, PHASE_EXECUTION, 9, -1);
+    assert_int_equal(job->started_at, scenario_at(6));
+    assert_text(job->runner_name, "runner-7");
+    assert_int_equal(job->step_count, 2);
+    assert_text(job->steps[0].result, "success");
+    assert_int_equal(job->steps[1].time.end, TIMESTAMP_UNKNOWN);
+    assert_int_equal(job->steps[1].result.len, 0);
+}
+
+static void a_finished_job_is_told_by_its_spans(void **state)
+{
+    const struct github_step steps[] = {scenario_step(1, "Set up job", 6, 9, "success"),
+                                        scenario_step(2, "make", 9, 50, "failure"),
+                                        scenario_step(3, "upload", 50, 50, "skipped")};
+    struct scenario_delivery completed = scenario_job(1, COMPLETED, 61, 2, 6, 60);
+    struct fixture *f = *state;
+    scenario_set_steps(&completed, steps, 3);
+    scenario_set_conclusion(&completed, "failure");
+    deliver(f, completed);
+    look(f);
+    const struct run_view_job *job = find_job(f, 1);
+    assert_int_equal(job->standing, STANDING_NONE);
+    assert_text(job->result, "failure");
+    assert_text(job->conclusion, "failure");
+    assert_phase(job, PHASE_QUEUE, 2, 6);
+    assert_phase(job, PHASE_STARTUP, 6, 9);
+    assert_phase(job, PHASE_EXECUTION, 9, 60);
+    assert_int_equal(job->started_at, scenario_at(6));
+    assert_int_equal(job->ended_at, scenario_at(60));
+    assert_int_equal(job->label_count, 2);
+    assert_int_equal(job->step_count, 3);
+    assert_int_equal(job->steps[1].number, 2);
+    assert_text(job->steps[1].name, "make");
+    assert_text(job->steps[1].result, "failure");
+    assert_int_equal(job->steps[1].time.end, scenario_at(50));
+    assert_text(job->steps[2].result, "skip");
+}
+
+// Terminals get names made harmless; here they are what GitHub said, open or finished.
+static void names_are_the_same_before_and_after_the_end(void **state)
+{
+    // A woman astronaut (two characters joined by an invisible one), a tab, a mark that turns writing.
+    static const char name[] = "\U0001F469\u200D\U0001F680\t\u202Etest";
+    const struct github_step steps[] = {scenario_step(1, name, 6, 60, "success")};
+    struct fixture *f = *state;
+    for (int i = 0; i < 2; i++) {
+        struct scenario_delivery delivery = i == 0 ? scenario_job(1, IN_PROGRESS, 10, 2, 6, -1)
+                                                   : scenario_job(1, COMPLETED, 61, 2, 6, 60);
+        delivery.event.job.name = slice_from_string(name);
+        scenario_set_steps(&delivery, steps, 1);
+        deliver(f, delivery);
+        look(f);
+        assert_text(find_job(f, 1)->name, name);
+        assert_text(find_job(f, 1)->steps[0].name, name);
+    }
+}
+
+static void a_job_that_was_carried_over_says_so(void **state)
+{
+    struct scenario_delivery again = scenario_job(2, COMPLETED, 200, 199, 6, 60);
+    struct fixture *f = *state;
+    deliver(f, scenario_job(1, COMPLETED, 61, 2, 6, 60));
+    deliver(f, scenario_run(GITHUB_RUN_COMPLETED, 62, "success"));
+    scenario_set_attempt(&again, 2);
+    deliver(f, again);
+    assert_int_equal(try_to_look(f, 2), ERROR_NONE);
+    assert_true(find_job(f, 2)->is_carried_over);
+    look(f);
+    assert_false(find_job(f, 1)->is_carried_over);
+}
+
+static void a_job_that_was_given_up_is_incomplete_and_stands_here_once(void **state)
+{
+    struct fixture *f = *state;
+    deliver(f, scenario_run(GITHUB_RUN_REQUESTED, 1, ""));
+    deliver(f, scenario_job(1, IN_PROGRESS, 10, 2, 6, -1));
+    deliver(f, scenario_job(2, COMPLETED, 61, 2, 6, 60));
+    deliver(f, scenario_run(GITHUB_RUN_COMPLETED, 62, "failure"));
+    engine_bench_advance(&f->bench, NS_PER_HOUR);
+    look(f);
+    assert_int_equal(f->view.count, 2);
+    assert_true(find_job(f, 1)->is_incomplete);
+    assert_int_equal(find_job(f, 1)->standing, STANDING_NONE);
+    assert_false(find_job(f, 2)->is_incomplete);
+}
+
+static void open_and_finished_jobs_stand_together_by_creation(void **state)
+{
+    struct fixture *f = *state;
+    deliver(f, scenario_job(5, QUEUED, 5, 4, 4, -1));
+    deliver(f, scenario_job(9, COMPLETED, 61, 2, 6, 60));
+    deliver(f, scenario_job(3, IN_PROGRESS, 10, 4, 9, -1));
+    look(f);
+    assert_int_equal(f->view.count, 3);
+    assert_int_equal(f->view.jobs[0].job_id, 9);
+    assert_int_equal(f->view.jobs[1].job_id, 3);
+    assert_int_equal(f->view.jobs[2].job_id, 5);
+}
+
+// --- limits ---------------------------------------------------------------------------------------
+
+static void jobs_beyond_the_limit_are_left_out_but_counted(void **state)
+{
+    struct fixture *f = *state;
+    for (int64_t id = 1; id <= 5; id++)
+        deliver(f, scenario_job(id, QUEUED, 3, 2, 2, -1));
+    for (int64_t id = 6; id <= 9; id++)
+        deliver(f, scenario_job(id, COMPLETED, 61, 2, 6, 60));
+    for (size_t limit = 0; limit <= 10; limit++) {
+        f->limits.jobs = limit;
+        look(f);
+        assert_true(f->view.count <= limit + 1);
+        assert_true(f->view.count >= (limit < 9 ? limit : 9));
+        assert_int_equal(f->view.job_count, 9);
+        assert_text(f->view.repository, "octo/Hello_World");
+    }
+}
+
+static void steps_are_left_out_where_they_are_not_wanted(void **state)
+{
+    const struct github_step steps[] = {scenario_step(1, "make", 6, 50, "success")};
+    struct scenario_delivery completed = scenario_job(1, COMPLETED, 61, 2, 6, 60);
+    struct scenario_delivery running = scenario_job(2, IN_PROGRESS, 10, 2, 6, -1);
+    struct fixture *f = *state;
+    scenario_set_steps(&completed, steps, 1);
+    scenario_set_steps(&running, steps, 1);
+    deliver(f, completed);
+    deliver(f, running);
+    f->limits.steps = false;
+    look(f);
+    assert_int_equal(find_job(f, 1)->step_count, 0);
+    assert_int_equal(find_job(f, 2)->step_count, 0);
+    assert_phase(find_job(f, 1), PHASE_EXECUTION, 6, 60);
+}
+
+// --- the run --------------------------------------------------------------------------------------
+
+static void a_run_without_jobs_is_known_by_its_own_events(void **state)
+{
+    struct fixture *f = *state;
+    deliver(f, scenario_run(GITHUB_RUN_REQUESTED, 1, ""));
+    look(f);
+    assert_true(f->view.is_open);
+    assert_text(f->view.repository, "octo/Hello_World");
+    assert_text(f->view.workflow, "CI");
+    assert_text(f->view.title, "fix the build");
+    assert_text(f->view.actor, "mona");
+    assert_text(f->view.url, "https://github.com/octo/Hello_World/actions/runs/33714470481");
+    assert_int_equal(f->view.run_number, 75);
+    assert_int_equal(f->view.start, scenario_at(0));
+    assert_int_equal(f->view.end, TIMESTAMP_UNKNOWN);
+    assert_int_equal(f->view.job_count, 0);
+    assert_int_equal(f->view.count, 0);
+}
+
+static void a_run_without_events_is_known_by_its_jobs(void **state)
+{
+    struct fixture *f = *state;
+    deliver(f, scenario_job(1, QUEUED, 3, 2, 2, -1));
+    look(f);
+    assert_true(f->view.is_open);
+    assert_text(f->view.repository, "octo/Hello_World");
+    assert_text(f->view.workflow, "CI");
+    assert_text(f->view.branch, "main");
+    assert_int_equal(f->view.title.len, 0);
+    assert_int_equal(f->view.run_number, 0);
+    assert_int_equal(f->view.start, scenario_at(2));
+    assert_int_equal(f->view.job_count, 1);
+}
+
+static void a_second_attempt_has_the_address_of_its_own(void **state)
+{
+    struct scenario_delivery again = scenario_run(GITHUB_RUN_REQUESTED, 100, "");
+    struct fixture *f = *state;
+    scenario_set_attempt(&again, 2);
+    deliver(f, again);
+    assert_int_equal(try_to_look(f, 2), ERROR_NONE);
+    assert_text(f->view.url,
+                "https://github.com/octo/Hello_World/actions/runs/33714470481/attempts/2");
+}
+
+static void a_finished_run_has_its_result_and_the_chain_of_its_jobs(void **state)
+{
+    struct fixture *f = *state;
+    deliver(f, scenario_job(1, COMPLETED, 31, 2, 6, 30));
+    deliver(f, scenario_job(2, COMPLETED, 21, 2, 6, 20));
+    deliver(f, scenario_job(3, COMPLETED, 61, 30, 33, 60));
+    look(f);
+    for (size_t i = 0; i < f->view.count; i++)
+        assert_false(f->view.jobs[i].is_critical); // not before the end
+    deliver(f, scenario_run(GITHUB_RUN_COMPLETED, 62, "success"));
+    look(f);
+    assert_false(f->view.is_open);
+    assert_text(f->view.result, "success");
+    assert_text(f->view.conclusion, "success");
+    assert_text(f->view.title, "fix the build");
+    assert_int_equal(f->view.start, scenario_at(0));
+    assert_int_equal(f->view.end, scenario_at(62));
+    assert_int_equal(f->view.job_count, 3);
+    assert_true(find_job(f, 1)->is_critical);
+    assert_false(find_job(f, 2)->is_critical);
+    assert_true(find_job(f, 3)->is_critical);
+}
+
+// The list of finished runs is cut first when room runs short; the spans may still be there.
+static void a_finished_run_that_left_the_list_is_told_by_its_root(void **state)
+{
+    struct fixture *f = *state;
+    struct store_transaction *transaction;
+    size_t dropped;
+    deliver(f, scenario_job(1, COMPLETED, 61, 2, 6, 60));
+    deliver(f, scenario_run(GITHUB_RUN_COMPLETED, 62, "failure"));
+    assert_int_equal(store_begin(f->bench.store, true, &transaction, &f->error), ERROR_NONE);
+    assert_int_equal(recent_expire(transaction, INT64_MAX, 10, &dropped, &f->error), ERROR_NONE);
+    assert_int_equal(dropped, 1);
+    assert_int_equal(store_commit(transaction, &f->error), ERROR_NONE);
+    look(f);
+    assert_false(f->view.is_open);
+    assert_text(f->view.repository, "octo/Hello_World");
+    assert_text(f->view.title, "fix the build");
+    assert_text(f->view.conclusion, "failure");
+    assert_text(f->view.result, "failure");
+    assert_int_equal(f->view.end, scenario_at(62));
+}
+
+static void the_trace_is_that_of_the_scheme_that_is_exported(void **state)
+{
+    struct fixture *f = *state;
+    deliver(f, scenario_run(GITHUB_RUN_REQUESTED, 1, ""));
+    for (enum id_scheme scheme = ID_SCHEME_ARC; scheme <= ID_SCHEME_RUNNER; scheme++) {
+        struct trace_id expected = trace_id_of_run(scheme, SCENARIO_RUN_ID, 1);
+        f->limits.id_scheme = scheme;
+        look(f);
+        assert_memory_equal(&f->view.trace, &expected, sizeof expected);
+    }
+}
+
+// --- what is there --------------------------------------------------------------------------------
+
+static void an_attempt_exists_when_anything_of_it_is_stored(void **state)
+{
+    struct fixture *f = *state;
+    bool exists = true;
+    deliver(f, scenario_job(1, COMPLETED, 61, 2, 6, 60));
+    look(f);
+    assert_int_equal(run_view_exists(f->transaction, SCENARIO_RUN_ID, 1, &exists, &f->error),
+                     ERROR_NONE);
+    assert_true(exists);
+    assert_int_equal(run_view_exists(f->transaction, SCENARIO_RUN_ID, 2, &exists, &f->error),
+                     ERROR_NONE);
+    assert_false(exists);
+    assert_int_equal(try_to_look(f, 2), ERROR_NOT_FOUND);
+}
+
+static void finished_spans_are_one_request_and_there_is_none_before(void **state)
+{
+    struct fixture *f = *state;
+    struct buffer request;
+    struct span_batch batch;
+    buffer_init(&request, 1 << 20);
+    deliver(f, scenario_job(1, QUEUED, 3, 2, 2, -1));
+    look(f);
+    assert_int_equal(run_view_load_spans(f->transaction, SCENARIO_RUN_ID, 1, &request, &f->error),
+                     ERROR_NOT_FOUND);
+    deliver(f, scenario_job(1, COMPLETED, 61, 2, 6, 60));
+    look(f);
+    assert_int_equal(run_view_load_spans(f->transaction, SCENARIO_RUN_ID, 1, &request, &f->error),
+                     ERROR_NONE);
+    assert_int_equal(otlp_decode_batch(buffer_slice(&request), &f->arena, &batch, &f->error),
+                     ERROR_NONE);
+    assert_int_equal(batch.span_count, 3); // the job, its queue, its execution
+    buffer_release(&request);
+}
+
+static void any_refused_allocation_is_an_error_in_words(void **state)
+{
+    struct fixture *f = *state;
+    bool is_done = false;
+    deliver(f, scenario_job(1, QUEUED, 3, 2, 2, -1));
+    deliver(f, scenario_job(2, COMPLETED, 61, 2, 6, 60));
+    deliver(f, scenario_run(GITHUB_RUN_REQUESTED, 1, ""));
+    look(f);
+    for (long nth = 1; !is_done; nth++) {
+        arena_release(&f->arena);
+        f->error = (struct error){0};
+        memory_fail_after(nth);
+        enum error_code code = run_view_load(f->transaction, SCENARIO_RUN_ID, 1, &f->limits,
+                                             &f->arena, &f->view, &f->error);
+        memory_fail_after(-1);
+        is_done = code == ERROR_NONE;
+        assert_true(is_done || code == ERROR_MEMORY);
+        assert_true(is_done || f->error.message[0] != '\0');
+    }
+}
+
+#define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(a_queued_job_queues_on),
+        TEST(a_waiting_job_waits_on_and_queues_after_its_release),
+        TEST(a_running_job_has_its_steps_so_far),
+        TEST(a_finished_job_is_told_by_its_spans),
+        TEST(names_are_the_same_before_and_after_the_end),
+        TEST(a_job_that_was_carried_over_says_so),
+        TEST(a_job_that_was_given_up_is_incomplete_and_stands_here_once),
+        TEST(open_and_finished_jobs_stand_together_by_creation),
+        TEST(jobs_beyond_the_limit_are_left_out_but_counted),
+        TEST(steps_are_left_out_where_they_are_not_wanted),
+        TEST(a_run_without_jobs_is_known_by_its_own_events),
+        TEST(a_run_without_events_is_known_by_its_jobs),
+        TEST(a_second_attempt_has_the_address_of_its_own),
+        TEST(a_finished_run_has_its_result_and_the_chain_of_its_jobs),
+        TEST(a_finished_run_that_left_the_list_is_told_by_its_root),
+        TEST(the_trace_is_that_of_the_scheme_that_is_exported),
+        TEST(an_attempt_exists_when_anything_of_it_is_stored),
+        TEST(finished_spans_are_one_request_and_there_is_none_before),
+        TEST(any_refused_allocation_is_an_error_in_words),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
