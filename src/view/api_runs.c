@@ -1,6 +1,7 @@
 // Runs, open and finished, the newest first.
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "api_parts.h"
 #include "ghatrace/base/hex.h"
@@ -9,6 +10,7 @@
 
 #define OPEN_RUN_JOBS 60      // of each run in the list
 #define OPEN_JOBS_IN_ALL 2000 // of all of them: finished ones are decoded anew each time
+#define RUN_ARENA_BLOCK_BYTES ((size_t)64 * 1024)
 #define CURSOR_SIZE (16 + 2 * TRACE_ID_SIZE)
 
 struct listing {
@@ -19,8 +21,9 @@ struct listing {
     struct error *error;
     struct json_out json;
     timestamp_ns now;
-    size_t count; // in the answer
-    size_t jobs;  // likewise
+    struct arena run_arena; // of the one that is looked at: most are only looked at
+    size_t count;           // in the answer
+    size_t jobs;            // likewise
     char next[CURSOR_SIZE + 1];
 };
 
@@ -75,6 +78,7 @@ static void write_place(const struct recent_place *place, char text[CURSOR_SIZE 
 
 static bool read_place(struct slice cursor, struct recent_place *place)
 {
+    static const struct trace_id none;
     uint8_t bytes[8];
     uint64_t at = 0;
     *place = (struct recent_place){0};
@@ -86,7 +90,8 @@ static bool read_place(struct slice cursor, struct recent_place *place)
     for (size_t i = 0; i < sizeof bytes; i++)
         at = at << 8 | bytes[i];
     place->at = (timestamp_ns)at;
-    return place->at > 0;
+    // All zero is ours too: it leads to the newest, after a page of no runs.
+    return place->at > 0 || (at == 0 && memcmp(&place->trace, &none, sizeof none) == 0);
 }
 
 static enum error_code list_finished(struct listing *listing)
@@ -128,7 +133,44 @@ static bool read_open_run(struct slice cursor, struct open_run *place)
                            &run_attempt))
         return false;
     *place = (struct open_run){.run_id = run_id, .run_attempt = run_attempt};
-    return run_id > 0 && run_attempt > 0;
+    return (run_id > 0 && run_attempt > 0) || (run_id == 0 && run_attempt == 0); // as above
+}
+
+static bool has_filter(const struct api_runs_query *query)
+{
+    return query->repository.len + query->workflow.len + query->branch.len + query->result.len +
+               query->text.len >
+           0;
+}
+
+static enum error_code load_open_run(struct listing *listing, const struct open_run *place,
+                                     size_t jobs, struct run_view *run)
+{
+    const struct run_view_limits limits = {
+        .jobs = jobs, .now = listing->now, .id_scheme = listing->sources->id_scheme};
+    arena_clear(&listing->run_arena);
+    enum error_code code = run_view_load(listing->transaction, place->run_id, place->run_attempt,
+                                         &limits, &listing->run_arena, run, listing->error);
+    return code == ERROR_NOT_FOUND
+               ? error_set(listing->error, ERROR_CORRUPT, "an open run has no state")
+               : code;
+}
+
+// No filter asks for jobs, and they cost most: they are read of the runs that are wanted.
+static enum error_code take_open_run(struct listing *listing, const struct open_run *place)
+{
+    size_t jobs = listing->jobs < OPEN_JOBS_IN_ALL ? OPEN_JOBS_IN_ALL - listing->jobs : 0;
+    struct run_view run;
+    if (has_filter(listing->query)) {
+        enum error_code code = load_open_run(listing, place, 0, &run);
+        if (code != ERROR_NONE || !is_wanted(listing->query, &run))
+            return code;
+    }
+    enum error_code code =
+        load_open_run(listing, place, jobs < OPEN_RUN_JOBS ? jobs : OPEN_RUN_JOBS, &run);
+    if (code == ERROR_NONE)
+        put_run(listing, &run);
+    return code;
 }
 
 static enum error_code list_open(struct listing *listing)
@@ -137,25 +179,15 @@ static enum error_code list_open(struct listing *listing)
     if (!read_open_run(listing->query->cursor, &place))
         return error_set(listing->error, ERROR_USAGE, "cursor: not one of ours");
     for (size_t looked_at = 0; looked_at < API_RUNS_LOOKED_AT; looked_at++) {
-        struct run_view run;
-        size_t jobs = listing->jobs < OPEN_JOBS_IN_ALL ? OPEN_JOBS_IN_ALL - listing->jobs : 0;
-        const struct run_view_limits limits = {.jobs = jobs < OPEN_RUN_JOBS ? jobs : OPEN_RUN_JOBS,
-                                               .now = listing->now,
-                                               .id_scheme = listing->sources->id_scheme};
         if (listing->count == listing->query->limit)
             break;
         enum error_code code = open_runs_seek_older(listing->transaction, &place, listing->error);
         if (code == ERROR_NOT_FOUND)
             return ERROR_NONE;
         if (code == ERROR_NONE)
-            code = run_view_load(listing->transaction, place.run_id, place.run_attempt, &limits,
-                                 listing->arena, &run, listing->error);
+            code = take_open_run(listing, &place);
         if (code != ERROR_NONE)
-            return code == ERROR_NOT_FOUND
-                       ? error_set(listing->error, ERROR_CORRUPT, "an open run has no state")
-                       : code;
-        if (is_wanted(listing->query, &run))
-            put_run(listing, &run);
+            return code;
     }
     snprintf(listing->next, sizeof listing->next, "%" PRId64 "-%" PRId64, place.run_id,
              place.run_attempt);
@@ -171,6 +203,7 @@ enum error_code api_render_runs(const struct view_sources *sources,
     enum error_code code = store_begin(sources->store, false, &listing.transaction, error);
     if (code != ERROR_NONE)
         return code;
+    arena_init(&listing.run_arena, RUN_ARENA_BLOCK_BYTES);
     json_out_init(&listing.json, out);
     json_out_open_object(&listing.json, NULL);
     json_out_time(&listing.json, "now", now);
@@ -180,5 +213,6 @@ enum error_code api_render_runs(const struct view_sources *sources,
     json_out_text(&listing.json, "next", slice_from_string(listing.next));
     json_out_close_object(&listing.json);
     store_abort(listing.transaction);
+    arena_release(&listing.run_arena);
     return code == ERROR_NONE ? api_finish(&listing.json, error) : code;
 }

@@ -24,7 +24,7 @@ from siege import replay, summary_of, write_deliveries  # noqa: E402
 OPEN_JOBS = int(os.environ.get("SCALE_JOBS", "1000000"))
 FINISHED_RUNS = int(os.environ.get("SCALE_RUNS", "10000"))
 PATHS = ["/metrics", "/", "/page.js", "/api/queue", "/api/queue?limit=1000", "/api/runs", "/api/runs?q=nothing+like+it", "/api/runs?state=open",
-         "/api/latency", "/api/latency?window=24h", "/api/status"]
+         "/api/runs?state=open&limit=200", "/api/runs?state=open&q=nothing+like+it", "/api/latency", "/api/latency?window=24h", "/api/status"]
 
 
 def ask(daemon, path):
@@ -49,7 +49,7 @@ def main():
         for path in PATHS:
             answers = [ask(daemon, path) for _ in range(20)]
             times = sorted(took for took, _ in answers)
-            print(f"{path:32} half within {statistics.median(times):7.1f} ms, all within {times[-1]:7.1f} ms, {answers[0][1]:10,} bytes", flush=True)
+            print(f"{path:40} half within {statistics.median(times):7.1f} ms, all within {times[-1]:7.1f} ms, {answers[0][1]:10,} bytes", flush=True)
         deliveries = f"{folder}/deliveries.jsonl"
         write_deliveries(deliveries, 3000)
         print("deliveries alone:       ", summary_of(replay(daemon, deliveries, "--rate", "300")), flush=True)

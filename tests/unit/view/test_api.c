@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "ghatrace/base/memory.h"
+#include "ghatrace/github/json.h"
 #include "ghatrace/view/api.h"
 #include "support/engine_bench.h"
 
@@ -113,6 +114,83 @@ static void pages_hold_every_run_once_the_newest_first(void **state)
     } while (cursor[0] != '\0');
     assert_int_equal(pages, 7);
     assert_int_equal(last, 0);
+    close_fixture(&f);
+}
+
+static void pages_of_open_runs_hold_every_run_once_the_newest_first(void **state)
+{
+    char cursor[64] = "";
+    int64_t last = 1013;
+    int pages = 0;
+    struct fixture f;
+    (void)state;
+    open_fixture(&f);
+    for (int64_t run = 1000; run < 1013; run++)
+        deliver(&f, scenario_job(run + JOB_IDS, GITHUB_JOB_QUEUED, 4, 3, 3, -1), run);
+    do {
+        const char *text = runs(&f, (struct api_runs_query){.open = true,
+                                                            .limit = 5,
+                                                            .text = SLICE("octo"),
+                                                            .cursor = slice_from_string(cursor)});
+        for (const char *at = text; (at = strstr(at, "{\"run_id\":\"")) != NULL; at++)
+            assert_int_equal(strtoll(at + 11, NULL, 10), --last);
+        assert_int_equal(count_in(text, "\"job_id\""), pages < 2 ? 5 : 3);
+        const char *next = strstr(text, "\"next\":\"");
+        cursor[0] = '\0';
+        if (next != NULL)
+            assert_int_equal(sscanf(next, "\"next\":\"%63[-0-9]", cursor), 1);
+        pages++;
+    } while (cursor[0] != '\0');
+    assert_int_equal(pages, 3);
+    assert_int_equal(last, 1000);
+    close_fixture(&f);
+}
+
+// Who asks for none gets a cursor that leads to all of them.
+static void a_page_of_no_runs_leads_to_the_first(void **state)
+{
+    char cursor[64] = "";
+    struct fixture f;
+    (void)state;
+    open_fixture(&f);
+    finish_runs(&f, 1000, 1);
+    deliver(&f, scenario_job(3, GITHUB_JOB_QUEUED, 4, 3, 3, -1), 7);
+    for (int open = 0; open < 2; open++) {
+        const char *next = strstr(runs(&f, (struct api_runs_query){.open = open == 1}), "\"next\"");
+        assert_int_equal(sscanf(next, "\"next\":\"%63[-0-9a-f]", cursor), 1);
+        const char *text =
+            runs(&f, (struct api_runs_query){
+                         .open = open == 1, .limit = 9, .cursor = slice_from_string(cursor)});
+        assert_int_equal(count_in(text, "{\"run_id\""), 1);
+    }
+    close_fixture(&f);
+}
+
+static void open_runs_are_filtered_as_finished_ones(void **state)
+{
+    static const struct {
+        struct api_runs_query query;
+        int count;
+    } cases[] = {
+        {{.repository = {"HELLO", 5}}, 3}, {{.workflow = {"ci", 2}}, 3},
+        {{.branch = {"mai", 3}}, 3},       {{.branch = {"other", 5}}, 0},
+        {{.text = {"1001", 4}}, 1},        {{.result = {"success", 7}}, 0},
+    };
+    struct fixture f;
+    (void)state;
+    open_fixture(&f);
+    for (int64_t run = 1000; run < 1003; run++) {
+        deliver(&f, scenario_job(run + JOB_IDS, GITHUB_JOB_QUEUED, 4, 3, 3, -1), run);
+        deliver(&f, scenario_job(run + 2 * JOB_IDS, GITHUB_JOB_COMPLETED, 61, 2, 6, 60), run);
+    }
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct api_runs_query query = cases[i].query;
+        query.open = true;
+        query.limit = 9;
+        const char *text = runs(&f, query);
+        assert_int_equal(count_in(text, "{\"run_id\""), cases[i].count);
+        assert_int_equal(count_in(text, "\"job_id\""), 2 * cases[i].count);
+    }
     close_fixture(&f);
 }
 
@@ -290,6 +368,91 @@ static void latencies_are_those_of_the_window(void **state)
     close_fixture(&f);
 }
 
+static struct slice string_at(const struct json_document *document, json_value object,
+                              const char *key, struct arena *arena)
+{
+    struct slice text = SLICE_EMPTY;
+    assert_true(
+        json_string(document, json_get(document, object, slice_from_string(key)), arena, &text));
+    return text;
+}
+
+static json_value first_of(const struct json_document *document, const char *list)
+{
+    return json_first_element(document, json_get(document, JSON_ROOT, slice_from_string(list)));
+}
+
+static void parse(struct fixture *f, struct json_document *document)
+{
+    if (json_parse(buffer_slice(&f->out), &f->arena, document, &f->error) != ERROR_NONE)
+        fail_msg("%s: %.*s", f->error.message, (int)f->out.len, f->out.data);
+}
+
+// Whatever people call their things: each answer is JSON, and what it says is what they said.
+static void hostile_names_are_what_they_were(void **state)
+{
+    static const char name[] = "\"},{\"x\":\\ </script>\n\r\t\x01\x1b[2J\x7f\u2028\u202e\U0001F680";
+    static const char label[] = "a\"b\\c";
+    const struct slice labels[] = {slice_from_string(label)};
+    struct scenario_delivery queued = scenario_job(3, GITHUB_JOB_QUEUED, 4, 3, 3, -1);
+    struct scenario_delivery done = scenario_job(4, GITHUB_JOB_COMPLETED, 61, 2, 6, 60);
+    struct scenario_delivery requested = scenario_run(GITHUB_RUN_REQUESTED, 1, "");
+    const struct api_queue_query queue = {.limit = 10};
+    const struct api_runs_query open = {.open = true, .limit = 10};
+    struct scenario_delivery *jobs[] = {&queued, &done};
+    struct json_document document;
+    struct fixture f;
+    (void)state;
+    open_fixture(&f);
+    for (size_t i = 0; i < 2; i++) {
+        struct github_job *job = &jobs[i]->event.job;
+        job->name = job->workflow_name = job->head_branch = slice_from_string(name);
+        job->labels = labels;
+        job->label_count = 1;
+        deliver(&f, *jobs[i], 7);
+    }
+    requested.event.run.display_title = slice_from_string(name);
+    deliver(&f, requested, 7);
+
+    assert_int_equal(
+        api_render_queue(&f.sources, &queue, scenario_at(90), &f.arena, &f.out, &f.error),
+        ERROR_NONE);
+    parse(&f, &document);
+    assert_true(slice_equals(string_at(&document, first_of(&document, "jobs"), "name", &f.arena),
+                             slice_from_string(name)));
+    assert_true(slice_equals(string_at(&document, first_of(&document, "jobs"), "branch", &f.arena),
+                             slice_from_string(name)));
+
+    buffer_clear(&f.out);
+    assert_int_equal(
+        api_render_runs(&f.sources, &open, scenario_at(90), &f.arena, &f.out, &f.error),
+        ERROR_NONE);
+    parse(&f, &document);
+    assert_true(slice_equals(string_at(&document, first_of(&document, "runs"), "title", &f.arena),
+                             slice_from_string(name)));
+
+    buffer_clear(&f.out);
+    assert_int_equal(api_render_run(&f.sources, 7, 1, scenario_at(90), &f.arena, &f.out, &f.error),
+                     ERROR_NONE);
+    parse(&f, &document);
+    size_t count = 0;
+    for (json_value job = first_of(&document, "jobs"); job != JSON_NONE;
+         job = json_next_element(&document, job), count++)
+        assert_true(
+            slice_equals(string_at(&document, job, "name", &f.arena), slice_from_string(name)));
+    assert_int_equal(count, 2); // one open, one finished
+
+    buffer_clear(&f.out);
+    assert_int_equal(api_render_spans(&f.sources, 7, 1, &f.out, &f.error), ERROR_NONE);
+    parse(&f, &document);
+    buffer_clear(&f.out);
+    assert_int_equal(
+        api_render_latency(&f.sources, false, scenario_at(90), &f.arena, &f.out, &f.error),
+        ERROR_NONE);
+    parse(&f, &document);
+    close_fixture(&f);
+}
+
 static enum error_code render_all(struct fixture *f)
 {
     const struct api_queue_query queue = {.limit = 10};
@@ -338,6 +501,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pages_hold_every_run_once_the_newest_first),
+        cmocka_unit_test(pages_of_open_runs_hold_every_run_once_the_newest_first),
+        cmocka_unit_test(a_page_of_no_runs_leads_to_the_first),
+        cmocka_unit_test(open_runs_are_filtered_as_finished_ones),
         cmocka_unit_test(filters_take_parts_in_any_case),
         cmocka_unit_test(a_cursor_that_is_none_is_refused),
         cmocka_unit_test(open_runs_show_jobs_in_every_phase),
@@ -345,6 +511,7 @@ int main(void)
         cmocka_unit_test(what_is_not_there_is_not_found_in_words),
         cmocka_unit_test(the_queue_is_narrowed_by_state_and_labels_in_any_order),
         cmocka_unit_test(latencies_are_those_of_the_window),
+        cmocka_unit_test(hostile_names_are_what_they_were),
         cmocka_unit_test(any_refused_allocation_is_an_error_in_words),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
