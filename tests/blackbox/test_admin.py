@@ -1,5 +1,6 @@
 """The operator's side: who may see it, metrics, the API, the live stream; and that all of it survives kill -9."""
 import base64
+import http.client
 import json
 import re
 import shutil
@@ -141,6 +142,27 @@ class Access(harness.BlackBoxTest):
         self.assertEqual(subprocess.run(ask, capture_output=True, text=True, check=False).stdout, "000")
         ask += ["--cert", f"{folder}/client.pem", "--key", f"{folder}/client.key"]
         self.assertEqual(subprocess.run(ask, capture_output=True, text=True, check=False).stdout, "200")
+
+    def test_a_certificate_of_another_authority_does_not_open_it(self):
+        folder = self.new_folder()
+        subprocess.run([harness.ROOT / "tests/support/make_certificates", folder], check=True, capture_output=True)
+        daemon = self.new_daemon(admin_listen="0.0.0.0:0", tls_cert=f"{folder}/server.pem", tls_key=f"{folder}/server.key",
+                                 admin_client_ca=f"{folder}/other-ca.pem")
+        url = f"https://127.0.0.1:{daemon.admin_address[1]}/api/status"
+        for name, expected in (("client", "000"), ("stranger", "200")):  # stranger is of other-ca
+            ask = ["curl", "-sk", "-o", "/dev/null", "-w", "%{http_code}", "--cert", f"{folder}/{name}.pem", "--key", f"{folder}/{name}.key", url]
+            self.assertEqual(subprocess.run(ask, capture_output=True, text=True, check=False).stdout, expected)
+
+    def test_by_https_the_rules_are_the_same(self):
+        folder = self.new_folder()
+        subprocess.run([harness.ROOT / "tests/support/make_certificates", folder], check=True, capture_output=True)
+        daemon = self.new_daemon(tls_cert=f"{folder}/server.pem", tls_key=f"{folder}/server.key", admin_tls="on")
+        ask = ["curl", "-sk", "-o", "/dev/null", "-w", "%{http_code}", f"https://127.0.0.1:{daemon.admin_address[1]}/metrics"]
+        self.assertEqual(subprocess.run(ask, capture_output=True, text=True, check=False).stdout, "200")
+        ask += ["-H", "Host: evil.example"]
+        self.assertEqual(subprocess.run(ask, capture_output=True, text=True, check=False).stdout, "403")
+        with self.assertRaises((OSError, http.client.HTTPException)):
+            get(daemon, "/metrics")
 
     def test_the_webhook_listener_serves_none_of_it(self):
         daemon = self.new_daemon()
