@@ -1,0 +1,142 @@
+"""Stores that earlier versions wrote: all that is in them is read, and goes on. See tests/fixtures/store/README.md."""
+import base64
+import gzip
+import json
+import pathlib
+import time
+
+import expect
+import harness
+from make_store import CENTURY
+from payloads import Event
+
+FIXTURES = harness.ROOT / "tests/fixtures/store"
+# The fixtures grow older each day. With these nothing in them is past its time.
+PATIENT = {"root_grace": CENTURY, "job_grace": CENTURY, "job_timeout": CENTURY, "run_idle": CENTURY, "linger": CENTURY,
+           "history": CENTURY}
+
+
+def load(folder, name):
+    return json.loads(gzip.decompress((folder / name).read_bytes()))
+
+
+def events_of(deliveries):
+    return [Event(one["type"], base64.b64decode(one["body"]), one["guid"], one["action"]) for one in deliveries]
+
+
+class OldStores(harness.BlackBoxTest):
+    folders = sorted(path for path in FIXTURES.iterdir() if path.is_dir())
+
+    def test_there_are_old_stores(self):
+        self.assertIn("dea6e4c", [folder.name for folder in self.folders])
+
+    def open_copy(self, folder, collector, **settings):
+        daemon = self.new_daemon(collector, start=False, **settings)
+        database = pathlib.Path(daemon.settings["db"])
+        database.mkdir()
+        (database / "data.mdb").write_bytes(gzip.decompress((folder / "data.mdb.gz").read_bytes()))
+        return daemon.start()
+
+    def assert_holds(self, found, wanted, where=""):
+        """All that is wanted is there; a later version may say more."""
+        if isinstance(wanted, dict):
+            for key, value in wanted.items():
+                self.assertIn(key, found, where)
+                self.assert_holds(found[key], value, f"{where}.{key}")
+        elif isinstance(wanted, list):
+            self.assertEqual(len(found), len(wanted), where)
+            for i, value in enumerate(wanted):
+                self.assert_holds(found[i], value, f"{where}[{i}]")
+        else:
+            self.assertEqual(found, wanted, where)
+
+    def wait_for_records(self, collector, spans):
+        collector.wait_for_ids(expect.ids_of(spans))
+
+    def test_figures_and_lists_are_those_that_were_written(self):
+        for folder in self.folders:
+            expected, story = json.loads((folder / "expected.json").read_text()), load(folder, "story.json.gz")
+            daemon = self.open_copy(folder, self.new_collector(), **PATIENT, otlp_endpoint=None)
+            shown = daemon.admin("/metrics").text.splitlines()
+            self.assertEqual([line for line in story["figures"] if line not in shown], [])
+            self.assertGreater(len(story["figures"]), 100)
+            for name, wanted in expected["open"].items():
+                self.assert_holds(json.loads(daemon.admin(f"/api/{name}").body), wanted, name)
+            self.assertEqual(daemon.admin("/ready").status, 200)
+
+    def test_what_waited_is_exported_and_dead_letters_come_back(self):
+        for folder in self.folders:
+            story, collector = load(folder, "story.json.gz"), self.new_collector()
+            daemon = self.open_copy(folder, collector, **PATIENT)
+            self.wait_for_records(collector, story["outbox"])
+            self.check_spans(collector, story["outbox"])
+            status = json.loads(daemon.admin("/api/status").body)
+            self.assertEqual(status["dead_letters"], 2)
+            self.assertEqual(daemon.command("requeue").stdout.split()[0], "2")
+            self.wait_for_records(collector, story["dead_letters"])
+            self.check_spans(collector, story["outbox"] + story["dead_letters"])
+
+    def check_spans(self, collector, wanted):
+        """These spans came, and no others."""
+        key = [(span["traceId"], span["spanId"]) for span in wanted]
+        found = {(span["traceId"], span["spanId"]): span for span in collector.trace()}
+        self.assertEqual(sorted(found), sorted(key))
+        for one, span in zip(key, wanted):
+            self.assertEqual(found[one], span)
+
+    def test_what_was_delivered_is_remembered(self):
+        for folder in self.folders:
+            story, collector = load(folder, "story.json.gz"), self.new_collector()
+            daemon = self.open_copy(folder, collector, **PATIENT)
+            self.wait_for_records(collector, story["outbox"])
+            before = daemon.admin("/metrics").text
+            delivered, late = events_of(story["delivered"]), events_of(story["late"])
+            self.assertGreater(len(delivered), 30)
+            for event in delivered:
+                self.assertEqual(daemon.deliver(event).outcome, (200, "duplicate"), event.action)
+            for event in late:  # other GUIDs, of spans that are closed: taken, and nothing comes of them
+                daemon.accept(event)
+            self.assertIn("ghatrace_events_late_total 0", before)
+            self.assertIn(f"ghatrace_events_late_total {len(late)}", daemon.admin("/metrics").text)
+            daemon.restart()
+            for event in delivered + late:
+                self.assertEqual(daemon.deliver(event).outcome, (200, "duplicate"), event.action)
+            self.check_spans(collector, story["outbox"])
+
+    def test_what_was_open_goes_on_to_the_spans_it_would_have_become(self):
+        for folder in self.folders:
+            story, collector = load(folder, "story.json.gz"), self.new_collector()
+            daemon = self.open_copy(folder, collector, **PATIENT)
+            *parts, last = story["continuations"]
+            for part in parts:
+                daemon.accept(*events_of(part["deliveries"]))
+                self.check_trace(collector, part["spans"])
+            daemon.accept(*events_of(last["deliveries"]))
+            daemon.settings.update((name.replace("_", "-"), "1s") for name in PATIENT)
+            daemon.restart()
+            self.check_trace(collector, last["spans"])
+
+            def is_over():
+                queue = json.loads(daemon.admin("/api/queue").body)
+                return (queue["jobs"], queue["totals"]["open_runs"]) == ([], 0)
+            harness.wait_until(is_over, what="an empty queue")
+
+    def test_all_of_it_leaves_in_the_end(self):
+        for folder in self.folders:
+            story, collector = load(folder, "story.json.gz"), self.new_collector()
+            daemon = self.open_copy(folder, collector, **{name: "1s" for name in PATIENT})
+            self.wait_for_records(collector, story["outbox"])
+            given_up = [part["spans"][0] for part in story["continuations"] if part["what"] == "open jobs complete"]
+            collector.wait_for_ids(expect.ids_of(given_up))
+
+            def is_empty():
+                status = json.loads(daemon.admin("/api/status").body)
+                return (status["store"]["open_runs"], status["store"]["finished_runs"]) == (0, 0)
+            time.sleep(1)
+            harness.wait_until(is_empty, what="an empty store")
+            self.assertEqual(daemon.admin("/ready").status, 200)
+
+
+if __name__ == "__main__":
+    import unittest
+    unittest.main()
