@@ -1,7 +1,21 @@
 // ghatrace serve: the daemon.
+#include <stdio.h>
+
 #include "ghatrace/app/command.h"
 #include "ghatrace/app/server.h"
 #include "ghatrace/base/log.h"
+#include "ghatrace/base/log_queue.h"
+
+#define LAST_WORDS_MS 1000 // how long the end waits for a standard error that is not read
+
+// As command_fail() has it, behind all log lines, and without waiting for ever.
+static int fail(const struct error *error)
+{
+    char text[sizeof error->message + 32];
+    int len = snprintf(text, sizeof text, "ghatrace: %s\n", error->message);
+    log_last_words(text, (size_t)len, LAST_WORDS_MS);
+    return error->code == ERROR_USAGE ? EXIT_USAGE : EXIT_FAILED;
+}
 
 static int run(struct invocation *invocation)
 {
@@ -11,9 +25,14 @@ static int run(struct invocation *invocation)
     if (status != EXIT_OK)
         return status;
     log_configure((enum log_level)config.log_level, (enum log_format)config.log_format);
+    if (log_start(&error) != ERROR_NONE)
+        return command_fail(&error);
     for (size_t i = 0; i < config.warnings.count; i++)
         log_warn("configuration", LOG_STRING("warning", config.warnings.items[i]));
-    return server_run(&config, &error) == ERROR_NONE ? EXIT_OK : command_fail(&error);
+    if (server_run(&config, &error) != ERROR_NONE)
+        return fail(&error);
+    log_flush(LAST_WORDS_MS);
+    return EXIT_OK;
 }
 
 const struct command command_serve = {

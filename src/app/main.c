@@ -1,4 +1,5 @@
 // ghatrace: GitHub Actions webhooks in, OpenTelemetry traces out. Which command, and off it goes.
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -72,8 +73,20 @@ static int run_command(const struct command *command, char *const *arguments, si
     return finish_output(status);
 }
 
+// A descriptor of these that is closed would be the next file's: log lines would end up in the store.
+static void open_standard_files(void)
+{
+    int fd;
+    do
+        fd = open("/dev/null", O_RDWR);
+    while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd > STDERR_FILENO)
+        (void)close(fd);
+}
+
 int main(int argc, char **argv)
 {
+    open_standard_files();
     if (argc < 2) {
         (void)fprintf(stderr, "ghatrace: no command: see ghatrace --help\n");
         return EXIT_USAGE;

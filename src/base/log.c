@@ -1,17 +1,16 @@
 // Log lines: composed on the stack, escaped, and written by one write(2) each, so that lines of
-// several threads do not mix.
+// several threads and processes do not mix.
 #include "ghatrace/base/log.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
+#include "ghatrace/base/log_queue.h"
 #include "ghatrace/base/timestamp.h"
 #include "ghatrace/base/utf8.h"
 
-#define LINE_MAX_BYTES 4096  // PIPE_BUF of Linux: a write of this size to a pipe is atomic
 #define VALUE_MAX_BYTES 1024 // one value, escaped: a long one leaves room for the others
 #define TAIL_BYTES 32        // kept free for the mark of a cut line and its end
 
@@ -22,7 +21,7 @@ static enum log_level configured_level = LOG_INFO;
 static enum log_format configured_format = LOG_FORMAT_TEXT;
 
 struct line {
-    char text[LINE_MAX_BYTES];
+    char text[LOG_LINE_BYTES_MAX];
     size_t len;
     bool is_full; // a field was left out; so are all after it
 };
@@ -229,35 +228,50 @@ static void put_end(struct line *line)
     put_string(line, is_json ? "}\n" : "\n");
 }
 
-// A line that cannot be written is lost: there is nowhere to say so.
-static void write_line(const struct line *line)
+static void compose(struct line *line, enum log_level level, const char *message,
+                    const struct log_field *fields)
 {
-    ssize_t written;
+    char time[TIMESTAMP_TEXT_SIZE];
 
-    do {
-        written = write(STDERR_FILENO, line->text, line->len);
-    } while (written < 0 && errno == EINTR);
+    line->len = 0;
+    line->is_full = false;
+    timestamp_format_rfc3339(timestamp_now(), true, time);
+    put_string_field(line, "time", slice_from_string(time));
+    put_string_field(line, "level", slice_from_string(level_name(level)));
+    put_string_field(line, "msg", slice_from_string(message));
+    for (; fields != NULL && fields->type != LOG_FIELD_END; fields++) {
+        if (fields->type == LOG_FIELD_INT)
+            put_int_field(line, fields->key, fields->integer);
+        else
+            put_string_field(line, fields->key, fields->string);
+    }
+    put_end(line);
+}
+
+static size_t compose_drops(uint64_t lines, char text[LOG_LINE_BYTES_MAX])
+{
+    struct line line;
+
+    compose(&line, LOG_WARN, "log lines were dropped: standard error did not take them",
+            (const struct log_field[]){LOG_INT("lines", lines), LOG_END});
+    memcpy(text, line.text, line.len);
+    return line.len;
+}
+
+enum error_code log_start(struct error *error)
+{
+    return log_queue_start(compose_drops, error);
 }
 
 void log_write(enum log_level level, const char *message, const struct log_field *fields)
 {
     int saved_errno = errno;
-    char time[TIMESTAMP_TEXT_SIZE];
     struct line line;
 
-    line.len = 0;
-    line.is_full = false;
-    timestamp_format_rfc3339(timestamp_now(), true, time);
-    put_string_field(&line, "time", slice_from_string(time));
-    put_string_field(&line, "level", slice_from_string(level_name(level)));
-    put_string_field(&line, "msg", slice_from_string(message));
-    for (; fields != NULL && fields->type != LOG_FIELD_END; fields++) {
-        if (fields->type == LOG_FIELD_INT)
-            put_int_field(&line, fields->key, fields->integer);
-        else
-            put_string_field(&line, fields->key, fields->string);
-    }
-    put_end(&line);
-    write_line(&line);
+    compose(&line, level, message, fields);
+    if (log_queue_is_running())
+        log_queue_put(line.text, line.len);
+    else
+        (void)log_write_now(line.text, line.len); // lost if not: there is nowhere to say so
     errno = saved_errno;
 }

@@ -1,10 +1,24 @@
 // What LMDB cannot report: a page of its map that the disk does not give is a SIGBUS, and one that makes no
 // sense to it an assertion. Both end the process with a sentence, not with a core that holds payloads.
 #include <signal.h>
+#include <stdatomic.h>
 #include <unistd.h>
 
 #include "ghatrace/base/log.h"
+#include "ghatrace/base/log_queue.h"
 #include "lmdb.h"
+
+#define LAST_WORDS_MS 1000 // how long the end waits for a standard error that is not read
+
+// The first thread to get here writes the message; others that follow wait for the end.
+static void end_process(const char *message, size_t len)
+{
+    static atomic_flag is_ending = ATOMIC_FLAG_INIT;
+    while (atomic_flag_test_and_set(&is_ending))
+        (void)pause();
+    log_last_words(message, len, LAST_WORDS_MS);
+    _exit(1);
+}
 
 // The store's are the only files that this program maps.
 static void on_bus_error(int number, siginfo_t *info, void *context)
@@ -19,8 +33,7 @@ static void on_bus_error(int number, siginfo_t *info, void *context)
         (void)raise(number);
         return;
     }
-    (void)!write(STDERR_FILENO, message, sizeof message - 1);
-    _exit(1);
+    end_process(message, sizeof message - 1);
 }
 
 static void on_assertion(MDB_env *env, const char *message)
@@ -28,7 +41,7 @@ static void on_assertion(MDB_env *env, const char *message)
     (void)env;
     log_error("the store is damaged: restore its folder, or move it away to start afresh",
               LOG_STRING("error", message));
-    _exit(1);
+    end_process("", 0);
 }
 
 void store_guard_map(MDB_env *env)

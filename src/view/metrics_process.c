@@ -4,6 +4,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "ghatrace/base/log_queue.h"
 #include "metrics_text.h"
 
 static double processor_seconds(void)
@@ -50,6 +51,9 @@ static void put_known(struct metrics_text *text, const char *name, const char *h
 void metrics_put_process(struct metrics_text *text)
 {
     struct rlimit limit;
+    metrics_single(text, "ghatrace_log_lines_dropped", METRICS_COUNTER,
+                   "Log lines that standard error did not take, since the start.",
+                   (double)log_dropped_lines());
     metrics_single(text, "process_cpu_seconds", METRICS_COUNTER, "Processor time used, in seconds.",
                    processor_seconds());
     put_known(text, "process_resident_memory_bytes",

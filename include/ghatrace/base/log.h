@@ -32,6 +32,8 @@ struct log_field {
 // Set once, before threads start.
 void log_configure(enum log_level level, enum log_format format);
 bool log_is_enabled(enum log_level level);
+// From here on lines are written by a thread of its own, and none that logs is ever blocked (log_queue.h). ERROR_IO.
+enum error_code log_start(struct error *error) MUST_CHECK;
 // `fields` ends with LOG_END; the macros below add it.
 void log_write(enum log_level level, const char *message, const struct log_field *fields);
 
