@@ -46,6 +46,7 @@ struct store {
     int lock_file; // -1 for tools
     uint64_t max_bytes;
     char *folder;
+    char *data_file; // in it
     enum store_mode mode;
     bool is_full;              // as the last look found; of the writing thread
     bool is_broken;            // LMDB wants to be opened anew; of the writing thread
@@ -80,13 +81,26 @@ enum error_code store_begin_bare(struct store *store, bool is_write,
 // Closes and opens the environment, in the writing thread, outside of transactions.
 enum error_code store_reopen(struct store *store, struct error *error) MUST_CHECK;
 
-// --- verify.c, guard.c ---
+// --- verify.c: is the file what it should be? `path`: of data.mdb, for the words ---
 
-// Is data.mdb, if it is there, whole and in shape, as far as that can be told in a second? ERROR_CORRUPT, ERROR_VERSION,
-// ERROR_IO, ERROR_MEMORY. Nobody may be writing to it.
-enum error_code store_verify_file(const char *path, struct error *error) MUST_CHECK;
-// From here on a page of the map that cannot be read ends the process with a message and status 1.
-void store_guard_map(MDB_env *env);
+// Before it is opened: ERROR_IO for what is no file. A missing one is fine.
+enum error_code verify_is_file(const char *path, struct error *error) MUST_CHECK;
+// After it was opened: ERROR_CORRUPT if pages in use are missing at its end. Nobody may be writing to it.
+enum error_code verify_length(MDB_env *env, const char *path, struct error *error) MUST_CHECK;
+// Reads the first and the last entry of each database.
+enum error_code verify_ends(struct store_transaction *transaction, const char *path,
+                            struct error *error) MUST_CHECK;
+// LMDB's code in words about the file and what to do about it.
+enum error_code verify_explain(int code, const char *path, struct error *error);
+
+// --- guard.c: what ends the process with a message and status 1 ---
+
+// From here on pages of the map that cannot be read, or that lead LMDB astray.
+void guard_catch_faults(MDB_env *env);
+// Once it is mapped.
+void guard_find_map(void);
+// False: a page that `run` wanted cannot be read; it was left in the middle. For what only reads.
+bool guard_try(void (*run)(void *context), void *context) MUST_CHECK;
 
 // Shorthands over one database. A `data` of NULL stands for an empty value.
 enum error_code lmdb_get(struct store_transaction *transaction, enum database database,

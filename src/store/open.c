@@ -167,7 +167,7 @@ static enum error_code open_databases(struct store_transaction *transaction, boo
                              "this is not a store of ghatrace: it has no \"%s\"",
                              database_names[i]);
         if (code != MDB_SUCCESS)
-            return lmdb_error(code, "open database", error);
+            return verify_explain(code, store->data_file, error);
     }
     return check_format(transaction, may_create, error);
 }
@@ -194,28 +194,25 @@ static enum error_code load_buckets(struct store_transaction *transaction, struc
     return ERROR_NONE;
 }
 
-// Counted anew at each start; from then on every transaction keeps the sum.
+// Every transaction keeps the sum; only a store that is older than the sum is counted, as a walk over a million
+// records takes its time.
 static enum error_code count_outbox(struct store_transaction *transaction, struct error *error)
 {
     uint64_t sequence = 0;
     uint32_t size;
-    uint8_t bytes[SEQUENCE_SIZE];
     struct slice found;
-    enum error_code code;
+    enum error_code code =
+        lmdb_get(transaction, DATABASE_META, "outbox", 6, &found, "read outbox size", error);
+    if (code == ERROR_NONE && found.len == SEQUENCE_SIZE)
+        transaction->outbox_bytes = lmdb_get_be64(found.data);
+    if (code != ERROR_NOT_FOUND)
+        return code;
     transaction->outbox_bytes = 0;
     while ((code = store_seek_outbox(transaction, &sequence, &size, error)) == ERROR_NONE) {
         transaction->outbox_bytes += size;
         sequence++;
     }
-    if (code != ERROR_NOT_FOUND)
-        return code;
-    // Nothing is written where nothing changed: a full disk must not keep what waits from leaving.
-    lmdb_put_be64(bytes, transaction->outbox_bytes);
-    code = lmdb_get(transaction, DATABASE_META, "outbox", 6, &found, "read outbox size", error);
-    transaction->outbox_changed =
-        code == ERROR_NOT_FOUND ||
-        (code == ERROR_NONE &&
-         !slice_equals(found, (struct slice){(const char *)bytes, sizeof bytes}));
+    transaction->outbox_changed = true;
     return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
 }
 
@@ -229,6 +226,8 @@ static enum error_code prepare(struct store *store, struct error *error)
         return code;
     code = open_databases(transaction, mode == STORE_DAEMON, error);
     if (code == ERROR_NONE)
+        code = verify_ends(transaction, store->data_file, error);
+    if (code == ERROR_NONE)
         code = load_buckets(transaction, error);
     if (code == ERROR_NONE && mode == STORE_DAEMON)
         code = count_outbox(transaction, error);
@@ -238,23 +237,14 @@ static enum error_code prepare(struct store *store, struct error *error)
     return code;
 }
 
-static enum error_code verify_environment(const struct store *store, struct error *error)
-{
-    char path[PATH_BYTES_MAX];
-    int len = snprintf(path, sizeof path, "%s/data.mdb", store->folder);
-    if (len < 0 || (size_t)len >= sizeof path)
-        return error_set(error, ERROR_TOO_LARGE, "the path of the store is too long");
-    return store_verify_file(path, error);
-}
-
-static enum error_code open_environment(struct store *store, struct error *error)
+static enum error_code map_environment(struct store *store, struct error *error)
 {
     enum store_mode mode = store->mode;
     int code = mdb_env_create(&store->env);
     if (code != MDB_SUCCESS)
         return lmdb_error(code, "create environment", error);
-    store_guard_map(
-        store->env); // the lock file is mapped for writing, which a full disk may refuse
+    // The lock file is mapped for writing, which a full disk may refuse.
+    guard_catch_faults(store->env);
     code = mdb_env_set_maxdbs(store->env, DATABASE_COUNT);
     if (code == MDB_SUCCESS)
         code = mdb_env_set_maxreaders(store->env, READERS_MAX);
@@ -265,9 +255,20 @@ static enum error_code open_environment(struct store *store, struct error *error
     if (code == ENOENT && mode == STORE_TOOL)
         return error_set(error, ERROR_NOT_FOUND, "there is no store in %s: name it with --db",
                          store->folder);
-    if (code != MDB_SUCCESS)
-        return lmdb_error(code, store->folder, error);
-    return store_release_dead_readers(store, error);
+    return code == MDB_SUCCESS ? ERROR_NONE : verify_explain(code, store->data_file, error);
+}
+
+static enum error_code open_environment(struct store *store, struct error *error)
+{
+    enum error_code code = verify_is_file(store->data_file, error);
+    if (code == ERROR_NONE)
+        code = map_environment(store, error);
+    if (code != ERROR_NONE)
+        return code;
+    guard_find_map();
+    if (store->mode == STORE_DAEMON) // no other process writes to it
+        code = verify_length(store->env, store->data_file, error);
+    return code == ERROR_NONE ? store_release_dead_readers(store, error) : code;
 }
 
 static void close_environment(struct store *store)
@@ -301,8 +302,6 @@ static enum error_code open_parts(struct store *store, struct error *error)
         code = make_folder(store->folder, error);
     if (code == ERROR_NONE && is_daemon)
         code = take_lock(store, store->folder, error);
-    if (code == ERROR_NONE && is_daemon)
-        code = verify_environment(store, error);
     if (code == ERROR_NONE)
         code = open_environment(store, error);
     if (code == ERROR_NONE)
@@ -316,15 +315,20 @@ enum error_code store_open(const char *folder, enum store_mode mode, uint64_t ma
                            struct store **store, struct error *error)
 {
     struct store *made = memory_allocate_array(1, sizeof *made);
-    char *path = memory_copy_string(folder, strlen(folder));
-    if (made == NULL || path == NULL) {
+    size_t len = strlen(folder);
+    char *path = memory_copy_string(folder, len);
+    char *data_file = memory_allocate(len + sizeof "/data.mdb");
+    if (made == NULL || path == NULL || data_file == NULL) {
         memory_free(made);
         memory_free(path);
+        memory_free(data_file);
         return error_set(error, ERROR_MEMORY, "open store: out of memory");
     }
     made->lock_file = -1;
     made->max_bytes = max_size_bytes;
     made->folder = path;
+    (void)snprintf(data_file, len + sizeof "/data.mdb", "%s/data.mdb", folder);
+    made->data_file = data_file;
     made->mode = mode;
     (void)pthread_rwlock_init(&made->env_lock, NULL); // fails only where attributes ask for much
     enum error_code code = open_parts(made, error);
@@ -345,6 +349,7 @@ void store_close(struct store *store)
         (void)close(store->lock_file);
     (void)pthread_rwlock_destroy(&store->env_lock);
     memory_free(store->folder);
+    memory_free(store->data_file);
     memory_free(store);
 }
 
