@@ -14,7 +14,6 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "ghatrace/app/secrets.h"
 #include "ghatrace/base/log.h"
 #include "ghatrace/engine/engine.h"
 #include "ghatrace/export/exporter.h"
@@ -24,6 +23,7 @@
 #include "ghatrace/net/loop.h"
 #include "ghatrace/store/store.h"
 #include "ghatrace/view/routes.h"
+#include "reload.h"
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define GHATRACE_SANITIZED
@@ -43,7 +43,7 @@
 #define EXPORT_BATCH_RECORDS 512   // OTEL_BSP_MAX_EXPORT_BATCH_SIZE has the same default
 #define EXPORT_BATCH_BYTES 4194304 // the collector's own limit is 20 MiB
 #define DESCRIPTORS_WANTED 65536
-#define ADMIN_TOKEN_LEAST 16 // characters
+#define RELOAD_EVERY (200 * NS_PER_MS)
 
 struct server {
     const struct config *config;
@@ -59,6 +59,9 @@ struct server {
     struct admin *admin;                  // likewise
     char listen[NET_ADDRESS_TEXT_SIZE];   // of the webhooks, with the real port
     struct net_signal *terminate, *interrupt, *hangup;
+    struct net_timer *reload_timer;
+    timestamp_ns reloaded_at; // by the steady clock
+    bool reload_is_due;
     bool engine_is_running;
 };
 
@@ -66,64 +69,47 @@ struct server {
 
 static enum error_code load_secrets(struct server *server, struct error *error)
 {
-    struct secrets secrets;
-    secrets_init(&secrets);
-    enum error_code code = secrets_load(&secrets, server->config->webhook_secret_file,
-                                        server->config->github_webhook_secret, error);
+    struct secret_set *set;
+    enum error_code code = reload_read_secrets(server->config, &set, error);
     if (code == ERROR_NONE)
-        code = ingress_secrets_replace(server->secrets, secrets.items, secrets.count, error);
-    secrets_release(&secrets);
+        ingress_secrets_use(server->secrets, set);
     return code;
 }
 
 static enum error_code load_admin_tokens(struct server *server, struct error *error)
 {
-    struct secrets tokens;
+    struct secret_set *set;
     if (server->admin_tokens == NULL)
         return ERROR_NONE;
-    secrets_init(&tokens);
-    enum error_code code =
-        secrets_read_file(&tokens, "admin tokens", server->config->admin_token_file, error);
-    for (size_t i = 0; i < tokens.count && code == ERROR_NONE; i++)
-        if (tokens.items[i].len < ADMIN_TOKEN_LEAST)
-            code = error_set(error, ERROR_USAGE, "%s: a token has fewer than %d characters",
-                             server->config->admin_token_file, ADMIN_TOKEN_LEAST);
+    enum error_code code = reload_read_tokens(server->config, &set, error);
     if (code == ERROR_NONE)
-        code = ingress_secrets_replace(server->admin_tokens, tokens.items, tokens.count, error);
-    secrets_release(&tokens);
+        ingress_secrets_use(server->admin_tokens, set);
     return code;
 }
 
-static void reload_certificates(struct server *server)
+static void reload_now(void *context)
 {
-    struct net_tls *tls = NULL;
-    struct error error;
-    enum error_code code = config_make_export_tls(server->config, &tls, &error);
-    if (code == ERROR_NONE)
-        code = ingress_reload_tls(server->ingress, &error);
-    if (code == ERROR_NONE && server->admin != NULL)
-        code = admin_reload_tls(server->admin, &error);
-    if (code == ERROR_NONE && tls != NULL && server->exporter != NULL)
-        exporter_use_tls(server->exporter, tls);
-    net_tls_let_go(tls);
-    if (code == ERROR_NONE)
-        log_info("certificates read again");
-    else
-        log_error("certificates not read again: the old ones stay", LOG_REASON(&error));
+    struct server *server = context;
+    const struct reload_parts parts = {.config = server->config,
+                                       .secrets = server->secrets,
+                                       .admin_tokens = server->admin_tokens,
+                                       .ingress = server->ingress,
+                                       .admin = server->admin,
+                                       .exporter = server->exporter};
+    server->reloaded_at = timestamp_monotonic();
+    server->reload_is_due = false;
+    reload_all(&parts);
 }
 
-// SIGHUP. A file that cannot be read leaves secrets, or certificates, as they are.
+// SIGHUP. However many come, keys are not parsed all the time; the last one is never forgotten.
 static void reload(void *context)
 {
     struct server *server = context;
-    struct error error;
-    if (load_secrets(server, &error) == ERROR_NONE &&
-        load_admin_tokens(server, &error) == ERROR_NONE)
-        log_info("secrets read again");
-    else
-        log_error("secrets not read again: the old ones stay", LOG_REASON(&error));
-    if (server->config->tls_cert != NULL || server->export_tls != NULL)
-        reload_certificates(server);
+    duration_ns since = timestamp_monotonic() - server->reloaded_at;
+    if (server->reload_is_due)
+        return;
+    server->reload_is_due = true;
+    net_timer_set(server->reload_timer, since < RELOAD_EVERY ? RELOAD_EVERY - since : 0);
 }
 
 // --- signals -----------------------------------------------------------------------------------
@@ -159,6 +145,8 @@ static enum error_code watch_signals(struct server *server, struct error *error)
     if (code == ERROR_NONE)
         code = net_signal_create(server->loop, SIGINT, stop, server, &server->interrupt, error);
     if (code == ERROR_NONE)
+        code = net_timer_create(server->loop, reload_now, server, &server->reload_timer, error);
+    if (code == ERROR_NONE)
         code = net_signal_create(server->loop, SIGHUP, reload, server, &server->hangup, error);
     return code;
 }
@@ -171,17 +159,21 @@ static void release_signals(struct server *server)
             net_signal_destroy(*handles[i]);
         *handles[i] = NULL;
     }
+    net_timer_destroy(server->reload_timer);
+    server->reload_timer = NULL;
 }
 
 // From here on a signal need not wait for what we wait for.
 static void let_signals_end_us(struct server *server)
 {
+    block_signals(SIG_BLOCK); // until the handlers are ours: SIGHUP would end us
     release_signals(server);
     struct sigaction action = {.sa_handler = end_at_once};
     (void)sigaction(SIGTERM, &action, NULL);
     (void)sigaction(SIGINT, &action, NULL);
     action.sa_handler = SIG_IGN;
     (void)sigaction(SIGHUP, &action, NULL);
+    block_signals(SIG_UNBLOCK);
 }
 
 // --- parts -------------------------------------------------------------------------------------

@@ -290,24 +290,26 @@ static bool is_loopback(const struct net_address *address)
     return IN6_IS_ADDR_LOOPBACK(&v6.sin6_addr);
 }
 
-enum error_code admin_reload_tls(struct admin *admin, struct error *error)
+enum error_code admin_load_tls(const struct admin *admin, struct net_tls **tls, struct error *error)
 {
-    struct net_tls *tls;
-
+    *tls = NULL;
     if (admin->options.tls.certificate_file == NULL)
         return ERROR_NONE;
-    enum error_code code = net_tls_create_servers(&admin->options.tls, &tls, 1, error);
-    if (code != ERROR_NONE)
-        return code;
-    net_listener_use_tls(admin->host.listener, tls);
+    return net_tls_create_servers(&admin->options.tls, tls, 1, error);
+}
+
+void admin_use_tls(struct admin *admin, struct net_tls *tls)
+{
+    if (tls != NULL)
+        net_listener_use_tls(admin->host.listener, tls);
     net_tls_let_go(tls); // the listener holds it
-    return ERROR_NONE;
 }
 
 enum error_code admin_start(struct net_loop *loop, const struct admin_options *options,
                             struct engine *engine, struct admin **out, struct error *error)
 {
     struct admin *admin = memory_allocate_array(1, sizeof *admin);
+    struct net_tls *tls;
 
     if (admin == NULL)
         return error_set(error, ERROR_MEMORY, "admin listener: out of memory");
@@ -326,11 +328,12 @@ enum error_code admin_start(struct net_loop *loop, const struct admin_options *o
     enum error_code code = conversation_host_listen(&admin->host, &options->listen, false,
                                                     ADMIN_CONNECTIONS_MAX, error);
     if (code == ERROR_NONE)
-        code = admin_reload_tls(admin, error);
+        code = admin_load_tls(admin, &tls, error);
     if (code != ERROR_NONE) {
         free_admin(admin);
         return code;
     }
+    admin_use_tls(admin, tls);
     *out = admin;
     return ERROR_NONE;
 }

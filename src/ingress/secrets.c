@@ -71,19 +71,37 @@ enum error_code ingress_secrets_create(struct ingress_secrets **out, struct erro
     return ERROR_NONE;
 }
 
-enum error_code ingress_secrets_replace(struct ingress_secrets *secrets, const struct slice *items,
-                                        size_t count, struct error *error)
+enum error_code ingress_secrets_prepare(const struct slice *items, size_t count,
+                                        struct secret_set **out, struct error *error)
 {
-    struct secret_set *fresh = create_set(items, count);
+    *out = create_set(items, count);
+    return *out != NULL ? ERROR_NONE : error_set(error, ERROR_MEMORY, "secrets: out of memory");
+}
 
-    if (fresh == NULL)
-        return error_set(error, ERROR_MEMORY, "secrets: out of memory; the old ones stay");
+void ingress_secrets_use(struct ingress_secrets *secrets, struct secret_set *fresh)
+{
     pthread_mutex_lock(&secrets->mutex);
     struct secret_set *old = secrets->current;
     secrets->current = fresh;
     pthread_mutex_unlock(&secrets->mutex);
     secrets_let_go(old);
-    return ERROR_NONE;
+}
+
+void ingress_secrets_drop(struct secret_set *set)
+{
+    if (set != NULL)
+        secrets_let_go(set);
+}
+
+enum error_code ingress_secrets_replace(struct ingress_secrets *secrets, const struct slice *items,
+                                        size_t count, struct error *error)
+{
+    struct secret_set *fresh;
+    enum error_code code = ingress_secrets_prepare(items, count, &fresh, error);
+
+    if (code == ERROR_NONE)
+        ingress_secrets_use(secrets, fresh);
+    return code;
 }
 
 void ingress_secrets_destroy(struct ingress_secrets *secrets)

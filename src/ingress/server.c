@@ -149,19 +149,30 @@ static enum error_code set_up_worker(struct ingress *ingress, struct worker *wor
 }
 
 // One context a worker, from files read once.
-static enum error_code load_tls(struct ingress *ingress, struct net_tls ***out, struct error *error)
+struct ingress_tls {
+    size_t count;
+    struct net_tls *contexts[];
+};
+
+enum error_code ingress_load_tls(struct ingress *ingress, struct ingress_tls **out,
+                                 struct error *error)
 {
     size_t count = ingress->worker_count;
-    struct net_tls **all = memory_allocate_array(count, sizeof *all);
 
-    if (all == NULL)
+    *out = NULL;
+    if (ingress->options.tls.certificate_file == NULL)
+        return ERROR_NONE;
+    struct ingress_tls *tls = memory_allocate_array(1, sizeof *tls + count * sizeof *tls->contexts);
+    if (tls == NULL)
         return error_set(error, ERROR_MEMORY, "tls: out of memory");
-    enum error_code code = net_tls_create_servers(&ingress->options.tls, all, count, error);
+    tls->count = count;
+    enum error_code code =
+        net_tls_create_servers(&ingress->options.tls, tls->contexts, count, error);
     if (code != ERROR_NONE) {
-        memory_free(all);
+        memory_free(tls);
         return code;
     }
-    *out = all;
+    *out = tls;
     return ERROR_NONE;
 }
 
@@ -176,19 +187,18 @@ static void hand_over_tls(struct worker *worker, struct net_tls *tls)
     net_tls_let_go(not_taken);
 }
 
-enum error_code ingress_reload_tls(struct ingress *ingress, struct error *error)
+void ingress_use_tls(struct ingress *ingress, struct ingress_tls *tls)
 {
-    struct net_tls **all;
+    for (size_t i = 0; tls != NULL && i < tls->count; i++)
+        hand_over_tls(&ingress->workers[i], tls->contexts[i]);
+    memory_free(tls);
+}
 
-    if (ingress->options.tls.certificate_file == NULL)
-        return ERROR_NONE;
-    enum error_code code = load_tls(ingress, &all, error);
-    if (code != ERROR_NONE)
-        return code;
-    for (size_t i = 0; i < ingress->worker_count; i++)
-        hand_over_tls(&ingress->workers[i], all[i]);
-    memory_free(all);
-    return ERROR_NONE;
+void ingress_drop_tls(struct ingress_tls *tls)
+{
+    for (size_t i = 0; tls != NULL && i < tls->count; i++)
+        net_tls_let_go(tls->contexts[i]);
+    memory_free(tls);
 }
 
 static enum error_code start_thread(struct worker *worker, size_t number, struct error *error)
@@ -217,6 +227,7 @@ enum error_code ingress_start(struct engine *engine, const struct ingress_option
         count < SIZE_MAX / sizeof(struct worker) - 1
             ? memory_allocate_array(1, sizeof *ingress + count * sizeof(struct worker))
             : NULL;
+    struct ingress_tls *tls;
 
     if (ingress == NULL)
         return error_set(error, ERROR_MEMORY, "ingress: out of memory");
@@ -231,7 +242,9 @@ enum error_code ingress_start(struct engine *engine, const struct ingress_option
     for (size_t i = 0; i < count && code == ERROR_NONE; i++)
         code = set_up_worker(ingress, &ingress->workers[i], engine, error);
     if (code == ERROR_NONE)
-        code = ingress_reload_tls(ingress, error);
+        code = ingress_load_tls(ingress, &tls, error);
+    if (code == ERROR_NONE)
+        ingress_use_tls(ingress, tls);
     for (size_t i = 0; i < count && code == ERROR_NONE; i++)
         code = start_thread(&ingress->workers[i], i, error);
     if (code != ERROR_NONE) {

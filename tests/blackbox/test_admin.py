@@ -117,7 +117,7 @@ class Access(harness.BlackBoxTest):
         self.assertEqual(self.statuses(daemon, {"Authorization": basic, "Host": "any.example"}), {200})
         tokens.write_text("another-token-of-many-letters\n")
         daemon.process.send_signal(1)
-        wait_until(lambda: "secrets read again" in daemon.log, what="the new token")
+        wait_until(lambda: "files read again" in daemon.log, what="the new token")
         self.assertEqual(self.statuses(daemon, {"Authorization": f"Bearer {TOKEN}"}), {401})
         self.assertEqual(self.statuses(daemon, {"Authorization": "Bearer another-token-of-many-letters"}), {200})
         self.assertNotIn(TOKEN, daemon.log)

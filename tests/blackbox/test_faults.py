@@ -458,7 +458,7 @@ class Secrets(Helper):
             for event in run.timeline():
                 daemon.deliver(event, secret=secret)
         daemon.process.send_signal(signal.SIGHUP)
-        harness.wait_until(lambda: "secrets read again" in daemon.log, what="SIGHUP")
+        harness.wait_until(lambda: "files read again" in daemon.log, what="SIGHUP")
         said += daemon.log
         for secret in secrets:
             self.assertNotIn(secret, said)

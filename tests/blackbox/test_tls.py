@@ -198,9 +198,9 @@ class ReplacedCertificates(BlackBoxTest):
         shutil.copy(certificate(name + ".key"), self.key)
 
     def hang_up(self, daemon):
-        before = daemon.log.count("certificates ")
+        before = daemon.log.count("read again")
         daemon.process.send_signal(signal.SIGHUP)
-        wait_until(lambda: daemon.log.count("certificates ") > before, what="the certificates to be read again")
+        wait_until(lambda: daemon.log.count("read again") > before, what="the certificates to be read again")
 
     @staticmethod
     def serial(daemon):
@@ -253,7 +253,7 @@ class ReplacedCertificates(BlackBoxTest):
             else:
                 self.cert.write_text(broken)
             self.hang_up(daemon)
-            self.assertIn("the old ones stay", daemon.log)
+            self.assertIn("stay as they were", daemon.log)
             self.assertEqual(self.serial(daemon), before)
         shutil.copy(certificate("renewed.pem"), self.cert)  # not this key's
         self.hang_up(daemon)
@@ -262,6 +262,64 @@ class ReplacedCertificates(BlackBoxTest):
         self.install("renewed")
         self.hang_up(daemon)
         wait_until(lambda: self.serial(daemon) != before, what="the new certificate")
+
+    def test_one_file_that_cannot_be_used_leaves_all_the_others_as_they_were(self):
+        daemon = self.new_site()
+        folder = self.cert.parent
+        tokens = folder / "tokens"
+        tokens.write_text("an-old-token-of-many-letters\n")
+        daemon.stop()
+        daemon.settings["admin-token-file"] = str(tokens)
+        daemon.start()
+        before = self.serial(daemon)
+        good = {"secret": daemon.secret_file, "tokens": tokens, "certificate": self.cert}
+        for bad in good:
+            for name, path in good.items():
+                if name != "certificate":
+                    path.write_text("" if name == bad else f"new-{name}-of-many-letters\n")
+            self.install("renewed")
+            if bad == "certificate":
+                shutil.copy(certificate("server.key"), self.key)  # not this certificate's
+            self.hang_up(daemon)
+            self.assertIn("stay as they were", daemon.log.splitlines()[-1], bad)
+            self.assertEqual(self.serial(daemon), before, bad)
+            self.assertEqual(self.sign_with(daemon, harness.SECRET), 202, bad)
+            self.assertEqual(self.sign_with(daemon, "new-secret-of-many-letters"), 401, bad)
+            self.assertEqual(self.show(daemon, "an-old-token-of-many-letters"), 200, bad)
+            self.assertEqual(self.show(daemon, "new-tokens-of-many-letters"), 401, bad)
+        self.install("renewed")
+        self.hang_up(daemon)
+        self.assertRegex(daemon.log.splitlines()[-1], 'files="webhook secrets, admin tokens, certificates"')
+        wait_until(lambda: self.serial(daemon) != before, what="the new certificate")
+        self.assertEqual(self.sign_with(daemon, harness.SECRET), 401)
+        self.assertEqual(self.sign_with(daemon, "new-secret-of-many-letters"), 202)
+        self.assertEqual(self.show(daemon, "new-tokens-of-many-letters"), 200)
+
+    @staticmethod
+    def sign_with(daemon, secret):
+        with TlsClient(daemon.address, client_context()) as client:
+            return client.deliver(run_events()[0], secret=secret).status
+
+    @staticmethod
+    def show(daemon, token):
+        with harness.Client(daemon.admin_address) as client:
+            return client.request("GET", "/api/status", headers={"Authorization": f"Bearer {token}"}).status
+
+    def test_any_number_of_hangups_does_no_harm_and_the_last_one_counts(self):
+        daemon = self.new_site()
+        before = self.serial(daemon)
+        for _ in range(2000):
+            daemon.process.send_signal(signal.SIGHUP)
+        self.install("renewed")
+        daemon.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: self.serial(daemon) != before, what="the new certificate")
+        self.assertLess(daemon.log.count("read again"), 50)
+        for _ in range(50):
+            daemon.process.send_signal(signal.SIGHUP)
+        daemon.process.send_signal(signal.SIGTERM)
+        while daemon.is_running:
+            daemon.process.send_signal(signal.SIGHUP)
+        daemon.stop()
 
 
 class HttpsCollectors(BlackBoxTest):

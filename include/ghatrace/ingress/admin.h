@@ -82,8 +82,10 @@ enum error_code admin_start(struct net_loop *loop, const struct admin_options *o
 const struct net_address *admin_address(const struct admin *admin);
 // Is there anything but health to see for those who come without a token? For the operator's information.
 bool admin_is_closed(const struct admin *admin);
-// As ingress_reload_tls().
-enum error_code admin_reload_tls(struct admin *admin, struct error *error) MUST_CHECK;
+// As ingress_load_tls() and ingress_use_tls(); what is not used is let go.
+enum error_code admin_load_tls(const struct admin *admin, struct net_tls **tls,
+                               struct error *error) MUST_CHECK;
+void admin_use_tls(struct admin *admin, struct net_tls *tls);
 // In the loop's thread, or when the loop no longer runs. Its last memory goes with the loop's next turn
 // or with the loop itself.
 void admin_stop(struct admin *admin);

@@ -17,6 +17,13 @@
 struct ingress_secrets;
 enum error_code ingress_secrets_create(struct ingress_secrets **secrets,
                                        struct error *error) MUST_CHECK;
+// The same in two steps, of which only the first, the copy, can fail (ERROR_MEMORY). A set that was prepared must be
+// used, which takes it over, or dropped; dropping NULL is fine.
+struct secret_set;
+enum error_code ingress_secrets_prepare(const struct slice *items, size_t count,
+                                        struct secret_set **set, struct error *error) MUST_CHECK;
+void ingress_secrets_use(struct ingress_secrets *secrets, struct secret_set *set);
+void ingress_secrets_drop(struct secret_set *set);
 // Copies them. From any thread.
 enum error_code ingress_secrets_replace(struct ingress_secrets *secrets, const struct slice *items,
                                         size_t count, struct error *error) MUST_CHECK;
@@ -51,9 +58,15 @@ struct ingress;
 enum error_code ingress_start(struct engine *engine, const struct ingress_options *options,
                               struct ingress **ingress, struct error *error) MUST_CHECK;
 const struct net_address *ingress_address(const struct ingress *ingress);
-// Reads certificates and key again: connections that come from now on get them, the others go on as
-// they are. On failure nothing changes. Does nothing without TLS. From any one thread, not after the stop.
-enum error_code ingress_reload_tls(struct ingress *ingress, struct error *error) MUST_CHECK;
+// Reads certificates and key again, for ingress_use_tls() or ingress_drop_tls(). Nothing changes yet. Without TLS
+// there is nothing to read: `*tls` is NULL, which both take.
+struct ingress_tls;
+enum error_code ingress_load_tls(struct ingress *ingress, struct ingress_tls **tls,
+                                 struct error *error) MUST_CHECK;
+// Takes them over: connections that come from now on get them, the others go on as they are. From any one
+// thread, not after the stop.
+void ingress_use_tls(struct ingress *ingress, struct ingress_tls *tls);
+void ingress_drop_tls(struct ingress_tls *tls);
 // Stops listening, lets requests in flight be answered (with `Connection: close`), at most
 // `grace`, then ends the threads. What the engine still works on is waited for beyond that: the
 // engine must be running.

@@ -51,7 +51,7 @@ static void fill(struct fixture *fixture)
 {
     static char bytes[20000];
     struct store *store;
-    struct store_transaction *transaction;
+    struct store_transaction *transaction = NULL;
     struct error error = {0};
     assert_int_equal(store_open(fixture->folder.path, STORE_DAEMON, MAP_BYTES, &store, &error),
                      ERROR_NONE);
@@ -157,7 +157,7 @@ static void use_store(struct fixture *fixture)
     static const char bytes[20000];
     struct error error = {0};
     struct store *store;
-    struct store_transaction *transaction;
+    struct store_transaction *transaction = NULL;
     struct store_record record;
     struct store_key key = {0};
     struct slice found;
@@ -197,7 +197,7 @@ static void write_into_the_map(struct fixture *fixture)
 {
     struct error error = {0};
     struct store *store;
-    struct store_transaction *transaction;
+    struct store_transaction *transaction = NULL;
     struct store_key key = {0};
     struct slice found;
     enum error_code code =
@@ -276,7 +276,7 @@ static void a_file_that_lacks_only_free_pages_is_opened(void **state)
     struct fixture *fixture = *state;
     static char bytes[PAGE_BYTES * 100];
     struct store *store;
-    struct store_transaction *transaction;
+    struct store_transaction *transaction = NULL;
     struct error error = {0};
     struct stat status;
     MDB_envinfo info;

@@ -1,0 +1,117 @@
+// SIGHUP: everything is read first; only then, when nothing can fail any more, is it put to use.
+#include "reload.h"
+
+#include <stdio.h>
+
+#include "ghatrace/app/secrets.h"
+#include "ghatrace/base/log.h"
+
+#define ADMIN_TOKEN_LEAST 16 // characters
+
+// What was read. NULL: not configured.
+struct fresh {
+    struct secret_set *secrets;
+    struct secret_set *admin_tokens;
+    struct ingress_tls *ingress_tls;
+    struct net_tls *admin_tls;
+    struct net_tls *export_tls;
+};
+
+// --- secrets -----------------------------------------------------------------------------------
+
+enum error_code reload_read_secrets(const struct config *config, struct secret_set **set,
+                                    struct error *error)
+{
+    struct secrets secrets;
+    secrets_init(&secrets);
+    enum error_code code =
+        secrets_load(&secrets, config->webhook_secret_file, config->github_webhook_secret, error);
+    if (code == ERROR_NONE)
+        code = ingress_secrets_prepare(secrets.items, secrets.count, set, error);
+    secrets_release(&secrets);
+    return code;
+}
+
+enum error_code reload_read_tokens(const struct config *config, struct secret_set **set,
+                                   struct error *error)
+{
+    struct secrets tokens;
+    secrets_init(&tokens);
+    enum error_code code =
+        secrets_read_file(&tokens, "admin tokens", config->admin_token_file, error);
+    for (size_t i = 0; i < tokens.count && code == ERROR_NONE; i++)
+        if (tokens.items[i].len < ADMIN_TOKEN_LEAST)
+            code = error_set(error, ERROR_USAGE, "%s: a token has fewer than %d characters",
+                             config->admin_token_file, ADMIN_TOKEN_LEAST);
+    if (code == ERROR_NONE)
+        code = ingress_secrets_prepare(tokens.items, tokens.count, set, error);
+    secrets_release(&tokens);
+    return code;
+}
+
+// --- all or nothing ------------------------------------------------------------------------------
+
+// A new kind of file gets a line here, one in use_all(), and one in drop_all(). A file whose content may be missing
+// for a while without harm (its last good content stays in use) does not belong here.
+static enum error_code read_all(const struct reload_parts *parts, struct fresh *fresh,
+                                struct error *error)
+{
+    enum error_code code = reload_read_secrets(parts->config, &fresh->secrets, error);
+    if (code == ERROR_NONE && parts->admin_tokens != NULL)
+        code = reload_read_tokens(parts->config, &fresh->admin_tokens, error);
+    if (code == ERROR_NONE)
+        code = ingress_load_tls(parts->ingress, &fresh->ingress_tls, error);
+    if (code == ERROR_NONE && parts->admin != NULL)
+        code = admin_load_tls(parts->admin, &fresh->admin_tls, error);
+    if (code == ERROR_NONE && parts->exporter != NULL)
+        code = config_make_export_tls(parts->config, &fresh->export_tls, error);
+    return code;
+}
+
+static void use_all(const struct reload_parts *parts, const struct fresh *fresh)
+{
+    ingress_secrets_use(parts->secrets, fresh->secrets);
+    if (fresh->admin_tokens != NULL)
+        ingress_secrets_use(parts->admin_tokens, fresh->admin_tokens);
+    ingress_use_tls(parts->ingress, fresh->ingress_tls);
+    if (fresh->admin_tls != NULL)
+        admin_use_tls(parts->admin, fresh->admin_tls);
+    if (fresh->export_tls != NULL)
+        exporter_use_tls(parts->exporter, fresh->export_tls);
+    net_tls_let_go(fresh->export_tls); // the exporter holds it
+}
+
+static void drop_all(const struct fresh *fresh)
+{
+    ingress_secrets_drop(fresh->secrets);
+    ingress_secrets_drop(fresh->admin_tokens);
+    ingress_drop_tls(fresh->ingress_tls);
+    net_tls_let_go(fresh->admin_tls);
+    net_tls_let_go(fresh->export_tls);
+}
+
+static const char *name_all(const struct fresh *fresh, char text[96])
+{
+    bool has_certificates =
+        fresh->ingress_tls != NULL || fresh->admin_tls != NULL || fresh->export_tls != NULL;
+    (void)snprintf(text, 96, "webhook secrets%s%s",
+                   fresh->admin_tokens != NULL ? ", admin tokens" : "",
+                   has_certificates ? ", certificates" : "");
+    return text;
+}
+
+void reload_all(const struct reload_parts *parts)
+{
+    struct fresh fresh = {.secrets = NULL};
+    struct error error;
+    char names[96];
+    if (read_all(parts, &fresh, &error) != ERROR_NONE) {
+        drop_all(&fresh);
+        log_error("files not read again: all secrets and certificates stay as they were",
+                  LOG_REASON(&error));
+        return;
+    }
+    (void)name_all(&fresh, names);
+    use_all(parts, &fresh);
+    log_info("files read again", LOG_STRING("files", names));
+}
