@@ -43,6 +43,7 @@
 #define EXPORT_BATCH_RECORDS 512   // OTEL_BSP_MAX_EXPORT_BATCH_SIZE has the same default
 #define EXPORT_BATCH_BYTES 4194304 // the collector's own limit is 20 MiB
 #define DESCRIPTORS_WANTED 65536
+#define WATCH_EVERY NS_PER_SECOND
 #define RELOAD_EVERY (200 * NS_PER_MS)
 
 struct server {
@@ -62,6 +63,8 @@ struct server {
     struct net_timer *reload_timer;
     timestamp_ns reloaded_at; // by the steady clock
     bool reload_is_due;
+    struct net_timer *watch_timer;
+    bool has_stalled; // and it was logged
     bool engine_is_running;
 };
 
@@ -110,6 +113,34 @@ static void reload(void *context)
         return;
     server->reload_is_due = true;
     net_timer_set(server->reload_timer, since < RELOAD_EVERY ? RELOAD_EVERY - since : 0);
+}
+
+// --- watching ----------------------------------------------------------------------------------
+
+// What hangs cannot log it.
+static void watch(void *context)
+{
+    struct server *server = context;
+    struct error error;
+    enum error_code code = engine_ready(server->engine, &error);
+    if (code == ERROR_NONE)
+        code = ingress_ready(server->ingress, &error);
+    if (code == ERROR_BUSY && !server->has_stalled)
+        log_error("deliveries cannot be stored in time; /ready answers 503", LOG_REASON(&error));
+    else if (code != ERROR_BUSY && server->has_stalled)
+        log_info("deliveries are stored in time again");
+    server->has_stalled = code == ERROR_BUSY;
+    ingress_watch(server->ingress);
+    net_timer_set(server->watch_timer, WATCH_EVERY);
+}
+
+static enum error_code start_watching(struct server *server, struct error *error)
+{
+    enum error_code code =
+        net_timer_create(server->loop, watch, server, &server->watch_timer, error);
+    if (code == ERROR_NONE)
+        net_timer_set(server->watch_timer, WATCH_EVERY);
+    return code;
 }
 
 // --- signals -----------------------------------------------------------------------------------
@@ -161,6 +192,8 @@ static void release_signals(struct server *server)
     }
     net_timer_destroy(server->reload_timer);
     server->reload_timer = NULL;
+    net_timer_destroy(server->watch_timer);
+    server->watch_timer = NULL;
 }
 
 // From here on a signal need not wait for what we wait for.
@@ -286,6 +319,7 @@ static enum error_code make_view(struct server *server, struct error *error)
 static enum error_code start_admin(struct server *server, struct error *error)
 {
     struct admin_options admin = {.tokens = server->admin_tokens,
+                                  .ingress = server->ingress,
                                   .tls = config_admin_tls(server->config)};
     enum error_code code =
         net_address_parse(slice_from_string(server->config->admin_listen), &admin.listen, error);
@@ -348,6 +382,8 @@ static enum error_code set_up(struct server *server, struct error *error)
         code = make_admin(server, error);
     if (code == ERROR_NONE)
         code = watch_signals(server, error);
+    if (code == ERROR_NONE)
+        code = start_watching(server, error);
     return code;
 }
 

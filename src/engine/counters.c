@@ -48,6 +48,27 @@ void counters_add_commit(struct engine *engine, size_t tasks, duration_ns taken)
     add_batch(counters, tasks);
 }
 
+duration_ns engine_queue_age(const struct engine *engine, timestamp_ns steady)
+{
+    duration_ns age = engine->first != NULL ? steady - engine->first->submitted_at : 0;
+    return age > 0 ? age : 0;
+}
+
+duration_ns engine_batch_age(const struct engine *engine, timestamp_ns steady)
+{
+    timestamp_ns since = atomic_load(&engine->busy_since);
+    return since != 0 && steady > since ? steady - since : 0;
+}
+
+static void read_ages(struct engine *engine, struct engine_counters *counters)
+{
+    timestamp_ns steady = timestamp_monotonic();
+    counters->batch_age = engine_batch_age(engine, steady);
+    pthread_mutex_lock(&engine->mutex);
+    counters->queue_age = engine_queue_age(engine, steady);
+    pthread_mutex_unlock(&engine->mutex);
+}
+
 void engine_read_counters(struct engine *engine, struct engine_counters *counters)
 {
     struct live_counters *live = &engine->counters;
@@ -62,6 +83,7 @@ void engine_read_counters(struct engine *engine, struct engine_counters *counter
         .commit_ns = atomic_load(&live->commit_ns),
         .batch_tasks = atomic_load(&live->batch_tasks),
     };
+    read_ages(engine, counters);
     for (size_t i = 0; i < JOB_ACTIONS; i++)
         counters->job_events[i] = atomic_load(&live->job_events[i]);
     for (size_t i = 0; i < RUN_ACTIONS; i++)

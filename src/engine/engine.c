@@ -15,6 +15,8 @@
 // A clock that leaps by more than this is taken for wrong at first, and nothing is forgotten on its word for so long.
 #define CLOCK_LEAP NS_PER_HOUR
 #define CLOCK_PATIENCE NS_PER_HOUR
+// GitHub waits for 10 s: one that is sent while storing hangs for this long will not be answered in time.
+#define STALL_LIMIT (5 * NS_PER_SECOND)
 
 // --- one batch -------------------------------------------------------------------------------------------
 
@@ -274,9 +276,11 @@ static void *run_thread(void *context)
             break;
         timestamp_ns now = read_clock(engine);
         timestamp_ns steady = timestamp_monotonic();
+        atomic_store(&engine->busy_since, steady);
         watch_clock(engine, now, steady);
         engine_run_batch(engine, tasks, now);
         check_readers(engine, steady);
+        atomic_store(&engine->busy_since, 0);
     }
     return NULL;
 }
@@ -285,6 +289,7 @@ void engine_submit(struct engine *engine, struct engine_task *task)
 {
     bool is_event = task->type == ENGINE_APPLY_EVENT;
     task->next = NULL;
+    task->submitted_at = timestamp_monotonic();
     pthread_mutex_lock(&engine->mutex);
     bool is_refused =
         engine->is_stopping || (is_event && engine->queued >= engine->options.queue_max);
@@ -313,6 +318,8 @@ enum error_code engine_create(struct store *store, const struct engine_options *
     if (made == NULL)
         return error_set(error, ERROR_MEMORY, "create engine: out of memory");
     made->options = *options;
+    if (made->options.stall_limit == 0)
+        made->options.stall_limit = STALL_LIMIT;
     made->work.store = store;
     made->work.policy = options->policy;
     made->work.to_outbox = options->has_exporter;
@@ -375,9 +382,18 @@ enum error_code engine_ready(struct engine *engine, struct error *error)
     struct error trouble = engine->trouble;
     bool is_stopping = engine->is_stopping;
     bool is_full = engine->queued >= engine->options.queue_max;
+    timestamp_ns steady = timestamp_monotonic();
+    duration_ns queue_age = engine_queue_age(engine, steady);
     pthread_mutex_unlock(&engine->mutex);
+    duration_ns limit = engine->options.stall_limit;
     if (is_stopping)
         return error_set(error, ERROR_CLOSED, "shutting down");
+    if (engine_batch_age(engine, steady) > limit)
+        return error_set(error, ERROR_BUSY,
+                         "storing hangs: the disk does not answer, or another process holds the "
+                         "store");
+    if (queue_age > limit)
+        return error_set(error, ERROR_BUSY, "deliveries wait too long to be stored");
     if (trouble.code != ERROR_NONE)
         return error_set(error, trouble.code, "%s", trouble.message);
     if (is_full)

@@ -73,11 +73,18 @@ struct engine {
     struct pool_id next_pool;  // where the look for unused pools goes on
     timestamp_ns pools_looked; // when the last one ended
 
+    // By the steady clock, when the engine's thread took up what it is busy with; 0: it waits.
+    _Atomic timestamp_ns busy_since;
+
     struct live_counters counters;
 };
 
 // --- counters.c ---
 
+// For how long the oldest task in the queue has waited at `steady`. The mutex is held.
+duration_ns engine_queue_age(const struct engine *engine, timestamp_ns steady);
+// For how long the engine's thread has been at its present batch.
+duration_ns engine_batch_age(const struct engine *engine, timestamp_ns steady);
 // After a commit: counts what the transaction did.
 void counters_add_commit(struct engine *engine, size_t tasks, duration_ns taken);
 

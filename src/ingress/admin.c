@@ -234,7 +234,7 @@ static bool on_head(struct conversation *conversation, const struct http_head *h
     const struct admin *admin = conversation->host->context;
     struct answer answer;
 
-    if (health_answers(admin->engine, head, &answer))
+    if (health_answers(admin->engine, admin->options.ingress, head, &answer))
         conversation_answer(conversation, &answer);
     else
         take_request(conversation, head);

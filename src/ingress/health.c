@@ -1,10 +1,12 @@
 // GET /health (alive) and GET /ready (can accept).
 #include "health.h"
 
-static void answer_ready(struct engine *engine, struct answer *answer)
+static void answer_ready(struct engine *engine, struct ingress *ingress, struct answer *answer)
 {
     struct error error = {.code = ERROR_NONE};
     enum error_code code = engine_ready(engine, &error);
+    if (code == ERROR_NONE && ingress != NULL)
+        code = ingress_ready(ingress, &error);
 
     if (code == ERROR_NONE)
         answer_set(answer, 200, SLICE("{\"status\":\"ready\"}\n"));
@@ -12,7 +14,8 @@ static void answer_ready(struct engine *engine, struct answer *answer)
         answer_set_unavailable(answer, error.code == code ? error.message : error_code_text(code));
 }
 
-bool health_answers(struct engine *engine, const struct http_head *head, struct answer *answer)
+bool health_answers(struct engine *engine, struct ingress *ingress, const struct http_head *head,
+                    struct answer *answer)
 {
     bool is_health = slice_equals(head->path, SLICE("/health"));
 
@@ -23,6 +26,6 @@ bool health_answers(struct engine *engine, const struct http_head *head, struct 
     else if (is_health)
         answer_set(answer, 200, SLICE("{\"status\":\"healthy\"}\n"));
     else
-        answer_ready(engine, answer);
+        answer_ready(engine, ingress, answer);
     return true;
 }

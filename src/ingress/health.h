@@ -5,8 +5,11 @@
 #include "answer.h"
 #include "ghatrace/engine/engine.h"
 #include "ghatrace/http/parser.h"
+#include "ghatrace/ingress/ingress.h"
 
 // True if the request is for one of the two: then `answer` is filled in.
-bool health_answers(struct engine *engine, const struct http_head *head, struct answer *answer);
+// `ingress` may be NULL.
+bool health_answers(struct engine *engine, struct ingress *ingress, const struct http_head *head,
+                    struct answer *answer);
 
 #endif

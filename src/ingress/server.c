@@ -9,6 +9,8 @@
 #include "ghatrace/ingress/ingress.h"
 #include "webhook.h"
 
+#define STALL_LIMIT (5 * NS_PER_SECOND)
+
 struct worker {
     struct ingress *ingress;
     struct net_loop *loop;
@@ -17,6 +19,8 @@ struct worker {
     struct webhook webhook;
     struct net_task stop;
     struct net_task take_tls;
+    struct net_task react;
+    _Atomic timestamp_ns asked_at; // by the steady clock; 0: it has reacted, and the task is idle
     _Atomic(struct net_tls *)
         fresh_tls; // for the worker to take; NULL: taken, and the task is idle
     pthread_t thread;
@@ -52,6 +56,13 @@ static void stop_worker(void *context)
     conversation_host_stop(&worker->host);
 }
 
+static void react(void *context)
+{
+    struct worker *worker = context;
+
+    atomic_store(&worker->asked_at, 0);
+}
+
 static void take_tls(void *context)
 {
     struct worker *worker = context;
@@ -84,10 +95,13 @@ static void set_up_host(struct worker *worker, struct engine *engine)
     const struct ingress_options *options = &worker->ingress->options;
 
     worker->webhook.engine = engine;
+    worker->webhook.ingress = worker->ingress;
     worker->webhook.options = options;
     worker->webhook.failures = worker->ingress->failures;
     worker->stop = (struct net_task){.run = stop_worker, .context = worker};
     worker->take_tls = (struct net_task){.run = take_tls, .context = worker};
+    worker->react = (struct net_task){.run = react, .context = worker};
+    atomic_init(&worker->asked_at, 0);
     atomic_init(&worker->fresh_tls, NULL);
     worker->host = (struct conversation_host){.loop = worker->loop,
                                               .service = &webhook_service,
@@ -232,6 +246,8 @@ enum error_code ingress_start(struct engine *engine, const struct ingress_option
     if (ingress == NULL)
         return error_set(error, ERROR_MEMORY, "ingress: out of memory");
     ingress->options = *options;
+    if (ingress->options.stall_limit == 0)
+        ingress->options.stall_limit = STALL_LIMIT;
     ingress->address = options->listen;
     ingress->worker_count = count;
     ingress->body_memory.most = options->payload_memory_bytes;
@@ -252,6 +268,29 @@ enum error_code ingress_start(struct engine *engine, const struct ingress_option
         return code;
     }
     *out = ingress;
+    return ERROR_NONE;
+}
+
+void ingress_watch(struct ingress *ingress)
+{
+    for (size_t i = 0; i < ingress->worker_count; i++) {
+        struct worker *worker = &ingress->workers[i];
+        if (!worker->is_running || atomic_load(&worker->asked_at) != 0)
+            continue;
+        atomic_store(&worker->asked_at, timestamp_monotonic());
+        net_loop_post(worker->loop, &worker->react);
+    }
+}
+
+enum error_code ingress_ready(struct ingress *ingress, struct error *error)
+{
+    timestamp_ns now = timestamp_monotonic();
+
+    for (size_t i = 0; i < ingress->worker_count; i++) {
+        timestamp_ns asked_at = atomic_load(&ingress->workers[i].asked_at);
+        if (asked_at != 0 && now - asked_at > ingress->options.stall_limit)
+            return error_set(error, ERROR_BUSY, "a thread that takes webhooks hangs");
+    }
     return ERROR_NONE;
 }
 

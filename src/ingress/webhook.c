@@ -224,7 +224,7 @@ static bool on_head(struct conversation *conversation, const struct http_head *h
     struct refusal refusal;
     struct answer answer;
 
-    if (health_answers(webhook->engine, head, &answer)) {
+    if (health_answers(webhook->engine, webhook->ingress, head, &answer)) {
         give_answer(conversation, &answer, "health"); // proxies ask for it themselves
     } else if (!client_is_allowed(conversation, head)) {
         refuse(conversation, 403, "not from here");

@@ -20,6 +20,7 @@ struct webhook_counters {
 // The context of webhook_service.
 struct webhook {
     struct engine *engine;
+    struct ingress *ingress;
     const struct ingress_options *options;
     struct failures *failures; // of all threads
     // Of lines about requests that strangers can cause: signatures, and all else.

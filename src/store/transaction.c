@@ -1,4 +1,6 @@
 // Transactions, and what the environment holds in bytes.
+#include <time.h>
+
 #include "ghatrace/base/memory.h"
 #include "lmdb.h"
 
@@ -8,6 +10,8 @@
 #define FULL_UNTIL_PERCENT 85
 // Above this share, what was delivered makes room before its time.
 #define TIGHT_PERCENT 75
+// How long a reader waits for an environment that is being replaced.
+#define REPLACE_PATIENCE_NS 200000000L
 
 static enum error_code read_sequence(struct store_transaction *transaction, struct error *error)
 {
@@ -67,11 +71,24 @@ enum error_code store_begin_bare(struct store *store, bool is_write,
     return ERROR_NONE;
 }
 
+// While it is replaced, on a disk that failed and may hang, readers must not hang with it.
+static bool lock_environment(struct store *store)
+{
+    struct timespec until;
+    if (pthread_rwlock_tryrdlock(&store->env_lock) == 0)
+        return true;
+    (void)clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_nsec += REPLACE_PATIENCE_NS;
+    until.tv_sec += until.tv_nsec / NS_PER_SECOND;
+    until.tv_nsec %= NS_PER_SECOND;
+    return pthread_rwlock_timedrdlock(&store->env_lock, &until) == 0;
+}
+
 enum error_code store_begin(struct store *store, bool is_write,
                             struct store_transaction **transaction, struct error *error)
 {
-    if (!is_write)
-        pthread_rwlock_rdlock(&store->env_lock);
+    if (!is_write && !lock_environment(store))
+        return error_set(error, ERROR_BUSY, "store: begin: it is just being opened again");
     enum error_code code = store_begin_bare(store, is_write, transaction, error);
     if (is_write && store->is_broken && store_reopen(store, error) == ERROR_NONE)
         code = store_begin_bare(store, is_write, transaction, error);

@@ -27,8 +27,11 @@ enum error_code health_figures_read(const struct view_sources *sources,
         figures->is_ready = engine_ready(sources->engine, &figures->trouble) == ERROR_NONE;
         engine_read_counters(sources->engine, &figures->engine);
     }
-    if (sources->ingress != NULL)
+    if (sources->ingress != NULL) {
+        if (figures->is_ready)
+            figures->is_ready = ingress_ready(sources->ingress, &figures->trouble) == ERROR_NONE;
         ingress_read_counters(sources->ingress, &figures->ingress);
+    }
     if (sources->exporter != NULL)
         exporter_read_counters(sources->exporter, &figures->exporter);
     enum error_code code = store_begin(sources->store, false, &transaction, error);

@@ -92,6 +92,16 @@ static void put_commits(struct metrics_text *text, const struct engine_counters 
     metrics_put_histogram(text, "ghatrace_commit_tasks", NULL, 0, &size);
 }
 
+static void put_ages(struct metrics_text *text, const struct engine_counters *counters)
+{
+    metrics_single(text, "ghatrace_commit_age_seconds", METRICS_GAUGE,
+                   "For how long the present commit has been in progress; 0: none is.",
+                   to_seconds(counters->batch_age));
+    metrics_single(text, "ghatrace_commit_queue_oldest_age_seconds", METRICS_GAUGE,
+                   "For how long the oldest delivery or result has waited to be stored.",
+                   to_seconds(counters->queue_age));
+}
+
 static void put_outbox(struct metrics_text *text, const struct health_figures *figures,
                        timestamp_ns now)
 {
@@ -160,6 +170,7 @@ enum error_code metrics_put_health(struct metrics_text *text, const struct view_
                    "When the last event was taken in; 0: none since the start.",
                    to_seconds(figures.engine.last_event_at));
     put_commits(text, &figures.engine);
+    put_ages(text, &figures.engine);
     put_outbox(text, &figures, now);
     put_export(text, &figures.exporter);
     put_store(text, &figures.usage);

@@ -1,7 +1,9 @@
 """Machines and collectors that fail: what was acknowledged stays, answers are honest, and it heals by itself."""
 import http.client
+import json
 import os
 import pathlib
+import re
 import signal
 import socket
 import subprocess
@@ -176,6 +178,43 @@ class Disk(Helper):
         self.assertEqual(problems, [])
         self.recovers(daemon, [])
         self.all_came(collector, runs)
+
+    def test_a_commit_that_hangs_makes_it_unready_and_nothing_else_hangs(self):
+        daemon, faults = self.new_faulty()
+        run = one_job()
+        events = run.timeline()
+        daemon.accept(events.pop(0))
+        faults.set(hang=1)
+        answers = []
+        sender = threading.Thread(target=lambda: answers.append(daemon.deliver(events.pop(0)).outcome))
+        sender.start()
+        began = time.monotonic()
+
+        def both():
+            """/ready on either listener."""
+            with daemon.client() as client:
+                return daemon.admin("/ready"), client.request("GET", "/ready")
+        self.assertEqual([answer.status for answer in both()], [200, 200], "not at once")
+        harness.wait_until(lambda: {answer.status for answer in both()} == {503}, what="503")
+        self.assertGreater(time.monotonic() - began, 4)
+        for answer in both():
+            self.assertIn("storing hangs", answer.text)
+        with daemon.client() as client:
+            self.assertEqual(client.request("GET", "/health").status, 200)
+        self.assertEqual(daemon.admin("/health").status, 200)
+        metrics = daemon.admin("/metrics").text
+        self.assertIn("\nghatrace_ready 0\n", metrics)
+        self.assertGreater(float(re.search(r"^ghatrace_commit_age_seconds (\S+)", metrics, re.M).group(1)), 4)
+        status = json.loads(daemon.admin("/api/status").text)
+        self.assertEqual(status["ready"], False)
+        self.assertIn("storing hangs", status["reason"])
+        harness.wait_until(lambda: "cannot be stored in time" in daemon.log, what="the line in the log")
+        self.assertEqual(answers, [], "nothing is promised meanwhile")
+        faults.clear()
+        sender.join(harness.PATIENCE)
+        self.assertEqual(answers, [(202, "accepted")])
+        self.recovers(daemon, events)
+        harness.wait_until(lambda: "stored in time again" in daemon.log, what="the line in the log")
 
     def test_memory_refused_for_the_map_is_told_of(self):
         daemon, faults = self.new_faulty(start=False)

@@ -47,7 +47,8 @@ struct engine_task {
     enum engine_outcome outcome;
     struct error error;
 
-    struct engine_task *next; // private
+    struct engine_task *next;  // private
+    timestamp_ns submitted_at; // private: by the steady clock
 };
 
 struct engine_options {
@@ -59,6 +60,7 @@ struct engine_options {
     duration_ns history;       // how long finished traces stay for the viewer
     size_t max_series;         // bound on pools and label sets (tally/tally.h); 0: the usual one
     timestamp_ns (*now)(void); // NULL: timestamp_now
+    duration_ns stall_limit;   // longer in storing, or waiting to be stored: not ready. 0: 5 s
     // Called in the engine's thread after a commit that put records into the outbox. May be NULL.
     void (*on_outbox)(void *context);
     void *on_outbox_context;
@@ -85,6 +87,8 @@ struct engine_counters {
     uint64_t commit_ns; // all together
     uint64_t
         commit_buckets[ENGINE_COMMIT_BOUNDS + 1]; // not cumulative; together they are `commits`
+    duration_ns batch_age; // for how long the present one has been in progress; 0: none is
+    duration_ns queue_age; // for how long the oldest task has waited to be taken up; 0: none waits
     // Tasks in each of the transactions that had any.
     uint64_t batch_tasks;                            // all together
     uint64_t batch_buckets[ENGINE_BATCH_BOUNDS + 1]; // likewise
@@ -100,7 +104,8 @@ void engine_submit(struct engine *engine, struct engine_task *task);
 // Finishes what is queued, commits, ends the thread. Tasks that come later are refused (ENGINE_FULL).
 void engine_stop(struct engine *engine);
 void engine_destroy(struct engine *engine);
-// Can it accept? ERROR_NONE, or the reason (store full, last commit failed). From any thread.
+// Can it accept? ERROR_NONE, or the reason (store full, last commit failed; ERROR_BUSY: storing hangs, be it the
+// disk or another process that holds the store). From any thread; never waits for the store.
 enum error_code engine_ready(struct engine *engine, struct error *error);
 void engine_read_counters(struct engine *engine, struct engine_counters *counters);
 

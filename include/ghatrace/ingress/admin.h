@@ -73,6 +73,7 @@ struct admin_options {
     const struct admin_route *routes; // outlive the admin
     size_t route_count;
     struct ingress_secrets *tokens;    // outlive it; NULL: none
+    struct ingress *ingress;           // for /ready; outlives it; NULL: not looked at
     struct net_tls_server_options tls; // without a certificate: plain. The names outlive it
 };
 

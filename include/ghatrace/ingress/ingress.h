@@ -48,6 +48,7 @@ struct ingress_options {
     duration_ns head_deadline;    // from a request's first byte to the end of its head; 0: 10 s
     duration_ns request_deadline; // from a request's first byte to its last; 0: 30 s
     duration_ns idle_deadline;    // between requests; 0: 75 s
+    duration_ns stall_limit;      // a thread that does not react for longer hangs; 0: 5 s
     struct net_tls_server_options
         tls; // without a certificate: plain. The names outlive the ingress
 };
@@ -67,6 +68,10 @@ enum error_code ingress_load_tls(struct ingress *ingress, struct ingress_tls **t
 // thread, not after the stop.
 void ingress_use_tls(struct ingress *ingress, struct ingress_tls *tls);
 void ingress_drop_tls(struct ingress_tls *tls);
+// Asks each thread to react; once a second or so, from any one thread, not after the stop.
+void ingress_watch(struct ingress *ingress);
+// Did all threads react to ingress_watch()? ERROR_NONE or ERROR_BUSY. From any thread.
+enum error_code ingress_ready(struct ingress *ingress, struct error *error);
 // Stops listening, lets requests in flight be answered (with `Connection: close`), at most
 // `grace`, then ends the threads. What the engine still works on is waited for beyond that: the
 // engine must be running.

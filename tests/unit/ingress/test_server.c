@@ -196,6 +196,37 @@ static void a_stopped_server_does_not_listen(void **state)
     server_end(&server);
 }
 
+static void a_thread_that_hangs_makes_it_unready_and_the_others_say_so(void **state)
+{
+    struct ingress_options options = server_options();
+    struct server server;
+    struct error error = {.code = ERROR_NONE};
+
+    (void)state;
+    fake_engine_reset(ENGINE_ACCEPTED, false);
+    options.stall_limit = 50 * NS_PER_MS;
+    server_start(&server, options);
+    ingress_watch(server.ingress);
+    usleep(100000);
+    assert_int_equal(ingress_ready(server.ingress, &error), ERROR_NONE);
+    pthread_mutex_lock(&fake.mutex); // what submits now hangs
+    int fd = connect_client(&server);
+    send_job(fd);
+    for (int i = 0; i < 5000 && ingress_ready(server.ingress, &error) == ERROR_NONE; i++) {
+        ingress_watch(server.ingress);
+        usleep(2000);
+    }
+    assert_int_equal(ingress_ready(server.ingress, &error), ERROR_BUSY);
+    assert_non_null(strstr(error.message, "hangs"));
+    pthread_mutex_unlock(&fake.mutex);
+    expect_answer(fd, 202, NULL);
+    for (int i = 0; i < 5000 && ingress_ready(server.ingress, &error) != ERROR_NONE; i++)
+        usleep(2000);
+    assert_int_equal(ingress_ready(server.ingress, &error), ERROR_NONE);
+    close(fd);
+    server_end(&server);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -206,6 +237,7 @@ int main(void)
         cmocka_unit_test(what_was_pipelined_behind_the_last_answer_is_not_begun),
         cmocka_unit_test(after_the_grace_connections_are_closed_but_the_engine_is_waited_for),
         cmocka_unit_test(a_stopped_server_does_not_listen),
+        cmocka_unit_test(a_thread_that_hangs_makes_it_unready_and_the_others_say_so),
     };
     log_configure(LOG_ERROR, LOG_FORMAT_TEXT);
     alarm(60);

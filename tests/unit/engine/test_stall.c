@@ -1,0 +1,141 @@
+// Storing that hangs: whoever asks is answered, with the reason, and nothing is lost.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <stdatomic.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "ghatrace/base/log.h"
+#include "support/engine_bench.h"
+
+#define STALL_LIMIT (50 * NS_PER_MS)
+#define TASKS 3
+
+struct deliveries {
+    struct scenario_delivery job[TASKS];
+    struct engine_task task[TASKS];
+    atomic_int done;
+};
+
+static void count_done(struct engine_task *task)
+{
+    struct deliveries *deliveries = task->context;
+    atomic_fetch_add(&deliveries->done, 1);
+}
+
+static void submit(struct engine_bench *bench, struct deliveries *deliveries, int i)
+{
+    struct scenario_delivery *job = &deliveries->job[i];
+    *job = scenario_job(i + 1, GITHUB_JOB_QUEUED, 1, 0, 0, 0);
+    memcpy(job->digest, &(int){i + 1}, sizeof i);
+    deliveries->task[i] = (struct engine_task){.type = ENGINE_APPLY_EVENT,
+                                               .on_done = count_done,
+                                               .context = deliveries,
+                                               .event = &job->event,
+                                               .received_at = timestamp_now()};
+    memcpy(deliveries->task[i].delivery_digest, job->digest, DELIVERY_DIGEST_SIZE);
+    engine_submit(bench->engine, &deliveries->task[i]);
+}
+
+static void wait_for(struct engine_bench *bench, enum error_code wanted, const char *words)
+{
+    struct error error = {0};
+    for (int i = 0; i < 5000 && engine_ready(bench->engine, &error) != wanted; i++)
+        usleep(2000);
+    error = (struct error){0};
+    assert_int_equal(engine_ready(bench->engine, &error), wanted);
+    assert_true(words == NULL || strstr(error.message, words) != NULL);
+}
+
+// A process that holds the store's writer lock until something is written into the pipe.
+static pid_t hold_writer_lock(const char *folder, int begin, int held)
+{
+    char byte = 0;
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child > 0)
+        return child;
+    struct error error;
+    struct store *store;
+    struct store_transaction *transaction;
+    if (store_open(folder, STORE_TOOL, 0, &store, &error) != ERROR_NONE ||
+        store_begin(store, true, &transaction, &error) != ERROR_NONE ||
+        write(held, &byte, 1) != 1 || read(begin, &byte, 1) != 1)
+        _exit(1);
+    store_abort(transaction);
+    store_close(store);
+    _exit(0);
+}
+
+static void another_process_that_holds_the_store_makes_it_unready(void **state)
+{
+    struct engine_bench bench;
+    static struct deliveries deliveries;
+    struct engine_counters counters;
+    struct error error = {0};
+    int end[2], held[2], status;
+    char byte = 0;
+    (void)state;
+    log_configure(LOG_ERROR + 1, LOG_FORMAT_TEXT);
+    engine_bench_open(&bench);
+    bench.options.stall_limit = STALL_LIMIT;
+    engine_bench_restart(&bench);
+    assert_int_equal(pipe(end), 0);
+    assert_int_equal(pipe(held), 0);
+    pid_t child = hold_writer_lock(bench.folder.path, end[0], held[1]);
+    assert_int_equal(read(held[0], &byte, 1), 1);
+    assert_int_equal(engine_start(bench.engine, &error), ERROR_NONE);
+    for (int i = 0; i < TASKS; i++)
+        submit(&bench, &deliveries, i);
+    wait_for(&bench, ERROR_BUSY, "another process holds the store");
+    engine_read_counters(bench.engine, &counters);
+    assert_true(counters.batch_age > STALL_LIMIT);
+    assert_int_equal(atomic_load(&deliveries.done), 0);
+    assert_int_equal(write(end[1], &byte, 1), 1);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    wait_for(&bench, ERROR_NONE, NULL);
+    engine_stop(bench.engine);
+    assert_int_equal(atomic_load(&deliveries.done), TASKS);
+    for (int i = 0; i < TASKS; i++)
+        assert_int_equal(deliveries.task[i].outcome, ENGINE_ACCEPTED);
+    engine_bench_close(&bench);
+}
+
+static void deliveries_that_wait_too_long_make_it_unready(void **state)
+{
+    struct engine_bench bench;
+    static struct deliveries deliveries;
+    struct engine_counters counters;
+    struct error error = {0};
+    (void)state;
+    log_configure(LOG_ERROR + 1, LOG_FORMAT_TEXT);
+    engine_bench_open(&bench);
+    bench.options.stall_limit = STALL_LIMIT;
+    engine_bench_restart(&bench);
+    submit(&bench, &deliveries, 0); // no thread takes it up yet
+    wait_for(&bench, ERROR_BUSY, "wait too long");
+    engine_read_counters(bench.engine, &counters);
+    assert_true(counters.queue_age > STALL_LIMIT);
+    assert_int_equal(counters.batch_age, 0);
+    assert_int_equal(engine_start(bench.engine, &error), ERROR_NONE);
+    wait_for(&bench, ERROR_NONE, NULL);
+    engine_stop(bench.engine);
+    assert_int_equal(deliveries.task[0].outcome, ENGINE_ACCEPTED);
+    engine_bench_close(&bench);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(another_process_that_holds_the_store_makes_it_unready),
+        cmocka_unit_test(deliveries_that_wait_too_long_make_it_unready),
+    };
+    alarm(60);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
