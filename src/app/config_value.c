@@ -90,8 +90,10 @@ static enum error_code check_bounds(const struct option *option, const struct se
         return error_set(error, ERROR_USAGE, "%s: %.60s is too small: the least is %s",
                          value->where, value->text, format_bound(option, option->least, bound));
     if (number > option->most)
-        return error_set(error, ERROR_USAGE, "%s: %.60s is too large: the most is %s", value->where,
-                         value->text, format_bound(option, option->most, bound));
+        return error_set(error, ERROR_USAGE, "%s: %.60s is too large: the most is %s%s%s",
+                         value->where, value->text, format_bound(option, option->most, bound),
+                         option->why_most != NULL ? ", beyond which " : "",
+                         option->why_most != NULL ? option->why_most : "");
     return ERROR_NONE;
 }
 

@@ -59,8 +59,10 @@ const struct option options[OPTIONS_COUNT] = {
         FIELD(trace_url), .unpreset = "no links"},
     [OPTION_ID_METRICS_MAX_SERIES] = {
         "metrics-max-series", OPTION_COUNT, "1000", "N",
-        "runner pools, and sets of labels of jobs, of runs and of steps; more are counted as \"other\"",
-        FIELD(metrics_max_series), .least = 1, .most = 100000},
+        "runner pools, and sets of labels of jobs, of runs and of steps; beyond it the one unused for "
+        "longest is added to \"other\"",
+        FIELD(metrics_max_series), .least = 1, .most = 5000,
+        .why_most = "/metrics would take seconds and hundreds of megabytes"},
     [OPTION_ID_DB] = {
         "db", OPTION_TEXT, "ghatrace.db", "FOLDER",
         "folder of the local store", FIELD(db)},

@@ -1,4 +1,5 @@
 // What the engine did since it was started.
+#include "ghatrace/base/log.h"
 #include "private.h"
 
 const duration_ns engine_commit_bounds[ENGINE_COMMIT_BOUNDS] = {
@@ -46,6 +47,34 @@ void counters_add_commit(struct engine *engine, size_t tasks, duration_ns taken)
         atomic_store(&counters->last_event_at, work->newest_event);
     add_time(counters, taken);
     add_batch(counters, tasks);
+}
+
+void engine_note_overflow(struct engine *engine)
+{
+    struct tally_overflow overflow;
+    tally_read_overflow(engine->work.tally, &overflow);
+    if (overflow.sets == 0)
+        return;
+    pthread_mutex_lock(&engine->mutex);
+    engine->overflow.sets += overflow.sets;
+    engine->overflow.last_at = engine->work.now;
+    engine->overflow.kind = overflow.kind;
+    memcpy(engine->overflow.example, overflow.example, sizeof overflow.example);
+    uint64_t sets = engine->overflow.sets;
+    pthread_mutex_unlock(&engine->mutex);
+    if (engine_may_log(&engine->overflow_logged))
+        log_warn("metrics: more sets of labels are in use than metrics-max-series; the one unused "
+                 "for longest is counted as \"other\": raise it, or keep what differs in each run "
+                 "out of runner labels and of names of workflows and steps",
+                 LOG_STRING("kind", overflow.kind), LOG_STRING("example", overflow.example),
+                 LOG_INT("since_start", sets));
+}
+
+void engine_read_overflow(struct engine *engine, struct engine_overflow *overflow)
+{
+    pthread_mutex_lock(&engine->mutex);
+    *overflow = engine->overflow;
+    pthread_mutex_unlock(&engine->mutex);
 }
 
 duration_ns engine_queue_age(const struct engine *engine, timestamp_ns steady)

@@ -84,6 +84,7 @@ static enum error_code commit_batch(struct engine *engine, struct engine_task *t
     engine->has_leftovers = has_leftovers || !has_all_figures;
     engine->has_all_figures = has_all_figures;
     counters_add_commit(engine, count, timestamp_monotonic() - begun);
+    engine_note_overflow(engine);
     if (work->new_records > 0 && engine->options.on_outbox != NULL)
         engine->options.on_outbox(engine->options.on_outbox_context);
     return ERROR_NONE;

@@ -62,6 +62,9 @@ struct engine {
     bool trouble_was_logged;
     struct error trouble; // why the last batch failed; code ERROR_NONE when it did not
 
+    struct engine_overflow overflow;
+
+    timestamp_ns overflow_logged; // by the steady clock; of the engine's thread
     timestamp_ns next_due; // of the engine's thread: the first deadline; TIMESTAMP_UNKNOWN: none
     bool has_leftovers;    // a limit cut the upkeep short: go on at once
 
@@ -87,6 +90,9 @@ duration_ns engine_queue_age(const struct engine *engine, timestamp_ns steady);
 duration_ns engine_batch_age(const struct engine *engine, timestamp_ns steady);
 // After a commit: counts what the transaction did.
 void counters_add_commit(struct engine *engine, size_t tasks, duration_ns taken);
+
+// After a commit: notes what the figures had no room for, and logs it, limited.
+void engine_note_overflow(struct engine *engine);
 
 // --- upkeep.c ---
 

@@ -137,6 +137,7 @@ enum error_code pool_load_row(struct tally *tally, struct slice labels, struct s
         return code;
     if (rows_may_grow(tally, STORE_TABLE_POOLS))
         return make_row(tally, &id, labels, group, row, error);
+    tally_note_overflow(tally, "pool", (const struct slice[]){labels, group}, 2);
     id = pool_make_id(TALLY_OTHER, SLICE_EMPTY);
     code = find_row(tally, &id, row, error);
     if (code == ERROR_NOT_FOUND)

@@ -34,7 +34,21 @@ struct series_row {
     struct slice labels[SERIES_LABELS_MAX];
     uint64_t count;
     struct series_sum sum;
+    timestamp_ns used_at; // when it was last counted; TIMESTAMP_UNKNOWN: by an older version
     struct series_histogram *histograms; // series_histogram_count() of them
+};
+
+// Label sets that leave next, the one unused for longest first; found by a walk over all of them. Between walks sets
+// only become newer: one that is still as it was found is still older than all that are not in the list.
+#define CANDIDATES_MAX 256
+struct candidate {
+    struct series_id id;
+    timestamp_ns used_at;
+};
+struct candidates {
+    struct candidate list[CANDIDATES_MAX];
+    size_t next, count;
+    bool is_barren; // a walk in this transaction found none
 };
 
 struct tally {
@@ -47,6 +61,8 @@ struct tally {
     struct row *first;
     struct row **last;                    // where the next row is hung in
     uint64_t new_rows[STORE_TABLE_COUNT]; // made, and not yet written
+    struct candidates candidates[SERIES_KINDS];
+    struct tally_overflow overflow; // of this transaction
     // While the tables are made anew (rebuild.h): states at or behind the cursor are not in them yet.
     bool is_rebuilding;
     struct store_key cursor;
@@ -66,6 +82,9 @@ bool rows_may_grow(const struct tally *tally, enum store_table table);
 // Are changes to this state to be taken into the tables of what is open?
 bool tally_covers(const struct tally *tally, const struct store_key *key);
 
+// Notes what is counted under "other". `parts`: of the example.
+void tally_note_overflow(struct tally *tally, const char *kind, const struct slice *parts,
+                         size_t count);
 // First half of SHA-256.
 void tally_hash(struct slice data, uint8_t hash[HASH_SIZE]);
 
@@ -75,6 +94,13 @@ void tally_hash(struct slice data, uint8_t hash[HASH_SIZE]);
 enum error_code pool_load_row(struct tally *tally, struct slice labels, struct slice group,
                               struct row **row, struct error *error) MUST_CHECK;
 enum error_code pool_encode(const struct pool *pool, struct buffer *out) MUST_CHECK;
+// Makes room for a label set by adding the one that was unused for longest to `other`. False: there is none.
+enum error_code series_evict(struct tally *tally, enum series_kind kind, struct series_row *other,
+                             bool *is_done, struct error *error) MUST_CHECK;
+struct series_row *series_allocate_row(struct tally *tally, enum series_kind kind);
+const char *series_kind_name(enum series_kind kind);
+void series_add_sum(struct series_sum *sum, const struct series_sum *from);
+bool series_is_newer(const struct series_exemplar *a, const struct series_exemplar *b);
 enum error_code series_encode(const struct series_row *row, struct buffer *out) MUST_CHECK;
 // `row` has its kind, and zeroed histograms. Labels point into `bytes`. False: damaged.
 bool series_decode(struct slice bytes, struct series_row *row) MUST_CHECK;

@@ -7,18 +7,24 @@ const unsigned series_bounds[SERIES_BOUNDS] = {1,   2,   5,    10,   15,   30,  
                                                300, 600, 1200, 1800, 3600, 7200, 14400, 21600};
 
 static const struct series_form {
+    const char *name;
     enum store_table table;
     size_t labels;
     size_t histograms;
 } forms[SERIES_KINDS] = {
-    [SERIES_JOB] = {STORE_TABLE_JOB_SERIES, 5, 4},
-    [SERIES_RUN] = {STORE_TABLE_RUN_SERIES, 3, 1},
-    [SERIES_STEP] = {STORE_TABLE_STEP_SERIES, 4, 0},
+    [SERIES_JOB] = {"job", STORE_TABLE_JOB_SERIES, 5, 4},
+    [SERIES_RUN] = {"run", STORE_TABLE_RUN_SERIES, 3, 1},
+    [SERIES_STEP] = {"step", STORE_TABLE_STEP_SERIES, 4, 0},
 };
 
 enum store_table series_table(enum series_kind kind)
 {
     return forms[kind].table;
+}
+
+const char *series_kind_name(enum series_kind kind)
+{
+    return forms[kind].name;
 }
 
 size_t series_label_count(enum series_kind kind)
@@ -71,7 +77,7 @@ void series_id_increment(struct series_id *id)
 
 // --- rows --------------------------------------------------------------------------------------------------
 
-static struct series_row *allocate_row(struct tally *tally, enum series_kind kind)
+struct series_row *series_allocate_row(struct tally *tally, enum series_kind kind)
 {
     size_t histograms = series_histogram_count(kind);
     struct series_row *row = arena_allocate_array(&tally->arena, 1, sizeof *row);
@@ -112,7 +118,7 @@ static enum error_code find_row(struct tally *tally, enum series_kind kind,
     enum error_code code = store_table_get(tally->transaction, table, key, &value, error);
     if (code != ERROR_NONE)
         return code;
-    *content = allocate_row(tally, kind);
+    *content = series_allocate_row(tally, kind);
     if (*content == NULL)
         return refuse_memory(error);
     if (!series_decode(value, *content))
@@ -129,7 +135,7 @@ static enum error_code make_row(struct tally *tally, enum series_kind kind,
                                 const struct series_id *id, const struct slice *labels,
                                 struct series_row **content, struct error *error)
 {
-    *content = allocate_row(tally, kind);
+    *content = series_allocate_row(tally, kind);
     if (*content == NULL)
         return refuse_memory(error);
     memcpy((*content)->labels, labels, series_label_count(kind) * sizeof *labels);
@@ -143,34 +149,75 @@ static enum error_code make_row(struct tally *tally, enum series_kind kind,
     return ERROR_NONE;
 }
 
+static enum error_code load_other(struct tally *tally, enum series_kind kind,
+                                  struct series_row **row, struct error *error)
+{
+    size_t count = series_label_count(kind);
+    struct slice others[SERIES_LABELS_MAX];
+    name_other(others, count);
+    struct series_id id = make_id(others, count);
+    enum error_code code = find_row(tally, kind, &id, row, error);
+    if (code == ERROR_NOT_FOUND)
+        code = make_row(tally, kind, &id, others, row, error);
+    return code;
+}
+
+// There are as many as there may be: one leaves, or two where there were to be fewer since. `*has_room`: a new one may
+// be made.
+static enum error_code make_room(struct tally *tally, enum series_kind kind,
+                                 struct series_row *other, bool *has_room, struct error *error)
+{
+    enum store_table table = series_table(kind);
+    enum error_code code = ERROR_NONE;
+    bool is_done = true, has_evicted = false;
+    uint64_t own = store_table_count(tally->transaction, table) + tally->new_rows[table] - 1;
+    for (int i = 0; i < 2 && own >= tally->max_series && is_done && code == ERROR_NONE; i++) {
+        code = series_evict(tally, kind, other, &is_done, error);
+        own -= is_done ? 1 : 0;
+        has_evicted |= is_done;
+    }
+    *has_room = own < tally->max_series && (has_evicted || !store_is_tight(tally->transaction));
+    return code;
+}
+
 // The row of these labels, or that of "other" where there are too many.
 static enum error_code load_row(struct tally *tally, enum series_kind kind,
                                 const struct slice *labels, struct series_row **row,
                                 struct error *error)
 {
     size_t count = series_label_count(kind);
-    struct slice others[SERIES_LABELS_MAX];
     struct series_id id = make_id(labels, count);
+    bool has_room = rows_may_grow(tally, series_table(kind));
     enum error_code code = find_row(tally, kind, &id, row, error);
-    if (code != ERROR_NOT_FOUND)
-        return code;
-    if (rows_may_grow(tally, series_table(kind)))
-        return make_row(tally, kind, &id, labels, row, error);
-    name_other(others, count);
-    id = make_id(others, count);
-    code = find_row(tally, kind, &id, row, error);
+    if (code == ERROR_NOT_FOUND && !has_room) {
+        code = load_other(tally, kind, row, error);
+        if (code == ERROR_NONE)
+            code = make_room(tally, kind, *row, &has_room, error);
+        if (code == ERROR_NONE && !has_room)
+            tally_note_overflow(tally, series_kind_name(kind), labels, count);
+        code = code == ERROR_NONE && has_room ? ERROR_NOT_FOUND : code;
+    }
     if (code == ERROR_NOT_FOUND)
-        code = make_row(tally, kind, &id, others, row, error);
+        code = make_row(tally, kind, &id, labels, row, error);
+    if (code == ERROR_NONE)
+        (*row)->used_at = tally->now;
     return code;
 }
 
 // --- counting --------------------------------------------------------------------------------------------
 
+void series_add_sum(struct series_sum *sum, const struct series_sum *from)
+{
+    uint64_t nanoseconds = (uint64_t)sum->nanoseconds + from->nanoseconds;
+    sum->seconds += from->seconds + nanoseconds / (uint64_t)NS_PER_SECOND;
+    sum->nanoseconds = (uint32_t)(nanoseconds % (uint64_t)NS_PER_SECOND);
+}
+
 static void add_to_sum(struct series_sum *sum, duration_ns value)
 {
-    uint64_t nanoseconds = sum->nanoseconds + (uint64_t)(value % NS_PER_SECOND);
-    sum->seconds += (uint64_t)(value / NS_PER_SECOND) + nanoseconds / (uint64_t)NS_PER_SECOND;
-    sum->nanoseconds = (uint32_t)(nanoseconds % (uint64_t)NS_PER_SECOND);
+    const struct series_sum one = {.seconds = (uint64_t)(value / NS_PER_SECOND),
+                                   .nanoseconds = (uint32_t)(value % NS_PER_SECOND)};
+    series_add_sum(sum, &one);
 }
 
 static size_t bucket_of(duration_ns value)
@@ -182,7 +229,7 @@ static size_t bucket_of(duration_ns value)
 }
 
 // Where two ended at once, something else decides: whatever the order in which they came, the same one stays.
-static bool is_newer(const struct series_exemplar *a, const struct series_exemplar *b)
+bool series_is_newer(const struct series_exemplar *a, const struct series_exemplar *b)
 {
     if (a->at != b->at)
         return a->at > b->at;
@@ -198,7 +245,7 @@ static void observe(struct series_histogram *histogram, duration_ns value, times
     histogram->count++;
     histogram->buckets[bucket]++;
     add_to_sum(&histogram->sum, value);
-    if (is_newer(&exemplar, &histogram->exemplars[bucket]))
+    if (series_is_newer(&exemplar, &histogram->exemplars[bucket]))
         histogram->exemplars[bucket] = exemplar;
 }
 

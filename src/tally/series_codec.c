@@ -2,9 +2,12 @@
 //
 //   count ‖ sum ‖ for each histogram: count ‖ sum ‖ number of buckets in use ‖ for each of these:
 //   its position (1 byte) ‖ count ‖ exemplar
+//   then be64 when it was last counted, which earlier versions did not write
 //
 //   sum: seconds ‖ nanoseconds · exemplar: at ‖ value ‖ trace (16 bytes)
 #include "private.h"
+
+#define USED_AT_SIZE 8
 
 static void write_sum(struct byte_writer *writer, const struct series_sum *sum)
 {
@@ -41,6 +44,7 @@ enum error_code series_encode(const struct series_row *row, struct buffer *out)
     write_sum(&writer, &row->sum);
     for (size_t i = 0; i < series_histogram_count(row->kind); i++)
         write_histogram(&writer, &row->histograms[i]);
+    bytes_write_be(&writer, (uint64_t)row->used_at, USED_AT_SIZE);
     return writer.code;
 }
 
@@ -83,5 +87,8 @@ bool series_decode(struct slice bytes, struct series_row *row)
     read_sum(&reader, &row->sum);
     for (size_t i = 0; i < series_histogram_count(row->kind); i++)
         read_histogram(&reader, &row->histograms[i]);
+    row->used_at = !reader.failed && reader.next == reader.end
+                       ? TIMESTAMP_UNKNOWN
+                       : (timestamp_ns)bytes_read_be(&reader, USED_AT_SIZE);
     return bytes_is_done(&reader);
 }

@@ -3,6 +3,7 @@
 
 #include "ghatrace/base/digest.h"
 #include "ghatrace/base/memory.h"
+#include "ghatrace/base/utf8.h"
 
 #define ARENA_BLOCK_BYTES ((size_t)64 * 1024)
 #define ROW_BYTES_MAX ((size_t)64 * 1024)
@@ -39,6 +40,8 @@ static void forget_rows(struct tally *tally)
     tally->first = NULL;
     tally->last = &tally->first;
     memset(tally->new_rows, 0, sizeof tally->new_rows);
+    for (int kind = 0; kind < SERIES_KINDS; kind++)
+        tally->candidates[kind].is_barren = false;
     arena_clear(&tally->arena);
 }
 
@@ -46,7 +49,37 @@ void tally_begin(struct tally *tally, struct store_transaction *transaction, tim
 {
     tally->transaction = transaction;
     tally->now = now;
+    tally->overflow = (struct tally_overflow){.kind = ""};
     forget_rows(tally);
+}
+
+void tally_note_overflow(struct tally *tally, const char *kind, const struct slice *parts,
+                         size_t count)
+{
+    struct tally_overflow *overflow = &tally->overflow;
+    size_t len = 0;
+    overflow->sets++;
+    overflow->kind = kind;
+    for (size_t i = 0; i < count; i++) {
+        struct slice part = utf8_cut(parts[i], sizeof overflow->example - 3 - len);
+        if (part.len == 0)
+            continue;
+        if (len > 0) {
+            memcpy(overflow->example + len, ", ", 2);
+            len += 2;
+        }
+        part = utf8_cut(part, sizeof overflow->example - 1 - len);
+        memcpy(overflow->example + len, part.data, part.len);
+        len += part.len;
+        if (len + 3 >= sizeof overflow->example)
+            break;
+    }
+    overflow->example[len] = '\0';
+}
+
+void tally_read_overflow(const struct tally *tally, struct tally_overflow *overflow)
+{
+    *overflow = tally->overflow;
 }
 
 static enum error_code encode_row(const struct row *row, struct buffer *out)

@@ -40,6 +40,16 @@ static void put_export(struct json_out *json, const struct view_sources *sources
     json_out_close_object(json);
 }
 
+static void put_overflow(struct json_out *json, const struct engine_overflow *overflow)
+{
+    json_out_open_object(json, "series_overflow");
+    json_out_count(json, "sets", overflow->sets);
+    json_out_time(json, "last_at", overflow->last_at);
+    json_out_text(json, "kind", slice_from_string(overflow->kind));
+    json_out_text(json, "example", slice_from_string(overflow->example));
+    json_out_close_object(json);
+}
+
 enum error_code api_render_status(const struct view_sources *sources, timestamp_ns now,
                                   struct buffer *out, struct error *error)
 {
@@ -65,6 +75,7 @@ enum error_code api_render_status(const struct view_sources *sources, timestamp_
     json_out_count(&json, "open_runs", figures.open_runs);
     json_out_count(&json, "finished_runs", figures.finished_runs);
     json_out_close_object(&json);
+    put_overflow(&json, &figures.overflow);
     json_out_text(&json, "listen", slice_from_string(sources->listen));
     json_out_text(&json, "webhook_path", slice_from_string(sources->webhook_path));
     json_out_count(&json, "history_seconds", (uint64_t)(sources->history / NS_PER_SECOND));

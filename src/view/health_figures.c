@@ -26,6 +26,7 @@ enum error_code health_figures_read(const struct view_sources *sources,
     if (sources->engine != NULL) {
         figures->is_ready = engine_ready(sources->engine, &figures->trouble) == ERROR_NONE;
         engine_read_counters(sources->engine, &figures->engine);
+        engine_read_overflow(sources->engine, &figures->overflow);
     }
     if (sources->ingress != NULL) {
         if (figures->is_ready)

@@ -4,6 +4,10 @@
 static const double bounds[SERIES_BOUNDS] = {1,   2,   5,    10,   15,   30,   60,    120,
                                              300, 600, 1200, 1800, 3600, 7200, 14400, 21600};
 
+// What /metrics may grow to by series: it is made in memory, by the loop that answers all else, within some 2 s. Five
+// thousand sets with names of usual length and exemplars fit (100 MB); with names of 256 bytes 500 do.
+#define SERIES_BYTES_MAX ((size_t)128 * 1024 * 1024)
+
 // One family of histograms: of a kind of series, the histogram at a position.
 struct family {
     const char *name;
@@ -77,9 +81,13 @@ static void put_step(struct metrics_text *text, const char *name, const struct s
     metrics_sample(text, name, "_count", labels, count, (double)series->count);
 }
 
-// `overflow`: by kind, what was counted beyond the bound.
+struct series_sums {
+    uint64_t overflow[SERIES_KINDS]; // what was counted beyond the bound
+    uint64_t left_out;               // sets for which there was no room
+};
+
 static enum error_code put_family(struct metrics_text *text, struct store_transaction *transaction,
-                                  const struct family *family, uint64_t overflow[SERIES_KINDS],
+                                  const struct family *family, struct series_sums *sums,
                                   struct error *error)
 {
     struct series_id id = {{0}};
@@ -88,29 +96,35 @@ static enum error_code put_family(struct metrics_text *text, struct store_transa
     metrics_family(text, family->name,
                    family->kind == SERIES_STEP ? METRICS_SUMMARY : METRICS_HISTOGRAM, family->help);
     while ((code = series_seek(transaction, family->kind, &id, &series, error)) == ERROR_NONE) {
-        if (family->kind == SERIES_STEP)
+        if (text->out->len > SERIES_BYTES_MAX)
+            sums->left_out++;
+        else if (family->kind == SERIES_STEP)
             put_step(text, family->name, &series);
         else
             put_histogram(text, family, &series);
         if (series_is_other(&series))
-            overflow[family->kind] = series.count;
+            sums->overflow[family->kind] = series.count;
         series_id_increment(&id);
     }
     return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
 }
 
-static void put_overflow(struct metrics_text *text, const uint64_t overflow[SERIES_KINDS])
+static void put_overflow(struct metrics_text *text, const struct series_sums *sums)
 {
     static const char *const kinds[SERIES_KINDS] = {
         [SERIES_JOB] = "job", [SERIES_RUN] = "run", [SERIES_STEP] = "step"};
     metrics_family(text, "ghatrace_series_overflow", METRICS_COUNTER,
-                   "Jobs, runs and steps that were counted under other, because metrics-max-series "
-                   "sets of labels were in use. Survives restarts.");
+                   "Jobs, runs and steps that other counts, because metrics-max-series sets of "
+                   "labels were in use. Survives restarts.");
     for (size_t kind = 0; kind < SERIES_KINDS; kind++) {
         const struct metrics_label label = {"kind", slice_from_string(kinds[kind])};
         metrics_sample(text, "ghatrace_series_overflow", "_total", &label, 1,
-                       (double)overflow[kind]);
+                       (double)sums->overflow[kind]);
     }
+    metrics_single(text, "ghatrace_series_left_out", METRICS_GAUGE,
+                   "Sets of labels that /metrics leaves out, family by family, because it would "
+                   "become too large; lower metrics-max-series.",
+                   (double)sums->left_out);
 }
 
 enum error_code metrics_put_series(struct metrics_text *text, const struct view_sources *sources,
@@ -118,17 +132,17 @@ enum error_code metrics_put_series(struct metrics_text *text, const struct view_
 {
     static const struct family steps = {"ghatrace_step_duration_seconds",
                                         "How long steps took. Survives restarts.", SERIES_STEP, 0};
-    uint64_t overflow[SERIES_KINDS] = {0};
+    struct series_sums sums = {0};
     struct store_transaction *transaction;
     enum error_code code = store_begin(sources->store, false, &transaction, error);
     if (code != ERROR_NONE)
         return code;
     for (size_t i = 0; i < sizeof families / sizeof families[0] && code == ERROR_NONE; i++)
-        code = put_family(text, transaction, &families[i], overflow, error);
+        code = put_family(text, transaction, &families[i], &sums, error);
     if (code == ERROR_NONE)
-        code = put_family(text, transaction, &steps, overflow, error);
+        code = put_family(text, transaction, &steps, &sums, error);
     store_abort(transaction);
     if (code == ERROR_NONE)
-        put_overflow(text, overflow);
+        put_overflow(text, &sums);
     return code;
 }

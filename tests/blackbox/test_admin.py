@@ -214,20 +214,40 @@ class Figures(harness.BlackBoxTest):
         self.assertEqual(value(found, "ghatrace_deliveries_total", event="workflow_job", outcome="duplicate"), 1)
         self.assertEqual(sum(number for (name, _), number in found.items() if name == "ghatrace_jobs"), 0)
 
-    def test_beyond_the_bound_values_go_to_other(self):
+    def test_beyond_the_bound_what_was_unused_for_longest_goes_to_other(self):
         daemon = self.new_daemon(metrics_max_series="5")
-        for number in range(12):
-            run = Run(repository=Repository(f"acme/service-{number}"))
-            run.job()
+
+        def deliver(name, labels=("ubuntu-latest",)):
+            run = Run(repository=Repository(f"acme/{name}"))
+            run.job().labels = list(labels)
             daemon.accept(*run.timeline())
-        found = metrics(daemon)
-        counts = {dict(labels)["repository"]: number for (name, labels), number in found.items() if name == "ghatrace_job_queue_seconds_count"}
-        self.assertLessEqual(len(counts), 6)
-        self.assertEqual(sum(counts.values()), 12)
-        self.assertGreaterEqual(counts["other"], 7)
-        self.assertEqual(value(found, "ghatrace_series_overflow_total", kind="job"), counts["other"])
+
+        def counts():
+            found, sums = metrics(daemon), {}
+            for (name, labels), number in found.items():
+                if name == "ghatrace_job_queue_seconds_count":
+                    sums[dict(labels)["repository"]] = sums.get(dict(labels)["repository"], 0) + number
+            self.assertEqual(value(found, "ghatrace_series_overflow_total", kind="job"), sums.get("other", 0))
+            return sums
+        for number in range(12):
+            deliver("one-label-a-run", ("self-hosted", f"run-{number}"))
+        deliver("later")
+        found = counts()
+        self.assertEqual(found["acme/later"], 1, "a set of its own")
+        self.assertEqual(found["other"] + found["acme/one-label-a-run"], 12)
+        self.assertLessEqual(found["acme/one-label-a-run"], 5)
+        status = json.loads(get(daemon, "/api/status").body)["series_overflow"]
+        self.assertGreater(status["sets"], 7)
+        self.assertIn("one-label-a-run", json.dumps(daemon.log) + status["example"])
+        self.assertRegex(daemon.log, r'metrics-max-series.* kind=\w+ example=.*since_start=\d+')
+        self.assertEqual(daemon.log.count("metrics-max-series; "), 1, "limited")
         daemon.restart("kill")
-        self.assertEqual(value(metrics(daemon), "ghatrace_series_overflow_total", kind="job"), counts["other"])
+        self.assertEqual(counts(), found)
+
+    def test_more_series_than_metrics_can_carry_are_refused(self):
+        done = harness.run_command("check", "--insecure-no-signature", "--metrics-max-series=5001")
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("the most is 5000, beyond which /metrics would take", done.stderr)
 
     def test_strange_labels_are_escaped(self):
         daemon = self.new_daemon()

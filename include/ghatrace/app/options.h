@@ -71,11 +71,13 @@ enum option_id {
 struct option {
     const char *name; // "webhook-path": --webhook-path, GHATRACE_WEBHOOK_PATH, webhook-path = …
     enum option_type type;
-    const char *preset;   // the default, written as a user would; NULL: there is none
-    const char *values;   // for the help: "HOST:PORT", "arc|collector|runner"
-    const char *help;     // one line
-    size_t field;         // where in struct config it goes
-    int64_t least, most;  // for counts, sizes and durations
+    const char *preset;  // the default, written as a user would; NULL: there is none
+    const char *values;  // for the help: "HOST:PORT", "arc|collector|runner"
+    const char *help;    // one line
+    size_t field;        // where in struct config it goes
+    int64_t least, most; // for counts, sizes and durations
+    const char
+        *why_most; // for the words about more than `most`: what more of it does. NULL: nothing
     const char *unpreset; // for the help where preset is NULL: what happens then
     bool may_be_empty;    // "" is a value
 };

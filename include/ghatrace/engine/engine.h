@@ -94,6 +94,14 @@ struct engine_counters {
     uint64_t batch_buckets[ENGINE_BATCH_BOUNDS + 1]; // likewise
 };
 
+// What was counted under "other" since the start of the process, although it was in use (tally/tally.h).
+struct engine_overflow {
+    uint64_t sets;
+    timestamp_ns last_at; // TIMESTAMP_UNKNOWN: never
+    const char *kind;     // of the last: "job", "run", "step" or "pool"
+    char example[200];
+};
+
 enum error_code engine_create(struct store *store, const struct engine_options *options,
                               struct engine **engine, struct error *error) MUST_CHECK;
 // Starts the thread.
@@ -108,6 +116,7 @@ void engine_destroy(struct engine *engine);
 // disk or another process that holds the store). From any thread; never waits for the store.
 enum error_code engine_ready(struct engine *engine, struct error *error);
 void engine_read_counters(struct engine *engine, struct engine_counters *counters);
+void engine_read_overflow(struct engine *engine, struct engine_overflow *overflow);
 
 // Without the thread, for tests and tools: applies the tasks as one batch at the time `now`, then
 // every deadline that is due. on_done is called before it returns.

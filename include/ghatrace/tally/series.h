@@ -7,8 +7,10 @@
 //
 // A job is counted once, when it completes; one that was given up or carried over is not. A run is
 // counted once, when its complete root leaves. Key: the first half of SHA-256 of the labels, each with a 00 behind it.
-// Value: layout in series_codec.c. Beyond the number of label sets that there may be of a kind, and while
-// the store is tight, what is new is counted in the set whose every label is "other".
+// Value: layout in series_codec.c. Beyond the number of label sets that there may be of a kind, the one that was
+// unused for longest is added to the set whose every label is "other" and leaves, so that sums over all sets never
+// fall. What finds no place even so, because all were used in the same transaction or the store is tight, is counted
+// under "other" itself.
 #ifndef GHATRACE_TALLY_SERIES_H
 #define GHATRACE_TALLY_SERIES_H
 

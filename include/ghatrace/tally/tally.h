@@ -24,14 +24,22 @@ struct tally;
 // What names an entry whose bounds are full: there labels and names read so.
 #define TALLY_OTHER SLICE("other")
 
-// `max_series`: pools, and label sets of each kind of series; what is new beyond it is counted under "other".
-// The same happens while the store is tight. 0: TALLY_SERIES_MAX_DEFAULT. ERROR_MEMORY.
+// `max_series`: pools, and label sets of each kind of series. Beyond it a new label set takes the place of the
+// one that was unused for longest, whose sums are added to the set "other"; a new pool is counted under "other" until
+// one has been unused for a day. While the store is tight nothing new is made. 0: TALLY_SERIES_MAX_DEFAULT. ERROR_MEMORY.
 enum error_code tally_create(size_t max_series, struct tally **tally,
                              struct error *error) MUST_CHECK;
 void tally_destroy(struct tally *tally);
 
 // Binds it to a write transaction that has just begun. `now`: the time of the batch.
 void tally_begin(struct tally *tally, struct store_transaction *transaction, timestamp_ns now);
+// What this transaction counted under "other", or moved there, although it was in use within the last day.
+struct tally_overflow {
+    uint64_t sets;    // of labels; or pools
+    const char *kind; // of the last: "job", "run", "step" or "pool"
+    char example[200];
+};
+void tally_read_overflow(const struct tally *tally, struct tally_overflow *overflow);
 // Writes what was gathered. ERROR_FULL, ERROR_IO, ERROR_CORRUPT, ERROR_MEMORY.
 enum error_code tally_flush(struct tally *tally, struct error *error) MUST_CHECK;
 

@@ -11,6 +11,7 @@ struct health_figures {
     struct error trouble; // why it is not
     struct ingress_counters ingress;
     struct engine_counters engine;
+    struct engine_overflow overflow;
     struct export_counters exporter;
     struct store_usage usage;
     timestamp_ns

@@ -324,6 +324,8 @@ function showHealth() {
   const troubles = [];
   if (!state.isLive) troubles.push("connection lost, trying again");
   if (status && !status.ready) troubles.push(`not storing: ${status.reason}`);
+  const overflow = status && status.series_overflow;
+  if (overflow && overflow.last_at && new Date(status.now) - new Date(overflow.last_at) < 3600e3) troubles.push(`metrics-max-series is too small: counted as “other”, for example, ${overflow.kind} ${overflow.example}`);
   if (status && status.dead_letters > 0) troubles.push(`${status.dead_letters} dead letters`);
   if (status && status.export.failures_in_a_row > 0) troubles.push(`collector unreachable, ${status.outbox.records} records wait`);
   health.classList.toggle("bad", troubles.length > 0);

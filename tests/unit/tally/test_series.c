@@ -233,6 +233,214 @@ static void beyond_the_bound_all_is_counted_under_other(void **state)
     assert_int_equal(other, 3 * (20 - SERIES_MAX));
 }
 
+static void count_labels(struct world *world, const char *repository, const char *labels)
+{
+    struct job_measure measure = a_job("success", NS_PER_SECOND, 1);
+    measure.repository = slice_from_string(repository);
+    measure.runner_labels = slice_from_string(labels);
+    count_job(world, measure);
+}
+
+// How many jobs were counted in the set of its own that a repository has; 0: it has none.
+static uint64_t count_of(struct world *world, const char *repository)
+{
+    struct series_id id = {{0}};
+    struct series series;
+    uint64_t count = 0;
+    world_read(world);
+    while (series_seek(world->transaction, SERIES_JOB, &id, &series, &world->error) == ERROR_NONE) {
+        if (slice_equals(series.labels[SERIES_JOB_REPOSITORY], slice_from_string(repository)))
+            count += series.count;
+        series_id_increment(&id);
+    }
+    world_end(world);
+    return count;
+}
+
+static void a_new_set_takes_the_place_of_the_one_that_was_unused_for_longest(void **state)
+{
+    struct world *world = *state;
+    for (int i = 0; i < 200; i++) {
+        char labels[32];
+        (void)snprintf(labels, sizeof labels, "run-%d", i);
+        world->now += NS_PER_SECOND;
+        world_begin(world);
+        count_labels(world, "octo/one_set_a_run", labels);
+        if (i % 3 == 0)
+            count_labels(world, "octo/in_use", "linux");
+        world_commit(world);
+    }
+    assert_int_equal(count_of(world, "octo/in_use"), 67); // it never left
+    world->now += NS_PER_SECOND;
+    world_begin(world);
+    count_labels(world, "octo/later", "linux");
+    world_commit(world);
+    assert_int_equal(count_of(world, "octo/later"), 1);
+    assert_int_equal(count_of(world, "other") + count_of(world, "octo/one_set_a_run"), 200);
+}
+
+static void a_batch_with_more_sets_than_there_may_be_counts_the_rest_under_other(void **state)
+{
+    struct world *world = *state;
+    for (int round = 0; round < 3; round++) {
+        world->now += NS_PER_SECOND;
+        world_begin(world);
+        for (int i = 0; i < 50; i++) {
+            char labels[32];
+            (void)snprintf(labels, sizeof labels, "run-%d-%d", round, i);
+            count_labels(world, "octo/large", labels);
+        }
+        world_commit(world);
+        world_read(world);
+        assert_in_range(series_count(world->transaction, SERIES_JOB), 1, SERIES_MAX + 1);
+        world_end(world);
+    }
+    assert_int_equal(count_of(world, "other") + count_of(world, "octo/large"), 150);
+}
+
+struct totals {
+    uint64_t jobs, observations, buckets, seconds, nanoseconds;
+};
+
+static struct totals add_up(struct world *world, uint64_t *sets, uint64_t *other)
+{
+    struct series_id id = {{0}};
+    struct series series;
+    struct totals totals = {0};
+    world_read(world);
+    *sets = 0;
+    *other = 0;
+    while (series_seek(world->transaction, SERIES_JOB, &id, &series, &world->error) == ERROR_NONE) {
+        for (int h = 0; h < SERIES_HISTOGRAMS_MAX; h++) {
+            totals.observations += series.histograms[h].count;
+            totals.seconds += series.histograms[h].sum.seconds;
+            totals.nanoseconds += series.histograms[h].sum.nanoseconds;
+            for (size_t b = 0; b < SERIES_BUCKETS; b++)
+                totals.buckets += series.histograms[h].buckets[b];
+        }
+        totals.jobs += series.count;
+        *other += series_is_other(&series) ? series.count : 0;
+        (*sets)++;
+        series_id_increment(&id);
+    }
+    world_end(world);
+    totals.seconds += totals.nanoseconds / (uint64_t)NS_PER_SECOND;
+    totals.nanoseconds %= (uint64_t)NS_PER_SECOND;
+    return totals;
+}
+
+// Whatever comes, in batches that are committed or aborted, with a clock that is set: the sums are those of a naive
+// count and never fall, "other" never falls, and there are no more sets than there may be.
+static void the_sum_over_all_sets_is_that_of_a_naive_count_and_never_falls(void **state)
+{
+    struct world *world = *state;
+    struct totals naive = {0};
+    uint64_t other_before = 0;
+    uint32_t random = 5;
+    for (int batch = 0; batch < 400; batch++) {
+        struct totals added = {0};
+        uint64_t sets, other;
+        random = random * 1664525 + 1013904223;
+        bool is_aborted = random >> 29 == 0;
+        int jobs = (int)(random >> 8) % 9;
+        world->now += (int64_t)(random >> 16) % 100 * NS_PER_SECOND;
+        if (batch == 100)
+            world->now += 365 * NS_PER_DAY;
+        if (batch == 200)
+            world->now -= 365 * NS_PER_DAY;
+        world_begin(world);
+        for (int i = 0; i < jobs; i++) {
+            char labels[32];
+            random = random * 1664525 + 1013904223;
+            (void)snprintf(labels, sizeof labels, "l%u", (unsigned)(random >> 10) % 12);
+            struct job_measure measure = a_job("success", (random >> 8) * (int64_t)NS_PER_MS, 1);
+            measure.runner_labels = slice_from_string(labels);
+            count_job(world, measure);
+            added.jobs++;
+            added.observations += 2;
+            added.seconds += (uint64_t)(measure.execution.length / NS_PER_SECOND);
+            added.nanoseconds += (uint64_t)(measure.execution.length % NS_PER_SECOND);
+        }
+        if (is_aborted) {
+            world_end(world);
+        } else {
+            world_commit(world);
+            naive.jobs += added.jobs;
+            naive.observations += added.observations;
+            naive.seconds += added.seconds;
+            naive.nanoseconds += added.nanoseconds;
+        }
+        naive.seconds += naive.nanoseconds / (uint64_t)NS_PER_SECOND;
+        naive.nanoseconds %= (uint64_t)NS_PER_SECOND;
+        naive.buckets = naive.observations;
+        struct totals totals = add_up(world, &sets, &other);
+        assert_memory_equal(&totals, &naive, sizeof naive);
+        assert_true(sets <= SERIES_MAX + 1);
+        assert_true(other >= other_before);
+        other_before = other;
+    }
+    assert_true(other_before > 0);
+}
+
+// Of a version that did not note when a set was used last: such a set is the first to leave.
+static void a_set_of_an_older_version_is_read_and_leaves_first(void **state)
+{
+    struct world *world = *state;
+    char key[16], value[4096];
+    struct series_id id = {{0}};
+    struct slice found_key, found;
+    struct series series;
+    world_begin(world);
+    count_labels(world, "octo/old", "linux");
+    world_commit(world);
+    world_begin(world);
+    must(world, store_table_seek(world->transaction, STORE_TABLE_JOB_SERIES, SLICE_EMPTY,
+                                 &found_key, &found, &world->error));
+    memcpy(key, found_key.data, sizeof key);
+    memcpy(value, found.data, found.len - 8); // as it was written before
+    must(world, store_table_put(world->transaction, STORE_TABLE_JOB_SERIES,
+                                (struct slice){key, sizeof key},
+                                (struct slice){value, found.len - 8}, &world->error));
+    must(world, series_seek(world->transaction, SERIES_JOB, &id, &series, &world->error));
+    assert_text(series.labels[SERIES_JOB_REPOSITORY], "octo/old");
+    assert_int_equal(series.count, 1);
+    world_commit(world);
+    for (int i = 0; i < SERIES_MAX; i++) {
+        char labels[16];
+        (void)snprintf(labels, sizeof labels, "new-%d", i);
+        world_begin(world);
+        count_labels(world, "octo/new", labels);
+        world_commit(world);
+    }
+    assert_int_equal(count_of(world, "octo/old"), 0);
+    assert_int_equal(count_of(world, "other"), 1);
+    assert_int_equal(count_of(world, "octo/new"), SERIES_MAX);
+}
+
+static void what_is_counted_under_other_is_told_with_an_example(void **state)
+{
+    struct world *world = *state;
+    struct tally_overflow overflow;
+    for (int i = 0; i <= SERIES_MAX; i++) {
+        char labels[16];
+        (void)snprintf(labels, sizeof labels, "run-%d", i);
+        world_begin(world);
+        count_labels(world, "octo/many", labels);
+        tally_read_overflow(world->tally, &overflow);
+        assert_int_equal(overflow.sets, i < SERIES_MAX ? 0 : 1);
+        world_commit(world);
+    }
+    assert_string_equal(overflow.kind, "job");
+    assert_non_null(strstr(overflow.example, "octo/many, CI, Default, run-"));
+    // One that was not used for a day was in nobody's way.
+    world->now += 2 * NS_PER_DAY;
+    world_begin(world);
+    count_labels(world, "octo/many", "linux");
+    tally_read_overflow(world->tally, &overflow);
+    assert_int_equal(overflow.sets, 0);
+    world_commit(world);
+}
+
 static void a_damaged_series_is_told(void **state)
 {
     struct world *world = *state;
@@ -258,6 +466,11 @@ int main(void)
         TEST(steps_are_counted_by_name_and_result),
         TEST(complete_runs_are_counted_and_incomplete_ones_are_not),
         TEST(beyond_the_bound_all_is_counted_under_other),
+        TEST(a_new_set_takes_the_place_of_the_one_that_was_unused_for_longest),
+        TEST(a_batch_with_more_sets_than_there_may_be_counts_the_rest_under_other),
+        TEST(the_sum_over_all_sets_is_that_of_a_naive_count_and_never_falls),
+        TEST(a_set_of_an_older_version_is_read_and_leaves_first),
+        TEST(what_is_counted_under_other_is_told_with_an_example),
         TEST(a_damaged_series_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
