@@ -64,6 +64,9 @@ enum error_code lmdb_error(int code, const char *what, struct error *error)
         return ERROR_NONE;
     if (code == MDB_NOTFOUND)
         return ERROR_NOT_FOUND;
+    if (code == MDB_MAP_FULL)
+        return error_set(error, ERROR_FULL, "store: %s: the store is full: raise db-max-size",
+                         what);
     return error_set(error, code_of(code), "store: %s: %s", what, mdb_strerror(code));
 }
 
