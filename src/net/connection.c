@@ -1,6 +1,7 @@
 // The life of a connection, and what its owner may ask of it.
 #include "ghatrace/net/connection.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <event2/event.h>
 #include <netinet/in.h>
@@ -10,6 +11,15 @@
 
 #include "connection_private.h"
 #include "ghatrace/base/memory.h"
+
+// What `output.total` points to may go with the last on_closed.
+static void release_memory(struct net_connection *connection)
+{
+    buffer_release(&connection->input);
+    connection_count_input(connection);
+    net_output_release(&connection->output);
+    connection->output.total = NULL;
+}
 
 static void free_connection(struct net_connection *connection)
 {
@@ -24,8 +34,7 @@ static void free_connection(struct net_connection *connection)
     if (connection->fd >= 0)
         close(connection->fd);
     connection->transport->release(connection->transport_state);
-    buffer_release(&connection->input);
-    net_output_release(&connection->output);
+    release_memory(connection);
     memory_free(connection);
 }
 
@@ -34,6 +43,7 @@ static void reap(struct net_dying *dying)
     struct net_connection *connection = (struct net_connection *)dying;
     struct net_listener *listener = connection->listener;
 
+    release_memory(connection);
     if (connection->handler != NULL)
         connection->handler->on_closed(connection->context, connection->close_reason,
                                        &connection->close_error);
@@ -175,6 +185,7 @@ void connection_close(struct net_connection *connection, enum net_close_reason r
         event_del(connection->handshake_deadline);
     close(connection->fd);
     connection->fd = -1;
+    net_output_release(&connection->output); // the memory may be wanted before the reaper's turn
     net_loop_reap_later(connection->loop, &connection->dying);
 }
 
@@ -236,6 +247,13 @@ static enum error_code wait_for_socket(struct net_connection *connection)
     return ERROR_MEMORY;
 }
 
+// Progress counts from here.
+static void begin_output(struct net_connection *connection)
+{
+    if (connection->output.len == 0)
+        connection_note_progress(connection);
+}
+
 enum error_code net_connection_write(struct net_connection *connection, const void *data,
                                      size_t len)
 {
@@ -246,6 +264,7 @@ enum error_code net_connection_write(struct net_connection *connection, const vo
         return ERROR_CLOSED;
     if (sent == len)
         return wait_for_socket(connection); // no system call when all is gone
+    begin_output(connection);
     if (!net_output_append_copy(&connection->output, (const char *)data + sent, len - sent))
         return refuse_write(connection, sent);
     return wait_for_socket(connection);
@@ -263,6 +282,7 @@ enum error_code net_connection_write_owned(struct net_connection *connection, vo
         memory_free(block);
         return ERROR_CLOSED;
     }
+    begin_output(connection);
     if (!net_output_append_owned(&connection->output, block, len, sent)) {
         memory_free(block);
         return refuse_write(connection, sent);
@@ -275,13 +295,57 @@ size_t net_connection_unsent(const struct net_connection *connection)
     return connection->output.len;
 }
 
+duration_ns net_connection_stalled(struct net_connection *connection, timestamp_ns now)
+{
+    if (connection->output.len == 0)
+        return 0;
+    // The socket takes more only when much of what it has is gone, which on a slow link can take a while.
+    int in_kernel = connection_kernel_output(connection);
+    if (in_kernel < connection->in_kernel) {
+        connection->in_kernel = in_kernel;
+        connection->output_at = now;
+    }
+    return now - connection->output_at;
+}
+
+void net_connection_tell_drained(struct net_connection *connection)
+{
+    assert(connection->output.len > 0);
+    connection->tells_drained = true;
+}
+
+void net_connection_count_memory(struct net_connection *connection, size_t *total)
+{
+    int most = KERNEL_UNSENT_MAX;
+
+    assert(connection->output.total == NULL);
+    connection->output.total = total;
+    *total += net_connection_memory(connection);
+    // Sockets that are not TCP refuse.
+    (void)setsockopt(connection->fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &most, sizeof most);
+}
+
+size_t net_connection_memory(const struct net_connection *connection)
+{
+    return connection->output.held + connection->counted_input;
+}
+
+void connection_count_input(struct net_connection *connection)
+{
+    if (connection->output.total != NULL)
+        *connection->output.total += connection->input.capacity - connection->counted_input;
+    connection->counted_input = connection->input.capacity;
+}
+
 void net_connection_finish(struct net_connection *connection)
 {
     if (connection->state == CONNECTION_CLOSED || connection->is_finishing)
         return;
     connection->is_finishing = true;
-    if (!connection->has_deadline)
+    if (!connection->has_deadline) {
+        connection->finished_at = timestamp_monotonic();
         connection_arm_deadline(connection, FINISH_TIME);
+    }
     if (connection->state != CONNECTION_OPEN)
         return;
     // From here on input is read only to be dropped: a peer that still sends may otherwise never
@@ -294,6 +358,11 @@ void net_connection_finish(struct net_connection *connection)
 void net_connection_close(struct net_connection *connection)
 {
     connection_close(connection, NET_CLOSED_BY_US, ERROR_NONE, "");
+}
+
+void net_connection_yield(struct net_connection *connection)
+{
+    connection->yields = true;
 }
 
 void net_connection_pause(struct net_connection *connection)

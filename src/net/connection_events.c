@@ -1,6 +1,8 @@
 // What happens on a connection's socket: bytes in, bytes out, the deadline.
 #include <errno.h>
 #include <event2/event.h>
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include "connection_private.h"
@@ -32,6 +34,19 @@ bool connection_has_output(const struct net_connection *connection)
 
     return connection->output.len > 0 || (transport->holds_output != NULL &&
                                           transport->holds_output(connection->transport_state));
+}
+
+int connection_kernel_output(const struct net_connection *connection)
+{
+    int bytes;
+
+    return ioctl(connection->fd, SIOCOUTQ, &bytes) == 0 ? bytes : 0;
+}
+
+void connection_note_progress(struct net_connection *connection)
+{
+    connection->output_at = timestamp_monotonic();
+    connection->in_kernel = connection_kernel_output(connection);
 }
 
 static void wait_for_room(struct net_connection *connection)
@@ -76,10 +91,21 @@ static bool send_output(struct net_connection *connection)
         if (result != NET_IO_DONE)
             return false;
         net_output_consume(output, sent);
+        if (sent > 0)
+            connection_note_progress(connection);
         if (sent < wanted)
             return false;
     }
     return true;
+}
+
+static void tell_drained(struct net_connection *connection)
+{
+    if (!connection->tells_drained || connection->output.len > 0 ||
+        connection->state != CONNECTION_OPEN || connection->is_finishing)
+        return;
+    connection->tells_drained = false;
+    connection->handler->on_drained(connection->context);
 }
 
 void connection_flush(struct net_connection *connection)
@@ -133,6 +159,7 @@ void connection_on_writable(int fd, short what, void *context)
         connection_continue_handshake(connection);
     else if (connection->state == CONNECTION_OPEN)
         connection_flush(connection);
+    tell_drained(connection);
 }
 
 // --- in -------------------------------------------------------------------------------------------
@@ -140,7 +167,7 @@ void connection_on_writable(int fd, short what, void *context)
 static bool is_listening(const struct net_connection *connection)
 {
     return connection->state == CONNECTION_OPEN && !connection->is_finishing &&
-           !connection->is_paused;
+           !connection->is_paused && !connection->yields;
 }
 
 static void offer_input(struct net_connection *connection)
@@ -154,6 +181,7 @@ static void offer_input(struct net_connection *connection)
     buffer_consume(&connection->input, taken);
     if (connection->input.len == 0)
         buffer_release(&connection->input);
+    connection_count_input(connection);
 }
 
 // Offers new bytes behind those that the owner left the last time. True: read on.
@@ -174,6 +202,7 @@ static bool take_input(struct net_connection *connection, const char *data, size
         connection_close(connection, NET_CLOSED_BY_ERROR, code, error_code_text(code));
         return false;
     }
+    connection_count_input(connection);
     if (had_input)
         offer_input(connection);
     return is_listening(connection);
@@ -288,6 +317,7 @@ void connection_on_readable(int fd, short what, void *context)
     (void)fd;
     (void)what;
     connection->offer_is_due = false;
+    connection->yields = false;
     if (connection->state == CONNECTION_HANDSHAKING)
         connection_continue_handshake(connection);
     else if (connection->is_finishing)
@@ -298,9 +328,27 @@ void connection_on_readable(int fd, short what, void *context)
         offer_input_and_read_on(connection);
     else
         read_input(connection);
+    if (connection->yields && connection->state == CONNECTION_OPEN && !connection->is_finishing &&
+        !connection->is_paused) {
+        connection->offer_is_due = connection->input.len > 0;
+        event_active(connection->readable, EV_READ, 1);
+    }
 }
 
 // --- the deadline ---------------------------------------------------------------------------------
+
+// Sending the last bytes: 0, or how much longer it may take.
+static duration_ns finish_time_left(struct net_connection *connection)
+{
+    timestamp_ns now = timestamp_monotonic();
+    duration_ns left = FINISH_TIME - net_connection_stalled(connection, now);
+    duration_ns left_in_all = FINISH_TIME_MAX - (now - connection->finished_at);
+
+    if (connection->finished_at == 0 || connection->output.len == 0 || left <= 0 ||
+        left_in_all <= 0)
+        return 0;
+    return left < left_in_all ? left : left_in_all;
+}
 
 void connection_on_deadline(int fd, short what, void *context)
 {
@@ -318,7 +366,10 @@ void connection_on_deadline(int fd, short what, void *context)
         connection_close(connection, NET_CLOSED_BY_US, ERROR_NONE, "");
         return;
     }
-    if (!connection->is_finishing && connection->handler->on_timeout != NULL)
+    duration_ns left = finish_time_left(connection);
+    if (left > 0)
+        connection_arm_deadline(connection, left);
+    else if (!connection->is_finishing && connection->handler->on_timeout != NULL)
         connection->handler->on_timeout(connection->context);
     if (!connection->has_deadline)
         connection_close(connection, NET_CLOSED_BY_TIMEOUT, ERROR_TIMEOUT, "timed out");

@@ -22,8 +22,11 @@ struct event;
 // 9.6). The bytes are those of the largest webhook payload, 25 MiB, and some.
 #define LINGER_TIME (2 * NS_PER_SECOND)
 #define LINGER_BYTES_MAX ((size_t)32 << 20)
-// For taking the last bytes off our hands, where the owner left no deadline.
+// For sending the last bytes, where the owner left no deadline: without progress, and in all.
 #define FINISH_TIME (30 * NS_PER_SECOND)
+#define FINISH_TIME_MAX (300 * NS_PER_SECOND)
+// Of output in the kernel that is not sent yet. More would only move unsent output from our memory to the kernel's.
+#define KERNEL_UNSENT_MAX 65536
 // For agreeing on TLS, whatever the owner's deadline says.
 #define HANDSHAKE_TIME (10 * NS_PER_SECOND)
 
@@ -57,13 +60,20 @@ struct net_connection {
     bool is_paused;                       // by the owner
     bool is_finishing;                    // net_connection_finish() was called
     bool has_deadline;
+    bool yields;       // net_connection_yield(), in this turn
     bool offer_is_due; // resumed with input waiting: offer that first
     bool peer_ended;   // the peer finished sending
     int connect_errno; // connect() failed at once; told from the loop
 
-    struct buffer input; // what the owner left untaken; mostly empty
+    struct buffer input;  // what the owner left untaken; mostly empty
+    size_t counted_input; // bytes of `input` in output.total
     struct net_output output;
-    size_t dropped; // bytes since is_finishing
+    timestamp_ns output_at; // monotonic: when some of it last went on, or it was empty
+    int in_kernel;          // bytes sent and not yet acknowledged, when last looked at
+    timestamp_ns
+        finished_at; // monotonic: net_connection_finish() with no deadline of the owner's; else 0
+    bool tells_drained; // all is sent: on_drained
+    size_t dropped;     // bytes since is_finishing
 
     enum net_close_reason close_reason;
     struct error close_error;
@@ -101,6 +111,12 @@ void connection_start_reading(struct net_connection *connection);
 void connection_arm_deadline(struct net_connection *connection, duration_ns after);
 // Bytes that the socket has not taken: the owner's, or the transport's own.
 bool connection_has_output(const struct net_connection *connection);
+// The socket has taken some output, or there is some for the first time.
+void connection_note_progress(struct net_connection *connection);
+// Bytes that the socket has taken and the peer has not acknowledged.
+int connection_kernel_output(const struct net_connection *connection);
+// `input` has changed its size.
+void connection_count_input(struct net_connection *connection);
 // The transport may have bytes though the socket is quiet: looks again in the loop's next turn.
 void connection_read_on(struct net_connection *connection);
 

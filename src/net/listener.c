@@ -11,7 +11,9 @@
 #include "ghatrace/base/memory.h"
 #include "timeval.h"
 
-#define BACKLOG 511
+// A connection that finds the queue full is tried again by its client after 1 s, then 3 s, then 7 s. The kernel's own
+// limit, net.core.somaxconn, is 4096 by default.
+#define BACKLOG 4096
 // Connections accepted before the loop's other business has its turn.
 #define ACCEPTS_PER_TURN 64
 #define REST_TIME NS_PER_SECOND

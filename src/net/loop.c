@@ -49,6 +49,8 @@ static void prepare_library(void)
     library_is_ready = evthread_use_pthreads() == 0;
 }
 
+#define CALLBACKS_PER_TURN 256
+
 static struct event_base *create_base(void)
 {
     struct event_config *config = event_config_new();
@@ -57,7 +59,9 @@ static struct event_base *create_base(void)
     if (config == NULL)
         return NULL;
     // Other threads come in through the eventfd only, so that the base needs no lock of its own.
-    if (event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK) == 0)
+    // Callbacks may make events active again, which must not keep the loop from looking at its sockets.
+    if (event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK) == 0 &&
+        event_config_set_max_dispatch_interval(config, NULL, CALLBACKS_PER_TURN, 0) == 0)
         base = event_base_new_with_config(config);
     event_config_free(config);
     return base;

@@ -1,6 +1,7 @@
 // What a connection still has to send.
 #include "output.h"
 
+#include <assert.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -20,6 +21,26 @@ void net_output_init(struct net_output *output)
     *output = (struct net_output){0};
 }
 
+static size_t held_by(const struct net_block *block)
+{
+    return sizeof *block + block->len;
+}
+
+static void add_held(struct net_output *output, size_t bytes)
+{
+    output->held += bytes;
+    if (output->total != NULL)
+        *output->total += bytes;
+}
+
+static void subtract_held(struct net_output *output, size_t bytes)
+{
+    assert(bytes <= output->held);
+    output->held -= bytes;
+    if (output->total != NULL)
+        *output->total -= bytes;
+}
+
 static void drop_first(struct net_output *output)
 {
     struct net_block *block = output->first;
@@ -27,6 +48,7 @@ static void drop_first(struct net_output *output)
     output->first = block->next;
     if (output->first == NULL)
         output->last = NULL;
+    subtract_held(output, held_by(block));
     if (block->owns_data)
         memory_free(block->data);
     memory_free(block);
@@ -48,6 +70,7 @@ static void append(struct net_output *output, struct net_block *block)
         output->last->next = block;
     output->last = block;
     output->len += block->len - block->offset;
+    add_held(output, held_by(block));
 }
 
 bool net_output_append_copy(struct net_output *output, const void *data, size_t len)

@@ -13,7 +13,9 @@ struct net_block;
 struct net_output {
     struct net_block *first; // owned
     struct net_block *last;
-    size_t len; // bytes not yet sent
+    size_t len;    // bytes not yet sent
+    size_t held;   // bytes of memory: a block goes when all of it is sent
+    size_t *total; // `held` of this one is part of it; NULL: no such sum
 };
 
 void net_output_init(struct net_output *output);

@@ -23,8 +23,8 @@ enum net_close_reason {
     NET_CLOSED_BY_ERROR,   // the system said so: reset, unreachable, refused; errno in the message
 };
 
-// What a connection tells its owner. All are called from the loop; none may be NULL but on_timeout
-// and on_connected.
+// What a connection reports to its owner. All are called from the loop; on_timeout, on_connected and
+// on_drained may be NULL.
 struct net_handler {
     // An outgoing connection is established, TLS handshake included.
     void (*on_connected)(void *context);
@@ -33,6 +33,8 @@ struct net_handler {
     size_t (*on_data)(void *context, const char *data, size_t len);
     // The peer finished sending (half-close); answers may still be sent. Return false to close.
     bool (*on_end)(void *context);
+    // As net_connection_tell_drained() asked for.
+    void (*on_drained)(void *context);
     // The deadline passed. The handler may answer and finish, or set a new deadline; else closed.
     void (*on_timeout)(void *context);
     // Last call for this connection; it is freed after the loop's turn.
@@ -67,11 +69,24 @@ enum error_code net_connection_write_owned(struct net_connection *connection, vo
                                            size_t len) MUST_CHECK;
 // Bytes queued and not yet taken by the socket.
 size_t net_connection_unsent(const struct net_connection *connection);
+// How long no output has gone out, while some is queued, neither to the socket nor, as far as that was looked at here
+// before, from the socket to the peer. 0: nothing is queued.
+duration_ns net_connection_stalled(struct net_connection *connection, timestamp_ns now);
+// Calls on_drained, once, from the loop, when the socket has taken all that is queued; something must be.
+void net_connection_tell_drained(struct net_connection *connection);
+// The peer may be one that does not read: the kernel queues little (TCP_NOTSENT_LOWAT, 64 KiB), and `*total` follows
+// the memory of all connections that share it: unsent output and input not taken. It outlives the connection.
+void net_connection_count_memory(struct net_connection *connection, size_t *total);
+// This connection's part of that, in bytes.
+size_t net_connection_memory(const struct net_connection *connection);
 // No more writes will come: close once all is sent (reading and dropping for a moment what still
-// arrives, so that the peer gets the answer rather than a reset).
+// arrives, so that the peer gets the answer rather than a reset). Where the owner has set no deadline, closes
+// when nothing could be sent for 30 s, and after 5 min in any case.
 void net_connection_finish(struct net_connection *connection);
 // Close now; on_closed is called (from the reaper, not from inside this call).
 void net_connection_close(struct net_connection *connection);
+// Inside on_data: enough for this turn. What is not taken is offered again in one of the loop's next turns.
+void net_connection_yield(struct net_connection *connection);
 void net_connection_pause(struct net_connection *connection);
 void net_connection_resume(struct net_connection *connection);
 // The one deadline of a connection, counted from now, whatever trickles in. 0 takes it away.

@@ -288,6 +288,98 @@ static void a_peer_that_ends_its_side_first_still_gets_all_of_it(void **state)
     send_ten_mebibytes(true);
 }
 
+static void read_all(int fd, size_t len)
+{
+    char data[40000];
+
+    while (len > 0) {
+        ssize_t got = recv(fd, data, len < sizeof data ? len : sizeof data, 0);
+        assert_true(got > 0);
+        len -= (size_t)got;
+    }
+}
+
+static void what_is_unsent_counts_until_it_is_sent(void **state)
+{
+    static const char zeros[1 << 20];
+    struct fixture f;
+    size_t total = 7;
+
+    (void)state;
+    set_up(&f);
+    net_connection_count_memory(f.peer.connection, &total);
+    assert_int_equal(total, 7);
+    assert_int_equal(net_connection_write(f.peer.connection, zeros, sizeof zeros), ERROR_NONE);
+    size_t unsent = net_connection_unsent(f.peer.connection);
+    assert_true(unsent > sizeof zeros / 2);
+    assert_true(total >= 7 + unsent && total < 7 + unsent + 1000);
+    assert_int_equal(net_connection_memory(f.peer.connection), total - 7);
+    net_connection_tell_drained(f.peer.connection);
+    run_for(f.peer.loop, 20 * NS_PER_MS);
+    assert_int_equal(f.peer.drains, 0);
+    assert_true(net_connection_stalled(f.peer.connection, timestamp_monotonic()) >= 20 * NS_PER_MS);
+    shutdown(f.other, SHUT_WR); // the end of input is not the end of output
+    f.peer.keeps_open_at_end = true;
+    while (f.peer.drains == 0) {
+        read_all(f.other, 10000);
+        run_for(f.peer.loop, NS_PER_MS / 10);
+    }
+    assert_int_equal(net_connection_unsent(f.peer.connection), 0);
+    assert_int_equal(net_connection_stalled(f.peer.connection, timestamp_monotonic()), 0);
+    assert_int_equal(total, 7);
+    run_for(f.peer.loop, NS_PER_MS);
+    assert_int_equal(f.peer.drains, 1); // once
+    tear_down(&f);
+}
+
+static void a_block_counts_whole_until_its_last_byte_is_sent(void **state)
+{
+    struct fixture f;
+    size_t total = 0;
+    char *block = memory_allocate(1 << 20);
+
+    (void)state;
+    set_up(&f);
+    assert_non_null(block);
+    memset(block, 0, 1 << 20);
+    net_connection_count_memory(f.peer.connection, &total);
+    assert_int_equal(net_connection_write_owned(f.peer.connection, block, 1 << 20), ERROR_NONE);
+    while (net_connection_unsent(f.peer.connection) > 1 << 19) {
+        assert_true(total >= 1 << 20);
+        read_all(f.other, 10000);
+        run_for(f.peer.loop, NS_PER_MS / 10);
+    }
+    assert_true(total >= 1 << 20);
+    net_connection_close(f.peer.connection); // at once, not when it is freed
+    assert_int_equal(total, 0);
+    peer_run_until_closed(&f.peer);
+    assert_int_equal(total, 0);
+    tear_down(&f);
+}
+
+static void input_that_is_not_taken_counts(void **state)
+{
+    struct fixture f;
+    size_t total = 0;
+
+    (void)state;
+    set_up(&f);
+    net_connection_count_memory(f.peer.connection, &total);
+    f.peer.take_max = 1;
+    f.peer.pause_at = 1;
+    f.peer.stop_at = 1;
+    send_text(&f, "abc");
+    net_loop_run(f.peer.loop);
+    assert_true(total > 0);
+    f.peer.pause_at = 0;
+    f.peer.take_max = SIZE_MAX;
+    f.peer.stop_at = 3;
+    net_connection_resume(f.peer.connection);
+    net_loop_run(f.peer.loop);
+    assert_int_equal(total, 0);
+    tear_down(&f);
+}
+
 static void the_deadline_holds_whatever_trickles_in(void **state)
 {
     struct fixture f;
@@ -490,6 +582,9 @@ int main(void)
         cmocka_unit_test(input_that_nobody_takes_is_bounded_and_not_lost),
         cmocka_unit_test(ten_mebibytes_wait_for_a_slow_reader_and_arrive_whole),
         cmocka_unit_test(a_peer_that_ends_its_side_first_still_gets_all_of_it),
+        cmocka_unit_test(what_is_unsent_counts_until_it_is_sent),
+        cmocka_unit_test(a_block_counts_whole_until_its_last_byte_is_sent),
+        cmocka_unit_test(input_that_is_not_taken_counts),
         cmocka_unit_test(the_deadline_holds_whatever_trickles_in),
         cmocka_unit_test(a_deadline_that_was_taken_away_does_not_pass),
         cmocka_unit_test(a_deadline_can_be_renewed_when_it_passes),
