@@ -133,7 +133,8 @@ const struct option options[OPTIONS_COUNT] = {
         FIELD(max_connections), .least = 1, .most = 1 << 20},
     [OPTION_ID_MAX_CONNECTIONS_PER_ADDRESS] = {
         "max-connections-per-address", OPTION_COUNT, "256", "N",
-        "of these from one address, or one IPv6 /64, but for trusted proxies; 0 means no limit",
+        "of these from one address, or one IPv6 /64, four times that from a /48, but for trusted "
+        "proxies; 0 means no limit",
         FIELD(max_connections_per_address), .least = 0, .most = 1 << 20},
     [OPTION_ID_MAX_PAYLOAD] = {
         "max-payload", OPTION_SIZE, "25MiB", "SIZE",

@@ -14,6 +14,8 @@
 
 #define ADMIN_CONNECTIONS_MAX 128
 #define ADMIN_BODY_MAX 4096 // nothing here takes one
+// Memory for answers that clients have not read yet. Beyond it routes answer 503.
+#define ADMIN_MEMORY ((size_t)64 << 20)
 #define STREAMS_MAX 32
 #define STREAM_UNSENT_MAX ((size_t)1024 * 1024)
 #define REPLY_FIELDS_MAX 6
@@ -222,6 +224,8 @@ static void take_request(struct conversation *conversation, const struct http_he
     } else if (!is_read) {
         answer_set_wrong_method(&answer, "GET, HEAD");
         give_error(&reply, &answer);
+    } else if (conversation_memory_is_full(&admin->host)) {
+        admin_reply_error(&reply, 503, "too many answers are not read yet, try again later");
     } else {
         route->handle(route->context, &request, &reply);
     }
@@ -323,6 +327,7 @@ enum error_code admin_start(struct net_loop *loop, const struct admin_options *o
                                              .service = &service,
                                              .context = admin,
                                              .max_body_bytes = ADMIN_BODY_MAX,
+                                             .most_memory = ADMIN_MEMORY,
                                              .on_empty = free_admin};
     conversation_host_init(&admin->host);
     enum error_code code = conversation_host_listen(&admin->host, &options->listen, false,

@@ -66,21 +66,75 @@ static bool can_go_on(const struct conversation *conversation)
            (conversation->body_is_read || !has_body(head));
 }
 
+// The last answer is given; the client may still have to take it.
+static void finish(struct conversation *conversation)
+{
+    conversation->phase = CONVERSATION_ENDED;
+    conversation_begin_waiting(conversation, EVICTION_OUTPUT);
+    conversation_host_look_again(conversation->host);
+    net_connection_set_deadline(conversation->connection, 0); // finishing has its own
+    net_connection_finish(conversation->connection);
+}
+
+static void close_now(struct conversation *conversation)
+{
+    conversation_end(conversation);
+    net_connection_close(conversation->connection);
+}
+
+// Is too much unsent for another request? Where many clients do not read, anything is.
+static bool has_much_unsent(const struct conversation *conversation)
+{
+    const struct conversation_host *host = conversation->host;
+    size_t unsent = net_connection_unsent(conversation->connection);
+
+    return unsent > (host->memory > host->most_memory / 2 ? 0 : UNSENT_MAX);
+}
+
+// The others take all memory that there is for clients that do not read, and this is one more.
+static bool is_one_too_many(const struct conversation *conversation)
+{
+    const struct conversation_host *host = conversation->host;
+    size_t own = net_connection_memory(conversation->connection);
+
+    return own > 0 && host->memory - own > host->most_memory;
+}
+
+static void wait_for_reader(struct conversation *conversation)
+{
+    conversation->phase = CONVERSATION_SENDING;
+    conversation_begin_waiting(conversation, EVICTION_OUTPUT);
+    net_connection_set_deadline(conversation->connection, conversation->host->output_deadline);
+    net_connection_tell_drained(conversation->connection);
+}
+
+static void wait_for_request(struct conversation *conversation)
+{
+    conversation->phase = CONVERSATION_READING;
+    conversation_begin_waiting(conversation, EVICTION_HEAD);
+    net_connection_set_deadline(conversation->connection, conversation->host->idle_deadline);
+}
+
 static void begin_next(struct conversation *conversation)
 {
     bool was_pending = conversation->phase == CONVERSATION_PENDING;
 
     http_parser_reset(&conversation->parser);
     give_back_large(conversation);
-    conversation->phase = CONVERSATION_READING;
     conversation->has_begun = false;
     conversation->head_is_read = false;
     conversation->body_is_read = false;
-    conversation_end_waiting(conversation); // its turn counts from now
-    conversation_begin_waiting(conversation);
-    net_listener_look_again(conversation->host->listener);
-    net_connection_set_deadline(conversation->connection, conversation->host->idle_deadline);
-    if (was_pending && !conversation->is_in_feed)
+    if (is_one_too_many(conversation)) {
+        log_debug("connection closed: too many clients do not read their answers");
+        close_now(conversation);
+        return;
+    }
+    if (has_much_unsent(conversation))
+        wait_for_reader(conversation);
+    else
+        wait_for_request(conversation);
+    conversation_host_look_again(conversation->host);
+    if (conversation->phase == CONVERSATION_READING && was_pending && !conversation->is_in_feed)
         net_connection_resume(conversation->connection);
 }
 
@@ -112,16 +166,12 @@ static void send_answer(struct conversation *conversation, const struct answer *
     enum error_code code = write_answer(conversation, answer, keep_alive, owned);
 
     // No memory even for this, or the client has left: closing is all the answer there can be.
-    if (code != ERROR_NONE) {
-        conversation_end(conversation);
-        net_connection_close(conversation->connection);
-    } else if (keep_alive) {
+    if (code != ERROR_NONE)
+        close_now(conversation);
+    else if (keep_alive)
         begin_next(conversation);
-    } else {
-        conversation_end(conversation);
-        net_connection_set_deadline(conversation->connection, 0); // finishing has its own
-        net_connection_finish(conversation->connection);
-    }
+    else
+        finish(conversation);
 }
 
 void conversation_answer(struct conversation *conversation, const struct answer *answer)
@@ -161,8 +211,8 @@ void conversation_answer_late(struct conversation *conversation, int status, con
         conversation_send_late_answer(conversation);
         return;
     }
-    conversation_begin_waiting(conversation);
-    net_listener_look_again(conversation->host->listener);
+    conversation_begin_waiting(conversation, EVICTION_LATE);
+    conversation_host_look_again(conversation->host);
     net_connection_set_deadline(conversation->connection, after);
 }
 
@@ -201,19 +251,29 @@ static void ask_for_body(struct conversation *conversation)
 {
     static const char text[] = "HTTP/1.1 100 Continue\r\n\r\n";
 
-    if (net_connection_write(conversation->connection, text, sizeof text - 1) != ERROR_NONE) {
-        conversation_end(conversation);
-        net_connection_close(conversation->connection);
-    }
+    if (net_connection_write(conversation->connection, text, sizeof text - 1) != ERROR_NONE)
+        close_now(conversation);
 }
 
-// Of the whole request's time.
-static duration_ns time_left(const struct conversation *conversation)
+// Of a body's time, if no more comes of it: the whole request's, and what its rate allows. 0 or less: it is over.
+static duration_ns body_time_left(const struct conversation *conversation)
 {
-    duration_ns left =
-        conversation->host->request_deadline - (timestamp_monotonic() - conversation->begun_at);
+    const struct conversation_host *host = conversation->host;
+    timestamp_ns now = timestamp_monotonic();
+    duration_ns left = host->request_deadline - (now - conversation->begun_at);
+    duration_ns left_by_rate = eviction_body_time(conversation->parser.body.len, host->body_grace) -
+                               (now - conversation->since);
 
-    return left > 0 ? left : 1; // 0 would be for ever
+    return left < left_by_rate ? left : left_by_rate;
+}
+
+// Looked at again when it would be over: no timer is set as bytes come in.
+static void set_body_deadline(struct conversation *conversation)
+{
+    duration_ns left = body_time_left(conversation);
+
+    net_connection_set_deadline(conversation->connection,
+                                left > 0 ? left : 1); // 0 would be for ever
 }
 
 static void take_head(struct conversation *conversation)
@@ -222,8 +282,6 @@ static void take_head(struct conversation *conversation)
 
     conversation->head_is_read = true;
     conversation_end_waiting(conversation);
-    if (conversation->has_begun)
-        net_connection_set_deadline(conversation->connection, time_left(conversation));
     if (!conversation->host->service->on_head(conversation, head))
         return;
     if (head->expects_continue && has_body(head))
@@ -235,6 +293,7 @@ static void take_request(struct conversation *conversation)
     struct http_parser *parser = &conversation->parser;
 
     conversation->body_is_read = true;
+    conversation_end_waiting(conversation);
     conversation->phase = CONVERSATION_PENDING;
     net_connection_set_deadline(conversation->connection, 0);
     conversation->host->service->on_request(conversation, &parser->message,
@@ -244,14 +303,20 @@ static void take_request(struct conversation *conversation)
 // Most requests come in one piece and never need the deadline.
 static void begin_request(struct conversation *conversation)
 {
-    if (conversation->has_begun)
-        return; // one deadline for all of it, however it trickles in
     const struct conversation_host *host = conversation->host;
-    bool is_whole = conversation->head_is_read || host->request_deadline < host->head_deadline;
-    conversation->has_begun = true;
-    conversation->begun_at = timestamp_monotonic();
-    net_connection_set_deadline(conversation->connection,
-                                is_whole ? host->request_deadline : host->head_deadline);
+
+    if (!conversation->has_begun) { // one deadline for all of it, however it trickles in
+        conversation->has_begun = true;
+        conversation->begun_at = timestamp_monotonic();
+        net_connection_set_deadline(conversation->connection,
+                                    host->request_deadline < host->head_deadline
+                                        ? host->request_deadline
+                                        : host->head_deadline);
+    }
+    if (conversation->head_is_read && conversation->group != EVICTION_BODY) {
+        conversation_begin_waiting(conversation, EVICTION_BODY);
+        set_body_deadline(conversation);
+    }
 }
 
 // True: go on feeding.
@@ -284,7 +349,7 @@ static bool take_progress(struct conversation *conversation, enum http_progress 
 
 static size_t feed(struct conversation *conversation, const char *data, size_t len)
 {
-    size_t taken = 0;
+    size_t taken = 0, requests = 0;
 
     for (;;) {
         size_t consumed = 0;
@@ -294,8 +359,14 @@ static size_t feed(struct conversation *conversation, const char *data, size_t l
         taken += consumed;
         if (!take_progress(conversation, progress))
             return taken;
-        if (taken == len && http_parser_is_idle(&conversation->parser))
+        if (!http_parser_is_idle(&conversation->parser))
+            continue;
+        if (taken == len)
             return taken;
+        if (++requests == REQUESTS_PER_TURN) {
+            net_connection_yield(conversation->connection);
+            return taken;
+        }
     }
 }
 
@@ -310,10 +381,32 @@ static size_t on_data(void *context, const char *data, size_t len)
     conversation->is_in_feed = true;
     size_t taken = feed(conversation, data, len);
     conversation->is_in_feed = false;
-    if (conversation->phase == CONVERSATION_PENDING || conversation->phase == CONVERSATION_LATE ||
-        conversation->phase == CONVERSATION_STREAM)
+    switch (conversation->phase) {
+    case CONVERSATION_READING:
+    case CONVERSATION_ENDED:
+        return taken;
+    case CONVERSATION_PENDING:
+    case CONVERSATION_SENDING:
         net_connection_pause(conversation->connection);
-    return taken;
+        return taken;
+    default: // no further request will be read
+        net_connection_pause(conversation->connection);
+        return len;
+    }
+}
+
+static void on_drained(void *context)
+{
+    struct conversation *conversation = context;
+
+    if (conversation->phase != CONVERSATION_SENDING)
+        return;
+    if (conversation->host->is_stopping) {
+        finish(conversation);
+        return;
+    }
+    wait_for_request(conversation);
+    net_connection_resume(conversation->connection);
 }
 
 static bool on_end(void *context)
@@ -322,9 +415,34 @@ static bool on_end(void *context)
 
     // The client may have closed its side right behind its last request; what is still on its
     // way to it is sent.
-    conversation_end(conversation);
-    net_connection_finish(conversation->connection);
+    finish(conversation);
     return true;
+}
+
+// The client has not read its answers for too long, or else it gets more time.
+static void give_time_to_read(struct conversation *conversation)
+{
+    timestamp_ns now = timestamp_monotonic();
+    duration_ns left =
+        conversation->host->output_deadline - net_connection_stalled(conversation->connection, now);
+    duration_ns left_in_all = OUTPUT_DEADLINE_MAX - (now - conversation->since);
+
+    if (left_in_all < left)
+        left = left_in_all;
+    if (left > 0)
+        net_connection_set_deadline(conversation->connection, left);
+    else
+        close_now(conversation);
+}
+
+static void end_slow_request(struct conversation *conversation)
+{
+    if (conversation->group != EVICTION_BODY)
+        refuse(conversation, 408, "request took too long");
+    else if (body_time_left(conversation) > 0)
+        set_body_deadline(conversation);
+    else
+        refuse(conversation, 408, "the body came too slowly");
 }
 
 static void on_timeout(void *context)
@@ -334,9 +452,11 @@ static void on_timeout(void *context)
     // RFC 9110 15.5.9. Between requests there is nothing to answer, and silence is what clients
     // expect there.
     if (conversation->phase == CONVERSATION_READING && conversation->has_begun)
-        refuse(conversation, 408, "request took too long");
+        end_slow_request(conversation);
     else if (conversation->phase == CONVERSATION_LATE)
         conversation_send_late_answer(conversation);
+    else if (conversation->phase == CONVERSATION_SENDING)
+        give_time_to_read(conversation);
 }
 
 static void on_closed(void *context, enum net_close_reason reason, const struct error *error)
@@ -356,6 +476,7 @@ static void on_closed(void *context, enum net_close_reason reason, const struct 
 const struct net_handler conversation_handler = {
     .on_data = on_data,
     .on_end = on_end,
+    .on_drained = on_drained,
     .on_timeout = on_timeout,
     .on_closed = on_closed,
 };

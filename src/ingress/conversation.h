@@ -10,6 +10,7 @@
 #include "addresses.h"
 #include "answer.h"
 #include "body_memory.h"
+#include "eviction.h"
 #include "ghatrace/base/buffer.h"
 #include "ghatrace/base/timestamp.h"
 #include "ghatrace/http/parser.h"
@@ -22,6 +23,16 @@
 #define REQUEST_DEADLINE (30 * NS_PER_SECOND)
 // Between requests.
 #define IDLE_DEADLINE (75 * NS_PER_SECOND)
+// A client has to take its answers: without progress, and in all for what was queued at a time.
+#define OUTPUT_DEADLINE (30 * NS_PER_SECOND)
+#define OUTPUT_DEADLINE_MAX (300 * NS_PER_SECOND)
+// Requests of one connection before the others of the loop have their turn.
+#define REQUESTS_PER_TURN 16
+// While more of a connection's answers is unsent, its next request is not read.
+#define UNSENT_MAX ((size_t)64 * 1024)
+// Memory for unsent answers, and for requests behind them, of all connections of one host. Of what comes on top of
+// that, only the next answer is kept: a connection that would need more is closed.
+#define CONVERSATION_MEMORY ((size_t)16 << 20)
 // A body beyond this is large. Nearly all deliveries are under it (a job of 200 steps has 55 KB), so
 // that strangers who send large bodies unsigned compete with one another only.
 #define LARGE_BODY ((uint64_t)64 * 1024)
@@ -53,6 +64,9 @@ struct conversation_host {
     duration_ns head_deadline;
     duration_ns request_deadline;
     duration_ns idle_deadline;
+    duration_ns body_grace;
+    duration_ns output_deadline;
+    size_t most_memory;               // for unsent answers: CONVERSATION_MEMORY
     struct address_counts *addresses; // outlives the host; NULL: nobody counts
     struct body_memory *body_memory;  // likewise, for large bodies
     void (*on_empty)(void *context);  // stopped, and the last conversation is gone
@@ -60,16 +74,21 @@ struct conversation_host {
     struct net_listener *listener;
     struct conversation *first; // all of them
     atomic_size_t connections;  // of these, those that are not closed; other threads may read it
-    // Those that wait for a request's head or for the rest of it: the one that has waited longest
-    // gives up its place to a new connection.
-    struct conversation *longest_waiting, *last_waiting;
-    struct buffer out; // where answers are written before they are sent
+    // Those that may be closed when a new connection needs a place; each list in the order of `since`.
+    struct conversation_list {
+        struct conversation *first, *last;
+    } waiting[EVICTION_GROUPS];
+    struct eviction_counts counts;
+    struct net_timer *look_again; // when the next one may be closed
+    size_t memory;                // what unsent answers take, and requests behind them
+    struct buffer out;            // where answers are written before they are sent
     bool is_stopping;
 };
 
 enum conversation_phase {
     CONVERSATION_READING, // a request, or the quiet before one
     CONVERSATION_PENDING, // the service owes an answer; nothing is read
+    CONVERSATION_SENDING, // too much of the answers is unsent; nothing is read
     CONVERSATION_LATE,    // the answer is held back; nothing is read
     CONVERSATION_STREAM,  // the answer goes on without end; nothing is read
     CONVERSATION_ENDED    // the last answer is given
@@ -80,8 +99,9 @@ struct conversation {
     struct net_connection *connection; // NULL: closed
     struct conversation *previous, *next;
     struct address_place *place;         // NULL: not counted, or passed on
-    struct conversation *before, *after; // among those that wait
-    bool is_waiting;                     // for a head: among those
+    enum eviction_group group;           // what it waits for
+    struct conversation *before, *after; // in that group's list
+    timestamp_ns since;                  // monotonic: in that list
     enum conversation_phase phase;
     bool has_begun;        // a request is being read: its deadline runs
     timestamp_ns begun_at; // monotonic
@@ -115,12 +135,15 @@ void conversation_answer_owned(struct conversation *conversation, const struct a
                                struct buffer *body);
 // Begins an answer that goes on until the connection is closed. False: it could not, and is closed.
 bool conversation_begin_stream(struct conversation *conversation, const struct answer *answer);
-// Sends more of it. False: the client is gone, or takes it so slowly that more than `most_unsent` bytes wait; then it is
-// closed.
+// Sends more of it. False: the client is gone, or takes it so slowly that more than `most_unsent` bytes wait, or has
+// taken nothing for OUTPUT_DEADLINE; then it is closed.
 bool conversation_stream(struct conversation *conversation, struct slice bytes, size_t most_unsent);
 void conversation_end_stream(struct conversation *conversation);
-// Answers with an error after a while, and closes; head and body are given up at once. The place is the first to
-// be taken by a new connection when there are too many. `message` is static.
+// Is there more unsent than the host's memory for it? Closes those whose clients have taken nothing for a second, as
+// far as it helps. True: a large answer would now be one too many.
+bool conversation_memory_is_full(struct conversation_host *host);
+// Answers with an error after a while, and closes; head, body and what follows are given up at once. The place is the
+// first to be taken by a new connection when there are too many. `message` is static.
 void conversation_answer_late(struct conversation *conversation, int status, const char *message,
                               duration_ns after);
 // Keeps head, body and `request` alive beyond the connection, in the loop's thread.

@@ -25,6 +25,8 @@ bool conversation_stream(struct conversation *conversation, struct slice bytes, 
     if (conversation->connection == NULL || conversation->phase != CONVERSATION_STREAM)
         return false;
     if (net_connection_unsent(conversation->connection) <= most_unsent &&
+        net_connection_stalled(conversation->connection, timestamp_monotonic()) <
+            conversation->host->output_deadline &&
         net_connection_write(conversation->connection, bytes.data, bytes.len) == ERROR_NONE)
         return true;
     net_connection_close(conversation->connection);

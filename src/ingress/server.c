@@ -110,6 +110,8 @@ static void set_up_host(struct worker *worker, struct engine *engine)
                                               .head_deadline = options->head_deadline,
                                               .request_deadline = options->request_deadline,
                                               .idle_deadline = options->idle_deadline,
+                                              .body_grace = options->body_grace,
+                                              .output_deadline = options->output_deadline,
                                               .addresses = worker->ingress->addresses,
                                               .body_memory = &worker->ingress->body_memory,
                                               .on_empty = on_empty};

@@ -1,6 +1,9 @@
 """Company on the open internet: slow clients, clients by the hundred, clients from elsewhere."""
+import pathlib
+import re
 import socket
 import threading
+import time
 
 import harness
 from harness import delivery_headers, raw_exchange, run_command, wait_until
@@ -91,6 +94,129 @@ class SlowClients(harness.BlackBoxTest):
         self.assertTrue(held[-1].recv(64).startswith(b"HTTP/1.1 200 "))
         for connection in held + [other]:
             connection.close()
+
+
+def own_memory(daemon):
+    """Of the process, without the store's pages: in MiB."""
+    status = pathlib.Path(f"/proc/{daemon.process.pid}/status").read_text()
+    return int(re.search(r"RssAnon:\s+(\d+)", status).group(1)) / 1024
+
+
+def pipeline_unread(connection, request, most):
+    """Sends one request after the other and reads nothing, until the daemon has taken no more for two seconds, or `most`
+    bytes are sent. Returns how many requests went out whole."""
+    connection.settimeout(2)
+    data, sent = request * (65536 // len(request) + 1), 0
+    try:
+        while sent < most:
+            sent += connection.send(data[sent % len(request):])
+    except TimeoutError:
+        pass
+    except OSError:
+        pass  # closed for that
+    return sent // len(request)
+
+
+def count_answers(connection, count):
+    """Reads until `count` answers have begun to come, or the end."""
+    connection.settimeout(harness.PATIENCE)
+    mark, found, rest = b"HTTP/1.1 200 ", 0, b""
+    while found < count and (piece := connection.recv(1 << 20)):
+        found += (rest + piece).count(mark)
+        rest = (rest + piece)[-len(mark) + 1:]
+    return found
+
+
+class UnreadAnswers(harness.BlackBoxTest):
+    def connect(self, address):
+        connection = socket.socket()
+        self.addCleanup(connection.close)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+        connection.connect(address)
+        return connection
+
+    def assert_little_memory(self, daemon, before, most):
+        if "asan" not in harness.BINARY and "tsan" not in harness.BINARY:  # these keep what is freed
+            self.assertLess(own_memory(daemon) - before, most)
+
+    def test_requests_behind_unread_answers_are_not_read(self):
+        daemon = self.new_daemon(ingress_threads=1)
+        before = own_memory(daemon)
+        for request in (b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n",
+                        b"POST /webhook HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n",  # 401, and goes on
+                        b"GET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n"):
+            connection = self.connect(daemon.address)
+            sent = pipeline_unread(connection, request, 30 << 20)
+            self.assertLess(sent * len(request), 20 << 20)  # the kernel's buffers hold some 3 MB
+            self.assert_little_memory(daemon, before, 8)
+        daemon.accept(*job_events(2))
+
+    def test_requests_behind_unread_answers_are_answered_once_they_are_read(self):
+        daemon = self.new_daemon(ingress_threads=1)
+        connection = self.connect(daemon.address)
+        sent = pipeline_unread(connection, b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n", 30 << 20)
+        self.assertEqual(count_answers(connection, sent), sent)
+
+    def test_figures_that_are_not_read_are_made_once(self):
+        daemon = self.new_daemon()
+        before = own_memory(daemon)
+        for path in ("/metrics", "/", "/api/runs"):
+            connection = self.connect(daemon.admin_address)
+            pipeline_unread(connection, f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode(), 3 << 20)
+            self.assert_little_memory(daemon, before, 8)
+        self.assertEqual(daemon.admin("/metrics").status, 200)
+
+    def test_who_ends_its_side_and_reads_nothing_takes_little_memory(self):
+        daemon = self.new_daemon(ingress_threads=1)
+        before = own_memory(daemon)
+        for _ in range(50):
+            connection = self.connect(daemon.address)
+            connection.setblocking(False)
+            for _ in range(20):  # some 3.4 MB of answers
+                try:
+                    connection.send(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n" * 1000)
+                except BlockingIOError:
+                    time.sleep(0.005)
+            connection.shutdown(socket.SHUT_WR)
+        time.sleep(1)
+        self.assert_little_memory(daemon, before, 12)  # 50 times 64 KiB of answers, and of requests
+        daemon.accept(*job_events(2))
+
+
+class SlowBodies(harness.BlackBoxTest):
+    HEAD = (b"POST /webhook HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nX-GitHub-Event: workflow_job\r\n"
+            b"X-GitHub-Delivery: 4d8ed510-a74e-11f1-8000-000000000000\r\n"
+            b"X-Hub-Signature-256: sha256=" + b"0" * 64 + b"\r\n")
+
+    def begin(self, daemon, source, framing=b"Content-Length: 1000\r\n\r\n"):
+        connection = socket.create_connection(daemon.address, timeout=harness.PATIENCE, source_address=(source, 0))
+        self.addCleanup(connection.close)
+        try:
+            connection.sendall(self.HEAD + framing)
+        except OSError:
+            pass  # has made room already
+        return connection
+
+    def test_deliveries_are_taken_while_bodies_that_do_not_come_hold_all_places(self):
+        daemon = self.new_daemon(max_connections=20, max_connections_per_address=4, ingress_threads=2)
+        framings = (b"Content-Length: 1000\r\n\r\n", b"Content-Length: 1000\r\n\r\n[", b"Transfer-Encoding: chunked\r\n\r\n",
+                    b"Transfer-Encoding: chunked\r\n\r\n1\r\n[\r\n")
+        for i in range(60):
+            self.begin(daemon, f"127.0.0.{2 + i // 3}", framings[i % len(framings)])
+        for event in job_events(5):
+            with daemon.client(timeout=20) as client:  # they would hold them for 30 s
+                self.assertEqual(client.deliver(event).outcome, (202, "accepted"))
+
+    def test_a_body_that_stalls_is_ended_before_the_whole_requests_time(self):
+        daemon = self.new_daemon(ingress_threads=1)
+        held = [self.begin(daemon, "127.0.0.2"), self.begin(daemon, "127.0.0.3", b"Content-Length: 100000\r\n\r\n" + b"[" * 9000),
+                self.begin(daemon, "127.0.0.4", b"Transfer-Encoding: chunked\r\n\r\n")]
+        for connection in held:
+            answer = b""
+            while piece := connection.recv(65536):
+                answer += piece
+            self.assertTrue(answer.startswith(b"HTTP/1.1 408 "), answer)
+            self.assertIn(b"too slowly", answer)
 
 
 class LargeBodies(harness.BlackBoxTest):

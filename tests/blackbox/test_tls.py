@@ -14,6 +14,7 @@ import unittest
 import harness
 import payloads
 from collector import Collector
+from test_hostile import count_answers, own_memory, pipeline_unread
 from harness import PATIENCE, BlackBoxTest, Response, delivery_headers, run_command, wait_until
 
 CERTIFICATES = None  # the folder, for all tests of this module
@@ -113,6 +114,20 @@ class DeliveriesOverTls(BlackBoxTest):
         large = event.with_body(event.body[:-1].rstrip() + b" " * (5 << 20) + b"}")
         with TlsClient(daemon.address, client_context()) as client:
             self.assertEqual(client.deliver(large).outcome, (202, "accepted"))
+
+    def test_requests_behind_unread_answers_wait_inside_tls_too(self):
+        daemon = self.new_daemon(ingress_threads=1, **tls_settings())
+        raw = socket.socket()
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+        raw.connect(daemon.address)
+        before = own_memory(daemon)
+        with client_context().wrap_socket(raw, server_hostname="localhost") as connection:
+            sent = pipeline_unread(connection, b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n", 30 << 20)
+            self.assertLess(sent, 400000)  # of 930,000: the kernel's buffers hold some 90,000
+            if "asan" not in harness.BINARY and "tsan" not in harness.BINARY:
+                self.assertLess(own_memory(daemon) - before, 8)
+            raw_count = sent - 5000  # what TLS could not send whole is left out
+            self.assertGreaterEqual(count_answers(connection, raw_count), raw_count)
 
     def test_plain_http_on_the_tls_port_is_not_answered(self):
         daemon = self.new_daemon(**tls_settings())

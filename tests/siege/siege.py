@@ -6,7 +6,8 @@
 
 Each attack is bounded in time and number. What it measures, for each: what the attackers saw, the greatest
 memory of the daemon, the processor time that it used, how the honest deliveries fared (all signed, each one
-different), and whether each one that was answered 202 is there afterwards: sent again, it must be a duplicate.
+different), and whether each one that was answered 202 is there afterwards: sent again, it must be a duplicate. Where
+a case has bounds (memory; the time until an honest request is answered), going beyond them is a failure.
 """
 import collections
 import contextlib
@@ -196,6 +197,103 @@ smuggled = one_request_each(HEAD + b"Content-Length: 5\r\nTransfer-Encoding: chu
 pipelined = one_request_each(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n" * 200 + b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
 
 
+def hold(address, seen, stop, count, addresses, request, at_once=1, receive=None, tls=False, again=None):
+    """`count` clients from `addresses` source addresses that send `request`, `at_once` times, as far as it is taken, and
+    then neither send nor read anything; who is closed comes again at once, or `again` of them a second."""
+    context = ssl.create_default_context() if tls else None
+    if tls:
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    poll, clients, number, everything = select.epoll(), {}, 0, memoryview(request * at_once)
+    begin = time.monotonic()
+
+    def drop(fileno):
+        seen["closed by the daemon"] += 1
+        clients.pop(fileno)[0].close()
+
+    while not stop.is_set():
+        most = count + int((time.monotonic() - begin) * again) if again else number + 200
+        for _ in range(min(200, count - len(clients), most - number)):
+            number += 1
+            client = socket.socket()
+            client.setblocking(False)
+            if receive:
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive)
+                # What waits here would count against the memory that the kernel has for all TCP, ours and the daemon's.
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65536)
+            try:
+                client.setsockopt(socket.IPPROTO_IP, 24, 1)  # IP_BIND_ADDRESS_NO_PORT
+                client.bind((f"127.0.{1 + number % addresses}.1", 0))
+                client.connect(address)
+            except BlockingIOError:
+                pass
+            except OSError as error:
+                seen[f"not connected: {error.strerror}"] += 1
+                client.close()
+                break
+            if tls:
+                client = context.wrap_socket(client, do_handshake_on_connect=False)
+            clients[client.fileno()] = (client, everything)
+            poll.register(client.fileno(), select.EPOLLOUT)
+            seen["connected"] += 1
+        for fileno, events in poll.poll(0.005, 2000):
+            if fileno not in clients:
+                continue
+            client, left = clients[fileno]
+            if events & (select.EPOLLERR | select.EPOLLHUP | select.EPOLLRDHUP):
+                drop(fileno)
+                continue
+            try:
+                if tls and not client.version():
+                    client.do_handshake()
+                if left:
+                    sent = client.send(left[:65536])
+                    seen["bytes sent"] += sent
+                    clients[fileno] = (client, left[sent:])
+                poll.modify(fileno, select.EPOLLOUT | select.EPOLLRDHUP if len(left) > 65536 else select.EPOLLRDHUP)
+            except (BlockingIOError, ssl.SSLWantWriteError):
+                pass
+            except ssl.SSLWantReadError:
+                poll.modify(fileno, select.EPOLLIN | select.EPOLLRDHUP)
+            except OSError:
+                drop(fileno)
+    seen["open at the end"] = len(clients)
+    for client, _ in clients.values():
+        client.close()
+
+
+def no_bodies(address, seen, stop):
+    hold(address, seen, stop, 8000, 64, HEAD + b"Content-Length: 1000\r\n\r\n")
+
+
+def no_bodies_tls(address, seen, stop):
+    hold(address, seen, stop, 800, 64, HEAD + b"Content-Length: 1000\r\n\r\n", tls=True, again=50)
+
+
+def burst_bodies(address, seen, stop):
+    hold(address, seen, stop, 8000, 64, HEAD + b"Content-Length: 65000\r\n\r\n" + b"[" * 40000)
+
+
+def unread(address, seen, stop):
+    hold(address, seen, stop, 4000, 64, b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n", 20000, receive=4096, again=200)
+
+
+def unread_tls(address, seen, stop):
+    hold(address, seen, stop, 300, 64, b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n", 20000, receive=4096, tls=True, again=20)
+
+
+def unread_figures(address, seen, stop):
+    hold(address, seen, stop, 150, 1, b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n"
+         b"GET /api/runs HTTP/1.1\r\nHost: localhost\r\n\r\n", 10000, receive=4096)
+
+
+def unread_figures_tls(address, seen, stop):
+    hold(address, seen, stop, 150, 1, b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n", 10000, receive=4096, tls=True)
+
+
+def unread_streams(address, seen, stop):
+    hold(address, seen, stop, 150, 1, b"GET /api/live HTTP/1.1\r\nHost: localhost\r\n\r\n", 1, receive=4096)
+
+
 def tiny_chunks(address, seen, stop):
     request = HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + b"1\r\n[\r\n" * 20000
     swarm = Swarm(address, seen)
@@ -279,7 +377,18 @@ class Usage:
         self.thread.join()
 
 
-Attack = collections.namedtuple("Attack", "run how settings seconds limit", defaults=({}, None, None))
+# `within`: seconds in which each honest request is answered, one after the other, each on a connection of its own.
+# `most`: MiB of the daemon's own memory. `at`: the listener that is attacked, and asked.
+Attack = collections.namedtuple("Attack", "run how settings seconds limit within most at",
+                                defaults=({}, None, None, None, None, "webhook"))
+
+# What clients that do not read may take of memory: for each thread 16 MiB of answers and requests, half of which goes to
+# the allocator's slack; 6 KiB a connection, and 48 KiB with TLS; 64 MiB of answers on the admin listener; and 30 MiB for
+# all else (the engine's batches, the figures, the exporter).
+THREADS = min(4, os.cpu_count())
+UNREAD_MIB = THREADS * 16 * 1.5 + 4096 * 6 / 1024 + 30
+UNREAD_TLS_MIB = THREADS * 16 * 1.5 + 300 * 48 / 1024 + 30
+UNREAD_ADMIN_MIB = 64 * 1.5 + 30
 
 ATTACKS = {
     "none": Attack(None, "nobody: for comparison"),
@@ -298,6 +407,21 @@ ATTACKS = {
     "tiny-chunks": Attack(tiny_chunks, "100 clients, bodies of 20,000 chunks of one byte", {}, 20),
     "nested": Attack(nested, "rightly signed, 25 MB of brackets, of numbers, of escapes", {}, 20),
     "descriptors": Attack(few_idle, "300 idle clients, 64 descriptors in all", {}, 20, 64),
+    "no-bodies": Attack(no_bodies, "8,000 clients of 64 addresses: heads, and no bodies", {}, 20, within=5),
+    "no-bodies-tls": Attack(no_bodies_tls, "800 clients of 64 addresses over TLS, 50 more a second: heads, and no bodies; "
+                            "max-connections 400", {"tls": True, "max_connections": 400}, 20, within=5),
+    "burst-bodies": Attack(burst_bodies, "8,000 clients of 64 addresses: heads, 40 KB of a body at once, no more", {}, 20,
+                           within=5),
+    "unread": Attack(unread, "4,000 clients, 20,000 requests each, that read no answer; 200 more a second", {}, 20, within=5,
+                     most=UNREAD_MIB),
+    "unread-tls": Attack(unread_tls, "300 clients, 20,000 requests each over TLS, that read no answer; 20 more a second",
+                         {"tls": True}, 20, within=5, most=UNREAD_TLS_MIB),
+    "unread-figures": Attack(unread_figures, "150 clients of the admin listener that read no answer", {}, 20, within=5,
+                             most=UNREAD_ADMIN_MIB, at="admin"),
+    "unread-figures-tls": Attack(unread_figures_tls, "the same over TLS", {"tls": True}, 20, within=5,
+                                 most=UNREAD_ADMIN_MIB, at="admin"),
+    "unread-streams": Attack(unread_streams, "150 clients of the live stream that read nothing", {}, 40, within=5,
+                             most=UNREAD_ADMIN_MIB, at="admin"),
     "handshakes": Attack(stalled_handshakes, "2,000 clients whose TLS handshakes trickle, a byte a second", {"tls": True}, 20),
 }
 
@@ -307,6 +431,47 @@ def work(attack, address, stop, results):
     seen = collections.Counter()
     attack(address, seen, stop)
     results.put(dict(seen))
+
+
+def ask_one_by_one(daemon, folder, attack, seconds):
+    """As GitHub does: a connection for each delivery; or for each look at the figures. Then the deliveries once more."""
+    context = None
+    if attack.settings.get("tls"):
+        context = ssl.create_default_context(cafile=f"{folder}/ca.pem")
+        context.check_hostname = False
+    took, seen, events, accepted = [], collections.Counter(), [], []
+
+    def ask(event, address):
+        with harness.Client(address, timeout=30) as client:
+            if context:
+                client.connection = http.client.HTTPSConnection(*address, context=context, timeout=30)
+            if event is None:
+                return client.request("GET", "/metrics", headers={"Host": "localhost"})
+            return client.deliver(event)
+
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        events.append(payloads.Run().job().queued())
+        begin = time.monotonic()
+        try:
+            status = ask(None if attack.at == "admin" else events[-1],
+                         daemon.admin_address if attack.at == "admin" else daemon.address).status
+        except (OSError, http.client.HTTPException) as error:
+            status = type(error).__name__
+        took.append(time.monotonic() - begin)
+        seen[status] += 1
+        if attack.at == "admin":
+            with contextlib.suppress(OSError, http.client.HTTPException):
+                if ask(events[-1], daemon.address).status == 202:
+                    accepted.append(events[-1])
+        elif status == 202:
+            accepted.append(events[-1])
+        time.sleep(0.05)
+    took.sort()
+    good = seen[200] + seen[202] == len(took) and took[-1] <= attack.within
+    text = (f"{len(took)} answered: {dict(seen)}; half within {took[len(took) // 2] * 1000:.1f} ms, "
+            f"all within {took[-1] * 1000:.1f} ms{'' if good else f'; NOT ALL ANSWERED WITHIN {attack.within} s'}")
+    return text, good, lambda: sum(ask(event, daemon.address).outcome != (200, "duplicate") for event in accepted)
 
 
 def deliver_by_tls(daemon, folder, stop):
@@ -342,6 +507,8 @@ def besiege(name):
             subprocess.run([ROOT / "tests/support/make_certificates", folder], check=True, stdout=subprocess.DEVNULL,
                            stderr=subprocess.DEVNULL)
             settings.update(tls_cert=f"{folder}/server.pem", tls_key=f"{folder}/server.key")
+            if attack.at == "admin":
+                settings.update(admin_tls="on")
         daemon = harness.Daemon(folder, **settings)
         if attack.limit:
             daemon.arguments_before = daemon.arguments
@@ -352,13 +519,16 @@ def besiege(name):
         write_deliveries(deliveries, count)
         usage = Usage(daemon.process.pid)
         stop, results = multiprocessing.Event(), multiprocessing.Queue()
-        process = None
+        process, good = None, True
         if attack.run:
-            process = multiprocessing.Process(target=work, args=(attack.run, daemon.address, stop, results))
+            target = daemon.admin_address if attack.at == "admin" else daemon.address
+            process = multiprocessing.Process(target=work, args=(attack.run, target, stop, results))
             process.start()
             time.sleep(min(5, seconds / 4))  # they are there before the first delivery
         before, begin = usage.processor(), time.monotonic()
-        if "tls_cert" in settings:
+        if attack.within:
+            honest, good, count_lost = ask_one_by_one(daemon, folder, attack, seconds)
+        elif "tls_cert" in settings:
             timer = threading.Timer(seconds, stop.set)
             timer.start()
             honest, lost = deliver_by_tls(daemon, folder, stop)
@@ -370,7 +540,9 @@ def besiege(name):
         if process:
             seen = results.get(timeout=120)
             process.join(30)
-        if "tls_cert" not in settings:
+        if attack.within:
+            lost = count_lost()
+        elif "tls_cert" not in settings:
             again = summary_of(replay(daemon, deliveries))
             accepted = int((re.search(r"(\d+) x 202", honest) or [0, 0])[1])
             duplicates = int((re.search(r"(\d+) x 200", again) or [0, 0])[1])
@@ -379,13 +551,16 @@ def besiege(name):
         held_back = sum(int(number) for number in re.findall(r"held_back=(\d+)", daemon.log))
         lines = len(daemon.log.splitlines())
         daemon.stop()
+        most = "" if attack.most is None else f" (at most {attack.most:.0f})"
+        if attack.most is not None and usage.most / 1024 > attack.most:
+            most, good = f"{most} TOO MUCH", False
         print(f"\n{name}: {attack.how}\n"
               f"  attackers saw  {', '.join(f'{key}: {value:,}' for key, value in sorted(seen.items())) or '-'}\n"
               f"  honest         {honest}\n"
               f"  lost           {lost}\n"
-              f"  daemon         {usage.most / 1024:.1f} MiB of its own, {usage.descriptors} descriptors, "
+              f"  daemon         {usage.most / 1024:.1f} MiB of its own{most}, {usage.descriptors} descriptors, "
               f"{used:.1f} s of processor in {lasted:.0f} s; {lines} log lines, {held_back} held back", flush=True)
-        return lost == 0
+        return good and lost == 0
 
 
 def main():

@@ -44,11 +44,14 @@ struct ingress_options {
     struct net_network_list allow_from;
     struct net_network_list trusted_proxies; // what they say in X-Forwarded-For counts
     size_t max_connections;                  // over all threads
-    size_t max_connections_per_address; // of IPv6: per /64; 0: no cap. Trusted proxies have none
+    size_t
+        max_connections_per_address; // of IPv6: per /64, and four times that per /48; 0: no cap. Trusted proxies have none
     duration_ns head_deadline;    // from a request's first byte to the end of its head; 0: 10 s
     duration_ns request_deadline; // from a request's first byte to its last; 0: 30 s
     duration_ns idle_deadline;    // between requests; 0: 75 s
     duration_ns stall_limit;      // a thread that does not react for longer hangs; 0: 5 s
+    duration_ns body_grace;      // from a head on, until its body must have come at 4 KiB/s; 0: 5 s
+    duration_ns output_deadline; // of a client that takes nothing of its answers; 0: 30 s
     struct net_tls_server_options
         tls; // without a certificate: plain. The names outlive the ingress
 };

@@ -302,6 +302,44 @@ static void a_long_answer_comes_whole(void **state)
     tear_down(&f);
 }
 
+static int ask_for_much(const struct fixture *f)
+{
+    int fd = connect_to(&f->address), size = 8192;
+
+    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof size), 0);
+    send_text(fd, "GET /much HTTP/1.1\r\n" HOST "\r\n");
+    return fd;
+}
+
+// 8 MiB each, of which nobody reads anything.
+static void long_answers_that_nobody_reads_are_few(void **state)
+{
+    enum { CLIENTS = 12, MOST = 9 }; // of 64 MiB, and one that goes beyond
+    struct fixture f;
+    int fds[CLIENTS], refused = 0, taken = 0;
+
+    (void)state;
+    set_up(&f, "127.0.0.1:0", NULL);
+    for (int i = 0; i < CLIENTS; i++) {
+        fds[i] = ask_for_much(&f);
+        char status[13] = "";
+        assert_int_equal(recv(fds[i], status, 12, MSG_PEEK | MSG_WAITALL), 12);
+        taken += strcmp(status, "HTTP/1.1 200") == 0;
+        refused += strcmp(status, "HTTP/1.1 503") == 0;
+    }
+    assert_int_equal(taken + refused, CLIENTS);
+    assert_true(refused > 0 && taken <= MOST);
+    struct response response = ask(&f, "GET /hello HTTP/1.1\r\n" HOST "\r\n");
+    assert_int_equal(response.status, 503);
+    assert_non_null(strstr(response.head, "Retry-After: "));
+    assert_int_equal(ask(&f, "GET /health HTTP/1.1\r\nHost: x\r\n\r\n").status, 200);
+    usleep(1100000); // then who has taken nothing makes room for others' answers
+    assert_int_equal(ask(&f, "GET /hello HTTP/1.1\r\n" HOST "\r\n").status, 200);
+    for (int i = 0; i < CLIENTS; i++)
+        close(fds[i]);
+    tear_down(&f);
+}
+
 static void a_stream_goes_on_until_the_client_leaves(void **state)
 {
     char text[2048];
@@ -403,6 +441,7 @@ int main(void)
         cmocka_unit_test(beyond_loopback_nothing_but_health_is_served_without_a_lock),
         cmocka_unit_test(a_token_opens_it_to_whoever_shows_it),
         cmocka_unit_test(a_long_answer_comes_whole),
+        cmocka_unit_test(long_answers_that_nobody_reads_are_few),
         cmocka_unit_test(a_stream_goes_on_until_the_client_leaves),
         cmocka_unit_test(streams_beyond_the_cap_are_refused),
         cmocka_unit_test(parameters_are_decoded),
