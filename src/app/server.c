@@ -252,6 +252,7 @@ static enum error_code make_exporter(struct server *server, struct error *error)
         .batch_bytes_max = EXPORT_BATCH_BYTES,
         .backoff_first = NS_PER_SECOND,
         .backoff_max = 30 * NS_PER_SECOND,
+        .outbox_max = server->config->outbox_max_size,
     };
     return exporter_create(server->loop, server->store, server->engine, &export, &server->exporter,
                            error);

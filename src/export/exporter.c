@@ -1,6 +1,7 @@
 // The exporter: which slot may send when, and its beginning and end.
 #include "exporter_private.h"
 
+#include <string.h>
 #include <unistd.h>
 
 #include "ghatrace/base/log.h"
@@ -39,7 +40,7 @@ static bool fill_slot(struct exporter *exporter, struct export_slot *slot)
     if (slot_load(slot, &error) != ERROR_NONE) {
         if (exporter->is_draining)
             exporter->has_failed_last_try = true;
-        outage_add_failure(exporter, NULL, 0, &error);
+        outage_add_failure(exporter, NULL, 0, 0, &error);
         return true;
     }
     return slot->state == SLOT_READY;
@@ -179,6 +180,8 @@ static void set_up(struct exporter *exporter, struct net_loop *loop,
         net_tls_hold(options->tls);
         exporter->tls = options->tls;
     }
+    exporter->on_unauthorized = options->on_unauthorized;
+    exporter->on_unauthorized_context = options->on_unauthorized_context;
     exporter->batch_records_max = at_least_one(options->batch_records_max);
     exporter->batch_bytes_max =
         options->batch_bytes_max < REQUEST_BODY_MAX ? options->batch_bytes_max : REQUEST_BODY_MAX;
@@ -292,6 +295,34 @@ void exporter_use_tls(struct exporter *exporter, struct net_tls *tls)
         exporter->slots[i].channel.tls = tls;
 }
 
+enum error_code exporter_use_headers(struct exporter *exporter, const struct http_header *headers,
+                                     size_t count, struct error *error)
+{
+    const struct export_options options = {
+        .protocol = exporter->form.protocol,
+        .gzip = exporter->form.gzip,
+        .headers = headers,
+        .header_count = count,
+    };
+    struct request_form form;
+    struct arena arena;
+    arena_init(&arena, ARENA_BLOCK);
+    enum error_code code = request_form_init(&form, &options, &exporter->endpoint, &arena, error);
+    if (code != ERROR_NONE) {
+        arena_release(&arena);
+        return code;
+    }
+    // Requests under way are bytes already and need neither the form nor its memory.
+    arena_release(&exporter->arena);
+    exporter->arena = arena;
+    exporter->form = form;
+    if (exporter->outage.is_pausing) {
+        outage_stop_pause(exporter);
+        net_timer_set(exporter->pump_timer, 0);
+    }
+    return ERROR_NONE;
+}
+
 bool exporter_reap(struct exporter *exporter)
 {
     if (!exporter->is_destroyed)
@@ -328,4 +359,18 @@ void exporter_read_counters(const struct exporter *exporter, struct export_count
 {
     *counters = exporter->counters;
     counters->consecutive_failures = exporter->outage.failures;
+}
+
+void exporter_read_status(const struct exporter *exporter, struct export_status *status)
+{
+    const struct export_outage *outage = &exporter->outage;
+    *status =
+        (struct export_status){.is_troubled = outage->failures > 0, .since = TIMESTAMP_UNKNOWN};
+    if (!status->is_troubled)
+        return;
+    status->category = outage->trouble;
+    status->http_status = outage->http_status;
+    status->since = outage->since;
+    status->failures = outage->failures;
+    memcpy(status->message, outage->message, sizeof status->message);
 }

@@ -47,6 +47,10 @@ struct export_outage {
     struct export_backoff backoff;
     struct net_timer *timer;
     timestamp_ns next_report; // monotonic
+    timestamp_ns since;       // when the first failure came; by the wall clock
+    enum export_trouble trouble;
+    int http_status;
+    char message[EXPORT_MESSAGE_SIZE];
 };
 
 // What tests change.
@@ -68,6 +72,8 @@ struct exporter {
     size_t batch_records_max, batch_bytes_max;
     struct request_form form;
     struct arena arena; // what `form` points to
+    void (*on_unauthorized)(void *context);
+    void *on_unauthorized_context;
     struct exporter_tuning tuning;
     uint64_t random_state;
 
@@ -125,7 +131,8 @@ void outage_release(struct export_outage *outage);
 // `slot` got an answer that was not "later".
 void outage_end(struct exporter *exporter, const struct export_slot *slot);
 // `slot` (NULL: reading the outbox) has to try again later. `retry_after`: 0 if not given.
-void outage_add_failure(struct exporter *exporter, const struct export_slot *slot,
+// `http_status`: 0 if there was no answer.
+void outage_add_failure(struct exporter *exporter, const struct export_slot *slot, int http_status,
                         duration_ns retry_after, const struct error *error);
 // `slot`'s request came to nothing that says anything about the collector.
 void outage_forget_probe(struct export_outage *outage, const struct export_slot *slot);

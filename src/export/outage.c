@@ -1,6 +1,8 @@
 // A collector that does not answer: how long to leave it alone, and what to say about it.
 #include "exporter_private.h"
 
+#include <stdio.h>
+
 #include "ghatrace/base/log.h"
 
 #define REPORT_INTERVAL NS_PER_MINUTE
@@ -60,6 +62,40 @@ static bool is_local(const struct error *error)
     }
 }
 
+static enum export_trouble trouble_of(int http_status, const struct error *error)
+{
+    switch (http_status) {
+    case 0:
+        if (is_local(error))
+            return EXPORT_LOCAL_TROUBLE;
+        return error->code == ERROR_NETWORK ? EXPORT_UNREACHABLE : EXPORT_NO_ANSWER;
+    case 429:
+    case 503:
+        return EXPORT_OVERLOADED;
+    default:
+        return http_status >= 500 ? EXPORT_SERVER_ERROR : EXPORT_OTHER_TROUBLE;
+    }
+}
+
+const char *export_trouble_text(enum export_trouble trouble)
+{
+    static const char *const texts[] = {
+        [EXPORT_NO_TROUBLE] = "no trouble",
+        [EXPORT_UNREACHABLE] = "unreachable",
+        [EXPORT_NO_ANSWER] = "does not answer",
+        [EXPORT_REFUSES_CREDENTIALS] = "refuses credentials",
+        [EXPORT_WRONG_PATH] = "wrong path",
+        [EXPORT_REDIRECTS] = "redirects",
+        [EXPORT_OVERLOADED] = "overloaded",
+        [EXPORT_SERVER_ERROR] = "server error",
+        [EXPORT_REFUSES_DATA] = "refuses data",
+        [EXPORT_NOT_A_COLLECTOR] = "not a collector",
+        [EXPORT_LOCAL_TROUBLE] = "local trouble",
+        [EXPORT_OTHER_TROUBLE] = "other",
+    };
+    return texts[trouble];
+}
+
 // One line when it begins, then one a minute.
 static void report_failure(struct exporter *exporter, timestamp_ns now, const struct error *error)
 {
@@ -74,7 +110,7 @@ static void report_failure(struct exporter *exporter, timestamp_ns now, const st
              LOG_STRING("next_try", duration_format_short(outage->pause_end - now, next_try)));
 }
 
-void outage_add_failure(struct exporter *exporter, const struct export_slot *slot,
+void outage_add_failure(struct exporter *exporter, const struct export_slot *slot, int http_status,
                         duration_ns retry_after, const struct error *error)
 {
     struct export_outage *outage = &exporter->outage;
@@ -88,7 +124,11 @@ void outage_add_failure(struct exporter *exporter, const struct export_slot *slo
         return;
     }
     outage->probe = NULL;
-    outage->failures++;
+    if (outage->failures++ == 0)
+        outage->since = timestamp_now();
+    outage->trouble = trouble_of(http_status, error);
+    outage->http_status = http_status;
+    (void)snprintf(outage->message, sizeof outage->message, "%s", error->message);
     duration_ns step =
         backoff_step(&outage->backoff, exporter->tuning.random(exporter->tuning.random_context));
     pause_until(outage, now, backoff_honour(retry_after, step));

@@ -6,6 +6,7 @@
 #include "ghatrace/base/log.h"
 #include "ghatrace/export/outcome.h"
 
+#define STATUS_UNAUTHORIZED 401
 #define SETTLE_REPORT_INTERVAL NS_PER_MINUTE
 
 // --- reading ----------------------------------------------------------------------------------
@@ -175,12 +176,13 @@ static void accept_answer(struct export_slot *slot, const struct export_answer *
     settle(slot, false);
 }
 
-static void fail(struct export_slot *slot, duration_ns retry_after, const struct error *error)
+static void fail(struct export_slot *slot, int http_status, duration_ns retry_after,
+                 const struct error *error)
 {
     struct exporter *exporter = slot->exporter;
     slot->state = SLOT_READY;
     exporter->counters.retries++;
-    outage_add_failure(exporter, slot, retry_after, error);
+    outage_add_failure(exporter, slot, http_status, retry_after, error);
     if (slot->is_last_try)
         exporter->has_failed_last_try = true;
     else if (exporter->is_draining) // it was under way before; the last try is still to come
@@ -193,6 +195,8 @@ static void on_result(void *context, const struct channel_result *result)
     struct exporter *exporter = slot->exporter;
     struct error error = result->error;
 
+    if (result->answer.status == STATUS_UNAUTHORIZED && exporter->on_unauthorized != NULL)
+        exporter->on_unauthorized(exporter->on_unauthorized_context);
     if (result->is_stale) {
         outage_forget_probe(&exporter->outage, slot);
         slot->state = SLOT_READY;
@@ -212,7 +216,7 @@ static void on_result(void *context, const struct channel_result *result)
     case EXPORT_RETRY:
         if (result->answer.status != 0)
             error_set(&error, ERROR_NETWORK, "%s", answer_describe(&result->answer, slot->reason));
-        fail(slot, result->answer.retry_after, &error);
+        fail(slot, result->answer.status, result->answer.retry_after, &error);
         break;
     }
     exporter_pump(exporter);
@@ -229,7 +233,7 @@ static void hand_over(struct export_slot *slot, struct buffer *request)
         if (exporter->outage.failures > 0)
             exporter->outage.probe = slot;
     } else if (code != ERROR_CLOSED) { // closed: stays ready, and goes out on a new connection
-        fail(slot, 0, &error);
+        fail(slot, 0, 0, &error);
     }
 }
 
@@ -247,7 +251,7 @@ void slot_send(struct export_slot *slot)
         (void)snprintf(slot->reason, sizeof slot->reason, "not sent: %.180s", error.message);
         refuse(slot);
     } else if (code != ERROR_NONE) {
-        fail(slot, 0, &error);
+        fail(slot, 0, 0, &error);
     } else if (records == 0) {
         settle(slot, false);
     } else {

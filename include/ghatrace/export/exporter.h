@@ -30,6 +30,11 @@ struct export_options {
     size_t batch_records_max;               // records in one request
     size_t batch_bytes_max;                 // bytes of one request before compression
     duration_ns backoff_first, backoff_max; // 1 s and 30 s; times 1.5, plus or minus half
+    uint64_t outbox_max; // bytes that may wait; a tenth of it may be quarantined. 0: no limit
+    // Called from the loop after an answer 401, at most once for each request: the headers may have changed.
+    // May call exporter_use_headers(). May be NULL.
+    void (*on_unauthorized)(void *context);
+    void *on_unauthorized_context;
 };
 
 struct exporter;
@@ -41,6 +46,10 @@ enum error_code exporter_create(struct net_loop *loop, struct store *store, stru
 void exporter_start(struct exporter *exporter);
 // For connections from now on; held. Does nothing where the endpoint is plain.
 void exporter_use_tls(struct exporter *exporter, struct net_tls *tls);
+// Replaces the configured headers, for requests from now on, and lets a probe that waits go out at once. They are
+// copied. On failure (ERROR_MEMORY; ERROR_USAGE: they make no valid request) the old ones stay.
+enum error_code exporter_use_headers(struct exporter *exporter, const struct http_header *headers,
+                                     size_t count, struct error *error) MUST_CHECK;
 // There is something new in the outbox. From any thread.
 void exporter_wake(struct exporter *exporter);
 // Tries once more to empty the outbox, for at most `grace`, then calls back (also when there is
@@ -56,5 +65,39 @@ struct export_counters {
     uint64_t consecutive_failures;
 };
 void exporter_read_counters(const struct exporter *exporter, struct export_counters *counters);
+
+// Why records are not accepted at present.
+enum export_trouble {
+    EXPORT_NO_TROUBLE,
+    EXPORT_UNREACHABLE,         // no address, no connection, or TLS failed: nothing answered
+    EXPORT_NO_ANSWER,           // connected, but the connection broke or the time-out passed
+    EXPORT_REFUSES_CREDENTIALS, // 401, 403, 407
+    EXPORT_WRONG_PATH,          // 404, 405, 410, 421: no OTLP receiver at this URL
+    EXPORT_REDIRECTS,           // 3xx: not followed
+    EXPORT_OVERLOADED,          // 429, 503
+    EXPORT_SERVER_ERROR,        // any other 5xx
+    EXPORT_REFUSES_DATA,        // 400, 413, 415, 422: and it has accepted nothing since
+    EXPORT_NOT_A_COLLECTOR,     // 2xx with an HTML page, such as a login page
+    EXPORT_LOCAL_TROUBLE,       // the store or memory of this process
+    EXPORT_OTHER_TROUBLE,
+};
+// A few fixed words ("unreachable", "refuses credentials", ...) that hold nothing the endpoint sent.
+const char *export_trouble_text(enum export_trouble trouble);
+
+#define EXPORT_MESSAGE_SIZE 256
+
+struct export_status {
+    bool is_troubled;
+    enum export_trouble category; // EXPORT_NO_TROUBLE unless is_troubled
+    int http_status;              // of the last failure; 0: no answer
+    timestamp_ns since;           // when the trouble began; TIMESTAMP_UNKNOWN: no trouble
+    uint64_t failures;            // in a row
+    char message
+        [EXPORT_MESSAGE_SIZE]; // what happened, with at most 200 bytes of the endpoint's words,
+                               // without control characters; secrets masked. Empty: no trouble
+    // Refused while other records were accepted. They stay in the outbox and are tried now and then.
+    uint64_t quarantined_records, quarantined_bytes;
+};
+void exporter_read_status(const struct exporter *exporter, struct export_status *status);
 
 #endif
