@@ -322,7 +322,10 @@ static enum error_code settle_export(struct store_transaction *transaction,
 {
     enum error_code code = ERROR_NONE;
     for (size_t i = 0; i < task->sequence_count && code == ERROR_NONE; i++) {
-        if (task->is_dead)
+        if (task->is_quarantined)
+            code = store_quarantine_record(transaction, task->sequences[i], now,
+                                           slice_from_string(task->reason), error);
+        else if (task->is_dead)
             code = store_bury_record(transaction, task->sequences[i], now,
                                      slice_from_string(task->reason), error);
         else

@@ -43,51 +43,96 @@ static struct slice first_line(struct slice text)
     return (struct slice){.data = text.data, .len = len};
 }
 
-// C0, DEL and C1 (U+0080 to U+009F, two bytes): a terminal obeys them.
-static void blank_controls(char *text, size_t len)
+// What is looked at of an endpoint's words. More than is kept: a secret must be known as one before it is cut.
+#define WORDS_MAX 4096
+
+// The bytes of a control character at `at`: C0, DEL, or C1 (U+0080 to U+009F, two bytes), which a terminal obeys.
+// 0: it is none.
+static size_t control_len(const char *text, size_t len, size_t at)
 {
-    for (size_t i = 0; i < len; i++) {
-        unsigned char c = (unsigned char)text[i];
-        if (c == 0xc2 && i + 1 < len && (unsigned char)text[i + 1] < 0xa0)
-            text[i] = text[i + 1] = ' ';
-        else if (c < 0x20 || c == 0x7f)
-            text[i] = ' ';
-    }
+    unsigned char c = (unsigned char)text[at];
+    if (c < 0x20 || c == 0x7f)
+        return 1;
+    bool is_c1 = c == 0xc2 && at + 1 < len && (unsigned char)text[at + 1] < 0xa0;
+    return is_c1 ? 2 : 0;
 }
 
-// Logs and terminals will show this, so what a stranger wrote becomes harmless first.
-static void append_clean(struct slice words, char text[ANSWER_TEXT_SIZE], size_t len)
+// Appends to `text`, of which `len` bytes are used, as many whole characters as there is room for.
+static void append_clean(struct slice words, const struct mask_list *masks,
+                         char text[ANSWER_TEXT_SIZE], size_t len)
 {
-    char clean[3 * (ANSWER_TEXT_MAX + 3)];
-    size_t room = ANSWER_TEXT_MAX - len;
-
+    static const char hex[] = "0123456789abcdef";
+    char clean[3 * WORDS_MAX];
     words = slice_trim(words);
-    // Three bytes over: a character cut in two here then lies behind what is kept.
-    if (words.len > room + 3)
-        words.len = room + 3;
+    if (words.len > WORDS_MAX)
+        words.len = WORDS_MAX;
     size_t clean_len = utf8_sanitize(words, clean);
-    struct slice kept = utf8_cut((struct slice){.data = clean, .len = clean_len}, room);
-    if (kept.len > 0)
-        memcpy(text + len, kept.data, kept.len);
-    text[len + kept.len] = '\0';
-    blank_controls(text + len, kept.len);
+    mask_text(masks, clean, clean_len);
+
+    for (size_t at = 0; at < clean_len;) {
+        size_t control = control_len(clean, clean_len, at);
+        if (control > 0) {
+            unsigned char c = (unsigned char)clean[at + control - 1];
+            if (len + 4 > ANSWER_TEXT_MAX)
+                break;
+            memcpy(text + len, "\\x", 2);
+            text[len + 2] = hex[c >> 4];
+            text[len + 3] = hex[c & 15];
+            len += 4;
+            at += control;
+            continue;
+        }
+        size_t end = at + 1;
+        while (end < clean_len && ((unsigned char)clean[end] & 0xc0) == 0x80)
+            end++;
+        if (len + (end - at) > ANSWER_TEXT_MAX)
+            break;
+        memcpy(text + len, clean + at, end - at);
+        len += end - at;
+        at = end;
+    }
+    text[len] = '\0';
+}
+
+char *answer_clean(struct slice words, const struct mask_list *masks, char text[ANSWER_TEXT_SIZE])
+{
+    append_clean(words, masks, text, 0);
+    return text;
+}
+
+static enum error_code read_status(const struct export_answer *answer, struct arena *arena,
+                                   struct otlp_status *status)
+{
+    enum body_type type = body_type_of(answer->content_type);
+    *status = (struct otlp_status){.code = 0};
+    if (type != BODY_PROTOBUF && type != BODY_JSON)
+        return ERROR_INVALID;
+    return otlp_decode_status(answer->body, type == BODY_JSON, arena, status);
+}
+
+bool answer_has_status(const struct export_answer *answer)
+{
+    struct arena arena;
+    struct otlp_status status;
+    arena_init(&arena, ANSWER_ARENA_BLOCK);
+    bool is_read = read_status(answer, &arena, &status) == ERROR_NONE;
+    bool has_status = is_read && (status.code != 0 || status.message.len > 0);
+    arena_release(&arena);
+    return has_status;
 }
 
 // OTLP: "The response body for all HTTP 4xx and HTTP 5xx responses MUST be a Protobuf-encoded Status
 // message"; proxies in between send HTML and plain text all the same.
 static struct slice read_message(const struct export_answer *answer, struct arena *arena)
 {
-    struct slice message = SLICE_EMPTY;
-    enum body_type type = body_type_of(answer->content_type);
-    if (type == BODY_TEXT)
+    struct otlp_status status;
+    if (body_type_of(answer->content_type) == BODY_TEXT)
         return first_line(answer->body);
-    if (type == BODY_OTHER ||
-        otlp_decode_status(answer->body, type == BODY_JSON, arena, &message) != ERROR_NONE)
-        return SLICE_EMPTY;
-    return message;
+    return read_status(answer, arena, &status) == ERROR_NONE ? status.message : SLICE_EMPTY;
 }
 
-char *answer_describe(const struct export_answer *answer, char text[ANSWER_TEXT_SIZE])
+char *answer_describe(const struct export_answer *answer, const struct mask_list *masks,
+                      char text[ANSWER_TEXT_SIZE])
 {
     struct arena arena;
     arena_init(&arena, ANSWER_ARENA_BLOCK);
@@ -96,14 +141,20 @@ char *answer_describe(const struct export_answer *answer, char text[ANSWER_TEXT_
     int len = snprintf(text, ANSWER_TEXT_SIZE, "%d %s%s", answer->status,
                        http_status_reason(answer->status), message.len > 0 ? ": " : "");
     if (message.len > 0 && len > 0 && len < ANSWER_TEXT_MAX)
-        append_clean(message, text, (size_t)len);
+        append_clean(message, masks, text, (size_t)len);
 
     arena_release(&arena);
     return text;
 }
 
-bool answer_read_partial(const struct export_answer *answer, int64_t *rejected_spans,
-                         char text[ANSWER_TEXT_SIZE])
+bool answer_is_unexpected(const struct export_answer *answer, bool is_json)
+{
+    return slice_trim(answer->content_type).len > 0 &&
+           body_type_of(answer->content_type) != (is_json ? BODY_JSON : BODY_PROTOBUF);
+}
+
+bool answer_read_partial(const struct export_answer *answer, const struct mask_list *masks,
+                         int64_t *rejected_spans, char text[ANSWER_TEXT_SIZE])
 {
     struct otlp_response response = {.rejected_spans = 0};
     enum body_type type = body_type_of(answer->content_type);
@@ -116,7 +167,7 @@ bool answer_read_partial(const struct export_answer *answer, int64_t *rejected_s
         otlp_decode_response(answer->body, type == BODY_JSON, &arena, &response) == ERROR_NONE;
     text[0] = '\0';
     if (is_read)
-        append_clean(response.error_message, text, 0);
+        append_clean(response.error_message, masks, text, 0);
     arena_release(&arena);
 
     // "rejected_spans ... 0" with a message is a warning or a suggestion; with neither it is "equal to

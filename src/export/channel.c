@@ -33,6 +33,8 @@ void channel_fail(struct channel *channel, const struct error *error)
     struct channel_result result = {
         .is_stale = channel->is_reused && !channel->has_received && error->code != ERROR_TIMEOUT,
         .error = *error,
+        .has_connected = channel->state == CHANNEL_WAITING,
+        .connection = channel->connection_number,
     };
     channel_drop_connection(channel);
     channel_finish(channel, &result);
@@ -60,6 +62,7 @@ static void on_connected(void *context)
     struct error error;
     if (channel == NULL)
         return;
+    channel->connection_number = ++*channel->connections;
     net_connection_set_deadline(channel->connection, 0);
     if (write_request(channel, &error) != ERROR_NONE)
         channel_fail(channel, &error);
@@ -176,10 +179,15 @@ static void on_timeout(void *context)
 
 enum error_code channel_init(struct channel *channel, struct net_loop *loop,
                              const struct export_endpoint *endpoint, duration_ns timeout,
-                             channel_done done, void *context, struct error *error)
+                             uint64_t *connections, channel_done done, void *context,
+                             struct error *error)
 {
-    *channel = (struct channel){
-        .loop = loop, .endpoint = endpoint, .timeout = timeout, .done = done, .context = context};
+    *channel = (struct channel){.loop = loop,
+                                .endpoint = endpoint,
+                                .timeout = timeout,
+                                .connections = connections,
+                                .done = done,
+                                .context = context};
     buffer_init(&channel->request, 0);
     http_parser_init(&channel->parser, HTTP_RESPONSE, CHANNEL_BODY_MAX);
     enum error_code code = net_timer_create(loop, on_timeout, channel, &channel->timer, error);

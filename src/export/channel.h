@@ -25,7 +25,9 @@ struct channel_result {
     struct export_answer answer; // slices live until the next channel_send()
     // A kept connection turned out to be closed: nothing is wrong, send again at once.
     bool is_stale;
-    struct error error; // why there is no answer, when its status is 0
+    struct error error;  // why there is no answer, when its status is 0
+    bool has_connected;  // else nothing was sent: no address, no connection, or TLS failed
+    uint64_t connection; // identifies the connection among all of the exporter
 };
 
 typedef void (*channel_done)(void *context, const struct channel_result *result);
@@ -37,6 +39,7 @@ struct channel {
     const struct export_endpoint *endpoint; // not owned
     struct net_tls *tls;                    // not owned; NULL: plain
     duration_ns timeout;                    // of a request, all in all; 0: none
+    uint64_t *connections;                  // made so far by all channels; not owned
     channel_done done;
     void *context;
 
@@ -45,7 +48,8 @@ struct channel {
     struct net_timer *timer;
     timestamp_ns sent_at;              // monotonic; the timeout counts from here
     struct net_connection *connection; // NULL: none; kept while idle
-    struct buffer request;             // owned until the connection takes it
+    uint64_t connection_number;
+    struct buffer request; // owned until the connection takes it
     struct net_address addresses[NET_RESOLVED_MAX];
     size_t address_count, address_next;
     struct error last_error; // of the address tried last
@@ -57,12 +61,16 @@ struct channel {
 
 enum error_code channel_init(struct channel *channel, struct net_loop *loop,
                              const struct export_endpoint *endpoint, duration_ns timeout,
-                             channel_done done, void *context, struct error *error) MUST_CHECK;
+                             uint64_t *connections, channel_done done, void *context,
+                             struct error *error) MUST_CHECK;
 // Also with a request under way; `done` is not called then.
 void channel_release(struct channel *channel);
 // Takes the request's memory over, also when it fails. `done` is called once, from the loop, if this
 // returns ERROR_NONE. ERROR_CLOSED: the kept connection was closed, send again.
 enum error_code channel_send(struct channel *channel, struct buffer *request,
                              struct error *error) MUST_CHECK;
+
+// The next request goes out on a new connection.
+void channel_drop_connection(struct channel *channel);
 
 #endif

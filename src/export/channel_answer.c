@@ -22,7 +22,8 @@ static void read_fields(const struct channel *channel, struct export_answer *ans
 // The status decides; a body that is too long to read changes nothing.
 static void finish_without_body(struct channel *channel)
 {
-    struct channel_result result = {.is_stale = false};
+    struct channel_result result = {.has_connected = true,
+                                    .connection = channel->connection_number};
     read_fields(channel, &result.answer);
     channel_drop_connection(channel);
     channel_finish(channel, &result);
@@ -30,7 +31,8 @@ static void finish_without_body(struct channel *channel)
 
 static void finish_with_body(struct channel *channel, bool may_keep)
 {
-    struct channel_result result = {.is_stale = false};
+    struct channel_result result = {.has_connected = true,
+                                    .connection = channel->connection_number};
     read_fields(channel, &result.answer);
     result.answer.body = buffer_slice(&channel->parser.body);
 

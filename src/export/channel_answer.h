@@ -9,7 +9,6 @@ void channel_read(struct channel *channel, const char *data, size_t len);
 // It finished sending; the connection is dropped.
 void channel_read_end(struct channel *channel);
 
-void channel_drop_connection(struct channel *channel);
 // Both end the request and call its owner, who may start the next one: nothing may follow.
 void channel_finish(struct channel *channel, const struct channel_result *result);
 void channel_fail(struct channel *channel, const struct error *error);

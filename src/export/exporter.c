@@ -1,4 +1,4 @@
-// The exporter: which slot may send when, and its beginning and end.
+// The exporter: the plan, its timers, its beginning and end.
 #include "exporter_private.h"
 
 #include <string.h>
@@ -11,79 +11,120 @@
 #define POLL_DEFAULT (5 * NS_PER_SECOND)
 #define SETTLE_RETRY_DEFAULT NS_PER_SECOND
 #define ARENA_BLOCK 1024
+// Of the outbox, quarantine may take one part in so many, and no more records than fit into a little memory.
+#define QUARANTINE_SHARE 10
+#define QUARANTINE_RECORDS_MAX 16384
 
-// --- which slot may send when -----------------------------------------------------------------
+// --- asking the plan --------------------------------------------------------------------------
 
-bool exporter_may_send(const struct exporter *exporter)
+// The outbox, in a read transaction that begins with the first look.
+struct outbox_reader {
+    struct exporter *exporter;
+    struct store_transaction *transaction;
+};
+
+static enum error_code seek_outbox(void *context, uint64_t *sequence, uint32_t *size,
+                                   struct error *error)
 {
-    const struct export_outage *outage = &exporter->outage;
-    if (!exporter->is_started || exporter->is_stopped || outage->is_pausing)
-        return false;
-    if (exporter->is_draining && exporter->has_failed_last_try)
-        return false;
-    return outage->failures == 0 || outage->probe == NULL;
+    struct outbox_reader *reader = context;
+    if (reader->transaction == NULL) {
+        enum error_code code =
+            store_begin(reader->exporter->store, false, &reader->transaction, error);
+        if (code != ERROR_NONE) {
+            reader->transaction = NULL;
+            return code;
+        }
+    }
+    return store_seek_outbox(reader->transaction, sequence, size, error);
 }
 
-bool exporter_has_taken(const struct exporter *exporter, uint64_t sequence)
+static enum error_code ask_plan(struct exporter *exporter, size_t slot, enum plan_step *step,
+                                timestamp_ns *until, struct error *error)
 {
-    for (size_t i = 0; i < exporter->slot_count; i++) {
-        if (batch_contains(&exporter->slots[i].batch, sequence))
-            return true;
+    struct outbox_reader reader = {.exporter = exporter};
+    const struct plan_source source = {.seek = seek_outbox, .context = &reader};
+    enum error_code code =
+        plan_next(&exporter->plan, slot, timestamp_monotonic(), &source, step, until, error);
+    if (reader.transaction != NULL)
+        store_abort(reader.transaction);
+    return code;
+}
+
+static bool may_send(const struct exporter *exporter)
+{
+    if (!exporter->is_started || exporter->is_stopped)
+        return false;
+    return !exporter->is_draining || !exporter->has_failed_last_try;
+}
+
+uint64_t exporter_random(struct exporter *exporter)
+{
+    return exporter->tuning.random(exporter->tuning.random_context);
+}
+
+static void fail_to_read(struct exporter *exporter, const struct error *error)
+{
+    if (exporter->is_draining)
+        exporter->has_failed_last_try = true;
+    plan_local_failure(&exporter->plan, timestamp_monotonic(), exporter_random(exporter));
+    report_failure(exporter, EXPORT_LOCAL_TROUBLE, 0, error->message);
+}
+
+// Returns false when there is nothing more to do now; then `*step` says what the plan waits for.
+static bool run_slot(struct exporter *exporter, struct export_slot *slot, enum plan_step *step)
+{
+    struct error error;
+    timestamp_ns until = 0;
+    if (ask_plan(exporter, slot->index, step, &until, &error) != ERROR_NONE) {
+        fail_to_read(exporter, &error);
+        return true; // the plan waits now, and says until when
+    }
+    switch (*step) {
+    case PLAN_SEND:
+        slot_send(slot);
+        return true;
+    case PLAN_BURY:
+        slot_bury(slot);
+        return true;
+    case PLAN_WAIT: {
+        duration_ns wait = until - timestamp_monotonic();
+        net_timer_set(exporter->wait_timer, wait > NS_PER_MS ? wait : NS_PER_MS);
+        return false;
+    }
+    case PLAN_IDLE:
+        return false;
     }
     return false;
 }
 
-// Returns false when the outbox has nothing more.
-static bool fill_slot(struct exporter *exporter, struct export_slot *slot)
+static enum plan_step run_slots(struct exporter *exporter)
 {
-    struct error error;
-    if (slot_load(slot, &error) != ERROR_NONE) {
-        if (exporter->is_draining)
-            exporter->has_failed_last_try = true;
-        outage_add_failure(exporter, NULL, 0, 0, &error);
-        return true;
-    }
-    return slot->state == SLOT_READY;
-}
-
-// Begins with another slot each time: were one batch the only one that the collector cannot stand,
-// it would otherwise be every probe, and keep the rest from going out.
-static bool run_slots(struct exporter *exporter)
-{
-    bool has_more = true;
-    size_t first = exporter->slot_next;
+    enum plan_step step = PLAN_IDLE;
     for (size_t i = 0; i < exporter->slot_count; i++) {
-        size_t index = (first + i) % exporter->slot_count;
-        struct export_slot *slot = &exporter->slots[index];
-        if (slot->state == SLOT_IDLE && has_more && exporter_may_send(exporter))
-            has_more = fill_slot(exporter, slot);
-        while (slot->state == SLOT_READY && exporter_may_send(exporter)) {
-            exporter->slot_next = (index + 1) % exporter->slot_count;
-            slot_send(slot);
+        struct export_slot *slot = &exporter->slots[i];
+        while (slot->state == SLOT_IDLE && may_send(exporter)) {
+            if (!run_slot(exporter, slot, &step))
+                return step;
         }
     }
-    return has_more;
+    return step;
 }
 
-static bool is_any_slot_busy(const struct exporter *exporter, bool counts_ready)
+static bool is_any_slot_busy(const struct exporter *exporter)
 {
     for (size_t i = 0; i < exporter->slot_count; i++) {
-        enum slot_state state = exporter->slots[i].state;
-        if (state != SLOT_IDLE && (counts_ready || state != SLOT_READY))
+        if (exporter->slots[i].state != SLOT_IDLE)
             return true;
     }
     return false;
 }
 
 // Done when the outbox is empty, or when what was tried once more has failed.
-static void check_drain(struct exporter *exporter, bool has_more)
+static void check_drain(struct exporter *exporter, enum plan_step step)
 {
-    if (exporter->drain_done == NULL || exporter->is_stopped)
+    if (exporter->drain_done == NULL || exporter->is_stopped || is_any_slot_busy(exporter))
         return;
-    bool is_over = exporter->has_failed_last_try || !exporter->is_started
-                       ? !is_any_slot_busy(exporter, false)
-                       : !has_more && !is_any_slot_busy(exporter, true);
-    if (!is_over)
+    if (may_send(exporter) && step != PLAN_IDLE)
         return;
     exporter->is_stopped = true;
     net_timer_set(exporter->drain_timer, 0); // not from here: its owner may destroy us
@@ -97,13 +138,21 @@ void exporter_pump(struct exporter *exporter)
 static void on_pump(void *context)
 {
     struct exporter *exporter = context;
+    exporter->is_pump_waiting = false;
+    plan_wake(&exporter->plan, timestamp_monotonic());
+    exporter_pump(exporter);
+}
+
+static void on_wait_end(void *context)
+{
+    struct exporter *exporter = context;
     exporter_pump(exporter);
 }
 
 static void on_poll(void *context)
 {
     struct exporter *exporter = context;
-    exporter->cursor = 0;
+    plan_rescan(&exporter->plan);
     net_timer_set(exporter->poll_timer, exporter->tuning.poll);
     exporter_pump(exporter);
 }
@@ -134,7 +183,16 @@ static void on_wake(void *context)
     atomic_store(&exporter->is_wake_posted, false);
     if (exporter_reap(exporter) || !exporter->is_started)
         return;
-    net_timer_set(exporter->pump_timer, exporter->is_draining ? 0 : exporter->tuning.coalesce);
+    // A timer that runs is left alone: moved by each commit, it would not end while deliveries come in.
+    if (!exporter->is_pump_waiting)
+        net_timer_set(exporter->pump_timer, exporter->is_draining ? 0 : exporter->tuning.coalesce);
+    exporter->is_pump_waiting = true;
+}
+
+static void pump_soon(struct exporter *exporter)
+{
+    exporter->is_pump_waiting = true;
+    net_timer_set(exporter->pump_timer, 0);
 }
 
 void exporter_wake(struct exporter *exporter)
@@ -182,9 +240,6 @@ static void set_up(struct exporter *exporter, struct net_loop *loop,
     }
     exporter->on_unauthorized = options->on_unauthorized;
     exporter->on_unauthorized_context = options->on_unauthorized_context;
-    exporter->batch_records_max = at_least_one(options->batch_records_max);
-    exporter->batch_bytes_max =
-        options->batch_bytes_max < REQUEST_BODY_MAX ? options->batch_bytes_max : REQUEST_BODY_MAX;
     exporter->wake = (struct net_task){.run = on_wake, .context = exporter};
     exporter->random_state =
         ((uint64_t)timestamp_now() ^ ((uint64_t)getpid() << 32) ^ (uint64_t)timestamp_monotonic()) |
@@ -201,15 +256,45 @@ static void set_up(struct exporter *exporter, struct net_loop *loop,
     export_endpoint_format(&exporter->endpoint, exporter->url, sizeof exporter->url);
 }
 
+static enum error_code create_plan(struct exporter *exporter, const struct export_options *options,
+                                   struct error *error)
+{
+    const struct plan_options plan = {
+        .slots = at_least_one(options->in_flight_max),
+        .records_max = options->batch_records_max,
+        .bytes_max = options->batch_bytes_max < REQUEST_BODY_MAX ? options->batch_bytes_max
+                                                                 : REQUEST_BODY_MAX,
+        .backoff_first = options->backoff_first,
+        .backoff_max = options->backoff_max,
+        .quarantine_bytes_max = options->outbox_max / QUARANTINE_SHARE,
+        .quarantine_records_max = QUARANTINE_RECORDS_MAX,
+    };
+    if (plan_init(&exporter->plan, &plan) != ERROR_NONE)
+        return error_set(error, ERROR_MEMORY, "out of memory");
+    return ERROR_NONE;
+}
+
+// The form of requests, and what must not be shown of it.
+static enum error_code make_form(const struct export_options *options,
+                                 const struct export_endpoint *endpoint, struct arena *arena,
+                                 struct request_form *form, struct mask_list *masks,
+                                 struct error *error)
+{
+    enum error_code code = request_form_init(form, options, endpoint, arena, error);
+    if (code == ERROR_NONE && mask_init(masks, form->fields, form->configured_count,
+                                        slice_from_string(endpoint->path), arena) != ERROR_NONE)
+        code = error_set(error, ERROR_MEMORY, "out of memory");
+    return code;
+}
+
 static enum error_code create_timers(struct exporter *exporter, struct error *error)
 {
     const struct {
         net_callback callback;
         struct net_timer **timer;
     } timers[] = {
-        {on_pump, &exporter->pump_timer},
-        {on_poll, &exporter->poll_timer},
-        {on_settle_retry, &exporter->settle_timer},
+        {on_pump, &exporter->pump_timer},     {on_wait_end, &exporter->wait_timer},
+        {on_poll, &exporter->poll_timer},     {on_settle_retry, &exporter->settle_timer},
         {on_drained, &exporter->drain_timer},
     };
     enum error_code code = ERROR_NONE;
@@ -227,9 +312,10 @@ static enum error_code create_slots(struct exporter *exporter, const struct expo
     if (exporter->slots == NULL)
         return error_set(error, ERROR_MEMORY, "out of memory");
     enum error_code code = ERROR_NONE;
-    while (exporter->slot_count < count && code == ERROR_NONE)
-        code =
-            slot_init(&exporter->slots[exporter->slot_count++], exporter, options->timeout, error);
+    for (size_t i = 0; i < count && code == ERROR_NONE; i++) {
+        exporter->slot_count++;
+        code = slot_init(&exporter->slots[i], exporter, i, options->timeout, error);
+    }
     return code;
 }
 
@@ -246,12 +332,12 @@ enum error_code exporter_create(struct net_loop *loop, struct store *store, stru
     set_up(exporter, loop, options);
     exporter->store = store;
     exporter->engine = engine;
-    enum error_code code =
-        request_form_init(&exporter->form, options, &exporter->endpoint, &exporter->arena, error);
+    enum error_code code = make_form(options, &exporter->endpoint, &exporter->arena,
+                                     &exporter->form, &exporter->masks, error);
+    if (code == ERROR_NONE)
+        code = create_plan(exporter, options, error);
     if (code == ERROR_NONE)
         code = create_timers(exporter, error);
-    if (code == ERROR_NONE)
-        code = outage_init(exporter, options, error);
     if (code == ERROR_NONE)
         code = create_slots(exporter, options, error);
     if (code != ERROR_NONE) {
@@ -263,15 +349,46 @@ enum error_code exporter_create(struct net_loop *loop, struct store *store, stru
     return ERROR_NONE;
 }
 
+static enum error_code read_quarantine(struct exporter *exporter,
+                                       struct store_transaction *transaction, struct error *error)
+{
+    timestamp_ns now = timestamp_monotonic();
+    struct store_quarantined quarantined;
+    uint64_t sequence = 0;
+    enum error_code code;
+    while ((code = store_seek_quarantined(transaction, &sequence, &quarantined, error)) ==
+           ERROR_NONE) {
+        plan_restore(&exporter->plan, sequence, quarantined.size, now);
+        sequence++;
+    }
+    return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
+}
+
+// What was quarantined when the last process ended is tried alone, not in batches. Without this it is found again.
+static void restore_quarantine(struct exporter *exporter)
+{
+    struct store_transaction *transaction;
+    struct error error;
+    enum error_code code = store_begin(exporter->store, false, &transaction, &error);
+    if (code == ERROR_NONE) {
+        code = read_quarantine(exporter, transaction, &error);
+        store_abort(transaction);
+    }
+    if (code != ERROR_NONE)
+        log_warn("cannot read which records are quarantined: they are found again",
+                 LOG_REASON(&error));
+}
+
 void exporter_start(struct exporter *exporter)
 {
     exporter->is_started = true;
+    restore_quarantine(exporter);
     log_info("exporting", LOG_STRING("endpoint", exporter->url),
              LOG_STRING("protocol",
                         exporter->form.protocol == EXPORT_JSON ? "http/json" : "http/protobuf"),
              LOG_STRING("compression", exporter->form.gzip ? "gzip" : "none"));
     net_timer_set(exporter->poll_timer, exporter->tuning.poll);
-    net_timer_set(exporter->pump_timer, 0);
+    pump_soon(exporter);
 }
 
 void exporter_drain(struct exporter *exporter, duration_ns grace, net_callback done, void *context)
@@ -279,9 +396,11 @@ void exporter_drain(struct exporter *exporter, duration_ns grace, net_callback d
     exporter->is_draining = true;
     exporter->drain_done = done;
     exporter->drain_context = context;
-    outage_stop_pause(exporter);
+    exporter->plan.is_draining = true;
+    plan_rescan(&exporter->plan);
+    plan_end_pause(&exporter->plan, timestamp_monotonic());
     net_timer_set(exporter->drain_timer, grace);
-    net_timer_set(exporter->pump_timer, 0);
+    pump_soon(exporter);
 }
 
 void exporter_use_tls(struct exporter *exporter, struct net_tls *tls)
@@ -295,6 +414,18 @@ void exporter_use_tls(struct exporter *exporter, struct net_tls *tls)
         exporter->slots[i].channel.tls = tls;
 }
 
+static bool has_same_fields(const struct request_form *a, const struct request_form *b)
+{
+    if (a->field_count != b->field_count)
+        return false;
+    for (size_t i = 0; i < a->field_count; i++) {
+        if (!slice_equals(a->fields[i].name, b->fields[i].name) ||
+            !slice_equals(a->fields[i].value, b->fields[i].value))
+            return false;
+    }
+    return true;
+}
+
 enum error_code exporter_use_headers(struct exporter *exporter, const struct http_header *headers,
                                      size_t count, struct error *error)
 {
@@ -305,20 +436,24 @@ enum error_code exporter_use_headers(struct exporter *exporter, const struct htt
         .header_count = count,
     };
     struct request_form form;
+    struct mask_list masks;
     struct arena arena;
     arena_init(&arena, ARENA_BLOCK);
-    enum error_code code = request_form_init(&form, &options, &exporter->endpoint, &arena, error);
+    enum error_code code = make_form(&options, &exporter->endpoint, &arena, &form, &masks, error);
     if (code != ERROR_NONE) {
         arena_release(&arena);
         return code;
     }
+    bool is_same = has_same_fields(&form, &exporter->form);
     // Requests under way are bytes already and need neither the form nor its memory.
     arena_release(&exporter->arena);
     exporter->arena = arena;
     exporter->form = form;
-    if (exporter->outage.is_pausing) {
-        outage_stop_pause(exporter);
-        net_timer_set(exporter->pump_timer, 0);
+    exporter->masks = masks;
+    // The same headers are no reason to try sooner: a caller may set them after each 401.
+    if (!is_same && exporter->is_started) {
+        plan_end_pause(&exporter->plan, timestamp_monotonic());
+        pump_soon(exporter);
     }
     return ERROR_NONE;
 }
@@ -329,9 +464,8 @@ bool exporter_reap(struct exporter *exporter)
         return false;
     if (atomic_load(&exporter->is_wake_posted) || exporter->settles > 0)
         return true;
-    for (size_t i = 0; i < exporter->slot_count; i++)
-        slot_release(&exporter->slots[i]);
     memory_free(exporter->slots);
+    plan_release(&exporter->plan);
     arena_release(&exporter->arena);
     net_tls_let_go(exporter->tls);
     memory_free(exporter);
@@ -344,8 +478,8 @@ void exporter_destroy(struct exporter *exporter)
         return;
     for (size_t i = 0; i < exporter->slot_count; i++)
         slot_disconnect(&exporter->slots[i]);
-    outage_release(&exporter->outage);
     net_timer_destroy(exporter->pump_timer);
+    net_timer_destroy(exporter->wait_timer);
     net_timer_destroy(exporter->poll_timer);
     net_timer_destroy(exporter->settle_timer);
     net_timer_destroy(exporter->drain_timer);
@@ -358,19 +492,23 @@ void exporter_destroy(struct exporter *exporter)
 void exporter_read_counters(const struct exporter *exporter, struct export_counters *counters)
 {
     *counters = exporter->counters;
-    counters->consecutive_failures = exporter->outage.failures;
+    counters->consecutive_failures = exporter->plan.failures;
 }
 
 void exporter_read_status(const struct exporter *exporter, struct export_status *status)
 {
-    const struct export_outage *outage = &exporter->outage;
-    *status =
-        (struct export_status){.is_troubled = outage->failures > 0, .since = TIMESTAMP_UNKNOWN};
+    const struct export_report *report = &exporter->report;
+    *status = (struct export_status){
+        .is_troubled = report->trouble != EXPORT_NO_TROUBLE,
+        .since = TIMESTAMP_UNKNOWN,
+        .failures = exporter->plan.failures,
+        .quarantined_records = exporter->plan.quarantine.count,
+        .quarantined_bytes = exporter->plan.quarantine.bytes,
+    };
     if (!status->is_troubled)
         return;
-    status->category = outage->trouble;
-    status->http_status = outage->http_status;
-    status->since = outage->since;
-    status->failures = outage->failures;
-    memcpy(status->message, outage->message, sizeof status->message);
+    status->category = report->trouble;
+    status->http_status = report->http_status;
+    status->since = report->since;
+    memcpy(status->message, report->message, sizeof status->message);
 }

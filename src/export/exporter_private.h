@@ -1,26 +1,24 @@
 // The exporter's parts and how they hang together. Private to this room.
 //
-// Each slot carries one batch from the outbox to its end: read, send, wait, send again or halve, have
-// the engine settle it. Slots hold all the memory they ever need but the request being sent. What
-// a slot holds is "taken" and is not read from the outbox a second time before the engine said that
-// it is settled. (exporter.c decides which slot may send; slot.c does what one slot does; outage.c
-// keeps account of a collector that does not answer.)
+// plan.h decides, without I/O, what goes out when and what becomes of it. Around it: exporter.c asks the plan on
+// behalf of idle slots and keeps the timers; slot.c builds a request, sends it, hands the answer to the plan and has
+// the engine settle the records; report.c writes the log and keeps what the status shows.
 #ifndef GHATRACE_SRC_EXPORT_EXPORTER_PRIVATE_H
 #define GHATRACE_SRC_EXPORT_EXPORTER_PRIVATE_H
 
 #include <stdatomic.h>
 
-#include "backoff.h"
-#include "batch.h"
 #include "channel.h"
+#include "ghatrace/base/log_limit.h"
 #include "ghatrace/export/exporter.h"
+#include "mask.h"
+#include "plan.h"
 #include "request.h"
 
 #define EXPORT_URL_SIZE 1600
 
 enum slot_state {
     SLOT_IDLE,      // holds nothing
-    SLOT_READY,     // has a part to send, as soon as sending is allowed
     SLOT_SENDING,   // the channel has it
     SLOT_SETTLING,  // the engine has it
     SLOT_UNSETTLED, // the engine could not; it is asked again after a while
@@ -28,35 +26,35 @@ enum slot_state {
 
 struct export_slot {
     struct exporter *exporter;
+    size_t index; // in the plan
     enum slot_state state;
-    struct export_batch batch;
     struct channel channel;
     bool is_last_try; // sent while draining
-    // how the present part ends; the engine reads these while it settles
+    // how the request ends; the engine reads these while it settles
     struct engine_task task;
-    char reason[ANSWER_TEXT_SIZE];
+    char reason[EXPORT_MESSAGE_SIZE];
     struct net_task settled; // from the engine's thread back to the loop
 };
 
-// A collector that does not answer. While it lasts one request at a time, the probe, goes out.
-struct export_outage {
-    uint64_t failures;         // in a row; 0: all is well
-    bool is_pausing;           // until `timer`
-    timestamp_ns pause_end;    // monotonic
-    struct export_slot *probe; // in flight; NULL: none. Never while pausing
-    struct export_backoff backoff;
-    struct net_timer *timer;
-    timestamp_ns next_report; // monotonic
-    timestamp_ns since;       // when the first failure came; by the wall clock
+// What is said about the endpoint: in the log, rate limited, and in the status.
+struct export_report {
+    // the outage that lasts; `trouble` is EXPORT_NO_TROUBLE without one
     enum export_trouble trouble;
     int http_status;
+    timestamp_ns since; // by the wall clock
     char message[EXPORT_MESSAGE_SIZE];
+    bool is_logged;
+    enum export_trouble logged_trouble;
+    timestamp_ns logged_at; // monotonic
+
+    struct log_limit outages, dead_letters, quarantine, partial;
+    bool has_warned_of_type;
 };
 
 // What tests change.
 struct exporter_tuning {
     duration_ns coalesce;     // from a wake to the first request, so that batches fill
-    duration_ns poll;         // looks into the outbox unasked: tools requeue without telling
+    duration_ns poll;         // how often the outbox is read from its start: tools put records back
     duration_ns settle_retry; // when the engine could not settle
     uint64_t (*random)(void *context);
     void *random_context;
@@ -69,9 +67,9 @@ struct exporter {
     struct export_endpoint endpoint;
     struct net_tls *tls;       // held; NULL: plain
     char url[EXPORT_URL_SIZE]; // for logs
-    size_t batch_records_max, batch_bytes_max;
     struct request_form form;
-    struct arena arena; // what `form` points to
+    struct arena arena;     // what `form` points to
+    struct mask_list masks; // secrets of `form` and `endpoint`
     void (*on_unauthorized)(void *context);
     void *on_unauthorized_context;
     struct exporter_tuning tuning;
@@ -79,12 +77,14 @@ struct exporter {
 
     bool is_started;
     bool is_stopped; // starts no more requests
+    struct export_plan plan;
+    struct export_report report;
     struct export_slot *slots;
     size_t slot_count;
-    size_t slot_next; // whose turn it is to be tried first
-    uint64_t cursor;  // where reading goes on in the outbox; back to 0 at its end
-    struct export_outage outage;
-    struct net_timer *pump_timer;
+    uint64_t connections;         // made so far
+    struct net_timer *pump_timer; // runs while `is_pump_waiting`
+    bool is_pump_waiting;
+    struct net_timer *wait_timer; // for the plan
     struct net_timer *poll_timer;
     struct net_timer *settle_timer;
     bool is_settle_waiting;          // settle_timer runs
@@ -106,37 +106,31 @@ struct exporter {
 void exporter_tune(struct exporter *exporter, const struct exporter_tuning *tuning);
 // Lets every slot do what it may do now.
 void exporter_pump(struct exporter *exporter);
-// May a request go out now?
-bool exporter_may_send(const struct exporter *exporter);
-bool exporter_has_taken(const struct exporter *exporter, uint64_t sequence);
 // Frees a destroyed exporter when nobody will come back to it. True when it is destroyed.
 bool exporter_reap(struct exporter *exporter);
 void exporter_settle_later(struct exporter *exporter);
+uint64_t exporter_random(struct exporter *exporter);
 
-enum error_code slot_init(struct export_slot *slot, struct exporter *exporter, duration_ns timeout,
-                          struct error *error) MUST_CHECK;
+enum error_code slot_init(struct export_slot *slot, struct exporter *exporter, size_t index,
+                          duration_ns timeout, struct error *error) MUST_CHECK;
 // The connection goes; what the engine may still read stays.
 void slot_disconnect(struct export_slot *slot);
-void slot_release(struct export_slot *slot);
-// SLOT_IDLE → SLOT_READY, or SLOT_IDLE still when the outbox has nothing that is not taken.
-enum error_code slot_load(struct export_slot *slot, struct error *error) MUST_CHECK;
-// SLOT_READY → any state.
+// The plan has made the slot's request: SLOT_IDLE → any state.
 void slot_send(struct export_slot *slot);
+// The slot's one record goes to the dead letters, because the quarantine is full.
+void slot_bury(struct export_slot *slot);
 // SLOT_UNSETTLED → SLOT_SETTLING.
 void slot_settle_again(struct export_slot *slot);
 
-enum error_code outage_init(struct exporter *exporter, const struct export_options *options,
-                            struct error *error) MUST_CHECK;
-void outage_release(struct export_outage *outage);
-// `slot` got an answer that was not "later".
-void outage_end(struct exporter *exporter, const struct export_slot *slot);
-// `slot` (NULL: reading the outbox) has to try again later. `retry_after`: 0 if not given.
-// `http_status`: 0 if there was no answer.
-void outage_add_failure(struct exporter *exporter, const struct export_slot *slot, int http_status,
-                        duration_ns retry_after, const struct error *error);
-// `slot`'s request came to nothing that says anything about the collector.
-void outage_forget_probe(struct export_outage *outage, const struct export_slot *slot);
-// No more waiting: the next request goes out now.
-void outage_stop_pause(struct exporter *exporter);
+// Something failed: kept for the status, and logged unless the same was logged before. After the plan knows.
+void report_failure(struct exporter *exporter, enum export_trouble trouble, int http_status,
+                    const char *message);
+// After each answer: has the outage ended?
+void report_end(struct exporter *exporter, timestamp_ns started);
+void report_dead_letter(struct exporter *exporter, uint64_t sequence, const char *reason);
+void report_quarantined(struct exporter *exporter, uint64_t sequence, const char *reason);
+void report_partial(struct exporter *exporter, int64_t rejected_spans, const char *message);
+// The type of a 2xx. Logged once.
+void report_type(struct exporter *exporter, struct slice content_type);
 
 #endif

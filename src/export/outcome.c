@@ -1,25 +1,111 @@
 // Decides what the answer to an export means.
 #include "ghatrace/export/outcome.h"
 
-enum export_outcome export_outcome_of(int status)
+#include <string.h>
+
+static bool is_html(struct slice content_type)
 {
-    // OTLP 1.x, "OTLP/HTTP Response": "On success, the server MUST respond with HTTP 200 OK". The
-    // Collector's own exporter takes every 2xx, and so do we.
+    const char *end =
+        content_type.len > 0 ? memchr(content_type.data, ';', content_type.len) : NULL;
+    if (end != NULL)
+        content_type.len = (size_t)(end - content_type.data);
+    content_type = slice_trim(content_type);
+    return slice_equals_ignoring_case(content_type, SLICE("text/html")) ||
+           slice_equals_ignoring_case(content_type, SLICE("application/xhtml+xml"));
+}
+
+static enum export_outcome outcome_of(int status, struct slice content_type,
+                                      bool has_status_message)
+{
+    // "On success, the server MUST respond with HTTP 200 OK". The Collector's own exporter takes every 2xx, and so
+    // do we, but for a page that wants a person to log in.
     if (status >= 200 && status <= 299)
-        return EXPORT_SENT;
+        return is_html(content_type) ? EXPORT_NOT_NOW : EXPORT_SENT;
 
     switch (status) {
-    case 0: // "Failures: ... If the server disconnects without returning a response, the client
-            // SHOULD retry and send the same request."
-    // "Retryable Response Codes"
-    case 429: // Too Many Requests
-    case 502: // Bad Gateway
-    case 503: // Service Unavailable
-    case 504: // Gateway Timeout
-        return EXPORT_RETRY;
+    case 400: // "the request body MUST be Status": a 400 without it comes of a proxy, or of plain HTTP to HTTPS
+        return has_status_message ? EXPORT_ABOUT_DATA : EXPORT_NOT_NOW;
+    case 413: // Content Too Large
+    case 422: // Unprocessable Content
+        return EXPORT_ABOUT_DATA;
     default:
-        // "All other 4xx or 5xx response status codes MUST NOT be retried", 408 and 500 included.
         // A redirect is not followed: it would hand the configured headers to another host.
-        return EXPORT_REFUSED;
+        return EXPORT_NOT_NOW;
     }
+}
+
+static enum export_trouble trouble_of(int status)
+{
+    switch (status) {
+    case 401: // Unauthorized
+    case 403: // Forbidden
+    case 407: // Proxy Authentication Required
+        return EXPORT_REFUSES_CREDENTIALS;
+    case 404: // Not Found
+    case 405: // Method Not Allowed
+    case 410: // Gone
+    case 421: // Misdirected Request
+        return EXPORT_WRONG_PATH;
+    case 400: // Bad Request
+    case 413: // Content Too Large
+    case 415: // Unsupported Media Type
+    case 422: // Unprocessable Content
+        return EXPORT_REFUSES_DATA;
+    case 429: // Too Many Requests
+    case 503: // Service Unavailable
+        return EXPORT_OVERLOADED;
+    default:
+        break;
+    }
+    switch (status / 100) {
+    case 2:
+        return EXPORT_NOT_A_COLLECTOR;
+    case 3:
+        return EXPORT_REDIRECTS;
+    case 5:
+        return EXPORT_SERVER_ERROR;
+    default:
+        return EXPORT_OTHER_TROUBLE;
+    }
+}
+
+struct export_judgement export_judge(enum export_silence silence, int status,
+                                     struct slice content_type, bool has_status_message)
+{
+    struct export_judgement judgement = {.outcome = EXPORT_NOT_NOW};
+    switch (silence) {
+    case EXPORT_NO_CONNECTION:
+        judgement.trouble = EXPORT_UNREACHABLE;
+        return judgement;
+    case EXPORT_BROKEN:
+    case EXPORT_TIMED_OUT:
+        judgement.trouble = EXPORT_NO_ANSWER;
+        judgement.may_be_size = true;
+        return judgement;
+    case EXPORT_ANSWERED:
+        break;
+    }
+    judgement.outcome = outcome_of(status, content_type, has_status_message);
+    judgement.trouble = judgement.outcome == EXPORT_SENT ? EXPORT_NO_TROUBLE : trouble_of(status);
+    judgement.may_be_size = status == 429 || (status >= 500 && status <= 599);
+    return judgement;
+}
+
+const char *export_trouble_text(enum export_trouble trouble)
+{
+    static const char *const texts[] = {
+        [EXPORT_NO_TROUBLE] = "no trouble",
+        [EXPORT_UNREACHABLE] = "unreachable",
+        [EXPORT_NO_ANSWER] = "does not answer",
+        [EXPORT_REFUSES_CREDENTIALS] = "refuses credentials",
+        [EXPORT_WRONG_PATH] = "wrong path",
+        [EXPORT_REDIRECTS] = "redirects",
+        [EXPORT_OVERLOADED] = "overloaded",
+        [EXPORT_SERVER_ERROR] = "server error",
+        [EXPORT_REFUSES_DATA] = "refuses data",
+        [EXPORT_NOT_A_COLLECTOR] = "not a collector",
+        [EXPORT_LOCAL_TROUBLE] = "local trouble",
+        [EXPORT_OTHER_TROUBLE] = "other",
+    };
+    return texts[trouble];
 }

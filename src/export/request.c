@@ -97,6 +97,7 @@ enum error_code request_form_init(struct request_form *form, const struct export
             return error_set(error, ERROR_MEMORY, "out of memory");
         names_agent |= slice_equals_ignoring_case(header->name, SLICE("User-Agent"));
     }
+    form->configured_count = form->field_count;
     if (!names_agent)
         add_field(form, SLICE("User-Agent"), SLICE(USER_AGENT));
     add_field(form, SLICE("Content-Type"),
@@ -126,7 +127,7 @@ static enum error_code read_record(struct store_transaction *transaction, uint64
 
 // "repeated fields ... are concatenated" (Protocol Buffers, Encoding): the records joined are a valid
 // ExportTraceServiceRequest.
-static enum error_code join_records(struct store *store, const struct batch_part *part,
+static enum error_code join_records(struct store *store, const uint64_t *sequences, size_t count,
                                     struct buffer *joined, size_t *records, struct error *error)
 {
     struct store_transaction *transaction;
@@ -135,9 +136,9 @@ static enum error_code join_records(struct store *store, const struct batch_part
         return code;
 
     *records = 0;
-    for (size_t i = 0; i < part->count && code == ERROR_NONE; i++) {
+    for (size_t i = 0; i < count && code == ERROR_NONE; i++) {
         struct slice body;
-        code = read_record(transaction, part->sequences[i], &body, error);
+        code = read_record(transaction, sequences[i], &body, error);
         if (code == ERROR_NOT_FOUND) {
             code = ERROR_NONE;
         } else if (code == ERROR_NONE) {
@@ -195,14 +196,14 @@ static enum error_code write_request(const struct request_form *form, struct sli
 }
 
 enum error_code request_build(const struct request_form *form, struct store *store,
-                              const struct batch_part *part, struct buffer *request,
+                              const uint64_t *sequences, size_t count, struct buffer *request,
                               size_t *records, struct error *error)
 {
     struct buffer body;
     buffer_init(&body, REQUEST_BODY_MAX);
     buffer_init(request, REQUEST_MAX);
 
-    enum error_code code = join_records(store, part, &body, records, error);
+    enum error_code code = join_records(store, sequences, count, &body, records, error);
     if (code != ERROR_NONE || *records == 0)
         goto cleanup;
     if (form->protocol == EXPORT_JSON)

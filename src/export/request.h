@@ -4,8 +4,8 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
-#include "batch.h"
 #include "ghatrace/base/arena.h"
 #include "ghatrace/base/buffer.h"
 #include "ghatrace/export/exporter.h"
@@ -20,6 +20,7 @@ struct request_form {
     bool gzip;
     struct http_header *fields; // in the arena given to request_form_init
     size_t field_count;
+    size_t configured_count; // of `fields`, the first ones
 };
 
 // Copies the configured fields into the arena. Those that would contradict what we send (framing,
@@ -28,12 +29,12 @@ enum error_code request_form_init(struct request_form *form, const struct export
                                   const struct export_endpoint *endpoint, struct arena *arena,
                                   struct error *error) MUST_CHECK;
 
-// Head and body of a request with those records of `part` that are still in the outbox; `*records`
+// Head and body of a request with those of the records that are still in the outbox; `*records`
 // says how many, and when it is 0, `request` stays empty. One short read transaction.
 // ERROR_TOO_LARGE, ERROR_INVALID: these records can never be sent together as they are (halve, or
 // bury). Anything else may pass: ERROR_MEMORY and what the store says.
 enum error_code request_build(const struct request_form *form, struct store *store,
-                              const struct batch_part *part, struct buffer *request,
+                              const uint64_t *sequences, size_t count, struct buffer *request,
                               size_t *records, struct error *error) MUST_CHECK;
 
 #endif

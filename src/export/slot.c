@@ -1,74 +1,18 @@
-// One slot: carries a batch from the outbox to the collector and has the engine settle it.
+// One slot: sends the request that the plan has made for it, and has the engine settle its records.
 #include "exporter_private.h"
 
+#include <assert.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "ghatrace/base/log.h"
-#include "ghatrace/export/outcome.h"
 
 #define STATUS_UNAUTHORIZED 401
 #define SETTLE_REPORT_INTERVAL NS_PER_MINUTE
 
-// --- reading ----------------------------------------------------------------------------------
-
-// Adds what is not taken, from the cursor on. `*is_end`: there is nothing behind it.
-static enum error_code read_sequences(struct export_slot *slot,
-                                      struct store_transaction *transaction, bool *is_end,
-                                      struct error *error)
+static struct plan_request *request_of(const struct export_slot *slot)
 {
-    struct exporter *exporter = slot->exporter;
-    uint64_t sequence = exporter->cursor;
-    size_t bytes = 0;
-    *is_end = false;
-    while (slot->batch.count < exporter->batch_records_max) {
-        uint32_t size = 0;
-        enum error_code code = store_seek_outbox(transaction, &sequence, &size, error);
-        if (code == ERROR_NOT_FOUND) {
-            *is_end = true;
-            return ERROR_NONE;
-        }
-        if (code != ERROR_NONE)
-            return code;
-        if (!exporter_has_taken(exporter, sequence)) {
-            if (slot->batch.count > 0 && bytes + size > exporter->batch_bytes_max)
-                break;
-            (void)batch_add(&slot->batch, sequence);
-            bytes += size;
-        }
-        exporter->cursor = ++sequence;
-    }
-    return ERROR_NONE;
-}
-
-enum error_code slot_load(struct export_slot *slot, struct error *error)
-{
-    struct exporter *exporter = slot->exporter;
-    struct store_transaction *transaction;
-    bool is_end = false;
-    enum error_code code = store_begin(exporter->store, false, &transaction, error);
-    if (code != ERROR_NONE)
-        return code;
-
-    // Dead letters that come back have old numbers, so reading begins again at the end: what is on
-    // its way is passed over, and nothing else is left there.
-    bool is_from_start = exporter->cursor == 0;
-    code = read_sequences(slot, transaction, &is_end, error);
-    if (code == ERROR_NONE && is_end) {
-        exporter->cursor = 0;
-        if (slot->batch.count == 0 && !is_from_start)
-            code = read_sequences(slot, transaction, &is_end, error);
-        if (code == ERROR_NONE && is_end)
-            exporter->cursor = 0;
-    }
-    store_abort(transaction);
-    if (code != ERROR_NONE) {
-        batch_clear(&slot->batch);
-        exporter->cursor = 0;
-        return code;
-    }
-    batch_seal(&slot->batch);
-    slot->state = slot->batch.count > 0 ? SLOT_READY : SLOT_IDLE;
-    return ERROR_NONE;
+    return &slot->exporter->plan.requests[slot->index];
 }
 
 // --- settling ---------------------------------------------------------------------------------
@@ -80,12 +24,13 @@ static void submit(struct export_slot *slot)
     engine_submit(slot->exporter->engine, &slot->task);
 }
 
-static void settle(struct export_slot *slot, bool is_dead)
+static void settle(struct export_slot *slot, enum plan_verdict verdict)
 {
-    const struct batch_part *part = batch_present(&slot->batch);
-    slot->task.sequences = part->sequences;
-    slot->task.sequence_count = part->count;
-    slot->task.is_dead = is_dead;
+    const struct plan_request *request = request_of(slot);
+    slot->task.sequences = request->sequences;
+    slot->task.sequence_count = request->count;
+    slot->task.is_dead = verdict == PLAN_DEAD;
+    slot->task.is_quarantined = verdict == PLAN_QUARANTINE;
     slot->task.reason = slot->reason;
     submit(slot);
 }
@@ -104,17 +49,15 @@ static void on_settle_done(struct engine_task *task)
 
 static void count_settled(struct export_slot *slot)
 {
-    struct export_counters *counters = &slot->exporter->counters;
+    struct exporter *exporter = slot->exporter;
     const struct engine_task *task = &slot->task;
-    if (!task->is_dead) {
-        counters->sent_records += task->sequence_count;
-        return;
+    if (task->is_dead) {
+        exporter->counters.dead_letters += task->sequence_count;
+        for (size_t i = 0; i < task->sequence_count; i++)
+            report_dead_letter(exporter, task->sequences[i], task->reason);
+    } else if (!task->is_quarantined) {
+        exporter->counters.sent_records += task->sequence_count;
     }
-    counters->dead_letters += task->sequence_count;
-    for (size_t i = 0; i < task->sequence_count; i++)
-        log_error("record refused by the collector, kept as dead letter",
-                  LOG_INT("sequence", task->sequences[i]), LOG_STRING("reason", task->reason),
-                  LOG_STRING("endpoint", slot->exporter->url));
 }
 
 static void report_unsettled(struct exporter *exporter, const struct engine_task *task)
@@ -137,10 +80,11 @@ static void on_settled(void *context)
     if (exporter_reap(exporter))
         return;
 
-    if (slot->task.outcome == ENGINE_ACCEPTED) {
+    // The note of a quarantine spares a restart some requests: it is not worth waiting for.
+    if (slot->task.outcome == ENGINE_ACCEPTED || slot->task.is_quarantined) {
         count_settled(slot);
-        batch_finish_part(&slot->batch);
-        slot->state = batch_present(&slot->batch) != NULL ? SLOT_READY : SLOT_IDLE;
+        plan_settled(&exporter->plan, slot->index);
+        slot->state = SLOT_IDLE;
     } else {
         // They were sent: asking the engine again is all there is to do.
         report_unsettled(exporter, &slot->task);
@@ -150,110 +94,197 @@ static void on_settled(void *context)
     exporter_pump(exporter);
 }
 
-// --- sending ----------------------------------------------------------------------------------
-
-// Never the same again: two halves, or a dead letter.
-static void refuse(struct export_slot *slot)
+void slot_bury(struct export_slot *slot)
 {
-    if (batch_split_part(&slot->batch))
-        slot->state = SLOT_READY;
-    else
-        settle(slot, true);
+    struct exporter *exporter = slot->exporter;
+    const struct quarantine_entry *entry =
+        quarantine_find(&exporter->plan.quarantine, request_of(slot)->sequences[0]);
+    assert(entry != NULL);
+    (void)snprintf(slot->reason, sizeof slot->reason,
+                   entry->status != 0 ? "quarantine is full; refused alone %u times, last with %d"
+                                      : "quarantine is full; no answer %u times",
+                   (unsigned)entry->tries, entry->status);
+    settle(slot, PLAN_DEAD);
 }
 
-static void accept_answer(struct export_slot *slot, const struct export_answer *answer)
+// --- answers ----------------------------------------------------------------------------------
+
+static void read_success(struct export_slot *slot, const struct export_answer *answer)
 {
     struct exporter *exporter = slot->exporter;
     char message[ANSWER_TEXT_SIZE];
     int64_t rejected;
     // "The client MUST NOT retry the request when it receives a partial success response".
-    if (answer_read_partial(answer, &rejected, message)) {
+    if (answer_read_partial(answer, &exporter->masks, &rejected, message)) {
         exporter->counters.rejected_spans += (uint64_t)rejected;
-        log_warn(rejected > 0 ? "collector rejected spans" : "collector has a remark",
-                 LOG_INT("rejected_spans", rejected), LOG_STRING("message", message),
-                 LOG_STRING("endpoint", exporter->url));
+        report_partial(exporter, rejected, message);
     }
-    settle(slot, false);
+    if (answer_is_unexpected(answer, exporter->form.protocol == EXPORT_JSON))
+        report_type(exporter, answer->content_type);
 }
 
-static void fail(struct export_slot *slot, int http_status, duration_ns retry_after,
-                 const struct error *error)
+static enum export_silence silence_of(const struct channel_result *result)
+{
+    if (result->answer.status != 0)
+        return EXPORT_ANSWERED;
+    if (!result->has_connected)
+        return EXPORT_NO_CONNECTION;
+    return result->error.code == ERROR_TIMEOUT ? EXPORT_TIMED_OUT : EXPORT_BROKEN;
+}
+
+// Our own trouble, not the endpoint's.
+static bool is_local(const struct error *error)
+{
+    switch (error->code) {
+    case ERROR_NETWORK:
+    case ERROR_TIMEOUT:
+    case ERROR_CLOSED:
+    case ERROR_INVALID:
+        return false;
+    default:
+        return true;
+    }
+}
+
+static enum export_trouble trouble_of(enum export_trouble judged, const struct error *error)
+{
+    if (judged != EXPORT_UNREACHABLE && judged != EXPORT_NO_ANSWER)
+        return judged;
+    if (is_local(error))
+        return EXPORT_LOCAL_TROUBLE;
+    // It did answer, only not in HTTP.
+    bool is_no_http = judged == EXPORT_NO_ANSWER && error->code == ERROR_INVALID;
+    return is_no_http ? EXPORT_NOT_A_COLLECTOR : judged;
+}
+
+// The plan has heard of a refusal.
+static void follow_refusal(struct export_slot *slot, enum plan_verdict verdict,
+                           enum export_trouble trouble, int http_status)
 {
     struct exporter *exporter = slot->exporter;
-    slot->state = SLOT_READY;
+    if (exporter->plan.is_outage) {
+        report_failure(exporter, trouble, http_status, slot->reason);
+        if (slot->is_last_try)
+            exporter->has_failed_last_try = true;
+        else if (exporter->is_draining) // it was under way before; the last try is still to come
+            plan_end_pause(&exporter->plan, timestamp_monotonic());
+    }
+    slot->state = SLOT_IDLE;
+    if (verdict == PLAN_QUARANTINE)
+        report_quarantined(exporter, request_of(slot)->sequences[0], slot->reason);
+    if (verdict != PLAN_KEEP)
+        settle(slot, verdict);
+}
+
+// There was no request, or none that went out: memory or the store failed us.
+static void fail_locally(struct export_slot *slot, const struct error *error)
+{
+    struct exporter *exporter = slot->exporter;
+    const struct plan_answer answer = {.outcome = EXPORT_NOT_NOW, .is_no_connection = true};
     exporter->counters.retries++;
-    outage_add_failure(exporter, slot, http_status, retry_after, error);
-    if (slot->is_last_try)
-        exporter->has_failed_last_try = true;
-    else if (exporter->is_draining) // it was under way before; the last try is still to come
-        outage_stop_pause(exporter);
+    (void)snprintf(slot->reason, sizeof slot->reason, "%s", error->message);
+    enum plan_verdict verdict = plan_answer(&exporter->plan, slot->index, &answer,
+                                            timestamp_monotonic(), exporter_random(exporter));
+    follow_refusal(slot, verdict, trouble_of(EXPORT_UNREACHABLE, error), 0);
+}
+
+static void on_answer(struct export_slot *slot, const struct channel_result *result)
+{
+    struct exporter *exporter = slot->exporter;
+    const struct export_answer *answer = &result->answer;
+    timestamp_ns outage_start = exporter->plan.outage_start;
+    struct export_judgement judgement = export_judge(
+        silence_of(result), answer->status, answer->content_type, answer_has_status(answer));
+    const struct plan_answer planned = {
+        .outcome = judgement.outcome,
+        .may_be_size = judgement.may_be_size && !is_local(&result->error),
+        .is_no_connection =
+            answer->status == 0 && (!result->has_connected || is_local(&result->error)),
+        .status = answer->status,
+        .retry_after = answer->retry_after,
+        .connection = result->connection,
+    };
+    if (judgement.outcome == EXPORT_SENT)
+        read_success(slot, answer);
+    else if (answer->status != 0)
+        answer_describe(answer, &exporter->masks, slot->reason);
+    else
+        (void)snprintf(slot->reason, sizeof slot->reason, "%s", result->error.message);
+
+    enum plan_verdict verdict = plan_answer(&exporter->plan, slot->index, &planned,
+                                            timestamp_monotonic(), exporter_random(exporter));
+    if (!exporter->plan.is_outage)
+        report_end(exporter, outage_start);
+    if (verdict == PLAN_SETTLE) {
+        settle(slot, verdict);
+        return;
+    }
+    exporter->counters.retries += verdict == PLAN_KEEP && judgement.outcome == EXPORT_NOT_NOW;
+    // Behind a balancer, another connection may meet another endpoint.
+    if (judgement.outcome == EXPORT_NOT_NOW)
+        channel_drop_connection(&slot->channel);
+    follow_refusal(slot, verdict, trouble_of(judgement.trouble, &result->error), answer->status);
 }
 
 static void on_result(void *context, const struct channel_result *result)
 {
     struct export_slot *slot = context;
     struct exporter *exporter = slot->exporter;
-    struct error error = result->error;
-
-    if (result->answer.status == STATUS_UNAUTHORIZED && exporter->on_unauthorized != NULL)
+    bool is_unauthorized = result->answer.status == STATUS_UNAUTHORIZED;
+    if (result->is_stale)
+        slot_send(slot);
+    else
+        on_answer(slot, result);
+    if (is_unauthorized && exporter->on_unauthorized != NULL)
         exporter->on_unauthorized(exporter->on_unauthorized_context);
-    if (result->is_stale) {
-        outage_forget_probe(&exporter->outage, slot);
-        slot->state = SLOT_READY;
-        exporter_pump(exporter);
-        return;
-    }
-    switch (export_outcome_of(result->answer.status)) {
-    case EXPORT_SENT:
-        outage_end(exporter, slot);
-        accept_answer(slot, &result->answer);
-        break;
-    case EXPORT_REFUSED:
-        outage_end(exporter, slot);
-        answer_describe(&result->answer, slot->reason);
-        refuse(slot);
-        break;
-    case EXPORT_RETRY:
-        if (result->answer.status != 0)
-            error_set(&error, ERROR_NETWORK, "%s", answer_describe(&result->answer, slot->reason));
-        fail(slot, result->answer.status, result->answer.retry_after, &error);
-        break;
-    }
     exporter_pump(exporter);
+}
+
+// --- sending ----------------------------------------------------------------------------------
+
+static void refuse_unsendable(struct export_slot *slot, const struct error *error)
+{
+    slot->state = SLOT_IDLE;
+    (void)snprintf(slot->reason, sizeof slot->reason, "not sent: %.180s", error->message);
+    if (plan_unsendable(&slot->exporter->plan, slot->index, timestamp_monotonic()) == PLAN_DEAD)
+        settle(slot, PLAN_DEAD);
 }
 
 static void hand_over(struct export_slot *slot, struct buffer *request)
 {
     struct exporter *exporter = slot->exporter;
     struct error error;
+    if (request_of(slot)->needs_new_connection)
+        channel_drop_connection(&slot->channel);
     enum error_code code = channel_send(&slot->channel, request, &error);
     if (code == ERROR_NONE) {
         slot->state = SLOT_SENDING;
         exporter->counters.requests++;
-        if (exporter->outage.failures > 0)
-            exporter->outage.probe = slot;
-    } else if (code != ERROR_CLOSED) { // closed: stays ready, and goes out on a new connection
-        fail(slot, 0, 0, &error);
+    } else if (code == ERROR_CLOSED) {
+        slot_send(slot); // the kept connection was closed
+    } else {
+        fail_locally(slot, &error);
     }
 }
 
 void slot_send(struct export_slot *slot)
 {
     struct exporter *exporter = slot->exporter;
+    const struct plan_request *planned = request_of(slot);
     struct buffer request;
     struct error error;
     size_t records = 0;
 
     slot->is_last_try = exporter->is_draining;
-    enum error_code code = request_build(&exporter->form, exporter->store,
-                                         batch_present(&slot->batch), &request, &records, &error);
+    enum error_code code = request_build(&exporter->form, exporter->store, planned->sequences,
+                                         planned->count, &request, &records, &error);
     if (code == ERROR_TOO_LARGE || code == ERROR_INVALID) {
-        (void)snprintf(slot->reason, sizeof slot->reason, "not sent: %.180s", error.message);
-        refuse(slot);
+        refuse_unsendable(slot, &error);
     } else if (code != ERROR_NONE) {
-        fail(slot, 0, 0, &error);
+        fail_locally(slot, &error);
     } else if (records == 0) {
-        settle(slot, false);
+        plan_gone(&exporter->plan, slot->index);
+        settle(slot, PLAN_SETTLE);
     } else {
         hand_over(slot, &request);
     }
@@ -261,18 +292,17 @@ void slot_send(struct export_slot *slot)
 
 // --- life -------------------------------------------------------------------------------------
 
-enum error_code slot_init(struct export_slot *slot, struct exporter *exporter, duration_ns timeout,
-                          struct error *error)
+enum error_code slot_init(struct export_slot *slot, struct exporter *exporter, size_t index,
+                          duration_ns timeout, struct error *error)
 {
     slot->exporter = exporter;
+    slot->index = index;
     slot->state = SLOT_IDLE;
     slot->task = (struct engine_task){
         .type = ENGINE_SETTLE_EXPORT, .on_done = on_settle_done, .context = slot};
     slot->settled = (struct net_task){.run = on_settled, .context = slot};
-    if (batch_init(&slot->batch, exporter->batch_records_max) != ERROR_NONE)
-        return error_set(error, ERROR_MEMORY, "out of memory");
     enum error_code code = channel_init(&slot->channel, exporter->loop, &exporter->endpoint,
-                                        timeout, on_result, slot, error);
+                                        timeout, &exporter->connections, on_result, slot, error);
     slot->channel.tls = exporter->tls;
     return code;
 }
@@ -280,9 +310,4 @@ enum error_code slot_init(struct export_slot *slot, struct exporter *exporter, d
 void slot_disconnect(struct export_slot *slot)
 {
     channel_release(&slot->channel);
-}
-
-void slot_release(struct export_slot *slot)
-{
-    batch_release(&slot->batch);
 }

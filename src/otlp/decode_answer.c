@@ -119,14 +119,28 @@ static enum error_code decode_response_json(struct slice body, struct arena *are
                    &response->error_message);
 }
 
+static enum error_code decode_status_protobuf(struct slice body, struct arena *arena,
+                                              struct otlp_status *status)
+{
+    struct wire_field code;
+    if (!find_field(body, RPC_STATUS_CODE, WIRE_VARINT, &code))
+        return ERROR_CORRUPT;
+    status->code = (int64_t)code.integer;
+    return find_text(body, RPC_STATUS_MESSAGE, arena, &status->message);
+}
+
 static enum error_code decode_status_json(struct slice body, struct arena *arena,
-                                          struct slice *message)
+                                          struct otlp_status *status)
 {
     struct json_document document;
     enum error_code code = parse_object(body, arena, &document);
     if (code != ERROR_NONE)
         return code;
-    return text_of(&document, json_get(&document, JSON_ROOT, SLICE("message")), arena, message);
+    json_value number = json_get(&document, JSON_ROOT, SLICE("code"));
+    if (integer_of(&document, number, arena, &status->code) == ERROR_MEMORY)
+        return ERROR_MEMORY;
+    return text_of(&document, json_get(&document, JSON_ROOT, SLICE("message")), arena,
+                   &status->message);
 }
 
 // --- either ---------------------------------------------------------------------------------------
@@ -148,9 +162,13 @@ enum error_code otlp_decode_response(struct slice body, bool is_json, struct are
 }
 
 enum error_code otlp_decode_status(struct slice body, bool is_json, struct arena *arena,
-                                   struct slice *message)
+                                   struct otlp_status *status)
 {
-    *message = SLICE_EMPTY;
-    return is_json ? decode_status_json(body, arena, message)
-                   : find_text(body, RPC_STATUS_MESSAGE, arena, message);
+    struct otlp_status read = {.code = 0, .message = SLICE_EMPTY};
+    *status = read;
+    enum error_code code = is_json ? decode_status_json(body, arena, &read)
+                                   : decode_status_protobuf(body, arena, &read);
+    if (code == ERROR_NONE)
+        *status = read;
+    return code;
 }

@@ -33,6 +33,7 @@ static const char *const database_names[DATABASE_COUNT] = {
     [DATABASE_TABLES + STORE_TABLE_RUN_SERIES] = "run_series",
     [DATABASE_TABLES + STORE_TABLE_STEP_SERIES] = "step_series",
     [DATABASE_TABLES + STORE_TABLE_LATENCY] = "latency",
+    [DATABASE_TABLES + STORE_TABLE_QUARANTINE] = "quarantine",
 };
 
 // --- the folder ----------------------------------------------------------------------------------------

@@ -1,8 +1,10 @@
 // Finished spans: records, outbox, dead letters, history.
+#include "ghatrace/store/table.h"
 #include "lmdb.h"
 
 #define RECORD_HEADER_SIZE (TIME_SIZE + KEY_SIZE)
 #define SIZE_SIZE 4
+#define REASON_MAX 512
 
 static void put_sequence(uint8_t bytes[SEQUENCE_SIZE], uint64_t sequence)
 {
@@ -134,14 +136,87 @@ enum error_code store_settle_record(struct store_transaction *transaction, uint6
         size < transaction->outbox_bytes ? size : transaction->outbox_bytes;
     transaction->outbox_changed = true;
     put_sequence(key, sequence);
+    if (store_table_count(transaction, STORE_TABLE_QUARANTINE) > 0) {
+        struct slice note = {.data = (const char *)key, .len = sizeof key};
+        code = store_table_delete(transaction, STORE_TABLE_QUARANTINE, note, error);
+        if (code != ERROR_NONE && code != ERROR_NOT_FOUND)
+            return code;
+    }
     return lmdb_delete(transaction, DATABASE_OUTBOX, key, sizeof key, "settle record", error);
 }
+
+// --- quarantine -------------------------------------------------------------------------------
+
+// Is it in the outbox? ERROR_NOT_FOUND, or its size.
+static enum error_code find_in_outbox(struct store_transaction *transaction, uint64_t sequence,
+                                      uint32_t *size, struct error *error)
+{
+    uint64_t found = sequence;
+    enum error_code code = store_seek_outbox(transaction, &found, size, error);
+    return code == ERROR_NONE && found != sequence ? ERROR_NOT_FOUND : code;
+}
+
+enum error_code store_quarantine_record(struct store_transaction *transaction, uint64_t sequence,
+                                        timestamp_ns now, struct slice reason, struct error *error)
+{
+    uint8_t key[SEQUENCE_SIZE];
+    uint8_t value[TIME_SIZE + REASON_MAX];
+    struct slice name = {.data = (const char *)key, .len = sizeof key};
+    struct slice old;
+    uint32_t size;
+    enum error_code code = find_in_outbox(transaction, sequence, &size, error);
+    if (code != ERROR_NONE)
+        return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
+
+    put_sequence(key, sequence);
+    lmdb_put_be64(value, (uint64_t)now);
+    code = store_table_get(transaction, STORE_TABLE_QUARANTINE, name, &old, error);
+    if (code == ERROR_NONE && old.len >= TIME_SIZE)
+        memcpy(value, old.data, TIME_SIZE);
+    if (code != ERROR_NONE && code != ERROR_NOT_FOUND)
+        return code;
+    size_t len = reason.len < REASON_MAX ? reason.len : REASON_MAX;
+    if (len > 0)
+        memcpy(value + TIME_SIZE, reason.data, len);
+    return store_table_put(transaction, STORE_TABLE_QUARANTINE, name,
+                           (struct slice){.data = (const char *)value, .len = TIME_SIZE + len},
+                           error);
+}
+
+enum error_code store_seek_quarantined(struct store_transaction *transaction, uint64_t *sequence,
+                                       struct store_quarantined *quarantined, struct error *error)
+{
+    for (;;) {
+        uint8_t key[SEQUENCE_SIZE];
+        struct slice found, value;
+        put_sequence(key, *sequence);
+        enum error_code code = store_table_seek(
+            transaction, STORE_TABLE_QUARANTINE,
+            (struct slice){.data = (const char *)key, .len = sizeof key}, &found, &value, error);
+        if (code != ERROR_NONE)
+            return code;
+        if (found.len != SEQUENCE_SIZE || value.len < TIME_SIZE)
+            return error_set(error, ERROR_CORRUPT, "store: a note of the quarantine is damaged");
+        *sequence = lmdb_get_be64(found.data);
+        *quarantined = (struct store_quarantined){
+            .sequence = *sequence,
+            .since = (timestamp_ns)lmdb_get_be64(value.data),
+            .reason = {.data = value.data + TIME_SIZE, .len = value.len - TIME_SIZE},
+        };
+        code = find_in_outbox(transaction, *sequence, &quarantined->size, error);
+        if (code != ERROR_NOT_FOUND)
+            return code;
+        ++*sequence;
+    }
+}
+
+// --- dead letters -----------------------------------------------------------------------------
 
 enum error_code store_bury_record(struct store_transaction *transaction, uint64_t sequence,
                                   timestamp_ns now, struct slice reason, struct error *error)
 {
     uint8_t key[SEQUENCE_SIZE];
-    uint8_t value[TIME_SIZE + 512];
+    uint8_t value[TIME_SIZE + REASON_MAX];
     struct store_record record;
     enum error_code code = store_get_record(transaction, sequence, &record, error);
     if (code == ERROR_NOT_FOUND)

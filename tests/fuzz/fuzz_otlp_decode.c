@@ -29,13 +29,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const struct slice bytes = fuzz_slice(data, size);
     struct arena arena;
     struct otlp_response response;
-    struct slice message;
+    struct otlp_status status;
     arena_init(&arena, 1024);
     check_record(bytes, &arena);
     for (int is_json = 0; is_json < 2; is_json++) {
         if (otlp_decode_response(bytes, is_json, &arena, &response) == ERROR_NONE)
             MUST(response.rejected_spans >= 0);
-        (void)!otlp_decode_status(bytes, is_json, &arena, &message);
+        (void)!otlp_decode_status(bytes, is_json, &arena, &status);
     }
     arena_release(&arena);
     return 0;

@@ -41,7 +41,8 @@ struct engine_task {
     const uint64_t *sequences;
     size_t sequence_count;
     bool is_dead;
-    const char *reason; // for dead letters, one line
+    bool is_quarantined; // they stay in the outbox; it is noted that they were refused alone
+    const char *reason;  // for dead letters and quarantine, one line
 
     // result
     enum engine_outcome outcome;

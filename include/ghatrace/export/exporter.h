@@ -11,6 +11,7 @@
 #include "ghatrace/base/error.h"
 #include "ghatrace/engine/engine.h"
 #include "ghatrace/export/endpoint.h"
+#include "ghatrace/export/outcome.h"
 #include "ghatrace/http/parser.h"
 #include "ghatrace/net/loop.h"
 #include "ghatrace/net/tls.h"
@@ -65,24 +66,6 @@ struct export_counters {
     uint64_t consecutive_failures;
 };
 void exporter_read_counters(const struct exporter *exporter, struct export_counters *counters);
-
-// Why records are not accepted at present.
-enum export_trouble {
-    EXPORT_NO_TROUBLE,
-    EXPORT_UNREACHABLE,         // no address, no connection, or TLS failed: nothing answered
-    EXPORT_NO_ANSWER,           // connected, but the connection broke or the time-out passed
-    EXPORT_REFUSES_CREDENTIALS, // 401, 403, 407
-    EXPORT_WRONG_PATH,          // 404, 405, 410, 421: no OTLP receiver at this URL
-    EXPORT_REDIRECTS,           // 3xx: not followed
-    EXPORT_OVERLOADED,          // 429, 503
-    EXPORT_SERVER_ERROR,        // any other 5xx
-    EXPORT_REFUSES_DATA,        // 400, 413, 415, 422: and it has accepted nothing since
-    EXPORT_NOT_A_COLLECTOR,     // 2xx with an HTML page, such as a login page
-    EXPORT_LOCAL_TROUBLE,       // the store or memory of this process
-    EXPORT_OTHER_TROUBLE,
-};
-// A few fixed words ("unreachable", "refuses credentials", ...) that hold nothing the endpoint sent.
-const char *export_trouble_text(enum export_trouble trouble);
 
 #define EXPORT_MESSAGE_SIZE 256
 

@@ -14,15 +14,20 @@ enum error_code otlp_decode_batch(struct slice record, struct arena *arena,
 
 struct otlp_response {
     int64_t rejected_spans;     // partial_success.rejected_spans
-    struct slice error_message; // partial_success.error_message, or google.rpc.Status.message
+    struct slice error_message; // partial_success.error_message
 };
 
 // ExportTraceServiceResponse of a 200, in protobuf or JSON. A body that cannot be read is ERROR_CORRUPT and
 // must not be held against the export.
 enum error_code otlp_decode_response(struct slice body, bool is_json, struct arena *arena,
                                      struct otlp_response *response) MUST_CHECK;
-// google.rpc.Status of a 4xx or 5xx: the message only.
+// google.rpc.Status of a 4xx or 5xx, without its details. One without a code (0 is OK) and without a message is as
+// good as none. A code that is no integer counts as 0.
+struct otlp_status {
+    int64_t code;
+    struct slice message;
+};
 enum error_code otlp_decode_status(struct slice body, bool is_json, struct arena *arena,
-                                   struct slice *message) MUST_CHECK;
+                                   struct otlp_status *status) MUST_CHECK;
 
 #endif

@@ -13,6 +13,8 @@
 //   records     be64 sequence → be64 finished at ‖ trace ‖ span ‖ ResourceSpans element (otlp/encode.h)
 //   outbox      be64 sequence → be32 size of the record: what has still to be sent
 //   dead        be64 sequence → be64 time ‖ reason: what the collector refused for good
+//   quarantine  be64 sequence → be64 time ‖ reason: what is in the outbox and was refused alone while others were
+//               accepted; absent in a store that no daemon has opened since there is this table
 //   history     trace ‖ span → be64 sequence: the newest record of each finished span
 //   tally, pools, open_jobs, open_runs, recent, recent_by_trace, job_series, run_series, step_series, latency
 //               figures of what is open and what was measured (store/table.h, tally/); made from the
@@ -152,6 +154,21 @@ enum error_code store_seek_dead_letter(struct store_transaction *transaction, ui
 // Dead letters back into the outbox, at most `max`; `*count` tells how many.
 enum error_code store_requeue_dead_letters(struct store_transaction *transaction, size_t max,
                                            size_t *count, struct error *error) MUST_CHECK;
+// Notes that a record of the outbox was refused alone; the note goes when the record leaves the outbox. Does nothing
+// when it is not in the outbox. A second note replaces the reason and keeps the time.
+enum error_code store_quarantine_record(struct store_transaction *transaction, uint64_t sequence,
+                                        timestamp_ns now, struct slice reason,
+                                        struct error *error) MUST_CHECK;
+struct store_quarantined {
+    uint64_t sequence;
+    uint32_t size;      // of the record's body, in bytes
+    timestamp_ns since; // by the wall clock
+    struct slice reason;
+};
+// The first note with a sequence >= `*sequence`; sets `*sequence`.
+enum error_code store_seek_quarantined(struct store_transaction *transaction, uint64_t *sequence,
+                                       struct store_quarantined *quarantined,
+                                       struct error *error) MUST_CHECK;
 // The newest finished record at or after `*key` in the history; sets `*key`.
 enum error_code store_seek_history(struct store_transaction *transaction, struct store_key *key,
                                    uint64_t *sequence, struct error *error) MUST_CHECK;

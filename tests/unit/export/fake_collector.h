@@ -20,6 +20,12 @@
 #define OK_ANSWER                                                                                  \
     "HTTP/1.1 200 OK\r\nContent-Type: application/x-protobuf\r\nContent-Length: 0\r\n\r\n"
 
+// A google.rpc.Status: INVALID_ARGUMENT, "bad span".
+#define BAD_SPAN_ANSWER                                                                            \
+    "HTTP/1.1 400 Bad Request\r\nContent-Type: application/x-protobuf\r\n"                         \
+    "Content-Length: 12\r\n\r\n\x08\x03\x12\x08"                                                   \
+    "bad span"
+
 struct reply {
     const char *bytes; // NULL: none
     size_t len;        // 0: up to the NUL

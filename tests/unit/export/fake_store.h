@@ -16,7 +16,7 @@
 struct fake_record {
     char body[64]; // a ResourceSpans element whose schema URL is "record-N;"
     size_t len;
-    bool in_outbox, is_dead, has_no_body;
+    bool in_outbox, is_dead, is_quarantined, has_no_body;
     char reason[256];
     unsigned settles; // times taken out of the outbox
 };
@@ -153,6 +153,22 @@ enum error_code store_get_record(struct store_transaction *transaction, uint64_t
     return ERROR_NONE;
 }
 
+enum error_code store_seek_quarantined(struct store_transaction *transaction, uint64_t *sequence,
+                                       struct store_quarantined *quarantined, struct error *error)
+{
+    (void)transaction;
+    (void)error;
+    for (uint64_t i = *sequence; i <= fake.last; i++) {
+        if (fake.records[i].in_outbox && fake.records[i].is_quarantined) {
+            *sequence = i;
+            *quarantined =
+                (struct store_quarantined){.sequence = i, .size = (uint32_t)fake.records[i].len};
+            return ERROR_NONE;
+        }
+    }
+    return ERROR_NOT_FOUND;
+}
+
 void store_read_usage(struct store_transaction *transaction, struct store_usage *usage)
 {
     (void)transaction;
@@ -165,6 +181,10 @@ static inline void fake_settle(struct engine_task *task)
 {
     for (size_t i = 0; i < task->sequence_count; i++) {
         struct fake_record *record = &fake.records[task->sequences[i]];
+        if (task->is_quarantined) {
+            record->is_quarantined = true;
+            continue;
+        }
         record->settles += record->in_outbox;
         record->in_outbox = false;
         record->is_dead = task->is_dead;

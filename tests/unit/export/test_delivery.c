@@ -199,10 +199,7 @@ static struct reply refuse_77_until_fixed(struct collector *collector,
     pthread_mutex_lock(&collector->mutex);
     bool is_bad = !is_fixed && (collector_has(request, 77) || collector_has(request, 300));
     pthread_mutex_unlock(&collector->mutex);
-    return (struct reply){.bytes = is_bad ? "HTTP/1.1 400 Bad Request\r\n"
-                                            "Content-Type: text/plain\r\n"
-                                            "Content-Length: 8\r\n\r\nbad span"
-                                          : OK_ANSWER};
+    return (struct reply){.bytes = is_bad ? BAD_SPAN_ANSWER : OK_ANSWER};
 }
 
 static void expect_dead(uint64_t sequence)

@@ -350,10 +350,7 @@ static struct reply refuse_17_and_42(struct collector *collector,
 {
     (void)collector;
     bool is_bad = collector_has(request, 17) || collector_has(request, 42);
-    return (struct reply){.bytes = is_bad ? "HTTP/1.1 400 Bad Request\r\n"
-                                            "Content-Type: text/plain\r\n"
-                                            "Content-Length: 8\r\n\r\nbad span"
-                                          : OK_ANSWER};
+    return (struct reply){.bytes = is_bad ? BAD_SPAN_ANSWER : OK_ANSWER};
 }
 
 static void halving_finds_exactly_the_records_at_fault(void **state)
@@ -366,17 +363,18 @@ static void halving_finds_exactly_the_records_at_fault(void **state)
         world.options.in_flight_max = in_flight;
         fake_add_many(100);
         world_create(&world);
-        world_deliver(&world);
+        world_deliver_until_dead(&world, 2);
         expect_each_accepted_once(&world);
         for (uint64_t i = 1; i <= 100; i++)
             assert_int_equal(fake.records[i].is_dead, i == 17 || i == 42);
         assert_string_equal(fake.records[17].reason, "400 Bad Request: bad span");
         struct export_counters counters = world_counters(&world);
         assert_int_equal(counters.dead_letters, 2);
-        assert_int_equal(counters.sent_records, 98);
+        assert_int_equal(counters.sent_records, fake.last - 2);
         assert_int_equal(counters.retries, 0);
         assert_int_equal(counters.consecutive_failures, 0);
-        assert_true(counters.requests <= 2 * 2 * 6 + 2 + 1);
+        // Halving down to each and up again, each twice alone.
+        assert_true(counters.requests <= 2 * 2 * 7 + 2 + 12 + (fake.last - 100));
         world_release(&world);
     }
 }
@@ -386,13 +384,18 @@ static struct reply refuse_all(struct collector *collector, const struct collect
     static const char *const answers[] = {
         "HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n",
         "HTTP/1.1 301 Moved\r\nLocation: http://localhost:1/\r\nContent-Length: 0\r\n\r\n",
-        "HTTP/1.1 500 Oops\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n",
+        "HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n",
+        "HTTP/1.1 413 Too large\r\nContent-Length: 0\r\n\r\n",
+        BAD_SPAN_ANSWER,
+        "HTTP/1.1 599 What\r\nContent-Length: 0\r\n\r\n",
     };
     (void)collector;
-    return (struct reply){.bytes = answers[request->number % 3]};
+    if (request->number >= 120)
+        return (struct reply){.bytes = OK_ANSWER};
+    return (struct reply){.bytes = answers[request->number / 20]};
 }
 
-static void what_must_not_be_retried_is_buried(void **state)
+static void an_endpoint_that_refuses_everything_buries_nothing(void **state)
 {
     static struct world world;
     (void)state;
@@ -400,11 +403,101 @@ static void what_must_not_be_retried_is_buried(void **state)
     fake_add_many(23);
     world_create(&world);
     world_deliver(&world);
-    assert_int_equal(fake_count(fake_is_dead), 23);
+    assert_int_equal(fake_count(fake_is_dead), 0);
     expect_each_accepted_once(&world);
-    assert_int_equal(world_counters(&world).dead_letters, 23);
-    assert_int_equal(world_counters(&world).sent_records, 0);
-    assert_int_equal(world_counters(&world).retries, 0);
+    assert_int_equal(world_counters(&world).dead_letters, 0);
+    assert_int_equal(world_counters(&world).sent_records, 23);
+    assert_true(world_counters(&world).retries > 70);
+    world_release(&world);
+}
+
+static bool status_is_troubled(struct world *world)
+{
+    struct export_status status;
+    exporter_read_status(world->exporter, &status);
+    return status.is_troubled;
+}
+
+static struct reply echo_the_key(struct collector *collector,
+                                 const struct collector_request *request)
+{
+    (void)collector;
+    (void)request;
+    return (struct reply){.bytes = "HTTP/1.1 401 Unauthorized\r\nContent-Type: text/plain\r\n"
+                                   "Content-Length: 47\r\n\r\n"
+                                   "\x1b[31mno key s3cret-k3y, nor in Bearer s3cret-k3"};
+}
+
+static unsigned unauthorized;
+
+static void count_unauthorized(void *context)
+{
+    (void)context;
+    unauthorized++;
+}
+
+static void the_status_says_what_is_wrong_without_secrets(void **state)
+{
+    static struct world world;
+    const struct http_header headers[] = {{SLICE("Authorization"), SLICE("Bearer s3cret-k3y")}};
+    struct export_status status;
+    (void)state;
+    unauthorized = 0;
+    world_init(&world, echo_the_key);
+    world.options.headers = headers;
+    world.options.header_count = 1;
+    world.options.on_unauthorized = count_unauthorized;
+    world.options.backoff_max = NS_PER_HOUR;
+    fake_add_many(3);
+    world_create(&world);
+    exporter_read_status(world.exporter, &status);
+    assert_false(status.is_troubled);
+    assert_int_equal(status.category, EXPORT_NO_TROUBLE);
+    exporter_start(world.exporter);
+    world_run_until(&world, status_is_troubled);
+    exporter_read_status(world.exporter, &status);
+    assert_int_equal(status.category, EXPORT_REFUSES_CREDENTIALS);
+    assert_int_equal(status.http_status, 401);
+    assert_true(status.since > 0 && status.failures > 0);
+    assert_string_equal(status.message, "401 Unauthorized: \\x1b[31mno key **********, nor in "
+                                        "****************");
+    assert_true(unauthorized > 0);
+    world_release(&world);
+}
+
+static struct reply reply_to_new_key(struct collector *collector,
+                                     const struct collector_request *request)
+{
+    (void)collector;
+    return (struct reply){.bytes = strstr(request->head, "key: new") != NULL
+                                       ? OK_ANSWER
+                                       : "HTTP/1.1 401 X\r\nContent-Length: 0\r\n\r\n"};
+}
+
+// As on a 401: the wait, which would be an hour, ends; with the same headers it does not.
+static void new_headers_are_tried_at_once(void **state)
+{
+    static struct world world;
+    const struct http_header old[] = {{SLICE("key"), SLICE("old")}};
+    const struct http_header new[] = {{SLICE("key"), SLICE("new")}};
+    struct error error;
+    (void)state;
+    world_init(&world, reply_to_new_key);
+    world.options.headers = old;
+    world.options.header_count = 1;
+    world.options.backoff_first = world.options.backoff_max = NS_PER_HOUR;
+    fake_add_many(30);
+    world_create(&world);
+    exporter_start(world.exporter);
+    world_run_until(&world, status_is_troubled);
+    world_run_until(&world, world_has_rested);
+    uint64_t requests = world_counters(&world).requests;
+    assert_int_equal(exporter_use_headers(world.exporter, old, 1, &error), ERROR_NONE);
+    world_run_until(&world, world_has_rested);
+    assert_int_equal(world_counters(&world).requests, requests);
+    assert_int_equal(exporter_use_headers(world.exporter, new, 1, &error), ERROR_NONE);
+    world_run_until(&world, world_is_settled);
+    expect_each_accepted_once(&world);
     world_release(&world);
 }
 
@@ -529,7 +622,9 @@ int main(void)
         world_test(one_slow_answer_does_not_stop_the_rest),
         world_test(as_many_requests_as_allowed_are_in_flight),
         world_test(halving_finds_exactly_the_records_at_fault),
-        world_test(what_must_not_be_retried_is_buried),
+        world_test(an_endpoint_that_refuses_everything_buries_nothing),
+        world_test(the_status_says_what_is_wrong_without_secrets),
+        world_test(new_headers_are_tried_at_once),
         world_test(a_record_that_json_cannot_say_is_buried_unsent),
         world_test(any_complete_200_is_a_success),
         world_test(rejected_spans_are_counted_and_not_sent_again),

@@ -1,4 +1,4 @@
-// The small deciders: what an answer means, how long to wait, how a batch is halved.
+// The small deciders: what an answer means, how long to wait, how large a request may be, what is in quarantine.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -7,26 +7,93 @@
 #include <cmocka.h>
 
 #include "../../../src/export/backoff.h"
-#include "../../../src/export/batch.h"
 #include "../../../src/export/gzip.h"
+#include "../../../src/export/quarantine.h"
+#include "../../../src/export/window.h"
 #include "ghatrace/base/memory.h"
 #include "ghatrace/export/outcome.h"
 
+#include <string.h>
 #include <zlib.h>
 
 // --- outcomes ---------------------------------------------------------------------------------
 
-static void only_the_listed_statuses_are_retried(void **state)
+static struct export_judgement judge(int status, const char *type, bool has_status_message)
+{
+    return export_judge(EXPORT_ANSWERED, status, slice_from_string(type), has_status_message);
+}
+
+// The whole table: no status is forgotten, and what nobody knows is kept.
+static void every_status_has_its_outcome(void **state)
+{
+    static const char *const types[] = {"", "application/x-protobuf", "application/json",
+                                        "text/plain", "text/html"};
+    (void)state;
+    for (int status = -1; status <= 1100; status++) {
+        for (size_t i = 0; i < 10; i++) {
+            const char *type = types[i / 2];
+            bool has_status = i % 2 == 1;
+            enum export_outcome expected = EXPORT_NOT_NOW;
+            if (status >= 200 && status < 300 && strcmp(type, "text/html") != 0)
+                expected = EXPORT_SENT;
+            else if (status == 413 || status == 422 || (status == 400 && has_status))
+                expected = EXPORT_ABOUT_DATA;
+            struct export_judgement judgement = judge(status, type, has_status);
+            if (judgement.outcome != expected)
+                fail_msg("%d, %s: %d", status, type, judgement.outcome);
+            assert_int_equal(judgement.may_be_size,
+                             status == 429 || (status >= 500 && status < 600));
+            assert_int_equal(judgement.trouble == EXPORT_NO_TROUBLE, expected == EXPORT_SENT);
+            assert_true(strlen(export_trouble_text(judgement.trouble)) > 0);
+        }
+    }
+}
+
+static void no_answer_is_never_about_the_data(void **state)
 {
     (void)state;
-    for (int status = -1; status <= 1000; status++) {
-        enum export_outcome expected = EXPORT_REFUSED;
-        if (status / 100 == 2 && status > 0)
-            expected = EXPORT_SENT;
-        else if (status == 0 || status == 429 || status == 502 || status == 503 || status == 504)
-            expected = EXPORT_RETRY;
-        assert_int_equal(export_outcome_of(status), expected);
+    for (int silence = EXPORT_NO_CONNECTION; silence <= EXPORT_TIMED_OUT; silence++) {
+        struct export_judgement judgement =
+            export_judge((enum export_silence)silence, 0, SLICE_EMPTY, false);
+        assert_int_equal(judgement.outcome, EXPORT_NOT_NOW);
+        assert_int_equal(judgement.may_be_size, silence != EXPORT_NO_CONNECTION);
+        assert_int_equal(judgement.trouble,
+                         silence == EXPORT_NO_CONNECTION ? EXPORT_UNREACHABLE : EXPORT_NO_ANSWER);
     }
+}
+
+static void a_page_is_no_success_however_its_type_is_written(void **state)
+{
+    static const char *const pages[] = {"text/html", "TEXT/HTML", "text/html; charset=utf-8",
+                                        " Text/Html ;x", "application/xhtml+xml"};
+    static const char *const others[] = {"text/htmlx", "text/plain", "text", "application/html"};
+    (void)state;
+    for (size_t i = 0; i < sizeof pages / sizeof pages[0]; i++) {
+        assert_int_equal(judge(200, pages[i], false).outcome, EXPORT_NOT_NOW);
+        assert_int_equal(judge(204, pages[i], true).trouble, EXPORT_NOT_A_COLLECTOR);
+    }
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
+        assert_int_equal(judge(200, others[i], false).outcome, EXPORT_SENT);
+}
+
+static void troubles_are_told_apart(void **state)
+{
+    static const struct {
+        int status;
+        enum export_trouble trouble;
+    } cases[] = {
+        {401, EXPORT_REFUSES_CREDENTIALS}, {403, EXPORT_REFUSES_CREDENTIALS},
+        {407, EXPORT_REFUSES_CREDENTIALS}, {404, EXPORT_WRONG_PATH},
+        {405, EXPORT_WRONG_PATH},          {301, EXPORT_REDIRECTS},
+        {429, EXPORT_OVERLOADED},          {503, EXPORT_OVERLOADED},
+        {500, EXPORT_SERVER_ERROR},        {599, EXPORT_SERVER_ERROR},
+        {413, EXPORT_REFUSES_DATA},        {400, EXPORT_REFUSES_DATA},
+        {418, EXPORT_OTHER_TROUBLE},       {999, EXPORT_OTHER_TROUBLE},
+        {101, EXPORT_OTHER_TROUBLE},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        assert_int_equal(judge(cases[i].status, "", false).trouble, cases[i].trouble);
 }
 
 // --- backoff ----------------------------------------------------------------------------------
@@ -107,102 +174,130 @@ static void random_numbers_differ_and_spread(void **state)
         assert_in_range(buckets[i], 800, 1200);
 }
 
-// --- batches ----------------------------------------------------------------------------------
+// --- sizes of requests ------------------------------------------------------------------------
 
-static struct export_batch filled_batch(size_t count)
+static void a_window_grows_to_its_maximum_again(void **state)
 {
-    struct export_batch batch;
-    assert_int_equal(batch_init(&batch, count), ERROR_NONE);
-    for (size_t i = 0; i < count; i++)
-        assert_true(batch_add(&batch, 10 * (i + 1)));
-    assert_false(batch_add(&batch, UINT64_MAX));
-    batch_seal(&batch);
-    return batch;
-}
-
-static void a_batch_knows_what_it_holds(void **state)
-{
+    struct export_window window;
+    unsigned steps = 0;
     (void)state;
-    for (size_t count = 1; count <= 9; count++) {
-        struct export_batch batch = filled_batch(count);
-        for (uint64_t sequence = 0; sequence <= 10 * count + 10; sequence++) {
-            bool expected = sequence % 10 == 0 && sequence >= 10 && sequence <= 10 * count;
-            assert_int_equal(batch_contains(&batch, sequence), expected);
-        }
-        batch_finish_part(&batch);
-        assert_null(batch_present(&batch));
-        assert_false(batch_contains(&batch, 10));
-        batch_release(&batch);
+    window_init(&window, 512, 4 << 20);
+    for (int i = 0; i < 30; i++)
+        window_halve(&window);
+    assert_int_equal(window.now.records, 1);
+    assert_int_equal(window.now.bytes, 1);
+    while (window.now.records < 512 || window.now.bytes < 4 << 20) {
+        window_grow(&window, window.now, true, 0);
+        assert_true(++steps <= 22);
     }
+    window_grow(&window, window.now, true, 0);
+    assert_int_equal(window.now.records, 512);
+    assert_int_equal(window.now.bytes, 4 << 20);
 }
 
-static void an_empty_batch_has_no_parts(void **state)
+static void a_request_that_did_not_need_the_window_says_nothing_about_it(void **state)
 {
-    struct export_batch batch;
+    struct export_window window;
     (void)state;
-    assert_int_equal(batch_init(&batch, 4), ERROR_NONE);
-    batch_seal(&batch);
-    assert_null(batch_present(&batch));
-    batch_release(&batch);
+    window_init(&window, 512, 4 << 20);
+    window_halve(&window);
+    window_grow(&window, (struct window_size){.records = 3, .bytes = 300}, false, 0);
+    assert_int_equal(window.now.records, 256);
 }
 
-// Refuses every part that holds a bad record, as a collector would.
-static size_t bisect(struct export_batch *batch, uint64_t bad, uint64_t *buried, size_t *settled)
+// An endpoint that takes up to a megabyte: how often does growth run into that within a day of full requests?
+static void growth_does_not_run_into_the_same_limit_again_and_again(void **state)
 {
-    size_t requests = 0;
-    const struct batch_part *part;
-    while ((part = batch_present(batch)) != NULL) {
-        bool is_bad = false;
-        requests++;
-        for (size_t i = 0; i < part->count; i++)
-            is_bad |= part->sequences[i] == bad;
-        if (is_bad && batch_split_part(batch))
-            continue;
-        if (is_bad)
-            *buried = part->sequences[0];
+    struct export_window window;
+    unsigned refused = 0, accepted = 0;
+    size_t limit = 1000000, best = 0;
+    (void)state;
+    window_init(&window, 100000, 4 << 20);
+    for (timestamp_ns now = 0; now < 24 * NS_PER_HOUR; now += NS_PER_SECOND) {
+        struct window_size size = {.records = window.now.bytes / 100, .bytes = window.now.bytes};
+        if (size.bytes > limit) {
+            refused++;
+            window_shrink(&window, size, now);
+        } else {
+            accepted++;
+            best = size.bytes > best ? size.bytes : best;
+            window_grow(&window, size, true, now);
+        }
+    }
+    assert_true(refused < 100);
+    assert_true(accepted > 86000);
+    assert_true(best > limit / 4 * 3);
+}
+
+static void a_limit_that_goes_away_is_forgotten(void **state)
+{
+    struct export_window window;
+    timestamp_ns now = 0;
+    (void)state;
+    window_init(&window, 512, 4 << 20);
+    for (int i = 0; i < 9; i++)
+        window_shrink(&window, window.now, now);
+    for (int i = 0; i < 3 * 3600; i++, now += NS_PER_SECOND)
+        window_grow(&window, window.now, true, now);
+    assert_int_equal(window.now.records, 512);
+    assert_int_equal(window.now.bytes, 4 << 20);
+    assert_int_equal(window.hold, WINDOW_HOLD_FIRST);
+}
+
+// --- quarantine -------------------------------------------------------------------------------
+
+static void a_quarantine_finds_what_it_holds(void **state)
+{
+    struct quarantine quarantine = {.count = 0};
+    uint64_t random_state = 3;
+    (void)state;
+    for (uint64_t i = 0; i < 500; i++) {
+        uint64_t sequence = backoff_random(&random_state) % 4000;
+        if (quarantine_find(&quarantine, sequence) != NULL)
+            quarantine_remove(&quarantine, sequence);
         else
-            *settled += part->count;
-        batch_finish_part(batch);
+            assert_non_null(quarantine_add(&quarantine, sequence, 7, (timestamp_ns)i, 10));
     }
-    return requests;
+    assert_int_equal(quarantine.bytes, 7 * quarantine.count);
+    for (size_t i = 1; i < quarantine.count; i++)
+        assert_true(quarantine.entries[i - 1].sequence < quarantine.entries[i].sequence);
+    const struct quarantine_entry *oldest = quarantine_oldest(&quarantine);
+    for (size_t i = 0; i < quarantine.count; i++)
+        assert_true(oldest->since <= quarantine.entries[i].since);
+    quarantine_remove(&quarantine, 5000);
+    quarantine_release(&quarantine);
 }
 
-static void halving_finds_the_bad_record_in_few_requests(void **state)
+static void intervals_grow_up_to_a_limit(void **state)
 {
+    struct quarantine quarantine = {.count = 0};
+    struct quarantine_entry *entry = quarantine_add(&quarantine, 1, 1, 0, 30);
+    duration_ns last = 0;
     (void)state;
-    for (size_t count = 1; count <= 70; count++) {
-        for (size_t bad = 0; bad < count; bad++) {
-            struct export_batch batch = filled_batch(count);
-            uint64_t buried = 0;
-            size_t settled = 0, depth = 0;
-            size_t requests = bisect(&batch, 10 * (bad + 1), &buried, &settled);
-            while (((size_t)1 << depth) < count)
-                depth++;
-            assert_int_equal(buried, 10 * (bad + 1));
-            assert_int_equal(settled, count - 1);
-            assert_true(requests <= 2 * depth + 1);
-            batch_release(&batch);
-        }
+    for (uint64_t i = 0; i < 20; i++) {
+        quarantine_postpone(&quarantine, entry, 1000, 30, i * 12345);
+        assert_true(entry->interval >= last && entry->interval <= 30 * 128);
+        assert_in_range(entry->due_at - 1000, entry->interval * 3 / 4, entry->interval * 5 / 4 + 1);
+        last = entry->interval;
+        assert_null(quarantine_due(&quarantine, 1001));
+        assert_ptr_equal(quarantine_due(&quarantine, entry->due_at), entry);
     }
+    assert_int_equal(last, 30 * 128);
+    quarantine_release(&quarantine);
 }
 
-static void halving_everything_ends_in_single_records_in_order(void **state)
+static void refused_memory_leaves_the_quarantine_as_it_was(void **state)
 {
-    struct export_batch batch = filled_batch(1000);
-    uint64_t last = 0;
-    size_t count = 0;
+    struct quarantine quarantine = {.count = 0};
     (void)state;
-    while (batch_present(&batch) != NULL) {
-        if (batch_split_part(&batch))
-            continue;
-        assert_int_equal(batch_present(&batch)->count, 1);
-        assert_true(batch_present(&batch)->sequences[0] > last);
-        last = batch_present(&batch)->sequences[0];
-        batch_finish_part(&batch);
-        count++;
-    }
-    assert_int_equal(count, 1000);
-    batch_release(&batch);
+    for (uint64_t i = 1; i <= 16; i++)
+        assert_non_null(quarantine_add(&quarantine, i, 1, 0, 1));
+    memory_fail_after(0);
+    assert_null(quarantine_add(&quarantine, 17, 1, 0, 1));
+    memory_fail_after(-1);
+    assert_int_equal(quarantine.count, 16);
+    assert_null(quarantine_find(&quarantine, 17));
+    quarantine_release(&quarantine);
 }
 
 // --- gzip -------------------------------------------------------------------------------------
@@ -267,17 +362,23 @@ static void compressing_reports_caps_and_refused_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(only_the_listed_statuses_are_retried),
+        cmocka_unit_test(every_status_has_its_outcome),
+        cmocka_unit_test(no_answer_is_never_about_the_data),
+        cmocka_unit_test(a_page_is_no_success_however_its_type_is_written),
+        cmocka_unit_test(troubles_are_told_apart),
         cmocka_unit_test(waits_grow_by_half_up_to_the_cap),
         cmocka_unit_test(jitter_stays_within_half_of_the_step),
         cmocka_unit_test(the_cap_holds_with_jitter_too),
         cmocka_unit_test(nonsense_settings_still_wait_a_little),
         cmocka_unit_test(retry_after_is_honoured_within_bounds),
         cmocka_unit_test(random_numbers_differ_and_spread),
-        cmocka_unit_test(a_batch_knows_what_it_holds),
-        cmocka_unit_test(an_empty_batch_has_no_parts),
-        cmocka_unit_test(halving_finds_the_bad_record_in_few_requests),
-        cmocka_unit_test(halving_everything_ends_in_single_records_in_order),
+        cmocka_unit_test(a_window_grows_to_its_maximum_again),
+        cmocka_unit_test(a_request_that_did_not_need_the_window_says_nothing_about_it),
+        cmocka_unit_test(growth_does_not_run_into_the_same_limit_again_and_again),
+        cmocka_unit_test(a_limit_that_goes_away_is_forgotten),
+        cmocka_unit_test(a_quarantine_finds_what_it_holds),
+        cmocka_unit_test(intervals_grow_up_to_a_limit),
+        cmocka_unit_test(refused_memory_leaves_the_quarantine_as_it_was),
         cmocka_unit_test(what_is_compressed_can_be_read_by_zlib),
         cmocka_unit_test(compressing_reports_caps_and_refused_memory),
     };

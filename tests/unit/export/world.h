@@ -16,7 +16,7 @@
 #include "ghatrace/base/memory.h"
 
 #define RETRY_ANSWER "HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n"
-#define WATCHDOG_TICKS 15000 // of 2 ms and more: far beyond any test, for what would hang forever
+#define WATCHDOG_TICKS 5000 // of 2 ms and more: far beyond any test, for what would hang forever
 
 struct world {
     struct net_loop *loop;
@@ -27,6 +27,7 @@ struct world {
     bool (*is_done)(struct world *world);
     unsigned ticks;
     unsigned drains; // times that the drain called back
+    unsigned dead_expected;
 };
 
 // What a failed test left behind; its memory is static.
@@ -54,7 +55,11 @@ static inline void world_tick(void *context)
 {
     struct world *world = context;
     if (++world->ticks > WATCHDOG_TICKS)
-        fail_msg("waited in vain");
+        fail_msg("waited in vain: %s at %llu failures, %zu parts, %zu quarantined, %llu requests",
+                 world->exporter != NULL && world->exporter->plan.is_outage ? "outage" : "works",
+                 (unsigned long long)world->exporter->plan.failures,
+                 world->exporter->plan.part_count, world->exporter->plan.quarantine.count,
+                 (unsigned long long)world->exporter->counters.requests);
     if (world->is_done(world))
         net_loop_stop(world->loop);
     else
@@ -120,6 +125,25 @@ static inline void world_deliver(struct world *world)
 {
     exporter_start(world->exporter);
     world_run_until(world, world_is_settled);
+}
+
+static inline bool world_has_dead(struct world *world)
+{
+    bool has_all = fake_count(fake_is_dead) == world->dead_expected;
+    if (!has_all && fake_count(fake_is_in_outbox) <= world->dead_expected &&
+        world->ticks % 8 == 0 && fake.last < FAKE_RECORDS_MAX - 1) {
+        fake_add();
+        exporter_wake(world->exporter);
+    }
+    return has_all && world_is_settled(world);
+}
+
+// A record that is refused is buried when another was accepted since: more come until there is one.
+static inline void world_deliver_until_dead(struct world *world, unsigned dead)
+{
+    world->dead_expected = dead;
+    exporter_start(world->exporter);
+    world_run_until(world, world_has_dead);
 }
 
 static inline void on_drained_world(void *context)

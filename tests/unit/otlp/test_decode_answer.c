@@ -74,19 +74,24 @@ static const struct answer_case json_responses[] = {
     {"<html>", ERROR_CORRUPT, 0, ""},
 };
 
+// `rejected` is the code.
 static const struct answer_case protobuf_statuses[] = {
     {"", ERROR_NONE, 0, ""},
-    {"08 03 12 02 6e6f", ERROR_NONE, 0, "no"},
+    {"08 03 12 02 6e6f", ERROR_NONE, 3, "no"},
     {"12 02 6e6f 1a 03 0a 01 61", ERROR_NONE, 0, "no"}, // with details
-    {"08 03", ERROR_NONE, 0, ""},
+    {"08 03", ERROR_NONE, 3, ""},
     {"12 03 61ff62", ERROR_NONE, 0, "a" REPLACEMENT "b"},
     {"12 05 6e", ERROR_CORRUPT, 0, ""},
     {"74 6f 6f 20 62 69 67", ERROR_CORRUPT, 0, ""}, // "too big"
 };
 
 static const struct answer_case json_statuses[] = {
-    {"{\"code\":3,\"message\":\"no \\\"data\\\"\",\"details\":[]}", ERROR_NONE, 0, "no \"data\""},
-    {"{\"code\":3}", ERROR_NONE, 0, ""},
+    {"{\"code\":3,\"message\":\"no \\\"data\\\"\",\"details\":[]}", ERROR_NONE, 3, "no \"data\""},
+    {"{\"code\":3}", ERROR_NONE, 3, ""},
+    {"{\"code\":\"13\"}", ERROR_NONE, 13, ""},
+    {"{\"code\":\"INTERNAL\",\"message\":\"no\"}", ERROR_NONE, 0, "no"},
+    {"{\"error\":\"bad key\"}", ERROR_NONE, 0, ""},
+    {"{}", ERROR_NONE, 0, ""},
     {"{\"message\":null}", ERROR_NONE, 0, ""},
     {"{\"message\":5}", ERROR_CORRUPT, 0, ""},
     {"\"no\"", ERROR_CORRUPT, 0, ""},
@@ -132,12 +137,15 @@ static void check_statuses(const struct answer_case *cases, size_t count, bool i
 {
     for (size_t i = 0; i < count; i++) {
         struct arena arena;
-        struct slice message = SLICE("stale");
+        struct otlp_status status = {.code = 77, .message = SLICE("stale")};
         struct slice body = exact_body(cases[i].body, is_json);
         arena_init(&arena, 1024);
-        enum error_code code = otlp_decode_status(body, is_json, &arena, &message);
-        if (code != cases[i].code || !slice_equals(message, slice_from_string(cases[i].message)))
-            fail_msg("%s: %d, %.*s", cases[i].body, code, SLICE_ARGS(message));
+        enum error_code code = otlp_decode_status(body, is_json, &arena, &status);
+        int64_t expected = cases[i].code == ERROR_NONE ? cases[i].rejected : 0;
+        if (code != cases[i].code || status.code != expected ||
+            !slice_equals(status.message, slice_from_string(cases[i].message)))
+            fail_msg("%s: %d, %lld, %.*s", cases[i].body, code, (long long)status.code,
+                     SLICE_ARGS(status.message));
         arena_release(&arena);
         free((void *)body.data);
     }

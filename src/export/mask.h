@@ -1,0 +1,30 @@
+// Secrets that must not appear in logs, whoever repeats them. Private to this room. Pure.
+#ifndef GHATRACE_SRC_EXPORT_MASK_H
+#define GHATRACE_SRC_EXPORT_MASK_H
+
+#include <stddef.h>
+
+#include "ghatrace/base/arena.h"
+#include "ghatrace/base/error.h"
+#include "ghatrace/base/slice.h"
+#include "ghatrace/http/parser.h"
+
+// Shorter values are no secrets, and masking them would blank out ordinary words.
+#define MASK_LEAST 4
+// So many bytes of the beginning of a secret are masked, too, when the rest is cut off.
+#define MASK_PREFIX 8
+
+// All zero: no secrets.
+struct mask_list {
+    struct slice *secrets;
+    size_t count;
+};
+
+// From the values of the headers, whole and without their first word ("Bearer"), and from the query of `path`,
+// whole and each of its values, also percent-decoded. All in the arena; the headers' values are not copied.
+enum error_code mask_init(struct mask_list *list, const struct http_header *headers, size_t count,
+                          struct slice path, struct arena *arena) MUST_CHECK;
+// Overwrites secrets in the text with '*'.
+void mask_text(const struct mask_list *list, char *text, size_t len);
+
+#endif

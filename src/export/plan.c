@@ -1,0 +1,880 @@
+// What to send next, and what becomes of it.
+#include "plan.h"
+
+#include <assert.h>
+
+#include "ghatrace/base/memory.h"
+
+#define SIZE_FAILURES_IN_A_ROW 3
+#define PARTS_PER_SLOT 3
+#define RETRY_AFTER_TRIES 3
+#define PHASE_LENGTH 6 // probes, on average, from one change of step to the next
+// An outage at least this long brings the quarantine back: it may be its cause.
+#define OUTAGE_LONG (10 * NS_PER_SECOND)
+
+// --- life -------------------------------------------------------------------------------------
+
+enum error_code plan_init(struct export_plan *plan, const struct plan_options *options)
+{
+    *plan = (struct export_plan){.options = *options, .quarantine_window = 1};
+    struct plan_options *own = &plan->options;
+    own->slots = own->slots > 0 ? own->slots : 1;
+    own->records_max = own->records_max > 0 ? own->records_max : 1;
+    window_init(&plan->window, own->records_max, own->bytes_max);
+    backoff_init(&plan->backoff, own->backoff_first, own->backoff_max);
+    backoff_init(&plan->quarantine_backoff, own->backoff_first, own->backoff_max);
+
+    plan->part_capacity = PARTS_PER_SLOT * own->slots;
+    plan->parts = memory_allocate_array(plan->part_capacity, sizeof(struct plan_part));
+    plan->requests = memory_allocate_array(own->slots, sizeof(struct plan_request));
+    if (plan->parts == NULL || plan->requests == NULL)
+        goto fail;
+    for (size_t i = 0; i < own->slots; i++) {
+        struct plan_request *request = &plan->requests[i];
+        request->sequences = memory_allocate_array(own->records_max, sizeof(uint64_t));
+        request->sizes = memory_allocate_array(own->records_max, sizeof(uint32_t));
+        if (request->sequences == NULL || request->sizes == NULL)
+            goto fail;
+    }
+    return ERROR_NONE;
+
+fail:
+    plan_release(plan);
+    return ERROR_MEMORY;
+}
+
+void plan_release(struct export_plan *plan)
+{
+    for (size_t i = 0; plan->requests != NULL && i < plan->options.slots; i++) {
+        memory_free(plan->requests[i].sequences);
+        memory_free(plan->requests[i].sizes);
+    }
+    memory_free(plan->requests);
+    memory_free(plan->parts);
+    quarantine_release(&plan->quarantine);
+    *plan = (struct export_plan){.is_outage = false};
+}
+
+// Halving down one path, once, with every other slot refused beside it.
+size_t plan_burst_max(const struct plan_options *options)
+{
+    size_t halvings = 1;
+    for (size_t n = options->records_max; n > 1; n /= 2)
+        halvings++;
+    return halvings + options->slots;
+}
+
+// --- where a record is ------------------------------------------------------------------------
+
+static bool request_has(const struct plan_request *request, uint64_t sequence)
+{
+    size_t low = 0, high = request->count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (request->sequences[middle] == sequence)
+            return true;
+        if (request->sequences[middle] < sequence)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return false;
+}
+
+static bool is_in_flight(const struct export_plan *plan, uint64_t sequence)
+{
+    for (size_t i = 0; i < plan->options.slots; i++) {
+        if (plan->requests[i].is_busy && request_has(&plan->requests[i], sequence))
+            return true;
+    }
+    return false;
+}
+
+static bool is_free(const struct export_plan *plan, uint64_t sequence)
+{
+    return !is_in_flight(plan, sequence) && quarantine_find(&plan->quarantine, sequence) == NULL;
+}
+
+static const struct plan_part *part_around(const struct export_plan *plan, uint64_t sequence)
+{
+    for (size_t i = 0; i < plan->part_capacity; i++) {
+        const struct plan_part *part = &plan->parts[i];
+        if (part->is_used && part->first <= sequence && sequence <= part->last)
+            return part;
+    }
+    return NULL;
+}
+
+// --- making requests --------------------------------------------------------------------------
+
+static void add(struct plan_request *request, uint64_t sequence, uint32_t size)
+{
+    assert(request->count == 0 || request->sequences[request->count - 1] < sequence);
+    request->sequences[request->count] = sequence;
+    request->sizes[request->count] = size;
+    request->count++;
+    request->bytes += size;
+}
+
+static size_t least(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+static size_t half_of(size_t n)
+{
+    return n > 1 ? n / 2 : 1;
+}
+
+struct range {
+    uint64_t from, last;
+    size_t records_max;
+    bool avoids_parts;
+};
+
+// Fills the request from the range. Afterwards `range->from` is where to go on. ERROR_NOT_FOUND: nothing there.
+static enum error_code read_range(const struct export_plan *plan, struct plan_request *request,
+                                  struct range *range, const struct plan_source *source,
+                                  struct error *error)
+{
+    size_t bytes_max = plan->window.now.bytes;
+    uint64_t sequence = range->from;
+    uint32_t size;
+    enum error_code code;
+    while ((code = source->seek(source->context, &sequence, &size, error)) == ERROR_NONE &&
+           sequence <= range->last) {
+        const struct plan_part *part = range->avoids_parts ? part_around(plan, sequence) : NULL;
+        if (part != NULL) {
+            range->from = sequence = part->last + 1;
+            if (request->count > 0) // the records of a request lie between no part's
+                break;
+            continue;
+        }
+        if (is_free(plan, sequence)) {
+            request->is_limited = request->count == range->records_max ||
+                                  (request->count > 0 && request->bytes + size > bytes_max);
+            if (request->is_limited)
+                break;
+            add(request, sequence, size);
+        }
+        range->from = ++sequence;
+    }
+    if (code != ERROR_NONE && code != ERROR_NOT_FOUND)
+        return code;
+    return request->count > 0 ? ERROR_NONE : ERROR_NOT_FOUND;
+}
+
+static void begin(struct plan_request *request, enum plan_kind kind)
+{
+    assert(!request->is_busy);
+    request->kind = kind;
+    request->count = request->bytes = 0;
+    request->is_limited = request->needs_new_connection = request->is_probe = false;
+    request->part = NULL;
+}
+
+static void send(struct export_plan *plan, struct plan_request *request)
+{
+    request->is_busy = true;
+    request->sent_at = ++plan->tick;
+    if (request->part != NULL)
+        request->part->is_busy = true;
+    if (plan->is_outage) {
+        request->is_probe = true;
+        plan->probe = request;
+    }
+}
+
+static void free_part(struct export_plan *plan, struct plan_part *part)
+{
+    part->is_used = false;
+    plan->part_count--;
+}
+
+// The next part that may be sent. Round robin: one that the endpoint cannot stand must not be every probe.
+static enum error_code next_of_part(struct export_plan *plan, struct plan_request *request,
+                                    timestamp_ns now, const struct plan_source *source,
+                                    struct error *error)
+{
+    for (size_t i = 0; i < plan->part_capacity; i++) {
+        size_t index = (plan->part_turn + i) % plan->part_capacity;
+        struct plan_part *part = &plan->parts[index];
+        if (!part->is_used || part->is_busy || part->due_at > now)
+            continue;
+        struct range range = {
+            .from = part->first,
+            .last = part->last,
+            .records_max = least(part->records_max, plan->window.now.records),
+        };
+        begin(request, PLAN_PART);
+        enum error_code code = read_range(plan, request, &range, source, error);
+        if (code == ERROR_NONE) {
+            plan->part_turn = index + 1;
+            part->first = request->sequences[0];
+            request->part = part;
+            send(plan, request);
+        }
+        if (code != ERROR_NOT_FOUND)
+            return code;
+        free_part(plan, part);
+    }
+    return ERROR_NOT_FOUND;
+}
+
+static size_t count_line_requests(const struct export_plan *plan)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < plan->options.slots; i++)
+        count += plan->requests[i].is_busy && plan->requests[i].kind == PLAN_LINE;
+    return count;
+}
+
+static enum error_code next_of_line(struct export_plan *plan, struct plan_request *request,
+                                    const struct plan_source *source, struct error *error)
+{
+    // Each may be refused and become a part.
+    if (plan->part_count + count_line_requests(plan) >= plan->part_capacity)
+        return ERROR_NOT_FOUND;
+    struct range range = {
+        .from = plan->cursor,
+        .last = UINT64_MAX - 1,
+        .records_max = plan->window.now.records,
+        .avoids_parts = true,
+    };
+    begin(request, PLAN_LINE);
+    enum error_code code = read_range(plan, request, &range, source, error);
+    if (code == ERROR_NONE || code == ERROR_NOT_FOUND)
+        plan->cursor = range.from;
+    if (code == ERROR_NONE)
+        send(plan, request);
+    return code;
+}
+
+// Looks for a record from `from` up to `last` that can be a single.
+static enum error_code find_single(const struct export_plan *plan, uint64_t from, uint64_t last,
+                                   const struct plan_source *source, uint64_t *found,
+                                   uint32_t *size, struct error *error)
+{
+    enum error_code code;
+    *found = from;
+    while ((code = source->seek(source->context, found, size, error)) == ERROR_NONE) {
+        if (*found > last)
+            return ERROR_NOT_FOUND;
+        if (*found != plan->refused_alone && is_free(plan, *found))
+            return ERROR_NONE;
+        ++*found;
+    }
+    return code;
+}
+
+static enum error_code next_single(struct export_plan *plan, struct plan_request *request,
+                                   const struct plan_source *source, struct error *error)
+{
+    uint64_t start = plan->single_cursor, sequence;
+    uint32_t size;
+    enum error_code code =
+        find_single(plan, start, UINT64_MAX - 1, source, &sequence, &size, error);
+    if (code == ERROR_NOT_FOUND && start > 0)
+        code = find_single(plan, 0, start - 1, source, &sequence, &size, error);
+    if (code != ERROR_NONE)
+        return code;
+    plan->single_cursor = sequence + 1;
+    begin(request, PLAN_SINGLE);
+    add(request, sequence, size);
+    send(plan, request);
+    return ERROR_NONE;
+}
+
+static void add_quarantined(struct plan_request *request, struct quarantine_entry *entry)
+{
+    entry->is_in_flight = true;
+    request->needs_new_connection = true;
+    add(request, entry->sequence, entry->size);
+}
+
+// `is_single`: one record, the one that is due next.
+static bool next_quarantined(struct export_plan *plan, struct plan_request *request,
+                             timestamp_ns now, bool is_single)
+{
+    struct quarantine *quarantine = &plan->quarantine;
+    struct quarantine_entry *entry = quarantine_due(quarantine, is_single ? INT64_MAX : now);
+    if (entry == NULL)
+        return false;
+    begin(request, PLAN_QUARANTINED);
+    if (is_single || plan->quarantine_window == 1) {
+        add_quarantined(request, entry);
+    } else {
+        size_t records_max = least(plan->quarantine_window, plan->window.now.records);
+        for (size_t i = 0; i < quarantine->count && request->count < records_max; i++) {
+            entry = &quarantine->entries[i];
+            if (entry->is_in_flight || entry->due_at > now)
+                continue;
+            if (request->count > 0 && request->bytes + entry->size > plan->window.now.bytes)
+                break;
+            add_quarantined(request, entry);
+        }
+    }
+    send(plan, request);
+    return true;
+}
+
+static bool is_any_quarantined_in_flight(const struct export_plan *plan)
+{
+    for (size_t i = 0; i < plan->options.slots; i++) {
+        if (plan->requests[i].is_busy && plan->requests[i].kind == PLAN_QUARANTINED)
+            return true;
+    }
+    return false;
+}
+
+// --- which comes next -------------------------------------------------------------------------
+
+static timestamp_ns when_due(const struct export_plan *plan)
+{
+    timestamp_ns at = INT64_MAX;
+    for (size_t i = 0; i < plan->part_capacity; i++) {
+        const struct plan_part *part = &plan->parts[i];
+        if (part->is_used && !part->is_busy && part->due_at < at)
+            at = part->due_at;
+    }
+    if (plan->is_draining || plan->quarantine.count == 0 || is_any_quarantined_in_flight(plan))
+        return at;
+    timestamp_ns due_at = plan->quarantine.earliest > plan->quarantine_pause_end
+                              ? plan->quarantine.earliest
+                              : plan->quarantine_pause_end;
+    return due_at < at ? due_at : at;
+}
+
+static void wait_until_due(const struct export_plan *plan, enum plan_step *step,
+                           timestamp_ns *until)
+{
+    *until = when_due(plan);
+    *step = *until == INT64_MAX ? PLAN_IDLE : PLAN_WAIT;
+}
+
+// One other record alone: of the line and of the parts, and of the quarantine, by turns. `is_new`: a record has come
+// after all others were tried.
+static enum error_code next_other(struct export_plan *plan, struct plan_request *request,
+                                  bool is_new, timestamp_ns now, const struct plan_source *source,
+                                  struct error *error)
+{
+    bool may_try_quarantined = !plan->is_draining && !is_new;
+    if (may_try_quarantined && plan->singles++ % 2 == 1 &&
+        next_quarantined(plan, request, now, true))
+        return ERROR_NONE;
+    enum error_code code = next_single(plan, request, source, error);
+    plan->lacks_other_record = code == ERROR_NOT_FOUND;
+    if (code == ERROR_NOT_FOUND && !plan->is_draining && next_quarantined(plan, request, now, true))
+        code = ERROR_NONE;
+    return code;
+}
+
+static enum error_code next_probe(struct export_plan *plan, struct plan_request *request,
+                                  timestamp_ns now, const struct plan_source *source,
+                                  enum plan_step *step, timestamp_ns *until, struct error *error)
+{
+    enum error_code code = ERROR_NOT_FOUND;
+    bool is_new = plan->is_single_next;
+    bool is_turn_of_single = is_new || plan->probes % 2 == 1;
+    plan->is_single_next = false;
+    if (is_turn_of_single)
+        code = next_other(plan, request, is_new, now, source, error);
+    if (code == ERROR_NOT_FOUND)
+        code = next_of_part(plan, request, now, source, error);
+    if (code == ERROR_NOT_FOUND)
+        code = next_of_line(plan, request, source, error);
+    if (code == ERROR_NOT_FOUND && !plan->is_draining &&
+        next_quarantined(plan, request, now, false))
+        code = ERROR_NONE;
+    *step = PLAN_SEND;
+    if (code == ERROR_NONE)
+        plan->probes++;
+    if (code != ERROR_NOT_FOUND)
+        return code;
+    wait_until_due(plan, step, until);
+    return ERROR_NONE;
+}
+
+static enum error_code next_request(struct export_plan *plan, struct plan_request *request,
+                                    timestamp_ns now, const struct plan_source *source,
+                                    enum plan_step *step, timestamp_ns *until, struct error *error)
+{
+    *step = PLAN_SEND;
+    enum error_code code = next_of_part(plan, request, now, source, error);
+    if (code == ERROR_NOT_FOUND && !plan->is_draining && now >= plan->quarantine_pause_end &&
+        !is_any_quarantined_in_flight(plan) && next_quarantined(plan, request, now, false))
+        code = ERROR_NONE;
+    if (code == ERROR_NOT_FOUND)
+        code = next_of_line(plan, request, source, error);
+    if (code != ERROR_NOT_FOUND)
+        return code;
+    wait_until_due(plan, step, until);
+    return ERROR_NONE;
+}
+
+static bool is_quarantine_full(const struct export_plan *plan)
+{
+    const struct plan_options *options = &plan->options;
+    return (options->quarantine_bytes_max > 0 &&
+            plan->quarantine.bytes > options->quarantine_bytes_max) ||
+           (options->quarantine_records_max > 0 &&
+            plan->quarantine.count > options->quarantine_records_max);
+}
+
+enum error_code plan_next(struct export_plan *plan, size_t slot, timestamp_ns now,
+                          const struct plan_source *source, enum plan_step *step,
+                          timestamp_ns *until, struct error *error)
+{
+    struct plan_request *request = &plan->requests[slot];
+    assert(slot < plan->options.slots && !request->is_busy);
+
+    struct quarantine_entry *oldest =
+        is_quarantine_full(plan) ? quarantine_oldest(&plan->quarantine) : NULL;
+    if (oldest != NULL) {
+        begin(request, PLAN_QUARANTINED);
+        add_quarantined(request, oldest);
+        request->is_busy = true;
+        *step = PLAN_BURY;
+        return ERROR_NONE;
+    }
+    if (now < plan->pause_end) {
+        *until = plan->pause_end;
+        *step = PLAN_WAIT;
+        return ERROR_NONE;
+    }
+    if (!plan->is_outage)
+        return next_request(plan, request, now, source, step, until, error);
+    *step = PLAN_IDLE;
+    if (plan->probe != NULL)
+        return ERROR_NONE;
+    return next_probe(plan, request, now, source, step, until, error);
+}
+
+// --- refusals ---------------------------------------------------------------------------------
+
+static void return_to_line(struct export_plan *plan, const struct plan_request *request)
+{
+    if (request->sequences[0] < plan->cursor)
+        plan->cursor = request->sequences[0];
+}
+
+// The part that the request's records belong to from now on. NULL: there is no room, and they are in the line.
+static struct plan_part *make_part(struct export_plan *plan, struct plan_request *request)
+{
+    if (request->kind == PLAN_PART) {
+        struct plan_part *part = request->part;
+        part->is_busy = false;
+        request->part = NULL;
+        return part;
+    }
+    assert(request->kind == PLAN_LINE);
+    for (size_t i = 0; i < plan->part_capacity; i++) {
+        struct plan_part *part = &plan->parts[i];
+        if (part->is_used)
+            continue;
+        *part = (struct plan_part){
+            .is_used = true,
+            .first = request->sequences[0],
+            .last = request->sequences[request->count - 1],
+            .records_max = plan->options.records_max,
+            .refused_at = plan->tick,
+        };
+        plan->part_count++;
+        return part;
+    }
+    return_to_line(plan, request);
+    return NULL;
+}
+
+static void pause(struct export_plan *plan, timestamp_ns until, bool is_asked)
+{
+    plan->pause_end = until;
+    plan->is_pause_asked = is_asked;
+}
+
+// The endpoint knows best how long it needs, but when it has been wrong a few times, it can only ask for more time
+// than the backoff gives, not for more requests.
+static timestamp_ns after_backoff(timestamp_ns now, duration_ns step, duration_ns retry_after,
+                                  uint64_t failures)
+{
+    duration_ns asked = backoff_honour(retry_after, 0);
+    bool is_believed = asked > step || (asked > 0 && failures <= RETRY_AFTER_TRIES);
+    return now + (is_believed ? asked : step);
+}
+
+// Begins an outage or counts one more failure of it.
+static void fail(struct export_plan *plan, const struct plan_request *request,
+                 duration_ns retry_after, timestamp_ns now, uint64_t random)
+{
+    if (!plan->is_outage) {
+        plan->is_outage = true;
+        plan->outage_start = now;
+        plan->failures = 0;
+        plan->probes = 0;
+        plan->probe = NULL;
+        plan->refused_alone = 0;
+        plan->lacks_other_record = plan->is_single_next = false;
+        // The round goes on where it was, but first behind what was refused.
+        if (request != NULL && plan->single_cursor <= request->sequences[request->count - 1])
+            plan->single_cursor = request->sequences[request->count - 1] + 1;
+        for (size_t i = 0; i < plan->part_capacity; i++)
+            plan->parts[i].refused_at = plan->tick;
+    }
+    for (size_t i = 0; i < plan->part_capacity; i++)
+        plan->parts[i].due_at = 0; // the pause counts for all
+    // In step with an endpoint that fails every second time, every second probe would always fail.
+    if (plan->failures > 1 && random / 16 % PHASE_LENGTH == 1)
+        plan->probes++;
+    plan->failures++;
+    duration_ns step = backoff_step(&plan->backoff, random);
+    pause(plan, after_backoff(now, step, retry_after, plan->failures), retry_after > 0);
+}
+
+static void end_outage(struct export_plan *plan, const struct plan_request *probe, timestamp_ns now)
+{
+    plan->is_outage = false;
+    plan->failures = 0;
+    plan->probe = NULL;
+    plan->pause_end = 0;
+    backoff_reset(&plan->backoff);
+    if (now - plan->outage_start >= OUTAGE_LONG)
+        quarantine_hasten(&plan->quarantine, now);
+    for (size_t i = 0; i < plan->part_capacity; i++) {
+        struct plan_part *part = &plan->parts[i];
+        if (!part->is_used)
+            continue;
+        part->due_at = now;
+        bool is_other = probe->kind == PLAN_SINGLE || probe->kind == PLAN_QUARANTINED;
+        if (is_other && part->refused.records > 1) {
+            part->records_max = part->refused.records / 2;
+            window_shrink(&plan->window, part->refused, now);
+        }
+    }
+}
+
+static void halve(struct export_plan *plan, struct plan_part *part,
+                  const struct plan_request *request, timestamp_ns now)
+{
+    part->records_max = request->count / 2;
+    window_shrink(&plan->window,
+                  (struct window_size){.records = request->count, .bytes = request->bytes}, now);
+}
+
+// There is no evidence that size is the cause, and smaller requests are worth a try.
+static void halve_all(struct export_plan *plan)
+{
+    for (size_t i = 0; i < plan->part_capacity; i++) {
+        struct plan_part *part = &plan->parts[i];
+        if (part->is_used && part->refused.records > 1)
+            part->records_max = half_of(least(part->records_max, part->refused.records));
+    }
+    window_halve(&plan->window);
+    plan->size_failures = 0;
+}
+
+static duration_ns quarantine_interval(const struct export_plan *plan)
+{
+    return plan->backoff.max;
+}
+
+static void note_refused_alone(struct export_plan *plan, struct quarantine_entry *entry,
+                               const struct plan_answer *answer)
+{
+    entry->tries++;
+    entry->refused_at = plan->tick;
+    entry->status = answer->status;
+    if (answer->outcome == EXPORT_ABOUT_DATA && entry->about_data_at == 0) {
+        entry->about_data_at = plan->tick;
+        entry->about_data_connection = answer->connection;
+    }
+}
+
+// The record of this request was refused alone, and others are accepted.
+static enum plan_verdict quarantine_record(struct export_plan *plan, struct plan_part *part,
+                                           const struct plan_request *request,
+                                           const struct plan_answer *answer, timestamp_ns now)
+{
+    struct quarantine_entry *entry =
+        quarantine_add(&plan->quarantine, request->sequences[0], request->sizes[0], now,
+                       quarantine_interval(plan));
+    if (entry == NULL) // out of memory: it is met again
+        return PLAN_KEEP;
+    entry->is_in_flight = true; // until it is noted
+    note_refused_alone(plan, entry, answer);
+    part->first = request->sequences[0] + 1;
+    part->refused = (struct window_size){.records = 0};
+    window_forget(&plan->window);
+    return PLAN_QUARANTINE;
+}
+
+static bool is_to_be_buried(const struct export_plan *plan, const struct quarantine_entry *entry,
+                            const struct plan_answer *answer)
+{
+    return answer->outcome == EXPORT_ABOUT_DATA && entry->about_data_at != 0 &&
+           entry->about_data_connection != answer->connection &&
+           plan->accepted_at > entry->about_data_at;
+}
+
+static void release_quarantined(struct export_plan *plan, const struct plan_request *request)
+{
+    for (size_t i = 0; i < request->count; i++) {
+        struct quarantine_entry *entry = quarantine_find(&plan->quarantine, request->sequences[i]);
+        if (entry != NULL)
+            quarantine_put_back(&plan->quarantine, entry);
+    }
+}
+
+static void let_go_of_quarantined(struct export_plan *plan, const struct plan_request *request,
+                                  timestamp_ns now, uint64_t random)
+{
+    for (size_t i = 0; i < request->count; i++) {
+        struct quarantine_entry *entry = quarantine_find(&plan->quarantine, request->sequences[i]);
+        if (entry == NULL)
+            continue;
+        quarantine_postpone(&plan->quarantine, entry, now, quarantine_interval(plan), random);
+        quarantine_put_back(&plan->quarantine, entry);
+    }
+}
+
+static enum plan_verdict refuse_quarantined(struct export_plan *plan,
+                                            const struct plan_request *request,
+                                            const struct plan_answer *answer, timestamp_ns now,
+                                            uint64_t random)
+{
+    struct quarantine_entry *entry = quarantine_find(&plan->quarantine, request->sequences[0]);
+    if (request->count == 1 && is_to_be_buried(plan, entry, answer))
+        return PLAN_DEAD;
+    if (request->count == 1 && !answer->is_no_connection)
+        note_refused_alone(plan, entry, answer);
+    // Several together say nothing about each; alone they are tried after the pause.
+    if (request->count > 1) {
+        release_quarantined(plan, request);
+    } else {
+        let_go_of_quarantined(plan, request, now, random);
+    }
+    plan->quarantine_window = 1;
+    plan->quarantine_pause_end = after_backoff(now, backoff_step(&plan->quarantine_backoff, random),
+                                               answer->retry_after, UINT64_MAX);
+    return PLAN_KEEP;
+}
+
+// A request of the line or of a part was refused. Returns whether the endpoint is to be left alone for a while.
+static bool refuse_batch(struct export_plan *plan, struct plan_request *request,
+                         const struct plan_answer *answer, timestamp_ns now,
+                         enum plan_verdict *verdict)
+{
+    bool was_outage = plan->is_outage;
+    struct plan_part *part = make_part(plan, request);
+    if (answer->is_no_connection || part == NULL)
+        return true;
+
+    bool is_alone = request->count == 1;
+    bool has_evidence = plan->accepted_at > part->refused_at;
+    part->refused = (struct window_size){.records = request->count, .bytes = request->bytes};
+    part->due_at = now;
+    if (is_alone && was_outage)
+        plan->refused_alone = request->sequences[0];
+    if (!was_outage && has_evidence && is_alone) {
+        *verdict = quarantine_record(plan, part, request, answer, now);
+    } else if (!was_outage && !is_alone && (has_evidence || answer->outcome == EXPORT_ABOUT_DATA)) {
+        halve(plan, part, request, now);
+        if (answer->outcome != EXPORT_ABOUT_DATA)
+            part->due_at = now + plan->options.backoff_first / 4;
+    }
+    bool is_about_part = has_evidence || (answer->outcome == EXPORT_ABOUT_DATA && !is_alone);
+    return was_outage || !is_about_part || answer->retry_after > 0 ||
+           plan->refusals > plan_burst_max(&plan->options) - plan->options.slots;
+}
+
+// Sent before the outage was known: the same failure, not one more.
+static void refuse_late(struct export_plan *plan, struct plan_request *request,
+                        const struct plan_answer *answer, timestamp_ns now, uint64_t random)
+{
+    if (request->kind == PLAN_LINE || request->kind == PLAN_PART) {
+        struct plan_part *part = make_part(plan, request);
+        if (part != NULL && !answer->is_no_connection)
+            part->refused =
+                (struct window_size){.records = request->count, .bytes = request->bytes};
+    } else if (request->kind == PLAN_SINGLE) {
+        return_to_line(plan, request);
+    } else {
+        let_go_of_quarantined(plan, request, now, random);
+    }
+    timestamp_ns asked = now + backoff_honour(answer->retry_after, 0);
+    if (asked > plan->pause_end && answer->retry_after > 0 && plan->probe == NULL)
+        pause(plan, asked, true);
+}
+
+static void free_request(struct export_plan *plan, struct plan_request *request)
+{
+    request->is_busy = false;
+    request->count = 0;
+    request->part = NULL;
+    if (plan->probe == request)
+        plan->probe = NULL;
+}
+
+static enum plan_verdict refuse(struct export_plan *plan, struct plan_request *request,
+                                const struct plan_answer *answer, timestamp_ns now, uint64_t random)
+{
+    enum plan_verdict verdict = PLAN_KEEP;
+    if (plan->is_outage && !request->is_probe) {
+        refuse_late(plan, request, answer, now, random);
+        return verdict;
+    }
+    plan->size_failures += answer->may_be_size;
+    bool is_failure = true;
+    switch (request->kind) {
+    case PLAN_LINE:
+    case PLAN_PART:
+        plan->refusals++;
+        is_failure = refuse_batch(plan, request, answer, now, &verdict);
+        break;
+    case PLAN_SINGLE:
+        return_to_line(plan, request);
+        break;
+    case PLAN_QUARANTINED:
+        verdict = refuse_quarantined(plan, request, answer, now, random);
+        is_failure = request->is_probe || answer->is_no_connection;
+        break;
+    }
+    if (plan->size_failures >= SIZE_FAILURES_IN_A_ROW)
+        halve_all(plan);
+    if (is_failure)
+        fail(plan, request, answer->retry_after, now, random);
+    return verdict;
+}
+
+// --- answers ----------------------------------------------------------------------------------
+
+static void accept(struct export_plan *plan, struct plan_request *request, timestamp_ns now)
+{
+    struct plan_part *part = request->part;
+    if (request->sent_at > plan->accepted_at)
+        plan->accepted_at = request->sent_at;
+    if (!plan->is_outage || request->is_probe) {
+        plan->refusals = plan->size_failures = 0;
+        plan->quarantine_pause_end = now;
+        backoff_reset(&plan->quarantine_backoff);
+        quarantine_hasten_new(&plan->quarantine, now, request->sent_at);
+    }
+    if (part != NULL) {
+        request->part = NULL; // it may go on while this request is being settled
+        part->is_busy = false;
+        part->first = request->sequences[request->count - 1] + 1;
+        part->refused = (struct window_size){.records = 0};
+        part->records_max = least(2 * part->records_max, plan->options.records_max);
+    }
+    if (request->kind == PLAN_LINE || request->kind == PLAN_PART)
+        window_grow(&plan->window,
+                    (struct window_size){.records = request->count, .bytes = request->bytes},
+                    request->is_limited, now);
+    if (request->kind == PLAN_QUARANTINED) {
+        plan->quarantine_window = least(2 * plan->quarantine_window, plan->options.records_max);
+        quarantine_hasten(&plan->quarantine, now);
+    }
+    if (plan->is_outage && request->is_probe)
+        end_outage(plan, request, now);
+}
+
+enum plan_verdict plan_answer(struct export_plan *plan, size_t slot,
+                              const struct plan_answer *answer, timestamp_ns now, uint64_t random)
+{
+    struct plan_request *request = &plan->requests[slot];
+    assert(request->is_busy);
+    plan->tick++;
+    if (answer->outcome == EXPORT_SENT) {
+        accept(plan, request, now);
+        return PLAN_SETTLE;
+    }
+    enum plan_verdict verdict = refuse(plan, request, answer, now, random);
+    if (plan->probe == request)
+        plan->probe = NULL;
+    if (verdict == PLAN_KEEP)
+        free_request(plan, request);
+    return verdict;
+}
+
+enum plan_verdict plan_unsendable(struct export_plan *plan, size_t slot, timestamp_ns now)
+{
+    struct plan_request *request = &plan->requests[slot];
+    if (plan->probe == request)
+        plan->probe = NULL;
+    if (request->count == 1)
+        return PLAN_DEAD;
+    if (request->kind == PLAN_QUARANTINED) {
+        plan->quarantine_window = 1;
+        release_quarantined(plan, request);
+    } else {
+        struct plan_part *part = make_part(plan, request);
+        if (part != NULL) {
+            part->records_max = request->count / 2;
+            part->due_at = now;
+        }
+    }
+    free_request(plan, request);
+    return PLAN_KEEP;
+}
+
+void plan_gone(struct export_plan *plan, size_t slot)
+{
+    if (plan->probe == &plan->requests[slot])
+        plan->probe = NULL;
+}
+
+void plan_settled(struct export_plan *plan, size_t slot)
+{
+    struct plan_request *request = &plan->requests[slot];
+    assert(request->is_busy);
+    if (request->part != NULL) { // there was no answer
+        request->part->is_busy = false;
+        request->part->first = request->sequences[request->count - 1] + 1;
+    }
+    if (request->kind == PLAN_QUARANTINED) {
+        for (size_t i = 0; i < request->count; i++)
+            quarantine_remove(&plan->quarantine, request->sequences[i]);
+    } else if (request->count == 1) {
+        release_quarantined(plan, request); // if that is what became of it
+    }
+    free_request(plan, request);
+}
+
+void plan_local_failure(struct export_plan *plan, timestamp_ns now, uint64_t random)
+{
+    fail(plan, NULL, 0, now, random);
+}
+
+// --- from outside -----------------------------------------------------------------------------
+
+void plan_wake(struct export_plan *plan, timestamp_ns now)
+{
+    if (!plan->is_outage || !plan->lacks_other_record || plan->is_pause_asked)
+        return;
+    plan->lacks_other_record = false;
+    plan->is_single_next = true;
+    plan_end_pause(plan, now);
+}
+
+void plan_rescan(struct export_plan *plan)
+{
+    plan->cursor = 0;
+}
+
+void plan_end_pause(struct export_plan *plan, timestamp_ns now)
+{
+    if (plan->pause_end > now)
+        pause(plan, now, false);
+}
+
+void plan_restore(struct export_plan *plan, uint64_t sequence, uint32_t size, timestamp_ns now)
+{
+    if (quarantine_find(&plan->quarantine, sequence) != NULL)
+        return;
+    struct quarantine_entry *entry =
+        quarantine_add(&plan->quarantine, sequence, size, now, quarantine_interval(plan));
+    if (entry == NULL)
+        return;
+    entry->tries = 2; // it has had its second chance
+    entry->due_at = now;
+    plan->quarantine.earliest = now;
+}

@@ -1,0 +1,459 @@
+// A plan between an outbox and an endpoint, all simulated: the endpoint is a script, time is a number, and each
+// choice comes from one seed.
+#ifndef TEST_EXPORT_PLAN_WORLD_H
+#define TEST_EXPORT_PLAN_WORLD_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../../../src/export/plan.h"
+
+#define RECORDS_MAX 3000 // sequences from 1
+#define SLOTS_MAX 4
+#define TIME_LIMIT (30 * 24 * NS_PER_HOUR)
+
+enum whereabouts { NOT_THERE_YET, IN_OUTBOX, SENT, DEAD };
+
+// What an endpoint may do to a request that it does not take.
+struct manner {
+    enum export_silence silence;
+    int status;
+    bool has_status_message;
+    const char *content_type;
+    duration_ns retry_after;
+    duration_ns delay;
+};
+
+struct sim_record {
+    uint32_t size;
+    enum whereabouts place;
+    timestamp_ns arrives_at;
+    // refusals alone that were about the data: connection and order
+    uint64_t about_data_connection, about_data_order;
+    unsigned times_alone, times_sent;
+    timestamp_ns done_at;
+};
+
+struct sim;
+// What becomes of a request. NULL: it is accepted.
+typedef const struct manner *(*endpoint_script)(struct sim *sim,
+                                                const struct plan_request *request);
+
+struct sim_flight {
+    bool is_used;
+    timestamp_ns answer_at;
+    bool is_settling; // answered; the engine takes the records out of the outbox at `answer_at`
+    enum whereabouts goes_to;
+    const struct manner *manner;
+    uint64_t connection, order;
+};
+
+struct sim {
+    uint64_t seed, random;
+    struct export_plan plan;
+    struct plan_options options;
+    struct sim_record records[RECORDS_MAX + 1];
+    uint64_t last;
+    timestamp_ns now;
+    endpoint_script script;
+    void *script_context;
+    duration_ns round_trip;
+    struct sim_flight flights[SLOTS_MAX];
+    uint64_t connections[SLOTS_MAX]; // 0: none
+    duration_ns settle_time_max;     // random up to this
+    uint64_t connections_made, order;
+    bool keeps_connections;
+
+    uint64_t accepted_order; // latest sending of an accepted request
+    uint64_t requests, requests_since_accepted, dead, outages, most_at_once;
+    timestamp_ns accepted_at;
+    uint64_t most_quarantined_bytes;
+};
+
+static inline uint64_t sim_random(struct sim *sim)
+{
+    return backoff_random(&sim->random);
+}
+
+static inline uint64_t sim_below(struct sim *sim, uint64_t limit)
+{
+    return sim_random(sim) % limit;
+}
+
+// Fails with the seed.
+#define sim_check(sim, condition)                                                                  \
+    do {                                                                                           \
+        if (!(condition))                                                                          \
+            fail_msg("seed %llu at %lld ms: %s", (unsigned long long)(sim)->seed,                  \
+                     (long long)((sim)->now / NS_PER_MS), #condition);                             \
+    } while (0)
+
+// Each step, for whoever looks into a seed that failed.
+#define sim_trace(sim, format, ...)                                                                \
+    do {                                                                                           \
+        if (getenv("PLAN_TRACE") != NULL)                                                          \
+            printf("%lld ms: " format "\n", (long long)((sim)->now / NS_PER_MS), __VA_ARGS__);     \
+    } while (0)
+
+static inline const char *sim_kind(const struct plan_request *request)
+{
+    static const char *const kinds[] = {"line", "part", "single", "quarantine"};
+    return kinds[request->kind];
+}
+
+static inline void sim_init(struct sim *sim, uint64_t seed)
+{
+    memset(sim, 0, sizeof *sim);
+    sim->seed = seed;
+    sim->random = seed * UINT64_C(0x9e3779b97f4a7c15) | 1;
+    for (int i = 0; i < 8; i++)
+        (void)sim_random(sim);
+    sim->now = 1000 * NS_PER_SECOND;
+    sim->round_trip = 5 * NS_PER_MS;
+    sim->keeps_connections = true;
+    sim->options = (struct plan_options){
+        .slots = 4,
+        .records_max = 512,
+        .bytes_max = 4 << 20,
+        .backoff_first = NS_PER_SECOND,
+        .backoff_max = 30 * NS_PER_SECOND,
+        .quarantine_records_max = 16384,
+    };
+}
+
+static inline void sim_start(struct sim *sim)
+{
+    assert_int_equal(plan_init(&sim->plan, &sim->options), ERROR_NONE);
+    sim->accepted_at = sim->now;
+}
+
+static inline uint64_t sim_add(struct sim *sim, uint32_t size, timestamp_ns arrives_at)
+{
+    uint64_t sequence = ++sim->last;
+    assert_true(sequence <= RECORDS_MAX);
+    sim->records[sequence] = (struct sim_record){
+        .size = size,
+        .arrives_at = arrives_at,
+        .place = arrives_at <= sim->now ? IN_OUTBOX : NOT_THERE_YET,
+    };
+    return sequence;
+}
+
+static inline void sim_add_many(struct sim *sim, unsigned count, uint32_t size)
+{
+    for (unsigned i = 0; i < count; i++)
+        sim_add(sim, size, 0);
+}
+
+static enum error_code sim_seek(void *context, uint64_t *sequence, uint32_t *size,
+                                struct error *error)
+{
+    struct sim *sim = context;
+    (void)error;
+    for (uint64_t i = *sequence > 0 ? *sequence : 1; i <= sim->last; i++) {
+        if (sim->records[i].place == IN_OUTBOX) {
+            *sequence = i;
+            *size = sim->records[i].size;
+            return ERROR_NONE;
+        }
+    }
+    return ERROR_NOT_FOUND;
+}
+
+static inline bool request_carries(const struct plan_request *request, uint64_t sequence)
+{
+    for (size_t i = 0; i < request->count; i++) {
+        if (request->sequences[i] == sequence)
+            return true;
+    }
+    return false;
+}
+
+// The shortest waits that the backoff may choose, added up: how many fit into the time?
+static inline uint64_t sim_steps_within(const struct sim *sim, duration_ns time)
+{
+    uint64_t steps = 1;
+    duration_ns base = sim->options.backoff_first;
+    for (duration_ns sum = base / 2; sum <= time; sum += base / 2) {
+        steps++;
+        base =
+            base + base / 2 < sim->options.backoff_max ? base + base / 2 : sim->options.backoff_max;
+    }
+    return steps;
+}
+
+static void sim_check_request(struct sim *sim, size_t slot)
+{
+    const struct plan_request *request = &sim->plan.requests[slot];
+    sim_check(sim, request->count > 0 && request->count <= sim->options.records_max);
+    size_t bytes = 0;
+    for (size_t i = 0; i < request->count; i++) {
+        struct sim_record *record = &sim->records[request->sequences[i]];
+        sim_check(sim, record->place == IN_OUTBOX);
+        sim_check(sim, request->sizes[i] == record->size);
+        bytes += record->size;
+        record->times_sent++;
+        for (size_t other = 0; other < sim->options.slots; other++)
+            sim_check(sim, other == slot || !sim->flights[other].is_used ||
+                               !request_carries(&sim->plan.requests[other], request->sequences[i]));
+    }
+    sim_check(sim, request->count == 1 || bytes <= sim->options.bytes_max);
+    // One probe at a time while the endpoint is in trouble.
+    unsigned probes = request->is_probe;
+    for (size_t i = 0; i < sim->options.slots; i++)
+        probes += sim->flights[i].is_used && !sim->flights[i].is_settling &&
+                  sim->plan.requests[i].is_probe;
+    sim_check(sim, probes <= 1);
+}
+
+static void sim_send(struct sim *sim, size_t slot)
+{
+    const struct plan_request *request = &sim->plan.requests[slot];
+    struct sim_flight *flight = &sim->flights[slot];
+    sim_check_request(sim, slot);
+    if (request->needs_new_connection || !sim->keeps_connections)
+        sim->connections[slot] = 0;
+    if (sim->connections[slot] == 0)
+        sim->connections[slot] = ++sim->connections_made;
+    const struct manner *manner = sim->script(sim, request);
+    *flight = (struct sim_flight){
+        .is_used = true,
+        .answer_at =
+            sim->now + (manner != NULL && manner->delay > 0 ? manner->delay : sim->round_trip),
+        .manner = manner,
+        .connection = sim->connections[slot],
+        .order = ++sim->order,
+    };
+    sim_trace(sim, "slot %zu sends %s of %zu from %llu%s", slot, sim_kind(request), request->count,
+              (unsigned long long)request->sequences[0], request->is_probe ? ", a probe" : "");
+    sim->requests++;
+    sim->requests_since_accepted++;
+    // The bound while nothing is accepted: a burst, three times that the endpoint asked for, then a
+    // probe and a try of the quarantine for each step of the backoff.
+    sim_check(sim, sim->requests_since_accepted <=
+                       plan_burst_max(&sim->options) + sim->options.slots + 3 +
+                           2 * sim_steps_within(sim, sim->now - sim->accepted_at));
+}
+
+// IN_OUTBOX: it stays there.
+static void sim_settle_later(struct sim *sim, size_t slot, enum whereabouts place)
+{
+    sim->flights[slot] = (struct sim_flight){
+        .is_used = true,
+        .is_settling = true,
+        .goes_to = place,
+        .answer_at = sim->now + (duration_ns)sim_below(sim, (uint64_t)sim->settle_time_max + 1),
+    };
+}
+
+static void sim_move(struct sim *sim, const struct plan_request *request, enum whereabouts place)
+{
+    for (size_t i = 0; i < request->count; i++) {
+        struct sim_record *record = &sim->records[request->sequences[i]];
+        sim_check(sim, record->place == IN_OUTBOX);
+        record->place = place;
+        record->done_at = sim->now;
+    }
+}
+
+// From the endpoint's side: refused alone twice, on two connections, and a request sent since was accepted.
+static void sim_check_death(struct sim *sim, uint64_t sequence, const struct sim_flight *flight,
+                            bool is_about_data)
+{
+    const struct sim_record *record = &sim->records[sequence];
+    sim_check(sim, is_about_data);
+    sim_check(sim, record->about_data_order > 0);
+    sim_check(sim, record->about_data_connection != flight->connection);
+    sim_check(sim, sim->accepted_order > record->about_data_order);
+}
+
+static void sim_answer(struct sim *sim, size_t slot)
+{
+    static const struct manner success = {.status = 200, .content_type = "application/x-protobuf"};
+    struct plan_request *request = &sim->plan.requests[slot];
+    struct sim_flight flight = sim->flights[slot];
+    if (flight.is_settling) {
+        if (flight.goes_to != IN_OUTBOX)
+            sim_move(sim, request, flight.goes_to);
+        plan_settled(&sim->plan, slot);
+        sim->flights[slot].is_used = false;
+        return;
+    }
+    const struct manner *manner = flight.manner != NULL ? flight.manner : &success;
+    sim->flights[slot].is_used = false;
+    struct export_judgement judgement =
+        export_judge(manner->silence, manner->status,
+                     slice_from_string(manner->content_type != NULL ? manner->content_type : ""),
+                     manner->has_status_message);
+    const struct plan_answer answer = {
+        .outcome = judgement.outcome,
+        .may_be_size = judgement.may_be_size,
+        .is_no_connection = manner->silence == EXPORT_NO_CONNECTION,
+        .status = manner->silence == EXPORT_ANSWERED ? manner->status : 0,
+        .retry_after = manner->retry_after,
+        .connection = flight.connection,
+    };
+    if (manner->silence != EXPORT_ANSWERED)
+        sim->connections[slot] = 0;
+
+    bool is_accepted = judgement.outcome == EXPORT_SENT;
+    bool is_about_data = judgement.outcome == EXPORT_ABOUT_DATA;
+    bool was_outage = sim->plan.is_outage;
+    uint64_t only = request->count == 1 ? request->sequences[0] : 0;
+    enum plan_verdict verdict = plan_answer(&sim->plan, slot, &answer, sim->now, sim_random(sim));
+    sim_trace(sim, "slot %zu gets %d/%d: verdict %d, outage %d", slot, (int)manner->silence,
+              manner->status, (int)verdict, sim->plan.is_outage);
+    sim->outages += !was_outage && sim->plan.is_outage;
+    sim_check(sim, (verdict == PLAN_SETTLE) == is_accepted);
+    if (verdict == PLAN_DEAD) {
+        sim_check_death(sim, only, &flight, is_about_data);
+        sim->dead++;
+    }
+    if (verdict == PLAN_QUARANTINE) // while others are accepted
+        sim_check(sim, sim->accepted_order > 0);
+    if (is_accepted) {
+        if (flight.order > sim->accepted_order)
+            sim->accepted_order = flight.order;
+        sim->accepted_at = sim->now;
+        sim->requests_since_accepted = 0;
+    }
+    if (only > 0 && is_about_data && sim->records[only].about_data_order == 0) {
+        sim->records[only].about_data_order = ++sim->order;
+        sim->records[only].about_data_connection = flight.connection;
+    }
+    if (verdict != PLAN_KEEP)
+        sim_settle_later(sim, slot,
+                         verdict == PLAN_SETTLE ? SENT
+                         : verdict == PLAN_DEAD ? DEAD
+                                                : IN_OUTBOX);
+    if (sim->plan.quarantine.bytes > sim->most_quarantined_bytes)
+        sim->most_quarantined_bytes = sim->plan.quarantine.bytes;
+}
+
+// Each record is in exactly one place.
+static void sim_check_places(struct sim *sim)
+{
+    const struct quarantine *quarantine = &sim->plan.quarantine;
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < quarantine->count; i++) {
+        const struct quarantine_entry *entry = &quarantine->entries[i];
+        sim_check(sim, i == 0 || quarantine->entries[i - 1].sequence < entry->sequence);
+        sim_check(sim, sim->records[entry->sequence].place == IN_OUTBOX);
+        bool is_in_flight = false;
+        for (size_t slot = 0; slot < sim->options.slots; slot++)
+            is_in_flight |= sim->flights[slot].is_used &&
+                            request_carries(&sim->plan.requests[slot], entry->sequence);
+        // A record just quarantined is in its request until that is noted.
+        sim_check(sim, is_in_flight || !entry->is_in_flight);
+        bytes += entry->size;
+    }
+    sim_check(sim, bytes == quarantine->bytes);
+}
+
+// Lets all slots do what they may. Returns when the plan wants to be asked again.
+static timestamp_ns sim_pump(struct sim *sim)
+{
+    const struct plan_source source = {.seek = sim_seek, .context = sim};
+    for (size_t slot = 0; slot < sim->options.slots; slot++) {
+        while (!sim->flights[slot].is_used) {
+            enum plan_step step;
+            timestamp_ns until = 0;
+            struct error error;
+            assert_int_equal(plan_next(&sim->plan, slot, sim->now, &source, &step, &until, &error),
+                             ERROR_NONE);
+            if (step == PLAN_WAIT) {
+                sim_check(sim, until > sim->now);
+                return until;
+            }
+            if (step == PLAN_IDLE)
+                return INT64_MAX;
+            if (step == PLAN_SEND) {
+                sim_send(sim, slot);
+            } else {
+                sim_check(sim, sim->plan.requests[slot].count == 1);
+                sim_settle_later(sim, slot, DEAD);
+                sim->dead++;
+            }
+        }
+    }
+    return INT64_MAX;
+}
+
+static void sim_let_arrive(struct sim *sim)
+{
+    bool is_any = false;
+    for (uint64_t i = 1; i <= sim->last; i++) {
+        struct sim_record *record = &sim->records[i];
+        if (record->place == NOT_THERE_YET && record->arrives_at <= sim->now) {
+            record->place = IN_OUTBOX;
+            is_any = true;
+        }
+    }
+    if (is_any)
+        plan_wake(&sim->plan, sim->now);
+}
+
+static timestamp_ns sim_next_arrival(const struct sim *sim)
+{
+    timestamp_ns next = INT64_MAX;
+    for (uint64_t i = 1; i <= sim->last; i++) {
+        if (sim->records[i].place == NOT_THERE_YET && sim->records[i].arrives_at < next)
+            next = sim->records[i].arrives_at;
+    }
+    return next;
+}
+
+// Runs until `is_done` or `end`. Returns whether it was done.
+static inline bool sim_run(struct sim *sim, timestamp_ns end, bool (*is_done)(struct sim *sim))
+{
+    for (;;) {
+        timestamp_ns next = sim_pump(sim);
+        sim_check_places(sim);
+        if (is_done != NULL && is_done(sim))
+            return true;
+        timestamp_ns arrival = sim_next_arrival(sim);
+        next = arrival < next ? arrival : next;
+        for (size_t i = 0; i < sim->options.slots; i++) {
+            if (sim->flights[i].is_used && sim->flights[i].answer_at < next)
+                next = sim->flights[i].answer_at;
+        }
+        if (next > end) {
+            sim->now = end;
+            return false;
+        }
+        sim->now = next > sim->now ? next : sim->now;
+        sim_let_arrive(sim);
+        for (size_t i = 0; i < sim->options.slots; i++) {
+            if (sim->flights[i].is_used && sim->flights[i].answer_at <= sim->now)
+                sim_answer(sim, i);
+        }
+    }
+}
+
+static inline unsigned sim_count(const struct sim *sim, enum whereabouts place)
+{
+    unsigned count = 0;
+    for (uint64_t i = 1; i <= sim->last; i++)
+        count += sim->records[i].place == place;
+    return count;
+}
+
+static inline bool sim_is_empty(struct sim *sim)
+{
+    return sim_count(sim, IN_OUTBOX) + sim_count(sim, NOT_THERE_YET) == 0;
+}
+
+static inline void sim_end(struct sim *sim)
+{
+    plan_release(&sim->plan);
+}
+
+#endif

@@ -1,0 +1,270 @@
+// The laws of exporting, over thousands of scripted endpoints: what an endpoint is able to take arrives; nothing is
+// lost; a record is buried only by the rule; requests stay bounded while nothing is taken. (The last three are
+// checked at each step by plan_world.h.)
+#include "plan_world.h"
+
+#include <stdio.h>
+
+#define SCRIPTS 3000
+#define WINDOWS_MAX 3
+
+static const struct manner manners[] = {
+    {.silence = EXPORT_BROKEN},
+    {.silence = EXPORT_TIMED_OUT, .delay = 10 * NS_PER_SECOND},
+    {.silence = EXPORT_BROKEN, .delay = 500 * NS_PER_MS},
+    {.status = 503},
+    {.status = 503, .retry_after = 2 * NS_PER_SECOND},
+    {.status = 500},
+    {.status = 502},
+    {.status = 429},
+    {.status = 429, .retry_after = 20 * NS_PER_SECOND},
+    {.status = 403},
+    {.status = 401},
+    {.status = 404},
+    {.status = 400, .content_type = "text/plain"},
+    {.status = 302},
+    {.status = 418},
+    {.status = 200, .content_type = "text/html"},
+    {.status = 413},
+    {.status = 422},
+    {.status = 400, .has_status_message = true},
+    {.silence = EXPORT_NO_CONNECTION},
+};
+#define MANNERS (sizeof manners / sizeof manners[0])
+#define FIRST_ABOUT_DATA 16
+#define NO_CONNECTION (MANNERS - 1)
+
+// An endpoint: which records it never takes, how large a request may be, when it takes nothing, how often it fails.
+struct endpoint {
+    bool is_poison[RECORDS_MAX + 1];
+    const struct manner *poison;
+    size_t bytes_max, records_max; // 0: no limit
+    const struct manner *oversize;
+    size_t bytes_per_second; // 0: any; with a time-out of 2 s
+    struct {
+        timestamp_ns from, to;
+        const struct manner *manner;
+    } windows[WINDOWS_MAX];
+    size_t window_count;
+    unsigned failing_percent;
+    bool alternates;
+    const struct manner *failure;
+    uint64_t asked;
+};
+
+static const struct manner too_slow = {.silence = EXPORT_TIMED_OUT, .delay = 2 * NS_PER_SECOND};
+
+static const struct manner *run_endpoint(struct sim *sim, const struct plan_request *request)
+{
+    struct endpoint *endpoint = sim->script_context;
+    uint64_t asked = endpoint->asked++;
+    for (size_t i = 0; i < endpoint->window_count; i++) {
+        if (endpoint->windows[i].from <= sim->now && sim->now < endpoint->windows[i].to)
+            return endpoint->windows[i].manner;
+    }
+    if (endpoint->failing_percent > 0 && sim_below(sim, 100) < endpoint->failing_percent)
+        return endpoint->failure;
+    if (endpoint->alternates && asked % 2 == 0)
+        return endpoint->failure;
+    if ((endpoint->bytes_max > 0 && request->bytes > endpoint->bytes_max) ||
+        (endpoint->records_max > 0 && request->count > endpoint->records_max))
+        return endpoint->oversize;
+    if (endpoint->bytes_per_second > 0 && request->bytes > 2 * endpoint->bytes_per_second)
+        return &too_slow;
+    for (size_t i = 0; i < request->count; i++) {
+        if (endpoint->is_poison[request->sequences[i]])
+            return endpoint->poison;
+    }
+    return NULL;
+}
+
+static const struct manner *choose(struct sim *sim, size_t from, size_t to)
+{
+    return &manners[from + sim_below(sim, to - from)];
+}
+
+static void choose_poison(struct sim *sim, struct endpoint *endpoint)
+{
+    uint64_t n = sim->last;
+    endpoint->poison = choose(sim, 0, NO_CONNECTION);
+    switch (sim_below(sim, 8)) {
+    case 0: // at the head
+        endpoint->is_poison[1] = true;
+        break;
+    case 1: // at the end
+        endpoint->is_poison[n] = true;
+        break;
+    case 2: { // two side by side
+        uint64_t at = 1 + sim_below(sim, n);
+        endpoint->is_poison[at] = true;
+        endpoint->is_poison[at < n ? at + 1 : at] = true;
+        break;
+    }
+    case 3: // all but one
+        for (uint64_t i = 1; i <= n; i++)
+            endpoint->is_poison[i] = true;
+        endpoint->is_poison[1 + sim_below(sim, n)] = false;
+        break;
+    case 4: // a tenth
+        for (uint64_t i = 1; i <= n; i++)
+            endpoint->is_poison[i] = sim_below(sim, 10) == 0;
+        break;
+    case 5: // half
+        for (uint64_t i = 1; i <= n; i++)
+            endpoint->is_poison[i] = sim_below(sim, 2) == 0;
+        break;
+    default: // a few
+        for (unsigned i = 0; i < 3; i++)
+            endpoint->is_poison[1 + sim_below(sim, n)] = true;
+        break;
+    }
+}
+
+static void choose_limits(struct sim *sim, struct endpoint *endpoint, uint32_t largest)
+{
+    endpoint->oversize = choose(sim, 0, NO_CONNECTION);
+    switch (sim_below(sim, 4)) {
+    case 0:
+        endpoint->records_max = 1;
+        break;
+    case 1:
+        endpoint->records_max = 1 + sim_below(sim, 100);
+        break;
+    case 2:
+        endpoint->bytes_per_second = largest / 2 + 1 + sim_below(sim, 500000);
+        break;
+    default:
+        endpoint->bytes_max = largest + sim_below(sim, 1 << 20);
+        break;
+    }
+}
+
+static void choose_windows(struct sim *sim, struct endpoint *endpoint)
+{
+    endpoint->window_count = 1 + sim_below(sim, WINDOWS_MAX);
+    timestamp_ns at = sim->now;
+    for (size_t i = 0; i < endpoint->window_count; i++) {
+        at += (duration_ns)sim_below(sim, 60) * 100 * NS_PER_MS;
+        endpoint->windows[i].from = at;
+        at += (duration_ns)(1 + sim_below(sim, 3000)) * 100 * NS_PER_MS;
+        endpoint->windows[i].to = at;
+        endpoint->windows[i].manner = choose(sim, 0, MANNERS);
+    }
+}
+
+static bool has_all_it_can(struct sim *sim)
+{
+    const struct endpoint *endpoint = sim->script_context;
+    for (uint64_t i = 1; i <= sim->last; i++) {
+        enum whereabouts place = sim->records[i].place;
+        if (!endpoint->is_poison[i] && place != SENT && place != DEAD)
+            return false;
+    }
+    return true;
+}
+
+static uint32_t fill_outbox(struct sim *sim)
+{
+    static const size_t counts[] = {1, 2, 5, 60, 200, 1500};
+    size_t most = counts[sim_below(sim, sizeof counts / sizeof counts[0])];
+    size_t count = 1 + sim_below(sim, most);
+    bool trickles = sim_below(sim, 3) == 0;
+    uint32_t largest = 0;
+    timestamp_ns at = 0;
+    for (size_t i = 0; i < count; i++) {
+        uint32_t size = (uint32_t)(100 + sim_below(sim, sim_below(sim, 10) == 0 ? 100000 : 5000));
+        if (trickles && i > count / 2)
+            at = (at > 0 ? at : sim->now) + (duration_ns)sim_below(sim, 2000) * NS_PER_MS;
+        sim_add(sim, size, at);
+        largest = size > largest ? size : largest;
+    }
+    return largest;
+}
+
+static void run_script(struct sim *sim, struct endpoint *endpoint, uint64_t seed)
+{
+    static const size_t records_max[] = {1, 7, 64, 512};
+    static const size_t bytes_max[] = {20000, 1 << 20, 4 << 20};
+    sim_init(sim, seed);
+    memset(endpoint, 0, sizeof *endpoint);
+    sim->options.slots = 1 + sim_below(sim, SLOTS_MAX);
+    sim->options.records_max = records_max[sim_below(sim, 4)];
+    sim->options.bytes_max = bytes_max[sim_below(sim, 3)];
+    sim->keeps_connections = sim_below(sim, 4) > 0;
+    sim->settle_time_max = sim_below(sim, 3) == 0 ? 0 : 100 * NS_PER_MS;
+    sim->script = run_endpoint;
+    sim->script_context = endpoint;
+    uint32_t largest = fill_outbox(sim);
+    if (sim_below(sim, 2) == 0)
+        choose_poison(sim, endpoint);
+    if (sim_below(sim, 2) == 0)
+        choose_limits(sim, endpoint, largest);
+    if (sim_below(sim, 2) == 0)
+        choose_windows(sim, endpoint);
+    if (sim_below(sim, 4) == 0)
+        endpoint->failing_percent = (unsigned)(1 + sim_below(sim, 50));
+    endpoint->alternates = sim_below(sim, 8) == 0;
+    endpoint->failure = choose(sim, 0, MANNERS);
+    sim_start(sim);
+
+    if (getenv("PLAN_SEED") != NULL) {
+        printf("%llu records, %zu slots of %zu records and %zu bytes; ",
+               (unsigned long long)sim->last, sim->options.slots, sim->options.records_max,
+               sim->options.bytes_max);
+        printf("bytes_max %zu records_max %zu rate %zu oversize %d; windows %zu; failing %u%% "
+               "alternates %d with %d/%d\n",
+               endpoint->bytes_max, endpoint->records_max, endpoint->bytes_per_second,
+               endpoint->oversize ? endpoint->oversize->status : -1, endpoint->window_count,
+               endpoint->failing_percent, endpoint->alternates, endpoint->failure->silence,
+               endpoint->failure->status);
+        for (uint64_t i = 1; i <= sim->last; i++)
+            printf("%llu:%u%s ", (unsigned long long)i, sim->records[i].size,
+                   endpoint->is_poison[i] ? "!" : "");
+        printf("\n");
+    }
+    timestamp_ns start = sim->now;
+    if (!sim_run(sim, start + TIME_LIMIT, has_all_it_can))
+        fail_msg("seed %llu: %u records of %llu still wait, %zu in quarantine",
+                 (unsigned long long)seed, sim_count(sim, IN_OUTBOX), (unsigned long long)sim->last,
+                 sim->plan.quarantine.count);
+    // Where nothing but poison is ever about the data, nothing else is dead.
+    bool is_exact = endpoint->failure < &manners[FIRST_ABOUT_DATA] ||
+                    (endpoint->failing_percent == 0 && !endpoint->alternates);
+    for (size_t i = 0; i < endpoint->window_count; i++)
+        is_exact &= endpoint->windows[i].manner < &manners[FIRST_ABOUT_DATA] ||
+                    endpoint->windows[i].manner == &manners[NO_CONNECTION];
+    for (uint64_t i = 1; is_exact && i <= sim->last; i++)
+        sim_check(sim, sim->records[i].place != DEAD || endpoint->is_poison[i]);
+    sim_end(sim);
+}
+
+static void what_an_endpoint_can_take_arrives_and_nothing_is_lost(void **state)
+{
+    static struct sim sim;
+    static struct endpoint endpoint;
+    const char *only = getenv("PLAN_SEED");
+    (void)state;
+    if (only != NULL) {
+        run_script(&sim, &endpoint, strtoull(only, NULL, 10));
+        return;
+    }
+    timestamp_ns longest = 0;
+    uint64_t slowest = 0;
+    for (uint64_t seed = 1; seed <= SCRIPTS; seed++) {
+        run_script(&sim, &endpoint, seed);
+        if (sim.now > longest) {
+            longest = sim.now;
+            slowest = seed;
+        }
+    }
+    printf("the slowest of %d scripts, seed %llu, took %lld simulated minutes\n", SCRIPTS,
+           (unsigned long long)slowest, (long long)(longest / NS_PER_MINUTE));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_an_endpoint_can_take_arrives_and_nothing_is_lost),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
