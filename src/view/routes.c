@@ -12,7 +12,7 @@
 #define ANSWER_MAX_BYTES ((size_t)256 * 1024 * 1024)
 #define ARENA_BLOCK_BYTES ((size_t)256 * 1024)
 #define RUN_PREFIX "/api/runs/"
-#define FIXED_ROUTES 7
+#define FIXED_ROUTES 8
 #define PAGE_ROUTES_MAX 16
 
 struct view {
@@ -203,6 +203,18 @@ static void handle_latency(void *context, const struct admin_request *request,
     end_json(&turn);
 }
 
+static void handle_quarantine(void *context, const struct admin_request *request,
+                              struct admin_reply *reply)
+{
+    struct turn turn;
+    begin(context, request, reply, &turn);
+    size_t limit = get_limit(&turn, API_QUARANTINE_LIMIT, API_QUARANTINE_LIMIT_MAX);
+    if (turn.code == ERROR_NONE)
+        turn.code = api_render_quarantine(&turn.view->sources, limit, &turn.view->arena, &turn.out,
+                                          &turn.error);
+    end_json(&turn);
+}
+
 static void handle_status(void *context, const struct admin_request *request,
                           struct admin_reply *reply)
 {
@@ -263,6 +275,7 @@ enum error_code view_create(struct net_loop *loop, const struct view_sources *so
     add_route(view, RUN_PREFIX, handle_run, view);
     add_route(view, "/api/latency", handle_latency, view);
     add_route(view, "/api/status", handle_status, view);
+    add_route(view, "/api/quarantine", handle_quarantine, view);
     add_route(view, "/api/live", live_handle, &view->live);
     for (size_t i = 0; i < page_file_count && i < PAGE_ROUTES_MAX; i++)
         add_route(view, page_files[i].path, handle_page, &page_files[i]);

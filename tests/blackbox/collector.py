@@ -5,6 +5,7 @@ import http.server
 import json
 import pathlib
 import socket
+import struct
 import sys
 import threading
 import time
@@ -38,6 +39,7 @@ class Answer:
     piece_delay: float = 0      # > 0: sent byte by byte
     cut: bool = False           # close in the middle of the answer
     hang: bool = False          # no answer before the collector is told to go on
+    reset: bool = False         # the connection is reset, without an answer
 
 
 def unavailable(retry_after=None, status=503):
@@ -64,6 +66,7 @@ class Collector:
     def __init__(self):
         self.requests = []
         self.script = lambda request: Answer()
+        self.read_rate = None  # bytes per second of each connection
         self.changed = threading.Condition()
         self.released = threading.Event()
         self.faults = []      # protocol errors of the exporter: any is a failed test
@@ -200,7 +203,10 @@ class CollectorHandler(http.server.BaseHTTPRequestHandler):
 
     def do_POST(self):
         released = self.owner.released
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        body = self.read_body(int(self.headers.get("Content-Length", 0)))
+        if body is None:
+            self.close_connection = True
+            return
         wire_size = len(body)
         if self.headers.get("Content-Encoding") == "gzip":
             body = gzip.decompress(body)
@@ -210,11 +216,22 @@ class CollectorHandler(http.server.BaseHTTPRequestHandler):
         if answer.hang:
             released.wait(300)
         # Counted before the answer leaves: a crash in between only repeats it.
-        request.status = answer.status if not answer.cut else 0
+        request.status = answer.status if not answer.cut and not answer.reset else 0
         with self.owner.changed:
             self.owner.requests.append(request)
             self.owner.changed.notify_all()
         self.reply(answer, request)
+
+    def read_body(self, size):
+        """None: the client gave up."""
+        rate, body = self.owner.read_rate, b""
+        while rate is not None and len(body) < size:
+            piece = self.rfile.read(min(8192, size - len(body)))
+            if not piece:
+                return None
+            body += piece
+            time.sleep(len(piece) / rate)
+        return body if rate is not None else self.rfile.read(size)
 
     def check(self, request):
         if request.headers.get("content-type") not in (PROTOBUF, JSON):
@@ -225,11 +242,17 @@ class CollectorHandler(http.server.BaseHTTPRequestHandler):
             self.owner.faults.append("no User-Agent")
 
     def reply(self, answer, request):
+        if answer.reset:
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self.connection.close()
+            self.close_connection = True
+            return
         body = answer.body
         if body is None:
             body = b"{}" if request.is_json else b""
         self.send_response_only(answer.status)
-        self.send_header("Content-Type", JSON if request.is_json else PROTOBUF)
+        if "Content-Type" not in answer.headers:
+            self.send_header("Content-Type", JSON if request.is_json else PROTOBUF)
         self.send_header("Content-Length", str(len(body) + (50 if answer.cut else 0)))
         for name, value in answer.headers.items():
             self.send_header(name, value)

@@ -21,12 +21,6 @@ def expected_ids(runs):
     return [key for run in runs for key in ids_of(run_spans(run))]
 
 
-def refused_alone(collector):
-    """The spans of requests that held one record alone and were refused."""
-    return {key for request in list(collector.requests) if request.status >= 400
-            and sum(1 for _ in standin.fields_of(request.body)) == 1 for key in standin.scan_ids(request)}
-
-
 class Encodings(harness.BlackBoxTest):
     def through(self, run, **settings):
         env = settings.pop("env", None)
@@ -232,19 +226,6 @@ class Faults(harness.BlackBoxTest):
         self.assertRegex(shown.stdout, r"\b2\b", "the job and the root")
         collector.wait_for_ids(expected_ids([poisoned]))
         self.check_trace(collector, run_spans(poisoned))
-
-    def test_refusals_that_are_no_fault_of_the_data_keep_it_too(self):
-        for status in (401, 403, 404, 413, 500):
-            with self.subTest(status):
-                daemon, collector = self.new_pair()
-                collector.script = lambda request: refused(status=status)
-                runs = self.deliver_runs(daemon, 1)
-                collector.wait(lambda c: refused_alone(c) >= set(expected_ids(runs)), what="a refusal of each record")
-                daemon.stop()
-                collector.script = lambda request: Answer()
-                daemon.start()
-                self.assertEqual(daemon.command("requeue").stdout.split()[0], "2")
-                collector.wait_for_ids(expected_ids(runs))  # the running daemon notices
 
     def test_a_collector_that_hangs_does_not_stop_ingestion(self):
         daemon, collector = self.new_pair(otlp_timeout="60s")

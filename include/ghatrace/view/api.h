@@ -17,7 +17,9 @@
 #define API_RUNS_LIMIT 50
 #define API_RUNS_LIMIT_MAX 200
 #define API_RUNS_LOOKED_AT 20000 // runs in one request, however few are asked for
-#define API_RUN_JOBS_MAX 10000   // of one run
+#define API_QUARANTINE_LIMIT 100
+#define API_QUARANTINE_LIMIT_MAX 1000
+#define API_RUN_JOBS_MAX 10000 // of one run
 
 // Pools of runners with their open jobs, and the jobs that have stood longest: queued ones first, then waiting, then
 // running.
@@ -65,5 +67,10 @@ enum error_code api_render_latency(const struct view_sources *sources, bool is_d
 // Is ghatrace healthy, and has it lost anything?
 enum error_code api_render_status(const struct view_sources *sources, timestamp_ns now,
                                   struct buffer *out, struct error *error) MUST_CHECK;
+
+// Records that the collector refuses while it accepts others, at most `limit`.
+enum error_code api_render_quarantine(const struct view_sources *sources, size_t limit,
+                                      struct arena *arena, struct buffer *out,
+                                      struct error *error) MUST_CHECK;
 
 #endif

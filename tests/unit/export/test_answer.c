@@ -144,6 +144,81 @@ static void partial_success_is_read_and_garbage_is_not(void **state)
     }
 }
 
+static void secrets_are_masked_wherever_they_are_repeated(void **state)
+{
+    const struct http_header headers[] = {
+        {SLICE("Authorization"), SLICE("Bearer abcdefghijkl")},
+        {SLICE("X-Key"), SLICE("k3y4")},
+        {SLICE("X-Short"), SLICE("no")},
+    };
+    static const struct {
+        const char *body, *text;
+    } cases[] = {
+        {"bad Bearer abcdefghijkl.", "401 Unauthorized: bad *******************."},
+        {"abcdefghijkl", "401 Unauthorized: ************"},
+        {"abcdefghijklabcdefghijkl k3y4k3y4",
+         "401 Unauthorized: ************************ ********"},
+        {"cut: abcdefgh", "401 Unauthorized: cut: ********"},
+        {"cut: abcdefghi...", "401 Unauthorized: cut: *********..."},
+        {"Bearer is what I want, no k3y", "401 Unauthorized: Bearer is what I want, no k3y"},
+        {"?key=q%2Fuery&x=1 or q/uery", "401 Unauthorized: ?**************** or ******"},
+    };
+    struct mask_list masks;
+    struct arena arena;
+    char text[ANSWER_TEXT_SIZE];
+    (void)state;
+    arena_init(&arena, 256);
+    assert_int_equal(mask_init(&masks, headers, 3, SLICE("/v1/traces?key=q%2Fuery&x=1"), &arena),
+                     ERROR_NONE);
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct export_answer answer =
+            make_answer(401, "text/plain", cases[i].body, strlen(cases[i].body));
+        assert_string_equal(answer_describe(&answer, &masks, text), cases[i].text);
+    }
+    // Also where the words are cut in the middle of it.
+    for (size_t before = 150; before < 220; before++) {
+        char body[300];
+        memset(body, '.', before);
+        strcpy(body + before, "abcdefghijkl");
+        struct export_answer answer = make_answer(401, "text/plain", body, strlen(body));
+        answer_describe(&answer, &masks, text);
+        assert_null(strstr(text, "ab"));
+        assert_true(strlen(text) <= ANSWER_TEXT_MAX);
+    }
+    arena_release(&arena);
+}
+
+static void a_status_counts_when_it_says_something(void **state)
+{
+    static const struct {
+        const char *type, *body;
+        size_t len;
+        bool has_status;
+    } cases[] = {
+        {PROTOBUF, BYTES("\x08\x03"), true},
+        {PROTOBUF, BYTES("\x12\x01x"), true},
+        {PROTOBUF, BYTES(""), false},
+        {PROTOBUF, BYTES("\x08\x00"), false},
+        {PROTOBUF, BYTES("Client sent an HTTP request to an HTTPS server.\n"), false},
+        {PROTOBUF "; charset=x", BYTES("\x08\x03"), true},
+        {"application/json", BYTES("{\"code\":3}"), true},
+        {"application/json", BYTES("{\"message\":\"bad\"}"), true},
+        {"application/json", BYTES("{}"), false},
+        {"application/json", BYTES("{\"code\":0,\"message\":\"\"}"), false},
+        {"application/json", BYTES("{\"error\":\"bad\"}"), false},
+        {"application/json", BYTES("[]"), false},
+        {"text/plain", BYTES("{\"code\":3}"), false},
+        {"text/html", BYTES("\x08\x03"), false},
+        {"", BYTES("\x08\x03"), false},
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct export_answer answer = make_answer(400, cases[i].type, cases[i].body, cases[i].len);
+        if (answer_has_status(&answer) != cases[i].has_status)
+            fail_msg("case %zu", i);
+    }
+}
+
 static void refused_memory_only_costs_the_words(void **state)
 {
     struct export_answer refusal =
@@ -170,6 +245,8 @@ int main(void)
         cmocka_unit_test(long_words_are_cut_between_characters),
         cmocka_unit_test(broken_bytes_never_overflow_the_text),
         cmocka_unit_test(partial_success_is_read_and_garbage_is_not),
+        cmocka_unit_test(secrets_are_masked_wherever_they_are_repeated),
+        cmocka_unit_test(a_status_counts_when_it_says_something),
         cmocka_unit_test(refused_memory_only_costs_the_words),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

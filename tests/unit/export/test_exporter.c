@@ -289,6 +289,33 @@ static void what_a_tool_puts_back_is_found_without_being_told(void **state)
     world_release(&world);
 }
 
+// Deliveries come in all the time, and each commit wakes the exporter.
+static bool has_sent_while_more_come(struct world *world)
+{
+    if (fake.last < FAKE_RECORDS_MAX - 1)
+        fake_add();
+    exporter_wake(world->exporter);
+    return world_counters(world).sent_records > 0;
+}
+
+static void what_keeps_coming_does_not_put_off_the_first_request(void **state)
+{
+    static struct world world;
+    (void)state;
+    world_init(&world, reply_ok);
+    world_create(&world);
+    exporter_tune(world.exporter, &(struct exporter_tuning){.coalesce = 50 * NS_PER_MS,
+                                                            .poll = NS_PER_HOUR,
+                                                            .settle_retry = 2 * NS_PER_MS,
+                                                            .random = no_jitter});
+    exporter_start(world.exporter);
+    world_run_until(&world, has_sent_while_more_come);
+    assert_true(world.ticks < 1000); // of 2 ms and more
+    world_run_until(&world, world_is_settled);
+    expect_each_accepted_once(&world);
+    world_release(&world);
+}
+
 // --- several at a time ------------------------------------------------------------------------
 
 // The request with record 1 is answered when all others were.
@@ -619,6 +646,7 @@ int main(void)
         world_test(a_request_that_cannot_be_written_is_told_at_the_start),
         world_test(wakes_from_several_threads_lose_nothing),
         world_test(what_a_tool_puts_back_is_found_without_being_told),
+        world_test(what_keeps_coming_does_not_put_off_the_first_request),
         world_test(one_slow_answer_does_not_stop_the_rest),
         world_test(as_many_requests_as_allowed_are_in_flight),
         world_test(halving_finds_exactly_the_records_at_fault),

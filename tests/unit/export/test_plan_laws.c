@@ -34,6 +34,11 @@ static const struct manner manners[] = {
 #define FIRST_ABOUT_DATA 16
 #define NO_CONNECTION (MANNERS - 1)
 
+struct outage_window {
+    timestamp_ns from, to;
+    const struct manner *manner;
+};
+
 // An endpoint: which records it never takes, how large a request may be, when it takes nothing, how often it fails.
 struct endpoint {
     bool is_poison[RECORDS_MAX + 1];
@@ -41,10 +46,7 @@ struct endpoint {
     size_t bytes_max, records_max; // 0: no limit
     const struct manner *oversize;
     size_t bytes_per_second; // 0: any; with a time-out of 2 s
-    struct {
-        timestamp_ns from, to;
-        const struct manner *manner;
-    } windows[WINDOWS_MAX];
+    struct outage_window windows[WINDOWS_MAX];
     size_t window_count;
     unsigned failing_percent;
     bool alternates;
@@ -207,21 +209,6 @@ static void run_script(struct sim *sim, struct endpoint *endpoint, uint64_t seed
     endpoint->failure = choose(sim, 0, MANNERS);
     sim_start(sim);
 
-    if (getenv("PLAN_SEED") != NULL) {
-        printf("%llu records, %zu slots of %zu records and %zu bytes; ",
-               (unsigned long long)sim->last, sim->options.slots, sim->options.records_max,
-               sim->options.bytes_max);
-        printf("bytes_max %zu records_max %zu rate %zu oversize %d; windows %zu; failing %u%% "
-               "alternates %d with %d/%d\n",
-               endpoint->bytes_max, endpoint->records_max, endpoint->bytes_per_second,
-               endpoint->oversize ? endpoint->oversize->status : -1, endpoint->window_count,
-               endpoint->failing_percent, endpoint->alternates, endpoint->failure->silence,
-               endpoint->failure->status);
-        for (uint64_t i = 1; i <= sim->last; i++)
-            printf("%llu:%u%s ", (unsigned long long)i, sim->records[i].size,
-                   endpoint->is_poison[i] ? "!" : "");
-        printf("\n");
-    }
     timestamp_ns start = sim->now;
     if (!sim_run(sim, start + TIME_LIMIT, has_all_it_can))
         fail_msg("seed %llu: %u records of %llu still wait, %zu in quarantine",
@@ -261,9 +248,231 @@ static void what_an_endpoint_can_take_arrives_and_nothing_is_lost(void **state)
            (unsigned long long)slowest, (long long)(longest / NS_PER_MINUTE));
 }
 
+// --- single scenes ----------------------------------------------------------------------------
+
+static struct sim scene;
+static struct endpoint stage;
+
+static void set_scene(unsigned records, uint32_t size)
+{
+    sim_init(&scene, 1);
+    memset(&stage, 0, sizeof stage);
+    sim_add_many(&scene, records, size);
+    scene.script = run_endpoint;
+    scene.script_context = &stage;
+    scene.settle_time_max = 5 * NS_PER_MS;
+}
+
+// Runs for some minutes of simulated time, or until all that can arrive has.
+static bool play(unsigned minutes)
+{
+    sim_start(&scene);
+    return sim_run(&scene, scene.now + minutes * NS_PER_MINUTE, has_all_it_can);
+}
+
+static const struct manner unauthorized = {.status = 401};
+static const struct manner too_large = {.status = 413};
+static const struct manner bad_status = {.status = 400, .has_status_message = true};
+static const struct manner busy = {.status = 503};
+static const struct manner reset = {.silence = EXPORT_BROKEN};
+static const struct manner firewall = {.status = 403};
+static const struct manner overloaded = {.status = 429};
+
+static void takes_nothing(const struct manner *manner)
+{
+    stage.windows[stage.window_count++] =
+        (struct outage_window){.from = scene.now, .to = scene.now + NS_PER_HOUR, .manner = manner};
+}
+
+// How many requests in an hour in which nothing is taken, and what happens afterwards.
+static void an_endpoint_that_takes_nothing_gets_few_requests_and_buries_nothing(void **state)
+{
+    static const struct manner *const all[] = {&unauthorized, &too_large, &bad_status,
+                                               &busy,         &reset,     &firewall};
+    (void)state;
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
+        set_scene(2000, 1000);
+        takes_nothing(all[i]);
+        sim_start(&scene);
+        (void)sim_run(&scene, scene.now + NS_PER_MINUTE, NULL);
+        sim_check(&scene, scene.requests <= plan_burst_max(&scene.options) + 12);
+        uint64_t first = scene.requests;
+        (void)sim_run(&scene, scene.now + 58 * NS_PER_MINUTE, NULL);
+        sim_check(&scene, scene.requests - first <= 58 * 4);
+        sim_check(&scene, scene.outages == 1);
+        sim_check(&scene, scene.plan.quarantine.count == 0);
+        sim_check(&scene, sim_run(&scene, scene.now + 3 * NS_PER_MINUTE, has_all_it_can));
+        sim_check(&scene, sim_count(&scene, SENT) == 2000);
+        sim_end(&scene);
+    }
+}
+
+static void one_poison_costs_seconds_and_few_requests(void **state)
+{
+    static const struct manner *const all[] = {&busy, &reset, &firewall, &unauthorized};
+    static const uint64_t places[] = {1, 30, 60};
+    (void)state;
+    for (size_t i = 0; i < 4; i++) {
+        for (size_t j = 0; j < 3; j++) {
+            set_scene(60, 1000);
+            stage.is_poison[places[j]] = true;
+            stage.poison = all[i];
+            timestamp_ns start = scene.now;
+            sim_check(&scene, play(60));
+            sim_check(&scene, scene.now - start < 30 * NS_PER_SECOND);
+            sim_check(&scene, scene.requests < 50);
+            (void)sim_run(&scene, scene.now + 10 * NS_PER_MINUTE, NULL);
+            sim_check(&scene, scene.dead == 0);
+            sim_check(&scene, scene.plan.quarantine.count == 1);
+            sim_end(&scene);
+        }
+    }
+}
+
+static void sizes_are_found_within_seconds(void **state)
+{
+    static const struct manner *const all[] = {&busy, &reset, &too_large, &firewall, &overloaded};
+    (void)state;
+    for (size_t i = 0; i < 5; i++) {
+        set_scene(1000, 20000); // 20 MB
+        stage.bytes_max = 1000000;
+        stage.oversize = all[i];
+        timestamp_ns start = scene.now;
+        sim_check(&scene, play(60));
+        sim_check(&scene, scene.now - start < 60 * NS_PER_SECOND);
+        sim_check(&scene, scene.requests < 150);
+        sim_check(&scene, scene.dead == 0 && scene.plan.quarantine.count == 0);
+        sim_end(&scene);
+    }
+}
+
+static void a_slow_reader_is_found_out_in_a_few_time_outs(void **state)
+{
+    (void)state;
+    set_scene(1000, 20000);
+    stage.bytes_per_second = 500000;
+    timestamp_ns start = scene.now;
+    sim_check(&scene, play(60));
+    sim_check(&scene, scene.now - start < 2 * NS_PER_MINUTE);
+    sim_end(&scene);
+}
+
+static void a_flapping_endpoint_does_not_leave_much_in_quarantine(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 20; seed++) {
+        set_scene(0, 0);
+        scene.random = seed * 7919 | 1;
+        scene.seed = seed;
+        for (unsigned i = 0; i < 1000; i++) // one at a time: each is alone
+            sim_add(&scene, 1000, scene.now + i * NS_PER_SECOND);
+        stage.failing_percent = 30;
+        stage.failure = seed % 2 == 0 ? &busy : &reset;
+        sim_check(&scene, play(24 * 60));
+        sim_check(&scene, scene.now < 1000 * NS_PER_SECOND + 3 * NS_PER_HOUR);
+        sim_check(&scene, sim_count(&scene, SENT) == 1000);
+        sim_check(&scene, scene.most_quarantined_bytes < 100 * 1000);
+        sim_end(&scene);
+    }
+}
+
+static void a_lone_bad_record_is_buried_when_the_next_one_was_accepted(void **state)
+{
+    (void)state;
+    set_scene(1, 1000);
+    sim_add(&scene, 1000, scene.now + 5 * NS_PER_MINUTE);
+    sim_add(&scene, 1000, scene.now + 6 * NS_PER_MINUTE);
+    stage.is_poison[1] = true;
+    stage.poison = &bad_status;
+    sim_start(&scene);
+    (void)sim_run(&scene, scene.now + 4 * NS_PER_MINUTE, NULL);
+    sim_check(&scene, scene.records[1].place == IN_OUTBOX);
+    (void)sim_run(&scene, scene.now + 4 * NS_PER_MINUTE, NULL);
+    sim_check(&scene, scene.records[2].place == SENT && scene.records[3].place == SENT);
+    // Tried at once when it is new, and not at the end of a long wait.
+    sim_check(&scene, scene.records[2].done_at - scene.records[2].arrives_at < NS_PER_SECOND);
+    sim_check(&scene, scene.records[1].place == DEAD);
+    sim_end(&scene);
+}
+
+// Keys that expire with requests in flight: the last accepted ones were sent before the first refused one.
+static void what_was_sent_before_a_refusal_is_no_evidence(void **state)
+{
+    (void)state;
+    set_scene(8, 1000);
+    scene.options.records_max = 1;
+    takes_nothing(&bad_status);
+    stage.windows[0].from = scene.now + NS_PER_MS;
+    sim_start(&scene);
+    (void)sim_run(&scene, scene.now + 30 * NS_PER_MINUTE, NULL);
+    sim_check(&scene, sim_count(&scene, SENT) == 4);
+    sim_check(&scene, scene.dead == 0 && scene.plan.quarantine.count == 0);
+    sim_end(&scene);
+}
+
+static void the_quarantine_has_a_size(void **state)
+{
+    (void)state;
+    set_scene(400, 1000);
+    scene.options.quarantine_bytes_max = 20 * 1000;
+    for (uint64_t i = 1; i <= 400; i += 4)
+        stage.is_poison[i] = true;
+    stage.poison = &firewall;
+    sim_check(&scene, play(24 * 60));
+    sim_check(&scene, scene.most_quarantined_bytes <= 21 * 1000);
+    sim_check(&scene, scene.dead > 0);
+    sim_check(&scene, sim_count(&scene, SENT) == 300);
+    // The oldest go first.
+    uint64_t last_dead = 0, first_waiting = UINT64_MAX;
+    for (uint64_t i = 1; i <= 400; i++) {
+        if (scene.records[i].place == DEAD)
+            last_dead = i;
+        else if (scene.records[i].place == IN_OUTBOX && i < first_waiting)
+            first_waiting = i;
+    }
+    sim_check(&scene, last_dead < first_waiting);
+    sim_end(&scene);
+}
+
+static bool is_nothing_left(struct sim *sim)
+{
+    return sim_is_empty(sim);
+}
+
+static void the_first_success_after_an_outage_brings_the_quarantine_back(void **state)
+{
+    (void)state;
+    set_scene(60, 1000);
+    for (uint64_t i = 10; i <= 20; i++)
+        stage.is_poison[i] = true;
+    stage.poison = &firewall;
+    sim_check(&scene, play(24 * 60));
+    (void)sim_run(&scene, scene.now + 12 * NS_PER_HOUR, NULL); // its intervals are long now
+    sim_check(&scene, scene.plan.quarantine.count == 11);
+    // An outage, in which the endpoint is repaired, too.
+    sim_add(&scene, 1000, scene.now);
+    stage.window_count = 0;
+    takes_nothing(&busy);
+    stage.windows[0].to = scene.now + NS_PER_MINUTE;
+    sim_let_arrive(&scene);
+    (void)sim_run(&scene, scene.now + 50 * NS_PER_SECOND, NULL);
+    memset(stage.is_poison, 0, sizeof stage.is_poison);
+    sim_check(&scene, sim_run(&scene, scene.now + 2 * NS_PER_MINUTE, is_nothing_left));
+    sim_end(&scene);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_endpoint_that_takes_nothing_gets_few_requests_and_buries_nothing),
+        cmocka_unit_test(one_poison_costs_seconds_and_few_requests),
+        cmocka_unit_test(sizes_are_found_within_seconds),
+        cmocka_unit_test(a_slow_reader_is_found_out_in_a_few_time_outs),
+        cmocka_unit_test(a_flapping_endpoint_does_not_leave_much_in_quarantine),
+        cmocka_unit_test(a_lone_bad_record_is_buried_when_the_next_one_was_accepted),
+        cmocka_unit_test(what_was_sent_before_a_refusal_is_no_evidence),
+        cmocka_unit_test(the_quarantine_has_a_size),
+        cmocka_unit_test(the_first_success_after_an_outage_brings_the_quarantine_back),
         cmocka_unit_test(what_an_endpoint_can_take_arrives_and_nothing_is_lost),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

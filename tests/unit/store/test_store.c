@@ -273,6 +273,48 @@ static void dead_letters_are_kept_with_their_reason_and_can_be_requeued(void **s
     commit(fixture, transaction);
 }
 
+static void a_note_of_the_quarantine_goes_with_its_record(void **state)
+{
+    struct fixture *fixture = *state;
+    struct store_key key = key_of(1, 1);
+    struct store_quarantined note;
+    struct store_transaction *transaction = begin(fixture, true);
+    uint64_t sequences[3];
+    for (int i = 0; i < 3; i++) {
+        sequences[i] = add_record(fixture, transaction, &key, NOW, "body");
+        assert_int_equal(store_quarantine_record(transaction, sequences[i], NOW + i,
+                                                 SLICE("503 Busy"), &fixture->error),
+                         ERROR_NONE);
+    }
+    // Again: the time stays. Of what is not in the outbox there is no note.
+    assert_int_equal(store_quarantine_record(transaction, sequences[1], NOW + 9, SLICE("403 No"),
+                                             &fixture->error),
+                     ERROR_NONE);
+    assert_int_equal(
+        store_quarantine_record(transaction, 77, NOW, SLICE("403 No"), &fixture->error),
+        ERROR_NONE);
+    commit(fixture, transaction);
+
+    transaction = begin(fixture, true);
+    assert_int_equal(store_settle_record(transaction, sequences[0], &fixture->error), ERROR_NONE);
+    uint64_t sequence = 0;
+    assert_int_equal(store_seek_quarantined(transaction, &sequence, &note, &fixture->error),
+                     ERROR_NONE);
+    assert_true(sequence == sequences[1] && note.sequence == sequence && note.size == 4);
+    assert_int_equal(note.since, NOW + 1);
+    assert_true(slice_equals(note.reason, SLICE("403 No")));
+    assert_int_equal(store_bury_record(transaction, sequences[1], NOW, SLICE("x"), &fixture->error),
+                     ERROR_NONE);
+    sequence = 0;
+    assert_int_equal(store_seek_quarantined(transaction, &sequence, &note, &fixture->error),
+                     ERROR_NONE);
+    assert_int_equal(sequence, sequences[2]);
+    sequence++;
+    assert_int_equal(store_seek_quarantined(transaction, &sequence, &note, &fixture->error),
+                     ERROR_NOT_FOUND);
+    commit(fixture, transaction);
+}
+
 static void history_has_the_newest_record_of_each_span(void **state)
 {
     struct fixture *fixture = *state;
@@ -428,6 +470,7 @@ int main(void)
         TEST(a_changed_linger_finds_what_the_old_one_remembered),
         TEST(records_leave_the_outbox_only_when_settled_or_buried),
         TEST(dead_letters_are_kept_with_their_reason_and_can_be_requeued),
+        TEST(a_note_of_the_quarantine_goes_with_its_record),
         TEST(history_has_the_newest_record_of_each_span),
         TEST(expiry_steps_over_what_must_stay_and_comes_back),
         TEST(a_second_daemon_is_refused_and_told_who_holds_it),
