@@ -1,6 +1,8 @@
 // Accepting connections: within the cap, and calmly when the system runs out of descriptors.
 #include <errno.h>
 #include <event2/event.h>
+#include <fcntl.h>
+#include <linux/filter.h>
 #include <netinet/in.h>
 #include <string.h>
 #include <unistd.h>
@@ -16,13 +18,19 @@
 #define BACKLOG 4096
 // Connections accepted before the loop's other business has its turn.
 #define ACCEPTS_PER_TURN 64
+// The same where several loops accept from one socket. Each of them wakes for a connection, those that are idle
+// first, so that a busy loop gets fewer; taking few at a time leaves the rest of a burst to the others. libevent
+// has no EPOLLEXCLUSIVE, which would wake one only, and most often the same one. What the others do in vain is one
+// accept4() each: with 2 and 4 threads no more processor time is used than with a socket for each.
+#define ACCEPTS_PER_TURN_SHARED 4
 #define REST_TIME NS_PER_SECOND
 // Failed handshakes are told at most so often: strangers try all sorts of things.
 #define HANDSHAKE_REPORT_INTERVAL (10 * NS_PER_SECOND)
 
 struct net_listener {
     struct net_loop *loop;
-    int fd; // owned
+    int fd;         // owned
+    bool is_shared; // the socket is another process's: `fd` is a copy
     struct net_address address;
     struct event *readable;
     struct event *rest; // fires when a rest is over
@@ -356,7 +364,8 @@ static void on_connection(evutil_socket_t fd, short what, void *context)
     (void)fd;
     (void)what;
     listener->is_accepting = true;
-    for (int i = 0; i < ACCEPTS_PER_TURN && !listener->is_destroyed; i++) {
+    int most = listener->is_shared ? ACCEPTS_PER_TURN_SHARED : ACCEPTS_PER_TURN;
+    for (int i = 0; i < most && !listener->is_destroyed; i++) {
         if (!has_room(listener)) {
             // Whether another one waits is only known at the start of a turn.
             if (i == 0)
@@ -402,6 +411,55 @@ static enum error_code bind_socket(struct net_listener *listener, const struct n
     return ERROR_NONE;
 }
 
+static int option_of(int fd, int option)
+{
+    int value = 0;
+    socklen_t len = sizeof value;
+
+    return getsockopt(fd, SOL_SOCKET, option, &value, &len) == 0 ? value : -1;
+}
+
+enum error_code net_listener_inspect(int fd, struct net_address *address, struct error *error)
+{
+    if (fcntl(fd, F_GETFD) < 0)
+        return error_set(error, ERROR_USAGE, "descriptor %d is not open", fd);
+    int type = option_of(fd, SO_TYPE), family = option_of(fd, SO_DOMAIN);
+    if (type < 0)
+        return error_set(error, ERROR_USAGE, "descriptor %d is not a socket", fd);
+    if (family == AF_UNIX)
+        return error_set(error, ERROR_USAGE,
+                         "descriptor %d is a unix socket: only TCP is taken, write an address and "
+                         "port to ListenStream=",
+                         fd);
+    if ((family != AF_INET && family != AF_INET6) || type != SOCK_STREAM)
+        return error_set(error, ERROR_USAGE,
+                         "descriptor %d is not a TCP socket: want ListenStream= with an address "
+                         "and port",
+                         fd);
+    if (option_of(fd, SO_ACCEPTCONN) != 1)
+        return error_set(error, ERROR_USAGE,
+                         "descriptor %d is a socket that does not listen: want ListenStream= and "
+                         "Accept=no",
+                         fd);
+    address->len = sizeof address->storage;
+    if (getsockname(fd, (struct sockaddr *)&address->storage, &address->len) != 0)
+        return error_set(error, ERROR_USAGE, "descriptor %d: %s", fd, strerror(errno));
+    return ERROR_NONE;
+}
+
+static enum error_code copy_socket(struct net_listener *listener, int fd, struct error *error)
+{
+    enum error_code code = net_listener_inspect(fd, &listener->address, error);
+    if (code != ERROR_NONE)
+        return code;
+    int flags = fcntl(fd, F_GETFL);
+    listener->is_shared = true;
+    listener->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    if (listener->fd < 0 || flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) != 0)
+        return error_set(error, ERROR_IO, "descriptor %d: %s", fd, strerror(errno));
+    return ERROR_NONE;
+}
+
 static enum error_code arm(struct net_listener *listener, struct error *error)
 {
     struct event_base *base = net_loop_base(listener->loop);
@@ -416,23 +474,26 @@ static enum error_code arm(struct net_listener *listener, struct error *error)
     return ERROR_NONE;
 }
 
-enum error_code net_listener_create(struct net_loop *loop, const struct net_address *address,
-                                    bool share_port, size_t max_connections,
-                                    const struct net_accept_handler *handler, void *context,
-                                    struct net_listener **out, struct error *error)
+static struct net_listener *make(struct net_loop *loop, size_t max_connections,
+                                 const struct net_accept_handler *handler, void *context)
 {
     struct net_listener *listener = memory_allocate_array(1, sizeof *listener);
 
-    if (listener == NULL)
-        return error_set(error, ERROR_MEMORY, "listener: out of memory");
-    *listener = (struct net_listener){
-        .loop = loop,
-        .fd = -1,
-        .max_connections = max_connections,
-        .handler = handler,
-        .context = context,
-        .limits = {.time = HANDSHAKE_TIME, .at_a_time = 512, .patience = NS_PER_SECOND}};
-    enum error_code code = bind_socket(listener, address, share_port, error);
+    if (listener != NULL)
+        *listener = (struct net_listener){
+            .loop = loop,
+            .fd = -1,
+            .max_connections = max_connections,
+            .handler = handler,
+            .context = context,
+            .limits = {.time = HANDSHAKE_TIME, .at_a_time = 512, .patience = NS_PER_SECOND}};
+    return listener;
+}
+
+// With its socket, or with what kept it from having one.
+static enum error_code finish(struct net_listener *listener, enum error_code code,
+                              struct net_listener **out, struct error *error)
+{
     if (code == ERROR_NONE)
         code = arm(listener, error);
     if (code != ERROR_NONE) {
@@ -443,6 +504,29 @@ enum error_code net_listener_create(struct net_loop *loop, const struct net_addr
     return ERROR_NONE;
 }
 
+enum error_code net_listener_create(struct net_loop *loop, const struct net_address *address,
+                                    bool share_port, size_t max_connections,
+                                    const struct net_accept_handler *handler, void *context,
+                                    struct net_listener **out, struct error *error)
+{
+    struct net_listener *listener = make(loop, max_connections, handler, context);
+
+    if (listener == NULL)
+        return error_set(error, ERROR_MEMORY, "listener: out of memory");
+    return finish(listener, bind_socket(listener, address, share_port, error), out, error);
+}
+
+enum error_code net_listener_adopt(struct net_loop *loop, int fd, size_t max_connections,
+                                   const struct net_accept_handler *handler, void *context,
+                                   struct net_listener **out, struct error *error)
+{
+    struct net_listener *listener = make(loop, max_connections, handler, context);
+
+    if (listener == NULL)
+        return error_set(error, ERROR_MEMORY, "listener: out of memory");
+    return finish(listener, copy_socket(listener, fd, error), out, error);
+}
+
 const struct net_address *net_listener_address(const struct net_listener *listener)
 {
     return &listener->address;
@@ -451,6 +535,39 @@ const struct net_address *net_listener_address(const struct net_listener *listen
 size_t net_listener_connections(const struct net_listener *listener)
 {
     return listener->connections;
+}
+
+// Byte 13 of the TCP header has the flags. A segment with SYN and without ACK begins a connection; all others belong to
+// handshakes under way. The filter needs no privilege. Connections that are accepted inherit it, which does not
+// matter: nothing in one of them begins another.
+void net_listener_turn_away(struct net_listener *listener)
+{
+    struct sock_filter drop_first_segments[] = {
+        BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 13),          BPF_STMT(BPF_ALU | BPF_AND | BPF_K, 0x12),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0x02, 0, 1), BPF_STMT(BPF_RET | BPF_K, 0),
+        BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
+    };
+    const struct sock_fprog program = {.len = sizeof drop_first_segments /
+                                              sizeof drop_first_segments[0],
+                                       .filter = drop_first_segments};
+
+    // Where the system forbids it, fewer clients get in: no reason not to stop.
+    if (!listener->is_shared)
+        (void)setsockopt(listener->fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program);
+}
+
+void net_listener_drain(struct net_listener *listener)
+{
+    if (listener->is_shared)
+        return;
+    listener->is_accepting = true;
+    // The queue holds one more than asked for; an end to it where they come faster than they are taken.
+    for (int i = 0; i < 2 * (BACKLOG + 1) && !listener->is_destroyed; i++)
+        if (!accept_one(listener))
+            break;
+    listener->is_accepting = false;
+    if (listener->is_destroyed && listener->connections == 0)
+        free_listener(listener);
 }
 
 void net_listener_destroy(struct net_listener *listener)

@@ -112,6 +112,16 @@ enum error_code net_listener_create(struct net_loop *loop, const struct net_addr
                                     bool share_port, size_t max_connections,
                                     const struct net_accept_handler *handler, void *context,
                                     struct net_listener **listener, struct error *error) MUST_CHECK;
+// Accepts from a listening socket that another process made (socket activation), which several loops
+// may share. `fd` stays the caller's: the listener works on a copy. With the first listener the socket becomes
+// non-blocking for every process that has it. ERROR_USAGE as net_listener_inspect().
+enum error_code net_listener_adopt(struct net_loop *loop, int fd, size_t max_connections,
+                                   const struct net_accept_handler *handler, void *context,
+                                   struct net_listener **listener, struct error *error) MUST_CHECK;
+// Is `fd` a socket that net_listener_adopt() takes: TCP over IPv4 or IPv6, and listening? Its address, or
+// ERROR_USAGE with a sentence. Changes nothing.
+enum error_code net_listener_inspect(int fd, struct net_address *address,
+                                     struct error *error) MUST_CHECK;
 // New connections speak TLS from now on, by this context, which is held; NULL: plain again. Those that
 // exist go on as they are. When too many handshakes are under way, accepting waits, and those that
 // take long make room. The owner hears nothing of a handshake but, if it fails, on_closed.
@@ -129,6 +139,12 @@ void net_listener_look_again(struct net_listener *listener);
 const struct net_address *net_listener_address(const struct net_listener *listener);
 // Connections accepted and not yet closed.
 size_t net_listener_connections(const struct net_listener *listener);
+// Before the end: clients that begin to connect from now on get no answer, and try again a second later, while
+// those whose handshake is under way still come in. Closing a listening socket resets what is in its queue, so
+// without this some would be lost in any case. Does nothing to an adopted socket, whose queue outlives us.
+void net_listener_turn_away(struct net_listener *listener);
+// Accepts all that are in the queue, more than max_connections if need be. Does nothing to an adopted socket.
+void net_listener_drain(struct net_listener *listener);
 // Stops accepting; existing connections live on.
 void net_listener_destroy(struct net_listener *listener);
 

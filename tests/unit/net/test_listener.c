@@ -2,8 +2,10 @@
 #include "peer.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <sys/resource.h>
 
 #include "ghatrace/base/memory.h"
@@ -322,6 +324,123 @@ static void a_taken_port_is_refused_unless_shared(void **state)
     tear_down(&server);
 }
 
+// --- sockets of another process ------------------------------------------------------------------
+
+static int new_socket(void)
+{
+    struct net_address address = loopback("127.0.0.1:0");
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    assert_int_equal(bind(fd, (const struct sockaddr *)&address.storage, address.len), 0);
+    assert_int_equal(listen(fd, 50), 0);
+    return fd;
+}
+
+static void adopt(struct server *server, int fd)
+{
+    struct error error;
+
+    memset(server, 0, sizeof *server);
+    assert_int_equal(net_loop_create(&server->loop, &error), ERROR_NONE);
+    assert_int_equal(net_listener_adopt(server->loop, fd, 10, &accept_handler, server,
+                                        &server->listener, &error),
+                     ERROR_NONE);
+}
+
+static void connections_to_an_adopted_socket_wait_for_the_next_listener(void **state)
+{
+    struct server server;
+    int fd = new_socket();
+
+    (void)state;
+    adopt(&server, fd);
+    int first = connect_socket(&server);
+    net_loop_run(server.loop);
+    assert_int_equal(server.accepted, 1);
+    int second = connect_socket(&server);
+    net_listener_turn_away(server.listener); // neither does anything to it
+    net_listener_drain(server.listener);
+    assert_int_equal(server.accepted, 1);
+    int third = connect_socket(&server);
+    tear_down(&server);
+    adopt(&server, fd);
+    while (server.accepted < 2)
+        net_loop_run(server.loop);
+    close(first);
+    close(second);
+    close(third);
+    tear_down(&server);
+    close(fd);
+}
+
+static void loops_that_share_a_socket_accept_each_connection_once(void **state)
+{
+    struct server one, other;
+    int fd = new_socket(), clients[6];
+
+    (void)state;
+    adopt(&one, fd);
+    adopt(&other, fd);
+    for (int i = 0; i < 6; i++)
+        clients[i] = connect_socket(&one);
+    // Each takes some and leaves the rest, or finds nothing.
+    while (one.accepted + other.accepted < 6) {
+        run_for(one.loop, NS_PER_MS);
+        run_for(other.loop, NS_PER_MS);
+    }
+    run_for(one.loop, NS_PER_MS);
+    run_for(other.loop, NS_PER_MS);
+    assert_int_equal(one.accepted + other.accepted, 6);
+    for (int i = 0; i < 6; i++)
+        close(clients[i]);
+    tear_down(&one);
+    tear_down(&other);
+    close(fd);
+}
+
+static void draining_takes_all_that_wait_even_beyond_the_cap(void **state)
+{
+    struct server server;
+    int fds[5];
+
+    (void)state;
+    set_up(&server, 1);
+    for (int i = 0; i < 5; i++)
+        fds[i] = connect_socket(&server);
+    net_listener_drain(server.listener);
+    assert_int_equal(server.accepted, 5);
+    for (int i = 0; i < 5; i++)
+        close(fds[i]);
+    tear_down(&server);
+}
+
+static void those_who_are_turned_away_wait_and_those_before_them_come_in(void **state)
+{
+    struct server server;
+    struct pollfd waiting = {.events = POLLOUT};
+
+    (void)state;
+    set_up(&server, 10);
+    const struct net_address *address = net_listener_address(server.listener);
+    int before = connect_socket(&server);
+    net_listener_turn_away(server.listener);
+    waiting.fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    assert_int_equal(connect(waiting.fd, (const struct sockaddr *)&address->storage, address->len),
+                     -1);
+    assert_int_equal(errno, EINPROGRESS);
+    net_loop_run(server.loop);
+    assert_int_equal(server.accepted, 1);
+    // Bytes of the one that is in still come through.
+    server.peers[0].stop_at = 2;
+    assert_int_equal(send(before, "hi", 2, 0), 2);
+    net_loop_run(server.loop);
+    assert_memory_equal(server.peers[0].taken.data, "hi", 2);
+    assert_int_equal(poll(&waiting, 1, 100), 0); // neither connected nor refused
+    close(before);
+    close(waiting.fd);
+    tear_down(&server);
+}
+
 static void running_out_of_descriptors_only_delays_accepting(void **state)
 {
     struct server server;
@@ -392,6 +511,10 @@ int main(void)
         cmocka_unit_test(a_refused_connection_is_closed_and_not_counted),
         cmocka_unit_test(connections_outlive_their_listener),
         cmocka_unit_test(a_taken_port_is_refused_unless_shared),
+        cmocka_unit_test(connections_to_an_adopted_socket_wait_for_the_next_listener),
+        cmocka_unit_test(loops_that_share_a_socket_accept_each_connection_once),
+        cmocka_unit_test(draining_takes_all_that_wait_even_beyond_the_cap),
+        cmocka_unit_test(those_who_are_turned_away_wait_and_those_before_them_come_in),
         cmocka_unit_test(running_out_of_descriptors_only_delays_accepting),
         cmocka_unit_test(any_refused_allocation_refuses_one_connection_and_leaks_nothing),
     };
