@@ -17,6 +17,7 @@
 // Memory for answers that clients have not read yet. Beyond it routes answer 503.
 #define ADMIN_MEMORY ((size_t)64 << 20)
 #define STREAMS_MAX 32
+#define LAST_IDLE NS_PER_SECOND // while it winds down
 #define STREAM_UNSENT_MAX ((size_t)1024 * 1024)
 #define REPLY_FIELDS_MAX 6
 // Both, so that browsers ask for the password and programs know the better way.
@@ -273,12 +274,19 @@ static const struct conversation_service service = {
 
 // --- the listener ---------------------------------------------------------------------------------
 
-static void free_admin(void *context)
+static void free_admin(struct admin *admin)
+{
+    conversation_host_release(&admin->host);
+    memory_free(admin);
+}
+
+// While it only winds down, the listener is open.
+static void on_empty(void *context)
 {
     struct admin *admin = context;
 
-    conversation_host_release(&admin->host);
-    memory_free(admin);
+    if (admin->host.listener == NULL)
+        free_admin(admin);
 }
 
 static bool is_loopback(const struct net_address *address)
@@ -309,6 +317,17 @@ void admin_use_tls(struct admin *admin, struct net_tls *tls)
     net_tls_let_go(tls); // the listener holds it
 }
 
+static enum error_code open_listener(struct admin *admin, struct error *error)
+{
+    const struct admin_options *options = &admin->options;
+
+    if (options->listen_socket > 0)
+        return conversation_host_adopt(&admin->host, options->listen_socket, ADMIN_CONNECTIONS_MAX,
+                                       error);
+    return conversation_host_listen(&admin->host, &options->listen, false, ADMIN_CONNECTIONS_MAX,
+                                    error);
+}
+
 enum error_code admin_start(struct net_loop *loop, const struct admin_options *options,
                             struct engine *engine, struct admin **out, struct error *error)
 {
@@ -319,19 +338,16 @@ enum error_code admin_start(struct net_loop *loop, const struct admin_options *o
         return error_set(error, ERROR_MEMORY, "admin listener: out of memory");
     admin->engine = engine;
     admin->options = *options;
-    admin->access =
-        (struct admin_access){.tokens = options->tokens,
-                              .has_client_certificates = options->tls.client_ca_file != NULL,
-                              .is_loopback = is_loopback(&options->listen)};
+    admin->access = (struct admin_access){
+        .tokens = options->tokens, .has_client_certificates = options->tls.client_ca_file != NULL};
     admin->host = (struct conversation_host){.loop = loop,
                                              .service = &service,
                                              .context = admin,
                                              .max_body_bytes = ADMIN_BODY_MAX,
                                              .most_memory = ADMIN_MEMORY,
-                                             .on_empty = free_admin};
+                                             .on_empty = on_empty};
     conversation_host_init(&admin->host);
-    enum error_code code = conversation_host_listen(&admin->host, &options->listen, false,
-                                                    ADMIN_CONNECTIONS_MAX, error);
+    enum error_code code = open_listener(admin, error);
     if (code == ERROR_NONE)
         code = admin_load_tls(admin, &tls, error);
     if (code != ERROR_NONE) {
@@ -339,6 +355,8 @@ enum error_code admin_start(struct net_loop *loop, const struct admin_options *o
         return code;
     }
     admin_use_tls(admin, tls);
+    // As it is bound, whatever was asked for: an adopted socket has an address of its own.
+    admin->access.is_loopback = is_loopback(net_listener_address(admin->host.listener));
     *out = admin;
     return ERROR_NONE;
 }
@@ -353,6 +371,11 @@ bool admin_is_closed(const struct admin *admin)
     const struct admin_access *access = &admin->access;
 
     return access->tokens == NULL && !access->has_client_certificates && !access->is_loopback;
+}
+
+void admin_wind_down(struct admin *admin)
+{
+    conversation_host_wind_down(&admin->host, LAST_IDLE);
 }
 
 void admin_stop(struct admin *admin)

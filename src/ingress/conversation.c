@@ -110,9 +110,12 @@ static void wait_for_reader(struct conversation *conversation)
 
 static void wait_for_request(struct conversation *conversation)
 {
+    const struct conversation_host *host = conversation->host;
+
     conversation->phase = CONVERSATION_READING;
     conversation_begin_waiting(conversation, EVICTION_HEAD);
-    net_connection_set_deadline(conversation->connection, conversation->host->idle_deadline);
+    net_connection_set_deadline(conversation->connection,
+                                host->is_stopping ? host->last_idle : host->idle_deadline);
 }
 
 static void begin_next(struct conversation *conversation)

@@ -69,7 +69,9 @@ struct conversation_host {
     size_t most_memory;               // for unsent answers: CONVERSATION_MEMORY
     struct address_counts *addresses; // outlives the host; NULL: nobody counts
     struct body_memory *body_memory;  // likewise, for large bodies
-    void (*on_empty)(void *context);  // stopped, and the last conversation is gone
+    // Winding down or stopped, and the last conversation is gone. While the listener is open, new ones may come, and it
+    // is called again.
+    void (*on_empty)(void *context);
 
     struct net_listener *listener;
     struct conversation *first; // all of them
@@ -83,6 +85,7 @@ struct conversation_host {
     size_t memory;                // what unsent answers take, and requests behind them
     struct buffer out;            // where answers are written before they are sent
     bool is_stopping;
+    duration_ns last_idle; // while it stops: how long a connection may have no request
 };
 
 enum conversation_phase {
@@ -121,9 +124,17 @@ void conversation_host_init(struct conversation_host *host);
 enum error_code conversation_host_listen(struct conversation_host *host,
                                          const struct net_address *address, bool share_port,
                                          size_t max_connections, struct error *error) MUST_CHECK;
-// No new connections; idle ones are closed, the others after their answer. on_empty follows, from
-// inside this call if there are none.
+// The same on a listening socket of another process; see net_listener_adopt().
+enum error_code conversation_host_adopt(struct conversation_host *host, int fd,
+                                        size_t max_connections, struct error *error) MUST_CHECK;
+// From now on connections end with their next answer. Those without a request, also those yet to come, have `last_idle`
+// to begin one: a request may be on its way, and closing at once would lose it.
+void conversation_host_wind_down(struct conversation_host *host, duration_ns last_idle);
+// No new connections; those that there are go on as when winding down. on_empty follows, from inside this call if there
+// are none.
 void conversation_host_stop(struct conversation_host *host);
+// True: all connections have their last answer, and the system has its bytes; what is left is that clients close.
+bool conversation_host_is_done(const struct conversation_host *host);
 // Closes what is left.
 void conversation_host_abort(struct conversation_host *host);
 void conversation_host_release(struct conversation_host *host);

@@ -211,7 +211,8 @@ static bool on_accept(void *context, struct net_connection *connection,
     atomic_fetch_add(&host->connections, 1);
     conversation_begin_waiting(conversation, EVICTION_HEAD);
     net_connection_count_memory(connection, &host->memory);
-    net_connection_set_deadline(connection, host->idle_deadline);
+    net_connection_set_deadline(connection,
+                                host->is_stopping ? host->last_idle : host->idle_deadline);
     *connection_handler = &conversation_handler;
     *connection_context = conversation;
     return true;
@@ -296,12 +297,16 @@ void conversation_host_init(struct conversation_host *host)
     buffer_init(&host->out, ANSWER_BYTES_MAX);
 }
 
+static enum error_code create_timer(struct conversation_host *host, struct error *error)
+{
+    return net_timer_create(host->loop, on_look_again, host, &host->look_again, error);
+}
+
 enum error_code conversation_host_listen(struct conversation_host *host,
                                          const struct net_address *address, bool share_port,
                                          size_t max_connections, struct error *error)
 {
-    enum error_code code =
-        net_timer_create(host->loop, on_look_again, host, &host->look_again, error);
+    enum error_code code = create_timer(host, error);
 
     if (code != ERROR_NONE)
         return code;
@@ -309,28 +314,55 @@ enum error_code conversation_host_listen(struct conversation_host *host,
                                host, &host->listener, error);
 }
 
-static bool is_idle(const struct conversation *conversation)
+enum error_code conversation_host_adopt(struct conversation_host *host, int fd,
+                                        size_t max_connections, struct error *error)
 {
-    return conversation->phase == CONVERSATION_READING && !conversation->has_begun &&
-           net_connection_unsent(conversation->connection) == 0;
+    enum error_code code = create_timer(host, error);
+
+    if (code != ERROR_NONE)
+        return code;
+    return net_listener_adopt(host->loop, fd, max_connections, &accept_handler, host,
+                              &host->listener, error);
 }
 
-void conversation_host_stop(struct conversation_host *host)
+// Has no request, or does not read the answers to those before.
+static bool is_idle(const struct conversation *conversation)
+{
+    return conversation->phase == CONVERSATION_SENDING ||
+           (conversation->phase == CONVERSATION_READING && !conversation->has_begun);
+}
+
+void conversation_host_wind_down(struct conversation_host *host, duration_ns last_idle)
 {
     if (host->is_stopping)
         return;
     host->is_stopping = true;
-    net_listener_destroy(host->listener);
-    host->listener = NULL;
+    host->last_idle = last_idle;
     // Nothing is freed in here: connections are reaped later.
     for (struct conversation *each = host->first; each != NULL; each = each->next) {
         if (each->connection != NULL && is_idle(each))
-            net_connection_close(each->connection);
+            net_connection_set_deadline(each->connection, last_idle);
         else if (each->connection != NULL && each->phase == CONVERSATION_LATE)
             conversation_send_late_answer(each);
     }
+}
+
+void conversation_host_stop(struct conversation_host *host)
+{
+    conversation_host_wind_down(host, 1);
+    net_listener_destroy(host->listener);
+    host->listener = NULL;
     if (host->first == NULL)
         host->on_empty(host->context);
+}
+
+bool conversation_host_is_done(const struct conversation_host *host)
+{
+    for (const struct conversation *each = host->first; each != NULL; each = each->next)
+        if (each->connection == NULL || each->phase != CONVERSATION_ENDED ||
+            net_connection_unsent(each->connection) > 0)
+            return false;
+    return true;
 }
 
 void conversation_host_abort(struct conversation_host *host)

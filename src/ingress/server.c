@@ -1,4 +1,13 @@
-// The ingress threads: each with a loop and a listener of its own on the same address.
+// The ingress threads: each with a loop and a listener of its own on the same address, or all with the one socket
+// that another process made.
+//
+// How a thread ends, in this order; with a grace of 0, or when the grace is over, at once:
+//
+//   WINDING_DOWN   connections end with their next answer, idle ones within LAST_IDLE; new ones are accepted
+//   LAST           requests in flight are answered, and no clients come in any more:
+//                    - an adopted socket is left alone;
+//                    - an own one is emptied, and turns new clients away. It stays open to the very end: they try
+//                      again after a second, when the next process may listen; refused ones would not.
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -10,14 +19,28 @@
 #include "webhook.h"
 
 #define STALL_LIMIT (5 * NS_PER_SECOND)
+// For connections without a request, so that one on its way is answered.
+#define LAST_IDLE NS_PER_SECOND
+// For handshakes under way when the listener is about to close: a round trip to a proxy nearby, or to much of the
+// internet. Those who are turned away in this time try again after a second.
+#define TURN_AWAY_TIME (50 * NS_PER_MS)
+// How long a client may take to close after its last answer was sent.
+#define LAST_CLOSE (200 * NS_PER_MS)
+
+enum worker_state { WORKER_SERVING, WORKER_WINDING_DOWN, WORKER_LAST };
 
 struct worker {
     struct ingress *ingress;
     struct net_loop *loop;
     struct net_timer *grace;
+    struct net_timer *step; // to the next state
+    enum worker_state state;
+    bool may_close; // ingress_end() was called
+    bool idle_is_over;
+    bool queue_is_over; // nothing comes in any more
     struct conversation_host host;
     struct webhook webhook;
-    struct net_task stop;
+    struct net_task wind_down, end;
     struct net_task take_tls;
     struct net_task react;
     _Atomic timestamp_ns asked_at; // by the steady clock; 0: it has reacted, and the task is idle
@@ -33,7 +56,11 @@ struct ingress {
     struct address_counts *addresses; // owned; NULL: no cap
     struct failures *failures;        // owned
     struct body_memory body_memory;
-    duration_ns grace; // set before the stop is posted
+    duration_ns grace; // set before the end is posted, as the next two
+    struct net_loop *done_loop;
+    struct net_task *done;
+    bool is_winding_down, is_ending; // the caller's
+    atomic_size_t running;           // threads
     size_t worker_count;
     struct worker workers[];
 };
@@ -43,17 +70,80 @@ struct ingress {
 static void *run_worker(void *context)
 {
     struct worker *worker = context;
+    struct ingress *ingress = worker->ingress;
 
     net_loop_run(worker->loop);
+    if (atomic_fetch_sub(&ingress->running, 1) == 1 && ingress->done != NULL)
+        net_loop_post(ingress->done_loop, ingress->done);
     return NULL;
 }
 
-static void stop_worker(void *context)
+static void let_nobody_in(struct worker *worker)
+{
+    worker->state = WORKER_LAST;
+    if (worker->ingress->options.listen_socket > 0) {
+        worker->queue_is_over = true;
+        net_timer_set(worker->step, LAST_CLOSE);
+        conversation_host_stop(&worker->host); // may be the end
+    } else {
+        net_listener_turn_away(worker->host.listener);
+        net_timer_set(worker->step, TURN_AWAY_TIME);
+    }
+}
+
+// What is in the queue is served, also beyond the cap of connections.
+static void end_if_empty(struct worker *worker)
+{
+    if (worker->host.listener != NULL)
+        net_listener_drain(worker->host.listener);
+    if (worker->host.first == NULL)
+        net_loop_stop(worker->loop);
+}
+
+static void take_last_step(struct worker *worker)
+{
+    worker->queue_is_over = true;
+    end_if_empty(worker);
+    if (conversation_host_is_done(&worker->host))
+        conversation_host_abort(&worker->host);
+    net_timer_set(worker->step, LAST_CLOSE);
+}
+
+static void on_step(void *context)
 {
     struct worker *worker = context;
 
+    switch (worker->state) {
+    case WORKER_SERVING:
+        break;
+    case WORKER_WINDING_DOWN:
+        worker->idle_is_over = true;
+        if (worker->may_close)
+            let_nobody_in(worker);
+        break;
+    case WORKER_LAST:
+        take_last_step(worker);
+        break;
+    }
+}
+
+static void wind_down_worker(void *context)
+{
+    struct worker *worker = context;
+
+    worker->state = WORKER_WINDING_DOWN;
+    net_timer_set(worker->step, LAST_IDLE);
+    conversation_host_wind_down(&worker->host, LAST_IDLE);
+}
+
+static void end_worker(void *context)
+{
+    struct worker *worker = context;
+
+    worker->may_close = true;
     net_timer_set(worker->grace, worker->ingress->grace);
-    conversation_host_stop(&worker->host);
+    if (worker->idle_is_over || worker->host.first == NULL)
+        net_timer_set(worker->step, 0);
 }
 
 static void react(void *context)
@@ -77,6 +167,11 @@ static void on_grace_over(void *context)
 {
     struct worker *worker = context;
 
+    net_timer_cancel(worker->step);
+    worker->state = WORKER_LAST;
+    worker->queue_is_over = true;
+    if (worker->host.listener != NULL)
+        conversation_host_stop(&worker->host);
     conversation_host_abort(&worker->host);
 }
 
@@ -85,7 +180,10 @@ static void on_empty(void *context)
     struct webhook *webhook = context;
     struct worker *worker = (struct worker *)((char *)webhook - offsetof(struct worker, webhook));
 
-    net_loop_stop(worker->loop);
+    if (worker->state == WORKER_LAST && worker->queue_is_over)
+        end_if_empty(worker);
+    else if (worker->state == WORKER_WINDING_DOWN && worker->may_close)
+        net_timer_set(worker->step, 0); // no idle one is left to be waited for
 }
 
 // --- in the caller's ------------------------------------------------------------------------------
@@ -98,7 +196,8 @@ static void set_up_host(struct worker *worker, struct engine *engine)
     worker->webhook.ingress = worker->ingress;
     worker->webhook.options = options;
     worker->webhook.failures = worker->ingress->failures;
-    worker->stop = (struct net_task){.run = stop_worker, .context = worker};
+    worker->wind_down = (struct net_task){.run = wind_down_worker, .context = worker};
+    worker->end = (struct net_task){.run = end_worker, .context = worker};
     worker->take_tls = (struct net_task){.run = take_tls, .context = worker};
     worker->react = (struct net_task){.run = react, .context = worker};
     atomic_init(&worker->asked_at, 0);
@@ -141,9 +240,12 @@ static enum error_code set_up_addresses(struct ingress *ingress, struct error *e
 static enum error_code listen_at(struct ingress *ingress, struct worker *worker,
                                  struct error *error)
 {
-    enum error_code code =
-        conversation_host_listen(&worker->host, &ingress->address, ingress->worker_count > 1,
-                                 share_of_connections(ingress), error);
+    size_t share = share_of_connections(ingress);
+    int fd = ingress->options.listen_socket;
+    enum error_code code = fd > 0
+                               ? conversation_host_adopt(&worker->host, fd, share, error)
+                               : conversation_host_listen(&worker->host, &ingress->address,
+                                                          ingress->worker_count > 1, share, error);
 
     if (code == ERROR_NONE)
         ingress->address = *net_listener_address(worker->host.listener);
@@ -159,6 +261,8 @@ static enum error_code set_up_worker(struct ingress *ingress, struct worker *wor
         return code;
     set_up_host(worker, engine);
     code = net_timer_create(worker->loop, on_grace_over, worker, &worker->grace, error);
+    if (code == ERROR_NONE)
+        code = net_timer_create(worker->loop, on_step, worker, &worker->step, error);
     if (code != ERROR_NONE)
         return code;
     return listen_at(ingress, worker, error);
@@ -225,8 +329,11 @@ static enum error_code start_thread(struct worker *worker, size_t number, struct
     // Signals are for the thread that runs the loop with the handlers.
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
+    atomic_fetch_add(&worker->ingress->running, 1);
     int result = pthread_create(&worker->thread, NULL, run_worker, worker);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (result != 0)
+        atomic_fetch_sub(&worker->ingress->running, 1);
     if (result != 0)
         return error_set(error, ERROR_IO, "ingress thread %zu: %s", number, strerror(result));
     worker->is_running = true;
@@ -301,12 +408,34 @@ const struct net_address *ingress_address(const struct ingress *ingress)
     return &ingress->address;
 }
 
-void ingress_stop(struct ingress *ingress, duration_ns grace)
+void ingress_wind_down(struct ingress *ingress)
 {
-    ingress->grace = grace;
+    if (ingress->is_winding_down)
+        return;
+    ingress->is_winding_down = true;
     for (size_t i = 0; i < ingress->worker_count; i++)
         if (ingress->workers[i].is_running)
-            net_loop_post(ingress->workers[i].loop, &ingress->workers[i].stop);
+            net_loop_post(ingress->workers[i].loop, &ingress->workers[i].wind_down);
+}
+
+void ingress_end(struct ingress *ingress, duration_ns grace, struct net_loop *loop,
+                 struct net_task *done)
+{
+    ingress_wind_down(ingress);
+    if (ingress->is_ending)
+        return;
+    ingress->is_ending = true;
+    ingress->grace = grace;
+    ingress->done_loop = loop;
+    ingress->done = done;
+    for (size_t i = 0; i < ingress->worker_count; i++)
+        if (ingress->workers[i].is_running)
+            net_loop_post(ingress->workers[i].loop, &ingress->workers[i].end);
+}
+
+void ingress_stop(struct ingress *ingress, duration_ns grace)
+{
+    ingress_end(ingress, grace, NULL, NULL);
     for (size_t i = 0; i < ingress->worker_count; i++) {
         if (ingress->workers[i].is_running)
             pthread_join(ingress->workers[i].thread, NULL);
@@ -323,6 +452,7 @@ void ingress_destroy(struct ingress *ingress)
         struct worker *worker = &ingress->workers[i];
         conversation_host_release(&worker->host);
         net_timer_destroy(worker->grace);
+        net_timer_destroy(worker->step);
         net_loop_destroy(worker->loop);
     }
     address_counts_destroy(ingress->addresses); // connections gave theirs back to it until here

@@ -70,6 +70,7 @@ struct admin_route {
 
 struct admin_options {
     struct net_address listen;
+    int listen_socket; // that another process made, used instead of `listen`; stays the caller's. 0: none
     const struct admin_route *routes; // outlive the admin
     size_t route_count;
     struct ingress_secrets *tokens;    // outlive it; NULL: none
@@ -87,6 +88,8 @@ bool admin_is_closed(const struct admin *admin);
 enum error_code admin_load_tls(const struct admin *admin, struct net_tls **tls,
                                struct error *error) MUST_CHECK;
 void admin_use_tls(struct admin *admin, struct net_tls *tls);
+// Connections end with their next answer from now on, idle ones within a second.
+void admin_wind_down(struct admin *admin);
 // In the loop's thread, or when the loop no longer runs. Its last memory goes with the loop's next turn
 // or with the loop itself.
 void admin_stop(struct admin *admin);

@@ -31,6 +31,7 @@ void ingress_secrets_destroy(struct ingress_secrets *secrets);
 
 struct ingress_options {
     struct net_address listen;
+    int listen_socket; // that another process made, used instead of `listen`; stays the caller's. 0: none
     const char *webhook_path; // outlives the ingress
     size_t threads;
     uint64_t max_payload_bytes;
@@ -75,9 +76,16 @@ void ingress_drop_tls(struct ingress_tls *tls);
 void ingress_watch(struct ingress *ingress);
 // Did all threads react to ingress_watch()? ERROR_NONE or ERROR_BUSY. From any thread.
 enum error_code ingress_ready(struct ingress *ingress, struct error *error);
-// Stops listening, lets requests in flight be answered (with `Connection: close`), at most
-// `grace`, then ends the threads. What the engine still works on is waited for beyond that: the
-// engine must be running.
+// Connections end with their next answer (`Connection: close`) from now on, idle ones within a second; new ones are
+// still accepted. Returns at once.
+void ingress_wind_down(struct ingress *ingress);
+// Ends it, when the second for idle connections is over, or earlier if there is no connection: an adopted socket is left
+// alone; an own one is emptied, and until ingress_destroy() new clients get no answer from it. Requests in flight are
+// answered, at most within `grace`; with a grace of 0 all this is cut short and the socket closed. Then the threads end,
+// and `done` (may be NULL) is posted to `loop`. Returns at once. What the engine still works on is waited for beyond the grace: the engine must be running.
+void ingress_end(struct ingress *ingress, duration_ns grace, struct net_loop *loop,
+                 struct net_task *done);
+// The same, and waits for it.
 void ingress_stop(struct ingress *ingress, duration_ns grace);
 // Stops it without grace if need be.
 void ingress_destroy(struct ingress *ingress);

@@ -1,6 +1,8 @@
 // Starting, sharing a port among threads, stopping.
 #include "client.h"
 
+#include <netinet/in.h>
+
 #include "ghatrace/base/log.h"
 #include "ghatrace/base/memory.h"
 
@@ -118,7 +120,7 @@ static void stopping_closes_idle_connections_and_answers_the_others(void **state
     fake_engine_wait_for(1);
 
     begin_stop(&stopping, 30 * NS_PER_SECOND);
-    expect_closed(idle);
+    expect_closed(idle); // within a second or so
     send_text(half, request + strlen(request) - 1);
     struct response response = receive_response(half, true);
     assert_int_equal(response.status, 200);
@@ -134,6 +136,101 @@ static void stopping_closes_idle_connections_and_answers_the_others(void **state
     end_stop(&stopping);
     close(idle);
     free(request);
+}
+
+static void while_it_winds_down_it_serves_and_says_that_connections_end(void **state)
+{
+    struct stopping stopping;
+
+    (void)state;
+    fake_engine_reset(ENGINE_ACCEPTED, false);
+    server_start(&stopping.server, server_options());
+    int kept = connect_client(&stopping.server);
+    send_job(kept);
+    assert_true(receive_response(kept, true).keep_alive);
+    ingress_wind_down(stopping.server.ingress);
+    usleep(20000);  // it arrives
+    send_job(kept); // on its way when the stop began
+    struct response response = receive_response(kept, true);
+    assert_int_equal(response.status, 202);
+    assert_false(response.keep_alive);
+    expect_closed(kept);
+    int late = connect_client(&stopping.server);
+    send_job(late);
+    response = receive_response(late, true);
+    assert_int_equal(response.status, 202);
+    assert_false(response.keep_alive);
+    begin_stop(&stopping, 30 * NS_PER_SECOND);
+    end_stop(&stopping);
+    close(kept);
+    close(late);
+}
+
+// The one place is taken by a request that is not done, so that the others wait in the queue.
+static void what_waits_in_the_queue_is_served_before_the_listener_closes(void **state)
+{
+    struct ingress_options options = server_options();
+    struct stopping stopping;
+    int queued[8];
+
+    (void)state;
+    fake_engine_reset(ENGINE_ACCEPTED, true);
+    options.max_connections = 1;
+    server_start(&stopping.server, options);
+    int first = connect_client(&stopping.server);
+    send_job(first);
+    fake_engine_wait_for(1);
+    for (int i = 0; i < 8; i++) {
+        queued[i] = connect_client(&stopping.server);
+        send_delivery(queued[i], "ping", JSON_TYPE, "{}");
+    }
+    begin_stop(&stopping, 30 * NS_PER_SECOND);
+    for (int i = 0; i < 8; i++) {
+        struct response response = receive_response(queued[i], true);
+        assert_int_equal(response.status, 200);
+        assert_false(response.keep_alive);
+        close(queued[i]);
+    }
+    fake_engine_finish(ENGINE_ACCEPTED);
+    assert_int_equal(receive_response(first, true).status, 202);
+    close(first);
+    end_stop(&stopping);
+}
+
+static void an_adopted_socket_outlives_the_server_and_what_waits_is_served_by_the_next(void **state)
+{
+    struct ingress_options options = server_options();
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_addr = {.s_addr = htonl(INADDR_LOOPBACK)}};
+    struct server server;
+    int fds[8];
+
+    (void)state;
+    fake_engine_reset(ENGINE_ACCEPTED, false);
+    options.listen_socket = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    options.threads = 3;
+    options.max_connections = 60;
+    assert_int_equal(bind(options.listen_socket, (struct sockaddr *)&address, sizeof address), 0);
+    assert_int_equal(listen(options.listen_socket, 50), 0);
+    server_start(&server, options);
+    const struct net_address bound = *ingress_address(server.ingress);
+    assert_int_not_equal(((const struct sockaddr_in *)&bound.storage)->sin_port, 0);
+    int first = connect_to(&bound);
+    send_job(first);
+    expect_answer(first, 202, NULL);
+    close(first);
+    server_end(&server);
+    for (int i = 0; i < 8; i++) {
+        fds[i] = connect_to(&bound);
+        send_job(fds[i]);
+    }
+    server_start(&server, options);
+    for (int i = 0; i < 8; i++) {
+        expect_answer(fds[i], 202, NULL);
+        close(fds[i]);
+    }
+    server_end(&server);
+    close(options.listen_socket);
 }
 
 static void what_was_pipelined_behind_the_last_answer_is_not_begun(void **state)
@@ -234,6 +331,10 @@ int main(void)
         cmocka_unit_test(a_port_in_use_is_refused),
         cmocka_unit_test(any_refused_allocation_at_the_start_is_an_error),
         cmocka_unit_test(stopping_closes_idle_connections_and_answers_the_others),
+        cmocka_unit_test(while_it_winds_down_it_serves_and_says_that_connections_end),
+        cmocka_unit_test(what_waits_in_the_queue_is_served_before_the_listener_closes),
+        cmocka_unit_test(
+            an_adopted_socket_outlives_the_server_and_what_waits_is_served_by_the_next),
         cmocka_unit_test(what_was_pipelined_behind_the_last_answer_is_not_begun),
         cmocka_unit_test(after_the_grace_connections_are_closed_but_the_engine_is_waited_for),
         cmocka_unit_test(a_stopped_server_does_not_listen),
