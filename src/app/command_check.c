@@ -115,6 +115,17 @@ static void print_export(const struct config_export *exporting)
                exporting->tls.certificate_file != NULL ? exporting->tls.certificate_file : "none");
 }
 
+static void print_sockets(const struct config *config)
+{
+    char address[NET_ADDRESS_TEXT_SIZE];
+    for (int use = 0; use < ACTIVATION_USES; use++)
+        if (config->activation.sockets[use] != 0)
+            printf("socket activation: %s at %s  (descriptor %d)\n",
+                   activation_use_name((enum activation_use)use),
+                   config_listens_at(config, (enum activation_use)use, address),
+                   config->activation.sockets[use]);
+}
+
 static void print_config(const struct config *config, const struct settings *settings,
                          const struct secrets *secrets)
 {
@@ -122,6 +133,7 @@ static void print_config(const struct config *config, const struct settings *set
         print_setting(config, settings, (enum option_id)i, secrets);
     if (config->github_webhook_secret != NULL && config->webhook_secret_file == NULL)
         printf("webhook secret: 1, from GITHUB_WEBHOOK_SECRET\n");
+    print_sockets(config);
     print_export(&config->exporting);
     if (config->exporting.service_name.len > 0)
         printf("service.name: %.*s\n", SLICE_ARGS(config->exporting.service_name));

@@ -24,6 +24,7 @@ static int run(struct invocation *invocation)
     int status = invocation_configure(invocation, &config);
     if (status != EXIT_OK)
         return status;
+    activation_claim(&config.activation);
     log_configure((enum log_level)config.log_level, (enum log_format)config.log_format);
     if (log_start(&error) != ERROR_NONE)
         return command_fail(&error);
@@ -40,8 +41,10 @@ const struct command command_serve = {
     .operands = "",
     .summary = "the daemon: webhooks in, traces out",
     .details =
-        "SIGTERM and SIGINT stop it in good order, a second one at once; SIGHUP makes it read\n"
-        "the webhook secrets and all certificates again. OpenTelemetry's variables\n"
+        "SIGTERM and SIGINT stop it in good order, another one a second or more later at once;\n"
+        "SIGHUP makes it read the webhook secrets and all certificates again. Listening sockets\n"
+        "that systemd passes (LISTEN_FDS), named webhook and admin, are used instead of listen\n"
+        "and admin-listen. OpenTelemetry's variables\n"
         "OTEL_EXPORTER_OTLP_* (ENDPOINT, TRACES_ENDPOINT, PROTOCOL, HEADERS, TIMEOUT, "
         "COMPRESSION,\n"
         "CERTIFICATE, CLIENT_CERTIFICATE, CLIENT_KEY), OTEL_SERVICE_NAME and\n"

@@ -263,13 +263,24 @@ static bool is_loopback(const struct net_address *address)
     return IN6_IS_ADDR_LOOPBACK(&v6.sin6_addr);
 }
 
-static bool is_public(const char *listen)
+static bool is_public(const struct config *config, enum activation_use use)
 {
     struct net_address address;
     struct error ignored;
+    const char *listen = use == ACTIVATION_ADMIN ? config->admin_listen : config->listen;
+    if (config->activation.sockets[use] != 0)
+        return !is_loopback(&config->activation.addresses[use]);
     if (net_address_parse(slice_from_string(listen), &address, &ignored) != ERROR_NONE)
         return false;
     return !is_loopback(&address);
+}
+
+const char *config_listens_at(const struct config *config, enum activation_use use,
+                              char text[NET_ADDRESS_TEXT_SIZE])
+{
+    if (config->activation.sockets[use] != 0)
+        return net_address_format(&config->activation.addresses[use], text);
+    return use == ACTIVATION_ADMIN ? config->admin_listen : config->listen;
 }
 
 // What works, and is not safe. Each finding here, and nowhere else.
@@ -277,23 +288,70 @@ static void warn_of_unsafe(struct config *config, struct arena *arena)
 {
     warn_of_secret_file(config, config->webhook_secret_file, arena);
     warn_of_secret_file(config, config->admin_token_file, arena);
-    if (config->tls_cert == NULL && is_public(config->listen))
+    char listen[NET_ADDRESS_TEXT_SIZE], admin[NET_ADDRESS_TEXT_SIZE];
+    if (config->tls_cert == NULL && is_public(config, ACTIVATION_WEBHOOK))
         config_warn(config, arena,
                     "listen %s: plain HTTP on an address that others can reach: set tls-cert and "
                     "tls-key, or put a proxy that speaks TLS before it",
-                    config->listen);
-    if (!config_has_admin(config) || !is_public(config->admin_listen))
+                    config_listens_at(config, ACTIVATION_WEBHOOK, listen));
+    if (!config_has_admin(config) || !is_public(config, ACTIVATION_ADMIN))
         return;
     if (config->admin_token_file == NULL && config->admin_client_ca == NULL)
         config_warn(config, arena,
                     "admin-listen %s: beyond loopback only /health and /ready are served, unless "
                     "admin-token-file or admin-client-ca is set",
-                    config->admin_listen);
+                    config_listens_at(config, ACTIVATION_ADMIN, admin));
     else if (!config->admin_tls && config->admin_client_ca == NULL)
         config_warn(config, arena,
                     "admin-listen %s: plain HTTP on an address that others can reach shows them "
                     "the token: set admin-tls, or put a proxy that speaks TLS before it",
-                    config->admin_listen);
+                    config_listens_at(config, ACTIVATION_ADMIN, admin));
+}
+
+// A setting that says otherwise than the socket is not used: the operator should know.
+static void compare_address(struct config *config, const struct settings *settings,
+                            enum option_id id, const char *listen, enum activation_use use)
+{
+    char set[NET_ADDRESS_TEXT_SIZE], passed[NET_ADDRESS_TEXT_SIZE];
+    struct net_address address;
+    struct error ignored;
+    if (config->activation.sockets[use] == 0 || settings->items[id].source == SOURCE_DEFAULT)
+        return;
+    net_address_format(&config->activation.addresses[use], passed);
+    if (net_address_parse(slice_from_string(listen), &address, &ignored) == ERROR_NONE &&
+        strcmp(net_address_format(&address, set), passed) == 0)
+        return;
+    config_warn(config, settings->arena,
+                "%s: %s is not used: the service manager passed a socket at %s",
+                where_set(settings, id), listen, passed);
+}
+
+static enum error_code take_sockets(struct config *config, const struct settings *settings,
+                                    char *const *environment, struct error *error)
+{
+    struct activation *activation = &config->activation;
+    long own_pid = (long)getpid();
+    enum error_code code = activation_parse(
+        environment_get(environment, "LISTEN_PID"), environment_get(environment, "LISTEN_FDS"),
+        environment_get(environment, "LISTEN_FDNAMES"), own_pid, activation, error);
+    if (code == ERROR_NONE)
+        code = activation_inspect(activation, error);
+    if (code != ERROR_NONE)
+        return code;
+    if (activation->sockets[ACTIVATION_ADMIN] != 0 && !config_has_admin(config))
+        return error_set(error, ERROR_USAGE,
+                         "%s: off, but the service manager passed a socket named \"admin\": set "
+                         "admin-listen otherwise or stop the socket unit",
+                         where_set(settings, OPTION_ID_ADMIN_LISTEN));
+    if (activation->other_pid != 0)
+        config_warn(config, settings->arena,
+                    "LISTEN_PID is %ld, and this process %ld: sockets that were passed to another "
+                    "one are not used; what starts ghatrace must do so by exec",
+                    activation->other_pid, own_pid);
+    compare_address(config, settings, OPTION_ID_LISTEN, config->listen, ACTIVATION_WEBHOOK);
+    compare_address(config, settings, OPTION_ID_ADMIN_LISTEN, config->admin_listen,
+                    ACTIVATION_ADMIN);
+    return ERROR_NONE;
 }
 
 enum error_code config_build(struct config *config, const struct settings *settings,
@@ -306,6 +364,8 @@ enum error_code config_build(struct config *config, const struct settings *setti
         code = split_repos(config, settings, error);
     if (code == ERROR_NONE)
         code = check_listeners(config, settings, wanted, error);
+    if (code == ERROR_NONE && (wanted & OPTION_BIT(OPTION_ID_LISTEN)))
+        code = take_sockets(config, settings, environment, error);
     if (code == ERROR_NONE && (wanted & OPTION_BIT(OPTION_ID_LISTEN)))
         warn_of_unsafe(config, settings->arena);
     if (code == ERROR_NONE && (wanted & OPTION_BIT(OPTION_ID_OTLP_ENDPOINT)))

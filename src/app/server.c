@@ -2,19 +2,24 @@
 //
 //   loop → secrets → certificates → store → engine → exporter → engine's thread → ingress → admin → signals → "ready"
 //
-// Order of stopping: signals (a second one ends the process) → ingress (answers what is in flight,
-// which the engine commits) → exporter (one last attempt) → engine's thread. Then all parts are
-// released, those first that use others; a part that was never made is NULL.
+// Order of stopping: connections end with their next answer, new ones are still taken → exporter (one last
+// attempt) → ingress (takes and answers what waits, which the engine commits) → engine's thread. So the port is served
+// until the very end. With sockets of the service manager, connections wait for the next start meanwhile, and what
+// can be done then is not done now: no last attempt to export. Then all parts are released, those first that use
+// others; a part that was never made is NULL.
 #include "ghatrace/app/server.h"
 
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
 #include "ghatrace/base/log.h"
+#include "ghatrace/base/log_queue.h"
 #include "ghatrace/engine/engine.h"
 #include "ghatrace/export/exporter.h"
 #include "ghatrace/ingress/admin.h"
@@ -34,6 +39,10 @@
 #endif
 
 #define ANSWER_GRACE (5 * NS_PER_SECOND) // for requests in flight when we stop
+// The same while others wait in the kernel, by no fault of theirs: GitHub gives up after 10 s.
+#define ANSWER_GRACE_ACTIVATED (3 * NS_PER_SECOND)
+#define LAST_LINE_MS 200                 // for the log line about a stop that is cut short
+#define REPEAT_TIME NS_PER_SECOND        // a signal that comes again in this time means the same
 #define EXPORT_GRACE (5 * NS_PER_SECOND) // for the last attempt to export
 
 // Caps of the daemon, in one place.
@@ -66,6 +75,12 @@ struct server {
     struct net_timer *watch_timer;
     bool has_stalled; // and it was logged
     bool engine_is_running;
+    struct net_task ingress_ended;
+
+    timestamp_ns stop_began; // monotonic; 0: it did not
+    pthread_t watcher;       // of further signals, while we stop
+    bool has_watcher;
+    atomic_bool is_stopped; // the watcher is to end
 };
 
 // --- secrets -----------------------------------------------------------------------------------
@@ -148,24 +163,26 @@ static enum error_code start_watching(struct server *server, struct error *error
 static void stop(void *context)
 {
     struct server *server = context;
+    if (server->stop_began != 0)
+        return;
+    server->stop_began = timestamp_monotonic();
     log_info("stopping");
     net_loop_stop(server->loop);
 }
 
-static void end_at_once(int number)
+static void list_signals(sigset_t *signals)
 {
-    (void)number;
-    _exit(EXIT_FAILURE);
+    sigemptyset(signals);
+    sigaddset(signals, SIGTERM);
+    sigaddset(signals, SIGINT);
+    sigaddset(signals, SIGHUP);
 }
 
 // Signals are for the main thread; threads made while they are blocked inherit that.
 static void block_signals(int how)
 {
     sigset_t signals;
-    sigemptyset(&signals);
-    sigaddset(&signals, SIGTERM);
-    sigaddset(&signals, SIGINT);
-    sigaddset(&signals, SIGHUP);
+    list_signals(&signals);
     (void)pthread_sigmask(how, &signals, NULL);
 }
 
@@ -196,17 +213,45 @@ static void release_signals(struct server *server)
     server->watch_timer = NULL;
 }
 
-// From here on a signal need not wait for what we wait for.
+// In a thread of its own, which may write to the log, and which nothing that we wait for holds up.
+static void *watch_further_signals(void *context)
+{
+    struct server *server = context;
+    sigset_t signals;
+    int number;
+    list_signals(&signals);
+    while (sigwait(&signals, &number) == 0 && !atomic_load(&server->is_stopped)) {
+        // Service managers send some signals twice, or to a process and to its group.
+        if (number == SIGHUP || timestamp_monotonic() - server->stop_began < REPEAT_TIME)
+            continue;
+        log_warn("stopped at once: another signal came before all was done; requests in flight are "
+                 "not answered",
+                 LOG_STRING("signal", number == SIGINT ? "SIGINT" : "SIGTERM"));
+        log_flush(LAST_LINE_MS);
+        _exit(EXIT_FAILURE);
+    }
+    return NULL;
+}
+
+// From here on a signal need not wait for what we wait for. They stay blocked, but for the watcher.
 static void let_signals_end_us(struct server *server)
 {
-    block_signals(SIG_BLOCK); // until the handlers are ours: SIGHUP would end us
+    block_signals(SIG_BLOCK);
     release_signals(server);
-    struct sigaction action = {.sa_handler = end_at_once};
-    (void)sigaction(SIGTERM, &action, NULL);
-    (void)sigaction(SIGINT, &action, NULL);
-    action.sa_handler = SIG_IGN;
-    (void)sigaction(SIGHUP, &action, NULL);
-    block_signals(SIG_UNBLOCK);
+    int result = pthread_create(&server->watcher, NULL, watch_further_signals, server);
+    server->has_watcher = result == 0;
+    if (result != 0)
+        log_warn("no thread for further signals: only SIGKILL can cut the stop short",
+                 LOG_STRING("error", strerror(result)));
+}
+
+static void end_watcher(struct server *server)
+{
+    if (!server->has_watcher)
+        return;
+    atomic_store(&server->is_stopped, true);
+    (void)pthread_kill(server->watcher, SIGHUP);
+    (void)pthread_join(server->watcher, NULL);
 }
 
 // --- parts -------------------------------------------------------------------------------------
@@ -275,6 +320,7 @@ static enum error_code make_ingress(struct server *server, struct error *error)
     const struct config *config = server->config;
     struct ingress_options ingress = {
         .webhook_path = config->webhook_path,
+        .listen_socket = config->activation.sockets[ACTIVATION_WEBHOOK],
         .threads = (size_t)config->ingress_threads,
         .max_payload_bytes = config->max_payload,
         .payload_memory_bytes = config->max_payload_memory,
@@ -292,8 +338,9 @@ static enum error_code make_ingress(struct server *server, struct error *error)
         net_address_parse(slice_from_string(config->listen), &ingress.listen, error);
     if (code == ERROR_NONE)
         code = ingress_start(server->engine, &ingress, &server->ingress, error);
+    char listen[NET_ADDRESS_TEXT_SIZE];
     if (code != ERROR_NONE)
-        error_wrap(error, "listen %s", config->listen);
+        error_wrap(error, "listen %s", config_listens_at(config, ACTIVATION_WEBHOOK, listen));
     return code;
 }
 
@@ -319,7 +366,9 @@ static enum error_code make_view(struct server *server, struct error *error)
 
 static enum error_code start_admin(struct server *server, struct error *error)
 {
-    struct admin_options admin = {.tokens = server->admin_tokens,
+    struct admin_options admin = {.listen_socket =
+                                      server->config->activation.sockets[ACTIVATION_ADMIN],
+                                  .tokens = server->admin_tokens,
                                   .ingress = server->ingress,
                                   .tls = config_admin_tls(server->config)};
     enum error_code code =
@@ -346,7 +395,8 @@ static enum error_code make_admin(struct server *server, struct error *error)
         return code;
     code = start_admin(server, error);
     if (code != ERROR_NONE) {
-        error_wrap(error, "admin-listen %s", config->admin_listen);
+        char listen[NET_ADDRESS_TEXT_SIZE];
+        error_wrap(error, "admin-listen %s", config_listens_at(config, ACTIVATION_ADMIN, listen));
         return code;
     }
     if (admin_is_closed(server->admin))
@@ -388,6 +438,15 @@ static enum error_code set_up(struct server *server, struct error *error)
     return code;
 }
 
+static const char *sockets_passed(const struct config *config)
+{
+    bool has_webhook = config->activation.sockets[ACTIVATION_WEBHOOK] != 0;
+    bool has_admin = config->activation.sockets[ACTIVATION_ADMIN] != 0;
+    if (has_webhook && has_admin)
+        return "webhook,admin";
+    return has_webhook ? "webhook" : has_admin ? "admin" : "none";
+}
+
 static void say_ready(const struct server *server)
 {
     char listen[NET_ADDRESS_TEXT_SIZE], admin[NET_ADDRESS_TEXT_SIZE];
@@ -399,7 +458,7 @@ static void say_ready(const struct server *server)
                                      ? "off"
                                      : net_address_format(admin_address(server->admin), admin)),
              LOG_STRING("export", config->exporting.is_on ? config->exporting.url : "none"),
-             LOG_STRING("db", config->db));
+             LOG_STRING("db", config->db), LOG_STRING("sockets", sockets_passed(config)));
 }
 
 static void stop_loop(void *context)
@@ -409,12 +468,19 @@ static void stop_loop(void *context)
 
 static void wind_down(struct server *server)
 {
+    bool is_activated = server->config->activation.sockets[ACTIVATION_WEBHOOK] != 0;
     let_signals_end_us(server);
-    ingress_stop(server->ingress, ANSWER_GRACE);
-    if (server->exporter != NULL) {
+    ingress_wind_down(server->ingress);
+    if (server->admin != NULL)
+        admin_wind_down(server->admin);
+    if (server->exporter != NULL && !is_activated) {
         exporter_drain(server->exporter, EXPORT_GRACE, stop_loop, server->loop);
         net_loop_run(server->loop);
     }
+    server->ingress_ended = (struct net_task){.run = stop_loop, .context = server->loop};
+    ingress_end(server->ingress, is_activated ? ANSWER_GRACE_ACTIVATED : ANSWER_GRACE, server->loop,
+                &server->ingress_ended);
+    net_loop_run(server->loop); // the admin side is served until then
 }
 
 static void release(struct server *server)
@@ -427,15 +493,16 @@ static void release(struct server *server)
     // What ingress and exporter have handed to the engine is theirs until its thread is done.
     if (server->engine_is_running)
         engine_stop(server->engine);
-    ingress_destroy(server->ingress);
-    if (server->secrets != NULL)
-        ingress_secrets_destroy(server->secrets);
     exporter_destroy(server->exporter);
     net_tls_let_go(server->export_tls);
     if (server->engine != NULL)
         engine_destroy(server->engine);
     if (server->store != NULL)
         store_close(server->store);
+    // Late, since its socket turns clients away until then, where a closed one would refuse them.
+    ingress_destroy(server->ingress);
+    if (server->secrets != NULL)
+        ingress_secrets_destroy(server->secrets);
     net_loop_destroy(server->loop);
     // Streams ended with the loop, and told so.
     view_destroy(server->view);
@@ -478,6 +545,7 @@ enum error_code server_run(const struct config *config, struct error *error)
         wind_down(&server);
     }
     release(&server);
+    end_watcher(&server);
     if (code == ERROR_NONE)
         log_info("stopped");
     return code;

@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "ghatrace/app/activation.h"
 #include "ghatrace/app/options.h"
 #include "ghatrace/app/settings.h"
 #include "ghatrace/base/arena.h"
@@ -98,6 +99,7 @@ struct config {
 
     // What follows from them and from OTEL_*.
     struct config_export exporting;
+    struct activation activation; // its sockets are used instead of `listen` and `admin-listen`
     struct net_network_list allowed_networks;
     struct net_network_list proxy_networks;
     const char *github_webhook_secret; // GITHUB_WEBHOOK_SECRET; NULL if not set
@@ -106,7 +108,8 @@ struct config {
 
 // Fills those settings of `config` that are in `wanted`; the others are left alone, whatever was set,
 // so that a command never fails for a setting that it does not use. With `otlp-endpoint` in `wanted`
-// OpenTelemetry's variables are read from `environment`, too. ERROR_USAGE naming what is wrong and
+// OpenTelemetry's variables are read from `environment`, too; with `listen`, those of socket activation,
+// and the sockets that they name are looked at. ERROR_USAGE naming what is wrong and
 // where it was set; ERROR_MEMORY.
 enum error_code config_build(struct config *config, const struct settings *settings,
                              option_set wanted, char *const *environment,
@@ -121,6 +124,9 @@ enum error_code config_read_networks(const struct text_list *list, const char *w
 void config_trace_policy(const struct config *config, struct trace_policy *policy);
 
 bool config_has_admin(const struct config *config);
+// Where connections come in, as text: the socket that was passed, else the setting. Returns `text`.
+const char *config_listens_at(const struct config *config, enum activation_use use,
+                              char text[NET_ADDRESS_TEXT_SIZE]);
 
 // The files of the webhook listener; without a certificate: plain.
 struct net_tls_server_options config_server_tls(const struct config *config);

@@ -5,8 +5,8 @@
 #include "ghatrace/app/config.h"
 #include "ghatrace/base/error.h"
 
-// Runs until SIGTERM or SIGINT, then stops in order; a second signal ends the process at once. An
-// error means that it could not start.
+// Runs until SIGTERM or SIGINT, then stops in order; another one, a second or more later, ends the
+// process at once. An error means that it could not start.
 enum error_code server_run(const struct config *config, struct error *error) MUST_CHECK;
 
 #endif
