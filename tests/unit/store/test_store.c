@@ -96,6 +96,25 @@ static void a_committed_state_is_there_after_reopening(void **state)
     store_abort(transaction);
 }
 
+static void the_size_of_the_outbox_is_there_after_reopening(void **state)
+{
+    struct fixture *fixture = *state;
+    struct store_key first = key_of(1, 1), second = key_of(1, 2);
+    struct store_transaction *transaction = begin(fixture, true);
+    (void)add_record(fixture, transaction, &first, 1, "twelve bytes");
+    (void)add_record(fixture, transaction, &second, 2, "and ten");
+    uint64_t size = store_outbox_bytes(transaction);
+    assert_int_equal(size, strlen("twelve bytes") + strlen("and ten"));
+    commit(fixture, transaction);
+    store_close(fixture->store);
+    assert_int_equal(
+        store_open(fixture->folder.path, STORE_DAEMON, MAP_BYTES, &fixture->store, &fixture->error),
+        ERROR_NONE);
+    transaction = begin(fixture, false);
+    assert_int_equal(store_outbox_bytes(transaction), size);
+    store_abort(transaction);
+}
+
 static void an_aborted_transaction_leaves_nothing(void **state)
 {
     struct fixture *fixture = *state;
@@ -463,6 +482,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(a_committed_state_is_there_after_reopening),
+        TEST(the_size_of_the_outbox_is_there_after_reopening),
         TEST(an_aborted_transaction_leaves_nothing),
         TEST(spans_of_a_trace_lie_together),
         TEST(deadlines_come_in_order_of_time),
