@@ -10,6 +10,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -123,7 +124,7 @@ class Client:
 
 def clean_environment(extra=None):
     environment = {key: value for key, value in os.environ.items()
-                   if not key.startswith(("OTEL_", "GHATRACE_", "GITHUB_", "HTTP_", "HTTPS_"))}
+                   if not key.startswith(("OTEL_", "GHATRACE_", "GITHUB_", "HTTP_", "HTTPS_", "LISTEN_"))}
     environment.update(extra or {})
     return environment
 
@@ -134,12 +135,37 @@ def run_command(*arguments, env=None, timeout=PATIENCE, stdin=""):
                           env=clean_environment(env), check=False, errors="replace", cwd=EMPTY_FOLDER.name)
 
 
-class Daemon:
-    """`ghatrace serve` on free ports. Settings are keyword arguments: root_grace="1s"."""
+# What systemd does: sockets from 3 on, then the variables, with the process ID that the program will have.
+ACTIVATE = """
+import fcntl, os, sys
+fds = [fcntl.fcntl(int(number), fcntl.F_DUPFD, 100) for number in sys.argv[2].split(",")]
+for number, fd in enumerate(fds, 3):
+    os.dup2(fd, number)
+os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS=str(len(fds)), LISTEN_FDNAMES=sys.argv[1])
+os.execv(sys.argv[3], sys.argv[3:])
+"""
 
-    def __init__(self, folder, env=None, **settings):
+
+def activated(arguments, sockets):
+    """The command that starts `arguments` with these listening sockets, {name: socket}; and what Popen needs besides."""
+    if not sockets:
+        return arguments, {}
+    numbers = [entry.fileno() for entry in sockets.values()]
+    return ([sys.executable, "-IS", "-c", ACTIVATE, ":".join(sockets), ",".join(map(str, numbers)), *arguments],
+            {"pass_fds": numbers})
+
+
+def listening_socket(backlog=4096):
+    return socket.create_server(("127.0.0.1", 0), backlog=backlog)
+
+
+class Daemon:
+    """`ghatrace serve` on free ports. Settings are keyword arguments: root_grace="1s". `sockets` are passed as systemd does."""
+
+    def __init__(self, folder, env=None, sockets=None, **settings):
         self.folder = pathlib.Path(folder)
         self.env = env
+        self.sockets = sockets
         self.settings = {"listen": "127.0.0.1:0", "admin-listen": "127.0.0.1:0", "db": str(self.folder / "db")}
         for name, value in settings.items():
             self.settings[name.replace("_", "-")] = value
@@ -160,8 +186,9 @@ class Daemon:
 
     def start(self):
         self.lines = []
-        self.process = subprocess.Popen(self.arguments(), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                                        stderr=subprocess.PIPE, env=clean_environment(self.env))
+        command, passing = activated(self.arguments(), self.sockets)
+        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                        stderr=subprocess.PIPE, env=clean_environment(self.env), **passing)
         _processes.append(self.process)
         self._reader = threading.Thread(target=self._read_log, args=(self.process, self.lines), daemon=True)
         self._reader.start()
