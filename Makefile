@@ -172,6 +172,12 @@ scale:
 	$(SUBMAKE) VARIANT=release build/release-gcc/ghatrace build/release-gcc/tests/siege/fill_store
 	@tests/siege/scale.py
 
+# Restarts under load, with a store of 4 GiB and a dead collector, then behind proxies: some fifteen minutes.
+.PHONY: restarts
+restarts:
+	$(SUBMAKE) VARIANT=release build/release-gcc/ghatrace build/release-gcc/tests/siege/fill_store
+	@tests/siege/restarts.py $(SCENES)
+
 $(BUILD)/tests/siege/fill_store: $(BUILD)/tests/siege/fill_store.o $(ALL_ROOMS)
 	$(call SAY,LD)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
