@@ -5,6 +5,7 @@
 #include "ghatrace/app/server.h"
 #include "ghatrace/base/log.h"
 #include "ghatrace/base/log_queue.h"
+#include "ghatrace/base/memory.h"
 
 #define LAST_WORDS_MS 1000 // how long the end waits for a standard error that is not read
 
@@ -25,6 +26,7 @@ static int run(struct invocation *invocation)
     if (status != EXIT_OK)
         return status;
     activation_claim(&config.activation);
+    memory_return_large_blocks();
     log_configure((enum log_level)config.log_level, (enum log_format)config.log_format);
     if (log_start(&error) != ERROR_NONE)
         return command_fail(&error);

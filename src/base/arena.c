@@ -63,6 +63,8 @@ void arena_clear(struct arena *arena)
     struct arena_block *kept;
 
     arena->used = 0;
+    arena->limit = 0;
+    arena->is_over_limit = false;
     while (*link != NULL && (*link)->size != arena->block_size)
         link = &(*link)->next;
     kept = *link;
@@ -74,15 +76,32 @@ void arena_clear(struct arena *arena)
     }
     free_blocks(arena->head);
     arena->head = kept;
+    arena->held = kept != NULL ? kept->size : 0;
+}
+
+void arena_set_limit(struct arena *arena, size_t more_bytes)
+{
+    arena->limit = arena->held + more_bytes;
+    arena->is_over_limit = false;
+}
+
+void arena_lift_limit(struct arena *arena)
+{
+    arena->limit = 0;
 }
 
 static struct arena_block *add_block(struct arena *arena, size_t size)
 {
     if (size > SIZE_MAX - sizeof(struct arena_block))
         return NULL;
+    if (arena->limit > 0 && (arena->held > arena->limit || size > arena->limit - arena->held)) {
+        arena->is_over_limit = true;
+        return NULL;
+    }
     struct arena_block *block = memory_allocate(sizeof(struct arena_block) + size);
     if (block == NULL)
         return NULL;
+    arena->held += size;
     block->size = size;
     block->used = 0;
     POISON(block->data, size);

@@ -1,6 +1,7 @@
 // The one door to the heap, with a switch for tests that makes a chosen allocation fail.
 #include "ghatrace/base/memory.h"
 
+#include <malloc.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -55,6 +56,16 @@ void *memory_resize(void *block, size_t size)
 void memory_free(void *block)
 {
     free(block);
+}
+
+#define LARGE_BLOCK (1 << 20)
+
+void memory_return_large_blocks(void)
+{
+#ifdef M_MMAP_THRESHOLD // glibc; a value that is set does not move any more (mallopt(3))
+    (void)mallopt(M_MMAP_THRESHOLD, LARGE_BLOCK);
+    (void)mallopt(M_TRIM_THRESHOLD, 4 * LARGE_BLOCK);
+#endif
 }
 
 char *memory_copy_string(const char *data, size_t len)

@@ -123,8 +123,8 @@ static enum error_code decode_run(const struct payload *payload, const struct en
     return code;
 }
 
-enum error_code github_event_decode(struct slice event_type, struct slice body, struct arena *arena,
-                                    struct github_event *event, struct error *error)
+static enum error_code decode(struct slice event_type, struct slice body, struct arena *arena,
+                              struct github_event *event, struct error *error)
 {
     struct payload payload = {.arena = arena, .error = error};
     struct envelope envelope = {.action = SLICE_EMPTY,
@@ -151,4 +151,16 @@ enum error_code github_event_decode(struct slice event_type, struct slice body, 
     if (code != ERROR_NONE)
         return code;
     return is_job ? decode_job(&payload, &envelope, event) : decode_run(&payload, &envelope, event);
+}
+
+enum error_code github_event_decode(struct slice event_type, struct slice body, struct arena *arena,
+                                    struct github_event *event, struct error *error)
+{
+    arena_set_limit(arena, GITHUB_EVENT_MEMORY_MAX);
+    enum error_code code = decode(event_type, body, arena, event, error);
+    if (code == ERROR_MEMORY && arena->is_over_limit)
+        code = error_set(error, ERROR_TOO_LARGE, "payload: takes more than %zu MiB when decoded",
+                         GITHUB_EVENT_MEMORY_MAX >> 20);
+    arena_lift_limit(arena);
+    return code;
 }

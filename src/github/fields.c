@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "ghatrace/base/timestamp.h"
+#include "ghatrace/github/event.h"
 
 #define TABLE_ROWS_MAX 32  // one bit each in struct progress
 #define PATH_TEXT_SIZE 128 // the longest is workflow_run.referenced_workflows[999999].path
@@ -28,6 +29,15 @@ static size_t append_path(const struct field_path *path, char *text, size_t size
     return length + (size_t)written;
 }
 
+size_t fields_count_values(const struct payload *payload, json_value array)
+{
+    size_t count = 0;
+    json_value element = json_first_element(&payload->document, array);
+    for (; element != JSON_NONE; element = json_next_element(&payload->document, element))
+        count += json_type_of(&payload->document, element) != JSON_NULL;
+    return count;
+}
+
 enum error_code fields_refuse(const struct payload *payload, const struct field_path *path,
                               const char *problem)
 {
@@ -41,7 +51,7 @@ enum error_code fields_read_string(const struct payload *payload, const struct f
 {
     if (json_type_of(&payload->document, value) != JSON_STRING)
         return fields_refuse(payload, path, "not a string");
-    if (!json_string(&payload->document, value, payload->arena, out))
+    if (!json_string_start(&payload->document, value, GITHUB_TEXT_MAX, payload->arena, out))
         return error_set(payload->error, ERROR_MEMORY, "no memory for a string of the payload");
     return ERROR_NONE;
 }
@@ -128,11 +138,9 @@ static enum error_code read_member(const struct payload *payload, const struct f
                                    struct progress *progress, void *target)
 {
     const struct json_document *document = &payload->document;
-    struct slice name = SLICE_EMPTY;
+    char scratch[JSON_KEY_MAX];
 
-    if (!json_string(document, key, payload->arena, &name))
-        return error_set(payload->error, ERROR_MEMORY, "no memory for a key of the payload");
-    int row = find_row(table, name);
+    int row = find_row(table, json_key_text(document, key, scratch));
     uint32_t bit = row < 0 ? 0 : UINT32_C(1) << row;
     if (row < 0 || (progress->seen & bit) != 0)
         return ERROR_NONE;

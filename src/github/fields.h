@@ -73,6 +73,9 @@ enum error_code fields_read(const struct payload *payload, const struct field_pa
 enum error_code fields_read_string(const struct payload *payload, const struct field_path *path,
                                    json_value value, struct slice *out) MUST_CHECK;
 
+// Elements of an array that are not null.
+size_t fields_count_values(const struct payload *payload, json_value array);
+
 // ERROR_INVALID "path: problem".
 enum error_code fields_refuse(const struct payload *payload, const struct field_path *path,
                               const char *problem);

@@ -9,7 +9,9 @@ static enum error_code read_labels(const struct payload *payload, const struct f
 
     if (json_type_of(document, value) != JSON_ARRAY)
         return fields_refuse(payload, path, "not an array");
-    size_t capacity = json_count(document, value);
+    size_t capacity = fields_count_values(payload, value);
+    if (capacity > GITHUB_LABELS_MAX)
+        capacity = GITHUB_LABELS_MAX;
     if (capacity == 0)
         return ERROR_NONE;
     struct slice *labels = arena_allocate_array(payload->arena, capacity, sizeof(*labels));
@@ -19,7 +21,8 @@ static enum error_code read_labels(const struct payload *payload, const struct f
 
     struct field_path element_path = {.parent = path};
     json_value element = json_first_element(document, value);
-    for (; element != JSON_NONE; element = json_next_element(document, element)) {
+    for (; element != JSON_NONE && job->label_count < capacity;
+         element = json_next_element(document, element)) {
         if (json_type_of(document, element) != JSON_NULL) {
             struct slice *label = &labels[job->label_count++];
             enum error_code code = fields_read_string(payload, &element_path, element, label);

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "ghatrace/base/utf8.h"
 #include "json_text.h"
 
 // The defines change what jsmn accepts and the layout of its tokens: nobody else includes it.
@@ -304,6 +305,18 @@ bool json_key_equals(const struct json_document *document, json_value key, struc
            json_text_equals(text_of(document->text, t), name);
 }
 
+struct slice json_key_text(const struct json_document *document, json_value key,
+                           char scratch[JSON_KEY_MAX])
+{
+    const token *t = token_at(document, key);
+    if (t == NULL || t->type != JSMN_STRING)
+        return SLICE_EMPTY;
+    struct slice raw = text_of(document->text, t);
+    if (json_text_is_plain(raw))
+        return raw;
+    return (struct slice){scratch, json_text_decode(raw, JSON_KEY_MAX, scratch)};
+}
+
 json_value json_get(const struct json_document *document, json_value object, struct slice name)
 {
     json_value key = json_first_key(document, object);
@@ -343,19 +356,25 @@ struct slice json_raw(const struct json_document *document, json_value value)
 bool json_string(const struct json_document *document, json_value value, struct arena *arena,
                  struct slice *out)
 {
+    return json_string_start(document, value, SIZE_MAX, arena, out);
+}
+
+bool json_string_start(const struct json_document *document, json_value value, size_t max,
+                       struct arena *arena, struct slice *out)
+{
     const token *t = token_at(document, value);
     if (t == NULL || t->type != JSMN_STRING)
         return false;
     struct slice raw = text_of(document->text, t);
     if (json_text_is_plain(raw)) {
-        *out = raw;
+        *out = utf8_cut(raw, max);
         return true;
     }
-    size_t length = json_text_decode(raw, NULL);
+    size_t length = json_text_decode(raw, max, NULL);
     char *decoded = arena_allocate(arena, length);
     if (decoded == NULL)
         return false;
-    json_text_decode(raw, decoded);
+    json_text_decode(raw, max, decoded);
     *out = (struct slice){.data = decoded, .len = length};
     return true;
 }

@@ -157,12 +157,14 @@ static size_t decode_character(struct slice *raw, char out[4])
     return length;
 }
 
-size_t json_text_decode(struct slice raw, char *out)
+size_t json_text_decode(struct slice raw, size_t max, char *out)
 {
     size_t length = 0;
     while (raw.len > 0) {
         char character[4];
         size_t size = decode_character(&raw, character);
+        if (size > max - length)
+            break;
         if (out != NULL)
             memcpy(out + length, character, size);
         length += size;

@@ -27,8 +27,9 @@ bool json_text_is_primitive(struct slice text);
 
 // Can the raw text of a string be used as it stands: no escapes, valid UTF-8?
 bool json_text_is_plain(struct slice raw);
-// The decoded text of a string whose escapes jsmn has checked. With `out` NULL it only measures.
-size_t json_text_decode(struct slice raw, char *out);
+// The decoded text of a string whose escapes jsmn has checked, or its beginning: `max` bytes at most, cut between
+// characters. With `out` NULL it only measures.
+size_t json_text_decode(struct slice raw, size_t max, char *out);
 // Is `name` what `raw` decodes to?
 bool json_text_equals(struct slice raw, struct slice name);
 

@@ -1,6 +1,7 @@
 // workflow_run payloads.
 #include <string.h>
 
+#include "ghatrace/base/utf8.h"
 #include "payloads.h"
 
 #define AT(member) .offset = offsetof(struct github_run, member)
@@ -55,7 +56,7 @@ static enum error_code join_reference(const struct payload *payload,
     memcpy(text, reference->path.data, path_length);
     text[path_length] = '@';
     memcpy(text + path_length + 1, reference->sha.data, reference->sha.len);
-    *out = (struct slice){.data = text, .len = length};
+    *out = utf8_cut((struct slice){.data = text, .len = length}, GITHUB_TEXT_MAX);
     return ERROR_NONE;
 }
 
@@ -80,7 +81,9 @@ static enum error_code read_references(const struct payload *payload, const stru
 
     if (json_type_of(document, value) != JSON_ARRAY)
         return fields_refuse(payload, path, "not an array");
-    size_t capacity = json_count(document, value);
+    size_t capacity = fields_count_values(payload, value);
+    if (capacity > GITHUB_REFERENCES_MAX)
+        capacity = GITHUB_REFERENCES_MAX;
     if (capacity == 0)
         return ERROR_NONE;
     struct slice *references = arena_allocate_array(payload->arena, capacity, sizeof(*references));
@@ -91,7 +94,8 @@ static enum error_code read_references(const struct payload *payload, const stru
 
     struct field_path element_path = {.parent = path};
     json_value element = json_first_element(document, value);
-    for (; element != JSON_NONE; element = json_next_element(document, element)) {
+    for (; element != JSON_NONE && run->referenced_workflow_count < capacity;
+         element = json_next_element(document, element)) {
         enum error_code code = read_reference(payload, &element_path, element, references,
                                               &run->referenced_workflow_count);
         if (code != ERROR_NONE)

@@ -23,9 +23,9 @@ static enum error_code read_steps(const struct payload *payload, const struct fi
 
     for (; element != JSON_NONE; element = json_next_element(document, element)) {
         size_t index = element_path.index++;
-        struct github_step *step = &steps[*count];
         if (json_type_of(document, element) == JSON_NULL)
             continue;
+        struct github_step *step = &steps[*count];
         struct field_path step_path = {.parent = path, .index = index};
         enum error_code code = fields_read(payload, &step_path, element, &step_table, step);
         if (code != ERROR_NONE)
@@ -84,7 +84,7 @@ enum error_code steps_read(const struct payload *payload, const struct field_pat
 
     if (json_type_of(&payload->document, value) != JSON_ARRAY)
         return fields_refuse(payload, path, "not an array");
-    size_t capacity = json_count(&payload->document, value);
+    size_t capacity = fields_count_values(payload, value);
     if (capacity == 0)
         return ERROR_NONE;
     struct github_step *steps = arena_allocate_array(payload->arena, capacity, sizeof(*steps));

@@ -5,6 +5,7 @@
 #ifndef GHATRACE_BASE_ARENA_H
 #define GHATRACE_BASE_ARENA_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "ghatrace/base/error.h"
@@ -16,11 +17,17 @@ struct arena {
     struct arena_block *head; // newest first; owned
     size_t block_size;        // bytes of an ordinary block
     size_t used;              // bytes handed out since the last clear
+    size_t held;              // bytes of all its blocks
+    size_t limit;             // of `held`; 0: none
+    bool is_over_limit;       // memory was refused for it
 };
 
 void arena_init(struct arena *arena, size_t block_size_bytes);
 void arena_release(struct arena *arena);
 void arena_clear(struct arena *arena);
+// From here to the next clear, `more_bytes` more than it holds now, at most; beyond it memory is refused.
+void arena_set_limit(struct arena *arena, size_t more_bytes);
+void arena_lift_limit(struct arena *arena);
 
 // NULL when memory is refused. arena_allocate_array checks the product and zeroes.
 void *arena_allocate(struct arena *arena, size_t size) MUST_CHECK;

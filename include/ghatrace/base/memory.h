@@ -13,6 +13,10 @@ void *memory_allocate_array(size_t count, size_t size) MUST_CHECK;
 void *memory_resize(void *block, size_t size) MUST_CHECK;
 void memory_free(void *block);
 
+// For a daemon, at its start: blocks from a mebibyte on go back to the system when they are freed. The C library would
+// keep ever larger ones after the first.
+void memory_return_large_blocks(void);
+
 // A NUL-terminated copy of `len` bytes. NULL when refused.
 char *memory_copy_string(const char *data, size_t len) MUST_CHECK;
 

@@ -40,6 +40,15 @@ enum github_run_action {
 // the payload has null, "", 0 or nothing there. Strings are valid UTF-8 without NUL: escapes
 // are resolved, what is invalid is U+FFFD. They point into the body or into the arena.
 
+//
+// What is longer or more than below is cut when it is decoded: none of it comes from GitHub, and spans repeat texts many
+// times. All steps are kept.
+#define GITHUB_TEXT_MAX 4096      // bytes of any text, cut between characters
+#define GITHUB_LABELS_MAX 100     // of a job
+#define GITHUB_REFERENCES_MAX 256 // workflows that a run refers to
+// Bytes that an event and its tokens may take beside the body. A job of 100,000 steps takes 40 MiB.
+#define GITHUB_EVENT_MEMORY_MAX ((size_t)72 * 1024 * 1024)
+
 struct github_repository {
     struct slice full_name; // "owner/name"
     struct slice owner;     // repository.owner.login
@@ -126,7 +135,7 @@ struct github_event {
 // `arena` holds what does not stand in `body` as it is, tokens included; `body` must outlive the event.
 // ERROR_INVALID: not JSON, or a field missing or of the wrong type; the message names the field
 // ("workflow_job.run_id: missing"). ERROR_TOO_LARGE: nested deeper than 64 or more than
-// 1,000,000 tokens. ERROR_MEMORY.
+// 2,000,000 tokens, or decoded to more than GITHUB_EVENT_MEMORY_MAX. ERROR_MEMORY.
 enum error_code github_event_decode(struct slice event_type, struct slice body, struct arena *arena,
                                     struct github_event *event, struct error *error) MUST_CHECK;
 

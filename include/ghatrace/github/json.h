@@ -12,7 +12,7 @@
 #include "ghatrace/base/slice.h"
 
 #define JSON_DEPTH_MAX 64       // GitHub's published examples go to 7
-#define JSON_TOKENS_MAX 1000000 // a 25 MiB payload of ordinary make has some 900,000
+#define JSON_TOKENS_MAX 2000000 // a job of 100,000 steps has 1,300,000
 
 enum json_type {
     JSON_NULL,
@@ -51,6 +51,10 @@ json_value json_next_key(const struct json_document *document, json_value key);
 json_value json_key_value(const struct json_document *document, json_value key);
 // Is this key (after unescaping) the given text?
 bool json_key_equals(const struct json_document *document, json_value key, struct slice name);
+// The text of a key, in the document or in `scratch`; one that is longer than any name that is asked for is cut.
+#define JSON_KEY_MAX 64
+struct slice json_key_text(const struct json_document *document, json_value key,
+                           char scratch[JSON_KEY_MAX]);
 // Looks a key up by walking; the first of doubles wins. JSON_NONE when absent or not an object.
 json_value json_get(const struct json_document *document, json_value object, struct slice name);
 // Walking an array.
@@ -63,6 +67,9 @@ struct slice json_raw(const struct json_document *document, json_value value);
 // without any of that is not copied. False: not a string, or the arena is refused memory.
 bool json_string(const struct json_document *document, json_value value, struct arena *arena,
                  struct slice *out) MUST_CHECK;
+// At most `max` bytes of it, cut between characters: no more is decoded.
+bool json_string_start(const struct json_document *document, json_value value, size_t max,
+                       struct arena *arena, struct slice *out) MUST_CHECK;
 // False: not a number, a fraction, or beyond int64.
 bool json_int64(const struct json_document *document, json_value value, int64_t *out) MUST_CHECK;
 

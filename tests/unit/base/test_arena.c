@@ -194,6 +194,27 @@ static void refused_memory_leaves_the_result_alone(void **state)
     arena_release(&arena);
 }
 
+static void an_arena_with_a_limit_refuses_what_is_more(void **state)
+{
+    (void)state;
+    struct arena arena;
+    arena_init(&arena, 1024);
+    assert_non_null(arena_allocate(&arena, 5000));
+    arena_set_limit(&arena, 3000);
+    assert_non_null(arena_allocate(&arena, 1000));
+    assert_false(arena.is_over_limit);
+    assert_null(arena_allocate(&arena, 2500));
+    assert_true(arena.is_over_limit);
+    assert_non_null(arena_allocate(&arena, 1500)); // what is less still fits
+    arena_lift_limit(&arena);
+    assert_non_null(arena_allocate(&arena, 100000));
+    arena_set_limit(&arena, 10);
+    arena_clear(&arena);
+    assert_non_null(arena_allocate(&arena, 100000));
+    assert_true(arena.held >= 100000 && arena.held < 110000);
+    arena_release(&arena);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -208,6 +229,7 @@ int main(void)
         cmocka_unit_test(copies_live_apart_from_their_source),
         cmocka_unit_test(formatted_text_may_be_longer_than_a_block),
         cmocka_unit_test(refused_memory_leaves_the_result_alone),
+        cmocka_unit_test(an_arena_with_a_limit_refuses_what_is_more),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -466,7 +466,7 @@ static void tokens_are_allowed_to_the_limit_and_no_further(void **state)
     struct error error;
     assert_int_equal(parse_zeros(JSON_TOKENS_MAX - 1, &error), ERROR_NONE); // and the array
     assert_int_equal(parse_zeros(JSON_TOKENS_MAX, &error), ERROR_TOO_LARGE);
-    assert_string_equal(error.message, "JSON has more than 1000000 tokens");
+    assert_string_equal(error.message, "JSON has more than 2000000 tokens");
 }
 
 static void empty_objects_and_arrays_count_as_one_token_each(void **state)
