@@ -4,6 +4,7 @@
 
 #include <lmdb.h>
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "ghatrace/store/store.h"
 #include "ghatrace/store/table.h"
@@ -18,12 +19,15 @@ enum database {
     DATABASE_DEAD,
     DATABASE_HISTORY,
     DATABASE_TABLES, // the first of them, in the order of enum store_table
-    DATABASE_COUNT = DATABASE_TABLES + STORE_TABLE_COUNT,
+    DATABASE_SET_ASIDE = DATABASE_TABLES + STORE_TABLE_COUNT,
+    DATABASE_COUNT,
 };
 
 #define KEY_SIZE (TRACE_ID_SIZE + SPAN_ID_SIZE)
 #define SEQUENCE_SIZE 8
 #define TIME_SIZE 8
+// Above any record that is made; a size in the outbox that says more is damaged.
+#define STORE_RECORD_MAX ((uint32_t)64 << 20)
 
 // Slices of time that remembered deliveries are kept in. Some nine are in use; more exist for a
 // while after `linger` was changed.
@@ -37,7 +41,9 @@ struct store_transaction {
     bool sequence_changed;
     uint64_t sequence; // last one given out, in write transactions
     bool outbox_changed;
-    uint64_t outbox_bytes; // with what this transaction did, likewise
+    uint64_t outbox_bytes;                 // with what this transaction did, likewise
+    struct store_set_aside_note set_aside; // by this transaction
+    uint64_t unreadable;                   // entries that it left out
 };
 
 struct store {
@@ -54,7 +60,8 @@ struct store {
     struct store_transaction writer;   // the one write transaction
     timestamp_ns buckets[BUCKETS_MAX]; // starts of the slices in `deliveries`, rising
     size_t bucket_count;
-    uint64_t expire_from; // where the next look for old records begins
+    uint64_t expire_from;            // where the next look for old records begins
+    atomic_uint_fast64_t unreadable; // entries that readers left out, each time
 };
 
 // The tables may be missing where a tool reads a store that is older than they are. LMDB's own databases are
@@ -80,6 +87,24 @@ enum error_code store_begin_bare(struct store *store, bool is_write,
                                  struct error *error) MUST_CHECK;
 // Closes and opens the environment, in the writing thread, outside of transactions.
 enum error_code store_reopen(struct store *store, struct error *error) MUST_CHECK;
+
+// --- set_aside.c ---
+
+// Moves an entry that is there out of its database, with `reason`; in write transactions.
+enum error_code lmdb_set_aside(struct store_transaction *transaction, enum database database,
+                               struct slice key, struct slice reason,
+                               struct error *error) MUST_CHECK;
+// lmdb_seek(), and the last entry, of spans, deadlines, records, outbox, dead or history. What has not the lengths that
+// entries of the database have is set aside in write transactions, and left out by readers.
+enum error_code lmdb_seek_sound(struct store_transaction *transaction, enum database database,
+                                const void *key, size_t key_len, struct slice *found_key,
+                                struct slice *data, const char *what,
+                                struct error *error) MUST_CHECK;
+enum error_code lmdb_last_sound(struct store_transaction *transaction, enum database database,
+                                struct slice *found_key, struct slice *data, const char *what,
+                                struct error *error) MUST_CHECK;
+bool lmdb_value_has_shape(enum database database, size_t data_len);
+const char *lmdb_database_name(enum database database); // open.c
 
 // --- verify.c: is the file what it should be? `path`: of data.mdb, for the words ---
 

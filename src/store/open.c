@@ -34,7 +34,13 @@ static const char *const database_names[DATABASE_COUNT] = {
     [DATABASE_TABLES + STORE_TABLE_STEP_SERIES] = "step_series",
     [DATABASE_TABLES + STORE_TABLE_LATENCY] = "latency",
     [DATABASE_TABLES + STORE_TABLE_QUARANTINE] = "quarantine",
+    [DATABASE_SET_ASIDE] = "set_aside",
 };
+
+const char *lmdb_database_name(enum database database)
+{
+    return database_names[database];
+}
 
 // --- the folder ----------------------------------------------------------------------------------------
 
@@ -195,8 +201,17 @@ static enum error_code load_buckets(struct store_transaction *transaction, struc
     return ERROR_NONE;
 }
 
-// Every transaction keeps the sum; only a store that is older than the sum is counted, as a walk over a million
-// records takes its time.
+// Can so many entries have so many bytes? A sum that is damaged would fill the outbox for good.
+static bool is_likely_sum(struct store_transaction *transaction, uint64_t bytes)
+{
+    MDB_stat status = {0};
+    (void)mdb_stat(transaction->txn, transaction->store->databases[DATABASE_OUTBOX], &status);
+    return (status.ms_entries == 0) == (bytes == 0) &&
+           bytes / STORE_RECORD_MAX <= status.ms_entries;
+}
+
+// Every transaction keeps the sum; only a store that is older than the sum, or whose sum cannot be right, is counted,
+// as a walk over a million records takes its time.
 static enum error_code count_outbox(struct store_transaction *transaction, struct error *error)
 {
     uint64_t sequence = 0;
@@ -206,7 +221,9 @@ static enum error_code count_outbox(struct store_transaction *transaction, struc
         lmdb_get(transaction, DATABASE_META, "outbox", 6, &found, "read outbox size", error);
     if (code == ERROR_NONE && found.len == SEQUENCE_SIZE)
         transaction->outbox_bytes = lmdb_get_be64(found.data);
-    if (code != ERROR_NOT_FOUND)
+    bool is_counted = code == ERROR_NONE && found.len == SEQUENCE_SIZE &&
+                      is_likely_sum(transaction, transaction->outbox_bytes);
+    if (is_counted || (code != ERROR_NONE && code != ERROR_NOT_FOUND))
         return code;
     transaction->outbox_bytes = 0;
     while ((code = store_seek_outbox(transaction, &sequence, &size, error)) == ERROR_NONE) {
@@ -238,6 +255,18 @@ static enum error_code prepare(struct store *store, struct error *error)
     return code;
 }
 
+// A reader makes no file. Where there is no table of readers, nothing has the environment open that writes.
+static unsigned environment_flags(const struct store *store)
+{
+    char path[PATH_BYTES_MAX];
+    struct stat status;
+    if (store->mode != STORE_READER)
+        return MDB_NOTLS;
+    int len = snprintf(path, sizeof path, "%s/lock.mdb", store->folder);
+    bool has_table = len > 0 && (size_t)len < sizeof path && stat(path, &status) == 0;
+    return MDB_NOTLS | MDB_RDONLY | (has_table ? 0u : (unsigned)MDB_NOLOCK);
+}
+
 static enum error_code map_environment(struct store *store, struct error *error)
 {
     enum store_mode mode = store->mode;
@@ -252,8 +281,8 @@ static enum error_code map_environment(struct store *store, struct error *error)
     if (code == MDB_SUCCESS && mode == STORE_DAEMON)
         code = mdb_env_set_mapsize(store->env, store->max_bytes);
     if (code == MDB_SUCCESS)
-        code = mdb_env_open(store->env, store->folder, MDB_NOTLS, 0600);
-    if (code == ENOENT && mode == STORE_TOOL)
+        code = mdb_env_open(store->env, store->folder, environment_flags(store), 0600);
+    if (code == ENOENT && mode != STORE_DAEMON)
         return error_set(error, ERROR_NOT_FOUND, "there is no store in %s: name it with --db",
                          store->folder);
     return code == MDB_SUCCESS ? ERROR_NONE : verify_explain(code, store->data_file, error);
@@ -269,7 +298,9 @@ static enum error_code open_environment(struct store *store, struct error *error
     guard_find_map();
     if (store->mode == STORE_DAEMON) // no other process writes to it
         code = verify_length(store->env, store->data_file, error);
-    return code == ERROR_NONE ? store_release_dead_readers(store, error) : code;
+    if (code != ERROR_NONE || store->mode == STORE_READER)
+        return code;
+    return store_release_dead_readers(store, error);
 }
 
 static void close_environment(struct store *store)

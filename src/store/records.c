@@ -5,6 +5,8 @@
 #define RECORD_HEADER_SIZE (TIME_SIZE + KEY_SIZE)
 #define SIZE_SIZE 4
 #define REASON_MAX 512
+// How far a look ahead goes, from a record whose time cannot be right.
+#define LOOK_AHEAD 16
 
 static void put_sequence(uint8_t bytes[SEQUENCE_SIZE], uint64_t sequence)
 {
@@ -12,19 +14,65 @@ static void put_sequence(uint8_t bytes[SEQUENCE_SIZE], uint64_t sequence)
 }
 
 // Sequences only rise, so the record goes behind the last one; and it is written in place.
-static enum error_code append_record(struct store_transaction *transaction, uint64_t sequence,
-                                     const struct store_key *key, timestamp_ns finished_at,
-                                     struct slice body, struct error *error)
+static int put_last(struct store_transaction *transaction, uint64_t sequence, size_t size,
+                    uint8_t **bytes)
 {
     uint8_t sequence_bytes[SEQUENCE_SIZE];
     put_sequence(sequence_bytes, sequence);
     MDB_val k = {.mv_size = sizeof sequence_bytes, .mv_data = sequence_bytes};
-    MDB_val v = {.mv_size = RECORD_HEADER_SIZE + body.len};
+    MDB_val v = {.mv_size = size};
     int code = mdb_put(transaction->txn, transaction->store->databases[DATABASE_RECORDS], &k, &v,
                        MDB_RESERVE | MDB_APPEND);
+    *bytes = v.mv_data;
+    return code;
+}
+
+// The last sequence that was given out, in `meta`, is damaged, or a record's key is: the sequence becomes one behind
+// the last record.
+static enum error_code heal_sequence(struct store_transaction *transaction, struct error *error)
+{
+    for (;;) {
+        struct slice found;
+        struct slice data;
+        enum error_code code = lmdb_last_sound(transaction, DATABASE_RECORDS, &found, &data,
+                                               "seek last record", error);
+        if (code == ERROR_NOT_FOUND) {
+            transaction->sequence = 1;
+            return ERROR_NONE;
+        }
+        if (code != ERROR_NONE)
+            return code;
+        uint64_t last = lmdb_get_be64(found.data);
+        if (last < UINT64_MAX - UINT32_MAX) {
+            transaction->sequence = last + 1;
+            return ERROR_NONE;
+        }
+        code = lmdb_set_aside(transaction, DATABASE_RECORDS, found, SLICE("impossible sequence"),
+                              error);
+        if (code != ERROR_NONE)
+            return code;
+    }
+}
+
+static enum error_code append_record(struct store_transaction *transaction, uint64_t *sequence,
+                                     const struct store_key *key, timestamp_ns finished_at,
+                                     struct slice body, struct error *error)
+{
+    uint8_t *bytes = NULL;
+    int code = MDB_KEYEXIST;
+    if (transaction->sequence < UINT64_MAX - UINT32_MAX) {
+        *sequence = ++transaction->sequence;
+        code = put_last(transaction, *sequence, RECORD_HEADER_SIZE + body.len, &bytes);
+    }
+    if (code == MDB_KEYEXIST) {
+        enum error_code healed = heal_sequence(transaction, error);
+        if (healed != ERROR_NONE)
+            return healed;
+        *sequence = transaction->sequence;
+        code = put_last(transaction, *sequence, RECORD_HEADER_SIZE + body.len, &bytes);
+    }
     if (code != MDB_SUCCESS)
         return lmdb_error(code, "put record", error);
-    uint8_t *bytes = v.mv_data;
     lmdb_put_be64(bytes, (uint64_t)finished_at);
     lmdb_put_key(bytes + TIME_SIZE, key);
     memcpy(bytes + RECORD_HEADER_SIZE, body.data, body.len);
@@ -50,9 +98,8 @@ enum error_code store_add_record(struct store_transaction *transaction, const st
 {
     uint8_t key_bytes[KEY_SIZE];
     uint8_t sequence_bytes[SEQUENCE_SIZE];
-    *sequence = ++transaction->sequence;
     transaction->sequence_changed = true;
-    enum error_code code = append_record(transaction, *sequence, key, finished_at, body, error);
+    enum error_code code = append_record(transaction, sequence, key, finished_at, body, error);
     if (code == ERROR_NONE && to_outbox)
         code = put_in_outbox(transaction, *sequence, body.len, error);
     if (code != ERROR_NONE)
@@ -63,17 +110,26 @@ enum error_code store_add_record(struct store_transaction *transaction, const st
                     sizeof sequence_bytes, "put in history", error);
 }
 
-static enum error_code read_record(uint64_t sequence, struct slice bytes,
-                                   struct store_record *record, struct error *error)
+static void read_record(uint64_t sequence, struct slice bytes, struct store_record *record)
 {
-    if (bytes.len < RECORD_HEADER_SIZE)
-        return error_set(error, ERROR_CORRUPT, "store: record %llu is cut short",
-                         (unsigned long long)sequence);
     record->sequence = sequence;
     record->finished_at = (timestamp_ns)lmdb_get_be64(bytes.data);
     lmdb_get_key(bytes.data + TIME_SIZE, &record->key);
     record->body = (struct slice){bytes.data + RECORD_HEADER_SIZE, bytes.len - RECORD_HEADER_SIZE};
-    return ERROR_NONE;
+}
+
+// One that is cut short is as good as none.
+static enum error_code leave_out(struct store_transaction *transaction, const uint8_t *key,
+                                 struct error *error)
+{
+    if (!transaction->is_write) {
+        store_note_unreadable(transaction);
+        return ERROR_NOT_FOUND;
+    }
+    enum error_code code =
+        lmdb_set_aside(transaction, DATABASE_RECORDS,
+                       (struct slice){(const char *)key, SEQUENCE_SIZE}, SLICE("cut short"), error);
+    return code == ERROR_NONE ? ERROR_NOT_FOUND : code;
 }
 
 enum error_code store_get_record(struct store_transaction *transaction, uint64_t sequence,
@@ -84,7 +140,12 @@ enum error_code store_get_record(struct store_transaction *transaction, uint64_t
     put_sequence(key, sequence);
     enum error_code code =
         lmdb_get(transaction, DATABASE_RECORDS, key, sizeof key, &bytes, "get record", error);
-    return code == ERROR_NONE ? read_record(sequence, bytes, record, error) : code;
+    if (code != ERROR_NONE)
+        return code;
+    if (!lmdb_value_has_shape(DATABASE_RECORDS, bytes.len))
+        return leave_out(transaction, key, error);
+    read_record(sequence, bytes, record);
+    return ERROR_NONE;
 }
 
 // Seeks in a database whose keys are sequences; sets `*sequence` to what was found.
@@ -96,12 +157,22 @@ static enum error_code seek_sequence(struct store_transaction *transaction, enum
     struct slice found;
     put_sequence(key, *sequence);
     enum error_code code =
-        lmdb_seek(transaction, database, key, sizeof key, &found, data, what, error);
-    if (code == ERROR_NONE && found.len != SEQUENCE_SIZE)
-        return error_set(error, ERROR_CORRUPT, "store: %s: a key has %zu bytes", what, found.len);
+        lmdb_seek_sound(transaction, database, key, sizeof key, &found, data, what, error);
     if (code == ERROR_NONE)
         *sequence = lmdb_get_be64(found.data);
     return code;
+}
+
+// The size that is noted cannot be right: the record knows.
+static enum error_code find_size(struct store_transaction *transaction, uint64_t sequence,
+                                 uint32_t *size, struct error *error)
+{
+    struct store_record record;
+    *size = 0;
+    enum error_code code = store_get_record(transaction, sequence, &record, error);
+    if (code == ERROR_NONE && record.body.len <= UINT32_MAX)
+        *size = (uint32_t)record.body.len;
+    return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
 }
 
 enum error_code store_seek_outbox(struct store_transaction *transaction, uint64_t *sequence,
@@ -112,13 +183,18 @@ enum error_code store_seek_outbox(struct store_transaction *transaction, uint64_
         seek_sequence(transaction, DATABASE_OUTBOX, sequence, &data, "seek outbox", error);
     if (code != ERROR_NONE)
         return code;
-    if (data.len != SIZE_SIZE)
-        return error_set(error, ERROR_CORRUPT, "store: outbox entry %llu is damaged",
-                         (unsigned long long)*sequence);
     const uint8_t *bytes = (const uint8_t *)data.data;
     *size = (uint32_t)bytes[0] << 24 | (uint32_t)bytes[1] << 16 | (uint32_t)bytes[2] << 8 |
             (uint32_t)bytes[3];
-    return ERROR_NONE;
+    return *size > STORE_RECORD_MAX ? find_size(transaction, *sequence, size, error) : ERROR_NONE;
+}
+
+static bool is_empty(struct store_transaction *transaction, enum database database)
+{
+    MDB_stat status = {0};
+    return mdb_stat(transaction->txn, transaction->store->databases[database], &status) ==
+               MDB_SUCCESS &&
+           status.ms_entries == 0;
 }
 
 enum error_code store_settle_record(struct store_transaction *transaction, uint64_t sequence,
@@ -142,7 +218,10 @@ enum error_code store_settle_record(struct store_transaction *transaction, uint6
         if (code != ERROR_NONE && code != ERROR_NOT_FOUND)
             return code;
     }
-    return lmdb_delete(transaction, DATABASE_OUTBOX, key, sizeof key, "settle record", error);
+    code = lmdb_delete(transaction, DATABASE_OUTBOX, key, sizeof key, "settle record", error);
+    if (code == ERROR_NONE && is_empty(transaction, DATABASE_OUTBOX))
+        transaction->outbox_bytes = 0; // whatever a damaged size or sum has made of it
+    return code;
 }
 
 // --- quarantine -------------------------------------------------------------------------------
@@ -183,6 +262,26 @@ enum error_code store_quarantine_record(struct store_transaction *transaction, u
                            error);
 }
 
+// A note that is damaged. Its record is tried like any other.
+static enum error_code pass_over_note(struct store_transaction *transaction, struct slice key,
+                                      uint64_t *sequence, struct error *error)
+{
+    if (transaction->is_write)
+        return store_table_set_aside(transaction, STORE_TABLE_QUARANTINE, key, SLICE("damaged"),
+                                     error);
+    store_note_unreadable(transaction);
+    // To the next number, or past the one that it begins with.
+    uint8_t bytes[SEQUENCE_SIZE] = {0};
+    memcpy(bytes, key.data, key.len < sizeof bytes ? key.len : sizeof bytes);
+    uint64_t number = lmdb_get_be64(bytes);
+    if (number < *sequence)
+        number = *sequence;
+    if (number == UINT64_MAX)
+        return ERROR_NOT_FOUND;
+    *sequence = number + 1;
+    return ERROR_NONE;
+}
+
 enum error_code store_seek_quarantined(struct store_transaction *transaction, uint64_t *sequence,
                                        struct store_quarantined *quarantined, struct error *error)
 {
@@ -195,8 +294,12 @@ enum error_code store_seek_quarantined(struct store_transaction *transaction, ui
             (struct slice){.data = (const char *)key, .len = sizeof key}, &found, &value, error);
         if (code != ERROR_NONE)
             return code;
-        if (found.len != SEQUENCE_SIZE || value.len < TIME_SIZE)
-            return error_set(error, ERROR_CORRUPT, "store: a note of the quarantine is damaged");
+        if (found.len != SEQUENCE_SIZE || value.len < TIME_SIZE) {
+            code = pass_over_note(transaction, found, sequence, error);
+            if (code != ERROR_NONE)
+                return code;
+            continue;
+        }
         *sequence = lmdb_get_be64(found.data);
         *quarantined = (struct store_quarantined){
             .sequence = *sequence,
@@ -242,9 +345,6 @@ enum error_code store_seek_dead_letter(struct store_transaction *transaction, ui
         seek_sequence(transaction, DATABASE_DEAD, sequence, &data, "seek dead letter", error);
     if (code != ERROR_NONE)
         return code;
-    if (data.len < TIME_SIZE)
-        return error_set(error, ERROR_CORRUPT, "store: dead letter %llu is damaged",
-                         (unsigned long long)*sequence);
     letter->sequence = *sequence;
     letter->buried_at = (timestamp_ns)lmdb_get_be64(data.data);
     letter->reason = (struct slice){data.data + TIME_SIZE, data.len - TIME_SIZE};
@@ -285,12 +385,10 @@ enum error_code store_seek_history(struct store_transaction *transaction, struct
     struct slice found;
     struct slice data;
     lmdb_put_key(bytes, key);
-    enum error_code code = lmdb_seek(transaction, DATABASE_HISTORY, bytes, sizeof bytes, &found,
-                                     &data, "seek history", error);
+    enum error_code code = lmdb_seek_sound(transaction, DATABASE_HISTORY, bytes, sizeof bytes,
+                                           &found, &data, "seek history", error);
     if (code != ERROR_NONE)
         return code;
-    if (found.len != KEY_SIZE || data.len != SEQUENCE_SIZE)
-        return error_set(error, ERROR_CORRUPT, "store: a history entry is damaged");
     lmdb_get_key(found.data, key);
     *sequence = lmdb_get_be64(data.data);
     return ERROR_NONE;
@@ -334,6 +432,38 @@ static enum error_code drop_record(struct store_transaction *transaction,
                        "drop record", error);
 }
 
+static enum error_code seek_record(struct store_transaction *transaction, uint64_t *sequence,
+                                   struct store_record *record, struct error *error)
+{
+    struct slice data;
+    enum error_code code =
+        seek_sequence(transaction, DATABASE_RECORDS, sequence, &data, "seek record", error);
+    if (code == ERROR_NONE)
+        read_record(*sequence, data, record);
+    return code;
+}
+
+// A time that lies ahead is damaged, or was told by a clock that has been set back since. It would keep all that was
+// finished later from leaving: what lies before a record that is due is due itself.
+static enum error_code look_whether_due(struct store_transaction *transaction,
+                                        const struct store_record *record, timestamp_ns before,
+                                        bool *is_due, struct error *error)
+{
+    uint64_t sequence = record->sequence;
+    *is_due = record->finished_at < before;
+    if (*is_due || record->finished_at <= timestamp_now())
+        return ERROR_NONE;
+    for (int i = 0; i < LOOK_AHEAD && !*is_due && sequence < UINT64_MAX; i++) {
+        struct store_record later;
+        sequence++;
+        enum error_code code = seek_record(transaction, &sequence, &later, error);
+        if (code != ERROR_NONE)
+            return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
+        *is_due = later.finished_at < before;
+    }
+    return ERROR_NONE;
+}
+
 // Records lie in the order in which they were finished. Those that must stay are stepped over, and
 // the next call goes on behind them, so that a long outbox is not walked again and again.
 enum error_code store_expire_records(struct store_transaction *transaction, timestamp_ns before,
@@ -343,14 +473,13 @@ enum error_code store_expire_records(struct store_transaction *transaction, time
     *dropped = 0;
     for (size_t i = 0; i < max; i++) {
         uint64_t sequence = store->expire_from;
-        struct slice data;
         struct store_record record;
         bool needed = false;
-        enum error_code code =
-            seek_sequence(transaction, DATABASE_RECORDS, &sequence, &data, "seek record", error);
+        bool is_due = false;
+        enum error_code code = seek_record(transaction, &sequence, &record, error);
         if (code == ERROR_NONE)
-            code = read_record(sequence, data, &record, error);
-        if (code == ERROR_NOT_FOUND || (code == ERROR_NONE && record.finished_at >= before)) {
+            code = look_whether_due(transaction, &record, before, &is_due, error);
+        if (code == ERROR_NOT_FOUND || (code == ERROR_NONE && !is_due)) {
             store->expire_from = 0;
             return ERROR_NONE;
         }

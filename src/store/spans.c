@@ -32,10 +32,8 @@ enum error_code store_seek_span(struct store_transaction *transaction, struct st
     uint8_t bytes[KEY_SIZE];
     struct slice found;
     lmdb_put_key(bytes, key);
-    enum error_code code = lmdb_seek(transaction, DATABASE_SPANS, bytes, sizeof bytes, &found,
-                                     state, "seek span", error);
-    if (code == ERROR_NONE && found.len != KEY_SIZE)
-        return error_set(error, ERROR_CORRUPT, "store: a span's key has %zu bytes", found.len);
+    enum error_code code = lmdb_seek_sound(transaction, DATABASE_SPANS, bytes, sizeof bytes, &found,
+                                           state, "seek span", error);
     if (code == ERROR_NONE)
         lmdb_get_key(found.data, key);
     return code;
@@ -75,14 +73,10 @@ enum error_code store_delete_deadline(struct store_transaction *transaction, tim
                        error);
 }
 
-static enum error_code read_deadline(struct slice found, timestamp_ns *at, struct store_key *key,
-                                     struct error *error)
+static void read_deadline(struct slice found, timestamp_ns *at, struct store_key *key)
 {
-    if (found.len != TIME_SIZE + KEY_SIZE)
-        return error_set(error, ERROR_CORRUPT, "store: a deadline's key has %zu bytes", found.len);
     *at = (timestamp_ns)lmdb_get_be64(found.data);
     lmdb_get_key(found.data + TIME_SIZE, key);
-    return ERROR_NONE;
 }
 
 enum error_code store_first_deadline(struct store_transaction *transaction, timestamp_ns *at,
@@ -91,24 +85,21 @@ enum error_code store_first_deadline(struct store_transaction *transaction, time
     const uint8_t lowest[1] = {0};
     struct slice found;
     struct slice data;
-    enum error_code code = lmdb_seek(transaction, DATABASE_DEADLINES, lowest, sizeof lowest, &found,
-                                     &data, "seek deadline", error);
-    return code == ERROR_NONE ? read_deadline(found, at, key, error) : code;
+    enum error_code code = lmdb_seek_sound(transaction, DATABASE_DEADLINES, lowest, sizeof lowest,
+                                           &found, &data, "seek deadline", error);
+    if (code == ERROR_NONE)
+        read_deadline(found, at, key);
+    return code;
 }
 
 enum error_code store_last_deadline(struct store_transaction *transaction, timestamp_ns *at,
                                     struct store_key *key, struct error *error)
 {
-    MDB_cursor *cursor;
-    MDB_val k = {0};
-    MDB_val v;
-    int code = mdb_cursor_open(transaction->txn, transaction->store->databases[DATABASE_DEADLINES],
-                               &cursor);
-    if (code == MDB_SUCCESS) {
-        code = mdb_cursor_get(cursor, &k, &v, MDB_LAST);
-        mdb_cursor_close(cursor);
-    }
-    if (code != MDB_SUCCESS)
-        return lmdb_error(code, "seek last deadline", error);
-    return read_deadline((struct slice){.data = k.mv_data, .len = k.mv_size}, at, key, error);
+    struct slice found;
+    struct slice data;
+    enum error_code code = lmdb_last_sound(transaction, DATABASE_DEADLINES, &found, &data,
+                                           "seek last deadline", error);
+    if (code == ERROR_NONE)
+        read_deadline(found, at, key);
+    return code;
 }

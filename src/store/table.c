@@ -143,8 +143,14 @@ enum error_code store_table_next(struct store_walk *walk, struct slice *found_ke
     MDB_val v = {0};
     if (walk->cursor == NULL)
         return ERROR_NOT_FOUND;
+    MDB_val before = walk->key;
+    bool is_first = walk->next != MDB_NEXT;
     int code = mdb_cursor_get(walk->cursor, &walk->key, &v, walk->next);
     walk->next = MDB_NEXT;
+    // A damaged tree may lead back to where we were, for ever.
+    if (code == MDB_SUCCESS && !is_first &&
+        slice_compare(slice_of(walk->key), slice_of(before)) <= 0)
+        return error_set(error, ERROR_CORRUPT, "store: walk table: keys are out of order");
     *found_key = slice_of(walk->key);
     *value = slice_of(v);
     return lmdb_error(code, "walk table", error);

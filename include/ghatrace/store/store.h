@@ -19,6 +19,10 @@
 //   tally, pools, open_jobs, open_runs, recent, recent_by_trace, job_series, run_series, step_series, latency
 //               figures of what is open and what was measured (store/table.h, tally/); made from the
 //               states where a store is older than they are
+//   set_aside   be64 number → be64 time ‖ be64 size of the value ‖ 1-byte length ‖ name of the database ‖ be16 length ‖
+//               key ‖ be16 length ‖ reason ‖ the value, or its beginning: what could not be read, or not be written.
+//               At most 1,000 entries, and at most a 32nd of the store's size and 64 MiB together; the oldest leave
+//   meta        "set_aside" → be64 last number ‖ be64 bytes in set_aside ‖ be64 ever set aside ‖ be64 of these dropped
 //
 // A record lives until it is neither in the outbox, nor dead, nor younger than `history`.
 //
@@ -59,6 +63,7 @@ struct store_key {
 enum store_mode {
     STORE_DAEMON, // creates the folder if need be, takes the lock, writes
     STORE_TOOL,   // must exist; reads, and writes small things beside a running daemon
+    STORE_READER, // must exist; reads, creates no file and changes none but LMDB's table of readers
 };
 
 // ERROR_BUSY: another daemon holds the folder. ERROR_VERSION: a format that is not ours.
@@ -175,6 +180,58 @@ enum error_code store_seek_history(struct store_transaction *transaction, struct
 // Drops up to `max` records that finished before `before` and are neither in the outbox nor dead.
 enum error_code store_expire_records(struct store_transaction *transaction, timestamp_ns before,
                                      size_t max, size_t *dropped, struct error *error) MUST_CHECK;
+
+// --- what was set aside ---
+//
+// One entry that is damaged, or too large to be written, must not stop the rest: it leaves its database and is kept
+// beside it for people to look at. The functions above do so by themselves with keys and values of lengths that their
+// database does not have; what an entry means is the business of the one who reads it, who calls these. In write
+// transactions. `reason`: one line.
+#define STORE_SET_ASIDE_MAX 1000
+
+enum error_code store_set_span_aside(struct store_transaction *transaction,
+                                     const struct store_key *key, struct slice reason,
+                                     struct error *error) MUST_CHECK;
+// A record that could not be made: there are no bytes to keep.
+enum error_code store_set_record_aside(struct store_transaction *transaction,
+                                       const struct store_key *key, struct slice reason,
+                                       struct error *error) MUST_CHECK;
+
+// What this transaction has set aside.
+struct store_set_aside_note {
+    uint64_t count;
+    struct slice database; // of the last one; static
+    char reason[160];      // likewise
+};
+const struct store_set_aside_note *
+store_noted_set_aside(const struct store_transaction *transaction);
+
+struct store_set_aside {
+    uint64_t number; // rises
+    timestamp_ns at;
+    struct slice database; // its name
+    struct slice key;
+    struct slice reason;
+    struct slice bytes; // the value, or its beginning
+    uint64_t size;      // of the value, in bytes
+};
+// The first one at or after `*number`; sets `*number`.
+enum error_code store_seek_set_aside(struct store_transaction *transaction, uint64_t *number,
+                                     struct store_set_aside *entry, struct error *error) MUST_CHECK;
+struct store_set_aside_totals {
+    uint64_t kept;
+    uint64_t count;   // since the store was made
+    uint64_t dropped; // of these: for want of room
+};
+enum error_code store_read_set_aside_totals(struct store_transaction *transaction,
+                                            struct store_set_aside_totals *totals,
+                                            struct error *error) MUST_CHECK;
+
+// Readers leave out what they cannot read, and count it here.
+void store_note_unreadable(struct store_transaction *transaction);
+uint64_t store_unreadable(const struct store_transaction *transaction);
+// By all transactions of the process, each time that an entry was met. From any thread.
+uint64_t store_unreadable_ever(struct store *store);
 
 // Bytes of the records in the outbox, with what the transaction did so far.
 uint64_t store_outbox_bytes(const struct store_transaction *transaction);

@@ -48,6 +48,10 @@ enum error_code store_table_seek_before(struct store_transaction *transaction,
                                         enum store_table table, struct slice key,
                                         struct slice *found_key, struct slice *value,
                                         struct error *error) MUST_CHECK;
+// Moves an entry that cannot be read to the database `set_aside` (store.h).
+enum error_code store_table_set_aside(struct store_transaction *transaction, enum store_table table,
+                                      struct slice key, struct slice reason,
+                                      struct error *error) MUST_CHECK;
 // Entries, with what the transaction did so far. At no cost.
 uint64_t store_table_count(struct store_transaction *transaction, enum store_table table);
 // Empties it.
