@@ -31,8 +31,13 @@ static enum error_code load_histogram(struct tally *tally, const uint8_t key[SLO
     *histogram = arena_allocate_array(&tally->arena, 1, sizeof **histogram);
     if (*histogram == NULL)
         return error_set(error, ERROR_MEMORY, "count latency: out of memory");
-    if (code == ERROR_NONE && !histogram_decode_into(found, *histogram))
-        return error_set(error, ERROR_CORRUPT, "a stored latency is damaged");
+    if (code == ERROR_NONE && !histogram_decode_into(found, *histogram)) {
+        **histogram = (struct histogram){0};
+        code =
+            tally_set_aside(tally, STORE_TABLE_LATENCY, slice_of_bytes(key, SLOT_KEY_SIZE), error);
+        if (code != ERROR_NOT_FOUND)
+            return code;
+    }
     row = rows_add(tally, STORE_TABLE_LATENCY, key, SLOT_KEY_SIZE);
     if (row == NULL)
         return error_set(error, ERROR_MEMORY, "count latency: out of memory");
@@ -76,13 +81,18 @@ static enum error_code seek_end(struct store_transaction *transaction, bool is_l
                                 struct slice *key, struct error *error)
 {
     struct slice value;
-    enum error_code code = is_last ? store_table_seek_before(transaction, STORE_TABLE_LATENCY,
-                                                             SLICE_EMPTY, key, &value, error)
-                                   : store_table_seek(transaction, STORE_TABLE_LATENCY, SLICE_EMPTY,
-                                                      key, &value, error);
-    if (code == ERROR_NONE && key->len != SLOT_KEY_SIZE)
-        return error_set(error, ERROR_CORRUPT, "a stored latency is damaged");
-    return code;
+    for (;;) {
+        enum error_code code = is_last ? store_table_seek_before(transaction, STORE_TABLE_LATENCY,
+                                                                 SLICE_EMPTY, key, &value, error)
+                                       : store_table_seek(transaction, STORE_TABLE_LATENCY,
+                                                          SLICE_EMPTY, key, &value, error);
+        if (code != ERROR_NONE || key->len == SLOT_KEY_SIZE)
+            return code;
+        code = store_table_set_aside(transaction, STORE_TABLE_LATENCY, *key,
+                                     SLICE("key of a wrong length"), error);
+        if (code != ERROR_NONE)
+            return code;
+    }
 }
 
 static enum error_code expire_end(struct store_transaction *transaction, timestamp_ns now,
@@ -125,6 +135,13 @@ static int compare_pools(const void *a, const void *b)
     return memcmp(left->id.bytes, right->id.bytes, POOL_ID_SIZE);
 }
 
+// One that is damaged adds nothing, not even its sound part.
+static bool add_histogram(struct slice bytes, struct histogram *into)
+{
+    struct histogram alone = {0};
+    return histogram_decode_into(bytes, &alone) && histogram_decode_into(bytes, into);
+}
+
 enum error_code latency_read(struct store_transaction *transaction, timestamp_ns from,
                              timestamp_ns until, const struct pool *pools, size_t pool_count,
                              struct histogram *histograms, struct error *error)
@@ -151,8 +168,8 @@ enum error_code latency_read(struct store_transaction *transaction, timestamp_ns
         const struct pool *pool = is_whole && pool_count > 0 ? bsearch(&wanted, pools, pool_count,
                                                                        sizeof *pools, compare_pools)
                                                              : NULL;
-        if (!is_whole || (pool != NULL && !histogram_decode_into(value, &histograms[pool - pools])))
-            code = error_set(error, ERROR_CORRUPT, "a stored latency is damaged");
+        if (!is_whole || (pool != NULL && !add_histogram(value, &histograms[pool - pools])))
+            store_note_unreadable(transaction);
     }
     store_table_end_walk(walk);
     return code == ERROR_NOT_FOUND ? ERROR_NONE : code;

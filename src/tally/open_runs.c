@@ -57,13 +57,16 @@ enum error_code open_runs_seek_older(struct store_transaction *transaction, stru
     struct slice value;
     bool is_first = run->run_id == 0 && run->run_attempt == 0;
     put_key(bytes, run);
-    enum error_code code = store_table_seek_before(
-        transaction, STORE_TABLE_OPEN_RUNS, slice_of_bytes(bytes, is_first ? 0 : sizeof bytes),
-        &key, &value, error);
-    if (code != ERROR_NONE)
-        return code;
-    if (key.len != RUN_KEY_SIZE)
-        return error_set(error, ERROR_CORRUPT, "a stored open run is damaged");
+    key = slice_of_bytes(bytes, is_first ? 0 : sizeof bytes);
+    for (;;) {
+        enum error_code code =
+            store_table_seek_before(transaction, STORE_TABLE_OPEN_RUNS, key, &key, &value, error);
+        if (code != ERROR_NONE)
+            return code;
+        if (key.len == RUN_KEY_SIZE)
+            break;
+        store_note_unreadable(transaction);
+    }
     run->run_id = (int64_t)bytes_get_be64(key.data);
     run->run_attempt = (int64_t)bytes_get_be64(key.data + 8);
     return ERROR_NONE;

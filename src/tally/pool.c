@@ -73,9 +73,10 @@ static enum error_code decode(struct slice key, struct slice bytes, struct pool 
     pool->latency_slot = (timestamp_ns)bytes_read_be(&reader, 8);
     pool->labels = bytes_read(&reader, bytes_read_be(&reader, 2));
     pool->group = bytes_read(&reader, (size_t)(reader.end - reader.next));
-    if (key.len != POOL_ID_SIZE || !bytes_is_done(&reader))
+    pool->id = pool_make_id(pool->labels, pool->group);
+    if (key.len != POOL_ID_SIZE || !bytes_is_done(&reader) ||
+        memcmp(pool->id.bytes, key.data, POOL_ID_SIZE) != 0)
         return error_set(error, ERROR_CORRUPT, "a stored pool is damaged");
-    memcpy(pool->id.bytes, key.data, POOL_ID_SIZE);
     return ERROR_NONE;
 }
 
@@ -101,7 +102,7 @@ static enum error_code add_row(struct tally *tally, const struct pool *pool, str
     return ERROR_NONE;
 }
 
-// The row of a pool that exists. ERROR_NOT_FOUND.
+// The row of a pool that exists. ERROR_NOT_FOUND, also for one that is damaged: it is set aside.
 static enum error_code find_row(struct tally *tally, const struct pool_id *id, struct row **row,
                                 struct error *error)
 {
@@ -113,16 +114,42 @@ static enum error_code find_row(struct tally *tally, const struct pool_id *id, s
         return ERROR_NONE;
     enum error_code code =
         store_table_get(tally->transaction, STORE_TABLE_POOLS, key, &found, error);
-    if (code == ERROR_NONE)
-        code = decode(key, found, &pool, error);
-    return code == ERROR_NONE ? add_row(tally, &pool, row, error) : code;
+    if (code != ERROR_NONE)
+        return code;
+    if (decode(key, found, &pool, error) != ERROR_NONE)
+        return tally_set_aside(tally, STORE_TABLE_POOLS, key, error);
+    return add_row(tally, &pool, row, error);
+}
+
+// A pool that was set aside may have open jobs, which its successor inherits.
+static enum error_code count_open_jobs(struct tally *tally, struct pool *pool, struct error *error)
+{
+    struct store_walk *walk;
+    struct slice prefix = slice_of_bytes(pool->id.bytes, POOL_ID_SIZE);
+    struct slice key;
+    struct slice value;
+    enum error_code code =
+        store_table_walk(tally->transaction, STORE_TABLE_OPEN_JOBS, prefix, &walk, error);
+    if (code != ERROR_NONE)
+        return code;
+    while ((code = store_table_next(walk, &key, &value, error)) == ERROR_NONE) {
+        if (!slice_starts_with(key, prefix))
+            break;
+        uint8_t state = key.len == JOB_KEY_SIZE ? (uint8_t)key.data[POOL_ID_SIZE] : 0;
+        if (state != STANDING_NONE && state < STANDING_STATES)
+            pool->counts[state]++;
+    }
+    store_table_end_walk(walk);
+    return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
 }
 
 static enum error_code make_row(struct tally *tally, const struct pool_id *id, struct slice labels,
                                 struct slice group, struct row **row, struct error *error)
 {
     struct pool pool = {.id = *id, .labels = labels, .group = group, .changed_at = tally->now};
-    enum error_code code = add_row(tally, &pool, row, error);
+    enum error_code code = count_open_jobs(tally, &pool, error);
+    if (code == ERROR_NONE)
+        code = add_row(tally, &pool, row, error);
     if (code == ERROR_NONE)
         tally->new_rows[STORE_TABLE_POOLS]++;
     return code;
@@ -184,8 +211,8 @@ static enum error_code leave_pool(struct tally *tally, const struct pool_id *poo
     if (code != ERROR_NONE)
         return code;
     code = find_row(tally, pool, &row, error);
-    if (code == ERROR_NOT_FOUND)
-        return error_set(error, ERROR_CORRUPT, "an open job stood in a pool that is not there");
+    if (code == ERROR_NOT_FOUND) // it was damaged; when a job comes next, the others are counted
+        return ERROR_NONE;
     if (code != ERROR_NONE)
         return code;
     uint64_t *count = &row->pool->counts[standing->state];
@@ -241,6 +268,52 @@ enum error_code pool_move_job(struct tally *tally, const struct store_key *job,
     return code;
 }
 
+static bool is_of_job(struct slice key, const struct store_key *job)
+{
+    return key.len == JOB_KEY_SIZE &&
+           memcmp(key.data + JOB_PREFIX_SIZE + 8, job->trace.bytes, TRACE_ID_SIZE) == 0 &&
+           memcmp(key.data + JOB_PREFIX_SIZE + 8 + TRACE_ID_SIZE, job->span.bytes, SPAN_ID_SIZE) ==
+               0;
+}
+
+// By looking through all open jobs: a damaged state does not tell where its job stands.
+static enum error_code find_job(struct tally *tally, const struct store_key *job,
+                                uint8_t found[JOB_KEY_SIZE], struct error *error)
+{
+    struct store_walk *walk;
+    struct slice key;
+    struct slice value;
+    enum error_code code =
+        store_table_walk(tally->transaction, STORE_TABLE_OPEN_JOBS, SLICE_EMPTY, &walk, error);
+    if (code != ERROR_NONE)
+        return code;
+    do
+        code = store_table_next(walk, &key, &value, error);
+    while (code == ERROR_NONE && !is_of_job(key, job));
+    if (code == ERROR_NONE)
+        memcpy(found, key.data, JOB_KEY_SIZE);
+    store_table_end_walk(walk);
+    return code;
+}
+
+enum error_code pool_forget_job(struct tally *tally, const struct store_key *job, bool *was_open,
+                                struct error *error)
+{
+    uint8_t key[JOB_KEY_SIZE];
+    struct pool_id pool;
+    enum error_code code = find_job(tally, job, key, error);
+    *was_open = code == ERROR_NONE;
+    if (code != ERROR_NONE)
+        return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
+    const struct job_standing standing = {
+        .state = key[POOL_ID_SIZE] < STANDING_STATES ? (enum standing_state)key[POOL_ID_SIZE]
+                                                     : STANDING_NONE,
+        .since = (timestamp_ns)bytes_get_be64(key + JOB_PREFIX_SIZE)};
+    memcpy(pool.bytes, key, POOL_ID_SIZE);
+    code = leave_pool(tally, &pool, &standing, job, error);
+    return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
+}
+
 // --- expiry --------------------------------------------------------------------------------------------------
 
 static bool is_unused(const struct pool *pool, timestamp_ns now)
@@ -274,7 +347,19 @@ enum error_code pool_expire(struct tally *tally, struct pool_id *from, size_t ma
     *is_end = false;
     for (size_t i = 0; i < max; i++) {
         struct pool pool;
-        enum error_code code = pool_seek(tally->transaction, from, &pool, error);
+        struct slice key;
+        struct slice value;
+        enum error_code code =
+            store_table_seek(tally->transaction, STORE_TABLE_POOLS,
+                             slice_of_bytes(from->bytes, POOL_ID_SIZE), &key, &value, error);
+        if (code == ERROR_NONE && decode(key, value, &pool, error) != ERROR_NONE) {
+            code = tally_set_aside(tally, STORE_TABLE_POOLS, key, error);
+            if (code != ERROR_NOT_FOUND)
+                return code;
+            continue;
+        }
+        if (code == ERROR_NONE)
+            *from = pool.id;
         if (code == ERROR_NOT_FOUND) {
             *from = (struct pool_id){{0}};
             *is_end = true;
@@ -332,8 +417,10 @@ enum error_code pool_list(struct store_transaction *transaction, struct arena *a
         return code;
     while (code == ERROR_NONE && *count < capacity) {
         code = store_table_next(walk, &key, &value, error);
-        if (code == ERROR_NONE)
-            code = decode(key, value, &list[*count], error);
+        if (code == ERROR_NONE && decode(key, value, &list[*count], error) != ERROR_NONE) {
+            store_note_unreadable(transaction);
+            continue;
+        }
         if (code == ERROR_NONE && !keep_texts(arena, &list[*count]))
             code = error_set(error, ERROR_MEMORY, "list pools: out of memory");
         *count += code == ERROR_NONE ? 1 : 0;
@@ -354,8 +441,17 @@ enum error_code pool_seek_job(struct store_transaction *transaction, const struc
                          &key, &value, error);
     if (code != ERROR_NONE)
         return code;
-    if (key.len != JOB_KEY_SIZE)
-        return error_set(error, ERROR_CORRUPT, "a stored open job is damaged");
+    while (key.len != JOB_KEY_SIZE) {
+        uint8_t next[STORE_TABLE_KEY_MAX];
+        size_t len = key.len < sizeof next ? key.len : sizeof next - 1;
+        memcpy(next, key.data, len);
+        next[len] = 0; // right after it
+        store_note_unreadable(transaction);
+        code = store_table_seek(transaction, STORE_TABLE_OPEN_JOBS, slice_of_bytes(next, len + 1),
+                                &key, &value, error);
+        if (code != ERROR_NONE)
+            return code;
+    }
     if (memcmp(key.data, bytes, JOB_PREFIX_SIZE) != 0)
         return ERROR_NOT_FOUND;
     job->since = (timestamp_ns)bytes_get_be64(key.data + JOB_PREFIX_SIZE);

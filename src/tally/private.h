@@ -85,6 +85,10 @@ bool tally_covers(const struct tally *tally, const struct store_key *key);
 // Notes what is counted under "other". `parts`: of the example.
 void tally_note_overflow(struct tally *tally, const char *kind, const struct slice *parts,
                          size_t count);
+// Sets a row aside that cannot be read. ERROR_NOT_FOUND, as though it had not been there; or what went wrong.
+enum error_code tally_set_aside(struct tally *tally, enum store_table table, struct slice key,
+                                struct error *error) MUST_CHECK;
+
 // First half of SHA-256.
 void tally_hash(struct slice data, uint8_t hash[HASH_SIZE]);
 

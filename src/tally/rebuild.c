@@ -35,15 +35,17 @@ static enum error_code read_version(struct store_transaction *transaction, bool 
 
 // ERROR_NOT_FOUND: nothing is being walked.
 static enum error_code read_cursor(struct store_transaction *transaction, struct store_key *cursor,
-                                   struct error *error)
+                                   bool *is_damaged, struct error *error)
 {
     struct slice found;
+    *is_damaged = false;
     enum error_code code =
         store_table_get(transaction, STORE_TABLE_TALLY, cursor_key(), &found, error);
     if (code != ERROR_NONE)
         return code;
-    if (found.len != CURSOR_SIZE)
-        return error_set(error, ERROR_CORRUPT, "the stored progress of the figures is damaged");
+    *is_damaged = found.len != CURSOR_SIZE;
+    if (*is_damaged)
+        return ERROR_NONE;
     memcpy(cursor->trace.bytes, found.data, TRACE_ID_SIZE);
     memcpy(cursor->span.bytes, found.data + TRACE_ID_SIZE, SPAN_ID_SIZE);
     return ERROR_NONE;
@@ -64,10 +66,11 @@ enum error_code rebuild_is_done(struct store_transaction *transaction, bool *is_
     struct store_key cursor;
     *is_done = false;
     bool is_ours;
+    bool is_damaged;
     enum error_code code = read_version(transaction, &is_ours, error);
     if (code != ERROR_NONE || !is_ours)
         return code;
-    code = read_cursor(transaction, &cursor, error);
+    code = read_cursor(transaction, &cursor, &is_damaged, error);
     *is_done = code == ERROR_NOT_FOUND;
     return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
 }
@@ -99,16 +102,27 @@ static enum error_code finish(struct tally *tally, struct error *error)
 static enum error_code look_up_progress(struct tally *tally, struct error *error)
 {
     bool is_ours;
+    bool is_damaged = false;
     enum error_code code = read_version(tally->transaction, &is_ours, error);
     if (code == ERROR_NONE && !is_ours)
         code = begin(tally, error);
     if (code == ERROR_NONE)
-        code = read_cursor(tally->transaction, &tally->cursor, error);
+        code = read_cursor(tally->transaction, &tally->cursor, &is_damaged, error);
+    if (is_damaged) // what was counted so far cannot be told from what was not
+        code = begin(tally, error);
     tally->is_rebuilding = code == ERROR_NONE;
     return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
 }
 
 // --- the walk --------------------------------------------------------------------------------------------
+
+// A state that cannot be read, for the reason in `error`.
+static enum error_code set_aside(struct tally *tally, const struct store_key *key,
+                                 struct error *error)
+{
+    struct error reason = *error;
+    return store_set_span_aside(tally->transaction, key, slice_from_string(reason.message), error);
+}
 
 static enum error_code take_job(struct tally *tally, const struct store_key *key,
                                 struct slice bytes, struct error *error)
@@ -117,6 +131,8 @@ static enum error_code take_job(struct tally *tally, const struct store_key *key
     struct job_state job;
     struct pool_place place;
     enum error_code code = codec_decode_job(bytes, &tally->scratch, &job, error);
+    if (code == ERROR_CORRUPT)
+        return set_aside(tally, key, error);
     if (code != ERROR_NONE)
         return code;
     code = pool_place_job(&job, &tally->scratch, &place);
@@ -125,10 +141,13 @@ static enum error_code take_job(struct tally *tally, const struct store_key *key
     return pool_move_job(tally, key, &nowhere, &place, error);
 }
 
-static enum error_code take_run(struct tally *tally, struct slice bytes, struct error *error)
+static enum error_code take_run(struct tally *tally, const struct store_key *key,
+                                struct slice bytes, struct error *error)
 {
     struct run_state state;
     enum error_code code = codec_decode_run(bytes, &tally->scratch, &state, error);
+    if (code == ERROR_CORRUPT)
+        return set_aside(tally, key, error);
     if (code != ERROR_NONE || state.phase != RUN_OPEN)
         return code;
     const struct open_run run = {.run_id = state.run_id, .run_attempt = state.run_attempt};
@@ -142,11 +161,14 @@ static enum error_code take_state(struct tally *tally, const struct store_key *k
     struct slice bytes;
     enum codec_kind kind;
     arena_clear(&tally->scratch);
-    if (!codec_kind_of(found, &kind))
-        return error_set(error, ERROR_CORRUPT, "a stored span is neither job nor run");
+    if (!codec_kind_of(found, &kind)) {
+        error_set(error, ERROR_CORRUPT, "a stored span is neither job nor run");
+        return set_aside(tally, key, error);
+    }
     if (!arena_copy_slice(&tally->scratch, found, &bytes))
         return error_set(error, ERROR_MEMORY, "count what is open: out of memory");
-    return kind == CODEC_JOB ? take_job(tally, key, bytes, error) : take_run(tally, bytes, error);
+    return kind == CODEC_JOB ? take_job(tally, key, bytes, error)
+                             : take_run(tally, key, bytes, error);
 }
 
 enum error_code rebuild_continue(struct tally *tally, size_t max, bool *is_done,

@@ -37,8 +37,10 @@ static enum error_code find_place(struct store_transaction *transaction,
                                            slice_of_trace(trace), &at, error);
     if (code != ERROR_NONE)
         return code;
-    if (at.len != 8)
-        return error_set(error, ERROR_CORRUPT, "a stored place of a run is damaged");
+    if (at.len != 8) {
+        store_note_unreadable(transaction);
+        return ERROR_NOT_FOUND;
+    }
     memcpy(place, at.data, 8);
     memcpy(place + 8, trace->bytes, TRACE_ID_SIZE);
     return ERROR_NONE;
@@ -99,8 +101,13 @@ enum error_code recent_expire(struct store_transaction *transaction, timestamp_n
             return ERROR_NONE;
         if (code != ERROR_NONE)
             return code;
-        if (key.len != PLACE_SIZE)
-            return error_set(error, ERROR_CORRUPT, "a stored place of a run is damaged");
+        if (key.len != PLACE_SIZE) {
+            code = store_table_set_aside(transaction, STORE_TABLE_RECENT, key,
+                                         SLICE("key of a wrong length"), error);
+            if (code != ERROR_NONE)
+                return code;
+            continue;
+        }
         if ((timestamp_ns)bytes_get_be64(key.data) >= before)
             return ERROR_NONE;
         memcpy(place, key.data, PLACE_SIZE);
@@ -127,10 +134,16 @@ enum error_code recent_seek_older(struct store_transaction *transaction,
     struct slice key;
     struct slice value;
     put_place(bytes, place);
-    enum error_code code = store_table_seek_before(
-        transaction, STORE_TABLE_RECENT, slice_of_bytes(bytes, is_first ? 0 : sizeof bytes), &key,
-        &value, error);
-    return code == ERROR_NONE ? read_run(key, value, run, error) : code;
+    key = slice_of_bytes(bytes, is_first ? 0 : sizeof bytes);
+    for (;;) {
+        enum error_code code =
+            store_table_seek_before(transaction, STORE_TABLE_RECENT, key, &key, &value, error);
+        if (code == ERROR_NONE && read_run(key, value, run, error) != ERROR_NONE) {
+            store_note_unreadable(transaction);
+            continue;
+        }
+        return code;
+    }
 }
 
 enum error_code recent_find(struct store_transaction *transaction, const struct trace_id *trace,
@@ -142,5 +155,9 @@ enum error_code recent_find(struct store_transaction *transaction, const struct 
     enum error_code code = find_place(transaction, trace, place, error);
     if (code == ERROR_NONE)
         code = store_table_get(transaction, STORE_TABLE_RECENT, key, &value, error);
-    return code == ERROR_NONE ? read_run(key, value, run, error) : code;
+    if (code == ERROR_NONE && read_run(key, value, run, error) != ERROR_NONE) {
+        store_note_unreadable(transaction);
+        return ERROR_NOT_FOUND;
+    }
+    return code;
 }

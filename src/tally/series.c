@@ -122,7 +122,7 @@ static enum error_code find_row(struct tally *tally, enum series_kind kind,
     if (*content == NULL)
         return refuse_memory(error);
     if (!series_decode(value, *content))
-        return error_set(error, ERROR_CORRUPT, "a stored series is damaged");
+        return tally_set_aside(tally, table, key, error);
     row = keep_labels(&tally->arena, *content) ? rows_add(tally, table, id->bytes, sizeof id->bytes)
                                                : NULL;
     if (row == NULL)
@@ -162,18 +162,24 @@ static enum error_code load_other(struct tally *tally, enum series_kind kind,
     return code;
 }
 
+// All but "other".
+static uint64_t count_own(const struct tally *tally, enum series_kind kind)
+{
+    enum store_table table = series_table(kind);
+    return store_table_count(tally->transaction, table) + tally->new_rows[table] - 1;
+}
+
 // There are as many as there may be: one leaves, or two where there were to be fewer since. `*has_room`: a new one may
 // be made.
 static enum error_code make_room(struct tally *tally, enum series_kind kind,
                                  struct series_row *other, bool *has_room, struct error *error)
 {
-    enum store_table table = series_table(kind);
     enum error_code code = ERROR_NONE;
     bool is_done = true, has_evicted = false;
-    uint64_t own = store_table_count(tally->transaction, table) + tally->new_rows[table] - 1;
+    uint64_t own = count_own(tally, kind);
     for (int i = 0; i < 2 && own >= tally->max_series && is_done && code == ERROR_NONE; i++) {
         code = series_evict(tally, kind, other, &is_done, error);
-        own -= is_done ? 1 : 0;
+        own = count_own(tally, kind);
         has_evicted |= is_done;
     }
     *has_room = own < tally->max_series && (has_evicted || !store_is_tight(tally->transaction));
@@ -326,15 +332,24 @@ enum error_code series_seek(struct store_transaction *transaction, enum series_k
 {
     struct slice key;
     struct slice value;
-    enum error_code code =
-        store_table_seek(transaction, series_table(kind),
-                         slice_of_bytes(id->bytes, sizeof id->bytes), &key, &value, error);
-    if (code != ERROR_NONE)
-        return code;
-    *series = (struct series){.kind = kind};
-    struct series_row row = {.kind = kind, .histograms = series->histograms};
-    if (key.len != sizeof id->bytes || !series_decode(value, &row))
-        return error_set(error, ERROR_CORRUPT, "a stored series is damaged");
+    uint8_t next[STORE_TABLE_KEY_MAX];
+    size_t next_len = sizeof id->bytes;
+    struct series_row row;
+    memcpy(next, id->bytes, sizeof id->bytes);
+    for (;;) {
+        enum error_code code = store_table_seek(
+            transaction, series_table(kind), slice_of_bytes(next, next_len), &key, &value, error);
+        if (code != ERROR_NONE)
+            return code;
+        *series = (struct series){.kind = kind};
+        row = (struct series_row){.kind = kind, .histograms = series->histograms};
+        if (key.len == sizeof id->bytes && series_decode(value, &row))
+            break;
+        store_note_unreadable(transaction);
+        next_len = key.len < sizeof next ? key.len : sizeof next - 1;
+        memcpy(next, key.data, next_len);
+        next[next_len++] = 0; // right after it
+    }
     memcpy(id->bytes, key.data, sizeof id->bytes);
     series->id = *id;
     memcpy(series->labels, row.labels, sizeof series->labels);

@@ -15,11 +15,6 @@ static enum error_code refuse_memory(struct error *error)
     return error_set(error, ERROR_MEMORY, "make room for figures: out of memory");
 }
 
-static enum error_code refuse_damage(struct error *error)
-{
-    return error_set(error, ERROR_CORRUPT, "a stored series is damaged");
-}
-
 // --- who is next -------------------------------------------------------------------------------------------
 
 static int compare_candidates(const void *a, const void *b)
@@ -43,15 +38,18 @@ static bool is_other(const struct series_row *row)
     return series_is_other(&series);
 }
 
-// All sets but "other" and those that this transaction counted in.
+// All sets but "other" and those that this transaction counted in. Up to the first that is damaged, whose key is then
+// in `damaged`: nothing may be written during a walk.
 static enum error_code collect(struct tally *tally, enum series_kind kind, struct candidate *all,
-                               size_t max, size_t *count, struct error *error)
+                               size_t max, size_t *count, uint8_t damaged[STORE_TABLE_KEY_MAX],
+                               size_t *damaged_len, struct error *error)
 {
     enum store_table table = series_table(kind);
     struct series_histogram histograms[SERIES_HISTOGRAMS_MAX];
     struct store_walk *walk;
     struct slice key, value;
     *count = 0;
+    *damaged_len = 0;
     enum error_code code = store_table_walk(tally->transaction, table, SLICE_EMPTY, &walk, error);
     if (code != ERROR_NONE)
         return code;
@@ -59,7 +57,8 @@ static enum error_code collect(struct tally *tally, enum series_kind kind, struc
         struct series_row row = {.kind = kind, .histograms = histograms};
         memset(histograms, 0, sizeof histograms);
         if (key.len != sizeof all->id || !series_decode(value, &row)) {
-            code = refuse_damage(error);
+            *damaged_len = key.len;
+            memcpy(damaged, key.data, key.len);
             break;
         }
         if (is_other(&row) || rows_find(tally, table, key.data, key.len) != NULL)
@@ -77,10 +76,20 @@ static enum error_code find_candidates(struct tally *tally, enum series_kind kin
     struct candidates *candidates = &tally->candidates[kind];
     size_t max = (size_t)store_table_count(tally->transaction, series_table(kind));
     size_t count;
+    size_t damaged_len = 0;
+    uint8_t damaged[STORE_TABLE_KEY_MAX];
+    enum error_code code = ERROR_NONE;
     struct candidate *all = memory_allocate_array(max + 1, sizeof *all);
     if (all == NULL)
         return refuse_memory(error);
-    enum error_code code = collect(tally, kind, all, max, &count, error);
+    do {
+        if (damaged_len > 0)
+            code = store_table_set_aside(tally->transaction, series_table(kind),
+                                         slice_of_bytes(damaged, damaged_len), SLICE("damaged"),
+                                         error);
+        if (code == ERROR_NONE)
+            code = collect(tally, kind, all, max, &count, damaged, &damaged_len, error);
+    } while (code == ERROR_NONE && damaged_len > 0);
     if (code == ERROR_NONE) {
         qsort(all, count, sizeof *all, compare_candidates);
         candidates->next = 0;
@@ -129,8 +138,11 @@ static enum error_code evict(struct tally *tally, enum series_kind kind,
     struct series_row *row = series_allocate_row(tally, kind);
     if (row == NULL)
         return refuse_memory(error);
-    if (!series_decode(value, row))
-        return refuse_damage(error);
+    if (!series_decode(value, row)) {
+        code = tally_set_aside(tally, table, key, error);
+        *is_done = code == ERROR_NOT_FOUND;
+        return *is_done ? ERROR_NONE : code;
+    }
     if (believe(tally, row->used_at) != candidate->used_at)
         return ERROR_NONE;
     add_row(other, row);

@@ -162,6 +162,14 @@ bool tally_covers(const struct tally *tally, const struct store_key *key)
     return order < 0;
 }
 
+enum error_code tally_set_aside(struct tally *tally, enum store_table table, struct slice key,
+                                struct error *error)
+{
+    enum error_code code =
+        store_table_set_aside(tally->transaction, table, key, SLICE("damaged"), error);
+    return code == ERROR_NONE ? ERROR_NOT_FOUND : code;
+}
+
 void tally_hash(struct slice data, uint8_t hash[HASH_SIZE])
 {
     uint8_t digest[SHA256_SIZE];

@@ -63,6 +63,9 @@ enum error_code pool_place_job(const struct job_state *job, struct arena *arena,
 enum error_code pool_move_job(struct tally *tally, const struct store_key *job,
                               const struct pool_place *before, const struct pool_place *after,
                               struct error *error) MUST_CHECK;
+// The same for a job whose state cannot be read: takes it out of wherever it stands. By looking through all of them.
+enum error_code pool_forget_job(struct tally *tally, const struct store_key *job, bool *was_open,
+                                struct error *error) MUST_CHECK;
 // Drops up to `max` pools that have been unused for a day, looking at no more than `max` from `*from` on, and
 // moves `*from` on; at the end it becomes all zero and `*is_end` true. After tally_flush().
 enum error_code pool_expire(struct tally *tally, struct pool_id *from, size_t max, bool *is_end,

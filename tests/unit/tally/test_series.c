@@ -441,7 +441,7 @@ static void what_is_counted_under_other_is_told_with_an_example(void **state)
     world_commit(world);
 }
 
-static void a_damaged_series_is_told(void **state)
+static void a_damaged_series_is_left_out_and_counted(void **state)
 {
     struct world *world = *state;
     struct series_id id = {{0}};
@@ -450,7 +450,37 @@ static void a_damaged_series_is_told(void **state)
     must(world, store_table_put(world->transaction, STORE_TABLE_JOB_SERIES,
                                 SLICE("1234567812345678"), SLICE("\x7f"), &world->error));
     assert_int_equal(series_seek(world->transaction, SERIES_JOB, &id, &series, &world->error),
-                     ERROR_CORRUPT);
+                     ERROR_NOT_FOUND);
+    assert_int_equal(store_unreadable(world->transaction), 1);
+}
+
+static void damaged_series_make_room_for_new_ones(void **state)
+{
+    struct world *world = *state;
+    for (int round = 0; round < 2; round++) {
+        world->now += NS_PER_SECOND;
+        world_begin(world);
+        for (int i = 0; i < 30; i++) {
+            char labels[32];
+            (void)snprintf(labels, sizeof labels, "set-%d-%d", round, i);
+            count_labels(world, "octo/many", labels);
+        }
+        world_commit(world);
+        world_begin(world);
+        // Two keys of the right length, and one that has another.
+        must(world, store_table_put(world->transaction, STORE_TABLE_JOB_SERIES,
+                                    SLICE("1234567812345678"), SLICE("\x7f"), &world->error));
+        must(world, store_table_put(world->transaction, STORE_TABLE_JOB_SERIES,
+                                    SLICE("8765432187654321"), SLICE("\x7f"), &world->error));
+        must(world, store_table_put(world->transaction, STORE_TABLE_JOB_SERIES, SLICE("short"),
+                                    SLICE("\x7f"), &world->error));
+        world_commit(world);
+    }
+    world->now += NS_PER_SECOND;
+    world_begin(world);
+    count_labels(world, "octo/last", "linux");
+    world_commit(world);
+    assert_int_equal(count_of(world, "octo/last"), 1);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -471,7 +501,8 @@ int main(void)
         TEST(the_sum_over_all_sets_is_that_of_a_naive_count_and_never_falls),
         TEST(a_set_of_an_older_version_is_read_and_leaves_first),
         TEST(what_is_counted_under_other_is_told_with_an_example),
-        TEST(a_damaged_series_is_told),
+        TEST(a_damaged_series_is_left_out_and_counted),
+        TEST(damaged_series_make_room_for_new_ones),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
