@@ -5,6 +5,7 @@
 #include "ghatrace/tally/open_runs.h"
 #include "ghatrace/tally/recent.h"
 #include "ghatrace/tally/series.h"
+#include "ghatrace/trace/build.h"
 #include "ghatrace/trace/ids.h"
 #include "private.h"
 
@@ -34,6 +35,9 @@ enum error_code work_decode_run(struct engine_work *work, struct slice bytes, st
                                 struct error *error)
 {
     enum error_code code = codec_decode_run(bytes, &work->arena, &run->state, error);
+    if (code == ERROR_NONE &&
+        !work_is_key_of_run(&run->key, run->state.run_id, run->state.run_attempt))
+        return error_set(error, ERROR_CORRUPT, "stored run is damaged: its key is another's");
     run->is_listed = run->state.phase == RUN_OPEN;
     work_heal_run_times(work, &run->state);
     return code;
@@ -52,6 +56,8 @@ enum error_code work_decode_job(struct engine_work *work, struct slice bytes, st
                                 struct error *error)
 {
     enum error_code code = codec_decode_job(bytes, &work->arena, &job->state, error);
+    if (code == ERROR_NONE && !work_is_key_of_job(&job->key, &job->state))
+        return error_set(error, ERROR_CORRUPT, "stored job is damaged: its key is another's");
     if (code == ERROR_NONE)
         code = place_job(work, &job->state, &job->place, error);
     work_heal_job_times(work, &job->state);
@@ -65,22 +71,31 @@ enum error_code work_load_run(struct engine_work *work, struct store_transaction
     struct slice bytes;
     *run = (struct work_run){.key = key_of_run(run_id, run_attempt)};
     enum error_code code = load_bytes(work, transaction, &run->key, &bytes, error);
-    if (code == ERROR_NONE && bytes.len > 0)
-        code = work_decode_run(work, bytes, run, error);
+    if (code != ERROR_NONE || bytes.len == 0)
+        return code;
+    code = work_decode_run(work, bytes, run, error);
+    if (code == ERROR_CORRUPT) {
+        *run = (struct work_run){.key = run->key};
+        code = work_set_state_aside(work, transaction, &run->key, NULL, error);
+    }
     return code;
 }
 
 static enum error_code load_job(struct engine_work *work, struct store_transaction *transaction,
-                                const struct github_job *event, const struct store_key *run_key,
+                                const struct github_job *event, struct work_run *run,
                                 struct work_job *job, struct error *error)
 {
-    const struct job_key key = {.job_id = event->job_id};
     struct slice bytes;
     *job = (struct work_job){
-        .key = {.trace = run_key->trace, .span = span_id_of_job(ID_SCHEME_ARC, &key)}};
+        .key = {.trace = run->key.trace, .span = stored_span_of_job(event->run_id, event->job_id)}};
     enum error_code code = load_bytes(work, transaction, &job->key, &bytes, error);
-    if (code == ERROR_NONE && bytes.len > 0)
-        code = work_decode_job(work, bytes, job, error);
+    if (code != ERROR_NONE || bytes.len == 0)
+        return code;
+    code = work_decode_job(work, bytes, job, error);
+    if (code == ERROR_CORRUPT) {
+        *job = (struct work_job){.key = job->key};
+        code = work_set_state_aside(work, transaction, &job->key, &run->state, error);
+    }
     return code;
 }
 
@@ -124,8 +139,14 @@ enum error_code work_save_run(struct engine_work *work, struct store_transaction
         return code;
     buffer_clear(&work->record);
     code = codec_encode_run(&run->state, &work->record);
+    if (code == ERROR_TOO_LARGE) {
+        run->state.body.referenced_workflow_count = 0;
+        buffer_clear(&work->record);
+        code = codec_encode_run(&run->state, &work->record);
+    }
     if (code != ERROR_NONE)
         return error_set(error, code, "encode run: %s", error_code_text(code));
+    work->written_bytes += work->record.len;
     return store_put_span(transaction, &run->key, buffer_slice(&work->record), error);
 }
 
@@ -152,8 +173,15 @@ enum error_code work_save_job(struct engine_work *work, struct store_transaction
         return code;
     buffer_clear(&work->record);
     code = codec_encode_job(&job->state, &work->record);
+    if (code ==
+        ERROR_TOO_LARGE) { // what is decoded from a delivery is not; an older version may have stored it
+        job->state.body.step_count = 0;
+        buffer_clear(&work->record);
+        code = codec_encode_job(&job->state, &work->record);
+    }
     if (code != ERROR_NONE)
         return error_set(error, code, "encode job: %s", error_code_text(code));
+    work->written_bytes += work->record.len;
     return store_put_span(transaction, &job->key, buffer_slice(&work->record), error);
 }
 
@@ -190,18 +218,95 @@ static enum error_code count_run(struct engine_work *work, const struct trace_id
     return code == ERROR_NONE ? recent_put(work->tally, &place, measure, error) : code;
 }
 
-static enum error_code add_record(struct engine_work *work, struct store_transaction *transaction,
-                                  const struct store_key *key,
-                                  const struct lifecycle_finished *finished, timestamp_ns now,
-                                  struct error *error)
+// Where the records of one finished job or run go. Each has a key of its own in the history.
+struct record_place {
+    const struct store_key *key; // of the first one
+    uint64_t parts;              // so far
+    timestamp_ns now;
+};
+
+static enum error_code store_record(struct engine_work *work, struct store_transaction *transaction,
+                                    struct record_place *place, struct slice bytes,
+                                    struct error *error)
 {
+    struct store_key key = *place->key;
     uint64_t sequence;
-    buffer_clear(&work->record);
-    enum error_code code = otlp_encode_batch(&finished->batch, &work->record, error);
-    if (code == ERROR_NONE)
-        code = store_add_record(transaction, key, now, buffer_slice(&work->record), work->to_outbox,
-                                &sequence, error);
+    if (place->parts > 0)
+        key.span = stored_span_of_part(&place->key->span, place->parts);
+    place->parts++;
+    enum error_code code =
+        store_add_record(transaction, &key, place->now, bytes, work->to_outbox, &sequence, error);
     work->new_records += code == ERROR_NONE ? 1 : 0;
+    work->written_bytes += bytes.len;
+    return code;
+}
+
+// One span that is larger than a record usually is: attributes that the configuration adds, say.
+static enum error_code add_large_span(struct engine_work *work,
+                                      struct store_transaction *transaction,
+                                      struct record_place *place, const struct span_batch *batch,
+                                      struct error *error)
+{
+    buffer_clear(&work->record);
+    enum error_code code = otlp_encode_batch(batch, &work->record, error);
+    if (code == ERROR_TOO_LARGE)
+        return store_set_record_aside(transaction, place->key, slice_from_string(error->message),
+                                      error);
+    return code == ERROR_NONE
+               ? store_record(work, transaction, place, buffer_slice(&work->record), error)
+               : code;
+}
+
+// As one record; as several where one would be too large for the exporter to send or to halve.
+static enum error_code add_batch(struct engine_work *work, struct store_transaction *transaction,
+                                 struct record_place *place, const struct span_batch *batch,
+                                 struct error *error)
+{
+    buffer_clear(&work->part);
+    enum error_code code = otlp_encode_batch(batch, &work->part, error);
+    if (code == ERROR_NONE)
+        return store_record(work, transaction, place, buffer_slice(&work->part), error);
+    if (code != ERROR_TOO_LARGE)
+        return code;
+    if (batch->span_count <= 1)
+        return add_large_span(work, transaction, place, batch, error);
+    struct span_batch first = *batch;
+    struct span_batch second = *batch;
+    first.span_count = batch->span_count / 2;
+    second.spans += first.span_count;
+    second.span_count -= first.span_count;
+    code = add_batch(work, transaction, place, &first, error);
+    return code == ERROR_NONE ? add_batch(work, transaction, place, &second, error) : code;
+}
+
+// The steps beyond the first thousand. Their spans are gone from memory when the next ones are built.
+static enum error_code add_rest(struct engine_work *work, struct store_transaction *transaction,
+                                struct record_place *place, struct job_rest *rest,
+                                struct error *error)
+{
+    for (;;) {
+        struct span_batch batch;
+        arena_clear(&work->scratch);
+        enum error_code code = build_more_steps(rest, &work->scratch, &batch);
+        if (code != ERROR_NONE)
+            return error_set(error, code, "build spans: %s", error_code_text(code));
+        if (batch.span_count == 0)
+            return ERROR_NONE;
+        code = add_batch(work, transaction, place, &batch, error);
+        if (code != ERROR_NONE)
+            return code;
+    }
+}
+
+static enum error_code add_finished(struct engine_work *work, struct store_transaction *transaction,
+                                    const struct store_key *key,
+                                    const struct lifecycle_finished *finished, timestamp_ns now,
+                                    struct error *error)
+{
+    struct record_place place = {.key = key, .now = now};
+    enum error_code code = add_batch(work, transaction, &place, &finished->batch, error);
+    if (code == ERROR_NONE && finished->rest != NULL)
+        code = add_rest(work, transaction, &place, finished->rest, error);
     return code;
 }
 
@@ -213,7 +318,7 @@ enum error_code work_add_records(struct engine_work *work, struct store_transact
     for (size_t i = 0; i < output->finished_count; i++) {
         const struct lifecycle_finished *finished = &output->finished[i];
         struct store_key key = {.trace = *trace, .span = finished->span_id};
-        enum error_code code = add_record(work, transaction, &key, finished, now, error);
+        enum error_code code = add_finished(work, transaction, &key, finished, now, error);
         if (code == ERROR_NONE && finished->job_measure != NULL)
             code = count_job(work, finished->job_measure, error);
         if (code == ERROR_NONE && finished->run_measure != NULL)
@@ -244,7 +349,7 @@ static enum error_code apply_event(struct engine_work *work, struct store_transa
         work_load_run(work, transaction, is_job ? event->job.run_id : event->run.run_id,
                       is_job ? event->job.run_attempt : event->run.run_attempt, &run, error);
     if (code == ERROR_NONE && is_job)
-        code = load_job(work, transaction, &event->job, &run.key, &job, error);
+        code = load_job(work, transaction, &event->job, &run, &job, error);
     if (code != ERROR_NONE)
         return code;
 
@@ -339,6 +444,7 @@ enum error_code work_apply_task(struct engine_work *work, struct store_transacti
                                 struct engine_task *task, timestamp_ns now, struct error *error)
 {
     size_t count;
+    arena_clear(&work->arena); // nothing of the task before is needed any more
     switch (task->type) {
     case ENGINE_APPLY_EVENT:
         return apply_delivery(work, transaction, task, error);

@@ -108,6 +108,7 @@ void engine_read_counters(struct engine *engine, struct engine_counters *counter
         .commits = atomic_load(&live->commits),
         .records = atomic_load(&live->records),
         .failures = atomic_load(&live->failures),
+        .set_aside = atomic_load(&live->set_aside),
         .last_event_at = atomic_load(&live->last_event_at),
         .commit_ns = atomic_load(&live->commit_ns),
         .batch_tasks = atomic_load(&live->batch_tasks),

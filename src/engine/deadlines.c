@@ -4,6 +4,10 @@
 
 // Jobs looked at in one go when a run's open jobs are given up: a run may have a hundred thousand.
 #define SWEEP_SLICE 256
+// Of their states and spans in memory, before the sweep goes on in another piece.
+#define SWEEP_BYTES ((size_t)64 * 1024 * 1024)
+// Written by one transaction before the rest of what is due waits for the next.
+#define WRITTEN_BYTES_MAX ((uint64_t)64 * 1024 * 1024)
 
 // Every deadline is a time of receipt and one of these.
 static timestamp_ns farthest_deadline(const struct trace_policy *policy, timestamp_ns now)
@@ -66,7 +70,7 @@ static enum error_code sweep_jobs(struct engine_work *work, struct store_transac
                                   struct work_run *run, timestamp_ns now, struct error *error)
 {
     struct store_key key = {.trace = run->key.trace, .span = run->state.sweep_after};
-    for (int i = 0; i < SWEEP_SLICE; i++) {
+    for (int i = 0; i < SWEEP_SLICE && work->arena.used < SWEEP_BYTES; i++) {
         struct slice bytes;
         struct slice found;
         struct work_job job = {0};
@@ -79,7 +83,12 @@ static enum error_code sweep_jobs(struct engine_work *work, struct store_transac
         }
         if (code != ERROR_NONE)
             return code;
-        if (codec_kind_of(found, &kind) && kind == CODEC_JOB) {
+        if (!codec_kind_of(found, &kind)) {
+            error_set(error, ERROR_CORRUPT, "a stored span is neither job nor run");
+            code = work_set_state_aside(work, transaction, &key, &run->state, error);
+            if (code != ERROR_NONE)
+                return code;
+        } else if (kind == CODEC_JOB) {
             if (!arena_copy_slice(&work->arena, found, &bytes))
                 return error_set(error, ERROR_MEMORY, "sweep jobs: out of memory");
             job.key = key;
@@ -87,6 +96,8 @@ static enum error_code sweep_jobs(struct engine_work *work, struct store_transac
             bool is_open = job.state.phase == JOB_OPEN;
             if (code == ERROR_NONE && is_open)
                 code = expire_job(work, transaction, &job, run, now, error);
+            else if (code == ERROR_CORRUPT)
+                code = work_set_state_aside(work, transaction, &key, &run->state, error);
             if (code != ERROR_NONE)
                 return code;
         }
@@ -94,6 +105,31 @@ static enum error_code sweep_jobs(struct engine_work *work, struct store_transac
         run->state.sweep_after = key.span;
     }
     return ERROR_NONE;
+}
+
+// Jobs whose states were damaged never closed. Counted where a run would be remembered for their sake.
+static enum error_code count_open_jobs(struct engine_work *work,
+                                       struct store_transaction *transaction, struct work_run *run,
+                                       struct error *error)
+{
+    struct store_key key = {.trace = run->key.trace};
+    run->state.open_jobs = 0;
+    for (;;) {
+        struct slice found;
+        struct job_state job;
+        struct error ignored;
+        enum error_code code = store_seek_span(transaction, &key, &found, error);
+        if (code == ERROR_NOT_FOUND ||
+            (code == ERROR_NONE && !is_same_trace(&key.trace, &run->key.trace)))
+            return ERROR_NONE;
+        if (code != ERROR_NONE)
+            return code;
+        arena_clear(&work->scratch);
+        code = codec_decode_job(found, &work->scratch, &job, &ignored);
+        if (code == ERROR_NONE && (job.phase == JOB_OPEN || job.phase == JOB_SETTLING))
+            run->state.open_jobs++;
+        store_key_increment(&key);
+    }
 }
 
 static enum error_code expire_run(struct engine_work *work, struct store_transaction *transaction,
@@ -109,6 +145,8 @@ static enum error_code expire_run(struct engine_work *work, struct store_transac
     code = work_add_records(work, transaction, &run->key.trace, &output, now, error);
     if (code == ERROR_NONE && output.sweep_jobs)
         code = sweep_jobs(work, transaction, run, now, error);
+    else if (code == ERROR_NONE && output.run_changed && output.finished_count == 0)
+        code = count_open_jobs(work, transaction, run, error);
     if (code == ERROR_NONE)
         code = work_save_run(work, transaction, run, error);
     return code;
@@ -123,10 +161,14 @@ static enum error_code expire_state(struct engine_work *work, struct store_trans
     enum error_code code;
     if (kind == CODEC_RUN) {
         code = work_decode_run(work, bytes, &run, error);
+        if (code == ERROR_CORRUPT)
+            return work_set_state_aside(work, transaction, key, NULL, error);
         run.state.deadline = TIMESTAMP_UNKNOWN;
         return code == ERROR_NONE ? expire_run(work, transaction, &run, now, error) : code;
     }
     code = work_decode_job(work, bytes, &job, error);
+    if (code == ERROR_CORRUPT)
+        return work_set_state_aside(work, transaction, key, NULL, error);
     job.state.deadline = TIMESTAMP_UNKNOWN;
     if (code == ERROR_NONE)
         code =
@@ -142,6 +184,7 @@ static enum error_code expire_first(struct engine_work *work, struct store_trans
     struct slice found;
     struct slice bytes;
     enum codec_kind kind;
+    arena_clear(&work->arena); // nothing of the one before is needed any more
     enum error_code code = store_delete_deadline(transaction, at, key, error);
     if (code == ERROR_NONE)
         code = store_get_span(transaction, key, &found, error);
@@ -149,8 +192,10 @@ static enum error_code expire_first(struct engine_work *work, struct store_trans
         return ERROR_NONE;
     if (code != ERROR_NONE)
         return code;
-    if (!codec_kind_of(found, &kind))
-        return error_set(error, ERROR_CORRUPT, "a stored span is neither job nor run");
+    if (!codec_kind_of(found, &kind)) {
+        error_set(error, ERROR_CORRUPT, "a stored span is neither job nor run");
+        return work_set_state_aside(work, transaction, key, NULL, error);
+    }
     if (!arena_copy_slice(&work->arena, found, &bytes))
         return error_set(error, ERROR_MEMORY, "expire: out of memory");
     return expire_state(work, transaction, key, bytes, kind, now, error);
@@ -195,7 +240,7 @@ enum error_code work_expire(struct engine_work *work, struct store_transaction *
         if (code != ERROR_NONE)
             return code;
         *next_due = at;
-        if (at > now || i == max)
+        if (at > now || i == max || work->written_bytes > WRITTEN_BYTES_MAX)
             return ERROR_NONE;
         code = expire_first(work, transaction, at, &key, now, error);
         if (code != ERROR_NONE)

@@ -8,6 +8,9 @@
 
 #define ARENA_BLOCK_BYTES ((size_t)256 * 1024)
 #define RECORD_BYTES_MAX ((size_t)64 * 1024 * 1024) // OTLP's own cap on a request
+#define RECORD_BYTES_KEPT ((size_t)4 * 1024 * 1024)
+// What one record has at most, if it has more than one span. The exporter sends whole records.
+#define PART_BYTES_MAX ((size_t)1024 * 1024)
 // States that a batch looks at while figures of what is open are made for an older store.
 #define FIGURES_PER_BATCH 256
 #define IDLE_TICK (60 * NS_PER_SECOND)
@@ -23,6 +26,7 @@
 static void begin_counting(struct engine_work *work)
 {
     work->new_records = 0;
+    work->written_bytes = 0;
     work->new_events = 0;
     work->new_duplicates = 0;
     work->new_late = 0;
@@ -55,6 +59,9 @@ static enum error_code commit_batch(struct engine *engine, struct engine_task *t
     bool has_all_figures = engine->has_all_figures;
     timestamp_ns begun = timestamp_monotonic();
     arena_clear(&work->arena);
+    arena_clear(&work->scratch);
+    if (work->record.capacity > RECORD_BYTES_KEPT) // one huge state does not stay
+        buffer_release(&work->record);
     begin_counting(work);
     work->now = now;
     enum error_code code = store_begin(work->store, true, &transaction, error);
@@ -77,9 +84,11 @@ static enum error_code commit_batch(struct engine *engine, struct engine_task *t
         store_abort(transaction);
         return code;
     }
+    const struct store_set_aside_note set_aside = *store_noted_set_aside(transaction);
     code = store_commit(transaction, error);
     if (code != ERROR_NONE)
         return code;
+    engine_log_set_aside(engine, &set_aside);
     engine->next_due = next_due;
     engine->has_leftovers = has_leftovers || !has_all_figures;
     engine->has_all_figures = has_all_figures;
@@ -332,7 +341,9 @@ enum error_code engine_create(struct store *store, const struct engine_options *
         return code;
     }
     arena_init(&made->work.arena, ARENA_BLOCK_BYTES);
+    arena_init(&made->work.scratch, ARENA_BLOCK_BYTES);
     buffer_init(&made->work.record, RECORD_BYTES_MAX);
+    buffer_init(&made->work.part, PART_BYTES_MAX);
     pthread_mutex_init(&made->mutex, NULL);
     pthread_condattr_t steady;
     pthread_condattr_init(&steady);
@@ -370,7 +381,9 @@ void engine_destroy(struct engine *engine)
         return;
     engine_stop(engine);
     arena_release(&engine->work.arena);
+    arena_release(&engine->work.scratch);
     buffer_release(&engine->work.record);
+    buffer_release(&engine->work.part);
     tally_destroy(engine->work.tally);
     pthread_cond_destroy(&engine->wake);
     pthread_mutex_destroy(&engine->mutex);

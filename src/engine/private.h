@@ -22,11 +22,14 @@ struct engine_work {
     bool to_outbox;
     uint64_t outbox_max;  // bytes; deliveries are refused when more wait
     timestamp_ns now;     // of the present batch
-    struct arena arena;   // lives for one batch
-    struct buffer record; // one record or state being encoded
+    struct arena arena;   // of one task, or one deadline
+    struct arena scratch; // of a smaller piece: some of a job's spans, one state that is looked at
+    struct buffer record; // one state being encoded, or a record that is larger than usual
+    struct buffer part;   // one record of the usual size
     struct tally *tally;  // figures, kept in the same transaction
     // Of the present transaction; they count only once it is committed.
     uint64_t new_records;
+    uint64_t written_bytes; // of states and records
     uint64_t new_events;
     uint64_t new_duplicates;
     uint64_t new_late;
@@ -38,7 +41,7 @@ struct engine_work {
 };
 
 struct live_counters {
-    _Atomic uint64_t events, duplicates, late, commits, records, failures;
+    _Atomic uint64_t events, duplicates, late, commits, records, failures, set_aside;
     _Atomic uint64_t job_events[JOB_ACTIONS], run_events[RUN_ACTIONS];
     _Atomic timestamp_ns last_event_at;
     _Atomic uint64_t commit_ns, commit_buckets[ENGINE_COMMIT_BOUNDS + 1];
@@ -59,6 +62,8 @@ struct engine {
     bool is_stopping;
     timestamp_ns trouble_logged; // by the steady clock; of the engine's thread
     timestamp_ns tight_logged;
+    timestamp_ns set_aside_logged;
+    uint64_t set_aside_unlogged;
     bool trouble_was_logged;
     struct error trouble; // why the last batch failed; code ERROR_NONE when it did not
 
@@ -159,6 +164,20 @@ enum error_code work_add_records(struct engine_work *work, struct store_transact
 enum error_code work_check_room(const struct engine_work *work,
                                 struct store_transaction *transaction,
                                 struct error *error) MUST_CHECK;
+
+// --- set_aside.c ---
+
+// Is this what the states of that run, that job, are stored under?
+bool work_is_key_of_run(const struct store_key *key, int64_t run_id, int64_t run_attempt);
+bool work_is_key_of_job(const struct store_key *key, const struct job_state *job);
+// Moves a state that cannot be read out of the way, for the reason in `error`, and what the figures of what is open
+// have of it. `run`: its run's, if that is at hand, which then has one open job less; or NULL.
+enum error_code work_set_state_aside(struct engine_work *work,
+                                     struct store_transaction *transaction,
+                                     const struct store_key *key, struct run_state *run,
+                                     struct error *error) MUST_CHECK;
+// After a commit that did so. Counts, and says so once a minute at most.
+void engine_log_set_aside(struct engine *engine, const struct store_set_aside_note *note);
 
 // --- deadlines.c: inside a write transaction ---
 

@@ -127,9 +127,14 @@ static enum error_code complete_a_part(struct engine *engine, timestamp_ns now, 
     code = engine_complete_figures(engine, FIGURES_PER_TRANSACTION, is_done, error);
     if (code == ERROR_NONE)
         code = tally_flush(tally, error);
+    if (code != ERROR_NONE) {
+        store_abort(transaction);
+        return code;
+    }
+    const struct store_set_aside_note set_aside = *store_noted_set_aside(transaction);
+    code = store_commit(transaction, error);
     if (code == ERROR_NONE)
-        return store_commit(transaction, error);
-    store_abort(transaction);
+        engine_log_set_aside(engine, &set_aside);
     return code;
 }
 

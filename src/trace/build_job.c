@@ -22,7 +22,17 @@ struct job_builder {
     struct span_id job_span_id;
     struct arena *arena;
     struct span_batch *batch;
+    const bool *repeats; // of each step: has an earlier one the same name?
+    size_t next_step;
     bool failed;
+};
+
+struct job_rest {
+    struct job_builder builder;
+    struct run_state run;
+    struct job_state job;
+    struct job_timeline timeline;
+    struct attributes resource;
 };
 
 static struct span *add_span(struct job_builder *builder, struct slice name, struct span_id id,
@@ -162,7 +172,7 @@ static void add_step_attributes(struct job_builder *builder, struct span *span,
     struct slice job_url = builder->job->body.html_url;
     bool is_made = arena_format(builder->arena, &id, "%" PRId64 "/%" PRId64, builder->job->job_id,
                                 step->number);
-    if (is_made && job_url.len > 0)
+    if (is_made && job_url.len > 0 && job_url.len <= BUILD_URL_MAX)
         is_made = arena_format(builder->arena, &url, "%.*s#step:%" PRId64 ":1", SLICE_ARGS(job_url),
                                step->number);
     if (!is_made) {
@@ -239,6 +249,15 @@ static void add_step(struct job_builder *builder, size_t index, bool is_repeat)
     add_step_attributes(builder, span, step, is_open);
 }
 
+static void add_steps(struct job_builder *builder)
+{
+    size_t count = builder->job->body.step_count;
+    size_t end =
+        count - builder->next_step > BUILD_STEPS_MAX ? builder->next_step + BUILD_STEPS_MAX : count;
+    for (; builder->next_step < end; builder->next_step++)
+        add_step(builder, builder->next_step, builder->repeats[builder->next_step]);
+}
+
 static void add_children(struct job_builder *builder)
 {
     const struct job_timeline *timeline = builder->timeline;
@@ -249,17 +268,72 @@ static void add_children(struct job_builder *builder)
         add_phase(builder, SLICE("runner.startup"), &timeline->startup, false);
         add_phase(builder, SLICE("runner.execution"), &timeline->execution, true);
     }
+    builder->next_step = body->step_count;
     if (!builder->policy->steps || timeline->is_carried_over || body->step_count == 0)
         return;
-    const bool *repeats = find_repeats(body, builder->arena);
-    builder->failed |= repeats == NULL;
-    for (size_t i = 0; repeats != NULL && i < body->step_count; i++)
-        add_step(builder, i, repeats[i]);
+    builder->repeats = find_repeats(body, builder->arena);
+    builder->failed |= builder->repeats == NULL;
+    if (builder->repeats != NULL) {
+        builder->next_step = 0;
+        add_steps(builder);
+    }
+}
+
+static size_t steps_left(const struct job_builder *builder)
+{
+    return builder->job->body.step_count - builder->next_step;
+}
+
+// The states change when the job is closed: copies of them, whose texts are the same.
+static bool keep_rest(const struct job_builder *builder, struct job_rest **rest)
+{
+    *rest = NULL;
+    if (steps_left(builder) == 0)
+        return true;
+    struct job_rest *made = arena_allocate_array(builder->arena, 1, sizeof *made);
+    if (made == NULL)
+        return false;
+    *made = (struct job_rest){.builder = *builder,
+                              .run = *builder->run,
+                              .job = *builder->job,
+                              .timeline = *builder->timeline,
+                              .resource = builder->batch->resource};
+    made->builder.run = &made->run;
+    made->builder.job = &made->job;
+    made->builder.timeline = &made->timeline;
+    *rest = made;
+    return true;
+}
+
+static bool make_room(struct job_builder *builder, size_t others)
+{
+    size_t steps = builder->job->body.step_count - builder->next_step;
+    *builder->batch = (struct span_batch){0};
+    builder->batch->spans = arena_allocate_array(
+        builder->arena, others + (steps < BUILD_STEPS_MAX ? steps : BUILD_STEPS_MAX),
+        sizeof *builder->batch->spans);
+    return builder->batch->spans != NULL;
+}
+
+enum error_code build_more_steps(struct job_rest *rest, struct arena *arena,
+                                 struct span_batch *batch)
+{
+    struct job_builder *builder = &rest->builder;
+    builder->arena = arena;
+    builder->batch = batch;
+    if (!make_room(builder, 1))
+        return ERROR_MEMORY;
+    batch->resource = rest->resource;
+    // Steps that have not started make no spans: there may be none among many.
+    while (steps_left(builder) > 0 && batch->span_count == 0)
+        add_steps(builder);
+    return builder->failed ? ERROR_MEMORY : ERROR_NONE;
 }
 
 enum error_code build_job_spans(const struct trace_policy *policy, const struct run_state *run,
                                 const struct job_state *job, const struct job_timeline *timeline,
-                                bool is_incomplete, struct arena *arena, struct span_batch *batch)
+                                bool is_incomplete, struct arena *arena, struct span_batch *batch,
+                                struct job_rest **rest)
 {
     struct slice name = job->body.name.len > 0 ? job->body.name : SLICE("(unnamed)");
     struct job_builder builder = {
@@ -276,13 +350,12 @@ enum error_code build_job_spans(const struct trace_policy *policy, const struct 
         .batch = batch,
     };
     builder.job_span_id = span_id_of_job(policy->scheme, &builder.key);
-    *batch = (struct span_batch){0};
-    batch->spans =
-        arena_allocate_array(arena, 1 + PHASES_MAX + job->body.step_count, sizeof *batch->spans);
-    if (batch->spans == NULL)
+    *rest = NULL;
+    if (!make_room(&builder, 1 + PHASES_MAX))
         return ERROR_MEMORY;
     add_resource(&builder);
     add_job(&builder);
     add_children(&builder);
+    builder.failed |= !builder.failed && !keep_rest(&builder, rest);
     return builder.failed ? ERROR_MEMORY : ERROR_NONE;
 }

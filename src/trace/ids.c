@@ -114,6 +114,26 @@ struct span_id span_id_of_run(enum id_scheme scheme, int64_t run_id, int64_t run
     return id;
 }
 
+#define NO_ID_HAS 0x80 // ids are positive
+
+struct span_id stored_span_of_job(int64_t run_id, int64_t job_id)
+{
+    struct span_id id = big_endian(job_id);
+    if (job_id == run_id)
+        id.bytes[0] |= NO_ID_HAS;
+    return id;
+}
+
+struct span_id stored_span_of_part(const struct span_id *stored_job, uint64_t part)
+{
+    struct span_id id;
+    char hex[2 * SPAN_ID_SIZE + 1];
+    hex_encode(stored_job->bytes, SPAN_ID_SIZE, hex);
+    hash_text(HASH_SHA256, 0, SPAN_ID_SIZE, id.bytes, "part-%s-%" PRIu64, hex, part);
+    id.bytes[0] |= NO_ID_HAS;
+    return id;
+}
+
 struct span_id span_id_of_job(enum id_scheme scheme, const struct job_key *job)
 {
     struct span_id id;

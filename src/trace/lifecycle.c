@@ -112,14 +112,13 @@ static enum error_code finish_job(const struct trace_policy *policy, bool is_inc
     struct job_timeline timeline;
     timeline_of_job(job, !is_incomplete, run->is_completed ? run->end : TIMESTAMP_UNKNOWN,
                     &timeline);
-    enum error_code code =
-        build_job_spans(policy, run, job, &timeline, is_incomplete, arena, &finished->batch);
+    enum error_code code = build_job_spans(policy, run, job, &timeline, is_incomplete, arena,
+                                           &finished->batch, &finished->rest);
     if (code == ERROR_NONE && !is_incomplete)
         code = measure_of_job(policy, run, job, &timeline, arena, &finished->job_measure);
     if (code != ERROR_NONE)
         return code;
-    const struct job_key key = {.job_id = job->job_id};
-    finished->span_id = span_id_of_job(ID_SCHEME_ARC, &key);
+    finished->span_id = stored_span_of_job(job->run_id, job->job_id);
     finished->end = timeline.end;
     output->finished_count++;
     count_job_as_closed(run, job, &timeline, is_incomplete, now);

@@ -79,8 +79,9 @@ struct engine_counters {
     uint64_t duplicates; // same delivery again
     uint64_t late;       // came after its span had been sent, and changed nothing
     uint64_t commits;
-    uint64_t records;                              // put into the outbox or the history
-    uint64_t failures;                             // tasks answered ENGINE_FAILED or ENGINE_FULL
+    uint64_t records;   // put into the outbox or the history
+    uint64_t set_aside; // entries of the store that could not be read or written (store/store.h)
+    uint64_t failures;  // tasks answered ENGINE_FAILED or ENGINE_FULL
     uint64_t job_events[GITHUB_JOB_COMPLETED + 1]; // of `events`, by enum github_job_action
     uint64_t run_events[GITHUB_RUN_COMPLETED + 1]; // likewise, by enum github_run_action
     timestamp_ns last_event_at; // receipt of the newest event applied; TIMESTAMP_UNKNOWN: none yet

@@ -10,12 +10,26 @@
 #include "ghatrace/trace/state.h"
 #include "ghatrace/trace/timeline.h"
 
+// Steps whose spans are built at once. GitHub has no more in a job (Workflow syntax); a body may list a hundred
+// thousand, and their spans take some ten times the memory of the body.
+#define BUILD_STEPS_MAX 1000
+// A URL that is longer is not made part of others: no page of GitHub has one.
+#define BUILD_URL_MAX 1024
+
+// The steps of a job for which no spans have been built yet; in the arena that it was made in.
+struct job_rest;
+
 // The spans of one job: job first, then phases, then steps. `run` fills in what payloads before
-// 2023 lack. `is_incomplete`: given up without a result. ERROR_MEMORY.
+// 2023 lack. `is_incomplete`: given up without a result. `*rest` becomes NULL, or what is left after BUILD_STEPS_MAX
+// steps; it does not need `run`, `job` and `timeline` any more, but the texts that they point to. ERROR_MEMORY.
 enum error_code build_job_spans(const struct trace_policy *policy, const struct run_state *run,
                                 const struct job_state *job, const struct job_timeline *timeline,
-                                bool is_incomplete, struct arena *arena,
-                                struct span_batch *batch) MUST_CHECK;
+                                bool is_incomplete, struct arena *arena, struct span_batch *batch,
+                                struct job_rest **rest) MUST_CHECK;
+// The spans of the next steps, up to BUILD_STEPS_MAX of them, with the resource of the first ones. None: that was all.
+// ERROR_MEMORY.
+enum error_code build_more_steps(struct job_rest *rest, struct arena *arena,
+                                 struct span_batch *batch) MUST_CHECK;
 
 // The root span, from the run's own events or, where there are none, from its jobs. Sets `*end`.
 // ERROR_MEMORY.

@@ -40,6 +40,13 @@ struct job_key {
 bool id_scheme_from_text(struct slice text, enum id_scheme *scheme);
 const char *id_scheme_text(enum id_scheme scheme);
 
+// What a job's state and record are stored under, beside the trace ID of scheme arc: its span ID of that scheme. Where
+// that is its run's, too (GitHub's ids of jobs and runs are drawn from different ranges, but nothing promises it), the
+// topmost bit is set, which no id has.
+struct span_id stored_span_of_job(int64_t run_id, int64_t job_id);
+// The same for records of its spans beyond the first; `part` counts from 1. The topmost bit is set.
+struct span_id stored_span_of_part(const struct span_id *stored_job, uint64_t part);
+
 struct trace_id trace_id_of_run(enum id_scheme scheme, int64_t run_id, int64_t run_attempt);
 struct span_id span_id_of_run(enum id_scheme scheme, int64_t run_id, int64_t run_attempt);
 struct span_id span_id_of_job(enum id_scheme scheme, const struct job_key *job);

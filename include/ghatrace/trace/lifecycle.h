@@ -25,9 +25,10 @@
 #include "ghatrace/trace/state.h"
 
 struct lifecycle_finished {
-    struct span_id span_id; // scheme arc: the key of the job or run
+    struct span_id span_id; // what the job or run is stored under (ids.h)
     timestamp_ns end;
     struct span_batch batch;
+    struct job_rest *rest; // of a job with very many steps: the others (build.h); else NULL
     // What it adds to the figures, in the arena. Of a job: NULL where it was given up or carried over, so that
     // each job is measured once. Of a run: always there.
     const struct job_measure *job_measure;
