@@ -1,8 +1,10 @@
-// ghatrace check: what the configuration says, and where it says so.
+// ghatrace check: what the configuration says, and where it says so; what the store has set aside.
 #include <stdio.h>
 
 #include "ghatrace/app/command.h"
 #include "ghatrace/app/secrets.h"
+#include "ghatrace/base/hex.h"
+#include "ghatrace/store/store.h"
 
 // Values as they are in effect. What may hold a secret is never shown: headers by their names only,
 // URLs without userinfo and query.
@@ -141,6 +143,72 @@ static void print_config(const struct config *config, const struct settings *set
         printf("warning: %s\n", config->warnings.items[i]);
 }
 
+// --- the store --------------------------------------------------------------------------------------
+
+#define KEY_BYTES_SHOWN 48
+
+// What is damaged may hold anything, and a terminal obeys some of it.
+static void print_clean(struct slice text)
+{
+    for (size_t i = 0; i < text.len; i++)
+        putchar(text.data[i] >= ' ' && text.data[i] <= '~' ? text.data[i] : '?');
+}
+
+static void print_set_aside(const struct store_set_aside *entry)
+{
+    char key[2 * KEY_BYTES_SHOWN + 1];
+    char time[TIMESTAMP_TEXT_SIZE];
+    size_t len = entry->key.len < KEY_BYTES_SHOWN ? entry->key.len : KEY_BYTES_SHOWN;
+    hex_encode((const uint8_t *)entry->key.data, len, key);
+    key[2 * len] = '\0';
+    printf("store: set aside %s from ", timestamp_format_rfc3339(entry->at, false, time));
+    print_clean(entry->database);
+    printf(", key %s%s, %llu bytes: ", key, entry->key.len > len ? "..." : "",
+           (unsigned long long)entry->size);
+    print_clean(entry->reason);
+    printf("\n");
+}
+
+static enum error_code list_set_aside(struct store *store, struct error *error)
+{
+    struct store_set_aside_totals totals;
+    struct store_transaction *transaction;
+    struct store_set_aside entry;
+    uint64_t number = 0;
+    enum error_code code = store_begin(store, false, &transaction, error);
+    if (code != ERROR_NONE)
+        return code;
+    code = store_read_set_aside_totals(transaction, &totals, error);
+    if (code == ERROR_NONE)
+        printf("store: %llu entries that could not be read or written were set aside, %llu of them "
+               "are kept\n",
+               (unsigned long long)totals.count, (unsigned long long)totals.kept);
+    while (code == ERROR_NONE &&
+           (code = store_seek_set_aside(transaction, &number, &entry, error)) == ERROR_NONE) {
+        print_set_aside(&entry);
+        number++;
+    }
+    store_abort(transaction);
+    return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
+}
+
+// Reads only, beside a running daemon or without one. That there is no store yet is no fault of the configuration.
+static void print_store(const struct config *config)
+{
+    struct store *store;
+    struct error error;
+    enum error_code code =
+        store_open(config->db, STORE_READER, config->db_max_size, &store, &error);
+    if (code == ERROR_NONE) {
+        code = list_set_aside(store, &error);
+        store_close(store);
+    }
+    if (code == ERROR_NOT_FOUND)
+        printf("store: none in %s yet\n", config->db);
+    else if (code != ERROR_NONE)
+        printf("store: cannot be read: %s\n", error.message);
+}
+
 static int run(struct invocation *invocation)
 {
     struct config config;
@@ -159,6 +227,7 @@ static int run(struct invocation *invocation)
         status = EXIT_USAGE;
     } else {
         print_config(&config, &invocation->settings, &secrets);
+        print_store(&config);
     }
     secrets_release(&secrets);
     return status;
@@ -168,7 +237,9 @@ const struct command command_check = {
     .name = "check",
     .operands = "",
     .summary = "read the configuration, say what would be used, exit",
-    .details = "Takes what `ghatrace serve` takes. Secrets are not shown.\n",
+    .details = "Takes what `ghatrace serve` takes. Secrets are not shown. What is in the store is "
+               "only read: it\n"
+               "lists the entries that could not be read or written and were set aside.\n",
     .settings = OPTIONS_ALL,
     .run = run,
 };

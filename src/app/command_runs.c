@@ -11,14 +11,18 @@ static enum error_code show(const struct invocation *invocation, struct store *s
     struct terminal terminal = terminal_detect(STDOUT_FILENO);
     struct runs_entry *entries;
     size_t count;
+    uint64_t unreadable;
     struct buffer text;
     buffer_init(&text, RUNS_MAX_TEXT);
-    enum error_code code = runs_load(store, invocation->arena, &entries, &count, error);
+    enum error_code code =
+        runs_load(store, invocation->arena, &entries, &count, &unreadable, error);
     if (code == ERROR_NONE)
         code = runs_render(entries, count, timestamp_now(), &terminal, invocation->arena, &text,
                            error);
     if (code == ERROR_NONE)
         store_tool_print(&text);
+    if (code == ERROR_NONE)
+        store_tool_report_unreadable(unreadable);
     buffer_release(&text);
     return code;
 }

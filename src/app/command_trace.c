@@ -19,15 +19,18 @@ static enum error_code show(const struct invocation *invocation, struct store *s
                                           .steps = invocation->flags[FLAG_STEPS] != NULL};
     struct span_batch *batches;
     size_t count;
+    size_t unreadable;
     int64_t attempt = run->attempt;
     struct buffer text;
     buffer_init(&text, WATERFALL_MAX_TEXT);
-    enum error_code code =
-        waterfall_load(store, run->run_id, &attempt, invocation->arena, &batches, &count, error);
+    enum error_code code = waterfall_load(store, run->run_id, &attempt, invocation->arena, &batches,
+                                          &count, &unreadable, error);
     if (code == ERROR_NONE)
         code = waterfall_render(batches, count, &waterfall, invocation->arena, &text, error);
     if (code == ERROR_NONE)
         store_tool_print(&text);
+    if (code == ERROR_NONE)
+        store_tool_report_unreadable(unreadable);
     buffer_release(&text);
     return code;
 }

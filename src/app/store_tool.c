@@ -16,6 +16,16 @@ int store_tool_open(struct invocation *invocation, struct store **store)
     return EXIT_OK;
 }
 
+void store_tool_report_unreadable(uint64_t count)
+{
+    if (count > 0)
+        (void)fprintf(stderr,
+                      "ghatrace: %llu stored entr%s could not be read and %s left out; `ghatrace "
+                      "check` lists what the daemon has set aside\n",
+                      (unsigned long long)count, count == 1 ? "y" : "ies",
+                      count == 1 ? "is" : "are");
+}
+
 void store_tool_print(const struct buffer *text)
 {
     (void)fwrite(text->data, 1, text->len, stdout);

@@ -155,6 +155,7 @@ enum error_code api_render_latency(const struct view_sources *sources, bool is_d
     json_out_count(&json, "slot_seconds", (uint64_t)(latency.slot_length / NS_PER_SECOND));
     if (code == ERROR_NONE)
         put_rows(&json, &latency);
+    json_out_count(&json, "unreadable", store_unreadable(latency.transaction));
     json_out_close_object(&json);
     store_abort(latency.transaction);
     return code == ERROR_NONE ? api_finish(&json, error) : code;

@@ -3,6 +3,11 @@
 
 #include "ghatrace/base/hex.h"
 
+size_t api_list_end(const struct buffer *out)
+{
+    return out->len + (out->max - out->len) / 4;
+}
+
 enum error_code api_finish(struct json_out *json, struct error *error)
 {
     json_write_raw(&json->writer, SLICE("\n"));

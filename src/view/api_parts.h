@@ -8,6 +8,9 @@
 #include "ghatrace/view/run_view.h"
 
 // Ends the text, and says what failed.
+// How far a list may go in `out` before it ends with what it has, so that a few entries of an odd size cost others
+// their places, and not the whole answer.
+size_t api_list_end(const struct buffer *out);
 enum error_code api_finish(struct json_out *json, struct error *error) MUST_CHECK;
 const char *api_standing_text(enum standing_state standing); // STANDING_NONE: "finished"
 

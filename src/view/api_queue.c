@@ -8,6 +8,7 @@
 struct queue {
     struct json_out json;
     timestamp_ns now;
+    size_t end; // of the list, in the answer
 };
 
 static void put_totals(struct json_out *json, const struct queue_view *view)
@@ -44,6 +45,8 @@ static enum error_code put_job(void *context, const struct job_state *job,
 {
     struct queue *queue = context;
     struct json_out *json = &queue->json;
+    if (json->writer.out->len > queue->end)
+        return ERROR_FULL;
     duration_ns age = queue->now > standing->since ? queue->now - standing->since : 0;
     json_out_open_object(json, NULL);
     json_out_id(json, "job_id", job->job_id);
@@ -108,8 +111,13 @@ static enum error_code put_queue(struct queue *queue, struct store_transaction *
     put_pools(&queue->json, &view);
     json_out_open_array(&queue->json, "jobs");
     code = queue_view_walk(transaction, &view, filter, arena, put_job, queue, &has_more, error);
+    if (code == ERROR_FULL) { // of put_job()
+        has_more = true;
+        code = ERROR_NONE;
+    }
     json_out_close_array(&queue->json);
     json_out_bool(&queue->json, "more", has_more);
+    json_out_count(&queue->json, "unreadable", store_unreadable(transaction));
     return code;
 }
 
@@ -128,6 +136,7 @@ enum error_code api_render_queue(const struct view_sources *sources,
     if (code != ERROR_NONE)
         return code;
     json_out_init(&queue.json, out);
+    queue.end = api_list_end(out);
     json_out_open_object(&queue.json, NULL);
     json_out_time(&queue.json, "now", now);
     code = put_queue(&queue, transaction, &filter, arena, error);

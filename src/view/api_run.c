@@ -69,6 +69,7 @@ enum error_code api_render_run(const struct view_sources *sources, int64_t run_i
         code = put_attempts(transaction, &json, run_id, run_attempt, error);
         api_put_jobs(&json, &run, true);
         put_critical_path(&json, &run);
+        json_out_count(&json, "unreadable", store_unreadable(transaction));
         json_out_close_object(&json);
     }
     store_abort(transaction);

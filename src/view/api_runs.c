@@ -24,6 +24,7 @@ struct listing {
     struct arena run_arena; // of the one that is looked at: most are only looked at
     size_t count;           // in the answer
     size_t jobs;            // likewise
+    size_t end;             // of the list, in the answer
     char next[CURSOR_SIZE + 1];
 };
 
@@ -67,6 +68,11 @@ static void put_run(struct listing *listing, const struct run_view *run)
     listing->jobs += run->count;
 }
 
+static bool is_at_end(const struct listing *listing)
+{
+    return listing->count == listing->query->limit || listing->json.writer.out->len > listing->end;
+}
+
 // --- finished -------------------------------------------------------------------------------------
 
 static void write_place(const struct recent_place *place, char text[CURSOR_SIZE + 1])
@@ -102,7 +108,7 @@ static enum error_code list_finished(struct listing *listing)
     for (size_t looked_at = 0; looked_at < API_RUNS_LOOKED_AT; looked_at++) {
         struct recent_run recent;
         struct run_view run;
-        if (listing->count == listing->query->limit)
+        if (is_at_end(listing))
             break;
         enum error_code code =
             recent_seek_older(listing->transaction, &place, &recent, listing->error);
@@ -151,9 +157,14 @@ static enum error_code load_open_run(struct listing *listing, const struct open_
     arena_clear(&listing->run_arena);
     enum error_code code = run_view_load(listing->transaction, place->run_id, place->run_attempt,
                                          &limits, &listing->run_arena, run, listing->error);
-    return code == ERROR_NOT_FOUND
-               ? error_set(listing->error, ERROR_CORRUPT, "an open run has no state")
-               : code;
+    return code;
+}
+
+// It is among the open runs, but has no state that can be read.
+static enum error_code leave_out(const struct listing *listing)
+{
+    store_note_unreadable(listing->transaction);
+    return ERROR_NONE;
 }
 
 // No filter asks for jobs, and they cost most: they are read of the runs that are wanted.
@@ -163,11 +174,15 @@ static enum error_code take_open_run(struct listing *listing, const struct open_
     struct run_view run;
     if (has_filter(listing->query)) {
         enum error_code code = load_open_run(listing, place, 0, &run);
+        if (code == ERROR_NOT_FOUND)
+            return leave_out(listing);
         if (code != ERROR_NONE || !is_wanted(listing->query, &run))
             return code;
     }
     enum error_code code =
         load_open_run(listing, place, jobs < OPEN_RUN_JOBS ? jobs : OPEN_RUN_JOBS, &run);
+    if (code == ERROR_NOT_FOUND)
+        return leave_out(listing);
     if (code == ERROR_NONE)
         put_run(listing, &run);
     return code;
@@ -179,7 +194,7 @@ static enum error_code list_open(struct listing *listing)
     if (!read_open_run(listing->query->cursor, &place))
         return error_set(listing->error, ERROR_USAGE, "cursor: not one of ours");
     for (size_t looked_at = 0; looked_at < API_RUNS_LOOKED_AT; looked_at++) {
-        if (listing->count == listing->query->limit)
+        if (is_at_end(listing))
             break;
         enum error_code code = open_runs_seek_older(listing->transaction, &place, listing->error);
         if (code == ERROR_NOT_FOUND)
@@ -205,12 +220,14 @@ enum error_code api_render_runs(const struct view_sources *sources,
         return code;
     arena_init(&listing.run_arena, RUN_ARENA_BLOCK_BYTES);
     json_out_init(&listing.json, out);
+    listing.end = api_list_end(out);
     json_out_open_object(&listing.json, NULL);
     json_out_time(&listing.json, "now", now);
     json_out_open_array(&listing.json, "runs");
     code = query->open ? list_open(&listing) : list_finished(&listing);
     json_out_close_array(&listing.json);
     json_out_text(&listing.json, "next", slice_from_string(listing.next));
+    json_out_count(&listing.json, "unreadable", store_unreadable(listing.transaction));
     json_out_close_object(&listing.json);
     store_abort(listing.transaction);
     arena_release(&listing.run_arena);

@@ -74,6 +74,7 @@ enum error_code api_render_status(const struct view_sources *sources, timestamp_
     json_out_count(&json, "max_bytes", figures.usage.max_bytes);
     json_out_count(&json, "open_runs", figures.open_runs);
     json_out_count(&json, "finished_runs", figures.finished_runs);
+    json_out_count(&json, "set_aside", figures.set_aside.kept);
     json_out_close_object(&json);
     put_overflow(&json, &figures.overflow);
     json_out_text(&json, "listen", slice_from_string(sources->listen));

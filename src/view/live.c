@@ -9,7 +9,7 @@
 #define TICK NS_PER_SECOND
 #define QUIET_TICKS_MAX                                                                            \
     15 // then a comment, so that proxies keep the connection and we learn who has left
-#define EVENTS_MAX_BYTES ((size_t)16 * 1024 * 1024)
+#define EVENTS_MAX_BYTES ((size_t)32 * 1024 * 1024)
 #define ARENA_BLOCK_BYTES ((size_t)256 * 1024)
 #define LIVE_JOBS 100
 #define LIVE_RUNS 50

@@ -142,8 +142,17 @@ static void put_export(struct metrics_text *text, const struct export_counters *
                    (double)counters->consecutive_failures);
 }
 
-static void put_store(struct metrics_text *text, const struct store_usage *usage)
+static void put_store(struct metrics_text *text, const struct health_figures *figures)
 {
+    const struct store_usage *usage = &figures->usage;
+    metrics_single(text, "ghatrace_store_set_aside", METRICS_COUNTER,
+                   "Stored entries that could not be read or written and were set aside, since the "
+                   "store was made; ghatrace check lists them.",
+                   (double)figures->set_aside.count);
+    metrics_single(text, "ghatrace_store_unreadable", METRICS_COUNTER,
+                   "Stored entries that an answer or a list left out because they could not be "
+                   "read, each time. Since the start.",
+                   (double)figures->unreadable);
     metrics_single(text, "ghatrace_store_used_bytes", METRICS_GAUGE, "Space in use in the store.",
                    (double)usage->used_bytes);
     metrics_single(text, "ghatrace_store_free_bytes", METRICS_GAUGE,
@@ -173,7 +182,7 @@ enum error_code metrics_put_health(struct metrics_text *text, const struct view_
     put_ages(text, &figures.engine);
     put_outbox(text, &figures, now);
     put_export(text, &figures.exporter);
-    put_store(text, &figures.usage);
+    put_store(text, &figures);
     metrics_single(text, "ghatrace_finished_runs", METRICS_GAUGE, "Finished runs in the history.",
                    (double)figures.finished_runs);
     metrics_single(text, "ghatrace_ready", METRICS_GAUGE,

@@ -9,6 +9,7 @@
 // What people ask first.
 static const enum standing_state order[] = {STANDING_QUEUED, STANDING_WAITING, STANDING_RUNNING};
 #define STATES (sizeof order / sizeof order[0])
+#define JOB_ARENA_BLOCK_BYTES ((size_t)16 * 1024)
 
 static enum error_code out_of_memory(struct error *error)
 {
@@ -85,7 +86,7 @@ struct walk {
     struct store_transaction *transaction;
     const struct queue_view *view;
     const struct queue_view_filter *filter;
-    struct arena *arena;
+    struct arena job_arena; // of the one that is visited
     enum error_code (*visit)(void *context, const struct job_state *job,
                              const struct job_standing *standing);
     void *context;
@@ -104,18 +105,26 @@ static bool is_wanted(const struct walk *walk, size_t pool, enum standing_state 
            (filter->labels.len == 0 || slice_equals(candidate->pool.labels, filter->labels));
 }
 
+// A job that cannot be read is left out, and counted.
 static enum error_code visit_job(struct walk *walk, const struct pool_job *place,
                                  enum standing_state state)
 {
     const struct job_standing standing = {.state = state, .since = place->since};
     struct job_state job = {0};
     struct slice bytes;
+    arena_clear(&walk->job_arena);
     enum error_code code = store_get_span(walk->transaction, &place->key, &bytes, walk->error);
-    if (code == ERROR_NONE)
-        code = codec_decode_job(bytes, walk->arena, &job, walk->error);
-    if (code == ERROR_NOT_FOUND)
-        return error_set(walk->error, ERROR_CORRUPT, "an open job has no state");
-    return code == ERROR_NONE ? walk->visit(walk->context, &job, &standing) : code;
+    bool is_there = code == ERROR_NONE;
+    if (is_there)
+        code = codec_decode_job(bytes, &walk->job_arena, &job, walk->error);
+    if (code == ERROR_NOT_FOUND || (is_there && code == ERROR_CORRUPT)) {
+        store_note_unreadable(walk->transaction);
+        return ERROR_NONE;
+    }
+    if (code != ERROR_NONE)
+        return code;
+    walk->left--;
+    return walk->visit(walk->context, &job, &standing);
 }
 
 static size_t find_oldest(const struct walk *walk)
@@ -153,7 +162,6 @@ static enum error_code walk_state(struct walk *walk, enum standing_state state)
         walk->has_more = walk->left == 0;
         if (walk->has_more)
             break;
-        walk->left--;
         code = visit_job(walk, job, state);
         pool_job_increment(job);
         if (code == ERROR_NONE)
@@ -173,7 +181,6 @@ enum error_code queue_view_walk(struct store_transaction *transaction,
     struct walk walk = {.transaction = transaction,
                         .view = view,
                         .filter = filter,
-                        .arena = arena,
                         .visit = visit,
                         .context = context,
                         .error = error,
@@ -182,8 +189,10 @@ enum error_code queue_view_walk(struct store_transaction *transaction,
     walk.next = arena_allocate_array(arena, view->count + 1, sizeof *walk.next);
     if (walk.next == NULL)
         return out_of_memory(error);
+    arena_init(&walk.job_arena, JOB_ARENA_BLOCK_BYTES);
     for (size_t i = 0; i < STATES && code == ERROR_NONE && !walk.has_more; i++)
         code = walk_state(&walk, order[i]);
+    arena_release(&walk.job_arena);
     *has_more = walk.has_more;
     return code;
 }

@@ -51,6 +51,13 @@ static void *grow(struct arena *arena, void *items, size_t count, size_t *capaci
     return grown;
 }
 
+// What cannot be read is left out, and counted.
+static enum error_code leave_out(const struct loader *loader)
+{
+    store_note_unreadable(loader->transaction);
+    return ERROR_NONE;
+}
+
 // --- open jobs ------------------------------------------------------------------------------------
 
 static struct waterfall_interval interval_of(const struct timeline_phase *phase, bool is_last)
@@ -130,11 +137,24 @@ enum error_code run_view_from_state(const struct job_state *state, timestamp_ns 
     return steps ? set_steps(body, arena, job) : ERROR_NONE;
 }
 
+// Where nothing else tells of the run: its own state was damaged.
+static void describe_by_job(struct loader *loader, const struct job_state *job)
+{
+    struct run_view *view = loader->view;
+    loader->is_found = true;
+    view->is_open = true;
+    view->repository = job->repository.full_name;
+    view->workflow = job->body.workflow_name;
+    view->branch = job->body.head_branch;
+}
+
 static enum error_code add_open_job(struct loader *loader, struct slice bytes)
 {
     struct run_view *view = loader->view;
     struct job_state state = {0};
     enum error_code code = codec_decode_job(bytes, loader->arena, &state, loader->error);
+    if (code == ERROR_CORRUPT)
+        return leave_out(loader);
     if (code != ERROR_NONE || (state.phase != JOB_OPEN && state.phase != JOB_SETTLING))
         return code;
     void *jobs =
@@ -147,6 +167,8 @@ static enum error_code add_open_job(struct loader *loader, struct slice bytes)
     if (code != ERROR_NONE)
         return out_of_memory(loader->error);
     view->count++;
+    if (!loader->is_found)
+        describe_by_job(loader, &state);
     return ERROR_NONE;
 }
 
@@ -172,6 +194,8 @@ static enum error_code add_run(struct loader *loader, struct slice bytes)
     struct run_view *view = loader->view;
     struct run_state state = {0};
     enum error_code code = codec_decode_run(bytes, loader->arena, &state, loader->error);
+    if (code == ERROR_CORRUPT)
+        return leave_out(loader);
     if (code != ERROR_NONE)
         return code;
     loader->is_found = true;
@@ -199,7 +223,7 @@ static enum error_code add_state(struct loader *loader, struct slice bytes)
 {
     enum codec_kind kind;
     if (!codec_kind_of(bytes, &kind))
-        return error_set(loader->error, ERROR_CORRUPT, "a stored span is neither job nor run");
+        return leave_out(loader);
     return kind == CODEC_RUN ? add_run(loader, bytes) : add_open_job(loader, bytes);
 }
 
@@ -214,8 +238,8 @@ static enum error_code read_states(struct loader *loader)
     enum error_code code = store_get_span(loader->transaction, &run_key, &bytes, loader->error);
     if (code == ERROR_NONE)
         code = add_run(loader, bytes);
-    else if (code == ERROR_NOT_FOUND)
-        return ERROR_NONE; // then there is no job either
+    else if (code == ERROR_NOT_FOUND) // there may be jobs nevertheless: it may have been set aside
+        code = ERROR_NONE;
     while (code == ERROR_NONE && loader->view->count < loader->limits->jobs) {
         code = store_seek_span(loader->transaction, &key, &bytes, loader->error);
         if (code == ERROR_NOT_FOUND ||
@@ -234,19 +258,21 @@ static enum error_code add_batch(struct loader *loader, uint64_t sequence)
 {
     struct store_record record;
     enum error_code code = store_get_record(loader->transaction, sequence, &record, loader->error);
+    if (code == ERROR_NOT_FOUND)
+        return leave_out(loader);
     if (code != ERROR_NONE)
-        return code == ERROR_NOT_FOUND
-                   ? error_set(loader->error, ERROR_CORRUPT,
-                               "record %" PRIu64 " is in the history but not in the store",
-                               sequence)
-                   : code;
+        return code;
     struct span_batch *batches = grow(loader->arena, loader->batches, loader->batch_count,
                                       &loader->batch_capacity, sizeof *batches);
     if (batches == NULL)
         return out_of_memory(loader->error);
     loader->batches = batches;
-    return otlp_decode_batch(record.body, loader->arena, &batches[loader->batch_count++],
-                             loader->error);
+    code =
+        otlp_decode_batch(record.body, loader->arena, &batches[loader->batch_count], loader->error);
+    if (code == ERROR_CORRUPT)
+        return leave_out(loader);
+    loader->batch_count++;
+    return code;
 }
 
 static enum error_code read_records(struct loader *loader)
@@ -476,6 +502,11 @@ enum error_code run_view_load_spans(struct store_transaction *transaction, int64
             break;
         if (code == ERROR_NONE)
             code = store_get_record(transaction, sequence, &record, error);
+        store_key_increment(&key);
+        if (code == ERROR_NOT_FOUND) {
+            store_note_unreadable(transaction);
+            continue;
+        }
         if (code == ERROR_NONE) {
             code = buffer_append_slice(request, record.body);
             if (code != ERROR_NONE)
@@ -484,7 +515,6 @@ enum error_code run_view_load_spans(struct store_transaction *transaction, int64
         if (code != ERROR_NONE)
             return code;
         is_found = true;
-        store_key_increment(&key);
     }
     return is_found ? ERROR_NONE : ERROR_NOT_FOUND;
 }

@@ -6,12 +6,15 @@
 // States looked at in one read transaction: a reader pins pages, and most states are notes.
 #define SLICE_STATES 10000
 #define FIRST_CAPACITY 64
+#define STATE_ARENA_BLOCK_BYTES ((size_t)64 * 1024)
 
 struct entry_list {
     struct arena *arena;
     struct runs_entry *items;
     size_t count;
     size_t capacity;
+    struct arena state_arena; // of the one that is looked at
+    uint64_t unreadable;
 };
 
 static struct runs_entry *add_entry(struct entry_list *list)
@@ -66,22 +69,38 @@ static void describe_run(const struct run_state *run, struct runs_entry *entry)
     entry->since = timestamp_first_known(entry->since, run->last_received);
 }
 
-// Adds an entry if the state is open. Its bytes are copied first: they leave with the transaction.
-static enum error_code add_if_open(struct entry_list *list, struct slice found, struct error *error)
+// Texts leave with the transaction.
+static bool keep_texts(struct arena *arena, struct runs_entry *entry)
 {
-    struct slice bytes;
+    struct slice *labels = arena_allocate_array(arena, entry->label_count + 1, sizeof *labels);
+    bool is_kept = labels != NULL &&
+                   arena_copy_slice(arena, entry->repository, &entry->repository) &&
+                   arena_copy_slice(arena, entry->workflow, &entry->workflow) &&
+                   arena_copy_slice(arena, entry->job_name, &entry->job_name);
+    for (size_t i = 0; is_kept && i < entry->label_count; i++)
+        is_kept = arena_copy_slice(arena, entry->labels[i], &labels[i]);
+    entry->labels = labels;
+    return is_kept;
+}
+
+// Adds an entry if the state is open. What cannot be read is left out, and counted.
+static enum error_code add_if_open(struct entry_list *list, struct slice bytes, struct error *error)
+{
     struct job_state job = {0};
     struct run_state run = {0};
     enum codec_kind kind;
     enum error_code code = ERROR_NONE;
-    if (!codec_kind_of(found, &kind))
-        return error_set(error, ERROR_CORRUPT, "a stored span is neither job nor run");
-    if (!arena_copy_slice(list->arena, found, &bytes))
-        return error_set(error, ERROR_MEMORY, "list what is open: out of memory");
-    if (kind == CODEC_JOB)
-        code = codec_decode_job(bytes, list->arena, &job, error);
+    arena_clear(&list->state_arena);
+    if (!codec_kind_of(bytes, &kind))
+        code = ERROR_CORRUPT;
+    else if (kind == CODEC_JOB)
+        code = codec_decode_job(bytes, &list->state_arena, &job, error);
     else
-        code = codec_decode_run(bytes, list->arena, &run, error);
+        code = codec_decode_run(bytes, &list->state_arena, &run, error);
+    if (code == ERROR_CORRUPT) {
+        list->unreadable++;
+        return ERROR_NONE;
+    }
     bool is_job_open = job.phase == JOB_OPEN || job.phase == JOB_SETTLING;
     if (code != ERROR_NONE || (!is_job_open && run.phase != RUN_OPEN))
         return code;
@@ -92,6 +111,8 @@ static enum error_code add_if_open(struct entry_list *list, struct slice found, 
         describe_job(&job, entry);
     else
         describe_run(&run, entry);
+    if (!keep_texts(list->arena, entry))
+        return error_set(error, ERROR_MEMORY, "list what is open: out of memory");
     return ERROR_NONE;
 }
 
@@ -109,23 +130,25 @@ static enum error_code load_slice(struct store *store, struct store_key *key,
             code = add_if_open(list, found, error);
         store_key_increment(key);
     }
+    list->unreadable += store_unreadable(transaction);
     store_abort(transaction);
     *is_end = code == ERROR_NOT_FOUND;
     return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
 }
 
 enum error_code runs_load(struct store *store, struct arena *arena, struct runs_entry **entries,
-                          size_t *count, struct error *error)
+                          size_t *count, uint64_t *unreadable, struct error *error)
 {
     struct entry_list list = {.arena = arena};
     struct store_key key = {0};
     bool is_end = false;
-    while (!is_end) {
-        enum error_code code = load_slice(store, &key, &list, &is_end, error);
-        if (code != ERROR_NONE)
-            return code;
-    }
+    enum error_code code = ERROR_NONE;
+    arena_init(&list.state_arena, STATE_ARENA_BLOCK_BYTES);
+    while (!is_end && code == ERROR_NONE)
+        code = load_slice(store, &key, &list, &is_end, error);
+    arena_release(&list.state_arena);
     *entries = list.items;
     *count = list.count;
-    return ERROR_NONE;
+    *unreadable = list.unreadable;
+    return code;
 }

@@ -91,11 +91,9 @@ static timestamp_ns oldest_queued(const struct top *top)
 static bool paint_totals(struct screen *screen)
 {
     const struct top *top = screen->top;
-    struct painter_piece pieces[5] = {{.style = STYLE_GREY},
-                                      {.style = STYLE_BOLD},
-                                      {.style = STYLE_PLAIN},
-                                      {.style = STYLE_PLAIN},
-                                      {.style = STYLE_PLAIN}};
+    struct painter_piece pieces[6] = {{.style = STYLE_GREY},  {.style = STYLE_BOLD},
+                                      {.style = STYLE_PLAIN}, {.style = STYLE_PLAIN},
+                                      {.style = STYLE_PLAIN}, {.style = STYLE_BOLD}};
     struct slice age = SLICE_EMPTY;
     char time[TIMESTAMP_TEXT_SIZE];
     if (!format_age(screen, oldest_queued(top), &age) ||
@@ -109,9 +107,10 @@ static bool paint_totals(struct screen *screen)
         !arena_format(screen->scratch, &pieces[3].clean, "%" PRIu64 " waiting",
                       top->totals[STANDING_WAITING]) ||
         !arena_format(screen->scratch, &pieces[4].clean, "%" PRIu64 " run%s open", top->open_runs,
-                      top->open_runs == 1 ? "" : "s"))
+                      top->open_runs == 1 ? "" : "s") ||
+        !arena_format(screen->scratch, &pieces[5].clean, "%" PRIu64 " unreadable", top->unreadable))
         return false;
-    painter_paragraph(&screen->painter, pieces, 5,
+    painter_paragraph(&screen->painter, pieces, top->unreadable > 0 ? 6 : 5,
                       screen->painter.terminal.unicode ? " \u00b7 " : " - ", 0);
     return true;
 }

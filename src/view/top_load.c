@@ -2,6 +2,8 @@
 #include "ghatrace/view/queue_view.h"
 #include "ghatrace/view/top.h"
 
+#define LABELS_BYTES_MAX 256 // joined; no screen shows more
+
 struct loader {
     struct arena *arena;
     struct top *top;
@@ -17,7 +19,7 @@ static bool join(struct loader *loader, const struct slice *labels, size_t count
                  struct slice *joined)
 {
     *joined = SLICE_EMPTY;
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count && joined->len < LABELS_BYTES_MAX; i++)
         if (!arena_format(loader->arena, joined, "%.*s%s%.*s", SLICE_ARGS(*joined),
                           i > 0 ? "," : "", SLICE_ARGS(labels[i])))
             return false;
@@ -85,6 +87,7 @@ enum error_code top_load(struct store *store, size_t limit, timestamp_ns now, st
     if (code == ERROR_NONE)
         code =
             queue_view_walk(transaction, &view, &filter, arena, add_job, &loader, &has_more, error);
+    top->unreadable = store_unreadable(transaction);
     store_abort(transaction);
     return code;
 }

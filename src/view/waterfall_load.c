@@ -22,6 +22,7 @@ struct loader {
     struct loaded_record *first;
     struct loaded_record **end; // where the next one is hung
     size_t count;
+    size_t unreadable;
 };
 
 static bool is_same_trace(const struct trace_id *a, const struct trace_id *b)
@@ -33,9 +34,10 @@ static enum error_code keep_record(struct loader *loader, uint64_t sequence, str
 {
     struct store_record record;
     enum error_code code = store_get_record(loader->transaction, sequence, &record, error);
-    if (code == ERROR_NOT_FOUND)
-        return error_set(error, ERROR_CORRUPT,
-                         "record %" PRIu64 " is in the history but not in the store", sequence);
+    if (code == ERROR_NOT_FOUND) { // what cannot be read is left out, and counted
+        loader->unreadable++;
+        return ERROR_NONE;
+    }
     if (code != ERROR_NONE)
         return code;
     struct loaded_record *kept = arena_allocate(loader->arena, sizeof(*kept));
@@ -99,7 +101,7 @@ static enum error_code read_attempt(struct loader *loader, int64_t run_id, int64
                      run_id);
 }
 
-static enum error_code decode(const struct loader *loader, struct span_batch **batches,
+static enum error_code decode(struct loader *loader, struct span_batch **batches,
                               struct error *error)
 {
     struct span_batch *decoded =
@@ -110,17 +112,22 @@ static enum error_code decode(const struct loader *loader, struct span_batch **b
         return error_set(error, ERROR_MEMORY, "read %zu records: out of memory", loader->count);
     for (const struct loaded_record *record = loader->first; record != NULL;
          record = record->next) {
-        enum error_code code = otlp_decode_batch(record->body, loader->arena, &decoded[i++], error);
-        if (code != ERROR_NONE)
+        enum error_code code = otlp_decode_batch(record->body, loader->arena, &decoded[i], error);
+        if (code == ERROR_CORRUPT)
+            loader->unreadable++;
+        else if (code == ERROR_NONE)
+            i++;
+        else
             return code;
     }
+    loader->count = i;
     *batches = decoded;
     return ERROR_NONE;
 }
 
 enum error_code waterfall_load(struct store *store, int64_t run_id, int64_t *attempt,
                                struct arena *arena, struct span_batch **batches, size_t *count,
-                               struct error *error)
+                               size_t *unreadable, struct error *error)
 {
     struct loader loader = {.arena = arena};
     loader.end = &loader.first;
@@ -135,5 +142,6 @@ enum error_code waterfall_load(struct store *store, int64_t run_id, int64_t *att
         code = decode(&loader, batches, error);
     if (code == ERROR_NONE)
         *count = loader.count;
+    *unreadable = loader.unreadable;
     return code;
 }

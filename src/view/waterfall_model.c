@@ -2,6 +2,7 @@
 #include "ghatrace/view/waterfall_model.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "ghatrace/trace/attribute.h"
 #include "ghatrace/view/text.h"
@@ -291,6 +292,66 @@ static bool is_child_of(const struct span *span, const struct span *job)
     return span->has_parent && memcmp(span->parent_id.bytes, job->span_id.bytes, SPAN_ID_SIZE) == 0;
 }
 
+// Spans of a job with very many steps stand in several batches; those after the first have neither job nor root.
+static bool is_continuation(const struct span_batch *batch)
+{
+    if (batch->span_count == 0)
+        return false;
+    const struct span *first = &batch->spans[0];
+    return first->has_parent && !has_type(first, TYPE_JOB) && !has_type(first, TYPE_ROOT);
+}
+
+static size_t count_continuations(const struct span_batch *batches, size_t count)
+{
+    size_t continuations = 0;
+    for (size_t i = 0; i < count; i++)
+        continuations += is_continuation(&batches[i]);
+    return continuations;
+}
+
+// The batch of a job with what continues it.
+static bool join_batch(struct builder *builder, const struct span_batch *batches, size_t count,
+                       struct span_batch *whole)
+{
+    size_t spans = whole->span_count;
+    const struct span *job = &whole->spans[0];
+    for (size_t i = 0; i < count; i++)
+        if (is_continuation(&batches[i]) && is_child_of(&batches[i].spans[0], job))
+            spans += batches[i].span_count;
+    if (spans == whole->span_count)
+        return true;
+    struct span *joined = arena_allocate_array(builder->arena, spans, sizeof *joined);
+    if (joined == NULL)
+        return false;
+    memcpy(joined, whole->spans, whole->span_count * sizeof *joined);
+    whole->spans = joined;
+    for (size_t i = 0; i < count; i++) {
+        if (!is_continuation(&batches[i]) || !is_child_of(&batches[i].spans[0], job))
+            continue;
+        memcpy(joined + whole->span_count, batches[i].spans,
+               batches[i].span_count * sizeof *joined);
+        whole->span_count += batches[i].span_count;
+    }
+    return true;
+}
+
+// Nearly always there is nothing to join.
+static bool join_batches(struct builder *builder, const struct span_batch **batches, size_t count)
+{
+    if (count_continuations(*batches, count) == 0)
+        return true;
+    struct span_batch *joined = arena_allocate_array(builder->arena, count, sizeof *joined);
+    if (joined == NULL)
+        return false;
+    memcpy(joined, *batches, count * sizeof *joined);
+    for (size_t i = 0; i < count; i++)
+        if (joined[i].span_count > 0 && has_type(&joined[i].spans[0], TYPE_JOB) &&
+            !join_batch(builder, *batches, count, &joined[i]))
+            return false;
+    *batches = joined;
+    return true;
+}
+
 // A job's phases and steps stand in the same batch as the job.
 static bool add_children(struct builder *builder, struct waterfall_job *job,
                          const struct span_batch *batch)
@@ -366,6 +427,8 @@ enum error_code waterfall_build(const struct span_batch *batches, size_t count, 
     struct builder builder = {.arena = arena, .waterfall = waterfall, .unicode = unicode};
 
     *waterfall = (struct waterfall){0};
+    if (!join_batches(&builder, &batches, count))
+        return ERROR_MEMORY;
     waterfall->jobs =
         arena_allocate_array(arena, count_jobs(batches, count), sizeof(*waterfall->jobs));
     if (waterfall->jobs == NULL)

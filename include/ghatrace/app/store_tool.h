@@ -15,6 +15,8 @@
 int store_tool_open(struct invocation *invocation, struct store **store);
 
 // Writes the text to standard output. main() sees to it that it arrived.
+// Says on stderr that entries were left out, if any were.
+void store_tool_report_unreadable(uint64_t count);
 void store_tool_print(const struct buffer *text);
 
 #endif

@@ -14,6 +14,8 @@ struct health_figures {
     struct engine_overflow overflow;
     struct export_counters exporter;
     struct store_usage usage;
+    struct store_set_aside_totals set_aside;
+    uint64_t unreadable; // store_unreadable_ever()
     timestamp_ns
         outbox_oldest; // when the oldest record that waits was finished; TIMESTAMP_UNKNOWN: none waits
     uint64_t open_runs;

@@ -45,6 +45,6 @@ enum error_code runs_render(const struct runs_entry *entries, size_t count, time
 
 // Reads what is open from the store, in short read transactions; everything lands in `arena`.
 enum error_code runs_load(struct store *store, struct arena *arena, struct runs_entry **entries,
-                          size_t *count, struct error *error) MUST_CHECK;
+                          size_t *count, uint64_t *unreadable, struct error *error) MUST_CHECK;
 
 #endif

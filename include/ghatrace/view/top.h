@@ -35,6 +35,7 @@ struct top {
     timestamp_ns now;
     uint64_t totals[STANDING_STATES];
     uint64_t open_runs;
+    uint64_t unreadable;    // stored entries that are left out
     struct top_pool *pools; // the most urgent first
     size_t pool_count;
     struct top_job *jobs; // queued, waiting, running, each the oldest first

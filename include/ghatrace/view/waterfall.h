@@ -2,7 +2,7 @@
 //
 //     struct span_batch *batches;
 //     size_t count;
-//     code = waterfall_load(store, run_id, &attempt, &arena, &batches, &count, &error);
+//     code = waterfall_load(store, run_id, &attempt, &arena, &batches, &count, &unreadable, &error);
 //     code = waterfall_render(batches, count, &options, &arena, &text, &error);
 //     → write the text to standard output
 #ifndef GHATRACE_VIEW_WATERFALL_H
@@ -38,10 +38,10 @@ enum error_code waterfall_render(const struct span_batch *batches, size_t count,
 
 // Reads what is finished of a run attempt from the store in one short read transaction; everything
 // lands in `arena`. `*attempt` 0 asks for the newest attempt of which something is finished, and is set
-// to it. ERROR_NOT_FOUND (with a message for people): nothing of it is finished, or it is older than the history kept.
+// to it. Records that cannot be read are left out; `*unreadable` tells how many. ERROR_NOT_FOUND (with a message for people): nothing of it is finished, or it is older than the history kept.
 // Otherwise as the store says, ERROR_CORRUPT, ERROR_MEMORY.
 enum error_code waterfall_load(struct store *store, int64_t run_id, int64_t *attempt,
                                struct arena *arena, struct span_batch **batches, size_t *count,
-                               struct error *error) MUST_CHECK;
+                               size_t *unreadable, struct error *error) MUST_CHECK;
 
 #endif

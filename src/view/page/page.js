@@ -327,6 +327,8 @@ function showHealth() {
   const overflow = status && status.series_overflow;
   if (overflow && overflow.last_at && new Date(status.now) - new Date(overflow.last_at) < 3600e3) troubles.push(`metrics-max-series is too small: counted as “other”, for example, ${overflow.kind} ${overflow.example}`);
   if (status && status.dead_letters > 0) troubles.push(`${status.dead_letters} dead letters`);
+  const unreadable = (state.queue ? state.queue.unreadable : 0) + (state.runs ? state.runs.unreadable : 0);
+  if (unreadable > 0) troubles.push(`${unreadable} stored entries left out: they cannot be read`);
   if (status && status.export.failures_in_a_row > 0) troubles.push(`collector unreachable, ${status.outbox.records} records wait`);
   health.classList.toggle("bad", troubles.length > 0);
   if (troubles.length > 0) setText(health, troubles.join(" · "));

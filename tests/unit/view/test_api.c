@@ -11,6 +11,7 @@
 
 #include "ghatrace/base/memory.h"
 #include "ghatrace/github/json.h"
+#include "ghatrace/trace/ids.h"
 #include "ghatrace/view/api.h"
 #include "support/engine_bench.h"
 
@@ -497,6 +498,99 @@ static void any_refused_allocation_is_an_error_in_words(void **state)
     close_fixture(&f);
 }
 
+// --- what cannot be read ----------------------------------------------------------------------------
+
+// Writes over the state of a job or run.
+static void damage(struct fixture *f, const struct store_key *key, struct slice state)
+{
+    struct store_transaction *transaction;
+    assert_int_equal(store_begin(f->bench.store, true, &transaction, &f->error), ERROR_NONE);
+    assert_int_equal(store_put_span(transaction, key, state, &f->error), ERROR_NONE);
+    assert_int_equal(store_commit(transaction, &f->error), ERROR_NONE);
+}
+
+static const char *queue_of(struct fixture *f, size_t limit)
+{
+    const struct api_queue_query query = {.limit = limit};
+    buffer_clear(&f->out);
+    assert_int_equal(
+        api_render_queue(&f->sources, &query, scenario_at(200), &f->arena, &f->out, &f->error),
+        ERROR_NONE);
+    return text_of(f);
+}
+
+static void lists_leave_out_what_they_cannot_read_and_count_it(void **state)
+{
+    static const struct slice states[] = {
+        {"", 0}, {"J", 1}, {"X", 1}, {"R\x01", 2}, {"J\x01\xff", 3}};
+    (void)state;
+    for (size_t i = 0; i < sizeof states / sizeof states[0]; i++) {
+        struct fixture f;
+        open_fixture(&f);
+        for (int64_t run = 1000; run < 1003; run++)
+            deliver(&f, scenario_job(run + JOB_IDS, GITHUB_JOB_QUEUED, 4, 3, 3, -1), run);
+        const struct store_key job = {.trace = trace_id_of_run(ID_SCHEME_ARC, 1000, 1),
+                                      .span = stored_span_of_job(1000, 1000 + JOB_IDS)};
+        const struct store_key run = {.trace = trace_id_of_run(ID_SCHEME_ARC, 1001, 1),
+                                      .span = span_id_of_run(ID_SCHEME_ARC, 1001, 1)};
+        damage(&f, &job, states[i]);
+        damage(&f, &run, states[i]);
+        const char *text = queue_of(&f, 2); // what is left out takes no place of another
+        assert_int_equal(count_in(text, "\"job_id\""), 2);
+        assert_non_null(strstr(text, "\"unreadable\":1"));
+        text = runs(&f, (struct api_runs_query){.open = true, .limit = 10});
+        assert_int_equal(count_in(text, "\"trace_id\""), 3); // a job tells of the run 1001
+        assert_int_equal(count_in(text, "\"job_id\""), 2);
+        assert_non_null(strstr(text, "\"unreadable\":2"));
+        close_fixture(&f);
+    }
+}
+
+static void an_open_run_without_any_state_is_left_out(void **state)
+{
+    struct fixture f;
+    struct store_transaction *transaction;
+    (void)state;
+    open_fixture(&f);
+    deliver(&f, scenario_run(GITHUB_RUN_REQUESTED, 1, ""), 1000);
+    deliver(&f, scenario_run(GITHUB_RUN_REQUESTED, 1, ""), 1001);
+    const struct store_key key = {.trace = trace_id_of_run(ID_SCHEME_ARC, 1001, 1),
+                                  .span = span_id_of_run(ID_SCHEME_ARC, 1001, 1)};
+    assert_int_equal(store_begin(f.bench.store, true, &transaction, &f.error), ERROR_NONE);
+    assert_int_equal(store_delete_span(transaction, &key, &f.error), ERROR_NONE);
+    assert_int_equal(store_commit(transaction, &f.error), ERROR_NONE);
+    const char *text = runs(&f, (struct api_runs_query){.open = true, .limit = 10});
+    assert_int_equal(count_in(text, "\"trace_id\""), 1);
+    assert_non_null(strstr(text, "\"unreadable\":1"));
+    text =
+        runs(&f, (struct api_runs_query){.open = true, .limit = 10, .repository = SLICE("octo")});
+    assert_non_null(strstr(text, "\"unreadable\":1"));
+    close_fixture(&f);
+}
+
+static void lists_end_early_where_entries_are_very_large(void **state)
+{
+    static char name[4096];
+    struct fixture f;
+    (void)state;
+    memset(name, 'n', sizeof name);
+    open_fixture(&f);
+    buffer_release(&f.out);
+    buffer_init(&f.out, 64 << 10);
+    for (int64_t run = 1000; run < 1020; run++) {
+        struct scenario_delivery job = scenario_job(run + JOB_IDS, GITHUB_JOB_QUEUED, 4, 3, 3, -1);
+        job.event.job.name = (struct slice){name, sizeof name};
+        deliver(&f, job, run);
+    }
+    const char *text = queue_of(&f, 100);
+    assert_true(count_in(text, "\"job_id\"") >= 3);
+    assert_non_null(strstr(text, "\"more\":true"));
+    text = runs(&f, (struct api_runs_query){.open = true, .limit = 100});
+    assert_true(count_in(text, "\"trace_id\"") >= 3);
+    assert_non_null(strstr(text, "\"next\":\"1"));
+    close_fixture(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -513,6 +607,9 @@ int main(void)
         cmocka_unit_test(latencies_are_those_of_the_window),
         cmocka_unit_test(hostile_names_are_what_they_were),
         cmocka_unit_test(any_refused_allocation_is_an_error_in_words),
+        cmocka_unit_test(lists_leave_out_what_they_cannot_read_and_count_it),
+        cmocka_unit_test(an_open_run_without_any_state_is_left_out),
+        cmocka_unit_test(lists_end_early_where_entries_are_very_large),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
