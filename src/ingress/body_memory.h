@@ -1,6 +1,7 @@
 // The memory that large bodies may take at a time, over all threads. It is counted as they come in and not as they
 // are announced: who promises 25 MiB and sends nothing takes nothing from the others. Not counted: what a body is
-// copied to while its buffer grows, one at a time in each thread, and what rightly signed ones are decoded to.
+// copied to while its buffer grows, and what it is decoded to until the engine has it to do, one at a time in each
+// thread.
 #ifndef GHATRACE_INGRESS_BODY_MEMORY_H
 #define GHATRACE_INGRESS_BODY_MEMORY_H
 

@@ -10,6 +10,8 @@
 
 // Holds what ordinary payloads need: a workflow_job has some 500 tokens.
 #define ARENA_BLOCK_BYTES ((size_t)16 * 1024)
+// What a payload is decoded to counts as memory of a large body from here on.
+#define LARGE_EVENT ((size_t)1024 * 1024)
 // Of a stranger's header, in a log line.
 #define LOGGED_MAX 128
 
@@ -20,6 +22,7 @@ struct request {
     struct delivery delivery;
     struct engine_task task;
     struct net_task answer; // from the engine's thread back to the loop's
+    uint64_t large_bytes;   // taken from body_memory for what the delivery is decoded to
 };
 
 static struct webhook *webhook_of(const struct conversation *conversation)
@@ -270,6 +273,31 @@ static void give_outcome(struct request *request)
                 answer.status == 503 ? request->task.error.message : "engine");
 }
 
+static void clear(struct request *request)
+{
+    arena_clear(&request->arena);
+    if (request->large_bytes > 0)
+        body_memory_give_back(request->conversation->host->body_memory, request->large_bytes);
+    request->large_bytes = 0;
+}
+
+// A small body may be decoded to ten times its size, and waits for the engine so. One is always taken when there is no
+// other, however little memory there may be for them.
+static bool take_memory(struct request *request)
+{
+    struct body_memory *memory = request->conversation->host->body_memory;
+    size_t held = request->arena.held;
+
+    if (memory == NULL || held <= LARGE_EVENT)
+        return true;
+    if (held > memory->most / 2)
+        held = (size_t)(memory->most / 2);
+    if (!body_memory_take(memory, held))
+        return false;
+    request->large_bytes = held;
+    return true;
+}
+
 // In the loop's thread. The client may have left meanwhile.
 static void answer_outcome(void *context)
 {
@@ -277,7 +305,7 @@ static void answer_outcome(void *context)
     struct conversation *conversation = request->conversation;
 
     give_outcome(request);
-    arena_clear(&request->arena);
+    clear(request);
     conversation_let_go(conversation);
 }
 
@@ -366,6 +394,8 @@ static bool take_event(struct request *request)
     } else if (!ingress_repository_is_wanted(options->repos, options->repo_count,
                                              event->repository.full_name)) {
         answer_ignored(request->conversation, event, "repository not wanted");
+    } else if (!take_memory(request)) {
+        refuse(request->conversation, 503, "too many large bodies at a time, try again later");
     } else {
         submit(request);
         return true;
@@ -388,7 +418,7 @@ static void on_request(struct conversation *conversation, const struct http_head
         refuse_delivery(conversation, head, &refusal);
     else if (take_event(request))
         return;
-    arena_clear(&request->arena);
+    clear(request);
 }
 
 static void on_refused(struct conversation *conversation, int status, const char *reason)

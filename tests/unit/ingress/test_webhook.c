@@ -121,6 +121,36 @@ static void json_that_is_nested_too_deeply_is_too_large(void **state)
     tear_down(&f);
 }
 
+static void what_waits_for_the_engine_counts_as_decoded(void **state)
+{
+    static char body[200 * 1024];
+    struct fixture f;
+
+    (void)state;
+    set_up(&f);
+    // 70,000 tokens of 20 bytes each.
+    size_t len = (size_t)snprintf(body, sizeof body,
+                                  "{\"action\":\"queued\",\"workflow_job\":{\"id\":1,"
+                                  "\"run_id\":2,\"name\":\"x\",\"y\":[0");
+    for (int i = 0; i < 70000; i++, len += 2)
+        memcpy(body + len, ",0", 2);
+    memcpy(body + len, "]}," REPOSITORY "}", sizeof "]}," REPOSITORY "}");
+    fake_engine_reset(ENGINE_ACCEPTED, true);
+    send_delivery(f.fd, "workflow_job", JSON_TYPE, body);
+    fake_engine_wait_for(1);
+    int other = connect_client(&f.server);
+    send_delivery(other, "workflow_job", JSON_TYPE, body);
+    expect_answer(other, 503, "{\"error\":\"too many large bodies at a time, try again later\"}\n");
+    close(other);
+    fake_engine_finish(ENGINE_ACCEPTED);
+    expect_answer(f.fd, 202, ACCEPTED);
+    send_delivery(f.fd, "workflow_job", JSON_TYPE, body);
+    fake_engine_wait_for(2);
+    fake_engine_finish(ENGINE_ACCEPTED);
+    expect_answer(f.fd, 202, ACCEPTED);
+    tear_down(&f);
+}
+
 static void a_form_is_decoded_after_its_signature_was_checked(void **state)
 {
     struct fixture f;
@@ -451,6 +481,7 @@ int main(void)
         cmocka_unit_test(wrong_signatures_are_refused_before_anything_is_parsed),
         cmocka_unit_test(two_signature_headers_are_one_too_many),
         cmocka_unit_test(a_signature_over_another_body_is_refused_even_if_that_is_nonsense),
+        cmocka_unit_test(what_waits_for_the_engine_counts_as_decoded),
         cmocka_unit_test(secrets_rotate_under_way),
         cmocka_unit_test(without_signatures_every_delivery_counts),
         cmocka_unit_test(a_guid_without_a_time_gives_none),
