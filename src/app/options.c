@@ -78,6 +78,10 @@ const struct option options[OPTIONS_COUNT] = {
         "otlp-header", OPTION_LIST, NULL, "NAME=VALUE",
         "header of each export request, as in OTEL_EXPORTER_OTLP_HEADERS; may be repeated",
         FIELD(otlp_headers), .unpreset = "none"},
+    [OPTION_ID_OTLP_HEADER_FILE] = {
+        "otlp-header-file", OPTION_TEXT, NULL, "FILE",
+        "headers of each export request, one `Name: value` a line; read again when it changes, on 401, on SIGHUP",
+        FIELD(otlp_header_file), .unpreset = "none"},
     [OPTION_ID_OTLP_TIMEOUT] = {
         "otlp-timeout", OPTION_DURATION, "10s", "TIME",
         "time for one export request; 0 means no limit", FIELD(otlp_timeout),
@@ -176,6 +180,14 @@ const struct option options[OPTIONS_COUNT] = {
         "outbox-max-size", OPTION_SIZE, "4GiB", "SIZE",
         "how much may wait for the collector; beyond it deliveries are answered 503",
         FIELD(outbox_max_size), .least = 1024, .most = 16384 * GIB},
+    [OPTION_ID_DEAD_LETTERS_MAX_SIZE] = {
+        "dead-letters-max-size", OPTION_SIZE, "256MiB", "SIZE",
+        "how much of what the collector refused is kept; beyond it the oldest is dropped",
+        FIELD(dead_letters_max_size), .least = 1024, .most = 16384 * GIB},
+    [OPTION_ID_DEAD_LETTERS_MAX_AGE] = {
+        "dead-letters-max-age", OPTION_DURATION, "30d", "TIME",
+        "how long what the collector refused is kept", FIELD(dead_letters_max_age),
+        .least = NS_PER_MS, .most = NEVER},
     [OPTION_ID_LOG_LEVEL] = {
         "log-level", OPTION_CHOICE, "info", "debug|info|warn|error",
         "least level that is logged", FIELD(log_level)},

@@ -271,6 +271,8 @@ static enum error_code make_engine(struct server *server, struct error *error)
         .has_exporter = server->config->exporting.is_on,
         .outbox_max = server->config->outbox_max_size,
         .history = server->config->history,
+        .dead_letters_max = server->config->dead_letters_max_size,
+        .dead_letters_age_max = server->config->dead_letters_max_age,
         .max_series = (size_t)server->config->metrics_max_series,
         .on_outbox = wake_exporter,
         .on_outbox_context = server,

@@ -443,16 +443,12 @@ static enum error_code settle_export(struct store_transaction *transaction,
 enum error_code work_apply_task(struct engine_work *work, struct store_transaction *transaction,
                                 struct engine_task *task, timestamp_ns now, struct error *error)
 {
-    size_t count;
     arena_clear(&work->arena); // nothing of the task before is needed any more
     switch (task->type) {
     case ENGINE_APPLY_EVENT:
         return apply_delivery(work, transaction, task, error);
     case ENGINE_SETTLE_EXPORT:
         return settle_export(transaction, task, now, error);
-    case ENGINE_REQUEUE:
-        task->outcome = ENGINE_ACCEPTED;
-        return store_requeue_dead_letters(transaction, SIZE_MAX, &count, error);
     }
     return error_set(error, ERROR_INVALID, "unknown kind of task");
 }

@@ -39,6 +39,8 @@ void counters_add_commit(struct engine *engine, size_t tasks, duration_ns taken)
     atomic_fetch_add(&counters->late, work->new_late);
     atomic_fetch_add(&counters->records, work->new_records);
     atomic_fetch_add(&counters->commits, 1);
+    for (size_t i = 0; i < STORE_SHED_REASONS; i++)
+        atomic_fetch_add(&counters->dead_letters_dropped[i], work->new_dropped[i]);
     for (size_t i = 0; i < JOB_ACTIONS; i++)
         atomic_fetch_add(&counters->job_events[i], work->new_job_events[i]);
     for (size_t i = 0; i < RUN_ACTIONS; i++)
@@ -114,6 +116,8 @@ void engine_read_counters(struct engine *engine, struct engine_counters *counter
         .batch_tasks = atomic_load(&live->batch_tasks),
     };
     read_ages(engine, counters);
+    for (size_t i = 0; i < STORE_SHED_REASONS; i++)
+        counters->dead_letters_dropped[i] = atomic_load(&live->dead_letters_dropped[i]);
     for (size_t i = 0; i < JOB_ACTIONS; i++)
         counters->job_events[i] = atomic_load(&live->job_events[i]);
     for (size_t i = 0; i < RUN_ACTIONS; i++)

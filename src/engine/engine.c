@@ -30,6 +30,7 @@ static void begin_counting(struct engine_work *work)
     work->new_events = 0;
     work->new_duplicates = 0;
     work->new_late = 0;
+    memset(work->new_dropped, 0, sizeof work->new_dropped);
     memset(work->new_job_events, 0, sizeof work->new_job_events);
     memset(work->new_run_events, 0, sizeof work->new_run_events);
     work->newest_event = TIMESTAMP_UNKNOWN;
@@ -94,6 +95,7 @@ static enum error_code commit_batch(struct engine *engine, struct engine_task *t
     engine->has_all_figures = has_all_figures;
     counters_add_commit(engine, count, timestamp_monotonic() - begun);
     engine_note_overflow(engine);
+    engine_report_drops(engine);
     if (work->new_records > 0 && engine->options.on_outbox != NULL)
         engine->options.on_outbox(engine->options.on_outbox_context);
     return ERROR_NONE;

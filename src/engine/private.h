@@ -33,6 +33,7 @@ struct engine_work {
     uint64_t new_events;
     uint64_t new_duplicates;
     uint64_t new_late;
+    uint64_t new_dropped[STORE_SHED_REASONS]; // dead letters
     uint64_t new_job_events[JOB_ACTIONS];
     uint64_t new_run_events[RUN_ACTIONS];
     timestamp_ns newest_event; // receipt
@@ -42,6 +43,7 @@ struct engine_work {
 
 struct live_counters {
     _Atomic uint64_t events, duplicates, late, commits, records, failures, set_aside;
+    _Atomic uint64_t dead_letters_dropped[STORE_SHED_REASONS];
     _Atomic uint64_t job_events[JOB_ACTIONS], run_events[RUN_ACTIONS];
     _Atomic timestamp_ns last_event_at;
     _Atomic uint64_t commit_ns, commit_buckets[ENGINE_COMMIT_BOUNDS + 1];
@@ -64,6 +66,8 @@ struct engine {
     timestamp_ns tight_logged;
     timestamp_ns set_aside_logged;
     uint64_t set_aside_unlogged;
+    timestamp_ns drops_logged;
+    uint64_t drops_to_log[STORE_SHED_REASONS]; // dead letters dropped since then
     bool trouble_was_logged;
     struct error trouble; // why the last batch failed; code ERROR_NONE when it did not
 
@@ -108,6 +112,8 @@ bool engine_may_log(timestamp_ns *last_logged);
 enum error_code engine_do_upkeep(struct engine *engine, struct store_transaction *transaction,
                                  timestamp_ns now, size_t tasks, timestamp_ns *next_due,
                                  bool *has_leftovers, struct error *error) MUST_CHECK;
+// After a commit: says how many dead letters were dropped.
+void engine_report_drops(struct engine *engine);
 // Inside a write transaction, before its tasks: figures of what is open that an older store lacks. Up to `max`
 // states are looked at.
 enum error_code engine_complete_figures(struct engine *engine, size_t max, bool *is_done,

@@ -45,6 +45,48 @@ static enum error_code drop_history(struct engine *engine, struct store_transact
     return code;
 }
 
+// Within their limits dead letters stay, but not at the price of a delivery: a delivery that is refused does not come
+// again. So when the store would soon refuse them and the history has nothing left to give, they go, too.
+static enum error_code drop_dead_letters(struct engine *engine,
+                                         struct store_transaction *transaction, timestamp_ns now,
+                                         bool may_forget, size_t max, bool *has_leftovers,
+                                         struct error *error)
+{
+    const struct engine_options *options = &engine->options;
+    bool is_tight = store_is_tight(transaction);
+    const struct store_shed_limits limits = {
+        .bytes_max = options->dead_letters_max,
+        .age_max = options->dead_letters_age_max,
+        .may_judge_age = may_forget,
+        .for_room = is_tight && may_forget && store_has_expired_all(transaction),
+        .before = is_tight ? now : now - options->history,
+        .max = max,
+    };
+    bool has_more;
+    enum error_code code = store_shed_dead_letters(transaction, &limits, now,
+                                                   engine->work.new_dropped, &has_more, error);
+    *has_leftovers |= has_more;
+    return code;
+}
+
+void engine_report_drops(struct engine *engine)
+{
+    const uint64_t *dropped = engine->drops_to_log;
+    uint64_t all = 0;
+    for (size_t i = 0; i < STORE_SHED_REASONS; i++) {
+        engine->drops_to_log[i] += engine->work.new_dropped[i];
+        all += engine->drops_to_log[i];
+    }
+    if (all == 0 || !engine_may_log(&engine->drops_logged))
+        return;
+    log_warn("dead letters were dropped: what the collector had refused is lost; raise "
+             "dead-letters-max-size, dead-letters-max-age or db-max-size, and see ghatrace requeue",
+             LOG_INT("too_old", (long long)dropped[STORE_SHED_AGE]),
+             LOG_INT("beyond_size", (long long)dropped[STORE_SHED_SIZE]),
+             LOG_INT("for_room", (long long)dropped[STORE_SHED_ROOM]));
+    memset(engine->drops_to_log, 0, sizeof engine->drops_to_log);
+}
+
 // Pools are few and seldom unused, so all of them are looked at now and then.
 static enum error_code drop_pools(struct engine *engine, timestamp_ns now, struct error *error)
 {
@@ -90,6 +132,8 @@ enum error_code engine_do_upkeep(struct engine *engine, struct store_transaction
         code = tally_flush(work->tally, error);
     if (code == ERROR_NONE && may_forget)
         code = forget(engine, transaction, now, max, has_leftovers, error);
+    if (code == ERROR_NONE)
+        code = drop_dead_letters(engine, transaction, now, may_forget, max, has_leftovers, error);
     *has_leftovers |=
         work->has_far_deadlines || (*next_due != TIMESTAMP_UNKNOWN && *next_due <= now);
     return code;

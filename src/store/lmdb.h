@@ -33,6 +33,14 @@ enum database {
 // while after `linger` was changed.
 #define BUCKETS_MAX 256
 
+// Kept in `meta` as "dead": what the dead letters below a sequence hold. Their count shows whether a version that
+// does not know of the sum has written to the store meanwhile.
+struct dead_sum {
+    uint64_t bytes;   // bodies of the records
+    uint64_t letters; // that were counted
+    uint64_t below;   // letters with lower sequences were counted; UINT64_MAX: all of them
+};
+
 struct store_transaction {
     struct store *store;
     MDB_txn *txn;
@@ -44,6 +52,8 @@ struct store_transaction {
     uint64_t outbox_bytes;                 // with what this transaction did, likewise
     struct store_set_aside_note set_aside; // by this transaction
     uint64_t unreadable;                   // entries that it left out
+    bool dead_changed;
+    struct dead_sum dead; // likewise
 };
 
 struct store {
@@ -62,6 +72,9 @@ struct store {
     size_t bucket_count;
     uint64_t expire_from;            // where the next look for old records begins
     atomic_uint_fast64_t unreadable; // entries that readers left out, each time
+    uint64_t dead_from;   // where the next look for old dead letters begins
+    bool dead_was_looked; // at all of them, at `dead_looked_at`
+    timestamp_ns dead_looked_at;
 };
 
 // The tables may be missing where a tool reads a store that is older than they are. LMDB's own databases are
@@ -87,6 +100,29 @@ enum error_code store_begin_bare(struct store *store, bool is_write,
                                  struct error *error) MUST_CHECK;
 // Closes and opens the environment, in the writing thread, outside of transactions.
 enum error_code store_reopen(struct store *store, struct error *error) MUST_CHECK;
+
+uint64_t lmdb_count_entries(struct store_transaction *transaction, enum database database);
+
+// --- records.c ---
+
+// Seeks in a database whose keys are sequences; sets `*sequence` to what was found.
+enum error_code store_seek_sequence(struct store_transaction *transaction, enum database database,
+                                    uint64_t *sequence, struct slice *data, const char *what,
+                                    struct error *error) MUST_CHECK;
+enum error_code store_put_in_outbox(struct store_transaction *transaction, uint64_t sequence,
+                                    size_t size, struct error *error) MUST_CHECK;
+// Out of the records, and out of the history if it is the newest of its span.
+enum error_code store_drop_record(struct store_transaction *transaction,
+                                  const struct store_record *record,
+                                  struct error *error) MUST_CHECK;
+
+// --- dead_letters.c ---
+
+// The sum as it is stored, at the start of a transaction, and as it is to be stored at its end.
+enum error_code store_read_dead_sum(struct store_transaction *transaction,
+                                    struct error *error) MUST_CHECK;
+enum error_code store_write_dead_sum(struct store_transaction *transaction,
+                                     struct error *error) MUST_CHECK;
 
 // --- set_aside.c ---
 

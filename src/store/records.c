@@ -1,4 +1,4 @@
-// Finished spans: records, outbox, dead letters, history.
+// Finished spans: records, outbox, quarantine, history.
 #include "ghatrace/store/table.h"
 #include "lmdb.h"
 
@@ -79,8 +79,8 @@ static enum error_code append_record(struct store_transaction *transaction, uint
     return ERROR_NONE;
 }
 
-static enum error_code put_in_outbox(struct store_transaction *transaction, uint64_t sequence,
-                                     size_t size, struct error *error)
+enum error_code store_put_in_outbox(struct store_transaction *transaction, uint64_t sequence,
+                                    size_t size, struct error *error)
 {
     uint8_t key[SEQUENCE_SIZE];
     put_sequence(key, sequence);
@@ -101,7 +101,7 @@ enum error_code store_add_record(struct store_transaction *transaction, const st
     transaction->sequence_changed = true;
     enum error_code code = append_record(transaction, sequence, key, finished_at, body, error);
     if (code == ERROR_NONE && to_outbox)
-        code = put_in_outbox(transaction, *sequence, body.len, error);
+        code = store_put_in_outbox(transaction, *sequence, body.len, error);
     if (code != ERROR_NONE)
         return code;
     lmdb_put_key(key_bytes, key);
@@ -148,10 +148,9 @@ enum error_code store_get_record(struct store_transaction *transaction, uint64_t
     return ERROR_NONE;
 }
 
-// Seeks in a database whose keys are sequences; sets `*sequence` to what was found.
-static enum error_code seek_sequence(struct store_transaction *transaction, enum database database,
-                                     uint64_t *sequence, struct slice *data, const char *what,
-                                     struct error *error)
+enum error_code store_seek_sequence(struct store_transaction *transaction, enum database database,
+                                    uint64_t *sequence, struct slice *data, const char *what,
+                                    struct error *error)
 {
     uint8_t key[SEQUENCE_SIZE];
     struct slice found;
@@ -180,7 +179,7 @@ enum error_code store_seek_outbox(struct store_transaction *transaction, uint64_
 {
     struct slice data;
     enum error_code code =
-        seek_sequence(transaction, DATABASE_OUTBOX, sequence, &data, "seek outbox", error);
+        store_seek_sequence(transaction, DATABASE_OUTBOX, sequence, &data, "seek outbox", error);
     if (code != ERROR_NONE)
         return code;
     const uint8_t *bytes = (const uint8_t *)data.data;
@@ -313,71 +312,6 @@ enum error_code store_seek_quarantined(struct store_transaction *transaction, ui
     }
 }
 
-// --- dead letters -----------------------------------------------------------------------------
-
-enum error_code store_bury_record(struct store_transaction *transaction, uint64_t sequence,
-                                  timestamp_ns now, struct slice reason, struct error *error)
-{
-    uint8_t key[SEQUENCE_SIZE];
-    uint8_t value[TIME_SIZE + REASON_MAX];
-    struct store_record record;
-    enum error_code code = store_get_record(transaction, sequence, &record, error);
-    if (code == ERROR_NOT_FOUND)
-        return store_settle_record(transaction, sequence, error);
-    if (code == ERROR_NONE)
-        code = store_settle_record(transaction, sequence, error);
-    if (code != ERROR_NONE)
-        return code;
-    size_t len = reason.len < sizeof value - TIME_SIZE ? reason.len : sizeof value - TIME_SIZE;
-    put_sequence(key, sequence);
-    lmdb_put_be64(value, (uint64_t)now);
-    if (len > 0)
-        memcpy(value + TIME_SIZE, reason.data, len);
-    return lmdb_put(transaction, DATABASE_DEAD, key, sizeof key, value, TIME_SIZE + len,
-                    "bury record", error);
-}
-
-enum error_code store_seek_dead_letter(struct store_transaction *transaction, uint64_t *sequence,
-                                       struct store_dead_letter *letter, struct error *error)
-{
-    struct slice data;
-    enum error_code code =
-        seek_sequence(transaction, DATABASE_DEAD, sequence, &data, "seek dead letter", error);
-    if (code != ERROR_NONE)
-        return code;
-    letter->sequence = *sequence;
-    letter->buried_at = (timestamp_ns)lmdb_get_be64(data.data);
-    letter->reason = (struct slice){data.data + TIME_SIZE, data.len - TIME_SIZE};
-    return ERROR_NONE;
-}
-
-enum error_code store_requeue_dead_letters(struct store_transaction *transaction, size_t max,
-                                           size_t *count, struct error *error)
-{
-    *count = 0;
-    while (*count < max) {
-        uint64_t sequence = 0;
-        struct store_dead_letter letter;
-        struct store_record record;
-        uint8_t key[SEQUENCE_SIZE];
-        enum error_code code = store_seek_dead_letter(transaction, &sequence, &letter, error);
-        if (code == ERROR_NOT_FOUND)
-            return ERROR_NONE;
-        if (code == ERROR_NONE)
-            code = store_get_record(transaction, sequence, &record, error);
-        if (code == ERROR_NONE)
-            code = put_in_outbox(transaction, sequence, record.body.len, error);
-        if (code != ERROR_NONE && code != ERROR_NOT_FOUND)
-            return code;
-        put_sequence(key, sequence);
-        code = lmdb_delete(transaction, DATABASE_DEAD, key, sizeof key, "requeue", error);
-        if (code != ERROR_NONE)
-            return code;
-        (*count)++;
-    }
-    return ERROR_NONE;
-}
-
 enum error_code store_seek_history(struct store_transaction *transaction, struct store_key *key,
                                    uint64_t *sequence, struct error *error)
 {
@@ -411,8 +345,8 @@ static enum error_code is_needed(struct store_transaction *transaction, uint64_t
     return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
 }
 
-static enum error_code drop_record(struct store_transaction *transaction,
-                                   const struct store_record *record, struct error *error)
+enum error_code store_drop_record(struct store_transaction *transaction,
+                                  const struct store_record *record, struct error *error)
 {
     uint8_t sequence_bytes[SEQUENCE_SIZE];
     uint8_t key_bytes[KEY_SIZE];
@@ -437,7 +371,7 @@ static enum error_code seek_record(struct store_transaction *transaction, uint64
 {
     struct slice data;
     enum error_code code =
-        seek_sequence(transaction, DATABASE_RECORDS, sequence, &data, "seek record", error);
+        store_seek_sequence(transaction, DATABASE_RECORDS, sequence, &data, "seek record", error);
     if (code == ERROR_NONE)
         read_record(*sequence, data, record);
     return code;
@@ -486,7 +420,7 @@ enum error_code store_expire_records(struct store_transaction *transaction, time
         if (code == ERROR_NONE)
             code = is_needed(transaction, sequence, &needed, error);
         if (code == ERROR_NONE && !needed) {
-            code = drop_record(transaction, &record, error);
+            code = store_drop_record(transaction, &record, error);
             (*dropped)++;
         }
         if (code != ERROR_NONE)
@@ -494,4 +428,9 @@ enum error_code store_expire_records(struct store_transaction *transaction, time
         store->expire_from = sequence + 1;
     }
     return ERROR_NONE;
+}
+
+bool store_has_expired_all(const struct store_transaction *transaction)
+{
+    return transaction->store->expire_from == 0;
 }

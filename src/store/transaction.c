@@ -60,6 +60,8 @@ enum error_code store_begin_bare(struct store *store, bool is_write,
         code = read_sequence(made, error);
     if (code == ERROR_NONE)
         code = read_outbox_bytes(made, error);
+    if (code == ERROR_NONE)
+        code = store_read_dead_sum(made, error);
     if (code != ERROR_NONE) {
         if (begun == MDB_SUCCESS)
             mdb_txn_abort(made->txn);
@@ -122,6 +124,8 @@ static enum error_code write_sums(struct store_transaction *transaction, struct 
     if (code == ERROR_NONE && transaction->outbox_changed)
         code = lmdb_put(transaction, DATABASE_META, "outbox", 6, bytes, sizeof bytes,
                         "write outbox size", error);
+    if (code == ERROR_NONE && transaction->dead_changed)
+        code = store_write_dead_sum(transaction, error);
     return code;
 }
 
@@ -179,7 +183,7 @@ static void read_used_bytes(struct store_transaction *transaction, uint64_t *use
     *max = info.me_mapsize;
 }
 
-static uint64_t count_entries(struct store_transaction *transaction, enum database database)
+uint64_t lmdb_count_entries(struct store_transaction *transaction, enum database database)
 {
     MDB_stat status = {0};
     (void)mdb_stat(transaction->txn, transaction->store->databases[database], &status);
@@ -189,11 +193,12 @@ static uint64_t count_entries(struct store_transaction *transaction, enum databa
 void store_read_usage(struct store_transaction *transaction, struct store_usage *usage)
 {
     *usage = (struct store_usage){
-        .outbox_records = count_entries(transaction, DATABASE_OUTBOX),
-        .dead_letters = count_entries(transaction, DATABASE_DEAD),
-        .records = count_entries(transaction, DATABASE_RECORDS),
-        .spans = count_entries(transaction, DATABASE_SPANS),
+        .outbox_records = lmdb_count_entries(transaction, DATABASE_OUTBOX),
+        .dead_letters = lmdb_count_entries(transaction, DATABASE_DEAD),
+        .records = lmdb_count_entries(transaction, DATABASE_RECORDS),
+        .spans = lmdb_count_entries(transaction, DATABASE_SPANS),
         .outbox_bytes = transaction->outbox_bytes,
+        .dead_letter_bytes = store_dead_letter_bytes(transaction),
     };
     read_used_bytes(transaction, &usage->used_bytes, &usage->max_bytes);
 }
@@ -231,9 +236,19 @@ enum error_code store_check_room(struct store_transaction *transaction, struct e
                      in_mebibytes(used), in_mebibytes(max));
 }
 
-bool store_is_tight(struct store_transaction *transaction)
+static bool has_used(struct store_transaction *transaction, unsigned percent)
 {
     uint64_t used, max;
     read_used_bytes(transaction, &used, &max);
-    return used >= max / 100 * TIGHT_PERCENT;
+    return used >= max / 100 * percent;
+}
+
+bool store_is_tight(struct store_transaction *transaction)
+{
+    return has_used(transaction, TIGHT_PERCENT);
+}
+
+bool store_is_short(struct store_transaction *transaction)
+{
+    return has_used(transaction, FULL_UNTIL_PERCENT);
 }

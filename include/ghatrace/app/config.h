@@ -68,6 +68,7 @@ struct config {
     const char *otlp_endpoint;
     unsigned otlp_protocol;
     struct text_list otlp_headers;
+    const char *otlp_header_file;
     duration_ns otlp_timeout;
     unsigned otlp_compression;
     const char *otlp_certificate;
@@ -93,6 +94,8 @@ struct config {
     duration_ns history;
     uint64_t db_max_size;
     uint64_t outbox_max_size;
+    uint64_t dead_letters_max_size;
+    duration_ns dead_letters_max_age;
     unsigned log_level;  // enum log_level
     unsigned log_format; // enum log_format
     const char *config;

@@ -13,6 +13,9 @@
 // Configures and opens beside a daemon that may be running. Prints what is wrong; returns EXIT_OK, or
 // the status to exit with and no store.
 int store_tool_open(struct invocation *invocation, struct store **store);
+// The same, for a command that takes more settings: the configuration is left in `*config`.
+int store_tool_open_configured(struct invocation *invocation, struct config *config,
+                               struct store **store);
 
 // Writes the text to standard output. main() sees to it that it arrived.
 // Says on stderr that entries were left out, if any were.

@@ -27,7 +27,7 @@ enum engine_outcome {
 // One thing to do, made and owned by the caller, who must keep it and all it points to alive until
 // `on_done` was called. `on_done` runs in the engine's thread: post to your own loop from it.
 struct engine_task {
-    enum { ENGINE_APPLY_EVENT, ENGINE_SETTLE_EXPORT, ENGINE_REQUEUE } type;
+    enum { ENGINE_APPLY_EVENT, ENGINE_SETTLE_EXPORT } type;
     void (*on_done)(struct engine_task *task);
     void *context;
 
@@ -54,11 +54,14 @@ struct engine_task {
 
 struct engine_options {
     struct trace_policy policy;
-    size_t queue_max;          // tasks waiting; more are answered ENGINE_FULL at once
-    size_t batch_max;          // tasks in one transaction
-    uint64_t outbox_max;       // bytes waiting for the collector; more: ENGINE_FULL. 0: no limit
-    bool has_exporter;         // else finished spans stay in the history and the outbox stays empty
-    duration_ns history;       // how long finished traces stay for the viewer
+    size_t queue_max;    // tasks waiting; more are answered ENGINE_FULL at once
+    size_t batch_max;    // tasks in one transaction
+    uint64_t outbox_max; // bytes waiting for the collector; more: ENGINE_FULL. 0: no limit
+    bool has_exporter;   // else finished spans stay in the history and the outbox stays empty
+    duration_ns history; // how long finished traces stay for the viewer
+    uint64_t
+        dead_letters_max; // bytes of dead letters; the oldest beyond it are dropped. 0: no limit
+    duration_ns dead_letters_age_max; // older ones are dropped. 0: no limit
     size_t max_series;         // bound on pools and label sets (tally/tally.h); 0: the usual one
     timestamp_ns (*now)(void); // NULL: timestamp_now
     duration_ns stall_limit;   // longer in storing, or waiting to be stored: not ready. 0: 5 s
@@ -82,6 +85,7 @@ struct engine_counters {
     uint64_t records;   // put into the outbox or the history
     uint64_t set_aside; // entries of the store that could not be read or written (store/store.h)
     uint64_t failures;  // tasks answered ENGINE_FAILED or ENGINE_FULL
+    uint64_t dead_letters_dropped[STORE_SHED_REASONS];
     uint64_t job_events[GITHUB_JOB_COMPLETED + 1]; // of `events`, by enum github_job_action
     uint64_t run_events[GITHUB_RUN_COMPLETED + 1]; // likewise, by enum github_run_action
     timestamp_ns last_event_at; // receipt of the newest event applied; TIMESTAMP_UNKNOWN: none yet

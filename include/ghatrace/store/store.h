@@ -6,6 +6,8 @@
 //
 //   meta        "format" → be32 version (1) · "sequence" → be64, the last record sequence given out
 //               · "outbox" → be64, bytes of the records in the outbox
+//               · "dead" → be64 bytes of the dead letters' records ‖ be64 how many letters that are ‖ be64 sequence
+//               below which all are in that sum (all ones: all of them); absent in stores that are older
 //               · "probe" → be64 time, written after a failure to see whether writing works again
 //   spans       trace ‖ span → a run's or a job's state, or the note that it went out (store/codec.h)
 //   deadlines   be64 time ‖ trace ‖ span → empty: when a state wants to be looked at (engine)
@@ -148,6 +150,7 @@ enum error_code store_settle_record(struct store_transaction *transaction, uint6
 enum error_code store_bury_record(struct store_transaction *transaction, uint64_t sequence,
                                   timestamp_ns now, struct slice reason,
                                   struct error *error) MUST_CHECK;
+// A dead letter that is damaged has an unknown time and no reason.
 struct store_dead_letter {
     uint64_t sequence;
     timestamp_ns buried_at;
@@ -156,9 +159,6 @@ struct store_dead_letter {
 enum error_code store_seek_dead_letter(struct store_transaction *transaction, uint64_t *sequence,
                                        struct store_dead_letter *letter,
                                        struct error *error) MUST_CHECK;
-// Dead letters back into the outbox, at most `max`; `*count` tells how many.
-enum error_code store_requeue_dead_letters(struct store_transaction *transaction, size_t max,
-                                           size_t *count, struct error *error) MUST_CHECK;
 // Notes that a record of the outbox was refused alone; the note goes when the record leaves the outbox. Does nothing
 // when it is not in the outbox. A second note replaces the reason and keeps the time.
 enum error_code store_quarantine_record(struct store_transaction *transaction, uint64_t sequence,
@@ -174,6 +174,39 @@ struct store_quarantined {
 enum error_code store_seek_quarantined(struct store_transaction *transaction, uint64_t *sequence,
                                        struct store_quarantined *quarantined,
                                        struct error *error) MUST_CHECK;
+// Dead letters with a sequence >= `*sequence` back into the outbox, the oldest first, at most `max`, while the outbox
+// holds at most `outbox_max` bytes with them (0: no limit). `*sequence` becomes where to go on; `*count` says how many
+// went, `*is_full` whether one did not go for want of room. A letter whose record is gone is dropped.
+enum error_code store_requeue_dead_letters(struct store_transaction *transaction,
+                                           uint64_t *sequence, size_t max, uint64_t outbox_max,
+                                           size_t *count, bool *is_full,
+                                           struct error *error) MUST_CHECK;
+// Bytes of the dead letters' records, with what the transaction did so far. Too small for a moment where an older
+// version wrote the store: store_shed_dead_letters() counts then.
+uint64_t store_dead_letter_bytes(struct store_transaction *transaction);
+
+// Why a dead letter was dropped.
+enum store_shed_reason {
+    STORE_SHED_AGE,  // buried longer ago than is allowed
+    STORE_SHED_SIZE, // all of them together were larger than is allowed
+    STORE_SHED_ROOM, // the store was about to refuse deliveries
+    STORE_SHED_REASONS,
+};
+struct store_shed_limits {
+    uint64_t bytes_max;  // of all records together; 0: no limit
+    duration_ns age_max; // 0: no limit
+    bool may_judge_age;  // false: the clock is not believed at present
+    bool for_room;       // drop them, whatever the other limits say, while store_is_short()
+    timestamp_ns
+        before; // their records that finished before this leave with them, others stay for the history
+    size_t max; // letters to look at in this call
+};
+// Drops dead letters beyond the limits, the oldest record first. Counts them first where an older version wrote the
+// store. A letter that was buried in the future gets the time `now`: the clock was set back. `*has_more`: call again.
+enum error_code store_shed_dead_letters(struct store_transaction *transaction,
+                                        const struct store_shed_limits *limits, timestamp_ns now,
+                                        uint64_t dropped[STORE_SHED_REASONS], bool *has_more,
+                                        struct error *error) MUST_CHECK;
 // The newest finished record at or after `*key` in the history; sets `*key`.
 enum error_code store_seek_history(struct store_transaction *transaction, struct store_key *key,
                                    uint64_t *sequence, struct error *error) MUST_CHECK;
@@ -243,6 +276,7 @@ struct store_usage {
     uint64_t outbox_records;
     uint64_t outbox_bytes;
     uint64_t dead_letters;
+    uint64_t dead_letter_bytes; // of their records
     uint64_t records;
     uint64_t spans;
     uint64_t used_bytes; // pages in use
@@ -254,6 +288,11 @@ enum error_code store_check_room(struct store_transaction *transaction,
                                  struct error *error) MUST_CHECK;
 // Are 75 % in use? Then finished traces should leave before `history` is over.
 bool store_is_tight(struct store_transaction *transaction);
+// Are 85 % in use? Then dead letters should leave, too, before deliveries are refused.
+bool store_is_short(struct store_transaction *transaction);
+// Is every record that finished before the time that store_expire_records() was last given gone, but for those that
+// must stay? False also while that is not known yet.
+bool store_has_expired_all(const struct store_transaction *transaction);
 void store_read_usage(struct store_transaction *transaction, struct store_usage *usage);
 
 #endif

@@ -75,6 +75,83 @@ static void ignore(struct engine_task *task)
     (void)task;
 }
 
+static void bury_or_send(struct engine_bench *bench, uint64_t sequence, bool is_dead)
+{
+    struct engine_task task = {.type = ENGINE_SETTLE_EXPORT,
+                               .on_done = ignore,
+                               .sequences = &sequence,
+                               .sequence_count = 1,
+                               .is_dead = is_dead,
+                               .reason = "400 Bad Request"};
+    engine_run_batch(bench->engine, &task, bench->now);
+    assert_int_equal(task.outcome, ENGINE_ACCEPTED);
+}
+
+static struct engine_counters counters_of(struct engine_bench *bench)
+{
+    struct engine_counters counters;
+    engine_read_counters(bench->engine, &counters);
+    return counters;
+}
+
+// A delivery that is refused does not come again; a dead letter was refused by the collector.
+static void dead_letters_make_room_before_a_delivery_is_refused(void **state)
+{
+    struct engine_bench bench;
+    (void)state;
+    open_small(&bench, true);
+    for (int64_t id = 1; id <= JOBS; id++) {
+        assert_int_equal(complete_job(&bench, id), ENGINE_ACCEPTED);
+        bury_or_send(&bench, (uint64_t)id, true);
+    }
+    struct store_usage usage = usage_of(&bench);
+    struct engine_counters counters = counters_of(&bench);
+    assert_true(usage.dead_letters > 100);
+    assert_int_equal(counters.dead_letters_dropped[STORE_SHED_ROOM], JOBS - usage.dead_letters);
+    assert_int_equal(usage.records, usage.dead_letters);
+    engine_bench_close(&bench);
+}
+
+static void history_makes_room_before_dead_letters_do(void **state)
+{
+    struct engine_bench bench;
+    (void)state;
+    open_small(&bench, true);
+    for (int64_t id = 1; id <= JOBS; id++) {
+        assert_int_equal(complete_job(&bench, id), ENGINE_ACCEPTED);
+        bury_or_send(&bench, (uint64_t)id, id <= 200);
+    }
+    assert_int_equal(usage_of(&bench).dead_letters, 200);
+    assert_int_equal(counters_of(&bench).dead_letters_dropped[STORE_SHED_ROOM], 0);
+    engine_bench_close(&bench);
+}
+
+static void dead_letters_stay_within_their_limits(void **state)
+{
+    struct engine_bench bench;
+    (void)state;
+    open_small(&bench, true);
+    bench.map_bytes = (uint64_t)64 << 20;
+    bench.options.dead_letters_max = 20000;
+    bench.options.dead_letters_age_max = NS_PER_HOUR;
+    engine_bench_restart(&bench);
+    for (int64_t id = 1; id <= 100; id++) {
+        complete_job(&bench, id);
+        bury_or_send(&bench, (uint64_t)id, true);
+        assert_true(usage_of(&bench).dead_letter_bytes <= 20000);
+    }
+    struct store_usage usage = usage_of(&bench);
+    assert_true(usage.dead_letter_bytes > 15000 && usage.dead_letters < 100);
+    assert_int_equal(counters_of(&bench).dead_letters_dropped[STORE_SHED_SIZE],
+                     100 - usage.dead_letters);
+    engine_run_batch(bench.engine, NULL, bench.now + 30 * NS_PER_MINUTE);
+    assert_int_equal(usage_of(&bench).dead_letters, usage.dead_letters);
+    engine_run_batch(bench.engine, NULL, bench.now + 2 * NS_PER_HOUR);
+    assert_int_equal(usage_of(&bench).dead_letters, 0);
+    assert_int_equal(counters_of(&bench).dead_letters_dropped[STORE_SHED_AGE], usage.dead_letters);
+    engine_bench_close(&bench);
+}
+
 // The smallest store that may be set: what is kept free for deleting is some 25 pages.
 static void a_store_that_was_full_to_the_brim_recovers(void **state)
 {
@@ -185,6 +262,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(history_makes_room_before_a_delivery_is_refused),
         cmocka_unit_test(what_waits_for_the_collector_never_makes_room),
+        cmocka_unit_test(dead_letters_make_room_before_a_delivery_is_refused),
+        cmocka_unit_test(history_makes_room_before_dead_letters_do),
+        cmocka_unit_test(dead_letters_stay_within_their_limits),
         cmocka_unit_test(a_store_that_was_full_to_the_brim_recovers),
         cmocka_unit_test(a_store_filled_by_batches_of_any_size_recovers),
     };

@@ -234,7 +234,10 @@ static void dead_letters_go_out_when_they_are_put_back(void **state)
     is_fixed = true;
     pthread_mutex_unlock(&place.collector.mutex);
     expect_ok(store_begin(place.store, true, &transaction, &place.error));
-    expect_ok(store_requeue_dead_letters(transaction, 10, &count, &place.error));
+    uint64_t sequence = 0;
+    bool is_full;
+    expect_ok(
+        store_requeue_dead_letters(transaction, &sequence, 10, 0, &count, &is_full, &place.error));
     expect_ok(store_commit(transaction, &place.error));
     assert_int_equal(count, 2);
     run_until_empty(0);

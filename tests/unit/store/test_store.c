@@ -267,6 +267,7 @@ static void dead_letters_are_kept_with_their_reason_and_can_be_requeued(void **s
     uint64_t sequence = 0;
     uint32_t size;
     size_t count;
+    bool is_full;
     struct store_transaction *transaction = begin(fixture, true);
     uint64_t first = add_record(fixture, transaction, &key, NOW, "bad");
     assert_int_equal(
@@ -283,9 +284,11 @@ static void dead_letters_are_kept_with_their_reason_and_can_be_requeued(void **s
         store_expire_records(transaction, NOW + NS_PER_DAY, 10, &dropped, &fixture->error),
         ERROR_NONE);
     assert_int_equal(dropped, 0);
-    assert_int_equal(store_requeue_dead_letters(transaction, 10, &count, &fixture->error),
+    sequence = 0;
+    assert_int_equal(store_requeue_dead_letters(transaction, &sequence, 10, 0, &count, &is_full,
+                                                &fixture->error),
                      ERROR_NONE);
-    assert_int_equal(count, 1);
+    assert_true(count == 1 && !is_full);
     sequence = 0;
     assert_int_equal(store_seek_outbox(transaction, &sequence, &size, &fixture->error), ERROR_NONE);
     assert_true(sequence == first && size == 3);

@@ -1,0 +1,392 @@
+// Dead letters: their size is known exactly, whoever wrote them, and they stay within their limits.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <lmdb.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "ghatrace/store/store.h"
+#include "support/temp_folder.h"
+
+#define MAP_BYTES ((uint64_t)64 << 20)
+#define NOW ((timestamp_ns)1788409017 * NS_PER_SECOND)
+#define ALL 100000
+
+struct fixture {
+    struct temp_folder folder;
+    struct store *store;
+    struct store_transaction *transaction;
+    struct error error;
+};
+
+static struct fixture *place; // of the test that runs
+
+static void expect_ok(enum error_code code)
+{
+    if (code != ERROR_NONE)
+        fail_msg("%s: %s", error_code_text(code), place->error.message);
+}
+
+static void open_store(void)
+{
+    expect_ok(
+        store_open(place->folder.path, STORE_DAEMON, MAP_BYTES, &place->store, &place->error));
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    place = test_calloc(1, sizeof *place);
+    if (access("/dev/shm", W_OK) == 0)
+        setenv("TMPDIR", "/dev/shm", 0);
+    assert_true(temp_folder_create(&place->folder));
+    open_store();
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    store_close(place->store);
+    assert_true(temp_folder_remove(&place->folder));
+    test_free(place);
+    return 0;
+}
+
+static void begin(void)
+{
+    expect_ok(store_begin(place->store, true, &place->transaction, &place->error));
+}
+
+static void commit(void)
+{
+    expect_ok(store_commit(place->transaction, &place->error));
+}
+
+// A record of this many bytes, in the outbox, then buried.
+static uint64_t bury(size_t size, timestamp_ns finished_at, timestamp_ns buried_at)
+{
+    static char body[4096];
+    struct store_key key = {0};
+    uint64_t sequence;
+    assert_true(size <= sizeof body);
+    key.span.bytes[0] = (uint8_t)rand();
+    key.span.bytes[1] = (uint8_t)rand();
+    expect_ok(store_add_record(place->transaction, &key, finished_at, (struct slice){body, size},
+                               true, &sequence, &place->error));
+    expect_ok(
+        store_bury_record(place->transaction, sequence, buried_at, SLICE("no"), &place->error));
+    return sequence;
+}
+
+static uint64_t count_letters(uint64_t *bytes)
+{
+    uint64_t sequence = 0, count = 0;
+    struct store_dead_letter letter;
+    struct store_record record;
+    *bytes = 0;
+    while (store_seek_dead_letter(place->transaction, &sequence, &letter, &place->error) ==
+           ERROR_NONE) {
+        if (store_get_record(place->transaction, sequence, &record, &place->error) == ERROR_NONE)
+            *bytes += record.body.len;
+        count++;
+        sequence++;
+    }
+    return count;
+}
+
+static void expect_letters(uint64_t count)
+{
+    uint64_t bytes;
+    assert_int_equal(count_letters(&bytes), count);
+    assert_int_equal(store_dead_letter_bytes(place->transaction), bytes);
+}
+
+static bool is_dead(uint64_t sequence)
+{
+    struct store_dead_letter letter;
+    uint64_t found = sequence;
+    return store_seek_dead_letter(place->transaction, &found, &letter, &place->error) ==
+               ERROR_NONE &&
+           found == sequence;
+}
+
+static bool has_record(uint64_t sequence)
+{
+    struct store_record record;
+    return store_get_record(place->transaction, sequence, &record, &place->error) == ERROR_NONE;
+}
+
+struct shed {
+    uint64_t dropped[STORE_SHED_REASONS];
+    bool has_more;
+};
+
+static struct shed shed(struct store_shed_limits limits, timestamp_ns now)
+{
+    struct shed shed;
+    expect_ok(store_shed_dead_letters(place->transaction, &limits, now, shed.dropped,
+                                      &shed.has_more, &place->error));
+    return shed;
+}
+
+static size_t requeue(size_t max, uint64_t outbox_max, bool *is_full)
+{
+    uint64_t sequence = 0;
+    size_t count;
+    expect_ok(store_requeue_dead_letters(place->transaction, &sequence, max, outbox_max, &count,
+                                         is_full, &place->error));
+    return count;
+}
+
+// --- the sum -----------------------------------------------------------------------------------------------
+
+static void the_size_of_all_is_exact_whatever_happens_to_them(void **state)
+{
+    (void)state;
+    srand(4711);
+    for (int round = 0; round < 400; round++) {
+        bool is_full;
+        begin();
+        for (int i = rand() % 5; i > 0; i--)
+            bury((size_t)rand() % 3000, NOW, NOW + round);
+        if (rand() % 4 == 0)
+            requeue((size_t)rand() % 4, 0, &is_full);
+        if (rand() % 4 == 0)
+            shed((struct store_shed_limits){.bytes_max = 20000, .max = (size_t)rand() % 6}, NOW);
+        if (rand() % 8 == 0) {
+            uint64_t sequence = 0;
+            struct store_dead_letter letter;
+            // Buried twice, as after an answer that was lost.
+            if (store_seek_dead_letter(place->transaction, &sequence, &letter, &place->error) ==
+                ERROR_NONE)
+                expect_ok(store_bury_record(place->transaction, sequence, NOW, SLICE("again"),
+                                            &place->error));
+        }
+        if (rand() % 5 == 0)
+            store_abort(place->transaction);
+        else
+            commit();
+        if (rand() % 40 == 0) {
+            store_close(place->store);
+            open_store();
+        }
+        begin();
+        uint64_t bytes;
+        expect_letters(count_letters(&bytes));
+        store_abort(place->transaction);
+    }
+}
+
+// Without ghatrace, as an older version would have left it, or changed it.
+static void edit_raw(const char *database, const void *key, size_t key_len)
+{
+    MDB_env *env;
+    MDB_txn *txn;
+    MDB_dbi dbi;
+    MDB_val name = {.mv_size = key_len, .mv_data = (void *)(uintptr_t)key};
+    store_close(place->store);
+    assert_int_equal(mdb_env_create(&env), 0);
+    assert_int_equal(mdb_env_set_maxdbs(env, 64), 0);
+    assert_int_equal(mdb_env_set_mapsize(env, MAP_BYTES), 0);
+    assert_int_equal(mdb_env_open(env, place->folder.path, 0, 0600), 0);
+    assert_int_equal(mdb_txn_begin(env, NULL, 0, &txn), 0);
+    assert_int_equal(mdb_dbi_open(txn, database, 0, &dbi), 0);
+    assert_int_equal(mdb_del(txn, dbi, &name, NULL), 0);
+    assert_int_equal(mdb_txn_commit(txn), 0);
+    mdb_env_close(env);
+    open_store();
+}
+
+static void an_older_store_is_counted_in_pieces_while_letters_come_and_go(void **state)
+{
+    bool is_full;
+    size_t pieces = 0;
+    struct shed result;
+    (void)state;
+    begin();
+    for (int i = 0; i < 100; i++)
+        bury(100, NOW, NOW);
+    commit();
+    edit_raw("meta", "dead", 4);
+    do {
+        begin();
+        result = shed((struct store_shed_limits){.bytes_max = 1 << 20, .max = 10}, NOW);
+        bury(7, NOW, NOW);
+        requeue(2, 0, &is_full);
+        commit();
+        pieces++;
+        assert_true(pieces < 100);
+    } while (result.has_more);
+    assert_true(pieces > 5);
+    begin();
+    expect_letters(100 - pieces);
+    store_abort(place->transaction);
+}
+
+static void letters_that_an_older_version_took_away_are_noticed(void **state)
+{
+    uint8_t key[8] = {0};
+    (void)state;
+    begin();
+    uint64_t first = bury(1000, NOW, NOW);
+    bury(500, NOW, NOW);
+    bury(20, NOW, NOW);
+    commit();
+    key[7] = (uint8_t)first;
+    edit_raw("dead", key, sizeof key);
+    begin();
+    struct shed result = shed((struct store_shed_limits){.bytes_max = 600, .max = ALL}, NOW);
+    assert_int_equal(result.dropped[STORE_SHED_SIZE], 0);
+    expect_letters(2);
+    commit();
+}
+
+// --- limits ------------------------------------------------------------------------------------------------
+
+static void beyond_the_size_the_oldest_go_and_within_it_all_stay(void **state)
+{
+    uint64_t sequences[10];
+    (void)state;
+    begin();
+    for (int i = 0; i < 10; i++)
+        sequences[i] = bury(100, NOW, NOW - i);
+    struct shed result = shed((struct store_shed_limits){.bytes_max = 1000, .max = ALL}, NOW);
+    assert_int_equal(result.dropped[STORE_SHED_SIZE], 0);
+    expect_letters(10);
+    result = shed((struct store_shed_limits){.bytes_max = 350, .max = 4}, NOW);
+    assert_int_equal(result.dropped[STORE_SHED_SIZE], 4);
+    assert_true(result.has_more);
+    result = shed((struct store_shed_limits){.bytes_max = 350, .max = 100}, NOW);
+    assert_int_equal(result.dropped[STORE_SHED_SIZE], 3);
+    assert_false(result.has_more);
+    expect_letters(3);
+    assert_false(is_dead(sequences[6]));
+    assert_true(is_dead(sequences[7]));
+    commit();
+}
+
+static void too_old_ones_go_wherever_they_lie(void **state)
+{
+    const struct store_shed_limits limits = {
+        .age_max = NS_PER_DAY, .may_judge_age = true, .max = ALL};
+    (void)state;
+    begin();
+    uint64_t fresh = bury(1, NOW, NOW - NS_PER_HOUR);
+    uint64_t old = bury(1, NOW, NOW - NS_PER_DAY);
+    uint64_t nearly = bury(1, NOW, NOW - NS_PER_DAY + 1);
+    struct store_shed_limits unsure = limits;
+    unsure.may_judge_age = false;
+    assert_int_equal(shed(unsure, NOW).dropped[STORE_SHED_AGE], 0);
+    assert_int_equal(shed(limits, NOW).dropped[STORE_SHED_AGE], 1);
+    assert_true(is_dead(fresh) && !is_dead(old) && is_dead(nearly));
+    // They are looked at again after a while, in pieces.
+    struct store_shed_limits pieces = limits;
+    pieces.max = 1;
+    assert_int_equal(shed(pieces, NOW + NS_PER_MINUTE).dropped[STORE_SHED_AGE], 0);
+    assert_int_equal(shed(pieces, NOW + NS_PER_HOUR).dropped[STORE_SHED_AGE], 0);
+    struct shed result = shed(pieces, NOW + NS_PER_HOUR);
+    assert_int_equal(result.dropped[STORE_SHED_AGE], 1);
+    assert_true(result.has_more);
+    expect_letters(1);
+    commit();
+}
+
+static void one_that_was_buried_in_the_future_is_as_old_as_the_time_since_it_was_seen(void **state)
+{
+    const struct store_shed_limits limits = {
+        .age_max = NS_PER_DAY, .may_judge_age = true, .max = ALL};
+    struct store_dead_letter letter;
+    (void)state;
+    begin();
+    uint64_t sequence = bury(1, NOW, NOW + 365 * NS_PER_DAY);
+    assert_int_equal(shed(limits, NOW).dropped[STORE_SHED_AGE], 0);
+    uint64_t found = sequence;
+    expect_ok(store_seek_dead_letter(place->transaction, &found, &letter, &place->error));
+    assert_true(letter.buried_at == NOW);
+    assert_true(slice_equals(letter.reason, SLICE("no")));
+    assert_int_equal(shed(limits, NOW + 23 * NS_PER_HOUR).dropped[STORE_SHED_AGE], 0);
+    assert_int_equal(shed(limits, NOW + 25 * NS_PER_HOUR).dropped[STORE_SHED_AGE], 1);
+    expect_letters(0);
+    // A clock that was set back does not put the next look off.
+    bury(1, NOW, NOW - 10 * NS_PER_DAY);
+    assert_int_equal(shed(limits, NOW).dropped[STORE_SHED_AGE], 1);
+    commit();
+}
+
+static void the_record_leaves_with_its_letter_unless_the_history_shows_it(void **state)
+{
+    const struct store_shed_limits limits = {.bytes_max = 1, .before = NOW, .max = ALL};
+    size_t dropped;
+    (void)state;
+    begin();
+    uint64_t old = bury(100, NOW - 1, NOW);
+    uint64_t shown = bury(100, NOW, NOW);
+    shed(limits, NOW);
+    expect_letters(0);
+    assert_false(has_record(old));
+    assert_true(has_record(shown));
+    expect_ok(store_expire_records(place->transaction, NOW + 1, 10, &dropped, &place->error));
+    assert_int_equal(dropped, 1);
+    assert_false(has_record(shown));
+    commit();
+}
+
+// --- requeue -----------------------------------------------------------------------------------------------
+
+static void no_more_is_requeued_than_may_wait(void **state)
+{
+    bool is_full;
+    (void)state;
+    begin();
+    for (int i = 0; i < 10; i++)
+        bury(100, NOW, NOW);
+    assert_int_equal(requeue(ALL, 350, &is_full), 3);
+    assert_true(is_full);
+    assert_int_equal(store_outbox_bytes(place->transaction), 300);
+    expect_letters(7);
+    assert_int_equal(requeue(ALL, 350, &is_full), 0);
+    assert_true(is_full);
+    assert_int_equal(requeue(2, 1000, &is_full), 2);
+    assert_false(is_full);
+    assert_int_equal(requeue(ALL, 0, &is_full), 5);
+    assert_false(is_full);
+    expect_letters(0);
+    commit();
+}
+
+static void one_that_is_larger_than_what_may_wait_goes_alone(void **state)
+{
+    bool is_full;
+    (void)state;
+    begin();
+    bury(1000, NOW, NOW);
+    bury(10, NOW, NOW);
+    assert_int_equal(requeue(ALL, 500, &is_full), 1);
+    assert_true(is_full);
+    expect_letters(1);
+    commit();
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(the_size_of_all_is_exact_whatever_happens_to_them),
+        TEST(an_older_store_is_counted_in_pieces_while_letters_come_and_go),
+        TEST(letters_that_an_older_version_took_away_are_noticed),
+        TEST(beyond_the_size_the_oldest_go_and_within_it_all_stay),
+        TEST(too_old_ones_go_wherever_they_lie),
+        TEST(one_that_was_buried_in_the_future_is_as_old_as_the_time_since_it_was_seen),
+        TEST(the_record_leaves_with_its_letter_unless_the_history_shows_it),
+        TEST(no_more_is_requeued_than_may_wait),
+        TEST(one_that_is_larger_than_what_may_wait_goes_alone),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
