@@ -4,7 +4,14 @@
 #include "ghatrace/app/command.h"
 #include "ghatrace/app/secrets.h"
 #include "ghatrace/base/hex.h"
+#include "ghatrace/export/header_file.h"
 #include "ghatrace/store/store.h"
+
+// What was read beside the configuration.
+struct findings {
+    struct secrets secrets;
+    struct export_header_file *header_file; // NULL: none, or nothing is exported
+};
 
 // Values as they are in effect. What may hold a secret is never shown: headers by their names only,
 // URLs without userinfo and query.
@@ -78,8 +85,19 @@ static void print_value(const struct config *config, enum option_id id)
     }
 }
 
+static void print_header_count(const struct export_header_file *file)
+{
+    struct export_header_file_status status;
+    if (file == NULL) {
+        printf(" (not read: nothing is exported)");
+        return;
+    }
+    export_header_file_read_status(file, &status);
+    printf(" (%zu header%s)", status.count, status.count == 1 ? "" : "s");
+}
+
 static void print_setting(const struct config *config, const struct settings *settings,
-                          enum option_id id, const struct secrets *secrets)
+                          enum option_id id, const struct findings *findings)
 {
     const struct setting *setting = &settings->items[id];
     bool is_set = setting->source != SOURCE_DEFAULT;
@@ -90,11 +108,31 @@ static void print_setting(const struct config *config, const struct settings *se
     else
         print_value(config, id);
     if (id == OPTION_ID_WEBHOOK_SECRET_FILE && is_set)
-        printf(" (%zu secret%s)", secrets->count, secrets->count == 1 ? "" : "s");
+        printf(" (%zu secret%s)", findings->secrets.count, findings->secrets.count == 1 ? "" : "s");
+    if (id == OPTION_ID_OTLP_HEADER_FILE && is_set)
+        print_header_count(findings->header_file);
     printf("  (from %s)\n", setting_source_text(setting->source));
 }
 
-static void print_export(const struct config_export *exporting)
+static void print_header_names(const struct config_export *exporting,
+                               const struct export_header_file *file)
+{
+    const struct http_header *headers = exporting->headers;
+    size_t count = exporting->header_count;
+    size_t shown = 0;
+    if (file != NULL)
+        headers = export_header_file_headers(file, &count);
+    for (size_t i = 0; i < count; i++) {
+        if (export_header_is_own(headers[i].name))
+            continue;
+        printf(" %.*s", SLICE_ARGS(headers[i].name));
+        shown++;
+    }
+    printf("%s\n", shown == 0 ? " none" : "");
+}
+
+static void print_export(const struct config_export *exporting,
+                         const struct export_header_file *file)
 {
     if (!exporting->is_on) {
         printf("export: none, traces stay in the local store\n");
@@ -108,9 +146,7 @@ static void print_export(const struct config_export *exporting)
     printf("export: POST %s  (from %s)\n", exporting->url, exporting->url_from);
     printf("export: %.*s, compression %.*s, timeout %s, headers:", SLICE_ARGS(protocol),
            SLICE_ARGS(compression), duration_format(exporting->timeout, timeout));
-    for (size_t i = 0; i < exporting->header_count; i++)
-        printf(" %.*s", SLICE_ARGS(exporting->headers[i].name));
-    printf("%s\n", exporting->header_count == 0 ? " none" : "");
+    print_header_names(exporting, file);
     if (exporting->endpoint.is_tls)
         printf("export: trusting %s, client certificate %s\n",
                exporting->tls.ca_file != NULL ? exporting->tls.ca_file : "the system's authorities",
@@ -129,14 +165,14 @@ static void print_sockets(const struct config *config)
 }
 
 static void print_config(const struct config *config, const struct settings *settings,
-                         const struct secrets *secrets)
+                         const struct findings *findings)
 {
     for (size_t i = 0; i < OPTIONS_COUNT; i++)
-        print_setting(config, settings, (enum option_id)i, secrets);
+        print_setting(config, settings, (enum option_id)i, findings);
     if (config->github_webhook_secret != NULL && config->webhook_secret_file == NULL)
         printf("webhook secret: 1, from GITHUB_WEBHOOK_SECRET\n");
     print_sockets(config);
-    print_export(&config->exporting);
+    print_export(&config->exporting, findings->header_file);
     if (config->exporting.service_name.len > 0)
         printf("service.name: %.*s\n", SLICE_ARGS(config->exporting.service_name));
     for (size_t i = 0; i < config->warnings.count; i++)
@@ -209,27 +245,39 @@ static void print_store(const struct config *config)
         printf("store: cannot be read: %s\n", error.message);
 }
 
+static enum error_code read_files(const struct config *config, struct findings *findings,
+                                  struct error *error)
+{
+    const struct config_export *exporting = &config->exporting;
+    enum error_code code = secrets_load(&findings->secrets, config->webhook_secret_file,
+                                        config->github_webhook_secret, error);
+    if (code == ERROR_NONE)
+        code = config_check_tls(config, error);
+    if (code == ERROR_NONE && exporting->is_on && config->otlp_header_file != NULL)
+        code = export_header_file_open(config->otlp_header_file, exporting->headers,
+                                       exporting->header_count, &findings->header_file, error);
+    return code;
+}
+
 static int run(struct invocation *invocation)
 {
     struct config config;
-    struct secrets secrets;
+    struct findings findings = {.header_file = NULL};
     struct error error;
     int status = invocation_configure(invocation, &config);
     if (status != EXIT_OK)
         return status;
-    secrets_init(&secrets);
-    enum error_code code =
-        secrets_load(&secrets, config.webhook_secret_file, config.github_webhook_secret, &error);
-    if (code == ERROR_NONE)
-        code = config_check_tls(&config, &error);
+    secrets_init(&findings.secrets);
+    enum error_code code = read_files(&config, &findings, &error);
     if (code != ERROR_NONE) {
         (void)command_fail(&error);
         status = EXIT_USAGE;
     } else {
-        print_config(&config, &invocation->settings, &secrets);
+        print_config(&config, &invocation->settings, &findings);
         print_store(&config);
     }
-    secrets_release(&secrets);
+    secrets_release(&findings.secrets);
+    export_header_file_close(findings.header_file);
     return status;
 }
 

@@ -44,9 +44,9 @@ const struct command command_serve = {
     .summary = "the daemon: webhooks in, traces out",
     .details =
         "SIGTERM and SIGINT stop it in good order, another one a second or more later at once;\n"
-        "SIGHUP makes it read the webhook secrets and all certificates again. Listening sockets\n"
-        "that systemd passes (LISTEN_FDS), named webhook and admin, are used instead of listen\n"
-        "and admin-listen. OpenTelemetry's variables\n"
+        "SIGHUP makes it read the webhook secrets, all certificates and otlp-header-file again.\n"
+        "Listening sockets that systemd passes (LISTEN_FDS), named webhook and admin, are used\n"
+        "instead of listen and admin-listen. OpenTelemetry's variables\n"
         "OTEL_EXPORTER_OTLP_* (ENDPOINT, TRACES_ENDPOINT, PROTOCOL, HEADERS, TIMEOUT, "
         "COMPRESSION,\n"
         "CERTIFICATE, CLIENT_CERTIFICATE, CLIENT_KEY), OTEL_SERVICE_NAME and\n"

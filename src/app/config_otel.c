@@ -303,6 +303,7 @@ enum error_code config_apply_otel(struct config *config, const struct settings *
     if (code == ERROR_NONE)
         code = apply_endpoint(&otel, error);
     if (code == ERROR_NONE && config->exporting.is_on) {
+        config_warn_of_unused(config, settings->arena, environment);
         apply_protocol(&otel);
         apply_compression(&otel);
         apply_timeout(&otel);

@@ -22,6 +22,7 @@
 #include "ghatrace/base/log_queue.h"
 #include "ghatrace/engine/engine.h"
 #include "ghatrace/export/exporter.h"
+#include "ghatrace/export/header_file.h"
 #include "ghatrace/ingress/admin.h"
 #include "ghatrace/ingress/ingress.h"
 #include "ghatrace/net/address.h"
@@ -60,8 +61,11 @@ struct server {
     struct net_loop *loop;
     struct store *store;
     struct engine *engine;
-    struct net_tls *export_tls; // held; NULL: not needed
-    struct exporter *exporter;  // NULL: no endpoint
+    struct net_tls *export_tls;             // held; NULL: not needed
+    struct exporter *exporter;              // NULL: no endpoint
+    struct export_header_file *header_file; // NULL: none
+    struct net_task header_read;
+    bool is_header_read_posted; // posting twice would break the loop's list
     struct ingress_secrets *secrets;
     struct ingress *ingress;
     struct ingress_secrets *admin_tokens; // NULL: none
@@ -117,6 +121,9 @@ static void reload_now(void *context)
     server->reloaded_at = timestamp_monotonic();
     server->reload_is_due = false;
     reload_all(&parts);
+    // By itself: a file that cannot be used keeps its last good headers and says so.
+    if (server->header_file != NULL && export_header_file_read(server->header_file))
+        log_info("otlp-header-file read again");
 }
 
 // SIGHUP. However many come, keys are not parsed all the time; the last one is never forgotten.
@@ -281,6 +288,55 @@ static enum error_code make_engine(struct server *server, struct error *error)
     return engine_create(server->store, &engine, &server->engine, error);
 }
 
+static enum error_code use_headers(void *context, const struct http_header *headers, size_t count,
+                                   struct error *error)
+{
+    const struct server *server = context;
+    return exporter_use_headers(server->exporter, headers, count, error);
+}
+
+static void look_at_headers(void *context)
+{
+    const struct server *server = context;
+    export_header_file_look(server->header_file, timestamp_monotonic());
+}
+
+static void read_headers(void *context)
+{
+    struct server *server = context;
+    server->is_header_read_posted = false;
+    (void)export_header_file_read(server->header_file);
+}
+
+// After an answer 401. Not at once: the exporter is to note the failure first, so that new headers end its wait.
+static void read_headers_soon(void *context)
+{
+    struct server *server = context;
+    if (server->is_header_read_posted)
+        return;
+    server->is_header_read_posted = true;
+    net_loop_post(server->loop, &server->header_read);
+}
+
+static enum error_code open_header_file(struct server *server, struct export_options *export,
+                                        struct error *error)
+{
+    const char *path = server->config->otlp_header_file;
+    if (path == NULL)
+        return ERROR_NONE;
+    enum error_code code = export_header_file_open(path, export->headers, export->header_count,
+                                                   &server->header_file, error);
+    if (code != ERROR_NONE)
+        return code;
+    export->headers = export_header_file_headers(server->header_file, &export->header_count);
+    server->header_read = (struct net_task){.run = read_headers, .context = server};
+    export->before_request = look_at_headers;
+    export->before_request_context = server;
+    export->on_unauthorized = read_headers_soon;
+    export->on_unauthorized_context = server;
+    return ERROR_NONE;
+}
+
 static enum error_code make_exporter(struct server *server, struct error *error)
 {
     const struct config_export *exporting = &server->config->exporting;
@@ -301,8 +357,13 @@ static enum error_code make_exporter(struct server *server, struct error *error)
         .backoff_max = 30 * NS_PER_SECOND,
         .outbox_max = server->config->outbox_max_size,
     };
-    return exporter_create(server->loop, server->store, server->engine, &export, &server->exporter,
-                           error);
+    enum error_code code = open_header_file(server, &export, error);
+    if (code == ERROR_NONE)
+        code = exporter_create(server->loop, server->store, server->engine, &export,
+                               &server->exporter, error);
+    if (code == ERROR_NONE && server->header_file != NULL)
+        export_header_file_on_change(server->header_file, use_headers, server);
+    return code;
 }
 
 // The engine's thread reads `exporter`, so it starts when that is settled.
@@ -354,6 +415,7 @@ static enum error_code make_view(struct server *server, struct error *error)
         .store = server->store,
         .engine = server->engine,
         .exporter = server->exporter,
+        .header_file = server->header_file,
         .ingress = server->ingress,
         .id_scheme = (enum id_scheme)config->id_scheme,
         .trace_url = config->trace_url,
@@ -496,6 +558,7 @@ static void release(struct server *server)
     if (server->engine_is_running)
         engine_stop(server->engine);
     exporter_destroy(server->exporter);
+    export_header_file_close(server->header_file);
     net_tls_let_go(server->export_tls);
     if (server->engine != NULL)
         engine_destroy(server->engine);

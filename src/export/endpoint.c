@@ -153,6 +153,7 @@ static enum error_code read_authority(struct slice authority, struct export_endp
 {
     // Credentials go into the headers variable; here they are passed over, as the specification
     // allows, and never shown.
+    endpoint->has_userinfo = slice_has(authority, '@');
     while (slice_has(authority, '@')) {
         (void)take_before(&authority, "@");
         authority.data++;

@@ -240,6 +240,8 @@ static void set_up(struct exporter *exporter, struct net_loop *loop,
     }
     exporter->on_unauthorized = options->on_unauthorized;
     exporter->on_unauthorized_context = options->on_unauthorized_context;
+    exporter->before_request = options->before_request;
+    exporter->before_request_context = options->before_request_context;
     exporter->wake = (struct net_task){.run = on_wake, .context = exporter};
     exporter->random_state =
         ((uint64_t)timestamp_now() ^ ((uint64_t)getpid() << 32) ^ (uint64_t)timestamp_monotonic()) |

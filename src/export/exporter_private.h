@@ -72,6 +72,8 @@ struct exporter {
     struct mask_list masks; // secrets of `form` and `endpoint`
     void (*on_unauthorized)(void *context);
     void *on_unauthorized_context;
+    void (*before_request)(void *context);
+    void *before_request_context;
     struct exporter_tuning tuning;
     uint64_t random_state;
 

@@ -12,28 +12,6 @@
 #define REQUEST_HEAD_MAX ((size_t)64 << 10)
 #define REQUEST_MAX (REQUEST_JSON_MAX + REQUEST_HEAD_MAX)
 
-// Written by us; a second one would contradict the first or break the framing.
-static bool is_ours(struct slice name)
-{
-    static const char *const ours[] = {
-        "Host",
-        "Content-Length",
-        "Content-Type",
-        "Content-Encoding",
-        "Transfer-Encoding",
-        "Expect",
-        "Connection",
-        "Upgrade",
-        "TE",
-        "Trailer",
-    };
-    for (size_t i = 0; i < sizeof ours / sizeof ours[0]; i++) {
-        if (slice_equals_ignoring_case(name, slice_from_string(ours[i])))
-            return true;
-    }
-    return false;
-}
-
 static void add_field(struct request_form *form, struct slice name, struct slice value)
 {
     form->fields[form->field_count++] = (struct http_header){.name = name, .value = value};
@@ -88,7 +66,7 @@ enum error_code request_form_init(struct request_form *form, const struct export
     bool names_agent = false;
     for (size_t i = 0; i < options->header_count; i++) {
         const struct http_header *header = &options->headers[i];
-        if (is_ours(header->name)) {
+        if (export_header_is_own(header->name)) {
             log_warn("configured header is left out: it is the exporter's own",
                      LOG_SLICE("name", header->name));
             continue;

@@ -276,6 +276,8 @@ void slot_send(struct export_slot *slot)
     size_t records = 0;
 
     slot->is_last_try = exporter->is_draining;
+    if (exporter->before_request != NULL)
+        exporter->before_request(exporter->before_request_context);
     enum error_code code = request_build(&exporter->form, exporter->store, planned->sequences,
                                          planned->count, &request, &records, &error);
     if (code == ERROR_TOO_LARGE || code == ERROR_INVALID) {

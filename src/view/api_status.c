@@ -24,6 +24,22 @@ static void put_deliveries(struct json_out *json, const struct health_figures *f
     json_out_close_object(json);
 }
 
+static void put_header_file(struct json_out *json, const struct export_header_file *file)
+{
+    struct export_header_file_status status;
+    if (file == NULL) {
+        json_out_null(json, "header_file");
+        return;
+    }
+    export_header_file_read_status(file, &status);
+    json_out_open_object(json, "header_file");
+    json_out_count(json, "headers", status.count);
+    json_out_bool(json, "usable", status.is_usable);
+    json_out_time(json, "since", status.since);
+    json_out_text(json, "reason", slice_from_string(status.reason));
+    json_out_close_object(json);
+}
+
 static void put_export(struct json_out *json, const struct view_sources *sources,
                        const struct health_figures *figures)
 {
@@ -37,6 +53,7 @@ static void put_export(struct json_out *json, const struct view_sources *sources
     json_out_text(json, "endpoint", slice_from_string(sources->export_url));
     json_out_count(json, "delivered_records", figures->exporter.sent_records);
     json_out_count(json, "failures_in_a_row", figures->exporter.consecutive_failures);
+    put_header_file(json, sources->header_file);
     json_out_close_object(json);
 }
 

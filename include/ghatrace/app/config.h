@@ -164,5 +164,7 @@ char *size_format(uint64_t bytes, char text[TIMESTAMP_TEXT_SIZE]);
 // --- OpenTelemetry's variables (config_otel.c) ---
 enum error_code config_apply_otel(struct config *config, const struct settings *settings,
                                   char *const *environment, struct error *error) MUST_CHECK;
+// Where something is exported: warns of what is set and not used (config_proxy.c).
+void config_warn_of_unused(struct config *config, struct arena *arena, char *const *environment);
 
 #endif

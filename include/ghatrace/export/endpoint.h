@@ -14,6 +14,7 @@
 
 struct export_endpoint {
     bool is_tls;
+    bool has_userinfo;     // "user:password@", which is not used
     char host[256];        // without brackets
     uint16_t port;         // 80 or 443 where the URL has none
     char host_header[300]; // host, with brackets and port as needed
@@ -34,6 +35,15 @@ void export_endpoint_format(const struct export_endpoint *endpoint, char *text, 
 enum error_code export_headers_parse(struct slice text, struct arena *arena,
                                      struct http_header **headers, size_t *count,
                                      struct error *error) MUST_CHECK;
+// One `Name: value` a line, as files have them. Lines that are empty or begin with '#' are skipped, as is a byte order
+// mark; lines may end in CRLF. Nothing is decoded: a value is what lies between the blanks around it. Names and values
+// point into `text`, the list lies in the arena. ERROR_USAGE, naming the line but not what is in it: no ':', an illegal
+// or an empty name or value, a name that is there twice, one of the exporter's own; ERROR_MEMORY.
+enum error_code export_header_lines_parse(struct slice text, struct arena *arena,
+                                          struct http_header **headers, size_t *count,
+                                          struct error *error) MUST_CHECK;
+// Is this a field that the exporter writes by itself? A second one would contradict the first or break the framing.
+bool export_header_is_own(struct slice name);
 // OTEL_RESOURCE_ATTRIBUTES; on any error the whole variable is to be discarded.
 enum error_code export_resource_parse(struct slice text, struct arena *arena,
                                       struct attribute **items, size_t *count,

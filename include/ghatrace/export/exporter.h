@@ -36,6 +36,9 @@ struct export_options {
     // May call exporter_use_headers(). May be NULL.
     void (*on_unauthorized)(void *context);
     void *on_unauthorized_context;
+    // Called from the loop before each request is made: the headers may have changed, likewise.
+    void (*before_request)(void *context);
+    void *before_request_context;
 };
 
 struct exporter;

@@ -19,6 +19,64 @@ static void build(struct configuring *c)
         fail_msg("%s", c->error.message);
 }
 
+static void what_is_set_and_not_used_is_warned_of_without_its_secrets(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *url;
+        const char *variables[4];
+        const char *warnings[3]; // parts, all that there are
+    } cases[] = {
+        {"http://a:1", {NULL}, {NULL}},
+        {"http://a:1", {"http_proxy=http://u:hidden@p:1"}, {"http_proxy"}},
+        {"http://a:1", {"HTTP_PROXY=http://u:hidden@p:1"}, {"HTTP_PROXY"}},
+        {"http://a:1", {"https_proxy=http://p", "HTTPS_PROXY=http://p"}, {NULL}},
+        {"https://a:1", {"https_proxy=http://p", "HTTPS_PROXY=p"}, {"https_proxy", "HTTPS_PROXY"}},
+        {"https://a:1", {"http_proxy=http://p", "HTTP_PROXY=http://p"}, {NULL}},
+        {"http://a:1", {"all_proxy=socks5://p"}, {"all_proxy"}},
+        {"https://a:1", {"ALL_PROXY=socks5://p"}, {"ALL_PROXY"}},
+        {"http://a:1", {"http_proxy="}, {NULL}}, // empty counts as unset
+        {"http://127.0.0.1:1", {"http_proxy=http://p"}, {"http_proxy"}},
+        {"http://a:1", {"http_proxy=p", "no_proxy=*"}, {NULL}},
+        {"http://a:1", {"http_proxy=p", "NO_PROXY=b, A"}, {NULL}},
+        {"http://a:1", {"http_proxy=p", "NO_PROXY=a", "no_proxy=b"}, {"http_proxy"}},
+        {"http://a:1", {"http_proxy=p", "no_proxy=a:2"}, {"http_proxy"}},
+        {"http://a:1", {"http_proxy=p", "no_proxy=a:1"}, {NULL}},
+        {"http://x.example.com", {"http_proxy=p", "no_proxy=example.com"}, {NULL}},
+        {"http://x.example.com.", {"http_proxy=p", "no_proxy=.example.com"}, {NULL}},
+        {"http://x.example.com", {"http_proxy=p", "no_proxy=*.example.com"}, {NULL}},
+        {"http://xexample.com", {"http_proxy=p", "no_proxy=example.com"}, {"http_proxy"}},
+        {"http://example.com", {"http_proxy=p", "no_proxy=x.example.com,."}, {"http_proxy"}},
+        {"http://10.1.2.3", {"http_proxy=p", "no_proxy=10.0.0.0/8"}, {NULL}},
+        {"http://11.1.2.3", {"http_proxy=p", "no_proxy=10.0.0.0/8,.3"}, {"http_proxy"}},
+        {"http://[::1]:7", {"http_proxy=p", "no_proxy=::1"}, {NULL}},
+        {"http://[::1]:7", {"http_proxy=p", "no_proxy=[::1]:7"}, {NULL}},
+        {"http://[::1]:7", {"http_proxy=p", "no_proxy=[::1]:8"}, {"http_proxy"}},
+        {"http://u:hidden@a:1", {NULL}, {"--otlp-endpoint: user and password"}},
+        {"http://hidden@a:1",
+         {"http_proxy=p"},
+         {"--otlp-endpoint: user and password", "http_proxy"}},
+        {"http://a:1/x@y?b@c", {NULL}, {NULL}},
+        {"", {"http_proxy=http://p"}, {NULL}}, // nothing is exported
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct configuring c;
+        size_t wanted = 1; // insecure-no-signature is warned of, too
+        configuring_init(&c);
+        for (size_t j = 0; j < 4 && cases[i].variables[j] != NULL; j++)
+            configuring_variable(&c, cases[i].variables[j]);
+        configuring_flag(&c, "otlp-endpoint", cases[i].url);
+        build(&c);
+        for (; wanted <= 3 && cases[i].warnings[wanted - 1] != NULL; wanted++)
+            if (!configuring_warns(&c, cases[i].warnings[wanted - 1]))
+                fail_msg("case %zu lacks \"%s\"", i, cases[i].warnings[wanted - 1]);
+        if (c.config.warnings.count != wanted)
+            fail_msg("case %zu has %zu warnings", i, c.config.warnings.count);
+        assert_false(configuring_warns(&c, "hidden"));
+        configuring_release(&c);
+    }
+}
+
 static void the_endpoint_is_where_the_strongest_source_says(void **state)
 {
     (void)state;
@@ -370,6 +428,7 @@ static void resource_attributes_with_any_fault_are_discarded_whole(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_is_set_and_not_used_is_warned_of_without_its_secrets),
         cmocka_unit_test(the_endpoint_is_where_the_strongest_source_says),
         cmocka_unit_test(a_bad_endpoint_is_an_error_that_names_its_source),
         cmocka_unit_test(certificates_for_https_are_where_the_strongest_source_says),

@@ -274,6 +274,28 @@ static char *read_headers(const char *text, char *shown, size_t size)
     return NULL;
 }
 
+static char *read_lines(const char *text, char *shown, size_t size)
+{
+    struct arena arena;
+    struct http_header *headers = NULL;
+    struct error error = {.message = ""};
+    size_t count = 0, len = 0;
+    arena_init(&arena, 256);
+    enum error_code code =
+        export_header_lines_parse(slice_from_string(text), &arena, &headers, &count, &error);
+    shown[0] = '\0';
+    for (size_t i = 0; code == ERROR_NONE && i < count; i++)
+        len += (size_t)snprintf(shown + len, size - len, "%s%.*s=%.*s", i > 0 ? "|" : "",
+                                SLICE_ARGS(headers[i].name), SLICE_ARGS(headers[i].value));
+    arena_release(&arena);
+    if (code == ERROR_NONE)
+        return shown;
+    assert_int_equal(code, ERROR_USAGE);
+    assert_non_null(strstr(error.message, "line "));
+    assert_null(strstr(error.message, "secret"));
+    return NULL;
+}
+
 static char *read_resource(const char *text, char *shown, size_t size)
 {
     struct arena arena;
@@ -357,6 +379,70 @@ static void headers_that_would_break_a_request_are_refused(void **state)
     expect_lists(cases, COUNT(cases), read_headers);
 }
 
+static void lines_of_a_header_file_are_taken_as_they_are(void **state)
+{
+    static const struct list_case cases[] = {
+        {"", ""},
+        {"\n\r\n  \n", ""},
+        {"# secret: x\n  # y\n", ""},
+        {"Authorization: Bearer a.b-c", "Authorization=Bearer a.b-c"},
+        {"Authorization: Basic dXNlcjpwYXNz==\n", "Authorization=Basic dXNlcjpwYXNz=="},
+        {"A: 1\r\nB:2\r\n", "A=1|B=2"},
+        {"\xef\xbb\xbf"
+         "A: 1\n",
+         "A=1"},
+        {"\xef\xbb\xbf", ""},
+        {"A:\t x y \t\n", "A=x y"},
+        {"A: b:c=%20,d#e", "A=b:c=%20,d#e"},
+        {"User-Agent: me", "User-Agent=me"},
+        {"A: caf\xc3\xa9", "A=caf\xc3\xa9"},
+    };
+    (void)state;
+    expect_lists(cases, COUNT(cases), read_lines);
+}
+
+static void lines_that_would_break_a_request_are_refused(void **state)
+{
+    static const struct list_case cases[] = {
+        {"secret", NULL},
+        {"authorization=Bearer secret", NULL},
+        {"authorization=Basic secret:secret", NULL},
+        {"A: 1\n secret: folded", NULL},
+        {"A: 1\n\tsecret", NULL},
+        {": secret", NULL},
+        {"A :secret", NULL},
+        {"A:", NULL},
+        {"A:  \t", NULL},
+        {"A: secret\rB: 2", NULL},
+        {"A: secret\x01", NULL},
+        {"A: secret\x7f", NULL},
+        {"A: secret\na: other", NULL},
+        {"Host: secret", NULL},
+        {"content-length: 1", NULL},
+        {"TRANSFER-ENCODING: chunked", NULL},
+        {"Content-Type: secret", NULL},
+        {"connection: close", NULL},
+        {"A: 1\n\xef\xbb\xbf"
+         "B: 2",
+         NULL},
+        {"\xff\xfe"
+         "A: secret",
+         NULL},
+    };
+    (void)state;
+    expect_lists(cases, COUNT(cases), read_lines);
+    // A NUL ends no line and is no part of a value.
+    struct arena arena;
+    struct http_header *headers;
+    size_t count;
+    struct error error;
+    arena_init(&arena, 256);
+    assert_int_equal(
+        export_header_lines_parse(SLICE("A: 1\0002"), &arena, &headers, &count, &error),
+        ERROR_USAGE);
+    arena_release(&arena);
+}
+
 static void resource_attributes_are_decoded_on_both_sides(void **state)
 {
     static const struct list_case cases[] = {
@@ -427,6 +513,8 @@ int main(void)
         cmocka_unit_test(formatting_never_writes_past_its_room),
         cmocka_unit_test(header_lists_are_split_trimmed_and_decoded),
         cmocka_unit_test(headers_that_would_break_a_request_are_refused),
+        cmocka_unit_test(lines_of_a_header_file_are_taken_as_they_are),
+        cmocka_unit_test(lines_that_would_break_a_request_are_refused),
         cmocka_unit_test(resource_attributes_are_decoded_on_both_sides),
         cmocka_unit_test(any_error_discards_all_resource_attributes),
         cmocka_unit_test(refused_memory_is_told_from_bad_input),

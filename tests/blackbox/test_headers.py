@@ -1,0 +1,165 @@
+"""Headers of the export requests from a file that something else renews."""
+import os
+import signal
+import time
+import json
+
+import harness
+from collector import Answer
+from harness import wait_until
+from test_export import expected_ids, short_run
+
+
+def replace(path, text):
+    """As whoever does it right: another file, renamed."""
+    other = path.with_suffix(".new")
+    other.write_text(text)
+    other.chmod(0o600)
+    other.rename(path)
+
+
+class HeaderFile(harness.BlackBoxTest):
+    def start(self, text, script=None, **settings):
+        self.collector = self.new_collector()
+        if script:
+            self.collector.script = script
+        self.daemon = self.new_daemon(self.collector, start=False, **settings)
+        self.file = self.daemon.folder / "headers"
+        replace(self.file, text)
+        self.daemon.settings["otlp-header-file"] = str(self.file)
+        return self.daemon.start()
+
+    def send(self):
+        run = short_run()
+        self.daemon.accept(*run.timeline())
+        return run
+
+    def status(self):
+        return json.loads(self.daemon.admin("/api/status").body)
+
+    def test_headers_of_the_file_are_sent_and_win(self):
+        self.start("\ufeff# who we are\r\nAuthorization: Bearer from-file\r\n\r\nX-More: a:b=%20\r\n",
+                   otlp_header="authorization=Bearer%20configured,x-tenant=acme")
+        self.collector.wait_for_ids(expected_ids([self.send()]))
+        request = self.collector.requests[0]
+        self.assertEqual(request.headers["authorization"], "Bearer from-file")
+        self.assertEqual(request.headers["x-more"], "a:b=%20")
+        self.assertEqual(request.headers["x-tenant"], "acme")
+        self.assertNotIn("from-file", self.daemon.log)
+
+    def test_a_file_that_was_replaced_counts_for_the_next_request(self):
+        self.start("Authorization: Bearer 1\n")
+        self.collector.wait_for_ids(expected_ids([self.send()]))
+        for number in (2, 3):
+            time.sleep(1.1)  # it is looked at once a second
+            replace(self.file, f"Authorization: Bearer {number}\n")
+            before = len(self.collector.requests)
+            self.collector.wait_for_ids(expected_ids([self.send()]))
+            self.assertEqual({request.headers["authorization"] for request in self.collector.requests[before:]},
+                             {f"Bearer {number}"})
+
+    def test_an_expired_token_is_replaced_after_401_and_nothing_is_lost(self):
+        valid = ["Bearer old"]
+
+        def answer(request):
+            if request.headers.get("authorization") in valid:
+                return Answer()
+            return Answer(401, {"Content-Type": "text/plain"}, b"no: " + request.headers["authorization"].encode())
+
+        self.start("Authorization: Bearer old\n", answer)
+        self.collector.wait_for_ids(expected_ids([self.send()]))
+        valid[:] = ["Bearer renewed-token"]
+        runs = [self.send()]
+        self.collector.wait(lambda c: any(r.status == 401 for r in c.requests), what="an answer 401")
+        replace(self.file, "Authorization: Bearer renewed-token\n")
+        runs.append(self.send())
+        self.collector.wait_for_ids(expected_ids(runs))
+        wait_until(lambda: not self.status()["export"]["failures_in_a_row"], what="the end of the trouble")
+        self.assertEqual(self.status()["dead_letters"], 0)
+        self.assertNotIn("renewed-token", self.daemon.log)
+
+    def test_after_SIGHUP_the_file_is_read_and_the_next_try_is_not_waited_for(self):
+        def answer(request):
+            good = request.headers.get("authorization") == "Bearer good"
+            return Answer() if good else Answer(503, {"Retry-After": "300"}, b"later")
+
+        self.start("Authorization: Bearer bad\n", answer)
+        run = self.send()
+        self.collector.wait(lambda c: c.requests, what="a first request")
+        replace(self.file, "Authorization: Bearer good\n")
+        self.daemon.process.send_signal(signal.SIGHUP)
+        self.collector.wait_for_ids(expected_ids([run]))
+
+    def test_a_file_that_cannot_be_used_leaves_the_last_good_headers(self):
+        self.start("Authorization: Bearer good\n")
+        self.collector.wait_for_ids(expected_ids([self.send()]))
+        for text in ("", "hidden-token\n", "Authorization: Bearer hidden-token\x00\n"):
+            replace(self.file, text)
+            self.daemon.process.send_signal(signal.SIGHUP)
+            time.sleep(0.1)
+            self.collector.wait_for_ids(expected_ids([self.send()]))
+        os.unlink(self.file)
+        self.daemon.process.send_signal(signal.SIGHUP)
+        self.collector.wait_for_ids(expected_ids([self.send()]))
+        self.assertEqual({request.headers["authorization"] for request in self.collector.requests}, {"Bearer good"})
+        told = [line for line in self.daemon.lines if "headers not read again" in line]
+        self.assertEqual(len(told), 1, told)
+        file = self.status()["export"]["header_file"]
+        self.assertFalse(file["usable"])
+        self.assertIn("No such file", file["reason"])
+        self.assertIsNotNone(file["since"])
+        self.assertNotIn("hidden-token", self.daemon.log + json.dumps(self.status()))
+        replace(self.file, "Authorization: Bearer newest\n")
+        self.daemon.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: self.status()["export"]["header_file"]["usable"], what="the file to be usable again")
+        self.assertIsNone(self.status()["export"]["header_file"]["reason"])
+
+
+class Check(harness.BlackBoxTest):
+    def check(self, text, mode=0o600, **env):
+        folder = self.new_folder()
+        path = os.path.join(folder, "headers")
+        if text is not None:
+            with open(path, "w", encoding="utf-8") as file:
+                file.write(text)
+            os.chmod(path, mode)
+        return harness.run_command("check", "--insecure-no-signature", "--otlp-header-file", path, "--otlp-endpoint",
+                                   "http://user:hidden@collector:4318?key=hidden", "--otlp-header", "authorization=hidden",
+                                   env=env)
+
+    def test_names_are_shown_and_values_never(self):
+        shown = self.check("Authorization: Bearer hidden\nX-Tenant: hidden\n")
+        self.assertEqual(shown.returncode, 0, shown.stderr)
+        self.assertRegex(shown.stdout, r"headers: Authorization X-Tenant\n")
+        self.assertIn("(2 headers)", shown.stdout)
+        self.assertNotIn("hidden", shown.stdout + shown.stderr)
+        self.assertNotIn("readable", shown.stdout)
+        self.assertIn("warning: --otlp-endpoint: user and password in the URL are not used", shown.stdout)
+
+    def test_a_file_that_others_may_read_is_warned_of(self):
+        for mode, words in ((0o644, "readable for anybody"), (0o640, "readable for its group")):
+            self.assertIn(words, self.check("A: 1\n", mode).stdout)
+
+    def test_a_file_that_cannot_be_used_is_refused(self):
+        for text in (None, "hidden\n", "Host: hidden\n", "A: hidden\n B: hidden\n"):
+            shown = self.check(text)
+            self.assertEqual(shown.returncode, 2)
+            self.assertIn("otlp-header-file", shown.stderr)
+            self.assertNotIn("hidden", shown.stdout + shown.stderr)
+
+    def test_proxy_variables_that_would_apply_are_warned_of(self):
+        shown = self.check("A: 1\n", http_proxy="http://user:hidden@proxy:3128", https_proxy="http://proxy:3128")
+        self.assertIn("warning: http_proxy is not used", shown.stdout)
+        self.assertNotIn("https_proxy", shown.stdout)
+        self.assertNotIn("hidden", shown.stdout)
+        shown = self.check("A: 1\n", http_proxy="http://proxy:3128", no_proxy="collector")
+        self.assertNotIn("http_proxy", shown.stdout)
+
+    def test_the_start_says_it_too(self):
+        collector = self.new_collector()
+        daemon = self.new_daemon(collector, start=False, otlp_endpoint=f"http://u:hidden@127.0.0.1:{collector.port}")
+        daemon.env = {"ALL_PROXY": "socks5://user:hidden@proxy"}
+        daemon.start()
+        self.assertIn("ALL_PROXY is not used", daemon.log)
+        self.assertIn("user and password in the URL are not used", daemon.log)
+        self.assertNotIn("hidden", daemon.log)
