@@ -40,6 +40,38 @@ static void put_header_file(struct json_out *json, const struct export_header_fi
     json_out_close_object(json);
 }
 
+static void put_dropped(struct json_out *json, const struct engine_counters *counters)
+{
+    json_out_open_object(json, "dead_letters_dropped");
+    json_out_count(json, "too_old", counters->dead_letters_dropped[STORE_SHED_AGE]);
+    json_out_count(json, "beyond_size", counters->dead_letters_dropped[STORE_SHED_SIZE]);
+    json_out_count(json, "for_room", counters->dead_letters_dropped[STORE_SHED_ROOM]);
+    json_out_close_object(json);
+}
+
+static void put_trouble(struct json_out *json, const struct view_sources *sources,
+                        const struct export_status *status)
+{
+    char category[HEALTH_CATEGORY_SIZE];
+    bool is_off = sources->exporter == NULL;
+    bool is_troubled = status->is_troubled;
+    json_out_text(json, "state",
+                  is_off        ? SLICE("off")
+                  : is_troubled ? SLICE("trouble")
+                                : SLICE("ok"));
+    json_out_time(json, "since", is_troubled ? status->since : TIMESTAMP_UNKNOWN);
+    json_out_text(json, "category",
+                  is_troubled ? slice_from_string(health_category(status->category, category))
+                              : SLICE_EMPTY);
+    if (is_troubled && status->http_status > 0)
+        json_out_count(json, "http_status", (uint64_t)status->http_status);
+    else
+        json_out_null(json, "http_status");
+    json_out_text(json, "message", is_troubled ? slice_from_string(status->message) : SLICE_EMPTY);
+    json_out_count(json, "quarantined_records", status->quarantined_records);
+    json_out_count(json, "quarantined_bytes", status->quarantined_bytes);
+}
+
 static void put_export(struct json_out *json, const struct view_sources *sources,
                        const struct health_figures *figures)
 {
@@ -49,8 +81,11 @@ static void put_export(struct json_out *json, const struct view_sources *sources
     json_out_time(json, "oldest_since", figures->outbox_oldest);
     json_out_close_object(json);
     json_out_count(json, "dead_letters", figures->usage.dead_letters);
+    json_out_count(json, "dead_letter_bytes", figures->usage.dead_letter_bytes);
+    put_dropped(json, &figures->engine);
     json_out_open_object(json, "export");
     json_out_text(json, "endpoint", slice_from_string(sources->export_url));
+    put_trouble(json, sources, &figures->exporting);
     json_out_count(json, "delivered_records", figures->exporter.sent_records);
     json_out_count(json, "failures_in_a_row", figures->exporter.consecutive_failures);
     put_header_file(json, sources->header_file);

@@ -18,6 +18,16 @@ static enum error_code read_outbox(struct store_transaction *transaction,
     return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
 }
 
+const char *health_category(enum export_trouble trouble, char text[HEALTH_CATEGORY_SIZE])
+{
+    size_t len = 0;
+    for (const char *c = export_trouble_text(trouble); *c != '\0' && len + 1 < HEALTH_CATEGORY_SIZE;
+         c++)
+        text[len++] = *c == ' ' ? '_' : *c;
+    text[len] = '\0';
+    return text;
+}
+
 enum error_code health_figures_read(const struct view_sources *sources,
                                     struct health_figures *figures, struct error *error)
 {
@@ -33,8 +43,10 @@ enum error_code health_figures_read(const struct view_sources *sources,
             figures->is_ready = ingress_ready(sources->ingress, &figures->trouble) == ERROR_NONE;
         ingress_read_counters(sources->ingress, &figures->ingress);
     }
-    if (sources->exporter != NULL)
+    if (sources->exporter != NULL) {
         exporter_read_counters(sources->exporter, &figures->exporter);
+        exporter_read_status(sources->exporter, &figures->exporting);
+    }
     enum error_code code = store_begin(sources->store, false, &transaction, error);
     if (code != ERROR_NONE)
         return code;

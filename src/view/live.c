@@ -1,6 +1,8 @@
 // The live stream.
 #include "live.h"
 
+#include <string.h>
+
 #include "ghatrace/base/log.h"
 #include "ghatrace/base/memory.h"
 #include "ghatrace/net/loop.h"
@@ -52,13 +54,37 @@ static enum error_code render(struct live *live, struct error *error)
     return code;
 }
 
-static uint64_t count_commits(const struct live *live)
+static struct live_seen look(const struct live *live)
 {
+    const struct view_sources *sources = live->sources;
     struct engine_counters counters = {.commits = 0};
+    struct live_seen seen = {.is_ready = true, .has_usable_headers = true};
+    struct export_header_file_status headers;
+    struct error ignored;
 
-    if (live->sources->engine != NULL)
-        engine_read_counters(live->sources->engine, &counters);
-    return counters.commits;
+    if (sources->engine != NULL) {
+        engine_read_counters(sources->engine, &counters);
+        seen.is_ready = engine_ready(sources->engine, &ignored) == ERROR_NONE;
+    }
+    if (sources->exporter != NULL)
+        exporter_read_status(sources->exporter, &seen.exporting);
+    if (sources->header_file != NULL) {
+        export_header_file_read_status(sources->header_file, &headers);
+        seen.has_usable_headers = headers.is_usable;
+    }
+    seen.commits = counters.commits;
+    return seen;
+}
+
+// The number of failures alone is no news.
+static bool is_same(const struct live_seen *a, const struct live_seen *b)
+{
+    return a->commits == b->commits && a->is_ready == b->is_ready &&
+           a->has_usable_headers == b->has_usable_headers &&
+           a->exporting.is_troubled == b->exporting.is_troubled &&
+           a->exporting.category == b->exporting.category &&
+           a->exporting.quarantined_records == b->exporting.quarantined_records &&
+           strcmp(a->exporting.message, b->exporting.message) == 0;
 }
 
 // Sending may end a stream, but its subscriber goes later, from the loop.
@@ -72,10 +98,10 @@ static void on_tick(void *context)
 {
     struct live *live = context;
     struct error error = {.code = ERROR_NONE};
-    uint64_t commits = count_commits(live);
+    struct live_seen seen = look(live);
 
-    if (commits != live->commits) {
-        live->commits = commits;
+    if (!is_same(&seen, &live->seen)) {
+        live->seen = seen;
         live->quiet_ticks = 0;
         if (render(live, &error) == ERROR_NONE)
             send_to_all(live, buffer_slice(&live->events));
@@ -123,7 +149,7 @@ void live_handle(void *context, const struct admin_request *request, struct admi
         return;
     }
     if (live->first == NULL) {
-        live->commits = count_commits(live);
+        live->seen = look(live);
         net_timer_set(live->timer, TICK);
     } else {
         live->first->previous = subscriber;

@@ -1,4 +1,5 @@
-// The stream that the live page follows: what is open, and how the daemon fares, whenever something was committed.
+// The stream that the live page follows: what is open, and how the daemon fares, whenever something was committed
+// or the daemon itself is in another state.
 #ifndef GHATRACE_VIEW_LIVE_H
 #define GHATRACE_VIEW_LIVE_H
 
@@ -7,13 +8,21 @@
 
 struct live_subscriber;
 
+// What new events are sent for.
+struct live_seen {
+    uint64_t commits;
+    bool is_ready;
+    bool has_usable_headers;
+    struct export_status exporting;
+};
+
 struct live {
     const struct view_sources *sources;
     struct net_timer *timer; // runs while there are subscribers
     struct live_subscriber *first;
     struct arena arena;
-    struct buffer events; // rendered once for all
-    uint64_t commits;     // as of the last events
+    struct buffer events;  // rendered once for all
+    struct live_seen seen; // as of the last events
     unsigned quiet_ticks;
 };
 

@@ -102,6 +102,21 @@ static void put_ages(struct metrics_text *text, const struct engine_counters *co
                    to_seconds(counters->queue_age));
 }
 
+static void put_dropped(struct metrics_text *text, const struct engine_counters *counters)
+{
+    static const char *const reasons[STORE_SHED_REASONS] = {
+        [STORE_SHED_AGE] = "age", [STORE_SHED_SIZE] = "size", [STORE_SHED_ROOM] = "room"};
+    metrics_family(text, "ghatrace_dead_letters_dropped", METRICS_COUNTER,
+                   "Dead letters that were dropped, since the start: older than "
+                   "dead-letters-max-age, beyond dead-letters-max-size, to make room for "
+                   "deliveries.");
+    for (size_t i = 0; i < STORE_SHED_REASONS; i++) {
+        const struct metrics_label label = {"reason", slice_from_string(reasons[i])};
+        metrics_sample(text, "ghatrace_dead_letters_dropped", "_total", &label, 1,
+                       (double)counters->dead_letters_dropped[i]);
+    }
+}
+
 static void put_outbox(struct metrics_text *text, const struct health_figures *figures,
                        timestamp_ns now)
 {
@@ -117,6 +132,45 @@ static void put_outbox(struct metrics_text *text, const struct health_figures *f
     metrics_single(text, "ghatrace_dead_letters", METRICS_GAUGE,
                    "Records that the collector refused for good; see ghatrace requeue.",
                    (double)figures->usage.dead_letters);
+    metrics_single(text, "ghatrace_dead_letter_bytes", METRICS_GAUGE, "Their size.",
+                   (double)figures->usage.dead_letter_bytes);
+    put_dropped(text, &figures->engine);
+}
+
+static void put_trouble(struct metrics_text *text, const struct export_status *status)
+{
+    metrics_family(
+        text, "ghatrace_export_trouble", METRICS_GAUGE,
+        "1 where records are not accepted for this reason at present; GET /api/status has "
+        "the words of the collector.");
+    for (int i = EXPORT_NO_TROUBLE + 1; i <= EXPORT_OTHER_TROUBLE; i++) {
+        char words[HEALTH_CATEGORY_SIZE];
+        enum export_trouble trouble = (enum export_trouble)i;
+        const struct metrics_label category = {"category",
+                                               slice_from_string(health_category(trouble, words))};
+        metrics_sample(text, "ghatrace_export_trouble", "", &category, 1,
+                       status->is_troubled && status->category == trouble ? 1 : 0);
+    }
+    metrics_single(text, "ghatrace_export_trouble_since_timestamp_seconds", METRICS_GAUGE,
+                   "Since when records are not accepted; 0: they are.",
+                   status->is_troubled ? to_seconds(status->since) : 0);
+    metrics_single(text, "ghatrace_export_quarantined_records", METRICS_GAUGE,
+                   "Records that were refused while others were accepted. They are kept, and tried "
+                   "again now and then.",
+                   (double)status->quarantined_records);
+    metrics_single(text, "ghatrace_export_quarantined_bytes", METRICS_GAUGE, "Their size.",
+                   (double)status->quarantined_bytes);
+}
+
+static void put_header_file(struct metrics_text *text, const struct export_header_file *file)
+{
+    struct export_header_file_status status = {.is_usable = true};
+    if (file != NULL)
+        export_header_file_read_status(file, &status);
+    metrics_single(
+        text, "ghatrace_export_header_file_usable", METRICS_GAUGE,
+        "0 while otlp-header-file cannot be used and the last good headers stay, else 1.",
+        status.is_usable ? 1 : 0);
 }
 
 static void put_export(struct metrics_text *text, const struct export_counters *counters)
@@ -182,6 +236,8 @@ enum error_code metrics_put_health(struct metrics_text *text, const struct view_
     put_ages(text, &figures.engine);
     put_outbox(text, &figures, now);
     put_export(text, &figures.exporter);
+    put_trouble(text, &figures.exporting);
+    put_header_file(text, sources->header_file);
     put_store(text, &figures);
     metrics_single(text, "ghatrace_finished_runs", METRICS_GAUGE, "Finished runs in the history.",
                    (double)figures.finished_runs);

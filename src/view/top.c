@@ -7,6 +7,7 @@
 #include "table.h"
 
 #define OLD (10 * NS_PER_MINUTE) // in the queue; then a job stands out
+#define HANGS NS_PER_MINUTE      // in the outbox; then it is said
 
 enum pool_column {
     POOL_LABELS,
@@ -115,6 +116,38 @@ static bool paint_totals(struct screen *screen)
     return true;
 }
 
+// What hangs on the way to the collector: only when it has for a while, or was refused.
+// 1,234 records wait for the collector (the oldest for 4m09s) · 3 dead letters: see ghatrace requeue
+static bool paint_export(struct screen *screen)
+{
+    const struct top *top = screen->top;
+    struct painter_piece pieces[2];
+    size_t count = 0;
+    struct slice age;
+    bool waits = top->outbox_oldest != TIMESTAMP_UNKNOWN && top->now - top->outbox_oldest > HANGS;
+    if (!format_age(screen, top->outbox_oldest, &age))
+        return false;
+    if (waits) {
+        pieces[count] = (struct painter_piece){.style = STYLE_YELLOW};
+        if (!arena_format(screen->scratch, &pieces[count++].clean,
+                          "%" PRIu64 " record%s wait%s for the collector (the oldest for %.*s)",
+                          top->outbox_records, top->outbox_records == 1 ? "" : "s",
+                          top->outbox_records == 1 ? "s" : "", SLICE_ARGS(age)))
+            return false;
+    }
+    if (top->dead_letters > 0) {
+        pieces[count] = (struct painter_piece){.style = STYLE_RED};
+        if (!arena_format(screen->scratch, &pieces[count++].clean,
+                          "%" PRIu64 " dead letter%s: see ghatrace requeue", top->dead_letters,
+                          top->dead_letters == 1 ? "" : "s"))
+            return false;
+    }
+    if (count > 0)
+        painter_paragraph(&screen->painter, pieces, count,
+                          screen->painter.terminal.unicode ? " \u00b7 " : " - ", 0);
+    return true;
+}
+
 // --- pools ----------------------------------------------------------------------------------------
 
 static bool format_pool(struct screen *screen, const struct top_pool *pool,
@@ -219,7 +252,7 @@ static bool paint(struct screen *screen, size_t height)
     const struct top *top = screen->top;
     const struct buffer *out = screen->painter.out;
     size_t start = out->len;
-    if (!paint_totals(screen))
+    if (!paint_totals(screen) || !paint_export(screen))
         return false;
     if (top->pool_count == 0) {
         paint_nothing(&screen->painter);

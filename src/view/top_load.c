@@ -63,6 +63,24 @@ static enum error_code add_pools(struct loader *loader, const struct queue_view 
     return ERROR_NONE;
 }
 
+static enum error_code load_export(struct store_transaction *transaction, struct top *top,
+                                   struct error *error)
+{
+    struct store_usage usage;
+    struct store_record record;
+    uint64_t sequence = 0;
+    uint32_t size;
+    store_read_usage(transaction, &usage);
+    top->outbox_records = usage.outbox_records;
+    top->dead_letters = usage.dead_letters;
+    enum error_code code = store_seek_outbox(transaction, &sequence, &size, error);
+    if (code == ERROR_NONE)
+        code = store_get_record(transaction, sequence, &record, error);
+    if (code == ERROR_NONE)
+        top->outbox_oldest = record.finished_at;
+    return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
+}
+
 enum error_code top_load(struct store *store, size_t limit, timestamp_ns now, struct arena *arena,
                          struct top *top, struct error *error)
 {
@@ -84,6 +102,8 @@ enum error_code top_load(struct store *store, size_t limit, timestamp_ns now, st
         top->open_runs = view.open_runs;
         code = add_pools(&loader, &view);
     }
+    if (code == ERROR_NONE)
+        code = load_export(transaction, top, error);
     if (code == ERROR_NONE)
         code =
             queue_view_walk(transaction, &view, &filter, arena, add_job, &loader, &has_more, error);

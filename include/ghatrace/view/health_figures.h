@@ -13,6 +13,7 @@ struct health_figures {
     struct engine_counters engine;
     struct engine_overflow overflow;
     struct export_counters exporter;
+    struct export_status exporting;
     struct store_usage usage;
     struct store_set_aside_totals set_aside;
     uint64_t unreadable; // store_unreadable_ever()
@@ -21,6 +22,10 @@ struct health_figures {
     uint64_t open_runs;
     uint64_t finished_runs; // in the history
 };
+
+// The words for a category as labels and API fields have them: "refuses_credentials".
+#define HEALTH_CATEGORY_SIZE 64
+const char *health_category(enum export_trouble trouble, char text[HEALTH_CATEGORY_SIZE]);
 
 // What does not run counts 0. Errors as the store says.
 enum error_code health_figures_read(const struct view_sources *sources,

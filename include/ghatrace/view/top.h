@@ -36,6 +36,10 @@ struct top {
     uint64_t totals[STANDING_STATES];
     uint64_t open_runs;
     uint64_t unreadable;    // stored entries that are left out
+    uint64_t outbox_records; // that wait for the collector
+    timestamp_ns
+        outbox_oldest; // when the oldest of them was finished; TIMESTAMP_UNKNOWN: none waits
+    uint64_t dead_letters;
     struct top_pool *pools; // the most urgent first
     size_t pool_count;
     struct top_job *jobs; // queued, waiting, running, each the oldest first

@@ -317,6 +317,40 @@ function makeLatency(parameters) {
   }};
 }
 
+// --- what is wrong --------------------------------------------------------------------------------------------
+
+const counted = (count, noun) => `${count.toLocaleString()} ${noun}${count === 1 ? "" : "s"}`;
+const words = (category) => category.replaceAll("_", " ");
+
+// Of the export, in whole sentences. (The words beside "live" are what a screen reader announces.)
+function exportTroubles({export: out, outbox, dead_letters: dead, dead_letters_dropped: dropped}) {
+  const found = [], lost = dropped.too_old + dropped.beyond_size + dropped.for_room;
+  if (out.state === "trouble")
+    found.push(el("p", null, el("strong", null, "Export to ", name(out.endpoint), " has been failing"), ` since ${clockTime(out.since)}: `,
+      name((out.message || words(out.category)).replace(/\.$/, "")), ". ", `${counted(outbox.records, "record")} ${outbox.records === 1 ? "is" : "are"} kept and will be sent when it works again.`));
+  if (out.quarantined_records > 0)
+    found.push(el("p", null, el("strong", null, `${counted(out.quarantined_records, "record")} set aside: `), "refused while others were accepted. They are kept and tried again now and then."));
+  if (dead > 0)
+    found.push(el("p", null, el("strong", null, `${counted(dead, "dead letter")}: `), "refused for good. When the cause is gone, ", el("code", null, "ghatrace requeue"), " sends them again."));
+  if (lost > 0)
+    found.push(el("p", null, el("strong", null, `${counted(lost, "dead letter")} dropped since the start: `), "too old, or too many (dead-letters-max-age, dead-letters-max-size)."));
+  if (out.header_file && !out.header_file.usable)
+    found.push(el("p", null, el("strong", null, "The file with headers for the collector cannot be used"), ` since ${clockTime(out.header_file.since)}: `, name(out.header_file.reason, "unknown"), ". The last good headers stay in use."));
+  return found;
+}
+
+let shownTroubles = "";
+
+function showTroubles() {
+  const box = document.getElementById("troubles");
+  const found = state.status ? exportTroubles(state.status) : [];
+  const text = found.map((part) => part.textContent).join("\n");
+  if (text === shownTroubles) return; // what was selected in it stays selected
+  shownTroubles = text;
+  box.replaceChildren(...found);
+  box.hidden = found.length === 0;
+}
+
 // --- the frame ------------------------------------------------------------------------------------------------
 
 function showHealth() {
@@ -326,10 +360,10 @@ function showHealth() {
   if (status && !status.ready) troubles.push(`not storing: ${status.reason}`);
   const overflow = status && status.series_overflow;
   if (overflow && overflow.last_at && new Date(status.now) - new Date(overflow.last_at) < 3600e3) troubles.push(`metrics-max-series is too small: counted as “other”, for example, ${overflow.kind} ${overflow.example}`);
-  if (status && status.dead_letters > 0) troubles.push(`${status.dead_letters} dead letters`);
   const unreadable = (state.queue ? state.queue.unreadable : 0) + (state.runs ? state.runs.unreadable : 0);
   if (unreadable > 0) troubles.push(`${unreadable} stored entries left out: they cannot be read`);
-  if (status && status.export.failures_in_a_row > 0) troubles.push(`collector unreachable, ${status.outbox.records} records wait`);
+  if (status && status.dead_letters > 0) troubles.push(counted(status.dead_letters, "dead letter"));
+  if (status && status.export.state === "trouble") troubles.push(`export fails: ${words(status.export.category)}`);
   health.classList.toggle("bad", troubles.length > 0);
   if (troubles.length > 0) setText(health, troubles.join(" · "));
   else if (status) {
@@ -365,6 +399,7 @@ function follow() {
     state.isLive = true;
     if (key !== "status") return; // the last of the three
     showHealth();
+    showTroubles();
     if (view && view.update) view.update();
   };
   for (const key of ["queue", "runs", "status"]) stream.addEventListener(key, take(key));

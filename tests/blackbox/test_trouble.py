@@ -1,0 +1,190 @@
+"""A collector that takes nothing, and what is seen of it: status, metrics, live page, log, /ready."""
+import json
+import re
+import time
+
+import harness
+from collector import Answer, refused
+from harness import wait_until
+from test_admin import metrics, value
+from test_export import expected_ids, short_run
+
+KEY = "k-0123456789abcdef-secret"
+
+
+class Trouble(harness.BlackBoxTest):
+    def start(self, script, **settings):
+        self.collector = self.new_collector()
+        self.collector.script = script
+        settings.setdefault("otlp_header", f"authorization=Bearer%20{KEY}")
+        settings.setdefault("otlp_endpoint", f"http://user:hidden-pass@127.0.0.1:{self.collector.port}/?key=hidden-query")
+        self.daemon = self.new_daemon(self.collector, **settings)
+        return self.daemon
+
+    def send(self, count=1):
+        runs = [short_run() for _ in range(count)]
+        for run in runs:
+            self.daemon.accept(*run.timeline())
+        return runs
+
+    def status(self):
+        return json.loads(self.daemon.admin("/api/status").body)
+
+    def wait_for_trouble(self):
+        return wait_until(lambda: (s := self.status())["export"]["state"] == "trouble" and s, what="trouble")
+
+    def everything(self):
+        """All that the daemon says of itself."""
+        parts = [self.daemon.log] + [self.daemon.admin(path).text for path in ("/api/status", "/metrics", "/ready", "/health")]
+        with harness.socket.create_connection(self.daemon.admin_address, timeout=harness.PATIENCE) as connection:
+            connection.sendall(b"GET /api/live HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            stream = b""
+            while not re.search(rb"event: status\ndata: .*\n\n", stream):
+                stream += connection.recv(65536)
+        return "\n".join(parts + [stream.decode()])
+
+    def test_a_refused_key_is_told_everywhere_and_shown_nowhere(self):
+        body = f"no such key: Bearer {KEY}, nor {KEY}\x1b[31m\r\nX: 1, at /?key=hidden-query for user:hidden-pass".encode()
+        before = int(time.time()) - 1
+        self.start(lambda request: Answer(401, {"Content-Type": "text/plain"}, body))
+        self.send(3)
+        status = self.wait_for_trouble()
+        export = status["export"]
+        self.assertEqual((export["category"], export["http_status"]), ("refuses_credentials", 401))
+        self.assertIn("401", export["message"])
+        self.assertIn("no such key", export["message"])
+        self.assertIsNone(re.search(r"[\x00-\x1f\x7f]", export["message"]), "control characters")
+        self.assertLess(len(export["message"].encode()), 300)
+        since = time.mktime(time.strptime(export["since"][:19], "%Y-%m-%dT%H:%M:%S")) - time.timezone
+        self.assertTrue(before <= since <= time.time() + 1, export["since"])
+        self.assertEqual(status["dead_letters"], 0)
+        self.assertGreater(status["outbox"]["records"], 0)
+        self.assertTrue(status["ready"])
+        found = metrics(self.daemon)
+        self.assertEqual(value(found, "ghatrace_export_trouble", category="refuses_credentials"), 1)
+        self.assertEqual(value(found, "ghatrace_export_trouble", category="unreachable"), 0)
+        self.assertAlmostEqual(value(found, "ghatrace_export_trouble_since_timestamp_seconds"), since, delta=2)
+        text = self.everything()
+        self.assertIn("no such key", self.daemon.log)
+        for secret in (KEY, "hidden-pass", "hidden-query"):
+            self.assertNotIn(secret, text)
+
+    def test_ready_stays_200_and_names_the_category_alone(self):
+        self.start(lambda request: Answer(401, {}, b"words of the endpoint"))
+        self.assertEqual(json.loads(self.daemon.admin("/ready").body), {"status": "ready"})
+        self.send()
+        self.wait_for_trouble()
+        for listener in (self.daemon.admin_address, self.daemon.address):
+            with harness.Client(listener) as client:
+                answer = client.request("GET", "/ready")
+            self.assertEqual(answer.status, 200)
+            self.assertEqual(json.loads(answer.body), {"status": "ready", "export": "refuses credentials"})
+
+    def test_it_is_over_everywhere_when_the_collector_takes_records_again(self):
+        self.start(lambda request: Answer(503, {}, b"later"))
+        runs = self.send()
+        self.assertEqual(self.wait_for_trouble()["export"]["category"], "overloaded")
+        self.collector.script = lambda request: Answer()
+        self.collector.wait_for_ids(expected_ids(runs))
+        export = wait_until(lambda: (e := self.status()["export"])["state"] == "ok" and e, what="the end of it")
+        self.assertEqual([export[key] for key in ("since", "category", "http_status", "message")], [None] * 4)
+        found = metrics(self.daemon)
+        self.assertEqual(sum(v for (name, _), v in found.items() if name == "ghatrace_export_trouble"), 0)
+        self.assertEqual(value(found, "ghatrace_export_trouble_since_timestamp_seconds"), 0)
+        self.assertEqual(json.loads(self.daemon.admin("/ready").body), {"status": "ready"})
+
+    def test_what_does_not_answer_is_told_apart_from_what_refuses(self):
+        daemon = self.start(lambda request: Answer())
+        self.collector.stop()
+        self.send()
+        export = self.wait_for_trouble()["export"]
+        self.assertEqual((export["category"], export["http_status"]), ("unreachable", None))
+        self.assertTrue(daemon.admin("/ready").status == 200)
+        self.collector.start()
+
+    def test_the_stream_of_the_live_page_tells_of_it_without_a_commit(self):
+        self.start(lambda request: Answer())
+        with harness.socket.create_connection(self.daemon.admin_address, timeout=harness.PATIENCE) as connection:
+            connection.sendall(b"GET /api/live HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            self.collector.script = lambda request: Answer(503, {}, b"later")
+            self.send()
+            stream = b""
+            while b'"state":"trouble"' not in stream:
+                stream += connection.recv(65536)
+            self.collector.script = lambda request: Answer()
+            stream = b""
+            while b'"state":"ok"' not in stream:
+                stream += connection.recv(65536)
+
+    def test_without_a_collector_there_is_no_trouble(self):
+        self.daemon = self.new_daemon()
+        self.send()
+        export = self.status()["export"]
+        self.assertEqual((export["state"], export["endpoint"], export["header_file"]), ("off", None, None))
+        self.assertEqual(self.daemon.admin("/ready").text, '{"status":"ready"}\n')
+
+
+class DeadLetters(harness.BlackBoxTest):
+    def start(self, **settings):
+        """One record in three is refused, alone, for good: its job is named so."""
+        self.daemon, self.collector = self.new_pair(**settings)
+        self.collector.script = lambda request: refused("bad-words") if b"bad-job" in request.body else Answer()
+
+    def send(self, count):
+        good = []
+        for _ in range(count):
+            self.daemon.accept(*short_run("bad-job").timeline())
+            good.append(short_run())
+            self.daemon.accept(*good[-1].timeline())
+        return good
+
+    def status(self):
+        return json.loads(self.daemon.admin("/api/status").body)
+
+    def wait_for(self, predicate, what):
+        return wait_until(lambda: predicate(s := self.status()) and s, what=what)
+
+    def test_beyond_the_size_the_oldest_are_dropped_counted_and_logged(self):
+        self.start(dead_letters_max_size="10KiB")
+        self.send(15)
+        status = self.wait_for(lambda s: s["dead_letters_dropped"]["beyond_size"] > 0 and not s["outbox"]["records"],
+                               "dead letters to be dropped")
+        self.assertLessEqual(status["dead_letter_bytes"], 10 * 1024)
+        self.assertGreater(status["dead_letters"], 0)
+        found = metrics(self.daemon)
+        self.assertGreater(value(found, "ghatrace_dead_letters_dropped_total", reason="size"), 0)
+        self.assertEqual(value(found, "ghatrace_dead_letter_bytes"), status["dead_letter_bytes"])
+        self.assertIn("dead letters were dropped", self.daemon.log)
+        self.assertLess(self.daemon.log.count("dead letters were dropped"), 3)
+
+    def test_old_ones_are_dropped_and_those_of_before_a_restart_too(self):
+        self.start()
+        self.send(1)
+        self.wait_for(lambda s: s["dead_letters"] > 0, "a dead letter")
+        self.daemon.settings["dead-letters-max-age"] = "1s"
+        time.sleep(1.1)
+        self.daemon.restart("kill")
+        status = self.wait_for(lambda s: s["dead_letters"] == 0, "it to be dropped")
+        self.assertGreater(status["dead_letters_dropped"]["too_old"], 0)
+        self.assertEqual(self.daemon.command("requeue").stdout, "0 dead letters put back into the outbox\n")
+
+    def test_requeue_beside_the_daemon_fills_half_of_the_outbox_at_most(self):
+        self.start()
+        self.send(15)
+        before = self.wait_for(lambda s: s["dead_letters"] >= 15 and not s["outbox"]["records"], "dead letters")
+        self.collector.stop()
+        shown = self.daemon.command("requeue", "--outbox-max-size", "10KiB")
+        self.assertEqual(shown.returncode, 1)
+        self.assertRegex(shown.stdout, r"^[1-9]\d* dead letters? put back into the outbox\n$")
+        self.assertRegex(shown.stderr, r"[1-9]\d* more stay: half of outbox-max-size is in use")
+        status = self.status()
+        self.assertLessEqual(status["outbox"]["bytes"], 5 * 1024)
+        self.assertEqual(status["dead_letters"] + status["outbox"]["records"], before["dead_letters"])
+        self.assertEqual(status["dead_letter_bytes"] + status["outbox"]["bytes"], before["dead_letter_bytes"])
+        again = self.daemon.command("requeue")
+        self.assertEqual((again.returncode, again.stderr), (0, ""))
+        self.assertEqual(self.status()["outbox"]["records"], before["dead_letters"])
+        self.collector.script = lambda request: Answer()
+        self.collector.start()
+        self.wait_for(lambda s: not s["outbox"]["records"], "all to be sent")
+        self.assertEqual(self.status()["dead_letters"], 0)
