@@ -416,3 +416,13 @@ enum error_code engine_ready(struct engine *engine, struct error *error)
         return error_set(error, ERROR_FULL, "too many deliveries are waiting to be stored");
     return ERROR_NONE;
 }
+
+void engine_note_export(struct engine *engine, const char *words)
+{
+    atomic_store(&engine->export_note, words);
+}
+
+const char *engine_export_note(const struct engine *engine)
+{
+    return atomic_load(&engine->export_note);
+}

@@ -87,6 +87,7 @@ struct engine {
 
     // By the steady clock, when the engine's thread took up what it is busy with; 0: it waits.
     _Atomic timestamp_ns busy_since;
+    _Atomic(const char *) export_note; // NULL: nothing is wrong
 
     struct live_counters counters;
 };

@@ -73,6 +73,11 @@ void answer_set_unavailable(struct answer *answer, const char *reason)
     set_message(answer, 503, SLICE("{\"status\":\"unavailable\",\"reason\":\""), reason);
 }
 
+void answer_set_ready(struct answer *answer, const char *words)
+{
+    set_message(answer, 200, SLICE("{\"status\":\"ready\",\"export\":\""), words);
+}
+
 void answer_set_wrong_method(struct answer *answer, const char *allow)
 {
     answer_set_error(answer, 405, "method not allowed here");

@@ -31,6 +31,8 @@ void answer_set(struct answer *answer, int status, struct slice body);
 void answer_set_error(struct answer *answer, int status, const char *message);
 // {"status":"unavailable","reason":"<reason>"} with 503.
 void answer_set_unavailable(struct answer *answer, const char *reason);
+// {"status":"ready","export":"<words>"} with 200.
+void answer_set_ready(struct answer *answer, const char *words);
 // 405 with the methods that would do.
 void answer_set_wrong_method(struct answer *answer, const char *allow);
 

@@ -8,7 +8,11 @@ static void answer_ready(struct engine *engine, struct ingress *ingress, struct 
     if (code == ERROR_NONE && ingress != NULL)
         code = ingress_ready(ingress, &error);
 
-    if (code == ERROR_NONE)
+    const char *export_note = engine_export_note(engine);
+
+    if (code == ERROR_NONE && export_note != NULL)
+        answer_set_ready(answer, export_note);
+    else if (code == ERROR_NONE)
         answer_set(answer, 200, SLICE("{\"status\":\"ready\"}\n"));
     else
         answer_set_unavailable(answer, error.code == code ? error.message : error_code_text(code));

@@ -121,6 +121,10 @@ void engine_destroy(struct engine *engine);
 // Can it accept? ERROR_NONE, or the reason (store full, last commit failed; ERROR_BUSY: storing hangs, be it the
 // disk or another process that holds the store). From any thread; never waits for the store.
 enum error_code engine_ready(struct engine *engine, struct error *error);
+// What GET /ready says beside 200: a few fixed words on why the export fails, or NULL. It is answered to everyone, so
+// nothing that the collector sent may be in them. The text must outlive the engine. From any thread.
+void engine_note_export(struct engine *engine, const char *words);
+const char *engine_export_note(const struct engine *engine);
 void engine_read_counters(struct engine *engine, struct engine_counters *counters);
 void engine_read_overflow(struct engine *engine, struct engine_overflow *overflow);
 

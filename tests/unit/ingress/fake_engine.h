@@ -17,6 +17,7 @@ static struct {
     bool holds; // tasks wait for fake_engine_finish(); else done inside the call
     enum engine_outcome outcome;
     bool is_unready;
+    const char *export_note;
     struct engine_task *held[FAKE_TASKS_MAX];
     size_t held_count;
     size_t submitted;
@@ -33,6 +34,7 @@ static inline void fake_engine_reset(enum engine_outcome outcome, bool holds)
     fake.holds = holds;
     fake.outcome = outcome;
     fake.is_unready = false;
+    fake.export_note = NULL;
     fake.held_count = 0;
     fake.submitted = 0;
     pthread_mutex_unlock(&fake.mutex);
@@ -98,6 +100,15 @@ enum error_code engine_ready(struct engine *engine, struct error *error)
     bool is_unready = fake.is_unready;
     pthread_mutex_unlock(&fake.mutex);
     return is_unready ? error_set(error, ERROR_FULL, "store: 95%% of \"db\" used") : ERROR_NONE;
+}
+
+const char *engine_export_note(const struct engine *engine)
+{
+    (void)engine;
+    pthread_mutex_lock(&fake.mutex);
+    const char *note = fake.export_note;
+    pthread_mutex_unlock(&fake.mutex);
+    return note;
 }
 
 #endif

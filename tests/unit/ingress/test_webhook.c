@@ -453,6 +453,9 @@ static void health_and_readiness_are_told_on_the_public_side(void **state)
     expect_answer(f.fd, 200, "{\"status\":\"healthy\"}\n");
     send_text(f.fd, "GET /ready HTTP/1.1\r\nHost: x\r\n\r\n");
     expect_answer(f.fd, 200, "{\"status\":\"ready\"}\n");
+    fake.export_note = "refuses credentials"; // it can take deliveries all the same
+    send_text(f.fd, "GET /ready HTTP/1.1\r\nHost: x\r\n\r\n");
+    expect_answer(f.fd, 200, "{\"status\":\"ready\",\"export\":\"refuses credentials\"}\n");
     send_text(f.fd, "HEAD /health HTTP/1.1\r\nHost: x\r\n\r\n");
     assert_int_equal(receive_response(f.fd, false).status, 200);
     fake.is_unready = true;
