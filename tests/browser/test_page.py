@@ -3,6 +3,7 @@ import json
 import time
 
 import harness
+from collector import Answer, refused
 from expect import ids_of  # noqa: F401  (the harness wants its folder in the path)
 from payloads import Run
 from scenes import HOSTILE, finished_run, forty_runs, hostile_run, many_finished, set_pool
@@ -199,6 +200,39 @@ class Runs(PageTest):
             seen.append(browser.focused())
             self.assertNotEqual(browser.run("return getComputedStyle(document.activeElement).outlineStyle"), "none")
         self.assertEqual(seen[:5], ["Skip to content", "ghatrace", "Now", "Runs", "Runner latency"])
+
+
+class Troubles(PageTest):
+    def test_a_collector_that_takes_nothing_is_shown_until_it_takes_records(self):
+        daemon, collector = self.new_pair(otlp_header="authorization=Bearer%20hidden-key")
+        collector.script = lambda request: Answer(503, {"Content-Type": "text/plain"}, HOSTILE.encode() + b" hidden-key")
+        browser = self.page(daemon)
+        self.assertTrue(browser.run("return document.querySelector('#troubles').hidden"))
+        daemon.accept(*Run().timeline())
+        browser.wait_for_text("has been failing since", "#troubles")
+        text = browser.text("#troubles")
+        self.assertIn(f"Export to {collector.endpoint}/v1/traces", text)
+        self.assertIn("503", text)
+        self.assertRegex(text, r"\d+ records? (is|are) kept and will be sent when it works again")
+        self.assertIn("export fails: overloaded", browser.text("#health"))
+        self.assertNotIn("hidden-key", browser.run("return document.documentElement.innerHTML"))
+        self.assertEqual(browser.run("return document.querySelectorAll('#troubles img, #troubles script').length"), 0)
+        for path in ("#/runs", "#/latency"):
+            browser.open(f"http://127.0.0.1:{daemon.admin_address[1]}/{path}")
+            browser.wait_for_text("has been failing since", "#troubles")
+        collector.script = lambda request: Answer()
+        browser.wait("return document.querySelector('#troubles').hidden")
+        browser.wait_for_text("live", "#health")
+
+    def test_dead_letters_are_shown_with_what_to_do(self):
+        daemon, collector = self.new_pair()
+        collector.script = lambda request: refused() if b"bad-job" in request.body else Answer()
+        bad = Run()
+        bad.job("bad-job").steps = []
+        daemon.accept(*bad.timeline(), *Run().timeline())
+        browser = self.page(daemon)
+        browser.wait_for_text("ghatrace requeue", "#troubles")
+        self.assertIn("dead letter", browser.text("#troubles"))
 
 
 class Strangers(PageTest):

@@ -101,6 +101,30 @@ static void eighty_columns_hold_what_matters_most(void **state)
            " 1m01s  running  octo-org/shop  lint                       ubuntu-latest\n");
 }
 
+static void what_hangs_on_the_way_to_the_collector_is_said(void **state)
+{
+    struct terminal terminal = {.width = 120, .unicode = true};
+    struct top top = sample();
+    struct buffer text;
+    (void)state;
+    top.outbox_records = 1;
+    top.outbox_oldest = AGO(59); // on its way
+    draw(&top, 2, terminal, &text);
+    assert_null(strstr(text.data, "collector"));
+    buffer_release(&text);
+    top.outbox_oldest = AGO(90);
+    draw(&top, 0, terminal, &text);
+    assert_non_null(
+        strstr(text.data, "\n1 record waits for the collector (the oldest for 1m30s)\n"));
+    buffer_release(&text);
+    top.outbox_records = 1234;
+    top.dead_letters = 3;
+    draw(&top, 0, terminal, &text);
+    assert_non_null(strstr(text.data, "\n1234 records wait for the collector (the oldest for "
+                                      "1m30s) \u00b7 3 dead letters: see ghatrace requeue\n"));
+    buffer_release(&text);
+}
+
 static void two_hundred_columns_hold_everything(void **state)
 {
     struct top top = sample();
@@ -208,6 +232,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(eighty_columns_hold_what_matters_most),
+        cmocka_unit_test(what_hangs_on_the_way_to_the_collector_is_said),
         cmocka_unit_test(two_hundred_columns_hold_everything),
         cmocka_unit_test(no_line_is_wider_than_the_terminal_or_ends_in_blanks),
         cmocka_unit_test(no_more_lines_are_written_than_the_screen_has),
