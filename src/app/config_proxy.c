@@ -92,6 +92,8 @@ static bool is_excluded(const struct export_endpoint *endpoint, char *const *env
     const char *list = environment_get(environment, "no_proxy");
     if (list == NULL)
         list = environment_get(environment, "NO_PROXY");
+    if (list == NULL)
+        return false;
     struct slice rest = slice_from_string(list);
     for (struct slice entry; (entry = next_entry(&rest)).len > 0;)
         if (excludes(entry, endpoint))
@@ -107,7 +109,7 @@ void config_warn_of_unused(struct config *config, struct arena *arena, char *con
     };
     const struct config_export *exporting = &config->exporting;
     const struct export_endpoint *endpoint = &exporting->endpoint;
-    if (endpoint->has_userinfo)
+    if (endpoint->userinfo[0] != '\0')
         config_warn(config, arena,
                     "%s: user and password in the URL are not used: put an Authorization header "
                     "into otlp-header or otlp-header-file",

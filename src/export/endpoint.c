@@ -153,12 +153,15 @@ static enum error_code read_authority(struct slice authority, struct export_endp
 {
     // Credentials go into the headers variable; here they are passed over, as the specification
     // allows, and never shown.
-    endpoint->has_userinfo = slice_has(authority, '@');
+    const char *start = authority.data;
     while (slice_has(authority, '@')) {
         (void)take_before(&authority, "@");
         authority.data++;
         authority.len--;
     }
+    int userinfo_len = authority.data > start ? (int)(authority.data - start - 1) : 0;
+    (void)snprintf(endpoint->userinfo, sizeof endpoint->userinfo, "%.*s", userinfo_len,
+                   userinfo_len > 0 ? start : "");
 
     struct slice host;
     bool is_ipv6;

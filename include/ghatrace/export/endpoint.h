@@ -14,9 +14,10 @@
 
 struct export_endpoint {
     bool is_tls;
-    bool has_userinfo;     // "user:password@", which is not used
-    char host[256];        // without brackets
-    uint16_t port;         // 80 or 443 where the URL has none
+    char userinfo
+        [256];      // "user:password" where the URL has it, cut to size; not used, and never shown
+    char host[256]; // without brackets
+    uint16_t port;  // 80 or 443 where the URL has none
     char host_header[300]; // host, with brackets and port as needed
     char path[1024];       // absolute, with query if there was one
 };

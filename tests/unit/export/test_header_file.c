@@ -59,7 +59,8 @@ static void write_file(struct place *place, const char *name, const char *text)
     char path[TEMP_FOLDER_PATH_SIZE];
     assert_true(temp_folder_write(&place->folder, name, text, strlen(text)));
     assert_true(temp_folder_path(&place->folder, name, path));
-    const struct timeval times[2] = {{.tv_sec = ++second}, {.tv_sec = second}};
+    second++;
+    const struct timeval times[2] = {{.tv_sec = second}, {.tv_sec = second}};
     assert_int_equal(utimes(path, times), 0);
 }
 
