@@ -125,66 +125,59 @@ class Trouble(harness.BlackBoxTest):
 
 
 class DeadLetters(harness.BlackBoxTest):
-    def start(self, **settings):
-        """One record in three is refused, alone, for good: its job is named so."""
-        self.daemon, self.collector = self.new_pair(**settings)
-        self.collector.script = lambda request: refused("bad-words") if b"bad-job" in request.body else Answer()
-
-    def send(self, count):
-        good = []
-        for _ in range(count):
-            self.daemon.accept(*short_run("bad-job").timeline())
-            good.append(short_run())
-            self.daemon.accept(*good[-1].timeline())
-        return good
-
     def status(self):
         return json.loads(self.daemon.admin("/api/status").body)
 
     def wait_for(self, predicate, what):
         return wait_until(lambda: predicate(s := self.status()) and s, what=what)
 
-    def test_beyond_the_size_the_oldest_are_dropped_counted_and_logged(self):
-        self.start(dead_letters_max_size="10KiB")
-        self.send(15)
-        status = self.wait_for(lambda s: s["dead_letters_dropped"]["beyond_size"] > 0 and not s["outbox"]["records"],
-                               "dead letters to be dropped")
-        self.assertLessEqual(status["dead_letter_bytes"], 10 * 1024)
-        self.assertGreater(status["dead_letters"], 0)
-        found = metrics(self.daemon)
-        self.assertGreater(value(found, "ghatrace_dead_letters_dropped_total", reason="size"), 0)
-        self.assertEqual(value(found, "ghatrace_dead_letter_bytes"), status["dead_letter_bytes"])
-        self.assertIn("dead letters were dropped", self.daemon.log)
-        self.assertLess(self.daemon.log.count("dead letters were dropped"), 3)
+    def bury(self, count):
+        """Records that are refused, alone and for good, while all others are taken."""
+        for number in range(1, count + 1):
+            self.daemon.accept(*short_run().timeline(), *short_run("bad-job").timeline(), *short_run().timeline())
+            self.wait_for(lambda s: s["dead_letters"] >= number and not s["outbox"]["records"], f"dead letter {number}")
 
-    def test_old_ones_are_dropped_and_those_of_before_a_restart_too(self):
-        self.start()
-        self.send(1)
-        self.wait_for(lambda s: s["dead_letters"] > 0, "a dead letter")
-        self.daemon.settings["dead-letters-max-age"] = "1s"
-        time.sleep(1.1)
-        self.daemon.restart("kill")
-        status = self.wait_for(lambda s: s["dead_letters"] == 0, "it to be dropped")
-        self.assertGreater(status["dead_letters_dropped"]["too_old"], 0)
-        self.assertEqual(self.daemon.command("requeue").stdout, "0 dead letters put back into the outbox\n")
+    def test_their_limits_and_what_is_put_back_of_them(self):
+        self.daemon, self.collector = self.new_pair()
+        self.collector.script = lambda request: refused("bad-words") if b"bad-job" in request.body else Answer()
+        self.bury(3)
+        before = self.status()
+        self.assertEqual(before["dead_letters"], 3)
+        size = before["dead_letter_bytes"] // 3
+        self.assertEqual(value(metrics(self.daemon), "ghatrace_dead_letter_bytes"), before["dead_letter_bytes"])
 
-    def test_requeue_beside_the_daemon_fills_half_of_the_outbox_at_most(self):
-        self.start()
-        self.send(15)
-        before = self.wait_for(lambda s: s["dead_letters"] >= 15 and not s["outbox"]["records"], "dead letters")
+        # Put back beside the daemon: at most half of the outbox is filled.
         self.collector.stop()
-        shown = self.daemon.command("requeue", "--outbox-max-size", "10KiB")
-        self.assertEqual(shown.returncode, 1)
-        self.assertRegex(shown.stdout, r"^[1-9]\d* dead letters? put back into the outbox\n$")
-        self.assertRegex(shown.stderr, r"[1-9]\d* more stay: half of outbox-max-size is in use")
+        shown = self.daemon.command("requeue", "--outbox-max-size", f"{3 * size}B")
+        self.assertEqual((shown.returncode, shown.stdout), (1, "1 dead letter put back into the outbox\n"))
+        self.assertIn("2 more stay: half of outbox-max-size is in use", shown.stderr)
         status = self.status()
-        self.assertLessEqual(status["outbox"]["bytes"], 5 * 1024)
-        self.assertEqual(status["dead_letters"] + status["outbox"]["records"], before["dead_letters"])
+        self.assertEqual((status["dead_letters"], status["outbox"]["records"]), (2, 1))
         self.assertEqual(status["dead_letter_bytes"] + status["outbox"]["bytes"], before["dead_letter_bytes"])
         again = self.daemon.command("requeue")
-        self.assertEqual((again.returncode, again.stderr), (0, ""))
-        self.assertEqual(self.status()["outbox"]["records"], before["dead_letters"])
+        self.assertEqual((again.returncode, again.stdout, again.stderr), (0, "2 dead letters put back into the outbox\n", ""))
+        self.assertEqual(self.status()["outbox"]["records"], 3)
         self.collector.script = lambda request: Answer()
         self.collector.start()
         self.wait_for(lambda s: not s["outbox"]["records"], "all to be sent")
         self.assertEqual(self.status()["dead_letters"], 0)
+
+        # Beyond the size the oldest are dropped, counted and logged.
+        self.collector.script = lambda request: refused("bad-words") if b"bad-job" in request.body else Answer()
+        self.daemon.settings["dead-letters-max-size"] = f"{2 * size - 1}B"
+        self.daemon.restart()
+        self.bury(1)
+        self.daemon.accept(*short_run("bad-job").timeline(), *short_run().timeline())
+        status = self.wait_for(lambda s: s["dead_letters_dropped"]["beyond_size"] == 1, "a dead letter to be dropped")
+        self.assertEqual(status["dead_letters"], 1)
+        self.assertLess(status["dead_letter_bytes"], 2 * size)
+        self.assertEqual(value(metrics(self.daemon), "ghatrace_dead_letters_dropped_total", reason="size"), 1)
+        self.assertEqual(self.daemon.log.count("dead letters were dropped"), 1)
+
+        # So are those that are too old, also such as were there before a restart.
+        self.daemon.settings["dead-letters-max-age"] = "1s"
+        time.sleep(1.1)
+        self.daemon.restart("kill")
+        status = self.wait_for(lambda s: s["dead_letters"] == 0, "it to be dropped")
+        self.assertEqual(status["dead_letters_dropped"]["too_old"], 1)
+        self.assertEqual(self.daemon.command("requeue").stdout, "0 dead letters put back into the outbox\n")
