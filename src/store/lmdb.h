@@ -72,8 +72,8 @@ struct store {
     size_t bucket_count;
     uint64_t expire_from;            // where the next look for old records begins
     atomic_uint_fast64_t unreadable; // entries that readers left out, each time
-    uint64_t dead_from;   // where the next look for old dead letters begins
-    bool dead_was_looked; // at all of them, at `dead_looked_at`
+    uint64_t dead_from;              // where the next look for old dead letters begins
+    bool dead_was_looked;            // at all of them, at `dead_looked_at`
     timestamp_ns dead_looked_at;
 };
 

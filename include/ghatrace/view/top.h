@@ -35,7 +35,7 @@ struct top {
     timestamp_ns now;
     uint64_t totals[STANDING_STATES];
     uint64_t open_runs;
-    uint64_t unreadable;    // stored entries that are left out
+    uint64_t unreadable;     // stored entries that are left out
     uint64_t outbox_records; // that wait for the collector
     timestamp_ns
         outbox_oldest; // when the oldest of them was finished; TIMESTAMP_UNKNOWN: none waits
