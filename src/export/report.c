@@ -50,6 +50,7 @@ void report_failure(struct exporter *exporter, enum export_trouble trouble, int 
     }
     report->trouble = trouble;
     report->http_status = http_status;
+    engine_note_export(exporter->engine, export_trouble_text(trouble));
     (void)snprintf(report->message, sizeof report->message, "%s", message);
 
     uint64_t held_back = 0;
@@ -82,6 +83,7 @@ void report_end(struct exporter *exporter, timestamp_ns started)
     if (report->trouble == EXPORT_NO_TROUBLE)
         return;
     report->trouble = EXPORT_NO_TROUBLE;
+    engine_note_export(exporter->engine, NULL);
     if (report->is_logged)
         log_info(
             "collector is back", LOG_STRING("endpoint", exporter->url),

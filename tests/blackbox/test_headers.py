@@ -104,9 +104,9 @@ class HeaderFile(harness.BlackBoxTest):
         self.assertEqual({request.headers["authorization"] for request in self.collector.requests}, {"Bearer good"})
         told = [line for line in self.daemon.lines if "headers not read again" in line]
         self.assertEqual(len(told), 1, told)
-        file = self.status()["export"]["header_file"]
+        file = wait_until(lambda: "No such file" in ((f := self.status()["export"]["header_file"])["reason"] or "") and f,
+                          what="the missing file to be noticed")
         self.assertFalse(file["usable"])
-        self.assertIn("No such file", file["reason"])
         self.assertIsNotNone(file["since"])
         self.assertNotIn("hidden-token", self.daemon.log + json.dumps(self.status()))
         replace(self.file, "Authorization: Bearer newest\n")

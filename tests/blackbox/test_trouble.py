@@ -132,10 +132,17 @@ class DeadLetters(harness.BlackBoxTest):
         return wait_until(lambda: predicate(s := self.status()) and s, what=what)
 
     def bury(self, count):
-        """Records that are refused, alone and for good, while all others are taken."""
+        """Records that are refused, alone and for good, while all others are taken: each is tried again after another
+        one was accepted."""
         for number in range(1, count + 1):
-            self.daemon.accept(*short_run().timeline(), *short_run("bad-job").timeline(), *short_run().timeline())
-            self.wait_for(lambda s: s["dead_letters"] >= number and not s["outbox"]["records"], f"dead letter {number}")
+            self.daemon.accept(*short_run("bad-job").timeline())
+
+            def is_dead():
+                self.daemon.accept(*short_run().timeline())
+                time.sleep(0.2)
+                return self.status()["dead_letters"] >= number
+            wait_until(is_dead, what=f"dead letter {number}")
+        self.wait_for(lambda s: not s["outbox"]["records"], "an empty outbox")
 
     def test_their_limits_and_what_is_put_back_of_them(self):
         self.daemon, self.collector = self.new_pair()
@@ -167,8 +174,13 @@ class DeadLetters(harness.BlackBoxTest):
         self.daemon.settings["dead-letters-max-size"] = f"{2 * size - 1}B"
         self.daemon.restart()
         self.bury(1)
-        self.daemon.accept(*short_run("bad-job").timeline(), *short_run().timeline())
-        status = self.wait_for(lambda s: s["dead_letters_dropped"]["beyond_size"] == 1, "a dead letter to be dropped")
+        self.daemon.accept(*short_run("bad-job").timeline())
+
+        def is_dropped():
+            self.daemon.accept(*short_run().timeline())
+            time.sleep(0.2)
+            return (s := self.status())["dead_letters_dropped"]["beyond_size"] == 1 and s
+        status = wait_until(is_dropped, what="a dead letter to be dropped")
         self.assertEqual(status["dead_letters"], 1)
         self.assertLess(status["dead_letter_bytes"], 2 * size)
         self.assertEqual(value(metrics(self.daemon), "ghatrace_dead_letters_dropped_total", reason="size"), 1)
