@@ -231,7 +231,17 @@ class CollectorHandler(http.server.BaseHTTPRequestHandler):
                 return None
             body += piece
             time.sleep(len(piece) / rate)
-        return body if rate is not None else self.rfile.read(size)
+        if rate is None:
+            return self.rfile.read(size)
+        return None if self.has_gone() else body
+
+    def has_gone(self):
+        try:
+            return self.connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
 
     def check(self, request):
         if request.headers.get("content-type") not in (PROTOBUF, JSON):
