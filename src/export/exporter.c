@@ -283,8 +283,9 @@ static enum error_code make_form(const struct export_options *options,
                                  struct error *error)
 {
     enum error_code code = request_form_init(form, options, endpoint, arena, error);
-    if (code == ERROR_NONE && mask_init(masks, form->fields, form->configured_count,
-                                        slice_from_string(endpoint->path), arena) != ERROR_NONE)
+    if (code == ERROR_NONE &&
+        mask_init(masks, form->fields, form->configured_count, slice_from_string(endpoint->path),
+                  slice_from_string(endpoint->userinfo), arena) != ERROR_NONE)
         code = error_set(error, ERROR_MEMORY, "out of memory");
     return code;
 }

@@ -57,19 +57,23 @@ static size_t count_pairs(struct slice query)
 }
 
 enum error_code mask_init(struct mask_list *list, const struct http_header *headers, size_t count,
-                          struct slice path, struct arena *arena)
+                          struct slice path, struct slice userinfo, struct arena *arena)
 {
+    ptrdiff_t colon = slice_find(userinfo, SLICE(":"));
     ptrdiff_t mark = slice_find(path, SLICE("?"));
     struct slice query = mark < 0 ? SLICE_EMPTY : from(path, (size_t)mark + 1);
     *list = (struct mask_list){.count = 0};
     list->secrets =
-        arena_allocate_array(arena, 2 * count + 1 + 2 * count_pairs(query), sizeof(struct slice));
+        arena_allocate_array(arena, 2 * count + 3 + 2 * count_pairs(query), sizeof(struct slice));
     if (list->secrets == NULL)
         return ERROR_MEMORY;
     for (size_t i = 0; i < count; i++) {
         add(list, headers[i].value);
         add(list, after_scheme(headers[i].value));
     }
+    add(list, userinfo);
+    if (colon >= 0)
+        add(list, from(userinfo, (size_t)colon + 1));
     return add_query(list, query, arena);
 }
 

@@ -21,9 +21,9 @@ struct mask_list {
 };
 
 // From the values of the headers, whole and without their first word ("Bearer"), and from the query of `path`,
-// whole and each of its values, also percent-decoded. All in the arena; the headers' values are not copied.
+// whole and each of its values, also percent-decoded; `userinfo` ("user:password") whole, and its password. All in the arena; the headers' values are not copied.
 enum error_code mask_init(struct mask_list *list, const struct http_header *headers, size_t count,
-                          struct slice path, struct arena *arena) MUST_CHECK;
+                          struct slice path, struct slice userinfo, struct arena *arena) MUST_CHECK;
 // Overwrites secrets in the text with '*'.
 void mask_text(const struct mask_list *list, char *text, size_t len);
 

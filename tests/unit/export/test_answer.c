@@ -168,7 +168,8 @@ static void secrets_are_masked_wherever_they_are_repeated(void **state)
     char text[ANSWER_TEXT_SIZE];
     (void)state;
     arena_init(&arena, 256);
-    assert_int_equal(mask_init(&masks, headers, 3, SLICE("/v1/traces?key=q%2Fuery&x=1"), &arena),
+    assert_int_equal(mask_init(&masks, headers, 3, SLICE("/v1/traces?key=q%2Fuery&x=1"),
+                               SLICE("user:pass-word"), &arena),
                      ERROR_NONE);
     for (size_t i = 0; i < COUNT(cases); i++) {
         struct export_answer answer =
