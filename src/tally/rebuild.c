@@ -75,12 +75,13 @@ enum error_code rebuild_is_done(struct store_transaction *transaction, bool *is_
     return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
 }
 
-// What another version left is of no use to this one.
+// Figures of another version are of no use to this one. The quarantine holds no figures.
 static enum error_code begin(struct tally *tally, struct error *error)
 {
     enum error_code code = ERROR_NONE;
     for (int table = 0; table < STORE_TABLE_COUNT && code == ERROR_NONE; table++)
-        code = store_table_clear(tally->transaction, (enum store_table)table, error);
+        if (table != STORE_TABLE_QUARANTINE)
+            code = store_table_clear(tally->transaction, (enum store_table)table, error);
     tally->cursor = (struct store_key){.trace = {{0}}};
     if (code == ERROR_NONE)
         code = write_cursor(tally, error);

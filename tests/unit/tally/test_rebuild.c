@@ -234,6 +234,8 @@ static void tables_of_another_version_are_made_anew(void **state)
     must(world, rebuild_continue(world->tally, SIZE_MAX, &is_done, &world->error));
     must(world, series_count_job(world->tally, &measure, &world->error));
     must(world, tally_flush(world->tally, &world->error));
+    must(world, store_table_put(world->transaction, STORE_TABLE_QUARANTINE,
+                                SLICE("\0\0\0\0\0\0\0\1"), SLICE("not a figure"), &world->error));
     must(world, store_table_put(world->transaction, STORE_TABLE_TALLY, SLICE("version"),
                                 SLICE("\0\0\0\x7f"), &world->error));
     world_commit(world);
@@ -242,6 +244,7 @@ static void tables_of_another_version_are_made_anew(void **state)
     assert_false(is_done);
     must(world, rebuild_continue(world->tally, SIZE_MAX, &is_done, &world->error));
     assert_int_equal(series_count(world->transaction, SERIES_JOB), 0);
+    assert_int_equal(store_table_count(world->transaction, STORE_TABLE_QUARANTINE), 1);
     world_commit(world);
     tally_verify(world->store);
 }
