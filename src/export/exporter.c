@@ -255,6 +255,7 @@ static void set_up(struct exporter *exporter, struct net_loop *loop,
     };
     atomic_init(&exporter->is_wake_posted, false);
     arena_init(&exporter->arena, ARENA_BLOCK);
+    arena_init(&exporter->old_arena, ARENA_BLOCK);
     export_endpoint_format(&exporter->endpoint, exporter->url, sizeof exporter->url);
 }
 
@@ -447,14 +448,21 @@ enum error_code exporter_use_headers(struct exporter *exporter, const struct htt
         arena_release(&arena);
         return code;
     }
-    bool is_same = has_same_fields(&form, &exporter->form);
-    // Requests under way are bytes already and need neither the form nor its memory.
-    arena_release(&exporter->arena);
+    // The same headers are no reason to try sooner: a caller may set them after each 401.
+    if (has_same_fields(&form, &exporter->form)) {
+        arena_release(&arena);
+        return ERROR_NONE;
+    }
+    // Requests under way are bytes already and do not need the form; what their answers repeat is still masked.
+    arena_release(&exporter->old_arena);
+    exporter->old_arena = exporter->arena;
+    exporter->old_masks = exporter->masks;
+    exporter->old_masks.older = NULL;
     exporter->arena = arena;
     exporter->form = form;
     exporter->masks = masks;
-    // The same headers are no reason to try sooner: a caller may set them after each 401.
-    if (!is_same && exporter->is_started) {
+    exporter->masks.older = &exporter->old_masks;
+    if (exporter->is_started) {
         plan_end_pause(&exporter->plan, timestamp_monotonic());
         pump_soon(exporter);
     }
@@ -470,6 +478,7 @@ bool exporter_reap(struct exporter *exporter)
     memory_free(exporter->slots);
     plan_release(&exporter->plan);
     arena_release(&exporter->arena);
+    arena_release(&exporter->old_arena);
     net_tls_let_go(exporter->tls);
     memory_free(exporter);
     return true;

@@ -70,6 +70,9 @@ struct exporter {
     struct request_form form;
     struct arena arena;     // what `form` points to
     struct mask_list masks; // secrets of `form` and `endpoint`
+    // Those of before the last exchange of headers, which answers to requests that were under way then may repeat.
+    struct mask_list old_masks;
+    struct arena old_arena; // what they point to
     void (*on_unauthorized)(void *context);
     void *on_unauthorized_context;
     void (*before_request)(void *context);

@@ -93,6 +93,7 @@ static void mask_secret(struct slice secret, char *text, size_t len)
 
 void mask_text(const struct mask_list *list, char *text, size_t len)
 {
-    for (size_t i = 0; i < list->count; i++)
-        mask_secret(list->secrets[i], text, len);
+    for (; list != NULL; list = list->older)
+        for (size_t i = 0; i < list->count; i++)
+            mask_secret(list->secrets[i], text, len);
 }

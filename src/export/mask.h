@@ -18,6 +18,7 @@
 struct mask_list {
     struct slice *secrets;
     size_t count;
+    const struct mask_list *older; // these are masked, too; NULL: none. Not owned
 };
 
 // From the values of the headers, whole and without their first word ("Bearer"), and from the query of `path`,

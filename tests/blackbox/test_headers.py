@@ -90,6 +90,27 @@ class HeaderFile(harness.BlackBoxTest):
         self.daemon.process.send_signal(signal.SIGHUP)
         self.collector.wait_for_ids(expected_ids([run]))
 
+    def test_a_key_that_was_replaced_while_a_request_was_under_way_is_masked_in_its_answer(self):
+        old = "Bearer old-0123456789abcdef"
+
+        def answer(request):
+            if request.headers.get("authorization") != old:
+                return Answer(503, {}, b"later")
+            return Answer(401, {"Content-Type": "text/plain"}, f"who is {old}?".encode(), hang=True)
+
+        self.start(f"Authorization: {old}\n", answer)
+        arrived = self.collector.arrived = []
+        script = self.collector.script
+        self.collector.script = lambda request: arrived.append(request) or script(request)
+        self.send()
+        wait_until(lambda: arrived, what="a request")
+        replace(self.file, "Authorization: Bearer new-0123456789abcdef\n")
+        self.daemon.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: "headers read again" in self.daemon.log, what="the new headers")
+        self.collector.release()
+        message = wait_until(lambda: (m := self.status()["export"]["message"]) and "who is" in m and m, what="the answer")
+        self.assertNotIn("old-0123456789abcdef", message + self.daemon.log)
+
     def test_a_file_that_cannot_be_used_leaves_the_last_good_headers(self):
         self.start("Authorization: Bearer good\n")
         self.collector.wait_for_ids(expected_ids([self.send()]))
