@@ -31,18 +31,39 @@ static struct slice take_pair(struct slice *query)
     return pair;
 }
 
+// As it is, and percent-decoded.
+static enum error_code add_encoded(struct mask_list *list, struct slice secret, struct arena *arena)
+{
+    struct slice decoded;
+    add(list, secret);
+    enum error_code code = pairs_percent_decode(secret, arena, &decoded);
+    if (code == ERROR_NONE)
+        add(list, decoded);
+    return code == ERROR_INVALID ? ERROR_NONE : code;
+}
+
+// A token alone may stand in either place.
+static enum error_code add_userinfo(struct mask_list *list, struct slice userinfo,
+                                    struct arena *arena)
+{
+    ptrdiff_t colon = slice_find(userinfo, SLICE(":"));
+    enum error_code code = add_encoded(list, userinfo, arena);
+    if (code != ERROR_NONE || colon < 0)
+        return code;
+    struct slice user = {.data = userinfo.data, .len = (size_t)colon};
+    struct slice password = from(userinfo, (size_t)colon + 1);
+    return add_encoded(list, password.len > 0 ? password : user, arena);
+}
+
 static enum error_code add_query(struct mask_list *list, struct slice query, struct arena *arena)
 {
     add(list, query);
     while (query.len > 0) {
-        struct slice pair = take_pair(&query), decoded;
+        struct slice pair = take_pair(&query);
         ptrdiff_t equals = slice_find(pair, SLICE("="));
         struct slice value = equals < 0 ? pair : from(pair, (size_t)equals + 1);
-        add(list, value);
-        enum error_code code = pairs_percent_decode(value, arena, &decoded);
-        if (code == ERROR_NONE)
-            add(list, decoded);
-        else if (code != ERROR_INVALID)
+        enum error_code code = add_encoded(list, value, arena);
+        if (code != ERROR_NONE)
             return code;
     }
     return ERROR_NONE;
@@ -59,22 +80,19 @@ static size_t count_pairs(struct slice query)
 enum error_code mask_init(struct mask_list *list, const struct http_header *headers, size_t count,
                           struct slice path, struct slice userinfo, struct arena *arena)
 {
-    ptrdiff_t colon = slice_find(userinfo, SLICE(":"));
     ptrdiff_t mark = slice_find(path, SLICE("?"));
     struct slice query = mark < 0 ? SLICE_EMPTY : from(path, (size_t)mark + 1);
     *list = (struct mask_list){.count = 0};
     list->secrets =
-        arena_allocate_array(arena, 2 * count + 3 + 2 * count_pairs(query), sizeof(struct slice));
+        arena_allocate_array(arena, 2 * count + 5 + 2 * count_pairs(query), sizeof(struct slice));
     if (list->secrets == NULL)
         return ERROR_MEMORY;
     for (size_t i = 0; i < count; i++) {
         add(list, headers[i].value);
         add(list, after_scheme(headers[i].value));
     }
-    add(list, userinfo);
-    if (colon >= 0)
-        add(list, from(userinfo, (size_t)colon + 1));
-    return add_query(list, query, arena);
+    enum error_code code = add_userinfo(list, userinfo, arena);
+    return code == ERROR_NONE ? add_query(list, query, arena) : code;
 }
 
 static void mask_secret(struct slice secret, char *text, size_t len)

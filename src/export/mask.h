@@ -21,8 +21,9 @@ struct mask_list {
     const struct mask_list *older; // these are masked, too; NULL: none. Not owned
 };
 
-// From the values of the headers, whole and without their first word ("Bearer"), and from the query of `path`,
-// whole and each of its values, also percent-decoded; `userinfo` ("user:password") whole, and its password. All in the arena; the headers' values are not copied.
+// From the values of the headers, whole and without their first word ("Bearer"), from the query of `path`, whole and
+// each of its values, and from `userinfo` ("user:password"), whole and the password, also percent-decoded. All in the
+// arena; the headers' values, `path` and `userinfo` are not copied.
 enum error_code mask_init(struct mask_list *list, const struct http_header *headers, size_t count,
                           struct slice path, struct slice userinfo, struct arena *arena) MUST_CHECK;
 // Overwrites secrets in the text with '*'.

@@ -228,12 +228,6 @@ static inline void *fake_run_engine(void *context)
     return NULL;
 }
 
-void engine_note_export(struct engine *engine, const char *words)
-{
-    (void)engine;
-    (void)words;
-}
-
 void engine_submit(struct engine *engine, struct engine_task *task)
 {
     (void)engine;
@@ -257,10 +251,19 @@ void engine_submit(struct engine *engine, struct engine_task *task)
         task->on_done(task);
 }
 
+static const char *fake_export_note;
+
+void engine_note_export(struct engine *engine, const char *words)
+{
+    (void)engine;
+    fake_export_note = words;
+}
+
 static inline void fake_start(void)
 {
     memset(fake.records, 0, sizeof fake.records);
     fake.last = 0;
+    fake_export_note = NULL;
     fake.begin_failures = fake.read_failures = fake.settle_failures = 0;
     fake.settle_failure = ENGINE_FAILED;
     fake.refuses_at_once = fake.is_paused = fake.is_stopping = false;

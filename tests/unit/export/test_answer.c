@@ -162,6 +162,8 @@ static void secrets_are_masked_wherever_they_are_repeated(void **state)
         {"cut: abcdefghi...", "401 Unauthorized: cut: *********..."},
         {"Bearer is what I want, no k3y", "401 Unauthorized: Bearer is what I want, no k3y"},
         {"?key=q%2Fuery&x=1 or q/uery", "401 Unauthorized: ?**************** or ******"},
+        {"user:pass%20word, pass%20word, pass word",
+         "401 Unauthorized: ****************, ***********, *********"},
     };
     struct mask_list masks;
     struct arena arena;
@@ -169,7 +171,7 @@ static void secrets_are_masked_wherever_they_are_repeated(void **state)
     (void)state;
     arena_init(&arena, 256);
     assert_int_equal(mask_init(&masks, headers, 3, SLICE("/v1/traces?key=q%2Fuery&x=1"),
-                               SLICE("user:pass-word"), &arena),
+                               SLICE("user:pass%20word"), &arena),
                      ERROR_NONE);
     for (size_t i = 0; i < COUNT(cases); i++) {
         struct export_answer answer =

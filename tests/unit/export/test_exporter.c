@@ -489,6 +489,18 @@ static void the_status_says_what_is_wrong_without_secrets(void **state)
     assert_string_equal(status.message, "401 Unauthorized: \\x1b[31mno key **********, nor in "
                                         "****************");
     assert_true(unauthorized > 0);
+    assert_string_equal(fake_export_note, "refuses credentials");
+    // An answer that is under way while the key changes still repeats the old one.
+    const struct http_header new[] = {{SLICE("Authorization"), SLICE("Bearer n3w-k3y")}};
+    struct error error;
+    uint64_t failures = status.failures;
+    assert_int_equal(exporter_use_headers(world.exporter, new, 1, &error), ERROR_NONE);
+    do {
+        world_run_until(&world, world_has_rested);
+        exporter_read_status(world.exporter, &status);
+    } while (status.failures == failures);
+    assert_string_equal(status.message, "401 Unauthorized: \\x1b[31mno key **********, nor in "
+                                        "****************");
     world_release(&world);
 }
 
@@ -525,6 +537,7 @@ static void new_headers_are_tried_at_once(void **state)
     assert_int_equal(exporter_use_headers(world.exporter, new, 1, &error), ERROR_NONE);
     world_run_until(&world, world_is_settled);
     expect_each_accepted_once(&world);
+    assert_null(fake_export_note);
     world_release(&world);
 }
 
