@@ -51,8 +51,17 @@ enum error_code reload_read_tokens(const struct config *config, struct secret_se
 
 // --- all or nothing ------------------------------------------------------------------------------
 
-// A new kind of file gets a line here, one in use_all(), and one in drop_all(). A file whose content may be missing
-// for a while without harm (its last good content stays in use) does not belong here.
+// Reading it puts it to use, so this comes last.
+static enum error_code read_headers(struct export_header_file *file, struct error *error)
+{
+    struct export_header_file_status status;
+    if (export_header_file_read(file))
+        return ERROR_NONE;
+    export_header_file_read_status(file, &status);
+    return error_set(error, ERROR_USAGE, "%s", status.reason);
+}
+
+// A new kind of file gets a line here, one in use_all(), and one in drop_all().
 static enum error_code read_all(const struct reload_parts *parts, struct fresh *fresh,
                                 struct error *error)
 {
@@ -65,6 +74,8 @@ static enum error_code read_all(const struct reload_parts *parts, struct fresh *
         code = admin_load_tls(parts->admin, &fresh->admin_tls, error);
     if (code == ERROR_NONE && parts->exporter != NULL)
         code = config_make_export_tls(parts->config, &fresh->export_tls, error);
+    if (code == ERROR_NONE && parts->header_file != NULL)
+        code = read_headers(parts->header_file, error);
     return code;
 }
 
@@ -90,13 +101,15 @@ static void drop_all(const struct fresh *fresh)
     net_tls_let_go(fresh->export_tls);
 }
 
-static const char *name_all(const struct fresh *fresh, char text[96])
+static const char *name_all(const struct reload_parts *parts, const struct fresh *fresh,
+                            char text[96])
 {
     bool has_certificates =
         fresh->ingress_tls != NULL || fresh->admin_tls != NULL || fresh->export_tls != NULL;
-    (void)snprintf(text, 96, "webhook secrets%s%s",
+    (void)snprintf(text, 96, "webhook secrets%s%s%s",
                    fresh->admin_tokens != NULL ? ", admin tokens" : "",
-                   has_certificates ? ", certificates" : "");
+                   has_certificates ? ", certificates" : "",
+                   parts->header_file != NULL ? ", otlp-header-file" : "");
     return text;
 }
 
@@ -107,11 +120,11 @@ void reload_all(const struct reload_parts *parts)
     char names[96];
     if (read_all(parts, &fresh, &error) != ERROR_NONE) {
         drop_all(&fresh);
-        log_error("files not read again: all secrets and certificates stay as they were",
+        log_error("files not read again: all secrets, certificates and headers stay as they were",
                   LOG_REASON(&error));
         return;
     }
-    (void)name_all(&fresh, names);
+    (void)name_all(parts, &fresh, names);
     use_all(parts, &fresh);
     log_info("files read again", LOG_STRING("files", names));
 }

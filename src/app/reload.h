@@ -1,9 +1,11 @@
-// Reading secrets and certificates, at the start and again on SIGHUP: all that was named, or nothing, is replaced.
+// Reading secrets, certificates and headers, at the start and again on SIGHUP: all that was named, or nothing, is
+// replaced.
 #ifndef GHATRACE_APP_RELOAD_H
 #define GHATRACE_APP_RELOAD_H
 
 #include "ghatrace/app/config.h"
 #include "ghatrace/export/exporter.h"
+#include "ghatrace/export/header_file.h"
 #include "ghatrace/ingress/admin.h"
 #include "ghatrace/ingress/ingress.h"
 
@@ -15,6 +17,7 @@ struct reload_parts {
     struct ingress *ingress;
     struct admin *admin;
     struct exporter *exporter;
+    struct export_header_file *header_file;
 };
 
 // Webhook secrets, and admin tokens, as they are in the files now; for ingress_secrets_use(). ERROR_USAGE naming the
@@ -25,7 +28,7 @@ enum error_code reload_read_tokens(const struct config *config, struct secret_se
                                    struct error *error) MUST_CHECK;
 
 // Reads every file again, then replaces all of them; if one cannot be read, or does not fit the others, nothing
-// changes. Logs one line either way. In the main loop's thread.
+// changes. Logs the outcome. In the main loop's thread.
 void reload_all(const struct reload_parts *parts);
 
 #endif

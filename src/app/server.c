@@ -117,13 +117,11 @@ static void reload_now(void *context)
                                        .admin_tokens = server->admin_tokens,
                                        .ingress = server->ingress,
                                        .admin = server->admin,
-                                       .exporter = server->exporter};
+                                       .exporter = server->exporter,
+                                       .header_file = server->header_file};
     server->reloaded_at = timestamp_monotonic();
     server->reload_is_due = false;
     reload_all(&parts);
-    // By itself: a file that cannot be used keeps its last good headers and says so.
-    if (server->header_file != NULL && export_header_file_read(server->header_file))
-        log_info("otlp-header-file read again");
 }
 
 // SIGHUP. However many come, keys are not parsed all the time; the last one is never forgotten.

@@ -135,6 +135,30 @@ class HeaderFile(harness.BlackBoxTest):
         wait_until(lambda: self.status()["export"]["header_file"]["usable"], what="the file to be usable again")
         self.assertIsNone(self.status()["export"]["header_file"]["reason"])
 
+    def test_SIGHUP_replaces_secrets_and_headers_or_neither(self):
+        def send(secret):
+            return self.daemon.deliver(short_run().timeline()[0], secret=secret).status
+
+        def reload(line):
+            before = self.daemon.log.count(line)
+            self.daemon.process.send_signal(signal.SIGHUP)
+            wait_until(lambda: self.daemon.log.count(line) > before, what=line)
+
+        self.start("Authorization: Bearer 1\n")
+        self.daemon.secret_file.write_text("renewed\n")
+        replace(self.file, "no header\n")
+        reload("files not read again: all secrets, certificates and headers stay as they were")
+        self.assertIn("line 1: no ':'", self.daemon.log)
+        self.assertEqual((send(harness.SECRET), send("renewed")), (202, 401))
+
+        replace(self.file, "Authorization: Bearer 2\n")
+        reload("files read again")
+        self.assertEqual((send(harness.SECRET), send("renewed")), (401, 202))
+        self.daemon.secret_file.write_text("\n")
+        replace(self.file, "Authorization: Bearer 3\n")
+        reload("files not read again")
+        self.assertEqual(send("renewed"), 202)
+
 
 class Check(harness.BlackBoxTest):
     def check(self, text, mode=0o600, **env):
