@@ -245,6 +245,8 @@ static void print_store(const struct config *config)
         printf("store: cannot be read: %s\n", error.message);
 }
 
+// --- the command ------------------------------------------------------------------------------------
+
 static enum error_code read_files(const struct config *config, struct findings *findings,
                                   struct error *error)
 {

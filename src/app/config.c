@@ -288,8 +288,8 @@ static void warn_of_unsafe(struct config *config, struct arena *arena)
 {
     warn_of_secret_file(config, config->webhook_secret_file, arena);
     warn_of_secret_file(config, config->admin_token_file, arena);
-    char listen[NET_ADDRESS_TEXT_SIZE], admin[NET_ADDRESS_TEXT_SIZE];
     warn_of_secret_file(config, config->otlp_header_file, arena);
+    char listen[NET_ADDRESS_TEXT_SIZE], admin[NET_ADDRESS_TEXT_SIZE];
     if (config->tls_cert == NULL && is_public(config, ACTIVATION_WEBHOOK))
         config_warn(config, arena,
                     "listen %s: plain HTTP on an address that others can reach: set tls-cert and "

@@ -180,11 +180,11 @@ enum error_code store_seek_dead_letter(struct store_transaction *transaction, ui
         store_seek_sequence(transaction, DATABASE_DEAD, sequence, &data, "seek dead letter", error);
     if (code != ERROR_NONE)
         return code;
-    *letter = (struct store_dead_letter){.sequence = *sequence, .buried_at = TIMESTAMP_UNKNOWN};
-    if (data.len >= TIME_SIZE) {
-        letter->buried_at = (timestamp_ns)lmdb_get_be64(data.data);
-        letter->reason = (struct slice){data.data + TIME_SIZE, data.len - TIME_SIZE};
-    }
+    *letter = (struct store_dead_letter){
+        .sequence = *sequence,
+        .buried_at = (timestamp_ns)lmdb_get_be64(data.data),
+        .reason = {data.data + TIME_SIZE, data.len - TIME_SIZE},
+    };
     return ERROR_NONE;
 }
 

@@ -150,7 +150,6 @@ enum error_code store_settle_record(struct store_transaction *transaction, uint6
 enum error_code store_bury_record(struct store_transaction *transaction, uint64_t sequence,
                                   timestamp_ns now, struct slice reason,
                                   struct error *error) MUST_CHECK;
-// A dead letter that is damaged has an unknown time and no reason.
 struct store_dead_letter {
     uint64_t sequence;
     timestamp_ns buried_at;

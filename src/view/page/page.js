@@ -329,7 +329,7 @@ function exportTroubles({export: out, outbox, dead_letters: dead, dead_letters_d
     found.push(el("p", null, el("strong", null, "Export to ", name(out.endpoint), " has been failing"), ` since ${clockTime(out.since)}: `,
       name((out.message || words(out.category)).replace(/\.$/, "")), ". ", `${counted(outbox.records, "record")} ${outbox.records === 1 ? "is" : "are"} kept and will be sent when it works again.`));
   if (out.quarantined_records > 0)
-    found.push(el("p", null, el("strong", null, `${counted(out.quarantined_records, "record")} set aside: `), "refused while others were accepted. They are kept and tried again now and then."));
+    found.push(el("p", null, el("strong", null, `${counted(out.quarantined_records, "record")} quarantined: `), "refused while others were accepted. They are kept and tried again now and then; ", el("code", null, "/api/quarantine"), " lists them."));
   if (dead > 0)
     found.push(el("p", null, el("strong", null, `${counted(dead, "dead letter")}: `), "refused for good. When the cause is gone, ", el("code", null, "ghatrace requeue"), " sends them again."));
   if (lost > 0)
