@@ -462,6 +462,7 @@ enum error_code exporter_use_headers(struct exporter *exporter, const struct htt
     exporter->form = form;
     exporter->masks = masks;
     exporter->masks.older = &exporter->old_masks;
+    exporter->headers_age++;
     if (exporter->is_started) {
         plan_end_pause(&exporter->plan, timestamp_monotonic());
         pump_soon(exporter);

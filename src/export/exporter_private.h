@@ -29,7 +29,8 @@ struct export_slot {
     size_t index; // in the plan
     enum slot_state state;
     struct channel channel;
-    bool is_last_try; // sent while draining
+    bool is_last_try;     // sent while draining
+    uint64_t headers_age; // exporter.headers_age when the request was made
     // how the request ends; the engine reads these while it settles
     struct engine_task task;
     char reason[EXPORT_MESSAGE_SIZE];
@@ -72,6 +73,7 @@ struct exporter {
     struct mask_list masks; // secrets of `form` and `endpoint`
     // Those of before the last exchange of headers, which answers to requests that were under way then may repeat.
     struct mask_list old_masks;
+    uint64_t headers_age;   // how often the headers were exchanged
     struct arena old_arena; // what they point to
     void (*on_unauthorized)(void *context);
     void *on_unauthorized_context;

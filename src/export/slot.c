@@ -224,6 +224,9 @@ static void on_answer(struct export_slot *slot, const struct channel_result *res
     if (judgement.outcome == EXPORT_NOT_NOW)
         channel_drop_connection(&slot->channel);
     follow_refusal(slot, verdict, trouble_of(judgement.trouble, &result->error), answer->status);
+    // It says nothing about the headers of now, not even how long to wait.
+    if (slot->headers_age != exporter->headers_age)
+        plan_end_pause(&exporter->plan, timestamp_monotonic());
 }
 
 static void on_result(void *context, const struct channel_result *result)
@@ -278,6 +281,7 @@ void slot_send(struct export_slot *slot)
     slot->is_last_try = exporter->is_draining;
     if (exporter->before_request != NULL)
         exporter->before_request(exporter->before_request_context);
+    slot->headers_age = exporter->headers_age;
     enum error_code code = request_build(&exporter->form, exporter->store, planned->sequences,
                                          planned->count, &request, &records, &error);
     if (code == ERROR_TOO_LARGE || code == ERROR_INVALID) {

@@ -1,4 +1,6 @@
 // The exporter with a collector that works: what goes out, once, and what comes of the answers.
+#include <unistd.h>
+
 #include "world.h"
 
 // --- what goes out ----------------------------------------------------------------------------
@@ -541,6 +543,43 @@ static void new_headers_are_tried_at_once(void **state)
     world_release(&world);
 }
 
+static struct reply reply_late_to_old_key(struct collector *collector,
+                                          const struct collector_request *request)
+{
+    (void)collector;
+    if (strstr(request->head, "key: new") != NULL)
+        return (struct reply){.bytes = OK_ANSWER};
+    usleep(300 * 1000);
+    return (struct reply){.bytes =
+                              "HTTP/1.1 503 X\r\nRetry-After: 300\r\nContent-Length: 0\r\n\r\n"};
+}
+
+static bool first_request_is_under_way(struct world *world)
+{
+    return world_counters(world).requests > 0;
+}
+
+// The answer to the old ones comes after the new ones, and asks for a wait of minutes.
+static void new_headers_do_not_wait_for_what_was_refused_with_the_old_ones(void **state)
+{
+    static struct world world;
+    const struct http_header old[] = {{SLICE("key"), SLICE("old")}};
+    const struct http_header new[] = {{SLICE("key"), SLICE("new")}};
+    struct error error;
+    (void)state;
+    world_init(&world, reply_late_to_old_key);
+    world.options.headers = old;
+    world.options.header_count = 1;
+    fake_add_many(3);
+    world_create(&world);
+    exporter_start(world.exporter);
+    world_run_until(&world, first_request_is_under_way);
+    assert_int_equal(exporter_use_headers(world.exporter, new, 1, &error), ERROR_NONE);
+    world_run_until(&world, world_is_settled);
+    expect_each_accepted_once(&world);
+    world_release(&world);
+}
+
 static void a_record_that_json_cannot_say_is_buried_unsent(void **state)
 {
     static struct world world;
@@ -666,6 +705,7 @@ int main(void)
         world_test(an_endpoint_that_refuses_everything_buries_nothing),
         world_test(the_status_says_what_is_wrong_without_secrets),
         world_test(new_headers_are_tried_at_once),
+        world_test(new_headers_do_not_wait_for_what_was_refused_with_the_old_ones),
         world_test(a_record_that_json_cannot_say_is_buried_unsent),
         world_test(any_complete_200_is_a_success),
         world_test(rejected_spans_are_counted_and_not_sent_again),
