@@ -178,7 +178,13 @@ restarts:
 	$(SUBMAKE) VARIANT=release build/release-gcc/ghatrace build/release-gcc/tests/siege/fill_store
 	@tests/siege/restarts.py $(SCENES)
 
-$(BUILD)/tests/siege/fill_store: $(BUILD)/tests/siege/fill_store.o $(ALL_ROOMS)
+# What a delivery costs on disk while it is remembered; NOTES="1000000 100 3": deliveries, a second, jobs of a run.
+.PHONY: note-cost
+note-cost:
+	$(SUBMAKE) VARIANT=release build/release-gcc/tests/siege/note_cost
+	@folder=$$(mktemp -d) && build/release-gcc/tests/siege/note_cost $$folder/db $(NOTES); rm -rf $$folder
+
+$(BUILD)/tests/siege/fill_store $(BUILD)/tests/siege/note_cost: %: %.o $(ALL_ROOMS)
 	$(call SAY,LD)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
 

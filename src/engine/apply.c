@@ -9,6 +9,9 @@
 #include "ghatrace/trace/ids.h"
 #include "private.h"
 
+// Blocks of notes that may be shed for one delivery.
+#define SHED_AT_ONCE 64
+
 static struct store_key key_of_run(int64_t run_id, int64_t run_attempt)
 {
     return (struct store_key){.trace = trace_id_of_run(ID_SCHEME_ARC, run_id, run_attempt),
@@ -39,6 +42,7 @@ enum error_code work_decode_run(struct engine_work *work, struct slice bytes, st
         !work_is_key_of_run(&run->key, run->state.run_id, run->state.run_attempt))
         return error_set(error, ERROR_CORRUPT, "stored run is damaged: its key is another's");
     run->is_listed = run->state.phase == RUN_OPEN;
+    run->is_stored = true;
     work_heal_run_times(work, &run->state);
     return code;
 }
@@ -56,11 +60,41 @@ enum error_code work_decode_job(struct engine_work *work, struct slice bytes, st
                                 struct error *error)
 {
     enum error_code code = codec_decode_job(bytes, &work->arena, &job->state, error);
+    job->is_stored = true;
     if (code == ERROR_NONE && !work_is_key_of_job(&job->key, &job->state))
         return error_set(error, ERROR_CORRUPT, "stored job is damaged: its key is another's");
     if (code == ERROR_NONE)
         code = place_job(work, &job->state, &job->place, error);
     work_heal_job_times(work, &job->state);
+    return code;
+}
+
+// Of most of what went out there is a note and no state.
+static enum error_code load_run_note(struct store_transaction *transaction, int64_t run_id,
+                                     int64_t run_attempt, struct work_run *run, struct error *error)
+{
+    uint8_t payload[STORE_RUN_NOTE_SIZE];
+    bool is_found = false;
+    enum error_code code = store_find_run_note(transaction, &run->key, &is_found, payload, error);
+    if (code != ERROR_NONE || !is_found)
+        return code;
+    codec_decode_run_note(payload, &run->state);
+    run->state.run_id = run_id;
+    run->state.run_attempt = run_attempt;
+    return ERROR_NONE;
+}
+
+static enum error_code load_job_note(struct store_transaction *transaction,
+                                     const struct github_job *event, struct work_job *job,
+                                     struct error *error)
+{
+    bool is_found = false;
+    enum error_code code = store_find_job_note(transaction, &job->key, &is_found, error);
+    if (code == ERROR_NONE && is_found)
+        job->state = (struct job_state){.phase = JOB_CLOSED,
+                                        .run_id = event->run_id,
+                                        .run_attempt = event->run_attempt,
+                                        .job_id = event->job_id};
     return code;
 }
 
@@ -71,8 +105,10 @@ enum error_code work_load_run(struct engine_work *work, struct store_transaction
     struct slice bytes;
     *run = (struct work_run){.key = key_of_run(run_id, run_attempt)};
     enum error_code code = load_bytes(work, transaction, &run->key, &bytes, error);
-    if (code != ERROR_NONE || bytes.len == 0)
+    if (code != ERROR_NONE)
         return code;
+    if (bytes.len == 0)
+        return load_run_note(transaction, run_id, run_attempt, run, error);
     code = work_decode_run(work, bytes, run, error);
     if (code == ERROR_CORRUPT) {
         *run = (struct work_run){.key = run->key};
@@ -89,8 +125,10 @@ static enum error_code load_job(struct engine_work *work, struct store_transacti
     *job = (struct work_job){
         .key = {.trace = run->key.trace, .span = stored_span_of_job(event->run_id, event->job_id)}};
     enum error_code code = load_bytes(work, transaction, &job->key, &bytes, error);
-    if (code != ERROR_NONE || bytes.len == 0)
+    if (code != ERROR_NONE)
         return code;
+    if (bytes.len == 0)
+        return load_job_note(transaction, event, job, error);
     code = work_decode_job(work, bytes, job, error);
     if (code == ERROR_CORRUPT) {
         *job = (struct work_job){.key = job->key};
@@ -127,14 +165,56 @@ static enum error_code list_run(struct engine_work *work, struct work_run *run, 
                    : open_runs_delete(work->tally, &listed, error);
 }
 
+// In place of the state, where there is one, and its deadline.
+static enum error_code drop_state(struct store_transaction *transaction,
+                                  const struct store_key *key, bool *is_stored,
+                                  timestamp_ns *deadline, struct error *error)
+{
+    enum error_code code = ERROR_NONE;
+    if (*deadline != TIMESTAMP_UNKNOWN)
+        code = store_delete_deadline(transaction, *deadline, key, error);
+    if (code == ERROR_NONE && *is_stored)
+        code = store_delete_span(transaction, key, error);
+    *deadline = TIMESTAMP_UNKNOWN;
+    *is_stored = false;
+    return code;
+}
+
+static enum error_code put_state(struct engine_work *work, struct store_transaction *transaction,
+                                 const struct store_key *key, bool *is_stored, struct error *error)
+{
+    *is_stored = true;
+    work->written_bytes += work->record.len;
+    return store_put_span(transaction, key, buffer_slice(&work->record), error);
+}
+
+// Nothing more is to come of it, and it need not keep names.
+static bool is_note(const struct run_state *run)
+{
+    return run->phase == RUN_SENT && run->open_jobs == 0 && run->body.workflow_name.len == 0 &&
+           run->body.head_branch.len == 0;
+}
+
+static enum error_code note_run(struct engine_work *work, struct store_transaction *transaction,
+                                struct work_run *run, struct error *error)
+{
+    uint8_t payload[STORE_RUN_NOTE_SIZE];
+    codec_encode_run_note(&run->state, payload);
+    enum error_code code =
+        drop_state(transaction, &run->key, &run->is_stored, &run->state.deadline, error);
+    return code == ERROR_NONE ? store_note_run(transaction, &run->key, payload, work->now, error)
+                              : code;
+}
+
 enum error_code work_save_run(struct engine_work *work, struct store_transaction *transaction,
                               struct work_run *run, struct error *error)
 {
+    enum error_code code = list_run(work, run, run->state.phase == RUN_OPEN, error);
+    if (code == ERROR_NONE && is_note(&run->state))
+        return note_run(work, transaction, run, error);
     timestamp_ns wanted = lifecycle_run_deadline(&work->policy, &run->state);
-    enum error_code code =
-        index_deadline(transaction, &run->key, wanted, &run->state.deadline, error);
     if (code == ERROR_NONE)
-        code = list_run(work, run, run->state.phase == RUN_OPEN, error);
+        code = index_deadline(transaction, &run->key, wanted, &run->state.deadline, error);
     if (code != ERROR_NONE)
         return code;
     buffer_clear(&work->record);
@@ -146,8 +226,7 @@ enum error_code work_save_run(struct engine_work *work, struct store_transaction
     }
     if (code != ERROR_NONE)
         return error_set(error, code, "encode run: %s", error_code_text(code));
-    work->written_bytes += work->record.len;
-    return store_put_span(transaction, &run->key, buffer_slice(&work->record), error);
+    return put_state(work, transaction, &run->key, &run->is_stored, error);
 }
 
 static enum error_code move_job(struct engine_work *work, struct work_job *job, struct error *error)
@@ -160,15 +239,24 @@ static enum error_code move_job(struct engine_work *work, struct work_job *job, 
     return code;
 }
 
+static enum error_code note_job(struct engine_work *work, struct store_transaction *transaction,
+                                struct work_job *job, struct error *error)
+{
+    enum error_code code =
+        drop_state(transaction, &job->key, &job->is_stored, &job->state.deadline, error);
+    return code == ERROR_NONE ? store_note_job(transaction, &job->key, work->now, error) : code;
+}
+
 enum error_code work_save_job(struct engine_work *work, struct store_transaction *transaction,
                               const struct run_state *run, struct work_job *job,
                               struct error *error)
 {
+    enum error_code code = move_job(work, job, error);
+    if (code == ERROR_NONE && job->state.phase == JOB_CLOSED)
+        return note_job(work, transaction, job, error);
     timestamp_ns wanted = lifecycle_job_deadline(&work->policy, run, &job->state);
-    enum error_code code =
-        index_deadline(transaction, &job->key, wanted, &job->state.deadline, error);
     if (code == ERROR_NONE)
-        code = move_job(work, job, error);
+        code = index_deadline(transaction, &job->key, wanted, &job->state.deadline, error);
     if (code != ERROR_NONE)
         return code;
     buffer_clear(&work->record);
@@ -181,8 +269,7 @@ enum error_code work_save_job(struct engine_work *work, struct store_transaction
     }
     if (code != ERROR_NONE)
         return error_set(error, code, "encode job: %s", error_code_text(code));
-    work->written_bytes += work->record.len;
-    return store_put_span(transaction, &job->key, buffer_slice(&work->record), error);
+    return put_state(work, transaction, &job->key, &job->is_stored, error);
 }
 
 enum error_code work_forget_run(struct engine_work *work, struct store_transaction *transaction,
@@ -329,11 +416,12 @@ enum error_code work_add_records(struct engine_work *work, struct store_transact
     return ERROR_NONE;
 }
 
+// Of the GUID and of the body, since one GUID may go with two bodies.
 static uint64_t digest_as_number(const uint8_t digest[DELIVERY_DIGEST_SIZE])
 {
     uint64_t number = 0;
     for (int i = 0; i < 8; i++)
-        number = number << 8 | digest[i];
+        number = number << 8 | (uint64_t)(digest[i] ^ digest[i + 8]);
     return number;
 }
 
@@ -393,12 +481,41 @@ static void note_event(struct engine_work *work, const struct engine_task *task)
         work->newest_event = task->received_at;
 }
 
+static enum error_code remember(const struct engine_work *work,
+                                struct store_transaction *transaction,
+                                const struct engine_task *task, bool *is_duplicate,
+                                struct error *error)
+{
+    struct store_delivery delivery = {.guid_time = task->occurred_at};
+    memcpy(delivery.guid, task->delivery_digest, sizeof delivery.guid);
+    memcpy(delivery.body, task->delivery_digest + sizeof delivery.guid, sizeof delivery.body);
+    memcpy(delivery.old_digest, task->old_digest, sizeof delivery.old_digest);
+    return store_remember_delivery(transaction, &delivery, task->received_at, work->policy.linger,
+                                   is_duplicate, error);
+}
+
+// The upkeep sheds notes long before the store is full; but one batch may fill a small one.
+static enum error_code make_room(struct engine_work *work, struct store_transaction *transaction,
+                                 struct error *error)
+{
+    bool is_short;
+    uint64_t before = work->new_shed;
+    enum error_code full = work_check_room(work, transaction, error);
+    if (full != ERROR_FULL)
+        return full;
+    enum error_code code =
+        work_shed_notes(work, transaction, work->now, SHED_AT_ONCE, &is_short, error);
+    if (code != ERROR_NONE)
+        return code;
+    return work->new_shed > before ? work_check_room(work, transaction, error) : full;
+}
+
 static enum error_code apply_delivery(struct engine_work *work,
                                       struct store_transaction *transaction,
                                       struct engine_task *task, struct error *error)
 {
     bool is_duplicate = false;
-    enum error_code code = work_check_room(work, transaction, error);
+    enum error_code code = make_room(work, transaction, error);
     if (code == ERROR_FULL) {
         // Nothing was written for it yet, so its neighbours, which may make room, go on.
         work->is_full = true;
@@ -407,8 +524,7 @@ static enum error_code apply_delivery(struct engine_work *work,
         return ERROR_NONE;
     }
     if (code == ERROR_NONE)
-        code = store_remember_delivery(transaction, task->delivery_digest, task->received_at,
-                                       work->policy.linger, &is_duplicate, error);
+        code = remember(work, transaction, task, &is_duplicate, error);
     if (code != ERROR_NONE)
         return code;
     if (is_duplicate) {

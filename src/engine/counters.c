@@ -38,6 +38,7 @@ void counters_add_commit(struct engine *engine, size_t tasks, duration_ns taken)
     atomic_fetch_add(&counters->duplicates, work->new_duplicates);
     atomic_fetch_add(&counters->late, work->new_late);
     atomic_fetch_add(&counters->records, work->new_records);
+    atomic_fetch_add(&counters->shed, work->new_shed);
     atomic_fetch_add(&counters->commits, 1);
     for (size_t i = 0; i < STORE_SHED_REASONS; i++)
         atomic_fetch_add(&counters->dead_letters_dropped[i], work->new_dropped[i]);
@@ -109,6 +110,7 @@ void engine_read_counters(struct engine *engine, struct engine_counters *counter
         .late = atomic_load(&live->late),
         .commits = atomic_load(&live->commits),
         .records = atomic_load(&live->records),
+        .shed = atomic_load(&live->shed),
         .failures = atomic_load(&live->failures),
         .set_aside = atomic_load(&live->set_aside),
         .last_event_at = atomic_load(&live->last_event_at),

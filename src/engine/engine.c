@@ -31,6 +31,7 @@ static void begin_counting(struct engine_work *work)
     work->new_duplicates = 0;
     work->new_late = 0;
     memset(work->new_dropped, 0, sizeof work->new_dropped);
+    work->new_shed = 0;
     memset(work->new_job_events, 0, sizeof work->new_job_events);
     memset(work->new_run_events, 0, sizeof work->new_run_events);
     work->newest_event = TIMESTAMP_UNKNOWN;

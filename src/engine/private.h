@@ -36,13 +36,14 @@ struct engine_work {
     uint64_t new_dropped[STORE_SHED_REASONS]; // dead letters
     uint64_t new_job_events[JOB_ACTIONS];
     uint64_t new_run_events[RUN_ACTIONS];
+    uint64_t new_shed;
     timestamp_ns newest_event; // receipt
     bool is_full;              // a task was refused for want of room, or would be
     bool has_far_deadlines;    // more of them than one batch could put right
 };
 
 struct live_counters {
-    _Atomic uint64_t events, duplicates, late, commits, records, failures, set_aside;
+    _Atomic uint64_t events, duplicates, late, commits, records, shed, failures, set_aside;
     _Atomic uint64_t dead_letters_dropped[STORE_SHED_REASONS];
     _Atomic uint64_t job_events[JOB_ACTIONS], run_events[RUN_ACTIONS];
     _Atomic timestamp_ns last_event_at;
@@ -68,6 +69,7 @@ struct engine {
     uint64_t set_aside_unlogged;
     timestamp_ns drops_logged;
     uint64_t drops_to_log[STORE_SHED_REASONS]; // dead letters dropped since then
+    timestamp_ns shed_logged;
     bool trouble_was_logged;
     struct error trouble; // why the last batch failed; code ERROR_NONE when it did not
 
@@ -115,6 +117,11 @@ enum error_code engine_do_upkeep(struct engine *engine, struct store_transaction
                                  bool *has_leftovers, struct error *error) MUST_CHECK;
 // After a commit: says how many dead letters were dropped.
 void engine_report_drops(struct engine *engine);
+// Inside a write transaction: forgets notes before their time, the oldest first, while room is short, up to `max`
+// blocks. `*is_short`: it still is.
+enum error_code work_shed_notes(struct engine_work *work, struct store_transaction *transaction,
+                                timestamp_ns now, size_t max, bool *is_short,
+                                struct error *error) MUST_CHECK;
 // Inside a write transaction, before its tasks: figures of what is open that an older store lacks. Up to `max`
 // states are looked at.
 enum error_code engine_complete_figures(struct engine *engine, size_t max, bool *is_done,
@@ -134,11 +141,13 @@ struct work_run {
     struct store_key key;
     struct run_state state;
     bool is_listed; // among the open runs
+    bool is_stored; // among the states; else there is a note, or nothing
 };
 struct work_job {
     struct store_key key;
     struct job_state state;
     struct pool_place place;
+    bool is_stored; // likewise
 };
 
 // From the bytes of a stored state, which must be in the arena. The key is set already.

@@ -8,6 +8,11 @@
 // Upkeep in one batch, beside its tasks: enough to keep up with what the tasks bring.
 #define UPKEEP_PER_BATCH 256
 #define UPKEEP_PER_TASK 4
+// Of these, blocks of notes, which hold some 200 each.
+#define NOTES_SHARE 4
+#define NOTES_OF_A_BLOCK 200
+// Blocks shed between two looks at the room.
+#define SHED_BLOCKS 4
 // Pools looked at in one batch, and how often all of them are.
 #define POOLS_PER_BATCH 64
 #define POOLS_EVERY (10 * NS_PER_MINUTE)
@@ -101,21 +106,87 @@ static enum error_code drop_pools(struct engine *engine, timestamp_ns now, struc
     return code;
 }
 
+static enum error_code forget_notes(struct engine *engine, struct store_transaction *transaction,
+                                    timestamp_ns now, size_t max, bool *has_leftovers,
+                                    struct error *error)
+{
+    duration_ns linger = engine->work.policy.linger;
+    const duration_ns keep[STORE_NOTE_KINDS] = {[STORE_NOTE_TIMED_DELIVERY] = linger,
+                                                [STORE_NOTE_UNTIMED_DELIVERY] = linger,
+                                                [STORE_NOTE_JOB] = linger,
+                                                [STORE_NOTE_RUN] = linger};
+    size_t old = 0;
+    bool is_more = false;
+    enum error_code code =
+        store_forget_notes(transaction, now, keep, max / NOTES_SHARE, &is_more, error);
+    if (code == ERROR_NONE)
+        code = store_forget_old_deliveries(transaction, now, linger, max, &old, error);
+    *has_leftovers |= is_more || old == max;
+    return code;
+}
+
 static enum error_code forget(struct engine *engine, struct store_transaction *transaction,
                               timestamp_ns now, size_t max, bool *has_leftovers,
                               struct error *error)
 {
-    size_t deliveries = 0;
     size_t slots = 0;
     enum error_code code = drop_history(engine, transaction, now, max, has_leftovers, error);
     if (code == ERROR_NONE)
-        code = store_forget_deliveries(transaction, now, engine->work.policy.linger, max,
-                                       &deliveries, error);
+        code = forget_notes(engine, transaction, now, max, has_leftovers, error);
     if (code == ERROR_NONE)
         code = latency_expire(transaction, now, max, &slots, error);
     if (code == ERROR_NONE)
         code = drop_pools(engine, now, error);
-    *has_leftovers |= deliveries == max || slots == max;
+    *has_leftovers |= slots == max;
+    return code;
+}
+
+// A small piece, and no more than has to go: some notes of what an older version delivered, else a few blocks.
+static enum error_code shed_piece(struct store_transaction *transaction, uint64_t *shed,
+                                  struct error *error)
+{
+    size_t old = 0;
+    enum error_code code =
+        store_shed_old_deliveries(transaction, SHED_BLOCKS * NOTES_OF_A_BLOCK, &old, error);
+    *shed = old;
+    return code == ERROR_NONE && old == 0 ? store_shed_notes(transaction, SHED_BLOCKS, shed, error)
+                                          : code;
+}
+
+enum error_code work_shed_notes(struct engine_work *work, struct store_transaction *transaction,
+                                timestamp_ns now, size_t max, bool *is_short, struct error *error)
+{
+    *is_short = store_must_shed(transaction);
+    for (size_t i = 0; i < max / SHED_BLOCKS && *is_short; i++) {
+        uint64_t shed = 0;
+        enum error_code code = shed_piece(transaction, &shed, error);
+        if (code != ERROR_NONE)
+            return code;
+        if (shed == 0)
+            break;
+        store_count_shed(transaction, now, shed);
+        work->new_shed += shed;
+        *is_short = store_must_shed(transaction);
+    }
+    return ERROR_NONE;
+}
+
+// Where the history had nothing left to give, notes make room before a delivery is refused: at worst, what is repeated
+// is taken for new.
+static enum error_code shed_notes(struct engine *engine, struct store_transaction *transaction,
+                                  timestamp_ns now, size_t max, bool *has_leftovers,
+                                  struct error *error)
+{
+    struct engine_work *work = &engine->work;
+    uint64_t before = work->new_shed;
+    bool is_short;
+    enum error_code code =
+        work_shed_notes(work, transaction, now, max / NOTES_SHARE, &is_short, error);
+    *has_leftovers |= is_short && work->new_shed > before;
+    if (code == ERROR_NONE && work->new_shed > 0 && engine_may_log(&engine->shed_logged))
+        log_warn("the store is nearly full: the oldest notes of what was delivered are forgotten "
+                 "early; raise db-max-size or shorten linger",
+                 LOG_INT("notes", work->new_shed));
     return code;
 }
 
@@ -132,6 +203,8 @@ enum error_code engine_do_upkeep(struct engine *engine, struct store_transaction
         code = tally_flush(work->tally, error);
     if (code == ERROR_NONE && may_forget)
         code = forget(engine, transaction, now, max, has_leftovers, error);
+    if (code == ERROR_NONE)
+        code = shed_notes(engine, transaction, now, max, has_leftovers, error);
     if (code == ERROR_NONE)
         code = drop_dead_letters(engine, transaction, now, may_forget, max, has_leftovers, error);
     *has_leftovers |=

@@ -147,10 +147,24 @@ bool delivery_read(const struct http_head *head, struct slice body,
     enum error_code code = github_event_decode(delivery->event_type, payload, arena,
                                                &delivery->event, &refusal->error);
     refusal->status = status_of(code);
+    bool is_kept =
+        delivery->event.kind == GITHUB_EVENT_JOB || delivery->event.kind == GITHUB_EVENT_RUN;
+    if (code == ERROR_NONE && is_kept)
+        digest_md5(body, delivery->body_digest);
     return code == ERROR_NONE;
 }
 
 void delivery_digest(const struct delivery *delivery, uint8_t digest[DELIVERY_DIGEST_SIZE])
+{
+    const size_t half = DELIVERY_DIGEST_SIZE / 2;
+    uint8_t hash[SHA256_SIZE];
+
+    digest_sha256(delivery->guid, hash);
+    memcpy(digest, hash, half);
+    memcpy(digest + half, delivery->body_digest, half);
+}
+
+void delivery_old_digest(const struct delivery *delivery, uint8_t digest[DELIVERY_DIGEST_SIZE])
 {
     uint8_t hash[SHA256_SIZE];
     char bytes[GUID_MAX + 1 + SHA256_SIZE];

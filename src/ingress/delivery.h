@@ -18,7 +18,8 @@
 struct delivery {
     struct slice event_type;          // X-GitHub-Event
     struct slice guid;                // X-GitHub-Delivery
-    uint8_t fingerprint[SHA256_SIZE]; // of the raw body
+    uint8_t fingerprint[SHA256_SIZE]; // HMAC of the raw body, under the secret that matched
+    uint8_t body_digest[MD5_SIZE];    // of the raw body, of a job's or a run's event
     struct github_event event;
 };
 
@@ -41,7 +42,10 @@ bool delivery_read(const struct http_head *head, struct slice body,
                    struct delivery *delivery, struct refusal *refusal) MUST_CHECK;
 
 // Names this delivery among all: one GUID can go with two bodies (github/docs#32822: two apps that
-// hear the same event), and one body with two GUIDs.
+// hear the same event), and one body with two GUIDs. Half of it is the GUID's, half the body's; the secret that it was
+// signed with is not in it, so that a delivery that is repeated after a change of secrets is known.
 void delivery_digest(const struct delivery *delivery, uint8_t digest[DELIVERY_DIGEST_SIZE]);
+// As stores of format version 1 have it: of GUID and HMAC.
+void delivery_old_digest(const struct delivery *delivery, uint8_t digest[DELIVERY_DIGEST_SIZE]);
 
 #endif

@@ -332,6 +332,7 @@ static void submit(struct request *request)
                                          .received_at = timestamp_now(),
                                          .occurred_at = occurred_at};
     delivery_digest(delivery, request->task.delivery_digest);
+    delivery_old_digest(delivery, request->task.old_digest);
     // The engine reads the event until on_done, whether or not the client stays that long.
     conversation_hold(request->conversation);
     engine_submit(webhook_of(request->conversation)->engine, &request->task);

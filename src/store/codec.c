@@ -2,7 +2,8 @@
 // either reads or writes, so the two directions cannot drift apart.
 #include "ghatrace/store/codec.h"
 
-#define LAYOUT_VERSION 1
+#include "lmdb.h"
+
 #define VARINT_BYTES_MAX 10
 #define LIST_ITEMS_MAX 1000000 // far above GitHub's limits of 1,000 steps and some labels
 
@@ -12,6 +13,7 @@ struct visitor {
     const uint8_t *end;   // reading
     struct arena *arena;  // reading
     enum error_code code; // sticky
+    uint8_t layout;       // of what is read; the newest when writing
 };
 
 static void visit_bytes(struct visitor *visitor, void *bytes, size_t len)
@@ -274,11 +276,15 @@ static void visit_run(struct visitor *visitor, struct run_state *state)
 
 static void visit_header(struct visitor *visitor, enum codec_kind kind)
 {
-    const uint8_t expected[2] = {(uint8_t)kind, LAYOUT_VERSION};
-    uint8_t header[2] = {expected[0], expected[1]};
+    uint8_t header[2] = {(uint8_t)kind, CODEC_LAYOUT};
     visit_bytes(visitor, header, sizeof header);
-    if (visitor->code == ERROR_NONE && memcmp(header, expected, sizeof header) != 0)
+    if (visitor->code != ERROR_NONE)
+        return;
+    visitor->layout = header[1];
+    if (header[0] != kind || visitor->layout < CODEC_LAYOUT_OLDEST)
         visitor->code = ERROR_CORRUPT;
+    else if (visitor->layout > CODEC_LAYOUT)
+        visitor->code = ERROR_VERSION;
 }
 
 enum error_code codec_encode_job(const struct job_state *state, struct buffer *out)
@@ -318,6 +324,12 @@ static enum error_code end_of_reading(const struct visitor *visitor, const char 
 {
     if (visitor->code == ERROR_MEMORY)
         return error_set(error, ERROR_MEMORY, "read stored %s: out of memory", what);
+    if (visitor->code == ERROR_VERSION)
+        // As what is damaged: the one entry is set aside and kept, and the rest goes on.
+        return error_set(error, ERROR_CORRUPT,
+                         "stored %s has layout %u, this ghatrace reads layouts %d to %d: use the "
+                         "version that wrote it",
+                         what, (unsigned)visitor->layout, CODEC_LAYOUT_OLDEST, CODEC_LAYOUT);
     if (visitor->code != ERROR_NONE || visitor->next != visitor->end)
         return error_set(error, ERROR_CORRUPT, "stored %s is damaged", what);
     return ERROR_NONE;
@@ -346,4 +358,25 @@ enum error_code codec_decode_run(struct slice bytes, struct arena *arena, struct
     state->body.run_id = state->run_id;
     state->body.run_attempt = state->run_attempt;
     return end_of_reading(&visitor, "run", error);
+}
+
+// --- notes -------------------------------------------------------------------------------------------------
+
+enum { NOTE_IS_COMPLETED = 1 };
+
+void codec_encode_run_note(const struct run_state *state, uint8_t bytes[STORE_RUN_NOTE_SIZE])
+{
+    bytes[0] = state->is_completed ? NOTE_IS_COMPLETED : 0;
+    bytes[1] = state->seen;
+    lmdb_put_be64(bytes + 2, (uint64_t)state->end);
+    lmdb_put_be64(bytes + 10, (uint64_t)state->completed_received);
+}
+
+void codec_decode_run_note(const uint8_t bytes[STORE_RUN_NOTE_SIZE], struct run_state *state)
+{
+    *state = (struct run_state){.phase = RUN_SENT,
+                                .is_completed = (bytes[0] & NOTE_IS_COMPLETED) != 0,
+                                .seen = bytes[1],
+                                .end = (timestamp_ns)lmdb_get_be64(bytes + 2),
+                                .completed_received = (timestamp_ns)lmdb_get_be64(bytes + 10)};
 }

@@ -18,6 +18,7 @@ enum database {
     DATABASE_OUTBOX,
     DATABASE_DEAD,
     DATABASE_HISTORY,
+    DATABASE_NOTES,
     DATABASE_TABLES, // the first of them, in the order of enum store_table
     DATABASE_SET_ASIDE = DATABASE_TABLES + STORE_TABLE_COUNT,
     DATABASE_COUNT,
@@ -28,10 +29,17 @@ enum database {
 #define TIME_SIZE 8
 // Above any record that is made; a size in the outbox that says more is damaged.
 #define STORE_RECORD_MAX ((uint32_t)64 << 20)
+#define NOTE_ORDER_MAX 24
 
-// Slices of time that remembered deliveries are kept in. Some nine are in use; more exist for a
-// while after `linger` was changed.
-#define BUCKETS_MAX 256
+// Slices of time, an eighth of `linger` long, that deliveries are remembered in where their GUID has no time. Some nine
+// are in use; more exist for a while after `linger` was changed.
+#define SLICES_MAX 256
+struct store_slices {
+    timestamp_ns starts[SLICES_MAX]; // rising
+    size_t count;
+};
+
+struct note_cache; // notes.h
 
 // Kept in `meta` as "dead": what the dead letters below a sequence hold. Their count shows whether a version that
 // does not know of the sum has written to the store meanwhile.
@@ -54,6 +62,9 @@ struct store_transaction {
     uint64_t unreadable;                   // entries that it left out
     bool dead_changed;
     struct dead_sum dead; // likewise
+    bool notes_changed;
+    uint64_t note_counts[STORE_NOTE_KINDS]; // likewise
+    struct store_sheds sheds;               // likewise
 };
 
 struct store {
@@ -67,17 +78,23 @@ struct store {
     bool is_full;              // as the last look found; of the writing thread
     bool is_broken;            // LMDB wants to be opened anew; of the writing thread
     pthread_rwlock_t env_lock; // held for reading by readers, for writing while `env` is replaced
-    struct store_transaction writer;   // the one write transaction
-    timestamp_ns buckets[BUCKETS_MAX]; // starts of the slices in `deliveries`, rising
-    size_t bucket_count;
-    uint64_t expire_from;            // where the next look for old records begins
-    atomic_uint_fast64_t unreadable; // entries that readers left out, each time
-    uint64_t dead_from;              // where the next look for old dead letters begins
-    bool dead_was_looked;            // at all of them, at `dead_looked_at`
+    struct store_transaction writer;            // the one write transaction
+    bool has_slices;                            // what follows is what the database holds
+    struct store_slices old_slices;             // of `deliveries`
+    struct store_slices slices;                 // of the notes
+    struct note_cache *notes;                   // of the writing thread; NULL for tools
+    timestamp_ns notes_due[STORE_NOTE_KINDS];   // when to look at the front of each kind again
+    timestamp_ns sweep_begun;                   // the last look at all notes
+    uint8_t sweep_key[STORE_TABLE_KEY_MAX + 1]; // where it goes on
+    size_t sweep_len;                           // 0: it is over
+    uint64_t expire_from;                       // where the next look for old records begins
+    atomic_uint_fast64_t unreadable;            // entries that readers left out, each time
+    uint64_t dead_from;                         // where the next look for old dead letters begins
+    bool dead_was_looked;                       // at all of them, at `dead_looked_at`
     timestamp_ns dead_looked_at;
 };
 
-// The tables may be missing where a tool reads a store that is older than they are. LMDB's own databases are
+// The tables and the notes may be missing where a tool reads a store that is older than they are. LMDB's own databases are
 // the first two, so that 0 is none of ours.
 static inline bool lmdb_has_database(const struct store *store, enum database database)
 {
@@ -141,6 +158,14 @@ enum error_code lmdb_last_sound(struct store_transaction *transaction, enum data
                                 struct error *error) MUST_CHECK;
 bool lmdb_value_has_shape(enum database database, size_t data_len);
 const char *lmdb_database_name(enum database database); // open.c
+// --- deliveries.c ---
+
+// Lists the slices of time. Once at the start, and after an aborted transaction.
+enum error_code deliveries_load(struct store_transaction *transaction,
+                                struct error *error) MUST_CHECK;
+// The start of the first slice that format version 1 wrote; TIMESTAMP_UNKNOWN: there is none.
+enum error_code deliveries_oldest_old(struct store_transaction *transaction, timestamp_ns *oldest,
+                                      struct error *error) MUST_CHECK;
 
 // --- verify.c: is the file what it should be? `path`: of data.mdb, for the words ---
 

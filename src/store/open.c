@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "ghatrace/base/memory.h"
-#include "lmdb.h"
+#include "notes.h"
 
 #define PATH_BYTES_MAX 4096
 #define READERS_MAX 126
@@ -23,6 +23,7 @@ static const char *const database_names[DATABASE_COUNT] = {
     [DATABASE_OUTBOX] = "outbox",
     [DATABASE_DEAD] = "dead",
     [DATABASE_HISTORY] = "history",
+    [DATABASE_NOTES] = "notes",
     [DATABASE_TABLES + STORE_TABLE_TALLY] = "tally",
     [DATABASE_TABLES + STORE_TABLE_POOLS] = "pools",
     [DATABASE_TABLES + STORE_TABLE_OPEN_JOBS] = "open_jobs",
@@ -112,27 +113,37 @@ static enum error_code take_lock(struct store *store, const char *folder, struct
 
 // --- the environment -------------------------------------------------------------------------------------
 
-static enum error_code check_format(struct store_transaction *transaction, bool may_create,
+static enum error_code write_format(struct store_transaction *transaction, struct error *error)
+{
+    const uint8_t ours[FORMAT_SIZE] = {0, 0, 0, STORE_FORMAT_VERSION};
+    return lmdb_put(transaction, DATABASE_META, "format", 6, ours, sizeof ours, "write format",
+                    error);
+}
+
+// An older format is read as it is, and is ours from the first start of a daemon on: from then on there are notes that
+// the older version would not look for.
+static enum error_code check_format(struct store_transaction *transaction, bool is_daemon,
                                     struct error *error)
 {
     struct slice found;
-    const uint8_t ours[FORMAT_SIZE] = {0, 0, 0, STORE_FORMAT_VERSION};
     enum error_code code =
         lmdb_get(transaction, DATABASE_META, "format", 6, &found, "read format", error);
-    if (code == ERROR_NOT_FOUND && may_create)
-        return lmdb_put(transaction, DATABASE_META, "format", 6, ours, sizeof ours, "write format",
-                        error);
+    if (code == ERROR_NOT_FOUND && is_daemon)
+        return write_format(transaction, error);
     if (code == ERROR_NOT_FOUND)
         return error_set(error, ERROR_VERSION, "this is not a store of ghatrace");
     if (code != ERROR_NONE)
         return code;
-    if (found.len == FORMAT_SIZE && memcmp(found.data, ours, FORMAT_SIZE) == 0)
-        return ERROR_NONE;
-    return error_set(error, ERROR_VERSION,
-                     "the store has format version %u, this ghatrace writes version %d: use the "
-                     "version that made it, or move the folder away to start afresh",
-                     found.len == FORMAT_SIZE ? (unsigned)(uint8_t)found.data[FORMAT_SIZE - 1] : 0,
-                     STORE_FORMAT_VERSION);
+    uint32_t version = 0;
+    for (size_t i = 0; i < found.len && found.len == FORMAT_SIZE; i++)
+        version = version << 8 | (uint8_t)found.data[i];
+    if (version < STORE_FORMAT_OLDEST || version > STORE_FORMAT_VERSION)
+        return error_set(error, ERROR_VERSION,
+                         "the store has format version %u, this ghatrace reads versions %d to %d: "
+                         "use the version that made it, or move the folder away to start afresh",
+                         (unsigned)version, STORE_FORMAT_OLDEST, STORE_FORMAT_VERSION);
+    return is_daemon && version < STORE_FORMAT_VERSION ? write_format(transaction, error)
+                                                       : ERROR_NONE;
 }
 
 // Making our databases in somebody else's environment would be no help to anybody.
@@ -165,7 +176,7 @@ static enum error_code open_databases(struct store_transaction *transaction, boo
     for (int i = 0; i < DATABASE_COUNT; i++) {
         int code = mdb_dbi_open(transaction->txn, database_names[i], may_create ? MDB_CREATE : 0,
                                 &store->databases[i]);
-        if (code == MDB_NOTFOUND && i >= DATABASE_TABLES) {
+        if (code == MDB_NOTFOUND && i >= DATABASE_NOTES) {
             store->databases[i] = 0; // older than they are
             continue;
         }
@@ -177,28 +188,6 @@ static enum error_code open_databases(struct store_transaction *transaction, boo
             return verify_explain(code, store->data_file, error);
     }
     return check_format(transaction, may_create, error);
-}
-
-// The slices of time that `deliveries` has, found by leaping from one to the next.
-static enum error_code load_buckets(struct store_transaction *transaction, struct error *error)
-{
-    struct store *store = transaction->store;
-    uint8_t key[TIME_SIZE] = {0};
-    store->bucket_count = 0;
-    while (store->bucket_count < BUCKETS_MAX) {
-        struct slice found;
-        struct slice data;
-        enum error_code code = lmdb_seek(transaction, DATABASE_DELIVERIES, key, sizeof key, &found,
-                                         &data, "read deliveries", error);
-        if (code == ERROR_NOT_FOUND)
-            break;
-        if (code != ERROR_NONE)
-            return code;
-        uint64_t start = lmdb_get_be64(found.data);
-        store->buckets[store->bucket_count++] = (timestamp_ns)start;
-        lmdb_put_be64(key, start + 1);
-    }
-    return ERROR_NONE;
 }
 
 // Can so many entries have so many bytes? A sum that is damaged would fill the outbox for good.
@@ -246,7 +235,7 @@ static enum error_code prepare(struct store *store, struct error *error)
     if (code == ERROR_NONE)
         code = verify_ends(transaction, store->data_file, error);
     if (code == ERROR_NONE)
-        code = load_buckets(transaction, error);
+        code = deliveries_load(transaction, error);
     if (code == ERROR_NONE && mode == STORE_DAEMON)
         code = count_outbox(transaction, error);
     if (code == ERROR_NONE)
@@ -316,6 +305,7 @@ enum error_code store_reopen(struct store *store, struct error *error)
     pthread_rwlock_wrlock(&store->env_lock);
     close_environment(store);
     memset(store->databases, 0, sizeof store->databases);
+    notes_drop_cache(store->notes);
     enum error_code code = open_environment(store, error);
     if (code == ERROR_NONE)
         code = prepare(store, error);
@@ -334,6 +324,8 @@ static enum error_code open_parts(struct store *store, struct error *error)
         code = make_folder(store->folder, error);
     if (code == ERROR_NONE && is_daemon)
         code = take_lock(store, store->folder, error);
+    if (code == ERROR_NONE && is_daemon && (store->notes = notes_make_cache()) == NULL)
+        code = error_set(error, ERROR_MEMORY, "open store: out of memory");
     if (code == ERROR_NONE)
         code = open_environment(store, error);
     if (code == ERROR_NONE)
@@ -379,6 +371,7 @@ void store_close(struct store *store)
     close_environment(store);
     if (store->lock_file >= 0)
         (void)close(store->lock_file);
+    notes_free_cache(store->notes);
     (void)pthread_rwlock_destroy(&store->env_lock);
     memory_free(store->folder);
     memory_free(store->data_file);

@@ -89,15 +89,17 @@ static void keep_note_of_job(struct job_state *job)
                               .deadline = job->deadline};
 }
 
-// The same for a run, once nothing of it is open. Names stay for jobs that come late and whose payloads,
-// before 2023, lack them.
+// The same for a run, once nothing of it is open. Where its jobs' payloads lack names (before 2023), or no job of it is
+// known yet, names stay for jobs that come late.
 static void keep_note_of_run(struct run_state *run)
 {
     if (run->phase != RUN_SENT || run->open_jobs > 0)
         return;
     run->repository = (struct github_repository){0};
-    run->body = (struct github_run){.workflow_name = run->body.workflow_name,
-                                    .head_branch = run->body.head_branch};
+    bool jobs_have_names = run->job_workflow_name.len > 0;
+    run->body = jobs_have_names ? (struct github_run){0}
+                                : (struct github_run){.workflow_name = run->body.workflow_name,
+                                                      .head_branch = run->body.head_branch};
     run->job_repository = (struct github_repository){0};
     run->job_workflow_name = SLICE_EMPTY;
     run->job_head_branch = SLICE_EMPTY;

@@ -102,6 +102,28 @@ static void put_overflow(struct json_out *json, const struct engine_overflow *ov
     json_out_close_object(json);
 }
 
+// Of the hour that is running, and of the one before, as long as it is the last.
+static void put_notes(struct json_out *json, const struct health_figures *figures, timestamp_ns now)
+{
+    const struct store_sheds *sheds = &figures->usage.sheds;
+    timestamp_ns hour = now - now % NS_PER_HOUR;
+    bool is_now = sheds->hour == hour;
+    bool is_before = sheds->hour == hour - NS_PER_HOUR;
+    json_out_open_object(json, "notes");
+    json_out_count(json, "deliveries", figures->usage.delivery_notes);
+    json_out_count(json, "jobs", figures->usage.job_notes);
+    json_out_count(json, "runs", figures->usage.run_notes);
+    json_out_count(json, "bytes", figures->usage.note_bytes);
+    json_out_time(json, "oldest_delivery_at", figures->oldest_delivery);
+    json_out_count(json, "shed_this_hour", is_now ? sheds->in_hour : 0);
+    json_out_count(json, "shed_last_hour",
+                   is_now      ? sheds->in_hour_before
+                   : is_before ? sheds->in_hour
+                               : 0);
+    json_out_count(json, "shed_total", sheds->total);
+    json_out_close_object(json);
+}
+
 enum error_code api_render_status(const struct view_sources *sources, timestamp_ns now,
                                   struct buffer *out, struct error *error)
 {
@@ -127,6 +149,7 @@ enum error_code api_render_status(const struct view_sources *sources, timestamp_
     json_out_count(&json, "open_runs", figures.open_runs);
     json_out_count(&json, "finished_runs", figures.finished_runs);
     json_out_count(&json, "set_aside", figures.set_aside.kept);
+    put_notes(&json, &figures, now);
     json_out_close_object(&json);
     put_overflow(&json, &figures.overflow);
     json_out_text(&json, "listen", slice_from_string(sources->listen));

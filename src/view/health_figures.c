@@ -54,7 +54,9 @@ enum error_code health_figures_read(const struct view_sources *sources,
     figures->open_runs = open_runs_count(transaction);
     figures->finished_runs = recent_count(transaction);
     figures->unreadable = store_unreadable_ever(sources->store);
-    code = read_outbox(transaction, figures, error);
+    code = store_oldest_delivery(transaction, &figures->oldest_delivery, error);
+    if (code == ERROR_NONE)
+        code = read_outbox(transaction, figures, error);
     if (code == ERROR_NONE)
         code = store_read_set_aside_totals(transaction, &figures->set_aside, error);
     store_abort(transaction);

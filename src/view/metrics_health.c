@@ -196,6 +196,29 @@ static void put_export(struct metrics_text *text, const struct export_counters *
                    (double)counters->consecutive_failures);
 }
 
+static void put_notes(struct metrics_text *text, const struct store_usage *usage,
+                      timestamp_ns oldest)
+{
+    const struct metrics_label deliveries = {"of", SLICE("deliveries")};
+    const struct metrics_label jobs = {"of", SLICE("jobs")};
+    const struct metrics_label runs = {"of", SLICE("runs")};
+    metrics_family(text, "ghatrace_notes", METRICS_GAUGE,
+                   "What is remembered for linger: deliveries, and jobs and runs whose spans went "
+                   "out.");
+    metrics_sample(text, "ghatrace_notes", "", &deliveries, 1, (double)usage->delivery_notes);
+    metrics_sample(text, "ghatrace_notes", "", &jobs, 1, (double)usage->job_notes);
+    metrics_sample(text, "ghatrace_notes", "", &runs, 1, (double)usage->run_notes);
+    metrics_single(text, "ghatrace_notes_bytes", METRICS_GAUGE, "Space that they take.",
+                   (double)usage->note_bytes);
+    metrics_single(text, "ghatrace_notes_shed", METRICS_COUNTER,
+                   "Notes forgotten before their time, since the store had no room. Survives "
+                   "restarts.",
+                   (double)usage->sheds.total);
+    metrics_single(text, "ghatrace_oldest_remembered_delivery_timestamp_seconds", METRICS_GAUGE,
+                   "When the oldest delivery that is remembered came; 0: none is.",
+                   to_seconds(oldest));
+}
+
 static void put_store(struct metrics_text *text, const struct health_figures *figures)
 {
     const struct store_usage *usage = &figures->usage;
@@ -239,6 +262,7 @@ enum error_code metrics_put_health(struct metrics_text *text, const struct view_
     put_trouble(text, &figures.exporting);
     put_header_file(text, sources->header_file);
     put_store(text, &figures);
+    put_notes(text, &figures.usage, figures.oldest_delivery);
     metrics_single(text, "ghatrace_finished_runs", METRICS_GAUGE, "Finished runs in the history.",
                    (double)figures.finished_runs);
     metrics_single(text, "ghatrace_ready", METRICS_GAUGE,

@@ -99,6 +99,7 @@ void engine_bench_advance(struct engine_bench *bench, duration_ns by)
         engine_run_batch(bench->engine, NULL, bench->now);
     }
     bench->now = until;
+    engine_run_batch(bench->engine, NULL, bench->now);
 }
 
 void engine_bench_advance_to(struct engine_bench *bench, double seconds)
@@ -238,5 +239,5 @@ uint64_t engine_bench_count_spans(struct engine_bench *bench)
     assert_int_equal(store_begin(bench->store, false, &transaction, &error), ERROR_NONE);
     store_read_usage(transaction, &usage);
     store_abort(transaction);
-    return usage.spans;
+    return usage.spans + usage.job_notes + usage.run_notes;
 }

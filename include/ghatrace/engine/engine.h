@@ -33,7 +33,8 @@ struct engine_task {
 
     // ENGINE_APPLY_EVENT
     const struct github_event *event;              // a job or a run
-    uint8_t delivery_digest[DELIVERY_DIGEST_SIZE]; // of GUID and body
+    uint8_t delivery_digest[DELIVERY_DIGEST_SIZE]; // 8 bytes of the GUID's, 8 of the body's
+    uint8_t old_digest[DELIVERY_DIGEST_SIZE]; // of GUID and HMAC: what stores of format 1 remember
     timestamp_ns received_at;
     timestamp_ns occurred_at; // time inside the GUID; TIMESTAMP_UNKNOWN if there is none
 
@@ -84,6 +85,7 @@ struct engine_counters {
     uint64_t commits;
     uint64_t records;   // put into the outbox or the history
     uint64_t set_aside; // entries of the store that could not be read or written (store/store.h)
+    uint64_t shed;      // notes forgotten before their time
     uint64_t failures;  // tasks answered ENGINE_FAILED or ENGINE_FULL
     uint64_t dead_letters_dropped[STORE_SHED_REASONS];
     uint64_t job_events[GITHUB_JOB_COMPLETED + 1]; // of `events`, by enum github_job_action

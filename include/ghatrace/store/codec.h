@@ -1,15 +1,27 @@
 // States ↔ the bytes that the store's `spans` database holds.
 //
-// Layout: one byte 'J' (job) or 'R' (run), one byte layout version (1), then the fields of the struct
+// Layout: one byte 'J' (job) or 'R' (run), one byte layout (1), then the fields of the struct
 // in the order of codec.c: integers as zigzag varints (LEB128), texts and lists with their length in
 // front, versions' digests as 8 bytes. A note of something closed is some 40 bytes.
+//
+// Every layout from CODEC_LAYOUT_OLDEST on is read; the newest is written. To store one more field:
+//   1. Raise CODEC_LAYOUT to the next number, N.
+//   2. In codec.c, at the end of the function that visits the struct (before any early return that may
+//      skip it), visit the field under `if (visitor->layout >= N)`. Read from an older layout it stays 0,
+//      empty or false, and the rest of the program must take that for "not known".
+//   3. A field that is no longer wanted is still visited, into a local variable, under `layout < N`.
+//   4. Keep a store of the layout before in tests/fixtures/store (its README says how).
 #ifndef GHATRACE_STORE_CODEC_H
 #define GHATRACE_STORE_CODEC_H
 
 #include "ghatrace/base/arena.h"
 #include "ghatrace/base/buffer.h"
 #include "ghatrace/base/error.h"
+#include "ghatrace/store/store.h"
 #include "ghatrace/trace/state.h"
+
+#define CODEC_LAYOUT 1
+#define CODEC_LAYOUT_OLDEST 1
 
 enum codec_kind { CODEC_JOB = 'J', CODEC_RUN = 'R' };
 
@@ -20,10 +32,16 @@ enum error_code codec_encode_run(const struct run_state *state, struct buffer *o
 // What do these bytes hold? False: neither.
 bool codec_kind_of(struct slice bytes, enum codec_kind *kind);
 
-// Texts point into `bytes`, lists into the arena. ERROR_CORRUPT, ERROR_MEMORY.
+// Texts point into `bytes`, lists into the arena. ERROR_MEMORY; ERROR_CORRUPT: damaged, or of a layout that
+// this program does not know, which the message says.
 enum error_code codec_decode_job(struct slice bytes, struct arena *arena, struct job_state *state,
                                  struct error *error) MUST_CHECK;
 enum error_code codec_decode_run(struct slice bytes, struct arena *arena, struct run_state *state,
                                  struct error *error) MUST_CHECK;
+
+// What stays of a run whose root went out, where it need not keep names: one byte of flags (1: completed), one byte
+// `seen`, be64 end of its root, be64 receipt of its `completed`. Its ids are known from the key.
+void codec_encode_run_note(const struct run_state *state, uint8_t bytes[STORE_RUN_NOTE_SIZE]);
+void codec_decode_run_note(const uint8_t bytes[STORE_RUN_NOTE_SIZE], struct run_state *state);
 
 #endif

@@ -1,17 +1,23 @@
-// Durable state: one LMDB environment in a folder of its own, format version 1.
+// Durable state: one LMDB environment in a folder of its own, format version 2. Version 1 is read, and becomes version 2
+// when a daemon opens it: the older program does not know the table `notes`, so it refuses from then on.
 //
 // On disk. All integers are big-endian, so that LMDB's byte order is order by value. `trace` is the
 // 16-byte trace ID of scheme arc (whatever scheme is exported), `span` the 8-byte span ID of scheme
 // arc: be64 of the run's or the job's id. Databases:
 //
-//   meta        "format" → be32 version (1) · "sequence" → be64, the last record sequence given out
+//   meta        "format" → be32 version (2) · "sequence" → be64, the last record sequence given out
 //               · "outbox" → be64, bytes of the records in the outbox
 //               · "dead" → be64 bytes of the dead letters' records ‖ be64 how many letters that are ‖ be64 sequence
 //               below which all are in that sum (all ones: all of them); absent in stores that are older
 //               · "probe" → be64 time, written after a failure to see whether writing works again
-//   spans       trace ‖ span → a run's or a job's state, or the note that it went out (store/codec.h)
-//   deadlines   be64 time ‖ trace ‖ span → empty: when a state wants to be looked at (engine)
-//   deliveries  be64 start of an eighth of `linger` ‖ 16-byte digest of GUID and body → empty
+//               · "notes" → be64 each: notes of the four kinds, notes that were shed, since when the hour
+//               counts, shed in it, shed in the hour before
+//   spans       trace ‖ span → a run's or a job's state (store/codec.h); up to version 1 also the note that
+//               it went out, and still where the note has to hold names
+//   deadlines   be64 time ‖ trace ‖ span → empty: when a state is to be looked at (engine)
+//   notes       kind ‖ order of the first note → a block of notes, see below
+//   deliveries  version 1 only, read until it is empty: be64 start of an eighth of `linger` ‖ 16-byte digest
+//               of GUID and HMAC → empty
 //   records     be64 sequence → be64 finished at ‖ trace ‖ span ‖ ResourceSpans element (otlp/encode.h)
 //   outbox      be64 sequence → be32 size of the record: what has still to be sent
 //   dead        be64 sequence → be64 time ‖ reason: what the collector refused for good
@@ -25,6 +31,34 @@
 //               key ‖ be16 length ‖ reason ‖ the value, or its beginning: what could not be read, or not be written.
 //               At most 1,000 entries, and at most a 32nd of the store's size and 64 MiB together; the oldest leave
 //   meta        "set_aside" → be64 last number ‖ be64 bytes in set_aside ‖ be64 ever set aside ‖ be64 of these dropped
+//
+// Notes: what was delivered, and which runs and jobs went out. There are many, they are small, and they are looked up
+// and forgotten, never listed; so they are kept sorted in blocks of up to 4080 bytes, which fill one LMDB overflow page:
+//
+//   key    kind (1 byte) ‖ order of the first note of the block
+//   value  be32 seconds: when the newest note was made · be32 the same of the oldest · notes, sorted by `order`
+//
+//   kind  order                                                      shared  payload  bytes of a note
+//   g     be64 ms in the GUID ‖ GUID (8) ‖ body (8)                       4        0  20  delivery
+//   u     be64 ns start of an eighth of linger ‖ GUID (8) ‖ body (8)      8        0  16  delivery, no time in its GUID
+//   j     span (8) ‖ trace (first 8)                                      4        0  12  job that went out
+//   r     span (8) ‖ trace (first 8)                                      4       18  30  run whose root went out
+//
+// The first `shared` bytes are alike in all notes of a block and not repeated. GUID (8) is the beginning of the SHA-256
+// of the GUID, body (8) that of the MD5 of the body as it was received. Times inside GUIDs and GitHub's ids rise, so new notes come
+// behind the others or near the end: blocks fill one after the other, a commit writes few of them, and what is oldest
+// is in front. Where they come out of order a full block is halved; a sweep over all blocks, sixteen times in `linger`,
+// fills the gaps again. There is no entry for each deadline: a block goes when its newest note is over, so a note is
+// remembered for its time and seldom much longer. Each kind has a time of its own to be kept.
+//
+// Taken for the same: deliveries whose 128 bits of GUID and body agree and whose GUIDs hold the same millisecond. Among
+// 10^9 remembered deliveries the odds that a new one meets a false match are below 10^-29; with one GUID on two
+// bodies (that happens, github/docs#32822) they are 2^-64, since the sender does not choose both. The body's digest is
+// no defence: whoever can make it up holds the secret already. Of what went out, the id and 64 bits of the trace ID agree.
+//
+// A new kind of note, or more bytes in one, is a new letter with a line in the table of notes.c; old letters stay.
+// When room is short (80 % of the map), notes are shed before anything is refused: deliveries, the oldest first, then
+// those of jobs and runs. History goes before them (75 %).
 //
 // A record lives until it is neither in the outbox, nor dead, nor younger than `history`.
 //
@@ -50,8 +84,8 @@
 #include "ghatrace/base/timestamp.h"
 #include "ghatrace/trace/span.h"
 
-#define STORE_FORMAT_VERSION 1
-#define STORE_DIGEST_SIZE 16
+#define STORE_FORMAT_VERSION 2
+#define STORE_FORMAT_OLDEST 1 // that is read
 #define STORE_MAX_SIZE_DEFAULT ((uint64_t)8 << 30)
 
 struct store;
@@ -115,16 +149,75 @@ enum error_code store_first_deadline(struct store_transaction *transaction, time
 enum error_code store_last_deadline(struct store_transaction *transaction, timestamp_ns *at,
                                     struct store_key *key, struct error *error) MUST_CHECK;
 
-// --- deliveries ---
-// Was this delivery remembered within `linger` before `now`? If not, remembers it.
+// --- notes ---
+enum store_note {
+    STORE_NOTE_TIMED_DELIVERY,
+    STORE_NOTE_UNTIMED_DELIVERY,
+    STORE_NOTE_JOB,
+    STORE_NOTE_RUN,
+    STORE_NOTE_KINDS,
+};
+#define STORE_NOTE_TRACE_BYTES 8
+#define STORE_RUN_NOTE_SIZE 18 // store/codec.h
+#define STORE_OLD_DIGEST_SIZE 16
+
+// What a delivery is known by.
+struct store_delivery {
+    timestamp_ns guid_time;                    // inside the GUID; TIMESTAMP_UNKNOWN: there is none
+    uint8_t guid[8];                           // digest of the GUID
+    uint8_t body[8];                           // digest of the body
+    uint8_t old_digest[STORE_OLD_DIGEST_SIZE]; // as format version 1 had it
+};
+// Was this delivery remembered? If not, remembers it. `linger`: how long an untimed one is to be kept.
 enum error_code store_remember_delivery(struct store_transaction *transaction,
-                                        const uint8_t digest[STORE_DIGEST_SIZE], timestamp_ns now,
+                                        const struct store_delivery *delivery, timestamp_ns now,
                                         duration_ns linger, bool *is_duplicate,
                                         struct error *error) MUST_CHECK;
-// Forgets up to `max` deliveries older than `linger`; `*forgotten` tells how many.
-enum error_code store_forget_deliveries(struct store_transaction *transaction, timestamp_ns now,
-                                        duration_ns linger, size_t max, size_t *forgotten,
-                                        struct error *error) MUST_CHECK;
+// Was any delivery with this GUID remembered, whatever its body? In write transactions. Not of what version 1 wrote.
+enum error_code store_knows_guid(struct store_transaction *transaction,
+                                 const struct store_delivery *delivery, bool *is_known,
+                                 struct error *error) MUST_CHECK;
+// When the oldest delivery that is still remembered came, to the second. TIMESTAMP_UNKNOWN: there is none.
+enum error_code store_oldest_delivery(struct store_transaction *transaction, timestamp_ns *oldest,
+                                      struct error *error) MUST_CHECK;
+
+// Spans of a job, or the root of a run, went out. In write transactions.
+enum error_code store_note_job(struct store_transaction *transaction, const struct store_key *key,
+                               timestamp_ns now, struct error *error) MUST_CHECK;
+enum error_code store_find_job_note(struct store_transaction *transaction,
+                                    const struct store_key *key, bool *is_found,
+                                    struct error *error) MUST_CHECK;
+enum error_code store_note_run(struct store_transaction *transaction, const struct store_key *key,
+                               const uint8_t payload[STORE_RUN_NOTE_SIZE], timestamp_ns now,
+                               struct error *error) MUST_CHECK;
+enum error_code store_find_run_note(struct store_transaction *transaction,
+                                    const struct store_key *key, bool *is_found,
+                                    uint8_t payload[STORE_RUN_NOTE_SIZE],
+                                    struct error *error) MUST_CHECK;
+
+// Forgets what is older than its kind is kept, looking at up to `max` blocks. `*is_more`: that was not enough.
+enum error_code store_forget_notes(struct store_transaction *transaction, timestamp_ns now,
+                                   const duration_ns keep[STORE_NOTE_KINDS], size_t max,
+                                   bool *is_more, struct error *error) MUST_CHECK;
+// The same of what format version 1 wrote; up to `max` deliveries, `*forgotten` of them.
+enum error_code store_forget_old_deliveries(struct store_transaction *transaction, timestamp_ns now,
+                                            duration_ns linger, size_t max, size_t *forgotten,
+                                            struct error *error) MUST_CHECK;
+// Should notes make room?
+bool store_must_shed(struct store_transaction *transaction);
+// Forgets up to `max` blocks of notes before their time, the oldest first; `*shed` counts the notes.
+enum error_code store_shed_notes(struct store_transaction *transaction, size_t max, uint64_t *shed,
+                                 struct error *error) MUST_CHECK;
+enum error_code store_shed_old_deliveries(struct store_transaction *transaction, size_t max,
+                                          size_t *shed, struct error *error) MUST_CHECK;
+// Adds to what was shed, which is kept.
+struct store_sheds {
+    uint64_t total; // since the store was made
+    timestamp_ns hour;
+    uint64_t in_hour; // in the hour that began at `hour`
+    uint64_t in_hour_before;
+};
+void store_count_shed(struct store_transaction *transaction, timestamp_ns now, uint64_t count);
 
 // --- records, outbox, dead letters, history ---
 struct store_record {
@@ -277,12 +370,17 @@ struct store_usage {
     uint64_t dead_letters;
     uint64_t dead_letter_bytes; // of their records
     uint64_t records;
-    uint64_t spans;
+    uint64_t spans; // states
+    uint64_t delivery_notes;
+    uint64_t job_notes;
+    uint64_t run_notes;
+    uint64_t note_bytes; // pages that notes take
+    struct store_sheds sheds;
     uint64_t used_bytes; // pages in use
     uint64_t max_bytes;
 };
-// ERROR_FULL when 90 % of the map are in use, with what the transaction did so far, and from then on until less than
-// 85 % are: the rest is kept for deleting, which needs pages too. In write transactions.
+// ERROR_FULL, saying what fills it, when 90 % of the map are in use, with what the transaction did so far, and from then
+// on until less than 85 % are: the rest is kept for deleting, which needs pages too. In write transactions.
 enum error_code store_check_room(struct store_transaction *transaction,
                                  struct error *error) MUST_CHECK;
 // Are 75 % in use? Then finished traces should leave before `history` is over.

@@ -19,6 +19,7 @@ struct health_figures {
     uint64_t unreadable; // store_unreadable_ever()
     timestamp_ns
         outbox_oldest; // when the oldest record that waits was finished; TIMESTAMP_UNKNOWN: none waits
+    timestamp_ns oldest_delivery; // that is remembered; TIMESTAMP_UNKNOWN: none is
     uint64_t open_runs;
     uint64_t finished_runs; // in the history
 };

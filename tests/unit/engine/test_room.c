@@ -257,6 +257,131 @@ static void a_store_filled_by_batches_of_any_size_recovers(void **state)
     }
 }
 
+// --- notes ---------------------------------------------------------------------------------------------------
+
+// Events of one job that was closed long ago: late, so that nothing but the note of the delivery stays.
+static void deliver_late(struct engine_bench *bench, uint64_t first, size_t count, bool has_time)
+{
+    for (size_t i = 0; i < count; i++) {
+        uint64_t number = first + i;
+        batch_deliveries[i] = scenario_job(1, GITHUB_JOB_COMPLETED, 60, 2, 6, 60);
+        batch_tasks[i] = (struct engine_task){
+            .type = ENGINE_APPLY_EVENT,
+            .on_done = ignore,
+            .event = &batch_deliveries[i].event,
+            .received_at = bench->now,
+            .occurred_at = has_time ? bench->now + (timestamp_ns)i * NS_PER_MS : TIMESTAMP_UNKNOWN,
+            .next = i + 1 < count ? &batch_tasks[i + 1] : NULL};
+        memcpy(batch_tasks[i].delivery_digest, &number, sizeof number);
+        for (int j = 0; j < 8; j++)
+            batch_tasks[i].delivery_digest[8 + j] =
+                (uint8_t)(number * 2654435761u >> (8 * (j % 4)));
+    }
+    engine_run_batch(bench->engine, batch_tasks, bench->now);
+    for (size_t i = 0; i < count; i++)
+        assert_int_equal(batch_tasks[i].outcome, ENGINE_ACCEPTED);
+}
+
+static enum engine_outcome deliver_again(struct engine_bench *bench, size_t index)
+{
+    struct engine_task task = batch_tasks[index];
+    task.next = NULL;
+    engine_run_batch(bench->engine, &task, bench->now);
+    return task.outcome;
+}
+
+static void notes_make_room_before_a_delivery_is_refused(void **state)
+{
+    (void)state;
+    for (int has_time = 0; has_time < 2; has_time++) {
+        struct engine_bench bench;
+        open_small(&bench, true);
+        bench.map_bytes = (uint64_t)1 << 20;
+        engine_bench_restart(&bench);
+        assert_int_equal(complete_job(&bench, 1), ENGINE_ACCEPTED);
+        for (uint64_t first = 1000; first < 1000 + 300 * BATCH; first += BATCH) {
+            bench.now += NS_PER_SECOND;
+            deliver_late(&bench, first, BATCH, has_time == 1);
+            assert_true(usage_of(&bench).used_bytes < usage_of(&bench).max_bytes / 100 * 90);
+        }
+        struct store_usage usage = usage_of(&bench);
+        uint64_t shed = counters_of(&bench).shed;
+        assert_true(shed > 0 && usage.sheds.total == shed);
+        assert_int_equal(usage.delivery_notes + shed, 300 * BATCH + 1);
+        assert_true(usage.delivery_notes > 15000);
+        // The newest are there, and the job that went out is known.
+        assert_int_equal(deliver_again(&bench, BATCH - 1), ENGINE_DUPLICATE);
+        assert_int_equal(usage.job_notes, 1);
+        assert_int_equal(usage.outbox_records, 1);
+        engine_bench_close(&bench);
+    }
+}
+
+// 100,000 notes and a map that is all at once too small for them: pieces, one batch after the other, while deliveries
+// are answered; within those batches there is room again.
+static void a_store_that_is_full_of_notes_at_the_start_sheds_them_in_pieces(void **state)
+{
+    struct engine_bench bench;
+    (void)state;
+    open_small(&bench, true);
+    bench.map_bytes = (uint64_t)64 << 20;
+    engine_bench_restart(&bench);
+    assert_int_equal(complete_job(&bench, 1), ENGINE_ACCEPTED);
+    for (uint64_t first = 1000; first < 1000 + 320 * BATCH; first += BATCH) {
+        bench.now += NS_PER_SECOND;
+        deliver_late(&bench, first, BATCH, true);
+    }
+    struct store_usage usage = usage_of(&bench);
+    uint64_t notes = usage.delivery_notes;
+    assert_true(notes > 100000);
+    assert_int_equal(counters_of(&bench).shed, 0);
+    bench.map_bytes = usage.used_bytes / 4096 * 4096 * 10 / 9; // 90 % of it are in use
+    engine_bench_restart(&bench);
+    uint64_t last = 0;
+    int rounds = 0;
+    struct error error = {0};
+    do {
+        uint64_t before = counters_of(&bench).shed;
+        engine_run_batch(bench.engine, NULL, bench.now);
+        last = counters_of(&bench).shed - before;
+        assert_true(last < 20000); // a bounded piece
+        rounds++;
+    } while (last > 0 && rounds < 100);
+    assert_true(rounds > 1 && rounds < 20);
+    assert_int_equal(engine_ready(bench.engine, &error), ERROR_NONE);
+    bench.now += NS_PER_SECOND;
+    deliver_late(&bench, 10000000, BATCH, true);
+    assert_true(usage_of(&bench).delivery_notes > notes / 2);
+    engine_bench_close(&bench);
+}
+
+static void a_full_store_says_what_fills_it(void **state)
+{
+    struct engine_bench bench;
+    struct error error = {0};
+    (void)state;
+    open_small(&bench, true);
+    int64_t id = 1;
+    while (complete_job(&bench, id) == ENGINE_ACCEPTED)
+        id++;
+    assert_int_equal(engine_ready(bench.engine, &error), ERROR_FULL);
+    assert_non_null(strstr(error.message, "the collector does not take the outbox"));
+    assert_non_null(strstr(error.message, "notes "));
+    engine_bench_close(&bench);
+    open_small(&bench, true);
+    id = 1;
+    for (;; id++) {
+        struct scenario_delivery job = scenario_job(id, GITHUB_JOB_QUEUED, 60, 2, 2, -1);
+        memcpy(job.digest, &id, sizeof id);
+        if (engine_bench_deliver(&bench, &job) != ENGINE_ACCEPTED)
+            break;
+    }
+    assert_int_equal(engine_ready(bench.engine, &error), ERROR_FULL);
+    assert_non_null(strstr(error.message, "many runs and jobs are open"));
+    assert_null(strstr(error.message, "collector"));
+    engine_bench_close(&bench);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -267,6 +392,9 @@ int main(void)
         cmocka_unit_test(dead_letters_stay_within_their_limits),
         cmocka_unit_test(a_store_that_was_full_to_the_brim_recovers),
         cmocka_unit_test(a_store_filled_by_batches_of_any_size_recovers),
+        cmocka_unit_test(notes_make_room_before_a_delivery_is_refused),
+        cmocka_unit_test(a_store_that_is_full_of_notes_at_the_start_sheds_them_in_pieces),
+        cmocka_unit_test(a_full_store_says_what_fills_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

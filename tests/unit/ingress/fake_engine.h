@@ -23,6 +23,7 @@ static struct {
     size_t submitted;
     // of the last one
     uint8_t digest[DELIVERY_DIGEST_SIZE];
+    uint8_t old_digest[DELIVERY_DIGEST_SIZE];
     timestamp_ns occurred_at, received_at;
     int64_t job_id;
     char job_name[128];
@@ -48,6 +49,7 @@ static void fake_note(const struct engine_task *task)
                                                                 : sizeof fake.job_name - 1;
 
     memcpy(fake.digest, task->delivery_digest, sizeof fake.digest);
+    memcpy(fake.old_digest, task->old_digest, sizeof fake.old_digest);
     fake.occurred_at = task->occurred_at;
     fake.received_at = task->received_at;
     fake.job_id = event->job.job_id;

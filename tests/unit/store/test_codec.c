@@ -212,6 +212,47 @@ static void kinds_are_told_apart(void **state)
     assert_false(codec_kind_of(SLICE_EMPTY, &kind));
 }
 
+// An entry that a later version wrote is said to be that, not damaged; none is written but in the newest layout.
+static void a_layout_that_is_not_known_is_answered_with_a_sentence(void **state)
+{
+    struct job_state job = sample_job();
+    struct run_state run;
+    struct buffer bytes;
+    struct arena arena;
+    struct error error = {0};
+    (void)state;
+    arena_init(&arena, 4096);
+    struct slice whole = encode_job(&job, &bytes);
+    assert_int_equal(bytes.data[1], CODEC_LAYOUT);
+    bytes.data[1] = CODEC_LAYOUT + 1;
+    assert_int_equal(codec_decode_job(whole, &arena, &job, &error), ERROR_CORRUPT);
+    assert_non_null(strstr(error.message, "stored job has layout 2, this ghatrace reads layouts 1 "
+                                          "to 1: use the version that wrote it"));
+    bytes.data[0] = CODEC_RUN;
+    assert_int_equal(codec_decode_run(whole, &arena, &run, &error), ERROR_CORRUPT);
+    assert_non_null(strstr(error.message, "stored run has layout 2"));
+    bytes.data[1] = CODEC_LAYOUT_OLDEST - 1;
+    assert_int_equal(codec_decode_run(whole, &arena, &run, &error), ERROR_CORRUPT);
+    assert_non_null(strstr(error.message, "is damaged"));
+    buffer_release(&bytes);
+    arena_release(&arena);
+}
+
+static void the_note_of_a_run_keeps_what_late_jobs_need(void **state)
+{
+    uint8_t bytes[STORE_RUN_NOTE_SIZE];
+    struct run_state run = {.seen = 7,
+                            .is_completed = true,
+                            .end = INT64_MAX - 1,
+                            .completed_received = 1788409017123456789};
+    struct run_state back;
+    (void)state;
+    codec_encode_run_note(&run, bytes);
+    codec_decode_run_note(bytes, &back);
+    assert_true(back.phase == RUN_SENT && back.is_completed && back.seen == 7);
+    assert_true(back.end == run.end && back.completed_received == run.completed_received);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -221,6 +262,8 @@ int main(void)
         cmocka_unit_test(bytes_cut_short_or_too_long_are_damage),
         cmocka_unit_test(flipped_bytes_never_lead_astray),
         cmocka_unit_test(kinds_are_told_apart),
+        cmocka_unit_test(a_layout_that_is_not_known_is_answered_with_a_sentence),
+        cmocka_unit_test(the_note_of_a_run_keeps_what_late_jobs_need),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -176,65 +176,6 @@ static void deadlines_come_in_order_of_time(void **state)
     store_abort(transaction);
 }
 
-static bool is_duplicate(struct fixture *fixture, uint8_t number, timestamp_ns now)
-{
-    uint8_t digest[STORE_DIGEST_SIZE] = {number};
-    bool found;
-    struct store_transaction *transaction = begin(fixture, true);
-    assert_int_equal(
-        store_remember_delivery(transaction, digest, now, 8 * NS_PER_HOUR, &found, &fixture->error),
-        ERROR_NONE);
-    commit(fixture, transaction);
-    return found;
-}
-
-static size_t forget(struct fixture *fixture, timestamp_ns now, size_t max)
-{
-    size_t forgotten;
-    struct store_transaction *transaction = begin(fixture, true);
-    assert_int_equal(store_forget_deliveries(transaction, now, 8 * NS_PER_HOUR, max, &forgotten,
-                                             &fixture->error),
-                     ERROR_NONE);
-    commit(fixture, transaction);
-    return forgotten;
-}
-
-static void deliveries_are_remembered_for_linger_and_then_forgotten(void **state)
-{
-    struct fixture *fixture = *state;
-    assert_false(is_duplicate(fixture, 1, NOW));
-    assert_true(is_duplicate(fixture, 1, NOW));
-    for (uint8_t hour = 2; hour < 12; hour++)
-        assert_false(is_duplicate(fixture, hour, NOW + hour * NS_PER_HOUR));
-    assert_int_equal(forget(fixture, NOW + 8 * NS_PER_HOUR, 100), 0);
-    assert_true(is_duplicate(fixture, 1, NOW + 8 * NS_PER_HOUR));
-    assert_int_equal(forget(fixture, NOW + 10 * NS_PER_HOUR, 100), 1);
-    assert_false(is_duplicate(fixture, 1, NOW + 10 * NS_PER_HOUR));
-    // The memory of what there is survives reopening.
-    store_close(fixture->store);
-    assert_int_equal(
-        store_open(fixture->folder.path, STORE_DAEMON, MAP_BYTES, &fixture->store, &fixture->error),
-        ERROR_NONE);
-    assert_true(is_duplicate(fixture, 11, NOW + 11 * NS_PER_HOUR));
-    assert_int_equal(forget(fixture, NOW + 100 * NS_PER_HOUR, 4), 4);
-    assert_int_equal(forget(fixture, NOW + 100 * NS_PER_HOUR, 100), 7);
-    assert_int_equal(forget(fixture, NOW + 100 * NS_PER_HOUR, 100), 0);
-}
-
-static void a_changed_linger_finds_what_the_old_one_remembered(void **state)
-{
-    struct fixture *fixture = *state;
-    uint8_t digest[STORE_DIGEST_SIZE] = {1};
-    bool found;
-    assert_false(is_duplicate(fixture, 1, NOW));
-    struct store_transaction *transaction = begin(fixture, true);
-    assert_int_equal(store_remember_delivery(transaction, digest, NOW + NS_PER_MINUTE, NS_PER_DAY,
-                                             &found, &fixture->error),
-                     ERROR_NONE);
-    assert_true(found);
-    store_abort(transaction);
-}
-
 static void records_leave_the_outbox_only_when_settled_or_buried(void **state)
 {
     struct fixture *fixture = *state;
@@ -433,7 +374,7 @@ static void another_format_version_is_refused_with_advice(void **state)
     assert_int_equal(
         store_open(fixture->folder.path, STORE_DAEMON, MAP_BYTES, &fixture->store, &fixture->error),
         ERROR_VERSION);
-    assert_non_null(strstr(fixture->error.message, "format version 2"));
+    assert_non_null(strstr(fixture->error.message, "format version 3"));
     assert_non_null(strstr(fixture->error.message, "move the folder away"));
     fixture->store = NULL;
 }
@@ -489,8 +430,6 @@ int main(void)
         TEST(an_aborted_transaction_leaves_nothing),
         TEST(spans_of_a_trace_lie_together),
         TEST(deadlines_come_in_order_of_time),
-        TEST(deliveries_are_remembered_for_linger_and_then_forgotten),
-        TEST(a_changed_linger_finds_what_the_old_one_remembered),
         TEST(records_leave_the_outbox_only_when_settled_or_buried),
         TEST(dead_letters_are_kept_with_their_reason_and_can_be_requeued),
         TEST(a_note_of_the_quarantine_goes_with_its_record),

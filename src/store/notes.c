@@ -1,0 +1,814 @@
+// Notes in packed blocks: find, add, expire, shed.
+#include "notes.h"
+
+#include <assert.h>
+
+#include "ghatrace/base/log.h"
+#include "ghatrace/base/memory.h"
+
+// A transaction works on so many at a time; some two MiB, of which few are touched unless notes come in no order.
+#define CACHED_BLOCKS 512
+// Notes in the future of the clock by more than this were made by a clock that was ahead.
+#define CLOCK_SLACK NS_PER_HOUR
+// How often all blocks are looked at: this often in the time that notes are kept.
+#define SWEEPS_PER_LIFE 16
+// Of the blocks that may be forgotten in a batch, how many the sweep looks at. It is in no hurry.
+#define SWEEP_SHARE 32
+// Blocks that were not added to for so long are packed.
+#define COLD_AFTER (15 * NS_PER_MINUTE)
+
+const struct note_kind note_kinds[STORE_NOTE_KINDS] = {
+    [STORE_NOTE_TIMED_DELIVERY] = {.tag = 'g', .order = 24, .shared = 4},
+    [STORE_NOTE_UNTIMED_DELIVERY] = {.tag = 'u', .order = 24, .shared = 8},
+    [STORE_NOTE_JOB] = {.tag = 'j', .order = 16, .shared = 4},
+    [STORE_NOTE_RUN] = {.tag = 'r', .order = 16, .shared = 4, .payload = STORE_RUN_NOTE_SIZE},
+};
+
+// A stretch of the sorted notes of a kind: from its first note, inclusive, to the first of the next block. What lies
+// before the first block of a kind is such a stretch, too, empty and not in the database.
+struct block {
+    bool is_dirty;
+    bool is_damaged; // only `kind` and `first` are known
+    enum store_note kind;
+    bool has_limit;
+    uint8_t first[NOTE_ORDER_MAX]; // of its key
+    uint8_t limit[NOTE_ORDER_MAX]; // the key of the next block of its kind
+    uint32_t oldest, newest;       // seconds: when its notes were made
+    size_t count;
+    uint8_t entries[NOTE_BLOCK_BYTES];
+};
+
+struct note_cache {
+    size_t used;
+    size_t next_victim;
+    struct block *sorted[CACHED_BLOCKS]; // those in use, by kind and first note
+    struct block blocks[CACHED_BLOCKS];
+};
+
+struct note_cache *notes_make_cache(void)
+{
+    return memory_allocate_array(1, sizeof(struct note_cache));
+}
+
+void notes_free_cache(struct note_cache *cache)
+{
+    memory_free(cache);
+}
+
+void notes_drop_cache(struct note_cache *cache)
+{
+    if (cache != NULL)
+        cache->used = 0;
+}
+
+// --- one block -------------------------------------------------------------------------------------------
+
+static size_t entry_size(enum store_note kind)
+{
+    const struct note_kind *shape = &note_kinds[kind];
+    return shape->order - shape->shared + shape->payload;
+}
+
+static size_t capacity_of(enum store_note kind)
+{
+    return (NOTE_BLOCK_BYTES - NOTE_HEADER_BYTES) / entry_size(kind);
+}
+
+static uint8_t *entry_at(struct block *block, size_t index)
+{
+    return block->entries + index * entry_size(block->kind);
+}
+
+static bool shares_prefix(const struct block *block, const uint8_t *order)
+{
+    return block->count > 0 && memcmp(block->first, order, note_kinds[block->kind].shared) == 0;
+}
+
+static size_t make_key(uint8_t key[NOTE_KEY_MAX], enum store_note kind, const uint8_t *order)
+{
+    key[0] = (uint8_t)note_kinds[kind].tag;
+    memcpy(key + 1, order, note_kinds[kind].order);
+    return 1 + note_kinds[kind].order;
+}
+
+static void put_be32(uint8_t *bytes, uint32_t value)
+{
+    for (int i = 3; i >= 0; i--, value >>= 8)
+        bytes[i] = (uint8_t)value;
+}
+
+static uint32_t get_be32(const void *bytes)
+{
+    const uint8_t *next = bytes;
+    return (uint32_t)next[0] << 24 | (uint32_t)next[1] << 16 | (uint32_t)next[2] << 8 | next[3];
+}
+
+static uint32_t seconds_of(timestamp_ns time)
+{
+    int64_t seconds = time > 0 ? time / NS_PER_SECOND : 0;
+    return seconds < UINT32_MAX ? (uint32_t)seconds : UINT32_MAX;
+}
+
+static enum error_code write_block(struct store_transaction *transaction, struct block *block,
+                                   struct error *error)
+{
+    uint8_t key[NOTE_KEY_MAX];
+    uint8_t value[NOTE_BLOCK_BYTES];
+    size_t size = block->count * entry_size(block->kind);
+    put_be32(value, block->newest);
+    put_be32(value + 4, block->oldest);
+    memcpy(value + NOTE_HEADER_BYTES, block->entries, size);
+    block->is_dirty = false;
+    return lmdb_put(transaction, DATABASE_NOTES, key, make_key(key, block->kind, block->first),
+                    value, NOTE_HEADER_BYTES + size, "write notes", error);
+}
+
+static enum error_code damaged(struct error *error)
+{
+    return error_set(error, ERROR_CORRUPT, "store: a block of notes is damaged");
+}
+
+// STORE_NOTE_KINDS: none that this version knows.
+static enum store_note kind_of_key(struct slice key)
+{
+    for (int i = 0; i < STORE_NOTE_KINDS; i++) {
+        if (key.len == 1 + note_kinds[i].order && key.data[0] == note_kinds[i].tag)
+            return (enum store_note)i;
+    }
+    return STORE_NOTE_KINDS;
+}
+
+static bool has_sound_size(enum store_note kind, size_t len)
+{
+    size_t size = entry_size(kind);
+    return len >= NOTE_HEADER_BYTES + size && len <= NOTE_BLOCK_BYTES &&
+           (len - NOTE_HEADER_BYTES) % size == 0;
+}
+
+static enum error_code read_block(struct slice key, struct slice value, struct block *block,
+                                  struct error *error)
+{
+    block->kind = kind_of_key(key);
+    if (block->kind == STORE_NOTE_KINDS)
+        return damaged(error);
+    size_t size = entry_size(block->kind);
+    memcpy(block->first, key.data + 1, note_kinds[block->kind].order);
+    block->is_damaged = !has_sound_size(block->kind, value.len);
+    block->count = 0;
+    if (block->is_damaged)
+        return ERROR_NONE;
+    block->newest = get_be32(value.data);
+    block->oldest = get_be32(value.data + 4);
+    block->count = (value.len - NOTE_HEADER_BYTES) / size;
+    memcpy(block->entries, value.data + NOTE_HEADER_BYTES, value.len - NOTE_HEADER_BYTES);
+    block->is_dirty = false;
+    block->has_limit = false;
+    return ERROR_NONE;
+}
+
+// The first entry that is not below `order`, of which `len` bytes behind what is shared count.
+static size_t search(struct block *block, const uint8_t *order, size_t len)
+{
+    size_t low = 0;
+    size_t high = block->count;
+    const uint8_t *suffix = order + note_kinds[block->kind].shared;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (memcmp(entry_at(block, middle), suffix, len) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+// --- the cache -------------------------------------------------------------------------------------------
+
+enum error_code notes_flush(struct store_transaction *transaction, struct error *error)
+{
+    struct note_cache *cache = transaction->store->notes;
+    enum error_code code = ERROR_NONE;
+    for (size_t i = 0; cache != NULL && i < cache->used && code == ERROR_NONE; i++) {
+        if (cache->sorted[i]->is_dirty)
+            code = write_block(transaction, cache->sorted[i], error);
+    }
+    return code;
+}
+
+static int compare_with(const struct block *block, enum store_note kind, const uint8_t *order)
+{
+    if (block->kind != kind)
+        return block->kind < kind ? -1 : 1;
+    return memcmp(block->first, order, note_kinds[kind].order);
+}
+
+// How many blocks in the cache begin at or before this.
+static size_t rank_of(const struct note_cache *cache, enum store_note kind, const uint8_t *order)
+{
+    size_t low = 0;
+    size_t high = cache->used;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (compare_with(cache->sorted[middle], kind, order) <= 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+static void list_block(struct note_cache *cache, struct block *block)
+{
+    size_t at = rank_of(cache, block->kind, block->first);
+    assert(cache->used < CACHED_BLOCKS);
+    memmove(&cache->sorted[at + 1], &cache->sorted[at],
+            (cache->used - at) * sizeof cache->sorted[0]);
+    cache->sorted[at] = block;
+    cache->used++;
+}
+
+// A free place, other than `keep`, for the caller to fill and to list.
+static enum error_code take_place(struct store_transaction *transaction, const struct block *keep,
+                                  struct block **place, struct error *error)
+{
+    struct note_cache *cache = transaction->store->notes;
+    if (cache->used < CACHED_BLOCKS) {
+        // Those in use fill the front until all are.
+        *place = &cache->blocks[cache->used];
+        return ERROR_NONE;
+    }
+    struct block *victim = &cache->blocks[cache->next_victim++ % CACHED_BLOCKS];
+    if (victim == keep)
+        victim = &cache->blocks[cache->next_victim++ % CACHED_BLOCKS];
+    *place = victim;
+    if (victim->is_dirty) {
+        enum error_code code = write_block(transaction, victim, error);
+        if (code != ERROR_NONE)
+            return code;
+    }
+    size_t at = rank_of(cache, victim->kind, victim->first) - 1;
+    while (cache->sorted[at] != victim)
+        at--; // an empty stretch may begin where the block behind it does
+    cache->used--;
+    memmove(&cache->sorted[at], &cache->sorted[at + 1],
+            (cache->used - at) * sizeof cache->sorted[0]);
+    return ERROR_NONE;
+}
+
+static struct block *find_cached(struct note_cache *cache, enum store_note kind,
+                                 const uint8_t *order)
+{
+    size_t at = rank_of(cache, kind, order);
+    struct block *block = at > 0 ? cache->sorted[at - 1] : NULL;
+    if (block == NULL || block->kind != kind)
+        return NULL;
+    bool is_in = !block->has_limit || memcmp(order, block->limit, note_kinds[kind].order) < 0;
+    return is_in ? block : NULL;
+}
+
+static bool is_of_kind(MDB_val key, enum store_note kind)
+{
+    return key.mv_size == 1 + note_kinds[kind].order &&
+           *(const char *)key.mv_data == note_kinds[kind].tag;
+}
+
+// Reads the block that `order` lies in. Two moves of a cursor.
+static enum error_code read_spot(MDB_cursor *cursor, enum store_note kind, const uint8_t *order,
+                                 struct block *block, struct error *error)
+{
+    uint8_t bytes[NOTE_KEY_MAX];
+    MDB_val key = {.mv_size = make_key(bytes, kind, order), .mv_data = bytes};
+    MDB_val next = key, value, unused;
+    int code = mdb_cursor_get(cursor, &next, &value, MDB_SET_RANGE);
+    bool is_exact = code == MDB_SUCCESS && next.mv_size == key.mv_size &&
+                    memcmp(next.mv_data, key.mv_data, key.mv_size) == 0;
+    bool is_found = is_exact;
+    if (is_exact)
+        code = mdb_cursor_get(cursor, &next, &unused, MDB_NEXT);
+    bool has_limit = code == MDB_SUCCESS && is_of_kind(next, kind);
+    if (has_limit)
+        memcpy(block->limit, (const uint8_t *)next.mv_data + 1, note_kinds[kind].order);
+    if (!is_exact && (code == MDB_SUCCESS || code == MDB_NOTFOUND)) {
+        code = mdb_cursor_get(cursor, &key, &value, code == MDB_SUCCESS ? MDB_PREV : MDB_LAST);
+        is_found = code == MDB_SUCCESS && is_of_kind(key, kind);
+    }
+    if (code != MDB_SUCCESS && code != MDB_NOTFOUND)
+        return lmdb_error(code, "find note", error);
+    enum error_code read = ERROR_NONE;
+    if (is_found) {
+        read = read_block((struct slice){key.mv_data, key.mv_size},
+                          (struct slice){value.mv_data, value.mv_size}, block, error);
+        if (read == ERROR_NONE && memcmp(block->first, order, note_kinds[kind].order) > 0)
+            read = error_set(error, ERROR_CORRUPT, "store: find note: keys are out of order");
+    } else {
+        block->kind = kind;
+        block->is_dirty = false;
+        block->is_damaged = false;
+        block->count = 0;
+        memset(block->first, 0, sizeof block->first);
+    }
+    block->has_limit = has_limit;
+    return read;
+}
+
+// Its notes are lost: what they remembered may be taken for new. Nothing else must wait for that.
+static enum error_code drop_damaged(struct store_transaction *transaction, const uint8_t *key,
+                                    size_t len, struct error *error)
+{
+    log_warn("a block of notes in the store is damaged and was dropped: what it remembered may be "
+             "taken for new");
+    if (key[0] == (uint8_t)note_kinds[STORE_NOTE_UNTIMED_DELIVERY].tag)
+        transaction->store->has_slices = false;
+    return lmdb_delete(transaction, DATABASE_NOTES, key, len, "drop damaged notes", error);
+}
+
+static enum error_code read_by_cursor(struct store_transaction *transaction, enum store_note kind,
+                                      const uint8_t *order, struct block *block,
+                                      struct error *error)
+{
+    MDB_cursor *cursor;
+    int opened =
+        mdb_cursor_open(transaction->txn, transaction->store->databases[DATABASE_NOTES], &cursor);
+    if (opened != MDB_SUCCESS)
+        return lmdb_error(opened, "find note", error);
+    enum error_code code = read_spot(cursor, kind, order, block, error);
+    mdb_cursor_close(cursor);
+    return code;
+}
+
+static enum error_code find_block(struct store_transaction *transaction, enum store_note kind,
+                                  const uint8_t *order, struct block **found, struct error *error)
+{
+    struct note_cache *cache = transaction->store->notes;
+    assert(transaction->is_write && cache != NULL);
+    *found = find_cached(cache, kind, order);
+    if (*found != NULL)
+        return ERROR_NONE;
+    // First, since it may write, which moves what a cursor shows.
+    enum error_code code = take_place(transaction, NULL, found, error);
+    if (code == ERROR_NONE)
+        code = read_by_cursor(transaction, kind, order, *found, error);
+    while (code == ERROR_NONE && (*found)->is_damaged) {
+        uint8_t key[NOTE_KEY_MAX];
+        code = drop_damaged(transaction, key, make_key(key, kind, (*found)->first), error);
+        if (code == ERROR_NONE)
+            code = read_by_cursor(transaction, kind, order, *found, error);
+    }
+    if (code == ERROR_NONE)
+        list_block(cache, *found);
+    return code;
+}
+
+// --- finding and adding ------------------------------------------------------------------------------------
+
+enum error_code notes_find(struct store_transaction *transaction, enum store_note kind,
+                           const uint8_t *order, bool *is_found, uint8_t *payload,
+                           struct error *error)
+{
+    const struct note_kind *shape = &note_kinds[kind];
+    struct block *block;
+    *is_found = false;
+    enum error_code code = find_block(transaction, kind, order, &block, error);
+    if (code != ERROR_NONE || !shares_prefix(block, order))
+        return code;
+    size_t len = shape->order - shape->shared;
+    size_t at = search(block, order, len);
+    if (at == block->count)
+        return ERROR_NONE;
+    const uint8_t *entry = entry_at(block, at);
+    *is_found = memcmp(entry, order + shape->shared, len) == 0;
+    if (*is_found && payload != NULL && shape->payload > 0)
+        memcpy(payload, entry + len, shape->payload);
+    return ERROR_NONE;
+}
+
+enum error_code notes_has_prefix(struct store_transaction *transaction, enum store_note kind,
+                                 const uint8_t *prefix, size_t len, bool *is_found,
+                                 struct error *error)
+{
+    size_t shared = note_kinds[kind].shared;
+    uint8_t order[NOTE_ORDER_MAX] = {0};
+    struct block *block;
+    *is_found = false;
+    memcpy(order, prefix, len);
+    enum error_code code = find_block(transaction, kind, order, &block, error);
+    if (code != ERROR_NONE)
+        return code;
+    if (shares_prefix(block, order)) {
+        size_t at = search(block, order, len - shared);
+        *is_found =
+            at < block->count && memcmp(entry_at(block, at), order + shared, len - shared) == 0;
+    }
+    // What comes next may be the first of the next block, which is its key.
+    *is_found |= block->has_limit && memcmp(block->limit, prefix, len) == 0;
+    return ERROR_NONE;
+}
+
+static void insert_at(struct block *block, size_t at, const uint8_t *order, const uint8_t *payload)
+{
+    const struct note_kind *shape = &note_kinds[block->kind];
+    size_t size = entry_size(block->kind);
+    uint8_t *entry = entry_at(block, at);
+    memmove(entry + size, entry, (block->count - at) * size);
+    memcpy(entry, order + shape->shared, shape->order - shape->shared);
+    if (shape->payload > 0)
+        memcpy(entry + shape->order - shape->shared, payload, shape->payload);
+    block->count++;
+    block->is_dirty = true;
+}
+
+// A new block, from `order` on, that takes the rest of what `before` covers. It is for the caller to fill and to write:
+// what is cached must be in the database too, for the next look there to see where blocks begin.
+static enum error_code add_block(struct store_transaction *transaction, struct block *before,
+                                 const uint8_t *order, struct block **made, struct error *error)
+{
+    enum error_code code = take_place(transaction, before, made, error);
+    if (code != ERROR_NONE)
+        return code;
+    struct block *block = *made;
+    size_t len = note_kinds[before->kind].order;
+    block->kind = before->kind;
+    block->is_damaged = false;
+    block->count = 0;
+    block->oldest = UINT32_MAX;
+    block->newest = 0;
+    block->is_dirty = false;
+    block->has_limit = before->has_limit;
+    memcpy(block->first, order, len);
+    memcpy(block->limit, before->limit, len);
+    before->has_limit = true;
+    memcpy(before->limit, order, len);
+    list_block(transaction->store->notes, block);
+    return ERROR_NONE;
+}
+
+// Makes room at `at`. Notes in order of time come near the end of a block, and what lies before them stays as it is; those
+// without an order may come anywhere.
+static enum error_code split(struct store_transaction *transaction, struct block *block, size_t at,
+                             struct block **right, struct error *error)
+{
+    const struct note_kind *shape = &note_kinds[block->kind];
+    size_t size = entry_size(block->kind);
+    size_t kept = block->count / 2;
+    if (block->kind != STORE_NOTE_UNTIMED_DELIVERY && at > kept)
+        kept = at;
+    uint8_t order[NOTE_ORDER_MAX];
+    memcpy(order, block->first, shape->shared);
+    memcpy(order + shape->shared, entry_at(block, kept), shape->order - shape->shared);
+    enum error_code code = add_block(transaction, block, order, right, error);
+    if (code != ERROR_NONE)
+        return code;
+    (*right)->count = block->count - kept;
+    (*right)->oldest = block->oldest;
+    (*right)->newest = block->newest;
+    memcpy((*right)->entries, entry_at(block, kept), (*right)->count * size);
+    block->count = kept;
+    block->is_dirty = true;
+    return write_block(transaction, *right, error);
+}
+
+static void note_time(struct block *block, timestamp_ns now)
+{
+    uint32_t seconds = seconds_of(now);
+    block->is_dirty |= seconds > block->newest || seconds < block->oldest;
+    block->newest = seconds > block->newest ? seconds : block->newest;
+    block->oldest = seconds < block->oldest ? seconds : block->oldest;
+}
+
+enum error_code notes_put(struct store_transaction *transaction, enum store_note kind,
+                          const uint8_t *order, const uint8_t *payload, timestamp_ns now,
+                          struct error *error)
+{
+    const struct note_kind *shape = &note_kinds[kind];
+    size_t len = shape->order - shape->shared;
+    struct block *block;
+    size_t at = 0;
+    enum error_code code = find_block(transaction, kind, order, &block, error);
+    if (code != ERROR_NONE)
+        return code;
+    bool is_alike = shares_prefix(block, order);
+    if (is_alike)
+        at = search(block, order, len);
+    if (is_alike && at < block->count &&
+        memcmp(entry_at(block, at), order + shape->shared, len) == 0) {
+        if (shape->payload > 0)
+            memcpy(entry_at(block, at) + len, payload, shape->payload);
+        block->is_dirty = true;
+        note_time(block, now);
+        return ERROR_NONE;
+    }
+    bool is_full = is_alike && block->count == capacity_of(kind);
+    transaction->note_counts[kind]++;
+    transaction->notes_changed = true;
+    // Notes come nearly in order, so a full block gets a new neighbour rather than being halved.
+    if (!is_alike || (is_full && at == block->count)) {
+        code = add_block(transaction, block, order, &block, error);
+        if (code != ERROR_NONE)
+            return code;
+        insert_at(block, 0, order, payload);
+        note_time(block, now);
+        return write_block(transaction, block, error);
+    }
+    if (is_full) {
+        struct block *right;
+        code = split(transaction, block, at, &right, error);
+        if (code != ERROR_NONE)
+            return code;
+        if (at > block->count) {
+            at -= block->count;
+            block = right;
+        }
+    }
+    insert_at(block, at, order, payload);
+    note_time(block, now);
+    return ERROR_NONE;
+}
+
+// --- forgetting --------------------------------------------------------------------------------------------
+
+// A block as it lies in the database, and the one behind it.
+struct cursor_block {
+    struct slice key, value;
+    uint8_t key_bytes[STORE_TABLE_KEY_MAX];
+    size_t key_len;
+    enum store_note kind;
+    size_t count;
+    uint32_t oldest, newest;
+};
+
+// The first block at or after `key`. Its kind may be one that this version does not know; its count is 0 where it is damaged.
+static enum error_code seek_block(struct store_transaction *transaction, const uint8_t *key,
+                                  size_t len, struct cursor_block *found, struct error *error)
+{
+    enum error_code code = lmdb_seek(transaction, DATABASE_NOTES, key, len, &found->key,
+                                     &found->value, "seek notes", error);
+    if (code != ERROR_NONE)
+        return code;
+    found->kind = kind_of_key(found->key);
+    found->key_len = found->key.len;
+    if (found->key_len > sizeof found->key_bytes)
+        return damaged(error);
+    memcpy(found->key_bytes, found->key.data, found->key_len);
+    found->count = 0;
+    found->newest = 0;
+    found->oldest = 0;
+    if (found->kind == STORE_NOTE_KINDS || !has_sound_size(found->kind, found->value.len))
+        return ERROR_NONE;
+    found->count = (found->value.len - NOTE_HEADER_BYTES) / entry_size(found->kind);
+    found->newest = get_be32(found->value.data);
+    found->oldest = get_be32(found->value.data + 4);
+    return ERROR_NONE;
+}
+
+// Before blocks are changed behind the back of the cache, which has been flushed.
+static void leave_cache(struct store_transaction *transaction)
+{
+    notes_drop_cache(transaction->store->notes);
+}
+
+static enum error_code delete_block(struct store_transaction *transaction,
+                                    const struct cursor_block *block, struct error *error)
+{
+    uint64_t *count = &transaction->note_counts[block->kind];
+    leave_cache(transaction);
+    *count -= block->count < *count ? block->count : *count;
+    transaction->notes_changed = true;
+    if (block->kind == STORE_NOTE_UNTIMED_DELIVERY)
+        transaction->store->has_slices = false;
+    return lmdb_delete(transaction, DATABASE_NOTES, block->key_bytes, block->key_len,
+                       "forget notes", error);
+}
+
+static bool is_over(const struct cursor_block *block, timestamp_ns now,
+                    const duration_ns keep[STORE_NOTE_KINDS])
+{
+    // Whole seconds, rounded down when they were noted: none is forgotten early.
+    timestamp_ns newest = ((timestamp_ns)block->newest + 1) * NS_PER_SECOND;
+    return newest <= now && keep[block->kind] <= now - newest;
+}
+
+// A clock that was ahead made notes of the future. From here on they are as old as if they were made now.
+static enum error_code heal_time(struct store_transaction *transaction,
+                                 const struct cursor_block *found, timestamp_ns now,
+                                 struct error *error)
+{
+    struct block block;
+    enum error_code code = read_block(found->key, found->value, &block, error);
+    if (code != ERROR_NONE)
+        return code;
+    leave_cache(transaction);
+    block.newest = seconds_of(now);
+    block.oldest = block.oldest < block.newest ? block.oldest : block.newest;
+    return write_block(transaction, &block, error);
+}
+
+static bool is_ahead(const struct cursor_block *block, timestamp_ns now)
+{
+    return block->newest > seconds_of(now + CLOCK_SLACK);
+}
+
+// The front of one kind, where the oldest notes are.
+static enum error_code forget_front(struct store_transaction *transaction, enum store_note kind,
+                                    timestamp_ns now, const duration_ns keep[STORE_NOTE_KINDS],
+                                    size_t *budget, struct error *error)
+{
+    timestamp_ns *due = &transaction->store->notes_due[kind];
+    const uint8_t key[1] = {(uint8_t)note_kinds[kind].tag};
+    // Looked at once an hour at least, since clocks may be set back.
+    if (now < *due && *due <= now + NS_PER_HOUR)
+        return ERROR_NONE;
+    *due = now + NS_PER_HOUR;
+    while (*budget > 0) {
+        struct cursor_block block;
+        enum error_code code = seek_block(transaction, key, sizeof key, &block, error);
+        if (code == ERROR_NOT_FOUND || (code == ERROR_NONE && block.kind != kind))
+            return ERROR_NONE;
+        if (code == ERROR_NONE && is_ahead(&block, now))
+            return heal_time(transaction, &block, now, error);
+        if (code == ERROR_NONE && !is_over(&block, now, keep)) {
+            timestamp_ns end = ((timestamp_ns)block.newest + 1) * NS_PER_SECOND;
+            if (keep[kind] < *due - end)
+                *due = end + keep[kind];
+            return ERROR_NONE;
+        }
+        if (code == ERROR_NONE)
+            code = delete_block(transaction, &block, error);
+        if (code != ERROR_NONE)
+            return code;
+        (*budget)--;
+    }
+    *due = now; // there is more
+    return ERROR_NONE;
+}
+
+// Fills a block that is not full from the one behind it. Both have been left alone for a while. `*is_again`: that one is
+// used up, and there may be room for more.
+static enum error_code pack(struct store_transaction *transaction, const struct cursor_block *found,
+                            timestamp_ns now, bool *is_again, struct error *error)
+{
+    struct block block, next;
+    struct cursor_block behind;
+    uint8_t after[NOTE_KEY_MAX + 1];
+    size_t size = entry_size(found->kind);
+    size_t capacity = capacity_of(found->kind);
+    uint32_t cold = seconds_of(now - COLD_AFTER);
+    if (found->count >= capacity - capacity / 16 || found->newest > cold)
+        return ERROR_NONE;
+    enum error_code code = read_block(found->key, found->value, &block, error);
+    if (code != ERROR_NONE)
+        return code;
+    memcpy(after, found->key_bytes, found->key_len);
+    after[found->key_len] = 0;
+    code = seek_block(transaction, after, found->key_len + 1, &behind, error);
+    if (code != ERROR_NONE || behind.kind != block.kind || behind.count == 0 ||
+        behind.newest > cold)
+        return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
+    code = read_block(behind.key, behind.value, &next, error);
+    if (code != ERROR_NONE || !shares_prefix(&block, next.first))
+        return code;
+    leave_cache(transaction);
+    size_t moved = capacity - block.count < next.count ? capacity - block.count : next.count;
+    memcpy(entry_at(&block, block.count), next.entries, moved * size);
+    block.count += moved;
+    block.newest = block.newest > next.newest ? block.newest : next.newest;
+    block.oldest = block.oldest < next.oldest ? block.oldest : next.oldest;
+    code = write_block(transaction, &block, error);
+    if (code == ERROR_NONE)
+        code = lmdb_delete(transaction, DATABASE_NOTES, behind.key_bytes, behind.key_len,
+                           "pack notes", error);
+    *is_again = moved == next.count;
+    if (code != ERROR_NONE || *is_again)
+        return code;
+    next.count -= moved;
+    memmove(next.entries, entry_at(&next, moved), next.count * size);
+    memcpy(next.first + note_kinds[next.kind].shared, next.entries,
+           note_kinds[next.kind].order - note_kinds[next.kind].shared);
+    return write_block(transaction, &next, error);
+}
+
+static enum error_code sweep_block(struct store_transaction *transaction,
+                                   const struct cursor_block *block, timestamp_ns now,
+                                   const duration_ns keep[STORE_NOTE_KINDS], bool *is_again,
+                                   struct error *error)
+{
+    *is_again = false;
+    if (block->kind == STORE_NOTE_KINDS)
+        return ERROR_NONE; // of a later version
+    if (block->count == 0)
+        return drop_damaged(transaction, block->key_bytes, block->key_len, error);
+    if (is_ahead(block, now))
+        return heal_time(transaction, block, now, error);
+    if (is_over(block, now, keep))
+        return delete_block(transaction, block, error);
+    return pack(transaction, block, now, is_again, error);
+}
+
+// All blocks, one after the other, now and then: what lies out of order is forgotten, what has gaps is packed.
+static enum error_code sweep(struct store_transaction *transaction, timestamp_ns now,
+                             const duration_ns keep[STORE_NOTE_KINDS], size_t *budget,
+                             struct error *error)
+{
+    struct store *store = transaction->store;
+    duration_ns rest = keep[0];
+    for (int i = 1; i < STORE_NOTE_KINDS; i++)
+        rest = keep[i] < rest ? keep[i] : rest;
+    duration_ns since = now - store->sweep_begun;
+    if (store->sweep_len == 0 && since >= 0 && since < rest / SWEEPS_PER_LIFE)
+        return ERROR_NONE;
+    if (store->sweep_len == 0) {
+        store->sweep_begun = now;
+        store->sweep_key[0] = 0;
+        store->sweep_len = 1;
+    }
+    for (; *budget > 0; (*budget)--) {
+        struct cursor_block block;
+        enum error_code code =
+            seek_block(transaction, store->sweep_key, store->sweep_len, &block, error);
+        if (code == ERROR_NOT_FOUND) {
+            store->sweep_len = 0;
+            return ERROR_NONE;
+        }
+        bool is_again = false;
+        if (code == ERROR_NONE)
+            code = sweep_block(transaction, &block, now, keep, &is_again, error);
+        if (code != ERROR_NONE)
+            return code;
+        if (is_again)
+            continue;
+        memcpy(store->sweep_key, block.key_bytes, block.key_len);
+        store->sweep_key[block.key_len] = 0; // the smallest key behind it
+        store->sweep_len = block.key_len + 1;
+    }
+    return ERROR_NONE;
+}
+
+enum error_code store_forget_notes(struct store_transaction *transaction, timestamp_ns now,
+                                   const duration_ns keep[STORE_NOTE_KINDS], size_t max,
+                                   bool *is_more, struct error *error)
+{
+    size_t budget = max;
+    *is_more = false;
+    enum error_code code = notes_flush(transaction, error);
+    for (int kind = 0; kind < STORE_NOTE_KINDS && code == ERROR_NONE; kind++)
+        code = forget_front(transaction, (enum store_note)kind, now, keep, &budget, error);
+    *is_more = budget == 0;
+    size_t looks = budget / SWEEP_SHARE;
+    return code == ERROR_NONE ? sweep(transaction, now, keep, &looks, error) : code;
+}
+
+// The front of each of the kinds, the one first whose notes are oldest.
+static enum error_code oldest_block(struct store_transaction *transaction,
+                                    const enum store_note *kinds, size_t count,
+                                    struct cursor_block *oldest, struct error *error)
+{
+    bool is_any = false;
+    for (size_t i = 0; i < count; i++) {
+        struct cursor_block block;
+        const uint8_t key[1] = {(uint8_t)note_kinds[kinds[i]].tag};
+        enum error_code code = seek_block(transaction, key, sizeof key, &block, error);
+        if (code != ERROR_NONE && code != ERROR_NOT_FOUND)
+            return code;
+        if (code == ERROR_NONE && block.kind == kinds[i] &&
+            (!is_any || block.newest < oldest->newest)) {
+            *oldest = block;
+            is_any = true;
+        }
+    }
+    return is_any ? ERROR_NONE : ERROR_NOT_FOUND;
+}
+
+static const enum store_note delivery_kinds[] = {STORE_NOTE_TIMED_DELIVERY,
+                                                 STORE_NOTE_UNTIMED_DELIVERY};
+static const enum store_note closed_kinds[] = {STORE_NOTE_JOB, STORE_NOTE_RUN};
+
+enum error_code store_shed_notes(struct store_transaction *transaction, size_t max, uint64_t *shed,
+                                 struct error *error)
+{
+    *shed = 0;
+    enum error_code code = notes_flush(transaction, error);
+    for (size_t i = 0; i < max && code == ERROR_NONE; i++) {
+        struct cursor_block block;
+        code = oldest_block(transaction, delivery_kinds, 2, &block, error);
+        if (code == ERROR_NOT_FOUND)
+            code = oldest_block(transaction, closed_kinds, 2, &block, error);
+        if (code == ERROR_NONE)
+            code = delete_block(transaction, &block, error);
+        if (code == ERROR_NONE)
+            *shed += block.count;
+    }
+    return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
+}
+
+enum error_code store_oldest_delivery(struct store_transaction *transaction, timestamp_ns *oldest,
+                                      struct error *error)
+{
+    struct cursor_block block;
+    enum error_code code = deliveries_oldest_old(transaction, oldest, error);
+    // A tool may look at a store that is older than notes are.
+    if (code != ERROR_NONE || !lmdb_has_database(transaction->store, DATABASE_NOTES))
+        return code;
+    code = oldest_block(transaction, delivery_kinds, 2, &block, error);
+    if (code == ERROR_NONE && *oldest == TIMESTAMP_UNKNOWN)
+        *oldest = (timestamp_ns)block.oldest * NS_PER_SECOND;
+    return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
+}
