@@ -178,7 +178,7 @@ restarts:
 	$(SUBMAKE) VARIANT=release build/release-gcc/ghatrace build/release-gcc/tests/siege/fill_store
 	@tests/siege/restarts.py $(SCENES)
 
-# What a delivery costs on disk while it is remembered; NOTES="1000000 100 3": deliveries, a second, jobs of a run.
+# What a delivery costs on disk while it is remembered; NOTES="300000 100 3": deliveries, a second, jobs of a run.
 .PHONY: note-cost
 note-cost:
 	$(SUBMAKE) VARIANT=release build/release-gcc/tests/siege/note_cost

@@ -29,6 +29,30 @@ def with_value(value, *path):
     return change
 
 
+class SecretsThatChange(harness.BlackBoxTest):
+    def test_a_delivery_repeated_under_another_secret_is_a_duplicate(self):
+        daemon = self.new_daemon(start=False)
+        daemon.secret_file.write_text("the old one\nthe new one\n")
+        daemon.start()
+        event = new_event()
+        self.assertEqual(daemon.deliver(event, secret="the old one").outcome, (202, "accepted"))
+        self.assertEqual(daemon.deliver(event, secret="the new one").outcome, (200, "duplicate"))
+        daemon.secret_file.write_text("the new one\n")
+        daemon.restart("kill")
+        self.assertEqual(daemon.deliver(event, secret="the new one").outcome, (200, "duplicate"))
+        self.assertEqual(daemon.deliver(event, secret="the old one").status, 401)
+
+    def test_guids_of_any_kind_name_a_delivery(self):
+        daemon, body = self.new_daemon(), new_event()
+        guids = ["x", "a" * 128, "9a0e8ab8-6c1e-4c6f-9f5a-2f0f1d6a9c11", "00000000-0000-1000-8000-000000000000",
+                 "ffffffff-ffff-1fff-bfff-ffffffffffff", "5b1f1d00-4a5e-11ee-8b1f-5b1f1d004a5e", guid_of_time(1),
+                 guid_of_time(time.time() + 10 ** 9)]
+        for how in ("accepted", "duplicate", "duplicate"):
+            for guid in guids:
+                self.assertEqual(daemon.deliver(body.with_guid(guid)).outcome[1], how, guid)
+            daemon.restart("kill")
+
+
 class Answers(harness.BlackBoxTest):
     @classmethod
     def setUpClass(cls):

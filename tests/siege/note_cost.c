@@ -241,7 +241,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: note_cost FOLDER [DELIVERIES [PER_SECOND [JOBS_OF_A_RUN]]]\n");
         return 2;
     }
-    uint64_t limit = argc > 2 ? strtoull(argv[2], NULL, 10) : 1000000;
+    uint64_t limit = argc > 2 ? strtoull(argv[2], NULL, 10) : 300000;
     double rate = argc > 3 ? strtod(argv[3], NULL) : 100;
     int jobs = argc > 4 ? atoi(argv[4]) : 3;
     if (limit == 0 || rate <= 0 || jobs < 1 || jobs > JOBS_MAX) {
