@@ -74,6 +74,8 @@ static enum http_progress interpret_host(struct http_parser *parser)
         return http_refuse(parser, 400, "more than one Host");
     if (!http_is_host(value))
         return http_refuse(parser, 400, "Host is malformed");
+    if (parser->message.host.len == 0) // else the target names it, and counts (RFC 9112 3.2.2)
+        parser->message.host = value;
     return HTTP_HEAD_DONE;
 }
 

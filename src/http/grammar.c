@@ -115,7 +115,12 @@ bool http_is_target(struct slice s)
 {
     if (slice_equals(s, SLICE("*")))
         return true;
-    return s.len != 0 && s.data[0] == '/' && is_uri_text(s, ":@/?");
+    return s.len != 0 && s.data[0] == '/' && http_is_query(s);
+}
+
+bool http_is_query(struct slice s)
+{
+    return is_uri_text(s, ":@/?");
 }
 
 // Nothing, or ":" and digits.

@@ -42,6 +42,51 @@ static enum http_progress parse_version(struct http_parser *parser, struct slice
     return HTTP_HEAD_DONE;
 }
 
+// What follows "http://" or "https://", in any case: which of them it is, is for proxies. NULL: neither.
+static struct slice after_scheme(struct slice target)
+{
+    const struct slice schemes[] = {SLICE("http://"), SLICE("https://")};
+
+    for (size_t i = 0; i < sizeof schemes / sizeof schemes[0]; i++) {
+        size_t len = schemes[i].len;
+        struct slice scheme = {.data = target.data, .len = len};
+        if (target.len >= len && slice_equals_ignoring_case(scheme, schemes[i]))
+            return (struct slice){.data = target.data + len, .len = target.len - len};
+    }
+    return SLICE_EMPTY;
+}
+
+// RFC 9112 3.2.2: a server must accept the absolute form, which is for proxies as a rule. It names the host, whatever
+// the field Host says; what follows is the origin form, with an empty path for "/" (RFC 9110 4.2.3).
+static bool take_host(struct http_head *head)
+{
+    struct slice rest = after_scheme(head->target);
+    size_t len = 0;
+
+    if (rest.data == NULL)
+        return true;
+    while (len < rest.len && rest.data[len] != '/' && rest.data[len] != '?')
+        len++;
+    head->host = (struct slice){.data = rest.data, .len = len};
+    head->target = (struct slice){.data = rest.data + len, .len = rest.len - len};
+    return len != 0 && http_is_host(head->host);
+}
+
+static bool parse_target(struct http_head *head)
+{
+    if (!take_host(head))
+        return false;
+    head->query = head->target;
+    head->path = cut_at(&head->query, '?');
+    if (head->host.len != 0 && head->path.len == 0) {
+        head->path = SLICE("/");
+        return http_is_query(head->query);
+    }
+    if (slice_equals(head->target, SLICE("*"))) // RFC 9112 3.2.4: for OPTIONS alone
+        return slice_equals(head->method, SLICE("OPTIONS"));
+    return http_is_target(head->target);
+}
+
 // request-line = method SP request-target SP HTTP-version, with single blanks: the lenient reading
 // that RFC 9112 3 allows is where request splitting begins.
 static enum http_progress parse_request_line(struct http_parser *parser, struct slice line)
@@ -56,13 +101,8 @@ static enum http_progress parse_request_line(struct http_parser *parser, struct 
     // First, so that an HTTP/2 preface (PRI * HTTP/2.0) is answered as what it is.
     if (parse_version(parser, rest) == HTTP_REFUSED)
         return HTTP_REFUSED;
-    if (!http_is_target(head->target))
-        return http_refuse(parser, 400, "the request target is not a path");
-    // RFC 9112 3.2.4: "*" is for OPTIONS alone.
-    if (head->target.data[0] == '*' && !slice_equals(head->method, SLICE("OPTIONS")))
-        return http_refuse(parser, 400, "the request target is not a path");
-    head->query = head->target;
-    head->path = cut_at(&head->query, '?');
+    if (!parse_target(head))
+        return http_refuse(parser, 400, "the request target is neither a path nor an http URL");
     return HTTP_HEAD_DONE;
 }
 

@@ -63,6 +63,8 @@ bool http_is_token(struct slice s);
 bool http_is_field_value(struct slice s);
 // Origin form, or `*`.
 bool http_is_target(struct slice s);
+// Maybe empty; RFC 3986 3.4.
+bool http_is_query(struct slice s);
 // uri-host [ ":" port ], maybe empty.
 bool http_is_host(struct slice s);
 

@@ -92,5 +92,5 @@ enum admin_verdict admin_access_judge(const struct admin_access *access,
         return ADMIN_MAY;
     if (!access->is_loopback)
         return ADMIN_CLOSED;
-    return names_loopback(http_head_get(head, SLICE("host"), NULL)) ? ADMIN_MAY : ADMIN_WRONG_HOST;
+    return names_loopback(head->host) ? ADMIN_MAY : ADMIN_WRONG_HOST;
 }

@@ -97,6 +97,12 @@ class Framing(harness.BlackBoxTest):
         data += (b"100000\r\n" + b" " * 0x100000 + b"\r\n") * 26
         self.assertEqual(self.statuses(data)[:1], [413])
 
+    def test_a_target_may_name_scheme_and_host(self):
+        for target in (b"http://x/webhook", b"HTTPS://hooks.example:443/webhook?a=b", b"http://[::1]/webhook"):
+            with self.subTest(target):
+                line = b"POST " + target + b" HTTP/1.1"
+                self.assertEqual(self.statuses(request(new_event(), b"Connection: close", line=line)), [202])
+
     def test_http_1_0_is_answered_and_closed(self):
         self.assertEqual(self.statuses(request(new_event(), line=b"POST /webhook HTTP/1.0")), [202])
 
@@ -138,7 +144,8 @@ class Framing(harness.BlackBoxTest):
             "negative chunk": message(base + [te], b"-5\r\nhello\r\n0\r\n\r\n"),
             "huge chunk": message(base + [te], b"fffffffffffffffff\r\n"),
             "chunk without end": message(base + [te], b"5\r\nhelloX\r\n0\r\n\r\n"),
-            "absolute target": request(event, line=b"POST http://x/webhook HTTP/1.1"),
+            "target of another scheme": request(event, line=b"POST ftp://x/webhook HTTP/1.1"),
+            "target with a password": request(event, line=b"POST http://a:b@x/webhook HTTP/1.1"),
             "no target": request(event, line=b"POST HTTP/1.1"),
             "two blanks": request(event, line=b"POST  /webhook HTTP/1.1"),
             "http 2 preface": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",

@@ -4,7 +4,7 @@
 // Strict means that what two readers could understand differently is refused: both Content-Length
 // and Transfer-Encoding, several or signed Content-Length values, any transfer coding but one
 // final `chunked`, blanks before a colon, folded lines, bare CR or LF, control characters and NUL in
-// fields, a missing or doubled Host in HTTP/1.1, an absolute or malformed target, HTTP/2 prefaces.
+// fields, a missing or doubled Host in HTTP/1.1, a malformed target, HTTP/2 prefaces.
 #ifndef GHATRACE_HTTP_PARSER_H
 #define GHATRACE_HTTP_PARSER_H
 
@@ -32,12 +32,15 @@ struct http_header {
 // http_parser_reset().
 struct http_head {
     struct slice method; // requests
-    struct slice target; // requests, origin form or "*": "/webhook?x=1"
-    struct slice path;   // target up to '?'
-    struct slice query;  // after '?'
-    int status;          // responses
-    int minor_version;   // 0 or 1
-    bool keep_alive;     // by version and Connection
+    struct slice
+        host; // requests: of a target in absolute form, else of the field Host; may be empty
+    struct slice
+        target; // requests, origin form or "*": "/webhook?x=1"; of an absolute form what follows the host
+    struct slice path;  // target up to '?'; "/" where that is empty
+    struct slice query; // after '?'
+    int status;         // responses
+    int minor_version;  // 0 or 1
+    bool keep_alive;    // by version and Connection
     bool expects_continue;
     bool has_body_length; // Content-Length was given
     uint64_t body_length; // its value

@@ -103,11 +103,26 @@ static void other_versions_are_not_spoken(void **state)
     check_cases(&request, cases, COUNT(cases));
 }
 
-static void a_target_is_a_path(void **state)
+static void a_target_is_a_path_or_an_http_url(void **state)
 {
     static const char *const bad[] = {
-        "http://ghatrace.example/",
         "ghatrace.example:443",
+        "http:/ghatrace.example/",
+        "http://",
+        "http:///webhook",
+        "http://?x",
+        "http://user@ghatrace.example/",
+        "http://user:password@ghatrace.example/",
+        "http://ghatrace.example:x/",
+        "http://ghatrace.example:123456/",
+        "http://[::1/",
+        "http://a b/",
+        "http://ghatrace.example/#x",
+        "http://ghatrace.example/\xc3\xa9",
+        "http://ghatrace.example?a#b",
+        "ftp://ghatrace.example/",
+        "httpx://ghatrace.example/",
+        "http://ghatrace.example/%",
         "webhook",
         "?x",
         "*",
@@ -139,13 +154,26 @@ static void a_target_is_a_path(void **state)
     }
 }
 
-static void path_and_query_part_at_the_first_question_mark(void **state)
+static void a_target_is_taken_apart(void **state)
 {
     static const struct {
-        const char *target, *path, *query;
+        const char *target, *path, *query, *host;
     } cases[] = {
-        {"/", "/", ""},          {"/a/b", "/a/b", ""},  {"/a?", "/a", ""},
-        {"/a?b=c", "/a", "b=c"}, {"/?b?c", "/", "b?c"}, {"/a%3Fb?c", "/a%3Fb", "c"},
+        {"/", "/", "", "ghatrace.example"},
+        {"/a/b", "/a/b", "", "ghatrace.example"},
+        {"/a?", "/a", "", "ghatrace.example"},
+        {"/a?b=c", "/a", "b=c", "ghatrace.example"},
+        {"/?b?c", "/", "b?c", "ghatrace.example"},
+        {"/a%3Fb?c", "/a%3Fb", "c", "ghatrace.example"},
+        {"/http://x/", "/http://x/", "", "ghatrace.example"},
+        // The absolute form (RFC 9112 3.2.2), whose host counts.
+        {"http://x/webhook", "/webhook", "", "x"},
+        {"HTTPS://x.example:8443/a?b=c", "/a", "b=c", "x.example:8443"},
+        {"http://[::1]:80/a", "/a", "", "[::1]:80"},
+        {"http://127.0.0.1", "/", "", "127.0.0.1"},
+        {"http://x?b/c", "/", "b/c", "x"},
+        {"http://x:/?", "/", "", "x:"},
+        {"http://x//y", "//y", "", "x"},
     };
 
     (void)state;
@@ -158,6 +186,7 @@ static void path_and_query_part_at_the_first_question_mark(void **state)
         assert_int_equal(http_parser_feed(&parser, text, (size_t)len, &consumed), HTTP_HEAD_DONE);
         assert_true(slice_equals(parser.message.path, slice_from_string(cases[i].path)));
         assert_true(slice_equals(parser.message.query, slice_from_string(cases[i].query)));
+        assert_true(slice_equals(parser.message.host, slice_from_string(cases[i].host)));
         http_parser_release(&parser);
     }
 }
@@ -386,8 +415,8 @@ int main(void)
         cmocka_unit_test(a_github_delivery_is_read),
         cmocka_unit_test(a_malformed_request_line_is_refused),
         cmocka_unit_test(other_versions_are_not_spoken),
-        cmocka_unit_test(a_target_is_a_path),
-        cmocka_unit_test(path_and_query_part_at_the_first_question_mark),
+        cmocka_unit_test(a_target_is_a_path_or_an_http_url),
+        cmocka_unit_test(a_target_is_taken_apart),
         cmocka_unit_test(a_malformed_field_is_refused),
         cmocka_unit_test(values_are_trimmed_and_else_as_they_came),
         cmocka_unit_test(host_is_there_once_and_well_formed),

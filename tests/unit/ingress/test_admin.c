@@ -225,6 +225,10 @@ static void without_a_token_only_requests_for_loopback_are_answered(void **state
         char request[200];
         snprintf(request, sizeof request, "GET /hello HTTP/1.1\r\nHost: %s\r\n\r\n", cases[i].host);
         assert_int_equal(ask(&f, request).status, cases[i].is_answered ? 200 : 403);
+        // A host in the target counts, and not the one in the field.
+        snprintf(request, sizeof request, "GET http://%s/hello HTTP/1.1\r\nHost: %s\r\n\r\n",
+                 cases[i].host, cases[i].is_answered ? "evil.example" : "localhost");
+        assert_int_equal(ask(&f, request).status, cases[i].is_answered ? 200 : 403);
     }
     tear_down(&f);
 }
