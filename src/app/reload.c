@@ -69,6 +69,8 @@ static enum error_code read_all(const struct reload_parts *parts, struct fresh *
     if (code == ERROR_NONE && parts->admin_tokens != NULL)
         code = reload_read_tokens(parts->config, &fresh->admin_tokens, error);
     if (code == ERROR_NONE)
+        code = config_check_tls(parts->config, error); // says once what clients refuse
+    if (code == ERROR_NONE)
         code = ingress_load_tls(parts->ingress, &fresh->ingress_tls, error);
     if (code == ERROR_NONE && parts->admin != NULL)
         code = admin_load_tls(parts->admin, &fresh->admin_tls, error);

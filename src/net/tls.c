@@ -233,8 +233,8 @@ static void release_files(struct files *files)
 static enum error_code use_own_certificate(struct net_tls *tls, const struct files *files,
                                            struct error *error)
 {
-    enum error_code code = tls_parse_certificates(&tls->certificates, &files->certificate,
-                                                  files->certificate_path, error);
+    enum error_code code =
+        tls_parse_chain(&tls->certificates, &files->certificate, files->certificate_path, error);
     if (code == ERROR_NONE)
         code = tls_parse_key(tls, &files->key, files->key_path, error);
     if (code == ERROR_NONE)
@@ -253,8 +253,8 @@ static enum error_code use_files(struct net_tls *tls, const struct files *files,
     if (files->certificate_path != NULL)
         code = use_own_certificate(tls, files, error);
     if (code == ERROR_NONE && files->authorities_path != NULL) {
-        code = tls_parse_certificates(&tls->authorities, &files->authorities,
-                                      files->authorities_path, error);
+        code = tls_parse_authorities(&tls->authorities, &files->authorities,
+                                     files->authorities_path, error);
         mbedtls_ssl_conf_ca_chain(&tls->config, &tls->authorities, NULL);
         mbedtls_ssl_conf_authmode(&tls->config, MBEDTLS_SSL_VERIFY_REQUIRED);
     }
@@ -269,12 +269,9 @@ static void use_tickets(struct net_tls *tls, struct tls_tickets *tickets)
                                         mbedtls_ssl_ticket_parse, &tickets->context);
 }
 
-static void warn_of_dates(const struct net_tls *tls, const char *path)
+void net_tls_log_doubts(const struct net_tls *tls, const char *certificate_file)
 {
-    if (mbedtls_x509_time_is_past(&tls->certificates.valid_to))
-        log_warn("the certificate has expired", LOG_STRING("file", path));
-    else if (mbedtls_x509_time_is_future(&tls->certificates.valid_from))
-        log_warn("the certificate is not valid yet", LOG_STRING("file", path));
+    tls_log_doubts(&tls->certificates, certificate_file);
 }
 
 enum error_code net_tls_create_servers(const struct net_tls_server_options *options,
@@ -296,8 +293,6 @@ enum error_code net_tls_create_servers(const struct net_tls_server_options *opti
         use_tickets(contexts[made], tickets);
         code = use_files(contexts[made++], &files, error);
     }
-    if (code == ERROR_NONE)
-        warn_of_dates(contexts[0], options->certificate_file);
     while (code != ERROR_NONE && made > 0)
         net_tls_let_go(contexts[--made]);
     let_go_of_tickets(tickets);

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "ghatrace/base/log.h"
 #include "tls_private.h"
 
 #define FILE_MAX ((size_t)4 << 20) // the usual bundles have some 200 KiB
@@ -50,28 +51,98 @@ enum error_code tls_read_file(const char *path, struct buffer *out, struct error
     return code;
 }
 
-enum error_code tls_parse_certificates(mbedtls_x509_crt *out, const struct buffer *text,
-                                       const char *path, struct error *error)
+// The library's reason alone would not say whether the file or the kind of key is wrong. The text ends with NUL.
+static enum error_code refuse_pem(int result, const char *path, const char *what, bool has_label,
+                                  struct error *error)
 {
     char reason[128];
+
+    tls_describe(result, reason, sizeof reason);
+    if (has_label)
+        return error_set(error, ERROR_USAGE,
+                         "%s: a %s that cannot be read (RSA and ECDSA are, Ed25519 is not): %s",
+                         path, what, reason);
+    return error_set(error, ERROR_USAGE, "%s: no %s in PEM: %s", path, what, reason);
+}
+
+// `*unreadable` becomes the number of those that the library cannot read, beside others that it can.
+static enum error_code parse_certificates(mbedtls_x509_crt *out, const struct buffer *text,
+                                          const char *path, int *unreadable, struct error *error)
+{
     int result = mbedtls_x509_crt_parse(out, (const unsigned char *)text->data, text->len);
 
     if (result == MBEDTLS_ERR_X509_ALLOC_FAILED)
         return error_set(error, ERROR_MEMORY, "%s: out of memory", path);
-    // A positive number counts certificates that the library cannot read: a bundle may have some.
-    if (result >= 0 && out->raw.len > 0)
-        return ERROR_NONE;
-    if (result >= 0)
+    if (result >= 0 && out->raw.len == 0)
         result = MBEDTLS_ERR_X509_INVALID_FORMAT;
-    tls_describe(result, reason, sizeof reason);
-    return error_set(error, ERROR_USAGE, "%s: no certificate in PEM: %s", path, reason);
+    *unreadable = result;
+    if (result >= 0)
+        return ERROR_NONE;
+    return refuse_pem(result, path, "certificate",
+                      strstr(text->data, "-----BEGIN CERTIFICATE-----") != NULL, error);
+}
+
+enum error_code tls_parse_authorities(mbedtls_x509_crt *out, const struct buffer *text,
+                                      const char *path, struct error *error)
+{
+    int unreadable;
+
+    return parse_certificates(out, text, path, &unreadable, error);
+}
+
+// mbedTLS writes the message with the certificates into one record (RFC 5246 7.4.2, RFC 8446 4.4.2).
+static enum error_code check_chain_size(const mbedtls_x509_crt *chain, const char *path,
+                                        struct error *error)
+{
+    size_t len = 8; // type and lengths
+
+    for (const mbedtls_x509_crt *each = chain; each != NULL; each = each->next)
+        len += each->raw.len + 5; // length, and extensions in TLS 1.3
+    if (len <= MBEDTLS_SSL_OUT_CONTENT_LEN)
+        return ERROR_NONE;
+    return error_set(error, ERROR_USAGE,
+                     "%s: the certificates are too long for a handshake: %zu bytes of at most %d: "
+                     "leave out the root, and all that does not lead to it",
+                     path, len, (int)MBEDTLS_SSL_OUT_CONTENT_LEN);
+}
+
+// What `groups` in tls.c lets clients name; a key on another curve fails every handshake.
+static enum error_code check_curve(const mbedtls_x509_crt *certificate, const char *path,
+                                   struct error *error)
+{
+    if (!mbedtls_pk_can_do(&certificate->pk, MBEDTLS_PK_ECDSA))
+        return ERROR_NONE;
+    mbedtls_ecp_group_id id = mbedtls_pk_ec(certificate->pk)->MBEDTLS_PRIVATE(grp).id;
+    if (id == MBEDTLS_ECP_DP_SECP256R1 || id == MBEDTLS_ECP_DP_SECP384R1 ||
+        id == MBEDTLS_ECP_DP_SECP521R1)
+        return ERROR_NONE;
+    const mbedtls_ecp_curve_info *info = mbedtls_ecp_curve_info_from_grp_id(id);
+    return error_set(error, ERROR_USAGE,
+                     "%s: its key is on the curve %s, which clients do not offer: use P-256, P-384 "
+                     "or P-521",
+                     path, info != NULL ? info->name : "of another kind");
+}
+
+enum error_code tls_parse_chain(mbedtls_x509_crt *out, const struct buffer *text, const char *path,
+                                struct error *error)
+{
+    int unreadable;
+    enum error_code code = parse_certificates(out, text, path, &unreadable, error);
+
+    if (code == ERROR_NONE && unreadable > 0)
+        return error_set(error, ERROR_USAGE,
+                         "%s: %d of the certificates cannot be read (RSA and ECDSA are, Ed25519 is "
+                         "not)",
+                         path, unreadable);
+    if (code == ERROR_NONE)
+        code = check_curve(out, path, error);
+    return code == ERROR_NONE ? check_chain_size(out, path, error) : code;
 }
 
 enum error_code tls_parse_key(struct net_tls *tls, const struct buffer *text, const char *path,
                               struct error *error)
 {
     const unsigned char *data = (const unsigned char *)text->data;
-    char reason[128];
 #if TLS_HAS_VERSION_3
     int result = mbedtls_pk_parse_key(&tls->key, data, text->len, NULL, 0, mbedtls_ctr_drbg_random,
                                       &tls->random.generator);
@@ -87,8 +158,8 @@ enum error_code tls_parse_key(struct net_tls *tls, const struct buffer *text, co
         return error_set(error, ERROR_USAGE,
                          "%s: the key has a password: take it away (openssl pkey -in ... -out ...)",
                          path);
-    tls_describe(result, reason, sizeof reason);
-    return error_set(error, ERROR_USAGE, "%s: no private key in PEM: %s", path, reason);
+    return refuse_pem(result, path, "private key", strstr(text->data, "PRIVATE KEY-----") != NULL,
+                      error);
 }
 
 enum error_code tls_check_pair(struct net_tls *tls, const char *certificate_path,
@@ -104,6 +175,49 @@ enum error_code tls_check_pair(struct net_tls *tls, const char *certificate_path
         return ERROR_NONE;
     return error_set(error, ERROR_USAGE, "%s: the key does not belong to the certificate in %s",
                      key_path, certificate_path);
+}
+
+// --- what most clients refuse ---------------------------------------------------------------------
+
+static bool is_self_signed(const mbedtls_x509_crt *certificate)
+{
+    const mbedtls_x509_buf *issuer = &certificate->issuer_raw;
+    const mbedtls_x509_buf *subject = &certificate->subject_raw;
+
+    return issuer->len == subject->len && memcmp(issuer->p, subject->p, issuer->len) == 0;
+}
+
+// NULL: nothing is wrong with it.
+static const char *find_doubt(const mbedtls_x509_crt *certificate)
+{
+    mbedtls_md_type_t digest = certificate->MBEDTLS_PRIVATE(sig_md);
+
+    if (mbedtls_x509_time_is_past(&certificate->valid_to))
+        return "it has expired";
+    if (mbedtls_x509_time_is_future(&certificate->valid_from))
+        return "it is not valid yet";
+    // NIST SP 800-131A; OpenSSL's default level refuses both.
+    if (mbedtls_pk_can_do(&certificate->pk, MBEDTLS_PK_RSA) &&
+        mbedtls_pk_get_bitlen(&certificate->pk) < 2048)
+        return "its key is weak, RSA of less than 2048 bits";
+    if (!is_self_signed(certificate) && (digest == MBEDTLS_MD_SHA1 || digest == MBEDTLS_MD_MD5))
+        return "its signature is weak, by SHA-1 or MD5";
+    return NULL;
+}
+
+void tls_log_doubts(const mbedtls_x509_crt *chain, const char *path)
+{
+    for (const mbedtls_x509_crt *each = chain; each != NULL && each->raw.len > 0;
+         each = each->next) {
+        char subject[256];
+        const char *doubt = find_doubt(each);
+        if (doubt == NULL)
+            continue;
+        if (mbedtls_x509_dn_gets(subject, sizeof subject, &each->subject) < 0)
+            subject[0] = '\0';
+        log_warn("most clients will refuse a certificate", LOG_STRING("file", path),
+                 LOG_STRING("subject", subject), LOG_STRING("reason", doubt));
+    }
 }
 
 const char *tls_find_bundle(void)

@@ -20,6 +20,11 @@
 // Before, the library compares names of certificates with names only, not with addresses.
 #define TLS_KNOWS_ADDRESSES (MBEDTLS_VERSION_NUMBER >= 0x03050000)
 
+// Members that version 3 hides without another way to them.
+#ifndef MBEDTLS_PRIVATE
+#define MBEDTLS_PRIVATE(member) member
+#endif
+
 struct tls_random {
     mbedtls_entropy_context entropy;
     mbedtls_ctr_drbg_context generator; // locked by the library (MBEDTLS_THREADING_C)
@@ -70,13 +75,19 @@ enum error_code tls_session_create(struct net_tls *tls, const char *host,
 // tls_files.c. What is read is wiped when released. ERROR_USAGE, ERROR_MEMORY.
 enum error_code tls_read_file(const char *path, struct buffer *out, struct error *error) MUST_CHECK;
 void tls_wipe(struct buffer *text);
-enum error_code tls_parse_certificates(mbedtls_x509_crt *out, const struct buffer *text,
-                                       const char *path, struct error *error) MUST_CHECK;
+// Authorities. What the library cannot read of a bundle is left out, unless that is all of it.
+enum error_code tls_parse_authorities(mbedtls_x509_crt *out, const struct buffer *text,
+                                      const char *path, struct error *error) MUST_CHECK;
+// A certificate to show and what leads from it to the root: all of them can be read, and one handshake can send them.
+enum error_code tls_parse_chain(mbedtls_x509_crt *out, const struct buffer *text, const char *path,
+                                struct error *error) MUST_CHECK;
 enum error_code tls_parse_key(struct net_tls *tls, const struct buffer *text, const char *path,
                               struct error *error) MUST_CHECK;
 // The key must belong to the first certificate.
 enum error_code tls_check_pair(struct net_tls *tls, const char *certificate_path,
                                const char *key_path, struct error *error) MUST_CHECK;
+// A line in the log for each certificate of the chain that most clients refuse: for its dates, its key, its signature.
+void tls_log_doubts(const mbedtls_x509_crt *chain, const char *path);
 // The file with the authorities that this system trusts; NULL: none found.
 const char *tls_find_bundle(void);
 

@@ -89,6 +89,28 @@ static bool says_read_again(int code)
 #endif
 }
 
+// A client may ask for records of 512 to 4096 bytes (RFC 6066 4). mbedTLS grants it, but does not cut the message with
+// the certificates to that length, so the handshake fails. Not granted, the client goes on with records of any length.
+static void decline_short_records(mbedtls_ssl_context *ssl)
+{
+    mbedtls_ssl_session *negotiated = ssl->MBEDTLS_PRIVATE(session_negotiate);
+
+    if (ssl->MBEDTLS_PRIVATE(state) == MBEDTLS_SSL_SERVER_HELLO && negotiated != NULL)
+        negotiated->MBEDTLS_PRIVATE(mfl_code) = MBEDTLS_SSL_MAX_FRAG_LEN_NONE;
+}
+
+// mbedtls_ssl_handshake() with a look in between.
+static int take_steps(mbedtls_ssl_context *ssl)
+{
+    int result = 0;
+
+    while (result == 0 && ssl->MBEDTLS_PRIVATE(state) != MBEDTLS_SSL_HANDSHAKE_OVER) {
+        decline_short_records(ssl);
+        result = mbedtls_ssl_handshake_step(ssl);
+    }
+    return result;
+}
+
 static enum net_io tls_handshake(int fd, void *state)
 {
     struct tls_session *session = state;
@@ -96,7 +118,7 @@ static enum net_io tls_handshake(int fd, void *state)
 
     (void)fd;
     do
-        result = mbedtls_ssl_handshake(&session->ssl);
+        result = take_steps(&session->ssl);
     while (says_read_again(result));
     enum net_io flushed = flush(session); // on failure, too: an alert says why
     if (result == MBEDTLS_ERR_SSL_WANT_READ)

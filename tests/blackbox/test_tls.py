@@ -162,6 +162,14 @@ class DeliveriesOverTls(BlackBoxTest):
         self.assertIn("X25519", text)
         self.assertIn("Verify return code: 0", text)
 
+    def test_a_client_that_asks_for_short_records_is_served(self):
+        for name in ("rsa", "server", "chained"):
+            daemon = self.new_daemon(**tls_settings(name))
+            for length in ("512", "1024", "2048", "4096"):
+                with self.subTest(certificate=name, length=length):
+                    agreed, text = handshake(daemon.address, "-tls1_2", "-maxfraglen", length)
+                    self.assertTrue(agreed, text)
+
     def test_a_session_ticket_saves_the_second_handshake(self):
         daemon = self.new_daemon(**tls_settings(), ingress_threads="2")
         folder = self.new_folder()
@@ -418,6 +426,40 @@ class SettingsOfTls(BlackBoxTest):
                     done = run_command(command, "--insecure-no-signature", *arguments)
                     self.assertEqual(done.returncode, 2, done.stderr)
                     self.assertIn(reason, done.stderr)
+
+    def test_certificates_that_fail_every_handshake_are_refused_with_the_reason(self):
+        for name, reason in (
+                ("ed25519", "a certificate that cannot be read (RSA and ECDSA are, Ed25519 is not)"),
+                ("mixed", "1 of the certificates cannot be read"),
+                ("curve", "its key is on the curve secp256k1, which clients do not offer"),
+                ("long", "the certificates are too long for a handshake"),
+                ("chain-of-50", "the certificates are too long for a handshake")):
+            files = {"tls-cert": certificate(f"{name}.pem"), "tls-key": certificate(f"{name}.key")}
+            arguments = [word for key, path in files.items() for word in (f"--{key}", path)]
+            with self.subTest(certificate=name):
+                for command in ("check", "serve"):
+                    done = run_command(command, "--insecure-no-signature", *arguments)
+                    self.assertEqual(done.returncode, 2, done.stderr)
+                    self.assertIn(reason, done.stderr)
+        done = self.check("--tls-cert", certificate("server.pem"), "--tls-key", certificate("ed25519.key"))
+        self.assertIn("ed25519.key: a private key that cannot be read (RSA and ECDSA are", done.stderr)
+        done = self.check("--tls-cert", certificate("server.pem"), "--tls-key", certificate("server.key"),
+                          "--admin-client-ca", certificate("ed25519.pem"), "--admin-listen", "127.0.0.1:0")
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("admin-client-ca", done.stderr)
+
+    def test_certificates_that_most_clients_refuse_are_named_once(self):
+        for name, reason in (("expired", "it has expired"), ("weak", "its key is weak, RSA of less than 2048 bits")):
+            with self.subTest(certificate=name):
+                done = self.check("--tls-cert", certificate(f"{name}.pem"), "--tls-key", certificate(f"{name}.key"))
+                self.assertEqual(done.returncode, 0, done.stderr)
+                self.assertEqual(done.stderr.count("most clients will refuse"), 1, done.stderr)
+                self.assertIn(reason, done.stderr)
+                daemon = self.new_daemon(**tls_settings(name), admin_tls="true", ingress_threads="2")
+                self.assertEqual(daemon.log.count("most clients will refuse"), 1, daemon.log)
+                daemon.process.send_signal(signal.SIGHUP)
+                wait_until(lambda: "files read again" in daemon.log, what="the files")
+                self.assertEqual(daemon.log.count("most clients will refuse"), 2, daemon.log)
 
     def test_check_shows_the_files(self):
         done = self.check("--tls-cert", certificate("server.pem"), "--tls-key", certificate("server.key"),

@@ -35,6 +35,8 @@ enum error_code net_tls_create_servers(const struct net_tls_server_options *opti
                                        struct error *error) MUST_CHECK;
 enum error_code net_tls_create_client(const struct net_tls_client_options *options,
                                       struct net_tls **context, struct error *error) MUST_CHECK;
+// Logs what most clients refuse about the certificates that this context shows: dates, weak keys and signatures.
+void net_tls_log_doubts(const struct net_tls *context, const char *certificate_file);
 void net_tls_hold(struct net_tls *context);
 // Frees it with the last holder. NULL is fine.
 void net_tls_let_go(struct net_tls *context);
