@@ -9,8 +9,9 @@
 #include "ghatrace/view/api.h"
 
 #define TICK NS_PER_SECOND
-#define QUIET_TICKS_MAX                                                                            \
-    15 // then a comment, so that proxies keep the connection and we learn who has left
+// Then an event without news: proxies keep the connection, we learn who has left, and the page learns that events come
+// through.
+#define QUIET_TICKS_MAX 15
 #define EVENTS_MAX_BYTES ((size_t)32 * 1024 * 1024)
 #define ARENA_BLOCK_BYTES ((size_t)256 * 1024)
 #define LIVE_JOBS 100
@@ -109,7 +110,7 @@ static void on_tick(void *context)
             log_warn("live page: not updated", LOG_REASON(&error));
     } else if (++live->quiet_ticks >= QUIET_TICKS_MAX) {
         live->quiet_ticks = 0;
-        send_to_all(live, SLICE(":\n\n"));
+        send_to_all(live, SLICE("event: quiet\ndata: {}\n\n"));
     }
     if (live->first != NULL)
         net_timer_set(live->timer, TICK);
@@ -142,6 +143,11 @@ void live_handle(void *context, const struct admin_request *request, struct admi
         admin_reply_error(reply, 503, error.code != ERROR_NONE ? error.message : "out of memory");
         return;
     }
+    // nginx holds answers back unless told otherwise; others do while they compress. RFC 9111 5.2.2.6 forbids that with
+    // no-transform; Caddy 2.6 (Debian 12) compresses all that names no coding, so one is named that changes nothing.
+    admin_reply_set_field(reply, "X-Accel-Buffering", "no");
+    admin_reply_set_field(reply, "Cache-Control", "no-store, no-transform");
+    admin_reply_set_field(reply, "Content-Encoding", "identity");
     *subscriber = (struct live_subscriber){.live = live, .next = live->first};
     subscriber->stream = admin_reply_stream(reply, on_closed, subscriber);
     if (subscriber->stream == NULL) {

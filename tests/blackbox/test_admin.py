@@ -383,6 +383,19 @@ class Live(harness.BlackBoxTest):
                 return event, json.loads(data)
         raise AssertionError("the stream ended")
 
+    def test_proxies_are_told_to_pass_events_on_at_once(self):
+        daemon = self.new_daemon()
+        _, stream = self.open_stream(daemon)
+        head = [line.decode().strip().lower() for line in iter(stream.readline, b"\r\n")]
+        for line in ("x-accel-buffering: no", "cache-control: no-store, no-transform", "content-encoding: identity"):
+            self.assertEqual(head.count(line), 1, head)
+
+    def test_an_event_comes_now_and_then_without_news(self):
+        daemon = self.new_daemon()
+        _, stream = self.open_stream(daemon)
+        stream.raw._sock.settimeout(30)
+        self.assertEqual([self.next_event(stream)[0] for _ in range(4)], ["queue", "runs", "status", "quiet"])
+
     def test_events_come_at_once_and_after_each_change(self):
         daemon = self.new_daemon()
         _, stream = self.open_stream(daemon)

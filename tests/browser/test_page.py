@@ -6,15 +6,19 @@ import harness
 from collector import Answer, refused
 from expect import ids_of  # noqa: F401  (the harness wants its folder in the path)
 from payloads import Run
+from proxies import PROGRAMS, HoldingProxy, Proxy, missing
 from scenes import HOSTILE, finished_run, forty_runs, hostile_run, many_finished, set_pool
 from webdriver import Browser
 
 
 class PageTest(harness.BlackBoxTest):
     def page(self, daemon, path="", **kinds):
+        return self.page_at(daemon.admin_address[1], path, **kinds)
+
+    def page_at(self, port, path="", **kinds):
         browser = Browser(**kinds)
         self.addCleanup(browser.quit)
-        browser.open(f"http://127.0.0.1:{daemon.admin_address[1]}/{path}")
+        browser.open(f"http://127.0.0.1:{port}/{path}")
         browser.wait("return document.querySelector('#health').innerText !== ''", what="the first events")
         self.addCleanup(self.no_complaints, browser)
         return browser
@@ -83,6 +87,38 @@ class Now(PageTest):
         daemon.accept(run.requested(), run.job().queued())
         browser.wait("return document.querySelector('[data-tile=queued] dd').innerText === '1'")
         browser.wait_for_text("live", "#health")
+
+    def test_the_page_is_live_behind_the_usual_proxies(self):
+        for name in PROGRAMS:
+            with self.subTest(proxy=name):
+                if missing(name):
+                    self.skipTest(missing(name))
+                daemon = self.new_daemon()
+                proxy = Proxy(name, self.new_folder(), daemon.admin_address[1])
+                self.addCleanup(proxy.stop)
+                browser = self.page_at(proxy.port)
+                browser.wait_for_text("live ·", "#health")
+                run = Run(age=10)
+                daemon.accept(run.requested(), run.job().queued())
+                browser.wait("return document.querySelector('[data-tile=queued] dd').innerText === '1'")
+                time.sleep(6)  # by then it would say so
+                self.assertNotIn("no live updates", browser.text("#health"))
+                self.assertIn("live ·", browser.text("#health"))
+
+    def test_behind_a_proxy_that_holds_events_back_the_page_asks_and_says_so(self):
+        daemon = self.new_daemon()
+        run = Run(age=10)
+        daemon.accept(run.requested(), run.job("first").queued())
+        proxy = HoldingProxy(daemon.admin_address[1])
+        self.addCleanup(proxy.stop)
+        browser = self.page_at(proxy.port)
+        browser.wait("return document.querySelector('[data-tile=queued] dd').innerText === '1'")
+        browser.wait_for_text("no live updates come through", "#health")
+        daemon.accept(run.job("second").queued())
+        browser.wait("return document.querySelector('[data-tile=queued] dd').innerText === '2'")
+        proxy.let_go.set()
+        browser.wait("return !document.querySelector('#health').innerText.includes('no live updates')")
+        browser.wait_for_text("live ·", "#health")
 
     def test_dark_mode_and_a_narrow_screen(self):
         daemon = self.new_daemon()

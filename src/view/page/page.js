@@ -4,7 +4,11 @@ import {age, ageOf, bytes, clockTime, duration, el, keyed, labels, learnClock, l
 import {chart} from "./chart.js";
 import {comparison, fillRows, fillWaterfall, legend, makeWaterfall, sizeSwatches} from "./waterfall.js";
 
-const state = {queue: null, runs: null, status: null, isLive: false};
+// `isLive`: events come. `heard`: when the last one did; 0: none yet. `isLost`: requests are not answered, either.
+const state = {queue: null, runs: null, status: null, isLive: false, heard: 0, isLost: false};
+const opened = Date.now();
+const QUIET_MS = 40000; // an event comes every 15 s, with or without news
+const ASK_MS = 5000;    // how often to ask where none come
 const main = document.getElementById("main");
 let view = null; // {name, title, root, search?, update?(), tick?()}
 let wantsSearch = false; // when the next view is there
@@ -356,7 +360,8 @@ function showTroubles() {
 function showHealth() {
   const health = document.getElementById("health"), status = state.status;
   const troubles = [];
-  if (!state.isLive) troubles.push("connection lost, trying again");
+  if (state.isLost) troubles.push("connection lost, trying again");
+  else if (!state.isLive && Date.now() - opened > ASK_MS) troubles.push(`no live updates come through (a proxy may hold them back); asking every ${ASK_MS / 1000} s`);
   if (status && !status.ready) troubles.push(`not storing: ${status.reason}`);
   const overflow = status && status.series_overflow;
   if (overflow && overflow.last_at && new Date(status.now) - new Date(overflow.last_at) < 3600e3) troubles.push(`metrics-max-series is too small: counted as “other”, for example, ${overflow.kind} ${overflow.example}`);
@@ -368,7 +373,7 @@ function showHealth() {
   if (troubles.length > 0) setText(health, troubles.join(" · "));
   else if (status) {
     const last = status.last_delivery_at ? `last delivery ${duration(Math.floor(age(status.last_delivery_at)))} ago` : "no delivery since the start";
-    setText(health, `live · ${last} · store ${bytes(status.store.used_bytes)} of ${bytes(status.store.max_bytes)}`);
+    setText(health, `${state.isLive ? "live · " : ""}${last} · store ${bytes(status.store.used_bytes)} of ${bytes(status.store.max_bytes)}`);
   }
   if (status) setText(document.getElementById("version"), `ghatrace ${status.version}`);
 }
@@ -391,25 +396,45 @@ function route() {
   wantsSearch = false;
 }
 
+function show() {
+  showHealth();
+  showTroubles();
+  if (view && view.update) view.update();
+}
+
 function follow() {
   const stream = new EventSource("/api/live");
+  const hear = () => {
+    Object.assign(state, {isLive: true, isLost: false, heard: Date.now()});
+  };
   const take = (key) => (event) => {
+    hear();
     state[key] = JSON.parse(event.data);
     learnClock(state[key].now);
-    state.isLive = true;
-    if (key !== "status") return; // the last of the three
-    showHealth();
-    showTroubles();
-    if (view && view.update) view.update();
+    if (key === "status") show(); // the last of the three
   };
   for (const key of ["queue", "runs", "status"]) stream.addEventListener(key, take(key));
-  stream.onopen = () => { state.isLive = true; };
+  stream.addEventListener("quiet", hear);
   stream.onerror = () => {
-    state.isLive = false;
+    Object.assign(state, {isLive: false, isLost: true});
     showHealth();
     // A browser does not try again by itself after an answer that is no stream.
     if (stream.readyState === EventSource.CLOSED) setTimeout(follow, 3000);
   };
+}
+
+// Beside the stream: a proxy may hold its events back for as long as it likes, and plain answers come through any.
+async function ask() {
+  if (state.heard > 0 && Date.now() - state.heard > QUIET_MS) state.isLive = false;
+  if (state.isLive || document.hidden) return;
+  try {
+    const [queue, runs, status] = await Promise.all(["/api/queue?limit=100", "/api/runs?state=open&limit=50", "/api/status"].map(get));
+    if (state.isLive) return; // what an event brought meanwhile is newer
+    Object.assign(state, {queue, runs, status, isLost: false});
+  } catch {
+    state.isLost = true;
+  }
+  show();
 }
 
 addEventListener("hashchange", route);
@@ -426,5 +451,7 @@ setInterval(() => {
   showHealth();
   if (view && view.tick) view.tick();
 }, 1000);
+setInterval(ask, ASK_MS);
 route();
 follow();
+ask();
