@@ -56,14 +56,36 @@ struct slice build_conclusion_of_result(enum run_result result)
     return SLICE_EMPTY;
 }
 
-void build_status(struct span *span, struct slice conclusion, struct attribute_writer *writer)
+struct build_outcome build_outcome_of_job(struct slice conclusion, enum job_fault fault)
 {
     const struct conclusion_row *row = find_conclusion(conclusion);
+    struct build_outcome outcome = {.result = row != NULL ? row->result : conclusion};
     if (row == NULL || !row->is_error)
+        return outcome;
+    outcome.error_type = conclusion;
+    if (fault == JOB_FAULT_NONE)
+        return outcome;
+    outcome.result = SLICE("error");
+    outcome.error_type =
+        fault == JOB_FAULT_RUNNER_LOST ? SLICE("runner_lost") : SLICE("not_started");
+    return outcome;
+}
+
+void build_status(struct span *span, struct slice conclusion, struct slice error_type,
+                  struct attribute_writer *writer)
+{
+    if (error_type.len == 0)
         return;
     span->status = SPAN_STATUS_ERROR;
     span->status_message = conclusion;
-    attribute_add_string(writer, "error.type", conclusion);
+    attribute_add_string(writer, "error.type", error_type);
+}
+
+void build_status_of_conclusion(struct span *span, struct slice conclusion,
+                                struct attribute_writer *writer)
+{
+    struct build_outcome outcome = build_outcome_of_job(conclusion, JOB_FAULT_NONE);
+    build_status(span, conclusion, outcome.error_type, writer);
 }
 
 struct slice build_run_url(const struct github_repository *repository, int64_t run_id,

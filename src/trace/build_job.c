@@ -16,7 +16,8 @@ struct job_builder {
     const struct job_timeline *timeline;
     bool is_incomplete;
     struct slice conclusion; // empty when incomplete
-    struct slice job_name;   // never empty
+    struct build_outcome outcome;
+    struct slice job_name; // never empty
     struct job_key key;
     struct trace_id trace_id;
     struct span_id job_span_id;
@@ -104,9 +105,8 @@ static void add_job_attributes(struct job_builder *builder, struct span *span)
     attribute_add_string(&writer, "cicd.pipeline.task.name", builder->job_name);
     attribute_add_number_string(&writer, "cicd.pipeline.task.run.id", job->job_id);
     attribute_add_string(&writer, "cicd.pipeline.task.run.url.full", body->html_url);
-    attribute_add_string(&writer, "cicd.pipeline.task.run.result",
-                         build_result_text(builder->conclusion));
-    build_status(span, builder->conclusion, &writer);
+    attribute_add_string(&writer, "cicd.pipeline.task.run.result", builder->outcome.result);
+    build_status(span, builder->conclusion, builder->outcome.error_type, &writer);
     attribute_add_string(&writer, "type", SLICE("job"));
     attribute_add_int(&writer, "github.job_id", job->job_id);
     attribute_add_int(&writer, "github.run_id", job->run_id);
@@ -157,8 +157,7 @@ static void add_phase(struct job_builder *builder, struct slice name,
     attribute_add_string(&writer, "vcs.repository.url.full", job->repository.html_url);
     if (has_result) {
         attribute_add_string(&writer, "github.conclusion", builder->conclusion);
-        attribute_add_string(&writer, "cicd.pipeline.task.run.result",
-                             build_result_text(builder->conclusion));
+        attribute_add_string(&writer, "cicd.pipeline.task.run.result", builder->outcome.result);
     }
     builder->failed |= writer.failed;
 }
@@ -184,7 +183,7 @@ static void add_step_attributes(struct job_builder *builder, struct span *span,
     attribute_add_string(&writer, "cicd.pipeline.task.run.url.full", url);
     attribute_add_string(&writer, "cicd.pipeline.task.run.result",
                          build_result_text(step->conclusion));
-    build_status(span, step->conclusion, &writer);
+    build_status_of_conclusion(span, step->conclusion, &writer);
     attribute_add_string(&writer, "type", SLICE("step"));
     attribute_add_int(&writer, "github.step_number", step->number);
     attribute_add_string(&writer, "github.status", step->status);
@@ -202,6 +201,7 @@ static timestamp_ns clamp_to_job(const struct job_timeline *timeline, timestamp_
 
 struct named_step {
     struct slice name;
+    int64_t number;
     size_t index;
 };
 
@@ -212,10 +212,12 @@ static int compare_named_steps(const void *a, const void *b)
     int order = slice_compare(left->name, right->name);
     if (order != 0)
         return order;
+    if (left->number != right->number)
+        return left->number < right->number ? -1 : 1;
     return left->index < right->index ? -1 : left->index > right->index;
 }
 
-// Which steps have a name that an earlier one has. Only those need their number in the ID: the number is
+// Which steps have a name that an earlier one has, by number. Only those need their number in the ID: the number is
 // undocumented and shifts between kinds of runners (collector-contrib#45157). By sorting, because a
 // body may list a hundred thousand steps. NULL when memory is refused.
 static const bool *find_repeats(const struct github_job *body, struct arena *arena)
@@ -226,7 +228,7 @@ static const bool *find_repeats(const struct github_job *body, struct arena *are
     if (sorted == NULL || repeats == NULL)
         return NULL;
     for (size_t i = 0; i < count; i++)
-        sorted[i] = (struct named_step){body->steps[i].name, i};
+        sorted[i] = (struct named_step){body->steps[i].name, body->steps[i].number, i};
     qsort(sorted, count, sizeof *sorted, compare_named_steps);
     for (size_t i = 1; i < count; i++)
         repeats[sorted[i].index] = slice_equals(sorted[i].name, sorted[i - 1].name);
@@ -239,7 +241,7 @@ static void add_step(struct job_builder *builder, size_t index, bool is_repeat)
     const struct github_step *step = &builder->job->body.steps[index];
     if (step->started_at == TIMESTAMP_UNKNOWN)
         return;
-    bool is_open = step->completed_at == TIMESTAMP_UNKNOWN;
+    bool is_open = timeline_is_step_open(step);
     timestamp_ns start = clamp_to_job(builder->timeline, step->started_at);
     timestamp_ns end =
         is_open ? builder->timeline->end : clamp_to_job(builder->timeline, step->completed_at);
@@ -349,6 +351,7 @@ enum error_code build_job_spans(const struct trace_policy *policy, const struct 
         .arena = arena,
         .batch = batch,
     };
+    builder.outcome = build_outcome_of_job(builder.conclusion, timeline->fault);
     builder.job_span_id = span_id_of_job(policy->scheme, &builder.key);
     *rest = NULL;
     if (!make_room(&builder, 1 + PHASES_MAX))

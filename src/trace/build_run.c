@@ -33,7 +33,7 @@ static void add_attributes(const struct run_state *run, const struct github_repo
     attribute_add_string(writer, "cicd.pipeline.run.url.full",
                          build_run_url(repository, run->run_id, run->run_attempt, writer));
     attribute_add_string(writer, "cicd.pipeline.result", build_result_text(conclusion));
-    build_status(span, conclusion, writer);
+    build_status_of_conclusion(span, conclusion, writer);
     attribute_add_string(writer, "type", SLICE("workflow"));
     attribute_add_int(writer, "github.run_id", run->run_id);
     attribute_add_int(writer, "github.run_attempt", run->run_attempt);

@@ -143,7 +143,7 @@ enum error_code measure_of_job(const struct trace_policy *policy, const struct r
         .repository = cut(job->repository.full_name),
         .workflow = cut(workflow_of(run, job)),
         .runner_group = cut(job->runner_group_name),
-        .result = cut(build_result_text(job->body.conclusion)),
+        .result = cut(build_outcome_of_job(job->body.conclusion, timeline->fault).result),
         .waiting = span_of(&timeline->waiting),
         .queue = span_of(&timeline->queue),
         .startup = span_of(&timeline->startup),

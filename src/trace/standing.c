@@ -1,10 +1,12 @@
 // Where an open job stands.
 #include "ghatrace/trace/standing.h"
 
+#include "ghatrace/trace/timeline.h"
+
 void standing_of_any_job(const struct job_state *job, struct job_standing *standing)
 {
     timestamp_ns created = timestamp_first_known(job->created_at, job->queued_at);
-    if (job->body_version.rank >= GITHUB_JOB_IN_PROGRESS) {
+    if (timeline_has_run(job, job->body_version.rank == GITHUB_JOB_COMPLETED)) {
         standing->state = STANDING_RUNNING;
         standing->since = timestamp_first_known(job->body.started_at, created);
     } else if (job->last_waiting > job->last_queued) {

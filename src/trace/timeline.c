@@ -57,33 +57,109 @@ static timestamp_ns end_of_job(const struct job_state *job, bool is_completed, t
                                  job->last_received);
 }
 
-// The end of the runner's own preparation, or TIMESTAMP_UNKNOWN if the steps do not begin with it.
-static timestamp_ns end_of_preparation(const struct github_job *body)
+bool timeline_is_step_open(const struct github_step *step)
 {
-    timestamp_ns prepared = TIMESTAMP_UNKNOWN;
-    size_t i = 0;
-    for (; i < body->step_count && timeline_is_preparation(body->steps[i].name); i++)
-        prepared = timestamp_later(
-            prepared, timestamp_later(body->steps[i].started_at, body->steps[i].completed_at));
-    if (i == 0)
-        return TIMESTAMP_UNKNOWN;
-    for (; i < body->step_count; i++) {
-        if (body->steps[i].started_at != TIMESTAMP_UNKNOWN)
-            return body->steps[i].started_at;
-    }
-    return prepared;
+    return step->started_at != TIMESTAMP_UNKNOWN && step->completed_at == TIMESTAMP_UNKNOWN;
 }
 
-// A job that was cancelled while queued has no runner and no steps, and its "start" is the time of
-// cancelling (ARC#2520).
-static bool has_run(const struct job_state *job, bool is_completed)
+// Is `a` before `b` in the job? By number, as GitHub sorts them; by start where the numbers do not tell. Never by place
+// in the list, so that the order of the list changes nothing.
+static bool is_listed_before(const struct github_step *a, const struct github_step *b)
 {
+    if (a->number != b->number)
+        return a->number < b->number;
+    return a->started_at != TIMESTAMP_UNKNOWN &&
+           (b->started_at == TIMESTAMP_UNKNOWN || a->started_at <= b->started_at);
+}
+
+// The first of the steps that are not the runner's own; NULL for none.
+static const struct github_step *first_ordinary_step(const struct github_job *body)
+{
+    const struct github_step *first = NULL;
+    for (size_t i = 0; i < body->step_count; i++) {
+        const struct github_step *step = &body->steps[i];
+        if (!timeline_is_preparation(step->name) &&
+            (first == NULL || is_listed_before(step, first)))
+            first = step;
+    }
+    return first;
+}
+
+struct preparation {
+    bool is_known; // the steps begin with it
+    bool has_unfinished;
+    timestamp_ns last_end;
+    timestamp_ns next_start; // the earliest of the steps behind it
+};
+
+// A workflow may name a step of its own like one of the runner's: the runner's are those that lead. Steps may overlap
+// (background steps, since June 2026), so none is taken to start when another ends.
+static struct preparation find_preparation(const struct github_job *body)
+{
+    struct preparation found = {0};
+    const struct github_step *first = first_ordinary_step(body);
+    for (size_t i = 0; i < body->step_count; i++) {
+        const struct github_step *step = &body->steps[i];
+        bool is_own =
+            timeline_is_preparation(step->name) && (first == NULL || is_listed_before(step, first));
+        if (!is_own) {
+            found.next_start = timestamp_earliest_known(found.next_start, step->started_at);
+            continue;
+        }
+        found.is_known = true;
+        found.has_unfinished |= step->completed_at == TIMESTAMP_UNKNOWN;
+        found.last_end = timestamp_later(found.last_end, step->completed_at);
+    }
+    return found;
+}
+
+// The end of the runner's own preparation, or TIMESTAMP_UNKNOWN if the steps do not begin with it. Where it never
+// ended, and no step of the workflow began, the runner was lost in it. Of a job that is not completed
+// nobody can tell: GitHub's one in_progress event is often sent while `Set up job` runs.
+static timestamp_ns end_of_preparation(const struct github_job *body, bool is_completed,
+                                       timestamp_ns end)
+{
+    struct preparation found = find_preparation(body);
+    if (!found.is_known)
+        return TIMESTAMP_UNKNOWN;
+    if (found.next_start != TIMESTAMP_UNKNOWN)
+        return found.next_start;
+    if (!found.has_unfinished)
+        return found.last_end;
+    return is_completed ? end : TIMESTAMP_UNKNOWN;
+}
+
+// Did it get a runner? Only a runner's name, number or steps prove it: GitHub gives a job that it refuses to start, and
+// one that is cancelled in the queue (ARC#2520), times that look like a run of some seconds. Payloads
+// from before the runner's fields (2021) list the steps of what ran. A job that succeeded must have run, whatever
+// its payload lacks.
+bool timeline_has_run(const struct job_state *job, bool is_completed)
+{
+    const struct github_job *body = &job->body;
     if (!is_completed)
         return job->body_version.rank >= GITHUB_JOB_IN_PROGRESS;
-    if (job->runner_id != 0 || job->runner_name.len > 0 || job->body.step_count > 0)
-        return true;
-    return job->body.started_at != TIMESTAMP_UNKNOWN &&
-           job->body.completed_at > job->body.started_at;
+    return job->runner_id != 0 || job->runner_name.len > 0 || body->step_count > 0 ||
+           slice_equals(body->conclusion, SLICE("success")) ||
+           slice_equals(body->conclusion, SLICE("neutral"));
+}
+
+static bool has_open_step(const struct github_job *body)
+{
+    for (size_t i = 0; i < body->step_count; i++) {
+        if (timeline_is_step_open(&body->steps[i]))
+            return true;
+    }
+    return false;
+}
+
+// Of a job that was rejected at its gate a person decided: that is no fault of the system.
+static enum job_fault fault_of(const struct job_state *job)
+{
+    bool was_let_through =
+        job->last_waiting == TIMESTAMP_UNKNOWN || job->last_queued > job->last_waiting;
+    if (!timeline_has_run(job, true))
+        return was_let_through ? JOB_FAULT_NOT_STARTED : JOB_FAULT_NONE;
+    return has_open_step(&job->body) ? JOB_FAULT_RUNNER_LOST : JOB_FAULT_NONE;
 }
 
 // From the start of the job to the moment it could run: approval, then the queue.
@@ -102,10 +178,10 @@ static void split_before_start(const struct job_state *job, timestamp_ns started
     timeline->queue = (struct timeline_phase){true, ready, started};
 }
 
-static void split_after_start(const struct job_state *job, timestamp_ns started,
+static void split_after_start(const struct job_state *job, bool is_completed, timestamp_ns started,
                               struct job_timeline *timeline)
 {
-    timestamp_ns prepared = end_of_preparation(&job->body);
+    timestamp_ns prepared = end_of_preparation(&job->body, is_completed, timeline->end);
     if (prepared != TIMESTAMP_UNKNOWN) {
         prepared = clamp(prepared, started, timeline->end);
         timeline->startup = (struct timeline_phase){true, started, prepared};
@@ -122,6 +198,8 @@ void timeline_of_job(const struct job_state *job, bool is_completed, timestamp_n
     *timeline = (struct job_timeline){.start = timestamp_first_known(created, body->started_at)};
 
     timeline->is_skipped = is_completed && slice_equals(body->conclusion, SLICE("skipped"));
+    if (is_completed && !timeline->is_skipped)
+        timeline->fault = fault_of(job);
     // Only the times give such a job away (newrelic gha-new-relic-exporter#38, tt-metal#12010).
     timeline->is_carried_over = is_completed && job->run_attempt > 1 && !timeline->is_skipped &&
                                 job->created_at != TIMESTAMP_UNKNOWN &&
@@ -137,7 +215,7 @@ void timeline_of_job(const struct job_state *job, bool is_completed, timestamp_n
     if (timeline->is_skipped)
         return;
 
-    timeline->has_run = has_run(job, is_completed);
+    timeline->has_run = timeline_has_run(job, is_completed);
     timestamp_ns started = timeline->end;
     // An in_progress event can still carry the time of queueing as its start (strands-labs/robots#2509):
     // that proves no queue of zero.
@@ -149,5 +227,5 @@ void timeline_of_job(const struct job_state *job, bool is_completed, timestamp_n
     if (created != TIMESTAMP_UNKNOWN && (is_start_known || !timeline->has_run))
         split_before_start(job, started, timeline);
     if (timeline->has_run)
-        split_after_start(job, started, timeline);
+        split_after_start(job, is_completed, started, timeline);
 }

@@ -82,11 +82,6 @@ static void set_phases(const struct job_timeline *timeline, bool is_open, struct
     }
 }
 
-static struct slice result_of(struct slice conclusion)
-{
-    return build_result_text(conclusion);
-}
-
 static enum error_code set_steps(const struct github_job *body, struct arena *arena,
                                  struct run_view_job *job)
 {
@@ -97,7 +92,7 @@ static enum error_code set_steps(const struct github_job *body, struct arena *ar
         const struct github_step *step = &body->steps[i];
         steps[i] = (struct run_view_step){.number = step->number,
                                           .name = step->name,
-                                          .result = result_of(step->conclusion),
+                                          .result = build_result_text(step->conclusion),
                                           .conclusion = step->conclusion,
                                           .time = {step->started_at, step->completed_at}};
     }
@@ -116,12 +111,15 @@ enum error_code run_view_from_state(const struct job_state *state, timestamp_ns 
 
     standing_of_job(state, &standing);
     timeline_of_job(state, is_over, is_over ? TIMESTAMP_UNKNOWN : now, &timeline);
+    struct slice conclusion = is_over ? body->conclusion : SLICE_EMPTY;
+    struct build_outcome outcome = build_outcome_of_job(conclusion, timeline.fault);
     *job = (struct run_view_job){
         .job_id = state->job_id,
         .name = body->name,
         .standing = standing.state,
-        .result = is_over ? result_of(body->conclusion) : SLICE_EMPTY,
-        .conclusion = is_over ? body->conclusion : SLICE_EMPTY,
+        .result = outcome.result,
+        .conclusion = conclusion,
+        .error_type = outcome.error_type,
         .is_carried_over = timeline.is_carried_over,
         .created_at = timeline.start,
         .started_at = timeline.has_run ? body->started_at : TIMESTAMP_UNKNOWN,
@@ -329,6 +327,8 @@ static enum error_code set_finished_job(const struct waterfall_job *row, bool st
         .name = span->name,
         .result = text_of(span, "cicd.pipeline.task.run.result"),
         .conclusion = text_of(span, "github.conclusion"),
+        .error_type = text_of(span, "error.type"),
+        .failed_step = row->failed_step != NULL ? row->failed_step->span->name : SLICE_EMPTY,
         .is_incomplete = row->row.is_incomplete,
         .is_carried_over = row->row.outcome == OUTCOME_CARRIED_OVER,
         .created_at = row->row.time.start,

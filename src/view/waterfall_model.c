@@ -111,6 +111,52 @@ static bool set_outcome(struct builder *builder, struct waterfall_row *row, cons
     return learn(builder, conclusion, &row->note);
 }
 
+// The runner's own step that waits for what runs in the background ends as that does (actions/runner, JobExtension.cs):
+// what failed is elsewhere. Those that a workflow writes have names of any kind.
+static bool is_wait(const struct waterfall_row *step)
+{
+    return slice_equals(step->span->name, SLICE("Wait for all background steps"));
+}
+
+// Did `a` fail for itself rather than `b`? Steps overlap, so it is the one that ended first. A step that waits comes
+// behind those it waits for, which tells among ends of the same second.
+static bool failed_before(const struct waterfall_row *a, const struct waterfall_row *b)
+{
+    if (is_wait(a) != is_wait(b))
+        return is_wait(b);
+    if (a->time.end != b->time.end)
+        return a->time.end < b->time.end;
+    return a->number < b->number;
+}
+
+static const struct waterfall_row *find_failed_step(const struct waterfall_job *job)
+{
+    const struct waterfall_row *failed = NULL;
+    for (size_t i = 0; i < job->step_count; i++) {
+        const struct waterfall_row *step = &job->steps[i];
+        if (step->outcome == OUTCOME_FAILURE && (failed == NULL || failed_before(step, failed)))
+            failed = step;
+    }
+    return failed;
+}
+
+// Says what failed in a job that failed: its runner, or else one of its steps.
+static bool explain_failure(struct builder *builder, struct waterfall_job *job)
+{
+    struct slice type = attributes_get_string(&job->span->attributes, "error.type");
+    if (job->row.outcome != OUTCOME_FAILURE)
+        return true;
+    if (slice_equals(type, SLICE("runner_lost")))
+        job->row.note = SLICE("runner lost");
+    else if (slice_equals(type, SLICE("not_started")))
+        job->row.note = SLICE("not started");
+    else
+        job->failed_step = find_failed_step(job);
+    return job->failed_step == NULL || job->row.note.len > 0 ||
+           arena_format(builder->arena, &job->row.note, "failed: %.*s",
+                        SLICE_ARGS(job->failed_step->name));
+}
+
 static bool set_row(struct builder *builder, struct waterfall_row *row, const struct span *span,
                     const char *number_key)
 {
@@ -190,8 +236,17 @@ static bool add_job(struct builder *builder, const struct span *span)
     return set_row(builder, &job->row, span, "github.job_id");
 }
 
+// Only a runner's name, number or steps prove that there was one.
+static bool had_runner(const struct waterfall_job *job)
+{
+    const struct attributes *own = &job->span->attributes;
+    return job->step_count > 0 || job->row.outcome == OUTCOME_SUCCESS ||
+           attributes_get_int(own, "github.runner_id") != 0 ||
+           attributes_get_string(own, "github.runner_name").len > 0;
+}
+
 // Where runner spans are switched off, the job alone tells how long it was queued: up to there it
-// queued, from there it ran. What is switched off may include waiting, so this is drawn only where no
+// queued, from there it ran, if a runner took it. What is switched off may include waiting, so this is drawn only where no
 // phase is known.
 static void guess_phases(struct waterfall_job *job)
 {
@@ -204,7 +259,8 @@ static void guess_phases(struct waterfall_job *job)
     duration_ns queue = job->queue < waterfall_length(whole) ? job->queue : waterfall_length(whole);
     if (queue > 0)
         job->phases[PHASE_QUEUE] = (struct waterfall_interval){whole.start, whole.start + queue};
-    job->phases[PHASE_EXECUTION] = (struct waterfall_interval){whole.start + queue, whole.end};
+    if (had_runner(job))
+        job->phases[PHASE_EXECUTION] = (struct waterfall_interval){whole.start + queue, whole.end};
 }
 
 static void add_phase(struct waterfall_job *job, const struct span *span)
@@ -376,7 +432,7 @@ static bool add_children(struct builder *builder, struct waterfall_job *job,
         job->queue = waterfall_length(queue);
     }
     guess_phases(job);
-    return true;
+    return explain_failure(builder, job);
 }
 
 static bool add_batch(struct builder *builder, const struct span_batch *batch, bool want_root)

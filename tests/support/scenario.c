@@ -146,3 +146,70 @@ struct github_step scenario_step(int64_t number, const char *name, double starte
         .completed_at = scenario_at(completed),
     };
 }
+
+// --- by chance ---------------------------------------------------------------------------------------
+
+uint32_t scenario_random(uint32_t *seed, uint32_t below)
+{
+    *seed = *seed * 1664525u + 1013904223u;
+    return (*seed >> 8) % below;
+}
+
+void scenario_shuffle_steps(struct github_step *steps, size_t count, uint32_t *seed)
+{
+    for (size_t i = count; i > 1; i--) {
+        size_t j = scenario_random(seed, (uint32_t)i);
+        struct github_step swapped = steps[i - 1];
+        steps[i - 1] = steps[j];
+        steps[j] = swapped;
+    }
+}
+
+static const char *any_conclusion(uint32_t *seed)
+{
+    static const char *const words[] = {"success", "success",   "failure",         "failure",
+                                        "skipped", "cancelled", "startup_failure", "timed_out"};
+    return words[scenario_random(seed, 8)];
+}
+
+static struct github_step any_step(int64_t number, uint32_t *seed)
+{
+    static const char *const names[] = {
+        "Set up job", "Set up runner", "Initialize containers",        "make", "make", "unit",
+        "lint",       "Complete job",  "Wait for all background steps"};
+    double start = 5 + scenario_random(seed, 60);
+    double end = start + scenario_random(seed, 40);
+    size_t name = number <= 2 ? scenario_random(seed, 4) : scenario_random(seed, 9);
+    switch (scenario_random(seed, 6)) {
+    case 0:
+        return scenario_step(number, names[name], -1, -1, "");
+    case 1:
+        return scenario_step(number, names[name], start, -1, "");
+    default:
+        return scenario_step(number, names[name], start, end, any_conclusion(seed));
+    }
+}
+
+struct scenario_delivery scenario_any_job(int64_t job_id, uint32_t *seed,
+                                          struct github_step steps[SCENARIO_STEPS_MAX])
+{
+    static const double created[] = {-1, 2, 2, 2, 2, 30};
+    static const double started[] = {-1, 1, 6, 6, 6, 40};
+    static const double completed[] = {-1, 4, 60, 90, 90, 1};
+    double times[3] = {created[scenario_random(seed, 6)]};
+    times[1] = started[scenario_random(seed, 6)];
+    times[2] = completed[scenario_random(seed, 6)];
+    struct scenario_delivery job =
+        scenario_job(job_id, GITHUB_JOB_COMPLETED, 100, times[0], times[1], times[2]);
+    size_t count =
+        scenario_random(seed, 3) == 0 ? 0 : scenario_random(seed, SCENARIO_STEPS_MAX + 1);
+    for (size_t i = 0; i < count; i++)
+        steps[i] = any_step(1 + (int64_t)i, seed);
+    scenario_set_steps(&job, steps, count);
+    scenario_set_conclusion(&job, any_conclusion(seed));
+    if (scenario_random(seed, 3) == 0)
+        scenario_set_runner(&job, 0, "");
+    if (scenario_random(seed, 8) == 0)
+        scenario_set_attempt(&job, 2);
+    return job;
+}

@@ -36,6 +36,14 @@ void scenario_set_deployment(struct scenario_delivery *delivery, int64_t id,
 void scenario_set_attempt(struct scenario_delivery *delivery, int64_t attempt);
 // As payloads were before 2023: without created_at, workflow_name and head_branch.
 void scenario_make_old(struct scenario_delivery *delivery);
+// A completed job of any kind, by chance: it ran, in steps one after the other or overlapping, in any number, some of them the
+// runner's own; or its runner was lost, in its preparation or later; or it was refused, cancelled in the queue, or
+// skipped. Times may be wrong or missing. `steps` must stay.
+#define SCENARIO_STEPS_MAX 12
+struct scenario_delivery scenario_any_job(int64_t job_id, uint32_t *seed,
+                                          struct github_step steps[SCENARIO_STEPS_MAX]);
+uint32_t scenario_random(uint32_t *seed, uint32_t below);
+void scenario_shuffle_steps(struct github_step *steps, size_t count, uint32_t *seed);
 struct github_step scenario_step(int64_t number, const char *name, double started, double completed,
                                  const char *conclusion);
 

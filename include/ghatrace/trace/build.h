@@ -37,6 +37,16 @@ enum error_code build_root_span(const struct trace_policy *policy, const struct 
                                 bool is_incomplete, struct arena *arena, struct span_batch *batch,
                                 timestamp_ns *end) MUST_CHECK;
 
+struct build_outcome {
+    struct slice result;     // cicd.pipeline.task.run.result
+    struct slice error_type; // error.type; empty where the job's status is not an error
+};
+
+// How a completed job ended. The conventions' `error` is a fault of the system, "e.g. due to the worker being killed"
+// (registry "CICD"): so a job whose conclusion is an error has that result, and the error type `runner_lost` or
+// `not_started`, where its timeline has such a fault. What was cancelled, succeeded or was skipped stays what it is.
+struct build_outcome build_outcome_of_job(struct slice conclusion, enum job_fault fault);
+
 // GitHub's conclusion as cicd.pipeline.result and cicd.pipeline.task.run.result have it.
 struct slice build_result_text(struct slice conclusion);
 // The words of a result, as GitHub's conclusion.

@@ -13,6 +13,14 @@ struct timeline_phase {
     timestamp_ns end;
 };
 
+// What became of the runner, where that alone can explain an error. GitHub's conclusion does not tell: it is `failure` as
+// for any other. What it means for the result says build_outcome_of_job().
+enum job_fault {
+    JOB_FAULT_NONE,
+    JOB_FAULT_NOT_STARTED, // it never got a runner, though nobody had to approve it, or somebody did
+    JOB_FAULT_RUNNER_LOST, // one or more of its steps were open when it ended
+};
+
 // The phases follow each other without gap or overlap and fill the job, as far as they exist:
 // created <= released <= started <= first workflow step <= completed, clamped in that order. Any may
 // be of zero length (GitHub's clock ticks in seconds), none is negative.
@@ -23,6 +31,7 @@ struct job_timeline {
     bool
         is_carried_over; // a job that a re-run did not run again, sent with a new id and the old times
     bool has_run;        // it got a runner
+    enum job_fault fault;          // of a completed job, carried over or not, that was not skipped
     struct timeline_phase waiting; // for approval of its environment
     struct timeline_phase queue;   // for a runner
     struct timeline_phase startup; // the runner's own preparation
@@ -34,7 +43,11 @@ struct job_timeline {
 void timeline_of_job(const struct job_state *job, bool is_completed, timestamp_ns end_by,
                      struct job_timeline *timeline);
 
+// Did a runner take this job, completed or not?
+bool timeline_has_run(const struct job_state *job, bool is_completed);
 // Is this one of the runner's own steps that prepare a job?
 bool timeline_is_preparation(struct slice step_name);
+// Was it started, and its end never heard of?
+bool timeline_is_step_open(const struct github_step *step);
 
 #endif

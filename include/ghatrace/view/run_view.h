@@ -31,6 +31,8 @@ struct run_view_job {
     enum standing_state standing; // STANDING_NONE: finished
     struct slice result;
     struct slice conclusion;
+    struct slice
+        error_type; // as on its span: `runner_lost`, `not_started`, or the conclusion; empty: no error
     bool is_incomplete;
     bool is_carried_over;
     bool is_critical; // on the chain of jobs that made the run as long as it was
@@ -47,6 +49,7 @@ struct run_view_job {
     struct waterfall_interval phases[PHASE_COUNT];
     const struct run_view_step *steps;
     size_t step_count;
+    struct slice failed_step; // the name of what failed in it; empty: not known yet, or no step did
 };
 
 struct run_view {

@@ -49,6 +49,8 @@ struct waterfall_job {
     duration_ns queue; // waiting for a runner
     struct waterfall_row *steps;
     size_t step_count;
+    const struct waterfall_row
+        *failed_step; // what failed in it; NULL: nothing did, or its runner was lost
 };
 
 struct waterfall_title {

@@ -3,6 +3,7 @@ import {age, clockTime, duration, el, keyed, labels, link, name, seconds, server
 
 export const PHASES = {waiting: "waiting for approval", queue: "in the queue", startup: "runner's start-up", execution: "execution"};
 const MARKS = {success: "✓", failure: "✗", timeout: "✗", error: "✗", cancellation: "⊘", skip: "–"};
+const FAULTS = {runner_lost: "runner lost", not_started: "not started: it never got a runner"};
 const FAILED = new Set(["failure", "timeout", "error"]);
 
 export function legend() {
@@ -106,6 +107,8 @@ function fillSteps(box, job, scale) {
     el("span", null, ...labels(job.runner_labels, job.runner_group)),
     job.environment ? el("span", null, "environment ", name(job.environment)) : null,
     ...job.phases.map((phase) => el("span", null, `${PHASES[phase.name]} ${duration(phase.end ? seconds(phase.start, phase.end) : age(phase.start))} from ${clockTime(phase.start)}`)),
+    job.failed_step ? el("span", null, "failed: ", name(job.failed_step)) : null,
+    FAULTS[job.error_type] ? el("span", null, FAULTS[job.error_type]) : null,
     job.incomplete ? el("span", null, "GitHub never said how it ended") : null);
   const rows = job.steps.map((step) => {
     const track = el("div", {class: "track"});

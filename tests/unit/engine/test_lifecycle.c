@@ -124,10 +124,81 @@ static void a_step_left_open_by_a_lost_runner_ends_with_the_job(void **state)
     scenario_set_steps(&completed, steps, 1);
     scenario_set_conclusion(&completed, "failure");
     deliver(timeline, completed);
+    assert_spans(timeline, "job build 2..60 error error queue_time_ms=4000\n"
+                           "runner.queue 2..6\n"
+                           "runner.execution 6..60 error\n"
+                           "step checkout 6..60 github.incomplete\n");
+}
+
+static void a_runner_lost_while_several_steps_ran_is_one_lost_runner(void **state)
+{
+    struct timeline *timeline = *state;
+    const struct github_step steps[] = {
+        scenario_step(1, "Set up job", 6, 9, "success"),
+        scenario_step(2, "database", 9, -1, ""),
+        scenario_step(3, "unit", 9, -1, ""),
+        scenario_step(4, "Wait for all background steps", -1, -1, ""),
+    };
+    struct scenario_delivery completed = scenario_job(1, COMPLETED, 60, 2, 6, 60);
+    scenario_set_steps(&completed, steps, 4);
+    scenario_set_conclusion(&completed, "failure");
+    deliver(timeline, completed);
+    assert_spans(timeline, "job build 2..60 error error queue_time_ms=4000\n"
+                           "runner.queue 2..6\n"
+                           "runner.startup 6..9\n"
+                           "runner.execution 9..60 error\n"
+                           "step Set up job 6..9 success\n"
+                           "step database 9..60 github.incomplete\n"
+                           "step unit 9..60 github.incomplete\n");
+}
+
+static void a_runner_lost_in_its_preparation_spent_all_its_time_there(void **state)
+{
+    struct timeline *timeline = *state;
+    const struct github_step steps[] = {scenario_step(1, "Set up job", 6, -1, "")};
+    struct scenario_delivery completed = scenario_job(1, COMPLETED, 60, 2, 6, 60);
+    scenario_set_steps(&completed, steps, 1);
+    scenario_set_conclusion(&completed, "failure");
+    deliver(timeline, completed);
+    assert_spans(timeline, "job build 2..60 error error queue_time_ms=4000\n"
+                           "runner.queue 2..6\n"
+                           "runner.startup 6..60\n"
+                           "runner.execution 60..60 error\n"
+                           "step Set up job 6..60 github.incomplete\n");
+}
+
+static void a_job_that_github_refused_to_start_was_all_queue(void **state)
+{
+    struct timeline *timeline = *state;
+    struct scenario_delivery refused = scenario_job(1, COMPLETED, 60, 2, 6, 60);
+    scenario_set_runner(&refused, 0, "");
+    scenario_set_conclusion(&refused, "failure");
+    deliver(timeline, refused);
+    assert_spans(timeline, "job build 2..60 error error queue_time_ms=58000\n"
+                           "runner.queue 2..60\n");
+}
+
+static void overlapping_steps_keep_their_own_times(void **state)
+{
+    struct timeline *timeline = *state;
+    const struct github_step steps[] = {
+        scenario_step(1, "Set up job", 6, 9, "success"),
+        scenario_step(2, "database", 9, 59, "cancelled"),
+        scenario_step(3, "unit", 9, 40, "failure"),
+        scenario_step(4, "Wait for all background steps", 12, 40, "failure"),
+    };
+    struct scenario_delivery completed = scenario_job(1, COMPLETED, 60, 2, 6, 60);
+    scenario_set_steps(&completed, steps, 4);
+    scenario_set_conclusion(&completed, "failure");
+    deliver(timeline, completed);
     assert_spans(timeline, "job build 2..60 failure error queue_time_ms=4000\n"
                            "runner.queue 2..6\n"
-                           "runner.execution 6..60 failure\n"
-                           "step checkout 6..60 github.incomplete\n");
+                           "runner.startup 6..9\n"
+                           "runner.execution 9..60 failure\n"
+                           "step Set up job 6..9 success\n"
+                           "step database 9..59 cancellation\n"
+                           "step unit 9..40 failure error\n"
+                           "step Wait for all background steps 12..40 failure error\n");
 }
 
 static void a_completed_event_alone_is_complete_in_itself(void **state)
@@ -530,6 +601,10 @@ int main(void)
         TEST(steps_split_start_up_from_execution),
         TEST(a_job_of_preparation_only_ends_start_up_with_it),
         TEST(a_step_left_open_by_a_lost_runner_ends_with_the_job),
+        TEST(a_runner_lost_while_several_steps_ran_is_one_lost_runner),
+        TEST(a_runner_lost_in_its_preparation_spent_all_its_time_there),
+        TEST(a_job_that_github_refused_to_start_was_all_queue),
+        TEST(overlapping_steps_keep_their_own_times),
         TEST(a_completed_event_alone_is_complete_in_itself),
         TEST(nothing_reopens_a_completed_job),
         TEST(the_same_delivery_again_is_a_duplicate),

@@ -212,6 +212,35 @@ static void jobs_that_never_ran_in_every_order(void **state)
     play_all_permutations(&story);
 }
 
+// One was refused, one lost its runner while several steps ran, and one in its preparation.
+static void jobs_without_a_runner_at_their_end_in_every_order(void **state)
+{
+    struct story story = {.name = "runners lost"};
+    const struct github_step running[] = {scenario_step(1, "Set up job", 6, 9, "success"),
+                                          scenario_step(2, "database", 9, -1, ""),
+                                          scenario_step(3, "unit", 9, -1, "")};
+    const struct github_step preparing = scenario_step(1, "Set up job", 6, -1, "");
+    struct scenario_delivery refused = scenario_job(1, COMPLETED, 6, 2, 3, 6);
+    struct scenario_delivery lost = scenario_job(2, COMPLETED, 60, 2, 6, 60);
+    struct scenario_delivery hung = scenario_job(3, COMPLETED, 60, 2, 6, 60);
+    struct scenario_delivery begun = scenario_job(3, IN_PROGRESS, 6, 2, 6, -1);
+    (void)state;
+    scenario_set_runner(&refused, 0, "");
+    scenario_set_steps(&lost, running, 3);
+    scenario_set_steps(&begun, &preparing, 1);
+    scenario_set_steps(&hung, &preparing, 1);
+    scenario_set_conclusion(&refused, "failure");
+    scenario_set_conclusion(&lost, "failure");
+    scenario_set_conclusion(&hung, "failure");
+    add(&story, scenario_job(1, QUEUED, 2, 2, 2, -1));
+    add(&story, refused);
+    add(&story, lost);
+    add(&story, begun);
+    add(&story, hung);
+    add(&story, scenario_run(GITHUB_RUN_COMPLETED, 62, "failure"));
+    play_all_permutations(&story);
+}
+
 static void a_re_run_of_failed_jobs_in_every_order(void **state)
 {
     struct story story = {.name = "re-run"};
@@ -265,6 +294,7 @@ int main(void)
         cmocka_unit_test(a_gated_deployment_in_every_order),
         cmocka_unit_test(payloads_from_before_2023_in_every_order),
         cmocka_unit_test(jobs_that_never_ran_in_every_order),
+        cmocka_unit_test(jobs_without_a_runner_at_their_end_in_every_order),
         cmocka_unit_test(a_re_run_of_failed_jobs_in_every_order),
         cmocka_unit_test(a_large_run_in_many_orders),
     };

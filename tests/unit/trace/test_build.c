@@ -8,6 +8,7 @@
 
 #include "ghatrace/base/buffer.h"
 #include "ghatrace/base/memory.h"
+#include "ghatrace/trace/attribute.h"
 #include "ghatrace/trace/build.h"
 #include "ghatrace/trace/lifecycle.h"
 #include "ghatrace/trace/merge.h"
@@ -328,6 +329,73 @@ static void conclusions_become_results_and_errors(void **state)
     }
 }
 
+static struct slice attribute_of(const struct span *span, const char *key)
+{
+    return attributes_get_string(&span->attributes, key);
+}
+
+static void assert_ends(struct workshop *workshop, const struct scenario_delivery *job,
+                        const char *result, const char *error_type)
+{
+    workshop->run = (struct run_state){0};
+    workshop->job = (struct job_state){0};
+    apply(workshop, job);
+    const struct span *span = &workshop->output.finished[0].batch.spans[0];
+    struct slice conclusion = job->event.job.conclusion;
+    bool is_error = error_type[0] != '\0';
+    assert_true(slice_equals(attribute_of(span, "cicd.pipeline.task.run.result"),
+                             slice_from_string(result)));
+    assert_true(slice_equals(attribute_of(span, "error.type"), slice_from_string(error_type)));
+    assert_true(slice_equals(attribute_of(span, "github.conclusion"), conclusion));
+    assert_int_equal(span->status, is_error ? SPAN_STATUS_ERROR : SPAN_STATUS_UNSET);
+    assert_true(slice_equals(span->status_message, is_error ? conclusion : SLICE_EMPTY));
+    assert_true(
+        slice_equals(workshop->output.finished[0].job_measure->result, slice_from_string(result)));
+}
+
+static void a_lost_runner_and_a_refusal_are_errors_of_the_system(void **state)
+{
+    static const struct {
+        const char *conclusion;
+        const char *lost[2]; // result, error.type
+        const char *refused[2];
+    } rows[] = {
+        {"failure", {"error", "runner_lost"}, {"error", "not_started"}},
+        {"startup_failure", {"error", "runner_lost"}, {"error", "not_started"}},
+        {"timed_out", {"error", "runner_lost"}, {"error", "not_started"}},
+        {"cancelled", {"cancellation", ""}, {"cancellation", ""}},
+        {"success", {"success", ""}, {"success", ""}},
+        {"skipped", {"skip", ""}, {"skip", ""}},
+        {"stale", {"stale", ""}, {"stale", ""}},
+    };
+    const struct github_step steps[] = {scenario_step(1, "Set up job", 6, 9, "success"),
+                                        scenario_step(2, "make", 9, -1, ""),
+                                        scenario_step(3, "test", 9, -1, "")};
+    struct workshop *workshop = *state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct scenario_delivery lost = scenario_job(1, GITHUB_JOB_COMPLETED, 60, 2, 6, 60);
+        struct scenario_delivery refused = lost;
+        scenario_set_conclusion(&lost, rows[i].conclusion);
+        scenario_set_conclusion(&refused, rows[i].conclusion);
+        scenario_set_steps(&lost, steps, 3);
+        scenario_set_runner(&refused, 0, "");
+        assert_ends(workshop, &lost, rows[i].lost[0], rows[i].lost[1]);
+        assert_ends(workshop, &refused, rows[i].refused[0], rows[i].refused[1]);
+    }
+}
+
+static void a_step_that_never_began_is_no_lost_runner(void **state)
+{
+    struct workshop *workshop = *state;
+    const struct github_step steps[] = {scenario_step(1, "Set up job", 6, 9, "success"),
+                                        scenario_step(2, "make", 9, 20, "failure"),
+                                        scenario_step(3, "Complete runner", -1, -1, "")};
+    struct scenario_delivery job = scenario_job(1, GITHUB_JOB_COMPLETED, 60, 2, 6, 60);
+    scenario_set_conclusion(&job, "failure");
+    scenario_set_steps(&job, steps, 3);
+    assert_ends(workshop, &job, "failure", "failure");
+}
+
 static void refused_memory_is_reported_at_every_allocation(void **state)
 {
     struct workshop *workshop = *state;
@@ -362,6 +430,8 @@ int main(void)
         TEST(job_and_run_have_one_and_the_same_resource),
         TEST(the_service_is_named_by_setting_then_property_then_repository),
         TEST(conclusions_become_results_and_errors),
+        TEST(a_lost_runner_and_a_refusal_are_errors_of_the_system),
+        TEST(a_step_that_never_began_is_no_lost_runner),
         TEST(refused_memory_is_reported_at_every_allocation),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -193,6 +193,39 @@ static void a_skipped_job_counts_without_phases(void **state)
     assert_int_equal(measure->step_count, 0);
 }
 
+static void a_job_that_was_refused_counts_as_queued(void **state)
+{
+    struct world *world = *state;
+    struct scenario_delivery told = scenario_job(1, GITHUB_JOB_COMPLETED, 6, 2, 3, 6);
+    scenario_set_conclusion(&told, "failure");
+    scenario_set_runner(&told, 0, "");
+    hear(world, &told);
+    const struct job_measure *measure = job_measure(world);
+    assert_text(measure->result, "error");
+    assert_span(&measure->waiting, -1);
+    assert_span(&measure->queue, 4);
+    assert_span(&measure->startup, -1);
+    assert_span(&measure->execution, -1);
+    assert_int_equal(measure->queue_end, scenario_at(6));
+}
+
+static void a_runner_lost_in_its_preparation_counts_as_start_up(void **state)
+{
+    struct world *world = *state;
+    struct github_step step = scenario_step(1, "Set up job", 6, -1, "");
+    struct scenario_delivery told = scenario_job(1, GITHUB_JOB_COMPLETED, 700, 2, 6, 700);
+    scenario_set_conclusion(&told, "failure");
+    scenario_set_steps(&told, &step, 1);
+    hear(world, &told);
+    const struct job_measure *measure = job_measure(world);
+    assert_text(measure->result, "error");
+    assert_span(&measure->queue, 4);
+    assert_span(&measure->startup, 694);
+    assert_span(&measure->execution, 0);
+    assert_int_equal(measure->step_count, 1);
+    assert_int_equal(measure->steps[0].length, 694 * NS_PER_SECOND);
+}
+
 static void a_job_that_is_given_up_counts_when_it_completes_after_all(void **state)
 {
     struct world *world = *state;
@@ -295,6 +328,8 @@ int main(void)
         TEST(the_trace_of_a_measure_is_that_of_the_exported_scheme),
         TEST(a_job_that_was_carried_over_has_no_part_in_the_figures),
         TEST(a_skipped_job_counts_without_phases),
+        TEST(a_job_that_was_refused_counts_as_queued),
+        TEST(a_runner_lost_in_its_preparation_counts_as_start_up),
         TEST(a_job_that_is_given_up_counts_when_it_completes_after_all),
         TEST(a_long_text_is_cut),
         TEST(an_old_payload_takes_the_workflow_of_its_run),

@@ -80,6 +80,20 @@ static void only_an_open_job_stands_somewhere(void **state)
     }
 }
 
+static void a_job_that_never_got_a_runner_stood_last_in_the_queue(void **state)
+{
+    struct job_state job = {.phase = JOB_SETTLING};
+    struct job_standing standing;
+    struct scenario_delivery refused = scenario_job(1, GITHUB_JOB_COMPLETED, 9, 2, 6, 9);
+    (void)state;
+    scenario_set_runner(&refused, 0, "");
+    scenario_set_conclusion(&refused, "failure");
+    tell(&job, refused);
+    standing_of_any_job(&job, &standing);
+    assert_int_equal(standing.state, STANDING_QUEUED);
+    assert_int_equal(standing.since, scenario_at(2));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -88,6 +102,7 @@ int main(void)
         cmocka_unit_test(a_running_job_stands_since_it_was_started),
         cmocka_unit_test(an_unknown_time_gives_way_to_the_next_best),
         cmocka_unit_test(only_an_open_job_stands_somewhere),
+        cmocka_unit_test(a_job_that_never_got_a_runner_stood_last_in_the_queue),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
