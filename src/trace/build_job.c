@@ -200,21 +200,25 @@ static timestamp_ns clamp_to_job(const struct job_timeline *timeline, timestamp_
 }
 
 struct named_step {
-    struct slice name;
-    int64_t number;
+    const struct github_step *step;
     size_t index;
 };
 
+static int compare_times(timestamp_ns a, timestamp_ns b)
+{
+    return (a > b) - (a < b);
+}
+
 static int compare_named_steps(const void *a, const void *b)
 {
-    const struct named_step *left = a;
-    const struct named_step *right = b;
+    const struct github_step *left = ((const struct named_step *)a)->step;
+    const struct github_step *right = ((const struct named_step *)b)->step;
     int order = slice_compare(left->name, right->name);
-    if (order != 0)
-        return order;
-    if (left->number != right->number)
-        return left->number < right->number ? -1 : 1;
-    return left->index < right->index ? -1 : left->index > right->index;
+    if (order == 0 && left->number != right->number)
+        order = left->number < right->number ? -1 : 1;
+    if (order == 0) // GitHub's numbers are unique
+        order = compare_times(left->started_at, right->started_at);
+    return order != 0 ? order : compare_times(left->completed_at, right->completed_at);
 }
 
 // Which steps have a name that an earlier one has, by number. Only those need their number in the ID: the number is
@@ -228,10 +232,10 @@ static const bool *find_repeats(const struct github_job *body, struct arena *are
     if (sorted == NULL || repeats == NULL)
         return NULL;
     for (size_t i = 0; i < count; i++)
-        sorted[i] = (struct named_step){body->steps[i].name, body->steps[i].number, i};
+        sorted[i] = (struct named_step){&body->steps[i], i};
     qsort(sorted, count, sizeof *sorted, compare_named_steps);
     for (size_t i = 1; i < count; i++)
-        repeats[sorted[i].index] = slice_equals(sorted[i].name, sorted[i - 1].name);
+        repeats[sorted[i].index] = slice_equals(sorted[i].step->name, sorted[i - 1].step->name);
     return repeats;
 }
 

@@ -8,6 +8,7 @@
 #include "ghatrace/otlp/decode.h"
 #include "ghatrace/otlp/encode.h"
 #include "ghatrace/otlp/json.h"
+#include "ghatrace/trace/attribute.h"
 #include "ghatrace/trace/lifecycle.h"
 #include "ghatrace/trace/timeline.h"
 
@@ -19,9 +20,12 @@ static inline bool is_phase(const struct span *span)
            slice_equals(span->attributes.items[0].string, span->name);
 }
 
-// Phases follow each other without gap or overlap up to the end of their job.
+// Phases follow each other without gap or overlap up to the end of their job, and what never started has neither start-up nor
+// execution.
 static inline void check_phases(const struct span_batch *batch)
 {
+    const struct attributes *own = &batch->spans[0].attributes;
+    bool was_refused = slice_equals(attributes_get_string(own, "error.type"), SLICE("not_started"));
     timestamp_ns at = TIMESTAMP_UNKNOWN;
     for (size_t i = 1; i < batch->span_count; i++) {
         const struct span *span = &batch->spans[i];
@@ -29,6 +33,8 @@ static inline void check_phases(const struct span_batch *batch)
             continue;
         MUST(at == TIMESTAMP_UNKNOWN || span->start == at);
         at = span->end;
+        MUST(!was_refused || (!slice_equals(span->name, SLICE("runner.startup")) &&
+                              !slice_equals(span->name, SLICE("runner.execution"))));
     }
     MUST(at == TIMESTAMP_UNKNOWN || at == batch->spans[0].end);
 }
@@ -72,6 +78,40 @@ static inline void check_batch(const struct span_batch *batch, struct arena *are
     buffer_release(&json);
 }
 
+static inline bool has_equal(const struct span_batch *batch, const struct span *span)
+{
+    for (size_t i = 0; i < batch->span_count; i++) {
+        const struct span *other = &batch->spans[i];
+        if (memcmp(&other->span_id, &span->span_id, sizeof span->span_id) == 0 &&
+            slice_equals(other->name, span->name) && other->start == span->start &&
+            other->end == span->end && other->status == span->status)
+            return true;
+    }
+    return false;
+}
+
+// The order in which a completed job lists its steps changes nothing.
+static inline void check_turned_round(const struct trace_policy *policy, struct github_event *event,
+                                      const struct span_batch *batch, struct arena *arena)
+{
+    struct run_state run = {0};
+    struct job_state job = {0};
+    struct lifecycle_output output;
+    size_t count = event->job.step_count;
+    if (event->job.action != GITHUB_JOB_COMPLETED || count == 0 || count > 100)
+        return;
+    struct github_step *steps = arena_allocate_array(arena, count, sizeof *steps);
+    MUST(steps != NULL);
+    for (size_t i = 0; i < count; i++)
+        steps[i] = event->job.steps[count - 1 - i];
+    event->job.steps = steps;
+    MUST(lifecycle_apply_event(policy, event, FUZZ_NOW, FUZZ_NOW, 1, &run, &job, arena, &output) ==
+         ERROR_NONE);
+    MUST(output.finished_count > 0 && output.finished[0].batch.span_count == batch->span_count);
+    for (size_t i = 0; i < batch->span_count; i++)
+        MUST(has_equal(&output.finished[0].batch, &batch->spans[i]));
+}
+
 static inline void walk_event(struct slice type, struct slice body)
 {
     struct arena arena;
@@ -91,6 +131,8 @@ static inline void walk_event(struct slice type, struct slice body)
                                    is_job ? &job : NULL, &arena, &output) == ERROR_NONE);
         for (size_t i = 0; i < output.finished_count; i++)
             check_batch(&output.finished[i].batch, &arena);
+        if (is_job && output.finished_count > 0)
+            check_turned_round(&policy, &event, &output.finished[0].batch, &arena);
         if (is_job && job.phase == JOB_OPEN) {
             MUST(lifecycle_expire_job(&policy, FUZZ_NOW + policy.job_timeout, &run, &job, &arena,
                                       &output) == ERROR_NONE);

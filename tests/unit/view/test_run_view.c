@@ -175,6 +175,8 @@ static void a_finished_job_is_told_by_its_spans(void **state)
     assert_int_equal(job->standing, STANDING_NONE);
     assert_text(job->result, "failure");
     assert_text(job->conclusion, "failure");
+    assert_text(job->error_type, "failure");
+    assert_text(job->failed_step, "make");
     assert_phase(job, PHASE_QUEUE, 2, 6);
     assert_phase(job, PHASE_STARTUP, 6, 9);
     assert_phase(job, PHASE_EXECUTION, 9, 60);
@@ -187,6 +189,81 @@ static void a_finished_job_is_told_by_its_spans(void **state)
     assert_text(job->steps[1].result, "failure");
     assert_int_equal(job->steps[1].time.end, scenario_at(50));
     assert_text(job->steps[2].result, "skip");
+}
+
+static void of_overlapping_steps_the_one_that_ended_first_is_what_failed(void **state)
+{
+    // What waits for others ends as they do, in the same second at the earliest; without a name of its own, or with one.
+    const struct github_step steps[] = {
+        scenario_step(2, "unit", 9, 50, "failure"), scenario_step(3, "lint", 9, 51, "failure"),
+        scenario_step(4, "Wait for all background steps", 9, 20, "failure"),
+        scenario_step(5, "wait for unit", 9, 50, "failure"),
+        scenario_step(6, "database", 9, 10, "cancelled")};
+    struct scenario_delivery completed = scenario_job(1, COMPLETED, 61, 2, 6, 60);
+    struct fixture *f = *state;
+    scenario_set_steps(&completed, steps, 5);
+    scenario_set_conclusion(&completed, "failure");
+    deliver(f, completed);
+    look(f);
+    assert_text(find_job(f, 1)->failed_step, "unit");
+}
+
+static void a_lost_runner_is_what_failed(void **state)
+{
+    const struct github_step steps[] = {scenario_step(1, "Set up job", 6, 9, "success"),
+                                        scenario_step(2, "unit", 9, 50, "failure"),
+                                        scenario_step(3, "database", 9, -1, "")};
+    struct scenario_delivery completed = scenario_job(1, COMPLETED, 61, 2, 6, 60);
+    struct fixture *f = *state;
+    scenario_set_steps(&completed, steps, 3);
+    scenario_set_conclusion(&completed, "failure");
+    deliver(f, completed);
+    look(f);
+    assert_text(find_job(f, 1)->result, "error");
+    assert_text(find_job(f, 1)->conclusion, "failure");
+    assert_text(find_job(f, 1)->error_type, "runner_lost");
+    assert_text(find_job(f, 1)->failed_step, "");
+}
+
+static void assert_refused(const struct run_view_job *job)
+{
+    assert_text(job->result, "error");
+    assert_text(job->error_type, "not_started");
+    assert_phase(job, PHASE_QUEUE, 2, 6);
+    assert_no_phase(job, PHASE_STARTUP);
+    assert_no_phase(job, PHASE_EXECUTION);
+    assert_int_equal(job->started_at, TIMESTAMP_UNKNOWN);
+    assert_int_equal(job->ended_at, scenario_at(6));
+}
+
+// A job that settles has no spans yet, and where runner spans are off they do not show its phases.
+static void a_refused_job_never_started_wherever_it_is_read_from(void **state)
+{
+    struct scenario_delivery refused = scenario_job(1, COMPLETED, 6, 2, 3, 6);
+    struct fixture *f = *state;
+    scenario_set_runner(&refused, 0, "");
+    scenario_set_conclusion(&refused, "failure");
+    refused.event.job.workflow_name = SLICE_EMPTY; // not known before the run speaks
+    deliver(f, refused);
+    look(f);
+    assert_refused(find_job(f, 1));
+    deliver(f, scenario_run(GITHUB_RUN_COMPLETED, 7, "failure"));
+    engine_bench_advance(&f->bench, NS_PER_MINUTE);
+    look(f);
+    assert_refused(find_job(f, 1));
+}
+
+static void a_refused_job_never_started_without_runner_spans(void **state)
+{
+    struct scenario_delivery refused = scenario_job(1, COMPLETED, 6, 2, 3, 6);
+    struct fixture *f = *state;
+    scenario_set_runner(&refused, 0, "");
+    scenario_set_conclusion(&refused, "failure");
+    f->bench.options.policy.runner_spans = false;
+    engine_bench_restart(&f->bench);
+    deliver(f, refused);
+    look(f);
+    assert_refused(find_job(f, 1));
 }
 
 // Terminals get names made harmless; here they are what GitHub said, open or finished.
@@ -455,6 +532,10 @@ int main(void)
         TEST(a_waiting_job_waits_on_and_queues_after_its_release),
         TEST(a_running_job_has_its_steps_so_far),
         TEST(a_finished_job_is_told_by_its_spans),
+        TEST(of_overlapping_steps_the_one_that_ended_first_is_what_failed),
+        TEST(a_lost_runner_is_what_failed),
+        TEST(a_refused_job_never_started_wherever_it_is_read_from),
+        TEST(a_refused_job_never_started_without_runner_spans),
         TEST(names_are_the_same_before_and_after_the_end),
         TEST(a_job_that_was_carried_over_says_so),
         TEST(a_job_that_was_given_up_is_incomplete_and_stands_here_once),

@@ -153,6 +153,31 @@ static void conclusions_of_any_kind_have_a_mark_and_a_note(void **state)
     }
 }
 
+static void a_job_that_failed_says_why(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *error_type;
+        const char *row;
+    } cases[] = {
+        {NULL, "\u2717 job       ███ failed: make"},
+        {"failure", "\u2717 job       ███ failed: make"},
+        {"runner_lost", "\u2717 job       ███ runner lost"},
+        {"not_started", "\u2717 job       ███ not started"},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        sample_release(&run);
+        sample_root(&run, 100, "failure");
+        struct span *job =
+            sample_job(&run, SLICE("job"), "failure", (struct sample_times){0, 0, 0, 0, 9});
+        sample_add(&job->attributes, "error.type", cases[i].error_type);
+        sample_step(&run, SLICE("Wait for all background steps"), "failure", 0, 3);
+        sample_step(&run, SLICE("late"), "failure", 2, 8);
+        sample_step(&run, SLICE("make"), "failure", 0, 7);
+        assert_shows((struct view){.width = 60}, cases[i].row);
+    }
+}
+
 static void the_summary_says_where_the_time_went(void **state)
 {
     (void)state;
@@ -180,6 +205,7 @@ int main(void)
         TEST(jobs_are_in_order_of_start_name_and_id),
         TEST(numbers_in_names_are_ordered_as_numbers),
         TEST(conclusions_of_any_kind_have_a_mark_and_a_note),
+        TEST(a_job_that_failed_says_why),
         TEST(the_summary_says_where_the_time_went),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
