@@ -91,10 +91,27 @@ def run_url(run):
     return run.url if run.attempt == 1 else f"{run.url}/attempts/{run.attempt}"
 
 
-def span(ids, span_id, parent, name, start, end, attributes, resource, conclusion=None, kind=1, links=()):
+def never_ran(job):
+    return not job.runner_name and not job.runner_id and not job.steps and job.conclusion != "success"
+
+
+def fault_of(job):
+    """What is an error of the system, and not of what ran: the runner was lost, or there never was one."""
+    if job.conclusion not in FAILURES:
+        return None
+    if never_ran(job):
+        return "not_started"
+    return "runner_lost" if any(step.start is not None and step.end is None for step in job.steps) else None
+
+
+def job_result(job):
+    return "error" if fault_of(job) else result_of(job.conclusion)
+
+
+def span(ids, span_id, parent, name, start, end, attributes, resource, conclusion=None, kind=1, links=(), fault=None):
     failed = conclusion in FAILURES
     if failed and attributes.get("type") in ("workflow", "job", "step"):
-        attributes = dict(attributes, **{"error.type": conclusion})
+        attributes = dict(attributes, **{"error.type": fault or conclusion})
     return {"traceId": ids.trace, "spanId": span_id, "parentSpanId": parent, "traceState": "", "name": name,
             "kind": kind, "startTimeUnixNano": start, "endTimeUnixNano": max(start, end),
             "attributes": dotted(attributes), "events": [], "links": list(links),
@@ -151,12 +168,15 @@ class JobModel:
         released = released if released is not None else job.released
         self.released = self.clamp(ns(released)) if self.waited and released else self.start
         self.started = max(self.released, self.clamp(ns(job.started)))
+        steps = sorted(job.steps, key=lambda step: step.number)
         lead = 0
-        while lead < len(job.steps) and job.steps[lead].name in PREPARATION:
+        while lead < len(steps) and steps[lead].name in PREPARATION:
             lead += 1
         self.prepared = None
         if lead:
-            boundary = job.steps[lead].start if lead < len(job.steps) else job.steps[lead - 1].end
+            begun = [step.start for step in steps[lead:] if step.start is not None]
+            ends = [step.end for step in steps[:lead]]
+            boundary = min(begun) if begun else job.completed_at if None in ends else max(ends)
             self.prepared = max(self.started, self.clamp(ns(boundary)))
 
     def clamp(self, at):
@@ -168,7 +188,7 @@ class JobModel:
             return
         if self.waited:
             yield "job.waiting", self.start, self.released
-        if not job.runner_name and not job.steps and job.completed_at <= job.started:
+        if never_ran(job):
             yield "runner.queue", self.released, self.end
             return
         if self.has_queue:
@@ -190,7 +210,7 @@ def job_spans(job, resource=None, scheme="arc", released=None, saw_waiting=None,
     runner_id = job.runner_id or None
     attributes = {
         "cicd.pipeline.task.name": job.name, "cicd.pipeline.task.run.id": str(job.job_id),
-        "cicd.pipeline.task.run.url.full": job.html_url, "cicd.pipeline.task.run.result": result_of(job.conclusion),
+        "cicd.pipeline.task.run.url.full": job.html_url, "cicd.pipeline.task.run.result": job_result(job),
         "cicd.worker.id": str(runner_id) if runner_id else None, "cicd.worker.name": job.runner_name, "type": "job",
         "github.job_id": job.job_id, "github.run_id": run.run_id, "github.run_attempt": run.attempt,
         "github.status": job.status, "github.conclusion": job.conclusion,
@@ -198,7 +218,8 @@ def job_spans(job, resource=None, scheme="arc", released=None, saw_waiting=None,
         "github.runner_id": runner_id, "github.runner_group_name": job.runner_group,
         "github.runner_labels": job.labels, "queue_time_ms": queue, "deployment.environment.name": job.environment,
         "deployment.id": str(job.deployment_id) if job.deployment_id else None}
-    spans = [span(ids, job_span, ids.root, job.name, model.start, model.end, attributes, resource, job.conclusion)]
+    spans = [span(ids, job_span, ids.root, job.name, model.start, model.end, attributes, resource, job.conclusion,
+                  fault=fault_of(job))]
     if phases:
         spans += [phase_span(ids, job, name, start, end, resource) for name, start, end in phase_times]
     return spans + (step_spans(ids, job, model, resource) if steps else [])
@@ -214,7 +235,7 @@ def phase_span(ids, job, name, start, end, resource):
         "cicd.worker.id": str(runner_id) if runner_id else None, "vcs.repository.url.full": run.repository.url}
     if name == "runner.execution":
         attributes["github.conclusion"] = job.conclusion
-        attributes["cicd.pipeline.task.run.result"] = result_of(job.conclusion)
+        attributes["cicd.pipeline.task.run.result"] = job_result(job)
     return span(ids, ids.phase(name, job.job_id, job.name), ids.job(job.job_id, job.name), name, start, end, attributes,
                 resource)
 

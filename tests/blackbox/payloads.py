@@ -203,6 +203,37 @@ class Job:
         self.started = self.completed_at = at
         return self
 
+    def refused(self, after=3):
+        """GitHub did not start it, and gives it times that look like a run of some seconds."""
+        self.conclusion, self.steps = "failure", []
+        self.runner_id, self.runner_name, self.runner_group = 0, "", ""
+        self.started, self.completed_at = self.created + 1, self.created + after
+        return self
+
+    def overlapping(self):
+        """Steps in the background: one fails, one is stopped, and what waits for them fails with the first."""
+        s, c = self.started, self.completed_at
+        self.conclusion = "failure"
+        self.steps = [Step("Set up job", 1, s, s + 3), Step("database", 2, s + 3, c - 1, "cancelled"),
+                      Step("unit", 3, s + 3, s + 30, "failure"), Step("lint", 4, s + 3, s + 10),
+                      Step("Wait for all background steps", 5, s + 10, s + 30, "failure"),
+                      Step("Stop database", 6, s + 30, c - 1), Step("Complete job", 9, c - 1, c)]
+        return self
+
+    def lost(self, *names):
+        """The runner was lost while these steps ran: all at once, after those that prepare a job and are not named."""
+        self.conclusion = "failure"
+        self.steps = []
+        at = self.started
+        for name in ("Set up job", "Initialize containers"):
+            if name not in names:
+                self.steps.append(Step(name, len(self.steps) + 1, at, at + 2))
+                at += 2
+        for name in names:
+            self.steps.append(Step(name, len(self.steps) + 1, at, None, None, "in_progress"))
+        self.steps.append(Step("never begun", 20, None, None, None, "queued"))
+        return self
+
     def carried_over(self, old_started, old_completed):
         """Not run again by "re-run failed jobs": a new id, the old times."""
         self.started, self.completed_at = old_started, old_completed

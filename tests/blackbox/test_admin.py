@@ -200,6 +200,43 @@ class Figures(harness.BlackBoxTest):
         self.assertEqual(value(found, "ghatrace_run_duration_seconds_count", **labels), 1)
         self.assertEqual(value(found, "ghatrace_deliveries_total", event="workflow_job", outcome="accepted"), 13)
 
+    def test_figures_page_and_trace_agree_on_refused_jobs_and_lost_runners(self):
+        daemon = self.new_daemon()
+        run = Run(age=1000, conclusion="failure")
+        run.job("refused").refused(after=4)
+        run.job("hung", queue=5, duration=600).lost("Set up job")
+        run.job("lost", queue=9, duration=90).lost("database", "unit")
+        run.job("parallel", queue=9, duration=90).overlapping()
+        run.updated = run.jobs[1].completed_at + 1
+        daemon.accept(*run.timeline())
+        found = metrics(daemon)
+        labels = {"repository": run.repository.full_name, "workflow": run.workflow}
+
+        def sums(result, group="GitHub Actions"):
+            one = dict(labels, result=result, runner_group=group)
+            return [sum(number for (name, have), number in found.items()
+                        if name == f"ghatrace_job_{phase}_seconds_sum" and set(one.items()) <= have)
+                    for phase in ("queue", "startup", "execution")]
+        self.assertEqual(sums("error", ""), [4, 0, 0])
+        self.assertEqual(sums("error"), [5 + 9, 600 + 4, 90 - 4])
+        self.assertEqual(sums("failure"), [9, 3, 87])
+
+        jobs = {job["name"]: job for job in get_json(daemon, f"/api/runs/{run.run_id}/1")["jobs"]}
+        told = {name: (job["result"], job["error_type"], job["failed_step"], [phase["name"] for phase in job["phases"]])
+                for name, job in jobs.items()}
+        ran = ["queue", "startup", "execution"]
+        self.assertEqual(told, {"refused": ("error", "not_started", None, ["queue"]),
+                                "hung": ("error", "runner_lost", None, ran),
+                                "lost": ("error", "runner_lost", None, ran),
+                                "parallel": ("failure", "failure", "unit", ran)})
+        self.assertIsNone(jobs["refused"]["started_at"])
+        shown = {line.split()[1]: line for line in daemon.command("trace", run.run_id).stdout.splitlines()
+                 if line.split()[1:2] and line.split()[1] in jobs}
+        self.assertRegex(shown["refused"], r"not started .* 4s +4s$")
+        self.assertRegex(shown["lost"], r"runner lost .* 9s ")
+        self.assertRegex(shown["parallel"], r"failed: unit .* 9s ")
+        self.assertRegex(shown["hung"], r" 5s +10m05s$")
+
     def test_a_repeated_or_late_delivery_counts_once(self):
         daemon = self.new_daemon()
         run = Run()

@@ -129,6 +129,10 @@ class Samples(harness.BlackBoxTest):
         gated = run.job("deploy", offset=60, environment="production", waited=30.25)
         cancelled = run.job("cancelled", offset=61)
         cancelled.cancelled_in_queue(cancelled.created + 9)
+        run.job("refused", offset=62).refused()
+        run.job("lost", offset=2).lost("database", "unit")
+        run.job("hung", offset=2).lost("Set up job")
+        run.job("parallel", offset=2).overlapping()
         run.updated = gated.completed_at + 3
         return run
 

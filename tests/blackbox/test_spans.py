@@ -118,6 +118,54 @@ class Spans(harness.BlackBoxTest):
         job.steps = [Step("Set up job", 1, job.started, job.started + 5, "failure")]
         self.check(run)
 
+    def test_a_runner_lost_in_its_preparation_spent_its_time_in_start_up(self):
+        for names in (["Set up job"], ["Initialize containers"], ["Set up job", "Initialize containers"]):
+            run = Run(conclusion="failure")
+            job = run.job(duration=692).lost(*names)
+            run.updated = job.completed_at + 1
+            with self.subTest(names):
+                found = self.check(run)
+                ids = expect.Ids(run.run_id)
+                startup, execution = (found[ids.phase(name, job.job_id)] for name in expect.PHASES[2:])
+                self.assertEqual(startup["endTimeUnixNano"] - startup["startTimeUnixNano"], 692_000_000_000)
+                self.assertEqual(execution["startTimeUnixNano"], execution["endTimeUnixNano"])
+
+    def test_a_runner_lost_while_several_steps_ran_is_one_lost_runner(self):
+        run = Run(conclusion="failure")
+        job = run.job().lost("database", "unit")
+        found = self.check(run)
+        ids = expect.Ids(run.run_id)
+        attributes = found[ids.job(job.job_id)]["attributes"]
+        self.assertEqual((attributes["cicd.pipeline.task.run.result"], attributes["error.type"]),
+                         ("error", "runner_lost"))
+        for step in ("database", "unit"):
+            self.assertIs(found[ids.step(job.job_id, step, 0)]["attributes"]["github.incomplete"], True)
+
+    def test_a_cancelled_job_with_an_open_step_stays_a_cancellation(self):
+        run = Run(conclusion="cancelled")
+        run.job().lost("make").conclusion = "cancelled"
+        self.check(run)
+
+    def test_a_job_that_github_refused_to_start_was_queued_to_its_end(self):
+        run = Run(conclusion="failure")
+        job = run.job().refused(after=4)
+        found = self.check(run)
+        ids = expect.Ids(run.run_id)
+        attributes = found[ids.job(job.job_id)]["attributes"]
+        self.assertEqual(attributes["queue_time_ms"], 4000)
+        self.assertEqual((attributes["cicd.pipeline.task.run.result"], attributes["error.type"]),
+                         ("error", "not_started"))
+        self.assertNotIn(ids.phase("runner.execution", job.job_id), found)
+
+    def test_steps_may_overlap_and_be_listed_in_any_order(self):
+        run = Run(conclusion="failure")
+        job = run.job().overlapping()
+        self.check(run)
+        other = Run(conclusion="failure")
+        job = other.job().overlapping()
+        job.steps = job.steps[::-1]
+        self.check(other)
+
     def test_a_job_that_does_not_begin_with_preparation_has_no_start_up(self):
         run = Run()
         job = run.job()
