@@ -152,8 +152,9 @@ static bool explain_failure(struct builder *builder, struct waterfall_job *job)
         job->row.note = SLICE("not started");
     else
         job->failed_step = find_failed_step(job);
+    job->is_explained = job->failed_step != NULL || job->row.note.len > 0;
     return job->failed_step == NULL || job->row.note.len > 0 ||
-           arena_format(builder->arena, &job->row.note, "failed: %.*s",
+           arena_format(builder->arena, &job->row.note, "failed in %.*s",
                         SLICE_ARGS(job->failed_step->name));
 }
 

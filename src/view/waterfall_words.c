@@ -197,6 +197,40 @@ static void add_critical_job(struct paragraph *paragraph)
     add_job(paragraph, "critical job", job, length, is_narrow ? "" : share);
 }
 
+// Of the jobs that failed, the first to end, for the rows have no room for a note beside a long bar.
+static const struct waterfall_job *first_failure(const struct waterfall *waterfall)
+{
+    const struct waterfall_job *first = NULL;
+    for (size_t i = 0; i < waterfall->job_count; i++) {
+        const struct waterfall_job *job = &waterfall->jobs[i];
+        if (job->is_explained && (first == NULL || job->row.time.end < first->row.time.end))
+            first = job;
+    }
+    return first;
+}
+
+// "first failure: build / linux: failed in make"
+static void add_failure(struct paragraph *paragraph)
+{
+    const struct waterfall_job *job = first_failure(paragraph->picture->waterfall);
+    const struct painter *painter = &paragraph->picture->painter;
+    struct slice ellipsis = painter_ellipsis(painter);
+    struct slice text;
+
+    if (job == NULL)
+        return;
+    if (!arena_format(paragraph->picture->scratch, &text, "first failure: %.*s: %.*s",
+                      SLICE_ARGS(job->row.name), SLICE_ARGS(job->row.note))) {
+        painter_fail(&paragraph->picture->painter, ERROR_MEMORY);
+        return;
+    }
+    struct text_ends ends =
+        text_shorten(text, painter->terminal.width, text_width(ellipsis), NAME_TAIL_PERCENT);
+    add_format(paragraph, waterfall_outcome_style(OUTCOME_FAILURE), "%.*s%.*s%.*s",
+               SLICE_ARGS(ends.head), ends.has_gap ? (int)ellipsis.len : 0, ellipsis.data,
+               SLICE_ARGS(ends.tail));
+}
+
 // queued 1m12s of job time over 6 jobs; longest wait: build / linux 48s; critical job: test (3.12) 9m
 void waterfall_paint_summary(struct waterfall_picture *picture)
 {
@@ -204,6 +238,8 @@ void waterfall_paint_summary(struct waterfall_picture *picture)
     struct paragraph paragraph = {.picture = picture};
     char text[TIMESTAMP_TEXT_SIZE];
 
+    add_failure(&paragraph);
+    end_paragraph(&paragraph, "; ");
     if (totals.queue_jobs > 0)
         add_format(&paragraph, STYLE_PLAIN, "queued %s of job time over %zu job%s",
                    duration_format_short(totals.queue, text), totals.queue_jobs,

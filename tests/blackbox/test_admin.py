@@ -234,8 +234,9 @@ class Figures(harness.BlackBoxTest):
                  if line.split()[1:2] and line.split()[1] in jobs}
         self.assertRegex(shown["refused"], r"not started .* 4s +4s$")
         self.assertRegex(shown["lost"], r"runner lost .* 9s ")
-        self.assertRegex(shown["parallel"], r"failed: unit .* 9s ")
+        self.assertRegex(shown["parallel"], r"failed in unit .* 9s ")
         self.assertRegex(shown["hung"], r" 5s +10m05s$")
+        self.assertIn("first failure: refused: not started", daemon.command("trace", run.run_id).stdout)
 
     def test_a_repeated_or_late_delivery_counts_once(self):
         daemon = self.new_daemon()

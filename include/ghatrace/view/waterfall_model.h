@@ -49,8 +49,9 @@ struct waterfall_job {
     duration_ns queue; // waiting for a runner
     struct waterfall_row *steps;
     size_t step_count;
-    const struct waterfall_row
-        *failed_step; // what failed in it; NULL: nothing did, or its runner was lost
+    // What failed in it: NULL where nothing did, or its runner was lost.
+    const struct waterfall_row *failed_step;
+    bool is_explained; // its note says what failed
 };
 
 struct waterfall_title {

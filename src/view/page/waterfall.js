@@ -107,7 +107,7 @@ function fillSteps(box, job, scale) {
     el("span", null, ...labels(job.runner_labels, job.runner_group)),
     job.environment ? el("span", null, "environment ", name(job.environment)) : null,
     ...job.phases.map((phase) => el("span", null, `${PHASES[phase.name]} ${duration(phase.end ? seconds(phase.start, phase.end) : age(phase.start))} from ${clockTime(phase.start)}`)),
-    job.failed_step ? el("span", null, "failed: ", name(job.failed_step)) : null,
+    job.failed_step ? el("span", null, "failed in ", name(job.failed_step)) : null,
     FAULTS[job.error_type] ? el("span", null, FAULTS[job.error_type]) : null,
     job.incomplete ? el("span", null, "GitHub never said how it ended") : null);
   const rows = job.steps.map((step) => {

@@ -27,6 +27,7 @@ static void a_run_is_drawn_on_one_axis(void **state)
         "✗ test (3.12)              ░░░░░░░░▒▒███████████████████████████      48s  3m48s\n"
         "⊘ deploy                   ┊         ┊        ┊          skipped ▏            0s\n"
         "\n"
+        "first failure: test (3.12): failed in pytest\n"
         "queued 1m08s of job time over 2 jobs; longest wait: test (3.12) 48s\n"
         "critical job: test (3.12) 3m48s (76% of the run)\n"
         "░ queue  ▒ start-up  █ execution  ✓ success  ✗ failure  ⊘ skipped\n");
@@ -52,6 +53,7 @@ static void the_same_run_fits_forty_columns(void **state)
                                                "✗ test…3.12)    ░░▒█████████   48s 3m48s\n"
                                                "⊘ deploy           skipped ▏          0s\n"
                                                "\n"
+                                               "first failure: t…3.12): failed in pytest\n"
                                                "queued 1m08s of job time over 2 jobs\n"
                                                "longest wait: test (3.12) 48s\n"
                                                "critical job: test (3.12) 3m48s\n"
@@ -82,6 +84,7 @@ static void the_same_run_in_plain_ascii(void **state)
         "  skip Upload coverage                                           |            0s\n"
         "skip deploy                                              skipped |            0s\n"
         "\n"
+        "first failure: test (3.12): failed in pytest\n"
         "queued 1m08s of job time over 2 jobs; longest wait: test (3.12) 48s\n"
         "critical job: test (3.12) 3m48s (76% of the run)\n"
         "- queue  + start-up  # execution  ok success  FAIL failure  skip skipped\n");
@@ -142,6 +145,7 @@ static void six_hours_beside_three_seconds_in_a_second_attempt(void **state)
         "✗ six hours      ████████████████████████████████████████████████     28s     6h\n"
         "✓ three seconds  ▏               ┊               ┊                            3s\n"
         "\n"
+        "first failure: six hours: timed out\n"
         "queued 30m26s of job time over 2 jobs; longest wait: lost 29m58s\n"
         "critical job: six hours 6h (100% of the run)\n"
         "░ queue  ▒ start-up  █ execution  ✓ success  ✗ failure  ⊖ cancelled\n"

@@ -159,11 +159,13 @@ static void a_job_that_failed_says_why(void **state)
     static const struct {
         const char *error_type;
         const char *row;
+        const char *summary;
     } cases[] = {
-        {NULL, "\u2717 job       ███ failed: make"},
-        {"failure", "\u2717 job       ███ failed: make"},
-        {"runner_lost", "\u2717 job       ███ runner lost"},
-        {"not_started", "\u2717 job       ███ not started"},
+        {NULL, "\u2717 job       ███ failed in make", "\nfirst failure: job: failed in make\n"},
+        {"failure", "\u2717 job       ███ failed in make",
+         "\nfirst failure: job: failed in make\n"},
+        {"runner_lost", "\u2717 job       ███ runner lost", "\nfirst failure: job: runner lost\n"},
+        {"not_started", "\u2717 job       ███ not started", "\nfirst failure: job: not started\n"},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         sample_release(&run);
@@ -175,6 +177,7 @@ static void a_job_that_failed_says_why(void **state)
         sample_step(&run, SLICE("late"), "failure", 2, 8);
         sample_step(&run, SLICE("make"), "failure", 0, 7);
         assert_shows((struct view){.width = 60}, cases[i].row);
+        assert_shows((struct view){.width = 60}, cases[i].summary);
     }
 }
 
