@@ -211,6 +211,24 @@ class Runs(PageTest):
         browser.click(".tabs a:nth-child(2)")
         browser.wait("return location.hash.endsWith('/2') && document.querySelector('.tabs a[aria-current]').innerText === 'attempt 2'")
 
+    def test_what_failed_in_a_job_is_told(self):
+        run = Run(age=1000, conclusion="failure")
+        run.job("refused").refused(after=4)
+        run.job("lost", queue=9, duration=90).lost("database", "unit")
+        run.job("parallel", queue=9, duration=90).overlapping()
+        self.daemon.accept(*run.timeline())
+        browser = self.page(self.daemon, f"#/runs/{run.run_id}/1")
+        browser.wait("return document.querySelectorAll('.job-box').length === 3")
+        facts = browser.run("""
+            const boxes = [...document.querySelectorAll('.job-box')];
+            for (const box of boxes) box.querySelector('button.job').click();
+            return Object.fromEntries(boxes.map((box) => [box.querySelector('.name').innerText, box.querySelector('.facts').innerText]))""")
+        self.assertIn("not started", facts["refused"])
+        self.assertNotIn("execution", facts["refused"])
+        self.assertIn("runner lost", facts["lost"])
+        self.assertRegex(facts["parallel"], r"failed in\s+unit")
+        self.assertEqual(browser.run("return [...document.querySelectorAll('.job-box .mark')].map((m) => m.innerText)"), ["✗"] * 3)
+
     def test_the_trace_id_can_be_copied(self):
         browser = self.page(self.daemon, f"#/runs/{self.run_twice.run_id}/1")
         browser.wait("return document.querySelector('main code')")
