@@ -49,8 +49,25 @@ static int find_action(const struct action_name *names, size_t count, struct sli
 
 static enum error_code ignore(struct github_event *event, const char *reason)
 {
-    *event = (struct github_event){.kind = GITHUB_EVENT_IGNORED, .ignored_because = reason};
+    *event = (struct github_event){
+        .kind = GITHUB_EVENT_IGNORED, .type = event->type, .ignored_because = reason};
     return ERROR_NONE;
+}
+
+// What GitHub should have sent is null: nothing to be done here, and nothing that sending it again would change.
+static enum error_code ignore_null(struct github_event *event, const char *reason)
+{
+    ignore(event, reason);
+    event->is_malformed = true;
+    return ERROR_NONE;
+}
+
+struct slice payload_name(struct slice text)
+{
+    for (size_t i = 0; i < text.len; i++)
+        if ((unsigned char)text.data[i] > ' ')
+            return text;
+    return SLICE_EMPTY;
 }
 
 static bool contains(struct slice text, struct slice part)
@@ -58,15 +75,16 @@ static bool contains(struct slice text, struct slice part)
     return slice_find(text, part) >= 0;
 }
 
-// Does the URL lead to a job of a run (".../actions/runs/1/job/2", in 2023 also ".../jobs/2") and
-// not to a bare check run (".../runs/2")? The repository's own name, which may be "job", is left out.
-static bool is_job_url(struct slice url, struct slice repository_url)
+// Does the URL lead to a bare check run (".../runs/2") and not to a job of a run (".../actions/runs/1/job/2", in 2023
+// also ".../jobs/2")? The repository's own name, which may be "job", is left out.
+static bool is_check_run_url(struct slice url, struct slice repository_url)
 {
     if (slice_starts_with(url, repository_url)) {
         url.data += repository_url.len;
         url.len -= repository_url.len;
     }
-    return contains(url, SLICE("/job/")) || contains(url, SLICE("/jobs/"));
+    return contains(url, SLICE("/runs/")) && !contains(url, SLICE("/job/")) &&
+           !contains(url, SLICE("/jobs/"));
 }
 
 // A check run that a step made with GITHUB_TOKEN (a test reporter, say) is delivered as a completed
@@ -75,30 +93,49 @@ static bool is_job_url(struct slice url, struct slice repository_url)
 static bool is_check_run(const struct github_job *job, const struct github_repository *repository)
 {
     return job->action == GITHUB_JOB_COMPLETED && job->label_count == 0 && job->step_count == 0 &&
-           job->runner_id == 0 && job->runner_name.len == 0 && job->html_url.len > 0 &&
-           !is_job_url(job->html_url, repository->html_url);
+           job->runner_id == 0 && job->runner_name.len == 0 &&
+           is_check_run_url(job->html_url, repository->html_url);
 }
 
-static enum error_code refuse_missing(const struct payload *payload, struct slice name)
+// Is there a member of the payload to read? False: `*code` says what becomes of it.
+static bool has_object(const struct payload *payload, json_value value, struct slice name,
+                       const char *null_reason, struct github_event *event, enum error_code *code)
 {
-    const struct field_path path = {.name = name};
-    return fields_refuse(payload, &path, "missing");
+    bool is_absent = value == JSON_NONE;
+    enum json_type type = json_type_of(&payload->document, value);
+
+    if (type == JSON_OBJECT)
+        return true;
+    if (type == JSON_NULL && !is_absent)
+        *code = ignore_null(event, null_reason);
+    else
+        *code = fields_refuse(payload, SLICE_EMPTY, name, is_absent ? "missing" : "not an object");
+    return false;
+}
+
+// The repository is not what identifies an event: where it is left out or of another form, the event is taken without.
+// Null is GitHub's own word that there is none any more.
+static bool is_null(const struct payload *payload, json_value value)
+{
+    return value != JSON_NONE && json_type_of(&payload->document, value) == JSON_NULL;
 }
 
 static enum error_code decode_job(const struct payload *payload, const struct envelope *envelope,
                                   struct github_event *event)
 {
+    enum error_code code = ERROR_NONE;
     int action = FIND_ACTION(job_actions, envelope->action);
     if (action < 0)
         return ignore(event, "action of workflow_job not used");
-    if (envelope->workflow_job == JSON_NONE)
-        return refuse_missing(payload, SLICE("workflow_job"));
-    if (json_type_of(&payload->document, envelope->workflow_job) == JSON_NULL)
-        return ignore(event, "workflow_job is null");
+    if (!has_object(payload, envelope->workflow_job, SLICE("workflow_job"), "workflow_job is null",
+                    event, &code))
+        return code;
+    if (is_null(payload, envelope->repository))
+        return ignore_null(event, "repository is null");
 
     event->kind = GITHUB_EVENT_JOB;
     event->job.action = (enum github_job_action)action;
-    enum error_code code = repository_read(payload, envelope, &event->repository);
+    code = repository_read(payload, envelope, &event->repository);
     if (code == ERROR_NONE)
         code = job_read(payload, envelope, &event->job);
     if (code == ERROR_NONE && is_check_run(&event->job, &event->repository))
@@ -109,18 +146,31 @@ static enum error_code decode_job(const struct payload *payload, const struct en
 static enum error_code decode_run(const struct payload *payload, const struct envelope *envelope,
                                   struct github_event *event)
 {
+    enum error_code code = ERROR_NONE;
     int action = FIND_ACTION(run_actions, envelope->action);
     if (action < 0)
         return ignore(event, "action of workflow_run not used");
-    if (json_type_of(&payload->document, envelope->workflow_run) == JSON_NULL)
-        return refuse_missing(payload, SLICE("workflow_run"));
+    if (!has_object(payload, envelope->workflow_run, SLICE("workflow_run"), "workflow_run is null",
+                    event, &code))
+        return code;
+    if (is_null(payload, envelope->repository))
+        return ignore_null(event, "repository is null");
 
     event->kind = GITHUB_EVENT_RUN;
     event->run.action = (enum github_run_action)action;
-    enum error_code code = repository_read(payload, envelope, &event->repository);
+    code = repository_read(payload, envelope, &event->repository);
     if (code == ERROR_NONE)
         code = run_read(payload, envelope, &event->run);
     return code;
+}
+
+static enum github_event_kind type_of(struct slice event_type)
+{
+    if (slice_equals(event_type, SLICE("workflow_job")))
+        return GITHUB_EVENT_JOB;
+    if (slice_equals(event_type, SLICE("workflow_run")))
+        return GITHUB_EVENT_RUN;
+    return slice_equals(event_type, SLICE("ping")) ? GITHUB_EVENT_PING : GITHUB_EVENT_IGNORED;
 }
 
 static enum error_code decode(struct slice event_type, struct slice body, struct arena *arena,
@@ -133,24 +183,24 @@ static enum error_code decode(struct slice event_type, struct slice body, struct
                                 .workflow = JSON_NONE,
                                 .repository = JSON_NONE,
                                 .deployment = JSON_NONE};
-    bool is_job = slice_equals(event_type, SLICE("workflow_job"));
-
     memset(event, 0, sizeof(*event));
+    event->type = type_of(event_type);
     enum error_code code = json_parse(body, arena, &payload.document, error);
     if (code != ERROR_NONE)
         return code;
     if (json_type_of(&payload.document, JSON_ROOT) != JSON_OBJECT)
         return error_set(error, ERROR_INVALID, "payload: not a JSON object");
-    if (slice_equals(event_type, SLICE("ping"))) {
+    if (event->type == GITHUB_EVENT_PING) {
         event->kind = GITHUB_EVENT_PING;
         return ERROR_NONE;
     }
-    if (!is_job && !slice_equals(event_type, SLICE("workflow_run")))
+    if (event->type == GITHUB_EVENT_IGNORED)
         return ignore(event, "event type not used");
-    code = fields_read(&payload, NULL, JSON_ROOT, &envelope_table, &envelope);
+    code = fields_read(&payload, SLICE_EMPTY, JSON_ROOT, &envelope_table, &envelope);
     if (code != ERROR_NONE)
         return code;
-    return is_job ? decode_job(&payload, &envelope, event) : decode_run(&payload, &envelope, event);
+    return event->type == GITHUB_EVENT_JOB ? decode_job(&payload, &envelope, event)
+                                           : decode_run(&payload, &envelope, event);
 }
 
 enum error_code github_event_decode(struct slice event_type, struct slice body, struct arena *arena,

@@ -3,106 +3,115 @@
 
 #include <assert.h>
 #include <stdint.h>
-#include <stdio.h>
 
 #include "ghatrace/base/timestamp.h"
 #include "ghatrace/github/event.h"
 
-#define TABLE_ROWS_MAX 32  // one bit each in struct progress
-#define PATH_TEXT_SIZE 128 // the longest is workflow_run.referenced_workflows[999999].path
+#define TABLE_ROWS_MAX 32 // one bit each in struct progress
 
-// Appends to `text`, cut at its end; returns the new length.
-static size_t append_path(const struct field_path *path, char *text, size_t size)
-{
-    size_t length = 0;
-    int written;
-
-    if (path->parent != NULL)
-        length = append_path(path->parent, text, size);
-    if (path->name.len == 0)
-        written = snprintf(text + length, size - length, "[%zu]", path->index);
-    else
-        written = snprintf(text + length, size - length, "%s%.*s", length > 0 ? "." : "",
-                           SLICE_ARGS(path->name));
-    if (written < 0 || (size_t)written >= size - length)
-        return size - 1;
-    return length + (size_t)written;
-}
-
-size_t fields_count_values(const struct payload *payload, json_value array)
+size_t fields_count(const struct payload *payload, json_value array, enum json_type type)
 {
     size_t count = 0;
     json_value element = json_first_element(&payload->document, array);
     for (; element != JSON_NONE; element = json_next_element(&payload->document, element))
-        count += json_type_of(&payload->document, element) != JSON_NULL;
+        count += json_type_of(&payload->document, element) == type;
     return count;
 }
 
-enum error_code fields_refuse(const struct payload *payload, const struct field_path *path,
+enum error_code fields_refuse(const struct payload *payload, struct slice path, struct slice name,
                               const char *problem)
 {
-    char text[PATH_TEXT_SIZE];
-    append_path(path, text, sizeof(text));
-    return error_set(payload->error, ERROR_INVALID, "%s: %s", text, problem);
+    return error_set(payload->error, ERROR_INVALID, "%.*s%s%.*s: %s", SLICE_ARGS(path),
+                     path.len > 0 ? "." : "", SLICE_ARGS(name), problem);
 }
 
-enum error_code fields_read_string(const struct payload *payload, const struct field_path *path,
-                                   json_value value, struct slice *out)
+enum error_code fields_read_string(const struct payload *payload, json_value value,
+                                   struct slice *out)
 {
     if (json_type_of(&payload->document, value) != JSON_STRING)
-        return fields_refuse(payload, path, "not a string");
+        return ERROR_NONE;
     if (!json_string_start(&payload->document, value, GITHUB_TEXT_MAX, payload->arena, out))
         return error_set(payload->error, ERROR_MEMORY, "no memory for a string of the payload");
     return ERROR_NONE;
 }
 
-static enum error_code read_integer(const struct payload *payload, const struct field_path *path,
-                                    json_value value, int64_t least, int64_t *out)
+// Which rows of the table an object has had so far, a bit each, and what was wrong with the last value.
+struct progress {
+    uint32_t seen;
+    uint32_t present;    // and of the right form
+    const char *problem; // static text; NULL: it was taken
+};
+
+static enum error_code read_string(const struct payload *payload, json_value value,
+                                   struct progress *progress, struct slice *out)
+{
+    if (json_type_of(&payload->document, value) != JSON_STRING)
+        progress->problem = "not a string";
+    return fields_read_string(payload, value, out);
+}
+
+static void read_integer(const struct payload *payload, json_value value, int64_t least,
+                         struct progress *progress, int64_t *out)
 {
     int64_t integer = 0;
     if (!json_int64(&payload->document, value, &integer))
-        return fields_refuse(payload, path, "not a 64-bit integer");
-    if (integer < least)
-        return fields_refuse(payload, path, least > 0 ? "not positive" : "negative");
-    *out = integer;
-    return ERROR_NONE;
+        progress->problem = "not a 64-bit integer";
+    else if (integer < least)
+        progress->problem = least > 0 ? "not positive" : "negative";
+    else
+        *out = integer;
 }
 
-static enum error_code read_time(const struct payload *payload, const struct field_path *path,
-                                 json_value value, timestamp_ns *out)
+static enum error_code read_time(const struct payload *payload, json_value value,
+                                 struct progress *progress, timestamp_ns *out)
 {
     struct slice text = SLICE_EMPTY;
-    if (json_type_of(&payload->document, value) != JSON_STRING)
-        return fields_refuse(payload, path, "not a time");
-    enum error_code code = fields_read_string(payload, path, value, &text);
-    if (code != ERROR_NONE || text.len == 0)
-        return code;
-    if (!timestamp_parse_rfc3339(text, out))
-        return fields_refuse(payload, path, "not a time");
-    return ERROR_NONE;
+    timestamp_ns time;
+    enum error_code code = fields_read_string(payload, value, &text);
+    if (code == ERROR_NONE && timestamp_parse_rfc3339(text, &time))
+        *out = time;
+    else
+        progress->problem = "not a time";
+    return code;
 }
 
-static enum error_code read_field(const struct payload *payload, const struct field_path *path,
-                                  json_value value, const struct field *field, void *target)
+static enum error_code read_nested(const struct payload *payload, json_value value,
+                                   const struct field *field, struct progress *progress,
+                                   void *target)
+{
+    enum json_type wanted = field->kind == FIELD_OBJECT ? JSON_OBJECT : JSON_ARRAY;
+    if (json_type_of(&payload->document, value) != wanted) {
+        progress->problem = wanted == JSON_OBJECT ? "not an object" : "not an array";
+        return ERROR_NONE;
+    }
+    if (wanted == JSON_ARRAY)
+        return field->read(payload, value, target);
+    return fields_read(payload, field->name, value, field->nested, target);
+}
+
+static enum error_code read_field(const struct payload *payload, json_value value,
+                                  const struct field *field, struct progress *progress,
+                                  void *target)
 {
     void *place = (char *)target + field->offset;
 
     switch (field->kind) {
     case FIELD_STRING:
-        return fields_read_string(payload, path, value, place);
+        return read_string(payload, value, progress, place);
     case FIELD_INTEGER:
-        return read_integer(payload, path, value, 0, place);
+        read_integer(payload, value, 0, progress, place);
+        break;
     case FIELD_ID:
-        return read_integer(payload, path, value, 1, place);
+        read_integer(payload, value, 1, progress, place);
+        break;
     case FIELD_TIME:
-        return read_time(payload, path, value, place);
+        return read_time(payload, value, progress, place);
     case FIELD_VALUE:
         *(json_value *)place = value;
-        return ERROR_NONE;
+        break;
     case FIELD_OBJECT:
-        return fields_read(payload, path, value, field->nested, target);
-    case FIELD_CUSTOM:
-        return field->read(payload, path, value, target);
+    case FIELD_ARRAY:
+        return read_nested(payload, value, field, progress, target);
     }
     return ERROR_NONE;
 }
@@ -116,26 +125,18 @@ static int find_row(const struct field_table *table, struct slice name)
     return -1;
 }
 
-// Which rows of the table an object has had so far, a bit each.
-struct progress {
-    uint32_t seen;
-    uint32_t present; // and not null
-};
-
-static enum error_code refuse_missing(const struct payload *payload, const struct field_path *path,
+static enum error_code refuse_missing(const struct payload *payload, struct slice path,
                                       const struct field_table *table, uint32_t present)
 {
-    for (size_t i = 0; i < table->count; i++) {
-        struct field_path missing = {.parent = path, .name = table->rows[i].name};
+    for (size_t i = 0; i < table->count; i++)
         if (table->rows[i].required && (present & UINT32_C(1) << i) == 0)
-            return fields_refuse(payload, &missing, "missing");
-    }
+            return fields_refuse(payload, path, table->rows[i].name, "missing");
     return ERROR_NONE;
 }
 
-static enum error_code read_member(const struct payload *payload, const struct field_path *path,
-                                   json_value key, const struct field_table *table,
-                                   struct progress *progress, void *target)
+static enum error_code read_member(const struct payload *payload, struct slice path, json_value key,
+                                   const struct field_table *table, struct progress *progress,
+                                   void *target)
 {
     const struct json_document *document = &payload->document;
     char scratch[JSON_KEY_MAX];
@@ -150,19 +151,21 @@ static enum error_code read_member(const struct payload *payload, const struct f
     json_value value = json_key_value(document, key);
     if (json_type_of(document, value) == JSON_NULL && field->kind != FIELD_VALUE)
         return ERROR_NONE;
-    progress->present |= bit;
-    struct field_path field_path = {.parent = path, .name = field->name};
-    return read_field(payload, &field_path, value, field, target);
+    progress->problem = NULL;
+    enum error_code code = read_field(payload, value, field, progress, target);
+    if (code == ERROR_NONE && progress->problem == NULL)
+        progress->present |= bit;
+    else if (code == ERROR_NONE && field->required)
+        code = fields_refuse(payload, path, field->name, progress->problem);
+    return code;
 }
 
-enum error_code fields_read(const struct payload *payload, const struct field_path *path,
-                            json_value object, const struct field_table *table, void *target)
+enum error_code fields_read(const struct payload *payload, struct slice path, json_value object,
+                            const struct field_table *table, void *target)
 {
     struct progress progress = {0};
 
     assert(table->count <= TABLE_ROWS_MAX);
-    if (json_type_of(&payload->document, object) != JSON_OBJECT)
-        return fields_refuse(payload, path, "not an object");
     json_value key = json_first_key(&payload->document, object);
     for (; key != JSON_NONE; key = json_next_key(&payload->document, key)) {
         enum error_code code = read_member(payload, path, key, table, &progress, target);

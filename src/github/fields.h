@@ -1,7 +1,9 @@
 // Fields of a JSON object into a struct, by a table: what is looked for, of which type, and where it goes.
 //
-// The object is walked once. The first of double keys wins. null is the same as absence. What is
-// there with another type than the table says is ERROR_INVALID, with the path of the field.
+// The object is walked once. The first of double keys wins. What is null, or there in another form than the table says
+// (a number where a text belongs, a time that is none, an integer beyond 64 bits), is the same as absence: nothing but
+// what identifies an event may cost it. Only a required field that is absent or of another form is ERROR_INVALID, with
+// its path.
 #ifndef GHATRACE_GITHUB_FIELDS_H
 #define GHATRACE_GITHUB_FIELDS_H
 
@@ -20,13 +22,6 @@ struct payload {
     struct error *error;
 };
 
-// Where a value stands, for messages: "workflow_job.steps[3].name". Lives on the stack.
-struct field_path {
-    const struct field_path *parent; // NULL at the top
-    struct slice name;               // empty for an array element
-    size_t index;                    // of an array element
-};
-
 enum field_kind {
     FIELD_STRING,  // struct slice
     FIELD_INTEGER, // int64_t, 0 or more
@@ -34,11 +29,11 @@ enum field_kind {
     FIELD_TIME,    // timestamp_ns
     FIELD_VALUE,   // json_value, for the caller to read; null counts as being there
     FIELD_OBJECT,  // the nested object's fields, into the same struct
-    FIELD_CUSTOM,  // whatever `read` makes of it
+    FIELD_ARRAY,   // what `read` makes of an array
 };
 
-typedef enum error_code field_reader(const struct payload *payload, const struct field_path *path,
-                                     json_value value, void *target);
+// Gets the whole target. Skips elements that are of no use. ERROR_MEMORY.
+typedef enum error_code field_reader(const struct payload *payload, json_value array, void *target);
 
 struct field_table {
     const struct field *rows; // at most 32
@@ -48,10 +43,10 @@ struct field_table {
 struct field {
     struct slice name;
     enum field_kind kind;
-    bool required;
+    bool required;                    // what identifies the event; not in nested tables
     size_t offset;                    // in the target
     const struct field_table *nested; // FIELD_OBJECT
-    field_reader *read;               // FIELD_CUSTOM; gets the whole target
+    field_reader *read;               // FIELD_ARRAY
 };
 
 // For tables, which are constants: SLICE() is not one in C11.
@@ -64,20 +59,20 @@ struct field {
         .rows = (array), .count = sizeof(array) / sizeof((array)[0])                               \
     }
 
-// Sets in `target` what the object has of the table's fields, and leaves the rest alone.
-enum error_code fields_read(const struct payload *payload, const struct field_path *path,
-                            json_value object, const struct field_table *table,
-                            void *target) MUST_CHECK;
+// Sets in `target` what the object has of the table's fields, and leaves the rest alone. A value that is no object has
+// none of them. `path` names the object in messages; empty at the top.
+enum error_code fields_read(const struct payload *payload, struct slice path, json_value object,
+                            const struct field_table *table, void *target) MUST_CHECK;
 
-// A FIELD_STRING of its own: an array's element, say.
-enum error_code fields_read_string(const struct payload *payload, const struct field_path *path,
-                                   json_value value, struct slice *out) MUST_CHECK;
+// A FIELD_STRING of its own: an array's element, say. Leaves `out` alone where the value is no string. ERROR_MEMORY.
+enum error_code fields_read_string(const struct payload *payload, json_value value,
+                                   struct slice *out) MUST_CHECK;
 
-// Elements of an array that are not null.
-size_t fields_count_values(const struct payload *payload, json_value array);
+// Elements of an array that are of this type.
+size_t fields_count(const struct payload *payload, json_value array, enum json_type type);
 
-// ERROR_INVALID "path: problem".
-enum error_code fields_refuse(const struct payload *payload, const struct field_path *path,
+// ERROR_INVALID "path.name: problem".
+enum error_code fields_refuse(const struct payload *payload, struct slice path, struct slice name,
                               const char *problem);
 
 #endif

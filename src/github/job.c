@@ -1,15 +1,13 @@
 // workflow_job payloads.
 #include "payloads.h"
 
-static enum error_code read_labels(const struct payload *payload, const struct field_path *path,
-                                   json_value value, void *target)
+// What is no text is no label.
+static enum error_code read_labels(const struct payload *payload, json_value array, void *target)
 {
     const struct json_document *document = &payload->document;
     struct github_job *job = target;
 
-    if (json_type_of(document, value) != JSON_ARRAY)
-        return fields_refuse(payload, path, "not an array");
-    size_t capacity = fields_count_values(payload, value);
+    size_t capacity = fields_count(payload, array, JSON_STRING);
     if (capacity > GITHUB_LABELS_MAX)
         capacity = GITHUB_LABELS_MAX;
     if (capacity == 0)
@@ -19,17 +17,14 @@ static enum error_code read_labels(const struct payload *payload, const struct f
         return error_set(payload->error, ERROR_MEMORY, "no memory for %zu labels", capacity);
     job->labels = labels;
 
-    struct field_path element_path = {.parent = path};
-    json_value element = json_first_element(document, value);
+    json_value element = json_first_element(document, array);
     for (; element != JSON_NONE && job->label_count < capacity;
          element = json_next_element(document, element)) {
-        if (json_type_of(document, element) != JSON_NULL) {
-            struct slice *label = &labels[job->label_count++];
-            enum error_code code = fields_read_string(payload, &element_path, element, label);
-            if (code != ERROR_NONE)
-                return code;
-        }
-        element_path.index++;
+        if (json_type_of(document, element) != JSON_STRING)
+            continue;
+        enum error_code code = fields_read_string(payload, element, &labels[job->label_count++]);
+        if (code != ERROR_NONE)
+            return code;
     }
     return ERROR_NONE;
 }
@@ -39,7 +34,7 @@ static enum error_code read_labels(const struct payload *payload, const struct f
 static const struct field job_rows[] = {
     {FIELD_NAME("id"), FIELD_ID, .required = true, AT(job_id)},
     {FIELD_NAME("run_id"), FIELD_ID, .required = true, AT(run_id)},
-    {FIELD_NAME("name"), FIELD_STRING, .required = true, AT(name)},
+    {FIELD_NAME("name"), FIELD_STRING, AT(name)},
     {FIELD_NAME("run_attempt"), FIELD_INTEGER, AT(run_attempt)},
     {FIELD_NAME("workflow_name"), FIELD_STRING, AT(workflow_name)},
     {FIELD_NAME("head_branch"), FIELD_STRING, AT(head_branch)},
@@ -53,8 +48,8 @@ static const struct field job_rows[] = {
     {FIELD_NAME("runner_id"), FIELD_INTEGER, AT(runner_id)},
     {FIELD_NAME("runner_name"), FIELD_STRING, AT(runner_name)},
     {FIELD_NAME("runner_group_name"), FIELD_STRING, AT(runner_group_name)},
-    {FIELD_NAME("labels"), FIELD_CUSTOM, .read = read_labels},
-    {FIELD_NAME("steps"), FIELD_CUSTOM, .read = steps_read},
+    {FIELD_NAME("labels"), FIELD_ARRAY, .read = read_labels},
+    {FIELD_NAME("steps"), FIELD_ARRAY, .read = steps_read},
 };
 static const struct field_table job_table = FIELD_TABLE(job_rows);
 
@@ -67,15 +62,12 @@ static const struct field_table deployment_table = FIELD_TABLE(deployment_rows);
 enum error_code job_read(const struct payload *payload, const struct envelope *envelope,
                          struct github_job *job)
 {
-    const struct field_path job_path = {.name = FIELD_NAME("workflow_job")};
-    const struct field_path deployment_path = {.name = FIELD_NAME("deployment")};
-
-    enum error_code code = fields_read(payload, &job_path, envelope->workflow_job, &job_table, job);
+    enum error_code code =
+        fields_read(payload, SLICE("workflow_job"), envelope->workflow_job, &job_table, job);
     if (code != ERROR_NONE)
         return code;
     if (job->run_attempt == 0) // absent in 2021
         job->run_attempt = 1;
-    if (json_type_of(&payload->document, envelope->deployment) == JSON_NULL)
-        return ERROR_NONE;
-    return fields_read(payload, &deployment_path, envelope->deployment, &deployment_table, job);
+    job->workflow_name = payload_name(job->workflow_name);
+    return fields_read(payload, SLICE("deployment"), envelope->deployment, &deployment_table, job);
 }

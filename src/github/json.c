@@ -381,10 +381,6 @@ bool json_string_start(const struct json_document *document, json_value value, s
 
 bool json_int64(const struct json_document *document, json_value value, int64_t *out)
 {
-    long long integer;
-    if (json_type_of(document, value) != JSON_NUMBER ||
-        !slice_parse_int64(text_of(document->text, token_at(document, value)), &integer))
-        return false;
-    *out = integer;
-    return true;
+    return json_type_of(document, value) == JSON_NUMBER &&
+           json_text_to_int64(text_of(document->text, token_at(document, value)), out);
 }

@@ -58,6 +58,64 @@ bool json_text_is_primitive(struct slice text)
            slice_equals(text, SLICE("false")) || is_number(text);
 }
 
+// What stands behind 'e' or 'E'; beyond what any text can make up for, it is not told exactly.
+static int64_t read_exponent(struct slice text)
+{
+    const int64_t most = INT64_C(1) << 40;
+    bool is_negative = text.data[0] == '-';
+    int64_t exponent = 0;
+    for (size_t i = text.data[0] == '-' || text.data[0] == '+'; i < text.len; i++)
+        if (exponent < most)
+            exponent = 10 * exponent + (text.data[i] - '0');
+    return is_negative ? -exponent : exponent;
+}
+
+// `value` times ten, plus a digit, of the sign of the number. False: beyond 64 bits.
+static bool push_digit(int64_t *value, int digit, bool is_negative)
+{
+    if (is_negative ? *value < (INT64_MIN + digit) / 10 : *value > (INT64_MAX - digit) / 10)
+        return false;
+    *value = 10 * *value + (is_negative ? -digit : digit);
+    return true;
+}
+
+bool json_text_to_int64(struct slice number, int64_t *out)
+{
+    bool is_negative = number.data[0] == '-';
+    int64_t value = 0;
+    int64_t zeros = 0;    // seen, and not yet part of `value`
+    int64_t exponent = 0; // of ten
+    bool is_behind_point = false;
+
+    for (size_t i = is_negative; i < number.len; i++) {
+        char c = number.data[i];
+        if (c == 'e' || c == 'E') {
+            exponent += read_exponent((struct slice){number.data + i + 1, number.len - i - 1});
+            break;
+        }
+        is_behind_point |= c == '.';
+        if (c == '.')
+            continue;
+        exponent -= is_behind_point;
+        if (c == '0') {
+            zeros += value != 0;
+            continue;
+        }
+        for (; zeros > 0; zeros--)
+            if (!push_digit(&value, 0, is_negative))
+                return false;
+        if (!push_digit(&value, c - '0', is_negative))
+            return false;
+    }
+    for (exponent += zeros; exponent > 0 && value != 0; exponent--)
+        if (!push_digit(&value, 0, is_negative))
+            return false;
+    if (value != 0 && exponent != 0)
+        return false;
+    *out = value;
+    return true;
+}
+
 static bool is_ascii(struct slice text)
 {
     size_t at = 0;

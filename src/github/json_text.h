@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "ghatrace/base/error.h"
 #include "ghatrace/base/slice.h"
@@ -24,6 +25,10 @@ static inline bool json_is_blank(char c)
 
 // RFC 8259 section 3 and 6: exactly true, false, null, or a number by the grammar.
 bool json_text_is_primitive(struct slice text);
+
+// The value of a number that is whole, however it is written (12, 12.0, 120e-1), without detour through floating
+// point. False: a fraction, or beyond 64 bits.
+bool json_text_to_int64(struct slice number, int64_t *out);
 
 // Can the raw text of a string be used as it stands: no escapes, valid UTF-8?
 bool json_text_is_plain(struct slice raw);

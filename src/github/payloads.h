@@ -26,4 +26,7 @@ enum error_code run_read(const struct payload *payload, const struct envelope *e
 // The "steps" of a job: a field_reader whose target is a struct github_job.
 field_reader steps_read;
 
+// A workflow's name; one of blanks only is none.
+struct slice payload_name(struct slice text);
+
 #endif

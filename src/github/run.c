@@ -17,18 +17,16 @@ static const struct field pull_request_rows[] = {
 };
 static const struct field_table pull_request_table = FIELD_TABLE(pull_request_rows);
 
-static enum error_code read_pull_requests(const struct payload *payload,
-                                          const struct field_path *path, json_value value,
+// The first of them that is one.
+static enum error_code read_pull_requests(const struct payload *payload, json_value array,
                                           void *target)
 {
-    const struct field_path first_path = {.parent = path};
+    const struct json_document *document = &payload->document;
+    json_value first = json_first_element(document, array);
 
-    if (json_type_of(&payload->document, value) != JSON_ARRAY)
-        return fields_refuse(payload, path, "not an array");
-    json_value first = json_first_element(&payload->document, value);
-    if (json_type_of(&payload->document, first) == JSON_NULL)
-        return ERROR_NONE;
-    return fields_read(payload, &first_path, first, &pull_request_table, target);
+    while (first != JSON_NONE && json_type_of(document, first) != JSON_OBJECT)
+        first = json_next_element(document, first);
+    return fields_read(payload, SLICE_EMPTY, first, &pull_request_table, target);
 }
 
 struct reference {
@@ -60,28 +58,24 @@ static enum error_code join_reference(const struct payload *payload,
     return ERROR_NONE;
 }
 
-static enum error_code read_reference(const struct payload *payload, const struct field_path *path,
-                                      json_value element, struct slice *references, size_t *count)
+static enum error_code read_reference(const struct payload *payload, json_value element,
+                                      struct slice *references, size_t *count)
 {
     struct reference reference = {.path = SLICE_EMPTY, .sha = SLICE_EMPTY};
 
-    if (json_type_of(&payload->document, element) == JSON_NULL)
-        return ERROR_NONE;
-    enum error_code code = fields_read(payload, path, element, &reference_table, &reference);
+    enum error_code code = fields_read(payload, SLICE_EMPTY, element, &reference_table, &reference);
     if (code != ERROR_NONE || reference.path.len == 0 || reference.sha.len == 0)
         return code;
     return join_reference(payload, &reference, &references[(*count)++]);
 }
 
-static enum error_code read_references(const struct payload *payload, const struct field_path *path,
-                                       json_value value, void *target)
+static enum error_code read_references(const struct payload *payload, json_value array,
+                                       void *target)
 {
     const struct json_document *document = &payload->document;
     struct github_run *run = target;
 
-    if (json_type_of(document, value) != JSON_ARRAY)
-        return fields_refuse(payload, path, "not an array");
-    size_t capacity = fields_count_values(payload, value);
+    size_t capacity = fields_count(payload, array, JSON_OBJECT);
     if (capacity > GITHUB_REFERENCES_MAX)
         capacity = GITHUB_REFERENCES_MAX;
     if (capacity == 0)
@@ -92,15 +86,13 @@ static enum error_code read_references(const struct payload *payload, const stru
                          capacity);
     run->referenced_workflows = references;
 
-    struct field_path element_path = {.parent = path};
-    json_value element = json_first_element(document, value);
+    json_value element = json_first_element(document, array);
     for (; element != JSON_NONE && run->referenced_workflow_count < capacity;
          element = json_next_element(document, element)) {
-        enum error_code code = read_reference(payload, &element_path, element, references,
-                                              &run->referenced_workflow_count);
+        enum error_code code =
+            read_reference(payload, element, references, &run->referenced_workflow_count);
         if (code != ERROR_NONE)
             return code;
-        element_path.index++;
     }
     return ERROR_NONE;
 }
@@ -130,41 +122,72 @@ static const struct field run_rows[] = {
     {FIELD_NAME("created_at"), FIELD_TIME, AT(created_at)},
     {FIELD_NAME("updated_at"), FIELD_TIME, AT(updated_at)},
     {FIELD_NAME("run_started_at"), FIELD_TIME, AT(run_started_at)},
-    {FIELD_NAME("referenced_workflows"), FIELD_CUSTOM, .read = read_references},
-    {FIELD_NAME("pull_requests"), FIELD_CUSTOM, .read = read_pull_requests},
+    {FIELD_NAME("referenced_workflows"), FIELD_ARRAY, .read = read_references},
+    {FIELD_NAME("pull_requests"), FIELD_ARRAY, .read = read_pull_requests},
 };
 static const struct field_table run_table = FIELD_TABLE(run_rows);
 
+struct workflow {
+    struct slice name;
+    struct slice path;
+};
+
 static const struct field workflow_rows[] = {
-    {FIELD_NAME("name"), FIELD_STRING, .offset = 0},
+    {FIELD_NAME("name"), FIELD_STRING, .offset = offsetof(struct workflow, name)},
+    {FIELD_NAME("path"), FIELD_STRING, .offset = offsetof(struct workflow, path)},
 };
 static const struct field_table workflow_table = FIELD_TABLE(workflow_rows);
 
-// `workflow_run.name` may be "" or the run-name text of this one run; `workflow.name` is the
-// workflow's own, the same for all of its runs.
-static enum error_code read_workflow(const struct payload *payload, json_value workflow,
-                                     struct github_run *run)
+// ".github/workflows/x.yml@refs/heads/main", as GitHub writes it where the file is taken at another place than the
+// run's own, without the place: the workflow is the same at each of them. Both endings of workflow files are looked
+// for, because '@' may stand in their names.
+static struct slice without_place(struct slice path)
 {
-    const struct field_path path = {.name = FIELD_NAME("workflow")};
-    struct slice name = SLICE_EMPTY;
+    static const struct slice ends[] = {FIELD_NAME(".yml@"), FIELD_NAME(".yaml@")};
+    for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
+        ptrdiff_t at = slice_find(path, ends[i]);
+        if (at >= 0)
+            path.len = (size_t)at + ends[i].len - 1;
+    }
+    return path;
+}
 
-    if (json_type_of(&payload->document, workflow) == JSON_NULL)
-        return ERROR_NONE;
-    enum error_code code = fields_read(payload, &path, workflow, &workflow_table, &name);
-    if (code == ERROR_NONE && name.len > 0)
-        run->workflow_name = name;
-    return code;
+// `workflow_run.name` may be "" or the run-name text of this one run, which then is its display_title, too;
+// `workflow.name` is the workflow's own, the same for all of its runs. Where it has none, the path of its file stands
+// in. Without any word about the workflow, the run's name is taken if it may be the workflow's.
+static struct slice name_of_workflow(const struct github_run *run, struct slice run_name,
+                                     const struct workflow *workflow, bool has_workflow)
+{
+    bool is_of_workflow = !has_workflow && !slice_equals(run_name, run->display_title);
+    struct slice path = payload_name(run->workflow_path);
+    if (path.len == 0)
+        path = payload_name(workflow->path);
+    const struct slice names[] = {payload_name(workflow->name),
+                                  is_of_workflow ? run_name : SLICE_EMPTY, without_place(path),
+                                  run_name};
+    size_t i = 0;
+    while (i + 1 < sizeof(names) / sizeof(names[0]) && names[i].len == 0)
+        i++;
+    return names[i];
 }
 
 enum error_code run_read(const struct payload *payload, const struct envelope *envelope,
                          struct github_run *run)
 {
-    const struct field_path path = {.name = FIELD_NAME("workflow_run")};
+    struct workflow workflow = {.name = SLICE_EMPTY, .path = SLICE_EMPTY};
+    bool has_workflow = json_type_of(&payload->document, envelope->workflow) == JSON_OBJECT;
 
-    enum error_code code = fields_read(payload, &path, envelope->workflow_run, &run_table, run);
+    enum error_code code =
+        fields_read(payload, SLICE("workflow_run"), envelope->workflow_run, &run_table, run);
+    if (code == ERROR_NONE)
+        code =
+            fields_read(payload, SLICE("workflow"), envelope->workflow, &workflow_table, &workflow);
     if (code != ERROR_NONE)
         return code;
     if (run->run_attempt == 0) // absent in 2021
         run->run_attempt = 1;
-    return read_workflow(payload, envelope->workflow, run);
+    // Until here it is workflow_run.name.
+    run->workflow_name =
+        name_of_workflow(run, payload_name(run->workflow_name), &workflow, has_workflow);
+    return ERROR_NONE;
 }

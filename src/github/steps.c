@@ -1,11 +1,11 @@
 // The steps of a job, in the order of their numbers.
+#include <inttypes.h>
 #include <string.h>
 
 #include "payloads.h"
 
 static const struct field step_rows[] = {
-    {FIELD_NAME("name"), FIELD_STRING, .required = true,
-     .offset = offsetof(struct github_step, name)},
+    {FIELD_NAME("name"), FIELD_STRING, .offset = offsetof(struct github_step, name)},
     {FIELD_NAME("number"), FIELD_INTEGER, .offset = offsetof(struct github_step, number)},
     {FIELD_NAME("status"), FIELD_STRING, .offset = offsetof(struct github_step, status)},
     {FIELD_NAME("conclusion"), FIELD_STRING, .offset = offsetof(struct github_step, conclusion)},
@@ -14,25 +14,34 @@ static const struct field step_rows[] = {
 };
 static const struct field_table step_table = FIELD_TABLE(step_rows);
 
-static enum error_code read_steps(const struct payload *payload, const struct field_path *path,
-                                  json_value array, struct github_step *steps, size_t *count)
+// One without a name is told by its number: its time is known all the same.
+static enum error_code complete_step(const struct payload *payload, size_t index,
+                                     struct github_step *step)
+{
+    if (step->number == 0) // `number` is not documented: be ready to do without
+        step->number = (int64_t)index + 1;
+    if (step->name.len == 0 &&
+        !arena_format(payload->arena, &step->name, "step %" PRId64, step->number))
+        return error_set(payload->error, ERROR_MEMORY, "no memory for the name of a step");
+    return ERROR_NONE;
+}
+
+static enum error_code read_steps(const struct payload *payload, json_value array,
+                                  struct github_step *steps, size_t *count)
 {
     const struct json_document *document = &payload->document;
-    struct field_path element_path = {.parent = path};
     json_value element = json_first_element(document, array);
 
-    for (; element != JSON_NONE; element = json_next_element(document, element)) {
-        size_t index = element_path.index++;
-        if (json_type_of(document, element) == JSON_NULL)
-            continue;
-        struct github_step *step = &steps[*count];
-        struct field_path step_path = {.parent = path, .index = index};
-        enum error_code code = fields_read(payload, &step_path, element, &step_table, step);
-        if (code != ERROR_NONE)
-            return code;
-        if (step->number == 0) // `number` is not documented: be ready to do without
-            step->number = (int64_t)index + 1;
-        ++*count;
+    for (size_t index = 0; element != JSON_NONE; index++) {
+        if (json_type_of(document, element) == JSON_OBJECT) {
+            struct github_step *step = &steps[(*count)++];
+            enum error_code code = fields_read(payload, SLICE_EMPTY, element, &step_table, step);
+            if (code == ERROR_NONE)
+                code = complete_step(payload, index, step);
+            if (code != ERROR_NONE)
+                return code;
+        }
+        element = json_next_element(document, element);
     }
     return ERROR_NONE;
 }
@@ -77,20 +86,17 @@ static struct github_step *sort_steps(struct github_step *steps, struct github_s
     return steps;
 }
 
-enum error_code steps_read(const struct payload *payload, const struct field_path *path,
-                           json_value value, void *target)
+enum error_code steps_read(const struct payload *payload, json_value array, void *target)
 {
     struct github_job *job = target;
 
-    if (json_type_of(&payload->document, value) != JSON_ARRAY)
-        return fields_refuse(payload, path, "not an array");
-    size_t capacity = fields_count_values(payload, value);
+    size_t capacity = fields_count(payload, array, JSON_OBJECT);
     if (capacity == 0)
         return ERROR_NONE;
     struct github_step *steps = arena_allocate_array(payload->arena, capacity, sizeof(*steps));
     if (steps == NULL)
         goto refused;
-    enum error_code code = read_steps(payload, path, value, steps, &job->step_count);
+    enum error_code code = read_steps(payload, array, steps, &job->step_count);
     if (code != ERROR_NONE)
         return code;
     if (!is_sorted(steps, job->step_count)) {

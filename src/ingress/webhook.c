@@ -76,7 +76,7 @@ static void count_delivery(const struct conversation *conversation,
                                                 [GITHUB_EVENT_RUN] = INGRESS_RUN,
                                                 [GITHUB_EVENT_PING] = INGRESS_PING,
                                                 [GITHUB_EVENT_IGNORED] = INGRESS_OTHER};
-    add(&webhook_of(conversation)->counters.deliveries[events[event->kind]][outcome]);
+    add(&webhook_of(conversation)->counters.deliveries[events[event->type]][outcome]);
 }
 
 static struct slice header_for_log(const struct http_head *head, struct slice name)
@@ -368,7 +368,7 @@ static void answer_ignored(struct conversation *conversation, const struct githu
 {
     struct answer answer;
 
-    count_delivery(conversation, event, INGRESS_IGNORED);
+    count_delivery(conversation, event, event->is_malformed ? INGRESS_NULL : INGRESS_IGNORED);
     answer_set(&answer, 200, SLICE("{\"status\":\"ignored\"}\n"));
     give_answer(conversation, &answer, why);
 }

@@ -6,11 +6,10 @@
 
 static void put_deliveries(struct json_out *json, const struct health_figures *figures)
 {
-    static const char *const outcomes[INGRESS_OUTCOMES] = {[INGRESS_ACCEPTED] = "accepted",
-                                                           [INGRESS_DUPLICATE] = "duplicate",
-                                                           [INGRESS_IGNORED] = "ignored",
-                                                           [INGRESS_PONG] = "pong",
-                                                           [INGRESS_REFUSED] = "unavailable"};
+    static const char *const outcomes[INGRESS_OUTCOMES] = {
+        [INGRESS_ACCEPTED] = "accepted", [INGRESS_DUPLICATE] = "duplicate",
+        [INGRESS_IGNORED] = "ignored",   [INGRESS_NULL] = "malformed",
+        [INGRESS_PONG] = "pong",         [INGRESS_REFUSED] = "unavailable"};
     json_out_open_object(json, "deliveries");
     for (size_t outcome = 0; outcome < INGRESS_OUTCOMES; outcome++) {
         uint64_t sum = 0;

@@ -13,11 +13,10 @@ static void put_deliveries(struct metrics_text *text, const struct ingress_count
                                                        [INGRESS_RUN] = "workflow_run",
                                                        [INGRESS_PING] = "ping",
                                                        [INGRESS_OTHER] = "other"};
-    static const char *const outcomes[INGRESS_OUTCOMES] = {[INGRESS_ACCEPTED] = "accepted",
-                                                           [INGRESS_DUPLICATE] = "duplicate",
-                                                           [INGRESS_IGNORED] = "ignored",
-                                                           [INGRESS_PONG] = "pong",
-                                                           [INGRESS_REFUSED] = "refused"};
+    static const char *const outcomes[INGRESS_OUTCOMES] = {
+        [INGRESS_ACCEPTED] = "accepted", [INGRESS_DUPLICATE] = "duplicate",
+        [INGRESS_IGNORED] = "ignored",   [INGRESS_NULL] = "malformed",
+        [INGRESS_PONG] = "pong",         [INGRESS_REFUSED] = "refused"};
     metrics_family(text, "ghatrace_deliveries", METRICS_COUNTER,
                    "Deliveries that were rightly signed, since the start.");
     for (size_t event = 0; event < INGRESS_EVENTS; event++)

@@ -111,6 +111,9 @@ class Answers(harness.BlackBoxTest):
             "workflow_job started": run.job().queued().edited(with_value("started", "action")),
             "workflow_run cancelled": run.requested().edited(with_value("rerequested", "action")),
             "no job": run.job().queued().edited(with_value(None, "workflow_job")),
+            "no run": run.requested().edited(with_value(None, "workflow_run")),
+            "no repository": run.job().queued().edited(with_value(None, "repository")),
+            "no repository of a run": run.completed().edited(with_value(None, "repository")),
             "check run": disguised_check_run(run),
             "successful check run": disguised_check_run(run, conclusion="success"),
         }
@@ -133,7 +136,7 @@ class Answers(harness.BlackBoxTest):
                 answer = self.daemon.deliver(Event("workflow_job", body, guid_of_time(time.time())))
                 self.assertEqual(answer.status, 400, answer)
 
-    def test_missing_and_mistyped_fields_are_named(self):
+    def test_what_identifies_an_event_is_named_when_it_is_missing_or_mistyped(self):
         run = Run()
         job = run.job()
         cases = [
@@ -143,16 +146,10 @@ class Answers(harness.BlackBoxTest):
             (job.queued(), with_value(1.5, "workflow_job", "id"), "workflow_job.id"),
             (job.queued(), with_value(2 ** 63, "workflow_job", "id"), "workflow_job.id"),
             (job.queued(), with_value([], "workflow_job"), "workflow_job"),
-            (job.queued(), with_value({}, "workflow_job", "name"), "workflow_job.name"),
-            (job.completed(), with_value("x", "workflow_job", "steps"), "workflow_job.steps"),
-            (job.completed(), with_value("yesterday", "workflow_job", "completed_at"), "workflow_job.completed_at"),
-            (job.completed(), with_value(17, "workflow_job", "started_at"), "workflow_job.started_at"),
             (job.queued(), without("action"), "action"),
-            (job.queued(), without("repository"), "repository"),
             (run.requested(), without("workflow_run"), "workflow_run"),
             (run.requested(), without("workflow_run", "id"), "workflow_run.id"),
             (run.requested(), with_value(True, "workflow_run", "id"), "workflow_run.id"),
-            (run.requested(), with_value("main", "repository"), "repository"),
         ]
         for event, change, field in cases:
             with self.subTest(field=field, change=change):

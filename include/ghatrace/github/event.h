@@ -37,10 +37,10 @@ enum github_run_action {
 };
 
 // In all structs below: a slice of length 0, an id of 0 and a time of TIMESTAMP_UNKNOWN mean that
-// the payload has null, "", 0 or nothing there. Strings are valid UTF-8 without NUL: escapes
+// the payload has null, "", 0, nothing or something of another type or form there: but for its identity (action, run id,
+// job id) nothing that is odd in a payload may cost the event. Strings are valid UTF-8 without NUL: escapes
 // are resolved, what is invalid is U+FFFD. They point into the body or into the arena.
 
-//
 // What is longer or more than below is cut when it is decoded: none of it comes from GitHub, and spans repeat texts many
 // times. All steps are kept.
 #define GITHUB_TEXT_MAX 4096      // bytes of any text, cut between characters
@@ -50,7 +50,7 @@ enum github_run_action {
 #define GITHUB_EVENT_MEMORY_MAX ((size_t)72 * 1024 * 1024)
 
 struct github_repository {
-    struct slice full_name; // "owner/name"
+    struct slice full_name; // "owner/name"; made of the two, as they are of it, where it is missing
     struct slice owner;     // repository.owner.login
     struct slice name;
     struct slice html_url;
@@ -59,7 +59,7 @@ struct github_repository {
 };
 
 struct github_step {
-    struct slice name; // free text, repeats within a job
+    struct slice name; // free text, repeats within a job; "step 3" where the third has none
     int64_t number;    // unique within the job, with gaps
     struct slice status;
     struct slice conclusion;
@@ -70,10 +70,10 @@ struct github_step {
 struct github_job {
     int64_t job_id;
     int64_t run_id;
-    int64_t run_attempt; // 1 where absent or 0
+    int64_t run_attempt; // 1 where absent, 0 or none
     enum github_job_action action;
     struct slice name;
-    struct slice workflow_name;
+    struct slice workflow_name; // not of blanks only
     struct slice head_branch;
     struct slice head_sha;
     struct slice html_url;
@@ -95,10 +95,11 @@ struct github_job {
 
 struct github_run {
     int64_t run_id;
-    int64_t run_attempt; // 1 where absent or 0
+    int64_t run_attempt; // 1 where absent, 0 or none
     int64_t run_number;
     enum github_run_action action;
-    struct slice workflow_name; // workflow.name; workflow_run.name where there is no workflow
+    struct slice
+        workflow_name; // workflow.name, else the path of its file without "@refs/…" (run.c)
     struct slice display_title;
     struct slice event_name; // workflow_run.event
     struct slice workflow_path;
@@ -113,12 +114,15 @@ struct github_run {
     timestamp_ns run_started_at;
     const struct slice *referenced_workflows; // "path@sha" each
     size_t referenced_workflow_count;
-    int64_t pull_request_number;    // of the first of pull_requests; 0 for forks
+    int64_t pull_request_number;    // of the first object in pull_requests; 0 for forks
     struct slice pull_request_base; // its base.ref
 };
 
 struct github_event {
     enum github_event_kind kind;
+    enum github_event_kind
+        type;          // what the header calls it, also where it is ignored; other types: IGNORED
+    bool is_malformed; // ignored, because GitHub sent null in place of what it speaks of
     const char *ignored_because;         // static text, for GITHUB_EVENT_IGNORED
     struct github_repository repository; // for jobs and runs
     union {
@@ -128,12 +132,15 @@ struct github_event {
 };
 
 // Decodes one payload. `event_type` is the X-GitHub-Event header. Types and actions that are not
-// ours are GITHUB_EVENT_IGNORED after the body was checked to be JSON; so are
-// `"workflow_job": null`, and a check run in a job's clothes: completed, no labels, no
-// steps, no runner, and an html_url without "/job/" (or "/jobs/").
+// ours are GITHUB_EVENT_IGNORED after the body was checked to be JSON; so are those whose `workflow_job`,
+// `workflow_run` or `repository` is null, and a check run in a job's clothes: completed, no labels, no
+// steps, no runner, and an html_url with "/runs/" but without "/job/" (or "/jobs/").
+//
+// Ids are integers as JSON Schema has them (GitHub's own schemas, @octokit/webhooks-schemas, say "integer"): 1.0 and
+// 1e3 are, "1" is not, nor is what 64 bits do not hold; and they are positive.
 //
 // `arena` holds what does not stand in `body` as it is, tokens included; `body` must outlive the event.
-// ERROR_INVALID: not JSON, or a field missing or of the wrong type; the message names the field
+// ERROR_INVALID: not JSON, or a field of the event's identity missing or of the wrong type; the message names it
 // ("workflow_job.run_id: missing"). ERROR_TOO_LARGE: nested deeper than 64 or more than
 // 2,000,000 tokens, or decoded to more than GITHUB_EVENT_MEMORY_MAX. ERROR_MEMORY.
 enum error_code github_event_decode(struct slice event_type, struct slice body, struct arena *arena,

@@ -70,7 +70,8 @@ bool json_string(const struct json_document *document, json_value value, struct 
 // At most `max` bytes of it, cut between characters: no more is decoded.
 bool json_string_start(const struct json_document *document, json_value value, size_t max,
                        struct arena *arena, struct slice *out) MUST_CHECK;
-// False: not a number, a fraction, or beyond int64.
+// A whole number, however it is written: 12, 12.0 and 1.2e1 are the same to JSON Schema. False, and `out` left alone: not
+// a number, a fraction, or beyond int64.
 bool json_int64(const struct json_document *document, json_value value, int64_t *out) MUST_CHECK;
 
 #endif

@@ -96,6 +96,7 @@ enum ingress_outcome {
     INGRESS_ACCEPTED,
     INGRESS_DUPLICATE,
     INGRESS_IGNORED,
+    INGRESS_NULL, // ignored, too: GitHub sent null in place of the job, run or repository
     INGRESS_PONG,
     INGRESS_REFUSED, // 503
     INGRESS_OUTCOMES

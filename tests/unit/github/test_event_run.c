@@ -129,18 +129,72 @@ static void the_workflows_own_name_goes_before_the_name_of_the_run(void **state)
 
 #define WORKFLOW_NAME "\"name\": \"Build and test\",\n    \"path\""
 
-static void a_workflow_without_a_name_leaves_the_name_of_the_run(void **state)
+static void the_path_stands_in_for_a_workflow_without_a_name(void **state)
 {
-    static const char *const names[] = {"\"name\": null,\n    \"path\"",
-                                        "\"name\": \"\",\n    \"path\"", "\"path\""};
+    static const char *const names[] = {
+        "\"name\": null,\n    \"path\"", "\"name\": 7,\n    \"path\"",
+        "\"name\": \" \\t\\n\",\n    \"path\"", "\"name\": \"\",\n    \"path\"", "\"path\""};
     for (size_t i = 0; i < COUNT(names); i++) {
         const struct github_run *run =
             changed(state, FIXTURES "workflow_run.completed.json", WORKFLOW_NAME, names[i]);
-        assert_text(run->workflow_name, "Check PR #2741 by mona");
+        assert_text(run->workflow_name, ".github/workflows/build.yml");
     }
+}
+
+// The run's name was made for this one run, as display_title shows.
+static void the_name_of_the_run_is_not_the_workflows(void **state)
+{
     const struct github_run *run =
         changed(state, FIXTURES "workflow_run.completed.json", "\"workflow\":", "\"other\":");
-    assert_text(run->workflow_name, "Check PR #2741 by mona");
+    assert_text(run->workflow_name, ".github/workflows/build.yml");
+    // Not made for this one: it is the workflow's.
+    run = changed(state, FIXTURES "workflow_run.requested.json", "\"workflow\":", "\"other\":");
+    assert_text(run->workflow_name, "Build and test");
+}
+
+static const char *named_by_path(struct decoding *decoding, const char *run_path,
+                                 const char *workflow)
+{
+    static char body[1000];
+    static char name[200];
+    (void)snprintf(
+        body, sizeof body,
+        "{\"action\":\"completed\",\"workflow_run\":{\"id\":1,\"name\":\"\",\"path\":%s},"
+        "\"workflow\":%s}",
+        run_path, workflow);
+    decode_text(decoding, "workflow_run", slice_from_string(body));
+    assert_int_equal(decoding->code, ERROR_NONE);
+    (void)snprintf(name, sizeof name, "%.*s", SLICE_ARGS(decoding->event.run.workflow_name));
+    decoding_release(decoding);
+    return name;
+}
+
+static void a_path_stands_in_without_the_place_it_was_taken_at(void **state)
+{
+    static const struct {
+        const char *run_path;
+        const char *workflow;
+        const char *name;
+    } cases[] = {
+        {"\".github/workflows/x.yml\"", "null", ".github/workflows/x.yml"},
+        {"\".github/workflows/x.yml@refs/heads/main\"", "{}", ".github/workflows/x.yml"},
+        {"\".github/workflows/x.yaml@v1@2\"", "{}", ".github/workflows/x.yaml"},
+        {"\".github/workflows/a@b.yml\"", "{}", ".github/workflows/a@b.yml"},
+        {"\"acme/rules/.github/workflows/audit.yml@refs/heads/main\"", "null",
+         "acme/rules/.github/workflows/audit.yml"},
+        {"\"dynamic/pages/pages-build-deployment\"", "{\"name\":\"\"}",
+         "dynamic/pages/pages-build-deployment"},
+        {"null", "{\"name\":null,\"path\":\".github/workflows/y.yml@main\"}",
+         ".github/workflows/y.yml"},
+        {"\"\"", "{\"path\":7}", ""},
+        {"\" \"", "7", ""},
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct decoding decoding;
+        assert_string_equal(named_by_path(&decoding, cases[i].run_path, cases[i].workflow),
+                            cases[i].name);
+    }
 }
 
 static void called_workflows_are_named_by_path_and_commit(void **state)
@@ -177,12 +231,12 @@ static void a_run_of_a_fork_that_awaits_approval_is_a_run(void **state)
     assert_text(run->actor, "newcomer-example");
 }
 
-static void a_run_that_could_not_start_has_no_workflow_and_no_name(void **state)
+static void a_run_that_could_not_start_is_named_by_its_path(void **state)
 {
     const struct github_run *run =
         run_of(state, FIXTURES "workflow_run.completed.startup_failure.json");
     assert_text(run->conclusion, "startup_failure");
-    assert_text(run->workflow_name, "");
+    assert_text(run->workflow_name, ".github/workflows/broken.yml");
     assert_text(run->workflow_path, ".github/workflows/broken.yml");
 }
 
@@ -222,14 +276,14 @@ static void what_a_run_may_lack_is_not_known(void **state)
     decoding_release(&decoding);
 }
 
-static void only_the_first_pull_request_is_read(void **state)
+static void of_several_pull_requests_the_first_is_read(void **state)
 {
     static const struct {
         const char *list;
         int64_t number;
     } cases[] = {
         {"\"pull_requests\": null", 0},
-        {"\"pull_requests\": [null, {\"number\": 3}]", 0},
+        {"\"pull_requests\": [null, {\"number\": 3}]", 3},
         {"\"pull_requests\": [{\"number\": 4, \"base\": {\"ref\": \"b\"}}, {\"number\": \"x\"}]",
          4},
         {"\"other\": 1", 0},
@@ -288,13 +342,15 @@ int main(void)
         TEST(a_run_in_progress_has_moved_on),
         TEST(a_completed_rerun_of_a_pull_request_tells_all_about_it),
         TEST(the_workflows_own_name_goes_before_the_name_of_the_run),
-        TEST(a_workflow_without_a_name_leaves_the_name_of_the_run),
+        TEST(the_path_stands_in_for_a_workflow_without_a_name),
+        TEST(the_name_of_the_run_is_not_the_workflows),
+        cmocka_unit_test(a_path_stands_in_without_the_place_it_was_taken_at),
         TEST(called_workflows_are_named_by_path_and_commit),
         TEST(called_workflows_without_path_or_commit_are_left_out),
         TEST(a_run_of_a_fork_that_awaits_approval_is_a_run),
-        TEST(a_run_that_could_not_start_has_no_workflow_and_no_name),
+        TEST(a_run_that_could_not_start_is_named_by_its_path),
         cmocka_unit_test(what_a_run_may_lack_is_not_known),
-        TEST(only_the_first_pull_request_is_read),
+        TEST(of_several_pull_requests_the_first_is_read),
         TEST(pings_of_repositories_and_organizations_are_pings),
         TEST(other_event_types_are_ignored_whatever_they_hold),
         cmocka_unit_test(run_actions_that_are_not_ours_are_ignored),
