@@ -255,12 +255,18 @@ static void observe(struct series_histogram *histogram, duration_ns value, times
         histogram->exemplars[bucket] = exemplar;
 }
 
+// A label without a value is none at all to Prometheus: workflows that nobody named are told as such.
+static struct slice workflow_label(struct slice workflow)
+{
+    return workflow.len > 0 ? workflow : SLICE("unknown");
+}
+
 static enum error_code count_step(struct tally *tally, const struct job_measure *job,
                                   const struct measure_step *step, struct error *error)
 {
     const struct slice labels[] = {
         [SERIES_STEP_REPOSITORY] = job->repository,
-        [SERIES_STEP_WORKFLOW] = job->workflow,
+        [SERIES_STEP_WORKFLOW] = workflow_label(job->workflow),
         [SERIES_STEP_NAME] = step->name,
         [SERIES_STEP_RESULT] = step->result,
     };
@@ -277,8 +283,10 @@ enum error_code series_count_job(struct tally *tally, const struct job_measure *
                                  struct error *error)
 {
     const struct slice labels[] = {
-        [SERIES_JOB_REPOSITORY] = measure->repository, [SERIES_JOB_WORKFLOW] = measure->workflow,
-        [SERIES_JOB_GROUP] = measure->runner_group,    [SERIES_JOB_LABELS] = measure->runner_labels,
+        [SERIES_JOB_REPOSITORY] = measure->repository,
+        [SERIES_JOB_WORKFLOW] = workflow_label(measure->workflow),
+        [SERIES_JOB_GROUP] = measure->runner_group,
+        [SERIES_JOB_LABELS] = measure->runner_labels,
         [SERIES_JOB_RESULT] = measure->result,
     };
     const struct measure_span *const spans[] = {
@@ -306,7 +314,7 @@ enum error_code series_count_run(struct tally *tally, const struct run_measure *
 {
     const struct slice labels[] = {
         [SERIES_RUN_REPOSITORY] = measure->repository,
-        [SERIES_RUN_WORKFLOW] = measure->workflow,
+        [SERIES_RUN_WORKFLOW] = workflow_label(measure->workflow),
         [SERIES_RUN_RESULT] = measure->result,
     };
     struct series_row *row;

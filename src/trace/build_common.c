@@ -131,6 +131,8 @@ void build_resource(const struct trace_policy *policy, const struct resource_fac
         service = repository->service_name;
     if (service.len == 0)
         service = service_name_of(repository->name, writer);
+    if (service.len == 0) // what the resource conventions want where nobody knows it ("Service")
+        service = SLICE("unknown_service:ghatrace");
     attribute_add_string(writer, "service.name", service);
     attribute_add_string(writer, "cicd.pipeline.name", facts->workflow_name);
     attribute_add_number_string(writer, "cicd.pipeline.run.id", facts->run_id);

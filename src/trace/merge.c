@@ -44,7 +44,8 @@ static void merge_runner(struct job_state *state, const struct github_job *job,
 static void merge_deployment(struct job_state *state, const struct github_job *job,
                              const struct state_version *version)
 {
-    if (job->deployment_id == 0 || !is_newer(version, &state->deployment_version))
+    bool deploys = job->deployment_id != 0 || job->deployment_environment.len > 0;
+    if (!deploys || !is_newer(version, &state->deployment_version))
         return;
     state->deployment_version = *version;
     state->deployment_id = job->deployment_id;
@@ -131,14 +132,24 @@ static int compare_with_speaker(const struct github_event *event, const struct r
     return order;
 }
 
+// One that names the workflow goes before one that does not; then the lower id, then the fuller word.
+static bool speaks_rather(const struct github_event *event, const struct run_state *state)
+{
+    const struct github_job *job = &event->job;
+    bool has_name = job->workflow_name.len > 0;
+    if (has_name != (state->job_workflow_name.len > 0))
+        return has_name;
+    if (job->job_id != state->speaker_job_id)
+        return job->job_id < state->speaker_job_id;
+    return compare_with_speaker(event, state) > 0;
+}
+
 void merge_run_from_job(struct run_state *state, const struct github_event *event)
 {
     const struct github_job *job = &event->job;
     state->run_id = job->run_id;
     state->run_attempt = job->run_attempt;
-    if (state->speaker_job_id != 0 && job->job_id > state->speaker_job_id)
-        return;
-    if (job->job_id == state->speaker_job_id && compare_with_speaker(event, state) <= 0)
+    if (state->speaker_job_id != 0 && !speaks_rather(event, state))
         return;
     state->speaker_job_id = job->job_id;
     state->job_repository = event->repository;

@@ -5,6 +5,7 @@
 
 #include "ghatrace/store/codec.h"
 #include "ghatrace/tally/open_runs.h"
+#include "ghatrace/view/workflow.h"
 
 // What people ask first.
 static const enum standing_state order[] = {STANDING_QUEUED, STANDING_WAITING, STANDING_RUNNING};
@@ -121,6 +122,9 @@ static enum error_code visit_job(struct walk *walk, const struct pool_job *place
         store_note_unreadable(walk->transaction);
         return ERROR_NONE;
     }
+    if (code == ERROR_NONE)
+        code =
+            workflow_name_job(walk->transaction, &place->key, &walk->job_arena, &job, walk->error);
     if (code != ERROR_NONE)
         return code;
     walk->left--;

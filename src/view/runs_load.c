@@ -2,6 +2,7 @@
 #include "ghatrace/store/codec.h"
 #include "ghatrace/trace/standing.h"
 #include "ghatrace/view/runs.h"
+#include "ghatrace/view/workflow.h"
 
 // States looked at in one read transaction: a reader pins pages, and most states are notes.
 #define SLICE_STATES 10000
@@ -84,7 +85,9 @@ static bool keep_texts(struct arena *arena, struct runs_entry *entry)
 }
 
 // Adds an entry if the state is open. What cannot be read is left out, and counted.
-static enum error_code add_if_open(struct entry_list *list, struct slice bytes, struct error *error)
+static enum error_code add_if_open(struct entry_list *list, struct store_transaction *transaction,
+                                   const struct store_key *key, struct slice bytes,
+                                   struct error *error)
 {
     struct job_state job = {0};
     struct run_state run = {0};
@@ -102,6 +105,8 @@ static enum error_code add_if_open(struct entry_list *list, struct slice bytes, 
         return ERROR_NONE;
     }
     bool is_job_open = job.phase == JOB_OPEN || job.phase == JOB_SETTLING;
+    if (code == ERROR_NONE && is_job_open)
+        code = workflow_name_job(transaction, key, &list->state_arena, &job, error);
     if (code != ERROR_NONE || (!is_job_open && run.phase != RUN_OPEN))
         return code;
     struct runs_entry *entry = add_entry(list);
@@ -127,7 +132,7 @@ static enum error_code load_slice(struct store *store, struct store_key *key,
         struct slice found;
         code = store_seek_span(transaction, key, &found, error);
         if (code == ERROR_NONE)
-            code = add_if_open(list, found, error);
+            code = add_if_open(list, transaction, key, found, error);
         store_key_increment(key);
     }
     list->unreadable += store_unreadable(transaction);

@@ -94,7 +94,8 @@ struct run_state {
     struct github_repository repository;
     struct github_run body; // when `seen` is not 0
 
-    int64_t speaker_job_id; // the job with the lowest id speaks for a run without events of its own
+    int64_t
+        speaker_job_id; // the job with the lowest id, of those that name their workflow, speaks for a run without events of its own
     struct github_repository job_repository;
     struct slice job_workflow_name;
     struct slice job_head_branch;

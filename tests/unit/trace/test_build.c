@@ -297,6 +297,24 @@ static void the_service_is_named_by_setting_then_property_then_repository(void *
         slice_equals(workshop->output.finished[0].batch.resource.items[0].string, SLICE("ci")));
 }
 
+static void a_service_that_nobody_names_is_unknown(void **state)
+{
+    struct workshop *workshop = *state;
+    struct scenario_delivery run = scenario_run(GITHUB_RUN_COMPLETED, 62, "success");
+    run.event.repository = (struct github_repository){0};
+    apply(workshop, &run);
+    const struct attributes *resource = &workshop->output.finished[0].batch.resource;
+    assert_true(slice_equals(attributes_get_string(resource, "service.name"),
+                             SLICE("unknown_service:ghatrace")));
+    assert_int_equal(attributes_get_string(resource, "vcs.repository.name").len, 0);
+
+    workshop->run = (struct run_state){0};
+    workshop->policy.service_name = SLICE("ci");
+    apply(workshop, &run);
+    resource = &workshop->output.finished[0].batch.resource;
+    assert_true(slice_equals(attributes_get_string(resource, "service.name"), SLICE("ci")));
+}
+
 static void conclusions_become_results_and_errors(void **state)
 {
     static const struct {
@@ -429,6 +447,7 @@ int main(void)
         TEST(a_run_says_what_it_was_and_who_started_it),
         TEST(job_and_run_have_one_and_the_same_resource),
         TEST(the_service_is_named_by_setting_then_property_then_repository),
+        TEST(a_service_that_nobody_names_is_unknown),
         TEST(conclusions_become_results_and_errors),
         TEST(a_lost_runner_and_a_refusal_are_errors_of_the_system),
         TEST(a_step_that_never_began_is_no_lost_runner),

@@ -9,7 +9,7 @@
 #include "ghatrace/trace/merge.h"
 #include "support/scenario.h"
 
-#define EVENTS 4
+#define EVENTS 5
 
 static void assert_slice(struct slice actual, struct slice expected)
 {
@@ -26,14 +26,16 @@ static void a_job_speaks_for_its_run_the_same_in_every_order(void **state)
         scenario_job(5, GITHUB_JOB_IN_PROGRESS, 2, 0, 2, -1),
         scenario_job(5, GITHUB_JOB_COMPLETED, 3, 0, 2, 3),
         scenario_job(6, GITHUB_JOB_QUEUED, 1, 0, 0, -1),
+        scenario_job(4, GITHUB_JOB_QUEUED, 1, 0, 0, -1),
     };
     (void)state;
     told[0].event.job.workflow_name = SLICE_EMPTY;
     told[1].event.repository.full_name = SLICE("octo/renamed");
     told[2].event.job.head_branch = SLICE_EMPTY;
     told[3].event.job.workflow_name = SLICE("of another job");
+    told[4].event.job.workflow_name = SLICE_EMPTY; // the first of them, but it knows no workflow
     for (size_t first = 0; first < EVENTS; first++) {
-        for (int step = 1; step < EVENTS; step += 2) {
+        for (int step = 1; step < EVENTS; step++) {
             struct run_state run = {0};
             for (size_t i = 0; i < EVENTS; i++)
                 merge_run_from_job(&run, &told[(first + i * (size_t)step) % EVENTS].event);
