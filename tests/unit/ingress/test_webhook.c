@@ -75,6 +75,8 @@ static void deliveries_that_are_not_for_the_engine_are_answered_without_it(void 
         {"check_run", "{\"action\":\"created\"}", 200, IGNORED},
         {"push", "{}", 200, IGNORED},
         {"workflow_job", "{\"action\":\"started\",\"workflow_job\":{}}", 200, IGNORED},
+        {"workflow_job", "{\"action\":\"queued\",\"workflow_job\":null}", 200, IGNORED},
+        {"workflow_run", "{\"action\":\"completed\",\"workflow_run\":null}", 200, IGNORED},
         {"workflow_job", "not json", 400, NULL},
         {"workflow_job", "", 400, NULL},
         {"workflow_job", "{", 400, NULL},
@@ -93,7 +95,10 @@ static void deliveries_that_are_not_for_the_engine_are_answered_without_it(void 
     assert_int_equal(fake.submitted, 0);
     struct ingress_counters counters = counters_of(&f);
     assert_int_equal(counters.deliveries[INGRESS_PING][INGRESS_PONG], 1);
-    assert_int_equal(counters.deliveries[INGRESS_OTHER][INGRESS_IGNORED], 3);
+    assert_int_equal(counters.deliveries[INGRESS_OTHER][INGRESS_IGNORED], 2);
+    assert_int_equal(counters.deliveries[INGRESS_JOB][INGRESS_IGNORED], 1);
+    assert_int_equal(counters.deliveries[INGRESS_JOB][INGRESS_NULL], 1);
+    assert_int_equal(counters.deliveries[INGRESS_RUN][INGRESS_NULL], 1);
     assert_int_equal(counters.refusals[INGRESS_MALFORMED], 6);
     tear_down(&f);
 }
