@@ -160,6 +160,12 @@ screenshots:
 	$(SUBMAKE) $(BINARY)
 	@GHATRACE=$(BINARY) tests/browser/screenshots.py build/screenshots
 
+# Octokit's example payloads, and payloads made from its schemas, which npm fetches: some minutes, by hand.
+.PHONY: octokit
+octokit:
+	$(SUBMAKE) $(BINARY)
+	@GHATRACE=$(BINARY) tests/octokit/octokit.py $(OCTOKIT)
+
 # Hostile company of every kind, on loopback, against the release binary: some ten minutes, by hand.
 .PHONY: siege
 siege:
