@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """Octokit's example payloads, and payloads made from its schemas, against the real program.
 
-Fetched from the npm registry that `npm` is set up for; nothing of it is kept. Every example must be answered 2xx. Of the
-schemas' payloads of workflow_job and workflow_run, every alternative that they permit is sent (null, each type, each
-word, each form of a list, optional fields left out, numbers and texts of odd size: one at a time, then several at
-random); all must be taken, but for those whose identity is no positive 64-bit integer, which must be 400.
+Fetched from the npm registry that `npm` is set up for; nothing of it is kept. Every example, as JSON and as a form, must
+be answered 2xx. Of the schemas' payloads of workflow_job and workflow_run, every alternative that they permit is sent
+(null, each type, each word, each form of a list, optional fields left out, numbers and texts of odd size: one at a time,
+then several at random); all must be taken, but for those whose identity is no positive 64-bit integer, which must be
+400.
 """
 import argparse
 import collections
@@ -145,16 +146,19 @@ def has_identity(kind, payload):
 
 # --- the two parts ---------------------------------------------------------------------------------
 
-def deliver(daemon, kind, payload):
-    return daemon.deliver(Event(kind, json.dumps(payload).encode(), guid_of_time(time.time())))
+def deliver(daemon, kind, payload, as_form=False):
+    event = Event(kind, json.dumps(payload).encode(), guid_of_time(time.time()))
+    if as_form:
+        return daemon.deliver(harness.form_of(event), content_type="application/x-www-form-urlencoded")
+    return daemon.deliver(event)
 
 
 def run_examples(daemon, root):
     answers, wrong = collections.Counter(), []
     for index in sorted(root.glob("*/index.json")):
         for entry in json.loads(index.read_text()):
-            for number, example in enumerate(entry["examples"]):
-                answer = deliver(daemon, entry["name"], example)
+            for (number, example), as_form in itertools.product(enumerate(entry["examples"]), (False, True)):
+                answer = deliver(daemon, entry["name"], example, as_form)
                 ours = entry["name"] if entry["name"] in ("workflow_job", "workflow_run", "ping") else "other"
                 answers[ours, *answer.outcome] += 1
                 if not 200 <= answer.status < 300:
