@@ -93,7 +93,7 @@ static bool is_check_run_url(struct slice url, struct slice repository_url)
 static bool is_check_run(const struct github_job *job, const struct github_repository *repository)
 {
     return job->action == GITHUB_JOB_COMPLETED && job->label_count == 0 && job->step_count == 0 &&
-           job->runner_id == 0 && job->runner_name.len == 0 &&
+           job->runner_id == 0 && job->runner_name.len == 0 && job->html_url.len > 0 &&
            is_check_run_url(job->html_url, repository->html_url);
 }
 

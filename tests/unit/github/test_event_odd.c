@@ -490,6 +490,25 @@ static void an_event_without_a_repository_is_taken(void **state)
     }
 }
 
+// Nothing but its identity: all else is unknown, and it is no check run.
+static void a_job_of_nothing_but_its_identity_is_taken(void **state)
+{
+    static const char *const bodies[] = {
+        "{\"action\":\"completed\",\"workflow_job\":{\"id\":1,\"run_id\":2}}",
+        "{\"action\":\"completed\",\"workflow_job\":{\"id\":1,\"run_id\":2,\"html_url\":\"\"}}",
+        "{\"action\":\"completed\",\"workflow_job\":{\"id\":1,\"run_id\":2},\"repository\":{}}",
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT(bodies); i++) {
+        struct decoding decoding;
+        decode_text(&decoding, "workflow_job", slice_from_string(bodies[i]));
+        assert_int_equal(decoding.code, ERROR_NONE);
+        assert_int_equal(decoding.event.kind, GITHUB_EVENT_JOB);
+        assert_int_equal(decoding.event.job.run_attempt, 1);
+        decoding_release(&decoding);
+    }
+}
+
 static void null_in_place_of_what_an_event_speaks_of_is_ignored_and_told(void **state)
 {
     static const struct {
@@ -531,6 +550,7 @@ int main(void)
         cmocka_unit_test(what_is_no_step_or_label_is_left_out),
         cmocka_unit_test(a_repository_is_named_whole_or_in_parts),
         cmocka_unit_test(an_event_without_a_repository_is_taken),
+        cmocka_unit_test(a_job_of_nothing_but_its_identity_is_taken),
         cmocka_unit_test(null_in_place_of_what_an_event_speaks_of_is_ignored_and_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
