@@ -275,7 +275,9 @@ static const struct head_case head_cases[] = {
     {"POST /webhook/", "ping", GUID, JSON_TYPE, "", 404, NULL},
     {"POST /Webhook", "ping", GUID, JSON_TYPE, "", 404, NULL},
     {"POST //webhook", "ping", GUID, JSON_TYPE, "", 404, NULL},
-    {"POST http://x/webhook", "ping", GUID, JSON_TYPE, "", 400, NULL},
+    {"POST http://x/webhook", "ping", GUID, JSON_TYPE, "", 200, PONG},
+    {"POST http://x/elsewhere", "ping", GUID, JSON_TYPE, "", 404, NULL},
+    {"POST http://a@x/webhook", "ping", GUID, JSON_TYPE, "", 400, NULL},
     {"POST /webhook", "ping", GUID, JSON_TYPE, "Content-Length: 1\r\n", 400, NULL},
     {"POST /webhook", "ping", GUID, JSON_TYPE, "Transfer-Encoding: chunked\r\n", 400, NULL},
 };
