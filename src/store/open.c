@@ -35,6 +35,7 @@ static const char *const database_names[DATABASE_COUNT] = {
     [DATABASE_TABLES + STORE_TABLE_STEP_SERIES] = "step_series",
     [DATABASE_TABLES + STORE_TABLE_LATENCY] = "latency",
     [DATABASE_TABLES + STORE_TABLE_QUARANTINE] = "quarantine",
+    [DATABASE_TABLES + STORE_TABLE_SPELLINGS] = "spellings",
     [DATABASE_SET_ASIDE] = "set_aside",
 };
 

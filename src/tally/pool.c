@@ -3,6 +3,8 @@
 
 #include "ghatrace/base/utf8.h"
 #include "ghatrace/tally/latency.h"
+#include "ghatrace/tally/spelling.h"
+#include "ghatrace/trace/labels.h"
 #include "ghatrace/trace/measure.h"
 #include "private.h"
 
@@ -14,7 +16,7 @@
 
 // --- identity --------------------------------------------------------------------------------------------
 
-struct pool_id pool_make_id(struct slice labels, struct slice group)
+static struct pool_id hash_names(struct slice labels, struct slice group)
 {
     char text[2 * MEASURE_TEXT_MAX + 1];
     struct slice parts[] = {utf8_cut(labels, MEASURE_TEXT_MAX), SLICE("\0"),
@@ -28,6 +30,12 @@ struct pool_id pool_make_id(struct slice labels, struct slice group)
     }
     tally_hash(slice_of_bytes(text, len), id.bytes);
     return id;
+}
+
+struct pool_id pool_make_id(struct slice labels, struct slice group)
+{
+    char room[LABELS_TEXT_MAX];
+    return hash_names(labels_identity(labels, room), group);
 }
 
 bool pool_is_other(const struct pool_id *id)
@@ -62,6 +70,18 @@ enum error_code pool_encode(const struct pool *pool, struct buffer *out)
     return writer.code;
 }
 
+// Before the first start of a daemon that folds case, a tool may meet pools named by their labels as they were spelled.
+static bool is_named_by(struct pool *pool, struct slice key)
+{
+    if (key.len != POOL_ID_SIZE)
+        return false;
+    pool->id = pool_make_id(pool->labels, pool->group);
+    if (memcmp(pool->id.bytes, key.data, POOL_ID_SIZE) == 0)
+        return true;
+    pool->id = hash_names(pool->labels, pool->group);
+    return memcmp(pool->id.bytes, key.data, POOL_ID_SIZE) == 0;
+}
+
 static enum error_code decode(struct slice key, struct slice bytes, struct pool *pool,
                               struct error *error)
 {
@@ -73,9 +93,7 @@ static enum error_code decode(struct slice key, struct slice bytes, struct pool 
     pool->latency_slot = (timestamp_ns)bytes_read_be(&reader, 8);
     pool->labels = bytes_read(&reader, bytes_read_be(&reader, 2));
     pool->group = bytes_read(&reader, (size_t)(reader.end - reader.next));
-    pool->id = pool_make_id(pool->labels, pool->group);
-    if (key.len != POOL_ID_SIZE || !bytes_is_done(&reader) ||
-        memcmp(pool->id.bytes, key.data, POOL_ID_SIZE) != 0)
+    if (!bytes_is_done(&reader) || !is_named_by(pool, key))
         return error_set(error, ERROR_CORRUPT, "a stored pool is damaged");
     return ERROR_NONE;
 }
@@ -147,7 +165,9 @@ static enum error_code make_row(struct tally *tally, const struct pool_id *id, s
                                 struct slice group, struct row **row, struct error *error)
 {
     struct pool pool = {.id = *id, .labels = labels, .group = group, .changed_at = tally->now};
-    enum error_code code = count_open_jobs(tally, &pool, error);
+    enum error_code code = spelling_choose(tally, labels, &pool.labels, error);
+    if (code == ERROR_NONE)
+        code = count_open_jobs(tally, &pool, error);
     if (code == ERROR_NONE)
         code = add_row(tally, &pool, row, error);
     if (code == ERROR_NONE)
@@ -191,7 +211,7 @@ enum error_code pool_place_job(const struct job_state *job, struct arena *arena,
     standing_of_job(job, &place->standing);
     if (place->standing.state == STANDING_NONE)
         return ERROR_NONE;
-    if (!measure_join_labels(job->body.labels, job->body.label_count, arena, &place->labels))
+    if (!labels_join(job->body.labels, job->body.label_count, arena, &place->labels))
         return ERROR_MEMORY;
     place->group = utf8_cut(job->runner_group_name, MEASURE_TEXT_MAX);
     place->pool = pool_make_id(place->labels, place->group);
@@ -363,7 +383,7 @@ enum error_code pool_expire(struct tally *tally, struct pool_id *from, size_t ma
         if (code == ERROR_NOT_FOUND) {
             *from = (struct pool_id){{0}};
             *is_end = true;
-            return ERROR_NONE;
+            return spelling_expire(tally, error);
         }
         if (code == ERROR_NONE && is_unused(&pool, tally->now))
             code = store_table_delete(tally->transaction, STORE_TABLE_POOLS,

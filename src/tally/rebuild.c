@@ -9,6 +9,7 @@
 #define VERSION_SIZE 4
 
 static const uint8_t our_version[VERSION_SIZE] = {0, 0, 0, TALLY_VERSION};
+static const uint8_t version_1[VERSION_SIZE] = {0, 0, 0, 1};
 
 static struct slice version_key(void)
 {
@@ -23,13 +24,15 @@ static struct slice cursor_key(void)
 // --- progress, as it is stored -----------------------------------------------------------------------------
 
 static enum error_code read_version(struct store_transaction *transaction, bool *is_ours,
-                                    struct error *error)
+                                    bool *is_version_1, struct error *error)
 {
     struct slice found;
     enum error_code code =
         store_table_get(transaction, STORE_TABLE_TALLY, version_key(), &found, error);
     *is_ours =
         code == ERROR_NONE && slice_equals(found, slice_of_bytes(our_version, sizeof our_version));
+    *is_version_1 =
+        code == ERROR_NONE && slice_equals(found, slice_of_bytes(version_1, sizeof version_1));
     return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
 }
 
@@ -65,9 +68,9 @@ enum error_code rebuild_is_done(struct store_transaction *transaction, bool *is_
 {
     struct store_key cursor;
     *is_done = false;
-    bool is_ours;
+    bool is_ours, is_version_1;
     bool is_damaged;
-    enum error_code code = read_version(transaction, &is_ours, error);
+    enum error_code code = read_version(transaction, &is_ours, &is_version_1, error);
     if (code != ERROR_NONE || !is_ours)
         return code;
     code = read_cursor(transaction, &cursor, &is_damaged, error);
@@ -75,13 +78,16 @@ enum error_code rebuild_is_done(struct store_transaction *transaction, bool *is_
     return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
 }
 
-// Figures of another version are of no use to this one. The quarantine holds no figures.
-static enum error_code begin(struct tally *tally, struct error *error)
+// Of what is open, all of it is counted anew, whatever the version. Other figures of an unknown version are of no use
+// to this one. The quarantine holds no figures.
+static enum error_code begin(struct tally *tally, bool is_version_1, struct error *error)
 {
-    enum error_code code = ERROR_NONE;
-    for (int table = 0; table < STORE_TABLE_COUNT && code == ERROR_NONE; table++)
-        if (table != STORE_TABLE_QUARANTINE)
+    enum error_code code = is_version_1 ? tally_upgrade(tally, error) : ERROR_NONE;
+    for (int table = 0; table < STORE_TABLE_COUNT && code == ERROR_NONE; table++) {
+        bool is_of_open = table == STORE_TABLE_OPEN_JOBS || table == STORE_TABLE_OPEN_RUNS;
+        if (table != STORE_TABLE_QUARANTINE && (!is_version_1 || is_of_open))
             code = store_table_clear(tally->transaction, (enum store_table)table, error);
+    }
     tally->cursor = (struct store_key){.trace = {{0}}};
     if (code == ERROR_NONE)
         code = write_cursor(tally, error);
@@ -102,15 +108,15 @@ static enum error_code finish(struct tally *tally, struct error *error)
 // Where the walk stands, as of this transaction: one before it may have been aborted.
 static enum error_code look_up_progress(struct tally *tally, struct error *error)
 {
-    bool is_ours;
+    bool is_ours, is_version_1;
     bool is_damaged = false;
-    enum error_code code = read_version(tally->transaction, &is_ours, error);
+    enum error_code code = read_version(tally->transaction, &is_ours, &is_version_1, error);
     if (code == ERROR_NONE && !is_ours)
-        code = begin(tally, error);
+        code = begin(tally, is_version_1, error);
     if (code == ERROR_NONE)
         code = read_cursor(tally->transaction, &tally->cursor, &is_damaged, error);
     if (is_damaged) // what was counted so far cannot be told from what was not
-        code = begin(tally, error);
+        code = begin(tally, false, error);
     tally->is_rebuilding = code == ERROR_NONE;
     return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
 }

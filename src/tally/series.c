@@ -1,6 +1,8 @@
 // Counting jobs, runs and steps into the series of their labels.
 #include "ghatrace/tally/series.h"
 
+#include "ghatrace/tally/spelling.h"
+#include "ghatrace/trace/labels.h"
 #include "private.h"
 
 const unsigned series_bounds[SERIES_BOUNDS] = {1,   2,   5,    10,   15,   30,   60,    120,
@@ -39,15 +41,18 @@ size_t series_histogram_count(enum series_kind kind)
 
 // --- identity --------------------------------------------------------------------------------------------
 
-static struct series_id make_id(const struct slice *labels, size_t count)
+struct series_id series_make_id(enum series_kind kind, const struct slice *labels)
 {
     char text[SERIES_LABELS_MAX * (MEASURE_TEXT_MAX + 1)];
+    char room[LABELS_TEXT_MAX];
     struct series_id id;
     size_t len = 0;
-    for (size_t i = 0; i < count; i++) {
-        if (labels[i].len > 0)
-            memcpy(text + len, labels[i].data, labels[i].len);
-        len += labels[i].len;
+    for (size_t i = 0; i < series_label_count(kind); i++) {
+        bool is_set = kind == SERIES_JOB && i == SERIES_JOB_LABELS;
+        struct slice part = is_set ? labels_identity(labels[i], room) : labels[i];
+        if (part.len > 0)
+            memcpy(text + len, part.data, part.len);
+        len += part.len;
         text[len++] = '\0';
     }
     tally_hash(slice_of_bytes(text, len), id.bytes);
@@ -139,6 +144,12 @@ static enum error_code make_row(struct tally *tally, enum series_kind kind,
     if (*content == NULL)
         return refuse_memory(error);
     memcpy((*content)->labels, labels, series_label_count(kind) * sizeof *labels);
+    if (kind == SERIES_JOB) {
+        struct slice *shown = &(*content)->labels[SERIES_JOB_LABELS];
+        enum error_code code = spelling_choose(tally, *shown, shown, error);
+        if (code != ERROR_NONE)
+            return code;
+    }
     struct row *row = keep_labels(&tally->arena, *content)
                           ? rows_add(tally, series_table(kind), id->bytes, sizeof id->bytes)
                           : NULL;
@@ -155,7 +166,7 @@ static enum error_code load_other(struct tally *tally, enum series_kind kind,
     size_t count = series_label_count(kind);
     struct slice others[SERIES_LABELS_MAX];
     name_other(others, count);
-    struct series_id id = make_id(others, count);
+    struct series_id id = series_make_id(kind, others);
     enum error_code code = find_row(tally, kind, &id, row, error);
     if (code == ERROR_NOT_FOUND)
         code = make_row(tally, kind, &id, others, row, error);
@@ -192,7 +203,7 @@ static enum error_code load_row(struct tally *tally, enum series_kind kind,
                                 struct error *error)
 {
     size_t count = series_label_count(kind);
-    struct series_id id = make_id(labels, count);
+    struct series_id id = series_make_id(kind, labels);
     bool has_room = rows_may_grow(tally, series_table(kind));
     enum error_code code = find_row(tally, kind, &id, row, error);
     if (code == ERROR_NOT_FOUND && !has_room) {

@@ -114,7 +114,7 @@ static void add_histogram(struct series_histogram *into, const struct series_his
     }
 }
 
-static void add_row(struct series_row *into, const struct series_row *from)
+void series_add_row(struct series_row *into, const struct series_row *from)
 {
     into->count += from->count;
     series_add_sum(&into->sum, &from->sum);
@@ -145,7 +145,7 @@ static enum error_code evict(struct tally *tally, enum series_kind kind,
     }
     if (believe(tally, row->used_at) != candidate->used_at)
         return ERROR_NONE;
-    add_row(other, row);
+    series_add_row(other, row);
     if (candidate->used_at > tally->now - IN_USE)
         tally_note_overflow(tally, series_kind_name(kind), row->labels, series_label_count(kind));
     *is_done = true;

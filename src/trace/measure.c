@@ -1,86 +1,16 @@
 // What a finished job or run adds to the figures.
 #include "ghatrace/trace/measure.h"
 
-#include <stdlib.h>
-
 #include "build_common.h"
 #include "ghatrace/base/utf8.h"
 #include "ghatrace/trace/attribute.h"
 #include "ghatrace/trace/build.h"
 #include "ghatrace/trace/ids.h"
-
-#define FEW_LABELS 16 // sorted without an allocation; jobs have one to five
-// A little more than is kept, so that the cut sees whether it falls between characters.
-#define JOINED_BYTES_MAX (MEASURE_TEXT_MAX + 4)
+#include "ghatrace/trace/labels.h"
 
 static struct slice cut(struct slice text)
 {
     return utf8_cut(text, MEASURE_TEXT_MAX);
-}
-
-// --- labels ------------------------------------------------------------------------------------------
-
-static int compare_labels(const void *a, const void *b)
-{
-    return slice_compare(*(const struct slice *)a, *(const struct slice *)b);
-}
-
-static void sort_labels(struct slice *labels, size_t count)
-{
-    if (count > FEW_LABELS) {
-        qsort(labels, count, sizeof *labels, compare_labels);
-        return;
-    }
-    for (size_t i = 1; i < count; i++) {
-        struct slice label = labels[i];
-        size_t at = i;
-        for (; at > 0 && slice_compare(labels[at - 1], label) > 0; at--)
-            labels[at] = labels[at - 1];
-        labels[at] = label;
-    }
-}
-
-// Appends as much of `text` as there is room for.
-static size_t append_part(char *joined, size_t len, struct slice text)
-{
-    size_t room = JOINED_BYTES_MAX - len;
-    size_t part = text.len < room ? text.len : room;
-    if (part > 0)
-        memcpy(joined + len, text.data, part);
-    return len + part;
-}
-
-static size_t join_sorted(const struct slice *sorted, size_t count, char joined[JOINED_BYTES_MAX])
-{
-    size_t len = 0;
-    for (size_t i = 0; i < count && len < JOINED_BYTES_MAX; i++) {
-        if (sorted[i].len == 0 || (i > 0 && slice_equals(sorted[i], sorted[i - 1])))
-            continue;
-        if (len > 0)
-            len = append_part(joined, len, SLICE(","));
-        len = append_part(joined, len, sorted[i]);
-    }
-    return len;
-}
-
-bool measure_join_labels(const struct slice *labels, size_t count, struct arena *arena,
-                         struct slice *joined)
-{
-    struct slice few[FEW_LABELS];
-    struct slice *sorted = few;
-    char text[JOINED_BYTES_MAX];
-    if (count <= 1) {
-        *joined = count == 1 ? cut(labels[0]) : SLICE_EMPTY;
-        return true;
-    }
-    if (count > FEW_LABELS)
-        sorted = arena_allocate_array(arena, count, sizeof *sorted);
-    if (sorted == NULL)
-        return false;
-    memcpy(sorted, labels, count * sizeof *sorted);
-    sort_labels(sorted, count);
-    size_t len = join_sorted(sorted, count, text);
-    return arena_copy_slice(arena, cut((struct slice){text, len}), joined);
 }
 
 // --- jobs --------------------------------------------------------------------------------------------
@@ -152,8 +82,7 @@ enum error_code measure_of_job(const struct trace_policy *policy, const struct r
         .end = timeline->end,
         .trace = trace_id_of_run(policy->scheme, job->run_id, job->run_attempt),
     };
-    if (!measure_join_labels(job->body.labels, job->body.label_count, arena,
-                             &made->runner_labels) ||
+    if (!labels_join(job->body.labels, job->body.label_count, arena, &made->runner_labels) ||
         (!timeline->is_skipped && !measure_steps(&job->body, timeline, arena, made)))
         return ERROR_MEMORY;
     *measure = made;

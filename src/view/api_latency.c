@@ -101,7 +101,7 @@ static void put_row(struct json_out *json, const struct latency *latency,
                     const struct pool_latency *row)
 {
     json_out_open_object(json, NULL);
-    json_out_joined(json, "runner_labels", row->pool->labels);
+    json_out_labels(json, "runner_labels", row->pool->labels);
     json_out_text(json, "runner_group", row->pool->group);
     put_figures(json, &row->whole);
     put_percentile(json, "max", &row->whole, row->whole.max);

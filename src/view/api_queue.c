@@ -1,9 +1,7 @@
 // What waits for a runner right now, and for how long.
 #include "api_parts.h"
-#include "ghatrace/trace/measure.h"
+#include "ghatrace/trace/labels.h"
 #include "ghatrace/view/queue_view.h"
-
-#define LABELS_MAX 64 // that a question may name
 
 struct queue {
     struct json_out json;
@@ -27,7 +25,7 @@ static void put_pools(struct json_out *json, const struct queue_view *view)
     for (size_t i = 0; i < view->count; i++) {
         const struct queue_view_pool *row = &view->pools[i];
         json_out_open_object(json, NULL);
-        json_out_joined(json, "runner_labels", row->pool.labels);
+        json_out_labels(json, "runner_labels", row->pool.labels);
         json_out_text(json, "runner_group", row->pool.group);
         json_out_count(json, "waiting", row->pool.counts[STANDING_WAITING]);
         json_out_count(json, "queued", row->pool.counts[STANDING_QUEUED]);
@@ -67,20 +65,12 @@ static enum error_code put_job(void *context, const struct job_state *job,
     return json_out_finish(json);
 }
 
-// As the pools have them: sorted, each once.
 static enum error_code read_labels(struct slice text, struct arena *arena, struct slice *joined,
                                    struct error *error)
 {
-    struct slice items[LABELS_MAX];
-    size_t count = 0;
-    while (text.len > 0 && count < LABELS_MAX) {
-        ptrdiff_t comma = slice_find(text, SLICE(","));
-        size_t len = comma < 0 ? text.len : (size_t)comma;
-        size_t taken = comma < 0 ? text.len : len + 1;
-        items[count++] = (struct slice){text.data, len};
-        text = (struct slice){text.data + taken, text.len - taken};
-    }
-    if (!measure_join_labels(items, count, arena, joined))
+    struct slice *labels;
+    size_t count;
+    if (!labels_split(text, arena, &labels, &count) || !labels_join(labels, count, arena, joined))
         return error_set(error, ERROR_MEMORY, "list the queue: out of memory");
     return ERROR_NONE;
 }

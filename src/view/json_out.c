@@ -4,6 +4,9 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "ghatrace/base/utf8.h"
+#include "ghatrace/trace/labels.h"
+
 void json_out_init(struct json_out *json, struct buffer *out)
 {
     *json = (struct json_out){.writer = {.out = out}};
@@ -129,15 +132,13 @@ void json_out_texts(struct json_out *json, const char *name, const struct slice 
     json_out_close_array(json);
 }
 
-void json_out_joined(struct json_out *json, const char *name, struct slice joined)
+void json_out_labels(struct json_out *json, const char *name, struct slice joined)
 {
+    char room[LABELS_TEXT_MAX];
+    struct slice label;
+    joined = utf8_cut(joined, sizeof room);
     json_out_open_array(json, name);
-    while (joined.len > 0) {
-        ptrdiff_t comma = slice_find(joined, SLICE(","));
-        size_t len = comma < 0 ? joined.len : (size_t)comma;
-        json_out_text(json, NULL, (struct slice){joined.data, len});
-        size_t taken = comma < 0 ? joined.len : len + 1;
-        joined = (struct slice){joined.data + taken, joined.len - taken};
-    }
+    while (labels_next(&joined, room, &label))
+        json_out_text(json, NULL, label);
     json_out_close_array(json);
 }

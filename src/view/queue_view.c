@@ -5,6 +5,7 @@
 
 #include "ghatrace/store/codec.h"
 #include "ghatrace/tally/open_runs.h"
+#include "ghatrace/trace/labels.h"
 #include "ghatrace/view/workflow.h"
 
 // What people ask first.
@@ -103,7 +104,7 @@ static bool is_wanted(const struct walk *walk, size_t pool, enum standing_state 
     const struct queue_view_pool *candidate = &walk->view->pools[pool];
     return candidate->pool.counts[state] > 0 &&
            (filter->state == STANDING_NONE || filter->state == state) &&
-           (filter->labels.len == 0 || slice_equals(candidate->pool.labels, filter->labels));
+           (filter->labels.len == 0 || labels_are_same(candidate->pool.labels, filter->labels));
 }
 
 // A job that cannot be read is left out, and counted.

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "ghatrace/trace/labels.h"
 #include "ghatrace/view/painter.h"
 #include "ghatrace/view/text.h"
 
@@ -23,8 +24,8 @@ enum column {
     COLUMN_COUNT,
 };
 
-static const char *const titles[COLUMN_COUNT] = {"age", "state",  "repository", "workflow",
-                                                 "job", "runner", "run"};
+static const char *const titles[COLUMN_COUNT] = {"for", "state",  "repository", "workflow",
+                                                 "job", "labels", "run"};
 
 struct row {
     const struct runs_entry *entry;
@@ -109,19 +110,11 @@ static bool format_age(struct list *list, struct row *row)
 static bool format_labels(struct list *list, struct row *row)
 {
     const struct runs_entry *entry = row->entry;
-    struct slice *joined = &row->cells[COLUMN_LABELS];
+    struct slice joined;
 
-    for (size_t i = 0; i < entry->label_count; i++) {
-        struct slice label;
-        // What is joined so far is wider than any terminal.
-        if (joined->len > 4 * TERMINAL_WIDTH_MAX)
-            return true;
-        if (!text_clean(list->scratch, entry->labels[i], list->painter.terminal.unicode, &label) ||
-            !arena_format(list->scratch, joined, "%.*s%s%.*s", SLICE_ARGS(*joined),
-                          joined->len > 0 ? " " : "", SLICE_ARGS(label)))
-            return false;
-    }
-    return true;
+    return labels_join(entry->labels, entry->label_count, list->scratch, &joined) &&
+           text_clean(list->scratch, joined, list->painter.terminal.unicode,
+                      &row->cells[COLUMN_LABELS]);
 }
 
 static bool format_row(struct list *list, struct row *row)

@@ -1,8 +1,7 @@
 // What is open, copied out of the store for a screen.
+#include "ghatrace/trace/labels.h"
 #include "ghatrace/view/queue_view.h"
 #include "ghatrace/view/top.h"
-
-#define LABELS_BYTES_MAX 256 // joined; no screen shows more
 
 struct loader {
     struct arena *arena;
@@ -15,17 +14,6 @@ static bool copy(struct loader *loader, struct slice text, struct slice *out)
     return arena_copy_slice(loader->arena, text, out);
 }
 
-static bool join(struct loader *loader, const struct slice *labels, size_t count,
-                 struct slice *joined)
-{
-    *joined = SLICE_EMPTY;
-    for (size_t i = 0; i < count && joined->len < LABELS_BYTES_MAX; i++)
-        if (!arena_format(loader->arena, joined, "%.*s%s%.*s", SLICE_ARGS(*joined),
-                          i > 0 ? "," : "", SLICE_ARGS(labels[i])))
-            return false;
-    return true;
-}
-
 static enum error_code out_of_memory(struct error *error)
 {
     return error_set(error, ERROR_MEMORY, "read the queue: out of memory");
@@ -36,12 +24,14 @@ static enum error_code add_job(void *context, const struct job_state *state,
 {
     struct loader *loader = context;
     struct top_job *job = &loader->top->jobs[loader->top->job_count++];
+    struct slice labels;
     *job = (struct top_job){.state = standing->state, .since = standing->since};
     if (!copy(loader, state->repository.full_name, &job->repository) ||
         !copy(loader, state->body.name, &job->name) ||
         !copy(loader, state->body.workflow_name, &job->workflow) ||
         !copy(loader, state->runner_name, &job->runner) ||
-        !join(loader, state->body.labels, state->body.label_count, &job->labels))
+        !labels_join(state->body.labels, state->body.label_count, loader->arena, &labels) ||
+        !copy(loader, labels, &job->labels))
         return out_of_memory(loader->error);
     return ERROR_NONE;
 }

@@ -23,6 +23,7 @@ enum store_table {
     STORE_TABLE_STEP_SERIES,     // tally/series.h
     STORE_TABLE_LATENCY,         // tally/latency.h
     STORE_TABLE_QUARANTINE,      // store/store.h
+    STORE_TABLE_SPELLINGS,       // tally/spelling.h
     STORE_TABLE_COUNT,
 };
 

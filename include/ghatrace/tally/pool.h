@@ -1,13 +1,14 @@
 // Pools of runners, and the open jobs that stand before them or run on them.
 //
-// A pool is what jobs share that ask for the same labels (measure_join_labels) and have the same runner
-// group; the group is empty until a job is on a runner. Tables:
+// A pool is what jobs share that ask for the same labels (labels_identity: whatever their case, order and number) and
+// have the same runner group, letter by letter; the group is empty until a job is on a runner. Tables:
 //
 //   pools      id → be64 jobs waiting ‖ be64 queued ‖ be64 running ‖ be64 changed at ‖ be64 last slot in `latency`
 //              ‖ be16 length of the labels ‖ labels ‖ group
 //   open_jobs  pool id ‖ state (1 byte) ‖ be64 since ‖ trace ‖ span → empty
 //
-// where id is the first half of SHA-256 of labels ‖ 00 ‖ group. When there are as many pools as
+// where id is the first half of SHA-256 of the labels' identity ‖ 00 ‖ group, and the labels are as they were spelled
+// first (spelling.h). When there are as many pools as
 // there may be, jobs of new ones stand in the pool with the labels "other" and no group. A pool
 // without jobs stays, to show 0, until it was unused for a day and no latency is kept of it.
 //
@@ -34,8 +35,8 @@ struct pool_id {
 
 struct pool {
     struct pool_id id;
-    struct slice labels;
-    struct slice group; // empty: not on a runner yet, or the runner is in none
+    struct slice labels; // a text as labels_join() makes it
+    struct slice group;  // empty: not on a runner yet, or the runner is in none
     uint64_t
         counts[STANDING_STATES]; // open jobs by enum standing_state; that of STANDING_NONE is 0
     timestamp_ns changed_at;     // when a job last came or went
@@ -50,7 +51,7 @@ struct pool_place {
     struct slice group;
 };
 
-// The identity of a pool.
+// The identity of a pool. `labels`: a text as labels_join() makes it, in any spelling.
 struct pool_id pool_make_id(struct slice labels, struct slice group);
 bool pool_is_other(const struct pool_id *id);
 
@@ -67,7 +68,7 @@ enum error_code pool_move_job(struct tally *tally, const struct store_key *job,
 enum error_code pool_forget_job(struct tally *tally, const struct store_key *job, bool *was_open,
                                 struct error *error) MUST_CHECK;
 // Drops up to `max` pools that have been unused for a day, looking at no more than `max` from `*from` on, and
-// moves `*from` on; at the end it becomes all zero and `*is_end` true. After tally_flush().
+// moves `*from` on; at the end it becomes all zero and `*is_end` true, and spellings are looked at. After tally_flush().
 enum error_code pool_expire(struct tally *tally, struct pool_id *from, size_t max, bool *is_end,
                             struct error *error) MUST_CHECK;
 

@@ -1,5 +1,6 @@
 // Pools, open jobs and open runs made from the states: for a store from before there were tables, or
-// with tables of another version. Series and latencies cannot be made again: they begin empty.
+// with tables of another version. Series and latencies cannot be made again: they begin empty, but those of version 1
+// are taken over (upgrade.c), with sets of labels that differ in case, order or number only added up.
 //
 // The states are walked in the order of their keys, a piece a transaction. What is before the cursor is in the
 // tables, what is behind it is not, and every change to a state keeps to that, so that the walk may go on
@@ -14,7 +15,7 @@
 #include "ghatrace/store/store.h"
 #include "ghatrace/tally/tally.h"
 
-#define TALLY_VERSION 1
+#define TALLY_VERSION 2
 
 // Are the tables of this program's version, and whole? What is read from them is else too little.
 enum error_code rebuild_is_done(struct store_transaction *transaction, bool *is_done,

@@ -6,7 +6,8 @@
 //   step  step_series  repository, workflow, step, result                        none: count and sum
 //
 // A job is counted once, when it completes; one that was given up or carried over is not. A run is
-// counted once, when its complete root leaves. Key: the first half of SHA-256 of the labels, each with a 00 behind it.
+// counted once, when its complete root leaves. Key: the first half of SHA-256 of the labels, each with a 00 behind it;
+// for the runner labels their identity (labels.h) stands, while they are shown as they were spelled first (spelling.h).
 // Value: layout in series_codec.c. Beyond the number of label sets that there may be of a kind, the one that was
 // unused for longest is added to the set whose every label is "other" and leaves, so that sums over all sets never
 // fall. What finds no place even so, because all were used in the same transaction or the store is tight, is counted

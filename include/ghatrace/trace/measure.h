@@ -35,7 +35,7 @@ struct job_measure {
     struct slice repository; // "owner/name"
     struct slice workflow;
     struct slice runner_group;
-    struct slice runner_labels; // measure_join_labels()
+    struct slice runner_labels; // labels_join(), as this job spells them
     struct slice result;        // as cicd.pipeline.task.run.result has it
     struct measure_span waiting;
     struct measure_span queue;
@@ -67,11 +67,6 @@ struct run_measure {
     bool is_incomplete; // made from its jobs, or of a run that never ended
     struct trace_id trace;
 };
-
-// The labels that a job asks for, as one text whatever their order: sorted by bytes, each once, joined
-// by ','. Cut as a whole to MEASURE_TEXT_MAX bytes. Empty for none. False when memory is refused.
-bool measure_join_labels(const struct slice *labels, size_t count, struct arena *arena,
-                         struct slice *joined) MUST_CHECK;
 
 // Of a job that completed. `*measure` becomes NULL for one that has no part in the figures: it was
 // carried over from an earlier attempt. A skipped job has none of the phases and no steps. ERROR_MEMORY.

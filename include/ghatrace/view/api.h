@@ -25,7 +25,7 @@
 // running.
 struct api_queue_query {
     struct slice state;         // "waiting", "queued", "running"; empty: all
-    struct slice runner_labels; // "a,b", in any order; empty: all
+    struct slice runner_labels; // "a,b", in any order and case (labels.h); empty: all
     size_t limit;               // jobs
 };
 enum error_code api_render_queue(const struct view_sources *sources,

@@ -37,7 +37,7 @@ void json_out_seconds(struct json_out *json, const char *name, duration_ns durat
 void json_out_hex(struct json_out *json, const char *name, const void *bytes, size_t len);
 void json_out_texts(struct json_out *json, const char *name, const struct slice *items,
                     size_t count);
-// "a,b" as ["a","b"], which is how pools keep their labels.
-void json_out_joined(struct json_out *json, const char *name, struct slice joined);
+// The labels of a text that labels_join() made: "a,b" as ["a","b"], "a\,b" as ["a,b"].
+void json_out_labels(struct json_out *json, const char *name, struct slice joined);
 
 #endif

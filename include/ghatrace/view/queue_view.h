@@ -30,7 +30,7 @@ enum error_code queue_view_load(struct store_transaction *transaction, struct ar
 
 struct queue_view_filter {
     enum standing_state state; // STANDING_NONE: all
-    struct slice labels;       // as a pool has them; empty: all
+    struct slice labels;       // a text as labels_join() makes it, in any spelling; empty: all
     size_t limit;              // jobs
 };
 

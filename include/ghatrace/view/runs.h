@@ -26,7 +26,7 @@ struct runs_entry {
     int64_t run_attempt;
     int64_t job_id; // 0: the entry is a run
     enum runs_state state;
-    timestamp_ns since; // when this state began; TIMESTAMP_UNKNOWN: not known
+    timestamp_ns since; // when this state began, by GitHub's clock; TIMESTAMP_UNKNOWN: not known
     struct slice repository;
     struct slice workflow;
     struct slice job_name;
@@ -38,7 +38,7 @@ struct runs_entry {
 
 // Writes the list, every line at most terminal->width columns, none with trailing blanks. `entries` in
 // any order. An empty list says so, and what to do next. `now` is the time that ages are counted
-// from. Pure; `scratch` holds what is needed on the way. ERROR_MEMORY, ERROR_TOO_LARGE.
+// from: the column "for" tells how long a job has waited, queued or run, and a run been open. Pure; `scratch` holds what is needed on the way. ERROR_MEMORY, ERROR_TOO_LARGE.
 enum error_code runs_render(const struct runs_entry *entries, size_t count, timestamp_ns now,
                             const struct terminal *terminal, struct arena *scratch,
                             struct buffer *out, struct error *error) MUST_CHECK;

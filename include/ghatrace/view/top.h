@@ -15,7 +15,7 @@
 
 // All text as it came. A slice of length 0 is not known.
 struct top_pool {
-    struct slice labels; // joined by ','
+    struct slice labels; // labels_join(), as they were spelled first
     struct slice group;
     uint64_t counts[STANDING_STATES];
     timestamp_ns oldest_queued; // TIMESTAMP_UNKNOWN: none is
@@ -27,7 +27,7 @@ struct top_job {
     struct slice repository;
     struct slice name;
     struct slice workflow;
-    struct slice labels; // joined by ','
+    struct slice labels; // labels_join(), as the job spells them
     struct slice runner;
 };
 

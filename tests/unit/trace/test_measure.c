@@ -64,56 +64,6 @@ static void assert_span(const struct measure_span *span, double seconds)
     assert_int_equal(span->length, seconds >= 0 ? (duration_ns)(seconds * 1000) * NS_PER_MS : 0);
 }
 
-// --- labels ------------------------------------------------------------------------------------------
-
-static void labels_are_one_text_whatever_their_order_and_number(void **state)
-{
-    struct world *world = *state;
-    const struct slice one[] = {SLICE("linux"), SLICE("x64"), SLICE("gpu"), SLICE("linux")};
-    const struct slice two[] = {SLICE("gpu"), SLICE("linux"), SLICE_EMPTY, SLICE("x64")};
-    struct slice joined;
-    assert_true(measure_join_labels(one, 4, &world->arena, &joined));
-    assert_text(joined, "gpu,linux,x64");
-    assert_true(measure_join_labels(two, 4, &world->arena, &joined));
-    assert_text(joined, "gpu,linux,x64");
-    assert_true(measure_join_labels(one, 1, &world->arena, &joined));
-    assert_text(joined, "linux");
-    assert_true(measure_join_labels(NULL, 0, &world->arena, &joined));
-    assert_int_equal(joined.len, 0);
-}
-
-static void many_labels_are_sorted_and_cut_between_characters(void **state)
-{
-    struct world *world = *state;
-    static char texts[200][16];
-    struct slice labels[200];
-    struct slice joined;
-    for (int i = 0; i < 200; i++) {
-        (void)snprintf(texts[i], sizeof texts[i], "\xc3\xa9%03d", 199 - i); // é and a number
-        labels[i] = slice_from_string(texts[i]);
-    }
-    assert_true(measure_join_labels(labels, 200, &world->arena, &joined));
-    assert_true(joined.len <= MEASURE_TEXT_MAX && joined.len > MEASURE_TEXT_MAX - 6);
-    assert_true(slice_starts_with(joined, SLICE("\xc3\xa9"
-                                                "000,\xc3\xa9"
-                                                "001,\xc3\xa9"
-                                                "002,")));
-}
-
-static void a_text_is_never_cut_inside_a_character(void **state)
-{
-    struct world *world = *state;
-    char text[300];
-    memset(text, 'x', sizeof text);
-    memcpy(text + 255, "\xc3\xa9", 2); // across the limit
-    const struct slice labels[] = {{text, sizeof text}, SLICE("y")};
-    struct slice joined;
-    assert_true(measure_join_labels(labels, 1, &world->arena, &joined));
-    assert_int_equal(joined.len, MEASURE_TEXT_MAX - 1);
-    assert_true(measure_join_labels(labels, 2, &world->arena, &joined));
-    assert_int_equal(joined.len, MEASURE_TEXT_MAX - 1);
-}
-
 // --- jobs --------------------------------------------------------------------------------------------
 
 static void a_completed_job_is_measured_with_its_phases_and_steps(void **state)
@@ -321,9 +271,6 @@ static void a_run_that_only_its_jobs_tell_of_is_incomplete_until_it_completes(vo
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(labels_are_one_text_whatever_their_order_and_number),
-        TEST(many_labels_are_sorted_and_cut_between_characters),
-        TEST(a_text_is_never_cut_inside_a_character),
         TEST(a_completed_job_is_measured_with_its_phases_and_steps),
         TEST(the_trace_of_a_measure_is_that_of_the_exported_scheme),
         TEST(a_job_that_was_carried_over_has_no_part_in_the_figures),

@@ -51,7 +51,7 @@ static void write_unknown(struct json_out *json)
     json_out_text(json, "text", SLICE_EMPTY);
     json_out_id(json, "id", 0);
     json_out_time(json, "time", TIMESTAMP_UNKNOWN);
-    json_out_joined(json, "labels", SLICE_EMPTY);
+    json_out_labels(json, "labels", SLICE_EMPTY);
     json_out_close_object(json);
 }
 
@@ -72,7 +72,8 @@ static void write_values(struct json_out *json)
     json_out_seconds(json, NULL, NS_PER_DAY);
     json_out_hex(json, NULL, bytes, sizeof bytes);
     json_out_texts(json, NULL, texts, 2);
-    json_out_joined(json, NULL, SLICE("gpu,linux"));
+    json_out_labels(json, NULL, SLICE("gpu,linux"));
+    json_out_labels(json, NULL, SLICE("a\\,b,c\\\\"));
     json_out_close_array(json);
 }
 
@@ -80,7 +81,7 @@ static void values_are_written_as_the_api_promises(void **state)
 {
     (void)state;
     expect(write_values, "[\"9223372036854775807\",\"2026-09-03T04:16:57.569Z\",1.5,86400,\"0aff\","
-                         "[\"a\",\"\\\"<b>\\n\"],[\"gpu\",\"linux\"]]");
+                         "[\"a\",\"\\\"<b>\\n\"],[\"gpu\",\"linux\"],[\"a,b\",\"c\\\\\"]]");
 }
 
 static void the_first_failure_sticks(void **state)

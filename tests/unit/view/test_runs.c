@@ -79,14 +79,14 @@ static void what_is_open_is_listed_oldest_first(void **state)
 {
     (void)state;
     assert_list(entries, ENTRY_COUNT, (struct terminal){.width = 120, .unicode = true},
-                "  age  state    repository     workflow  job          runner                 run\n"
+                "  for  state    repository     workflow  job          labels                 run\n"
                 "8h02m  open     octo-org/site  Deploy                                        "
                 "33714470000/2\n"
                 "8h01m  waiting  octo-org/site  Deploy    deploy       ubuntu-latest          "
                 "33714470000/2\n"
                 "   5m  open     octo-org/shop  CI                                            "
                 "33714470481/1\n"
-                "2m05s  queued   octo-org/shop  CI        test (3.12)  self-hosted linux gpu  "
+                "2m05s  queued   octo-org/shop  CI        test (3.12)  gpu,linux,self-hosted  "
                 "33714470481/1\n"
                 "  25s  running  octo-org/shop  CI        lint         ubuntu-latest          "
                 "33714470481/1\n"
@@ -105,7 +105,7 @@ static void a_narrow_terminal_gets_two_lines_an_entry(void **state)
                 "   5m  open     octo-org/shop\n"
                 "  CI · 33714470481/1\n"
                 "2m05s  queued   octo-org/shop\n"
-                "  CI · test (3.12) · self-hosted linux gpu\n"
+                "  CI · test (3.12) · gpu,linux,self-hosted\n"
                 "  33714470481/1\n"
                 "  25s  running  octo-org/shop\n"
                 "  CI · lint · ubuntu-latest · 33714470481/1\n"
@@ -119,10 +119,10 @@ static void columns_shrink_before_lines_are_broken(void **state)
     (void)state;
     assert_list(
         entries, 4, (struct terminal){.width = 87, .unicode = false},
-        "  age  state    repository     workflow  job          runner              run\n"
+        "  for  state    repository     workflow  job          labels              run\n"
         "8h01m  waiting  octo-org/site  Deploy    deploy       ubuntu-latest       33714470000/2\n"
         "   5m  open     octo-org/shop  CI                                         33714470481/1\n"
-        "2m05s  queued   octo-org/shop  CI        test (3.12)  self-ho..linux gpu  33714470481/1\n"
+        "2m05s  queued   octo-org/shop  CI        test (3.12)  gpu,lin..lf-hosted  33714470481/1\n"
         "  25s  running  octo-org/shop  CI        lint         ubuntu-latest       33714470481/1\n"
         "\n"
         "1 run open - 1 job waiting - 1 queued (the oldest for 2m05s) - 1 running\n");
@@ -132,7 +132,7 @@ static void columns_that_are_empty_throughout_are_left_out(void **state)
 {
     (void)state;
     assert_list(entries, 1, (struct terminal){.width = 80, .unicode = true},
-                "age  state  repository     workflow  run\n"
+                "for  state  repository     workflow  run\n"
                 " 5m  open   octo-org/shop  CI        33714470481/1\n"
                 "\n"
                 "1 run open · 0 jobs waiting · 0 queued · 0 running\n");
@@ -157,7 +157,7 @@ static void a_time_ahead_of_our_clock_has_no_age(void **state)
     struct runs_entry ahead = entries[0];
     ahead.since = NOW + 3 * NS_PER_SECOND;
     assert_list(&ahead, 1, (struct terminal){.width = 80, .unicode = true},
-                "age  state  repository     workflow  run\n"
+                "for  state  repository     workflow  run\n"
                 " 0s  open   octo-org/shop  CI        33714470481/1\n"
                 "\n"
                 "1 run open · 0 jobs waiting · 0 queued · 0 running\n");
@@ -169,7 +169,7 @@ static void ages_are_told_in_whole_seconds(void **state)
     struct runs_entry young = entries[0];
     young.since = NOW - 2 * NS_PER_SECOND - 999 * NS_PER_MS;
     assert_list(&young, 1, (struct terminal){.width = 80, .unicode = true},
-                "age  state  repository     workflow  run\n"
+                "for  state  repository     workflow  run\n"
                 " 2s  open   octo-org/shop  CI        33714470481/1\n"
                 "\n"
                 "1 run open · 0 jobs waiting · 0 queued · 0 running\n");
@@ -179,10 +179,10 @@ static void states_have_colours(void **state)
 {
     (void)state;
     assert_list(entries + 1, 1, (struct terminal){.width = 120, .colour = true, .unicode = true},
-                "  \x1b[0;90mage  state   repository     workflow  job          runner             "
+                "  \x1b[0;90mfor  state   repository     workflow  job          labels             "
                 "    run\x1b[0m\n"
                 "\x1b[0;1m2m05s  \x1b[0;33mqueued  \x1b[0mocto-org/shop  CI        test (3.12)  "
-                "\x1b[0;90mself-hosted linux gpu  33714470481/1\x1b[0m\n"
+                "\x1b[0;90mgpu,linux,self-hosted  33714470481/1\x1b[0m\n"
                 "\n"
                 "0 runs open \x1b[0;90m· \x1b[0m0 jobs waiting \x1b[0;90m· \x1b[0m1 queued (the "
                 "oldest for 2m05s) \x1b[0;90m· \x1b[0m0 running\n");
