@@ -44,6 +44,9 @@ const struct command command_runs = {
     .name = "runs",
     .operands = "",
     .summary = "what is open, oldest first",
+    .details = "The column \"for\" tells by GitHub's clock how long a job has waited for its "
+               "approval, been\n"
+               "queued or run, and how long a run has been open.\n",
     .settings = STORE_TOOL_SETTINGS,
     .run = run,
 };

@@ -22,6 +22,12 @@ void standing_of_any_job(const struct job_state *job, struct job_standing *stand
     standing->since = timestamp_first_known(standing->since, job->last_received);
 }
 
+timestamp_ns standing_of_run(const struct run_state *run)
+{
+    timestamp_ns told = timestamp_first_known(run->body.run_started_at, run->body.created_at);
+    return timestamp_first_known(told, run->first_job_start);
+}
+
 void standing_of_job(const struct job_state *job, struct job_standing *standing)
 {
     *standing = (struct job_standing){.state = STANDING_NONE};

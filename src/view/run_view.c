@@ -24,6 +24,7 @@ struct loader {
     struct span_batch *batches;
     size_t batch_count, batch_capacity;
     bool is_found;
+    bool is_told_by_jobs; // no event of the run itself came
 };
 
 static enum error_code out_of_memory(struct error *error)
@@ -210,8 +211,8 @@ static enum error_code add_run(struct loader *loader, struct slice bytes)
     view->branch = has_own_events ? body->head_branch : state.job_head_branch;
     view->event_name = body->event_name;
     view->actor = body->triggering_actor.len > 0 ? body->triggering_actor : body->actor;
-    view->start =
-        body->run_started_at != TIMESTAMP_UNKNOWN ? body->run_started_at : state.first_job_start;
+    view->start = standing_of_run(&state);
+    loader->is_told_by_jobs = !has_own_events;
     return set_url(loader->arena,
                    has_own_events ? state.repository.html_url : state.job_repository.html_url, view,
                    loader->error);
@@ -480,8 +481,8 @@ enum error_code run_view_load(struct store_transaction *transaction, int64_t run
     view->trace = trace_id_of_run(limits->id_scheme, run_id, run_attempt);
     if (view->count > 1)
         qsort(view->jobs, view->count, sizeof *view->jobs, compare_jobs);
-    if (view->start == TIMESTAMP_UNKNOWN)
-        view->start = first_creation(view);
+    if (view->start == TIMESTAMP_UNKNOWN || loader.is_told_by_jobs)
+        view->start = timestamp_earliest_known(view->start, first_creation(view));
     if (view->job_count < (int64_t)view->count)
         view->job_count = (int64_t)view->count;
     return ERROR_NONE;

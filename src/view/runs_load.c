@@ -9,9 +9,16 @@
 #define FIRST_CAPACITY 64
 #define STATE_ARENA_BLOCK_BYTES ((size_t)64 * 1024)
 
+// What an entry's time may have to be told from.
+struct origin {
+    timestamp_ns created_at; // of a job
+    bool is_told_by_jobs;    // a run of which no event of its own came
+};
+
 struct entry_list {
     struct arena *arena;
     struct runs_entry *items;
+    struct origin *origins; // of each
     size_t count;
     size_t capacity;
     struct arena state_arena; // of the one that is looked at
@@ -23,17 +30,22 @@ static struct runs_entry *add_entry(struct entry_list *list)
     if (list->count == list->capacity) {
         size_t capacity = list->capacity > 0 ? 2 * list->capacity : FIRST_CAPACITY;
         struct runs_entry *items = arena_allocate_array(list->arena, capacity, sizeof *items);
-        if (items == NULL)
+        struct origin *origins = arena_allocate_array(list->arena, capacity, sizeof *origins);
+        if (items == NULL || origins == NULL)
             return NULL;
-        if (list->count > 0)
+        if (list->count > 0) {
             memcpy(items, list->items, list->count * sizeof *items);
+            memcpy(origins, list->origins, list->count * sizeof *origins);
+        }
         list->items = items;
+        list->origins = origins;
         list->capacity = capacity;
     }
     return &list->items[list->count++];
 }
 
-static void describe_job(const struct job_state *job, struct runs_entry *entry)
+static void describe_job(const struct job_state *job, struct runs_entry *entry,
+                         struct origin *origin)
 {
     static const enum runs_state states[STANDING_STATES] = {
         [STANDING_WAITING] = RUNS_JOB_WAITING,
@@ -54,20 +66,22 @@ static void describe_job(const struct job_state *job, struct runs_entry *entry)
     standing_of_any_job(job, &standing);
     entry->state = states[standing.state];
     entry->since = standing.since;
+    *origin = (struct origin){.created_at = timestamp_first_known(job->created_at, job->queued_at)};
 }
 
-static void describe_run(const struct run_state *run, struct runs_entry *entry)
+static void describe_run(const struct run_state *run, struct runs_entry *entry,
+                         struct origin *origin)
 {
     bool has_own_events = run->seen != 0;
     *entry = (struct runs_entry){
         .run_id = run->run_id,
         .run_attempt = run->run_attempt,
         .state = RUNS_RUN_OPEN,
-        .since = timestamp_first_known(run->body.run_started_at, run->first_job_start),
+        .since = standing_of_run(run),
         .repository = has_own_events ? run->repository.full_name : run->job_repository.full_name,
         .workflow = has_own_events ? run->body.workflow_name : run->job_workflow_name,
     };
-    entry->since = timestamp_first_known(entry->since, run->last_received);
+    *origin = (struct origin){.is_told_by_jobs = !has_own_events};
 }
 
 // Texts leave with the transaction.
@@ -112,10 +126,11 @@ static enum error_code add_if_open(struct entry_list *list, struct store_transac
     struct runs_entry *entry = add_entry(list);
     if (entry == NULL)
         return error_set(error, ERROR_MEMORY, "list what is open: out of memory");
+    struct origin *origin = &list->origins[list->count - 1];
     if (kind == CODEC_JOB)
-        describe_job(&job, entry);
+        describe_job(&job, entry, origin);
     else
-        describe_run(&run, entry);
+        describe_run(&run, entry, origin);
     if (!keep_texts(list->arena, entry))
         return error_set(error, ERROR_MEMORY, "list what is open: out of memory");
     return ERROR_NONE;
@@ -141,6 +156,26 @@ static enum error_code load_slice(struct store *store, struct store_key *key,
     return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
 }
 
+static bool is_of_one_run(const struct runs_entry *a, const struct runs_entry *b)
+{
+    return a->run_id == b->run_id && a->run_attempt == b->run_attempt;
+}
+
+// A run that only its jobs speak of is as old as the first of them. The states of a run stand side by side.
+static void date_runs(const struct entry_list *list)
+{
+    struct runs_entry *entries = list->items;
+    size_t end;
+    for (size_t start = 0; start < list->count; start = end) {
+        timestamp_ns first = TIMESTAMP_UNKNOWN;
+        for (end = start; end < list->count && is_of_one_run(&entries[start], &entries[end]); end++)
+            first = timestamp_earliest_known(first, list->origins[end].created_at);
+        for (size_t i = start; i < end; i++)
+            if (list->origins[i].is_told_by_jobs)
+                entries[i].since = timestamp_earliest_known(entries[i].since, first);
+    }
+}
+
 enum error_code runs_load(struct store *store, struct arena *arena, struct runs_entry **entries,
                           size_t *count, uint64_t *unreadable, struct error *error)
 {
@@ -152,6 +187,7 @@ enum error_code runs_load(struct store *store, struct arena *arena, struct runs_
     while (!is_end && code == ERROR_NONE)
         code = load_slice(store, &key, &list, &is_end, error);
     arena_release(&list.state_arena);
+    date_runs(&list);
     *entries = list.items;
     *count = list.count;
     *unreadable = list.unreadable;

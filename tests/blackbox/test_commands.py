@@ -1,4 +1,5 @@
 """The subcommands, the settings, and how the program starts and ends."""
+import json
 import pathlib
 import socket
 import subprocess
@@ -7,7 +8,7 @@ import time
 import expect
 import harness
 from harness import run_command
-from payloads import Run
+from payloads import Run, iso
 
 RUN, JOB, JOB_NAME, STEP = 33714470481, 100520616165, "build / linux (22.04)", "Run actions/checkout@v4"
 VECTORS = {
@@ -147,6 +148,19 @@ class Commands(harness.BlackBoxTest):
         self.assertIn(str(new.run_id), shown.stdout)
         self.assertLess(shown.stdout.index(str(old.run_id)), shown.stdout.index(str(new.run_id)))
         self.assertNotIn(str(done.run_id), shown.stdout)
+
+    def test_a_run_that_only_its_jobs_speak_of_is_as_old_as_the_first_of_them(self):
+        daemon = self.new_daemon()
+        run = Run(age=3000)
+        early, late, last = run.job("early", offset=0), run.job("late", offset=600), run.job("last", offset=1200)
+        daemon.accept(late.queued(), late.in_progress(), late.completed(), last.queued(), early.queued(), early.in_progress())
+        shown = daemon.command("runs").stdout
+        self.assertEqual([line.split()[0] for line in shown.splitlines()[:1]], ["for"])
+        lines = {line.split()[1] + (" last" if " last " in line else ""): line.split()[0] for line in shown.splitlines()[1:4]}
+        self.assertRegex(lines["open"], "^50m")  # as GitHub's clock has it, not since it was heard of
+        self.assertRegex(lines["queued last"], "^30m|^29m")
+        listed, = json.loads(daemon.admin("/api/runs?state=open").body)["runs"]
+        self.assertEqual(listed["started_at"], iso(early.created).replace("Z", ".000Z"))
 
     def test_commands_on_a_store_that_is_not_there_fail(self):
         for command in (("trace", RUN), ("runs",), ("requeue",)):

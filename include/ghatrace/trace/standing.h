@@ -26,4 +26,8 @@ void standing_of_job(const struct job_state *job, struct job_standing *standing)
 // The same whatever the phase of the job: where it stood last.
 void standing_of_any_job(const struct job_state *job, struct job_standing *standing);
 
+// Since when a run is open: its own start; else, where only its jobs speak of it, the start of the first that ended
+// (open ones may have been created earlier). TIMESTAMP_UNKNOWN where nothing tells: never the time of a receipt.
+timestamp_ns standing_of_run(const struct run_state *run);
+
 #endif
