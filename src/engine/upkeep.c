@@ -3,6 +3,7 @@
 #include "ghatrace/tally/latency.h"
 #include "ghatrace/tally/rebuild.h"
 #include "ghatrace/tally/recent.h"
+#include "ghatrace/tally/spelling.h"
 #include "private.h"
 
 // Upkeep in one batch, beside its tasks: enough to keep up with what the tasks bring.
@@ -97,10 +98,10 @@ static enum error_code drop_pools(struct engine *engine, timestamp_ns now, struc
 {
     bool is_end = false;
     duration_ns since = now - engine->pools_looked;
-    if (since >= 0 && since < POOLS_EVERY)
-        return ERROR_NONE;
-    enum error_code code =
-        pool_expire(engine->work.tally, &engine->next_pool, POOLS_PER_BATCH, &is_end, error);
+    enum error_code code = spelling_expire(engine->work.tally, error);
+    if (code != ERROR_NONE || (since >= 0 && since < POOLS_EVERY))
+        return code;
+    code = pool_expire(engine->work.tally, &engine->next_pool, POOLS_PER_BATCH, &is_end, error);
     if (is_end)
         engine->pools_looked = now;
     return code;

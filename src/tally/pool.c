@@ -383,7 +383,7 @@ enum error_code pool_expire(struct tally *tally, struct pool_id *from, size_t ma
         if (code == ERROR_NOT_FOUND) {
             *from = (struct pool_id){{0}};
             *is_end = true;
-            return spelling_expire(tally, error);
+            return ERROR_NONE;
         }
         if (code == ERROR_NONE && is_unused(&pool, tally->now))
             code = store_table_delete(tally->transaction, STORE_TABLE_POOLS,

@@ -68,7 +68,7 @@ enum error_code pool_move_job(struct tally *tally, const struct store_key *job,
 enum error_code pool_forget_job(struct tally *tally, const struct store_key *job, bool *was_open,
                                 struct error *error) MUST_CHECK;
 // Drops up to `max` pools that have been unused for a day, looking at no more than `max` from `*from` on, and
-// moves `*from` on; at the end it becomes all zero and `*is_end` true, and spellings are looked at. After tally_flush().
+// moves `*from` on; at the end it becomes all zero and `*is_end` true. After tally_flush().
 enum error_code pool_expire(struct tally *tally, struct pool_id *from, size_t max, bool *is_end,
                             struct error *error) MUST_CHECK;
 

@@ -15,7 +15,8 @@ enum error_code spelling_choose(struct tally *tally, struct slice labels, struct
 // Of spellings from before there was a choice, whichever comes first by bytes stays, in whatever order they are offered.
 enum error_code spelling_offer(struct tally *tally, struct slice labels,
                                struct error *error) MUST_CHECK;
-// Drops those of sets that no pool and no series holds, once there are far more than these can hold. After tally_flush().
+// Drops those of sets that no pool and no series holds, once there are far more than these can hold: until then
+// at no cost. After tally_flush().
 enum error_code spelling_expire(struct tally *tally, struct error *error) MUST_CHECK;
 
 #endif
