@@ -4,12 +4,29 @@
 #include "ghatrace/tally/recent.h"
 #include "ghatrace/view/health_figures.h"
 
+static const char *const outcomes[INGRESS_OUTCOMES] = {
+    [INGRESS_ACCEPTED] = "accepted", [INGRESS_DUPLICATE] = "duplicate",
+    [INGRESS_IGNORED] = "ignored",   [INGRESS_NULL] = "malformed",
+    [INGRESS_PONG] = "pong",         [INGRESS_REFUSED] = "unavailable"};
+
+static void put_events(struct json_out *json, const struct ingress_counters *counters)
+{
+    static const char *const events[INGRESS_EVENTS] = {[INGRESS_JOB] = "workflow_job",
+                                                       [INGRESS_RUN] = "workflow_run",
+                                                       [INGRESS_PING] = "ping",
+                                                       [INGRESS_OTHER] = "other"};
+    json_out_open_object(json, "by_event");
+    for (size_t event = 0; event < INGRESS_EVENTS; event++) {
+        json_out_open_object(json, events[event]);
+        for (size_t outcome = 0; outcome < INGRESS_OUTCOMES; outcome++)
+            json_out_count(json, outcomes[outcome], counters->deliveries[event][outcome]);
+        json_out_close_object(json);
+    }
+    json_out_close_object(json);
+}
+
 static void put_deliveries(struct json_out *json, const struct health_figures *figures)
 {
-    static const char *const outcomes[INGRESS_OUTCOMES] = {
-        [INGRESS_ACCEPTED] = "accepted", [INGRESS_DUPLICATE] = "duplicate",
-        [INGRESS_IGNORED] = "ignored",   [INGRESS_NULL] = "malformed",
-        [INGRESS_PONG] = "pong",         [INGRESS_REFUSED] = "unavailable"};
     json_out_open_object(json, "deliveries");
     for (size_t outcome = 0; outcome < INGRESS_OUTCOMES; outcome++) {
         uint64_t sum = 0;
@@ -20,6 +37,7 @@ static void put_deliveries(struct json_out *json, const struct health_figures *f
     json_out_count(json, "bad_signature", figures->ingress.refusals[INGRESS_BAD_SIGNATURE]);
     json_out_count(json, "bad_request", figures->ingress.refusals[INGRESS_MALFORMED]);
     json_out_count(json, "late", figures->engine.late);
+    put_events(json, &figures->ingress);
     json_out_close_object(json);
 }
 

@@ -11,7 +11,7 @@ import unittest
 import expect
 import harness
 from harness import wait_until
-from payloads import Repository, Run
+from payloads import Event, Repository, Run, disguised_check_run, ping
 
 TOKEN = "correct-horse-battery-staple"
 SAMPLE = re.compile(r'^([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{(.*?)\})? (\S+)(?: # \{.*\} \S+ \S+)?$')
@@ -386,6 +386,32 @@ class Api(harness.BlackBoxTest):
         self.assertEqual(status["deliveries"]["accepted"], 17)
         self.assertEqual(status["dead_letters"], 0)
         self.assertIsNotNone(status["last_delivery_at"])
+
+    def test_deliveries_are_counted_by_what_they_speak_of_whatever_becomes_of_them(self):
+        daemon = self.new_daemon(repos="acme/*")
+        run, foreign = Run(), Run(repository=Repository("other/rocket"))
+        unknown = run.job().queued().edited(lambda document: document.update(action="started"))
+        null = run.job().queued().edited(lambda document: document.update(workflow_job=None))
+        rerequested = run.requested().edited(lambda document: document.update(action="rerequested"))
+        accepted = run.job().queued()
+        for event, outcome in ((accepted, "accepted"), (accepted, "duplicate"), (run.requested(), "accepted"), (ping(), "pong"),
+                               (foreign.job().queued(), "ignored"), (foreign.requested(), "ignored"), (unknown, "ignored"),
+                               (null, "ignored"), (disguised_check_run(run), "ignored"), (rerequested, "ignored"),
+                               (Event("push", b"{}", ping().guid), "ignored")):
+            self.assertEqual(daemon.deliver(event).outcome[1], outcome, event.action)
+        wanted = {"workflow_job": {"accepted": 1, "duplicate": 1, "ignored": 4}, "workflow_run": {"accepted": 1, "ignored": 2},
+                  "ping": {"pong": 1}, "other": {"ignored": 1}}
+        found = metrics(daemon)
+        counted = {}
+        for (name, labels), number in found.items():
+            labels = dict(labels)
+            if name == "ghatrace_deliveries_total" and number > 0:
+                counted.setdefault(labels["event"], {})[labels["outcome"]] = number
+        self.assertEqual(counted, wanted)
+        told = get_json(daemon, "/api/status")["deliveries"]
+        self.assertEqual(told["ignored"], 7)
+        self.assertEqual({event: {key: number for key, number in outcomes.items() if number > 0}
+                          for event, outcomes in told["by_event"].items()}, wanted)
 
     def test_other_methods_are_refused(self):
         with harness.Client(self.daemon.admin_address) as client:

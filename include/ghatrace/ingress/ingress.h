@@ -90,7 +90,8 @@ void ingress_stop(struct ingress *ingress, duration_ns grace);
 // Stops it without grace if need be.
 void ingress_destroy(struct ingress *ingress);
 
-// Deliveries whose signature was right, by what they speak of and what became of them.
+// Deliveries whose signature was right, by what they speak of (X-GitHub-Event, also of those that are ignored) and what
+// became of them.
 enum ingress_event { INGRESS_JOB, INGRESS_RUN, INGRESS_PING, INGRESS_OTHER, INGRESS_EVENTS };
 enum ingress_outcome {
     INGRESS_ACCEPTED,
