@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "ghatrace/base/glob.h"
 #include "ghatrace/base/log.h"
 #include "ghatrace/export/exporter.h"
 #include "ghatrace/net/address.h"
@@ -119,13 +120,46 @@ static struct slice next_glob(struct slice *rest)
     return glob;
 }
 
-static enum error_code check_glob(struct slice glob, const char *where, struct error *error)
+// Of owners and repositories.
+static bool is_of_a_name(char c)
 {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+           c == '_' || c == '.' || c == '/';
+}
+
+// A character that has to be there and is in no name; 0: none is.
+static char find_foreign(struct slice glob)
+{
+    for (size_t at = 0; at < glob.len; at += glob_element_length(glob, at)) {
+        bool is_escaped = glob.data[at] == '\\';
+        bool is_special = glob.data[at] == '*' || glob.data[at] == '?' || glob.data[at] == '[';
+        char c = glob.data[at + (is_escaped ? 1 : 0)];
+        if ((is_escaped || !is_special) && !is_of_a_name(c))
+            return c;
+    }
+    return '\0';
+}
+
+static enum error_code check_glob(struct slice item, const char *where, struct error *error)
+{
+    struct slice glob = item;
+    if (glob.data[0] == '!')
+        glob = (struct slice){.data = glob.data + 1, .len = glob.len - 1};
+    const char *fault = glob_fault(glob);
+    if (fault != NULL)
+        return error_set(error, ERROR_USAGE, "%s: \"%.*s\" has %s; a comma or a blank ends a glob",
+                         where, SLICE_ARGS(item), fault);
+    char foreign = find_foreign(glob);
+    if (foreign != '\0')
+        return error_set(error, ERROR_USAGE,
+                         "%s: \"%.*s\" can match no repository: no name has a '%c'; write "
+                         "OWNER/NAME with *, ? and [a-z], one glob for each",
+                         where, SLICE_ARGS(item), foreign > ' ' && foreign < 0x7f ? foreign : '?');
     if (slice_find(glob, SLICE("/")) >= 0 || slice_find(glob, SLICE("*")) >= 0)
         return ERROR_NONE;
     return error_set(error, ERROR_USAGE,
                      "%s: \"%.*s\" can match no repository: write OWNER/NAME or OWNER/*", where,
-                     SLICE_ARGS(glob));
+                     SLICE_ARGS(item));
 }
 
 static enum error_code split_repos(struct config *config, const struct settings *settings,

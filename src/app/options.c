@@ -117,7 +117,8 @@ const struct option options[OPTIONS_COUNT] = {
         "spans for steps", FIELD(steps)},
     [OPTION_ID_REPOS] = {
         "repos", OPTION_LIST, NULL, "GLOB",
-        "repositories to trace, as OWNER/NAME globs, !GLOB excludes; may be repeated",
+        "repositories to trace, as OWNER/NAME globs (*, ?, [a-z]) in any case, !GLOB excludes; the last "
+        "that matches decides; may be repeated",
         FIELD(repos), .unpreset = "all"},
     [OPTION_ID_INGRESS_THREADS] = {
         "ingress-threads", OPTION_COUNT, NULL, "N",

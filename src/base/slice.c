@@ -1,8 +1,7 @@
-// Views of bytes: comparing, searching, trimming, matching.
+// Views of bytes: comparing, searching, trimming.
 #include "ghatrace/base/slice.h"
 
 #include <limits.h>
-#include <stdint.h>
 
 static char to_lower_ascii(char c)
 {
@@ -92,32 +91,4 @@ bool slice_parse_int64(struct slice s, long long *value)
     else
         *value = -(long long)sum;
     return true;
-}
-
-// Only the last star needs to be gone back to: what an earlier one takes can be taken by the later
-// one as well. So the work is at most s.len * glob.len, whatever the pattern.
-bool slice_matches_glob(struct slice s, struct slice glob)
-{
-    size_t at = 0, pattern = 0;
-    size_t star = SIZE_MAX, star_at = 0;
-
-    while (at < s.len) {
-        if (pattern < glob.len && glob.data[pattern] == '*') {
-            star = pattern++;
-            star_at = at;
-        } else if (pattern < glob.len &&
-                   (glob.data[pattern] == '?' ||
-                    to_lower_ascii(glob.data[pattern]) == to_lower_ascii(s.data[at]))) {
-            pattern++;
-            at++;
-        } else if (star != SIZE_MAX) {
-            pattern = star + 1;
-            at = ++star_at;
-        } else {
-            return false;
-        }
-    }
-    while (pattern < glob.len && glob.data[pattern] == '*')
-        pattern++;
-    return pattern == glob.len;
 }

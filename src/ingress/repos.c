@@ -1,4 +1,5 @@
 // Which repositories count.
+#include "ghatrace/base/glob.h"
 #include "ghatrace/ingress/ingress.h"
 
 static bool excludes(struct slice glob)
@@ -18,7 +19,7 @@ bool ingress_repository_is_wanted(const struct slice *globs, size_t count, struc
         bool is_exclusion = excludes(glob);
         if (is_exclusion)
             glob = (struct slice){.data = glob.data + 1, .len = glob.len - 1};
-        if (slice_matches_glob(full_name, glob))
+        if (glob_matches(glob, full_name))
             is_wanted = !is_exclusion;
     }
     return is_wanted;

@@ -324,6 +324,19 @@ class Settings(harness.BlackBoxTest):
                 event = Run(repository=Repository(name)).requested()
                 self.assertEqual(daemon.deliver(event).outcome[1], outcome)
 
+    def test_of_repositories_the_last_glob_that_matches_decides_in_any_case(self):
+        daemon = self.new_daemon(repos="[af]*/*, !acme/Secret-*, ACME/secret-santa")
+        cases = {"acme/rocket": "accepted", "Foo/Bar": "accepted", "beta/rocket": "ignored", "Acme/secret-plans": "ignored",
+                 "acme/Secret-Santa": "accepted", "[af]x/rocket": "ignored"}
+        for name, outcome in cases.items():
+            with self.subTest(name):
+                self.assertEqual(daemon.deliver(Run(repository=Repository(name)).requested()).outcome[1], outcome)
+
+    def test_a_glob_with_a_bracket_left_open_is_refused_at_the_start(self):
+        shown = harness.run_command("check", "--insecure-no-signature", "--repos", "[af*/x")
+        self.assertEqual(shown.returncode, 2)
+        self.assertIn('"[af*/x" has a [ without its ]', shown.stderr)
+
     def test_without_signatures_only_if_that_was_said(self):
         daemon = self.new_daemon(webhook_secret_file=None, insecure_no_signature="on")
         self.assertEqual(daemon.deliver(new_event(), secret=None).status, 202)

@@ -40,8 +40,5 @@ struct slice slice_trim(struct slice s);
 // A decimal integer that fills the slice: optional '-', digits, no blanks. False on anything else
 // and on overflow.
 bool slice_parse_int64(struct slice s, long long *value);
-// owner/name style globs: `*` matches any run of characters, `?` one, all else itself; ASCII case
-// is ignored, as GitHub does for names.
-bool slice_matches_glob(struct slice s, struct slice glob);
 
 #endif

@@ -135,6 +135,25 @@ static void what_makes_no_sense_is_refused_with_what_would(void **state)
         {"log-level", "", "--log-level: has no value"},
         {"db", "", "--db: has no value"},
         {"repos", "", "--repos: has no value"},
+        {"repos", "[af*/x",
+         "--repos: \"[af*/x\" has a [ without its ]; a comma or a blank ends a glob"},
+        {"repos", "a/*, ![x,y]/z",
+         "--repos: \"![x\" has a [ without its ]; a comma or a blank ends a glob"},
+        {"repos", "[z-a]/x",
+         "--repos: \"[z-a]/x\" has a range that runs backwards; a comma or a blank ends a glob"},
+        {"repos", "acme/x\\",
+         "--repos: \"acme/x\\\" has a backslash with nothing behind it; a comma or a blank ends a "
+         "glob"},
+        {"repos", "acme/{x}",
+         "--repos: \"acme/{x}\" can match no repository: no name has a '{'; write OWNER/NAME with "
+         "*, ? and [a-z], one glob for each"},
+        {"repos", "acme/\\*",
+         "--repos: \"acme/\\*\" can match no repository: no name has a '*'; write OWNER/NAME with "
+         "*, ? and [a-z], one glob for each"},
+        {"repos", "!!acme/x",
+         "--repos: \"!!acme/x\" can match no repository: no name has a '!'; write OWNER/NAME with "
+         "*, ? and [a-z], one glob for each"},
+        {"repos", "!", "--repos: \"!\" can match no repository: write OWNER/NAME or OWNER/*"},
         {"repos", "acme", "--repos: \"acme\" can match no repository: write OWNER/NAME or OWNER/*"},
         {"webhook-path", "webhook", "--webhook-path: \"webhook\" does not start with /"},
         {"webhook-path", "/a?b",
@@ -190,14 +209,15 @@ static void switches_take_several_words(void **state)
 static void repos_are_split_at_commas_and_blanks(void **state)
 {
     (void)state;
-    static const char *const wanted[] = {"a/*", "!a/b", "c/d", "*"};
+    static const char *const wanted[] = {"a/*", "!a/b", "c/d", "*", "[!af]*/x-[0-9]", "A_b/.C"};
     struct configuring c;
     configuring_init(&c);
     configuring_flag(&c, "repos", " a/*, !a/b,,");
     configuring_flag(&c, "repos", "c/d\t*");
+    configuring_flag(&c, "repos", "[!af]*/x-[0-9],A_b/.C");
     assert_int_equal(configuring_build_all(&c), ERROR_NONE);
-    assert_int_equal(c.config.repos.count, 4);
-    for (size_t i = 0; i < 4; i++)
+    assert_int_equal(c.config.repos.count, 6);
+    for (size_t i = 0; i < 6; i++)
         assert_true(slice_equals(c.config.repos.items[i], slice_from_string(wanted[i])));
     configuring_release(&c);
 }

@@ -1,4 +1,4 @@
-// Slices: comparing, searching, trimming, numbers, globs.
+// Slices: comparing, searching, trimming, numbers.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -29,7 +29,6 @@ static void absent_and_empty_are_equal(void **state)
     assert_true(slice_ends_with(SLICE_EMPTY, SLICE_EMPTY));
     assert_int_equal(slice_find(SLICE_EMPTY, SLICE_EMPTY), 0);
     assert_int_equal(slice_trim(SLICE_EMPTY).len, 0);
-    assert_true(slice_matches_glob(SLICE_EMPTY, SLICE_EMPTY));
 }
 
 static void comparing_goes_by_unsigned_bytes_and_puts_prefixes_first(void **state)
@@ -121,69 +120,6 @@ static void integers_are_read_in_full_or_not_at_all(void **state)
     }
 }
 
-static void globs_match_whole_names(void **state)
-{
-    static const struct {
-        const char *glob, *name;
-        bool matches;
-    } cases[] = {
-        {"", "", true},
-        {"", "a", false},
-        {"*", "", true},
-        {"*", "octo-org/octo-repo", true},
-        {"**", "a", true},
-        {"?", "", false},
-        {"?", "a", true},
-        {"?", "ab", false},
-        {"octo-org/*", "octo-org/octo-repo", true},
-        {"octo-org/*", "octo-org/", true},
-        {"octo-org/*", "octo-org", false},
-        {"octo-org/*", "x-octo-org/a", false},
-        {"*/docs", "a/docs", true},
-        {"*/docs", "a/docs2", false},
-        {"*/docs", "a/docs/docs", true},
-        {"OCTO-Org/*", "octo-oRG/x", true},
-        {"a*b*c", "abc", true},
-        {"a*b*c", "aXbYc", true},
-        {"a*b*c", "aXbYcZ", false},
-        {"a*b*c", "acb", false},
-        {"*a*a*a", "aa", false},
-        {"*aab", "aaaab", true},
-        {"a?c", "abc", true},
-        {"a?c", "ac", false},
-        {"*?", "", false},
-        {"*?", "xyz", true},
-        {"[a]", "a", false},
-        {"[a]", "[a]", true},
-        {"a\\*", "a\\b", true},
-        {"abc", "ab", false},
-        {"ab", "abc", false},
-        {"ab*", "a", false},
-    };
-
-    (void)state;
-    for (size_t i = 0; i < COUNT(cases); i++) {
-        if (slice_matches_glob(text(cases[i].name), text(cases[i].glob)) != cases[i].matches)
-            fail_msg("\"%s\" on \"%s\"", cases[i].glob, cases[i].name);
-    }
-}
-
-// Naive backtracking would take longer than the age of the universe.
-static void a_hostile_glob_takes_no_time(void **state)
-{
-    char name[2001], glob[401];
-
-    (void)state;
-    memset(name, 'a', sizeof(name) - 1);
-    name[sizeof(name) - 1] = '\0';
-    for (size_t i = 0; i + 1 < sizeof(glob); i += 2)
-        memcpy(glob + i, "*a", 2);
-    glob[sizeof(glob) - 1] = '\0';
-    assert_true(slice_matches_glob(text(name), text(glob)));
-    name[sizeof(name) - 2] = 'b';
-    assert_false(slice_matches_glob(text(name), text(glob)));
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -193,8 +129,6 @@ int main(void)
         cmocka_unit_test(ends_and_finds),
         cmocka_unit_test(trimming_takes_blanks_and_tabs_at_both_ends),
         cmocka_unit_test(integers_are_read_in_full_or_not_at_all),
-        cmocka_unit_test(globs_match_whole_names),
-        cmocka_unit_test(a_hostile_glob_takes_no_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

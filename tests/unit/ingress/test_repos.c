@@ -35,6 +35,12 @@ static void the_last_glob_that_matches_decides(void **state)
         {{"*"}, "acme/rocket", true},
         {{"!"}, "acme/rocket", true}, // excludes the empty name
         {{"acme/*"}, "", false},
+        {{"[af]*/*"}, "acme/rocket", true},
+        {{"[af]*/*"}, "FOO/rocket", true},
+        {{"[af]*/*"}, "beta/rocket", false},
+        {{"[!af]*/*"}, "Acme/rocket", false},
+        {{"*", "![a-f]*/*", "acme/*"}, "acme/rocket", true},
+        {{"*", "![a-f]*/*", "acme/*"}, "beta/rocket", false},
     };
 
     (void)state;

@@ -1,0 +1,192 @@
+// Globs: matching, and telling what is wrong with one.
+#include "ghatrace/base/glob.h"
+
+#include <stdint.h>
+
+static char fold(char c)
+{
+    return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
+}
+
+// --- classes ---------------------------------------------------------------------------------------------
+
+static bool is_alpha(char c)
+{
+    return fold(c) >= 'a' && fold(c) <= 'z';
+}
+
+static bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+static bool is_alnum(char c)
+{
+    return is_alpha(c) || is_digit(c);
+}
+
+static bool is_xdigit(char c)
+{
+    return is_digit(c) || (fold(c) >= 'a' && fold(c) <= 'f');
+}
+
+static bool is_punct(char c)
+{
+    return c > ' ' && c < 0x7f && !is_alnum(c);
+}
+
+// Letters have no case here.
+static const struct class
+{
+    struct slice name;
+    bool (*holds)(char c);
+} classes[] = {
+    {{"alnum", 5}, is_alnum},   {{"alpha", 5}, is_alpha}, {{"digit", 5}, is_digit},
+    {{"lower", 5}, is_alpha},   {{"punct", 5}, is_punct}, {{"upper", 5}, is_alpha},
+    {{"xdigit", 6}, is_xdigit},
+};
+
+// --- sets ------------------------------------------------------------------------------------------------
+
+struct reader {
+    struct slice glob;
+    size_t at;
+    char c; // that is to match
+    bool matches;
+    const char *fault;
+};
+
+static bool is_at(const struct reader *reader, size_t ahead, char c)
+{
+    return reader->at + ahead < reader->glob.len && reader->glob.data[reader->at + ahead] == c;
+}
+
+// `[:alpha:]`, at the bracket.
+static void read_class(struct reader *reader)
+{
+    size_t start = reader->at + 2;
+    struct slice rest = {reader->glob.data + start, reader->glob.len - start};
+    ptrdiff_t len = slice_find(rest, SLICE(":]"));
+    struct slice name = {rest.data, len > 0 ? (size_t)len : 0};
+    for (size_t i = 0; i < sizeof classes / sizeof classes[0]; i++) {
+        if (!slice_equals(name, classes[i].name))
+            continue;
+        reader->matches = reader->matches || classes[i].holds(reader->c);
+        reader->at = start + name.len + 2;
+        return;
+    }
+    reader->fault = "a class that is not known: want [:alnum:], [:alpha:], [:digit:] or the like";
+}
+
+static char read_character(struct reader *reader)
+{
+    if (is_at(reader, 0, '\\') && reader->at + 1 < reader->glob.len)
+        reader->at++;
+    return reader->glob.data[reader->at++];
+}
+
+// A character, or a range.
+static void read_range(struct reader *reader)
+{
+    char first = fold(read_character(reader)), last = first, c = fold(reader->c);
+    bool is_range =
+        is_at(reader, 0, '-') && reader->at + 1 < reader->glob.len && !is_at(reader, 1, ']');
+    if (is_range) {
+        reader->at++;
+        last = fold(read_character(reader));
+    }
+    if ((uint8_t)first > (uint8_t)last)
+        reader->fault = "a range that runs backwards";
+    if ((uint8_t)c >= (uint8_t)first && (uint8_t)c <= (uint8_t)last)
+        reader->matches = true;
+}
+
+// At the bracket that opens it; ends behind the one that closes it.
+static void read_set(struct reader *reader)
+{
+    reader->at++;
+    bool is_negated = is_at(reader, 0, '!') || is_at(reader, 0, '^');
+    reader->at += is_negated ? 1 : 0;
+    size_t start = reader->at;
+    while (reader->fault == NULL && (!is_at(reader, 0, ']') || reader->at == start)) {
+        if (reader->at >= reader->glob.len)
+            reader->fault = "a [ without its ]";
+        else if (is_at(reader, 0, '[') && is_at(reader, 1, ':'))
+            read_class(reader);
+        else if (is_at(reader, 0, '[') && (is_at(reader, 1, '.') || is_at(reader, 1, '=')))
+            reader->fault = "[. and [= are not known";
+        else
+            read_range(reader);
+    }
+    reader->at++;
+    reader->matches = reader->matches != is_negated;
+}
+
+// Does the element at `at`, which is no star, match this character? Goes on behind it.
+static void read_element(struct reader *reader)
+{
+    reader->matches = false;
+    if (is_at(reader, 0, '[')) {
+        read_set(reader);
+    } else if (is_at(reader, 0, '?')) {
+        reader->at++;
+        reader->matches = true;
+    } else if (is_at(reader, 0, '\\') && reader->at + 1 == reader->glob.len) {
+        reader->fault = "a backslash with nothing behind it";
+        reader->at++;
+    } else {
+        reader->matches = fold(read_character(reader)) == fold(reader->c);
+    }
+}
+
+// --- the whole -------------------------------------------------------------------------------------------
+
+const char *glob_fault(struct slice glob)
+{
+    struct reader reader = {.glob = glob};
+    while (reader.at < glob.len && reader.fault == NULL)
+        read_element(&reader);
+    return reader.fault;
+}
+
+size_t glob_element_length(struct slice glob, size_t at)
+{
+    struct reader reader = {.glob = glob, .at = at};
+    read_element(&reader);
+    return reader.at - at;
+}
+
+static bool matches_here(struct reader *reader, char c)
+{
+    reader->c = c;
+    read_element(reader);
+    return reader->matches;
+}
+
+// Only the last star needs to be gone back to: what an earlier one takes can be taken by the later
+// one as well. So the work is at most s.len * glob.len, whatever the pattern.
+bool glob_matches(struct slice glob, struct slice s)
+{
+    struct reader reader = {.glob = glob};
+    size_t at = 0;
+    size_t star = SIZE_MAX, star_at = 0;
+
+    if (glob_fault(glob) != NULL)
+        return false;
+    while (at < s.len) {
+        if (is_at(&reader, 0, '*')) {
+            star = reader.at++;
+            star_at = at;
+        } else if (reader.at < glob.len && matches_here(&reader, s.data[at])) {
+            at++;
+        } else if (star != SIZE_MAX) {
+            reader.at = star + 1;
+            at = ++star_at;
+        } else {
+            return false;
+        }
+    }
+    while (is_at(&reader, 0, '*'))
+        reader.at++;
+    return reader.at == glob.len;
+}
