@@ -53,7 +53,7 @@ static bool is_wanted(const struct api_runs_query *query, const struct run_view 
 {
     return contains(run->repository, query->repository) &&
            contains(run->workflow, query->workflow) && contains(run->branch, query->branch) &&
-           (query->result.len == 0 || slice_equals(run->result, query->result)) &&
+           (query->result.len == 0 || slice_equals_ignoring_case(run->result, query->result)) &&
            holds_text(run, query->text);
 }
 

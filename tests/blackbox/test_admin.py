@@ -339,7 +339,7 @@ class Api(harness.BlackBoxTest):
         self.assertEqual([run["run_id"] for run in runs], [str(self.finished.run_id)])
         self.assertEqual(runs[0]["trace_url"], f"https://traces.example/{runs[0]['trace_id']}")
         self.assertEqual(runs[0]["url"], self.finished.url)
-        self.assertEqual(get_json(self.daemon, "/api/runs?repository=ROCKET&result=success&branch=mai")["runs"], runs)
+        self.assertEqual(get_json(self.daemon, "/api/runs?repository=ROCKET&result=Success&branch=mai")["runs"], runs)
         for nothing in ("result=failure", "repository=telemetry", "q=no+such+thing", "workflow=nightly"):
             self.assertEqual(get_json(self.daemon, f"/api/runs?{nothing}")["runs"], [])
         page = get_json(self.daemon, "/api/runs?limit=1")

@@ -9,6 +9,7 @@ import harness
 from expect import run_spans
 from make_store import CENTURY
 from payloads import Repository, Run
+import test_admin
 from test_admin import get_json, metrics
 
 FIXTURE = harness.ROOT / "tests/fixtures/labels/dea6e4c/data.mdb.gz"
@@ -60,6 +61,8 @@ class Labels(harness.BlackBoxTest):
             self.assertEqual({key: value for key, value in gauges.items() if value > 0}, {(FIRST, "queued"): 4, (ESCAPED, "queued"): 1})
             self.assertEqual({key[0] for key in gauges}, {FIRST, ESCAPED})
             self.assertEqual(sorted(job["runner_labels"] for job in answer["jobs"]), sorted([*SPELLINGS, [ONE_LABEL]]))
+            name, live = test_admin.Live.next_event(self, test_admin.Live.open_stream(self, daemon)[1])  # what the page is made of
+            self.assertEqual((name, pools_of(live)), ("queue", pools_of(answer)))
             daemon.restart(how="kill")
 
     def test_a_question_in_any_spelling_and_order_finds_the_pool(self):
