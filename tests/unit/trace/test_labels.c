@@ -38,7 +38,7 @@ static uint32_t next_random(uint32_t *seed)
 
 static void assert_text(struct slice actual, const char *expected)
 {
-    if (actual.len != strlen(expected) || memcmp(actual.data, expected, actual.len) != 0)
+    if (!slice_equals(actual, slice_from_string(expected)))
         fail_msg("\"%.*s\", expected \"%s\"", SLICE_ARGS(actual), expected);
 }
 
