@@ -8,6 +8,7 @@ import harness
 from collector import Answer, partial_success, refuse_marker, refused, unavailable
 from expect import Ids, ids_of, resource_of, run_spans
 from payloads import Run, new_id
+from test_admin import get_json
 from test_order import deliver_all
 
 
@@ -194,6 +195,8 @@ class Faults(harness.BlackBoxTest):
         for _ in range(3):
             runs = self.deliver_runs(daemon, 1)
             collector.wait_for_ids(expected_ids(runs))
+            # Until the answer is in, what the collector has is rightly sent again.
+            harness.wait_until(lambda: get_json(daemon, "/api/status")["outbox"]["records"] == 0, what="an empty outbox")
             collector.stop()
             collector.start()
         self.assertEqual(set(collector.ids().values()), {1})
