@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "ghatrace/github/server.h"
 #include "payloads.h"
 
 #define AT(member) .offset = offsetof(struct envelope, member)
@@ -199,8 +200,12 @@ static enum error_code decode(struct slice event_type, struct slice body, struct
     code = fields_read(&payload, SLICE_EMPTY, JSON_ROOT, &envelope_table, &envelope);
     if (code != ERROR_NONE)
         return code;
-    return event->type == GITHUB_EVENT_JOB ? decode_job(&payload, &envelope, event)
+    code = event->type == GITHUB_EVENT_JOB ? decode_job(&payload, &envelope, event)
                                            : decode_run(&payload, &envelope, event);
+    if (code == ERROR_NONE &&
+        github_server_of_url(event->repository.html_url, arena, &event->server) != ERROR_NONE)
+        code = error_set(error, ERROR_MEMORY, "no memory for the name of a server");
+    return code;
 }
 
 enum error_code github_event_decode(struct slice event_type, struct slice body, struct arena *arena,

@@ -125,6 +125,7 @@ struct github_event {
     bool is_malformed; // ignored, because GitHub sent null in place of what it speaks of
     const char *ignored_because;         // static text, for GITHUB_EVENT_IGNORED
     struct github_repository repository; // for jobs and runs
+    struct slice server;                 // that these ids are of (server.h); empty: github.com
     union {
         struct github_job job;
         struct github_run run;
