@@ -55,6 +55,8 @@ bool run_reference_parse(struct slice text, struct run_reference *reference)
     *reference = (struct run_reference){.run_id = 0};
     ptrdiff_t path = slice_find(text, SLICE(RUNS_PATH));
     if (path >= 0) {
+        if (path > 0 && text.data[0] != '/')
+            reference->server = (struct slice){text.data, (size_t)path};
         struct slice page = after(text, (size_t)path + sizeof RUNS_PATH - 1);
         return parse_page(cut_at(cut_at(page, SLICE("#")), SLICE("?")), reference);
     }

@@ -5,18 +5,13 @@
 #include "ghatrace/tally/open_runs.h"
 #include "ghatrace/tally/recent.h"
 #include "ghatrace/tally/series.h"
+#include "ghatrace/tally/servers.h"
 #include "ghatrace/trace/build.h"
 #include "ghatrace/trace/ids.h"
 #include "private.h"
 
 // Blocks of notes that may be shed for one delivery.
 #define SHED_AT_ONCE 64
-
-static struct store_key key_of_run(int64_t run_id, int64_t run_attempt)
-{
-    return (struct store_key){.trace = trace_id_of_run(ID_SCHEME_ARC, run_id, run_attempt),
-                              .span = span_id_of_run(ID_SCHEME_ARC, run_id, run_attempt)};
-}
 
 // Copies a state out of the map, whose pages move with the next write. An absent one is empty.
 static enum error_code load_bytes(struct engine_work *work, struct store_transaction *transaction,
@@ -38,8 +33,7 @@ enum error_code work_decode_run(struct engine_work *work, struct slice bytes, st
                                 struct error *error)
 {
     enum error_code code = codec_decode_run(bytes, &work->arena, &run->state, error);
-    if (code == ERROR_NONE &&
-        !work_is_key_of_run(&run->key, run->state.run_id, run->state.run_attempt))
+    if (code == ERROR_NONE && !work_is_key_of_run(&run->key, &run->state, &run->own_trace))
         return error_set(error, ERROR_CORRUPT, "stored run is damaged: its key is another's");
     run->is_listed = run->state.phase == RUN_OPEN;
     run->is_stored = true;
@@ -61,7 +55,7 @@ enum error_code work_decode_job(struct engine_work *work, struct slice bytes, st
 {
     enum error_code code = codec_decode_job(bytes, &work->arena, &job->state, error);
     job->is_stored = true;
-    if (code == ERROR_NONE && !work_is_key_of_job(&job->key, &job->state))
+    if (code == ERROR_NONE && !work_is_key_of_job(&job->key, &job->state, &job->own_trace))
         return error_set(error, ERROR_CORRUPT, "stored job is damaged: its key is another's");
     if (code == ERROR_NONE)
         code = place_job(work, &job->state, &job->place, error);
@@ -70,8 +64,9 @@ enum error_code work_decode_job(struct engine_work *work, struct slice bytes, st
 }
 
 // Of most of what went out there is a note and no state.
-static enum error_code load_run_note(struct store_transaction *transaction, int64_t run_id,
-                                     int64_t run_attempt, struct work_run *run, struct error *error)
+static enum error_code load_run_note(struct store_transaction *transaction,
+                                     const struct run_name *name, struct work_run *run,
+                                     struct error *error)
 {
     uint8_t payload[STORE_RUN_NOTE_SIZE];
     bool is_found = false;
@@ -79,61 +74,88 @@ static enum error_code load_run_note(struct store_transaction *transaction, int6
     if (code != ERROR_NONE || !is_found)
         return code;
     codec_decode_run_note(payload, &run->state);
-    run->state.run_id = run_id;
-    run->state.run_attempt = run_attempt;
+    run->state.run_id = name->run_id;
+    run->state.run_attempt = name->run_attempt;
+    run->state.server = name->server;
     return ERROR_NONE;
 }
 
 static enum error_code load_job_note(struct store_transaction *transaction,
-                                     const struct github_job *event, struct work_job *job,
-                                     struct error *error)
+                                     const struct run_name *name, int64_t job_id,
+                                     struct work_job *job, struct error *error)
 {
+    const struct store_key key = {.trace = job->own_trace, .span = job->key.span};
     bool is_found = false;
-    enum error_code code = store_find_job_note(transaction, &job->key, &is_found, error);
+    enum error_code code = store_find_job_note(transaction, &key, &is_found, error);
     if (code == ERROR_NONE && is_found)
         job->state = (struct job_state){.phase = JOB_CLOSED,
-                                        .run_id = event->run_id,
-                                        .run_attempt = event->run_attempt,
-                                        .job_id = event->job_id};
+                                        .run_id = name->run_id,
+                                        .run_attempt = name->run_attempt,
+                                        .server = name->server,
+                                        .job_id = job_id};
     return code;
 }
 
-enum error_code work_load_run(struct engine_work *work, struct store_transaction *transaction,
-                              int64_t run_id, int64_t run_attempt, struct work_run *run,
-                              struct error *error)
+enum error_code work_load_run_state(struct engine_work *work, struct store_transaction *transaction,
+                                    struct work_run *run, struct error *error)
 {
     struct slice bytes;
-    *run = (struct work_run){.key = key_of_run(run_id, run_attempt)};
+    const struct work_run fresh = *run;
     enum error_code code = load_bytes(work, transaction, &run->key, &bytes, error);
-    if (code != ERROR_NONE)
+    if (code != ERROR_NONE || bytes.len == 0)
         return code;
-    if (bytes.len == 0)
-        return load_run_note(transaction, run_id, run_attempt, run, error);
     code = work_decode_run(work, bytes, run, error);
     if (code == ERROR_CORRUPT) {
-        *run = (struct work_run){.key = run->key};
+        *run = fresh;
         code = work_set_state_aside(work, transaction, &run->key, NULL, error);
     }
     return code;
 }
 
-static enum error_code load_job(struct engine_work *work, struct store_transaction *transaction,
-                                const struct github_job *event, struct work_run *run,
-                                struct work_job *job, struct error *error)
+enum error_code work_load_run(struct engine_work *work, struct store_transaction *transaction,
+                              const struct run_name *name, struct work_run *run,
+                              struct error *error)
+{
+    struct stored_run place = stored_run_of(name->server, name->run_id, name->run_attempt);
+    *run = (struct work_run){
+        .key = {place.trace, span_id_of_run(ID_SCHEME_ARC, name->run_id, name->run_attempt)},
+        .own_trace = place.trace};
+    enum error_code code = work_load_run_state(work, transaction, run, error);
+    if (code == ERROR_NONE && work->has_old_keys)
+        code = work_find_old_run(work, transaction, name, run, error);
+    if (code == ERROR_NONE && !run->is_stored)
+        code = load_run_note(transaction, name, run, error);
+    return code;
+}
+
+enum error_code work_load_job_state(struct engine_work *work, struct store_transaction *transaction,
+                                    struct work_run *run, struct work_job *job, struct error *error)
 {
     struct slice bytes;
-    *job = (struct work_job){
-        .key = {.trace = run->key.trace, .span = stored_span_of_job(event->run_id, event->job_id)}};
+    const struct work_job fresh = *job;
     enum error_code code = load_bytes(work, transaction, &job->key, &bytes, error);
-    if (code != ERROR_NONE)
+    if (code != ERROR_NONE || bytes.len == 0)
         return code;
-    if (bytes.len == 0)
-        return load_job_note(transaction, event, job, error);
     code = work_decode_job(work, bytes, job, error);
     if (code == ERROR_CORRUPT) {
-        *job = (struct work_job){.key = job->key};
+        *job = fresh;
         code = work_set_state_aside(work, transaction, &job->key, &run->state, error);
     }
+    return code;
+}
+
+static enum error_code load_job(struct engine_work *work, struct store_transaction *transaction,
+                                const struct run_name *name, int64_t job_id, struct work_run *run,
+                                struct work_job *job, struct error *error)
+{
+    *job = (struct work_job){
+        .key = {.trace = run->key.trace, .span = stored_span_of_job(name->run_id, job_id)},
+        .own_trace = run->own_trace};
+    enum error_code code = work_load_job_state(work, transaction, run, job, error);
+    if (code == ERROR_NONE && work->has_old_keys)
+        code = work_find_old_job(work, transaction, name, run, job, error);
+    if (code == ERROR_NONE && !job->is_stored)
+        code = load_job_note(transaction, name, job_id, job, error);
     return code;
 }
 
@@ -157,7 +179,7 @@ static enum error_code index_deadline(struct store_transaction *transaction,
 static enum error_code list_run(struct engine_work *work, struct work_run *run, bool is_open,
                                 struct error *error)
 {
-    const struct open_run listed = {run->state.run_id, run->state.run_attempt};
+    const struct stored_run listed = {run->state.run_id, run->state.run_attempt, run->key.trace};
     if (is_open == run->is_listed)
         return ERROR_NONE;
     run->is_listed = is_open;
@@ -202,8 +224,8 @@ static enum error_code note_run(struct engine_work *work, struct store_transacti
     codec_encode_run_note(&run->state, payload);
     enum error_code code =
         drop_state(transaction, &run->key, &run->is_stored, &run->state.deadline, error);
-    return code == ERROR_NONE ? store_note_run(transaction, &run->key, payload, work->now, error)
-                              : code;
+    const struct store_key key = {.trace = run->own_trace, .span = run->key.span};
+    return code == ERROR_NONE ? store_note_run(transaction, &key, payload, work->now, error) : code;
 }
 
 enum error_code work_save_run(struct engine_work *work, struct store_transaction *transaction,
@@ -244,7 +266,8 @@ static enum error_code note_job(struct engine_work *work, struct store_transacti
 {
     enum error_code code =
         drop_state(transaction, &job->key, &job->is_stored, &job->state.deadline, error);
-    return code == ERROR_NONE ? store_note_job(transaction, &job->key, work->now, error) : code;
+    const struct store_key key = {.trace = job->own_trace, .span = job->key.span};
+    return code == ERROR_NONE ? store_note_job(transaction, &key, work->now, error) : code;
 }
 
 enum error_code work_save_job(struct engine_work *work, struct store_transaction *transaction,
@@ -433,11 +456,13 @@ static enum error_code apply_event(struct engine_work *work, struct store_transa
     struct work_run run;
     struct work_job job;
     struct lifecycle_output output;
-    enum error_code code =
-        work_load_run(work, transaction, is_job ? event->job.run_id : event->run.run_id,
-                      is_job ? event->job.run_attempt : event->run.run_attempt, &run, error);
+    const struct run_name name = {event->server, is_job ? event->job.run_id : event->run.run_id,
+                                  is_job ? event->job.run_attempt : event->run.run_attempt};
+    enum error_code code = servers_note(work->tally, event->server, error);
+    if (code == ERROR_NONE)
+        code = work_load_run(work, transaction, &name, &run, error);
     if (code == ERROR_NONE && is_job)
-        code = load_job(work, transaction, &event->job, &run, &job, error);
+        code = load_job(work, transaction, &name, event->job.job_id, &run, &job, error);
     if (code != ERROR_NONE)
         return code;
 

@@ -40,11 +40,6 @@ void work_heal_job_times(const struct engine_work *work, struct job_state *job)
     limit_time(&job->closed_at, work->now);
 }
 
-static bool is_same_trace(const struct trace_id *a, const struct trace_id *b)
-{
-    return memcmp(a->bytes, b->bytes, TRACE_ID_SIZE) == 0;
-}
-
 // Lets a due job do what it must. Its entry was taken from the index before.
 static enum error_code expire_job(struct engine_work *work, struct store_transaction *transaction,
                                   struct work_job *job, struct work_run *run, timestamp_ns now,
@@ -77,7 +72,7 @@ static enum error_code sweep_jobs(struct engine_work *work, struct store_transac
         enum codec_kind kind;
         enum error_code code = store_seek_span(transaction, &key, &found, error);
         if (code == ERROR_NOT_FOUND ||
-            (code == ERROR_NONE && !is_same_trace(&key.trace, &run->key.trace))) {
+            (code == ERROR_NONE && !trace_id_equals(&key.trace, &run->key.trace))) {
             run->state.jobs_swept = true;
             return ERROR_NONE;
         }
@@ -93,7 +88,9 @@ static enum error_code sweep_jobs(struct engine_work *work, struct store_transac
                 return error_set(error, ERROR_MEMORY, "sweep jobs: out of memory");
             job.key = key;
             code = work_decode_job(work, bytes, &job, error);
-            bool is_open = job.state.phase == JOB_OPEN;
+            // An older version may have kept two servers' jobs side by side.
+            bool is_open =
+                job.state.phase == JOB_OPEN && slice_equals(job.state.server, run->state.server);
             if (code == ERROR_NONE && is_open)
                 code = expire_job(work, transaction, &job, run, now, error);
             else if (code == ERROR_CORRUPT)
@@ -120,13 +117,14 @@ static enum error_code count_open_jobs(struct engine_work *work,
         struct error ignored;
         enum error_code code = store_seek_span(transaction, &key, &found, error);
         if (code == ERROR_NOT_FOUND ||
-            (code == ERROR_NONE && !is_same_trace(&key.trace, &run->key.trace)))
+            (code == ERROR_NONE && !trace_id_equals(&key.trace, &run->key.trace)))
             return ERROR_NONE;
         if (code != ERROR_NONE)
             return code;
         arena_clear(&work->scratch);
         code = codec_decode_job(found, &work->scratch, &job, &ignored);
-        if (code == ERROR_NONE && (job.phase == JOB_OPEN || job.phase == JOB_SETTLING))
+        if (code == ERROR_NONE && (job.phase == JOB_OPEN || job.phase == JOB_SETTLING) &&
+            slice_equals(job.server, run->state.server))
             run->state.open_jobs++;
         store_key_increment(&key);
     }
@@ -164,15 +162,19 @@ static enum error_code expire_state(struct engine_work *work, struct store_trans
         if (code == ERROR_CORRUPT)
             return work_set_state_aside(work, transaction, key, NULL, error);
         run.state.deadline = TIMESTAMP_UNKNOWN;
+        if (code == ERROR_NONE && !trace_id_equals(&run.key.trace, &run.own_trace))
+            return work_move_run(work, transaction, &run, error); // then it is due there
         return code == ERROR_NONE ? expire_run(work, transaction, &run, now, error) : code;
     }
     code = work_decode_job(work, bytes, &job, error);
     if (code == ERROR_CORRUPT)
         return work_set_state_aside(work, transaction, key, NULL, error);
     job.state.deadline = TIMESTAMP_UNKNOWN;
-    if (code == ERROR_NONE)
-        code =
-            work_load_run(work, transaction, job.state.run_id, job.state.run_attempt, &run, error);
+    const struct run_name name = {job.state.server, job.state.run_id, job.state.run_attempt};
+    if (code == ERROR_NONE && !trace_id_equals(&job.key.trace, &job.own_trace))
+        return work_move_job(work, transaction, &name, &job, error);
+    if (code == ERROR_NONE && job.state.phase != JOB_CLOSED) // a note leaves without its run
+        code = work_load_run(work, transaction, &name, &run, error);
     return code == ERROR_NONE ? expire_job(work, transaction, &job, &run, now, error) : code;
 }
 

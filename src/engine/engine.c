@@ -336,6 +336,7 @@ enum error_code engine_create(struct store *store, const struct engine_options *
     made->work.store = store;
     made->work.policy = options->policy;
     made->work.to_outbox = options->has_exporter;
+    made->work.has_old_keys = store_has_old_keys(store);
     made->work.outbox_max = options->outbox_max;
     made->has_leftovers = true; // look for what fell due while nobody was running
     enum error_code code = tally_create(options->max_series, &made->work.tally, error);

@@ -20,6 +20,7 @@ struct engine_work {
     struct store *store;
     struct trace_policy policy;
     bool to_outbox;
+    bool has_old_keys;    // store_has_old_keys()
     uint64_t outbox_max;  // bytes; deliveries are refused when more wait
     timestamp_ns now;     // of the present batch
     struct arena arena;   // of one task, or one deadline
@@ -139,12 +140,15 @@ enum error_code work_apply_task(struct engine_work *work, struct store_transacti
 // A state with its place in the store, and what the figures say of it as it is stored.
 struct work_run {
     struct store_key key;
+    struct trace_id
+        own_trace; // that runs of its server have: key.trace but for states of older versions
     struct run_state state;
     bool is_listed; // among the open runs
     bool is_stored; // among the states; else there is a note, or nothing
 };
 struct work_job {
     struct store_key key;
+    struct trace_id own_trace; // likewise
     struct job_state state;
     struct pool_place place;
     bool is_stored; // likewise
@@ -156,9 +160,20 @@ enum error_code work_decode_run(struct engine_work *work, struct slice bytes, st
 enum error_code work_decode_job(struct engine_work *work, struct slice bytes, struct work_job *job,
                                 struct error *error) MUST_CHECK;
 
+struct run_name {
+    struct slice server; // empty: github.com
+    int64_t run_id;
+    int64_t run_attempt;
+};
 enum error_code work_load_run(struct engine_work *work, struct store_transaction *transaction,
-                              int64_t run_id, int64_t run_attempt, struct work_run *run,
+                              const struct run_name *name, struct work_run *run,
                               struct error *error) MUST_CHECK;
+// What is stored under their keys; they stay as they are where there is nothing, or nothing that can be read.
+enum error_code work_load_run_state(struct engine_work *work, struct store_transaction *transaction,
+                                    struct work_run *run, struct error *error) MUST_CHECK;
+enum error_code work_load_job_state(struct engine_work *work, struct store_transaction *transaction,
+                                    struct work_run *run, struct work_job *job,
+                                    struct error *error) MUST_CHECK;
 // Stores a state and keeps its entry in the deadline index, and in the figures of what is open.
 enum error_code work_save_run(struct engine_work *work, struct store_transaction *transaction,
                               struct work_run *run, struct error *error) MUST_CHECK;
@@ -183,9 +198,12 @@ enum error_code work_check_room(const struct engine_work *work,
 
 // --- set_aside.c ---
 
-// Is this what the states of that run, that job, are stored under?
-bool work_is_key_of_run(const struct store_key *key, int64_t run_id, int64_t run_attempt);
-bool work_is_key_of_job(const struct store_key *key, const struct job_state *job);
+// Is this what that state is stored under, or was by versions without servers in their keys? `*own_trace`: where its
+// server's states are.
+bool work_is_key_of_run(const struct store_key *key, const struct run_state *run,
+                        struct trace_id *own_trace);
+bool work_is_key_of_job(const struct store_key *key, const struct job_state *job,
+                        struct trace_id *own_trace);
 // Moves a state that cannot be read out of the way, for the reason in `error`, and what the figures of what is open
 // have of it. `run`: its run's, if that is at hand, which then has one open job less; or NULL.
 enum error_code work_set_state_aside(struct engine_work *work,
@@ -194,6 +212,24 @@ enum error_code work_set_state_aside(struct engine_work *work,
                                      struct error *error) MUST_CHECK;
 // After a commit that did so. Counts, and says so once a minute at most.
 void engine_log_set_aside(struct engine *engine, const struct store_set_aside_note *note);
+
+// --- old_keys.c: inside a write transaction, where there may be old keys ---
+
+// What was found under its own key, or was not, becomes what is right: where an older version stored it under the key of
+// github.com it is moved first, and what another server has there is moved away.
+enum error_code work_find_old_run(struct engine_work *work, struct store_transaction *transaction,
+                                  const struct run_name *name, struct work_run *run,
+                                  struct error *error) MUST_CHECK;
+enum error_code work_find_old_job(struct engine_work *work, struct store_transaction *transaction,
+                                  const struct run_name *name, struct work_run *run,
+                                  struct work_job *job, struct error *error) MUST_CHECK;
+// Moves a job that stands under another key than its own, with its run, and is out of the index of deadlines.
+enum error_code work_move_job(struct engine_work *work, struct store_transaction *transaction,
+                              const struct run_name *name, struct work_job *job,
+                              struct error *error) MUST_CHECK;
+// Moves a run that stands under another key than its own, and all that belongs to it.
+enum error_code work_move_run(struct engine_work *work, struct store_transaction *transaction,
+                              struct work_run *run, struct error *error) MUST_CHECK;
 
 // --- deadlines.c: inside a write transaction ---
 

@@ -5,37 +5,40 @@
 #include "ghatrace/trace/ids.h"
 #include "private.h"
 
-// "You can re-run a workflow or jobs in a workflow ... up to 50 times" (GitHub Docs, Re-running workflows and jobs).
-#define ATTEMPTS_MAX 100
-
-bool work_is_key_of_run(const struct store_key *key, int64_t run_id, int64_t run_attempt)
+static bool is_place(const struct store_key *key, struct slice server, int64_t run_id,
+                     int64_t run_attempt, struct trace_id *own_trace)
 {
-    struct trace_id trace = trace_id_of_run(ID_SCHEME_ARC, run_id, run_attempt);
-    struct span_id span = span_id_of_run(ID_SCHEME_ARC, run_id, run_attempt);
-    return memcmp(trace.bytes, key->trace.bytes, TRACE_ID_SIZE) == 0 &&
+    *own_trace = stored_run_of(server, run_id, run_attempt).trace;
+    if (trace_id_equals(own_trace, &key->trace))
+        return true;
+    struct trace_id usual = trace_id_of_run(ID_SCHEME_ARC, run_id, run_attempt);
+    return trace_id_equals(&usual, &key->trace);
+}
+
+bool work_is_key_of_run(const struct store_key *key, const struct run_state *run,
+                        struct trace_id *own_trace)
+{
+    struct span_id span = span_id_of_run(ID_SCHEME_ARC, run->run_id, run->run_attempt);
+    return is_place(key, run->server, run->run_id, run->run_attempt, own_trace) &&
            memcmp(span.bytes, key->span.bytes, SPAN_ID_SIZE) == 0;
 }
 
-bool work_is_key_of_job(const struct store_key *key, const struct job_state *job)
+bool work_is_key_of_job(const struct store_key *key, const struct job_state *job,
+                        struct trace_id *own_trace)
 {
-    struct trace_id trace = trace_id_of_run(ID_SCHEME_ARC, job->run_id, job->run_attempt);
     struct span_id span = stored_span_of_job(job->run_id, job->job_id);
-    return memcmp(trace.bytes, key->trace.bytes, TRACE_ID_SIZE) == 0 &&
+    return is_place(key, job->server, job->run_id, job->run_attempt, own_trace) &&
            memcmp(span.bytes, key->span.bytes, SPAN_ID_SIZE) == 0;
 }
 
-// If it was a run's: the attempt is in the key, but only as a digest.
+// If it was a run's: attempt and server are in the key, but only as a digest.
 static enum error_code unlist_run(struct engine_work *work, const struct store_key *key,
                                   struct error *error)
 {
-    struct open_run run = {.run_id = 0};
+    struct stored_run run = {.trace = key->trace};
     for (size_t i = 0; i < SPAN_ID_SIZE; i++)
         run.run_id = (int64_t)((uint64_t)run.run_id << 8 | key->span.bytes[i]);
-    for (run.run_attempt = 1; run.run_attempt <= ATTEMPTS_MAX; run.run_attempt++) {
-        if (work_is_key_of_run(key, run.run_id, run.run_attempt))
-            return open_runs_delete(work->tally, &run, error);
-    }
-    return ERROR_NONE;
+    return open_runs_forget(work->tally, &run, error);
 }
 
 enum error_code work_set_state_aside(struct engine_work *work,

@@ -2,6 +2,7 @@
 // either reads or writes, so the two directions cannot drift apart.
 #include "ghatrace/store/codec.h"
 
+#include "ghatrace/github/server.h"
 #include "lmdb.h"
 
 #define VARINT_BYTES_MAX 10
@@ -190,6 +191,22 @@ static void visit_job_body(struct visitor *visitor, struct github_job *body)
     visit_steps(visitor, &body->steps, &body->step_count);
 }
 
+static void visit_server(struct visitor *visitor, struct slice *server)
+{
+    if (visitor->layout >= 2)
+        visit_slice(visitor, server);
+}
+
+// What layout 1 says of it.
+static void find_server(struct visitor *visitor, struct slice url, struct slice *server,
+                        bool *is_any)
+{
+    if (visitor->layout >= 2 || visitor->code != ERROR_NONE)
+        return;
+    *is_any = url.len == 0;
+    visitor->code = github_server_of_url(url, visitor->arena, server);
+}
+
 static void visit_job(struct visitor *visitor, struct job_state *state)
 {
     state->phase = (enum job_phase)visit_choice(visitor, state->phase, JOB_CLOSED_INCOMPLETE + 1);
@@ -198,6 +215,7 @@ static void visit_job(struct visitor *visitor, struct job_state *state)
     visit_int64(visitor, &state->job_id);
     visit_int64(visitor, &state->closed_at);
     visit_int64(visitor, &state->deadline);
+    visit_server(visitor, &state->server);
     if (state->phase == JOB_CLOSED)
         return;
     visit_bytes(visitor, &state->seen, sizeof state->seen);
@@ -263,6 +281,7 @@ static void visit_run(struct visitor *visitor, struct run_state *state)
     visit_int64(visitor, &state->deadline);
     visit_slice(visitor, &state->body.workflow_name);
     visit_slice(visitor, &state->body.head_branch);
+    visit_server(visitor, &state->server);
     if (state->phase == RUN_SENT && state->open_jobs == 0)
         return;
     visit_version(visitor, &state->body_version);
@@ -342,6 +361,7 @@ enum error_code codec_decode_job(struct slice bytes, struct arena *arena, struct
     *state = (struct job_state){0};
     visit_header(&visitor, CODEC_JOB);
     visit_job(&visitor, state);
+    find_server(&visitor, state->repository.html_url, &state->server, &state->is_of_any_server);
     state->body.job_id = state->job_id;
     state->body.run_id = state->run_id;
     state->body.run_attempt = state->run_attempt;
@@ -355,6 +375,10 @@ enum error_code codec_decode_run(struct slice bytes, struct arena *arena, struct
     *state = (struct run_state){0};
     visit_header(&visitor, CODEC_RUN);
     visit_run(&visitor, state);
+    find_server(&visitor,
+                state->repository.html_url.len > 0 ? state->repository.html_url
+                                                   : state->job_repository.html_url,
+                &state->server, &state->is_of_any_server);
     state->body.run_id = state->run_id;
     state->body.run_attempt = state->run_attempt;
     return end_of_reading(&visitor, "run", error);

@@ -75,6 +75,7 @@ struct store {
     char *folder;
     char *data_file; // in it
     enum store_mode mode;
+    bool has_old_keys;         // see store_has_old_keys()
     bool is_full;              // as the last look found; of the writing thread
     bool is_broken;            // LMDB wants to be opened anew; of the writing thread
     pthread_rwlock_t env_lock; // held for reading by readers, for writing while `env` is replaced

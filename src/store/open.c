@@ -121,6 +121,29 @@ static enum error_code write_format(struct store_transaction *transaction, struc
                     error);
 }
 
+// Of a store that is just being made.
+static enum error_code write_new(struct store_transaction *transaction, struct error *error)
+{
+    enum error_code code = write_format(transaction, error);
+    return code == ERROR_NONE
+               ? lmdb_put(transaction, DATABASE_META, "servers", 7, NULL, 0, "write format", error)
+               : code;
+}
+
+static enum error_code look_for_old_keys(struct store_transaction *transaction, struct error *error)
+{
+    struct slice found;
+    enum error_code code =
+        lmdb_get(transaction, DATABASE_META, "servers", 7, &found, "read format", error);
+    transaction->store->has_old_keys = code == ERROR_NOT_FOUND;
+    return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
+}
+
+bool store_has_old_keys(const struct store *store)
+{
+    return store->has_old_keys;
+}
+
 // An older format is read as it is, and is ours from the first start of a daemon on: from then on there are notes that
 // the older version would not look for.
 static enum error_code check_format(struct store_transaction *transaction, bool is_daemon,
@@ -130,7 +153,7 @@ static enum error_code check_format(struct store_transaction *transaction, bool 
     enum error_code code =
         lmdb_get(transaction, DATABASE_META, "format", 6, &found, "read format", error);
     if (code == ERROR_NOT_FOUND && is_daemon)
-        return write_format(transaction, error);
+        return write_new(transaction, error);
     if (code == ERROR_NOT_FOUND)
         return error_set(error, ERROR_VERSION, "this is not a store of ghatrace");
     if (code != ERROR_NONE)
@@ -233,6 +256,8 @@ static enum error_code prepare(struct store *store, struct error *error)
     if (code != ERROR_NONE)
         return code;
     code = open_databases(transaction, mode == STORE_DAEMON, error);
+    if (code == ERROR_NONE)
+        code = look_for_old_keys(transaction, error);
     if (code == ERROR_NONE)
         code = verify_ends(transaction, store->data_file, error);
     if (code == ERROR_NONE)

@@ -1,4 +1,5 @@
 // Finished spans: records, outbox, quarantine, history.
+#include "ghatrace/base/memory.h"
 #include "ghatrace/store/table.h"
 #include "lmdb.h"
 
@@ -433,4 +434,58 @@ enum error_code store_expire_records(struct store_transaction *transaction, time
 bool store_has_expired_all(const struct store_transaction *transaction)
 {
     return transaction->store->expire_from == 0;
+}
+
+// --- another key -----------------------------------------------------------------------------------------------
+
+// Under another trace: in the record, and in the history, where it is the newest of its span.
+static enum error_code move_record(struct store_transaction *transaction, uint64_t sequence,
+                                   const struct store_key *from, const struct store_key *to,
+                                   struct error *error)
+{
+    uint8_t sequence_bytes[SEQUENCE_SIZE];
+    uint8_t key_bytes[KEY_SIZE];
+    struct slice found;
+    put_sequence(sequence_bytes, sequence);
+    enum error_code code = lmdb_get(transaction, DATABASE_RECORDS, sequence_bytes,
+                                    sizeof sequence_bytes, &found, "get record", error);
+    if (code == ERROR_NONE && lmdb_value_has_shape(DATABASE_RECORDS, found.len)) {
+        uint8_t *copy = memory_allocate(found.len); // LMDB must not be given bytes of its own
+        if (copy == NULL)
+            return error_set(error, ERROR_MEMORY, "move a record: out of memory");
+        memcpy(copy, found.data, found.len);
+        lmdb_put_key(copy + TIME_SIZE, to);
+        code = lmdb_put(transaction, DATABASE_RECORDS, sequence_bytes, sizeof sequence_bytes, copy,
+                        found.len, "put record", error);
+        memory_free(copy);
+    }
+    if (code != ERROR_NONE && code != ERROR_NOT_FOUND)
+        return code;
+    lmdb_put_key(key_bytes, from);
+    code = lmdb_delete(transaction, DATABASE_HISTORY, key_bytes, sizeof key_bytes,
+                       "drop from history", error);
+    if (code != ERROR_NONE)
+        return code;
+    lmdb_put_key(key_bytes, to);
+    return lmdb_put(transaction, DATABASE_HISTORY, key_bytes, sizeof key_bytes, sequence_bytes,
+                    sizeof sequence_bytes, "put in history", error);
+}
+
+enum error_code store_move_records(struct store_transaction *transaction,
+                                   const struct trace_id *from, const struct trace_id *to,
+                                   struct error *error)
+{
+    struct store_key key = {.trace = *from};
+    for (;; store_key_increment(&key)) {
+        uint64_t sequence;
+        enum error_code code = store_seek_history(transaction, &key, &sequence, error);
+        if (code == ERROR_NOT_FOUND ||
+            (code == ERROR_NONE && memcmp(key.trace.bytes, from->bytes, TRACE_ID_SIZE) != 0))
+            return ERROR_NONE;
+        const struct store_key moved = {*to, key.span};
+        if (code == ERROR_NONE)
+            code = move_record(transaction, sequence, &key, &moved, error);
+        if (code != ERROR_NONE)
+            return code;
+    }
 }

@@ -12,6 +12,8 @@
 
 #define HASH_SIZE 16 // of ids made from labels
 #define ROW_KEY_MAX 24
+#define KNOWN_SERVERS 16
+#define TALLY_OWN_KEYS 2 // of the table tally: "version" and "cursor" (rebuild.h)
 #define ROW_CHAINS 256
 
 // One row of a table, read or made by this transaction, changed in memory, written by tally_flush().
@@ -67,6 +69,10 @@ struct tally {
     bool is_rebuilding;
     struct store_key cursor;
     struct arena scratch; // one state
+    // Hashes of servers that the store holds for sure (servers.c).
+    uint8_t known_servers[KNOWN_SERVERS][HASH_SIZE];
+    size_t next_server;  // which of them gives way to another
+    bool has_new_server; // put into the store by this transaction
 };
 
 // --- rows (tally.c) ---

@@ -3,6 +3,7 @@
 
 #include "ghatrace/store/codec.h"
 #include "ghatrace/tally/open_runs.h"
+#include "ghatrace/tally/servers.h"
 #include "private.h"
 
 #define CURSOR_SIZE (TRACE_ID_SIZE + SPAN_ID_SIZE)
@@ -88,6 +89,7 @@ static enum error_code begin(struct tally *tally, bool is_version_1, struct erro
         if (table != STORE_TABLE_QUARANTINE && (!is_version_1 || is_of_open))
             code = store_table_clear(tally->transaction, (enum store_table)table, error);
     }
+    memset(tally->known_servers, 0, sizeof tally->known_servers);
     tally->cursor = (struct store_key){.trace = {{0}}};
     if (code == ERROR_NONE)
         code = write_cursor(tally, error);
@@ -155,9 +157,11 @@ static enum error_code take_run(struct tally *tally, const struct store_key *key
     enum error_code code = codec_decode_run(bytes, &tally->scratch, &state, error);
     if (code == ERROR_CORRUPT)
         return set_aside(tally, key, error);
+    if (code == ERROR_NONE)
+        code = servers_note(tally, state.server, error);
     if (code != ERROR_NONE || state.phase != RUN_OPEN)
         return code;
-    const struct open_run run = {.run_id = state.run_id, .run_attempt = state.run_attempt};
+    const struct stored_run run = {state.run_id, state.run_attempt, key->trace};
     return open_runs_put(tally, &run, error);
 }
 

@@ -119,6 +119,32 @@ enum error_code recent_expire(struct store_transaction *transaction, timestamp_n
     return ERROR_NONE;
 }
 
+enum error_code recent_move(struct tally *tally, const struct trace_id *from,
+                            const struct trace_id *to, struct error *error)
+{
+    uint8_t place[PLACE_SIZE];
+    struct slice value;
+    enum error_code code = find_place(tally->transaction, from, place, error);
+    if (code == ERROR_NONE)
+        code = store_table_get(tally->transaction, STORE_TABLE_RECENT,
+                               slice_of_bytes(place, sizeof place), &value, error);
+    if (code != ERROR_NONE)
+        return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
+    buffer_clear(&tally->bytes);
+    if (buffer_append_slice(&tally->bytes, value) != ERROR_NONE)
+        return error_set(error, ERROR_MEMORY, "move a summary: out of memory");
+    code = drop(tally->transaction, place, error);
+    memcpy(place + 8, to->bytes, TRACE_ID_SIZE);
+    if (code == ERROR_NONE)
+        code = store_table_put(tally->transaction, STORE_TABLE_RECENT,
+                               slice_of_bytes(place, sizeof place), buffer_slice(&tally->bytes),
+                               error);
+    if (code == ERROR_NONE)
+        code = store_table_put(tally->transaction, STORE_TABLE_RECENT_BY_TRACE, slice_of_trace(to),
+                               slice_of_bytes(place, 8), error);
+    return code;
+}
+
 uint64_t recent_count(struct store_transaction *transaction)
 {
     return store_table_count(transaction, STORE_TABLE_RECENT);

@@ -1,4 +1,5 @@
-// A finished run's summary as bytes. The fields are listed once, for both directions.
+// A finished run's summary as bytes. The fields are listed once, for both directions. The server comes last, and only
+// where it is not github.com: older summaries have none.
 #include "summary.h"
 
 #include "private.h"
@@ -39,6 +40,8 @@ enum error_code summary_encode(const struct run_measure *measure, struct buffer 
     bytes_write(&writer, measure->trace.bytes, TRACE_ID_SIZE);
     for (size_t i = 0; i < TEXTS; i++)
         bytes_write_text(&writer, *texts[i]);
+    if (measure->server.len > 0)
+        bytes_write_text(&writer, measure->server);
     return writer.code;
 }
 
@@ -57,5 +60,7 @@ bool summary_decode(struct slice bytes, struct run_measure *measure)
         memcpy(measure->trace.bytes, trace.data, TRACE_ID_SIZE);
     for (size_t i = 0; i < TEXTS; i++)
         *texts[i] = bytes_read_text(&reader);
+    if (!bytes_is_done(&reader))
+        measure->server = bytes_read_text(&reader);
     return bytes_is_done(&reader);
 }

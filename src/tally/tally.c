@@ -49,6 +49,7 @@ void tally_begin(struct tally *tally, struct store_transaction *transaction, tim
 {
     tally->transaction = transaction;
     tally->now = now;
+    tally->has_new_server = false;
     tally->overflow = (struct tally_overflow){.kind = ""};
     forget_rows(tally);
 }

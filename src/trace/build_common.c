@@ -139,6 +139,9 @@ void build_resource(const struct trace_policy *policy, const struct resource_fac
     attribute_add_string(writer, "cicd.pipeline.run.url.full",
                          build_run_url(repository, facts->run_id, facts->run_attempt, writer));
     attribute_add_string(writer, "vcs.provider.name", SLICE("github"));
+    // The conventions for VCS (1.44) have no name for the server, so the general one is used. Not for github.com, whose
+    // resource is that of all other producers.
+    attribute_add_string(writer, "server.address", facts->server);
     attribute_add_string(writer, "vcs.owner.name", repository->owner);
     attribute_add_string(writer, "vcs.repository.name", repository->name);
     attribute_add_string(writer, "vcs.repository.url.full", repository->html_url);

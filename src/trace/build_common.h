@@ -16,6 +16,7 @@ struct resource_facts {
     struct slice workflow_name;
     struct slice head_branch;
     struct slice head_sha;
+    struct slice server; // empty: github.com
 };
 
 void build_resource(const struct trace_policy *policy, const struct resource_facts *facts,

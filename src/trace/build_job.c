@@ -62,6 +62,7 @@ static void add_resource(struct job_builder *builder)
     struct resource_facts facts = {
         .run_id = builder->job->run_id,
         .run_attempt = builder->job->run_attempt,
+        .server = builder->job->server,
         .repository = &builder->job->repository,
         .workflow_name = body->workflow_name,
         .head_branch = body->head_branch,

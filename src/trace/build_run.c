@@ -9,6 +9,7 @@ static void add_resource(const struct trace_policy *policy, const struct run_sta
     struct resource_facts facts = {
         .run_id = run->run_id,
         .run_attempt = run->run_attempt,
+        .server = run->server,
         .repository = &run->repository,
         .workflow_name = run->body.workflow_name,
         .head_branch = run->body.head_branch,

@@ -114,6 +114,29 @@ struct span_id span_id_of_run(enum id_scheme scheme, int64_t run_id, int64_t run
     return id;
 }
 
+bool trace_id_equals(const struct trace_id *a, const struct trace_id *b)
+{
+    return memcmp(a->bytes, b->bytes, TRACE_ID_SIZE) == 0;
+}
+
+struct stored_run stored_run_of(struct slice server, int64_t run_id, int64_t run_attempt)
+{
+    struct stored_run run = {.run_id = run_id, .run_attempt = run_attempt};
+    if (server.len == 0)
+        run.trace = trace_id_of_run(ID_SCHEME_ARC, run_id, run_attempt);
+    else
+        hash_text(HASH_SHA256, 0, TRACE_ID_SIZE, run.trace.bytes,
+                  "server-%.*s-%" PRId64 "-%" PRId64, name_length(server), server.data, run_id,
+                  attempt_or_first(run_attempt));
+    return run;
+}
+
+bool stored_run_is_usual(const struct stored_run *run)
+{
+    struct trace_id usual = trace_id_of_run(ID_SCHEME_ARC, run->run_id, run->run_attempt);
+    return trace_id_equals(&run->trace, &usual);
+}
+
 #define NO_ID_HAS 0x80 // ids are positive
 
 struct span_id stored_span_of_job(int64_t run_id, int64_t job_id)

@@ -85,6 +85,7 @@ static void keep_note_of_job(struct job_state *job)
                               .run_id = job->run_id,
                               .run_attempt = job->run_attempt,
                               .job_id = job->job_id,
+                              .server = job->server,
                               .closed_at = job->closed_at,
                               .deadline = job->deadline};
 }

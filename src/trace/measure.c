@@ -105,6 +105,7 @@ enum error_code measure_of_run(const struct run_state *run, const struct span *r
     if (made == NULL)
         return ERROR_MEMORY;
     *made = (struct run_measure){
+        .server = cut(run->server),
         .repository = cut(repository->full_name),
         .workflow = cut(has_own_events ? body->workflow_name : run->job_workflow_name),
         .branch = cut(has_own_events ? body->head_branch : run->job_head_branch),

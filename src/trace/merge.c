@@ -62,6 +62,8 @@ void merge_job_event(struct job_state *state, const struct github_event *event,
     state->run_id = job->run_id;
     state->run_attempt = job->run_attempt;
     state->job_id = job->job_id;
+    state->server = event->server;
+    state->is_of_any_server = false;
     state->created_at = timestamp_earliest_known(state->created_at, job->created_at);
     if (is_queueing)
         state->queued_at = timestamp_earliest_known(state->queued_at, job->started_at);
@@ -89,14 +91,23 @@ bool merge_is_final(const struct github_run *run)
            !slice_equals(run->conclusion, SLICE("action_required"));
 }
 
+// The same whichever event says it, since it is what the state is found by.
+static void name_run(struct run_state *state, int64_t run_id, int64_t run_attempt,
+                     const struct github_event *event)
+{
+    state->run_id = run_id;
+    state->run_attempt = run_attempt;
+    state->server = event->server;
+    state->is_of_any_server = false;
+}
+
 void merge_run_event(struct run_state *state, const struct github_event *event, uint64_t digest)
 {
     const struct github_run *run = &event->run;
     bool is_final = merge_is_final(run);
     struct state_version version = {is_final ? 1 : 0, run->updated_at, digest};
 
-    state->run_id = run->run_id;
-    state->run_attempt = run->run_attempt;
+    name_run(state, run->run_id, run->run_attempt, event);
     if (state->seen == 0 || is_newer(&version, &state->body_version)) {
         state->body_version = version;
         state->repository = event->repository;
@@ -147,8 +158,7 @@ static bool speaks_rather(const struct github_event *event, const struct run_sta
 void merge_run_from_job(struct run_state *state, const struct github_event *event)
 {
     const struct github_job *job = &event->job;
-    state->run_id = job->run_id;
-    state->run_attempt = job->run_attempt;
+    name_run(state, job->run_id, job->run_attempt, event);
     if (state->speaker_job_id != 0 && !speaks_rather(event, state))
         return;
     state->speaker_job_id = job->job_id;

@@ -2,6 +2,7 @@
 #include "api_parts.h"
 
 #include "ghatrace/base/hex.h"
+#include "ghatrace/github/server.h"
 
 size_t api_list_end(const struct buffer *out)
 {
@@ -60,6 +61,7 @@ void api_put_run(struct json_out *json, const struct view_sources *sources,
         json_out_count(json, "run_number", (uint64_t)run->run_number);
     else
         json_out_null(json, "run_number");
+    json_out_text(json, "server", github_server_name(run->server));
     json_out_text(json, "repository", run->repository);
     json_out_text(json, "workflow", run->workflow);
     json_out_text(json, "title", run->title);

@@ -1,6 +1,7 @@
 // Which records the collector refuses while it accepts others.
 #include "api_parts.h"
 
+#include "ghatrace/github/server.h"
 #include "ghatrace/otlp/decode.h"
 #include "ghatrace/trace/attribute.h"
 
@@ -22,6 +23,10 @@ static enum error_code put_names(struct json_out *json, struct store_transaction
     if (code != ERROR_NONE && code != ERROR_NOT_FOUND)
         return code;
     bool has_span = batch.span_count > 0;
+    struct slice server = SLICE_EMPTY; // null where nothing is known
+    if (has_span)
+        server = github_server_name(attributes_get_string(&batch.resource, "server.address"));
+    json_out_text(json, "server", server);
     json_out_text(json, "owner", attributes_get_string(&batch.resource, "vcs.owner.name"));
     json_out_text(json, "repository",
                   attributes_get_string(&batch.resource, "vcs.repository.name"));

@@ -1,5 +1,6 @@
 // What waits for a runner right now, and for how long.
 #include "api_parts.h"
+#include "ghatrace/github/server.h"
 #include "ghatrace/trace/labels.h"
 #include "ghatrace/view/queue_view.h"
 
@@ -51,6 +52,7 @@ static enum error_code put_job(void *context, const struct job_state *job,
     json_out_text(json, "name", job->body.name);
     json_out_id(json, "run_id", job->run_id);
     json_out_count(json, "run_attempt", (uint64_t)job->run_attempt);
+    json_out_text(json, "server", github_server_name(job->server));
     json_out_text(json, "repository", job->repository.full_name);
     json_out_text(json, "workflow", job->body.workflow_name);
     json_out_text(json, "branch", job->body.head_branch);

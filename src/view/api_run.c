@@ -2,6 +2,7 @@
 #include <inttypes.h>
 
 #include "api_parts.h"
+#include "ghatrace/github/server.h"
 #include "ghatrace/otlp/json.h"
 
 // "You can re-run a workflow or jobs in a workflow ... up to 50 times" (GitHub Docs, Re-running
@@ -10,27 +11,40 @@
 // Of spans as protobuf, before they become JSON.
 #define SPANS_MAX_BYTES ((size_t)64 * 1024 * 1024)
 
-static enum error_code not_found(int64_t run_id, int64_t run_attempt, const char *what,
+static enum error_code not_found(const struct run_question *question, const char *what,
                                  struct error *error)
 {
     return error_set(error, ERROR_NOT_FOUND,
                      "run %" PRId64 " attempt %" PRId64 ": %s is in the store; the setting history "
                      "tells how long finished runs are kept",
-                     run_id, run_attempt, what);
+                     question->run_id, question->run_attempt, what);
+}
+
+static void put_servers(struct json_out *json, const struct found_run *runs, size_t count)
+{
+    json_out_open_array(json, "servers");
+    for (size_t i = 0; i < count; i++)
+        json_out_text(json, NULL, github_server_name(runs[i].server));
+    json_out_close_array(json);
 }
 
 static enum error_code put_attempts(struct store_transaction *transaction, struct json_out *json,
-                                    int64_t run_id, int64_t run_attempt, struct error *error)
+                                    const struct found_run *run, struct arena *arena,
+                                    struct error *error)
 {
+    struct run_question question = {.server = github_server_name(run->server),
+                                    .run_id = run->run.run_id};
     json_out_open_array(json, "attempts");
     for (int64_t attempt = 1; attempt <= ATTEMPTS_MAX; attempt++) {
-        bool exists;
-        enum error_code code = run_view_exists(transaction, run_id, attempt, &exists, error);
+        struct found_run found[FOUND_RUNS_MAX];
+        size_t count;
+        question.run_attempt = attempt;
+        enum error_code code = run_lookup(transaction, &question, arena, found, &count, error);
         if (code != ERROR_NONE)
             return code;
-        if (exists)
+        if (count > 0)
             json_out_count(json, NULL, (uint64_t)attempt);
-        else if (attempt > run_attempt)
+        else if (attempt > run->run.run_attempt)
             break;
     }
     json_out_close_array(json);
@@ -46,53 +60,75 @@ static void put_critical_path(struct json_out *json, const struct run_view *run)
     json_out_close_array(json);
 }
 
-enum error_code api_render_run(const struct view_sources *sources, int64_t run_id,
-                               int64_t run_attempt, timestamp_ns now, struct arena *arena,
-                               struct buffer *out, struct error *error)
+static enum error_code put_run(const struct view_sources *sources,
+                               struct store_transaction *transaction, struct json_out *json,
+                               const struct run_question *question, timestamp_ns now,
+                               struct arena *arena, struct error *error)
 {
     const struct run_view_limits limits = {
         .jobs = API_RUN_JOBS_MAX, .steps = true, .now = now, .id_scheme = sources->id_scheme};
+    struct found_run found[FOUND_RUNS_MAX];
+    struct run_view run;
+    size_t count;
+    enum error_code code = run_lookup(transaction, question, arena, found, &count, error);
+    if (code == ERROR_NONE && count == 0)
+        return ERROR_NOT_FOUND;
+    if (code == ERROR_NONE)
+        code = run_view_load(transaction, &found[0].run, &limits, arena, &run, error);
+    if (code != ERROR_NONE)
+        return code;
+    json_out_open_object(json, NULL);
+    json_out_time(json, "now", now);
+    json_out_open_object(json, "run");
+    api_put_run(json, sources, &run, arena);
+    json_out_close_object(json);
+    put_servers(json, found, count);
+    code = put_attempts(transaction, json, &found[0], arena, error);
+    api_put_jobs(json, &run, true);
+    put_critical_path(json, &run);
+    json_out_count(json, "unreadable", store_unreadable(transaction));
+    json_out_close_object(json);
+    return code;
+}
+
+enum error_code api_render_run(const struct view_sources *sources,
+                               const struct run_question *question, timestamp_ns now,
+                               struct arena *arena, struct buffer *out, struct error *error)
+{
     struct store_transaction *transaction;
     struct json_out json;
-    struct run_view run;
     enum error_code code = store_begin(sources->store, false, &transaction, error);
     if (code != ERROR_NONE)
         return code;
     json_out_init(&json, out);
-    code = run_view_load(transaction, run_id, run_attempt, &limits, arena, &run, error);
-    if (code == ERROR_NONE) {
-        json_out_open_object(&json, NULL);
-        json_out_time(&json, "now", now);
-        json_out_open_object(&json, "run");
-        api_put_run(&json, sources, &run, arena);
-        json_out_close_object(&json);
-        code = put_attempts(transaction, &json, run_id, run_attempt, error);
-        api_put_jobs(&json, &run, true);
-        put_critical_path(&json, &run);
-        json_out_count(&json, "unreadable", store_unreadable(transaction));
-        json_out_close_object(&json);
-    }
+    code = put_run(sources, transaction, &json, question, now, arena, error);
     store_abort(transaction);
     if (code == ERROR_NOT_FOUND)
-        return not_found(run_id, run_attempt, "nothing of it", error);
+        return not_found(question, "nothing of it", error);
     return code == ERROR_NONE ? api_finish(&json, error) : code;
 }
 
-enum error_code api_render_spans(const struct view_sources *sources, int64_t run_id,
-                                 int64_t run_attempt, struct buffer *out, struct error *error)
+enum error_code api_render_spans(const struct view_sources *sources,
+                                 const struct run_question *question, struct arena *arena,
+                                 struct buffer *out, struct error *error)
 {
+    struct found_run found[FOUND_RUNS_MAX];
     struct store_transaction *transaction;
     struct buffer request;
+    size_t count;
     enum error_code code = store_begin(sources->store, false, &transaction, error);
     if (code != ERROR_NONE)
         return code;
     buffer_init(&request, SPANS_MAX_BYTES);
-    code = run_view_load_spans(transaction, run_id, run_attempt, &request, error);
+    code = run_lookup(transaction, question, arena, found, &count, error);
+    if (code == ERROR_NONE)
+        code = count > 0 ? run_view_load_spans(transaction, &found[0].run, &request, error)
+                         : ERROR_NOT_FOUND;
     store_abort(transaction);
     if (code == ERROR_NONE)
         code = otlp_json_from_protobuf(buffer_slice(&request), out, error);
     buffer_release(&request);
     if (code == ERROR_NOT_FOUND)
-        return not_found(run_id, run_attempt, "nothing finished of it", error);
+        return not_found(question, "nothing finished of it", error);
     return code;
 }

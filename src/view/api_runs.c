@@ -5,6 +5,7 @@
 
 #include "api_parts.h"
 #include "ghatrace/base/hex.h"
+#include "ghatrace/github/server.h"
 #include "ghatrace/tally/open_runs.h"
 #include "ghatrace/tally/recent.h"
 
@@ -12,6 +13,7 @@
 #define OPEN_JOBS_IN_ALL 2000 // of all of them: finished ones are decoded anew each time
 #define RUN_ARENA_BLOCK_BYTES ((size_t)64 * 1024)
 #define CURSOR_SIZE (16 + 2 * TRACE_ID_SIZE)
+#define NEXT_MAX 96 // two numbers of 19 digits and a trace
 
 struct listing {
     const struct view_sources *sources;
@@ -25,7 +27,8 @@ struct listing {
     size_t count;           // in the answer
     size_t jobs;            // likewise
     size_t end;             // of the list, in the answer
-    char next[CURSOR_SIZE + 1];
+    struct slice server;    // the query's, as states have it
+    char next[NEXT_MAX];
 };
 
 // --- filters --------------------------------------------------------------------------------------
@@ -49,9 +52,11 @@ static bool holds_text(const struct run_view *run, struct slice part)
            contains((struct slice){id, (size_t)len}, part);
 }
 
-static bool is_wanted(const struct api_runs_query *query, const struct run_view *run)
+static bool is_wanted(const struct listing *listing, const struct run_view *run)
 {
-    return contains(run->repository, query->repository) &&
+    const struct api_runs_query *query = listing->query;
+    return (query->server.len == 0 || slice_equals(run->server, listing->server)) &&
+           contains(run->repository, query->repository) &&
            contains(run->workflow, query->workflow) && contains(run->branch, query->branch) &&
            (query->result.len == 0 || slice_equals_ignoring_case(run->result, query->result)) &&
            holds_text(run, query->text);
@@ -75,9 +80,9 @@ static bool is_at_end(const struct listing *listing)
 
 // --- finished -------------------------------------------------------------------------------------
 
-static void write_place(const struct recent_place *place, char text[CURSOR_SIZE + 1])
+static void write_place(const struct recent_place *place, char text[NEXT_MAX])
 {
-    snprintf(text, CURSOR_SIZE + 1, "%016" PRIx64, (uint64_t)place->at);
+    snprintf(text, NEXT_MAX, "%016" PRIx64, (uint64_t)place->at);
     hex_encode(place->trace.bytes, TRACE_ID_SIZE, text + 16);
     text[CURSOR_SIZE] = '\0';
 }
@@ -117,8 +122,10 @@ static enum error_code list_finished(struct listing *listing)
         if (code != ERROR_NONE)
             return code;
         place = recent.place;
-        run_view_from_recent(&recent, &run);
-        if (is_wanted(listing->query, &run))
+        arena_clear(&listing->run_arena);
+        if (run_view_from_recent(&recent, &listing->run_arena, &run) != ERROR_NONE)
+            return error_set(listing->error, ERROR_MEMORY, "list runs: out of memory");
+        if (is_wanted(listing, &run))
             put_run(listing, &run);
     }
     write_place(&place, listing->next);
@@ -127,37 +134,57 @@ static enum error_code list_finished(struct listing *listing)
 
 // --- open -----------------------------------------------------------------------------------------
 
-static bool read_open_run(struct slice cursor, struct open_run *place)
+static struct slice take_part(struct slice *rest)
 {
-    ptrdiff_t dash = slice_find(cursor, SLICE("-"));
+    ptrdiff_t dash = slice_find(*rest, SLICE("-"));
+    size_t len = dash < 0 ? rest->len : (size_t)dash;
+    size_t taken = dash < 0 ? len : len + 1;
+    struct slice part = {rest->data, len};
+    *rest = (struct slice){rest->data + taken, rest->len - taken};
+    return part;
+}
+
+// "RUN-ATTEMPT", of other servers than github.com "RUN-ATTEMPT-TRACE".
+static bool read_open_run(struct slice cursor, struct stored_run *place)
+{
     long long run_id, run_attempt;
-    *place = (struct open_run){0};
+    *place = (struct stored_run){.run_id = 0};
     if (cursor.len == 0)
         return true;
-    if (dash < 0 || !slice_parse_int64((struct slice){cursor.data, (size_t)dash}, &run_id) ||
-        !slice_parse_int64((struct slice){cursor.data + dash + 1, cursor.len - (size_t)dash - 1},
-                           &run_attempt))
+    if (!slice_parse_int64(take_part(&cursor), &run_id) ||
+        !slice_parse_int64(take_part(&cursor), &run_attempt))
         return false;
-    *place = (struct open_run){.run_id = run_id, .run_attempt = run_attempt};
+    *place = stored_run_of(SLICE_EMPTY, run_id, run_attempt);
+    if (cursor.len > 0 && (cursor.len != 2 * TRACE_ID_SIZE ||
+                           !hex_decode(cursor.data, cursor.len, place->trace.bytes, TRACE_ID_SIZE)))
+        return false;
     return (run_id > 0 && run_attempt > 0) || (run_id == 0 && run_attempt == 0); // as above
+}
+
+static void write_open_run(const struct stored_run *place, char text[NEXT_MAX])
+{
+    char hex[2 * TRACE_ID_SIZE + 1];
+    bool is_usual = place->run_id == 0 || stored_run_is_usual(place);
+    hex_encode(place->trace.bytes, TRACE_ID_SIZE, hex);
+    snprintf(text, NEXT_MAX, "%" PRId64 "-%" PRId64 "%s%.*s", place->run_id, place->run_attempt,
+             is_usual ? "" : "-", is_usual ? 0 : 2 * TRACE_ID_SIZE, hex);
 }
 
 static bool has_filter(const struct api_runs_query *query)
 {
     return query->repository.len + query->workflow.len + query->branch.len + query->result.len +
-               query->text.len >
+               query->text.len + query->server.len >
            0;
 }
 
-static enum error_code load_open_run(struct listing *listing, const struct open_run *place,
+static enum error_code load_open_run(struct listing *listing, const struct stored_run *place,
                                      size_t jobs, struct run_view *run)
 {
     const struct run_view_limits limits = {
         .jobs = jobs, .now = listing->now, .id_scheme = listing->sources->id_scheme};
     arena_clear(&listing->run_arena);
-    enum error_code code = run_view_load(listing->transaction, place->run_id, place->run_attempt,
-                                         &limits, &listing->run_arena, run, listing->error);
-    return code;
+    return run_view_load(listing->transaction, place, &limits, &listing->run_arena, run,
+                         listing->error);
 }
 
 // It is among the open runs, but has no state that can be read.
@@ -168,7 +195,7 @@ static enum error_code leave_out(const struct listing *listing)
 }
 
 // No filter asks for jobs, and they cost most: they are read of the runs that are wanted.
-static enum error_code take_open_run(struct listing *listing, const struct open_run *place)
+static enum error_code take_open_run(struct listing *listing, const struct stored_run *place)
 {
     size_t jobs = listing->jobs < OPEN_JOBS_IN_ALL ? OPEN_JOBS_IN_ALL - listing->jobs : 0;
     struct run_view run;
@@ -176,7 +203,7 @@ static enum error_code take_open_run(struct listing *listing, const struct open_
         enum error_code code = load_open_run(listing, place, 0, &run);
         if (code == ERROR_NOT_FOUND)
             return leave_out(listing);
-        if (code != ERROR_NONE || !is_wanted(listing->query, &run))
+        if (code != ERROR_NONE || !is_wanted(listing, &run))
             return code;
     }
     enum error_code code =
@@ -190,7 +217,7 @@ static enum error_code take_open_run(struct listing *listing, const struct open_
 
 static enum error_code list_open(struct listing *listing)
 {
-    struct open_run place;
+    struct stored_run place;
     if (!read_open_run(listing->query->cursor, &place))
         return error_set(listing->error, ERROR_USAGE, "cursor: not one of ours");
     for (size_t looked_at = 0; looked_at < API_RUNS_LOOKED_AT; looked_at++) {
@@ -204,8 +231,7 @@ static enum error_code list_open(struct listing *listing)
         if (code != ERROR_NONE)
             return code;
     }
-    snprintf(listing->next, sizeof listing->next, "%" PRId64 "-%" PRId64, place.run_id,
-             place.run_attempt);
+    write_open_run(&place, listing->next);
     return ERROR_NONE;
 }
 
@@ -215,6 +241,8 @@ enum error_code api_render_runs(const struct view_sources *sources,
 {
     struct listing listing = {
         .sources = sources, .query = query, .arena = arena, .error = error, .now = now};
+    if (github_server_of_name(query->server, arena, &listing.server) != ERROR_NONE)
+        return error_set(error, ERROR_MEMORY, "list runs: out of memory");
     enum error_code code = store_begin(sources->store, false, &listing.transaction, error);
     if (code != ERROR_NONE)
         return code;

@@ -146,6 +146,7 @@ static void handle_runs(void *context, const struct admin_request *request,
                                          .workflow = get_text(&turn, "workflow"),
                                          .branch = get_text(&turn, "branch"),
                                          .result = get_text(&turn, "result"),
+                                         .server = get_text(&turn, "server"),
                                          .text = get_text(&turn, "q"),
                                          .cursor = get_text(&turn, "cursor"),
                                          .limit =
@@ -157,7 +158,7 @@ static void handle_runs(void *context, const struct admin_request *request,
 }
 
 // "/api/runs/123/1".
-static bool read_run(struct slice path, int64_t *run_id, int64_t *run_attempt)
+static bool read_run(struct slice path, struct run_question *question)
 {
     size_t prefix = sizeof RUN_PREFIX - 1;
     struct slice rest = {path.data + prefix, path.len - prefix};
@@ -167,27 +168,27 @@ static bool read_run(struct slice path, int64_t *run_id, int64_t *run_attempt)
         !slice_parse_int64((struct slice){rest.data + slash + 1, rest.len - (size_t)slash - 1},
                            &attempt))
         return false;
-    *run_id = id;
-    *run_attempt = attempt;
+    question->run_id = id;
+    question->run_attempt = attempt;
     return id > 0 && attempt > 0;
 }
 
 static void handle_run(void *context, const struct admin_request *request,
                        struct admin_reply *reply)
 {
-    int64_t run_id = 0, run_attempt = 0;
     struct turn turn;
     begin(context, request, reply, &turn);
     bool is_otlp = get_choice(&turn, "format", "json", "otlp");
-    if (turn.code == ERROR_NONE && !read_run(request->path, &run_id, &run_attempt))
+    struct run_question question = {.server = get_text(&turn, "server")};
+    if (turn.code == ERROR_NONE && !read_run(request->path, &question))
         turn.code =
             error_set(&turn.error, ERROR_NOT_FOUND, "want " RUN_PREFIX "RUN/ATTEMPT, in numbers");
     if (turn.code == ERROR_NONE && is_otlp)
-        turn.code =
-            api_render_spans(&turn.view->sources, run_id, run_attempt, &turn.out, &turn.error);
+        turn.code = api_render_spans(&turn.view->sources, &question, &turn.view->arena, &turn.out,
+                                     &turn.error);
     else if (turn.code == ERROR_NONE)
-        turn.code = api_render_run(&turn.view->sources, run_id, run_attempt, turn.now,
-                                   &turn.view->arena, &turn.out, &turn.error);
+        turn.code = api_render_run(&turn.view->sources, &question, turn.now, &turn.view->arena,
+                                   &turn.out, &turn.error);
     end_json(&turn);
 }
 

@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "ghatrace/github/server.h"
 #include "ghatrace/otlp/decode.h"
 #include "ghatrace/store/codec.h"
 #include "ghatrace/trace/attribute.h"
@@ -19,7 +20,7 @@ struct loader {
     struct arena *arena;
     struct run_view *view;
     struct error *error;
-    struct trace_id trace; // scheme arc: the key
+    struct trace_id trace; // of the key
     size_t capacity;       // of view->jobs
     struct span_batch *batches;
     size_t batch_count, batch_capacity;
@@ -30,11 +31,6 @@ struct loader {
 static enum error_code out_of_memory(struct error *error)
 {
     return error_set(error, ERROR_MEMORY, "read a run: out of memory");
-}
-
-static bool is_same_trace(const struct trace_id *a, const struct trace_id *b)
-{
-    return memcmp(a->bytes, b->bytes, TRACE_ID_SIZE) == 0;
 }
 
 // Room for one more item at the end of a list that grows in the arena. NULL when memory is refused.
@@ -142,6 +138,7 @@ static void describe_by_job(struct loader *loader, const struct job_state *job)
     struct run_view *view = loader->view;
     loader->is_found = true;
     view->is_open = true;
+    view->server = job->server;
     view->repository = job->repository.full_name;
     view->workflow = job->body.workflow_name;
     view->branch = job->body.head_branch;
@@ -205,6 +202,7 @@ static enum error_code add_run(struct loader *loader, struct slice bytes)
     bool has_own_events = state.seen != 0;
     const struct github_run *body = &state.body;
     view->run_number = body->run_number;
+    view->server = state.server;
     view->repository = has_own_events ? state.repository.full_name : state.job_repository.full_name;
     view->workflow = has_own_events ? body->workflow_name : state.job_workflow_name;
     view->title = body->display_title;
@@ -242,7 +240,7 @@ static enum error_code read_states(struct loader *loader)
     while (code == ERROR_NONE && loader->view->count < loader->limits->jobs) {
         code = store_seek_span(loader->transaction, &key, &bytes, loader->error);
         if (code == ERROR_NOT_FOUND ||
-            (code == ERROR_NONE && !is_same_trace(&key.trace, &loader->trace)))
+            (code == ERROR_NONE && !trace_id_equals(&key.trace, &loader->trace)))
             return ERROR_NONE;
         if (code == ERROR_NONE && memcmp(&key.span, &run_key.span, sizeof key.span) != 0)
             code = add_state(loader, bytes);
@@ -283,7 +281,7 @@ static enum error_code read_records(struct loader *loader)
         uint64_t sequence;
         code = store_seek_history(loader->transaction, &key, &sequence, loader->error);
         if (code == ERROR_NOT_FOUND ||
-            (code == ERROR_NONE && !is_same_trace(&key.trace, &loader->trace)))
+            (code == ERROR_NONE && !trace_id_equals(&key.trace, &loader->trace)))
             return ERROR_NONE;
         if (code == ERROR_NONE)
             code = add_batch(loader, sequence);
@@ -398,12 +396,24 @@ static enum error_code add_finished(struct loader *loader)
     view->end = waterfall.is_over ? waterfall.root.time.end : TIMESTAMP_UNKNOWN;
     if (waterfall.is_over)
         view->result = text_of(waterfall.root.span, "cicd.pipeline.result");
-    return ERROR_NONE;
+    code = github_server_of_url(title->url, loader->arena, &view->server);
+    return code == ERROR_NONE ? ERROR_NONE : out_of_memory(loader->error);
 }
 
 // --- together -------------------------------------------------------------------------------------
 
-void run_view_from_recent(const struct recent_run *recent, struct run_view *view)
+// Summaries of older versions do not name it; the address does.
+enum error_code run_view_server_of_recent(const struct recent_run *recent, struct arena *arena,
+                                          struct slice *server)
+{
+    *server = recent->measure.server;
+    if (server->len > 0)
+        return ERROR_NONE;
+    return github_server_of_url(recent->measure.url, arena, server);
+}
+
+enum error_code run_view_from_recent(const struct recent_run *recent, struct arena *arena,
+                                     struct run_view *view)
 {
     const struct run_measure *measure = &recent->measure;
     *view = (struct run_view){
@@ -425,6 +435,7 @@ void run_view_from_recent(const struct recent_run *recent, struct run_view *view
         .job_count = measure->job_count,
         .trace = measure->trace,
     };
+    return run_view_server_of_recent(recent, arena, &view->server);
 }
 
 static enum error_code read_recent(struct loader *loader)
@@ -433,10 +444,10 @@ static enum error_code read_recent(struct loader *loader)
     enum error_code code = recent_find(loader->transaction, &loader->trace, &recent, loader->error);
     if (code == ERROR_NOT_FOUND)
         return ERROR_NONE;
-    if (code == ERROR_NONE) {
-        run_view_from_recent(&recent, loader->view);
-        loader->is_found = true;
-    }
+    if (code == ERROR_NONE &&
+        run_view_from_recent(&recent, loader->arena, loader->view) != ERROR_NONE)
+        return out_of_memory(loader->error);
+    loader->is_found = code == ERROR_NONE;
     return code;
 }
 
@@ -456,17 +467,17 @@ static timestamp_ns first_creation(const struct run_view *view)
     return TIMESTAMP_UNKNOWN;
 }
 
-enum error_code run_view_load(struct store_transaction *transaction, int64_t run_id,
-                              int64_t run_attempt, const struct run_view_limits *limits,
-                              struct arena *arena, struct run_view *view, struct error *error)
+enum error_code run_view_load(struct store_transaction *transaction, const struct stored_run *run,
+                              const struct run_view_limits *limits, struct arena *arena,
+                              struct run_view *view, struct error *error)
 {
     struct loader loader = {.transaction = transaction,
                             .limits = limits,
                             .arena = arena,
                             .view = view,
                             .error = error,
-                            .trace = trace_id_of_run(ID_SCHEME_ARC, run_id, run_attempt)};
-    *view = (struct run_view){.run_id = run_id, .run_attempt = run_attempt};
+                            .trace = run->trace};
+    *view = (struct run_view){.run_id = run->run_id, .run_attempt = run->run_attempt};
     enum error_code code = read_recent(&loader);
     if (code == ERROR_NONE)
         code = read_states(&loader);
@@ -478,7 +489,7 @@ enum error_code run_view_load(struct store_transaction *transaction, int64_t run
         return code;
     if (!loader.is_found)
         return ERROR_NOT_FOUND;
-    view->trace = trace_id_of_run(limits->id_scheme, run_id, run_attempt);
+    view->trace = trace_id_of_run(limits->id_scheme, run->run_id, run->run_attempt);
     if (view->count > 1)
         qsort(view->jobs, view->count, sizeof *view->jobs, compare_jobs);
     if (view->start == TIMESTAMP_UNKNOWN || loader.is_told_by_jobs)
@@ -488,18 +499,18 @@ enum error_code run_view_load(struct store_transaction *transaction, int64_t run
     return ERROR_NONE;
 }
 
-enum error_code run_view_load_spans(struct store_transaction *transaction, int64_t run_id,
-                                    int64_t run_attempt, struct buffer *request,
+enum error_code run_view_load_spans(struct store_transaction *transaction,
+                                    const struct stored_run *run, struct buffer *request,
                                     struct error *error)
 {
-    struct store_key key = {.trace = trace_id_of_run(ID_SCHEME_ARC, run_id, run_attempt)};
-    struct trace_id trace = key.trace;
+    struct store_key key = {.trace = run->trace};
     bool is_found = false;
     for (size_t i = 0; i < RECORDS_MAX; i++) {
         struct store_record record;
         uint64_t sequence;
         enum error_code code = store_seek_history(transaction, &key, &sequence, error);
-        if (code == ERROR_NOT_FOUND || (code == ERROR_NONE && !is_same_trace(&key.trace, &trace)))
+        if (code == ERROR_NOT_FOUND ||
+            (code == ERROR_NONE && !trace_id_equals(&key.trace, &run->trace)))
             break;
         if (code == ERROR_NONE)
             code = store_get_record(transaction, sequence, &record, error);
@@ -520,12 +531,11 @@ enum error_code run_view_load_spans(struct store_transaction *transaction, int64
     return is_found ? ERROR_NONE : ERROR_NOT_FOUND;
 }
 
-enum error_code run_view_exists(struct store_transaction *transaction, int64_t run_id,
-                                int64_t run_attempt, bool *exists, struct error *error)
+enum error_code run_view_exists(struct store_transaction *transaction, const struct stored_run *run,
+                                bool *exists, struct error *error)
 {
-    struct store_key key = {.trace = trace_id_of_run(ID_SCHEME_ARC, run_id, run_attempt),
-                            .span = span_id_of_run(ID_SCHEME_ARC, run_id, run_attempt)};
-    struct trace_id trace = key.trace;
+    struct store_key key = {.trace = run->trace,
+                            .span = span_id_of_run(ID_SCHEME_ARC, run->run_id, run->run_attempt)};
     struct slice state;
     uint64_t sequence;
     enum error_code code = store_get_span(transaction, &key, &state, error);
@@ -534,6 +544,6 @@ enum error_code run_view_exists(struct store_transaction *transaction, int64_t r
         return code;
     key.span = (struct span_id){{0}};
     code = store_seek_history(transaction, &key, &sequence, error);
-    *exists = code == ERROR_NONE && is_same_trace(&key.trace, &trace);
+    *exists = code == ERROR_NONE && trace_id_equals(&key.trace, &run->trace);
     return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
 }

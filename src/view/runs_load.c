@@ -1,7 +1,9 @@
 // What is open, read from the store's states.
 #include "ghatrace/store/codec.h"
+#include "ghatrace/trace/ids.h"
 #include "ghatrace/trace/standing.h"
 #include "ghatrace/view/runs.h"
+#include "ghatrace/view/text.h"
 #include "ghatrace/view/workflow.h"
 
 // States looked at in one read transaction: a reader pins pages, and most states are notes.
@@ -11,6 +13,7 @@
 
 // What an entry's time may have to be told from.
 struct origin {
+    struct trace_id trace;   // of the key: several servers may have runs of one number
     timestamp_ns created_at; // of a job
     bool is_told_by_jobs;    // a run of which no event of its own came
 };
@@ -85,11 +88,11 @@ static void describe_run(const struct run_state *run, struct runs_entry *entry,
 }
 
 // Texts leave with the transaction.
-static bool keep_texts(struct arena *arena, struct runs_entry *entry)
+static bool keep_texts(struct arena *arena, struct slice server, struct runs_entry *entry)
 {
     struct slice *labels = arena_allocate_array(arena, entry->label_count + 1, sizeof *labels);
     bool is_kept = labels != NULL &&
-                   arena_copy_slice(arena, entry->repository, &entry->repository) &&
+                   text_repository(arena, server, entry->repository, &entry->repository) &&
                    arena_copy_slice(arena, entry->workflow, &entry->workflow) &&
                    arena_copy_slice(arena, entry->job_name, &entry->job_name);
     for (size_t i = 0; is_kept && i < entry->label_count; i++)
@@ -131,7 +134,8 @@ static enum error_code add_if_open(struct entry_list *list, struct store_transac
         describe_job(&job, entry, origin);
     else
         describe_run(&run, entry, origin);
-    if (!keep_texts(list->arena, entry))
+    origin->trace = key->trace;
+    if (!keep_texts(list->arena, kind == CODEC_JOB ? job.server : run.server, entry))
         return error_set(error, ERROR_MEMORY, "list what is open: out of memory");
     return ERROR_NONE;
 }
@@ -156,11 +160,6 @@ static enum error_code load_slice(struct store *store, struct store_key *key,
     return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
 }
 
-static bool is_of_one_run(const struct runs_entry *a, const struct runs_entry *b)
-{
-    return a->run_id == b->run_id && a->run_attempt == b->run_attempt;
-}
-
 // A run that only its jobs speak of is as old as the first of them. The states of a run stand side by side.
 static void date_runs(const struct entry_list *list)
 {
@@ -168,7 +167,9 @@ static void date_runs(const struct entry_list *list)
     size_t end;
     for (size_t start = 0; start < list->count; start = end) {
         timestamp_ns first = TIMESTAMP_UNKNOWN;
-        for (end = start; end < list->count && is_of_one_run(&entries[start], &entries[end]); end++)
+        const struct trace_id *trace = &list->origins[start].trace;
+        for (end = start; end < list->count && trace_id_equals(trace, &list->origins[end].trace);
+             end++)
             first = timestamp_earliest_known(first, list->origins[end].created_at);
         for (size_t i = start; i < end; i++)
             if (list->origins[i].is_told_by_jobs)

@@ -196,3 +196,11 @@ struct text_ends text_shorten(struct slice clean, size_t columns, size_t ellipsi
         .has_gap = true,
     };
 }
+
+bool text_repository(struct arena *arena, struct slice server, struct slice full_name,
+                     struct slice *out)
+{
+    if (server.len == 0)
+        return arena_copy_slice(arena, full_name, out);
+    return arena_format(arena, out, "%.*s/%.*s", SLICE_ARGS(server), SLICE_ARGS(full_name));
+}

@@ -1,6 +1,7 @@
 // What is open, copied out of the store for a screen.
 #include "ghatrace/trace/labels.h"
 #include "ghatrace/view/queue_view.h"
+#include "ghatrace/view/text.h"
 #include "ghatrace/view/top.h"
 
 struct loader {
@@ -26,7 +27,8 @@ static enum error_code add_job(void *context, const struct job_state *state,
     struct top_job *job = &loader->top->jobs[loader->top->job_count++];
     struct slice labels;
     *job = (struct top_job){.state = standing->state, .since = standing->since};
-    if (!copy(loader, state->repository.full_name, &job->repository) ||
+    if (!text_repository(loader->arena, state->server, state->repository.full_name,
+                         &job->repository) ||
         !copy(loader, state->body.name, &job->name) ||
         !copy(loader, state->body.workflow_name, &job->workflow) ||
         !copy(loader, state->runner_name, &job->runner) ||

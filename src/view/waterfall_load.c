@@ -1,6 +1,7 @@
 // Reads a run attempt's finished spans from the store.
 #include <inttypes.h>
 
+#include "ghatrace/github/server.h"
 #include "ghatrace/otlp/decode.h"
 #include "ghatrace/trace/ids.h"
 #include "ghatrace/view/waterfall.h"
@@ -24,11 +25,6 @@ struct loader {
     size_t count;
     size_t unreadable;
 };
-
-static bool is_same_trace(const struct trace_id *a, const struct trace_id *b)
-{
-    return memcmp(a->bytes, b->bytes, TRACE_ID_SIZE) == 0;
-}
 
 static enum error_code keep_record(struct loader *loader, uint64_t sequence, struct error *error)
 {
@@ -60,7 +56,7 @@ static enum error_code read_trace(struct loader *loader, const struct trace_id *
 
     while (loader->count < MAX_RECORDS) {
         enum error_code code = store_seek_history(loader->transaction, &key, &sequence, error);
-        if (code == ERROR_NOT_FOUND || (code == ERROR_NONE && !is_same_trace(&key.trace, trace)))
+        if (code == ERROR_NOT_FOUND || (code == ERROR_NONE && !trace_id_equals(&key.trace, trace)))
             return ERROR_NONE;
         if (code == ERROR_NONE)
             code = keep_record(loader, sequence, error);
@@ -71,34 +67,56 @@ static enum error_code read_trace(struct loader *loader, const struct trace_id *
     return ERROR_NONE;
 }
 
-// The attempt asked for; for 0, the newest with a finished span.
-static enum error_code read_attempt(struct loader *loader, int64_t run_id, int64_t *attempt,
-                                    struct error *error)
+// Of the servers that have this attempt, the first with a finished span; what others have is only noted.
+static enum error_code read_first(struct loader *loader, const struct run_question *question,
+                                  struct waterfall_found *found, struct error *error)
 {
-    int64_t wanted = *attempt > 0 ? *attempt : MAX_ATTEMPTS;
-    int64_t oldest = *attempt > 0 ? *attempt : 1;
+    struct found_run runs[FOUND_RUNS_MAX];
+    size_t count;
+    enum error_code code =
+        run_lookup(loader->transaction, question, loader->arena, runs, &count, error);
+    for (size_t i = 0; code == ERROR_NONE && i < count; i++) {
+        struct slice name = github_server_name(runs[i].server);
+        if (loader->count == 0) {
+            code = read_trace(loader, &runs[i].run.trace, error);
+            if (code == ERROR_NONE && !arena_copy_slice(loader->arena, name, &found->server))
+                code = error_set(error, ERROR_MEMORY, "read a run: out of memory");
+        } else if (!arena_format(loader->arena, &found->also, "%.*s%s%.*s", SLICE_ARGS(found->also),
+                                 found->also.len > 0 ? ", " : "", SLICE_ARGS(name))) {
+            code = error_set(error, ERROR_MEMORY, "read a run: out of memory");
+        }
+    }
+    return code;
+}
 
-    for (; wanted >= oldest; wanted--) {
-        struct trace_id trace = trace_id_of_run(ID_SCHEME_ARC, run_id, wanted);
-        enum error_code code = read_trace(loader, &trace, error);
+// The attempt asked for; for 0, the newest with a finished span.
+static enum error_code read_attempt(struct loader *loader, const struct run_question *asked,
+                                    struct waterfall_found *found, struct error *error)
+{
+    struct run_question question = *asked;
+    int64_t oldest = asked->run_attempt > 0 ? asked->run_attempt : 1;
+    if (asked->run_attempt <= 0)
+        question.run_attempt = MAX_ATTEMPTS;
+    for (; question.run_attempt >= oldest; question.run_attempt--) {
+        enum error_code code = read_first(loader, &question, found, error);
         if (code != ERROR_NONE)
             return code;
         if (loader->count == 0)
             continue;
-        *attempt = wanted;
+        found->run_attempt = question.run_attempt;
         return ERROR_NONE;
     }
-    if (*attempt > 0)
+    if (asked->run_attempt > 0)
         return error_set(error, ERROR_NOT_FOUND,
                          "run %" PRId64 " attempt %" PRId64 ": nothing finished is in the store; "
                          "see `ghatrace runs` for what is open, and the setting `history` for how "
                          "long finished traces are kept",
-                         run_id, *attempt);
+                         asked->run_id, asked->run_attempt);
     return error_set(error, ERROR_NOT_FOUND,
                      "run %" PRId64 ": nothing finished is in the store; see `ghatrace runs` for "
                      "what is open, and the setting `history` for how long finished traces are "
                      "kept",
-                     run_id);
+                     asked->run_id);
 }
 
 static enum error_code decode(struct loader *loader, struct span_batch **batches,
@@ -125,23 +143,24 @@ static enum error_code decode(struct loader *loader, struct span_batch **batches
     return ERROR_NONE;
 }
 
-enum error_code waterfall_load(struct store *store, int64_t run_id, int64_t *attempt,
-                               struct arena *arena, struct span_batch **batches, size_t *count,
-                               size_t *unreadable, struct error *error)
+enum error_code waterfall_load(struct store *store, const struct run_question *question,
+                               struct arena *arena, struct waterfall_found *found,
+                               struct error *error)
 {
     struct loader loader = {.arena = arena};
     loader.end = &loader.first;
+    *found = (struct waterfall_found){.batches = NULL};
 
     enum error_code code = store_begin(store, false, &loader.transaction, error);
     if (code != ERROR_NONE)
         return code;
-    code = read_attempt(&loader, run_id, attempt, error);
+    code = read_attempt(&loader, question, found, error);
     // Decoding needs no snapshot, and one that is open keeps the writer from reusing pages.
     store_abort(loader.transaction);
     if (code == ERROR_NONE)
-        code = decode(&loader, batches, error);
+        code = decode(&loader, &found->batches, error);
     if (code == ERROR_NONE)
-        *count = loader.count;
-    *unreadable = loader.unreadable;
+        found->count = loader.count;
+    found->unreadable = loader.unreadable;
     return code;
 }

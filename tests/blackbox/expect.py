@@ -124,7 +124,8 @@ def resource_of(run):
     return dotted({
         "service.name": repository.service_name, "cicd.pipeline.name": run.workflow,
         "cicd.pipeline.run.id": str(run.run_id), "cicd.pipeline.run.url.full": run_url(run),
-        "vcs.provider.name": "github", "vcs.owner.name": repository.owner, "vcs.repository.name": repository.name,
+        "vcs.provider.name": "github",
+        "server.address": repository.server if repository.server != "github.com" else None, "vcs.owner.name": repository.owner, "vcs.repository.name": repository.name,
         "vcs.repository.url.full": repository.url, "vcs.ref.head.name": run.head_branch,
         "vcs.ref.head.revision": run.head_sha,
         "vcs.ref.head.type": "branch" if run.head_branch == repository.default_branch else None})

@@ -61,11 +61,13 @@ def user(login, kind="User"):
 
 
 class Repository:
-    def __init__(self, full_name="acme/rocket_engine", default_branch="main", properties=None):
+    def __init__(self, full_name="acme/rocket_engine", default_branch="main", properties=None, server="github.com"):
         self.full_name = full_name
         self.owner, self.name = full_name.split("/")
-        self.url = f"https://github.com/{full_name}"
-        self.api = f"https://api.github.com/repos/{full_name}"
+        self.server = server
+        self.url = f"https://{server}/{full_name}"
+        api = "https://api.github.com" if server == "github.com" else f"https://{server}/api/v3"
+        self.api = f"{api}/repos/{full_name}"
         self.default_branch = default_branch
         self.properties = properties or {}
 

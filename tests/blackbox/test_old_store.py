@@ -137,6 +137,108 @@ class OldStores(harness.BlackBoxTest):
             self.assertEqual(daemon.admin("/ready").status, 200)
 
 
+class OldStoresOfEnterpriseServers(harness.BlackBoxTest):
+    """Versions before there was a server in the keys stored all runs under the keys of github.com."""
+    folder = harness.ROOT / "tests/fixtures/enterprise_store/dea6e4c"
+    server = "git.example.com"
+
+    def open_copy(self, **settings):
+        self.story, self.collector = load(self.folder, "story.json.gz"), self.new_collector()
+        self.daemon = self.new_daemon(self.collector, start=False,
+                                      **{**PATIENT, "root_grace": "1s", **settings})
+        database = pathlib.Path(self.daemon.settings["db"])
+        database.mkdir()
+        (database / "data.mdb").write_bytes(gzip.decompress((self.folder / "data.mdb.gz").read_bytes()))
+        self.daemon.start()
+
+    def deliver(self, part):
+        self.daemon.accept(*events_of(self.story[part]))
+
+    def get(self, path):
+        return json.loads(self.daemon.admin(path).body)
+
+    def assert_exported(self, spans):
+        """Each once; those of two servers have the same IDs."""
+        self.collector.wait(lambda c: len(c.versions()) >= len(spans), harness.PATIENCE, f"{len(spans)} spans")
+
+        def key(span):
+            return json.dumps(span, sort_keys=True)
+        self.assertEqual(sorted(map(key, self.collector.versions())), sorted(map(key, spans)))
+
+    def test_what_was_open_goes_on_and_what_was_closed_is_late(self):
+        self.open_copy()
+        self.deliver("late")
+        self.deliver("to_come")
+        self.assert_exported(self.story["spans"])
+        self.assertIn(f"ghatrace_events_late_total {len(self.story['late'])}", self.daemon.admin("/metrics").text)
+        self.daemon.restart()
+        for event in events_of(self.story["to_come"] + self.story["late"]):
+            self.assertEqual(self.daemon.deliver(event).outcome, (200, "duplicate"), event.action)
+        self.assertEqual(self.get("/api/queue")["totals"]["open_runs"], 0)
+        self.assert_exported(self.story["spans"])
+
+    def test_a_run_of_github_with_the_same_ids_is_another(self):
+        for order in (("twin", "to_come"), ("to_come", "twin")):
+            self.open_copy()
+            for part in order:
+                self.deliver(part)
+                self.daemon.restart()
+            self.assert_exported(self.story["spans"] + self.story["twin_spans"])
+            self.assertEqual(self.get("/api/queue")["totals"], {"waiting": 0, "queued": 0, "running": 0, "open_runs": 0})
+            number = self.story["run_id"]
+            for server in ("github.com", self.server):
+                answer = self.get(f"/api/runs/{number}/1?server={server}")
+                self.assertEqual((answer["run"]["server"], answer["run"]["state"]), (server, "finished"))
+                self.assertEqual([job["state"] for job in answer["jobs"]], ["finished"] * 3)
+                self.assertEqual({job["url"].split("/")[2] for job in answer["jobs"]}, {server})
+            listed = [run["server"] for run in self.get(f"/api/runs?q={number}")["runs"]]
+            self.assertEqual(sorted(listed), [self.server, "github.com"])
+
+    def test_event_by_event_in_turns_they_stay_apart(self):
+        self.open_copy()
+        twin, mine = events_of(self.story["twin"]), events_of(self.story["to_come"])
+        while twin or mine:
+            self.daemon.accept(*twin[:2], *mine[:1])
+            twin, mine = twin[2:], mine[1:]
+        self.assert_exported(self.story["spans"] + self.story["twin_spans"])
+
+    def test_what_is_stored_is_shown_under_its_server(self):
+        self.open_copy()
+        number = self.story["run_id"]
+        self.assertEqual({job["server"] for job in self.get("/api/queue")["jobs"]}, {self.server})
+        self.assertEqual({run["server"] for run in self.get("/api/runs")["runs"]}, {self.server})
+        for question in ("", f"?server={self.server}"):
+            answer = self.get(f"/api/runs/{number}/1{question}")
+            self.assertEqual((answer["run"]["server"], answer["servers"]), (self.server, [self.server]))
+            self.assertEqual(sorted(job["state"] for job in answer["jobs"]), ["finished", "queued", "running"])
+            closed = self.get(f"/api/runs/{self.story['closed_run_id']}/1{question}")
+            self.assertEqual((closed["run"]["server"], closed["run"]["state"]), (self.server, "finished"))
+        self.assertEqual(self.daemon.admin(f"/api/runs/{number}/1?server=github.com").status, 404)
+        self.assertIn(f"{self.server}/acme/", self.daemon.command("runs").stdout)
+    def test_what_nothing_more_is_heard_of_is_given_up_under_its_server(self):
+        self.open_copy(**{name: "1s" for name in PATIENT if name != "history"})
+        number = self.story["run_id"]
+
+        def is_over():
+            return self.get("/api/queue")["totals"] == {"waiting": 0, "queued": 0, "running": 0, "open_runs": 0}
+        harness.wait_until(is_over, what="an empty queue")
+        self.collector.wait(lambda c: {"queued", "running", "straggler", "RUN Long"} <= {span["name"] for span in c.versions()},
+                            harness.PATIENCE, "what was given up")
+        self.assertEqual({span["resource"]["server.address"] for span in self.collector.versions()}, {self.server})
+        answer = self.get(f"/api/runs/{number}/1")
+        self.assertEqual((answer["servers"], len(answer["jobs"])), ([self.server], 3))
+        self.deliver("twin")
+        self.collector.wait(lambda c: "RUN Twin" in {span["name"] for span in c.versions()}, harness.PATIENCE, "the twin")
+        self.assertEqual(self.get(f"/api/runs/{number}/1")["servers"], ["github.com", self.server])
+
+    def test_a_run_that_went_on_is_shown_whole(self):
+        self.open_copy()
+        number = self.story["run_id"]
+        self.deliver("to_come")
+        self.assert_exported(self.story["spans"])
+        self.assertEqual(len(self.get(f"/api/runs/{number}/1?server={self.server}")["jobs"]), 3)
+
+
 if __name__ == "__main__":
     import unittest
     unittest.main()

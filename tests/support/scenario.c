@@ -2,6 +2,9 @@
 #include "support/scenario.h"
 
 #include <stdio.h>
+#include <stdlib.h>
+
+#include "ghatrace/github/server.h"
 
 timestamp_ns scenario_at(double seconds)
 {
@@ -123,6 +126,16 @@ void scenario_set_attempt(struct scenario_delivery *delivery, int64_t attempt)
     else
         delivery->event.run.run_attempt = attempt;
     delivery->digest[15] = (uint8_t)attempt;
+}
+
+void scenario_set_server(struct scenario_delivery *delivery, const char *html_url)
+{
+    struct github_event *event = &delivery->event;
+    event->repository.html_url = slice_from_string(html_url);
+    if (github_server_of_url(event->repository.html_url, NULL, &event->server) != ERROR_NONE)
+        abort();
+    // Deliveries of two servers have GUIDs of their own.
+    delivery->digest[13] = (uint8_t)(event->server.len > 0 ? event->server.data[0] : 0);
 }
 
 void scenario_make_old(struct scenario_delivery *delivery)

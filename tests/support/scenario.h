@@ -34,6 +34,8 @@ void scenario_set_steps(struct scenario_delivery *delivery, const struct github_
 void scenario_set_deployment(struct scenario_delivery *delivery, int64_t id,
                              const char *environment);
 void scenario_set_attempt(struct scenario_delivery *delivery, int64_t attempt);
+// Of the server of this repository's address, in lower case.
+void scenario_set_server(struct scenario_delivery *delivery, const char *html_url);
 // As payloads were before 2023: without created_at, workflow_name and head_branch.
 void scenario_make_old(struct scenario_delivery *delivery);
 // A completed job of any kind, by chance: it ran, in steps one after the other or overlapping, in any number, some of them the

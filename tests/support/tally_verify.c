@@ -70,14 +70,23 @@ static void check_job(struct verifier *verifier, const struct store_key *key, st
         fail_msg("job %" PRId64 " does not stand where it should", job.job_id);
 }
 
-static void check_run(struct verifier *verifier, struct slice bytes)
+// Runs of several servers may have the same number.
+static bool is_listed_run(struct verifier *verifier, const struct stored_run *run)
+{
+    struct stored_run listed = stored_run_of(SLICE_EMPTY, run->run_id, run->run_attempt + 1);
+    while (open_runs_seek_older(verifier->transaction, &listed, &verifier->error) == ERROR_NONE &&
+           listed.run_id == run->run_id && listed.run_attempt == run->run_attempt)
+        if (trace_id_equals(&listed.trace, &run->trace))
+            return true;
+    return false;
+}
+
+static void check_run(struct verifier *verifier, const struct store_key *key, struct slice bytes)
 {
     struct run_state run;
     assert_int_equal(codec_decode_run(bytes, &verifier->arena, &run, &verifier->error), ERROR_NONE);
-    struct open_run listed = {run.run_id, run.run_attempt + 1};
-    bool is_listed =
-        open_runs_seek_older(verifier->transaction, &listed, &verifier->error) == ERROR_NONE &&
-        listed.run_id == run.run_id && listed.run_attempt == run.run_attempt;
+    const struct stored_run stored = {run.run_id, run.run_attempt, key->trace};
+    bool is_listed = is_listed_run(verifier, &stored);
     assert_int_equal(is_listed, run.phase == RUN_OPEN);
     verifier->open_runs += is_listed ? 1 : 0;
 }
@@ -93,7 +102,7 @@ static void check_states(struct verifier *verifier)
         if (kind == CODEC_JOB)
             check_job(verifier, &key, bytes);
         else
-            check_run(verifier, bytes);
+            check_run(verifier, &key, bytes);
         store_key_increment(&key);
     }
 }
@@ -233,7 +242,7 @@ static void write_pools(struct verifier *verifier, struct buffer *text)
 
 static void write_runs(struct verifier *verifier, struct buffer *text)
 {
-    struct open_run open = {0, 0};
+    struct stored_run open = {.run_id = 0};
     struct recent_place place = {.at = 0};
     struct recent_run run;
     while (open_runs_seek_older(verifier->transaction, &open, &verifier->error) == ERROR_NONE)

@@ -11,6 +11,8 @@ struct run_reference {
     int64_t run_id;
     int64_t attempt; // 0: not said
     int64_t job_id;  // 0: not said
+    struct slice
+        server; // what stands before "/actions/runs/", for github_server_of_name(); empty: not said
 };
 
 // "123", "123/2", "https://HOST/OWNER/NAME/actions/runs/123", the same with "/attempts/2" and with

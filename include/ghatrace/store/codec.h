@@ -1,8 +1,11 @@
 // States ↔ the bytes that the store's `spans` database holds.
 //
-// Layout: one byte 'J' (job) or 'R' (run), one byte layout (1), then the fields of the struct
+// Layout: one byte 'J' (job) or 'R' (run), one byte layout (2), then the fields of the struct
 // in the order of codec.c: integers as zigzag varints (LEB128), texts and lists with their length in
 // front, versions' digests as 8 bytes. A note of something closed is some 40 bytes.
+//
+// Layout 1 has no server: it was the host of the repository's URL already, and is read from there. Notes of that layout
+// have no repository, so they are any server's.
 //
 // Every layout from CODEC_LAYOUT_OLDEST on is read; the newest is written. To store one more field:
 //   1. Raise CODEC_LAYOUT to the next number, N.
@@ -20,7 +23,7 @@
 #include "ghatrace/store/store.h"
 #include "ghatrace/trace/state.h"
 
-#define CODEC_LAYOUT 1
+#define CODEC_LAYOUT 2
 #define CODEC_LAYOUT_OLDEST 1
 
 enum codec_kind { CODEC_JOB = 'J', CODEC_RUN = 'R' };

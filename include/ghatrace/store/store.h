@@ -1,11 +1,12 @@
 // Durable state: one LMDB environment in a folder of its own, format version 2. Version 1 is read, and becomes version 2
 // when a daemon opens it: the older program does not know the table `notes`, so it refuses from then on.
 //
-// On disk. All integers are big-endian, so that LMDB's byte order is order by value. `trace` is the
-// 16-byte trace ID of scheme arc (whatever scheme is exported), `span` the 8-byte span ID of scheme
-// arc: be64 of the run's or the job's id. Databases:
+// On disk. All integers are big-endian, so that LMDB's byte order is order by value. `trace` is 16 bytes: of github.com's
+// runs the trace ID of scheme arc (whatever scheme is exported), of another server's a hash with the server in it
+// (struct stored_run in trace/ids.h). `span` is the 8-byte span ID of scheme arc: be64 of the run's or the job's id.
+// Databases:
 //
-//   meta        "format" → be32 version (2) · "sequence" → be64, the last record sequence given out
+//   meta        "format" → be32 version (2) · "servers" → empty: no state was ever stored without its server · "sequence" → be64, the last record sequence given out
 //               · "outbox" → be64, bytes of the records in the outbox
 //               · "dead" → be64 bytes of the dead letters' records ‖ be64 how many letters that are ‖ be64 sequence
 //               below which all are in that sum (all ones: all of them); absent in stores that are older
@@ -107,6 +108,9 @@ enum store_mode {
 enum error_code store_open(const char *folder, enum store_mode mode, uint64_t max_size_bytes,
                            struct store **store, struct error *error) MUST_CHECK;
 void store_close(struct store *store);
+// May there be states of other servers under the keys that github.com's have? Versions before there was a server in the
+// keys stored them so. False for good in a store that a version made which has it.
+bool store_has_old_keys(const struct store *store);
 // A reader that was killed leaves a slot behind which pins pages. From any thread; cheap, once a minute.
 enum error_code store_release_dead_readers(struct store *store, struct error *error) MUST_CHECK;
 
@@ -302,6 +306,10 @@ enum error_code store_shed_dead_letters(struct store_transaction *transaction,
 // The newest finished record at or after `*key` in the history; sets `*key`.
 enum error_code store_seek_history(struct store_transaction *transaction, struct store_key *key,
                                    uint64_t *sequence, struct error *error) MUST_CHECK;
+// Gives all records that the history has of one trace to another, which has none.
+enum error_code store_move_records(struct store_transaction *transaction,
+                                   const struct trace_id *from, const struct trace_id *to,
+                                   struct error *error) MUST_CHECK;
 // Drops up to `max` records that finished before `before` and are neither in the outbox nor dead.
 enum error_code store_expire_records(struct store_transaction *transaction, timestamp_ns before,
                                      size_t max, size_t *dropped, struct error *error) MUST_CHECK;

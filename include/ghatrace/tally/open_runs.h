@@ -1,5 +1,6 @@
-// Runs whose root has not gone out. Table open_runs: be64 run id ‖ be64 attempt → empty. GitHub's run ids grow
-// with time, so the newest run has the last key.
+// Runs whose root has not gone out. Table open_runs: be64 run id ‖ be64 attempt → empty; where the run is not stored
+// where those of github.com are, since it is another server's (trace/ids.h): be64 run id ‖ be64 attempt ‖ trace. GitHub's
+// run ids grow with time, so the newest run of a server has the last key.
 #ifndef GHATRACE_TALLY_OPEN_RUNS_H
 #define GHATRACE_TALLY_OPEN_RUNS_H
 
@@ -8,21 +9,20 @@
 #include "ghatrace/base/error.h"
 #include "ghatrace/store/store.h"
 #include "ghatrace/tally/tally.h"
-
-struct open_run {
-    int64_t run_id;
-    int64_t run_attempt;
-};
+#include "ghatrace/trace/ids.h"
 
 // Both are no error when it is, or is not, there already.
-enum error_code open_runs_put(struct tally *tally, const struct open_run *run,
+enum error_code open_runs_put(struct tally *tally, const struct stored_run *run,
                               struct error *error) MUST_CHECK;
-enum error_code open_runs_delete(struct tally *tally, const struct open_run *run,
+enum error_code open_runs_delete(struct tally *tally, const struct stored_run *run,
+                                 struct error *error) MUST_CHECK;
+// Deletes a run of which only the id and the trace are known. No error where there is none.
+enum error_code open_runs_forget(struct tally *tally, const struct stored_run *run,
                                  struct error *error) MUST_CHECK;
 
 uint64_t open_runs_count(struct store_transaction *transaction);
 // The newest run that is older than `*run`; sets `*run`. All zero gives the newest. ERROR_NOT_FOUND at the end.
-enum error_code open_runs_seek_older(struct store_transaction *transaction, struct open_run *run,
+enum error_code open_runs_seek_older(struct store_transaction *transaction, struct stored_run *run,
                                      struct error *error) MUST_CHECK;
 
 #endif

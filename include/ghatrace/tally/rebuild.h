@@ -4,7 +4,8 @@
 //
 // The states are walked in the order of their keys, a piece a transaction. What is before the cursor is in the
 // tables, what is behind it is not, and every change to a state keeps to that, so that the walk may go on
-// while events come in, and goes on after a crash. Table tally: "version" → be32 · "cursor" → trace ‖ span, while walking.
+// while events come in, and goes on after a crash. Table tally: "version" → be32 · "cursor" → trace ‖ span, while walking;
+// and what servers.h says.
 #ifndef GHATRACE_TALLY_REBUILD_H
 #define GHATRACE_TALLY_REBUILD_H
 

@@ -30,6 +30,9 @@ struct recent_run {
 
 enum error_code recent_put(struct tally *tally, const struct recent_place *place,
                            const struct run_measure *measure, struct error *error) MUST_CHECK;
+// Gives the entry of one trace, if there is one, to another.
+enum error_code recent_move(struct tally *tally, const struct trace_id *from,
+                            const struct trace_id *to, struct error *error) MUST_CHECK;
 // Drops up to `max` runs that are from before `before`; `*dropped` tells how many.
 enum error_code recent_expire(struct store_transaction *transaction, timestamp_ns before,
                               size_t max, size_t *dropped, struct error *error) MUST_CHECK;

@@ -37,10 +37,24 @@ struct job_key {
     struct slice job_name; // used by the scheme `runner` only
 };
 
+// What the states and records of a run attempt and of its jobs are stored under. Of github.com it is the trace ID of
+// scheme arc. Of another server, whose ids may be the same numbers, the first half of
+// sha256("server-{server}-{run}-{attempt}"). It never leaves: on the wire IDs do not depend on the server.
+struct stored_run {
+    int64_t run_id;
+    int64_t run_attempt;
+    struct trace_id trace;
+};
+
+struct stored_run stored_run_of(struct slice server, int64_t run_id, int64_t run_attempt);
+// Is this where runs of github.com are stored, and where older versions stored those of all servers?
+bool stored_run_is_usual(const struct stored_run *run);
+bool trace_id_equals(const struct trace_id *a, const struct trace_id *b);
+
 bool id_scheme_from_text(struct slice text, enum id_scheme *scheme);
 const char *id_scheme_text(enum id_scheme scheme);
 
-// What a job's state and record are stored under, beside the trace ID of scheme arc: its span ID of that scheme. Where
+// What a job's state and record are stored under, beside struct stored_run's trace: its span ID of scheme arc. Where
 // that is its run's, too (GitHub's ids of jobs and runs are drawn from different ranges, but nothing promises it), the
 // topmost bit is set, which no id has.
 struct span_id stored_span_of_job(int64_t run_id, int64_t job_id);

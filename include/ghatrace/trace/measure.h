@@ -49,6 +49,7 @@ struct job_measure {
 };
 
 struct run_measure {
+    struct slice server; // empty: github.com
     struct slice repository;
     struct slice workflow;
     struct slice branch;

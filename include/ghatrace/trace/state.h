@@ -37,6 +37,8 @@ struct job_state {
     int64_t run_id;
     int64_t run_attempt;
     int64_t job_id;
+    struct slice server;   // that these ids are of (github/server.h); empty: github.com
+    bool is_of_any_server; // an older version's note, which does not say
 
     timestamp_ns created_at; // earliest in a body
     timestamp_ns
@@ -89,6 +91,8 @@ struct run_state {
     bool is_completed; // a `completed` that ends the run was seen (not action_required)
     int64_t run_id;
     int64_t run_attempt;
+    struct slice server;   // as in struct job_state
+    bool is_of_any_server; // likewise
 
     struct state_version body_version;
     struct github_repository repository;

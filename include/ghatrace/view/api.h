@@ -10,6 +10,7 @@
 #include "ghatrace/base/arena.h"
 #include "ghatrace/base/buffer.h"
 #include "ghatrace/base/error.h"
+#include "ghatrace/view/run_lookup.h"
 #include "ghatrace/view/sources.h"
 
 #define API_QUEUE_LIMIT 100
@@ -40,6 +41,7 @@ struct api_runs_query {
     struct slice workflow;
     struct slice branch;
     struct slice result;
+    struct slice server; // its name, or its address; empty: all
     struct slice text;   // in any of repository, workflow, branch, title and run id
     struct slice cursor; // "next" of an earlier answer; empty: from the newest
     size_t limit;
@@ -50,14 +52,16 @@ enum error_code api_render_runs(const struct view_sources *sources,
                                 struct arena *arena, struct buffer *out,
                                 struct error *error) MUST_CHECK;
 
-// One attempt with its jobs, phases and steps. ERROR_NOT_FOUND, with words.
-enum error_code api_render_run(const struct view_sources *sources, int64_t run_id,
-                               int64_t run_attempt, timestamp_ns now, struct arena *arena,
-                               struct buffer *out, struct error *error) MUST_CHECK;
+// One attempt with its jobs, phases and steps; where the question fits several servers' runs, the first of run_lookup(),
+// and the names of all of them. ERROR_NOT_FOUND, with words.
+enum error_code api_render_run(const struct view_sources *sources,
+                               const struct run_question *question, timestamp_ns now,
+                               struct arena *arena, struct buffer *out,
+                               struct error *error) MUST_CHECK;
 // Its finished spans as OTLP JSON, an ExportTraceServiceRequest. ERROR_NOT_FOUND, with words.
-enum error_code api_render_spans(const struct view_sources *sources, int64_t run_id,
-                                 int64_t run_attempt, struct buffer *out,
-                                 struct error *error) MUST_CHECK;
+enum error_code api_render_spans(const struct view_sources *sources,
+                                 const struct run_question *question, struct arena *arena,
+                                 struct buffer *out, struct error *error) MUST_CHECK;
 
 // How long jobs of each pool queued, over the last hour in slots of five minutes, or the last day in hours.
 enum error_code api_render_latency(const struct view_sources *sources, bool is_day,

@@ -56,6 +56,7 @@ struct run_view {
     int64_t run_id;
     int64_t run_attempt;
     int64_t run_number;
+    struct slice server; // that these ids are of; empty: github.com
     struct slice repository;
     struct slice workflow;
     struct slice title;
@@ -77,7 +78,11 @@ struct run_view {
 };
 
 // A run that is listed as finished, without jobs.
-void run_view_from_recent(const struct recent_run *recent, struct run_view *view);
+// ERROR_MEMORY.
+enum error_code run_view_from_recent(const struct recent_run *recent, struct arena *arena,
+                                     struct run_view *view) MUST_CHECK;
+enum error_code run_view_server_of_recent(const struct recent_run *recent, struct arena *arena,
+                                          struct slice *server) MUST_CHECK;
 
 struct run_view_limits {
     size_t jobs; // more are left out
@@ -87,20 +92,19 @@ struct run_view_limits {
 };
 
 // ERROR_NOT_FOUND, without words: nothing of this attempt is in the store. ERROR_MEMORY, or as the store says.
-enum error_code run_view_load(struct store_transaction *transaction, int64_t run_id,
-                              int64_t run_attempt, const struct run_view_limits *limits,
-                              struct arena *arena, struct run_view *view,
-                              struct error *error) MUST_CHECK;
+enum error_code run_view_load(struct store_transaction *transaction, const struct stored_run *run,
+                              const struct run_view_limits *limits, struct arena *arena,
+                              struct run_view *view, struct error *error) MUST_CHECK;
 
 // The stored spans of an attempt, encoded as they were exported, one after the other: a whole
 // ExportTraceServiceRequest. ERROR_NOT_FOUND: none.
-enum error_code run_view_load_spans(struct store_transaction *transaction, int64_t run_id,
-                                    int64_t run_attempt, struct buffer *request,
+enum error_code run_view_load_spans(struct store_transaction *transaction,
+                                    const struct stored_run *run, struct buffer *request,
                                     struct error *error) MUST_CHECK;
 
 // Is anything of this attempt in the store?
-enum error_code run_view_exists(struct store_transaction *transaction, int64_t run_id,
-                                int64_t run_attempt, bool *exists, struct error *error) MUST_CHECK;
+enum error_code run_view_exists(struct store_transaction *transaction, const struct stored_run *run,
+                                bool *exists, struct error *error) MUST_CHECK;
 
 // An open job's own state as a job of a view; `now` as in the limits. ERROR_MEMORY.
 enum error_code run_view_from_state(const struct job_state *state, timestamp_ns now, bool steps,

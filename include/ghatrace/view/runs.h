@@ -27,7 +27,7 @@ struct runs_entry {
     int64_t job_id; // 0: the entry is a run
     enum runs_state state;
     timestamp_ns since; // when this state began, by GitHub's clock; TIMESTAMP_UNKNOWN: not known
-    struct slice repository;
+    struct slice repository; // text_repository()
     struct slice workflow;
     struct slice job_name;
     const struct slice *labels; // the runner's

@@ -23,6 +23,10 @@ unsigned text_code_point_width(uint32_t code_point);
 bool text_clean(struct arena *arena, struct slice raw, bool unicode,
                 struct slice *clean) MUST_CHECK;
 
+// "owner/name"; of another server than github.com (which is empty) "server/owner/name". False when memory is refused.
+bool text_repository(struct arena *arena, struct slice server, struct slice full_name,
+                     struct slice *out);
+
 // The functions below want what text_clean() made.
 
 size_t text_width(struct slice clean);

@@ -1,9 +1,8 @@
 // One run attempt as a waterfall for the terminal: `ghatrace trace`.
 //
-//     struct span_batch *batches;
-//     size_t count;
-//     code = waterfall_load(store, run_id, &attempt, &arena, &batches, &count, &unreadable, &error);
-//     code = waterfall_render(batches, count, &options, &arena, &text, &error);
+//     struct waterfall_found found;
+//     code = waterfall_load(store, &question, &arena, &found, &error);
+//     code = waterfall_render(found.batches, found.count, &options, &arena, &text, &error);
 //     → write the text to standard output
 #ifndef GHATRACE_VIEW_WATERFALL_H
 #define GHATRACE_VIEW_WATERFALL_H
@@ -17,6 +16,7 @@
 #include "ghatrace/base/error.h"
 #include "ghatrace/store/store.h"
 #include "ghatrace/trace/span.h"
+#include "ghatrace/view/run_lookup.h"
 #include "ghatrace/view/terminal.h"
 
 struct waterfall_options {
@@ -36,12 +36,21 @@ enum error_code waterfall_render(const struct span_batch *batches, size_t count,
                                  const struct waterfall_options *options, struct arena *scratch,
                                  struct buffer *out, struct error *error) MUST_CHECK;
 
-// Reads what is finished of a run attempt from the store in one short read transaction; everything
-// lands in `arena`. `*attempt` 0 asks for the newest attempt of which something is finished, and is set
-// to it. Records that cannot be read are left out; `*unreadable` tells how many. ERROR_NOT_FOUND (with a message for people): nothing of it is finished, or it is older than the history kept.
-// Otherwise as the store says, ERROR_CORRUPT, ERROR_MEMORY.
-enum error_code waterfall_load(struct store *store, int64_t run_id, int64_t *attempt,
-                               struct arena *arena, struct span_batch **batches, size_t *count,
-                               size_t *unreadable, struct error *error) MUST_CHECK;
+// Of one run attempt, what is finished; everything lives in the arena.
+struct waterfall_found {
+    struct span_batch *batches;
+    size_t count;
+    int64_t run_attempt;
+    struct slice server; // its name
+    struct slice also;   // names of the other servers that have such a run, joined by ", "
+    size_t unreadable;   // records that are left out, as they cannot be read
+};
+
+// Reads it from the store in one short read transaction. An attempt of 0 asks for the newest one of which something is
+// finished; no server, for the first that run_lookup() finds. ERROR_NOT_FOUND (with a message for people): nothing of
+// it is finished, or it is older than the history kept. Otherwise as the store says, ERROR_CORRUPT, ERROR_MEMORY.
+enum error_code waterfall_load(struct store *store, const struct run_question *question,
+                               struct arena *arena, struct waterfall_found *found,
+                               struct error *error) MUST_CHECK;
 
 #endif

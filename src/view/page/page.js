@@ -25,6 +25,21 @@ function failure(error) {
   return el("div", {class: "empty", role: "alert"}, el("p", null, el("strong", null, "That did not work: "), error.message));
 }
 
+// --- servers --------------------------------------------------------------------------------------------------
+
+// Several servers may have a run of one number. Those of github.com are not named: most have no other.
+const isElsewhere = (server) => server && server !== "github.com";
+const question = (server) => isElsewhere(server) ? `server=${encodeURIComponent(server)}` : "";
+
+function withQuestion(path, ...parts) {
+  const query = parts.filter((part) => part).join("&");
+  return query ? `${path}?${query}` : path;
+}
+
+const pageOf = (run) => withQuestion(`#/runs/${run.run_id}/${run.run_attempt}`, question(run.server));
+const addressOf = (id, attempt, server, more) => withQuestion(`/api/runs/${id}/${attempt}`, question(server), more);
+const repository = (of) => name(of.repository && isElsewhere(of.server) ? `${of.server}/${of.repository}` : of.repository, "?");
+
 // --- now ------------------------------------------------------------------------------------------------------
 
 function tile(title, key) {
@@ -70,17 +85,17 @@ function makeNow() {
   }
 
   function updateJobs(list) {
-    keyed(jobs, list.filter((job) => job.state !== "running").slice(0, 20), (job) => job.job_id + job.state, (job) => el("tr", null,
-      el("td", null, el("a", {href: `#/runs/${job.run_id}/${job.run_attempt}`}, name(job.name)), el("div", {class: "dim small"}, name(job.repository, "?"), " · ", name(job.workflow, "?"))),
+    keyed(jobs, list.filter((job) => job.state !== "running").slice(0, 20), (job) => `${job.server} ${job.job_id}${job.state}`, (job) => el("tr", null,
+      el("td", null, el("a", {href: pageOf(job)}, name(job.name)), el("div", {class: "dim small"}, repository(job), " · ", name(job.workflow, "?"))),
       el("td", null, el("span", {class: `state ${job.state}`}, job.state)), el("td", {class: "number"}, el("span", {"data-since": "", "data-warn": ""})),
       el("td", {class: "optional"}, ...labels(job.runner_labels, job.runner_group))), (row, job) => setSince(row.children[2].firstElementChild, job.since));
   }
 
   function updateRuns(list, total) {
     setText(parts.runs.querySelector("h2 span"), total > list.length ? `the newest ${list.length} of ${total}` : "");
-    keyed(runs, list, (run) => `${run.run_id}/${run.run_attempt}`, (run) => el("article", {class: "run"}, el("h3", null,
-      el("a", {href: `#/runs/${run.run_id}/${run.run_attempt}`}, name(run.workflow, "workflow"), run.run_number ? ` #${run.run_number}` : ""),
-      el("span", {class: "dim"}, name(run.repository, "?")), el("span", {class: "dim optional"}, name(run.title || run.branch, " ")),
+    keyed(runs, list, pageOf, (run) => el("article", {class: "run"}, el("h3", null,
+      el("a", {href: pageOf(run)}, name(run.workflow, "workflow"), run.run_number ? ` #${run.run_number}` : ""),
+      el("span", {class: "dim"}, repository(run)), el("span", {class: "dim optional"}, name(run.title || run.branch, " ")),
       el("span", {class: "dim right"}, ageOf(run.started_at))), el("div", {class: "rows"})), (card, run) => fillRows(card.lastElementChild, run));
   }
 
@@ -141,9 +156,9 @@ function makeRuns(parameters) {
   }
 
   function row(run) {
-    return el("tr", null, el("td", null, el("a", {href: `#/runs/${run.run_id}/${run.run_attempt}`}, name(run.workflow, "workflow"), run.run_number ? ` #${run.run_number}` : ""),
+    return el("tr", null, el("td", null, el("a", {href: pageOf(run)}, name(run.workflow, "workflow"), run.run_number ? ` #${run.run_number}` : ""),
       run.run_attempt > 1 ? el("span", {class: "dim"}, ` attempt ${run.run_attempt}`) : null,
-      el("div", {class: "dim small"}, name(run.repository, "?"), run.title ? " · " : "", run.title ? name(run.title) : null)),
+      el("div", {class: "dim small"}, repository(run), run.title ? " · " : "", run.title ? name(run.title) : null)),
     el("td", null, el("span", {class: `state ${run.result || ""}`}, run.incomplete ? "incomplete" : run.result || "no result")),
     el("td", {class: "number"}, duration(run.duration_seconds)), el("td", {class: "optional"}, name(run.branch, "–")),
     el("td", {class: "number optional"}, ageOf(run.ended_at), " ago"));
@@ -208,7 +223,7 @@ function makeRuns(parameters) {
 
 // --- one run --------------------------------------------------------------------------------------------------
 
-function makeRun(id, attempt) {
+function makeRun(id, attempt, server) {
   const head = el("div"), waterfall = makeWaterfall(), others = el("div"), words = el("div");
   const root = el("div", null, words, head, waterfall, legend(), others);
   let detail = null, compared = "";
@@ -239,15 +254,15 @@ function makeRun(id, attempt) {
     const button = el("button", {class: "plain", type: "button", "aria-label": "Copy the trace ID"}, "copy");
     button.addEventListener("click", () => copy(run.trace_id, button));
     head.replaceChildren(
-      el("p", {class: "dim small"}, el("a", {href: "#/runs"}, "Runs"), " / ", name(run.repository, "?")),
+      el("p", {class: "dim small"}, el("a", {href: "#/runs"}, "Runs"), " / ", repository(run)),
       el("h1", null, name(run.workflow, "workflow"), run.run_number ? ` #${run.run_number}` : "", " ", el("span", {class: "dim"}, name(run.title, " "))),
       el("p", null, el("span", {class: `state ${run.state === "open" ? "running" : run.result || ""}`}, result), " in ", took,
         run.event ? ` · ${run.event}` : "", run.branch ? " · " : "", run.branch ? name(run.branch) : null, run.actor ? " · by " : "", run.actor ? name(run.actor) : null,
         ` · started ${clockTime(run.started_at)}`),
       el("p", null, link(run.url, "on GitHub"), run.trace_url ? " · " : "", run.trace_url ? link(run.trace_url, "in the tracing backend") : null,
-        " · trace ", el("code", null, run.trace_id), " ", button, " · ", el("a", {href: `/api/runs/${run.run_id}/${run.run_attempt}?format=otlp`}, "OTLP JSON")));
+        " · trace ", el("code", null, run.trace_id), " ", button, " · ", el("a", {href: addressOf(run.run_id, run.run_attempt, run.server, "format=otlp")}, "OTLP JSON")));
     if (detail.attempts.length > 1) head.append(el("nav", {class: "tabs", "aria-label": "Attempts"}, ...detail.attempts.map((number) =>
-      el("a", {href: `#/runs/${run.run_id}/${number}`, "aria-current": number === run.run_attempt ? "page" : null}, `attempt ${number}`))));
+      el("a", {href: pageOf({...run, run_attempt: number}), "aria-current": number === run.run_attempt ? "page" : null}, `attempt ${number}`))));
     const critical = detail.jobs.filter((job) => job.critical);
     if (critical.length > 0) head.append(el("p", {class: "small"}, "Critical path: ", ...critical.flatMap((job, i) => [i > 0 ? " → " : "", name(job.name)]),
       el("span", {class: "dim"}, " (underlined below): what has to get shorter for the run to get shorter.")));
@@ -258,13 +273,13 @@ function makeRun(id, attempt) {
     const key = detail.attempts.join();
     if (detail.attempts.length < 2 || compared === key) return;
     compared = key;
-    const all = await Promise.all(detail.attempts.slice(-5).map((number) => get(`/api/runs/${id}/${number}`)));
+    const all = await Promise.all(detail.attempts.slice(-5).map((number) => get(addressOf(id, number, detail.run.server))));
     others.replaceChildren(el("h2", null, "Attempts side by side"), comparison(all));
   }
 
   async function load() {
     try {
-      detail = await get(`/api/runs/${id}/${attempt}`);
+      detail = await get(addressOf(id, attempt, server));
       words.replaceChildren();
       renderHead();
       waterfall.hidden = false;
@@ -383,7 +398,7 @@ function route() {
   const parameters = new URLSearchParams(query || "");
   const run = /^\/runs\/(\d+)\/(\d+)$/.exec(path);
   if (path === "main") return; // the skip link
-  if (run) view = makeRun(run[1], run[2]);
+  if (run) view = makeRun(run[1], run[2], parameters.get("server"));
   else if (path === "/runs") view = makeRuns(parameters);
   else if (path === "/latency") view = makeLatency(parameters);
   else view = makeNow();

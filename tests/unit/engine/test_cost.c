@@ -49,6 +49,7 @@ int __wrap_mdb_cursor_get(MDB_cursor *cursor, MDB_val *key, MDB_val *data, MDB_c
 
 #define JOBS 100000
 
+static const char *address; // of the repository, where it is not github.com's
 static struct engine_task tasks[1000];
 static struct scenario_delivery deliveries[1000];
 
@@ -65,6 +66,8 @@ static double deliver_jobs(struct engine_bench *bench, int64_t first, size_t cou
         int64_t id = first + (int64_t)i;
         deliveries[i] = scenario_job(id, action, 60, 2, action == GITHUB_JOB_QUEUED ? 2 : 6,
                                      action == GITHUB_JOB_COMPLETED ? 60 : -1);
+        if (address != NULL)
+            scenario_set_server(&deliveries[i], address);
         memcpy(deliveries[i].digest, &id, sizeof id);
         tasks[i] = (struct engine_task){.type = ENGINE_APPLY_EVENT,
                                         .on_done = ignore,
@@ -134,6 +137,8 @@ static void compare_first_and_last(int64_t jobs, bool has_guid_time, double grow
     assert_true(last < 9.2 + growth);
     // The run's own end looks at no job.
     struct scenario_delivery end = scenario_run(GITHUB_RUN_COMPLETED, 90, "success");
+    if (address != NULL)
+        scenario_set_server(&end, address);
     calls = 0;
     engine_bench_accept(&bench, &end);
     assert_true(calls < 34); // a block of notes may have to be halved for it
@@ -144,6 +149,14 @@ static void the_last_of_100000_jobs_costs_what_the_first_did(void **state)
 {
     (void)state;
     compare_first_and_last(JOBS, true, 0.1);
+}
+
+static void jobs_of_another_server_cost_what_those_of_github_do(void **state)
+{
+    (void)state;
+    address = "https://ghe.example/octo/Hello_World";
+    compare_first_and_last(JOBS / 10, true, 0.1);
+    address = NULL;
 }
 
 // Their notes come in no order, so that a batch meets more blocks of them. Two calls read one, one writes it.
@@ -157,6 +170,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_last_of_100000_jobs_costs_what_the_first_did),
+        cmocka_unit_test(jobs_of_another_server_cost_what_those_of_github_do),
         cmocka_unit_test(without_times_in_guids_each_costs_three_calls_more_at_most),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

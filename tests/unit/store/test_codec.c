@@ -212,6 +212,59 @@ static void kinds_are_told_apart(void **state)
     assert_false(codec_kind_of(SLICE_EMPTY, &kind));
 }
 
+// Where the length of the server is: the first byte that depends on it.
+static size_t find_server(struct slice without, struct slice with)
+{
+    size_t at = 0;
+    while (at < without.len && without.data[at] == with.data[at])
+        at++;
+    assert_int_equal(without.data[at], 0);
+    return at;
+}
+
+// As layout 1 had it.
+static struct slice without_server(struct slice bytes, size_t at)
+{
+    char *text = (char *)(uintptr_t)bytes.data;
+    memmove(text + at, text + at + 1, bytes.len - at - 1);
+    text[1] = 1;
+    return (struct slice){text, bytes.len - 1};
+}
+
+static void in_layout_1_the_server_is_that_of_the_address(void **state)
+{
+    static const char *const urls[] = {"https://github.com/a/b", "https://GHE.example/a/b", ""};
+    static const char *const servers[] = {"", "ghe.example", ""};
+    (void)state;
+    for (size_t i = 0; i < 3; i++) {
+        struct job_state job = sample_job();
+        struct job_state other;
+        struct job_state read;
+        struct buffer bytes;
+        struct buffer other_bytes;
+        struct arena arena;
+        struct error error = {0};
+        arena_init(&arena, 4096);
+        job.repository.html_url = slice_from_string(urls[i]);
+        other = job;
+        other.server = SLICE("x");
+        struct slice whole = encode_job(&job, &bytes);
+        size_t at = find_server(whole, encode_job(&other, &other_bytes));
+        assert_int_equal(codec_decode_job(without_server(whole, at), &arena, &read, &error),
+                         ERROR_NONE);
+        assert_true(slice_equals(read.server, slice_from_string(servers[i])));
+        assert_int_equal(read.is_of_any_server, i == 2);
+        assert_true(slice_equals(read.body.name, job.body.name));
+        assert_int_equal(codec_decode_job(buffer_slice(&other_bytes), &arena, &read, &error),
+                         ERROR_NONE);
+        assert_true(slice_equals(read.server, SLICE("x")));
+        assert_false(read.is_of_any_server);
+        buffer_release(&bytes);
+        buffer_release(&other_bytes);
+        arena_release(&arena);
+    }
+}
+
 // An entry that a later version wrote is said to be that, not damaged; none is written but in the newest layout.
 static void a_layout_that_is_not_known_is_answered_with_a_sentence(void **state)
 {
@@ -226,11 +279,11 @@ static void a_layout_that_is_not_known_is_answered_with_a_sentence(void **state)
     assert_int_equal(bytes.data[1], CODEC_LAYOUT);
     bytes.data[1] = CODEC_LAYOUT + 1;
     assert_int_equal(codec_decode_job(whole, &arena, &job, &error), ERROR_CORRUPT);
-    assert_non_null(strstr(error.message, "stored job has layout 2, this ghatrace reads layouts 1 "
-                                          "to 1: use the version that wrote it"));
+    assert_non_null(strstr(error.message, "stored job has layout 3, this ghatrace reads layouts 1 "
+                                          "to 2: use the version that wrote it"));
     bytes.data[0] = CODEC_RUN;
     assert_int_equal(codec_decode_run(whole, &arena, &run, &error), ERROR_CORRUPT);
-    assert_non_null(strstr(error.message, "stored run has layout 2"));
+    assert_non_null(strstr(error.message, "stored run has layout 3"));
     bytes.data[1] = CODEC_LAYOUT_OLDEST - 1;
     assert_int_equal(codec_decode_run(whole, &arena, &run, &error), ERROR_CORRUPT);
     assert_non_null(strstr(error.message, "is damaged"));
@@ -262,6 +315,7 @@ int main(void)
         cmocka_unit_test(bytes_cut_short_or_too_long_are_damage),
         cmocka_unit_test(flipped_bytes_never_lead_astray),
         cmocka_unit_test(kinds_are_told_apart),
+        cmocka_unit_test(in_layout_1_the_server_is_that_of_the_address),
         cmocka_unit_test(a_layout_that_is_not_known_is_answered_with_a_sentence),
         cmocka_unit_test(the_note_of_a_run_keeps_what_late_jobs_need),
     };

@@ -135,7 +135,7 @@ static void apply_job(struct world *world, const struct job_state *before,
 static void apply_run(struct world *world, const struct run_state *before,
                       const struct run_state *after)
 {
-    const struct open_run run = {after->run_id, after->run_attempt};
+    const struct stored_run run = stored_run_of(after->server, after->run_id, after->run_attempt);
     if (before->phase != RUN_OPEN && after->phase == RUN_OPEN)
         must(world, open_runs_put(world->tally, &run, &world->error));
     if (before->phase == RUN_OPEN && after->phase != RUN_OPEN)

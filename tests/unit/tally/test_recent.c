@@ -166,34 +166,49 @@ static void a_damaged_summary_is_left_out_and_counted(void **state)
     assert_int_equal(store_unreadable(world->transaction), 1);
 }
 
+// The same number on several servers, too: each is listed, and leaves alone.
 static void open_runs_are_listed_newest_first(void **state)
 {
-    static const struct open_run runs[] = {{5, 1}, {300, 2}, {300, 1}, {5000000000, 1}};
-    static const struct open_run expected[] = {{5000000000, 1}, {300, 2}, {300, 1}, {5, 1}};
+    static const int64_t names[][2] = {{5, 1}, {300, 2}, {300, 1}, {INT64_C(5000000000), 1}};
+    static const size_t expected[] = {3, 1, 2, 0};
+    static const struct slice servers[] = {{"", 0}, {"a.example", 9}, {"b.example", 9}};
     struct world *world = *state;
-    struct open_run run = {0, 0};
+    struct stored_run run = {.run_id = 0};
     world_begin(world);
-    for (size_t i = 0; i < 4; i++) {
-        must(world, open_runs_put(world->tally, &runs[i], &world->error));
-        must(world, open_runs_put(world->tally, &runs[i], &world->error)); // once is enough
+    for (size_t i = 0; i < 12; i++) {
+        const int64_t *name = names[i % 4];
+        run = stored_run_of(servers[i / 4], name[0], name[1]);
+        must(world, open_runs_put(world->tally, &run, &world->error));
+        must(world, open_runs_put(world->tally, &run, &world->error)); // once is enough
     }
     world_commit(world);
     world_read(world);
-    assert_int_equal(open_runs_count(world->transaction), 4);
-    for (size_t i = 0; i < 4; i++) {
+    assert_int_equal(open_runs_count(world->transaction), 12);
+    run = (struct stored_run){.run_id = 0};
+    for (size_t i = 0; i < 12; i++) {
+        const int64_t *name = names[expected[i / 3]];
         must(world, open_runs_seek_older(world->transaction, &run, &world->error));
-        assert_int_equal(run.run_id, expected[i].run_id);
-        assert_int_equal(run.run_attempt, expected[i].run_attempt);
+        assert_int_equal(run.run_id, name[0]);
+        assert_int_equal(run.run_attempt, name[1]);
+        // Where it is stored: among those of one name, that of github.com has the first key.
+        assert_int_equal(stored_run_is_usual(&run), i % 3 == 2);
     }
     assert_int_equal(open_runs_seek_older(world->transaction, &run, &world->error),
                      ERROR_NOT_FOUND);
     world_end(world);
     world_begin(world);
-    must(world, open_runs_delete(world->tally, &runs[1], &world->error));
-    must(world, open_runs_delete(world->tally, &runs[1], &world->error));
+    for (size_t i = 0; i < 2; i++) {
+        run = stored_run_of(servers[1], 300, 2);
+        must(world, open_runs_delete(world->tally, &run, &world->error));
+        run = stored_run_of(servers[2], 300, 1);
+        run.run_attempt = 0; // only its place is known
+        must(world, open_runs_forget(world->tally, &run, &world->error));
+        run = stored_run_of(servers[0], 5, 1);
+        must(world, open_runs_forget(world->tally, &run, &world->error));
+    }
     world_commit(world);
     world_read(world);
-    assert_int_equal(open_runs_count(world->transaction), 3);
+    assert_int_equal(open_runs_count(world->transaction), 9);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)

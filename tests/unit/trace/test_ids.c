@@ -117,6 +117,30 @@ static void names_of_any_length_and_none_make_ids(void **state)
     (void)span_id_of_step(ID_SCHEME_RUNNER, &named, named.job_name, 1, true);
 }
 
+// Of github.com what it always was; of others something else for each server, run and attempt. What leaves is the same.
+static void runs_of_other_servers_are_stored_elsewhere(void **state)
+{
+    static const struct slice servers[] = {
+        {"", 0}, {"a", 1}, {"a-1", 3}, {"ghe.example", 11}, {"ghe.example2", 12}};
+    struct stored_run runs[5 * 3 * 3];
+    size_t count = 0;
+    (void)state;
+    for (size_t i = 0; i < 5; i++)
+        for (int64_t run = 1; run <= 3; run++)
+            for (int64_t attempt = 1; attempt <= 3; attempt++)
+                runs[count++] = stored_run_of(servers[i], run == 3 ? 11 : run, attempt);
+    for (size_t i = 0; i < count; i++) {
+        struct trace_id usual = trace_id_of_run(ID_SCHEME_ARC, runs[i].run_id, runs[i].run_attempt);
+        assert_int_equal(trace_id_equals(&usual, &runs[i].trace), i < 9);
+        assert_int_equal(stored_run_is_usual(&runs[i]), i < 9);
+        for (size_t j = 0; j < i; j++)
+            assert_false(trace_id_equals(&runs[i].trace, &runs[j].trace));
+    }
+    struct stored_run absent = stored_run_of(servers[3], 1, 0);
+    struct stored_run first = stored_run_of(servers[3], 1, 1);
+    assert_true(trace_id_equals(&absent.trace, &first.trace));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -126,6 +150,7 @@ int main(void)
         cmocka_unit_test(attempt_zero_counts_as_the_first),
         cmocka_unit_test(schemes_are_known_by_their_names_only),
         cmocka_unit_test(names_of_any_length_and_none_make_ids),
+        cmocka_unit_test(runs_of_other_servers_are_stored_elsewhere),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -273,9 +273,11 @@ static void a_run_is_told_with_its_trace_and_both_attempts(void **state)
     finish_runs(&f, SCENARIO_RUN_ID, 1);
     scenario_set_attempt(&second, 2);
     deliver(&f, second, SCENARIO_RUN_ID);
-    assert_int_equal(api_render_run(&f.sources, SCENARIO_RUN_ID, 1, scenario_at(100), &f.arena,
-                                    &f.out, &f.error),
-                     ERROR_NONE);
+    assert_int_equal(
+        api_render_run(&f.sources,
+                       &(struct run_question){.run_id = SCENARIO_RUN_ID, .run_attempt = 1},
+                       scenario_at(100), &f.arena, &f.out, &f.error),
+        ERROR_NONE);
     const char *text = text_of(&f);
     assert_non_null(strstr(text, "\"trace_id\":\"9150f2e0b329bcd73a7fa70c540a1776\""));
     assert_non_null(
@@ -285,15 +287,20 @@ static void a_run_is_told_with_its_trace_and_both_attempts(void **state)
     assert_non_null(
         strstr(text, "\"url\":\"https://github.com/octo/Hello_World/actions/runs/33714470481\""));
     buffer_clear(&f.out);
-    assert_int_equal(api_render_run(&f.sources, SCENARIO_RUN_ID, 2, scenario_at(100), &f.arena,
-                                    &f.out, &f.error),
-                     ERROR_NONE);
+    assert_int_equal(
+        api_render_run(&f.sources,
+                       &(struct run_question){.run_id = SCENARIO_RUN_ID, .run_attempt = 2},
+                       scenario_at(100), &f.arena, &f.out, &f.error),
+        ERROR_NONE);
     text = text_of(&f);
     assert_non_null(strstr(text, "\"state\":\"open\""));
     assert_non_null(strstr(text, "\"critical_path\":[]"));
     buffer_clear(&f.out);
-    assert_int_equal(api_render_spans(&f.sources, SCENARIO_RUN_ID, 1, &f.out, &f.error),
-                     ERROR_NONE);
+    assert_int_equal(
+        api_render_spans(&f.sources,
+                         &(struct run_question){.run_id = SCENARIO_RUN_ID, .run_attempt = 1},
+                         &f.arena, &f.out, &f.error),
+        ERROR_NONE);
     text = text_of(&f);
     assert_int_equal(count_in(text, "\"resourceSpans\""), 1);
     assert_int_equal(count_in(text, "\"name\":\"runner.queue\""), 1);
@@ -305,10 +312,15 @@ static void what_is_not_there_is_not_found_in_words(void **state)
     struct fixture f;
     (void)state;
     open_fixture(&f);
-    assert_int_equal(api_render_run(&f.sources, 5, 1, 1, &f.arena, &f.out, &f.error),
+    assert_int_equal(api_render_run(&f.sources,
+                                    &(struct run_question){.run_id = 5, .run_attempt = 1}, 1,
+                                    &f.arena, &f.out, &f.error),
                      ERROR_NOT_FOUND);
     assert_non_null(strstr(f.error.message, "run 5 attempt 1"));
-    assert_int_equal(api_render_spans(&f.sources, 5, 1, &f.out, &f.error), ERROR_NOT_FOUND);
+    assert_int_equal(api_render_spans(&f.sources,
+                                      &(struct run_question){.run_id = 5, .run_attempt = 1},
+                                      &f.arena, &f.out, &f.error),
+                     ERROR_NOT_FOUND);
     assert_non_null(strstr(f.error.message, "nothing finished"));
     close_fixture(&f);
 }
@@ -433,7 +445,9 @@ static void hostile_names_are_what_they_were(void **state)
                              slice_from_string(name)));
 
     buffer_clear(&f.out);
-    assert_int_equal(api_render_run(&f.sources, 7, 1, scenario_at(90), &f.arena, &f.out, &f.error),
+    assert_int_equal(api_render_run(&f.sources,
+                                    &(struct run_question){.run_id = 7, .run_attempt = 1},
+                                    scenario_at(90), &f.arena, &f.out, &f.error),
                      ERROR_NONE);
     parse(&f, &document);
     size_t count = 0;
@@ -444,7 +458,10 @@ static void hostile_names_are_what_they_were(void **state)
     assert_int_equal(count, 2); // one open, one finished
 
     buffer_clear(&f.out);
-    assert_int_equal(api_render_spans(&f.sources, 7, 1, &f.out, &f.error), ERROR_NONE);
+    assert_int_equal(api_render_spans(&f.sources,
+                                      &(struct run_question){.run_id = 7, .run_attempt = 1},
+                                      &f.arena, &f.out, &f.error),
+                     ERROR_NONE);
     parse(&f, &document);
     buffer_clear(&f.out);
     assert_int_equal(
@@ -466,9 +483,12 @@ static enum error_code render_all(struct fixture *f)
         code =
             api_render_runs(&f->sources, &finished, scenario_at(90), &f->arena, &f->out, &f->error);
     if (code == ERROR_NONE)
-        code = api_render_run(&f->sources, 1000, 1, scenario_at(90), &f->arena, &f->out, &f->error);
+        code = api_render_run(&f->sources, &(struct run_question){.run_id = 1000, .run_attempt = 1},
+                              scenario_at(90), &f->arena, &f->out, &f->error);
     if (code == ERROR_NONE)
-        code = api_render_spans(&f->sources, 1000, 1, &f->out, &f->error);
+        code =
+            api_render_spans(&f->sources, &(struct run_question){.run_id = 1000, .run_attempt = 1},
+                             &f->arena, &f->out, &f->error);
     if (code == ERROR_NONE)
         code =
             api_render_latency(&f->sources, false, scenario_at(90), &f->arena, &f->out, &f->error);

@@ -58,12 +58,19 @@ static void deliver(struct fixture *f, struct scenario_delivery delivery)
     engine_bench_accept(&f->bench, &delivery);
 }
 
+static const struct stored_run *usual(int64_t run_attempt)
+{
+    static struct stored_run run;
+    run = stored_run_of(SLICE_EMPTY, SCENARIO_RUN_ID, run_attempt);
+    return &run;
+}
+
 static enum error_code try_to_look(struct fixture *f, int64_t run_attempt)
 {
     let_go(f);
     assert_int_equal(store_begin(f->bench.store, false, &f->transaction, &f->error), ERROR_NONE);
-    return run_view_load(f->transaction, SCENARIO_RUN_ID, run_attempt, &f->limits, &f->arena,
-                         &f->view, &f->error);
+    return run_view_load(f->transaction, usual(run_attempt), &f->limits, &f->arena, &f->view,
+                         &f->error);
 }
 
 static void look(struct fixture *f)
@@ -473,11 +480,9 @@ static void an_attempt_exists_when_anything_of_it_is_stored(void **state)
     bool exists = true;
     deliver(f, scenario_job(1, COMPLETED, 61, 2, 6, 60));
     look(f);
-    assert_int_equal(run_view_exists(f->transaction, SCENARIO_RUN_ID, 1, &exists, &f->error),
-                     ERROR_NONE);
+    assert_int_equal(run_view_exists(f->transaction, usual(1), &exists, &f->error), ERROR_NONE);
     assert_true(exists);
-    assert_int_equal(run_view_exists(f->transaction, SCENARIO_RUN_ID, 2, &exists, &f->error),
-                     ERROR_NONE);
+    assert_int_equal(run_view_exists(f->transaction, usual(2), &exists, &f->error), ERROR_NONE);
     assert_false(exists);
     assert_int_equal(try_to_look(f, 2), ERROR_NOT_FOUND);
 }
@@ -490,11 +495,11 @@ static void finished_spans_are_one_request_and_there_is_none_before(void **state
     buffer_init(&request, 1 << 20);
     deliver(f, scenario_job(1, QUEUED, 3, 2, 2, -1));
     look(f);
-    assert_int_equal(run_view_load_spans(f->transaction, SCENARIO_RUN_ID, 1, &request, &f->error),
+    assert_int_equal(run_view_load_spans(f->transaction, usual(1), &request, &f->error),
                      ERROR_NOT_FOUND);
     deliver(f, scenario_job(1, COMPLETED, 61, 2, 6, 60));
     look(f);
-    assert_int_equal(run_view_load_spans(f->transaction, SCENARIO_RUN_ID, 1, &request, &f->error),
+    assert_int_equal(run_view_load_spans(f->transaction, usual(1), &request, &f->error),
                      ERROR_NONE);
     assert_int_equal(otlp_decode_batch(buffer_slice(&request), &f->arena, &batch, &f->error),
                      ERROR_NONE);
@@ -514,8 +519,8 @@ static void any_refused_allocation_is_an_error_in_words(void **state)
         arena_release(&f->arena);
         f->error = (struct error){0};
         memory_fail_after(nth);
-        enum error_code code = run_view_load(f->transaction, SCENARIO_RUN_ID, 1, &f->limits,
-                                             &f->arena, &f->view, &f->error);
+        enum error_code code =
+            run_view_load(f->transaction, usual(1), &f->limits, &f->arena, &f->view, &f->error);
         memory_fail_after(-1);
         is_done = code == ERROR_NONE;
         assert_true(is_done || code == ERROR_MEMORY);

@@ -78,8 +78,16 @@ static void put_sample(int64_t run_id, int64_t attempt)
 
 static enum error_code load(int64_t run_id, int64_t *attempt)
 {
-    return waterfall_load(fixture.store, run_id, attempt, &fixture.arena, &fixture.batches,
-                          &fixture.count, &fixture.unreadable, &fixture.error);
+    const struct run_question question = {.run_id = run_id, .run_attempt = *attempt};
+    struct waterfall_found found;
+    enum error_code code =
+        waterfall_load(fixture.store, &question, &fixture.arena, &found, &fixture.error);
+    fixture.batches = found.batches;
+    fixture.count = found.count;
+    fixture.unreadable = found.unreadable;
+    if (code == ERROR_NONE)
+        *attempt = found.run_attempt;
+    return code;
 }
 
 static void render(const struct span_batch *batches, size_t count, struct buffer *text)
@@ -226,14 +234,13 @@ static void allocation_faults_are_told_and_leak_nothing(void **state)
     put_sample(RUN, 1);
     for (long skip = 0; !is_done; skip++) {
         struct arena arena;
-        struct span_batch *batches;
-        size_t count;
-        int64_t attempt = 1;
+        const struct run_question question = {.run_id = RUN, .run_attempt = 1};
+        struct waterfall_found found;
 
         arena_init(&arena, 64);
         memory_fail_after(skip);
-        enum error_code code = waterfall_load(fixture.store, RUN, &attempt, &arena, &batches,
-                                              &count, &fixture.unreadable, &fixture.error);
+        enum error_code code =
+            waterfall_load(fixture.store, &question, &arena, &found, &fixture.error);
         is_done = memory_count_allocations() <= skip;
         memory_fail_after(-1);
         assert_int_equal(code, is_done ? ERROR_NONE : ERROR_MEMORY);

@@ -1,0 +1,223 @@
+// States that versions before there was a server in the keys stored under the keys of github.com, whichever server they
+// are of. The first that needs one of them, or its place, moves all that is stored of its run to where runs of its server
+// are. Nothing of this is done for a store that never held such states (store_has_old_keys).
+#include "ghatrace/github/server.h"
+#include "ghatrace/store/codec.h"
+#include "ghatrace/tally/recent.h"
+#include "ghatrace/tally/servers.h"
+#include "ghatrace/trace/ids.h"
+#include "private.h"
+
+// --- whose is it -----------------------------------------------------------------------------------------------
+
+// A note of an older version does not say; the list of recent runs does, for as long as `history`. After that it is any
+// server's, until `linger` is over: it is better that a span of another run with the same ids is taken for late than that
+// a root is made up for a run that had one.
+static enum error_code find_owner_of_run(struct engine_work *work,
+                                         struct store_transaction *transaction,
+                                         struct work_run *run, struct error *error)
+{
+    struct recent_run recent;
+    struct slice server;
+    struct slice url;
+    if (!run->is_stored || !run->state.is_of_any_server)
+        return ERROR_NONE;
+    enum error_code code = recent_find(transaction, &run->key.trace, &recent, error);
+    if (code != ERROR_NONE || recent.measure.url.len == 0)
+        return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
+    if (!arena_copy_slice(&work->arena, recent.measure.url, &url) ||
+        github_server_of_url(url, &work->arena, &server) != ERROR_NONE)
+        return error_set(error, ERROR_MEMORY, "find the server of a run: out of memory");
+    run->state.server = server;
+    run->state.is_of_any_server = false;
+    run->own_trace = stored_run_of(server, run->state.run_id, run->state.run_attempt).trace;
+    return ERROR_NONE;
+}
+
+static void give_job_to(struct work_job *job, struct slice server)
+{
+    job->state.server = server;
+    job->state.is_of_any_server = false;
+    job->own_trace = stored_run_of(server, job->state.run_id, job->state.run_attempt).trace;
+}
+
+// --- moving ----------------------------------------------------------------------------------------------------
+
+static enum error_code move_run(struct engine_work *work, struct store_transaction *transaction,
+                                struct work_run *run, struct error *error)
+{
+    enum error_code code = servers_note(work->tally, run->state.server, error);
+    if (code == ERROR_NONE && run->state.deadline != TIMESTAMP_UNKNOWN)
+        code = store_delete_deadline(transaction, run->state.deadline, &run->key, error);
+    if (code == ERROR_NONE)
+        code = work_forget_run(work, transaction, run, error);
+    if (code == ERROR_NONE)
+        code = store_move_records(transaction, &run->key.trace, &run->own_trace, error);
+    if (code == ERROR_NONE)
+        code = recent_move(work->tally, &run->key.trace, &run->own_trace, error);
+    run->state.deadline = TIMESTAMP_UNKNOWN;
+    run->is_stored = false;
+    run->key.trace = run->own_trace;
+    return code == ERROR_NONE ? work_save_run(work, transaction, run, error) : code;
+}
+
+static enum error_code move_job(struct engine_work *work, struct store_transaction *transaction,
+                                const struct run_state *run, struct work_job *job,
+                                struct error *error)
+{
+    enum error_code code = servers_note(work->tally, job->state.server, error);
+    if (code == ERROR_NONE)
+        code = work_forget_job(work, transaction, job, error);
+    job->state.deadline = TIMESTAMP_UNKNOWN;
+    job->is_stored = false;
+    job->place = (struct pool_place){.labels = SLICE_EMPTY};
+    job->key.trace = job->own_trace;
+    return code == ERROR_NONE ? work_save_job(work, transaction, run, job, error) : code;
+}
+
+// Of what stands under this trace, the jobs of `run`, and notes, which do not say whose they are.
+static enum error_code move_jobs(struct engine_work *work, struct store_transaction *transaction,
+                                 const struct trace_id *trace, const struct run_state *run,
+                                 struct error *error)
+{
+    struct store_key key = {.trace = *trace};
+    for (;; store_key_increment(&key)) {
+        struct slice bytes;
+        struct slice found;
+        enum codec_kind kind;
+        enum error_code code = store_seek_span(transaction, &key, &found, error);
+        if (code == ERROR_NOT_FOUND || (code == ERROR_NONE && !trace_id_equals(&key.trace, trace)))
+            return ERROR_NONE;
+        if (code != ERROR_NONE)
+            return code;
+        if (!codec_kind_of(found, &kind) || kind != CODEC_JOB)
+            continue;
+        if (!arena_copy_slice(&work->arena, found, &bytes))
+            return error_set(error, ERROR_MEMORY, "move a job: out of memory");
+        struct work_job job = {.key = key};
+        code = work_decode_job(work, bytes, &job, error);
+        if (code == ERROR_NONE && job.state.is_of_any_server)
+            give_job_to(&job, run->server);
+        if (code == ERROR_NONE && slice_equals(job.state.server, run->server))
+            code = move_job(work, transaction, run, &job, error);
+        if (code != ERROR_NONE && code != ERROR_CORRUPT) // whoever wants that one sets it aside
+            return code;
+    }
+}
+
+enum error_code work_move_run(struct engine_work *work, struct store_transaction *transaction,
+                              struct work_run *run, struct error *error)
+{
+    struct trace_id trace = run->key.trace;
+    enum error_code code = move_jobs(work, transaction, &trace, &run->state, error);
+    return code == ERROR_NONE ? move_run(work, transaction, run, error) : code;
+}
+
+// --- looking ---------------------------------------------------------------------------------------------------
+
+static struct store_key usual_key_of_run(const struct run_name *name)
+{
+    return (struct store_key){stored_run_of(SLICE_EMPTY, name->run_id, name->run_attempt).trace,
+                              span_id_of_run(ID_SCHEME_ARC, name->run_id, name->run_attempt)};
+}
+
+// What stands there is moved away if it is known to be of another server.
+static enum error_code clear_usual_place(struct engine_work *work,
+                                         struct store_transaction *transaction,
+                                         struct work_run *run, struct error *error)
+{
+    enum error_code code = find_owner_of_run(work, transaction, run, error);
+    if (code != ERROR_NONE || !run->is_stored || run->state.server.len == 0)
+        return code;
+    return work_move_run(work, transaction, run, error);
+}
+
+enum error_code work_find_old_run(struct engine_work *work, struct store_transaction *transaction,
+                                  const struct run_name *name, struct work_run *run,
+                                  struct error *error)
+{
+    const struct work_run own = {.key = run->key, .own_trace = run->own_trace};
+    bool is_usual = name->server.len == 0;
+    if (run->is_stored !=
+        is_usual) // another server's was found; or github.com has none, and nothing is in its way
+        return ERROR_NONE;
+    enum error_code code = ERROR_NONE;
+    if (!is_usual) {
+        *run = (struct work_run){.key = usual_key_of_run(name)};
+        code = work_load_run_state(work, transaction, run, error);
+    }
+    if (code == ERROR_NONE)
+        code = clear_usual_place(work, transaction, run, error);
+    // A note that may be of any server stays where it is.
+    bool is_found = run->is_stored && slice_equals(run->state.server, name->server);
+    if (code != ERROR_NONE || is_found || (run->is_stored && run->state.is_of_any_server)) {
+        run->own_trace = own.own_trace;
+        return code;
+    }
+    *run = own;
+    return work_load_run_state(work, transaction, run, error);
+}
+
+// A note that stands beside a run is of that run.
+static enum error_code find_owner_of_job(struct engine_work *work,
+                                         struct store_transaction *transaction,
+                                         const struct run_name *name, struct work_job *job,
+                                         struct error *error)
+{
+    struct work_run run = {.key = usual_key_of_run(name)};
+    if (!job->is_stored || !job->state.is_of_any_server)
+        return ERROR_NONE;
+    enum error_code code = work_load_run_state(work, transaction, &run, error);
+    if (code == ERROR_NONE)
+        code = find_owner_of_run(work, transaction, &run, error);
+    if (code == ERROR_NONE && run.is_stored && !run.state.is_of_any_server)
+        give_job_to(job, run.state.server);
+    return code;
+}
+
+// Jobs whose run is forgotten already.
+enum error_code work_find_old_job(struct engine_work *work, struct store_transaction *transaction,
+                                  const struct run_name *name, struct work_run *run,
+                                  struct work_job *job, struct error *error)
+{
+    const struct run_state unknown = {.run_id = 0};
+    const struct work_job own = {.key = job->key, .own_trace = run->own_trace};
+    bool is_usual = name->server.len == 0;
+    enum error_code code = ERROR_NONE;
+    if (job->is_stored != is_usual) // as with runs
+        return ERROR_NONE;
+    if (!is_usual) {
+        *job = (struct work_job){.key = {usual_key_of_run(name).trace, own.key.span}};
+        code = work_load_job_state(work, transaction, run, job, error);
+    }
+    if (code == ERROR_NONE)
+        code = find_owner_of_job(work, transaction, name, job, error);
+    bool is_ours = job->is_stored &&
+                   (job->state.is_of_any_server || slice_equals(job->state.server, name->server));
+    if (code == ERROR_NONE && job->is_stored && job->state.server.len > 0)
+        code = move_job(work, transaction, is_ours ? &run->state : &unknown, job, error);
+    if (!is_ours) {
+        bool is_taken = job->is_stored && !is_usual;
+        *job = own;
+        if (is_taken) // beside a note that may be of any server
+            job->key.trace = own.own_trace;
+    }
+    job->own_trace = own.own_trace;
+    return code;
+}
+
+enum error_code work_move_job(struct engine_work *work, struct store_transaction *transaction,
+                              const struct run_name *name, struct work_job *job,
+                              struct error *error)
+{
+    struct work_run run;
+    struct work_job left = {.key = job->key};
+    enum error_code code =
+        work_load_run(work, transaction, name, &run, error); // takes its jobs along
+    if (code == ERROR_NONE)
+        code = work_load_job_state(work, transaction, &run, &left, error);
+    left.state.deadline = TIMESTAMP_UNKNOWN;
+    return code == ERROR_NONE && left.is_stored
+               ? move_job(work, transaction, &run.state, &left, error)
+               : code;
+}
