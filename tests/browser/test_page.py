@@ -5,7 +5,7 @@ import time
 import harness
 from collector import Answer, refused
 from expect import ids_of  # noqa: F401  (the harness wants its folder in the path)
-from payloads import Run
+from payloads import Repository, Run
 from proxies import PROGRAMS, HoldingProxy, Proxy, missing
 from scenes import HOSTILE, finished_run, forty_runs, hostile_run, many_finished, set_pool
 from webdriver import Browser
@@ -134,6 +134,30 @@ class Now(PageTest):
                 dark.wait("return document.querySelector('main > div')")
                 dark.wait("return document.querySelector('article, tbody tr, .job-box, .empty')")
                 self.assertLessEqual(dark.run("return document.documentElement.scrollWidth"), 390)
+
+
+class Servers(PageTest):
+    def test_runs_of_two_servers_with_one_number_are_two_runs(self):
+        daemon = self.new_daemon()
+        first = Run(age=60)
+        second = Run(run_id=first.run_id, started=first.started, repository=Repository(server="git.example.com"))
+        jobs = [run.job(name, job_id=77) for run, name in ((first, "of github"), (second, "of the other"))]
+        daemon.accept(*(event for run, job in zip((first, second), jobs) for event in (run.requested(), job.queued())))
+        browser = self.page(daemon)
+        browser.wait("return document.querySelectorAll('article.run').length === 2")
+        browser.wait("return document.querySelectorAll('tbody tr td:first-child a').length >= 2")
+        browser.wait_for_text("git.example.com/acme/rocket_engine")
+        self.assertEqual(browser.text().count("github.com/"), 0)
+        for job, server in zip(jobs, ("", "git.example.com")):
+            end = f"?server={server}" if server else f"#/runs/{first.run_id}/1"
+            address = browser.run("return [...document.querySelectorAll('article.run a')].map((a) => a.href)"
+                                  ".find((href) => href.endsWith(arguments[0]))", end)
+            self.assertTrue(address, end)
+            browser.open(address)
+            browser.wait_for_text(job.name, "main")
+            browser.wait_for_text(f"{server}/acme" if server else "acme/rocket_engine", "main")
+            browser.open(f"http://127.0.0.1:{daemon.admin_address[1]}/")
+            browser.wait("return document.querySelectorAll('article.run').length === 2")
 
 
 class Runs(PageTest):
