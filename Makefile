@@ -184,6 +184,12 @@ restarts:
 	$(SUBMAKE) VARIANT=release build/release-gcc/ghatrace build/release-gcc/tests/siege/fill_store
 	@tests/siege/restarts.py $(SCENES)
 
+# Everything at once, against the binary with the address sanitizer: 20 minutes, or SOAK_SECONDS.
+.PHONY: soak
+soak:
+	$(SUBMAKE) VARIANT=asan CC=clang build/asan-clang/ghatrace
+	@tests/siege/soak.py
+
 # What a delivery costs on disk while it is remembered; NOTES="300000 100 3": deliveries, a second, jobs of a run.
 .PHONY: note-cost
 note-cost:
