@@ -311,10 +311,15 @@ static enum error_code read_spot(MDB_cursor *cursor, enum store_note kind, const
     return read;
 }
 
-// Its notes are lost: what they remembered may be taken for new. Nothing else must wait for that.
+// Its notes are lost: what they remembered may be taken for new. Nothing else must wait for that. The cache is empty
+// then: the block before it reaches farther now, and must not be in there twice.
 static enum error_code drop_damaged(struct store_transaction *transaction, const uint8_t *key,
                                     size_t len, struct error *error)
 {
+    enum error_code code = notes_flush(transaction, error);
+    if (code != ERROR_NONE)
+        return code;
+    notes_drop_cache(transaction->store->notes);
     log_warn("a block of notes in the store is damaged and was dropped: what it remembered may be "
              "taken for new");
     if (key[0] == (uint8_t)note_kinds[STORE_NOTE_UNTIMED_DELIVERY].tag)
@@ -351,6 +356,8 @@ static enum error_code find_block(struct store_transaction *transaction, enum st
     while (code == ERROR_NONE && (*found)->is_damaged) {
         uint8_t key[NOTE_KEY_MAX];
         code = drop_damaged(transaction, key, make_key(key, kind, (*found)->first), error);
+        if (code == ERROR_NONE)
+            code = take_place(transaction, NULL, found, error);
         if (code == ERROR_NONE)
             code = read_by_cursor(transaction, kind, order, *found, error);
     }
@@ -587,13 +594,38 @@ static bool is_over(const struct cursor_block *block, timestamp_ns now,
     return newest <= now && keep[block->kind] <= now - newest;
 }
 
-// A clock that was ahead made notes of the future. From here on they are as old as if they were made now.
+// Notes of the future were made by a clock that was ahead, or this one is back. The times in GUIDs are those of another
+// clock: if the last of them lies ahead, too, ours is back.
+static enum error_code look_whether_back(struct store_transaction *transaction, timestamp_ns now,
+                                         bool *is_back, struct error *error)
+{
+    const enum store_note kind = STORE_NOTE_TIMED_DELIVERY;
+    size_t shared = note_kinds[kind].shared;
+    uint8_t order[NOTE_ORDER_MAX];
+    struct block last;
+    memset(order, 0xff, sizeof order);
+    *is_back = false;
+    enum error_code code = read_by_cursor(transaction, kind, order, &last, error);
+    if (code != ERROR_NONE || last.is_damaged || last.count == 0)
+        return code;
+    memcpy(order, last.first, shared);
+    memcpy(order + shared, entry_at(&last, last.count - 1), TIME_SIZE - shared);
+    *is_back = lmdb_get_be64(order) > (uint64_t)(now + CLOCK_SLACK) / NS_PER_MS;
+    return ERROR_NONE;
+}
+
+// A clock that was ahead made notes of the future. From here on they are as old as if they were made now. Not so while
+// the clock is back: once it is right again, all of them would be over.
 static enum error_code heal_time(struct store_transaction *transaction,
                                  const struct cursor_block *found, timestamp_ns now,
                                  struct error *error)
 {
     struct block block;
-    enum error_code code = read_block(found->key, found->value, &block, error);
+    bool is_back;
+    enum error_code code = look_whether_back(transaction, now, &is_back, error);
+    if (code != ERROR_NONE || is_back)
+        return code;
+    code = read_block(found->key, found->value, &block, error);
     if (code != ERROR_NONE)
         return code;
     leave_cache(transaction);

@@ -430,6 +430,24 @@ static void a_clock_that_is_set_back_forgets_nothing(void **state)
     assert_true(remember(fixture, &delivery, NOW));
 }
 
+// The clock of a machine without a battery: a year back until the network tells the time.
+static void a_clock_that_was_a_year_back_for_a_while_forgets_nothing(void **state)
+{
+    struct fixture *fixture = *state;
+    for (uint64_t i = 0; i < 1000; i++) {
+        struct store_delivery delivery = delivery_of(i, i % 2 == 0 ? NOW + (timestamp_ns)i : 0);
+        assert_false(remember(fixture, &delivery, NOW));
+    }
+    for (int i = 0; i < 50; i++)
+        forget(fixture, NOW - 365 * NS_PER_DAY + i * NS_PER_SECOND, 64);
+    for (int i = 0; i < 50; i++)
+        forget(fixture, NOW + NS_PER_MINUTE, 64);
+    for (uint64_t i = 0; i < 1000; i++) {
+        struct store_delivery delivery = delivery_of(i, i % 2 == 0 ? NOW + (timestamp_ns)i : 0);
+        assert_true(remember(fixture, &delivery, NOW + NS_PER_MINUTE));
+    }
+}
+
 // --- room --------------------------------------------------------------------------------------------------
 
 static void fill(struct fixture *fixture, uint64_t first, uint64_t count, bool is_timed,
@@ -680,6 +698,41 @@ static void a_damaged_block_is_dropped_and_the_rest_goes_on(void **state)
     assert_int_equal(usage_of(fixture).note_bytes, 0);
 }
 
+// The block before it is in use at that time.
+static void a_damaged_block_takes_nothing_with_it(void **state)
+{
+    struct fixture *fixture = *state;
+    log_configure(LOG_ERROR + 1, LOG_FORMAT_TEXT);
+    for (int by_sweep = 0; by_sweep < 2; by_sweep++) {
+        timestamp_ns start = NOW + by_sweep * NS_PER_DAY;
+        struct store_delivery first = delivery_of(1, start);
+        assert_false(remember(fixture, &first, start));
+        put_raw(fixture, "g", 25, (uint64_t)(start / NS_PER_MS) + 500);
+        struct store_transaction *transaction = begin(fixture, true);
+        assert_true(remember_in(fixture, transaction, &first, start));
+        if (by_sweep == 1) {
+            commit(fixture, transaction);
+            for (int i = 0; i < 10; i++)
+                forget(fixture, start, 256);
+            transaction = begin(fixture, true);
+        }
+        for (uint64_t i = 2; i < 100; i++) {
+            struct store_delivery delivery =
+                delivery_of(i, start + (timestamp_ns)(i * 13 % 100) * 10 * NS_PER_MS);
+            assert_false(remember_in(fixture, transaction, &delivery, start));
+        }
+        commit(fixture, transaction);
+        reopen(fixture);
+        for (uint64_t i = 2; i < 100; i++) {
+            struct store_delivery delivery =
+                delivery_of(i, start + (timestamp_ns)(i * 13 % 100) * 10 * NS_PER_MS);
+            if (!remember(fixture, &delivery, start))
+                fail_msg("sweep %d: number %d was lost", by_sweep, (int)i);
+        }
+        assert_int_equal(usage_of(fixture).delivery_notes, 99 * (by_sweep + 1));
+    }
+}
+
 // A later version may have kinds of its own: they are neither read nor lost.
 static void notes_of_a_kind_that_is_not_known_are_left_alone(void **state)
 {
@@ -711,12 +764,14 @@ int main(void)
         TEST(all_is_known_that_a_naive_model_knows),
         TEST(notes_of_a_clock_that_was_a_year_ahead_are_forgotten_in_time),
         TEST(a_clock_that_is_set_back_forgets_nothing),
+        TEST(a_clock_that_was_a_year_back_for_a_while_forgets_nothing),
         TEST(a_delivery_takes_some_twenty_bytes),
         TEST(the_oldest_are_shed_first_in_bounded_pieces_and_counted),
         TEST(sheds_are_counted_by_the_hour),
         TEST(a_tool_reads_a_store_of_version_1_and_a_daemon_makes_it_version_2),
         TEST(what_version_1_remembered_is_known_until_it_is_over),
         TEST(a_damaged_block_is_dropped_and_the_rest_goes_on),
+        TEST(a_damaged_block_takes_nothing_with_it),
         TEST(notes_of_a_kind_that_is_not_known_are_left_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
