@@ -31,16 +31,24 @@ bool engine_may_log(timestamp_ns *last_logged)
 
 // --- forgetting --------------------------------------------------------------------------------------------
 
+// Before which time finished traces leave. When room runs short, whatever the clock says of them: it may be back.
+static timestamp_ns end_of_history(const struct engine *engine, timestamp_ns now, bool is_tight)
+{
+    return is_tight ? INT64_MAX : now - engine->options.history;
+}
+
 // Finished traces stay for `history`, but never at the price of a delivery: when room runs short, those that were
-// delivered leave before their time, the oldest first.
+// delivered leave before their time, the oldest first, also while the clock is not believed.
 static enum error_code drop_history(struct engine *engine, struct store_transaction *transaction,
-                                    timestamp_ns now, size_t max, bool *has_leftovers,
-                                    struct error *error)
+                                    timestamp_ns now, bool may_forget, size_t max,
+                                    bool *has_leftovers, struct error *error)
 {
     size_t records = 0;
     size_t runs = 0;
     bool is_tight = store_is_tight(transaction);
-    timestamp_ns before = is_tight ? now : now - engine->options.history;
+    timestamp_ns before = end_of_history(engine, now, is_tight);
+    if (!is_tight && !may_forget)
+        return ERROR_NONE;
     enum error_code code = store_expire_records(transaction, before, max, &records, error);
     if (code == ERROR_NONE)
         code = recent_expire(transaction, before, max, &runs, error);
@@ -64,8 +72,8 @@ static enum error_code drop_dead_letters(struct engine *engine,
         .bytes_max = options->dead_letters_max,
         .age_max = options->dead_letters_age_max,
         .may_judge_age = may_forget,
-        .for_room = is_tight && may_forget && store_has_expired_all(transaction),
-        .before = is_tight ? now : now - options->history,
+        .for_room = is_tight && store_has_expired_all(transaction),
+        .before = end_of_history(engine, now, is_tight),
         .max = max,
     };
     bool has_more;
@@ -131,9 +139,7 @@ static enum error_code forget(struct engine *engine, struct store_transaction *t
                               struct error *error)
 {
     size_t slots = 0;
-    enum error_code code = drop_history(engine, transaction, now, max, has_leftovers, error);
-    if (code == ERROR_NONE)
-        code = forget_notes(engine, transaction, now, max, has_leftovers, error);
+    enum error_code code = forget_notes(engine, transaction, now, max, has_leftovers, error);
     if (code == ERROR_NONE)
         code = latency_expire(transaction, now, max, &slots, error);
     if (code == ERROR_NONE)
@@ -202,6 +208,8 @@ enum error_code engine_do_upkeep(struct engine *engine, struct store_transaction
     enum error_code code = work_expire(work, transaction, now, max, next_due, error);
     if (code == ERROR_NONE)
         code = tally_flush(work->tally, error);
+    if (code == ERROR_NONE)
+        code = drop_history(engine, transaction, now, may_forget, max, has_leftovers, error);
     if (code == ERROR_NONE && may_forget)
         code = forget(engine, transaction, now, max, has_leftovers, error);
     if (code == ERROR_NONE)

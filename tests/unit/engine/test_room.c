@@ -6,6 +6,9 @@
 
 #include <cmocka.h>
 
+#include <stdatomic.h>
+#include <unistd.h>
+
 #include "ghatrace/base/log.h"
 #include "support/engine_bench.h"
 
@@ -51,6 +54,66 @@ static void history_makes_room_before_a_delivery_is_refused(void **state)
     assert_true(usage.records < JOBS);
     assert_true(usage.records > 100); // and no more than the room that was needed
     assert_true(usage.used_bytes < usage.max_bytes / 100 * 90);
+    engine_bench_close(&bench);
+}
+
+// What was finished before then is of the future, and so is what the clock said when it was noted.
+static void history_makes_room_while_the_clock_is_a_day_back(void **state)
+{
+    struct engine_bench bench;
+    (void)state;
+    open_small(&bench, false);
+    for (int64_t id = 1; id <= JOBS / 2; id++)
+        assert_int_equal(complete_job(&bench, id), ENGINE_ACCEPTED);
+    bench.now -= NS_PER_DAY;
+    for (int64_t id = JOBS; id <= 2 * JOBS; id++)
+        assert_int_equal(complete_job(&bench, id), ENGINE_ACCEPTED);
+    struct store_usage usage = usage_of(&bench);
+    assert_true(usage.used_bytes < usage.max_bytes / 100 * 90);
+    assert_true(usage.delivery_notes > JOBS); // they did not have to make room
+    engine_bench_close(&bench);
+}
+
+static _Atomic timestamp_ns leaping_now;
+
+static timestamp_ns leaping_clock(void)
+{
+    return atomic_load(&leaping_now);
+}
+
+static void note_done(struct engine_task *task)
+{
+    atomic_store((atomic_bool *)task->context, true);
+}
+
+static void history_makes_room_while_a_clock_that_leapt_ahead_is_not_believed(void **state)
+{
+    struct engine_bench bench;
+    struct error error = {0};
+    (void)state;
+    open_small(&bench, false);
+    bench.options.now = leaping_clock;
+    atomic_store(&leaping_now, bench.now);
+    engine_bench_restart(&bench);
+    assert_int_equal(engine_start(bench.engine, &error), ERROR_NONE);
+    for (int64_t id = 1; id <= JOBS; id++) {
+        struct scenario_delivery job = scenario_job(id, GITHUB_JOB_COMPLETED, 60, 2, 6, 60);
+        atomic_bool is_done = false;
+        atomic_store(&leaping_now, bench.now + (id > JOBS / 4 ? NS_PER_DAY : 0));
+        struct engine_task task = {.type = ENGINE_APPLY_EVENT,
+                                   .on_done = note_done,
+                                   .context = &is_done,
+                                   .event = &job.event,
+                                   .received_at = leaping_clock(),
+                                   .occurred_at = TIMESTAMP_UNKNOWN};
+        memcpy(task.delivery_digest, &id, sizeof id);
+        engine_submit(bench.engine, &task);
+        while (!atomic_load(&is_done))
+            usleep(50);
+        assert_int_equal(task.outcome, ENGINE_ACCEPTED);
+    }
+    engine_stop(bench.engine);
+    assert_int_equal(usage_of(&bench).delivery_notes, JOBS);
     engine_bench_close(&bench);
 }
 
@@ -386,6 +449,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(history_makes_room_before_a_delivery_is_refused),
+        cmocka_unit_test(history_makes_room_while_the_clock_is_a_day_back),
+        cmocka_unit_test(history_makes_room_while_a_clock_that_leapt_ahead_is_not_believed),
         cmocka_unit_test(what_waits_for_the_collector_never_makes_room),
         cmocka_unit_test(dead_letters_make_room_before_a_delivery_is_refused),
         cmocka_unit_test(history_makes_room_before_dead_letters_do),
