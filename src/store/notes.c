@@ -14,6 +14,8 @@
 #define SWEEPS_PER_LIFE 16
 // Of the blocks that may be forgotten in a batch, how many the sweep looks at. It is in no hurry.
 #define SWEEP_SHARE 32
+// Blocks of a kind that are looked at for the oldest delivery.
+#define OLDEST_LOOKS 256
 // Blocks that were not added to for so long are packed.
 #define COLD_AFTER (15 * NS_PER_MINUTE)
 
@@ -831,16 +833,37 @@ enum error_code store_shed_notes(struct store_transaction *transaction, size_t m
     return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
 }
 
+// What came late lies in front though it came last, so more than the front is looked at.
+static enum error_code oldest_of_kind(struct store_transaction *transaction, enum store_note kind,
+                                      timestamp_ns *oldest, struct error *error)
+{
+    uint8_t key[STORE_TABLE_KEY_MAX + 1] = {(uint8_t)note_kinds[kind].tag};
+    size_t len = 1;
+    for (int i = 0; i < OLDEST_LOOKS; i++) {
+        struct cursor_block block;
+        enum error_code code = seek_block(transaction, key, len, &block, error);
+        if (code != ERROR_NONE || block.kind != kind)
+            return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
+        timestamp_ns at = (timestamp_ns)block.oldest * NS_PER_SECOND;
+        if (block.count > 0 && (*oldest == TIMESTAMP_UNKNOWN || at < *oldest))
+            *oldest = at;
+        memcpy(key, block.key_bytes, block.key_len);
+        key[block.key_len] = 0; // the smallest key behind it
+        len = block.key_len + 1;
+    }
+    return ERROR_NONE;
+}
+
 enum error_code store_oldest_delivery(struct store_transaction *transaction, timestamp_ns *oldest,
                                       struct error *error)
 {
-    struct cursor_block block;
     enum error_code code = deliveries_oldest_old(transaction, oldest, error);
     // A tool may look at a store that is older than notes are.
-    if (code != ERROR_NONE || !lmdb_has_database(transaction->store, DATABASE_NOTES))
+    if (code != ERROR_NONE || *oldest != TIMESTAMP_UNKNOWN ||
+        !lmdb_has_database(transaction->store, DATABASE_NOTES))
         return code;
-    code = oldest_block(transaction, delivery_kinds, 2, &block, error);
-    if (code == ERROR_NONE && *oldest == TIMESTAMP_UNKNOWN)
-        *oldest = (timestamp_ns)block.oldest * NS_PER_SECOND;
-    return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
+    code = oldest_of_kind(transaction, STORE_NOTE_TIMED_DELIVERY, oldest, error);
+    return code == ERROR_NONE
+               ? oldest_of_kind(transaction, STORE_NOTE_UNTIMED_DELIVERY, oldest, error)
+               : code;
 }

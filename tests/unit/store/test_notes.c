@@ -180,6 +180,19 @@ static void a_delivery_is_known_for_linger_and_then_forgotten(void **state)
     }
 }
 
+// Somebody has old deliveries sent again: they lie in front, and came last.
+static void the_oldest_delivery_is_not_one_that_came_late(void **state)
+{
+    struct fixture *fixture = *state;
+    struct store_delivery first = delivery_of(1, NOW);
+    assert_false(remember(fixture, &first, NOW));
+    for (uint64_t i = 2; i < 1000; i++) {
+        struct store_delivery late = delivery_of(i, NOW - NS_PER_DAY + (timestamp_ns)i * NS_PER_MS);
+        assert_false(remember(fixture, &late, NOW + NS_PER_HOUR));
+    }
+    assert_int_equal(oldest(fixture), NOW);
+}
+
 static void guid_and_body_both_count_and_a_guid_is_known_alone(void **state)
 {
     struct fixture *fixture = *state;
@@ -756,6 +769,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(a_delivery_is_known_for_linger_and_then_forgotten),
+        TEST(the_oldest_delivery_is_not_one_that_came_late),
         TEST(guid_and_body_both_count_and_a_guid_is_known_alone),
         TEST(a_guid_with_a_thousand_bodies_is_known),
         TEST(what_an_aborted_transaction_remembered_is_not_known),
