@@ -14,6 +14,8 @@
 #define REPLACE_PATIENCE_NS 200000000L
 // Above this share, which is reached when there is little history left, notes do.
 #define SHED_PERCENT 80
+// This share of the map they keep: to forget them all would make no room to speak of.
+#define NOTES_KEPT_SHARE 32
 
 // The record "notes" in `meta`: counts by kind, and what was shed.
 #define NOTE_SUMS (STORE_NOTE_KINDS + 4)
@@ -362,7 +364,9 @@ bool store_is_short(struct store_transaction *transaction)
 
 bool store_must_shed(struct store_transaction *transaction)
 {
-    return has_used(transaction, SHED_PERCENT);
+    uint64_t used, max;
+    read_used_bytes(transaction, &used, &max);
+    return used >= max / 100 * SHED_PERCENT && note_bytes(transaction) > max / NOTES_KEPT_SHARE;
 }
 
 // --- what was shed ---------------------------------------------------------------------------------------

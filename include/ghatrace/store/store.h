@@ -59,7 +59,7 @@
 //
 // A new kind of note, or more bytes in one, is a new letter with a line in the table of notes.c; old letters stay.
 // When room is short (80 % of the map), notes are shed before anything is refused: deliveries, the oldest first, then
-// those of jobs and runs. History goes before them (75 %).
+// those of jobs and runs, down to a 32nd of the map. History goes before them (75 %).
 //
 // A record lives until it is neither in the outbox, nor dead, nor younger than `history`.
 //

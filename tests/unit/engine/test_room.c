@@ -380,6 +380,23 @@ static void notes_make_room_before_a_delivery_is_refused(void **state)
     }
 }
 
+// They take a hundredth of what waits for the collector.
+static void notes_stay_where_others_fill_the_store(void **state)
+{
+    struct engine_bench bench;
+    (void)state;
+    open_small(&bench, true);
+    int64_t id = 1;
+    while (complete_job(&bench, id) == ENGINE_ACCEPTED)
+        id++;
+    struct store_usage usage = usage_of(&bench);
+    assert_true(usage.used_bytes >= usage.max_bytes / 100 * 90);
+    assert_int_equal(usage.delivery_notes, id - 1);
+    assert_int_equal(usage.job_notes, id - 1);
+    assert_int_equal(counters_of(&bench).shed, 0);
+    engine_bench_close(&bench);
+}
+
 // 100,000 notes and a map that is all at once too small for them: pieces, one batch after the other, while deliveries
 // are answered; within those batches there is room again.
 static void a_store_that_is_full_of_notes_at_the_start_sheds_them_in_pieces(void **state)
@@ -458,6 +475,7 @@ int main(void)
         cmocka_unit_test(a_store_that_was_full_to_the_brim_recovers),
         cmocka_unit_test(a_store_filled_by_batches_of_any_size_recovers),
         cmocka_unit_test(notes_make_room_before_a_delivery_is_refused),
+        cmocka_unit_test(notes_stay_where_others_fill_the_store),
         cmocka_unit_test(a_store_that_is_full_of_notes_at_the_start_sheds_them_in_pieces),
         cmocka_unit_test(a_full_store_says_what_fills_it),
     };
