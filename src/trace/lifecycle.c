@@ -6,6 +6,9 @@
 #include "ghatrace/trace/merge.h"
 #include "ghatrace/trace/timeline.h"
 
+// GitHub's clocks differ, and its bodies have whole seconds: an event may be made a moment before `created_at`.
+#define GUID_TOLERANCE NS_PER_SECOND
+
 static bool has_seen(uint8_t seen, unsigned action)
 {
     return (seen & (1u << action)) != 0;
@@ -20,8 +23,8 @@ timestamp_ns lifecycle_occurred_at(const struct github_event *event, timestamp_n
         if (created == TIMESTAMP_UNKNOWN && event->job.action <= GITHUB_JOB_WAITING)
             created = event->job.started_at;
     }
-    bool is_believed =
-        guid_time != TIMESTAMP_UNKNOWN && guid_time >= created && guid_time <= received_at;
+    bool is_believed = guid_time != TIMESTAMP_UNKNOWN && guid_time >= created - GUID_TOLERANCE &&
+                       guid_time <= received_at;
     return is_believed ? guid_time : received_at;
 }
 

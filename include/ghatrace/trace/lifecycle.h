@@ -46,7 +46,7 @@ struct lifecycle_output {
 };
 
 // When did this happen? `guid_time` (the time inside the delivery's version-1 GUID, or
-// TIMESTAMP_UNKNOWN) is believed between the job's creation and the receipt; else the receipt stands in.
+// TIMESTAMP_UNKNOWN) is believed between the job's creation, less a second, and the receipt; else the receipt stands in.
 timestamp_ns lifecycle_occurred_at(const struct github_event *event, timestamp_ns guid_time,
                                    timestamp_ns received_at);
 

@@ -316,7 +316,7 @@ static void a_guid_time_before_the_job_or_after_the_receipt_is_not_believed(void
     struct scenario_delivery first = scenario_job(1, QUEUED, 2, 2, 2, -1);
     struct scenario_delivery waiting = scenario_job(1, WAITING, 3, 2, 2, -1);
     struct scenario_delivery released = scenario_job(1, QUEUED, 20, 2, 2, -1);
-    waiting.guid_time = scenario_at(1); // before it was created
+    waiting.guid_time = scenario_at(0.999); // more than a second before it was created
     deliver(timeline, first);
     timeline->bench.now = scenario_at(10);
     deliver(timeline, waiting);
@@ -327,6 +327,21 @@ static void a_guid_time_before_the_job_or_after_the_receipt_is_not_believed(void
     assert_spans(timeline, "job build 2..60 success queue_time_ms=20000\n"
                            "job.waiting 2..25\n"
                            "runner.queue 25..45\n"
+                           "runner.execution 45..60 success\n");
+}
+
+static void a_guid_time_up_to_a_second_before_the_job_is_believed(void **state)
+{
+    struct timeline *timeline = *state;
+    struct scenario_delivery waiting = scenario_job(1, WAITING, 3, 2, 2, -1);
+    waiting.guid_time = scenario_at(1);
+    timeline->bench.now = scenario_at(25);
+    deliver(timeline, waiting);
+    deliver(timeline, scenario_job(1, QUEUED, 20, 2, 2, -1));
+    deliver(timeline, scenario_job(1, COMPLETED, 60, 2, 45, 60));
+    assert_spans(timeline, "job build 2..60 success queue_time_ms=25000\n"
+                           "job.waiting 2..20\n"
+                           "runner.queue 20..45\n"
                            "runner.execution 45..60 success\n");
 }
 
@@ -635,6 +650,7 @@ int main(void)
         TEST(deadlines_survive_a_restart),
         TEST(runner_spans_and_steps_can_be_turned_off),
         TEST(a_hundred_jobs_that_never_end_are_given_up_together),
+        TEST(a_guid_time_up_to_a_second_before_the_job_is_believed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
