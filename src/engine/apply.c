@@ -8,6 +8,7 @@
 #include "ghatrace/tally/servers.h"
 #include "ghatrace/trace/build.h"
 #include "ghatrace/trace/ids.h"
+#include "ghatrace/trace/merge.h"
 #include "private.h"
 
 // Blocks of notes that may be shed for one delivery.
@@ -63,6 +64,20 @@ enum error_code work_decode_job(struct engine_work *work, struct slice bytes, st
     return code;
 }
 
+// When the note of a run has been forgotten, it is still known that it had a root.
+static enum error_code load_old_run_note(struct store_transaction *transaction,
+                                         const struct store_key *key, struct work_run *run,
+                                         struct error *error)
+{
+    uint8_t payload[STORE_OLD_RUN_NOTE_SIZE];
+    bool is_found = false;
+    enum error_code code =
+        store_find_note(transaction, STORE_NOTE_OLD_RUN, key, &is_found, payload, error);
+    if (code == ERROR_NONE && is_found)
+        codec_decode_old_run_note(payload, &run->state);
+    return code;
+}
+
 // Of most of what went out there is a note and no state.
 static enum error_code load_run_note(struct store_transaction *transaction,
                                      const struct run_name *name, struct work_run *run,
@@ -70,14 +85,19 @@ static enum error_code load_run_note(struct store_transaction *transaction,
 {
     uint8_t payload[STORE_RUN_NOTE_SIZE];
     bool is_found = false;
-    enum error_code code = store_find_run_note(transaction, &run->key, &is_found, payload, error);
-    if (code != ERROR_NONE || !is_found)
-        return code;
-    codec_decode_run_note(payload, &run->state);
-    run->state.run_id = name->run_id;
-    run->state.run_attempt = name->run_attempt;
-    run->state.server = name->server;
-    return ERROR_NONE;
+    const struct store_key key = {.trace = run->own_trace, .span = run->key.span};
+    enum error_code code =
+        store_find_note(transaction, STORE_NOTE_RUN, &key, &is_found, payload, error);
+    if (code == ERROR_NONE && is_found)
+        codec_decode_run_note(payload, &run->state);
+    else if (code == ERROR_NONE)
+        code = load_old_run_note(transaction, &key, run, error);
+    if (code == ERROR_NONE && run->state.phase != RUN_NEW) {
+        run->state.run_id = name->run_id;
+        run->state.run_attempt = name->run_attempt;
+        run->state.server = name->server;
+    }
+    return code;
 }
 
 static enum error_code load_job_note(struct store_transaction *transaction,
@@ -85,14 +105,21 @@ static enum error_code load_job_note(struct store_transaction *transaction,
                                      struct work_job *job, struct error *error)
 {
     const struct store_key key = {.trace = job->own_trace, .span = job->key.span};
-    bool is_found = false;
-    enum error_code code = store_find_job_note(transaction, &key, &is_found, error);
-    if (code == ERROR_NONE && is_found)
-        job->state = (struct job_state){.phase = JOB_CLOSED,
-                                        .run_id = name->run_id,
-                                        .run_attempt = name->run_attempt,
-                                        .server = name->server,
-                                        .job_id = job_id};
+    uint8_t payload[STORE_NOTE_SIZE_MAX];
+    bool is_found = false, has_waited;
+    enum error_code code =
+        store_find_note(transaction, STORE_NOTE_JOB, &key, &is_found, payload, error);
+    if (code != ERROR_NONE || !is_found)
+        return code;
+    codec_decode_job_note(payload, &job->state, &has_waited);
+    job->state.run_id = name->run_id;
+    job->state.run_attempt = name->run_attempt;
+    job->state.server = name->server;
+    job->state.job_id = job_id;
+    if (has_waited)
+        code = store_find_note(transaction, STORE_NOTE_WAITED_JOB, &key, &is_found, payload, error);
+    if (code == ERROR_NONE && has_waited && is_found)
+        codec_decode_waited_job_note(payload, &job->state);
     return code;
 }
 
@@ -161,11 +188,13 @@ static enum error_code load_job(struct engine_work *work, struct store_transacti
 
 // A deadline in the index is moved when it must come earlier. One that may come later stays: when it
 // passes, nothing is due and it is set anew. That saves two writes for nearly every event.
-static enum error_code index_deadline(struct store_transaction *transaction,
+static enum error_code index_deadline(const struct engine_work *work,
+                                      struct store_transaction *transaction,
                                       const struct store_key *key, timestamp_ns wanted,
                                       timestamp_ns *indexed, struct error *error)
 {
     enum error_code code = ERROR_NONE;
+    wanted = timestamp_earlier(wanted, work_farthest_deadline(&work->policy, work->now));
     if (*indexed != TIMESTAMP_UNKNOWN && wanted != TIMESTAMP_UNKNOWN && *indexed <= wanted)
         return ERROR_NONE;
     if (*indexed != TIMESTAMP_UNKNOWN)
@@ -217,6 +246,16 @@ static bool is_note(const struct run_state *run)
            run->body.head_branch.len == 0;
 }
 
+// For longer than all else is remembered, so that a delivery that is repeated then makes up no root for it.
+static enum error_code note_old_run(struct engine_work *work, struct store_transaction *transaction,
+                                    const struct work_run *run, struct error *error)
+{
+    uint8_t payload[STORE_OLD_RUN_NOTE_SIZE];
+    codec_encode_old_run_note(&run->state, payload);
+    const struct store_key key = {.trace = run->own_trace, .span = run->key.span};
+    return store_put_note(transaction, STORE_NOTE_OLD_RUN, &key, payload, work->now, error);
+}
+
 static enum error_code note_run(struct engine_work *work, struct store_transaction *transaction,
                                 struct work_run *run, struct error *error)
 {
@@ -225,7 +264,9 @@ static enum error_code note_run(struct engine_work *work, struct store_transacti
     enum error_code code =
         drop_state(transaction, &run->key, &run->is_stored, &run->state.deadline, error);
     const struct store_key key = {.trace = run->own_trace, .span = run->key.span};
-    return code == ERROR_NONE ? store_note_run(transaction, &key, payload, work->now, error) : code;
+    if (code == ERROR_NONE)
+        code = store_put_note(transaction, STORE_NOTE_RUN, &key, payload, work->now, error);
+    return code == ERROR_NONE ? note_old_run(work, transaction, run, error) : code;
 }
 
 enum error_code work_save_run(struct engine_work *work, struct store_transaction *transaction,
@@ -236,7 +277,7 @@ enum error_code work_save_run(struct engine_work *work, struct store_transaction
         return note_run(work, transaction, run, error);
     timestamp_ns wanted = lifecycle_run_deadline(&work->policy, &run->state);
     if (code == ERROR_NONE)
-        code = index_deadline(transaction, &run->key, wanted, &run->state.deadline, error);
+        code = index_deadline(work, transaction, &run->key, wanted, &run->state.deadline, error);
     if (code != ERROR_NONE)
         return code;
     buffer_clear(&work->record);
@@ -264,10 +305,19 @@ static enum error_code move_job(struct engine_work *work, struct work_job *job, 
 static enum error_code note_job(struct engine_work *work, struct store_transaction *transaction,
                                 struct work_job *job, struct error *error)
 {
+    uint8_t payload[STORE_JOB_NOTE_SIZE];
+    uint8_t waited[STORE_WAITED_JOB_NOTE_SIZE];
+    bool has_waited;
+    codec_encode_job_note(&job->state, payload, &has_waited);
+    codec_encode_waited_job_note(&job->state, waited);
     enum error_code code =
         drop_state(transaction, &job->key, &job->is_stored, &job->state.deadline, error);
     const struct store_key key = {.trace = job->own_trace, .span = job->key.span};
-    return code == ERROR_NONE ? store_note_job(transaction, &key, work->now, error) : code;
+    if (code == ERROR_NONE)
+        code = store_put_note(transaction, STORE_NOTE_JOB, &key, payload, work->now, error);
+    if (code == ERROR_NONE && has_waited)
+        code = store_put_note(transaction, STORE_NOTE_WAITED_JOB, &key, waited, work->now, error);
+    return code;
 }
 
 enum error_code work_save_job(struct engine_work *work, struct store_transaction *transaction,
@@ -279,7 +329,7 @@ enum error_code work_save_job(struct engine_work *work, struct store_transaction
         return note_job(work, transaction, job, error);
     timestamp_ns wanted = lifecycle_job_deadline(&work->policy, run, &job->state);
     if (code == ERROR_NONE)
-        code = index_deadline(transaction, &job->key, wanted, &job->state.deadline, error);
+        code = index_deadline(work, transaction, &job->key, wanted, &job->state.deadline, error);
     if (code != ERROR_NONE)
         return code;
     buffer_clear(&work->record);
@@ -299,6 +349,8 @@ enum error_code work_forget_run(struct engine_work *work, struct store_transacti
                                 struct work_run *run, struct error *error)
 {
     enum error_code code = list_run(work, run, false, error);
+    if (code == ERROR_NONE)
+        code = note_old_run(work, transaction, run, error);
     return code == ERROR_NONE ? store_delete_span(transaction, &run->key, error) : code;
 }
 
@@ -319,13 +371,17 @@ static enum error_code count_job(struct engine_work *work, const struct job_meas
     return code == ERROR_NONE ? latency_count_job(work->tally, measure, error) : code;
 }
 
+// Once: what is sent again, corrected, takes its place in the list, but the figures keep what they counted.
 static enum error_code count_run(struct engine_work *work, const struct trace_id *trace,
-                                 const struct run_measure *measure, timestamp_ns now,
+                                 const struct lifecycle_finished *finished, timestamp_ns now,
                                  struct error *error)
 {
     const struct recent_place place = {.at = now, .trace = *trace};
-    enum error_code code = series_count_run(work->tally, measure, error);
-    return code == ERROR_NONE ? recent_put(work->tally, &place, measure, error) : code;
+    enum error_code code = ERROR_NONE;
+    if (!finished->is_correction)
+        code = series_count_run(work->tally, finished->run_measure, error);
+    return code == ERROR_NONE ? recent_put(work->tally, &place, finished->run_measure, error)
+                              : code;
 }
 
 // Where the records of one finished job or run go. Each has a key of its own in the history.
@@ -420,8 +476,16 @@ static enum error_code add_finished(struct engine_work *work, struct store_trans
     return code;
 }
 
+enum error_code work_add_root(struct engine_work *work, struct store_transaction *transaction,
+                              const struct store_key *key, const struct span_batch *batch,
+                              timestamp_ns now, struct error *error)
+{
+    struct record_place place = {.key = key, .now = now};
+    return add_batch(work, transaction, &place, batch, error);
+}
+
 enum error_code work_add_records(struct engine_work *work, struct store_transaction *transaction,
-                                 const struct trace_id *trace,
+                                 const struct trace_id *trace, struct work_run *run,
                                  const struct lifecycle_output *output, timestamp_ns now,
                                  struct error *error)
 {
@@ -432,20 +496,13 @@ enum error_code work_add_records(struct engine_work *work, struct store_transact
         if (code == ERROR_NONE && finished->job_measure != NULL)
             code = count_job(work, finished->job_measure, error);
         if (code == ERROR_NONE && finished->run_measure != NULL)
-            code = count_run(work, trace, finished->run_measure, now, error);
+            code = count_run(work, trace, finished, now, error);
         if (code != ERROR_NONE)
             return code;
     }
-    return ERROR_NONE;
-}
-
-// Of the GUID and of the body, since one GUID may go with two bodies.
-static uint64_t digest_as_number(const uint8_t digest[DELIVERY_DIGEST_SIZE])
-{
-    uint64_t number = 0;
-    for (int i = 0; i < 8; i++)
-        number = number << 8 | (uint64_t)(digest[i] ^ digest[i + 8]);
-    return number;
+    return output->extension.is_wanted
+               ? work_extend_root(work, transaction, run, &output->extension, now, error)
+               : ERROR_NONE;
 }
 
 static enum error_code apply_event(struct engine_work *work, struct store_transaction *transaction,
@@ -468,13 +525,14 @@ static enum error_code apply_event(struct engine_work *work, struct store_transa
 
     timestamp_ns occurred_at = lifecycle_occurred_at(event, task->occurred_at, task->received_at);
     code = lifecycle_apply_event(&work->policy, event, occurred_at, task->received_at,
-                                 digest_as_number(task->delivery_digest), &run.state,
+                                 merge_digest_of_event(event), &run.state,
                                  is_job ? &job.state : NULL, &work->arena, &output);
     if (code != ERROR_NONE)
         return error_set(error, code, "apply event: %s", error_code_text(code));
 
     work->new_late += output.is_late ? 1 : 0;
-    code = work_add_records(work, transaction, &run.key.trace, &output, task->received_at, error);
+    code = work_add_records(work, transaction, &run.key.trace, &run, &output, task->received_at,
+                            error);
     if (code == ERROR_NONE && output.job_changed)
         code = work_save_job(work, transaction, &run.state, &job, error);
     if (code == ERROR_NONE && output.run_changed)

@@ -9,8 +9,7 @@
 // Written by one transaction before the rest of what is due waits for the next.
 #define WRITTEN_BYTES_MAX ((uint64_t)64 * 1024 * 1024)
 
-// Every deadline is a time of receipt and one of these.
-static timestamp_ns farthest_deadline(const struct trace_policy *policy, timestamp_ns now)
+timestamp_ns work_farthest_deadline(const struct trace_policy *policy, timestamp_ns now)
 {
     const duration_ns waits[] = {policy->root_grace, policy->job_grace, policy->job_timeout,
                                  policy->run_idle, policy->linger};
@@ -52,7 +51,7 @@ static enum error_code expire_job(struct engine_work *work, struct store_transac
         return error_set(error, code, "expire job: %s", error_code_text(code));
     if (output.forget)
         return work_forget_job(work, transaction, job, error);
-    code = work_add_records(work, transaction, &job->key.trace, &output, now, error);
+    code = work_add_records(work, transaction, &job->key.trace, run, &output, now, error);
     if (code == ERROR_NONE)
         code = work_save_job(work, transaction, &run->state, job, error);
     if (code == ERROR_NONE && output.run_changed)
@@ -140,7 +139,7 @@ static enum error_code expire_run(struct engine_work *work, struct store_transac
         return error_set(error, code, "expire run: %s", error_code_text(code));
     if (output.forget)
         return work_forget_run(work, transaction, run, error);
-    code = work_add_records(work, transaction, &run->key.trace, &output, now, error);
+    code = work_add_records(work, transaction, &run->key.trace, run, &output, now, error);
     if (code == ERROR_NONE && output.sweep_jobs)
         code = sweep_jobs(work, transaction, run, now, error);
     else if (code == ERROR_NONE && output.run_changed && output.finished_count == 0)
@@ -209,7 +208,7 @@ static enum error_code heal_far_deadlines(struct engine_work *work,
                                           struct store_transaction *transaction, timestamp_ns now,
                                           size_t max, struct error *error)
 {
-    timestamp_ns farthest = farthest_deadline(&work->policy, now);
+    timestamp_ns farthest = work_farthest_deadline(&work->policy, now);
     for (size_t i = 0; i < max; i++) {
         timestamp_ns at;
         struct store_key key;

@@ -187,14 +187,27 @@ enum error_code work_forget_job(struct engine_work *work, struct store_transacti
                                 struct work_job *job, struct error *error) MUST_CHECK;
 // Encodes and stores what is finished, and counts it.
 enum error_code work_add_records(struct engine_work *work, struct store_transaction *transaction,
-                                 const struct trace_id *trace,
+                                 const struct trace_id *trace, struct work_run *run,
                                  const struct lifecycle_output *output, timestamp_ns now,
                                  struct error *error) MUST_CHECK;
+
+// Encodes and stores one root span.
+enum error_code work_add_root(struct engine_work *work, struct store_transaction *transaction,
+                              const struct store_key *key, const struct span_batch *batch,
+                              timestamp_ns now, struct error *error) MUST_CHECK;
 
 // Is there room for a delivery, in the store and in the outbox? ERROR_FULL with the words for the client.
 enum error_code work_check_room(const struct engine_work *work,
                                 struct store_transaction *transaction,
                                 struct error *error) MUST_CHECK;
+
+// --- extend.c: inside a write transaction ---
+
+// Sends a root again that left and of which no names are known any more, with a time that covers jobs that came after
+// it. Does nothing where it has left the history, which keeps it for `history`.
+enum error_code work_extend_root(struct engine_work *work, struct store_transaction *transaction,
+                                 struct work_run *run, const struct lifecycle_extension *extension,
+                                 timestamp_ns now, struct error *error) MUST_CHECK;
 
 // --- set_aside.c ---
 
@@ -232,6 +245,11 @@ enum error_code work_move_run(struct engine_work *work, struct store_transaction
                               struct work_run *run, struct error *error) MUST_CHECK;
 
 // --- deadlines.c: inside a write transaction ---
+
+// No deadline in the index is later than this, when it is set at `now`: the longest time that is configured. What is to
+// be looked at later than that is looked at then, too, and nothing is due. So a deadline that lies further ahead was
+// set by a clock that was ahead, or when longer times were configured.
+timestamp_ns work_farthest_deadline(const struct trace_policy *policy, timestamp_ns now);
 
 // A time of receipt that lies ahead of now was told by a clock that has been set back since.
 void work_heal_run_times(const struct engine_work *work, struct run_state *run);

@@ -120,10 +120,14 @@ static enum error_code forget_notes(struct engine *engine, struct store_transact
                                     struct error *error)
 {
     duration_ns linger = engine->work.policy.linger;
-    const duration_ns keep[STORE_NOTE_KINDS] = {[STORE_NOTE_TIMED_DELIVERY] = linger,
-                                                [STORE_NOTE_UNTIMED_DELIVERY] = linger,
-                                                [STORE_NOTE_JOB] = linger,
-                                                [STORE_NOTE_RUN] = linger};
+    const duration_ns keep[STORE_NOTE_KINDS] = {
+        [STORE_NOTE_TIMED_DELIVERY] = linger,
+        [STORE_NOTE_UNTIMED_DELIVERY] = linger,
+        [STORE_NOTE_JOB] = linger,
+        [STORE_NOTE_WAITED_JOB] = linger,
+        [STORE_NOTE_RUN] = linger,
+        [STORE_NOTE_OLD_RUN] = linger > TRACE_RUN_KEPT ? linger : TRACE_RUN_KEPT,
+    };
     size_t old = 0;
     bool is_more = false;
     enum error_code code =

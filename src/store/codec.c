@@ -3,7 +3,6 @@
 #include "ghatrace/store/codec.h"
 
 #include "ghatrace/github/server.h"
-#include "lmdb.h"
 
 #define VARINT_BYTES_MAX 10
 #define LIST_ITEMS_MAX 1000000 // far above GitHub's limits of 1,000 steps and some labels
@@ -207,6 +206,23 @@ static void find_server(struct visitor *visitor, struct slice url, struct slice 
     visitor->code = github_server_of_url(url, visitor->arena, server);
 }
 
+// Of a job that was closed an older layout has not which end it was: none that was made before it was sent is later.
+static void visit_closed_job(struct visitor *visitor, struct job_state *state)
+{
+    if (visitor->layout < 2) {
+        state->body_version =
+            (struct state_version){GITHUB_JOB_COMPLETED, state->closed_at, STATE_DIGEST_MASK};
+        return;
+    }
+    visit_version(visitor, &state->body_version);
+    visit_int64(visitor, &state->created_at);
+    visit_int64(visitor, &state->queued_at);
+    visit_int64(visitor, &state->last_queued);
+    visit_int64(visitor, &state->last_waiting);
+    state->counted_result =
+        (enum run_result)visit_choice(visitor, state->counted_result, RUN_RESULTS);
+}
+
 static void visit_job(struct visitor *visitor, struct job_state *state)
 {
     state->phase = (enum job_phase)visit_choice(visitor, state->phase, JOB_CLOSED_INCOMPLETE + 1);
@@ -216,8 +232,10 @@ static void visit_job(struct visitor *visitor, struct job_state *state)
     visit_int64(visitor, &state->closed_at);
     visit_int64(visitor, &state->deadline);
     visit_server(visitor, &state->server);
-    if (state->phase == JOB_CLOSED)
+    if (state->phase == JOB_CLOSED) {
+        visit_closed_job(visitor, state);
         return;
+    }
     visit_bytes(visitor, &state->seen, sizeof state->seen);
     visit_int64(visitor, &state->created_at);
     visit_int64(visitor, &state->queued_at);
@@ -258,6 +276,26 @@ static void visit_run_body(struct visitor *visitor, struct github_run *body)
     visit_slice(visitor, &body->pull_request_base);
 }
 
+// Layout 1 had but the worst of the jobs' results.
+static void visit_results(struct visitor *visitor, int64_t results[RUN_RESULTS])
+{
+    if (visitor->layout >= 2) {
+        for (int i = 0; i < RUN_RESULTS; i++)
+            visit_int64(visitor, &results[i]);
+        return;
+    }
+    results[visit_choice(visitor, 0, RUN_RESULTS)] = 1;
+}
+
+// Whose root went out, with no job open: layout 1 had not which end it was. None that it covers is later.
+static void close_old_run(struct run_state *state)
+{
+    state->body_version =
+        (struct state_version){state->is_completed ? 1 : 0, state->end, STATE_DIGEST_MASK};
+    state->body.updated_at = state->end;
+    state->has_no_body = true;
+}
+
 static void visit_run(struct visitor *visitor, struct run_state *state)
 {
     state->phase = (enum run_phase)visit_choice(visitor, state->phase, RUN_SENT_INCOMPLETE + 1);
@@ -270,8 +308,7 @@ static void visit_run(struct visitor *visitor, struct run_state *state)
     visit_int64(visitor, &state->closed_jobs);
     visit_int64(visitor, &state->first_job_start);
     visit_int64(visitor, &state->last_job_end);
-    state->worst_result =
-        (enum run_result)visit_choice(visitor, state->worst_result, RUN_RESULT_FAILURE + 1);
+    visit_results(visitor, state->results);
     visit_int64(visitor, &state->completed_received);
     visit_int64(visitor, &state->last_received);
     visit_int64(visitor, &state->last_job_closed_at);
@@ -282,8 +319,10 @@ static void visit_run(struct visitor *visitor, struct run_state *state)
     visit_slice(visitor, &state->body.workflow_name);
     visit_slice(visitor, &state->body.head_branch);
     visit_server(visitor, &state->server);
-    if (state->phase == RUN_SENT && state->open_jobs == 0)
+    if (visitor->layout < 2 && state->phase == RUN_SENT && state->open_jobs == 0) {
+        close_old_run(state);
         return;
+    }
     visit_version(visitor, &state->body_version);
     visit_repository(visitor, &state->repository);
     visit_run_body(visitor, &state->body);
@@ -291,6 +330,12 @@ static void visit_run(struct visitor *visitor, struct run_state *state)
     visit_slice(visitor, &state->job_workflow_name);
     visit_slice(visitor, &state->job_head_branch);
     visit_slice(visitor, &state->job_head_sha);
+    if (visitor->layout < 2)
+        return;
+    int64_t digest = state->root_digest;
+    visit_int64(visitor, &digest);
+    state->root_digest = (uint32_t)digest;
+    visit_bool(visitor, &state->has_no_body);
 }
 
 static void visit_header(struct visitor *visitor, enum codec_kind kind)
@@ -386,21 +431,127 @@ enum error_code codec_decode_run(struct slice bytes, struct arena *arena, struct
 
 // --- notes -------------------------------------------------------------------------------------------------
 
-enum { NOTE_IS_COMPLETED = 1 };
+enum { NOTE_IS_COMPLETED = 1, NOTE_HAS_WAITED = 1 };
+
+#define DIGEST_BYTES 5
+#define JOBS_MAX 0xffffff
+
+struct note_writer {
+    uint8_t *next;
+};
+
+static void put(struct note_writer *writer, uint64_t value, int size)
+{
+    for (int i = size - 1; i >= 0; i--)
+        *writer->next++ = (uint8_t)(value >> (8 * i));
+}
+
+static void put_version(struct note_writer *writer, const struct state_version *version)
+{
+    put(writer, (uint64_t)version->time, 8);
+    put(writer, version->digest >> (64 - 8 * DIGEST_BYTES), DIGEST_BYTES);
+}
+
+struct note_reader {
+    const uint8_t *next;
+};
+
+static uint64_t get(struct note_reader *reader, int size)
+{
+    uint64_t value = 0;
+    for (int i = 0; i < size; i++)
+        value = value << 8 | *reader->next++;
+    return value;
+}
+
+static struct state_version get_version(struct note_reader *reader, uint8_t rank)
+{
+    timestamp_ns time = (timestamp_ns)get(reader, 8);
+    uint64_t digest = get(reader, DIGEST_BYTES) << (64 - 8 * DIGEST_BYTES);
+    return (struct state_version){rank, time, digest};
+}
 
 void codec_encode_run_note(const struct run_state *state, uint8_t bytes[STORE_RUN_NOTE_SIZE])
 {
-    bytes[0] = state->is_completed ? NOTE_IS_COMPLETED : 0;
-    bytes[1] = state->seen;
-    lmdb_put_be64(bytes + 2, (uint64_t)state->end);
-    lmdb_put_be64(bytes + 10, (uint64_t)state->completed_received);
+    struct note_writer writer = {bytes};
+    put(&writer, state->is_completed ? NOTE_IS_COMPLETED : 0, 1);
+    put(&writer, state->seen, 1);
+    put_version(&writer, &state->body_version);
+    put(&writer, (uint64_t)state->body.run_started_at, 8);
+    put(&writer, (uint64_t)state->first_job_start, 8);
+    put(&writer, (uint64_t)state->last_job_end, 8);
+    put(&writer, (uint64_t)(state->completed_received / NS_PER_SECOND), 4);
+    put(&writer, (uint64_t)(state->closed_jobs < JOBS_MAX ? state->closed_jobs : JOBS_MAX), 3);
+    put(&writer, state->root_digest, 4);
 }
 
 void codec_decode_run_note(const uint8_t bytes[STORE_RUN_NOTE_SIZE], struct run_state *state)
 {
-    *state = (struct run_state){.phase = RUN_SENT,
-                                .is_completed = (bytes[0] & NOTE_IS_COMPLETED) != 0,
-                                .seen = bytes[1],
-                                .end = (timestamp_ns)lmdb_get_be64(bytes + 2),
-                                .completed_received = (timestamp_ns)lmdb_get_be64(bytes + 10)};
+    struct note_reader reader = {bytes};
+    bool is_completed = (get(&reader, 1) & NOTE_IS_COMPLETED) != 0;
+    *state =
+        (struct run_state){.phase = RUN_SENT, .is_completed = is_completed, .has_no_body = true};
+    state->seen = (uint8_t)get(&reader, 1);
+    state->body_version = get_version(&reader, is_completed ? 1 : 0);
+    state->body.updated_at = state->body_version.time;
+    state->body.run_started_at = (timestamp_ns)get(&reader, 8);
+    state->first_job_start = (timestamp_ns)get(&reader, 8);
+    state->last_job_end = (timestamp_ns)get(&reader, 8);
+    state->completed_received = (timestamp_ns)get(&reader, 4) * NS_PER_SECOND;
+    state->closed_jobs = (int64_t)get(&reader, 3);
+    state->root_digest = (uint32_t)get(&reader, 4);
+    timestamp_ns end = timestamp_later(state->body.updated_at, state->last_job_end);
+    state->end = timestamp_later(end, state->body.run_started_at);
+}
+
+void codec_encode_old_run_note(const struct run_state *state,
+                               uint8_t bytes[STORE_OLD_RUN_NOTE_SIZE])
+{
+    bytes[0] = state->is_completed ? NOTE_IS_COMPLETED : 0;
+}
+
+void codec_decode_old_run_note(const uint8_t bytes[STORE_OLD_RUN_NOTE_SIZE],
+                               struct run_state *state)
+{
+    *state = (struct run_state){.phase = RUN_REMEMBERED,
+                                .is_completed = (bytes[0] & NOTE_IS_COMPLETED) != 0};
+}
+
+void codec_encode_job_note(const struct job_state *state, uint8_t bytes[STORE_JOB_NOTE_SIZE],
+                           bool *has_waited)
+{
+    struct note_writer writer = {bytes};
+    bool is_old = state->created_at == TIMESTAMP_UNKNOWN && state->queued_at != TIMESTAMP_UNKNOWN;
+    *has_waited = state->last_waiting != TIMESTAMP_UNKNOWN || is_old;
+    put(&writer, *has_waited ? NOTE_HAS_WAITED : 0, 1);
+    put_version(&writer, &state->body_version);
+}
+
+void codec_decode_job_note(const uint8_t bytes[STORE_JOB_NOTE_SIZE], struct job_state *state,
+                           bool *has_waited)
+{
+    struct note_reader reader = {bytes};
+    *has_waited = (get(&reader, 1) & NOTE_HAS_WAITED) != 0;
+    *state = (struct job_state){.phase = JOB_CLOSED,
+                                .body_version = get_version(&reader, GITHUB_JOB_COMPLETED)};
+    uint64_t result = state->body_version.digest >> 56;
+    state->counted_result = result < RUN_RESULTS ? (enum run_result)result : RUN_RESULT_NONE;
+}
+
+void codec_encode_waited_job_note(const struct job_state *state,
+                                  uint8_t bytes[STORE_WAITED_JOB_NOTE_SIZE])
+{
+    struct note_writer writer = {bytes};
+    put(&writer, (uint64_t)timestamp_first_known(state->created_at, state->queued_at), 8);
+    put(&writer, (uint64_t)state->last_queued, 8);
+    put(&writer, (uint64_t)state->last_waiting, 8);
+}
+
+void codec_decode_waited_job_note(const uint8_t bytes[STORE_WAITED_JOB_NOTE_SIZE],
+                                  struct job_state *state)
+{
+    struct note_reader reader = {bytes};
+    state->queued_at = (timestamp_ns)get(&reader, 8);
+    state->last_queued = (timestamp_ns)get(&reader, 8);
+    state->last_waiting = (timestamp_ns)get(&reader, 8);
 }

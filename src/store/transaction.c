@@ -277,6 +277,7 @@ void store_read_usage(struct store_transaction *transaction, struct store_usage 
         .note_bytes = note_bytes(transaction),
         .job_notes = transaction->note_counts[STORE_NOTE_JOB],
         .run_notes = transaction->note_counts[STORE_NOTE_RUN],
+        .root_notes = transaction->note_counts[STORE_NOTE_OLD_RUN],
         .delivery_notes = transaction->note_counts[STORE_NOTE_TIMED_DELIVERY] +
                           transaction->note_counts[STORE_NOTE_UNTIMED_DELIVERY] +
                           lmdb_count_entries(transaction, DATABASE_DELIVERIES),

@@ -47,6 +47,14 @@ enum run_result build_result_of_conclusion(struct slice conclusion)
     return conclusion.len > 0 ? RUN_RESULT_NEUTRAL : RUN_RESULT_NONE;
 }
 
+enum run_result build_worst_result(const struct run_state *run)
+{
+    int worst = RUN_RESULTS - 1;
+    while (worst > RUN_RESULT_NONE && run->results[worst] <= 0)
+        worst--;
+    return (enum run_result)worst;
+}
+
 struct slice build_conclusion_of_result(enum run_result result)
 {
     for (size_t i = 0; i < sizeof conclusions / sizeof conclusions[0]; i++) {

@@ -62,13 +62,19 @@ static bool set_name(struct span *span, struct slice workflow_name, struct arena
     return arena_format(arena, &span->name, "RUN %.*s", SLICE_ARGS(workflow_name));
 }
 
-static void set_times(const struct run_state *run, struct span *span)
+void build_root_times(const struct run_state *run, timestamp_ns *start, timestamp_ns *end)
 {
     const struct github_run *body = &run->body;
-    timestamp_ns start = timestamp_first_known(body->run_started_at, body->created_at);
-    span->start = timestamp_first_known(timestamp_first_known(start, run->first_job_start),
-                                        run->last_received);
-    span->end = timestamp_later(timestamp_later(body->updated_at, run->last_job_end), span->start);
+    // A job may be created a second before its run began (F67): it must not stick out.
+    timestamp_ns first = timestamp_earliest_known(body->run_started_at, run->first_job_start);
+    // created_at never changes: of a re-run it is that of the first attempt (F67).
+    bool is_first_attempt = run->run_attempt <= 1;
+    if (body->run_started_at == TIMESTAMP_UNKNOWN)
+        first = is_first_attempt ? timestamp_earliest_known(body->created_at, first)
+                                 : timestamp_first_known(first, body->created_at);
+    timestamp_ns last = timestamp_later(body->updated_at, run->last_job_end);
+    *start = timestamp_first_known(first, timestamp_first_known(last, run->last_received));
+    *end = timestamp_later(last, *start);
 }
 
 // A re-run is a trace of its own; the link leads to the attempt before.
@@ -83,13 +89,12 @@ static void set_link(const struct trace_policy *policy, const struct run_state *
 }
 
 enum error_code build_root_span(const struct trace_policy *policy, const struct run_state *run,
-                                bool is_incomplete, struct arena *arena, struct span_batch *batch,
-                                timestamp_ns *end)
+                                bool is_incomplete, struct arena *arena, struct span_batch *batch)
 {
     bool has_own_events = run->seen != 0;
     struct slice workflow_name = has_own_events ? run->body.workflow_name : run->job_workflow_name;
     struct slice conclusion =
-        has_own_events ? run->body.conclusion : build_conclusion_of_result(run->worst_result);
+        has_own_events ? run->body.conclusion : build_conclusion_of_result(build_worst_result(run));
     *batch = (struct span_batch){0};
     batch->spans = arena_allocate_array(arena, 1, sizeof *batch->spans);
     if (batch->spans == NULL || !set_name(&batch->spans[0], workflow_name, arena))
@@ -100,9 +105,8 @@ enum error_code build_root_span(const struct trace_policy *policy, const struct 
     span->trace_id = trace_id_of_run(policy->scheme, run->run_id, run->run_attempt);
     span->span_id = span_id_of_run(policy->scheme, run->run_id, run->run_attempt);
     span->kind = SPAN_KIND_SERVER;
-    set_times(run, span);
+    build_root_times(run, &span->start, &span->end);
     set_link(policy, run, span);
-    *end = span->end;
 
     struct attribute_writer resource = {.arena = arena, .list = &batch->resource};
     add_resource(policy, run, &resource);

@@ -2,6 +2,7 @@
 #include "ghatrace/trace/lifecycle.h"
 
 #include "ghatrace/trace/build.h"
+#include "ghatrace/trace/fingerprint.h"
 #include "ghatrace/trace/ids.h"
 #include "ghatrace/trace/merge.h"
 #include "ghatrace/trace/timeline.h"
@@ -30,20 +31,26 @@ timestamp_ns lifecycle_occurred_at(const struct github_event *event, timestamp_n
 
 // --- sending spans ---------------------------------------------------------------------------------
 
+// Sends the root as it is known now, unless it left like that already.
 static enum error_code finish_root(const struct trace_policy *policy, bool is_incomplete,
                                    timestamp_ns now, struct run_state *run, struct arena *arena,
                                    struct lifecycle_output *output)
 {
     struct lifecycle_finished *finished = &output->finished[output->finished_count];
-    enum error_code code =
-        build_root_span(policy, run, is_incomplete, arena, &finished->batch, &finished->end);
+    bool was_sent = run->phase == RUN_SENT;
+    enum error_code code = build_root_span(policy, run, is_incomplete, arena, &finished->batch);
     if (code == ERROR_NONE)
         code = measure_of_run(run, &finished->batch.spans[0], is_incomplete, arena,
                               &finished->run_measure);
     if (code != ERROR_NONE)
         return code;
+    uint32_t digest = (uint32_t)fingerprint_of_batch(&finished->batch);
     finished->span_id = span_id_of_run(ID_SCHEME_ARC, run->run_id, run->run_attempt);
-    output->finished_count++;
+    finished->end = finished->batch.spans[0].end;
+    finished->is_correction = was_sent;
+    if (digest != run->root_digest)
+        output->finished_count++;
+    run->root_digest = digest;
     run->phase = is_incomplete ? RUN_SENT_INCOMPLETE : RUN_SENT;
     run->end = finished->end;
     run->last_received = timestamp_later(run->last_received, now);
@@ -63,25 +70,53 @@ static enum error_code finish_root_if_ready(const struct trace_policy *policy, t
     return finish_root(policy, false, now, run, arena, output);
 }
 
-static void count_job_as_closed(struct run_state *run, const struct job_state *job,
+// The root left and the job sticks out of it: the root is sent again, extended.
+static enum error_code extend_root(const struct trace_policy *policy, timestamp_ns start,
+                                   timestamp_ns end, timestamp_ns now, struct run_state *run,
+                                   struct arena *arena, struct lifecycle_output *output)
+{
+    struct lifecycle_extension *extension = &output->extension;
+    build_root_times(run, &extension->start, &extension->end);
+    if (extension->start == start && extension->end == end)
+        return ERROR_NONE;
+    if (!run->has_no_body)
+        return finish_root(policy, false, now, run, arena, output);
+    extension->is_wanted = true;
+    extension->span_id = span_id_of_run(ID_SCHEME_ARC, run->run_id, run->run_attempt);
+    run->end = extension->end;
+    return ERROR_NONE;
+}
+
+// Does the job's span begin when this attempt of it did? Payloads from before 2023 do not tell when a job was created,
+// and one that a re-run did not run again has its old times (F75).
+static bool tells_start(const struct job_state *job)
+{
+    return job->run_attempt <= 1 || job->created_at != TIMESTAMP_UNKNOWN ||
+           job->queued_at != TIMESTAMP_UNKNOWN;
+}
+
+static void count_job_as_closed(struct run_state *run, struct job_state *job,
                                 const struct job_timeline *timeline, bool is_incomplete,
                                 timestamp_ns now)
 {
-    if (job->phase != JOB_CLOSED_INCOMPLETE) {
+    if (job->phase != JOB_CLOSED && job->phase != JOB_CLOSED_INCOMPLETE) {
         run->open_jobs--;
         run->closed_jobs++;
     }
-    if (run->first_job_start == TIMESTAMP_UNKNOWN || timeline->start < run->first_job_start)
-        run->first_job_start = timeline->start;
+    if (tells_start(job))
+        run->first_job_start = timestamp_earliest_known(run->first_job_start, timeline->start);
     run->last_job_end = timestamp_later(run->last_job_end, timeline->end);
     run->last_job_closed_at = timestamp_later(run->last_job_closed_at, now);
-    if (!is_incomplete) {
-        enum run_result result = build_result_of_conclusion(job->body.conclusion);
-        run->worst_result = result > run->worst_result ? result : run->worst_result;
-    }
+    if (is_incomplete)
+        return;
+    if (job->phase == JOB_CLOSED && run->results[job->counted_result] > 0)
+        run->results[job->counted_result]--;
+    job->counted_result = build_result_of_conclusion(job->body.conclusion);
+    run->results[job->counted_result]++;
 }
 
-// Of a job whose spans went out only this stays: enough to know it again, and to be forgotten in time.
+// Of a job whose spans went out only this stays: enough to know it again, to be forgotten in time, and to send it again,
+// with the phases before its start, should it complete a second time.
 static void keep_note_of_job(struct job_state *job)
 {
     *job = (struct job_state){.phase = job->phase,
@@ -89,6 +124,12 @@ static void keep_note_of_job(struct job_state *job)
                               .run_attempt = job->run_attempt,
                               .job_id = job->job_id,
                               .server = job->server,
+                              .created_at = job->created_at,
+                              .queued_at = job->queued_at,
+                              .last_queued = job->last_queued,
+                              .last_waiting = job->last_waiting,
+                              .body_version = job->body_version,
+                              .counted_result = job->counted_result,
                               .closed_at = job->closed_at,
                               .deadline = job->deadline};
 }
@@ -99,15 +140,64 @@ static void keep_note_of_run(struct run_state *run)
 {
     if (run->phase != RUN_SENT || run->open_jobs > 0)
         return;
+    const struct github_run *body = &run->body;
+    timestamp_ns start = timestamp_first_known(body->run_started_at, body->created_at);
+    struct github_run kept = {.run_started_at = start, .updated_at = body->updated_at};
+    if (run->job_workflow_name.len == 0) {
+        kept.workflow_name = body->workflow_name;
+        kept.head_branch = body->head_branch;
+    }
+    run->has_no_body = true;
     run->repository = (struct github_repository){0};
-    bool jobs_have_names = run->job_workflow_name.len > 0;
-    run->body = jobs_have_names ? (struct github_run){0}
-                                : (struct github_run){.workflow_name = run->body.workflow_name,
-                                                      .head_branch = run->body.head_branch};
+    run->body = kept;
     run->job_repository = (struct github_repository){0};
     run->job_workflow_name = SLICE_EMPTY;
     run->job_head_branch = SLICE_EMPTY;
     run->job_head_sha = SLICE_EMPTY;
+}
+
+// A root that was sent as it stood is made anew when something comes after it; it leaves only if it is another then.
+static void go_on(struct run_state *run)
+{
+    if (run->phase == RUN_SENT_INCOMPLETE)
+        run->phase = RUN_OPEN;
+    if (run->phase == RUN_OPEN && !run->is_completed) {
+        run->jobs_swept = false;
+        run->sweep_after = (struct span_id){{0}};
+    }
+}
+
+static enum error_code close_job(const struct trace_policy *policy, bool is_incomplete,
+                                 const struct job_timeline *timeline, timestamp_ns now,
+                                 struct run_state *run, struct job_state *job, struct arena *arena,
+                                 struct lifecycle_output *output)
+{
+    timestamp_ns start, end;
+    build_root_times(run, &start, &end);
+    count_job_as_closed(run, job, timeline, is_incomplete, now);
+    job->phase = is_incomplete ? JOB_CLOSED_INCOMPLETE : JOB_CLOSED;
+    job->closed_at = now;
+    if (!is_incomplete)
+        keep_note_of_job(job);
+    output->job_changed = true;
+    // Of a run that is only remembered nothing is known that could be changed.
+    if (run->phase == RUN_REMEMBERED)
+        return ERROR_NONE;
+    output->run_changed = true;
+    enum error_code code = run->phase == RUN_SENT
+                               ? extend_root(policy, start, end, now, run, arena, output)
+                               : finish_root_if_ready(policy, now, run, arena, output);
+    keep_note_of_run(run);
+    return code;
+}
+
+// Each job is measured once, by the first end that is heard of. One that is told of when its run's note has been
+// forgotten may have been measured long ago.
+static bool is_to_be_measured(const struct run_state *run, const struct job_state *job,
+                              bool is_incomplete)
+{
+    bool is_known = job->phase == JOB_CLOSED_INCOMPLETE || run->phase != RUN_REMEMBERED;
+    return !is_incomplete && job->phase != JOB_CLOSED && is_known;
 }
 
 static enum error_code finish_job(const struct trace_policy *policy, bool is_incomplete,
@@ -120,23 +210,15 @@ static enum error_code finish_job(const struct trace_policy *policy, bool is_inc
                     &timeline);
     enum error_code code = build_job_spans(policy, run, job, &timeline, is_incomplete, arena,
                                            &finished->batch, &finished->rest);
-    if (code == ERROR_NONE && !is_incomplete)
+    if (code == ERROR_NONE && is_to_be_measured(run, job, is_incomplete))
         code = measure_of_job(policy, run, job, &timeline, arena, &finished->job_measure);
     if (code != ERROR_NONE)
         return code;
     finished->span_id = stored_span_of_job(job->run_id, job->job_id);
     finished->end = timeline.end;
     output->finished_count++;
-    count_job_as_closed(run, job, &timeline, is_incomplete, now);
-    job->phase = is_incomplete ? JOB_CLOSED_INCOMPLETE : JOB_CLOSED;
-    job->closed_at = now;
-    if (!is_incomplete)
-        keep_note_of_job(job);
-    output->job_changed = true;
-    output->run_changed = true;
-    code = finish_root_if_ready(policy, now, run, arena, output);
-    keep_note_of_run(run);
-    return code;
+    go_on(run);
+    return close_job(policy, is_incomplete, &timeline, now, run, job, arena, output);
 }
 
 // --- events ------------------------------------------------------------------------------------------
@@ -166,12 +248,27 @@ static enum error_code advance_job(const struct trace_policy *policy, timestamp_
         return ERROR_NONE;
     if (job->settling_since == TIMESTAMP_UNKNOWN)
         job->settling_since = now;
-    bool is_patient = now < job->settling_since + policy->root_grace;
-    if (job->phase != JOB_CLOSED_INCOMPLETE && is_patient && lacks_a_statement(run, job)) {
+    bool was_sent = job->phase == JOB_CLOSED || job->phase == JOB_CLOSED_INCOMPLETE;
+    bool is_patient =
+        !was_sent && run->phase != RUN_REMEMBERED && now < job->settling_since + policy->root_grace;
+    if (is_patient && lacks_a_statement(run, job)) {
         job->phase = JOB_SETTLING;
         return ERROR_NONE;
     }
     return finish_job(policy, false, now, run, job, arena, output);
+}
+
+// Does the event change nothing of what was sent of this job? It does if it is a later end of it. Long after the run's
+// root left (RUN_REMEMBERED), a job that is not known any more was sent, too: only its end is believed then, for nothing
+// would ever end what another event begins.
+static bool is_late_for_job(const struct github_event *event, uint64_t digest,
+                            const struct run_state *run, const struct job_state *job)
+{
+    struct state_version version = merge_version_of_job(&event->job, digest);
+    bool is_end = event->job.action == GITHUB_JOB_COMPLETED;
+    if (job->phase == JOB_CLOSED)
+        return !is_end || !merge_is_newer(&version, &job->body_version);
+    return run->phase == RUN_REMEMBERED && !is_end;
 }
 
 static enum error_code apply_job(const struct trace_policy *policy,
@@ -180,12 +277,13 @@ static enum error_code apply_job(const struct trace_policy *policy,
                                  struct job_state *job, struct arena *arena,
                                  struct lifecycle_output *output)
 {
-    if (job->phase == JOB_CLOSED) {
+    if (is_late_for_job(event, digest, run, job)) {
         output->is_late = true;
         return ERROR_NONE;
     }
     if (run->phase == RUN_NEW)
         run->phase = RUN_OPEN;
+    go_on(run);
     if (job->phase == JOB_NEW) {
         job->phase = JOB_OPEN;
         run->open_jobs++;
@@ -195,8 +293,38 @@ static enum error_code apply_job(const struct trace_policy *policy,
     job->last_received = timestamp_later(job->last_received, received_at);
     run->last_received = timestamp_later(run->last_received, received_at);
     output->job_changed = true;
-    output->run_changed = true;
+    output->run_changed = run->phase != RUN_REMEMBERED;
     return advance_job(policy, received_at, run, job, arena, output);
+}
+
+// Does the event change nothing of what was sent of this run?
+static bool is_late_for_run(const struct github_run *event, uint64_t digest,
+                            const struct run_state *run)
+{
+    struct state_version version = merge_version_of_run(event, digest);
+    bool is_final = merge_is_final(event);
+    switch (run->phase) {
+    case RUN_NEW:
+    case RUN_OPEN:
+        break;
+    case RUN_SENT:
+        return !is_final || !merge_is_newer(&version, &run->body_version);
+    case RUN_SENT_INCOMPLETE:
+        return has_seen(run->seen, event->action) && !merge_is_newer(&version, &run->body_version);
+    case RUN_REMEMBERED:
+        return !is_final || run->is_completed;
+    }
+    return false;
+}
+
+// The run ended, and its root had left: sent again, if it is another now.
+static enum error_code finish_root_again(const struct trace_policy *policy, timestamp_ns now,
+                                         struct run_state *run, struct arena *arena,
+                                         struct lifecycle_output *output)
+{
+    if (run->phase == RUN_SENT)
+        return finish_root(policy, false, now, run, arena, output);
+    return finish_root_if_ready(policy, now, run, arena, output);
 }
 
 static enum error_code apply_run(const struct trace_policy *policy,
@@ -205,18 +333,19 @@ static enum error_code apply_run(const struct trace_policy *policy,
                                  struct lifecycle_output *output)
 {
     bool is_final = merge_is_final(&event->run);
-    if (run->phase == RUN_SENT || (run->phase == RUN_SENT_INCOMPLETE && !is_final)) {
+    if (is_late_for_run(&event->run, digest, run)) {
         output->is_late = true;
         return ERROR_NONE;
     }
-    if (run->phase == RUN_NEW)
+    if (run->phase == RUN_NEW || run->phase == RUN_REMEMBERED)
         run->phase = RUN_OPEN;
+    go_on(run);
     merge_run_event(run, event, digest);
     run->last_received = timestamp_later(run->last_received, received_at);
     if (is_final && run->completed_received == TIMESTAMP_UNKNOWN)
         run->completed_received = received_at;
     output->run_changed = true;
-    enum error_code code = finish_root_if_ready(policy, received_at, run, arena, output);
+    enum error_code code = finish_root_again(policy, received_at, run, arena, output);
     keep_note_of_run(run);
     return code;
 }
@@ -265,19 +394,24 @@ static timestamp_ns open_run_deadline(const struct trace_policy *policy,
     return run->last_received + policy->job_timeout;
 }
 
+// Are its open jobs to be given up, at its deadline?
 static bool must_sweep(const struct run_state *run)
 {
-    return run->open_jobs > 0 && run->completed_received != TIMESTAMP_UNKNOWN && !run->jobs_swept;
+    bool is_over = run->completed_received != TIMESTAMP_UNKNOWN || run->phase == RUN_OPEN;
+    return run->open_jobs > 0 && is_over && !run->jobs_swept;
 }
 
 timestamp_ns lifecycle_run_deadline(const struct trace_policy *policy, const struct run_state *run)
 {
-    if (run->phase == RUN_NEW)
+    if (run->phase == RUN_NEW || run->phase == RUN_REMEMBERED)
         return TIMESTAMP_UNKNOWN;
     if (run->phase == RUN_OPEN)
         return open_run_deadline(policy, run);
     if (must_sweep(run))
         return run->completed_received + policy->job_grace;
+    // What may still end, as after an approval, is kept until it cannot. Runs of which only jobs tell never do.
+    if (run->phase == RUN_SENT_INCOMPLETE && run->seen != 0 && policy->linger < TRACE_RUN_KEPT)
+        return run->last_received + TRACE_RUN_KEPT;
     return run->last_received + policy->linger;
 }
 
@@ -303,12 +437,6 @@ enum error_code lifecycle_expire_job(const struct trace_policy *policy, timestam
     return ERROR_NONE;
 }
 
-// A run awaiting approval that nobody gave is closed as it stands; that is not our lack of knowledge.
-static bool is_unfinished(const struct run_state *run)
-{
-    return !slice_equals(run->body.conclusion, SLICE("action_required"));
-}
-
 enum error_code lifecycle_expire_run(const struct trace_policy *policy, timestamp_ns now,
                                      struct run_state *run, struct arena *arena,
                                      struct lifecycle_output *output)
@@ -319,12 +447,13 @@ enum error_code lifecycle_expire_run(const struct trace_policy *policy, timestam
         return ERROR_NONE;
     if (run->phase == RUN_OPEN && run->is_completed)
         return finish_root_if_ready(policy, now, run, arena, output);
-    if (run->phase == RUN_OPEN)
-        return finish_root(policy, is_unfinished(run), now, run, arena, output);
+    // Of a run that fell silent the jobs leave first, so that the root covers them.
     if (must_sweep(run)) {
         output->sweep_jobs = true;
         return ERROR_NONE;
     }
+    if (run->phase == RUN_OPEN)
+        return finish_root(policy, true, now, run, arena, output);
     // Jobs that are open still have deadlines of their own; their run is remembered until they are done.
     if (run->open_jobs > 0) {
         run->last_received = now;

@@ -100,7 +100,7 @@ enum error_code measure_of_run(const struct run_state *run, const struct span *r
     const struct github_repository *repository =
         has_own_events ? &run->repository : &run->job_repository;
     struct slice conclusion =
-        has_own_events ? body->conclusion : build_conclusion_of_result(run->worst_result);
+        has_own_events ? body->conclusion : build_conclusion_of_result(build_worst_result(run));
     struct run_measure *made = arena_allocate_array(arena, 1, sizeof *made);
     if (made == NULL)
         return ERROR_MEMORY;

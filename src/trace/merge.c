@@ -1,13 +1,26 @@
 // Taking one event's statements into what is known.
 #include "ghatrace/trace/merge.h"
 
-static bool is_newer(const struct state_version *a, const struct state_version *b)
+#include "ghatrace/trace/build.h"
+
+static bool is_newer_or_same(const struct state_version *a, const struct state_version *b)
 {
     if (a->rank != b->rank)
         return a->rank > b->rank;
     if (a->time != b->time)
         return a->time > b->time;
     return a->digest >= b->digest;
+}
+
+bool merge_is_newer(const struct state_version *a, const struct state_version *b)
+{
+    return !is_newer_or_same(b, a);
+}
+
+static uint64_t make_digest(struct slice conclusion, uint64_t digest)
+{
+    uint64_t result = (uint64_t)build_result_of_conclusion(conclusion);
+    return (result << 56 | digest >> 8) & STATE_DIGEST_MASK;
 }
 
 // The latest time that a job's body speaks of.
@@ -28,12 +41,24 @@ static uint8_t rank_of(enum github_job_action action)
     return action == GITHUB_JOB_WAITING ? GITHUB_JOB_QUEUED : (uint8_t)action;
 }
 
+struct state_version merge_version_of_job(const struct github_job *job, uint64_t digest)
+{
+    return (struct state_version){rank_of(job->action), latest_time_in(job),
+                                  make_digest(job->conclusion, digest)};
+}
+
+struct state_version merge_version_of_run(const struct github_run *run, uint64_t digest)
+{
+    return (struct state_version){merge_is_final(run) ? 1 : 0, run->updated_at,
+                                  make_digest(run->conclusion, digest)};
+}
+
 static void merge_runner(struct job_state *state, const struct github_job *job,
                          const struct state_version *version)
 {
     bool names_runner = job->runner_id != 0 || job->runner_name.len > 0;
     if (!names_runner || job->action < GITHUB_JOB_IN_PROGRESS ||
-        !is_newer(version, &state->runner_version))
+        !is_newer_or_same(version, &state->runner_version))
         return;
     state->runner_version = *version;
     state->runner_id = job->runner_id;
@@ -45,7 +70,7 @@ static void merge_deployment(struct job_state *state, const struct github_job *j
                              const struct state_version *version)
 {
     bool deploys = job->deployment_id != 0 || job->deployment_environment.len > 0;
-    if (!deploys || !is_newer(version, &state->deployment_version))
+    if (!deploys || !is_newer_or_same(version, &state->deployment_version))
         return;
     state->deployment_version = *version;
     state->deployment_id = job->deployment_id;
@@ -56,7 +81,7 @@ void merge_job_event(struct job_state *state, const struct github_event *event,
                      timestamp_ns occurred_at, uint64_t digest)
 {
     const struct github_job *job = &event->job;
-    struct state_version version = {rank_of(job->action), latest_time_in(job), digest};
+    struct state_version version = merge_version_of_job(job, digest);
     bool is_queueing = job->action <= GITHUB_JOB_WAITING;
 
     state->run_id = job->run_id;
@@ -72,7 +97,7 @@ void merge_job_event(struct job_state *state, const struct github_event *event,
     if (job->action == GITHUB_JOB_WAITING)
         state->last_waiting = timestamp_later(state->last_waiting, occurred_at);
 
-    if (state->seen == 0 || is_newer(&version, &state->body_version)) {
+    if (state->seen == 0 || is_newer_or_same(&version, &state->body_version)) {
         state->body_version = version;
         state->repository = event->repository;
         state->body = *job;
@@ -105,13 +130,14 @@ void merge_run_event(struct run_state *state, const struct github_event *event, 
 {
     const struct github_run *run = &event->run;
     bool is_final = merge_is_final(run);
-    struct state_version version = {is_final ? 1 : 0, run->updated_at, digest};
+    struct state_version version = merge_version_of_run(run, digest);
 
     name_run(state, run->run_id, run->run_attempt, event);
-    if (state->seen == 0 || is_newer(&version, &state->body_version)) {
+    if (state->seen == 0 || is_newer_or_same(&version, &state->body_version)) {
         state->body_version = version;
         state->repository = event->repository;
         state->body = *run;
+        state->has_no_body = false;
     }
     state->is_completed |= is_final;
     if (is_final)

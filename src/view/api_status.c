@@ -130,6 +130,7 @@ static void put_notes(struct json_out *json, const struct health_figures *figure
     json_out_count(json, "deliveries", figures->usage.delivery_notes);
     json_out_count(json, "jobs", figures->usage.job_notes);
     json_out_count(json, "runs", figures->usage.run_notes);
+    json_out_count(json, "roots", figures->usage.root_notes);
     json_out_count(json, "bytes", figures->usage.note_bytes);
     json_out_time(json, "oldest_delivery_at", figures->oldest_delivery);
     json_out_count(json, "shed_this_hour", is_now ? sheds->in_hour : 0);

@@ -201,12 +201,14 @@ static void put_notes(struct metrics_text *text, const struct store_usage *usage
     const struct metrics_label deliveries = {"of", SLICE("deliveries")};
     const struct metrics_label jobs = {"of", SLICE("jobs")};
     const struct metrics_label runs = {"of", SLICE("runs")};
+    const struct metrics_label roots = {"of", SLICE("roots")};
     metrics_family(text, "ghatrace_notes", METRICS_GAUGE,
                    "What is remembered for linger: deliveries, and jobs and runs whose spans went "
-                   "out.");
+                   "out; and for 35 days: that a run had a root.");
     metrics_sample(text, "ghatrace_notes", "", &deliveries, 1, (double)usage->delivery_notes);
     metrics_sample(text, "ghatrace_notes", "", &jobs, 1, (double)usage->job_notes);
     metrics_sample(text, "ghatrace_notes", "", &runs, 1, (double)usage->run_notes);
+    metrics_sample(text, "ghatrace_notes", "", &roots, 1, (double)usage->root_notes);
     metrics_single(text, "ghatrace_notes_bytes", METRICS_GAUGE, "Space that they take.",
                    (double)usage->note_bytes);
     metrics_single(text, "ghatrace_notes_shed", METRICS_COUNTER,

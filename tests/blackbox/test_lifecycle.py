@@ -199,20 +199,26 @@ class Silence(harness.BlackBoxTest):
         self.assertIs(root["attributes"]["github.incomplete"], True)
         self.assertEqual(root["attributes"]["cicd.pipeline.result"], "failure")
         self.assertEqual(root["status"]["code"], 2)
-        # What comes later joins the trace and makes no second root.
-        late = run.job("d", offset=54, duration=1)
+        # What comes later joins the trace, and changes nothing of a root that covers it.
+        late = run.job("d", offset=34, duration=1)
         self.daemon.accept(*late.timeline())
         self.collector.wait_for_ids(expect.ids_of(job_spans(late)))
         time.sleep(3)  # beyond the idle time
         self.daemon.restart()
         self.assertEqual(self.collector.ids()[(ids.trace, ids.root)], 1)
+        # A root that does not is sent again.
+        later = run.job("e", offset=54, duration=1)
+        self.daemon.accept(*later.timeline())
+        self.collector.wait(lambda c: c.ids()[(ids.trace, ids.root)] == 2)
         # The run's own word comes after all: under the same ID, and once.
         self.daemon.accept(run.completed())
         self.daemon.accept(run.completed().with_guid(str(uuid.uuid4())))
         self.daemon.restart()
         versions = [span for span in self.collector.versions(ids.trace) if span["spanId"] == ids.root]
-        self.assertEqual(len(versions), 2)
-        self.assertEqual(versions[1], root_span(run))
+        self.assertEqual(len(versions), 3)
+        self.assertEqual(versions[1]["endTimeUnixNano"], ns(later.completed_at))
+        self.assertEqual(versions[1]["attributes"], versions[0]["attributes"])
+        self.assertEqual(versions[2], root_span(run))
 
     def test_a_run_with_a_job_under_way_is_not_over(self):
         run = recent_run()

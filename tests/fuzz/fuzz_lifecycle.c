@@ -1,15 +1,18 @@
 // A run's whole life: events in any order, time that passes in between, and at last all deadlines. What
-// goes out goes out once, nothing stays for ever, and nothing is forgotten that was never sent.
+// goes out goes out again only where it changed, and never less complete; nothing stays for ever, and nothing is
+// forgotten that was never sent.
 #include "event_way.h"
+#include "ghatrace/trace/fingerprint.h"
 #include "told.h"
 
 #define EVENTS_MAX 16
 #define STEPS_MAX 1000 // far more than any run of this size has a use for
 
-// How often spans went out since the state came to be.
+// How spans went out since the state came to be.
 struct sent {
     int complete;
     int incomplete;
+    uint64_t fingerprint; // of the last ones
 };
 
 struct world {
@@ -23,10 +26,12 @@ struct world {
     struct lifecycle_output output;
 };
 
-static void count(struct sent *sent, bool is_incomplete)
+static void count(struct sent *sent, bool is_incomplete, const struct span_batch *batch)
 {
-    MUST(sent->complete == 0);
-    MUST(!is_incomplete || sent->incomplete == 0);
+    uint64_t fingerprint = fingerprint_of_batch(batch);
+    MUST(!is_incomplete || sent->complete == 0);
+    MUST(batch->spans[0].has_parent || sent->fingerprint != fingerprint);
+    sent->fingerprint = fingerprint;
     *(is_incomplete ? &sent->incomplete : &sent->complete) += 1;
 }
 
@@ -38,12 +43,12 @@ static void take_output(struct world *world)
         check_spans(batch);
         check_phases(batch);
         if (batch->spans[0].kind == SPAN_KIND_SERVER) {
-            count(&world->run_sent, world->run.phase == RUN_SENT_INCOMPLETE);
+            count(&world->run_sent, world->run.phase == RUN_SENT_INCOMPLETE, batch);
             continue;
         }
         size_t job = (size_t)world->output.finished[i].span_id.bytes[SPAN_ID_SIZE - 1] - 1;
         MUST(job < TOLD_JOBS);
-        count(&world->jobs_sent[job], world->jobs[job].phase == JOB_CLOSED_INCOMPLETE);
+        count(&world->jobs_sent[job], world->jobs[job].phase == JOB_CLOSED_INCOMPLETE, batch);
     }
     for (size_t i = 0; i < TOLD_JOBS; i++)
         open_jobs += world->jobs[i].phase == JOB_OPEN || world->jobs[i].phase == JOB_SETTLING;

@@ -14,6 +14,7 @@
 
 #include "ghatrace/base/arena.h"
 #include "ghatrace/otlp/decode.h"
+#include "ghatrace/otlp/encode.h"
 
 #define MAP_BYTES ((uint64_t)1 << 30)
 
@@ -231,7 +232,84 @@ void engine_bench_records(struct engine_bench *bench, struct buffer *bytes)
     }
 }
 
-uint64_t engine_bench_count_spans(struct engine_bench *bench)
+struct version {
+    struct span_id id;
+    bool is_incomplete;
+    struct buffer bytes;
+};
+
+struct version_list {
+    struct version items[64];
+    size_t count;
+};
+
+static struct version *place_for(struct version_list *list, const struct span_id *id)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        if (memcmp(&list->items[i].id, id, sizeof *id) == 0)
+            return &list->items[i];
+    }
+    assert_true(list->count < sizeof list->items / sizeof list->items[0]);
+    struct version *made = &list->items[list->count++];
+    *made = (struct version){.id = *id, .is_incomplete = true};
+    buffer_init(&made->bytes, 1 << 20);
+    return made;
+}
+
+static void take_version(struct version_list *list, const struct span_batch *batch, size_t index)
+{
+    struct error error = {0};
+    struct span_batch alone = {
+        .resource = batch->resource, .spans = &batch->spans[index], .span_count = 1};
+    const struct span *span = &batch->spans[index];
+    struct version *version = place_for(list, &span->span_id);
+    struct buffer bytes;
+    buffer_init(&bytes, 1 << 20);
+    assert_int_equal(otlp_encode_batch(&alone, &bytes, &error), ERROR_NONE);
+    bool is_incomplete = find_attribute(span, "github.incomplete") != NULL;
+    if (is_incomplete && !version->is_incomplete)
+        fail_msg("%.*s is less complete than it was", SLICE_ARGS(span->name));
+    if (!span->has_parent && slice_equals(buffer_slice(&bytes), buffer_slice(&version->bytes)))
+        fail_msg("%.*s left twice as the same", SLICE_ARGS(span->name));
+    buffer_release(&version->bytes);
+    version->bytes = bytes;
+    version->is_incomplete = is_incomplete;
+}
+
+static void take_versions(const struct store_record *record, void *context)
+{
+    struct arena arena;
+    struct span_batch batch;
+    struct error error = {0};
+    arena_init(&arena, 65536);
+    assert_int_equal(otlp_decode_batch(record->body, &arena, &batch, &error), ERROR_NONE);
+    for (size_t i = 0; i < batch.span_count; i++)
+        take_version(context, &batch, i);
+    arena_release(&arena);
+}
+
+static int compare_versions(const void *a, const void *b)
+{
+    const struct version *left = a;
+    const struct version *right = b;
+    return memcmp(&left->id, &right->id, sizeof left->id);
+}
+
+void engine_bench_last_versions(struct engine_bench *bench, struct buffer *bytes)
+{
+    static struct version_list list;
+    list.count = 0;
+    visit_outbox(bench, take_versions, &list);
+    qsort(list.items, list.count, sizeof list.items[0], compare_versions);
+    buffer_clear(bytes);
+    for (size_t i = 0; i < list.count; i++) {
+        assert_int_equal(buffer_append_slice(bytes, buffer_slice(&list.items[i].bytes)),
+                         ERROR_NONE);
+        buffer_release(&list.items[i].bytes);
+    }
+}
+
+static struct store_usage usage_of(struct engine_bench *bench)
 {
     struct error error = {0};
     struct store_transaction *transaction;
@@ -239,5 +317,16 @@ uint64_t engine_bench_count_spans(struct engine_bench *bench)
     assert_int_equal(store_begin(bench->store, false, &transaction, &error), ERROR_NONE);
     store_read_usage(transaction, &usage);
     store_abort(transaction);
+    return usage;
+}
+
+uint64_t engine_bench_count_spans(struct engine_bench *bench)
+{
+    struct store_usage usage = usage_of(bench);
     return usage.spans + usage.job_notes + usage.run_notes;
+}
+
+uint64_t engine_bench_count_roots(struct engine_bench *bench)
+{
+    return usage_of(bench).root_notes;
 }

@@ -42,7 +42,12 @@ void engine_bench_advance_to(struct engine_bench *bench, double seconds);
 void engine_bench_spans(struct engine_bench *bench, struct buffer *text);
 // All finished records as bytes, sorted, so that runs of the program can be compared.
 void engine_bench_records(struct engine_bench *bench, struct buffer *bytes);
+// The last version of each span, with its resource, as bytes, by ID: what a backend is left with. Fails the test where a
+// version is less complete than one before it, or where a root left twice as the same.
+void engine_bench_last_versions(struct engine_bench *bench, struct buffer *bytes);
 // States of runs and jobs, notes included, that the store holds.
 uint64_t engine_bench_count_spans(struct engine_bench *bench);
+// Runs of which it is remembered that they had a root.
+uint64_t engine_bench_count_roots(struct engine_bench *bench);
 
 #endif

@@ -42,9 +42,32 @@ enum error_code codec_decode_job(struct slice bytes, struct arena *arena, struct
 enum error_code codec_decode_run(struct slice bytes, struct arena *arena, struct run_state *state,
                                  struct error *error) MUST_CHECK;
 
-// What stays of a run whose root went out, where it need not keep names: one byte of flags (1: completed), one byte
-// `seen`, be64 end of its root, be64 receipt of its `completed`. Its ids are known from the key.
+// Notes: what stays of what went out. Ids are known from the key. A digest is the first five bytes of a version's, which
+// are all that are used (STATE_DIGEST_MASK).
+//
+//   run         one byte of flags (1: completed) ‖ one byte `seen` ‖ be64 time and digest of the `completed` that holds ‖
+//               be64 start of the run ‖ be64 start of its first job ‖ be64 end of its last job ‖ be32 seconds, receipt
+//               of its first `completed` ‖ be24 jobs that were closed, at most ‖ be32 digest of its root
+//   old run     one byte of flags (1: its root was complete)
+//   job         one byte of flags (1: there is a note `waited job`, too) ‖ be64 time and digest of the `completed` that
+//               holds
+//   waited job  be64 since when it was queued (created, or queued) ‖ be64 last queued ‖ be64 last waiting: of jobs that
+//               waited for an approval, and of those whose `completed` does not tell when they were created
 void codec_encode_run_note(const struct run_state *state, uint8_t bytes[STORE_RUN_NOTE_SIZE]);
 void codec_decode_run_note(const uint8_t bytes[STORE_RUN_NOTE_SIZE], struct run_state *state);
+void codec_encode_old_run_note(const struct run_state *state,
+                               uint8_t bytes[STORE_OLD_RUN_NOTE_SIZE]);
+void codec_decode_old_run_note(const uint8_t bytes[STORE_OLD_RUN_NOTE_SIZE],
+                               struct run_state *state);
+// `*has_waited`: the other note belongs to it.
+void codec_encode_job_note(const struct job_state *state, uint8_t bytes[STORE_JOB_NOTE_SIZE],
+                           bool *has_waited);
+void codec_decode_job_note(const uint8_t bytes[STORE_JOB_NOTE_SIZE], struct job_state *state,
+                           bool *has_waited);
+void codec_encode_waited_job_note(const struct job_state *state,
+                                  uint8_t bytes[STORE_WAITED_JOB_NOTE_SIZE]);
+// Adds to what the job's note told.
+void codec_decode_waited_job_note(const uint8_t bytes[STORE_WAITED_JOB_NOTE_SIZE],
+                                  struct job_state *state);
 
 #endif

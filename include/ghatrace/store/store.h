@@ -11,7 +11,7 @@
 //               · "dead" → be64 bytes of the dead letters' records ‖ be64 how many letters that are ‖ be64 sequence
 //               below which all are in that sum (all ones: all of them); absent in stores that are older
 //               · "probe" → be64 time, written after a failure to see whether writing works again
-//               · "notes" → be64 each: notes of the four kinds, notes that were shed, since when the hour
+//               · "notes" → be64 each: notes of the six kinds, notes that were shed, since when the hour
 //               counts, shed in it, shed in the hour before
 //   spans       trace ‖ span → a run's or a job's state (store/codec.h); up to version 1 also the note that
 //               it went out, and still where the note has to hold names
@@ -42,20 +42,25 @@
 //   kind  order                                                      shared  payload  bytes of a note
 //   g     be64 ms in the GUID ‖ GUID (8) ‖ body (8)                       4        0  20  delivery
 //   u     be64 ns start of an eighth of linger ‖ GUID (8) ‖ body (8)      8        0  16  delivery, no time in its GUID
-//   j     span (8) ‖ trace (first 8)                                      4        0  12  job that went out
-//   r     span (8) ‖ trace (first 8)                                      4       18  30  run whose root went out
+//   j     span (8) ‖ trace (first 8)                                      4       14  26  job that went out
+//   w     span (8) ‖ trace (first 8)                                      4       24  36  of such a job: since when it
+//                                                                                         was queued, what it waited for
+//   r     span (8) ‖ trace (first 8)                                      4       50  62  run whose root went out
+//   o     span (8) ‖ trace (first 4)                                      4        1   9  the same, kept longer
 //
 // The first `shared` bytes are alike in all notes of a block and not repeated. GUID (8) is the beginning of the SHA-256
 // of the GUID, body (8) that of the MD5 of the body as it was received. Times inside GUIDs and GitHub's ids rise, so new notes come
 // behind the others or near the end: blocks fill one after the other, a commit writes few of them, and what is oldest
 // is in front. Where they come out of order a full block is halved; a sweep over all blocks, sixteen times in `linger`,
 // fills the gaps again. There is no entry for each deadline: a block goes when its newest note is over, so a note is
-// remembered for its time and seldom much longer. Each kind has a time of its own to be kept.
+// remembered for its time and seldom much longer. Each kind has a time of its own to be kept: linger; `o` 35 days
+// (trace/policy.h). The payloads are told in store/codec.h.
 //
 // Taken for the same: deliveries whose 128 bits of GUID and body agree and whose GUIDs hold the same millisecond. Among
 // 10^9 remembered deliveries the odds that a new one meets a false match are below 10^-29; with one GUID on two
 // bodies (that happens, github/docs#32822) they are 2^-64, since the sender does not choose both. The body's digest is
-// no defence: whoever can make it up holds the secret already. Of what went out, the id and 64 bits of the trace ID agree.
+// no defence: whoever can make it up holds the secret already. Of what went out, the id and 64 bits of the trace ID agree
+// (of `o`, 32 bits: they tell the attempts of one run apart).
 //
 // A new kind of note, or more bytes in one, is a new letter with a line in the table of notes.c; old letters stay.
 // When room is short (80 % of the map), notes are shed before anything is refused: deliveries, the oldest first, then
@@ -158,11 +163,17 @@ enum store_note {
     STORE_NOTE_TIMED_DELIVERY,
     STORE_NOTE_UNTIMED_DELIVERY,
     STORE_NOTE_JOB,
+    STORE_NOTE_WAITED_JOB,
     STORE_NOTE_RUN,
+    STORE_NOTE_OLD_RUN,
     STORE_NOTE_KINDS,
 };
-#define STORE_NOTE_TRACE_BYTES 8
-#define STORE_RUN_NOTE_SIZE 18 // store/codec.h
+// Bytes of the payloads: store/codec.h.
+#define STORE_JOB_NOTE_SIZE 14
+#define STORE_WAITED_JOB_NOTE_SIZE 24
+#define STORE_RUN_NOTE_SIZE 50
+#define STORE_OLD_RUN_NOTE_SIZE 1
+#define STORE_NOTE_SIZE_MAX 50
 #define STORE_OLD_DIGEST_SIZE 16
 
 // What a delivery is known by.
@@ -185,19 +196,14 @@ enum error_code store_knows_guid(struct store_transaction *transaction,
 enum error_code store_oldest_delivery(struct store_transaction *transaction, timestamp_ns *oldest,
                                       struct error *error) MUST_CHECK;
 
-// Spans of a job, or the root of a run, went out. In write transactions.
-enum error_code store_note_job(struct store_transaction *transaction, const struct store_key *key,
+// Spans of a job, or the root of a run, went out. In write transactions. `kind`: none of a delivery; `payload` has the
+// size of its kind. A note that is there already gets the new payload.
+enum error_code store_put_note(struct store_transaction *transaction, enum store_note kind,
+                               const struct store_key *key, const uint8_t *payload,
                                timestamp_ns now, struct error *error) MUST_CHECK;
-enum error_code store_find_job_note(struct store_transaction *transaction,
-                                    const struct store_key *key, bool *is_found,
-                                    struct error *error) MUST_CHECK;
-enum error_code store_note_run(struct store_transaction *transaction, const struct store_key *key,
-                               const uint8_t payload[STORE_RUN_NOTE_SIZE], timestamp_ns now,
-                               struct error *error) MUST_CHECK;
-enum error_code store_find_run_note(struct store_transaction *transaction,
-                                    const struct store_key *key, bool *is_found,
-                                    uint8_t payload[STORE_RUN_NOTE_SIZE],
-                                    struct error *error) MUST_CHECK;
+enum error_code store_find_note(struct store_transaction *transaction, enum store_note kind,
+                                const struct store_key *key, bool *is_found, uint8_t *payload,
+                                struct error *error) MUST_CHECK;
 
 // Forgets what is older than its kind is kept, looking at up to `max` blocks. `*is_more`: that was not enough.
 enum error_code store_forget_notes(struct store_transaction *transaction, timestamp_ns now,
@@ -382,6 +388,7 @@ struct store_usage {
     uint64_t delivery_notes;
     uint64_t job_notes;
     uint64_t run_notes;
+    uint64_t root_notes;
     uint64_t note_bytes; // pages that notes take
     struct store_sheds sheds;
     uint64_t used_bytes; // pages in use

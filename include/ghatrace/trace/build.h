@@ -31,11 +31,13 @@ enum error_code build_job_spans(const struct trace_policy *policy, const struct 
 enum error_code build_more_steps(struct job_rest *rest, struct arena *arena,
                                  struct span_batch *batch) MUST_CHECK;
 
-// The root span, from the run's own events or, where there are none, from its jobs. Sets `*end`.
-// ERROR_MEMORY.
+// From when to when the root span is: from the run's start, or its earliest job's if that is before, to the run's end, or
+// its last job's if that is later. Of a run of which only jobs tell: from its first job's creation to its last job's end.
+void build_root_times(const struct run_state *run, timestamp_ns *start, timestamp_ns *end);
+// The root span, from the run's own events or, where there are none, from its jobs. ERROR_MEMORY.
 enum error_code build_root_span(const struct trace_policy *policy, const struct run_state *run,
-                                bool is_incomplete, struct arena *arena, struct span_batch *batch,
-                                timestamp_ns *end) MUST_CHECK;
+                                bool is_incomplete, struct arena *arena,
+                                struct span_batch *batch) MUST_CHECK;
 
 struct build_outcome {
     struct slice result;     // cicd.pipeline.task.run.result
@@ -49,6 +51,8 @@ struct build_outcome build_outcome_of_job(struct slice conclusion, enum job_faul
 
 // GitHub's conclusion as cicd.pipeline.result and cicd.pipeline.task.run.result have it.
 struct slice build_result_text(struct slice conclusion);
+// The worst result that any of the jobs has of which the run knows.
+enum run_result build_worst_result(const struct run_state *run);
 // The words of a result, as GitHub's conclusion.
 struct slice build_conclusion_of_result(enum run_result result);
 enum run_result build_result_of_conclusion(struct slice conclusion);

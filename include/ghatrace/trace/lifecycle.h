@@ -9,7 +9,14 @@
 //   - no workflow_name (payloads before 2023) and no event of the run seen: the resource needs it;
 //   - the job deploys to an environment, or waited for approval, and its release was not seen.
 // A run's root leaves when its `completed` is in and no job known to it is open, at the latest
-// `root_grace` after.
+// `root_grace` after. A run that falls silent for `job_timeout` is sent as it stands, after its jobs, with
+// github.incomplete; so is one of which only jobs tell, `run_idle` after the last of them ended.
+//
+// What went out is sent again, under the same IDs, where a delivery changes it:
+//   - a run or a job that ends twice under one attempt: the later end holds (merge.h), in whatever order they come;
+//   - a root that its jobs stick out of, since they came after it: it is extended, never shortened;
+//   - what was incomplete: it goes on with the next event, and its end replaces it.
+// It is never made less complete, and nothing is sent again that would be the same.
 #ifndef GHATRACE_TRACE_LIFECYCLE_H
 #define GHATRACE_TRACE_LIFECYCLE_H
 
@@ -33,11 +40,23 @@ struct lifecycle_finished {
     // each job is measured once. Of a run: always there.
     const struct job_measure *job_measure;
     const struct run_measure *run_measure;
+    bool
+        is_correction; // a run that has been measured before: it has its place in lists, and is not counted again
+};
+
+// A root of which nothing is known any more but its times: it has to be found where finished spans are kept, and sent
+// again with these.
+struct lifecycle_extension {
+    bool is_wanted;
+    struct span_id span_id; // as in lifecycle_finished
+    timestamp_ns start;     // not after
+    timestamp_ns end;       // not before
 };
 
 struct lifecycle_output {
     struct lifecycle_finished finished[2]; // a job, a root
     size_t finished_count;
+    struct lifecycle_extension extension;
     bool is_late;     // came after what it speaks of had been sent, and changed nothing
     bool run_changed; // store it
     bool job_changed; // store it

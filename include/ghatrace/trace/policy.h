@@ -21,6 +21,11 @@ struct trace_policy {
     duration_ns linger;      // how long it is remembered that something went out
 };
 
+// How long it is remembered that a run had a root, and how long an unfinished run is kept whose root was sent as it
+// stands. A run may wait for approval, and may be run again, for 30 days ("Workflow run history retention", GitHub Docs
+// "Actions limits": a run lasts at most 35 days, waiting included).
+#define TRACE_RUN_KEPT (35 * NS_PER_DAY)
+
 // root_grace 10 s, job_grace 10 min, job_timeout 6 d, run_idle 1 h, linger 3 d; scheme arc; all spans.
 void trace_policy_init(struct trace_policy *policy);
 

@@ -15,19 +15,35 @@
 #include "ghatrace/trace/span.h"
 
 // Which of two statements about the same thing counts: the later in the life cycle, then the one that
-// speaks of the later time, then (so that the choice never depends on the order of arrival) the one
-// whose delivery has the greater digest. Never the one that arrived later.
+// speaks of the later time, then (so that the choice never depends on the order of arrival) the one that
+// tells of the worse result, then the one with the greater digest. Never the one that arrived later.
 struct state_version {
     uint8_t rank;
     timestamp_ns time;
-    uint64_t digest;
+    uint64_t digest; // the result (enum run_result) in the first byte, then a digest of the event
 };
+// The bits of `digest` that are used: what a note has room for (store/codec.h).
+#define STATE_DIGEST_MASK (~UINT64_C(0) << 24)
+
+// From the mildest to the worst; the result of a run that only its jobs tell of.
+enum run_result {
+    RUN_RESULT_NONE,
+    RUN_RESULT_SKIPPED,
+    RUN_RESULT_NEUTRAL,
+    RUN_RESULT_SUCCESS,
+    RUN_RESULT_CANCELLED,
+    RUN_RESULT_ACTION_REQUIRED,
+    RUN_RESULT_STARTUP_FAILURE,
+    RUN_RESULT_TIMED_OUT,
+    RUN_RESULT_FAILURE,
+};
+#define RUN_RESULTS (RUN_RESULT_FAILURE + 1)
 
 enum job_phase {
-    JOB_NEW,               // no event yet
-    JOB_OPEN,              // not completed
-    JOB_SETTLING,          // completed, but a statement is missing that its spans depend on
-    JOB_CLOSED,            // its spans went out; only this note stays
+    JOB_NEW,      // no event yet
+    JOB_OPEN,     // not completed
+    JOB_SETTLING, // completed, but a statement is missing that its spans depend on
+    JOB_CLOSED,   // its spans went out; only this note stays: a later `completed` replaces them
     JOB_CLOSED_INCOMPLETE, // given up and sent without a result; a `completed` may still come
 };
 
@@ -62,27 +78,19 @@ struct job_state {
     int64_t deployment_id;
     struct slice deployment_environment;
 
+    enum run_result counted_result; // as it is in the `results` of its run; of JOB_CLOSED
+
     timestamp_ns deadline; // where the store's deadline index has it; kept by the engine
 };
 
 enum run_phase {
-    RUN_NEW,             // no event yet
-    RUN_OPEN,            // its root has not gone out
-    RUN_SENT,            // its root went out
+    RUN_NEW,  // no event yet
+    RUN_OPEN, // its root has not gone out, or is to be made anew since something came after it
+    RUN_SENT, // its root went out
     RUN_SENT_INCOMPLETE, // a root made from its jobs, or of an unfinished run, went out
-};
-
-// From the mildest to the worst; the result of a run that only its jobs tell of.
-enum run_result {
-    RUN_RESULT_NONE,
-    RUN_RESULT_SKIPPED,
-    RUN_RESULT_NEUTRAL,
-    RUN_RESULT_SUCCESS,
-    RUN_RESULT_CANCELLED,
-    RUN_RESULT_ACTION_REQUIRED,
-    RUN_RESULT_STARTUP_FAILURE,
-    RUN_RESULT_TIMED_OUT,
-    RUN_RESULT_FAILURE,
+    // Its root went out longer ago than `linger`: nothing else is known, but whether it was complete. Never stored as a
+    // state.
+    RUN_REMEMBERED,
 };
 
 struct run_state {
@@ -97,6 +105,8 @@ struct run_state {
     struct state_version body_version;
     struct github_repository repository;
     struct github_run body; // when `seen` is not 0
+    // Its root went out and only what a note keeps is left: of the body, when it started; no names.
+    bool has_no_body;
 
     int64_t
         speaker_job_id; // the job with the lowest id, of those that name their workflow, speaks for a run without events of its own
@@ -107,14 +117,17 @@ struct run_state {
 
     int64_t open_jobs;   // jobs that are OPEN or SETTLING
     int64_t closed_jobs; // jobs that were closed at least once
+    // Of jobs that were closed. Jobs whose creation is not known do not tell when a re-run began: their times may be
+    // those of an earlier attempt.
     timestamp_ns first_job_start;
     timestamp_ns last_job_end;
-    enum run_result worst_result;
+    int64_t results[RUN_RESULTS]; // how many closed jobs have which
 
     timestamp_ns completed_received; // receipt of the first ending `completed`
     timestamp_ns last_received;      // of any event of the run or of its jobs
     timestamp_ns last_job_closed_at; // when the last job's spans went out
     timestamp_ns end;                // of the root that went out, or by the ending `completed`
+    uint32_t root_digest;            // of the root that went out; 0: none, or an older version's
     bool jobs_swept;                 // open jobs were given up after job_grace
     struct span_id sweep_after;      // where a sweep that spans several batches goes on
 

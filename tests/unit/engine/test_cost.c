@@ -141,7 +141,10 @@ static void compare_first_and_last(int64_t jobs, bool has_guid_time, double grow
         scenario_set_server(&end, address);
     calls = 0;
     engine_bench_accept(&bench, &end);
-    assert_true(calls < 34); // a block of notes may have to be halved for it
+    print_message("the run's end: %ld calls\n", calls);
+    assert_true(
+        calls <
+        40); // blocks of notes, of which two are about the run, may have to be halved for it
     engine_bench_close(&bench);
 }
 

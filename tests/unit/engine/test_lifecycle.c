@@ -56,6 +56,13 @@ static void deliver_ordinary_job(struct timeline *timeline, int64_t id)
     deliver(timeline, scenario_job(id, COMPLETED, 60, 2, 6, 60));
 }
 
+static struct scenario_delivery ended_job(int64_t id, double at, const char *conclusion)
+{
+    struct scenario_delivery delivery = scenario_job(id, COMPLETED, at, 2, 6, at);
+    scenario_set_conclusion(&delivery, conclusion);
+    return delivery;
+}
+
 #define ORDINARY_JOB                                                                               \
     "job build 2..60 success queue_time_ms=4000\n"                                                 \
     "runner.queue 2..6\n"                                                                          \
@@ -215,11 +222,160 @@ static void nothing_reopens_a_completed_job(void **state)
     deliver(timeline, scenario_job(1, COMPLETED, 60, 2, 6, 60));
     deliver(timeline, scenario_job(1, QUEUED, 2, 2, 2, -1));
     deliver(timeline, scenario_job(1, IN_PROGRESS, 6, 2, 6, -1));
-    deliver(timeline, scenario_job(1, COMPLETED, 70, 2, 6, 70));
+    deliver(timeline, scenario_job(1, COMPLETED, 50, 2, 6, 50)); // an earlier end, told later
     assert_spans(timeline, ORDINARY_JOB);
     engine_read_counters(timeline->bench.engine, &counters);
     assert_int_equal(counters.late, 3);
 }
+
+// --- what ends twice -------------------------------------------------------------------------------------------
+
+static void a_job_that_completes_twice_is_sent_again_with_its_later_end(void **state)
+{
+    struct timeline *timeline = *state;
+    struct scenario_delivery second = scenario_job(1, COMPLETED, 90, 2, 6, 90);
+    struct scenario_delivery again = second;
+    scenario_set_conclusion(&second, "failure");
+    again.event = second.event;
+    again.digest[14] = 1; // under another GUID
+    deliver_ordinary_job(timeline, 1);
+    deliver(timeline, second);
+    deliver(timeline, again);
+    assert_spans(timeline, ORDINARY_JOB "job build 2..90 failure error queue_time_ms=4000\n"
+                                        "runner.queue 2..6\n"
+                                        "runner.execution 6..90 failure\n");
+}
+
+static void a_gated_job_that_completes_twice_keeps_what_it_waited_for(void **state)
+{
+    struct timeline *timeline = *state;
+    timeline->bench.now = scenario_at(40);
+    deliver(timeline, scenario_job(1, QUEUED, 2.5, 2, 2, -1));
+    deliver(timeline, scenario_job(1, WAITING, 3.5, 2, 2, -1));
+    deliver(timeline, scenario_job(1, QUEUED, 30.25, 2, 2, -1));
+    deliver(timeline, scenario_job(1, COMPLETED, 60, 2, 45, 60));
+    engine_bench_restart(&timeline->bench);
+    deliver(timeline, scenario_job(1, COMPLETED, 90, 2, 45, 90));
+    assert_spans(timeline, "job build 2..60 success queue_time_ms=14750\n"
+                           "job.waiting 2..30.25\n"
+                           "runner.queue 30.25..45\n"
+                           "runner.execution 45..60 success\n"
+                           "job build 2..90 success queue_time_ms=14750\n"
+                           "job.waiting 2..30.25\n"
+                           "runner.queue 30.25..45\n"
+                           "runner.execution 45..90 success\n");
+}
+
+static void an_old_job_that_completes_twice_keeps_its_queue(void **state)
+{
+    struct timeline *timeline = *state;
+    struct scenario_delivery told[] = {scenario_job(1, QUEUED, 10, -1, 10, -1),
+                                       scenario_job(1, COMPLETED, 59, -1, 56, 59),
+                                       scenario_job(1, COMPLETED, 70, -1, 56, 70)};
+    deliver(timeline, scenario_run(GITHUB_RUN_REQUESTED, 1, ""));
+    for (size_t i = 0; i < 3; i++) {
+        scenario_make_old(&told[i]);
+        deliver(timeline, told[i]);
+    }
+    assert_spans(timeline, "job build 10..59 success queue_time_ms=46000\n"
+                           "runner.queue 10..56\n"
+                           "runner.execution 56..59 success\n"
+                           "job build 10..70 success queue_time_ms=46000\n"
+                           "runner.queue 10..56\n"
+                           "runner.execution 56..70 success\n");
+}
+
+static void a_run_that_ends_twice_has_its_later_end(void **state)
+{
+    struct timeline *timeline = *state;
+    struct engine_counters counters;
+    deliver(timeline, scenario_run(GITHUB_RUN_COMPLETED, 32, "failure"));
+    engine_bench_advance(&timeline->bench, NS_PER_HOUR);
+    deliver(timeline, scenario_run(GITHUB_RUN_COMPLETED, 702, "success"));
+    deliver(timeline, scenario_run(GITHUB_RUN_COMPLETED, 31, "failure"));
+    assert_spans(timeline, "workflow RUN CI 0..32 failure error\n"
+                           "workflow RUN CI 0..702 success\n");
+    engine_read_counters(timeline->bench.engine, &counters);
+    assert_int_equal(counters.late, 1);
+}
+
+static void of_two_ends_at_one_time_the_worse_holds(void **state)
+{
+    struct timeline *timeline = *state;
+    struct scenario_delivery worse = scenario_run(GITHUB_RUN_COMPLETED, 32, "failure");
+    worse.digest[15] = 1;
+    deliver(timeline, scenario_run(GITHUB_RUN_COMPLETED, 32, "success"));
+    deliver(timeline, worse);
+    assert_spans(timeline, "workflow RUN CI 0..32 success\n"
+                           "workflow RUN CI 0..32 failure error\n");
+}
+
+// --- how long the root is --------------------------------------------------------------------------------------
+
+static void the_root_begins_with_its_earliest_job(void **state)
+{
+    struct timeline *timeline = *state;
+    struct scenario_delivery completed = scenario_run(GITHUB_RUN_COMPLETED, 62, "success");
+    completed.event.run.run_started_at = scenario_at(3);
+    deliver_ordinary_job(timeline, 1);
+    deliver(timeline, completed);
+    assert_spans(timeline, ORDINARY_JOB "workflow RUN CI 2..62 success\n");
+}
+
+static void a_job_that_comes_after_the_root_extends_it_and_never_shortens_it(void **state)
+{
+    struct timeline *timeline = *state;
+    deliver(timeline, scenario_run(GITHUB_RUN_COMPLETED, 62, "success"));
+    engine_bench_advance(&timeline->bench, NS_PER_HOUR);
+    deliver(timeline, scenario_job(1, COMPLETED, 60, 2, 6, 60)); // inside
+    engine_bench_restart(&timeline->bench);
+    deliver(timeline, scenario_job(2, COMPLETED, 70, 2, 6, 70));
+    assert_spans(timeline, "workflow RUN CI 0..62 success\n" ORDINARY_JOB
+                           "job build 2..70 success queue_time_ms=4000\n"
+                           "runner.queue 2..6\n"
+                           "runner.execution 6..70 success\n"
+                           "workflow RUN CI 0..70 success\n");
+}
+
+static void a_root_that_has_left_the_history_stays_as_it_is(void **state)
+{
+    struct timeline *timeline = *state;
+    timeline->bench.options.has_exporter = false; // what is not to be sent leaves with the history
+    timeline->bench.options.history = NS_PER_MINUTE;
+    engine_bench_restart(&timeline->bench);
+    deliver(timeline, scenario_run(GITHUB_RUN_COMPLETED, 62, "success"));
+    engine_bench_advance(&timeline->bench, NS_PER_HOUR);
+    timeline->bench.options.has_exporter = true;
+    engine_bench_restart(&timeline->bench);
+    deliver(timeline, scenario_job(1, COMPLETED, 70, 2, 6, 70));
+    assert_spans(timeline, "job build 2..70 success queue_time_ms=4000\n"
+                           "runner.queue 2..6\n"
+                           "runner.execution 6..70 success\n");
+}
+
+// In payloads from before 2023 nothing tells a job that a re-run did not run again from one that it did.
+static void old_times_of_jobs_that_a_re_run_carried_over_do_not_lengthen_it(void **state)
+{
+    struct timeline *timeline = *state;
+    struct scenario_delivery old = scenario_job(5, COMPLETED, 1000, -1, 10, 60);
+    struct scenario_delivery skipped = scenario_job(6, COMPLETED, 1000, 1000, 12, 12);
+    struct scenario_delivery run = scenario_run(GITHUB_RUN_COMPLETED, 1100, "success");
+    scenario_make_old(&old);
+    scenario_set_conclusion(&skipped, "skipped");
+    scenario_set_runner(&skipped, 0, "");
+    scenario_set_attempt(&old, 2);
+    scenario_set_attempt(&skipped, 2);
+    scenario_set_attempt(&run, 2);
+    run.event.run.run_started_at = scenario_at(999);
+    deliver(timeline, old);
+    deliver(timeline, skipped);
+    engine_bench_advance(&timeline->bench, NS_PER_MINUTE);
+    deliver(timeline, run);
+    engine_bench_spans(&timeline->bench, &timeline->text);
+    assert_non_null(strstr(timeline->text.data, "workflow RUN CI 999..1100 success linked\n"));
+}
+
+// --- the rest --------------------------------------------------------------------------------------------------
 
 static void the_same_delivery_again_is_a_duplicate(void **state)
 {
@@ -407,8 +563,11 @@ static void the_root_waits_for_open_jobs_but_not_longer_than_root_grace(void **s
     assert_spans(timeline, "");
     engine_bench_advance_to(&timeline->bench, 68);
     assert_spans(timeline, "workflow RUN CI 0..58 success\n");
-    deliver(timeline, scenario_job(1, COMPLETED, 69, 2, 6, 60));
-    assert_spans(timeline, "workflow RUN CI 0..58 success\n" ORDINARY_JOB);
+    deliver(timeline, scenario_job(1, COMPLETED, 69, 2, 6, 57));
+    assert_spans(timeline, "workflow RUN CI 0..58 success\n"
+                           "job build 2..57 success queue_time_ms=4000\n"
+                           "runner.queue 2..6\n"
+                           "runner.execution 6..57 success\n");
 }
 
 static void the_root_leaves_with_the_last_job_and_covers_it(void **state)
@@ -453,7 +612,25 @@ static void a_run_that_nobody_approves_is_closed_as_it_stands(void **state)
     deliver(timeline, scenario_run(GITHUB_RUN_REQUESTED, 1, "action_required"));
     deliver(timeline, scenario_run(GITHUB_RUN_COMPLETED, 2, "action_required"));
     engine_bench_advance(&timeline->bench, 6 * NS_PER_DAY);
-    assert_spans(timeline, "workflow RUN CI 0..2 action_required\n");
+    assert_spans(timeline, "workflow RUN CI 0..2 action_required github.incomplete\n");
+    engine_bench_advance(&timeline->bench, 60 * NS_PER_DAY);
+    assert_spans(timeline, "workflow RUN CI 0..2 action_required github.incomplete\n");
+    assert_int_equal(engine_next_deadline(timeline->bench.engine), TIMESTAMP_UNKNOWN);
+}
+
+// GitHub gives 30 days for it.
+static void a_run_that_is_approved_after_weeks_has_its_end(void **state)
+{
+    struct timeline *timeline = *state;
+    deliver(timeline, scenario_run(GITHUB_RUN_COMPLETED, 2, "action_required"));
+    engine_bench_advance(&timeline->bench, 29 * NS_PER_DAY);
+    deliver(timeline, scenario_run(GITHUB_RUN_IN_PROGRESS, 2505610, ""));
+    engine_bench_advance(&timeline->bench, NS_PER_DAY);
+    deliver(timeline, scenario_run(GITHUB_RUN_COMPLETED, 2592000, "success"));
+    deliver(timeline, scenario_run(GITHUB_RUN_COMPLETED, 3, "action_required"));
+    engine_bench_advance(&timeline->bench, 40 * NS_PER_DAY);
+    assert_spans(timeline, "workflow RUN CI 0..2 action_required github.incomplete\n"
+                           "workflow RUN CI 0..2.592e+06 success\n");
 }
 
 static void a_job_that_github_never_closes_is_given_up_after_job_grace(void **state)
@@ -474,10 +651,11 @@ static void a_completed_after_giving_up_goes_out_under_the_same_ids(void **state
     deliver(timeline, scenario_run(GITHUB_RUN_COMPLETED, 58, "success"));
     engine_bench_advance(&timeline->bench, NS_PER_HOUR);
     deliver(timeline, scenario_job(1, COMPLETED, 5000, 2, 6, 60));
-    assert_spans(timeline, "workflow RUN CI 0..58 success\n"
-                           "job build 2..58 queue_time_ms=4000 github.incomplete\n"
-                           "runner.queue 2..6\n"
-                           "runner.execution 6..58\n" ORDINARY_JOB);
+    assert_spans(timeline,
+                 "workflow RUN CI 0..58 success\n"
+                 "job build 2..58 queue_time_ms=4000 github.incomplete\n"
+                 "runner.queue 2..6\n"
+                 "runner.execution 6..58\n" ORDINARY_JOB "workflow RUN CI 0..60 success\n");
 }
 
 static void a_silent_job_is_given_up_after_job_timeout(void **state)
@@ -493,6 +671,117 @@ static void a_silent_job_is_given_up_after_job_timeout(void **state)
                            "runner.queue 2..6\n"
                            "runner.execution 6..6\n"
                            "workflow RUN CI 2..6 github.incomplete\n");
+}
+
+static void silent_jobs_are_given_up_before_their_root(void **state)
+{
+    struct timeline *timeline = *state;
+    deliver(timeline, scenario_run(GITHUB_RUN_REQUESTED, 1, ""));
+    // Ids below and above the run's: deadlines of one time come in the order of ids.
+    deliver(timeline, scenario_job(1, IN_PROGRESS, 8, 2, 8, -1));
+    deliver(timeline, scenario_job(INT64_C(100520616165), QUEUED, 9, 9, 9, -1));
+    timeline->bench.now = scenario_at(9);
+    engine_bench_advance(&timeline->bench, 6 * NS_PER_DAY);
+    assert_spans(timeline, "job build 2..8 queue_time_ms=6000 github.incomplete\n"
+                           "runner.queue 2..8\n"
+                           "runner.execution 8..8\n"
+                           "job build 9..9 queue_time_ms=0 github.incomplete\n"
+                           "runner.queue 9..9\n"
+                           "workflow RUN CI 0..9 github.incomplete\n");
+}
+
+static void many_silent_jobs_are_given_up_before_their_root(void **state)
+{
+    struct timeline *timeline = *state;
+    deliver(timeline, scenario_run(GITHUB_RUN_REQUESTED, 1, ""));
+    for (int64_t id = 1; id <= 700; id++) {
+        int64_t far = id % 2 == 0 ? id : INT64_C(100520616165) + id;
+        deliver(timeline, scenario_job(far, QUEUED, 2, 2, 2, -1));
+    }
+    engine_bench_advance(&timeline->bench, 7 * NS_PER_DAY);
+    engine_bench_spans(&timeline->bench, &timeline->text);
+    const char *root = strstr(timeline->text.data, "workflow RUN CI 0..2 github.incomplete\n");
+    assert_non_null(root);
+    assert_null(strstr(root, "job build"));
+}
+
+static void a_run_that_fell_silent_goes_on_when_it_is_heard_again(void **state)
+{
+    struct timeline *timeline = *state;
+    deliver(timeline, scenario_run(GITHUB_RUN_REQUESTED, 1, ""));
+    deliver(timeline, scenario_job(1, IN_PROGRESS, 6, 2, 6, -1));
+    engine_bench_advance(&timeline->bench, 20 * NS_PER_DAY);
+    deliver(timeline, scenario_job(1, COMPLETED, 60, 2, 6, 60));
+    deliver(timeline, scenario_run(GITHUB_RUN_COMPLETED, 62, "success"));
+    engine_bench_advance(&timeline->bench, 20 * NS_PER_DAY);
+    assert_spans(timeline, "job build 2..6 queue_time_ms=4000 github.incomplete\n"
+                           "runner.queue 2..6\n"
+                           "runner.execution 6..6\n"
+                           "workflow RUN CI 0..6 github.incomplete\n" ORDINARY_JOB
+                           "workflow RUN CI 0..62 success\n");
+}
+
+// GitHub Enterprise Server redelivers for longer than `linger`.
+static void what_is_repeated_after_linger_makes_up_no_root(void **state)
+{
+    struct timeline *timeline = *state;
+    struct engine_counters counters;
+    deliver_ordinary_job(timeline, 1);
+    deliver(timeline, scenario_run(GITHUB_RUN_COMPLETED, 62, "success"));
+    for (int day = 0; day < 3; day++) {
+        engine_bench_advance(&timeline->bench, 9 * NS_PER_DAY);
+        deliver_ordinary_job(timeline, 1);
+        deliver(timeline, scenario_run(GITHUB_RUN_COMPLETED, 62, "success"));
+    }
+    engine_bench_advance(&timeline->bench, 9 * NS_PER_DAY);
+    engine_read_counters(timeline->bench.engine, &counters);
+    assert_int_equal(counters.late, 9); // queued, in_progress and the run, thrice
+    assert_spans(timeline, ORDINARY_JOB
+                 "workflow RUN CI 0..62 success\n" ORDINARY_JOB ORDINARY_JOB ORDINARY_JOB);
+}
+
+static void what_is_repeated_after_linger_makes_no_poorer_root(void **state)
+{
+    struct timeline *timeline = *state;
+    deliver_ordinary_job(timeline, 1);
+    deliver(timeline, scenario_job(2, COMPLETED, 80, 10, 12, 80));
+    engine_bench_advance(&timeline->bench, 9 * NS_PER_DAY);
+    deliver(timeline, scenario_job(1, COMPLETED, 60, 2, 6, 60));
+    engine_bench_advance(&timeline->bench, 9 * NS_PER_DAY);
+    engine_bench_spans(&timeline->bench, &timeline->text);
+    const char *root =
+        strstr(timeline->text.data, "workflow RUN CI 2..80 success github.incomplete");
+    assert_non_null(root);
+    assert_null(strstr(root + 1, "workflow"));
+    // The run's own word is better than what its jobs told.
+    deliver(timeline, scenario_run(GITHUB_RUN_COMPLETED, 82, "success"));
+    deliver(timeline, scenario_run(GITHUB_RUN_REQUESTED, 0, ""));
+    engine_bench_advance(&timeline->bench, 9 * NS_PER_DAY);
+    engine_bench_spans(&timeline->bench, &timeline->text);
+    root = strstr(root + 1, "workflow RUN CI 0..82 success\n");
+    assert_non_null(root);
+    assert_null(strstr(root + 1, "workflow"));
+}
+
+static void a_made_up_root_is_corrected_by_jobs_that_change_it(void **state)
+{
+    struct timeline *timeline = *state;
+    struct scenario_delivery failed = ended_job(2, 80, "failure");
+    deliver_ordinary_job(timeline, 1);
+    engine_bench_advance(&timeline->bench, 2 * NS_PER_HOUR);
+    deliver(timeline, failed);
+    engine_bench_advance(&timeline->bench, 2 * NS_PER_HOUR);
+    deliver(timeline, ended_job(2, 90, "success"));
+    engine_bench_advance(&timeline->bench, 2 * NS_PER_HOUR);
+    assert_spans(timeline, ORDINARY_JOB "workflow RUN CI 2..60 success github.incomplete\n"
+                                        "job build 2..80 failure error queue_time_ms=4000\n"
+                                        "runner.queue 2..6\n"
+                                        "runner.execution 6..80 failure\n"
+                                        "workflow RUN CI 2..80 failure error github.incomplete\n"
+                                        "job build 2..90 success queue_time_ms=4000\n"
+                                        "runner.queue 2..6\n"
+                                        "runner.execution 6..90 success\n"
+                                        "workflow RUN CI 2..90 success github.incomplete\n");
 }
 
 static void a_run_that_only_jobs_tell_of_is_closed_after_run_idle(void **state)
@@ -565,6 +854,12 @@ static void notes_are_forgotten_after_linger(void **state)
     engine_bench_advance(&timeline->bench, NS_PER_HOUR);
     assert_int_equal(engine_bench_count_spans(&timeline->bench), 0);
     assert_int_equal(engine_next_deadline(timeline->bench.engine), TIMESTAMP_UNKNOWN);
+    // That it had a root is remembered longer.
+    assert_int_equal(engine_bench_count_roots(&timeline->bench), 1);
+    engine_bench_advance(&timeline->bench, 31 * NS_PER_DAY);
+    assert_int_equal(engine_bench_count_roots(&timeline->bench), 1);
+    engine_bench_advance(&timeline->bench, 2 * NS_PER_DAY);
+    assert_int_equal(engine_bench_count_roots(&timeline->bench), 0);
 }
 
 static void deadlines_survive_a_restart(void **state)
@@ -650,6 +945,22 @@ int main(void)
         TEST(deadlines_survive_a_restart),
         TEST(runner_spans_and_steps_can_be_turned_off),
         TEST(a_hundred_jobs_that_never_end_are_given_up_together),
+        TEST(a_job_that_completes_twice_is_sent_again_with_its_later_end),
+        TEST(a_gated_job_that_completes_twice_keeps_what_it_waited_for),
+        TEST(an_old_job_that_completes_twice_keeps_its_queue),
+        TEST(a_run_that_ends_twice_has_its_later_end),
+        TEST(of_two_ends_at_one_time_the_worse_holds),
+        TEST(the_root_begins_with_its_earliest_job),
+        TEST(a_job_that_comes_after_the_root_extends_it_and_never_shortens_it),
+        TEST(a_root_that_has_left_the_history_stays_as_it_is),
+        TEST(old_times_of_jobs_that_a_re_run_carried_over_do_not_lengthen_it),
+        TEST(a_run_that_is_approved_after_weeks_has_its_end),
+        TEST(silent_jobs_are_given_up_before_their_root),
+        TEST(many_silent_jobs_are_given_up_before_their_root),
+        TEST(a_run_that_fell_silent_goes_on_when_it_is_heard_again),
+        TEST(what_is_repeated_after_linger_makes_up_no_root),
+        TEST(what_is_repeated_after_linger_makes_no_poorer_root),
+        TEST(a_made_up_root_is_corrected_by_jobs_that_change_it),
         TEST(a_guid_time_up_to_a_second_before_the_job_is_believed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -10,6 +10,7 @@
 #include <stdio.h>
 
 #include "support/engine_bench.h"
+#include "support/orders.h"
 #include "support/tally_verify.h"
 
 #define QUEUED GITHUB_JOB_QUEUED
@@ -29,12 +30,6 @@ static void add(struct story *story, struct scenario_delivery delivery)
 {
     assert_true(story->count < EVENTS_MAX);
     story->events[story->count++] = delivery;
-}
-
-static uint32_t next_random(uint32_t *seed)
-{
-    *seed = *seed * 1664525u + 1013904223u;
-    return *seed >> 8;
 }
 
 // Plays a story in the given order on a new store. `seed` 0: no repeats and no restarts.
@@ -78,37 +73,6 @@ static void assert_same(const struct story *story, const size_t *order, struct b
     for (size_t i = 0; i < story->count; i++)
         print_message(" %zu", order[i]);
     fail_msg("\n%zu bytes, not %zu", actual->len, expected->len);
-}
-
-static bool next_permutation(size_t *order, size_t count)
-{
-    size_t i = count - 1;
-    while (i > 0 && order[i - 1] >= order[i])
-        i--;
-    if (i == 0)
-        return false;
-    size_t j = count - 1;
-    while (order[j] <= order[i - 1])
-        j--;
-    size_t swapped = order[i - 1];
-    order[i - 1] = order[j];
-    order[j] = swapped;
-    for (size_t low = i, high = count - 1; low < high; low++, high--) {
-        swapped = order[low];
-        order[low] = order[high];
-        order[high] = swapped;
-    }
-    return true;
-}
-
-static void shuffle(size_t *order, size_t count, uint32_t *seed)
-{
-    for (size_t i = count - 1; i > 0; i--) {
-        size_t j = next_random(seed) % (i + 1);
-        size_t swapped = order[i];
-        order[i] = order[j];
-        order[j] = swapped;
-    }
 }
 
 static void play_all_permutations(const struct story *story)

@@ -66,7 +66,9 @@ static struct run_state sample_run(void)
         .speaker_job_id = 9,
         .job_workflow_name = {"CI", 2},
         .open_jobs = 100000,
-        .worst_result = RUN_RESULT_FAILURE,
+        .results = {[RUN_RESULT_SUCCESS] = 7, [RUN_RESULT_FAILURE] = 1},
+        .root_digest = UINT32_MAX,
+        .has_no_body = true,
         .sweep_after = {{1, 2, 3, 4, 5, 6, 7, 8}},
         .deadline = 77,
     };
@@ -128,7 +130,8 @@ static void a_run_survives_the_way_through_bytes(void **state)
     assert_int_equal(codec_encode_run(&back, &again), ERROR_NONE);
     assert_true(slice_equals(buffer_slice(&again), buffer_slice(&bytes)));
     assert_true(back.is_completed && back.open_jobs == 100000);
-    assert_int_equal(back.worst_result, RUN_RESULT_FAILURE);
+    assert_true(back.results[RUN_RESULT_SUCCESS] == 7 && back.results[RUN_RESULT_FAILURE] == 1);
+    assert_true(back.root_digest == UINT32_MAX && back.has_no_body);
     assert_int_equal(back.sweep_after.bytes[7], 8);
     assert_int_equal(back.body.referenced_workflow_count, 3);
     assert_true(back.body.pull_request_number == 4 && back.speaker_job_id == 9);
@@ -148,7 +151,7 @@ static void a_note_of_something_closed_is_small(void **state)
                             .deadline = 1788409017000000000};
     struct buffer bytes;
     (void)state;
-    assert_in_range(encode_job(&job, &bytes).len, 20, 48);
+    assert_in_range(encode_job(&job, &bytes).len, 20, 64);
     buffer_release(&bytes);
 }
 
@@ -291,19 +294,63 @@ static void a_layout_that_is_not_known_is_answered_with_a_sentence(void **state)
     arena_release(&arena);
 }
 
-static void the_note_of_a_run_keeps_what_late_jobs_need(void **state)
+static void the_note_of_a_run_keeps_what_late_jobs_and_ends_need(void **state)
 {
     uint8_t bytes[STORE_RUN_NOTE_SIZE];
+    timestamp_ns at = 1788409017123456789;
     struct run_state run = {.seen = 7,
                             .is_completed = true,
-                            .end = INT64_MAX - 1,
-                            .completed_received = 1788409017123456789};
+                            .body_version = {1, at + 1, UINT64_C(0x08ffeeddcc) << 24},
+                            .body = {.run_started_at = at - 60},
+                            .first_job_start = at - 61,
+                            .last_job_end = at + 2,
+                            .closed_jobs = 100000,
+                            .root_digest = UINT32_MAX - 1,
+                            .completed_received = at};
     struct run_state back;
     (void)state;
     codec_encode_run_note(&run, bytes);
     codec_decode_run_note(bytes, &back);
-    assert_true(back.phase == RUN_SENT && back.is_completed && back.seen == 7);
-    assert_true(back.end == run.end && back.completed_received == run.completed_received);
+    assert_true(back.phase == RUN_SENT && back.is_completed && back.seen == 7 && back.has_no_body);
+    assert_memory_equal(&back.body_version.time, &run.body_version.time, sizeof(timestamp_ns));
+    assert_true(back.body_version.digest == run.body_version.digest && back.body_version.rank == 1);
+    assert_true(back.body.run_started_at == at - 60 && back.body.updated_at == at + 1);
+    assert_true(back.first_job_start == at - 61 && back.last_job_end == at + 2);
+    assert_true(back.end == at + 2 && back.closed_jobs == 100000);
+    assert_true(back.root_digest == UINT32_MAX - 1);
+    assert_int_equal(back.completed_received, at - at % NS_PER_SECOND);
+}
+
+static void the_note_of_a_job_tells_its_end_and_what_it_waited_for(void **state)
+{
+    uint8_t bytes[STORE_JOB_NOTE_SIZE];
+    uint8_t waited[STORE_WAITED_JOB_NOTE_SIZE];
+    struct job_state job = {
+        .body_version = {GITHUB_JOB_COMPLETED, 1788409017123456789, UINT64_C(0x0302030405) << 24},
+        .created_at = 11};
+    struct job_state back;
+    bool has_waited;
+    (void)state;
+    codec_encode_job_note(&job, bytes, &has_waited);
+    assert_false(has_waited);
+    job.last_waiting = 12;
+    job.last_queued = 13;
+    codec_encode_job_note(&job, bytes, &has_waited);
+    codec_encode_waited_job_note(&job, waited);
+    assert_true(has_waited);
+    codec_decode_job_note(bytes, &back, &has_waited);
+    assert_true(has_waited && back.phase == JOB_CLOSED && back.last_waiting == TIMESTAMP_UNKNOWN);
+    assert_int_equal(back.counted_result, RUN_RESULT_SUCCESS);
+    assert_memory_equal(&back.body_version.time, &job.body_version.time, sizeof(timestamp_ns));
+    assert_true(back.body_version.digest == job.body_version.digest);
+    codec_decode_waited_job_note(waited, &back);
+    assert_true(back.queued_at == 11 && back.last_queued == 13 && back.last_waiting == 12);
+    // Payloads from before 2023 do not tell when it was created.
+    job = (struct job_state){.queued_at = 14};
+    codec_encode_job_note(&job, bytes, &has_waited);
+    codec_encode_waited_job_note(&job, waited);
+    codec_decode_waited_job_note(waited, &back);
+    assert_true(has_waited && back.queued_at == 14);
 }
 
 int main(void)
@@ -317,7 +364,8 @@ int main(void)
         cmocka_unit_test(kinds_are_told_apart),
         cmocka_unit_test(in_layout_1_the_server_is_that_of_the_address),
         cmocka_unit_test(a_layout_that_is_not_known_is_answered_with_a_sentence),
-        cmocka_unit_test(the_note_of_a_run_keeps_what_late_jobs_need),
+        cmocka_unit_test(the_note_of_a_run_keeps_what_late_jobs_and_ends_need),
+        cmocka_unit_test(the_note_of_a_job_tells_its_end_and_what_it_waited_for),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -121,7 +121,7 @@ static bool knows_guid(struct fixture *fixture, const struct store_delivery *del
     return is_known;
 }
 
-static const duration_ns keep[STORE_NOTE_KINDS] = {LINGER, LINGER, LINGER, LINGER};
+static const duration_ns keep[STORE_NOTE_KINDS] = {LINGER, LINGER, LINGER, LINGER, LINGER, LINGER};
 
 static bool forget(struct fixture *fixture, timestamp_ns now, size_t max)
 {
@@ -296,34 +296,76 @@ static void jobs_and_runs_are_told_apart_and_keep_what_they_say(void **state)
     struct fixture *fixture = *state;
     struct store_key key = key_of(UINT64_C(33714470481), 1);
     struct store_key same_id = key_of(UINT64_C(33714470481), 2);
-    uint8_t payload[STORE_RUN_NOTE_SIZE] = {1, 2, 3}, found_payload[STORE_RUN_NOTE_SIZE];
+    uint8_t payload[STORE_NOTE_SIZE_MAX] = {1, 2, 3}, found_payload[STORE_NOTE_SIZE_MAX];
     bool is_found;
     struct store_transaction *transaction = begin(fixture, true);
-    assert_int_equal(store_note_job(transaction, &key, NOW, &fixture->error), ERROR_NONE);
     assert_int_equal(
-        store_find_run_note(transaction, &key, &is_found, found_payload, &fixture->error),
+        store_put_note(transaction, STORE_NOTE_JOB, &key, payload, NOW, &fixture->error),
         ERROR_NONE);
-    assert_false(is_found);
-    assert_int_equal(store_find_job_note(transaction, &same_id, &is_found, &fixture->error),
+    for (int kind = STORE_NOTE_WAITED_JOB; kind < STORE_NOTE_KINDS; kind++) {
+        assert_int_equal(store_find_note(transaction, (enum store_note)kind, &key, &is_found,
+                                         found_payload, &fixture->error),
+                         ERROR_NONE);
+        assert_false(is_found);
+    }
+    assert_int_equal(store_find_note(transaction, STORE_NOTE_JOB, &same_id, &is_found,
+                                     found_payload, &fixture->error),
                      ERROR_NONE);
     assert_false(is_found);
-    assert_int_equal(store_note_run(transaction, &key, payload, NOW, &fixture->error), ERROR_NONE);
-    payload[17] = 9;
-    assert_int_equal(store_note_run(transaction, &key, payload, NOW, &fixture->error), ERROR_NONE);
+    for (int kind = STORE_NOTE_JOB; kind < STORE_NOTE_KINDS; kind++) {
+        payload[0] = (uint8_t)(10 + kind);
+        assert_int_equal(
+            store_put_note(transaction, (enum store_note)kind, &key, payload, NOW, &fixture->error),
+            ERROR_NONE);
+    }
     commit(fixture, transaction);
     reopen(fixture);
     transaction = begin(fixture, true);
-    assert_int_equal(store_find_job_note(transaction, &key, &is_found, &fixture->error),
-                     ERROR_NONE);
-    assert_true(is_found);
-    assert_int_equal(
-        store_find_run_note(transaction, &key, &is_found, found_payload, &fixture->error),
-        ERROR_NONE);
-    assert_true(is_found);
-    assert_memory_equal(found_payload, payload, sizeof payload);
+    for (int kind = STORE_NOTE_JOB; kind < STORE_NOTE_KINDS; kind++) {
+        static const size_t sizes[STORE_NOTE_KINDS] = {
+            [STORE_NOTE_JOB] = STORE_JOB_NOTE_SIZE,
+            [STORE_NOTE_WAITED_JOB] = STORE_WAITED_JOB_NOTE_SIZE,
+            [STORE_NOTE_RUN] = STORE_RUN_NOTE_SIZE,
+            [STORE_NOTE_OLD_RUN] = STORE_OLD_RUN_NOTE_SIZE,
+        };
+        payload[0] = (uint8_t)(10 + kind);
+        assert_int_equal(store_find_note(transaction, (enum store_note)kind, &key, &is_found,
+                                         found_payload, &fixture->error),
+                         ERROR_NONE);
+        assert_true(is_found);
+        assert_memory_equal(found_payload, payload, sizes[kind]);
+    }
     store_abort(transaction);
     struct store_usage usage = usage_of(fixture);
-    assert_true(usage.job_notes == 1 && usage.run_notes == 1);
+    assert_true(usage.job_notes == 1 && usage.run_notes == 1 && usage.root_notes == 1);
+}
+
+// Each kind for its own time: the root of a run is remembered longer than all else.
+static void each_kind_is_kept_for_its_own_time(void **state)
+{
+    struct fixture *fixture = *state;
+    struct store_key key = key_of(7, 1);
+    uint8_t payload[STORE_NOTE_SIZE_MAX] = {1};
+    duration_ns times[STORE_NOTE_KINDS];
+    bool is_more;
+    for (int kind = 0; kind < STORE_NOTE_KINDS; kind++)
+        times[kind] = kind == STORE_NOTE_OLD_RUN ? 10 * LINGER : LINGER;
+    struct store_transaction *transaction = begin(fixture, true);
+    for (int kind = STORE_NOTE_JOB; kind < STORE_NOTE_KINDS; kind++)
+        assert_int_equal(
+            store_put_note(transaction, (enum store_note)kind, &key, payload, NOW, &fixture->error),
+            ERROR_NONE);
+    commit(fixture, transaction);
+    for (int i = 1; i <= 11; i++) {
+        transaction = begin(fixture, true);
+        assert_int_equal(store_forget_notes(transaction, NOW + i * LINGER + 2 * NS_PER_HOUR, times,
+                                            1000, &is_more, &fixture->error),
+                         ERROR_NONE);
+        commit(fixture, transaction);
+        struct store_usage usage = usage_of(fixture);
+        assert_int_equal(usage.job_notes + usage.run_notes, 0);
+        assert_int_equal(usage.root_notes, i < 10 ? 1 : 0);
+    }
 }
 
 // --- against a naive model ---------------------------------------------------------------------------------
@@ -535,7 +577,9 @@ static void the_oldest_are_shed_first_in_bounded_pieces_and_counted(void **state
     struct store_key job = key_of(1, 1);
     fill(fixture, 0, 20000, true, 0);
     struct store_transaction *transaction = begin(fixture, true);
-    assert_int_equal(store_note_job(transaction, &job, NOW - NS_PER_HOUR, &fixture->error),
+    uint8_t payload[STORE_NOTE_SIZE_MAX] = {0};
+    assert_int_equal(store_put_note(transaction, STORE_NOTE_JOB, &job, payload, NOW - NS_PER_HOUR,
+                                    &fixture->error),
                      ERROR_NONE);
     commit(fixture, transaction);
     uint64_t count = shed(fixture, 10);
@@ -775,6 +819,7 @@ int main(void)
         TEST(what_an_aborted_transaction_remembered_is_not_known),
         TEST(a_changed_linger_finds_what_the_old_one_remembered),
         TEST(jobs_and_runs_are_told_apart_and_keep_what_they_say),
+        TEST(each_kind_is_kept_for_its_own_time),
         TEST(all_is_known_that_a_naive_model_knows),
         TEST(notes_of_a_clock_that_was_a_year_ahead_are_forgotten_in_time),
         TEST(a_clock_that_is_set_back_forgets_nothing),

@@ -1,0 +1,93 @@
+// A quick digest of things in memory.
+#include "ghatrace/trace/fingerprint.h"
+
+#define ODD UINT64_C(0x9e3779b97f4a7c15)
+
+uint64_t fingerprint_add_number(uint64_t fingerprint, uint64_t number)
+{
+    fingerprint = (fingerprint ^ number) * ODD;
+    return fingerprint ^ fingerprint >> 29;
+}
+
+// Eight bytes at a time, put together by shifts, which the compiler turns into one load.
+static uint64_t read_word(const char *bytes, size_t len)
+{
+    uint64_t word = 0;
+    for (size_t i = 0; i < len; i++)
+        word |= (uint64_t)(unsigned char)bytes[i] << (8 * i);
+    return word;
+}
+
+uint64_t fingerprint_add_text(uint64_t fingerprint, struct slice text)
+{
+    size_t at = 0;
+    fingerprint = fingerprint_add_number(fingerprint, text.len);
+    for (; text.len - at >= 8; at += 8)
+        fingerprint = fingerprint_add_number(fingerprint, read_word(text.data + at, 8));
+    if (at < text.len)
+        fingerprint = fingerprint_add_number(fingerprint, read_word(text.data + at, text.len - at));
+    return fingerprint;
+}
+
+static uint64_t add_bytes(uint64_t fingerprint, const void *bytes, size_t len)
+{
+    return fingerprint_add_text(fingerprint, (struct slice){.data = bytes, .len = len});
+}
+
+static uint64_t add_attribute(uint64_t fingerprint, const struct attribute *attribute)
+{
+    fingerprint = fingerprint_add_text(fingerprint, slice_from_string(attribute->key));
+    fingerprint = fingerprint_add_number(fingerprint, (uint64_t)attribute->type);
+    switch (attribute->type) {
+    case ATTRIBUTE_STRING:
+        return fingerprint_add_text(fingerprint, attribute->string);
+    case ATTRIBUTE_INT:
+        return fingerprint_add_number(fingerprint, (uint64_t)attribute->integer);
+    case ATTRIBUTE_BOOL:
+        return fingerprint_add_number(fingerprint, attribute->boolean);
+    case ATTRIBUTE_STRINGS:
+        fingerprint = fingerprint_add_number(fingerprint, attribute->strings.count);
+        for (size_t i = 0; i < attribute->strings.count; i++)
+            fingerprint = fingerprint_add_text(fingerprint, attribute->strings.items[i]);
+        break;
+    }
+    return fingerprint;
+}
+
+static uint64_t add_attributes(uint64_t fingerprint, const struct attributes *attributes)
+{
+    fingerprint = fingerprint_add_number(fingerprint, attributes->count);
+    for (size_t i = 0; i < attributes->count; i++)
+        fingerprint = add_attribute(fingerprint, &attributes->items[i]);
+    return fingerprint;
+}
+
+static uint64_t add_span(uint64_t fingerprint, const struct span *span)
+{
+    fingerprint = add_bytes(fingerprint, span->trace_id.bytes, TRACE_ID_SIZE);
+    fingerprint = add_bytes(fingerprint, span->span_id.bytes, SPAN_ID_SIZE);
+    fingerprint = fingerprint_add_number(fingerprint, span->has_parent);
+    if (span->has_parent)
+        fingerprint = add_bytes(fingerprint, span->parent_id.bytes, SPAN_ID_SIZE);
+    fingerprint = fingerprint_add_text(fingerprint, span->name);
+    fingerprint = fingerprint_add_number(fingerprint, (uint64_t)span->kind);
+    fingerprint = fingerprint_add_number(fingerprint, (uint64_t)span->start);
+    fingerprint = fingerprint_add_number(fingerprint, (uint64_t)span->end);
+    fingerprint = add_attributes(fingerprint, &span->attributes);
+    fingerprint = fingerprint_add_number(fingerprint, (uint64_t)span->status);
+    fingerprint = fingerprint_add_text(fingerprint, span->status_message);
+    fingerprint = fingerprint_add_number(fingerprint, span->has_link);
+    if (span->has_link) {
+        fingerprint = add_bytes(fingerprint, span->link_trace_id.bytes, TRACE_ID_SIZE);
+        fingerprint = add_bytes(fingerprint, span->link_span_id.bytes, SPAN_ID_SIZE);
+    }
+    return fingerprint;
+}
+
+uint64_t fingerprint_of_batch(const struct span_batch *batch)
+{
+    uint64_t fingerprint = add_attributes(FINGERPRINT_START, &batch->resource);
+    for (size_t i = 0; i < batch->span_count; i++)
+        fingerprint = add_span(fingerprint, &batch->spans[i]);
+    return fingerprint;
+}
