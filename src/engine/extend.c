@@ -9,11 +9,8 @@ static enum error_code find_record(struct store_transaction *transaction,
                                    const struct store_key *key, struct store_record *record,
                                    struct error *error)
 {
-    struct store_key found = *key;
     uint64_t sequence;
-    enum error_code code = store_seek_history(transaction, &found, &sequence, error);
-    if (code == ERROR_NONE && memcmp(&found, key, sizeof found) != 0)
-        return ERROR_NOT_FOUND;
+    enum error_code code = store_newest_record(transaction, key, &sequence, error);
     return code == ERROR_NONE ? store_get_record(transaction, sequence, record, error) : code;
 }
 

@@ -86,7 +86,19 @@ enum error_code request_form_init(struct request_form *form, const struct export
     return check_form(form, error);
 }
 
-// ERROR_NOT_FOUND: gone. A tool may have settled it while we waited for the collector.
+// Its spans were sent again since, corrected: a later record has them. This one must not come after that, as it might
+// when it is tried again, or put back from the dead letters.
+static enum error_code check_newest(struct store_transaction *transaction,
+                                    const struct store_record *record, struct error *error)
+{
+    uint64_t newest;
+    enum error_code code = store_newest_record(transaction, &record->key, &newest, error);
+    if (code == ERROR_NOT_FOUND)
+        return ERROR_NONE;
+    return code == ERROR_NONE && newest > record->sequence ? ERROR_NOT_FOUND : code;
+}
+
+// ERROR_NOT_FOUND: gone, or replaced. A tool may have settled it while we waited for the collector.
 static enum error_code read_record(struct store_transaction *transaction, uint64_t sequence,
                                    struct slice *body, struct error *error)
 {
@@ -98,6 +110,8 @@ static enum error_code read_record(struct store_transaction *transaction, uint64
         code = ERROR_NOT_FOUND;
     if (code == ERROR_NONE)
         code = store_get_record(transaction, sequence, &record, error);
+    if (code == ERROR_NONE)
+        code = check_newest(transaction, &record, error);
     if (code == ERROR_NONE)
         *body = record.body;
     return code;

@@ -329,6 +329,24 @@ enum error_code store_seek_history(struct store_transaction *transaction, struct
     return ERROR_NONE;
 }
 
+enum error_code store_newest_record(struct store_transaction *transaction,
+                                    const struct store_key *key, uint64_t *sequence,
+                                    struct error *error)
+{
+    uint8_t bytes[KEY_SIZE];
+    struct slice data;
+    lmdb_put_key(bytes, key);
+    enum error_code code = lmdb_get(transaction, DATABASE_HISTORY, bytes, sizeof bytes, &data,
+                                    "look into history", error);
+    if (code == ERROR_NONE && data.len != SEQUENCE_SIZE) {
+        store_note_unreadable(transaction);
+        return ERROR_NOT_FOUND;
+    }
+    if (code == ERROR_NONE)
+        *sequence = lmdb_get_be64(data.data);
+    return code;
+}
+
 // --- expiry ------------------------------------------------------------------------------------------------
 
 static enum error_code is_needed(struct store_transaction *transaction, uint64_t sequence,

@@ -312,6 +312,10 @@ enum error_code store_shed_dead_letters(struct store_transaction *transaction,
 // The newest finished record at or after `*key` in the history; sets `*key`.
 enum error_code store_seek_history(struct store_transaction *transaction, struct store_key *key,
                                    uint64_t *sequence, struct error *error) MUST_CHECK;
+// The same for this key alone. ERROR_NOT_FOUND: it has no record in the history.
+enum error_code store_newest_record(struct store_transaction *transaction,
+                                    const struct store_key *key, uint64_t *sequence,
+                                    struct error *error) MUST_CHECK;
 // Gives all records that the history has of one trace to another, which has none.
 enum error_code store_move_records(struct store_transaction *transaction,
                                    const struct trace_id *from, const struct trace_id *to,

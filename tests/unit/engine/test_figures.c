@@ -154,6 +154,60 @@ static void a_root_that_is_sent_again_is_counted_once(void **state)
     assert_int_equal(counted(bench, SERIES_RUN), 1);
 }
 
+static void the_run_in_the_list(struct engine_bench *bench, struct recent_run *run)
+{
+    static const struct recent_place newest;
+    static char result[64];
+    struct error error = {0};
+    struct store_transaction *transaction = begin(bench, false);
+    assert_int_equal(entries(bench, STORE_TABLE_RECENT), 1);
+    assert_int_equal(recent_seek_older(transaction, &newest, run, &error), ERROR_NONE);
+    assert_true(run->measure.result.len < sizeof result);
+    memcpy(result, run->measure.result.data, run->measure.result.len);
+    run->measure.result.data = result;
+    store_abort(transaction);
+}
+
+// The list has what holds; the figures what was heard of first, for they cannot be taken back.
+static void what_ends_twice_is_counted_once_and_listed_as_it_ended(void **state)
+{
+    struct engine_bench *bench = *state;
+    struct recent_run run;
+    struct scenario_delivery first = scenario_job(1, GITHUB_JOB_COMPLETED, 30, 2, 6, 30);
+    scenario_set_conclusion(&first, "failure");
+    tell(bench, first);
+    tell(bench, scenario_run(GITHUB_RUN_COMPLETED, 32, "failure"));
+    tell(bench, scenario_job(1, GITHUB_JOB_COMPLETED, 700, 2, 6, 700));
+    the_run_in_the_list(bench, &run);
+    assert_int_equal(run.measure.end, scenario_at(700));
+    assert_true(slice_equals(run.measure.result, SLICE("failure")));
+    tell(bench, scenario_run(GITHUB_RUN_COMPLETED, 702, "success"));
+    the_run_in_the_list(bench, &run);
+    assert_int_equal(run.measure.start, scenario_at(0));
+    assert_int_equal(run.measure.end, scenario_at(702));
+    assert_true(slice_equals(run.measure.result, SLICE("success")));
+    assert_int_equal(run.measure.job_count, 1);
+    assert_int_equal(counted(bench, SERIES_RUN), 1);
+    assert_int_equal(counted(bench, SERIES_JOB), 1);
+}
+
+static void what_is_repeated_after_linger_is_not_counted_again(void **state)
+{
+    struct engine_bench *bench = *state;
+    tell(bench, scenario_job(1, GITHUB_JOB_COMPLETED, 60, 2, 6, 60));
+    tell(bench, scenario_run(GITHUB_RUN_COMPLETED, 62, "success"));
+    for (int hour = 0; hour < 4 * 24; hour++) {
+        bench->now += NS_PER_HOUR;
+        engine_run_batch(bench->engine, NULL, bench->now);
+    }
+    tell(bench, scenario_job(1, GITHUB_JOB_COMPLETED, 60, 2, 6, 60));
+    tell(bench, scenario_run(GITHUB_RUN_COMPLETED, 62, "success"));
+    assert_int_equal(counted(bench, SERIES_RUN), 1);
+    assert_int_equal(counted(bench, SERIES_JOB), 1);
+    assert_int_equal(entries(bench, STORE_TABLE_OPEN_RUNS), 0);
+    assert_int_equal(entries(bench, STORE_TABLE_OPEN_JOBS), 0);
+}
+
 static void a_clock_that_was_ahead_leaves_no_job_behind(void **state)
 {
     struct engine_bench *bench = *state;
@@ -331,6 +385,8 @@ int main(void)
         TEST(a_job_that_is_given_up_leaves_and_counts_when_it_completes),
         TEST(jobs_swept_with_their_run_leave_too),
         TEST(a_root_that_is_sent_again_is_counted_once),
+        TEST(what_ends_twice_is_counted_once_and_listed_as_it_ended),
+        TEST(what_is_repeated_after_linger_is_not_counted_again),
         TEST(a_clock_that_was_ahead_leaves_no_job_behind),
         TEST(the_bound_on_series_is_that_of_the_options),
         TEST(what_is_over_leaves_and_what_is_counted_stays),

@@ -153,6 +153,17 @@ enum error_code store_get_record(struct store_transaction *transaction, uint64_t
     return ERROR_NONE;
 }
 
+enum error_code store_newest_record(struct store_transaction *transaction,
+                                    const struct store_key *key, uint64_t *sequence,
+                                    struct error *error)
+{
+    (void)transaction;
+    (void)key;
+    (void)sequence;
+    (void)error;
+    return ERROR_NOT_FOUND;
+}
+
 enum error_code store_seek_quarantined(struct store_transaction *transaction, uint64_t *sequence,
                                        struct store_quarantined *quarantined, struct error *error)
 {
