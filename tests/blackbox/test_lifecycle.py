@@ -1,5 +1,6 @@
 """When spans go out: graces, time-outs, re-runs, runs that GitHub never closes."""
 import itertools
+import json
 import time
 import uuid
 
@@ -305,3 +306,124 @@ class TimeOuts(harness.BlackBoxTest):
         self.daemon.restart("kill")
         ids = Ids(run.run_id)
         self.collector.wait_for_ids([(ids.trace, ids.job(job.job_id)), (ids.trace, ids.root)])
+
+
+class Corrections(harness.BlackBoxTest):
+    """What left is sent again, under the same IDs, where a delivery changes it."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.share_pair(root_grace="1s", job_grace="3s", run_idle="1h", job_timeout="1h")
+
+    def last_versions(self, ids):
+        return {span["spanId"]: span for span in self.collector.versions(ids.trace)}
+
+    def recent(self, run):
+        listed = json.loads(self.daemon.admin("/api/runs?limit=100").body)["runs"]
+        return [one for one in listed if one["run_id"] == str(run.run_id)]
+
+    def ends_twice(self):
+        """Failed at 32 s, was queued again by the platform, and succeeded at 702 s; one attempt throughout."""
+        run = Run(age=900, conclusion="failure")
+        run.updated = run.started + 32
+        first = run.completed()
+        job = run.job(offset=640, queue=5, duration=55)
+        run.conclusion, run.updated = "success", run.started + 702
+        return run, [first, job.completed(), run.completed()]
+
+    def test_a_run_that_ends_twice_has_its_later_end_in_every_order(self):
+        orders = list(itertools.permutations(range(3)))
+        at_once, slowly = [self.ends_twice() for _ in orders], [self.ends_twice() for _ in orders]
+        for order, (_, events) in zip(orders, at_once):
+            self.daemon.accept(*(events[i] for i in order))
+        for step in range(3):
+            for order, (_, events) in zip(orders, slowly):
+                self.daemon.accept(events[order[step]])
+            time.sleep(1.5)  # longer than the root's grace
+        for order, (run, _) in zip(orders + orders, at_once + slowly):
+            wanted, ids = run_spans(run), Ids(run.run_id)
+            with self.subTest(order=order):
+                harness.wait_until(lambda: self.last_versions(ids) == by_id(wanted), what="the last versions")
+                listed = self.recent(run)
+                self.assertEqual([one["conclusion"] for one in listed], ["success"])
+                self.assertEqual(listed[0]["duration_seconds"], 702)
+
+    def test_a_job_that_completes_twice_has_its_later_end_in_every_order(self):
+        told = []
+        for order in itertools.permutations(range(3)):
+            run = Run(age=600)
+            job = run.job(conclusion="failure", duration=50)
+            first = job.completed()
+            job.conclusion = "success"
+            job.completed_at += 30
+            run.updated = job.completed_at + 1
+            events = [first, job.completed(), run.completed()]
+            told.append((order, run, [events[i] for i in order]))
+        for step in range(3):
+            for _, _, events in told:
+                self.daemon.accept(events[step])
+            time.sleep(1.2)
+        for order, run, _ in told:
+            ids, wanted = Ids(run.run_id), run_spans(run)
+            with self.subTest(order=order):
+                harness.wait_until(lambda: self.last_versions(ids) == by_id(wanted), what="the last versions")
+
+    def test_a_root_covers_jobs_that_come_after_it(self):
+        run = recent_run()
+        ids = Ids(run.run_id)
+        self.daemon.accept(run.requested(), run.completed())
+        self.collector.wait_for_ids([(ids.trace, ids.root)])
+        self.daemon.restart()
+        job = run.job(offset=-1, duration=80, queue=8)
+        self.daemon.accept(job.completed())
+        wanted = run_spans(run)
+        wanted[0]["startTimeUnixNano"] = ns(job.created)
+        harness.wait_until(lambda: self.last_versions(ids) == by_id(wanted), what="the root to be extended")
+        self.assertEqual(len(self.recent(run)), 1)
+        for event in (run.completed(), job.completed()):  # from a second hook: nothing is sent again
+            self.daemon.accept(event.with_guid(str(uuid.uuid4())))
+        self.daemon.restart()
+        self.assertEqual(self.collector.ids()[(ids.trace, ids.root)], 2)
+        self.assertEqual(self.collector.ids()[(ids.trace, ids.job(job.job_id))], 1)
+
+
+class LateApprovals(harness.BlackBoxTest):
+    @classmethod
+    def setUpClass(cls):
+        cls.share_pair(root_grace="1s", job_timeout="1s", linger="1s", run_idle="1s")
+
+    def versions_of_root(self, ids):
+        return [span for span in self.collector.versions(ids.trace) if span["spanId"] == ids.root]
+
+    def test_a_run_that_is_approved_after_all_has_its_end(self):
+        run = Run(age=200, conclusion="action_required")
+        run.updated = run.started + 2
+        requested, required = run.requested(), run.completed()
+        ids = Ids(run.run_id)
+        self.daemon.accept(requested, required)
+        self.collector.wait_for_ids([(ids.trace, ids.root)])
+        root = self.versions_of_root(ids)[0]
+        self.assertIs(root["attributes"]["github.incomplete"], True)
+        self.assertEqual(root["attributes"]["github.conclusion"], "action_required")
+        time.sleep(3)  # longer than anything is configured to last
+        run.conclusion, run.updated = "success", run.started + 150
+        self.daemon.accept(run.completed())
+        harness.wait_until(lambda: len(self.versions_of_root(ids)) == 2, what="the second root")
+        self.assertEqual(self.versions_of_root(ids)[1], root_span(run))
+
+    def test_what_is_repeated_after_linger_makes_up_no_root(self):
+        run = recent_run()
+        job = run.job()
+        ids = Ids(run.run_id)
+        self.daemon.accept(job.completed(), run.completed())
+        self.check_trace(self.collector, run_spans(run))
+
+        def is_forgotten():
+            notes = json.loads(self.daemon.admin("/api/status").body)["store"]["notes"]
+            self.daemon.accept(Run().requested())  # upkeep goes with commits
+            return notes["runs"] == 0
+        harness.wait_until(is_forgotten, what="the notes to be forgotten")
+        self.daemon.accept(*(event.with_guid(str(uuid.uuid4())) for event in (job.queued(), job.completed())))
+        time.sleep(3)  # beyond all times
+        self.assertEqual(len(self.versions_of_root(ids)), 1)
+        self.check_trace(self.collector, run_spans(run))
