@@ -280,7 +280,7 @@ static void life_cycles_at_random(void **state)
     (void)state;
     buffer_init(&expected, 1 << 24);
     buffer_init(&actual, 1 << 24);
-    for (int i = 0; i < 150; i++) {
+    for (int i = 0; i < 60; i++) {
         struct story story = {.name = "random"};
         size_t order[EVENTS_MAX];
         size_t jobs = next_random(&seed) % 3;
@@ -291,7 +291,7 @@ static void life_cycles_at_random(void **state)
         for (size_t k = 0; k < story.count; k++)
             order[k] = k;
         play(&story, &(struct way){.order = order, .pause = pauses[0]}, &expected);
-        for (int k = 0; k < 8; k++) {
+        for (int k = 0; k < 6; k++) {
             shuffle(order, story.count, &seed);
             struct way way = {.order = order, .seed = seed | 1};
             play(&story, &way, &actual);
