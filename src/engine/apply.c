@@ -194,7 +194,7 @@ static enum error_code index_deadline(const struct engine_work *work,
                                       timestamp_ns *indexed, struct error *error)
 {
     enum error_code code = ERROR_NONE;
-    wanted = timestamp_earlier(wanted, work_farthest_deadline(&work->policy, work->now));
+    wanted = timestamp_earlier(wanted, work_farthest_deadline(work));
     if (*indexed != TIMESTAMP_UNKNOWN && wanted != TIMESTAMP_UNKNOWN && *indexed <= wanted)
         return ERROR_NONE;
     if (*indexed != TIMESTAMP_UNKNOWN)
@@ -320,12 +320,20 @@ static enum error_code note_job(struct engine_work *work, struct store_transacti
     return code;
 }
 
+// What may be sent again is kept whole, some KiB of it, but not where room runs short: a delivery that is refused does
+// not come again. Then a note does, and what comes late changes nothing.
+static bool needs_only_note(struct store_transaction *transaction, const struct job_state *job)
+{
+    return job->phase == JOB_CLOSED ||
+           (job->phase == JOB_CLOSED_LACKING && store_keeps_only_notes(transaction));
+}
+
 enum error_code work_save_job(struct engine_work *work, struct store_transaction *transaction,
                               const struct run_state *run, struct work_job *job,
                               struct error *error)
 {
     enum error_code code = move_job(work, job, error);
-    if (code == ERROR_NONE && job->state.phase == JOB_CLOSED)
+    if (code == ERROR_NONE && needs_only_note(transaction, &job->state))
         return note_job(work, transaction, job, error);
     timestamp_ns wanted = lifecycle_job_deadline(&work->policy, run, &job->state);
     if (code == ERROR_NONE)
@@ -535,6 +543,8 @@ static enum error_code apply_event(struct engine_work *work, struct store_transa
                             error);
     if (code == ERROR_NONE && output.job_changed)
         code = work_save_job(work, transaction, &run.state, &job, error);
+    if (code == ERROR_NONE && output.resend_jobs)
+        code = work_resend_jobs(work, transaction, &run, task->received_at, error);
     if (code == ERROR_NONE && output.run_changed)
         code = work_save_run(work, transaction, &run, error);
     return code;

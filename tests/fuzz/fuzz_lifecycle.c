@@ -1,6 +1,6 @@
 // A run's whole life: events in any order, time that passes in between, and at last all deadlines. What
-// goes out goes out again only where it changed, and never less complete; nothing stays for ever, and nothing is
-// forgotten that was never sent.
+// goes out goes out again only where it changed, and never less complete; it is measured once; nothing stays for ever, and
+// nothing is forgotten that was never sent.
 #include "event_way.h"
 #include "ghatrace/trace/fingerprint.h"
 #include "told.h"
@@ -12,6 +12,7 @@
 struct sent {
     int complete;
     int incomplete;
+    int measured;
     uint64_t fingerprint; // of the last ones
 };
 
@@ -35,6 +36,16 @@ static void count(struct sent *sent, bool is_incomplete, const struct span_batch
     *(is_incomplete ? &sent->incomplete : &sent->complete) += 1;
 }
 
+static void count_job(struct world *world, const struct lifecycle_finished *finished)
+{
+    size_t job = (size_t)finished->span_id.bytes[SPAN_ID_SIZE - 1] - 1;
+    MUST(job < TOLD_JOBS);
+    struct sent *sent = &world->jobs_sent[job];
+    count(sent, world->jobs[job].phase == JOB_CLOSED_INCOMPLETE, &finished->batch);
+    sent->measured += finished->job_measure != NULL;
+    MUST(sent->measured <= 1);
+}
+
 static void take_output(struct world *world)
 {
     int64_t open_jobs = 0;
@@ -46,9 +57,7 @@ static void take_output(struct world *world)
             count(&world->run_sent, world->run.phase == RUN_SENT_INCOMPLETE, batch);
             continue;
         }
-        size_t job = (size_t)world->output.finished[i].span_id.bytes[SPAN_ID_SIZE - 1] - 1;
-        MUST(job < TOLD_JOBS);
-        count(&world->jobs_sent[job], world->jobs[job].phase == JOB_CLOSED_INCOMPLETE, batch);
+        count_job(world, &world->output.finished[i]);
     }
     for (size_t i = 0; i < TOLD_JOBS; i++)
         open_jobs += world->jobs[i].phase == JOB_OPEN || world->jobs[i].phase == JOB_SETTLING;
@@ -62,7 +71,13 @@ static void hear(struct world *world, const struct told *told)
     MUST(lifecycle_apply_event(&world->policy, &told->event, told->occurred_at, world->now,
                                told->digest, &world->run, job, &world->arena,
                                &world->output) == ERROR_NONE);
+    bool resend_jobs = world->output.resend_jobs;
     take_output(world);
+    for (size_t i = 0; resend_jobs && i < TOLD_JOBS; i++) {
+        MUST(lifecycle_name_job(&world->policy, world->now, &world->run, &world->jobs[i],
+                                &world->arena, &world->output) == ERROR_NONE);
+        take_output(world);
+    }
 }
 
 static void expire_job(struct world *world, size_t i)
@@ -137,6 +152,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     world.policy.job_grace = 15 * NS_PER_SECOND;
     world.policy.run_idle = 40 * NS_PER_SECOND;
     world.policy.job_timeout = 100 * NS_PER_SECOND;
+    world.policy.approval_timeout = 180 * NS_PER_SECOND;
     // Longer and shorter than a job is waited for.
     world.policy.linger = (size % 2 == 0 ? 150 : 60) * NS_PER_SECOND;
     arena_init(&world.arena, 1024);
