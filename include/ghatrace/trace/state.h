@@ -81,7 +81,8 @@ struct job_state {
     int64_t deployment_id;
     struct slice deployment_environment;
 
-    enum run_result counted_result; // as it is in the `results` of its run; of JOB_CLOSED
+    enum run_result
+        counted_result; // as it is in the `results` of its run; of JOB_CLOSED and JOB_CLOSED_LACKING
 
     timestamp_ns deadline; // where the store's deadline index has it; kept by the engine
 };
