@@ -161,11 +161,13 @@ static enum error_code load_job(struct engine_work *work, struct store_transacti
 
 // A deadline in the index is moved when it must come earlier. One that may come later stays: when it
 // passes, nothing is due and it is set anew. That saves two writes for nearly every event.
-static enum error_code index_deadline(struct store_transaction *transaction,
+static enum error_code index_deadline(const struct engine_work *work,
+                                      struct store_transaction *transaction,
                                       const struct store_key *key, timestamp_ns wanted,
                                       timestamp_ns *indexed, struct error *error)
 {
     enum error_code code = ERROR_NONE;
+    wanted = timestamp_earlier(wanted, work_farthest_deadline(work));
     if (*indexed != TIMESTAMP_UNKNOWN && wanted != TIMESTAMP_UNKNOWN && *indexed <= wanted)
         return ERROR_NONE;
     if (*indexed != TIMESTAMP_UNKNOWN)
@@ -236,7 +238,7 @@ enum error_code work_save_run(struct engine_work *work, struct store_transaction
         return note_run(work, transaction, run, error);
     timestamp_ns wanted = lifecycle_run_deadline(&work->policy, &run->state);
     if (code == ERROR_NONE)
-        code = index_deadline(transaction, &run->key, wanted, &run->state.deadline, error);
+        code = index_deadline(work, transaction, &run->key, wanted, &run->state.deadline, error);
     if (code != ERROR_NONE)
         return code;
     buffer_clear(&work->record);
@@ -270,16 +272,24 @@ static enum error_code note_job(struct engine_work *work, struct store_transacti
     return code == ERROR_NONE ? store_note_job(transaction, &key, work->now, error) : code;
 }
 
+// What may be sent again is kept whole, some KiB of it, but not where room runs short: a delivery that is refused does
+// not come again. Then a note does, and what comes late changes nothing.
+static bool needs_only_note(struct store_transaction *transaction, const struct job_state *job)
+{
+    return job->phase == JOB_CLOSED ||
+           (job->phase == JOB_CLOSED_LACKING && store_keeps_only_notes(transaction));
+}
+
 enum error_code work_save_job(struct engine_work *work, struct store_transaction *transaction,
                               const struct run_state *run, struct work_job *job,
                               struct error *error)
 {
     enum error_code code = move_job(work, job, error);
-    if (code == ERROR_NONE && job->state.phase == JOB_CLOSED)
+    if (code == ERROR_NONE && needs_only_note(transaction, &job->state))
         return note_job(work, transaction, job, error);
     timestamp_ns wanted = lifecycle_job_deadline(&work->policy, run, &job->state);
     if (code == ERROR_NONE)
-        code = index_deadline(transaction, &job->key, wanted, &job->state.deadline, error);
+        code = index_deadline(work, transaction, &job->key, wanted, &job->state.deadline, error);
     if (code != ERROR_NONE)
         return code;
     buffer_clear(&work->record);
@@ -477,6 +487,8 @@ static enum error_code apply_event(struct engine_work *work, struct store_transa
     code = work_add_records(work, transaction, &run.key.trace, &output, task->received_at, error);
     if (code == ERROR_NONE && output.job_changed)
         code = work_save_job(work, transaction, &run.state, &job, error);
+    if (code == ERROR_NONE && output.resend_jobs)
+        code = work_resend_jobs(work, transaction, &run, task->received_at, error);
     if (code == ERROR_NONE && output.run_changed)
         code = work_save_run(work, transaction, &run, error);
     return code;

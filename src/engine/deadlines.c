@@ -9,11 +9,12 @@
 // Written by one transaction before the rest of what is due waits for the next.
 #define WRITTEN_BYTES_MAX ((uint64_t)64 * 1024 * 1024)
 
-// Every deadline is a time of receipt and one of these.
-static timestamp_ns farthest_deadline(const struct trace_policy *policy, timestamp_ns now)
+timestamp_ns work_farthest_deadline(const struct engine_work *work)
 {
+    const struct trace_policy *policy = &work->policy;
     const duration_ns waits[] = {policy->root_grace, policy->job_grace, policy->job_timeout,
                                  policy->run_idle, policy->linger};
+    timestamp_ns now = work->now;
     duration_ns longest = 0;
     for (size_t i = 0; i < sizeof waits / sizeof waits[0]; i++)
         longest = waits[i] > longest ? waits[i] : longest;
@@ -100,6 +101,51 @@ static enum error_code sweep_jobs(struct engine_work *work, struct store_transac
         }
         store_key_increment(&key);
         run->state.sweep_after = key.span;
+    }
+    return ERROR_NONE;
+}
+
+static enum error_code resend_job(struct engine_work *work, struct store_transaction *transaction,
+                                  struct work_run *run, struct work_job *job, timestamp_ns now,
+                                  struct error *error)
+{
+    struct lifecycle_output output;
+    enum error_code code =
+        lifecycle_name_job(&work->policy, now, &run->state, &job->state, &work->arena, &output);
+    if (code != ERROR_NONE)
+        return error_set(error, code, "name job: %s", error_code_text(code));
+    code = work_add_records(work, transaction, &run->key.trace, &output, now, error);
+    if (code == ERROR_NONE && output.job_changed)
+        code = work_save_job(work, transaction, &run->state, job, error);
+    return code;
+}
+
+// A bounded piece, since one delivery names them all: what is left out stays as it left. So does what cannot be read.
+enum error_code work_resend_jobs(struct engine_work *work, struct store_transaction *transaction,
+                                 struct work_run *run, timestamp_ns now, struct error *error)
+{
+    struct store_key key = {.trace = run->key.trace};
+    while (work->arena.used < SWEEP_BYTES && work->written_bytes < WRITTEN_BYTES_MAX) {
+        struct slice found;
+        struct slice bytes;
+        enum codec_kind kind;
+        enum error_code code = store_seek_span(transaction, &key, &found, error);
+        if (code == ERROR_NOT_FOUND ||
+            (code == ERROR_NONE && !trace_id_equals(&key.trace, &run->key.trace)))
+            return ERROR_NONE;
+        if (code != ERROR_NONE)
+            return code;
+        struct work_job job = {.key = key};
+        store_key_increment(&key);
+        if (!codec_kind_of(found, &kind) || kind != CODEC_JOB)
+            continue;
+        if (!arena_copy_slice(&work->arena, found, &bytes))
+            return error_set(error, ERROR_MEMORY, "name jobs: out of memory");
+        code = work_decode_job(work, bytes, &job, error);
+        if (code == ERROR_NONE && slice_equals(job.state.server, run->state.server))
+            code = resend_job(work, transaction, run, &job, now, error);
+        if (code != ERROR_NONE && code != ERROR_CORRUPT)
+            return code;
     }
     return ERROR_NONE;
 }
@@ -209,7 +255,7 @@ static enum error_code heal_far_deadlines(struct engine_work *work,
                                           struct store_transaction *transaction, timestamp_ns now,
                                           size_t max, struct error *error)
 {
-    timestamp_ns farthest = farthest_deadline(&work->policy, now);
+    timestamp_ns farthest = work_farthest_deadline(work);
     for (size_t i = 0; i < max; i++) {
         timestamp_ns at;
         struct store_key key;

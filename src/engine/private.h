@@ -233,9 +233,18 @@ enum error_code work_move_run(struct engine_work *work, struct store_transaction
 
 // --- deadlines.c: inside a write transaction ---
 
+// Nothing in the index of deadlines is later than this: a time of receipt and the longest of the usual waits. What is
+// waited for longer, an approval, is looked at by then and put in anew. So a deadline that a wrong clock made, or that was
+// made when the settings were others, stands out.
+timestamp_ns work_farthest_deadline(const struct engine_work *work);
 // A time of receipt that lies ahead of now was told by a clock that has been set back since.
 void work_heal_run_times(const struct engine_work *work, struct run_state *run);
 void work_heal_job_times(const struct engine_work *work, struct job_state *job);
+
+// Gives the jobs of a run that there are states of to lifecycle_name_job(). Saves them, not the run.
+enum error_code work_resend_jobs(struct engine_work *work, struct store_transaction *transaction,
+                                 struct work_run *run, timestamp_ns now,
+                                 struct error *error) MUST_CHECK;
 
 // Handles up to `max` deadlines that are due at `now`. `*next_due` becomes the first that remains.
 enum error_code work_expire(struct engine_work *work, struct store_transaction *transaction,

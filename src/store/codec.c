@@ -209,7 +209,7 @@ static void find_server(struct visitor *visitor, struct slice url, struct slice 
 
 static void visit_job(struct visitor *visitor, struct job_state *state)
 {
-    state->phase = (enum job_phase)visit_choice(visitor, state->phase, JOB_CLOSED_INCOMPLETE + 1);
+    state->phase = (enum job_phase)visit_choice(visitor, state->phase, JOB_CLOSED_LACKING + 1);
     visit_int64(visitor, &state->run_id);
     visit_int64(visitor, &state->run_attempt);
     visit_int64(visitor, &state->job_id);

@@ -362,6 +362,11 @@ bool store_is_short(struct store_transaction *transaction)
     return has_used(transaction, FULL_UNTIL_PERCENT);
 }
 
+bool store_keeps_only_notes(struct store_transaction *transaction)
+{
+    return has_used(transaction, SHED_PERCENT);
+}
+
 bool store_must_shed(struct store_transaction *transaction)
 {
     uint64_t used, max;

@@ -91,7 +91,7 @@ static void add_runner(struct attribute_writer *writer, const struct job_state *
 static void add_queue_time(struct job_builder *builder, struct attribute_writer *writer)
 {
     const struct timeline_phase *queue = &builder->timeline->queue;
-    if (queue->exists)
+    if (queue->exists && !builder->timeline->is_queue_void)
         attribute_add(writer,
                       (struct attribute){"queue_time_ms",
                                          ATTRIBUTE_INT,

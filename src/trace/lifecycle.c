@@ -4,6 +4,7 @@
 #include "ghatrace/trace/build.h"
 #include "ghatrace/trace/ids.h"
 #include "ghatrace/trace/merge.h"
+#include "ghatrace/trace/standing.h"
 #include "ghatrace/trace/timeline.h"
 
 static bool has_seen(uint8_t seen, unsigned action)
@@ -64,7 +65,7 @@ static void count_job_as_closed(struct run_state *run, const struct job_state *j
                                 const struct job_timeline *timeline, bool is_incomplete,
                                 timestamp_ns now)
 {
-    if (job->phase != JOB_CLOSED_INCOMPLETE) {
+    if (job->phase == JOB_OPEN || job->phase == JOB_SETTLING) {
         run->open_jobs--;
         run->closed_jobs++;
     }
@@ -107,55 +108,143 @@ static void keep_note_of_run(struct run_state *run)
     run->job_head_sha = SLICE_EMPTY;
 }
 
-static enum error_code finish_job(const struct trace_policy *policy, bool is_incomplete,
-                                  timestamp_ns now, struct run_state *run, struct job_state *job,
-                                  struct arena *arena, struct lifecycle_output *output)
+// What was built for the job leaves.
+static enum error_code close_job(const struct trace_policy *policy, enum job_phase phase,
+                                 const struct job_timeline *timeline, timestamp_ns now,
+                                 struct run_state *run, struct job_state *job, struct arena *arena,
+                                 struct lifecycle_output *output)
 {
-    struct lifecycle_finished *finished = &output->finished[output->finished_count];
-    struct job_timeline timeline;
-    timeline_of_job(job, !is_incomplete, run->is_completed ? run->end : TIMESTAMP_UNKNOWN,
-                    &timeline);
-    enum error_code code = build_job_spans(policy, run, job, &timeline, is_incomplete, arena,
-                                           &finished->batch, &finished->rest);
-    if (code == ERROR_NONE && !is_incomplete)
-        code = measure_of_job(policy, run, job, &timeline, arena, &finished->job_measure);
-    if (code != ERROR_NONE)
-        return code;
+    struct lifecycle_finished *finished = &output->finished[output->finished_count++];
     finished->span_id = stored_span_of_job(job->run_id, job->job_id);
-    finished->end = timeline.end;
-    output->finished_count++;
-    count_job_as_closed(run, job, &timeline, is_incomplete, now);
-    job->phase = is_incomplete ? JOB_CLOSED_INCOMPLETE : JOB_CLOSED;
+    finished->end = timeline->end;
+    count_job_as_closed(run, job, timeline, phase == JOB_CLOSED_INCOMPLETE, now);
+    job->phase = phase;
     job->closed_at = now;
-    if (!is_incomplete)
+    if (phase == JOB_CLOSED)
         keep_note_of_job(job);
     output->job_changed = true;
     output->run_changed = true;
-    code = finish_root_if_ready(policy, now, run, arena, output);
+    enum error_code code = finish_root_if_ready(policy, now, run, arena, output);
     keep_note_of_run(run);
     return code;
 }
 
-// --- events ------------------------------------------------------------------------------------------
-
 // Is there an event still to be expected without which the spans of this completed job would be wrong?
-static bool lacks_a_statement(const struct run_state *run, const struct job_state *job)
+//
+// Whether a job waited for approval, and how long, is told by its `waiting` and the `queued` after it; nothing else has
+// it. Its deployment only says that it may have waited. Nor does a second `queued` decide: one comes with environments
+// even if nothing is gated (cdk-github-runners#380). Whether it ran does not matter: a job that was rejected or
+// cancelled at the gate waited, one that was cancelled after its release waited and queued.
+static bool lacks_a_statement(const struct run_state *run, const struct job_state *job,
+                              const struct job_timeline *timeline)
 {
-    struct job_timeline timeline;
-    timeline_of_job(job, true, TIMESTAMP_UNKNOWN, &timeline);
     if (job->body.workflow_name.len == 0 && run->seen == 0)
         return true;
-    if (timeline.is_skipped || timeline.is_carried_over)
-        return false;
+    if (timeline->is_skipped || timeline->is_carried_over)
+        return false; // neither has any of the phases
     if (job->created_at == TIMESTAMP_UNKNOWN && job->queued_at == TIMESTAMP_UNKNOWN)
         return true;
-    bool may_have_waited = job->last_waiting != TIMESTAMP_UNKNOWN || job->deployment_id != 0;
+    bool deploys = job->deployment_id != 0 || job->deployment_environment.len > 0;
+    bool may_have_waited = job->last_waiting != TIMESTAMP_UNKNOWN || deploys;
     bool is_release_known =
         job->last_waiting != TIMESTAMP_UNKNOWN && job->last_queued > job->last_waiting;
-    return may_have_waited && timeline.has_run && !is_release_known;
+    return may_have_waited && !is_release_known;
 }
 
-static enum error_code advance_job(const struct trace_policy *policy, timestamp_ns now,
+// What its end leaves of a completed job. Of one that never got a runner, and of which nothing but its end was heard,
+// more may be told although nothing says so: it is not waited for, but the state stays.
+static enum job_phase phase_at_end(const struct run_state *run, const struct job_state *job,
+                                   const struct job_timeline *timeline)
+{
+    bool has_all_phases = timeline->has_run || timeline->is_skipped || timeline->is_carried_over;
+    bool has_only_end = !has_all_phases && job->seen == 1u << GITHUB_JOB_COMPLETED;
+    return has_only_end || lacks_a_statement(run, job, timeline) ? JOB_CLOSED_LACKING : JOB_CLOSED;
+}
+
+// For the first time or, with `told`, after it was given up.
+static enum error_code finish_job(const struct trace_policy *policy, bool is_incomplete,
+                                  const struct job_timeline *told, timestamp_ns now,
+                                  struct run_state *run, struct job_state *job, struct arena *arena,
+                                  struct lifecycle_output *output)
+{
+    struct lifecycle_finished *finished = &output->finished[output->finished_count];
+    struct job_timeline timeline;
+    enum error_code code = ERROR_NONE;
+    timeline_of_job(job, !is_incomplete, run->is_completed ? run->end : TIMESTAMP_UNKNOWN,
+                    &timeline);
+    enum job_phase phase =
+        is_incomplete ? JOB_CLOSED_INCOMPLETE : phase_at_end(run, job, &timeline);
+    if (!is_incomplete)
+        code = measure_of_job(policy, run, job, &timeline, arena, &finished->job_measure);
+    if (told != NULL)
+        timeline_take_back(told, &timeline);
+    if (code == ERROR_NONE)
+        code = build_job_spans(policy, run, job, &timeline, is_incomplete, arena, &finished->batch,
+                               &finished->rest);
+    if (code != ERROR_NONE)
+        return code;
+    return close_job(policy, phase, &timeline, now, run, job, arena, output);
+}
+
+// More than BUILD_STEPS_MAX steps are not compared one by one.
+static bool is_same(const struct lifecycle_finished *before, const struct state_version *version,
+                    const struct lifecycle_finished *after, const struct state_version *newer)
+{
+    bool is_all_there = before->rest == NULL && after->rest == NULL;
+    bool is_same_body = version->rank == newer->rank && version->time == newer->time &&
+                        version->digest == newer->digest;
+    return (is_all_there || is_same_body) && span_batches_are_equal(&before->batch, &after->batch);
+}
+
+// Of a job that left while it lacked a statement, more was heard: its spans leave again where that changes them. What
+// left then is known, it was made of the states before. It is not measured again: the figures are those of the first
+// time, since what was counted cannot be taken back, and each job counts once.
+static enum error_code finish_job_again(const struct trace_policy *policy, timestamp_ns now,
+                                        const struct run_state *run_before,
+                                        const struct job_state *before, struct run_state *run,
+                                        struct job_state *job, struct arena *arena,
+                                        struct lifecycle_output *output)
+{
+    struct lifecycle_finished *finished = &output->finished[output->finished_count];
+    struct lifecycle_finished old = {.rest = NULL};
+    struct job_timeline told;
+    struct job_timeline timeline;
+    timeline_of_job(before, true, TIMESTAMP_UNKNOWN, &told);
+    timeline_of_job(job, true, TIMESTAMP_UNKNOWN, &timeline);
+    enum job_phase phase = phase_at_end(run, job, &timeline);
+    timeline_take_back(&told, &timeline);
+    enum error_code code =
+        build_job_spans(policy, run_before, before, &told, false, arena, &old.batch, &old.rest);
+    if (code == ERROR_NONE)
+        code = build_job_spans(policy, run, job, &timeline, false, arena, &finished->batch,
+                               &finished->rest);
+    if (code != ERROR_NONE)
+        return code;
+    if (!is_same(&old, &before->body_version, finished, &job->body_version))
+        return close_job(policy, phase, &timeline, now, run, job, arena, output);
+    job->phase = phase;
+    if (phase == JOB_CLOSED)
+        keep_note_of_job(job);
+    output->is_late = true;
+    output->job_changed = true;
+    return ERROR_NONE;
+}
+
+// --- events ------------------------------------------------------------------------------------------
+
+static bool must_settle(const struct trace_policy *policy, timestamp_ns now,
+                        const struct run_state *run, const struct job_state *job)
+{
+    struct job_timeline timeline;
+    if (now >= job->settling_since + policy->root_grace)
+        return false;
+    timeline_of_job(job, true, TIMESTAMP_UNKNOWN, &timeline);
+    return lacks_a_statement(run, job, &timeline);
+}
+
+// `told`: of a job that was given up, as it left then; else NULL.
+static enum error_code advance_job(const struct trace_policy *policy,
+                                   const struct job_timeline *told, timestamp_ns now,
                                    struct run_state *run, struct job_state *job,
                                    struct arena *arena, struct lifecycle_output *output)
 {
@@ -163,12 +252,29 @@ static enum error_code advance_job(const struct trace_policy *policy, timestamp_
         return ERROR_NONE;
     if (job->settling_since == TIMESTAMP_UNKNOWN)
         job->settling_since = now;
-    bool is_patient = now < job->settling_since + policy->root_grace;
-    if (job->phase != JOB_CLOSED_INCOMPLETE && is_patient && lacks_a_statement(run, job)) {
+    if (told == NULL && must_settle(policy, now, run, job)) {
         job->phase = JOB_SETTLING;
         return ERROR_NONE;
     }
-    return finish_job(policy, false, now, run, job, arena, output);
+    return finish_job(policy, false, told, now, run, job, arena, output);
+}
+
+// Without its run nothing is sent again: it is not known any more what left, nor whether a root did.
+static enum error_code hear_more_of_job(const struct trace_policy *policy,
+                                        const struct github_event *event, timestamp_ns occurred_at,
+                                        timestamp_ns received_at, uint64_t digest,
+                                        struct run_state *run, struct job_state *job,
+                                        struct arena *arena, struct lifecycle_output *output)
+{
+    const struct run_state run_before = *run;
+    const struct job_state before = *job;
+    if (run->phase == RUN_NEW) {
+        output->is_late = true;
+        return ERROR_NONE;
+    }
+    merge_job_event(job, event, occurred_at, digest);
+    merge_run_from_job(run, event);
+    return finish_job_again(policy, received_at, &run_before, &before, run, job, arena, output);
 }
 
 static enum error_code apply_job(const struct trace_policy *policy,
@@ -177,10 +283,17 @@ static enum error_code apply_job(const struct trace_policy *policy,
                                  struct job_state *job, struct arena *arena,
                                  struct lifecycle_output *output)
 {
+    struct job_timeline told;
+    bool was_given_up = job->phase == JOB_CLOSED_INCOMPLETE;
     if (job->phase == JOB_CLOSED) {
         output->is_late = true;
         return ERROR_NONE;
     }
+    if (job->phase == JOB_CLOSED_LACKING)
+        return hear_more_of_job(policy, event, occurred_at, received_at, digest, run, job, arena,
+                                output);
+    if (was_given_up)
+        timeline_of_job(job, false, TIMESTAMP_UNKNOWN, &told);
     if (run->phase == RUN_NEW)
         run->phase = RUN_OPEN;
     if (job->phase == JOB_NEW) {
@@ -193,7 +306,7 @@ static enum error_code apply_job(const struct trace_policy *policy,
     run->last_received = timestamp_later(run->last_received, received_at);
     output->job_changed = true;
     output->run_changed = true;
-    return advance_job(policy, received_at, run, job, arena, output);
+    return advance_job(policy, was_given_up ? &told : NULL, received_at, run, job, arena, output);
 }
 
 static enum error_code apply_run(const struct trace_policy *policy,
@@ -208,6 +321,8 @@ static enum error_code apply_run(const struct trace_policy *policy,
     }
     if (run->phase == RUN_NEW)
         run->phase = RUN_OPEN;
+    // Jobs whose payloads name no workflow may have left without its name.
+    output->resend_jobs = run->seen == 0 && run->closed_jobs > 0 && run->job_workflow_name.len == 0;
     merge_run_event(run, event, digest);
     run->last_received = timestamp_later(run->last_received, received_at);
     if (is_final && run->completed_received == TIMESTAMP_UNKNOWN)
@@ -230,7 +345,34 @@ enum error_code lifecycle_apply_event(const struct trace_policy *policy,
     return apply_run(policy, event, received_at, digest, run, arena, output);
 }
 
+enum error_code lifecycle_name_job(const struct trace_policy *policy, timestamp_ns now,
+                                   struct run_state *run, struct job_state *job,
+                                   struct arena *arena, struct lifecycle_output *output)
+{
+    struct run_state run_before = *run;
+    const struct job_state before = *job;
+    *output = (struct lifecycle_output){0};
+    if (job->phase != JOB_CLOSED_LACKING)
+        return ERROR_NONE;
+    run_before.seen = 0;
+    return finish_job_again(policy, now, &run_before, &before, run, job, arena, output);
+}
+
 // --- deadlines ---------------------------------------------------------------------------------------
+
+static duration_ns patience_with(const struct trace_policy *policy, bool waits_for_approval)
+{
+    return waits_for_approval && policy->approval_timeout > policy->job_timeout
+               ? policy->approval_timeout
+               : policy->job_timeout;
+}
+
+static bool waits_for_approval(const struct job_state *job)
+{
+    struct job_standing standing;
+    standing_of_job(job, &standing);
+    return standing.state == STANDING_WAITING;
+}
 
 timestamp_ns lifecycle_job_deadline(const struct trace_policy *policy, const struct run_state *run,
                                     const struct job_state *job)
@@ -243,9 +385,10 @@ timestamp_ns lifecycle_job_deadline(const struct trace_policy *policy, const str
     case JOB_OPEN:
         if (run->completed_received != TIMESTAMP_UNKNOWN)
             return timestamp_later(run->completed_received, job->last_received) + policy->job_grace;
-        return job->last_received + policy->job_timeout;
+        return job->last_received + patience_with(policy, waits_for_approval(job));
     case JOB_CLOSED:
     case JOB_CLOSED_INCOMPLETE:
+    case JOB_CLOSED_LACKING:
         return job->closed_at + policy->linger;
     }
     return TIMESTAMP_UNKNOWN;
@@ -259,7 +402,11 @@ static timestamp_ns open_run_deadline(const struct trace_policy *policy,
         return run->completed_received + policy->root_grace;
     if (run->seen == 0 && run->open_jobs == 0)
         return run->last_job_closed_at + policy->run_idle;
-    return run->last_received + policy->job_timeout;
+    // Open jobs have deadlines of their own, which are not known here: the root leaves after them, right after the last.
+    if (run->open_jobs > 0)
+        return run->last_received + patience_with(policy, true) + policy->root_grace;
+    bool says_that_it_waits = slice_equals(run->body.status, SLICE("waiting"));
+    return run->last_received + patience_with(policy, says_that_it_waits);
 }
 
 static bool must_sweep(const struct run_state *run)
@@ -275,7 +422,7 @@ timestamp_ns lifecycle_run_deadline(const struct trace_policy *policy, const str
         return open_run_deadline(policy, run);
     if (must_sweep(run))
         return run->completed_received + policy->job_grace;
-    return run->last_received + policy->linger;
+    return timestamp_later(run->last_received, run->last_job_closed_at) + policy->linger;
 }
 
 enum error_code lifecycle_expire_job(const struct trace_policy *policy, timestamp_ns now,
@@ -288,12 +435,13 @@ enum error_code lifecycle_expire_job(const struct trace_policy *policy, timestam
         return ERROR_NONE;
     switch (job->phase) {
     case JOB_SETTLING:
-        return finish_job(policy, false, now, run, job, arena, output);
+        return finish_job(policy, false, NULL, now, run, job, arena, output);
     case JOB_OPEN:
-        return finish_job(policy, true, now, run, job, arena, output);
+        return finish_job(policy, true, NULL, now, run, job, arena, output);
     case JOB_NEW:
     case JOB_CLOSED:
     case JOB_CLOSED_INCOMPLETE:
+    case JOB_CLOSED_LACKING:
         break;
     }
     output->forget = true;

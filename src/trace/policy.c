@@ -10,6 +10,7 @@ void trace_policy_init(struct trace_policy *policy)
         .root_grace = 10 * NS_PER_SECOND,
         .job_grace = 10 * NS_PER_MINUTE,
         .job_timeout = 6 * NS_PER_DAY,
+        .approval_timeout = 35 * NS_PER_DAY,
         .run_idle = NS_PER_HOUR,
         .linger = 3 * NS_PER_DAY,
     };

@@ -229,3 +229,19 @@ void timeline_of_job(const struct job_state *job, bool is_completed, timestamp_n
     if (timeline->has_run)
         split_after_start(job, is_completed, started, timeline);
 }
+
+void timeline_take_back(const struct job_timeline *told, struct job_timeline *timeline)
+{
+    const struct timeline_phase *const before[] = {&told->waiting, &told->queue, &told->startup,
+                                                   &told->execution};
+    struct timeline_phase *const phases[] = {&timeline->waiting, &timeline->queue,
+                                             &timeline->startup, &timeline->execution};
+    timestamp_ns at = timeline->end;
+    timeline->is_queue_void = told->queue.exists && !timeline->queue.exists;
+    for (size_t i = sizeof phases / sizeof phases[0]; i-- > 0;) {
+        if (before[i]->exists && !phases[i]->exists)
+            *phases[i] = (struct timeline_phase){true, at, at};
+        if (phases[i]->exists)
+            at = phases[i]->start;
+    }
+}

@@ -126,8 +126,10 @@ class OldStores(harness.BlackBoxTest):
             story, collector = load(folder, "story.json.gz"), self.new_collector()
             daemon = self.open_copy(folder, collector, **{name: "1s" for name in PATIENT})
             self.wait_for_records(collector, story["outbox"])
-            given_up = [part["spans"][0] for part in story["continuations"] if part["what"] == "open jobs complete"]
-            collector.wait_for_ids(expect.ids_of(given_up))
+            open_run = next(part for part in story["continuations"] if part["what"] == "open jobs complete")
+            # One of its jobs waits for approval, and would for 35 days; with its run's end it is given up, too.
+            daemon.accept(events_of(open_run["deliveries"])[-1])
+            collector.wait_for_ids(expect.ids_of(open_run["spans"][:1]))
 
             def is_empty():
                 status = json.loads(daemon.admin("/api/status").body)

@@ -21,7 +21,7 @@ static inline bool is_phase(const struct span *span)
 }
 
 // Phases follow each other without gap or overlap up to the end of their job, and what never started has neither start-up nor
-// execution.
+// execution, but for such as were told before and have no length any more.
 static inline void check_phases(const struct span_batch *batch)
 {
     const struct attributes *own = &batch->spans[0].attributes;
@@ -33,8 +33,9 @@ static inline void check_phases(const struct span_batch *batch)
             continue;
         MUST(at == TIMESTAMP_UNKNOWN || span->start == at);
         at = span->end;
-        MUST(!was_refused || (!slice_equals(span->name, SLICE("runner.startup")) &&
-                              !slice_equals(span->name, SLICE("runner.execution"))));
+        MUST(!was_refused || span->start == span->end ||
+             (!slice_equals(span->name, SLICE("runner.startup")) &&
+              !slice_equals(span->name, SLICE("runner.execution"))));
     }
     MUST(at == TIMESTAMP_UNKNOWN || at == batch->spans[0].end);
 }
@@ -134,8 +135,8 @@ static inline void walk_event(struct slice type, struct slice body)
         if (is_job && output.finished_count > 0)
             check_turned_round(&policy, &event, &output.finished[0].batch, &arena);
         if (is_job && job.phase == JOB_OPEN) {
-            MUST(lifecycle_expire_job(&policy, FUZZ_NOW + policy.job_timeout, &run, &job, &arena,
-                                      &output) == ERROR_NONE);
+            MUST(lifecycle_expire_job(&policy, FUZZ_NOW + policy.approval_timeout, &run, &job,
+                                      &arena, &output) == ERROR_NONE);
             MUST(output.finished_count == 1);
             check_batch(&output.finished[0].batch, &arena);
         }

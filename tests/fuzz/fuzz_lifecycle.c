@@ -1,5 +1,5 @@
 // A run's whole life: events in any order, time that passes in between, and at last all deadlines. What
-// goes out goes out once, nothing stays for ever, and nothing is forgotten that was never sent.
+// goes out goes out once, or again only where a statement was missing; it is measured once; nothing stays for ever, and nothing is forgotten that was never sent.
 #include "event_way.h"
 #include "told.h"
 
@@ -10,6 +10,7 @@
 struct sent {
     int complete;
     int incomplete;
+    int measured;
 };
 
 struct world {
@@ -21,6 +22,7 @@ struct world {
     struct sent jobs_sent[TOLD_JOBS];
     struct arena arena;
     struct lifecycle_output output;
+    bool was_lacking[TOLD_JOBS]; // before what made this output
 };
 
 static void count(struct sent *sent, bool is_incomplete)
@@ -28,6 +30,26 @@ static void count(struct sent *sent, bool is_incomplete)
     MUST(sent->complete == 0);
     MUST(!is_incomplete || sent->incomplete == 0);
     *(is_incomplete ? &sent->incomplete : &sent->complete) += 1;
+}
+
+static void count_job(struct world *world, const struct lifecycle_finished *finished)
+{
+    size_t job = (size_t)finished->span_id.bytes[SPAN_ID_SIZE - 1] - 1;
+    MUST(job < TOLD_JOBS);
+    struct sent *sent = &world->jobs_sent[job];
+    if (world->was_lacking[job]) {
+        MUST(sent->complete == 1 && world->jobs[job].phase != JOB_CLOSED_INCOMPLETE);
+        sent->complete = 0;
+    }
+    count(sent, world->jobs[job].phase == JOB_CLOSED_INCOMPLETE);
+    sent->measured += finished->job_measure != NULL;
+    MUST(sent->measured <= 1);
+}
+
+static void note_lacking(struct world *world)
+{
+    for (size_t i = 0; i < TOLD_JOBS; i++)
+        world->was_lacking[i] = world->jobs[i].phase == JOB_CLOSED_LACKING;
 }
 
 static void take_output(struct world *world)
@@ -41,9 +63,7 @@ static void take_output(struct world *world)
             count(&world->run_sent, world->run.phase == RUN_SENT_INCOMPLETE);
             continue;
         }
-        size_t job = (size_t)world->output.finished[i].span_id.bytes[SPAN_ID_SIZE - 1] - 1;
-        MUST(job < TOLD_JOBS);
-        count(&world->jobs_sent[job], world->jobs[job].phase == JOB_CLOSED_INCOMPLETE);
+        count_job(world, &world->output.finished[i]);
     }
     for (size_t i = 0; i < TOLD_JOBS; i++)
         open_jobs += world->jobs[i].phase == JOB_OPEN || world->jobs[i].phase == JOB_SETTLING;
@@ -54,14 +74,23 @@ static void hear(struct world *world, const struct told *told)
 {
     bool is_job = told->event.kind == GITHUB_EVENT_JOB;
     struct job_state *job = is_job ? &world->jobs[told->event.job.job_id - 1] : NULL;
+    note_lacking(world);
     MUST(lifecycle_apply_event(&world->policy, &told->event, told->occurred_at, world->now,
                                told->digest, &world->run, job, &world->arena,
                                &world->output) == ERROR_NONE);
+    bool resend_jobs = world->output.resend_jobs;
     take_output(world);
+    for (size_t i = 0; resend_jobs && i < TOLD_JOBS; i++) {
+        note_lacking(world);
+        MUST(lifecycle_name_job(&world->policy, world->now, &world->run, &world->jobs[i],
+                                &world->arena, &world->output) == ERROR_NONE);
+        take_output(world);
+    }
 }
 
 static void expire_job(struct world *world, size_t i)
 {
+    note_lacking(world);
     MUST(lifecycle_expire_job(&world->policy, world->now, &world->run, &world->jobs[i],
                               &world->arena, &world->output) == ERROR_NONE);
     take_output(world);
@@ -132,6 +161,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     world.policy.job_grace = 15 * NS_PER_SECOND;
     world.policy.run_idle = 40 * NS_PER_SECOND;
     world.policy.job_timeout = 100 * NS_PER_SECOND;
+    world.policy.approval_timeout = 180 * NS_PER_SECOND;
     // Longer and shorter than a job is waited for.
     world.policy.linger = (size % 2 == 0 ? 150 : 60) * NS_PER_SECOND;
     arena_init(&world.arena, 1024);

@@ -393,6 +393,8 @@ enum error_code store_check_room(struct store_transaction *transaction,
                                  struct error *error) MUST_CHECK;
 // Are 75 % in use? Then finished traces should leave before `history` is over.
 bool store_is_tight(struct store_transaction *transaction);
+// Are 80 % in use? Then nothing should be kept that a note can stand for.
+bool store_keeps_only_notes(struct store_transaction *transaction);
 // Are 85 % in use? Then dead letters should leave, too, before deliveries are refused.
 bool store_is_short(struct store_transaction *transaction);
 // Is every record that finished before the time that store_expire_records() was last given gone, but for those that

@@ -7,7 +7,13 @@
 // most `root_grace`:
 //   - no created_at (payloads before 2023) and no `queued` seen: the start of the queue is in that event;
 //   - no workflow_name (payloads before 2023) and no event of the run seen: the resource needs it;
-//   - the job deploys to an environment, or waited for approval, and its release was not seen.
+//   - the job deploys to an environment, or waited for approval, and its release was not seen, whether or not it ran.
+// If it comes later still, within `linger`, the job's spans leave again, under the same IDs, where that changes them. So
+// whatever the order of the events and the pauses between them, the last version of each span is the same, but for one
+// thing: a phase that was told and then turned out not to have been (a queue before an approval that never came) is told
+// again without length. Each job is measured once: when it leaves for the first time.
+// An open job is given up after a silence of `job_timeout`, one that waits for approval after `approval_timeout`; its
+// run is waited for as long, so that the root leaves after its jobs.
 // A run's root leaves when its `completed` is in and no job known to it is open, at the latest
 // `root_grace` after.
 #ifndef GHATRACE_TRACE_LIFECYCLE_H
@@ -29,8 +35,8 @@ struct lifecycle_finished {
     timestamp_ns end;
     struct span_batch batch;
     struct job_rest *rest; // of a job with very many steps: the others (build.h); else NULL
-    // What it adds to the figures, in the arena. Of a job: NULL where it was given up or carried over, so that
-    // each job is measured once. Of a run: always there.
+    // What it adds to the figures, in the arena. Of a job: NULL where it was given up or carried over, or leaves again, so
+    // that each job is measured once. Of a run: always there.
     const struct job_measure *job_measure;
     const struct run_measure *run_measure;
 };
@@ -43,6 +49,8 @@ struct lifecycle_output {
     bool job_changed; // store it
     bool forget;      // the state that was due has served: delete it
     bool sweep_jobs;  // give the run's open jobs to lifecycle_expire_job, one by one
+    bool
+        resend_jobs; // give those of the run's jobs that there are states of to lifecycle_name_job, one by one
 };
 
 // When did this happen? `guid_time` (the time inside the delivery's version-1 GUID, or
@@ -58,6 +66,12 @@ enum error_code lifecycle_apply_event(const struct trace_policy *policy,
                                       struct run_state *run, struct job_state *job,
                                       struct arena *arena,
                                       struct lifecycle_output *output) MUST_CHECK;
+
+// The first event of the run itself has come: sends a job again that left without what only such an event tells, the name
+// of its workflow (payloads before 2023). Does nothing to others. ERROR_MEMORY.
+enum error_code lifecycle_name_job(const struct trace_policy *policy, timestamp_ns now,
+                                   struct run_state *run, struct job_state *job,
+                                   struct arena *arena, struct lifecycle_output *output) MUST_CHECK;
 
 // When a state wants to be looked at next; TIMESTAMP_UNKNOWN: never.
 timestamp_ns lifecycle_job_deadline(const struct trace_policy *policy, const struct run_state *run,

@@ -17,11 +17,14 @@ struct trace_policy {
     duration_ns root_grace;  // how long a completed run waits for its open jobs
     duration_ns job_grace;   // how long an open job of a completed run is waited for
     duration_ns job_timeout; // how long a silent job is waited for
-    duration_ns run_idle;    // when a run that only jobs speak of counts as over
-    duration_ns linger;      // how long it is remembered that something went out
+    // How long one that waits for the approval of its environment is; where that is longer. GitHub allows 30 days
+    // (GitHub Docs, "Reviewing deployments").
+    duration_ns approval_timeout;
+    duration_ns run_idle; // when a run that only jobs speak of counts as over
+    duration_ns linger;   // how long it is remembered that something went out
 };
 
-// root_grace 10 s, job_grace 10 min, job_timeout 6 d, run_idle 1 h, linger 3 d; scheme arc; all spans.
+// root_grace 10 s, job_grace 10 min, job_timeout 6 d, approval_timeout 35 d, run_idle 1 h, linger 3 d; scheme arc; all spans.
 void trace_policy_init(struct trace_policy *policy);
 
 #endif

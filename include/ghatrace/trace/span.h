@@ -70,4 +70,7 @@ struct span_batch {
     size_t span_count;
 };
 
+// Do these say the same, down to the order of the attributes?
+bool span_batches_are_equal(const struct span_batch *a, const struct span_batch *b);
+
 #endif

@@ -29,6 +29,9 @@ enum job_phase {
     JOB_SETTLING,          // completed, but a statement is missing that its spans depend on
     JOB_CLOSED,            // its spans went out; only this note stays
     JOB_CLOSED_INCOMPLETE, // given up and sent without a result; a `completed` may still come
+    // Completed and sent, while a statement was missing that its spans depend on: all that is known stays as long as
+    // a note would, so that the statement, should it come after all, sends the spans again.
+    JOB_CLOSED_LACKING,
 };
 
 struct job_state {

@@ -133,6 +133,27 @@ static void what_waits_for_the_collector_never_makes_room(void **state)
     engine_bench_close(&bench);
 }
 
+// Each leaves without its release known, so that its state would be kept.
+static void states_that_might_be_sent_again_never_cost_a_delivery(void **state)
+{
+    struct engine_bench bench;
+    (void)state;
+    open_small(&bench, false);
+    for (int64_t id = 1; id <= 2 * JOBS; id++) {
+        struct scenario_delivery job = scenario_job(id, GITHUB_JOB_COMPLETED, 60, 2, 6, 60);
+        scenario_set_deployment(&job, 4, "production");
+        memcpy(job.digest, &id, sizeof id);
+        bench.now += NS_PER_SECOND;
+        assert_int_equal(engine_bench_deliver(&bench, &job), ENGINE_ACCEPTED);
+    }
+    engine_bench_advance(&bench, NS_PER_MINUTE);
+    struct store_usage usage = usage_of(&bench);
+    assert_true(usage.spans > 1000);
+    assert_true(usage.spans + usage.job_notes <= 2 * JOBS + 1);
+    assert_true(usage.used_bytes < usage.max_bytes / 100 * 90);
+    engine_bench_close(&bench);
+}
+
 static void ignore(struct engine_task *task)
 {
     (void)task;
@@ -469,6 +490,7 @@ int main(void)
         cmocka_unit_test(history_makes_room_while_the_clock_is_a_day_back),
         cmocka_unit_test(history_makes_room_while_a_clock_that_leapt_ahead_is_not_believed),
         cmocka_unit_test(what_waits_for_the_collector_never_makes_room),
+        cmocka_unit_test(states_that_might_be_sent_again_never_cost_a_delivery),
         cmocka_unit_test(dead_letters_make_room_before_a_delivery_is_refused),
         cmocka_unit_test(history_makes_room_before_dead_letters_do),
         cmocka_unit_test(dead_letters_stay_within_their_limits),

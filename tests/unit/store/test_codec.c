@@ -111,6 +111,29 @@ static void a_job_survives_the_way_through_bytes(void **state)
     arena_release(&arena);
 }
 
+// It may be sent again, so all of it is needed; of one that was sent for good there is only a note.
+static void a_job_that_lacked_a_statement_is_stored_whole(void **state)
+{
+    struct job_state job = sample_job();
+    struct job_state back;
+    struct buffer settling;
+    struct buffer lacking;
+    struct arena arena;
+    struct error error = {0};
+    (void)state;
+    arena_init(&arena, 4096);
+    size_t whole = encode_job(&job, &settling).len;
+    job.phase = JOB_CLOSED_LACKING;
+    struct slice bytes = encode_job(&job, &lacking);
+    assert_int_equal(bytes.len, whole);
+    assert_int_equal(codec_decode_job(bytes, &arena, &back, &error), ERROR_NONE);
+    assert_int_equal(back.phase, JOB_CLOSED_LACKING);
+    assert_true(back.last_queued == 2 && back.last_waiting == 3 && back.body.step_count == 2);
+    buffer_release(&settling);
+    buffer_release(&lacking);
+    arena_release(&arena);
+}
+
 static void a_run_survives_the_way_through_bytes(void **state)
 {
     struct run_state run = sample_run();
@@ -310,6 +333,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_job_survives_the_way_through_bytes),
+        cmocka_unit_test(a_job_that_lacked_a_statement_is_stored_whole),
         cmocka_unit_test(a_run_survives_the_way_through_bytes),
         cmocka_unit_test(a_note_of_something_closed_is_small),
         cmocka_unit_test(bytes_cut_short_or_too_long_are_damage),

@@ -60,13 +60,13 @@ static void change_job(struct job_state *job, int64_t id, uint32_t *seed)
 {
     static const struct slice labels[][2] = {{{"linux", 5}, {"x64", 3}},
                                              {{"windows", 7}, {"gpu", 3}}};
-    static const enum job_phase phases[] = {JOB_OPEN, JOB_OPEN, JOB_OPEN, JOB_SETTLING,
-                                            JOB_CLOSED_INCOMPLETE};
+    static const enum job_phase phases[] = {
+        JOB_OPEN, JOB_OPEN, JOB_OPEN, JOB_SETTLING, JOB_CLOSED_INCOMPLETE, JOB_CLOSED_LACKING};
     job->run_id =
         1 + id / (JOBS / RUNS); // neighbours by id, so that the cursor stands right at one
     job->run_attempt = 1;
     job->job_id = 1000 + id;
-    job->phase = phases[next_random(seed) % 5];
+    job->phase = phases[next_random(seed) % 6];
     job->created_at = scenario_at(next_random(seed) % 100);
     job->last_queued = scenario_at(next_random(seed) % 100);
     job->last_waiting = next_random(seed) % 3 == 0 ? scenario_at(next_random(seed) % 100) : 0;

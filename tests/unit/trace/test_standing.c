@@ -67,7 +67,7 @@ static void an_unknown_time_gives_way_to_the_next_best(void **state)
 static void only_an_open_job_stands_somewhere(void **state)
 {
     static const enum job_phase phases[] = {JOB_NEW, JOB_SETTLING, JOB_CLOSED,
-                                            JOB_CLOSED_INCOMPLETE};
+                                            JOB_CLOSED_INCOMPLETE, JOB_CLOSED_LACKING};
     struct job_state job = {.phase = JOB_NEW};
     struct job_standing standing;
     (void)state;
