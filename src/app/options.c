@@ -159,7 +159,8 @@ const struct option options[OPTIONS_COUNT] = {
         .least = 0, .most = NEVER},
     [OPTION_ID_JOB_TIMEOUT] = {
         "job-timeout", OPTION_DURATION, "6d", "TIME",
-        "how long a job of which nothing is heard is waited for", FIELD(job_timeout),
+        "how long a job of which nothing is heard is waited for; one that waits for approval, 35 days",
+        FIELD(job_timeout),
         .least = NS_PER_MS, .most = NEVER},
     [OPTION_ID_RUN_IDLE] = {
         "run-idle", OPTION_DURATION, "1h", "TIME",
