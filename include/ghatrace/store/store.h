@@ -99,12 +99,12 @@ struct store_key {
 
 enum store_mode {
     STORE_DAEMON, // creates the folder if need be, takes the lock, writes
-    STORE_TOOL,   // must exist; reads, and writes small things beside a running daemon
+    STORE_TOOL,   // must be a store; reads, and writes small things beside a running daemon
     STORE_READER, // must exist; reads, creates no file and changes none but LMDB's table of readers
 };
 
 // ERROR_BUSY: another daemon holds the folder. ERROR_VERSION: a format that is not ours.
-// ERROR_NOT_FOUND: a tool found no store. ERROR_IO, ERROR_CORRUPT, ERROR_MEMORY.
+// ERROR_NOT_FOUND: a tool or a reader found no store, and left the folder as it is. ERROR_IO, ERROR_CORRUPT, ERROR_MEMORY.
 enum error_code store_open(const char *folder, enum store_mode mode, uint64_t max_size_bytes,
                            struct store **store, struct error *error) MUST_CHECK;
 void store_close(struct store *store);
