@@ -10,6 +10,7 @@
 // What was read beside the configuration.
 struct findings {
     struct secrets secrets;
+    struct secrets tokens;
     struct export_header_file *header_file; // NULL: none, or nothing is exported
 };
 
@@ -247,12 +248,39 @@ static void print_store(const struct config *config)
 
 // --- the command ------------------------------------------------------------------------------------
 
-static enum error_code read_files(const struct config *config, struct findings *findings,
-                                  struct error *error)
+// For secrets_report_slips().
+struct slips {
+    struct config *config;
+    struct arena *arena;
+};
+
+static void warn_of_slip(void *context, const char *warning)
 {
-    const struct config_export *exporting = &config->exporting;
+    const struct slips *slips = context;
+    config_warn(slips->config, slips->arena, "%s", warning);
+}
+
+static enum error_code read_secrets(struct config *config, struct arena *arena,
+                                    struct findings *findings, struct error *error)
+{
+    struct slips slips = {.config = config, .arena = arena};
     enum error_code code = secrets_load(&findings->secrets, config->webhook_secret_file,
                                         config->github_webhook_secret, error);
+    if (code == ERROR_NONE && config->admin_token_file != NULL && config_has_admin(config))
+        code = secrets_load_tokens(&findings->tokens, config->admin_token_file, error);
+    if (code != ERROR_NONE)
+        return code;
+    if (!config->insecure_no_signature)
+        secrets_report_slips(&findings->secrets, warn_of_slip, &slips);
+    secrets_report_slips(&findings->tokens, warn_of_slip, &slips);
+    return ERROR_NONE;
+}
+
+static enum error_code read_files(struct config *config, struct arena *arena,
+                                  struct findings *findings, struct error *error)
+{
+    const struct config_export *exporting = &config->exporting;
+    enum error_code code = read_secrets(config, arena, findings, error);
     if (code == ERROR_NONE)
         code = config_check_tls(config, error);
     if (code == ERROR_NONE && exporting->is_on && config->otlp_header_file != NULL)
@@ -270,7 +298,8 @@ static int run(struct invocation *invocation)
     if (status != EXIT_OK)
         return status;
     secrets_init(&findings.secrets);
-    enum error_code code = read_files(&config, &findings, &error);
+    secrets_init(&findings.tokens);
+    enum error_code code = read_files(&config, invocation->arena, &findings, &error);
     if (code != ERROR_NONE) {
         (void)command_fail(&error);
         status = EXIT_USAGE;
@@ -279,6 +308,7 @@ static int run(struct invocation *invocation)
         print_store(&config);
     }
     secrets_release(&findings.secrets);
+    secrets_release(&findings.tokens);
     export_header_file_close(findings.header_file);
     return status;
 }
