@@ -21,7 +21,8 @@ static void print_url(const char *text)
     struct export_endpoint endpoint;
     struct error error;
     char shown[sizeof endpoint.path + sizeof endpoint.host_header + 16];
-    if (export_endpoint_parse(slice_from_string(text), false, &endpoint, &error) != ERROR_NONE)
+    if (export_endpoint_parse(slice_from_string(text), EXPORT_URL_WHOLE, &endpoint, &error) !=
+        ERROR_NONE)
         return; // export is off, so nobody asked whether it is one
     export_endpoint_format(&endpoint, shown, sizeof shown);
     printf("%s", shown);
@@ -300,12 +301,15 @@ static int run(struct invocation *invocation)
     secrets_init(&findings.secrets);
     secrets_init(&findings.tokens);
     enum error_code code = read_files(&config, invocation->arena, &findings, &error);
+    if (code == ERROR_NONE) {
+        print_config(&config, &invocation->settings, &findings);
+        print_store(&config);
+        code = store_check_folder(config.db, &error);
+        (void)fflush(stdout); // before what stands on standard error
+    }
     if (code != ERROR_NONE) {
         (void)command_fail(&error);
         status = EXIT_USAGE;
-    } else {
-        print_config(&config, &invocation->settings, &findings);
-        print_store(&config);
     }
     secrets_release(&findings.secrets);
     secrets_release(&findings.tokens);

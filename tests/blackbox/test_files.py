@@ -2,6 +2,9 @@
 import base64
 import os
 import pathlib
+import shutil
+import subprocess
+import unittest.mock
 
 import harness
 from harness import SECRET, Client, delivery_headers, run_command, wait_until
@@ -104,3 +107,93 @@ class Secrets(harness.BlackBoxTest):
             shown = self.check("--insecure-no-signature", "--admin-token-file", path)
             self.assertEqual(shown.returncode, 2, shown.stdout)
             self.assertIn(words, shown.stderr)
+
+
+class Keys(harness.BlackBoxTest):
+    def test_a_key_that_others_may_read_is_warned_of(self):
+        folder = pathlib.Path(self.new_folder())
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+                        "-subj", "/CN=localhost", "-days", "30", "-keyout", folder / "key", "-out", folder / "cert"],
+                       check=True, capture_output=True)
+        (folder / "headers").write_text("X-Own: value\n")
+        (folder / "token").write_text(TOKEN + "\n")
+        (folder / "secret").write_text(SECRET + "\n")
+        arguments = ["--tls-cert", folder / "cert", "--tls-key", folder / "key", "--otlp-header-file", folder / "headers",
+                     "--admin-token-file", folder / "token", "--webhook-secret-file", folder / "secret",
+                     "--otlp-endpoint", "https://127.0.0.1:1", "--otlp-client-key", folder / "key",
+                     "--otlp-client-certificate", folder / "cert"]
+        for name in ("key", "headers", "token", "secret"):
+            for mode, words in ((0o600, None), (0o604, "readable for anybody"), (0o602, "may be changed by anybody"),
+                                (0o640, None if name == "key" else "readable for its group")):
+                for other in ("key", "headers", "token", "secret"):
+                    (folder / other).chmod(0o600)
+                (folder / name).chmod(mode)
+                shown = run_command("check", "--db", self.new_folder() + "/db", *arguments)
+                self.assertEqual(shown.returncode, 0, shown.stderr)
+                warned = [line for line in shown.stdout.splitlines() if line.startswith(f"warning: {folder / name} ")]
+                with self.subTest(name, mode=oct(mode)):
+                    self.assertEqual(len(warned), 0 if words is None else 2 if name == "key" else 1, shown.stdout)
+                    if words:
+                        self.assertIn(words, warned[0])
+
+
+class StoreFolder(harness.BlackBoxTest):
+    """What the daemon would refuse at its start, `check` refuses, and makes nothing."""
+
+    def both(self, db, *words, prefix=()):
+        commands = {"check": ("check",), "serve": ("serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0")}
+        for name, command in commands.items():
+            shown = subprocess.run([*prefix, harness.BINARY, *command, "--insecure-no-signature", "--db", db],
+                                   capture_output=True, text=True, timeout=harness.PATIENCE, env=harness.clean_environment(),
+                                   check=False)
+            with self.subTest(name, db=db):
+                self.assertEqual(shown.returncode, 2 if name == "check" else 1, shown.stdout + shown.stderr)
+                if name == "check":
+                    self.assertRegex(shown.stderr, r"^ghatrace: .+\n$")
+                    for word in (db.rstrip("/"), *words):
+                        self.assertIn(word, shown.stderr)
+
+    def test_a_parent_that_is_missing(self):
+        folder = self.new_folder()
+        self.both(folder + "/a/b", f"{folder}/a: No such file")
+        self.both(folder + "/a/b/", f"{folder}/a: No such file")
+        self.assertEqual(os.listdir(folder), [])
+
+    def test_a_file_in_the_way(self):
+        folder = pathlib.Path(self.new_folder())
+        (folder / "file").write_text("")
+        (folder / "link").symlink_to(folder / "nothing")
+        self.both(str(folder / "file"), "is not a folder")
+        self.both(str(folder / "link"), "is not a folder")
+        self.both(str(folder / "file" / "db"), "Not a directory")
+        (folder / "db").mkdir()
+        (folder / "db" / "data.mdb").mkdir()
+        self.both(str(folder / "db"), "data.mdb is not a file")
+
+    def test_a_folder_that_may_not_be_written(self):
+        if os.getuid() != 0:
+            self.skipTest("only root can act as somebody else")
+        folder = pathlib.Path(self.new_folder())
+        folder.chmod(0o755)
+        nobody = ("setpriv", "--reuid=65534", "--clear-groups")
+        copy = folder / "ghatrace"
+        shutil.copy(harness.BINARY, copy)
+        with unittest.mock.patch.object(harness, "BINARY", str(copy)):
+            self.both(str(folder / "db"), "Permission denied", prefix=nobody)
+            (folder / "db").mkdir(mode=0o755)
+            self.both(str(folder / "db"), "Permission denied", prefix=nobody)
+            (folder / "db").chmod(0o777)
+            (folder / "db" / "data.mdb").write_bytes(b"")
+            (folder / "db" / "data.mdb").chmod(0o600)
+            self.both(str(folder / "db"), "data.mdb: Permission denied", prefix=nobody)
+
+    def test_a_folder_that_can_be_made_is_not_made(self):
+        folder = self.new_folder()
+        for db in (folder + "/db", folder + "/db/", "db"):
+            shown = run_command("check", "--insecure-no-signature", "--db", db)
+            self.assertEqual(shown.returncode, 0, shown.stderr)
+        self.assertEqual(os.listdir(folder), [])
+
+    def test_a_store_in_use_is_fine(self):
+        daemon = self.new_daemon()
+        self.assertEqual(daemon.command("check", "--insecure-no-signature").returncode, 0)
