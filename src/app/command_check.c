@@ -1,11 +1,18 @@
 // ghatrace check: what the configuration says, and where it says so; what the store has set aside.
 #include <stdio.h>
 
+#include "ghatrace/app/check_live.h"
 #include "ghatrace/app/command.h"
 #include "ghatrace/app/secrets.h"
 #include "ghatrace/base/hex.h"
 #include "ghatrace/export/header_file.h"
 #include "ghatrace/store/store.h"
+
+enum { FLAG_LIVE };
+
+static const struct flag flags[] = {
+    [FLAG_LIVE] = {"live", "[URL]", "ask the running daemon whether all is set up right"},
+};
 
 // What was read beside the configuration.
 struct findings {
@@ -290,7 +297,7 @@ static enum error_code read_files(struct config *config, struct arena *arena,
     return code;
 }
 
-static int run(struct invocation *invocation)
+static int check_files(struct invocation *invocation)
 {
     struct config config;
     struct findings findings = {.header_file = NULL};
@@ -317,13 +324,33 @@ static int run(struct invocation *invocation)
     return status;
 }
 
+static int run(struct invocation *invocation)
+{
+    const char *url = invocation->operand_count > 0 ? invocation->operands[0] : NULL;
+    const char *live = invocation->flags[FLAG_LIVE];
+    struct error error;
+    if (live != NULL)
+        return check_live(invocation, live[0] != '\0' ? live : url);
+    if (url == NULL)
+        return check_files(invocation);
+    error_set(&error, ERROR_USAGE, "check: unexpected argument \"%.60s\": a URL goes with --live",
+              url);
+    return command_fail(&error);
+}
+
 const struct command command_check = {
     .name = "check",
-    .operands = "",
-    .summary = "read the configuration, say what would be used, exit",
-    .details = "Takes what `ghatrace serve` takes. Secrets are not shown. What is in the store is "
-               "only read: it\n"
-               "lists the entries that could not be read or written and were set aside.\n",
+    .operands = "[--live [URL]]",
+    .operands_max = 1,
+    .summary = "read the configuration, say what would be used; or ask the daemon",
+    .details =
+        "Takes what `ghatrace serve` takes, makes nothing, and shows no secrets. Of the store it\n"
+        "lists the entries that could not be read or written and were set aside.\n\n"
+        "With --live it asks the running daemon, at URL or at admin-listen (with a token of\n"
+        "admin-token-file), whether all is set up right: secret, path, events, the last delivery,\n"
+        "the collector. Exit status 1: something is wrong, or no daemon answers.\n",
     .settings = OPTIONS_ALL,
+    .flags = flags,
+    .flag_count = sizeof flags / sizeof flags[0],
     .run = run,
 };
