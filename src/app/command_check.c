@@ -1,15 +1,23 @@
 // ghatrace check: what the configuration says, and where it says so; what the store has set aside.
 #include <stdio.h>
 
+#include "ghatrace/app/check_live.h"
 #include "ghatrace/app/command.h"
 #include "ghatrace/app/secrets.h"
 #include "ghatrace/base/hex.h"
 #include "ghatrace/export/header_file.h"
 #include "ghatrace/store/store.h"
 
+enum { FLAG_LIVE };
+
+static const struct flag flags[] = {
+    [FLAG_LIVE] = {"live", "[URL]", "ask the running daemon whether all is set up right"},
+};
+
 // What was read beside the configuration.
 struct findings {
     struct secrets secrets;
+    struct secrets tokens;
     struct export_header_file *header_file; // NULL: none, or nothing is exported
 };
 
@@ -20,7 +28,8 @@ static void print_url(const char *text)
     struct export_endpoint endpoint;
     struct error error;
     char shown[sizeof endpoint.path + sizeof endpoint.host_header + 16];
-    if (export_endpoint_parse(slice_from_string(text), false, &endpoint, &error) != ERROR_NONE)
+    if (export_endpoint_parse(slice_from_string(text), EXPORT_URL_WHOLE, &endpoint, &error) !=
+        ERROR_NONE)
         return; // export is off, so nobody asked whether it is one
     export_endpoint_format(&endpoint, shown, sizeof shown);
     printf("%s", shown);
@@ -247,12 +256,39 @@ static void print_store(const struct config *config)
 
 // --- the command ------------------------------------------------------------------------------------
 
-static enum error_code read_files(const struct config *config, struct findings *findings,
-                                  struct error *error)
+// For secrets_report_slips().
+struct slips {
+    struct config *config;
+    struct arena *arena;
+};
+
+static void warn_of_slip(void *context, const char *warning)
 {
-    const struct config_export *exporting = &config->exporting;
+    const struct slips *slips = context;
+    config_warn(slips->config, slips->arena, "%s", warning);
+}
+
+static enum error_code read_secrets(struct config *config, struct arena *arena,
+                                    struct findings *findings, struct error *error)
+{
+    struct slips slips = {.config = config, .arena = arena};
     enum error_code code = secrets_load(&findings->secrets, config->webhook_secret_file,
                                         config->github_webhook_secret, error);
+    if (code == ERROR_NONE && config->admin_token_file != NULL && config_has_admin(config))
+        code = secrets_load_tokens(&findings->tokens, config->admin_token_file, error);
+    if (code != ERROR_NONE)
+        return code;
+    if (!config->insecure_no_signature)
+        secrets_report_slips(&findings->secrets, warn_of_slip, &slips);
+    secrets_report_slips(&findings->tokens, warn_of_slip, &slips);
+    return ERROR_NONE;
+}
+
+static enum error_code read_files(struct config *config, struct arena *arena,
+                                  struct findings *findings, struct error *error)
+{
+    const struct config_export *exporting = &config->exporting;
+    enum error_code code = read_secrets(config, arena, findings, error);
     if (code == ERROR_NONE)
         code = config_check_tls(config, error);
     if (code == ERROR_NONE && exporting->is_on && config->otlp_header_file != NULL)
@@ -261,7 +297,7 @@ static enum error_code read_files(const struct config *config, struct findings *
     return code;
 }
 
-static int run(struct invocation *invocation)
+static int check_files(struct invocation *invocation)
 {
     struct config config;
     struct findings findings = {.header_file = NULL};
@@ -270,26 +306,51 @@ static int run(struct invocation *invocation)
     if (status != EXIT_OK)
         return status;
     secrets_init(&findings.secrets);
-    enum error_code code = read_files(&config, &findings, &error);
+    secrets_init(&findings.tokens);
+    enum error_code code = read_files(&config, invocation->arena, &findings, &error);
+    if (code == ERROR_NONE) {
+        print_config(&config, &invocation->settings, &findings);
+        print_store(&config);
+        code = store_check_folder(config.db, &error);
+        (void)fflush(stdout); // before what stands on standard error
+    }
     if (code != ERROR_NONE) {
         (void)command_fail(&error);
         status = EXIT_USAGE;
-    } else {
-        print_config(&config, &invocation->settings, &findings);
-        print_store(&config);
     }
     secrets_release(&findings.secrets);
+    secrets_release(&findings.tokens);
     export_header_file_close(findings.header_file);
     return status;
 }
 
+static int run(struct invocation *invocation)
+{
+    const char *url = invocation->operand_count > 0 ? invocation->operands[0] : NULL;
+    const char *live = invocation->flags[FLAG_LIVE];
+    struct error error;
+    if (live != NULL)
+        return check_live(invocation, live[0] != '\0' ? live : url);
+    if (url == NULL)
+        return check_files(invocation);
+    error_set(&error, ERROR_USAGE, "check: unexpected argument \"%.60s\": a URL goes with --live",
+              url);
+    return command_fail(&error);
+}
+
 const struct command command_check = {
     .name = "check",
-    .operands = "",
-    .summary = "read the configuration, say what would be used, exit",
-    .details = "Takes what `ghatrace serve` takes. Secrets are not shown. What is in the store is "
-               "only read: it\n"
-               "lists the entries that could not be read or written and were set aside.\n",
+    .operands = "[--live [URL]]",
+    .operands_max = 1,
+    .summary = "read the configuration, say what would be used; or ask the daemon",
+    .details =
+        "Takes what `ghatrace serve` takes, makes nothing, and shows no secrets. Of the store it\n"
+        "lists the entries that could not be read or written and were set aside.\n\n"
+        "With --live it asks the running daemon, at URL or at admin-listen (with a token of\n"
+        "admin-token-file), whether all is set up right: secret, path, events, the last delivery,\n"
+        "the collector. Exit status 1: something is wrong, or no daemon answers.\n",
     .settings = OPTIONS_ALL,
+    .flags = flags,
+    .flag_count = sizeof flags / sizeof flags[0],
     .run = run,
 };

@@ -109,8 +109,8 @@ static enum error_code read_target(const struct invocation *invocation, struct r
                                    struct error *error)
 {
     struct export_endpoint *target = &replay->plan.target;
-    enum error_code code =
-        export_endpoint_parse(slice_from_string(invocation->operands[0]), false, target, error);
+    enum error_code code = export_endpoint_parse(slice_from_string(invocation->operands[0]),
+                                                 EXPORT_URL_WHOLE, target, error);
     if (code == ERROR_NONE && target->is_tls)
         code =
             error_set(error, ERROR_USAGE, "https is not spoken here: give the daemon's http URL");

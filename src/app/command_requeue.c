@@ -63,7 +63,7 @@ static int run(struct invocation *invocation)
     struct requeue requeue = {0};
     struct error error;
     uint64_t left = 0;
-    int status = store_tool_open_configured(invocation, &config, &requeue.store);
+    int status = store_tool_open_for_writing(invocation, &config, &requeue.store);
     if (status != EXIT_OK)
         return status;
     requeue.outbox_max = config.outbox_max_size / REQUEUE_SHARE;

@@ -274,14 +274,19 @@ static enum error_code check_listeners(struct config *config, const struct setti
     return code;
 }
 
-static void warn_of_secret_file(struct config *config, const char *path, struct arena *arena)
+// A key is often meant for a group (Debian's ssl-cert); a secret, for none.
+static void warn_of_private_file(struct config *config, const char *path, bool is_for_group,
+                                 struct arena *arena)
 {
     struct stat status;
     if (path == NULL || stat(path, &status) != 0)
         return; // who reads it will say so
+    const char *mode = is_for_group ? "640" : "600";
     if ((status.st_mode & S_IROTH) != 0)
-        config_warn(config, arena, "%s is readable for anybody: chmod 600 %s", path, path);
-    else if ((status.st_mode & S_IRGRP) != 0)
+        config_warn(config, arena, "%s is readable for anybody: chmod %s %s", path, mode, path);
+    else if ((status.st_mode & S_IWOTH) != 0)
+        config_warn(config, arena, "%s may be changed by anybody: chmod %s %s", path, mode, path);
+    else if ((status.st_mode & S_IRGRP) != 0 && !is_for_group)
         config_warn(config, arena, "%s is readable for its group: chmod 600 %s", path, path);
 }
 
@@ -320,9 +325,10 @@ const char *config_listens_at(const struct config *config, enum activation_use u
 // What works, and is not safe. Each finding here, and nowhere else.
 static void warn_of_unsafe(struct config *config, struct arena *arena)
 {
-    warn_of_secret_file(config, config->webhook_secret_file, arena);
-    warn_of_secret_file(config, config->admin_token_file, arena);
-    warn_of_secret_file(config, config->otlp_header_file, arena);
+    warn_of_private_file(config, config->webhook_secret_file, false, arena);
+    warn_of_private_file(config, config->admin_token_file, false, arena);
+    warn_of_private_file(config, config->otlp_header_file, false, arena);
+    warn_of_private_file(config, config->tls_key, true, arena);
     char listen[NET_ADDRESS_TEXT_SIZE], admin[NET_ADDRESS_TEXT_SIZE];
     if (config->tls_cert == NULL && is_public(config, ACTIVATION_WEBHOOK))
         config_warn(config, arena,
@@ -405,6 +411,8 @@ enum error_code config_build(struct config *config, const struct settings *setti
         warn_of_unsafe(config, settings->arena);
     if (code == ERROR_NONE && (wanted & OPTION_BIT(OPTION_ID_OTLP_ENDPOINT)))
         code = config_apply_otel(config, settings, environment, error);
+    if (code == ERROR_NONE && config->exporting.is_on)
+        warn_of_private_file(config, config->exporting.tls.key_file, true, settings->arena);
     if (config->ingress_threads == 0)
         config->ingress_threads = default_ingress_threads();
     return code;

@@ -78,12 +78,37 @@ static enum error_code keep_text(struct otel *otel, const char *text, const char
     return ERROR_NONE;
 }
 
-static enum error_code use_endpoint(struct otel *otel, const char *url, bool is_base,
+// What a collector will answer 404, most likely. What is specified is done all the same.
+static void warn_of_path(struct otel *otel, enum export_url kind, const char *where)
+{
+    struct slice path = slice_from_string(otel->config->exporting.endpoint.path);
+    ptrdiff_t query = slice_find(path, SLICE("?"));
+    if (query >= 0)
+        path.len = (size_t)query;
+    if (kind == EXPORT_URL_BASE && (slice_ends_with(path, SLICE("/v1/traces/v1/traces"))))
+        config_warn(otel->config, otel->arena,
+                    "%s: ends in v1/traces, and v1/traces is added to it: this variable is the "
+                    "base for all signals; leave v1/traces away, or set "
+                    "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+                    where);
+    else if (slice_find(path, SLICE("/v1/metrics")) >= 0 ||
+             slice_find(path, SLICE("/v1/logs")) >= 0)
+        config_warn(otel->config, otel->arena,
+                    "%s: leads to where metrics or logs are taken, not traces", where);
+    else if (kind == EXPORT_URL_WHOLE && !slice_ends_with(path, SLICE("/v1/traces")) &&
+             slice_ends_with(path, SLICE("/")))
+        config_warn(otel->config, otel->arena,
+                    "%s: is used as it is, without v1/traces: most collectors take traces at "
+                    "/v1/traces",
+                    where);
+}
+
+static enum error_code use_endpoint(struct otel *otel, const char *url, enum export_url kind,
                                     const char *where, struct error *error)
 {
     struct config_export *exporting = &otel->config->exporting;
     enum error_code code =
-        export_endpoint_parse(slice_from_string(url), is_base, &exporting->endpoint, error);
+        export_endpoint_parse(slice_from_string(url), kind, &exporting->endpoint, error);
     if (code != ERROR_NONE) {
         error_wrap(error, "%s", where);
         return code;
@@ -94,6 +119,7 @@ static enum error_code use_endpoint(struct otel *otel, const char *url, bool is_
     if (code == ERROR_NONE)
         code = keep_text(otel, where, &exporting->url_from, error);
     exporting->is_on = code == ERROR_NONE;
+    warn_of_path(otel, kind, where);
     if (exporting->endpoint.port == OTLP_GRPC_PORT)
         config_warn(otel->config, otel->arena,
                     "%s: port 4317 is OTLP/gRPC's as a rule; OTLP/HTTP's is 4318", where);
@@ -108,14 +134,14 @@ static enum error_code apply_endpoint(struct otel *otel, struct error *error)
     if (is_switched_off(otel))
         return ERROR_NONE;
     if (is_set(otel, OPTION_ID_OTLP_ENDPOINT))
-        return use_endpoint(otel, otel->config->otlp_endpoint, true,
+        return use_endpoint(otel, otel->config->otlp_endpoint, EXPORT_URL_EITHER,
                             otel->settings->items[OPTION_ID_OTLP_ENDPOINT].last->where, error);
     const char *url = otlp_variable(otel, "ENDPOINT");
     if (url == NULL)
         return ERROR_NONE;
     // The per-signal URL is used as it is; to the general one v1/traces is added.
     bool is_base = strcmp(otel->name, "OTEL_EXPORTER_OTLP_ENDPOINT") == 0;
-    return use_endpoint(otel, url, is_base, otel->name, error);
+    return use_endpoint(otel, url, is_base ? EXPORT_URL_BASE : EXPORT_URL_WHOLE, otel->name, error);
 }
 
 static void apply_protocol(struct otel *otel)

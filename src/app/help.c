@@ -53,5 +53,5 @@ void help_print_program(const struct command *const *commands, size_t count)
         (void)snprintf(call, sizeof call, "%s %s", commands[i]->name, commands[i]->operands);
         printf("  %-32s %s\n", call, commands[i]->summary);
     }
-    printf("\nghatrace COMMAND --help tells more; ghatrace --version tells the version.\n");
+    printf("\nghatrace help COMMAND tells more; ghatrace version tells the version.\n");
 }

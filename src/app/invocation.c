@@ -46,6 +46,10 @@ static const char *take_value(struct reader *reader, const struct argument *argu
 static enum error_code take_flag(struct reader *reader, const struct argument *argument, size_t i)
 {
     const struct flag *flag = &reader->invocation->command->flags[i];
+    if (flag->values != NULL && flag->values[0] == '[') {
+        reader->invocation->flags[i] = argument->value != NULL ? argument->value : "";
+        return ERROR_NONE;
+    }
     if (flag->values != NULL) {
         const char *value = take_value(reader, argument, flag->values);
         if (value == NULL)

@@ -1,5 +1,6 @@
 // ghatrace: GitHub Actions webhooks in, OpenTelemetry traces out. Which command, and off it goes.
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -18,10 +19,14 @@ static const struct command *const commands[] = {
 };
 #define COMMAND_COUNT (sizeof commands / sizeof commands[0])
 
+// These have no settings, so they are no commands of the table.
+static const char *const words[] = {"help", "version"};
+#define WORD_COUNT (sizeof words / sizeof words[0])
+
 static const char *command_name(void *context, size_t i)
 {
     (void)context;
-    return commands[i]->name;
+    return i < COMMAND_COUNT ? commands[i]->name : words[i - COMMAND_COUNT];
 }
 
 static const struct command *find_command(const char *name)
@@ -37,7 +42,7 @@ static int refuse_command(const char *name)
 {
     struct error error;
     const char *nearest =
-        option_nearest(slice_from_string(name), command_name, COMMAND_COUNT, NULL);
+        option_nearest(slice_from_string(name), command_name, COMMAND_COUNT + WORD_COUNT, NULL);
     if (nearest != NULL)
         error_set(&error, ERROR_USAGE, "unknown command \"%.60s\": did you mean \"%s\"?", name,
                   nearest);
@@ -73,6 +78,42 @@ static int run_command(const struct command *command, char *const *arguments, si
     return finish_output(status);
 }
 
+// "ghatrace help", "ghatrace help serve", and the same by "--help" in front.
+static int show_help(char *const *topics, size_t count)
+{
+    struct error error;
+    bool is_command =
+        count > 0 && strcmp(topics[0], "help") != 0 && strcmp(topics[0], "version") != 0;
+    const struct command *command = is_command ? find_command(topics[0]) : NULL;
+    if (is_command && command == NULL)
+        return refuse_command(topics[0]);
+    if (count > 1) {
+        error_set(&error, ERROR_USAGE, "help: unexpected argument \"%.60s\"", topics[1]);
+        return command_fail(&error);
+    }
+    if (command != NULL)
+        help_print_command(command);
+    else
+        help_print_program(commands, COMMAND_COUNT);
+    return finish_output(EXIT_OK);
+}
+
+static int show_version(char *const *arguments, size_t count)
+{
+    struct error error;
+    if (count > 0) {
+        error_set(&error, ERROR_USAGE, "version: unexpected argument \"%.60s\"", arguments[0]);
+        return command_fail(&error);
+    }
+    printf("ghatrace %s\n", GHATRACE_VERSION);
+    return finish_output(EXIT_OK);
+}
+
+static bool is_one_of(const char *name, const char *word, const char *flag, const char *letter)
+{
+    return strcmp(name, word) == 0 || strcmp(name, flag) == 0 || strcmp(name, letter) == 0;
+}
+
 // A descriptor of these that is closed would be the next file's: log lines would end up in the store.
 static void open_standard_files(void)
 {
@@ -92,16 +133,13 @@ int main(int argc, char **argv)
         return EXIT_USAGE;
     }
     const char *name = argv[1];
-    if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0) {
-        help_print_program(commands, COMMAND_COUNT);
-        return finish_output(EXIT_OK);
-    }
-    if (strcmp(name, "--version") == 0) {
-        printf("ghatrace %s\n", GHATRACE_VERSION);
-        return finish_output(EXIT_OK);
-    }
+    size_t count = (size_t)argc - 2; // of what follows
+    if (is_one_of(name, "help", "--help", "-h"))
+        return show_help(argv + 2, count);
+    if (is_one_of(name, "version", "--version", "-V"))
+        return show_version(argv + 2, count);
     const struct command *command = find_command(name);
     if (command == NULL)
         return refuse_command(name);
-    return run_command(command, argv + 2, (size_t)argc - 2);
+    return run_command(command, argv + 2, count);
 }

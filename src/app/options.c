@@ -68,7 +68,7 @@ const struct option options[OPTIONS_COUNT] = {
         "folder of the local store", FIELD(db)},
     [OPTION_ID_OTLP_ENDPOINT] = {
         "otlp-endpoint", OPTION_TEXT, NULL, "URL",
-        "base URL of the OTLP/HTTP collector; v1/traces is added to it; empty: no export",
+        "base URL of the OTLP/HTTP collector; v1/traces is added unless it is there; empty: no export",
         FIELD(otlp_endpoint), .unpreset = "OTEL_EXPORTER_OTLP_*, else no export",
         .may_be_empty = true},
     [OPTION_ID_OTLP_PROTOCOL] = {

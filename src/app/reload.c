@@ -6,8 +6,6 @@
 #include "ghatrace/app/secrets.h"
 #include "ghatrace/base/log.h"
 
-#define ADMIN_TOKEN_LEAST 16 // characters
-
 // What was read. NULL: not configured.
 struct fresh {
     struct secret_set *secrets;
@@ -19,6 +17,12 @@ struct fresh {
 
 // --- secrets -----------------------------------------------------------------------------------
 
+static void log_slip(void *context, const char *warning)
+{
+    (void)context;
+    log_warn("configuration", LOG_STRING("warning", warning));
+}
+
 enum error_code reload_read_secrets(const struct config *config, struct secret_set **set,
                                     struct error *error)
 {
@@ -28,6 +32,8 @@ enum error_code reload_read_secrets(const struct config *config, struct secret_s
         secrets_load(&secrets, config->webhook_secret_file, config->github_webhook_secret, error);
     if (code == ERROR_NONE)
         code = ingress_secrets_prepare(secrets.items, secrets.count, set, error);
+    if (code == ERROR_NONE && !config->insecure_no_signature)
+        secrets_report_slips(&secrets, log_slip, NULL);
     secrets_release(&secrets);
     return code;
 }
@@ -37,14 +43,11 @@ enum error_code reload_read_tokens(const struct config *config, struct secret_se
 {
     struct secrets tokens;
     secrets_init(&tokens);
-    enum error_code code =
-        secrets_read_file(&tokens, "admin tokens", config->admin_token_file, error);
-    for (size_t i = 0; i < tokens.count && code == ERROR_NONE; i++)
-        if (tokens.items[i].len < ADMIN_TOKEN_LEAST)
-            code = error_set(error, ERROR_USAGE, "%s: a token has fewer than %d characters",
-                             config->admin_token_file, ADMIN_TOKEN_LEAST);
+    enum error_code code = secrets_load_tokens(&tokens, config->admin_token_file, error);
     if (code == ERROR_NONE)
         code = ingress_secrets_prepare(tokens.items, tokens.count, set, error);
+    if (code == ERROR_NONE)
+        secrets_report_slips(&tokens, log_slip, NULL);
     secrets_release(&tokens);
     return code;
 }

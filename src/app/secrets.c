@@ -1,10 +1,15 @@
 // Reading webhook secrets.
 #include "ghatrace/app/secrets.h"
 
+#include <stdio.h>
+
 #include "ghatrace/app/files.h"
 #include "ghatrace/base/digest.h"
+#include "ghatrace/base/utf8.h"
 
 #define SECRETS_FILE_MAX ((size_t)65536)
+#define TOKEN_LEAST 16 // characters
+#define VARIABLE "GITHUB_WEBHOOK_SECRET"
 
 void secrets_init(struct secrets *secrets)
 {
@@ -20,25 +25,41 @@ void secrets_release(struct secrets *secrets)
     secrets->count = 0;
 }
 
+// LF, CRLF, or a CR at the end of all.
 static struct slice without_line_end(struct slice line)
 {
-    while (line.len > 0 && (line.data[line.len - 1] == '\r' || line.data[line.len - 1] == '\n'))
+    if (line.len > 0 && line.data[line.len - 1] == '\n')
+        line.len--;
+    if (line.len > 0 && line.data[line.len - 1] == '\r')
         line.len--;
     return line;
+}
+
+static bool is_blank(struct slice line)
+{
+    for (size_t i = 0; i < line.len; i++)
+        if (line.data[i] != ' ' && line.data[i] != '\t' && line.data[i] != '\r')
+            return false;
+    return true;
 }
 
 static enum error_code split_lines(struct secrets *secrets, struct error *error)
 {
     struct slice rest = buffer_slice(&secrets->text);
-    while (rest.len > 0) {
+    if (utf8_is_other_unicode(rest))
+        return error_set(error, ERROR_USAGE, "is in UTF-16: save it as UTF-8");
+    for (size_t number = 1; rest.len > 0; number++) {
         ptrdiff_t newline = slice_find(rest, SLICE("\n"));
         size_t len = newline < 0 ? rest.len : (size_t)newline + 1;
-        struct slice secret = without_line_end((struct slice){.data = rest.data, .len = len});
+        struct slice line = without_line_end((struct slice){.data = rest.data, .len = len});
+        // In front of any line: files that have one are put together, too.
+        struct slice secret = utf8_skip_mark(line);
         rest = (struct slice){.data = rest.data + len, .len = rest.len - len};
-        if (slice_trim(secret).len == 0)
+        if (is_blank(secret))
             continue;
         if (secrets->count == SECRETS_MAX)
             return error_set(error, ERROR_USAGE, "more than %d secrets", SECRETS_MAX);
+        secrets->lines[secrets->count] = number;
         secrets->items[secrets->count++] = secret;
     }
     return ERROR_NONE;
@@ -67,6 +88,7 @@ enum error_code secrets_read_file(struct secrets *secrets, const char *what, con
         return error_set(error, code, "%s", reason.message);
     if (code != ERROR_NONE) // a file that is configured and cannot be read: bad configuration
         return error_set(error, ERROR_USAGE, "%s: %s", what, reason.message);
+    secrets->source = path;
     code = split_lines(secrets, error);
     if (code == ERROR_NONE && secrets->count == 0)
         code = error_set(error, ERROR_USAGE, "holds no secret: write one a line");
@@ -84,8 +106,87 @@ enum error_code secrets_load(struct secrets *secrets, const char *path, const ch
         return ERROR_NONE;
     // A variable holds one secret; what ends its line came with it by accident ($(cat file) does
     // not leave it, an env file may).
+    secrets->source = VARIABLE;
     enum error_code code = secrets_read_text(secrets, slice_from_string(text), error);
     if (code == ERROR_NONE && secrets->count == 0)
-        return error_set(error, ERROR_USAGE, "GITHUB_WEBHOOK_SECRET holds no secret");
+        return error_set(error, ERROR_USAGE, VARIABLE " holds no secret");
+    if (code == ERROR_USAGE)
+        error_wrap(error, VARIABLE);
     return code;
+}
+
+enum error_code secrets_load_tokens(struct secrets *secrets, const char *path, struct error *error)
+{
+    enum error_code code = secrets_read_file(secrets, "admin tokens", path, error);
+    for (size_t i = 0; i < secrets->count && code == ERROR_NONE; i++)
+        if (secrets->items[i].len < TOKEN_LEAST)
+            code = error_set(error, ERROR_USAGE, "%s: a token has fewer than %d characters", path,
+                             TOKEN_LEAST);
+    return code;
+}
+
+// --- slips ---------------------------------------------------------------------------------------------
+
+// What nobody sees at the end of a line, and copying brings along.
+static const struct {
+    struct slice bytes;
+    const char *name;
+} invisible[] = {
+    {{" ", 1}, "a blank"},
+    {{"\t", 1}, "a tab"},
+    {{"\r", 1}, "a carriage return"},
+    {{"\xc2\xa0", 2}, "a no-break space"},
+    {{"\xe2\x80\x8b", 3}, "a zero-width space"},
+    {{"\xe2\x80\xaf", 3}, "a narrow no-break space"},
+    {{"\xe2\x81\xa0", 3}, "a word joiner"},
+    {{"\xe3\x80\x80", 3}, "an ideographic space"},
+    {{"\xef\xbb\xbf", 3}, "a byte order mark"},
+};
+
+static const char *find_invisible(struct slice secret,
+                                  bool (*has)(struct slice secret, struct slice part))
+{
+    for (size_t i = 0; i < sizeof invisible / sizeof invisible[0]; i++)
+        if (has(secret, invisible[i].bytes))
+            return invisible[i].name;
+    return NULL;
+}
+
+static bool is_quoted(struct slice secret)
+{
+    char first = secret.data[0];
+    return secret.len >= 2 && (first == '"' || first == '\'') &&
+           secret.data[secret.len - 1] == first;
+}
+
+static bool describe_slip(struct slice secret, char *text, size_t size)
+{
+    const char *end = find_invisible(secret, slice_ends_with);
+    const char *start = find_invisible(secret, slice_starts_with);
+    if (end != NULL)
+        (void)snprintf(text, size, "ends with %s", end);
+    else if (start != NULL)
+        (void)snprintf(text, size, "begins with %s", start);
+    else if (is_quoted(secret))
+        (void)snprintf(text, size, "stands in quotes");
+    return end != NULL || start != NULL || is_quoted(secret);
+}
+
+void secrets_report_slips(const struct secrets *secrets,
+                          void (*report)(void *context, const char *warning), void *context)
+{
+    char what[64], where[32] = "", text[512];
+    for (size_t i = 0; i < secrets->count; i++) {
+        if (!describe_slip(secrets->items[i], what, sizeof what))
+            continue;
+        if (secrets->source != NULL && strcmp(secrets->source, VARIABLE) != 0)
+            (void)snprintf(where, sizeof where, ", line %zu", secrets->lines[i]);
+        (void)snprintf(
+            text, sizeof text,
+            "%.300s%s: this secret %s, which %s part of it: take %s away unless meant so",
+            secrets->source != NULL ? secrets->source : "secrets", where, what,
+            is_quoted(secrets->items[i]) ? "are" : "is",
+            is_quoted(secrets->items[i]) ? "them" : "it");
+        report(context, text);
+    }
 }

@@ -18,6 +18,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "ghatrace/app/setup_watch.h"
 #include "ghatrace/base/log.h"
 #include "ghatrace/base/log_queue.h"
 #include "ghatrace/engine/engine.h"
@@ -78,6 +79,7 @@ struct server {
     bool reload_is_due;
     struct net_timer *watch_timer;
     bool has_stalled; // and it was logged
+    struct setup_watch setup_watch;
     bool engine_is_running;
     struct net_task ingress_ended;
 
@@ -137,6 +139,22 @@ static void reload(void *context)
 
 // --- watching ----------------------------------------------------------------------------------
 
+// The collector's part is logged by the exporter.
+static void watch_setup(struct server *server)
+{
+    static const struct export_status no_export;
+    struct engine_counters counters;
+    struct ingress_setup setup;
+    engine_read_counters(server->engine, &counters);
+    ingress_read_setup(server->ingress, &setup);
+    const struct setup_facts facts = {.ingress = &setup,
+                                      .last_event_at = counters.last_event_at,
+                                      .webhook_path = server->config->webhook_path,
+                                      .exporting = &no_export,
+                                      .now = timestamp_now()};
+    setup_watch_look(&server->setup_watch, &facts, timestamp_monotonic());
+}
+
 // What hangs cannot log it.
 static void watch(void *context)
 {
@@ -151,6 +169,7 @@ static void watch(void *context)
         log_info("deliveries are stored in time again");
     server->has_stalled = code == ERROR_BUSY;
     ingress_watch(server->ingress);
+    watch_setup(server);
     net_timer_set(server->watch_timer, WATCH_EVERY);
 }
 

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "ghatrace/app/files.h"
+#include "ghatrace/base/utf8.h"
 
 #define FILE_SIZE_MAX ((size_t)1 << 20)
 #define FILE_LINE_MAX 16384 // an export header may carry a token of some kilobytes
@@ -94,6 +95,9 @@ static int take_pair(void *context, const char *section, const char *name, const
 enum error_code settings_read_text(struct settings *settings, const char *path, struct slice text,
                                    struct error *error)
 {
+    if (utf8_is_other_unicode(text))
+        return error_set(error, ERROR_USAGE, "%s: is in UTF-16: save it as UTF-8", path);
+    text = utf8_skip_mark(text);
     if (memchr(text.data != NULL ? text.data : "", '\0', text.len) != NULL)
         return error_set(error, ERROR_USAGE, "%s: not a text file: it has a NUL byte", path);
     struct file_reader reader = {.settings = settings, .path = path, .rest = text, .error = error};

@@ -108,3 +108,17 @@ size_t utf8_sanitize(struct slice s, char *out)
     }
     return written;
 }
+
+struct slice utf8_skip_mark(struct slice s)
+{
+    struct slice mark = SLICE("\xef\xbb\xbf");
+
+    return slice_starts_with(s, mark) ? skip(s, mark.len) : s;
+}
+
+bool utf8_is_other_unicode(struct slice s)
+{
+    // The mark of UTF-32 in little-endian order begins as that of UTF-16 does.
+    return slice_starts_with(s, SLICE("\xff\xfe")) || slice_starts_with(s, SLICE("\xfe\xff")) ||
+           slice_starts_with(s, SLICE("\0\0\xfe\xff"));
+}

@@ -187,24 +187,37 @@ static enum error_code read_authority(struct slice authority, struct export_endp
     return ERROR_NONE;
 }
 
+static struct slice without_slashes(struct slice path)
+{
+    while (slice_ends_with(path, SLICE("/")))
+        path.len--;
+    return path;
+}
+
 // "Relative to this base ... `v1/traces`"; the per-signal URL "MUST be used as-is ... with the only
 // exception that if an URL contains no path part, the root path / MUST be used".
-static enum error_code write_path(const struct url_parts *parts, bool is_base,
+static enum error_code write_path(const struct url_parts *parts, enum export_url kind,
                                   struct export_endpoint *endpoint, struct error *error)
 {
+    struct slice path = parts->path;
+    bool is_whole = kind == EXPORT_URL_WHOLE;
+    if (kind == EXPORT_URL_EITHER &&
+        slice_ends_with(without_slashes(path), SLICE("/" TRACES_PATH))) {
+        path = without_slashes(path);
+        is_whole = true;
+    }
     const char *slash = "";
-    if (parts->path.len == 0 || (is_base && !slice_ends_with(parts->path, SLICE("/"))))
+    if (path.len == 0 || (!is_whole && !slice_ends_with(path, SLICE("/"))))
         slash = "/";
-    int len =
-        snprintf(endpoint->path, sizeof endpoint->path, "%.*s%s%s%.*s", SLICE_ARGS(parts->path),
-                 slash, is_base ? TRACES_PATH : "", SLICE_ARGS(parts->query));
+    int len = snprintf(endpoint->path, sizeof endpoint->path, "%.*s%s%s%.*s", SLICE_ARGS(path),
+                       slash, is_whole ? "" : TRACES_PATH, SLICE_ARGS(parts->query));
     if (len < 0 || (size_t)len >= sizeof endpoint->path)
         return error_set(error, ERROR_USAGE, "path of the URL is longer than %zu bytes",
                          sizeof endpoint->path - 1);
     return ERROR_NONE;
 }
 
-enum error_code export_endpoint_parse(struct slice url, bool is_base,
+enum error_code export_endpoint_parse(struct slice url, enum export_url kind,
                                       struct export_endpoint *endpoint, struct error *error)
 {
     struct url_parts parts = {0};
@@ -219,7 +232,7 @@ enum error_code export_endpoint_parse(struct slice url, bool is_base,
     if (code == ERROR_NONE)
         code = read_authority(parts.authority, endpoint, error);
     if (code == ERROR_NONE)
-        code = write_path(&parts, is_base, endpoint, error);
+        code = write_path(&parts, kind, endpoint, error);
     return code;
 }
 

@@ -1,6 +1,7 @@
 // Extra fields of every request, mostly credentials: OTEL_EXPORTER_OTLP_HEADERS, and lines of a file.
 #include "ghatrace/export/endpoint.h"
 
+#include "ghatrace/base/utf8.h"
 #include "pairs.h"
 
 // token of RFC 9110 5.6.2.
@@ -166,8 +167,9 @@ enum error_code export_header_lines_parse(struct slice text, struct arena *arena
     size_t found = 0;
     if (items == NULL)
         return error_set(error, ERROR_MEMORY, "out of memory");
-    if (slice_starts_with(rest, SLICE("\xef\xbb\xbf")))
-        rest = (struct slice){.data = rest.data + 3, .len = rest.len - 3};
+    if (utf8_is_other_unicode(rest))
+        return error_set(error, ERROR_USAGE, "is in UTF-16: save it as UTF-8");
+    rest = utf8_skip_mark(rest);
     for (size_t number = 1; rest.len > 0; number++) {
         struct slice line = take_line(&rest);
         if (slice_trim(line).len == 0 || slice_starts_with(slice_trim(line), SLICE("#")))

@@ -193,6 +193,7 @@ static enum error_code decode(struct slice event_type, struct slice body, struct
         return error_set(error, ERROR_INVALID, "payload: not a JSON object");
     if (event->type == GITHUB_EVENT_PING) {
         event->kind = GITHUB_EVENT_PING;
+        hook_read(&payload, &event->hook);
         return ERROR_NONE;
     }
     if (event->type == GITHUB_EVENT_IGNORED)

@@ -22,6 +22,8 @@ enum error_code job_read(const struct payload *payload, const struct envelope *e
                          struct github_job *job) MUST_CHECK;
 enum error_code run_read(const struct payload *payload, const struct envelope *envelope,
                          struct github_run *run) MUST_CHECK;
+// Of a ping's outermost object. Leaves out what it cannot read.
+void hook_read(const struct payload *payload, struct github_hook *hook);
 
 // The "steps" of a job: a field_reader whose target is a struct github_job.
 field_reader steps_read;

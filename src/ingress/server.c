@@ -55,6 +55,7 @@ struct ingress {
     struct net_address address;       // with the real port
     struct address_counts *addresses; // owned; NULL: no cap
     struct failures *failures;        // owned
+    struct setup_notes *setup;        // owned
     struct body_memory body_memory;
     duration_ns grace; // set before the end is posted, as the next two
     struct net_loop *done_loop;
@@ -196,6 +197,7 @@ static void set_up_host(struct worker *worker, struct engine *engine)
     worker->webhook.ingress = worker->ingress;
     worker->webhook.options = options;
     worker->webhook.failures = worker->ingress->failures;
+    worker->webhook.setup = worker->ingress->setup;
     worker->wind_down = (struct net_task){.run = wind_down_worker, .context = worker};
     worker->end = (struct net_task){.run = end_worker, .context = worker};
     worker->take_tls = (struct net_task){.run = take_tls, .context = worker};
@@ -363,6 +365,8 @@ enum error_code ingress_start(struct engine *engine, const struct ingress_option
     enum error_code code = set_up_addresses(ingress, error);
     if (code == ERROR_NONE)
         code = failures_create(&ingress->failures, error);
+    if (code == ERROR_NONE)
+        code = setup_notes_create(&ingress->setup, error);
     // All of them listen before any runs: what fails here has served nobody.
     for (size_t i = 0; i < count && code == ERROR_NONE; i++)
         code = set_up_worker(ingress, &ingress->workers[i], engine, error);
@@ -457,6 +461,7 @@ void ingress_destroy(struct ingress *ingress)
     }
     address_counts_destroy(ingress->addresses); // connections gave theirs back to it until here
     failures_destroy(ingress->failures);
+    setup_notes_destroy(ingress->setup);
     memory_free(ingress);
 }
 
@@ -481,5 +486,37 @@ void ingress_read_counters(struct ingress *ingress, struct ingress_counters *cou
         counters->connections += atomic_load(&ingress->workers[i].host.connections);
         add_deliveries(each, counters);
         counters->strangers += atomic_load(&each->strangers);
+    }
+}
+
+static timestamp_ns read_time(const _Atomic timestamp_ns *time)
+{
+    return atomic_load_explicit(time, memory_order_relaxed);
+}
+
+timestamp_ns ingress_signed_at(const struct ingress *ingress)
+{
+    timestamp_ns latest = TIMESTAMP_UNKNOWN;
+
+    for (size_t i = 0; i < ingress->worker_count; i++)
+        latest =
+            timestamp_later(latest, read_time(&ingress->workers[i].webhook.counters.signed_at));
+    return latest;
+}
+
+void ingress_read_setup(struct ingress *ingress, struct ingress_setup *setup)
+{
+    *setup = (struct ingress_setup){.asks_for_signature = !ingress->options.insecure_no_signature};
+    setup_notes_read(ingress->setup, setup);
+    setup->signed_at = ingress_signed_at(ingress);
+    for (size_t i = 0; i < ingress->worker_count; i++) {
+        const struct webhook_counters *each = &ingress->workers[i].webhook.counters;
+        setup->strangers += atomic_load(&each->strangers);
+        for (size_t event = 0; event < INGRESS_EVENTS; event++) {
+            setup->event_at[event] =
+                timestamp_later(setup->event_at[event], read_time(&each->event_at[event]));
+            for (size_t outcome = 0; outcome < INGRESS_OUTCOMES; outcome++)
+                setup->event_count[event] += atomic_load(&each->deliveries[event][outcome]);
+        }
     }
 }

@@ -76,7 +76,11 @@ static void count_delivery(const struct conversation *conversation,
                                                 [GITHUB_EVENT_RUN] = INGRESS_RUN,
                                                 [GITHUB_EVENT_PING] = INGRESS_PING,
                                                 [GITHUB_EVENT_IGNORED] = INGRESS_OTHER};
-    add(&webhook_of(conversation)->counters.deliveries[events[event->type]][outcome]);
+    struct webhook_counters *counters = &webhook_of(conversation)->counters;
+
+    add(&counters->deliveries[events[event->type]][outcome]);
+    atomic_store_explicit(&counters->event_at[events[event->type]], timestamp_now(),
+                          memory_order_relaxed);
 }
 
 static struct slice header_for_log(const struct http_head *head, struct slice name)
@@ -190,6 +194,56 @@ static bool find_client(const struct conversation *conversation, const struct ht
     return true;
 }
 
+// For whoever asks whether all is set up right.
+static void note_refusal(struct conversation *conversation, const struct http_head *head,
+                         enum setup_refusal refusal)
+{
+    struct webhook *webhook = webhook_of(conversation);
+    struct net_ip client;
+    bool is_known = find_client(conversation, head, &client);
+
+    setup_note_refusal(webhook->setup, refusal, is_known ? &client : NULL, head->path,
+                       ingress_signed_at(webhook->ingress), timestamp_now());
+}
+
+static void note_signature(struct conversation *conversation, const struct http_head *head)
+{
+    if (http_head_get(head, SLICE("x-hub-signature-256"), NULL).len > 0)
+        note_refusal(conversation, head, SETUP_WRONG_SIGNATURE);
+    else if (setup_is_from_github(head))
+        note_refusal(conversation, head, SETUP_WITHOUT_SIGNATURE);
+}
+
+static void log_lost_delivery(const struct conversation *conversation, const struct http_head *head)
+{
+    struct webhook *webhook = webhook_of(conversation);
+    char peer[NET_ADDRESS_TEXT_SIZE] = "gone";
+    uint64_t held_back;
+    struct slice path = head->path;
+
+    if (!log_is_enabled(LOG_WARN) ||
+        !log_limit_allows(&webhook->path_lines, timestamp_monotonic(), &held_back))
+        return;
+    if (conversation->connection != NULL)
+        net_address_format(net_connection_peer(conversation->connection), peer);
+    if (path.len > LOGGED_MAX)
+        path.len = LOGGED_MAX;
+    log_warn("a delivery came to another path than webhook-path, and is lost",
+             LOG_SLICE("path", path), LOG_STRING("webhook_path", webhook->options->webhook_path),
+             LOG_SLICE("delivery", header_for_log(head, SLICE("x-github-delivery"))),
+             LOG_SLICE("event", header_for_log(head, SLICE("x-github-event"))),
+             LOG_STRING("peer", peer), held_back > 0 ? LOG_INT("held_back", held_back) : LOG_END);
+}
+
+static void refuse_path(struct conversation *conversation, const struct http_head *head)
+{
+    if (slice_equals(head->method, SLICE("POST")) && setup_is_from_github(head)) {
+        note_refusal(conversation, head, SETUP_WRONG_PATH);
+        log_lost_delivery(conversation, head);
+    }
+    refuse(conversation, 404, "not found");
+}
+
 // Whoever tries again and again to sign is answered more and more slowly. Who signs rightly never is, from wherever.
 static void refuse_signature(struct conversation *conversation, const struct http_head *head,
                              const char *message)
@@ -198,6 +252,7 @@ static void refuse_signature(struct conversation *conversation, const struct htt
     struct net_ip client;
     duration_ns delay = 0;
 
+    note_signature(conversation, head);
     if (find_client(conversation, head, &client))
         delay = failures_note(webhook->failures, &client, timestamp_monotonic());
     if (delay == 0) {
@@ -232,7 +287,7 @@ static bool on_head(struct conversation *conversation, const struct http_head *h
     } else if (!client_is_allowed(conversation, head)) {
         refuse(conversation, 403, "not from here");
     } else if (!slice_equals(head->path, slice_from_string(webhook->options->webhook_path))) {
-        refuse(conversation, 404, "not found");
+        refuse_path(conversation, head);
     } else if (!slice_equals(head->method, SLICE("POST"))) {
         answer_set_wrong_method(&answer, "POST");
         give_answer(conversation, &answer, "method");
@@ -373,10 +428,38 @@ static void answer_ignored(struct conversation *conversation, const struct githu
     give_answer(conversation, &answer, why);
 }
 
+// One line for each ping says whether the webhook is set up right.
+static void log_ping(struct webhook *webhook, const struct github_hook *hook)
+{
+    uint64_t held_back;
+    char missing[SETUP_MISSING_SIZE];
+    bool is_right = setup_describe_missing(hook, missing);
+
+    if (!log_limit_allows(&webhook->ping_lines, timestamp_monotonic(), &held_back))
+        return;
+    const struct log_field fields[] = {
+        LOG_SLICE("of", hook->owner),
+        LOG_SLICE("type", hook->type),
+        LOG_INT("hook_id", hook->hook_id),
+        LOG_SLICE("url", hook->url),
+        LOG_SLICE("content_type", hook->content_type),
+        is_right ? LOG_END : LOG_STRING("change", missing),
+        LOG_END,
+    };
+    log_write(is_right ? LOG_INFO : LOG_WARN,
+              !hook->has_events ? "ping: it does not tell which events are ticked"
+              : is_right        ? "ping: the webhook is set up right"
+                                : "ping: the webhook is not set up right",
+              fields);
+}
+
 static void answer_ping(struct conversation *conversation, const struct github_event *event)
 {
+    struct webhook *webhook = webhook_of(conversation);
     struct answer answer;
 
+    setup_note_ping(webhook->setup, &event->hook, timestamp_now());
+    log_ping(webhook, &event->hook);
     count_delivery(conversation, event, INGRESS_PONG);
     answer_set(&answer, 200, SLICE("{\"status\":\"pong\"}\n"));
     give_answer(conversation, &answer, "ping");
@@ -415,7 +498,12 @@ static void on_request(struct conversation *conversation, const struct http_head
         refuse(conversation, 503, "out of memory");
         return;
     }
-    if (!delivery_read(head, body, options, &request->arena, &request->delivery, &refusal))
+    bool is_good =
+        delivery_read(head, body, options, &request->arena, &request->delivery, &refusal);
+    if (is_good || refusal.status != 401)
+        atomic_store_explicit(&webhook_of(conversation)->counters.signed_at, timestamp_now(),
+                              memory_order_relaxed);
+    if (!is_good)
         refuse_delivery(conversation, head, &refusal);
     else if (take_event(request))
         return;

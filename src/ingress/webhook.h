@@ -8,6 +8,7 @@
 #include "failures.h"
 #include "ghatrace/base/log_limit.h"
 #include "ghatrace/ingress/ingress.h"
+#include "setup.h"
 
 // One thread's counts; others only read them.
 struct webhook_counters {
@@ -15,6 +16,8 @@ struct webhook_counters {
     atomic_uint_fast64_t deliveries[INGRESS_EVENTS][INGRESS_OUTCOMES];
     atomic_uint_fast64_t refusals[INGRESS_REFUSALS];
     atomic_uint_fast64_t strangers;
+    // Of the last delivery whose signature was right, and of the last of each kind; 0: none yet.
+    _Atomic timestamp_ns signed_at, event_at[INGRESS_EVENTS];
 };
 
 // The context of webhook_service.
@@ -22,9 +25,10 @@ struct webhook {
     struct engine *engine;
     struct ingress *ingress;
     const struct ingress_options *options;
-    struct failures *failures; // of all threads
-    // Of lines about requests that strangers can cause: signatures, and all else.
-    struct log_limit signature_lines, malformed_lines;
+    struct failures *failures; // of all threads, as is the next
+    struct setup_notes *setup;
+    // Of lines about requests that strangers can cause: signatures, other paths, and all else. And of those about pings.
+    struct log_limit signature_lines, path_lines, malformed_lines, ping_lines;
     struct webhook_counters counters;
 };
 

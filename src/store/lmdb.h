@@ -76,6 +76,7 @@ struct store {
     char *data_file; // in it
     enum store_mode mode;
     bool has_old_keys;         // see store_has_old_keys()
+    bool is_unlocked;          // a reader without a place in a table of readers: there was none
     bool is_full;              // as the last look found; of the writing thread
     bool is_broken;            // LMDB wants to be opened anew; of the writing thread
     pthread_rwlock_t env_lock; // held for reading by readers, for writing while `env` is replaced
@@ -118,6 +119,8 @@ enum error_code store_begin_bare(struct store *store, bool is_write,
                                  struct error *error) MUST_CHECK;
 // Closes and opens the environment, in the writing thread, outside of transactions.
 enum error_code store_reopen(struct store *store, struct error *error) MUST_CHECK;
+// For a reader that was opened where there was no table of readers: takes its place if there is one by now.
+enum error_code store_lock_reader(struct store *store, struct error *error) MUST_CHECK;
 
 uint64_t lmdb_count_entries(struct store_transaction *transaction, enum database database);
 

@@ -270,16 +270,21 @@ static enum error_code prepare(struct store *store, struct error *error)
     return code;
 }
 
-// A reader makes no file. Where there is no table of readers, nothing has the environment open that writes.
-static unsigned environment_flags(const struct store *store)
+static bool has_reader_table(const struct store *store)
 {
     char path[PATH_BYTES_MAX];
     struct stat status;
+    int len = snprintf(path, sizeof path, "%s/lock.mdb", store->folder);
+    return len > 0 && (size_t)len < sizeof path && stat(path, &status) == 0;
+}
+
+// A reader makes no file. Where there is no table of readers, nothing has the environment open that writes.
+static unsigned environment_flags(struct store *store)
+{
     if (store->mode != STORE_READER)
         return MDB_NOTLS;
-    int len = snprintf(path, sizeof path, "%s/lock.mdb", store->folder);
-    bool has_table = len > 0 && (size_t)len < sizeof path && stat(path, &status) == 0;
-    return MDB_NOTLS | MDB_RDONLY | (has_table ? 0u : (unsigned)MDB_NOLOCK);
+    store->is_unlocked = !has_reader_table(store);
+    return MDB_NOTLS | MDB_RDONLY | (store->is_unlocked ? (unsigned)MDB_NOLOCK : 0u);
 }
 
 static enum error_code map_environment(struct store *store, struct error *error)
@@ -325,10 +330,8 @@ static void close_environment(struct store *store)
     store->env = NULL;
 }
 
-// After a failure to write its meta page LMDB refuses all work (MDB_PANIC) until it is opened anew.
-enum error_code store_reopen(struct store *store, struct error *error)
+static enum error_code reopen_environment(struct store *store, struct error *error)
 {
-    pthread_rwlock_wrlock(&store->env_lock);
     close_environment(store);
     memset(store->databases, 0, sizeof store->databases);
     notes_drop_cache(store->notes);
@@ -338,16 +341,54 @@ enum error_code store_reopen(struct store *store, struct error *error)
     if (code != ERROR_NONE)
         close_environment(store);
     store->is_broken = code != ERROR_NONE;
+    return code;
+}
+
+// After a failure to write its meta page LMDB refuses all work (MDB_PANIC) until it is opened anew.
+enum error_code store_reopen(struct store *store, struct error *error)
+{
+    pthread_rwlock_wrlock(&store->env_lock);
+    enum error_code code = reopen_environment(store, error);
     pthread_rwlock_unlock(&store->env_lock);
+    return code;
+}
+
+// A daemon that was started since would write over the pages of a reader that it does not know. Between two
+// transactions only: within one the lock is held.
+enum error_code store_lock_reader(struct store *store, struct error *error)
+{
+    enum error_code code = ERROR_NONE;
+    if (!store->is_unlocked || !has_reader_table(store) ||
+        pthread_rwlock_trywrlock(&store->env_lock) != 0)
+        return ERROR_NONE;
+    if (store->is_unlocked)
+        code = reopen_environment(store, error);
+    pthread_rwlock_unlock(&store->env_lock);
+    return code;
+}
+
+// LMDB would make its files, or fill an empty one, for whoever may write. So a tool looks first, as a reader, whether
+// this is a store of ours.
+static enum error_code find_store(const struct store *store, struct error *error)
+{
+    struct stat status;
+    struct store *reader;
+    bool is_there = stat(store->data_file, &status) == 0;
+    if (is_there ? status.st_size == 0 : errno == ENOENT || errno == ENOTDIR)
+        return error_set(error, ERROR_NOT_FOUND, "there is no store in %s: name it with --db",
+                         store->folder);
+    if (store->mode == STORE_READER)
+        return ERROR_NONE;
+    enum error_code code = store_open(store->folder, STORE_READER, 0, &reader, error);
+    if (code == ERROR_NONE)
+        store_close(reader);
     return code;
 }
 
 static enum error_code open_parts(struct store *store, struct error *error)
 {
-    enum error_code code = ERROR_NONE;
     bool is_daemon = store->mode == STORE_DAEMON;
-    if (is_daemon)
-        code = make_folder(store->folder, error);
+    enum error_code code = is_daemon ? make_folder(store->folder, error) : find_store(store, error);
     if (code == ERROR_NONE && is_daemon)
         code = take_lock(store, store->folder, error);
     if (code == ERROR_NONE && is_daemon && (store->notes = notes_make_cache()) == NULL)

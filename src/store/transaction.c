@@ -136,9 +136,12 @@ static bool lock_environment(struct store *store)
 enum error_code store_begin(struct store *store, bool is_write,
                             struct store_transaction **transaction, struct error *error)
 {
+    enum error_code code = is_write ? ERROR_NONE : store_lock_reader(store, error);
+    if (code != ERROR_NONE)
+        return code;
     if (!is_write && !lock_environment(store))
         return error_set(error, ERROR_BUSY, "store: begin: it is just being opened again");
-    enum error_code code = store_begin_bare(store, is_write, transaction, error);
+    code = store_begin_bare(store, is_write, transaction, error);
     if (is_write && store->is_broken && store_reopen(store, error) == ERROR_NONE)
         code = store_begin_bare(store, is_write, transaction, error);
     if (is_write)

@@ -36,6 +36,7 @@ static void put_deliveries(struct json_out *json, const struct health_figures *f
     }
     json_out_count(json, "bad_signature", figures->ingress.refusals[INGRESS_BAD_SIGNATURE]);
     json_out_count(json, "bad_request", figures->ingress.refusals[INGRESS_MALFORMED]);
+    json_out_count(json, "other_path", figures->setup.wrong_path.count);
     json_out_count(json, "late", figures->engine.late);
     put_events(json, &figures->ingress);
     json_out_close_object(json);
@@ -142,6 +143,39 @@ static void put_notes(struct json_out *json, const struct health_figures *figure
     json_out_close_object(json);
 }
 
+static void put_item(struct json_out *json, enum setup_subject subject,
+                     const struct setup_item *item)
+{
+    const struct ingress_refused *refused = item->refused;
+    json_out_open_object(json, NULL);
+    json_out_text(json, "name", slice_from_string(setup_subject_text(subject)));
+    json_out_text(json, "state", slice_from_string(setup_state_text(item->state)));
+    json_out_text(json, "message", slice_from_string(item->message));
+    json_out_count(json, "refused", refused != NULL ? refused->in_a_row : 0);
+    json_out_time(json, "since", refused != NULL ? refused->since : TIMESTAMP_UNKNOWN);
+    json_out_time(json, "last_at", refused != NULL ? refused->last : TIMESTAMP_UNKNOWN);
+    json_out_open_array(json, "addresses");
+    for (size_t i = 0; refused != NULL && i < refused->address_count; i++)
+        json_out_text(json, NULL, slice_from_string(refused->addresses[i]));
+    json_out_close_array(json);
+    json_out_close_object(json);
+}
+
+static void put_setup(struct json_out *json, const struct view_sources *sources,
+                      const struct health_figures *figures, timestamp_ns now)
+{
+    const struct setup_facts facts = health_setup_facts(sources, figures, now);
+    struct setup_report report;
+    setup_judge(&facts, &report);
+    json_out_open_object(json, "setup");
+    json_out_bool(json, "ok", !report.is_wrong);
+    json_out_open_array(json, "items");
+    for (size_t i = 0; i < SETUP_SUBJECTS; i++)
+        put_item(json, (enum setup_subject)i, &report.items[i]);
+    json_out_close_array(json);
+    json_out_close_object(json);
+}
+
 enum error_code api_render_status(const struct view_sources *sources, timestamp_ns now,
                                   struct buffer *out, struct error *error)
 {
@@ -160,6 +194,7 @@ enum error_code api_render_status(const struct view_sources *sources, timestamp_
                   figures.is_ready ? SLICE_EMPTY : slice_from_string(figures.trouble.message));
     json_out_time(&json, "last_delivery_at", figures.engine.last_event_at);
     put_deliveries(&json, &figures);
+    put_setup(&json, sources, &figures, now);
     put_export(&json, sources, &figures);
     json_out_open_object(&json, "store");
     json_out_count(&json, "used_bytes", figures.usage.used_bytes);

@@ -28,6 +28,18 @@ const char *health_category(enum export_trouble trouble, char text[HEALTH_CATEGO
     return text;
 }
 
+struct setup_facts health_setup_facts(const struct view_sources *sources,
+                                      const struct health_figures *figures, timestamp_ns now)
+{
+    return (struct setup_facts){.ingress = &figures->setup,
+                                .last_event_at = figures->engine.last_event_at,
+                                .webhook_path = sources->webhook_path,
+                                .export_url = sources->export_url,
+                                .exporting = &figures->exporting,
+                                .exported_records = figures->exporter.sent_records,
+                                .now = now};
+}
+
 enum error_code health_figures_read(const struct view_sources *sources,
                                     struct health_figures *figures, struct error *error)
 {
@@ -42,6 +54,7 @@ enum error_code health_figures_read(const struct view_sources *sources,
         if (figures->is_ready)
             figures->is_ready = ingress_ready(sources->ingress, &figures->trouble) == ERROR_NONE;
         ingress_read_counters(sources->ingress, &figures->ingress);
+        ingress_read_setup(sources->ingress, &figures->setup);
     }
     if (sources->exporter != NULL) {
         exporter_read_counters(sources->exporter, &figures->exporter);

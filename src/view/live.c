@@ -5,6 +5,7 @@
 
 #include "ghatrace/base/log.h"
 #include "ghatrace/base/memory.h"
+#include "ghatrace/ingress/setup.h"
 #include "ghatrace/net/loop.h"
 #include "ghatrace/view/api.h"
 
@@ -69,6 +70,11 @@ static struct live_seen look(const struct live *live)
     }
     if (sources->exporter != NULL)
         exporter_read_status(sources->exporter, &seen.exporting);
+    if (sources->ingress != NULL) {
+        struct ingress_setup setup;
+        ingress_read_setup(sources->ingress, &setup);
+        seen.setup_version = setup.version;
+    }
     if (sources->header_file != NULL) {
         export_header_file_read_status(sources->header_file, &headers);
         seen.has_usable_headers = headers.is_usable;
@@ -81,7 +87,7 @@ static struct live_seen look(const struct live *live)
 static bool is_same(const struct live_seen *a, const struct live_seen *b)
 {
     return a->commits == b->commits && a->is_ready == b->is_ready &&
-           a->has_usable_headers == b->has_usable_headers &&
+           a->has_usable_headers == b->has_usable_headers && a->setup_version == b->setup_version &&
            a->exporting.is_troubled == b->exporting.is_troubled &&
            a->exporting.category == b->exporting.category &&
            a->exporting.quarantined_records == b->exporting.quarantined_records &&

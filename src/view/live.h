@@ -13,6 +13,7 @@ struct live_seen {
     uint64_t commits;
     bool is_ready;
     bool has_usable_headers;
+    uint64_t setup_version; // struct ingress_setup
     struct export_status exporting;
 };
 

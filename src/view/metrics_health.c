@@ -33,7 +33,8 @@ static void put_deliveries(struct metrics_text *text, const struct ingress_count
         }
 }
 
-static void put_refusals(struct metrics_text *text, const struct ingress_counters *counters)
+static void put_refusals(struct metrics_text *text, const struct ingress_counters *counters,
+                         const struct ingress_setup *setup)
 {
     static const char *const reasons[INGRESS_REFUSALS] = {
         [INGRESS_BAD_SIGNATURE] = "signature", [INGRESS_MALFORMED] = "malformed",
@@ -51,6 +52,10 @@ static void put_refusals(struct metrics_text *text, const struct ingress_counter
     metrics_single(text, "ghatrace_signature_failures", METRICS_COUNTER,
                    "Requests whose signature was missing or wrong, since the start.",
                    (double)counters->refusals[INGRESS_BAD_SIGNATURE]);
+    metrics_single(
+        text, "ghatrace_deliveries_to_other_paths", METRICS_COUNTER,
+        "Requests with GitHub's fields to another path than the webhook's, since the start.",
+        (double)setup->wrong_path.count);
     metrics_single(
         text, "ghatrace_signature_failures_slowed", METRICS_COUNTER,
         "Of these, those that were answered late because many came from there, since the start.",
@@ -249,7 +254,7 @@ enum error_code metrics_put_health(struct metrics_text *text, const struct view_
     if (code != ERROR_NONE)
         return code;
     put_deliveries(text, &figures.ingress);
-    put_refusals(text, &figures.ingress);
+    put_refusals(text, &figures.ingress, &figures.setup);
     metrics_single(text, "ghatrace_events_late", METRICS_COUNTER,
                    "Events of what had been sent already; they changed nothing. Since the start.",
                    (double)figures.engine.late);

@@ -84,6 +84,7 @@ def main(names):
     tests = list(flatten(unittest.defaultTestLoader.discover(str(HERE), "test_*.py", str(HERE))))
     if names:
         tests = [test for test in tests if any(name in f"{test.id()} {sentence(test)}" for name in names)]
+    print(f"{len(tests)} tests", flush=True)
     result = Result()
     # A time limit that ends the suite must not leave its daemons behind.
     signal.signal(signal.SIGTERM, signal.default_int_handler)

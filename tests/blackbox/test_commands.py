@@ -83,7 +83,26 @@ class Commands(harness.BlackBoxTest):
             self.assertEqual(shown.returncode, 0, shown.stderr)
             for name in ("serve", "replay", "trace", "runs", "top", "ids", "requeue", "check"):
                 self.assertIn(name, shown.stdout)
-        self.assertRegex(run_command("--version").stdout, r"ghatrace \d+\.\d+\.\d+")
+        for flag in ("--version", "version", "-V"):
+            self.assertRegex(run_command(flag).stdout, r"^ghatrace \d+\.\d+\.\d+\n$")
+
+    def test_help_of_a_command_is_told_in_any_order_of_the_words(self):
+        for command in ("serve", "replay", "trace", "runs", "top", "ids", "requeue", "check"):
+            wanted = run_command(command, "--help")
+            self.assertEqual(wanted.returncode, 0, wanted.stderr)
+            self.assertIn(f"usage: ghatrace {command}", wanted.stdout)
+            for words in (("help", command), ("--help", command), ("-h", command), (command, "-h")):
+                shown = run_command(*words)
+                self.assertEqual((shown.returncode, shown.stdout, shown.stderr), (0, wanted.stdout, ""), words)
+        self.assertEqual(run_command("help", "help").stdout, run_command("help").stdout)
+
+    def test_help_of_what_is_no_command_is_a_usage_error(self):
+        self.assert_usage_error(run_command("help", "sevre"), "sevre", '"serve"')
+        self.assert_usage_error(run_command("--help", "dance"), "dance")
+        self.assert_usage_error(run_command("help", "serve", "runs"), "runs")
+        self.assert_usage_error(run_command("version", "serve"), "serve")
+        self.assert_usage_error(run_command("--version", "serve"), "serve")
+        self.assert_usage_error(run_command("versoin"), '"version"')
 
     def test_an_unknown_setting_is_refused_with_the_nearest_known_name(self):
         self.assert_usage_error(run_command("serve", "--web-hook-path", "/x"), "web-hook-path", "webhook-path")

@@ -5,7 +5,7 @@ import time
 import harness
 from collector import Answer, refused
 from expect import ids_of  # noqa: F401  (the harness wants its folder in the path)
-from payloads import Repository, Run
+from payloads import Repository, Run, ping
 from proxies import PROGRAMS, HoldingProxy, Proxy, missing
 from scenes import HOSTILE, finished_run, forty_runs, hostile_run, many_finished, set_pool
 from webdriver import Browser
@@ -40,6 +40,45 @@ class Now(PageTest):
         browser.wait_for_text("No finished run is in the store.")
         browser.open(f"http://127.0.0.1:{daemon.admin_address[1]}/#/latency")
         browser.wait_for_text("No job was taken by a runner")
+
+    def state_of(self, browser, subject):
+        return browser.text(f"[data-setup={subject}] .state")
+
+    def test_a_wrong_secret_and_a_wrong_path_are_told_on_the_empty_page_until_they_are_right(self):
+        daemon = self.new_daemon()
+        browser = self.page(daemon)
+        browser.wait_for_text("Is it set up right?")
+        self.assertEqual([self.state_of(browser, subject) for subject in ("secret", "path", "events", "delivery", "export")],
+                         ["unknown", "unknown", "unknown", "unknown", "ok"])
+        for _ in range(3):
+            self.assertEqual(daemon.deliver(Run().requested(), secret="another").status, 401)
+        browser.wait_for_text("Deliveries are refused.")
+        self.assertNotIn("No delivery has come yet", browser.text("main"))
+        browser.wait_for_text("3 deliveries were refused since", "[data-setup=secret]")
+        self.assertEqual(self.state_of(browser, "secret"), "wrong")
+        self.assertIn("from 127.0.0.1", browser.text("[data-setup=secret]"))
+        self.assertEqual(self.state_of(browser, "path"), "ok")
+        self.assertIn("3 requests refused, no delivery accepted", browser.text("#health"))
+        with daemon.client() as client:
+            self.assertEqual(client.deliver(Run().requested(), path="/hooks/%3Cimg%20src=x%3E").status, 404)
+        browser.wait_for_text("The last was for /hooks/%3Cimg", "[data-setup=path]")
+        self.assertIn("must lead to /webhook", browser.text("[data-setup=path]"))
+        daemon.accept(Run().requested())
+        browser.wait("return document.querySelector('[data-tile=open_runs] dd').innerText === '1'")
+        self.assertEqual(browser.run("return document.querySelectorAll('[data-setup]').length"), 0)
+
+    def test_what_a_ping_tells_is_shown_on_the_empty_page(self):
+        daemon = self.new_daemon()
+        browser = self.page(daemon, width=390)
+        half = ping().edited(lambda document: document["hook"]["events"].remove("workflow_run"))
+        self.assertEqual(daemon.deliver(half).status, 200)
+        browser.wait_for_text("The webhook is there; no job or run has come yet.")
+        self.assertEqual(self.state_of(browser, "events"), "wrong")
+        self.assertIn("Workflow runs is not ticked", browser.text("[data-setup=events]"))
+        self.assertEqual(daemon.deliver(ping()).status, 200)
+        browser.wait_for_text("Workflow jobs and Workflow runs are ticked.", "[data-setup=events]")
+        self.assertEqual(self.state_of(browser, "events"), "ok")
+        self.assertLessEqual(browser.run("return document.documentElement.scrollWidth"), 390)
 
     def test_what_happens_is_seen_without_reloading(self):
         daemon = self.new_daemon()

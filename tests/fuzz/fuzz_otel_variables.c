@@ -25,12 +25,12 @@ static void check_request(struct slice path, struct slice host, const struct htt
     buffer_release(&text);
 }
 
-static void check_url(struct slice text, bool is_base)
+static void check_url(struct slice text, enum export_url kind)
 {
     struct export_endpoint endpoint;
     struct error error = {0};
     char url[2048];
-    if (export_endpoint_parse(text, is_base, &endpoint, &error) != ERROR_NONE) {
+    if (export_endpoint_parse(text, kind, &endpoint, &error) != ERROR_NONE) {
         MUST(error.message[0] != '\0');
         return;
     }
@@ -64,8 +64,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct arena arena;
     arena_init(&arena, 1024);
-    check_url(fuzz_slice(data, size), true);
-    check_url(fuzz_slice(data, size), false);
+    check_url(fuzz_slice(data, size), EXPORT_URL_BASE);
+    check_url(fuzz_slice(data, size), EXPORT_URL_WHOLE);
+    check_url(fuzz_slice(data, size), EXPORT_URL_EITHER);
     check_lists(fuzz_slice(data, size), &arena);
     arena_release(&arena);
     return 0;

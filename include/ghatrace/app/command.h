@@ -18,9 +18,10 @@
 
 // A flag of one command alone: not a setting, so neither in the file nor in the environment.
 struct flag {
-    const char *name;   // "rate"
-    const char *values; // "N"; NULL: the flag takes no value
-    const char *help;   // one line
+    const char *name; // "rate"
+    const char *
+        values; // "N"; "[N]": it may stand alone, and takes a value only after '='; NULL: it takes none
+    const char *help; // one line
 };
 
 struct invocation;

@@ -26,7 +26,7 @@ struct text_list {
 
 // Things to tell the operator that are no reason to refuse.
 struct config_warnings {
-    const char *items[16];
+    const char *items[32];
     size_t count;
 };
 

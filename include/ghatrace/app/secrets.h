@@ -14,14 +14,16 @@
 struct secrets {
     struct buffer text; // owned; what the items point into
     struct slice items[SECRETS_MAX];
+    size_t lines[SECRETS_MAX]; // where each stands, from 1 on
     size_t count;
+    const char *source; // the file's path, or the variable's name; not owned
 };
 
 void secrets_init(struct secrets *secrets);
 void secrets_release(struct secrets *secrets);
-// Lines of the file, without CR and LF at their ends. Lines of nothing but blanks are skipped;
-// otherwise blanks are part of a secret, and so is '#'. ERROR_USAGE when there is none, or too many, or the
-// file cannot be read; ERROR_MEMORY.
+// The lines of a file, which end in LF or CRLF. A byte order mark in front of a line is skipped, and so are lines of
+// nothing but blanks; otherwise blanks are part of a secret, and so is '#'. ERROR_USAGE when there is none, or too many,
+// or the file cannot be read or is in UTF-16; ERROR_MEMORY.
 enum error_code secrets_read_file(struct secrets *secrets, const char *what, const char *path,
                                   struct error *error) MUST_CHECK;
 enum error_code secrets_read_text(struct secrets *secrets, struct slice text,
@@ -29,5 +31,12 @@ enum error_code secrets_read_text(struct secrets *secrets, struct slice text,
 // From the file if there is one, else the one text, else none: `count` 0. Either may be NULL.
 enum error_code secrets_load(struct secrets *secrets, const char *path, const char *text,
                              struct error *error) MUST_CHECK;
+// As secrets_load() from a file, of tokens, which have a least length.
+enum error_code secrets_load_tokens(struct secrets *secrets, const char *path,
+                                    struct error *error) MUST_CHECK;
+// What may be a slip is kept, and reported: blanks at the ends, quotes around. A sentence each, which names file
+// and line, never the secret. `warning` lives for the call.
+void secrets_report_slips(const struct secrets *secrets,
+                          void (*report)(void *context, const char *warning), void *context);
 
 #endif

@@ -11,11 +11,11 @@
     (OPTION_BIT(OPTION_ID_DB) | OPTION_BIT(OPTION_ID_DB_MAX_SIZE) | OPTION_BIT(OPTION_ID_CONFIG))
 
 // Configures and opens beside a daemon that may be running. Prints what is wrong; returns EXIT_OK, or
-// the status to exit with and no store.
+// the status to exit with and no store. Only to read: nothing in the folder is made or changed.
 int store_tool_open(struct invocation *invocation, struct store **store);
-// The same, for a command that takes more settings: the configuration is left in `*config`.
-int store_tool_open_configured(struct invocation *invocation, struct config *config,
-                               struct store **store);
+// The same, to write to it, for a command that takes more settings: the configuration is left in `*config`.
+int store_tool_open_for_writing(struct invocation *invocation, struct config *config,
+                                struct store **store);
 
 // Writes the text to standard output. main() sees to it that it arrived.
 // Says on stderr that entries were left out, if any were.

@@ -18,5 +18,9 @@ struct slice utf8_cut(struct slice s, size_t max_bytes);
 // Copies `s` to `out` (room for 3 * s.len bytes) with U+FFFD for each byte that is not part of a
 // valid sequence and for NUL, which many back ends refuse. Returns the bytes written.
 size_t utf8_sanitize(struct slice s, char *out);
+// Without the byte order mark (U+FEFF) that some editors put in front.
+struct slice utf8_skip_mark(struct slice s);
+// Does it begin with the mark of UTF-16 or UTF-32, as a file of Windows' "Unicode" does?
+bool utf8_is_other_unicode(struct slice s);
 
 #endif

@@ -22,10 +22,15 @@ struct export_endpoint {
     char path[1024];       // absolute, with query if there was one
 };
 
-// `is_base`: OTEL_EXPORTER_OTLP_ENDPOINT, to whose path `v1/traces` is added; else the per-signal
-// variable, taken as it is. ERROR_USAGE: not http or https, no host, a bad port ("collector:4317 has
+// What a URL names (protocol/exporter.md, "Endpoint URLs for OTLP/HTTP").
+enum export_url {
+    EXPORT_URL_WHOLE, // the traces' own, taken as it is
+    EXPORT_URL_BASE,  // that of all signals: `v1/traces` is added to its path, whatever that is
+    EXPORT_URL_EITHER, // a base; where its path ends in `v1/traces` already, with or without a slash, that is it
+};
+// ERROR_USAGE: not http or https, no host, a bad port ("collector:4317 has
 // no scheme: write http://collector:4318").
-enum error_code export_endpoint_parse(struct slice url, bool is_base,
+enum error_code export_endpoint_parse(struct slice url, enum export_url kind,
                                       struct export_endpoint *endpoint,
                                       struct error *error) MUST_CHECK;
 // The URL again, for logs: without userinfo, and "?..." for a query, where some back ends want a key.

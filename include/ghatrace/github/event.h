@@ -118,6 +118,20 @@ struct github_run {
     struct slice pull_request_base; // its base.ref
 };
 
+// What a ping tells of the webhook (F19). What is of an odd type in it counts as absent: no ping is refused for it.
+struct github_hook {
+    bool has_events; // there is a list of events
+    bool has_jobs;   // in it, by name or as "*"
+    bool has_runs;
+    bool is_inactive; // `active` is false
+    bool is_insecure; // config.insecure_ssl: GitHub does not look at our certificate
+    int64_t hook_id;
+    struct slice type;  // "Repository", "Organization", "App" and so on
+    struct slice owner; // the repository's full name, or the organization's login
+    struct slice url;   // config.url, without user, query and fragment, where secrets may stand
+    struct slice content_type; // config.content_type: "json" or "form"
+};
+
 struct github_event {
     enum github_event_kind kind;
     enum github_event_kind
@@ -129,6 +143,7 @@ struct github_event {
     union {
         struct github_job job;
         struct github_run run;
+        struct github_hook hook; // GITHUB_EVENT_PING
     };
 };
 

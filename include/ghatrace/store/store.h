@@ -104,14 +104,17 @@ struct store_key {
 
 enum store_mode {
     STORE_DAEMON, // creates the folder if need be, takes the lock, writes
-    STORE_TOOL,   // must exist; reads, and writes small things beside a running daemon
+    STORE_TOOL,   // must be a store; reads, and writes small things beside a running daemon
     STORE_READER, // must exist; reads, creates no file and changes none but LMDB's table of readers
 };
 
 // ERROR_BUSY: another daemon holds the folder. ERROR_VERSION: a format that is not ours.
-// ERROR_NOT_FOUND: a tool found no store. ERROR_IO, ERROR_CORRUPT, ERROR_MEMORY.
+// ERROR_NOT_FOUND: a tool or a reader found no store, and left the folder as it is. ERROR_IO, ERROR_CORRUPT, ERROR_MEMORY.
 enum error_code store_open(const char *folder, enum store_mode mode, uint64_t max_size_bytes,
                            struct store **store, struct error *error) MUST_CHECK;
+// Could a daemon of this user open, or make, a store in this folder? Looks only, at the folder and its rights. As
+// store_open() would refuse it; what is in the file is not looked at.
+enum error_code store_check_folder(const char *folder, struct error *error) MUST_CHECK;
 void store_close(struct store *store);
 // May there be states of other servers under the keys that github.com's have? Versions before there was a server in the
 // keys stored them so. False for good in a store that a version made which has it.

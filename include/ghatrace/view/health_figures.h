@@ -4,12 +4,14 @@
 
 #include <stdbool.h>
 
+#include "ghatrace/view/setup.h"
 #include "ghatrace/view/sources.h"
 
 struct health_figures {
     bool is_ready;
     struct error trouble; // why it is not
     struct ingress_counters ingress;
+    struct ingress_setup setup;
     struct engine_counters engine;
     struct engine_overflow overflow;
     struct export_counters exporter;
@@ -27,6 +29,10 @@ struct health_figures {
 // The words for a category as labels and API fields have them: "refuses_credentials".
 #define HEALTH_CATEGORY_SIZE 64
 const char *health_category(enum export_trouble trouble, char text[HEALTH_CATEGORY_SIZE]);
+
+// What is judged by setup_judge(); points into both.
+struct setup_facts health_setup_facts(const struct view_sources *sources,
+                                      const struct health_figures *figures, timestamp_ns now);
 
 // What does not run counts 0. Errors as the store says.
 enum error_code health_figures_read(const struct view_sources *sources,

@@ -54,6 +54,7 @@ function makeNow() {
   const poolBox = el("div", {class: "scroll"}, el("table", null, head(["runner labels"], ["queued", "number"], ["oldest", "number"], ["running", "number"], ["waiting", "number optional"]), pools));
   const jobBox = el("div", {class: "scroll"}, el("table", null, head(["job"], ["state"], ["for", "number"], ["runner labels", "optional"]), jobs));
   const none = el("div", {class: "empty"});
+  let shownWords = "";
   const parts = {
     pools: el("section", {"aria-label": "Runners"}, el("h2", null, "By runner labels"), poolBox),
     jobs: el("section", {"aria-label": "Longest waiting jobs"}, el("h2", null, "Waiting longest"), jobBox),
@@ -110,7 +111,9 @@ function makeNow() {
       updatePools(list);
       updateJobs(open);
       updateRuns(state.runs.runs, totals.open_runs);
-      none.replaceChildren(...(isIdle ? idleWords() : []));
+      const words = isIdle ? idleWords() : [], text = words.map((part) => part.textContent).join("\n");
+      if (text !== shownWords) none.replaceChildren(...words); // what was selected in it stays selected
+      shownWords = text;
       none.hidden = !isIdle;
       parts.pools.hidden = list.length === 0;
       parts.jobs.hidden = !waits;
@@ -122,15 +125,28 @@ function makeNow() {
   };
 }
 
+const SUBJECTS = {secret: "Secret", path: "Path", events: "Events", delivery: "Last delivery", export: "Collector"};
+
+// What the daemon knows of how it is set up, in its own words.
+function setupPanel({items}) {
+  return el("section", {class: "setup", "aria-label": "Is it set up right?"}, el("h2", null, "Is it set up right?"), el("ul", null, ...items.map((item) =>
+    el("li", {"data-setup": item.name}, el("strong", null, SUBJECTS[item.name] || item.name), el("span", {class: `state setup-${item.state}`}, item.state), el("span", null, name(item.message))))));
+}
+
 // What to do when there is nothing to see.
 function idleWords() {
   const status = state.status;
-  if (status && status.last_delivery_at === null && status.store.finished_runs === 0)
-    return [el("p", null, el("strong", null, "No delivery has come yet.")),
-      el("p", null, "At GitHub, in the organization's settings under Webhooks, add a webhook whose payload URL leads to ", el("code", null, `http://${status.listen}${status.webhook_path}`),
-        " (by your proxy or tunnel), with the secret, and with the events ", el("strong", null, "Workflow jobs"), " and ", el("strong", null, "Workflow runs"), "."),
-      el("p", null, "To try it without GitHub: ", el("code", null, `ghatrace replay http://${status.listen}${status.webhook_path} FILE…`))];
-  return [el("p", null, el("strong", null, "Nothing is queued and nothing runs.")), el("p", null, "What has finished is under ", el("a", {href: "#/runs"}, "Runs"), ".")];
+  const isNew = status && status.last_delivery_at === null && status.store.finished_runs === 0;
+  if (!isNew && (!status || status.setup.ok))
+    return [el("p", null, el("strong", null, "Nothing is queued and nothing runs.")), el("p", null, "What has finished is under ", el("a", {href: "#/runs"}, "Runs"), ".")];
+  const stateOf = (key) => status.setup.items.find((item) => item.name === key).state;
+  const isRefused = stateOf("secret") === "wrong" || stateOf("path") === "wrong";
+  const title = isRefused ? "Deliveries are refused." : !isNew ? "Something is not set up right." : stateOf("delivery") === "ok" ? "The webhook is there; no job or run has come yet." : "No delivery has come yet.";
+  const found = [el("p", null, el("strong", null, title)), setupPanel(status.setup)];
+  if (isNew) found.push(el("p", null, "At GitHub, in the organization's settings under Webhooks, add a webhook whose payload URL leads to ", el("code", null, `http://${status.listen}${status.webhook_path}`),
+    " (by your proxy or tunnel), with the secret, and with the events ", el("strong", null, "Workflow jobs"), " and ", el("strong", null, "Workflow runs"), "."),
+  el("p", null, "To try it without GitHub: ", el("code", null, `ghatrace replay http://${status.listen}${status.webhook_path} FILE…`)));
+  return found;
 }
 
 // --- runs -----------------------------------------------------------------------------------------------------
@@ -372,6 +388,10 @@ function showTroubles() {
 
 // --- the frame ------------------------------------------------------------------------------------------------
 
+function refusedWords({bad_signature: signature, other_path: path}) {
+  return signature + path > 0 ? `${counted(signature + path, "request")} refused, no delivery accepted` : "";
+}
+
 function showHealth() {
   const health = document.getElementById("health"), status = state.status;
   const troubles = [];
@@ -387,7 +407,7 @@ function showHealth() {
   health.classList.toggle("bad", troubles.length > 0);
   if (troubles.length > 0) setText(health, troubles.join(" · "));
   else if (status) {
-    const last = status.last_delivery_at ? `last delivery ${duration(Math.floor(age(status.last_delivery_at)))} ago` : "no delivery since the start";
+    const last = status.last_delivery_at ? `last delivery ${duration(Math.floor(age(status.last_delivery_at)))} ago` : refusedWords(status.deliveries) || "no delivery since the start";
     setText(health, `${state.isLive ? "live · " : ""}${last} · store ${bytes(status.store.used_bytes)} of ${bytes(status.store.max_bytes)}`);
   }
   if (status) setText(document.getElementById("version"), `ghatrace ${status.version}`);

@@ -211,6 +211,15 @@ static void secrets_are_lines(void **state)
         {" one two \n", "[ one two ]"},
         {"\n \t\n", ""},
         {"one\r", "[one]"},
+        {"one\r\r\n", "[one\r]"},
+        {"\xef\xbb\xbfone", "[one]"},
+        {"\xef\xbb\xbf# one\r\n\xef\xbb\xbftwo\r\n", "[# one][two]"},
+        {"\xef\xbb\xbf\nthree\n\xef\xbb\xbf \n", "[three]"},
+        {"\xef\xbb\xbf\xef\xbb\xbfone", "[\xef\xbb\xbfone]"},
+        {"on\xef\xbb\xbf"
+         "e",
+         "[on\xef\xbb\xbf"
+         "e]"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct secrets secrets;
@@ -224,6 +233,70 @@ static void secrets_are_lines(void **state)
             (void)snprintf(found + len, sizeof found - len, "[%.*s]", SLICE_ARGS(secrets.items[j]));
         }
         assert_string_equal(found, cases[i].secrets);
+        secrets_release(&secrets);
+    }
+}
+
+static void collect(void *context, const char *warning)
+{
+    char *all = context;
+    size_t len = strlen(all);
+    (void)snprintf(all + len, 2048 - len, "%s\n", warning);
+}
+
+static void what_nobody_sees_at_the_ends_of_a_secret_is_reported_and_kept(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *line, *words; // NULL: nothing to say
+    } cases[] = {
+        {"hidden", NULL},
+        {"hid den", NULL},
+        {"hidden ", "ends with a blank, which is part of it"},
+        {"hidden\t", "ends with a tab"},
+        {"hidden\r\r", "ends with a carriage return"},
+        {"hidden\xc2\xa0", "ends with a no-break space"},
+        {"hidden\xe2\x80\x8b", "ends with a zero-width space"},
+        {" hidden", "begins with a blank"},
+        {"\thidden", "begins with a tab"},
+        {"\xef\xbb\xbf\xef\xbb\xbfhidden", "begins with a byte order mark"},
+        {"\"hidden\"", "stands in quotes, which are part of it"},
+        {"'hidden'", "stands in quotes"},
+        {"\"hidden'", NULL},
+        {"\"", NULL},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char text[128], found[2048] = "";
+        struct secrets secrets;
+        struct error error;
+        secrets_init(&secrets);
+        (void)snprintf(text, sizeof text, "first\n\n%s\n", cases[i].line);
+        assert_int_equal(secrets_read_text(&secrets, slice_from_string(text), &error), ERROR_NONE);
+        assert_int_equal(secrets.count, 2);
+        secrets.source = "/etc/file";
+        secrets_report_slips(&secrets, collect, found);
+        if (cases[i].words == NULL) {
+            assert_string_equal(found, "");
+        } else {
+            assert_non_null(strstr(found, cases[i].words));
+            assert_non_null(strstr(found, "/etc/file, line 3: "));
+        }
+        assert_null(strstr(found, "hidden"));
+        secrets_release(&secrets);
+    }
+}
+
+static void secrets_in_utf_16_are_refused(void **state)
+{
+    (void)state;
+    const struct slice cases[] = {SLICE("\xff\xfes\0e\0\n\0"), SLICE("\xfe\xff\0s\0e\0\n"),
+                                  SLICE("\xff\xfe\0\0s\0\0\0"), SLICE("\0\0\xfe\xff\0\0\0s")};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct secrets secrets;
+        struct error error;
+        secrets_init(&secrets);
+        assert_int_equal(secrets_read_text(&secrets, cases[i], &error), ERROR_USAGE);
+        assert_non_null(strstr(error.message, "UTF-16"));
         secrets_release(&secrets);
     }
 }
@@ -328,6 +401,8 @@ int main(void)
         cmocka_unit_test(the_nearest_name_is_one_that_was_meant),
         cmocka_unit_test(every_option_has_what_its_type_needs),
         cmocka_unit_test(secrets_are_lines),
+        cmocka_unit_test(what_nobody_sees_at_the_ends_of_a_secret_is_reported_and_kept),
+        cmocka_unit_test(secrets_in_utf_16_are_refused),
         cmocka_unit_test(too_many_secrets_are_refused),
         cmocka_unit_test(the_file_of_secrets_beats_the_variable_and_must_hold_one),
         cmocka_unit_test(runs_are_named_by_number_or_by_page),

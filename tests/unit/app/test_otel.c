@@ -96,6 +96,10 @@ static void the_endpoint_is_where_the_strongest_source_says(void **state)
          "--otlp-endpoint"},
         {BASE "nonsense", SIGNAL "nonsense", "http://c:3", "http://c:3/v1/traces",
          "--otlp-endpoint"},
+        {NULL, NULL, "http://c:3/v1/traces", "http://c:3/v1/traces", "--otlp-endpoint"},
+        {NULL, NULL, "http://c:3/x/v1/traces/?k", "http://c:3/x/v1/traces?...", "--otlp-endpoint"},
+        {BASE "http://a:1/v1/traces", NULL, NULL, "http://a:1/v1/traces/v1/traces",
+         "OTEL_EXPORTER_OTLP_ENDPOINT"},
         {BASE "http://a:1", SIGNAL "http://b:2/y", "", NULL, NULL}, // set to nothing by us: off
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -113,6 +117,45 @@ static void the_endpoint_is_where_the_strongest_source_says(void **state)
             assert_string_equal(c.config.exporting.url, cases[i].url);
             assert_string_equal(c.config.exporting.url_from, cases[i].from);
         }
+        configuring_release(&c);
+    }
+}
+
+static void a_path_that_collectors_will_not_know_is_warned_of(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *variable, *own, *warning; // NULL: none
+    } cases[] = {
+        {BASE "http://a:1/v1/traces", NULL, "OTEL_EXPORTER_OTLP_ENDPOINT: ends in v1/traces"},
+        {BASE "http://a:1/v1/traces/", NULL, "OTEL_EXPORTER_OTLP_ENDPOINT: ends in v1/traces"},
+        {BASE "http://a:1/x/v1/traces?hidden", NULL,
+         "OTEL_EXPORTER_OTLP_ENDPOINT: ends in v1/traces"},
+        {BASE "http://a:1/x", NULL, NULL},
+        {BASE "http://a:1/v1/metrics", NULL, "metrics"},
+        {SIGNAL "http://a:1/v1/traces", NULL, NULL},
+        {SIGNAL "http://a:1/api/x?k", NULL, NULL},
+        {SIGNAL "http://a:1/v1/traces/", NULL, "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: is used as it"},
+        {SIGNAL "http://a:1", NULL, "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: is used as it is"},
+        {SIGNAL "http://a:1?hidden", NULL, "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: is used as it is"},
+        {SIGNAL "http://a:1/v1/logs", NULL, "logs"},
+        {NULL, "http://a:1/v1/traces/", NULL},
+        {NULL, "http://a:1/v1/traces?k", NULL},
+        {NULL, "http://a:1/v1/metrics", "--otlp-endpoint: leads to where metrics"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct configuring c;
+        configuring_init(&c);
+        if (cases[i].variable != NULL)
+            configuring_variable(&c, cases[i].variable);
+        if (cases[i].own != NULL)
+            configuring_flag(&c, "otlp-endpoint", cases[i].own);
+        build(&c);
+        if (cases[i].warning != NULL && !configuring_warns(&c, cases[i].warning))
+            fail_msg("case %zu lacks \"%s\"", i, cases[i].warning);
+        // insecure-no-signature is warned of, too
+        assert_int_equal(c.config.warnings.count, cases[i].warning != NULL ? 2 : 1);
+        assert_false(configuring_warns(&c, "hidden"));
         configuring_release(&c);
     }
 }
@@ -430,6 +473,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_set_and_not_used_is_warned_of_without_its_secrets),
         cmocka_unit_test(the_endpoint_is_where_the_strongest_source_says),
+        cmocka_unit_test(a_path_that_collectors_will_not_know_is_warned_of),
         cmocka_unit_test(a_bad_endpoint_is_an_error_that_names_its_source),
         cmocka_unit_test(certificates_for_https_are_where_the_strongest_source_says),
         cmocka_unit_test(the_off_switches_turn_export_off),

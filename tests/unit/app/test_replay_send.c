@@ -139,9 +139,9 @@ static void listen_on_loopback(struct scene *scene)
     char url[64];
     (void)snprintf(url, sizeof url, "http://127.0.0.1:%u/webhook",
                    (unsigned)ntohs(address.sin_port));
-    assert_int_equal(
-        export_endpoint_parse(slice_from_string(url), false, &scene->plan.target, &scene->error),
-        ERROR_NONE);
+    assert_int_equal(export_endpoint_parse(slice_from_string(url), EXPORT_URL_WHOLE,
+                                           &scene->plan.target, &scene->error),
+                     ERROR_NONE);
 }
 
 static void prepare(struct scene *scene, const char *script, size_t count)

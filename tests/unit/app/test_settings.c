@@ -87,6 +87,9 @@ static void files_are_read_as_people_write_them(void **state)
         {"\xef\xbb\xbf"
          "db = x\n",
          "x"},
+        {"\xef\xbb\xbf  db = x\n", "x"},
+        {"\xef\xbb\xbf# a comment\ndb = x\n", "x"},
+        {"\xef\xbb\xbf", NULL},
         {"  db = x y  \n", "x y"},
         {"\tdb: x\n", "x"},
         {"# db = y\n; db = z\n\n   \ndb = x\n", "x"},
@@ -127,6 +130,12 @@ static void what_a_file_must_not_hold_is_told_with_its_line(void **state)
         {"[ghatrace]\ndb = x\n",
          "test.conf:1: sections are not known here: write name = value lines only"},
         {"  [other]\n", "test.conf:1: sections are not known here: write name = value lines only"},
+        {"\xef\xbb\xbf[other]\n",
+         "test.conf:1: sections are not known here: write name = value lines only"},
+        {"\xff\xfe"
+         "d",
+         "test.conf: is in UTF-16: save it as UTF-8"},
+        {"\xfe\xff", "test.conf: is in UTF-16: save it as UTF-8"},
         {"config = other.conf\n", "test.conf:1: config: a file cannot name another"},
         {"= x\n", "test.conf:1: unknown setting \"\""},
     };

@@ -76,7 +76,8 @@ static void open_exporter(void)
                                      .backoff_max = 5 * NS_PER_MS};
     char url[64];
     snprintf(url, sizeof url, "http://127.0.0.1:%u", place.collector.port);
-    expect_ok(export_endpoint_parse(slice_from_string(url), true, &options.endpoint, &place.error));
+    expect_ok(export_endpoint_parse(slice_from_string(url), EXPORT_URL_BASE, &options.endpoint,
+                                    &place.error));
     expect_ok(engine_create(place.store, &engine, &place.engine, &place.error));
     expect_ok(exporter_create(place.loop, place.store, place.engine, &options, &place.exporter,
                               &place.error));

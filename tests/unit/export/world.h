@@ -46,9 +46,9 @@ static inline void world_use_port(struct world *world, const char *host, unsigne
     char url[128];
     struct error error;
     snprintf(url, sizeof url, "http://%s:%u", host, port);
-    assert_int_equal(
-        export_endpoint_parse(slice_from_string(url), true, &world->options.endpoint, &error),
-        ERROR_NONE);
+    assert_int_equal(export_endpoint_parse(slice_from_string(url), EXPORT_URL_BASE,
+                                           &world->options.endpoint, &error),
+                     ERROR_NONE);
 }
 
 static inline void world_tick(void *context)

@@ -389,6 +389,79 @@ static void a_tool_finds_no_store_where_there_is_none(void **state)
     assert_non_null(strstr(fixture->error.message, "--db"));
 }
 
+static void assert_finds_no_store(struct fixture *fixture, const char *folder, enum store_mode mode)
+{
+    struct store *store;
+    assert_int_equal(store_open(folder, mode, MAP_BYTES, &store, &fixture->error), ERROR_NOT_FOUND);
+    assert_non_null(strstr(fixture->error.message, folder));
+}
+
+static void whoever_finds_no_store_in_a_folder_makes_no_file_there(void **state)
+{
+    struct fixture *fixture = *state;
+    struct temp_folder folder;
+    char path[600];
+    assert_true(temp_folder_create(&folder));
+    assert_finds_no_store(fixture, folder.path, STORE_TOOL);
+    assert_finds_no_store(fixture, folder.path, STORE_READER);
+    assert_int_equal(rmdir(folder.path), 0); // nothing is in it
+    assert_true(temp_folder_create(&folder));
+    (void)snprintf(path, sizeof path, "%s/data.mdb", folder.path);
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    assert_int_equal(fclose(file), 0);
+    assert_finds_no_store(fixture, folder.path, STORE_TOOL);
+    assert_finds_no_store(fixture, folder.path, STORE_READER);
+    assert_finds_no_store(fixture, path, STORE_TOOL); // a file, not a folder
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(rmdir(folder.path), 0);
+}
+
+static const char *lock_path(const struct fixture *fixture, char path[600])
+{
+    (void)snprintf(path, 600, "%s/lock.mdb", fixture->folder.path);
+    return path;
+}
+
+static void a_reader_makes_no_table_of_readers_and_takes_its_place_in_one_that_comes(void **state)
+{
+    struct fixture *fixture = *state;
+    struct store *reader;
+    struct store_transaction *transaction;
+    struct slice found;
+    char path[600];
+    struct store_key key = key_of(1, 1);
+    store_close(fixture->store);
+    assert_int_equal(unlink(lock_path(fixture, path)), 0);
+    assert_int_equal(
+        store_open(fixture->folder.path, STORE_READER, MAP_BYTES, &reader, &fixture->error),
+        ERROR_NONE);
+    assert_int_equal(store_begin(reader, false, &transaction, &fixture->error), ERROR_NONE);
+    store_abort(transaction);
+    assert_int_not_equal(access(path, F_OK), 0);
+
+    assert_int_equal(
+        store_open(fixture->folder.path, STORE_DAEMON, MAP_BYTES, &fixture->store, &fixture->error),
+        ERROR_NONE);
+    transaction = begin(fixture, true);
+    assert_int_equal(store_put_span(transaction, &key, SLICE("state"), &fixture->error),
+                     ERROR_NONE);
+    commit(fixture, transaction);
+    struct store_transaction *reading;
+    assert_int_equal(store_begin(reader, false, &reading, &fixture->error), ERROR_NONE);
+    // The pages of a reader that has a place stay, whatever is written meanwhile.
+    for (int i = 0; i < 50; i++) {
+        transaction = begin(fixture, true);
+        assert_int_equal(store_put_span(transaction, &key, SLICE("later"), &fixture->error),
+                         ERROR_NONE);
+        commit(fixture, transaction);
+    }
+    assert_int_equal(store_get_span(reading, &key, &found, &fixture->error), ERROR_NONE);
+    assert_true(slice_equals(found, SLICE("state")));
+    store_abort(reading);
+    store_close(reader);
+}
+
 static void a_full_store_says_so_and_has_room_again_after_expiry(void **state)
 {
     struct fixture *fixture = *state;
@@ -438,6 +511,8 @@ int main(void)
         TEST(a_second_daemon_is_refused_and_told_who_holds_it),
         TEST(another_format_version_is_refused_with_advice),
         TEST(a_tool_finds_no_store_where_there_is_none),
+        TEST(whoever_finds_no_store_in_a_folder_makes_no_file_there),
+        TEST(a_reader_makes_no_table_of_readers_and_takes_its_place_in_one_that_comes),
         TEST(a_full_store_says_so_and_has_room_again_after_expiry),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
