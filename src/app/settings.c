@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "ghatrace/app/config.h"
+#include "ghatrace/app/injected.h"
 
 void settings_init(struct settings *settings, struct arena *arena)
 {
@@ -124,8 +125,10 @@ static enum error_code read_variable(struct settings *settings, const char *entr
 enum error_code settings_read_environment(struct settings *settings, char *const *environment,
                                           struct error *error)
 {
+    char *const *all = environment;
     for (; *environment != NULL; environment++) {
-        if (strncmp(*environment, VARIABLE_PREFIX, strlen(VARIABLE_PREFIX)) != 0)
+        if (strncmp(*environment, VARIABLE_PREFIX, strlen(VARIABLE_PREFIX)) != 0 ||
+            variable_is_injected(*environment, all))
             continue;
         enum error_code code = read_variable(settings, *environment, error);
         if (code != ERROR_NONE)

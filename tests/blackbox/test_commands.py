@@ -112,6 +112,17 @@ class Commands(harness.BlackBoxTest):
         file.write_text("listen = 127.0.0.1:0\nrun-idel = 1h\n")
         self.assert_usage_error(run_command("check", "--config", file), "run-idel", "run-idle")
 
+    def test_a_kubernetes_service_of_our_name_is_no_misspelled_setting(self):
+        service = {"GHATRACE_SERVICE_HOST": "10.96.12.7", "GHATRACE_SERVICE_PORT": "8080",
+                   "GHATRACE_SERVICE_PORT_WEBHOOK": "8080", "GHATRACE_PORT": "tcp://10.96.12.7:8080",
+                   "GHATRACE_PORT_8080_TCP": "tcp://10.96.12.7:8080", "GHATRACE_PORT_8080_TCP_ADDR": "10.96.12.7",
+                   "GHATRACE_ADMIN_SERVICE_HOST": "10.96.12.8", "GITHUB_WEBHOOK_SECRET": "x"}
+        done = harness.run_command("check", env=service)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        meant_as_setting = harness.run_command("check", env={**service, "GHATRACE_PORT": "8080"})
+        self.assertEqual(meant_as_setting.returncode, 2)
+        self.assertIn('GHATRACE_PORT: unknown setting "port"', meant_as_setting.stderr)
+
     def test_check_tells_what_would_be_used_and_from_where(self):
         folder = self.new_folder()
         file = pathlib.Path(folder, "conf")

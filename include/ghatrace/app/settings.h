@@ -40,7 +40,8 @@ enum error_code settings_put_named(struct settings *settings, struct slice name,
                                    struct error *error) MUST_CHECK;
 
 // All GHATRACE_* of an environment ("NAME=value", NULL at the end). An empty value counts as not
-// set, as it does for OpenTelemetry's variables. ERROR_USAGE: an unknown one. ERROR_MEMORY.
+// set, as it does for OpenTelemetry's variables; what an orchestrator makes of a service's name is passed over
+// (app/injected.h). ERROR_USAGE: an unknown one. ERROR_MEMORY.
 enum error_code settings_read_environment(struct settings *settings, char *const *environment,
                                           struct error *error) MUST_CHECK;
 // "name = value" lines; lines that start with '#' or ';' are comments, and so is what follows a ';'
