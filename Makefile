@@ -1,7 +1,7 @@
 # ghatrace: `make demo` shows it, `make test` proves it, `make check` is what a change must pass.
 
 # --- what to build with -------------------------------------------------------------------------
-# VARIANT: release | dev | asan | tsan | fuzz (clang only).   CC: gcc or clang.
+# VARIANT: release | strict (the same, warnings are errors) | dev | asan | tsan | fuzz (clang only).   CC: gcc or clang.
 VARIANT ?= dev
 CC      := $(if $(filter default,$(origin CC)),gcc,$(CC))
 VERSION := 0.1.0
@@ -9,11 +9,13 @@ VERSION := 0.1.0
 WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wconversion
 CPPFLAGS += -Iinclude -D_GNU_SOURCE -DGHATRACE_VERSION='"$(VERSION)"'
 CFLAGS_release := -O2 -g -fstack-protector-strong -D_FORTIFY_SOURCE=2 -fPIE
+CFLAGS_strict  := $(CFLAGS_release) -Werror
 CFLAGS_dev     := -Og -g -Werror
 CFLAGS_asan    := -O1 -g -Werror -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 CFLAGS_tsan    := -O1 -g -Werror -fsanitize=thread
 CFLAGS_fuzz    := -O1 -g -Werror -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
 LDFLAGS_release := -pie -Wl,-z,relro,-z,now
+LDFLAGS_strict  := $(LDFLAGS_release)
 LDFLAGS_asan    := -fsanitize=address,undefined
 LDFLAGS_tsan    := -fsanitize=thread
 LDFLAGS_fuzz    := -fsanitize=address,undefined
@@ -130,6 +132,12 @@ test: bootstrap
 	$(SUBMAKE) programs
 	@scripts/run-tests $(if $(BLACKBOX),--blackbox $(BINARY)) $(TESTS)
 
+# The compiler sees more when it optimizes. A user's build, with a newer compiler perhaps, only warns.
+.PHONY: release-check
+release-check:
+	$(SUBMAKE) all VARIANT=strict CC=gcc
+	$(SUBMAKE) all VARIANT=strict CC=clang
+
 unit-test:
 	$(SUBMAKE) $(TESTS)
 	@scripts/run-tests $(TESTS)
@@ -139,7 +147,7 @@ blackbox:
 	@scripts/run-tests --blackbox $(BINARY)
 
 # Both compilers, and what the sanitizers see: out of bounds, undefined, leaked, raced for.
-check: bootstrap format-check imports-check
+check: bootstrap format-check imports-check release-check
 	$(SUBMAKE) unit-test VARIANT=dev  CC=gcc
 	$(SUBMAKE) unit-test VARIANT=dev  CC=clang
 	$(SUBMAKE) unit-test VARIANT=asan CC=gcc

@@ -31,7 +31,7 @@ static enum error_code show(const struct invocation *invocation, struct store *s
     struct run_question question = {run->server, run->run_id, run->attempt};
     if (invocation->flags[FLAG_SERVER] != NULL)
         question.server = slice_from_string(invocation->flags[FLAG_SERVER]);
-    struct waterfall_found found;
+    struct waterfall_found found = {.count = 0};
     struct buffer text;
     buffer_init(&text, WATERFALL_MAX_TEXT);
     enum error_code code = waterfall_load(store, &question, invocation->arena, &found, error);

@@ -235,8 +235,8 @@ static enum error_code add_headers(struct otel *otel, struct slice text, const c
                                    struct error *error)
 {
     struct config_export *exporting = &otel->config->exporting;
-    struct http_header *more;
-    size_t count;
+    struct http_header *more = NULL;
+    size_t count = 0;
     enum error_code code = export_headers_parse(text, otel->arena, &more, &count, error);
     if (code != ERROR_NONE) {
         error_wrap(error, "%s", where);

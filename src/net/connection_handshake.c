@@ -15,7 +15,7 @@ static void on_handshake_deadline(evutil_socket_t fd, short what, void *context)
 enum error_code connection_secure(struct net_connection *connection, struct net_tls *tls,
                                   const char *host, struct error *error)
 {
-    struct tls_session *session;
+    struct tls_session *session = NULL;
 
     connection->handshake_deadline =
         evtimer_new(net_loop_base(connection->loop), on_handshake_deadline, connection);

@@ -126,7 +126,7 @@ static enum error_code check_curve(const mbedtls_x509_crt *certificate, const ch
 enum error_code tls_parse_chain(mbedtls_x509_crt *out, const struct buffer *text, const char *path,
                                 struct error *error)
 {
-    int unreadable;
+    int unreadable = 0;
     enum error_code code = parse_certificates(out, text, path, &unreadable, error);
 
     if (code == ERROR_NONE && unreadable > 0)

@@ -287,7 +287,7 @@ enum error_code store_seek_quarantined(struct store_transaction *transaction, ui
 {
     for (;;) {
         uint8_t key[SEQUENCE_SIZE];
-        struct slice found, value;
+        struct slice found = SLICE_EMPTY, value = SLICE_EMPTY;
         put_sequence(key, *sequence);
         enum error_code code = store_table_seek(
             transaction, STORE_TABLE_QUARANTINE,

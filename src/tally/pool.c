@@ -144,8 +144,8 @@ static enum error_code count_open_jobs(struct tally *tally, struct pool *pool, s
 {
     struct store_walk *walk;
     struct slice prefix = slice_of_bytes(pool->id.bytes, POOL_ID_SIZE);
-    struct slice key;
-    struct slice value;
+    struct slice key = SLICE_EMPTY;
+    struct slice value = SLICE_EMPTY;
     enum error_code code =
         store_table_walk(tally->transaction, STORE_TABLE_OPEN_JOBS, prefix, &walk, error);
     if (code != ERROR_NONE)

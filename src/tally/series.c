@@ -349,8 +349,8 @@ uint64_t series_count(struct store_transaction *transaction, enum series_kind ki
 enum error_code series_seek(struct store_transaction *transaction, enum series_kind kind,
                             struct series_id *id, struct series *series, struct error *error)
 {
-    struct slice key;
-    struct slice value;
+    struct slice key = SLICE_EMPTY;
+    struct slice value = SLICE_EMPTY;
     uint8_t next[STORE_TABLE_KEY_MAX];
     size_t next_len = sizeof id->bytes;
     struct series_row row;
