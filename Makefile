@@ -252,12 +252,33 @@ demo:
 	@scripts/demo
 
 # --- installing -----------------------------------------------------------------------------------
-PREFIX ?= /usr/local
+# `make install` brings what is missing to build, too (apt-get). Packages: DESTDIR=... PREFIX=/usr. A configuration
+# that is there is left alone; the units find the program and the configuration where these are.
+PREFIX     ?= /usr/local
+SYSCONFDIR ?= /etc
+INSTALLED  ?= build/release-$(notdir $(CC))/ghatrace
+SHARE      := $(DESTDIR)$(PREFIX)/share
+CONFIGURED := $(DESTDIR)$(SYSCONFDIR)/ghatrace/ghatrace.conf
+HERE_IS     = sed 's|/usr/local/|$(PREFIX)/|g; s|/etc/ghatrace|$(SYSCONFDIR)/ghatrace|g'
+# The sample, with what the units expect switched on.
+SET_UP      = sed 's|^\#db = .*|db = /var/lib/ghatrace|; s|^\#webhook-secret-file = .*|webhook-secret-file = $(SYSCONFDIR)/ghatrace/secret|'
 
+.PHONY: install-files
 install:
+	@scripts/bootstrap --build-only
 	$(SUBMAKE) all VARIANT=release
-	install -D -m 755 build/release-$(notdir $(CC))/ghatrace $(DESTDIR)$(PREFIX)/bin/ghatrace
-	install -D -m 644 conf/ghatrace.conf $(DESTDIR)$(PREFIX)/share/doc/ghatrace/ghatrace.conf
+	$(SUBMAKE) install-files
+
+install-files:
+	install -D -m 755 $(INSTALLED) $(DESTDIR)$(PREFIX)/bin/ghatrace
+	$(HERE_IS) conf/ghatrace.service | install -D -m 644 /dev/stdin $(DESTDIR)$(PREFIX)/lib/systemd/system/ghatrace.service
+	$(HERE_IS) conf/ghatrace.socket | install -D -m 644 /dev/stdin $(DESTDIR)$(PREFIX)/lib/systemd/system/ghatrace.socket
+	$(HERE_IS) conf/ghatrace.sysusers | install -D -m 644 /dev/stdin $(DESTDIR)$(PREFIX)/lib/sysusers.d/ghatrace.conf
+	$(HERE_IS) conf/ghatrace.tmpfiles | install -D -m 644 /dev/stdin $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/ghatrace.conf
+	install -D -m 644 -t $(SHARE)/ghatrace/grafana conf/grafana/*.json
+	install -D -m 644 -t $(SHARE)/ghatrace/prometheus conf/prometheus/ghatrace-rules.yml conf/prometheus/prometheus.yml
+	install -D -m 644 -t $(SHARE)/doc/ghatrace README.md LICENSE conf/NOTICE conf/ghatrace.conf
+	[ -e $(CONFIGURED) ] || $(SET_UP) conf/ghatrace.conf | install -D -m 644 /dev/stdin $(CONFIGURED)
 
 clean:
 	rm -rf build

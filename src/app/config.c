@@ -274,13 +274,15 @@ static enum error_code check_listeners(struct config *config, const struct setti
     return code;
 }
 
-// A key is often meant for a group (Debian's ssl-cert); a secret, for none.
+// A key is often meant for a group (Debian's ssl-cert); a secret, for none, unless it is root's and the group is not: so the
+// daemon's group reads it, and cannot change it.
 static void warn_of_private_file(struct config *config, const char *path, bool is_for_group,
                                  struct arena *arena)
 {
     struct stat status;
     if (path == NULL || stat(path, &status) != 0)
         return; // who reads it will say so
+    is_for_group = is_for_group || (status.st_uid == 0 && status.st_gid != 0);
     const char *mode = is_for_group ? "640" : "600";
     if ((status.st_mode & S_IROTH) != 0)
         config_warn(config, arena, "%s is readable for anybody: chmod %s %s", path, mode, path);
@@ -398,8 +400,9 @@ static enum error_code take_sockets(struct config *config, const struct settings
 enum error_code config_build(struct config *config, const struct settings *settings,
                              option_set wanted, char *const *environment, struct error *error)
 {
-    *config = (struct config){.github_webhook_secret =
-                                  environment_get(environment, "GITHUB_WEBHOOK_SECRET")};
+    *config = (struct config){
+        .github_webhook_secret = environment_get(environment, "GITHUB_WEBHOOK_SECRET"),
+        .credentials_directory = environment_get(environment, "CREDENTIALS_DIRECTORY")};
     enum error_code code = convert_all(config, settings, wanted, error);
     if (code == ERROR_NONE && config->repos.count > 0)
         code = split_repos(config, settings, error);

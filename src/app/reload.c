@@ -118,6 +118,17 @@ static const char *name_all(const struct reload_parts *parts, const struct fresh
     return text;
 }
 
+// Who changed /etc/ghatrace/secret would wait in vain for it to count.
+static void warn_of_old_copies(const struct credentials *credentials)
+{
+    char names[CREDENTIALS_TEXT_SIZE];
+    if (credentials_unchanged(credentials, names) > 0)
+        log_warn("these files are copies that systemd made when the service started, and a reload "
+                 "does not renew "
+                 "them: where the originals have changed, restart the service",
+                 LOG_STRING("settings", names));
+}
+
 void reload_all(const struct reload_parts *parts)
 {
     struct fresh fresh = {.secrets = NULL};
@@ -132,4 +143,5 @@ void reload_all(const struct reload_parts *parts)
     (void)name_all(parts, &fresh, names);
     use_all(parts, &fresh);
     log_info("files read again", LOG_STRING("files", names));
+    warn_of_old_copies(parts->credentials);
 }

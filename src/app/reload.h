@@ -4,6 +4,7 @@
 #define GHATRACE_APP_RELOAD_H
 
 #include "ghatrace/app/config.h"
+#include "ghatrace/app/credentials.h"
 #include "ghatrace/export/exporter.h"
 #include "ghatrace/export/header_file.h"
 #include "ghatrace/ingress/admin.h"
@@ -18,6 +19,7 @@ struct reload_parts {
     struct admin *admin;
     struct exporter *exporter;
     struct export_header_file *header_file;
+    const struct credentials *credentials; // as they were when the parts were made
 };
 
 // Webhook secrets, and admin tokens, as they are in the files now; for ingress_secrets_use(). ERROR_USAGE naming the
@@ -28,7 +30,7 @@ enum error_code reload_read_tokens(const struct config *config, struct secret_se
                                    struct error *error) MUST_CHECK;
 
 // Reads every file again, then replaces all of them; if one cannot be read, or does not fit the others, nothing
-// changes. Logs the outcome. In the main loop's thread.
+// changes. Logs the outcome, and which files a reload cannot change (app/credentials.h). In the main loop's thread.
 void reload_all(const struct reload_parts *parts);
 
 #endif

@@ -78,6 +78,7 @@ struct server {
     timestamp_ns reloaded_at; // by the steady clock
     bool reload_is_due;
     struct net_timer *watch_timer;
+    struct credentials credentials;
     bool has_stalled; // and it was logged
     struct setup_watch setup_watch;
     bool engine_is_running;
@@ -120,7 +121,8 @@ static void reload_now(void *context)
                                        .ingress = server->ingress,
                                        .admin = server->admin,
                                        .exporter = server->exporter,
-                                       .header_file = server->header_file};
+                                       .header_file = server->header_file,
+                                       .credentials = &server->credentials};
     server->reloaded_at = timestamp_monotonic();
     server->reload_is_due = false;
     reload_all(&parts);
@@ -494,6 +496,7 @@ static enum error_code set_up(struct server *server, struct error *error)
     enum error_code code = net_loop_create(&server->loop, error);
     if (code == ERROR_NONE)
         code = ingress_secrets_create(&server->secrets, error);
+    credentials_note(&server->credentials, config);
     if (code == ERROR_NONE)
         code = load_secrets(server, error);
     if (code == ERROR_NONE)

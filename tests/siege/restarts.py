@@ -53,9 +53,8 @@ def fill(folder, finished_runs):
 # --- the README's proxies -------------------------------------------------------------------------------------
 
 def snippet(language):
-    """The fenced block of that language under "Restarts"."""
-    section = (ROOT / "README.md").read_text().partition("\n## Restarts\n")[2].partition("\n## ")[0]
-    return re.search(rf"```{language}\n(.*?)```", section, re.S).group(1)
+    """The README's fenced block of that language; it has one of each."""
+    return re.search(rf"```{language}\n(.*?)```", (ROOT / "README.md").read_text(), re.S).group(1)
 
 
 def settings_of(proxy, folder, front, back):

@@ -106,6 +106,7 @@ struct config {
     struct net_network_list allowed_networks;
     struct net_network_list proxy_networks;
     const char *github_webhook_secret; // GITHUB_WEBHOOK_SECRET; NULL if not set
+    const char *credentials_directory; // CREDENTIALS_DIRECTORY, from systemd; NULL if not set
     struct config_warnings warnings;
 };
 
