@@ -208,6 +208,16 @@ $(BUILD)/tests/siege/fill_store $(BUILD)/tests/siege/note_cost: %: %.o $(ALL_ROO
 	$(call SAY,LD)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
 
+# On bare Debian machines, made by debootstrap: the image that conf/Containerfile builds; what the README says to type,
+# typed as it stands and run by a systemd of the machine's own. As root, some minutes for each of SUITES, by hand.
+SUITES ?= bookworm trixie
+.PHONY: test-container test-platforms
+test-container:
+	@tests/platforms/containerfile.py $(SUITES)
+
+test-platforms: test-container
+	@tests/platforms/readme.py $(SUITES)
+
 # Each fuzz target for FUZZ_SECONDS, one after the other: `make fuzz`; one alone: `make fuzz-http_request`.
 # What they find lands in build/fuzz, where the corpus grows.
 FUZZ_SECONDS ?= 60
