@@ -101,6 +101,8 @@ def build(suite):
         elif word == "SHELL":
             stage.shell = json.loads(rest)
         elif word == "RUN":
+            if re.search(r"[^|]\|[^|]", rest):
+                sys.exit(f"RUN {rest}: a pipe, where SHELL may be ignored")
             stage.run(rest)
         elif word == "WORKDIR":
             stage.workdir = rest
