@@ -116,7 +116,7 @@ $(BUILD)/tests/support.a: $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/support/*
 
 $(BUILD)/tests/%.o: CPPFLAGS += -Itests
 
--include $(shell find build -name '*.d' 2>/dev/null)
+-include $(shell find build -path build/platforms -prune -o -name '*.d' -print 2>/dev/null)
 
 # --- testing --------------------------------------------------------------------------------------
 # As many jobs as cores, unless the make above already hands out jobs.
