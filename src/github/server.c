@@ -3,9 +3,10 @@
 
 #include "ghatrace/base/utf8.h"
 
+// An empty text may have no address to count from.
 static struct slice from(struct slice text, size_t start)
 {
-    return (struct slice){text.data + start, text.len - start};
+    return start > 0 ? (struct slice){text.data + start, text.len - start} : text;
 }
 
 static struct slice before(struct slice text, size_t end)
