@@ -253,6 +253,9 @@ static void visit_job(struct visitor *visitor, struct job_state *state)
     visit_version(visitor, &state->deployment_version);
     visit_int64(visitor, &state->deployment_id);
     visit_slice(visitor, &state->deployment_environment);
+    if (visitor->layout >= 2)
+        state->counted_result =
+            (enum run_result)visit_choice(visitor, state->counted_result, RUN_RESULTS);
 }
 
 static void visit_run_body(struct visitor *visitor, struct github_run *body)

@@ -168,6 +168,21 @@ static void a_job_that_completes_twice(void **state)
     play_all(&story, pauses, PAUSES, 0);
 }
 
+static void a_gated_job_that_completes_twice(void **state)
+{
+    struct story story = {.name = "gated job completes twice"};
+    (void)state;
+    add(&story, scenario_job(1, GITHUB_JOB_WAITING, 3.25, 2, 2, -1));
+    add(&story, scenario_job(1, QUEUED, 30.125, 2, 2, -1));
+    add(&story, scenario_job(1, COMPLETED, 60, 2, 45, 60));
+    add(&story, scenario_job(1, COMPLETED, 90, 2, 45, 90));
+    scenario_set_conclusion(&story.events[2], "failure");
+    for (size_t i = 0; i < story.count; i++)
+        scenario_set_deployment(&story.events[i], 3192898954, "production");
+    add(&story, scenario_run(GITHUB_RUN_COMPLETED, 62, "success"));
+    play_all(&story, pauses, PAUSES - 1, 0);
+}
+
 static void jobs_that_complete_twice_where_no_run_speaks(void **state)
 {
     struct story story = {.name = "made-up root"};
@@ -176,6 +191,20 @@ static void jobs_that_complete_twice_where_no_run_speaks(void **state)
     add(&story, ended(1, 120, "success"));
     add(&story, ended(2, 100, "success"));
     add(&story, ended(3, 40, "cancelled"));
+    play_all(&story, pauses, PAUSES, 0);
+}
+
+// They may have waited for approval, so their states stay when they have left.
+static void deployments_that_complete_twice_where_no_run_speaks(void **state)
+{
+    struct story story = {.name = "made-up root of deployments"};
+    (void)state;
+    add(&story, ended(1, 60, "failure"));
+    add(&story, ended(1, 120, "success"));
+    add(&story, ended(2, 100, "success"));
+    add(&story, ended(3, 40, "cancelled"));
+    for (size_t i = 0; i < story.count; i++)
+        scenario_set_deployment(&story.events[i], 3192898954, "production");
     play_all(&story, pauses, PAUSES, 0);
 }
 
@@ -308,7 +337,9 @@ int main(void)
         cmocka_unit_test(a_run_that_ends_twice),
         cmocka_unit_test(a_run_that_ends_twice_at_one_time_has_the_worse_result),
         cmocka_unit_test(a_job_that_completes_twice),
+        cmocka_unit_test(a_gated_job_that_completes_twice),
         cmocka_unit_test(jobs_that_complete_twice_where_no_run_speaks),
+        cmocka_unit_test(deployments_that_complete_twice_where_no_run_speaks),
         cmocka_unit_test(jobs_that_stick_out_of_their_run),
         cmocka_unit_test(a_re_run_whose_other_jobs_are_carried_over),
         cmocka_unit_test(a_run_that_is_approved_late),
