@@ -1,7 +1,8 @@
 # ghatrace: `make demo` shows it, `make test` proves it, `make check` is what a change must pass.
 
 # --- what to build with -------------------------------------------------------------------------
-# VARIANT: release | strict (the same, warnings are errors) | dev | asan | tsan | fuzz (clang only).   CC: gcc or clang.
+# VARIANT: release | strict (the same, warnings are errors) | dev | asan | tsan | fuzz (clang only) | flow (for
+# scripts/flow).   CC: gcc or clang.
 VARIANT ?= dev
 CC      := $(if $(filter default,$(origin CC)),gcc,$(CC))
 VERSION := 0.1.0
@@ -14,6 +15,8 @@ CFLAGS_dev     := -Og -g -Werror
 CFLAGS_asan    := -O1 -g -Werror -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 CFLAGS_tsan    := -O1 -g -Werror -fsanitize=thread
 CFLAGS_fuzz    := -O1 -g -Werror -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
+CFLAGS_flow    := -O0 -g -finstrument-functions -fno-pie
+LDFLAGS_flow   := -no-pie
 LDFLAGS_release := -pie -Wl,-z,relro,-z,now
 LDFLAGS_strict  := $(LDFLAGS_release)
 LDFLAGS_asan    := -fsanitize=address,undefined
@@ -74,7 +77,7 @@ $(BUILD)/src/view/page_files.o: $(BUILD)/src/view/page_files.c
 	$(call SAY,CC)
 	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
-$(BINARY): $(BUILD)/src/app/main.o $(foreach room,$(call upto,app),$(call ARCHIVE,$(room)))
+$(BINARY): $(BUILD)/src/app/main.o $(if $(filter flow,$(VARIANT)),$(BUILD)/tests/support/flow.o) $(foreach room,$(call upto,app),$(call ARCHIVE,$(room)))
 	$(call SAY,LD)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
 
@@ -109,7 +112,7 @@ $(BUILD)/tests/fuzz/make_seeds: $(BUILD)/tests/fuzz/make_seeds.o $(BUILD)/tests/
 	$(call SAY,LD)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ -lcmocka $(LIBS)
 
-$(BUILD)/tests/support.a: $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/support/*.c))
+$(BUILD)/tests/support.a: $(patsubst %.c,$(BUILD)/%.o,$(filter-out tests/support/flow.c,$(wildcard tests/support/*.c)))
 	@mkdir -p $(@D)
 	@rm -f $@
 	$(Q)$(AR) rcs $@ $^
