@@ -29,7 +29,7 @@ ALL_LDFLAGS := $(LDFLAGS_$(VARIANT)) $(LDFLAGS) -pthread
 LIBS := -levent_core -levent_pthreads -lmbedtls -lmbedx509 -lmbedcrypto -llmdb -linih -lz -lm
 
 # --- the rooms, from the ground up: a room may use those before it in this list ------------------
-ROOMS := base http net github trace otlp store tally engine ingress export view app
+ROOMS := base json net http github trace otlp store tally engine webhook export view admin term app
 
 BUILD   := build/$(VARIANT)-$(notdir $(CC))
 OBJECTS  = $(patsubst src/%.c,$(BUILD)/src/%.o,$(filter-out src/app/main.c,$(wildcard src/$(1)/*.c)))
@@ -68,12 +68,13 @@ endef
 $(foreach room,$(ROOMS),$(eval $(call archive_rule,$(room))))
 
 # The live page is part of the program.
-PAGE := $(wildcard src/view/page/*)
-$(call ARCHIVE,view): $(BUILD)/src/view/page_files.o
-$(BUILD)/src/view/page_files.c: scripts/embed $(PAGE)
+PAGE := $(wildcard src/admin/page/*)
+$(call ARCHIVE,admin): $(BUILD)/src/admin/page_files.o
+$(BUILD)/src/admin/page_files.c: scripts/embed $(PAGE)
 	@mkdir -p $(@D)
 	$(Q)scripts/embed $(PAGE) >$@
-$(BUILD)/src/view/page_files.o: $(BUILD)/src/view/page_files.c
+$(BUILD)/src/admin/page_files.o: CPPFLAGS += -Isrc/admin
+$(BUILD)/src/admin/page_files.o: $(BUILD)/src/admin/page_files.c
 	$(call SAY,CC)
 	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 

@@ -1,13 +1,158 @@
-// Asking a running daemon whether it is set up right.
-#include "ghatrace/app/check_live.h"
+// One question to an admin listener, over a blocking socket.
+#include "check_live.h"
 
+#include <errno.h>
+#include <netdb.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <unistd.h>
 
-#include "ghatrace/app/admin_client.h"
-#include "ghatrace/app/secrets.h"
-#include "ghatrace/github/json.h"
+#include "ghatrace/base/digest.h"
+#include "ghatrace/base/log.h"
+#include "ghatrace/http/parse.h"
+#include "ghatrace/json/read.h"
 #include "ghatrace/net/address.h"
+#include "secrets.h"
+
+#define PATIENCE_SECONDS 10
+#define HEAD_MAX ((size_t)8192)
+#define ANSWER_MAX ((uint64_t)16 << 20)
+
+static int try_address(const struct addrinfo *address)
+{
+    struct timeval limit = {.tv_sec = PATIENCE_SECONDS};
+    int fd = socket(address->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return -1;
+    // On Linux the time to send bounds connect(), too.
+    (void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
+    (void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+    if (connect(fd, address->ai_addr, address->ai_addrlen) == 0)
+        return fd;
+    int kept = errno;
+    (void)close(fd);
+    errno = kept;
+    return -1;
+}
+
+static enum error_code open_connection(const struct export_endpoint *endpoint, int *fd,
+                                       struct error *error)
+{
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
+    struct addrinfo *addresses = NULL;
+    char port[8];
+    (void)snprintf(port, sizeof port, "%u", (unsigned)endpoint->port);
+    int failed = getaddrinfo(endpoint->host, port, &hints, &addresses);
+    if (failed != 0)
+        return error_set(error, ERROR_NETWORK, "%s: %s", endpoint->host_header,
+                         gai_strerror(failed));
+    *fd = -1;
+    for (const struct addrinfo *each = addresses; each != NULL && *fd < 0; each = each->ai_next)
+        *fd = try_address(each);
+    int reason = errno;
+    freeaddrinfo(addresses);
+    return *fd >= 0 ? ERROR_NONE
+                    : error_set(error, ERROR_NETWORK, "connect to %s: %s", endpoint->host_header,
+                                reason == EINPROGRESS ? strerror(ETIMEDOUT) : strerror(reason));
+}
+
+static enum error_code send_all(int fd, const char *data, size_t len, struct error *error)
+{
+    while (len > 0) {
+        ssize_t sent = send(fd, data, len, MSG_NOSIGNAL);
+        if (sent < 0 && errno == EINTR)
+            continue;
+        if (sent < 0)
+            return error_set(error, ERROR_NETWORK, "send the question: %s", strerror(errno));
+        data += sent;
+        len -= (size_t)sent;
+    }
+    return ERROR_NONE;
+}
+
+static enum error_code ask(int fd, const struct export_endpoint *endpoint, const char *path,
+                           struct slice token, struct error *error)
+{
+    char head[HEAD_MAX];
+    int len = snprintf(head, sizeof head,
+                       "GET %s HTTP/1.1\r\nHost: %s\r\nAccept: application/json\r\n"
+                       "Connection: close\r\n%s%.*s%s\r\n",
+                       path, endpoint->host_header, token.len > 0 ? "Authorization: Bearer " : "",
+                       SLICE_ARGS(token), token.len > 0 ? "\r\n" : "");
+    enum error_code code = len > 0 && (size_t)len < sizeof head
+                               ? send_all(fd, head, (size_t)len, error)
+                               : error_set(error, ERROR_USAGE, "the token is too long");
+    digest_wipe(head, sizeof head);
+    return code;
+}
+
+static enum http_progress receive(int fd, struct http_parser *parser)
+{
+    char chunk[16384];
+    enum http_progress progress = HTTP_NEED_MORE;
+    while (progress == HTTP_NEED_MORE) {
+        ssize_t got = recv(fd, chunk, sizeof chunk, 0);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            return HTTP_NEED_MORE;
+        if (got == 0)
+            return http_parser_finish(parser);
+        size_t at = 0;
+        do {
+            size_t consumed;
+            progress = http_parser_feed(parser, chunk + at, (size_t)got - at, &consumed);
+            at += consumed;
+        } while (progress == HTTP_HEAD_DONE);
+    }
+    return progress;
+}
+
+static enum error_code judge(enum http_progress progress, const struct http_parser *parser,
+                             struct error *error)
+{
+    if (progress == HTTP_NEED_MORE)
+        return error_set(error, ERROR_NETWORK, "no answer: %s", strerror(errno));
+    if (progress != HTTP_MESSAGE_DONE)
+        return error_set(error, ERROR_INVALID, "what answers there does not speak HTTP");
+    switch (parser->message.status) {
+    case 200:
+        return ERROR_NONE;
+    case 401:
+        return error_set(error, ERROR_INVALID,
+                         "it wants a token: name its file by admin-token-file");
+    case 403:
+        return error_set(error, ERROR_INVALID, "it lets nobody see this from there (403)");
+    case 404:
+        return error_set(error, ERROR_INVALID,
+                         "it does not know /api/status (404): is it ghatrace's admin-listen?");
+    default:
+        return error_set(error, ERROR_INVALID, "it was answered %d", parser->message.status);
+    }
+}
+
+enum error_code admin_client_get(const struct export_endpoint *endpoint, const char *path,
+                                 struct slice token, struct buffer *body, struct error *error)
+{
+    struct http_parser parser;
+    int fd;
+    enum error_code code = open_connection(endpoint, &fd, error);
+    if (code != ERROR_NONE)
+        return code;
+    http_parser_init(&parser, HTTP_RESPONSE, ANSWER_MAX);
+    code = ask(fd, endpoint, path, token, error);
+    if (code == ERROR_NONE)
+        code = judge(receive(fd, &parser), &parser, error);
+    if (code == ERROR_NONE && buffer_append_slice(body, buffer_slice(&parser.body)) != ERROR_NONE)
+        code = error_set(error, ERROR_MEMORY, "out of memory");
+    http_parser_release(&parser);
+    (void)close(fd);
+    return code;
+}
+
+// --- asking a running daemon whether it is set up right -------------------------------------------
 
 #define STATUS_PATH "/api/status"
 #define STATUS_MAX ((size_t)16 << 20)
@@ -22,7 +167,7 @@ static enum error_code find_listener(const struct config *config, char *url, siz
     struct net_address address;
     char text[NET_ADDRESS_TEXT_SIZE];
     if (!config_has_admin(config))
-        return error_set(error, ERROR_USAGE, "admin-listen is off: there is nobody to ask");
+        return error_set(error, ERROR_USAGE, "admin-listen is off: there is nobody to ask_daemon");
     enum error_code code = net_address_parse(listen, &address, error);
     if (code != ERROR_NONE)
         return code;
@@ -53,7 +198,7 @@ static enum error_code find_endpoint(const struct config *config, const char *gi
         (endpoint->is_tls ||
          (given == NULL && (config->admin_tls || config->admin_client_ca != NULL))))
         code = error_set(error, ERROR_USAGE,
-                         "https is not spoken here: ask for " STATUS_PATH " by curl, say");
+                         "https is not spoken here: ask_daemon for " STATUS_PATH " by curl, say");
     return code;
 }
 
@@ -140,8 +285,9 @@ static enum error_code print_answer(struct slice text, struct arena *arena, bool
 
 // --- the command ------------------------------------------------------------------------------------
 
-static enum error_code ask(const struct config *config, const struct export_endpoint *endpoint,
-                           struct buffer *answer, struct error *error)
+static enum error_code ask_daemon(const struct config *config,
+                                  const struct export_endpoint *endpoint, struct buffer *answer,
+                                  struct error *error)
 {
     struct secrets tokens;
     enum error_code code = ERROR_NONE;
@@ -155,7 +301,7 @@ static enum error_code ask(const struct config *config, const struct export_endp
     return code;
 }
 
-// Only what is needed to ask is looked at: whoever asks need not be who serves.
+// Only what is needed to ask_daemon is looked at: whoever asks need not be who serves.
 static enum error_code configure(struct invocation *invocation, struct config *config,
                                  struct error *error)
 {
@@ -182,7 +328,7 @@ int check_live(struct invocation *invocation, const char *url)
     if (code == ERROR_NONE)
         code = find_endpoint(&config, url, &endpoint, &error);
     if (code == ERROR_NONE)
-        code = ask(&config, &endpoint, &answer, &error);
+        code = ask_daemon(&config, &endpoint, &answer, &error);
     if (code == ERROR_NONE)
         code = print_answer(buffer_slice(&answer), invocation->arena, &is_right, &error);
     if (code != ERROR_NONE)
@@ -190,4 +336,50 @@ int check_live(struct invocation *invocation, const char *url)
     int status = code != ERROR_NONE ? command_fail(&error) : is_right ? EXIT_OK : EXIT_FAILED;
     buffer_release(&answer);
     return status;
+}
+
+// --- log lines about how the webhook is set up ----------------------------------------------------
+
+static bool is_bad(enum setup_state state)
+{
+    return state == SETUP_WARNING || state == SETUP_WRONG;
+}
+
+bool setup_watch_wants(struct setup_watch *watch, enum setup_subject subject,
+                       const struct setup_item *item, timestamp_ns now)
+{
+    bool was_said = watch->items[subject].said_at != 0;
+    duration_ns since = now - watch->items[subject].said_at;
+    bool is_change = is_bad(item->state)
+                         ? item->state != watch->items[subject].state
+                         : is_bad(watch->items[subject].state) && item->state == SETUP_OK;
+    uint64_t refused = item->refused != NULL ? item->refused->count : 0;
+    bool is_again = is_bad(item->state) && refused > watch->items[subject].refused &&
+                    since >= SETUP_WATCH_AGAIN;
+    if (item->is_logged_elsewhere || (!is_change && !is_again) ||
+        (was_said && since < SETUP_WATCH_LEAST))
+        return false;
+    watch->items[subject].state = item->state;
+    watch->items[subject].said_at = now;
+    watch->items[subject].refused = refused;
+    return true;
+}
+
+void setup_watch_look(struct setup_watch *watch, const struct setup_facts *facts, timestamp_ns now)
+{
+    struct setup_report report;
+    setup_judge(facts, &report);
+    for (size_t i = 0; i < SETUP_SUBJECTS; i++) {
+        const struct setup_item *item = &report.items[i];
+        if (!setup_watch_wants(watch, (enum setup_subject)i, item, now))
+            continue;
+        const char *subject = setup_subject_text((enum setup_subject)i);
+        if (is_bad(item->state))
+            log_warn("set-up", LOG_STRING("subject", subject),
+                     LOG_STRING("state", setup_state_text(item->state)),
+                     LOG_STRING("message", item->message));
+        else
+            log_info("set-up", LOG_STRING("subject", subject), LOG_STRING("state", "ok"),
+                     LOG_STRING("message", item->message));
+    }
 }

@@ -1,12 +1,12 @@
 // ghatrace check: what the configuration says, and where it says so; what the store has set aside.
 #include <stdio.h>
 
-#include "ghatrace/app/check_live.h"
-#include "ghatrace/app/command.h"
-#include "ghatrace/app/secrets.h"
-#include "ghatrace/base/hex.h"
+#include "check_live.h"
+#include "cli.h"
+#include "ghatrace/base/slice.h"
 #include "ghatrace/export/header_file.h"
 #include "ghatrace/store/store.h"
+#include "secrets.h"
 
 enum { FLAG_LIVE };
 

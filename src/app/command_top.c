@@ -8,8 +8,7 @@
 #include <termios.h>
 #include <unistd.h>
 
-#include "ghatrace/app/command.h"
-#include "ghatrace/app/store_tool.h"
+#include "cli.h"
 #include "ghatrace/view/top.h"
 
 #define ONCE_JOBS 1000 // where nothing limits the height

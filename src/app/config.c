@@ -1,7 +1,8 @@
-// Settings → configuration: types, defaults, and what must hold between them.
-#include "ghatrace/app/config.h"
+// The configuration: settings converted, checked, put together.
+#include "config.h"
 
 #include <arpa/inet.h>
+#include <inttypes.h>
 #include <netinet/in.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -13,6 +14,441 @@
 #include "ghatrace/base/log.h"
 #include "ghatrace/export/exporter.h"
 #include "ghatrace/net/address.h"
+
+// --- one setting's text as the type that its option asks for --------------------------------------
+
+#define SHOWN_MAX 60 // bytes of a wrong value that a message repeats
+
+#define QUOTED "\"%.*s\""
+#define QUOTED_ARGS(text) (int)((text).len < SHOWN_MAX ? (text).len : SHOWN_MAX), (text).data
+
+// The digits and the unit of "25MiB".
+static bool split_unit(struct slice text, struct slice *digits, struct slice *unit)
+{
+    size_t len = 0;
+    while (len < text.len && text.data[len] >= '0' && text.data[len] <= '9')
+        len++;
+    *digits = (struct slice){.data = text.data, .len = len};
+    *unit = slice_trim((struct slice){.data = text.data + len, .len = text.len - len});
+    return len > 0;
+}
+
+bool size_parse(struct slice text, uint64_t *bytes)
+{
+    static const struct {
+        const char *unit;
+        int shift;
+    } units[] = {{"", 0}, {"B", 0}, {"KiB", 10}, {"MiB", 20}, {"GiB", 30}};
+    struct slice digits, unit;
+    long long number;
+    if (!split_unit(text, &digits, &unit) || !slice_parse_int64(digits, &number))
+        return false;
+    for (size_t i = 0; i < sizeof units / sizeof units[0]; i++) {
+        if (!slice_equals(unit, slice_from_string(units[i].unit)))
+            continue;
+        if (number > (INT64_MAX >> units[i].shift))
+            return false;
+        *bytes = (uint64_t)number << units[i].shift;
+        return true;
+    }
+    return false;
+}
+
+static bool parse_switch(struct slice text, bool *value)
+{
+    static const struct {
+        const char *word;
+        bool value;
+    } words[] = {{"on", true},   {"true", true},   {"yes", true}, {"1", true},
+                 {"off", false}, {"false", false}, {"no", false}, {"0", false}};
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+        if (slice_equals_ignoring_case(text, slice_from_string(words[i].word))) {
+            *value = words[i].value;
+            return true;
+        }
+    }
+    return false;
+}
+
+char *size_format(uint64_t bytes, char text[TIMESTAMP_TEXT_SIZE])
+{
+    static const char *const units[] = {"B", "KiB", "MiB", "GiB"};
+    size_t unit = 0;
+    while (unit < 3 && bytes > 0 && bytes % 1024 == 0) {
+        bytes /= 1024;
+        unit++;
+    }
+    (void)snprintf(text, TIMESTAMP_TEXT_SIZE, "%" PRIu64 "%s", bytes, units[unit]);
+    return text;
+}
+
+// A bound as its option would have it written.
+static const char *format_bound(const struct option *option, int64_t bound,
+                                char text[TIMESTAMP_TEXT_SIZE])
+{
+    if (option->type == OPTION_DURATION)
+        return duration_format(bound, text);
+    if (option->type == OPTION_SIZE)
+        return size_format((uint64_t)bound, text);
+    (void)snprintf(text, TIMESTAMP_TEXT_SIZE, "%" PRId64, bound);
+    return text;
+}
+
+static enum error_code check_bounds(const struct option *option, const struct setting_value *value,
+                                    int64_t number, struct error *error)
+{
+    char bound[TIMESTAMP_TEXT_SIZE];
+    if (number < option->least)
+        return error_set(error, ERROR_USAGE, "%s: %.60s is too small: the least is %s",
+                         value->where, value->text, format_bound(option, option->least, bound));
+    if (number > option->most)
+        return error_set(error, ERROR_USAGE, "%s: %.60s is too large: the most is %s%s%s",
+                         value->where, value->text, format_bound(option, option->most, bound),
+                         option->why_most != NULL ? ", beyond which " : "",
+                         option->why_most != NULL ? option->why_most : "");
+    return ERROR_NONE;
+}
+
+static enum error_code convert_number(const struct option *option,
+                                      const struct setting_value *value, void *field,
+                                      struct error *error)
+{
+    struct slice text = slice_trim(slice_from_string(value->text));
+    uint64_t size = 0;
+    duration_ns duration = 0;
+    long long count = 0;
+    const char *hint;
+    switch (option->type) {
+    case OPTION_SIZE:
+        hint = size_parse(text, &size) ? NULL : "a size: write a number and B, KiB, MiB or GiB";
+        break;
+    case OPTION_DURATION:
+        hint =
+            duration_parse(text, &duration) ? NULL : "a time: write a number and ms, s, m, h or d";
+        break;
+    default:
+        hint = slice_parse_int64(text, &count) && count >= 0 ? NULL : "a whole number";
+        size = (uint64_t)count;
+        break;
+    }
+    if (hint != NULL)
+        return error_set(error, ERROR_USAGE, "%s: " QUOTED " is not %s", value->where,
+                         QUOTED_ARGS(text), hint);
+    if (option->type == OPTION_DURATION)
+        *(duration_ns *)field = duration;
+    else
+        *(uint64_t *)field = size;
+    return check_bounds(option, value, option->type == OPTION_DURATION ? duration : (int64_t)size,
+                        error);
+}
+
+static enum error_code convert_choice(const struct option *option,
+                                      const struct setting_value *value, void *field,
+                                      struct error *error)
+{
+    struct slice text = slice_trim(slice_from_string(value->text));
+    int position = option_choice_find(option->values, text);
+    if (position < 0)
+        return error_set(error, ERROR_USAGE, "%s: " QUOTED " is not one of %s", value->where,
+                         QUOTED_ARGS(text), option->values);
+    *(unsigned *)field = (unsigned)position;
+    return ERROR_NONE;
+}
+
+static enum error_code convert_list(const struct setting *setting, struct arena *arena, void *field,
+                                    struct error *error)
+{
+    size_t count = 0;
+    for (const struct setting_value *v = setting->first; v != NULL; v = v->next)
+        count++;
+    struct slice *items = arena_allocate_array(arena, count, sizeof *items);
+    if (items == NULL)
+        return error_set(error, ERROR_MEMORY, "%s: out of memory", setting->first->where);
+    size_t i = 0;
+    for (const struct setting_value *v = setting->first; v != NULL; v = v->next)
+        items[i++] = slice_from_string(v->text);
+    *(struct text_list *)field = (struct text_list){.items = items, .count = count};
+    return ERROR_NONE;
+}
+
+enum error_code config_convert(const struct option *option, const struct setting *setting,
+                               struct arena *arena, void *field, struct error *error)
+{
+    for (const struct setting_value *v = setting->first; v != NULL; v = v->next) {
+        if (v->text[0] == '\0' && !option->may_be_empty)
+            return error_set(error, ERROR_USAGE, "%s: has no value", v->where);
+    }
+    const struct setting_value *value = setting->last;
+    switch (option->type) {
+    case OPTION_TEXT:
+        *(const char **)field = value->text;
+        return ERROR_NONE;
+    case OPTION_SWITCH:
+        if (!parse_switch(slice_trim(slice_from_string(value->text)), field))
+            return error_set(error, ERROR_USAGE, "%s: \"%.60s\" is neither on nor off",
+                             value->where, value->text);
+        return ERROR_NONE;
+    case OPTION_CHOICE:
+        return convert_choice(option, value, field, error);
+    case OPTION_LIST:
+        return convert_list(setting, arena, field, error);
+    case OPTION_COUNT:
+    case OPTION_SIZE:
+    case OPTION_DURATION:
+        return convert_number(option, value, field, error);
+    }
+    return error_set(error, ERROR_USAGE, "%s: has no type", value->where);
+}
+
+// --- lists of networks, out of settings -----------------------------------------------------------
+
+static bool is_separator(char c)
+{
+    return c == ',' || c == ' ' || c == '\t';
+}
+
+// The next word of "a, b c"; empty at the end.
+static struct slice next_word(struct slice *rest)
+{
+    size_t start = 0;
+    while (start < rest->len && is_separator(rest->data[start]))
+        start++;
+    size_t end = start;
+    while (end < rest->len && !is_separator(rest->data[end]))
+        end++;
+    struct slice word = {.data = rest->data + start, .len = end - start};
+    *rest = (struct slice){.data = rest->data + end, .len = rest->len - end};
+    return word;
+}
+
+static size_t count_words(const struct text_list *list)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < list->count; i++) {
+        struct slice rest = list->items[i];
+        while (next_word(&rest).len > 0)
+            count++;
+    }
+    return count;
+}
+
+enum error_code config_read_networks(const struct text_list *list, const char *where,
+                                     struct arena *arena, struct net_network_list *networks,
+                                     struct error *error)
+{
+    *networks = (struct net_network_list){.count = 0};
+    if (list->count == 0)
+        return ERROR_NONE;
+    size_t count = count_words(list);
+    // Said, and nobody named: it would let in everybody where few were meant.
+    if (count == 0)
+        return error_set(error, ERROR_USAGE, "%s: names no network", where);
+    struct net_network *items = arena_allocate_array(arena, count, sizeof *items);
+    if (items == NULL)
+        return error_set(error, ERROR_MEMORY, "%s: out of memory", where);
+    size_t at = 0;
+    for (size_t i = 0; i < list->count; i++) {
+        struct slice rest = list->items[i];
+        for (struct slice word; (word = next_word(&rest)).len > 0; at++) {
+            enum error_code code = net_network_parse(word, &items[at], error);
+            if (code != ERROR_NONE) {
+                error_wrap(error, "%s", where);
+                return code;
+            }
+        }
+    }
+    *networks = (struct net_network_list){.items = items, .count = count};
+    return ERROR_NONE;
+}
+
+// --- config proxy ---------------------------------------------------------------------------------
+// What other exporters heed and this one does not: proxy variables, and user and password in the endpoint's URL.
+//
+// Which variables apply is decided as curl does it (curl(1), ENVIRONMENT), with HTTP_PROXY and the ports in NO_PROXY that
+// Go programs know: OpenTelemetry's exporters are mostly written in Go.
+
+// The next entry of "a, b"; empty at the end.
+static struct slice next_entry(struct slice *rest)
+{
+    while (rest->len > 0 && is_separator(rest->data[0]))
+        *rest = (struct slice){.data = rest->data + 1, .len = rest->len - 1};
+    struct slice entry = {.data = rest->data, .len = 0};
+    while (entry.len < rest->len && !is_separator(entry.data[entry.len]))
+        entry.len++;
+    *rest = (struct slice){.data = rest->data + entry.len, .len = rest->len - entry.len};
+    return entry;
+}
+
+// "host:8080" and "[::1]:8080" → the port, which is cut off; 0: none.
+static long long cut_port(struct slice *entry)
+{
+    long long port;
+    size_t at = entry->len;
+    while (at > 0 && entry->data[at - 1] != ':')
+        at--;
+    if (at == 0 ||
+        !slice_parse_int64((struct slice){.data = entry->data + at, .len = entry->len - at}, &port))
+        return 0;
+    struct slice host = {.data = entry->data, .len = at - 1};
+    bool is_bracketed = slice_ends_with(host, SLICE("]"));
+    if (!is_bracketed && slice_find(host, SLICE(":")) >= 0)
+        return 0; // an IPv6 address
+    *entry = host;
+    return port;
+}
+
+static struct slice without_brackets(struct slice host)
+{
+    bool is_bracketed = slice_starts_with(host, SLICE("[")) && slice_ends_with(host, SLICE("]"));
+    return is_bracketed ? (struct slice){.data = host.data + 1, .len = host.len - 2} : host;
+}
+
+static struct slice without_last_dot(struct slice name)
+{
+    return (struct slice){.data = name.data,
+                          .len = name.len - (slice_ends_with(name, SLICE(".")) ? 1 : 0)};
+}
+
+// "example.com" and ".example.com" are the domain and all below it.
+static bool is_in_domain(struct slice host, struct slice domain)
+{
+    if (slice_starts_with(domain, SLICE("*.")))
+        domain = (struct slice){.data = domain.data + 1, .len = domain.len - 1};
+    if (slice_starts_with(domain, SLICE(".")))
+        domain = (struct slice){.data = domain.data + 1, .len = domain.len - 1};
+    host = without_last_dot(host);
+    domain = without_last_dot(domain);
+    if (domain.len == 0 || host.len < domain.len)
+        return false;
+    struct slice end = {.data = host.data + host.len - domain.len, .len = domain.len};
+    return slice_equals_ignoring_case(end, domain) &&
+           (host.len == domain.len || end.data[-1] == '.');
+}
+
+static bool excludes(struct slice entry, const struct export_endpoint *endpoint)
+{
+    struct slice host = slice_from_string(endpoint->host);
+    struct net_network network;
+    struct net_ip ip;
+    struct error ignored;
+    if (slice_equals(entry, SLICE("*")))
+        return true;
+    long long port = cut_port(&entry);
+    if (port != 0 && port != endpoint->port)
+        return false;
+    entry = without_brackets(entry);
+    if (net_ip_parse(host, &ip))
+        return net_network_parse(entry, &network, &ignored) == ERROR_NONE &&
+               net_network_holds(&network, &ip);
+    return is_in_domain(host, entry);
+}
+
+static bool is_excluded(const struct export_endpoint *endpoint, char *const *environment)
+{
+    const char *list = environment_get(environment, "no_proxy");
+    if (list == NULL)
+        list = environment_get(environment, "NO_PROXY");
+    if (list == NULL)
+        return false;
+    struct slice rest = slice_from_string(list);
+    for (struct slice entry; (entry = next_entry(&rest)).len > 0;)
+        if (excludes(entry, endpoint))
+            return true;
+    return false;
+}
+
+void config_warn_of_unused(struct config *config, struct arena *arena, char *const *environment)
+{
+    static const char *const variables[][4] = {
+        {"http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"},
+        {"https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"},
+    };
+    const struct config_export *exporting = &config->exporting;
+    const struct export_endpoint *endpoint = &exporting->endpoint;
+    if (endpoint->userinfo[0] != '\0')
+        config_warn(config, arena,
+                    "%s: user and password in the URL are not used: put an Authorization header "
+                    "into otlp-header or otlp-header-file",
+                    exporting->url_from);
+    if (is_excluded(endpoint, environment))
+        return;
+    for (size_t i = 0; i < 4; i++) {
+        const char *name = variables[endpoint->is_tls ? 1 : 0][i];
+        if (environment_get(environment, name) != NULL)
+            config_warn(config, arena, "%s is not used: traces go to the collector without a proxy",
+                        name);
+    }
+}
+
+// --- from the configuration to TLS contexts -------------------------------------------------------
+
+struct net_tls_server_options config_server_tls(const struct config *config)
+{
+    return (struct net_tls_server_options){.certificate_file = config->tls_cert,
+                                           .key_file = config->tls_key,
+                                           .client_ca_file = config->tls_client_ca};
+}
+
+struct net_tls_server_options config_admin_tls(const struct config *config)
+{
+    if (!config->admin_tls && config->admin_client_ca == NULL)
+        return (struct net_tls_server_options){.certificate_file = NULL};
+    return (struct net_tls_server_options){.certificate_file = config->tls_cert,
+                                           .key_file = config->tls_key,
+                                           .client_ca_file = config->admin_client_ca};
+}
+
+enum error_code config_make_export_tls(const struct config *config, struct net_tls **tls,
+                                       struct error *error)
+{
+    *tls = NULL;
+    if (!config->exporting.is_on || !config->exporting.endpoint.is_tls)
+        return ERROR_NONE;
+    enum error_code code = net_tls_create_client(&config->exporting.tls, tls, error);
+    if (code != ERROR_NONE)
+        error_wrap(error, "export by https");
+    return code;
+}
+
+static enum error_code check_export(const struct config *config, struct error *error)
+{
+    const char *own = config->exporting.tls.certificate_file;
+    struct net_tls *tls = NULL;
+    enum error_code code = config_make_export_tls(config, &tls, error);
+    if (code == ERROR_NONE && tls != NULL && own != NULL)
+        net_tls_log_doubts(tls, own);
+    net_tls_let_go(tls);
+    return code;
+}
+
+static enum error_code check_server(const struct net_tls_server_options *files, const char *names,
+                                    bool with_doubts, struct error *error)
+{
+    struct net_tls *tls = NULL;
+    if (files->certificate_file == NULL)
+        return ERROR_NONE;
+    enum error_code code = net_tls_create_servers(files, &tls, 1, error);
+    if (code != ERROR_NONE)
+        return error_wrap(error, "%s", names);
+    if (with_doubts)
+        net_tls_log_doubts(tls, files->certificate_file);
+    net_tls_let_go(tls);
+    return ERROR_NONE;
+}
+
+enum error_code config_check_tls(const struct config *config, struct error *error)
+{
+    const struct net_tls_server_options webhook = config_server_tls(config);
+    const struct net_tls_server_options admin = config_admin_tls(config);
+    enum error_code code = check_export(config, error);
+    if (code == ERROR_NONE)
+        code = check_server(&webhook, "tls-cert, tls-key", true, error);
+    // The same certificate, with other authorities.
+    return code == ERROR_NONE ? check_server(&admin, "admin-client-ca", false, error) : code;
+}
+
+// --- config ---------------------------------------------------------------------------------------
+// Settings → configuration: types, defaults, and what must hold between them.
 
 // The order of the words in options.c is the order of these.
 _Static_assert(LOG_DEBUG == 0 && LOG_INFO == 1 && LOG_WARN == 2 && LOG_ERROR == 3, "log-level");
@@ -101,11 +537,6 @@ static enum error_code check_webhook_path(const struct settings *settings, const
                              where, path);
     }
     return ERROR_NONE;
-}
-
-static bool is_separator(char c)
-{
-    return c == ',' || c == ' ' || c == '\t';
 }
 
 // The next glob of "a/*, b/*"; empty at the end.

@@ -5,7 +5,7 @@
 // replaces it whole; an empty value counts as unset; a value of an enumeration that is not known
 // "MUST" bring a warning and be ignored. With no endpoint named anywhere nothing is exported: the
 // specification's localhost:4318 would make a daemon that runs alone retry for ever.
-#include "ghatrace/app/config.h"
+#include "config.h"
 
 #include <stdio.h>
 #include <string.h>

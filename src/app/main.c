@@ -5,7 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "ghatrace/app/command.h"
+#include "cli.h"
 
 static const struct command *const commands[] = {
     &command_serve,   // the daemon

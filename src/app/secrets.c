@@ -1,9 +1,9 @@
 // Reading webhook secrets.
-#include "ghatrace/app/secrets.h"
+#include "secrets.h"
 
 #include <stdio.h>
 
-#include "ghatrace/app/files.h"
+#include "cli.h"
 #include "ghatrace/base/digest.h"
 #include "ghatrace/base/utf8.h"
 

@@ -1,3 +1,328 @@
+// The daemon: sockets from systemd, files read again, start and stop.
+#include "server.h"
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "activation.h"
+#include "check_live.h"
+#include "ghatrace/admin/admin.h"
+#include "ghatrace/base/log.h"
+#include "ghatrace/base/slice.h"
+#include "ghatrace/engine/engine.h"
+#include "ghatrace/export/exporter.h"
+#include "ghatrace/export/header_file.h"
+#include "ghatrace/net/address.h"
+#include "ghatrace/net/connection.h"
+#include "ghatrace/net/loop.h"
+#include "ghatrace/store/store.h"
+#include "ghatrace/webhook/webhook.h"
+#include "secrets.h"
+
+// --- activation -----------------------------------------------------------------------------------
+// Socket activation: from the service manager's variables to sockets by their use.
+
+// Far more than there are uses; a larger number is a mistake.
+#define SOCKETS_MAX 64
+
+static const char *const use_names[ACTIVATION_USES] = {
+    [ACTIVATION_WEBHOOK] = "webhook", [ACTIVATION_ADMIN] = "admin"};
+
+const char *activation_use_name(enum activation_use use)
+{
+    return use_names[use];
+}
+
+// The text before the next ':', which is taken from `rest`.
+static struct slice next_name(struct slice *rest)
+{
+    struct slice name = {.data = rest->data, .len = 0};
+
+    while (name.len < rest->len && name.data[name.len] != ':')
+        name.len++;
+    size_t taken = name.len < rest->len ? name.len + 1 : name.len;
+    *rest = (struct slice){.data = rest->data + taken, .len = rest->len - taken};
+    return name;
+}
+
+static size_t count_names(struct slice names)
+{
+    size_t count = 1;
+
+    for (size_t i = 0; i < names.len; i++)
+        count += names.data[i] == ':';
+    return count;
+}
+
+// As systemd has it where FileDescriptorName= is not set: the unit's name, or "unknown".
+static bool is_no_name(struct slice name)
+{
+    return name.len == 0 || slice_equals(name, SLICE("unknown")) ||
+           slice_ends_with(name, SLICE(".socket"));
+}
+
+static int find_use(struct slice name)
+{
+    for (int use = 0; use < ACTIVATION_USES; use++)
+        if (slice_equals(name, slice_from_string(use_names[use])))
+            return use;
+    return -1;
+}
+
+static enum error_code take_socket(struct activation *activation, int fd, int use,
+                                   struct error *error)
+{
+    if (activation->sockets[use] != 0)
+        return error_set(error, ERROR_USAGE,
+                         "sockets %d and %d are both for \"%s\": pass one; to take IPv4 and IPv6 "
+                         "by one socket, write ListenStream=[::]:PORT and BindIPv6Only=both",
+                         activation->sockets[use], fd, use_names[use]);
+    activation->sockets[use] = fd;
+    return ERROR_NONE;
+}
+
+static enum error_code take_named(struct activation *activation, int fd, struct slice name,
+                                  struct error *error)
+{
+    int use = find_use(name);
+    if (use >= 0)
+        return take_socket(activation, fd, use, error);
+    if (slice_equals(name, SLICE("otlp")))
+        return error_set(error, ERROR_USAGE,
+                         "socket %d is named \"otlp\": this version takes no OTLP, and clients "
+                         "would wait in vain; remove it from the socket unit",
+                         fd);
+    return error_set(error, ERROR_USAGE,
+                     "socket %d is named \"%.*s\": want FileDescriptorName=webhook or =admin", fd,
+                     (int)(name.len < 60 ? name.len : 60), name.data);
+}
+
+static enum error_code take_all(struct activation *activation, size_t count, struct slice names,
+                                struct error *error)
+{
+    int unnamed = 0;
+    for (size_t i = 0; i < count; i++) {
+        int fd = ACTIVATION_FIRST_DESCRIPTOR + (int)i;
+        struct slice name = next_name(&names);
+        if (is_no_name(name) && unnamed != 0)
+            return error_set(error, ERROR_USAGE,
+                             "sockets %d and %d have no names: which one is for what must be "
+                             "said, by FileDescriptorName=webhook and =admin",
+                             unnamed, fd);
+        if (is_no_name(name)) {
+            unnamed = fd;
+            continue;
+        }
+        enum error_code code = take_named(activation, fd, name, error);
+        if (code != ERROR_NONE)
+            return code;
+    }
+    return unnamed != 0 ? take_socket(activation, unnamed, ACTIVATION_WEBHOOK, error) : ERROR_NONE;
+}
+
+enum error_code activation_parse(const char *pid, const char *fds, const char *names, long own_pid,
+                                 struct activation *activation, struct error *error)
+{
+    long long number, count;
+
+    *activation = (struct activation){.other_pid = 0};
+    if (pid == NULL || fds == NULL)
+        return ERROR_NONE;
+    if (!slice_parse_int64(slice_from_string(pid), &number) || number <= 0)
+        return error_set(error, ERROR_USAGE, "LISTEN_PID: \"%.60s\" is not a process ID", pid);
+    if (number != own_pid) {
+        activation->other_pid = (long)number;
+        return ERROR_NONE;
+    }
+    if (!slice_parse_int64(slice_from_string(fds), &count) || count < 0 || count > SOCKETS_MAX)
+        return error_set(error, ERROR_USAGE, "LISTEN_FDS: \"%.60s\" is not a number from 0 to %d",
+                         fds, SOCKETS_MAX);
+    struct slice all = slice_from_string(names != NULL ? names : "");
+    if (count > 0 && names != NULL && count_names(all) != (size_t)count)
+        return error_set(error, ERROR_USAGE,
+                         "LISTEN_FDNAMES: \"%.60s\" does not name the %lld sockets of LISTEN_FDS",
+                         names, count);
+    return take_all(activation, (size_t)count, all, error);
+}
+
+enum error_code activation_inspect(struct activation *activation, struct error *error)
+{
+    for (int use = 0; use < ACTIVATION_USES; use++) {
+        int fd = activation->sockets[use];
+        enum error_code code =
+            fd != 0 ? net_listener_inspect(fd, &activation->addresses[use], error) : ERROR_NONE;
+        if (code != ERROR_NONE) {
+            error_wrap(error, "socket activation, %s", use_names[use]);
+            return code;
+        }
+    }
+    return ERROR_NONE;
+}
+
+void activation_claim(const struct activation *activation)
+{
+    static const char *const variables[] = {"LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES",
+                                            "LISTEN_PIDFDID"};
+
+    for (int use = 0; use < ACTIVATION_USES; use++)
+        if (activation->sockets[use] != 0)
+            (void)fcntl(activation->sockets[use], F_SETFD, FD_CLOEXEC);
+    for (size_t i = 0; i < sizeof variables / sizeof variables[0]; i++)
+        (void)unsetenv(variables[i]);
+}
+
+// --- reload ---------------------------------------------------------------------------------------
+// SIGHUP: everything is read first; only then, when nothing can fail any more, is it put to use.
+
+// What was read. NULL: not configured.
+struct fresh {
+    struct secret_set *secrets;
+    struct secret_set *admin_tokens;
+    struct ingress_tls *ingress_tls;
+    struct net_tls *admin_tls;
+    struct net_tls *export_tls;
+};
+
+// --- secrets -----------------------------------------------------------------------------------
+
+static void log_slip(void *context, const char *warning)
+{
+    (void)context;
+    log_warn("configuration", LOG_STRING("warning", warning));
+}
+
+enum error_code reload_read_secrets(const struct config *config, struct secret_set **set,
+                                    struct error *error)
+{
+    struct secrets secrets;
+    secrets_init(&secrets);
+    enum error_code code =
+        secrets_load(&secrets, config->webhook_secret_file, config->github_webhook_secret, error);
+    if (code == ERROR_NONE)
+        code = ingress_secrets_prepare(secrets.items, secrets.count, set, error);
+    if (code == ERROR_NONE && !config->insecure_no_signature)
+        secrets_report_slips(&secrets, log_slip, NULL);
+    secrets_release(&secrets);
+    return code;
+}
+
+enum error_code reload_read_tokens(const struct config *config, struct secret_set **set,
+                                   struct error *error)
+{
+    struct secrets tokens;
+    secrets_init(&tokens);
+    enum error_code code = secrets_load_tokens(&tokens, config->admin_token_file, error);
+    if (code == ERROR_NONE)
+        code = ingress_secrets_prepare(tokens.items, tokens.count, set, error);
+    if (code == ERROR_NONE)
+        secrets_report_slips(&tokens, log_slip, NULL);
+    secrets_release(&tokens);
+    return code;
+}
+
+// --- all or nothing ------------------------------------------------------------------------------
+
+// Reading it puts it to use, so this comes last.
+static enum error_code read_header_file(struct export_header_file *file, struct error *error)
+{
+    struct export_header_file_status status;
+    if (export_header_file_read(file))
+        return ERROR_NONE;
+    export_header_file_read_status(file, &status);
+    return error_set(error, ERROR_USAGE, "%s", status.reason);
+}
+
+// A new kind of file gets a line here, one in use_all(), and one in drop_all().
+static enum error_code read_all(const struct reload_parts *parts, struct fresh *fresh,
+                                struct error *error)
+{
+    enum error_code code = reload_read_secrets(parts->config, &fresh->secrets, error);
+    if (code == ERROR_NONE && parts->admin_tokens != NULL)
+        code = reload_read_tokens(parts->config, &fresh->admin_tokens, error);
+    if (code == ERROR_NONE)
+        code = config_check_tls(parts->config, error); // says once what clients refuse
+    if (code == ERROR_NONE)
+        code = ingress_load_tls(parts->ingress, &fresh->ingress_tls, error);
+    if (code == ERROR_NONE && parts->admin != NULL)
+        code = admin_load_tls(parts->admin, &fresh->admin_tls, error);
+    if (code == ERROR_NONE && parts->exporter != NULL)
+        code = config_make_export_tls(parts->config, &fresh->export_tls, error);
+    if (code == ERROR_NONE && parts->header_file != NULL)
+        code = read_header_file(parts->header_file, error);
+    return code;
+}
+
+static void use_all(const struct reload_parts *parts, const struct fresh *fresh)
+{
+    ingress_secrets_use(parts->secrets, fresh->secrets);
+    if (fresh->admin_tokens != NULL)
+        ingress_secrets_use(parts->admin_tokens, fresh->admin_tokens);
+    ingress_use_tls(parts->ingress, fresh->ingress_tls);
+    if (fresh->admin_tls != NULL)
+        admin_use_tls(parts->admin, fresh->admin_tls);
+    if (fresh->export_tls != NULL)
+        exporter_use_tls(parts->exporter, fresh->export_tls);
+    net_tls_let_go(fresh->export_tls); // the exporter holds it
+}
+
+static void drop_all(const struct fresh *fresh)
+{
+    ingress_secrets_drop(fresh->secrets);
+    ingress_secrets_drop(fresh->admin_tokens);
+    ingress_drop_tls(fresh->ingress_tls);
+    net_tls_let_go(fresh->admin_tls);
+    net_tls_let_go(fresh->export_tls);
+}
+
+static const char *name_all(const struct reload_parts *parts, const struct fresh *fresh,
+                            char text[96])
+{
+    bool has_certificates =
+        fresh->ingress_tls != NULL || fresh->admin_tls != NULL || fresh->export_tls != NULL;
+    (void)snprintf(text, 96, "webhook secrets%s%s%s",
+                   fresh->admin_tokens != NULL ? ", admin tokens" : "",
+                   has_certificates ? ", certificates" : "",
+                   parts->header_file != NULL ? ", otlp-header-file" : "");
+    return text;
+}
+
+// Who changed /etc/ghatrace/secret would wait in vain for it to count.
+static void warn_of_old_copies(const struct credentials *credentials)
+{
+    char names[CREDENTIALS_TEXT_SIZE];
+    if (credentials_unchanged(credentials, names) > 0)
+        log_warn("these files are copies that systemd made when the service started, and a reload "
+                 "does not renew "
+                 "them: where the originals have changed, restart the service",
+                 LOG_STRING("settings", names));
+}
+
+void reload_all(const struct reload_parts *parts)
+{
+    struct fresh fresh = {.secrets = NULL};
+    struct error error;
+    char names[96];
+    if (read_all(parts, &fresh, &error) != ERROR_NONE) {
+        drop_all(&fresh);
+        log_error("files not read again: all secrets, certificates and headers stay as they were",
+                  LOG_REASON(&error));
+        return;
+    }
+    (void)name_all(parts, &fresh, names);
+    use_all(parts, &fresh);
+    log_info("files read again", LOG_STRING("files", names));
+    warn_of_old_copies(parts->credentials);
+}
+
+// --- server ---------------------------------------------------------------------------------------
 // The daemon. Order of setting up, each part made of those before it:
 //
 //   loop → secrets → certificates → store → engine → exporter → engine's thread → ingress → admin → signals → "ready"
@@ -7,30 +332,6 @@
 // until the very end. With sockets of the service manager, connections wait for the next start meanwhile, and what
 // can be done then is not done now: no last attempt to export. Then all parts are released, those first that use
 // others; a part that was never made is NULL.
-#include "ghatrace/app/server.h"
-
-#include <pthread.h>
-#include <signal.h>
-#include <stdatomic.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
-#include <unistd.h>
-
-#include "ghatrace/app/setup_watch.h"
-#include "ghatrace/base/log.h"
-#include "ghatrace/base/log_queue.h"
-#include "ghatrace/engine/engine.h"
-#include "ghatrace/export/exporter.h"
-#include "ghatrace/export/header_file.h"
-#include "ghatrace/ingress/admin.h"
-#include "ghatrace/ingress/ingress.h"
-#include "ghatrace/net/address.h"
-#include "ghatrace/net/loop.h"
-#include "ghatrace/store/store.h"
-#include "ghatrace/view/routes.h"
-#include "reload.h"
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define GHATRACE_SANITIZED

@@ -1,14 +1,14 @@
 // Hashes by mbedTLS, whose names differ between 2.28 and 3.x.
 #include "ghatrace/base/digest.h"
 
-#include <stdlib.h>
-
+#include <mbedtls/base64.h>
 #include <mbedtls/constant_time.h>
 #include <mbedtls/md.h>
 #include <mbedtls/md5.h>
 #include <mbedtls/platform_util.h>
 #include <mbedtls/sha256.h>
 #include <mbedtls/version.h>
+#include <stdlib.h>
 
 #if MBEDTLS_VERSION_NUMBER < 0x03000000
 #define MD5 mbedtls_md5_ret
@@ -55,4 +55,14 @@ void digest_wipe(void *data, size_t len)
 {
     if (len != 0)
         mbedtls_platform_zeroize(data, len);
+}
+
+// --- base64 ---------------------------------------------------------------------------------------
+
+bool base64_decode(struct slice text, void *out, size_t size, size_t *len)
+{
+    *len = 0;
+    // mbedTLS takes a last group that is cut short.
+    return text.len % 4 == 0 &&
+           mbedtls_base64_decode(out, size, len, (const unsigned char *)text.data, text.len) == 0;
 }

@@ -3,8 +3,8 @@
 // are. Nothing of this is done for a store that never held such states (store_has_old_keys).
 #include "ghatrace/github/server.h"
 #include "ghatrace/store/codec.h"
+#include "ghatrace/tally/open_runs.h"
 #include "ghatrace/tally/recent.h"
-#include "ghatrace/tally/servers.h"
 #include "ghatrace/trace/ids.h"
 #include "private.h"
 

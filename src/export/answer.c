@@ -5,7 +5,7 @@
 
 #include "ghatrace/base/arena.h"
 #include "ghatrace/base/utf8.h"
-#include "ghatrace/http/writer.h"
+#include "ghatrace/http/write.h"
 #include "ghatrace/otlp/decode.h"
 
 #define ANSWER_ARENA_BLOCK 1024

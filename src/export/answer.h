@@ -6,7 +6,7 @@
 #include <stdint.h>
 
 #include "ghatrace/base/slice.h"
-#include "ghatrace/base/timestamp.h"
+#include "ghatrace/base/time.h"
 #include "mask.h"
 
 #define ANSWER_TEXT_MAX 200 // bytes of a stranger's words that are kept

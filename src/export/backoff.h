@@ -4,7 +4,7 @@
 
 #include <stdint.h>
 
-#include "ghatrace/base/timestamp.h"
+#include "ghatrace/base/time.h"
 
 #define EXPORT_RETRY_AFTER_MAX (10 * NS_PER_MINUTE)
 

@@ -1,7 +1,7 @@
 // One connection to the collector: reading its answer.
 #include "channel_answer.h"
 
-#include "ghatrace/http/writer.h"
+#include "ghatrace/http/write.h"
 
 #define STATUS_REQUEST_TIMEOUT 408
 // The parser's words for a body over its cap, and for memory that was refused.

@@ -9,7 +9,7 @@
 #include <stdatomic.h>
 
 #include "channel.h"
-#include "ghatrace/base/log_limit.h"
+#include "ghatrace/base/log.h"
 #include "ghatrace/export/exporter.h"
 #include "mask.h"
 #include "plan.h"

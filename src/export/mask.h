@@ -7,7 +7,7 @@
 #include "ghatrace/base/arena.h"
 #include "ghatrace/base/error.h"
 #include "ghatrace/base/slice.h"
-#include "ghatrace/http/parser.h"
+#include "ghatrace/http/parse.h"
 
 // Shorter values are no secrets, and masking them would blank out ordinary words.
 #define MASK_LEAST 4

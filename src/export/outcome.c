@@ -1,5 +1,5 @@
 // Decides what the answer to an export means.
-#include "ghatrace/export/outcome.h"
+#include "outcome.h"
 
 #include <string.h>
 

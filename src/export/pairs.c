@@ -3,7 +3,7 @@
 
 #include <stdint.h>
 
-#include "ghatrace/base/hex.h"
+#include "ghatrace/base/slice.h"
 
 void pairs_init(struct pairs *pairs, struct slice text)
 {

@@ -33,8 +33,8 @@
 
 #include "backoff.h"
 #include "ghatrace/base/error.h"
-#include "ghatrace/base/timestamp.h"
-#include "ghatrace/export/outcome.h"
+#include "ghatrace/base/time.h"
+#include "outcome.h"
 #include "quarantine.h"
 #include "window.h"
 

@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "ghatrace/base/timestamp.h"
+#include "ghatrace/base/time.h"
 
 // Each interval is twice the one before, up to this many times the first.
 #define QUARANTINE_INTERVAL_GROWTH 128

@@ -2,7 +2,7 @@
 #include "request.h"
 
 #include "ghatrace/base/log.h"
-#include "ghatrace/http/writer.h"
+#include "ghatrace/http/write.h"
 #include "ghatrace/otlp/json.h"
 #include "gzip.h"
 

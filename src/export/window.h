@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "ghatrace/base/timestamp.h"
+#include "ghatrace/base/time.h"
 
 // How long growth stops short of a size that failed: the first time, and at most. Doubles each time that size
 // fails again.

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "ghatrace/base/digest.h"
-#include "ghatrace/base/hex.h"
+#include "ghatrace/base/slice.h"
 
 #define GUID_SIZE 16
 #define GUID_TEXT_SIZE 36

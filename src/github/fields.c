@@ -4,7 +4,7 @@
 #include <assert.h>
 #include <stdint.h>
 
-#include "ghatrace/base/timestamp.h"
+#include "ghatrace/base/time.h"
 #include "ghatrace/github/event.h"
 
 #define TABLE_ROWS_MAX 32 // one bit each in struct progress

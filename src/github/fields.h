@@ -13,7 +13,7 @@
 #include "ghatrace/base/arena.h"
 #include "ghatrace/base/error.h"
 #include "ghatrace/base/slice.h"
-#include "ghatrace/github/json.h"
+#include "ghatrace/json/read.h"
 
 // What all readers of one payload share; `arena` and `error` are the caller's.
 struct payload {

@@ -1,8 +1,172 @@
-// workflow_run payloads.
+// Payloads of workflow_run, and the repository in any payload.
 #include <string.h>
 
 #include "ghatrace/base/utf8.h"
+#include "ghatrace/github/server.h"
 #include "payloads.h"
+
+// --- the repository that an event belongs to ------------------------------------------------------
+
+#define OF_REPOSITORY(member) .offset = offsetof(struct github_repository, member)
+
+static const struct field owner_rows[] = {
+    {FIELD_NAME("login"), FIELD_STRING, OF_REPOSITORY(owner)},
+};
+static const struct field_table owner_table = FIELD_TABLE(owner_rows);
+
+// An organization defines its custom properties as it likes, as lists of choices for instance; one that is no text is
+// not meant for us.
+static const struct field property_rows[] = {
+    {FIELD_NAME("service_name"), FIELD_STRING, OF_REPOSITORY(service_name)},
+};
+static const struct field_table property_table = FIELD_TABLE(property_rows);
+
+static const struct field repository_rows[] = {
+    {FIELD_NAME("full_name"), FIELD_STRING, OF_REPOSITORY(full_name)},
+    {FIELD_NAME("name"), FIELD_STRING, OF_REPOSITORY(name)},
+    {FIELD_NAME("owner"), FIELD_OBJECT, .nested = &owner_table},
+    {FIELD_NAME("html_url"), FIELD_STRING, OF_REPOSITORY(html_url)},
+    {FIELD_NAME("default_branch"), FIELD_STRING, OF_REPOSITORY(default_branch)},
+    {FIELD_NAME("custom_properties"), FIELD_OBJECT, .nested = &property_table},
+};
+static const struct field_table repository_table = FIELD_TABLE(repository_rows);
+
+// The name stands in the payload twice, whole and in its two parts: where one is missing, the other tells it.
+static enum error_code complete_names(const struct payload *payload,
+                                      struct github_repository *repository)
+{
+    struct slice whole = repository->full_name;
+    ptrdiff_t slash = slice_find(whole, SLICE("/"));
+    if (slash >= 0 && repository->owner.len == 0)
+        repository->owner = (struct slice){whole.data, (size_t)slash};
+    if (slash >= 0 && repository->name.len == 0)
+        repository->name = (struct slice){whole.data + slash + 1, whole.len - (size_t)slash - 1};
+    if (whole.len > 0 || repository->owner.len == 0 || repository->name.len == 0)
+        return ERROR_NONE;
+    if (!arena_format(payload->arena, &repository->full_name, "%.*s/%.*s",
+                      SLICE_ARGS(repository->owner), SLICE_ARGS(repository->name)))
+        return error_set(payload->error, ERROR_MEMORY, "no memory for a repository's name");
+    repository->full_name = utf8_cut(repository->full_name, GITHUB_TEXT_MAX);
+    return ERROR_NONE;
+}
+
+enum error_code repository_read(const struct payload *payload, const struct envelope *envelope,
+                                struct github_repository *repository)
+{
+    enum error_code code = fields_read(payload, SLICE("repository"), envelope->repository,
+                                       &repository_table, repository);
+    return code == ERROR_NONE ? complete_names(payload, repository) : code;
+}
+
+// --- the server that a URL leads to ---------------------------------------------------------------
+
+// An empty text may have no address to count from.
+static struct slice from(struct slice text, size_t start)
+{
+    return start > 0 ? (struct slice){text.data + start, text.len - start} : text;
+}
+
+static struct slice before(struct slice text, size_t end)
+{
+    return (struct slice){text.data, end};
+}
+
+static bool is_letter(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
+// Where the first of these characters is; the length where there is none.
+static size_t find_any(struct slice text, struct slice characters)
+{
+    size_t at = 0;
+    while (at < text.len && memchr(characters.data, text.data[at], characters.len) == NULL)
+        at++;
+    return at;
+}
+
+// RFC 3986, 3.1: a letter, then letters, digits, '+', '-', '.', then ':'. 0: it has none.
+static size_t scheme_length(struct slice url)
+{
+    size_t len = 0;
+    while (len < url.len && (is_letter(url.data[len]) ||
+                             (len > 0 && memchr("0123456789+-.", url.data[len], 13) != NULL)))
+        len++;
+    return len > 0 && len < url.len && url.data[len] == ':' ? len + 1 : 0;
+}
+
+// User, host and port. Browsers take a backslash for a slash (WHATWG URL, 4.4), so it ends them, too.
+static struct slice authority_of(struct slice url)
+{
+    struct slice rest = from(url, scheme_length(url));
+    if (slice_starts_with(rest, SLICE("//"))) {
+        rest = from(rest, 2);
+        return before(rest, find_any(rest, SLICE("/\\?#")));
+    }
+    rest = before(url, find_any(url, SLICE("/\\?#")));
+    return slice_find(rest, SLICE(".")) >= 0 ? rest : SLICE_EMPTY;
+}
+
+static struct slice host_of(struct slice authority)
+{
+    struct slice host = authority;
+    for (size_t i = 0; i < authority.len; i++)
+        if (authority.data[i] == '@')
+            host = from(authority, i + 1);
+    bool has_brackets = slice_starts_with(host, SLICE("["));
+    if (has_brackets)
+        host = from(host, 1);
+    host = before(host, find_any(host, has_brackets ? SLICE("]") : SLICE(":")));
+    if (slice_ends_with(host, SLICE(".")))
+        host.len--;
+    return utf8_cut(host, GITHUB_SERVER_MAX);
+}
+
+static enum error_code in_lower_case(struct slice host, struct arena *arena, struct slice *out)
+{
+    size_t capitals = 0;
+    for (size_t i = 0; i < host.len; i++)
+        capitals += host.data[i] >= 'A' && host.data[i] <= 'Z' ? 1 : 0;
+    *out = host;
+    if (capitals == 0)
+        return ERROR_NONE;
+    char *text = arena_allocate(arena, host.len);
+    if (text == NULL)
+        return ERROR_MEMORY;
+    for (size_t i = 0; i < host.len; i++) {
+        char c = host.data[i];
+        text[i] = c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
+    }
+    *out = (struct slice){text, host.len};
+    return ERROR_NONE;
+}
+
+static enum error_code server_of_host(struct slice host, struct arena *arena, struct slice *server)
+{
+    *server = SLICE_EMPTY;
+    if (host.len == 0 || slice_equals_ignoring_case(host, GITHUB_SERVER_USUAL))
+        return ERROR_NONE;
+    return in_lower_case(host, arena, server);
+}
+
+enum error_code github_server_of_url(struct slice url, struct arena *arena, struct slice *server)
+{
+    return server_of_host(host_of(authority_of(url)), arena, server);
+}
+
+struct slice github_server_name(struct slice server)
+{
+    return server.len > 0 ? server : GITHUB_SERVER_USUAL;
+}
+
+enum error_code github_server_of_name(struct slice name, struct arena *arena, struct slice *server)
+{
+    if (slice_find(name, SLICE("/")) >= 0)
+        return github_server_of_url(name, arena, server);
+    return server_of_host(host_of(name), arena, server);
+}
+
+// --- workflow_run payloads ------------------------------------------------------------------------
 
 #define AT(member) .offset = offsetof(struct github_run, member)
 

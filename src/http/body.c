@@ -1,7 +1,192 @@
-// Bodies: how one is framed (RFC 9112 6.3), and those of known length or up to the close.
+// The body of a message: by length, by chunks, or to the end of the connection (RFC 9112 6 and 7).
 #include "ghatrace/base/error.h"
-
+#include "ghatrace/base/slice.h"
 #include "internal.h"
+
+// --- chunked --------------------------------------------------------------------------------------
+// The chunked transfer coding (RFC 9112 7.1), one byte at a time outside the data.
+
+static enum http_progress refuse_size_line(struct http_parser *parser)
+{
+    return http_refuse(parser, 400, "a chunk size is malformed");
+}
+
+static enum http_progress refuse_size(struct http_parser *parser)
+{
+    return http_refuse(parser, 413, "the body is over the limit");
+}
+
+static enum http_progress move_to(struct http_parser *parser, enum parser_state state)
+{
+    parser->state = (int)state;
+    return HTTP_NEED_MORE;
+}
+
+// chunk = chunk-size [ chunk-ext ] CRLF chunk-data CRLF. No sign, no 0x, at least one digit.
+static enum http_progress take_size_char(struct http_parser *parser, char c)
+{
+    int digit = hex_digit_value(c);
+
+    if (digit >= 0) {
+        if (parser->remaining > UINT64_MAX >> 4)
+            return refuse_size(parser);
+        parser->remaining = parser->remaining << 4 | (uint64_t)digit;
+        return HTTP_NEED_MORE;
+    }
+    if (parser->line_bytes == 1)
+        return refuse_size_line(parser);
+    switch (c) {
+    case '\r':
+        return move_to(parser, STATE_CHUNK_SIZE_LF);
+    case ';':
+        return move_to(parser, STATE_CHUNK_EXTENSION);
+    case ' ':
+    case '\t':
+        return move_to(parser, STATE_CHUNK_BLANK);
+    default:
+        return refuse_size_line(parser);
+    }
+}
+
+// chunk-ext = *( BWS ";" BWS chunk-ext-name ... ): blanks need an extension behind them.
+static enum http_progress take_blank_char(struct http_parser *parser, char c)
+{
+    if (c == ' ' || c == '\t')
+        return HTTP_NEED_MORE;
+    return c == ';' ? move_to(parser, STATE_CHUNK_EXTENSION) : refuse_size_line(parser);
+}
+
+// RFC 9112 7.1.1: "A recipient MUST ignore unrecognized chunk extensions." None are recognized.
+static enum http_progress take_extension_char(struct http_parser *parser, char c)
+{
+    if (c == '\r')
+        return move_to(parser, STATE_CHUNK_SIZE_LF);
+    return http_is_field_char(c) ? HTTP_NEED_MORE : refuse_size_line(parser);
+}
+
+static enum http_progress end_size_line(struct http_parser *parser, char c)
+{
+    if (c != '\n')
+        return refuse_size_line(parser);
+    parser->line_bytes = 0;
+    if (parser->remaining == 0)
+        return move_to(parser, STATE_TRAILER_START);
+    if (parser->body.len > parser->body_max ||
+        parser->remaining > parser->body_max - parser->body.len)
+        return refuse_size(parser);
+    return move_to(parser, STATE_CHUNK_DATA);
+}
+
+static enum http_progress take_size_line_char(struct http_parser *parser, char c)
+{
+    if (++parser->line_bytes > HTTP_CHUNK_LINE_MAX)
+        return http_refuse(parser, 400, "a chunk extension is too long");
+    switch (parser->state) {
+    case STATE_CHUNK_SIZE:
+        return take_size_char(parser, c);
+    case STATE_CHUNK_BLANK:
+        return take_blank_char(parser, c);
+    case STATE_CHUNK_EXTENSION:
+        return take_extension_char(parser, c);
+    default:
+        return end_size_line(parser, c);
+    }
+}
+
+static enum http_progress take_data_end_char(struct http_parser *parser, char c)
+{
+    bool is_cr = parser->state == STATE_CHUNK_DATA_CR;
+
+    if (c != (is_cr ? '\r' : '\n'))
+        return http_refuse(parser, 400, "chunk data is longer than its size");
+    return move_to(parser, is_cr ? STATE_CHUNK_DATA_LF : STATE_CHUNK_SIZE);
+}
+
+static enum http_progress take_trailer_start(struct http_parser *parser, char c)
+{
+    if (c == '\r')
+        return move_to(parser, STATE_END_LF);
+    if (http_is_token_char(c))
+        return move_to(parser, STATE_TRAILER_NAME);
+    return http_refuse(parser, 400, "a trailer field is malformed");
+}
+
+// Trailers must be fields, but none of them is kept: RFC 9110 6.5.1 forbids merging them into the
+// head unless one knows what they mean.
+static enum http_progress take_trailer_char(struct http_parser *parser, char c)
+{
+    if (++parser->line_bytes > HTTP_TRAILER_BYTES_MAX)
+        return http_refuse(parser, 431, "the trailer fields are too large");
+    switch (parser->state) {
+    case STATE_TRAILER_START:
+        return take_trailer_start(parser, c);
+    case STATE_TRAILER_NAME:
+        if (http_is_token_char(c))
+            return HTTP_NEED_MORE;
+        if (c == ':')
+            return move_to(parser, STATE_TRAILER_VALUE);
+        break;
+    case STATE_TRAILER_VALUE:
+        if (http_is_field_char(c))
+            return HTTP_NEED_MORE;
+        if (c == '\r')
+            return move_to(parser, STATE_TRAILER_LF);
+        break;
+    case STATE_TRAILER_LF:
+        if (c == '\n')
+            return move_to(parser, STATE_TRAILER_START);
+        break;
+    default:
+        if (c == '\n')
+            return move_to(parser, STATE_DONE);
+        break;
+    }
+    return http_refuse(parser, 400, "a trailer field is malformed");
+}
+
+static enum http_progress take_char(struct http_parser *parser, char c)
+{
+    switch (parser->state) {
+    case STATE_CHUNK_SIZE:
+    case STATE_CHUNK_BLANK:
+    case STATE_CHUNK_EXTENSION:
+    case STATE_CHUNK_SIZE_LF:
+        return take_size_line_char(parser, c);
+    case STATE_CHUNK_DATA_CR:
+    case STATE_CHUNK_DATA_LF:
+        return take_data_end_char(parser, c);
+    default:
+        return take_trailer_char(parser, c);
+    }
+}
+
+static enum http_progress read_chunk_data(struct http_parser *parser, struct http_input *input)
+{
+    size_t len = http_input_left(input);
+
+    if (len > parser->remaining)
+        len = (size_t)parser->remaining;
+    if (http_append_body(parser, input, len) == HTTP_REFUSED)
+        return HTTP_REFUSED;
+    parser->remaining -= len;
+    return parser->remaining == 0 ? move_to(parser, STATE_CHUNK_DATA_CR) : HTTP_NEED_MORE;
+}
+
+enum http_progress http_read_chunked(struct http_parser *parser, struct http_input *input)
+{
+    enum http_progress progress = HTTP_NEED_MORE;
+
+    while (progress == HTTP_NEED_MORE && input->next < input->end && parser->state != STATE_DONE) {
+        if (parser->state == STATE_CHUNK_DATA)
+            progress = read_chunk_data(parser, input);
+        else
+            progress = take_char(parser, *input->next++);
+    }
+    return progress;
+}
+
+// --- body -----------------------------------------------------------------------------------------
+// Bodies: how one is framed (RFC 9112 6.3), and those of known length or up to the close.
 
 // The first bytes of a body reserve at most this, whatever Content-Length announces: memory is
 // given for what has come, not for what is promised.

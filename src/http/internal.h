@@ -2,7 +2,7 @@
 #ifndef GHATRACE_HTTP_INTERNAL_H
 #define GHATRACE_HTTP_INTERNAL_H
 
-#include "ghatrace/http/parser.h"
+#include "ghatrace/http/parse.h"
 
 enum parser_state {
     STATE_HEAD_LINE,       // within a line of the head

@@ -1,13 +1,71 @@
-// A connection from the inside: for connection*.c and the listener.
+// A connection from the inside, for connection.c, tls_io.c and the listener.
 #ifndef GHATRACE_NET_CONNECTION_PRIVATE_H
 #define GHATRACE_NET_CONNECTION_PRIVATE_H
 
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/uio.h>
+
 #include "ghatrace/base/buffer.h"
+#include "ghatrace/base/error.h"
 #include "ghatrace/net/connection.h"
 #include "loop_private.h"
-#include "output.h"
 #include "tls_private.h"
-#include "transport.h"
+
+// --- how bytes get in and out of a connection's socket: plain TCP, or TLS -------------------------
+
+enum net_io {
+    NET_IO_DONE,  // some bytes went through; fewer than asked for: more would have blocked
+    NET_IO_AGAIN, // none now: wait for the socket
+    NET_IO_END,   // the peer finished sending
+    NET_IO_FAILED // reason() says why, else errno
+};
+
+struct net_transport {
+    // What both sides agree on before the first byte of the owner's. NULL: nothing.
+    enum net_io (*handshake)(int fd, void *state);
+    enum net_io (*receive)(int fd, void *state, char *data, size_t room, size_t *received);
+    // With no parts: only what the transport itself still holds.
+    enum net_io (*send)(int fd, void *state, const struct iovec *parts, size_t count, size_t *sent);
+    // No more will be sent: tells the peer. AGAIN: call it again when the socket takes more.
+    enum net_io (*finish)(int fd, void *state);
+    // Something is to be had from receive() though the socket may be quiet. NULL: never.
+    bool (*holds_input)(const void *state);
+    // What send() took, or the transport has to say for itself, is not with the socket yet. NULL: never.
+    bool (*holds_output)(const void *state);
+    // Why the last call failed; NULL: errno says. The function may be NULL.
+    const char *(*reason)(const void *state);
+    void (*release)(void *state);
+};
+
+extern const struct net_transport net_transport_plain;
+
+// --- what a connection still has to send: a list of owned blocks ----------------------------------
+
+struct net_block;
+
+struct net_output {
+    struct net_block *first; // owned
+    struct net_block *last;
+    size_t len;    // bytes not yet sent
+    size_t held;   // bytes of memory: a block goes when all of it is sent
+    size_t *total; // `held` of this one is part of it; NULL: no such sum
+};
+
+void net_output_init(struct net_output *output);
+void net_output_release(struct net_output *output);
+// False when memory is refused: nothing was changed.
+bool net_output_append_copy(struct net_output *output, const void *data, size_t len) MUST_CHECK;
+// Takes over `data`, of which `offset` bytes were sent already. False when memory is refused: then
+// `data` is still the caller's.
+bool net_output_append_owned(struct net_output *output, void *data, size_t len,
+                             size_t offset) MUST_CHECK;
+// Fills `parts` from the front; returns how many.
+size_t net_output_peek(const struct net_output *output, struct iovec *parts, size_t max);
+// `len` bytes at the front were sent.
+void net_output_consume(struct net_output *output, size_t len);
+
+// --- A connection from the inside: for connection*.c and the listener -----------------------------
 
 struct event;
 

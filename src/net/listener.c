@@ -9,9 +9,8 @@
 
 #include "connection_private.h"
 #include "ghatrace/base/log.h"
-#include "ghatrace/base/log_limit.h"
 #include "ghatrace/base/memory.h"
-#include "timeval.h"
+#include "loop_private.h"
 
 // A connection that finds the queue full is tried again by its client after 1 s, then 3 s, then 7 s. The kernel's own
 // limit, net.core.somaxconn, is 4096 by default.

@@ -1,10 +1,24 @@
-// What the rest of net/ may know of a loop: its reaper and its receive buffer.
+// Durations as libevent wants them.
 #ifndef GHATRACE_NET_LOOP_PRIVATE_H
 #define GHATRACE_NET_LOOP_PRIVATE_H
 
 #include <stddef.h>
+#include <sys/time.h>
 
+#include "ghatrace/base/time.h"
 #include "ghatrace/net/loop.h"
+
+// Rounded up to the microsecond, so that a timer never fires before its time; negative counts as 0.
+static inline struct timeval timeval_from_duration(duration_ns duration)
+{
+    duration_ns us = duration <= 0 ? 0 : (duration - 1) / 1000 + 1;
+
+    return (struct timeval){.tv_sec = (time_t)(us / 1000000),
+                            .tv_usec = (suseconds_t)(us % 1000000)};
+}
+
+// --- loop private ---------------------------------------------------------------------------------
+// What the rest of net/ may know of a loop: its reaper and its receive buffer.
 
 // Something that has ended and waits for the end of the loop's turn; embedded in its object.
 struct net_dying {

@@ -12,9 +12,9 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
+#include "connection_private.h"
 #include "ghatrace/base/buffer.h"
 #include "ghatrace/net/tls.h"
-#include "transport.h"
 
 #define TLS_HAS_VERSION_3 (MBEDTLS_VERSION_NUMBER >= 0x03000000)
 // Before, the library compares names of certificates with names only, not with addresses.

@@ -6,8 +6,7 @@
 
 #include "ghatrace/base/utf8.h"
 #include "ghatrace/otlp/encode.h"
-#include "ghatrace/otlp/fields.h"
-#include "ghatrace/otlp/wire.h"
+#include "wire.h"
 
 // trace.proto, SpanFlags: 0x1 is W3C's "sampled", 0x100 says that "is remote" is known, and 0x200,
 // left 0, that it is not. 0x2, W3C's "random trace ID", is not claimed: these IDs are derived.

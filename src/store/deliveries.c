@@ -1,6 +1,9 @@
+// What is remembered of deliveries, and of runs and jobs that went out.
+#include "notes.h"
+
+// --- deliveries -----------------------------------------------------------------------------------
 // Remembered deliveries: notes (notes.h), and the table that stores had before there were notes, which is only read and
 // emptied.
-#include "notes.h"
 
 #define SLICES_PER_LINGER 8
 
@@ -251,4 +254,33 @@ enum error_code deliveries_oldest_old(struct store_transaction *transaction, tim
     if (code == ERROR_NONE && found.len >= TIME_SIZE)
         *oldest = (timestamp_ns)lmdb_get_be64(found.data);
     return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
+}
+
+// --- notes of runs and jobs whose spans went out, beside the states in `spans` --------------------
+
+#define TRACE_BYTES 8 // of the trace ID; what a kind has no room for is not looked at
+
+// The span ID is be64 of the run's or the job's id, and GitHub's ids rise: so notes come nearly in order.
+static void make_closed_order(uint8_t order[NOTE_ORDER_MAX], const struct store_key *key)
+{
+    memcpy(order, key->span.bytes, SPAN_ID_SIZE);
+    memcpy(order + SPAN_ID_SIZE, key->trace.bytes, TRACE_BYTES);
+}
+
+enum error_code store_put_note(struct store_transaction *transaction, enum store_note kind,
+                               const struct store_key *key, const uint8_t *payload,
+                               timestamp_ns now, struct error *error)
+{
+    uint8_t order[NOTE_ORDER_MAX];
+    make_closed_order(order, key);
+    return notes_put(transaction, kind, order, payload, now, error);
+}
+
+enum error_code store_find_note(struct store_transaction *transaction, enum store_note kind,
+                                const struct store_key *key, bool *is_found, uint8_t *payload,
+                                struct error *error)
+{
+    uint8_t order[NOTE_ORDER_MAX];
+    make_closed_order(order, key);
+    return notes_find(transaction, kind, order, is_found, payload, error);
 }

@@ -5,7 +5,7 @@
 #include "ghatrace/base/arena.h"
 #include "ghatrace/base/buffer.h"
 #include "ghatrace/store/table.h"
-#include "ghatrace/tally/histogram.h"
+#include "ghatrace/tally/latency.h"
 #include "ghatrace/tally/pool.h"
 #include "ghatrace/tally/series.h"
 #include "ghatrace/tally/tally.h"

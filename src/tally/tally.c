@@ -1,9 +1,182 @@
-// The writer: the rows that a transaction changes, in memory until they are written.
-#include "private.h"
-
+// The figures: rows that a transaction changes, and the list of open runs.
 #include "ghatrace/base/digest.h"
 #include "ghatrace/base/memory.h"
 #include "ghatrace/base/utf8.h"
+#include "ghatrace/tally/open_runs.h"
+#include "ghatrace/trace/ids.h"
+#include "private.h"
+#include "summary.h"
+
+// --- bytes ----------------------------------------------------------------------------------------
+// Small pieces of bytes: big-endian numbers, varints (LEB128), texts with their length in front.
+
+#define VARINT_BYTES_MAX 10
+
+struct byte_reader bytes_reader(struct slice bytes)
+{
+    const uint8_t *start = (const uint8_t *)(bytes.len > 0 ? bytes.data : "");
+    return (struct byte_reader){.next = start, .end = start + bytes.len};
+}
+
+uint64_t bytes_read_varint(struct byte_reader *reader)
+{
+    uint64_t value = 0;
+    for (unsigned shift = 0; shift < 64 && !reader->failed && reader->next < reader->end;
+         shift += 7) {
+        uint8_t byte = *reader->next++;
+        value |= (uint64_t)(byte & 0x7f) << shift;
+        if (byte < 0x80)
+            return value;
+    }
+    reader->failed = true;
+    return 0;
+}
+
+struct slice bytes_read(struct byte_reader *reader, size_t len)
+{
+    if (reader->failed || (size_t)(reader->end - reader->next) < len) {
+        reader->failed = true;
+        return SLICE_EMPTY;
+    }
+    struct slice bytes = slice_of_bytes(reader->next, len);
+    reader->next += len;
+    return bytes;
+}
+
+uint64_t bytes_read_be(struct byte_reader *reader, size_t size)
+{
+    struct slice bytes = bytes_read(reader, size);
+    uint64_t value = 0;
+    for (size_t i = 0; i < bytes.len; i++)
+        value = value << 8 | (uint8_t)bytes.data[i];
+    return value;
+}
+
+struct slice bytes_read_text(struct byte_reader *reader)
+{
+    return bytes_read(reader, bytes_read_varint(reader));
+}
+
+bool bytes_is_done(const struct byte_reader *reader)
+{
+    return !reader->failed && reader->next == reader->end;
+}
+
+void bytes_write(struct byte_writer *writer, const void *data, size_t len)
+{
+    if (writer->code == ERROR_NONE && len > 0)
+        writer->code = buffer_append(writer->out, data, len);
+}
+
+void bytes_write_varint(struct byte_writer *writer, uint64_t value)
+{
+    uint8_t bytes[VARINT_BYTES_MAX];
+    size_t len = 0;
+    while (value >= 0x80) {
+        bytes[len++] = (uint8_t)(value | 0x80);
+        value >>= 7;
+    }
+    bytes[len++] = (uint8_t)value;
+    bytes_write(writer, bytes, len);
+}
+
+void bytes_write_be(struct byte_writer *writer, uint64_t value, size_t size)
+{
+    uint8_t bytes[8];
+    bytes_put_be64(bytes, value);
+    bytes_write(writer, bytes + sizeof bytes - size, size);
+}
+
+void bytes_write_text(struct byte_writer *writer, struct slice text)
+{
+    bytes_write_varint(writer, text.len);
+    bytes_write(writer, text.data, text.len);
+}
+
+void bytes_put_be64(uint8_t *bytes, uint64_t value)
+{
+    for (int i = 7; i >= 0; i--) {
+        bytes[i] = (uint8_t)value;
+        value >>= 8;
+    }
+}
+
+uint64_t bytes_get_be64(const void *bytes)
+{
+    const uint8_t *next = bytes;
+    uint64_t value = 0;
+    for (int i = 0; i < 8; i++)
+        value = value << 8 | next[i];
+    return value;
+}
+
+// --- summary --------------------------------------------------------------------------------------
+// A finished run's summary as bytes. The fields are listed once, for both directions. The server comes last, and only
+// where it is not github.com: older summaries have none.
+
+#define NUMBERS 6
+#define TEXTS 9
+
+static void list_texts(struct run_measure *measure, struct slice *texts[TEXTS])
+{
+    struct slice *const all[TEXTS] = {
+        &measure->repository, &measure->workflow,      &measure->branch,
+        &measure->event_name, &measure->display_title, &measure->actor,
+        &measure->result,     &measure->conclusion,    &measure->url,
+    };
+    memcpy(texts, all, sizeof all);
+}
+
+static void list_numbers(struct run_measure *measure, int64_t *numbers[NUMBERS])
+{
+    int64_t *const all[NUMBERS] = {
+        &measure->run_id,    &measure->run_attempt, &measure->run_number,
+        &measure->job_count, &measure->start,       &measure->end,
+    };
+    memcpy(numbers, all, sizeof all);
+}
+
+enum error_code summary_encode(const struct run_measure *measure, struct buffer *out)
+{
+    struct byte_writer writer = {.out = out};
+    struct run_measure copy = *measure;
+    int64_t *numbers[NUMBERS];
+    struct slice *texts[TEXTS];
+    list_numbers(&copy, numbers);
+    list_texts(&copy, texts);
+    bytes_write_varint(&writer, measure->is_incomplete ? 1 : 0);
+    for (size_t i = 0; i < NUMBERS; i++)
+        bytes_write_varint(&writer, (uint64_t)*numbers[i]);
+    bytes_write(&writer, measure->trace.bytes, TRACE_ID_SIZE);
+    for (size_t i = 0; i < TEXTS; i++)
+        bytes_write_text(&writer, *texts[i]);
+    if (measure->server.len > 0)
+        bytes_write_text(&writer, measure->server);
+    return writer.code;
+}
+
+bool summary_decode(struct slice bytes, struct run_measure *measure)
+{
+    struct byte_reader reader = bytes_reader(bytes);
+    int64_t *numbers[NUMBERS];
+    struct slice *texts[TEXTS];
+    *measure = (struct run_measure){.is_incomplete = bytes_read_varint(&reader) != 0};
+    list_numbers(measure, numbers);
+    list_texts(measure, texts);
+    for (size_t i = 0; i < NUMBERS; i++)
+        *numbers[i] = (int64_t)bytes_read_varint(&reader);
+    struct slice trace = bytes_read(&reader, TRACE_ID_SIZE);
+    if (trace.len == TRACE_ID_SIZE)
+        memcpy(measure->trace.bytes, trace.data, TRACE_ID_SIZE);
+    for (size_t i = 0; i < TEXTS; i++)
+        *texts[i] = bytes_read_text(&reader);
+    if (!bytes_is_done(&reader))
+        measure->server = bytes_read_text(&reader);
+    return bytes_is_done(&reader);
+}
+
+// --- tally ----------------------------------------------------------------------------------------
+// The writer: the rows that a transaction changes, in memory until they are written.
 
 #define ARENA_BLOCK_BYTES ((size_t)64 * 1024)
 #define ROW_BYTES_MAX ((size_t)64 * 1024)
@@ -176,4 +349,193 @@ void tally_hash(struct slice data, uint8_t hash[HASH_SIZE])
     uint8_t digest[SHA256_SIZE];
     digest_sha256(data, digest);
     memcpy(hash, digest, HASH_SIZE);
+}
+
+// --- runs whose root has not gone out -------------------------------------------------------------
+
+#define USUAL_KEY_SIZE 16
+#define RUN_KEY_SIZE (USUAL_KEY_SIZE + TRACE_ID_SIZE)
+
+// Returns its length.
+static size_t put_key(uint8_t bytes[RUN_KEY_SIZE], const struct stored_run *run)
+{
+    bytes_put_be64(bytes, (uint64_t)run->run_id);
+    bytes_put_be64(bytes + 8, (uint64_t)run->run_attempt);
+    memcpy(bytes + USUAL_KEY_SIZE, run->trace.bytes, TRACE_ID_SIZE);
+    return stored_run_is_usual(run) ? USUAL_KEY_SIZE : RUN_KEY_SIZE;
+}
+
+static bool read_key(struct slice key, struct stored_run *run)
+{
+    if (key.len != USUAL_KEY_SIZE && key.len != RUN_KEY_SIZE)
+        return false;
+    *run = stored_run_of(SLICE_EMPTY, (int64_t)bytes_get_be64(key.data),
+                         (int64_t)bytes_get_be64(key.data + 8));
+    if (key.len == RUN_KEY_SIZE)
+        memcpy(run->trace.bytes, key.data + USUAL_KEY_SIZE, TRACE_ID_SIZE);
+    return true;
+}
+
+static bool is_covered(const struct tally *tally, const struct stored_run *run)
+{
+    const struct store_key key = {
+        .trace = run->trace, .span = span_id_of_run(ID_SCHEME_ARC, run->run_id, run->run_attempt)};
+    return tally_covers(tally, &key);
+}
+
+enum error_code open_runs_put(struct tally *tally, const struct stored_run *run,
+                              struct error *error)
+{
+    uint8_t key[RUN_KEY_SIZE];
+    if (!is_covered(tally, run))
+        return ERROR_NONE;
+    size_t len = put_key(key, run);
+    return store_table_put(tally->transaction, STORE_TABLE_OPEN_RUNS, slice_of_bytes(key, len),
+                           SLICE_EMPTY, error);
+}
+
+enum error_code open_runs_delete(struct tally *tally, const struct stored_run *run,
+                                 struct error *error)
+{
+    uint8_t key[RUN_KEY_SIZE];
+    if (!is_covered(tally, run))
+        return ERROR_NONE;
+    size_t len = put_key(key, run);
+    enum error_code code = store_table_delete(tally->transaction, STORE_TABLE_OPEN_RUNS,
+                                              slice_of_bytes(key, len), error);
+    return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
+}
+
+// A run has a hundred attempts at most, and few servers have its number.
+static enum error_code find_listed(struct store_walk *walk, struct slice prefix,
+                                   struct stored_run *run, struct error *error)
+{
+    struct trace_id trace = run->trace;
+    for (;;) {
+        struct slice key;
+        struct slice value;
+        enum error_code code = store_table_next(walk, &key, &value, error);
+        if (code == ERROR_NONE && !slice_starts_with(key, prefix))
+            return ERROR_NOT_FOUND;
+        if (code != ERROR_NONE)
+            return code;
+        if (read_key(key, run) && trace_id_equals(&run->trace, &trace))
+            return ERROR_NONE;
+    }
+}
+
+enum error_code open_runs_forget(struct tally *tally, const struct stored_run *run,
+                                 struct error *error)
+{
+    uint8_t prefix[8];
+    struct store_walk *walk;
+    struct stored_run listed = *run;
+    bytes_put_be64(prefix, (uint64_t)run->run_id);
+    struct slice from = slice_of_bytes(prefix, sizeof prefix);
+    enum error_code code =
+        store_table_walk(tally->transaction, STORE_TABLE_OPEN_RUNS, from, &walk, error);
+    if (code != ERROR_NONE)
+        return code;
+    code = find_listed(walk, from, &listed, error);
+    store_table_end_walk(walk);
+    if (code == ERROR_NONE)
+        code = open_runs_delete(tally, &listed, error);
+    return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
+}
+
+uint64_t open_runs_count(struct store_transaction *transaction)
+{
+    return store_table_count(transaction, STORE_TABLE_OPEN_RUNS);
+}
+
+enum error_code open_runs_seek_older(struct store_transaction *transaction, struct stored_run *run,
+                                     struct error *error)
+{
+    uint8_t bytes[RUN_KEY_SIZE];
+    struct slice key;
+    struct slice value;
+    bool is_first = run->run_id == 0 && run->run_attempt == 0;
+    size_t len = put_key(bytes, run);
+    key = slice_of_bytes(bytes, is_first ? 0 : len);
+    for (;;) {
+        enum error_code code =
+            store_table_seek_before(transaction, STORE_TABLE_OPEN_RUNS, key, &key, &value, error);
+        if (code != ERROR_NONE)
+            return code;
+        if (read_key(key, run))
+            return ERROR_NONE;
+        store_note_unreadable(transaction);
+    }
+}
+
+// --- which servers there are ----------------------------------------------------------------------
+
+#define PREFIX SLICE("server:")
+#define KEY_MAX 511
+
+static bool is_remembered(const struct tally *tally, const uint8_t hash[HASH_SIZE])
+{
+    for (size_t i = 0; i < KNOWN_SERVERS; i++)
+        if (memcmp(tally->known_servers[i], hash, HASH_SIZE) == 0)
+            return true;
+    return false;
+}
+
+static void put_in_memory(struct tally *tally, const uint8_t hash[HASH_SIZE])
+{
+    memcpy(tally->known_servers[tally->next_server], hash, HASH_SIZE);
+    tally->next_server = (tally->next_server + 1) % KNOWN_SERVERS;
+}
+
+enum error_code servers_note(struct tally *tally, struct slice server, struct error *error)
+{
+    char bytes[KEY_MAX];
+    uint8_t hash[HASH_SIZE];
+    struct slice found;
+    if (server.len == 0 || server.len > sizeof bytes - PREFIX.len)
+        return ERROR_NONE;
+    tally_hash(server, hash);
+    if (is_remembered(tally, hash))
+        return ERROR_NONE;
+    memcpy(bytes, PREFIX.data, PREFIX.len);
+    memcpy(bytes + PREFIX.len, server.data, server.len);
+    struct slice key = {bytes, PREFIX.len + server.len};
+    enum error_code code =
+        store_table_get(tally->transaction, STORE_TABLE_TALLY, key, &found, error);
+    // One that this transaction has put there is gone again if it is aborted.
+    if (code == ERROR_NONE && !tally->has_new_server)
+        put_in_memory(tally, hash);
+    if (code != ERROR_NOT_FOUND)
+        return code;
+    if (store_table_count(tally->transaction, STORE_TABLE_TALLY) >= SERVERS_MAX + TALLY_OWN_KEYS) {
+        put_in_memory(tally, hash);
+        return ERROR_NONE;
+    }
+    tally->has_new_server = true;
+    return store_table_put(tally->transaction, STORE_TABLE_TALLY, key, SLICE_EMPTY, error);
+}
+
+enum error_code servers_list(struct store_transaction *transaction, struct arena *arena,
+                             struct slice servers[SERVERS_MAX], size_t *count, struct error *error)
+{
+    struct store_walk *walk;
+    struct slice key;
+    struct slice value;
+    *count = 0;
+    enum error_code code = store_table_walk(transaction, STORE_TABLE_TALLY, PREFIX, &walk, error);
+    if (code != ERROR_NONE)
+        return code;
+    while (*count < SERVERS_MAX &&
+           (code = store_table_next(walk, &key, &value, error)) == ERROR_NONE) {
+        if (!slice_starts_with(key, PREFIX))
+            continue;
+        struct slice name = {key.data + PREFIX.len, key.len - PREFIX.len};
+        if (!arena_copy_slice(arena, name, &servers[*count])) {
+            code = error_set(error, ERROR_MEMORY, "list servers: out of memory");
+            break;
+        }
+        (*count)++;
+    }
+    store_table_end_walk(walk);
+    return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
 }

@@ -2,9 +2,9 @@
 #ifndef GHATRACE_TRACE_BUILD_COMMON_H
 #define GHATRACE_TRACE_BUILD_COMMON_H
 
-#include "ghatrace/trace/attribute.h"
 #include "ghatrace/trace/policy.h"
 #include "ghatrace/trace/span.h"
+#include "ghatrace/trace/spans.h"
 #include "ghatrace/trace/state.h"
 
 // What the resource is made of: only what every payload of the run carries, so that it is the same

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "ghatrace/base/digest.h"
-#include "ghatrace/base/hex.h"
+#include "ghatrace/base/slice.h"
 
 // Names longer than this are cut before they are hashed: far above the 4 KiB that leave, and it keeps
 // the texts on the stack.

@@ -1,12 +1,31 @@
 // The life cycle of runs and jobs.
 #include "ghatrace/trace/lifecycle.h"
 
-#include "ghatrace/trace/build.h"
 #include "ghatrace/trace/fingerprint.h"
 #include "ghatrace/trace/ids.h"
-#include "ghatrace/trace/merge.h"
-#include "ghatrace/trace/standing.h"
+#include "ghatrace/trace/policy.h"
+#include "ghatrace/trace/spans.h"
 #include "ghatrace/trace/timeline.h"
+#include "merge.h"
+
+// --- what the operator may choose, as it is when nothing is chosen --------------------------------
+
+void trace_policy_init(struct trace_policy *policy)
+{
+    *policy = (struct trace_policy){
+        .scheme = ID_SCHEME_ARC,
+        .runner_spans = true,
+        .steps = true,
+        .root_grace = 10 * NS_PER_SECOND,
+        .job_grace = 10 * NS_PER_MINUTE,
+        .job_timeout = 6 * NS_PER_DAY,
+        .approval_timeout = 35 * NS_PER_DAY,
+        .run_idle = NS_PER_HOUR,
+        .linger = 3 * NS_PER_DAY,
+    };
+}
+
+// --- the life cycle of runs and jobs --------------------------------------------------------------
 
 // GitHub's clocks differ, and its bodies have whole seconds: an event may be made a moment before `created_at`.
 #define GUID_TOLERANCE NS_PER_SECOND

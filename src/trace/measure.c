@@ -3,10 +3,9 @@
 
 #include "build_common.h"
 #include "ghatrace/base/utf8.h"
-#include "ghatrace/trace/attribute.h"
-#include "ghatrace/trace/build.h"
 #include "ghatrace/trace/ids.h"
 #include "ghatrace/trace/labels.h"
+#include "ghatrace/trace/spans.h"
 
 static struct slice cut(struct slice text)
 {

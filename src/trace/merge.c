@@ -1,7 +1,7 @@
 // Taking one event's statements into what is known.
-#include "ghatrace/trace/merge.h"
+#include "merge.h"
 
-#include "ghatrace/trace/build.h"
+#include "ghatrace/trace/spans.h"
 
 static bool is_newer_or_same(const struct state_version *a, const struct state_version *b)
 {

@@ -1,8 +1,693 @@
-// Puts the picture of a run together.
+// Drawing a waterfall: words, axis, rows.
 #include "ghatrace/view/waterfall.h"
 
+#include <stdio.h>
+
+#include "ghatrace/base/slice.h"
 #include "ghatrace/view/text.h"
-#include "ghatrace/view/waterfall_paint.h"
+#include "waterfall_paint.h"
+
+// --- waterfall words ------------------------------------------------------------------------------
+// What stands above and below the rows of a waterfall: the run, where the time went, the legend.
+
+#define MAX_PIECES 16
+#define SHORT_REVISION 7     // as git and GitHub show it
+#define NAME_TAIL_PERCENT 60 // as in the rows
+
+struct paragraph {
+    struct waterfall_picture *picture;
+    struct painter_piece pieces[MAX_PIECES];
+    size_t count;
+};
+
+static void add(struct paragraph *paragraph, enum style style, struct slice clean)
+{
+    if (paragraph->count < MAX_PIECES && clean.len > 0)
+        paragraph->pieces[paragraph->count++] = (struct painter_piece){style, clean, false};
+}
+
+// `format` joins what is clean already. On refusal the picture fails.
+#define add_format(paragraph, style, ...)                                                          \
+    do {                                                                                           \
+        struct slice formatted = SLICE_EMPTY;                                                      \
+        if (!arena_format((paragraph)->picture->scratch, &formatted, __VA_ARGS__))                 \
+            painter_fail(&(paragraph)->picture->painter, ERROR_MEMORY);                            \
+        add(paragraph, style, formatted);                                                          \
+    } while (0)
+
+static const char *separator(const struct waterfall_picture *picture)
+{
+    return picture->painter.terminal.unicode ? " \u00b7 " : " - ";
+}
+
+static void end_paragraph(struct paragraph *paragraph, const char *between)
+{
+    if (paragraph->count > 0)
+        painter_paragraph(&paragraph->picture->painter, paragraph->pieces, paragraph->count,
+                          between, 0);
+    paragraph->count = 0;
+}
+
+static const char *format_length(const struct waterfall_interval *interval, char *text)
+{
+    return duration_format_short(waterfall_length(*interval), text);
+}
+
+// octo-org/shop · CI #1482 · attempt 2 · failure · 12m31s
+static void paint_what(struct waterfall_picture *picture)
+{
+    const struct waterfall *waterfall = picture->waterfall;
+    const struct waterfall_title *title = &waterfall->title;
+    enum style style = waterfall_outcome_style(waterfall->root.outcome);
+    struct paragraph paragraph = {.picture = picture};
+    char text[TIMESTAMP_TEXT_SIZE];
+
+    add(&paragraph, STYLE_BOLD, title->repository);
+    if (title->run_number > 0)
+        add_format(&paragraph, STYLE_BOLD, "%.*s%s#%lld", SLICE_ARGS(title->workflow),
+                   title->workflow.len > 0 ? " " : "", (long long)title->run_number);
+    else
+        add(&paragraph, STYLE_BOLD, title->workflow);
+    if (title->attempt > 0)
+        add_format(&paragraph, STYLE_PLAIN, "attempt %lld", (long long)title->attempt);
+    const char *mark = waterfall_outcome_mark(&waterfall->root, picture->painter.terminal.unicode);
+    if (!waterfall->is_over)
+        add(&paragraph, STYLE_BLUE, SLICE("still open"));
+    else if (title->conclusion.len == 0)
+        add_format(&paragraph, style, "%s no result", mark);
+    else
+        add_format(&paragraph, style, "%s %.*s", mark, SLICE_ARGS(title->conclusion));
+    if (waterfall->root.time.start != TIMESTAMP_UNKNOWN)
+        add_format(&paragraph, STYLE_BOLD, "%s%s", format_length(&waterfall->root.time, text),
+                   waterfall->is_over ? "" : " so far");
+    end_paragraph(&paragraph, separator(picture));
+}
+
+// Add a price to the list · push on main @ 4f2c1a9 by octocat · 2026-09-03T04:16:57Z
+static void paint_why(struct waterfall_picture *picture)
+{
+    const struct waterfall_title *title = &picture->waterfall->title;
+    struct paragraph paragraph = {.picture = picture};
+    char text[TIMESTAMP_TEXT_SIZE];
+
+    add(&paragraph, STYLE_PLAIN, title->display_title);
+    add(&paragraph, STYLE_GREY, title->event);
+    add_format(&paragraph, STYLE_GREY, "%.*s%s%.*s", SLICE_ARGS(title->branch),
+               title->branch.len > 0 && title->revision.len > 0 ? " @ " : "",
+               SLICE_ARGS(text_prefix(title->revision, SHORT_REVISION)));
+    if (title->actor.len > 0)
+        add_format(&paragraph, STYLE_GREY, "by %.*s", SLICE_ARGS(title->actor));
+    if (picture->waterfall->axis.start != TIMESTAMP_UNKNOWN)
+        add_format(&paragraph, STYLE_GREY, "%s",
+                   timestamp_format_rfc3339(picture->waterfall->axis.start, false, text));
+    end_paragraph(&paragraph, separator(picture));
+}
+
+static void paint_where(struct waterfall_picture *picture)
+{
+    const struct waterfall_title *title = &picture->waterfall->title;
+    struct paragraph paragraph = {.picture = picture};
+    char id[2 * TRACE_ID_SIZE + 1];
+
+    hex_encode(title->trace.bytes, TRACE_ID_SIZE, id);
+    add_format(&paragraph, STYLE_GREY, "trace %s", id);
+    add(&paragraph, STYLE_GREY, title->url);
+    // A link must stay whole, be it over several lines: a shortened one leads nowhere.
+    for (size_t i = 0; i < paragraph.count; i++)
+        paragraph.pieces[i].may_break = true;
+    end_paragraph(&paragraph, separator(picture));
+}
+
+void waterfall_paint_head(struct waterfall_picture *picture)
+{
+    if (picture->waterfall->is_empty) {
+        struct paragraph paragraph = {.picture = picture};
+        add(&paragraph, STYLE_PLAIN, SLICE("nothing of this run is finished yet:"));
+        add(&paragraph, STYLE_PLAIN, SLICE("`ghatrace runs` shows what is open"));
+        end_paragraph(&paragraph, " ");
+        return;
+    }
+    paint_what(picture);
+    paint_why(picture);
+    paint_where(picture);
+    painter_newline(&picture->painter);
+}
+
+struct totals {
+    duration_ns queue;
+    size_t queue_jobs;
+    const struct waterfall_job *longest_queue;
+    const struct waterfall_job *longest_waiting;
+};
+
+static duration_ns waiting_of(const struct waterfall_job *job)
+{
+    return job != NULL ? waterfall_length(job->phases[PHASE_WAITING]) : 0;
+}
+
+static struct totals sum_up(const struct waterfall *waterfall)
+{
+    struct totals totals = {0};
+
+    for (size_t i = 0; i < waterfall->job_count; i++) {
+        const struct waterfall_job *job = &waterfall->jobs[i];
+        if (!waterfall_job_ran(job))
+            continue;
+        if (waiting_of(job) > waiting_of(totals.longest_waiting))
+            totals.longest_waiting = job;
+        if (!job->has_queue)
+            continue;
+        totals.queue_jobs++;
+        totals.queue =
+            totals.queue > INT64_MAX - job->queue ? INT64_MAX : totals.queue + job->queue;
+        if (job->queue > (totals.longest_queue != NULL ? totals.longest_queue->queue : 0))
+            totals.longest_queue = job;
+    }
+    return totals;
+}
+
+// "what: job time after", the job's name cut so that all stands in one line.
+static void add_job(struct paragraph *paragraph, const char *what, const struct waterfall_job *job,
+                    duration_ns duration, const char *after)
+{
+    const struct painter *painter = &paragraph->picture->painter;
+    struct slice ellipsis = painter_ellipsis(painter);
+    char text[TIMESTAMP_TEXT_SIZE];
+
+    if (job == NULL)
+        return;
+    (void)duration_format_short(duration, text);
+    size_t taken = strlen(what) + sizeof(":  ") - 1 + strlen(text) + strlen(after);
+    struct text_ends name = text_shorten(job->row.name, painter->terminal.width - taken,
+                                         text_width(ellipsis), NAME_TAIL_PERCENT);
+    add_format(paragraph, STYLE_PLAIN, "%s: %.*s%.*s%.*s %s%s", what, SLICE_ARGS(name.head),
+               name.has_gap ? (int)ellipsis.len : 0, ellipsis.data, SLICE_ARGS(name.tail), text,
+               after);
+}
+
+static void add_critical_job(struct paragraph *paragraph)
+{
+    const struct waterfall *waterfall = paragraph->picture->waterfall;
+    const struct waterfall_job *job = waterfall_critical_job(waterfall);
+    char share[32] = "";
+
+    if (job == NULL)
+        return;
+    duration_ns length = waterfall_length(job->row.time);
+    duration_ns whole = waterfall_length(waterfall->root.time);
+    if (waterfall->is_over && whole > 0)
+        (void)snprintf(share, sizeof(share), " (%.0f%% of the run)",
+                       (double)length / (double)whole * 100);
+    bool is_narrow = paragraph->picture->painter.terminal.width < 60;
+    add_job(paragraph, "critical job", job, length, is_narrow ? "" : share);
+}
+
+// Of the jobs that failed, the first to end, for the rows have no room for a note beside a long bar.
+static const struct waterfall_job *first_failure(const struct waterfall *waterfall)
+{
+    const struct waterfall_job *first = NULL;
+    for (size_t i = 0; i < waterfall->job_count; i++) {
+        const struct waterfall_job *job = &waterfall->jobs[i];
+        if (job->is_explained && (first == NULL || job->row.time.end < first->row.time.end))
+            first = job;
+    }
+    return first;
+}
+
+// "first failure: build / linux: failed in make"
+static void add_failure(struct paragraph *paragraph)
+{
+    const struct waterfall_job *job = first_failure(paragraph->picture->waterfall);
+    const struct painter *painter = &paragraph->picture->painter;
+    struct slice ellipsis = painter_ellipsis(painter);
+    struct slice text;
+
+    if (job == NULL)
+        return;
+    if (!arena_format(paragraph->picture->scratch, &text, "first failure: %.*s: %.*s",
+                      SLICE_ARGS(job->row.name), SLICE_ARGS(job->row.note))) {
+        painter_fail(&paragraph->picture->painter, ERROR_MEMORY);
+        return;
+    }
+    struct text_ends ends =
+        text_shorten(text, painter->terminal.width, text_width(ellipsis), NAME_TAIL_PERCENT);
+    add_format(paragraph, waterfall_outcome_style(OUTCOME_FAILURE), "%.*s%.*s%.*s",
+               SLICE_ARGS(ends.head), ends.has_gap ? (int)ellipsis.len : 0, ellipsis.data,
+               SLICE_ARGS(ends.tail));
+}
+
+// queued 1m12s of job time over 6 jobs; longest wait: build / linux 48s; critical job: test (3.12) 9m
+void waterfall_paint_summary(struct waterfall_picture *picture)
+{
+    struct totals totals = sum_up(picture->waterfall);
+    struct paragraph paragraph = {.picture = picture};
+    char text[TIMESTAMP_TEXT_SIZE];
+
+    add_failure(&paragraph);
+    end_paragraph(&paragraph, "; ");
+    if (totals.queue_jobs > 0)
+        add_format(&paragraph, STYLE_PLAIN, "queued %s of job time over %zu job%s",
+                   duration_format_short(totals.queue, text), totals.queue_jobs,
+                   totals.queue_jobs == 1 ? "" : "s");
+    if (totals.longest_queue != NULL)
+        add_job(&paragraph, "longest wait", totals.longest_queue, totals.longest_queue->queue, "");
+    add_job(&paragraph, "held by environment rules", totals.longest_waiting,
+            waiting_of(totals.longest_waiting), "");
+    add_critical_job(&paragraph);
+    end_paragraph(&paragraph, "; ");
+}
+
+static void add_phases(struct paragraph *paragraph)
+{
+    static const char *const names[PHASE_COUNT] = {"waiting", "queue", "start-up", "execution"};
+    const struct waterfall *waterfall = paragraph->picture->waterfall;
+    bool unicode = paragraph->picture->painter.terminal.unicode;
+
+    for (enum waterfall_phase phase = 0; phase < PHASE_COUNT; phase++) {
+        bool is_present = false;
+        for (size_t i = 0; i < waterfall->job_count && !is_present; i++)
+            is_present = waterfall_length(waterfall->jobs[i].phases[phase]) > 0;
+        if (is_present)
+            add_format(paragraph, waterfall_phase_style(phase), "%s %s",
+                       waterfall_phase_glyph(phase, unicode), names[phase]);
+    }
+}
+
+static void note_outcomes(bool seen[OUTCOME_COUNT], const struct waterfall_picture *picture)
+{
+    const struct waterfall *waterfall = picture->waterfall;
+    if (waterfall->is_over)
+        seen[waterfall->root.outcome] = true;
+    for (size_t i = 0; i < waterfall->job_count; i++) {
+        const struct waterfall_job *job = &waterfall->jobs[i];
+        seen[job->row.outcome] = true;
+        for (size_t j = 0; picture->steps && j < job->step_count; j++)
+            seen[job->steps[j].outcome] = true;
+    }
+}
+
+static void add_outcomes(struct paragraph *paragraph)
+{
+    static const char *const names[OUTCOME_COUNT] = {
+        "other or no result", "success", "failure", "cancelled", "skipped", "carried over"};
+    bool seen[OUTCOME_COUNT] = {false};
+
+    note_outcomes(seen, paragraph->picture);
+    for (size_t outcome = 1; outcome <= OUTCOME_COUNT; outcome++) {
+        // The odd one comes last.
+        struct waterfall_row row = {.outcome = (enum waterfall_outcome)(outcome % OUTCOME_COUNT)};
+        if (seen[row.outcome])
+            add_format(paragraph, waterfall_outcome_style(row.outcome), "%s %s",
+                       waterfall_outcome_mark(&row, paragraph->picture->painter.terminal.unicode),
+                       names[row.outcome]);
+    }
+}
+
+// Explains what the picture shows, and nothing else.
+void waterfall_paint_legend(struct waterfall_picture *picture)
+{
+    struct paragraph paragraph = {.picture = picture};
+    add_phases(&paragraph);
+    add_outcomes(&paragraph);
+    end_paragraph(&paragraph, "  ");
+}
+
+// --- waterfall axis -------------------------------------------------------------------------------
+// The time axis of a waterfall: linear, from the earliest start, with marks at round times.
+
+#define MIN_CELLS_PER_TICK 9 // the longest label, two blanks
+#define MIN_TICKS 2          // after the one at zero, be it narrow
+
+static const duration_ns round_ticks[] = {
+    NS_PER_MS,          2 * NS_PER_MS,      5 * NS_PER_MS,      10 * NS_PER_MS,
+    20 * NS_PER_MS,     50 * NS_PER_MS,     100 * NS_PER_MS,    200 * NS_PER_MS,
+    500 * NS_PER_MS,    NS_PER_SECOND,      2 * NS_PER_SECOND,  5 * NS_PER_SECOND,
+    10 * NS_PER_SECOND, 15 * NS_PER_SECOND, 30 * NS_PER_SECOND, NS_PER_MINUTE,
+    2 * NS_PER_MINUTE,  5 * NS_PER_MINUTE,  10 * NS_PER_MINUTE, 15 * NS_PER_MINUTE,
+    30 * NS_PER_MINUTE, NS_PER_HOUR,        2 * NS_PER_HOUR,    3 * NS_PER_HOUR,
+    6 * NS_PER_HOUR,    12 * NS_PER_HOUR,   NS_PER_DAY,         2 * NS_PER_DAY,
+    5 * NS_PER_DAY,     10 * NS_PER_DAY,    20 * NS_PER_DAY,    50 * NS_PER_DAY,
+    100 * NS_PER_DAY,   1000 * NS_PER_DAY,  10000 * NS_PER_DAY,
+};
+
+static size_t cell_of_offset(const struct waterfall_picture *picture, duration_ns offset)
+{
+    duration_ns length = waterfall_length(picture->waterfall->axis);
+    if (offset <= 0 || length <= 0)
+        return 0;
+    if (offset >= length)
+        return picture->layout.bar_width;
+    // In floating point, because a product of two int64 may not fit; cells are coarse.
+    double cells = (double)offset / (double)length * (double)picture->layout.bar_width;
+    return (size_t)(cells + 0.5);
+}
+
+size_t waterfall_axis_cell(const struct waterfall_picture *picture, timestamp_ns time)
+{
+    return cell_of_offset(picture, time - picture->waterfall->axis.start);
+}
+
+struct waterfall_interval waterfall_axis_interval(const struct waterfall_picture *picture,
+                                                  size_t cell)
+{
+    struct waterfall_interval axis = picture->waterfall->axis;
+    double per_cell = (double)waterfall_length(axis) / (double)picture->layout.bar_width;
+    duration_ns start = (duration_ns)((double)cell * per_cell);
+    // The last cell ends with the axis: rounding must not carry it beyond what an int64 holds.
+    if (cell + 1 >= picture->layout.bar_width)
+        return (struct waterfall_interval){axis.start + start, axis.end};
+    return (struct waterfall_interval){axis.start + start,
+                                       axis.start + (duration_ns)((double)(cell + 1) * per_cell)};
+}
+
+void waterfall_choose_tick(struct waterfall_picture *picture)
+{
+    size_t count = sizeof(round_ticks) / sizeof(round_ticks[0]);
+    duration_ns length = waterfall_length(picture->waterfall->axis);
+    size_t most = picture->layout.bar_width / MIN_CELLS_PER_TICK;
+
+    picture->tick = 0;
+    if (length <= 0)
+        return;
+    if (most < MIN_TICKS)
+        most = MIN_TICKS;
+    size_t i = 0;
+    while (i + 1 < count && length / round_ticks[i] > (duration_ns)most)
+        i++;
+    picture->tick = round_ticks[i];
+}
+
+bool waterfall_axis_has_tick(const struct waterfall_picture *picture, size_t cell)
+{
+    if (picture->tick == 0)
+        return cell == 0;
+    duration_ns length = waterfall_length(picture->waterfall->axis);
+    duration_ns near = (duration_ns)((double)cell / (double)picture->layout.bar_width *
+                                         (double)length / (double)picture->tick +
+                                     0.5);
+    return near <= length / picture->tick && cell_of_offset(picture, near * picture->tick) == cell;
+}
+
+static void paint_labels(struct waterfall_picture *picture)
+{
+    struct painter *painter = &picture->painter;
+    const struct waterfall_layout *layout = &picture->layout;
+    duration_ns length = waterfall_length(picture->waterfall->axis);
+    size_t end = layout->bar_column + layout->bar_width;
+    char text[TIMESTAMP_TEXT_SIZE];
+
+    for (duration_ns at = 0; at <= length; at += picture->tick) {
+        struct slice label = slice_from_string(duration_format_short(at, text));
+        size_t column = layout->bar_column + cell_of_offset(picture, at);
+        if (column + text_width(label) > end)
+            break;
+        if (at == 0 || column > painter->column) {
+            painter_advance(painter, column);
+            painter_text(painter, STYLE_GREY, label);
+        }
+        if (picture->tick == 0 || at > length - picture->tick)
+            break;
+    }
+}
+
+void waterfall_paint_axis(struct waterfall_picture *picture)
+{
+    struct painter *painter = &picture->painter;
+    const struct waterfall_layout *layout = &picture->layout;
+    bool unicode = painter->terminal.unicode;
+
+    paint_labels(picture);
+    painter_advance(painter, layout->queue_column);
+    painter_right(painter, STYLE_GREY, SLICE("queue"), layout->queue_width);
+    painter_advance(painter, layout->total_column);
+    painter_right(painter, STYLE_GREY, SLICE("total"), layout->total_width);
+    painter_newline(painter);
+    painter_advance(painter, layout->bar_column);
+    for (size_t cell = 0; cell < layout->bar_width; cell++) {
+        bool tick = waterfall_axis_has_tick(picture, cell);
+        painter_string(painter, STYLE_GREY,
+                       unicode ? (tick ? "\u252c" : "\u2500") : (tick ? "+" : "-"));
+    }
+    painter_newline(painter);
+}
+
+// --- the rows of a waterfall: the run, its jobs, their steps --------------------------------------
+
+// What tells jobs of a matrix apart stands at the end of their names, what a step does at the
+// beginning.
+#define JOB_TAIL_PERCENT 60
+#define STEP_TAIL_PERCENT 25
+#define NOTE_WIDTH_MIN 14 // a shorter beginning of a longer note says nothing
+
+// One cell of a bar: a character and its colour. NULL: empty.
+struct cell {
+    const char *glyph;
+    enum style style;
+};
+
+struct bar {
+    struct cell cells[TERMINAL_WIDTH_MAX];
+    size_t width;
+    size_t first; // cells in use: [first, end)
+    size_t end;
+    bool is_thin; // shorter than a cell: a mark of its own
+};
+
+enum style waterfall_outcome_style(enum waterfall_outcome outcome)
+{
+    static const enum style styles[OUTCOME_COUNT] = {
+        [OUTCOME_UNKNOWN] = STYLE_BLUE, [OUTCOME_SUCCESS] = STYLE_GREEN,
+        [OUTCOME_FAILURE] = STYLE_RED,  [OUTCOME_CANCELLED] = STYLE_MAGENTA,
+        [OUTCOME_SKIPPED] = STYLE_GREY, [OUTCOME_CARRIED_OVER] = STYLE_GREY,
+    };
+    return styles[outcome];
+}
+
+const char *waterfall_outcome_mark(const struct waterfall_row *row, bool unicode)
+{
+    static const char *const marks[OUTCOME_COUNT][2] = {
+        [OUTCOME_UNKNOWN] = {"?", "?"},         [OUTCOME_SUCCESS] = {"ok", "\u2713"},
+        [OUTCOME_FAILURE] = {"FAIL", "\u2717"}, [OUTCOME_CANCELLED] = {"stop", "\u2296"},
+        [OUTCOME_SKIPPED] = {"skip", "\u2298"}, [OUTCOME_CARRIED_OVER] = {"prev", "\u21ba"},
+    };
+    return marks[row->outcome][unicode];
+}
+
+const char *waterfall_phase_glyph(enum waterfall_phase phase, bool unicode)
+{
+    static const char *const glyphs[PHASE_COUNT][2] = {
+        [PHASE_WAITING] = {".", "\u00b7"},
+        [PHASE_QUEUE] = {"-", "\u2591"},
+        [PHASE_STARTUP] = {"+", "\u2592"},
+        [PHASE_EXECUTION] = {"#", "\u2588"},
+    };
+    return glyphs[phase][unicode];
+}
+
+enum style waterfall_phase_style(enum waterfall_phase phase)
+{
+    static const enum style styles[PHASE_COUNT] = {
+        [PHASE_WAITING] = STYLE_GREY,
+        [PHASE_QUEUE] = STYLE_YELLOW,
+        [PHASE_STARTUP] = STYLE_CYAN,
+        [PHASE_EXECUTION] = STYLE_GREEN,
+    };
+    return styles[phase];
+}
+
+// An empty bar with the marks of the axis drawn through it.
+static void init_bar(const struct waterfall_picture *picture, struct bar *bar)
+{
+    const char *line = picture->painter.terminal.unicode ? "\u250a" : NULL;
+    *bar = (struct bar){.width = picture->layout.bar_width};
+    for (size_t i = 0; i < bar->width; i++)
+        if (i > 0 && waterfall_axis_has_tick(picture, i))
+            bar->cells[i] = (struct cell){line, STYLE_GREY};
+}
+
+static void fill(const struct waterfall_picture *picture, struct bar *bar,
+                 struct waterfall_interval time, const char *glyph, enum style style)
+{
+    if (time.start == TIMESTAMP_UNKNOWN)
+        return;
+    size_t end = waterfall_axis_cell(picture, time.end);
+    for (size_t i = waterfall_axis_cell(picture, time.start); i < end; i++)
+        bar->cells[i] = (struct cell){glyph, style};
+}
+
+// Says which cells are in use; what is too short for one gets a thin mark.
+static void bound(const struct waterfall_picture *picture, struct bar *bar,
+                  struct waterfall_interval time, enum style style)
+{
+    if (time.start == TIMESTAMP_UNKNOWN)
+        return;
+    bar->first = waterfall_axis_cell(picture, time.start);
+    bar->end = waterfall_axis_cell(picture, time.end);
+    if (bar->first < bar->end)
+        return;
+    if (bar->first == bar->width)
+        bar->first--;
+    bar->end = bar->first + 1;
+    bar->is_thin = true;
+    bar->cells[bar->first] =
+        (struct cell){picture->painter.terminal.unicode ? "\u258f" : "|", style};
+}
+
+static void paint_cells(struct painter *painter, const struct bar *bar, size_t first, size_t end)
+{
+    for (size_t i = first; i < end; i++) {
+        if (bar->cells[i].glyph == NULL)
+            painter_blanks(painter, 1);
+        else
+            painter_string(painter, bar->cells[i].style, bar->cells[i].glyph);
+    }
+}
+
+// The note goes where the bar leaves room, behind it or else before it, with a blank at both ends.
+static void paint_bar(struct painter *painter, const struct bar *bar, struct slice note)
+{
+    size_t origin = painter->column;
+    size_t width = text_width(note) + 2;
+    size_t after = bar->width - bar->end;
+    bool is_after = width <= after || after >= bar->first;
+    size_t room = is_after ? after : bar->first;
+    size_t shown = width < room ? width : room;
+
+    if (note.len == 0 || (shown < width && shown < NOTE_WIDTH_MIN)) {
+        paint_cells(painter, bar, 0, bar->width);
+        return;
+    }
+    size_t start = is_after ? bar->end : bar->first - shown;
+    paint_cells(painter, bar, 0, start);
+    painter_blanks(painter, 1);
+    painter_shortened(painter, STYLE_GREY, note, shown - 2, 0);
+    painter_advance(painter, origin + start + shown);
+    paint_cells(painter, bar, start + shown, bar->width);
+}
+
+// `queue` below 0: none is known.
+static void paint_row(struct waterfall_picture *picture, const struct waterfall_row *row,
+                      const struct bar *bar, size_t indent, duration_ns queue)
+{
+    struct painter *painter = &picture->painter;
+    const struct waterfall_layout *layout = &picture->layout;
+    const char *mark = waterfall_outcome_mark(row, painter->terminal.unicode);
+    enum style name_style = row == &picture->waterfall->root ? STYLE_BOLD : STYLE_PLAIN;
+    char text[TIMESTAMP_TEXT_SIZE];
+
+    painter_advance(painter, indent);
+    painter_string(painter, waterfall_outcome_style(row->outcome), mark);
+    painter_advance(painter, layout->name_column + indent);
+    painter_shortened(painter, name_style, row->name, layout->name_width - indent,
+                      indent > 0 ? STEP_TAIL_PERCENT : JOB_TAIL_PERCENT);
+    painter_advance(painter, layout->bar_column);
+    paint_bar(painter, bar, row->note);
+    if (queue >= 0) {
+        painter_advance(painter, layout->queue_column);
+        painter_right(painter, queue > 0 ? STYLE_YELLOW : STYLE_GREY,
+                      slice_from_string(duration_format_short(queue, text)), layout->queue_width);
+    }
+    if (row->time.start != TIMESTAMP_UNKNOWN) {
+        painter_advance(painter, layout->total_column);
+        painter_right(painter, name_style,
+                      slice_from_string(duration_format_short(waterfall_length(row->time), text)),
+                      layout->total_width);
+    }
+    painter_newline(painter);
+}
+
+static void paint_root(struct waterfall_picture *picture)
+{
+    const struct waterfall_row *root = &picture->waterfall->root;
+    enum style style = waterfall_outcome_style(root->outcome);
+    struct bar bar;
+
+    init_bar(picture, &bar);
+    fill(picture, &bar, root->time, picture->painter.terminal.unicode ? "\u2501" : "=", style);
+    bound(picture, &bar, root->time, style);
+    paint_row(picture, root, &bar, 0, -1);
+}
+
+// Execution is what an outcome belongs to; the phases before it look the same however a job ends.
+static enum style phase_style(const struct waterfall_job *job, enum waterfall_phase phase)
+{
+    return phase == PHASE_EXECUTION ? waterfall_outcome_style(job->row.outcome)
+                                    : waterfall_phase_style(phase);
+}
+
+static duration_ns overlap(struct waterfall_interval a, struct waterfall_interval b)
+{
+    timestamp_ns start = a.start > b.start ? a.start : b.start;
+    timestamp_ns end = a.end < b.end ? a.end : b.end;
+    return end > start ? end - start : 0;
+}
+
+// A cell shows the phase that takes the most of it. What no known phase covers stays a line.
+static struct cell job_cell(const struct waterfall_picture *picture,
+                            const struct waterfall_job *job, size_t index)
+{
+    bool unicode = picture->painter.terminal.unicode;
+    struct waterfall_interval span = waterfall_axis_interval(picture, index);
+    struct cell cell = {unicode ? "\u2500" : "=", waterfall_outcome_style(job->row.outcome)};
+    duration_ns most = 0;
+
+    for (enum waterfall_phase phase = 0; phase < PHASE_COUNT; phase++) {
+        duration_ns share = overlap(span, job->phases[phase]);
+        if (share == 0 || share < most)
+            continue;
+        most = share;
+        cell = (struct cell){waterfall_phase_glyph(phase, unicode), phase_style(job, phase)};
+    }
+    return cell;
+}
+
+static void paint_job(struct waterfall_picture *picture, const struct waterfall_job *job)
+{
+    struct bar bar;
+
+    init_bar(picture, &bar);
+    bound(picture, &bar, job->row.time, waterfall_outcome_style(job->row.outcome));
+    if (!bar.is_thin)
+        for (size_t i = bar.first; i < bar.end; i++)
+            bar.cells[i] = job_cell(picture, job, i);
+    paint_row(picture, &job->row, &bar, 0,
+              job->has_queue && waterfall_job_ran(job) ? job->queue : -1);
+}
+
+static void paint_step(struct waterfall_picture *picture, const struct waterfall_job *job,
+                       const struct waterfall_row *step)
+{
+    bool unicode = picture->painter.terminal.unicode;
+    bool is_startup =
+        step->outcome == OUTCOME_SUCCESS && step->time.start < job->phases[PHASE_STARTUP].end;
+    enum style style =
+        is_startup ? waterfall_phase_style(PHASE_STARTUP) : waterfall_outcome_style(step->outcome);
+    struct bar bar;
+
+    init_bar(picture, &bar);
+    fill(picture, &bar, step->time, unicode ? "\u2501" : "=", style);
+    bound(picture, &bar, step->time, style);
+    struct waterfall_row row = *step;
+    // A skipped step is nothing to remark on: most jobs have some.
+    if (step->outcome == OUTCOME_SKIPPED)
+        row.note = SLICE_EMPTY;
+    paint_row(picture, &row, &bar, WATERFALL_STEP_INDENT, -1);
+}
+
+void waterfall_paint_rows(struct waterfall_picture *picture)
+{
+    const struct waterfall *waterfall = picture->waterfall;
+    if (waterfall->is_over)
+        paint_root(picture);
+    for (size_t i = 0; i < waterfall->job_count; i++) {
+        const struct waterfall_job *job = &waterfall->jobs[i];
+        paint_job(picture, job);
+        for (size_t j = 0; picture->steps && j < job->step_count; j++)
+            paint_step(picture, job, &job->steps[j]);
+    }
+}
+
+// --- puts the picture of a run together -----------------------------------------------------------
 
 #define NAME_WIDTH_MIN 8
 

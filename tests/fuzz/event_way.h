@@ -4,12 +4,12 @@
 
 #include "fuzz.h"
 #include "ghatrace/github/event.h"
-#include "ghatrace/github/json.h"
+#include "ghatrace/json/read.h"
 #include "ghatrace/otlp/decode.h"
 #include "ghatrace/otlp/encode.h"
 #include "ghatrace/otlp/json.h"
-#include "ghatrace/trace/attribute.h"
 #include "ghatrace/trace/lifecycle.h"
+#include "ghatrace/trace/spans.h"
 #include "ghatrace/trace/timeline.h"
 
 #define FUZZ_NOW (INT64_C(1900000000) * NS_PER_SECOND)

@@ -1,9 +1,9 @@
 // A request to the operator's side: who may see it, its parameters, the format of metrics. The first line is the
 // query, the second Accept; the rest is a whole request.
-#include "../../src/ingress/admin_access.h"
+#include "../../src/admin/access.h"
+#include "../../src/admin/metrics.h"
 #include "fuzz.h"
-#include "ghatrace/ingress/admin.h"
-#include "ghatrace/view/metrics.h"
+#include "ghatrace/admin/admin.h"
 
 #define TOKEN SLICE("0123456789abcdef")
 

@@ -1,7 +1,7 @@
 // X-Forwarded-For as strangers write it, behind trusted proxies: nobody takes another one's place. The
 // first line names the proxies, the rest stands among the fields of a request.
-#include "../../src/ingress/forwarded.h"
-#include "ghatrace/app/config.h"
+#include "../../src/app/config.h"
+#include "ghatrace/http/limits.h"
 #include "naive_ip.h"
 
 // What is known of the client after some part of the list, read from its left.

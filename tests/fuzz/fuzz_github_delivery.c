@@ -1,7 +1,7 @@
 // What stands around a body: form, GUID, signature.
 #include "fuzz.h"
 #include "ghatrace/base/digest.h"
-#include "ghatrace/base/hex.h"
+#include "ghatrace/base/slice.h"
 #include "ghatrace/github/delivery.h"
 
 // A form is as long as its text at most, and any text that is put into one comes out again.

@@ -1,6 +1,6 @@
 // A collector's answers: whole, in pieces, and cut off by the end of the connection. The first byte
 // chooses the pieces, and whether it is the answer to a HEAD.
-#include "ghatrace/http/writer.h"
+#include "ghatrace/http/write.h"
 #include "http_pieces.h"
 
 #define BODY_MAX 256 // so small that it is often met

@@ -1,7 +1,7 @@
 // Events of one run in any order and any repetition: the same state.
+#include "../../src/trace/merge.h"
 #include "fuzz.h"
 #include "ghatrace/store/codec.h"
-#include "ghatrace/trace/merge.h"
 #include "told.h"
 
 #define EVENTS_MAX 8

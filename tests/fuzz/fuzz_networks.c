@@ -1,6 +1,6 @@
 // Lists of networks, and whom they hold: what counting bit by bit makes of the same text. The first line
 // is an address to ask for.
-#include "ghatrace/app/config.h"
+#include "../../src/app/config.h"
 #include "naive_ip.h"
 
 #define PROBED_MAX 8 // networks whose edges are tried: each probe walks the whole list

@@ -2,7 +2,7 @@
 // that our own parser reads as it was meant.
 #include "fuzz.h"
 #include "ghatrace/export/endpoint.h"
-#include "ghatrace/http/writer.h"
+#include "ghatrace/http/write.h"
 
 static void check_request(struct slice path, struct slice host, const struct http_header *headers,
                           size_t count)

@@ -1,6 +1,6 @@
 // Any bytes as an OTLP request: refused, or transcoded into JSON that is JSON.
 #include "fuzz.h"
-#include "ghatrace/github/json.h"
+#include "ghatrace/json/read.h"
 #include "ghatrace/otlp/json.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -1,6 +1,6 @@
 // Configuration files, with the values read as each setting's kind.
+#include "../../src/app/config.h"
 #include "fuzz.h"
-#include "ghatrace/app/config.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

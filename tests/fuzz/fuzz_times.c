@@ -1,7 +1,7 @@
 // Points in time and durations, in all the forms that others write them.
 #include "fuzz.h"
-#include "ghatrace/base/timestamp.h"
-#include "ghatrace/http/writer.h"
+#include "ghatrace/base/time.h"
+#include "ghatrace/http/write.h"
 
 #define START_OF_2262 (INT64_C(9214646400) * NS_PER_SECOND)
 

@@ -3,7 +3,7 @@
 #define GHATRACE_TESTS_FUZZ_HTTP_PIECES_H
 
 #include "fuzz.h"
-#include "ghatrace/http/parser.h"
+#include "ghatrace/http/parse.h"
 
 // Feeds the next piece, from a block of its own: a read past the piece, or a pointer that stays in it, is
 // seen.

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "fuzz.h"
-#include "ghatrace/net/network.h"
+#include "ghatrace/net/address.h"
 
 // A copy that the string functions understand; the caller frees it.
 static inline char *naive_string(struct slice text)

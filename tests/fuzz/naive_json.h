@@ -4,7 +4,7 @@
 #define GHATRACE_TESTS_FUZZ_NAIVE_JSON_H
 
 #include "fuzz.h"
-#include "ghatrace/github/json.h"
+#include "ghatrace/json/read.h"
 
 static inline const char *naive_blanks(const char *at, const char *end)
 {

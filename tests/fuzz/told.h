@@ -5,9 +5,9 @@
 
 #include <string.h>
 
+#include "../../src/trace/merge.h"
 #include "fuzz.h"
 #include "ghatrace/github/event.h"
-#include "ghatrace/trace/merge.h"
 
 #define TOLD_SIZE 14 // bytes of one event
 #define TOLD_JOBS 2  // their ids are 1 and 2

@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "ghatrace/base/hex.h"
+#include "ghatrace/base/slice.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define TRACE_ID                                                                                   \

@@ -24,4 +24,10 @@ bool digest_equals_constant_time(const uint8_t *a, const uint8_t *b, size_t len)
 // Overwrites secrets in a way that the compiler may not leave out.
 void digest_wipe(void *data, size_t len);
 
+// --- base64 (RFC 4648 4), by mbedTLS. Pure --------------------------------------------------------
+
+// Decodes all of `text` into `out`, which has room for `size` bytes; `*len` tells how many they are. False: not base64, or
+// more than there is room for.
+bool base64_decode(struct slice text, void *out, size_t size, size_t *len);
+
 #endif

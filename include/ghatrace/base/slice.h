@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <string.h>
 
 struct slice {
@@ -40,5 +41,14 @@ struct slice slice_trim(struct slice s);
 // A decimal integer that fills the slice: optional '-', digits, no blanks. False on anything else
 // and on overflow.
 bool slice_parse_int64(struct slice s, long long *value);
+
+// --- lower-case hexadecimal -----------------------------------------------------------------------
+
+// Writes 2 * len digits and a NUL to `text`, which has room for them.
+void hex_encode(const uint8_t *bytes, size_t len, char *text);
+// 0 to 15 for a digit of either case, -1 for anything else.
+int hex_digit_value(char c);
+// Reads exactly 2 * len digits, either case. False on anything else.
+bool hex_decode(const char *text, size_t text_len, uint8_t *bytes, size_t len);
 
 #endif

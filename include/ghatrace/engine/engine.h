@@ -8,7 +8,7 @@
 #include <stdint.h>
 
 #include "ghatrace/base/error.h"
-#include "ghatrace/base/timestamp.h"
+#include "ghatrace/base/time.h"
 #include "ghatrace/github/event.h"
 #include "ghatrace/store/store.h"
 #include "ghatrace/trace/policy.h"

@@ -9,7 +9,7 @@
 #include "ghatrace/base/arena.h"
 #include "ghatrace/base/error.h"
 #include "ghatrace/base/slice.h"
-#include "ghatrace/http/parser.h"
+#include "ghatrace/http/parse.h"
 #include "ghatrace/trace/span.h"
 
 struct export_endpoint {

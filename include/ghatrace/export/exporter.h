@@ -8,11 +8,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "../../../src/export/outcome.h"
 #include "ghatrace/base/error.h"
 #include "ghatrace/engine/engine.h"
 #include "ghatrace/export/endpoint.h"
-#include "ghatrace/export/outcome.h"
-#include "ghatrace/http/parser.h"
+#include "ghatrace/http/parse.h"
 #include "ghatrace/net/loop.h"
 #include "ghatrace/net/tls.h"
 #include "ghatrace/store/store.h"

@@ -12,8 +12,8 @@
 #include <stddef.h>
 
 #include "ghatrace/base/error.h"
-#include "ghatrace/base/timestamp.h"
-#include "ghatrace/http/parser.h"
+#include "ghatrace/base/time.h"
+#include "ghatrace/http/parse.h"
 
 #define EXPORT_HEADER_FILE_MAX ((size_t)32768) // bytes
 

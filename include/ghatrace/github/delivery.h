@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 #include "ghatrace/base/slice.h"
-#include "ghatrace/base/timestamp.h"
+#include "ghatrace/base/time.h"
 
 // The time inside a version-1 UUID (RFC 9562 5.1), as X-GitHub-Delivery carries it: the event's, to
 // the millisecond, the same in every redelivery. GitHub does not document it.

@@ -12,7 +12,7 @@
 #include "ghatrace/base/arena.h"
 #include "ghatrace/base/error.h"
 #include "ghatrace/base/slice.h"
-#include "ghatrace/base/timestamp.h"
+#include "ghatrace/base/time.h"
 
 enum github_event_kind {
     GITHUB_EVENT_IGNORED, // not for us: `ignored_because` says why

@@ -1,12 +1,16 @@
-// "host:port" texts and socket addresses.
+// Addresses with ports, and networks of addresses.
 #ifndef GHATRACE_NET_ADDRESS_H
 #define GHATRACE_NET_ADDRESS_H
 
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/socket.h>
 
 #include "ghatrace/base/error.h"
 #include "ghatrace/base/slice.h"
+
+// --- "host:port" texts and socket addresses -------------------------------------------------------
 
 #define NET_ADDRESS_TEXT_SIZE 64
 
@@ -22,5 +26,45 @@ enum error_code net_address_parse(struct slice text, struct net_address *address
                                   struct error *error) MUST_CHECK;
 // "127.0.0.1:8080" or "[::1]:8080". Returns `text`.
 char *net_address_format(const struct net_address *address, char text[NET_ADDRESS_TEXT_SIZE]);
+
+// --- network --------------------------------------------------------------------------------------
+// IP addresses without ports, and networks of them in CIDR notation (RFC 4632 3.1, RFC 4291 2.3). Pure.
+
+// IPv4 is kept as IPv4-mapped IPv6 (RFC 4291 2.5.5.2), which is also how it comes in where a socket
+// listens on `::`: one host has one form.
+struct net_ip {
+    uint8_t bytes[16];
+};
+
+// "192.0.2.1", "2001:db8::1", "::ffff:192.0.2.1"; no brackets, port or zone.
+bool net_ip_parse(struct slice text, struct net_ip *ip);
+// False: neither IPv4 nor IPv6.
+bool net_ip_from_address(const struct net_address *address, struct net_ip *ip);
+bool net_ip_is_v4(const struct net_ip *ip);
+bool net_ip_equals(const struct net_ip *a, const struct net_ip *b);
+// Takes away all but the first `bits` of 128.
+struct net_ip net_ip_mask(const struct net_ip *ip, unsigned bits);
+// What one client has to itself: an IPv4 address, or an IPv6 /64 (RFC 6177 2: nobody is given less).
+struct net_ip net_ip_client(const struct net_ip *ip);
+// For tables. With a random seed, nobody can choose addresses that fall together.
+uint64_t net_ip_hash(const struct net_ip *ip, uint64_t seed);
+
+struct net_network {
+    struct net_ip first;
+    unsigned bits; // of 128; 96 more than IPv4's
+};
+
+struct net_network_list {
+    const struct net_network *items;
+    size_t count;
+};
+
+// "192.0.2.0/24", "2001:db8::/32", or one address. An address beyond the prefix is refused: it is a slip
+// more often than not. ERROR_USAGE.
+enum error_code net_network_parse(struct slice text, struct net_network *network,
+                                  struct error *error) MUST_CHECK;
+// IPv6 networks hold no IPv4: ::/0 means what it says to those who write it.
+bool net_network_holds(const struct net_network *network, const struct net_ip *ip);
+bool net_network_list_holds(const struct net_network_list *list, const struct net_ip *ip);
 
 #endif

@@ -9,7 +9,7 @@
 #include <stdbool.h>
 
 #include "ghatrace/base/error.h"
-#include "ghatrace/base/timestamp.h"
+#include "ghatrace/base/time.h"
 
 struct event_base;
 struct net_loop;

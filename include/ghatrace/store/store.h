@@ -87,7 +87,7 @@
 
 #include "ghatrace/base/error.h"
 #include "ghatrace/base/slice.h"
-#include "ghatrace/base/timestamp.h"
+#include "ghatrace/base/time.h"
 #include "ghatrace/trace/span.h"
 
 #define STORE_FORMAT_VERSION 2

@@ -22,10 +22,10 @@
 #include "ghatrace/base/arena.h"
 #include "ghatrace/base/error.h"
 #include "ghatrace/base/slice.h"
-#include "ghatrace/base/timestamp.h"
+#include "ghatrace/base/time.h"
 #include "ghatrace/store/store.h"
 #include "ghatrace/tally/tally.h"
-#include "ghatrace/trace/standing.h"
+#include "ghatrace/trace/timeline.h"
 
 #define POOL_ID_SIZE 16
 

@@ -12,7 +12,7 @@
 #include <stdint.h>
 
 #include "ghatrace/base/error.h"
-#include "ghatrace/base/timestamp.h"
+#include "ghatrace/base/time.h"
 #include "ghatrace/store/store.h"
 #include "ghatrace/tally/tally.h"
 #include "ghatrace/trace/measure.h"

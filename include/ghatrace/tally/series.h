@@ -21,7 +21,7 @@
 
 #include "ghatrace/base/error.h"
 #include "ghatrace/base/slice.h"
-#include "ghatrace/base/timestamp.h"
+#include "ghatrace/base/time.h"
 #include "ghatrace/store/store.h"
 #include "ghatrace/tally/tally.h"
 #include "ghatrace/trace/measure.h"

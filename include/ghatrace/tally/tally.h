@@ -14,7 +14,7 @@
 #include <stddef.h>
 
 #include "ghatrace/base/error.h"
-#include "ghatrace/base/timestamp.h"
+#include "ghatrace/base/time.h"
 #include "ghatrace/store/store.h"
 
 struct tally;

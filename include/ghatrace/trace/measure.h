@@ -12,7 +12,7 @@
 #include "ghatrace/base/arena.h"
 #include "ghatrace/base/error.h"
 #include "ghatrace/base/slice.h"
-#include "ghatrace/base/timestamp.h"
+#include "ghatrace/base/time.h"
 #include "ghatrace/trace/policy.h"
 #include "ghatrace/trace/span.h"
 #include "ghatrace/trace/state.h"

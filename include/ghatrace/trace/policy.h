@@ -2,7 +2,7 @@
 #ifndef GHATRACE_TRACE_POLICY_H
 #define GHATRACE_TRACE_POLICY_H
 
-#include "ghatrace/base/timestamp.h"
+#include "ghatrace/base/time.h"
 #include "ghatrace/trace/ids.h"
 #include "ghatrace/trace/span.h"
 

@@ -8,7 +8,7 @@
 #include <stdint.h>
 
 #include "ghatrace/base/slice.h"
-#include "ghatrace/base/timestamp.h"
+#include "ghatrace/base/time.h"
 
 #define TRACE_ID_SIZE 16
 #define SPAN_ID_SIZE 8

@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 #include "ghatrace/base/slice.h"
-#include "ghatrace/base/timestamp.h"
+#include "ghatrace/base/time.h"
 #include "ghatrace/github/event.h"
 #include "ghatrace/trace/span.h"
 

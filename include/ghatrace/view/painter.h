@@ -1,8 +1,4 @@
-// Writes lines to a buffer: keeps count of columns, changes colours, never goes over the edge.
-//
-// What is promised for every line whatever is painted: no more columns than the terminal has, no
-// trailing blanks, colours switched off at its end. The first failure is kept, later calls do
-// nothing, painter_finish() tells: painting code needs no check at each stroke.
+// Lines of styled text, and tables of them.
 #ifndef GHATRACE_VIEW_PAINTER_H
 #define GHATRACE_VIEW_PAINTER_H
 
@@ -12,7 +8,14 @@
 #include "ghatrace/base/buffer.h"
 #include "ghatrace/base/error.h"
 #include "ghatrace/base/slice.h"
-#include "ghatrace/view/terminal.h"
+#include "ghatrace/view/text.h"
+
+// --- painter --------------------------------------------------------------------------------------
+// Writes lines to a buffer: keeps count of columns, changes colours, never goes over the edge.
+//
+// What is promised for every line whatever is painted: no more columns than the terminal has, no
+// trailing blanks, colours switched off at its end. The first failure is kept, later calls do
+// nothing, painter_finish() tells: painting code needs no check at each stroke.
 
 enum style {
     STYLE_PLAIN,
@@ -70,5 +73,26 @@ struct painter_piece {
 };
 void painter_paragraph(struct painter *painter, const struct painter_piece *pieces, size_t count,
                        const char *separator, size_t indent);
+
+// --- table ----------------------------------------------------------------------------------------
+// A table of text for a terminal: columns that shrink, or go, where there is no room for all.
+
+#define TABLE_COLUMNS_MAX 8
+
+struct table_column {
+    const char *title;
+    bool is_right; // aligned to the right, never shortened
+    unsigned rank; // the column with the highest goes first
+    enum style style;
+};
+
+struct table_cell {
+    struct slice clean;
+    enum style style; // STYLE_PLAIN: the column's
+};
+
+// Paints the titles and `count` rows of `column_count` cells each; of the rows, at most `most`.
+void table_paint(struct painter *painter, const struct table_column *columns, size_t column_count,
+                 const struct table_cell *cells, size_t count, size_t most);
 
 #endif

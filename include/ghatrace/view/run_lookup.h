@@ -8,7 +8,7 @@
 #include "ghatrace/base/arena.h"
 #include "ghatrace/base/error.h"
 #include "ghatrace/store/store.h"
-#include "ghatrace/tally/servers.h"
+#include "ghatrace/tally/open_runs.h"
 #include "ghatrace/trace/ids.h"
 
 struct run_question {

@@ -13,9 +13,9 @@
 #include "ghatrace/store/store.h"
 #include "ghatrace/tally/recent.h"
 #include "ghatrace/trace/ids.h"
-#include "ghatrace/trace/standing.h"
 #include "ghatrace/trace/state.h"
-#include "ghatrace/view/waterfall_model.h"
+#include "ghatrace/trace/timeline.h"
+#include "ghatrace/view/waterfall.h"
 
 struct run_view_step {
     int64_t number;

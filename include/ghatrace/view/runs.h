@@ -9,9 +9,9 @@
 #include "ghatrace/base/buffer.h"
 #include "ghatrace/base/error.h"
 #include "ghatrace/base/slice.h"
-#include "ghatrace/base/timestamp.h"
+#include "ghatrace/base/time.h"
 #include "ghatrace/store/store.h"
-#include "ghatrace/view/terminal.h"
+#include "ghatrace/view/text.h"
 
 enum runs_state {
     RUNS_JOB_WAITING, // for its environment's rules

@@ -8,8 +8,8 @@
 #include "ghatrace/base/buffer.h"
 #include "ghatrace/base/error.h"
 #include "ghatrace/store/store.h"
-#include "ghatrace/trace/standing.h"
-#include "ghatrace/view/terminal.h"
+#include "ghatrace/trace/timeline.h"
+#include "ghatrace/view/text.h"
 
 #define TOP_MAX_TEXT ((size_t)1 << 24) // a cap for the text's buffer: some screens
 

@@ -4,8 +4,8 @@
 
 #include <string.h>
 
-#include "ghatrace/app/config.h"
-#include "ghatrace/app/settings.h"
+#include "../../../src/app/config.h"
+#include "../../../src/app/settings.h"
 
 struct configuring {
     struct arena arena;

@@ -13,8 +13,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "../../../src/app/activation.h"
 #include "configuring.h"
-#include "ghatrace/app/activation.h"
 
 #define OWN_PID 4711
 

@@ -8,9 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "ghatrace/app/command.h"
-#include "ghatrace/app/run_reference.h"
-#include "ghatrace/app/secrets.h"
+#include "../../../src/app/cli.h"
+#include "../../../src/app/secrets.h"
 
 enum { FLAG_RATE, FLAG_QUIET };
 

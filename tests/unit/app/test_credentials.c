@@ -8,8 +8,8 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "../../../src/app/credentials.h"
 #include "configuring.h"
-#include "ghatrace/app/credentials.h"
 #include "support/temp_folder.h"
 
 #define PATHS 3

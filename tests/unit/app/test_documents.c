@@ -9,10 +9,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "ghatrace/app/config.h"
-#include "ghatrace/app/files.h"
-#include "ghatrace/app/options.h"
-#include "ghatrace/app/settings.h"
+#include "../../../src/app/cli.h"
+#include "../../../src/app/config.h"
+#include "../../../src/app/settings.h"
 
 #define CONF "conf/ghatrace.conf" // tests run at the top of the repository
 #define README "README.md"

@@ -7,8 +7,8 @@
 #include <cmocka.h>
 #include <stdio.h>
 
+#include "../../../src/app/credentials.h"
 #include "configuring.h"
-#include "ghatrace/app/injected.h"
 
 #define MESSAGE_SIZE (sizeof((struct error *)NULL)->message)
 

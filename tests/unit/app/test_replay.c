@@ -8,8 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "ghatrace/app/replay.h"
-#include "ghatrace/app/replay_report.h"
+#include "../../../src/app/replay.h"
 #include "ghatrace/base/memory.h"
 #include "ghatrace/github/delivery.h"
 #include "support/temp_folder.h"

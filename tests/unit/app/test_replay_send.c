@@ -13,9 +13,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "ghatrace/app/replay.h"
+#include "../../../src/app/replay.h"
 #include "ghatrace/base/memory.h"
-#include "ghatrace/http/parser.h"
+#include "ghatrace/http/parse.h"
 
 #define OK "HTTP/1.1 202 Accepted\r\nContent-Length: 2\r\n\r\nok"
 #define OK_CLOSE "HTTP/1.1 202 Accepted\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok"

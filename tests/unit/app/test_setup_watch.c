@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "ghatrace/app/setup_watch.h"
+#include "../../../src/app/check_live.h"
 
 #define START (NS_PER_HOUR)
 

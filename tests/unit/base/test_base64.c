@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "ghatrace/base/base64.h"
+#include "ghatrace/base/digest.h"
 
 static void texts_are_decoded(void **state)
 {

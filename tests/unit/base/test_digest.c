@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "ghatrace/base/digest.h"
-#include "ghatrace/base/hex.h"
+#include "ghatrace/base/slice.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 

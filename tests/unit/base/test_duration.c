@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "ghatrace/base/timestamp.h"
+#include "ghatrace/base/time.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define UNTOUCHED ((duration_ns)-4711)

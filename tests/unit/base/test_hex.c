@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-#include "ghatrace/base/hex.h"
+#include "ghatrace/base/slice.h"
 
 static void every_byte_survives_the_way_there_and_back(void **state)
 {

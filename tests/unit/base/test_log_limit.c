@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "ghatrace/base/log_limit.h"
+#include "ghatrace/base/log.h"
 
 #define START (1000 * NS_PER_SECOND)
 

@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <time.h>
 
-#include "ghatrace/base/timestamp.h"
+#include "ghatrace/base/time.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define UNTOUCHED ((timestamp_ns)-4711)

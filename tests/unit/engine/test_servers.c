@@ -12,7 +12,6 @@
 #include "ghatrace/store/table.h"
 #include "ghatrace/tally/open_runs.h"
 #include "ghatrace/tally/recent.h"
-#include "ghatrace/tally/servers.h"
 #include "support/engine_bench.h"
 #include "support/tally_verify.h"
 

@@ -16,7 +16,7 @@
 #include "ghatrace/otlp/decode.h"
 #include "ghatrace/store/codec.h"
 #include "ghatrace/store/table.h"
-#include "ghatrace/trace/attribute.h"
+#include "ghatrace/trace/spans.h"
 #include "support/engine_bench.h"
 #include "support/fixture.h"
 #include "support/tally_verify.h"

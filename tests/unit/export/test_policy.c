@@ -8,10 +8,10 @@
 
 #include "../../../src/export/backoff.h"
 #include "../../../src/export/gzip.h"
+#include "../../../src/export/outcome.h"
 #include "../../../src/export/quarantine.h"
 #include "../../../src/export/window.h"
 #include "ghatrace/base/memory.h"
-#include "ghatrace/export/outcome.h"
 
 #include <string.h>
 #include <zlib.h>

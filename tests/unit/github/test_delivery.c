@@ -11,7 +11,7 @@
 #include <string.h>
 
 #include "ghatrace/base/digest.h"
-#include "ghatrace/base/hex.h"
+#include "ghatrace/base/slice.h"
 #include "ghatrace/github/delivery.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))

@@ -20,7 +20,7 @@
 
 #include "ghatrace/base/buffer.h"
 #include "ghatrace/base/memory.h"
-#include "ghatrace/http/parser.h"
+#include "ghatrace/http/parse.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define BODY_MAX 1000

@@ -3,7 +3,7 @@
 
 #include <stdio.h>
 
-#include "ghatrace/http/writer.h"
+#include "ghatrace/http/write.h"
 
 // Feeds in pieces until the message is done or refused; takes every allocation that a message needs.
 static enum http_progress feed_all(struct http_parser *parser, struct slice input)

@@ -3,7 +3,7 @@
 
 #include <stdio.h>
 
-#include "ghatrace/http/writer.h"
+#include "ghatrace/http/write.h"
 
 #define HEADER(n, v) ((struct http_header){SLICE(n), SLICE(v)})
 

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "ghatrace/net/network.h"
+#include "ghatrace/net/address.h"
 
 static struct net_ip ip_of(const char *text)
 {

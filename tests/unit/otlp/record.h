@@ -2,9 +2,8 @@
 #ifndef TESTS_UNIT_OTLP_RECORD_H
 #define TESTS_UNIT_OTLP_RECORD_H
 
+#include "../../../src/otlp/wire.h"
 #include "ghatrace/otlp/encode.h"
-#include "ghatrace/otlp/fields.h"
-#include "ghatrace/otlp/wire.h"
 
 static const struct span plain_span = {
     .trace_id = {{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15}},

@@ -10,11 +10,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../../../src/otlp/wire.h"
 #include "ghatrace/base/memory.h"
 #include "ghatrace/otlp/decode.h"
 #include "ghatrace/otlp/encode.h"
-#include "ghatrace/otlp/fields.h"
-#include "ghatrace/otlp/wire.h"
 #include "support/otlp_sample.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))

@@ -9,10 +9,9 @@
 
 #include <string.h>
 
+#include "../../../src/otlp/wire.h"
 #include "ghatrace/base/memory.h"
 #include "ghatrace/otlp/encode.h"
-#include "ghatrace/otlp/fields.h"
-#include "ghatrace/otlp/wire.h"
 #include "record.h"
 #include "support/otlp_sample.h"
 

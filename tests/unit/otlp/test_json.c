@@ -11,13 +11,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../../../src/otlp/wire.h"
 #include "ghatrace/base/memory.h"
 #include "ghatrace/base/utf8.h"
-#include "ghatrace/github/json.h"
+#include "ghatrace/json/read.h"
 #include "ghatrace/otlp/encode.h"
-#include "ghatrace/otlp/fields.h"
 #include "ghatrace/otlp/json.h"
-#include "ghatrace/otlp/wire.h"
 #include "support/otlp_sample.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))

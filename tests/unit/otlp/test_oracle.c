@@ -12,10 +12,9 @@
 #include <string.h>
 #include <sys/wait.h>
 
+#include "../../../src/otlp/wire.h"
 #include "ghatrace/otlp/encode.h"
-#include "ghatrace/otlp/fields.h"
 #include "ghatrace/otlp/json.h"
-#include "ghatrace/otlp/wire.h"
 #include "support/otlp_sample.h"
 #include "support/temp_folder.h"
 

@@ -8,7 +8,7 @@
 
 #include <stdlib.h>
 
-#include "ghatrace/tally/histogram.h"
+#include "ghatrace/tally/latency.h"
 
 static uint32_t next_random(uint32_t *seed)
 {

@@ -6,12 +6,11 @@
 
 #include <cmocka.h>
 
+#include "../../../src/trace/merge.h"
 #include "ghatrace/base/buffer.h"
 #include "ghatrace/base/memory.h"
-#include "ghatrace/trace/attribute.h"
-#include "ghatrace/trace/build.h"
 #include "ghatrace/trace/lifecycle.h"
-#include "ghatrace/trace/merge.h"
+#include "ghatrace/trace/spans.h"
 #include "support/scenario.h"
 
 struct workshop {

@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "ghatrace/base/hex.h"
+#include "ghatrace/base/slice.h"
 #include "ghatrace/trace/ids.h"
 
 static const struct job_key job = {

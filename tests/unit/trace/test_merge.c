@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "ghatrace/trace/merge.h"
+#include "../../../src/trace/merge.h"
 #include "support/scenario.h"
 
 #define EVENTS 5

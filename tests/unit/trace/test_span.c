@@ -6,8 +6,8 @@
 
 #include <cmocka.h>
 
-#include "ghatrace/trace/attribute.h"
 #include "ghatrace/trace/span.h"
+#include "ghatrace/trace/spans.h"
 #include "ghatrace/trace/timeline.h"
 
 #define PHASES 4

@@ -6,8 +6,8 @@
 
 #include <cmocka.h>
 
-#include "ghatrace/trace/merge.h"
-#include "ghatrace/trace/standing.h"
+#include "../../../src/trace/merge.h"
+#include "ghatrace/trace/timeline.h"
 #include "support/scenario.h"
 
 static void tell(struct job_state *job, struct scenario_delivery delivery)

@@ -1,0 +1,93 @@
+// HTTP/1.1 messages, bytes in, messages out (RFC 9112): one resumable, strict parser for requests
+// and responses. It knows nothing of sockets and can be fed in pieces of any size. Pure.
+//
+// Strict means that what two readers could understand differently is refused: both Content-Length
+// and Transfer-Encoding, several or signed Content-Length values, any transfer coding but one
+// final `chunked`, blanks before a colon, folded lines, bare CR or LF, control characters and NUL in
+// fields, a missing or doubled Host in HTTP/1.1, a malformed target, HTTP/2 prefaces.
+#ifndef GHATRACE_HTTP_PARSE_H
+#define GHATRACE_HTTP_PARSE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "ghatrace/base/buffer.h"
+#include "ghatrace/base/slice.h"
+
+#define HTTP_HEADERS_MAX 100        // fields of one message
+#define HTTP_HEAD_BYTES_MAX 16384   // start line and fields; GitHub's are some 1,000 bytes
+#define HTTP_START_LINE_MAX 8192    // with its CRLF; RFC 9112 3 asks for 8,000 at least
+#define HTTP_CHUNK_LINE_MAX 256     // size, extensions and CRLF of one chunk
+#define HTTP_TRAILER_BYTES_MAX 4096 // trailers are read and dropped
+
+enum http_role { HTTP_REQUEST, HTTP_RESPONSE };
+
+struct http_header {
+    struct slice name;  // as it came; compare without regard to case
+    struct slice value; // trimmed
+};
+
+// Everything that a finished head says. Slices point into the parser and live until its next
+// http_parser_reset().
+struct http_head {
+    struct slice method; // requests
+    struct slice
+        host; // requests: of a target in absolute form, else of the field Host; may be empty
+    struct slice
+        target; // requests, origin form or "*": "/webhook?x=1"; of an absolute form what follows the host
+    struct slice path;  // target up to '?'; "/" where that is empty
+    struct slice query; // after '?'
+    int status;         // responses
+    int minor_version;  // 0 or 1
+    bool keep_alive;    // by version and Connection
+    bool expects_continue;
+    bool has_body_length; // Content-Length was given
+    uint64_t body_length; // its value
+    bool is_chunked;
+    struct http_header headers[HTTP_HEADERS_MAX];
+    size_t header_count;
+};
+
+enum http_progress {
+    HTTP_NEED_MORE, // all input consumed, feed more
+    HTTP_HEAD_DONE, // returned once, between head and body; feed the rest (maybe of length 0) to go on
+    HTTP_MESSAGE_DONE, // body complete; bytes behind it were not consumed
+    HTTP_REFUSED, // malformed or over a cap; `refusal` says what to answer; the connection must close.
+                  // A Content-Length over body_max is refused in place of HTTP_HEAD_DONE
+};
+
+struct http_parser {
+    enum http_role role;
+    int state; // private
+    struct buffer head_bytes;
+    struct buffer body; // capped at body_max
+    uint64_t remaining; // private: bytes of the body or chunk still to come
+    size_t line_bytes;  // private
+    unsigned skipped;   // private: empty lines or interim responses before this message
+    uint64_t body_max; // bytes; may be lowered when HTTP_HEAD_DONE is returned, stays until changed
+    bool head_only;    // response to HEAD: set by the caller for each message
+    struct http_head message;
+    int refusal_status;  // 400, 413, 414, 431, 501, 505; 503 when memory was refused
+    const char *refusal; // one line, static text
+};
+
+void http_parser_init(struct http_parser *parser, enum http_role role, uint64_t body_max_bytes);
+void http_parser_release(struct http_parser *parser);
+// Ready for the next message; keeps memory of ordinary size, gives back large bodies.
+void http_parser_reset(struct http_parser *parser);
+
+// Takes up to `len` bytes; `*consumed` says how many. Interim responses (1xx) are passed over. A
+// response without length ends with the connection: call http_parser_finish() then. After
+// HTTP_MESSAGE_DONE or HTTP_REFUSED it says the same again until the next reset.
+enum http_progress http_parser_feed(struct http_parser *parser, const char *data, size_t len,
+                                    size_t *consumed);
+// The other side closed. HTTP_MESSAGE_DONE if that ends a response properly, else HTTP_REFUSED.
+enum http_progress http_parser_finish(struct http_parser *parser);
+// Nothing of a next message has come yet?
+bool http_parser_is_idle(const struct http_parser *parser);
+
+// The value of a field, or an empty slice. `*count` (may be NULL) tells how many there are.
+struct slice http_head_get(const struct http_head *head, struct slice name, size_t *count);
+
+#endif

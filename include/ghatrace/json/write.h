@@ -1,0 +1,70 @@
+// Writing JSON: tokens, and on top of them objects whose members are left out or null where they are unknown.
+#ifndef GHATRACE_JSON_WRITE_H
+#define GHATRACE_JSON_WRITE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "ghatrace/base/buffer.h"
+#include "ghatrace/base/error.h"
+#include "ghatrace/base/slice.h"
+#include "ghatrace/base/time.h"
+
+// --- json writer ----------------------------------------------------------------------------------
+// Writes JSON values (RFC 8259) to a buffer. Names, braces and commas are the caller's. Pure.
+
+// The first failure sticks: after it nothing is written, and `failure` says why (ERROR_MEMORY or
+// ERROR_TOO_LARGE). Owns nothing.
+struct json_writer {
+    struct buffer *out;
+    enum error_code failure;
+};
+
+// As it is.
+void json_write_raw(struct json_writer *writer, struct slice text);
+// In quotes and escaped, so that any bytes make a valid JSON string; U+FFFD for what is not UTF-8.
+void json_write_string(struct json_writer *writer, struct slice text);
+// Bytes, in quotes.
+void json_write_hex(struct json_writer *writer, struct slice bytes);
+void json_write_base64(struct json_writer *writer, struct slice bytes);
+// Numbers, without quotes.
+void json_write_int64(struct json_writer *writer, int64_t value);
+void json_write_uint64(struct json_writer *writer, uint64_t value);
+// The shortest digits that read back as the same double; "NaN", "Infinity" and "-Infinity" are
+// strings (proto3 JSON mapping).
+void json_write_double(struct json_writer *writer, double value);
+
+// --- json out -------------------------------------------------------------------------------------
+// Writes JSON objects and arrays with their names and commas. What is not known is null: never 0, never "".
+// The first failure sticks, as in json_writer.h. Pure.
+
+struct json_out {
+    struct json_writer writer;
+    bool needs_comma;
+};
+
+void json_out_init(struct json_out *json, struct buffer *out);
+enum error_code json_out_finish(const struct json_out *json) MUST_CHECK;
+
+// `name` is static text without anything to escape; NULL inside arrays and for the whole.
+void json_out_open_object(struct json_out *json, const char *name);
+void json_out_close_object(struct json_out *json);
+void json_out_open_array(struct json_out *json, const char *name);
+void json_out_close_array(struct json_out *json);
+
+void json_out_null(struct json_out *json, const char *name);
+void json_out_text(struct json_out *json, const char *name, struct slice text); // empty: null
+void json_out_bool(struct json_out *json, const char *name, bool value);
+void json_out_count(struct json_out *json, const char *name, uint64_t value);
+// GitHub's ids have 64 bits and JavaScript's numbers 53, so they are strings; 0: null.
+void json_out_id(struct json_out *json, const char *name, int64_t id);
+// RFC 3339 with milliseconds; TIMESTAMP_UNKNOWN: null.
+void json_out_time(struct json_out *json, const char *name, timestamp_ns time);
+// Seconds with three decimals at most.
+void json_out_seconds(struct json_out *json, const char *name, duration_ns duration);
+void json_out_hex(struct json_out *json, const char *name, const void *bytes, size_t len);
+void json_out_texts(struct json_out *json, const char *name, const struct slice *items,
+                    size_t count);
+
+#endif

@@ -1,0 +1,15 @@
+// GET /health (alive) and GET /ready (can accept), on the public side and on the admin side.
+#ifndef GHATRACE_WEBHOOK_HEALTH_H
+#define GHATRACE_WEBHOOK_HEALTH_H
+
+#include "ghatrace/engine/engine.h"
+#include "ghatrace/http/parse.h"
+#include "ghatrace/http/response.h"
+#include "ghatrace/webhook/webhook.h"
+
+// True if the request is for one of the two: then `answer` is filled in.
+// `ingress` may be NULL.
+bool health_answers(struct engine *engine, struct ingress *ingress, const struct http_head *head,
+                    struct answer *answer);
+
+#endif

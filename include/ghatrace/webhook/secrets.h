@@ -1,0 +1,21 @@
+// The secrets in use, as those see them who check signatures.
+#ifndef GHATRACE_WEBHOOK_SECRETS_H
+#define GHATRACE_WEBHOOK_SECRETS_H
+
+#include <stdatomic.h>
+
+#include "ghatrace/webhook/webhook.h"
+
+// One set, never changed: a check in progress keeps the set that it began with.
+struct secret_set {
+    atomic_size_t holders;
+    size_t size; // bytes of the whole block, which is wiped when freed
+    size_t count;
+    struct slice items[]; // into the same block
+};
+
+// The set in force. From any thread; give it back.
+struct secret_set *secrets_hold(struct ingress_secrets *secrets);
+void secrets_let_go(struct secret_set *set);
+
+#endif

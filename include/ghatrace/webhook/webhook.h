@@ -1,0 +1,132 @@
+// The public side: N threads that accept connections, read requests, check signatures, decode
+// events, hand them to the engine and answer when it has committed.
+#ifndef GHATRACE_WEBHOOK_WEBHOOK_H
+#define GHATRACE_WEBHOOK_WEBHOOK_H
+
+#include <stddef.h>
+
+#include "ghatrace/base/error.h"
+#include "ghatrace/base/slice.h"
+#include "ghatrace/engine/engine.h"
+#include "ghatrace/net/address.h"
+#include "ghatrace/net/loop.h"
+#include "ghatrace/net/tls.h"
+
+// The secrets that may sign a delivery; replaced as a whole on SIGHUP while requests are checked.
+struct ingress_secrets;
+enum error_code ingress_secrets_create(struct ingress_secrets **secrets,
+                                       struct error *error) MUST_CHECK;
+// The same in two steps, of which only the first, the copy, can fail (ERROR_MEMORY). A set that was prepared must be
+// used, which takes it over, or dropped; dropping NULL is fine.
+struct secret_set;
+enum error_code ingress_secrets_prepare(const struct slice *items, size_t count,
+                                        struct secret_set **set, struct error *error) MUST_CHECK;
+void ingress_secrets_use(struct ingress_secrets *secrets, struct secret_set *set);
+void ingress_secrets_drop(struct secret_set *set);
+// Copies them. From any thread.
+enum error_code ingress_secrets_replace(struct ingress_secrets *secrets, const struct slice *items,
+                                        size_t count, struct error *error) MUST_CHECK;
+void ingress_secrets_destroy(struct ingress_secrets *secrets);
+
+struct ingress_options {
+    struct net_address listen;
+    int listen_socket; // that another process made, used instead of `listen`; stays the caller's. 0: none
+    const char *webhook_path; // outlives the ingress
+    size_t threads;
+    uint64_t max_payload_bytes;
+    uint64_t
+        payload_memory_bytes; // for bodies above 64 KiB, over all threads; more are answered 503
+    bool insecure_no_signature;
+    struct ingress_secrets *secrets; // outlives the ingress
+    const struct slice *repos;       // globs on owner/name, `!` excludes; none: all. Outlive it
+    size_t repo_count;
+    // Webhooks only from there; none: from everywhere. Outlives the ingress, as does the next.
+    struct net_network_list allow_from;
+    struct net_network_list trusted_proxies; // what they say in X-Forwarded-For counts
+    size_t max_connections;                  // over all threads
+    size_t
+        max_connections_per_address; // of IPv6: per /64, and four times that per /48; 0: no cap. Trusted proxies have none
+    duration_ns head_deadline;    // from a request's first byte to the end of its head; 0: 10 s
+    duration_ns request_deadline; // from a request's first byte to its last; 0: 30 s
+    duration_ns idle_deadline;    // between requests; 0: 75 s
+    duration_ns stall_limit;      // a thread that does not react for longer hangs; 0: 5 s
+    duration_ns body_grace;      // from a head on, until its body must have come at 4 KiB/s; 0: 5 s
+    duration_ns output_deadline; // of a client that takes nothing of its answers; 0: 30 s
+    struct net_tls_server_options
+        tls; // without a certificate: plain. The names outlive the ingress
+};
+
+struct ingress;
+
+// Binds and starts the threads; they answer 503 until the engine runs.
+enum error_code ingress_start(struct engine *engine, const struct ingress_options *options,
+                              struct ingress **ingress, struct error *error) MUST_CHECK;
+const struct net_address *ingress_address(const struct ingress *ingress);
+// Reads certificates and key again, for ingress_use_tls() or ingress_drop_tls(). Nothing changes yet. Without TLS
+// there is nothing to read: `*tls` is NULL, which both take.
+struct ingress_tls;
+enum error_code ingress_load_tls(struct ingress *ingress, struct ingress_tls **tls,
+                                 struct error *error) MUST_CHECK;
+// Takes them over: connections that come from now on get them, the others go on as they are. From any one
+// thread, not after the stop.
+void ingress_use_tls(struct ingress *ingress, struct ingress_tls *tls);
+void ingress_drop_tls(struct ingress_tls *tls);
+// Asks each thread to react; once a second or so, from any one thread, not after the stop.
+void ingress_watch(struct ingress *ingress);
+// Did all threads react to ingress_watch()? ERROR_NONE or ERROR_BUSY. From any thread.
+enum error_code ingress_ready(struct ingress *ingress, struct error *error);
+// Connections end with their next answer (`Connection: close`) from now on, idle ones within a second; new ones are
+// still accepted. Returns at once.
+void ingress_wind_down(struct ingress *ingress);
+// Ends it, when the second for idle connections is over, or earlier if there is no connection: an adopted socket is left
+// alone; an own one is emptied, and until ingress_destroy() new clients get no answer from it. Requests in flight are
+// answered, at most within `grace`; with a grace of 0 all this is cut short and the socket closed. Then the threads end,
+// and `done` (may be NULL) is posted to `loop`. Returns at once. What the engine still works on is waited for beyond the grace: the engine must be running.
+void ingress_end(struct ingress *ingress, duration_ns grace, struct net_loop *loop,
+                 struct net_task *done);
+// The same, and waits for it.
+void ingress_stop(struct ingress *ingress, duration_ns grace);
+// Stops it without grace if need be.
+void ingress_destroy(struct ingress *ingress);
+
+// Deliveries whose signature was right, by what they speak of (X-GitHub-Event, also of those that are ignored) and what
+// became of them.
+enum ingress_event { INGRESS_JOB, INGRESS_RUN, INGRESS_PING, INGRESS_OTHER, INGRESS_EVENTS };
+enum ingress_outcome {
+    INGRESS_ACCEPTED,
+    INGRESS_DUPLICATE,
+    INGRESS_IGNORED,
+    INGRESS_NULL, // ignored, too: GitHub sent null in place of the job, run or repository
+    INGRESS_PONG,
+    INGRESS_REFUSED, // 503
+    INGRESS_OUTCOMES
+};
+// Why requests were refused.
+enum ingress_refusal {
+    INGRESS_BAD_SIGNATURE, // 401
+    INGRESS_MALFORMED,     // 400
+    INGRESS_NOT_ALLOWED,   // 403, 404, 405, 415
+    INGRESS_TOO_LARGE,     // 413, 431
+    INGRESS_TOO_SLOW,      // 408
+    INGRESS_UNAVAILABLE,   // 503
+    INGRESS_OTHER_REFUSAL,
+    INGRESS_REFUSALS
+};
+
+// Since the start of the process.
+struct ingress_counters {
+    uint64_t requests; // health and readiness included
+    uint64_t deliveries[INGRESS_EVENTS][INGRESS_OUTCOMES];
+    uint64_t refusals[INGRESS_REFUSALS];
+    uint64_t connections; // at present
+    uint64_t strangers;   // connections closed because of allow_from
+    uint64_t crowded;     // and because of max_connections_per_address
+    uint64_t slowed;      // 401 that were held back, because too many came from there
+};
+void ingress_read_counters(struct ingress *ingress, struct ingress_counters *counters);
+
+// Does an event of this repository count? The last glob that matches decides; with only `!`
+// globs all others count. Pure.
+bool ingress_repository_is_wanted(const struct slice *globs, size_t count, struct slice full_name);
+
+#endif

@@ -1,0 +1,192 @@
+// The live stream.
+#include "live.h"
+
+#include <string.h>
+
+#include "api.h"
+#include "ghatrace/base/log.h"
+#include "ghatrace/base/memory.h"
+#include "ghatrace/net/loop.h"
+#include "ghatrace/webhook/setup.h"
+
+#define TICK NS_PER_SECOND
+// Then an event without news: proxies keep the connection, we learn who has left, and the page learns that events come
+// through.
+#define QUIET_TICKS_MAX 15
+#define EVENTS_MAX_BYTES ((size_t)32 * 1024 * 1024)
+#define ARENA_BLOCK_BYTES ((size_t)256 * 1024)
+#define LIVE_JOBS 100
+#define LIVE_RUNS 50
+
+struct live_subscriber {
+    struct live *live;
+    struct live_subscriber *previous, *next;
+    struct admin_stream *stream;
+};
+
+// --- events ---------------------------------------------------------------------------------------
+
+// The data is one line, and brings its end.
+static enum error_code add_event(struct live *live, const char *name)
+{
+    return buffer_append_format(&live->events, "event: %s\ndata: ", name);
+}
+
+static enum error_code render(struct live *live, struct error *error)
+{
+    const struct api_queue_query queue = {.limit = LIVE_JOBS};
+    const struct api_runs_query runs = {.open = true, .limit = LIVE_RUNS};
+    timestamp_ns now = timestamp_now();
+
+    arena_clear(&live->arena);
+    buffer_clear(&live->events);
+    enum error_code code = add_event(live, "queue");
+    if (code == ERROR_NONE)
+        code = api_render_queue(live->sources, &queue, now, &live->arena, &live->events, error);
+    if (code == ERROR_NONE)
+        code = buffer_append_string(&live->events, "\nevent: runs\ndata: ");
+    if (code == ERROR_NONE)
+        code = api_render_runs(live->sources, &runs, now, &live->arena, &live->events, error);
+    if (code == ERROR_NONE)
+        code = buffer_append_string(&live->events, "\nevent: status\ndata: ");
+    if (code == ERROR_NONE)
+        code = api_render_status(live->sources, now, &live->events, error);
+    if (code == ERROR_NONE)
+        code = buffer_append_string(&live->events, "\n");
+    return code;
+}
+
+static struct live_seen look(const struct live *live)
+{
+    const struct view_sources *sources = live->sources;
+    struct engine_counters counters = {.commits = 0};
+    struct live_seen seen = {.is_ready = true, .has_usable_headers = true};
+    struct export_header_file_status headers;
+    struct error ignored;
+
+    if (sources->engine != NULL) {
+        engine_read_counters(sources->engine, &counters);
+        seen.is_ready = engine_ready(sources->engine, &ignored) == ERROR_NONE;
+    }
+    if (sources->exporter != NULL)
+        exporter_read_status(sources->exporter, &seen.exporting);
+    if (sources->ingress != NULL) {
+        struct ingress_setup setup;
+        ingress_read_setup(sources->ingress, &setup);
+        seen.setup_version = setup.version;
+    }
+    if (sources->header_file != NULL) {
+        export_header_file_read_status(sources->header_file, &headers);
+        seen.has_usable_headers = headers.is_usable;
+    }
+    seen.commits = counters.commits;
+    return seen;
+}
+
+// The number of failures alone is no news.
+static bool is_same(const struct live_seen *a, const struct live_seen *b)
+{
+    return a->commits == b->commits && a->is_ready == b->is_ready &&
+           a->has_usable_headers == b->has_usable_headers && a->setup_version == b->setup_version &&
+           a->exporting.is_troubled == b->exporting.is_troubled &&
+           a->exporting.category == b->exporting.category &&
+           a->exporting.quarantined_records == b->exporting.quarantined_records &&
+           strcmp(a->exporting.message, b->exporting.message) == 0;
+}
+
+// Sending may end a stream, but its subscriber goes later, from the loop.
+static void send_to_all(struct live *live, struct slice bytes)
+{
+    for (struct live_subscriber *each = live->first; each != NULL; each = each->next)
+        (void)admin_stream_send(each->stream, bytes);
+}
+
+static void on_tick(void *context)
+{
+    struct live *live = context;
+    struct error error = {.code = ERROR_NONE};
+    struct live_seen seen = look(live);
+
+    if (!is_same(&seen, &live->seen)) {
+        live->seen = seen;
+        live->quiet_ticks = 0;
+        if (render(live, &error) == ERROR_NONE)
+            send_to_all(live, buffer_slice(&live->events));
+        else
+            log_warn("live page: not updated", LOG_REASON(&error));
+    } else if (++live->quiet_ticks >= QUIET_TICKS_MAX) {
+        live->quiet_ticks = 0;
+        send_to_all(live, SLICE("event: quiet\ndata: {}\n\n"));
+    }
+    if (live->first != NULL)
+        net_timer_set(live->timer, TICK);
+}
+
+// --- subscribers ----------------------------------------------------------------------------------
+
+static void on_closed(void *context)
+{
+    struct live_subscriber *subscriber = context;
+
+    if (subscriber->previous != NULL)
+        subscriber->previous->next = subscriber->next;
+    else
+        subscriber->live->first = subscriber->next;
+    if (subscriber->next != NULL)
+        subscriber->next->previous = subscriber->previous;
+    memory_free(subscriber);
+}
+
+void live_handle(void *context, const struct admin_request *request, struct admin_reply *reply)
+{
+    struct live *live = context;
+    struct error error = {.code = ERROR_NONE};
+    struct live_subscriber *subscriber = memory_allocate_array(1, sizeof *subscriber);
+
+    (void)request;
+    if (subscriber == NULL || render(live, &error) != ERROR_NONE) {
+        memory_free(subscriber);
+        admin_reply_error(reply, 503, error.code != ERROR_NONE ? error.message : "out of memory");
+        return;
+    }
+    // nginx holds answers back unless told otherwise; others do while they compress. RFC 9111 5.2.2.6 forbids that with
+    // no-transform; Caddy 2.6 (Debian 12) compresses all that names no coding, so one is named that changes nothing.
+    admin_reply_set_field(reply, "X-Accel-Buffering", "no");
+    admin_reply_set_field(reply, "Cache-Control", "no-store, no-transform");
+    admin_reply_set_field(reply, "Content-Encoding", "identity");
+    *subscriber = (struct live_subscriber){.live = live, .next = live->first};
+    subscriber->stream = admin_reply_stream(reply, on_closed, subscriber);
+    if (subscriber->stream == NULL) {
+        memory_free(subscriber);
+        return;
+    }
+    if (live->first == NULL) {
+        live->seen = look(live);
+        net_timer_set(live->timer, TICK);
+    } else {
+        live->first->previous = subscriber;
+    }
+    live->first = subscriber;
+    (void)admin_stream_send(subscriber->stream, buffer_slice(&live->events));
+}
+
+enum error_code live_init(struct live *live, struct net_loop *loop,
+                          const struct view_sources *sources, struct error *error)
+{
+    *live = (struct live){.sources = sources};
+    arena_init(&live->arena, ARENA_BLOCK_BYTES);
+    buffer_init(&live->events, EVENTS_MAX_BYTES);
+    return net_timer_create(loop, on_tick, live, &live->timer, error);
+}
+
+void live_stop(struct live *live)
+{
+    net_timer_destroy(live->timer);
+    live->timer = NULL;
+}
+
+void live_release(struct live *live)
+{
+    arena_release(&live->arena);
+    buffer_release(&live->events);
+}

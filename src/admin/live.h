@@ -1,0 +1,36 @@
+// The stream that the live page follows: what is open, and how the daemon fares, whenever something was committed
+// or the daemon itself is in another state.
+#ifndef GHATRACE_ADMIN_LIVE_H
+#define GHATRACE_ADMIN_LIVE_H
+
+#include "ghatrace/admin/admin.h"
+
+struct live_subscriber;
+
+// What new events are sent for.
+struct live_seen {
+    uint64_t commits;
+    bool is_ready;
+    bool has_usable_headers;
+    uint64_t setup_version; // struct ingress_setup
+    struct export_status exporting;
+};
+
+struct live {
+    const struct view_sources *sources;
+    struct net_timer *timer; // runs while there are subscribers
+    struct live_subscriber *first;
+    struct arena arena;
+    struct buffer events;  // rendered once for all
+    struct live_seen seen; // as of the last events
+    unsigned quiet_ticks;
+};
+
+enum error_code live_init(struct live *live, struct net_loop *loop,
+                          const struct view_sources *sources, struct error *error) MUST_CHECK;
+void live_stop(struct live *live);
+void live_release(struct live *live);
+// A route's handler; `context` is the live.
+void live_handle(void *context, const struct admin_request *request, struct admin_reply *reply);
+
+#endif

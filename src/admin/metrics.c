@@ -1,0 +1,983 @@
+// Metrics in Prometheus' text format and in OpenMetrics.
+#include "metrics.h"
+
+#include <dirent.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "ghatrace/base/log.h"
+#include "ghatrace/base/slice.h"
+#include "ghatrace/tally/open_runs.h"
+#include "ghatrace/tally/pool.h"
+#include "ghatrace/tally/recent.h"
+
+// --- the text of metrics --------------------------------------------------------------------------
+
+#define NUMBER_SIZE 40
+
+static void put(struct metrics_text *text, struct slice piece)
+{
+    if (text->code == ERROR_NONE)
+        text->code = buffer_append_slice(text->out, piece);
+}
+
+static void put_string(struct metrics_text *text, const char *piece)
+{
+    put(text, slice_from_string(piece));
+}
+
+// Label values: backslash, quotation mark and line feed are escaped, all else goes out as it is, in both formats.
+static void put_escaped(struct metrics_text *text, struct slice value)
+{
+    size_t start = 0;
+    if (value.len == 0)
+        return;
+    for (size_t i = 0; i < value.len; i++) {
+        const char *escape = value.data[i] == '\\'   ? "\\\\"
+                             : value.data[i] == '"'  ? "\\\""
+                             : value.data[i] == '\n' ? "\\n"
+                                                     : NULL;
+        if (escape == NULL)
+            continue;
+        put(text, (struct slice){value.data + start, i - start});
+        put_string(text, escape);
+        start = i + 1;
+    }
+    put(text, (struct slice){value.data + start, value.len - start});
+}
+
+static void put_labels(struct metrics_text *text, const struct metrics_label *labels, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        put_string(text, i > 0 ? "," : "");
+        put_string(text, labels[i].name);
+        put_string(text, "=\"");
+        put_escaped(text, labels[i].value);
+        put_string(text, "\"");
+    }
+}
+
+static void put_uint(struct metrics_text *text, uint64_t value)
+{
+    char digits[20];
+    size_t at = sizeof digits;
+    do {
+        digits[--at] = (char)('0' + value % 10);
+        value /= 10;
+    } while (value > 0);
+    put(text, (struct slice){digits + at, sizeof digits - at});
+}
+
+// Whole numbers without a point; else what reads back as the same.
+static void put_number(struct metrics_text *text, double value)
+{
+    char number[NUMBER_SIZE];
+    if (value >= 0 && value < 1e15 && floor(value) == value) {
+        put_uint(text, (uint64_t)value);
+        return;
+    }
+    for (int digits = 6; digits <= 17; digits++) {
+        (void)snprintf(number, sizeof number, "%.*g", digits, value);
+        double back;
+        if (sscanf(number, "%lf", &back) == 1 && !(back < value) && !(back > value))
+            break;
+    }
+    put_string(text, number);
+}
+
+void metrics_family(struct metrics_text *text, const char *name, enum metrics_type type,
+                    const char *help)
+{
+    static const char *const types[] = {[METRICS_GAUGE] = "gauge",
+                                        [METRICS_COUNTER] = "counter",
+                                        [METRICS_HISTOGRAM] = "histogram",
+                                        [METRICS_SUMMARY] = "summary"};
+    // OpenMetrics names the family without its samples' suffix, Prometheus with it.
+    bool has_suffix = type == METRICS_COUNTER && text->format == METRICS_PROMETHEUS;
+    const char *suffix = has_suffix ? "_total" : "";
+    const char *const pieces[] = {"# HELP ", name,   suffix, " ",         help, "\n# TYPE ",
+                                  name,      suffix, " ",    types[type], "\n"};
+    for (size_t i = 0; i < sizeof pieces / sizeof pieces[0]; i++)
+        put_string(text, pieces[i]);
+}
+
+void metrics_sample(struct metrics_text *text, const char *name, const char *suffix,
+                    const struct metrics_label *labels, size_t count, double value)
+{
+    put_string(text, name);
+    put_string(text, suffix);
+    if (count > 0) {
+        put_string(text, "{");
+        put_labels(text, labels, count);
+        put_string(text, "}");
+    }
+    put_string(text, " ");
+    put_number(text, value);
+    put_string(text, "\n");
+}
+
+void metrics_single(struct metrics_text *text, const char *name, enum metrics_type type,
+                    const char *help, double value)
+{
+    metrics_family(text, name, type, help);
+    metrics_sample(text, name, type == METRICS_COUNTER ? "_total" : "", NULL, 0, value);
+}
+
+// --- histograms -----------------------------------------------------------------------------------
+
+// OpenMetrics wants floats for bounds, and Prometheus keeps them as they are written.
+static void put_bound(struct metrics_text *text, double bound)
+{
+    char number[NUMBER_SIZE];
+    bool is_whole = floor(bound) == bound;
+    (void)snprintf(number, sizeof number, is_whole ? "%.1f" : "%g", bound);
+    put_string(text, number);
+}
+
+static void put_exemplar(struct metrics_text *text, const struct series_exemplar *exemplar)
+{
+    char hex[2 * TRACE_ID_SIZE + 1];
+    char rest[NUMBER_SIZE * 2];
+    if (exemplar->at == TIMESTAMP_UNKNOWN || text->format != METRICS_OPENMETRICS)
+        return;
+    hex_encode(exemplar->trace.bytes, TRACE_ID_SIZE, hex);
+    (void)snprintf(rest, sizeof rest, "\"} %.3f %.3f",
+                   (double)exemplar->value / (double)NS_PER_SECOND,
+                   (double)exemplar->at / (double)NS_PER_SECOND);
+    put_string(text, " # {trace_id=\"");
+    put_string(text, hex);
+    put_string(text, rest);
+}
+
+// The labels are the same on each line of a histogram: they are escaped once and copied from there. `is_open`: the
+// bound follows.
+static void put_line_start(struct metrics_text *text, const char *name, const char *suffix,
+                           size_t labels_at, size_t labels_len, bool is_open)
+{
+    put_string(text, name);
+    put_string(text, suffix);
+    put_string(text, labels_len > 0 || is_open ? "{" : "");
+    if (text->code == ERROR_NONE)
+        text->code = buffer_reserve(text->out, labels_len);
+    if (text->code == ERROR_NONE)
+        put(text, (struct slice){text->out->data + labels_at, labels_len});
+}
+
+void metrics_put_histogram(struct metrics_text *text, const char *name,
+                           const struct metrics_label *labels, size_t count,
+                           const struct metrics_histogram *histogram)
+{
+    uint64_t sum = 0;
+    size_t labels_at = 0, labels_len = 0;
+    for (size_t i = 0; i <= histogram->bound_count && text->code == ERROR_NONE; i++) {
+        if (i == 0) {
+            put_string(text, name);
+            put_string(text, "_bucket{");
+            labels_at = text->out->len;
+            put_labels(text, labels, count);
+            labels_len = text->out->len - labels_at;
+        } else {
+            put_line_start(text, name, "_bucket", labels_at, labels_len, true);
+        }
+        put_string(text, labels_len > 0 ? ",le=\"" : "le=\"");
+        if (i < histogram->bound_count)
+            put_bound(text, histogram->bounds[i]);
+        else
+            put_string(text, "+Inf");
+        put_string(text, "\"} ");
+        sum += histogram->buckets[i];
+        put_uint(text, sum);
+        if (histogram->exemplars != NULL)
+            put_exemplar(text, &histogram->exemplars[i]);
+        put_string(text, "\n");
+    }
+    put_line_start(text, name, "_sum", labels_at, labels_len, false);
+    put_string(text, labels_len > 0 ? "} " : " ");
+    put_number(text, histogram->sum);
+    put_string(text, "\n");
+    put_line_start(text, name, "_count", labels_at, labels_len, false);
+    put_string(text, labels_len > 0 ? "} " : " ");
+    put_uint(text, histogram->count);
+    put_string(text, "\n");
+}
+
+// --- metrics process ------------------------------------------------------------------------------
+// What the system knows of the process, by the names that Prometheus' own libraries use.
+
+static double processor_seconds(void)
+{
+    struct rusage usage;
+    if (getrusage(RUSAGE_SELF, &usage) != 0)
+        return 0;
+    return (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
+           (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
+}
+
+// The second number of /proc/self/statm: pages in memory, those of the mapped store included. -1: no such file.
+static double resident_bytes(void)
+{
+    long long pages = -1;
+    FILE *file = fopen("/proc/self/statm", "re");
+    if (file == NULL)
+        return -1;
+    if (fscanf(file, "%*d %lld", &pages) != 1)
+        pages = -1;
+    (void)fclose(file);
+    return pages < 0 ? -1 : (double)pages * (double)sysconf(_SC_PAGESIZE);
+}
+
+// -1: not to be known here.
+static double open_descriptors(void)
+{
+    double count = -1; // the folder's own
+    DIR *folder = opendir("/proc/self/fd");
+    if (folder == NULL)
+        return -1;
+    for (const struct dirent *entry = readdir(folder); entry != NULL; entry = readdir(folder))
+        count += entry->d_name[0] != '.' ? 1 : 0;
+    (void)closedir(folder);
+    return count;
+}
+
+static void put_known(struct metrics_text *text, const char *name, const char *help, double value)
+{
+    if (value >= 0)
+        metrics_single(text, name, METRICS_GAUGE, help, value);
+}
+
+void metrics_put_process(struct metrics_text *text)
+{
+    struct rlimit limit;
+    metrics_single(text, "ghatrace_log_lines_dropped", METRICS_COUNTER,
+                   "Log lines that standard error did not take, since the start.",
+                   (double)log_dropped_lines());
+    metrics_single(text, "process_cpu_seconds", METRICS_COUNTER, "Processor time used, in seconds.",
+                   processor_seconds());
+    put_known(text, "process_resident_memory_bytes",
+              "Memory in use, with the pages of the store that are in memory.", resident_bytes());
+    put_known(text, "process_open_fds", "Descriptors in use.", open_descriptors());
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0)
+        metrics_single(text, "process_max_fds", METRICS_GAUGE, "How many there may be.",
+                       (double)limit.rlim_cur);
+}
+
+// --- open jobs by runner labels and group, and the age of the oldest ------------------------------
+
+#define ARENA_BLOCK_BYTES ((size_t)64 * 1024)
+
+static const struct {
+    enum standing_state state;
+    const char *name;
+} states[] = {
+    {STANDING_WAITING, "waiting"}, {STANDING_QUEUED, "queued"}, {STANDING_RUNNING, "running"}};
+#define STATES (sizeof states / sizeof states[0])
+
+struct queue {
+    struct metrics_text *text;
+    struct store_transaction *transaction;
+    struct pool *pools;
+    size_t count;
+    struct error *error;
+};
+
+static void put_pool(struct queue *queue, const char *name, size_t pool, size_t state, double value)
+{
+    const struct metrics_label labels[] = {
+        {"state", slice_from_string(states[state].name)},
+        {"runner_labels", queue->pools[pool].labels},
+        {"runner_group", queue->pools[pool].group},
+    };
+    metrics_sample(queue->text, name, "", labels, sizeof labels / sizeof labels[0], value);
+}
+
+static void put_counts(struct queue *queue)
+{
+    metrics_family(
+        queue->text, "ghatrace_jobs", METRICS_GAUGE,
+        "Open jobs by state: waiting for an approval, queued for a runner, running on one. "
+        "The runner group is known from the start of a job on.");
+    for (size_t pool = 0; pool < queue->count; pool++)
+        for (size_t i = 0; i < STATES; i++)
+            put_pool(queue, "ghatrace_jobs", pool, i,
+                     (double)queue->pools[pool].counts[states[i].state]);
+}
+
+static enum error_code age_of_oldest(struct queue *queue, size_t pool, size_t state,
+                                     timestamp_ns now, double *seconds)
+{
+    struct pool_job oldest = {0};
+    *seconds = 0;
+    if (queue->pools[pool].counts[states[state].state] == 0)
+        return ERROR_NONE;
+    enum error_code code = pool_seek_job(queue->transaction, &queue->pools[pool].id,
+                                         states[state].state, &oldest, queue->error);
+    if (code == ERROR_NONE && oldest.since < now)
+        *seconds = (double)(now - oldest.since) / (double)NS_PER_SECOND;
+    return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
+}
+
+static enum error_code put_job_ages(struct queue *queue, timestamp_ns now)
+{
+    metrics_family(
+        queue->text, "ghatrace_jobs_oldest_age_seconds", METRICS_GAUGE,
+        "For how long the oldest open job has been in this state; 0 where there is none.");
+    for (size_t pool = 0; pool < queue->count; pool++)
+        for (size_t i = 0; i < STATES; i++) {
+            double seconds;
+            enum error_code code = age_of_oldest(queue, pool, i, now, &seconds);
+            if (code != ERROR_NONE)
+                return code;
+            put_pool(queue, "ghatrace_jobs_oldest_age_seconds", pool, i, seconds);
+        }
+    return ERROR_NONE;
+}
+
+enum error_code metrics_put_queue(struct metrics_text *text, const struct view_sources *sources,
+                                  timestamp_ns now, struct error *error)
+{
+    struct queue queue = {.text = text, .error = error};
+    struct arena arena;
+    enum error_code code = store_begin(sources->store, false, &queue.transaction, error);
+    if (code != ERROR_NONE)
+        return code;
+    arena_init(&arena, ARENA_BLOCK_BYTES);
+    code = pool_list(queue.transaction, &arena, &queue.pools, &queue.count, error);
+    if (code == ERROR_NONE) {
+        put_counts(&queue);
+        code = put_job_ages(&queue, now);
+        metrics_single(text, "ghatrace_runs_open", METRICS_GAUGE, "Runs that are not over.",
+                       (double)open_runs_count(queue.transaction));
+        metrics_family(text, "ghatrace_series", METRICS_GAUGE,
+                       "Sets of labels in use of each kind; beyond metrics-max-series, new ones "
+                       "count as other.");
+        for (size_t kind = 0; kind <= SERIES_KINDS; kind++) {
+            static const char *const kinds[] = {[SERIES_JOB] = "job",
+                                                [SERIES_RUN] = "run",
+                                                [SERIES_STEP] = "step",
+                                                [SERIES_KINDS] = "pool"};
+            const struct metrics_label label = {"kind", slice_from_string(kinds[kind])};
+            uint64_t count = kind == SERIES_KINDS
+                                 ? queue.count
+                                 : series_count(queue.transaction, (enum series_kind)kind);
+            metrics_sample(text, "ghatrace_series", "", &label, 1, (double)count);
+        }
+    }
+    arena_release(&arena);
+    store_abort(queue.transaction);
+    return code;
+}
+
+// --- metrics series -------------------------------------------------------------------------------
+// Latencies of jobs, runs and steps, as they were counted ever since the store was made.
+
+static const double bounds[SERIES_BOUNDS] = {1,   2,   5,    10,   15,   30,   60,    120,
+                                             300, 600, 1200, 1800, 3600, 7200, 14400, 21600};
+
+// What /metrics may grow to by series: it is made in memory, by the loop that answers all else, within some 2 s. Five
+// thousand sets with names of usual length and exemplars fit (100 MB); with names of 256 bytes 500 do.
+#define SERIES_BYTES_MAX ((size_t)128 * 1024 * 1024)
+
+// One family of histograms: of a kind of series, the histogram at a position.
+struct family {
+    const char *name;
+    const char *help;
+    enum series_kind kind;
+    size_t position;
+};
+
+static const struct family families[] = {
+    {"ghatrace_job_waiting_seconds",
+     "How long jobs waited for the approval of their environment. Survives restarts.", SERIES_JOB,
+     SERIES_JOB_WAITING},
+    {"ghatrace_job_queue_seconds",
+     "How long jobs that were ready to run waited for a runner. Survives restarts.", SERIES_JOB,
+     SERIES_JOB_QUEUE},
+    {"ghatrace_job_startup_seconds",
+     "How long runners prepared themselves on taking a job, up to the workflow's first step. "
+     "Survives restarts. "
+     "gha_job_startup_duration_seconds of actions-runner-controller is another measure: from the "
+     "assignment of a job to its start, hence a part of ghatrace_job_queue_seconds.",
+     SERIES_JOB, SERIES_JOB_STARTUP},
+    {"ghatrace_job_execution_seconds",
+     "How long jobs ran, from the workflow's first step to their end. Survives restarts. "
+     "gha_job_execution_duration_seconds of actions-runner-controller is the same and the start-up "
+     "together.",
+     SERIES_JOB, SERIES_JOB_EXECUTION},
+    {"ghatrace_run_duration_seconds", "How long runs took, from start to end. Survives restarts.",
+     SERIES_RUN, 0},
+};
+
+// By kind and position.
+static const char *const label_names[SERIES_KINDS][SERIES_LABELS_MAX] = {
+    [SERIES_JOB] = {"repository", "workflow", "runner_group", "runner_labels", "result"},
+    [SERIES_RUN] = {"repository", "workflow", "result"},
+    [SERIES_STEP] = {"repository", "workflow", "step", "result"},
+};
+
+static size_t fill_labels(const struct series *series, struct metrics_label *labels)
+{
+    size_t count = series_label_count(series->kind);
+    for (size_t i = 0; i < count; i++)
+        labels[i] = (struct metrics_label){label_names[series->kind][i], series->labels[i]};
+    return count;
+}
+
+static double seconds_of(const struct series_sum *sum)
+{
+    return (double)sum->seconds + (double)sum->nanoseconds / (double)NS_PER_SECOND;
+}
+
+static void put_histogram(struct metrics_text *text, const struct family *family,
+                          const struct series *series)
+{
+    const struct series_histogram *from = &series->histograms[family->position];
+    struct metrics_label labels[SERIES_LABELS_MAX];
+    const struct metrics_histogram histogram = {.bounds = bounds,
+                                                .bound_count = SERIES_BOUNDS,
+                                                .buckets = from->buckets,
+                                                .count = from->count,
+                                                .sum = seconds_of(&from->sum),
+                                                .exemplars = from->exemplars};
+    if (from->count > 0) // few jobs wait for approvals
+        metrics_put_histogram(text, family->name, labels, fill_labels(series, labels), &histogram);
+}
+
+static void put_step(struct metrics_text *text, const char *name, const struct series *series)
+{
+    struct metrics_label labels[SERIES_LABELS_MAX];
+    size_t count = fill_labels(series, labels);
+    metrics_sample(text, name, "_sum", labels, count, seconds_of(&series->sum));
+    metrics_sample(text, name, "_count", labels, count, (double)series->count);
+}
+
+struct series_sums {
+    uint64_t overflow[SERIES_KINDS]; // what was counted beyond the bound
+    uint64_t left_out;               // sets for which there was no room
+};
+
+static enum error_code put_family(struct metrics_text *text, struct store_transaction *transaction,
+                                  const struct family *family, struct series_sums *sums,
+                                  struct error *error)
+{
+    struct series_id id = {{0}};
+    struct series series;
+    enum error_code code;
+    metrics_family(text, family->name,
+                   family->kind == SERIES_STEP ? METRICS_SUMMARY : METRICS_HISTOGRAM, family->help);
+    while ((code = series_seek(transaction, family->kind, &id, &series, error)) == ERROR_NONE) {
+        if (text->out->len > SERIES_BYTES_MAX)
+            sums->left_out++;
+        else if (family->kind == SERIES_STEP)
+            put_step(text, family->name, &series);
+        else
+            put_histogram(text, family, &series);
+        if (series_is_other(&series))
+            sums->overflow[family->kind] = series.count;
+        series_id_increment(&id);
+    }
+    return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
+}
+
+static void put_overflow(struct metrics_text *text, const struct series_sums *sums)
+{
+    static const char *const kinds[SERIES_KINDS] = {
+        [SERIES_JOB] = "job", [SERIES_RUN] = "run", [SERIES_STEP] = "step"};
+    metrics_family(text, "ghatrace_series_overflow", METRICS_COUNTER,
+                   "Jobs, runs and steps that other counts, because metrics-max-series sets of "
+                   "labels were in use. Survives restarts.");
+    for (size_t kind = 0; kind < SERIES_KINDS; kind++) {
+        const struct metrics_label label = {"kind", slice_from_string(kinds[kind])};
+        metrics_sample(text, "ghatrace_series_overflow", "_total", &label, 1,
+                       (double)sums->overflow[kind]);
+    }
+    metrics_single(text, "ghatrace_series_left_out", METRICS_GAUGE,
+                   "Sets of labels that /metrics leaves out, family by family, because it would "
+                   "become too large; lower metrics-max-series.",
+                   (double)sums->left_out);
+}
+
+enum error_code metrics_put_series(struct metrics_text *text, const struct view_sources *sources,
+                                   struct error *error)
+{
+    static const struct family steps = {"ghatrace_step_duration_seconds",
+                                        "How long steps took. Survives restarts.", SERIES_STEP, 0};
+    struct series_sums sums = {0};
+    struct store_transaction *transaction;
+    enum error_code code = store_begin(sources->store, false, &transaction, error);
+    if (code != ERROR_NONE)
+        return code;
+    for (size_t i = 0; i < sizeof families / sizeof families[0] && code == ERROR_NONE; i++)
+        code = put_family(text, transaction, &families[i], &sums, error);
+    if (code == ERROR_NONE)
+        code = put_family(text, transaction, &steps, &sums, error);
+    store_abort(transaction);
+    if (code == ERROR_NONE)
+        put_overflow(text, &sums);
+    return code;
+}
+
+// --- the daemon's own figures ---------------------------------------------------------------------
+
+static enum error_code read_outbox(struct store_transaction *transaction,
+                                   struct health_figures *figures, struct error *error)
+{
+    struct store_record record;
+    uint64_t sequence = 0;
+    uint32_t size;
+    enum error_code code = store_seek_outbox(transaction, &sequence, &size, error);
+    if (code == ERROR_NONE)
+        code = store_get_record(transaction, sequence, &record, error);
+    if (code == ERROR_NONE)
+        figures->outbox_oldest = record.finished_at;
+    return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
+}
+
+const char *health_category(enum export_trouble trouble, char text[HEALTH_CATEGORY_SIZE])
+{
+    size_t len = 0;
+    for (const char *c = export_trouble_text(trouble); *c != '\0' && len + 1 < HEALTH_CATEGORY_SIZE;
+         c++)
+        text[len++] = *c == ' ' ? '_' : *c;
+    text[len] = '\0';
+    return text;
+}
+
+struct setup_facts health_setup_facts(const struct view_sources *sources,
+                                      const struct health_figures *figures, timestamp_ns now)
+{
+    return (struct setup_facts){.ingress = &figures->setup,
+                                .last_event_at = figures->engine.last_event_at,
+                                .webhook_path = sources->webhook_path,
+                                .export_url = sources->export_url,
+                                .exporting = &figures->exporting,
+                                .exported_records = figures->exporter.sent_records,
+                                .now = now};
+}
+
+enum error_code health_figures_read(const struct view_sources *sources,
+                                    struct health_figures *figures, struct error *error)
+{
+    struct store_transaction *transaction;
+    *figures = (struct health_figures){.is_ready = true};
+    if (sources->engine != NULL) {
+        figures->is_ready = engine_ready(sources->engine, &figures->trouble) == ERROR_NONE;
+        engine_read_counters(sources->engine, &figures->engine);
+        engine_read_overflow(sources->engine, &figures->overflow);
+    }
+    if (sources->ingress != NULL) {
+        if (figures->is_ready)
+            figures->is_ready = ingress_ready(sources->ingress, &figures->trouble) == ERROR_NONE;
+        ingress_read_counters(sources->ingress, &figures->ingress);
+        ingress_read_setup(sources->ingress, &figures->setup);
+    }
+    if (sources->exporter != NULL) {
+        exporter_read_counters(sources->exporter, &figures->exporter);
+        exporter_read_status(sources->exporter, &figures->exporting);
+    }
+    enum error_code code = store_begin(sources->store, false, &transaction, error);
+    if (code != ERROR_NONE)
+        return code;
+    store_read_usage(transaction, &figures->usage);
+    figures->open_runs = open_runs_count(transaction);
+    figures->finished_runs = recent_count(transaction);
+    figures->unreadable = store_unreadable_ever(sources->store);
+    code = store_oldest_delivery(transaction, &figures->oldest_delivery, error);
+    if (code == ERROR_NONE)
+        code = read_outbox(transaction, figures, error);
+    if (code == ERROR_NONE)
+        code = store_read_set_aside_totals(transaction, &figures->set_aside, error);
+    store_abort(transaction);
+    return code;
+}
+
+// --- the daemon's own health ----------------------------------------------------------------------
+
+static double to_seconds(int64_t ns)
+{
+    return (double)ns / (double)NS_PER_SECOND;
+}
+
+static void put_deliveries(struct metrics_text *text, const struct ingress_counters *counters)
+{
+    static const char *const events[INGRESS_EVENTS] = {[INGRESS_JOB] = "workflow_job",
+                                                       [INGRESS_RUN] = "workflow_run",
+                                                       [INGRESS_PING] = "ping",
+                                                       [INGRESS_OTHER] = "other"};
+    static const char *const outcomes[INGRESS_OUTCOMES] = {
+        [INGRESS_ACCEPTED] = "accepted", [INGRESS_DUPLICATE] = "duplicate",
+        [INGRESS_IGNORED] = "ignored",   [INGRESS_NULL] = "malformed",
+        [INGRESS_PONG] = "pong",         [INGRESS_REFUSED] = "refused"};
+    metrics_family(text, "ghatrace_deliveries", METRICS_COUNTER,
+                   "Deliveries that were rightly signed, since the start.");
+    for (size_t event = 0; event < INGRESS_EVENTS; event++)
+        for (size_t outcome = 0; outcome < INGRESS_OUTCOMES; outcome++) {
+            bool is_possible = event == INGRESS_PING    ? outcome == INGRESS_PONG
+                               : event == INGRESS_OTHER ? outcome == INGRESS_IGNORED
+                                                        : outcome != INGRESS_PONG;
+            const struct metrics_label labels[] = {
+                {"event", slice_from_string(events[event])},
+                {"outcome", slice_from_string(outcomes[outcome])}};
+            if (is_possible)
+                metrics_sample(text, "ghatrace_deliveries", "_total", labels, 2,
+                               (double)counters->deliveries[event][outcome]);
+        }
+}
+
+static void put_refusals(struct metrics_text *text, const struct ingress_counters *counters,
+                         const struct ingress_setup *setup)
+{
+    static const char *const reasons[INGRESS_REFUSALS] = {
+        [INGRESS_BAD_SIGNATURE] = "signature", [INGRESS_MALFORMED] = "malformed",
+        [INGRESS_NOT_ALLOWED] = "not_allowed", [INGRESS_TOO_LARGE] = "too_large",
+        [INGRESS_TOO_SLOW] = "too_slow",       [INGRESS_UNAVAILABLE] = "unavailable",
+        [INGRESS_OTHER_REFUSAL] = "other",
+    };
+    metrics_family(text, "ghatrace_requests_refused", METRICS_COUNTER,
+                   "Requests to the webhook listener that were refused, since the start.");
+    for (size_t i = 0; i < INGRESS_REFUSALS; i++) {
+        const struct metrics_label label = {"reason", slice_from_string(reasons[i])};
+        metrics_sample(text, "ghatrace_requests_refused", "_total", &label, 1,
+                       (double)counters->refusals[i]);
+    }
+    metrics_single(text, "ghatrace_signature_failures", METRICS_COUNTER,
+                   "Requests whose signature was missing or wrong, since the start.",
+                   (double)counters->refusals[INGRESS_BAD_SIGNATURE]);
+    metrics_single(
+        text, "ghatrace_deliveries_to_other_paths", METRICS_COUNTER,
+        "Requests with GitHub's fields to another path than the webhook's, since the start.",
+        (double)setup->wrong_path.count);
+    metrics_single(
+        text, "ghatrace_signature_failures_slowed", METRICS_COUNTER,
+        "Of these, those that were answered late because many came from there, since the start.",
+        (double)counters->slowed);
+    metrics_single(
+        text, "ghatrace_connections_refused", METRICS_COUNTER,
+        "Connections closed because of allow-from or max-connections-per-address, since the start.",
+        (double)(counters->strangers + counters->crowded));
+    metrics_single(text, "ghatrace_connections", METRICS_GAUGE,
+                   "Connections to the webhook listener.", (double)counters->connections);
+}
+
+static void put_commits(struct metrics_text *text, const struct engine_counters *counters)
+{
+    double times[ENGINE_COMMIT_BOUNDS], sizes[ENGINE_BATCH_BOUNDS];
+    uint64_t batches = 0;
+    for (size_t i = 0; i < ENGINE_COMMIT_BOUNDS; i++)
+        times[i] = to_seconds(engine_commit_bounds[i]);
+    for (size_t i = 0; i < ENGINE_BATCH_BOUNDS; i++)
+        sizes[i] = (double)engine_batch_bounds[i];
+    for (size_t i = 0; i <= ENGINE_BATCH_BOUNDS; i++)
+        batches += counters->batch_buckets[i];
+    const struct metrics_histogram time = {.bounds = times,
+                                           .bound_count = ENGINE_COMMIT_BOUNDS,
+                                           .buckets = counters->commit_buckets,
+                                           .count = counters->commits,
+                                           .sum = to_seconds((int64_t)counters->commit_ns)};
+    const struct metrics_histogram size = {.bounds = sizes,
+                                           .bound_count = ENGINE_BATCH_BOUNDS,
+                                           .buckets = counters->batch_buckets,
+                                           .count = batches,
+                                           .sum = (double)counters->batch_tasks};
+    metrics_family(text, "ghatrace_commit_seconds", METRICS_HISTOGRAM,
+                   "How long commits to the store took, sync to disk included, since the start.");
+    metrics_put_histogram(text, "ghatrace_commit_seconds", NULL, 0, &time);
+    metrics_family(text, "ghatrace_commit_tasks", METRICS_HISTOGRAM,
+                   "How many deliveries and results of exports one commit took, since the start.");
+    metrics_put_histogram(text, "ghatrace_commit_tasks", NULL, 0, &size);
+}
+
+static void put_commit_ages(struct metrics_text *text, const struct engine_counters *counters)
+{
+    metrics_single(text, "ghatrace_commit_age_seconds", METRICS_GAUGE,
+                   "For how long the present commit has been in progress; 0: none is.",
+                   to_seconds(counters->batch_age));
+    metrics_single(text, "ghatrace_commit_queue_oldest_age_seconds", METRICS_GAUGE,
+                   "For how long the oldest delivery or result has waited to be stored.",
+                   to_seconds(counters->queue_age));
+}
+
+static void put_dropped(struct metrics_text *text, const struct engine_counters *counters)
+{
+    static const char *const reasons[STORE_SHED_REASONS] = {
+        [STORE_SHED_AGE] = "age", [STORE_SHED_SIZE] = "size", [STORE_SHED_ROOM] = "room"};
+    metrics_family(text, "ghatrace_dead_letters_dropped", METRICS_COUNTER,
+                   "Dead letters that were dropped, since the start: older than "
+                   "dead-letters-max-age, beyond dead-letters-max-size, to make room for "
+                   "deliveries.");
+    for (size_t i = 0; i < STORE_SHED_REASONS; i++) {
+        const struct metrics_label label = {"reason", slice_from_string(reasons[i])};
+        metrics_sample(text, "ghatrace_dead_letters_dropped", "_total", &label, 1,
+                       (double)counters->dead_letters_dropped[i]);
+    }
+}
+
+static void put_outbox(struct metrics_text *text, const struct health_figures *figures,
+                       timestamp_ns now)
+{
+    bool is_empty = figures->outbox_oldest == TIMESTAMP_UNKNOWN || figures->outbox_oldest > now;
+    metrics_single(text, "ghatrace_outbox_records", METRICS_GAUGE,
+                   "Finished jobs and runs that wait for the collector.",
+                   (double)figures->usage.outbox_records);
+    metrics_single(text, "ghatrace_outbox_bytes", METRICS_GAUGE, "Their size.",
+                   (double)figures->usage.outbox_bytes);
+    metrics_single(text, "ghatrace_outbox_oldest_age_seconds", METRICS_GAUGE,
+                   "For how long the oldest of them has waited; 0 where there is none.",
+                   is_empty ? 0 : to_seconds(now - figures->outbox_oldest));
+    metrics_single(text, "ghatrace_dead_letters", METRICS_GAUGE,
+                   "Records that the collector refused for good; see ghatrace requeue.",
+                   (double)figures->usage.dead_letters);
+    metrics_single(text, "ghatrace_dead_letter_bytes", METRICS_GAUGE, "Their size.",
+                   (double)figures->usage.dead_letter_bytes);
+    put_dropped(text, &figures->engine);
+}
+
+static void put_trouble(struct metrics_text *text, const struct export_status *status)
+{
+    metrics_family(
+        text, "ghatrace_export_trouble", METRICS_GAUGE,
+        "1 where records are not accepted for this reason at present; GET /api/status has "
+        "the words of the collector.");
+    for (int i = EXPORT_NO_TROUBLE + 1; i <= EXPORT_OTHER_TROUBLE; i++) {
+        char words[HEALTH_CATEGORY_SIZE];
+        enum export_trouble trouble = (enum export_trouble)i;
+        const struct metrics_label category = {"category",
+                                               slice_from_string(health_category(trouble, words))};
+        metrics_sample(text, "ghatrace_export_trouble", "", &category, 1,
+                       status->is_troubled && status->category == trouble ? 1 : 0);
+    }
+    metrics_single(text, "ghatrace_export_trouble_since_timestamp_seconds", METRICS_GAUGE,
+                   "Since when records are not accepted; 0: they are.",
+                   status->is_troubled ? to_seconds(status->since) : 0);
+    metrics_single(text, "ghatrace_export_quarantined_records", METRICS_GAUGE,
+                   "Records that were refused while others were accepted. They are kept, and tried "
+                   "again now and then.",
+                   (double)status->quarantined_records);
+    metrics_single(text, "ghatrace_export_quarantined_bytes", METRICS_GAUGE, "Their size.",
+                   (double)status->quarantined_bytes);
+}
+
+static void put_header_file(struct metrics_text *text, const struct export_header_file *file)
+{
+    struct export_header_file_status status = {.is_usable = true};
+    if (file != NULL)
+        export_header_file_read_status(file, &status);
+    metrics_single(
+        text, "ghatrace_export_header_file_usable", METRICS_GAUGE,
+        "0 while otlp-header-file cannot be used and the last good headers stay, else 1.",
+        status.is_usable ? 1 : 0);
+}
+
+static void put_export(struct metrics_text *text, const struct export_counters *counters)
+{
+    metrics_single(text, "ghatrace_export_requests", METRICS_COUNTER,
+                   "Requests to the collector, since the start.", (double)counters->requests);
+    metrics_single(text, "ghatrace_export_retries", METRICS_COUNTER,
+                   "Of these, those that failed and were tried again, since the start.",
+                   (double)counters->retries);
+    metrics_family(text, "ghatrace_export_records", METRICS_COUNTER,
+                   "Records that the collector took, or refused for good, since the start.");
+    const struct metrics_label delivered = {"outcome", SLICE("delivered")};
+    const struct metrics_label refused = {"outcome", SLICE("refused")};
+    metrics_sample(text, "ghatrace_export_records", "_total", &delivered, 1,
+                   (double)counters->sent_records);
+    metrics_sample(text, "ghatrace_export_records", "_total", &refused, 1,
+                   (double)counters->dead_letters);
+    metrics_single(text, "ghatrace_export_rejected_spans", METRICS_COUNTER,
+                   "Spans that the collector rejected of requests that it took, since the start.",
+                   (double)counters->rejected_spans);
+    metrics_single(text, "ghatrace_export_failures_in_a_row", METRICS_GAUGE,
+                   "Requests that failed since the last one that did not.",
+                   (double)counters->consecutive_failures);
+}
+
+static void put_notes(struct metrics_text *text, const struct store_usage *usage,
+                      timestamp_ns oldest)
+{
+    const struct metrics_label deliveries = {"of", SLICE("deliveries")};
+    const struct metrics_label jobs = {"of", SLICE("jobs")};
+    const struct metrics_label runs = {"of", SLICE("runs")};
+    const struct metrics_label roots = {"of", SLICE("roots")};
+    metrics_family(text, "ghatrace_notes", METRICS_GAUGE,
+                   "What is remembered for linger: deliveries, and jobs and runs whose spans went "
+                   "out; and for 35 days: that a run had a root.");
+    metrics_sample(text, "ghatrace_notes", "", &deliveries, 1, (double)usage->delivery_notes);
+    metrics_sample(text, "ghatrace_notes", "", &jobs, 1, (double)usage->job_notes);
+    metrics_sample(text, "ghatrace_notes", "", &runs, 1, (double)usage->run_notes);
+    metrics_sample(text, "ghatrace_notes", "", &roots, 1, (double)usage->root_notes);
+    metrics_single(text, "ghatrace_notes_bytes", METRICS_GAUGE, "Space that they take.",
+                   (double)usage->note_bytes);
+    metrics_single(text, "ghatrace_notes_shed", METRICS_COUNTER,
+                   "Notes forgotten before their time, since the store had no room. Survives "
+                   "restarts.",
+                   (double)usage->sheds.total);
+    metrics_single(text, "ghatrace_oldest_remembered_delivery_timestamp_seconds", METRICS_GAUGE,
+                   "When the oldest delivery that is remembered came; 0: none is.",
+                   to_seconds(oldest));
+}
+
+static void put_store(struct metrics_text *text, const struct health_figures *figures)
+{
+    const struct store_usage *usage = &figures->usage;
+    metrics_single(text, "ghatrace_store_set_aside", METRICS_COUNTER,
+                   "Stored entries that could not be read or written and were set aside, since the "
+                   "store was made; ghatrace check lists them.",
+                   (double)figures->set_aside.count);
+    metrics_single(text, "ghatrace_store_unreadable", METRICS_COUNTER,
+                   "Stored entries that an answer or a list left out because they could not be "
+                   "read, each time. Since the start.",
+                   (double)figures->unreadable);
+    metrics_single(text, "ghatrace_store_used_bytes", METRICS_GAUGE, "Space in use in the store.",
+                   (double)usage->used_bytes);
+    metrics_single(text, "ghatrace_store_free_bytes", METRICS_GAUGE,
+                   "Space left in the store; deliveries are refused while it is less than a tenth.",
+                   (double)(usage->max_bytes - usage->used_bytes));
+    metrics_single(text, "ghatrace_store_max_bytes", METRICS_GAUGE, "The setting db-max-size.",
+                   (double)usage->max_bytes);
+}
+
+enum error_code metrics_put_health(struct metrics_text *text, const struct view_sources *sources,
+                                   timestamp_ns now, struct error *error)
+{
+    struct health_figures figures;
+    const struct metrics_label version = {"version", SLICE(GHATRACE_VERSION)};
+    enum error_code code = health_figures_read(sources, &figures, error);
+    if (code != ERROR_NONE)
+        return code;
+    put_deliveries(text, &figures.ingress);
+    put_refusals(text, &figures.ingress, &figures.setup);
+    metrics_single(text, "ghatrace_events_late", METRICS_COUNTER,
+                   "Events of what had been sent already; they changed nothing. Since the start.",
+                   (double)figures.engine.late);
+    metrics_single(text, "ghatrace_last_delivery_timestamp_seconds", METRICS_GAUGE,
+                   "When the last event was taken in; 0: none since the start.",
+                   to_seconds(figures.engine.last_event_at));
+    put_commits(text, &figures.engine);
+    put_commit_ages(text, &figures.engine);
+    put_outbox(text, &figures, now);
+    put_export(text, &figures.exporter);
+    put_trouble(text, &figures.exporting);
+    put_header_file(text, sources->header_file);
+    put_store(text, &figures);
+    put_notes(text, &figures.usage, figures.oldest_delivery);
+    metrics_single(text, "ghatrace_finished_runs", METRICS_GAUGE, "Finished runs in the history.",
+                   (double)figures.finished_runs);
+    metrics_single(text, "ghatrace_ready", METRICS_GAUGE,
+                   "1 when deliveries can be stored, else 0; GET /ready says why not.",
+                   figures.is_ready ? 1 : 0);
+    metrics_family(text, "ghatrace_build_info", METRICS_GAUGE,
+                   "Always 1; the version is its label.");
+    metrics_sample(text, "ghatrace_build_info", "", &version, 1, 1);
+    metrics_single(text, "process_start_time_seconds", METRICS_GAUGE,
+                   "When the process was started, in seconds since 1970.",
+                   to_seconds(sources->started_at));
+    return ERROR_NONE;
+}
+
+// --- GET /metrics: the format, and the families one after the other -------------------------------
+
+// "application/openmetrics-text" of "application/openmetrics-text; version=1.0.0; q=0.5".
+static struct slice take_element(struct slice *list)
+{
+    ptrdiff_t comma = slice_find(*list, SLICE(","));
+    size_t len = comma < 0 ? list->len : (size_t)comma;
+    size_t taken = comma < 0 ? list->len : len + 1;
+    struct slice element = slice_trim((struct slice){list->data, len});
+    *list = (struct slice){list->data + taken, list->len - taken};
+    return element;
+}
+
+static struct slice take_parameter(struct slice *element)
+{
+    ptrdiff_t semicolon = slice_find(*element, SLICE(";"));
+    size_t len = semicolon < 0 ? element->len : (size_t)semicolon;
+    size_t taken = semicolon < 0 ? element->len : len + 1;
+    struct slice parameter = slice_trim((struct slice){element->data, len});
+    *element = (struct slice){element->data + taken, element->len - taken};
+    return parameter;
+}
+
+// "0.75" as 750; RFC 9110 12.4.2: at most three decimals.
+static int read_weight(struct slice text)
+{
+    int weight = 0, digits = 0;
+    bool is_fraction = false;
+    for (size_t i = 0; i < text.len && digits < 3; i++) {
+        if (text.data[i] == '.' && !is_fraction) {
+            is_fraction = true;
+        } else if (text.data[i] >= '0' && text.data[i] <= '9') {
+            weight = weight * 10 + (text.data[i] - '0');
+            digits += is_fraction ? 1 : 0;
+            if (weight > 1000)
+                return 1000;
+        } else {
+            return 0;
+        }
+    }
+    for (; digits < 3; digits++)
+        weight *= 10;
+    return weight < 1000 ? weight : 1000;
+}
+
+static bool is_openmetrics(struct slice type)
+{
+    return slice_equals_ignoring_case(type, SLICE("application/openmetrics-text"));
+}
+
+static bool is_text(struct slice type)
+{
+    return slice_equals_ignoring_case(type, SLICE("text/plain")) ||
+           slice_equals_ignoring_case(type, SLICE("text/*")) || slice_equals(type, SLICE("*/*"));
+}
+
+enum metrics_format metrics_format_of(struct slice accept)
+{
+    int openmetrics = 0, text = 0;
+    while (accept.len > 0) {
+        struct slice element = take_element(&accept);
+        struct slice type = take_parameter(&element);
+        int weight = 1000;
+        bool is_ours = true;
+        while (element.len > 0) {
+            struct slice parameter = take_parameter(&element);
+            if (slice_starts_with(parameter, SLICE("q=")))
+                weight = read_weight((struct slice){parameter.data + 2, parameter.len - 2});
+            else if (slice_starts_with(parameter, SLICE("version=")) && is_openmetrics(type))
+                is_ours = slice_equals(parameter, SLICE("version=1.0.0")) ||
+                          slice_equals(parameter, SLICE("version=0.0.1"));
+        }
+        if (is_openmetrics(type) && is_ours && weight > openmetrics)
+            openmetrics = weight;
+        else if (is_text(type) && weight > text)
+            text = weight;
+    }
+    return openmetrics > 0 && openmetrics >= text ? METRICS_OPENMETRICS : METRICS_PROMETHEUS;
+}
+
+const char *metrics_content_type(enum metrics_format format)
+{
+    return format == METRICS_OPENMETRICS
+               ? "application/openmetrics-text; version=1.0.0; charset=utf-8"
+               : "text/plain; version=0.0.4; charset=utf-8";
+}
+
+enum error_code metrics_render(const struct view_sources *sources, enum metrics_format format,
+                               timestamp_ns now, struct buffer *out, struct error *error)
+{
+    struct metrics_text text = {.out = out, .format = format};
+    enum error_code code = metrics_put_queue(&text, sources, now, error);
+    if (code == ERROR_NONE)
+        code = metrics_put_series(&text, sources, error);
+    if (code == ERROR_NONE)
+        code = metrics_put_health(&text, sources, now, error);
+    if (code != ERROR_NONE)
+        return code;
+    metrics_put_process(&text);
+    if (format == METRICS_OPENMETRICS && text.code == ERROR_NONE)
+        text.code = buffer_append_string(out, "# EOF\n");
+    if (text.code != ERROR_NONE)
+        error_set(error, text.code, "write metrics: %s", error_code_text(text.code));
+    return text.code;
+}

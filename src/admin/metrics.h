@@ -1,0 +1,116 @@
+// Metrics in Prometheus' text format and in OpenMetrics.
+#ifndef GHATRACE_ADMIN_METRICS_H
+#define GHATRACE_ADMIN_METRICS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "ghatrace/admin/admin.h"
+#include "ghatrace/admin/setup.h"
+#include "ghatrace/base/buffer.h"
+#include "ghatrace/base/error.h"
+#include "ghatrace/tally/series.h"
+
+// --- metrics --------------------------------------------------------------------------------------
+// GET /metrics: what Prometheus scrapes.
+//
+// Two formats of the same: Prometheus text 0.0.4, and OpenMetrics 1.0.0, which carries exemplars: the trace of
+// a job beside the bucket that it fell into. Bucket bounds are written alike in both ("1.0"), or a change of
+// format would make other series of them.
+
+enum metrics_format { METRICS_PROMETHEUS, METRICS_OPENMETRICS };
+
+// Which one the header field Accept prefers (RFC 9110 12.5.1); Prometheus text where it says nothing.
+enum metrics_format metrics_format_of(struct slice accept);
+const char *metrics_content_type(enum metrics_format format);
+
+// All metrics at `now`, from one snapshot of the store for each part. Errors as the store says, ERROR_MEMORY,
+// ERROR_TOO_LARGE; `out` is then worthless.
+enum error_code metrics_render(const struct view_sources *sources, enum metrics_format format,
+                               timestamp_ns now, struct buffer *out,
+                               struct error *error) MUST_CHECK;
+
+// --- health figures -------------------------------------------------------------------------------
+// The daemon's own figures, read at one moment: what it took in, what it stores, what it sends.
+
+struct health_figures {
+    bool is_ready;
+    struct error trouble; // why it is not
+    struct ingress_counters ingress;
+    struct ingress_setup setup;
+    struct engine_counters engine;
+    struct engine_overflow overflow;
+    struct export_counters exporter;
+    struct export_status exporting;
+    struct store_usage usage;
+    struct store_set_aside_totals set_aside;
+    uint64_t unreadable; // store_unreadable_ever()
+    timestamp_ns
+        outbox_oldest; // when the oldest record that waits was finished; TIMESTAMP_UNKNOWN: none waits
+    timestamp_ns oldest_delivery; // that is remembered; TIMESTAMP_UNKNOWN: none is
+    uint64_t open_runs;
+    uint64_t finished_runs; // in the history
+};
+
+// The words for a category as labels and API fields have them: "refuses_credentials".
+#define HEALTH_CATEGORY_SIZE 64
+const char *health_category(enum export_trouble trouble, char text[HEALTH_CATEGORY_SIZE]);
+
+// What is judged by setup_judge(); points into both.
+struct setup_facts health_setup_facts(const struct view_sources *sources,
+                                      const struct health_figures *figures, timestamp_ns now);
+
+// What does not run counts 0. Errors as the store says.
+enum error_code health_figures_read(const struct view_sources *sources,
+                                    struct health_figures *figures, struct error *error) MUST_CHECK;
+
+// --- the text of metrics: families with their help, samples with their labels ---------------------
+
+// The first failure sticks.
+struct metrics_text {
+    struct buffer *out;
+    enum metrics_format format;
+    enum error_code code;
+};
+
+enum metrics_type { METRICS_GAUGE, METRICS_COUNTER, METRICS_HISTOGRAM, METRICS_SUMMARY };
+
+struct metrics_label {
+    const char *name;
+    struct slice value; // anything; it is escaped
+};
+
+// `name` is without "_total".
+void metrics_family(struct metrics_text *text, const char *name, enum metrics_type type,
+                    const char *help);
+// `suffix` as "_total" or "".
+void metrics_sample(struct metrics_text *text, const char *name, const char *suffix,
+                    const struct metrics_label *labels, size_t count, double value);
+// A family with one sample without labels.
+void metrics_single(struct metrics_text *text, const char *name, enum metrics_type type,
+                    const char *help, double value);
+
+// One histogram of a family. `bounds` in seconds; `buckets` not cumulative, one more than bounds.
+struct metrics_histogram {
+    const double *bounds;
+    size_t bound_count;
+    const uint64_t *buckets;
+    uint64_t count;
+    double sum;
+    const struct series_exemplar *exemplars; // of each bucket; NULL: none
+};
+void metrics_put_histogram(struct metrics_text *text, const char *name,
+                           const struct metrics_label *labels, size_t count,
+                           const struct metrics_histogram *histogram);
+
+// --- the families, by where they come from ---
+
+enum error_code metrics_put_queue(struct metrics_text *text, const struct view_sources *sources,
+                                  timestamp_ns now, struct error *error) MUST_CHECK;
+enum error_code metrics_put_series(struct metrics_text *text, const struct view_sources *sources,
+                                   struct error *error) MUST_CHECK;
+enum error_code metrics_put_health(struct metrics_text *text, const struct view_sources *sources,
+                                   timestamp_ns now, struct error *error) MUST_CHECK;
+void metrics_put_process(struct metrics_text *text);
+
+#endif

@@ -1,0 +1,305 @@
+// Routes of the admin listener: from the request to what renders its answer.
+#include "ghatrace/admin/admin.h"
+
+#include <string.h>
+
+#include "api.h"
+#include "ghatrace/base/memory.h"
+#include "live.h"
+#include "metrics.h"
+#include "page.h"
+
+#define ANSWER_MAX_BYTES ((size_t)256 * 1024 * 1024)
+#define ARENA_BLOCK_BYTES ((size_t)256 * 1024)
+#define RUN_PREFIX "/api/runs/"
+#define FIXED_ROUTES 8
+#define PAGE_ROUTES_MAX 16
+
+struct view {
+    struct view_sources sources;
+    struct live live;
+    struct arena arena; // of one request
+    struct admin_route routes[FIXED_ROUTES + PAGE_ROUTES_MAX];
+    size_t route_count;
+};
+
+// --- a turn --------------------------------------------------------------------------------------
+
+static int status_of(enum error_code code)
+{
+    switch (code) {
+    case ERROR_NOT_FOUND:
+        return 404;
+    case ERROR_USAGE:
+        return 400;
+    default:
+        return 503;
+    }
+}
+
+// --- parameters -----------------------------------------------------------------------------------
+
+// One request being answered.
+struct turn {
+    struct view *view;
+    const struct admin_request *request;
+    struct admin_reply *reply;
+    struct buffer out;
+    timestamp_ns now;
+    struct error error;
+    enum error_code code; // the first failure
+};
+
+static struct slice get_text(struct turn *turn, const char *name)
+{
+    struct slice value = SLICE_EMPTY;
+    if (turn->code == ERROR_NONE &&
+        !admin_query_get(turn->request->query, name, &turn->view->arena, &value))
+        turn->code = error_set(&turn->error, ERROR_MEMORY, "out of memory");
+    return value;
+}
+
+static size_t get_limit(struct turn *turn, size_t usual, size_t most)
+{
+    struct slice text = get_text(turn, "limit");
+    long long number;
+    if (text.len == 0)
+        return usual;
+    if (turn->code == ERROR_NONE && (!slice_parse_int64(text, &number) || number < 0))
+        turn->code =
+            error_set(&turn->error, ERROR_USAGE, "limit: want a number from 0 to %zu", most);
+    if (turn->code != ERROR_NONE)
+        return 0;
+    return (unsigned long long)number < most ? (size_t)number : most;
+}
+
+// Which of two words: is it the second? The first where it is absent.
+static bool get_choice(struct turn *turn, const char *name, const char *first, const char *second)
+{
+    struct slice text = get_text(turn, name);
+    if (turn->code == ERROR_NONE && text.len > 0 && !slice_equals(text, slice_from_string(first)) &&
+        !slice_equals(text, slice_from_string(second)))
+        turn->code = error_set(&turn->error, ERROR_USAGE, "%s: want %s or %s", name, first, second);
+    return slice_equals(text, slice_from_string(second));
+}
+
+static void begin(void *context, const struct admin_request *request, struct admin_reply *reply,
+                  struct turn *turn)
+{
+    *turn =
+        (struct turn){.view = context, .request = request, .reply = reply, .now = timestamp_now()};
+    arena_clear(&turn->view->arena);
+    buffer_init(&turn->out, ANSWER_MAX_BYTES);
+}
+
+// What was rendered, or why it could not be.
+static void end(struct turn *turn, const char *content_type)
+{
+    if (turn->code == ERROR_NONE)
+        admin_reply_send(turn->reply, 200, content_type, &turn->out);
+    else
+        admin_reply_error(turn->reply, status_of(turn->code), turn->error.message);
+    buffer_release(&turn->out);
+}
+
+static void end_json(struct turn *turn)
+{
+    end(turn, "application/json");
+}
+
+// --- handlers -------------------------------------------------------------------------------------
+
+static void handle_metrics(void *context, const struct admin_request *request,
+                           struct admin_reply *reply)
+{
+    enum metrics_format format =
+        metrics_format_of(http_head_get(request->head, SLICE("accept"), NULL));
+    struct turn turn;
+    begin(context, request, reply, &turn);
+    turn.code = metrics_render(&turn.view->sources, format, turn.now, &turn.out, &turn.error);
+    admin_reply_set_field(reply, "Vary", "Accept");
+    end(&turn, metrics_content_type(format));
+}
+
+static void handle_queue(void *context, const struct admin_request *request,
+                         struct admin_reply *reply)
+{
+    struct turn turn;
+    begin(context, request, reply, &turn);
+    const struct api_queue_query query = {
+        .state = get_text(&turn, "state"),
+        .runner_labels = get_text(&turn, "runner_labels"),
+        .limit = get_limit(&turn, API_QUEUE_LIMIT, API_QUEUE_LIMIT_MAX)};
+    if (turn.code == ERROR_NONE)
+        turn.code = api_render_queue(&turn.view->sources, &query, turn.now, &turn.view->arena,
+                                     &turn.out, &turn.error);
+    end_json(&turn);
+}
+
+static void handle_runs(void *context, const struct admin_request *request,
+                        struct admin_reply *reply)
+{
+    struct turn turn;
+    begin(context, request, reply, &turn);
+    const struct api_runs_query query = {.open = get_choice(&turn, "state", "finished", "open"),
+                                         .repository = get_text(&turn, "repository"),
+                                         .workflow = get_text(&turn, "workflow"),
+                                         .branch = get_text(&turn, "branch"),
+                                         .result = get_text(&turn, "result"),
+                                         .server = get_text(&turn, "server"),
+                                         .text = get_text(&turn, "q"),
+                                         .cursor = get_text(&turn, "cursor"),
+                                         .limit =
+                                             get_limit(&turn, API_RUNS_LIMIT, API_RUNS_LIMIT_MAX)};
+    if (turn.code == ERROR_NONE)
+        turn.code = api_render_runs(&turn.view->sources, &query, turn.now, &turn.view->arena,
+                                    &turn.out, &turn.error);
+    end_json(&turn);
+}
+
+// "/api/runs/123/1".
+static bool read_run(struct slice path, struct run_question *question)
+{
+    size_t prefix = sizeof RUN_PREFIX - 1;
+    struct slice rest = {path.data + prefix, path.len - prefix};
+    ptrdiff_t slash = slice_find(rest, SLICE("/"));
+    long long id, attempt;
+    if (slash < 0 || !slice_parse_int64((struct slice){rest.data, (size_t)slash}, &id) ||
+        !slice_parse_int64((struct slice){rest.data + slash + 1, rest.len - (size_t)slash - 1},
+                           &attempt))
+        return false;
+    question->run_id = id;
+    question->run_attempt = attempt;
+    return id > 0 && attempt > 0;
+}
+
+static void handle_run(void *context, const struct admin_request *request,
+                       struct admin_reply *reply)
+{
+    struct turn turn;
+    begin(context, request, reply, &turn);
+    bool is_otlp = get_choice(&turn, "format", "json", "otlp");
+    struct run_question question = {.server = get_text(&turn, "server")};
+    if (turn.code == ERROR_NONE && !read_run(request->path, &question))
+        turn.code =
+            error_set(&turn.error, ERROR_NOT_FOUND, "want " RUN_PREFIX "RUN/ATTEMPT, in numbers");
+    if (turn.code == ERROR_NONE && is_otlp)
+        turn.code = api_render_spans(&turn.view->sources, &question, &turn.view->arena, &turn.out,
+                                     &turn.error);
+    else if (turn.code == ERROR_NONE)
+        turn.code = api_render_run(&turn.view->sources, &question, turn.now, &turn.view->arena,
+                                   &turn.out, &turn.error);
+    end_json(&turn);
+}
+
+static void handle_latency(void *context, const struct admin_request *request,
+                           struct admin_reply *reply)
+{
+    struct turn turn;
+    begin(context, request, reply, &turn);
+    bool is_day = get_choice(&turn, "window", "1h", "24h");
+    if (turn.code == ERROR_NONE)
+        turn.code = api_render_latency(&turn.view->sources, is_day, turn.now, &turn.view->arena,
+                                       &turn.out, &turn.error);
+    end_json(&turn);
+}
+
+static void handle_quarantine(void *context, const struct admin_request *request,
+                              struct admin_reply *reply)
+{
+    struct turn turn;
+    begin(context, request, reply, &turn);
+    size_t limit = get_limit(&turn, API_QUARANTINE_LIMIT, API_QUARANTINE_LIMIT_MAX);
+    if (turn.code == ERROR_NONE)
+        turn.code = api_render_quarantine(&turn.view->sources, limit, &turn.view->arena, &turn.out,
+                                          &turn.error);
+    end_json(&turn);
+}
+
+static void handle_status(void *context, const struct admin_request *request,
+                          struct admin_reply *reply)
+{
+    struct turn turn;
+    begin(context, request, reply, &turn);
+    turn.code = api_render_status(&turn.view->sources, turn.now, &turn.out, &turn.error);
+    end_json(&turn);
+}
+
+static void handle_page(void *context, const struct admin_request *request,
+                        struct admin_reply *reply)
+{
+    const struct page_file *file = context;
+    struct slice known = http_head_get(request->head, SLICE("if-none-match"), NULL);
+    struct buffer out;
+    admin_reply_set_field(reply, "Cache-Control", "no-cache");
+    admin_reply_set_field(reply, "ETag", file->etag);
+    if (slice_equals(known, slice_from_string(file->etag))) {
+        admin_reply_send(reply, 304, NULL, NULL);
+        return;
+    }
+    buffer_init(&out, file->body.len);
+    if (buffer_append_slice(&out, file->body) == ERROR_NONE)
+        admin_reply_send(reply, 200, file->content_type, &out);
+    else
+        admin_reply_error(reply, 503, "out of memory");
+    buffer_release(&out);
+}
+
+// --- the table ------------------------------------------------------------------------------------
+
+static void add_route(struct view *view, const char *path,
+                      void (*handle)(void *, const struct admin_request *, struct admin_reply *),
+                      const void *context)
+{
+    // Handlers of the page take it as what it is: constant.
+    void *plain = (void *)(uintptr_t)context;
+    view->routes[view->route_count++] =
+        (struct admin_route){.path = path, .handle = handle, .context = plain};
+}
+
+enum error_code view_create(struct net_loop *loop, const struct view_sources *sources,
+                            struct view **out, struct error *error)
+{
+    struct view *view = memory_allocate_array(1, sizeof *view);
+    if (view == NULL)
+        return error_set(error, ERROR_MEMORY, "views: out of memory");
+    view->sources = *sources;
+    arena_init(&view->arena, ARENA_BLOCK_BYTES);
+    enum error_code code = live_init(&view->live, loop, &view->sources, error);
+    if (code != ERROR_NONE) {
+        view_destroy(view);
+        return code;
+    }
+    add_route(view, "/metrics", handle_metrics, view);
+    add_route(view, "/api/queue", handle_queue, view);
+    add_route(view, "/api/runs", handle_runs, view);
+    add_route(view, RUN_PREFIX, handle_run, view);
+    add_route(view, "/api/latency", handle_latency, view);
+    add_route(view, "/api/status", handle_status, view);
+    add_route(view, "/api/quarantine", handle_quarantine, view);
+    add_route(view, "/api/live", live_handle, &view->live);
+    for (size_t i = 0; i < page_file_count && i < PAGE_ROUTES_MAX; i++)
+        add_route(view, page_files[i].path, handle_page, &page_files[i]);
+    *out = view;
+    return ERROR_NONE;
+}
+
+const struct admin_route *view_routes(const struct view *view, size_t *count)
+{
+    *count = view->route_count;
+    return view->routes;
+}
+
+void view_stop(struct view *view)
+{
+    live_stop(&view->live);
+}
+
+void view_destroy(struct view *view)
+{
+    if (view == NULL)
+        return;
+    live_release(&view->live);
+    arena_release(&view->arena);
+    memory_free(view);
+}

@@ -1,0 +1,442 @@
+// The admin listener: query parameters, answers, streams, in the main loop.
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <string.h>
+
+#include "access.h"
+#include "ghatrace/admin/admin.h"
+#include "ghatrace/base/log.h"
+#include "ghatrace/base/memory.h"
+#include "ghatrace/base/slice.h"
+#include "ghatrace/http/server.h"
+#include "ghatrace/webhook/health.h"
+
+// --- parameters of a query: application/x-www-form-urlencoded (WHATWG URL 5.1) --------------------
+
+// Returns the length, or -1 for a '%' without two digits behind it.
+static ptrdiff_t decode(struct slice text, char *out)
+{
+    size_t len = 0;
+
+    for (size_t i = 0; i < text.len; i++) {
+        uint8_t byte = (uint8_t)text.data[i];
+        if (byte == '+')
+            byte = ' ';
+        if (byte == '%') {
+            if (text.len - i < 3 || !hex_decode(text.data + i + 1, 2, &byte, 1))
+                return -1;
+            i += 2;
+        }
+        out[len++] = (char)byte;
+    }
+    return (ptrdiff_t)len;
+}
+
+static struct slice take_pair(struct slice *query)
+{
+    ptrdiff_t end = slice_find(*query, SLICE("&"));
+    size_t len = end < 0 ? query->len : (size_t)end;
+    size_t taken = end < 0 ? query->len : len + 1;
+    struct slice pair = {query->data, len};
+
+    *query = (struct slice){query->data + taken, query->len - taken};
+    return pair;
+}
+
+bool admin_query_get(struct slice query, const char *name, struct arena *arena, struct slice *value)
+{
+    *value = SLICE_EMPTY;
+    while (query.len > 0) {
+        struct slice pair = take_pair(&query);
+        ptrdiff_t equals = slice_find(pair, SLICE("="));
+        struct slice key = {pair.data, equals < 0 ? pair.len : (size_t)equals};
+        if (!slice_equals(key, slice_from_string(name)))
+            continue;
+        if (equals < 0)
+            return true;
+        struct slice raw = {pair.data + equals + 1, pair.len - (size_t)equals - 1};
+        char *text = arena_allocate(arena, raw.len + 1);
+        if (text == NULL)
+            return false;
+        ptrdiff_t len = decode(raw, text);
+        if (len > 0)
+            *value = (struct slice){text, (size_t)len};
+        return true;
+    }
+    return true;
+}
+
+// --- the admin listener: routes, answers, streams, in the main loop -------------------------------
+
+#define ADMIN_CONNECTIONS_MAX 128
+#define ADMIN_BODY_MAX 4096 // nothing here takes one
+// Memory for answers that clients have not read yet. Beyond it routes answer 503.
+#define ADMIN_MEMORY ((size_t)64 << 20)
+#define STREAMS_MAX 32
+#define LAST_IDLE NS_PER_SECOND // while it winds down
+#define STREAM_UNSENT_MAX ((size_t)1024 * 1024)
+#define REPLY_FIELDS_MAX 6
+// Both, so that browsers ask for the password and programs know the better way.
+#define CHALLENGE "Basic realm=\"ghatrace\", charset=\"UTF-8\", Bearer realm=\"ghatrace\""
+// No script, style or picture but the page's own, and nothing that could send data elsewhere.
+#define CONTENT_SECURITY_POLICY                                                                    \
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "              \
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+
+struct admin {
+    struct conversation_host host;
+    struct admin_options options;
+    struct admin_access access;
+    struct engine *engine;
+    size_t streams;
+    struct log_limit log_limit;
+};
+
+struct admin_stream {
+    struct conversation *conversation;
+    void (*on_closed)(void *context);
+    void *context;
+};
+
+struct admin_reply {
+    struct conversation *conversation;
+    struct http_header fields[REPLY_FIELDS_MAX + 4];
+    size_t field_count;
+    bool has_cache_control;
+    bool is_given;
+};
+
+// --- replies --------------------------------------------------------------------------------------
+
+static void add_field(struct admin_reply *reply, const char *name, const char *value)
+{
+    if (reply->field_count < sizeof reply->fields / sizeof reply->fields[0])
+        reply->fields[reply->field_count++] = (struct http_header){
+            .name = slice_from_string(name), .value = slice_from_string(value)};
+}
+
+void admin_reply_set_field(struct admin_reply *reply, const char *name, const char *value)
+{
+    if (strcmp(name, "Cache-Control") == 0)
+        reply->has_cache_control = true;
+    add_field(reply, name, value);
+}
+
+static void add_usual_fields(struct admin_reply *reply, struct answer *answer)
+{
+    add_field(reply, "X-Content-Type-Options", "nosniff");
+    add_field(reply, "Referrer-Policy", "no-referrer");
+    add_field(reply, "Cross-Origin-Resource-Policy", "same-origin");
+    add_field(reply, "Content-Security-Policy", CONTENT_SECURITY_POLICY);
+    if (!reply->has_cache_control)
+        add_field(reply, "Cache-Control", "no-store");
+    answer->extra = reply->fields;
+    answer->extra_count = reply->field_count;
+    reply->is_given = true;
+}
+
+void admin_reply_send(struct admin_reply *reply, int status, const char *content_type,
+                      struct buffer *body)
+{
+    struct answer answer;
+    struct buffer none;
+
+    buffer_init(&none, 0);
+    answer_set(&answer, status, SLICE_EMPTY);
+    answer.content_type = content_type;
+    add_usual_fields(reply, &answer);
+    conversation_answer_owned(reply->conversation, &answer, body != NULL ? body : &none);
+}
+
+static void give_error(struct admin_reply *reply, struct answer *answer)
+{
+    add_usual_fields(reply, answer);
+    conversation_answer(reply->conversation, answer);
+}
+
+void admin_reply_error(struct admin_reply *reply, int status, const char *message)
+{
+    struct answer answer;
+
+    answer_set_error(&answer, status, message);
+    give_error(reply, &answer);
+}
+
+// --- streams --------------------------------------------------------------------------------------
+
+struct admin_stream *admin_reply_stream(struct admin_reply *reply, void (*on_closed)(void *context),
+                                        void *context)
+{
+    struct conversation *conversation = reply->conversation;
+    struct admin *admin = conversation->host->context;
+    struct admin_stream *stream = NULL;
+    struct answer answer;
+
+    if (slice_equals(conversation->parser.message.method, SLICE("HEAD"))) {
+        admin_reply_send(reply, 200, "text/event-stream", NULL);
+        return NULL;
+    }
+    if (admin->streams < STREAMS_MAX)
+        stream = memory_allocate_array(1, sizeof *stream);
+    if (stream == NULL) {
+        admin_reply_error(reply, 503, "too many streams, try again later");
+        return NULL;
+    }
+    answer_set(&answer, 200, SLICE_EMPTY);
+    answer.content_type = "text/event-stream";
+    add_usual_fields(reply, &answer);
+    if (!conversation_begin_stream(conversation, &answer)) {
+        memory_free(stream);
+        return NULL;
+    }
+    *stream = (struct admin_stream){
+        .conversation = conversation, .on_closed = on_closed, .context = context};
+    conversation->request = stream;
+    admin->streams++;
+    return stream;
+}
+
+bool admin_stream_send(struct admin_stream *stream, struct slice bytes)
+{
+    return conversation_stream(stream->conversation, bytes, STREAM_UNSENT_MAX);
+}
+
+static void on_free(struct conversation *conversation)
+{
+    struct admin *admin = conversation->host->context;
+    struct admin_stream *stream = conversation->request;
+
+    if (stream == NULL)
+        return;
+    admin->streams--;
+    stream->on_closed(stream->context);
+    memory_free(stream);
+}
+
+// --- requests -------------------------------------------------------------------------------------
+
+static const struct admin_route *find_route(const struct admin *admin, struct slice path)
+{
+    for (size_t i = 0; i < admin->options.route_count; i++) {
+        const struct admin_route *route = &admin->options.routes[i];
+        struct slice wanted = slice_from_string(route->path);
+        bool is_prefix = wanted.len > 1 && slice_ends_with(wanted, SLICE("/"));
+        if (is_prefix ? slice_starts_with(path, wanted) : slice_equals(path, wanted))
+            return route;
+    }
+    return NULL;
+}
+
+static void note_wrong_token(struct admin *admin, const struct conversation *conversation)
+{
+    char peer[NET_ADDRESS_TEXT_SIZE];
+    uint64_t held_back;
+
+    if (log_limit_allows(&admin->log_limit, timestamp_monotonic(), &held_back))
+        log_warn("admin: token missing or wrong",
+                 LOG_STRING("peer", net_address_format(
+                                        net_connection_peer(conversation->connection), peer)),
+                 LOG_INT("held_back", held_back));
+}
+
+// True: it has been turned away.
+static bool is_turned_away(struct admin *admin, struct admin_reply *reply,
+                           const struct http_head *head)
+{
+    struct answer answer;
+
+    switch (admin_access_judge(&admin->access, head)) {
+    case ADMIN_MAY:
+        return false;
+    case ADMIN_WANTS_TOKEN:
+        note_wrong_token(admin, reply->conversation);
+        answer_set_error(&answer, 401, "this needs a token, see admin-token-file");
+        answer.challenge = CHALLENGE;
+        give_error(reply, &answer);
+        return true;
+    case ADMIN_WRONG_HOST:
+        admin_reply_error(reply, 403, "without a token this is for localhost only, by that name");
+        return true;
+    case ADMIN_CLOSED:
+        break;
+    }
+    admin_reply_error(reply, 403, "beyond loopback this needs admin-token-file or admin-client-ca");
+    return true;
+}
+
+static void take_request(struct conversation *conversation, const struct http_head *head)
+{
+    struct admin *admin = conversation->host->context;
+    struct admin_reply reply = {.conversation = conversation};
+    const struct admin_request request = {.path = head->path, .query = head->query, .head = head};
+    const struct admin_route *route = find_route(admin, head->path);
+    bool is_read =
+        slice_equals(head->method, SLICE("GET")) || slice_equals(head->method, SLICE("HEAD"));
+    struct answer answer;
+
+    if (is_turned_away(admin, &reply, head))
+        return;
+    if (route == NULL) {
+        admin_reply_error(&reply, 404, "not found");
+    } else if (!is_read) {
+        answer_set_wrong_method(&answer, "GET, HEAD");
+        give_error(&reply, &answer);
+    } else if (conversation_memory_is_full(&admin->host)) {
+        admin_reply_error(&reply, 503, "too many answers are not read yet, try again later");
+    } else {
+        route->handle(route->context, &request, &reply);
+    }
+    if (!reply.is_given)
+        admin_reply_error(&reply, 500, "no answer");
+}
+
+static bool on_head(struct conversation *conversation, const struct http_head *head)
+{
+    const struct admin *admin = conversation->host->context;
+    struct answer answer;
+
+    if (health_answers(admin->engine, admin->options.ingress, head, &answer))
+        conversation_answer(conversation, &answer);
+    else
+        take_request(conversation, head);
+    return false;
+}
+
+static void on_request(struct conversation *conversation, const struct http_head *head,
+                       struct slice body)
+{
+    struct answer answer;
+
+    // Not reached while every head is answered.
+    (void)head;
+    (void)body;
+    answer_set_error(&answer, 404, "not found");
+    conversation_answer(conversation, &answer);
+}
+
+static void on_refused(struct conversation *conversation, int status, const char *reason)
+{
+    (void)conversation;
+    (void)status;
+    (void)reason;
+}
+
+static const struct conversation_service service = {
+    .on_head = on_head,
+    .on_request = on_request,
+    .on_refused = on_refused,
+    .on_free = on_free,
+};
+
+// --- the listener ---------------------------------------------------------------------------------
+
+static void free_admin(struct admin *admin)
+{
+    conversation_host_release(&admin->host);
+    memory_free(admin);
+}
+
+// While it only winds down, the listener is open.
+static void on_empty(void *context)
+{
+    struct admin *admin = context;
+
+    if (admin->host.listener == NULL)
+        free_admin(admin);
+}
+
+static bool is_loopback(const struct net_address *address)
+{
+    struct sockaddr_in6 v6;
+    struct sockaddr_in v4;
+
+    if (address->storage.ss_family == AF_INET) {
+        memcpy(&v4, &address->storage, sizeof v4);
+        return ntohl(v4.sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
+    }
+    memcpy(&v6, &address->storage, sizeof v6);
+    return IN6_IS_ADDR_LOOPBACK(&v6.sin6_addr);
+}
+
+enum error_code admin_load_tls(const struct admin *admin, struct net_tls **tls, struct error *error)
+{
+    *tls = NULL;
+    if (admin->options.tls.certificate_file == NULL)
+        return ERROR_NONE;
+    return net_tls_create_servers(&admin->options.tls, tls, 1, error);
+}
+
+void admin_use_tls(struct admin *admin, struct net_tls *tls)
+{
+    if (tls != NULL)
+        net_listener_use_tls(admin->host.listener, tls);
+    net_tls_let_go(tls); // the listener holds it
+}
+
+static enum error_code open_listener(struct admin *admin, struct error *error)
+{
+    const struct admin_options *options = &admin->options;
+
+    if (options->listen_socket > 0)
+        return conversation_host_adopt(&admin->host, options->listen_socket, ADMIN_CONNECTIONS_MAX,
+                                       error);
+    return conversation_host_listen(&admin->host, &options->listen, false, ADMIN_CONNECTIONS_MAX,
+                                    error);
+}
+
+enum error_code admin_start(struct net_loop *loop, const struct admin_options *options,
+                            struct engine *engine, struct admin **out, struct error *error)
+{
+    struct admin *admin = memory_allocate_array(1, sizeof *admin);
+    struct net_tls *tls;
+
+    if (admin == NULL)
+        return error_set(error, ERROR_MEMORY, "admin listener: out of memory");
+    admin->engine = engine;
+    admin->options = *options;
+    admin->access = (struct admin_access){
+        .tokens = options->tokens, .has_client_certificates = options->tls.client_ca_file != NULL};
+    admin->host = (struct conversation_host){.loop = loop,
+                                             .service = &service,
+                                             .context = admin,
+                                             .max_body_bytes = ADMIN_BODY_MAX,
+                                             .most_memory = ADMIN_MEMORY,
+                                             .on_empty = on_empty};
+    conversation_host_init(&admin->host);
+    enum error_code code = open_listener(admin, error);
+    if (code == ERROR_NONE)
+        code = admin_load_tls(admin, &tls, error);
+    if (code != ERROR_NONE) {
+        free_admin(admin);
+        return code;
+    }
+    admin_use_tls(admin, tls);
+    // As it is bound, whatever was asked for: an adopted socket has an address of its own.
+    admin->access.is_loopback = is_loopback(net_listener_address(admin->host.listener));
+    *out = admin;
+    return ERROR_NONE;
+}
+
+const struct net_address *admin_address(const struct admin *admin)
+{
+    return net_listener_address(admin->host.listener);
+}
+
+bool admin_is_closed(const struct admin *admin)
+{
+    const struct admin_access *access = &admin->access;
+
+    return access->tokens == NULL && !access->has_client_certificates && !access->is_loopback;
+}
+
+void admin_wind_down(struct admin *admin)
+{
+    conversation_host_wind_down(&admin->host, LAST_IDLE);
+}
+
+void admin_stop(struct admin *admin)
+{
+    conversation_host_abort(&admin->host);
+    // Last: with the last connection gone, the admin is.
+    conversation_host_stop(&admin->host);
+}

@@ -1,0 +1,329 @@
+// Is it set up right?
+#include "ghatrace/admin/setup.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+// After some that were accepted, one or two that are refused may be a stranger's.
+#define REFUSED_IN_A_ROW 3
+// Deliveries of one kind without any of the other, after which the other is missing. Each run has two at least.
+#define LOPSIDED_COUNT 50
+// With both kinds seen before: how long only one may come, since the last event of a long run comes after its jobs'; and
+// how long the other may be late.
+#define LOPSIDED_TIME NS_PER_DAY
+#define LOPSIDED_PATIENCE (10 * NS_PER_MINUTE)
+// How long what was refused before the last good delivery is told of.
+#define PAST_TIME NS_PER_HOUR
+
+const char *setup_subject_text(enum setup_subject subject)
+{
+    static const char *const texts[SETUP_SUBJECTS] = {[SETUP_SECRET] = "secret",
+                                                      [SETUP_PATH] = "path",
+                                                      [SETUP_EVENTS] = "events",
+                                                      [SETUP_DELIVERY] = "delivery",
+                                                      [SETUP_EXPORT] = "export"};
+    return texts[subject];
+}
+
+const char *setup_state_text(enum setup_state state)
+{
+    static const char *const texts[] = {[SETUP_OK] = "ok",
+                                        [SETUP_UNKNOWN] = "unknown",
+                                        [SETUP_WARNING] = "warning",
+                                        [SETUP_WRONG] = "wrong"};
+    return texts[state];
+}
+
+static void say(struct setup_item *item, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+// Adds to the message.
+static void say(struct setup_item *item, const char *format, ...)
+{
+    size_t len = strlen(item->message);
+    va_list arguments;
+    va_start(arguments, format);
+    (void)vsnprintf(item->message + len, sizeof item->message - len, format, arguments);
+    va_end(arguments);
+}
+
+static void say_time(struct setup_item *item, const char *before, timestamp_ns time)
+{
+    char text[TIMESTAMP_TEXT_SIZE];
+    say(item, "%s%s", before, timestamp_format_rfc3339(time - time % NS_PER_SECOND, false, text));
+}
+
+// --- what was refused -------------------------------------------------------------------------------
+
+static void say_addresses(struct setup_item *item, const struct ingress_refused *refused)
+{
+    for (size_t i = 0; i < refused->address_count; i++)
+        say(item, "%s%s", i == 0 ? ", from " : ", ", refused->addresses[i]);
+    if (refused->has_more_addresses)
+        say(item, " and others");
+}
+
+// "12 deliveries were refused since T, the last at T, from A, B: their signature was wrong".
+static void say_refused(struct setup_item *item, const struct ingress_refused *refused,
+                        const char *why)
+{
+    bool is_one = refused->in_a_row == 1;
+    say(item, "%llu deliver%s refused", (unsigned long long)refused->in_a_row,
+        is_one ? "y was" : "ies were");
+    say_time(item, is_one ? " at " : " since ", refused->since);
+    if (!is_one)
+        say_time(item, ", the last at ", refused->last);
+    say_addresses(item, refused);
+    say(item, ": %s.", why);
+}
+
+static bool is_refused(const struct ingress_refused *refused, const struct ingress_setup *ingress)
+{
+    return refused->in_a_row > 0 && refused->last > ingress->signed_at;
+}
+
+static void judge_refused(struct setup_item *item, const struct ingress_refused *refused,
+                          const struct ingress_setup *ingress)
+{
+    item->refused = refused;
+    item->state = SETUP_WRONG;
+    if (ingress->signed_at == TIMESTAMP_UNKNOWN) {
+        say(item, " None was accepted yet.");
+        return;
+    }
+    if (refused->in_a_row < REFUSED_IN_A_ROW)
+        item->state = SETUP_WARNING;
+    say_time(item, " The last that was accepted came at ", ingress->signed_at);
+    say(item, ".");
+}
+
+static void say_past(struct setup_item *item, const struct ingress_refused *refused,
+                     timestamp_ns now)
+{
+    if (refused->in_a_row == 0 || now - refused->last > PAST_TIME)
+        return;
+    item->refused = refused;
+    say(item, " Before that, %llu %s refused", (unsigned long long)refused->in_a_row,
+        refused->in_a_row == 1 ? "was" : "were");
+    say_time(item, ", the last at ", refused->last);
+    say_addresses(item, refused);
+    say(item, ".");
+}
+
+// Some may come without a signature, and some with a wrong one: strangers do as they like.
+static void judge_signatures(const struct ingress_setup *ingress, struct setup_item *item)
+{
+    const struct ingress_refused *wrong = &ingress->wrong_signature;
+    const struct ingress_refused *none = &ingress->without_signature;
+    bool is_wrong = is_refused(wrong, ingress), is_none = is_refused(none, ingress);
+    if (is_wrong) {
+        say_refused(item, wrong, "the signature does not match");
+        say(item, " The secret at GitHub is not one of those in webhook-secret-file (or "
+                  "GITHUB_WEBHOOK_SECRET).");
+    }
+    if (is_none) {
+        say(item, "%s", is_wrong ? " " : "");
+        say_refused(item, none, "no signature");
+        say(item, " The webhook at GitHub has no secret: enter the one in webhook-secret-file (or "
+                  "GITHUB_WEBHOOK_SECRET).");
+    }
+    judge_refused(item, is_wrong && (!is_none || wrong->in_a_row >= none->in_a_row) ? wrong : none,
+                  ingress);
+}
+
+static void judge_secret(const struct setup_facts *facts, struct setup_item *item)
+{
+    const struct ingress_setup *ingress = facts->ingress;
+    const struct ingress_refused *wrong = &ingress->wrong_signature;
+    const struct ingress_refused *none = &ingress->without_signature;
+    if (!ingress->asks_for_signature) {
+        item->state = SETUP_WARNING;
+        say(item,
+            "insecure-no-signature is on: anybody may send webhooks, no secret is asked for.");
+    } else if (is_refused(wrong, ingress) || is_refused(none, ingress)) {
+        judge_signatures(ingress, item);
+    } else if (ingress->signed_at == TIMESTAMP_UNKNOWN) {
+        item->state = SETUP_UNKNOWN;
+        say(item, "No delivery has come that would show whether GitHub has the same secret.");
+    } else {
+        say(item, "The last delivery was signed with a secret of ours.");
+        say_past(item, wrong->last >= none->last ? wrong : none, facts->now);
+    }
+}
+
+static void judge_path(const struct setup_facts *facts, struct setup_item *item)
+{
+    const struct ingress_setup *ingress = facts->ingress;
+    const struct ingress_refused *refused = &ingress->wrong_path;
+    if (is_refused(refused, ingress)) {
+        say_refused(item, refused, "not the path of webhooks");
+        say(item,
+            " The last was for %s. At GitHub, the payload URL must lead to %s (webhook-path).",
+            ingress->path, facts->webhook_path);
+        judge_refused(item, refused, ingress);
+        // Of those that come to the right one, others are accepted.
+        if (item->state == SETUP_WRONG && ingress->signed_at != TIMESTAMP_UNKNOWN)
+            item->state = SETUP_WARNING;
+    } else if (ingress->signed_at != TIMESTAMP_UNKNOWN) {
+        say(item, "Deliveries come to %s.", facts->webhook_path);
+        say_past(item, refused, facts->now);
+    } else if (ingress->wrong_signature.count + ingress->without_signature.count > 0) {
+        say(item, "Requests come to %s.", facts->webhook_path);
+    } else {
+        item->state = SETUP_UNKNOWN;
+        say(item, "Nothing has come to %s yet.", facts->webhook_path);
+    }
+}
+
+// --- events -----------------------------------------------------------------------------------------
+
+static void judge_by_count(const struct setup_facts *facts, enum ingress_event come,
+                           const char *come_words, const char *missing_words,
+                           uint64_t missing_count, struct setup_item *item)
+{
+    const struct ingress_setup *ingress = facts->ingress;
+    if (missing_count > 0 || ingress->event_count[come] < LOPSIDED_COUNT)
+        return;
+    item->state = SETUP_WRONG;
+    item->is_logged_elsewhere = false;
+    item->message[0] = '\0';
+    say(item,
+        "%llu deliveries of %s have come since the start, and none of %s: at GitHub, tick them, "
+        "too.",
+        (unsigned long long)ingress->event_count[come], come_words, missing_words);
+}
+
+static void judge_by_time(const struct setup_facts *facts, struct setup_item *item)
+{
+    timestamp_ns jobs = facts->ingress->event_at[INGRESS_JOB];
+    timestamp_ns runs = facts->ingress->event_at[INGRESS_RUN];
+    timestamp_ns first = timestamp_earlier(jobs, runs), last = timestamp_later(jobs, runs);
+    if (first == TIMESTAMP_UNKNOWN || last - first < LOPSIDED_TIME ||
+        facts->now - last < LOPSIDED_PATIENCE)
+        return;
+    item->state = SETUP_WARNING;
+    item->message[0] = '\0';
+    say(item, "Deliveries of %s come, and none of %s",
+        jobs > runs ? "Workflow jobs" : "Workflow runs",
+        jobs > runs ? "Workflow runs" : "Workflow jobs");
+    say_time(item, " since ", first);
+    say(item, ": are they still ticked at GitHub?");
+}
+
+// What a ping said holds until deliveries show otherwise: GitHub sends none when a webhook is changed.
+static void judge_by_ping(const struct ingress_setup *ingress, struct setup_item *item)
+{
+    const struct ingress_hook *hook = &ingress->hook;
+    bool has_jobs = hook->has_jobs || ingress->event_at[INGRESS_JOB] > hook->at;
+    bool has_runs = hook->has_runs || ingress->event_at[INGRESS_RUN] > hook->at;
+    bool is_active = !hook->is_inactive || ingress->event_at[INGRESS_JOB] > hook->at ||
+                     ingress->event_at[INGRESS_RUN] > hook->at;
+    const char *missing = has_jobs   ? "Workflow runs is"
+                          : has_runs ? "Workflow jobs is"
+                                     : "Workflow jobs and Workflow runs are";
+    item->is_logged_elsewhere = true;
+    item->state = has_jobs && has_runs && is_active ? SETUP_OK : SETUP_WRONG;
+    if (has_jobs && has_runs)
+        say(item, "Workflow jobs and Workflow runs are ticked.");
+    else
+        say(item, "At GitHub, %s not ticked.", missing);
+    if (!is_active)
+        say(item, " The webhook is not active: tick Active.");
+    say_time(item, " (By GitHub's ping of ", hook->at);
+    say(item, ".)");
+    if (hook->is_insecure)
+        say(item,
+            " SSL verification is disabled at GitHub: anybody on the way can read what it sends.");
+    if (strncmp(hook->url, "http://", 7) == 0)
+        say(item, " The payload URL is plain http.");
+    if (item->state == SETUP_OK && (hook->is_insecure || strncmp(hook->url, "http://", 7) == 0))
+        item->state = SETUP_WARNING;
+}
+
+static void judge_events(const struct setup_facts *facts, struct setup_item *item)
+{
+    const struct ingress_setup *ingress = facts->ingress;
+    uint64_t jobs = ingress->event_count[INGRESS_JOB], runs = ingress->event_count[INGRESS_RUN];
+    if (ingress->hook.at != TIMESTAMP_UNKNOWN) {
+        judge_by_ping(ingress, item);
+    } else if (jobs > 0 && runs > 0) {
+        say(item, "Deliveries of both Workflow jobs and Workflow runs have come.");
+    } else {
+        item->state = SETUP_UNKNOWN;
+        say(item,
+            "%s. GitHub's ping tells what is ticked: at GitHub, under Recent Deliveries, "
+            "redeliver it.",
+            jobs > 0   ? "Only deliveries of Workflow jobs have come so far"
+            : runs > 0 ? "Only deliveries of Workflow runs have come so far"
+                       : "No delivery of a workflow's job or run has come yet");
+    }
+    judge_by_count(facts, INGRESS_JOB, "Workflow jobs", "Workflow runs", runs, item);
+    judge_by_count(facts, INGRESS_RUN, "Workflow runs", "Workflow jobs", jobs, item);
+    judge_by_time(facts, item);
+}
+
+// --- the rest ---------------------------------------------------------------------------------------
+
+static void judge_delivery(const struct setup_facts *facts, struct setup_item *item)
+{
+    const struct ingress_setup *ingress = facts->ingress;
+    uint64_t refused = ingress->wrong_signature.count + ingress->without_signature.count +
+                       ingress->wrong_path.count;
+    if (facts->last_event_at != TIMESTAMP_UNKNOWN) {
+        say_time(item, "The last delivery of a job or run came at ", facts->last_event_at);
+        say(item, ".");
+        return;
+    }
+    item->state = SETUP_UNKNOWN;
+    if (ingress->signed_at != TIMESTAMP_UNKNOWN) {
+        item->state = SETUP_OK;
+        say_time(item, "The last delivery came at ", ingress->signed_at);
+        say(item, "; none of a job or run yet.");
+    } else if (refused > 0) {
+        say(item, "None was accepted yet; %llu refused.", (unsigned long long)refused);
+    } else {
+        say(item, "No delivery has come yet.");
+    }
+    if (ingress->signed_at != TIMESTAMP_UNKNOWN || ingress->strangers == 0)
+        return;
+    item->state = SETUP_WARNING;
+    say(item,
+        " %llu connection%s from outside allow-from %s closed: GitHub's networks are `hooks` in "
+        "https://api.github.com/meta, and change.",
+        (unsigned long long)ingress->strangers, ingress->strangers == 1 ? "" : "s",
+        ingress->strangers == 1 ? "was" : "were");
+}
+
+static void judge_export(const struct setup_facts *facts, struct setup_item *item)
+{
+    item->is_logged_elsewhere = true;
+    if (facts->export_url == NULL) {
+        say(item, "Nothing is exported: otlp-endpoint is not set. Traces stay in the local store.");
+    } else if (facts->exporting->is_troubled) {
+        item->state = SETUP_WRONG;
+        say(item, "%s takes nothing", facts->export_url);
+        say_time(item, " since ", facts->exporting->since);
+        say(item, ": %s", facts->exporting->message);
+    } else if (facts->exported_records == 0) {
+        item->state = SETUP_UNKNOWN;
+        say(item, "Nothing was sent to %s yet.", facts->export_url);
+    } else {
+        say(item, "%s takes what is sent.", facts->export_url);
+    }
+}
+
+void setup_judge(const struct setup_facts *facts, struct setup_report *report)
+{
+    static void (*const judges[SETUP_SUBJECTS])(const struct setup_facts *, struct setup_item *) = {
+        [SETUP_SECRET] = judge_secret,
+        [SETUP_PATH] = judge_path,
+        [SETUP_EVENTS] = judge_events,
+        [SETUP_DELIVERY] = judge_delivery,
+        [SETUP_EXPORT] = judge_export};
+    memset(report, 0, sizeof *report);
+    for (size_t i = 0; i < SETUP_SUBJECTS; i++) {
+        judges[i](facts, &report->items[i]);
+        report->is_wrong |= report->items[i].state == SETUP_WRONG;
+    }
+}

@@ -1,0 +1,390 @@
+// The command line: files, operands, the store that a command opens.
+#include "cli.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+// --- reading files --------------------------------------------------------------------------------
+
+#define READ_SIZE ((size_t)65536)
+
+static enum error_code read_all(FILE *file, const char *path, struct buffer *out,
+                                struct error *error)
+{
+    char chunk[READ_SIZE];
+    for (;;) {
+        errno = 0;
+        size_t len = fread(chunk, 1, sizeof chunk, file);
+        if (len == 0) {
+            if (ferror(file)) // a folder opens, and fails here
+                return error_set(error, ERROR_IO, "%s: %s", path, strerror(errno));
+            return ERROR_NONE;
+        }
+        enum error_code code = buffer_append(out, chunk, len);
+        if (code == ERROR_TOO_LARGE)
+            return error_set(error, code, "%s: larger than %zu bytes", path, out->max);
+        if (code != ERROR_NONE)
+            return error_set(error, code, "%s: %s", path, error_code_text(code));
+    }
+}
+
+enum error_code file_read(const char *path, struct buffer *out, struct error *error)
+{
+    FILE *file = fopen(path, "rbe");
+    if (file == NULL)
+        return error_set(error, errno == ENOENT ? ERROR_NOT_FOUND : ERROR_IO, "%s: %s", path,
+                         strerror(errno));
+    enum error_code code = read_all(file, path, out, error);
+    (void)fclose(file); // only read from
+    return code;
+}
+
+// --- the command line of a subcommand -------------------------------------------------------------
+
+// "--name", "--name=value", or "--name" with the value in the next argument.
+struct argument {
+    struct slice name;
+    const char *value; // NULL: none after '='
+    char shown[80];    // "--name", for messages
+};
+
+struct reader {
+    struct invocation *invocation;
+    char *const *arguments;
+    size_t count, next;
+    const char **operands;
+    struct error *error;
+};
+
+static struct argument split_argument(const char *text)
+{
+    const char *name = text + strlen("--");
+    const char *equals = strchr(name, '=');
+    struct argument argument = {
+        .name = {.data = name, .len = equals != NULL ? (size_t)(equals - name) : strlen(name)},
+        .value = equals != NULL ? equals + 1 : NULL,
+    };
+    (void)snprintf(argument.shown, sizeof argument.shown, "--%.*s", SLICE_ARGS(argument.name));
+    return argument;
+}
+
+// The argument's value, here or in the next argument; NULL with the error set when there is none.
+static const char *take_value(struct reader *reader, const struct argument *argument,
+                              const char *values)
+{
+    if (argument->value != NULL)
+        return argument->value;
+    if (reader->next < reader->count)
+        return reader->arguments[reader->next++];
+    error_set(reader->error, ERROR_USAGE, "%s: needs a value: %s", argument->shown, values);
+    return NULL;
+}
+
+static enum error_code take_flag(struct reader *reader, const struct argument *argument, size_t i)
+{
+    const struct flag *flag = &reader->invocation->command->flags[i];
+    if (flag->values != NULL && flag->values[0] == '[') {
+        reader->invocation->flags[i] = argument->value != NULL ? argument->value : "";
+        return ERROR_NONE;
+    }
+    if (flag->values != NULL) {
+        const char *value = take_value(reader, argument, flag->values);
+        if (value == NULL)
+            return ERROR_USAGE;
+        if (value[0] == '\0')
+            return error_set(reader->error, ERROR_USAGE, "%s: has no value", argument->shown);
+        reader->invocation->flags[i] = value;
+        return ERROR_NONE;
+    }
+    if (argument->value != NULL)
+        return error_set(reader->error, ERROR_USAGE, "%s: takes no value", argument->shown);
+    reader->invocation->flags[i] = "";
+    return ERROR_NONE;
+}
+
+// A switch alone means on. It takes the next argument only where that is one of these two words:
+// `--steps serve` would be a riddle.
+static const char *take_switch(struct reader *reader, const struct argument *argument)
+{
+    if (argument->value != NULL)
+        return argument->value;
+    const char *next = reader->next < reader->count ? reader->arguments[reader->next] : "";
+    if (strcmp(next, "on") != 0 && strcmp(next, "off") != 0)
+        return "on";
+    reader->next++;
+    return next;
+}
+
+static enum error_code take_setting(struct reader *reader, const struct argument *argument,
+                                    enum option_id id)
+{
+    const char *value = options[id].type == OPTION_SWITCH
+                            ? take_switch(reader, argument)
+                            : take_value(reader, argument, options[id].values);
+    if (value == NULL)
+        return ERROR_USAGE;
+    return settings_put(&reader->invocation->settings, id, SOURCE_FLAG, argument->shown,
+                        slice_from_string(value), reader->error);
+}
+
+static bool has_setting(const struct command *command, int id)
+{
+    return id >= 0 && (command->settings & OPTION_BIT(id)) != 0;
+}
+
+// For "did you mean": the command's flags, then its settings.
+static const char *candidate_name(void *context, size_t i)
+{
+    const struct command *command = context;
+    if (i < command->flag_count)
+        return command->flags[i].name;
+    i -= command->flag_count;
+    return has_setting(command, (int)i) ? options[i].name : NULL;
+}
+
+static enum error_code refuse_flag(struct reader *reader, const struct argument *argument)
+{
+    const struct command *command = reader->invocation->command;
+    if (option_find(argument->name) >= 0)
+        return error_set(reader->error, ERROR_USAGE, "%s: `ghatrace %s` does not use it",
+                         argument->shown, command->name);
+    struct command copy = *command; // the callback's context is not const
+    const char *nearest =
+        option_nearest(argument->name, candidate_name, command->flag_count + OPTIONS_COUNT, &copy);
+    if (nearest == NULL)
+        return error_set(reader->error, ERROR_USAGE,
+                         "%s: unknown setting \"%.60s\": see ghatrace %s --help", argument->shown,
+                         argument->shown + 2, command->name);
+    return error_set(reader->error, ERROR_USAGE,
+                     "%s: unknown setting \"%.60s\": did you mean \"%s\"?", argument->shown,
+                     argument->shown + 2, nearest);
+}
+
+// "--no-steps".
+static enum error_code take_negation(struct reader *reader, const struct argument *argument,
+                                     bool *is_taken)
+{
+    struct slice prefix = SLICE("no-");
+    if (!slice_starts_with(argument->name, prefix))
+        return ERROR_NONE;
+    int id = option_find((struct slice){.data = argument->name.data + prefix.len,
+                                        .len = argument->name.len - prefix.len});
+    if (!has_setting(reader->invocation->command, id) || options[id].type != OPTION_SWITCH)
+        return ERROR_NONE;
+    *is_taken = true;
+    if (argument->value != NULL)
+        return error_set(reader->error, ERROR_USAGE, "%s: takes no value", argument->shown);
+    return settings_put(&reader->invocation->settings, (enum option_id)id, SOURCE_FLAG,
+                        argument->shown, SLICE("off"), reader->error);
+}
+
+static enum error_code take_argument(struct reader *reader, const char *text)
+{
+    const struct command *command = reader->invocation->command;
+    struct argument argument = split_argument(text);
+    for (size_t i = 0; i < command->flag_count; i++) {
+        if (slice_equals(argument.name, slice_from_string(command->flags[i].name)))
+            return take_flag(reader, &argument, i);
+    }
+    int id = option_find(argument.name);
+    if (has_setting(command, id))
+        return take_setting(reader, &argument, (enum option_id)id);
+    bool is_taken = false;
+    enum error_code code = take_negation(reader, &argument, &is_taken);
+    return is_taken ? code : refuse_flag(reader, &argument);
+}
+
+static bool is_help(const char *text)
+{
+    return strcmp(text, "--help") == 0 || strcmp(text, "-h") == 0;
+}
+
+static enum error_code read_arguments(struct reader *reader)
+{
+    struct invocation *invocation = reader->invocation;
+    bool are_flags_over = false;
+    while (reader->next < reader->count) {
+        const char *text = reader->arguments[reader->next++];
+        if (are_flags_over || text[0] != '-' || text[1] == '\0') {
+            reader->operands[invocation->operand_count++] = text;
+        } else if (strcmp(text, "--") == 0) {
+            are_flags_over = true;
+        } else if (is_help(text)) {
+            invocation->wants_help = true;
+            return ERROR_NONE;
+        } else if (text[1] != '-') {
+            return error_set(reader->error, ERROR_USAGE,
+                             "%.60s: unknown flag: see ghatrace %s --help", text,
+                             invocation->command->name);
+        } else {
+            enum error_code code = take_argument(reader, text);
+            if (code != ERROR_NONE)
+                return code;
+        }
+    }
+    return ERROR_NONE;
+}
+
+static enum error_code check_operands(const struct invocation *invocation, struct error *error)
+{
+    const struct command *command = invocation->command;
+    if (invocation->operand_count < command->operands_min)
+        return error_set(error, ERROR_USAGE, "%s: too few arguments: ghatrace %s %s", command->name,
+                         command->name, command->operands);
+    if (invocation->operand_count > command->operands_max)
+        return error_set(error, ERROR_USAGE, "%s: unexpected argument \"%.60s\"", command->name,
+                         invocation->operands[command->operands_max]);
+    return ERROR_NONE;
+}
+
+enum error_code invocation_parse(struct invocation *invocation, const struct command *command,
+                                 struct arena *arena, char *const *arguments, size_t count,
+                                 char *const *environment, struct error *error)
+{
+    *invocation =
+        (struct invocation){.command = command, .arena = arena, .environment = environment};
+    settings_init(&invocation->settings, arena);
+    const char **operands = arena_allocate_array(arena, count + 1, sizeof *operands);
+    if (operands == NULL)
+        return error_set(error, ERROR_MEMORY, "command line: out of memory");
+    invocation->operands = operands;
+    struct reader reader = {.invocation = invocation,
+                            .arguments = arguments,
+                            .count = count,
+                            .operands = operands,
+                            .error = error};
+    enum error_code code = read_arguments(&reader);
+    if (code != ERROR_NONE || invocation->wants_help)
+        return code;
+    return check_operands(invocation, error);
+}
+
+int command_fail(const struct error *error)
+{
+    (void)fprintf(stderr, "ghatrace: %s\n", error->message);
+    return error->code == ERROR_USAGE ? EXIT_USAGE : EXIT_FAILED;
+}
+
+int invocation_configure(struct invocation *invocation, struct config *config)
+{
+    struct error error;
+    enum error_code code =
+        settings_complete(&invocation->settings, invocation->environment, &error);
+    if (code == ERROR_NONE)
+        code = config_build(config, &invocation->settings, invocation->command->settings,
+                            invocation->environment, &error);
+    if (code == ERROR_NONE)
+        return EXIT_OK;
+    (void)command_fail(&error);
+    return code == ERROR_MEMORY ? EXIT_FAILED
+                                : EXIT_USAGE; // an unreadable file is bad configuration
+}
+
+// --- reading the name of a run --------------------------------------------------------------------
+
+#define RUNS_PATH "/actions/runs/"
+
+static struct slice after(struct slice s, size_t len)
+{
+    return (struct slice){.data = s.data + len, .len = s.len - len};
+}
+
+// Up to the next '/', which is taken too.
+static struct slice take_segment(struct slice *rest)
+{
+    ptrdiff_t slash = slice_find(*rest, SLICE("/"));
+    size_t len = slash < 0 ? rest->len : (size_t)slash;
+    struct slice segment = {.data = rest->data, .len = len};
+    *rest = after(*rest, slash < 0 ? len : len + 1);
+    return segment;
+}
+
+static bool take_id(struct slice *rest, int64_t *id)
+{
+    long long number;
+    if (!slice_parse_int64(take_segment(rest), &number) || number <= 0)
+        return false;
+    *id = number;
+    return true;
+}
+
+static struct slice cut_at(struct slice s, struct slice mark)
+{
+    ptrdiff_t position = slice_find(s, mark);
+    return position < 0 ? s : (struct slice){.data = s.data, .len = (size_t)position};
+}
+
+// "123/attempts/2/job/456": what follows "/actions/runs/" in GitHub's addresses.
+static bool parse_page(struct slice rest, struct run_reference *reference)
+{
+    if (!take_id(&rest, &reference->run_id))
+        return false;
+    while (rest.len > 0) {
+        struct slice word = take_segment(&rest);
+        bool is_known = slice_equals(word, SLICE("attempts")) || slice_equals(word, SLICE("job"));
+        if (!is_known)
+            return true; // another tab of the same page: "workflow", "usage"
+        if (!take_id(&rest,
+                     slice_equals(word, SLICE("job")) ? &reference->job_id : &reference->attempt))
+            return false;
+    }
+    return true;
+}
+
+bool run_reference_parse(struct slice text, struct run_reference *reference)
+{
+    *reference = (struct run_reference){.run_id = 0};
+    ptrdiff_t path = slice_find(text, SLICE(RUNS_PATH));
+    if (path >= 0) {
+        if (path > 0 && text.data[0] != '/')
+            reference->server = (struct slice){text.data, (size_t)path};
+        struct slice page = after(text, (size_t)path + sizeof RUNS_PATH - 1);
+        return parse_page(cut_at(cut_at(page, SLICE("#")), SLICE("?")), reference);
+    }
+    bool has_attempt = slice_find(text, SLICE("/")) >= 0;
+    return take_id(&text, &reference->run_id) &&
+           (!has_attempt || take_id(&text, &reference->attempt)) && text.len == 0;
+}
+
+// --- opening the store for a tool -----------------------------------------------------------------
+
+static int open_configured(struct invocation *invocation, enum store_mode mode,
+                           struct config *config, struct store **store)
+{
+    struct error error;
+    *store = NULL;
+    int status = invocation_configure(invocation, config);
+    if (status != EXIT_OK)
+        return status;
+    if (store_open(config->db, mode, config->db_max_size, store, &error) != ERROR_NONE)
+        return command_fail(&error);
+    return EXIT_OK;
+}
+
+int store_tool_open(struct invocation *invocation, struct store **store)
+{
+    struct config config;
+    return open_configured(invocation, STORE_READER, &config, store);
+}
+
+int store_tool_open_for_writing(struct invocation *invocation, struct config *config,
+                                struct store **store)
+{
+    return open_configured(invocation, STORE_TOOL, config, store);
+}
+
+void store_tool_report_unreadable(uint64_t count)
+{
+    if (count > 0)
+        (void)fprintf(stderr,
+                      "ghatrace: %llu stored entr%s could not be read and %s left out; `ghatrace "
+                      "check` lists what the daemon has set aside\n",
+                      (unsigned long long)count, count == 1 ? "y" : "ies",
+                      count == 1 ? "is" : "are");
+}
+
+void store_tool_print(const struct buffer *text)
+{
+    (void)fwrite(text->data, 1, text->len, stdout);
+}

@@ -1,0 +1,118 @@
+// The command line: commands, their operands, and the store that a command opens.
+#ifndef GHATRACE_APP_CLI_H
+#define GHATRACE_APP_CLI_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "config.h"
+#include "ghatrace/base/arena.h"
+#include "ghatrace/base/buffer.h"
+#include "ghatrace/base/error.h"
+#include "ghatrace/base/slice.h"
+#include "ghatrace/store/store.h"
+#include "settings.h"
+
+// --- what a subcommand is, and how one is called --------------------------------------------------
+
+#define EXIT_OK 0
+#define EXIT_FAILED 1 // at run time
+#define EXIT_USAGE 2  // bad usage or configuration
+
+#define FLAGS_MAX 16
+
+// A flag of one command alone: not a setting, so neither in the file nor in the environment.
+struct flag {
+    const char *name; // "rate"
+    const char *
+        values; // "N"; "[N]": it may stand alone, and takes a value only after '='; NULL: it takes none
+    const char *help; // one line
+};
+
+struct invocation;
+
+struct command {
+    const char *name;
+    const char *operands; // "RUN[/ATTEMPT]", for the help
+    size_t operands_min, operands_max;
+    const char *summary; // one line
+    const char *details; // more lines, for `--help`; may be NULL
+    option_set settings; // those it uses
+    const struct flag *flags;
+    size_t flag_count; // at most FLAGS_MAX
+    int (*run)(struct invocation *invocation);
+};
+
+// One call of a command.
+struct invocation {
+    const struct command *command;
+    struct arena *arena;      // for all that lives as long as the call
+    char *const *environment; // "NAME=value", NULL at the end
+    struct settings settings; // those given as flags
+    const char
+        *flags[FLAGS_MAX];       // by position in command->flags; NULL: not given; "" without value
+    const char *const *operands; // in `arena`
+    size_t operand_count;
+    bool wants_help; // --help was there; nothing else counts then
+};
+
+// Sorts the arguments behind the command's name into settings, flags and operands. Flags may stand
+// behind operands; "--" ends them. ERROR_USAGE, ERROR_MEMORY.
+enum error_code invocation_parse(struct invocation *invocation, const struct command *command,
+                                 struct arena *arena, char *const *arguments, size_t count,
+                                 char *const *environment, struct error *error) MUST_CHECK;
+
+// Environment, file and flags → configuration. Prints what is wrong with it; returns EXIT_OK,
+// EXIT_USAGE or EXIT_FAILED (memory).
+int invocation_configure(struct invocation *invocation, struct config *config);
+
+// "ghatrace: ..." on standard error. Returns the status to exit with.
+int command_fail(const struct error *error);
+
+extern const struct command command_serve, command_replay, command_trace, command_runs, command_top,
+    command_ids, command_requeue, command_check;
+
+// --- help (help.c), on standard output ---
+void help_print_program(const struct command *const *commands, size_t count);
+void help_print_command(const struct command *command);
+
+// --- how people name a run: by number, or by the address of its page ------------------------------
+
+struct run_reference {
+    int64_t run_id;
+    int64_t attempt; // 0: not said
+    int64_t job_id;  // 0: not said
+    struct slice
+        server; // what stands before "/actions/runs/", for github_server_of_name(); empty: not said
+};
+
+// "123", "123/2", "https://HOST/OWNER/NAME/actions/runs/123", the same with "/attempts/2" and with
+// "/job/456", any query or fragment behind. False on anything else. All numbers are above 0.
+bool run_reference_parse(struct slice text, struct run_reference *reference);
+
+// --- how the tools among the commands open the local store ----------------------------------------
+
+// The settings that it takes.
+#define STORE_TOOL_SETTINGS                                                                        \
+    (OPTION_BIT(OPTION_ID_DB) | OPTION_BIT(OPTION_ID_DB_MAX_SIZE) | OPTION_BIT(OPTION_ID_CONFIG))
+
+// Configures and opens beside a daemon that may be running. Prints what is wrong; returns EXIT_OK, or
+// the status to exit with and no store. Only to read: nothing in the folder is made or changed.
+int store_tool_open(struct invocation *invocation, struct store **store);
+// The same, to write to it, for a command that takes more settings: the configuration is left in `*config`.
+int store_tool_open_for_writing(struct invocation *invocation, struct config *config,
+                                struct store **store);
+
+// Writes the text to standard output. main() sees to it that it arrived.
+// Says on stderr that entries were left out, if any were.
+void store_tool_report_unreadable(uint64_t count);
+void store_tool_print(const struct buffer *text);
+
+// --- whole files into memory ----------------------------------------------------------------------
+
+// Appends the file's bytes to `out`, whose cap is the file's. ERROR_NOT_FOUND, ERROR_IO,
+// ERROR_TOO_LARGE, ERROR_MEMORY; the message names the file.
+enum error_code file_read(const char *path, struct buffer *out, struct error *error) MUST_CHECK;
+
+#endif

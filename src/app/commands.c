@@ -1,0 +1,402 @@
+// Small commands: ids, requeue, runs, serve, trace.
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli.h"
+#include "ghatrace/base/log.h"
+#include "ghatrace/base/memory.h"
+#include "ghatrace/base/slice.h"
+#include "ghatrace/trace/ids.h"
+#include "ghatrace/view/runs.h"
+#include "ghatrace/view/waterfall.h"
+#include "server.h"
+
+// --- ghatrace ids: the IDs that a run's spans have, or will have ----------------------------------
+
+enum { FLAG_JOB_NAME };
+
+static const struct flag ids_flags[] = {
+    [FLAG_JOB_NAME] = {"job-name", "NAME", "the job's name: scheme runner makes IDs from it"},
+};
+
+static const char *trace_text(struct trace_id id, char text[2 * TRACE_ID_SIZE + 1])
+{
+    hex_encode(id.bytes, TRACE_ID_SIZE, text);
+    return text;
+}
+
+static const char *span_text(struct span_id id, char text[2 * SPAN_ID_SIZE + 1])
+{
+    hex_encode(id.bytes, SPAN_ID_SIZE, text);
+    return text;
+}
+
+static enum error_code read_number(const char *text, const char *what, int64_t *number,
+                                   struct error *error)
+{
+    long long value;
+    if (!slice_parse_int64(slice_from_string(text), &value) || value <= 0)
+        return error_set(error, ERROR_USAGE, "ids: \"%.60s\" is no %s", text, what);
+    *number = value;
+    return ERROR_NONE;
+}
+
+static enum error_code read_operands(const struct invocation *invocation, struct job_key *key,
+                                     struct error *error)
+{
+    struct run_reference run_ids;
+    if (!run_reference_parse(slice_from_string(invocation->operands[0]), &run_ids))
+        return error_set(error, ERROR_USAGE, "ids: \"%.60s\" is no run_ids: write its number",
+                         invocation->operands[0]);
+    enum error_code code = ERROR_NONE;
+    if (invocation->operand_count > 1)
+        code = read_number(invocation->operands[1], "attempt", &run_ids.attempt, error);
+    if (code == ERROR_NONE && invocation->operand_count > 2)
+        code = read_number(invocation->operands[2], "job id", &run_ids.job_id, error);
+    *key = (struct job_key){.run_id = run_ids.run_id,
+                            .run_attempt = run_ids.attempt == 0 ? 1 : run_ids.attempt,
+                            .job_id = run_ids.job_id,
+                            .job_name = slice_from_string(invocation->flags[FLAG_JOB_NAME])};
+    return code;
+}
+
+static void print_job(enum id_scheme scheme, const struct job_key *key)
+{
+    static const char *const phases[] = {"job.waiting", "runner.queue", "runner.startup",
+                                         "runner.execution"};
+    char text[2 * SPAN_ID_SIZE + 1];
+    printf("%-17s %s\n", "job", span_text(span_id_of_job(scheme, key), text));
+    for (size_t i = 0; i < sizeof phases / sizeof phases[0]; i++) {
+        struct span_id id = span_id_of_phase(scheme, key, slice_from_string(phases[i]));
+        printf("%-17s %s\n", phases[i], span_text(id, text));
+    }
+}
+
+static void print_ids(enum id_scheme scheme, const struct job_key *key, bool has_job)
+{
+    struct trace_id trace = trace_id_of_run(scheme, key->run_id, key->run_attempt);
+    struct span_id root = span_id_of_run(scheme, key->run_id, key->run_attempt);
+    struct span_id parent = has_job ? span_id_of_job(scheme, key) : root;
+    char trace_hex[2 * TRACE_ID_SIZE + 1], span_hex[2 * SPAN_ID_SIZE + 1];
+    printf("%-17s %s\n", "trace", trace_text(trace, trace_hex));
+    printf("%-17s %s\n", "root", span_text(root, span_hex));
+    if (has_job)
+        print_job(scheme, key);
+    // W3C Trace Context: version 00, the sampled flag set, because the spans will be there.
+    printf("traceparent: 00-%s-%s-01\n", trace_hex, span_text(parent, span_hex));
+}
+
+static int run_ids(struct invocation *invocation)
+{
+    struct config config;
+    struct job_key key;
+    struct error error;
+    int status = invocation_configure(invocation, &config);
+    if (status != EXIT_OK)
+        return status;
+    if (read_operands(invocation, &key, &error) != ERROR_NONE)
+        return command_fail(&error);
+    enum id_scheme scheme = (enum id_scheme)config.id_scheme;
+    // In scheme runner the name alone identifies a job; elsewhere the number does.
+    bool has_job = scheme == ID_SCHEME_RUNNER ? key.job_name.len > 0 : key.job_id != 0;
+    if (scheme == ID_SCHEME_RUNNER && key.job_id != 0 && !has_job) {
+        error_set(&error, ERROR_USAGE,
+                  "ids: scheme runner makes a job's IDs from its name: add --job-name NAME");
+        return command_fail(&error);
+    }
+    print_ids(scheme, &key, has_job);
+    return EXIT_OK;
+}
+
+const struct command command_ids = {
+    .name = "ids",
+    .operands = "RUN [ATTEMPT [JOB]]",
+    .operands_min = 1,
+    .operands_max = 3,
+    .summary = "the IDs of a run_ids's spans, and the traceparent to hand to tools",
+    .details =
+        "RUN is a run_ids's number, RUN/ATTEMPT, or the address of its page; JOB is a job's "
+        "number.\n"
+        "Tools inside a job that are given the traceparent put their spans into its trace.\n",
+    .settings = OPTION_BIT(OPTION_ID_ID_SCHEME) | OPTION_BIT(OPTION_ID_CONFIG),
+    .flags = ids_flags,
+    .flag_count = sizeof ids_flags / sizeof ids_flags[0],
+    .run = run_ids,
+};
+
+// --- command requeue ------------------------------------------------------------------------------
+// ghatrace requeue: what the collector refused for good goes back into the outbox.
+
+// In one transaction: a running daemon waits for it.
+#define REQUEUE_SLICE 1000
+// Of outbox-max-size: the rest is for new deliveries, which would otherwise be refused in favour of old records.
+#define REQUEUE_SHARE 2
+
+struct requeue {
+    struct store *store;
+    uint64_t outbox_max; // bytes that may wait, with what is put back
+    uint64_t sequence;   // where to go on
+    size_t total;        // committed, also when a later slice fails
+    bool is_full;
+};
+
+static enum error_code requeue_slice(struct requeue *requeue, size_t *count, struct error *error)
+{
+    struct store_transaction *transaction;
+    enum error_code code = store_begin(requeue->store, true, &transaction, error);
+    if (code != ERROR_NONE)
+        return code;
+    code = store_requeue_dead_letters(transaction, &requeue->sequence, REQUEUE_SLICE,
+                                      requeue->outbox_max, count, &requeue->is_full, error);
+    if (code != ERROR_NONE) {
+        store_abort(transaction);
+        return code;
+    }
+    return store_commit(transaction, error);
+}
+
+static enum error_code requeue_all(struct requeue *requeue, struct error *error)
+{
+    size_t count = 0;
+    do {
+        enum error_code code = requeue_slice(requeue, &count, error);
+        if (code != ERROR_NONE)
+            return code;
+        requeue->total += count;
+    } while (count > 0 && !requeue->is_full);
+    return ERROR_NONE;
+}
+
+static enum error_code count_letters(struct store *store, uint64_t *letters, struct error *error)
+{
+    struct store_transaction *transaction;
+    struct store_usage usage;
+    enum error_code code = store_begin(store, false, &transaction, error);
+    if (code != ERROR_NONE)
+        return code;
+    store_read_usage(transaction, &usage);
+    store_abort(transaction);
+    *letters = usage.dead_letters;
+    return ERROR_NONE;
+}
+
+static int run_requeue(struct invocation *invocation)
+{
+    struct config config;
+    struct requeue requeue = {0};
+    struct error error;
+    uint64_t left = 0;
+    int status = store_tool_open_for_writing(invocation, &config, &requeue.store);
+    if (status != EXIT_OK)
+        return status;
+    requeue.outbox_max = config.outbox_max_size / REQUEUE_SHARE;
+    enum error_code code = requeue_all(&requeue, &error);
+    if (code == ERROR_NONE && requeue.is_full)
+        code = count_letters(requeue.store, &left, &error);
+    printf("%zu dead letter%s put back into the outbox\n", requeue.total,
+           requeue.total == 1 ? "" : "s");
+    if (code == ERROR_NONE && requeue.is_full)
+        code = error_set(
+            &error, ERROR_FULL,
+            "%llu more stay: half of outbox-max-size is in use; run_requeue this again when "
+            "the collector has taken what waits",
+            (unsigned long long)left);
+    if (code != ERROR_NONE)
+        status = command_fail(&error);
+    store_close(requeue.store);
+    return status;
+}
+
+const struct command command_requeue = {
+    .name = "requeue",
+    .operands = "",
+    .summary = "put what the collector refused back into the outbox",
+    .details =
+        "Do this when the cause is gone: a limit was raised, a wrong token replaced. At "
+        "most half of\n"
+        "outbox-max-size is filled; with more dead letters than that, run_requeue it again (exit "
+        "code 1 says so).\n",
+    .settings = STORE_TOOL_SETTINGS | OPTION_BIT(OPTION_ID_OUTBOX_MAX_SIZE),
+    .run = run_requeue,
+};
+
+// --- ghatrace runs: what is open, oldest first ----------------------------------------------------
+
+static enum error_code show_runs(const struct invocation *invocation, struct store *store,
+                                 struct error *error)
+{
+    struct terminal terminal = terminal_detect(STDOUT_FILENO);
+    struct runs_entry *entries;
+    size_t count;
+    uint64_t unreadable;
+    struct buffer text;
+    buffer_init(&text, RUNS_MAX_TEXT);
+    enum error_code code =
+        runs_load(store, invocation->arena, &entries, &count, &unreadable, error);
+    if (code == ERROR_NONE)
+        code = runs_render(entries, count, timestamp_now(), &terminal, invocation->arena, &text,
+                           error);
+    if (code == ERROR_NONE)
+        store_tool_print(&text);
+    if (code == ERROR_NONE)
+        store_tool_report_unreadable(unreadable);
+    buffer_release(&text);
+    return code;
+}
+
+static int run_runs(struct invocation *invocation)
+{
+    struct store *store;
+    struct error error;
+    int status = store_tool_open(invocation, &store);
+    if (status != EXIT_OK)
+        return status;
+    if (show_runs(invocation, store, &error) != ERROR_NONE)
+        status = command_fail(&error);
+    store_close(store);
+    return status;
+}
+
+const struct command command_runs = {
+    .name = "runs",
+    .operands = "",
+    .summary = "what is open, oldest first",
+    .details = "The column \"for\" tells by GitHub's clock how long a job has waited for its "
+               "approval, been\n"
+               "queued or run_runs, and how long a run_runs has been open.\n",
+    .settings = STORE_TOOL_SETTINGS,
+    .run = run_runs,
+};
+
+// --- ghatrace serve: the daemon -------------------------------------------------------------------
+
+#define LAST_WORDS_MS 1000 // how long the end waits for a standard error that is not read
+
+// As command_fail() has it, behind all log lines, and without waiting for ever.
+static int fail(const struct error *error)
+{
+    char text[sizeof error->message + 32];
+    int len = snprintf(text, sizeof text, "ghatrace: %s\n", error->message);
+    log_last_words(text, (size_t)len, LAST_WORDS_MS);
+    return error->code == ERROR_USAGE ? EXIT_USAGE : EXIT_FAILED;
+}
+
+static int run_serve(struct invocation *invocation)
+{
+    struct config config;
+    struct error error;
+    int status = invocation_configure(invocation, &config);
+    if (status != EXIT_OK)
+        return status;
+    activation_claim(&config.activation);
+    memory_return_large_blocks();
+    log_configure((enum log_level)config.log_level, (enum log_format)config.log_format);
+    if (log_start(&error) != ERROR_NONE)
+        return command_fail(&error);
+    for (size_t i = 0; i < config.warnings.count; i++)
+        log_warn("configuration", LOG_STRING("warning", config.warnings.items[i]));
+    if (server_run(&config, &error) != ERROR_NONE)
+        return fail(&error);
+    log_flush(LAST_WORDS_MS);
+    return EXIT_OK;
+}
+
+const struct command command_serve = {
+    .name = "serve",
+    .operands = "",
+    .summary = "the daemon: webhooks in, traces out",
+    .details =
+        "SIGTERM and SIGINT stop it in good order, another one a second or more later at once;\n"
+        "SIGHUP makes it read the webhook secrets, all certificates and otlp-header-file again.\n"
+        "Listening sockets that systemd passes (LISTEN_FDS), named webhook and admin, are used\n"
+        "instead of listen and admin-listen. OpenTelemetry's variables\n"
+        "OTEL_EXPORTER_OTLP_* (ENDPOINT, TRACES_ENDPOINT, PROTOCOL, HEADERS, TIMEOUT, "
+        "COMPRESSION,\n"
+        "CERTIFICATE, CLIENT_CERTIFICATE, CLIENT_KEY), OTEL_SERVICE_NAME and\n"
+        "OTEL_RESOURCE_ATTRIBUTES work as their specification says; settings of our own\n"
+        "beat them.\n",
+    .settings = OPTIONS_ALL,
+    .run = run_serve,
+};
+
+// --- ghatrace trace: one run attempt from the local store, as a waterfall -------------------------
+
+enum { FLAG_STEPS, FLAG_SERVER };
+
+static const struct flag trace_flags[] = {
+    [FLAG_STEPS] = {"steps", NULL, "unfold the steps of the jobs"},
+    [FLAG_SERVER] = {"server", "HOST",
+                     "whose run_trace it is, where several servers have its number"},
+};
+
+static void tell_others(const struct waterfall_found *found, int64_t run_id)
+{
+    if (found->also.len > 0)
+        (void)fprintf(
+            stderr,
+            "ghatrace: this is run_trace %lld of %.*s; there is one of %.*s, too: --server "
+            "names it\n",
+            (long long)run_id, SLICE_ARGS(found->server), SLICE_ARGS(found->also));
+}
+
+static enum error_code show_trace(const struct invocation *invocation, struct store *store,
+                                  const struct run_reference *run_trace, struct error *error)
+{
+    struct waterfall_options waterfall = {.terminal = terminal_detect(STDOUT_FILENO),
+                                          .steps = invocation->flags[FLAG_STEPS] != NULL};
+    struct run_question question = {run_trace->server, run_trace->run_id, run_trace->attempt};
+    if (invocation->flags[FLAG_SERVER] != NULL)
+        question.server = slice_from_string(invocation->flags[FLAG_SERVER]);
+    struct waterfall_found found = {.count = 0};
+    struct buffer text;
+    buffer_init(&text, WATERFALL_MAX_TEXT);
+    enum error_code code = waterfall_load(store, &question, invocation->arena, &found, error);
+    if (code == ERROR_NONE)
+        code = waterfall_render(found.batches, found.count, &waterfall, invocation->arena, &text,
+                                error);
+    if (code == ERROR_NONE) {
+        store_tool_print(&text);
+        store_tool_report_unreadable(found.unreadable);
+        tell_others(&found, run_trace->run_id);
+    }
+    buffer_release(&text);
+    return code;
+}
+
+static int run_trace(struct invocation *invocation)
+{
+    struct run_reference reference;
+    struct error error;
+    if (!run_reference_parse(slice_from_string(invocation->operands[0]), &reference)) {
+        error_set(&error, ERROR_USAGE,
+                  "trace: \"%.80s\" is no run_trace: write its number, or the address of its page",
+                  invocation->operands[0]);
+        return command_fail(&error);
+    }
+    struct store *store;
+    int status = store_tool_open(invocation, &store);
+    if (status != EXIT_OK)
+        return status;
+    if (show_trace(invocation, store, &reference, &error) != ERROR_NONE)
+        status = command_fail(&error);
+    store_close(store);
+    return status;
+}
+
+const struct command command_trace = {
+    .name = "trace",
+    .operands = "RUN[/ATTEMPT]",
+    .operands_min = 1,
+    .operands_max = 1,
+    .summary = "a run_trace's trace from the local store, as a waterfall",
+    .details =
+        "RUN is a run_trace's number, or the address of its page on GitHub. Without an attempt, "
+        "the\n"
+        "newest one is shown of which something is finished. Servers count their runs each for\n"
+        "itself: a number without --server means github.com's run_trace, if there is one.\n",
+    .settings = STORE_TOOL_SETTINGS,
+    .flags = trace_flags,
+    .flag_count = sizeof trace_flags / sizeof trace_flags[0],
+    .run = run_trace,
+};

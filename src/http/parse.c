@@ -1,0 +1,689 @@
+// The head of a message: grammar, fields, start line, and the parser that feeds on bytes (RFC 9110, RFC 9112).
+#include "ghatrace/http/parse.h"
+
+#include "ghatrace/base/error.h"
+#include "internal.h"
+
+// --- the character sets and small grammars of RFC 9110, RFC 9112 and RFC 3986 ---------------------
+
+static bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+static bool is_letter(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
+static bool is_hex_digit(char c)
+{
+    return is_digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
+}
+
+// RFC 9110 5.6.2: tchar.
+bool http_is_token_char(char c)
+{
+    if (is_letter(c) || is_digit(c))
+        return true;
+    switch (c) {
+    case '!':
+    case '#':
+    case '$':
+    case '%':
+    case '&':
+    case '\'':
+    case '*':
+    case '+':
+    case '-':
+    case '.':
+    case '^':
+    case '_':
+    case '`':
+    case '|':
+    case '~':
+        return true;
+    default:
+        return false;
+    }
+}
+
+bool http_is_field_char(char c)
+{
+    unsigned char byte = (unsigned char)c;
+
+    return (byte >= 0x20 && byte != 0x7f) || c == '\t';
+}
+
+bool http_is_token(struct slice s)
+{
+    for (size_t i = 0; i < s.len; i++) {
+        if (!http_is_token_char(s.data[i]))
+            return false;
+    }
+    return s.len != 0;
+}
+
+bool http_is_field_value(struct slice s)
+{
+    for (size_t i = 0; i < s.len; i++) {
+        if (!http_is_field_char(s.data[i]))
+            return false;
+    }
+    return true;
+}
+
+// RFC 3986 2.2, 2.3: unreserved / sub-delims.
+static bool is_name_char(char c)
+{
+    if (is_letter(c) || is_digit(c))
+        return true;
+    switch (c) {
+    case '-':
+    case '.':
+    case '_':
+    case '~':
+    case '!':
+    case '$':
+    case '&':
+    case '\'':
+    case '(':
+    case ')':
+    case '*':
+    case '+':
+    case ',':
+    case ';':
+    case '=':
+        return true;
+    default:
+        return false;
+    }
+}
+
+// Every '%' leads two hexadecimal digits, and all else is a name character or one of `others`.
+static bool is_uri_text(struct slice s, const char *others)
+{
+    for (size_t i = 0; i < s.len; i++) {
+        char c = s.data[i];
+        if (c == '%') {
+            if (s.len - i < 3 || !is_hex_digit(s.data[i + 1]) || !is_hex_digit(s.data[i + 2]))
+                return false;
+            i += 2;
+        } else if (!is_name_char(c) && (c == '\0' || strchr(others, c) == NULL)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool http_is_target(struct slice s)
+{
+    if (slice_equals(s, SLICE("*")))
+        return true;
+    return s.len != 0 && s.data[0] == '/' && http_is_query(s);
+}
+
+bool http_is_query(struct slice s)
+{
+    return is_uri_text(s, ":@/?");
+}
+
+// Nothing, or ":" and digits.
+static bool is_port(struct slice s)
+{
+    if (s.len == 0)
+        return true;
+    for (size_t i = 1; i < s.len; i++) {
+        if (!is_digit(s.data[i]))
+            return false;
+    }
+    return s.data[0] == ':' && s.len <= 6;
+}
+
+bool http_is_host(struct slice s)
+{
+    const char *closing = s.len != 0 ? memchr(s.data, ']', s.len) : NULL;
+    const char *colon = s.len != 0 ? memchr(s.data, ':', s.len) : NULL;
+    struct slice name = s;
+
+    // "[" IPv6address "]": the address itself is not looked up, so not checked in detail.
+    if (s.len != 0 && s.data[0] == '[') {
+        if (closing == NULL)
+            return false;
+        name = (struct slice){.data = s.data + 1, .len = (size_t)(closing - s.data) - 1};
+        s = (struct slice){.data = closing + 1, .len = s.len - name.len - 2};
+        return name.len != 0 && is_uri_text(name, ":") && is_port(s);
+    }
+    if (colon == NULL)
+        return is_uri_text(s, "");
+    name.len = (size_t)(colon - s.data);
+    s = (struct slice){.data = colon, .len = s.len - name.len};
+    return is_uri_text(name, "") && is_port(s);
+}
+
+// --- fields ---------------------------------------------------------------------------------------
+// What the fields of a head mean for its framing and its connection (RFC 9112 3.2, 6, 9.3).
+
+static bool parse_length(struct slice s, uint64_t *length, bool *is_too_large)
+{
+    *length = 0;
+    *is_too_large = false;
+    for (size_t i = 0; i < s.len; i++) {
+        if (s.data[i] < '0' || s.data[i] > '9')
+            return false;
+        uint64_t digit = (uint64_t)(s.data[i] - '0');
+        if (*length > (UINT64_MAX - digit) / 10)
+            *is_too_large = true;
+        else
+            *length = *length * 10 + digit;
+    }
+    return s.len != 0;
+}
+
+// RFC 9110 8.6: Content-Length = 1*DIGIT. A repeated one may be refused even when all values are
+// the same, and is.
+static enum http_progress interpret_length(struct http_parser *parser)
+{
+    struct http_head *head = &parser->message;
+    size_t count;
+    struct slice value = http_head_get(head, SLICE("Content-Length"), &count);
+    bool is_too_large;
+
+    if (count == 0)
+        return HTTP_HEAD_DONE;
+    if (count > 1)
+        return http_refuse(parser, 400, "more than one Content-Length");
+    if (!parse_length(value, &head->body_length, &is_too_large))
+        return http_refuse(parser, 400, "Content-Length is not a number");
+    if (is_too_large)
+        return http_refuse(parser, 413, "Content-Length is over the limit");
+    head->has_body_length = true;
+    return HTTP_HEAD_DONE;
+}
+
+// RFC 9112 6.1: Transfer-Encoding beside Content-Length "ought to be handled as an error", in
+// HTTP/1.0 its framing is faulty, and what is not understood deserves 501.
+static enum http_progress interpret_transfer_coding(struct http_parser *parser)
+{
+    struct http_head *head = &parser->message;
+    size_t count;
+    struct slice value = http_head_get(head, SLICE("Transfer-Encoding"), &count);
+
+    if (count == 0)
+        return HTTP_HEAD_DONE;
+    if (head->has_body_length)
+        return http_refuse(parser, 400, "both Transfer-Encoding and Content-Length");
+    if (head->minor_version == 0)
+        return http_refuse(parser, 400, "Transfer-Encoding in HTTP/1.0");
+    if (count > 1 || value.len == 0)
+        return http_refuse(parser, 400, "Transfer-Encoding is empty or repeated");
+    if (!slice_equals_ignoring_case(value, SLICE("chunked")))
+        return http_refuse(parser, 501, "the only transfer coding spoken here is chunked");
+    head->is_chunked = true;
+    return HTTP_HEAD_DONE;
+}
+
+// RFC 9112 3.2: "A server MUST respond with a 400 (Bad Request) status code to any HTTP/1.1 request
+// message that lacks a Host header field and to any request message that contains more than one
+// Host header field line or a Host header field with an invalid field value."
+static enum http_progress interpret_host(struct http_parser *parser)
+{
+    size_t count;
+    struct slice value = http_head_get(&parser->message, SLICE("Host"), &count);
+
+    if (count == 0 && parser->message.minor_version != 0)
+        return http_refuse(parser, 400, "Host is missing");
+    if (count > 1)
+        return http_refuse(parser, 400, "more than one Host");
+    if (!http_is_host(value))
+        return http_refuse(parser, 400, "Host is malformed");
+    if (parser->message.host.len == 0) // else the target names it, and counts (RFC 9112 3.2.2)
+        parser->message.host = value;
+    return HTTP_HEAD_DONE;
+}
+
+static bool list_contains(struct slice list, struct slice wanted)
+{
+    while (list.len != 0) {
+        const char *comma = memchr(list.data, ',', list.len);
+        size_t len = comma != NULL ? (size_t)(comma - list.data) : list.len;
+        struct slice item = slice_trim((struct slice){.data = list.data, .len = len});
+        if (slice_equals_ignoring_case(item, wanted))
+            return true;
+        size_t taken = comma != NULL ? len + 1 : len;
+        list.data += taken;
+        list.len -= taken;
+    }
+    return false;
+}
+
+// Several fields of one name are one list (RFC 9110 5.3).
+static bool any_list_contains(const struct http_head *head, struct slice name, struct slice wanted)
+{
+    for (size_t i = 0; i < head->header_count; i++) {
+        if (slice_equals_ignoring_case(head->headers[i].name, name) &&
+            list_contains(head->headers[i].value, wanted))
+            return true;
+    }
+    return false;
+}
+
+// RFC 9112 9.3: "close" wins; HTTP/1.1 persists by default, HTTP/1.0 only with "keep-alive". What
+// ends with the connection cannot outlive it.
+static void interpret_connection(struct http_parser *parser)
+{
+    struct http_head *head = &parser->message;
+    struct slice name = SLICE("Connection");
+
+    if (any_list_contains(head, name, SLICE("close")))
+        head->keep_alive = false;
+    else if (head->minor_version == 0)
+        head->keep_alive = any_list_contains(head, name, SLICE("keep-alive"));
+    else
+        head->keep_alive = true;
+    if (!http_has_no_body(parser) && !head->has_body_length && !head->is_chunked)
+        head->keep_alive = false;
+}
+
+// RFC 9110 10.1.1: to be ignored in HTTP/1.0, and pointless where no content follows.
+static void interpret_expect(struct http_head *head)
+{
+    head->expects_continue = head->minor_version != 0 &&
+                             (head->is_chunked || head->body_length != 0) &&
+                             any_list_contains(head, SLICE("Expect"), SLICE("100-continue"));
+}
+
+enum http_progress http_interpret_fields(struct http_parser *parser)
+{
+    if (parser->role == HTTP_REQUEST && interpret_host(parser) == HTTP_REFUSED)
+        return HTTP_REFUSED;
+    if (interpret_length(parser) == HTTP_REFUSED ||
+        interpret_transfer_coding(parser) == HTTP_REFUSED)
+        return HTTP_REFUSED;
+    interpret_connection(parser);
+    if (parser->role == HTTP_REQUEST)
+        interpret_expect(&parser->message);
+    return HTTP_HEAD_DONE;
+}
+
+// --- A complete head, taken apart: start line and fields (RFC 9112 3, 4 and 5) --------------------
+
+static enum http_progress refuse_start_line(struct http_parser *parser)
+{
+    return http_refuse(parser, 400,
+                       parser->role == HTTP_REQUEST ? "the request line is malformed"
+                                                    : "the status line is malformed");
+}
+
+// Cuts `line` at the first `separator` and leaves what is behind it. Without one, all is taken.
+static struct slice cut_at(struct slice *line, char separator)
+{
+    const char *found = line->len != 0 ? memchr(line->data, separator, line->len) : NULL;
+    struct slice part = *line;
+
+    if (found == NULL) {
+        *line = SLICE_EMPTY;
+        return part;
+    }
+    part.len = (size_t)(found - line->data);
+    line->data += part.len + 1;
+    line->len -= part.len + 1;
+    return part;
+}
+
+// HTTP-version = "HTTP/" DIGIT "." DIGIT, case-sensitive. RFC 9110 2.5: a higher minor version is
+// to be processed as the highest one known.
+static enum http_progress parse_version(struct http_parser *parser, struct slice version)
+{
+    if (version.len != 8 || !slice_starts_with(version, SLICE("HTTP/")) ||
+        !is_digit(version.data[5]) || version.data[6] != '.' || !is_digit(version.data[7]))
+        return refuse_start_line(parser);
+    if (version.data[5] != '1')
+        return http_refuse(parser, 505, "only HTTP/1.0 and HTTP/1.1 are spoken here");
+    parser->message.minor_version = version.data[7] == '0' ? 0 : 1;
+    return HTTP_HEAD_DONE;
+}
+
+// What follows "http://" or "https://", in any case: which of them it is, is for proxies. NULL: neither.
+static struct slice after_scheme(struct slice target)
+{
+    const struct slice schemes[] = {SLICE("http://"), SLICE("https://")};
+
+    for (size_t i = 0; i < sizeof schemes / sizeof schemes[0]; i++) {
+        size_t len = schemes[i].len;
+        struct slice scheme = {.data = target.data, .len = len};
+        if (target.len >= len && slice_equals_ignoring_case(scheme, schemes[i]))
+            return (struct slice){.data = target.data + len, .len = target.len - len};
+    }
+    return SLICE_EMPTY;
+}
+
+// RFC 9112 3.2.2: a server must accept the absolute form, which is for proxies as a rule. It names the host, whatever
+// the field Host says; what follows is the origin form, with an empty path for "/" (RFC 9110 4.2.3).
+static bool take_host(struct http_head *head)
+{
+    struct slice rest = after_scheme(head->target);
+    size_t len = 0;
+
+    if (rest.data == NULL)
+        return true;
+    while (len < rest.len && rest.data[len] != '/' && rest.data[len] != '?')
+        len++;
+    head->host = (struct slice){.data = rest.data, .len = len};
+    head->target = (struct slice){.data = rest.data + len, .len = rest.len - len};
+    return len != 0 && http_is_host(head->host);
+}
+
+static bool parse_target(struct http_head *head)
+{
+    if (!take_host(head))
+        return false;
+    head->query = head->target;
+    head->path = cut_at(&head->query, '?');
+    if (head->host.len != 0 && head->path.len == 0) {
+        head->path = SLICE("/");
+        return http_is_query(head->query);
+    }
+    if (slice_equals(head->target, SLICE("*"))) // RFC 9112 3.2.4: for OPTIONS alone
+        return slice_equals(head->method, SLICE("OPTIONS"));
+    return http_is_target(head->target);
+}
+
+// request-line = method SP request-target SP HTTP-version, with single blanks: the lenient reading
+// that RFC 9112 3 allows is where request splitting begins.
+static enum http_progress parse_request_line(struct http_parser *parser, struct slice line)
+{
+    struct http_head *head = &parser->message;
+    struct slice rest = line;
+
+    head->method = cut_at(&rest, ' ');
+    head->target = cut_at(&rest, ' ');
+    if (!http_is_token(head->method))
+        return refuse_start_line(parser);
+    // First, so that an HTTP/2 preface (PRI * HTTP/2.0) is answered as what it is.
+    if (parse_version(parser, rest) == HTTP_REFUSED)
+        return HTTP_REFUSED;
+    if (!parse_target(head))
+        return http_refuse(parser, 400, "the request target is neither a path nor an http URL");
+    return HTTP_HEAD_DONE;
+}
+
+// status-line = HTTP-version SP status-code SP [ reason-phrase ]. Servers without a reason often
+// leave out the second blank, too.
+static enum http_progress parse_status_line(struct http_parser *parser, struct slice line)
+{
+    struct slice rest = line;
+    struct slice version = cut_at(&rest, ' ');
+    struct slice code = cut_at(&rest, ' ');
+    long long status;
+
+    if (parse_version(parser, version) == HTTP_REFUSED)
+        return HTTP_REFUSED;
+    if (code.len != 3 || !slice_parse_int64(code, &status) || status < 100)
+        return refuse_start_line(parser);
+    parser->message.status = (int)status;
+    return HTTP_HEAD_DONE;
+}
+
+// field-line = field-name ":" OWS field-value OWS. RFC 9112 5.1: blanks before the colon MUST be
+// refused; 5.2: so may folded lines be. Both fail as a name that is not a token.
+static enum http_progress parse_field(struct http_parser *parser, struct slice line)
+{
+    struct http_head *head = &parser->message;
+    struct slice value = line;
+    struct slice name = cut_at(&value, ':');
+
+    if (name.len == line.len || !http_is_token(name))
+        return http_refuse(parser, 400, "a header field is malformed");
+    if (head->header_count == HTTP_HEADERS_MAX)
+        return http_refuse(parser, 431, "too many header fields");
+    head->headers[head->header_count++] =
+        (struct http_header){.name = name, .value = slice_trim(value)};
+    return HTTP_HEAD_DONE;
+}
+
+// Every line in head_bytes ends with CR LF, and neither occurs elsewhere.
+static struct slice next_line(struct slice *rest)
+{
+    struct slice line = cut_at(rest, '\r');
+
+    rest->data++;
+    rest->len--;
+    return line;
+}
+
+enum http_progress http_parse_head(struct http_parser *parser)
+{
+    struct slice rest = buffer_slice(&parser->head_bytes);
+    struct slice line = next_line(&rest);
+    enum http_progress progress = parser->role == HTTP_REQUEST ? parse_request_line(parser, line)
+                                                               : parse_status_line(parser, line);
+
+    while (progress != HTTP_REFUSED && rest.len != 0)
+        progress = parse_field(parser, next_line(&rest));
+    if (progress != HTTP_REFUSED)
+        progress = http_interpret_fields(parser);
+    return progress;
+}
+
+// --- the parser's life cycle, and how it collects a head byte by byte -----------------------------
+
+#define BODY_KEPT_BYTES 32768 // bodies up to this size leave their memory to the next message
+// RFC 9112 2.2: "a server [...] SHOULD ignore at least one empty line (CRLF) received prior to the
+// request-line".
+#define EMPTY_LINES_MAX 4
+#define INTERIM_RESPONSES_MAX 16
+
+void http_parser_init(struct http_parser *parser, enum http_role role, uint64_t body_max_bytes)
+{
+    *parser = (struct http_parser){.role = role, .body_max = body_max_bytes};
+    buffer_init(&parser->head_bytes, HTTP_HEAD_BYTES_MAX);
+    buffer_init(&parser->body, 0);
+}
+
+void http_parser_release(struct http_parser *parser)
+{
+    buffer_release(&parser->head_bytes);
+    buffer_release(&parser->body);
+}
+
+void http_parser_reset(struct http_parser *parser)
+{
+    parser->state = STATE_HEAD_LINE;
+    parser->remaining = 0;
+    parser->line_bytes = 0;
+    parser->skipped = 0;
+    parser->head_only = false;
+    parser->message = (struct http_head){0};
+    parser->refusal_status = 0;
+    parser->refusal = NULL;
+    buffer_clear(&parser->head_bytes);
+    buffer_clear(&parser->body);
+    if (parser->body.capacity > BODY_KEPT_BYTES)
+        buffer_release(&parser->body);
+}
+
+enum http_progress http_refuse(struct http_parser *parser, int status, const char *why)
+{
+    parser->state = STATE_REFUSED;
+    parser->refusal_status = status;
+    parser->refusal = why;
+    return HTTP_REFUSED;
+}
+
+bool http_parser_is_idle(const struct http_parser *parser)
+{
+    return parser->state == STATE_HEAD_LINE && parser->head_bytes.len == 0;
+}
+
+// --- the head -------------------------------------------------------------------------------------
+
+static enum http_progress refuse_large_head(struct http_parser *parser, bool in_start_line)
+{
+    if (in_start_line && parser->role == HTTP_REQUEST)
+        return http_refuse(parser, 414, "the request line is too long");
+    return http_refuse(parser, 431, "the header fields are too large");
+}
+
+static enum http_progress append_head(struct http_parser *parser, const char *data, size_t len)
+{
+    bool in_start_line = parser->head_bytes.len == parser->line_bytes;
+
+    if (in_start_line && len > HTTP_START_LINE_MAX - parser->line_bytes)
+        return refuse_large_head(parser, true);
+    switch (buffer_append(&parser->head_bytes, data, len)) {
+    case ERROR_NONE:
+        return HTTP_NEED_MORE;
+    case ERROR_TOO_LARGE:
+        return refuse_large_head(parser, in_start_line);
+    default:
+        return http_refuse(parser, 503, "out of memory");
+    }
+}
+
+// Refuses what does not belong into any line at once, without waiting for its end: a TLS greeting
+// sent to the plain port has no line end to wait for.
+static enum http_progress read_head_line(struct http_parser *parser, struct http_input *input)
+{
+    const char *start = input->next;
+
+    while (input->next < input->end && http_is_field_char(*input->next))
+        input->next++;
+    size_t len = (size_t)(input->next - start);
+    if (len != 0) {
+        if (append_head(parser, start, len) != HTTP_NEED_MORE)
+            return HTTP_REFUSED;
+        parser->line_bytes += len;
+    }
+    if (input->next == input->end)
+        return HTTP_NEED_MORE;
+    char c = *input->next++;
+    if (c == '\n')
+        return http_refuse(parser, 400, "a line of the head ends without CR");
+    if (c != '\r')
+        return http_refuse(parser, 400, "a control character in the head");
+    parser->state = STATE_HEAD_LF;
+    return HTTP_NEED_MORE;
+}
+
+static enum http_progress skip_empty_line(struct http_parser *parser)
+{
+    if (parser->role != HTTP_REQUEST || parser->skipped == EMPTY_LINES_MAX)
+        return http_refuse(parser, 400, "empty lines before the start line");
+    parser->skipped++;
+    return HTTP_NEED_MORE;
+}
+
+// RFC 9110 15.2: "A client MUST be able to parse one or more 1xx responses received prior to a
+// final response".
+static enum http_progress skip_interim_response(struct http_parser *parser)
+{
+    if (parser->message.status == 101)
+        return http_refuse(parser, 400, "the server switches protocols without being asked");
+    if (parser->skipped == INTERIM_RESPONSES_MAX)
+        return http_refuse(parser, 400, "too many interim responses");
+    parser->skipped++;
+    parser->message = (struct http_head){0};
+    buffer_clear(&parser->head_bytes);
+    return HTTP_NEED_MORE;
+}
+
+static enum http_progress complete_head(struct http_parser *parser)
+{
+    if (http_parse_head(parser) == HTTP_REFUSED)
+        return HTTP_REFUSED;
+    if (parser->role == HTTP_RESPONSE && parser->message.status < 200)
+        return skip_interim_response(parser);
+    if (!http_has_no_body(parser) && parser->message.body_length > parser->body_max)
+        return http_refuse(parser, 413, "Content-Length is over the limit");
+    parser->state = STATE_BODY_START;
+    return HTTP_HEAD_DONE;
+}
+
+static enum http_progress read_head_lf(struct http_parser *parser, struct http_input *input)
+{
+    if (input->next == input->end)
+        return HTTP_NEED_MORE;
+    if (*input->next++ != '\n')
+        return http_refuse(parser, 400, "a CR without LF in the head");
+    parser->state = STATE_HEAD_LINE;
+    if (parser->line_bytes == 0)
+        return parser->head_bytes.len == 0 ? skip_empty_line(parser) : complete_head(parser);
+    if (append_head(parser, "\r\n", 2) != HTTP_NEED_MORE)
+        return HTTP_REFUSED;
+    parser->line_bytes = 0;
+    return HTTP_NEED_MORE;
+}
+
+// --- feeding --------------------------------------------------------------------------------------
+
+static enum http_progress take_step(struct http_parser *parser, struct http_input *input)
+{
+    switch ((enum parser_state)parser->state) {
+    case STATE_HEAD_LINE:
+        return read_head_line(parser, input);
+    case STATE_HEAD_LF:
+        return read_head_lf(parser, input);
+    case STATE_BODY_START:
+        return http_begin_body(parser);
+    case STATE_BODY_LENGTH:
+    case STATE_BODY_TO_CLOSE:
+        return http_read_body(parser, input);
+    case STATE_DONE:
+        return HTTP_MESSAGE_DONE;
+    case STATE_REFUSED:
+        return HTTP_REFUSED;
+    default:
+        return http_read_chunked(parser, input);
+    }
+}
+
+enum http_progress http_parser_feed(struct http_parser *parser, const char *data, size_t len,
+                                    size_t *consumed)
+{
+    // No arithmetic on a null pointer, which callers may pass with length 0.
+    const char *start = len != 0 ? data : "";
+    struct http_input input = {.next = start, .end = start + len};
+    enum http_progress progress;
+    int state;
+
+    // A step that neither finishes nor changes the state has run out of input.
+    do {
+        state = parser->state;
+        progress = take_step(parser, &input);
+    } while (progress == HTTP_NEED_MORE && parser->state != state);
+    *consumed = (size_t)(input.next - start);
+    return progress;
+}
+
+enum http_progress http_parser_finish(struct http_parser *parser)
+{
+    if (parser->state == STATE_BODY_START && http_begin_body(parser) == HTTP_REFUSED)
+        return HTTP_REFUSED;
+    if (parser->state == STATE_BODY_TO_CLOSE)
+        parser->state = STATE_DONE;
+    if (parser->state == STATE_DONE)
+        return HTTP_MESSAGE_DONE;
+    if (parser->state == STATE_REFUSED)
+        return HTTP_REFUSED;
+    return http_refuse(parser, 400,
+                       http_parser_is_idle(parser)
+                           ? "the connection closed before a message"
+                           : "the connection closed in the middle of a message");
+}
+
+struct slice http_head_get(const struct http_head *head, struct slice name, size_t *count)
+{
+    struct slice value = SLICE_EMPTY;
+    size_t found = 0;
+
+    for (size_t i = 0; i < head->header_count; i++) {
+        if (!slice_equals_ignoring_case(head->headers[i].name, name))
+            continue;
+        if (found++ == 0)
+            value = head->headers[i].value;
+    }
+    if (count != NULL)
+        *count = found;
+    return value;
+}

@@ -1,0 +1,455 @@
+// All clients of one listener: accepting them, and which of them to close for a new one.
+#include "ghatrace/http/server.h"
+
+#include <assert.h>
+
+#include "conn.h"
+#include "ghatrace/base/log.h"
+#include "ghatrace/base/memory.h"
+
+// --- eviction -------------------------------------------------------------------------------------
+// Which connection is closed when another one needs its place, and how long a body may take.
+
+enum eviction_choice eviction_may_close(const struct eviction_facts *facts,
+                                        const struct eviction_counts *counts)
+{
+    const size_t *members = counts->members;
+
+    switch (facts->group) {
+    case EVICTION_LATE:
+        return EVICTION_READY;
+    case EVICTION_HEAD:
+        if (facts->waited >= EVICTION_AGE)
+            return EVICTION_READY;
+        // Where most places are taken by bodies, the next of those is due within EVICTION_AGE.
+        return members[EVICTION_HEAD] > members[EVICTION_BODY] ? EVICTION_IF_NO_OTHER
+                                                               : EVICTION_NOT_NOW;
+    case EVICTION_BODY:
+        return facts->waited >= EVICTION_AGE ? EVICTION_READY : EVICTION_NOT_NOW;
+    case EVICTION_OUTPUT:
+        return facts->stalled >= EVICTION_AGE ? EVICTION_READY : EVICTION_IF_NO_OTHER;
+    default:
+        return EVICTION_NOT_NOW;
+    }
+}
+
+// a.bytes / a.waited < b.bytes / b.waited, without division.
+static bool is_slower(const struct eviction_facts *a, const struct eviction_facts *b)
+{
+    double left = (double)a->bytes * (double)b->waited;
+    double right = (double)b->bytes * (double)a->waited;
+
+    return left != right ? left < right : a->waited > b->waited;
+}
+
+bool eviction_is_before(const struct eviction_facts *a, const struct eviction_facts *b,
+                        const struct eviction_counts *counts)
+{
+    enum eviction_choice choice_a = eviction_may_close(a, counts);
+    enum eviction_choice choice_b = eviction_may_close(b, counts);
+
+    assert(a->waited >= 0 && b->waited >= 0);
+    if ((a->group == EVICTION_LATE) != (b->group == EVICTION_LATE))
+        return a->group == EVICTION_LATE;
+    if (choice_a != choice_b)
+        return choice_a > choice_b;
+    if (counts->members[a->group] != counts->members[b->group])
+        return counts->members[a->group] > counts->members[b->group];
+    if (a->group != b->group)
+        return a->group > b->group;
+    if (a->group == EVICTION_BODY)
+        return is_slower(a, b);
+    if (a->group == EVICTION_OUTPUT)
+        return a->stalled > b->stalled;
+    return a->waited > b->waited;
+}
+
+duration_ns eviction_body_time(uint64_t bytes, duration_ns grace)
+{
+    uint64_t seconds = bytes / BODY_BYTES_PER_SECOND, rest = bytes % BODY_BYTES_PER_SECOND;
+
+    if (seconds >= (uint64_t)(INT64_MAX / NS_PER_SECOND) - 1)
+        return INT64_MAX;
+    duration_ns time =
+        (duration_ns)(seconds * NS_PER_SECOND + rest * NS_PER_SECOND / BODY_BYTES_PER_SECOND);
+    return time > grace ? time : grace;
+}
+
+// --- all conversations of one loop: who comes in, who makes room, stopping ------------------------
+
+// Of those that must be searched for the first one to go, one in so many is closed at a time, and at most so many.
+#define CLOSED_OF 256
+#define VICTIMS_MAX 64
+
+// --- who waits --------------------------------------------------------------------------------------
+
+void conversation_begin_waiting(struct conversation *conversation, enum eviction_group group)
+{
+    struct conversation_list *list = &conversation->host->waiting[group];
+
+    conversation_end_waiting(conversation);
+    conversation->before = list->last;
+    conversation->after = NULL;
+    if (list->last != NULL)
+        list->last->after = conversation;
+    else
+        list->first = conversation;
+    list->last = conversation;
+    conversation->group = group;
+    conversation->since = timestamp_monotonic();
+    conversation->host->counts.members[group]++;
+}
+
+void conversation_end_waiting(struct conversation *conversation)
+{
+    struct conversation_list *list = &conversation->host->waiting[conversation->group];
+
+    if (conversation->group == EVICTION_NONE)
+        return;
+    if (conversation->before != NULL)
+        conversation->before->after = conversation->after;
+    else
+        list->first = conversation->after;
+    if (conversation->after != NULL)
+        conversation->after->before = conversation->before;
+    else
+        list->last = conversation->before;
+    conversation->host->counts.members[conversation->group]--;
+    conversation->group = EVICTION_NONE;
+}
+
+// --- who comes in -----------------------------------------------------------------------------------
+
+static void link_conversation(struct conversation *conversation)
+{
+    struct conversation_host *host = conversation->host;
+
+    conversation->next = host->first;
+    if (host->first != NULL)
+        host->first->previous = conversation;
+    host->first = conversation;
+}
+
+static void close_for_another(struct conversation *conversation)
+{
+    struct net_connection *connection = conversation->connection;
+    char peer[NET_ADDRESS_TEXT_SIZE];
+
+    log_debug("connection closed: another one needs its place",
+              LOG_STRING("peer", net_address_format(net_connection_peer(connection), peer)));
+    conversation_end(conversation);
+    net_connection_close(connection);
+}
+
+static struct eviction_facts facts_of(const struct conversation *conversation, timestamp_ns now)
+{
+    struct eviction_facts facts = {.group = conversation->group,
+                                   .waited = now - conversation->since};
+
+    if (facts.group == EVICTION_BODY)
+        facts.bytes = conversation->parser.body.len;
+    if (facts.group == EVICTION_OUTPUT && net_connection_unsent(conversation->connection) > 0)
+        facts.stalled = net_connection_stalled(conversation->connection, now);
+    else
+        facts.stalled = facts.waited;
+    return facts;
+}
+
+// The first ones to be closed, the very first in front.
+struct victims {
+    const struct conversation_host *host;
+    timestamp_ns now;
+    size_t most, count;
+    struct conversation *items[VICTIMS_MAX];
+    struct eviction_facts facts[VICTIMS_MAX];
+};
+
+static void consider(struct victims *victims, struct conversation *conversation)
+{
+    const struct eviction_counts *counts = &victims->host->counts;
+    struct eviction_facts facts = facts_of(conversation, victims->now);
+    size_t i = victims->count;
+
+    if (eviction_may_close(&facts, counts) == EVICTION_NOT_NOW)
+        return;
+    while (i > 0 && eviction_is_before(&facts, &victims->facts[i - 1], counts)) {
+        if (i < victims->most) {
+            victims->items[i] = victims->items[i - 1];
+            victims->facts[i] = victims->facts[i - 1];
+        }
+        i--;
+    }
+    if (i == victims->most)
+        return;
+    victims->items[i] = conversation;
+    victims->facts[i] = facts;
+    if (victims->count < victims->most)
+        victims->count++;
+}
+
+// Heads and late answers are in order: the first of the list is the first to go.
+static void consider_all(struct victims *victims)
+{
+    const struct conversation_list *waiting = victims->host->waiting;
+
+    if (waiting[EVICTION_LATE].first != NULL) {
+        consider(victims, waiting[EVICTION_LATE].first);
+        return;
+    }
+    if (waiting[EVICTION_HEAD].first != NULL)
+        consider(victims, waiting[EVICTION_HEAD].first);
+    for (struct conversation *each = waiting[EVICTION_OUTPUT].first; each != NULL;
+         each = each->after)
+        consider(victims, each);
+    for (struct conversation *each = waiting[EVICTION_BODY].first;
+         each != NULL && victims->now - each->since >= EVICTION_AGE; each = each->after)
+        consider(victims, each);
+}
+
+static void close_victims(struct victims *victims)
+{
+    for (size_t i = 0; i < victims->count; i++)
+        if (i == 0 || victims->facts[i].group == victims->facts[0].group)
+            close_for_another(victims->items[i]);
+}
+
+// As many at a time as keep the search's cost for each the same, however many there are.
+static bool close_first(struct conversation_host *host)
+{
+    const size_t *members = host->counts.members;
+    size_t share = (members[EVICTION_BODY] + members[EVICTION_OUTPUT]) / CLOSED_OF;
+    struct victims victims = {.host = host, .now = timestamp_monotonic()};
+
+    victims.most = share < 1 ? 1 : share > VICTIMS_MAX ? VICTIMS_MAX : share;
+    consider_all(&victims);
+    close_victims(&victims);
+    return victims.count > 0;
+}
+
+// One of those that `full` counts.
+static bool close_first_of(struct conversation_host *host, const struct address_place *full)
+{
+    struct victims victims = {.host = host, .now = timestamp_monotonic(), .most = 1};
+
+    for (int group = EVICTION_NONE + 1; full != NULL && group < EVICTION_GROUPS; group++)
+        for (struct conversation *each = host->waiting[group].first; each != NULL;
+             each = each->after)
+            if (address_place_is_in(each->place, full))
+                consider(&victims, each);
+    if (victims.count == 0)
+        return false;
+    address_counts_give_back(host->addresses, victims.items[0]->place);
+    victims.items[0]->place = NULL;
+    close_for_another(victims.items[0]);
+    return true;
+}
+
+// Its address, or its network, may have as many connections as it may: then one of them makes room, as among all, if
+// this thread has any that can be spared.
+static bool find_place(struct conversation_host *host, const struct net_connection *connection,
+                       struct address_place **place)
+{
+    const struct net_address *peer = net_connection_peer(connection);
+    char text[NET_ADDRESS_TEXT_SIZE];
+    struct address_place *full;
+
+    if (host->addresses == NULL)
+        return true;
+    if (address_counts_take(host->addresses, peer, place, &full) ||
+        (close_first_of(host, full) && address_counts_take(host->addresses, peer, place, &full)))
+        return true;
+    address_counts_note_refusal(host->addresses);
+    log_debug("connection closed: too many from its address",
+              LOG_STRING("peer", net_address_format(peer, text)));
+    return false;
+}
+
+static bool on_accept(void *context, struct net_connection *connection,
+                      const struct net_handler **connection_handler, void **connection_context)
+{
+    struct conversation_host *host = context;
+    struct conversation *conversation = memory_allocate_array(1, sizeof *conversation);
+
+    if (conversation == NULL)
+        return false;
+    if (!find_place(host, connection, &conversation->place)) {
+        memory_free(conversation);
+        return false;
+    }
+    conversation->host = host;
+    conversation->connection = connection;
+    conversation->holds = 1;
+    http_parser_init(&conversation->parser, HTTP_REQUEST, host->max_body_bytes);
+    link_conversation(conversation);
+    atomic_fetch_add(&host->connections, 1);
+    conversation_begin_waiting(conversation, EVICTION_HEAD);
+    net_connection_count_memory(connection, &host->memory);
+    net_connection_set_deadline(connection,
+                                host->is_stopping ? host->last_idle : host->idle_deadline);
+    *connection_handler = &conversation_handler;
+    *connection_context = conversation;
+    return true;
+}
+
+// When the first of those that have hardly had time will have had it.
+static void wait_for_victim(struct conversation_host *host)
+{
+    timestamp_ns now = timestamp_monotonic();
+    duration_ns wait = EVICTION_AGE;
+
+    for (int group = EVICTION_NONE + 1; group < EVICTION_GROUPS; group++) {
+        const struct conversation *first = host->waiting[group].first;
+        if (first != NULL && first->since + EVICTION_AGE - now < wait)
+            wait = first->since + EVICTION_AGE - now;
+    }
+    net_timer_set(host->look_again, wait > NS_PER_MS ? wait : NS_PER_MS);
+}
+
+static bool make_room(void *context)
+{
+    struct conversation_host *host = context;
+
+    if (close_first(host))
+        return true;
+    wait_for_victim(host);
+    return false;
+}
+
+void conversation_host_look_again(struct conversation_host *host)
+{
+    if (host->listener != NULL)
+        net_listener_look_again(host->listener);
+}
+
+static void on_look_again(void *context)
+{
+    conversation_host_look_again(context);
+}
+
+bool conversation_memory_is_full(struct conversation_host *host)
+{
+    struct conversation *next;
+    timestamp_ns now = timestamp_monotonic();
+
+    for (struct conversation *each = host->waiting[EVICTION_OUTPUT].first;
+         each != NULL && host->memory > host->most_memory; each = next) {
+        next = each->after;
+        if (net_connection_stalled(each->connection, now) >= EVICTION_AGE)
+            close_for_another(each);
+    }
+    return host->memory > host->most_memory;
+}
+
+static bool may_come(void *context, const struct net_address *peer)
+{
+    const struct conversation_host *host = context;
+
+    return host->service->may_come == NULL || host->service->may_come(host->context, peer);
+}
+
+static const struct net_accept_handler accept_handler = {
+    .may_come = may_come, .on_accept = on_accept, .make_room = make_room};
+
+// Heads and bodies of all our answers are far below this.
+#define ANSWER_BYTES_MAX 16384
+
+void conversation_host_init(struct conversation_host *host)
+{
+    if (host->head_deadline == 0)
+        host->head_deadline = HEAD_DEADLINE;
+    if (host->request_deadline == 0)
+        host->request_deadline = REQUEST_DEADLINE;
+    if (host->idle_deadline == 0)
+        host->idle_deadline = IDLE_DEADLINE;
+    if (host->body_grace == 0)
+        host->body_grace = BODY_GRACE;
+    if (host->output_deadline == 0)
+        host->output_deadline = OUTPUT_DEADLINE;
+    if (host->most_memory == 0)
+        host->most_memory = CONVERSATION_MEMORY;
+    buffer_init(&host->out, ANSWER_BYTES_MAX);
+}
+
+static enum error_code create_timer(struct conversation_host *host, struct error *error)
+{
+    return net_timer_create(host->loop, on_look_again, host, &host->look_again, error);
+}
+
+enum error_code conversation_host_listen(struct conversation_host *host,
+                                         const struct net_address *address, bool share_port,
+                                         size_t max_connections, struct error *error)
+{
+    enum error_code code = create_timer(host, error);
+
+    if (code != ERROR_NONE)
+        return code;
+    return net_listener_create(host->loop, address, share_port, max_connections, &accept_handler,
+                               host, &host->listener, error);
+}
+
+enum error_code conversation_host_adopt(struct conversation_host *host, int fd,
+                                        size_t max_connections, struct error *error)
+{
+    enum error_code code = create_timer(host, error);
+
+    if (code != ERROR_NONE)
+        return code;
+    return net_listener_adopt(host->loop, fd, max_connections, &accept_handler, host,
+                              &host->listener, error);
+}
+
+// Has no request, or does not read the answers to those before.
+static bool is_idle(const struct conversation *conversation)
+{
+    return conversation->phase == CONVERSATION_SENDING ||
+           (conversation->phase == CONVERSATION_READING && !conversation->has_begun);
+}
+
+void conversation_host_wind_down(struct conversation_host *host, duration_ns last_idle)
+{
+    if (host->is_stopping)
+        return;
+    host->is_stopping = true;
+    host->last_idle = last_idle;
+    // Nothing is freed in here: connections are reaped later.
+    for (struct conversation *each = host->first; each != NULL; each = each->next) {
+        if (each->connection != NULL && is_idle(each))
+            net_connection_set_deadline(each->connection, last_idle);
+        else if (each->connection != NULL && each->phase == CONVERSATION_LATE)
+            conversation_send_late_answer(each);
+    }
+}
+
+void conversation_host_stop(struct conversation_host *host)
+{
+    conversation_host_wind_down(host, 1);
+    net_listener_destroy(host->listener);
+    host->listener = NULL;
+    if (host->first == NULL)
+        host->on_empty(host->context);
+}
+
+bool conversation_host_is_done(const struct conversation_host *host)
+{
+    for (const struct conversation *each = host->first; each != NULL; each = each->next)
+        if (each->connection == NULL || each->phase != CONVERSATION_ENDED ||
+            net_connection_unsent(each->connection) > 0)
+            return false;
+    return true;
+}
+
+void conversation_host_abort(struct conversation_host *host)
+{
+    for (struct conversation *each = host->first; each != NULL; each = each->next)
+        if (each->connection != NULL)
+            net_connection_close(each->connection);
+}
+
+void conversation_host_release(struct conversation_host *host)
+{
+    net_listener_destroy(host->listener);
+    host->listener = NULL;
+    net_timer_destroy(host->look_again);
+    host->look_again = NULL;
+    buffer_release(&host->out);
+}

@@ -1,0 +1,123 @@
+// The protobuf wire format: fields in, fields out. No schema is known here. Pure.
+//
+// https://protobuf.dev/programming-guides/encoding
+#ifndef GHATRACE_OTLP_WIRE_H
+#define GHATRACE_OTLP_WIRE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "ghatrace/base/error.h"
+#include "ghatrace/base/slice.h"
+
+// Groups (3 and 4) are not among them: OTLP has none, and a reader calls them damage.
+enum wire_type { WIRE_VARINT = 0, WIRE_FIXED64 = 1, WIRE_BYTES = 2, WIRE_FIXED32 = 5 };
+
+struct wire_field {
+    uint32_t number;
+    enum wire_type type;
+    uint64_t integer;   // of WIRE_VARINT, WIRE_FIXED64 and WIRE_FIXED32
+    struct slice bytes; // of WIRE_BYTES; a view of what is read
+};
+
+// Reads the fields of one message in the order in which they stand. No allocation, no release.
+struct wire_reader {
+    const char *position;
+    const char *end;
+    bool is_corrupt; // set by wire_read_field
+};
+
+void wire_reader_init(struct wire_reader *reader, struct slice message);
+// The next field. False at the end and where the bytes are no field; `is_corrupt` tells which.
+bool wire_read_field(struct wire_reader *reader, struct wire_field *field) MUST_CHECK;
+
+// Writes a message from its end to its start: when the length of a nested message has to be
+// written, it is known, and one pass is enough. So the last field is put first.
+//
+// Life cycle: wire_writer_init (no allocation), put, wire_writer_release. The first failure sticks:
+// after it nothing is written, and `failure` says why (ERROR_MEMORY or ERROR_TOO_LARGE).
+struct wire_writer {
+    char *data;      // owned; the message is its last `len` bytes
+    size_t len;      // bytes written
+    size_t capacity; // bytes allocated
+    size_t max;      // cap on len, in bytes
+    enum error_code failure;
+};
+
+void wire_writer_init(struct wire_writer *writer, size_t max_bytes);
+void wire_writer_release(struct wire_writer *writer);
+// What is written so far; valid until the next put.
+struct slice wire_writer_slice(const struct wire_writer *writer);
+
+void wire_put_varint(struct wire_writer *writer, uint32_t number, uint64_t value);
+void wire_put_fixed64(struct wire_writer *writer, uint32_t number, uint64_t value);
+void wire_put_fixed32(struct wire_writer *writer, uint32_t number, uint32_t value);
+void wire_put_bytes(struct wire_writer *writer, uint32_t number, struct slice bytes);
+// Makes a nested message of all that was put since the writer's `len` was `mark`.
+void wire_put_message(struct wire_writer *writer, uint32_t number, size_t mark);
+
+// --- fields ---------------------------------------------------------------------------------------
+// Field numbers of opentelemetry-proto 1.x: what encoder, decoder and JSON schema agree on.
+
+// opentelemetry/proto/collector/trace/v1/trace_service.proto
+enum { REQUEST_RESOURCE_SPANS = 1 };
+enum { RESPONSE_PARTIAL_SUCCESS = 1 };
+enum { PARTIAL_SUCCESS_REJECTED_SPANS = 1, PARTIAL_SUCCESS_ERROR_MESSAGE = 2 };
+
+// opentelemetry/proto/trace/v1/trace.proto
+enum {
+    RESOURCE_SPANS_RESOURCE = 1,
+    RESOURCE_SPANS_SCOPE_SPANS = 2,
+    RESOURCE_SPANS_SCHEMA_URL = 3,
+};
+enum { SCOPE_SPANS_SCOPE = 1, SCOPE_SPANS_SPANS = 2, SCOPE_SPANS_SCHEMA_URL = 3 };
+enum {
+    SPAN_TRACE_ID = 1,
+    SPAN_SPAN_ID = 2,
+    SPAN_TRACE_STATE = 3,
+    SPAN_PARENT_SPAN_ID = 4,
+    SPAN_NAME = 5,
+    SPAN_KIND = 6,
+    SPAN_START_TIME = 7,
+    SPAN_END_TIME = 8,
+    SPAN_ATTRIBUTES = 9,
+    SPAN_DROPPED_ATTRIBUTES = 10,
+    SPAN_EVENTS = 11,
+    SPAN_DROPPED_EVENTS = 12,
+    SPAN_LINKS = 13,
+    SPAN_DROPPED_LINKS = 14,
+    SPAN_STATUS = 15,
+    SPAN_FLAGS = 16,
+};
+enum { EVENT_TIME = 1, EVENT_NAME = 2, EVENT_ATTRIBUTES = 3, EVENT_DROPPED_ATTRIBUTES = 4 };
+enum {
+    LINK_TRACE_ID = 1,
+    LINK_SPAN_ID = 2,
+    LINK_TRACE_STATE = 3,
+    LINK_ATTRIBUTES = 4,
+    LINK_DROPPED_ATTRIBUTES = 5,
+    LINK_FLAGS = 6,
+};
+enum { STATUS_MESSAGE = 2, STATUS_CODE = 3 };
+
+// opentelemetry/proto/resource/v1/resource.proto and common/v1/common.proto
+enum { RESOURCE_ATTRIBUTES = 1, RESOURCE_DROPPED_ATTRIBUTES = 2 };
+enum { SCOPE_NAME = 1, SCOPE_VERSION = 2, SCOPE_ATTRIBUTES = 3, SCOPE_DROPPED_ATTRIBUTES = 4 };
+enum { KEY_VALUE_KEY = 1, KEY_VALUE_VALUE = 2 };
+enum {
+    ANY_VALUE_STRING = 1,
+    ANY_VALUE_BOOL = 2,
+    ANY_VALUE_INT = 3,
+    ANY_VALUE_DOUBLE = 4,
+    ANY_VALUE_ARRAY = 5,
+    ANY_VALUE_KVLIST = 6,
+    ANY_VALUE_BYTES = 7,
+};
+enum { ARRAY_VALUES = 1 };
+enum { KVLIST_VALUES = 1 };
+
+// google/rpc/status.proto
+enum { RPC_STATUS_CODE = 1, RPC_STATUS_MESSAGE = 2 };
+
+#endif

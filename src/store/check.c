@@ -1,0 +1,601 @@
+// Damage: what is looked at before a store is used, and entries that were set aside.
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "ghatrace/base/memory.h"
+#include "lmdb.h"
+
+// --- verify ---------------------------------------------------------------------------------------
+// What can be said of a store's file before it is used, at little cost however large it is and in LMDB's own terms:
+// its format is not looked into here. Damage that this does not meet is met by LMDB when it reads the page, or by guard.c.
+
+// LMDB numbers its own databases first: the free pages, whose entries are lists of page numbers with their length in
+// front (mdb_stat -f reads them so), and the main one, which names the others.
+#define FREE_PAGES 0
+
+static enum error_code refuse(const char *path, const char *how, struct error *error)
+{
+    return error_set(error, ERROR_CORRUPT,
+                     "%s %s: restore it, or move the folder away to start afresh", path, how);
+}
+
+enum error_code verify_is_file(const char *path, struct error *error)
+{
+    struct stat status;
+    if (stat(path, &status) != 0)
+        return errno == ENOENT
+                   ? ERROR_NONE
+                   : error_set(error, ERROR_IO, "look at %s: %s", path, strerror(errno));
+    if (!S_ISREG(status.st_mode))
+        return error_set(error, ERROR_IO, "%s is not a file: choose another --db", path);
+    return ERROR_NONE;
+}
+
+enum error_code verify_explain(int code, const char *path, struct error *error)
+{
+    switch (code) {
+    case MDB_INVALID:
+        return error_set(error, ERROR_CORRUPT,
+                         "%s is not an LMDB file (or its beginning is damaged): choose another "
+                         "--db, or move it away to start afresh",
+                         path);
+    case MDB_VERSION_MISMATCH:
+        return error_set(error, ERROR_VERSION, "%s has an LMDB format that is not ours", path);
+    case MDB_CORRUPTED:
+    case MDB_PAGE_NOTFOUND:
+        return refuse(path, "is damaged", error);
+    default:
+        return lmdb_error(code, path, error);
+    }
+}
+
+// --- cut short? ------------------------------------------------------------------------------------------
+
+struct length_check {
+    MDB_txn *txn;
+    MDB_cursor *cursor;
+    size_t from;       // the first page that is not there
+    size_t free_pages; // at or behind it
+    int code;
+};
+
+static void count_free_pages(void *context)
+{
+    struct length_check *check = context;
+    MDB_val key, value;
+    while ((check->code = mdb_cursor_get(check->cursor, &key, &value, MDB_NEXT)) == MDB_SUCCESS) {
+        size_t listed = value.mv_size / sizeof(size_t);
+        for (size_t i = 1; i < listed; i++) {
+            size_t page;
+            memcpy(&page, (const char *)value.mv_data + i * sizeof page, sizeof page);
+            check->free_pages += page >= check->from ? 1 : 0;
+        }
+    }
+}
+
+static enum error_code check_free_pages(struct length_check *check, size_t missing,
+                                        const char *path, struct error *error)
+{
+    if (!guard_try(count_free_pages, check))
+        return refuse(path, "is cut off", error);
+    if (check->code != MDB_NOTFOUND)
+        return verify_explain(check->code, path, error);
+    return check->free_pages >= missing ? ERROR_NONE : refuse(path, "is cut off", error);
+}
+
+// A file may be shorter than its meta page says: pages at its end that were taken and given back within one
+// transaction are never written. Then all that it lacks are among the free pages.
+enum error_code verify_length(MDB_env *env, const char *path, struct error *error)
+{
+    struct length_check check = {.txn = NULL};
+    MDB_envinfo info;
+    MDB_stat pages;
+    struct stat status;
+    (void)mdb_env_info(env, &info);
+    (void)mdb_env_stat(env, &pages);
+    if (stat(path, &status) != 0)
+        return error_set(error, ERROR_IO, "look at %s: %s", path, strerror(errno));
+    check.from = (size_t)status.st_size / pages.ms_psize;
+    if (check.from > info.me_last_pgno)
+        return ERROR_NONE;
+    int begun = mdb_txn_begin(env, NULL, MDB_RDONLY, &check.txn);
+    if (begun != MDB_SUCCESS)
+        return verify_explain(begun, path, error);
+    int opened = mdb_cursor_open(check.txn, FREE_PAGES, &check.cursor);
+    enum error_code code =
+        opened == MDB_SUCCESS
+            ? check_free_pages(&check, info.me_last_pgno + 1 - check.from, path, error)
+            : verify_explain(opened, path, error);
+    if (opened == MDB_SUCCESS)
+        mdb_cursor_close(check.cursor);
+    mdb_txn_abort(check.txn);
+    return code;
+}
+
+// --- both ends of each database ------------------------------------------------------------------------
+
+static int read_ends(MDB_txn *txn, MDB_dbi database)
+{
+    MDB_cursor *cursor;
+    MDB_val first, last, value;
+    int code = mdb_cursor_open(txn, database, &cursor);
+    if (code != MDB_SUCCESS)
+        return code;
+    code = mdb_cursor_get(cursor, &first, &value, MDB_FIRST);
+    if (code == MDB_SUCCESS)
+        code = mdb_cursor_get(cursor, &last, &value, MDB_LAST);
+    if (code == MDB_SUCCESS && mdb_cmp(txn, database, &first, &last) > 0)
+        code = MDB_CORRUPTED;
+    mdb_cursor_close(cursor);
+    return code == MDB_NOTFOUND ? MDB_SUCCESS : code;
+}
+
+enum error_code verify_ends(struct store_transaction *transaction, const char *path,
+                            struct error *error)
+{
+    int code = MDB_SUCCESS;
+    for (int i = 0; i < DATABASE_COUNT && code == MDB_SUCCESS; i++) {
+        if (lmdb_has_database(transaction->store, (enum database)i))
+            code = read_ends(transaction->txn, transaction->store->databases[i]);
+    }
+    return code == MDB_SUCCESS ? ERROR_NONE : verify_explain(code, path, error);
+}
+
+// --- entries that cannot be read, moved out of the way of the rest --------------------------------
+
+#define BYTES_MAX ((uint64_t)64 << 20)
+#define SHARE_OF_STORE 32     // of the whole store, all of them together at most
+#define SHARE_OF_ALL 4        // of all of them, one at most
+#define BYTES_WHEN_TIGHT 4096 // of one entry
+#define HEADER_SIZE (8 + 8 + 1 + 2 + 2)
+#define TOTALS_SIZE 32
+#define NAME_MAX_BYTES 255
+#define REASON_MAX 500
+
+// --- totals ----------------------------------------------------------------------------------------------
+
+struct totals {
+    uint64_t last_number;
+    uint64_t bytes; // of the entries that are kept, with their keys' and headers'
+    uint64_t count; // ever set aside
+    uint64_t dropped;
+};
+
+static uint64_t count_entries(struct store_transaction *transaction)
+{
+    MDB_stat status = {0};
+    MDB_dbi dbi = transaction->store->databases[DATABASE_SET_ASIDE];
+    if (dbi != 0)
+        (void)mdb_stat(transaction->txn, dbi, &status);
+    return status.ms_entries;
+}
+
+// The totals may be damaged themselves: then they are made from the entries.
+static enum error_code count_again(struct store_transaction *transaction, struct totals *totals,
+                                   struct error *error)
+{
+    uint8_t key[SEQUENCE_SIZE] = {0};
+    struct slice found;
+    struct slice data;
+    enum error_code code;
+    *totals = (struct totals){0};
+    while ((code = lmdb_seek(transaction, DATABASE_SET_ASIDE, key, sizeof key, &found, &data,
+                             "count what was set aside", error)) == ERROR_NONE) {
+        if (found.len == SEQUENCE_SIZE)
+            totals->last_number = lmdb_get_be64(found.data);
+        totals->bytes += data.len;
+        totals->count++;
+        if (found.len != SEQUENCE_SIZE || totals->last_number == UINT64_MAX)
+            return ERROR_NONE;
+        lmdb_put_be64(key, totals->last_number + 1);
+    }
+    return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
+}
+
+static enum error_code read_totals(struct store_transaction *transaction, struct totals *totals,
+                                   struct error *error)
+{
+    struct slice found;
+    *totals = (struct totals){0};
+    enum error_code code =
+        lmdb_get(transaction, DATABASE_META, "set_aside", 9, &found, "read totals", error);
+    if (code == ERROR_NOT_FOUND)
+        return ERROR_NONE;
+    if (code != ERROR_NONE)
+        return code;
+    if (found.len != TOTALS_SIZE)
+        return count_again(transaction, totals, error);
+    *totals = (struct totals){.last_number = lmdb_get_be64(found.data),
+                              .bytes = lmdb_get_be64(found.data + 8),
+                              .count = lmdb_get_be64(found.data + 16),
+                              .dropped = lmdb_get_be64(found.data + 24)};
+    return ERROR_NONE;
+}
+
+static enum error_code write_totals(struct store_transaction *transaction,
+                                    const struct totals *totals, struct error *error)
+{
+    uint8_t bytes[TOTALS_SIZE];
+    lmdb_put_be64(bytes, totals->last_number);
+    lmdb_put_be64(bytes + 8, totals->bytes);
+    lmdb_put_be64(bytes + 16, totals->count);
+    lmdb_put_be64(bytes + 24, totals->dropped);
+    return lmdb_put(transaction, DATABASE_META, "set_aside", 9, bytes, sizeof bytes, "write totals",
+                    error);
+}
+
+// --- writing ---------------------------------------------------------------------------------------------
+
+static uint64_t most_bytes(const struct store *store)
+{
+    uint64_t share = store->max_bytes / SHARE_OF_STORE;
+    return share < BYTES_MAX ? share : BYTES_MAX;
+}
+
+static uint64_t most_of_one(struct store_transaction *transaction)
+{
+    return store_is_tight(transaction) ? BYTES_WHEN_TIGHT
+                                       : most_bytes(transaction->store) / SHARE_OF_ALL;
+}
+
+// The oldest leave until the bounds are kept.
+static enum error_code trim(struct store_transaction *transaction, struct totals *totals,
+                            struct error *error)
+{
+    while (count_entries(transaction) > STORE_SET_ASIDE_MAX ||
+           (totals->bytes > most_bytes(transaction->store) && count_entries(transaction) > 1)) {
+        uint8_t lowest[1] = {0};
+        uint8_t key[STORE_TABLE_KEY_MAX];
+        struct slice found;
+        struct slice data;
+        enum error_code code = lmdb_seek(transaction, DATABASE_SET_ASIDE, lowest, sizeof lowest,
+                                         &found, &data, "drop what was set aside", error);
+        if (code != ERROR_NONE)
+            return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
+        size_t key_len = found.len;
+        memcpy(key, found.data, key_len);
+        totals->bytes -= data.len < totals->bytes ? data.len : totals->bytes;
+        totals->dropped++;
+        code = lmdb_delete(transaction, DATABASE_SET_ASIDE, key, key_len, "drop what was set aside",
+                           error);
+        if (code != ERROR_NONE)
+            return code;
+    }
+    return ERROR_NONE;
+}
+
+static size_t put_piece(uint8_t *bytes, size_t length_size, const void *data, size_t len)
+{
+    for (size_t i = 0; i < length_size; i++)
+        bytes[i] = (uint8_t)(len >> (8 * (length_size - 1 - i)));
+    if (len > 0)
+        memcpy(bytes + length_size, data, len);
+    return length_size + len;
+}
+
+// `value` does not lie in the map.
+static enum error_code add_entry(struct store_transaction *transaction, uint64_t number,
+                                 struct slice database, struct slice key, struct slice value,
+                                 uint64_t size, struct slice reason, size_t *entry_size,
+                                 struct error *error)
+{
+    uint8_t number_bytes[SEQUENCE_SIZE];
+    if (database.len > NAME_MAX_BYTES)
+        database.len = NAME_MAX_BYTES;
+    if (reason.len > REASON_MAX)
+        reason.len = REASON_MAX;
+    *entry_size = HEADER_SIZE + database.len + key.len + reason.len + value.len;
+    uint8_t *entry = memory_allocate(*entry_size);
+    if (entry == NULL)
+        return error_set(error, ERROR_MEMORY, "set an entry aside: out of memory");
+    size_t at = 16;
+    lmdb_put_be64(entry, (uint64_t)timestamp_now());
+    lmdb_put_be64(entry + 8, size);
+    at += put_piece(entry + at, 1, database.data, database.len);
+    at += put_piece(entry + at, 2, key.data, key.len);
+    at += put_piece(entry + at, 2, reason.data, reason.len);
+    if (value.len > 0)
+        memcpy(entry + at, value.data, value.len);
+    lmdb_put_be64(number_bytes, number);
+    enum error_code code = lmdb_put(transaction, DATABASE_SET_ASIDE, number_bytes,
+                                    sizeof number_bytes, entry, *entry_size, "set aside", error);
+    memory_free(entry);
+    return code;
+}
+
+static void note(struct store_transaction *transaction, struct slice database, struct slice reason)
+{
+    struct store_set_aside_note *noted = &transaction->set_aside;
+    noted->count++;
+    noted->database = database;
+    size_t len = reason.len < sizeof noted->reason - 1 ? reason.len : sizeof noted->reason - 1;
+    memcpy(noted->reason, reason.data, len);
+    noted->reason[len] = '\0';
+}
+
+static enum error_code keep(struct store_transaction *transaction, struct slice database,
+                            struct slice key, struct slice value, uint64_t size,
+                            struct slice reason, struct error *error)
+{
+    struct totals totals;
+    size_t entry_size;
+    enum error_code code = read_totals(transaction, &totals, error);
+    if (code != ERROR_NONE)
+        return code;
+    totals.last_number++;
+    totals.count++;
+    code = add_entry(transaction, totals.last_number, database, key, value, size, reason,
+                     &entry_size, error);
+    totals.bytes += entry_size;
+    if (code == ERROR_NONE)
+        code = trim(transaction, &totals, error);
+    if (code == ERROR_NONE)
+        code = write_totals(transaction, &totals, error);
+    if (code == ERROR_NONE)
+        note(transaction, database, reason);
+    return code;
+}
+
+enum error_code lmdb_set_aside(struct store_transaction *transaction, enum database database,
+                               struct slice key, struct slice reason, struct error *error)
+{
+    uint8_t key_bytes[STORE_TABLE_KEY_MAX];
+    size_t key_len = key.len < sizeof key_bytes ? key.len : sizeof key_bytes;
+    struct slice found;
+    memcpy(key_bytes, key.data, key_len); // it may lie in the map
+    struct slice kept_key = {(const char *)key_bytes, key_len};
+    if (!lmdb_has_database(transaction->store, DATABASE_SET_ASIDE)) // a tool in an older store
+        return error_set(error, ERROR_CORRUPT, "store: an entry of %s is damaged: %.*s",
+                         lmdb_database_name(database), SLICE_ARGS(reason));
+    enum error_code code = lmdb_get(transaction, database, key_bytes, key_len, &found,
+                                    "read what is set aside", error);
+    // It was found a moment ago: the tree is damaged, and would give it again and again.
+    if (code == ERROR_NOT_FOUND)
+        return error_set(error, ERROR_CORRUPT, "store: set aside: keys are out of order");
+    if (code != ERROR_NONE)
+        return code;
+    uint64_t most = most_of_one(transaction);
+    size_t len = found.len < most ? found.len : (size_t)most;
+    char *copy = memory_allocate(len + 1);
+    if (copy == NULL)
+        return error_set(error, ERROR_MEMORY, "set an entry aside: out of memory");
+    if (len > 0)
+        memcpy(copy, found.data, len);
+    code = keep(transaction, slice_from_string(lmdb_database_name(database)), kept_key,
+                (struct slice){copy, len}, found.len, reason, error);
+    memory_free(copy);
+    if (code == ERROR_NONE)
+        code = lmdb_delete(transaction, database, key_bytes, key_len, "set aside", error);
+    return code;
+}
+
+enum error_code store_set_span_aside(struct store_transaction *transaction,
+                                     const struct store_key *key, struct slice reason,
+                                     struct error *error)
+{
+    uint8_t bytes[KEY_SIZE];
+    lmdb_put_key(bytes, key);
+    return lmdb_set_aside(transaction, DATABASE_SPANS,
+                          (struct slice){(const char *)bytes, sizeof bytes}, reason, error);
+}
+
+enum error_code store_set_record_aside(struct store_transaction *transaction,
+                                       const struct store_key *key, struct slice reason,
+                                       struct error *error)
+{
+    uint8_t bytes[KEY_SIZE];
+    lmdb_put_key(bytes, key);
+    return keep(transaction, slice_from_string(lmdb_database_name(DATABASE_RECORDS)),
+                (struct slice){(const char *)bytes, sizeof bytes}, SLICE_EMPTY, 0, reason, error);
+}
+
+enum error_code store_table_set_aside(struct store_transaction *transaction, enum store_table table,
+                                      struct slice key, struct slice reason, struct error *error)
+{
+    return lmdb_set_aside(transaction, (enum database)(DATABASE_TABLES + (int)table), key, reason,
+                          error);
+}
+
+// --- reading ---------------------------------------------------------------------------------------------
+
+static bool take_piece(struct slice *rest, size_t length_size, struct slice *piece)
+{
+    size_t len = 0;
+    if (rest->len < length_size)
+        return false;
+    for (size_t i = 0; i < length_size; i++)
+        len = len << 8 | (uint8_t)rest->data[i];
+    if (rest->len - length_size < len)
+        return false;
+    *piece = (struct slice){rest->data + length_size, len};
+    *rest = (struct slice){rest->data + length_size + len, rest->len - length_size - len};
+    return true;
+}
+
+// What is damaged here, too, is shown as far as it goes.
+static void read_entry(struct slice found, struct slice data, struct store_set_aside *entry)
+{
+    *entry = (struct store_set_aside){.reason = SLICE("this entry is damaged itself")};
+    entry->number = found.len == SEQUENCE_SIZE ? lmdb_get_be64(found.data) : 0;
+    if (data.len < 16)
+        return;
+    struct slice rest = {data.data + 16, data.len - 16};
+    entry->at = (timestamp_ns)lmdb_get_be64(data.data);
+    entry->size = lmdb_get_be64(data.data + 8);
+    struct slice reason;
+    if (take_piece(&rest, 1, &entry->database) && take_piece(&rest, 2, &entry->key) &&
+        take_piece(&rest, 2, &reason)) {
+        entry->reason = reason;
+        entry->bytes = rest;
+    }
+}
+
+enum error_code store_seek_set_aside(struct store_transaction *transaction, uint64_t *number,
+                                     struct store_set_aside *entry, struct error *error)
+{
+    uint8_t key[SEQUENCE_SIZE];
+    struct slice found;
+    struct slice data;
+    if (!lmdb_has_database(transaction->store, DATABASE_SET_ASIDE))
+        return ERROR_NOT_FOUND;
+    lmdb_put_be64(key, *number);
+    enum error_code code = lmdb_seek(transaction, DATABASE_SET_ASIDE, key, sizeof key, &found,
+                                     &data, "seek what was set aside", error);
+    if (code != ERROR_NONE)
+        return code;
+    read_entry(found, data, entry);
+    if (found.len == SEQUENCE_SIZE)
+        *number = entry->number;
+    return ERROR_NONE;
+}
+
+enum error_code store_read_set_aside_totals(struct store_transaction *transaction,
+                                            struct store_set_aside_totals *read,
+                                            struct error *error)
+{
+    struct totals totals;
+    enum error_code code = read_totals(transaction, &totals, error);
+    *read = (struct store_set_aside_totals){
+        .kept = count_entries(transaction), .count = totals.count, .dropped = totals.dropped};
+    return code;
+}
+
+const struct store_set_aside_note *
+store_noted_set_aside(const struct store_transaction *transaction)
+{
+    return &transaction->set_aside;
+}
+
+// --- passing over what has not the shape it should have ------------------------------------------------------
+
+struct shape {
+    size_t key_len;
+    size_t least; // bytes of the value
+    size_t most;
+};
+
+static const struct shape shapes[DATABASE_TABLES] = {
+    [DATABASE_SPANS] = {KEY_SIZE, 0, SIZE_MAX},
+    [DATABASE_DEADLINES] = {TIME_SIZE + KEY_SIZE, 0, SIZE_MAX},
+    [DATABASE_RECORDS] = {SEQUENCE_SIZE, TIME_SIZE + KEY_SIZE, SIZE_MAX},
+    [DATABASE_OUTBOX] = {SEQUENCE_SIZE, 4, 4},
+    [DATABASE_DEAD] = {SEQUENCE_SIZE, TIME_SIZE, SIZE_MAX},
+    [DATABASE_HISTORY] = {KEY_SIZE, SEQUENCE_SIZE, SEQUENCE_SIZE},
+};
+
+static bool has_shape(enum database database, size_t key_len, size_t data_len)
+{
+    const struct shape *shape = &shapes[database];
+    return key_len == shape->key_len && data_len >= shape->least && data_len <= shape->most;
+}
+
+bool lmdb_value_has_shape(enum database database, size_t data_len)
+{
+    return has_shape(database, shapes[database].key_len, data_len);
+}
+
+static enum error_code set_misshapen_aside(struct store_transaction *transaction,
+                                           enum database database, struct slice key,
+                                           size_t data_len, struct error *error)
+{
+    char reason[96];
+    int len =
+        snprintf(reason, sizeof reason, "key of %zu bytes, value of %zu bytes", key.len, data_len);
+    return lmdb_set_aside(transaction, database, key, (struct slice){reason, (size_t)len}, error);
+}
+
+// Readers do not write: they go on to the next entry that has the shape.
+static enum error_code seek_reading(struct store_transaction *transaction, enum database database,
+                                    MDB_val k, MDB_cursor_op first, MDB_cursor_op next,
+                                    struct slice *found_key, struct slice *data, const char *what,
+                                    struct error *error)
+{
+    MDB_cursor *cursor;
+    MDB_val v = {0};
+    int code = mdb_cursor_open(transaction->txn, transaction->store->databases[database], &cursor);
+    if (code != MDB_SUCCESS)
+        return lmdb_error(code, what, error);
+    code = mdb_cursor_get(cursor, &k, &v, first);
+    while (code == MDB_SUCCESS && !has_shape(database, k.mv_size, v.mv_size)) {
+        MDB_val passed = k;
+        store_note_unreadable(transaction);
+        code = mdb_cursor_get(cursor, &k, &v, next);
+        // A damaged tree may lead back to where we were, for ever.
+        int order = mdb_cmp(transaction->txn, transaction->store->databases[database], &passed, &k);
+        if (code == MDB_SUCCESS && (next == MDB_NEXT ? order >= 0 : order <= 0))
+            code = MDB_CORRUPTED;
+    }
+    mdb_cursor_close(cursor);
+    *found_key = (struct slice){k.mv_data, k.mv_size};
+    *data = (struct slice){v.mv_data, v.mv_size};
+    return lmdb_error(code, what, error);
+}
+
+enum error_code lmdb_seek_sound(struct store_transaction *transaction, enum database database,
+                                const void *key, size_t key_len, struct slice *found_key,
+                                struct slice *data, const char *what, struct error *error)
+{
+    enum error_code code;
+    while ((code = lmdb_seek(transaction, database, key, key_len, found_key, data, what, error)) ==
+               ERROR_NONE &&
+           !has_shape(database, found_key->len, data->len)) {
+        if (!transaction->is_write)
+            return seek_reading(transaction, database,
+                                (MDB_val){.mv_size = key_len, .mv_data = (void *)(uintptr_t)key},
+                                MDB_SET_RANGE, MDB_NEXT, found_key, data, what, error);
+        code = set_misshapen_aside(transaction, database, *found_key, data->len, error);
+        if (code != ERROR_NONE)
+            return code;
+    }
+    return code;
+}
+
+enum error_code lmdb_last_sound(struct store_transaction *transaction, enum database database,
+                                struct slice *found_key, struct slice *data, const char *what,
+                                struct error *error)
+{
+    for (;;) {
+        MDB_cursor *cursor;
+        MDB_val k = {0};
+        MDB_val v = {0};
+        if (!transaction->is_write)
+            return seek_reading(transaction, database, k, MDB_LAST, MDB_PREV, found_key, data, what,
+                                error);
+        int code =
+            mdb_cursor_open(transaction->txn, transaction->store->databases[database], &cursor);
+        if (code == MDB_SUCCESS) {
+            code = mdb_cursor_get(cursor, &k, &v, MDB_LAST);
+            mdb_cursor_close(cursor);
+        }
+        *found_key = (struct slice){k.mv_data, k.mv_size};
+        *data = (struct slice){v.mv_data, v.mv_size};
+        if (code != MDB_SUCCESS)
+            return lmdb_error(code, what, error);
+        if (has_shape(database, found_key->len, data->len))
+            return ERROR_NONE;
+        enum error_code set_aside =
+            set_misshapen_aside(transaction, database, *found_key, data->len, error);
+        if (set_aside != ERROR_NONE)
+            return set_aside;
+    }
+}
+
+// --- what readers left out -----------------------------------------------------------------------------------
+
+void store_note_unreadable(struct store_transaction *transaction)
+{
+    transaction->unreadable++;
+    atomic_fetch_add_explicit(&transaction->store->unreadable, 1, memory_order_relaxed);
+}
+
+uint64_t store_unreadable(const struct store_transaction *transaction)
+{
+    return transaction->unreadable;
+}
+
+uint64_t store_unreadable_ever(struct store *store)
+{
+    return atomic_load_explicit(&store->unreadable, memory_order_relaxed);
+}

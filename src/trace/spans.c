@@ -1,0 +1,754 @@
+// States to spans: attributes, what jobs and runs have in common, jobs, runs.
+#include "ghatrace/trace/spans.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "build_common.h"
+#include "ghatrace/trace/ids.h"
+
+// --- filling attribute lists ----------------------------------------------------------------------
+
+#define FIRST_CAPACITY 24 // a job's list has some 20
+
+static bool make_room(struct attribute_writer *writer)
+{
+    struct attributes *list = writer->list;
+    if (list->count < list->capacity)
+        return true;
+    size_t capacity = list->capacity > 0 ? 2 * list->capacity : FIRST_CAPACITY;
+    struct attribute *items = arena_allocate_array(writer->arena, capacity, sizeof *items);
+    if (items == NULL)
+        return false;
+    if (list->count > 0)
+        memcpy(items, list->items, list->count * sizeof *items);
+    list->items = items;
+    list->capacity = capacity;
+    return true;
+}
+
+void attribute_add(struct attribute_writer *writer, struct attribute attribute)
+{
+    if (!writer->failed && !make_room(writer))
+        writer->failed = true;
+    if (!writer->failed)
+        writer->list->items[writer->list->count++] = attribute;
+}
+
+void attribute_add_string(struct attribute_writer *writer, const char *key, struct slice value)
+{
+    if (value.len > 0)
+        attribute_add(writer, (struct attribute){key, ATTRIBUTE_STRING, {.string = value}});
+}
+
+void attribute_add_int(struct attribute_writer *writer, const char *key, int64_t value)
+{
+    if (value != 0)
+        attribute_add(writer, (struct attribute){key, ATTRIBUTE_INT, {.integer = value}});
+}
+
+void attribute_add_true(struct attribute_writer *writer, const char *key, bool value)
+{
+    if (value)
+        attribute_add(writer, (struct attribute){key, ATTRIBUTE_BOOL, {.boolean = true}});
+}
+
+void attribute_add_strings(struct attribute_writer *writer, const char *key,
+                           const struct slice *items, size_t count)
+{
+    if (count > 0)
+        attribute_add(writer,
+                      (struct attribute){key, ATTRIBUTE_STRINGS, {.strings = {items, count}}});
+}
+
+void attribute_add_number_string(struct attribute_writer *writer, const char *key, int64_t value)
+{
+    struct slice text;
+    if (value == 0)
+        return;
+    if (arena_format(writer->arena, &text, "%" PRId64, value))
+        attribute_add_string(writer, key, text);
+    else
+        writer->failed = true;
+}
+
+// --- reading --------------------------------------------------------------------------------------
+
+const struct attribute *attributes_find(const struct attributes *attributes, const char *key)
+{
+    for (size_t i = 0; i < attributes->count; i++)
+        if (strcmp(attributes->items[i].key, key) == 0)
+            return &attributes->items[i];
+    return NULL;
+}
+
+static const struct attribute *find_typed(const struct attributes *attributes, const char *key,
+                                          enum attribute_type type)
+{
+    const struct attribute *found = attributes_find(attributes, key);
+    return found != NULL && found->type == type ? found : NULL;
+}
+
+struct slice attributes_get_string(const struct attributes *attributes, const char *key)
+{
+    const struct attribute *found = find_typed(attributes, key, ATTRIBUTE_STRING);
+    return found != NULL ? found->string : SLICE_EMPTY;
+}
+
+int64_t attributes_get_int(const struct attributes *attributes, const char *key)
+{
+    const struct attribute *found = find_typed(attributes, key, ATTRIBUTE_INT);
+    return found != NULL ? found->integer : 0;
+}
+
+bool attributes_get_bool(const struct attributes *attributes, const char *key)
+{
+    const struct attribute *found = find_typed(attributes, key, ATTRIBUTE_BOOL);
+    return found != NULL && found->boolean;
+}
+
+void attributes_get_strings(const struct attributes *attributes, const char *key,
+                            const struct slice **items, size_t *count)
+{
+    const struct attribute *found = find_typed(attributes, key, ATTRIBUTE_STRINGS);
+    *items = found != NULL ? found->strings.items : NULL;
+    *count = found != NULL ? found->strings.count : 0;
+}
+
+// --- pieces that the spans of jobs and of runs share ----------------------------------------------
+
+struct conclusion_row {
+    struct slice conclusion;
+    struct slice result;
+    enum run_result rank;
+    bool is_error;
+};
+
+// cicd.pipeline.result and cicd.pipeline.task.run.result: semantic conventions 1.44, registry "CICD".
+static const struct conclusion_row conclusions[] = {
+    {{"success", 7}, {"success", 7}, RUN_RESULT_SUCCESS, false},
+    {{"failure", 7}, {"failure", 7}, RUN_RESULT_FAILURE, true},
+    {{"cancelled", 9}, {"cancellation", 12}, RUN_RESULT_CANCELLED, false},
+    {{"skipped", 7}, {"skip", 4}, RUN_RESULT_SKIPPED, false},
+    {{"timed_out", 9}, {"timeout", 7}, RUN_RESULT_TIMED_OUT, true},
+    {{"startup_failure", 15}, {"error", 5}, RUN_RESULT_STARTUP_FAILURE, true},
+    {{"neutral", 7}, {"success", 7}, RUN_RESULT_NEUTRAL, false},
+    {{"action_required", 15}, {"action_required", 15}, RUN_RESULT_ACTION_REQUIRED, false},
+};
+
+static const struct conclusion_row *find_conclusion(struct slice conclusion)
+{
+    for (size_t i = 0; i < sizeof conclusions / sizeof conclusions[0]; i++) {
+        if (slice_equals(conclusion, conclusions[i].conclusion))
+            return &conclusions[i];
+    }
+    return NULL;
+}
+
+struct slice build_result_text(struct slice conclusion)
+{
+    const struct conclusion_row *row = find_conclusion(conclusion);
+    return row != NULL ? row->result : conclusion;
+}
+
+enum run_result build_result_of_conclusion(struct slice conclusion)
+{
+    const struct conclusion_row *row = find_conclusion(conclusion);
+    if (row != NULL)
+        return row->rank;
+    return conclusion.len > 0 ? RUN_RESULT_NEUTRAL : RUN_RESULT_NONE;
+}
+
+enum run_result build_worst_result(const struct run_state *run)
+{
+    int worst = RUN_RESULTS - 1;
+    while (worst > RUN_RESULT_NONE && run->results[worst] <= 0)
+        worst--;
+    return (enum run_result)worst;
+}
+
+struct slice build_conclusion_of_result(enum run_result result)
+{
+    for (size_t i = 0; i < sizeof conclusions / sizeof conclusions[0]; i++) {
+        if (conclusions[i].rank == result)
+            return conclusions[i].conclusion;
+    }
+    return SLICE_EMPTY;
+}
+
+struct build_outcome build_outcome_of_job(struct slice conclusion, enum job_fault fault)
+{
+    const struct conclusion_row *row = find_conclusion(conclusion);
+    struct build_outcome outcome = {.result = row != NULL ? row->result : conclusion};
+    if (row == NULL || !row->is_error)
+        return outcome;
+    outcome.error_type = conclusion;
+    if (fault == JOB_FAULT_NONE)
+        return outcome;
+    outcome.result = SLICE("error");
+    outcome.error_type =
+        fault == JOB_FAULT_RUNNER_LOST ? SLICE("runner_lost") : SLICE("not_started");
+    return outcome;
+}
+
+void build_status(struct span *span, struct slice conclusion, struct slice error_type,
+                  struct attribute_writer *writer)
+{
+    if (error_type.len == 0)
+        return;
+    span->status = SPAN_STATUS_ERROR;
+    span->status_message = conclusion;
+    attribute_add_string(writer, "error.type", error_type);
+}
+
+void build_status_of_conclusion(struct span *span, struct slice conclusion,
+                                struct attribute_writer *writer)
+{
+    struct build_outcome outcome = build_outcome_of_job(conclusion, JOB_FAULT_NONE);
+    build_status(span, conclusion, outcome.error_type, writer);
+}
+
+struct slice build_run_url(const struct github_repository *repository, int64_t run_id,
+                           int64_t run_attempt, struct attribute_writer *writer)
+{
+    struct slice url = SLICE_EMPTY;
+    bool is_made;
+    if (repository->html_url.len == 0)
+        return url;
+    if (run_attempt > 1)
+        is_made =
+            arena_format(writer->arena, &url, "%.*s/actions/runs/%" PRId64 "/attempts/%" PRId64,
+                         SLICE_ARGS(repository->html_url), run_id, run_attempt);
+    else
+        is_made = arena_format(writer->arena, &url, "%.*s/actions/runs/%" PRId64,
+                               SLICE_ARGS(repository->html_url), run_id);
+    if (!is_made)
+        writer->failed = true;
+    return url;
+}
+
+// The repository's name as a service name: lower case, '_' as '-'.
+static struct slice service_name_of(struct slice repository_name, struct attribute_writer *writer)
+{
+    char *text = arena_allocate(writer->arena, repository_name.len + 1);
+    if (text == NULL) {
+        writer->failed = true;
+        return SLICE_EMPTY;
+    }
+    for (size_t i = 0; i < repository_name.len; i++) {
+        char c = repository_name.data[i];
+        text[i] = c == '_' ? '-' : (c >= 'A' && c <= 'Z') ? (char)(c - 'A' + 'a') : c;
+    }
+    return (struct slice){text, repository_name.len};
+}
+
+void build_resource(const struct trace_policy *policy, const struct resource_facts *facts,
+                    struct attribute_writer *writer)
+{
+    const struct github_repository *repository = facts->repository;
+    struct slice service = policy->service_name;
+    if (service.len == 0)
+        service = repository->service_name;
+    if (service.len == 0)
+        service = service_name_of(repository->name, writer);
+    if (service.len == 0) // what the resource conventions want where nobody knows it ("Service")
+        service = SLICE("unknown_service:ghatrace");
+    attribute_add_string(writer, "service.name", service);
+    attribute_add_string(writer, "cicd.pipeline.name", facts->workflow_name);
+    attribute_add_number_string(writer, "cicd.pipeline.run.id", facts->run_id);
+    attribute_add_string(writer, "cicd.pipeline.run.url.full",
+                         build_run_url(repository, facts->run_id, facts->run_attempt, writer));
+    attribute_add_string(writer, "vcs.provider.name", SLICE("github"));
+    // The conventions for VCS (1.44) have no name for the server, so the general one is used. Not for github.com, whose
+    // resource is that of all other producers.
+    attribute_add_string(writer, "server.address", facts->server);
+    attribute_add_string(writer, "vcs.owner.name", repository->owner);
+    attribute_add_string(writer, "vcs.repository.name", repository->name);
+    attribute_add_string(writer, "vcs.repository.url.full", repository->html_url);
+    attribute_add_string(writer, "vcs.ref.head.name", facts->head_branch);
+    attribute_add_string(writer, "vcs.ref.head.revision", facts->head_sha);
+    // Elsewhere GitHub does not tell a branch from a tag.
+    if (facts->head_branch.len > 0 && slice_equals(facts->head_branch, repository->default_branch))
+        attribute_add_string(writer, "vcs.ref.head.type", SLICE("branch"));
+    for (size_t i = 0; i < policy->resource_extra_count; i++)
+        attribute_add(writer, policy->resource_extra[i]);
+}
+
+// --- the spans of one job: the job, its phases, its steps -----------------------------------------
+
+#define PHASES_MAX 4
+
+// One job's spans in the making.
+struct job_builder {
+    const struct trace_policy *policy;
+    const struct run_state *run;
+    const struct job_state *job;
+    const struct job_timeline *timeline;
+    bool is_incomplete;
+    struct slice conclusion; // empty when incomplete
+    struct build_outcome outcome;
+    struct slice job_name; // never empty
+    struct job_key key;
+    struct trace_id trace_id;
+    struct span_id job_span_id;
+    struct arena *arena;
+    struct span_batch *batch;
+    const bool *repeats; // of each step: has an earlier one the same name?
+    size_t next_step;
+    bool failed;
+};
+
+struct job_rest {
+    struct job_builder builder;
+    struct run_state run;
+    struct job_state job;
+    struct job_timeline timeline;
+    struct attributes resource;
+};
+
+static struct span *add_span(struct job_builder *builder, struct slice name, struct span_id id,
+                             timestamp_ns start, timestamp_ns end)
+{
+    struct span *span = &builder->batch->spans[builder->batch->span_count++];
+    *span = (struct span){.trace_id = builder->trace_id,
+                          .span_id = id,
+                          .has_parent = true,
+                          .parent_id = builder->job_span_id,
+                          .name = name,
+                          .kind = SPAN_KIND_INTERNAL,
+                          .start = start,
+                          .end = end};
+    return span;
+}
+
+static struct attribute_writer writer_of(struct job_builder *builder, struct attributes *list)
+{
+    return (struct attribute_writer){.arena = builder->arena, .list = list};
+}
+
+static void add_job_resource(struct job_builder *builder)
+{
+    const struct github_job *body = &builder->job->body;
+    struct resource_facts facts = {
+        .run_id = builder->job->run_id,
+        .run_attempt = builder->job->run_attempt,
+        .server = builder->job->server,
+        .repository = &builder->job->repository,
+        .workflow_name = body->workflow_name,
+        .head_branch = body->head_branch,
+        .head_sha = body->head_sha,
+    };
+    // Job payloads before 2023 carry neither (github/docs webhook reference of that time).
+    if (body->workflow_name.len == 0 && builder->run->seen != 0) {
+        facts.workflow_name = builder->run->body.workflow_name;
+        if (facts.head_branch.len == 0)
+            facts.head_branch = builder->run->body.head_branch;
+    }
+    struct attribute_writer writer = writer_of(builder, &builder->batch->resource);
+    build_resource(builder->policy, &facts, &writer);
+    builder->failed |= writer.failed;
+}
+
+static void add_runner(struct attribute_writer *writer, const struct job_state *job)
+{
+    attribute_add_string(writer, "github.runner_name", job->runner_name);
+    attribute_add_int(writer, "github.runner_id", job->runner_id);
+    attribute_add_string(writer, "cicd.worker.name", job->runner_name);
+    attribute_add_number_string(writer, "cicd.worker.id", job->runner_id);
+}
+
+// GitHub gives queue times in whole seconds, so 0 is a measured value here and is kept.
+static void add_queue_time(struct job_builder *builder, struct attribute_writer *writer)
+{
+    const struct timeline_phase *queue = &builder->timeline->queue;
+    if (queue->exists && !builder->timeline->is_queue_void)
+        attribute_add(writer,
+                      (struct attribute){"queue_time_ms",
+                                         ATTRIBUTE_INT,
+                                         {.integer = (queue->end - queue->start) / NS_PER_MS}});
+}
+
+static void add_job_attributes(struct job_builder *builder, struct span *span)
+{
+    const struct job_state *job = builder->job;
+    const struct github_job *body = &job->body;
+    struct attribute_writer writer = writer_of(builder, &span->attributes);
+    attribute_add_string(&writer, "cicd.pipeline.task.name", builder->job_name);
+    attribute_add_number_string(&writer, "cicd.pipeline.task.run.id", job->job_id);
+    attribute_add_string(&writer, "cicd.pipeline.task.run.url.full", body->html_url);
+    attribute_add_string(&writer, "cicd.pipeline.task.run.result", builder->outcome.result);
+    build_status(span, builder->conclusion, builder->outcome.error_type, &writer);
+    attribute_add_string(&writer, "type", SLICE("job"));
+    attribute_add_int(&writer, "github.job_id", job->job_id);
+    attribute_add_int(&writer, "github.run_id", job->run_id);
+    attribute_add_int(&writer, "github.run_attempt", job->run_attempt);
+    attribute_add_string(&writer, "github.status", body->status);
+    attribute_add_string(&writer, "github.conclusion", builder->conclusion);
+    attribute_add_string(&writer, "github.repository", job->repository.full_name);
+    add_runner(&writer, job);
+    attribute_add_string(&writer, "github.runner_group_name", job->runner_group_name);
+    attribute_add_strings(&writer, "github.runner_labels", body->labels, body->label_count);
+    add_queue_time(builder, &writer);
+    attribute_add_string(&writer, "deployment.environment.name", job->deployment_environment);
+    attribute_add_number_string(&writer, "deployment.id", job->deployment_id);
+    attribute_add_true(&writer, "github.carried_over", builder->timeline->is_carried_over);
+    attribute_add_true(&writer, "github.incomplete", builder->is_incomplete);
+    builder->failed |= writer.failed;
+}
+
+static void add_job(struct job_builder *builder)
+{
+    struct span *span = add_span(builder, builder->job_name, builder->job_span_id,
+                                 builder->timeline->start, builder->timeline->end);
+    span->parent_id =
+        span_id_of_run(builder->policy->scheme, builder->job->run_id, builder->job->run_attempt);
+    add_job_attributes(builder, span);
+}
+
+// What ARC's recorder sets on its runner.* spans, so that one query finds theirs and ours.
+static void add_phase(struct job_builder *builder, struct slice name,
+                      const struct timeline_phase *phase, bool has_result)
+{
+    const struct job_state *job = builder->job;
+    if (!phase->exists)
+        return;
+    struct span *span =
+        add_span(builder, name, span_id_of_phase(builder->policy->scheme, &builder->key, name),
+                 phase->start, phase->end);
+    struct attribute_writer writer = writer_of(builder, &span->attributes);
+    attribute_add_string(&writer, "type", name);
+    attribute_add_int(&writer, "github.run_id", job->run_id);
+    attribute_add_number_string(&writer, "github.job_id", job->job_id);
+    attribute_add_string(&writer, "github.job_name", builder->job_name);
+    attribute_add_string(&writer, "github.repository", job->repository.full_name);
+    add_runner(&writer, job);
+    attribute_add_number_string(&writer, "cicd.pipeline.run.id", job->run_id);
+    attribute_add_string(&writer, "cicd.pipeline.task.name", builder->job_name);
+    attribute_add_number_string(&writer, "cicd.pipeline.task.run.id", job->job_id);
+    attribute_add_string(&writer, "vcs.repository.url.full", job->repository.html_url);
+    if (has_result) {
+        attribute_add_string(&writer, "github.conclusion", builder->conclusion);
+        attribute_add_string(&writer, "cicd.pipeline.task.run.result", builder->outcome.result);
+    }
+    builder->failed |= writer.failed;
+}
+
+static void add_step_attributes(struct job_builder *builder, struct span *span,
+                                const struct github_step *step, bool is_open)
+{
+    struct attribute_writer writer = writer_of(builder, &span->attributes);
+    struct slice id;
+    struct slice url = SLICE_EMPTY;
+    struct slice job_url = builder->job->body.html_url;
+    bool is_made = arena_format(builder->arena, &id, "%" PRId64 "/%" PRId64, builder->job->job_id,
+                                step->number);
+    if (is_made && job_url.len > 0 && job_url.len <= BUILD_URL_MAX)
+        is_made = arena_format(builder->arena, &url, "%.*s#step:%" PRId64 ":1", SLICE_ARGS(job_url),
+                               step->number);
+    if (!is_made) {
+        builder->failed = true;
+        return;
+    }
+    attribute_add_string(&writer, "cicd.pipeline.task.name", step->name);
+    attribute_add_string(&writer, "cicd.pipeline.task.run.id", id);
+    attribute_add_string(&writer, "cicd.pipeline.task.run.url.full", url);
+    attribute_add_string(&writer, "cicd.pipeline.task.run.result",
+                         build_result_text(step->conclusion));
+    build_status_of_conclusion(span, step->conclusion, &writer);
+    attribute_add_string(&writer, "type", SLICE("step"));
+    attribute_add_int(&writer, "github.step_number", step->number);
+    attribute_add_string(&writer, "github.status", step->status);
+    attribute_add_string(&writer, "github.conclusion", step->conclusion);
+    attribute_add_true(&writer, "github.incomplete", is_open);
+    builder->failed |= writer.failed;
+}
+
+static timestamp_ns clamp_to_job(const struct job_timeline *timeline, timestamp_ns time)
+{
+    if (time < timeline->start)
+        return timeline->start;
+    return time < timeline->end ? time : timeline->end;
+}
+
+struct named_step {
+    const struct github_step *step;
+    size_t index;
+};
+
+static int compare_times(timestamp_ns a, timestamp_ns b)
+{
+    return (a > b) - (a < b);
+}
+
+static int compare_named_steps(const void *a, const void *b)
+{
+    const struct github_step *left = ((const struct named_step *)a)->step;
+    const struct github_step *right = ((const struct named_step *)b)->step;
+    int order = slice_compare(left->name, right->name);
+    if (order == 0 && left->number != right->number)
+        order = left->number < right->number ? -1 : 1;
+    if (order == 0) // GitHub's numbers are unique
+        order = compare_times(left->started_at, right->started_at);
+    return order != 0 ? order : compare_times(left->completed_at, right->completed_at);
+}
+
+// Which steps have a name that an earlier one has, by number. Only those need their number in the ID: the number is
+// undocumented and shifts between kinds of runners (collector-contrib#45157). By sorting, because a
+// body may list a hundred thousand steps. NULL when memory is refused.
+static const bool *find_repeats(const struct github_job *body, struct arena *arena)
+{
+    size_t count = body->step_count;
+    struct named_step *sorted = arena_allocate_array(arena, count + 1, sizeof *sorted);
+    bool *repeats = arena_allocate_array(arena, count + 1, sizeof *repeats);
+    if (sorted == NULL || repeats == NULL)
+        return NULL;
+    for (size_t i = 0; i < count; i++)
+        sorted[i] = (struct named_step){&body->steps[i], i};
+    qsort(sorted, count, sizeof *sorted, compare_named_steps);
+    for (size_t i = 1; i < count; i++)
+        repeats[sorted[i].index] = slice_equals(sorted[i].step->name, sorted[i - 1].step->name);
+    return repeats;
+}
+
+// A step without times makes no span; one still open ends with the job (a lost runner leaves such).
+static void add_step(struct job_builder *builder, size_t index, bool is_repeat)
+{
+    const struct github_step *step = &builder->job->body.steps[index];
+    if (step->started_at == TIMESTAMP_UNKNOWN)
+        return;
+    bool is_open = timeline_is_step_open(step);
+    timestamp_ns start = clamp_to_job(builder->timeline, step->started_at);
+    timestamp_ns end =
+        is_open ? builder->timeline->end : clamp_to_job(builder->timeline, step->completed_at);
+    struct span_id id = span_id_of_step(builder->policy->scheme, &builder->key, step->name,
+                                        step->number, is_repeat);
+    struct span *span = add_span(builder, step->name, id, start, end > start ? end : start);
+    add_step_attributes(builder, span, step, is_open);
+}
+
+static void add_steps(struct job_builder *builder)
+{
+    size_t count = builder->job->body.step_count;
+    size_t end =
+        count - builder->next_step > BUILD_STEPS_MAX ? builder->next_step + BUILD_STEPS_MAX : count;
+    for (; builder->next_step < end; builder->next_step++)
+        add_step(builder, builder->next_step, builder->repeats[builder->next_step]);
+}
+
+static void add_children(struct job_builder *builder)
+{
+    const struct job_timeline *timeline = builder->timeline;
+    const struct github_job *body = &builder->job->body;
+    if (builder->policy->runner_spans) {
+        add_phase(builder, SLICE("job.waiting"), &timeline->waiting, false);
+        add_phase(builder, SLICE("runner.queue"), &timeline->queue, false);
+        add_phase(builder, SLICE("runner.startup"), &timeline->startup, false);
+        add_phase(builder, SLICE("runner.execution"), &timeline->execution, true);
+    }
+    builder->next_step = body->step_count;
+    if (!builder->policy->steps || timeline->is_carried_over || body->step_count == 0)
+        return;
+    builder->repeats = find_repeats(body, builder->arena);
+    builder->failed |= builder->repeats == NULL;
+    if (builder->repeats != NULL) {
+        builder->next_step = 0;
+        add_steps(builder);
+    }
+}
+
+static size_t steps_left(const struct job_builder *builder)
+{
+    return builder->job->body.step_count - builder->next_step;
+}
+
+// The states change when the job is closed: copies of them, whose texts are the same.
+static bool keep_rest(const struct job_builder *builder, struct job_rest **rest)
+{
+    *rest = NULL;
+    if (steps_left(builder) == 0)
+        return true;
+    struct job_rest *made = arena_allocate_array(builder->arena, 1, sizeof *made);
+    if (made == NULL)
+        return false;
+    *made = (struct job_rest){.builder = *builder,
+                              .run = *builder->run,
+                              .job = *builder->job,
+                              .timeline = *builder->timeline,
+                              .resource = builder->batch->resource};
+    made->builder.run = &made->run;
+    made->builder.job = &made->job;
+    made->builder.timeline = &made->timeline;
+    *rest = made;
+    return true;
+}
+
+static bool make_room_for_spans(struct job_builder *builder, size_t others)
+{
+    size_t steps = builder->job->body.step_count - builder->next_step;
+    *builder->batch = (struct span_batch){0};
+    builder->batch->spans = arena_allocate_array(
+        builder->arena, others + (steps < BUILD_STEPS_MAX ? steps : BUILD_STEPS_MAX),
+        sizeof *builder->batch->spans);
+    return builder->batch->spans != NULL;
+}
+
+enum error_code build_more_steps(struct job_rest *rest, struct arena *arena,
+                                 struct span_batch *batch)
+{
+    struct job_builder *builder = &rest->builder;
+    builder->arena = arena;
+    builder->batch = batch;
+    if (!make_room_for_spans(builder, 1))
+        return ERROR_MEMORY;
+    batch->resource = rest->resource;
+    // Steps that have not started make no spans: there may be none among many.
+    while (steps_left(builder) > 0 && batch->span_count == 0)
+        add_steps(builder);
+    return builder->failed ? ERROR_MEMORY : ERROR_NONE;
+}
+
+enum error_code build_job_spans(const struct trace_policy *policy, const struct run_state *run,
+                                const struct job_state *job, const struct job_timeline *timeline,
+                                bool is_incomplete, struct arena *arena, struct span_batch *batch,
+                                struct job_rest **rest)
+{
+    struct slice name = job->body.name.len > 0 ? job->body.name : SLICE("(unnamed)");
+    struct job_builder builder = {
+        .policy = policy,
+        .run = run,
+        .job = job,
+        .timeline = timeline,
+        .is_incomplete = is_incomplete,
+        .conclusion = is_incomplete ? SLICE_EMPTY : job->body.conclusion,
+        .job_name = name,
+        .key = {job->run_id, job->run_attempt, job->job_id, job->body.name},
+        .trace_id = trace_id_of_run(policy->scheme, job->run_id, job->run_attempt),
+        .arena = arena,
+        .batch = batch,
+    };
+    builder.outcome = build_outcome_of_job(builder.conclusion, timeline->fault);
+    builder.job_span_id = span_id_of_job(policy->scheme, &builder.key);
+    *rest = NULL;
+    if (!make_room_for_spans(&builder, 1 + PHASES_MAX))
+        return ERROR_MEMORY;
+    add_job_resource(&builder);
+    add_job(&builder);
+    add_children(&builder);
+    builder.failed |= !builder.failed && !keep_rest(&builder, rest);
+    return builder.failed ? ERROR_MEMORY : ERROR_NONE;
+}
+
+// --- the root span of a run -----------------------------------------------------------------------
+
+static void add_run_resource(const struct trace_policy *policy, const struct run_state *run,
+                             struct attribute_writer *writer)
+{
+    struct resource_facts facts = {
+        .run_id = run->run_id,
+        .run_attempt = run->run_attempt,
+        .server = run->server,
+        .repository = &run->repository,
+        .workflow_name = run->body.workflow_name,
+        .head_branch = run->body.head_branch,
+        .head_sha = run->body.head_sha,
+    };
+    if (run->seen == 0) {
+        facts.repository = &run->job_repository;
+        facts.workflow_name = run->job_workflow_name;
+        facts.head_branch = run->job_head_branch;
+        facts.head_sha = run->job_head_sha;
+    }
+    build_resource(policy, &facts, writer);
+}
+
+static void add_attributes(const struct run_state *run, const struct github_repository *repository,
+                           struct slice workflow_name, struct slice conclusion, bool is_incomplete,
+                           struct span *span, struct attribute_writer *writer)
+{
+    const struct github_run *body = &run->body;
+    attribute_add_string(writer, "cicd.pipeline.name", workflow_name);
+    attribute_add_number_string(writer, "cicd.pipeline.run.id", run->run_id);
+    attribute_add_string(writer, "cicd.pipeline.run.url.full",
+                         build_run_url(repository, run->run_id, run->run_attempt, writer));
+    attribute_add_string(writer, "cicd.pipeline.result", build_result_text(conclusion));
+    build_status_of_conclusion(span, conclusion, writer);
+    attribute_add_string(writer, "type", SLICE("workflow"));
+    attribute_add_int(writer, "github.run_id", run->run_id);
+    attribute_add_int(writer, "github.run_attempt", run->run_attempt);
+    attribute_add_int(writer, "github.run_number", body->run_number);
+    attribute_add_string(writer, "github.event_name", body->event_name);
+    attribute_add_string(writer, "github.conclusion", conclusion);
+    attribute_add_string(writer, "github.actor", body->actor);
+    attribute_add_string(writer, "github.triggering_actor", body->triggering_actor);
+    attribute_add_string(writer, "github.workflow_path", body->workflow_path);
+    attribute_add_string(writer, "github.display_title", body->display_title);
+    attribute_add_strings(writer, "github.referenced_workflows", body->referenced_workflows,
+                          body->referenced_workflow_count);
+    attribute_add_number_string(writer, "vcs.change.id", body->pull_request_number);
+    attribute_add_string(writer, "vcs.ref.base.name", body->pull_request_base);
+    attribute_add_true(writer, "github.incomplete", is_incomplete);
+}
+
+// `RUN {workflow name}`: an SERVER span, as the semantic conventions ask of pipeline runs.
+static bool set_name(struct span *span, struct slice workflow_name, struct arena *arena)
+{
+    if (workflow_name.len == 0) {
+        span->name = SLICE("RUN");
+        return true;
+    }
+    return arena_format(arena, &span->name, "RUN %.*s", SLICE_ARGS(workflow_name));
+}
+
+void build_root_times(const struct run_state *run, timestamp_ns *start, timestamp_ns *end)
+{
+    const struct github_run *body = &run->body;
+    // A job may be created a second before its run began (F67): it must not stick out.
+    timestamp_ns first = timestamp_earliest_known(body->run_started_at, run->first_job_start);
+    // created_at never changes: of a re-run it is that of the first attempt (F67).
+    bool is_first_attempt = run->run_attempt <= 1;
+    if (body->run_started_at == TIMESTAMP_UNKNOWN)
+        first = is_first_attempt ? timestamp_earliest_known(body->created_at, first)
+                                 : timestamp_first_known(first, body->created_at);
+    timestamp_ns last = timestamp_later(body->updated_at, run->last_job_end);
+    *start = timestamp_first_known(first, timestamp_first_known(last, run->last_received));
+    *end = timestamp_later(last, *start);
+}
+
+// A re-run is a trace of its own; the link leads to the attempt before.
+static void set_link(const struct trace_policy *policy, const struct run_state *run,
+                     struct span *span)
+{
+    if (run->run_attempt <= 1)
+        return;
+    span->has_link = true;
+    span->link_trace_id = trace_id_of_run(policy->scheme, run->run_id, run->run_attempt - 1);
+    span->link_span_id = span_id_of_run(policy->scheme, run->run_id, run->run_attempt - 1);
+}
+
+enum error_code build_root_span(const struct trace_policy *policy, const struct run_state *run,
+                                bool is_incomplete, struct arena *arena, struct span_batch *batch)
+{
+    bool has_own_events = run->seen != 0;
+    struct slice workflow_name = has_own_events ? run->body.workflow_name : run->job_workflow_name;
+    struct slice conclusion =
+        has_own_events ? run->body.conclusion : build_conclusion_of_result(build_worst_result(run));
+    *batch = (struct span_batch){0};
+    batch->spans = arena_allocate_array(arena, 1, sizeof *batch->spans);
+    if (batch->spans == NULL || !set_name(&batch->spans[0], workflow_name, arena))
+        return ERROR_MEMORY;
+    batch->span_count = 1;
+
+    struct span *span = &batch->spans[0];
+    span->trace_id = trace_id_of_run(policy->scheme, run->run_id, run->run_attempt);
+    span->span_id = span_id_of_run(policy->scheme, run->run_id, run->run_attempt);
+    span->kind = SPAN_KIND_SERVER;
+    build_root_times(run, &span->start, &span->end);
+    set_link(policy, run, span);
+
+    struct attribute_writer resource = {.arena = arena, .list = &batch->resource};
+    add_run_resource(policy, run, &resource);
+    struct attribute_writer writer = {.arena = arena, .list = &span->attributes};
+    add_attributes(run, has_own_events ? &run->repository : &run->job_repository, workflow_name,
+                   conclusion, is_incomplete, span, &writer);
+    return resource.failed || writer.failed ? ERROR_MEMORY : ERROR_NONE;
+}

@@ -1,0 +1,320 @@
+// From a request to a delivery: its signature, whether its repository is wanted, what it says.
+#include "delivery.h"
+
+#include <pthread.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "ghatrace/base/digest.h"
+#include "ghatrace/base/glob.h"
+#include "ghatrace/base/memory.h"
+#include "ghatrace/github/delivery.h"
+#include "ghatrace/webhook/secrets.h"
+#include "ghatrace/webhook/webhook.h"
+
+// --- secrets --------------------------------------------------------------------------------------
+// The secrets that may sign a delivery: a set that is replaced whole while others still read it.
+
+struct ingress_secrets {
+    pthread_mutex_t mutex; // guards `current`; held for a few instructions
+    struct secret_set *current;
+};
+
+static struct secret_set *create_set(const struct slice *items, size_t count)
+{
+    size_t size = sizeof(struct secret_set);
+
+    for (size_t i = 0; i < count; i++) {
+        if (items[i].len > SIZE_MAX / 2 - size - sizeof *items)
+            return NULL;
+        size += sizeof *items + items[i].len;
+    }
+    struct secret_set *set = memory_allocate(size);
+    if (set == NULL)
+        return NULL;
+    atomic_init(&set->holders, 1);
+    set->size = size;
+    set->count = count;
+    char *bytes = (char *)&set->items[count];
+    for (size_t i = 0; i < count; i++) {
+        if (items[i].len > 0)
+            memcpy(bytes, items[i].data, items[i].len);
+        set->items[i] = (struct slice){.data = bytes, .len = items[i].len};
+        bytes += items[i].len;
+    }
+    return set;
+}
+
+struct secret_set *secrets_hold(struct ingress_secrets *secrets)
+{
+    pthread_mutex_lock(&secrets->mutex);
+    struct secret_set *set = secrets->current;
+    atomic_fetch_add(&set->holders, 1);
+    pthread_mutex_unlock(&secrets->mutex);
+    return set;
+}
+
+void secrets_let_go(struct secret_set *set)
+{
+    if (atomic_fetch_sub(&set->holders, 1) != 1)
+        return;
+    digest_wipe(set, set->size);
+    memory_free(set);
+}
+
+enum error_code ingress_secrets_create(struct ingress_secrets **out, struct error *error)
+{
+    struct ingress_secrets *secrets = memory_allocate_array(1, sizeof *secrets);
+    struct secret_set *none = create_set(NULL, 0);
+
+    if (secrets == NULL || none == NULL) {
+        memory_free(secrets);
+        memory_free(none);
+        return error_set(error, ERROR_MEMORY, "secrets: out of memory");
+    }
+    pthread_mutex_init(&secrets->mutex, NULL); // default attributes: cannot fail on Linux
+    secrets->current = none;
+    *out = secrets;
+    return ERROR_NONE;
+}
+
+enum error_code ingress_secrets_prepare(const struct slice *items, size_t count,
+                                        struct secret_set **out, struct error *error)
+{
+    *out = create_set(items, count);
+    return *out != NULL ? ERROR_NONE : error_set(error, ERROR_MEMORY, "secrets: out of memory");
+}
+
+void ingress_secrets_use(struct ingress_secrets *secrets, struct secret_set *fresh)
+{
+    pthread_mutex_lock(&secrets->mutex);
+    struct secret_set *old = secrets->current;
+    secrets->current = fresh;
+    pthread_mutex_unlock(&secrets->mutex);
+    secrets_let_go(old);
+}
+
+void ingress_secrets_drop(struct secret_set *set)
+{
+    if (set != NULL)
+        secrets_let_go(set);
+}
+
+enum error_code ingress_secrets_replace(struct ingress_secrets *secrets, const struct slice *items,
+                                        size_t count, struct error *error)
+{
+    struct secret_set *fresh;
+    enum error_code code = ingress_secrets_prepare(items, count, &fresh, error);
+
+    if (code == ERROR_NONE)
+        ingress_secrets_use(secrets, fresh);
+    return code;
+}
+
+void ingress_secrets_destroy(struct ingress_secrets *secrets)
+{
+    if (secrets == NULL)
+        return;
+    secrets_let_go(secrets->current);
+    pthread_mutex_destroy(&secrets->mutex);
+    memory_free(secrets);
+}
+
+// --- which repositories count ---------------------------------------------------------------------
+
+static bool excludes(struct slice glob)
+{
+    return glob.len > 0 && glob.data[0] == '!';
+}
+
+bool ingress_repository_is_wanted(const struct slice *globs, size_t count, struct slice full_name)
+{
+    bool is_wanted = true;
+
+    for (size_t i = 0; i < count; i++)
+        if (!excludes(globs[i]))
+            is_wanted = false; // some are named: the others do not count
+    for (size_t i = 0; i < count; i++) {
+        struct slice glob = globs[i];
+        bool is_exclusion = excludes(glob);
+        if (is_exclusion)
+            glob = (struct slice){.data = glob.data + 1, .len = glob.len - 1};
+        if (glob_matches(glob, full_name))
+            is_wanted = !is_exclusion;
+    }
+    return is_wanted;
+}
+
+// --- one delivery: what its request says, checked step by step ------------------------------------
+
+enum media { MEDIA_JSON, MEDIA_FORM, MEDIA_OTHER };
+
+// Parameters (charset and the like) say nothing that JSON, always UTF-8, or a form could heed.
+static enum media media_of(const struct http_head *head)
+{
+    struct slice type = http_head_get(head, SLICE("content-type"), NULL);
+    ptrdiff_t semicolon = slice_find(type, SLICE(";"));
+
+    if (semicolon >= 0)
+        type.len = (size_t)semicolon;
+    type = slice_trim(type);
+    if (slice_equals_ignoring_case(type, SLICE("application/json")))
+        return MEDIA_JSON;
+    // What GitHub's web form offers first: octokit/webhooks.js#158.
+    if (slice_equals_ignoring_case(type, SLICE("application/x-www-form-urlencoded")))
+        return MEDIA_FORM;
+    return MEDIA_OTHER;
+}
+
+static bool refuse(struct refusal *refusal, int status, const char *message)
+{
+    refusal->status = status;
+    error_set(&refusal->error, ERROR_INVALID, "%s", message);
+    return false;
+}
+
+static bool is_plain(const struct http_head *head)
+{
+    size_t count;
+    struct slice coding = http_head_get(head, SLICE("content-encoding"), &count);
+
+    return count == 0 || (count == 1 && slice_equals_ignoring_case(coding, SLICE("identity")));
+}
+
+// Whether it is the right one is for github_signature_is_valid() to say.
+static bool has_one_signature(const struct http_head *head)
+{
+    size_t count;
+    struct slice header = http_head_get(head, SLICE("x-hub-signature-256"), &count);
+
+    return count == 1 && slice_starts_with(header, SLICE("sha256=")) &&
+           header.len == sizeof "sha256=" - 1 + 2 * SHA256_SIZE;
+}
+
+bool delivery_head_is_acceptable(const struct http_head *head,
+                                 const struct ingress_options *options, struct refusal *refusal)
+{
+    if (!is_plain(head))
+        return refuse(refusal, 415, "content-encoding: want none");
+    if (media_of(head) == MEDIA_OTHER)
+        return refuse(refusal, 415,
+                      "content-type: want application/json or application/x-www-form-urlencoded");
+    if (!options->insecure_no_signature && !has_one_signature(head))
+        return refuse(refusal, 401,
+                      "x-hub-signature-256: want one, of the form sha256=<64 digits>");
+    return true;
+}
+
+static bool check_signature(const struct http_head *head, struct slice body,
+                            const struct ingress_options *options, struct delivery *delivery,
+                            struct refusal *refusal)
+{
+    if (options->insecure_no_signature) {
+        digest_sha256(body, delivery->fingerprint);
+        return true;
+    }
+    struct slice header = http_head_get(head, SLICE("x-hub-signature-256"), NULL);
+    struct secret_set *set = secrets_hold(options->secrets);
+    bool is_valid =
+        github_signature_is_valid(header, body, set->items, set->count, delivery->fingerprint);
+    secrets_let_go(set);
+    return is_valid || refuse(refusal, 401, "x-hub-signature-256: signature does not match");
+}
+
+static bool read_header(const struct http_head *head, struct slice name, struct slice *value,
+                        struct refusal *refusal)
+{
+    size_t count;
+
+    *value = http_head_get(head, name, &count);
+    refusal->status = 400;
+    if (value->len == 0)
+        error_set(&refusal->error, ERROR_INVALID, "%.*s: missing", SLICE_ARGS(name));
+    else if (count > 1)
+        error_set(&refusal->error, ERROR_INVALID, "%.*s: given twice", SLICE_ARGS(name));
+    return value->len > 0 && count == 1;
+}
+
+static bool read_headers(const struct http_head *head, struct delivery *delivery,
+                         struct refusal *refusal)
+{
+    if (!read_header(head, SLICE("x-github-event"), &delivery->event_type, refusal) ||
+        !read_header(head, SLICE("x-github-delivery"), &delivery->guid, refusal))
+        return false;
+    if (delivery->guid.len > GUID_MAX)
+        return refuse(refusal, 400, "x-github-delivery: longer than 128 bytes");
+    return true;
+}
+
+// The JSON text: the body itself, or what the form's field holds.
+static bool find_payload(const struct http_head *head, struct slice body, struct arena *arena,
+                         struct slice *payload, struct refusal *refusal)
+{
+    *payload = body;
+    if (media_of(head) != MEDIA_FORM)
+        return true;
+    char *text = arena_allocate(arena, body.len + 1);
+    if (text == NULL)
+        return refuse(refusal, 503, "out of memory");
+    ptrdiff_t len = github_form_payload(body, text);
+    if (len < 0)
+        return refuse(refusal, 400, "payload: missing in the form, or badly percent-encoded");
+    *payload = (struct slice){.data = text, .len = (size_t)len};
+    return true;
+}
+
+static int status_of(enum error_code code)
+{
+    switch (code) {
+    case ERROR_MEMORY:
+        return 503;
+    case ERROR_TOO_LARGE:
+        return 413;
+    default:
+        return 400;
+    }
+}
+
+bool delivery_read(const struct http_head *head, struct slice body,
+                   const struct ingress_options *options, struct arena *arena,
+                   struct delivery *delivery, struct refusal *refusal)
+{
+    struct slice payload;
+
+    if (!check_signature(head, body, options, delivery, refusal) ||
+        !read_headers(head, delivery, refusal) ||
+        !find_payload(head, body, arena, &payload, refusal))
+        return false;
+    enum error_code code = github_event_decode(delivery->event_type, payload, arena,
+                                               &delivery->event, &refusal->error);
+    refusal->status = status_of(code);
+    bool is_kept =
+        delivery->event.kind == GITHUB_EVENT_JOB || delivery->event.kind == GITHUB_EVENT_RUN;
+    if (code == ERROR_NONE && is_kept)
+        digest_md5(body, delivery->body_digest);
+    return code == ERROR_NONE;
+}
+
+void delivery_digest(const struct delivery *delivery, uint8_t digest[DELIVERY_DIGEST_SIZE])
+{
+    const size_t half = DELIVERY_DIGEST_SIZE / 2;
+    uint8_t hash[SHA256_SIZE];
+
+    digest_sha256(delivery->guid, hash);
+    memcpy(digest, hash, half);
+    memcpy(digest + half, delivery->body_digest, half);
+}
+
+void delivery_old_digest(const struct delivery *delivery, uint8_t digest[DELIVERY_DIGEST_SIZE])
+{
+    uint8_t hash[SHA256_SIZE];
+    char bytes[GUID_MAX + 1 + SHA256_SIZE];
+    size_t len = delivery->guid.len; // at most GUID_MAX: read_headers() saw to it
+
+    memcpy(bytes, delivery->guid.data, len);
+    bytes[len++] = '\0';
+    memcpy(bytes + len, delivery->fingerprint, SHA256_SIZE);
+    len += SHA256_SIZE;
+    digest_sha256((struct slice){.data = bytes, .len = len}, hash);
+    memcpy(digest, hash, DELIVERY_DIGEST_SIZE);
+}

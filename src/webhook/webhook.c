@@ -1,0 +1,562 @@
+// The webhook: health and readiness, heads and bodies of deliveries, and what they are answered.
+#include "delivery.h"
+#include "ghatrace/base/log.h"
+#include "ghatrace/base/memory.h"
+#include "ghatrace/github/delivery.h"
+#include "ghatrace/http/limits.h"
+#include "ghatrace/webhook/health.h"
+#include "webhook_private.h"
+
+// --- GET /health (alive) and GET /ready (can accept) ----------------------------------------------
+
+static void answer_ready(struct engine *engine, struct ingress *ingress, struct answer *answer)
+{
+    struct error error = {.code = ERROR_NONE};
+    enum error_code code = engine_ready(engine, &error);
+    if (code == ERROR_NONE && ingress != NULL)
+        code = ingress_ready(ingress, &error);
+
+    const char *export_note = engine_export_note(engine);
+
+    if (code == ERROR_NONE && export_note != NULL)
+        answer_set_ready(answer, export_note);
+    else if (code == ERROR_NONE)
+        answer_set(answer, 200, SLICE("{\"status\":\"ready\"}\n"));
+    else
+        answer_set_unavailable(answer, error.code == code ? error.message : error_code_text(code));
+}
+
+bool health_answers(struct engine *engine, struct ingress *ingress, const struct http_head *head,
+                    struct answer *answer)
+{
+    bool is_health = slice_equals(head->path, SLICE("/health"));
+
+    if (!is_health && !slice_equals(head->path, SLICE("/ready")))
+        return false;
+    if (!slice_equals(head->method, SLICE("GET")) && !slice_equals(head->method, SLICE("HEAD")))
+        answer_set_wrong_method(answer, "GET, HEAD");
+    else if (is_health)
+        answer_set(answer, 200, SLICE("{\"status\":\"healthy\"}\n"));
+    else
+        answer_ready(engine, ingress, answer);
+    return true;
+}
+
+// --- webhook --------------------------------------------------------------------------------------
+// The webhook endpoint: from a request's head to the answer, by way of the engine.
+
+// Holds what ordinary payloads need: a workflow_job has some 500 tokens.
+#define ARENA_BLOCK_BYTES ((size_t)16 * 1024)
+// What a payload is decoded to counts as memory of a large body from here on.
+#define LARGE_EVENT ((size_t)1024 * 1024)
+// Of a stranger's header, in a log line.
+#define LOGGED_MAX 128
+
+// A conversation's memory for deliveries, used again and again.
+struct request {
+    struct conversation *conversation;
+    struct arena arena;
+    struct delivery delivery;
+    struct engine_task task;
+    struct net_task answer; // from the engine's thread back to the loop's
+    uint64_t large_bytes;   // taken from body_memory for what the delivery is decoded to
+};
+
+static struct webhook *webhook_of(const struct conversation *conversation)
+{
+    return conversation->host->context;
+}
+
+// --- counting and logging -------------------------------------------------------------------------
+
+static void add(atomic_uint_fast64_t *counter)
+{
+    atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
+}
+
+static enum ingress_refusal refusal_of(int status)
+{
+    switch (status) {
+    case 400:
+        return INGRESS_MALFORMED;
+    case 401:
+        return INGRESS_BAD_SIGNATURE;
+    case 403:
+    case 404:
+    case 405:
+    case 415:
+        return INGRESS_NOT_ALLOWED;
+    case 408:
+        return INGRESS_TOO_SLOW;
+    case 413:
+    case 414:
+    case 431:
+        return INGRESS_TOO_LARGE;
+    case 503:
+        return INGRESS_UNAVAILABLE;
+    default:
+        return INGRESS_OTHER_REFUSAL;
+    }
+}
+
+static void count_status(struct webhook_counters *counters, int status)
+{
+    add(&counters->requests);
+    if (status >= 400)
+        add(&counters->refusals[refusal_of(status)]);
+}
+
+static void count_delivery(const struct conversation *conversation,
+                           const struct github_event *event, enum ingress_outcome outcome)
+{
+    static const enum ingress_event events[] = {[GITHUB_EVENT_JOB] = INGRESS_JOB,
+                                                [GITHUB_EVENT_RUN] = INGRESS_RUN,
+                                                [GITHUB_EVENT_PING] = INGRESS_PING,
+                                                [GITHUB_EVENT_IGNORED] = INGRESS_OTHER};
+    struct webhook_counters *counters = &webhook_of(conversation)->counters;
+
+    add(&counters->deliveries[events[event->type]][outcome]);
+    atomic_store_explicit(&counters->event_at[events[event->type]], timestamp_now(),
+                          memory_order_relaxed);
+}
+
+static struct slice header_for_log(const struct http_head *head, struct slice name)
+{
+    struct slice value = http_head_get(head, name, NULL);
+
+    if (value.len > LOGGED_MAX)
+        value.len = LOGGED_MAX;
+    return value;
+}
+
+// Never the body, never the signature.
+static void log_answer(const struct conversation *conversation, int status, const char *reason)
+{
+    const struct http_head *head = &conversation->parser.message;
+    bool is_suspect = status == 400 || status == 401;
+    char peer[NET_ADDRESS_TEXT_SIZE] = "gone";
+    uint64_t held_back = 0;
+
+    if (!log_is_enabled(is_suspect ? LOG_WARN : LOG_DEBUG))
+        return;
+    struct webhook *webhook = webhook_of(conversation);
+    struct log_limit *limit = status == 401 ? &webhook->signature_lines : &webhook->malformed_lines;
+    if (is_suspect && !log_limit_allows(limit, timestamp_monotonic(), &held_back))
+        return;
+    if (conversation->connection != NULL)
+        net_address_format(net_connection_peer(conversation->connection), peer);
+    const struct log_field fields[] = {
+        LOG_INT("status", status),
+        LOG_STRING("reason", reason),
+        LOG_SLICE("delivery", header_for_log(head, SLICE("x-github-delivery"))),
+        LOG_SLICE("event", header_for_log(head, SLICE("x-github-event"))),
+        LOG_STRING("peer", peer),
+        // Only where there is something to tell: the end of the list, else.
+        held_back > 0 ? LOG_INT("held_back", held_back) : LOG_END,
+        LOG_END,
+    };
+    log_write(is_suspect ? LOG_WARN : LOG_DEBUG, "request", fields);
+}
+
+static void give_answer(struct conversation *conversation, const struct answer *answer,
+                        const char *reason)
+{
+    count_status(&webhook_of(conversation)->counters, answer->status);
+    log_answer(conversation, answer->status, reason);
+    conversation_answer(conversation, answer);
+}
+
+static void refuse(struct conversation *conversation, int status, const char *message)
+{
+    struct answer answer;
+
+    answer_set_error(&answer, status, message);
+    give_answer(conversation, &answer, message);
+}
+
+// --- where it comes from --------------------------------------------------------------------------
+
+static bool is_allowed(const struct ingress_options *options, const struct net_ip *ip)
+{
+    return options->allow_from.count == 0 || net_network_list_holds(&options->allow_from, ip);
+}
+
+static bool may_come(void *context, const struct net_address *peer)
+{
+    struct webhook *webhook = context;
+    const struct ingress_options *options = webhook->options;
+    char text[NET_ADDRESS_TEXT_SIZE];
+    struct net_ip ip;
+
+    // Through a proxy come both those who may and those who may not: the head will tell.
+    if (options->allow_from.count == 0 ||
+        (net_ip_from_address(peer, &ip) &&
+         (net_network_list_holds(&options->trusted_proxies, &ip) || is_allowed(options, &ip))))
+        return true;
+    add(&webhook->counters.strangers);
+    log_debug("connection closed: not in allow-from",
+              LOG_STRING("peer", net_address_format(peer, text)));
+    return false;
+}
+
+// may_come() has judged all but those behind a trusted proxy.
+static bool client_is_allowed(const struct conversation *conversation, const struct http_head *head)
+{
+    const struct ingress_options *options = webhook_of(conversation)->options;
+    struct net_ip peer, client;
+
+    if (options->allow_from.count == 0 || options->trusted_proxies.count == 0)
+        return true;
+    if (!net_ip_from_address(net_connection_peer(conversation->connection), &peer))
+        return false;
+    if (!net_network_list_holds(&options->trusted_proxies, &peer))
+        return true;
+    return forwarded_find_client(head, &options->trusted_proxies, &peer, &client) &&
+           is_allowed(options, &client);
+}
+
+// Whom a failed signature is put down to: the client behind trusted proxies, if they tell.
+static bool find_client(const struct conversation *conversation, const struct http_head *head,
+                        struct net_ip *client)
+{
+    const struct net_network_list *trusted = &webhook_of(conversation)->options->trusted_proxies;
+    struct net_ip peer;
+
+    if (conversation->connection == NULL ||
+        !net_ip_from_address(net_connection_peer(conversation->connection), &peer))
+        return false;
+    if (!net_network_list_holds(trusted, &peer) ||
+        !forwarded_find_client(head, trusted, &peer, client))
+        *client = peer;
+    return true;
+}
+
+// For whoever asks whether all is set up right.
+static void note_refusal(struct conversation *conversation, const struct http_head *head,
+                         enum setup_refusal refusal)
+{
+    struct webhook *webhook = webhook_of(conversation);
+    struct net_ip client;
+    bool is_known = find_client(conversation, head, &client);
+
+    setup_note_refusal(webhook->setup, refusal, is_known ? &client : NULL, head->path,
+                       ingress_signed_at(webhook->ingress), timestamp_now());
+}
+
+static void note_signature(struct conversation *conversation, const struct http_head *head)
+{
+    if (http_head_get(head, SLICE("x-hub-signature-256"), NULL).len > 0)
+        note_refusal(conversation, head, SETUP_WRONG_SIGNATURE);
+    else if (setup_is_from_github(head))
+        note_refusal(conversation, head, SETUP_WITHOUT_SIGNATURE);
+}
+
+static void log_lost_delivery(const struct conversation *conversation, const struct http_head *head)
+{
+    struct webhook *webhook = webhook_of(conversation);
+    char peer[NET_ADDRESS_TEXT_SIZE] = "gone";
+    uint64_t held_back;
+    struct slice path = head->path;
+
+    if (!log_is_enabled(LOG_WARN) ||
+        !log_limit_allows(&webhook->path_lines, timestamp_monotonic(), &held_back))
+        return;
+    if (conversation->connection != NULL)
+        net_address_format(net_connection_peer(conversation->connection), peer);
+    if (path.len > LOGGED_MAX)
+        path.len = LOGGED_MAX;
+    log_warn("a delivery came to another path than webhook-path, and is lost",
+             LOG_SLICE("path", path), LOG_STRING("webhook_path", webhook->options->webhook_path),
+             LOG_SLICE("delivery", header_for_log(head, SLICE("x-github-delivery"))),
+             LOG_SLICE("event", header_for_log(head, SLICE("x-github-event"))),
+             LOG_STRING("peer", peer), held_back > 0 ? LOG_INT("held_back", held_back) : LOG_END);
+}
+
+static void refuse_path(struct conversation *conversation, const struct http_head *head)
+{
+    if (slice_equals(head->method, SLICE("POST")) && setup_is_from_github(head)) {
+        note_refusal(conversation, head, SETUP_WRONG_PATH);
+        log_lost_delivery(conversation, head);
+    }
+    refuse(conversation, 404, "not found");
+}
+
+// Whoever tries again and again to sign is answered more and more slowly. Who signs rightly never is, from wherever.
+static void refuse_signature(struct conversation *conversation, const struct http_head *head,
+                             const char *message)
+{
+    struct webhook *webhook = webhook_of(conversation);
+    struct net_ip client;
+    duration_ns delay = 0;
+
+    note_signature(conversation, head);
+    if (find_client(conversation, head, &client))
+        delay = failures_note(webhook->failures, &client, timestamp_monotonic());
+    if (delay == 0) {
+        refuse(conversation, 401, message);
+        return;
+    }
+    count_status(&webhook->counters, 401);
+    log_answer(conversation, 401, message);
+    conversation_answer_late(conversation, 401,
+                             "signature missing or wrong, and not for the first time", delay);
+}
+
+static void refuse_delivery(struct conversation *conversation, const struct http_head *head,
+                            const struct refusal *refusal)
+{
+    if (refusal->status == 401)
+        refuse_signature(conversation, head, refusal->error.message);
+    else
+        refuse(conversation, refusal->status, refusal->error.message);
+}
+
+// --- the head -------------------------------------------------------------------------------------
+
+static bool on_head(struct conversation *conversation, const struct http_head *head)
+{
+    const struct webhook *webhook = webhook_of(conversation);
+    struct refusal refusal;
+    struct answer answer;
+
+    if (health_answers(webhook->engine, webhook->ingress, head, &answer)) {
+        give_answer(conversation, &answer, "health"); // proxies ask for it themselves
+    } else if (!client_is_allowed(conversation, head)) {
+        refuse(conversation, 403, "not from here");
+    } else if (!slice_equals(head->path, slice_from_string(webhook->options->webhook_path))) {
+        refuse_path(conversation, head);
+    } else if (!slice_equals(head->method, SLICE("POST"))) {
+        answer_set_wrong_method(&answer, "POST");
+        give_answer(conversation, &answer, "method");
+    } else if (!delivery_head_is_acceptable(head, webhook->options, &refusal)) {
+        refuse_delivery(conversation, head, &refusal);
+    } else {
+        return true;
+    }
+    return false;
+}
+
+// --- the engine -----------------------------------------------------------------------------------
+
+static void give_outcome(struct request *request)
+{
+    struct conversation *conversation = request->conversation;
+    enum ingress_outcome outcome = INGRESS_REFUSED;
+    struct answer answer;
+
+    switch (request->task.outcome) {
+    case ENGINE_ACCEPTED:
+        outcome = INGRESS_ACCEPTED;
+        answer_set(&answer, 202, SLICE("{\"status\":\"accepted\"}\n"));
+        break;
+    case ENGINE_DUPLICATE:
+        outcome = INGRESS_DUPLICATE;
+        answer_set(&answer, 200, SLICE("{\"status\":\"duplicate\"}\n"));
+        break;
+    case ENGINE_FULL:
+        answer_set_error(&answer, 503, "no room at present, try again later");
+        break;
+    default:
+        answer_set_error(&answer, 503, "could not be stored, try again later");
+        break;
+    }
+    count_delivery(conversation, &request->delivery.event, outcome);
+    give_answer(conversation, &answer,
+                answer.status == 503 ? request->task.error.message : "engine");
+}
+
+static void clear(struct request *request)
+{
+    arena_clear(&request->arena);
+    if (request->large_bytes > 0)
+        body_memory_give_back(request->conversation->host->body_memory, request->large_bytes);
+    request->large_bytes = 0;
+}
+
+// A small body may be decoded to ten times its size, and waits for the engine so. One is always taken when there is no
+// other, however little memory there may be for them.
+static bool take_memory(struct request *request)
+{
+    struct body_memory *memory = request->conversation->host->body_memory;
+    size_t held = request->arena.held;
+
+    if (memory == NULL || held <= LARGE_EVENT)
+        return true;
+    if (held > memory->most / 2)
+        held = (size_t)(memory->most / 2);
+    if (!body_memory_take(memory, held))
+        return false;
+    request->large_bytes = held;
+    return true;
+}
+
+// In the loop's thread. The client may have left meanwhile.
+static void answer_outcome(void *context)
+{
+    struct request *request = context;
+    struct conversation *conversation = request->conversation;
+
+    give_outcome(request);
+    clear(request);
+    conversation_let_go(conversation);
+}
+
+// In the engine's thread.
+static void on_done(struct engine_task *task)
+{
+    struct request *request = task->context;
+
+    net_loop_post(request->conversation->host->loop, &request->answer);
+}
+
+static void submit(struct request *request)
+{
+    const struct delivery *delivery = &request->delivery;
+    timestamp_ns occurred_at;
+
+    if (!github_delivery_guid_time(delivery->guid, &occurred_at))
+        occurred_at = TIMESTAMP_UNKNOWN;
+    request->answer = (struct net_task){.run = answer_outcome, .context = request};
+    request->task = (struct engine_task){.type = ENGINE_APPLY_EVENT,
+                                         .on_done = on_done,
+                                         .context = request,
+                                         .event = &delivery->event,
+                                         .received_at = timestamp_now(),
+                                         .occurred_at = occurred_at};
+    delivery_digest(delivery, request->task.delivery_digest);
+    delivery_old_digest(delivery, request->task.old_digest);
+    // The engine reads the event until on_done, whether or not the client stays that long.
+    conversation_hold(request->conversation);
+    engine_submit(webhook_of(request->conversation)->engine, &request->task);
+}
+
+// --- the request ----------------------------------------------------------------------------------
+
+static struct request *request_of(struct conversation *conversation)
+{
+    if (conversation->request == NULL) {
+        struct request *request = memory_allocate_array(1, sizeof *request);
+        if (request == NULL)
+            return NULL;
+        request->conversation = conversation;
+        arena_init(&request->arena, ARENA_BLOCK_BYTES);
+        conversation->request = request;
+    }
+    return conversation->request;
+}
+
+static void on_free(struct conversation *conversation)
+{
+    struct request *request = conversation->request;
+
+    if (request == NULL)
+        return;
+    arena_release(&request->arena);
+    memory_free(request);
+}
+
+static void answer_ignored(struct conversation *conversation, const struct github_event *event,
+                           const char *why)
+{
+    struct answer answer;
+
+    count_delivery(conversation, event, event->is_malformed ? INGRESS_NULL : INGRESS_IGNORED);
+    answer_set(&answer, 200, SLICE("{\"status\":\"ignored\"}\n"));
+    give_answer(conversation, &answer, why);
+}
+
+// One line for each ping says whether the webhook is set up right.
+static void log_ping(struct webhook *webhook, const struct github_hook *hook)
+{
+    uint64_t held_back;
+    char missing[SETUP_MISSING_SIZE];
+    bool is_right = setup_describe_missing(hook, missing);
+
+    if (!log_limit_allows(&webhook->ping_lines, timestamp_monotonic(), &held_back))
+        return;
+    const struct log_field fields[] = {
+        LOG_SLICE("of", hook->owner),
+        LOG_SLICE("type", hook->type),
+        LOG_INT("hook_id", hook->hook_id),
+        LOG_SLICE("url", hook->url),
+        LOG_SLICE("content_type", hook->content_type),
+        is_right ? LOG_END : LOG_STRING("change", missing),
+        LOG_END,
+    };
+    log_write(is_right ? LOG_INFO : LOG_WARN,
+              !hook->has_events ? "ping: it does not tell which events are ticked"
+              : is_right        ? "ping: the webhook is set up right"
+                                : "ping: the webhook is not set up right",
+              fields);
+}
+
+static void answer_ping(struct conversation *conversation, const struct github_event *event)
+{
+    struct webhook *webhook = webhook_of(conversation);
+    struct answer answer;
+
+    setup_note_ping(webhook->setup, &event->hook, timestamp_now());
+    log_ping(webhook, &event->hook);
+    count_delivery(conversation, event, INGRESS_PONG);
+    answer_set(&answer, 200, SLICE("{\"status\":\"pong\"}\n"));
+    give_answer(conversation, &answer, "ping");
+}
+
+// True: the engine has it.
+static bool take_event(struct request *request)
+{
+    const struct github_event *event = &request->delivery.event;
+    const struct ingress_options *options = webhook_of(request->conversation)->options;
+
+    if (event->kind == GITHUB_EVENT_PING) {
+        answer_ping(request->conversation, event);
+    } else if (event->kind == GITHUB_EVENT_IGNORED) {
+        answer_ignored(request->conversation, event, event->ignored_because);
+    } else if (!ingress_repository_is_wanted(options->repos, options->repo_count,
+                                             event->repository.full_name)) {
+        answer_ignored(request->conversation, event, "repository not wanted");
+    } else if (!take_memory(request)) {
+        refuse(request->conversation, 503, "too many large bodies at a time, try again later");
+    } else {
+        submit(request);
+        return true;
+    }
+    return false;
+}
+
+static void on_request(struct conversation *conversation, const struct http_head *head,
+                       struct slice body)
+{
+    const struct ingress_options *options = webhook_of(conversation)->options;
+    struct request *request = request_of(conversation);
+    struct refusal refusal;
+
+    if (request == NULL) {
+        refuse(conversation, 503, "out of memory");
+        return;
+    }
+    bool is_good =
+        delivery_read(head, body, options, &request->arena, &request->delivery, &refusal);
+    if (is_good || refusal.status != 401)
+        atomic_store_explicit(&webhook_of(conversation)->counters.signed_at, timestamp_now(),
+                              memory_order_relaxed);
+    if (!is_good)
+        refuse_delivery(conversation, head, &refusal);
+    else if (take_event(request))
+        return;
+    clear(request);
+}
+
+static void on_refused(struct conversation *conversation, int status, const char *reason)
+{
+    count_status(&webhook_of(conversation)->counters, status);
+    log_answer(conversation, status, reason);
+}
+
+const struct conversation_service webhook_service = {
+    .may_come = may_come,
+    .on_head = on_head,
+    .on_request = on_request,
+    .on_refused = on_refused,
+    .on_free = on_free,
+};

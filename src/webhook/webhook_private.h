@@ -1,0 +1,37 @@
+// The webhook endpoint: from a request's head to the answer, by way of the engine.
+#ifndef GHATRACE_WEBHOOK_WEBHOOK_PRIVATE_H
+#define GHATRACE_WEBHOOK_WEBHOOK_PRIVATE_H
+
+#include <stdatomic.h>
+
+#include "ghatrace/base/log.h"
+#include "ghatrace/http/limits.h"
+#include "ghatrace/http/server.h"
+#include "ghatrace/webhook/webhook.h"
+#include "setup_private.h"
+
+// One thread's counts; others only read them.
+struct webhook_counters {
+    atomic_uint_fast64_t requests;
+    atomic_uint_fast64_t deliveries[INGRESS_EVENTS][INGRESS_OUTCOMES];
+    atomic_uint_fast64_t refusals[INGRESS_REFUSALS];
+    atomic_uint_fast64_t strangers;
+    // Of the last delivery whose signature was right, and of the last of each kind; 0: none yet.
+    _Atomic timestamp_ns signed_at, event_at[INGRESS_EVENTS];
+};
+
+// The context of webhook_service.
+struct webhook {
+    struct engine *engine;
+    struct ingress *ingress;
+    const struct ingress_options *options;
+    struct failures *failures; // of all threads, as is the next
+    struct setup_notes *setup;
+    // Of lines about requests that strangers can cause: signatures, other paths, and all else. And of those about pings.
+    struct log_limit signature_lines, path_lines, malformed_lines, ping_lines;
+    struct webhook_counters counters;
+};
+
+extern const struct conversation_service webhook_service;
+
+#endif

@@ -1,0 +1,522 @@
+// The ingress threads: each with a loop and a listener of its own on the same address, or all with the one socket
+// that another process made.
+//
+// How a thread ends, in this order; with a grace of 0, or when the grace is over, at once:
+//
+//   WINDING_DOWN   connections end with their next answer, idle ones within LAST_IDLE; new ones are accepted
+//   LAST           requests in flight are answered, and no clients come in any more:
+//                    - an adopted socket is left alone;
+//                    - an own one is emptied, and turns new clients away. It stays open to the very end: they try
+//                      again after a second, when the next process may listen; refused ones would not.
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "ghatrace/base/memory.h"
+#include "ghatrace/webhook/webhook.h"
+#include "webhook_private.h"
+
+#define STALL_LIMIT (5 * NS_PER_SECOND)
+// For connections without a request, so that one on its way is answered.
+#define LAST_IDLE NS_PER_SECOND
+// For handshakes under way when the listener is about to close: a round trip to a proxy nearby, or to much of the
+// internet. Those who are turned away in this time try again after a second.
+#define TURN_AWAY_TIME (50 * NS_PER_MS)
+// How long a client may take to close after its last answer was sent.
+#define LAST_CLOSE (200 * NS_PER_MS)
+
+enum worker_state { WORKER_SERVING, WORKER_WINDING_DOWN, WORKER_LAST };
+
+struct worker {
+    struct ingress *ingress;
+    struct net_loop *loop;
+    struct net_timer *grace;
+    struct net_timer *step; // to the next state
+    enum worker_state state;
+    bool may_close; // ingress_end() was called
+    bool idle_is_over;
+    bool queue_is_over; // nothing comes in any more
+    struct conversation_host host;
+    struct webhook webhook;
+    struct net_task wind_down, end;
+    struct net_task take_tls;
+    struct net_task react;
+    _Atomic timestamp_ns asked_at; // by the steady clock; 0: it has reacted, and the task is idle
+    _Atomic(struct net_tls *)
+        fresh_tls; // for the worker to take; NULL: taken, and the task is idle
+    pthread_t thread;
+    bool is_running;
+};
+
+struct ingress {
+    struct ingress_options options;
+    struct net_address address;       // with the real port
+    struct address_counts *addresses; // owned; NULL: no cap
+    struct failures *failures;        // owned
+    struct setup_notes *setup;        // owned
+    struct body_memory body_memory;
+    duration_ns grace; // set before the end is posted, as the next two
+    struct net_loop *done_loop;
+    struct net_task *done;
+    bool is_winding_down, is_ending; // the caller's
+    atomic_size_t running;           // threads
+    size_t worker_count;
+    struct worker workers[];
+};
+
+// --- in the worker's thread -----------------------------------------------------------------------
+
+static void *run_worker(void *context)
+{
+    struct worker *worker = context;
+    struct ingress *ingress = worker->ingress;
+
+    net_loop_run(worker->loop);
+    if (atomic_fetch_sub(&ingress->running, 1) == 1 && ingress->done != NULL)
+        net_loop_post(ingress->done_loop, ingress->done);
+    return NULL;
+}
+
+static void let_nobody_in(struct worker *worker)
+{
+    worker->state = WORKER_LAST;
+    if (worker->ingress->options.listen_socket > 0) {
+        worker->queue_is_over = true;
+        net_timer_set(worker->step, LAST_CLOSE);
+        conversation_host_stop(&worker->host); // may be the end
+    } else {
+        net_listener_turn_away(worker->host.listener);
+        net_timer_set(worker->step, TURN_AWAY_TIME);
+    }
+}
+
+// What is in the queue is served, also beyond the cap of connections.
+static void end_if_empty(struct worker *worker)
+{
+    if (worker->host.listener != NULL)
+        net_listener_drain(worker->host.listener);
+    if (worker->host.first == NULL)
+        net_loop_stop(worker->loop);
+}
+
+static void take_last_step(struct worker *worker)
+{
+    worker->queue_is_over = true;
+    end_if_empty(worker);
+    if (conversation_host_is_done(&worker->host))
+        conversation_host_abort(&worker->host);
+    net_timer_set(worker->step, LAST_CLOSE);
+}
+
+static void on_step(void *context)
+{
+    struct worker *worker = context;
+
+    switch (worker->state) {
+    case WORKER_SERVING:
+        break;
+    case WORKER_WINDING_DOWN:
+        worker->idle_is_over = true;
+        if (worker->may_close)
+            let_nobody_in(worker);
+        break;
+    case WORKER_LAST:
+        take_last_step(worker);
+        break;
+    }
+}
+
+static void wind_down_worker(void *context)
+{
+    struct worker *worker = context;
+
+    worker->state = WORKER_WINDING_DOWN;
+    net_timer_set(worker->step, LAST_IDLE);
+    conversation_host_wind_down(&worker->host, LAST_IDLE);
+}
+
+static void end_worker(void *context)
+{
+    struct worker *worker = context;
+
+    worker->may_close = true;
+    net_timer_set(worker->grace, worker->ingress->grace);
+    if (worker->idle_is_over || worker->host.first == NULL)
+        net_timer_set(worker->step, 0);
+}
+
+static void react(void *context)
+{
+    struct worker *worker = context;
+
+    atomic_store(&worker->asked_at, 0);
+}
+
+static void take_tls(void *context)
+{
+    struct worker *worker = context;
+    struct net_tls *tls = atomic_exchange(&worker->fresh_tls, NULL);
+
+    if (worker->host.listener != NULL)
+        net_listener_use_tls(worker->host.listener, tls);
+    net_tls_let_go(tls); // the listener holds it
+}
+
+static void on_grace_over(void *context)
+{
+    struct worker *worker = context;
+
+    net_timer_cancel(worker->step);
+    worker->state = WORKER_LAST;
+    worker->queue_is_over = true;
+    if (worker->host.listener != NULL)
+        conversation_host_stop(&worker->host);
+    conversation_host_abort(&worker->host);
+}
+
+static void on_empty(void *context)
+{
+    struct webhook *webhook = context;
+    struct worker *worker = (struct worker *)((char *)webhook - offsetof(struct worker, webhook));
+
+    if (worker->state == WORKER_LAST && worker->queue_is_over)
+        end_if_empty(worker);
+    else if (worker->state == WORKER_WINDING_DOWN && worker->may_close)
+        net_timer_set(worker->step, 0); // no idle one is left to be waited for
+}
+
+// --- in the caller's ------------------------------------------------------------------------------
+
+static void set_up_host(struct worker *worker, struct engine *engine)
+{
+    const struct ingress_options *options = &worker->ingress->options;
+
+    worker->webhook.engine = engine;
+    worker->webhook.ingress = worker->ingress;
+    worker->webhook.options = options;
+    worker->webhook.failures = worker->ingress->failures;
+    worker->webhook.setup = worker->ingress->setup;
+    worker->wind_down = (struct net_task){.run = wind_down_worker, .context = worker};
+    worker->end = (struct net_task){.run = end_worker, .context = worker};
+    worker->take_tls = (struct net_task){.run = take_tls, .context = worker};
+    worker->react = (struct net_task){.run = react, .context = worker};
+    atomic_init(&worker->asked_at, 0);
+    atomic_init(&worker->fresh_tls, NULL);
+    worker->host = (struct conversation_host){.loop = worker->loop,
+                                              .service = &webhook_service,
+                                              .context = &worker->webhook,
+                                              .max_body_bytes = options->max_payload_bytes,
+                                              .head_deadline = options->head_deadline,
+                                              .request_deadline = options->request_deadline,
+                                              .idle_deadline = options->idle_deadline,
+                                              .body_grace = options->body_grace,
+                                              .output_deadline = options->output_deadline,
+                                              .addresses = worker->ingress->addresses,
+                                              .body_memory = &worker->ingress->body_memory,
+                                              .on_empty = on_empty};
+    conversation_host_init(&worker->host);
+}
+
+static size_t share_of_connections(const struct ingress *ingress)
+{
+    size_t connections = ingress->options.max_connections, workers = ingress->worker_count;
+    size_t share = connections / workers + (connections % workers > 0);
+
+    return share > 0 ? share : 1;
+}
+
+static enum error_code set_up_addresses(struct ingress *ingress, struct error *error)
+{
+    const struct ingress_options *options = &ingress->options;
+
+    if (options->max_connections_per_address == 0)
+        return ERROR_NONE;
+    return address_counts_create(options->max_connections_per_address,
+                                 share_of_connections(ingress) * ingress->worker_count,
+                                 &options->trusted_proxies, &ingress->addresses, error);
+}
+
+// The first one binds, and finds out the port where any will do; the others share it.
+static enum error_code listen_at(struct ingress *ingress, struct worker *worker,
+                                 struct error *error)
+{
+    size_t share = share_of_connections(ingress);
+    int fd = ingress->options.listen_socket;
+    enum error_code code = fd > 0
+                               ? conversation_host_adopt(&worker->host, fd, share, error)
+                               : conversation_host_listen(&worker->host, &ingress->address,
+                                                          ingress->worker_count > 1, share, error);
+
+    if (code == ERROR_NONE)
+        ingress->address = *net_listener_address(worker->host.listener);
+    return code;
+}
+
+static enum error_code set_up_worker(struct ingress *ingress, struct worker *worker,
+                                     struct engine *engine, struct error *error)
+{
+    worker->ingress = ingress;
+    enum error_code code = net_loop_create(&worker->loop, error);
+    if (code != ERROR_NONE)
+        return code;
+    set_up_host(worker, engine);
+    code = net_timer_create(worker->loop, on_grace_over, worker, &worker->grace, error);
+    if (code == ERROR_NONE)
+        code = net_timer_create(worker->loop, on_step, worker, &worker->step, error);
+    if (code != ERROR_NONE)
+        return code;
+    return listen_at(ingress, worker, error);
+}
+
+// One context a worker, from files read once.
+struct ingress_tls {
+    size_t count;
+    struct net_tls *contexts[];
+};
+
+enum error_code ingress_load_tls(struct ingress *ingress, struct ingress_tls **out,
+                                 struct error *error)
+{
+    size_t count = ingress->worker_count;
+
+    *out = NULL;
+    if (ingress->options.tls.certificate_file == NULL)
+        return ERROR_NONE;
+    struct ingress_tls *tls = memory_allocate_array(1, sizeof *tls + count * sizeof *tls->contexts);
+    if (tls == NULL)
+        return error_set(error, ERROR_MEMORY, "tls: out of memory");
+    tls->count = count;
+    enum error_code code =
+        net_tls_create_servers(&ingress->options.tls, tls->contexts, count, error);
+    if (code != ERROR_NONE) {
+        memory_free(tls);
+        return code;
+    }
+    *out = tls;
+    return ERROR_NONE;
+}
+
+static void hand_over_tls(struct worker *worker, struct net_tls *tls)
+{
+    struct net_tls *not_taken = atomic_exchange(&worker->fresh_tls, tls);
+
+    if (!worker->is_running) // not yet: nobody is to come in without it
+        take_tls(worker);
+    else if (not_taken == NULL)
+        net_loop_post(worker->loop, &worker->take_tls);
+    net_tls_let_go(not_taken);
+}
+
+void ingress_use_tls(struct ingress *ingress, struct ingress_tls *tls)
+{
+    for (size_t i = 0; tls != NULL && i < tls->count; i++)
+        hand_over_tls(&ingress->workers[i], tls->contexts[i]);
+    memory_free(tls);
+}
+
+void ingress_drop_tls(struct ingress_tls *tls)
+{
+    for (size_t i = 0; tls != NULL && i < tls->count; i++)
+        net_tls_let_go(tls->contexts[i]);
+    memory_free(tls);
+}
+
+static enum error_code start_thread(struct worker *worker, size_t number, struct error *error)
+{
+    sigset_t all, before;
+    char name[16];
+
+    // Signals are for the thread that runs the loop with the handlers.
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    atomic_fetch_add(&worker->ingress->running, 1);
+    int result = pthread_create(&worker->thread, NULL, run_worker, worker);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (result != 0)
+        atomic_fetch_sub(&worker->ingress->running, 1);
+    if (result != 0)
+        return error_set(error, ERROR_IO, "ingress thread %zu: %s", number, strerror(result));
+    worker->is_running = true;
+    snprintf(name, sizeof name, "ingress-%u", (unsigned)number % 1000);
+    (void)pthread_setname_np(worker->thread, name); // for top and gdb
+    return ERROR_NONE;
+}
+
+enum error_code ingress_start(struct engine *engine, const struct ingress_options *options,
+                              struct ingress **out, struct error *error)
+{
+    size_t count = options->threads > 0 ? options->threads : 1;
+    struct ingress *ingress =
+        count < SIZE_MAX / sizeof(struct worker) - 1
+            ? memory_allocate_array(1, sizeof *ingress + count * sizeof(struct worker))
+            : NULL;
+    struct ingress_tls *tls;
+
+    if (ingress == NULL)
+        return error_set(error, ERROR_MEMORY, "ingress: out of memory");
+    ingress->options = *options;
+    if (ingress->options.stall_limit == 0)
+        ingress->options.stall_limit = STALL_LIMIT;
+    ingress->address = options->listen;
+    ingress->worker_count = count;
+    ingress->body_memory.most = options->payload_memory_bytes;
+    enum error_code code = set_up_addresses(ingress, error);
+    if (code == ERROR_NONE)
+        code = failures_create(&ingress->failures, error);
+    if (code == ERROR_NONE)
+        code = setup_notes_create(&ingress->setup, error);
+    // All of them listen before any runs: what fails here has served nobody.
+    for (size_t i = 0; i < count && code == ERROR_NONE; i++)
+        code = set_up_worker(ingress, &ingress->workers[i], engine, error);
+    if (code == ERROR_NONE)
+        code = ingress_load_tls(ingress, &tls, error);
+    if (code == ERROR_NONE)
+        ingress_use_tls(ingress, tls);
+    for (size_t i = 0; i < count && code == ERROR_NONE; i++)
+        code = start_thread(&ingress->workers[i], i, error);
+    if (code != ERROR_NONE) {
+        ingress_destroy(ingress);
+        return code;
+    }
+    *out = ingress;
+    return ERROR_NONE;
+}
+
+void ingress_watch(struct ingress *ingress)
+{
+    for (size_t i = 0; i < ingress->worker_count; i++) {
+        struct worker *worker = &ingress->workers[i];
+        if (!worker->is_running || atomic_load(&worker->asked_at) != 0)
+            continue;
+        atomic_store(&worker->asked_at, timestamp_monotonic());
+        net_loop_post(worker->loop, &worker->react);
+    }
+}
+
+enum error_code ingress_ready(struct ingress *ingress, struct error *error)
+{
+    timestamp_ns now = timestamp_monotonic();
+
+    for (size_t i = 0; i < ingress->worker_count; i++) {
+        timestamp_ns asked_at = atomic_load(&ingress->workers[i].asked_at);
+        if (asked_at != 0 && now - asked_at > ingress->options.stall_limit)
+            return error_set(error, ERROR_BUSY, "a thread that takes webhooks hangs");
+    }
+    return ERROR_NONE;
+}
+
+const struct net_address *ingress_address(const struct ingress *ingress)
+{
+    return &ingress->address;
+}
+
+void ingress_wind_down(struct ingress *ingress)
+{
+    if (ingress->is_winding_down)
+        return;
+    ingress->is_winding_down = true;
+    for (size_t i = 0; i < ingress->worker_count; i++)
+        if (ingress->workers[i].is_running)
+            net_loop_post(ingress->workers[i].loop, &ingress->workers[i].wind_down);
+}
+
+void ingress_end(struct ingress *ingress, duration_ns grace, struct net_loop *loop,
+                 struct net_task *done)
+{
+    ingress_wind_down(ingress);
+    if (ingress->is_ending)
+        return;
+    ingress->is_ending = true;
+    ingress->grace = grace;
+    ingress->done_loop = loop;
+    ingress->done = done;
+    for (size_t i = 0; i < ingress->worker_count; i++)
+        if (ingress->workers[i].is_running)
+            net_loop_post(ingress->workers[i].loop, &ingress->workers[i].end);
+}
+
+void ingress_stop(struct ingress *ingress, duration_ns grace)
+{
+    ingress_end(ingress, grace, NULL, NULL);
+    for (size_t i = 0; i < ingress->worker_count; i++) {
+        if (ingress->workers[i].is_running)
+            pthread_join(ingress->workers[i].thread, NULL);
+        ingress->workers[i].is_running = false;
+    }
+}
+
+void ingress_destroy(struct ingress *ingress)
+{
+    if (ingress == NULL)
+        return;
+    ingress_stop(ingress, 0);
+    for (size_t i = 0; i < ingress->worker_count; i++) {
+        struct worker *worker = &ingress->workers[i];
+        conversation_host_release(&worker->host);
+        net_timer_destroy(worker->grace);
+        net_timer_destroy(worker->step);
+        net_loop_destroy(worker->loop);
+    }
+    address_counts_destroy(ingress->addresses); // connections gave theirs back to it until here
+    failures_destroy(ingress->failures);
+    setup_notes_destroy(ingress->setup);
+    memory_free(ingress);
+}
+
+static void add_deliveries(const struct webhook_counters *from, struct ingress_counters *to)
+{
+    for (size_t event = 0; event < INGRESS_EVENTS; event++)
+        for (size_t outcome = 0; outcome < INGRESS_OUTCOMES; outcome++)
+            to->deliveries[event][outcome] += atomic_load(&from->deliveries[event][outcome]);
+    for (size_t i = 0; i < INGRESS_REFUSALS; i++)
+        to->refusals[i] += atomic_load(&from->refusals[i]);
+}
+
+void ingress_read_counters(struct ingress *ingress, struct ingress_counters *counters)
+{
+    *counters = (struct ingress_counters){0};
+    if (ingress->addresses != NULL)
+        counters->crowded = address_counts_refusals(ingress->addresses);
+    counters->slowed = failures_slowed(ingress->failures);
+    for (size_t i = 0; i < ingress->worker_count; i++) {
+        struct webhook_counters *each = &ingress->workers[i].webhook.counters;
+        counters->requests += atomic_load(&each->requests);
+        counters->connections += atomic_load(&ingress->workers[i].host.connections);
+        add_deliveries(each, counters);
+        counters->strangers += atomic_load(&each->strangers);
+    }
+}
+
+static timestamp_ns read_time(const _Atomic timestamp_ns *time)
+{
+    return atomic_load_explicit(time, memory_order_relaxed);
+}
+
+timestamp_ns ingress_signed_at(const struct ingress *ingress)
+{
+    timestamp_ns latest = TIMESTAMP_UNKNOWN;
+
+    for (size_t i = 0; i < ingress->worker_count; i++)
+        latest =
+            timestamp_later(latest, read_time(&ingress->workers[i].webhook.counters.signed_at));
+    return latest;
+}
+
+void ingress_read_setup(struct ingress *ingress, struct ingress_setup *setup)
+{
+    *setup = (struct ingress_setup){.asks_for_signature = !ingress->options.insecure_no_signature};
+    setup_notes_read(ingress->setup, setup);
+    setup->signed_at = ingress_signed_at(ingress);
+    for (size_t i = 0; i < ingress->worker_count; i++) {
+        const struct webhook_counters *each = &ingress->workers[i].webhook.counters;
+        setup->strangers += atomic_load(&each->strangers);
+        for (size_t event = 0; event < INGRESS_EVENTS; event++) {
+            setup->event_at[event] =
+                timestamp_later(setup->event_at[event], read_time(&each->event_at[event]));
+            for (size_t outcome = 0; outcome < INGRESS_OUTCOMES; outcome++)
+                setup->event_count[event] += atomic_load(&each->deliveries[event][outcome]);
+        }
+    }
+}

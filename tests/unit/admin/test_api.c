@@ -1,0 +1,635 @@
+// The JSON API, from a store that events have filled.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "../../../src/admin/api.h"
+#include "ghatrace/base/memory.h"
+#include "ghatrace/json/read.h"
+#include "ghatrace/trace/ids.h"
+#include "support/engine_bench.h"
+
+#define JOB_IDS 500000 // apart from those of runs
+
+struct fixture {
+    struct engine_bench bench;
+    struct view_sources sources;
+    struct arena arena;
+    struct buffer out;
+    struct error error;
+};
+
+static void open_fixture(struct fixture *f)
+{
+    engine_bench_open(&f->bench);
+    f->sources = (struct view_sources){.store = f->bench.store,
+                                       .engine = f->bench.engine,
+                                       .trace_url = "https://t.example/{trace_id}/x"};
+    arena_init(&f->arena, 4096);
+    buffer_init(&f->out, 1 << 20);
+}
+
+static void close_fixture(struct fixture *f)
+{
+    arena_release(&f->arena);
+    buffer_release(&f->out);
+    engine_bench_close(&f->bench);
+}
+
+static void deliver(struct fixture *f, struct scenario_delivery delivery, int64_t run_id)
+{
+    if (delivery.event.kind == GITHUB_EVENT_JOB)
+        delivery.event.job.run_id = run_id;
+    else
+        delivery.event.run.run_id = run_id;
+    static uint64_t number;
+    number++;
+    memcpy(delivery.digest, &number, sizeof number);
+    engine_bench_accept(&f->bench, &delivery);
+}
+
+// `count` runs that are over, each with a job, the last one the newest.
+static void finish_runs(struct fixture *f, int64_t first, int count)
+{
+    for (int i = 0; i < count; i++) {
+        deliver(f, scenario_job(first + i + JOB_IDS, GITHUB_JOB_COMPLETED, 61, 2, 6, 60),
+                first + i);
+        deliver(f, scenario_run(GITHUB_RUN_COMPLETED, 62, i % 3 == 0 ? "failure" : "success"),
+                first + i);
+        engine_bench_advance(&f->bench, NS_PER_SECOND);
+    }
+}
+
+static const char *text_of(struct fixture *f)
+{
+    assert_int_equal(buffer_append(&f->out, "", 1), ERROR_NONE);
+    return f->out.data;
+}
+
+static const char *runs(struct fixture *f, struct api_runs_query query)
+{
+    buffer_clear(&f->out);
+    assert_int_equal(
+        api_render_runs(&f->sources, &query, scenario_at(200), &f->arena, &f->out, &f->error),
+        ERROR_NONE);
+    return text_of(f);
+}
+
+static int count_in(const char *text, const char *part)
+{
+    int count = 0;
+    for (const char *at = text; (at = strstr(at, part)) != NULL; at += strlen(part))
+        count++;
+    return count;
+}
+
+static void pages_hold_every_run_once_the_newest_first(void **state)
+{
+    bool seen[25] = {false};
+    char cursor[64] = "";
+    int pages = 0, last = 25;
+    struct fixture f;
+    (void)state;
+    open_fixture(&f);
+    finish_runs(&f, 1000, 25);
+    do {
+        const char *text =
+            runs(&f, (struct api_runs_query){.limit = 4, .cursor = slice_from_string(cursor)});
+        for (const char *at = text; (at = strstr(at, "\"run_id\":\"")) != NULL; at++) {
+            int number = (int)strtol(at + 10, NULL, 10) - 1000;
+            assert_true(number >= 0 && number < last && !seen[number]);
+            seen[number] = true;
+            last = number;
+        }
+        const char *next = strstr(text, "\"next\":\"");
+        cursor[0] = '\0';
+        if (next != NULL)
+            assert_int_equal(sscanf(next, "\"next\":\"%63[0-9a-f]", cursor), 1);
+        pages++;
+    } while (cursor[0] != '\0');
+    assert_int_equal(pages, 7);
+    assert_int_equal(last, 0);
+    close_fixture(&f);
+}
+
+static void pages_of_open_runs_hold_every_run_once_the_newest_first(void **state)
+{
+    char cursor[64] = "";
+    int64_t last = 1013;
+    int pages = 0;
+    struct fixture f;
+    (void)state;
+    open_fixture(&f);
+    for (int64_t run = 1000; run < 1013; run++)
+        deliver(&f, scenario_job(run + JOB_IDS, GITHUB_JOB_QUEUED, 4, 3, 3, -1), run);
+    do {
+        const char *text = runs(&f, (struct api_runs_query){.open = true,
+                                                            .limit = 5,
+                                                            .text = SLICE("octo"),
+                                                            .cursor = slice_from_string(cursor)});
+        for (const char *at = text; (at = strstr(at, "{\"run_id\":\"")) != NULL; at++)
+            assert_int_equal(strtoll(at + 11, NULL, 10), --last);
+        assert_int_equal(count_in(text, "\"job_id\""), pages < 2 ? 5 : 3);
+        const char *next = strstr(text, "\"next\":\"");
+        cursor[0] = '\0';
+        if (next != NULL)
+            assert_int_equal(sscanf(next, "\"next\":\"%63[-0-9]", cursor), 1);
+        pages++;
+    } while (cursor[0] != '\0');
+    assert_int_equal(pages, 3);
+    assert_int_equal(last, 1000);
+    close_fixture(&f);
+}
+
+// Who asks for none gets a cursor that leads to all of them.
+static void a_page_of_no_runs_leads_to_the_first(void **state)
+{
+    char cursor[64] = "";
+    struct fixture f;
+    (void)state;
+    open_fixture(&f);
+    finish_runs(&f, 1000, 1);
+    deliver(&f, scenario_job(3, GITHUB_JOB_QUEUED, 4, 3, 3, -1), 7);
+    for (int open = 0; open < 2; open++) {
+        const char *next = strstr(runs(&f, (struct api_runs_query){.open = open == 1}), "\"next\"");
+        assert_int_equal(sscanf(next, "\"next\":\"%63[-0-9a-f]", cursor), 1);
+        const char *text =
+            runs(&f, (struct api_runs_query){
+                         .open = open == 1, .limit = 9, .cursor = slice_from_string(cursor)});
+        assert_int_equal(count_in(text, "{\"run_id\""), 1);
+    }
+    close_fixture(&f);
+}
+
+static void open_runs_are_filtered_as_finished_ones(void **state)
+{
+    static const struct {
+        struct api_runs_query query;
+        int count;
+    } cases[] = {
+        {{.repository = {"HELLO", 5}}, 3}, {{.workflow = {"ci", 2}}, 3},
+        {{.branch = {"mai", 3}}, 3},       {{.branch = {"other", 5}}, 0},
+        {{.text = {"1001", 4}}, 1},        {{.result = {"success", 7}}, 0},
+    };
+    struct fixture f;
+    (void)state;
+    open_fixture(&f);
+    for (int64_t run = 1000; run < 1003; run++) {
+        deliver(&f, scenario_job(run + JOB_IDS, GITHUB_JOB_QUEUED, 4, 3, 3, -1), run);
+        deliver(&f, scenario_job(run + 2 * JOB_IDS, GITHUB_JOB_COMPLETED, 61, 2, 6, 60), run);
+    }
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct api_runs_query query = cases[i].query;
+        query.open = true;
+        query.limit = 9;
+        const char *text = runs(&f, query);
+        assert_int_equal(count_in(text, "{\"run_id\""), cases[i].count);
+        assert_int_equal(count_in(text, "\"job_id\""), 2 * cases[i].count);
+    }
+    close_fixture(&f);
+}
+
+static void filters_take_parts_in_any_case(void **state)
+{
+    static const struct {
+        struct api_runs_query query;
+        int count;
+    } cases[] = {
+        {{.repository = {"hello_w", 7}, .limit = 99}, 9},
+        {{.workflow = {"ci", 2}, .limit = 99}, 9},
+        {{.branch = {"MAI", 3}, .limit = 99}, 9},
+        {{.text = {"fix the", 7}, .limit = 99}, 9},
+        {{.text = {"1004", 4}, .limit = 99}, 1},
+        {{.result = {"failure", 7}, .limit = 99}, 3},
+        {{.result = {"fail", 4}, .limit = 99}, 0},
+        {{.text = {"nothing", 7}, .limit = 99}, 0},
+        {{.limit = 0}, 0},
+    };
+    struct fixture f;
+    (void)state;
+    open_fixture(&f);
+    finish_runs(&f, 1000, 9);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        assert_int_equal(count_in(runs(&f, cases[i].query), "\"run_id\""), cases[i].count);
+    close_fixture(&f);
+}
+
+static void a_cursor_that_is_none_is_refused(void **state)
+{
+    static const char *const finished[] = {"x", "18e9",
+                                           "zze9ffa710e3686412579b9e04832e4451c1ce0d7ce66289",
+                                           "000000000000000012579b9e04832e4451c1ce0d7ce66289"};
+    static const char *const open[] = {"x", "1", "1-", "-1-1", "0-1", "1-0", "1-x"};
+    struct fixture f;
+    (void)state;
+    open_fixture(&f);
+    for (size_t i = 0; i < sizeof finished / sizeof finished[0]; i++) {
+        const struct api_runs_query query = {.limit = 1, .cursor = slice_from_string(finished[i])};
+        assert_int_equal(api_render_runs(&f.sources, &query, 1, &f.arena, &f.out, &f.error),
+                         ERROR_USAGE);
+    }
+    for (size_t i = 0; i < sizeof open / sizeof open[0]; i++) {
+        const struct api_runs_query query = {
+            .open = true, .limit = 1, .cursor = slice_from_string(open[i])};
+        assert_int_equal(api_render_runs(&f.sources, &query, 1, &f.arena, &f.out, &f.error),
+                         ERROR_USAGE);
+    }
+    close_fixture(&f);
+}
+
+static void open_runs_show_jobs_in_every_phase(void **state)
+{
+    struct fixture f;
+    (void)state;
+    open_fixture(&f);
+    deliver(&f, scenario_job(1, GITHUB_JOB_COMPLETED, 61, 2, 6, 60), 7);
+    deliver(&f, scenario_job(2, GITHUB_JOB_IN_PROGRESS, 20, 2, 12, -1), 7);
+    deliver(&f, scenario_job(3, GITHUB_JOB_QUEUED, 4, 3, 3, -1), 7);
+    deliver(&f, scenario_run(GITHUB_RUN_REQUESTED, 1, NULL), 7);
+    const char *text = runs(&f, (struct api_runs_query){.open = true, .limit = 9});
+    assert_int_equal(count_in(text, "\"job_id\""), 3);
+    assert_non_null(strstr(text, "\"state\":\"finished\",\"result\":\"success\""));
+    assert_non_null(
+        strstr(text, "{\"name\":\"queue\",\"start\":\"2026-09-03T04:17:00.000Z\",\"end\":null}"));
+    assert_non_null(strstr(
+        text, "{\"name\":\"execution\",\"start\":\"2026-09-03T04:17:09.000Z\",\"end\":null}"));
+    assert_non_null(strstr(text, "\"job_count\":3"));
+    assert_int_equal(count_in(text, "\"steps\""), 0);
+    close_fixture(&f);
+}
+
+static void a_run_is_told_with_its_trace_and_both_attempts(void **state)
+{
+    struct scenario_delivery second = scenario_job(9, GITHUB_JOB_QUEUED, 80, 79, 79, -1);
+    struct fixture f;
+    (void)state;
+    open_fixture(&f);
+    finish_runs(&f, SCENARIO_RUN_ID, 1);
+    scenario_set_attempt(&second, 2);
+    deliver(&f, second, SCENARIO_RUN_ID);
+    assert_int_equal(
+        api_render_run(&f.sources,
+                       &(struct run_question){.run_id = SCENARIO_RUN_ID, .run_attempt = 1},
+                       scenario_at(100), &f.arena, &f.out, &f.error),
+        ERROR_NONE);
+    const char *text = text_of(&f);
+    assert_non_null(strstr(text, "\"trace_id\":\"9150f2e0b329bcd73a7fa70c540a1776\""));
+    assert_non_null(
+        strstr(text, "\"trace_url\":\"https://t.example/9150f2e0b329bcd73a7fa70c540a1776/x\""));
+    assert_non_null(strstr(text, "\"attempts\":[1,2]"));
+    assert_non_null(strstr(text, "\"critical_path\":[\"33714970481\"]"));
+    assert_non_null(
+        strstr(text, "\"url\":\"https://github.com/octo/Hello_World/actions/runs/33714470481\""));
+    buffer_clear(&f.out);
+    assert_int_equal(
+        api_render_run(&f.sources,
+                       &(struct run_question){.run_id = SCENARIO_RUN_ID, .run_attempt = 2},
+                       scenario_at(100), &f.arena, &f.out, &f.error),
+        ERROR_NONE);
+    text = text_of(&f);
+    assert_non_null(strstr(text, "\"state\":\"open\""));
+    assert_non_null(strstr(text, "\"critical_path\":[]"));
+    buffer_clear(&f.out);
+    assert_int_equal(
+        api_render_spans(&f.sources,
+                         &(struct run_question){.run_id = SCENARIO_RUN_ID, .run_attempt = 1},
+                         &f.arena, &f.out, &f.error),
+        ERROR_NONE);
+    text = text_of(&f);
+    assert_int_equal(count_in(text, "\"resourceSpans\""), 1);
+    assert_int_equal(count_in(text, "\"name\":\"runner.queue\""), 1);
+    close_fixture(&f);
+}
+
+static void what_is_not_there_is_not_found_in_words(void **state)
+{
+    struct fixture f;
+    (void)state;
+    open_fixture(&f);
+    assert_int_equal(api_render_run(&f.sources,
+                                    &(struct run_question){.run_id = 5, .run_attempt = 1}, 1,
+                                    &f.arena, &f.out, &f.error),
+                     ERROR_NOT_FOUND);
+    assert_non_null(strstr(f.error.message, "run 5 attempt 1"));
+    assert_int_equal(api_render_spans(&f.sources,
+                                      &(struct run_question){.run_id = 5, .run_attempt = 1},
+                                      &f.arena, &f.out, &f.error),
+                     ERROR_NOT_FOUND);
+    assert_non_null(strstr(f.error.message, "nothing finished"));
+    close_fixture(&f);
+}
+
+static void the_queue_is_narrowed_by_state_and_labels_in_any_order(void **state)
+{
+    struct api_queue_query query = {.limit = 10};
+    struct fixture f;
+    (void)state;
+    open_fixture(&f);
+    deliver(&f, scenario_job(2, GITHUB_JOB_IN_PROGRESS, 20, 2, 12, -1), 7);
+    deliver(&f, scenario_job(3, GITHUB_JOB_QUEUED, 4, 3, 3, -1), 7);
+    deliver(&f, scenario_job(4, GITHUB_JOB_QUEUED, 4, 2, 2, -1), 7);
+    assert_int_equal(
+        api_render_queue(&f.sources, &query, scenario_at(63), &f.arena, &f.out, &f.error),
+        ERROR_NONE);
+    const char *text = text_of(&f);
+    assert_non_null(
+        strstr(text, "\"totals\":{\"waiting\":0,\"queued\":2,\"running\":1,\"open_runs\":1}"));
+    assert_true(strstr(text, "\"job_id\":\"4\"") < strstr(text, "\"job_id\":\"3\""));
+    assert_true(strstr(text, "\"job_id\":\"3\"") < strstr(text, "\"job_id\":\"2\""));
+    assert_non_null(strstr(text, "\"age_seconds\":61,"));
+    query.runner_labels = SLICE("linux,self-hosted,linux");
+    query.state = SLICE("running");
+    buffer_clear(&f.out);
+    assert_int_equal(
+        api_render_queue(&f.sources, &query, scenario_at(63), &f.arena, &f.out, &f.error),
+        ERROR_NONE);
+    assert_int_equal(count_in(text_of(&f), "\"job_id\""), 1);
+    query.state = SLICE("sleeping");
+    assert_int_equal(api_render_queue(&f.sources, &query, 1, &f.arena, &f.out, &f.error),
+                     ERROR_USAGE);
+    close_fixture(&f);
+}
+
+static void latencies_are_those_of_the_window(void **state)
+{
+    struct fixture f;
+    (void)state;
+    open_fixture(&f);
+    finish_runs(&f, 1000, 4); // each queued for 4 s
+    assert_int_equal(
+        api_render_latency(&f.sources, false, scenario_at(100), &f.arena, &f.out, &f.error),
+        ERROR_NONE);
+    const char *text = text_of(&f);
+    assert_non_null(strstr(text, "\"count\":4,\"p50\":4,\"p90\":4,\"p99\":4,\"max\":4,"));
+    assert_int_equal(count_in(text, "\"start\""), 12);
+    buffer_clear(&f.out);
+    assert_int_equal(
+        api_render_latency(&f.sources, false, scenario_at(2 * 3600), &f.arena, &f.out, &f.error),
+        ERROR_NONE);
+    assert_non_null(strstr(text_of(&f), "\"pools\":[]"));
+    buffer_clear(&f.out);
+    assert_int_equal(
+        api_render_latency(&f.sources, true, scenario_at(2 * 3600), &f.arena, &f.out, &f.error),
+        ERROR_NONE);
+    assert_int_equal(count_in(text_of(&f), "\"start\""), 24);
+    close_fixture(&f);
+}
+
+static struct slice string_at(const struct json_document *document, json_value object,
+                              const char *key, struct arena *arena)
+{
+    struct slice text = SLICE_EMPTY;
+    assert_true(
+        json_string(document, json_get(document, object, slice_from_string(key)), arena, &text));
+    return text;
+}
+
+static json_value first_of(const struct json_document *document, const char *list)
+{
+    return json_first_element(document, json_get(document, JSON_ROOT, slice_from_string(list)));
+}
+
+static void parse(struct fixture *f, struct json_document *document)
+{
+    if (json_parse(buffer_slice(&f->out), &f->arena, document, &f->error) != ERROR_NONE)
+        fail_msg("%s: %.*s", f->error.message, (int)f->out.len, f->out.data);
+}
+
+// Whatever people call their things: each answer is JSON, and what it says is what they said.
+static void hostile_names_are_what_they_were(void **state)
+{
+    static const char name[] = "\"},{\"x\":\\ </script>\n\r\t\x01\x1b[2J\x7f\u2028\u202e\U0001F680";
+    static const char label[] = "a\"b\\c";
+    const struct slice labels[] = {slice_from_string(label)};
+    struct scenario_delivery queued = scenario_job(3, GITHUB_JOB_QUEUED, 4, 3, 3, -1);
+    struct scenario_delivery done = scenario_job(4, GITHUB_JOB_COMPLETED, 61, 2, 6, 60);
+    struct scenario_delivery requested = scenario_run(GITHUB_RUN_REQUESTED, 1, "");
+    const struct api_queue_query queue = {.limit = 10};
+    const struct api_runs_query open = {.open = true, .limit = 10};
+    struct scenario_delivery *jobs[] = {&queued, &done};
+    struct json_document document;
+    struct fixture f;
+    (void)state;
+    open_fixture(&f);
+    for (size_t i = 0; i < 2; i++) {
+        struct github_job *job = &jobs[i]->event.job;
+        job->name = job->workflow_name = job->head_branch = slice_from_string(name);
+        job->labels = labels;
+        job->label_count = 1;
+        deliver(&f, *jobs[i], 7);
+    }
+    requested.event.run.display_title = slice_from_string(name);
+    deliver(&f, requested, 7);
+
+    assert_int_equal(
+        api_render_queue(&f.sources, &queue, scenario_at(90), &f.arena, &f.out, &f.error),
+        ERROR_NONE);
+    parse(&f, &document);
+    assert_true(slice_equals(string_at(&document, first_of(&document, "jobs"), "name", &f.arena),
+                             slice_from_string(name)));
+    assert_true(slice_equals(string_at(&document, first_of(&document, "jobs"), "branch", &f.arena),
+                             slice_from_string(name)));
+
+    buffer_clear(&f.out);
+    assert_int_equal(
+        api_render_runs(&f.sources, &open, scenario_at(90), &f.arena, &f.out, &f.error),
+        ERROR_NONE);
+    parse(&f, &document);
+    assert_true(slice_equals(string_at(&document, first_of(&document, "runs"), "title", &f.arena),
+                             slice_from_string(name)));
+
+    buffer_clear(&f.out);
+    assert_int_equal(api_render_run(&f.sources,
+                                    &(struct run_question){.run_id = 7, .run_attempt = 1},
+                                    scenario_at(90), &f.arena, &f.out, &f.error),
+                     ERROR_NONE);
+    parse(&f, &document);
+    size_t count = 0;
+    for (json_value job = first_of(&document, "jobs"); job != JSON_NONE;
+         job = json_next_element(&document, job), count++)
+        assert_true(
+            slice_equals(string_at(&document, job, "name", &f.arena), slice_from_string(name)));
+    assert_int_equal(count, 2); // one open, one finished
+
+    buffer_clear(&f.out);
+    assert_int_equal(api_render_spans(&f.sources,
+                                      &(struct run_question){.run_id = 7, .run_attempt = 1},
+                                      &f.arena, &f.out, &f.error),
+                     ERROR_NONE);
+    parse(&f, &document);
+    buffer_clear(&f.out);
+    assert_int_equal(
+        api_render_latency(&f.sources, false, scenario_at(90), &f.arena, &f.out, &f.error),
+        ERROR_NONE);
+    parse(&f, &document);
+    close_fixture(&f);
+}
+
+static enum error_code render_all(struct fixture *f)
+{
+    const struct api_queue_query queue = {.limit = 10};
+    const struct api_runs_query open = {.open = true, .limit = 10}, finished = {.limit = 10};
+    enum error_code code =
+        api_render_queue(&f->sources, &queue, scenario_at(90), &f->arena, &f->out, &f->error);
+    if (code == ERROR_NONE)
+        code = api_render_runs(&f->sources, &open, scenario_at(90), &f->arena, &f->out, &f->error);
+    if (code == ERROR_NONE)
+        code =
+            api_render_runs(&f->sources, &finished, scenario_at(90), &f->arena, &f->out, &f->error);
+    if (code == ERROR_NONE)
+        code = api_render_run(&f->sources, &(struct run_question){.run_id = 1000, .run_attempt = 1},
+                              scenario_at(90), &f->arena, &f->out, &f->error);
+    if (code == ERROR_NONE)
+        code =
+            api_render_spans(&f->sources, &(struct run_question){.run_id = 1000, .run_attempt = 1},
+                             &f->arena, &f->out, &f->error);
+    if (code == ERROR_NONE)
+        code =
+            api_render_latency(&f->sources, false, scenario_at(90), &f->arena, &f->out, &f->error);
+    return code == ERROR_NONE ? api_render_status(&f->sources, scenario_at(90), &f->out, &f->error)
+                              : code;
+}
+
+static void any_refused_allocation_is_an_error_in_words(void **state)
+{
+    struct fixture f;
+    bool is_done = false;
+    (void)state;
+    open_fixture(&f);
+    finish_runs(&f, 1000, 2);
+    deliver(&f, scenario_job(3, GITHUB_JOB_QUEUED, 4, 3, 3, -1), 7);
+    for (long nth = 1; !is_done; nth++) {
+        arena_release(&f.arena);
+        buffer_release(&f.out);
+        f.error = (struct error){0};
+        memory_fail_after(nth);
+        enum error_code code = render_all(&f);
+        memory_fail_after(-1);
+        is_done = code == ERROR_NONE;
+        assert_true(is_done || code == ERROR_MEMORY);
+        assert_true(is_done || f.error.message[0] != '\0');
+    }
+    close_fixture(&f);
+}
+
+// --- what cannot be read ----------------------------------------------------------------------------
+
+// Writes over the state of a job or run.
+static void damage(struct fixture *f, const struct store_key *key, struct slice state)
+{
+    struct store_transaction *transaction;
+    assert_int_equal(store_begin(f->bench.store, true, &transaction, &f->error), ERROR_NONE);
+    assert_int_equal(store_put_span(transaction, key, state, &f->error), ERROR_NONE);
+    assert_int_equal(store_commit(transaction, &f->error), ERROR_NONE);
+}
+
+static const char *queue_of(struct fixture *f, size_t limit)
+{
+    const struct api_queue_query query = {.limit = limit};
+    buffer_clear(&f->out);
+    assert_int_equal(
+        api_render_queue(&f->sources, &query, scenario_at(200), &f->arena, &f->out, &f->error),
+        ERROR_NONE);
+    return text_of(f);
+}
+
+static void lists_leave_out_what_they_cannot_read_and_count_it(void **state)
+{
+    static const struct slice states[] = {
+        {"", 0}, {"J", 1}, {"X", 1}, {"R\x01", 2}, {"J\x01\xff", 3}};
+    (void)state;
+    for (size_t i = 0; i < sizeof states / sizeof states[0]; i++) {
+        struct fixture f;
+        open_fixture(&f);
+        for (int64_t run = 1000; run < 1003; run++)
+            deliver(&f, scenario_job(run + JOB_IDS, GITHUB_JOB_QUEUED, 4, 3, 3, -1), run);
+        const struct store_key job = {.trace = trace_id_of_run(ID_SCHEME_ARC, 1000, 1),
+                                      .span = stored_span_of_job(1000, 1000 + JOB_IDS)};
+        const struct store_key run = {.trace = trace_id_of_run(ID_SCHEME_ARC, 1001, 1),
+                                      .span = span_id_of_run(ID_SCHEME_ARC, 1001, 1)};
+        damage(&f, &job, states[i]);
+        damage(&f, &run, states[i]);
+        const char *text = queue_of(&f, 2); // what is left out takes no place of another
+        assert_int_equal(count_in(text, "\"job_id\""), 2);
+        assert_non_null(strstr(text, "\"unreadable\":1"));
+        text = runs(&f, (struct api_runs_query){.open = true, .limit = 10});
+        assert_int_equal(count_in(text, "\"trace_id\""), 3); // a job tells of the run 1001
+        assert_int_equal(count_in(text, "\"job_id\""), 2);
+        assert_non_null(strstr(text, "\"unreadable\":2"));
+        close_fixture(&f);
+    }
+}
+
+static void an_open_run_without_any_state_is_left_out(void **state)
+{
+    struct fixture f;
+    struct store_transaction *transaction;
+    (void)state;
+    open_fixture(&f);
+    deliver(&f, scenario_run(GITHUB_RUN_REQUESTED, 1, ""), 1000);
+    deliver(&f, scenario_run(GITHUB_RUN_REQUESTED, 1, ""), 1001);
+    const struct store_key key = {.trace = trace_id_of_run(ID_SCHEME_ARC, 1001, 1),
+                                  .span = span_id_of_run(ID_SCHEME_ARC, 1001, 1)};
+    assert_int_equal(store_begin(f.bench.store, true, &transaction, &f.error), ERROR_NONE);
+    assert_int_equal(store_delete_span(transaction, &key, &f.error), ERROR_NONE);
+    assert_int_equal(store_commit(transaction, &f.error), ERROR_NONE);
+    const char *text = runs(&f, (struct api_runs_query){.open = true, .limit = 10});
+    assert_int_equal(count_in(text, "\"trace_id\""), 1);
+    assert_non_null(strstr(text, "\"unreadable\":1"));
+    text =
+        runs(&f, (struct api_runs_query){.open = true, .limit = 10, .repository = SLICE("octo")});
+    assert_non_null(strstr(text, "\"unreadable\":1"));
+    close_fixture(&f);
+}
+
+static void lists_end_early_where_entries_are_very_large(void **state)
+{
+    static char name[4096];
+    struct fixture f;
+    (void)state;
+    memset(name, 'n', sizeof name);
+    open_fixture(&f);
+    buffer_release(&f.out);
+    buffer_init(&f.out, 64 << 10);
+    for (int64_t run = 1000; run < 1020; run++) {
+        struct scenario_delivery job = scenario_job(run + JOB_IDS, GITHUB_JOB_QUEUED, 4, 3, 3, -1);
+        job.event.job.name = (struct slice){name, sizeof name};
+        deliver(&f, job, run);
+    }
+    const char *text = queue_of(&f, 100);
+    assert_true(count_in(text, "\"job_id\"") >= 3);
+    assert_non_null(strstr(text, "\"more\":true"));
+    text = runs(&f, (struct api_runs_query){.open = true, .limit = 100});
+    assert_true(count_in(text, "\"trace_id\"") >= 3);
+    assert_non_null(strstr(text, "\"next\":\"1"));
+    close_fixture(&f);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(pages_hold_every_run_once_the_newest_first),
+        cmocka_unit_test(pages_of_open_runs_hold_every_run_once_the_newest_first),
+        cmocka_unit_test(a_page_of_no_runs_leads_to_the_first),
+        cmocka_unit_test(open_runs_are_filtered_as_finished_ones),
+        cmocka_unit_test(filters_take_parts_in_any_case),
+        cmocka_unit_test(a_cursor_that_is_none_is_refused),
+        cmocka_unit_test(open_runs_show_jobs_in_every_phase),
+        cmocka_unit_test(a_run_is_told_with_its_trace_and_both_attempts),
+        cmocka_unit_test(what_is_not_there_is_not_found_in_words),
+        cmocka_unit_test(the_queue_is_narrowed_by_state_and_labels_in_any_order),
+        cmocka_unit_test(latencies_are_those_of_the_window),
+        cmocka_unit_test(hostile_names_are_what_they_were),
+        cmocka_unit_test(any_refused_allocation_is_an_error_in_words),
+        cmocka_unit_test(lists_leave_out_what_they_cannot_read_and_count_it),
+        cmocka_unit_test(an_open_run_without_any_state_is_left_out),
+        cmocka_unit_test(lists_end_early_where_entries_are_very_large),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,124 @@
+// Who signs wrongly, and how long such a client waits.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdio.h>
+
+#include "ghatrace/http/limits.h"
+
+#define START (1000 * NS_PER_SECOND)
+
+static struct failures *create(void)
+{
+    struct failures *failures;
+    struct error error;
+
+    assert_int_equal(failures_create(&failures, &error), ERROR_NONE);
+    return failures;
+}
+
+static duration_ns note(struct failures *failures, const char *text, timestamp_ns now)
+{
+    struct net_ip ip;
+
+    assert_true(net_ip_parse(slice_from_string(text), &ip));
+    return failures_note(failures, &ip, now);
+}
+
+static duration_ns note_many(struct failures *failures, const char *text, int count,
+                             timestamp_ns now)
+{
+    duration_ns delay = 0;
+
+    for (int i = 0; i < count; i++)
+        delay = note(failures, text, now);
+    return delay;
+}
+
+static void the_first_failures_are_answered_at_once(void **state)
+{
+    struct failures *failures = create();
+
+    (void)state;
+    assert_int_equal(note_many(failures, "192.0.2.1", FAILURES_FREE, START), 0);
+    assert_int_equal(failures_slowed(failures), 0);
+    assert_int_equal(note(failures, "192.0.2.1", START), NS_PER_SECOND);
+    assert_int_equal(failures_slowed(failures), 1);
+    assert_int_equal(note(failures, "192.0.2.2", START), 0);
+    failures_destroy(failures);
+}
+
+static void who_goes_on_waits_longer_but_not_for_ever(void **state)
+{
+    struct failures *failures = create();
+
+    (void)state;
+    assert_int_equal(note_many(failures, "192.0.2.1", 2 * FAILURES_FREE + 1, START),
+                     2 * NS_PER_SECOND);
+    assert_int_equal(note_many(failures, "192.0.2.1", 100000, START), FAILURES_SLOWEST);
+    failures_destroy(failures);
+}
+
+static void failures_are_forgiven_in_time(void **state)
+{
+    struct failures *failures = create();
+    timestamp_ns now = START;
+
+    (void)state;
+    assert_true(note_many(failures, "192.0.2.1", FAILURES_FREE + 1, now) > 0);
+    now += FAILURES_DRAIN;
+    assert_true(note(failures, "192.0.2.1", now) > 0);
+    now += 2 * FAILURES_DRAIN;
+    assert_int_equal(note(failures, "192.0.2.1", now), 0);
+    // As often as they are forgiven, they may go on.
+    for (int i = 0; i < 1000; i++) {
+        now += FAILURES_DRAIN;
+        assert_int_equal(note(failures, "192.0.2.1", now), 0);
+    }
+    failures_destroy(failures);
+}
+
+static void one_subscriber_of_ipv6_is_one_client(void **state)
+{
+    struct failures *failures = create();
+    char text[64];
+
+    (void)state;
+    for (int i = 0; i < FAILURES_FREE; i++) {
+        snprintf(text, sizeof text, "2001:db8:0:1::%x", i + 1);
+        assert_int_equal(note(failures, text, START), 0);
+    }
+    assert_true(note(failures, "2001:db8:0:1:ffff::1", START) > 0);
+    assert_int_equal(note(failures, "2001:db8:0:2::1", START), 0);
+    failures_destroy(failures);
+}
+
+static void a_flood_from_everywhere_takes_no_more_room(void **state)
+{
+    struct failures *failures = create();
+    char text[64];
+
+    (void)state;
+    for (int i = 0; i < 200000; i++) {
+        snprintf(text, sizeof text, "10.%d.%d.%d", i >> 16, (i >> 8) & 255, i & 255);
+        assert_int_equal(note(failures, text, START + i), 0);
+    }
+    // Whoever comes now has a place, and is counted.
+    assert_true(note_many(failures, "192.0.2.1", FAILURES_FREE + 1, START + 200000) > 0);
+    failures_destroy(failures);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_first_failures_are_answered_at_once),
+        cmocka_unit_test(who_goes_on_waits_longer_but_not_for_ever),
+        cmocka_unit_test(failures_are_forgiven_in_time),
+        cmocka_unit_test(one_subscriber_of_ipv6_is_one_client),
+        cmocka_unit_test(a_flood_from_everywhere_takes_no_more_room),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
