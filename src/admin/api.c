@@ -18,7 +18,8 @@
 
 // --- runs and jobs as JSON ------------------------------------------------------------------------
 
-void api_put_labels(struct json_out *json, const char *name, struct slice joined)
+// The labels of a text that labels_join() made: "a,b" as ["a","b"], "a\,b" as ["a,b"].
+static void api_put_labels(struct json_out *json, const char *name, struct slice joined)
 {
     char room[LABELS_TEXT_MAX];
     struct slice label;

@@ -98,7 +98,4 @@ void api_put_run(struct json_out *json, const struct view_sources *sources,
 // "jobs": [...]
 void api_put_jobs(struct json_out *json, const struct run_view *run, bool steps);
 
-// The labels of a text that labels_join() made: "a,b" as ["a","b"], "a\,b" as ["a,b"].
-void api_put_labels(struct json_out *json, const char *name, struct slice joined);
-
 #endif

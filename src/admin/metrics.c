@@ -88,8 +88,9 @@ static void put_number(struct metrics_text *text, double value)
     put_string(text, number);
 }
 
-void metrics_family(struct metrics_text *text, const char *name, enum metrics_type type,
-                    const char *help)
+// `name` is without "_total".
+static void metrics_family(struct metrics_text *text, const char *name, enum metrics_type type,
+                           const char *help)
 {
     static const char *const types[] = {[METRICS_GAUGE] = "gauge",
                                         [METRICS_COUNTER] = "counter",
@@ -248,7 +249,7 @@ static void put_known(struct metrics_text *text, const char *name, const char *h
         metrics_single(text, name, METRICS_GAUGE, help, value);
 }
 
-void metrics_put_process(struct metrics_text *text)
+static void metrics_put_process(struct metrics_text *text)
 {
     struct rlimit limit;
     metrics_single(text, "ghatrace_log_lines_dropped", METRICS_COUNTER,
@@ -335,8 +336,9 @@ static enum error_code put_job_ages(struct queue *queue, timestamp_ns now)
     return ERROR_NONE;
 }
 
-enum error_code metrics_put_queue(struct metrics_text *text, const struct view_sources *sources,
-                                  timestamp_ns now, struct error *error)
+static enum error_code metrics_put_queue(struct metrics_text *text,
+                                         const struct view_sources *sources, timestamp_ns now,
+                                         struct error *error)
 {
     struct queue queue = {.text = text, .error = error};
     struct arena arena;
@@ -499,8 +501,8 @@ static void put_overflow(struct metrics_text *text, const struct series_sums *su
                    (double)sums->left_out);
 }
 
-enum error_code metrics_put_series(struct metrics_text *text, const struct view_sources *sources,
-                                   struct error *error)
+static enum error_code metrics_put_series(struct metrics_text *text,
+                                          const struct view_sources *sources, struct error *error)
 {
     static const struct family steps = {"ghatrace_step_duration_seconds",
                                         "How long steps took. Survives restarts.", SERIES_STEP, 0};
@@ -838,8 +840,9 @@ static void put_store(struct metrics_text *text, const struct health_figures *fi
                    (double)usage->max_bytes);
 }
 
-enum error_code metrics_put_health(struct metrics_text *text, const struct view_sources *sources,
-                                   timestamp_ns now, struct error *error)
+static enum error_code metrics_put_health(struct metrics_text *text,
+                                          const struct view_sources *sources, timestamp_ns now,
+                                          struct error *error)
 {
     struct health_figures figures;
     const struct metrics_label version = {"version", SLICE(GHATRACE_VERSION)};

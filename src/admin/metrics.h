@@ -80,9 +80,6 @@ struct metrics_label {
     struct slice value; // anything; it is escaped
 };
 
-// `name` is without "_total".
-void metrics_family(struct metrics_text *text, const char *name, enum metrics_type type,
-                    const char *help);
 // `suffix` as "_total" or "".
 void metrics_sample(struct metrics_text *text, const char *name, const char *suffix,
                     const struct metrics_label *labels, size_t count, double value);
@@ -104,13 +101,5 @@ void metrics_put_histogram(struct metrics_text *text, const char *name,
                            const struct metrics_histogram *histogram);
 
 // --- the families, by where they come from ---
-
-enum error_code metrics_put_queue(struct metrics_text *text, const struct view_sources *sources,
-                                  timestamp_ns now, struct error *error) MUST_CHECK;
-enum error_code metrics_put_series(struct metrics_text *text, const struct view_sources *sources,
-                                   struct error *error) MUST_CHECK;
-enum error_code metrics_put_health(struct metrics_text *text, const struct view_sources *sources,
-                                   timestamp_ns now, struct error *error) MUST_CHECK;
-void metrics_put_process(struct metrics_text *text);
 
 #endif

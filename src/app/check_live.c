@@ -133,8 +133,12 @@ static enum error_code judge(enum http_progress progress, const struct http_pars
     }
 }
 
-enum error_code admin_client_get(const struct export_endpoint *endpoint, const char *path,
-                                 struct slice token, struct buffer *body, struct error *error)
+// GET of `path` at host and port of the endpoint, by plain HTTP, shown `token` (may be empty). What is answered 200 is
+// appended to `body`. Blocks, some 10 s at most for each step. ERROR_NETWORK, ERROR_INVALID: another answer, in words;
+// ERROR_MEMORY.
+static enum error_code admin_client_get(const struct export_endpoint *endpoint, const char *path,
+                                        struct slice token, struct buffer *body,
+                                        struct error *error)
 {
     struct http_parser parser;
     int fd;

@@ -10,13 +10,6 @@
 #include "ghatrace/base/time.h"
 #include "ghatrace/export/endpoint.h"
 
-// GET of `path` at host and port of the endpoint, by plain HTTP, shown `token` (may be empty). What is answered 200 is
-// appended to `body`. Blocks, some 10 s at most for each step. ERROR_NETWORK, ERROR_INVALID: another answer, in words;
-// ERROR_MEMORY.
-enum error_code admin_client_get(const struct export_endpoint *endpoint, const char *path,
-                                 struct slice token, struct buffer *body,
-                                 struct error *error) MUST_CHECK;
-
 // --- `ghatrace check --live`: what a running daemon says of how it is set up ----------------------
 
 // Asks the daemon at `url`, or at admin-listen where that is NULL, and prints its list. Returns EXIT_OK; EXIT_FAILED

@@ -73,7 +73,7 @@ int command_fail(const struct error *error);
 extern const struct command command_serve, command_replay, command_trace, command_runs, command_top,
     command_ids, command_requeue, command_check;
 
-// --- help (help.c), on standard output ---
+// --- help (settings.c), on standard output ---
 void help_print_program(const struct command *const *commands, size_t count);
 void help_print_command(const struct command *command);
 

@@ -171,8 +171,9 @@ static enum error_code convert_list(const struct setting *setting, struct arena 
     return ERROR_NONE;
 }
 
-enum error_code config_convert(const struct option *option, const struct setting *setting,
-                               struct arena *arena, void *field, struct error *error)
+// The text of one setting as the type of its option, written to the field `field`. For lists, all of it.
+static enum error_code config_convert(const struct option *option, const struct setting *setting,
+                                      struct arena *arena, void *field, struct error *error)
 {
     for (const struct setting_value *v = setting->first; v != NULL; v = v->next) {
         if (v->text[0] == '\0' && !option->may_be_empty)

@@ -49,7 +49,7 @@ struct config_export {
 enum config_compression { CONFIG_COMPRESSION_NONE, CONFIG_COMPRESSION_GZIP };
 
 struct config {
-    // One field for each setting, by its type (options.h); filled by the table in options.c.
+    // One field for each setting, by its type (settings.h); filled by the table in settings.c.
     const char *listen;
     const char *webhook_path;
     const char *webhook_secret_file;
@@ -151,11 +151,8 @@ void config_warn(struct config *config, struct arena *arena, const char *format,
 // specification, configuration/sdk-environment-variables.md).
 const char *environment_get(char *const *environment, const char *name);
 
-// --- one value at a time (config_value.c) ---
+// --- one value at a time ---
 
-// The text of one setting as the type of its option, written to the field `field`. For lists, all of it.
-enum error_code config_convert(const struct option *option, const struct setting *setting,
-                               struct arena *arena, void *field, struct error *error) MUST_CHECK;
 // "25MiB", "512KiB", "1GiB", "100B", "100".
 bool size_parse(struct slice text, uint64_t *bytes);
 // The shortest exact form of the same: "25MiB". Returns `text`.
@@ -164,7 +161,7 @@ char *size_format(uint64_t bytes, char text[TIMESTAMP_TEXT_SIZE]);
 // --- OpenTelemetry's variables (config_otel.c) ---
 enum error_code config_apply_otel(struct config *config, const struct settings *settings,
                                   char *const *environment, struct error *error) MUST_CHECK;
-// Where something is exported: warns of what is set and not used (config_proxy.c).
+// Where something is exported: warns of what is set and not used (config.c).
 void config_warn_of_unused(struct config *config, struct arena *arena, char *const *environment);
 
 #endif

@@ -69,8 +69,9 @@ struct slice replay_guess_event(const struct json_document *document)
     return SLICE_EMPTY;
 }
 
-bool replay_unwrap(const struct json_document *document, struct arena *arena,
-                   struct replay_recording *recording)
+// False: it is a payload as it is. Texts live in the document or in the arena.
+static bool replay_unwrap(const struct json_document *document, struct arena *arena,
+                          struct replay_recording *recording)
 {
     json_value request = json_get(document, JSON_ROOT, SLICE("request"));
     *recording = (struct replay_recording){

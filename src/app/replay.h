@@ -16,7 +16,7 @@
 
 // --- recorded payloads, sent as GitHub would send them --------------------------------------------
 
-// --- what a payload tells about its delivery (replay_event.c) ---
+// --- what a payload tells about its delivery ---
 
 // The X-GitHub-Event of a payload, by the keys it has; empty when they give nothing away.
 struct slice replay_guess_event(const struct json_document *document);
@@ -33,9 +33,6 @@ struct replay_recording {
     struct slice event;
     struct slice payload; // JSON text, in the document's; empty: the list of deliveries has none
 };
-// False: it is a payload as it is. Texts live in the document or in the arena.
-bool replay_unwrap(const struct json_document *document, struct arena *arena,
-                   struct replay_recording *recording);
 
 #define REPLAY_GUID_SIZE 37
 // A delivery's GUID as GitHub makes them: a version-1 UUID with the event's time. Its other bits
@@ -43,7 +40,7 @@ bool replay_unwrap(const struct json_document *document, struct arena *arena,
 void replay_make_guid(timestamp_ns time, const uint8_t digest[SHA256_SIZE],
                       char guid[REPLAY_GUID_SIZE]);
 
-// --- payloads made ready to send (replay_load.c) ---
+// --- payloads made ready to send ---
 
 struct replay_delivery {
     const char *name;            // file, or file:line
@@ -100,7 +97,7 @@ enum error_code replay_send(const struct replay_plan *plan,
                             void (*on_answer)(void *context, const struct replay_answer *answer),
                             void *context, struct error *error) MUST_CHECK;
 
-// --- order (replay_order.c) ---
+// --- order ---
 
 enum replay_order { REPLAY_GIVEN, REPLAY_REVERSE, REPLAY_SHUFFLE };
 

@@ -76,8 +76,11 @@ enum error_code secrets_read_text(struct secrets *secrets, struct slice text, st
     return split_lines(secrets, error);
 }
 
-enum error_code secrets_read_file(struct secrets *secrets, const char *what, const char *path,
-                                  struct error *error)
+// The lines of a file, which end in LF or CRLF. A byte order mark in front of a line is skipped, and so are lines of
+// nothing but blanks; otherwise blanks are part of a secret, and so is '#'. ERROR_USAGE when there is none, or too many,
+// or the file cannot be read or is in UTF-16; ERROR_MEMORY.
+static enum error_code secrets_read_file(struct secrets *secrets, const char *what,
+                                         const char *path, struct error *error)
 {
     enum error_code code = buffer_reserve(&secrets->text, SECRETS_FILE_MAX);
     if (code != ERROR_NONE)

@@ -24,8 +24,6 @@ void secrets_release(struct secrets *secrets);
 // The lines of a file, which end in LF or CRLF. A byte order mark in front of a line is skipped, and so are lines of
 // nothing but blanks; otherwise blanks are part of a secret, and so is '#'. ERROR_USAGE when there is none, or too many,
 // or the file cannot be read or is in UTF-16; ERROR_MEMORY.
-enum error_code secrets_read_file(struct secrets *secrets, const char *what, const char *path,
-                                  struct error *error) MUST_CHECK;
 enum error_code secrets_read_text(struct secrets *secrets, struct slice text,
                                   struct error *error) MUST_CHECK;
 // From the file if there is one, else the one text, else none: `count` 0. Either may be NULL.

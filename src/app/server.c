@@ -199,8 +199,10 @@ static void log_slip(void *context, const char *warning)
     log_warn("configuration", LOG_STRING("warning", warning));
 }
 
-enum error_code reload_read_secrets(const struct config *config, struct secret_set **set,
-                                    struct error *error)
+// Webhook secrets, and admin tokens, as they are in the files now; for ingress_secrets_use(). ERROR_USAGE naming the
+// file; ERROR_MEMORY.
+static enum error_code reload_read_secrets(const struct config *config, struct secret_set **set,
+                                           struct error *error)
 {
     struct secrets secrets;
     secrets_init(&secrets);
@@ -214,8 +216,10 @@ enum error_code reload_read_secrets(const struct config *config, struct secret_s
     return code;
 }
 
-enum error_code reload_read_tokens(const struct config *config, struct secret_set **set,
-                                   struct error *error)
+// Webhook secrets, and admin tokens, as they are in the files now; for ingress_secrets_use(). ERROR_USAGE naming the
+// file; ERROR_MEMORY.
+static enum error_code reload_read_tokens(const struct config *config, struct secret_set **set,
+                                          struct error *error)
 {
     struct secrets tokens;
     secrets_init(&tokens);
@@ -305,7 +309,9 @@ static void warn_of_old_copies(const struct credentials *credentials)
                  LOG_STRING("settings", names));
 }
 
-void reload_all(const struct reload_parts *parts)
+// Reads every file again, then replaces all of them; if one cannot be read, or does not fit the others, nothing
+// changes. Logs the outcome, and which files a reload cannot change (app/credentials.h). In the main loop's thread.
+static void reload_all(const struct reload_parts *parts)
 {
     struct fresh fresh = {.secrets = NULL};
     struct error error;

@@ -26,17 +26,6 @@ struct reload_parts {
     const struct credentials *credentials; // as they were when the parts were made
 };
 
-// Webhook secrets, and admin tokens, as they are in the files now; for ingress_secrets_use(). ERROR_USAGE naming the
-// file; ERROR_MEMORY.
-enum error_code reload_read_secrets(const struct config *config, struct secret_set **set,
-                                    struct error *error) MUST_CHECK;
-enum error_code reload_read_tokens(const struct config *config, struct secret_set **set,
-                                   struct error *error) MUST_CHECK;
-
-// Reads every file again, then replaces all of them; if one cannot be read, or does not fit the others, nothing
-// changes. Logs the outcome, and which files a reload cannot change (app/credentials.h). In the main loop's thread.
-void reload_all(const struct reload_parts *parts);
-
 // --- the daemon: all parts put together, run, and taken apart again -------------------------------
 
 // Runs until SIGTERM or SIGINT, then stops in order; another one, a second or more later, ends the

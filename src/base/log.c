@@ -100,7 +100,8 @@ static void count_drop(void)
 
 // --- writing ---------------------------------------------------------------------------------------
 
-bool log_write_now(const char *text, size_t len)
+// Writes all of it, in the calling thread, and blocks while nothing is read. False: it cannot be written.
+static bool log_write_now(const char *text, size_t len)
 {
     while (len > 0) {
         ssize_t written = write(STDERR_FILENO, text, len);
@@ -141,7 +142,8 @@ static void *write_lines(void *unused)
     return unused;
 }
 
-void log_queue_put(const char *line, size_t len)
+// From any thread; never blocks. At most LOG_LINE_BYTES_MAX bytes.
+static void log_queue_put(const char *line, size_t len)
 {
     pthread_mutex_lock(&queue.mutex);
     report_drops();
@@ -153,12 +155,13 @@ void log_queue_put(const char *line, size_t len)
     pthread_mutex_unlock(&queue.mutex);
 }
 
-bool log_queue_is_running(void)
+static bool log_queue_is_running(void)
 {
     return atomic_load(&queue.is_running);
 }
 
-enum error_code log_queue_start(log_compose_drops *compose_drops, struct error *error)
+// Starts the thread, once, for the rest of the process. ERROR_IO.
+static enum error_code log_queue_start(log_compose_drops *compose_drops, struct error *error)
 {
     sigset_t all, before;
     pthread_t thread;

@@ -23,16 +23,20 @@ static bool is_place(const struct store_key *key, struct slice server, int64_t r
     return trace_id_equals(&usual, &key->trace);
 }
 
-bool work_is_key_of_run(const struct store_key *key, const struct run_state *run,
-                        struct trace_id *own_trace)
+// Is this what that state is stored under, or was by versions without servers in their keys? `*own_trace`: where its
+// server's states are.
+static bool work_is_key_of_run(const struct store_key *key, const struct run_state *run,
+                               struct trace_id *own_trace)
 {
     struct span_id span = span_id_of_run(ID_SCHEME_ARC, run->run_id, run->run_attempt);
     return is_place(key, run->server, run->run_id, run->run_attempt, own_trace) &&
            memcmp(span.bytes, key->span.bytes, SPAN_ID_SIZE) == 0;
 }
 
-bool work_is_key_of_job(const struct store_key *key, const struct job_state *job,
-                        struct trace_id *own_trace)
+// Is this what that state is stored under, or was by versions without servers in their keys? `*own_trace`: where its
+// server's states are.
+static bool work_is_key_of_job(const struct store_key *key, const struct job_state *job,
+                               struct trace_id *own_trace)
 {
     struct span_id span = stored_span_of_job(job->run_id, job->job_id);
     return is_place(key, job->server, job->run_id, job->run_attempt, own_trace) &&

@@ -279,9 +279,10 @@ static enum error_code heal_far_deadlines(struct engine_work *work,
     return ERROR_NONE;
 }
 
-enum error_code work_expire(struct engine_work *work, struct store_transaction *transaction,
-                            timestamp_ns now, size_t max, timestamp_ns *next_due,
-                            struct error *error)
+// Handles up to `max` deadlines that are due at `now`. `*next_due` becomes the first that remains.
+static enum error_code work_expire(struct engine_work *work, struct store_transaction *transaction,
+                                   timestamp_ns now, size_t max, timestamp_ns *next_due,
+                                   struct error *error)
 {
     *next_due = TIMESTAMP_UNKNOWN;
     enum error_code healed = heal_far_deadlines(work, transaction, now, max, error);

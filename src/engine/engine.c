@@ -36,7 +36,8 @@ static void add_batch(struct live_counters *counters, uint64_t tasks)
     atomic_fetch_add(&counters->batch_tasks, tasks);
 }
 
-void counters_add_commit(struct engine *engine, size_t tasks, duration_ns taken)
+// After a commit: counts what the transaction did.
+static void counters_add_commit(struct engine *engine, size_t tasks, duration_ns taken)
 {
     const struct engine_work *work = &engine->work;
     struct live_counters *counters = &engine->counters;
@@ -58,7 +59,8 @@ void counters_add_commit(struct engine *engine, size_t tasks, duration_ns taken)
     add_batch(counters, tasks);
 }
 
-void engine_note_overflow(struct engine *engine)
+// After a commit: notes what the figures had no room for, and logs it, limited.
+static void engine_note_overflow(struct engine *engine)
 {
     struct tally_overflow overflow;
     tally_read_overflow(engine->work.tally, &overflow);
@@ -86,13 +88,15 @@ void engine_read_overflow(struct engine *engine, struct engine_overflow *overflo
     pthread_mutex_unlock(&engine->mutex);
 }
 
-duration_ns engine_queue_age(const struct engine *engine, timestamp_ns steady)
+// For how long the oldest task in the queue has waited at `steady`. The mutex is held.
+static duration_ns engine_queue_age(const struct engine *engine, timestamp_ns steady)
 {
     duration_ns age = engine->first != NULL ? steady - engine->first->submitted_at : 0;
     return age > 0 ? age : 0;
 }
 
-duration_ns engine_batch_age(const struct engine *engine, timestamp_ns steady)
+// For how long the engine's thread has been at its present batch.
+static duration_ns engine_batch_age(const struct engine *engine, timestamp_ns steady)
 {
     timestamp_ns since = atomic_load(&engine->busy_since);
     return since != 0 && steady > since ? steady - since : 0;

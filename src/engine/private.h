@@ -95,19 +95,9 @@ struct engine {
     struct live_counters counters;
 };
 
-// --- counters.c ---
+// --- engine.c ---
 
-// For how long the oldest task in the queue has waited at `steady`. The mutex is held.
-duration_ns engine_queue_age(const struct engine *engine, timestamp_ns steady);
-// For how long the engine's thread has been at its present batch.
-duration_ns engine_batch_age(const struct engine *engine, timestamp_ns steady);
-// After a commit: counts what the transaction did.
-void counters_add_commit(struct engine *engine, size_t tasks, duration_ns taken);
-
-// After a commit: notes what the figures had no room for, and logs it, limited.
-void engine_note_overflow(struct engine *engine);
-
-// --- upkeep.c ---
+// --- deadlines.c: upkeep ---
 
 // Once a minute at most.
 bool engine_may_log(timestamp_ns *last_logged);
@@ -209,14 +199,8 @@ enum error_code work_extend_root(struct engine_work *work, struct store_transact
                                  struct work_run *run, const struct lifecycle_extension *extension,
                                  timestamp_ns now, struct error *error) MUST_CHECK;
 
-// --- set_aside.c ---
+// --- apply.c: states that cannot be read ---
 
-// Is this what that state is stored under, or was by versions without servers in their keys? `*own_trace`: where its
-// server's states are.
-bool work_is_key_of_run(const struct store_key *key, const struct run_state *run,
-                        struct trace_id *own_trace);
-bool work_is_key_of_job(const struct store_key *key, const struct job_state *job,
-                        struct trace_id *own_trace);
 // Moves a state that cannot be read out of the way, for the reason in `error`, and what the figures of what is open
 // have of it. `run`: its run's, if that is at hand, which then has one open job less; or NULL.
 enum error_code work_set_state_aside(struct engine_work *work,
@@ -258,10 +242,5 @@ void work_heal_job_times(const struct engine_work *work, struct job_state *job);
 enum error_code work_resend_jobs(struct engine_work *work, struct store_transaction *transaction,
                                  struct work_run *run, timestamp_ns now,
                                  struct error *error) MUST_CHECK;
-
-// Handles up to `max` deadlines that are due at `now`. `*next_due` becomes the first that remains.
-enum error_code work_expire(struct engine_work *work, struct store_transaction *transaction,
-                            timestamp_ns now, size_t max, timestamp_ns *next_due,
-                            struct error *error) MUST_CHECK;
 
 #endif

@@ -160,6 +160,9 @@ static enum http_progress take_char(struct http_parser *parser, char c)
     }
 }
 
+static enum http_progress http_append_body(struct http_parser *parser, struct http_input *input,
+                                           size_t len);
+
 static enum http_progress read_chunk_data(struct http_parser *parser, struct http_input *input)
 {
     size_t len = http_input_left(input);
@@ -246,8 +249,9 @@ static enum error_code reserve_first(struct http_parser *parser)
                           expected < FIRST_RESERVE_BYTES ? (size_t)expected : FIRST_RESERVE_BYTES);
 }
 
-enum http_progress http_append_body(struct http_parser *parser, struct http_input *input,
-                                    size_t len)
+// Appends to the body; refuses when over its cap or out of memory.
+static enum http_progress http_append_body(struct http_parser *parser, struct http_input *input,
+                                           size_t len)
 {
     enum error_code code = reserve_first(parser);
 

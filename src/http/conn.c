@@ -39,12 +39,6 @@ bool conversation_stream(struct conversation *conversation, struct slice bytes, 
     return false;
 }
 
-void conversation_end_stream(struct conversation *conversation)
-{
-    if (conversation->connection != NULL)
-        net_connection_close(conversation->connection);
-}
-
 // --- conversation ---------------------------------------------------------------------------------
 // One client's HTTP conversation: bytes to requests, answers to bytes, deadlines, pipelining.
 

@@ -40,31 +40,20 @@ static inline size_t http_input_left(const struct http_input *input)
 // Marks the message as refused. `why` is static text.
 enum http_progress http_refuse(struct http_parser *parser, int status, const char *why);
 
-// head.c: reads the complete head in parser->head_bytes into parser->message. HTTP_HEAD_DONE or
-// HTTP_REFUSED.
-enum http_progress http_parse_head(struct http_parser *parser);
-// fields.c: the same for what fields mean (framing, connection, host), once they are split.
-enum http_progress http_interpret_fields(struct http_parser *parser);
-
 // body.c: a step within a body: takes what it can, then changes the state or has no input left.
 bool http_has_no_body(const struct http_parser *parser);
 enum http_progress http_begin_body(struct http_parser *parser);
 enum http_progress http_read_body(struct http_parser *parser, struct http_input *input);
-// Appends to the body; refuses when over its cap or out of memory.
-enum http_progress http_append_body(struct http_parser *parser, struct http_input *input,
-                                    size_t len);
-// chunked.c
+// The same within a chunked body.
 enum http_progress http_read_chunked(struct http_parser *parser, struct http_input *input);
 
-// grammar.c: RFC 9110 5.6.2 and 5.5, RFC 9112 3.2.
+// parse.c: RFC 9110 5.6.2 and 5.5, RFC 9112 3.2.
 bool http_is_token_char(char c);
 bool http_is_field_char(char c); // field-vchar, obs-text, SP or HTAB
 bool http_is_token(struct slice s);
 bool http_is_field_value(struct slice s);
 // Origin form, or `*`.
 bool http_is_target(struct slice s);
-// Maybe empty; RFC 3986 3.4.
-bool http_is_query(struct slice s);
 // uri-host [ ":" port ], maybe empty.
 bool http_is_host(struct slice s);
 

@@ -116,6 +116,8 @@ static bool is_uri_text(struct slice s, const char *others)
     return true;
 }
 
+static bool http_is_query(struct slice s);
+
 bool http_is_target(struct slice s)
 {
     if (slice_equals(s, SLICE("*")))
@@ -123,7 +125,8 @@ bool http_is_target(struct slice s)
     return s.len != 0 && s.data[0] == '/' && http_is_query(s);
 }
 
-bool http_is_query(struct slice s)
+// Maybe empty; RFC 3986 3.4.
+static bool http_is_query(struct slice s)
 {
     return is_uri_text(s, ":@/?");
 }
@@ -293,7 +296,8 @@ static void interpret_expect(struct http_head *head)
                              any_list_contains(head, SLICE("Expect"), SLICE("100-continue"));
 }
 
-enum http_progress http_interpret_fields(struct http_parser *parser)
+// fields.c: the same for what fields mean (framing, connection, host), once they are split.
+static enum http_progress http_interpret_fields(struct http_parser *parser)
 {
     if (parser->role == HTTP_REQUEST && interpret_host(parser) == HTTP_REFUSED)
         return HTTP_REFUSED;
@@ -452,7 +456,9 @@ static struct slice next_line(struct slice *rest)
     return line;
 }
 
-enum http_progress http_parse_head(struct http_parser *parser)
+// head.c: reads the complete head in parser->head_bytes into parser->message. HTTP_HEAD_DONE or
+// HTTP_REFUSED.
+static enum http_progress http_parse_head(struct http_parser *parser)
 {
     struct slice rest = buffer_slice(&parser->head_bytes);
     struct slice line = next_line(&rest);

@@ -11,12 +11,6 @@
 #include "ghatrace/base/error.h"
 #include "ghatrace/base/slice.h"
 
-// One pass over a whole text before jsmn sees it. Proves what jsmn neither checks nor survives well:
-// no NUL (jsmn stops there and reports success), no stray bytes between tokens, no control
-// characters inside strings, no depth beyond JSON_DEPTH_MAX (jsmn's time is quadratic in it) and no
-// more than JSON_TOKENS_MAX tokens. `token_count` is exact for every text that is JSON.
-enum error_code json_scan(struct slice text, size_t *token_count, struct error *error) MUST_CHECK;
-
 // "ws" of RFC 8259 section 2.
 static inline bool json_is_blank(char c)
 {

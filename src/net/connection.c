@@ -84,7 +84,7 @@ struct net_block {
     char bytes[];
 };
 
-void net_output_init(struct net_output *output)
+static void net_output_init(struct net_output *output)
 {
     *output = (struct net_output){0};
 }
@@ -122,7 +122,7 @@ static void drop_first(struct net_output *output)
     memory_free(block);
 }
 
-void net_output_release(struct net_output *output)
+static void net_output_release(struct net_output *output)
 {
     while (output->first != NULL)
         drop_first(output);
@@ -141,7 +141,8 @@ static void append(struct net_output *output, struct net_block *block)
     add_held(output, held_by(block));
 }
 
-bool net_output_append_copy(struct net_output *output, const void *data, size_t len)
+// False when memory is refused: nothing was changed.
+static bool net_output_append_copy(struct net_output *output, const void *data, size_t len)
 {
     if (len == 0)
         return true;
@@ -155,7 +156,10 @@ bool net_output_append_copy(struct net_output *output, const void *data, size_t 
     return true;
 }
 
-bool net_output_append_owned(struct net_output *output, void *data, size_t len, size_t offset)
+// Takes over `data`, of which `offset` bytes were sent already. False when memory is refused: then
+// `data` is still the caller's.
+static bool net_output_append_owned(struct net_output *output, void *data, size_t len,
+                                    size_t offset)
 {
     if (offset == len) {
         memory_free(data);
@@ -169,7 +173,8 @@ bool net_output_append_owned(struct net_output *output, void *data, size_t len, 
     return true;
 }
 
-size_t net_output_peek(const struct net_output *output, struct iovec *parts, size_t max)
+// Fills `parts` from the front; returns how many.
+static size_t net_output_peek(const struct net_output *output, struct iovec *parts, size_t max)
 {
     size_t count = 0;
 
@@ -182,7 +187,8 @@ size_t net_output_peek(const struct net_output *output, struct iovec *parts, siz
     return count;
 }
 
-void net_output_consume(struct net_output *output, size_t len)
+// `len` bytes at the front were sent.
+static void net_output_consume(struct net_output *output, size_t len)
 {
     output->len -= len;
     while (len > 0) {
@@ -198,6 +204,8 @@ void net_output_consume(struct net_output *output, size_t len)
 }
 
 // --- the life of a connection, and what its owner may ask of it -----------------------------------
+
+static void connection_count_input(struct net_connection *connection);
 
 // What `output.total` points to may go with the last on_closed.
 static void release_memory(struct net_connection *connection)
@@ -239,6 +247,12 @@ static void reap(struct net_dying *dying)
         listener_forget_connection(listener);
 }
 
+static void connection_on_writable(int fd, short what, void *context);
+
+static void connection_on_readable(int fd, short what, void *context);
+
+static void connection_on_deadline(int fd, short what, void *context);
+
 static bool make_events(struct net_connection *connection)
 {
     struct event_base *base = net_loop_base(connection->loop);
@@ -279,6 +293,8 @@ enum error_code connection_create(struct net_loop *loop, int fd, const struct ne
     *out = connection;
     return ERROR_NONE;
 }
+
+static void connection_start_reading(struct net_connection *connection);
 
 enum error_code connection_open(struct net_connection *connection, struct error *error)
 {
@@ -352,6 +368,10 @@ enum error_code net_connection_connect_tls(struct net_loop *loop, const struct n
     return ERROR_NONE;
 }
 
+static bool connection_is_secure(const struct net_connection *connection);
+
+static bool connection_has_output(const struct net_connection *connection);
+
 void connection_close(struct net_connection *connection, enum net_close_reason reason,
                       enum error_code code, const char *message)
 {
@@ -376,7 +396,8 @@ void connection_close(struct net_connection *connection, enum net_close_reason r
     net_loop_reap_later(connection->loop, &connection->dying);
 }
 
-void connection_fail(struct net_connection *connection, const char *doing, int number)
+// Closes with the system's words for `number`.
+static void connection_fail(struct net_connection *connection, const char *doing, int number)
 {
     const struct net_transport *transport = connection->transport;
     const char *reason =
@@ -434,6 +455,8 @@ static enum error_code wait_for_socket(struct net_connection *connection)
     return ERROR_MEMORY;
 }
 
+static void connection_note_progress(struct net_connection *connection);
+
 // Progress counts from here.
 static void begin_output(struct net_connection *connection)
 {
@@ -482,6 +505,8 @@ size_t net_connection_unsent(const struct net_connection *connection)
     return connection->output.len;
 }
 
+static int connection_kernel_output(const struct net_connection *connection);
+
 duration_ns net_connection_stalled(struct net_connection *connection, timestamp_ns now)
 {
     if (connection->output.len == 0)
@@ -517,12 +542,17 @@ size_t net_connection_memory(const struct net_connection *connection)
     return connection->output.held + connection->counted_input;
 }
 
-void connection_count_input(struct net_connection *connection)
+// `input` has changed its size.
+static void connection_count_input(struct net_connection *connection)
 {
     if (connection->output.total != NULL)
         *connection->output.total += connection->input.capacity - connection->counted_input;
     connection->counted_input = connection->input.capacity;
 }
+
+static void connection_arm_deadline(struct net_connection *connection, duration_ns after);
+
+static void connection_flush(struct net_connection *connection);
 
 void net_connection_finish(struct net_connection *connection)
 {
@@ -558,6 +588,8 @@ void net_connection_pause(struct net_connection *connection)
     // call.
     connection->is_paused = true;
 }
+
+static void connection_read_on(struct net_connection *connection);
 
 void net_connection_resume(struct net_connection *connection)
 {
@@ -618,10 +650,12 @@ enum error_code connection_secure(struct net_connection *connection, struct net_
     return ERROR_NONE;
 }
 
-bool connection_is_secure(const struct net_connection *connection)
+static bool connection_is_secure(const struct net_connection *connection)
 {
     return connection->transport->handshake != NULL;
 }
+
+static void connection_continue_handshake(struct net_connection *connection);
 
 void connection_start_handshake(struct net_connection *connection, duration_ns time)
 {
@@ -646,7 +680,10 @@ static void wait_for_peer(struct net_connection *connection)
         connection_close(connection, NET_CLOSED_BY_ERROR, ERROR_MEMORY, "out of memory");
 }
 
-void connection_continue_handshake(struct net_connection *connection)
+static void connection_become_open(struct net_connection *connection);
+
+// The socket has something, or takes something.
+static void connection_continue_handshake(struct net_connection *connection)
 {
     switch (connection->transport->handshake(connection->fd, connection->transport_state)) {
     case NET_IO_AGAIN:
@@ -666,7 +703,7 @@ void connection_continue_handshake(struct net_connection *connection)
 
 // --- what happens on a connection's socket: bytes in, bytes out, the deadline ---------------------
 
-void connection_start_reading(struct net_connection *connection)
+static void connection_start_reading(struct net_connection *connection)
 {
     if (connection->peer_ended || event_pending(connection->readable, EV_READ, NULL))
         return;
@@ -674,7 +711,7 @@ void connection_start_reading(struct net_connection *connection)
         connection_close(connection, NET_CLOSED_BY_ERROR, ERROR_MEMORY, "out of memory");
 }
 
-void connection_arm_deadline(struct net_connection *connection, duration_ns after)
+static void connection_arm_deadline(struct net_connection *connection, duration_ns after)
 {
     struct timeval wait = timeval_from_duration(after);
 
@@ -686,7 +723,8 @@ void connection_arm_deadline(struct net_connection *connection, duration_ns afte
 
 // --- out ------------------------------------------------------------------------------------------
 
-bool connection_has_output(const struct net_connection *connection)
+// Bytes that the socket has not taken: the owner's, or the transport's own.
+static bool connection_has_output(const struct net_connection *connection)
 {
     const struct net_transport *transport = connection->transport;
 
@@ -694,14 +732,16 @@ bool connection_has_output(const struct net_connection *connection)
                                           transport->holds_output(connection->transport_state));
 }
 
-int connection_kernel_output(const struct net_connection *connection)
+// Bytes that the socket has taken and the peer has not acknowledged.
+static int connection_kernel_output(const struct net_connection *connection)
 {
     int bytes;
 
     return ioctl(connection->fd, SIOCOUTQ, &bytes) == 0 ? bytes : 0;
 }
 
-void connection_note_progress(struct net_connection *connection)
+// The socket has taken some output, or there is some for the first time.
+static void connection_note_progress(struct net_connection *connection)
 {
     connection->output_at = timestamp_monotonic();
     connection->in_kernel = connection_kernel_output(connection);
@@ -766,7 +806,8 @@ static void tell_drained(struct net_connection *connection)
     connection->handler->on_drained(connection->context);
 }
 
-void connection_flush(struct net_connection *connection)
+// Sends what the socket takes; afterwards the connection may be lingering or closed.
+static void connection_flush(struct net_connection *connection)
 {
     if (send_output(connection)) {
         event_del(connection->writable);
@@ -794,7 +835,8 @@ static void complete_connect(struct net_connection *connection)
         connection_become_open(connection);
 }
 
-void connection_become_open(struct net_connection *connection)
+// Open for the owner's bytes; tells the owner of an outgoing connection.
+static void connection_become_open(struct net_connection *connection)
 {
     connection->state = CONNECTION_OPEN;
     connection_start_reading(connection);
@@ -805,7 +847,7 @@ void connection_become_open(struct net_connection *connection)
         connection_flush(connection);
 }
 
-void connection_on_writable(int fd, short what, void *context)
+static void connection_on_writable(int fd, short what, void *context)
 {
     struct net_connection *connection = context;
 
@@ -882,7 +924,8 @@ static bool holds_input(const struct net_connection *connection)
     return transport->holds_input != NULL && transport->holds_input(connection->transport_state);
 }
 
-void connection_read_on(struct net_connection *connection)
+// The transport may have bytes though the socket is quiet: looks again in the loop's next turn.
+static void connection_read_on(struct net_connection *connection)
 {
     if (!connection->peer_ended && holds_input(connection))
         event_active(connection->readable, EV_READ, 1);
@@ -967,7 +1010,8 @@ static void offer_input_and_read_on(struct net_connection *connection)
         connection_read_on(connection);
 }
 
-void connection_on_readable(int fd, short what, void *context)
+// connection_events.c: what libevent calls.
+static void connection_on_readable(int fd, short what, void *context)
 {
     struct net_connection *connection = context;
     bool offer_is_due = connection->offer_is_due;
@@ -1008,7 +1052,8 @@ static duration_ns finish_time_left(struct net_connection *connection)
     return left < left_in_all ? left : left_in_all;
 }
 
-void connection_on_deadline(int fd, short what, void *context)
+// connection_events.c: what libevent calls.
+static void connection_on_deadline(int fd, short what, void *context)
 {
     struct net_connection *connection = context;
 

@@ -52,20 +52,7 @@ struct net_output {
     size_t *total; // `held` of this one is part of it; NULL: no such sum
 };
 
-void net_output_init(struct net_output *output);
-void net_output_release(struct net_output *output);
-// False when memory is refused: nothing was changed.
-bool net_output_append_copy(struct net_output *output, const void *data, size_t len) MUST_CHECK;
-// Takes over `data`, of which `offset` bytes were sent already. False when memory is refused: then
-// `data` is still the caller's.
-bool net_output_append_owned(struct net_output *output, void *data, size_t len,
-                             size_t offset) MUST_CHECK;
-// Fills `parts` from the front; returns how many.
-size_t net_output_peek(const struct net_output *output, struct iovec *parts, size_t max);
-// `len` bytes at the front were sent.
-void net_output_consume(struct net_output *output, size_t len);
-
-// --- A connection from the inside: for connection*.c and the listener -----------------------------
+// --- a connection from the inside -----------------------------------------------------------------
 
 struct event;
 
@@ -145,38 +132,12 @@ enum error_code connection_open(struct net_connection *connection, struct error 
 // Ends it and hands it to the reaper. Does nothing when it is closed already.
 void connection_close(struct net_connection *connection, enum net_close_reason reason,
                       enum error_code code, const char *message);
-// Closes with the system's words for `number`.
-void connection_fail(struct net_connection *connection, const char *doing, int number);
 
-// connection_handshake.c: TLS on a connection just created; `host` as for tls_session_create().
+// TLS on a connection just created; `host` as for tls_session_create().
 enum error_code connection_secure(struct net_connection *connection, struct net_tls *tls,
                                   const char *host, struct error *error) MUST_CHECK;
-bool connection_is_secure(const struct net_connection *connection);
 // Closes the connection if it cannot.
 void connection_start_handshake(struct net_connection *connection, duration_ns time);
-// The socket has something, or takes something.
-void connection_continue_handshake(struct net_connection *connection);
-// Open for the owner's bytes; tells the owner of an outgoing connection.
-void connection_become_open(struct net_connection *connection);
-
-// connection_events.c: what libevent calls.
-void connection_on_readable(int fd, short what, void *context);
-void connection_on_writable(int fd, short what, void *context);
-void connection_on_deadline(int fd, short what, void *context);
-// Sends what the socket takes; afterwards the connection may be lingering or closed.
-void connection_flush(struct net_connection *connection);
-void connection_start_reading(struct net_connection *connection);
-void connection_arm_deadline(struct net_connection *connection, duration_ns after);
-// Bytes that the socket has not taken: the owner's, or the transport's own.
-bool connection_has_output(const struct net_connection *connection);
-// The socket has taken some output, or there is some for the first time.
-void connection_note_progress(struct net_connection *connection);
-// Bytes that the socket has taken and the peer has not acknowledged.
-int connection_kernel_output(const struct net_connection *connection);
-// `input` has changed its size.
-void connection_count_input(struct net_connection *connection);
-// The transport may have bytes though the socket is quiet: looks again in the loop's next turn.
-void connection_read_on(struct net_connection *connection);
 
 // listener.c: the reaper freed one of the listener's connections.
 void listener_forget_connection(struct net_listener *listener);

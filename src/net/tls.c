@@ -97,7 +97,7 @@ bool tls_address_is_named_by(const struct tls_address *address, const mbedtls_x5
 
 #define FILE_MAX ((size_t)4 << 20) // the usual bundles have some 200 KiB
 
-void tls_wipe(struct buffer *text)
+static void tls_wipe(struct buffer *text)
 {
     if (text->data != NULL)
         mbedtls_platform_zeroize(text->data, text->len);
@@ -123,7 +123,8 @@ static enum error_code read_all(FILE *file, const char *path, struct buffer *out
     }
 }
 
-enum error_code tls_read_file(const char *path, struct buffer *out, struct error *error)
+// tls_files.c. What is read is wiped when released. ERROR_USAGE, ERROR_MEMORY.
+static enum error_code tls_read_file(const char *path, struct buffer *out, struct error *error)
 {
     buffer_init(out, FILE_MAX);
     FILE *file = fopen(path, "rbe");
@@ -168,8 +169,9 @@ static enum error_code parse_certificates(mbedtls_x509_crt *out, const struct bu
                       strstr(text->data, "-----BEGIN CERTIFICATE-----") != NULL, error);
 }
 
-enum error_code tls_parse_authorities(mbedtls_x509_crt *out, const struct buffer *text,
-                                      const char *path, struct error *error)
+// Authorities. What the library cannot read of a bundle is left out, unless that is all of it.
+static enum error_code tls_parse_authorities(mbedtls_x509_crt *out, const struct buffer *text,
+                                             const char *path, struct error *error)
 {
     int unreadable;
 
@@ -209,8 +211,9 @@ static enum error_code check_curve(const mbedtls_x509_crt *certificate, const ch
                      path, info != NULL ? info->name : "of another kind");
 }
 
-enum error_code tls_parse_chain(mbedtls_x509_crt *out, const struct buffer *text, const char *path,
-                                struct error *error)
+// A certificate to show and what leads from it to the root: all of them can be read, and one handshake can send them.
+static enum error_code tls_parse_chain(mbedtls_x509_crt *out, const struct buffer *text,
+                                       const char *path, struct error *error)
 {
     int unreadable = 0;
     enum error_code code = parse_certificates(out, text, path, &unreadable, error);
@@ -225,8 +228,9 @@ enum error_code tls_parse_chain(mbedtls_x509_crt *out, const struct buffer *text
     return code == ERROR_NONE ? check_chain_size(out, path, error) : code;
 }
 
-enum error_code tls_parse_key(struct net_tls *tls, const struct buffer *text, const char *path,
-                              struct error *error)
+// A certificate to show and what leads from it to the root: all of them can be read, and one handshake can send them.
+static enum error_code tls_parse_key(struct net_tls *tls, const struct buffer *text,
+                                     const char *path, struct error *error)
 {
     const unsigned char *data = (const unsigned char *)text->data;
 #if TLS_HAS_VERSION_3
@@ -248,8 +252,9 @@ enum error_code tls_parse_key(struct net_tls *tls, const struct buffer *text, co
                       error);
 }
 
-enum error_code tls_check_pair(struct net_tls *tls, const char *certificate_path,
-                               const char *key_path, struct error *error)
+// The key must belong to the first certificate.
+static enum error_code tls_check_pair(struct net_tls *tls, const char *certificate_path,
+                                      const char *key_path, struct error *error)
 {
 #if TLS_HAS_VERSION_3
     int result = mbedtls_pk_check_pair(&tls->certificates.pk, &tls->key, mbedtls_ctr_drbg_random,
@@ -291,7 +296,8 @@ static const char *find_doubt(const mbedtls_x509_crt *certificate)
     return NULL;
 }
 
-void tls_log_doubts(const mbedtls_x509_crt *chain, const char *path)
+// A line in the log for each certificate of the chain that most clients refuse: for its dates, its key, its signature.
+static void tls_log_doubts(const mbedtls_x509_crt *chain, const char *path)
 {
     for (const mbedtls_x509_crt *each = chain; each != NULL && each->raw.len > 0;
          each = each->next) {
@@ -306,7 +312,8 @@ void tls_log_doubts(const mbedtls_x509_crt *chain, const char *path)
     }
 }
 
-const char *tls_find_bundle(void)
+// The file with the authorities that this system trusts; NULL: none found.
+static const char *tls_find_bundle(void)
 {
     static const char *const usual[] = {
         "/etc/ssl/certs/ca-certificates.crt", // Debian, Alpine

@@ -1,4 +1,4 @@
-// TLS from the inside: for tls*.c and the connection.
+// TLS from the inside: for tls.c, tls_io.c and the connection.
 #ifndef GHATRACE_NET_TLS_PRIVATE_H
 #define GHATRACE_NET_TLS_PRIVATE_H
 
@@ -72,30 +72,10 @@ extern const struct net_transport net_transport_tls;
 enum error_code tls_session_create(struct net_tls *tls, const char *host,
                                    struct tls_session **session, struct error *error) MUST_CHECK;
 
-// tls_files.c. What is read is wiped when released. ERROR_USAGE, ERROR_MEMORY.
-enum error_code tls_read_file(const char *path, struct buffer *out, struct error *error) MUST_CHECK;
-void tls_wipe(struct buffer *text);
-// Authorities. What the library cannot read of a bundle is left out, unless that is all of it.
-enum error_code tls_parse_authorities(mbedtls_x509_crt *out, const struct buffer *text,
-                                      const char *path, struct error *error) MUST_CHECK;
-// A certificate to show and what leads from it to the root: all of them can be read, and one handshake can send them.
-enum error_code tls_parse_chain(mbedtls_x509_crt *out, const struct buffer *text, const char *path,
-                                struct error *error) MUST_CHECK;
-enum error_code tls_parse_key(struct net_tls *tls, const struct buffer *text, const char *path,
-                              struct error *error) MUST_CHECK;
-// The key must belong to the first certificate.
-enum error_code tls_check_pair(struct net_tls *tls, const char *certificate_path,
-                               const char *key_path, struct error *error) MUST_CHECK;
-// A line in the log for each certificate of the chain that most clients refuse: for its dates, its key, its signature.
-void tls_log_doubts(const mbedtls_x509_crt *chain, const char *path);
-// The file with the authorities that this system trusts; NULL: none found.
-const char *tls_find_bundle(void);
-
-// tls_words.c. Errors in words, on one line.
+// Errors in words, on one line.
 void tls_describe(int code, char *text, size_t size);
 void tls_describe_verification(uint32_t flags, char *text, size_t size);
 
-// tls_address.c.
 void tls_address_parse(const char *host, struct tls_address *address);
 bool tls_address_is_named_by(const struct tls_address *address,
                              const mbedtls_x509_crt *certificate);

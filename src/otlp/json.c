@@ -161,7 +161,9 @@ static enum wire_type wire_type_of(enum schema_kind kind)
     return WIRE_VARINT;
 }
 
-int schema_find(const struct schema_message *message, const struct wire_field *field)
+// The position in `message->fields` of what was read, or -1: not known, or not of the wire type that
+// the schema says, which protobuf takes for not known.
+static int schema_find(const struct schema_message *message, const struct wire_field *field)
 {
     for (size_t i = 0; i < message->field_count; i++) {
         if (message->fields[i].number == field->number)

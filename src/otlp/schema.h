@@ -46,8 +46,4 @@ struct schema_message {
 // opentelemetry.proto.collector.trace.v1.ExportTraceServiceRequest
 extern const struct schema_message schema_trace_request;
 
-// The position in `message->fields` of what was read, or -1: not known, or not of the wire type that
-// the schema says, which protobuf takes for not known.
-int schema_find(const struct schema_message *message, const struct wire_field *field);
-
 #endif

@@ -111,33 +111,13 @@ void lmdb_get_key(const void *bytes, struct store_key *key);
 // LMDB's code as ours, with its words behind `what`. MDB_NOTFOUND becomes ERROR_NOT_FOUND without words.
 enum error_code lmdb_error(int code, const char *what, struct error *error);
 
-// --- transaction.c, open.c ---
-
-// store_begin() without a look at whether the environment is just being replaced.
-enum error_code store_begin_bare(struct store *store, bool is_write,
-                                 struct store_transaction **transaction,
-                                 struct error *error) MUST_CHECK;
-// Closes and opens the environment, in the writing thread, outside of transactions.
-enum error_code store_reopen(struct store *store, struct error *error) MUST_CHECK;
-// For a reader that was opened where there was no table of readers: takes its place if there is one by now.
-enum error_code store_lock_reader(struct store *store, struct error *error) MUST_CHECK;
+// --- store.c ---
 
 uint64_t lmdb_count_entries(struct store_transaction *transaction, enum database database);
 
 // --- records.c ---
 
-// Seeks in a database whose keys are sequences; sets `*sequence` to what was found.
-enum error_code store_seek_sequence(struct store_transaction *transaction, enum database database,
-                                    uint64_t *sequence, struct slice *data, const char *what,
-                                    struct error *error) MUST_CHECK;
-enum error_code store_put_in_outbox(struct store_transaction *transaction, uint64_t sequence,
-                                    size_t size, struct error *error) MUST_CHECK;
-// Out of the records, and out of the history if it is the newest of its span.
-enum error_code store_drop_record(struct store_transaction *transaction,
-                                  const struct store_record *record,
-                                  struct error *error) MUST_CHECK;
-
-// --- dead_letters.c ---
+// --- records.c: dead letters ---
 
 // The sum as it is stored, at the start of a transaction, and as it is to be stored at its end.
 enum error_code store_read_dead_sum(struct store_transaction *transaction,
@@ -145,7 +125,7 @@ enum error_code store_read_dead_sum(struct store_transaction *transaction,
 enum error_code store_write_dead_sum(struct store_transaction *transaction,
                                      struct error *error) MUST_CHECK;
 
-// --- set_aside.c ---
+// --- check.c: entries that were set aside ---
 
 // Moves an entry that is there out of its database, with `reason`; in write transactions.
 enum error_code lmdb_set_aside(struct store_transaction *transaction, enum database database,
@@ -161,7 +141,7 @@ enum error_code lmdb_last_sound(struct store_transaction *transaction, enum data
                                 struct slice *found_key, struct slice *data, const char *what,
                                 struct error *error) MUST_CHECK;
 bool lmdb_value_has_shape(enum database database, size_t data_len);
-const char *lmdb_database_name(enum database database); // open.c
+const char *lmdb_database_name(enum database database);
 // --- deliveries.c ---
 
 // Lists the slices of time. Once at the start, and after an aborted transaction.
@@ -171,7 +151,7 @@ enum error_code deliveries_load(struct store_transaction *transaction,
 enum error_code deliveries_oldest_old(struct store_transaction *transaction, timestamp_ns *oldest,
                                       struct error *error) MUST_CHECK;
 
-// --- verify.c: is the file what it should be? `path`: of data.mdb, for the words ---
+// --- check.c: is the file what it should be? `path`: of data.mdb, for the words ---
 
 // Before it is opened: ERROR_IO for what is no file. A missing one is fine.
 enum error_code verify_is_file(const char *path, struct error *error) MUST_CHECK;
@@ -183,12 +163,8 @@ enum error_code verify_ends(struct store_transaction *transaction, const char *p
 // LMDB's code in words about the file and what to do about it.
 enum error_code verify_explain(int code, const char *path, struct error *error);
 
-// --- guard.c: what ends the process with a message and status 1 ---
+// --- store.c: what ends the process with a message and status 1 ---
 
-// From here on pages of the map that cannot be read, or that lead LMDB astray.
-void guard_catch_faults(MDB_env *env);
-// Once it is mapped.
-void guard_find_map(void);
 // False: a page that `run` wanted cannot be read; it was left in the middle. For what only reads.
 bool guard_try(void (*run)(void *context), void *context) MUST_CHECK;
 

@@ -1,4 +1,4 @@
-// Sorted sets of small notes in packed blocks, under deliveries.c and closed.c. What a note means is theirs to say;
+// Sorted sets of small notes in packed blocks, under deliveries.c. What a note means is theirs to say;
 // layout and reasons are in ghatrace/store/store.h.
 #ifndef GHATRACE_STORE_NOTES_H
 #define GHATRACE_STORE_NOTES_H

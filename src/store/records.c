@@ -82,8 +82,8 @@ static enum error_code append_record(struct store_transaction *transaction, uint
     return ERROR_NONE;
 }
 
-enum error_code store_put_in_outbox(struct store_transaction *transaction, uint64_t sequence,
-                                    size_t size, struct error *error)
+static enum error_code store_put_in_outbox(struct store_transaction *transaction, uint64_t sequence,
+                                           size_t size, struct error *error)
 {
     uint8_t key[SEQUENCE_SIZE];
     put_sequence(key, sequence);
@@ -151,9 +151,11 @@ enum error_code store_get_record(struct store_transaction *transaction, uint64_t
     return ERROR_NONE;
 }
 
-enum error_code store_seek_sequence(struct store_transaction *transaction, enum database database,
-                                    uint64_t *sequence, struct slice *data, const char *what,
-                                    struct error *error)
+// Seeks in a database whose keys are sequences; sets `*sequence` to what was found.
+static enum error_code store_seek_sequence(struct store_transaction *transaction,
+                                           enum database database, uint64_t *sequence,
+                                           struct slice *data, const char *what,
+                                           struct error *error)
 {
     uint8_t key[SEQUENCE_SIZE];
     struct slice found;
@@ -366,8 +368,9 @@ static enum error_code is_needed(struct store_transaction *transaction, uint64_t
     return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
 }
 
-enum error_code store_drop_record(struct store_transaction *transaction,
-                                  const struct store_record *record, struct error *error)
+// Out of the records, and out of the history if it is the newest of its span.
+static enum error_code store_drop_record(struct store_transaction *transaction,
+                                         const struct store_record *record, struct error *error)
 {
     uint8_t sequence_bytes[SEQUENCE_SIZE];
     uint8_t key_bytes[KEY_SIZE];

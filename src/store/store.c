@@ -119,7 +119,8 @@ static void catch (int number, void (*handle)(int, siginfo_t *, void *), struct 
         *before = found;
 }
 
-void guard_catch_faults(MDB_env *env)
+// From here on pages of the map that cannot be read, or that lead LMDB astray.
+static void guard_catch_faults(MDB_env *env)
 {
     catch (SIGBUS, on_bus_error, NULL);
     catch (SIGSEGV, on_segment_fault, &earlier);
@@ -127,7 +128,7 @@ void guard_catch_faults(MDB_env *env)
 }
 
 // LMDB does not say where its map lies.
-void guard_find_map(void)
+static void guard_find_map(void)
 {
     static const char name[] = "/data.mdb\n";
     char line[4096 + 128];
@@ -359,8 +360,9 @@ static enum error_code write_note_sums(struct store_transaction *transaction, st
                     "write sums of notes", error);
 }
 
-enum error_code store_begin_bare(struct store *store, bool is_write,
-                                 struct store_transaction **transaction, struct error *error)
+// store_begin() without a look at whether the environment is just being replaced.
+static enum error_code store_begin_bare(struct store *store, bool is_write,
+                                        struct store_transaction **transaction, struct error *error)
 {
     struct store_transaction *made = &store->writer;
     if (store->env == NULL)
@@ -405,6 +407,10 @@ static bool lock_environment(struct store *store)
     until.tv_nsec %= NS_PER_SECOND;
     return pthread_rwlock_timedrdlock(&store->env_lock, &until) == 0;
 }
+
+static enum error_code store_reopen(struct store *store, struct error *error);
+
+static enum error_code store_lock_reader(struct store *store, struct error *error);
 
 enum error_code store_begin(struct store *store, bool is_write,
                             struct store_transaction **transaction, struct error *error)
@@ -1004,7 +1010,7 @@ static enum error_code reopen_environment(struct store *store, struct error *err
 }
 
 // After a failure to write its meta page LMDB refuses all work (MDB_PANIC) until it is opened anew.
-enum error_code store_reopen(struct store *store, struct error *error)
+static enum error_code store_reopen(struct store *store, struct error *error)
 {
     pthread_rwlock_wrlock(&store->env_lock);
     enum error_code code = reopen_environment(store, error);
@@ -1014,7 +1020,7 @@ enum error_code store_reopen(struct store *store, struct error *error)
 
 // A daemon that was started since would write over the pages of a reader that it does not know. Between two
 // transactions only: within one the lock is held.
-enum error_code store_lock_reader(struct store *store, struct error *error)
+static enum error_code store_lock_reader(struct store *store, struct error *error)
 {
     enum error_code code = ERROR_NONE;
     if (!store->is_unlocked || !has_reader_table(store) ||

@@ -69,7 +69,7 @@ struct tally {
     bool is_rebuilding;
     struct store_key cursor;
     struct arena scratch; // one state
-    // Hashes of servers that the store holds for sure (servers.c).
+    // Hashes of servers that the store holds for sure (tally.c).
     uint8_t known_servers[KNOWN_SERVERS][HASH_SIZE];
     size_t next_server;  // which of them gives way to another
     bool has_new_server; // put into the store by this transaction
@@ -77,7 +77,6 @@ struct tally {
 
 // --- rows (tally.c) ---
 
-struct slice row_key(const struct row *row);
 // The row, if this transaction has it already; else NULL.
 struct row *rows_find(const struct tally *tally, enum store_table table, const void *key,
                       size_t key_len);
@@ -105,23 +104,13 @@ enum error_code pool_load_row(struct tally *tally, struct slice labels, struct s
                               struct row **row, struct error *error) MUST_CHECK;
 enum error_code pool_encode(const struct pool *pool, struct buffer *out) MUST_CHECK;
 // Makes room for a label set by adding the one that was unused for longest to `other`. False: there is none.
-enum error_code series_evict(struct tally *tally, enum series_kind kind, struct series_row *other,
-                             bool *is_done, struct error *error) MUST_CHECK;
 struct series_id series_make_id(enum series_kind kind, const struct slice *labels);
 // What one has counted is added to another of its kind.
 void series_add_row(struct series_row *into, const struct series_row *from);
 struct series_row *series_allocate_row(struct tally *tally, enum series_kind kind);
-const char *series_kind_name(enum series_kind kind);
-void series_add_sum(struct series_sum *sum, const struct series_sum *from);
-bool series_is_newer(const struct series_exemplar *a, const struct series_exemplar *b);
 enum error_code series_encode(const struct series_row *row, struct buffer *out) MUST_CHECK;
 // `row` has its kind, and zeroed histograms. Labels point into `bytes`. False: damaged.
 bool series_decode(struct slice bytes, struct series_row *row) MUST_CHECK;
-enum store_table series_table(enum series_kind kind);
-
-// Takes the figures of version 1 over, whose pools and series are told apart by the spelling of their labels. What is
-// open is to be counted anew. Before any other change in its transaction.
-enum error_code tally_upgrade(struct tally *tally, struct error *error) MUST_CHECK;
 
 // --- bytes (bytes.c) ---
 

@@ -84,6 +84,8 @@ enum error_code rebuild_is_done(struct store_transaction *transaction, bool *is_
     return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
 }
 
+static enum error_code tally_upgrade(struct tally *tally, struct error *error);
+
 // Of what is open, all of it is counted anew, whatever the version. Other figures of an unknown version are of no use
 // to this one. The quarantine holds no figures.
 static enum error_code begin(struct tally *tally, bool is_version_1, struct error *error)
@@ -483,7 +485,7 @@ static enum error_code take_series(struct upgrade *upgrade, const struct old_ser
 // --- all of it ---------------------------------------------------------------------------------------------
 
 // The spellings are chosen among all, before any is used.
-enum error_code tally_upgrade(struct tally *tally, struct error *error)
+static enum error_code tally_upgrade(struct tally *tally, struct error *error)
 {
     struct upgrade upgrade = {.tally = tally, .arena = &tally->arena, .error = error};
     struct old_series *series;

@@ -140,6 +140,8 @@ static bool is_other(const struct series_row *row)
     return series_is_other(&series);
 }
 
+static enum store_table series_table(enum series_kind kind);
+
 // All sets but "other" and those that this transaction counted in. Up to the first that is damaged, whose key is then
 // in `damaged`: nothing may be written during a walk.
 static enum error_code collect(struct tally *tally, enum series_kind kind, struct candidate *all,
@@ -205,6 +207,10 @@ static enum error_code find_candidates(struct tally *tally, enum series_kind kin
 
 // --- leaving -----------------------------------------------------------------------------------------------
 
+static void series_add_sum(struct series_sum *sum, const struct series_sum *from);
+
+static bool series_is_newer(const struct series_exemplar *a, const struct series_exemplar *b);
+
 static void add_histogram(struct series_histogram *into, const struct series_histogram *from)
 {
     into->count += from->count;
@@ -223,6 +229,8 @@ void series_add_row(struct series_row *into, const struct series_row *from)
     for (size_t i = 0; i < series_histogram_count(from->kind); i++)
         add_histogram(&into->histograms[i], &from->histograms[i]);
 }
+
+static const char *series_kind_name(enum series_kind kind);
 
 // `*is_done` stays false if it was counted in, or is gone, since it was found.
 static enum error_code evict(struct tally *tally, enum series_kind kind,
@@ -254,8 +262,9 @@ static enum error_code evict(struct tally *tally, enum series_kind kind,
     return store_table_delete(tally->transaction, table, key, error);
 }
 
-enum error_code series_evict(struct tally *tally, enum series_kind kind, struct series_row *other,
-                             bool *is_done, struct error *error)
+// Makes room for a label set by adding the one that was unused for longest to `other`. False: there is none.
+static enum error_code series_evict(struct tally *tally, enum series_kind kind,
+                                    struct series_row *other, bool *is_done, struct error *error)
 {
     struct candidates *candidates = &tally->candidates[kind];
     enum error_code code = ERROR_NONE;
@@ -290,12 +299,12 @@ static const struct series_form {
     [SERIES_STEP] = {"step", STORE_TABLE_STEP_SERIES, 4, 0},
 };
 
-enum store_table series_table(enum series_kind kind)
+static enum store_table series_table(enum series_kind kind)
 {
     return forms[kind].table;
 }
 
-const char *series_kind_name(enum series_kind kind)
+static const char *series_kind_name(enum series_kind kind)
 {
     return forms[kind].name;
 }
@@ -494,7 +503,7 @@ static enum error_code load_row(struct tally *tally, enum series_kind kind,
 
 // --- counting --------------------------------------------------------------------------------------------
 
-void series_add_sum(struct series_sum *sum, const struct series_sum *from)
+static void series_add_sum(struct series_sum *sum, const struct series_sum *from)
 {
     uint64_t nanoseconds = (uint64_t)sum->nanoseconds + from->nanoseconds;
     sum->seconds += from->seconds + nanoseconds / (uint64_t)NS_PER_SECOND;
@@ -517,7 +526,7 @@ static size_t bucket_of(duration_ns value)
 }
 
 // Where two ended at once, something else decides: whatever the order in which they came, the same one stays.
-bool series_is_newer(const struct series_exemplar *a, const struct series_exemplar *b)
+static bool series_is_newer(const struct series_exemplar *a, const struct series_exemplar *b)
 {
     if (a->at != b->at)
         return a->at > b->at;

@@ -265,6 +265,8 @@ static enum error_code encode_row(const struct row *row, struct buffer *out)
     return series_encode(row->series, out);
 }
 
+static struct slice row_key(const struct row *row);
+
 enum error_code tally_flush(struct tally *tally, struct error *error)
 {
     for (const struct row *row = tally->first; row != NULL; row = row->next) {
@@ -283,7 +285,7 @@ enum error_code tally_flush(struct tally *tally, struct error *error)
 
 // --- rows --------------------------------------------------------------------------------------------------
 
-struct slice row_key(const struct row *row)
+static struct slice row_key(const struct row *row)
 {
     return slice_of_bytes(row->key, row->key_len);
 }

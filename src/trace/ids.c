@@ -60,6 +60,8 @@ static struct span_id big_endian(int64_t number)
     return id;
 }
 
+static const char *id_scheme_text(enum id_scheme scheme);
+
 bool id_scheme_from_text(struct slice text, enum id_scheme *scheme)
 {
     static const enum id_scheme all[] = {ID_SCHEME_ARC, ID_SCHEME_COLLECTOR, ID_SCHEME_RUNNER};
@@ -72,7 +74,7 @@ bool id_scheme_from_text(struct slice text, enum id_scheme *scheme)
     return false;
 }
 
-const char *id_scheme_text(enum id_scheme scheme)
+static const char *id_scheme_text(enum id_scheme scheme)
 {
     switch (scheme) {
     case ID_SCHEME_COLLECTOR:

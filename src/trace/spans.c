@@ -27,7 +27,7 @@ static bool make_room(struct attribute_writer *writer)
     return true;
 }
 
-void attribute_add(struct attribute_writer *writer, struct attribute attribute)
+static void attribute_add(struct attribute_writer *writer, struct attribute attribute)
 {
     if (!writer->failed && !make_room(writer))
         writer->failed = true;
@@ -35,33 +35,36 @@ void attribute_add(struct attribute_writer *writer, struct attribute attribute)
         writer->list->items[writer->list->count++] = attribute;
 }
 
-void attribute_add_string(struct attribute_writer *writer, const char *key, struct slice value)
+static void attribute_add_string(struct attribute_writer *writer, const char *key,
+                                 struct slice value)
 {
     if (value.len > 0)
         attribute_add(writer, (struct attribute){key, ATTRIBUTE_STRING, {.string = value}});
 }
 
-void attribute_add_int(struct attribute_writer *writer, const char *key, int64_t value)
+static void attribute_add_int(struct attribute_writer *writer, const char *key, int64_t value)
 {
     if (value != 0)
         attribute_add(writer, (struct attribute){key, ATTRIBUTE_INT, {.integer = value}});
 }
 
-void attribute_add_true(struct attribute_writer *writer, const char *key, bool value)
+static void attribute_add_true(struct attribute_writer *writer, const char *key, bool value)
 {
     if (value)
         attribute_add(writer, (struct attribute){key, ATTRIBUTE_BOOL, {.boolean = true}});
 }
 
-void attribute_add_strings(struct attribute_writer *writer, const char *key,
-                           const struct slice *items, size_t count)
+static void attribute_add_strings(struct attribute_writer *writer, const char *key,
+                                  const struct slice *items, size_t count)
 {
     if (count > 0)
         attribute_add(writer,
                       (struct attribute){key, ATTRIBUTE_STRINGS, {.strings = {items, count}}});
 }
 
-void attribute_add_number_string(struct attribute_writer *writer, const char *key, int64_t value)
+// A number as decimal text.
+static void attribute_add_number_string(struct attribute_writer *writer, const char *key,
+                                        int64_t value)
 {
     struct slice text;
     if (value == 0)
@@ -191,8 +194,10 @@ struct build_outcome build_outcome_of_job(struct slice conclusion, enum job_faul
     return outcome;
 }
 
-void build_status(struct span *span, struct slice conclusion, struct slice error_type,
-                  struct attribute_writer *writer)
+// Status and error.type: ERROR with the conclusion as its message, or unset for an empty `error_type`, because OK is
+// for people to set.
+static void build_status(struct span *span, struct slice conclusion, struct slice error_type,
+                         struct attribute_writer *writer)
 {
     if (error_type.len == 0)
         return;
@@ -201,15 +206,17 @@ void build_status(struct span *span, struct slice conclusion, struct slice error
     attribute_add_string(writer, "error.type", error_type);
 }
 
-void build_status_of_conclusion(struct span *span, struct slice conclusion,
-                                struct attribute_writer *writer)
+// The same where the conclusion is all there is to tell: an error for failure, timed_out and startup_failure.
+static void build_status_of_conclusion(struct span *span, struct slice conclusion,
+                                       struct attribute_writer *writer)
 {
     struct build_outcome outcome = build_outcome_of_job(conclusion, JOB_FAULT_NONE);
     build_status(span, conclusion, outcome.error_type, writer);
 }
 
-struct slice build_run_url(const struct github_repository *repository, int64_t run_id,
-                           int64_t run_attempt, struct attribute_writer *writer)
+// "{repository url}/actions/runs/{id}", from attempt 2 on with "/attempts/{n}". Empty without an URL.
+static struct slice build_run_url(const struct github_repository *repository, int64_t run_id,
+                                  int64_t run_attempt, struct attribute_writer *writer)
 {
     struct slice url = SLICE_EMPTY;
     bool is_made;
@@ -242,8 +249,8 @@ static struct slice service_name_of(struct slice repository_name, struct attribu
     return (struct slice){text, repository_name.len};
 }
 
-void build_resource(const struct trace_policy *policy, const struct resource_facts *facts,
-                    struct attribute_writer *writer)
+static void build_resource(const struct trace_policy *policy, const struct resource_facts *facts,
+                           struct attribute_writer *writer)
 {
     const struct github_repository *repository = facts->repository;
     struct slice service = policy->service_name;

@@ -12,7 +12,8 @@ static timestamp_ns clamp(timestamp_ns time, timestamp_ns low, timestamp_ns high
     return timestamp_earlier(timestamp_later(time, low), high);
 }
 
-bool timeline_is_preparation(struct slice step_name)
+// Is this one of the runner's own steps that prepare a job?
+static bool timeline_is_preparation(struct slice step_name)
 {
     return slice_equals(step_name, SLICE("Set up job")) ||
            slice_equals(step_name, SLICE("Set up runner")) ||
@@ -135,7 +136,7 @@ static timestamp_ns end_of_preparation(const struct github_job *body, bool is_co
 // one that is cancelled in the queue (ARC#2520), times that look like a run of some seconds. Payloads
 // from before the runner's fields (2021) list the steps of what ran. A job that succeeded must have run, whatever
 // its payload lacks.
-bool timeline_has_run(const struct job_state *job, bool is_completed)
+static bool timeline_has_run(const struct job_state *job, bool is_completed)
 {
     const struct github_job *body = &job->body;
     if (!is_completed)

@@ -67,6 +67,9 @@ static enum error_code ask_state(struct lookup *lookup, const struct stored_run 
     return code;
 }
 
+static enum error_code run_view_server_of_recent(const struct recent_run *recent,
+                                                 struct arena *arena, struct slice *server);
+
 static enum error_code ask_recent(struct lookup *lookup, const struct stored_run *run,
                                   struct slice *server)
 {
@@ -255,8 +258,10 @@ static enum error_code set_steps(const struct github_job *body, struct arena *ar
     return ERROR_NONE;
 }
 
-enum error_code run_view_from_state(const struct job_state *state, timestamp_ns now, bool steps,
-                                    struct arena *arena, struct run_view_job *job)
+// An open job's own state as a job of a view; `now` as in the limits. ERROR_MEMORY.
+static enum error_code run_view_from_state(const struct job_state *state, timestamp_ns now,
+                                           bool steps, struct arena *arena,
+                                           struct run_view_job *job)
 {
     const struct github_job *body = &state->body;
     bool is_over = state->phase == JOB_SETTLING;
@@ -560,8 +565,8 @@ static enum error_code add_finished(struct loader *loader)
 // --- together -------------------------------------------------------------------------------------
 
 // Summaries of older versions do not name it; the address does.
-enum error_code run_view_server_of_recent(const struct recent_run *recent, struct arena *arena,
-                                          struct slice *server)
+static enum error_code run_view_server_of_recent(const struct recent_run *recent,
+                                                 struct arena *arena, struct slice *server)
 {
     *server = recent->measure.server;
     if (server->len > 0)

@@ -53,6 +53,10 @@ static const char *format_length(const struct waterfall_interval *interval, char
     return duration_format_short(waterfall_length(*interval), text);
 }
 
+static enum style waterfall_outcome_style(enum waterfall_outcome outcome);
+
+static const char *waterfall_outcome_mark(const struct waterfall_row *row, bool unicode);
+
 // octo-org/shop · CI #1482 · attempt 2 · failure · 12m31s
 static void paint_what(struct waterfall_picture *picture)
 {
@@ -118,7 +122,8 @@ static void paint_where(struct waterfall_picture *picture)
     end_paragraph(&paragraph, separator(picture));
 }
 
-void waterfall_paint_head(struct waterfall_picture *picture)
+// --- words above and below ---
+static void waterfall_paint_head(struct waterfall_picture *picture)
 {
     if (picture->waterfall->is_empty) {
         struct paragraph paragraph = {.picture = picture};
@@ -237,7 +242,7 @@ static void add_failure(struct paragraph *paragraph)
 }
 
 // queued 1m12s of job time over 6 jobs; longest wait: build / linux 48s; critical job: test (3.12) 9m
-void waterfall_paint_summary(struct waterfall_picture *picture)
+static void waterfall_paint_summary(struct waterfall_picture *picture)
 {
     struct totals totals = sum_up(picture->waterfall);
     struct paragraph paragraph = {.picture = picture};
@@ -256,6 +261,10 @@ void waterfall_paint_summary(struct waterfall_picture *picture)
     add_critical_job(&paragraph);
     end_paragraph(&paragraph, "; ");
 }
+
+static const char *waterfall_phase_glyph(enum waterfall_phase phase, bool unicode);
+
+static enum style waterfall_phase_style(enum waterfall_phase phase);
 
 static void add_phases(struct paragraph *paragraph)
 {
@@ -304,7 +313,7 @@ static void add_outcomes(struct paragraph *paragraph)
 }
 
 // Explains what the picture shows, and nothing else.
-void waterfall_paint_legend(struct waterfall_picture *picture)
+static void waterfall_paint_legend(struct waterfall_picture *picture)
 {
     struct paragraph paragraph = {.picture = picture};
     add_phases(&paragraph);
@@ -342,13 +351,16 @@ static size_t cell_of_offset(const struct waterfall_picture *picture, duration_n
     return (size_t)(cells + 0.5);
 }
 
-size_t waterfall_axis_cell(const struct waterfall_picture *picture, timestamp_ns time)
+// --- axis ---
+// The cell of the bar in which `time` falls, rounded; 0..bar_width.
+static size_t waterfall_axis_cell(const struct waterfall_picture *picture, timestamp_ns time)
 {
     return cell_of_offset(picture, time - picture->waterfall->axis.start);
 }
 
-struct waterfall_interval waterfall_axis_interval(const struct waterfall_picture *picture,
-                                                  size_t cell)
+// The time that a cell covers.
+static struct waterfall_interval waterfall_axis_interval(const struct waterfall_picture *picture,
+                                                         size_t cell)
 {
     struct waterfall_interval axis = picture->waterfall->axis;
     double per_cell = (double)waterfall_length(axis) / (double)picture->layout.bar_width;
@@ -360,7 +372,7 @@ struct waterfall_interval waterfall_axis_interval(const struct waterfall_picture
                                        axis.start + (duration_ns)((double)(cell + 1) * per_cell)};
 }
 
-void waterfall_choose_tick(struct waterfall_picture *picture)
+static void waterfall_choose_tick(struct waterfall_picture *picture)
 {
     size_t count = sizeof(round_ticks) / sizeof(round_ticks[0]);
     duration_ns length = waterfall_length(picture->waterfall->axis);
@@ -377,7 +389,8 @@ void waterfall_choose_tick(struct waterfall_picture *picture)
     picture->tick = round_ticks[i];
 }
 
-bool waterfall_axis_has_tick(const struct waterfall_picture *picture, size_t cell)
+// Does a mark of the axis stand at the left edge of this cell?
+static bool waterfall_axis_has_tick(const struct waterfall_picture *picture, size_t cell)
 {
     if (picture->tick == 0)
         return cell == 0;
@@ -410,7 +423,8 @@ static void paint_labels(struct waterfall_picture *picture)
     }
 }
 
-void waterfall_paint_axis(struct waterfall_picture *picture)
+// Does a mark of the axis stand at the left edge of this cell?
+static void waterfall_paint_axis(struct waterfall_picture *picture)
 {
     struct painter *painter = &picture->painter;
     const struct waterfall_layout *layout = &picture->layout;
@@ -453,7 +467,8 @@ struct bar {
     bool is_thin; // shorter than a cell: a mark of its own
 };
 
-enum style waterfall_outcome_style(enum waterfall_outcome outcome)
+// --- rows ---
+static enum style waterfall_outcome_style(enum waterfall_outcome outcome)
 {
     static const enum style styles[OUTCOME_COUNT] = {
         [OUTCOME_UNKNOWN] = STYLE_BLUE, [OUTCOME_SUCCESS] = STYLE_GREEN,
@@ -463,7 +478,8 @@ enum style waterfall_outcome_style(enum waterfall_outcome outcome)
     return styles[outcome];
 }
 
-const char *waterfall_outcome_mark(const struct waterfall_row *row, bool unicode)
+// --- rows ---
+static const char *waterfall_outcome_mark(const struct waterfall_row *row, bool unicode)
 {
     static const char *const marks[OUTCOME_COUNT][2] = {
         [OUTCOME_UNKNOWN] = {"?", "?"},         [OUTCOME_SUCCESS] = {"ok", "\u2713"},
@@ -473,7 +489,8 @@ const char *waterfall_outcome_mark(const struct waterfall_row *row, bool unicode
     return marks[row->outcome][unicode];
 }
 
-const char *waterfall_phase_glyph(enum waterfall_phase phase, bool unicode)
+// --- rows ---
+static const char *waterfall_phase_glyph(enum waterfall_phase phase, bool unicode)
 {
     static const char *const glyphs[PHASE_COUNT][2] = {
         [PHASE_WAITING] = {".", "\u00b7"},
@@ -484,7 +501,8 @@ const char *waterfall_phase_glyph(enum waterfall_phase phase, bool unicode)
     return glyphs[phase][unicode];
 }
 
-enum style waterfall_phase_style(enum waterfall_phase phase)
+// --- rows ---
+static enum style waterfall_phase_style(enum waterfall_phase phase)
 {
     static const enum style styles[PHASE_COUNT] = {
         [PHASE_WAITING] = STYLE_GREY,
@@ -674,7 +692,8 @@ static void paint_step(struct waterfall_picture *picture, const struct waterfall
     paint_row(picture, &row, &bar, WATERFALL_STEP_INDENT, -1);
 }
 
-void waterfall_paint_rows(struct waterfall_picture *picture)
+// --- rows ---
+static void waterfall_paint_rows(struct waterfall_picture *picture)
 {
     const struct waterfall *waterfall = picture->waterfall;
     if (waterfall->is_over)
@@ -732,7 +751,7 @@ static void measure_rows(struct waterfall_picture *picture)
 
 // Names get what they need, but no more than two fifths of what the figures leave; the bars get the
 // rest: they are what one looks at.
-void waterfall_layout_rows(struct waterfall_picture *picture)
+static void waterfall_layout_rows(struct waterfall_picture *picture)
 {
     struct waterfall_layout *layout = &picture->layout;
     const struct terminal *terminal = &picture->painter.terminal;

@@ -83,13 +83,6 @@ bool log_limit_allows(struct log_limit *limit, timestamp_ns now, uint64_t *held_
 // Writes the line that says that `lines` were dropped; returns its length.
 typedef size_t log_compose_drops(uint64_t lines, char line[LOG_LINE_BYTES_MAX]);
 
-// Starts the thread, once, for the rest of the process. ERROR_IO.
-enum error_code log_queue_start(log_compose_drops *compose_drops, struct error *error) MUST_CHECK;
-bool log_queue_is_running(void);
-// From any thread; never blocks. At most LOG_LINE_BYTES_MAX bytes.
-void log_queue_put(const char *line, size_t len);
-// Writes all of it, in the calling thread, and blocks while nothing is read. False: it cannot be written.
-bool log_write_now(const char *text, size_t len);
 // Lines that were not written since the start of the process: too many, or standard error is closed or failing.
 uint64_t log_dropped_lines(void);
 

@@ -205,7 +205,6 @@ bool conversation_begin_stream(struct conversation *conversation, const struct a
 // Sends more of it. False: the client is gone, or takes it so slowly that more than `most_unsent` bytes wait, or has
 // taken nothing for OUTPUT_DEADLINE; then it is closed.
 bool conversation_stream(struct conversation *conversation, struct slice bytes, size_t most_unsent);
-void conversation_end_stream(struct conversation *conversation);
 // Is there more unsent than the host's memory for it? Closes those whose clients have taken nothing for a second, as
 // far as it helps. True: a large answer would now be one too many.
 bool conversation_memory_is_full(struct conversation_host *host);

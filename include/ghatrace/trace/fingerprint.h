@@ -10,7 +10,6 @@
 
 // Begins at FINGERPRINT_START; what is added next is mixed into it. The same on every machine: digests are stored.
 #define FINGERPRINT_START UINT64_C(0xcbf29ce484222325)
-uint64_t fingerprint_add_number(uint64_t fingerprint, uint64_t number);
 uint64_t fingerprint_add_text(uint64_t fingerprint, struct slice text); // with its length
 
 // Of all that a batch says.

@@ -52,7 +52,6 @@ bool stored_run_is_usual(const struct stored_run *run);
 bool trace_id_equals(const struct trace_id *a, const struct trace_id *b);
 
 bool id_scheme_from_text(struct slice text, enum id_scheme *scheme);
-const char *id_scheme_text(enum id_scheme scheme);
 
 // What a job's state and record are stored under, beside struct stored_run's trace: its span ID of scheme arc. Where
 // that is its run's, too (GitHub's ids of jobs and runs are drawn from different ranges, but nothing promises it), the

@@ -75,15 +75,6 @@ struct attribute_writer {
     bool failed;
 };
 
-void attribute_add(struct attribute_writer *writer, struct attribute attribute);
-void attribute_add_string(struct attribute_writer *writer, const char *key, struct slice value);
-void attribute_add_int(struct attribute_writer *writer, const char *key, int64_t value);
-void attribute_add_true(struct attribute_writer *writer, const char *key, bool value);
-void attribute_add_strings(struct attribute_writer *writer, const char *key,
-                           const struct slice *items, size_t count);
-// A number as decimal text.
-void attribute_add_number_string(struct attribute_writer *writer, const char *key, int64_t value);
-
 // Reading: empty, 0, false or none where it is absent or of another type.
 struct slice attributes_get_string(const struct attributes *attributes, const char *key);
 int64_t attributes_get_int(const struct attributes *attributes, const char *key);

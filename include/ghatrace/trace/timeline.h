@@ -47,16 +47,11 @@ struct job_timeline {
 void timeline_of_job(const struct job_state *job, bool is_completed, timestamp_ns end_by,
                      struct job_timeline *timeline);
 
-// Did a runner take this job, completed or not?
-bool timeline_has_run(const struct job_state *job, bool is_completed);
-
 // Phases that were told in an earlier timeline of the job and that there were not, as is known now: what left cannot be
 // taken back, so they are told again, without length, where they would be. The phases still follow each other without
 // gap. `is_queue_void`: so it is with the queue, and no time in it is to be told.
 void timeline_take_back(const struct job_timeline *told, struct job_timeline *timeline);
 
-// Is this one of the runner's own steps that prepare a job?
-bool timeline_is_preparation(struct slice step_name);
 // Was it started, and its end never heard of?
 bool timeline_is_step_open(const struct github_step *step);
 

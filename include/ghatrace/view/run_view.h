@@ -81,8 +81,6 @@ struct run_view {
 // ERROR_MEMORY.
 enum error_code run_view_from_recent(const struct recent_run *recent, struct arena *arena,
                                      struct run_view *view) MUST_CHECK;
-enum error_code run_view_server_of_recent(const struct recent_run *recent, struct arena *arena,
-                                          struct slice *server) MUST_CHECK;
 
 struct run_view_limits {
     size_t jobs; // more are left out
@@ -105,9 +103,5 @@ enum error_code run_view_load_spans(struct store_transaction *transaction,
 // Is anything of this attempt in the store?
 enum error_code run_view_exists(struct store_transaction *transaction, const struct stored_run *run,
                                 bool *exists, struct error *error) MUST_CHECK;
-
-// An open job's own state as a job of a view; `now` as in the limits. ERROR_MEMORY.
-enum error_code run_view_from_state(const struct job_state *state, timestamp_ns now, bool steps,
-                                    struct arena *arena, struct run_view_job *job) MUST_CHECK;
 
 #endif
