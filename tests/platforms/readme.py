@@ -129,6 +129,10 @@ class Walk:
         answer = self.machine.run(block("sh", "Does it work?"))
         assert answer.strip().endswith('{"status":"pong"}'), answer
         print("   pong", flush=True)
+        print("   | ghatrace check --live", flush=True)
+        shown = self.machine.run("ghatrace check --live 2>&1 || true")
+        print("".join(f"   {line}\n" for line in shown.splitlines()), end="", flush=True)
+        assert re.search(r"^(secret|path) +wrong", shown, re.M) is None, shown
 
     def ping(self, line, address="http://127.0.0.1:8080"):
         """What is answered to a ping that the secret in that line of the file signs."""
