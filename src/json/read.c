@@ -6,10 +6,15 @@
 
 #include "ghatrace/base/slice.h"
 #include "ghatrace/base/utf8.h"
-#include "text.h"
 
 // --- json scan ------------------------------------------------------------------------------------
 // The pass over a text before jsmn: depth, bytes that may not be there, and how many tokens to expect.
+
+// "ws" of RFC 8259 section 2.
+static bool json_is_blank(char c)
+{
+    return c == ' ' || c == '\t' || c == '\n' || c == '\r';
+}
 
 #define NOTHING_YET '\0'
 
@@ -191,7 +196,8 @@ static bool is_number(struct slice text)
     return text.len == 0;
 }
 
-bool json_text_is_primitive(struct slice text)
+// RFC 8259 section 3 and 6: exactly true, false, null, or a number by the grammar.
+static bool json_text_is_primitive(struct slice text)
 {
     return slice_equals(text, SLICE("null")) || slice_equals(text, SLICE("true")) ||
            slice_equals(text, SLICE("false")) || is_number(text);
@@ -218,7 +224,9 @@ static bool push_digit(int64_t *value, int digit, bool is_negative)
     return true;
 }
 
-bool json_text_to_int64(struct slice number, int64_t *out)
+// The value of a number that is whole, however it is written (12, 12.0, 120e-1), without detour through floating
+// point. False: a fraction, or beyond 64 bits.
+static bool json_text_to_int64(struct slice number, int64_t *out)
 {
     bool is_negative = number.data[0] == '-';
     int64_t value = 0;
@@ -271,7 +279,8 @@ static bool is_ascii(struct slice text)
     return true;
 }
 
-bool json_text_is_plain(struct slice raw)
+// Can the raw text of a string be used as it stands: no escapes, valid UTF-8?
+static bool json_text_is_plain(struct slice raw)
 {
     if (raw.len == 0)
         return true;
@@ -354,7 +363,9 @@ static size_t decode_character(struct slice *raw, char out[4])
     return length;
 }
 
-size_t json_text_decode(struct slice raw, size_t max, char *out)
+// The decoded text of a string whose escapes jsmn has checked, or its beginning: `max` bytes at most, cut between
+// characters. With `out` NULL it only measures.
+static size_t json_text_decode(struct slice raw, size_t max, char *out)
 {
     size_t length = 0;
     while (raw.len > 0) {
@@ -369,7 +380,8 @@ size_t json_text_decode(struct slice raw, size_t max, char *out)
     return length;
 }
 
-bool json_text_equals(struct slice raw, struct slice name)
+// Is `name` what `raw` decodes to?
+static bool json_text_equals(struct slice raw, struct slice name)
 {
     if (json_text_is_plain(raw))
         return slice_equals(raw, name);
