@@ -53,6 +53,7 @@ static void scan_value(struct scan *scan, struct place *place);
 static void scan_member(struct scan *scan, const char *parent, size_t index, bool is_in_object)
 {
     struct place *place = &scan->places[scan->count++];
+    int len;
     assert_true(scan->count < PLACES_MAX);
     memset(place, 0, sizeof *place);
     if (is_in_object) {
@@ -60,12 +61,13 @@ static void scan_member(struct scan *scan, const char *parent, size_t index, boo
         skip_string(scan);
         place->key_end = scan->at;
         skip_blanks(scan);
-        (void)snprintf(place->path, sizeof place->path, "%s%s%.*s", parent,
+        len = snprintf(place->path, sizeof place->path, "%s%s%.*s", parent,
                        parent[0] != '\0' ? "." : "", (int)(place->key_end - place->key_start - 2),
                        scan->text + place->key_start + 1);
     } else {
-        (void)snprintf(place->path, sizeof place->path, "%s[%zu]", parent, index);
+        len = snprintf(place->path, sizeof place->path, "%s[%zu]", parent, index);
     }
+    assert_in_range(len, 1, sizeof place->path - 1);
     scan_value(scan, place);
 }
 
