@@ -145,7 +145,7 @@ static void other_keeps_its_name_whatever_a_runner_is_called(void **state)
     struct world *world = *state;
     struct series_id id = {{0}};
     struct series series;
-    char labels[SERIES_MAX + 10][8];
+    char labels[SERIES_MAX + 10][16];
     bool is_there = false;
     world_begin(world);
     queue_job(world, 1, "OTHER", "");
