@@ -574,12 +574,17 @@ void engine_prepare_figures(struct engine *engine)
 {
     struct error error = {0};
     timestamp_ns now = engine->options.now != NULL ? engine->options.now() : timestamp_now();
+    timestamp_ns begun = timestamp_monotonic();
     enum error_code code = look_for_figures(engine, &error);
-    while (code == ERROR_NONE && !engine->has_all_figures) {
+    while (code == ERROR_NONE && !engine->has_all_figures &&
+           timestamp_monotonic() - begun <= engine->options.figures_limit) {
         bool is_done = false;
         code = complete_a_part(engine, now, &is_done, &error);
         engine->has_all_figures = code == ERROR_NONE && is_done;
     }
     if (code != ERROR_NONE)
         log_warn("the figures of what is open are not complete yet", LOG_REASON(&error));
+    else if (!engine->has_all_figures)
+        log_info("the figures of what is open are made anew from a large store, while deliveries "
+                 "are taken; until that is done they are too low");
 }

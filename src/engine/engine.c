@@ -157,6 +157,8 @@ void engine_read_counters(struct engine *engine, struct engine_counters *counter
 #define CLOCK_PATIENCE NS_PER_HOUR
 // GitHub waits for 10 s: one that is sent while storing hangs for this long will not be answered in time.
 #define STALL_LIMIT (5 * NS_PER_SECOND)
+// So one that is sent while a large store gets figures at the start is answered in time, too.
+#define FIGURES_LIMIT (2 * NS_PER_SECOND)
 
 // --- one batch -------------------------------------------------------------------------------------------
 
@@ -230,6 +232,8 @@ static enum error_code commit_batch(struct engine *engine, struct engine_task *t
     engine_log_set_aside(engine, &set_aside);
     engine->next_due = next_due;
     engine->has_leftovers = has_leftovers || !has_all_figures;
+    if (has_all_figures && !engine->has_all_figures)
+        log_info("the figures of what is open are complete");
     engine->has_all_figures = has_all_figures;
     counters_add_commit(engine, count, timestamp_monotonic() - begun);
     engine_note_overflow(engine);
@@ -470,6 +474,8 @@ enum error_code engine_create(struct store *store, const struct engine_options *
     made->options = *options;
     if (made->options.stall_limit == 0)
         made->options.stall_limit = STALL_LIMIT;
+    if (made->options.figures_limit == 0)
+        made->options.figures_limit = FIGURES_LIMIT;
     made->work.store = store;
     made->work.policy = options->policy;
     made->work.to_outbox = options->has_exporter;

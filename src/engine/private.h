@@ -117,7 +117,8 @@ enum error_code work_shed_notes(struct engine_work *work, struct store_transacti
 // states are looked at.
 enum error_code engine_complete_figures(struct engine *engine, size_t max, bool *is_done,
                                         struct error *error) MUST_CHECK;
-// At the start: all of them, in transactions of their own. What goes wrong is left to the upkeep.
+// At the start: in transactions of their own, as many as there is time for. What is left, or goes wrong, is left to the
+// upkeep.
 void engine_prepare_figures(struct engine *engine);
 
 // --- apply.c: inside a write transaction ---

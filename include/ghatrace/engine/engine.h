@@ -66,6 +66,9 @@ struct engine_options {
     size_t max_series;         // bound on pools and label sets (tally/tally.h); 0: the usual one
     timestamp_ns (*now)(void); // NULL: timestamp_now
     duration_ns stall_limit;   // longer in storing, or waiting to be stored: not ready. 0: 5 s
+    // How long engine_create() makes figures that an older store lacks; the rest is made beside deliveries. 0: 2 s,
+    // negative: not at all.
+    duration_ns figures_limit;
     // Called in the engine's thread after a commit that put records into the outbox. May be NULL.
     void (*on_outbox)(void *context);
     void *on_outbox_context;

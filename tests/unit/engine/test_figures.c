@@ -339,6 +339,21 @@ static void an_older_store_has_its_figures_at_the_next_start(void **state)
     assert_int_equal(counted(bench, SERIES_JOB), 0); // cannot be made again
 }
 
+static void a_large_older_store_gets_its_figures_while_deliveries_are_taken(void **state)
+{
+    struct engine_bench *bench = *state;
+    fill(bench);
+    clear_figures(bench);
+    bench->options.figures_limit = -1;
+    engine_bench_restart(bench);
+    assert_int_equal(standing(bench, STANDING_QUEUED), 0);
+    tell(bench, scenario_job(1, GITHUB_JOB_QUEUED, 2, 2, 2, -1));
+    engine_bench_advance(bench, NS_PER_SECOND);
+    tally_verify(bench->store);
+    assert_int_equal(standing(bench, STANDING_QUEUED), 31);
+    assert_int_equal(standing(bench, STANDING_RUNNING), 60);
+}
+
 // --- counters ------------------------------------------------------------------------------------------------
 
 static uint64_t sum_of(const uint64_t *buckets, size_t count)
@@ -392,6 +407,7 @@ int main(void)
         TEST(what_is_over_leaves_and_what_is_counted_stays),
         TEST(finished_runs_make_room_before_a_delivery_is_refused),
         TEST(an_older_store_has_its_figures_at_the_next_start),
+        TEST(a_large_older_store_gets_its_figures_while_deliveries_are_taken),
         TEST(events_are_counted_by_kind_and_commits_by_size),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
