@@ -96,6 +96,8 @@ static void judge_refused(struct setup_item *item, const struct ingress_refused 
         item->state = SETUP_WARNING;
     say_time(item, " The last that was accepted came at ", ingress->signed_at);
     say(item, ".");
+    if (refused->address_count > 0)
+        say(item, " Look at the addresses. Unless they are GitHub's, strangers sent them.");
 }
 
 static void say_past(struct setup_item *item, const struct ingress_refused *refused,

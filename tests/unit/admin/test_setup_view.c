@@ -103,6 +103,9 @@ static void the_longest_message_is_whole(void **state)
     memset(scene.ingress.path, 'x', sizeof scene.ingress.path - 1);
     expect(&scene, SETUP_SECRET, SETUP_WRONG, "None was accepted yet.");
     expect(&scene, SETUP_PATH, SETUP_WRONG, "None was accepted yet.");
+    scene.ingress.signed_at = NOW - NS_PER_SECOND;
+    expect(&scene, SETUP_SECRET, SETUP_WRONG, "strangers sent them.");
+    expect(&scene, SETUP_PATH, SETUP_WARNING, "strangers sent them.");
 }
 
 static void a_good_delivery_makes_it_right_and_a_few_bad_ones_after_it_are_a_warning(void **state)
@@ -114,7 +117,9 @@ static void a_good_delivery_makes_it_right_and_a_few_bad_ones_after_it_are_a_war
     scene.ingress.wrong_path = refused(5, NOW - 10 * NS_PER_SECOND);
     scene.ingress.signed_at = NOW - 11 * NS_PER_SECOND;
     expect(&scene, SETUP_SECRET, SETUP_WARNING, "The last that was accepted came at 2026-");
+    expect(&scene, SETUP_SECRET, SETUP_WARNING, "Unless they are GitHub's, strangers sent them.");
     expect(&scene, SETUP_PATH, SETUP_WARNING, "not the path of webhooks");
+    expect(&scene, SETUP_PATH, SETUP_WARNING, "Unless they are GitHub's, strangers sent them.");
     scene.ingress.wrong_signature.in_a_row = 3;
     expect(&scene, SETUP_SECRET, SETUP_WRONG, "The last that was accepted came at 2026-");
     scene.ingress.signed_at = NOW - 9 * NS_PER_SECOND;
