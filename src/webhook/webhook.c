@@ -474,13 +474,15 @@ static void log_ping(struct webhook *webhook, const struct github_hook *hook)
 
     if (!log_limit_allows(&webhook->ping_lines, timestamp_monotonic(), &held_back))
         return;
+    const struct log_field held = held_back > 0 ? LOG_INT("held_back", held_back) : LOG_END;
     const struct log_field fields[] = {
         LOG_SLICE("of", hook->owner),
         LOG_SLICE("type", hook->type),
         LOG_INT("hook_id", hook->hook_id),
         LOG_SLICE("url", hook->url),
         LOG_SLICE("content_type", hook->content_type),
-        is_right ? LOG_END : LOG_STRING("change", missing),
+        is_right ? held : LOG_STRING("change", missing),
+        is_right ? LOG_END : held,
         LOG_END,
     };
     log_write(is_right ? LOG_INFO : LOG_WARN,
