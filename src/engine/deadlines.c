@@ -158,6 +158,40 @@ enum error_code work_resend_jobs(struct engine_work *work, struct store_transact
     return ERROR_NONE;
 }
 
+enum error_code work_keep_only_notes(struct engine_work *work,
+                                     struct store_transaction *transaction, struct store_key *next,
+                                     size_t max, size_t *replaced, bool *is_end,
+                                     struct error *error)
+{
+    static const struct run_state no_run; // which a note does not need
+    *is_end = false;
+    *replaced = 0;
+    for (size_t i = 0; i < max && store_keeps_only_notes(transaction);
+         i++, store_key_increment(next)) {
+        struct slice found;
+        struct slice bytes;
+        enum codec_kind kind;
+        enum error_code code = store_seek_span(transaction, next, &found, error);
+        *is_end = code == ERROR_NOT_FOUND;
+        if (code != ERROR_NONE)
+            return *is_end ? ERROR_NONE : code;
+        if (!codec_kind_of(found, &kind) || kind != CODEC_JOB)
+            continue;
+        arena_clear(&work->arena);
+        if (!arena_copy_slice(&work->arena, found, &bytes))
+            return error_set(error, ERROR_MEMORY, "keep only notes: out of memory");
+        struct work_job job = {.key = *next};
+        code = work_decode_job(work, bytes, &job, error);
+        bool is_lacking = code == ERROR_NONE && job.state.phase == JOB_CLOSED_LACKING;
+        *replaced += is_lacking ? 1 : 0;
+        if (is_lacking)
+            code = work_save_job(work, transaction, &no_run, &job, error);
+        if (code != ERROR_NONE && code != ERROR_CORRUPT) // whoever wants that one sets it aside
+            return code;
+    }
+    return ERROR_NONE;
+}
+
 // Jobs whose states were damaged never closed. Counted where a run would be remembered for their sake.
 static enum error_code count_open_jobs(struct engine_work *work,
                                        struct store_transaction *transaction, struct work_run *run,
@@ -319,6 +353,9 @@ static enum error_code work_expire(struct engine_work *work, struct store_transa
 // Pools looked at in one batch, and how often all of them are.
 #define POOLS_PER_BATCH 64
 #define POOLS_EVERY (10 * NS_PER_MINUTE)
+// While room runs short none is kept that a note can stand for: how often it is looked whether there are any, where there
+// were none.
+#define JOBS_EVERY (10 * NS_PER_MINUTE)
 // States in one transaction, at the start.
 #define FIGURES_PER_TRANSACTION 10000
 
@@ -503,6 +540,28 @@ static enum error_code shed_notes(struct engine *engine, struct store_transactio
     return code;
 }
 
+// Jobs that left and might leave again, changed, are kept whole while there is room. It is given back when it is needed.
+static enum error_code drop_jobs(struct engine *engine, struct store_transaction *transaction,
+                                 size_t max, bool *has_leftovers, struct error *error)
+{
+    duration_ns since = timestamp_monotonic() - engine->jobs_looked;
+    size_t replaced;
+    bool is_end;
+    if (!store_keeps_only_notes(transaction) || (engine->jobs_looked != 0 && since < JOBS_EVERY))
+        return ERROR_NONE;
+    enum error_code code = work_keep_only_notes(&engine->work, transaction, &engine->next_job, max,
+                                                &replaced, &is_end, error);
+    engine->jobs_replaced += replaced;
+    *has_leftovers |= store_keeps_only_notes(transaction);
+    if (code != ERROR_NONE || !is_end)
+        return code;
+    engine->next_job = (struct store_key){.trace = {{0}}};
+    if (engine->jobs_replaced == 0)
+        engine->jobs_looked = timestamp_monotonic();
+    engine->jobs_replaced = 0;
+    return ERROR_NONE;
+}
+
 enum error_code engine_do_upkeep(struct engine *engine, struct store_transaction *transaction,
                                  timestamp_ns now, size_t tasks, timestamp_ns *next_due,
                                  bool *has_leftovers, struct error *error)
@@ -518,6 +577,8 @@ enum error_code engine_do_upkeep(struct engine *engine, struct store_transaction
         code = drop_history(engine, transaction, now, may_forget, max, has_leftovers, error);
     if (code == ERROR_NONE && may_forget)
         code = forget(engine, transaction, now, max, has_leftovers, error);
+    if (code == ERROR_NONE)
+        code = drop_jobs(engine, transaction, max, has_leftovers, error);
     if (code == ERROR_NONE)
         code = shed_notes(engine, transaction, now, max, has_leftovers, error);
     if (code == ERROR_NONE)

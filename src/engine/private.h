@@ -88,6 +88,11 @@ struct engine {
     struct pool_id next_pool;  // where the look for unused pools goes on
     timestamp_ns pools_looked; // when the last one ended
 
+    // The look for jobs of which only notes are kept when room runs short.
+    struct store_key next_job;
+    size_t jobs_replaced;     // since it began
+    timestamp_ns jobs_looked; // by the steady clock, when it last found none; 0: never
+
     // By the steady clock, when the engine's thread took up what it is busy with; 0: it waits.
     _Atomic timestamp_ns busy_since;
     _Atomic(const char *) export_note; // NULL: nothing is wrong
@@ -243,5 +248,11 @@ void work_heal_job_times(const struct engine_work *work, struct job_state *job);
 enum error_code work_resend_jobs(struct engine_work *work, struct store_transaction *transaction,
                                  struct work_run *run, timestamp_ns now,
                                  struct error *error) MUST_CHECK;
+// Of jobs that left, and are kept since they might leave again, only notes stay, until there is room again. Looks at up to
+// `max` states from `*next` on, and moves it. `*is_end`: there are no more.
+enum error_code work_keep_only_notes(struct engine_work *work,
+                                     struct store_transaction *transaction, struct store_key *next,
+                                     size_t max, size_t *replaced, bool *is_end,
+                                     struct error *error) MUST_CHECK;
 
 #endif

@@ -154,6 +154,34 @@ static void states_that_might_be_sent_again_never_cost_a_delivery(void **state)
     engine_bench_close(&bench);
 }
 
+// They were kept while there was room; then it is needed for what is open.
+static void states_that_might_be_sent_again_make_room_for_what_is_open(void **state)
+{
+    struct engine_bench bench;
+    (void)state;
+    open_small(&bench, false);
+    for (int64_t id = 1; id <= JOBS; id++) {
+        struct scenario_delivery job = scenario_job(id, GITHUB_JOB_COMPLETED, 60, 2, 6, 60);
+        scenario_set_deployment(&job, 4, "production");
+        memcpy(job.digest, &id, sizeof id);
+        bench.now += NS_PER_SECOND;
+        assert_int_equal(engine_bench_deliver(&bench, &job), ENGINE_ACCEPTED);
+    }
+    engine_bench_advance(&bench, NS_PER_MINUTE);
+    uint64_t kept = usage_of(&bench).spans;
+    assert_true(kept > 1000);
+    for (int64_t id = 1; id <= (int64_t)kept / 2; id++) {
+        int64_t open = 2 * JOBS + id;
+        struct scenario_delivery job = scenario_job(open, GITHUB_JOB_QUEUED, 2, 2, 2, -1);
+        memcpy(job.digest, &open, sizeof open);
+        bench.now += NS_PER_SECOND;
+        assert_int_equal(engine_bench_deliver(&bench, &job), ENGINE_ACCEPTED);
+    }
+    struct store_usage usage = usage_of(&bench);
+    assert_true(usage.used_bytes < usage.max_bytes / 100 * 90);
+    engine_bench_close(&bench);
+}
+
 static void ignore(struct engine_task *task)
 {
     (void)task;
@@ -491,6 +519,7 @@ int main(void)
         cmocka_unit_test(history_makes_room_while_a_clock_that_leapt_ahead_is_not_believed),
         cmocka_unit_test(what_waits_for_the_collector_never_makes_room),
         cmocka_unit_test(states_that_might_be_sent_again_never_cost_a_delivery),
+        cmocka_unit_test(states_that_might_be_sent_again_make_room_for_what_is_open),
         cmocka_unit_test(dead_letters_make_room_before_a_delivery_is_refused),
         cmocka_unit_test(history_makes_room_before_dead_letters_do),
         cmocka_unit_test(dead_letters_stay_within_their_limits),
