@@ -327,6 +327,32 @@ static enum error_code finish_job_again(const struct trace_policy *policy, times
     return ERROR_NONE;
 }
 
+// Of a job that was given up more was heard, but not its end: it leaves again, as it stands now, where that changes it.
+static enum error_code give_up_again(const struct trace_policy *policy,
+                                     const struct job_state *before, timestamp_ns now,
+                                     struct run_state *run, struct job_state *job,
+                                     struct arena *arena, struct lifecycle_output *output)
+{
+    struct lifecycle_finished *finished = &output->finished[output->finished_count];
+    struct lifecycle_finished old = {.rest = NULL};
+    struct job_timeline told;
+    struct job_timeline timeline;
+    timestamp_ns end_by = run->is_completed ? run->end : TIMESTAMP_UNKNOWN;
+    timeline_of_job(before, false, end_by, &told);
+    timeline_of_job(job, false, end_by, &timeline);
+    timeline_take_back(&told, &timeline);
+    if (timeline.is_queue_void) // where the job ends is not known yet, and it must not stick out
+        timeline.queue = (struct timeline_phase){true, timeline.start, timeline.start};
+    enum error_code code =
+        build_job_spans(policy, run, before, &told, true, arena, &old.batch, &old.rest);
+    if (code == ERROR_NONE)
+        code = build_job_spans(policy, run, job, &timeline, true, arena, &finished->batch,
+                               &finished->rest);
+    if (code != ERROR_NONE || is_same(&old, &before->body_version, finished, &job->body_version))
+        return code;
+    return close_job(policy, JOB_CLOSED_INCOMPLETE, &timeline, now, run, job, arena, output);
+}
+
 // --- events ------------------------------------------------------------------------------------------
 
 static bool must_settle(const struct trace_policy *policy, timestamp_ns now,
@@ -394,6 +420,7 @@ static enum error_code apply_job(const struct trace_policy *policy,
                                  struct job_state *job, struct arena *arena,
                                  struct lifecycle_output *output)
 {
+    const struct job_state before = *job;
     struct job_timeline told;
     bool was_given_up = job->phase == JOB_CLOSED_INCOMPLETE;
     if (job->phase == JOB_CLOSED_LACKING)
@@ -418,6 +445,8 @@ static enum error_code apply_job(const struct trace_policy *policy,
     run->last_received = timestamp_later(run->last_received, received_at);
     output->job_changed = true;
     output->run_changed = run->phase != RUN_REMEMBERED;
+    if (was_given_up && !has_seen(job->seen, GITHUB_JOB_COMPLETED))
+        return give_up_again(policy, &before, received_at, run, job, arena, output);
     return advance_job(policy, was_given_up ? &told : NULL, received_at, run, job, arena, output);
 }
 

@@ -21,7 +21,7 @@
 // What went out is sent again, under the same IDs, where a delivery changes it:
 //   - a run or a job that ends twice under one attempt: the later end holds (merge.h), in whatever order they come;
 //   - a root that its jobs stick out of, since they came after it: it is extended, never shortened;
-//   - what was incomplete: it goes on with the next event, and its end replaces it.
+//   - what was incomplete: it goes on with the next event, which sends it again as it stands then, and its end replaces it.
 // It is never made less complete, and nothing is sent again that would be the same.
 #ifndef GHATRACE_TRACE_LIFECYCLE_H
 #define GHATRACE_TRACE_LIFECYCLE_H

@@ -241,6 +241,28 @@ static void a_job_given_up_may_lack_a_statement_when_it_ends(void **state)
     tally_verify(gate->bench.store);
 }
 
+static void a_queue_told_of_a_job_that_was_given_up_is_taken_back(void **state)
+{
+    struct gate *gate = *state;
+    tell(gate, gated(QUEUED, 2.5));
+    tell(gate, scenario_run(GITHUB_RUN_COMPLETED, 92, "cancelled"));
+    engine_bench_advance(&gate->bench, NS_PER_HOUR);
+    tell(gate, gated(WAITING, 3.25));
+    tell(gate, gated(WAITING, 3)); // changes nothing
+    tell(gate, cancelled_at(90));
+    engine_bench_advance(&gate->bench, PAUSE);
+    assert_spans(gate, "workflow RUN CI 0..92 cancellation\n"
+                       "job build 2..92 queue_time_ms=90000 github.incomplete\n"
+                       "runner.queue 2..92\n"
+                       "job build 2..92 github.incomplete\n"
+                       "job.waiting 2..92\n"
+                       "runner.queue 2..2\n"
+                       "job build 2..90 cancellation\n"
+                       "job.waiting 2..90\n");
+    assert_int_equal(measured_jobs(&gate->bench), 1);
+    tally_verify(gate->bench.store);
+}
+
 static void the_names_of_a_run_reach_the_jobs_that_left_without_them(void **state)
 {
     struct gate *gate = *state;
@@ -442,6 +464,7 @@ int main(void)
         TEST(what_is_heard_after_the_grace_sends_a_job_again),
         TEST(a_queue_that_was_none_is_taken_back),
         TEST(a_job_given_up_may_lack_a_statement_when_it_ends),
+        TEST(a_queue_told_of_a_job_that_was_given_up_is_taken_back),
         TEST(the_names_of_a_run_reach_the_jobs_that_left_without_them),
         TEST(a_kept_state_is_forgotten_after_linger),
         TEST(a_job_that_lacked_nothing_keeps_only_a_note),

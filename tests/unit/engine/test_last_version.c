@@ -265,6 +265,16 @@ static void a_run_that_falls_silent_and_ends_after_all(void **state)
     play_all(&story, long_pauses, 1, 60 * NS_PER_DAY);
 }
 
+static void a_job_that_never_ends(void **state)
+{
+    struct story story = {.name = "never ends"};
+    (void)state;
+    add(&story, scenario_run(GITHUB_RUN_COMPLETED, 62, "cancelled"));
+    add(&story, scenario_job(1, QUEUED, 2, 2, 2, -1));
+    add(&story, scenario_job(1, IN_PROGRESS, 6, 2, 6, -1));
+    play_all(&story, pauses, PAUSES, 0);
+}
+
 // --- life cycles at random -------------------------------------------------------------------------------------
 
 static const char *const results[] = {"success", "failure", "cancelled", "timed_out"};
@@ -344,6 +354,7 @@ int main(void)
         cmocka_unit_test(a_re_run_whose_other_jobs_are_carried_over),
         cmocka_unit_test(a_run_that_is_approved_late),
         cmocka_unit_test(a_run_that_falls_silent_and_ends_after_all),
+        cmocka_unit_test(a_job_that_never_ends),
         cmocka_unit_test(life_cycles_at_random),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
