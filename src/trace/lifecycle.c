@@ -226,6 +226,11 @@ static bool is_to_be_measured(const struct run_state *run, const struct job_stat
     return !is_incomplete && job->phase != JOB_CLOSED && is_known;
 }
 
+static bool is_release_known(const struct job_state *job)
+{
+    return job->last_waiting != TIMESTAMP_UNKNOWN && job->last_queued > job->last_waiting;
+}
+
 // Is there an event still to be expected without which the spans of this completed job would be wrong?
 //
 // Whether a job waited for approval, and how long, is told by its `waiting` and the `queued` after it; nothing else has
@@ -243,19 +248,21 @@ static bool lacks_a_statement(const struct run_state *run, const struct job_stat
         return true;
     bool deploys = job->deployment_id != 0 || job->deployment_environment.len > 0;
     bool may_have_waited = job->last_waiting != TIMESTAMP_UNKNOWN || deploys;
-    bool is_release_known =
-        job->last_waiting != TIMESTAMP_UNKNOWN && job->last_queued > job->last_waiting;
-    return may_have_waited && !is_release_known;
+    return may_have_waited && !is_release_known(job);
 }
 
-// What its end leaves of a completed job. Of one that never got a runner, and of which nothing but its end was heard,
-// more may be told although nothing says so: it is not waited for, but the state stays.
+// What its end leaves of a completed job. Of one that never got a runner a gate, or a runner, may be told although nothing
+// says so: it is not waited for, but the state stays.
 static enum job_phase phase_at_end(const struct run_state *run, const struct job_state *job,
                                    const struct job_timeline *timeline)
 {
     bool has_all_phases = timeline->has_run || timeline->is_skipped || timeline->is_carried_over;
-    bool has_only_end = !has_all_phases && job->seen == 1u << GITHUB_JOB_COMPLETED;
-    return has_only_end || lacks_a_statement(run, job, timeline) ? JOB_CLOSED_LACKING : JOB_CLOSED;
+    bool may_lack_phases = !has_all_phases && !is_release_known(job);
+    bool may_lack_runner = timeline->has_run && job->runner_id == 0 && job->runner_name.len == 0 &&
+                           !has_seen(job->seen, GITHUB_JOB_IN_PROGRESS);
+    return may_lack_phases || may_lack_runner || lacks_a_statement(run, job, timeline)
+               ? JOB_CLOSED_LACKING
+               : JOB_CLOSED;
 }
 
 // For the first time or, with `told`, after it was given up.

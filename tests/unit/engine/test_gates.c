@@ -405,6 +405,43 @@ static void an_end_that_names_no_deployment_is_corrected_by_what_was_before(void
     play_in_every_order(&story);
 }
 
+// Should no body say that it deploys. It never had a runner, so there may have been a gate.
+static void a_gate_that_only_waiting_tells_of_is_known_in_every_order(void **state)
+{
+    struct story story = {.name = "cancelled at a gate without a deployment",
+                          .is_sent_twice = true,
+                          .expected = "job build 2..90 cancellation\n"
+                                      "job.waiting 2..90\n"
+                                      "workflow RUN CI 0..92 cancellation\n"};
+    (void)state;
+    add(&story, gated(QUEUED, 2.5));
+    add(&story, gated(WAITING, 3.25));
+    add(&story, cancelled_at(90));
+    add(&story, scenario_run(GITHUB_RUN_COMPLETED, 92, "cancelled"));
+    for (size_t i = 0; i < 3; i++)
+        scenario_set_deployment(&story.events[i], 0, "");
+    play_in_every_order(&story);
+}
+
+static void a_runner_that_the_end_does_not_name_is_known_in_every_order(void **state)
+{
+    struct story story = {.name = "no runner in the end",
+                          .is_sent_twice = true,
+                          .expected = "job build 2..90 cancellation queue_time_ms=4000\n"
+                                      "runner.execution 6..90 cancellation\n"
+                                      "runner.queue 2..6\n"
+                                      "workflow RUN CI 0..92 cancellation\n"};
+    struct scenario_delivery cancelled = scenario_job(1, COMPLETED, 90, 2, 6, 90);
+    (void)state;
+    scenario_set_conclusion(&cancelled, "cancelled");
+    scenario_set_runner(&cancelled, 0, "");
+    add(&story, scenario_job(1, QUEUED, 2, 2, 2, -1));
+    add(&story, scenario_job(1, IN_PROGRESS, 6, 2, 6, -1));
+    add(&story, cancelled);
+    add(&story, scenario_run(GITHUB_RUN_COMPLETED, 92, "cancelled"));
+    play_in_every_order(&story);
+}
+
 // --- random life cycles ------------------------------------------------------------------------------
 
 // With a gate or without, released or not; then it runs, is cancelled, refused or skipped.
@@ -487,6 +524,8 @@ int main(void)
         cmocka_unit_test(a_deployment_without_a_gate_has_a_queue_in_every_order),
         cmocka_unit_test(payloads_from_before_2023_are_named_and_timed_in_every_order),
         cmocka_unit_test(an_end_that_names_no_deployment_is_corrected_by_what_was_before),
+        cmocka_unit_test(a_gate_that_only_waiting_tells_of_is_known_in_every_order),
+        cmocka_unit_test(a_runner_that_the_end_does_not_name_is_known_in_every_order),
         cmocka_unit_test(life_cycles_of_any_kind_end_alike_in_any_order),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -275,6 +275,19 @@ static void a_job_that_never_ends(void **state)
     play_all(&story, pauses, PAUSES, 0);
 }
 
+static void a_job_whose_end_names_no_runner(void **state)
+{
+    struct story story = {.name = "no runner in the end"};
+    struct scenario_delivery completed = scenario_job(1, COMPLETED, 60, 2, 6, 60);
+    (void)state;
+    scenario_set_runner(&completed, 0, "");
+    add(&story, scenario_job(1, QUEUED, 2, 2, 2, -1));
+    add(&story, scenario_job(1, IN_PROGRESS, 6, 2, 6, -1));
+    add(&story, completed);
+    add(&story, scenario_run(GITHUB_RUN_COMPLETED, 62, "success"));
+    play_all(&story, pauses, PAUSES, 0);
+}
+
 // --- life cycles at random -------------------------------------------------------------------------------------
 
 static const char *const results[] = {"success", "failure", "cancelled", "timed_out"};
@@ -355,6 +368,7 @@ int main(void)
         cmocka_unit_test(a_run_that_is_approved_late),
         cmocka_unit_test(a_run_that_falls_silent_and_ends_after_all),
         cmocka_unit_test(a_job_that_never_ends),
+        cmocka_unit_test(a_job_whose_end_names_no_runner),
         cmocka_unit_test(life_cycles_at_random),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
