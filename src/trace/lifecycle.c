@@ -408,17 +408,31 @@ static enum error_code hear_more_of_job(const struct trace_policy *policy,
     return finish_job_again(policy, received_at, &run_before, &before, run, job, arena, output);
 }
 
+// Does this end tell all of its job, without what else may have been heard of it?
+static bool tells_all(const struct github_event *event, timestamp_ns occurred_at, uint64_t digest,
+                      const struct run_state *run)
+{
+    struct job_state alone = {.phase = JOB_NEW};
+    struct job_timeline timeline;
+    merge_job_event(&alone, event, occurred_at, digest);
+    timeline_of_job(&alone, true, TIMESTAMP_UNKNOWN, &timeline);
+    return phase_at_end(run, &alone, &timeline) == JOB_CLOSED;
+}
+
 // Does the event change nothing of what was sent of this job? It does if it is a later end of it. Long after the run's
 // root left (RUN_REMEMBERED), a job that is not known any more was sent, too: only its end is believed then, for nothing
-// would ever end what another event begins.
-static bool is_late_for_job(const struct github_event *event, uint64_t digest,
-                            const struct run_state *run, const struct job_state *job)
+// would ever end what another event begins, and only one that cannot tell less than what was sent.
+static bool is_late_for_job(const struct github_event *event, timestamp_ns occurred_at,
+                            uint64_t digest, const struct run_state *run,
+                            const struct job_state *job)
 {
     struct state_version version = merge_version_of_job(&event->job, digest);
     bool is_end = event->job.action == GITHUB_JOB_COMPLETED;
     if (job->phase == JOB_CLOSED)
         return !is_end || !merge_is_newer(&version, &job->body_version);
-    return run->phase == RUN_REMEMBERED && !is_end;
+    if (run->phase != RUN_REMEMBERED)
+        return false;
+    return !is_end || (job->phase == JOB_NEW && !tells_all(event, occurred_at, digest, run));
 }
 
 static enum error_code apply_job(const struct trace_policy *policy,
@@ -433,7 +447,7 @@ static enum error_code apply_job(const struct trace_policy *policy,
     if (job->phase == JOB_CLOSED_LACKING)
         return hear_more_of_job(policy, event, occurred_at, received_at, digest, run, job, arena,
                                 output);
-    if (is_late_for_job(event, digest, run, job)) {
+    if (is_late_for_job(event, occurred_at, digest, run, job)) {
         output->is_late = true;
         return ERROR_NONE;
     }

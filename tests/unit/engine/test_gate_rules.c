@@ -263,6 +263,33 @@ static void a_queue_told_of_a_job_that_was_given_up_is_taken_back(void **state)
     tally_verify(gate->bench.store);
 }
 
+// The end alone does not tell of the gate.
+static void an_end_repeated_after_linger_does_not_undo_what_was_told(void **state)
+{
+    struct gate *gate = *state;
+    struct scenario_delivery refused = scenario_job(2, COMPLETED, 80, 2, 80, 80);
+    scenario_set_runner(&refused, 0, "");
+    scenario_set_conclusion(&refused, "failure");
+    tell(gate, gated(QUEUED, 2.5));
+    tell(gate, gated(WAITING, 3.25));
+    tell(gate, gated(QUEUED, 30.25));
+    tell(gate, gated_end(45, 60));
+    tell(gate, refused);
+    tell(gate, scenario_run(GITHUB_RUN_COMPLETED, 92, "success"));
+    struct buffer told;
+    buffer_init(&told, 1 << 20);
+    engine_bench_spans(&gate->bench, &told);
+    assert_non_null(strstr(told.data, "job.waiting 2..30.25\n"));
+    engine_bench_advance(&gate->bench, 9 * NS_PER_DAY);
+    tell(gate, gated_end(45, 60));
+    tell(gate, refused);
+    tell(gate, gated(QUEUED, 30.25));
+    engine_bench_advance(&gate->bench, 9 * NS_PER_DAY);
+    assert_spans(gate, told.data);
+    assert_int_equal(late(gate), 3);
+    buffer_release(&told);
+}
+
 static void the_names_of_a_run_reach_the_jobs_that_left_without_them(void **state)
 {
     struct gate *gate = *state;
@@ -465,6 +492,7 @@ int main(void)
         TEST(a_queue_that_was_none_is_taken_back),
         TEST(a_job_given_up_may_lack_a_statement_when_it_ends),
         TEST(a_queue_told_of_a_job_that_was_given_up_is_taken_back),
+        TEST(an_end_repeated_after_linger_does_not_undo_what_was_told),
         TEST(the_names_of_a_run_reach_the_jobs_that_left_without_them),
         TEST(a_kept_state_is_forgotten_after_linger),
         TEST(a_job_that_lacked_nothing_keeps_only_a_note),
