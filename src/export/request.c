@@ -1,14 +1,19 @@
 // Records of the outbox → one HTTP request: joined, transcoded, compressed, headed.
 #include "request.h"
 
+#include <string.h>
+
 #include "ghatrace/base/log.h"
 #include "ghatrace/http/write.h"
+#include "ghatrace/otlp/decode.h"
+#include "ghatrace/otlp/encode.h"
 #include "ghatrace/otlp/json.h"
 #include "gzip.h"
 
 #define USER_AGENT "ghatrace/" GHATRACE_VERSION
 #define OWN_FIELDS_MAX 3
 #define REQUEST_JSON_MAX (4 * REQUEST_BODY_MAX) // JSON of our spans is two to three times as long
+#define ARENA_BLOCK ((size_t)64 << 10)          // for the spans of two records
 #define REQUEST_HEAD_MAX ((size_t)64 << 10)
 #define REQUEST_MAX (REQUEST_JSON_MAX + REQUEST_HEAD_MAX)
 
@@ -86,35 +91,70 @@ enum error_code request_form_init(struct request_form *form, const struct export
     return check_form(form, error);
 }
 
-// Its spans were sent again since, corrected: a later record has them. This one must not come after that, as it might
-// when it is tried again, or put back from the dead letters.
-static enum error_code check_newest(struct store_transaction *transaction,
-                                    const struct store_record *record, struct error *error)
+static bool has_span(const struct span_batch *batch, const struct span_id *id)
 {
-    uint64_t newest;
-    enum error_code code = store_newest_record(transaction, &record->key, &newest, error);
-    if (code == ERROR_NOT_FOUND)
-        return ERROR_NONE;
-    return code == ERROR_NONE && newest > record->sequence ? ERROR_NOT_FOUND : code;
+    for (size_t i = 0; i < batch->span_count; i++) {
+        if (memcmp(&batch->spans[i].span_id, id, sizeof *id) == 0)
+            return true;
+    }
+    return false;
+}
+
+// Leaves in `batch` what `newer` does not have.
+static void drop_replaced(struct span_batch *batch, const struct span_batch *newer)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < batch->span_count; i++) {
+        if (!has_span(newer, &batch->spans[i].span_id))
+            batch->spans[kept++] = batch->spans[i];
+    }
+    batch->span_count = kept;
+}
+
+// Spans of a record were sent again since, corrected: a later record has them. They must not come after those, as they
+// might when this record is tried again, or put back from the dead letters. What the later one does not have is a span
+// that was taken back, as one of no length: it leaves. ERROR_NOT_FOUND: nothing does.
+static enum error_code append_not_replaced(struct slice body, struct slice newer,
+                                           struct buffer *joined, struct error *error)
+{
+    struct arena arena;
+    struct span_batch batch, newer_batch;
+    arena_init(&arena, ARENA_BLOCK);
+    enum error_code code = otlp_decode_batch(body, &arena, &batch, error);
+    if (code == ERROR_NONE)
+        code = otlp_decode_batch(newer, &arena, &newer_batch, error);
+    if (code == ERROR_NONE) {
+        drop_replaced(&batch, &newer_batch);
+        code = batch.span_count > 0 ? otlp_encode_batch(&batch, joined, error) : ERROR_NOT_FOUND;
+    }
+    arena_release(&arena);
+    return code == ERROR_CORRUPT ? ERROR_NOT_FOUND : code; // the later one tells more than nothing
 }
 
 // ERROR_NOT_FOUND: gone, or replaced. A tool may have settled it while we waited for the collector.
-static enum error_code read_record(struct store_transaction *transaction, uint64_t sequence,
-                                   struct slice *body, struct error *error)
+static enum error_code append_record(struct store_transaction *transaction, uint64_t sequence,
+                                     struct buffer *joined, struct error *error)
 {
-    uint64_t found = sequence;
+    uint64_t found = sequence, newest = 0;
     uint32_t size;
-    struct store_record record;
+    struct store_record record, newer;
     enum error_code code = store_seek_outbox(transaction, &found, &size, error);
     if (code == ERROR_NONE && found != sequence)
         code = ERROR_NOT_FOUND;
     if (code == ERROR_NONE)
         code = store_get_record(transaction, sequence, &record, error);
-    if (code == ERROR_NONE)
-        code = check_newest(transaction, &record, error);
-    if (code == ERROR_NONE)
-        *body = record.body;
-    return code;
+    if (code != ERROR_NONE)
+        return code;
+    code = store_newest_record(transaction, &record.key, &newest, error);
+    if (code == ERROR_NONE && newest > sequence)
+        code = store_get_record(transaction, newest, &newer, error);
+    if (code == ERROR_NONE && newest > sequence)
+        return append_not_replaced(record.body, newer.body, joined, error);
+    if (code != ERROR_NONE && code != ERROR_NOT_FOUND)
+        return code;
+    code = buffer_append_slice(joined, record.body);
+    return code == ERROR_NONE ? ERROR_NONE
+                              : error_set(error, code, "request: %s", error_code_text(code));
 }
 
 // "repeated fields ... are concatenated" (Protocol Buffers, Encoding): the records joined are a valid
@@ -129,16 +169,11 @@ static enum error_code join_records(struct store *store, const uint64_t *sequenc
 
     *records = 0;
     for (size_t i = 0; i < count && code == ERROR_NONE; i++) {
-        struct slice body;
-        code = read_record(transaction, sequences[i], &body, error);
-        if (code == ERROR_NOT_FOUND) {
-            code = ERROR_NONE;
-        } else if (code == ERROR_NONE) {
-            code = buffer_append_slice(joined, body);
-            if (code != ERROR_NONE)
-                error_set(error, code, "request: %s", error_code_text(code));
+        code = append_record(transaction, sequences[i], joined, error);
+        if (code == ERROR_NONE)
             *records += 1;
-        }
+        if (code == ERROR_NOT_FOUND)
+            code = ERROR_NONE;
     }
     store_abort(transaction);
     return code;
