@@ -47,8 +47,9 @@ static void print_text(enum option_id id, const char *text)
 
 static void print_headers(const struct config *config)
 {
-    for (size_t i = 0; i < config->exporting.header_count; i++)
-        printf("%s%.*s=...", i > 0 ? "," : "", SLICE_ARGS(config->exporting.headers[i].name));
+    for (size_t i = 0; i < config->exporting.options.header_count; i++)
+        printf("%s%.*s=...", i > 0 ? "," : "",
+               SLICE_ARGS(config->exporting.options.headers[i].name));
 }
 
 static void print_list(const struct config *config, enum option_id id, const void *field)
@@ -126,8 +127,8 @@ static void print_setting(const struct config *config, const struct settings *se
 static void print_header_names(const struct config_export *exporting,
                                const struct export_header_file *file)
 {
-    const struct http_header *headers = exporting->headers;
-    size_t count = exporting->header_count;
+    const struct http_header *headers = exporting->options.headers;
+    size_t count = exporting->options.header_count;
     size_t shown = 0;
     if (file != NULL)
         headers = export_header_file_headers(file, &count);
@@ -148,15 +149,15 @@ static void print_export(const struct config_export *exporting,
         return;
     }
     struct slice protocol =
-        option_choice_word(options[OPTION_ID_OTLP_PROTOCOL].values, exporting->protocol);
+        option_choice_word(options[OPTION_ID_OTLP_PROTOCOL].values, exporting->options.protocol);
     struct slice compression =
-        option_choice_word(options[OPTION_ID_OTLP_COMPRESSION].values, exporting->compression);
+        option_choice_word(options[OPTION_ID_OTLP_COMPRESSION].values, exporting->options.gzip);
     char timeout[TIMESTAMP_TEXT_SIZE];
     printf("export: POST %s  (from %s)\n", exporting->url, exporting->url_from);
     printf("export: %.*s, compression %.*s, timeout %s, headers:", SLICE_ARGS(protocol),
-           SLICE_ARGS(compression), duration_format(exporting->timeout, timeout));
+           SLICE_ARGS(compression), duration_format(exporting->options.timeout, timeout));
     print_header_names(exporting, file);
-    if (exporting->endpoint.is_tls)
+    if (exporting->options.endpoint.is_tls)
         printf("export: trusting %s, client certificate %s\n",
                exporting->tls.ca_file != NULL ? exporting->tls.ca_file : "the system's authorities",
                exporting->tls.certificate_file != NULL ? exporting->tls.certificate_file : "none");
@@ -182,8 +183,8 @@ static void print_config(const struct config *config, const struct settings *set
         printf("webhook secret: 1, from GITHUB_WEBHOOK_SECRET\n");
     print_sockets(config);
     print_export(&config->exporting, findings->header_file);
-    if (config->exporting.service_name.len > 0)
-        printf("service.name: %.*s\n", SLICE_ARGS(config->exporting.service_name));
+    if (config->engine.policy.service_name.len > 0)
+        printf("service.name: %.*s\n", SLICE_ARGS(config->engine.policy.service_name));
     for (size_t i = 0; i < config->warnings.count; i++)
         printf("warning: %s\n", config->warnings.items[i]);
 }
@@ -278,7 +279,7 @@ static enum error_code read_secrets(struct config *config, struct arena *arena,
         code = secrets_load_tokens(&findings->tokens, config->admin_token_file, error);
     if (code != ERROR_NONE)
         return code;
-    if (!config->insecure_no_signature)
+    if (!config->ingress.insecure_no_signature)
         secrets_report_slips(&findings->secrets, warn_of_slip, &slips);
     secrets_report_slips(&findings->tokens, warn_of_slip, &slips);
     return ERROR_NONE;
@@ -292,8 +293,9 @@ static enum error_code read_files(struct config *config, struct arena *arena,
     if (code == ERROR_NONE)
         code = config_check_tls(config, error);
     if (code == ERROR_NONE && exporting->is_on && config->otlp_header_file != NULL)
-        code = export_header_file_open(config->otlp_header_file, exporting->headers,
-                                       exporting->header_count, &findings->header_file, error);
+        code =
+            export_header_file_open(config->otlp_header_file, exporting->options.headers,
+                                    exporting->options.header_count, &findings->header_file, error);
     return code;
 }
 

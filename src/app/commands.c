@@ -97,7 +97,7 @@ static int run_ids(struct invocation *invocation)
         return status;
     if (read_operands(invocation, &key, &error) != ERROR_NONE)
         return command_fail(&error);
-    enum id_scheme scheme = (enum id_scheme)config.id_scheme;
+    enum id_scheme scheme = config.engine.policy.scheme;
     // In scheme runner the name alone identifies a job; elsewhere the number does.
     bool has_job = scheme == ID_SCHEME_RUNNER ? key.job_name.len > 0 : key.job_id != 0;
     if (scheme == ID_SCHEME_RUNNER && key.job_id != 0 && !has_job) {
@@ -190,7 +190,7 @@ static int run_requeue(struct invocation *invocation)
     int status = store_tool_open_for_writing(invocation, &config, &requeue.store);
     if (status != EXIT_OK)
         return status;
-    requeue.outbox_max = config.outbox_max_size / REQUEUE_SHARE;
+    requeue.outbox_max = config.engine.outbox_max / REQUEUE_SHARE;
     enum error_code code = requeue_all(&requeue, &error);
     if (code == ERROR_NONE && requeue.is_full)
         code = count_letters(requeue.store, &left, &error);
@@ -291,7 +291,7 @@ static int run_serve(struct invocation *invocation)
         return status;
     activation_claim(&config.activation);
     memory_return_large_blocks();
-    log_configure((enum log_level)config.log_level, (enum log_format)config.log_format);
+    log_configure(config.log_level, config.log_format);
     if (log_start(&error) != ERROR_NONE)
         return command_fail(&error);
     for (size_t i = 0; i < config.warnings.count; i++)

@@ -365,7 +365,7 @@ void config_warn_of_unused(struct config *config, struct arena *arena, char *con
         {"https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"},
     };
     const struct config_export *exporting = &config->exporting;
-    const struct export_endpoint *endpoint = &exporting->endpoint;
+    const struct export_endpoint *endpoint = &exporting->options.endpoint;
     if (endpoint->userinfo[0] != '\0')
         config_warn(config, arena,
                     "%s: user and password in the URL are not used: put an Authorization header "
@@ -383,19 +383,12 @@ void config_warn_of_unused(struct config *config, struct arena *arena, char *con
 
 // --- from the configuration to TLS contexts -------------------------------------------------------
 
-struct net_tls_server_options config_server_tls(const struct config *config)
-{
-    return (struct net_tls_server_options){.certificate_file = config->tls_cert,
-                                           .key_file = config->tls_key,
-                                           .client_ca_file = config->tls_client_ca};
-}
-
 struct net_tls_server_options config_admin_tls(const struct config *config)
 {
     if (!config->admin_tls && config->admin_client_ca == NULL)
         return (struct net_tls_server_options){.certificate_file = NULL};
-    return (struct net_tls_server_options){.certificate_file = config->tls_cert,
-                                           .key_file = config->tls_key,
+    return (struct net_tls_server_options){.certificate_file = config->ingress.tls.certificate_file,
+                                           .key_file = config->ingress.tls.key_file,
                                            .client_ca_file = config->admin_client_ca};
 }
 
@@ -403,7 +396,7 @@ enum error_code config_make_export_tls(const struct config *config, struct net_t
                                        struct error *error)
 {
     *tls = NULL;
-    if (!config->exporting.is_on || !config->exporting.endpoint.is_tls)
+    if (!config->exporting.is_on || !config->exporting.options.endpoint.is_tls)
         return ERROR_NONE;
     enum error_code code = net_tls_create_client(&config->exporting.tls, tls, error);
     if (code != ERROR_NONE)
@@ -439,11 +432,10 @@ static enum error_code check_server(const struct net_tls_server_options *files, 
 
 enum error_code config_check_tls(const struct config *config, struct error *error)
 {
-    const struct net_tls_server_options webhook = config_server_tls(config);
     const struct net_tls_server_options admin = config_admin_tls(config);
     enum error_code code = check_export(config, error);
     if (code == ERROR_NONE)
-        code = check_server(&webhook, "tls-cert, tls-key", true, error);
+        code = check_server(&config->ingress.tls, "tls-cert, tls-key", true, error);
     // The same certificate, with other authorities.
     return code == ERROR_NONE ? check_server(&admin, "admin-client-ca", false, error) : code;
 }
@@ -451,7 +443,7 @@ enum error_code config_check_tls(const struct config *config, struct error *erro
 // --- config ---------------------------------------------------------------------------------------
 // Settings → configuration: types, defaults, and what must hold between them.
 
-// The order of the words in options.c is the order of these.
+// The order of the words in settings_list.h is the order of these.
 _Static_assert(LOG_DEBUG == 0 && LOG_INFO == 1 && LOG_WARN == 2 && LOG_ERROR == 3, "log-level");
 _Static_assert(LOG_FORMAT_TEXT == 0 && LOG_FORMAT_JSON == 1, "log-format");
 _Static_assert(ID_SCHEME_ARC == 0 && ID_SCHEME_COLLECTOR == 1 && ID_SCHEME_RUNNER == 2,
@@ -515,11 +507,11 @@ static const char *where_set(const struct settings *settings, enum option_id id)
     return setting->source == SOURCE_DEFAULT ? options[id].name : setting->last->where;
 }
 
-static enum error_code check_address(const struct settings *settings, enum option_id id,
-                                     const char *text, struct error *error)
+static enum error_code read_address(const struct settings *settings, enum option_id id,
+                                    const char *text, struct net_address *address,
+                                    struct error *error)
 {
-    struct net_address address;
-    enum error_code code = net_address_parse(slice_from_string(text), &address, error);
+    enum error_code code = net_address_parse(slice_from_string(text), address, error);
     if (code != ERROR_NONE)
         error_wrap(error, "%s", where_set(settings, id));
     return code;
@@ -615,6 +607,8 @@ static enum error_code split_repos(struct config *config, const struct settings 
         }
     }
     config->repos = (struct text_list){.items = globs, .count = count};
+    config->ingress.repos = globs;
+    config->ingress.repo_count = count;
     return ERROR_NONE;
 }
 
@@ -630,15 +624,15 @@ static enum error_code check_secret(struct config *config, struct arena *arena, 
 {
     bool has_variable = config->github_webhook_secret != NULL;
     bool has_secret = has_variable || config->webhook_secret_file != NULL;
-    if (!has_secret && !config->insecure_no_signature)
+    if (!has_secret && !config->ingress.insecure_no_signature)
         return error_set(error, ERROR_USAGE,
                          "no webhook secret: set GITHUB_WEBHOOK_SECRET or webhook-secret-file to "
                          "the secret of the webhook (or, to try things out, "
                          "insecure-no-signature)");
-    if (has_secret && config->insecure_no_signature)
+    if (has_secret && config->ingress.insecure_no_signature)
         config_warn(config, arena,
                     "insecure-no-signature is on: the webhook secret is not asked for");
-    else if (config->insecure_no_signature)
+    else if (config->ingress.insecure_no_signature)
         config_warn(config, arena, "insecure-no-signature is on: anybody may send webhooks");
     else if (has_variable && config->webhook_secret_file != NULL)
         config_warn(config, arena, "webhook-secret-file is set: GITHUB_WEBHOOK_SECRET is not used");
@@ -648,12 +642,13 @@ static enum error_code check_secret(struct config *config, struct arena *arena, 
 static enum error_code check_tls_settings(const struct config *config,
                                           const struct settings *settings, struct error *error)
 {
-    bool has_cert = config->tls_cert != NULL, has_key = config->tls_key != NULL;
+    bool has_cert = config->ingress.tls.certificate_file != NULL,
+         has_key = config->ingress.tls.key_file != NULL;
     if (has_cert != has_key)
         return error_set(error, ERROR_USAGE, "%s: set without %s: TLS takes both",
                          where_set(settings, has_cert ? OPTION_ID_TLS_CERT : OPTION_ID_TLS_KEY),
                          has_cert ? "tls-key" : "tls-cert");
-    if (config->tls_client_ca != NULL && !has_cert)
+    if (config->ingress.tls.client_ca_file != NULL && !has_cert)
         return error_set(error, ERROR_USAGE,
                          "%s: client certificates need TLS: set tls-cert and tls-key",
                          where_set(settings, OPTION_ID_TLS_CLIENT_CA));
@@ -673,12 +668,12 @@ static enum error_code read_networks(struct config *config, const struct setting
 {
     enum error_code code =
         config_read_networks(&config->allow_from, where_set(settings, OPTION_ID_ALLOW_FROM),
-                             settings->arena, &config->allowed_networks, error);
+                             settings->arena, &config->ingress.allow_from, error);
     if (code != ERROR_NONE)
         return code;
     return config_read_networks(&config->trusted_proxies,
                                 where_set(settings, OPTION_ID_TRUSTED_PROXIES), settings->arena,
-                                &config->proxy_networks, error);
+                                &config->ingress.trusted_proxies, error);
 }
 
 static enum error_code check_listeners(struct config *config, const struct settings *settings,
@@ -689,13 +684,16 @@ static enum error_code check_listeners(struct config *config, const struct setti
     if (code != ERROR_NONE)
         return code;
     if (wanted & OPTION_BIT(OPTION_ID_LISTEN))
-        code = check_address(settings, OPTION_ID_LISTEN, config->listen, error);
+        code = read_address(settings, OPTION_ID_LISTEN, config->listen, &config->ingress.listen,
+                            error);
     if (code == ERROR_NONE && (wanted & OPTION_BIT(OPTION_ID_ADMIN_LISTEN)) &&
         config_has_admin(config))
-        code = check_address(settings, OPTION_ID_ADMIN_LISTEN, config->admin_listen, error);
+        code = read_address(settings, OPTION_ID_ADMIN_LISTEN, config->admin_listen,
+                            &config->admin_address, error);
     if (code == ERROR_NONE && (wanted & OPTION_BIT(OPTION_ID_WEBHOOK_PATH)))
-        code = check_webhook_path(settings, config->webhook_path, error);
-    if (code == ERROR_NONE && config->max_payload_memory < config->max_payload)
+        code = check_webhook_path(settings, config->ingress.webhook_path, error);
+    if (code == ERROR_NONE &&
+        config->ingress.payload_memory_bytes < config->ingress.max_payload_bytes)
         code = error_set(error, ERROR_USAGE,
                          "%s: less than max-payload, so that none of that size could come in",
                          where_set(settings, OPTION_ID_MAX_PAYLOAD_MEMORY));
@@ -738,14 +736,11 @@ static bool is_loopback(const struct net_address *address)
 
 static bool is_public(const struct config *config, enum activation_use use)
 {
-    struct net_address address;
-    struct error ignored;
-    const char *listen = use == ACTIVATION_ADMIN ? config->admin_listen : config->listen;
+    const struct net_address *listen =
+        use == ACTIVATION_ADMIN ? &config->admin_address : &config->ingress.listen;
     if (config->activation.sockets[use] != 0)
-        return !is_loopback(&config->activation.addresses[use]);
-    if (net_address_parse(slice_from_string(listen), &address, &ignored) != ERROR_NONE)
-        return false;
-    return !is_loopback(&address);
+        listen = &config->activation.addresses[use];
+    return listen->len > 0 && !is_loopback(listen); // 0: it is not wanted
 }
 
 const char *config_listens_at(const struct config *config, enum activation_use use,
@@ -762,9 +757,9 @@ static void warn_of_unsafe(struct config *config, struct arena *arena)
     warn_of_private_file(config, config->webhook_secret_file, false, arena);
     warn_of_private_file(config, config->admin_token_file, false, arena);
     warn_of_private_file(config, config->otlp_header_file, false, arena);
-    warn_of_private_file(config, config->tls_key, true, arena);
+    warn_of_private_file(config, config->ingress.tls.key_file, true, arena);
     char listen[NET_ADDRESS_TEXT_SIZE], admin[NET_ADDRESS_TEXT_SIZE];
-    if (config->tls_cert == NULL && is_public(config, ACTIVATION_WEBHOOK))
+    if (config->ingress.tls.certificate_file == NULL && is_public(config, ACTIVATION_WEBHOOK))
         config_warn(config, arena,
                     "listen %s: plain HTTP on an address that others can reach: set tls-cert and "
                     "tls-key, or put a proxy that speaks TLS before it",
@@ -834,7 +829,8 @@ enum error_code config_build(struct config *config, const struct settings *setti
 {
     *config = (struct config){
         .github_webhook_secret = environment_get(environment, "GITHUB_WEBHOOK_SECRET"),
-        .credentials_directory = environment_get(environment, "CREDENTIALS_DIRECTORY")};
+        .credentials_directory = environment_get(environment, "CREDENTIALS_DIRECTORY"),
+        .engine.policy.approval_timeout = TRACE_APPROVAL_TIMEOUT};
     enum error_code code = convert_all(config, settings, wanted, error);
     if (code == ERROR_NONE && config->repos.count > 0)
         code = split_repos(config, settings, error);
@@ -846,25 +842,11 @@ enum error_code config_build(struct config *config, const struct settings *setti
         warn_of_unsafe(config, settings->arena);
     if (code == ERROR_NONE && (wanted & OPTION_BIT(OPTION_ID_OTLP_ENDPOINT)))
         code = config_apply_otel(config, settings, environment, error);
+    config->engine.has_exporter = config->exporting.is_on;
+    config->ingress.listen_socket = config->activation.sockets[ACTIVATION_WEBHOOK];
     if (code == ERROR_NONE && config->exporting.is_on)
         warn_of_private_file(config, config->exporting.tls.key_file, true, settings->arena);
-    if (config->ingress_threads == 0)
-        config->ingress_threads = default_ingress_threads();
+    if (config->ingress.threads == 0)
+        config->ingress.threads = default_ingress_threads();
     return code;
-}
-
-void config_trace_policy(const struct config *config, struct trace_policy *policy)
-{
-    trace_policy_init(policy);
-    policy->scheme = (enum id_scheme)config->id_scheme;
-    policy->runner_spans = config->runner_spans;
-    policy->steps = config->steps;
-    policy->service_name = config->exporting.service_name;
-    policy->resource_extra = config->exporting.resource;
-    policy->resource_extra_count = config->exporting.resource_count;
-    policy->root_grace = config->root_grace;
-    policy->job_grace = config->job_grace;
-    policy->job_timeout = config->job_timeout;
-    policy->run_idle = config->run_idle;
-    policy->linger = config->linger;
 }

@@ -10,12 +10,14 @@
 #include "activation.h"
 #include "ghatrace/base/arena.h"
 #include "ghatrace/base/error.h"
+#include "ghatrace/base/log.h"
 #include "ghatrace/base/slice.h"
 #include "ghatrace/base/time.h"
-#include "ghatrace/export/endpoint.h"
+#include "ghatrace/engine/engine.h"
+#include "ghatrace/export/exporter.h"
 #include "ghatrace/net/address.h"
 #include "ghatrace/net/tls.h"
-#include "ghatrace/trace/policy.h"
+#include "ghatrace/webhook/webhook.h"
 #include "settings.h"
 
 struct text_list {
@@ -29,81 +31,51 @@ struct config_warnings {
     size_t count;
 };
 
-// Where finished spans go, and how.
+// Where finished spans go, and how: of our settings and of OpenTelemetry's variables.
 struct config_export {
-    bool is_on; // else they stay in the local store
-    struct export_endpoint endpoint;
-    const char *url;                   // the endpoint again, to show
+    bool is_on;                        // else they stay in the local store
+    const char *url;                   // the endpoint, to show
     const char *url_from;              // the setting or variable that named it
-    unsigned protocol;                 // enum export_protocol
-    unsigned compression;              // enum config_compression
-    duration_ns timeout;               // of one request; 0: none
     struct net_tls_client_options tls; // counts where the endpoint is https
-    struct http_header *headers;       // with secrets in them: never shown
-    size_t header_count;
-    const struct attribute *resource; // OTEL_RESOURCE_ATTRIBUTES without service.name
-    size_t resource_count;
-    struct slice service_name; // empty: from the repository
+    // Of these the endpoint, the protocol, gzip, the timeout and the headers, which have secrets in them: never shown.
+    struct export_options options;
 };
 
-enum config_compression { CONFIG_COMPRESSION_NONE, CONFIG_COMPRESSION_GZIP };
-
 struct config {
-    // One field for each setting, by its type (settings.h); filled by the table in settings.c.
-    const char *listen;
-    const char *webhook_path;
+    // Filled by the rows of settings_list.h: each setting has one field, here or in the options of the part that
+    // uses it. In those options, what is neither a setting nor named here stays 0.
+    const char *listen; // ingress.listen is made of it
     const char *webhook_secret_file;
-    bool insecure_no_signature;
-    const char *tls_cert;
-    const char *tls_key;
-    const char *tls_client_ca;
-    const char *admin_listen;
+    const char *admin_listen; // admin_address is made of it
     const char *admin_token_file;
     bool admin_tls;
     const char *admin_client_ca;
     const char *trace_url;
-    uint64_t metrics_max_series;
     const char *db;
-    const char *otlp_endpoint;
+    uint64_t db_max_size;
+    const char *otlp_endpoint; // `exporting` is made of the otlp_ fields
     unsigned otlp_protocol;
     struct text_list otlp_headers;
     const char *otlp_header_file;
     duration_ns otlp_timeout;
-    unsigned otlp_compression;
+    unsigned otlp_compression; // 1: gzip
     const char *otlp_certificate;
     const char *otlp_client_certificate;
     const char *otlp_client_key;
-    const char *service_name;
-    unsigned id_scheme; // enum id_scheme
-    bool runner_spans;
-    bool steps;
-    struct text_list repos; // split at commas and blanks
-    uint64_t ingress_threads;
-    struct text_list allow_from;
-    struct text_list trusted_proxies;
-    uint64_t max_connections;
-    uint64_t max_connections_per_address;
-    uint64_t max_payload;
-    uint64_t max_payload_memory;
-    duration_ns root_grace;
-    duration_ns job_grace;
-    duration_ns job_timeout;
-    duration_ns run_idle;
-    duration_ns linger;
-    duration_ns history;
-    uint64_t db_max_size;
-    uint64_t outbox_max_size;
-    uint64_t dead_letters_max_size;
-    duration_ns dead_letters_max_age;
-    unsigned log_level;  // enum log_level
-    unsigned log_format; // enum log_format
+    const char *service_name;         // engine.policy.service_name is made of it
+    struct text_list repos;           // split at commas and blanks; ingress.repos are these
+    struct text_list allow_from;      // ingress.allow_from is made of it
+    struct text_list trusted_proxies; // ingress.trusted_proxies is made of it
+    enum log_level log_level;
+    enum log_format log_format;
     const char *config;
+    struct ingress_options ingress; // with `listen_socket`, too; the daemon adds the secrets
+    struct engine_options engine;   // with `has_exporter` and the whole policy, too
 
     // What follows from them and from OTEL_*.
     struct config_export exporting;
     struct activation activation; // its sockets are used instead of `listen` and `admin-listen`
-    struct net_network_list allowed_networks;
-    struct net_network_list proxy_networks;
+    struct net_address admin_address;
     const char *github_webhook_secret; // GITHUB_WEBHOOK_SECRET; NULL if not set
     const char *credentials_directory; // CREDENTIALS_DIRECTORY, from systemd; NULL if not set
     struct config_warnings warnings;
@@ -123,17 +95,12 @@ enum error_code config_read_networks(const struct text_list *list, const char *w
                                      struct arena *arena, struct net_network_list *networks,
                                      struct error *error) MUST_CHECK;
 
-// What `config` says about spans, for the engine.
-void config_trace_policy(const struct config *config, struct trace_policy *policy);
-
 bool config_has_admin(const struct config *config);
 // Where connections come in, as text: the socket that was passed, else the setting. Returns `text`.
 const char *config_listens_at(const struct config *config, enum activation_use use,
                               char text[NET_ADDRESS_TEXT_SIZE]);
 
-// The files of the webhook listener; without a certificate: plain.
-struct net_tls_server_options config_server_tls(const struct config *config);
-// The files of the admin listener, likewise.
+// The files of the admin listener; without a certificate: plain.
 struct net_tls_server_options config_admin_tls(const struct config *config);
 // Where export is on and https, a context for it; else NULL. The setting or variable at fault is not
 // known here, but the file is.

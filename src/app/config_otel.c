@@ -81,7 +81,7 @@ static enum error_code keep_text(struct otel *otel, const char *text, const char
 // What a collector will answer 404, most likely. What is specified is done all the same.
 static void warn_of_path(struct otel *otel, enum export_url kind, const char *where)
 {
-    struct slice path = slice_from_string(otel->config->exporting.endpoint.path);
+    struct slice path = slice_from_string(otel->config->exporting.options.endpoint.path);
     ptrdiff_t query = slice_find(path, SLICE("?"));
     if (query >= 0)
         path.len = (size_t)query;
@@ -108,19 +108,20 @@ static enum error_code use_endpoint(struct otel *otel, const char *url, enum exp
 {
     struct config_export *exporting = &otel->config->exporting;
     enum error_code code =
-        export_endpoint_parse(slice_from_string(url), kind, &exporting->endpoint, error);
+        export_endpoint_parse(slice_from_string(url), kind, &exporting->options.endpoint, error);
     if (code != ERROR_NONE) {
         error_wrap(error, "%s", where);
         return code;
     }
-    char shown[sizeof exporting->endpoint.path + sizeof exporting->endpoint.host_header + 16];
-    export_endpoint_format(&exporting->endpoint, shown, sizeof shown);
+    char shown[sizeof exporting->options.endpoint.path +
+               sizeof exporting->options.endpoint.host_header + 16];
+    export_endpoint_format(&exporting->options.endpoint, shown, sizeof shown);
     code = keep_text(otel, shown, &exporting->url, error);
     if (code == ERROR_NONE)
         code = keep_text(otel, where, &exporting->url_from, error);
     exporting->is_on = code == ERROR_NONE;
     warn_of_path(otel, kind, where);
-    if (exporting->endpoint.port == OTLP_GRPC_PORT)
+    if (exporting->options.endpoint.port == OTLP_GRPC_PORT)
         config_warn(otel->config, otel->arena,
                     "%s: port 4317 is OTLP/gRPC's as a rule; OTLP/HTTP's is 4318", where);
     return code;
@@ -147,7 +148,7 @@ static enum error_code apply_endpoint(struct otel *otel, struct error *error)
 static void apply_protocol(struct otel *otel)
 {
     struct config_export *exporting = &otel->config->exporting;
-    exporting->protocol = otel->config->otlp_protocol;
+    exporting->options.protocol = (enum export_protocol)otel->config->otlp_protocol;
     const char *value =
         is_set(otel, OPTION_ID_OTLP_PROTOCOL) ? NULL : otlp_variable(otel, "PROTOCOL");
     if (value == NULL)
@@ -155,7 +156,7 @@ static void apply_protocol(struct otel *otel)
     int position = option_choice_find(options[OPTION_ID_OTLP_PROTOCOL].values,
                                       slice_trim(slice_from_string(value)));
     if (position >= 0)
-        exporting->protocol = (unsigned)position;
+        exporting->options.protocol = (enum export_protocol)position;
     else
         config_warn(otel->config, otel->arena,
                     "%s: \"%.60s\" is not supported: http/protobuf is used", otel->name, value);
@@ -164,7 +165,7 @@ static void apply_protocol(struct otel *otel)
 static void apply_compression(struct otel *otel)
 {
     struct config_export *exporting = &otel->config->exporting;
-    exporting->compression = otel->config->otlp_compression;
+    exporting->options.gzip = otel->config->otlp_compression == 1;
     const char *value =
         is_set(otel, OPTION_ID_OTLP_COMPRESSION) ? NULL : otlp_variable(otel, "COMPRESSION");
     if (value == NULL)
@@ -172,7 +173,7 @@ static void apply_compression(struct otel *otel)
     int position = option_choice_find(options[OPTION_ID_OTLP_COMPRESSION].values,
                                       slice_trim(slice_from_string(value)));
     if (position >= 0)
-        exporting->compression = (unsigned)position;
+        exporting->options.gzip = position == 1;
     else
         config_warn(otel->config, otel->arena, "%s: \"%.60s\" is not supported: none is used",
                     otel->name, value);
@@ -182,7 +183,7 @@ static void apply_compression(struct otel *otel)
 static void apply_timeout(struct otel *otel)
 {
     struct config_export *exporting = &otel->config->exporting;
-    exporting->timeout = otel->config->otlp_timeout;
+    exporting->options.timeout = otel->config->otlp_timeout;
     const char *value =
         is_set(otel, OPTION_ID_OTLP_TIMEOUT) ? NULL : otlp_variable(otel, "TIMEOUT");
     if (value == NULL)
@@ -190,7 +191,7 @@ static void apply_timeout(struct otel *otel)
     long long ms;
     if (slice_parse_int64(slice_trim(slice_from_string(value)), &ms) && ms >= 0 &&
         ms <= options[OPTION_ID_OTLP_TIMEOUT].most / NS_PER_MS)
-        exporting->timeout = ms * NS_PER_MS;
+        exporting->options.timeout = ms * NS_PER_MS;
     else
         config_warn(otel->config, otel->arena,
                     "%s: \"%.60s\" is not a number of milliseconds: %s is used", otel->name, value,
@@ -243,15 +244,15 @@ static enum error_code add_headers(struct otel *otel, struct slice text, const c
         return code;
     }
     struct http_header *all =
-        arena_allocate_array(otel->arena, exporting->header_count + count, sizeof *all);
+        arena_allocate_array(otel->arena, exporting->options.header_count + count, sizeof *all);
     if (all == NULL)
         return error_set(error, ERROR_MEMORY, "%s: out of memory", where);
-    if (exporting->header_count > 0)
-        memcpy(all, exporting->headers, exporting->header_count * sizeof *all);
+    if (exporting->options.header_count > 0)
+        memcpy(all, exporting->options.headers, exporting->options.header_count * sizeof *all);
     if (count > 0)
-        memcpy(all + exporting->header_count, more, count * sizeof *all);
-    exporting->headers = all;
-    exporting->header_count += count;
+        memcpy(all + exporting->options.header_count, more, count * sizeof *all);
+    exporting->options.headers = all;
+    exporting->options.header_count += count;
     return ERROR_NONE;
 }
 
@@ -289,7 +290,7 @@ static struct slice take_service_name(struct attribute *items, size_t *count)
 // value SHOULD be discarded and an error SHOULD be reported" (resource/sdk.md).
 static enum error_code apply_resource(struct otel *otel, struct error *error)
 {
-    struct config_export *exporting = &otel->config->exporting;
+    struct trace_policy *policy = &otel->config->engine.policy;
     const char *value = environment_get(otel->environment, "OTEL_RESOURCE_ATTRIBUTES");
     struct slice from_resource = SLICE_EMPTY;
     if (value != NULL) {
@@ -306,15 +307,15 @@ static enum error_code apply_resource(struct otel *otel, struct error *error)
             count = 0;
         }
         from_resource = take_service_name(items, &count);
-        exporting->resource = items;
-        exporting->resource_count = count;
+        policy->resource_extra = items;
+        policy->resource_extra_count = count;
     }
     // "If service.name is also provided in OTEL_RESOURCE_ATTRIBUTES, then OTEL_SERVICE_NAME takes
     // precedence."
     const char *name = otel->config->service_name;
     if (name == NULL)
         name = environment_get(otel->environment, "OTEL_SERVICE_NAME");
-    exporting->service_name = name != NULL ? slice_from_string(name) : from_resource;
+    policy->service_name = name != NULL ? slice_from_string(name) : from_resource;
     return ERROR_NONE;
 }
 
@@ -334,7 +335,7 @@ enum error_code config_apply_otel(struct config *config, const struct settings *
         apply_compression(&otel);
         apply_timeout(&otel);
         code = apply_headers(&otel, error);
-        if (code == ERROR_NONE && config->exporting.endpoint.is_tls)
+        if (code == ERROR_NONE && config->exporting.options.endpoint.is_tls)
             code = apply_tls(&otel, error);
     }
     return code;

@@ -210,7 +210,7 @@ static enum error_code reload_read_secrets(const struct config *config, struct s
         secrets_load(&secrets, config->webhook_secret_file, config->github_webhook_secret, error);
     if (code == ERROR_NONE)
         code = ingress_secrets_prepare(secrets.items, secrets.count, set, error);
-    if (code == ERROR_NONE && !config->insecure_no_signature)
+    if (code == ERROR_NONE && !config->ingress.insecure_no_signature)
         secrets_report_slips(&secrets, log_slip, NULL);
     secrets_release(&secrets);
     return code;
@@ -458,7 +458,7 @@ static void watch_setup(struct server *server)
     ingress_read_setup(server->ingress, &setup);
     const struct setup_facts facts = {.ingress = &setup,
                                       .last_event_at = counters.last_event_at,
-                                      .webhook_path = server->config->webhook_path,
+                                      .webhook_path = server->config->ingress.webhook_path,
                                       .exporting = &no_export,
                                       .now = timestamp_now()};
     setup_watch_look(&server->setup_watch, &facts, timestamp_monotonic());
@@ -598,19 +598,11 @@ static void wake_exporter(void *context)
 
 static enum error_code make_engine(struct server *server, struct error *error)
 {
-    struct engine_options engine = {
-        .queue_max = ENGINE_QUEUE_MAX,
-        .batch_max = ENGINE_BATCH_MAX,
-        .has_exporter = server->config->exporting.is_on,
-        .outbox_max = server->config->outbox_max_size,
-        .history = server->config->history,
-        .dead_letters_max = server->config->dead_letters_max_size,
-        .dead_letters_age_max = server->config->dead_letters_max_age,
-        .max_series = (size_t)server->config->metrics_max_series,
-        .on_outbox = wake_exporter,
-        .on_outbox_context = server,
-    };
-    config_trace_policy(server->config, &engine.policy);
+    struct engine_options engine = server->config->engine;
+    engine.queue_max = ENGINE_QUEUE_MAX;
+    engine.batch_max = ENGINE_BATCH_MAX;
+    engine.on_outbox = wake_exporter;
+    engine.on_outbox_context = server;
     return engine_create(server->store, &engine, &server->engine, error);
 }
 
@@ -668,21 +660,14 @@ static enum error_code make_exporter(struct server *server, struct error *error)
     const struct config_export *exporting = &server->config->exporting;
     if (!exporting->is_on)
         return ERROR_NONE;
-    struct export_options export = {
-        .endpoint = exporting->endpoint,
-        .tls = server->export_tls,
-        .protocol = (enum export_protocol)exporting->protocol,
-        .gzip = exporting->compression == CONFIG_COMPRESSION_GZIP,
-        .headers = exporting->headers,
-        .header_count = exporting->header_count,
-        .timeout = exporting->timeout,
-        .in_flight_max = EXPORT_IN_FLIGHT_MAX,
-        .batch_records_max = EXPORT_BATCH_RECORDS,
-        .batch_bytes_max = EXPORT_BATCH_BYTES,
-        .backoff_first = NS_PER_SECOND,
-        .backoff_max = 30 * NS_PER_SECOND,
-        .outbox_max = server->config->outbox_max_size,
-    };
+    struct export_options export = exporting->options;
+    export.tls = server->export_tls;
+    export.in_flight_max = EXPORT_IN_FLIGHT_MAX;
+    export.batch_records_max = EXPORT_BATCH_RECORDS;
+    export.batch_bytes_max = EXPORT_BATCH_BYTES;
+    export.backoff_first = NS_PER_SECOND;
+    export.backoff_max = 30 * NS_PER_SECOND;
+    export.outbox_max = server->config->engine.outbox_max;
     enum error_code code = open_header_file(server, &export, error);
     if (code == ERROR_NONE)
         code = exporter_create(server->loop, server->store, server->engine, &export,
@@ -707,26 +692,9 @@ static enum error_code start_engine(struct server *server, struct error *error)
 static enum error_code make_ingress(struct server *server, struct error *error)
 {
     const struct config *config = server->config;
-    struct ingress_options ingress = {
-        .webhook_path = config->webhook_path,
-        .listen_socket = config->activation.sockets[ACTIVATION_WEBHOOK],
-        .threads = (size_t)config->ingress_threads,
-        .max_payload_bytes = config->max_payload,
-        .payload_memory_bytes = config->max_payload_memory,
-        .insecure_no_signature = config->insecure_no_signature,
-        .secrets = server->secrets,
-        .repos = config->repos.items,
-        .repo_count = config->repos.count,
-        .allow_from = config->allowed_networks,
-        .trusted_proxies = config->proxy_networks,
-        .max_connections = (size_t)config->max_connections,
-        .max_connections_per_address = (size_t)config->max_connections_per_address,
-        .tls = config_server_tls(config),
-    };
-    enum error_code code =
-        net_address_parse(slice_from_string(config->listen), &ingress.listen, error);
-    if (code == ERROR_NONE)
-        code = ingress_start(server->engine, &ingress, &server->ingress, error);
+    struct ingress_options ingress = config->ingress;
+    ingress.secrets = server->secrets;
+    enum error_code code = ingress_start(server->engine, &ingress, &server->ingress, error);
     char listen[NET_ADDRESS_TEXT_SIZE];
     if (code != ERROR_NONE)
         error_wrap(error, "listen %s", config_listens_at(config, ACTIVATION_WEBHOOK, listen));
@@ -743,12 +711,12 @@ static enum error_code make_view(struct server *server, struct error *error)
         .exporter = server->exporter,
         .header_file = server->header_file,
         .ingress = server->ingress,
-        .id_scheme = (enum id_scheme)config->id_scheme,
+        .id_scheme = config->engine.policy.scheme,
         .trace_url = config->trace_url,
         .export_url = config->exporting.is_on ? config->exporting.url : NULL,
         .listen = server->listen,
-        .webhook_path = config->webhook_path,
-        .history = config->history,
+        .webhook_path = config->ingress.webhook_path,
+        .history = config->engine.history,
         .started_at = timestamp_now(),
     };
     return view_create(server->loop, &sources, &server->view, error);
@@ -756,15 +724,12 @@ static enum error_code make_view(struct server *server, struct error *error)
 
 static enum error_code start_admin(struct server *server, struct error *error)
 {
-    struct admin_options admin = {.listen_socket =
+    struct admin_options admin = {.listen = server->config->admin_address,
+                                  .listen_socket =
                                       server->config->activation.sockets[ACTIVATION_ADMIN],
                                   .tokens = server->admin_tokens,
                                   .ingress = server->ingress,
                                   .tls = config_admin_tls(server->config)};
-    enum error_code code =
-        net_address_parse(slice_from_string(server->config->admin_listen), &admin.listen, error);
-    if (code != ERROR_NONE)
-        return code;
     admin.routes = view_routes(server->view, &admin.route_count);
     return admin_start(server->loop, &admin, server->engine, &server->admin, error);
 }
@@ -844,7 +809,7 @@ static void say_ready(const struct server *server)
     const struct config *config = server->config;
     log_info("ready",
              LOG_STRING("listen", net_address_format(ingress_address(server->ingress), listen)),
-             LOG_STRING("tls", config->tls_cert != NULL ? "on" : "off"),
+             LOG_STRING("tls", config->ingress.tls.certificate_file != NULL ? "on" : "off"),
              LOG_STRING("admin", server->admin == NULL
                                      ? "off"
                                      : net_address_format(admin_address(server->admin), admin)),

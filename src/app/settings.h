@@ -11,8 +11,8 @@
 #include "ghatrace/base/slice.h"
 
 // --- options --------------------------------------------------------------------------------------
-// The one table of settings: it feeds the command line, the environment, the file, the defaults, the
-// help and `ghatrace check`. A test holds conf/ghatrace.conf and the README to it.
+// settings_list.h lists them: it feeds the command line, the environment, the file, the defaults, the
+// help and `ghatrace check`. A test compares conf/ghatrace.conf and the README with it.
 
 enum option_type {
     OPTION_TEXT,     // taken as it is: const char *
@@ -20,69 +20,24 @@ enum option_type {
     OPTION_COUNT,    // a whole number: uint64_t
     OPTION_SIZE,     // bytes, with B KiB MiB GiB: uint64_t
     OPTION_DURATION, // with ns s m h d and the like: duration_ns
-    OPTION_CHOICE,   // one of `values`, separated by '|': unsigned, the position in it
+    OPTION_CHOICE,   // one of `values`, separated by '|': unsigned or an enum, the position in it
     OPTION_LIST,     // may be given several times: struct text_list
 };
 
 enum option_id {
-    OPTION_ID_LISTEN,
-    OPTION_ID_WEBHOOK_PATH,
-    OPTION_ID_WEBHOOK_SECRET_FILE,
-    OPTION_ID_INSECURE_NO_SIGNATURE,
-    OPTION_ID_TLS_CERT,
-    OPTION_ID_TLS_KEY,
-    OPTION_ID_TLS_CLIENT_CA,
-    OPTION_ID_ADMIN_LISTEN,
-    OPTION_ID_ADMIN_TOKEN_FILE,
-    OPTION_ID_ADMIN_TLS,
-    OPTION_ID_ADMIN_CLIENT_CA,
-    OPTION_ID_TRACE_URL,
-    OPTION_ID_METRICS_MAX_SERIES,
-    OPTION_ID_DB,
-    OPTION_ID_OTLP_ENDPOINT,
-    OPTION_ID_OTLP_PROTOCOL,
-    OPTION_ID_OTLP_HEADER,
-    OPTION_ID_OTLP_HEADER_FILE,
-    OPTION_ID_OTLP_TIMEOUT,
-    OPTION_ID_OTLP_COMPRESSION,
-    OPTION_ID_OTLP_CERTIFICATE,
-    OPTION_ID_OTLP_CLIENT_CERTIFICATE,
-    OPTION_ID_OTLP_CLIENT_KEY,
-    OPTION_ID_SERVICE_NAME,
-    OPTION_ID_ID_SCHEME,
-    OPTION_ID_RUNNER_SPANS,
-    OPTION_ID_STEPS,
-    OPTION_ID_REPOS,
-    OPTION_ID_INGRESS_THREADS,
-    OPTION_ID_ALLOW_FROM,
-    OPTION_ID_TRUSTED_PROXIES,
-    OPTION_ID_MAX_CONNECTIONS,
-    OPTION_ID_MAX_CONNECTIONS_PER_ADDRESS,
-    OPTION_ID_MAX_PAYLOAD,
-    OPTION_ID_MAX_PAYLOAD_MEMORY,
-    OPTION_ID_ROOT_GRACE,
-    OPTION_ID_JOB_GRACE,
-    OPTION_ID_JOB_TIMEOUT,
-    OPTION_ID_RUN_IDLE,
-    OPTION_ID_LINGER,
-    OPTION_ID_HISTORY,
-    OPTION_ID_DB_MAX_SIZE,
-    OPTION_ID_OUTBOX_MAX_SIZE,
-    OPTION_ID_DEAD_LETTERS_MAX_SIZE,
-    OPTION_ID_DEAD_LETTERS_MAX_AGE,
-    OPTION_ID_LOG_LEVEL,
-    OPTION_ID_LOG_FORMAT,
-    OPTION_ID_CONFIG,
+#define SETTING(id, ...) OPTION_ID_##id,
+#include "settings_list.h"
+#undef SETTING
     OPTIONS_COUNT, // last: how many there are
 };
 
 struct option {
     const char *name; // "webhook-path": --webhook-path, GHATRACE_WEBHOOK_PATH, webhook-path = …
     enum option_type type;
+    size_t field;        // where in struct config it goes
     const char *preset;  // the default, written as a user would; NULL: there is none
     const char *values;  // for the help: "HOST:PORT", "arc|collector|runner"
     const char *help;    // one line
-    size_t field;        // where in struct config it goes
     int64_t least, most; // for counts, sizes and durations
     const char
         *why_most; // for the words about more than `most`: what more of it does. NULL: nothing

@@ -11,6 +11,7 @@
 #include "ghatrace/trace/lifecycle.h"
 #include "ghatrace/trace/spans.h"
 #include "ghatrace/trace/timeline.h"
+#include "support/policy.h"
 
 #define FUZZ_NOW (INT64_C(1900000000) * NS_PER_SECOND)
 

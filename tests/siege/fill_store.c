@@ -10,6 +10,7 @@
 
 #include "ghatrace/base/log.h"
 #include "ghatrace/engine/engine.h"
+#include "support/policy.h"
 
 #define BATCH 512
 #define JOBS_OF_A_RUN 10

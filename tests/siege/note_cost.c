@@ -13,6 +13,7 @@
 #include "ghatrace/base/digest.h"
 #include "ghatrace/base/log.h"
 #include "ghatrace/engine/engine.h"
+#include "support/policy.h"
 
 #define BATCH 256
 #define JOBS_MAX 100

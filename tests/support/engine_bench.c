@@ -15,6 +15,7 @@
 #include "ghatrace/base/arena.h"
 #include "ghatrace/otlp/decode.h"
 #include "ghatrace/otlp/encode.h"
+#include "support/policy.h"
 
 #define MAP_BYTES ((uint64_t)1 << 30)
 

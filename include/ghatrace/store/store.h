@@ -92,7 +92,6 @@
 
 #define STORE_FORMAT_VERSION 2
 #define STORE_FORMAT_OLDEST 1 // that is read
-#define STORE_MAX_SIZE_DEFAULT ((uint64_t)8 << 30)
 
 struct store;
 struct store_transaction;

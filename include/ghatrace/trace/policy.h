@@ -1,4 +1,4 @@
-// What the operator may choose about spans and their life cycle.
+// What the operator may choose about spans and their life cycle. The defaults are those of the settings.
 #ifndef GHATRACE_TRACE_POLICY_H
 #define GHATRACE_TRACE_POLICY_H
 
@@ -17,8 +17,7 @@ struct trace_policy {
     duration_ns root_grace;  // how long a completed run waits for its open jobs
     duration_ns job_grace;   // how long an open job of a completed run is waited for
     duration_ns job_timeout; // how long a silent job is waited for
-    // How long one that waits for the approval of its environment is; where that is longer. GitHub allows 30 days
-    // (GitHub Docs, "Reviewing deployments").
+    // How long one that waits for the approval of its environment is; where that is longer.
     duration_ns approval_timeout;
     duration_ns run_idle; // when a run that only jobs speak of counts as over
     duration_ns linger;   // how long it is remembered that something went out
@@ -29,7 +28,7 @@ struct trace_policy {
 // "Actions limits": a run lasts at most 35 days, waiting included).
 #define TRACE_RUN_KEPT (35 * NS_PER_DAY)
 
-// root_grace 10 s, job_grace 10 min, job_timeout 6 d, approval_timeout 35 d, run_idle 1 h, linger 3 d; scheme arc; all spans.
-void trace_policy_init(struct trace_policy *policy);
+// The approval_timeout of the daemon. GitHub allows 30 days (GitHub Docs, "Reviewing deployments").
+#define TRACE_APPROVAL_TIMEOUT (35 * NS_PER_DAY)
 
 #endif

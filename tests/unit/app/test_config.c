@@ -10,7 +10,8 @@
 #include "configuring.h"
 #include "ghatrace/base/log.h"
 #include "ghatrace/base/memory.h"
-#include "ghatrace/store/store.h"
+#include "ghatrace/tally/tally.h"
+#include "support/policy.h"
 
 static void the_defaults_are_those_of_the_table(void **state)
 {
@@ -20,19 +21,20 @@ static void the_defaults_are_those_of_the_table(void **state)
     if (configuring_build_all(&c) != ERROR_NONE)
         fail_msg("%s", c.error.message);
     assert_string_equal(c.config.listen, "127.0.0.1:8080");
-    assert_string_equal(c.config.webhook_path, "/webhook");
+    assert_string_equal(c.config.ingress.webhook_path, "/webhook");
     assert_null(c.config.webhook_secret_file);
     assert_string_equal(c.config.admin_listen, "127.0.0.1:8081");
     assert_true(config_has_admin(&c.config));
     assert_string_equal(c.config.db, "ghatrace.db");
-    assert_int_equal(c.config.id_scheme, ID_SCHEME_ARC);
-    assert_true(c.config.runner_spans);
-    assert_true(c.config.steps);
+    assert_int_equal(c.config.engine.policy.scheme, ID_SCHEME_ARC);
+    assert_true(c.config.engine.policy.runner_spans);
+    assert_true(c.config.engine.policy.steps);
     assert_int_equal(c.config.repos.count, 0);
-    assert_in_range(c.config.ingress_threads, 1, 4);
-    assert_int_equal(c.config.max_payload, 25 * 1024 * 1024);
-    assert_int_equal(c.config.db_max_size, STORE_MAX_SIZE_DEFAULT);
-    assert_int_equal(c.config.history, NS_PER_DAY);
+    assert_in_range(c.config.ingress.threads, 1, 4);
+    assert_int_equal(c.config.ingress.max_payload_bytes, 25 * 1024 * 1024);
+    assert_int_equal(c.config.db_max_size, (uint64_t)8 << 30);
+    assert_int_equal(c.config.engine.history, NS_PER_DAY);
+    assert_int_equal(c.config.engine.max_series, TALLY_SERIES_MAX_DEFAULT);
     assert_int_equal(c.config.log_level, LOG_INFO);
     assert_int_equal(c.config.log_format, LOG_FORMAT_TEXT);
     assert_false(c.config.exporting.is_on);
@@ -43,20 +45,21 @@ static void the_defaults_of_the_life_cycle_are_the_policy_s_own(void **state)
 {
     (void)state;
     struct configuring c;
-    struct trace_policy policy, preset;
+    struct trace_policy preset;
     configuring_init(&c);
     assert_int_equal(configuring_build_all(&c), ERROR_NONE);
-    config_trace_policy(&c.config, &policy);
+    const struct trace_policy *policy = &c.config.engine.policy;
     trace_policy_init(&preset);
-    assert_int_equal(policy.scheme, preset.scheme);
-    assert_int_equal(policy.runner_spans, preset.runner_spans);
-    assert_int_equal(policy.steps, preset.steps);
-    assert_int_equal(policy.root_grace, preset.root_grace);
-    assert_int_equal(policy.job_grace, preset.job_grace);
-    assert_int_equal(policy.job_timeout, preset.job_timeout);
-    assert_int_equal(policy.run_idle, preset.run_idle);
-    assert_int_equal(policy.linger, preset.linger);
-    assert_int_equal(policy.service_name.len, 0);
+    assert_int_equal(policy->scheme, preset.scheme);
+    assert_int_equal(policy->runner_spans, preset.runner_spans);
+    assert_int_equal(policy->steps, preset.steps);
+    assert_int_equal(policy->root_grace, preset.root_grace);
+    assert_int_equal(policy->job_grace, preset.job_grace);
+    assert_int_equal(policy->job_timeout, preset.job_timeout);
+    assert_int_equal(policy->approval_timeout, preset.approval_timeout);
+    assert_int_equal(policy->run_idle, preset.run_idle);
+    assert_int_equal(policy->linger, preset.linger);
+    assert_int_equal(policy->service_name.len, 0);
     configuring_release(&c);
 }
 
@@ -201,7 +204,7 @@ static void switches_take_several_words(void **state)
         configuring_init(&c);
         configuring_flag(&c, "steps", cases[i].text);
         assert_int_equal(configuring_build_all(&c), ERROR_NONE);
-        assert_int_equal(c.config.steps, cases[i].value);
+        assert_int_equal(c.config.engine.policy.steps, cases[i].value);
         configuring_release(&c);
     }
 }
@@ -232,10 +235,10 @@ static void networks_are_split_and_checked(void **state)
     assert_int_equal(configuring_file(&c, "trusted-proxies = 10.0.0.0/8\n"), ERROR_NONE);
     configuring_flag(&c, "allow-from", "192.0.2.0/24, 2001:db8::/32,203.0.113.9");
     assert_int_equal(configuring_build_all(&c), ERROR_NONE);
-    assert_int_equal(c.config.allowed_networks.count, 3);
-    assert_int_equal(c.config.allowed_networks.items[2].bits, 128);
-    assert_int_equal(c.config.proxy_networks.count, 1);
-    assert_int_equal(c.config.max_connections, 4096);
+    assert_int_equal(c.config.ingress.allow_from.count, 3);
+    assert_int_equal(c.config.ingress.allow_from.items[2].bits, 128);
+    assert_int_equal(c.config.ingress.trusted_proxies.count, 1);
+    assert_int_equal(c.config.ingress.max_connections, 4096);
     configuring_release(&c);
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         configuring_init(&c);

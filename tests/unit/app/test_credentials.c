@@ -35,8 +35,8 @@ static void passed_init(struct passed *p)
     p->config = (struct config){.credentials_directory = p->folder.path,
                                 .webhook_secret_file = p->paths[0],
                                 .admin_token_file = p->paths[1],
-                                .tls_key = p->paths[2],
-                                .tls_cert = "/etc/hostname",
+                                .ingress.tls.key_file = p->paths[2],
+                                .ingress.tls.certificate_file = "/etc/hostname",
                                 .config = p->paths[0]};
     credentials_note(&p->credentials, &p->config);
 }
@@ -95,7 +95,7 @@ static void files_beside_the_folder_are_read_where_they_are(void **state)
     assert_int_equal(credentials_unchanged(&p.credentials, p.text), 0);
     (void)snprintf(slashed, sizeof slashed, "%s//", p.folder.path);
     p.config.credentials_directory = slashed;
-    p.config.tls_key = p.paths[2];
+    p.config.ingress.tls.key_file = p.paths[2];
     credentials_note(&p.credentials, &p.config);
     assert_int_equal(credentials_unchanged(&p.credentials, p.text), 3);
     passed_release(&p);

@@ -308,34 +308,36 @@ static void protocol_compression_and_timeout_follow_their_variables(void **state
     static const struct {
         const char *entry;        // NULL: none
         const char *name, *value; // our flag; NULL: none
-        unsigned protocol, compression;
+        unsigned protocol;
+        bool gzip;
         duration_ns timeout;
         const char *warning; // NULL: none
     } cases[] = {
-        {NULL, NULL, NULL, EXPORT_PROTOBUF, CONFIG_COMPRESSION_NONE, 10 * NS_PER_SECOND, NULL},
-        {"OTEL_EXPORTER_OTLP_PROTOCOL=http/json", NULL, NULL, EXPORT_JSON, 0, 10 * NS_PER_SECOND,
-         NULL},
-        {"OTEL_EXPORTER_OTLP_TRACES_PROTOCOL=HTTP/JSON", NULL, NULL, EXPORT_JSON, 0,
+        {NULL, NULL, NULL, EXPORT_PROTOBUF, false, 10 * NS_PER_SECOND, NULL},
+        {"OTEL_EXPORTER_OTLP_PROTOCOL=http/json", NULL, NULL, EXPORT_JSON, false,
          10 * NS_PER_SECOND, NULL},
-        {"OTEL_EXPORTER_OTLP_PROTOCOL=grpc", NULL, NULL, EXPORT_PROTOBUF, 0, 10 * NS_PER_SECOND,
+        {"OTEL_EXPORTER_OTLP_TRACES_PROTOCOL=HTTP/JSON", NULL, NULL, EXPORT_JSON, false,
+         10 * NS_PER_SECOND, NULL},
+        {"OTEL_EXPORTER_OTLP_PROTOCOL=grpc", NULL, NULL, EXPORT_PROTOBUF, false, 10 * NS_PER_SECOND,
          "OTEL_EXPORTER_OTLP_PROTOCOL: \"grpc\" is not supported: http/protobuf is used"},
         {"OTEL_EXPORTER_OTLP_PROTOCOL=http/json", "otlp-protocol", "http/protobuf", EXPORT_PROTOBUF,
          0, 10 * NS_PER_SECOND, NULL},
-        {"OTEL_EXPORTER_OTLP_COMPRESSION=gzip", NULL, NULL, EXPORT_PROTOBUF,
-         CONFIG_COMPRESSION_GZIP, 10 * NS_PER_SECOND, NULL},
-        {"OTEL_EXPORTER_OTLP_COMPRESSION=zstd", NULL, NULL, EXPORT_PROTOBUF,
-         CONFIG_COMPRESSION_NONE, 10 * NS_PER_SECOND, "\"zstd\" is not supported: none is used"},
-        {"OTEL_EXPORTER_OTLP_COMPRESSION=gzip", "otlp-compression", "none", EXPORT_PROTOBUF,
-         CONFIG_COMPRESSION_NONE, 10 * NS_PER_SECOND, NULL},
-        {"OTEL_EXPORTER_OTLP_TIMEOUT=1500", NULL, NULL, EXPORT_PROTOBUF, 0, 1500 * NS_PER_MS, NULL},
-        {"OTEL_EXPORTER_OTLP_TRACES_TIMEOUT=0", NULL, NULL, EXPORT_PROTOBUF, 0, 0, NULL},
-        {"OTEL_EXPORTER_OTLP_TIMEOUT=-1", NULL, NULL, EXPORT_PROTOBUF, 0, 10 * NS_PER_SECOND,
+        {"OTEL_EXPORTER_OTLP_COMPRESSION=gzip", NULL, NULL, EXPORT_PROTOBUF, true,
+         10 * NS_PER_SECOND, NULL},
+        {"OTEL_EXPORTER_OTLP_COMPRESSION=zstd", NULL, NULL, EXPORT_PROTOBUF, false,
+         10 * NS_PER_SECOND, "\"zstd\" is not supported: none is used"},
+        {"OTEL_EXPORTER_OTLP_COMPRESSION=gzip", "otlp-compression", "none", EXPORT_PROTOBUF, false,
+         10 * NS_PER_SECOND, NULL},
+        {"OTEL_EXPORTER_OTLP_TIMEOUT=1500", NULL, NULL, EXPORT_PROTOBUF, false, 1500 * NS_PER_MS,
+         NULL},
+        {"OTEL_EXPORTER_OTLP_TRACES_TIMEOUT=0", NULL, NULL, EXPORT_PROTOBUF, false, 0, NULL},
+        {"OTEL_EXPORTER_OTLP_TIMEOUT=-1", NULL, NULL, EXPORT_PROTOBUF, false, 10 * NS_PER_SECOND,
          "\"-1\" is not a number of milliseconds: 10s is used"},
-        {"OTEL_EXPORTER_OTLP_TIMEOUT=10s", NULL, NULL, EXPORT_PROTOBUF, 0, 10 * NS_PER_SECOND,
+        {"OTEL_EXPORTER_OTLP_TIMEOUT=10s", NULL, NULL, EXPORT_PROTOBUF, false, 10 * NS_PER_SECOND,
          "\"10s\" is not a number of milliseconds"},
-        {"OTEL_EXPORTER_OTLP_TIMEOUT=99999999999999", NULL, NULL, EXPORT_PROTOBUF, 0,
+        {"OTEL_EXPORTER_OTLP_TIMEOUT=99999999999999", NULL, NULL, EXPORT_PROTOBUF, false,
          10 * NS_PER_SECOND, "is not a number of milliseconds"},
-        {"OTEL_EXPORTER_OTLP_TIMEOUT=1500", "otlp-timeout", "2s", EXPORT_PROTOBUF, 0,
+        {"OTEL_EXPORTER_OTLP_TIMEOUT=1500", "otlp-timeout", "2s", EXPORT_PROTOBUF, false,
          2 * NS_PER_SECOND, NULL},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -347,9 +349,9 @@ static void protocol_compression_and_timeout_follow_their_variables(void **state
         if (cases[i].name != NULL)
             configuring_flag(&c, cases[i].name, cases[i].value);
         build(&c);
-        assert_int_equal(c.config.exporting.protocol, cases[i].protocol);
-        assert_int_equal(c.config.exporting.compression, cases[i].compression);
-        assert_int_equal(c.config.exporting.timeout, cases[i].timeout);
+        assert_int_equal(c.config.exporting.options.protocol, cases[i].protocol);
+        assert_int_equal(c.config.exporting.options.gzip, cases[i].gzip);
+        assert_int_equal(c.config.exporting.options.timeout, cases[i].timeout);
         if (cases[i].warning != NULL)
             assert_true(configuring_warns(&c, cases[i].warning));
         else
@@ -363,8 +365,8 @@ static void check_headers(const struct configuring *c, const char *wanted)
     char text[256];
     size_t len = 0;
     text[0] = '\0';
-    for (size_t i = 0; i < c->config.exporting.header_count; i++) {
-        const struct http_header *header = &c->config.exporting.headers[i];
+    for (size_t i = 0; i < c->config.exporting.options.header_count; i++) {
+        const struct http_header *header = &c->config.exporting.options.headers[i];
         len += (size_t)snprintf(text + len, sizeof text - len, "[%.*s: %.*s]",
                                 SLICE_ARGS(header->name), SLICE_ARGS(header->value));
     }
@@ -428,8 +430,8 @@ static void the_service_name_comes_from_the_strongest_source(void **state)
             configuring_flag(&c, "service-name", cases[i].own);
         build(&c);
         assert_true(
-            slice_equals(c.config.exporting.service_name, slice_from_string(cases[i].name)));
-        assert_int_equal(c.config.exporting.resource_count, 0);
+            slice_equals(c.config.engine.policy.service_name, slice_from_string(cases[i].name)));
+        assert_int_equal(c.config.engine.policy.resource_extra_count, 0);
         configuring_release(&c);
     }
 }
@@ -438,16 +440,15 @@ static void resource_attributes_are_kept_but_for_the_service_name(void **state)
 {
     (void)state;
     struct configuring c;
-    struct trace_policy policy;
+    const struct trace_policy *policy = &c.config.engine.policy;
     configuring_init(&c);
     configuring_variable(&c, "OTEL_RESOURCE_ATTRIBUTES=a=1,service.name=r,b=x%2Cy");
     build(&c);
-    config_trace_policy(&c.config, &policy);
-    assert_int_equal(policy.resource_extra_count, 2);
-    assert_string_equal(policy.resource_extra[0].key, "a");
-    assert_string_equal(policy.resource_extra[1].key, "b");
-    assert_true(slice_equals(policy.resource_extra[1].string, SLICE("x,y")));
-    assert_true(slice_equals(policy.service_name, SLICE("r")));
+    assert_int_equal(policy->resource_extra_count, 2);
+    assert_string_equal(policy->resource_extra[0].key, "a");
+    assert_string_equal(policy->resource_extra[1].key, "b");
+    assert_true(slice_equals(policy->resource_extra[1].string, SLICE("x,y")));
+    assert_true(slice_equals(policy->service_name, SLICE("r")));
     configuring_release(&c);
 }
 
@@ -461,8 +462,8 @@ static void resource_attributes_with_any_fault_are_discarded_whole(void **state)
         configuring_init(&c);
         configuring_variable(&c, entries[i]);
         build(&c);
-        assert_int_equal(c.config.exporting.resource_count, 0);
-        assert_int_equal(c.config.exporting.service_name.len, 0);
+        assert_int_equal(c.config.engine.policy.resource_extra_count, 0);
+        assert_int_equal(c.config.engine.policy.service_name.len, 0);
         assert_true(configuring_warns(&c, "OTEL_RESOURCE_ATTRIBUTES is ignored"));
         configuring_release(&c);
     }

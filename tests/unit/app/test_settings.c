@@ -251,9 +251,22 @@ static void a_file_that_is_not_there_is_named(void **state)
     configuring_release(&c);
 }
 
+static void every_setting_has_a_name_and_a_field_of_its_own(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < OPTIONS_COUNT; i++) {
+        assert_int_equal(option_find(slice_from_string(options[i].name)), i);
+        assert_in_range(options[i].field, 0, sizeof(struct config) - 1);
+        for (size_t j = 0; j < i; j++)
+            if (options[i].field == options[j].field)
+                fail_msg("%s and %s go to the same field", options[i].name, options[j].name);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_setting_has_a_name_and_a_field_of_its_own),
         cmocka_unit_test(a_flag_beats_the_environment_which_beats_the_file),
         cmocka_unit_test(a_stronger_list_replaces_the_weaker_one_whole),
         cmocka_unit_test(the_last_of_two_equal_flags_wins),

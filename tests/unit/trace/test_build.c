@@ -11,6 +11,7 @@
 #include "ghatrace/base/memory.h"
 #include "ghatrace/trace/lifecycle.h"
 #include "ghatrace/trace/spans.h"
+#include "support/policy.h"
 #include "support/scenario.h"
 
 struct workshop {

@@ -9,6 +9,7 @@
 #include <stdio.h>
 
 #include "ghatrace/trace/lifecycle.h"
+#include "support/policy.h"
 #include "support/scenario.h"
 
 struct world {

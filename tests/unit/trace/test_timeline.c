@@ -13,6 +13,7 @@
 #include "ghatrace/trace/lifecycle.h"
 #include "ghatrace/trace/timeline.h"
 #include "support/fixture.h"
+#include "support/policy.h"
 #include "support/scenario.h"
 
 #define FIXTURES "tests/fixtures/github/workflow_job."
