@@ -3,6 +3,7 @@
 #include "ghatrace/base/utf8.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "ghatrace/base/slice.h"
 #include "ghatrace/github/server.h"
@@ -565,22 +566,33 @@ enum error_code api_render_quarantine(const struct view_sources *sources, size_t
 
 // --- is ghatrace healthy, and has it lost anything? -----------------------------------------------
 
-static const char *const outcomes[INGRESS_OUTCOMES] = {
-    [INGRESS_ACCEPTED] = "accepted", [INGRESS_DUPLICATE] = "duplicate",
-    [INGRESS_IGNORED] = "ignored",   [INGRESS_NULL] = "malformed",
-    [INGRESS_PONG] = "pong",         [INGRESS_REFUSED] = "unavailable"};
+// What the list of the daemon's figures (metrics.c) has for one of the objects; "": for the outermost.
+static void put_health_figures(struct json_out *json, const struct health_figures *figures,
+                               const char *object)
+{
+    for (size_t i = 0; i < health_family_count; i++) {
+        const struct health_family *family = &health_families[i];
+        if (family->object == NULL || strcmp(family->object, object) != 0)
+            continue;
+        if (family->label == NULL) {
+            json_out_count(json, family->name, health_number(figures, family, 0));
+            continue;
+        }
+        json_out_open_object(json, family->name);
+        for (size_t place = 0; place < family->count; place++)
+            json_out_count(json, family->names[place], health_number(figures, family, place));
+        json_out_close_object(json);
+    }
+}
 
 static void put_events(struct json_out *json, const struct ingress_counters *counters)
 {
-    static const char *const events[INGRESS_EVENTS] = {[INGRESS_JOB] = "workflow_job",
-                                                       [INGRESS_RUN] = "workflow_run",
-                                                       [INGRESS_PING] = "ping",
-                                                       [INGRESS_OTHER] = "other"};
     json_out_open_object(json, "by_event");
     for (size_t event = 0; event < INGRESS_EVENTS; event++) {
-        json_out_open_object(json, events[event]);
+        json_out_open_object(json, ingress_event_names[event]);
         for (size_t outcome = 0; outcome < INGRESS_OUTCOMES; outcome++)
-            json_out_count(json, outcomes[outcome], counters->deliveries[event][outcome]);
+            json_out_count(json, ingress_outcome_names[outcome],
+                           counters->deliveries[event][outcome]);
         json_out_close_object(json);
     }
     json_out_close_object(json);
@@ -593,12 +605,9 @@ static void put_deliveries(struct json_out *json, const struct health_figures *f
         uint64_t sum = 0;
         for (size_t event = 0; event < INGRESS_EVENTS; event++)
             sum += figures->ingress.deliveries[event][outcome];
-        json_out_count(json, outcomes[outcome], sum);
+        json_out_count(json, ingress_outcome_names[outcome], sum);
     }
-    json_out_count(json, "bad_signature", figures->ingress.refusals[INGRESS_BAD_SIGNATURE]);
-    json_out_count(json, "bad_request", figures->ingress.refusals[INGRESS_MALFORMED]);
-    json_out_count(json, "other_path", figures->setup.wrong_path.count);
-    json_out_count(json, "late", figures->engine.late);
+    put_health_figures(json, figures, "deliveries");
     put_events(json, &figures->ingress);
     json_out_close_object(json);
 }
@@ -616,15 +625,6 @@ static void put_header_file(struct json_out *json, const struct export_header_fi
     json_out_bool(json, "usable", status.is_usable);
     json_out_time(json, "since", status.since);
     json_out_text(json, "reason", slice_from_string(status.reason));
-    json_out_close_object(json);
-}
-
-static void put_dropped(struct json_out *json, const struct engine_counters *counters)
-{
-    json_out_open_object(json, "dead_letters_dropped");
-    json_out_count(json, "too_old", counters->dead_letters_dropped[STORE_SHED_AGE]);
-    json_out_count(json, "beyond_size", counters->dead_letters_dropped[STORE_SHED_SIZE]);
-    json_out_count(json, "for_room", counters->dead_letters_dropped[STORE_SHED_ROOM]);
     json_out_close_object(json);
 }
 
@@ -655,18 +655,15 @@ static void put_export(struct json_out *json, const struct view_sources *sources
                        const struct health_figures *figures)
 {
     json_out_open_object(json, "outbox");
-    json_out_count(json, "records", figures->usage.outbox_records);
-    json_out_count(json, "bytes", figures->usage.outbox_bytes);
+    put_health_figures(json, figures, "outbox");
     json_out_time(json, "oldest_since", figures->outbox_oldest);
     json_out_close_object(json);
-    json_out_count(json, "dead_letters", figures->usage.dead_letters);
-    json_out_count(json, "dead_letter_bytes", figures->usage.dead_letter_bytes);
-    put_dropped(json, &figures->engine);
+    put_health_figures(json, figures, "");
     json_out_open_object(json, "export");
     json_out_text(json, "endpoint", slice_from_string(sources->export_url));
     put_trouble(json, sources, &figures->exporting);
     json_out_count(json, "delivered_records", figures->exporter.sent_records);
-    json_out_count(json, "failures_in_a_row", figures->exporter.consecutive_failures);
+    put_health_figures(json, figures, "export");
     put_header_file(json, sources->header_file);
     json_out_close_object(json);
 }
@@ -742,7 +739,7 @@ enum error_code api_render_status(const struct view_sources *sources, timestamp_
 {
     struct health_figures figures;
     struct json_out json;
-    enum error_code code = health_figures_read(sources, &figures, error);
+    enum error_code code = health_figures_read(sources, now, &figures, error);
     if (code != ERROR_NONE)
         return code;
     json_out_init(&json, out);
@@ -758,8 +755,7 @@ enum error_code api_render_status(const struct view_sources *sources, timestamp_
     put_setup(&json, sources, &figures, now);
     put_export(&json, sources, &figures);
     json_out_open_object(&json, "store");
-    json_out_count(&json, "used_bytes", figures.usage.used_bytes);
-    json_out_count(&json, "max_bytes", figures.usage.max_bytes);
+    put_health_figures(&json, &figures, "store");
     json_out_count(&json, "open_runs", figures.open_runs);
     json_out_count(&json, "finished_runs", figures.finished_runs);
     json_out_count(&json, "set_aside", figures.set_aside.kept);

@@ -30,40 +30,6 @@ enum error_code metrics_render(const struct view_sources *sources, enum metrics_
                                timestamp_ns now, struct buffer *out,
                                struct error *error) MUST_CHECK;
 
-// --- health figures -------------------------------------------------------------------------------
-// The daemon's own figures, read at one moment: what it took in, what it stores, what it sends.
-
-struct health_figures {
-    bool is_ready;
-    struct error trouble; // why it is not
-    struct ingress_counters ingress;
-    struct ingress_setup setup;
-    struct engine_counters engine;
-    struct engine_overflow overflow;
-    struct export_counters exporter;
-    struct export_status exporting;
-    struct store_usage usage;
-    struct store_set_aside_totals set_aside;
-    uint64_t unreadable; // store_unreadable_ever()
-    timestamp_ns
-        outbox_oldest; // when the oldest record that waits was finished; TIMESTAMP_UNKNOWN: none waits
-    timestamp_ns oldest_delivery; // that is remembered; TIMESTAMP_UNKNOWN: none is
-    uint64_t open_runs;
-    uint64_t finished_runs; // in the history
-};
-
-// The words for a category as labels and API fields have them: "refuses_credentials".
-#define HEALTH_CATEGORY_SIZE 64
-const char *health_category(enum export_trouble trouble, char text[HEALTH_CATEGORY_SIZE]);
-
-// What is judged by setup_judge(); points into both.
-struct setup_facts health_setup_facts(const struct view_sources *sources,
-                                      const struct health_figures *figures, timestamp_ns now);
-
-// What does not run counts 0. Errors as the store says.
-enum error_code health_figures_read(const struct view_sources *sources,
-                                    struct health_figures *figures, struct error *error) MUST_CHECK;
-
 // --- the text of metrics: families with their help, samples with their labels ---------------------
 
 // The first failure sticks.
@@ -100,6 +66,65 @@ void metrics_put_histogram(struct metrics_text *text, const char *name,
                            const struct metrics_label *labels, size_t count,
                            const struct metrics_histogram *histogram);
 
-// --- the families, by where they come from ---
+// --- health figures -------------------------------------------------------------------------------
+// The daemon's own figures, read at one moment: what it took in, what it stores, what it sends.
+
+struct health_figures {
+    bool is_ready;
+    struct error trouble; // why it is not
+    struct ingress_counters ingress;
+    struct ingress_setup setup;
+    struct engine_counters engine;
+    struct engine_overflow overflow;
+    struct export_counters exporter;
+    struct export_status exporting;
+    struct store_usage usage;
+    struct store_set_aside_totals set_aside;
+    uint64_t unreadable; // store_unreadable_ever()
+    timestamp_ns
+        outbox_oldest; // when the oldest record that waits was finished; TIMESTAMP_UNKNOWN: none waits
+    timestamp_ns oldest_delivery; // that is remembered; TIMESTAMP_UNKNOWN: none is
+    uint64_t open_runs;
+    uint64_t finished_runs; // in the history
+    timestamp_ns now;       // when they were read
+    timestamp_ns started_at;
+    bool
+        has_usable_headers; // false: otlp-header-file cannot be used, and the last good headers stay
+};
+
+// A number or several of struct health_figures: how /metrics and /api/status say them.
+struct health_family {
+    const char *metric; // without "_total"
+    enum metrics_type type;
+    const char *help;
+    size_t field;             // of the first uint64_t, in struct health_figures
+    const char *label;        // that tells several numbers apart; NULL: there is one number
+    const char *const *names; // the values of the label, and the members of the object in the API
+    size_t count;             // how many
+    // Where GET /api/status says the same: in this object ("": the outermost), by this name. NULL: nowhere.
+    const char *object, *name;
+    // Writes families that are no plain numbers; all else is NULL then.
+    void (*write)(struct metrics_text *text, const struct health_figures *figures);
+};
+
+// All families of the daemon's health, in the order of /metrics.
+extern const struct health_family health_families[];
+extern const size_t health_family_count;
+
+// The number at a place of a family.
+uint64_t health_number(const struct health_figures *figures, const struct health_family *family,
+                       size_t place);
+
+// The words for a category as labels and API fields have them: "refuses_credentials".
+#define HEALTH_CATEGORY_SIZE 64
+const char *health_category(enum export_trouble trouble, char text[HEALTH_CATEGORY_SIZE]);
+
+// What is judged by setup_judge(); points into both.
+struct setup_facts health_setup_facts(const struct view_sources *sources,
+                                      const struct health_figures *figures, timestamp_ns now);
+
+// At `now`. What does not run counts 0. Errors as the store says.
+enum error_code health_figures_read(const struct view_sources *sources, timestamp_ns now,
+                                    struct health_figures *figures, struct error *error) MUST_CHECK;
 
 #endif

@@ -75,7 +75,7 @@ void engine_log_set_aside(struct engine *engine, const struct store_set_aside_no
 {
     if (note->count == 0)
         return;
-    atomic_fetch_add(&engine->counters.set_aside, note->count);
+    atomic_fetch_add(&engine->counters.sums.set_aside, note->count);
     engine->set_aside_unlogged += note->count;
     if (!engine_may_log(&engine->set_aside_logged))
         return;
@@ -488,7 +488,7 @@ static enum error_code store_record(struct engine_work *work, struct store_trans
     place->parts++;
     enum error_code code =
         store_add_record(transaction, &key, place->now, bytes, work->to_outbox, &sequence, error);
-    work->new_records += code == ERROR_NONE ? 1 : 0;
+    work->counted.records += code == ERROR_NONE ? 1 : 0;
     work->written_bytes += bytes.len;
     return code;
 }
@@ -616,7 +616,7 @@ static enum error_code apply_event(struct engine_work *work, struct store_transa
     if (code != ERROR_NONE)
         return error_set(error, code, "apply event: %s", error_code_text(code));
 
-    work->new_late += output.is_late ? 1 : 0;
+    work->counted.late += output.is_late ? 1 : 0;
     code = work_add_records(work, transaction, &run.key.trace, &run, &output, task->received_at,
                             error);
     if (code == ERROR_NONE && output.job_changed)
@@ -643,13 +643,13 @@ enum error_code work_check_room(const struct engine_work *work,
 
 static void note_event(struct engine_work *work, const struct engine_task *task)
 {
-    work->new_events++;
+    work->counted.events++;
     if (task->event->kind == GITHUB_EVENT_JOB)
-        work->new_job_events[task->event->job.action]++;
+        work->counted.job_events[task->event->job.action]++;
     else
-        work->new_run_events[task->event->run.action]++;
-    if (task->received_at > work->newest_event)
-        work->newest_event = task->received_at;
+        work->counted.run_events[task->event->run.action]++;
+    if (task->received_at > work->counted.last_event_at)
+        work->counted.last_event_at = task->received_at;
 }
 
 static enum error_code remember(const struct engine_work *work,
@@ -670,7 +670,7 @@ static enum error_code make_room(struct engine_work *work, struct store_transact
                                  struct error *error)
 {
     bool is_short;
-    uint64_t before = work->new_shed;
+    uint64_t before = work->counted.shed;
     enum error_code full = work_check_room(work, transaction, error);
     if (full != ERROR_FULL)
         return full;
@@ -678,7 +678,7 @@ static enum error_code make_room(struct engine_work *work, struct store_transact
         work_shed_notes(work, transaction, work->now, SHED_AT_ONCE, &is_short, error);
     if (code != ERROR_NONE)
         return code;
-    return work->new_shed > before ? work_check_room(work, transaction, error) : full;
+    return work->counted.shed > before ? work_check_room(work, transaction, error) : full;
 }
 
 static enum error_code apply_delivery(struct engine_work *work,
@@ -700,7 +700,7 @@ static enum error_code apply_delivery(struct engine_work *work,
         return code;
     if (is_duplicate) {
         task->outcome = ENGINE_DUPLICATE;
-        work->new_duplicates++;
+        work->counted.duplicates++;
         return ERROR_NONE;
     }
     task->outcome = ENGINE_ACCEPTED;

@@ -416,8 +416,8 @@ static enum error_code drop_dead_letters(struct engine *engine,
         .max = max,
     };
     bool has_more;
-    enum error_code code = store_shed_dead_letters(transaction, &limits, now,
-                                                   engine->work.new_dropped, &has_more, error);
+    enum error_code code = store_shed_dead_letters(
+        transaction, &limits, now, engine->work.counted.dead_letters_dropped, &has_more, error);
     *has_leftovers |= has_more;
     return code;
 }
@@ -427,7 +427,7 @@ void engine_report_drops(struct engine *engine)
     const uint64_t *dropped = engine->drops_to_log;
     uint64_t all = 0;
     for (size_t i = 0; i < STORE_SHED_REASONS; i++) {
-        engine->drops_to_log[i] += engine->work.new_dropped[i];
+        engine->drops_to_log[i] += engine->work.counted.dead_letters_dropped[i];
         all += engine->drops_to_log[i];
     }
     if (all == 0 || !engine_may_log(&engine->drops_logged))
@@ -515,7 +515,7 @@ enum error_code work_shed_notes(struct engine_work *work, struct store_transacti
         if (shed == 0)
             break;
         store_count_shed(transaction, now, shed);
-        work->new_shed += shed;
+        work->counted.shed += shed;
         *is_short = store_must_shed(transaction);
     }
     return ERROR_NONE;
@@ -528,15 +528,15 @@ static enum error_code shed_notes(struct engine *engine, struct store_transactio
                                   struct error *error)
 {
     struct engine_work *work = &engine->work;
-    uint64_t before = work->new_shed;
+    uint64_t before = work->counted.shed;
     bool is_short;
     enum error_code code =
         work_shed_notes(work, transaction, now, max / NOTES_SHARE, &is_short, error);
-    *has_leftovers |= is_short && work->new_shed > before;
-    if (code == ERROR_NONE && work->new_shed > 0 && engine_may_log(&engine->shed_logged))
+    *has_leftovers |= is_short && work->counted.shed > before;
+    if (code == ERROR_NONE && work->counted.shed > 0 && engine_may_log(&engine->shed_logged))
         log_warn("the store is nearly full: the oldest notes of what was delivered are forgotten "
                  "early; raise db-max-size or shorten linger",
-                 LOG_INT("notes", work->new_shed));
+                 LOG_INT("notes", work->counted.shed));
     return code;
 }
 

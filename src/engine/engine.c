@@ -16,47 +16,45 @@ const duration_ns engine_commit_bounds[ENGINE_COMMIT_BOUNDS] = {
 const uint64_t engine_batch_bounds[ENGINE_BATCH_BOUNDS] = {1,  2,   5,   10,  20,
                                                            50, 100, 200, 500, 1000};
 
-static void add_time(struct live_counters *counters, duration_ns taken)
+static void count_time(struct engine_counters *counted, duration_ns taken)
 {
     size_t bucket = 0;
     while (bucket < ENGINE_COMMIT_BOUNDS && taken > engine_commit_bounds[bucket])
         bucket++;
-    atomic_fetch_add(&counters->commit_buckets[bucket], 1);
-    atomic_fetch_add(&counters->commit_ns, taken > 0 ? (uint64_t)taken : 0);
+    counted->commit_buckets[bucket]++;
+    counted->commit_ns += taken > 0 ? (uint64_t)taken : 0;
 }
 
-static void add_batch(struct live_counters *counters, uint64_t tasks)
+static void count_tasks(struct engine_counters *counted, uint64_t tasks)
 {
     size_t bucket = 0;
     if (tasks == 0)
         return;
     while (bucket < ENGINE_BATCH_BOUNDS && tasks > engine_batch_bounds[bucket])
         bucket++;
-    atomic_fetch_add(&counters->batch_buckets[bucket], 1);
-    atomic_fetch_add(&counters->batch_tasks, tasks);
+    counted->batch_buckets[bucket]++;
+    counted->batch_tasks += tasks;
 }
 
-// After a commit: counts what the transaction did.
+_Static_assert(sizeof(struct live_sums) == offsetof(struct engine_counters, last_event_at),
+               "the counters of the list, and they alone, stand before last_event_at");
+
+// After a commit: counts what the transaction did. Both structs are made of one list, which stands first in them, and
+// are added up as arrays.
 static void counters_add_commit(struct engine *engine, size_t tasks, duration_ns taken)
 {
-    const struct engine_work *work = &engine->work;
-    struct live_counters *counters = &engine->counters;
-    atomic_fetch_add(&counters->events, work->new_events);
-    atomic_fetch_add(&counters->duplicates, work->new_duplicates);
-    atomic_fetch_add(&counters->late, work->new_late);
-    atomic_fetch_add(&counters->records, work->new_records);
-    atomic_fetch_add(&counters->shed, work->new_shed);
-    atomic_fetch_add(&counters->commits, 1);
-    for (size_t i = 0; i < STORE_SHED_REASONS; i++)
-        atomic_fetch_add(&counters->dead_letters_dropped[i], work->new_dropped[i]);
-    for (size_t i = 0; i < JOB_ACTIONS; i++)
-        atomic_fetch_add(&counters->job_events[i], work->new_job_events[i]);
-    for (size_t i = 0; i < RUN_ACTIONS; i++)
-        atomic_fetch_add(&counters->run_events[i], work->new_run_events[i]);
-    if (work->newest_event > atomic_load(&counters->last_event_at))
-        atomic_store(&counters->last_event_at, work->newest_event);
-    add_time(counters, taken);
-    add_batch(counters, tasks);
+    struct engine_counters *counted = &engine->work.counted;
+    struct live_counters *live = &engine->counters;
+    _Atomic uint64_t *sums = (_Atomic uint64_t *)&live->sums;
+    const uint64_t *more = (const uint64_t *)counted;
+    counted->commits++;
+    count_time(counted, taken);
+    count_tasks(counted, tasks);
+    for (size_t i = 0; i < sizeof live->sums / sizeof *sums; i++)
+        if (more[i] > 0)
+            atomic_fetch_add(&sums[i], more[i]);
+    if (counted->last_event_at > atomic_load(&live->last_event_at))
+        atomic_store(&live->last_event_at, counted->last_event_at);
 }
 
 // After a commit: notes what the figures had no room for, and logs it, limited.
@@ -113,31 +111,12 @@ static void read_ages(struct engine *engine, struct engine_counters *counters)
 
 void engine_read_counters(struct engine *engine, struct engine_counters *counters)
 {
-    struct live_counters *live = &engine->counters;
-    *counters = (struct engine_counters){
-        .events = atomic_load(&live->events),
-        .duplicates = atomic_load(&live->duplicates),
-        .late = atomic_load(&live->late),
-        .commits = atomic_load(&live->commits),
-        .records = atomic_load(&live->records),
-        .shed = atomic_load(&live->shed),
-        .failures = atomic_load(&live->failures),
-        .set_aside = atomic_load(&live->set_aside),
-        .last_event_at = atomic_load(&live->last_event_at),
-        .commit_ns = atomic_load(&live->commit_ns),
-        .batch_tasks = atomic_load(&live->batch_tasks),
-    };
+    const _Atomic uint64_t *sums = (const _Atomic uint64_t *)&engine->counters.sums;
+    uint64_t *read = (uint64_t *)counters;
+    for (size_t i = 0; i < sizeof engine->counters.sums / sizeof *sums; i++)
+        read[i] = atomic_load(&sums[i]);
+    counters->last_event_at = atomic_load(&engine->counters.last_event_at);
     read_ages(engine, counters);
-    for (size_t i = 0; i < STORE_SHED_REASONS; i++)
-        counters->dead_letters_dropped[i] = atomic_load(&live->dead_letters_dropped[i]);
-    for (size_t i = 0; i < JOB_ACTIONS; i++)
-        counters->job_events[i] = atomic_load(&live->job_events[i]);
-    for (size_t i = 0; i < RUN_ACTIONS; i++)
-        counters->run_events[i] = atomic_load(&live->run_events[i]);
-    for (size_t i = 0; i <= ENGINE_COMMIT_BOUNDS; i++)
-        counters->commit_buckets[i] = atomic_load(&live->commit_buckets[i]);
-    for (size_t i = 0; i <= ENGINE_BATCH_BOUNDS; i++)
-        counters->batch_buckets[i] = atomic_load(&live->batch_buckets[i]);
 }
 
 // --- engine ---------------------------------------------------------------------------------------
@@ -164,16 +143,8 @@ void engine_read_counters(struct engine *engine, struct engine_counters *counter
 
 static void begin_counting(struct engine_work *work)
 {
-    work->new_records = 0;
+    work->counted = (struct engine_counters){.last_event_at = TIMESTAMP_UNKNOWN};
     work->written_bytes = 0;
-    work->new_events = 0;
-    work->new_duplicates = 0;
-    work->new_late = 0;
-    memset(work->new_dropped, 0, sizeof work->new_dropped);
-    work->new_shed = 0;
-    memset(work->new_job_events, 0, sizeof work->new_job_events);
-    memset(work->new_run_events, 0, sizeof work->new_run_events);
-    work->newest_event = TIMESTAMP_UNKNOWN;
     work->is_full = false;
     work->has_far_deadlines = false;
 }
@@ -238,7 +209,7 @@ static enum error_code commit_batch(struct engine *engine, struct engine_task *t
     counters_add_commit(engine, count, timestamp_monotonic() - begun);
     engine_note_overflow(engine);
     engine_report_drops(engine);
-    if (work->new_records > 0 && engine->options.on_outbox != NULL)
+    if (work->counted.records > 0 && engine->options.on_outbox != NULL)
         engine->options.on_outbox(engine->options.on_outbox_context);
     return ERROR_NONE;
 }
@@ -248,7 +219,7 @@ static void refuse_task(struct engine *engine, struct engine_task *task, enum er
 {
     task->outcome = code == ERROR_FULL ? ENGINE_FULL : ENGINE_FAILED;
     task->error = *error;
-    atomic_fetch_add(&engine->counters.failures, 1);
+    atomic_fetch_add(&engine->counters.sums.failures, 1);
 }
 
 static void note_trouble(struct engine *engine, enum error_code code, const struct error *error)

@@ -12,9 +12,6 @@
 #include "ghatrace/tally/tally.h"
 #include "ghatrace/trace/lifecycle.h"
 
-#define JOB_ACTIONS (GITHUB_JOB_COMPLETED + 1)
-#define RUN_ACTIONS (GITHUB_RUN_COMPLETED + 1)
-
 // The part that works inside one transaction; touched by the engine's thread only.
 struct engine_work {
     struct store *store;
@@ -28,28 +25,17 @@ struct engine_work {
     struct buffer record; // one state being encoded, or a record that is larger than usual
     struct buffer part;   // one record of the usual size
     struct tally *tally;  // figures, kept in the same transaction
-    // Of the present transaction; they count only once it is committed.
-    uint64_t new_records;
-    uint64_t written_bytes; // of states and records
-    uint64_t new_events;
-    uint64_t new_duplicates;
-    uint64_t new_late;
-    uint64_t new_dropped[STORE_SHED_REASONS]; // dead letters
-    uint64_t new_job_events[JOB_ACTIONS];
-    uint64_t new_run_events[RUN_ACTIONS];
-    uint64_t new_shed;
-    timestamp_ns newest_event; // receipt
-    bool is_full;              // a task was refused for want of room, or would be
-    bool has_far_deadlines;    // more of them than one batch could put right
+    uint64_t written_bytes; // of states and records; of the present transaction, as are those below
+    struct engine_counters counted; // they count only once it is committed
+    bool is_full;                   // a task was refused for want of room, or would be
+    bool has_far_deadlines;         // more of them than one batch could put right
 };
 
 struct live_counters {
-    _Atomic uint64_t events, duplicates, late, commits, records, shed, failures, set_aside;
-    _Atomic uint64_t dead_letters_dropped[STORE_SHED_REASONS];
-    _Atomic uint64_t job_events[JOB_ACTIONS], run_events[RUN_ACTIONS];
+    struct live_sums {
+        ENGINE_COUNTER_LIST(LIST_ATOMIC_COUNTER)
+    } sums;
     _Atomic timestamp_ns last_event_at;
-    _Atomic uint64_t commit_ns, commit_buckets[ENGINE_COMMIT_BOUNDS + 1];
-    _Atomic uint64_t batch_tasks, batch_buckets[ENGINE_BATCH_BOUNDS + 1];
 };
 
 struct engine {

@@ -760,6 +760,8 @@ static enum error_code drop_letter(struct store_transaction *transaction, uint64
     return code;
 }
 
+const char *const store_shed_names[STORE_SHED_REASONS] = {STORE_SHED_LIST(LIST_NAME)};
+
 // The reason to drop the first letter now; STORE_SHED_REASONS: none.
 static enum store_shed_reason reason_to_drop_first(struct store_transaction *transaction,
                                                    const struct store_shed_limits *limits)

@@ -69,7 +69,7 @@ static struct webhook *webhook_of(const struct conversation *conversation)
 
 // --- counting and logging -------------------------------------------------------------------------
 
-static void add(atomic_uint_fast64_t *counter)
+static void add(_Atomic uint64_t *counter)
 {
     atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
 }
@@ -101,9 +101,9 @@ static enum ingress_refusal refusal_of(int status)
 
 static void count_status(struct webhook_counters *counters, int status)
 {
-    add(&counters->requests);
+    add(&counters->sums.requests);
     if (status >= 400)
-        add(&counters->refusals[refusal_of(status)]);
+        add(&counters->sums.refusals[refusal_of(status)]);
 }
 
 static void count_delivery(const struct conversation *conversation,
@@ -115,7 +115,7 @@ static void count_delivery(const struct conversation *conversation,
                                                 [GITHUB_EVENT_IGNORED] = INGRESS_OTHER};
     struct webhook_counters *counters = &webhook_of(conversation)->counters;
 
-    add(&counters->deliveries[events[event->type]][outcome]);
+    add(&counters->sums.deliveries[events[event->type]][outcome]);
     atomic_store_explicit(&counters->event_at[events[event->type]], timestamp_now(),
                           memory_order_relaxed);
 }
@@ -193,7 +193,7 @@ static bool may_come(void *context, const struct net_address *peer)
         (net_ip_from_address(peer, &ip) &&
          (net_network_list_holds(&options->trusted_proxies, &ip) || is_allowed(options, &ip))))
         return true;
-    add(&webhook->counters.strangers);
+    add(&webhook->counters.sums.strangers);
     log_debug("connection closed: not in allow-from",
               LOG_STRING("peer", net_address_format(peer, text)));
     return false;

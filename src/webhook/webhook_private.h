@@ -12,10 +12,9 @@
 
 // One thread's counts; others only read them.
 struct webhook_counters {
-    atomic_uint_fast64_t requests;
-    atomic_uint_fast64_t deliveries[INGRESS_EVENTS][INGRESS_OUTCOMES];
-    atomic_uint_fast64_t refusals[INGRESS_REFUSALS];
-    atomic_uint_fast64_t strangers;
+    struct webhook_sums {
+        INGRESS_COUNTER_LIST(LIST_ATOMIC_COUNTER)
+    } sums;
     // Of the last delivery whose signature was right, and of the last of each kind; 0: none yet.
     _Atomic timestamp_ns signed_at, event_at[INGRESS_EVENTS];
 };

@@ -465,13 +465,20 @@ void ingress_destroy(struct ingress *ingress)
     memory_free(ingress);
 }
 
-static void add_deliveries(const struct webhook_counters *from, struct ingress_counters *to)
+const char *const ingress_event_names[INGRESS_EVENTS] = {INGRESS_EVENT_LIST(LIST_NAME)};
+const char *const ingress_outcome_names[INGRESS_OUTCOMES] = {INGRESS_OUTCOME_LIST(LIST_NAME)};
+const char *const ingress_refusal_names[INGRESS_REFUSALS] = {INGRESS_REFUSAL_LIST(LIST_NAME)};
+
+_Static_assert(sizeof(struct webhook_sums) == offsetof(struct ingress_counters, connections),
+               "the counters of the list, and they alone, stand before connections");
+
+// What a thread counted, added up as an array: both structs are made of one list, which stands first in them.
+static void add_sums(const struct webhook_sums *from, struct ingress_counters *to)
 {
-    for (size_t event = 0; event < INGRESS_EVENTS; event++)
-        for (size_t outcome = 0; outcome < INGRESS_OUTCOMES; outcome++)
-            to->deliveries[event][outcome] += atomic_load(&from->deliveries[event][outcome]);
-    for (size_t i = 0; i < INGRESS_REFUSALS; i++)
-        to->refusals[i] += atomic_load(&from->refusals[i]);
+    const _Atomic uint64_t *more = (const _Atomic uint64_t *)from;
+    uint64_t *sums = (uint64_t *)to;
+    for (size_t i = 0; i < sizeof *from / sizeof *sums; i++)
+        sums[i] += atomic_load(&more[i]);
 }
 
 void ingress_read_counters(struct ingress *ingress, struct ingress_counters *counters)
@@ -481,11 +488,8 @@ void ingress_read_counters(struct ingress *ingress, struct ingress_counters *cou
         counters->crowded = address_counts_refusals(ingress->addresses);
     counters->slowed = failures_slowed(ingress->failures);
     for (size_t i = 0; i < ingress->worker_count; i++) {
-        struct webhook_counters *each = &ingress->workers[i].webhook.counters;
-        counters->requests += atomic_load(&each->requests);
+        add_sums(&ingress->workers[i].webhook.counters.sums, counters);
         counters->connections += atomic_load(&ingress->workers[i].host.connections);
-        add_deliveries(each, counters);
-        counters->strangers += atomic_load(&each->strangers);
     }
 }
 
@@ -511,12 +515,12 @@ void ingress_read_setup(struct ingress *ingress, struct ingress_setup *setup)
     setup->signed_at = ingress_signed_at(ingress);
     for (size_t i = 0; i < ingress->worker_count; i++) {
         const struct webhook_counters *each = &ingress->workers[i].webhook.counters;
-        setup->strangers += atomic_load(&each->strangers);
+        setup->strangers += atomic_load(&each->sums.strangers);
         for (size_t event = 0; event < INGRESS_EVENTS; event++) {
             setup->event_at[event] =
                 timestamp_later(setup->event_at[event], read_time(&each->event_at[event]));
             for (size_t outcome = 0; outcome < INGRESS_OUTCOMES; outcome++)
-                setup->event_count[event] += atomic_load(&each->deliveries[event][outcome]);
+                setup->event_count[event] += atomic_load(&each->sums.deliveries[event][outcome]);
         }
     }
 }

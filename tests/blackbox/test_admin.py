@@ -414,6 +414,22 @@ class Api(harness.BlackBoxTest):
         self.assertEqual({event: {key: number for key, number in outcomes.items() if number > 0}
                           for event, outcomes in told["by_event"].items()}, wanted)
 
+    def test_the_status_names_what_is_counted_as_the_metrics_do(self):
+        daemon = self.new_daemon()
+        with harness.Client(daemon.address) as client:
+            client.request("GET", "/nowhere")
+        found, status = metrics(daemon), get_json(daemon, "/api/status")
+        def named(name, label):
+            return {dict(labels)[label]: number for (metric, labels), number in found.items() if metric == name}
+        self.assertEqual(status["deliveries"]["requests_refused"], named("ghatrace_requests_refused_total", "reason"))
+        self.assertEqual(status["deliveries"]["requests_refused"]["not_allowed"], 1)
+        self.assertEqual(status["dead_letters_dropped"], named("ghatrace_dead_letters_dropped_total", "reason"))
+        outcomes = set(named("ghatrace_deliveries_total", "outcome"))
+        self.assertEqual(set(status["deliveries"]["by_event"]), set(named("ghatrace_deliveries_total", "event")))
+        for event in status["deliveries"]["by_event"].values():
+            self.assertEqual(set(event), outcomes)
+        self.assertLessEqual(outcomes, set(status["deliveries"]))
+
     def test_other_methods_are_refused(self):
         with harness.Client(self.daemon.admin_address) as client:
             answer = client.request("POST", "/api/queue", headers={"Host": "localhost"})

@@ -179,7 +179,7 @@ class DeadLetters(harness.BlackBoxTest):
         def is_dropped():
             self.daemon.accept(*short_run().timeline())
             time.sleep(0.2)
-            return (s := self.status())["dead_letters_dropped"]["beyond_size"] == 1 and s
+            return (s := self.status())["dead_letters_dropped"]["size"] == 1 and s
         status = wait_until(is_dropped, what="a dead letter to be dropped")
         self.assertEqual(status["dead_letters"], 1)
         self.assertLess(status["dead_letter_bytes"], 2 * size)
@@ -191,5 +191,5 @@ class DeadLetters(harness.BlackBoxTest):
         time.sleep(1.1)
         self.daemon.restart("kill")
         status = self.wait_for(lambda s: s["dead_letters"] == 0, "it to be dropped")
-        self.assertEqual(status["dead_letters_dropped"]["too_old"], 1)
+        self.assertEqual(status["dead_letters_dropped"]["age"], 1)
         self.assertEqual(self.daemon.command("requeue").stdout, "0 dead letters put back into the outbox\n")

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "ghatrace/base/error.h"
+#include "ghatrace/base/list.h"
 #include "ghatrace/base/time.h"
 #include "ghatrace/github/event.h"
 #include "ghatrace/store/store.h"
@@ -80,29 +81,33 @@ struct engine_options {
 extern const duration_ns engine_commit_bounds[ENGINE_COMMIT_BOUNDS]; // 0.5 ms to 10 s
 extern const uint64_t engine_batch_bounds[ENGINE_BATCH_BOUNDS];      // 1 to 1000 tasks
 
+// What the engine counts. A new counter takes a row here, the place that counts it, and a row in admin/metrics.c.
+#define ENGINE_COUNTER_LIST(ROW)                                                                   \
+    ROW(events, )     /* applied */                                                                \
+    ROW(duplicates, ) /* same delivery again */                                                    \
+    ROW(late, )       /* came after its span had been sent, and changed nothing */                 \
+    ROW(commits, )                                                                                 \
+    ROW(records, )   /* put into the outbox or the history */                                      \
+    ROW(set_aside, ) /* entries of the store that could not be read or written (store/store.h) */  \
+    ROW(shed, )      /* notes forgotten before their time */                                       \
+    ROW(failures, )  /* tasks answered ENGINE_FAILED or ENGINE_FULL */                             \
+    ROW(dead_letters_dropped, [STORE_SHED_REASONS])                                                \
+    ROW(job_events, [GITHUB_JOB_COMPLETED + 1]) /* of `events`, by enum github_job_action */       \
+    ROW(run_events, [GITHUB_RUN_COMPLETED + 1]) /* likewise, by enum github_run_action */          \
+    /* Transactions that were committed, with and without tasks: from begin to synced. */          \
+    ROW(commit_ns, ) /* all together */                                                            \
+    /* not cumulative; together they are `commits` */                                              \
+    ROW(commit_buckets, [ENGINE_COMMIT_BOUNDS + 1])                                                \
+    /* Tasks in each of the transactions that had any. */                                          \
+    ROW(batch_tasks, )                            /* all together */                               \
+    ROW(batch_buckets, [ENGINE_BATCH_BOUNDS + 1]) /* likewise */
+
 // Since the start of the process.
 struct engine_counters {
-    uint64_t events;     // applied
-    uint64_t duplicates; // same delivery again
-    uint64_t late;       // came after its span had been sent, and changed nothing
-    uint64_t commits;
-    uint64_t records;   // put into the outbox or the history
-    uint64_t set_aside; // entries of the store that could not be read or written (store/store.h)
-    uint64_t shed;      // notes forgotten before their time
-    uint64_t failures;  // tasks answered ENGINE_FAILED or ENGINE_FULL
-    uint64_t dead_letters_dropped[STORE_SHED_REASONS];
-    uint64_t job_events[GITHUB_JOB_COMPLETED + 1]; // of `events`, by enum github_job_action
-    uint64_t run_events[GITHUB_RUN_COMPLETED + 1]; // likewise, by enum github_run_action
+    ENGINE_COUNTER_LIST(LIST_COUNTER)
     timestamp_ns last_event_at; // receipt of the newest event applied; TIMESTAMP_UNKNOWN: none yet
-    // Transactions that were committed, with and without tasks: from begin to synced.
-    uint64_t commit_ns; // all together
-    uint64_t
-        commit_buckets[ENGINE_COMMIT_BOUNDS + 1]; // not cumulative; together they are `commits`
-    duration_ns batch_age; // for how long the present one has been in progress; 0: none is
+    duration_ns batch_age; // for how long the present transaction has been in progress; 0: none is
     duration_ns queue_age; // for how long the oldest task has waited to be taken up; 0: none waits
-    // Tasks in each of the transactions that had any.
-    uint64_t batch_tasks;                            // all together
-    uint64_t batch_buckets[ENGINE_BATCH_BOUNDS + 1]; // likewise
 };
 
 // What was counted under "other" since the start of the process, although it was in use (tally/tally.h).

@@ -86,6 +86,7 @@
 #include <stdint.h>
 
 #include "ghatrace/base/error.h"
+#include "ghatrace/base/list.h"
 #include "ghatrace/base/slice.h"
 #include "ghatrace/base/time.h"
 #include "ghatrace/trace/span.h"
@@ -289,13 +290,13 @@ enum error_code store_requeue_dead_letters(struct store_transaction *transaction
 // version wrote the store: store_shed_dead_letters() counts then.
 uint64_t store_dead_letter_bytes(struct store_transaction *transaction);
 
-// Why a dead letter was dropped.
-enum store_shed_reason {
-    STORE_SHED_AGE,  // buried longer ago than is allowed
-    STORE_SHED_SIZE, // all of them together were larger than is allowed
-    STORE_SHED_ROOM, // the store was about to refuse deliveries
-    STORE_SHED_REASONS,
-};
+// Why a dead letter was dropped. The names are those of /metrics and /api/status.
+#define STORE_SHED_LIST(ROW)                                                                       \
+    ROW(STORE_SHED_AGE, "age")   /* buried longer ago than is allowed */                           \
+    ROW(STORE_SHED_SIZE, "size") /* all of them together were larger than is allowed */            \
+    ROW(STORE_SHED_ROOM, "room") /* the store was about to refuse deliveries */
+enum store_shed_reason { STORE_SHED_LIST(LIST_ENUMERATOR) STORE_SHED_REASONS };
+extern const char *const store_shed_names[STORE_SHED_REASONS];
 struct store_shed_limits {
     uint64_t bytes_max;  // of all records together; 0: no limit
     duration_ns age_max; // 0: no limit

@@ -6,6 +6,7 @@
 #include <stddef.h>
 
 #include "ghatrace/base/error.h"
+#include "ghatrace/base/list.h"
 #include "ghatrace/base/slice.h"
 #include "ghatrace/engine/engine.h"
 #include "ghatrace/net/address.h"
@@ -90,37 +91,50 @@ void ingress_stop(struct ingress *ingress, duration_ns grace);
 void ingress_destroy(struct ingress *ingress);
 
 // Deliveries whose signature was right, by what they speak of (X-GitHub-Event, also of those that are ignored) and what
-// became of them.
-enum ingress_event { INGRESS_JOB, INGRESS_RUN, INGRESS_PING, INGRESS_OTHER, INGRESS_EVENTS };
-enum ingress_outcome {
-    INGRESS_ACCEPTED,
-    INGRESS_DUPLICATE,
-    INGRESS_IGNORED,
-    INGRESS_NULL, // ignored, too: GitHub sent null in place of the job, run or repository
-    INGRESS_PONG,
-    INGRESS_REFUSED, // 503
-    INGRESS_OUTCOMES
-};
+// became of them. The names are those of /metrics and /api/status.
+#define INGRESS_EVENT_LIST(ROW)                                                                    \
+    ROW(INGRESS_JOB, "workflow_job")                                                               \
+    ROW(INGRESS_RUN, "workflow_run")                                                               \
+    ROW(INGRESS_PING, "ping")                                                                      \
+    ROW(INGRESS_OTHER, "other")
+enum ingress_event { INGRESS_EVENT_LIST(LIST_ENUMERATOR) INGRESS_EVENTS };
+extern const char *const ingress_event_names[INGRESS_EVENTS];
+
+#define INGRESS_OUTCOME_LIST(ROW)                                                                  \
+    ROW(INGRESS_ACCEPTED, "accepted")                                                              \
+    ROW(INGRESS_DUPLICATE, "duplicate")                                                            \
+    ROW(INGRESS_IGNORED, "ignored")                                                                \
+    /* ignored, too: GitHub sent null in place of the job, run or repository */                    \
+    ROW(INGRESS_NULL, "malformed")                                                                 \
+    ROW(INGRESS_PONG, "pong")                                                                      \
+    ROW(INGRESS_REFUSED, "refused") /* 503 */
+enum ingress_outcome { INGRESS_OUTCOME_LIST(LIST_ENUMERATOR) INGRESS_OUTCOMES };
+extern const char *const ingress_outcome_names[INGRESS_OUTCOMES];
+
 // Why requests were refused.
-enum ingress_refusal {
-    INGRESS_BAD_SIGNATURE, // 401
-    INGRESS_MALFORMED,     // 400
-    INGRESS_NOT_ALLOWED,   // 403, 404, 405, 415
-    INGRESS_TOO_LARGE,     // 413, 431
-    INGRESS_TOO_SLOW,      // 408
-    INGRESS_UNAVAILABLE,   // 503
-    INGRESS_OTHER_REFUSAL,
-    INGRESS_REFUSALS
-};
+#define INGRESS_REFUSAL_LIST(ROW)                                                                  \
+    ROW(INGRESS_BAD_SIGNATURE, "signature") /* 401 */                                              \
+    ROW(INGRESS_MALFORMED, "malformed")     /* 400 */                                              \
+    ROW(INGRESS_NOT_ALLOWED, "not_allowed") /* 403, 404, 405, 415 */                               \
+    ROW(INGRESS_TOO_LARGE, "too_large")     /* 413, 431 */                                         \
+    ROW(INGRESS_TOO_SLOW, "too_slow")       /* 408 */                                              \
+    ROW(INGRESS_UNAVAILABLE, "unavailable") /* 503 */                                              \
+    ROW(INGRESS_OTHER_REFUSAL, "other")
+enum ingress_refusal { INGRESS_REFUSAL_LIST(LIST_ENUMERATOR) INGRESS_REFUSALS };
+extern const char *const ingress_refusal_names[INGRESS_REFUSALS];
+
+// What each thread counts. A new counter takes a row here, the place that counts it, and a row in admin/metrics.c.
+#define INGRESS_COUNTER_LIST(ROW)                                                                  \
+    ROW(requests, ) /* health and readiness included */                                            \
+    ROW(deliveries, [INGRESS_EVENTS][INGRESS_OUTCOMES])                                            \
+    ROW(refusals, [INGRESS_REFUSALS])                                                              \
+    ROW(strangers, ) /* connections closed because of allow_from */
 
 // Since the start of the process.
 struct ingress_counters {
-    uint64_t requests; // health and readiness included
-    uint64_t deliveries[INGRESS_EVENTS][INGRESS_OUTCOMES];
-    uint64_t refusals[INGRESS_REFUSALS];
+    INGRESS_COUNTER_LIST(LIST_COUNTER)
     uint64_t connections; // at present
-    uint64_t strangers;   // connections closed because of allow_from
-    uint64_t crowded;     // and because of max_connections_per_address
+    uint64_t crowded;     // connections closed because of max_connections_per_address
     uint64_t slowed;      // 401 that were held back, because too many came from there
 };
 void ingress_read_counters(struct ingress *ingress, struct ingress_counters *counters);

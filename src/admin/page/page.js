@@ -359,7 +359,7 @@ const words = (category) => category.replaceAll("_", " ");
 
 // Of the export, in whole sentences. (The words beside "live" are what a screen reader announces.)
 function exportTroubles({export: out, outbox, dead_letters: dead, dead_letters_dropped: dropped}) {
-  const found = [], lost = dropped.too_old + dropped.beyond_size + dropped.for_room;
+  const found = [], lost = dropped.age + dropped.size + dropped.room;
   if (out.state === "trouble")
     found.push(el("p", null, el("strong", null, "Export to ", name(out.endpoint), " has been failing"), ` since ${clockTime(out.since)}: `,
       name((out.message || words(out.category)).replace(/\.$/, "")), ". ", `${counted(outbox.records, "record")} ${outbox.records === 1 ? "is" : "are"} kept and will be sent when it works again.`));
@@ -388,7 +388,7 @@ function showTroubles() {
 
 // --- the frame ------------------------------------------------------------------------------------------------
 
-function refusedWords({bad_signature: signature, other_path: path}) {
+function refusedWords({requests_refused: {signature}, other_path: path}) {
   return signature + path > 0 ? `${counted(signature + path, "request")} refused, no delivery accepted` : "";
 }
 
