@@ -171,7 +171,7 @@ static enum error_code find_listener(const struct config *config, char *url, siz
     struct net_address address;
     char text[NET_ADDRESS_TEXT_SIZE];
     if (!config_has_admin(config))
-        return error_set(error, ERROR_USAGE, "admin-listen is off: there is nobody to ask_daemon");
+        return error_set(error, ERROR_USAGE, "admin-listen is off: there is nobody to ask");
     enum error_code code = net_address_parse(listen, &address, error);
     if (code != ERROR_NONE)
         return code;
@@ -202,7 +202,7 @@ static enum error_code find_endpoint(const struct config *config, const char *gi
         (endpoint->is_tls ||
          (given == NULL && (config->admin_tls || config->admin_client_ca != NULL))))
         code = error_set(error, ERROR_USAGE,
-                         "https is not spoken here: ask_daemon for " STATUS_PATH " by curl, say");
+                         "https is not spoken here: ask for " STATUS_PATH " by curl, say");
     return code;
 }
 
@@ -305,7 +305,7 @@ static enum error_code ask_daemon(const struct config *config,
     return code;
 }
 
-// Only what is needed to ask_daemon is looked at: whoever asks need not be who serves.
+// Only what is needed to ask is looked at: whoever asks need not be who serves.
 static enum error_code configure(struct invocation *invocation, struct config *config,
                                  struct error *error)
 {

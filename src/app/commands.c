@@ -45,18 +45,18 @@ static enum error_code read_number(const char *text, const char *what, int64_t *
 static enum error_code read_operands(const struct invocation *invocation, struct job_key *key,
                                      struct error *error)
 {
-    struct run_reference run_ids;
-    if (!run_reference_parse(slice_from_string(invocation->operands[0]), &run_ids))
-        return error_set(error, ERROR_USAGE, "ids: \"%.60s\" is no run_ids: write its number",
+    struct run_reference named;
+    if (!run_reference_parse(slice_from_string(invocation->operands[0]), &named))
+        return error_set(error, ERROR_USAGE, "ids: \"%.60s\" is no run: write its number",
                          invocation->operands[0]);
     enum error_code code = ERROR_NONE;
     if (invocation->operand_count > 1)
-        code = read_number(invocation->operands[1], "attempt", &run_ids.attempt, error);
+        code = read_number(invocation->operands[1], "attempt", &named.attempt, error);
     if (code == ERROR_NONE && invocation->operand_count > 2)
-        code = read_number(invocation->operands[2], "job id", &run_ids.job_id, error);
-    *key = (struct job_key){.run_id = run_ids.run_id,
-                            .run_attempt = run_ids.attempt == 0 ? 1 : run_ids.attempt,
-                            .job_id = run_ids.job_id,
+        code = read_number(invocation->operands[2], "job id", &named.job_id, error);
+    *key = (struct job_key){.run_id = named.run_id,
+                            .run_attempt = named.attempt == 0 ? 1 : named.attempt,
+                            .job_id = named.job_id,
                             .job_name = slice_from_string(invocation->flags[FLAG_JOB_NAME])};
     return code;
 }
@@ -114,9 +114,9 @@ const struct command command_ids = {
     .operands = "RUN [ATTEMPT [JOB]]",
     .operands_min = 1,
     .operands_max = 3,
-    .summary = "the IDs of a run_ids's spans, and the traceparent to hand to tools",
+    .summary = "the IDs of a run's spans, and the traceparent to hand to tools",
     .details =
-        "RUN is a run_ids's number, RUN/ATTEMPT, or the address of its page; JOB is a job's "
+        "RUN is a run's number, RUN/ATTEMPT, or the address of its page; JOB is a job's "
         "number.\n"
         "Tools inside a job that are given the traceparent put their spans into its trace.\n",
     .settings = OPTION_BIT(OPTION_ID_ID_SCHEME) | OPTION_BIT(OPTION_ID_CONFIG),
@@ -197,11 +197,10 @@ static int run_requeue(struct invocation *invocation)
     printf("%zu dead letter%s put back into the outbox\n", requeue.total,
            requeue.total == 1 ? "" : "s");
     if (code == ERROR_NONE && requeue.is_full)
-        code = error_set(
-            &error, ERROR_FULL,
-            "%llu more stay: half of outbox-max-size is in use; run_requeue this again when "
-            "the collector has taken what waits",
-            (unsigned long long)left);
+        code = error_set(&error, ERROR_FULL,
+                         "%llu more stay: half of outbox-max-size is in use; run this again when "
+                         "the collector has taken what waits",
+                         (unsigned long long)left);
     if (code != ERROR_NONE)
         status = command_fail(&error);
     store_close(requeue.store);
@@ -212,11 +211,10 @@ const struct command command_requeue = {
     .name = "requeue",
     .operands = "",
     .summary = "put what the collector refused back into the outbox",
-    .details =
-        "Do this when the cause is gone: a limit was raised, a wrong token replaced. At "
-        "most half of\n"
-        "outbox-max-size is filled; with more dead letters than that, run_requeue it again (exit "
-        "code 1 says so).\n",
+    .details = "Do this when the cause is gone: a limit was raised, a wrong token replaced. At "
+               "most half of\n"
+               "outbox-max-size is filled; with more dead letters than that, run it again (exit "
+               "code 1 says so).\n",
     .settings = STORE_TOOL_SETTINGS | OPTION_BIT(OPTION_ID_OUTBOX_MAX_SIZE),
     .run = run_requeue,
 };
@@ -264,7 +262,7 @@ const struct command command_runs = {
     .summary = "what is open, oldest first",
     .details = "The column \"for\" tells by GitHub's clock how long a job has waited for its "
                "approval, been\n"
-               "queued or run_runs, and how long a run_runs has been open.\n",
+               "queued or run, and how long a run has been open.\n",
     .settings = STORE_TOOL_SETTINGS,
     .run = run_runs,
 };
@@ -326,26 +324,24 @@ enum { FLAG_STEPS, FLAG_SERVER };
 
 static const struct flag trace_flags[] = {
     [FLAG_STEPS] = {"steps", NULL, "unfold the steps of the jobs"},
-    [FLAG_SERVER] = {"server", "HOST",
-                     "whose run_trace it is, where several servers have its number"},
+    [FLAG_SERVER] = {"server", "HOST", "whose run it is, where several servers have its number"},
 };
 
 static void tell_others(const struct waterfall_found *found, int64_t run_id)
 {
     if (found->also.len > 0)
-        (void)fprintf(
-            stderr,
-            "ghatrace: this is run_trace %lld of %.*s; there is one of %.*s, too: --server "
-            "names it\n",
-            (long long)run_id, SLICE_ARGS(found->server), SLICE_ARGS(found->also));
+        (void)fprintf(stderr,
+                      "ghatrace: this is run %lld of %.*s; there is one of %.*s, too: --server "
+                      "names it\n",
+                      (long long)run_id, SLICE_ARGS(found->server), SLICE_ARGS(found->also));
 }
 
 static enum error_code show_trace(const struct invocation *invocation, struct store *store,
-                                  const struct run_reference *run_trace, struct error *error)
+                                  const struct run_reference *named, struct error *error)
 {
     struct waterfall_options waterfall = {.terminal = terminal_detect(STDOUT_FILENO),
                                           .steps = invocation->flags[FLAG_STEPS] != NULL};
-    struct run_question question = {run_trace->server, run_trace->run_id, run_trace->attempt};
+    struct run_question question = {named->server, named->run_id, named->attempt};
     if (invocation->flags[FLAG_SERVER] != NULL)
         question.server = slice_from_string(invocation->flags[FLAG_SERVER]);
     struct waterfall_found found = {.count = 0};
@@ -358,7 +354,7 @@ static enum error_code show_trace(const struct invocation *invocation, struct st
     if (code == ERROR_NONE) {
         store_tool_print(&text);
         store_tool_report_unreadable(found.unreadable);
-        tell_others(&found, run_trace->run_id);
+        tell_others(&found, named->run_id);
     }
     buffer_release(&text);
     return code;
@@ -370,7 +366,7 @@ static int run_trace(struct invocation *invocation)
     struct error error;
     if (!run_reference_parse(slice_from_string(invocation->operands[0]), &reference)) {
         error_set(&error, ERROR_USAGE,
-                  "trace: \"%.80s\" is no run_trace: write its number, or the address of its page",
+                  "trace: \"%.80s\" is no run: write its number, or the address of its page",
                   invocation->operands[0]);
         return command_fail(&error);
     }
@@ -389,12 +385,12 @@ const struct command command_trace = {
     .operands = "RUN[/ATTEMPT]",
     .operands_min = 1,
     .operands_max = 1,
-    .summary = "a run_trace's trace from the local store, as a waterfall",
+    .summary = "a run's trace from the local store, as a waterfall",
     .details =
-        "RUN is a run_trace's number, or the address of its page on GitHub. Without an attempt, "
+        "RUN is a run's number, or the address of its page on GitHub. Without an attempt, "
         "the\n"
         "newest one is shown of which something is finished. Servers count their runs each for\n"
-        "itself: a number without --server means github.com's run_trace, if there is one.\n",
+        "itself: a number without --server means github.com's run, if there is one.\n",
     .settings = STORE_TOOL_SETTINGS,
     .flags = trace_flags,
     .flag_count = sizeof trace_flags / sizeof trace_flags[0],

@@ -1,6 +1,7 @@
 """The subcommands, the settings, and how the program starts and ends."""
 import json
 import pathlib
+import re
 import socket
 import subprocess
 import time
@@ -95,6 +96,11 @@ class Commands(harness.BlackBoxTest):
                 shown = run_command(*words)
                 self.assertEqual((shown.returncode, shown.stdout, shown.stderr), (0, wanted.stdout, ""), words)
         self.assertEqual(run_command("help", "help").stdout, run_command("help").stdout)
+
+    def test_help_speaks_in_words_and_not_in_names_of_the_code(self):
+        for command in ("serve", "check", "ids", "trace", "runs", "requeue", "top", "replay"):
+            found = set(re.findall(r"\b[a-z]+_[a-z_]+\b", run_command("help", command).stdout))
+            self.assertLessEqual(found, {"trace_id"}, command)
 
     def test_help_of_what_is_no_command_is_a_usage_error(self):
         self.assert_usage_error(run_command("help", "sevre"), "sevre", '"serve"')
