@@ -7,7 +7,9 @@ VARIANT ?= dev
 CC      := $(if $(filter default,$(origin CC)),gcc,$(CC))
 VERSION := 0.1.0
 
-WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wconversion
+# -Wswitch-enum: a switch over an enum names all its values, so that a new kind, phase or outcome does not compile
+# before each of these places says what it does with it.
+WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wswitch-enum
 CPPFLAGS += -Iinclude -D_GNU_SOURCE -DGHATRACE_VERSION='"$(VERSION)"'
 CFLAGS_release := -O2 -g -fstack-protector-strong -D_FORTIFY_SOURCE=2 -fPIE
 CFLAGS_strict  := $(CFLAGS_release) -Werror

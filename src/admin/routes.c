@@ -27,14 +27,9 @@ struct view {
 
 static int status_of(enum error_code code)
 {
-    switch (code) {
-    case ERROR_NOT_FOUND:
+    if (code == ERROR_NOT_FOUND)
         return 404;
-    case ERROR_USAGE:
-        return 400;
-    default:
-        return 503;
-    }
+    return code == ERROR_USAGE ? 400 : 503;
 }
 
 // --- parameters -----------------------------------------------------------------------------------

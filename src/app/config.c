@@ -117,7 +117,7 @@ static enum error_code convert_number(const struct option *option,
     uint64_t size = 0;
     duration_ns duration = 0;
     long long count = 0;
-    const char *hint;
+    const char *hint = NULL;
     switch (option->type) {
     case OPTION_SIZE:
         hint = size_parse(text, &size) ? NULL : "a size: write a number and B, KiB, MiB or GiB";
@@ -126,7 +126,11 @@ static enum error_code convert_number(const struct option *option,
         hint =
             duration_parse(text, &duration) ? NULL : "a time: write a number and ms, s, m, h or d";
         break;
-    default:
+    case OPTION_COUNT:
+    case OPTION_TEXT:
+    case OPTION_SWITCH:
+    case OPTION_CHOICE:
+    case OPTION_LIST:
         hint = slice_parse_int64(text, &count) && count >= 0 ? NULL : "a whole number";
         size = (uint64_t)count;
         break;

@@ -18,9 +18,18 @@ static const char *words_of(enum export_trouble trouble)
         return "collector does not answer, will retry";
     case EXPORT_LOCAL_TROUBLE:
         return "cannot export, will retry";
-    default:
-        return "collector does not accept records, will retry";
+    case EXPORT_NO_TROUBLE:
+    case EXPORT_REFUSES_CREDENTIALS:
+    case EXPORT_WRONG_PATH:
+    case EXPORT_REDIRECTS:
+    case EXPORT_OVERLOADED:
+    case EXPORT_SERVER_ERROR:
+    case EXPORT_REFUSES_DATA:
+    case EXPORT_NOT_A_COLLECTOR:
+    case EXPORT_OTHER_TROUBLE:
+        break;
     }
+    return "collector does not accept records, will retry";
 }
 
 static void log_failure(struct exporter *exporter, timestamp_ns now, uint64_t held_back)

@@ -135,15 +135,8 @@ static enum export_silence silence_of(const struct channel_result *result)
 // Our own trouble, not the endpoint's.
 static bool is_local(const struct error *error)
 {
-    switch (error->code) {
-    case ERROR_NETWORK:
-    case ERROR_TIMEOUT:
-    case ERROR_CLOSED:
-    case ERROR_INVALID:
-        return false;
-    default:
-        return true;
-    }
+    return error->code != ERROR_NETWORK && error->code != ERROR_TIMEOUT &&
+           error->code != ERROR_CLOSED && error->code != ERROR_INVALID;
 }
 
 static enum export_trouble trouble_of(enum export_trouble judged, const struct error *error)

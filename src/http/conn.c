@@ -428,10 +428,12 @@ static size_t on_data(void *context, const char *data, size_t len)
     case CONVERSATION_SENDING:
         net_connection_pause(conversation->connection);
         return taken;
-    default: // no further request will be read
-        net_connection_pause(conversation->connection);
-        return len;
+    case CONVERSATION_LATE:
+    case CONVERSATION_STREAM:
+        break;
     }
+    net_connection_pause(conversation->connection);
+    return len; // no further request will be read
 }
 
 static void on_drained(void *context)

@@ -537,14 +537,12 @@ static enum http_progress append_head(struct http_parser *parser, const char *da
 
     if (in_start_line && len > HTTP_START_LINE_MAX - parser->line_bytes)
         return refuse_large_head(parser, true);
-    switch (buffer_append(&parser->head_bytes, data, len)) {
-    case ERROR_NONE:
+    enum error_code code = buffer_append(&parser->head_bytes, data, len);
+    if (code == ERROR_NONE)
         return HTTP_NEED_MORE;
-    case ERROR_TOO_LARGE:
+    if (code == ERROR_TOO_LARGE)
         return refuse_large_head(parser, in_start_line);
-    default:
-        return http_refuse(parser, 503, "out of memory");
-    }
+    return http_refuse(parser, 503, "out of memory");
 }
 
 // Refuses what does not belong into any line at once, without waiting for its end: a TLS greeting
@@ -639,9 +637,21 @@ static enum http_progress take_step(struct http_parser *parser, struct http_inpu
         return HTTP_MESSAGE_DONE;
     case STATE_REFUSED:
         return HTTP_REFUSED;
-    default:
-        return http_read_chunked(parser, input);
+    case STATE_CHUNK_SIZE:
+    case STATE_CHUNK_BLANK:
+    case STATE_CHUNK_EXTENSION:
+    case STATE_CHUNK_SIZE_LF:
+    case STATE_CHUNK_DATA:
+    case STATE_CHUNK_DATA_CR:
+    case STATE_CHUNK_DATA_LF:
+    case STATE_TRAILER_START:
+    case STATE_TRAILER_NAME:
+    case STATE_TRAILER_VALUE:
+    case STATE_TRAILER_LF:
+    case STATE_END_LF:
+        break;
     }
+    return http_read_chunked(parser, input);
 }
 
 enum http_progress http_parser_feed(struct http_parser *parser, const char *data, size_t len,

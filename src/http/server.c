@@ -28,9 +28,11 @@ enum eviction_choice eviction_may_close(const struct eviction_facts *facts,
         return facts->waited >= EVICTION_AGE ? EVICTION_READY : EVICTION_NOT_NOW;
     case EVICTION_OUTPUT:
         return facts->stalled >= EVICTION_AGE ? EVICTION_READY : EVICTION_IF_NO_OTHER;
-    default:
-        return EVICTION_NOT_NOW;
+    case EVICTION_NONE:
+    case EVICTION_GROUPS:
+        break;
     }
+    return EVICTION_NOT_NOW;
 }
 
 // a.bytes / a.waited < b.bytes / b.waited, without division.

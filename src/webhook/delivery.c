@@ -265,14 +265,9 @@ static bool find_payload(const struct http_head *head, struct slice body, struct
 
 static int status_of(enum error_code code)
 {
-    switch (code) {
-    case ERROR_MEMORY:
+    if (code == ERROR_MEMORY)
         return 503;
-    case ERROR_TOO_LARGE:
-        return 413;
-    default:
-        return 400;
-    }
+    return code == ERROR_TOO_LARGE ? 413 : 400;
 }
 
 bool delivery_read(const struct http_head *head, struct slice body,

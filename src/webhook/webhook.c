@@ -356,7 +356,7 @@ static void give_outcome(struct request *request)
     case ENGINE_FULL:
         answer_set_error(&answer, 503, "no room at present, try again later");
         break;
-    default:
+    case ENGINE_FAILED:
         answer_set_error(&answer, 503, "could not be stored, try again later");
         break;
     }
