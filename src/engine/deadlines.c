@@ -69,44 +69,57 @@ static enum error_code expire_job(struct engine_work *work, struct store_transac
     return code;
 }
 
+static enum error_code sweep_job(struct engine_work *work, struct store_transaction *transaction,
+                                 const struct store_key *key, struct slice found,
+                                 struct work_run *run, timestamp_ns now, struct error *error)
+{
+    struct work_job job = {.key = *key};
+    struct slice bytes;
+    if (!arena_copy_slice(&work->arena, found, &bytes))
+        return error_set(error, ERROR_MEMORY, "sweep jobs: out of memory");
+    enum error_code code = work_decode_job(work, bytes, &job, error);
+    if (code == ERROR_CORRUPT)
+        return work_set_state_aside(work, transaction, key, &run->state, error);
+    // An older version may have kept two servers' jobs side by side.
+    bool is_open = job.state.phase == JOB_OPEN && slice_equals(job.state.server, run->state.server);
+    if (code == ERROR_NONE && is_open)
+        code = expire_job(work, transaction, &job, run, now, error);
+    return code;
+}
+
+static enum error_code sweep_state(struct engine_work *work, struct store_transaction *transaction,
+                                   const struct store_key *key, struct slice found,
+                                   struct work_run *run, timestamp_ns now, struct error *error)
+{
+    switch (codec_kind_of(found)) {
+    case CODEC_JOB:
+        return sweep_job(work, transaction, key, found, run, now, error);
+    case CODEC_RUN: // the one whose jobs these are
+        return ERROR_NONE;
+    case CODEC_UNKNOWN:
+        break;
+    }
+    codec_refuse_unknown(error);
+    return work_set_state_aside(work, transaction, key, &run->state, error);
+}
+
 // Gives up the open jobs of a completed run, a slice at a time.
 static enum error_code sweep_jobs(struct engine_work *work, struct store_transaction *transaction,
                                   struct work_run *run, timestamp_ns now, struct error *error)
 {
     struct store_key key = {.trace = run->key.trace, .span = run->state.sweep_after};
     for (int i = 0; i < SWEEP_SLICE && work->arena.used < SWEEP_BYTES; i++) {
-        struct slice bytes;
         struct slice found;
-        struct work_job job = {0};
-        enum codec_kind kind;
         enum error_code code = store_seek_span(transaction, &key, &found, error);
         if (code == ERROR_NOT_FOUND ||
             (code == ERROR_NONE && !trace_id_equals(&key.trace, &run->key.trace))) {
             run->state.jobs_swept = true;
             return ERROR_NONE;
         }
+        if (code == ERROR_NONE)
+            code = sweep_state(work, transaction, &key, found, run, now, error);
         if (code != ERROR_NONE)
             return code;
-        if (!codec_kind_of(found, &kind)) {
-            error_set(error, ERROR_CORRUPT, "a stored span is neither job nor run");
-            code = work_set_state_aside(work, transaction, &key, &run->state, error);
-            if (code != ERROR_NONE)
-                return code;
-        } else if (kind == CODEC_JOB) {
-            if (!arena_copy_slice(&work->arena, found, &bytes))
-                return error_set(error, ERROR_MEMORY, "sweep jobs: out of memory");
-            job.key = key;
-            code = work_decode_job(work, bytes, &job, error);
-            // An older version may have kept two servers' jobs side by side.
-            bool is_open =
-                job.state.phase == JOB_OPEN && slice_equals(job.state.server, run->state.server);
-            if (code == ERROR_NONE && is_open)
-                code = expire_job(work, transaction, &job, run, now, error);
-            else if (code == ERROR_CORRUPT)
-                code = work_set_state_aside(work, transaction, &key, &run->state, error);
-            if (code != ERROR_NONE)
-                return code;
-        }
         store_key_increment(&key);
         run->state.sweep_after = key.span;
     }
@@ -136,7 +149,6 @@ enum error_code work_resend_jobs(struct engine_work *work, struct store_transact
     while (work->arena.used < SWEEP_BYTES && work->written_bytes < WRITTEN_BYTES_MAX) {
         struct slice found;
         struct slice bytes;
-        enum codec_kind kind;
         enum error_code code = store_seek_span(transaction, &key, &found, error);
         if (code == ERROR_NOT_FOUND ||
             (code == ERROR_NONE && !trace_id_equals(&key.trace, &run->key.trace)))
@@ -145,7 +157,7 @@ enum error_code work_resend_jobs(struct engine_work *work, struct store_transact
             return code;
         struct work_job job = {.key = key};
         store_key_increment(&key);
-        if (!codec_kind_of(found, &kind) || kind != CODEC_JOB)
+        if (codec_kind_of(found) != CODEC_JOB)
             continue;
         if (!arena_copy_slice(&work->arena, found, &bytes))
             return error_set(error, ERROR_MEMORY, "name jobs: out of memory");
@@ -170,12 +182,11 @@ enum error_code work_keep_only_notes(struct engine_work *work,
          i++, store_key_increment(next)) {
         struct slice found;
         struct slice bytes;
-        enum codec_kind kind;
         enum error_code code = store_seek_span(transaction, next, &found, error);
         *is_end = code == ERROR_NOT_FOUND;
         if (code != ERROR_NONE)
             return *is_end ? ERROR_NONE : code;
-        if (!codec_kind_of(found, &kind) || kind != CODEC_JOB)
+        if (codec_kind_of(found) != CODEC_JOB)
             continue;
         arena_clear(&work->arena);
         if (!arena_copy_slice(&work->arena, found, &bytes))
@@ -210,11 +221,13 @@ static enum error_code count_open_jobs(struct engine_work *work,
         if (code != ERROR_NONE)
             return code;
         arena_clear(&work->scratch);
+        store_key_increment(&key);
+        if (codec_kind_of(found) != CODEC_JOB)
+            continue;
         code = codec_decode_job(found, &work->scratch, &job, &ignored);
         if (code == ERROR_NONE && (job.phase == JOB_OPEN || job.phase == JOB_SETTLING) &&
             slice_equals(job.server, run->state.server))
             run->state.open_jobs++;
-        store_key_increment(&key);
     }
 }
 
@@ -238,23 +251,29 @@ static enum error_code expire_run(struct engine_work *work, struct store_transac
     return code;
 }
 
-static enum error_code expire_state(struct engine_work *work, struct store_transaction *transaction,
-                                    const struct store_key *key, struct slice bytes,
-                                    enum codec_kind kind, timestamp_ns now, struct error *error)
+static enum error_code expire_stored_run(struct engine_work *work,
+                                         struct store_transaction *transaction,
+                                         const struct store_key *key, struct slice bytes,
+                                         timestamp_ns now, struct error *error)
+{
+    struct work_run run = {.key = *key};
+    enum error_code code = work_decode_run(work, bytes, &run, error);
+    if (code == ERROR_CORRUPT)
+        return work_set_state_aside(work, transaction, key, NULL, error);
+    run.state.deadline = TIMESTAMP_UNKNOWN;
+    if (code == ERROR_NONE && !trace_id_equals(&run.key.trace, &run.own_trace))
+        return work_move_run(work, transaction, &run, error); // then it is due there
+    return code == ERROR_NONE ? expire_run(work, transaction, &run, now, error) : code;
+}
+
+static enum error_code expire_stored_job(struct engine_work *work,
+                                         struct store_transaction *transaction,
+                                         const struct store_key *key, struct slice bytes,
+                                         timestamp_ns now, struct error *error)
 {
     struct work_run run = {.key = *key};
     struct work_job job = {.key = *key};
-    enum error_code code;
-    if (kind == CODEC_RUN) {
-        code = work_decode_run(work, bytes, &run, error);
-        if (code == ERROR_CORRUPT)
-            return work_set_state_aside(work, transaction, key, NULL, error);
-        run.state.deadline = TIMESTAMP_UNKNOWN;
-        if (code == ERROR_NONE && !trace_id_equals(&run.key.trace, &run.own_trace))
-            return work_move_run(work, transaction, &run, error); // then it is due there
-        return code == ERROR_NONE ? expire_run(work, transaction, &run, now, error) : code;
-    }
-    code = work_decode_job(work, bytes, &job, error);
+    enum error_code code = work_decode_job(work, bytes, &job, error);
     if (code == ERROR_CORRUPT)
         return work_set_state_aside(work, transaction, key, NULL, error);
     job.state.deadline = TIMESTAMP_UNKNOWN;
@@ -266,6 +285,22 @@ static enum error_code expire_state(struct engine_work *work, struct store_trans
     return code == ERROR_NONE ? expire_job(work, transaction, &job, &run, now, error) : code;
 }
 
+static enum error_code expire_state(struct engine_work *work, struct store_transaction *transaction,
+                                    const struct store_key *key, struct slice bytes,
+                                    timestamp_ns now, struct error *error)
+{
+    switch (codec_kind_of(bytes)) {
+    case CODEC_JOB:
+        return expire_stored_job(work, transaction, key, bytes, now, error);
+    case CODEC_RUN:
+        return expire_stored_run(work, transaction, key, bytes, now, error);
+    case CODEC_UNKNOWN:
+        break;
+    }
+    codec_refuse_unknown(error);
+    return work_set_state_aside(work, transaction, key, NULL, error);
+}
+
 // The entry leaves the index first; whatever still has something to wait for is put in anew.
 static enum error_code expire_first(struct engine_work *work, struct store_transaction *transaction,
                                     timestamp_ns at, const struct store_key *key, timestamp_ns now,
@@ -273,7 +308,6 @@ static enum error_code expire_first(struct engine_work *work, struct store_trans
 {
     struct slice found;
     struct slice bytes;
-    enum codec_kind kind;
     arena_clear(&work->arena); // nothing of the one before is needed any more
     enum error_code code = store_delete_deadline(transaction, at, key, error);
     if (code == ERROR_NONE)
@@ -282,13 +316,9 @@ static enum error_code expire_first(struct engine_work *work, struct store_trans
         return ERROR_NONE;
     if (code != ERROR_NONE)
         return code;
-    if (!codec_kind_of(found, &kind)) {
-        error_set(error, ERROR_CORRUPT, "a stored span is neither job nor run");
-        return work_set_state_aside(work, transaction, key, NULL, error);
-    }
     if (!arena_copy_slice(&work->arena, found, &bytes))
         return error_set(error, ERROR_MEMORY, "expire: out of memory");
-    return expire_state(work, transaction, key, bytes, kind, now, error);
+    return expire_state(work, transaction, key, bytes, now, error);
 }
 
 // A clock that was a year ahead leaves deadlines a year ahead when it is set right. They are made anew from times

@@ -84,13 +84,12 @@ static enum error_code move_jobs(struct engine_work *work, struct store_transact
     for (;; store_key_increment(&key)) {
         struct slice bytes;
         struct slice found;
-        enum codec_kind kind;
         enum error_code code = store_seek_span(transaction, &key, &found, error);
         if (code == ERROR_NOT_FOUND || (code == ERROR_NONE && !trace_id_equals(&key.trace, trace)))
             return ERROR_NONE;
         if (code != ERROR_NONE)
             return code;
-        if (!codec_kind_of(found, &kind) || kind != CODEC_JOB)
+        if (codec_kind_of(found) != CODEC_JOB)
             continue;
         if (!arena_copy_slice(&work->arena, found, &bytes))
             return error_set(error, ERROR_MEMORY, "move a job: out of memory");

@@ -372,12 +372,22 @@ enum error_code codec_encode_run(const struct run_state *state, struct buffer *o
     return visitor.code;
 }
 
-bool codec_kind_of(struct slice bytes, enum codec_kind *kind)
+enum codec_kind codec_kind_of(struct slice bytes)
 {
-    if (bytes.len == 0 || (bytes.data[0] != CODEC_JOB && bytes.data[0] != CODEC_RUN))
-        return false;
-    *kind = (enum codec_kind)bytes.data[0];
-    return true;
+    enum codec_kind kind = bytes.len > 0 ? (enum codec_kind)bytes.data[0] : CODEC_UNKNOWN;
+    switch (kind) {
+    case CODEC_JOB:
+    case CODEC_RUN:
+        return kind;
+    case CODEC_UNKNOWN:
+        break;
+    }
+    return CODEC_UNKNOWN; // any other byte
+}
+
+enum error_code codec_refuse_unknown(struct error *error)
+{
+    return error_set(error, ERROR_CORRUPT, "a stored span is neither job nor run");
 }
 
 static struct visitor reader_of(struct slice bytes, struct arena *arena)

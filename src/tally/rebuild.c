@@ -177,16 +177,19 @@ static enum error_code take_state(struct tally *tally, const struct store_key *k
                                   struct slice found, struct error *error)
 {
     struct slice bytes;
-    enum codec_kind kind;
     arena_clear(&tally->scratch);
-    if (!codec_kind_of(found, &kind)) {
-        error_set(error, ERROR_CORRUPT, "a stored span is neither job nor run");
-        return set_aside(tally, key, error);
-    }
     if (!arena_copy_slice(&tally->scratch, found, &bytes))
         return error_set(error, ERROR_MEMORY, "count what is open: out of memory");
-    return kind == CODEC_JOB ? take_job(tally, key, bytes, error)
-                             : take_run(tally, key, bytes, error);
+    switch (codec_kind_of(bytes)) {
+    case CODEC_JOB:
+        return take_job(tally, key, bytes, error);
+    case CODEC_RUN:
+        return take_run(tally, key, bytes, error);
+    case CODEC_UNKNOWN:
+        break;
+    }
+    codec_refuse_unknown(error);
+    return set_aside(tally, key, error);
 }
 
 enum error_code rebuild_continue(struct tally *tally, size_t max, bool *is_done,

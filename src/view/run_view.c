@@ -380,10 +380,15 @@ static enum error_code add_run(struct loader *loader, struct slice bytes)
 
 static enum error_code add_state(struct loader *loader, struct slice bytes)
 {
-    enum codec_kind kind;
-    if (!codec_kind_of(bytes, &kind))
-        return leave_out(loader);
-    return kind == CODEC_RUN ? add_run(loader, bytes) : add_open_job(loader, bytes);
+    switch (codec_kind_of(bytes)) {
+    case CODEC_JOB:
+        return add_open_job(loader, bytes);
+    case CODEC_RUN:
+        return add_run(loader, bytes);
+    case CODEC_UNKNOWN:
+        break;
+    }
+    return leave_out(loader);
 }
 
 // The states of a trace stand side by side; the run's is among its jobs'.

@@ -458,15 +458,18 @@ static enum error_code add_if_open(struct entry_list *list, struct store_transac
 {
     struct job_state job = {0};
     struct run_state run = {0};
-    enum codec_kind kind;
-    enum error_code code = ERROR_NONE;
+    enum error_code code = ERROR_CORRUPT;
     arena_clear(&list->state_arena);
-    if (!codec_kind_of(bytes, &kind))
-        code = ERROR_CORRUPT;
-    else if (kind == CODEC_JOB)
+    switch (codec_kind_of(bytes)) {
+    case CODEC_JOB:
         code = codec_decode_job(bytes, &list->state_arena, &job, error);
-    else
+        break;
+    case CODEC_RUN:
         code = codec_decode_run(bytes, &list->state_arena, &run, error);
+        break;
+    case CODEC_UNKNOWN:
+        break;
+    }
     if (code == ERROR_CORRUPT) {
         list->unreadable++;
         return ERROR_NONE;
@@ -480,12 +483,12 @@ static enum error_code add_if_open(struct entry_list *list, struct store_transac
     if (entry == NULL)
         return error_set(error, ERROR_MEMORY, "list what is open: out of memory");
     struct origin *origin = &list->origins[list->count - 1];
-    if (kind == CODEC_JOB)
+    if (is_job_open)
         describe_job(&job, entry, origin);
     else
         describe_run(&run, entry, origin);
     origin->trace = key->trace;
-    if (!keep_texts(list->arena, kind == CODEC_JOB ? job.server : run.server, entry))
+    if (!keep_texts(list->arena, is_job_open ? job.server : run.server, entry))
         return error_set(error, ERROR_MEMORY, "list what is open: out of memory");
     return ERROR_NONE;
 }

@@ -26,14 +26,17 @@
 #define CODEC_LAYOUT 2
 #define CODEC_LAYOUT_OLDEST 1
 
-enum codec_kind { CODEC_JOB = 'J', CODEC_RUN = 'R' };
+// The kind of a stored state is its first byte. Whoever deals with all that is stored switches over it.
+enum codec_kind { CODEC_UNKNOWN = 0, CODEC_JOB = 'J', CODEC_RUN = 'R' };
 
 // Appends to `out`. ERROR_MEMORY, ERROR_TOO_LARGE.
 enum error_code codec_encode_job(const struct job_state *state, struct buffer *out) MUST_CHECK;
 enum error_code codec_encode_run(const struct run_state *state, struct buffer *out) MUST_CHECK;
 
-// What do these bytes hold? False: neither.
-bool codec_kind_of(struct slice bytes, enum codec_kind *kind);
+// CODEC_UNKNOWN: none that this program knows.
+enum codec_kind codec_kind_of(struct slice bytes);
+// Says so in `error`. ERROR_CORRUPT.
+enum error_code codec_refuse_unknown(struct error *error);
 
 // Texts point into `bytes`, lists into the arena. ERROR_MEMORY; ERROR_CORRUPT: damaged, or of a layout that
 // this program does not know, which the message says.
