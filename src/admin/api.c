@@ -588,8 +588,8 @@ static void put_health_figures(struct json_out *json, const struct health_figure
 static void put_events(struct json_out *json, const struct ingress_counters *counters)
 {
     json_out_open_object(json, "by_event");
-    for (size_t event = 0; event < INGRESS_EVENTS; event++) {
-        json_out_open_object(json, ingress_event_names[event]);
+    for (size_t event = 0; event < GITHUB_EVENT_KINDS; event++) {
+        json_out_open_object(json, github_event_name((enum github_event_kind)event));
         for (size_t outcome = 0; outcome < INGRESS_OUTCOMES; outcome++)
             json_out_count(json, ingress_outcome_names[outcome],
                            counters->deliveries[event][outcome]);
@@ -603,7 +603,7 @@ static void put_deliveries(struct json_out *json, const struct health_figures *f
     json_out_open_object(json, "deliveries");
     for (size_t outcome = 0; outcome < INGRESS_OUTCOMES; outcome++) {
         uint64_t sum = 0;
-        for (size_t event = 0; event < INGRESS_EVENTS; event++)
+        for (size_t event = 0; event < GITHUB_EVENT_KINDS; event++)
             sum += figures->ingress.deliveries[event][outcome];
         json_out_count(json, ingress_outcome_names[outcome], sum);
     }

@@ -619,15 +619,14 @@ static void put_deliveries(struct metrics_text *text, const struct health_figure
 {
     metrics_family(text, "ghatrace_deliveries", METRICS_COUNTER,
                    "Deliveries that were rightly signed, since the start.");
-    for (size_t event = 0; event < INGRESS_EVENTS; event++)
-        for (size_t outcome = 0; outcome < INGRESS_OUTCOMES; outcome++) {
-            bool is_possible = event == INGRESS_PING    ? outcome == INGRESS_PONG
-                               : event == INGRESS_OTHER ? outcome == INGRESS_IGNORED
-                                                        : outcome != INGRESS_PONG;
+    for (size_t i = 0; i < GITHUB_EVENT_KINDS; i++)
+        for (size_t k = 0; k < INGRESS_OUTCOMES; k++) {
+            enum github_event_kind event = (enum github_event_kind)i;
+            enum ingress_outcome outcome = (enum ingress_outcome)k;
             const struct metrics_label labels[] = {
-                {"event", slice_from_string(ingress_event_names[event])},
+                {"event", slice_from_string(github_event_name(event))},
                 {"outcome", slice_from_string(ingress_outcome_names[outcome])}};
-            if (is_possible)
+            if (ingress_outcome_is_possible(event, outcome))
                 metrics_sample(text, "ghatrace_deliveries", "_total", labels, 2,
                                (double)figures->ingress.deliveries[event][outcome]);
         }

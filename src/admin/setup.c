@@ -180,7 +180,7 @@ static void judge_path(const struct setup_facts *facts, struct setup_item *item)
 
 // --- events -----------------------------------------------------------------------------------------
 
-static void judge_by_count(const struct setup_facts *facts, enum ingress_event come,
+static void judge_by_count(const struct setup_facts *facts, enum github_event_kind come,
                            const char *come_words, const char *missing_words,
                            uint64_t missing_count, struct setup_item *item)
 {
@@ -198,8 +198,8 @@ static void judge_by_count(const struct setup_facts *facts, enum ingress_event c
 
 static void judge_by_time(const struct setup_facts *facts, struct setup_item *item)
 {
-    timestamp_ns jobs = facts->ingress->event_at[INGRESS_JOB];
-    timestamp_ns runs = facts->ingress->event_at[INGRESS_RUN];
+    timestamp_ns jobs = facts->ingress->event_at[GITHUB_EVENT_JOB];
+    timestamp_ns runs = facts->ingress->event_at[GITHUB_EVENT_RUN];
     timestamp_ns first = timestamp_earlier(jobs, runs), last = timestamp_later(jobs, runs);
     if (first == TIMESTAMP_UNKNOWN || last - first < LOPSIDED_TIME ||
         facts->now - last < LOPSIDED_PATIENCE)
@@ -217,10 +217,10 @@ static void judge_by_time(const struct setup_facts *facts, struct setup_item *it
 static void judge_by_ping(const struct ingress_setup *ingress, struct setup_item *item)
 {
     const struct ingress_hook *hook = &ingress->hook;
-    bool has_jobs = hook->has_jobs || ingress->event_at[INGRESS_JOB] > hook->at;
-    bool has_runs = hook->has_runs || ingress->event_at[INGRESS_RUN] > hook->at;
-    bool is_active = !hook->is_inactive || ingress->event_at[INGRESS_JOB] > hook->at ||
-                     ingress->event_at[INGRESS_RUN] > hook->at;
+    bool has_jobs = hook->has_jobs || ingress->event_at[GITHUB_EVENT_JOB] > hook->at;
+    bool has_runs = hook->has_runs || ingress->event_at[GITHUB_EVENT_RUN] > hook->at;
+    bool is_active = !hook->is_inactive || ingress->event_at[GITHUB_EVENT_JOB] > hook->at ||
+                     ingress->event_at[GITHUB_EVENT_RUN] > hook->at;
     const char *missing = has_jobs   ? "Workflow runs is"
                           : has_runs ? "Workflow jobs is"
                                      : "Workflow jobs and Workflow runs are";
@@ -246,7 +246,8 @@ static void judge_by_ping(const struct ingress_setup *ingress, struct setup_item
 static void judge_events(const struct setup_facts *facts, struct setup_item *item)
 {
     const struct ingress_setup *ingress = facts->ingress;
-    uint64_t jobs = ingress->event_count[INGRESS_JOB], runs = ingress->event_count[INGRESS_RUN];
+    uint64_t jobs = ingress->event_count[GITHUB_EVENT_JOB],
+             runs = ingress->event_count[GITHUB_EVENT_RUN];
     if (ingress->hook.at != TIMESTAMP_UNKNOWN) {
         judge_by_ping(ingress, item);
     } else if (jobs > 0 && runs > 0) {
@@ -260,8 +261,8 @@ static void judge_events(const struct setup_facts *facts, struct setup_item *ite
             : runs > 0 ? "Only deliveries of Workflow runs have come so far"
                        : "No delivery of a workflow's job or run has come yet");
     }
-    judge_by_count(facts, INGRESS_JOB, "Workflow jobs", "Workflow runs", runs, item);
-    judge_by_count(facts, INGRESS_RUN, "Workflow runs", "Workflow jobs", jobs, item);
+    judge_by_count(facts, GITHUB_EVENT_JOB, "Workflow jobs", "Workflow runs", runs, item);
+    judge_by_count(facts, GITHUB_EVENT_RUN, "Workflow runs", "Workflow jobs", jobs, item);
     judge_by_time(facts, item);
 }
 

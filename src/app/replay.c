@@ -10,6 +10,7 @@
 #include "cli.h"
 #include "ghatrace/base/memory.h"
 #include "ghatrace/base/slice.h"
+#include "ghatrace/github/event.h"
 
 // --- what a recorded payload tells about the delivery that brought it -----------------------------
 
@@ -157,12 +158,17 @@ timestamp_ns replay_event_time(const struct json_document *document, struct slic
     if (!json_string(document, value, arena, &action))
         action = SLICE_EMPTY;
     json_value object = json_get(document, JSON_ROOT, event);
-    if (slice_equals(event, SLICE("workflow_job")))
+    switch (github_event_type_of(event)) {
+    case GITHUB_EVENT_JOB:
         return job_time(document, object, action, arena);
-    if (slice_equals(event, SLICE("workflow_run")))
+    case GITHUB_EVENT_RUN:
         return run_time(document, object, action, arena);
-    if (slice_equals(event, SLICE("ping")))
+    case GITHUB_EVENT_PING:
         object = json_get(document, JSON_ROOT, SLICE("hook"));
+        break;
+    case GITHUB_EVENT_IGNORED:
+        break;
+    }
     return latest_time(document, object, arena);
 }
 

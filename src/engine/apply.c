@@ -591,41 +591,73 @@ enum error_code work_add_records(struct engine_work *work, struct store_transact
                : ERROR_NONE;
 }
 
-static enum error_code apply_event(struct engine_work *work, struct store_transaction *transaction,
-                                   const struct engine_task *task, struct error *error)
+// `job`: NULL where the event is the run's own.
+static enum error_code take_in(struct engine_work *work, struct store_transaction *transaction,
+                               const struct engine_task *task, struct work_run *run,
+                               struct work_job *job, struct error *error)
 {
     const struct github_event *event = task->event;
-    bool is_job = event->kind == GITHUB_EVENT_JOB;
-    struct work_run run;
-    struct work_job job;
     struct lifecycle_output output;
-    const struct run_name name = {event->server, is_job ? event->job.run_id : event->run.run_id,
-                                  is_job ? event->job.run_attempt : event->run.run_attempt};
-    enum error_code code = servers_note(work->tally, event->server, error);
-    if (code == ERROR_NONE)
-        code = work_load_run(work, transaction, &name, &run, error);
-    if (code == ERROR_NONE && is_job)
-        code = load_job(work, transaction, &name, event->job.job_id, &run, &job, error);
-    if (code != ERROR_NONE)
-        return code;
-
     timestamp_ns occurred_at = lifecycle_occurred_at(event, task->occurred_at, task->received_at);
-    code = lifecycle_apply_event(&work->policy, event, occurred_at, task->received_at,
-                                 merge_digest_of_event(event), &run.state,
-                                 is_job ? &job.state : NULL, &work->arena, &output);
+    enum error_code code = lifecycle_apply_event(
+        &work->policy, event, occurred_at, task->received_at, merge_digest_of_event(event),
+        &run->state, job != NULL ? &job->state : NULL, &work->arena, &output);
     if (code != ERROR_NONE)
         return error_set(error, code, "apply event: %s", error_code_text(code));
 
     work->counted.late += output.is_late ? 1 : 0;
-    code = work_add_records(work, transaction, &run.key.trace, &run, &output, task->received_at,
+    code = work_add_records(work, transaction, &run->key.trace, run, &output, task->received_at,
                             error);
     if (code == ERROR_NONE && output.job_changed)
-        code = work_save_job(work, transaction, &run.state, &job, error);
+        code = work_save_job(work, transaction, &run->state, job, error);
     if (code == ERROR_NONE && output.resend_jobs)
-        code = work_resend_jobs(work, transaction, &run, task->received_at, error);
+        code = work_resend_jobs(work, transaction, run, task->received_at, error);
     if (code == ERROR_NONE && output.run_changed)
-        code = work_save_run(work, transaction, &run, error);
+        code = work_save_run(work, transaction, run, error);
     return code;
+}
+
+static enum error_code apply_job(struct engine_work *work, struct store_transaction *transaction,
+                                 const struct engine_task *task, struct error *error)
+{
+    const struct github_job *told = &task->event->job;
+    const struct run_name name = {task->event->server, told->run_id, told->run_attempt};
+    struct work_run run;
+    struct work_job job;
+    enum error_code code = work_load_run(work, transaction, &name, &run, error);
+    if (code == ERROR_NONE)
+        code = load_job(work, transaction, &name, told->job_id, &run, &job, error);
+    return code == ERROR_NONE ? take_in(work, transaction, task, &run, &job, error) : code;
+}
+
+static enum error_code apply_run(struct engine_work *work, struct store_transaction *transaction,
+                                 const struct engine_task *task, struct error *error)
+{
+    const struct github_run *told = &task->event->run;
+    const struct run_name name = {task->event->server, told->run_id, told->run_attempt};
+    struct work_run run;
+    enum error_code code = work_load_run(work, transaction, &name, &run, error);
+    return code == ERROR_NONE ? take_in(work, transaction, task, &run, NULL, error) : code;
+}
+
+static enum error_code apply_event(struct engine_work *work, struct store_transaction *transaction,
+                                   const struct engine_task *task, struct error *error)
+{
+    enum error_code code = servers_note(work->tally, task->event->server, error);
+    if (code != ERROR_NONE)
+        return code;
+    switch (task->event->kind) {
+    case GITHUB_EVENT_JOB:
+        work->counted.job_events[task->event->job.action]++;
+        return apply_job(work, transaction, task, error);
+    case GITHUB_EVENT_RUN:
+        work->counted.run_events[task->event->run.action]++;
+        return apply_run(work, transaction, task, error);
+    case GITHUB_EVENT_PING:
+    case GITHUB_EVENT_IGNORED:
+        break;
+    }
+    return error_set(error, ERROR_INVALID, "apply event: neither a job's nor a run's");
 }
 
 enum error_code work_check_room(const struct engine_work *work,
@@ -644,10 +676,6 @@ enum error_code work_check_room(const struct engine_work *work,
 static void note_event(struct engine_work *work, const struct engine_task *task)
 {
     work->counted.events++;
-    if (task->event->kind == GITHUB_EVENT_JOB)
-        work->counted.job_events[task->event->job.action]++;
-    else
-        work->counted.run_events[task->event->run.action]++;
     if (task->received_at > work->counted.last_event_at)
         work->counted.last_event_at = task->received_at;
 }

@@ -165,13 +165,59 @@ static enum error_code decode_run(const struct payload *payload, const struct en
     return code;
 }
 
-static enum github_event_kind type_of(struct slice event_type)
+const char *github_event_name(enum github_event_kind type)
 {
-    if (slice_equals(event_type, SLICE("workflow_job")))
-        return GITHUB_EVENT_JOB;
-    if (slice_equals(event_type, SLICE("workflow_run")))
-        return GITHUB_EVENT_RUN;
-    return slice_equals(event_type, SLICE("ping")) ? GITHUB_EVENT_PING : GITHUB_EVENT_IGNORED;
+    switch (type) {
+    case GITHUB_EVENT_JOB:
+        return "workflow_job";
+    case GITHUB_EVENT_RUN:
+        return "workflow_run";
+    case GITHUB_EVENT_PING:
+        return "ping";
+    case GITHUB_EVENT_IGNORED:
+        break;
+    }
+    return "other";
+}
+
+enum github_event_kind github_event_type_of(struct slice name)
+{
+    enum github_event_kind type = GITHUB_EVENT_JOB;
+    while (type < GITHUB_EVENT_IGNORED &&
+           !slice_equals(name, slice_from_string(github_event_name(type))))
+        type++;
+    return type;
+}
+
+bool github_event_is_stored(enum github_event_kind kind)
+{
+    switch (kind) {
+    case GITHUB_EVENT_JOB:
+    case GITHUB_EVENT_RUN:
+        return true;
+    case GITHUB_EVENT_PING:
+    case GITHUB_EVENT_IGNORED:
+        break;
+    }
+    return false;
+}
+
+static enum error_code decode_by_type(const struct payload *payload,
+                                      const struct envelope *envelope, struct github_event *event)
+{
+    switch (event->type) {
+    case GITHUB_EVENT_JOB:
+        return decode_job(payload, envelope, event);
+    case GITHUB_EVENT_RUN:
+        return decode_run(payload, envelope, event);
+    case GITHUB_EVENT_PING:
+        event->kind = GITHUB_EVENT_PING;
+        hook_read(payload, &event->hook);
+        return ERROR_NONE;
+    case GITHUB_EVENT_IGNORED:
+        break;
+    }
+    return ignore(event, "event type not used");
 }
 
 static enum error_code decode(struct slice event_type, struct slice body, struct arena *arena,
@@ -185,25 +231,19 @@ static enum error_code decode(struct slice event_type, struct slice body, struct
                                 .repository = JSON_NONE,
                                 .deployment = JSON_NONE};
     memset(event, 0, sizeof(*event));
-    event->type = type_of(event_type);
+    event->kind = GITHUB_EVENT_IGNORED;
+    event->type = github_event_type_of(event_type);
+    bool is_stored = github_event_is_stored(event->type);
     enum error_code code = json_parse(body, arena, &payload.document, error);
     if (code != ERROR_NONE)
         return code;
     if (json_type_of(&payload.document, JSON_ROOT) != JSON_OBJECT)
         return error_set(error, ERROR_INVALID, "payload: not a JSON object");
-    if (event->type == GITHUB_EVENT_PING) {
-        event->kind = GITHUB_EVENT_PING;
-        hook_read(&payload, &event->hook);
-        return ERROR_NONE;
-    }
-    if (event->type == GITHUB_EVENT_IGNORED)
-        return ignore(event, "event type not used");
-    code = fields_read(&payload, SLICE_EMPTY, JSON_ROOT, &envelope_table, &envelope);
-    if (code != ERROR_NONE)
-        return code;
-    code = event->type == GITHUB_EVENT_JOB ? decode_job(&payload, &envelope, event)
-                                           : decode_run(&payload, &envelope, event);
-    if (code == ERROR_NONE &&
+    if (is_stored) // of others nothing is asked for
+        code = fields_read(&payload, SLICE_EMPTY, JSON_ROOT, &envelope_table, &envelope);
+    if (code == ERROR_NONE)
+        code = decode_by_type(&payload, &envelope, event);
+    if (code == ERROR_NONE && is_stored &&
         github_server_of_url(event->repository.html_url, arena, &event->server) != ERROR_NONE)
         code = error_set(error, ERROR_MEMORY, "no memory for the name of a server");
     return code;

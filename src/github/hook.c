@@ -16,6 +16,21 @@ static struct slice get_text(const struct payload *payload, json_value object, s
                : SLICE_EMPTY;
 }
 
+static void note_event(enum github_event_kind type, struct github_hook *hook)
+{
+    switch (type) {
+    case GITHUB_EVENT_JOB:
+        hook->has_jobs = true;
+        break;
+    case GITHUB_EVENT_RUN:
+        hook->has_runs = true;
+        break;
+    case GITHUB_EVENT_PING: // comes whatever is ticked
+    case GITHUB_EVENT_IGNORED:
+        break;
+    }
+}
+
 static void read_events(const struct payload *payload, json_value events, struct github_hook *hook)
 {
     const struct json_document *document = &payload->document;
@@ -27,9 +42,10 @@ static void read_events(const struct payload *payload, json_value events, struct
     for (; element != JSON_NONE; element = json_next_element(document, element)) {
         if (!json_string_start(document, element, GITHUB_TEXT_MAX, payload->arena, &name))
             continue;
-        bool is_all = slice_equals(name, SLICE("*"));
-        hook->has_jobs |= is_all || slice_equals(name, SLICE("workflow_job"));
-        hook->has_runs |= is_all || slice_equals(name, SLICE("workflow_run"));
+        if (slice_equals(name, SLICE("*")))
+            hook->has_jobs = hook->has_runs = true;
+        else
+            note_event(github_event_type_of(name), hook);
     }
 }
 

@@ -159,7 +159,14 @@ static uint64_t add_run(uint64_t digest, const struct github_run *run)
 uint64_t merge_digest_of_event(const struct github_event *event)
 {
     uint64_t digest = add_repository(FINGERPRINT_START, &event->repository);
-    if (event->kind == GITHUB_EVENT_JOB)
+    switch (event->kind) {
+    case GITHUB_EVENT_JOB:
         return add_job(digest, &event->job);
-    return add_run(digest, &event->run);
+    case GITHUB_EVENT_RUN:
+        return add_run(digest, &event->run);
+    case GITHUB_EVENT_PING: // neither is ever compared
+    case GITHUB_EVENT_IGNORED:
+        break;
+    }
+    return digest;
 }

@@ -18,15 +18,27 @@ static bool has_seen(uint8_t seen, unsigned action)
     return (seen & (1u << action)) != 0;
 }
 
+// Nothing of what the event speaks of was before this. TIMESTAMP_UNKNOWN: it does not say.
+static timestamp_ns creation_of(const struct github_event *event)
+{
+    const struct github_job *job = &event->job;
+    switch (event->kind) {
+    case GITHUB_EVENT_JOB:
+        return job->created_at == TIMESTAMP_UNKNOWN && job->action <= GITHUB_JOB_WAITING
+                   ? job->started_at
+                   : job->created_at;
+    case GITHUB_EVENT_RUN:
+    case GITHUB_EVENT_PING:
+    case GITHUB_EVENT_IGNORED:
+        break;
+    }
+    return TIMESTAMP_UNKNOWN;
+}
+
 timestamp_ns lifecycle_occurred_at(const struct github_event *event, timestamp_ns guid_time,
                                    timestamp_ns received_at)
 {
-    timestamp_ns created = TIMESTAMP_UNKNOWN;
-    if (event->kind == GITHUB_EVENT_JOB) {
-        created = event->job.created_at;
-        if (created == TIMESTAMP_UNKNOWN && event->job.action <= GITHUB_JOB_WAITING)
-            created = event->job.started_at;
-    }
+    timestamp_ns created = creation_of(event);
     bool is_believed = guid_time != TIMESTAMP_UNKNOWN && guid_time >= created - GUID_TOLERANCE &&
                        guid_time <= received_at;
     return is_believed ? guid_time : received_at;
@@ -516,9 +528,16 @@ enum error_code lifecycle_apply_event(const struct trace_policy *policy,
                                       struct arena *arena, struct lifecycle_output *output)
 {
     *output = (struct lifecycle_output){0};
-    if (event->kind == GITHUB_EVENT_JOB)
+    switch (event->kind) {
+    case GITHUB_EVENT_JOB:
         return apply_job(policy, event, occurred_at, received_at, digest, run, job, arena, output);
-    return apply_run(policy, event, received_at, digest, run, arena, output);
+    case GITHUB_EVENT_RUN:
+        return apply_run(policy, event, received_at, digest, run, arena, output);
+    case GITHUB_EVENT_PING:
+    case GITHUB_EVENT_IGNORED:
+        break;
+    }
+    return ERROR_INVALID;
 }
 
 enum error_code lifecycle_name_job(const struct trace_policy *policy, timestamp_ns now,

@@ -283,9 +283,7 @@ bool delivery_read(const struct http_head *head, struct slice body,
     enum error_code code = github_event_decode(delivery->event_type, payload, arena,
                                                &delivery->event, &refusal->error);
     refusal->status = status_of(code);
-    bool is_kept =
-        delivery->event.kind == GITHUB_EVENT_JOB || delivery->event.kind == GITHUB_EVENT_RUN;
-    if (code == ERROR_NONE && is_kept)
+    if (code == ERROR_NONE && github_event_is_stored(delivery->event.kind))
         digest_md5(body, delivery->body_digest);
     return code == ERROR_NONE;
 }

@@ -19,7 +19,7 @@ struct delivery {
     struct slice event_type;          // X-GitHub-Event
     struct slice guid;                // X-GitHub-Delivery
     uint8_t fingerprint[SHA256_SIZE]; // HMAC of the raw body, under the secret that matched
-    uint8_t body_digest[MD5_SIZE];    // of the raw body, of a job's or a run's event
+    uint8_t body_digest[MD5_SIZE];    // of the raw body, of an event that is stored
     struct github_event event;
 };
 

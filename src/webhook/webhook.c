@@ -109,15 +109,24 @@ static void count_status(struct webhook_counters *counters, int status)
 static void count_delivery(const struct conversation *conversation,
                            const struct github_event *event, enum ingress_outcome outcome)
 {
-    static const enum ingress_event events[] = {[GITHUB_EVENT_JOB] = INGRESS_JOB,
-                                                [GITHUB_EVENT_RUN] = INGRESS_RUN,
-                                                [GITHUB_EVENT_PING] = INGRESS_PING,
-                                                [GITHUB_EVENT_IGNORED] = INGRESS_OTHER};
     struct webhook_counters *counters = &webhook_of(conversation)->counters;
 
-    add(&counters->sums.deliveries[events[event->type]][outcome]);
-    atomic_store_explicit(&counters->event_at[events[event->type]], timestamp_now(),
-                          memory_order_relaxed);
+    add(&counters->sums.deliveries[event->type][outcome]);
+    atomic_store_explicit(&counters->event_at[event->type], timestamp_now(), memory_order_relaxed);
+}
+
+bool ingress_outcome_is_possible(enum github_event_kind type, enum ingress_outcome outcome)
+{
+    switch (type) {
+    case GITHUB_EVENT_JOB:
+    case GITHUB_EVENT_RUN:
+        return outcome != INGRESS_PONG;
+    case GITHUB_EVENT_PING:
+        return outcome == INGRESS_PONG;
+    case GITHUB_EVENT_IGNORED:
+        break;
+    }
+    return outcome == INGRESS_IGNORED;
 }
 
 static struct slice header_for_log(const struct http_head *head, struct slice name)
@@ -510,12 +519,19 @@ static bool take_event(struct request *request)
     const struct github_event *event = &request->delivery.event;
     const struct ingress_options *options = webhook_of(request->conversation)->options;
 
-    if (event->kind == GITHUB_EVENT_PING) {
+    switch (event->kind) {
+    case GITHUB_EVENT_JOB:
+    case GITHUB_EVENT_RUN:
+        break;
+    case GITHUB_EVENT_PING:
         answer_ping(request->conversation, event);
-    } else if (event->kind == GITHUB_EVENT_IGNORED) {
+        return false;
+    case GITHUB_EVENT_IGNORED:
         answer_ignored(request->conversation, event, event->ignored_because);
-    } else if (!ingress_repository_is_wanted(options->repos, options->repo_count,
-                                             event->repository.full_name)) {
+        return false;
+    }
+    if (!ingress_repository_is_wanted(options->repos, options->repo_count,
+                                      event->repository.full_name)) {
         answer_ignored(request->conversation, event, "repository not wanted");
     } else if (!take_memory(request)) {
         refuse(request->conversation, 503, "too many large bodies at a time, try again later");

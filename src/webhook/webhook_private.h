@@ -16,7 +16,7 @@ struct webhook_counters {
         INGRESS_COUNTER_LIST(LIST_ATOMIC_COUNTER)
     } sums;
     // Of the last delivery whose signature was right, and of the last of each kind; 0: none yet.
-    _Atomic timestamp_ns signed_at, event_at[INGRESS_EVENTS];
+    _Atomic timestamp_ns signed_at, event_at[GITHUB_EVENT_KINDS];
 };
 
 // The context of webhook_service.

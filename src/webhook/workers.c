@@ -465,7 +465,6 @@ void ingress_destroy(struct ingress *ingress)
     memory_free(ingress);
 }
 
-const char *const ingress_event_names[INGRESS_EVENTS] = {INGRESS_EVENT_LIST(LIST_NAME)};
 const char *const ingress_outcome_names[INGRESS_OUTCOMES] = {INGRESS_OUTCOME_LIST(LIST_NAME)};
 const char *const ingress_refusal_names[INGRESS_REFUSALS] = {INGRESS_REFUSAL_LIST(LIST_NAME)};
 
@@ -516,7 +515,7 @@ void ingress_read_setup(struct ingress *ingress, struct ingress_setup *setup)
     for (size_t i = 0; i < ingress->worker_count; i++) {
         const struct webhook_counters *each = &ingress->workers[i].webhook.counters;
         setup->strangers += atomic_load(&each->sums.strangers);
-        for (size_t event = 0; event < INGRESS_EVENTS; event++) {
+        for (size_t event = 0; event < GITHUB_EVENT_KINDS; event++) {
             setup->event_at[event] =
                 timestamp_later(setup->event_at[event], read_time(&each->event_at[event]));
             for (size_t outcome = 0; outcome < INGRESS_OUTCOMES; outcome++)

@@ -14,12 +14,15 @@
 #include "ghatrace/base/slice.h"
 #include "ghatrace/base/time.h"
 
+// The kinds of events, and the types that X-GitHub-Event names. /metrics and the API list them in this order. Whoever
+// deals with events switches over it: a new kind, put before the last, does not compile until each place handles it.
 enum github_event_kind {
-    GITHUB_EVENT_IGNORED, // not for us: `ignored_because` says why
-    GITHUB_EVENT_PING,
     GITHUB_EVENT_JOB,
     GITHUB_EVENT_RUN,
+    GITHUB_EVENT_PING,
+    GITHUB_EVENT_IGNORED, // not for us: `ignored_because` says why; as a type: every other
 };
+#define GITHUB_EVENT_KINDS (GITHUB_EVENT_IGNORED + 1)
 
 // In the order in which a job lives through them, but for waiting, which may follow queued and be
 // followed by it.
@@ -146,6 +149,13 @@ struct github_event {
         struct github_hook hook; // GITHUB_EVENT_PING
     };
 };
+
+// "workflow_job" and so on: X-GitHub-Event, the label in /metrics and the name in the API; "other" for GITHUB_EVENT_IGNORED.
+const char *github_event_name(enum github_event_kind type);
+// GITHUB_EVENT_IGNORED for all others.
+enum github_event_kind github_event_type_of(struct slice name);
+// Does the engine take it? The others change nothing that is stored.
+bool github_event_is_stored(enum github_event_kind kind);
 
 // Decodes one payload. `event_type` is the X-GitHub-Event header. Types and actions that are not
 // ours are GITHUB_EVENT_IGNORED after the body was checked to be JSON; so are those whose `workflow_job`,

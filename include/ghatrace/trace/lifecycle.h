@@ -78,7 +78,8 @@ timestamp_ns lifecycle_occurred_at(const struct github_event *event, timestamp_n
                                    timestamp_ns received_at);
 
 // Takes an event in. `job` is NULL for events of runs. States may be new (all zero). Slices in the
-// states afterwards point into what the event or the old state point into. ERROR_MEMORY.
+// states afterwards point into what the event or the old state point into. ERROR_MEMORY; ERROR_INVALID: the event is
+// neither a job's nor a run's, and nothing was changed.
 enum error_code lifecycle_apply_event(const struct trace_policy *policy,
                                       const struct github_event *event, timestamp_ns occurred_at,
                                       timestamp_ns received_at, uint64_t digest,

@@ -37,13 +37,13 @@ struct ingress_hook {
 
 struct ingress_setup {
     bool asks_for_signature;
-    timestamp_ns signed_at;                   // the last delivery whose signature was right
-    timestamp_ns event_at[INGRESS_EVENTS];    // of these, by what they speak of
-    uint64_t event_count[INGRESS_EVENTS];     //
-    struct ingress_refused wrong_signature;   // with a signature that does not match
-    struct ingress_refused without_signature; // from GitHub, by its header fields, without any
-    struct ingress_refused wrong_path;        // likewise, to another path than the webhook's
-    char path[INGRESS_SETUP_TEXT_SIZE];       // the last of these; cut to size, printable ASCII
+    timestamp_ns signed_at;                    // the last delivery whose signature was right
+    timestamp_ns event_at[GITHUB_EVENT_KINDS]; // of these, by what they speak of
+    uint64_t event_count[GITHUB_EVENT_KINDS];  //
+    struct ingress_refused wrong_signature;    // with a signature that does not match
+    struct ingress_refused without_signature;  // from GitHub, by its header fields, without any
+    struct ingress_refused wrong_path;         // likewise, to another path than the webhook's
+    char path[INGRESS_SETUP_TEXT_SIZE];        // the last of these; cut to size, printable ASCII
     struct ingress_hook hook;
     uint64_t strangers; // connections closed because of allow-from
     // Grows with what is new for somebody who looks; a flood makes it grow ever more slowly.

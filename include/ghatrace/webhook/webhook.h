@@ -9,6 +9,7 @@
 #include "ghatrace/base/list.h"
 #include "ghatrace/base/slice.h"
 #include "ghatrace/engine/engine.h"
+#include "ghatrace/github/event.h"
 #include "ghatrace/net/address.h"
 #include "ghatrace/net/loop.h"
 #include "ghatrace/net/tls.h"
@@ -90,16 +91,7 @@ void ingress_stop(struct ingress *ingress, duration_ns grace);
 // Stops it without grace if need be.
 void ingress_destroy(struct ingress *ingress);
 
-// Deliveries whose signature was right, by what they speak of (X-GitHub-Event, also of those that are ignored) and what
-// became of them. The names are those of /metrics and /api/status.
-#define INGRESS_EVENT_LIST(ROW)                                                                    \
-    ROW(INGRESS_JOB, "workflow_job")                                                               \
-    ROW(INGRESS_RUN, "workflow_run")                                                               \
-    ROW(INGRESS_PING, "ping")                                                                      \
-    ROW(INGRESS_OTHER, "other")
-enum ingress_event { INGRESS_EVENT_LIST(LIST_ENUMERATOR) INGRESS_EVENTS };
-extern const char *const ingress_event_names[INGRESS_EVENTS];
-
+// What became of deliveries whose signature was right. The names are those of /metrics and /api/status.
 #define INGRESS_OUTCOME_LIST(ROW)                                                                  \
     ROW(INGRESS_ACCEPTED, "accepted")                                                              \
     ROW(INGRESS_DUPLICATE, "duplicate")                                                            \
@@ -110,6 +102,8 @@ extern const char *const ingress_event_names[INGRESS_EVENTS];
     ROW(INGRESS_REFUSED, "refused") /* 503 */
 enum ingress_outcome { INGRESS_OUTCOME_LIST(LIST_ENUMERATOR) INGRESS_OUTCOMES };
 extern const char *const ingress_outcome_names[INGRESS_OUTCOMES];
+// Can a delivery of this type (struct github_event) come to this? /metrics lists no others.
+bool ingress_outcome_is_possible(enum github_event_kind type, enum ingress_outcome outcome);
 
 // Why requests were refused.
 #define INGRESS_REFUSAL_LIST(ROW)                                                                  \
@@ -125,8 +119,8 @@ extern const char *const ingress_refusal_names[INGRESS_REFUSALS];
 
 // What each thread counts. A new counter takes a row here, the place that counts it, and a row in admin/metrics.c.
 #define INGRESS_COUNTER_LIST(ROW)                                                                  \
-    ROW(requests, ) /* health and readiness included */                                            \
-    ROW(deliveries, [INGRESS_EVENTS][INGRESS_OUTCOMES])                                            \
+    ROW(requests, )                                         /* health and readiness included */    \
+    ROW(deliveries, [GITHUB_EVENT_KINDS][INGRESS_OUTCOMES]) /* by type, ignored ones, too */       \
     ROW(refusals, [INGRESS_REFUSALS])                                                              \
     ROW(strangers, ) /* connections closed because of allow_from */
 

@@ -138,16 +138,17 @@ static void what_a_ping_said_holds_until_deliveries_show_otherwise(void **state)
     set_scene(&scene);
     scene.ingress.hook = (struct ingress_hook){.at = NOW, .has_jobs = true};
     expect(&scene, SETUP_EVENTS, SETUP_WRONG, "At GitHub, Workflow runs is not ticked.");
-    scene.ingress.event_at[INGRESS_RUN] = NOW - 1; // of another webhook, or from before a change
+    scene.ingress.event_at[GITHUB_EVENT_RUN] =
+        NOW - 1; // of another webhook, or from before a change
     expect(&scene, SETUP_EVENTS, SETUP_WRONG, "Workflow runs is not ticked");
-    scene.ingress.event_at[INGRESS_RUN] = NOW + 1;
+    scene.ingress.event_at[GITHUB_EVENT_RUN] = NOW + 1;
     expect(&scene, SETUP_EVENTS, SETUP_OK, "are ticked");
     scene.ingress.hook = (struct ingress_hook){.at = NOW + 2};
     expect(&scene, SETUP_EVENTS, SETUP_WRONG, "Workflow jobs and Workflow runs are not ticked");
     scene.ingress.hook = (struct ingress_hook){
         .at = NOW + 2, .has_jobs = true, .has_runs = true, .is_inactive = true};
     expect(&scene, SETUP_EVENTS, SETUP_WRONG, "tick Active");
-    scene.ingress.event_at[INGRESS_JOB] = NOW + 3;
+    scene.ingress.event_at[GITHUB_EVENT_JOB] = NOW + 3;
     expect(&scene, SETUP_EVENTS, SETUP_OK, "are ticked");
     scene.ingress.hook.is_insecure = true;
     expect(&scene, SETUP_EVENTS, SETUP_WARNING, "SSL verification");
@@ -159,14 +160,14 @@ static void one_kind_of_deliveries_alone_is_told_when_there_are_many(void **stat
     (void)state;
     set_scene(&scene);
     expect(&scene, SETUP_EVENTS, SETUP_UNKNOWN, "No delivery");
-    scene.ingress.event_count[INGRESS_JOB] = 49;
+    scene.ingress.event_count[GITHUB_EVENT_JOB] = 49;
     expect(&scene, SETUP_EVENTS, SETUP_UNKNOWN, "Only deliveries of Workflow jobs");
-    scene.ingress.event_count[INGRESS_JOB] = 50;
+    scene.ingress.event_count[GITHUB_EVENT_JOB] = 50;
     expect(&scene, SETUP_EVENTS, SETUP_WRONG, "50 deliveries of Workflow jobs have come since the");
-    scene.ingress.event_count[INGRESS_RUN] = 1;
+    scene.ingress.event_count[GITHUB_EVENT_RUN] = 1;
     expect(&scene, SETUP_EVENTS, SETUP_OK, "both");
-    scene.ingress.event_count[INGRESS_JOB] = 0;
-    scene.ingress.event_count[INGRESS_RUN] = 50;
+    scene.ingress.event_count[GITHUB_EVENT_JOB] = 0;
+    scene.ingress.event_count[GITHUB_EVENT_RUN] = 50;
     expect(&scene, SETUP_EVENTS, SETUP_WRONG, "none of Workflow jobs");
 }
 
@@ -175,13 +176,13 @@ static void a_kind_that_has_not_come_for_a_day_while_the_other_does_is_told(void
     struct scene scene;
     (void)state;
     set_scene(&scene);
-    scene.ingress.event_count[INGRESS_JOB] = scene.ingress.event_count[INGRESS_RUN] = 5;
-    scene.ingress.event_at[INGRESS_RUN] = NOW - 2 * NS_PER_DAY;
-    scene.ingress.event_at[INGRESS_JOB] = NOW - NS_PER_MINUTE;
+    scene.ingress.event_count[GITHUB_EVENT_JOB] = scene.ingress.event_count[GITHUB_EVENT_RUN] = 5;
+    scene.ingress.event_at[GITHUB_EVENT_RUN] = NOW - 2 * NS_PER_DAY;
+    scene.ingress.event_at[GITHUB_EVENT_JOB] = NOW - NS_PER_MINUTE;
     expect(&scene, SETUP_EVENTS, SETUP_OK, "both"); // the run's may still come
-    scene.ingress.event_at[INGRESS_JOB] = NOW - 11 * NS_PER_MINUTE;
+    scene.ingress.event_at[GITHUB_EVENT_JOB] = NOW - 11 * NS_PER_MINUTE;
     expect(&scene, SETUP_EVENTS, SETUP_WARNING, "none of Workflow runs since 2026-09-01");
-    scene.ingress.event_at[INGRESS_RUN] = NOW - NS_PER_DAY;
+    scene.ingress.event_at[GITHUB_EVENT_RUN] = NOW - NS_PER_DAY;
     expect(&scene, SETUP_EVENTS, SETUP_OK, "both");
 }
 

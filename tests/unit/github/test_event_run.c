@@ -305,6 +305,15 @@ static void pings_of_repositories_and_organizations_are_pings(void **state)
                      GITHUB_EVENT_PING);
 }
 
+static void each_type_is_found_by_its_name(void **state)
+{
+    (void)state;
+    for (int i = 0; i < GITHUB_EVENT_KINDS; i++) {
+        enum github_event_kind type = (enum github_event_kind)i;
+        assert_int_equal(github_event_type_of(slice_from_string(github_event_name(type))), type);
+    }
+}
+
 static void other_event_types_are_ignored_whatever_they_hold(void **state)
 {
     static const char *const types[] = {
@@ -352,6 +361,7 @@ int main(void)
         cmocka_unit_test(what_a_run_may_lack_is_not_known),
         TEST(of_several_pull_requests_the_first_is_read),
         TEST(pings_of_repositories_and_organizations_are_pings),
+        TEST(each_type_is_found_by_its_name),
         TEST(other_event_types_are_ignored_whatever_they_hold),
         cmocka_unit_test(run_actions_that_are_not_ours_are_ignored),
     };

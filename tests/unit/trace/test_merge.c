@@ -7,6 +7,8 @@
 #include <cmocka.h>
 
 #include "../../../src/trace/merge.h"
+#include "ghatrace/trace/lifecycle.h"
+#include "support/policy.h"
 #include "support/scenario.h"
 
 #define EVENTS 5
@@ -47,10 +49,36 @@ static void a_job_speaks_for_its_run_the_same_in_every_order(void **state)
     }
 }
 
+// A ping's fields lie where a run's do: taken for a run it would make one up.
+static void an_event_of_neither_job_nor_run_changes_nothing(void **state)
+{
+    static const enum github_event_kind kinds[] = {GITHUB_EVENT_PING, GITHUB_EVENT_IGNORED};
+    struct trace_policy policy;
+    struct arena arena;
+    (void)state;
+    trace_policy_init(&policy);
+    arena_init(&arena, 4096);
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+        const struct run_state untouched = {0};
+        struct run_state run = {0};
+        struct lifecycle_output output;
+        struct scenario_delivery told = scenario_run(GITHUB_RUN_COMPLETED, 1, "success");
+        told.event.kind = kinds[i];
+        assert_int_equal(
+            lifecycle_apply_event(&policy, &told.event, 1, 1, 1, &run, NULL, &arena, &output),
+            ERROR_INVALID);
+        assert_memory_equal(&run, &untouched, sizeof run);
+        assert_int_equal(output.finished_count, 0);
+        assert_false(output.run_changed);
+    }
+    arena_release(&arena);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_job_speaks_for_its_run_the_same_in_every_order),
+        cmocka_unit_test(an_event_of_neither_job_nor_run_changes_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

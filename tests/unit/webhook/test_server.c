@@ -28,7 +28,7 @@ static void several_threads_share_one_port(void **state)
     }
     ingress_read_counters(server.ingress, &counters);
     assert_int_equal(counters.requests, 16);
-    assert_int_equal(counters.deliveries[INGRESS_JOB][INGRESS_ACCEPTED], 16);
+    assert_int_equal(counters.deliveries[GITHUB_EVENT_JOB][INGRESS_ACCEPTED], 16);
     server_end(&server);
 }
 

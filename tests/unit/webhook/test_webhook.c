@@ -30,8 +30,8 @@ static void what_the_engine_says_becomes_the_answer(void **state)
     }
     struct ingress_counters counters = counters_of(&f);
     assert_int_equal(counters.requests, 4);
-    assert_int_equal(counters.deliveries[INGRESS_JOB][INGRESS_ACCEPTED], 1);
-    assert_int_equal(counters.deliveries[INGRESS_JOB][INGRESS_DUPLICATE], 1);
+    assert_int_equal(counters.deliveries[GITHUB_EVENT_JOB][INGRESS_ACCEPTED], 1);
+    assert_int_equal(counters.deliveries[GITHUB_EVENT_JOB][INGRESS_DUPLICATE], 1);
     assert_int_equal(counters.refusals[INGRESS_UNAVAILABLE], 2);
     tear_down(&f);
 }
@@ -94,11 +94,11 @@ static void deliveries_that_are_not_for_the_engine_are_answered_without_it(void 
     }
     assert_int_equal(fake.submitted, 0);
     struct ingress_counters counters = counters_of(&f);
-    assert_int_equal(counters.deliveries[INGRESS_PING][INGRESS_PONG], 1);
-    assert_int_equal(counters.deliveries[INGRESS_OTHER][INGRESS_IGNORED], 2);
-    assert_int_equal(counters.deliveries[INGRESS_JOB][INGRESS_IGNORED], 1);
-    assert_int_equal(counters.deliveries[INGRESS_JOB][INGRESS_NULL], 1);
-    assert_int_equal(counters.deliveries[INGRESS_RUN][INGRESS_NULL], 1);
+    assert_int_equal(counters.deliveries[GITHUB_EVENT_PING][INGRESS_PONG], 1);
+    assert_int_equal(counters.deliveries[GITHUB_EVENT_IGNORED][INGRESS_IGNORED], 2);
+    assert_int_equal(counters.deliveries[GITHUB_EVENT_JOB][INGRESS_IGNORED], 1);
+    assert_int_equal(counters.deliveries[GITHUB_EVENT_JOB][INGRESS_NULL], 1);
+    assert_int_equal(counters.deliveries[GITHUB_EVENT_RUN][INGRESS_NULL], 1);
     assert_int_equal(counters.refusals[INGRESS_MALFORMED], 6);
     tear_down(&f);
 }
