@@ -45,7 +45,7 @@ TARGETS := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 TESTS  := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/unit/*/test_*.c)) \
           $(patsubst %,$(BUILD)/tests/fuzz/seeds_%,$(TARGETS))
 
-.PHONY: all demo test unit-test blackbox check format format-check imports-check bootstrap clean install
+.PHONY: all demo test unit-test blackbox check format format-check imports-check kinds-check bootstrap clean install
 .SECONDARY:
 .DELETE_ON_ERROR:
 
@@ -153,7 +153,7 @@ blackbox:
 	@scripts/run-tests --blackbox $(BINARY)
 
 # Both compilers, and what the sanitizers see: out of bounds, undefined, leaked, raced for.
-check: bootstrap format-check imports-check release-check
+check: bootstrap format-check imports-check kinds-check release-check
 	$(SUBMAKE) unit-test VARIANT=dev  CC=gcc
 	$(SUBMAKE) unit-test VARIANT=dev  CC=clang
 	$(SUBMAKE) unit-test VARIANT=asan CC=gcc
@@ -260,6 +260,10 @@ format-check:
 
 imports-check:
 	@scripts/check-imports
+
+# Kinds are told apart by switches, which the compiler checks. `scripts/places ENUM` lists them.
+kinds-check:
+	@CC=$(CC) scripts/places --check github_event_kind codec_kind
 
 bootstrap:
 	@scripts/bootstrap

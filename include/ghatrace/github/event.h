@@ -14,8 +14,9 @@
 #include "ghatrace/base/slice.h"
 #include "ghatrace/base/time.h"
 
-// The kinds of events, and the types that X-GitHub-Event names. /metrics and the API list them in this order. Whoever
-// deals with events switches over it: a new kind, put before the last, does not compile until each place handles it.
+// The kinds of events, and the types that X-GitHub-Event names. /metrics and the API list them in this order. All
+// who deal with events switch over it: a new kind, put before the last, does not compile until each place handles it
+// (`scripts/places github_event_kind` lists them).
 enum github_event_kind {
     GITHUB_EVENT_JOB,
     GITHUB_EVENT_RUN,

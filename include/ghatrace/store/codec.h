@@ -26,7 +26,8 @@
 #define CODEC_LAYOUT 2
 #define CODEC_LAYOUT_OLDEST 1
 
-// The kind of a stored state is its first byte. Whoever deals with all that is stored switches over it.
+// The kind of a stored state is its first byte. All who deal with whatever is stored switch over it
+// (`scripts/places codec_kind` lists them); those that want one kind pass over the others.
 enum codec_kind { CODEC_UNKNOWN = 0, CODEC_JOB = 'J', CODEC_RUN = 'R' };
 
 // Appends to `out`. ERROR_MEMORY, ERROR_TOO_LARGE.
