@@ -189,17 +189,18 @@ enum github_event_kind github_event_type_of(struct slice name)
     return type;
 }
 
-bool github_event_is_stored(enum github_event_kind kind)
+enum github_event_use github_event_use_of(enum github_event_kind kind)
 {
     switch (kind) {
     case GITHUB_EVENT_JOB:
     case GITHUB_EVENT_RUN:
-        return true;
+        return GITHUB_EVENT_USE_STORE;
     case GITHUB_EVENT_PING:
+        return GITHUB_EVENT_USE_ANSWER;
     case GITHUB_EVENT_IGNORED:
         break;
     }
-    return false;
+    return GITHUB_EVENT_USE_NONE;
 }
 
 static enum error_code decode_by_type(const struct payload *payload,
@@ -233,7 +234,7 @@ static enum error_code decode(struct slice event_type, struct slice body, struct
     memset(event, 0, sizeof(*event));
     event->kind = GITHUB_EVENT_IGNORED;
     event->type = github_event_type_of(event_type);
-    bool is_stored = github_event_is_stored(event->type);
+    bool is_stored = github_event_use_of(event->type) == GITHUB_EVENT_USE_STORE;
     enum error_code code = json_parse(body, arena, &payload.document, error);
     if (code != ERROR_NONE)
         return code;

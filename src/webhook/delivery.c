@@ -283,7 +283,7 @@ bool delivery_read(const struct http_head *head, struct slice body,
     enum error_code code = github_event_decode(delivery->event_type, payload, arena,
                                                &delivery->event, &refusal->error);
     refusal->status = status_of(code);
-    if (code == ERROR_NONE && github_event_is_stored(delivery->event.kind))
+    if (code == ERROR_NONE && github_event_use_of(delivery->event.kind) == GITHUB_EVENT_USE_STORE)
         digest_md5(body, delivery->body_digest);
     return code == ERROR_NONE;
 }

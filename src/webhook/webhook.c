@@ -117,13 +117,12 @@ static void count_delivery(const struct conversation *conversation,
 
 bool ingress_outcome_is_possible(enum github_event_kind type, enum ingress_outcome outcome)
 {
-    switch (type) {
-    case GITHUB_EVENT_JOB:
-    case GITHUB_EVENT_RUN:
+    switch (github_event_use_of(type)) {
+    case GITHUB_EVENT_USE_STORE:
         return outcome != INGRESS_PONG;
-    case GITHUB_EVENT_PING:
+    case GITHUB_EVENT_USE_ANSWER:
         return outcome == INGRESS_PONG;
-    case GITHUB_EVENT_IGNORED:
+    case GITHUB_EVENT_USE_NONE:
         break;
     }
     return outcome == INGRESS_IGNORED;
@@ -519,14 +518,13 @@ static bool take_event(struct request *request)
     const struct github_event *event = &request->delivery.event;
     const struct ingress_options *options = webhook_of(request->conversation)->options;
 
-    switch (event->kind) {
-    case GITHUB_EVENT_JOB:
-    case GITHUB_EVENT_RUN:
+    switch (github_event_use_of(event->kind)) {
+    case GITHUB_EVENT_USE_STORE:
         break;
-    case GITHUB_EVENT_PING:
+    case GITHUB_EVENT_USE_ANSWER:
         answer_ping(request->conversation, event);
         return false;
-    case GITHUB_EVENT_IGNORED:
+    case GITHUB_EVENT_USE_NONE:
         answer_ignored(request->conversation, event, event->ignored_because);
         return false;
     }

@@ -155,8 +155,13 @@ struct github_event {
 const char *github_event_name(enum github_event_kind type);
 // GITHUB_EVENT_IGNORED for all others.
 enum github_event_kind github_event_type_of(struct slice name);
-// Does the engine take it? The others change nothing that is stored.
-bool github_event_is_stored(enum github_event_kind kind);
+// What the webhook does with an event of a kind.
+enum github_event_use {
+    GITHUB_EVENT_USE_STORE,  // the engine takes it into what is known
+    GITHUB_EVENT_USE_ANSWER, // it is answered, and noted for whoever sets the webhook up
+    GITHUB_EVENT_USE_NONE,
+};
+enum github_event_use github_event_use_of(enum github_event_kind kind);
 
 // Decodes one payload. `event_type` is the X-GitHub-Event header. Types and actions that are not
 // ours are GITHUB_EVENT_IGNORED after the body was checked to be JSON; so are those whose `workflow_job`,
