@@ -617,8 +617,9 @@ static enum error_code take_in(struct engine_work *work, struct store_transactio
     return code;
 }
 
-static enum error_code apply_job(struct engine_work *work, struct store_transaction *transaction,
-                                 const struct engine_task *task, struct error *error)
+static enum error_code apply_job_event(struct engine_work *work,
+                                       struct store_transaction *transaction,
+                                       const struct engine_task *task, struct error *error)
 {
     const struct github_job *told = &task->event->job;
     const struct run_name name = {task->event->server, told->run_id, told->run_attempt};
@@ -630,8 +631,9 @@ static enum error_code apply_job(struct engine_work *work, struct store_transact
     return code == ERROR_NONE ? take_in(work, transaction, task, &run, &job, error) : code;
 }
 
-static enum error_code apply_run(struct engine_work *work, struct store_transaction *transaction,
-                                 const struct engine_task *task, struct error *error)
+static enum error_code apply_run_event(struct engine_work *work,
+                                       struct store_transaction *transaction,
+                                       const struct engine_task *task, struct error *error)
 {
     const struct github_run *told = &task->event->run;
     const struct run_name name = {task->event->server, told->run_id, told->run_attempt};
@@ -649,10 +651,10 @@ static enum error_code apply_event(struct engine_work *work, struct store_transa
     switch (task->event->kind) {
     case GITHUB_EVENT_JOB:
         work->counted.job_events[task->event->job.action]++;
-        return apply_job(work, transaction, task, error);
+        return apply_job_event(work, transaction, task, error);
     case GITHUB_EVENT_RUN:
         work->counted.run_events[task->event->run.action]++;
-        return apply_run(work, transaction, task, error);
+        return apply_run_event(work, transaction, task, error);
     case GITHUB_EVENT_PING:
     case GITHUB_EVENT_IGNORED:
         break;

@@ -16,7 +16,7 @@ static struct slice get_text(const struct payload *payload, json_value object, s
                : SLICE_EMPTY;
 }
 
-static void note_event(enum github_event_kind type, struct github_hook *hook)
+static void note_ticked(enum github_event_kind type, struct github_hook *hook)
 {
     switch (type) {
     case GITHUB_EVENT_JOB:
@@ -45,7 +45,7 @@ static void read_events(const struct payload *payload, json_value events, struct
         if (slice_equals(name, SLICE("*")))
             hook->has_jobs = hook->has_runs = true;
         else
-            note_event(github_event_type_of(name), hook);
+            note_ticked(github_event_type_of(name), hook);
     }
 }
 
