@@ -144,9 +144,13 @@ release-check:
 	$(SUBMAKE) all VARIANT=strict CC=gcc
 	$(SUBMAKE) all VARIANT=strict CC=clang
 
+# All of them, or with T=name those whose program's name contains it: `make unit-test T=codec`.
+T ?=
+CHOSEN_TESTS = $(strip $(foreach test,$(TESTS),$(if $(T),$(if $(findstring $(T),$(notdir $(test))),$(test)),$(test))))
 unit-test:
-	$(SUBMAKE) $(TESTS)
-	@scripts/run-tests $(TESTS)
+	$(if $(CHOSEN_TESTS),,$(error no unit test program has "$(T)" in its name: see tests/unit))
+	$(SUBMAKE) $(CHOSEN_TESTS)
+	@scripts/run-tests $(CHOSEN_TESTS)
 
 blackbox:
 	$(SUBMAKE) $(BINARY)

@@ -676,12 +676,15 @@ static void put_commits(struct metrics_text *text, const struct health_figures *
     metrics_put_histogram(text, "ghatrace_commit_tasks", NULL, 0, &size);
 }
 
-static void put_commit_ages(struct metrics_text *text, const struct health_figures *figures)
+static void put_commit_queue(struct metrics_text *text, const struct health_figures *figures)
 {
     const struct engine_counters *counters = &figures->engine;
     metrics_single(text, "ghatrace_commit_age_seconds", METRICS_GAUGE,
                    "For how long the present commit has been in progress; 0: none is.",
                    to_seconds(counters->batch_age));
+    metrics_single(text, "ghatrace_commit_queue_tasks", METRICS_GAUGE,
+                   "Deliveries and results of exports that wait to be stored.",
+                   (double)counters->queue_tasks);
     metrics_single(text, "ghatrace_commit_queue_oldest_age_seconds", METRICS_GAUGE,
                    "For how long the oldest delivery or result has waited to be stored.",
                    to_seconds(counters->queue_age));
@@ -817,7 +820,7 @@ const struct health_family health_families[] = {
      FIGURE(engine.late), IN_API("deliveries", "late")},
     {.write = put_last_delivery},
     {.write = put_commits},
-    {.write = put_commit_ages},
+    {.write = put_commit_queue},
     {"ghatrace_outbox_records", METRICS_GAUGE,
      "Finished jobs and runs that wait for the collector.",
      FIGURE(usage.outbox_records), IN_API("outbox", "records")},

@@ -100,11 +100,12 @@ static duration_ns engine_batch_age(const struct engine *engine, timestamp_ns st
     return since != 0 && steady > since ? steady - since : 0;
 }
 
-static void read_ages(struct engine *engine, struct engine_counters *counters)
+static void read_queue(struct engine *engine, struct engine_counters *counters)
 {
     timestamp_ns steady = timestamp_monotonic();
     counters->batch_age = engine_batch_age(engine, steady);
     pthread_mutex_lock(&engine->mutex);
+    counters->queue_tasks = engine->queued;
     counters->queue_age = engine_queue_age(engine, steady);
     pthread_mutex_unlock(&engine->mutex);
 }
@@ -116,7 +117,7 @@ void engine_read_counters(struct engine *engine, struct engine_counters *counter
     for (size_t i = 0; i < sizeof engine->counters.sums / sizeof *sums; i++)
         read[i] = atomic_load(&sums[i]);
     counters->last_event_at = atomic_load(&engine->counters.last_event_at);
-    read_ages(engine, counters);
+    read_queue(engine, counters);
 }
 
 // --- engine ---------------------------------------------------------------------------------------

@@ -205,6 +205,7 @@ class Disk(Helper):
         metrics = daemon.admin("/metrics").text
         self.assertIn("\nghatrace_ready 0\n", metrics)
         self.assertGreater(float(re.search(r"^ghatrace_commit_age_seconds (\S+)", metrics, re.M).group(1)), 4)
+        self.assertIn("\nghatrace_commit_queue_tasks 0\n", metrics, "the one delivery was taken up")
         status = json.loads(daemon.admin("/api/status").text)
         self.assertEqual(status["ready"], False)
         self.assertIn("storing hangs", status["reason"])

@@ -107,6 +107,7 @@ struct engine_counters {
     ENGINE_COUNTER_LIST(LIST_COUNTER)
     timestamp_ns last_event_at; // receipt of the newest event applied; TIMESTAMP_UNKNOWN: none yet
     duration_ns batch_age; // for how long the present transaction has been in progress; 0: none is
+    uint64_t queue_tasks;  // that wait to be taken up, at present
     duration_ns queue_age; // for how long the oldest task has waited to be taken up; 0: none waits
 };
 

@@ -122,10 +122,13 @@ static void deliveries_that_wait_too_long_make_it_unready(void **state)
     wait_for(&bench, ERROR_BUSY, "wait too long");
     engine_read_counters(bench.engine, &counters);
     assert_true(counters.queue_age > STALL_LIMIT);
+    assert_int_equal(counters.queue_tasks, 1);
     assert_int_equal(counters.batch_age, 0);
     assert_int_equal(engine_start(bench.engine, &error), ERROR_NONE);
     wait_for(&bench, ERROR_NONE, NULL);
     engine_stop(bench.engine);
+    engine_read_counters(bench.engine, &counters);
+    assert_int_equal(counters.queue_tasks, 0);
     assert_int_equal(deliveries.task[0].outcome, ENGINE_ACCEPTED);
     engine_bench_close(&bench);
 }
