@@ -24,6 +24,7 @@
 #include "ghatrace/net/connection.h"
 #include "ghatrace/net/loop.h"
 #include "ghatrace/store/store.h"
+#include "ghatrace/store/versions.h"
 #include "ghatrace/webhook/webhook.h"
 #include "secrets.h"
 
@@ -762,6 +763,16 @@ static enum error_code make_admin(struct server *server, struct error *error)
 
 // --- the whole ---------------------------------------------------------------------------------
 
+static void say_what_was_found(const struct store *store)
+{
+    const struct store_found *found = store_found(store);
+    char older[STORE_FOUND_TEXT_SIZE];
+    store_found_text(found, older);
+    log_info(found->format == 0 ? "store made" : "store opened",
+             LOG_INT("format", found->format == 0 ? STORE_FORMAT_VERSION : found->format),
+             LOG_STRING("to_upgrade", older));
+}
+
 static enum error_code set_up(struct server *server, struct error *error)
 {
     const struct config *config = server->config;
@@ -777,6 +788,8 @@ static enum error_code set_up(struct server *server, struct error *error)
         code = config_make_export_tls(config, &server->export_tls, error);
     if (code == ERROR_NONE)
         code = store_open(config->db, STORE_DAEMON, config->db_max_size, &server->store, error);
+    if (code == ERROR_NONE)
+        say_what_was_found(server->store);
     if (code == ERROR_NONE)
         code = make_engine(server, error);
     if (code == ERROR_NONE)

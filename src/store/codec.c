@@ -13,7 +13,7 @@ struct visitor {
     const uint8_t *end;   // reading
     struct arena *arena;  // reading
     enum error_code code; // sticky
-    uint8_t layout;       // of what is read; the newest when writing
+    uint8_t layout;       // of what is read or written
 };
 
 static void visit_bytes(struct visitor *visitor, void *bytes, size_t len)
@@ -287,7 +287,10 @@ static void visit_results(struct visitor *visitor, int64_t results[RUN_RESULTS])
             visit_int64(visitor, &results[i]);
         return;
     }
-    results[visit_choice(visitor, 0, RUN_RESULTS)] = 1;
+    int worst = RUN_RESULTS - 1;
+    while (worst > 0 && results[worst] == 0)
+        worst--;
+    results[visit_choice(visitor, worst, RUN_RESULTS)] = 1;
 }
 
 // Whose root went out, with no job open: layout 1 had not which end it was. None that it covers is later.
@@ -341,35 +344,65 @@ static void visit_run(struct visitor *visitor, struct run_state *state)
     visit_bool(visitor, &state->has_no_body);
 }
 
+struct layout_range {
+    uint8_t oldest, newest;
+};
+
+static struct layout_range layouts_of(enum codec_kind kind)
+{
+    switch (kind) {
+    case CODEC_JOB:
+        return (struct layout_range){STORE_JOB_LAYOUT_OLDEST, STORE_JOB_LAYOUT};
+    case CODEC_RUN:
+        return (struct layout_range){STORE_RUN_LAYOUT_OLDEST, STORE_RUN_LAYOUT};
+    case CODEC_UNKNOWN:
+        break;
+    }
+    return (struct layout_range){0, 0};
+}
+
 static void visit_header(struct visitor *visitor, enum codec_kind kind)
 {
-    uint8_t header[2] = {(uint8_t)kind, CODEC_LAYOUT};
+    const struct layout_range known = layouts_of(kind);
+    uint8_t header[2] = {(uint8_t)kind, visitor->layout};
     visit_bytes(visitor, header, sizeof header);
     if (visitor->code != ERROR_NONE)
         return;
     visitor->layout = header[1];
-    if (header[0] != kind || visitor->layout < CODEC_LAYOUT_OLDEST)
+    if (header[0] != kind || visitor->layout < known.oldest)
         visitor->code = ERROR_CORRUPT;
-    else if (visitor->layout > CODEC_LAYOUT)
+    else if (visitor->layout > known.newest)
         visitor->code = ERROR_VERSION;
 }
 
-enum error_code codec_encode_job(const struct job_state *state, struct buffer *out)
+enum error_code codec_encode_job_as(const struct job_state *state, uint8_t layout,
+                                    struct buffer *out)
 {
-    struct visitor visitor = {.out = out};
+    struct visitor visitor = {.out = out, .layout = layout};
     struct job_state copy = *state;
     visit_header(&visitor, CODEC_JOB);
     visit_job(&visitor, &copy);
     return visitor.code;
 }
 
-enum error_code codec_encode_run(const struct run_state *state, struct buffer *out)
+enum error_code codec_encode_run_as(const struct run_state *state, uint8_t layout,
+                                    struct buffer *out)
 {
-    struct visitor visitor = {.out = out};
+    struct visitor visitor = {.out = out, .layout = layout};
     struct run_state copy = *state;
     visit_header(&visitor, CODEC_RUN);
     visit_run(&visitor, &copy);
     return visitor.code;
+}
+
+enum error_code codec_encode_job(const struct job_state *state, struct buffer *out)
+{
+    return codec_encode_job_as(state, STORE_JOB_LAYOUT, out);
+}
+
+enum error_code codec_encode_run(const struct run_state *state, struct buffer *out)
+{
+    return codec_encode_run_as(state, STORE_RUN_LAYOUT, out);
 }
 
 enum codec_kind codec_kind_of(struct slice bytes)
@@ -396,17 +429,20 @@ static struct visitor reader_of(struct slice bytes, struct arena *arena)
     return (struct visitor){.next = start, .end = start + bytes.len, .arena = arena};
 }
 
-static enum error_code end_of_reading(const struct visitor *visitor, const char *what,
+static enum error_code end_of_reading(const struct visitor *visitor, enum codec_kind kind,
                                       struct error *error)
 {
+    const char *what = kind == CODEC_JOB ? "job" : "run";
+    const struct layout_range known = layouts_of(kind);
     if (visitor->code == ERROR_MEMORY)
         return error_set(error, ERROR_MEMORY, "read stored %s: out of memory", what);
     if (visitor->code == ERROR_VERSION)
         // As what is damaged: the one entry is set aside and kept, and the rest goes on.
         return error_set(error, ERROR_CORRUPT,
-                         "stored %s has layout %u, this ghatrace reads layouts %d to %d: use the "
+                         "stored %s has layout %u, this ghatrace reads layouts %u to %u: use the "
                          "version that wrote it",
-                         what, (unsigned)visitor->layout, CODEC_LAYOUT_OLDEST, CODEC_LAYOUT);
+                         what, (unsigned)visitor->layout, (unsigned)known.oldest,
+                         (unsigned)known.newest);
     if (visitor->code != ERROR_NONE || visitor->next != visitor->end)
         return error_set(error, ERROR_CORRUPT, "stored %s is damaged", what);
     return ERROR_NONE;
@@ -423,7 +459,7 @@ enum error_code codec_decode_job(struct slice bytes, struct arena *arena, struct
     state->body.job_id = state->job_id;
     state->body.run_id = state->run_id;
     state->body.run_attempt = state->run_attempt;
-    return end_of_reading(&visitor, "job", error);
+    return end_of_reading(&visitor, CODEC_JOB, error);
 }
 
 enum error_code codec_decode_run(struct slice bytes, struct arena *arena, struct run_state *state,
@@ -439,7 +475,7 @@ enum error_code codec_decode_run(struct slice bytes, struct arena *arena, struct
                 &state->server, &state->is_of_any_server);
     state->body.run_id = state->run_id;
     state->body.run_attempt = state->run_attempt;
-    return end_of_reading(&visitor, "run", error);
+    return end_of_reading(&visitor, CODEC_RUN, error);
 }
 
 // --- notes -------------------------------------------------------------------------------------------------

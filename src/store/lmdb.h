@@ -8,6 +8,7 @@
 
 #include "ghatrace/store/store.h"
 #include "ghatrace/store/table.h"
+#include "ghatrace/store/versions.h"
 
 enum database {
     DATABASE_META,
@@ -75,6 +76,8 @@ struct store {
     char *folder;
     char *data_file; // in it
     enum store_mode mode;
+    bool was_opened;           // once at least: `found` holds
+    struct store_found found;  // of the first time
     bool has_old_keys;         // see store_has_old_keys()
     bool is_unlocked;          // a reader without a place in a table of readers: there was none
     bool is_full;              // as the last look found; of the writing thread
@@ -162,6 +165,12 @@ enum error_code verify_ends(struct store_transaction *transaction, const char *p
                             struct error *error) MUST_CHECK;
 // LMDB's code in words about the file and what to do about it.
 enum error_code verify_explain(int code, const char *path, struct error *error);
+
+// --- versions.c ---
+
+// Refuses what this version cannot read, with a sentence; a daemon makes the rest its own. When the databases are open.
+enum error_code versions_check(struct store_transaction *transaction, bool is_daemon,
+                               struct error *error) MUST_CHECK;
 
 // --- store.c: what ends the process with a message and status 1 ---
 

@@ -677,7 +677,6 @@ void store_count_shed(struct store_transaction *transaction, timestamp_ns now, u
 
 #define PATH_BYTES_MAX 4096
 #define READERS_MAX 126
-#define FORMAT_SIZE 4
 
 static const char *const database_names[DATABASE_COUNT] = {
     [DATABASE_META] = "meta",
@@ -779,22 +778,6 @@ static enum error_code take_lock(struct store *store, const char *folder, struct
 
 // --- the environment -------------------------------------------------------------------------------------
 
-static enum error_code write_format(struct store_transaction *transaction, struct error *error)
-{
-    const uint8_t ours[FORMAT_SIZE] = {0, 0, 0, STORE_FORMAT_VERSION};
-    return lmdb_put(transaction, DATABASE_META, "format", 6, ours, sizeof ours, "write format",
-                    error);
-}
-
-// Of a store that is just being made.
-static enum error_code write_new(struct store_transaction *transaction, struct error *error)
-{
-    enum error_code code = write_format(transaction, error);
-    return code == ERROR_NONE
-               ? lmdb_put(transaction, DATABASE_META, "servers", 7, NULL, 0, "write format", error)
-               : code;
-}
-
 static enum error_code look_for_old_keys(struct store_transaction *transaction, struct error *error)
 {
     struct slice found;
@@ -807,32 +790,6 @@ static enum error_code look_for_old_keys(struct store_transaction *transaction, 
 bool store_has_old_keys(const struct store *store)
 {
     return store->has_old_keys;
-}
-
-// An older format is read as it is, and is ours from the first start of a daemon on: from then on there are notes that
-// the older version would not look for.
-static enum error_code check_format(struct store_transaction *transaction, bool is_daemon,
-                                    struct error *error)
-{
-    struct slice found;
-    enum error_code code =
-        lmdb_get(transaction, DATABASE_META, "format", 6, &found, "read format", error);
-    if (code == ERROR_NOT_FOUND && is_daemon)
-        return write_new(transaction, error);
-    if (code == ERROR_NOT_FOUND)
-        return error_set(error, ERROR_VERSION, "this is not a store of ghatrace");
-    if (code != ERROR_NONE)
-        return code;
-    uint32_t version = 0;
-    for (size_t i = 0; i < found.len && found.len == FORMAT_SIZE; i++)
-        version = version << 8 | (uint8_t)found.data[i];
-    if (version < STORE_FORMAT_OLDEST || version > STORE_FORMAT_VERSION)
-        return error_set(error, ERROR_VERSION,
-                         "the store has format version %u, this ghatrace reads versions %d to %d: "
-                         "use the version that made it, or move the folder away to start afresh",
-                         (unsigned)version, STORE_FORMAT_OLDEST, STORE_FORMAT_VERSION);
-    return is_daemon && version < STORE_FORMAT_VERSION ? write_format(transaction, error)
-                                                       : ERROR_NONE;
 }
 
 // Making our databases in somebody else's environment would be no help to anybody.
@@ -876,7 +833,7 @@ static enum error_code open_databases(struct store_transaction *transaction, boo
         if (code != MDB_SUCCESS)
             return verify_explain(code, store->data_file, error);
     }
-    return check_format(transaction, may_create, error);
+    return versions_check(transaction, may_create, error);
 }
 
 // Can so many entries have so many bytes? A sum that is damaged would fill the outbox for good.
@@ -930,8 +887,10 @@ static enum error_code prepare(struct store *store, struct error *error)
     if (code == ERROR_NONE && mode == STORE_DAEMON)
         code = count_outbox(transaction, error);
     if (code == ERROR_NONE)
-        return store_commit(transaction, error);
-    store_abort(transaction);
+        code = store_commit(transaction, error);
+    else
+        store_abort(transaction);
+    store->was_opened |= code == ERROR_NONE;
     return code;
 }
 

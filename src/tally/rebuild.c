@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "ghatrace/store/codec.h"
+#include "ghatrace/store/versions.h"
 #include "ghatrace/tally/open_runs.h"
 #include "ghatrace/tally/spelling.h"
 #include "ghatrace/trace/labels.h"
@@ -14,7 +15,7 @@
 #define CURSOR_SIZE (TRACE_ID_SIZE + SPAN_ID_SIZE)
 #define VERSION_SIZE 4
 
-static const uint8_t our_version[VERSION_SIZE] = {0, 0, 0, TALLY_VERSION};
+static const uint8_t our_version[VERSION_SIZE] = {0, 0, 0, STORE_FIGURES_LAYOUT};
 static const uint8_t version_1[VERSION_SIZE] = {0, 0, 0, 1};
 
 static struct slice version_key(void)

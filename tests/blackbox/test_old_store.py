@@ -1,14 +1,16 @@
 """Stores that earlier versions wrote: all that is in them is read, and goes on. See tests/fixtures/store/README.md."""
 import base64
 import gzip
+import http.client
 import json
 import pathlib
+import threading
 import time
 
 import expect
 import harness
 from make_store import CENTURY
-from payloads import Event
+from payloads import Event, Run
 
 FIXTURES = harness.ROOT / "tests/fixtures/store"
 # The fixtures grow older each day. With these nothing in them is past its time.
@@ -137,6 +139,106 @@ class OldStores(harness.BlackBoxTest):
             time.sleep(1)
             harness.wait_until(is_empty, what="an empty store")
             self.assertEqual(daemon.admin("/ready").status, 200)
+
+
+    def test_the_start_says_what_was_found_and_what_will_be_upgraded(self):
+        for folder in self.folders:
+            daemon = self.open_copy(folder, self.new_collector(), **PATIENT)
+            line = next(line for line in daemon.lines if "store opened" in line)
+            self.assertIn("format=1 ", line)
+            self.assertRegex(line, r'to_upgrade="\d+ jobs, \d+ runs, \d+ deliveries, figures"')
+            daemon.restart()
+            line = next(line for line in daemon.lines if "store opened" in line)
+            self.assertIn("format=2 ", line)
+            self.assertNotIn("figures", line)  # which are upgraded at once, states as they are touched
+
+    def test_under_load_nothing_is_lost(self):
+        """New runs arrive from four sides while what was stored goes on and the daemon is killed twice."""
+        for folder in self.folders:
+            story, collector = load(folder, "story.json.gz"), self.new_collector()
+            daemon = self.open_copy(folder, collector, **PATIENT)
+            parts = story["continuations"][:-1]
+            runs, is_over, faults = [], threading.Event(), []
+
+            def send(event):
+                """As a sender that delivers again until it is told that the delivery is stored."""
+                while not faults:
+                    try:
+                        with daemon.client() as client:
+                            answer = client.deliver(event)
+                        if answer.status in (200, 202):
+                            return
+                        if answer.status != 503:
+                            faults.append(f"{event.type} {event.action}: {answer}")
+                    except (OSError, http.client.HTTPException):
+                        time.sleep(0.01)
+
+            def send_runs():
+                while not is_over.is_set() and not faults:
+                    run = Run()
+                    run.job()
+                    runs.append(run)
+                    for event in run.timeline():
+                        send(event)
+            senders = [threading.Thread(target=send_runs) for _ in range(4)]
+            for sender in senders:
+                sender.start()
+            try:
+                for i, part in enumerate(parts):
+                    for event in events_of(part["deliveries"]):
+                        send(event)
+                    if i in (1, 3):
+                        daemon.restart("kill")
+                time.sleep(0.5)
+            finally:
+                is_over.set()
+                for sender in senders:
+                    sender.join()
+            self.assertEqual(faults, [])
+            self.assertGreater(len(runs), 20)
+            for part in parts:
+                self.check_trace(collector, part["spans"])
+            for run in runs:
+                self.check_trace(collector, expect.run_spans(run))
+            self.wait_for_records(collector, story["outbox"])
+            self.assertEqual(daemon.command("requeue").stdout.split()[0], "2")
+            self.wait_for_records(collector, story["dead_letters"])
+            for event in events_of(story["delivered"]):
+                self.assertEqual(daemon.deliver(event).outcome, (200, "duplicate"), event.action)
+
+    def test_a_store_of_a_newer_version_is_refused_with_a_sentence_and_stays_as_it_is(self):
+        daemon = self.new_daemon(self.new_collector())
+        run = Run()
+        run.job()
+        daemon.accept(*run.timeline())
+        daemon.stop()
+        file = pathlib.Path(daemon.settings["db"]) / "data.mdb"
+        ours = file.read_bytes()
+        rows = ours[ours.index(b"layouts") + len(b"layouts") + 4:][:12]
+
+        def layouts(rows):
+            total = 2166136261  # FNV-1a, as store/versions.h has it
+            for byte in rows:
+                total = (total ^ byte) * 16777619 % 2**32
+            return b"layouts" + total.to_bytes(4, "big") + rows
+        for known, newer, words in (
+                (b"format\0\0\0\2", b"format\0\0\0\3", "the store has format version 3, this ghatrace reads versions 1 to 2"),
+                (layouts(rows), layouts(rows.replace(b"J\2\2", b"J\2\3")), "the store has jobs of layout 3, this ghatrace reads layouts 1 to 2"),
+                (layouts(rows), layouts(rows.replace(b"J", b"X")), "the store has records of a kind that this ghatrace does not know")):
+            self.assertIn(known, ours)
+            theirs = ours.replace(known, newer)
+            file.write_bytes(theirs)
+            with self.assertRaisesRegex(AssertionError, words + ".*: use the version that made it, or move the folder away"):
+                daemon.start()
+            self.assertEqual(daemon.process.returncode, 1)
+            for command in (["runs"], ["trace", str(run.run_id)], ["requeue"]):
+                done = daemon.command(*command)
+                self.assertEqual((done.returncode, done.stdout), (1, ""))
+                self.assertIn(words, done.stderr)
+            self.assertEqual(file.read_bytes(), theirs)
+        file.write_bytes(ours)
+        daemon.start()
+        self.assertEqual(daemon.command("trace", str(run.run_id)).returncode, 0)
 
 
 class OldStoresOfEnterpriseServers(harness.BlackBoxTest):

@@ -1,19 +1,11 @@
 // States ↔ the bytes that the store's `spans` database holds.
 //
-// Layout: one byte 'J' (job) or 'R' (run), one byte layout (2), then the fields of the struct
-// in the order of codec.c: integers as zigzag varints (LEB128), texts and lists with their length in
-// front, versions' digests as 8 bytes. A note of something closed is some 40 bytes.
+// One byte 'J' (job) or 'R' (run), one byte layout (store/versions.h), then the fields of the struct in the order of
+// codec.c: integers as zigzag varints (LEB128), texts and lists with their length in front, versions' digests as 8
+// bytes. A note of something closed is some 40 bytes.
 //
 // Layout 1 has no server: it was the host of the repository's URL already, and is read from there. Notes of that layout
 // have no repository, so they are any server's.
-//
-// Every layout from CODEC_LAYOUT_OLDEST on is read; the newest is written. To store one more field:
-//   1. Raise CODEC_LAYOUT to the next number, N.
-//   2. In codec.c, at the end of the function that visits the struct (before any early return that may
-//      skip it), visit the field under `if (visitor->layout >= N)`. Read from an older layout it stays 0,
-//      empty or false, and the rest of the program must take that for "not known".
-//   3. A field that is no longer wanted is still visited, into a local variable, under `layout < N`.
-//   4. Keep a store of the layout before in tests/fixtures/store (its README says how).
 #ifndef GHATRACE_STORE_CODEC_H
 #define GHATRACE_STORE_CODEC_H
 
@@ -21,18 +13,21 @@
 #include "ghatrace/base/buffer.h"
 #include "ghatrace/base/error.h"
 #include "ghatrace/store/store.h"
+#include "ghatrace/store/versions.h"
 #include "ghatrace/trace/state.h"
-
-#define CODEC_LAYOUT 2
-#define CODEC_LAYOUT_OLDEST 1
 
 // The kind of a stored state is its first byte. All who deal with whatever is stored switch over it
 // (`scripts/places codec_kind` lists them); those that want one kind pass over the others.
 enum codec_kind { CODEC_UNKNOWN = 0, CODEC_JOB = 'J', CODEC_RUN = 'R' };
 
-// Appends to `out`. ERROR_MEMORY, ERROR_TOO_LARGE.
+// Appends to `out`, in the newest layout. ERROR_MEMORY, ERROR_TOO_LARGE.
 enum error_code codec_encode_job(const struct job_state *state, struct buffer *out) MUST_CHECK;
 enum error_code codec_encode_run(const struct run_state *state, struct buffer *out) MUST_CHECK;
+// As an older version wrote it, without what that layout has no room for. For tests of what reads it.
+enum error_code codec_encode_job_as(const struct job_state *state, uint8_t layout,
+                                    struct buffer *out) MUST_CHECK;
+enum error_code codec_encode_run_as(const struct run_state *state, uint8_t layout,
+                                    struct buffer *out) MUST_CHECK;
 
 // CODEC_UNKNOWN: none that this program knows.
 enum codec_kind codec_kind_of(struct slice bytes);

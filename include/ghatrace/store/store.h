@@ -1,12 +1,12 @@
-// Durable state: one LMDB environment in a folder of its own, format version 2. Version 1 is read, and becomes version 2
-// when a daemon opens it: the older program does not know the table `notes`, so it refuses from then on.
+// Durable state: one LMDB environment in a folder of its own. Which versions of it there are and are read, and how to store
+// one more field: store/versions.h.
 //
 // On disk. All integers are big-endian, so that LMDB's byte order is order by value. `trace` is 16 bytes: of github.com's
 // runs the trace ID of scheme arc (whatever scheme is exported), of another server's a hash with the server in it
 // (struct stored_run in trace/ids.h). `span` is the 8-byte span ID of scheme arc: be64 of the run's or the job's id.
 // Databases:
 //
-//   meta        "format" → be32 version (2) · "servers" → empty: no state was ever stored without its server · "sequence" → be64, the last record sequence given out
+//   meta        "format", "layouts": store/versions.h · "servers" → empty: no state was ever stored without its server · "sequence" → be64, the last record sequence given out
 //               · "outbox" → be64, bytes of the records in the outbox
 //               · "dead" → be64 bytes of the dead letters' records ‖ be64 how many letters that are ‖ be64 sequence
 //               below which all are in that sum (all ones: all of them); absent in stores that are older
@@ -62,7 +62,8 @@
 // no defence: whoever can make it up holds the secret already. Of what went out, the id and 64 bits of the trace ID agree
 // (of `o`, 32 bits: they tell the attempts of one run apart).
 //
-// A new kind of note, or more bytes in one, is a new letter with a line in the table of notes.c; old letters stay.
+// A new kind of note, or more bytes in one, is a new letter with a line in the table of notes.c, and another layout of
+// notes (store/versions.h); old letters stay.
 // When room is short (80 % of the map), notes are shed before anything is refused: deliveries, the oldest first, then
 // those of jobs and runs, down to a 32nd of the map. History goes before them (75 %).
 //
@@ -90,9 +91,6 @@
 #include "ghatrace/base/slice.h"
 #include "ghatrace/base/time.h"
 #include "ghatrace/trace/span.h"
-
-#define STORE_FORMAT_VERSION 2
-#define STORE_FORMAT_OLDEST 1 // that is read
 
 struct store;
 struct store_transaction;

@@ -5,7 +5,7 @@
 // The states are walked in the order of their keys, a piece a transaction. What is before the cursor is in the
 // tables, what is behind it is not, and every change to a state keeps to that, so that the walk may go on
 // while events come in, and goes on after a crash. Table tally: "version" → be32 · "cursor" → trace ‖ span, while walking;
-// and what servers.h says.
+// and what servers.h says. The version is that of the figures in store/versions.h.
 #ifndef GHATRACE_TALLY_REBUILD_H
 #define GHATRACE_TALLY_REBUILD_H
 
@@ -15,8 +15,6 @@
 #include "ghatrace/base/error.h"
 #include "ghatrace/store/store.h"
 #include "ghatrace/tally/tally.h"
-
-#define TALLY_VERSION 2
 
 // Are the tables of this program's version, and whole? What is read from them is else too little.
 enum error_code rebuild_is_done(struct store_transaction *transaction, bool *is_done,

@@ -430,7 +430,7 @@ static void damaged_states_are_kept_counted_and_said_once(void **state)
         assert_int_equal(entry.key.len, 24);
         assert_int_equal(entry.bytes.len, entry.size);
         assert_true(entry.bytes.data[0] == 'J' || entry.bytes.data[0] == 'R');
-        assert_int_equal((uint8_t)entry.bytes.data[1], CODEC_LAYOUT ^ 0xff);
+        assert_int_equal((uint8_t)entry.bytes.data[1], STORE_JOB_LAYOUT ^ 0xff);
         assert_true(entry.reason.len > 0);
         number++;
     }

@@ -237,23 +237,163 @@ static void kinds_are_told_apart(void **state)
     assert_int_equal(codec_kind_of(SLICE_EMPTY), CODEC_UNKNOWN);
 }
 
-// Where the length of the server is: the first byte that depends on it.
-static size_t find_server(struct slice without, struct slice with)
+// --- one row for each stored field that a layout added: see store/versions.h ---
+
+static bool job_has_server(const struct job_state *job)
 {
-    size_t at = 0;
-    while (at < without.len && without.data[at] == with.data[at])
-        at++;
-    assert_int_equal(without.data[at], 0);
-    return at;
+    return job->server.len > 0;
 }
 
-// As layout 1 had it: without the server, and without the result that was counted, which is last.
-static struct slice as_layout_1(struct slice bytes, size_t at)
+static bool job_has_counted_result(const struct job_state *job)
 {
-    char *text = (char *)(uintptr_t)bytes.data;
-    memmove(text + at, text + at + 1, bytes.len - at - 1);
-    text[1] = 1;
-    return (struct slice){text, bytes.len - 2};
+    return job->counted_result == RUN_RESULT_TIMED_OUT;
+}
+
+static bool run_has_server(const struct run_state *run)
+{
+    return run->server.len > 0;
+}
+
+// Before, there was one: the worst.
+static bool run_has_all_results(const struct run_state *run)
+{
+    return run->results[RUN_RESULT_SUCCESS] == 7 && run->results[RUN_RESULT_FAILURE] == 1;
+}
+
+static bool run_has_root_digest(const struct run_state *run)
+{
+    return run->root_digest == UINT32_MAX;
+}
+
+static bool run_has_no_body(const struct run_state *run)
+{
+    return run->has_no_body;
+}
+
+// Is the field as full_job() or full_run() has it? What an older layout lacks must be read as "not known".
+static const struct {
+    uint8_t since; // layout
+    bool (*is_there)(const struct job_state *job);
+} job_fields[] = {
+    {2, job_has_server},
+    {2, job_has_counted_result},
+};
+
+static const struct {
+    uint8_t since;
+    bool (*is_there)(const struct run_state *run);
+} run_fields[] = {
+    {2, run_has_server},
+    {2, run_has_all_results},
+    {2, run_has_root_digest},
+    {2, run_has_no_body},
+};
+
+#define LENGTH(rows) (sizeof(rows) / sizeof *(rows))
+
+static struct job_state full_job(void)
+{
+    struct job_state job = sample_job();
+    job.server = SLICE("x");
+    job.counted_result = RUN_RESULT_TIMED_OUT;
+    return job;
+}
+
+static struct run_state full_run(void)
+{
+    struct run_state run = sample_run();
+    run.repository.html_url = SLICE_EMPTY;
+    run.server = SLICE("x");
+    return run;
+}
+
+// Writes what a version with this layout wrote, and reads it as this version does.
+static struct job_state job_from_layout(uint8_t layout, struct arena *arena)
+{
+    struct job_state job = full_job();
+    struct job_state back;
+    struct buffer bytes;
+    struct slice kept;
+    struct error error = {0};
+    buffer_init(&bytes, 1 << 20);
+    assert_int_equal(codec_encode_job_as(&job, layout, &bytes), ERROR_NONE);
+    assert_int_equal(bytes.data[1], layout);
+    assert_true(arena_copy_slice(arena, buffer_slice(&bytes), &kept));
+    assert_int_equal(codec_decode_job(kept, arena, &back, &error), ERROR_NONE);
+    buffer_release(&bytes);
+    return back;
+}
+
+static struct run_state run_from_layout(uint8_t layout, struct arena *arena)
+{
+    struct run_state run = full_run();
+    struct run_state back;
+    struct buffer bytes;
+    struct slice kept;
+    struct error error = {0};
+    buffer_init(&bytes, 1 << 20);
+    assert_int_equal(codec_encode_run_as(&run, layout, &bytes), ERROR_NONE);
+    assert_int_equal(bytes.data[1], layout);
+    assert_true(arena_copy_slice(arena, buffer_slice(&bytes), &kept));
+    assert_int_equal(codec_decode_run(kept, arena, &back, &error), ERROR_NONE);
+    buffer_release(&bytes);
+    return back;
+}
+
+static void what_an_older_layout_lacks_is_not_known_and_the_rest_is_kept(void **state)
+{
+    struct arena arena;
+    (void)state;
+    arena_init(&arena, 4096);
+    for (uint8_t layout = STORE_JOB_LAYOUT_OLDEST; layout <= STORE_JOB_LAYOUT; layout++) {
+        struct job_state job = job_from_layout(layout, &arena);
+        for (size_t i = 0; i < LENGTH(job_fields); i++)
+            assert_int_equal(job_fields[i].is_there(&job), layout >= job_fields[i].since);
+        assert_true(slice_equals(job.deployment_environment, SLICE("production")));
+        assert_true(job.deadline == 6 && job.body.step_count == 2);
+    }
+    for (uint8_t layout = STORE_RUN_LAYOUT_OLDEST; layout <= STORE_RUN_LAYOUT; layout++) {
+        struct run_state run = run_from_layout(layout, &arena);
+        for (size_t i = 0; i < LENGTH(run_fields); i++)
+            assert_int_equal(run_fields[i].is_there(&run), layout >= run_fields[i].since);
+        assert_int_equal(run.results[RUN_RESULT_FAILURE], 1);
+        assert_true(run.deadline == 77 && run.speaker_job_id == 9);
+    }
+    arena_release(&arena);
+}
+
+// What was read from an older layout is written in the newest, and is then what it was.
+static void an_older_layout_is_upgraded_by_being_written(void **state)
+{
+    struct arena arena;
+    struct error error = {0};
+    (void)state;
+    arena_init(&arena, 4096);
+    for (uint8_t layout = STORE_JOB_LAYOUT_OLDEST; layout < STORE_JOB_LAYOUT; layout++) {
+        struct job_state job = job_from_layout(layout, &arena);
+        struct job_state back;
+        struct buffer once, twice;
+        struct slice bytes = encode_job(&job, &once);
+        assert_int_equal(bytes.data[1], STORE_JOB_LAYOUT);
+        assert_int_equal(codec_decode_job(bytes, &arena, &back, &error), ERROR_NONE);
+        assert_true(slice_equals(encode_job(&back, &twice), bytes));
+        buffer_release(&once);
+        buffer_release(&twice);
+    }
+    arena_release(&arena);
+}
+
+// A layout that was raised without a row above is forgotten here.
+static void each_layout_has_a_row_for_what_it_added(void **state)
+{
+    uint8_t newest_job = STORE_JOB_LAYOUT_OLDEST, newest_run = STORE_RUN_LAYOUT_OLDEST;
+    (void)state;
+    for (size_t i = 0; i < LENGTH(job_fields); i++)
+        newest_job = job_fields[i].since > newest_job ? job_fields[i].since : newest_job;
+    for (size_t i = 0; i < LENGTH(run_fields); i++)
+        newest_run = run_fields[i].since > newest_run ? run_fields[i].since : newest_run;
+    assert_int_equal(newest_job, STORE_JOB_LAYOUT);
+    assert_int_equal(newest_run, STORE_RUN_LAYOUT);
 }
 
 static void in_layout_1_the_server_is_that_of_the_address(void **state)
@@ -263,29 +403,19 @@ static void in_layout_1_the_server_is_that_of_the_address(void **state)
     (void)state;
     for (size_t i = 0; i < 3; i++) {
         struct job_state job = sample_job();
-        struct job_state other;
         struct job_state read;
         struct buffer bytes;
-        struct buffer other_bytes;
         struct arena arena;
         struct error error = {0};
         arena_init(&arena, 4096);
         job.repository.html_url = slice_from_string(urls[i]);
-        other = job;
-        other.server = SLICE("x");
-        struct slice whole = encode_job(&job, &bytes);
-        size_t at = find_server(whole, encode_job(&other, &other_bytes));
-        assert_int_equal(codec_decode_job(as_layout_1(whole, at), &arena, &read, &error),
-                         ERROR_NONE);
+        buffer_init(&bytes, 1 << 20);
+        assert_int_equal(codec_encode_job_as(&job, 1, &bytes), ERROR_NONE);
+        assert_int_equal(codec_decode_job(buffer_slice(&bytes), &arena, &read, &error), ERROR_NONE);
         assert_true(slice_equals(read.server, slice_from_string(servers[i])));
         assert_int_equal(read.is_of_any_server, i == 2);
         assert_true(slice_equals(read.body.name, job.body.name));
-        assert_int_equal(codec_decode_job(buffer_slice(&other_bytes), &arena, &read, &error),
-                         ERROR_NONE);
-        assert_true(slice_equals(read.server, SLICE("x")));
-        assert_false(read.is_of_any_server);
         buffer_release(&bytes);
-        buffer_release(&other_bytes);
         arena_release(&arena);
     }
 }
@@ -301,15 +431,15 @@ static void a_layout_that_is_not_known_is_answered_with_a_sentence(void **state)
     (void)state;
     arena_init(&arena, 4096);
     struct slice whole = encode_job(&job, &bytes);
-    assert_int_equal(bytes.data[1], CODEC_LAYOUT);
-    bytes.data[1] = CODEC_LAYOUT + 1;
+    assert_int_equal(bytes.data[1], STORE_JOB_LAYOUT);
+    bytes.data[1] = STORE_JOB_LAYOUT + 1;
     assert_int_equal(codec_decode_job(whole, &arena, &job, &error), ERROR_CORRUPT);
     assert_non_null(strstr(error.message, "stored job has layout 3, this ghatrace reads layouts 1 "
                                           "to 2: use the version that wrote it"));
     bytes.data[0] = CODEC_RUN;
     assert_int_equal(codec_decode_run(whole, &arena, &run, &error), ERROR_CORRUPT);
     assert_non_null(strstr(error.message, "stored run has layout 3"));
-    bytes.data[1] = CODEC_LAYOUT_OLDEST - 1;
+    bytes.data[1] = STORE_RUN_LAYOUT_OLDEST - 1;
     assert_int_equal(codec_decode_run(whole, &arena, &run, &error), ERROR_CORRUPT);
     assert_non_null(strstr(error.message, "is damaged"));
     buffer_release(&bytes);
@@ -385,6 +515,9 @@ int main(void)
         cmocka_unit_test(bytes_cut_short_or_too_long_are_damage),
         cmocka_unit_test(flipped_bytes_never_lead_astray),
         cmocka_unit_test(kinds_are_told_apart),
+        cmocka_unit_test(what_an_older_layout_lacks_is_not_known_and_the_rest_is_kept),
+        cmocka_unit_test(an_older_layout_is_upgraded_by_being_written),
+        cmocka_unit_test(each_layout_has_a_row_for_what_it_added),
         cmocka_unit_test(in_layout_1_the_server_is_that_of_the_address),
         cmocka_unit_test(a_layout_that_is_not_known_is_answered_with_a_sentence),
         cmocka_unit_test(the_note_of_a_run_keeps_what_late_jobs_and_ends_need),

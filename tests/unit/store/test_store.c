@@ -6,7 +6,6 @@
 
 #include <cmocka.h>
 
-#include <lmdb.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/wait.h>
@@ -352,33 +351,6 @@ static void a_second_daemon_is_refused_and_told_who_holds_it(void **state)
     assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
 }
 
-static void another_format_version_is_refused_with_advice(void **state)
-{
-    struct fixture *fixture = *state;
-    MDB_env *env;
-    MDB_txn *txn;
-    MDB_dbi database;
-    uint8_t future[4] = {0, 0, 0, STORE_FORMAT_VERSION + 1};
-    MDB_val key = {6, "format"};
-    MDB_val value = {sizeof future, future};
-    store_close(fixture->store);
-    fixture->store = NULL;
-    assert_int_equal(mdb_env_create(&env), 0);
-    assert_int_equal(mdb_env_set_maxdbs(env, 16), 0);
-    assert_int_equal(mdb_env_open(env, fixture->folder.path, 0, 0600), 0);
-    assert_int_equal(mdb_txn_begin(env, NULL, 0, &txn), 0);
-    assert_int_equal(mdb_dbi_open(txn, "meta", 0, &database), 0);
-    assert_int_equal(mdb_put(txn, database, &key, &value, 0), 0);
-    assert_int_equal(mdb_txn_commit(txn), 0);
-    mdb_env_close(env);
-    assert_int_equal(
-        store_open(fixture->folder.path, STORE_DAEMON, MAP_BYTES, &fixture->store, &fixture->error),
-        ERROR_VERSION);
-    assert_non_null(strstr(fixture->error.message, "format version 3"));
-    assert_non_null(strstr(fixture->error.message, "move the folder away"));
-    fixture->store = NULL;
-}
-
 static void a_tool_finds_no_store_where_there_is_none(void **state)
 {
     struct fixture *fixture = *state;
@@ -509,7 +481,6 @@ int main(void)
         TEST(history_has_the_newest_record_of_each_span),
         TEST(expiry_steps_over_what_must_stay_and_comes_back),
         TEST(a_second_daemon_is_refused_and_told_who_holds_it),
-        TEST(another_format_version_is_refused_with_advice),
         TEST(a_tool_finds_no_store_where_there_is_none),
         TEST(whoever_finds_no_store_in_a_folder_makes_no_file_there),
         TEST(a_reader_makes_no_table_of_readers_and_takes_its_place_in_one_that_comes),

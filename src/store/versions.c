@@ -1,0 +1,277 @@
+// The versions of the store and of its kinds of records: read, checked, written.
+#include "ghatrace/store/versions.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "lmdb.h"
+
+#define FORMAT_SIZE 4
+#define SUM_SIZE 4
+#define LAYOUT_SIZE 3 // letter, first, newest
+// States that a start looks at: some 50 ms where they are in memory.
+#define STATES_MAX 100000
+#define ADVICE "use the version that made it, or move the folder away to start afresh"
+
+struct kind {
+    char letter;
+    const char *word;
+    uint8_t oldest; // that is read
+    uint8_t newest; // that is written
+};
+
+#define KIND_ROW(name, letter, word, oldest, newest) {letter, word, oldest, newest},
+static const struct kind kinds[STORE_KIND_COUNT] = {STORE_KINDS(KIND_ROW)};
+
+struct layouts {
+    uint8_t first[STORE_KIND_COUNT];  // written when the store was made
+    uint8_t newest[STORE_KIND_COUNT]; // ever written
+};
+
+// --- the format of the store ----------------------------------------------------------------------
+
+static enum error_code write_format(struct store_transaction *transaction, struct error *error)
+{
+    const uint8_t ours[FORMAT_SIZE] = {0, 0, 0, STORE_FORMAT_VERSION};
+    return lmdb_put(transaction, DATABASE_META, "format", 6, ours, sizeof ours, "write format",
+                    error);
+}
+
+// `*version` 0: there is none.
+static enum error_code read_format(struct store_transaction *transaction, uint32_t *version,
+                                   struct error *error)
+{
+    struct slice found;
+    *version = 0;
+    enum error_code code =
+        lmdb_get(transaction, DATABASE_META, "format", 6, &found, "read format", error);
+    if (code != ERROR_NONE)
+        return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
+    for (size_t i = 0; i < found.len && found.len == FORMAT_SIZE; i++)
+        *version = *version << 8 | (uint8_t)found.data[i];
+    if (*version < STORE_FORMAT_OLDEST || *version > STORE_FORMAT_VERSION)
+        return error_set(error, ERROR_VERSION,
+                         "the store has format version %" PRIu32 ", this ghatrace reads versions "
+                         "%d to %d: " ADVICE,
+                         *version, STORE_FORMAT_OLDEST, STORE_FORMAT_VERSION);
+    return ERROR_NONE;
+}
+
+// --- the layouts of its records -------------------------------------------------------------------
+
+static int find_kind(char letter)
+{
+    for (int kind = 0; kind < STORE_KIND_COUNT; kind++)
+        if (kinds[kind].letter == letter)
+            return kind;
+    return -1;
+}
+
+static enum error_code take_layout(const uint8_t bytes[LAYOUT_SIZE], struct layouts *layouts,
+                                   struct error *error)
+{
+    int i = find_kind((char)bytes[0]);
+    if (i < 0)
+        return error_set(error, ERROR_VERSION,
+                         "the store has records of a kind that this ghatrace does not know "
+                         "(0x%02x): " ADVICE,
+                         (unsigned)bytes[0]);
+    const struct kind *kind = &kinds[i];
+    bool is_newer = bytes[2] > kind->newest;
+    if (is_newer || bytes[1] < kind->oldest)
+        return error_set(error, ERROR_VERSION,
+                         "the store has %s of layout %u, this ghatrace reads layouts %u to "
+                         "%u: " ADVICE,
+                         kind->word, (unsigned)(is_newer ? bytes[2] : bytes[1]),
+                         (unsigned)kind->oldest, (unsigned)kind->newest);
+    layouts->first[i] = bytes[1];
+    layouts->newest[i] = bytes[2];
+    return ERROR_NONE;
+}
+
+// FNV-1a. Tells a record that is damaged, which must not stop a start, from one of a newer version, which must.
+static uint32_t sum_of(const uint8_t *bytes, size_t len)
+{
+    uint32_t sum = UINT32_C(2166136261);
+    for (size_t i = 0; i < len; i++)
+        sum = (sum ^ bytes[i]) * UINT32_C(16777619);
+    return sum;
+}
+
+static bool is_sound(struct slice record)
+{
+    const uint8_t *bytes = (const uint8_t *)record.data;
+    uint32_t sum = 0;
+    if (record.len < SUM_SIZE)
+        return false;
+    for (int i = 0; i < SUM_SIZE; i++)
+        sum = sum << 8 | bytes[i];
+    return sum == sum_of(bytes + SUM_SIZE, record.len - SUM_SIZE);
+}
+
+static enum error_code read_layouts(struct store_transaction *transaction, struct layouts *layouts,
+                                    struct error *error)
+{
+    struct slice found;
+    for (int i = 0; i < STORE_KIND_COUNT; i++)
+        layouts->first[i] = layouts->newest[i] = kinds[i].oldest;
+    enum error_code code =
+        lmdb_get(transaction, DATABASE_META, "layouts", 7, &found, "read layouts", error);
+    if (code == ERROR_NOT_FOUND || (code == ERROR_NONE && !is_sound(found)))
+        return ERROR_NONE;
+    for (size_t at = SUM_SIZE; code == ERROR_NONE && at + LAYOUT_SIZE <= found.len;
+         at += LAYOUT_SIZE)
+        code = take_layout((const uint8_t *)found.data + at, layouts, error);
+    return code;
+}
+
+static bool are_ours(const struct layouts *layouts)
+{
+    bool are_same = true;
+    for (int i = 0; i < STORE_KIND_COUNT; i++)
+        are_same = are_same && layouts->newest[i] == kinds[i].newest;
+    return are_same;
+}
+
+static enum error_code write_layouts(struct store_transaction *transaction,
+                                     const struct layouts *layouts, struct error *error)
+{
+    uint8_t bytes[SUM_SIZE + STORE_KIND_COUNT * LAYOUT_SIZE];
+    uint8_t *next = bytes + SUM_SIZE;
+    for (int i = 0; i < STORE_KIND_COUNT; i++) {
+        *next++ = (uint8_t)kinds[i].letter;
+        *next++ = layouts->first[i];
+        *next++ = kinds[i].newest;
+    }
+    uint32_t sum = sum_of(bytes + SUM_SIZE, sizeof bytes - SUM_SIZE);
+    for (int i = SUM_SIZE - 1; i >= 0; i--, sum >>= 8)
+        bytes[i] = (uint8_t)sum;
+    return lmdb_put(transaction, DATABASE_META, "layouts", 7, bytes, sizeof bytes, "write layouts",
+                    error);
+}
+
+// --- what a start finds ---------------------------------------------------------------------------
+
+static void count_state(struct slice bytes, struct store_found *found)
+{
+    int kind = bytes.len >= 2 ? find_kind(bytes.data[0]) : -1;
+    if (kind >= 0 && (uint8_t)bytes.data[1] < kinds[kind].newest)
+        found->older[kind]++;
+}
+
+static enum error_code count_older_states(struct store_transaction *transaction,
+                                          struct store_found *found, struct error *error)
+{
+    MDB_cursor *cursor;
+    MDB_val key, value;
+    int code =
+        mdb_cursor_open(transaction->txn, transaction->store->databases[DATABASE_SPANS], &cursor);
+    if (code != MDB_SUCCESS)
+        return lmdb_error(code, "count states", error);
+    code = mdb_cursor_get(cursor, &key, &value, MDB_FIRST);
+    for (int i = 0; i < STATES_MAX && code == MDB_SUCCESS; i++) {
+        count_state((struct slice){value.mv_data, value.mv_size}, found);
+        code = mdb_cursor_get(cursor, &key, &value, MDB_NEXT);
+    }
+    mdb_cursor_close(cursor);
+    found->has_more = code == MDB_SUCCESS;
+    return code == MDB_NOTFOUND ? ERROR_NONE : lmdb_error(code, "count states", error);
+}
+
+// Only where the store was made by a version that wrote older layouts.
+static enum error_code look_for_older(struct store_transaction *transaction,
+                                      const struct layouts *layouts, struct store_found *found,
+                                      struct error *error)
+{
+    found->has_older_figures = layouts->newest[STORE_KIND_FIGURES] < STORE_FIGURES_LAYOUT;
+    found->older_deliveries = lmdb_count_entries(transaction, DATABASE_DELIVERIES);
+    if (layouts->first[STORE_KIND_JOB] == STORE_JOB_LAYOUT &&
+        layouts->first[STORE_KIND_RUN] == STORE_RUN_LAYOUT)
+        return ERROR_NONE;
+    return count_older_states(transaction, found, error);
+}
+
+static enum error_code write_new(struct store_transaction *transaction, struct error *error)
+{
+    struct layouts layouts;
+    for (int i = 0; i < STORE_KIND_COUNT; i++)
+        layouts.first[i] = kinds[i].newest;
+    enum error_code code = write_format(transaction, error);
+    if (code == ERROR_NONE)
+        code = lmdb_put(transaction, DATABASE_META, "servers", 7, NULL, 0, "write format", error);
+    return code == ERROR_NONE ? write_layouts(transaction, &layouts, error) : code;
+}
+
+// From then on there are notes and states that an older version would not look for, or not read.
+static enum error_code make_ours(struct store_transaction *transaction, uint32_t format,
+                                 const struct layouts *layouts, struct error *error)
+{
+    enum error_code code = ERROR_NONE;
+    if (format < STORE_FORMAT_VERSION)
+        code = write_format(transaction, error);
+    return code == ERROR_NONE && !are_ours(layouts) ? write_layouts(transaction, layouts, error)
+                                                    : code;
+}
+
+enum error_code versions_check(struct store_transaction *transaction, bool is_daemon,
+                               struct error *error)
+{
+    struct store *store = transaction->store;
+    struct store_found found = {0};
+    struct layouts layouts;
+    enum error_code code = read_format(transaction, &found.format, error);
+    if (code == ERROR_NONE && found.format == 0)
+        return is_daemon ? write_new(transaction, error)
+                         : error_set(error, ERROR_VERSION, "this is not a store of ghatrace");
+    if (code == ERROR_NONE)
+        code = read_layouts(transaction, &layouts, error);
+    if (code != ERROR_NONE || !is_daemon)
+        return code;
+    code = look_for_older(transaction, &layouts, &found, error);
+    if (code == ERROR_NONE)
+        code = make_ours(transaction, found.format, &layouts, error);
+    if (!store->was_opened) // not when it is opened again after a failure
+        store->found = found;
+    return code;
+}
+
+// --- in words -------------------------------------------------------------------------------------
+
+const struct store_found *store_found(const struct store *store)
+{
+    return &store->found;
+}
+
+static void add_words(char text[STORE_FOUND_TEXT_SIZE], const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+static void add_words(char text[STORE_FOUND_TEXT_SIZE], const char *format, ...)
+{
+    size_t len = strlen(text);
+    va_list arguments;
+    va_start(arguments, format);
+    (void)vsnprintf(text + len, STORE_FOUND_TEXT_SIZE - len, format, arguments);
+    va_end(arguments);
+}
+
+static void add_count(char text[STORE_FOUND_TEXT_SIZE], uint64_t count, const char *word)
+{
+    if (count > 0)
+        add_words(text, "%s%" PRIu64 " %s", text[0] != '\0' ? ", " : "", count, word);
+}
+
+void store_found_text(const struct store_found *found, char text[STORE_FOUND_TEXT_SIZE])
+{
+    text[0] = '\0';
+    for (int i = 0; i < STORE_KIND_COUNT; i++)
+        add_count(text, found->older[i], kinds[i].word);
+    add_count(text, found->older_deliveries, "deliveries");
+    if (found->has_older_figures)
+        add_words(text, "%sfigures", text[0] != '\0' ? ", " : "");
+    if (found->has_more)
+        add_words(text, "%sperhaps more: only %d states were looked at",
+                  text[0] != '\0' ? ", " : "", STATES_MAX);
+    if (text[0] == '\0')
+        add_words(text, "nothing");
+}
