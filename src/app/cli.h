@@ -71,7 +71,7 @@ int invocation_configure(struct invocation *invocation, struct config *config);
 int command_fail(const struct error *error);
 
 extern const struct command command_serve, command_replay, command_trace, command_runs, command_top,
-    command_ids, command_requeue, command_check;
+    command_ids, command_inspect, command_requeue, command_check;
 
 // --- help (settings.c), on standard output ---
 void help_print_program(const struct command *const *commands, size_t count);

@@ -1,4 +1,4 @@
-// Small commands: ids, requeue, runs, serve, trace.
+// Small commands: ids, inspect, requeue, runs, serve, trace.
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -8,6 +8,7 @@
 #include "ghatrace/base/memory.h"
 #include "ghatrace/base/slice.h"
 #include "ghatrace/trace/ids.h"
+#include "ghatrace/view/inspect.h"
 #include "ghatrace/view/runs.h"
 #include "ghatrace/view/waterfall.h"
 #include "server.h"
@@ -123,6 +124,68 @@ const struct command command_ids = {
     .flags = ids_flags,
     .flag_count = sizeof ids_flags / sizeof ids_flags[0],
     .run = run_ids,
+};
+
+// --- ghatrace inspect: what is stored of a run ----------------------------------------------------
+
+enum { FLAG_INSPECT_SERVER };
+
+static const struct flag inspect_flags[] = {
+    [FLAG_INSPECT_SERVER] = {"server", "HOST", "only the run of this server"},
+};
+
+static enum error_code show_stored(const struct invocation *invocation, struct store *store,
+                                   const struct run_reference *reference, struct error *error)
+{
+    const struct inspect_options inspect = {.now = timestamp_now(),
+                                            .unicode = terminal_detect(STDOUT_FILENO).unicode};
+    struct run_question question = {reference->server, reference->run_id, reference->attempt};
+    struct buffer text;
+    if (invocation->flags[FLAG_INSPECT_SERVER] != NULL)
+        question.server = slice_from_string(invocation->flags[FLAG_INSPECT_SERVER]);
+    buffer_init(&text, INSPECT_MAX_TEXT);
+    enum error_code code = inspect_run(store, &question, &inspect, &text, error);
+    if (code == ERROR_NONE)
+        store_tool_print(&text);
+    buffer_release(&text);
+    return code;
+}
+
+static int run_inspect(struct invocation *invocation)
+{
+    struct run_reference reference;
+    struct store *store;
+    struct error error;
+    if (!run_reference_parse(slice_from_string(invocation->operands[0]), &reference)) {
+        error_set(&error, ERROR_USAGE,
+                  "inspect: \"%.80s\" is no run: write its number, or the address of its page",
+                  invocation->operands[0]);
+        return command_fail(&error);
+    }
+    int status = store_tool_open(invocation, &store);
+    if (status != EXIT_OK)
+        return status;
+    if (show_stored(invocation, store, &reference, &error) != ERROR_NONE)
+        status = command_fail(&error);
+    store_close(store);
+    return status;
+}
+
+const struct command command_inspect = {
+    .name = "inspect",
+    .operands = "RUN[/ATTEMPT]",
+    .operands_min = 1,
+    .operands_max = 1,
+    .summary = "what is stored of a run: states, deadlines, notes, records",
+    .details =
+        "For whoever asks why a span has not left. RUN is a run's number, or the address of its\n"
+        "page on GitHub. Without an attempt, the newest one is shown of which anything is stored.\n"
+        "Of each run and job: its state, field by field, with the deadline and what it waits for;\n"
+        "notes of what went out; records, with those that wait, are quarantined or dead letters.\n",
+    .settings = STORE_TOOL_SETTINGS,
+    .flags = inspect_flags,
+    .flag_count = sizeof inspect_flags / sizeof inspect_flags[0],
+    .run = run_inspect,
 };
 
 // --- command requeue ------------------------------------------------------------------------------

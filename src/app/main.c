@@ -14,6 +14,7 @@ static const struct command *const commands[] = {
     &command_runs,    // what is open
     &command_top,     // the same, refreshing
     &command_ids,     // IDs and traceparent
+    &command_inspect, // what is stored of a run
     &command_requeue, // dead letters, once more
     &command_check,   // what the configuration says
 };

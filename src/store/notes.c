@@ -376,6 +376,19 @@ static enum error_code find_block(struct store_transaction *transaction, enum st
     return code;
 }
 
+// For a reader, which has no cache.
+static enum error_code read_block_of(struct store_transaction *transaction, enum store_note kind,
+                                     const uint8_t *order, struct block *block, struct error *error)
+{
+    block->count = 0;
+    if (!lmdb_has_database(transaction->store, DATABASE_NOTES))
+        return ERROR_NONE; // older than notes are
+    enum error_code code = read_by_cursor(transaction, kind, order, block, error);
+    if (code == ERROR_NONE && block->is_damaged)
+        store_note_unreadable(transaction);
+    return code;
+}
+
 // --- finding and adding ------------------------------------------------------------------------------------
 
 enum error_code notes_find(struct store_transaction *transaction, enum store_note kind,
@@ -383,9 +396,12 @@ enum error_code notes_find(struct store_transaction *transaction, enum store_not
                            struct error *error)
 {
     const struct note_kind *shape = &note_kinds[kind];
-    struct block *block;
+    struct block read;
+    struct block *block = &read;
     *is_found = false;
-    enum error_code code = find_block(transaction, kind, order, &block, error);
+    enum error_code code = transaction->is_write
+                               ? find_block(transaction, kind, order, &block, error)
+                               : read_block_of(transaction, kind, order, &read, error);
     if (code != ERROR_NONE || !shares_prefix(block, order))
         return code;
     size_t len = shape->order - shape->shared;

@@ -28,11 +28,11 @@ void notes_drop_cache(struct note_cache *cache);
 // Writes what was changed. Before the commit, and before blocks are looked at in the database.
 enum error_code notes_flush(struct store_transaction *transaction, struct error *error) MUST_CHECK;
 
-// The rest: in write transactions. Finds the note with this order; `payload` may be NULL.
+// Finds the note with this order; `payload` may be NULL.
 enum error_code notes_find(struct store_transaction *transaction, enum store_note kind,
                            const uint8_t *order, bool *is_found, uint8_t *payload,
                            struct error *error) MUST_CHECK;
-// Is there a note whose order begins with these bytes?
+// The rest: in write transactions. Is there a note whose order begins with these bytes?
 enum error_code notes_has_prefix(struct store_transaction *transaction, enum store_note kind,
                                  const uint8_t *prefix, size_t len, bool *is_found,
                                  struct error *error) MUST_CHECK;

@@ -64,6 +64,18 @@ enum error_code store_put_deadline(struct store_transaction *transaction, timest
                     error);
 }
 
+enum error_code store_has_deadline(struct store_transaction *transaction, timestamp_ns at,
+                                   const struct store_key *key, bool *is_there, struct error *error)
+{
+    uint8_t bytes[TIME_SIZE + KEY_SIZE];
+    struct slice unused;
+    put_deadline_key(bytes, at, key);
+    enum error_code code = lmdb_get(transaction, DATABASE_DEADLINES, bytes, sizeof bytes, &unused,
+                                    "get deadline", error);
+    *is_there = code == ERROR_NONE;
+    return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
+}
+
 enum error_code store_delete_deadline(struct store_transaction *transaction, timestamp_ns at,
                                       const struct store_key *key, struct error *error)
 {

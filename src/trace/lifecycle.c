@@ -226,24 +226,37 @@ static bool is_release_known(const struct job_state *job)
     return job->last_waiting != TIMESTAMP_UNKNOWN && job->last_queued > job->last_waiting;
 }
 
-// Is there an event still to be expected without which the spans of this completed job would be wrong?
+enum statement {
+    STATEMENT_NONE,
+    STATEMENT_WORKFLOW, // what its workflow is called
+    STATEMENT_QUEUED,   // since when it was queued
+    STATEMENT_RELEASE,  // whether it waited for approval, and until when
+};
+
+// Is there an event still to be expected without which the spans of this completed job would be wrong? Which?
 //
 // Whether a job waited for approval, and how long, is told by its `waiting` and the `queued` after it; nothing else has
 // it. Its deployment only says that it may have waited. Nor does a second `queued` decide: one comes with environments
 // even if nothing is gated (cdk-github-runners#380). Whether it ran does not matter: a job that was rejected or
 // cancelled at the gate waited, one that was cancelled after its release waited and queued.
+static enum statement find_lacking(const struct run_state *run, const struct job_state *job,
+                                   const struct job_timeline *timeline)
+{
+    if (job->body.workflow_name.len == 0 && run->seen == 0)
+        return STATEMENT_WORKFLOW;
+    if (timeline->is_skipped || timeline->is_carried_over)
+        return STATEMENT_NONE; // neither has any of the phases
+    if (job->created_at == TIMESTAMP_UNKNOWN && job->queued_at == TIMESTAMP_UNKNOWN)
+        return STATEMENT_QUEUED;
+    bool deploys = job->deployment_id != 0 || job->deployment_environment.len > 0;
+    bool may_have_waited = job->last_waiting != TIMESTAMP_UNKNOWN || deploys;
+    return may_have_waited && !is_release_known(job) ? STATEMENT_RELEASE : STATEMENT_NONE;
+}
+
 static bool lacks_a_statement(const struct run_state *run, const struct job_state *job,
                               const struct job_timeline *timeline)
 {
-    if (job->body.workflow_name.len == 0 && run->seen == 0)
-        return true;
-    if (timeline->is_skipped || timeline->is_carried_over)
-        return false; // neither has any of the phases
-    if (job->created_at == TIMESTAMP_UNKNOWN && job->queued_at == TIMESTAMP_UNKNOWN)
-        return true;
-    bool deploys = job->deployment_id != 0 || job->deployment_environment.len > 0;
-    bool may_have_waited = job->last_waiting != TIMESTAMP_UNKNOWN || deploys;
-    return may_have_waited && !is_release_known(job);
+    return find_lacking(run, job, timeline) != STATEMENT_NONE;
 }
 
 // What its end leaves of a completed job. Of one that never got a runner a gate, or a runner, may be told although nothing
@@ -673,4 +686,75 @@ enum error_code lifecycle_expire_run(const struct trace_policy *policy, timestam
         output->forget = true;
     }
     return ERROR_NONE;
+}
+
+// --- what is waited for, in words -----------------------------------------------------------------
+
+static const char *words_of_lacking(const struct run_state *run, const struct job_state *job)
+{
+    struct job_timeline timeline;
+    timeline_of_job(job, true, TIMESTAMP_UNKNOWN, &timeline);
+    switch (find_lacking(run, job, &timeline)) {
+    case STATEMENT_NONE:
+        return "any event of it; forgotten at the deadline";
+    case STATEMENT_WORKFLOW:
+        return "an event of its run, which names the workflow; until the deadline";
+    case STATEMENT_QUEUED:
+        return "its `queued`, which tells since when it was queued; until the deadline";
+    case STATEMENT_RELEASE:
+        return "its `waiting` and the `queued` after it, which tell how long it waited for "
+               "approval; until the deadline";
+    }
+    return "";
+}
+
+const char *lifecycle_job_waits_for(const struct run_state *run, const struct job_state *job)
+{
+    switch (job->phase) {
+    case JOB_NEW:
+        break;
+    case JOB_OPEN:
+        if (run->completed_received != TIMESTAMP_UNKNOWN)
+            return "its `completed`, as its run is over; given up at the deadline (job-grace)";
+        return waits_for_approval(job) ? "approval; given up at the deadline (approval-timeout)"
+                                       : "its next event; given up at the deadline (job-timeout)";
+    case JOB_SETTLING:
+    case JOB_CLOSED_LACKING:
+        return words_of_lacking(run, job);
+    case JOB_CLOSED:
+        return "a later `completed`; forgotten at the deadline (linger)";
+    case JOB_CLOSED_INCOMPLETE:
+        return "its next event, which sends its spans again; forgotten at the deadline (linger)";
+    }
+    return "nothing";
+}
+
+static const char *open_run_waits_for(const struct run_state *run)
+{
+    if (run->is_completed)
+        return "its open jobs; its root leaves at the deadline without them (root-grace)";
+    if (run->open_jobs > 0)
+        return "its open jobs and its `completed`; given up at the deadline, after its jobs";
+    if (run->seen == 0)
+        return "more jobs, as no event of its own came; its root leaves at the deadline (run-idle)";
+    return "its `completed`; given up at the deadline (job-timeout or approval-timeout)";
+}
+
+const char *lifecycle_run_waits_for(const struct run_state *run)
+{
+    switch (run->phase) {
+    case RUN_NEW:
+    case RUN_REMEMBERED:
+        break;
+    case RUN_OPEN:
+        return open_run_waits_for(run);
+    case RUN_SENT:
+        return must_sweep(run) ? "its open jobs; they are given up at the deadline (job-grace)"
+                               : "a later `completed`, or jobs; forgotten at the deadline (linger)";
+    case RUN_SENT_INCOMPLETE:
+        return must_sweep(run)
+                   ? "its open jobs; they are given up at the deadline (job-grace)"
+                   : "its next event, which sends its root again; forgotten at the deadline";
+    }
+    return "nothing";
 }

@@ -82,13 +82,13 @@ class Commands(harness.BlackBoxTest):
         for flag in ("--help", "help"):
             shown = run_command(flag)
             self.assertEqual(shown.returncode, 0, shown.stderr)
-            for name in ("serve", "replay", "trace", "runs", "top", "ids", "requeue", "check"):
+            for name in ("serve", "replay", "trace", "runs", "top", "ids", "inspect", "requeue", "check"):
                 self.assertIn(name, shown.stdout)
         for flag in ("--version", "version", "-V"):
             self.assertRegex(run_command(flag).stdout, r"^ghatrace \d+\.\d+\.\d+\n$")
 
     def test_help_of_a_command_is_told_in_any_order_of_the_words(self):
-        for command in ("serve", "replay", "trace", "runs", "top", "ids", "requeue", "check"):
+        for command in ("serve", "replay", "trace", "runs", "top", "ids", "inspect", "requeue", "check"):
             wanted = run_command(command, "--help")
             self.assertEqual(wanted.returncode, 0, wanted.stderr)
             self.assertIn(f"usage: ghatrace {command}", wanted.stdout)
@@ -199,7 +199,7 @@ class Commands(harness.BlackBoxTest):
         self.assertEqual(listed["started_at"], iso(early.created).replace("Z", ".000Z"))
 
     def test_commands_on_a_store_that_is_not_there_fail(self):
-        for command in (("trace", RUN), ("runs",), ("requeue",)):
+        for command in (("trace", RUN), ("runs",), ("inspect", RUN), ("requeue",)):
             with self.subTest(command):
                 shown = run_command(*command, "--db", self.new_folder() + "/nothing")
                 self.assertEqual(shown.returncode, 1, shown.stderr)

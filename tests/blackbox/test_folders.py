@@ -8,7 +8,7 @@ import harness
 from harness import run_command
 from payloads import Run
 
-READING = (("runs",), ("trace", "4711"), ("top", "--once"), ("requeue",), ("check", "--insecure-no-signature"))
+READING = (("runs",), ("trace", "4711"), ("inspect", "4711"), ("top", "--once"), ("requeue",), ("check", "--insecure-no-signature"))
 
 
 def contents(folder):

@@ -231,7 +231,7 @@ class OldStores(harness.BlackBoxTest):
             with self.assertRaisesRegex(AssertionError, words + ".*: use the version that made it, or move the folder away"):
                 daemon.start()
             self.assertEqual(daemon.process.returncode, 1)
-            for command in (["runs"], ["trace", str(run.run_id)], ["requeue"]):
+            for command in (["runs"], ["trace", str(run.run_id)], ["inspect", str(run.run_id)], ["requeue"]):
                 done = daemon.command(*command)
                 self.assertEqual((done.returncode, done.stdout), (1, ""))
                 self.assertIn(words, done.stderr)

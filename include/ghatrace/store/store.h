@@ -152,6 +152,9 @@ enum error_code store_put_deadline(struct store_transaction *transaction, timest
                                    const struct store_key *key, struct error *error) MUST_CHECK;
 enum error_code store_delete_deadline(struct store_transaction *transaction, timestamp_ns at,
                                       const struct store_key *key, struct error *error) MUST_CHECK;
+enum error_code store_has_deadline(struct store_transaction *transaction, timestamp_ns at,
+                                   const struct store_key *key, bool *is_there,
+                                   struct error *error) MUST_CHECK;
 // The earliest. ERROR_NOT_FOUND when there is none.
 enum error_code store_first_deadline(struct store_transaction *transaction, timestamp_ns *at,
                                      struct store_key *key, struct error *error) MUST_CHECK;
@@ -202,6 +205,7 @@ enum error_code store_oldest_delivery(struct store_transaction *transaction, tim
 enum error_code store_put_note(struct store_transaction *transaction, enum store_note kind,
                                const struct store_key *key, const uint8_t *payload,
                                timestamp_ns now, struct error *error) MUST_CHECK;
+// In any transaction. A reader takes a block of notes that is damaged for one without notes, and counts it as unreadable.
 enum error_code store_find_note(struct store_transaction *transaction, enum store_note kind,
                                 const struct store_key *key, bool *is_found, uint8_t *payload,
                                 struct error *error) MUST_CHECK;

@@ -98,6 +98,11 @@ timestamp_ns lifecycle_job_deadline(const struct trace_policy *policy, const str
                                     const struct job_state *job);
 timestamp_ns lifecycle_run_deadline(const struct trace_policy *policy, const struct run_state *run);
 
+// What a stored state waits for, and what happens at its deadline, in fixed words for people. `run`: of the job; all zero
+// where it is not known.
+const char *lifecycle_job_waits_for(const struct run_state *run, const struct job_state *job);
+const char *lifecycle_run_waits_for(const struct run_state *run);
+
 // A deadline may have passed: does what is due at `now`, or nothing. ERROR_MEMORY.
 enum error_code lifecycle_expire_job(const struct trace_policy *policy, timestamp_ns now,
                                      struct run_state *run, struct job_state *job,

@@ -11,6 +11,10 @@
 #include "ghatrace/tally/open_runs.h"
 #include "ghatrace/trace/ids.h"
 
+// "You can re-run a workflow or jobs in a workflow ... up to 50 times" (GitHub Docs, Re-running workflows and jobs);
+// twice that, should the limit move.
+#define RUN_ATTEMPTS_MAX 100
+
 struct run_question {
     struct slice server; // a name or an address, as somebody typed it; empty: any
     int64_t run_id;

@@ -336,6 +336,18 @@ static void jobs_and_runs_are_told_apart_and_keep_what_they_say(void **state)
         assert_memory_equal(found_payload, payload, sizes[kind]);
     }
     store_abort(transaction);
+    transaction = begin(fixture, false); // a reader finds the same
+    for (int kind = STORE_NOTE_JOB; kind < STORE_NOTE_KINDS; kind++) {
+        assert_int_equal(store_find_note(transaction, (enum store_note)kind, &key, &is_found,
+                                         found_payload, &fixture->error),
+                         ERROR_NONE);
+        assert_true(is_found && found_payload[0] == 10 + kind);
+        assert_int_equal(store_find_note(transaction, (enum store_note)kind, &same_id, &is_found,
+                                         found_payload, &fixture->error),
+                         ERROR_NONE);
+        assert_false(is_found);
+    }
+    store_abort(transaction);
     struct store_usage usage = usage_of(fixture);
     assert_true(usage.job_notes == 1 && usage.run_notes == 1 && usage.root_notes == 1);
 }

@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "../../../src/trace/merge.h"
+#include "ghatrace/trace/lifecycle.h"
 #include "ghatrace/trace/timeline.h"
 #include "support/scenario.h"
 
@@ -94,6 +95,43 @@ static void a_job_that_never_got_a_runner_stood_last_in_the_queue(void **state)
     assert_int_equal(standing.since, scenario_at(2));
 }
 
+// What has a deadline waits for something, and what has none for nothing: the words and the times come from the same
+// cases.
+static void whatever_has_a_deadline_says_what_it_waits_for(void **state)
+{
+    const struct trace_policy policy = {.root_grace = 10 * NS_PER_SECOND,
+                                        .job_grace = 10 * NS_PER_MINUTE,
+                                        .job_timeout = 6 * NS_PER_DAY,
+                                        .approval_timeout = 35 * NS_PER_DAY,
+                                        .run_idle = NS_PER_HOUR,
+                                        .linger = 3 * NS_PER_DAY};
+    (void)state;
+    for (int bits = 0; bits < 16; bits++) {
+        struct run_state run = {.seen = bits & 1,
+                                .is_completed = (bits & 2) != 0,
+                                .open_jobs = (bits & 4) != 0,
+                                .last_received = scenario_at(2),
+                                .completed_received = (bits & 2) != 0 ? scenario_at(2) : 0};
+        struct job_state job = {.seen = bits & 1,
+                                .created_at = (bits & 8) != 0 ? scenario_at(2) : 0,
+                                .last_received = scenario_at(2),
+                                .settling_since = scenario_at(2),
+                                .closed_at = scenario_at(2)};
+        for (int phase = RUN_NEW; phase <= RUN_REMEMBERED; phase++) {
+            run.phase = (enum run_phase)phase;
+            bool has_deadline = lifecycle_run_deadline(&policy, &run) != TIMESTAMP_UNKNOWN;
+            assert_int_equal(strcmp(lifecycle_run_waits_for(&run), "nothing") != 0, has_deadline);
+        }
+        for (int phase = JOB_NEW; phase <= JOB_CLOSED_LACKING; phase++) {
+            job.phase = (enum job_phase)phase;
+            bool has_deadline = lifecycle_job_deadline(&policy, &run, &job) != TIMESTAMP_UNKNOWN;
+            const char *words = lifecycle_job_waits_for(&run, &job);
+            assert_int_equal(strcmp(words, "nothing") != 0, has_deadline);
+            assert_int_equal(strstr(words, "deadline") != NULL, has_deadline);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -103,6 +141,7 @@ int main(void)
         cmocka_unit_test(an_unknown_time_gives_way_to_the_next_best),
         cmocka_unit_test(only_an_open_job_stands_somewhere),
         cmocka_unit_test(a_job_that_never_got_a_runner_stood_last_in_the_queue),
+        cmocka_unit_test(whatever_has_a_deadline_says_what_it_waits_for),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
