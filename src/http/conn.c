@@ -1,6 +1,7 @@
-// Answers that go on without end.
+// One client's HTTP conversation: bytes to requests, answers to bytes, deadlines, pipelining.
 #include "conn.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "ghatrace/base/log.h"
@@ -8,55 +9,109 @@
 #include "ghatrace/http/server.h"
 #include "ghatrace/http/write.h"
 
-bool conversation_begin_stream(struct conversation *conversation, const struct answer *answer)
-{
-    struct buffer *out = &conversation->host->out;
+// --- states ---------------------------------------------------------------------------------------
 
-    buffer_clear(out);
-    enum error_code code =
-        answer_write_head(answer, timestamp_now(), false, HTTP_LENGTH_UNKNOWN, out);
-    if (code == ERROR_NONE)
-        code = net_connection_write(conversation->connection, out->data, out->len);
-    if (code != ERROR_NONE) {
-        net_connection_close(conversation->connection);
-        return false;
+#define TO(state) (1U << CONVERSATION_##state)
+
+// What holds in each state, and which states may follow it.
+static const struct {
+    enum eviction_group group; // whose list it is in
+    bool is_paused;            // the connection is not read
+    unsigned next;
+} states[] = {
+    [CONVERSATION_NEW] = {EVICTION_NONE, false, TO(IDLE)},
+    [CONVERSATION_IDLE] = {EVICTION_HEAD, false,
+                           TO(HEAD) | TO(HEAD_DONE) | TO(FINISHING) | TO(CLOSED)},
+    [CONVERSATION_HEAD] = {EVICTION_HEAD, false, TO(HEAD_DONE) | TO(FINISHING) | TO(CLOSED)},
+    [CONVERSATION_HEAD_DONE] = {EVICTION_NONE, false,
+                                TO(BODY) | TO(PENDING) | TO(IDLE) | TO(SENDING) | TO(LATE) |
+                                    TO(STREAM) | TO(FINISHING) | TO(CLOSED)},
+    [CONVERSATION_BODY] = {EVICTION_BODY, false, TO(PENDING) | TO(FINISHING) | TO(CLOSED)},
+    [CONVERSATION_PENDING] = {EVICTION_NONE, true,
+                              TO(IDLE) | TO(SENDING) | TO(LATE) | TO(STREAM) | TO(FINISHING) |
+                                  TO(CLOSED)},
+    [CONVERSATION_SENDING] = {EVICTION_OUTPUT, true, TO(IDLE) | TO(FINISHING) | TO(CLOSED)},
+    [CONVERSATION_LATE] = {EVICTION_LATE, true, TO(FINISHING) | TO(CLOSED)},
+    [CONVERSATION_STREAM] = {EVICTION_NONE, true, TO(CLOSED)},
+    [CONVERSATION_FINISHING] = {EVICTION_OUTPUT, false, TO(CLOSED)},
+    [CONVERSATION_CLOSED] = {EVICTION_NONE, false, 0},
+};
+
+enum eviction_group conversation_group(const struct conversation *conversation)
+{
+    return states[conversation->state].group;
+}
+
+static void leave_list(struct conversation *conversation, enum eviction_group group)
+{
+    struct conversation_host *host = conversation->host;
+
+    if (group == EVICTION_NONE)
+        return;
+    assert(host->counts.members[group] > 0);
+    TAILQ_REMOVE(&host->waiting[group], conversation, waiting);
+    host->counts.members[group]--;
+}
+
+static void join_list(struct conversation *conversation, enum eviction_group group)
+{
+    struct conversation_host *host = conversation->host;
+
+    if (group == EVICTION_NONE)
+        return;
+    TAILQ_INSERT_TAIL(&host->waiting[group], conversation, waiting);
+    conversation->since = timestamp_monotonic();
+    host->counts.members[group]++;
+}
+
+// Without a connection nothing is read or answered, and between requests nothing is kept of the last one.
+static void check(const struct conversation *conversation)
+{
+    assert(conversation->connection != NULL || conversation->state == CONVERSATION_CLOSED);
+    if (conversation->state == CONVERSATION_IDLE)
+        assert(http_parser_is_idle(&conversation->parser) && conversation->large_bytes == 0 &&
+               conversation->begun_at == 0);
+    if (conversation->state == CONVERSATION_HEAD_DONE)
+        assert(conversation->is_in_feed);
+}
+
+void conversation_move(struct conversation *conversation, enum conversation_state to)
+{
+    enum conversation_state from = conversation->state;
+
+    assert((states[from].next & 1U << to) != 0);
+    conversation->state = to;
+    // The wait for a head is one, whether or not some of it has come.
+    if (to != CONVERSATION_HEAD) {
+        leave_list(conversation, states[from].group);
+        join_list(conversation, states[to].group);
     }
-    conversation->phase = CONVERSATION_STREAM;
-    net_connection_set_deadline(conversation->connection, 0);
-    return true;
+    check(conversation);
+    // on_data() pauses at its end: most requests are answered before, and reading never stops.
+    if (conversation->is_in_feed)
+        return;
+    if (states[to].is_paused && !states[from].is_paused)
+        net_connection_pause(conversation->connection);
+    else if (to == CONVERSATION_IDLE && states[from].is_paused)
+        net_connection_resume(conversation->connection);
 }
 
-bool conversation_stream(struct conversation *conversation, struct slice bytes, size_t most_unsent)
+void conversation_close(struct conversation *conversation)
 {
-    if (conversation->connection == NULL || conversation->phase != CONVERSATION_STREAM)
-        return false;
-    if (net_connection_unsent(conversation->connection) <= most_unsent &&
-        net_connection_stalled(conversation->connection, timestamp_monotonic()) <
-            conversation->host->output_deadline &&
-        net_connection_write(conversation->connection, bytes.data, bytes.len) == ERROR_NONE)
-        return true;
+    if (conversation->state == CONVERSATION_CLOSED)
+        return;
+    conversation_move(conversation, CONVERSATION_CLOSED);
     net_connection_close(conversation->connection);
-    return false;
 }
 
-// --- conversation ---------------------------------------------------------------------------------
-// One client's HTTP conversation: bytes to requests, answers to bytes, deadlines, pipelining.
-
-static void unlink_conversation(struct conversation *conversation)
+// The last answer is given, or there is no connection to give one on.
+static bool is_over(const struct conversation *conversation)
 {
-    if (conversation->previous != NULL)
-        conversation->previous->next = conversation->next;
-    else
-        conversation->host->first = conversation->next;
-    if (conversation->next != NULL)
-        conversation->next->previous = conversation->previous;
+    return conversation->state == CONVERSATION_FINISHING ||
+           conversation->state == CONVERSATION_CLOSED;
 }
 
-void conversation_end(struct conversation *conversation)
-{
-    conversation_end_waiting(conversation);
-    conversation->phase = CONVERSATION_ENDED;
-}
+// --- life -----------------------------------------------------------------------------------------
 
 static void give_back_large(struct conversation *conversation)
 {
@@ -77,12 +132,13 @@ void conversation_let_go(struct conversation *conversation)
     if (--conversation->holds > 0)
         return;
     give_back_large(conversation);
-    unlink_conversation(conversation);
+    assert(conversation->state == CONVERSATION_CLOSED && conversation->connection == NULL);
+    LIST_REMOVE(conversation, all);
     if (host->service->on_free != NULL)
         host->service->on_free(conversation);
     http_parser_release(&conversation->parser);
     memory_free(conversation);
-    if (host->is_stopping && host->first == NULL)
+    if (host->is_stopping && LIST_EMPTY(&host->conversations))
         host->on_empty(host->context);
 }
 
@@ -99,23 +155,16 @@ static bool can_go_on(const struct conversation *conversation)
     const struct http_head *head = &conversation->parser.message;
 
     return head->keep_alive && !conversation->host->is_stopping &&
-           (conversation->body_is_read || !has_body(head));
+           (conversation->state == CONVERSATION_PENDING || !has_body(head));
 }
 
 // The last answer is given; the client may still have to take it.
 static void finish(struct conversation *conversation)
 {
-    conversation->phase = CONVERSATION_ENDED;
-    conversation_begin_waiting(conversation, EVICTION_OUTPUT);
+    conversation_move(conversation, CONVERSATION_FINISHING);
     conversation_host_look_again(conversation->host);
     net_connection_set_deadline(conversation->connection, 0); // finishing has its own
     net_connection_finish(conversation->connection);
-}
-
-static void close_now(struct conversation *conversation)
-{
-    conversation_end(conversation);
-    net_connection_close(conversation->connection);
 }
 
 // Is too much unsent for another request? Where many clients do not read, anything is.
@@ -138,8 +187,7 @@ static bool is_one_too_many(const struct conversation *conversation)
 
 static void wait_for_reader(struct conversation *conversation)
 {
-    conversation->phase = CONVERSATION_SENDING;
-    conversation_begin_waiting(conversation, EVICTION_OUTPUT);
+    conversation_move(conversation, CONVERSATION_SENDING);
     net_connection_set_deadline(conversation->connection, conversation->host->output_deadline);
     net_connection_tell_drained(conversation->connection);
 }
@@ -148,24 +196,19 @@ static void wait_for_request(struct conversation *conversation)
 {
     const struct conversation_host *host = conversation->host;
 
-    conversation->phase = CONVERSATION_READING;
-    conversation_begin_waiting(conversation, EVICTION_HEAD);
+    conversation_move(conversation, CONVERSATION_IDLE);
     net_connection_set_deadline(conversation->connection,
                                 host->is_stopping ? host->last_idle : host->idle_deadline);
 }
 
 static void begin_next(struct conversation *conversation)
 {
-    bool was_pending = conversation->phase == CONVERSATION_PENDING;
-
     http_parser_reset(&conversation->parser);
     give_back_large(conversation);
-    conversation->has_begun = false;
-    conversation->head_is_read = false;
-    conversation->body_is_read = false;
+    conversation->begun_at = 0;
     if (is_one_too_many(conversation)) {
         log_debug("connection closed: too many clients do not read their answers");
-        close_now(conversation);
+        conversation_close(conversation);
         return;
     }
     if (has_much_unsent(conversation))
@@ -173,8 +216,6 @@ static void begin_next(struct conversation *conversation)
     else
         wait_for_request(conversation);
     conversation_host_look_again(conversation->host);
-    if (conversation->phase == CONVERSATION_READING && was_pending && !conversation->is_in_feed)
-        net_connection_resume(conversation->connection);
 }
 
 // The answer and, where `owned` is not NULL, its body, which is taken over.
@@ -206,7 +247,7 @@ static void send_answer(struct conversation *conversation, const struct answer *
 
     // No memory even for this, or the client has left: closing is all the answer there can be.
     if (code != ERROR_NONE)
-        close_now(conversation);
+        conversation_close(conversation);
     else if (keep_alive)
         begin_next(conversation);
     else
@@ -215,14 +256,14 @@ static void send_answer(struct conversation *conversation, const struct answer *
 
 void conversation_answer(struct conversation *conversation, const struct answer *answer)
 {
-    if (conversation->connection != NULL && conversation->phase != CONVERSATION_ENDED)
+    if (!is_over(conversation))
         send_answer(conversation, answer, can_go_on(conversation), NULL);
 }
 
 void conversation_answer_owned(struct conversation *conversation, const struct answer *answer,
                                struct buffer *body)
 {
-    if (conversation->connection != NULL && conversation->phase != CONVERSATION_ENDED)
+    if (!is_over(conversation))
         send_answer(conversation, answer, can_go_on(conversation), body);
     buffer_release(body); // what was not taken over
 }
@@ -231,7 +272,6 @@ void conversation_send_late_answer(struct conversation *conversation)
 {
     struct answer answer;
 
-    conversation_end_waiting(conversation);
     answer_set_error(&answer, conversation->late_status, conversation->late_message);
     send_answer(conversation, &answer, false, NULL);
 }
@@ -239,9 +279,9 @@ void conversation_send_late_answer(struct conversation *conversation)
 void conversation_answer_late(struct conversation *conversation, int status, const char *message,
                               duration_ns after)
 {
-    if (conversation->connection == NULL || conversation->phase == CONVERSATION_ENDED)
+    if (is_over(conversation))
         return;
-    conversation->phase = CONVERSATION_LATE;
+    conversation_move(conversation, CONVERSATION_LATE);
     conversation->late_status = status;
     conversation->late_message = message;
     http_parser_reset(&conversation->parser);
@@ -250,7 +290,6 @@ void conversation_answer_late(struct conversation *conversation, int status, con
         conversation_send_late_answer(conversation);
         return;
     }
-    conversation_begin_waiting(conversation, EVICTION_LATE);
     conversation_host_look_again(conversation->host);
     net_connection_set_deadline(conversation->connection, after);
 }
@@ -262,6 +301,39 @@ static void refuse(struct conversation *conversation, int status, const char *me
     answer_set_error(&answer, status, message);
     conversation->host->service->on_refused(conversation, status, message);
     send_answer(conversation, &answer, false, NULL);
+}
+
+// --- answers that go on without end ---------------------------------------------------------------
+
+bool conversation_begin_stream(struct conversation *conversation, const struct answer *answer)
+{
+    struct buffer *out = &conversation->host->out;
+
+    buffer_clear(out);
+    enum error_code code =
+        answer_write_head(answer, timestamp_now(), false, HTTP_LENGTH_UNKNOWN, out);
+    if (code == ERROR_NONE)
+        code = net_connection_write(conversation->connection, out->data, out->len);
+    if (code != ERROR_NONE) {
+        conversation_close(conversation);
+        return false;
+    }
+    conversation_move(conversation, CONVERSATION_STREAM);
+    net_connection_set_deadline(conversation->connection, 0);
+    return true;
+}
+
+bool conversation_stream(struct conversation *conversation, struct slice bytes, size_t most_unsent)
+{
+    if (conversation->state != CONVERSATION_STREAM)
+        return false;
+    if (net_connection_unsent(conversation->connection) <= most_unsent &&
+        net_connection_stalled(conversation->connection, timestamp_monotonic()) <
+            conversation->host->output_deadline &&
+        net_connection_write(conversation->connection, bytes.data, bytes.len) == ERROR_NONE)
+        return true;
+    conversation_close(conversation);
+    return false;
 }
 
 // --- requests -------------------------------------------------------------------------------------
@@ -291,7 +363,7 @@ static void ask_for_body(struct conversation *conversation)
     static const char text[] = "HTTP/1.1 100 Continue\r\n\r\n";
 
     if (net_connection_write(conversation->connection, text, sizeof text - 1) != ERROR_NONE)
-        close_now(conversation);
+        conversation_close(conversation);
 }
 
 // Of a body's time, if no more comes of it: the whole request's, and what its rate allows. 0 or less: it is over.
@@ -319,8 +391,7 @@ static void take_head(struct conversation *conversation)
 {
     const struct http_head *head = &conversation->parser.message;
 
-    conversation->head_is_read = true;
-    conversation_end_waiting(conversation);
+    conversation_move(conversation, CONVERSATION_HEAD_DONE);
     if (!conversation->host->service->on_head(conversation, head))
         return;
     if (head->expects_continue && has_body(head))
@@ -331,31 +402,36 @@ static void take_request(struct conversation *conversation)
 {
     struct http_parser *parser = &conversation->parser;
 
-    conversation->body_is_read = true;
-    conversation_end_waiting(conversation);
-    conversation->phase = CONVERSATION_PENDING;
+    conversation_move(conversation, CONVERSATION_PENDING);
     net_connection_set_deadline(conversation->connection, 0);
     conversation->host->service->on_request(conversation, &parser->message,
                                             buffer_slice(&parser->body));
 }
 
-// Most requests come in one piece and never need the deadline.
-static void begin_request(struct conversation *conversation)
+// A part of a request is there. Most come in one piece and never need a deadline.
+static void wait_for_rest(struct conversation *conversation)
 {
     const struct conversation_host *host = conversation->host;
 
-    if (!conversation->has_begun) { // one deadline for all of it, however it trickles in
-        conversation->has_begun = true;
+    if (conversation->state == CONVERSATION_IDLE)
+        conversation_move(conversation, CONVERSATION_HEAD);
+    if (conversation->begun_at == 0) { // one deadline for all of it, however it trickles in
         conversation->begun_at = timestamp_monotonic();
         net_connection_set_deadline(conversation->connection,
                                     host->request_deadline < host->head_deadline
                                         ? host->request_deadline
                                         : host->head_deadline);
     }
-    if (conversation->head_is_read && conversation->group != EVICTION_BODY) {
-        conversation_begin_waiting(conversation, EVICTION_BODY);
+    if (conversation->state == CONVERSATION_HEAD_DONE) {
+        conversation_move(conversation, CONVERSATION_BODY);
         set_body_deadline(conversation);
     }
+}
+
+// In the middle of on_data(): may more of the input be parsed?
+static bool takes_input(const struct conversation *conversation)
+{
+    return conversation->state >= CONVERSATION_IDLE && conversation->state <= CONVERSATION_BODY;
 }
 
 // True: go on feeding.
@@ -368,7 +444,7 @@ static bool take_progress(struct conversation *conversation, enum http_progress 
         if (!take_large(conversation))
             refuse_large(conversation);
         else if (!http_parser_is_idle(parser))
-            begin_request(conversation);
+            wait_for_rest(conversation);
         return false;
     case HTTP_HEAD_DONE:
         take_head(conversation);
@@ -383,7 +459,7 @@ static bool take_progress(struct conversation *conversation, enum http_progress 
         refuse(conversation, parser->refusal_status, parser->refusal);
         break;
     }
-    return conversation->phase == CONVERSATION_READING;
+    return takes_input(conversation);
 }
 
 static size_t feed(struct conversation *conversation, const char *data, size_t len)
@@ -415,39 +491,30 @@ static size_t on_data(void *context, const char *data, size_t len)
 {
     struct conversation *conversation = context;
 
-    if (conversation->phase != CONVERSATION_READING)
+    if (!takes_input(conversation))
         return 0;
     conversation->is_in_feed = true;
     size_t taken = feed(conversation, data, len);
     conversation->is_in_feed = false;
-    switch (conversation->phase) {
-    case CONVERSATION_READING:
-    case CONVERSATION_ENDED:
-        return taken;
-    case CONVERSATION_PENDING:
-    case CONVERSATION_SENDING:
+    assert(conversation->state != CONVERSATION_HEAD_DONE);
+    if (states[conversation->state].is_paused)
         net_connection_pause(conversation->connection);
-        return taken;
-    case CONVERSATION_LATE:
-    case CONVERSATION_STREAM:
-        break;
-    }
-    net_connection_pause(conversation->connection);
-    return len; // no further request will be read
+    // No further request will be read: what is behind this one is given up.
+    bool is_last =
+        conversation->state == CONVERSATION_LATE || conversation->state == CONVERSATION_STREAM;
+    return is_last ? len : taken;
 }
 
 static void on_drained(void *context)
 {
     struct conversation *conversation = context;
 
-    if (conversation->phase != CONVERSATION_SENDING)
+    if (conversation->state != CONVERSATION_SENDING)
         return;
-    if (conversation->host->is_stopping) {
+    if (conversation->host->is_stopping)
         finish(conversation);
-        return;
-    }
-    wait_for_request(conversation);
-    net_connection_resume(conversation->connection);
+    else
+        wait_for_request(conversation);
 }
 
 static bool on_end(void *context)
@@ -473,12 +540,12 @@ static void give_time_to_read(struct conversation *conversation)
     if (left > 0)
         net_connection_set_deadline(conversation->connection, left);
     else
-        close_now(conversation);
+        conversation_close(conversation);
 }
 
 static void end_slow_request(struct conversation *conversation)
 {
-    if (conversation->group != EVICTION_BODY)
+    if (conversation->state == CONVERSATION_HEAD)
         refuse(conversation, 408, "request took too long");
     else if (body_time_left(conversation) > 0)
         set_body_deadline(conversation);
@@ -492,11 +559,11 @@ static void on_timeout(void *context)
 
     // RFC 9110 15.5.9. Between requests there is nothing to answer, and silence is what clients
     // expect there.
-    if (conversation->phase == CONVERSATION_READING && conversation->has_begun)
+    if (conversation->state == CONVERSATION_HEAD || conversation->state == CONVERSATION_BODY)
         end_slow_request(conversation);
-    else if (conversation->phase == CONVERSATION_LATE)
+    else if (conversation->state == CONVERSATION_LATE)
         conversation_send_late_answer(conversation);
-    else if (conversation->phase == CONVERSATION_SENDING)
+    else if (conversation->state == CONVERSATION_SENDING)
         give_time_to_read(conversation);
 }
 
@@ -506,9 +573,10 @@ static void on_closed(void *context, enum net_close_reason reason, const struct 
 
     if (reason == NET_CLOSED_BY_ERROR)
         log_debug("connection lost", LOG_REASON(error));
+    if (conversation->state != CONVERSATION_CLOSED)
+        conversation_move(conversation, CONVERSATION_CLOSED);
     conversation->connection = NULL;
     atomic_fetch_sub(&conversation->host->connections, 1);
-    conversation_end(conversation);
     if (conversation->host->addresses != NULL)
         address_counts_give_back(conversation->host->addresses, conversation->place);
     conversation_let_go(conversation);

@@ -7,13 +7,15 @@
 // A conversation's side of its connection.
 extern const struct net_handler conversation_handler;
 
-// Puts it last into the list of `group`, out of the one that it is in; and out of that.
-void conversation_begin_waiting(struct conversation *conversation, enum eviction_group group);
-void conversation_end_waiting(struct conversation *conversation);
+// Every change of a conversation's state. It also moves the conversation to the list of those that wait as it does now,
+// and pauses or resumes reading. The change must be one that the table in conn.c allows.
+void conversation_move(struct conversation *conversation, enum conversation_state to);
+// In whose list it waits.
+enum eviction_group conversation_group(const struct conversation *conversation);
 // One may be closed for a new connection now, where before it may have found none.
 void conversation_host_look_again(struct conversation_host *host);
-// The last answer is given, or none can be.
-void conversation_end(struct conversation *conversation);
+// Closes its connection, whatever is still to be said. Does nothing when that was done.
+void conversation_close(struct conversation *conversation);
 void conversation_send_late_answer(struct conversation *conversation);
 
 #endif

@@ -83,69 +83,21 @@ duration_ns eviction_body_time(uint64_t bytes, duration_ns grace)
 #define CLOSED_OF 256
 #define VICTIMS_MAX 64
 
-// --- who waits --------------------------------------------------------------------------------------
-
-void conversation_begin_waiting(struct conversation *conversation, enum eviction_group group)
-{
-    struct conversation_list *list = &conversation->host->waiting[group];
-
-    conversation_end_waiting(conversation);
-    conversation->before = list->last;
-    conversation->after = NULL;
-    if (list->last != NULL)
-        list->last->after = conversation;
-    else
-        list->first = conversation;
-    list->last = conversation;
-    conversation->group = group;
-    conversation->since = timestamp_monotonic();
-    conversation->host->counts.members[group]++;
-}
-
-void conversation_end_waiting(struct conversation *conversation)
-{
-    struct conversation_list *list = &conversation->host->waiting[conversation->group];
-
-    if (conversation->group == EVICTION_NONE)
-        return;
-    if (conversation->before != NULL)
-        conversation->before->after = conversation->after;
-    else
-        list->first = conversation->after;
-    if (conversation->after != NULL)
-        conversation->after->before = conversation->before;
-    else
-        list->last = conversation->before;
-    conversation->host->counts.members[conversation->group]--;
-    conversation->group = EVICTION_NONE;
-}
-
 // --- who comes in -----------------------------------------------------------------------------------
-
-static void link_conversation(struct conversation *conversation)
-{
-    struct conversation_host *host = conversation->host;
-
-    conversation->next = host->first;
-    if (host->first != NULL)
-        host->first->previous = conversation;
-    host->first = conversation;
-}
 
 static void close_for_another(struct conversation *conversation)
 {
-    struct net_connection *connection = conversation->connection;
-    char peer[NET_ADDRESS_TEXT_SIZE];
+    const struct net_address *peer = net_connection_peer(conversation->connection);
+    char text[NET_ADDRESS_TEXT_SIZE];
 
     log_debug("connection closed: another one needs its place",
-              LOG_STRING("peer", net_address_format(net_connection_peer(connection), peer)));
-    conversation_end(conversation);
-    net_connection_close(connection);
+              LOG_STRING("peer", net_address_format(peer, text)));
+    conversation_close(conversation);
 }
 
 static struct eviction_facts facts_of(const struct conversation *conversation, timestamp_ns now)
 {
-    struct eviction_facts facts = {.group = conversation->group,
+    struct eviction_facts facts = {.group = conversation_group(conversation),
                                    .waited = now - conversation->since};
 
     if (facts.group == EVICTION_BODY)
@@ -193,19 +145,21 @@ static void consider(struct victims *victims, struct conversation *conversation)
 static void consider_all(struct victims *victims)
 {
     const struct conversation_list *waiting = victims->host->waiting;
+    struct conversation *each;
 
-    if (waiting[EVICTION_LATE].first != NULL) {
-        consider(victims, waiting[EVICTION_LATE].first);
+    if (!TAILQ_EMPTY(&waiting[EVICTION_LATE])) {
+        consider(victims, TAILQ_FIRST(&waiting[EVICTION_LATE]));
         return;
     }
-    if (waiting[EVICTION_HEAD].first != NULL)
-        consider(victims, waiting[EVICTION_HEAD].first);
-    for (struct conversation *each = waiting[EVICTION_OUTPUT].first; each != NULL;
-         each = each->after)
+    if (!TAILQ_EMPTY(&waiting[EVICTION_HEAD]))
+        consider(victims, TAILQ_FIRST(&waiting[EVICTION_HEAD]));
+    TAILQ_FOREACH (each, &waiting[EVICTION_OUTPUT], waiting)
         consider(victims, each);
-    for (struct conversation *each = waiting[EVICTION_BODY].first;
-         each != NULL && victims->now - each->since >= EVICTION_AGE; each = each->after)
+    TAILQ_FOREACH (each, &waiting[EVICTION_BODY], waiting) {
+        if (victims->now - each->since < EVICTION_AGE)
+            break;
         consider(victims, each);
+    }
 }
 
 static void close_victims(struct victims *victims)
@@ -232,10 +186,10 @@ static bool close_first(struct conversation_host *host)
 static bool close_first_of(struct conversation_host *host, const struct address_place *full)
 {
     struct victims victims = {.host = host, .now = timestamp_monotonic(), .most = 1};
+    struct conversation *each;
 
     for (int group = EVICTION_NONE + 1; full != NULL && group < EVICTION_GROUPS; group++)
-        for (struct conversation *each = host->waiting[group].first; each != NULL;
-             each = each->after)
+        TAILQ_FOREACH (each, &host->waiting[group], waiting)
             if (address_place_is_in(each->place, full))
                 consider(&victims, each);
     if (victims.count == 0)
@@ -282,9 +236,9 @@ static bool on_accept(void *context, struct net_connection *connection,
     conversation->connection = connection;
     conversation->holds = 1;
     http_parser_init(&conversation->parser, HTTP_REQUEST, host->max_body_bytes);
-    link_conversation(conversation);
+    LIST_INSERT_HEAD(&host->conversations, conversation, all);
     atomic_fetch_add(&host->connections, 1);
-    conversation_begin_waiting(conversation, EVICTION_HEAD);
+    conversation_move(conversation, CONVERSATION_IDLE);
     net_connection_count_memory(connection, &host->memory);
     net_connection_set_deadline(connection,
                                 host->is_stopping ? host->last_idle : host->idle_deadline);
@@ -300,7 +254,7 @@ static void wait_for_victim(struct conversation_host *host)
     duration_ns wait = EVICTION_AGE;
 
     for (int group = EVICTION_NONE + 1; group < EVICTION_GROUPS; group++) {
-        const struct conversation *first = host->waiting[group].first;
+        const struct conversation *first = TAILQ_FIRST(&host->waiting[group]);
         if (first != NULL && first->since + EVICTION_AGE - now < wait)
             wait = first->since + EVICTION_AGE - now;
     }
@@ -330,12 +284,11 @@ static void on_look_again(void *context)
 
 bool conversation_memory_is_full(struct conversation_host *host)
 {
-    struct conversation *next;
+    struct conversation *each = TAILQ_FIRST(&host->waiting[EVICTION_OUTPUT]), *next;
     timestamp_ns now = timestamp_monotonic();
 
-    for (struct conversation *each = host->waiting[EVICTION_OUTPUT].first;
-         each != NULL && host->memory > host->most_memory; each = next) {
-        next = each->after;
+    for (; each != NULL && host->memory > host->most_memory; each = next) {
+        next = TAILQ_NEXT(each, waiting); // closing takes it off the list
         if (net_connection_stalled(each->connection, now) >= EVICTION_AGE)
             close_for_another(each);
     }
@@ -370,6 +323,9 @@ void conversation_host_init(struct conversation_host *host)
     if (host->most_memory == 0)
         host->most_memory = CONVERSATION_MEMORY;
     buffer_init(&host->out, ANSWER_BYTES_MAX);
+    LIST_INIT(&host->conversations);
+    for (int group = 0; group < EVICTION_GROUPS; group++)
+        TAILQ_INIT(&host->waiting[group]);
 }
 
 static enum error_code create_timer(struct conversation_host *host, struct error *error)
@@ -400,26 +356,26 @@ enum error_code conversation_host_adopt(struct conversation_host *host, int fd,
                               &host->listener, error);
 }
 
-// Has no request, or does not read the answers to those before.
-static bool is_idle(const struct conversation *conversation)
+static void wind_down(struct conversation *conversation)
 {
-    return conversation->phase == CONVERSATION_SENDING ||
-           (conversation->phase == CONVERSATION_READING && !conversation->has_begun);
+    // One that is SENDING has a client that does not read the answers to the requests before.
+    if (conversation->state == CONVERSATION_IDLE || conversation->state == CONVERSATION_SENDING)
+        net_connection_set_deadline(conversation->connection, conversation->host->last_idle);
+    else if (conversation->state == CONVERSATION_LATE)
+        conversation_send_late_answer(conversation);
 }
 
 void conversation_host_wind_down(struct conversation_host *host, duration_ns last_idle)
 {
+    struct conversation *each;
+
     if (host->is_stopping)
         return;
     host->is_stopping = true;
     host->last_idle = last_idle;
     // Nothing is freed in here: connections are reaped later.
-    for (struct conversation *each = host->first; each != NULL; each = each->next) {
-        if (each->connection != NULL && is_idle(each))
-            net_connection_set_deadline(each->connection, last_idle);
-        else if (each->connection != NULL && each->phase == CONVERSATION_LATE)
-            conversation_send_late_answer(each);
-    }
+    LIST_FOREACH (each, &host->conversations, all)
+        wind_down(each);
 }
 
 void conversation_host_stop(struct conversation_host *host)
@@ -427,14 +383,16 @@ void conversation_host_stop(struct conversation_host *host)
     conversation_host_wind_down(host, 1);
     net_listener_destroy(host->listener);
     host->listener = NULL;
-    if (host->first == NULL)
+    if (LIST_EMPTY(&host->conversations))
         host->on_empty(host->context);
 }
 
 bool conversation_host_is_done(const struct conversation_host *host)
 {
-    for (const struct conversation *each = host->first; each != NULL; each = each->next)
-        if (each->connection == NULL || each->phase != CONVERSATION_ENDED ||
+    const struct conversation *each;
+
+    LIST_FOREACH (each, &host->conversations, all)
+        if (each->connection == NULL || each->state < CONVERSATION_FINISHING ||
             net_connection_unsent(each->connection) > 0)
             return false;
     return true;
@@ -442,9 +400,10 @@ bool conversation_host_is_done(const struct conversation_host *host)
 
 void conversation_host_abort(struct conversation_host *host)
 {
-    for (struct conversation *each = host->first; each != NULL; each = each->next)
-        if (each->connection != NULL)
-            net_connection_close(each->connection);
+    struct conversation *each;
+
+    LIST_FOREACH (each, &host->conversations, all)
+        conversation_close(each);
 }
 
 void conversation_host_release(struct conversation_host *host)

@@ -97,7 +97,7 @@ static void end_if_empty(struct worker *worker)
 {
     if (worker->host.listener != NULL)
         net_listener_drain(worker->host.listener);
-    if (worker->host.first == NULL)
+    if (LIST_EMPTY(&worker->host.conversations))
         net_loop_stop(worker->loop);
 }
 
@@ -143,7 +143,7 @@ static void end_worker(void *context)
 
     worker->may_close = true;
     net_timer_set(worker->grace, worker->ingress->grace);
-    if (worker->idle_is_over || worker->host.first == NULL)
+    if (worker->idle_is_over || LIST_EMPTY(&worker->host.conversations))
         net_timer_set(worker->step, 0);
 }
 

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/queue.h>
 
 #include "ghatrace/base/buffer.h"
 #include "ghatrace/base/time.h"
@@ -130,52 +131,53 @@ struct conversation_host {
     void (*on_empty)(void *context);
 
     struct net_listener *listener;
-    struct conversation *first; // all of them
-    atomic_size_t connections;  // of these, those that are not closed; other threads may read it
+    LIST_HEAD(, conversation) conversations; // all of them
+    atomic_size_t connections; // of these, those that are not closed; other threads may read it
     // Those that may be closed when a new connection needs a place; each list in the order of `since`.
-    struct conversation_list {
-        struct conversation *first, *last;
-    } waiting[EVICTION_GROUPS];
-    struct eviction_counts counts;
-    struct net_timer *look_again; // when the next one may be closed
-    size_t memory;                // what unsent answers take, and requests behind them
-    struct buffer out;            // where answers are written before they are sent
+    TAILQ_HEAD(conversation_list, conversation) waiting[EVICTION_GROUPS];
+    struct eviction_counts counts; // the lengths of these lists
+    struct net_timer *look_again;  // when the next one may be closed
+    size_t memory;                 // what unsent answers take, and requests behind them
+    struct buffer out;             // where answers are written before they are sent
     bool is_stopping;
     duration_ns last_idle; // while it stops: how long a connection may have no request
 };
 
-enum conversation_phase {
-    CONVERSATION_READING, // a request, or the quiet before one
-    CONVERSATION_PENDING, // the service owes an answer; nothing is read
-    CONVERSATION_SENDING, // too much of the answers is unsent; nothing is read
-    CONVERSATION_LATE,    // the answer is held back; nothing is read
-    CONVERSATION_STREAM,  // the answer goes on without end; nothing is read
-    CONVERSATION_ENDED    // the last answer is given
+// src/http/conn.c says which state may follow which, in which list a conversation waits meanwhile, and when its
+// connection is read.
+enum conversation_state {
+    CONVERSATION_NEW,       // allocated, not accepted yet
+    CONVERSATION_IDLE,      // nothing of a request is there
+    CONVERSATION_HEAD,      // a part of a head is there
+    CONVERSATION_HEAD_DONE, // the service judges the head; only inside the connection's on_data
+    CONVERSATION_BODY,      // the head is accepted, a part of the body is to come
+    CONVERSATION_PENDING,   // the request is complete, and the service owes an answer
+    CONVERSATION_SENDING,   // answered, but too much of the answers is unsent for another request
+    CONVERSATION_LATE,      // the answer is delayed; it is the last one
+    CONVERSATION_STREAM,    // the answer goes on without end
+    CONVERSATION_FINISHING, // the last answer is given; the client still has to take it
+    CONVERSATION_CLOSED,    // the connection is closed, or will be before the loop's next turn
 };
 
 struct conversation {
     struct conversation_host *host;
     struct net_connection *connection; // NULL: closed
-    struct conversation *previous, *next;
-    struct address_place *place;         // NULL: not counted, or passed on
-    enum eviction_group group;           // what it waits for
-    struct conversation *before, *after; // in that group's list
-    timestamp_ns since;                  // monotonic: in that list
-    enum conversation_phase phase;
-    bool has_begun;        // a request is being read: its deadline runs
-    timestamp_ns begun_at; // monotonic
-    bool head_is_read;     // of the present request
-    bool body_is_read;     // of the present request
-    bool is_in_feed;       // on_data() is at work and will look at `phase` itself
-    uint64_t large_bytes;  // what this one's body takes of the memory for large ones
-    int late_status;       // the answer that is held back
+    LIST_ENTRY(conversation) all;
+    struct address_place *place; // NULL: not counted, or passed on
+    enum conversation_state state;
+    TAILQ_ENTRY(conversation) waiting; // in the list of the state's eviction group, if it has one
+    timestamp_ns since;                // monotonic: in that list
+    timestamp_ns begun_at;             // monotonic: since when a request is incomplete; 0: none is
+    bool is_in_feed;      // inside on_data(), which pauses reading at its end if need be
+    uint64_t large_bytes; // what this one's body takes of the memory for large ones
+    int late_status;      // the answer that is delayed
     const char *late_message;
     size_t holds; // the connection, and whoever else needs the memory
     struct http_parser parser;
     void *request; // the service's, kept from request to request
 };
 
-// Fills in what conversation_host_listen() does not ask for.
+// Fills in what conversation_host_listen() does not ask for. The host stays where it is from here on.
 void conversation_host_init(struct conversation_host *host);
 enum error_code conversation_host_listen(struct conversation_host *host,
                                          const struct net_address *address, bool share_port,
