@@ -76,7 +76,7 @@ const struct net_transport net_transport_plain = {
 // --- what a connection still has to send ----------------------------------------------------------
 
 struct net_block {
-    struct net_block *next;
+    STAILQ_ENTRY(net_block) next;
     char *data;
     size_t len;
     size_t offset;  // bytes sent
@@ -87,6 +87,7 @@ struct net_block {
 static void net_output_init(struct net_output *output)
 {
     *output = (struct net_output){0};
+    STAILQ_INIT(&output->blocks);
 }
 
 static size_t held_by(const struct net_block *block)
@@ -111,11 +112,9 @@ static void subtract_held(struct net_output *output, size_t bytes)
 
 static void drop_first(struct net_output *output)
 {
-    struct net_block *block = output->first;
+    struct net_block *block = STAILQ_FIRST(&output->blocks);
 
-    output->first = block->next;
-    if (output->first == NULL)
-        output->last = NULL;
+    STAILQ_REMOVE_HEAD(&output->blocks, next);
     subtract_held(output, held_by(block));
     if (block->owns_data)
         memory_free(block->data);
@@ -124,19 +123,16 @@ static void drop_first(struct net_output *output)
 
 static void net_output_release(struct net_output *output)
 {
-    while (output->first != NULL)
+    while (!STAILQ_EMPTY(&output->blocks))
         drop_first(output);
+    assert(output->held == 0);
     output->len = 0;
 }
 
 static void append(struct net_output *output, struct net_block *block)
 {
-    block->next = NULL;
-    if (output->last == NULL)
-        output->first = block;
-    else
-        output->last->next = block;
-    output->last = block;
+    assert(block->offset < block->len);
+    STAILQ_INSERT_TAIL(&output->blocks, block, next);
     output->len += block->len - block->offset;
     add_held(output, held_by(block));
 }
@@ -176,10 +172,12 @@ static bool net_output_append_owned(struct net_output *output, void *data, size_
 // Fills `parts` from the front; returns how many.
 static size_t net_output_peek(const struct net_output *output, struct iovec *parts, size_t max)
 {
+    const struct net_block *block;
     size_t count = 0;
 
-    for (struct net_block *block = output->first; block != NULL && count < max;
-         block = block->next) {
+    STAILQ_FOREACH (block, &output->blocks, next) {
+        if (count == max)
+            break;
         parts[count].iov_base = block->data + block->offset;
         parts[count].iov_len = block->len - block->offset;
         count++;
@@ -190,9 +188,10 @@ static size_t net_output_peek(const struct net_output *output, struct iovec *par
 // `len` bytes at the front were sent.
 static void net_output_consume(struct net_output *output, size_t len)
 {
+    assert(len <= output->len);
     output->len -= len;
     while (len > 0) {
-        struct net_block *block = output->first;
+        struct net_block *block = STAILQ_FIRST(&output->blocks);
         size_t left = block->len - block->offset;
         if (len < left) {
             block->offset += len;
@@ -201,6 +200,54 @@ static void net_output_consume(struct net_output *output, size_t len)
         len -= left;
         drop_first(output);
     }
+}
+
+// --- states ---------------------------------------------------------------------------------------
+
+#define TO(state) (1U << CONNECTION_##state)
+
+// Which states may follow.
+static const unsigned next_states[] = {
+    [CONNECTION_NEW] = TO(CONNECTING) | TO(HANDSHAKING) | TO(OPEN) | TO(CLOSED),
+    [CONNECTION_CONNECTING] = TO(HANDSHAKING) | TO(OPEN) | TO(FINISHING) | TO(CLOSED),
+    [CONNECTION_HANDSHAKING] = TO(OPEN) | TO(FINISHING) | TO(CLOSED),
+    [CONNECTION_OPEN] = TO(FINISHING) | TO(CLOSED),
+    [CONNECTION_FINISHING] = TO(LINGERING) | TO(CLOSED),
+    [CONNECTION_LINGERING] = TO(CLOSED),
+    [CONNECTION_CLOSED] = 0,
+};
+
+// Every change of state. It also keeps the listener's list of handshakes, and their deadline.
+static void move_to(struct net_connection *connection, enum connection_state to)
+{
+    enum connection_state from = connection->state;
+    bool has_listener = connection->listener != NULL;
+
+    assert((next_states[from] & 1U << to) != 0);
+    assert(connection->fd >= 0);
+    assert(to != CONNECTION_HANDSHAKING || connection->handshake_deadline != NULL);
+    assert(to != CONNECTION_LINGERING || connection->output.len == 0);
+    connection->state = to;
+    if (to == CONNECTION_HANDSHAKING && has_listener)
+        listener_add_handshake(connection);
+    if (from == CONNECTION_HANDSHAKING) {
+        event_del(connection->handshake_deadline);
+        if (has_listener)
+            listener_remove_handshake(connection, to != CONNECTION_CLOSED);
+    }
+}
+
+// Bytes may go out and come in.
+static bool is_established(const struct net_connection *connection)
+{
+    return connection->state == CONNECTION_OPEN || connection->state == CONNECTION_FINISHING;
+}
+
+// net_connection_finish() was called.
+static bool is_finishing(const struct net_connection *connection)
+{
+    return connection->finishes_when_open || connection->state == CONNECTION_FINISHING ||
+           connection->state == CONNECTION_LINGERING;
 }
 
 // --- the life of a connection, and what its owner may ask of it -----------------------------------
@@ -238,6 +285,7 @@ static void reap(struct net_dying *dying)
     struct net_connection *connection = (struct net_connection *)dying;
     struct net_listener *listener = connection->listener;
 
+    assert(connection->state == CONNECTION_CLOSED);
     release_memory(connection);
     if (connection->handler != NULL)
         connection->handler->on_closed(connection->context, connection->close_reason,
@@ -298,7 +346,7 @@ static void connection_start_reading(struct net_connection *connection);
 
 enum error_code connection_open(struct net_connection *connection, struct error *error)
 {
-    connection->state = CONNECTION_OPEN;
+    move_to(connection, CONNECTION_OPEN);
     connection_start_reading(connection);
     if (connection->state != CONNECTION_CLOSED)
         return ERROR_NONE;
@@ -346,7 +394,7 @@ enum error_code net_connection_connect_tls(struct net_loop *loop, const struct n
     enum error_code code = connection_create(loop, fd, address, &connection, error);
     if (code != ERROR_NONE)
         return code;
-    connection->state = CONNECTION_CONNECTING;
+    move_to(connection, CONNECTION_CONNECTING);
     if (tls != NULL)
         code = connection_secure(connection, tls, host, error);
     if (code == ERROR_NONE && event_add(connection->writable, NULL) != 0)
@@ -378,18 +426,15 @@ void connection_close(struct net_connection *connection, enum net_close_reason r
     if (connection->state == CONNECTION_CLOSED)
         return;
     // Without it the peer could not tell our end from somebody's cut. Not in the middle of something.
-    if (connection->state == CONNECTION_OPEN && connection_is_secure(connection) &&
+    if (is_established(connection) && connection_is_secure(connection) &&
         reason != NET_CLOSED_BY_ERROR && !connection_has_output(connection))
         (void)connection->transport->finish(connection->fd, connection->transport_state);
-    connection->state = CONNECTION_CLOSED;
     connection->close_reason = reason;
     error_set(&connection->close_error, code, "%s", message);
-    listener_forget_handshake(connection, false);
+    move_to(connection, CONNECTION_CLOSED);
     event_del(connection->readable);
     event_del(connection->writable);
     event_del(connection->deadline);
-    if (connection->handshake_deadline != NULL)
-        event_del(connection->handshake_deadline);
     close(connection->fd);
     connection->fd = -1;
     net_output_release(&connection->output); // the memory may be wanted before the reaper's turn
@@ -418,7 +463,7 @@ void net_connection_set_context(struct net_connection *connection, void *context
 
 static bool takes_writes(const struct net_connection *connection)
 {
-    return !connection->is_finishing &&
+    return !connection->finishes_when_open &&
            (connection->state == CONNECTION_OPEN || connection->state == CONNECTION_CONNECTING ||
             connection->state == CONNECTION_HANDSHAKING);
 }
@@ -556,19 +601,21 @@ static void connection_flush(struct net_connection *connection);
 
 void net_connection_finish(struct net_connection *connection)
 {
-    if (connection->state == CONNECTION_CLOSED || connection->is_finishing)
+    if (connection->state == CONNECTION_CLOSED || is_finishing(connection))
         return;
-    connection->is_finishing = true;
     if (!connection->has_deadline) {
         connection->finished_at = timestamp_monotonic();
         connection_arm_deadline(connection, FINISH_TIME);
     }
-    if (connection->state != CONNECTION_OPEN)
+    if (connection->state != CONNECTION_OPEN) {
+        connection->finishes_when_open = true;
         return;
+    }
+    move_to(connection, CONNECTION_FINISHING);
     // From here on input is read only to be dropped: a peer that still sends may otherwise never
     // come to read the answer.
     connection_start_reading(connection);
-    if (connection->state == CONNECTION_OPEN)
+    if (connection->state == CONNECTION_FINISHING)
         connection_flush(connection);
 }
 
@@ -594,7 +641,7 @@ static void connection_read_on(struct net_connection *connection);
 void net_connection_resume(struct net_connection *connection)
 {
     connection->is_paused = false;
-    if (connection->state != CONNECTION_OPEN || connection->is_finishing)
+    if (connection->state != CONNECTION_OPEN)
         return;
     connection_start_reading(connection);
     // Offered from the loop, not from here: the owner may be in the middle of something.
@@ -661,7 +708,7 @@ void connection_start_handshake(struct net_connection *connection, duration_ns t
 {
     struct timeval wait = timeval_from_duration(time);
 
-    connection->state = CONNECTION_HANDSHAKING;
+    move_to(connection, CONNECTION_HANDSHAKING);
     event_del(connection->writable);
     if (event_add(connection->handshake_deadline, &wait) != 0)
         connection_close(connection, NET_CLOSED_BY_ERROR, ERROR_MEMORY, "out of memory");
@@ -690,8 +737,6 @@ static void connection_continue_handshake(struct net_connection *connection)
         wait_for_peer(connection);
         return;
     case NET_IO_DONE:
-        event_del(connection->handshake_deadline);
-        listener_forget_handshake(connection, true);
         connection_become_open(connection);
         return;
     case NET_IO_END:
@@ -767,7 +812,7 @@ static void linger(struct net_connection *connection)
         connection_close(connection, NET_CLOSED_BY_US, ERROR_NONE, "");
         return;
     }
-    connection->state = CONNECTION_LINGERING;
+    move_to(connection, CONNECTION_LINGERING);
     connection_arm_deadline(connection, LINGER_TIME);
 }
 
@@ -800,7 +845,7 @@ static bool send_output(struct net_connection *connection)
 static void tell_drained(struct net_connection *connection)
 {
     if (!connection->tells_drained || connection->output.len > 0 ||
-        connection->state != CONNECTION_OPEN || connection->is_finishing)
+        connection->state != CONNECTION_OPEN)
         return;
     connection->tells_drained = false;
     connection->handler->on_drained(connection->context);
@@ -811,9 +856,9 @@ static void connection_flush(struct net_connection *connection)
 {
     if (send_output(connection)) {
         event_del(connection->writable);
-        if (connection->is_finishing)
+        if (connection->state == CONNECTION_FINISHING)
             linger(connection);
-    } else if (connection->state == CONNECTION_OPEN) {
+    } else if (is_established(connection)) {
         wait_for_room(connection);
     }
 }
@@ -838,12 +883,13 @@ static void complete_connect(struct net_connection *connection)
 // Open for the owner's bytes; tells the owner of an outgoing connection.
 static void connection_become_open(struct net_connection *connection)
 {
-    connection->state = CONNECTION_OPEN;
+    move_to(connection, connection->finishes_when_open ? CONNECTION_FINISHING : CONNECTION_OPEN);
+    connection->finishes_when_open = false;
     connection_start_reading(connection);
-    if (connection->state == CONNECTION_OPEN && !connection->is_finishing &&
-        connection->listener == NULL && connection->handler->on_connected != NULL)
+    if (connection->state == CONNECTION_OPEN && connection->listener == NULL &&
+        connection->handler->on_connected != NULL)
         connection->handler->on_connected(connection->context);
-    if (connection->state == CONNECTION_OPEN)
+    if (is_established(connection))
         connection_flush(connection);
 }
 
@@ -857,7 +903,7 @@ static void connection_on_writable(int fd, short what, void *context)
         complete_connect(connection);
     else if (connection->state == CONNECTION_HANDSHAKING)
         connection_continue_handshake(connection);
-    else if (connection->state == CONNECTION_OPEN)
+    else if (is_established(connection))
         connection_flush(connection);
     tell_drained(connection);
 }
@@ -866,8 +912,7 @@ static void connection_on_writable(int fd, short what, void *context)
 
 static bool is_listening(const struct net_connection *connection)
 {
-    return connection->state == CONNECTION_OPEN && !connection->is_finishing &&
-           !connection->is_paused && !connection->yields;
+    return connection->state == CONNECTION_OPEN && !connection->is_paused && !connection->yields;
 }
 
 static void offer_input(struct net_connection *connection)
@@ -876,7 +921,7 @@ static void offer_input(struct net_connection *connection)
                                                 connection->input.len);
 
     // finish() and close() give the input away.
-    if (connection->state != CONNECTION_OPEN || connection->is_finishing)
+    if (connection->state != CONNECTION_OPEN)
         return;
     buffer_consume(&connection->input, taken);
     if (connection->input.len == 0)
@@ -891,7 +936,7 @@ static bool take_input(struct net_connection *connection, const char *data, size
         size_t taken = connection->handler->on_data(connection->context, data, len);
         data += taken;
         len -= taken;
-        if (connection->state != CONNECTION_OPEN || connection->is_finishing)
+        if (connection->state != CONNECTION_OPEN)
             return false;
         if (len == 0)
             return is_listening(connection);
@@ -912,8 +957,7 @@ static void end_input(struct net_connection *connection)
 {
     connection->peer_ended = true;
     event_del(connection->readable);
-    if (!connection->handler->on_end(connection->context) && connection->state == CONNECTION_OPEN &&
-        !connection->is_finishing)
+    if (!connection->handler->on_end(connection->context) && connection->state == CONNECTION_OPEN)
         connection_close(connection, NET_CLOSED_BY_PEER, ERROR_CLOSED, "closed by the peer");
 }
 
@@ -938,8 +982,8 @@ static enum net_io receive(struct net_connection *connection, size_t room, size_
                                        net_loop_scratch(connection->loop), room, received);
 
     // The transport may have answered by itself.
-    if (result != NET_IO_FAILED && connection->state == CONNECTION_OPEN &&
-        connection->output.len == 0 && connection_has_output(connection))
+    if (result != NET_IO_FAILED && is_established(connection) && connection->output.len == 0 &&
+        connection_has_output(connection))
         wait_for_room(connection);
     return connection->state == CONNECTION_CLOSED ? NET_IO_AGAIN : result;
 }
@@ -1022,7 +1066,7 @@ static void connection_on_readable(int fd, short what, void *context)
     connection->yields = false;
     if (connection->state == CONNECTION_HANDSHAKING)
         connection_continue_handshake(connection);
-    else if (connection->is_finishing)
+    else if (is_finishing(connection))
         drop_input(connection);
     else if (connection->is_paused)
         event_del(connection->readable);
@@ -1030,8 +1074,7 @@ static void connection_on_readable(int fd, short what, void *context)
         offer_input_and_read_on(connection);
     else
         read_input(connection);
-    if (connection->yields && connection->state == CONNECTION_OPEN && !connection->is_finishing &&
-        !connection->is_paused) {
+    if (connection->yields && connection->state == CONNECTION_OPEN && !connection->is_paused) {
         connection->offer_is_due = connection->input.len > 0;
         event_active(connection->readable, EV_READ, 1);
     }
@@ -1072,7 +1115,7 @@ static void connection_on_deadline(int fd, short what, void *context)
     duration_ns left = finish_time_left(connection);
     if (left > 0)
         connection_arm_deadline(connection, left);
-    else if (!connection->is_finishing && connection->handler->on_timeout != NULL)
+    else if (!is_finishing(connection) && connection->handler->on_timeout != NULL)
         connection->handler->on_timeout(connection->context);
     if (!connection->has_deadline)
         connection_close(connection, NET_CLOSED_BY_TIMEOUT, ERROR_TIMEOUT, "timed out");

@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/queue.h>
 #include <sys/uio.h>
 
 #include "ghatrace/base/buffer.h"
@@ -45,11 +46,10 @@ extern const struct net_transport net_transport_plain;
 struct net_block;
 
 struct net_output {
-    struct net_block *first; // owned
-    struct net_block *last;
-    size_t len;    // bytes not yet sent
-    size_t held;   // bytes of memory: a block goes when all of it is sent
-    size_t *total; // `held` of this one is part of it; NULL: no such sum
+    STAILQ_HEAD(, net_block) blocks; // owned
+    size_t len;                      // bytes not yet sent
+    size_t held;                     // bytes of memory: a block goes when all of it is sent
+    size_t *total;                   // `held` of this one is part of it; NULL: no such sum
 };
 
 // --- a connection from the inside -----------------------------------------------------------------
@@ -75,12 +75,15 @@ struct event;
 // For agreeing on TLS, whatever the owner's deadline says.
 #define HANDSHAKE_TIME (10 * NS_PER_SECOND)
 
+// connection.c says which state may follow which.
 enum connection_state {
+    CONNECTION_NEW,         // a socket, and no event
     CONNECTION_CONNECTING,  // connect() is under way; output is kept
     CONNECTION_HANDSHAKING, // TLS is being agreed on; output is kept
-    CONNECTION_OPEN,
-    CONNECTION_LINGERING, // all sent and the peer told so; what arrives is dropped
-    CONNECTION_CLOSED     // no socket, no events; waits for the reaper
+    CONNECTION_OPEN,        // the owner's bytes go both ways
+    CONNECTION_FINISHING,   // the last output is on its way; what arrives is dropped
+    CONNECTION_LINGERING,   // all sent and the peer told so; what arrives is dropped
+    CONNECTION_CLOSED       // no socket, no events; waits for the reaper
 };
 
 struct net_connection {
@@ -98,12 +101,12 @@ struct net_connection {
     struct event *readable;
     struct event *writable;
     struct event *deadline;
-    struct event *handshake_deadline;     // NULL: plain
-    struct net_connection *older, *newer; // those of the listener that are handshaking
-    bool is_counted;                      // this one is among them
-    timestamp_ns began_at;                // of the handshake, monotonic
-    bool is_paused;                       // by the owner
-    bool is_finishing;                    // net_connection_finish() was called
+    struct event *handshake_deadline; // NULL: plain; armed while HANDSHAKING
+    // In the listener's list while HANDSHAKING, if it has a listener.
+    TAILQ_ENTRY(net_connection) handshaking;
+    timestamp_ns began_at;   // of the handshake, monotonic
+    bool is_paused;          // by the owner
+    bool finishes_when_open; // net_connection_finish() was called before
     bool has_deadline;
     bool yields;       // net_connection_yield(), in this turn
     bool offer_is_due; // resumed with input waiting: offer that first
@@ -118,7 +121,7 @@ struct net_connection {
     timestamp_ns
         finished_at; // monotonic: net_connection_finish() with no deadline of the owner's; else 0
     bool tells_drained; // all is sent: on_drained
-    size_t dropped;     // bytes since is_finishing
+    size_t dropped;     // bytes since FINISHING
 
     enum net_close_reason close_reason;
     struct error close_error;
@@ -141,7 +144,8 @@ void connection_start_handshake(struct net_connection *connection, duration_ns t
 
 // listener.c: the reaper freed one of the listener's connections.
 void listener_forget_connection(struct net_listener *listener);
-// A connection's handshake is over, well or not. Does nothing when it is not counted.
-void listener_forget_handshake(struct net_connection *connection, bool is_agreed);
+// A connection's handshake begins, and is over, well or not. Only for connections with a listener.
+void listener_add_handshake(struct net_connection *connection);
+void listener_remove_handshake(struct net_connection *connection, bool is_agreed);
 
 #endif

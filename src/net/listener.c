@@ -1,4 +1,5 @@
 // Accepting connections: within the cap, and calmly when the system runs out of descriptors.
+#include <assert.h>
 #include <errno.h>
 #include <event2/event.h>
 #include <fcntl.h>
@@ -42,8 +43,9 @@ struct net_listener {
     const struct net_accept_handler *handler;
     void *context;
 
-    struct net_tls *tls;                    // held; NULL: plain
-    struct net_connection *oldest, *newest; // of those that are handshaking
+    struct net_tls *tls; // held; NULL: plain
+    // Those whose handshake is under way, the oldest first.
+    TAILQ_HEAD(, net_connection) handshaking;
     size_t handshakes;
     struct net_handshake_limits limits;
     struct event *patience;           // runs while there are too many
@@ -54,6 +56,7 @@ struct net_listener {
 
 static void free_listener(struct net_listener *listener)
 {
+    assert(listener->connections == 0 && listener->handshakes == 0);
     if (listener->readable != NULL)
         event_free(listener->readable);
     if (listener->rest != NULL)
@@ -103,6 +106,7 @@ static void on_rested(evutil_socket_t fd, short what, void *context)
 
 void listener_forget_connection(struct net_listener *listener)
 {
+    assert(listener->connections > 0);
     listener->connections--;
     listener->is_stuck = false;
     if (listener->is_destroyed && listener->connections == 0 && !listener->is_accepting)
@@ -113,36 +117,13 @@ void listener_forget_connection(struct net_listener *listener)
 
 // --- handshakes ----------------------------------------------------------------------------------
 
-static void add_handshake(struct net_connection *connection)
+void listener_add_handshake(struct net_connection *connection)
 {
     struct net_listener *listener = connection->listener;
 
     connection->began_at = timestamp_monotonic();
-    connection->older = listener->newest;
-    if (listener->newest != NULL)
-        listener->newest->newer = connection;
-    else
-        listener->oldest = connection;
-    listener->newest = connection;
-    connection->is_counted = true;
+    TAILQ_INSERT_TAIL(&listener->handshaking, connection, handshaking);
     listener->handshakes++;
-}
-
-static void remove_handshake(struct net_connection *connection)
-{
-    struct net_listener *listener = connection->listener;
-
-    if (connection->older != NULL)
-        connection->older->newer = connection->newer;
-    else
-        listener->oldest = connection->newer;
-    if (connection->newer != NULL)
-        connection->newer->older = connection->older;
-    else
-        listener->newest = connection->older;
-    connection->older = connection->newer = NULL;
-    connection->is_counted = false;
-    listener->handshakes--;
 }
 
 static void report_failure(struct net_listener *listener, const struct net_connection *connection)
@@ -160,13 +141,13 @@ static void report_failure(struct net_listener *listener, const struct net_conne
     listener->unreported = 0;
 }
 
-void listener_forget_handshake(struct net_connection *connection, bool is_agreed)
+void listener_remove_handshake(struct net_connection *connection, bool is_agreed)
 {
     struct net_listener *listener = connection->listener;
 
-    if (!connection->is_counted)
-        return;
-    remove_handshake(connection);
+    assert(listener->handshakes > 0);
+    TAILQ_REMOVE(&listener->handshaking, connection, handshaking);
+    listener->handshakes--;
     if (!is_agreed && connection->close_reason != NET_CLOSED_BY_US)
         report_failure(listener, connection);
     accept_again(listener);
@@ -174,7 +155,8 @@ void listener_forget_handshake(struct net_connection *connection, bool is_agreed
 
 static void wait_for_handshakes(struct net_listener *listener)
 {
-    timestamp_ns until = listener->oldest->began_at + listener->limits.patience;
+    const struct net_connection *oldest = TAILQ_FIRST(&listener->handshaking);
+    timestamp_ns until = oldest->began_at + listener->limits.patience;
     timestamp_ns now = timestamp_monotonic();
     struct timeval wait = timeval_from_duration(until > now ? until - now : 0);
 
@@ -185,15 +167,16 @@ static void wait_for_handshakes(struct net_listener *listener)
 static void on_impatient(evutil_socket_t fd, short what, void *context)
 {
     struct net_listener *listener = context;
+    struct net_connection *oldest;
     timestamp_ns now = timestamp_monotonic();
 
     (void)fd;
     (void)what;
     if (listener->is_destroyed || listener->handshakes < listener->limits.at_a_time)
         return;
-    while (listener->oldest != NULL &&
-           now - listener->oldest->began_at >= listener->limits.patience)
-        connection_close(listener->oldest, NET_CLOSED_BY_TIMEOUT, ERROR_TIMEOUT,
+    while ((oldest = TAILQ_FIRST(&listener->handshaking)) != NULL &&
+           now - oldest->began_at >= listener->limits.patience)
+        connection_close(oldest, NET_CLOSED_BY_TIMEOUT, ERROR_TIMEOUT,
                          "tls handshake: too slow while many wait");
     if (listener->handshakes >= listener->limits.at_a_time)
         wait_for_handshakes(listener);
@@ -210,7 +193,6 @@ static enum error_code open_accepted(struct net_connection *connection, struct e
         connection_close(connection, NET_CLOSED_BY_ERROR, code, error->message);
         return code;
     }
-    add_handshake(connection);
     connection_start_handshake(connection, listener->limits.time);
     if (connection->state != CONNECTION_CLOSED)
         return ERROR_NONE;
@@ -478,14 +460,16 @@ static struct net_listener *make(struct net_loop *loop, size_t max_connections,
 {
     struct net_listener *listener = memory_allocate_array(1, sizeof *listener);
 
-    if (listener != NULL)
-        *listener = (struct net_listener){
-            .loop = loop,
-            .fd = -1,
-            .max_connections = max_connections,
-            .handler = handler,
-            .context = context,
-            .limits = {.time = HANDSHAKE_TIME, .at_a_time = 512, .patience = NS_PER_SECOND}};
+    if (listener == NULL)
+        return NULL;
+    *listener = (struct net_listener){
+        .loop = loop,
+        .fd = -1,
+        .max_connections = max_connections,
+        .handler = handler,
+        .context = context,
+        .limits = {.time = HANDSHAKE_TIME, .at_a_time = 512, .patience = NS_PER_SECOND}};
+    TAILQ_INIT(&listener->handshaking);
     return listener;
 }
 

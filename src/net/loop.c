@@ -1,6 +1,7 @@
 // The event loop: libevent's base, tasks from other threads, and the reaper.
 #include "ghatrace/net/loop.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <event2/event.h>
 #include <event2/thread.h>
@@ -21,12 +22,10 @@ struct net_loop {
     atomic_bool is_stopping;
     char *scratch;
 
-    pthread_mutex_t mutex; // guards first_task and last_task, and nothing slow
-    struct net_task *first_task;
-    struct net_task *last_task;
+    pthread_mutex_t mutex; // guards `tasks`, and nothing slow
+    STAILQ_HEAD(net_tasks, net_task) tasks;
 
-    struct net_dying *first_dying; // the loop's own thread only
-    struct net_dying *last_dying;
+    STAILQ_HEAD(, net_dying) dying; // the loop's own thread only
 };
 
 static void log_libevent(int severity, const char *message)
@@ -67,26 +66,20 @@ static struct event_base *create_base(void)
     return base;
 }
 
-static struct net_task *take_tasks(struct net_loop *loop)
-{
-    pthread_mutex_lock(&loop->mutex);
-    struct net_task *task = loop->first_task;
-    loop->first_task = NULL;
-    loop->last_task = NULL;
-    pthread_mutex_unlock(&loop->mutex);
-    return task;
-}
-
 // What these tasks post runs in the next turn: a task that posts itself does not starve the sockets.
 static bool run_tasks(struct net_loop *loop)
 {
-    struct net_task *task = take_tasks(loop);
-    bool ran_any = task != NULL;
+    struct net_tasks tasks = STAILQ_HEAD_INITIALIZER(tasks);
 
-    while (task != NULL) {
-        struct net_task *next = task->next; // its owner may free the task in run()
-        task->run(task->context);
-        task = next;
+    pthread_mutex_lock(&loop->mutex);
+    STAILQ_CONCAT(&tasks, &loop->tasks);
+    pthread_mutex_unlock(&loop->mutex);
+    bool ran_any = !STAILQ_EMPTY(&tasks);
+    while (!STAILQ_EMPTY(&tasks)) {
+        struct net_task *task = STAILQ_FIRST(&tasks);
+        STAILQ_REMOVE_HEAD(&tasks, posted);
+        task->is_posted = false;
+        task->run(task->context); // its owner may free the task
     }
     return ran_any;
 }
@@ -95,11 +88,9 @@ static bool reap(struct net_loop *loop)
 {
     bool reaped_any = false;
 
-    while (loop->first_dying != NULL) {
-        struct net_dying *dying = loop->first_dying;
-        loop->first_dying = dying->next;
-        if (loop->first_dying == NULL)
-            loop->last_dying = NULL;
+    while (!STAILQ_EMPTY(&loop->dying)) {
+        struct net_dying *dying = STAILQ_FIRST(&loop->dying);
+        STAILQ_REMOVE_HEAD(&loop->dying, dying);
         dying->reap(dying);
         reaped_any = true;
     }
@@ -165,6 +156,8 @@ enum error_code net_loop_create(struct net_loop **out, struct error *error)
     if (loop == NULL)
         return error_set(error, ERROR_MEMORY, "event loop: out of memory");
     loop->wake_fd = -1;
+    STAILQ_INIT(&loop->tasks);
+    STAILQ_INIT(&loop->dying);
     atomic_init(&loop->is_stopping, false);
     pthread_mutex_init(&loop->mutex, NULL); // default attributes: cannot fail on Linux
 
@@ -210,14 +203,11 @@ struct event_base *net_loop_base(struct net_loop *loop)
 
 void net_loop_post(struct net_loop *loop, struct net_task *task)
 {
-    task->next = NULL;
     pthread_mutex_lock(&loop->mutex);
-    bool was_empty = loop->first_task == NULL;
-    if (was_empty)
-        loop->first_task = task;
-    else
-        loop->last_task->next = task;
-    loop->last_task = task;
+    assert(!task->is_posted);
+    task->is_posted = true;
+    bool was_empty = STAILQ_EMPTY(&loop->tasks);
+    STAILQ_INSERT_TAIL(&loop->tasks, task, posted);
     // Inside the lock: outside, the task could have run already and its owner destroyed the loop.
     if (was_empty)
         wake(loop);
@@ -226,12 +216,7 @@ void net_loop_post(struct net_loop *loop, struct net_task *task)
 
 void net_loop_reap_later(struct net_loop *loop, struct net_dying *dying)
 {
-    dying->next = NULL;
-    if (loop->last_dying == NULL)
-        loop->first_dying = dying;
-    else
-        loop->last_dying->next = dying;
-    loop->last_dying = dying;
+    STAILQ_INSERT_TAIL(&loop->dying, dying, dying);
 }
 
 char *net_loop_scratch(struct net_loop *loop)

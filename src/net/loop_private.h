@@ -3,6 +3,7 @@
 #define GHATRACE_NET_LOOP_PRIVATE_H
 
 #include <stddef.h>
+#include <sys/queue.h>
 #include <sys/time.h>
 
 #include "ghatrace/base/time.h"
@@ -23,7 +24,7 @@ static inline struct timeval timeval_from_duration(duration_ns duration)
 // Something that has ended and waits for the end of the loop's turn; embedded in its object.
 struct net_dying {
     void (*reap)(struct net_dying *dying); // last words to the owner, then frees the object
-    struct net_dying *next;
+    STAILQ_ENTRY(net_dying) dying;
 };
 
 // Reaped in the order given, when no callback is on the stack any more. In the loop's thread.

@@ -7,6 +7,7 @@
 #define GHATRACE_NET_LOOP_H
 
 #include <stdbool.h>
+#include <sys/queue.h>
 
 #include "ghatrace/base/error.h"
 #include "ghatrace/base/time.h"
@@ -27,11 +28,13 @@ void net_loop_stop(struct net_loop *loop);
 struct event_base *net_loop_base(struct net_loop *loop);
 
 // A task that another thread hands to the loop. The caller owns it and it must stay alive until
-// `run` was called; posting never allocates, hence never fails. Tasks run in the order posted.
+// `run` was called; posting never allocates, hence never fails. Tasks run in the order posted, each once: it may be
+// posted again from `run` on.
 struct net_task {
     net_callback run;
     void *context;
-    struct net_task *next; // private
+    STAILQ_ENTRY(net_task) posted; // private
+    bool is_posted;                // private
 };
 // From any thread.
 void net_loop_post(struct net_loop *loop, struct net_task *task);
