@@ -1,4 +1,5 @@
 // The engine: a queue of deliveries, a thread that commits them in batches, counters.
+#include <assert.h>
 #include <errno.h>
 #include <time.h>
 
@@ -89,7 +90,8 @@ void engine_read_overflow(struct engine *engine, struct engine_overflow *overflo
 // For how long the oldest task in the queue has waited at `steady`. The mutex is held.
 static duration_ns engine_queue_age(const struct engine *engine, timestamp_ns steady)
 {
-    duration_ns age = engine->first != NULL ? steady - engine->first->submitted_at : 0;
+    const struct engine_task *oldest = STAILQ_FIRST(&engine->queue);
+    duration_ns age = oldest != NULL ? steady - oldest->submitted_at : 0;
     return age > 0 ? age : 0;
 }
 
@@ -161,6 +163,14 @@ static enum error_code probe(struct engine_work *work, struct store_transaction 
     return store_probe(transaction, now, error);
 }
 
+// A task is handed in, taken up with its batch, and done: then its owner may hand it in again.
+static void move_task(struct engine_task *task, enum engine_task_state from,
+                      enum engine_task_state to)
+{
+    assert(task->state == from);
+    task->state = to;
+}
+
 // Applies `count` tasks (a part of the list) and, if asked, the upkeep, as one transaction.
 static enum error_code commit_batch(struct engine *engine, struct engine_task *tasks, size_t count,
                                     bool with_upkeep, timestamp_ns now, struct error *error)
@@ -185,7 +195,7 @@ static enum error_code commit_batch(struct engine *engine, struct engine_task *t
         code = engine_complete_figures(engine, with_upkeep ? FIGURES_PER_BATCH : 0,
                                        &has_all_figures, error);
     struct engine_task *task = tasks;
-    for (size_t i = 0; i < count && code == ERROR_NONE; i++, task = task->next)
+    for (size_t i = 0; i < count && code == ERROR_NONE; i++, task = STAILQ_NEXT(task, next))
         code = work_apply_task(work, transaction, task, now, error);
     if (code == ERROR_NONE && with_upkeep)
         code = engine_do_upkeep(engine, transaction, now, count, &next_due, &has_leftovers, error);
@@ -260,10 +270,12 @@ static void note_commit(struct engine *engine, const struct error *error)
 // A transaction that failed took all its tasks with it. Each is tried alone, so that one that cannot be
 // applied does not make its neighbours fail; but where a disk refuses one delivery, it is not asked
 // again for each of the others.
-static void commit_one_by_one(struct engine *engine, struct engine_task *tasks, timestamp_ns now)
+static void commit_one_by_one(struct engine *engine, const struct engine_tasks *tasks,
+                              timestamp_ns now)
 {
     struct error refusal = {0};
-    for (struct engine_task *task = tasks; task != NULL; task = task->next) {
+    struct engine_task *task;
+    STAILQ_FOREACH (task, tasks, next) {
         struct error error = {0};
         bool is_hopeless = refusal.code == ERROR_FULL || refusal.code == ERROR_IO;
         if (is_hopeless && task->type == ENGINE_APPLY_EVENT) {
@@ -282,15 +294,18 @@ static void commit_one_by_one(struct engine *engine, struct engine_task *tasks, 
     }
 }
 
-void engine_run_batch(struct engine *engine, struct engine_task *tasks, timestamp_ns now)
+// Leaves the list empty.
+static void run_batch(struct engine *engine, struct engine_tasks *tasks, timestamp_ns now)
 {
     struct error error = {0};
     size_t count = 0;
-    for (struct engine_task *task = tasks; task != NULL; task = task->next) {
+    struct engine_task *task;
+    STAILQ_FOREACH (task, tasks, next) {
+        move_task(task, ENGINE_TASK_QUEUED, ENGINE_TASK_TAKEN);
         task->error = (struct error){0};
         count++;
     }
-    enum error_code code = commit_batch(engine, tasks, count, true, now, &error);
+    enum error_code code = commit_batch(engine, STAILQ_FIRST(tasks), count, true, now, &error);
     if (code == ERROR_NONE) {
         note_commit(engine, &error);
     } else {
@@ -300,12 +315,22 @@ void engine_run_batch(struct engine *engine, struct engine_task *tasks, timestam
             log_debug("upkeep failed", LOG_REASON(&error));
         commit_one_by_one(engine, tasks, now);
     }
-    while (tasks != NULL) {
-        struct engine_task *next = tasks->next; // on_done may free the task
-        tasks->next = NULL;
-        tasks->on_done(tasks);
-        tasks = next;
+    while ((task = STAILQ_FIRST(tasks)) != NULL) {
+        STAILQ_REMOVE_HEAD(tasks, next); // on_done may free the task
+        move_task(task, ENGINE_TASK_TAKEN, ENGINE_TASK_IDLE);
+        task->on_done(task);
     }
+}
+
+void engine_run_batch(struct engine *engine, struct engine_task *tasks, size_t count,
+                      timestamp_ns now)
+{
+    struct engine_tasks batch = STAILQ_HEAD_INITIALIZER(batch);
+    for (size_t i = 0; i < count; i++) {
+        move_task(&tasks[i], ENGINE_TASK_IDLE, ENGINE_TASK_QUEUED);
+        STAILQ_INSERT_TAIL(&batch, &tasks[i], next);
+    }
+    run_batch(engine, &batch, now);
 }
 
 timestamp_ns engine_next_deadline(struct engine *engine)
@@ -320,24 +345,19 @@ static timestamp_ns read_clock(const struct engine *engine)
     return engine->options.now != NULL ? engine->options.now() : timestamp_now();
 }
 
-// Takes up to batch_max tasks off the queue. The mutex is held.
-static struct engine_task *take_tasks(struct engine *engine)
+// Moves up to batch_max tasks, but at least one, from the queue to `tasks`. The mutex is held.
+static void take_tasks(struct engine *engine, struct engine_tasks *tasks)
 {
-    struct engine_task *first = engine->first;
-    struct engine_task *last = first;
-    if (first == NULL)
-        return NULL;
-    size_t count = 1;
-    while (last->next != NULL && count < engine->options.batch_max) {
-        last = last->next;
+    struct engine_task *task;
+    size_t count = 0;
+    while ((task = STAILQ_FIRST(&engine->queue)) != NULL &&
+           (count == 0 || count < engine->options.batch_max)) {
+        STAILQ_REMOVE_HEAD(&engine->queue, next);
+        STAILQ_INSERT_TAIL(tasks, task, next);
         count++;
     }
-    engine->first = last->next;
-    if (engine->first == NULL)
-        engine->last = NULL;
+    assert(engine->queued >= count);
     engine->queued -= count;
-    last->next = NULL;
-    return first;
 }
 
 // How long to sleep at most. By the steady clock: were the other set back by a year, we would sleep for a year.
@@ -360,7 +380,7 @@ static void wait_for_work(struct engine *engine)
     struct timespec until = {.tv_sec = (time_t)(wake / NS_PER_SECOND),
                              .tv_nsec = (long)(wake % NS_PER_SECOND)};
     int code = 0;
-    while (engine->first == NULL && !engine->is_stopping && code != ETIMEDOUT)
+    while (STAILQ_EMPTY(&engine->queue) && !engine->is_stopping && code != ETIMEDOUT)
         code = pthread_cond_timedwait(&engine->wake, &engine->mutex, &until);
 }
 
@@ -393,10 +413,11 @@ static void *run_thread(void *context)
     struct engine *engine = context;
     bool is_stopping = false;
     while (!is_stopping) {
+        struct engine_tasks tasks = STAILQ_HEAD_INITIALIZER(tasks);
         pthread_mutex_lock(&engine->mutex);
         wait_for_work(engine);
-        struct engine_task *tasks = take_tasks(engine);
-        is_stopping = engine->is_stopping && tasks == NULL;
+        take_tasks(engine, &tasks);
+        is_stopping = engine->is_stopping && STAILQ_EMPTY(&tasks);
         pthread_mutex_unlock(&engine->mutex);
         if (is_stopping)
             break;
@@ -404,7 +425,7 @@ static void *run_thread(void *context)
         timestamp_ns steady = timestamp_monotonic();
         atomic_store(&engine->busy_since, steady);
         watch_clock(engine, now, steady);
-        engine_run_batch(engine, tasks, now);
+        run_batch(engine, &tasks, now);
         check_readers(engine, steady);
         atomic_store(&engine->busy_since, 0);
     }
@@ -414,17 +435,13 @@ static void *run_thread(void *context)
 void engine_submit(struct engine *engine, struct engine_task *task)
 {
     bool is_event = task->type == ENGINE_APPLY_EVENT;
-    task->next = NULL;
     task->submitted_at = timestamp_monotonic();
     pthread_mutex_lock(&engine->mutex);
     bool is_refused =
         engine->is_stopping || (is_event && engine->queued >= engine->options.queue_max);
     if (!is_refused) {
-        if (engine->last != NULL)
-            engine->last->next = task;
-        else
-            engine->first = task;
-        engine->last = task;
+        move_task(task, ENGINE_TASK_IDLE, ENGINE_TASK_QUEUED);
+        STAILQ_INSERT_TAIL(&engine->queue, task, next);
         engine->queued++;
         pthread_cond_signal(&engine->wake);
     }
@@ -463,6 +480,7 @@ enum error_code engine_create(struct store *store, const struct engine_options *
     arena_init(&made->work.scratch, ARENA_BLOCK_BYTES);
     buffer_init(&made->work.record, RECORD_BYTES_MAX);
     buffer_init(&made->work.part, PART_BYTES_MAX);
+    STAILQ_INIT(&made->queue);
     pthread_mutex_init(&made->mutex, NULL);
     pthread_condattr_t steady;
     pthread_condattr_init(&steady);
@@ -499,6 +517,7 @@ void engine_destroy(struct engine *engine)
     if (engine == NULL)
         return;
     engine_stop(engine);
+    assert(STAILQ_EMPTY(&engine->queue) && engine->queued == 0);
     arena_release(&engine->work.arena);
     arena_release(&engine->work.scratch);
     buffer_release(&engine->work.record);

@@ -46,9 +46,8 @@ struct engine {
     bool has_thread;
     pthread_mutex_t mutex; // guards what follows
     pthread_cond_t wake;
-    struct engine_task *first; // queue
-    struct engine_task *last;
-    size_t queued;
+    STAILQ_HEAD(engine_tasks, engine_task) queue;
+    size_t queued; // its length
     bool is_stopping;
     timestamp_ns trouble_logged; // by the steady clock; of the engine's thread
     timestamp_ns tight_logged;

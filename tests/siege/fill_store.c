@@ -42,10 +42,8 @@ static void on_done(struct engine_task *task)
 
 static void flush(void)
 {
-    for (size_t i = 0; i + 1 < count; i++)
-        tasks[i].next = &tasks[i + 1];
     if (count > 0)
-        engine_run_batch(engine, tasks, timestamp_now());
+        engine_run_batch(engine, tasks, count, timestamp_now());
     count = 0;
 }
 

@@ -63,17 +63,15 @@ static void settle(struct world *world)
         task.sequence_count = 0;
         while (world->settled < counters.records && task.sequence_count < 4 * BATCH)
             sequences[task.sequence_count++] = ++world->settled;
-        engine_run_batch(world->engine, &task, world->now);
+        engine_run_batch(world->engine, &task, 1, world->now);
     }
 }
 
 static void flush(struct world *world)
 {
-    for (size_t i = 0; i + 1 < world->count; i++)
-        world->tasks[i].next = &world->tasks[i + 1];
     if (world->count == 0)
         return;
-    engine_run_batch(world->engine, world->tasks, world->now);
+    engine_run_batch(world->engine, world->tasks, world->count, world->now);
     world->count = 0;
     settle(world);
 }

@@ -79,7 +79,7 @@ enum engine_outcome engine_bench_deliver(struct engine_bench *bench,
                                .received_at = bench->now,
                                .occurred_at = delivery->guid_time};
     memcpy(task.delivery_digest, delivery->digest, sizeof task.delivery_digest);
-    engine_run_batch(bench->engine, &task, bench->now);
+    engine_run_batch(bench->engine, &task, 1, bench->now);
     assert_true(is_done);
     return task.outcome;
 }
@@ -92,16 +92,16 @@ void engine_bench_accept(struct engine_bench *bench, const struct scenario_deliv
 void engine_bench_advance(struct engine_bench *bench, duration_ns by)
 {
     timestamp_ns until = bench->now + by;
-    engine_run_batch(bench->engine, NULL, bench->now);
+    engine_run_batch(bench->engine, NULL, 0, bench->now);
     for (;;) {
         timestamp_ns due = engine_next_deadline(bench->engine);
         if (due == TIMESTAMP_UNKNOWN || due > until)
             break;
         bench->now = due > bench->now ? due : bench->now;
-        engine_run_batch(bench->engine, NULL, bench->now);
+        engine_run_batch(bench->engine, NULL, 0, bench->now);
     }
     bench->now = until;
-    engine_run_batch(bench->engine, NULL, bench->now);
+    engine_run_batch(bench->engine, NULL, 0, bench->now);
 }
 
 void engine_bench_advance_to(struct engine_bench *bench, double seconds)

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/queue.h>
 
 #include "ghatrace/base/error.h"
 #include "ghatrace/base/list.h"
@@ -26,7 +27,7 @@ enum engine_outcome {
 #define DELIVERY_DIGEST_SIZE 16
 
 // One thing to do, made and owned by the caller, who must keep it and all it points to alive until
-// `on_done` was called. `on_done` runs in the engine's thread: post to your own loop from it.
+// `on_done` was called, which may free it or hand it in again. `on_done` runs in the engine's thread: post to your own loop from it.
 struct engine_task {
     enum { ENGINE_APPLY_EVENT, ENGINE_SETTLE_EXPORT } type;
     void (*on_done)(struct engine_task *task);
@@ -50,8 +51,10 @@ struct engine_task {
     enum engine_outcome outcome;
     struct error error;
 
-    struct engine_task *next;  // private
-    timestamp_ns submitted_at; // private: by the steady clock
+    // private
+    enum engine_task_state { ENGINE_TASK_IDLE, ENGINE_TASK_QUEUED, ENGINE_TASK_TAKEN } state;
+    STAILQ_ENTRY(engine_task) next; // in the queue, then in its batch
+    timestamp_ns submitted_at;      // by the steady clock
 };
 
 struct engine_options {
@@ -139,9 +142,10 @@ const char *engine_export_note(const struct engine *engine);
 void engine_read_counters(struct engine *engine, struct engine_counters *counters);
 void engine_read_overflow(struct engine *engine, struct engine_overflow *overflow);
 
-// Without the thread, for tests and tools: applies the tasks as one batch at the time `now`, then
+// Without the thread, for tests and tools: applies `count` tasks as one batch at the time `now`, then
 // every deadline that is due. on_done is called before it returns.
-void engine_run_batch(struct engine *engine, struct engine_task *tasks, timestamp_ns now);
+void engine_run_batch(struct engine *engine, struct engine_task *tasks, size_t count,
+                      timestamp_ns now);
 // The next deadline in the store, or TIMESTAMP_UNKNOWN.
 timestamp_ns engine_next_deadline(struct engine *engine);
 

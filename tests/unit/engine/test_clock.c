@@ -45,17 +45,17 @@ static void a_root_that_was_to_leave_in_a_year_leaves_when_the_clock_is_right_ag
     assert_int_equal(deliver_now(&bench, scenario_run(GITHUB_RUN_COMPLETED, 62, "failure")),
                      ENGINE_ACCEPTED);
     bench.now = scenario_at(70);
-    engine_run_batch(bench.engine, NULL, bench.now);
+    engine_run_batch(bench.engine, NULL, 0, bench.now);
     assert_spans(&bench, "");
     // No deadline is farther away than the longest of them.
     assert_true(engine_next_deadline(bench.engine) <= bench.now + bench.options.policy.job_timeout);
     engine_bench_advance(&bench, bench.options.policy.root_grace);
-    engine_run_batch(bench.engine, NULL, bench.now);
+    engine_run_batch(bench.engine, NULL, 0, bench.now);
     assert_spans(&bench, "workflow RUN CI 0..62 failure error\n");
     engine_bench_advance(&bench, bench.options.policy.job_grace);
-    engine_run_batch(bench.engine, NULL, bench.now);
+    engine_run_batch(bench.engine, NULL, 0, bench.now);
     engine_bench_advance(&bench, YEAR);
-    engine_run_batch(bench.engine, NULL, bench.now);
+    engine_run_batch(bench.engine, NULL, 0, bench.now);
     assert_int_equal(engine_bench_count_spans(&bench), 0);
     engine_bench_close(&bench);
 }
@@ -70,12 +70,12 @@ static void a_thousand_deadlines_a_year_ahead_are_put_right_in_one_sitting(void 
                          ENGINE_ACCEPTED);
     bench.now = scenario_at(70);
     for (int i = 0; i < 10; i++)
-        engine_run_batch(bench.engine, NULL, bench.now);
+        engine_run_batch(bench.engine, NULL, 0, bench.now);
     engine_bench_advance(&bench, bench.options.policy.job_timeout + NS_PER_HOUR);
     for (int i = 0; i < 10; i++)
-        engine_run_batch(bench.engine, NULL, bench.now);
+        engine_run_batch(bench.engine, NULL, 0, bench.now);
     engine_bench_advance(&bench, bench.options.policy.linger + bench.options.policy.job_timeout);
-    engine_run_batch(bench.engine, NULL, bench.now);
+    engine_run_batch(bench.engine, NULL, 0, bench.now);
     assert_int_equal(engine_bench_count_spans(&bench), 0);
     engine_bench_close(&bench);
 }
@@ -139,7 +139,7 @@ static void settle(struct engine_bench *bench, const uint64_t *sequences, size_t
                                .sequence_count = count,
                                .is_dead = is_dead,
                                .reason = "no"};
-    engine_run_batch(bench->engine, &task, bench->now);
+    engine_run_batch(bench->engine, &task, 1, bench->now);
     assert_true(is_done);
 }
 

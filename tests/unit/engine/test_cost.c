@@ -73,8 +73,7 @@ static double deliver_jobs(struct engine_bench *bench, int64_t first, size_t cou
                                         .on_done = ignore,
                                         .event = &deliveries[i].event,
                                         .received_at = bench->now,
-                                        .occurred_at = TIMESTAMP_UNKNOWN,
-                                        .next = i + 1 < count ? &tasks[i + 1] : NULL};
+                                        .occurred_at = TIMESTAMP_UNKNOWN};
         memcpy(tasks[i].delivery_digest, deliveries[i].digest, sizeof tasks[i].delivery_digest);
         tasks[i].delivery_digest[8] = (uint8_t)action;
         if (has_guid_time) // a delivery in each millisecond
@@ -82,7 +81,7 @@ static double deliver_jobs(struct engine_bench *bench, int64_t first, size_t cou
                 scenario_at(action == GITHUB_JOB_QUEUED ? 0 : 1000) + id * NS_PER_MS;
     }
     calls = 0;
-    engine_run_batch(bench->engine, tasks, bench->now);
+    engine_run_batch(bench->engine, tasks, count, bench->now);
     return (double)calls / (double)count;
 }
 

@@ -280,13 +280,12 @@ static void neighbours_of_a_refused_delivery_are_accepted(void **state)
         tasks[i] = (struct engine_task){.type = ENGINE_APPLY_EVENT,
                                         .on_done = count_done,
                                         .event = &deliveries[i].event,
-                                        .received_at = bench.now,
-                                        .next = i < 4 ? &tasks[i + 1] : NULL};
+                                        .received_at = bench.now};
         memcpy(tasks[i].delivery_digest, deliveries[i].digest, sizeof tasks[i].delivery_digest);
     }
     fault_code = MDB_BAD_VALSIZE;
     set_lmdb_fault(25);
-    engine_run_batch(bench.engine, tasks, bench.now);
+    engine_run_batch(bench.engine, tasks, 5, bench.now);
     set_lmdb_fault(-1);
     for (int i = 0; i < 5; i++)
         outcomes[tasks[i].outcome]++;

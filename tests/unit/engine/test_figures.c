@@ -198,7 +198,7 @@ static void what_is_repeated_after_linger_is_not_counted_again(void **state)
     tell(bench, scenario_run(GITHUB_RUN_COMPLETED, 62, "success"));
     for (int hour = 0; hour < 4 * 24; hour++) {
         bench->now += NS_PER_HOUR;
-        engine_run_batch(bench->engine, NULL, bench->now);
+        engine_run_batch(bench->engine, NULL, 0, bench->now);
     }
     tell(bench, scenario_job(1, GITHUB_JOB_COMPLETED, 60, 2, 6, 60));
     tell(bench, scenario_run(GITHUB_RUN_COMPLETED, 62, "success"));
@@ -258,7 +258,7 @@ static void what_is_over_leaves_and_what_is_counted_stays(void **state)
     assert_int_equal(entries(bench, STORE_TABLE_LATENCY), 1);
     for (int hour = 0; hour < 27; hour++) {
         bench->now += NS_PER_HOUR;
-        engine_run_batch(bench->engine, NULL, bench->now);
+        engine_run_batch(bench->engine, NULL, 0, bench->now);
     }
     assert_int_equal(entries(bench, STORE_TABLE_RECENT), 0);
     assert_int_equal(entries(bench, STORE_TABLE_RECENT_BY_TRACE), 0);
@@ -375,7 +375,7 @@ static void events_are_counted_by_kind_and_commits_by_size(void **state)
     struct scenario_delivery again = scenario_job(1, GITHUB_JOB_COMPLETED, 60, 2, 6, 60);
     assert_int_equal(engine_bench_deliver(bench, &again), ENGINE_DUPLICATE);
     bench->now += NS_PER_SECOND;
-    engine_run_batch(bench->engine, NULL, bench->now);
+    engine_run_batch(bench->engine, NULL, 0, bench->now);
     engine_read_counters(bench->engine, &counters);
     assert_int_equal(counters.events, 4);
     assert_int_equal(counters.job_events[GITHUB_JOB_QUEUED], 2);

@@ -195,7 +195,7 @@ static void bury_or_send(struct engine_bench *bench, uint64_t sequence, bool is_
                                .sequence_count = 1,
                                .is_dead = is_dead,
                                .reason = "400 Bad Request"};
-    engine_run_batch(bench->engine, &task, bench->now);
+    engine_run_batch(bench->engine, &task, 1, bench->now);
     assert_int_equal(task.outcome, ENGINE_ACCEPTED);
 }
 
@@ -256,9 +256,9 @@ static void dead_letters_stay_within_their_limits(void **state)
     assert_true(usage.dead_letter_bytes > 15000 && usage.dead_letters < 100);
     assert_int_equal(counters_of(&bench).dead_letters_dropped[STORE_SHED_SIZE],
                      100 - usage.dead_letters);
-    engine_run_batch(bench.engine, NULL, bench.now + 30 * NS_PER_MINUTE);
+    engine_run_batch(bench.engine, NULL, 0, bench.now + 30 * NS_PER_MINUTE);
     assert_int_equal(usage_of(&bench).dead_letters, usage.dead_letters);
-    engine_run_batch(bench.engine, NULL, bench.now + 2 * NS_PER_HOUR);
+    engine_run_batch(bench.engine, NULL, 0, bench.now + 2 * NS_PER_HOUR);
     assert_int_equal(usage_of(&bench).dead_letters, 0);
     assert_int_equal(counters_of(&bench).dead_letters_dropped[STORE_SHED_AGE], usage.dead_letters);
     engine_bench_close(&bench);
@@ -286,12 +286,12 @@ static void a_store_that_was_full_to_the_brim_recovers(void **state)
                                    .sequence_count = 0};
         for (uint64_t i = first; i <= waiting && i < first + 512; i++)
             sequences[task.sequence_count++] = i;
-        engine_run_batch(bench.engine, &task, bench.now);
+        engine_run_batch(bench.engine, &task, 1, bench.now);
         assert_int_equal(task.outcome, ENGINE_ACCEPTED);
     }
     for (int i = 0; i < 100; i++) {
         bench.now += NS_PER_SECOND;
-        engine_run_batch(bench.engine, NULL, bench.now);
+        engine_run_batch(bench.engine, NULL, 0, bench.now);
     }
     struct error error = {0};
     assert_int_equal(engine_ready(bench.engine, &error), ERROR_NONE);
@@ -318,11 +318,10 @@ static bool deliver_batch(struct engine_bench *bench, int64_t first, size_t coun
                                               .on_done = ignore,
                                               .event = &batch_deliveries[i].event,
                                               .received_at = bench->now,
-                                              .occurred_at = scenario_at(60),
-                                              .next = i + 1 < count ? &batch_tasks[i + 1] : NULL};
+                                              .occurred_at = scenario_at(60)};
         memcpy(batch_tasks[i].delivery_digest, &id, sizeof id);
     }
-    engine_run_batch(bench->engine, batch_tasks, bench->now);
+    engine_run_batch(bench->engine, batch_tasks, count, bench->now);
     for (size_t i = 0; i < count; i++)
         is_any_accepted = is_any_accepted || batch_tasks[i].outcome == ENGINE_ACCEPTED;
     return is_any_accepted;
@@ -336,7 +335,7 @@ static void settle_all(struct engine_bench *bench, uint64_t last, size_t at_a_ti
             .type = ENGINE_SETTLE_EXPORT, .on_done = ignore, .sequences = sequences};
         for (uint64_t i = first; i <= last && i < first + at_a_time; i++)
             sequences[task.sequence_count++] = i;
-        engine_run_batch(bench->engine, &task, bench->now);
+        engine_run_batch(bench->engine, &task, 1, bench->now);
     }
 }
 
@@ -360,7 +359,7 @@ static void a_store_filled_by_batches_of_any_size_recovers(void **state)
         for (int round = 0; round < ROUNDS; round++) {
             bench.now += NS_PER_SECOND;
             settle_all(&bench, waiting, count % 2 == 0 ? 512 : 64);
-            engine_run_batch(bench.engine, NULL, bench.now);
+            engine_run_batch(bench.engine, NULL, 0, bench.now);
         }
         assert_int_equal(usage_of(&bench).outbox_records, 0);
         assert_int_equal(engine_ready(bench.engine, &error), ERROR_NONE);
@@ -382,14 +381,13 @@ static void deliver_late(struct engine_bench *bench, uint64_t first, size_t coun
             .on_done = ignore,
             .event = &batch_deliveries[i].event,
             .received_at = bench->now,
-            .occurred_at = has_time ? bench->now + (timestamp_ns)i * NS_PER_MS : TIMESTAMP_UNKNOWN,
-            .next = i + 1 < count ? &batch_tasks[i + 1] : NULL};
+            .occurred_at = has_time ? bench->now + (timestamp_ns)i * NS_PER_MS : TIMESTAMP_UNKNOWN};
         memcpy(batch_tasks[i].delivery_digest, &number, sizeof number);
         for (int j = 0; j < 8; j++)
             batch_tasks[i].delivery_digest[8 + j] =
                 (uint8_t)(number * 2654435761u >> (8 * (j % 4)));
     }
-    engine_run_batch(bench->engine, batch_tasks, bench->now);
+    engine_run_batch(bench->engine, batch_tasks, count, bench->now);
     for (size_t i = 0; i < count; i++)
         assert_int_equal(batch_tasks[i].outcome, ENGINE_ACCEPTED);
 }
@@ -397,8 +395,7 @@ static void deliver_late(struct engine_bench *bench, uint64_t first, size_t coun
 static enum engine_outcome deliver_again(struct engine_bench *bench, size_t index)
 {
     struct engine_task task = batch_tasks[index];
-    task.next = NULL;
-    engine_run_batch(bench->engine, &task, bench->now);
+    engine_run_batch(bench->engine, &task, 1, bench->now);
     return task.outcome;
 }
 
@@ -471,7 +468,7 @@ static void a_store_that_is_full_of_notes_at_the_start_sheds_them_in_pieces(void
     struct error error = {0};
     do {
         uint64_t before = counters_of(&bench).shed;
-        engine_run_batch(bench.engine, NULL, bench.now);
+        engine_run_batch(bench.engine, NULL, 0, bench.now);
         last = counters_of(&bench).shed - before;
         assert_true(last < 20000); // a bounded piece
         rounds++;

@@ -41,7 +41,7 @@ static void bury(struct engine_bench *bench, uint64_t sequence)
                                .sequence_count = 1,
                                .is_dead = true,
                                .reason = "400 Bad Request"};
-    engine_run_batch(bench->engine, &task, bench->now);
+    engine_run_batch(bench->engine, &task, 1, bench->now);
     assert_true(is_done);
 }
 
@@ -328,7 +328,7 @@ static void must_walk_quarantine(struct engine_bench *bench, const char *what)
 static void go_on(struct engine_bench *bench, const char *what)
 {
     open_parts(bench, what);
-    engine_run_batch(bench->engine, NULL, bench->now);
+    engine_run_batch(bench->engine, NULL, 0, bench->now);
     must_be_ready(bench, what);
     must_take(
         bench,

@@ -36,7 +36,7 @@ static struct fake {
     // engine
     pthread_t thread;
     bool is_stopping;
-    struct engine_task *first, *last_task;
+    STAILQ_HEAD(, engine_task) tasks;
 } fake = {.mutex = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
 
 static inline uint64_t fake_add(void)
@@ -224,12 +224,12 @@ static inline void *fake_run_engine(void *context)
     (void)context;
     pthread_mutex_lock(&fake.mutex);
     for (;;) {
-        while ((fake.first == NULL || fake.is_paused) && !fake.is_stopping)
+        while ((STAILQ_EMPTY(&fake.tasks) || fake.is_paused) && !fake.is_stopping)
             pthread_cond_wait(&fake.changed, &fake.mutex);
-        struct engine_task *task = fake.first;
+        struct engine_task *task = STAILQ_FIRST(&fake.tasks);
         if (task == NULL)
             break;
-        fake.first = task->next;
+        STAILQ_REMOVE_HEAD(&fake.tasks, next);
         fake_decide(task);
         pthread_mutex_unlock(&fake.mutex);
         task->on_done(task);
@@ -242,7 +242,6 @@ static inline void *fake_run_engine(void *context)
 void engine_submit(struct engine *engine, struct engine_task *task)
 {
     (void)engine;
-    task->next = NULL;
     pthread_mutex_lock(&fake.mutex);
     bool is_refused = fake.is_stopping || (fake.refuses_at_once && fake.settle_failures > 0);
     if (is_refused) {
@@ -250,11 +249,7 @@ void engine_submit(struct engine *engine, struct engine_task *task)
         task->outcome = ENGINE_FULL;
         task->error.message[0] = '\0';
     } else {
-        if (fake.first == NULL)
-            fake.first = task;
-        else
-            fake.last_task->next = task;
-        fake.last_task = task;
+        STAILQ_INSERT_TAIL(&fake.tasks, task, next);
         pthread_cond_signal(&fake.changed);
     }
     pthread_mutex_unlock(&fake.mutex);
@@ -278,7 +273,7 @@ static inline void fake_start(void)
     fake.begin_failures = fake.read_failures = fake.settle_failures = 0;
     fake.settle_failure = ENGINE_FAILED;
     fake.refuses_at_once = fake.is_paused = fake.is_stopping = false;
-    fake.first = NULL;
+    STAILQ_INIT(&fake.tasks);
     pthread_create(&fake.thread, NULL, fake_run_engine, NULL);
 }
 
