@@ -17,8 +17,9 @@
 
 #define EXPORT_URL_SIZE 1600
 
+// slot.c says which state may follow which.
 enum slot_state {
-    SLOT_IDLE,      // holds nothing
+    SLOT_IDLE,      // neither the channel nor the engine has anything of it
     SLOT_SENDING,   // the channel has it
     SLOT_SETTLING,  // the engine has it
     SLOT_UNSETTLED, // the engine could not; it is asked again after a while
@@ -106,7 +107,7 @@ struct exporter {
 
     atomic_bool is_wake_posted; // `wake` is in the loop's list; posting twice would break it
     struct net_task wake;
-    size_t settles;    // slots whose `settled` is still to come
+    size_t settles;    // slots that are SETTLING: their `settled` is still to come
     bool is_destroyed; // only waits for the two above
 };
 

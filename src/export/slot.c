@@ -15,12 +15,39 @@ static struct plan_request *request_of(const struct export_slot *slot)
     return &slot->exporter->plan.requests[slot->index];
 }
 
+// --- states -----------------------------------------------------------------------------------
+
+#define TO(state) (1U << SLOT_##state)
+
+// Which states may follow.
+static const unsigned next_states[] = {
+    [SLOT_IDLE] = TO(SENDING) | TO(SETTLING),
+    [SLOT_SENDING] = TO(IDLE),
+    [SLOT_SETTLING] = TO(IDLE) | TO(UNSETTLED),
+    [SLOT_UNSETTLED] = TO(SETTLING),
+};
+
+// Every change of state. It also counts those that are SETTLING.
+static void move_to(struct export_slot *slot, enum slot_state to)
+{
+    struct exporter *exporter = slot->exporter;
+    assert((next_states[slot->state] & 1U << to) != 0);
+    if (slot->state == SLOT_SETTLING) {
+        assert(exporter->settles > 0);
+        exporter->settles--;
+    }
+    slot->state = to;
+    if (to == SLOT_SETTLING)
+        exporter->settles++;
+    assert(exporter->settles <= exporter->slot_count);
+}
+
 // --- settling ---------------------------------------------------------------------------------
 
 static void submit(struct export_slot *slot)
 {
-    slot->state = SLOT_SETTLING;
-    slot->exporter->settles++;
+    assert(slot->task.sequence_count > 0);
+    move_to(slot, SLOT_SETTLING);
     engine_submit(slot->exporter->engine, &slot->task);
 }
 
@@ -76,19 +103,18 @@ static void on_settled(void *context)
 {
     struct export_slot *slot = context;
     struct exporter *exporter = slot->exporter;
-    exporter->settles--;
+    // The note of a quarantine spares a restart some requests: it is not worth waiting for.
+    bool is_settled = slot->task.outcome == ENGINE_ACCEPTED || slot->task.is_quarantined;
+    move_to(slot, is_settled ? SLOT_IDLE : SLOT_UNSETTLED);
     if (exporter_reap(exporter))
         return;
 
-    // The note of a quarantine spares a restart some requests: it is not worth waiting for.
-    if (slot->task.outcome == ENGINE_ACCEPTED || slot->task.is_quarantined) {
+    if (is_settled) {
         count_settled(slot);
         plan_settled(&exporter->plan, slot->index);
-        slot->state = SLOT_IDLE;
     } else {
         // They were sent: asking the engine again is all there is to do.
         report_unsettled(exporter, &slot->task);
-        slot->state = SLOT_UNSETTLED;
         exporter_settle_later(exporter);
     }
     exporter_pump(exporter);
@@ -162,7 +188,6 @@ static void follow_refusal(struct export_slot *slot, enum plan_verdict verdict,
         else if (exporter->is_draining) // it was under way before; the last try is still to come
             plan_end_pause(&exporter->plan, timestamp_monotonic());
     }
-    slot->state = SLOT_IDLE;
     if (verdict == PLAN_QUARANTINE)
         report_quarantined(exporter, request_of(slot)->sequences[0], slot->reason);
     if (verdict != PLAN_KEEP)
@@ -227,6 +252,7 @@ static void on_result(void *context, const struct channel_result *result)
     struct export_slot *slot = context;
     struct exporter *exporter = slot->exporter;
     bool is_unauthorized = result->answer.status == STATUS_UNAUTHORIZED;
+    move_to(slot, SLOT_IDLE);
     if (result->is_stale)
         slot_send(slot);
     else
@@ -240,7 +266,6 @@ static void on_result(void *context, const struct channel_result *result)
 
 static void refuse_unsendable(struct export_slot *slot, const struct error *error)
 {
-    slot->state = SLOT_IDLE;
     (void)snprintf(slot->reason, sizeof slot->reason, "not sent: %.180s", error->message);
     if (plan_unsendable(&slot->exporter->plan, slot->index, timestamp_monotonic()) == PLAN_DEAD)
         settle(slot, PLAN_DEAD);
@@ -254,7 +279,7 @@ static void hand_over(struct export_slot *slot, struct buffer *request)
         channel_drop_connection(&slot->channel);
     enum error_code code = channel_send(&slot->channel, request, &error);
     if (code == ERROR_NONE) {
-        slot->state = SLOT_SENDING;
+        move_to(slot, SLOT_SENDING);
         exporter->counters.requests++;
     } else if (code == ERROR_CLOSED) {
         slot_send(slot); // the kept connection was closed
