@@ -20,7 +20,7 @@
 
 struct live_subscriber {
     struct live *live;
-    struct live_subscriber *previous, *next;
+    LIST_ENTRY(live_subscriber) all;
     struct admin_stream *stream;
 };
 
@@ -97,7 +97,9 @@ static bool is_same(const struct live_seen *a, const struct live_seen *b)
 // Sending may end a stream, but its subscriber goes later, from the loop.
 static void send_to_all(struct live *live, struct slice bytes)
 {
-    for (struct live_subscriber *each = live->first; each != NULL; each = each->next)
+    struct live_subscriber *each;
+
+    LIST_FOREACH (each, &live->subscribers, all)
         (void)admin_stream_send(each->stream, bytes);
 }
 
@@ -118,7 +120,7 @@ static void on_tick(void *context)
         live->quiet_ticks = 0;
         send_to_all(live, SLICE("event: quiet\ndata: {}\n\n"));
     }
-    if (live->first != NULL)
+    if (!LIST_EMPTY(&live->subscribers))
         net_timer_set(live->timer, TICK);
 }
 
@@ -128,12 +130,7 @@ static void on_closed(void *context)
 {
     struct live_subscriber *subscriber = context;
 
-    if (subscriber->previous != NULL)
-        subscriber->previous->next = subscriber->next;
-    else
-        subscriber->live->first = subscriber->next;
-    if (subscriber->next != NULL)
-        subscriber->next->previous = subscriber->previous;
+    LIST_REMOVE(subscriber, all);
     memory_free(subscriber);
 }
 
@@ -154,19 +151,17 @@ void live_handle(void *context, const struct admin_request *request, struct admi
     admin_reply_set_field(reply, "X-Accel-Buffering", "no");
     admin_reply_set_field(reply, "Cache-Control", "no-store, no-transform");
     admin_reply_set_field(reply, "Content-Encoding", "identity");
-    *subscriber = (struct live_subscriber){.live = live, .next = live->first};
+    subscriber->live = live;
     subscriber->stream = admin_reply_stream(reply, on_closed, subscriber);
     if (subscriber->stream == NULL) {
         memory_free(subscriber);
         return;
     }
-    if (live->first == NULL) {
+    if (LIST_EMPTY(&live->subscribers)) {
         live->seen = look(live);
         net_timer_set(live->timer, TICK);
-    } else {
-        live->first->previous = subscriber;
     }
-    live->first = subscriber;
+    LIST_INSERT_HEAD(&live->subscribers, subscriber, all);
     (void)admin_stream_send(subscriber->stream, buffer_slice(&live->events));
 }
 

@@ -3,6 +3,8 @@
 #ifndef GHATRACE_ADMIN_LIVE_H
 #define GHATRACE_ADMIN_LIVE_H
 
+#include <sys/queue.h>
+
 #include "ghatrace/admin/admin.h"
 
 struct live_subscriber;
@@ -19,7 +21,7 @@ struct live_seen {
 struct live {
     const struct view_sources *sources;
     struct net_timer *timer; // runs while there are subscribers
-    struct live_subscriber *first;
+    LIST_HEAD(, live_subscriber) subscribers;
     struct arena arena;
     struct buffer events;  // rendered once for all
     struct live_seen seen; // as of the last events

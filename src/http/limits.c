@@ -1,8 +1,10 @@
 // What one client address may have: connections, failed signatures; and which address a proxy speaks for.
 #include "ghatrace/http/limits.h"
 
+#include <assert.h>
 #include <pthread.h>
 #include <string.h>
+#include <sys/queue.h>
 #include <sys/random.h>
 
 #include "ghatrace/base/memory.h"
@@ -15,12 +17,14 @@
 #define ADDRESS_BITS 128
 
 struct address_place {
-    struct address_place *next;    // in its bucket, or among those that are free
-    struct address_place *network; // counts its connections as well; NULL: none does
-    struct net_ip ip;              // the first of them
-    unsigned bits;                 // 48: a network
+    SLIST_ENTRY(address_place) next; // in its bucket, or among those that are free
+    struct address_place *network;   // counts its connections as well; NULL: none does
+    struct net_ip ip;                // the first of them
+    unsigned bits;                   // 48: a network
     size_t connections;
 };
+
+SLIST_HEAD(address_places, address_place);
 
 struct address_counts {
     pthread_mutex_t mutex; // for all below
@@ -28,10 +32,10 @@ struct address_counts {
     const struct net_network_list *exempt;
     uint64_t seed;
     uint64_t refusals;
-    struct address_place *free;
+    struct address_places free;
     struct address_place *places; // owned
     size_t bucket_count;
-    struct address_place *buckets[];
+    struct address_places buckets[];
 };
 
 enum error_code address_counts_create(size_t most, size_t capacity,
@@ -56,10 +60,8 @@ enum error_code address_counts_create(size_t most, size_t capacity,
     // Without it chains grow longer where somebody chooses addresses for that, and nothing worse.
     if (getrandom(&counts->seed, sizeof counts->seed, GRND_NONBLOCK) < 0)
         counts->seed = 0;
-    for (size_t i = 0; i < 2 * capacity; i++) { // one for the address, one for its network
-        places[i].next = counts->free;
-        counts->free = &places[i];
-    }
+    for (size_t i = 0; i < 2 * capacity; i++) // one for the address, one for its network
+        SLIST_INSERT_HEAD(&counts->free, &places[i], next);
     *out = counts;
     return ERROR_NONE;
 }
@@ -73,7 +75,7 @@ void address_counts_destroy(struct address_counts *counts)
     memory_free(counts);
 }
 
-static struct address_place **bucket_of(struct address_counts *counts, const struct net_ip *ip)
+static struct address_places *bucket_of(struct address_counts *counts, const struct net_ip *ip)
 {
     return &counts->buckets[net_ip_hash(ip, counts->seed) % counts->bucket_count];
 }
@@ -82,17 +84,18 @@ static struct address_place **bucket_of(struct address_counts *counts, const str
 static struct address_place *find_address(struct address_counts *counts, const struct net_ip *ip,
                                           unsigned bits, struct address_place *network)
 {
-    struct address_place **bucket = bucket_of(counts, ip);
+    struct address_places *bucket = bucket_of(counts, ip);
+    struct address_place *place;
 
-    for (struct address_place *place = *bucket; place != NULL; place = place->next)
+    SLIST_FOREACH (place, bucket, next)
         if (place->bits == bits && net_ip_equals(&place->ip, ip))
             return place;
-    struct address_place *place = counts->free;
+    place = SLIST_FIRST(&counts->free);
     if (place == NULL)
         return NULL;
-    counts->free = place->next;
-    *place = (struct address_place){.next = *bucket, .network = network, .ip = *ip, .bits = bits};
-    *bucket = place;
+    SLIST_REMOVE_HEAD(&counts->free, next);
+    *place = (struct address_place){.network = network, .ip = *ip, .bits = bits};
+    SLIST_INSERT_HEAD(bucket, place, next);
     return place;
 }
 
@@ -100,12 +103,8 @@ static void free_unless_used(struct address_counts *counts, struct address_place
 {
     if (place == NULL || place->connections > 0)
         return;
-    struct address_place **link = bucket_of(counts, &place->ip);
-    while (*link != place)
-        link = &(*link)->next;
-    *link = place->next;
-    place->next = counts->free;
-    counts->free = place;
+    SLIST_REMOVE(bucket_of(counts, &place->ip), place, address_place, next);
+    SLIST_INSERT_HEAD(&counts->free, place, next);
 }
 
 // NULL: there are as many as may be.
@@ -160,9 +159,11 @@ void address_counts_give_back(struct address_counts *counts, struct address_plac
         return;
     pthread_mutex_lock(&counts->mutex);
     struct address_place *network = place->network;
+    assert(place->connections > 0);
     place->connections--;
     free_unless_used(counts, place);
     if (network != NULL) {
+        assert(network->connections > 0);
         network->connections--;
         free_unless_used(counts, network);
     }
