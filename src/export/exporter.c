@@ -38,13 +38,13 @@ static enum error_code seek_outbox(void *context, uint64_t *sequence, uint32_t *
     return store_seek_outbox(reader->transaction, sequence, size, error);
 }
 
-static enum error_code ask_plan(struct exporter *exporter, size_t slot, enum plan_step *step,
-                                timestamp_ns *until, struct error *error)
+static enum error_code ask_plan(struct exporter *exporter, size_t slot, struct plan_turn *turn,
+                                struct error *error)
 {
     struct outbox_reader reader = {.exporter = exporter};
-    const struct plan_source source = {.seek = seek_outbox, .context = &reader};
-    enum error_code code =
-        plan_next(&exporter->plan, slot, timestamp_monotonic(), &source, step, until, error);
+    *turn = (struct plan_turn){.now = timestamp_monotonic(),
+                               .source = {.seek = seek_outbox, .context = &reader}};
+    enum error_code code = plan_next(&exporter->plan, slot, turn, error);
     if (reader.transaction != NULL)
         store_abort(reader.transaction);
     return code;
@@ -73,13 +73,14 @@ static void fail_to_read(struct exporter *exporter, const struct error *error)
 // Returns false when there is nothing more to do now; then `*step` says what the plan waits for.
 static bool run_slot(struct exporter *exporter, struct export_slot *slot, enum plan_step *step)
 {
+    struct plan_turn turn;
     struct error error;
-    timestamp_ns until = 0;
-    if (ask_plan(exporter, slot->index, step, &until, &error) != ERROR_NONE) {
+    if (ask_plan(exporter, slot->index, &turn, &error) != ERROR_NONE) {
         fail_to_read(exporter, &error);
         return true; // the plan waits now, and says until when
     }
-    switch (*step) {
+    *step = turn.step;
+    switch (turn.step) {
     case PLAN_SEND:
         slot_send(slot);
         return true;
@@ -87,7 +88,7 @@ static bool run_slot(struct exporter *exporter, struct export_slot *slot, enum p
         slot_bury(slot);
         return true;
     case PLAN_WAIT: {
-        duration_ns wait = until - timestamp_monotonic();
+        duration_ns wait = turn.until - timestamp_monotonic();
         net_timer_set(exporter->wait_timer, wait > NS_PER_MS ? wait : NS_PER_MS);
         return false;
     }

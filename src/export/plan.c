@@ -193,13 +193,12 @@ static void free_part(struct export_plan *plan, struct plan_part *part)
 
 // The next part that may be sent. Round robin: one that the endpoint cannot stand must not be every probe.
 static enum error_code next_of_part(struct export_plan *plan, struct plan_request *request,
-                                    timestamp_ns now, const struct plan_source *source,
-                                    struct error *error)
+                                    const struct plan_turn *turn, struct error *error)
 {
     for (size_t i = 0; i < plan->part_capacity; i++) {
         size_t index = (plan->part_turn + i) % plan->part_capacity;
         struct plan_part *part = &plan->parts[index];
-        if (!part->is_used || part->is_busy || part->due_at > now)
+        if (!part->is_used || part->is_busy || part->due_at > turn->now)
             continue;
         struct range range = {
             .from = part->first,
@@ -207,7 +206,7 @@ static enum error_code next_of_part(struct export_plan *plan, struct plan_reques
             .records_max = least(part->records_max, plan->window.now.records),
         };
         begin(request, PLAN_PART);
-        enum error_code code = read_range(plan, request, &range, source, error);
+        enum error_code code = read_range(plan, request, &range, &turn->source, error);
         if (code == ERROR_NONE) {
             plan->part_turn = index + 1;
             part->first = request->sequences[0];
@@ -250,19 +249,18 @@ static enum error_code next_of_line(struct export_plan *plan, struct plan_reques
     return code;
 }
 
-// Looks for a record from `from` up to `last` that can be a single.
-static enum error_code find_single(const struct export_plan *plan, uint64_t from, uint64_t last,
-                                   const struct plan_source *source, uint64_t *found,
-                                   uint32_t *size, struct error *error)
+// Looks in the range for a record that can be a single; `range->from` is it then.
+static enum error_code find_single(const struct export_plan *plan, struct range *range,
+                                   const struct plan_source *source, uint32_t *size,
+                                   struct error *error)
 {
     enum error_code code;
-    *found = from;
-    while ((code = source->seek(source->context, found, size, error)) == ERROR_NONE) {
-        if (*found > last)
+    while ((code = source->seek(source->context, &range->from, size, error)) == ERROR_NONE) {
+        if (range->from > range->last)
             return ERROR_NOT_FOUND;
-        if (*found != plan->refused_alone && is_free(plan, *found))
+        if (range->from != plan->refused_alone && is_free(plan, range->from))
             return ERROR_NONE;
-        ++*found;
+        ++range->from;
     }
     return code;
 }
@@ -270,17 +268,18 @@ static enum error_code find_single(const struct export_plan *plan, uint64_t from
 static enum error_code next_single(struct export_plan *plan, struct plan_request *request,
                                    const struct plan_source *source, struct error *error)
 {
-    uint64_t start = plan->single_cursor, sequence;
+    struct range range = {.from = plan->single_cursor, .last = UINT64_MAX - 1};
     uint32_t size;
-    enum error_code code =
-        find_single(plan, start, UINT64_MAX - 1, source, &sequence, &size, error);
-    if (code == ERROR_NOT_FOUND && start > 0)
-        code = find_single(plan, 0, start - 1, source, &sequence, &size, error);
+    enum error_code code = find_single(plan, &range, source, &size, error);
+    if (code == ERROR_NOT_FOUND && plan->single_cursor > 0) {
+        range = (struct range){.from = 0, .last = plan->single_cursor - 1};
+        code = find_single(plan, &range, source, &size, error);
+    }
     if (code != ERROR_NONE)
         return code;
-    plan->single_cursor = sequence + 1;
+    plan->single_cursor = range.from + 1;
     begin(request, PLAN_SINGLE);
-    add(request, sequence, size);
+    add(request, range.from, size);
     send(plan, request);
     return ERROR_NONE;
 }
@@ -345,70 +344,67 @@ static timestamp_ns when_due(const struct export_plan *plan)
     return due_at < at ? due_at : at;
 }
 
-static void wait_until_due(const struct export_plan *plan, enum plan_step *step,
-                           timestamp_ns *until)
+static void wait_until_due(const struct export_plan *plan, struct plan_turn *turn)
 {
-    *until = when_due(plan);
-    *step = *until == INT64_MAX ? PLAN_IDLE : PLAN_WAIT;
+    turn->until = when_due(plan);
+    turn->step = turn->until == INT64_MAX ? PLAN_IDLE : PLAN_WAIT;
 }
 
 // One other record alone: of the line and of the parts, and of the quarantine, by turns. `is_new`: a record has come
 // after all others were tried.
 static enum error_code next_other(struct export_plan *plan, struct plan_request *request,
-                                  bool is_new, timestamp_ns now, const struct plan_source *source,
-                                  struct error *error)
+                                  bool is_new, const struct plan_turn *turn, struct error *error)
 {
     bool may_try_quarantined = !plan->is_draining && !is_new;
     if (may_try_quarantined && plan->singles++ % 2 == 1 &&
-        next_quarantined(plan, request, now, true))
+        next_quarantined(plan, request, turn->now, true))
         return ERROR_NONE;
-    enum error_code code = next_single(plan, request, source, error);
+    enum error_code code = next_single(plan, request, &turn->source, error);
     plan->lacks_other_record = code == ERROR_NOT_FOUND;
-    if (code == ERROR_NOT_FOUND && !plan->is_draining && next_quarantined(plan, request, now, true))
+    if (code == ERROR_NOT_FOUND && !plan->is_draining &&
+        next_quarantined(plan, request, turn->now, true))
         code = ERROR_NONE;
     return code;
 }
 
 static enum error_code next_probe(struct export_plan *plan, struct plan_request *request,
-                                  timestamp_ns now, const struct plan_source *source,
-                                  enum plan_step *step, timestamp_ns *until, struct error *error)
+                                  struct plan_turn *turn, struct error *error)
 {
     enum error_code code = ERROR_NOT_FOUND;
     bool is_new = plan->is_single_next;
     bool is_turn_of_single = is_new || plan->probes % 2 == 1;
     plan->is_single_next = false;
     if (is_turn_of_single)
-        code = next_other(plan, request, is_new, now, source, error);
+        code = next_other(plan, request, is_new, turn, error);
     if (code == ERROR_NOT_FOUND)
-        code = next_of_part(plan, request, now, source, error);
+        code = next_of_part(plan, request, turn, error);
     if (code == ERROR_NOT_FOUND)
-        code = next_of_line(plan, request, source, error);
+        code = next_of_line(plan, request, &turn->source, error);
     if (code == ERROR_NOT_FOUND && !plan->is_draining &&
-        next_quarantined(plan, request, now, false))
+        next_quarantined(plan, request, turn->now, false))
         code = ERROR_NONE;
-    *step = PLAN_SEND;
+    turn->step = PLAN_SEND;
     if (code == ERROR_NONE)
         plan->probes++;
     if (code != ERROR_NOT_FOUND)
         return code;
-    wait_until_due(plan, step, until);
+    wait_until_due(plan, turn);
     return ERROR_NONE;
 }
 
 static enum error_code next_request(struct export_plan *plan, struct plan_request *request,
-                                    timestamp_ns now, const struct plan_source *source,
-                                    enum plan_step *step, timestamp_ns *until, struct error *error)
+                                    struct plan_turn *turn, struct error *error)
 {
-    *step = PLAN_SEND;
-    enum error_code code = next_of_part(plan, request, now, source, error);
-    if (code == ERROR_NOT_FOUND && !plan->is_draining && now >= plan->quarantine_pause_end &&
-        !is_any_quarantined_in_flight(plan) && next_quarantined(plan, request, now, false))
+    turn->step = PLAN_SEND;
+    enum error_code code = next_of_part(plan, request, turn, error);
+    if (code == ERROR_NOT_FOUND && !plan->is_draining && turn->now >= plan->quarantine_pause_end &&
+        !is_any_quarantined_in_flight(plan) && next_quarantined(plan, request, turn->now, false))
         code = ERROR_NONE;
     if (code == ERROR_NOT_FOUND)
-        code = next_of_line(plan, request, source, error);
+        code = next_of_line(plan, request, &turn->source, error);
     if (code != ERROR_NOT_FOUND)
         return code;
-    wait_until_due(plan, step, until);
+    wait_until_due(plan, turn);
     return ERROR_NONE;
 }
 
@@ -421,9 +417,8 @@ static bool is_quarantine_full(const struct export_plan *plan)
             plan->quarantine.count > options->quarantine_records_max);
 }
 
-enum error_code plan_next(struct export_plan *plan, size_t slot, timestamp_ns now,
-                          const struct plan_source *source, enum plan_step *step,
-                          timestamp_ns *until, struct error *error)
+enum error_code plan_next(struct export_plan *plan, size_t slot, struct plan_turn *turn,
+                          struct error *error)
 {
     struct plan_request *request = &plan->requests[slot];
     assert(slot < plan->options.slots && !request->is_busy);
@@ -434,20 +429,20 @@ enum error_code plan_next(struct export_plan *plan, size_t slot, timestamp_ns no
         begin(request, PLAN_QUARANTINED);
         add_quarantined(request, oldest);
         request->is_busy = true;
-        *step = PLAN_BURY;
+        turn->step = PLAN_BURY;
         return ERROR_NONE;
     }
-    if (now < plan->pause_end) {
-        *until = plan->pause_end;
-        *step = PLAN_WAIT;
+    if (turn->now < plan->pause_end) {
+        turn->until = plan->pause_end;
+        turn->step = PLAN_WAIT;
         return ERROR_NONE;
     }
     if (!plan->is_outage)
-        return next_request(plan, request, now, source, step, until, error);
-    *step = PLAN_IDLE;
+        return next_request(plan, request, turn, error);
+    turn->step = PLAN_IDLE;
     if (plan->probe != NULL)
         return ERROR_NONE;
-    return next_probe(plan, request, now, source, step, until, error);
+    return next_probe(plan, request, turn, error);
 }
 
 // --- refusals ---------------------------------------------------------------------------------

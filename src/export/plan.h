@@ -122,13 +122,19 @@ size_t plan_burst_max(const struct plan_options *options);
 enum plan_step {
     PLAN_SEND, // the request
     PLAN_BURY, // the request's one record: the quarantine is full
-    PLAN_WAIT, // ask again at `*until`
+    PLAN_WAIT, // ask again at `until`
     PLAN_IDLE, // ask again after an answer, or when there is something new
 };
+// What plan_next() is asked, and what it says.
+struct plan_turn {
+    timestamp_ns now;
+    struct plan_source source;
+    enum plan_step step;
+    timestamp_ns until; // with PLAN_WAIT
+};
 // What slot `slot`, which must not be busy, has to do. Any error comes from the source; nothing has changed then.
-enum error_code plan_next(struct export_plan *plan, size_t slot, timestamp_ns now,
-                          const struct plan_source *source, enum plan_step *step,
-                          timestamp_ns *until, struct error *error) MUST_CHECK;
+enum error_code plan_next(struct export_plan *plan, size_t slot, struct plan_turn *turn,
+                          struct error *error) MUST_CHECK;
 
 struct plan_answer {
     enum export_outcome outcome;

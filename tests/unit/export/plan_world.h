@@ -361,21 +361,18 @@ static void sim_check_places(struct sim *sim)
 // Lets all slots do what they may. Returns when the plan wants to be asked again.
 static timestamp_ns sim_pump(struct sim *sim)
 {
-    const struct plan_source source = {.seek = sim_seek, .context = sim};
     for (size_t slot = 0; slot < sim->options.slots; slot++) {
         while (!sim->flights[slot].is_used) {
-            enum plan_step step;
-            timestamp_ns until = 0;
+            struct plan_turn turn = {.now = sim->now, .source = {.seek = sim_seek, .context = sim}};
             struct error error;
-            assert_int_equal(plan_next(&sim->plan, slot, sim->now, &source, &step, &until, &error),
-                             ERROR_NONE);
-            if (step == PLAN_WAIT) {
-                sim_check(sim, until > sim->now);
-                return until;
+            assert_int_equal(plan_next(&sim->plan, slot, &turn, &error), ERROR_NONE);
+            if (turn.step == PLAN_WAIT) {
+                sim_check(sim, turn.until > sim->now);
+                return turn.until;
             }
-            if (step == PLAN_IDLE)
+            if (turn.step == PLAN_IDLE)
                 return INT64_MAX;
-            if (step == PLAN_SEND) {
+            if (turn.step == PLAN_SEND) {
                 sim_send(sim, slot);
             } else {
                 sim_check(sim, sim->plan.requests[slot].count == 1);
