@@ -341,8 +341,11 @@ enum error_code conversation_host_listen(struct conversation_host *host,
 
     if (code != ERROR_NONE)
         return code;
-    return net_listener_create(host->loop, address, share_port, max_connections, &accept_handler,
-                               host, &host->listener, error);
+    const struct net_listener_options options = {.share_port = share_port,
+                                                 .max_connections = max_connections,
+                                                 .handler = &accept_handler,
+                                                 .context = host};
+    return net_listener_create(host->loop, address, &options, &host->listener, error);
 }
 
 enum error_code conversation_host_adopt(struct conversation_host *host, int fd,
@@ -352,8 +355,9 @@ enum error_code conversation_host_adopt(struct conversation_host *host, int fd,
 
     if (code != ERROR_NONE)
         return code;
-    return net_listener_adopt(host->loop, fd, max_connections, &accept_handler, host,
-                              &host->listener, error);
+    const struct net_listener_options options = {
+        .max_connections = max_connections, .handler = &accept_handler, .context = host};
+    return net_listener_adopt(host->loop, fd, &options, &host->listener, error);
 }
 
 static void wind_down(struct conversation *conversation)

@@ -455,8 +455,7 @@ static enum error_code arm(struct net_listener *listener, struct error *error)
     return ERROR_NONE;
 }
 
-static struct net_listener *make(struct net_loop *loop, size_t max_connections,
-                                 const struct net_accept_handler *handler, void *context)
+static struct net_listener *make(struct net_loop *loop, const struct net_listener_options *options)
 {
     struct net_listener *listener = memory_allocate_array(1, sizeof *listener);
 
@@ -465,9 +464,9 @@ static struct net_listener *make(struct net_loop *loop, size_t max_connections,
     *listener = (struct net_listener){
         .loop = loop,
         .fd = -1,
-        .max_connections = max_connections,
-        .handler = handler,
-        .context = context,
+        .max_connections = options->max_connections,
+        .handler = options->handler,
+        .context = options->context,
         .limits = {.time = HANDSHAKE_TIME, .at_a_time = 512, .patience = NS_PER_SECOND}};
     TAILQ_INIT(&listener->handshaking);
     return listener;
@@ -488,22 +487,21 @@ static enum error_code finish(struct net_listener *listener, enum error_code cod
 }
 
 enum error_code net_listener_create(struct net_loop *loop, const struct net_address *address,
-                                    bool share_port, size_t max_connections,
-                                    const struct net_accept_handler *handler, void *context,
+                                    const struct net_listener_options *options,
                                     struct net_listener **out, struct error *error)
 {
-    struct net_listener *listener = make(loop, max_connections, handler, context);
+    struct net_listener *listener = make(loop, options);
 
     if (listener == NULL)
         return error_set(error, ERROR_MEMORY, "listener: out of memory");
-    return finish(listener, bind_socket(listener, address, share_port, error), out, error);
+    return finish(listener, bind_socket(listener, address, options->share_port, error), out, error);
 }
 
-enum error_code net_listener_adopt(struct net_loop *loop, int fd, size_t max_connections,
-                                   const struct net_accept_handler *handler, void *context,
+enum error_code net_listener_adopt(struct net_loop *loop, int fd,
+                                   const struct net_listener_options *options,
                                    struct net_listener **out, struct error *error)
 {
-    struct net_listener *listener = make(loop, max_connections, handler, context);
+    struct net_listener *listener = make(loop, options);
 
     if (listener == NULL)
         return error_set(error, ERROR_MEMORY, "listener: out of memory");

@@ -104,19 +104,24 @@ struct net_accept_handler {
     bool (*make_room)(void *context);
 };
 
-// Listens with SO_REUSEADDR, and SO_REUSEPORT when `share_port` (several loops on one port; an own
-// lock must keep a second daemon away). When descriptors run out, accepting rests for a second
+struct net_listener_options {
+    bool share_port; // several loops on one port; an own lock must keep a second daemon away
+    size_t max_connections;
+    const struct net_accept_handler *handler; // outlives the listener
+    void *context;                            // the handler's
+};
+
+// Listens with SO_REUSEADDR, and SO_REUSEPORT when `share_port`. When descriptors run out, accepting rests for a second
 // instead of spinning. At most `max_connections` at a time; further ones wait in the backlog,
 // unless make_room() finds room for them.
 enum error_code net_listener_create(struct net_loop *loop, const struct net_address *address,
-                                    bool share_port, size_t max_connections,
-                                    const struct net_accept_handler *handler, void *context,
+                                    const struct net_listener_options *options,
                                     struct net_listener **listener, struct error *error) MUST_CHECK;
 // Accepts from a listening socket that another process made (socket activation), which several loops
 // may share. `fd` stays the caller's: the listener works on a copy. With the first listener the socket becomes
 // non-blocking for every process that has it. ERROR_USAGE as net_listener_inspect().
-enum error_code net_listener_adopt(struct net_loop *loop, int fd, size_t max_connections,
-                                   const struct net_accept_handler *handler, void *context,
+enum error_code net_listener_adopt(struct net_loop *loop, int fd,
+                                   const struct net_listener_options *options,
                                    struct net_listener **listener, struct error *error) MUST_CHECK;
 // Is `fd` a socket that net_listener_adopt() takes: TCP over IPv4 or IPv6, and listening? Its address, or
 // ERROR_USAGE with a sentence. Changes nothing.

@@ -52,16 +52,23 @@ static struct net_address loopback(const char *text)
     return address;
 }
 
+static struct net_listener_options options_for(struct server *server, size_t max_connections)
+{
+    return (struct net_listener_options){
+        .max_connections = max_connections, .handler = &accept_handler, .context = server};
+}
+
 static void set_up(struct server *server, size_t max_connections)
 {
+    const struct net_listener_options options = options_for(server, max_connections);
     struct net_address address = loopback("127.0.0.1:0");
     struct error error;
 
     memset(server, 0, sizeof *server);
     assert_int_equal(net_loop_create(&server->loop, &error), ERROR_NONE);
-    assert_int_equal(net_listener_create(server->loop, &address, false, max_connections,
-                                         &accept_handler, server, &server->listener, &error),
-                     ERROR_NONE);
+    assert_int_equal(
+        net_listener_create(server->loop, &address, &options, &server->listener, &error),
+        ERROR_NONE);
 }
 
 static void tear_down(struct server *server)
@@ -304,20 +311,20 @@ static void a_taken_port_is_refused_unless_shared(void **state)
     struct server server;
     struct net_listener *first = NULL, *second = NULL;
     struct net_address any = loopback("127.0.0.1:0");
+    struct net_listener_options options = options_for(&server, 10);
     struct error error = {.code = ERROR_NONE};
 
     (void)state;
     set_up(&server, 10);
-    assert_int_equal(net_listener_create(server.loop, net_listener_address(server.listener), false,
-                                         10, &accept_handler, &server, &second, &error),
+    assert_int_equal(net_listener_create(server.loop, net_listener_address(server.listener),
+                                         &options, &second, &error),
                      ERROR_BUSY);
     assert_non_null(strstr(error.message, "127.0.0.1:"));
+    options.share_port = true;
+    assert_int_equal(net_listener_create(server.loop, &any, &options, &first, &error), ERROR_NONE);
     assert_int_equal(
-        net_listener_create(server.loop, &any, true, 10, &accept_handler, &server, &first, &error),
+        net_listener_create(server.loop, net_listener_address(first), &options, &second, &error),
         ERROR_NONE);
-    assert_int_equal(net_listener_create(server.loop, net_listener_address(first), true, 10,
-                                         &accept_handler, &server, &second, &error),
-                     ERROR_NONE);
     net_listener_destroy(first);
     net_listener_destroy(second);
     net_listener_destroy(NULL);
@@ -338,12 +345,12 @@ static int new_socket(void)
 
 static void adopt(struct server *server, int fd)
 {
+    const struct net_listener_options options = options_for(server, 10);
     struct error error;
 
     memset(server, 0, sizeof *server);
     assert_int_equal(net_loop_create(&server->loop, &error), ERROR_NONE);
-    assert_int_equal(net_listener_adopt(server->loop, fd, 10, &accept_handler, server,
-                                        &server->listener, &error),
+    assert_int_equal(net_listener_adopt(server->loop, fd, &options, &server->listener, &error),
                      ERROR_NONE);
 }
 

@@ -108,6 +108,8 @@ static inline bool world_on_accept(void *context, struct net_connection *connect
 static inline void world_set_up(struct tls_world *world, struct net_tls *tls)
 {
     static const struct net_accept_handler accept = {.on_accept = world_on_accept};
+    const struct net_listener_options options = {
+        .max_connections = 1000, .handler = &accept, .context = world};
     struct net_address any;
     struct error error;
 
@@ -116,8 +118,7 @@ static inline void world_set_up(struct tls_world *world, struct net_tls *tls)
     peer_init(&world->server, world->loop);
     peer_init(&world->client, world->loop);
     assert_int_equal(net_address_parse(SLICE("127.0.0.1:0"), &any, &error), ERROR_NONE);
-    assert_int_equal(net_listener_create(world->loop, &any, false, 1000, &accept, world,
-                                         &world->listener, &error),
+    assert_int_equal(net_listener_create(world->loop, &any, &options, &world->listener, &error),
                      ERROR_NONE);
     world->address = *net_listener_address(world->listener);
     net_listener_use_tls(world->listener, tls);
