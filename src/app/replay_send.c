@@ -148,10 +148,16 @@ static enum error_code write_head(const struct sender *sender, struct lane *lane
     size_t count = sizeof headers / sizeof headers[0];
     if (delivery->signature[0] == '\0')
         count--;
+    const struct http_request_head head = {
+        .method = SLICE("POST"),
+        .target = slice_from_string(plan->target.path),
+        .host = slice_from_string(plan->target.host_header),
+        .body_len = delivery->body.len,
+        .extra = headers,
+        .extra_count = count,
+    };
     buffer_clear(&lane->head);
-    enum error_code code = http_write_request_head(
-        &lane->head, SLICE("POST"), slice_from_string(plan->target.path),
-        slice_from_string(plan->target.host_header), delivery->body.len, headers, count);
+    enum error_code code = http_write_request_head(&lane->head, &head);
     if (code != ERROR_NONE)
         return error_set(sender->error, code, "%s: the request cannot be written: %s",
                          delivery->name, error_code_text(code));

@@ -36,9 +36,15 @@ static bool copy_field(struct request_form *form, const struct http_header *head
 static enum error_code write_head(const struct request_form *form, size_t body_len,
                                   struct buffer *request)
 {
-    return http_write_request_head(request, SLICE("POST"), slice_from_string(form->endpoint->path),
-                                   slice_from_string(form->endpoint->host_header), body_len,
-                                   form->fields, form->field_count);
+    const struct http_request_head head = {
+        .method = SLICE("POST"),
+        .target = slice_from_string(form->endpoint->path),
+        .host = slice_from_string(form->endpoint->host_header),
+        .body_len = body_len,
+        .extra = form->fields,
+        .extra_count = form->field_count,
+    };
+    return http_write_request_head(request, &head);
 }
 
 // A head that cannot be written must be known at the start: later it would look like the records' fault.

@@ -121,8 +121,13 @@ enum error_code answer_write_head(const struct answer *answer, timestamp_ns now,
         extra[count++] = answer->extra[i];
     bool has_type = body_len > 0 || answer->content_type != NULL;
     const char *type = answer->content_type != NULL ? answer->content_type : "application/json";
-    return http_write_response_head(out, answer->status, has_type ? type : NULL, body_len,
-                                    keep_alive, extra, count);
+    const struct http_response_head head = {.status = answer->status,
+                                            .content_type = has_type ? type : NULL,
+                                            .body_len = body_len,
+                                            .keep_alive = keep_alive,
+                                            .extra = extra,
+                                            .extra_count = count};
+    return http_write_response_head(out, &head);
 }
 
 enum error_code answer_write(const struct answer *answer, timestamp_ns now, bool keep_alive,

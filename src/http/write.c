@@ -99,45 +99,29 @@ static bool has_no_body(int status)
     return status < 200 || status == 204 || status == 304;
 }
 
-enum error_code http_write_response_head(struct buffer *out, int status, const char *content_type,
-                                         size_t body_len, bool keep_alive,
-                                         const struct http_header *extra, size_t extra_count)
+enum error_code http_write_response_head(struct buffer *out, const struct http_response_head *head)
 {
-    bool has_length = !has_no_body(status) && body_len != HTTP_LENGTH_UNKNOWN;
+    int status = head->status;
+    bool has_length = !has_no_body(status) && head->body_len != HTTP_LENGTH_UNKNOWN;
     size_t start = out->len;
     enum error_code code = ERROR_INVALID;
 
-    if (status < 100 || status > 999 || (has_no_body(status) && body_len != 0) ||
-        (body_len == HTTP_LENGTH_UNKNOWN && keep_alive))
+    if (status < 100 || status > 999 || (has_no_body(status) && head->body_len != 0) ||
+        (head->body_len == HTTP_LENGTH_UNKNOWN && head->keep_alive))
         goto cleanup;
     code = buffer_append_format(out, "HTTP/1.1 %d %s\r\n", status, http_status_reason(status));
-    if (code == ERROR_NONE && content_type != NULL)
-        code = append_field(out, SLICE("Content-Type"), slice_from_string(content_type));
+    if (code == ERROR_NONE && head->content_type != NULL)
+        code = append_field(out, SLICE("Content-Type"), slice_from_string(head->content_type));
     if (code == ERROR_NONE && has_length)
-        code = buffer_append_format(out, "Content-Length: %zu\r\n", body_len);
-    if (code == ERROR_NONE && !keep_alive && status >= 200)
+        code = buffer_append_format(out, "Content-Length: %zu\r\n", head->body_len);
+    if (code == ERROR_NONE && !head->keep_alive && status >= 200)
         code = buffer_append_string(out, "Connection: close\r\n");
     if (code == ERROR_NONE)
-        code = append_extra(out, extra, extra_count);
+        code = append_extra(out, head->extra, head->extra_count);
     if (code == ERROR_NONE)
         code = buffer_append_string(out, "\r\n");
 
 cleanup:
-    if (code != ERROR_NONE)
-        out->len = start;
-    return code;
-}
-
-enum error_code http_write_response(struct buffer *out, int status, const char *content_type,
-                                    struct slice body, bool keep_alive,
-                                    const struct http_header *extra, size_t extra_count)
-{
-    size_t start = out->len;
-    enum error_code code = http_write_response_head(out, status, content_type, body.len, keep_alive,
-                                                    extra, extra_count);
-
-    if (code == ERROR_NONE)
-        code = buffer_append_slice(out, body);
     if (code != ERROR_NONE)
         out->len = start;
     return code;
@@ -150,22 +134,21 @@ static bool needs_length(struct slice method, size_t body_len)
            (!slice_equals(method, SLICE("GET")) && !slice_equals(method, SLICE("HEAD")));
 }
 
-enum error_code http_write_request_head(struct buffer *out, struct slice method,
-                                        struct slice target, struct slice host, size_t body_len,
-                                        const struct http_header *extra, size_t extra_count)
+enum error_code http_write_request_head(struct buffer *out, const struct http_request_head *head)
 {
-    const struct slice parts[] = {method, SLICE(" "),   target, SLICE(" HTTP/1.1\r\nHost: "),
-                                  host,   SLICE("\r\n")};
+    const struct slice parts[] = {head->method, SLICE(" "),
+                                  head->target, SLICE(" HTTP/1.1\r\nHost: "),
+                                  head->host,   SLICE("\r\n")};
     size_t start = out->len;
     enum error_code code = ERROR_INVALID;
 
-    if (!http_is_token(method) || !http_is_target(target) || !http_is_host(host))
+    if (!http_is_token(head->method) || !http_is_target(head->target) || !http_is_host(head->host))
         goto cleanup;
     code = append_all(out, parts, 6);
-    if (code == ERROR_NONE && needs_length(method, body_len))
-        code = buffer_append_format(out, "Content-Length: %zu\r\n", body_len);
+    if (code == ERROR_NONE && needs_length(head->method, head->body_len))
+        code = buffer_append_format(out, "Content-Length: %zu\r\n", head->body_len);
     if (code == ERROR_NONE)
-        code = append_extra(out, extra, extra_count);
+        code = append_extra(out, head->extra, head->extra_count);
     if (code == ERROR_NONE)
         code = buffer_append_string(out, "\r\n");
 

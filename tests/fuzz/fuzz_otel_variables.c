@@ -12,9 +12,13 @@ static void check_request(struct slice path, struct slice host, const struct htt
     size_t consumed = 0;
     buffer_init(&text, 1 << 20);
     http_parser_init(&parser, HTTP_REQUEST, 0);
-    if (http_write_request_head(&text, SLICE("POST"), path, host, 0, headers, count) ==
-            ERROR_NONE &&
-        text.len <= HTTP_HEAD_BYTES_MAX && path.len < HTTP_START_LINE_MAX / 2) {
+    const struct http_request_head head = {.method = SLICE("POST"),
+                                           .target = path,
+                                           .host = host,
+                                           .extra = headers,
+                                           .extra_count = count};
+    if (http_write_request_head(&text, &head) == ERROR_NONE && text.len <= HTTP_HEAD_BYTES_MAX &&
+        path.len < HTTP_START_LINE_MAX / 2) {
         MUST(http_parser_feed(&parser, text.data, text.len, &consumed) == HTTP_HEAD_DONE ||
              count > HTTP_HEADERS_MAX - 2 || parser.refusal_status == 417);
         MUST(parser.refusal_status != 0 || parser.message.header_count == count + 2);

@@ -3,7 +3,7 @@
 
 #include <stdio.h>
 
-#include "ghatrace/http/write.h"
+#include "writer.h"
 
 // Feeds in pieces until the message is done or refused; takes every allocation that a message needs.
 static enum http_progress feed_all(struct http_parser *parser, struct slice input)
@@ -94,10 +94,10 @@ static enum error_code write_both(struct buffer *out)
     const struct http_header extra[] = {{SLICE("X-Long"), SLICE_EMPTY},
                                         {SLICE("X-Other"), SLICE("b")}};
     struct slice body = {letters, sizeof(letters)};
-    enum error_code code = http_write_response(out, 200, "text/plain", body, false, extra, 2);
+    enum error_code code = write_response(out, 200, "text/plain", body, false, extra, 2);
 
     if (code == ERROR_NONE)
-        code = http_write_request_head(out, SLICE("POST"), SLICE("/a"), SLICE("b"), 5, extra, 2);
+        code = write_request(out, SLICE("POST"), SLICE("/a"), SLICE("b"), 5, extra, 2);
     return code;
 }
 

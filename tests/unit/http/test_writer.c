@@ -3,7 +3,7 @@
 
 #include <stdio.h>
 
-#include "ghatrace/http/write.h"
+#include "writer.h"
 
 #define HEADER(n, v) ((struct http_header){SLICE(n), SLICE(v)})
 
@@ -15,7 +15,7 @@ static void a_response_is_written_whole(void **state)
     (void)state;
     buffer_init(&out, 10000);
     assert_int_equal(
-        http_write_response(&out, 202, "application/json", SLICE("{\"a\":1}"), true, NULL, 0),
+        write_response(&out, 202, "application/json", SLICE("{\"a\":1}"), true, NULL, 0),
         ERROR_NONE);
     assert_true(slice_equals(buffer_slice(&out), SLICE("HTTP/1.1 202 Accepted\r\n"
                                                        "Content-Type: application/json\r\n"
@@ -24,8 +24,7 @@ static void a_response_is_written_whole(void **state)
                                                        "{\"a\":1}")));
     // Behind it, as pipelined answers are.
     size_t first = out.len;
-    assert_int_equal(http_write_response(&out, 503, NULL, SLICE_EMPTY, false, extra, 2),
-                     ERROR_NONE);
+    assert_int_equal(write_response(&out, 503, NULL, SLICE_EMPTY, false, extra, 2), ERROR_NONE);
     buffer_consume(&out, first);
     assert_true(slice_equals(buffer_slice(&out), SLICE("HTTP/1.1 503 Service Unavailable\r\n"
                                                        "Content-Length: 0\r\n"
@@ -34,7 +33,7 @@ static void a_response_is_written_whole(void **state)
                                                        "Allow: GET, POST\r\n"
                                                        "\r\n")));
     buffer_clear(&out);
-    assert_int_equal(http_write_response(&out, 200, NULL, SLICE_EMPTY, false, NULL, 0), ERROR_NONE);
+    assert_int_equal(write_response(&out, 200, NULL, SLICE_EMPTY, false, NULL, 0), ERROR_NONE);
     assert_true(
         slice_equals(buffer_slice(&out),
                      SLICE("HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")));
@@ -58,13 +57,11 @@ static void responses_without_body_have_no_length(void **state)
     for (size_t i = 0; i < COUNT(cases); i++) {
         struct buffer out;
         buffer_init(&out, 1000);
-        assert_int_equal(
-            http_write_response(&out, cases[i].status, NULL, SLICE_EMPTY, false, NULL, 0),
-            ERROR_NONE);
+        assert_int_equal(write_response(&out, cases[i].status, NULL, SLICE_EMPTY, false, NULL, 0),
+                         ERROR_NONE);
         assert_true(slice_equals(buffer_slice(&out), slice_from_string(cases[i].expected)));
-        assert_int_equal(
-            http_write_response(&out, cases[i].status, NULL, SLICE("x"), false, NULL, 0),
-            ERROR_INVALID);
+        assert_int_equal(write_response(&out, cases[i].status, NULL, SLICE("x"), false, NULL, 0),
+                         ERROR_INVALID);
         buffer_release(&out);
     }
 }
@@ -77,9 +74,9 @@ static void a_request_head_is_written(void **state)
 
     (void)state;
     buffer_init(&out, 10000);
-    assert_int_equal(http_write_request_head(&out, SLICE("POST"), SLICE("/v1/traces"),
-                                             SLICE("[::1]:4318"), 123, extra, 2),
-                     ERROR_NONE);
+    assert_int_equal(
+        write_request(&out, SLICE("POST"), SLICE("/v1/traces"), SLICE("[::1]:4318"), 123, extra, 2),
+        ERROR_NONE);
     assert_true(slice_equals(buffer_slice(&out), SLICE("POST /v1/traces HTTP/1.1\r\n"
                                                        "Host: [::1]:4318\r\n"
                                                        "Content-Length: 123\r\n"
@@ -87,14 +84,12 @@ static void a_request_head_is_written(void **state)
                                                        "X-Empty: \r\n"
                                                        "\r\n")));
     buffer_clear(&out);
-    assert_int_equal(
-        http_write_request_head(&out, SLICE("GET"), SLICE("/?a=b"), SLICE("a"), 0, NULL, 0),
-        ERROR_NONE);
+    assert_int_equal(write_request(&out, SLICE("GET"), SLICE("/?a=b"), SLICE("a"), 0, NULL, 0),
+                     ERROR_NONE);
     assert_true(slice_equals(buffer_slice(&out), SLICE("GET /?a=b HTTP/1.1\r\nHost: a\r\n\r\n")));
     buffer_clear(&out);
-    assert_int_equal(
-        http_write_request_head(&out, SLICE("POST"), SLICE("/"), SLICE("a"), 0, NULL, 0),
-        ERROR_NONE);
+    assert_int_equal(write_request(&out, SLICE("POST"), SLICE("/"), SLICE("a"), 0, NULL, 0),
+                     ERROR_NONE);
     assert_true(slice_equals(buffer_slice(&out),
                              SLICE("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n")));
     buffer_release(&out);
@@ -123,11 +118,10 @@ static void fields_that_break_the_framing_are_refused(void **state)
         struct buffer out;
         buffer_init(&out, 10000);
         assert_int_equal(buffer_append_string(&out, "before"), ERROR_NONE);
-        assert_int_equal(http_write_response(&out, 200, NULL, SLICE_EMPTY, true, extra, 2),
+        assert_int_equal(write_response(&out, 200, NULL, SLICE_EMPTY, true, extra, 2),
                          ERROR_INVALID);
-        assert_int_equal(
-            http_write_request_head(&out, SLICE("GET"), SLICE("/"), SLICE("a"), 0, extra, 2),
-            ERROR_INVALID);
+        assert_int_equal(write_request(&out, SLICE("GET"), SLICE("/"), SLICE("a"), 0, extra, 2),
+                         ERROR_INVALID);
         assert_true(slice_equals(buffer_slice(&out), SLICE("before")));
         buffer_release(&out);
     }
@@ -155,14 +149,12 @@ static void malformed_first_lines_are_refused(void **state)
     (void)state;
     buffer_init(&out, 1000);
     for (size_t i = 0; i < COUNT(cases); i++)
-        assert_int_equal(http_write_request_head(&out, cases[i].method, cases[i].target,
-                                                 cases[i].host, 0, NULL, 0),
-                         ERROR_INVALID);
-    assert_int_equal(http_write_response(&out, 99, NULL, SLICE_EMPTY, true, NULL, 0),
-                     ERROR_INVALID);
-    assert_int_equal(http_write_response(&out, 1000, NULL, SLICE_EMPTY, true, NULL, 0),
-                     ERROR_INVALID);
-    assert_int_equal(http_write_response(&out, 200, "a\r\nb", SLICE_EMPTY, true, NULL, 0),
+        assert_int_equal(
+            write_request(&out, cases[i].method, cases[i].target, cases[i].host, 0, NULL, 0),
+            ERROR_INVALID);
+    assert_int_equal(write_response(&out, 99, NULL, SLICE_EMPTY, true, NULL, 0), ERROR_INVALID);
+    assert_int_equal(write_response(&out, 1000, NULL, SLICE_EMPTY, true, NULL, 0), ERROR_INVALID);
+    assert_int_equal(write_response(&out, 200, "a\r\nb", SLICE_EMPTY, true, NULL, 0),
                      ERROR_INVALID);
     assert_int_equal(out.len, 0);
     buffer_release(&out);
@@ -173,8 +165,8 @@ static enum error_code write_either(struct buffer *out, bool response)
     const struct http_header extra[] = {HEADER("Retry-After", "5")};
 
     if (response)
-        return http_write_response(out, 503, "text/plain", SLICE("wait"), false, extra, 1);
-    return http_write_request_head(out, SLICE("POST"), SLICE("/"), SLICE("a"), 9, extra, 1);
+        return write_response(out, 503, "text/plain", SLICE("wait"), false, extra, 1);
+    return write_request(out, SLICE("POST"), SLICE("/"), SLICE("a"), 9, extra, 1);
 }
 
 static void a_full_buffer_takes_nothing(void **state)
@@ -207,20 +199,17 @@ static void our_own_parser_reads_what_is_written(void **state)
 
     (void)state;
     buffer_init(&out, 10000);
-    assert_int_equal(http_write_response(&out, 100, NULL, SLICE_EMPTY, true, NULL, 0), ERROR_NONE);
-    assert_int_equal(http_write_response(&out, 200, "a/b", SLICE("hello"), true, extra, 1),
-                     ERROR_NONE);
-    assert_int_equal(http_write_response(&out, 204, NULL, SLICE_EMPTY, true, extra, 1), ERROR_NONE);
-    assert_int_equal(http_write_response(&out, 599, NULL, SLICE("x"), false, NULL, 0), ERROR_NONE);
+    assert_int_equal(write_response(&out, 100, NULL, SLICE_EMPTY, true, NULL, 0), ERROR_NONE);
+    assert_int_equal(write_response(&out, 200, "a/b", SLICE("hello"), true, extra, 1), ERROR_NONE);
+    assert_int_equal(write_response(&out, 204, NULL, SLICE_EMPTY, true, extra, 1), ERROR_NONE);
+    assert_int_equal(write_response(&out, 599, NULL, SLICE("x"), false, NULL, 0), ERROR_NONE);
     const struct http_case answered = {buffer_slice(&out), "200 [hello]; 204 []; 599 close [x]"};
     check_case(&answers, &answered);
     buffer_clear(&out);
-    assert_int_equal(
-        http_write_request_head(&out, SLICE("GET"), SLICE("/a?b"), SLICE("c:1"), 0, extra, 1),
-        ERROR_NONE);
-    assert_int_equal(
-        http_write_request_head(&out, SLICE("POST"), SLICE("/"), SLICE("c"), 2, NULL, 0),
-        ERROR_NONE);
+    assert_int_equal(write_request(&out, SLICE("GET"), SLICE("/a?b"), SLICE("c:1"), 0, extra, 1),
+                     ERROR_NONE);
+    assert_int_equal(write_request(&out, SLICE("POST"), SLICE("/"), SLICE("c"), 2, NULL, 0),
+                     ERROR_NONE);
     assert_int_equal(buffer_append_string(&out, "hi"), ERROR_NONE);
     const struct http_case requested = {buffer_slice(&out), "GET /a?b []; POST / [hi]"};
     check_case(&requests, &requested);

@@ -1,0 +1,41 @@
+// The writers of heads as tests call them: in one line.
+#ifndef TEST_HTTP_WRITER_H
+#define TEST_HTTP_WRITER_H
+
+#include "ghatrace/http/write.h"
+
+// Body included.
+static inline enum error_code write_response(struct buffer *out, int status, const char *type,
+                                             struct slice body, bool keep_alive,
+                                             const struct http_header *extra, size_t extra_count)
+{
+    const struct http_response_head head = {.status = status,
+                                            .content_type = type,
+                                            .body_len = body.len,
+                                            .keep_alive = keep_alive,
+                                            .extra = extra,
+                                            .extra_count = extra_count};
+    size_t start = out->len;
+    enum error_code code = http_write_response_head(out, &head);
+
+    if (code == ERROR_NONE)
+        code = buffer_append_slice(out, body);
+    if (code != ERROR_NONE)
+        out->len = start;
+    return code;
+}
+
+static inline enum error_code write_request(struct buffer *out, struct slice method,
+                                            struct slice target, struct slice host, size_t body_len,
+                                            const struct http_header *extra, size_t extra_count)
+{
+    const struct http_request_head head = {.method = method,
+                                           .target = target,
+                                           .host = host,
+                                           .body_len = body_len,
+                                           .extra = extra,
+                                           .extra_count = extra_count};
+    return http_write_request_head(out, &head);
+}
+
+#endif
