@@ -278,18 +278,33 @@ static enum error_code create_plan(struct exporter *exporter, const struct expor
     return ERROR_NONE;
 }
 
-// The form of requests, and what must not be shown of it.
+// The form of requests, what must not be shown of it, and where both lie.
+struct made_form {
+    struct request_form form;
+    struct mask_list masks;
+    struct arena arena;
+};
+
 static enum error_code make_form(const struct export_options *options,
-                                 const struct export_endpoint *endpoint, struct arena *arena,
-                                 struct request_form *form, struct mask_list *masks,
+                                 const struct export_endpoint *endpoint, struct made_form *made,
                                  struct error *error)
 {
-    enum error_code code = request_form_init(form, options, endpoint, arena, error);
-    if (code == ERROR_NONE &&
-        mask_init(masks, form->fields, form->configured_count, slice_from_string(endpoint->path),
-                  slice_from_string(endpoint->userinfo), arena) != ERROR_NONE)
+    const struct request_form *form = &made->form;
+    arena_init(&made->arena, ARENA_BLOCK);
+    enum error_code code = request_form_init(&made->form, options, endpoint, &made->arena, error);
+    if (code == ERROR_NONE && mask_init(&made->masks, form->fields, form->configured_count,
+                                        endpoint, &made->arena) != ERROR_NONE)
         code = error_set(error, ERROR_MEMORY, "out of memory");
+    if (code != ERROR_NONE)
+        arena_release(&made->arena);
     return code;
+}
+
+static void use_form(struct exporter *exporter, const struct made_form *made)
+{
+    exporter->form = made->form;
+    exporter->masks = made->masks;
+    exporter->arena = made->arena;
 }
 
 static enum error_code create_timers(struct exporter *exporter, struct error *error)
@@ -337,8 +352,10 @@ enum error_code exporter_create(struct net_loop *loop, struct store *store, stru
     set_up(exporter, loop, options);
     exporter->store = store;
     exporter->engine = engine;
-    enum error_code code = make_form(options, &exporter->endpoint, &exporter->arena,
-                                     &exporter->form, &exporter->masks, error);
+    struct made_form made;
+    enum error_code code = make_form(options, &exporter->endpoint, &made, error);
+    if (code == ERROR_NONE)
+        use_form(exporter, &made);
     if (code == ERROR_NONE)
         code = create_plan(exporter, options, error);
     if (code == ERROR_NONE)
@@ -440,18 +457,13 @@ enum error_code exporter_use_headers(struct exporter *exporter, const struct htt
         .headers = headers,
         .header_count = count,
     };
-    struct request_form form;
-    struct mask_list masks;
-    struct arena arena;
-    arena_init(&arena, ARENA_BLOCK);
-    enum error_code code = make_form(&options, &exporter->endpoint, &arena, &form, &masks, error);
-    if (code != ERROR_NONE) {
-        arena_release(&arena);
+    struct made_form made;
+    enum error_code code = make_form(&options, &exporter->endpoint, &made, error);
+    if (code != ERROR_NONE)
         return code;
-    }
     // The same headers are no reason to try sooner: a caller may set them after each 401.
-    if (has_same_fields(&form, &exporter->form)) {
-        arena_release(&arena);
+    if (has_same_fields(&made.form, &exporter->form)) {
+        arena_release(&made.arena);
         return ERROR_NONE;
     }
     // Requests under way are bytes already and do not need the form; what their answers repeat is still masked.
@@ -459,9 +471,7 @@ enum error_code exporter_use_headers(struct exporter *exporter, const struct htt
     exporter->old_arena = exporter->arena;
     exporter->old_masks = exporter->masks;
     exporter->old_masks.older = NULL;
-    exporter->arena = arena;
-    exporter->form = form;
-    exporter->masks = masks;
+    use_form(exporter, &made);
     exporter->masks.older = &exporter->old_masks;
     exporter->headers_age++;
     if (exporter->is_started) {

@@ -31,16 +31,17 @@ static bool is_field_value(struct slice value)
 }
 
 // Messages give the name at most: values are secrets.
-static enum error_code read_header(struct slice name, struct slice value, size_t position,
-                                   struct arena *arena, struct http_header *header,
-                                   struct error *error)
+static enum error_code read_header(const struct pair *pair, struct arena *arena,
+                                   struct http_header *header, struct error *error)
 {
+    struct slice name = pair->key;
     if (!is_token(name))
-        return error_set(error, ERROR_USAGE, "entry %zu: not the name of an HTTP field", position);
+        return error_set(error, ERROR_USAGE, "entry %zu: not the name of an HTTP field",
+                         pair->position);
     if (!arena_copy_slice(arena, name, &header->name))
         return error_set(error, ERROR_MEMORY, "out of memory");
 
-    enum error_code code = pairs_percent_decode(value, arena, &header->value);
+    enum error_code code = pairs_percent_decode(pair->value, arena, &header->value);
     if (code == ERROR_INVALID)
         return error_set(error, ERROR_USAGE,
                          "value of \"%.*s\": \"%%\" without two hexadecimal digits: write %%25",
@@ -64,12 +65,12 @@ enum error_code export_headers_parse(struct slice text, struct arena *arena,
         return error_set(error, ERROR_MEMORY, "out of memory");
 
     struct pairs pairs;
-    struct slice name, value;
+    struct pair pair;
     size_t found = 0;
     enum error_code code;
     pairs_init(&pairs, text);
-    while ((code = pairs_next(&pairs, &name, &value, error)) == ERROR_NONE) {
-        code = read_header(name, value, pairs.position, arena, &items[found], error);
+    while ((code = pairs_next(&pairs, &pair, error)) == ERROR_NONE) {
+        code = read_header(&pair, arena, &items[found], error);
         if (code != ERROR_NONE)
             return code;
         found++;

@@ -78,8 +78,9 @@ static size_t count_pairs(struct slice query)
 }
 
 enum error_code mask_init(struct mask_list *list, const struct http_header *headers, size_t count,
-                          struct slice path, struct slice userinfo, struct arena *arena)
+                          const struct export_endpoint *endpoint, struct arena *arena)
 {
+    struct slice path = slice_from_string(endpoint->path);
     ptrdiff_t mark = slice_find(path, SLICE("?"));
     struct slice query = mark < 0 ? SLICE_EMPTY : from(path, (size_t)mark + 1);
     *list = (struct mask_list){.count = 0};
@@ -91,7 +92,7 @@ enum error_code mask_init(struct mask_list *list, const struct http_header *head
         add(list, headers[i].value);
         add(list, after_scheme(headers[i].value));
     }
-    enum error_code code = add_userinfo(list, userinfo, arena);
+    enum error_code code = add_userinfo(list, slice_from_string(endpoint->userinfo), arena);
     return code == ERROR_NONE ? add_query(list, query, arena) : code;
 }
 

@@ -24,8 +24,7 @@ static struct slice take_until(struct slice *rest, char separator)
     return head;
 }
 
-enum error_code pairs_next(struct pairs *pairs, struct slice *key, struct slice *value,
-                           struct error *error)
+enum error_code pairs_next(struct pairs *pairs, struct pair *pair, struct error *error)
 {
     while (pairs->rest.len > 0) {
         struct slice entry = slice_trim(take_until(&pairs->rest, ','));
@@ -35,8 +34,9 @@ enum error_code pairs_next(struct pairs *pairs, struct slice *key, struct slice 
         if (memchr(entry.data, '=', entry.len) == NULL)
             return error_set(error, ERROR_USAGE, "entry %zu has no \"=\": write name=value",
                              pairs->position);
-        *key = slice_trim(take_until(&entry, '='));
-        *value = slice_trim(entry);
+        pair->key = slice_trim(take_until(&entry, '='));
+        pair->value = slice_trim(entry);
+        pair->position = pairs->position;
         return ERROR_NONE;
     }
     return ERROR_NOT_FOUND;

@@ -12,15 +12,19 @@
 
 struct pairs {
     struct slice rest; // not read yet
-    size_t position;   // of the last entry given out, from 1: secrets stay out of messages
+    size_t position;   // of the last entry read
+};
+
+struct pair {
+    struct slice key, value;
+    size_t position; // from 1: messages name the entry by it, since the entry may be a secret
 };
 
 void pairs_init(struct pairs *pairs, struct slice text);
 // The next entry, split at its first '=' (later ones belong to the value: base64 pads with them) and
 // trimmed. Empty entries are passed over. ERROR_NOT_FOUND, without a message, at the end;
 // ERROR_USAGE when there is no '='.
-enum error_code pairs_next(struct pairs *pairs, struct slice *key, struct slice *value,
-                           struct error *error) MUST_CHECK;
+enum error_code pairs_next(struct pairs *pairs, struct pair *pair, struct error *error) MUST_CHECK;
 // An upper bound of the number of entries.
 size_t pairs_count_max(struct slice text);
 

@@ -175,11 +175,15 @@ static void begin(struct plan_request *request, enum plan_kind kind)
 
 static void send(struct export_plan *plan, struct plan_request *request)
 {
+    assert(!request->is_busy && request->count > 0);
     request->is_busy = true;
     request->sent_at = ++plan->tick;
-    if (request->part != NULL)
+    if (request->part != NULL) {
+        assert(request->part->is_used && !request->part->is_busy);
         request->part->is_busy = true;
+    }
     if (plan->is_outage) {
+        assert(plan->probe == NULL); // one at a time
         request->is_probe = true;
         plan->probe = request;
     }
@@ -187,6 +191,7 @@ static void send(struct export_plan *plan, struct plan_request *request)
 
 static void free_part(struct export_plan *plan, struct plan_part *part)
 {
+    assert(part->is_used && !part->is_busy && plan->part_count > 0);
     part->is_used = false;
     plan->part_count--;
 }
@@ -793,6 +798,7 @@ enum plan_verdict plan_answer(struct export_plan *plan, size_t slot,
 enum plan_verdict plan_unsendable(struct export_plan *plan, size_t slot, timestamp_ns now)
 {
     struct plan_request *request = &plan->requests[slot];
+    assert(request->is_busy);
     if (plan->probe == request)
         plan->probe = NULL;
     if (request->count == 1)
@@ -813,6 +819,7 @@ enum plan_verdict plan_unsendable(struct export_plan *plan, size_t slot, timesta
 
 void plan_gone(struct export_plan *plan, size_t slot)
 {
+    assert(plan->requests[slot].is_busy);
     if (plan->probe == &plan->requests[slot])
         plan->probe = NULL;
 }

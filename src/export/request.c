@@ -165,19 +165,19 @@ static enum error_code append_record(struct store_transaction *transaction, uint
 
 // "repeated fields ... are concatenated" (Protocol Buffers, Encoding): the records joined are a valid
 // ExportTraceServiceRequest.
-static enum error_code join_records(struct store *store, const uint64_t *sequences, size_t count,
-                                    struct buffer *joined, size_t *records, struct error *error)
+static enum error_code join_records(struct store *store, struct request_records *records,
+                                    struct buffer *joined, struct error *error)
 {
     struct store_transaction *transaction;
     enum error_code code = store_begin(store, false, &transaction, error);
     if (code != ERROR_NONE)
         return code;
 
-    *records = 0;
-    for (size_t i = 0; i < count && code == ERROR_NONE; i++) {
-        code = append_record(transaction, sequences[i], joined, error);
+    records->found = 0;
+    for (size_t i = 0; i < records->count && code == ERROR_NONE; i++) {
+        code = append_record(transaction, records->sequences[i], joined, error);
         if (code == ERROR_NONE)
-            *records += 1;
+            records->found++;
         if (code == ERROR_NOT_FOUND)
             code = ERROR_NONE;
     }
@@ -229,15 +229,15 @@ static enum error_code write_request(const struct request_form *form, struct sli
 }
 
 enum error_code request_build(const struct request_form *form, struct store *store,
-                              const uint64_t *sequences, size_t count, struct buffer *request,
-                              size_t *records, struct error *error)
+                              struct request_records *records, struct buffer *request,
+                              struct error *error)
 {
     struct buffer body;
     buffer_init(&body, REQUEST_BODY_MAX);
     buffer_init(request, REQUEST_MAX);
 
-    enum error_code code = join_records(store, sequences, count, &body, records, error);
-    if (code != ERROR_NONE || *records == 0)
+    enum error_code code = join_records(store, records, &body, error);
+    if (code != ERROR_NONE || records->found == 0)
         goto cleanup;
     if (form->protocol == EXPORT_JSON)
         code = transcode(&body, error);

@@ -29,12 +29,19 @@ enum error_code request_form_init(struct request_form *form, const struct export
                                   const struct export_endpoint *endpoint, struct arena *arena,
                                   struct error *error) MUST_CHECK;
 
-// Head and body of a request with those of the records that are still in the outbox; `*records`
-// says how many, and when it is 0, `request` stays empty. One short read transaction.
+// What a request is made of.
+struct request_records {
+    const uint64_t *sequences; // in the outbox
+    size_t count;
+    size_t found; // how many of them were still there
+};
+
+// Head and body of a request with those of the records that are still in the outbox. When none is, `request` stays
+// empty. One short read transaction.
 // ERROR_TOO_LARGE, ERROR_INVALID: these records can never be sent together as they are (halve, or
 // bury). Anything else may pass: ERROR_MEMORY and what the store says.
 enum error_code request_build(const struct request_form *form, struct store *store,
-                              const uint64_t *sequences, size_t count, struct buffer *request,
-                              size_t *records, struct error *error) MUST_CHECK;
+                              struct request_records *records, struct buffer *request,
+                              struct error *error) MUST_CHECK;
 
 #endif

@@ -5,21 +5,21 @@
 
 // "The `,` and `=` characters in keys and values MUST be percent encoded. Other characters MAY be
 // percent-encoded" (OpenTelemetry, resource/sdk.md).
-static enum error_code read_attribute(struct slice key, struct slice value, size_t position,
-                                      struct arena *arena, struct attribute *item,
-                                      struct error *error)
+static enum error_code read_attribute(const struct pair *pair, struct arena *arena,
+                                      struct attribute *item, struct error *error)
 {
     struct slice decoded;
-    enum error_code code = pairs_percent_decode(key, arena, &decoded);
+    enum error_code code = pairs_percent_decode(pair->key, arena, &decoded);
     if (code == ERROR_NONE) {
         if (decoded.len == 0 || memchr(decoded.data, '\0', decoded.len) != NULL)
-            return error_set(error, ERROR_USAGE, "entry %zu: not a key", position);
+            return error_set(error, ERROR_USAGE, "entry %zu: not a key", pair->position);
         *item = (struct attribute){.key = decoded.data, .type = ATTRIBUTE_STRING};
-        code = pairs_percent_decode(value, arena, &item->string);
+        code = pairs_percent_decode(pair->value, arena, &item->string);
     }
     if (code == ERROR_INVALID)
         return error_set(error, ERROR_USAGE,
-                         "entry %zu: \"%%\" without two hexadecimal digits: write %%25", position);
+                         "entry %zu: \"%%\" without two hexadecimal digits: write %%25",
+                         pair->position);
     if (code != ERROR_NONE)
         return error_set(error, code, "out of memory");
     return ERROR_NONE;
@@ -49,13 +49,13 @@ enum error_code export_resource_parse(struct slice text, struct arena *arena,
         return error_set(error, ERROR_MEMORY, "out of memory");
 
     struct pairs pairs;
-    struct slice key, value;
+    struct pair pair;
     size_t found_count = 0;
     enum error_code code;
     pairs_init(&pairs, text);
-    while ((code = pairs_next(&pairs, &key, &value, error)) == ERROR_NONE) {
+    while ((code = pairs_next(&pairs, &pair, error)) == ERROR_NONE) {
         struct attribute item;
-        code = read_attribute(key, value, pairs.position, arena, &item, error);
+        code = read_attribute(&pair, arena, &item, error);
         if (code != ERROR_NONE)
             return code;
         found_count = place_attribute(found, found_count, &item);

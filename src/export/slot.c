@@ -294,19 +294,19 @@ void slot_send(struct export_slot *slot)
     const struct plan_request *planned = request_of(slot);
     struct buffer request;
     struct error error;
-    size_t records = 0;
+    struct request_records records = {.sequences = planned->sequences, .count = planned->count};
 
     slot->is_last_try = exporter->is_draining;
     if (exporter->before_request != NULL)
         exporter->before_request(exporter->before_request_context);
     slot->headers_age = exporter->headers_age;
-    enum error_code code = request_build(&exporter->form, exporter->store, planned->sequences,
-                                         planned->count, &request, &records, &error);
+    enum error_code code =
+        request_build(&exporter->form, exporter->store, &records, &request, &error);
     if (code == ERROR_TOO_LARGE || code == ERROR_INVALID) {
         refuse_unsendable(slot, &error);
     } else if (code != ERROR_NONE) {
         fail_locally(slot, &error);
-    } else if (records == 0) {
+    } else if (records.found == 0) {
         plan_gone(&exporter->plan, slot->index);
         settle(slot, PLAN_SETTLE);
     } else {

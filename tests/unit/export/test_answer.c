@@ -165,14 +165,14 @@ static void secrets_are_masked_wherever_they_are_repeated(void **state)
         {"user:pass%20word, pass%20word, pass word",
          "401 Unauthorized: ****************, ***********, *********"},
     };
+    static const struct export_endpoint endpoint = {.path = "/v1/traces?key=q%2Fuery&x=1",
+                                                    .userinfo = "user:pass%20word"};
     struct mask_list masks;
     struct arena arena;
     char text[ANSWER_TEXT_SIZE];
     (void)state;
     arena_init(&arena, 256);
-    assert_int_equal(mask_init(&masks, headers, 3, SLICE("/v1/traces?key=q%2Fuery&x=1"),
-                               SLICE("user:pass%20word"), &arena),
-                     ERROR_NONE);
+    assert_int_equal(mask_init(&masks, headers, 3, &endpoint, &arena), ERROR_NONE);
     for (size_t i = 0; i < COUNT(cases); i++) {
         struct export_answer answer =
             make_answer(401, "text/plain", cases[i].body, strlen(cases[i].body));
