@@ -94,26 +94,24 @@ static bool is_news(uint64_t count)
     return count % step == 0;
 }
 
-void setup_note_refusal(struct setup_notes *notes, enum setup_refusal refusal,
-                        const struct net_ip *client, struct slice path, timestamp_ns signed_at,
-                        timestamp_ns now)
+void setup_note_refusal(struct setup_notes *notes, const struct setup_refused *delivery)
 {
-    struct ingress_refused *refused = &notes->refused[refusal];
+    struct ingress_refused *refused = &notes->refused[delivery->why];
 
     pthread_mutex_lock(&notes->mutex);
-    if (refused->in_a_row > 0 && signed_at >= refused->last) {
+    if (refused->in_a_row > 0 && delivery->signed_at >= refused->last) {
         refused->in_a_row = 0;
         refused->address_count = 0;
         refused->has_more_addresses = false;
     }
     if (refused->in_a_row == 0)
-        refused->since = now;
+        refused->since = delivery->at;
     refused->count++;
     refused->in_a_row++;
-    refused->last = now;
-    note_address(refused, client);
-    if (refusal == SETUP_WRONG_PATH)
-        copy_clean(path, notes->path, sizeof notes->path);
+    refused->last = delivery->at;
+    note_address(refused, delivery->client);
+    if (delivery->why == SETUP_WRONG_PATH)
+        copy_clean(delivery->path, notes->path, sizeof notes->path);
     notes->version += is_news(refused->in_a_row) ? 1 : 0;
     pthread_mutex_unlock(&notes->mutex);
 }

@@ -21,11 +21,15 @@ void setup_notes_destroy(struct setup_notes *notes);
 
 // Does it look like a delivery of GitHub's? Anybody can write such fields.
 bool setup_is_from_github(const struct http_head *head);
-// One more. `client` is NULL where it is not known; `signed_at` is when the last delivery was signed rightly; `path` is
-// that of SETUP_WRONG_PATH.
-void setup_note_refusal(struct setup_notes *notes, enum setup_refusal refusal,
-                        const struct net_ip *client, struct slice path, timestamp_ns signed_at,
-                        timestamp_ns now);
+struct setup_refused {
+    enum setup_refusal why;
+    const struct net_ip *client; // NULL: not known
+    struct slice path;           // with SETUP_WRONG_PATH
+    timestamp_ns at;
+    timestamp_ns signed_at; // when the last delivery was signed rightly
+};
+// One more.
+void setup_note_refusal(struct setup_notes *notes, const struct setup_refused *delivery);
 void setup_note_ping(struct setup_notes *notes, const struct github_hook *hook, timestamp_ns now);
 // When the last delivery with a right signature came; TIMESTAMP_UNKNOWN: none did.
 timestamp_ns ingress_signed_at(const struct ingress *ingress);

@@ -1,4 +1,6 @@
 // The webhook: health and readiness, heads and bodies of deliveries, and what they are answered.
+#include <assert.h>
+
 #include "delivery.h"
 #include "ghatrace/base/log.h"
 #include "ghatrace/base/memory.h"
@@ -246,9 +248,13 @@ static void note_refusal(struct conversation *conversation, const struct http_he
     struct webhook *webhook = webhook_of(conversation);
     struct net_ip client;
     bool is_known = find_client(conversation, head, &client);
+    const struct setup_refused delivery = {.why = refusal,
+                                           .client = is_known ? &client : NULL,
+                                           .path = head->path,
+                                           .at = timestamp_now(),
+                                           .signed_at = ingress_signed_at(webhook->ingress)};
 
-    setup_note_refusal(webhook->setup, refusal, is_known ? &client : NULL, head->path,
-                       ingress_signed_at(webhook->ingress), timestamp_now());
+    setup_note_refusal(webhook->setup, &delivery);
 }
 
 static void note_signature(struct conversation *conversation, const struct http_head *head)
@@ -424,6 +430,8 @@ static void submit(struct request *request)
 
     if (!github_delivery_guid_time(delivery->guid, &occurred_at))
         occurred_at = TIMESTAMP_UNKNOWN;
+    // One request of a conversation at a time: the last one's outcome has come back.
+    assert(request->task.state == ENGINE_TASK_IDLE && !request->answer.is_posted);
     request->answer = (struct net_task){.run = answer_outcome, .context = request};
     request->task = (struct engine_task){.type = ENGINE_APPLY_EVENT,
                                          .on_done = on_done,

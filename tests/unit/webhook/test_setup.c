@@ -27,7 +27,11 @@ static void note(struct setup_notes *notes, const char *address, timestamp_ns si
     struct net_ip ip;
 
     assert_true(net_ip_parse(slice_from_string(address), &ip));
-    setup_note_refusal(notes, SETUP_WRONG_SIGNATURE, &ip, SLICE_EMPTY, signed_at, now);
+    setup_note_refusal(notes, &(struct setup_refused){.why = SETUP_WRONG_SIGNATURE,
+                                                      .client = &ip,
+                                                      .path = SLICE_EMPTY,
+                                                      .signed_at = signed_at,
+                                                      .at = now});
 }
 
 static struct ingress_setup read_notes(struct setup_notes *notes)
@@ -86,7 +90,11 @@ static void a_client_that_is_not_known_has_no_address(void **state)
     struct setup_notes *notes = create();
 
     (void)state;
-    setup_note_refusal(notes, SETUP_WITHOUT_SIGNATURE, NULL, SLICE_EMPTY, 0, START);
+    setup_note_refusal(notes, &(struct setup_refused){.why = SETUP_WITHOUT_SIGNATURE,
+                                                      .client = NULL,
+                                                      .path = SLICE_EMPTY,
+                                                      .signed_at = 0,
+                                                      .at = START});
     assert_int_equal(read_notes(notes).without_signature.address_count, 0);
     assert_int_equal(read_notes(notes).without_signature.count, 1);
     assert_int_equal(read_notes(notes).wrong_signature.count, 0);
@@ -100,9 +108,17 @@ static void the_last_path_is_kept_cut_and_without_what_a_terminal_obeys(void **s
 
     (void)state;
     memset(path, 'x', sizeof path);
-    setup_note_refusal(notes, SETUP_WRONG_PATH, NULL, (struct slice){path, sizeof path}, 0, START);
+    setup_note_refusal(notes, &(struct setup_refused){.why = SETUP_WRONG_PATH,
+                                                      .client = NULL,
+                                                      .path = (struct slice){path, sizeof path},
+                                                      .signed_at = 0,
+                                                      .at = START});
     assert_int_equal(strlen(read_notes(notes).path), INGRESS_SETUP_TEXT_SIZE - 1);
-    setup_note_refusal(notes, SETUP_WRONG_PATH, NULL, SLICE("/a\x1b[31m\xc3\xa9\x7f b"), 0, START);
+    setup_note_refusal(notes, &(struct setup_refused){.why = SETUP_WRONG_PATH,
+                                                      .client = NULL,
+                                                      .path = SLICE("/a\x1b[31m\xc3\xa9\x7f b"),
+                                                      .signed_at = 0,
+                                                      .at = START});
     assert_string_equal(read_notes(notes).path, "/a?[31m????b");
     setup_notes_destroy(notes);
 }
