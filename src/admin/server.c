@@ -1,5 +1,6 @@
 // The admin listener: query parameters, answers, streams, in the main loop.
 #include <arpa/inet.h>
+#include <assert.h>
 #include <netinet/in.h>
 #include <string.h>
 
@@ -208,6 +209,7 @@ static void on_free(struct conversation *conversation)
 
     if (stream == NULL)
         return;
+    assert(admin->streams > 0);
     admin->streams--;
     stream->on_closed(stream->context);
     memory_free(stream);

@@ -129,6 +129,7 @@ void conversation_let_go(struct conversation *conversation)
 {
     struct conversation_host *host = conversation->host;
 
+    assert(conversation->holds > 0);
     if (--conversation->holds > 0)
         return;
     give_back_large(conversation);

@@ -3,6 +3,7 @@
 #ifndef GHATRACE_HTTP_LIMITS_H
 #define GHATRACE_HTTP_LIMITS_H
 
+#include <assert.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -94,7 +95,10 @@ static inline bool body_memory_take(struct body_memory *memory, uint64_t bytes)
 
 static inline void body_memory_give_back(struct body_memory *memory, uint64_t bytes)
 {
-    atomic_fetch_sub(&memory->held, bytes);
+    uint_fast64_t held = atomic_fetch_sub(&memory->held, bytes);
+
+    assert(held >= bytes);
+    (void)held;
 }
 
 #endif
