@@ -28,7 +28,7 @@ static const unsigned next_states[] = {
 };
 
 // Every change of state. It also counts those that are SETTLING.
-static void move_to(struct export_slot *slot, enum slot_state to)
+static void move_slot(struct export_slot *slot, enum slot_state to)
 {
     struct exporter *exporter = slot->exporter;
     assert((next_states[slot->state] & 1U << to) != 0);
@@ -47,7 +47,7 @@ static void move_to(struct export_slot *slot, enum slot_state to)
 static void submit(struct export_slot *slot)
 {
     assert(slot->task.sequence_count > 0);
-    move_to(slot, SLOT_SETTLING);
+    move_slot(slot, SLOT_SETTLING);
     engine_submit(slot->exporter->engine, &slot->task);
 }
 
@@ -105,7 +105,7 @@ static void on_settled(void *context)
     struct exporter *exporter = slot->exporter;
     // The note of a quarantine spares a restart some requests: it is not worth waiting for.
     bool is_settled = slot->task.outcome == ENGINE_ACCEPTED || slot->task.is_quarantined;
-    move_to(slot, is_settled ? SLOT_IDLE : SLOT_UNSETTLED);
+    move_slot(slot, is_settled ? SLOT_IDLE : SLOT_UNSETTLED);
     if (exporter_reap(exporter))
         return;
 
@@ -252,7 +252,7 @@ static void on_result(void *context, const struct channel_result *result)
     struct export_slot *slot = context;
     struct exporter *exporter = slot->exporter;
     bool is_unauthorized = result->answer.status == STATUS_UNAUTHORIZED;
-    move_to(slot, SLOT_IDLE);
+    move_slot(slot, SLOT_IDLE);
     if (result->is_stale)
         slot_send(slot);
     else
@@ -279,7 +279,7 @@ static void hand_over(struct export_slot *slot, struct buffer *request)
         channel_drop_connection(&slot->channel);
     enum error_code code = channel_send(&slot->channel, request, &error);
     if (code == ERROR_NONE) {
-        move_to(slot, SLOT_SENDING);
+        move_slot(slot, SLOT_SENDING);
         exporter->counters.requests++;
     } else if (code == ERROR_CLOSED) {
         slot_send(slot); // the kept connection was closed

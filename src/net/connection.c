@@ -218,7 +218,7 @@ static const unsigned next_states[] = {
 };
 
 // Every change of state. It also keeps the listener's list of handshakes, and their deadline.
-static void move_to(struct net_connection *connection, enum connection_state to)
+static void move_connection(struct net_connection *connection, enum connection_state to)
 {
     enum connection_state from = connection->state;
     bool has_listener = connection->listener != NULL;
@@ -346,7 +346,7 @@ static void connection_start_reading(struct net_connection *connection);
 
 enum error_code connection_open(struct net_connection *connection, struct error *error)
 {
-    move_to(connection, CONNECTION_OPEN);
+    move_connection(connection, CONNECTION_OPEN);
     connection_start_reading(connection);
     if (connection->state != CONNECTION_CLOSED)
         return ERROR_NONE;
@@ -394,7 +394,7 @@ enum error_code net_connection_connect_tls(struct net_loop *loop, const struct n
     enum error_code code = connection_create(loop, fd, address, &connection, error);
     if (code != ERROR_NONE)
         return code;
-    move_to(connection, CONNECTION_CONNECTING);
+    move_connection(connection, CONNECTION_CONNECTING);
     if (tls != NULL)
         code = connection_secure(connection, tls, host, error);
     if (code == ERROR_NONE && event_add(connection->writable, NULL) != 0)
@@ -431,7 +431,7 @@ void connection_close(struct net_connection *connection, enum net_close_reason r
         (void)connection->transport->finish(connection->fd, connection->transport_state);
     connection->close_reason = reason;
     error_set(&connection->close_error, code, "%s", message);
-    move_to(connection, CONNECTION_CLOSED);
+    move_connection(connection, CONNECTION_CLOSED);
     event_del(connection->readable);
     event_del(connection->writable);
     event_del(connection->deadline);
@@ -611,7 +611,7 @@ void net_connection_finish(struct net_connection *connection)
         connection->finishes_when_open = true;
         return;
     }
-    move_to(connection, CONNECTION_FINISHING);
+    move_connection(connection, CONNECTION_FINISHING);
     // From here on input is read only to be dropped: a peer that still sends may otherwise never
     // come to read the answer.
     connection_start_reading(connection);
@@ -708,7 +708,7 @@ void connection_start_handshake(struct net_connection *connection, duration_ns t
 {
     struct timeval wait = timeval_from_duration(time);
 
-    move_to(connection, CONNECTION_HANDSHAKING);
+    move_connection(connection, CONNECTION_HANDSHAKING);
     event_del(connection->writable);
     if (event_add(connection->handshake_deadline, &wait) != 0)
         connection_close(connection, NET_CLOSED_BY_ERROR, ERROR_MEMORY, "out of memory");
@@ -812,7 +812,7 @@ static void linger(struct net_connection *connection)
         connection_close(connection, NET_CLOSED_BY_US, ERROR_NONE, "");
         return;
     }
-    move_to(connection, CONNECTION_LINGERING);
+    move_connection(connection, CONNECTION_LINGERING);
     connection_arm_deadline(connection, LINGER_TIME);
 }
 
@@ -883,7 +883,8 @@ static void complete_connect(struct net_connection *connection)
 // Open for the owner's bytes; tells the owner of an outgoing connection.
 static void connection_become_open(struct net_connection *connection)
 {
-    move_to(connection, connection->finishes_when_open ? CONNECTION_FINISHING : CONNECTION_OPEN);
+    move_connection(connection,
+                    connection->finishes_when_open ? CONNECTION_FINISHING : CONNECTION_OPEN);
     connection->finishes_when_open = false;
     connection_start_reading(connection);
     if (connection->state == CONNECTION_OPEN && connection->listener == NULL &&
