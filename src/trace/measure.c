@@ -95,25 +95,21 @@ enum error_code measure_of_run(const struct run_state *run, const struct span *r
                                const struct run_measure **measure)
 {
     const struct github_run *body = &run->body;
-    bool has_own_events = run->seen != 0;
-    const struct github_repository *repository =
-        has_own_events ? &run->repository : &run->job_repository;
-    struct slice conclusion =
-        has_own_events ? body->conclusion : build_conclusion_of_result(build_worst_result(run));
+    const struct run_names names = run_names_of(run);
     struct run_measure *made = arena_allocate_array(arena, 1, sizeof *made);
     if (made == NULL)
         return ERROR_MEMORY;
     *made = (struct run_measure){
         .server = cut(run->server),
-        .repository = cut(repository->full_name),
-        .workflow = cut(has_own_events ? body->workflow_name : run->job_workflow_name),
-        .branch = cut(has_own_events ? body->head_branch : run->job_head_branch),
+        .repository = cut(names.repository->full_name),
+        .workflow = cut(names.workflow),
+        .branch = cut(names.branch),
         .event_name = cut(body->event_name),
         .display_title = cut(body->display_title),
         .url = cut(attributes_get_string(&root->attributes, "cicd.pipeline.run.url.full")),
         .actor = cut(body->triggering_actor.len > 0 ? body->triggering_actor : body->actor),
-        .result = cut(build_result_text(conclusion)),
-        .conclusion = cut(conclusion),
+        .result = cut(build_result_text(names.conclusion)),
+        .conclusion = cut(names.conclusion),
         .run_id = run->run_id,
         .run_attempt = run->run_attempt,
         .run_number = body->run_number,

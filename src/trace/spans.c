@@ -214,22 +214,40 @@ static void build_status_of_conclusion(struct span *span, struct slice conclusio
     build_status(span, conclusion, outcome.error_type, writer);
 }
 
-// "{repository url}/actions/runs/{id}", from attempt 2 on with "/attempts/{n}". Empty without an URL.
+struct run_names run_names_of(const struct run_state *run)
+{
+    if (run->seen != 0)
+        return (struct run_names){.has_own_events = true,
+                                  .repository = &run->repository,
+                                  .workflow = run->body.workflow_name,
+                                  .branch = run->body.head_branch,
+                                  .revision = run->body.head_sha,
+                                  .conclusion = run->body.conclusion};
+    return (struct run_names){.repository = &run->job_repository,
+                              .workflow = run->job_workflow_name,
+                              .branch = run->job_head_branch,
+                              .revision = run->job_head_sha,
+                              .conclusion = build_conclusion_of_result(build_worst_result(run))};
+}
+
+bool run_url_of(struct slice repository_url, int64_t run_id, int64_t run_attempt,
+                struct arena *arena, struct slice *url)
+{
+    *url = SLICE_EMPTY;
+    if (repository_url.len == 0)
+        return true;
+    if (run_attempt > 1)
+        return arena_format(arena, url, "%.*s/actions/runs/%" PRId64 "/attempts/%" PRId64,
+                            SLICE_ARGS(repository_url), run_id, run_attempt);
+    return arena_format(arena, url, "%.*s/actions/runs/%" PRId64, SLICE_ARGS(repository_url),
+                        run_id);
+}
+
 static struct slice build_run_url(const struct github_repository *repository, int64_t run_id,
                                   int64_t run_attempt, struct attribute_writer *writer)
 {
-    struct slice url = SLICE_EMPTY;
-    bool is_made;
-    if (repository->html_url.len == 0)
-        return url;
-    if (run_attempt > 1)
-        is_made =
-            arena_format(writer->arena, &url, "%.*s/actions/runs/%" PRId64 "/attempts/%" PRId64,
-                         SLICE_ARGS(repository->html_url), run_id, run_attempt);
-    else
-        is_made = arena_format(writer->arena, &url, "%.*s/actions/runs/%" PRId64,
-                               SLICE_ARGS(repository->html_url), run_id);
-    if (!is_made)
+    struct slice url;
+    if (!run_url_of(repository->html_url, run_id, run_attempt, writer->arena, &url))
         writer->failed = true;
     return url;
 }
@@ -650,41 +668,35 @@ enum error_code build_job_spans(const struct trace_policy *policy, const struct 
 static void add_run_resource(const struct trace_policy *policy, const struct run_state *run,
                              struct attribute_writer *writer)
 {
-    struct resource_facts facts = {
+    const struct run_names names = run_names_of(run);
+    const struct resource_facts facts = {
         .run_id = run->run_id,
         .run_attempt = run->run_attempt,
         .server = run->server,
-        .repository = &run->repository,
-        .workflow_name = run->body.workflow_name,
-        .head_branch = run->body.head_branch,
-        .head_sha = run->body.head_sha,
+        .repository = names.repository,
+        .workflow_name = names.workflow,
+        .head_branch = names.branch,
+        .head_sha = names.revision,
     };
-    if (run->seen == 0) {
-        facts.repository = &run->job_repository;
-        facts.workflow_name = run->job_workflow_name;
-        facts.head_branch = run->job_head_branch;
-        facts.head_sha = run->job_head_sha;
-    }
     build_resource(policy, &facts, writer);
 }
 
-static void add_attributes(const struct run_state *run, const struct github_repository *repository,
-                           struct slice workflow_name, struct slice conclusion, bool is_incomplete,
-                           struct span *span, struct attribute_writer *writer)
+static void add_attributes(const struct run_state *run, const struct run_names *names,
+                           bool is_incomplete, struct span *span, struct attribute_writer *writer)
 {
     const struct github_run *body = &run->body;
-    attribute_add_string(writer, "cicd.pipeline.name", workflow_name);
+    attribute_add_string(writer, "cicd.pipeline.name", names->workflow);
     attribute_add_number_string(writer, "cicd.pipeline.run.id", run->run_id);
     attribute_add_string(writer, "cicd.pipeline.run.url.full",
-                         build_run_url(repository, run->run_id, run->run_attempt, writer));
-    attribute_add_string(writer, "cicd.pipeline.result", build_result_text(conclusion));
-    build_status_of_conclusion(span, conclusion, writer);
+                         build_run_url(names->repository, run->run_id, run->run_attempt, writer));
+    attribute_add_string(writer, "cicd.pipeline.result", build_result_text(names->conclusion));
+    build_status_of_conclusion(span, names->conclusion, writer);
     attribute_add_string(writer, "type", SLICE("workflow"));
     attribute_add_int(writer, "github.run_id", run->run_id);
     attribute_add_int(writer, "github.run_attempt", run->run_attempt);
     attribute_add_int(writer, "github.run_number", body->run_number);
     attribute_add_string(writer, "github.event_name", body->event_name);
-    attribute_add_string(writer, "github.conclusion", conclusion);
+    attribute_add_string(writer, "github.conclusion", names->conclusion);
     attribute_add_string(writer, "github.actor", body->actor);
     attribute_add_string(writer, "github.triggering_actor", body->triggering_actor);
     attribute_add_string(writer, "github.workflow_path", body->workflow_path);
@@ -735,13 +747,10 @@ static void set_link(const struct trace_policy *policy, const struct run_state *
 enum error_code build_root_span(const struct trace_policy *policy, const struct run_state *run,
                                 bool is_incomplete, struct arena *arena, struct span_batch *batch)
 {
-    bool has_own_events = run->seen != 0;
-    struct slice workflow_name = has_own_events ? run->body.workflow_name : run->job_workflow_name;
-    struct slice conclusion =
-        has_own_events ? run->body.conclusion : build_conclusion_of_result(build_worst_result(run));
+    const struct run_names names = run_names_of(run);
     *batch = (struct span_batch){0};
     batch->spans = arena_allocate_array(arena, 1, sizeof *batch->spans);
-    if (batch->spans == NULL || !set_name(&batch->spans[0], workflow_name, arena))
+    if (batch->spans == NULL || !set_name(&batch->spans[0], names.workflow, arena))
         return ERROR_MEMORY;
     batch->span_count = 1;
 
@@ -755,7 +764,6 @@ enum error_code build_root_span(const struct trace_policy *policy, const struct 
     struct attribute_writer resource = {.arena = arena, .list = &batch->resource};
     add_run_resource(policy, run, &resource);
     struct attribute_writer writer = {.arena = arena, .list = &span->attributes};
-    add_attributes(run, has_own_events ? &run->repository : &run->job_repository, workflow_name,
-                   conclusion, is_incomplete, span, &writer);
+    add_attributes(run, &names, is_incomplete, span, &writer);
     return resource.failed || writer.failed ? ERROR_MEMORY : ERROR_NONE;
 }

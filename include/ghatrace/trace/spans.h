@@ -64,6 +64,23 @@ enum run_result build_worst_result(const struct run_state *run);
 struct slice build_conclusion_of_result(enum run_result result);
 enum run_result build_result_of_conclusion(struct slice conclusion);
 
+// What a run is called: in its own events or, where none came, in those of its jobs.
+struct run_names {
+    bool has_own_events;
+    const struct github_repository *repository;
+    struct slice workflow;
+    struct slice branch;
+    struct slice revision;
+    struct slice conclusion; // of the worst of its jobs, where no event of its own came
+};
+// Points into the state.
+struct run_names run_names_of(const struct run_state *run);
+
+// "{repository_url}/actions/runs/{id}", from attempt 2 on with "/attempts/{n}"; empty where `repository_url` is. False
+// when memory is refused.
+bool run_url_of(struct slice repository_url, int64_t run_id, int64_t run_attempt,
+                struct arena *arena, struct slice *url) MUST_CHECK;
+
 // --- attribute ------------------------------------------------------------------------------------
 // Filling attribute lists without a check at every line: after a refused allocation the rest is
 // skipped, and the caller looks at `failed` once. Absent data makes no attribute: never an empty
