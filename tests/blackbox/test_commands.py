@@ -166,6 +166,11 @@ class Commands(harness.BlackBoxTest):
         daemon.stop()
         self.assertIn("compile everything", daemon.command("trace", run.run_id).stdout, "without the daemon, too")
 
+    def test_help_names_no_function_of_the_code(self):
+        for name in ("serve", "replay", "trace", "runs", "top", "ids", "requeue", "check"):
+            self.assertNotRegex(run_command(name, "--help").stdout, r"\brun_\w+")
+        self.assertNotRegex(run_command("--help").stdout, r"\brun_\w+")
+
     def test_trace_of_an_unknown_run_is_a_failure(self):
         daemon = self.new_daemon()
         shown = daemon.command("trace", RUN)
