@@ -159,7 +159,8 @@ static void put_run_job(struct json_out *json, const struct run_view_job *job, b
     json_out_text(json, "result", job->result);
     json_out_text(json, "conclusion", job->conclusion);
     json_out_text(json, "error_type", job->error_type);
-    json_out_text(json, "failed_step", job->failed_step);
+    json_out_text(json, "failed_step",
+                  job->failed_step != NULL ? job->failed_step->name : SLICE_EMPTY);
     json_out_bool(json, "incomplete", job->is_incomplete);
     json_out_bool(json, "carried_over", job->is_carried_over);
     json_out_bool(json, "critical", job->is_critical);

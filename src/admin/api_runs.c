@@ -12,20 +12,8 @@
 
 // --- one run attempt ------------------------------------------------------------------------------
 
-// "You can re-run a workflow or jobs in a workflow ... up to 50 times" (GitHub Docs, Re-running
-// workflows and jobs); twice that, should the limit move.
-#define ATTEMPTS_MAX 100
 // Of spans as protobuf, before they become JSON.
 #define SPANS_MAX_BYTES ((size_t)64 * 1024 * 1024)
-
-static enum error_code not_found(const struct run_question *question, const char *what,
-                                 struct error *error)
-{
-    return error_set(error, ERROR_NOT_FOUND,
-                     "run %" PRId64 " attempt %" PRId64 ": %s is in the store; the setting history "
-                     "tells how long finished runs are kept",
-                     question->run_id, question->run_attempt, what);
-}
 
 static void put_servers(struct json_out *json, const struct found_run *runs, size_t count)
 {
@@ -39,21 +27,17 @@ static enum error_code put_attempts(struct store_transaction *transaction, struc
                                     const struct found_run *run, struct arena *arena,
                                     struct error *error)
 {
-    struct run_question question = {.server = github_server_name(run->server),
-                                    .run_id = run->run.run_id};
+    const struct run_question question = {.server = github_server_name(run->server),
+                                          .run_id = run->run.run_id};
+    int64_t attempts[RUN_ATTEMPTS_MAX];
+    size_t count;
+    enum error_code code =
+        run_list_attempts(transaction, &question, arena, attempts, &count, error);
+    if (code != ERROR_NONE)
+        return code;
     json_out_open_array(json, "attempts");
-    for (int64_t attempt = 1; attempt <= ATTEMPTS_MAX; attempt++) {
-        struct found_run found[FOUND_RUNS_MAX];
-        size_t count;
-        question.run_attempt = attempt;
-        enum error_code code = run_lookup(transaction, &question, arena, found, &count, error);
-        if (code != ERROR_NONE)
-            return code;
-        if (count > 0)
-            json_out_count(json, NULL, (uint64_t)attempt);
-        else if (attempt > run->run.run_attempt)
-            break;
-    }
+    for (size_t i = 0; i < count; i++)
+        json_out_count(json, NULL, (uint64_t)attempts[i]);
     json_out_close_array(json);
     return ERROR_NONE;
 }
@@ -78,10 +62,10 @@ static enum error_code put_one_run(const struct view_sources *sources,
     struct run_view run;
     size_t count;
     enum error_code code = run_lookup(transaction, question, arena, found, &count, error);
-    if (code == ERROR_NONE && count == 0)
-        return ERROR_NOT_FOUND;
-    if (code == ERROR_NONE)
+    if (code == ERROR_NONE && count > 0)
         code = run_view_load(transaction, &found[0].run, &limits, arena, &run, error);
+    if (code == ERROR_NOT_FOUND || (code == ERROR_NONE && count == 0))
+        return run_not_found(transaction, question, arena, error);
     if (code != ERROR_NONE)
         return code;
     json_out_open_object(json, NULL);
@@ -110,33 +94,44 @@ enum error_code api_render_run(const struct view_sources *sources,
     json_out_init(&json, out);
     code = put_one_run(sources, transaction, &json, question, now, arena, error);
     store_abort(transaction);
-    if (code == ERROR_NOT_FOUND)
-        return not_found(question, "nothing of it", error);
     return code == ERROR_NONE ? api_finish(&json, error) : code;
+}
+
+static enum error_code read_spans(struct store_transaction *transaction,
+                                  const struct run_question *question, struct arena *arena,
+                                  struct buffer *request, struct error *error)
+{
+    struct found_run found[FOUND_RUNS_MAX];
+    size_t count;
+    enum error_code code = run_lookup(transaction, question, arena, found, &count, error);
+    if (code == ERROR_NONE && count == 0)
+        return run_not_found(transaction, question, arena, error);
+    if (code == ERROR_NONE)
+        code = run_view_load_spans(transaction, &found[0].run, request, error);
+    if (code == ERROR_NOT_FOUND)
+        return error_set(error, ERROR_NOT_FOUND,
+                         "run %" PRId64 " attempt %" PRId64
+                         ": nothing finished of it is in the store; the setting history tells how "
+                         "long finished runs are kept",
+                         question->run_id, found[0].run.run_attempt);
+    return code;
 }
 
 enum error_code api_render_spans(const struct view_sources *sources,
                                  const struct run_question *question, struct arena *arena,
                                  struct buffer *out, struct error *error)
 {
-    struct found_run found[FOUND_RUNS_MAX];
     struct store_transaction *transaction;
     struct buffer request;
-    size_t count;
     enum error_code code = store_begin(sources->store, false, &transaction, error);
     if (code != ERROR_NONE)
         return code;
     buffer_init(&request, SPANS_MAX_BYTES);
-    code = run_lookup(transaction, question, arena, found, &count, error);
-    if (code == ERROR_NONE)
-        code = count > 0 ? run_view_load_spans(transaction, &found[0].run, &request, error)
-                         : ERROR_NOT_FOUND;
+    code = read_spans(transaction, question, arena, &request, error);
     store_abort(transaction);
     if (code == ERROR_NONE)
         code = otlp_json_from_protobuf(buffer_slice(&request), out, error);
     buffer_release(&request);
-    if (code == ERROR_NOT_FOUND)
-        return not_found(question, "nothing finished of it", error);
     return code;
 }
 

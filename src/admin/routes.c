@@ -152,20 +152,11 @@ static void handle_runs(void *context, const struct admin_request *request,
     end_json(&turn);
 }
 
-// "/api/runs/123/1".
+// "/api/runs/123/1"; without an attempt, the newest.
 static bool read_run(struct slice path, struct run_question *question)
 {
     size_t prefix = sizeof RUN_PREFIX - 1;
-    struct slice rest = {path.data + prefix, path.len - prefix};
-    ptrdiff_t slash = slice_find(rest, SLICE("/"));
-    long long id, attempt;
-    if (slash < 0 || !slice_parse_int64((struct slice){rest.data, (size_t)slash}, &id) ||
-        !slice_parse_int64((struct slice){rest.data + slash + 1, rest.len - (size_t)slash - 1},
-                           &attempt))
-        return false;
-    question->run_id = id;
-    question->run_attempt = attempt;
-    return id > 0 && attempt > 0;
+    return run_question_parse((struct slice){path.data + prefix, path.len - prefix}, question);
 }
 
 static void handle_run(void *context, const struct admin_request *request,
@@ -176,8 +167,8 @@ static void handle_run(void *context, const struct admin_request *request,
     bool is_otlp = get_choice(&turn, "format", "json", "otlp");
     struct run_question question = {.server = get_text(&turn, "server")};
     if (turn.code == ERROR_NONE && !read_run(request->path, &question))
-        turn.code =
-            error_set(&turn.error, ERROR_NOT_FOUND, "want " RUN_PREFIX "RUN/ATTEMPT, in numbers");
+        turn.code = error_set(&turn.error, ERROR_NOT_FOUND,
+                              "want " RUN_PREFIX "RUN or " RUN_PREFIX "RUN/ATTEMPT, in numbers");
     if (turn.code == ERROR_NONE && is_otlp)
         turn.code = api_render_spans(&turn.view->sources, &question, &turn.view->arena, &turn.out,
                                      &turn.error);

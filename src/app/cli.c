@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "ghatrace/view/run_lookup.h"
+
 // --- reading files --------------------------------------------------------------------------------
 
 #define READ_SIZE ((size_t)65536)
@@ -342,9 +344,12 @@ bool run_reference_parse(struct slice text, struct run_reference *reference)
         struct slice page = after(text, (size_t)path + sizeof RUNS_PATH - 1);
         return parse_page(cut_at(cut_at(page, SLICE("#")), SLICE("?")), reference);
     }
-    bool has_attempt = slice_find(text, SLICE("/")) >= 0;
-    return take_id(&text, &reference->run_id) &&
-           (!has_attempt || take_id(&text, &reference->attempt)) && text.len == 0;
+    struct run_question question;
+    if (!run_question_parse(text, &question))
+        return false;
+    reference->run_id = question.run_id;
+    reference->attempt = question.run_attempt;
+    return true;
 }
 
 // --- opening the store for a tool -----------------------------------------------------------------
@@ -362,10 +367,9 @@ static int open_configured(struct invocation *invocation, enum store_mode mode,
     return EXIT_OK;
 }
 
-int store_tool_open(struct invocation *invocation, struct store **store)
+int store_tool_open(struct invocation *invocation, struct config *config, struct store **store)
 {
-    struct config config;
-    return open_configured(invocation, STORE_READER, &config, store);
+    return open_configured(invocation, STORE_READER, config, store);
 }
 
 int store_tool_open_for_writing(struct invocation *invocation, struct config *config,

@@ -98,9 +98,10 @@ bool run_reference_parse(struct slice text, struct run_reference *reference);
     (OPTION_BIT(OPTION_ID_DB) | OPTION_BIT(OPTION_ID_DB_MAX_SIZE) | OPTION_BIT(OPTION_ID_CONFIG))
 
 // Configures and opens beside a daemon that may be running. Prints what is wrong; returns EXIT_OK, or
-// the status to exit with and no store. Only to read: nothing in the folder is made or changed.
-int store_tool_open(struct invocation *invocation, struct store **store);
-// The same, to write to it, for a command that takes more settings: the configuration is left in `*config`.
+// the status to exit with and no store. The configuration is left in `*config`. Only to read: nothing in the folder is made
+// or changed.
+int store_tool_open(struct invocation *invocation, struct config *config, struct store **store);
+// The same, to write to it.
 int store_tool_open_for_writing(struct invocation *invocation, struct config *config,
                                 struct store **store);
 

@@ -213,12 +213,13 @@ static bool read_interval(const struct invocation *invocation, duration_ns *inte
 
 static int run(struct invocation *invocation)
 {
+    struct config config;
     bool is_screen = isatty(STDOUT_FILENO) && isatty(STDIN_FILENO);
     struct screen screen = {.is_taken = false};
     struct error error;
     if (!read_interval(invocation, &screen.interval, &error))
         return command_fail(&error);
-    int status = store_tool_open(invocation, &screen.store);
+    int status = store_tool_open(invocation, &config, &screen.store);
     if (status != EXIT_OK)
         return status;
     arena_init(&screen.arena, ARENA_BLOCK_BYTES);

@@ -154,6 +154,7 @@ static enum error_code show_stored(const struct invocation *invocation, struct s
 static int run_inspect(struct invocation *invocation)
 {
     struct run_reference reference;
+    struct config config;
     struct store *store;
     struct error error;
     if (!run_reference_parse(slice_from_string(invocation->operands[0]), &reference)) {
@@ -162,7 +163,7 @@ static int run_inspect(struct invocation *invocation)
                   invocation->operands[0]);
         return command_fail(&error);
     }
-    int status = store_tool_open(invocation, &store);
+    int status = store_tool_open(invocation, &config, &store);
     if (status != EXIT_OK)
         return status;
     if (show_stored(invocation, store, &reference, &error) != ERROR_NONE)
@@ -308,9 +309,10 @@ static enum error_code show_runs(const struct invocation *invocation, struct sto
 
 static int run_runs(struct invocation *invocation)
 {
+    struct config config;
     struct store *store;
     struct error error;
-    int status = store_tool_open(invocation, &store);
+    int status = store_tool_open(invocation, &config, &store);
     if (status != EXIT_OK)
         return status;
     if (show_runs(invocation, store, &error) != ERROR_NONE)
@@ -390,35 +392,35 @@ static const struct flag trace_flags[] = {
     [FLAG_SERVER] = {"server", "HOST", "whose run it is, where several servers have its number"},
 };
 
-static void tell_others(const struct waterfall_found *found, int64_t run_id)
+static void tell_others(const struct waterfall_shown *shown, int64_t run_id)
 {
-    if (found->also.len > 0)
+    if (shown->also.len > 0)
         (void)fprintf(stderr,
                       "ghatrace: this is run %lld of %.*s; there is one of %.*s, too: --server "
                       "names it\n",
-                      (long long)run_id, SLICE_ARGS(found->server), SLICE_ARGS(found->also));
+                      (long long)run_id, SLICE_ARGS(shown->server), SLICE_ARGS(shown->also));
 }
 
 static enum error_code show_trace(const struct invocation *invocation, struct store *store,
-                                  const struct run_reference *named, struct error *error)
+                                  enum id_scheme scheme, const struct run_reference *named,
+                                  struct error *error)
 {
-    struct waterfall_options waterfall = {.terminal = terminal_detect(STDOUT_FILENO),
-                                          .steps = invocation->flags[FLAG_STEPS] != NULL};
+    const struct waterfall_options waterfall = {.terminal = terminal_detect(STDOUT_FILENO),
+                                                .steps = invocation->flags[FLAG_STEPS] != NULL,
+                                                .now = timestamp_now()};
     struct run_question question = {named->server, named->run_id, named->attempt};
+    struct waterfall_shown shown;
+    struct buffer text;
     if (invocation->flags[FLAG_SERVER] != NULL)
         question.server = slice_from_string(invocation->flags[FLAG_SERVER]);
-    struct waterfall_found found = {.count = 0};
-    struct buffer text;
     buffer_init(&text, WATERFALL_MAX_TEXT);
-    enum error_code code = waterfall_load(store, &question, invocation->arena, &found, error);
+    enum error_code code = waterfall_show(store, &question, &waterfall, scheme, invocation->arena,
+                                          &text, &shown, error);
     if (code == ERROR_NONE)
-        code = waterfall_render(found.batches, found.count, &waterfall, invocation->arena, &text,
-                                error);
-    if (code == ERROR_NONE) {
         store_tool_print(&text);
-        store_tool_report_unreadable(found.unreadable);
-        tell_others(&found, named->run_id);
-    }
+    store_tool_report_unreadable(shown.unreadable);
+    if (code == ERROR_NONE)
+        tell_others(&shown, named->run_id);
     buffer_release(&text);
     return code;
 }
@@ -433,11 +435,13 @@ static int run_trace(struct invocation *invocation)
                   invocation->operands[0]);
         return command_fail(&error);
     }
+    struct config config;
     struct store *store;
-    int status = store_tool_open(invocation, &store);
+    int status = store_tool_open(invocation, &config, &store);
     if (status != EXIT_OK)
         return status;
-    if (show_trace(invocation, store, &reference, &error) != ERROR_NONE)
+    if (show_trace(invocation, store, config.engine.policy.scheme, &reference, &error) !=
+        ERROR_NONE)
         status = command_fail(&error);
     store_close(store);
     return status;
@@ -449,12 +453,12 @@ const struct command command_trace = {
     .operands_min = 1,
     .operands_max = 1,
     .summary = "a run's trace from the local store, as a waterfall",
-    .details =
-        "RUN is a run's number, or the address of its page on GitHub. Without an attempt, "
-        "the\n"
-        "newest one is shown of which something is finished. Servers count their runs each for\n"
-        "itself: a number without --server means github.com's run, if there is one.\n",
-    .settings = STORE_TOOL_SETTINGS,
+    .details = "RUN is a run's number, or the address of its page on GitHub. Without an attempt, "
+               "the newest\n"
+               "one is shown. What is open is drawn until now. Servers count their runs each for "
+               "itself: a\n"
+               "number without --server means github.com's run, if there is one.\n",
+    .settings = STORE_TOOL_SETTINGS | OPTION_BIT(OPTION_ID_ID_SCHEME),
     .flags = trace_flags,
     .flag_count = sizeof trace_flags / sizeof trace_flags[0],
     .run = run_trace,

@@ -1,172 +1,84 @@
-// A run as it is shown: which one is meant, its words, its jobs and steps.
+// A run as it is shown: read from the list of finished runs, from its states and from its spans.
 #include "ghatrace/view/run_view.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "ghatrace/github/server.h"
 #include "ghatrace/otlp/decode.h"
 #include "ghatrace/store/codec.h"
-#include "ghatrace/tally/recent.h"
-#include "ghatrace/trace/ids.h"
 #include "ghatrace/trace/spans.h"
-#include "ghatrace/trace/timeline.h"
-#include "ghatrace/view/run_lookup.h"
-#include "workflow.h"
+#include "private.h"
 
-// --- what a job's workflow is called, where its own events do not say -----------------------------
+// --- the entries of one trace ---------------------------------------------------------------------
+
+enum error_code trace_seek_record(struct store_transaction *transaction, struct store_key *key,
+                                  uint64_t *sequence, struct error *error)
+{
+    const struct trace_id trace = key->trace;
+    enum error_code code = store_seek_history(transaction, key, sequence, error);
+    if (code != ERROR_NONE)
+        return code;
+    if (!trace_id_equals(&key->trace, &trace))
+        return ERROR_NOT_FOUND;
+    store_key_increment(key);
+    return ERROR_NONE;
+}
+
+enum error_code trace_next_record(struct store_transaction *transaction, struct store_key *key,
+                                  struct store_record *record, struct error *error)
+{
+    uint64_t sequence;
+    enum error_code code;
+    while ((code = trace_seek_record(transaction, key, &sequence, error)) == ERROR_NONE) {
+        code = store_get_record(transaction, sequence, record, error);
+        if (code != ERROR_NOT_FOUND)
+            break;
+        store_note_unreadable(transaction);
+    }
+    return code;
+}
+
+enum error_code trace_next_state(struct store_transaction *transaction, struct store_key *key,
+                                 struct store_key *found, struct slice *bytes, struct error *error)
+{
+    const struct trace_id trace = key->trace;
+    enum error_code code = store_seek_span(transaction, key, bytes, error);
+    if (code != ERROR_NONE)
+        return code;
+    if (!trace_id_equals(&key->trace, &trace))
+        return ERROR_NOT_FOUND;
+    *found = *key;
+    store_key_increment(key);
+    return ERROR_NONE;
+}
+
+enum error_code run_state_read(struct store_transaction *transaction, const struct trace_id *trace,
+                               int64_t run_id, int64_t run_attempt, struct arena *arena,
+                               struct run_state *state, struct error *error)
+{
+    const struct store_key key = {.trace = *trace,
+                                  .span = span_id_of_run(ID_SCHEME_ARC, run_id, run_attempt)};
+    struct slice bytes;
+    *state = (struct run_state){0};
+    enum error_code code = store_get_span(transaction, &key, &bytes, error);
+    return code == ERROR_NONE ? codec_decode_run(bytes, arena, state, error) : code;
+}
 
 enum error_code workflow_name_job(struct store_transaction *transaction,
                                   const struct store_key *key, struct arena *arena,
                                   struct job_state *job, struct error *error)
 {
-    const struct store_key run_key = {
-        .trace = key->trace, .span = span_id_of_run(ID_SCHEME_ARC, job->run_id, job->run_attempt)};
-    struct run_state run = {0};
-    struct slice bytes;
+    struct run_state run;
     if (job->body.workflow_name.len > 0)
         return ERROR_NONE;
-    enum error_code code = store_get_span(transaction, &run_key, &bytes, error);
+    enum error_code code =
+        run_state_read(transaction, &key->trace, job->run_id, job->run_attempt, arena, &run, error);
     if (code == ERROR_NONE)
-        code = codec_decode_run(bytes, arena, &run, error);
-    if (code == ERROR_NONE)
-        job->body.workflow_name = run.seen != 0 ? run.body.workflow_name : run.job_workflow_name;
+        job->body.workflow_name = run_names_of(&run).workflow;
     return code == ERROR_NOT_FOUND || code == ERROR_CORRUPT ? ERROR_NONE : code;
-}
-
-// --- where runs are stored ------------------------------------------------------------------------
-
-struct lookup {
-    struct store_transaction *transaction;
-    const struct run_question *question;
-    struct slice wanted; // the question's server; empty: github.com
-    bool is_named;
-    struct arena *arena;
-    struct found_run *runs;
-    size_t count;
-    struct error *error;
-};
-
-// --- whose is what is stored where github.com's are --------------------------------------------------------------
-
-// What cannot be read says nothing: ERROR_NOT_FOUND.
-static enum error_code ask_state(struct lookup *lookup, const struct stored_run *run,
-                                 struct slice *server)
-{
-    const struct store_key key = {run->trace,
-                                  span_id_of_run(ID_SCHEME_ARC, run->run_id, run->run_attempt)};
-    struct run_state state;
-    struct slice bytes;
-    enum error_code code = store_get_span(lookup->transaction, &key, &bytes, lookup->error);
-    if (code == ERROR_NONE)
-        code = codec_decode_run(bytes, lookup->arena, &state, lookup->error);
-    if (code == ERROR_CORRUPT || (code == ERROR_NONE && state.is_of_any_server))
-        return ERROR_NOT_FOUND;
-    if (code == ERROR_NONE)
-        *server = state.server;
-    return code;
-}
-
-static enum error_code run_view_server_of_recent(const struct recent_run *recent,
-                                                 struct arena *arena, struct slice *server);
-
-static enum error_code ask_recent(struct lookup *lookup, const struct stored_run *run,
-                                  struct slice *server)
-{
-    struct recent_run recent;
-    enum error_code code = recent_find(lookup->transaction, &run->trace, &recent, lookup->error);
-    if (code != ERROR_NONE)
-        return code;
-    return run_view_server_of_recent(&recent, lookup->arena, server);
-}
-
-static enum error_code ask_record(struct lookup *lookup, const struct stored_run *run,
-                                  struct slice *server)
-{
-    struct store_key key = {.trace = run->trace};
-    struct store_record record;
-    struct span_batch batch;
-    uint64_t sequence;
-    enum error_code code = store_seek_history(lookup->transaction, &key, &sequence, lookup->error);
-    if (code == ERROR_NONE && !trace_id_equals(&key.trace, &run->trace))
-        return ERROR_NOT_FOUND;
-    if (code == ERROR_NONE)
-        code = store_get_record(lookup->transaction, sequence, &record, lookup->error);
-    if (code == ERROR_NONE)
-        code = otlp_decode_batch(record.body, lookup->arena, &batch, lookup->error);
-    if (code != ERROR_NONE)
-        return code == ERROR_CORRUPT ? ERROR_NOT_FOUND : code;
-    return github_server_of_url(attributes_get_string(&batch.resource, "vcs.repository.url.full"),
-                                lookup->arena, server);
-}
-
-static enum error_code find_owner(struct lookup *lookup, const struct stored_run *run,
-                                  struct slice *server)
-{
-    *server = SLICE_EMPTY;
-    enum error_code code = ask_state(lookup, run, server);
-    if (code == ERROR_NOT_FOUND)
-        code = ask_recent(lookup, run, server);
-    if (code == ERROR_NOT_FOUND)
-        code = ask_record(lookup, run, server);
-    return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
-}
-
-// --- looking --------------------------------------------------------------------------------------------------
-
-static enum error_code add_if_there(struct lookup *lookup, struct slice place, bool is_shared)
-{
-    const struct run_question *question = lookup->question;
-    struct found_run found = {stored_run_of(place, question->run_id, question->run_attempt), place};
-    bool exists;
-    enum error_code code = run_view_exists(lookup->transaction, &found.run, &exists, lookup->error);
-    if (code != ERROR_NONE || !exists)
-        return code;
-    if (is_shared)
-        code = find_owner(lookup, &found.run, &found.server);
-    bool is_wanted = !lookup->is_named || slice_equals(found.server, lookup->wanted);
-    if (code == ERROR_NONE && is_wanted)
-        lookup->runs[lookup->count++] = found;
-    return code;
-}
-
-static enum error_code look_everywhere(struct lookup *lookup)
-{
-    struct slice servers[SERVERS_MAX];
-    size_t count;
-    enum error_code code = add_if_there(lookup, SLICE_EMPTY, true);
-    if (code == ERROR_NONE)
-        code = servers_list(lookup->transaction, lookup->arena, servers, &count, lookup->error);
-    for (size_t i = 0; code == ERROR_NONE && i < count; i++)
-        code = add_if_there(lookup, servers[i], false);
-    return code;
-}
-
-enum error_code run_lookup(struct store_transaction *transaction,
-                           const struct run_question *question, struct arena *arena,
-                           struct found_run runs[FOUND_RUNS_MAX], size_t *count,
-                           struct error *error)
-{
-    struct lookup lookup = {.transaction = transaction,
-                            .question = question,
-                            .is_named = question->server.len > 0,
-                            .arena = arena,
-                            .runs = runs,
-                            .error = error};
-    enum error_code code = ERROR_NONE;
-    if (!lookup.is_named) {
-        code = look_everywhere(&lookup);
-    } else {
-        code = github_server_of_name(question->server, arena, &lookup.wanted);
-        if (code == ERROR_NONE && lookup.wanted.len > 0)
-            code = add_if_there(&lookup, lookup.wanted, false);
-        if (code == ERROR_NONE && lookup.count == 0)
-            code = add_if_there(&lookup, SLICE_EMPTY, true);
-    }
-    *count = lookup.count;
-    if (code == ERROR_MEMORY)
-        error_set(error, ERROR_MEMORY, "look for a run: out of memory");
-    return code;
 }
 
 // --- run attempts: what is in the store of them, put together -------------------------------------
@@ -217,15 +129,16 @@ static enum error_code leave_out(const struct loader *loader)
 
 // --- open jobs ------------------------------------------------------------------------------------
 
-static struct waterfall_interval interval_of(const struct timeline_phase *phase, bool is_last)
+static struct view_interval interval_of(const struct timeline_phase *phase, bool is_last)
 {
     if (!phase->exists)
-        return (struct waterfall_interval){TIMESTAMP_UNKNOWN, TIMESTAMP_UNKNOWN};
-    return (struct waterfall_interval){phase->start, is_last ? TIMESTAMP_UNKNOWN : phase->end};
+        return (struct view_interval){TIMESTAMP_UNKNOWN, TIMESTAMP_UNKNOWN};
+    return (struct view_interval){phase->start, is_last ? TIMESTAMP_UNKNOWN : phase->end};
 }
 
 static void set_phases(const struct job_timeline *timeline, bool is_open, struct run_view_job *job)
 {
+    const struct timeline_phase *queue = &timeline->queue;
     const struct timeline_phase *phases[PHASE_COUNT] = {
         [PHASE_WAITING] = &timeline->waiting,
         [PHASE_QUEUE] = &timeline->queue,
@@ -237,6 +150,8 @@ static void set_phases(const struct job_timeline *timeline, bool is_open, struct
         job->phases[i] = interval_of(phases[i], is_last);
         is_last = is_last && !phases[i]->exists;
     }
+    job->has_queue = queue->exists;
+    job->queue = queue->exists ? queue->end - queue->start : 0;
 }
 
 static enum error_code set_steps(const struct github_job *body, struct arena *arena,
@@ -251,6 +166,7 @@ static enum error_code set_steps(const struct github_job *body, struct arena *ar
                                           .name = step->name,
                                           .result = build_result_text(step->conclusion),
                                           .conclusion = step->conclusion,
+                                          .outcome = view_outcome_of(step->conclusion),
                                           .time = {step->started_at, step->completed_at}};
     }
     job->steps = steps;
@@ -278,6 +194,7 @@ static enum error_code run_view_from_state(const struct job_state *state, timest
         .standing = standing.state,
         .result = outcome.result,
         .conclusion = conclusion,
+        .outcome = timeline.is_carried_over ? OUTCOME_CARRIED_OVER : view_outcome_of(conclusion),
         .error_type = outcome.error_type,
         .is_carried_over = timeline.is_carried_over,
         .created_at = timeline.start,
@@ -332,21 +249,6 @@ static enum error_code add_open_job(struct loader *loader, struct slice bytes)
 
 // --- the run's state ------------------------------------------------------------------------------
 
-static enum error_code set_url(struct arena *arena, struct slice base, struct run_view *view,
-                               struct error *error)
-{
-    bool is_made = true;
-    if (base.len == 0)
-        return ERROR_NONE;
-    if (view->run_attempt > 1)
-        is_made = arena_format(arena, &view->url, "%.*s/actions/runs/%" PRId64 "/attempts/%" PRId64,
-                               SLICE_ARGS(base), view->run_id, view->run_attempt);
-    else
-        is_made = arena_format(arena, &view->url, "%.*s/actions/runs/%" PRId64, SLICE_ARGS(base),
-                               view->run_id);
-    return is_made ? ERROR_NONE : out_of_memory(error);
-}
-
 static enum error_code add_run(struct loader *loader, struct slice bytes)
 {
     struct run_view *view = loader->view;
@@ -361,21 +263,23 @@ static enum error_code add_run(struct loader *loader, struct slice bytes)
     view->is_open = state.phase == RUN_OPEN;
     if (!view->is_open)
         return ERROR_NONE; // the list of recent runs knows more
-    bool has_own_events = state.seen != 0;
+    const struct run_names names = run_names_of(&state);
     const struct github_run *body = &state.body;
     view->run_number = body->run_number;
     view->server = state.server;
-    view->repository = has_own_events ? state.repository.full_name : state.job_repository.full_name;
-    view->workflow = has_own_events ? body->workflow_name : state.job_workflow_name;
+    view->repository = names.repository->full_name;
+    view->workflow = names.workflow;
     view->title = body->display_title;
-    view->branch = has_own_events ? body->head_branch : state.job_head_branch;
+    view->branch = names.branch;
+    view->revision = names.revision;
     view->event_name = body->event_name;
     view->actor = body->triggering_actor.len > 0 ? body->triggering_actor : body->actor;
     view->start = standing_of_run(&state);
-    loader->is_told_by_jobs = !has_own_events;
-    return set_url(loader->arena,
-                   has_own_events ? state.repository.html_url : state.job_repository.html_url, view,
-                   loader->error);
+    loader->is_told_by_jobs = !names.has_own_events;
+    if (!run_url_of(names.repository->html_url, view->run_id, view->run_attempt, loader->arena,
+                    &view->url))
+        return out_of_memory(loader->error);
+    return ERROR_NONE;
 }
 
 static enum error_code add_state(struct loader *loader, struct slice bytes)
@@ -394,8 +298,8 @@ static enum error_code add_state(struct loader *loader, struct slice bytes)
 // The states of a trace stand side by side; the run's is among its jobs'.
 static enum error_code read_states(struct loader *loader)
 {
-    struct store_key key = {.trace = loader->trace};
-    struct store_key run_key = {
+    struct store_key key = {.trace = loader->trace}, found;
+    const struct store_key run_key = {
         .trace = loader->trace,
         .span = span_id_of_run(ID_SCHEME_ARC, loader->view->run_id, loader->view->run_attempt)};
     struct slice bytes;
@@ -405,34 +309,24 @@ static enum error_code read_states(struct loader *loader)
     else if (code == ERROR_NOT_FOUND) // there may be jobs nevertheless: it may have been set aside
         code = ERROR_NONE;
     while (code == ERROR_NONE && loader->view->count < loader->limits->jobs) {
-        code = store_seek_span(loader->transaction, &key, &bytes, loader->error);
-        if (code == ERROR_NOT_FOUND ||
-            (code == ERROR_NONE && !trace_id_equals(&key.trace, &loader->trace)))
-            return ERROR_NONE;
-        if (code == ERROR_NONE && memcmp(&key.span, &run_key.span, sizeof key.span) != 0)
+        code = trace_next_state(loader->transaction, &key, &found, &bytes, loader->error);
+        if (code == ERROR_NONE && memcmp(&found.span, &run_key.span, sizeof found.span) != 0)
             code = add_state(loader, bytes);
-        store_key_increment(&key);
     }
-    return code;
+    return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
 }
 
 // --- what is finished -----------------------------------------------------------------------------
 
-static enum error_code add_batch(struct loader *loader, uint64_t sequence)
+static enum error_code add_batch(struct loader *loader, struct slice body)
 {
-    struct store_record record;
-    enum error_code code = store_get_record(loader->transaction, sequence, &record, loader->error);
-    if (code == ERROR_NOT_FOUND)
-        return leave_out(loader);
-    if (code != ERROR_NONE)
-        return code;
     struct span_batch *batches = grow(loader->arena, loader->batches, loader->batch_count,
                                       &loader->batch_capacity, sizeof *batches);
     if (batches == NULL)
         return out_of_memory(loader->error);
     loader->batches = batches;
-    code =
-        otlp_decode_batch(record.body, loader->arena, &batches[loader->batch_count], loader->error);
+    enum error_code code =
+        otlp_decode_batch(body, loader->arena, &batches[loader->batch_count], loader->error);
     if (code == ERROR_CORRUPT)
         return leave_out(loader);
     loader->batch_count++;
@@ -445,133 +339,78 @@ static enum error_code read_records(struct loader *loader)
     enum error_code code = ERROR_NONE;
     size_t most = loader->limits->jobs + 1; // the root
     while (code == ERROR_NONE && loader->batch_count + loader->view->count < most) {
-        uint64_t sequence;
-        code = store_seek_history(loader->transaction, &key, &sequence, loader->error);
-        if (code == ERROR_NOT_FOUND ||
-            (code == ERROR_NONE && !trace_id_equals(&key.trace, &loader->trace)))
-            return ERROR_NONE;
+        struct store_record record;
+        code = trace_next_record(loader->transaction, &key, &record, loader->error);
         if (code == ERROR_NONE)
-            code = add_batch(loader, sequence);
-        store_key_increment(&key);
+            code = add_batch(loader, record.body);
     }
-    return code;
+    return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
 }
 
-static struct slice text_of(const struct span *span, const char *key)
+static void learn_names(struct run_view *view, const struct run_view *told)
 {
-    return attributes_get_string(&span->attributes, key);
-}
-
-static enum error_code set_finished_steps(const struct waterfall_job *row, struct arena *arena,
-                                          struct run_view_job *job)
-{
-    struct run_view_step *steps = arena_allocate_array(arena, row->step_count, sizeof *steps);
-    if (steps == NULL)
-        return ERROR_MEMORY;
-    for (size_t i = 0; i < row->step_count; i++) {
-        const struct waterfall_row *step = &row->steps[i];
-        steps[i] =
-            (struct run_view_step){.number = step->number,
-                                   .name = step->span->name,
-                                   .result = text_of(step->span, "cicd.pipeline.task.run.result"),
-                                   .conclusion = text_of(step->span, "github.conclusion"),
-                                   .time = step->time};
-    }
-    job->steps = steps;
-    job->step_count = row->step_count;
-    return ERROR_NONE;
-}
-
-// Names are the spans': those of the rows were made harmless for a terminal.
-static enum error_code set_finished_job(const struct waterfall_job *row, bool steps,
-                                        struct arena *arena, struct run_view_job *job)
-{
-    const struct span *span = row->span;
-    bool has_run = row->phases[PHASE_EXECUTION].start != TIMESTAMP_UNKNOWN;
-    *job = (struct run_view_job){
-        .job_id = attributes_get_int(&span->attributes, "github.job_id"),
-        .name = span->name,
-        .result = text_of(span, "cicd.pipeline.task.run.result"),
-        .conclusion = text_of(span, "github.conclusion"),
-        .error_type = text_of(span, "error.type"),
-        .failed_step = row->failed_step != NULL ? row->failed_step->span->name : SLICE_EMPTY,
-        .is_incomplete = row->row.is_incomplete,
-        .is_carried_over = row->row.outcome == OUTCOME_CARRIED_OVER,
-        .created_at = row->row.time.start,
-        .ended_at = row->row.time.end,
-        .runner_name = text_of(span, "github.runner_name"),
-        .runner_group = text_of(span, "github.runner_group_name"),
-        .environment = text_of(span, "deployment.environment.name"),
-        .url = text_of(span, "cicd.pipeline.task.run.url.full"),
-    };
-    attributes_get_strings(&span->attributes, "github.runner_labels", &job->labels,
-                           &job->label_count);
-    memcpy(job->phases, row->phases, sizeof job->phases);
-    if (has_run && row->phases[PHASE_STARTUP].start != TIMESTAMP_UNKNOWN)
-        job->started_at = row->phases[PHASE_STARTUP].start;
-    else if (has_run)
-        job->started_at = row->phases[PHASE_EXECUTION].start;
-    return steps ? set_finished_steps(row, arena, job) : ERROR_NONE;
-}
-
-static void mark_critical(struct run_view *view, const struct waterfall *waterfall)
-{
-    const struct waterfall_job *next = NULL;
-    while ((next = waterfall_job_before(waterfall, next)) != NULL) {
-        int64_t id = attributes_get_int(&next->span->attributes, "github.job_id");
-        for (size_t i = 0; i < view->count; i++)
-            if (view->jobs[i].job_id == id && view->jobs[i].standing == STANDING_NONE)
-                view->jobs[i].is_critical = true;
-    }
+    view->server = told->server;
+    view->repository = told->repository;
+    view->workflow = told->workflow;
+    view->title = told->title;
+    view->branch = told->branch;
+    view->event_name = told->event_name;
+    view->actor = told->actor;
+    view->result = told->result;
+    view->conclusion = told->conclusion;
+    view->is_incomplete = told->is_incomplete;
+    view->run_number = told->run_number;
+    view->url = told->url;
+    view->start = told->start;
+    view->end = told->end;
 }
 
 // A job that was given up has both a record and a state, but its state is closed; one whose `completed` settles has
 // no record yet. So nobody is here twice.
-static enum error_code add_finished(struct loader *loader)
+static bool append_jobs(struct loader *loader, const struct run_view *told)
 {
     struct run_view *view = loader->view;
-    struct waterfall waterfall;
-    enum error_code code =
-        waterfall_build(loader->batches, loader->batch_count, true, loader->arena, &waterfall);
-    for (size_t i = 0; code == ERROR_NONE && i < waterfall.job_count; i++) {
+    for (size_t i = 0; i < told->count; i++) {
+        assert(told->jobs[i].has_spans && told->jobs[i].standing == STANDING_NONE);
         void *jobs =
             grow(loader->arena, view->jobs, view->count, &loader->capacity, sizeof *view->jobs);
         if (jobs == NULL)
-            return out_of_memory(loader->error);
+            return false;
         view->jobs = jobs;
-        code = set_finished_job(&waterfall.jobs[i], loader->limits->steps, loader->arena,
-                                &view->jobs[view->count++]);
+        view->jobs[view->count] = told->jobs[i];
+        if (!loader->limits->steps) // `failed_step` stays
+            view->jobs[view->count].step_count = 0;
+        view->count++;
     }
-    if (code != ERROR_NONE)
+    return true;
+}
+
+static enum error_code add_finished(struct loader *loader)
+{
+    struct run_view *view = loader->view;
+    struct run_view told;
+    if (run_view_from_spans(loader->batches, loader->batch_count, loader->arena, &told) !=
+            ERROR_NONE ||
+        !append_jobs(loader, &told))
         return out_of_memory(loader->error);
-    loader->is_found = loader->is_found || !waterfall.is_empty;
-    if (!view->is_open)
-        mark_critical(view, &waterfall);
-    if (view->repository.len > 0)
-        return ERROR_NONE;
-    const struct waterfall_title *title = &waterfall.title; // the next best source
-    view->repository = title->repository;
-    view->workflow = title->workflow;
-    view->title = title->display_title;
-    view->branch = title->branch;
-    view->event_name = title->event;
-    view->actor = title->actor;
-    view->conclusion = title->conclusion;
-    view->run_number = title->run_number;
-    view->url = title->url;
-    view->start = waterfall.root.time.start;
-    view->end = waterfall.is_over ? waterfall.root.time.end : TIMESTAMP_UNKNOWN;
-    if (waterfall.is_over)
-        view->result = text_of(waterfall.root.span, "cicd.pipeline.result");
-    code = github_server_of_url(title->url, loader->arena, &view->server);
-    return code == ERROR_NONE ? ERROR_NONE : out_of_memory(loader->error);
+    view->trace = trace_id_of_run(loader->limits->id_scheme, view->run_id, view->run_attempt);
+    view->name = told.name;
+    if (view->revision.len == 0)
+        view->revision = told.revision;
+    if (told.has_ended || told.count > 0) {
+        loader->is_found = true;
+        view->trace = told.trace;
+    }
+    if (view->repository.len == 0) // the next best source
+        learn_names(view, &told);
+    view->has_ended = view->has_ended || told.has_ended;
+    return ERROR_NONE;
 }
 
 // --- together -------------------------------------------------------------------------------------
 
-// Summaries of older versions do not name it; the address does.
-static enum error_code run_view_server_of_recent(const struct recent_run *recent,
-                                                 struct arena *arena, struct slice *server)
+enum error_code recent_run_server(const struct recent_run *recent, struct arena *arena,
+                                  struct slice *server)
 {
     *server = recent->measure.server;
     if (server->len > 0)
@@ -596,13 +435,14 @@ enum error_code run_view_from_recent(const struct recent_run *recent, struct are
         .result = measure->result,
         .conclusion = measure->conclusion,
         .url = measure->url,
+        .has_ended = true,
         .is_incomplete = measure->is_incomplete,
         .start = measure->start,
         .end = measure->end,
         .job_count = measure->job_count,
         .trace = measure->trace,
     };
-    return run_view_server_of_recent(recent, arena, &view->server);
+    return recent_run_server(recent, arena, &view->server);
 }
 
 static enum error_code read_recent(struct loader *loader)
@@ -618,12 +458,11 @@ static enum error_code read_recent(struct loader *loader)
     return code;
 }
 
-static int compare_jobs(const void *left, const void *right)
+static void mark_critical(struct run_view *view)
 {
-    const struct run_view_job *a = left, *b = right;
-    if (a->created_at != b->created_at)
-        return a->created_at < b->created_at ? -1 : 1;
-    return (a->job_id > b->job_id) - (a->job_id < b->job_id);
+    const struct run_view_job *job = NULL;
+    while ((job = run_view_job_before(view, job)) != NULL)
+        view->jobs[job - view->jobs].is_critical = true;
 }
 
 static timestamp_ns first_creation(const struct run_view *view)
@@ -656,9 +495,9 @@ enum error_code run_view_load(struct store_transaction *transaction, const struc
         return code;
     if (!loader.is_found)
         return ERROR_NOT_FOUND;
-    view->trace = trace_id_of_run(limits->id_scheme, run->run_id, run->run_attempt);
-    if (view->count > 1)
-        qsort(view->jobs, view->count, sizeof *view->jobs, compare_jobs);
+    run_view_sort(view);
+    if (!view->is_open)
+        mark_critical(view);
     if (view->start == TIMESTAMP_UNKNOWN || loader.is_told_by_jobs)
         view->start = timestamp_earliest_known(view->start, first_creation(view));
     if (view->job_count < (int64_t)view->count)
@@ -671,31 +510,19 @@ enum error_code run_view_load_spans(struct store_transaction *transaction,
                                     struct error *error)
 {
     struct store_key key = {.trace = run->trace};
+    enum error_code code = ERROR_NONE;
     bool is_found = false;
-    for (size_t i = 0; i < RECORDS_MAX; i++) {
+    for (size_t i = 0; i < RECORDS_MAX && code == ERROR_NONE; i++) {
         struct store_record record;
-        uint64_t sequence;
-        enum error_code code = store_seek_history(transaction, &key, &sequence, error);
-        if (code == ERROR_NOT_FOUND ||
-            (code == ERROR_NONE && !trace_id_equals(&key.trace, &run->trace)))
-            break;
-        if (code == ERROR_NONE)
-            code = store_get_record(transaction, sequence, &record, error);
-        store_key_increment(&key);
-        if (code == ERROR_NOT_FOUND) {
-            store_note_unreadable(transaction);
-            continue;
-        }
-        if (code == ERROR_NONE) {
-            code = buffer_append_slice(request, record.body);
-            if (code != ERROR_NONE)
-                error_set(error, code, "read a run's spans: %s", error_code_text(code));
-        }
+        code = trace_next_record(transaction, &key, &record, error);
         if (code != ERROR_NONE)
-            return code;
+            break;
         is_found = true;
+        code = buffer_append_slice(request, record.body);
+        if (code != ERROR_NONE)
+            error_set(error, code, "read a run's spans: %s", error_code_text(code));
     }
-    return is_found ? ERROR_NONE : ERROR_NOT_FOUND;
+    return code == ERROR_NOT_FOUND && is_found ? ERROR_NONE : code;
 }
 
 enum error_code run_view_exists(struct store_transaction *transaction, const struct stored_run *run,
@@ -706,11 +533,10 @@ enum error_code run_view_exists(struct store_transaction *transaction, const str
     struct slice state;
     uint64_t sequence;
     enum error_code code = store_get_span(transaction, &key, &state, error);
+    if (code == ERROR_NOT_FOUND) {
+        key.span = (struct span_id){{0}};
+        code = trace_seek_record(transaction, &key, &sequence, error);
+    }
     *exists = code == ERROR_NONE;
-    if (code != ERROR_NOT_FOUND)
-        return code;
-    key.span = (struct span_id){{0}};
-    code = store_seek_history(transaction, &key, &sequence, error);
-    *exists = code == ERROR_NONE && trace_id_equals(&key.trace, &run->trace);
     return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
 }

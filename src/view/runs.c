@@ -8,8 +8,8 @@
 #include "ghatrace/trace/labels.h"
 #include "ghatrace/trace/timeline.h"
 #include "ghatrace/view/painter.h"
+#include "ghatrace/view/run_view.h"
 #include "ghatrace/view/text.h"
-#include "workflow.h"
 
 // --- the list of what is open: one line an entry where there is room, else two --------------------
 

@@ -1,11 +1,13 @@
 // Drawing a waterfall: words, axis, rows.
 #include "ghatrace/view/waterfall.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 
 #include "ghatrace/base/slice.h"
+#include "ghatrace/github/server.h"
 #include "ghatrace/view/text.h"
-#include "waterfall_paint.h"
+#include "waterfall_private.h"
 
 // --- waterfall words ------------------------------------------------------------------------------
 // What stands above and below the rows of a waterfall: the run, where the time went, the legend.
@@ -24,6 +26,15 @@ static void add(struct paragraph *paragraph, enum style style, struct slice clea
 {
     if (paragraph->count < MAX_PIECES && clean.len > 0)
         paragraph->pieces[paragraph->count++] = (struct painter_piece){style, clean, false};
+}
+
+// Of a stranger; on refusal the picture fails.
+static struct slice clean(struct waterfall_picture *picture, struct slice raw)
+{
+    struct slice text = SLICE_EMPTY;
+    if (raw.len > 0 && !text_clean(picture->scratch, raw, picture->painter.terminal.unicode, &text))
+        painter_fail(&picture->painter, ERROR_MEMORY);
+    return text;
 }
 
 // `format` joins what is clean already. On refusal the picture fails.
@@ -48,41 +59,43 @@ static void end_paragraph(struct paragraph *paragraph, const char *between)
     paragraph->count = 0;
 }
 
-static const char *format_length(const struct waterfall_interval *interval, char *text)
+static const char *format_length(const struct view_interval *interval, char *text)
 {
     return duration_format_short(waterfall_length(*interval), text);
 }
 
-static enum style waterfall_outcome_style(enum waterfall_outcome outcome);
+static enum style mark_style(enum waterfall_mark mark);
 
-static const char *waterfall_outcome_mark(const struct waterfall_row *row, bool unicode);
+static const char *mark_text(enum waterfall_mark mark, bool unicode);
 
 // octo-org/shop · CI #1482 · attempt 2 · failure · 12m31s
 static void paint_what(struct waterfall_picture *picture)
 {
     const struct waterfall *waterfall = picture->waterfall;
-    const struct waterfall_title *title = &waterfall->title;
-    enum style style = waterfall_outcome_style(waterfall->root.outcome);
+    const struct run_view *view = waterfall->view;
+    const struct waterfall_row *root = &waterfall->root;
+    struct slice workflow = clean(picture, view->workflow);
+    struct slice conclusion = clean(picture, view->conclusion);
     struct paragraph paragraph = {.picture = picture};
     char text[TIMESTAMP_TEXT_SIZE];
 
-    add(&paragraph, STYLE_BOLD, title->repository);
-    if (title->run_number > 0)
-        add_format(&paragraph, STYLE_BOLD, "%.*s%s#%lld", SLICE_ARGS(title->workflow),
-                   title->workflow.len > 0 ? " " : "", (long long)title->run_number);
+    add(&paragraph, STYLE_BOLD, clean(picture, view->repository));
+    if (view->run_number > 0)
+        add_format(&paragraph, STYLE_BOLD, "%.*s%s#%lld", SLICE_ARGS(workflow),
+                   workflow.len > 0 ? " " : "", (long long)view->run_number);
     else
-        add(&paragraph, STYLE_BOLD, title->workflow);
-    if (title->attempt > 0)
-        add_format(&paragraph, STYLE_PLAIN, "attempt %lld", (long long)title->attempt);
-    const char *mark = waterfall_outcome_mark(&waterfall->root, picture->painter.terminal.unicode);
+        add(&paragraph, STYLE_BOLD, workflow);
+    if (view->run_attempt > 0)
+        add_format(&paragraph, STYLE_PLAIN, "attempt %lld", (long long)view->run_attempt);
+    const char *mark = mark_text(root->mark, picture->painter.terminal.unicode);
     if (!waterfall->is_over)
         add(&paragraph, STYLE_BLUE, SLICE("still open"));
-    else if (title->conclusion.len == 0)
-        add_format(&paragraph, style, "%s no result", mark);
+    else if (conclusion.len == 0)
+        add_format(&paragraph, mark_style(root->mark), "%s no result", mark);
     else
-        add_format(&paragraph, style, "%s %.*s", mark, SLICE_ARGS(title->conclusion));
-    if (waterfall->root.time.start != TIMESTAMP_UNKNOWN)
-        add_format(&paragraph, STYLE_BOLD, "%s%s", format_length(&waterfall->root.time, text),
+        add_format(&paragraph, mark_style(root->mark), "%s %.*s", mark, SLICE_ARGS(conclusion));
+    if (root->time.start != TIMESTAMP_UNKNOWN)
+        add_format(&paragraph, STYLE_BOLD, "%s%s", format_length(&root->time, text),
                    waterfall->is_over ? "" : " so far");
     end_paragraph(&paragraph, separator(picture));
 }
@@ -90,17 +103,20 @@ static void paint_what(struct waterfall_picture *picture)
 // Add a price to the list · push on main @ 4f2c1a9 by octocat · 2026-09-03T04:16:57Z
 static void paint_why(struct waterfall_picture *picture)
 {
-    const struct waterfall_title *title = &picture->waterfall->title;
+    const struct run_view *view = picture->waterfall->view;
+    struct slice branch = clean(picture, view->branch);
+    struct slice revision = clean(picture, view->revision);
+    struct slice actor = clean(picture, view->actor);
     struct paragraph paragraph = {.picture = picture};
     char text[TIMESTAMP_TEXT_SIZE];
 
-    add(&paragraph, STYLE_PLAIN, title->display_title);
-    add(&paragraph, STYLE_GREY, title->event);
-    add_format(&paragraph, STYLE_GREY, "%.*s%s%.*s", SLICE_ARGS(title->branch),
-               title->branch.len > 0 && title->revision.len > 0 ? " @ " : "",
-               SLICE_ARGS(text_prefix(title->revision, SHORT_REVISION)));
-    if (title->actor.len > 0)
-        add_format(&paragraph, STYLE_GREY, "by %.*s", SLICE_ARGS(title->actor));
+    add(&paragraph, STYLE_PLAIN, clean(picture, view->title));
+    add(&paragraph, STYLE_GREY, clean(picture, view->event_name));
+    add_format(&paragraph, STYLE_GREY, "%.*s%s%.*s", SLICE_ARGS(branch),
+               branch.len > 0 && revision.len > 0 ? " @ " : "",
+               SLICE_ARGS(text_prefix(revision, SHORT_REVISION)));
+    if (actor.len > 0)
+        add_format(&paragraph, STYLE_GREY, "by %.*s", SLICE_ARGS(actor));
     if (picture->waterfall->axis.start != TIMESTAMP_UNKNOWN)
         add_format(&paragraph, STYLE_GREY, "%s",
                    timestamp_format_rfc3339(picture->waterfall->axis.start, false, text));
@@ -109,29 +125,21 @@ static void paint_why(struct waterfall_picture *picture)
 
 static void paint_where(struct waterfall_picture *picture)
 {
-    const struct waterfall_title *title = &picture->waterfall->title;
+    const struct run_view *view = picture->waterfall->view;
     struct paragraph paragraph = {.picture = picture};
     char id[2 * TRACE_ID_SIZE + 1];
 
-    hex_encode(title->trace.bytes, TRACE_ID_SIZE, id);
+    hex_encode(view->trace.bytes, TRACE_ID_SIZE, id);
     add_format(&paragraph, STYLE_GREY, "trace %s", id);
-    add(&paragraph, STYLE_GREY, title->url);
+    add(&paragraph, STYLE_GREY, clean(picture, view->url));
     // A link must stay whole, be it over several lines: a shortened one leads nowhere.
     for (size_t i = 0; i < paragraph.count; i++)
         paragraph.pieces[i].may_break = true;
     end_paragraph(&paragraph, separator(picture));
 }
 
-// --- words above and below ---
-static void waterfall_paint_head(struct waterfall_picture *picture)
+static void paint_head(struct waterfall_picture *picture)
 {
-    if (picture->waterfall->is_empty) {
-        struct paragraph paragraph = {.picture = picture};
-        add(&paragraph, STYLE_PLAIN, SLICE("nothing of this run is finished yet:"));
-        add(&paragraph, STYLE_PLAIN, SLICE("`ghatrace runs` shows what is open"));
-        end_paragraph(&paragraph, " ");
-        return;
-    }
     paint_what(picture);
     paint_why(picture);
     paint_where(picture);
@@ -156,16 +164,16 @@ static struct totals sum_up(const struct waterfall *waterfall)
 
     for (size_t i = 0; i < waterfall->job_count; i++) {
         const struct waterfall_job *job = &waterfall->jobs[i];
-        if (!waterfall_job_ran(job))
+        if (!run_view_job_ran(job->job))
             continue;
         if (waiting_of(job) > waiting_of(totals.longest_waiting))
             totals.longest_waiting = job;
-        if (!job->has_queue)
+        duration_ns queue = job->job->queue;
+        if (!job->job->has_queue)
             continue;
         totals.queue_jobs++;
-        totals.queue =
-            totals.queue > INT64_MAX - job->queue ? INT64_MAX : totals.queue + job->queue;
-        if (job->queue > (totals.longest_queue != NULL ? totals.longest_queue->queue : 0))
+        totals.queue = totals.queue > INT64_MAX - queue ? INT64_MAX : totals.queue + queue;
+        if (queue > (totals.longest_queue != NULL ? totals.longest_queue->job->queue : 0))
             totals.longest_queue = job;
     }
     return totals;
@@ -236,9 +244,8 @@ static void add_failure(struct paragraph *paragraph)
     }
     struct text_ends ends =
         text_shorten(text, painter->terminal.width, text_width(ellipsis), NAME_TAIL_PERCENT);
-    add_format(paragraph, waterfall_outcome_style(OUTCOME_FAILURE), "%.*s%.*s%.*s",
-               SLICE_ARGS(ends.head), ends.has_gap ? (int)ellipsis.len : 0, ellipsis.data,
-               SLICE_ARGS(ends.tail));
+    add_format(paragraph, mark_style(MARK_FAILURE), "%.*s%.*s%.*s", SLICE_ARGS(ends.head),
+               ends.has_gap ? (int)ellipsis.len : 0, ellipsis.data, SLICE_ARGS(ends.tail));
 }
 
 // queued 1m12s of job time over 6 jobs; longest wait: build / linux 48s; critical job: test (3.12) 9m
@@ -255,16 +262,17 @@ static void waterfall_paint_summary(struct waterfall_picture *picture)
                    duration_format_short(totals.queue, text), totals.queue_jobs,
                    totals.queue_jobs == 1 ? "" : "s");
     if (totals.longest_queue != NULL)
-        add_job(&paragraph, "longest wait", totals.longest_queue, totals.longest_queue->queue, "");
+        add_job(&paragraph, "longest wait", totals.longest_queue, totals.longest_queue->job->queue,
+                "");
     add_job(&paragraph, "held by environment rules", totals.longest_waiting,
             waiting_of(totals.longest_waiting), "");
     add_critical_job(&paragraph);
     end_paragraph(&paragraph, "; ");
 }
 
-static const char *waterfall_phase_glyph(enum waterfall_phase phase, bool unicode);
+static const char *waterfall_phase_glyph(enum view_phase phase, bool unicode);
 
-static enum style waterfall_phase_style(enum waterfall_phase phase);
+static enum style waterfall_phase_style(enum view_phase phase);
 
 static void add_phases(struct paragraph *paragraph)
 {
@@ -272,7 +280,7 @@ static void add_phases(struct paragraph *paragraph)
     const struct waterfall *waterfall = paragraph->picture->waterfall;
     bool unicode = paragraph->picture->painter.terminal.unicode;
 
-    for (enum waterfall_phase phase = 0; phase < PHASE_COUNT; phase++) {
+    for (enum view_phase phase = 0; phase < PHASE_COUNT; phase++) {
         bool is_present = false;
         for (size_t i = 0; i < waterfall->job_count && !is_present; i++)
             is_present = waterfall_length(waterfall->jobs[i].phases[phase]) > 0;
@@ -282,33 +290,37 @@ static void add_phases(struct paragraph *paragraph)
     }
 }
 
-static void note_outcomes(bool seen[OUTCOME_COUNT], const struct waterfall_picture *picture)
+static void note_marks(bool seen[MARK_COUNT], const struct waterfall_picture *picture)
 {
     const struct waterfall *waterfall = picture->waterfall;
     if (waterfall->is_over)
-        seen[waterfall->root.outcome] = true;
+        seen[waterfall->root.mark] = true;
     for (size_t i = 0; i < waterfall->job_count; i++) {
         const struct waterfall_job *job = &waterfall->jobs[i];
-        seen[job->row.outcome] = true;
+        seen[job->row.mark] = true;
         for (size_t j = 0; picture->steps && j < job->step_count; j++)
-            seen[job->steps[j].outcome] = true;
+            seen[job->steps[j].mark] = true;
     }
 }
 
-static void add_outcomes(struct paragraph *paragraph)
+static void add_marks(struct paragraph *paragraph)
 {
-    static const char *const names[OUTCOME_COUNT] = {
-        "other or no result", "success", "failure", "cancelled", "skipped", "carried over"};
-    bool seen[OUTCOME_COUNT] = {false};
+    static const char *const names[MARK_COUNT] = {[MARK_UNKNOWN] = "other or no result",
+                                                  [MARK_SUCCESS] = "success",
+                                                  [MARK_FAILURE] = "failure",
+                                                  [MARK_CANCELLED] = "cancelled",
+                                                  [MARK_SKIPPED] = "skipped",
+                                                  [MARK_CARRIED_OVER] = "carried over",
+                                                  [MARK_RUNNING] = "running",
+                                                  [MARK_NOT_STARTED] = "not started"};
+    bool seen[MARK_COUNT] = {false};
 
-    note_outcomes(seen, paragraph->picture);
-    for (size_t outcome = 1; outcome <= OUTCOME_COUNT; outcome++) {
-        // The odd one comes last.
-        struct waterfall_row row = {.outcome = (enum waterfall_outcome)(outcome % OUTCOME_COUNT)};
-        if (seen[row.outcome])
-            add_format(paragraph, waterfall_outcome_style(row.outcome), "%s %s",
-                       waterfall_outcome_mark(&row, paragraph->picture->painter.terminal.unicode),
-                       names[row.outcome]);
+    note_marks(seen, paragraph->picture);
+    for (size_t i = 1; i <= MARK_COUNT; i++) {
+        enum waterfall_mark mark = (enum waterfall_mark)(i % MARK_COUNT); // the odd one comes last
+        if (seen[mark])
+            add_format(paragraph, mark_style(mark), "%s %s",
+                       mark_text(mark, paragraph->picture->painter.terminal.unicode), names[mark]);
     }
 }
 
@@ -317,7 +329,7 @@ static void waterfall_paint_legend(struct waterfall_picture *picture)
 {
     struct paragraph paragraph = {.picture = picture};
     add_phases(&paragraph);
-    add_outcomes(&paragraph);
+    add_marks(&paragraph);
     end_paragraph(&paragraph, "  ");
 }
 
@@ -359,17 +371,17 @@ static size_t waterfall_axis_cell(const struct waterfall_picture *picture, times
 }
 
 // The time that a cell covers.
-static struct waterfall_interval waterfall_axis_interval(const struct waterfall_picture *picture,
-                                                         size_t cell)
+static struct view_interval waterfall_axis_interval(const struct waterfall_picture *picture,
+                                                    size_t cell)
 {
-    struct waterfall_interval axis = picture->waterfall->axis;
+    struct view_interval axis = picture->waterfall->axis;
     double per_cell = (double)waterfall_length(axis) / (double)picture->layout.bar_width;
     duration_ns start = (duration_ns)((double)cell * per_cell);
     // The last cell ends with the axis: rounding must not carry it beyond what an int64 holds.
     if (cell + 1 >= picture->layout.bar_width)
-        return (struct waterfall_interval){axis.start + start, axis.end};
-    return (struct waterfall_interval){axis.start + start,
-                                       axis.start + (duration_ns)((double)(cell + 1) * per_cell)};
+        return (struct view_interval){axis.start + start, axis.end};
+    return (struct view_interval){axis.start + start,
+                                  axis.start + (duration_ns)((double)(cell + 1) * per_cell)};
 }
 
 static void waterfall_choose_tick(struct waterfall_picture *picture)
@@ -467,30 +479,29 @@ struct bar {
     bool is_thin; // shorter than a cell: a mark of its own
 };
 
-// --- rows ---
-static enum style waterfall_outcome_style(enum waterfall_outcome outcome)
+static enum style mark_style(enum waterfall_mark mark)
 {
-    static const enum style styles[OUTCOME_COUNT] = {
-        [OUTCOME_UNKNOWN] = STYLE_BLUE, [OUTCOME_SUCCESS] = STYLE_GREEN,
-        [OUTCOME_FAILURE] = STYLE_RED,  [OUTCOME_CANCELLED] = STYLE_MAGENTA,
-        [OUTCOME_SKIPPED] = STYLE_GREY, [OUTCOME_CARRIED_OVER] = STYLE_GREY,
+    static const enum style styles[MARK_COUNT] = {
+        [MARK_UNKNOWN] = STYLE_BLUE, [MARK_SUCCESS] = STYLE_GREEN,
+        [MARK_FAILURE] = STYLE_RED,  [MARK_CANCELLED] = STYLE_MAGENTA,
+        [MARK_SKIPPED] = STYLE_GREY, [MARK_CARRIED_OVER] = STYLE_GREY,
+        [MARK_RUNNING] = STYLE_BLUE, [MARK_NOT_STARTED] = STYLE_YELLOW,
     };
-    return styles[outcome];
+    return styles[mark];
 }
 
-// --- rows ---
-static const char *waterfall_outcome_mark(const struct waterfall_row *row, bool unicode)
+static const char *mark_text(enum waterfall_mark mark, bool unicode)
 {
-    static const char *const marks[OUTCOME_COUNT][2] = {
-        [OUTCOME_UNKNOWN] = {"?", "?"},         [OUTCOME_SUCCESS] = {"ok", "\u2713"},
-        [OUTCOME_FAILURE] = {"FAIL", "\u2717"}, [OUTCOME_CANCELLED] = {"stop", "\u2296"},
-        [OUTCOME_SKIPPED] = {"skip", "\u2298"}, [OUTCOME_CARRIED_OVER] = {"prev", "\u21ba"},
+    static const char *const marks[MARK_COUNT][2] = {
+        [MARK_UNKNOWN] = {"?", "?"},         [MARK_SUCCESS] = {"ok", "\u2713"},
+        [MARK_FAILURE] = {"FAIL", "\u2717"}, [MARK_CANCELLED] = {"stop", "\u2296"},
+        [MARK_SKIPPED] = {"skip", "\u2298"}, [MARK_CARRIED_OVER] = {"prev", "\u21ba"},
+        [MARK_RUNNING] = {"run", "\u25b8"},  [MARK_NOT_STARTED] = {"wait", "\u25e6"},
     };
-    return marks[row->outcome][unicode];
+    return marks[mark][unicode];
 }
 
-// --- rows ---
-static const char *waterfall_phase_glyph(enum waterfall_phase phase, bool unicode)
+static const char *waterfall_phase_glyph(enum view_phase phase, bool unicode)
 {
     static const char *const glyphs[PHASE_COUNT][2] = {
         [PHASE_WAITING] = {".", "\u00b7"},
@@ -501,8 +512,7 @@ static const char *waterfall_phase_glyph(enum waterfall_phase phase, bool unicod
     return glyphs[phase][unicode];
 }
 
-// --- rows ---
-static enum style waterfall_phase_style(enum waterfall_phase phase)
+static enum style waterfall_phase_style(enum view_phase phase)
 {
     static const enum style styles[PHASE_COUNT] = {
         [PHASE_WAITING] = STYLE_GREY,
@@ -524,7 +534,7 @@ static void init_bar(const struct waterfall_picture *picture, struct bar *bar)
 }
 
 static void fill(const struct waterfall_picture *picture, struct bar *bar,
-                 struct waterfall_interval time, const char *glyph, enum style style)
+                 struct view_interval time, const char *glyph, enum style style)
 {
     if (time.start == TIMESTAMP_UNKNOWN)
         return;
@@ -535,7 +545,7 @@ static void fill(const struct waterfall_picture *picture, struct bar *bar,
 
 // Says which cells are in use; what is too short for one gets a thin mark.
 static void bound(const struct waterfall_picture *picture, struct bar *bar,
-                  struct waterfall_interval time, enum style style)
+                  struct view_interval time, enum style style)
 {
     if (time.start == TIMESTAMP_UNKNOWN)
         return;
@@ -589,12 +599,12 @@ static void paint_row(struct waterfall_picture *picture, const struct waterfall_
 {
     struct painter *painter = &picture->painter;
     const struct waterfall_layout *layout = &picture->layout;
-    const char *mark = waterfall_outcome_mark(row, painter->terminal.unicode);
+    const char *mark = mark_text(row->mark, painter->terminal.unicode);
     enum style name_style = row == &picture->waterfall->root ? STYLE_BOLD : STYLE_PLAIN;
     char text[TIMESTAMP_TEXT_SIZE];
 
     painter_advance(painter, indent);
-    painter_string(painter, waterfall_outcome_style(row->outcome), mark);
+    painter_string(painter, mark_style(row->mark), mark);
     painter_advance(painter, layout->name_column + indent);
     painter_shortened(painter, name_style, row->name, layout->name_width - indent,
                       indent > 0 ? STEP_TAIL_PERCENT : JOB_TAIL_PERCENT);
@@ -617,7 +627,7 @@ static void paint_row(struct waterfall_picture *picture, const struct waterfall_
 static void paint_root(struct waterfall_picture *picture)
 {
     const struct waterfall_row *root = &picture->waterfall->root;
-    enum style style = waterfall_outcome_style(root->outcome);
+    enum style style = mark_style(root->mark);
     struct bar bar;
 
     init_bar(picture, &bar);
@@ -627,13 +637,12 @@ static void paint_root(struct waterfall_picture *picture)
 }
 
 // Execution is what an outcome belongs to; the phases before it look the same however a job ends.
-static enum style phase_style(const struct waterfall_job *job, enum waterfall_phase phase)
+static enum style phase_style(const struct waterfall_job *job, enum view_phase phase)
 {
-    return phase == PHASE_EXECUTION ? waterfall_outcome_style(job->row.outcome)
-                                    : waterfall_phase_style(phase);
+    return phase == PHASE_EXECUTION ? mark_style(job->row.mark) : waterfall_phase_style(phase);
 }
 
-static duration_ns overlap(struct waterfall_interval a, struct waterfall_interval b)
+static duration_ns overlap(struct view_interval a, struct view_interval b)
 {
     timestamp_ns start = a.start > b.start ? a.start : b.start;
     timestamp_ns end = a.end < b.end ? a.end : b.end;
@@ -645,11 +654,11 @@ static struct cell job_cell(const struct waterfall_picture *picture,
                             const struct waterfall_job *job, size_t index)
 {
     bool unicode = picture->painter.terminal.unicode;
-    struct waterfall_interval span = waterfall_axis_interval(picture, index);
-    struct cell cell = {unicode ? "\u2500" : "=", waterfall_outcome_style(job->row.outcome)};
+    struct view_interval span = waterfall_axis_interval(picture, index);
+    struct cell cell = {unicode ? "\u2500" : "=", mark_style(job->row.mark)};
     duration_ns most = 0;
 
-    for (enum waterfall_phase phase = 0; phase < PHASE_COUNT; phase++) {
+    for (enum view_phase phase = 0; phase < PHASE_COUNT; phase++) {
         duration_ns share = overlap(span, job->phases[phase]);
         if (share == 0 || share < most)
             continue;
@@ -664,12 +673,12 @@ static void paint_job(struct waterfall_picture *picture, const struct waterfall_
     struct bar bar;
 
     init_bar(picture, &bar);
-    bound(picture, &bar, job->row.time, waterfall_outcome_style(job->row.outcome));
+    bound(picture, &bar, job->row.time, mark_style(job->row.mark));
     if (!bar.is_thin)
         for (size_t i = bar.first; i < bar.end; i++)
             bar.cells[i] = job_cell(picture, job, i);
     paint_row(picture, &job->row, &bar, 0,
-              job->has_queue && waterfall_job_ran(job) ? job->queue : -1);
+              job->job->has_queue && run_view_job_ran(job->job) ? job->job->queue : -1);
 }
 
 static void paint_step(struct waterfall_picture *picture, const struct waterfall_job *job,
@@ -677,9 +686,8 @@ static void paint_step(struct waterfall_picture *picture, const struct waterfall
 {
     bool unicode = picture->painter.terminal.unicode;
     bool is_startup =
-        step->outcome == OUTCOME_SUCCESS && step->time.start < job->phases[PHASE_STARTUP].end;
-    enum style style =
-        is_startup ? waterfall_phase_style(PHASE_STARTUP) : waterfall_outcome_style(step->outcome);
+        step->mark == MARK_SUCCESS && step->time.start < job->phases[PHASE_STARTUP].end;
+    enum style style = is_startup ? waterfall_phase_style(PHASE_STARTUP) : mark_style(step->mark);
     struct bar bar;
 
     init_bar(picture, &bar);
@@ -687,12 +695,11 @@ static void paint_step(struct waterfall_picture *picture, const struct waterfall
     bound(picture, &bar, step->time, style);
     struct waterfall_row row = *step;
     // A skipped step is nothing to remark on: most jobs have some.
-    if (step->outcome == OUTCOME_SKIPPED)
+    if (step->mark == MARK_SKIPPED)
         row.note = SLICE_EMPTY;
     paint_row(picture, &row, &bar, WATERFALL_STEP_INDENT, -1);
 }
 
-// --- rows ---
 static void waterfall_paint_rows(struct waterfall_picture *picture)
 {
     const struct waterfall *waterfall = picture->waterfall;
@@ -742,8 +749,8 @@ static void measure_rows(struct waterfall_picture *picture)
     for (size_t i = 0; i < waterfall->job_count; i++) {
         const struct waterfall_job *job = &waterfall->jobs[i];
         measure_row(layout, &job->row, 0);
-        if (job->has_queue)
-            layout->queue_width = larger(layout->queue_width, duration_width(job->queue));
+        if (job->job->has_queue)
+            layout->queue_width = larger(layout->queue_width, duration_width(job->job->queue));
         for (size_t j = 0; picture->steps && j < job->step_count; j++)
             measure_row(layout, &job->steps[j], WATERFALL_STEP_INDENT);
     }
@@ -770,33 +777,97 @@ static void waterfall_layout_rows(struct waterfall_picture *picture)
     layout->bar_width = layout->queue_column - gap - layout->bar_column;
 }
 
-enum error_code waterfall_render(const struct span_batch *batches, size_t count,
+static void paint(struct waterfall_picture *picture)
+{
+    paint_head(picture);
+    if (!picture->waterfall->is_over && picture->waterfall->job_count == 0) {
+        painter_string(&picture->painter, STYLE_PLAIN, "no job of it is known yet");
+        painter_newline(&picture->painter);
+        return;
+    }
+    waterfall_layout_rows(picture);
+    waterfall_choose_tick(picture);
+    waterfall_paint_axis(picture);
+    waterfall_paint_rows(picture);
+    painter_newline(&picture->painter);
+    waterfall_paint_summary(picture);
+    waterfall_paint_legend(picture);
+}
+
+enum error_code waterfall_render(const struct run_view *view,
                                  const struct waterfall_options *options, struct arena *scratch,
                                  struct buffer *out, struct error *error)
 {
     struct waterfall waterfall;
     struct waterfall_picture picture = {
         .waterfall = &waterfall, .scratch = scratch, .steps = options->steps};
-
     enum error_code code =
-        waterfall_build(batches, count, options->terminal.unicode, scratch, &waterfall);
-    if (code != ERROR_NONE)
-        return error_set(error, code, "draw a waterfall of %zu records: %s", count,
-                         error_code_text(code));
-    painter_init(&picture.painter, &options->terminal, out);
-    waterfall_paint_head(&picture);
-    if (!waterfall.is_empty) {
-        waterfall_layout_rows(&picture);
-        waterfall_choose_tick(&picture);
-        waterfall_paint_axis(&picture);
-        waterfall_paint_rows(&picture);
-        painter_newline(&picture.painter);
-        waterfall_paint_summary(&picture);
-        waterfall_paint_legend(&picture);
+        waterfall_build(view, options->now, options->terminal.unicode, scratch, &waterfall);
+    if (code == ERROR_NONE) {
+        painter_init(&picture.painter, &options->terminal, out);
+        paint(&picture);
+        code = painter_finish(&picture.painter);
     }
-    code = painter_finish(&picture.painter);
     if (code != ERROR_NONE)
-        return error_set(error, code, "draw a waterfall of %zu jobs: %s", waterfall.job_count,
+        return error_set(error, code, "draw a waterfall of %zu jobs: %s", view->count,
                          error_code_text(code));
     return ERROR_NONE;
+}
+
+// --- from the store to the picture ----------------------------------------------------------------
+
+#define MAX_JOBS 100000 // a run has 256 jobs in a matrix, and few matrices
+
+static bool name_servers(const struct found_run *runs, size_t count, struct arena *arena,
+                         struct waterfall_shown *shown)
+{
+    bool is_kept = arena_copy_slice(arena, github_server_name(runs[0].server), &shown->server);
+    for (size_t i = 1; i < count && is_kept; i++)
+        is_kept = arena_format(arena, &shown->also, "%.*s%s%.*s", SLICE_ARGS(shown->also),
+                               shown->also.len > 0 ? ", " : "",
+                               SLICE_ARGS(github_server_name(runs[i].server)));
+    return is_kept;
+}
+
+static enum error_code show(struct store_transaction *transaction,
+                            const struct run_question *question,
+                            const struct waterfall_options *options,
+                            const struct run_view_limits *limits, struct arena *arena,
+                            struct buffer *out, struct waterfall_shown *shown, struct error *error)
+{
+    struct found_run runs[FOUND_RUNS_MAX];
+    struct run_view view;
+    size_t count;
+    enum error_code code = run_lookup(transaction, question, arena, runs, &count, error);
+    if (code != ERROR_NONE)
+        return code;
+    if (count == 0)
+        return run_not_found(transaction, question, arena, error);
+    code = run_view_load(transaction, &runs[0].run, limits, arena, &view, error);
+    if (code == ERROR_NOT_FOUND) // what there is of it cannot be read
+        return run_not_found(transaction, question, arena, error);
+    if (code != ERROR_NONE)
+        return code;
+    shown->run_attempt = view.run_attempt;
+    if (!name_servers(runs, count, arena, shown))
+        return error_set(error, ERROR_MEMORY, "read a run: out of memory");
+    return waterfall_render(&view, options, arena, out, error);
+}
+
+enum error_code waterfall_show(struct store *store, const struct run_question *question,
+                               const struct waterfall_options *options, enum id_scheme scheme,
+                               struct arena *arena, struct buffer *out,
+                               struct waterfall_shown *shown, struct error *error)
+{
+    const struct run_view_limits limits = {
+        .jobs = MAX_JOBS, .steps = true, .now = options->now, .id_scheme = scheme};
+    struct store_transaction *transaction;
+    *shown = (struct waterfall_shown){.run_attempt = 0};
+    enum error_code code = store_begin(store, false, &transaction, error);
+    if (code != ERROR_NONE)
+        return code;
+    code = show(transaction, question, options, &limits, arena, out, shown, error);
+    shown->unreadable = store_unreadable(transaction);
+    store_abort(transaction);
+    return code;
 }

@@ -372,6 +372,23 @@ class Api(harness.BlackBoxTest):
         for unknown in ("/api/runs/1/1", "/api/runs/x/1", f"/api/runs/{self.finished.run_id}/2", "/api/runs/", "/api/runs/1"):
             self.assertEqual(get(self.daemon, unknown).status, 404)
 
+    def test_a_run_without_an_attempt_is_its_newest_and_one_that_is_not_there_names_those_that_are(self):
+        daemon = self.new_daemon()
+        first = Run(age=600)
+        first.job("build")
+        again = Run(run_id=first.run_id, attempt=2, repository=first.repository)
+        job = again.job("build again")
+        daemon.accept(*first.timeline())
+        path = f"/api/runs/{first.run_id}"
+        self.assertEqual(get_json(daemon, path)["run"]["run_attempt"], 1)
+        daemon.accept(again.requested(), job.queued(), job.in_progress())
+        self.assertEqual(get_json(daemon, path)["run"], get_json(daemon, path + "/2")["run"])
+        self.assertEqual(get_json(daemon, path)["attempts"], [1, 2])
+        message = f"run {first.run_id} attempt 7: no such attempt is in the store; there are attempts 1, 2"
+        self.assertIn(message, get(daemon, path + "/7").body.decode())
+        shown = daemon.command("trace", f"{first.run_id}/7")
+        self.assertEqual((shown.returncode, shown.stderr), (1, f"ghatrace: {message}\n"))
+
     def test_latency_has_the_time_in_the_queue(self):
         pools = get_json(self.daemon, "/api/latency")["pools"]
         self.assertEqual([(pool["runner_labels"], pool["count"], pool["p50"], pool["max"]) for pool in pools], [(["ubuntu-latest", "x64"], 2, 4, 8)])

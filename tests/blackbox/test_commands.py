@@ -1,4 +1,5 @@
 """The subcommands, the settings, and how the program starts and ends."""
+import hashlib
 import json
 import pathlib
 import re
@@ -165,6 +166,20 @@ class Commands(harness.BlackBoxTest):
         self.assertIn("make \"all\"", daemon.command("trace", run.run_id, "--steps").stdout)
         daemon.stop()
         self.assertIn("compile everything", daemon.command("trace", run.run_id).stdout, "without the daemon, too")
+
+    def test_trace_shows_an_open_run_with_its_jobs(self):
+        daemon = self.new_daemon()
+        run = Run(age=300)
+        done, running, queued = run.job("done with this"), run.job("still at it"), run.job("not yet")
+        daemon.accept(run.requested(), *done.timeline(), running.queued(), running.in_progress(), queued.queued())
+        shown = daemon.command("trace", run.run_id)
+        self.assertEqual(shown.returncode, 0, shown.stderr)
+        self.assertIn("still open", shown.stdout)
+        self.assertIn("trace " + hashlib.md5(f"{run.run_id}-1".encode()).hexdigest(), shown.stdout)
+        for mark, name in (("✓|ok", "done with this"), ("▸|run", "still at it"), ("◦|wait", "not yet")):
+            self.assertRegex(shown.stdout, rf"(?m)^({mark}) +{name} ")
+        daemon.stop()
+        self.assertIn("still at it", daemon.command("trace", run.run_id).stdout, "without the daemon, too")
 
     def test_help_names_no_function_of_the_code(self):
         for name in ("serve", "replay", "trace", "runs", "top", "ids", "requeue", "check"):

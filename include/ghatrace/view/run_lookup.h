@@ -2,6 +2,7 @@
 #ifndef GHATRACE_VIEW_RUN_LOOKUP_H
 #define GHATRACE_VIEW_RUN_LOOKUP_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -18,8 +19,11 @@
 struct run_question {
     struct slice server; // a name or an address, as somebody typed it; empty: any
     int64_t run_id;
-    int64_t run_attempt;
+    int64_t run_attempt; // 0: the newest that is stored
 };
+
+// "123" or "123/2": sets the run and the attempt, which is 0 where the text has none. False on anything else.
+bool run_question_parse(struct slice text, struct run_question *question);
 
 struct found_run {
     struct stored_run run;
@@ -27,12 +31,26 @@ struct found_run {
 };
 #define FOUND_RUNS_MAX (SERVERS_MAX + 2)
 
-// All that are meant: that of github.com first, then by the servers' names. Texts in the arena, or valid as long as the
-// transaction. Older versions stored all servers' runs where those of github.com are: what is found there is asked
-// whose it is. `*count` may be 0. ERROR_MEMORY, or as the store says.
+// All that are meant, at most one of each server: that of github.com first, then by the servers' names. Texts in the
+// arena, or valid as long as the transaction. Older versions stored all servers' runs where those of github.com are: the
+// server of what is found there is read from its entries. `*count` may be 0. ERROR_MEMORY, or as the store says.
 enum error_code run_lookup(struct store_transaction *transaction,
                            const struct run_question *question, struct arena *arena,
                            struct found_run runs[FOUND_RUNS_MAX], size_t *count,
                            struct error *error) MUST_CHECK;
+
+// The attempts of the question's run that are stored, of any server that it may mean, in order. ERROR_MEMORY, or as the
+// store says.
+enum error_code run_list_attempts(struct store_transaction *transaction,
+                                  const struct run_question *question, struct arena *arena,
+                                  int64_t attempts[RUN_ATTEMPTS_MAX], size_t *count,
+                                  struct error *error) MUST_CHECK;
+
+// Says why there is nothing to show: which attempts there are instead or, where there is none, where else to look; or that
+// what there is cannot be read.
+// ERROR_NOT_FOUND, ERROR_MEMORY, or as the store says.
+enum error_code run_not_found(struct store_transaction *transaction,
+                              const struct run_question *question, struct arena *arena,
+                              struct error *error) MUST_CHECK;
 
 #endif

@@ -1,5 +1,6 @@
-// A run attempt as people look at it: what is finished, from its stored spans, and what is still open, from its
-// states. Read inside a transaction of the caller's, and valid until that ends; lists live in the arena.
+// A run attempt as it is shown, drawn by nobody: what is finished, from its stored spans, and what is still open, from
+// its states. The JSON API, the page and the terminal draw it. All text is as GitHub sent it: a terminal must not get it
+// without text_clean(). A slice of length 0 is not known.
 #ifndef GHATRACE_VIEW_RUN_VIEW_H
 #define GHATRACE_VIEW_RUN_VIEW_H
 
@@ -10,46 +11,75 @@
 #include "ghatrace/base/arena.h"
 #include "ghatrace/base/buffer.h"
 #include "ghatrace/base/error.h"
+#include "ghatrace/base/slice.h"
+#include "ghatrace/base/time.h"
 #include "ghatrace/store/store.h"
 #include "ghatrace/tally/recent.h"
 #include "ghatrace/trace/ids.h"
+#include "ghatrace/trace/span.h"
 #include "ghatrace/trace/state.h"
 #include "ghatrace/trace/timeline.h"
-#include "ghatrace/view/waterfall.h"
+
+// --- the model ------------------------------------------------------------------------------------
+
+// What a conclusion of GitHub's means.
+enum view_outcome {
+    OUTCOME_UNKNOWN, // none, or a conclusion that is not among these
+    OUTCOME_SUCCESS,
+    OUTCOME_FAILURE,
+    OUTCOME_CANCELLED,
+    OUTCOME_SKIPPED,
+    OUTCOME_CARRIED_OVER, // done in the attempt before
+    OUTCOME_COUNT,
+};
+
+// In the order in which a job goes through them.
+enum view_phase { PHASE_WAITING, PHASE_QUEUE, PHASE_STARTUP, PHASE_EXECUTION, PHASE_COUNT };
+
+struct view_interval {
+    timestamp_ns start; // TIMESTAMP_UNKNOWN: there is none
+    timestamp_ns end;   // >= start; TIMESTAMP_UNKNOWN: not over
+};
 
 struct run_view_step {
     int64_t number;
     struct slice name;
     struct slice result; // empty: not over
     struct slice conclusion;
-    struct waterfall_interval time; // an end of TIMESTAMP_UNKNOWN: not over
+    enum view_outcome outcome;
+    bool is_incomplete; // GitHub never said how it ended
+    struct view_interval time;
 };
 
 struct run_view_job {
     int64_t job_id;
     struct slice name;
-    enum standing_state standing; // STANDING_NONE: finished
+    bool has_spans;               // its spans are made; else it is told by its state
+    enum standing_state standing; // STANDING_NONE: over
     struct slice result;
     struct slice conclusion;
+    enum view_outcome outcome;
     struct slice
         error_type; // as on its span: `runner_lost`, `not_started`, or the conclusion; empty: no error
-    bool is_incomplete;
+    bool is_incomplete; // GitHub never said how it ended
     bool is_carried_over;
     bool is_critical; // on the chain of jobs that made the run as long as it was
     timestamp_ns created_at;
     timestamp_ns started_at; // on a runner
-    timestamp_ns ended_at;
+    timestamp_ns ended_at;   // TIMESTAMP_UNKNOWN: not over
     struct slice runner_name;
     struct slice runner_group;
     const struct slice *labels;
     size_t label_count;
     struct slice environment;
     struct slice url;
-    // A start of TIMESTAMP_UNKNOWN: there is none; an end of it: still going on.
-    struct waterfall_interval phases[PHASE_COUNT];
+    struct view_interval phases[PHASE_COUNT];
+    bool has_queue;
+    duration_ns queue; // how long it waited for a runner; where it still does, until now
     const struct run_view_step *steps;
     size_t step_count;
-    struct slice failed_step; // the name of what failed in it; empty: not known yet, or no step did
+    const struct run_view_step
+        *failed_step; // what failed in it; NULL: not known yet, or no step did
 };
 
 struct run_view {
@@ -57,25 +87,46 @@ struct run_view {
     int64_t run_attempt;
     int64_t run_number;
     struct slice server; // that these ids are of; empty: github.com
+    struct slice name;   // of its root span; empty: that cannot be read, or has not gone out
     struct slice repository;
     struct slice workflow;
     struct slice title;
     struct slice branch;
+    struct slice revision;
     struct slice event_name;
     struct slice actor;
     struct slice result;
     struct slice conclusion;
     struct slice url;
-    bool is_open; // its root has not gone out
+    bool is_open;   // its root has not gone out, or is to be made anew
+    bool has_ended; // a root went out: `start`, `end`, `result` and `conclusion` are its
     bool is_incomplete;
     timestamp_ns start;
     timestamp_ns end;
-    int64_t job_count;     // that are known; 0: nothing is known of them
-    struct trace_id trace; // of the exported scheme
+    int64_t job_count; // that are known; 0: nothing is known of them
+    // Of the exported scheme: that of its spans or, where there are none, that of run_view_limits.
+    struct trace_id trace;
 
     struct run_view_job *jobs; // by creation, then id
     size_t count;              // of `jobs`
 };
+
+// GitHub's conclusion, or the result of the semantic conventions where they have the same word.
+enum view_outcome view_outcome_of(struct slice conclusion);
+// Did it take time in this attempt: neither skipped nor carried over?
+bool run_view_job_ran(const struct run_view_job *job);
+// The chain of jobs that leads to the last end, from its end: the last to finish among those that began before `next`
+// and were over when it began; for NULL, the last of all. Only of jobs whose spans are made. NULL: there is none.
+const struct run_view_job *run_view_job_before(const struct run_view *view,
+                                               const struct run_view_job *next);
+
+// --- reading --------------------------------------------------------------------------------------
+// Inside a transaction of the caller's: what is read is valid until that ends, and its lists are in the arena.
+
+// The spans of one attempt, in any order: the root's, if it went out, and one batch or more of each finished job. Points
+// into the batches and the arena. Pure. ERROR_MEMORY.
+enum error_code run_view_from_spans(const struct span_batch *batches, size_t count,
+                                    struct arena *arena, struct run_view *view) MUST_CHECK;
 
 // A run that is listed as finished, without jobs.
 // ERROR_MEMORY.
@@ -103,5 +154,12 @@ enum error_code run_view_load_spans(struct store_transaction *transaction,
 // Is anything of this attempt in the store?
 enum error_code run_view_exists(struct store_transaction *transaction, const struct stored_run *run,
                                 bool *exists, struct error *error) MUST_CHECK;
+
+// Fills `job->body.workflow_name` from the state of its run, if it is empty and the run is known. `key` is the job's.
+// The name is in the arena or the transaction. A run that cannot be read tells nothing. ERROR_MEMORY, or what the store
+// says.
+enum error_code workflow_name_job(struct store_transaction *transaction,
+                                  const struct store_key *key, struct arena *arena,
+                                  struct job_state *job, struct error *error) MUST_CHECK;
 
 #endif

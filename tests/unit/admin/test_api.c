@@ -307,6 +307,52 @@ static void a_run_is_told_with_its_trace_and_both_attempts(void **state)
     close_fixture(&f);
 }
 
+static enum error_code render_attempt(struct fixture *f, int64_t attempt, bool is_otlp)
+{
+    const struct run_question question = {.run_id = SCENARIO_RUN_ID, .run_attempt = attempt};
+    buffer_clear(&f->out);
+    return is_otlp ? api_render_spans(&f->sources, &question, &f->arena, &f->out, &f->error)
+                   : api_render_run(&f->sources, &question, scenario_at(100), &f->arena, &f->out,
+                                    &f->error);
+}
+
+static void a_run_without_an_attempt_is_its_newest(void **state)
+{
+    struct scenario_delivery second = scenario_job(70, GITHUB_JOB_QUEUED, 90, 90, 90, -1);
+    struct fixture f;
+    (void)state;
+    open_fixture(&f);
+    finish_runs(&f, SCENARIO_RUN_ID, 1);
+    assert_int_equal(render_attempt(&f, 0, false), ERROR_NONE);
+    assert_non_null(strstr(text_of(&f), "\"run_attempt\":1,"));
+    assert_int_equal(render_attempt(&f, 0, true), ERROR_NONE);
+    scenario_set_attempt(&second, 2);
+    deliver(&f, second, SCENARIO_RUN_ID);
+    assert_int_equal(render_attempt(&f, 0, false), ERROR_NONE);
+    assert_non_null(strstr(text_of(&f), "\"run_attempt\":2,"));
+    // The newest has no spans yet, and that is what is said of it.
+    assert_int_equal(render_attempt(&f, 0, true), ERROR_NOT_FOUND);
+    assert_non_null(strstr(f.error.message, "attempt 2: nothing finished of it"));
+    close_fixture(&f);
+}
+
+static void an_attempt_that_is_not_there_is_told_with_those_that_are(void **state)
+{
+    struct scenario_delivery second = scenario_job(70, GITHUB_JOB_QUEUED, 90, 90, 90, -1);
+    struct fixture f;
+    (void)state;
+    open_fixture(&f);
+    finish_runs(&f, SCENARIO_RUN_ID, 1);
+    scenario_set_attempt(&second, 2);
+    deliver(&f, second, SCENARIO_RUN_ID);
+    for (int is_otlp = 0; is_otlp < 2; is_otlp++) {
+        assert_int_equal(render_attempt(&f, 3, is_otlp), ERROR_NOT_FOUND);
+        assert_non_null(strstr(f.error.message, "attempt 3: no such attempt is in the store; there "
+                                                "are attempts 1, 2"));
+    }
+    close_fixture(&f);
+}
+
 static void what_is_not_there_is_not_found_in_words(void **state)
 {
     struct fixture f;
@@ -321,7 +367,7 @@ static void what_is_not_there_is_not_found_in_words(void **state)
                                       &(struct run_question){.run_id = 5, .run_attempt = 1},
                                       &f.arena, &f.out, &f.error),
                      ERROR_NOT_FOUND);
-    assert_non_null(strstr(f.error.message, "nothing finished"));
+    assert_non_null(strstr(f.error.message, "run 5 attempt 1: nothing of it is in the store"));
     close_fixture(&f);
 }
 
@@ -622,6 +668,8 @@ int main(void)
         cmocka_unit_test(a_cursor_that_is_none_is_refused),
         cmocka_unit_test(open_runs_show_jobs_in_every_phase),
         cmocka_unit_test(a_run_is_told_with_its_trace_and_both_attempts),
+        cmocka_unit_test(a_run_without_an_attempt_is_its_newest),
+        cmocka_unit_test(an_attempt_that_is_not_there_is_told_with_those_that_are),
         cmocka_unit_test(what_is_not_there_is_not_found_in_words),
         cmocka_unit_test(the_queue_is_narrowed_by_state_and_labels_in_any_order),
         cmocka_unit_test(latencies_are_those_of_the_window),

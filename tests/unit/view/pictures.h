@@ -35,8 +35,12 @@ static inline enum error_code draw(struct view view, struct arena *arena, struct
         .terminal = {.width = view.width, .colour = view.colour, .unicode = !view.ascii},
         .steps = view.steps,
     };
+    struct run_view shown;
     struct error error;
-    enum error_code code = waterfall_render(run.batches, run.count, &options, arena, text, &error);
+    enum error_code code = run_view_from_spans(run.batches, run.count, arena, &shown);
+    if (code != ERROR_NONE)
+        return code;
+    code = waterfall_render(&shown, &options, arena, text, &error);
     if (code != ERROR_NONE)
         assert_int_equal(error.code, code);
     return code;

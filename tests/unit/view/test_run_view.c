@@ -94,14 +94,14 @@ static void assert_text(struct slice text, const char *expected)
 }
 
 // Seconds after the start; negative: unknown.
-static void assert_phase(const struct run_view_job *job, enum waterfall_phase phase, double start,
+static void assert_phase(const struct run_view_job *job, enum view_phase phase, double start,
                          double end)
 {
     assert_int_equal(job->phases[phase].start, scenario_at(start));
     assert_int_equal(job->phases[phase].end, scenario_at(end));
 }
 
-static void assert_no_phase(const struct run_view_job *job, enum waterfall_phase phase)
+static void assert_no_phase(const struct run_view_job *job, enum view_phase phase)
 {
     assert_phase(job, phase, -1, -1);
 }
@@ -183,7 +183,7 @@ static void a_finished_job_is_told_by_its_spans(void **state)
     assert_text(job->result, "failure");
     assert_text(job->conclusion, "failure");
     assert_text(job->error_type, "failure");
-    assert_text(job->failed_step, "make");
+    assert_text(job->failed_step->name, "make");
     assert_phase(job, PHASE_QUEUE, 2, 6);
     assert_phase(job, PHASE_STARTUP, 6, 9);
     assert_phase(job, PHASE_EXECUTION, 9, 60);
@@ -212,7 +212,7 @@ static void of_overlapping_steps_the_one_that_ended_first_is_what_failed(void **
     scenario_set_conclusion(&completed, "failure");
     deliver(f, completed);
     look(f);
-    assert_text(find_job(f, 1)->failed_step, "unit");
+    assert_text(find_job(f, 1)->failed_step->name, "unit");
 }
 
 static void a_lost_runner_is_what_failed(void **state)
@@ -229,7 +229,7 @@ static void a_lost_runner_is_what_failed(void **state)
     assert_text(find_job(f, 1)->result, "error");
     assert_text(find_job(f, 1)->conclusion, "failure");
     assert_text(find_job(f, 1)->error_type, "runner_lost");
-    assert_text(find_job(f, 1)->failed_step, "");
+    assert_null(find_job(f, 1)->failed_step);
 }
 
 static void assert_refused(const struct run_view_job *job)

@@ -141,9 +141,9 @@ static void six_hours_beside_three_seconds_in_a_second_attempt(void **state)
         "                 ┬───────────────┬───────────────┬───────────────\n"
         "⊖ RUN CI         ━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━             6h\n"
         "↺ prepare        ▏ carried over from the attempt before                       0s\n"
-        "? lost           ░░░░▒███████████████ incomplete ┊                 29m58s  2h30m\n"
-        "✗ six hours      ████████████████████████████████████████████████     28s     6h\n"
         "✓ three seconds  ▏               ┊               ┊                            3s\n"
+        "✗ six hours      ████████████████████████████████████████████████     28s     6h\n"
+        "? lost           ░░░░▒███████████████ incomplete ┊                 29m58s  2h30m\n"
         "\n"
         "first failure: six hours: timed out\n"
         "queued 30m26s of job time over 2 jobs; longest wait: lost 29m58s\n"
@@ -222,16 +222,6 @@ static void colours_tell_phases_and_results_apart(void **state)
         "\x1b[0;32m█ execution  \x1b[0;31m✗ failure\x1b[0m\n");
 }
 
-static void nothing_finished_says_so_and_what_to_do(void **state)
-{
-    (void)state;
-    assert_picture((struct view){.width = 80},
-                   "nothing of this run is finished yet: `ghatrace runs` shows what is open\n");
-    sample_batch(&run); // a record without spans
-    assert_picture((struct view){.width = 40}, "nothing of this run is finished yet:\n"
-                                               "`ghatrace runs` shows what is open\n");
-}
-
 static void allocation_faults_are_told_and_leak_nothing(void **state)
 {
     (void)state;
@@ -278,7 +268,6 @@ int main(void)
         TEST(without_a_root_the_run_is_still_open),
         TEST(a_run_without_jobs_is_a_root_alone),
         TEST(colours_tell_phases_and_results_apart),
-        TEST(nothing_finished_says_so_and_what_to_do),
         TEST(allocation_faults_are_told_and_leak_nothing),
         TEST(a_full_buffer_is_told),
     };

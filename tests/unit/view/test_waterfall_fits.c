@@ -197,13 +197,14 @@ static void no_line_of_a_waterfall_is_too_wide(void **state)
         };
         struct arena arena;
         struct buffer text;
+        struct run_view view;
         struct error error;
 
         random_run(&run, names);
         arena_init(&arena, 1 << 16);
         buffer_init(&text, 1 << 20);
-        assert_int_equal(waterfall_render(run.batches, run.count, &options, &arena, &text, &error),
-                         ERROR_NONE);
+        assert_int_equal(run_view_from_spans(run.batches, run.count, &arena, &view), ERROR_NONE);
+        assert_int_equal(waterfall_render(&view, &options, &arena, &text, &error), ERROR_NONE);
         assert_fits(buffer_slice(&text), options.terminal);
         buffer_release(&text);
         arena_release(&arena);

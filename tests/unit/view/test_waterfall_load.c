@@ -21,9 +21,8 @@ struct fixture {
     struct store *store;
     struct sample_run run;
     struct arena arena;
-    struct span_batch *batches;
-    size_t count;
-    size_t unreadable;
+    struct buffer text;
+    struct waterfall_shown shown;
     struct error error;
 };
 
@@ -34,6 +33,7 @@ static int set_up(void **state)
     (void)state;
     memset(&fixture, 0, sizeof(fixture));
     arena_init(&fixture.arena, 4096);
+    buffer_init(&fixture.text, 1 << 20);
     sample_init(&fixture.run);
     if (!temp_folder_create(&fixture.folder))
         return -1;
@@ -45,6 +45,7 @@ static int tear_down(void **state)
     (void)state;
     store_close(fixture.store);
     sample_release(&fixture.run);
+    buffer_release(&fixture.text);
     arena_release(&fixture.arena);
     return temp_folder_remove(&fixture.folder) ? 0 : -1;
 }
@@ -76,28 +77,20 @@ static void put_sample(int64_t run_id, int64_t attempt)
     }
 }
 
-static enum error_code load(int64_t run_id, int64_t *attempt)
+static const struct waterfall_options options = {
+    .terminal = {.width = 100, .colour = true, .unicode = true}, .steps = true};
+
+static enum error_code show(int64_t run_id, int64_t attempt)
 {
-    const struct run_question question = {.run_id = run_id, .run_attempt = *attempt};
-    struct waterfall_found found;
-    enum error_code code =
-        waterfall_load(fixture.store, &question, &fixture.arena, &found, &fixture.error);
-    fixture.batches = found.batches;
-    fixture.count = found.count;
-    fixture.unreadable = found.unreadable;
-    if (code == ERROR_NONE)
-        *attempt = found.run_attempt;
-    return code;
+    const struct run_question question = {.run_id = run_id, .run_attempt = attempt};
+    buffer_clear(&fixture.text);
+    return waterfall_show(fixture.store, &question, &options, ID_SCHEME_ARC, &fixture.arena,
+                          &fixture.text, &fixture.shown, &fixture.error);
 }
 
-static void render(const struct span_batch *batches, size_t count, struct buffer *text)
+static bool shows(const char *part)
 {
-    struct waterfall_options options = {.terminal = {.width = 100, .colour = true, .unicode = true},
-                                        .steps = true};
-    buffer_init(text, 1 << 20);
-    assert_int_equal(
-        waterfall_render(batches, count, &options, &fixture.arena, text, &fixture.error),
-        ERROR_NONE);
+    return slice_find(buffer_slice(&fixture.text), slice_from_string(part)) >= 0;
 }
 
 static void sample_two_jobs(void)
@@ -113,46 +106,26 @@ static void sample_two_jobs(void)
 
 static void what_was_stored_gives_the_same_picture(void **state)
 {
-    (void)state;
+    struct run_view view;
     struct buffer before;
-    struct buffer after;
-    int64_t attempt = 1;
-
-    sample_two_jobs();
-    put_sample(RUN, 1);
-    assert_int_equal(load(RUN, &attempt), ERROR_NONE);
-    assert_int_equal(fixture.count, 3);
-    render(fixture.run.batches, fixture.run.count, &before);
-    render(fixture.batches, fixture.count, &after);
-    assert_int_equal(before.len, after.len);
-    assert_memory_equal(before.data, after.data, before.len);
-    buffer_release(&before);
-    buffer_release(&after);
-}
-
-static void what_was_read_outlives_the_store(void **state)
-{
     (void)state;
-    struct buffer text;
-    int64_t attempt = 1;
-
     sample_two_jobs();
     put_sample(RUN, 1);
-    assert_int_equal(load(RUN, &attempt), ERROR_NONE);
-    store_close(fixture.store);
-    fixture.store = NULL;
-    render(fixture.batches, fixture.count, &text);
-    buffer_release(&text);
+    assert_int_equal(show(RUN, 1), ERROR_NONE);
+    buffer_init(&before, 1 << 20);
     assert_int_equal(
-        store_open(fixture.folder.path, STORE_DAEMON, 64 << 20, &fixture.store, &fixture.error),
+        run_view_from_spans(fixture.run.batches, fixture.run.count, &fixture.arena, &view),
         ERROR_NONE);
+    assert_int_equal(waterfall_render(&view, &options, &fixture.arena, &before, &fixture.error),
+                     ERROR_NONE);
+    assert_int_equal(before.len, fixture.text.len);
+    assert_memory_equal(before.data, fixture.text.data, before.len);
+    buffer_release(&before);
 }
 
 static void other_runs_and_attempts_stay_out(void **state)
 {
     (void)state;
-    int64_t attempt = 2;
-
     sample_two_jobs();
     for (int64_t run_id = RUN - 8; run_id < RUN + 8; run_id++)
         if (run_id != RUN)
@@ -161,68 +134,90 @@ static void other_runs_and_attempts_stay_out(void **state)
     put_sample(RUN, 3);
     sample_job(&fixture.run, SLICE("one more"), "success", (struct sample_times){0, 0, 1, 2, 3});
     put_sample(RUN, 2);
-    assert_int_equal(load(RUN, &attempt), ERROR_NONE);
-    assert_int_equal(attempt, 2);
-    assert_int_equal(fixture.count, 4);
+    assert_int_equal(show(RUN, 2), ERROR_NONE);
+    assert_int_equal(fixture.shown.run_attempt, 2);
+    assert_true(shows("one more"));
+    assert_int_equal(show(RUN, 3), ERROR_NONE);
+    assert_false(shows("one more"));
 }
 
-static void attempt_zero_is_the_newest_with_a_finished_span(void **state)
+static void attempt_zero_is_the_newest(void **state)
 {
     (void)state;
-    int64_t attempt = 0;
-
     sample_root(&fixture.run, 300, "success");
     put_sample(RUN, 1);
     put_sample(RUN, 4);
-    assert_int_equal(load(RUN, &attempt), ERROR_NONE);
-    assert_int_equal(attempt, 4);
-    attempt = 0;
+    assert_int_equal(show(RUN, 0), ERROR_NONE);
+    assert_int_equal(fixture.shown.run_attempt, 4);
     put_sample(RUN, 50);
-    assert_int_equal(load(RUN, &attempt), ERROR_NONE);
-    assert_int_equal(attempt, 50);
+    assert_int_equal(show(RUN, 0), ERROR_NONE);
+    assert_int_equal(fixture.shown.run_attempt, 50);
 }
 
 static void a_record_that_came_twice_counts_once(void **state)
 {
     (void)state;
-    int64_t attempt = 1;
-
-    sample_root(&fixture.run, 300, "success");
+    sample_two_jobs();
     put_sample(RUN, 1);
+    assert_int_equal(show(RUN, 1), ERROR_NONE);
+    size_t len = fixture.text.len;
     put_sample(RUN, 1);
-    assert_int_equal(load(RUN, &attempt), ERROR_NONE);
-    assert_int_equal(fixture.count, 1);
+    assert_int_equal(show(RUN, 1), ERROR_NONE);
+    assert_int_equal(fixture.text.len, len);
 }
 
 static void what_is_not_there_is_told_with_advice(void **state)
 {
     (void)state;
-    int64_t attempt = 7;
-
-    sample_root(&fixture.run, 300, "success");
-    put_sample(RUN, 1);
-    assert_int_equal(load(RUN, &attempt), ERROR_NOT_FOUND);
+    assert_int_equal(show(INT64_MAX, 0), ERROR_NOT_FOUND);
+    assert_non_null(strstr(fixture.error.message, "run 9223372036854775807: "));
+    assert_int_equal(show(INT64_MAX, INT64_MAX), ERROR_NOT_FOUND);
     assert_int_equal(fixture.error.code, ERROR_NOT_FOUND);
-    assert_non_null(strstr(fixture.error.message, "run 33714470481 attempt 7: "));
     assert_non_null(strstr(fixture.error.message, "ghatrace runs"));
     assert_non_null(strstr(fixture.error.message, "are kept")); // not cut off
-    attempt = 0;
-    assert_int_equal(load(INT64_MAX, &attempt), ERROR_NOT_FOUND);
-    assert_int_equal(attempt, 0);
-    assert_non_null(strstr(fixture.error.message, "run 9223372036854775807: "));
-    attempt = INT64_MAX;
-    assert_int_equal(load(INT64_MAX, &attempt), ERROR_NOT_FOUND);
-    assert_non_null(strstr(fixture.error.message, "are kept"));
+}
+
+static void an_attempt_that_is_not_there_is_told_with_those_that_are(void **state)
+{
+    static const struct {
+        int64_t attempt; // that is stored next
+        const char *message;
+    } cases[] = {
+        {1, "run 33714470481 attempt 7: no such attempt is in the store; there is attempt 1"},
+        {3, "; there are attempts 1, 3"},
+        {2, "; there are attempts 1-3"},
+        {9, "; there are attempts 1-3, 9"},
+        {100, "; there are attempts 1-3, 9, 100"},
+    };
+    (void)state;
+    sample_root(&fixture.run, 300, "success");
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        put_sample(RUN, cases[i].attempt);
+        assert_int_equal(show(RUN, 7), ERROR_NOT_FOUND);
+        const char *end = strstr(fixture.error.message, cases[i].message);
+        if (end == NULL)
+            fail_msg("\"%s\" is not in \"%s\"", cases[i].message, fixture.error.message);
+        assert_int_equal(strlen(end), strlen(cases[i].message));
+    }
+    for (int64_t attempt = 1; attempt < 100; attempt += 2) // as many as a message can have
+        put_sample(RUN - 1, attempt);
+    assert_int_equal(show(RUN - 1, 2), ERROR_NOT_FOUND);
+    assert_non_null(strstr(fixture.error.message, "there are attempts 1, 3, 5, "));
+    assert_true(strlen(fixture.error.message) < sizeof fixture.error.message - 1);
 }
 
 static void a_damaged_record_is_left_out_and_counted(void **state)
 {
     (void)state;
-    int64_t attempt = 1;
-    put_record(RUN, 1, 1, SLICE("\x0a\xff\xff"));
-    assert_int_equal(load(RUN, &attempt), ERROR_NONE);
-    assert_int_equal(fixture.count, 0);
-    assert_int_equal(fixture.unreadable, 1);
+    put_record(RUN, 1, 9, SLICE("\x0a\xff\xff"));
+    assert_int_equal(show(RUN, 1), ERROR_NOT_FOUND);
+    assert_non_null(strstr(fixture.error.message, "cannot be read"));
+    assert_int_equal(fixture.shown.unreadable, 1);
+    sample_two_jobs();
+    put_sample(RUN, 1);
+    assert_int_equal(show(RUN, 1), ERROR_NONE);
+    assert_int_equal(fixture.shown.unreadable, 1);
+    assert_true(shows("build / linux"));
 }
 
 static void allocation_faults_are_told_and_leak_nothing(void **state)
@@ -235,12 +230,13 @@ static void allocation_faults_are_told_and_leak_nothing(void **state)
     for (long skip = 0; !is_done; skip++) {
         struct arena arena;
         const struct run_question question = {.run_id = RUN, .run_attempt = 1};
-        struct waterfall_found found;
 
         arena_init(&arena, 64);
+        buffer_clear(&fixture.text);
         memory_fail_after(skip);
         enum error_code code =
-            waterfall_load(fixture.store, &question, &arena, &found, &fixture.error);
+            waterfall_show(fixture.store, &question, &options, ID_SCHEME_ARC, &arena, &fixture.text,
+                           &fixture.shown, &fixture.error);
         is_done = memory_count_allocations() <= skip;
         memory_fail_after(-1);
         assert_int_equal(code, is_done ? ERROR_NONE : ERROR_MEMORY);
@@ -254,11 +250,11 @@ int main(void)
     const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
         TEST(what_was_stored_gives_the_same_picture),
-        TEST(what_was_read_outlives_the_store),
         TEST(other_runs_and_attempts_stay_out),
-        TEST(attempt_zero_is_the_newest_with_a_finished_span),
+        TEST(attempt_zero_is_the_newest),
         TEST(a_record_that_came_twice_counts_once),
         TEST(what_is_not_there_is_told_with_advice),
+        TEST(an_attempt_that_is_not_there_is_told_with_those_that_are),
         TEST(a_damaged_record_is_left_out_and_counted),
         TEST(allocation_faults_are_told_and_leak_nothing),
     };

@@ -1,0 +1,87 @@
+// What the files of the waterfall share: its rows, whose text is clean, and the picture that they are drawn in.
+#ifndef GHATRACE_VIEW_WATERFALL_PRIVATE_H
+#define GHATRACE_VIEW_WATERFALL_PRIVATE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "ghatrace/base/arena.h"
+#include "ghatrace/view/painter.h"
+#include "ghatrace/view/waterfall.h"
+
+#define WATERFALL_STEP_INDENT 2
+
+// --- rows -----------------------------------------------------------------------------------------
+
+// What a row's mark tells: an outcome, or how far what is open has come.
+enum waterfall_mark {
+    MARK_UNKNOWN = OUTCOME_UNKNOWN,
+    MARK_SUCCESS = OUTCOME_SUCCESS,
+    MARK_FAILURE = OUTCOME_FAILURE,
+    MARK_CANCELLED = OUTCOME_CANCELLED,
+    MARK_SKIPPED = OUTCOME_SKIPPED,
+    MARK_CARRIED_OVER = OUTCOME_CARRIED_OVER,
+    MARK_RUNNING = OUTCOME_COUNT,
+    MARK_NOT_STARTED, // waiting or queued; a step that has not begun
+    MARK_COUNT,
+};
+
+struct waterfall_row {
+    struct slice name;
+    struct slice note; // what the mark alone does not say
+    enum waterfall_mark mark;
+    struct view_interval time; // of what is open, until now
+};
+
+struct waterfall_job {
+    struct waterfall_row row;
+    const struct run_view_job *job;
+    struct view_interval phases[PHASE_COUNT]; // likewise
+    struct waterfall_row *steps;
+    size_t step_count;
+    bool is_explained; // it failed, and its note says how
+};
+
+struct waterfall {
+    const struct run_view *view;
+    bool is_over;              // its root went out, and is not to be made anew
+    struct waterfall_row root; // `time` covers what is known if the run is not over
+    struct waterfall_job *jobs;
+    size_t job_count;
+    struct view_interval axis;
+};
+
+duration_ns waterfall_length(struct view_interval interval);
+
+// ERROR_MEMORY. Points into the view and the arena.
+enum error_code waterfall_build(const struct run_view *view, timestamp_ns now, bool unicode,
+                                struct arena *arena, struct waterfall *waterfall) MUST_CHECK;
+// The job to look at when the run is to get shorter: of the chain of jobs that leads to the last end
+// (each the last to finish before the next began), the longest. NULL if no job ran.
+const struct waterfall_job *waterfall_critical_job(const struct waterfall *waterfall);
+
+// --- the picture ----------------------------------------------------------------------------------
+
+// Columns of a row: mark, name, bar, queue time, total time, one blank or two between.
+struct waterfall_layout {
+    size_t mark_width;
+    size_t name_column;
+    size_t name_width;
+    size_t bar_column;
+    size_t bar_width;
+    size_t queue_column;
+    size_t queue_width;
+    size_t total_column;
+    size_t total_width;
+};
+
+struct waterfall_picture {
+    struct painter painter;
+    const struct waterfall *waterfall;
+    struct waterfall_layout layout;
+    struct arena *scratch;
+    bool steps;
+    duration_ns tick; // between two marks of the axis; 0: the axis has no length
+};
+
+#endif
