@@ -225,6 +225,9 @@ enum error_code waterfall_build(const struct run_view *view, timestamp_ns now, b
 {
     struct builder builder = {.arena = arena, .now = now, .unicode = unicode};
     *waterfall = (struct waterfall){.view = view, .is_over = view->has_ended && !view->is_open};
+    // Of a job that is still open when its run is over, the end was most likely lost.
+    if (waterfall->is_over && view->end != TIMESTAMP_UNKNOWN && view->end < now)
+        builder.now = view->end;
     waterfall->jobs = arena_allocate_array(arena, view->count, sizeof *waterfall->jobs);
     if (waterfall->jobs == NULL || !set_root(&builder, waterfall))
         return ERROR_MEMORY;

@@ -195,6 +195,29 @@ static void the_newest_attempt_is_drawn_before_anything_of_it_is_finished(void *
                    "no job of it is known yet\n");
 }
 
+static void a_job_that_is_open_when_its_run_is_over_ends_with_it(void **state)
+{
+    struct scenario_delivery completed = scenario_run(GITHUB_RUN_COMPLETED, 50, "failure");
+    struct fixture *f = *state;
+    deliver_jobs(f);
+    engine_bench_accept(&f->bench, &completed);
+    engine_bench_advance(&f->bench, 20 * NS_PER_SECOND); // longer than a root waits for jobs
+    assert_picture(f, false, true,
+                   "octo/Hello_World · CI #75 · attempt 1 · ✗ failure · 50s\n"
+                   "fix the build · push · main @ 3484a3f · by mona\n"
+                   "2026-09-03T04:16:57Z\n"
+                   "trace 9150f2e0b329bcd73a7fa70c540a1776\n"
+                   "https://github.com/octo/Hello_World/actions/runs/33714470481\n"
+                   "\n"
+                   "            0s        15s       30s        45s  queue  total\n"
+                   "            ┬─────────┬─────────┬──────────┬──\n"
+                   "✗ RUN CI    ━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━           50s\n"
+                   "▸ build            ░░░░░░░░░░░░░▒▒▒███████████    20s    40s\n"
+                   "\n"
+                   "queued 20s of job time over 1 job; longest wait: build 20s\n"
+                   "░ queue  ▒ start-up  █ execution  ✗ failure  ▸ running\n");
+}
+
 #define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
 
 int main(void)
@@ -204,6 +227,7 @@ int main(void)
         TEST(a_run_without_jobs_is_open_until_now),
         TEST(a_job_that_waits_for_an_approval_says_so),
         TEST(a_clock_behind_githubs_makes_nothing_negative),
+        TEST(a_job_that_is_open_when_its_run_is_over_ends_with_it),
         TEST(the_newest_attempt_is_drawn_before_anything_of_it_is_finished),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
