@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "cli.h"
-#include "ghatrace/view/top.h"
+#include "ghatrace/term/top.h"
 
 #define ONCE_JOBS 1000 // where nothing limits the height
 #define INTERVAL_LEAST (100 * NS_PER_MS)

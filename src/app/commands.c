@@ -7,10 +7,10 @@
 #include "ghatrace/base/log.h"
 #include "ghatrace/base/memory.h"
 #include "ghatrace/base/slice.h"
+#include "ghatrace/term/inspect.h"
+#include "ghatrace/term/runs.h"
+#include "ghatrace/term/waterfall.h"
 #include "ghatrace/trace/ids.h"
-#include "ghatrace/view/inspect.h"
-#include "ghatrace/view/runs.h"
-#include "ghatrace/view/waterfall.h"
 #include "server.h"
 
 // --- ghatrace ids: the IDs that a run's spans have, or will have ----------------------------------

@@ -13,8 +13,8 @@
 #include <wchar.h>
 
 #include "ghatrace/base/utf8.h"
-#include "ghatrace/view/runs.h"
-#include "ghatrace/view/waterfall.h"
+#include "ghatrace/term/runs.h"
+#include "ghatrace/term/waterfall.h"
 
 #include "sample_run.h"
 

@@ -1,6 +1,6 @@
 // The queue and the running jobs as a screen: `ghatrace top`.
-#ifndef GHATRACE_VIEW_TOP_H
-#define GHATRACE_VIEW_TOP_H
+#ifndef GHATRACE_TERM_TOP_H
+#define GHATRACE_TERM_TOP_H
 
 #include <stddef.h>
 
@@ -8,8 +8,8 @@
 #include "ghatrace/base/buffer.h"
 #include "ghatrace/base/error.h"
 #include "ghatrace/store/store.h"
+#include "ghatrace/term/text.h"
 #include "ghatrace/trace/timeline.h"
-#include "ghatrace/view/text.h"
 
 #define TOP_MAX_TEXT ((size_t)1 << 24) // a cap for the text's buffer: some screens
 

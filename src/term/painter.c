@@ -1,7 +1,7 @@
 // Lines of styled text, and tables of them.
-#include "ghatrace/view/painter.h"
+#include "ghatrace/term/painter.h"
 
-#include "ghatrace/view/text.h"
+#include "ghatrace/term/text.h"
 
 // --- lines of bounded width, with colours where the terminal has them -----------------------------
 

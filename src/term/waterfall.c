@@ -1,12 +1,12 @@
 // Drawing a waterfall: words, axis, rows.
-#include "ghatrace/view/waterfall.h"
+#include "ghatrace/term/waterfall.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 
 #include "ghatrace/base/slice.h"
 #include "ghatrace/github/server.h"
-#include "ghatrace/view/text.h"
+#include "ghatrace/term/text.h"
 #include "waterfall_private.h"
 
 // --- waterfall words ------------------------------------------------------------------------------

@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "ghatrace/view/top.h"
+#include "ghatrace/term/top.h"
 #include "support/engine_bench.h"
 
 #define NOW ((timestamp_ns)1788409017 * NS_PER_SECOND)

@@ -1,6 +1,6 @@
 // Lines of styled text, and tables of them.
-#ifndef GHATRACE_VIEW_PAINTER_H
-#define GHATRACE_VIEW_PAINTER_H
+#ifndef GHATRACE_TERM_PAINTER_H
+#define GHATRACE_TERM_PAINTER_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -8,7 +8,7 @@
 #include "ghatrace/base/buffer.h"
 #include "ghatrace/base/error.h"
 #include "ghatrace/base/slice.h"
-#include "ghatrace/view/text.h"
+#include "ghatrace/term/text.h"
 
 // --- painter --------------------------------------------------------------------------------------
 // Writes lines to a buffer: keeps count of columns, changes colours, never goes over the edge.

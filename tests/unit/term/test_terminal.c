@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "ghatrace/view/text.h"
+#include "ghatrace/term/text.h"
 
 #define CASE(w, c, u, ...)                                                                         \
     {                                                                                              \

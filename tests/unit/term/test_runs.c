@@ -7,7 +7,7 @@
 #include <cmocka.h>
 
 #include "ghatrace/base/memory.h"
-#include "ghatrace/view/runs.h"
+#include "ghatrace/term/runs.h"
 
 #define NOW ((timestamp_ns)1788409017 * NS_PER_SECOND)
 // As SLICE(), for objects of static storage.

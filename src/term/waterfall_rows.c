@@ -1,7 +1,7 @@
 // The rows of a waterfall: a run's model with names that a terminal may have, and what is open drawn until now.
+#include "ghatrace/term/text.h"
 #include "ghatrace/trace/spans.h"
 #include "ghatrace/trace/timeline.h"
-#include "ghatrace/view/text.h"
 #include "waterfall_private.h"
 
 struct builder {

@@ -7,7 +7,7 @@
 #include <cmocka.h>
 
 #include "ghatrace/base/memory.h"
-#include "ghatrace/view/waterfall.h"
+#include "ghatrace/term/waterfall.h"
 #include "support/engine_bench.h"
 
 struct fixture {

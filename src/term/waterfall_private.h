@@ -1,13 +1,13 @@
 // What the files of the waterfall share: its rows, whose text is clean, and the picture that they are drawn in.
-#ifndef GHATRACE_VIEW_WATERFALL_PRIVATE_H
-#define GHATRACE_VIEW_WATERFALL_PRIVATE_H
+#ifndef GHATRACE_TERM_WATERFALL_PRIVATE_H
+#define GHATRACE_TERM_WATERFALL_PRIVATE_H
 
 #include <stddef.h>
 #include <stdint.h>
 
 #include "ghatrace/base/arena.h"
-#include "ghatrace/view/painter.h"
-#include "ghatrace/view/waterfall.h"
+#include "ghatrace/term/painter.h"
+#include "ghatrace/term/waterfall.h"
 
 #define WATERFALL_STEP_INDENT 2
 

@@ -1,6 +1,6 @@
 // Runs for the tests of the views: spans as the life cycle makes them, written in seconds.
-#ifndef TESTS_VIEW_SAMPLE_RUN_H
-#define TESTS_VIEW_SAMPLE_RUN_H
+#ifndef TESTS_TERM_SAMPLE_RUN_H
+#define TESTS_TERM_SAMPLE_RUN_H
 
 #include <string.h>
 

@@ -8,7 +8,7 @@
 
 #include "ghatrace/base/memory.h"
 #include "ghatrace/base/utf8.h"
-#include "ghatrace/view/text.h"
+#include "ghatrace/term/text.h"
 
 static struct arena arena;
 

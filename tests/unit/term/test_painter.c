@@ -8,7 +8,7 @@
 
 #include <stdio.h>
 
-#include "ghatrace/view/painter.h"
+#include "ghatrace/term/painter.h"
 
 struct canvas {
     struct painter painter;

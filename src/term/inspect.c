@@ -1,5 +1,5 @@
 // What is stored of a run, printed field by field.
-#include "ghatrace/view/inspect.h"
+#include "ghatrace/term/inspect.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -7,10 +7,10 @@
 #include "ghatrace/github/server.h"
 #include "ghatrace/otlp/decode.h"
 #include "ghatrace/store/codec.h"
+#include "ghatrace/term/text.h"
 #include "ghatrace/trace/lifecycle.h"
 #include "ghatrace/trace/spans.h"
 #include "ghatrace/view/run_view.h"
-#include "ghatrace/view/text.h"
 
 // Records of the outbox, and dead letters, that are looked at for those of the run: half a second at most.
 #define LOOKS_MAX 100000

@@ -1,6 +1,6 @@
 // A run as a waterfall in the terminal: `ghatrace trace`.
-#ifndef GHATRACE_VIEW_WATERFALL_H
-#define GHATRACE_VIEW_WATERFALL_H
+#ifndef GHATRACE_TERM_WATERFALL_H
+#define GHATRACE_TERM_WATERFALL_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -12,10 +12,10 @@
 #include "ghatrace/base/slice.h"
 #include "ghatrace/base/time.h"
 #include "ghatrace/store/store.h"
+#include "ghatrace/term/text.h"
 #include "ghatrace/trace/ids.h"
 #include "ghatrace/view/run_lookup.h"
 #include "ghatrace/view/run_view.h"
-#include "ghatrace/view/text.h"
 
 struct waterfall_options {
     struct terminal terminal; // of terminal_detect()

@@ -1,15 +1,15 @@
 // The list of runs in the terminal.
-#include "ghatrace/view/runs.h"
+#include "ghatrace/term/runs.h"
 
 #include <stdlib.h>
 
 #include "ghatrace/store/codec.h"
+#include "ghatrace/term/painter.h"
+#include "ghatrace/term/text.h"
 #include "ghatrace/trace/ids.h"
 #include "ghatrace/trace/labels.h"
 #include "ghatrace/trace/timeline.h"
-#include "ghatrace/view/painter.h"
 #include "ghatrace/view/run_view.h"
-#include "ghatrace/view/text.h"
 
 // --- the list of what is open: one line an entry where there is room, else two --------------------
 

@@ -8,8 +8,8 @@
 
 #include "ghatrace/base/memory.h"
 #include "ghatrace/otlp/encode.h"
+#include "ghatrace/term/waterfall.h"
 #include "ghatrace/trace/ids.h"
-#include "ghatrace/view/waterfall.h"
 #include "support/temp_folder.h"
 
 #include "sample_run.h"

@@ -1,8 +1,8 @@
 // Draws a sample run, and looks at the picture. For one test program: the run is its own.
-#ifndef TESTS_VIEW_PICTURES_H
-#define TESTS_VIEW_PICTURES_H
+#ifndef TESTS_TERM_PICTURES_H
+#define TESTS_TERM_PICTURES_H
 
-#include "ghatrace/view/waterfall.h"
+#include "ghatrace/term/waterfall.h"
 
 #include "sample_run.h"
 

@@ -1,12 +1,12 @@
 // The queue in the terminal.
-#include "ghatrace/view/top.h"
+#include "ghatrace/term/top.h"
 
 #include <inttypes.h>
 
+#include "ghatrace/term/painter.h"
+#include "ghatrace/term/text.h"
 #include "ghatrace/trace/labels.h"
-#include "ghatrace/view/painter.h"
 #include "ghatrace/view/queue_view.h"
-#include "ghatrace/view/text.h"
 
 // --- the screen of `ghatrace top`: a line of totals, pools, jobs ----------------------------------
 

@@ -1,6 +1,6 @@
 // Text for a terminal: what it can show, how wide it is, what must not reach it.
-#ifndef GHATRACE_VIEW_TEXT_H
-#define GHATRACE_VIEW_TEXT_H
+#ifndef GHATRACE_TERM_TEXT_H
+#define GHATRACE_TERM_TEXT_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,5 +1,5 @@
 // Text for a terminal: what it can show, how wide it is, what must not reach it.
-#include "ghatrace/view/text.h"
+#include "ghatrace/term/text.h"
 
 #include <stddef.h>
 #include <stdlib.h>

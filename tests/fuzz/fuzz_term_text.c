@@ -1,7 +1,7 @@
 // Names from strangers on a terminal: what is let through can steer nothing and fits.
 #include "fuzz.h"
 #include "ghatrace/base/utf8.h"
-#include "ghatrace/view/text.h"
+#include "ghatrace/term/text.h"
 
 static void check_harmless(struct slice clean, bool unicode)
 {

@@ -1,6 +1,6 @@
 // What the store holds of one run attempt, as plain text: `ghatrace inspect`. For whoever asks why a span has not left.
-#ifndef GHATRACE_VIEW_INSPECT_H
-#define GHATRACE_VIEW_INSPECT_H
+#ifndef GHATRACE_TERM_INSPECT_H
+#define GHATRACE_TERM_INSPECT_H
 
 #include "ghatrace/base/buffer.h"
 #include "ghatrace/base/error.h"

@@ -1,6 +1,6 @@
 // What is open, oldest first: `ghatrace runs`.
-#ifndef GHATRACE_VIEW_RUNS_H
-#define GHATRACE_VIEW_RUNS_H
+#ifndef GHATRACE_TERM_RUNS_H
+#define GHATRACE_TERM_RUNS_H
 
 #include <stddef.h>
 #include <stdint.h>
@@ -11,7 +11,7 @@
 #include "ghatrace/base/slice.h"
 #include "ghatrace/base/time.h"
 #include "ghatrace/store/store.h"
-#include "ghatrace/view/text.h"
+#include "ghatrace/term/text.h"
 
 enum runs_state {
     RUNS_JOB_WAITING, // for its environment's rules
