@@ -27,6 +27,13 @@ enum error_code run_state_read(struct store_transaction *transaction, const stru
                                int64_t run_id, int64_t run_attempt, struct arena *arena,
                                struct run_state *state, struct error *error) MUST_CHECK;
 
+// Fills `job->body.workflow_name` from the state of its run, if it is empty and the run is known. `key` is the job's.
+// The name is in the arena or the transaction. A run that cannot be read tells nothing. ERROR_MEMORY, or what the store
+// says.
+enum error_code workflow_name_job(struct store_transaction *transaction,
+                                  const struct store_key *key, struct arena *arena,
+                                  struct job_state *job, struct error *error) MUST_CHECK;
+
 struct run_view;
 // Puts its jobs in order.
 void run_view_sort(struct run_view *view);

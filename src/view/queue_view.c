@@ -6,7 +6,7 @@
 #include "ghatrace/store/codec.h"
 #include "ghatrace/tally/open_runs.h"
 #include "ghatrace/trace/labels.h"
-#include "ghatrace/view/run_view.h"
+#include "private.h"
 
 // What people ask first.
 static const enum standing_state order[] = {STANDING_QUEUED, STANDING_WAITING, STANDING_RUNNING};

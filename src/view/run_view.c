@@ -96,6 +96,7 @@ struct loader {
     size_t capacity;       // of view->jobs
     struct span_batch *batches;
     size_t batch_count, batch_capacity;
+    bool is_of_states; // nothing else is read
     bool is_found;
     bool is_told_by_jobs; // no event of the run itself came
 };
@@ -181,10 +182,11 @@ static enum error_code run_view_from_state(const struct job_state *state, timest
 {
     const struct github_job *body = &state->body;
     bool is_over = state->phase == JOB_SETTLING;
-    struct job_standing standing;
+    struct job_standing standing, stood;
     struct job_timeline timeline;
 
     standing_of_job(state, &standing);
+    standing_of_any_job(state, &stood);
     timeline_of_job(state, is_over, is_over ? TIMESTAMP_UNKNOWN : now, &timeline);
     struct slice conclusion = is_over ? body->conclusion : SLICE_EMPTY;
     struct build_outcome outcome = build_outcome_of_job(conclusion, timeline.fault);
@@ -192,6 +194,8 @@ static enum error_code run_view_from_state(const struct job_state *state, timest
         .job_id = state->job_id,
         .name = body->name,
         .standing = standing.state,
+        .stood = stood,
+        .workflow = body->workflow_name,
         .result = outcome.result,
         .conclusion = conclusion,
         .outcome = timeline.is_carried_over ? OUTCOME_CARRIED_OVER : view_outcome_of(conclusion),
@@ -217,6 +221,8 @@ static void describe_by_job(struct loader *loader, const struct job_state *job)
     struct run_view *view = loader->view;
     loader->is_found = true;
     view->is_open = true;
+    view->run_id = job->run_id;
+    view->run_attempt = job->run_attempt;
     view->server = job->server;
     view->repository = job->repository.full_name;
     view->workflow = job->body.workflow_name;
@@ -261,7 +267,10 @@ static enum error_code add_run(struct loader *loader, struct slice bytes)
     loader->is_found = true;
     view->job_count = state.open_jobs + state.closed_jobs;
     view->is_open = state.phase == RUN_OPEN;
-    if (!view->is_open)
+    view->has_state = true;
+    view->run_id = state.run_id;
+    view->run_attempt = state.run_attempt;
+    if (!view->is_open && !loader->is_of_states)
         return ERROR_NONE; // the list of recent runs knows more
     const struct run_names names = run_names_of(&state);
     const struct github_run *body = &state.body;
@@ -473,6 +482,18 @@ static timestamp_ns first_creation(const struct run_view *view)
     return TIMESTAMP_UNKNOWN;
 }
 
+static void finish(const struct loader *loader)
+{
+    struct run_view *view = loader->view;
+    run_view_sort(view);
+    if (!view->is_open)
+        mark_critical(view);
+    if (view->start == TIMESTAMP_UNKNOWN || loader->is_told_by_jobs)
+        view->start = timestamp_earliest_known(view->start, first_creation(view));
+    if (view->job_count < (int64_t)view->count)
+        view->job_count = (int64_t)view->count;
+}
+
 enum error_code run_view_load(struct store_transaction *transaction, const struct stored_run *run,
                               const struct run_view_limits *limits, struct arena *arena,
                               struct run_view *view, struct error *error)
@@ -495,13 +516,35 @@ enum error_code run_view_load(struct store_transaction *transaction, const struc
         return code;
     if (!loader.is_found)
         return ERROR_NOT_FOUND;
-    run_view_sort(view);
-    if (!view->is_open)
-        mark_critical(view);
-    if (view->start == TIMESTAMP_UNKNOWN || loader.is_told_by_jobs)
-        view->start = timestamp_earliest_known(view->start, first_creation(view));
-    if (view->job_count < (int64_t)view->count)
-        view->job_count = (int64_t)view->count;
+    finish(&loader);
+    return ERROR_NONE;
+}
+enum error_code run_view_next(struct store_transaction *transaction, struct store_key *key,
+                              const struct run_view_limits *limits, struct arena *arena,
+                              struct run_view *view, size_t *states, struct error *error)
+{
+    struct loader loader = {.transaction = transaction,
+                            .limits = limits,
+                            .arena = arena,
+                            .view = view,
+                            .error = error,
+                            .is_of_states = true};
+    struct store_key found;
+    struct slice bytes;
+    *view = (struct run_view){.run_id = 0};
+    enum error_code code = store_seek_span(transaction, key, &bytes, error);
+    if (code != ERROR_NONE)
+        return code;
+    loader.trace = key->trace;
+    while (code == ERROR_NONE) {
+        code = trace_next_state(transaction, key, &found, &bytes, error);
+        if (code == ERROR_NONE)
+            code = add_state(&loader, bytes);
+        *states += 1;
+    }
+    if (code != ERROR_NOT_FOUND)
+        return code;
+    finish(&loader);
     return ERROR_NONE;
 }
 

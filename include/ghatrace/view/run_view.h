@@ -56,6 +56,9 @@ struct run_view_job {
     struct slice name;
     bool has_spans;               // its spans are made; else it is told by its state
     enum standing_state standing; // STANDING_NONE: over
+    // Of a job that is told by its state: where it stood last, be it over since; and its own word for its workflow.
+    struct job_standing stood;
+    struct slice workflow;
     struct slice result;
     struct slice conclusion;
     enum view_outcome outcome;
@@ -99,6 +102,7 @@ struct run_view {
     struct slice conclusion;
     struct slice url;
     bool is_open;   // its root has not gone out, or is to be made anew
+    bool has_state; // of its own; else an open run is known by its jobs' states only
     bool has_ended; // a root went out: `start`, `end`, `result` and `conclusion` are its
     bool is_incomplete;
     timestamp_ns start;
@@ -145,6 +149,14 @@ enum error_code run_view_load(struct store_transaction *transaction, const struc
                               const struct run_view_limits *limits, struct arena *arena,
                               struct run_view *view, struct error *error) MUST_CHECK;
 
+// The next run that has states, at or after `*key`, told by these alone; moves `*key` behind them. It may be closed, and its
+// jobs, too: then the view is empty. Adds the number of its states to `*states`, so that the caller can end a transaction
+// that has looked at many. ERROR_NOT_FOUND at the end; ERROR_MEMORY, or as the store says.
+enum error_code run_view_next(struct store_transaction *transaction, struct store_key *key,
+                              const struct run_view_limits *limits, struct arena *arena,
+                              struct run_view *view, size_t *states,
+                              struct error *error) MUST_CHECK;
+
 // The stored spans of an attempt, encoded as they were exported, one after the other: a whole
 // ExportTraceServiceRequest. ERROR_NOT_FOUND: none.
 enum error_code run_view_load_spans(struct store_transaction *transaction,
@@ -154,12 +166,5 @@ enum error_code run_view_load_spans(struct store_transaction *transaction,
 // Is anything of this attempt in the store?
 enum error_code run_view_exists(struct store_transaction *transaction, const struct stored_run *run,
                                 bool *exists, struct error *error) MUST_CHECK;
-
-// Fills `job->body.workflow_name` from the state of its run, if it is empty and the run is known. `key` is the job's.
-// The name is in the arena or the transaction. A run that cannot be read tells nothing. ERROR_MEMORY, or what the store
-// says.
-enum error_code workflow_name_job(struct store_transaction *transaction,
-                                  const struct store_key *key, struct arena *arena,
-                                  struct job_state *job, struct error *error) MUST_CHECK;
 
 #endif

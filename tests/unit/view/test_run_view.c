@@ -472,6 +472,63 @@ static void the_trace_is_that_of_the_scheme_that_is_exported(void **state)
     }
 }
 
+// --- states alone ---------------------------------------------------------------------------------
+
+static enum error_code next(struct fixture *f, struct store_key *key, size_t *states)
+{
+    return run_view_next(f->transaction, key, &f->limits, &f->arena, &f->view, states, &f->error);
+}
+
+static void runs_are_told_by_their_states_one_after_the_other(void **state)
+{
+    struct scenario_delivery again = scenario_job(9, QUEUED, 80, 79, 79, -1);
+    struct fixture *f = *state;
+    struct store_key key = {.trace = {{0}}};
+    size_t states = 0, found = 0;
+    deliver(f, scenario_run(GITHUB_RUN_REQUESTED, 1, ""));
+    deliver(f, scenario_job(1, IN_PROGRESS, 10, 2, 6, -1));
+    deliver(f, scenario_job(2, COMPLETED, 61, 2, 6, 60));
+    scenario_set_attempt(&again, 2);
+    deliver(f, again);
+    look(f);
+    enum error_code code;
+    while ((code = next(f, &key, &states)) == ERROR_NONE) {
+        bool is_first = f->view.run_attempt == 1;
+        assert_int_equal(f->view.run_id, SCENARIO_RUN_ID);
+        assert_true(f->view.is_open && f->view.has_state);
+        assert_text(f->view.repository, "octo/Hello_World");
+        assert_int_equal(f->view.start, scenario_at(is_first ? 0 : 79));
+        assert_int_equal(f->view.count, 1);
+        assert_int_equal(f->view.jobs[0].job_id, is_first ? 1 : 9);
+        assert_int_equal(f->view.jobs[0].stood.state,
+                         is_first ? STANDING_RUNNING : STANDING_QUEUED);
+        found++;
+    }
+    assert_int_equal(code, ERROR_NOT_FOUND);
+    assert_int_equal(found, 2);
+    assert_true(states >= 4);
+}
+
+// The run's root went out without it, and it has not been given up yet.
+static void an_open_job_of_a_closed_run_is_told_with_the_names_of_the_run(void **state)
+{
+    struct fixture *f = *state;
+    struct store_key key = {.trace = {{0}}};
+    size_t states = 0;
+    deliver(f, scenario_run(GITHUB_RUN_REQUESTED, 1, ""));
+    deliver(f, scenario_job(1, IN_PROGRESS, 10, 2, 6, -1));
+    deliver(f, scenario_run(GITHUB_RUN_COMPLETED, 62, "failure"));
+    engine_bench_advance(&f->bench, 20 * NS_PER_SECOND);
+    look(f);
+    assert_false(f->view.is_open);
+    assert_int_equal(next(f, &key, &states), ERROR_NONE);
+    assert_false(f->view.is_open);
+    assert_text(f->view.repository, "octo/Hello_World");
+    assert_text(f->view.workflow, "CI");
+    assert_int_equal(f->view.count, 1);
+    assert_int_equal(next(f, &key, &states), ERROR_NOT_FOUND);
+}
+
 // --- what is there --------------------------------------------------------------------------------
 
 static void an_attempt_exists_when_anything_of_it_is_stored(void **state)
@@ -553,6 +610,8 @@ int main(void)
         TEST(a_finished_run_has_its_result_and_the_chain_of_its_jobs),
         TEST(a_finished_run_that_left_the_list_is_told_by_its_root),
         TEST(the_trace_is_that_of_the_scheme_that_is_exported),
+        TEST(runs_are_told_by_their_states_one_after_the_other),
+        TEST(an_open_job_of_a_closed_run_is_told_with_the_names_of_the_run),
         TEST(an_attempt_exists_when_anything_of_it_is_stored),
         TEST(finished_spans_are_one_request_and_there_is_none_before),
         TEST(any_refused_allocation_is_an_error_in_words),
