@@ -407,15 +407,16 @@ static enum error_code show_trace(const struct invocation *invocation, struct st
 {
     const struct waterfall_options waterfall = {.terminal = terminal_detect(STDOUT_FILENO),
                                                 .steps = invocation->flags[FLAG_STEPS] != NULL,
-                                                .now = timestamp_now()};
+                                                .now = timestamp_now(),
+                                                .id_scheme = scheme};
     struct run_question question = {named->server, named->run_id, named->attempt};
     struct waterfall_shown shown;
     struct buffer text;
     if (invocation->flags[FLAG_SERVER] != NULL)
         question.server = slice_from_string(invocation->flags[FLAG_SERVER]);
     buffer_init(&text, WATERFALL_MAX_TEXT);
-    enum error_code code = waterfall_show(store, &question, &waterfall, scheme, invocation->arena,
-                                          &text, &shown, error);
+    enum error_code code =
+        waterfall_show(store, &question, &waterfall, invocation->arena, &text, &shown, error);
     if (code == ERROR_NONE)
         store_tool_print(&text);
     store_tool_report_unreadable(shown.unreadable);

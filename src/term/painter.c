@@ -57,6 +57,11 @@ struct slice painter_ellipsis(const struct painter *painter)
     return painter->terminal.unicode ? SLICE("\u2026") : SLICE("..");
 }
 
+const char *painter_separator(const struct painter *painter)
+{
+    return painter->terminal.unicode ? " \u00b7 " : " - ";
+}
+
 void painter_newline(struct painter *painter)
 {
     switch_style(painter, STYLE_PLAIN);

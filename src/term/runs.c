@@ -230,11 +230,6 @@ static void paint_wide_row(struct list *list, const struct row *row)
     painter_newline(&list->painter);
 }
 
-static const char *separator(const struct list *list)
-{
-    return list->painter.terminal.unicode ? " \u00b7 " : " - ";
-}
-
 // 2m05s  queued   octo-org/shop
 //   CI · build / linux · ubuntu-latest
 //   33714470481/1
@@ -257,7 +252,7 @@ static void paint_narrow_row(struct list *list, const struct row *row)
         if (row->cells[order[i]].len > 0)
             pieces[count++] = (struct painter_piece){.style = cell_style(row, order[i]),
                                                      .clean = row->cells[order[i]]};
-    painter_paragraph(painter, pieces, count, separator(list), NARROW_INDENT);
+    painter_paragraph(painter, pieces, count, painter_separator(&list->painter), NARROW_INDENT);
 }
 
 struct tally {
@@ -300,7 +295,7 @@ static bool paint_summary(struct list *list)
                       tally.states[RUNS_JOB_RUNNING]))
         return false;
     painter_newline(&list->painter);
-    painter_paragraph(&list->painter, pieces, 4, separator(list), 0);
+    painter_paragraph(&list->painter, pieces, 4, painter_separator(&list->painter), 0);
     return true;
 }
 
@@ -369,7 +364,8 @@ struct entry_list {
 };
 
 // Texts leave with the transaction.
-static bool keep_texts(struct arena *arena, const struct run_view *view, struct runs_entry *entry)
+static bool keep_entry_texts(struct arena *arena, const struct run_view *view,
+                             struct runs_entry *entry)
 {
     struct slice *labels = arena_allocate_array(arena, entry->label_count + 1, sizeof *labels);
     bool is_kept = labels != NULL &&
@@ -382,7 +378,8 @@ static bool keep_texts(struct arena *arena, const struct run_view *view, struct 
     return is_kept;
 }
 
-static bool add_entry(struct entry_list *list, const struct run_view *view, struct runs_entry entry)
+static bool keep_entry(struct entry_list *list, const struct run_view *view,
+                       struct runs_entry entry)
 {
     if (list->count == list->capacity) {
         size_t capacity = list->capacity > 0 ? 2 * list->capacity : FIRST_CAPACITY;
@@ -396,21 +393,21 @@ static bool add_entry(struct entry_list *list, const struct run_view *view, stru
     }
     entry.run_id = view->run_id;
     entry.run_attempt = view->run_attempt;
-    if (!keep_texts(list->arena, view, &entry))
+    if (!keep_entry_texts(list->arena, view, &entry))
         return false;
     list->items[list->count++] = entry;
     return true;
 }
 
-static bool add_job(struct entry_list *list, const struct run_view *view,
-                    const struct run_view_job *job)
+static bool list_job(struct entry_list *list, const struct run_view *view,
+                     const struct run_view_job *job)
 {
     static const enum runs_state states[STANDING_STATES] = {
         [STANDING_WAITING] = RUNS_JOB_WAITING,
         [STANDING_QUEUED] = RUNS_JOB_QUEUED,
         [STANDING_RUNNING] = RUNS_JOB_RUNNING,
     };
-    return add_entry(
+    return keep_entry(
         list, view,
         (struct runs_entry){.job_id = job->job_id,
                             .state = states[job->stood.state],
@@ -421,15 +418,15 @@ static bool add_job(struct entry_list *list, const struct run_view *view,
                             .label_count = job->label_count});
 }
 
-static bool add_run(struct entry_list *list, const struct run_view *view)
+static bool list_run(struct entry_list *list, const struct run_view *view)
 {
     bool is_added =
         !view->is_open || !view->has_state ||
-        add_entry(list, view,
-                  (struct runs_entry){
-                      .state = RUNS_RUN_OPEN, .since = view->start, .workflow = view->workflow});
+        keep_entry(list, view,
+                   (struct runs_entry){
+                       .state = RUNS_RUN_OPEN, .since = view->start, .workflow = view->workflow});
     for (size_t i = 0; is_added && i < view->count; i++)
-        is_added = add_job(list, view, &view->jobs[i]);
+        is_added = list_job(list, view, &view->jobs[i]);
     return is_added;
 }
 
@@ -446,7 +443,7 @@ static enum error_code load_slice(struct store *store, struct store_key *key,
         struct run_view view;
         arena_clear(&list->run_arena);
         code = run_view_next(transaction, key, &limits, &list->run_arena, &view, &states, error);
-        if (code == ERROR_NONE && !add_run(list, &view))
+        if (code == ERROR_NONE && !list_run(list, &view))
             code = error_set(error, ERROR_MEMORY, "list what is open: out of memory");
     }
     list->unreadable += store_unreadable(transaction);

@@ -116,7 +116,7 @@ static bool paint_totals(struct screen *screen)
         !arena_format(screen->scratch, &pieces[5].clean, "%" PRIu64 " unreadable", top->unreadable))
         return false;
     painter_paragraph(&screen->painter, pieces, top->unreadable > 0 ? 6 : 5,
-                      screen->painter.terminal.unicode ? " \u00b7 " : " - ", 0);
+                      painter_separator(&screen->painter), 0);
     return true;
 }
 
@@ -147,8 +147,7 @@ static bool paint_export(struct screen *screen)
             return false;
     }
     if (count > 0)
-        painter_paragraph(&screen->painter, pieces, count,
-                          screen->painter.terminal.unicode ? " \u00b7 " : " - ", 0);
+        painter_paragraph(&screen->painter, pieces, count, painter_separator(&screen->painter), 0);
     return true;
 }
 

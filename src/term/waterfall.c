@@ -22,14 +22,14 @@ struct paragraph {
     size_t count;
 };
 
-static void add(struct paragraph *paragraph, enum style style, struct slice clean)
+static void add_piece(struct paragraph *paragraph, enum style style, struct slice clean)
 {
     if (paragraph->count < MAX_PIECES && clean.len > 0)
         paragraph->pieces[paragraph->count++] = (struct painter_piece){style, clean, false};
 }
 
 // Of a stranger; on refusal the picture fails.
-static struct slice clean(struct waterfall_picture *picture, struct slice raw)
+static struct slice clean_text(struct waterfall_picture *picture, struct slice raw)
 {
     struct slice text = SLICE_EMPTY;
     if (raw.len > 0 && !text_clean(picture->scratch, raw, picture->painter.terminal.unicode, &text))
@@ -43,13 +43,8 @@ static struct slice clean(struct waterfall_picture *picture, struct slice raw)
         struct slice formatted = SLICE_EMPTY;                                                      \
         if (!arena_format((paragraph)->picture->scratch, &formatted, __VA_ARGS__))                 \
             painter_fail(&(paragraph)->picture->painter, ERROR_MEMORY);                            \
-        add(paragraph, style, formatted);                                                          \
+        add_piece(paragraph, style, formatted);                                                    \
     } while (0)
-
-static const char *separator(const struct waterfall_picture *picture)
-{
-    return picture->painter.terminal.unicode ? " \u00b7 " : " - ";
-}
 
 static void end_paragraph(struct paragraph *paragraph, const char *between)
 {
@@ -74,22 +69,22 @@ static void paint_what(struct waterfall_picture *picture)
     const struct waterfall *waterfall = picture->waterfall;
     const struct run_view *view = waterfall->view;
     const struct waterfall_row *root = &waterfall->root;
-    struct slice workflow = clean(picture, view->workflow);
-    struct slice conclusion = clean(picture, view->conclusion);
+    struct slice workflow = clean_text(picture, view->workflow);
+    struct slice conclusion = clean_text(picture, view->conclusion);
     struct paragraph paragraph = {.picture = picture};
     char text[TIMESTAMP_TEXT_SIZE];
 
-    add(&paragraph, STYLE_BOLD, clean(picture, view->repository));
+    add_piece(&paragraph, STYLE_BOLD, clean_text(picture, view->repository));
     if (view->run_number > 0)
         add_format(&paragraph, STYLE_BOLD, "%.*s%s#%lld", SLICE_ARGS(workflow),
                    workflow.len > 0 ? " " : "", (long long)view->run_number);
     else
-        add(&paragraph, STYLE_BOLD, workflow);
+        add_piece(&paragraph, STYLE_BOLD, workflow);
     if (view->run_attempt > 0)
         add_format(&paragraph, STYLE_PLAIN, "attempt %lld", (long long)view->run_attempt);
     const char *mark = mark_text(root->mark, picture->painter.terminal.unicode);
     if (!waterfall->is_over)
-        add(&paragraph, STYLE_BLUE, SLICE("still open"));
+        add_piece(&paragraph, STYLE_BLUE, SLICE("still open"));
     else if (conclusion.len == 0)
         add_format(&paragraph, mark_style(root->mark), "%s no result", mark);
     else
@@ -97,21 +92,21 @@ static void paint_what(struct waterfall_picture *picture)
     if (root->time.start != TIMESTAMP_UNKNOWN)
         add_format(&paragraph, STYLE_BOLD, "%s%s", format_length(&root->time, text),
                    waterfall->is_over ? "" : " so far");
-    end_paragraph(&paragraph, separator(picture));
+    end_paragraph(&paragraph, painter_separator(&picture->painter));
 }
 
 // Add a price to the list · push on main @ 4f2c1a9 by octocat · 2026-09-03T04:16:57Z
 static void paint_why(struct waterfall_picture *picture)
 {
     const struct run_view *view = picture->waterfall->view;
-    struct slice branch = clean(picture, view->branch);
-    struct slice revision = clean(picture, view->revision);
-    struct slice actor = clean(picture, view->actor);
+    struct slice branch = clean_text(picture, view->branch);
+    struct slice revision = clean_text(picture, view->revision);
+    struct slice actor = clean_text(picture, view->actor);
     struct paragraph paragraph = {.picture = picture};
     char text[TIMESTAMP_TEXT_SIZE];
 
-    add(&paragraph, STYLE_PLAIN, clean(picture, view->title));
-    add(&paragraph, STYLE_GREY, clean(picture, view->event_name));
+    add_piece(&paragraph, STYLE_PLAIN, clean_text(picture, view->title));
+    add_piece(&paragraph, STYLE_GREY, clean_text(picture, view->event_name));
     add_format(&paragraph, STYLE_GREY, "%.*s%s%.*s", SLICE_ARGS(branch),
                branch.len > 0 && revision.len > 0 ? " @ " : "",
                SLICE_ARGS(text_prefix(revision, SHORT_REVISION)));
@@ -120,7 +115,7 @@ static void paint_why(struct waterfall_picture *picture)
     if (picture->waterfall->axis.start != TIMESTAMP_UNKNOWN)
         add_format(&paragraph, STYLE_GREY, "%s",
                    timestamp_format_rfc3339(picture->waterfall->axis.start, false, text));
-    end_paragraph(&paragraph, separator(picture));
+    end_paragraph(&paragraph, painter_separator(&picture->painter));
 }
 
 static void paint_where(struct waterfall_picture *picture)
@@ -131,11 +126,11 @@ static void paint_where(struct waterfall_picture *picture)
 
     hex_encode(view->trace.bytes, TRACE_ID_SIZE, id);
     add_format(&paragraph, STYLE_GREY, "trace %s", id);
-    add(&paragraph, STYLE_GREY, clean(picture, view->url));
+    add_piece(&paragraph, STYLE_GREY, clean_text(picture, view->url));
     // A link must stay whole, be it over several lines: a shortened one leads nowhere.
     for (size_t i = 0; i < paragraph.count; i++)
         paragraph.pieces[i].may_break = true;
-    end_paragraph(&paragraph, separator(picture));
+    end_paragraph(&paragraph, painter_separator(&picture->painter));
 }
 
 static void paint_head(struct waterfall_picture *picture)
@@ -180,8 +175,8 @@ static struct totals sum_up(const struct waterfall *waterfall)
 }
 
 // "what: job time after", the job's name cut so that all stands in one line.
-static void add_job(struct paragraph *paragraph, const char *what, const struct waterfall_job *job,
-                    duration_ns duration, const char *after)
+static void add_job_piece(struct paragraph *paragraph, const char *what,
+                          const struct waterfall_job *job, duration_ns duration, const char *after)
 {
     const struct painter *painter = &paragraph->picture->painter;
     struct slice ellipsis = painter_ellipsis(painter);
@@ -212,7 +207,7 @@ static void add_critical_job(struct paragraph *paragraph)
         (void)snprintf(share, sizeof(share), " (%.0f%% of the run)",
                        (double)length / (double)whole * 100);
     bool is_narrow = paragraph->picture->painter.terminal.width < 60;
-    add_job(paragraph, "critical job", job, length, is_narrow ? "" : share);
+    add_job_piece(paragraph, "critical job", job, length, is_narrow ? "" : share);
 }
 
 // Of the jobs that failed, the first to end, for the rows have no room for a note beside a long bar.
@@ -262,10 +257,10 @@ static void waterfall_paint_summary(struct waterfall_picture *picture)
                    duration_format_short(totals.queue, text), totals.queue_jobs,
                    totals.queue_jobs == 1 ? "" : "s");
     if (totals.longest_queue != NULL)
-        add_job(&paragraph, "longest wait", totals.longest_queue, totals.longest_queue->job->queue,
-                "");
-    add_job(&paragraph, "held by environment rules", totals.longest_waiting,
-            waiting_of(totals.longest_waiting), "");
+        add_job_piece(&paragraph, "longest wait", totals.longest_queue,
+                      totals.longest_queue->job->queue, "");
+    add_job_piece(&paragraph, "held by environment rules", totals.longest_waiting,
+                  waiting_of(totals.longest_waiting), "");
     add_critical_job(&paragraph);
     end_paragraph(&paragraph, "; ");
 }
@@ -594,8 +589,8 @@ static void paint_bar(struct painter *painter, const struct bar *bar, struct sli
 }
 
 // `queue` below 0: none is known.
-static void paint_row(struct waterfall_picture *picture, const struct waterfall_row *row,
-                      const struct bar *bar, size_t indent, duration_ns queue)
+static void paint_bar_row(struct waterfall_picture *picture, const struct waterfall_row *row,
+                          const struct bar *bar, size_t indent, duration_ns queue)
 {
     struct painter *painter = &picture->painter;
     const struct waterfall_layout *layout = &picture->layout;
@@ -633,7 +628,7 @@ static void paint_root(struct waterfall_picture *picture)
     init_bar(picture, &bar);
     fill(picture, &bar, root->time, picture->painter.terminal.unicode ? "\u2501" : "=", style);
     bound(picture, &bar, root->time, style);
-    paint_row(picture, root, &bar, 0, -1);
+    paint_bar_row(picture, root, &bar, 0, -1);
 }
 
 // Execution is what an outcome belongs to; the phases before it look the same however a job ends.
@@ -677,8 +672,8 @@ static void paint_job(struct waterfall_picture *picture, const struct waterfall_
     if (!bar.is_thin)
         for (size_t i = bar.first; i < bar.end; i++)
             bar.cells[i] = job_cell(picture, job, i);
-    paint_row(picture, &job->row, &bar, 0,
-              job->job->has_queue && run_view_job_ran(job->job) ? job->job->queue : -1);
+    paint_bar_row(picture, &job->row, &bar, 0,
+                  job->job->has_queue && run_view_job_ran(job->job) ? job->job->queue : -1);
 }
 
 static void paint_step(struct waterfall_picture *picture, const struct waterfall_job *job,
@@ -697,7 +692,7 @@ static void paint_step(struct waterfall_picture *picture, const struct waterfall
     // A skipped step is nothing to remark on: most jobs have some.
     if (step->mark == MARK_SKIPPED)
         row.note = SLICE_EMPTY;
-    paint_row(picture, &row, &bar, WATERFALL_STEP_INDENT, -1);
+    paint_bar_row(picture, &row, &bar, WATERFALL_STEP_INDENT, -1);
 }
 
 static void waterfall_paint_rows(struct waterfall_picture *picture)
@@ -777,7 +772,7 @@ static void waterfall_layout_rows(struct waterfall_picture *picture)
     layout->bar_width = layout->queue_column - gap - layout->bar_column;
 }
 
-static void paint(struct waterfall_picture *picture)
+static void paint_picture(struct waterfall_picture *picture)
 {
     paint_head(picture);
     if (!picture->waterfall->is_over && picture->waterfall->job_count == 0) {
@@ -805,7 +800,7 @@ enum error_code waterfall_render(const struct run_view *view,
         waterfall_build(view, options->now, options->terminal.unicode, scratch, &waterfall);
     if (code == ERROR_NONE) {
         painter_init(&picture.painter, &options->terminal, out);
-        paint(&picture);
+        paint_picture(&picture);
         code = painter_finish(&picture.painter);
     }
     if (code != ERROR_NONE)
@@ -829,12 +824,14 @@ static bool name_servers(const struct found_run *runs, size_t count, struct aren
     return is_kept;
 }
 
-static enum error_code show(struct store_transaction *transaction,
-                            const struct run_question *question,
-                            const struct waterfall_options *options,
-                            const struct run_view_limits *limits, struct arena *arena,
-                            struct buffer *out, struct waterfall_shown *shown, struct error *error)
+static enum error_code show_run(struct store_transaction *transaction,
+                                const struct run_question *question,
+                                const struct waterfall_options *options, struct arena *arena,
+                                struct buffer *out, struct waterfall_shown *shown,
+                                struct error *error)
 {
+    const struct run_view_limits limits = {
+        .jobs = MAX_JOBS, .steps = true, .now = options->now, .id_scheme = options->id_scheme};
     struct found_run runs[FOUND_RUNS_MAX];
     struct run_view view;
     size_t count;
@@ -843,7 +840,7 @@ static enum error_code show(struct store_transaction *transaction,
         return code;
     if (count == 0)
         return run_not_found(transaction, question, arena, error);
-    code = run_view_load(transaction, &runs[0].run, limits, arena, &view, error);
+    code = run_view_load(transaction, &runs[0].run, &limits, arena, &view, error);
     if (code == ERROR_NOT_FOUND) // what there is of it cannot be read
         return run_not_found(transaction, question, arena, error);
     if (code != ERROR_NONE)
@@ -855,18 +852,16 @@ static enum error_code show(struct store_transaction *transaction,
 }
 
 enum error_code waterfall_show(struct store *store, const struct run_question *question,
-                               const struct waterfall_options *options, enum id_scheme scheme,
-                               struct arena *arena, struct buffer *out,
-                               struct waterfall_shown *shown, struct error *error)
+                               const struct waterfall_options *options, struct arena *arena,
+                               struct buffer *out, struct waterfall_shown *shown,
+                               struct error *error)
 {
-    const struct run_view_limits limits = {
-        .jobs = MAX_JOBS, .steps = true, .now = options->now, .id_scheme = scheme};
     struct store_transaction *transaction;
     *shown = (struct waterfall_shown){.run_attempt = 0};
     enum error_code code = store_begin(store, false, &transaction, error);
     if (code != ERROR_NONE)
         return code;
-    code = show(transaction, question, options, &limits, arena, out, shown, error);
+    code = show_run(transaction, question, options, arena, out, shown, error);
     shown->unreadable = store_unreadable(transaction);
     store_abort(transaction);
     return code;

@@ -39,7 +39,7 @@ static struct view_interval until_now(const struct builder *builder, struct view
 
 // --- names and notes ------------------------------------------------------------------------------
 
-static bool set_name(struct builder *builder, struct slice name, struct waterfall_row *row)
+static bool clean_name(struct builder *builder, struct slice name, struct waterfall_row *row)
 {
     if (!text_clean(builder->arena, name, builder->unicode, &row->name))
         return false;
@@ -75,8 +75,14 @@ static bool set_conclusion(struct builder *builder, struct slice word, struct wa
     return word.len == 0 || text_clean(builder->arena, word, builder->unicode, &row->note);
 }
 
+static struct slice word_of(struct slice conclusion, struct slice result)
+{
+    return conclusion.len > 0 ? conclusion : result;
+}
+
+// `word`: GitHub's conclusion or, where that is not known, the result.
 static bool set_outcome(struct builder *builder, enum view_outcome outcome, bool is_incomplete,
-                        struct slice conclusion, struct slice result, struct waterfall_row *row)
+                        struct slice word, struct waterfall_row *row)
 {
     row->mark = (enum waterfall_mark)outcome;
     if (outcome == OUTCOME_CARRIED_OVER) {
@@ -87,36 +93,36 @@ static bool set_outcome(struct builder *builder, enum view_outcome outcome, bool
         row->note = SLICE("incomplete");
         return true;
     }
-    return set_conclusion(builder, conclusion.len > 0 ? conclusion : result, row);
+    return set_conclusion(builder, word, row);
 }
 
 // --- steps ----------------------------------------------------------------------------------------
 
-static bool set_step(struct builder *builder, const struct run_view_job *job,
-                     const struct run_view_step *step, struct waterfall_row *row)
+static bool make_step_row(struct builder *builder, const struct run_view_job *job,
+                          const struct run_view_step *step, struct waterfall_row *row)
 {
     bool has_begun = step->time.start > TIMESTAMP_UNKNOWN;
     bool is_open = !job->has_spans && step->conclusion.len == 0;
     *row = (struct waterfall_row){.time = step->time};
     if (!job->has_spans)
         row->time = until_now(builder, step->time);
-    if (!set_name(builder, step->name, row))
+    if (!clean_name(builder, step->name, row))
         return false;
     if (!is_open)
-        return set_outcome(builder, step->outcome, step->is_incomplete, step->conclusion,
-                           step->result, row);
+        return set_outcome(builder, step->outcome, step->is_incomplete,
+                           word_of(step->conclusion, step->result), row);
     row->mark = has_begun ? MARK_RUNNING : MARK_NOT_STARTED;
     return true;
 }
 
-static bool set_steps(struct builder *builder, const struct run_view_job *job,
-                      struct waterfall_job *drawn)
+static bool make_step_rows(struct builder *builder, const struct run_view_job *job,
+                           struct waterfall_job *drawn)
 {
     drawn->steps = arena_allocate_array(builder->arena, job->step_count, sizeof *drawn->steps);
     if (drawn->steps == NULL)
         return false;
     for (size_t i = 0; i < job->step_count; i++)
-        if (!set_step(builder, job, &job->steps[i], &drawn->steps[i]))
+        if (!make_step_row(builder, job, &job->steps[i], &drawn->steps[i]))
             return false;
     drawn->step_count = job->step_count;
     return true;
@@ -139,7 +145,7 @@ static bool explain_failure(struct builder *builder, struct waterfall_job *drawn
     drawn->is_explained = job->failed_step != NULL || row->note.len > 0;
     if (job->failed_step == NULL || row->note.len > 0)
         return true;
-    return set_name(builder, job->failed_step->name, &failed) &&
+    return clean_name(builder, job->failed_step->name, &failed) &&
            arena_format(builder->arena, &row->note, "failed in %.*s", SLICE_ARGS(failed.name));
 }
 
@@ -173,8 +179,8 @@ static void keep_phases(struct waterfall_job *drawn)
             drawn->row.time.end = drawn->phases[i].end;
 }
 
-static bool set_job(struct builder *builder, const struct run_view_job *job,
-                    struct waterfall_job *drawn)
+static bool make_job_row(struct builder *builder, const struct run_view_job *job,
+                         struct waterfall_job *drawn)
 {
     *drawn = (struct waterfall_job){
         .job = job,
@@ -182,32 +188,33 @@ static bool set_job(struct builder *builder, const struct run_view_job *job,
     for (size_t i = 0; i < PHASE_COUNT; i++)
         drawn->phases[i] = until_now(builder, job->phases[i]);
     keep_phases(drawn);
-    if (!set_name(builder, job->name, &drawn->row) ||
-        !set_outcome(builder, job->outcome, job->is_incomplete, job->conclusion, job->result,
-                     &drawn->row) ||
+    if (!clean_name(builder, job->name, &drawn->row) ||
+        !set_outcome(builder, job->outcome, job->is_incomplete,
+                     word_of(job->conclusion, job->result), &drawn->row) ||
         !explain_failure(builder, drawn))
         return false;
     set_standing(job->standing, &drawn->row);
-    return set_steps(builder, job, drawn);
+    return make_step_rows(builder, job, drawn);
 }
 
 // --- the run --------------------------------------------------------------------------------------
 
-static bool set_root(struct builder *builder, struct waterfall *waterfall)
+static bool make_root_row(struct builder *builder, struct waterfall *waterfall)
 {
     const struct run_view *view = waterfall->view;
     struct waterfall_row *root = &waterfall->root;
     if (!waterfall->is_over)
         return true;
     root->time = until_now(builder, (struct view_interval){view->start, view->end});
-    return set_name(builder, view->name.len > 0 ? view->name : view->workflow, root) &&
+    return clean_name(builder, view->name.len > 0 ? view->name : view->workflow, root) &&
            set_outcome(builder, view_outcome_of(view->conclusion), view->is_incomplete,
-                       view->conclusion, view->result, root);
+
+                       word_of(view->conclusion, view->result), root);
 }
 
 // Children are clamped into their parents when they are made, so that jobs and root are all there is
 // to measure.
-static void measure(const struct builder *builder, struct waterfall *waterfall)
+static void measure_axis(const struct builder *builder, struct waterfall *waterfall)
 {
     const struct run_view *view = waterfall->view;
     if (view->is_open)
@@ -229,13 +236,13 @@ enum error_code waterfall_build(const struct run_view *view, timestamp_ns now, b
     if (waterfall->is_over && view->end != TIMESTAMP_UNKNOWN && view->end < now)
         builder.now = view->end;
     waterfall->jobs = arena_allocate_array(arena, view->count, sizeof *waterfall->jobs);
-    if (waterfall->jobs == NULL || !set_root(&builder, waterfall))
+    if (waterfall->jobs == NULL || !make_root_row(&builder, waterfall))
         return ERROR_MEMORY;
     for (size_t i = 0; i < view->count; i++)
-        if (!set_job(&builder, &view->jobs[i], &waterfall->jobs[i]))
+        if (!make_job_row(&builder, &view->jobs[i], &waterfall->jobs[i]))
             return ERROR_MEMORY;
     waterfall->job_count = view->count;
-    measure(&builder, waterfall);
+    measure_axis(&builder, waterfall);
     return ERROR_NONE;
 }
 

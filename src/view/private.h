@@ -23,9 +23,9 @@ enum error_code trace_next_state(struct store_transaction *transaction, struct s
                                  struct error *error) MUST_CHECK;
 
 // The state of a run. ERROR_NOT_FOUND, ERROR_CORRUPT, ERROR_MEMORY, or as the store says.
-enum error_code run_state_read(struct store_transaction *transaction, const struct trace_id *trace,
-                               int64_t run_id, int64_t run_attempt, struct arena *arena,
-                               struct run_state *state, struct error *error) MUST_CHECK;
+enum error_code run_state_read(struct store_transaction *transaction, const struct stored_run *run,
+                               struct arena *arena, struct run_state *state,
+                               struct error *error) MUST_CHECK;
 
 // Fills `job->body.workflow_name` from the state of its run, if it is empty and the run is known. `key` is the job's.
 // The name is in the arena or the transaction. A run that cannot be read tells nothing. ERROR_MEMORY, or what the store

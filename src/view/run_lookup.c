@@ -47,8 +47,8 @@ static enum error_code ask_state(struct lookup *lookup, const struct stored_run 
                                  struct slice *server)
 {
     struct run_state state;
-    enum error_code code = run_state_read(lookup->transaction, &run->trace, run->run_id,
-                                          run->run_attempt, lookup->arena, &state, lookup->error);
+    enum error_code code =
+        run_state_read(lookup->transaction, run, lookup->arena, &state, lookup->error);
     if (code == ERROR_CORRUPT || (code == ERROR_NONE && state.is_of_any_server))
         return ERROR_NOT_FOUND;
     if (code == ERROR_NONE)
@@ -99,7 +99,7 @@ static enum error_code find_owner(struct lookup *lookup, const struct stored_run
 // --- looking --------------------------------------------------------------------------------------
 
 // One run of each server: where old and new versions both stored one, the newer attempt.
-static void add(struct lookup *lookup, const struct found_run *found)
+static void add_found(struct lookup *lookup, const struct found_run *found)
 {
     for (size_t i = 0; i < lookup->count; i++) {
         if (!slice_equals(lookup->runs[i].server, found->server))
@@ -125,7 +125,7 @@ static enum error_code add_attempt_if_there(struct lookup *lookup, struct slice 
     *is_added =
         code == ERROR_NONE && (!lookup->is_named || slice_equals(found.server, lookup->wanted));
     if (*is_added)
-        add(lookup, &found);
+        add_found(lookup, &found);
     return code;
 }
 

@@ -16,23 +16,23 @@ struct builder {
     struct run_view *view;
 };
 
-static struct slice text_of(const struct span *span, const char *key)
+static struct slice span_text(const struct span *span, const char *key)
 {
     return attributes_get_string(&span->attributes, key);
 }
 
-static int64_t int_of(const struct span *span, const char *key)
+static int64_t span_int(const struct span *span, const char *key)
 {
     return attributes_get_int(&span->attributes, key);
 }
 
 static bool has_type(const struct span *span, struct slice type)
 {
-    return slice_equals(text_of(span, "type"), type);
+    return slice_equals(span_text(span, "type"), type);
 }
 
 // Times at or before 1970 are not real; whatever stored them, they must not stretch an axis.
-static struct view_interval interval_of(const struct span *span)
+static struct view_interval span_interval(const struct span *span)
 {
     struct view_interval interval = {span->start, span->end};
     if (interval.start <= 0)
@@ -71,8 +71,8 @@ enum view_outcome view_outcome_of(struct slice conclusion)
     return OUTCOME_UNKNOWN;
 }
 
-static enum view_outcome outcome_of(const struct span *span, struct slice conclusion,
-                                    struct slice result)
+static enum view_outcome span_outcome(const struct span *span, struct slice conclusion,
+                                      struct slice result)
 {
     if (attributes_get_bool(&span->attributes, "github.carried_over"))
         return OUTCOME_CARRIED_OVER;
@@ -86,15 +86,15 @@ static bool is_incomplete(const struct span *span)
 
 // --- steps ----------------------------------------------------------------------------------------
 
-static void set_step(const struct span *span, struct run_view_step *step)
+static void read_step_span(const struct span *span, struct run_view_step *step)
 {
-    *step = (struct run_view_step){.number = int_of(span, "github.step_number"),
+    *step = (struct run_view_step){.number = span_int(span, "github.step_number"),
                                    .name = span->name,
-                                   .result = text_of(span, "cicd.pipeline.task.run.result"),
-                                   .conclusion = text_of(span, "github.conclusion"),
+                                   .result = span_text(span, "cicd.pipeline.task.run.result"),
+                                   .conclusion = span_text(span, "github.conclusion"),
                                    .is_incomplete = is_incomplete(span),
-                                   .time = interval_of(span)};
-    step->outcome = outcome_of(span, step->conclusion, step->result);
+                                   .time = span_interval(span)};
+    step->outcome = span_outcome(span, step->conclusion, step->result);
 }
 
 // Among steps of the same second, the number tells the order.
@@ -152,7 +152,7 @@ static void find_failure(struct run_view_job *job)
 static bool had_runner(const struct run_view_job *job, const struct span *span)
 {
     return job->step_count > 0 || job->outcome == OUTCOME_SUCCESS ||
-           int_of(span, "github.runner_id") != 0 || job->runner_name.len > 0;
+           span_int(span, "github.runner_id") != 0 || job->runner_name.len > 0;
 }
 
 // Where runner spans are switched off, the job alone tells how long it was queued: up to there it
@@ -174,7 +174,7 @@ static void guess_phases(struct run_view_job *job, const struct span *span)
         job->phases[PHASE_EXECUTION] = (struct view_interval){whole.start + queue, whole.end};
 }
 
-static void add_phase(struct run_view_job *job, const struct span *span)
+static void read_phase(struct run_view_job *job, const struct span *span)
 {
     static const char *const types[PHASE_COUNT] = {
         [PHASE_WAITING] = "job.waiting",
@@ -184,7 +184,7 @@ static void add_phase(struct run_view_job *job, const struct span *span)
     };
     for (size_t i = 0; i < PHASE_COUNT; i++)
         if (has_type(span, slice_from_string(types[i])))
-            job->phases[i] = interval_of(span);
+            job->phases[i] = span_interval(span);
 }
 
 static void set_queue(const struct span *span, struct run_view_job *job)
@@ -203,24 +203,24 @@ static void set_queue(const struct span *span, struct run_view_job *job)
 
 // --- jobs -----------------------------------------------------------------------------------------
 
-static void set_job(const struct span *span, struct run_view_job *job)
+static void read_job_span(const struct span *span, struct run_view_job *job)
 {
-    struct view_interval time = interval_of(span);
+    struct view_interval time = span_interval(span);
     *job = (struct run_view_job){
-        .job_id = int_of(span, "github.job_id"),
+        .job_id = span_int(span, "github.job_id"),
         .name = span->name,
         .has_spans = true,
-        .result = text_of(span, "cicd.pipeline.task.run.result"),
-        .conclusion = text_of(span, "github.conclusion"),
-        .error_type = text_of(span, "error.type"),
+        .result = span_text(span, "cicd.pipeline.task.run.result"),
+        .conclusion = span_text(span, "github.conclusion"),
+        .error_type = span_text(span, "error.type"),
         .created_at = time.start,
         .ended_at = time.end,
-        .runner_name = text_of(span, "github.runner_name"),
-        .runner_group = text_of(span, "github.runner_group_name"),
-        .environment = text_of(span, "deployment.environment.name"),
-        .url = text_of(span, "cicd.pipeline.task.run.url.full"),
+        .runner_name = span_text(span, "github.runner_name"),
+        .runner_group = span_text(span, "github.runner_group_name"),
+        .environment = span_text(span, "deployment.environment.name"),
+        .url = span_text(span, "cicd.pipeline.task.run.url.full"),
     };
-    job->outcome = outcome_of(span, job->conclusion, job->result);
+    job->outcome = span_outcome(span, job->conclusion, job->result);
     job->is_carried_over = job->outcome == OUTCOME_CARRIED_OVER;
     job->is_incomplete = !job->is_carried_over && is_incomplete(span);
     attributes_get_strings(&span->attributes, "github.runner_labels", &job->labels,
@@ -242,7 +242,7 @@ static bool is_child_of(const struct span *span, const struct span *job)
 }
 
 // Spans of a job with very many steps stand in several batches; those after the first have neither job nor root.
-static bool is_continuation(const struct span_batch *batch)
+static bool continues_job(const struct span_batch *batch)
 {
     if (batch->span_count == 0)
         return false;
@@ -254,7 +254,7 @@ static size_t count_continuations(const struct span_batch *batches, size_t count
 {
     size_t continuations = 0;
     for (size_t i = 0; i < count; i++)
-        continuations += is_continuation(&batches[i]);
+        continuations += continues_job(&batches[i]);
     return continuations;
 }
 
@@ -265,7 +265,7 @@ static bool join_batch(struct builder *builder, const struct span_batch *batches
     size_t spans = whole->span_count;
     const struct span *job = &whole->spans[0];
     for (size_t i = 0; i < count; i++)
-        if (is_continuation(&batches[i]) && is_child_of(&batches[i].spans[0], job))
+        if (continues_job(&batches[i]) && is_child_of(&batches[i].spans[0], job))
             spans += batches[i].span_count;
     if (spans == whole->span_count)
         return true;
@@ -275,7 +275,7 @@ static bool join_batch(struct builder *builder, const struct span_batch *batches
     memcpy(joined, whole->spans, whole->span_count * sizeof *joined);
     whole->spans = joined;
     for (size_t i = 0; i < count; i++) {
-        if (!is_continuation(&batches[i]) || !is_child_of(&batches[i].spans[0], job))
+        if (!continues_job(&batches[i]) || !is_child_of(&batches[i].spans[0], job))
             continue;
         memcpy(joined + whole->span_count, batches[i].spans,
                batches[i].span_count * sizeof *joined);
@@ -302,8 +302,8 @@ static bool join_batches(struct builder *builder, const struct span_batch **batc
 }
 
 // A job's phases and steps stand in the same batch as the job.
-static bool add_children(struct builder *builder, const struct span *span,
-                         const struct span_batch *batch, struct run_view_job *job)
+static bool read_children(struct builder *builder, const struct span *span,
+                          const struct span_batch *batch, struct run_view_job *job)
 {
     struct run_view_step *steps =
         arena_allocate_array(builder->arena, batch->span_count, sizeof *steps);
@@ -314,9 +314,9 @@ static bool add_children(struct builder *builder, const struct span *span,
         if (!is_child_of(child, span))
             continue;
         if (has_type(child, TYPE_STEP))
-            set_step(child, &steps[job->step_count++]);
+            read_step_span(child, &steps[job->step_count++]);
         else
-            add_phase(job, child);
+            read_phase(job, child);
     }
     if (job->step_count > 1)
         qsort(steps, job->step_count, sizeof *steps, compare_steps);
@@ -336,13 +336,13 @@ static void learn(struct slice *text, struct slice told)
 }
 
 // Whoever speaks first of the run is believed: the root, where there is one (see run_view_from_spans).
-static bool learn_names(struct builder *builder, const struct attributes *resource,
-                        const struct span *span)
+static bool learn_from_resource(struct builder *builder, const struct attributes *resource,
+                                const struct span *span)
 {
     struct run_view *view = builder->view;
     struct slice owner = attributes_get_string(resource, "vcs.owner.name");
     struct slice name = attributes_get_string(resource, "vcs.repository.name");
-    struct slice repository = text_of(span, "github.repository");
+    struct slice repository = span_text(span, "github.repository");
     long long run_id;
 
     if (view->repository.len == 0 && owner.len > 0 && name.len > 0 &&
@@ -353,7 +353,7 @@ static bool learn_names(struct builder *builder, const struct attributes *resour
         slice_parse_int64(attributes_get_string(resource, "cicd.pipeline.run.id"), &run_id))
         view->run_id = run_id;
     if (view->run_attempt == 0)
-        view->run_attempt = int_of(span, "github.run_attempt");
+        view->run_attempt = span_int(span, "github.run_attempt");
     if (!view->has_ended)
         view->trace = span->trace_id;
     learn(&view->repository, repository);
@@ -364,26 +364,26 @@ static bool learn_names(struct builder *builder, const struct attributes *resour
     return true;
 }
 
-static void set_root(struct builder *builder, const struct span *span)
+static void read_root_span(struct builder *builder, const struct span *span)
 {
     struct run_view *view = builder->view;
-    struct view_interval time = interval_of(span);
+    struct view_interval time = span_interval(span);
     view->has_ended = true;
     view->name = span->name;
     view->start = time.start;
     view->end = time.end;
-    view->result = text_of(span, "cicd.pipeline.result");
-    view->conclusion = first_known(text_of(span, "github.conclusion"), view->result);
+    view->result = span_text(span, "cicd.pipeline.result");
+    view->conclusion = first_known(span_text(span, "github.conclusion"), view->result);
     view->is_incomplete = is_incomplete(span);
-    view->run_number = int_of(span, "github.run_number");
-    view->title = text_of(span, "github.display_title");
-    view->event_name = text_of(span, "github.event_name");
+    view->run_number = span_int(span, "github.run_number");
+    view->title = span_text(span, "github.display_title");
+    view->event_name = span_text(span, "github.event_name");
     view->actor =
-        first_known(text_of(span, "github.triggering_actor"), text_of(span, "github.actor"));
+        first_known(span_text(span, "github.triggering_actor"), span_text(span, "github.actor"));
     if (view->run_id == 0)
-        view->run_id = int_of(span, "github.run_id");
-    learn(&view->workflow, text_of(span, "cicd.pipeline.name"));
-    learn(&view->url, text_of(span, "cicd.pipeline.run.url.full"));
+        view->run_id = span_int(span, "github.run_id");
+    learn(&view->workflow, span_text(span, "cicd.pipeline.name"));
+    learn(&view->url, span_text(span, "cicd.pipeline.run.url.full"));
 }
 
 static bool add_root(struct builder *builder, const struct span_batch *batch)
@@ -391,9 +391,9 @@ static bool add_root(struct builder *builder, const struct span_batch *batch)
     for (size_t i = 0; i < batch->span_count; i++) {
         if (builder->view->has_ended || !has_type(&batch->spans[i], TYPE_ROOT))
             continue;
-        if (!learn_names(builder, &batch->resource, &batch->spans[i]))
+        if (!learn_from_resource(builder, &batch->resource, &batch->spans[i]))
             return false;
-        set_root(builder, &batch->spans[i]);
+        read_root_span(builder, &batch->spans[i]);
     }
     return true;
 }
@@ -405,9 +405,9 @@ static bool add_jobs(struct builder *builder, const struct span_batch *batch)
         if (!has_type(span, TYPE_JOB))
             continue;
         struct run_view_job *job = &builder->view->jobs[builder->view->count++];
-        set_job(span, job);
-        if (!learn_names(builder, &batch->resource, span) ||
-            !add_children(builder, span, batch, job))
+        read_job_span(span, job);
+        if (!learn_from_resource(builder, &batch->resource, span) ||
+            !read_children(builder, span, batch, job))
             return false;
     }
     return true;

@@ -55,12 +55,11 @@ enum error_code trace_next_state(struct store_transaction *transaction, struct s
     return ERROR_NONE;
 }
 
-enum error_code run_state_read(struct store_transaction *transaction, const struct trace_id *trace,
-                               int64_t run_id, int64_t run_attempt, struct arena *arena,
-                               struct run_state *state, struct error *error)
+enum error_code run_state_read(struct store_transaction *transaction, const struct stored_run *run,
+                               struct arena *arena, struct run_state *state, struct error *error)
 {
-    const struct store_key key = {.trace = *trace,
-                                  .span = span_id_of_run(ID_SCHEME_ARC, run_id, run_attempt)};
+    const struct store_key key = {
+        .trace = run->trace, .span = span_id_of_run(ID_SCHEME_ARC, run->run_id, run->run_attempt)};
     struct slice bytes;
     *state = (struct run_state){0};
     enum error_code code = store_get_span(transaction, &key, &bytes, error);
@@ -71,11 +70,11 @@ enum error_code workflow_name_job(struct store_transaction *transaction,
                                   const struct store_key *key, struct arena *arena,
                                   struct job_state *job, struct error *error)
 {
+    const struct stored_run place = {job->run_id, job->run_attempt, key->trace};
     struct run_state run;
     if (job->body.workflow_name.len > 0)
         return ERROR_NONE;
-    enum error_code code =
-        run_state_read(transaction, &key->trace, job->run_id, job->run_attempt, arena, &run, error);
+    enum error_code code = run_state_read(transaction, &place, arena, &run, error);
     if (code == ERROR_NONE)
         job->body.workflow_name = run_names_of(&run).workflow;
     return code == ERROR_NOT_FOUND || code == ERROR_CORRUPT ? ERROR_NONE : code;
@@ -122,7 +121,7 @@ static void *grow(struct arena *arena, void *items, size_t count, size_t *capaci
 }
 
 // What cannot be read is left out, and counted.
-static enum error_code leave_out(const struct loader *loader)
+static enum error_code count_unreadable(const struct loader *loader)
 {
     store_note_unreadable(loader->transaction);
     return ERROR_NONE;
@@ -130,7 +129,7 @@ static enum error_code leave_out(const struct loader *loader)
 
 // --- open jobs ------------------------------------------------------------------------------------
 
-static struct view_interval interval_of(const struct timeline_phase *phase, bool is_last)
+static struct view_interval phase_interval(const struct timeline_phase *phase, bool is_last)
 {
     if (!phase->exists)
         return (struct view_interval){TIMESTAMP_UNKNOWN, TIMESTAMP_UNKNOWN};
@@ -148,15 +147,15 @@ static void set_phases(const struct job_timeline *timeline, bool is_open, struct
     };
     bool is_last = is_open;
     for (size_t i = PHASE_COUNT; i-- > 0;) {
-        job->phases[i] = interval_of(phases[i], is_last);
+        job->phases[i] = phase_interval(phases[i], is_last);
         is_last = is_last && !phases[i]->exists;
     }
     job->has_queue = queue->exists;
     job->queue = queue->exists ? queue->end - queue->start : 0;
 }
 
-static enum error_code set_steps(const struct github_job *body, struct arena *arena,
-                                 struct run_view_job *job)
+static enum error_code tell_steps(const struct github_job *body, struct arena *arena,
+                                  struct run_view_job *job)
 {
     struct run_view_step *steps = arena_allocate_array(arena, body->step_count, sizeof *steps);
     if (steps == NULL)
@@ -212,7 +211,7 @@ static enum error_code run_view_from_state(const struct job_state *state, timest
         .url = body->html_url,
     };
     set_phases(&timeline, !is_over, job);
-    return steps ? set_steps(body, arena, job) : ERROR_NONE;
+    return steps ? tell_steps(body, arena, job) : ERROR_NONE;
 }
 
 // Where nothing else tells of the run: its own state was damaged.
@@ -235,7 +234,7 @@ static enum error_code add_open_job(struct loader *loader, struct slice bytes)
     struct job_state state = {0};
     enum error_code code = codec_decode_job(bytes, loader->arena, &state, loader->error);
     if (code == ERROR_CORRUPT)
-        return leave_out(loader);
+        return count_unreadable(loader);
     if (code != ERROR_NONE || (state.phase != JOB_OPEN && state.phase != JOB_SETTLING))
         return code;
     void *jobs =
@@ -255,13 +254,13 @@ static enum error_code add_open_job(struct loader *loader, struct slice bytes)
 
 // --- the run's state ------------------------------------------------------------------------------
 
-static enum error_code add_run(struct loader *loader, struct slice bytes)
+static enum error_code tell_by_run_state(struct loader *loader, struct slice bytes)
 {
     struct run_view *view = loader->view;
     struct run_state state = {0};
     enum error_code code = codec_decode_run(bytes, loader->arena, &state, loader->error);
     if (code == ERROR_CORRUPT)
-        return leave_out(loader);
+        return count_unreadable(loader);
     if (code != ERROR_NONE)
         return code;
     loader->is_found = true;
@@ -297,11 +296,11 @@ static enum error_code add_state(struct loader *loader, struct slice bytes)
     case CODEC_JOB:
         return add_open_job(loader, bytes);
     case CODEC_RUN:
-        return add_run(loader, bytes);
+        return tell_by_run_state(loader, bytes);
     case CODEC_UNKNOWN:
         break;
     }
-    return leave_out(loader);
+    return count_unreadable(loader);
 }
 
 // The states of a trace stand side by side; the run's is among its jobs'.
@@ -314,7 +313,7 @@ static enum error_code read_states(struct loader *loader)
     struct slice bytes;
     enum error_code code = store_get_span(loader->transaction, &run_key, &bytes, loader->error);
     if (code == ERROR_NONE)
-        code = add_run(loader, bytes);
+        code = tell_by_run_state(loader, bytes);
     else if (code == ERROR_NOT_FOUND) // there may be jobs nevertheless: it may have been set aside
         code = ERROR_NONE;
     while (code == ERROR_NONE && loader->view->count < loader->limits->jobs) {
@@ -327,7 +326,7 @@ static enum error_code read_states(struct loader *loader)
 
 // --- what is finished -----------------------------------------------------------------------------
 
-static enum error_code add_batch(struct loader *loader, struct slice body)
+static enum error_code decode_record(struct loader *loader, struct slice body)
 {
     struct span_batch *batches = grow(loader->arena, loader->batches, loader->batch_count,
                                       &loader->batch_capacity, sizeof *batches);
@@ -337,7 +336,7 @@ static enum error_code add_batch(struct loader *loader, struct slice body)
     enum error_code code =
         otlp_decode_batch(body, loader->arena, &batches[loader->batch_count], loader->error);
     if (code == ERROR_CORRUPT)
-        return leave_out(loader);
+        return count_unreadable(loader);
     loader->batch_count++;
     return code;
 }
@@ -351,12 +350,12 @@ static enum error_code read_records(struct loader *loader)
         struct store_record record;
         code = trace_next_record(loader->transaction, &key, &record, loader->error);
         if (code == ERROR_NONE)
-            code = add_batch(loader, record.body);
+            code = decode_record(loader, record.body);
     }
     return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
 }
 
-static void learn_names(struct run_view *view, const struct run_view *told)
+static void copy_names(struct run_view *view, const struct run_view *told)
 {
     view->server = told->server;
     view->repository = told->repository;
@@ -394,7 +393,7 @@ static bool append_jobs(struct loader *loader, const struct run_view *told)
     return true;
 }
 
-static enum error_code add_finished(struct loader *loader)
+static enum error_code add_spans(struct loader *loader)
 {
     struct run_view *view = loader->view;
     struct run_view told;
@@ -411,7 +410,7 @@ static enum error_code add_finished(struct loader *loader)
         view->trace = told.trace;
     }
     if (view->repository.len == 0) // the next best source
-        learn_names(view, &told);
+        copy_names(view, &told);
     view->has_ended = view->has_ended || told.has_ended;
     return ERROR_NONE;
 }
@@ -482,7 +481,7 @@ static timestamp_ns first_creation(const struct run_view *view)
     return TIMESTAMP_UNKNOWN;
 }
 
-static void finish(const struct loader *loader)
+static void finish_view(const struct loader *loader)
 {
     struct run_view *view = loader->view;
     run_view_sort(view);
@@ -511,12 +510,12 @@ enum error_code run_view_load(struct store_transaction *transaction, const struc
     if (code == ERROR_NONE)
         code = read_records(&loader);
     if (code == ERROR_NONE)
-        code = add_finished(&loader);
+        code = add_spans(&loader);
     if (code != ERROR_NONE)
         return code;
     if (!loader.is_found)
         return ERROR_NOT_FOUND;
-    finish(&loader);
+    finish_view(&loader);
     return ERROR_NONE;
 }
 enum error_code run_view_next(struct store_transaction *transaction, struct store_key *key,
@@ -544,7 +543,7 @@ enum error_code run_view_next(struct store_transaction *transaction, struct stor
     }
     if (code != ERROR_NOT_FOUND)
         return code;
-    finish(&loader);
+    finish_view(&loader);
     return ERROR_NONE;
 }
 

@@ -49,6 +49,8 @@ void painter_fail(struct painter *painter, enum error_code code);
 // Columns left in this line.
 size_t painter_room(const struct painter *painter);
 struct slice painter_ellipsis(const struct painter *painter);
+// Between the pieces of a paragraph: a dot with blanks around it.
+const char *painter_separator(const struct painter *painter);
 void painter_newline(struct painter *painter);
 void painter_blanks(struct painter *painter, size_t count);
 // Blanks up to `column`, counted from 0; nothing if that is behind.

@@ -21,6 +21,7 @@ struct waterfall_options {
     struct terminal terminal; // of terminal_detect()
     bool steps;               // a row for each step beneath its job
     timestamp_ns now;         // until when what is open is drawn
+    enum id_scheme id_scheme; // of the trace that an open run will have; for waterfall_show()
 };
 
 // A cap for the text's buffer: 256 jobs of 1000 steps at 1000 columns stay far below it.
@@ -45,8 +46,8 @@ struct waterfall_shown {
 // servers' runs, the first of run_lookup(). `unreadable` is set whatever comes of it. ERROR_NOT_FOUND (with a message for
 // people): see run_not_found(). Otherwise as the store says, ERROR_MEMORY, ERROR_TOO_LARGE.
 enum error_code waterfall_show(struct store *store, const struct run_question *question,
-                               const struct waterfall_options *options, enum id_scheme scheme,
-                               struct arena *arena, struct buffer *out,
-                               struct waterfall_shown *shown, struct error *error) MUST_CHECK;
+                               const struct waterfall_options *options, struct arena *arena,
+                               struct buffer *out, struct waterfall_shown *shown,
+                               struct error *error) MUST_CHECK;
 
 #endif

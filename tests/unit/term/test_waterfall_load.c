@@ -84,8 +84,8 @@ static enum error_code show(int64_t run_id, int64_t attempt)
 {
     const struct run_question question = {.run_id = run_id, .run_attempt = attempt};
     buffer_clear(&fixture.text);
-    return waterfall_show(fixture.store, &question, &options, ID_SCHEME_ARC, &fixture.arena,
-                          &fixture.text, &fixture.shown, &fixture.error);
+    return waterfall_show(fixture.store, &question, &options, &fixture.arena, &fixture.text,
+                          &fixture.shown, &fixture.error);
 }
 
 static bool shows(const char *part)
@@ -234,9 +234,8 @@ static void allocation_faults_are_told_and_leak_nothing(void **state)
         arena_init(&arena, 64);
         buffer_clear(&fixture.text);
         memory_fail_after(skip);
-        enum error_code code =
-            waterfall_show(fixture.store, &question, &options, ID_SCHEME_ARC, &arena, &fixture.text,
-                           &fixture.shown, &fixture.error);
+        enum error_code code = waterfall_show(fixture.store, &question, &options, &arena,
+                                              &fixture.text, &fixture.shown, &fixture.error);
         is_done = memory_count_allocations() <= skip;
         memory_fail_after(-1);
         assert_int_equal(code, is_done ? ERROR_NONE : ERROR_MEMORY);

@@ -46,9 +46,9 @@ static void assert_picture(struct fixture *f, bool steps, bool unicode, const ch
     const struct run_question question = {.run_id = SCENARIO_RUN_ID};
     struct waterfall_shown shown;
     buffer_clear(&f->text);
-    assert_int_equal(waterfall_show(f->bench.store, &question, &options, ID_SCHEME_ARC, &f->arena,
-                                    &f->text, &shown, &f->error),
-                     ERROR_NONE);
+    assert_int_equal(
+        waterfall_show(f->bench.store, &question, &options, &f->arena, &f->text, &shown, &f->error),
+        ERROR_NONE);
     assert_int_equal(buffer_append(&f->text, "", 1), ERROR_NONE);
     assert_string_equal(f->text.data, expected);
 }
