@@ -307,7 +307,7 @@ static void add_marks(struct paragraph *paragraph)
                                                   [MARK_SKIPPED] = "skipped",
                                                   [MARK_CARRIED_OVER] = "carried over",
                                                   [MARK_RUNNING] = "running",
-                                                  [MARK_NOT_STARTED] = "not started"};
+                                                  [MARK_YET_TO_START] = "yet to start"};
     bool seen[MARK_COUNT] = {false};
 
     note_marks(seen, paragraph->picture);
@@ -480,7 +480,7 @@ static enum style mark_style(enum waterfall_mark mark)
         [MARK_UNKNOWN] = STYLE_BLUE, [MARK_SUCCESS] = STYLE_GREEN,
         [MARK_FAILURE] = STYLE_RED,  [MARK_CANCELLED] = STYLE_MAGENTA,
         [MARK_SKIPPED] = STYLE_GREY, [MARK_CARRIED_OVER] = STYLE_GREY,
-        [MARK_RUNNING] = STYLE_BLUE, [MARK_NOT_STARTED] = STYLE_YELLOW,
+        [MARK_RUNNING] = STYLE_BLUE, [MARK_YET_TO_START] = STYLE_YELLOW,
     };
     return styles[mark];
 }
@@ -491,7 +491,7 @@ static const char *mark_text(enum waterfall_mark mark, bool unicode)
         [MARK_UNKNOWN] = {"?", "?"},         [MARK_SUCCESS] = {"ok", "\u2713"},
         [MARK_FAILURE] = {"FAIL", "\u2717"}, [MARK_CANCELLED] = {"stop", "\u2296"},
         [MARK_SKIPPED] = {"skip", "\u2298"}, [MARK_CARRIED_OVER] = {"prev", "\u21ba"},
-        [MARK_RUNNING] = {"run", "\u25b8"},  [MARK_NOT_STARTED] = {"wait", "\u25e6"},
+        [MARK_RUNNING] = {"run", "\u25b8"},  [MARK_YET_TO_START] = {"wait", "\u25e6"},
     };
     return marks[mark][unicode];
 }

@@ -22,7 +22,7 @@ enum waterfall_mark {
     MARK_SKIPPED = OUTCOME_SKIPPED,
     MARK_CARRIED_OVER = OUTCOME_CARRIED_OVER,
     MARK_RUNNING = OUTCOME_COUNT,
-    MARK_NOT_STARTED, // waiting or queued; a step that has not begun
+    MARK_YET_TO_START, // a job that waits or is queued; a step that has not begun
     MARK_COUNT,
 };
 

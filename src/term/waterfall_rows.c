@@ -111,7 +111,7 @@ static bool make_step_row(struct builder *builder, const struct run_view_job *jo
     if (!is_open)
         return set_outcome(builder, step->outcome, step->is_incomplete,
                            word_of(step->conclusion, step->result), row);
-    row->mark = has_begun ? MARK_RUNNING : MARK_NOT_STARTED;
+    row->mark = has_begun ? MARK_RUNNING : MARK_YET_TO_START;
     return true;
 }
 
@@ -153,11 +153,11 @@ static void set_standing(enum standing_state standing, struct waterfall_row *row
 {
     switch (standing) {
     case STANDING_WAITING:
-        row->mark = MARK_NOT_STARTED;
+        row->mark = MARK_YET_TO_START;
         row->note = SLICE("waiting");
         break;
     case STANDING_QUEUED:
-        row->mark = MARK_NOT_STARTED;
+        row->mark = MARK_YET_TO_START;
         row->note = SLICE("queued");
         break;
     case STANDING_RUNNING:

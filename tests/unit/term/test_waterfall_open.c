@@ -93,7 +93,7 @@ static void jobs_that_run_are_drawn_until_now(void **state)
                    "queued 1m02s of job time over 3 jobs\n"
                    "longest wait: build 38s; critical job: build 58s\n"
                    "░ queue  ▒ start-up  █ execution  ✓ success  ▸ running\n"
-                   "◦ not started\n");
+                   "◦ yet to start\n");
     assert_picture(f, false, false,
                    "octo/Hello_World - CI #75 - attempt 1 - still open\n"
                    "1m40s so far\n"
@@ -111,7 +111,7 @@ static void jobs_that_run_are_drawn_until_now(void **state)
                    "queued 1m02s of job time over 3 jobs\n"
                    "longest wait: build 38s; critical job: build 58s\n"
                    "- queue  + start-up  # execution  ok success  run running\n"
-                   "wait not started\n");
+                   "wait yet to start\n");
 }
 
 static void a_run_without_jobs_is_open_until_now(void **state)
@@ -148,7 +148,7 @@ static void a_job_that_waits_for_an_approval_says_so(void **state)
                    "◦ build     ··································         1m38s\n"
                    "\n"
                    "held by environment rules: build 1m38s\n"
-                   "· waiting  ◦ not started\n");
+                   "· waiting  ◦ yet to start\n");
 }
 
 static void a_clock_behind_githubs_makes_nothing_negative(void **state)
@@ -172,7 +172,7 @@ static void a_clock_behind_githubs_makes_nothing_negative(void **state)
                    "  ◦ upload               ┊        ┊       ┊\n"
                    "\n"
                    "queued 20s of job time over 1 job; longest wait: build 20s\n"
-                   "░ queue  ▒ start-up  ✓ success  ▸ running  ◦ not started\n");
+                   "░ queue  ▒ start-up  ✓ success  ▸ running  ◦ yet to start\n");
 }
 
 static void the_newest_attempt_is_drawn_before_anything_of_it_is_finished(void **state)
