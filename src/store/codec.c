@@ -429,10 +429,23 @@ static struct visitor reader_of(struct slice bytes, struct arena *arena)
     return (struct visitor){.next = start, .end = start + bytes.len, .arena = arena};
 }
 
+static const char *name_of(enum codec_kind kind)
+{
+    switch (kind) {
+    case CODEC_JOB:
+        return "job";
+    case CODEC_RUN:
+        return "run";
+    case CODEC_UNKNOWN:
+        break;
+    }
+    return "span";
+}
+
 static enum error_code end_of_reading(const struct visitor *visitor, enum codec_kind kind,
                                       struct error *error)
 {
-    const char *what = kind == CODEC_JOB ? "job" : "run";
+    const char *what = name_of(kind);
     const struct layout_range known = layouts_of(kind);
     if (visitor->code == ERROR_MEMORY)
         return error_set(error, ERROR_MEMORY, "read stored %s: out of memory", what);
