@@ -31,7 +31,7 @@ ALL_LDFLAGS := $(LDFLAGS_$(VARIANT)) $(LDFLAGS) -pthread
 LIBS := -levent_core -levent_pthreads -lmbedtls -lmbedx509 -lmbedcrypto -llmdb -linih -lz -lm
 
 # --- the rooms, from the ground up: a room may use those before it in this list ------------------
-ROOMS := base json net http github trace otlp store tally engine webhook export view admin term app
+ROOMS := base json net http github trace otlp store stats engine webhook export view admin term app
 
 BUILD   := build/$(VARIANT)-$(notdir $(CC))
 OBJECTS  = $(patsubst src/%.c,$(BUILD)/src/%.o,$(filter-out src/app/main.c,$(wildcard src/$(1)/*.c)))

@@ -16,12 +16,12 @@ static bool is_token(struct ingress_secrets *tokens, struct slice shown)
     bool is_one = false;
 
     digest_sha256(shown, actual);
-    struct secret_set *set = secrets_hold(tokens);
+    struct secret_set *set = secrets_ref(tokens);
     for (size_t i = 0; i < set->count; i++) {
         digest_sha256(set->items[i], expected);
         is_one |= digest_equals_constant_time(expected, actual, SHA256_SIZE);
     }
-    secrets_let_go(set);
+    secrets_unref(set);
     digest_wipe(actual, sizeof actual);
     return is_one && shown.len > 0;
 }

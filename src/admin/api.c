@@ -8,10 +8,10 @@
 #include "ghatrace/base/slice.h"
 #include "ghatrace/github/server.h"
 #include "ghatrace/otlp/decode.h"
-#include "ghatrace/tally/latency.h"
-#include "ghatrace/tally/open_runs.h"
-#include "ghatrace/tally/pool.h"
-#include "ghatrace/tally/recent.h"
+#include "ghatrace/stats/latency.h"
+#include "ghatrace/stats/open_runs.h"
+#include "ghatrace/stats/pool.h"
+#include "ghatrace/stats/recent.h"
 #include "ghatrace/trace/labels.h"
 #include "ghatrace/trace/spans.h"
 #include "ghatrace/view/queue_view.h"
@@ -45,16 +45,16 @@ enum error_code api_finish(struct json_out *json, struct error *error)
     return code;
 }
 
-const char *api_standing_text(enum standing_state standing)
+const char *api_open_job_text(enum open_job_kind open_state)
 {
-    switch (standing) {
-    case STANDING_WAITING:
+    switch (open_state) {
+    case OPEN_JOB_WAITING:
         return "waiting";
-    case STANDING_QUEUED:
+    case OPEN_JOB_QUEUED:
         return "queued";
-    case STANDING_RUNNING:
+    case OPEN_JOB_RUNNING:
         return "running";
-    case STANDING_NONE:
+    case OPEN_JOB_NONE:
         break;
     }
     return "finished";
@@ -155,7 +155,7 @@ static void put_run_job(struct json_out *json, const struct run_view_job *job, b
     json_out_open_object(json, NULL);
     json_out_id(json, "job_id", job->job_id);
     json_out_text(json, "name", job->name);
-    json_out_text(json, "state", slice_from_string(api_standing_text(job->standing)));
+    json_out_text(json, "state", slice_from_string(api_open_job_text(job->open_state)));
     json_out_text(json, "result", job->result);
     json_out_text(json, "conclusion", job->conclusion);
     json_out_text(json, "error_type", job->error_type);
@@ -197,9 +197,9 @@ struct queue {
 static void put_totals(struct json_out *json, const struct queue_view *view)
 {
     json_out_open_object(json, "totals");
-    json_out_count(json, "waiting", view->totals[STANDING_WAITING]);
-    json_out_count(json, "queued", view->totals[STANDING_QUEUED]);
-    json_out_count(json, "running", view->totals[STANDING_RUNNING]);
+    json_out_count(json, "waiting", view->totals[OPEN_JOB_WAITING]);
+    json_out_count(json, "queued", view->totals[OPEN_JOB_QUEUED]);
+    json_out_count(json, "running", view->totals[OPEN_JOB_RUNNING]);
     json_out_count(json, "open_runs", view->open_runs);
     json_out_close_object(json);
 }
@@ -212,25 +212,25 @@ static void put_pools(struct json_out *json, const struct queue_view *view)
         json_out_open_object(json, NULL);
         api_put_labels(json, "runner_labels", row->pool.labels);
         json_out_text(json, "runner_group", row->pool.group);
-        json_out_count(json, "waiting", row->pool.counts[STANDING_WAITING]);
-        json_out_count(json, "queued", row->pool.counts[STANDING_QUEUED]);
-        json_out_count(json, "running", row->pool.counts[STANDING_RUNNING]);
-        json_out_time(json, "oldest_waiting_since", row->oldest[STANDING_WAITING]);
-        json_out_time(json, "oldest_queued_since", row->oldest[STANDING_QUEUED]);
-        json_out_time(json, "oldest_running_since", row->oldest[STANDING_RUNNING]);
+        json_out_count(json, "waiting", row->pool.counts[OPEN_JOB_WAITING]);
+        json_out_count(json, "queued", row->pool.counts[OPEN_JOB_QUEUED]);
+        json_out_count(json, "running", row->pool.counts[OPEN_JOB_RUNNING]);
+        json_out_time(json, "oldest_waiting_since", row->oldest[OPEN_JOB_WAITING]);
+        json_out_time(json, "oldest_queued_since", row->oldest[OPEN_JOB_QUEUED]);
+        json_out_time(json, "oldest_running_since", row->oldest[OPEN_JOB_RUNNING]);
         json_out_close_object(json);
     }
     json_out_close_array(json);
 }
 
 static enum error_code put_open_job(void *context, const struct job_state *job,
-                                    const struct job_standing *standing)
+                                    const struct open_job_state *open_state)
 {
     struct queue *queue = context;
     struct json_out *json = &queue->json;
     if (json->writer.out->len > queue->end)
         return ERROR_FULL;
-    duration_ns age = queue->now > standing->since ? queue->now - standing->since : 0;
+    duration_ns age = queue->now > open_state->since ? queue->now - open_state->since : 0;
     json_out_open_object(json, NULL);
     json_out_id(json, "job_id", job->job_id);
     json_out_text(json, "name", job->body.name);
@@ -240,8 +240,8 @@ static enum error_code put_open_job(void *context, const struct job_state *job,
     json_out_text(json, "repository", job->repository.full_name);
     json_out_text(json, "workflow", job->body.workflow_name);
     json_out_text(json, "branch", job->body.head_branch);
-    json_out_text(json, "state", slice_from_string(api_standing_text(standing->state)));
-    json_out_time(json, "since", standing->since);
+    json_out_text(json, "state", slice_from_string(api_open_job_text(open_state->state)));
+    json_out_time(json, "since", open_state->since);
     json_out_seconds(json, "age_seconds", age);
     json_out_texts(json, "runner_labels", job->body.labels, job->body.label_count);
     json_out_text(json, "runner_group", job->runner_group_name);
@@ -261,15 +261,14 @@ static enum error_code read_labels(struct slice text, struct arena *arena, struc
     return ERROR_NONE;
 }
 
-static enum error_code read_state(struct slice text, enum standing_state *state,
-                                  struct error *error)
+static enum error_code read_state(struct slice text, enum open_job_kind *state, struct error *error)
 {
-    const enum standing_state states[] = {STANDING_WAITING, STANDING_QUEUED, STANDING_RUNNING};
-    *state = STANDING_NONE;
+    const enum open_job_kind states[] = {OPEN_JOB_WAITING, OPEN_JOB_QUEUED, OPEN_JOB_RUNNING};
+    *state = OPEN_JOB_NONE;
     for (size_t i = 0; i < sizeof states / sizeof states[0]; i++)
-        if (slice_equals(text, slice_from_string(api_standing_text(states[i]))))
+        if (slice_equals(text, slice_from_string(api_open_job_text(states[i]))))
             *state = states[i];
-    if (text.len > 0 && *state == STANDING_NONE)
+    if (text.len > 0 && *state == OPEN_JOB_NONE)
         return error_set(error, ERROR_USAGE, "state: want waiting, queued or running");
     return ERROR_NONE;
 }

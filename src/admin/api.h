@@ -90,7 +90,7 @@ enum error_code api_render_quarantine(const struct view_sources *sources, size_t
 // their places, and not the whole answer.
 size_t api_list_end(const struct buffer *out);
 enum error_code api_finish(struct json_out *json, struct error *error) MUST_CHECK;
-const char *api_standing_text(enum standing_state standing); // STANDING_NONE: "finished"
+const char *api_open_job_text(enum open_job_kind open_state); // OPEN_JOB_NONE: "finished"
 
 // A run's fields, inside an object.
 void api_put_run(struct json_out *json, const struct view_sources *sources,

@@ -7,8 +7,8 @@
 #include "ghatrace/base/slice.h"
 #include "ghatrace/github/server.h"
 #include "ghatrace/otlp/json.h"
-#include "ghatrace/tally/open_runs.h"
-#include "ghatrace/tally/recent.h"
+#include "ghatrace/stats/open_runs.h"
+#include "ghatrace/stats/recent.h"
 
 // --- one run attempt ------------------------------------------------------------------------------
 

@@ -134,7 +134,7 @@ static void on_closed(void *context)
     memory_free(subscriber);
 }
 
-void live_handle(void *context, const struct admin_request *request, struct admin_reply *reply)
+void live_handle(void *context, const struct admin_request *request, struct admin_response *reply)
 {
     struct live *live = context;
     struct error error = {.code = ERROR_NONE};
@@ -143,16 +143,17 @@ void live_handle(void *context, const struct admin_request *request, struct admi
     (void)request;
     if (subscriber == NULL || render(live, &error) != ERROR_NONE) {
         memory_free(subscriber);
-        admin_reply_error(reply, 503, error.code != ERROR_NONE ? error.message : "out of memory");
+        admin_response_error(reply, 503,
+                             error.code != ERROR_NONE ? error.message : "out of memory");
         return;
     }
     // nginx holds answers back unless told otherwise; others do while they compress. RFC 9111 5.2.2.6 forbids that with
     // no-transform; Caddy 2.6 (Debian 12) compresses all that names no coding, so one is named that changes nothing.
-    admin_reply_set_field(reply, "X-Accel-Buffering", "no");
-    admin_reply_set_field(reply, "Cache-Control", "no-store, no-transform");
-    admin_reply_set_field(reply, "Content-Encoding", "identity");
+    admin_response_set_field(reply, "X-Accel-Buffering", "no");
+    admin_response_set_field(reply, "Cache-Control", "no-store, no-transform");
+    admin_response_set_field(reply, "Content-Encoding", "identity");
     subscriber->live = live;
-    subscriber->stream = admin_reply_stream(reply, on_closed, subscriber);
+    subscriber->stream = admin_response_stream(reply, on_closed, subscriber);
     if (subscriber->stream == NULL) {
         memory_free(subscriber);
         return;

@@ -33,6 +33,6 @@ enum error_code live_init(struct live *live, struct net_loop *loop,
 void live_stop(struct live *live);
 void live_release(struct live *live);
 // A route's handler; `context` is the live.
-void live_handle(void *context, const struct admin_request *request, struct admin_reply *reply);
+void live_handle(void *context, const struct admin_request *request, struct admin_response *reply);
 
 #endif

@@ -11,9 +11,9 @@
 
 #include "ghatrace/base/log.h"
 #include "ghatrace/base/slice.h"
-#include "ghatrace/tally/open_runs.h"
-#include "ghatrace/tally/pool.h"
-#include "ghatrace/tally/recent.h"
+#include "ghatrace/stats/open_runs.h"
+#include "ghatrace/stats/pool.h"
+#include "ghatrace/stats/recent.h"
 
 // --- the text of metrics --------------------------------------------------------------------------
 
@@ -271,10 +271,10 @@ static void metrics_put_process(struct metrics_text *text)
 #define ARENA_BLOCK_BYTES ((size_t)64 * 1024)
 
 static const struct {
-    enum standing_state state;
+    enum open_job_kind state;
     const char *name;
 } states[] = {
-    {STANDING_WAITING, "waiting"}, {STANDING_QUEUED, "queued"}, {STANDING_RUNNING, "running"}};
+    {OPEN_JOB_WAITING, "waiting"}, {OPEN_JOB_QUEUED, "queued"}, {OPEN_JOB_RUNNING, "running"}};
 #define STATES (sizeof states / sizeof states[0])
 
 struct queue {

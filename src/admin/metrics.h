@@ -9,7 +9,7 @@
 #include "ghatrace/admin/setup.h"
 #include "ghatrace/base/buffer.h"
 #include "ghatrace/base/error.h"
-#include "ghatrace/tally/series.h"
+#include "ghatrace/stats/series.h"
 
 // --- metrics --------------------------------------------------------------------------------------
 // GET /metrics: what Prometheus scrapes.

@@ -38,7 +38,7 @@ static int status_of(enum error_code code)
 struct turn {
     struct view *view;
     const struct admin_request *request;
-    struct admin_reply *reply;
+    struct admin_response *reply;
     struct buffer out;
     timestamp_ns now;
     struct error error;
@@ -78,7 +78,7 @@ static bool get_choice(struct turn *turn, const char *name, const char *first, c
     return slice_equals(text, slice_from_string(second));
 }
 
-static void begin(void *context, const struct admin_request *request, struct admin_reply *reply,
+static void begin(void *context, const struct admin_request *request, struct admin_response *reply,
                   struct turn *turn)
 {
     *turn =
@@ -91,9 +91,9 @@ static void begin(void *context, const struct admin_request *request, struct adm
 static void end(struct turn *turn, const char *content_type)
 {
     if (turn->code == ERROR_NONE)
-        admin_reply_send(turn->reply, 200, content_type, &turn->out);
+        admin_response_send(turn->reply, 200, content_type, &turn->out);
     else
-        admin_reply_error(turn->reply, status_of(turn->code), turn->error.message);
+        admin_response_error(turn->reply, status_of(turn->code), turn->error.message);
     buffer_release(&turn->out);
 }
 
@@ -105,19 +105,19 @@ static void end_json(struct turn *turn)
 // --- handlers -------------------------------------------------------------------------------------
 
 static void handle_metrics(void *context, const struct admin_request *request,
-                           struct admin_reply *reply)
+                           struct admin_response *reply)
 {
     enum metrics_format format =
         metrics_format_of(http_head_get(request->head, SLICE("accept"), NULL));
     struct turn turn;
     begin(context, request, reply, &turn);
     turn.code = metrics_render(&turn.view->sources, format, turn.now, &turn.out, &turn.error);
-    admin_reply_set_field(reply, "Vary", "Accept");
+    admin_response_set_field(reply, "Vary", "Accept");
     end(&turn, metrics_content_type(format));
 }
 
 static void handle_queue(void *context, const struct admin_request *request,
-                         struct admin_reply *reply)
+                         struct admin_response *reply)
 {
     struct turn turn;
     begin(context, request, reply, &turn);
@@ -132,7 +132,7 @@ static void handle_queue(void *context, const struct admin_request *request,
 }
 
 static void handle_runs(void *context, const struct admin_request *request,
-                        struct admin_reply *reply)
+                        struct admin_response *reply)
 {
     struct turn turn;
     begin(context, request, reply, &turn);
@@ -160,7 +160,7 @@ static bool read_run(struct slice path, struct run_question *question)
 }
 
 static void handle_run(void *context, const struct admin_request *request,
-                       struct admin_reply *reply)
+                       struct admin_response *reply)
 {
     struct turn turn;
     begin(context, request, reply, &turn);
@@ -179,7 +179,7 @@ static void handle_run(void *context, const struct admin_request *request,
 }
 
 static void handle_latency(void *context, const struct admin_request *request,
-                           struct admin_reply *reply)
+                           struct admin_response *reply)
 {
     struct turn turn;
     begin(context, request, reply, &turn);
@@ -191,7 +191,7 @@ static void handle_latency(void *context, const struct admin_request *request,
 }
 
 static void handle_quarantine(void *context, const struct admin_request *request,
-                              struct admin_reply *reply)
+                              struct admin_response *reply)
 {
     struct turn turn;
     begin(context, request, reply, &turn);
@@ -203,7 +203,7 @@ static void handle_quarantine(void *context, const struct admin_request *request
 }
 
 static void handle_status(void *context, const struct admin_request *request,
-                          struct admin_reply *reply)
+                          struct admin_response *reply)
 {
     struct turn turn;
     begin(context, request, reply, &turn);
@@ -212,29 +212,29 @@ static void handle_status(void *context, const struct admin_request *request,
 }
 
 static void handle_page(void *context, const struct admin_request *request,
-                        struct admin_reply *reply)
+                        struct admin_response *reply)
 {
     const struct page_file *file = context;
     struct slice known = http_head_get(request->head, SLICE("if-none-match"), NULL);
     struct buffer out;
-    admin_reply_set_field(reply, "Cache-Control", "no-cache");
-    admin_reply_set_field(reply, "ETag", file->etag);
+    admin_response_set_field(reply, "Cache-Control", "no-cache");
+    admin_response_set_field(reply, "ETag", file->etag);
     if (slice_equals(known, slice_from_string(file->etag))) {
-        admin_reply_send(reply, 304, NULL, NULL);
+        admin_response_send(reply, 304, NULL, NULL);
         return;
     }
     buffer_init(&out, file->body.len);
     if (buffer_append_slice(&out, file->body) == ERROR_NONE)
-        admin_reply_send(reply, 200, file->content_type, &out);
+        admin_response_send(reply, 200, file->content_type, &out);
     else
-        admin_reply_error(reply, 503, "out of memory");
+        admin_response_error(reply, 503, "out of memory");
     buffer_release(&out);
 }
 
 // --- the table ------------------------------------------------------------------------------------
 
 static void add_route(struct view *view, const char *path,
-                      void (*handle)(void *, const struct admin_request *, struct admin_reply *),
+                      void (*handle)(void *, const struct admin_request *, struct admin_response *),
                       const void *context)
 {
     // Handlers of the page take it as what it is: constant.

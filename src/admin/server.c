@@ -76,7 +76,7 @@ bool admin_query_get(struct slice query, const char *name, struct arena *arena, 
 #define STREAMS_MAX 32
 #define LAST_IDLE NS_PER_SECOND // while it winds down
 #define STREAM_UNSENT_MAX ((size_t)1024 * 1024)
-#define REPLY_FIELDS_MAX 6
+#define RESPONSE_FIELDS_MAX 6
 // Both, so that browsers ask for the password and programs know the better way.
 #define CHALLENGE "Basic realm=\"ghatrace\", charset=\"UTF-8\", Bearer realm=\"ghatrace\""
 // No script, style or picture but the page's own, and nothing that could send data elsewhere.
@@ -85,7 +85,7 @@ bool admin_query_get(struct slice query, const char *name, struct arena *arena, 
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 struct admin {
-    struct conversation_host host;
+    struct http_server host;
     struct admin_options options;
     struct admin_access access;
     struct engine *engine;
@@ -94,14 +94,14 @@ struct admin {
 };
 
 struct admin_stream {
-    struct conversation *conversation;
+    struct http_conn *conn;
     void (*on_closed)(void *context);
     void *context;
 };
 
-struct admin_reply {
-    struct conversation *conversation;
-    struct http_header fields[REPLY_FIELDS_MAX + 4];
+struct admin_response {
+    struct http_conn *conn;
+    struct http_header fields[RESPONSE_FIELDS_MAX + 4];
     size_t field_count;
     bool has_cache_control;
     bool is_given;
@@ -109,21 +109,21 @@ struct admin_reply {
 
 // --- replies --------------------------------------------------------------------------------------
 
-static void add_field(struct admin_reply *reply, const char *name, const char *value)
+static void add_field(struct admin_response *reply, const char *name, const char *value)
 {
     if (reply->field_count < sizeof reply->fields / sizeof reply->fields[0])
         reply->fields[reply->field_count++] = (struct http_header){
             .name = slice_from_string(name), .value = slice_from_string(value)};
 }
 
-void admin_reply_set_field(struct admin_reply *reply, const char *name, const char *value)
+void admin_response_set_field(struct admin_response *reply, const char *name, const char *value)
 {
     if (strcmp(name, "Cache-Control") == 0)
         reply->has_cache_control = true;
     add_field(reply, name, value);
 }
 
-static void add_usual_fields(struct admin_reply *reply, struct answer *answer)
+static void add_usual_fields(struct admin_response *reply, struct http_response *answer)
 {
     add_field(reply, "X-Content-Type-Options", "nosniff");
     add_field(reply, "Referrer-Policy", "no-referrer");
@@ -136,76 +136,75 @@ static void add_usual_fields(struct admin_reply *reply, struct answer *answer)
     reply->is_given = true;
 }
 
-void admin_reply_send(struct admin_reply *reply, int status, const char *content_type,
-                      struct buffer *body)
+void admin_response_send(struct admin_response *reply, int status, const char *content_type,
+                         struct buffer *body)
 {
-    struct answer answer;
+    struct http_response answer;
     struct buffer none;
 
     buffer_init(&none, 0);
-    answer_set(&answer, status, SLICE_EMPTY);
+    http_response_set(&answer, status, SLICE_EMPTY);
     answer.content_type = content_type;
     add_usual_fields(reply, &answer);
-    conversation_answer_owned(reply->conversation, &answer, body != NULL ? body : &none);
+    http_conn_respond_owned(reply->conn, &answer, body != NULL ? body : &none);
 }
 
-static void give_error(struct admin_reply *reply, struct answer *answer)
+static void give_error(struct admin_response *reply, struct http_response *answer)
 {
     add_usual_fields(reply, answer);
-    conversation_answer(reply->conversation, answer);
+    http_conn_respond(reply->conn, answer);
 }
 
-void admin_reply_error(struct admin_reply *reply, int status, const char *message)
+void admin_response_error(struct admin_response *reply, int status, const char *message)
 {
-    struct answer answer;
+    struct http_response answer;
 
-    answer_set_error(&answer, status, message);
+    http_response_set_error(&answer, status, message);
     give_error(reply, &answer);
 }
 
 // --- streams --------------------------------------------------------------------------------------
 
-struct admin_stream *admin_reply_stream(struct admin_reply *reply, void (*on_closed)(void *context),
-                                        void *context)
+struct admin_stream *admin_response_stream(struct admin_response *reply,
+                                           void (*on_closed)(void *context), void *context)
 {
-    struct conversation *conversation = reply->conversation;
-    struct admin *admin = conversation->host->context;
+    struct http_conn *conn = reply->conn;
+    struct admin *admin = conn->host->context;
     struct admin_stream *stream = NULL;
-    struct answer answer;
+    struct http_response answer;
 
-    if (slice_equals(conversation->parser.message.method, SLICE("HEAD"))) {
-        admin_reply_send(reply, 200, "text/event-stream", NULL);
+    if (slice_equals(conn->parser.message.method, SLICE("HEAD"))) {
+        admin_response_send(reply, 200, "text/event-stream", NULL);
         return NULL;
     }
     if (admin->streams < STREAMS_MAX)
         stream = memory_allocate_array(1, sizeof *stream);
     if (stream == NULL) {
-        admin_reply_error(reply, 503, "too many streams, try again later");
+        admin_response_error(reply, 503, "too many streams, try again later");
         return NULL;
     }
-    answer_set(&answer, 200, SLICE_EMPTY);
+    http_response_set(&answer, 200, SLICE_EMPTY);
     answer.content_type = "text/event-stream";
     add_usual_fields(reply, &answer);
-    if (!conversation_begin_stream(conversation, &answer)) {
+    if (!http_conn_begin_stream(conn, &answer)) {
         memory_free(stream);
         return NULL;
     }
-    *stream = (struct admin_stream){
-        .conversation = conversation, .on_closed = on_closed, .context = context};
-    conversation->request = stream;
+    *stream = (struct admin_stream){.conn = conn, .on_closed = on_closed, .context = context};
+    conn->request = stream;
     admin->streams++;
     return stream;
 }
 
 bool admin_stream_send(struct admin_stream *stream, struct slice bytes)
 {
-    return conversation_stream(stream->conversation, bytes, STREAM_UNSENT_MAX);
+    return http_conn_stream(stream->conn, bytes, STREAM_UNSENT_MAX);
 }
 
-static void on_free(struct conversation *conversation)
+static void on_free(struct http_conn *conn)
 {
-    struct admin *admin = conversation->host->context;
-    struct admin_stream *stream = conversation->request;
+    struct admin *admin = conn->host->context;
+    struct admin_stream *stream = conn->request;
 
     if (stream == NULL)
         return;
@@ -229,101 +228,102 @@ static const struct admin_route *find_route(const struct admin *admin, struct sl
     return NULL;
 }
 
-static void note_wrong_token(struct admin *admin, const struct conversation *conversation)
+static void note_wrong_token(struct admin *admin, const struct http_conn *conn)
 {
     char peer[NET_ADDRESS_TEXT_SIZE];
     uint64_t held_back;
 
     if (log_limit_allows(&admin->log_limit, timestamp_monotonic(), &held_back))
-        log_warn("admin: token missing or wrong",
-                 LOG_STRING("peer", net_address_format(
-                                        net_connection_peer(conversation->connection), peer)),
-                 LOG_INT("held_back", held_back));
+        log_warn(
+            "admin: token missing or wrong",
+            LOG_STRING("peer", net_address_format(net_connection_peer(conn->connection), peer)),
+            LOG_INT("held_back", held_back));
 }
 
 // True: it has been turned away.
-static bool is_turned_away(struct admin *admin, struct admin_reply *reply,
+static bool is_turned_away(struct admin *admin, struct admin_response *reply,
                            const struct http_head *head)
 {
-    struct answer answer;
+    struct http_response answer;
 
     switch (admin_access_judge(&admin->access, head)) {
     case ADMIN_MAY:
         return false;
     case ADMIN_WANTS_TOKEN:
-        note_wrong_token(admin, reply->conversation);
-        answer_set_error(&answer, 401, "this needs a token, see admin-token-file");
+        note_wrong_token(admin, reply->conn);
+        http_response_set_error(&answer, 401, "this needs a token, see admin-token-file");
         answer.challenge = CHALLENGE;
         give_error(reply, &answer);
         return true;
     case ADMIN_WRONG_HOST:
-        admin_reply_error(reply, 403, "without a token this is for localhost only, by that name");
+        admin_response_error(reply, 403,
+                             "without a token this is for localhost only, by that name");
         return true;
     case ADMIN_CLOSED:
         break;
     }
-    admin_reply_error(reply, 403, "beyond loopback this needs admin-token-file or admin-client-ca");
+    admin_response_error(reply, 403,
+                         "beyond loopback this needs admin-token-file or admin-client-ca");
     return true;
 }
 
-static void take_request(struct conversation *conversation, const struct http_head *head)
+static void take_request(struct http_conn *conn, const struct http_head *head)
 {
-    struct admin *admin = conversation->host->context;
-    struct admin_reply reply = {.conversation = conversation};
+    struct admin *admin = conn->host->context;
+    struct admin_response reply = {.conn = conn};
     const struct admin_request request = {.path = head->path, .query = head->query, .head = head};
     const struct admin_route *route = find_route(admin, head->path);
     bool is_read =
         slice_equals(head->method, SLICE("GET")) || slice_equals(head->method, SLICE("HEAD"));
-    struct answer answer;
+    struct http_response answer;
 
     if (is_turned_away(admin, &reply, head))
         return;
     if (route == NULL) {
-        admin_reply_error(&reply, 404, "not found");
+        admin_response_error(&reply, 404, "not found");
     } else if (!is_read) {
-        answer_set_wrong_method(&answer, "GET, HEAD");
+        http_response_set_wrong_method(&answer, "GET, HEAD");
         give_error(&reply, &answer);
-    } else if (conversation_memory_is_full(&admin->host)) {
-        admin_reply_error(&reply, 503, "too many answers are not read yet, try again later");
+    } else if (http_conn_memory_is_full(&admin->host)) {
+        admin_response_error(&reply, 503, "too many answers are not read yet, try again later");
     } else {
         route->handle(route->context, &request, &reply);
     }
     if (!reply.is_given)
-        admin_reply_error(&reply, 500, "no answer");
+        admin_response_error(&reply, 500, "no answer");
 }
 
-static bool on_head(struct conversation *conversation, const struct http_head *head)
+static bool on_head(struct http_conn *conn, const struct http_head *head)
 {
-    const struct admin *admin = conversation->host->context;
-    struct answer answer;
+    const struct admin *admin = conn->host->context;
+    struct http_response answer;
 
     if (health_answers(admin->engine, admin->options.ingress, head, &answer))
-        conversation_answer(conversation, &answer);
+        http_conn_respond(conn, &answer);
     else
-        take_request(conversation, head);
+        take_request(conn, head);
     return false;
 }
 
-static void on_request(struct conversation *conversation, const struct http_head *head,
-                       struct slice body)
+static void on_request(struct http_conn *conn, const struct http_head *head, struct slice body)
 {
-    struct answer answer;
+    struct http_response answer;
 
     // Not reached while every head is answered.
     (void)head;
     (void)body;
-    answer_set_error(&answer, 404, "not found");
-    conversation_answer(conversation, &answer);
+    http_response_set_error(&answer, 404, "not found");
+    http_conn_respond(conn, &answer);
 }
 
-static void on_refused(struct conversation *conversation, int status, const char *reason)
+static void on_refused(struct http_conn *conn, int status, const char *reason)
 {
-    (void)conversation;
+    (void)conn;
     (void)status;
     (void)reason;
 }
 
-static const struct conversation_service service = {
+static const struct http_service service = {
     .on_head = on_head,
     .on_request = on_request,
     .on_refused = on_refused,
@@ -334,7 +334,7 @@ static const struct conversation_service service = {
 
 static void free_admin(struct admin *admin)
 {
-    conversation_host_release(&admin->host);
+    http_server_release(&admin->host);
     memory_free(admin);
 }
 
@@ -372,7 +372,7 @@ void admin_use_tls(struct admin *admin, struct net_tls *tls)
 {
     if (tls != NULL)
         net_listener_use_tls(admin->host.listener, tls);
-    net_tls_let_go(tls); // the listener holds it
+    net_tls_unref(tls); // the listener holds it
 }
 
 static enum error_code open_listener(struct admin *admin, struct error *error)
@@ -380,10 +380,9 @@ static enum error_code open_listener(struct admin *admin, struct error *error)
     const struct admin_options *options = &admin->options;
 
     if (options->listen_socket > 0)
-        return conversation_host_adopt(&admin->host, options->listen_socket, ADMIN_CONNECTIONS_MAX,
-                                       error);
-    return conversation_host_listen(&admin->host, &options->listen, false, ADMIN_CONNECTIONS_MAX,
-                                    error);
+        return http_server_adopt(&admin->host, options->listen_socket, ADMIN_CONNECTIONS_MAX,
+                                 error);
+    return http_server_listen(&admin->host, &options->listen, false, ADMIN_CONNECTIONS_MAX, error);
 }
 
 enum error_code admin_start(struct net_loop *loop, const struct admin_options *options,
@@ -398,13 +397,13 @@ enum error_code admin_start(struct net_loop *loop, const struct admin_options *o
     admin->options = *options;
     admin->access = (struct admin_access){
         .tokens = options->tokens, .has_client_certificates = options->tls.client_ca_file != NULL};
-    admin->host = (struct conversation_host){.loop = loop,
-                                             .service = &service,
-                                             .context = admin,
-                                             .max_body_bytes = ADMIN_BODY_MAX,
-                                             .most_memory = ADMIN_MEMORY,
-                                             .on_empty = on_empty};
-    conversation_host_init(&admin->host);
+    admin->host = (struct http_server){.loop = loop,
+                                       .service = &service,
+                                       .context = admin,
+                                       .max_body_bytes = ADMIN_BODY_MAX,
+                                       .most_memory = ADMIN_MEMORY,
+                                       .on_empty = on_empty};
+    http_server_init(&admin->host);
     enum error_code code = open_listener(admin, error);
     if (code == ERROR_NONE)
         code = admin_load_tls(admin, &tls, error);
@@ -433,12 +432,12 @@ bool admin_is_closed(const struct admin *admin)
 
 void admin_wind_down(struct admin *admin)
 {
-    conversation_host_wind_down(&admin->host, LAST_IDLE);
+    http_server_wind_down(&admin->host, LAST_IDLE);
 }
 
 void admin_stop(struct admin *admin)
 {
-    conversation_host_abort(&admin->host);
+    http_server_abort(&admin->host);
     // Last: with the last connection gone, the admin is.
-    conversation_host_stop(&admin->host);
+    http_server_stop(&admin->host);
 }

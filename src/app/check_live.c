@@ -306,21 +306,21 @@ static enum error_code ask_daemon(const struct config *config,
 }
 
 // Only what is needed to ask is looked at: whoever asks need not be who serves.
-static enum error_code configure(struct invocation *invocation, struct config *config,
+static enum error_code configure(struct cli_args *cli_args, struct config *config,
                                  struct error *error)
 {
     const option_set wanted =
         OPTION_BIT(OPTION_ID_ADMIN_LISTEN) | OPTION_BIT(OPTION_ID_ADMIN_TOKEN_FILE) |
         OPTION_BIT(OPTION_ID_ADMIN_TLS) | OPTION_BIT(OPTION_ID_ADMIN_CLIENT_CA);
-    enum error_code code = settings_complete(&invocation->settings, invocation->environment, error);
+    enum error_code code = settings_complete(&cli_args->settings, cli_args->environment, error);
     if (code == ERROR_NONE)
-        code = config_build(config, &invocation->settings, wanted, invocation->environment, error);
+        code = config_build(config, &cli_args->settings, wanted, cli_args->environment, error);
     return code == ERROR_NONE || code == ERROR_MEMORY
                ? code
                : error_set(error, ERROR_USAGE, "%s", error->message);
 }
 
-int check_live(struct invocation *invocation, const char *url)
+int check_live(struct cli_args *cli_args, const char *url)
 {
     struct config config;
     struct export_endpoint endpoint;
@@ -328,13 +328,13 @@ int check_live(struct invocation *invocation, const char *url)
     struct error error;
     bool is_right = false;
     buffer_init(&answer, STATUS_MAX);
-    enum error_code code = configure(invocation, &config, &error);
+    enum error_code code = configure(cli_args, &config, &error);
     if (code == ERROR_NONE)
         code = find_endpoint(&config, url, &endpoint, &error);
     if (code == ERROR_NONE)
         code = ask_daemon(&config, &endpoint, &answer, &error);
     if (code == ERROR_NONE)
-        code = print_answer(buffer_slice(&answer), invocation->arena, &is_right, &error);
+        code = print_answer(buffer_slice(&answer), cli_args->arena, &is_right, &error);
     if (code != ERROR_NONE)
         error_wrap(&error, "check --live");
     int status = code != ERROR_NONE ? command_fail(&error) : is_right ? EXIT_OK : EXIT_FAILED;

@@ -14,7 +14,7 @@
 
 // Asks the daemon at `url`, or at admin-listen where that is NULL, and prints its list. Returns EXIT_OK; EXIT_FAILED
 // when something is wrong or no daemon answers; EXIT_USAGE.
-int check_live(struct invocation *invocation, const char *url);
+int check_live(struct cli_args *cli_args, const char *url);
 
 // --- setup watch ----------------------------------------------------------------------------------
 // Logs what is wrong with how the webhook is set up, and when it is right again.

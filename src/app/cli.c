@@ -52,7 +52,7 @@ struct argument {
 };
 
 struct reader {
-    struct invocation *invocation;
+    struct cli_args *cli_args;
     char *const *arguments;
     size_t count, next;
     const char **operands;
@@ -85,9 +85,9 @@ static const char *take_value(struct reader *reader, const struct argument *argu
 
 static enum error_code take_flag(struct reader *reader, const struct argument *argument, size_t i)
 {
-    const struct flag *flag = &reader->invocation->command->flags[i];
+    const struct flag *flag = &reader->cli_args->command->flags[i];
     if (flag->values != NULL && flag->values[0] == '[') {
-        reader->invocation->flags[i] = argument->value != NULL ? argument->value : "";
+        reader->cli_args->flags[i] = argument->value != NULL ? argument->value : "";
         return ERROR_NONE;
     }
     if (flag->values != NULL) {
@@ -96,12 +96,12 @@ static enum error_code take_flag(struct reader *reader, const struct argument *a
             return ERROR_USAGE;
         if (value[0] == '\0')
             return error_set(reader->error, ERROR_USAGE, "%s: has no value", argument->shown);
-        reader->invocation->flags[i] = value;
+        reader->cli_args->flags[i] = value;
         return ERROR_NONE;
     }
     if (argument->value != NULL)
         return error_set(reader->error, ERROR_USAGE, "%s: takes no value", argument->shown);
-    reader->invocation->flags[i] = "";
+    reader->cli_args->flags[i] = "";
     return ERROR_NONE;
 }
 
@@ -126,7 +126,7 @@ static enum error_code take_setting(struct reader *reader, const struct argument
                             : take_value(reader, argument, options[id].values);
     if (value == NULL)
         return ERROR_USAGE;
-    return settings_put(&reader->invocation->settings, id, SOURCE_FLAG, argument->shown,
+    return settings_put(&reader->cli_args->settings, id, SOURCE_FLAG, argument->shown,
                         slice_from_string(value), reader->error);
 }
 
@@ -147,7 +147,7 @@ static const char *candidate_name(void *context, size_t i)
 
 static enum error_code refuse_flag(struct reader *reader, const struct argument *argument)
 {
-    const struct command *command = reader->invocation->command;
+    const struct command *command = reader->cli_args->command;
     if (option_find(argument->name) >= 0)
         return error_set(reader->error, ERROR_USAGE, "%s: `ghatrace %s` does not use it",
                          argument->shown, command->name);
@@ -172,18 +172,18 @@ static enum error_code take_negation(struct reader *reader, const struct argumen
         return ERROR_NONE;
     int id = option_find((struct slice){.data = argument->name.data + prefix.len,
                                         .len = argument->name.len - prefix.len});
-    if (!has_setting(reader->invocation->command, id) || options[id].type != OPTION_SWITCH)
+    if (!has_setting(reader->cli_args->command, id) || options[id].type != OPTION_SWITCH)
         return ERROR_NONE;
     *is_taken = true;
     if (argument->value != NULL)
         return error_set(reader->error, ERROR_USAGE, "%s: takes no value", argument->shown);
-    return settings_put(&reader->invocation->settings, (enum option_id)id, SOURCE_FLAG,
+    return settings_put(&reader->cli_args->settings, (enum option_id)id, SOURCE_FLAG,
                         argument->shown, SLICE("off"), reader->error);
 }
 
 static enum error_code take_argument(struct reader *reader, const char *text)
 {
-    const struct command *command = reader->invocation->command;
+    const struct command *command = reader->cli_args->command;
     struct argument argument = split_argument(text);
     for (size_t i = 0; i < command->flag_count; i++) {
         if (slice_equals(argument.name, slice_from_string(command->flags[i].name)))
@@ -204,21 +204,21 @@ static bool is_help(const char *text)
 
 static enum error_code read_arguments(struct reader *reader)
 {
-    struct invocation *invocation = reader->invocation;
+    struct cli_args *cli_args = reader->cli_args;
     bool are_flags_over = false;
     while (reader->next < reader->count) {
         const char *text = reader->arguments[reader->next++];
         if (are_flags_over || text[0] != '-' || text[1] == '\0') {
-            reader->operands[invocation->operand_count++] = text;
+            reader->operands[cli_args->operand_count++] = text;
         } else if (strcmp(text, "--") == 0) {
             are_flags_over = true;
         } else if (is_help(text)) {
-            invocation->wants_help = true;
+            cli_args->wants_help = true;
             return ERROR_NONE;
         } else if (text[1] != '-') {
             return error_set(reader->error, ERROR_USAGE,
                              "%.60s: unknown flag: see ghatrace %s --help", text,
-                             invocation->command->name);
+                             cli_args->command->name);
         } else {
             enum error_code code = take_argument(reader, text);
             if (code != ERROR_NONE)
@@ -228,38 +228,37 @@ static enum error_code read_arguments(struct reader *reader)
     return ERROR_NONE;
 }
 
-static enum error_code check_operands(const struct invocation *invocation, struct error *error)
+static enum error_code check_operands(const struct cli_args *cli_args, struct error *error)
 {
-    const struct command *command = invocation->command;
-    if (invocation->operand_count < command->operands_min)
+    const struct command *command = cli_args->command;
+    if (cli_args->operand_count < command->operands_min)
         return error_set(error, ERROR_USAGE, "%s: too few arguments: ghatrace %s %s", command->name,
                          command->name, command->operands);
-    if (invocation->operand_count > command->operands_max)
+    if (cli_args->operand_count > command->operands_max)
         return error_set(error, ERROR_USAGE, "%s: unexpected argument \"%.60s\"", command->name,
-                         invocation->operands[command->operands_max]);
+                         cli_args->operands[command->operands_max]);
     return ERROR_NONE;
 }
 
-enum error_code invocation_parse(struct invocation *invocation, const struct command *command,
-                                 struct arena *arena, char *const *arguments, size_t count,
-                                 char *const *environment, struct error *error)
+enum error_code cli_args_parse(struct cli_args *cli_args, const struct command *command,
+                               struct arena *arena, char *const *arguments, size_t count,
+                               char *const *environment, struct error *error)
 {
-    *invocation =
-        (struct invocation){.command = command, .arena = arena, .environment = environment};
-    settings_init(&invocation->settings, arena);
+    *cli_args = (struct cli_args){.command = command, .arena = arena, .environment = environment};
+    settings_init(&cli_args->settings, arena);
     const char **operands = arena_allocate_array(arena, count + 1, sizeof *operands);
     if (operands == NULL)
         return error_set(error, ERROR_MEMORY, "command line: out of memory");
-    invocation->operands = operands;
-    struct reader reader = {.invocation = invocation,
+    cli_args->operands = operands;
+    struct reader reader = {.cli_args = cli_args,
                             .arguments = arguments,
                             .count = count,
                             .operands = operands,
                             .error = error};
     enum error_code code = read_arguments(&reader);
-    if (code != ERROR_NONE || invocation->wants_help)
+    if (code != ERROR_NONE || cli_args->wants_help)
         return code;
-    return check_operands(invocation, error);
+    return check_operands(cli_args, error);
 }
 
 int command_fail(const struct error *error)
@@ -268,14 +267,13 @@ int command_fail(const struct error *error)
     return error->code == ERROR_USAGE ? EXIT_USAGE : EXIT_FAILED;
 }
 
-int invocation_configure(struct invocation *invocation, struct config *config)
+int cli_args_configure(struct cli_args *cli_args, struct config *config)
 {
     struct error error;
-    enum error_code code =
-        settings_complete(&invocation->settings, invocation->environment, &error);
+    enum error_code code = settings_complete(&cli_args->settings, cli_args->environment, &error);
     if (code == ERROR_NONE)
-        code = config_build(config, &invocation->settings, invocation->command->settings,
-                            invocation->environment, &error);
+        code = config_build(config, &cli_args->settings, cli_args->command->settings,
+                            cli_args->environment, &error);
     if (code == ERROR_NONE)
         return EXIT_OK;
     (void)command_fail(&error);
@@ -354,12 +352,12 @@ bool run_reference_parse(struct slice text, struct run_reference *reference)
 
 // --- opening the store for a tool -----------------------------------------------------------------
 
-static int open_configured(struct invocation *invocation, enum store_mode mode,
-                           struct config *config, struct store **store)
+static int open_configured(struct cli_args *cli_args, enum store_mode mode, struct config *config,
+                           struct store **store)
 {
     struct error error;
     *store = NULL;
-    int status = invocation_configure(invocation, config);
+    int status = cli_args_configure(cli_args, config);
     if (status != EXIT_OK)
         return status;
     if (store_open(config->db, mode, config->db_max_size, store, &error) != ERROR_NONE)
@@ -367,15 +365,15 @@ static int open_configured(struct invocation *invocation, enum store_mode mode,
     return EXIT_OK;
 }
 
-int store_tool_open(struct invocation *invocation, struct config *config, struct store **store)
+int store_tool_open(struct cli_args *cli_args, struct config *config, struct store **store)
 {
-    return open_configured(invocation, STORE_READER, config, store);
+    return open_configured(cli_args, STORE_READER, config, store);
 }
 
-int store_tool_open_for_writing(struct invocation *invocation, struct config *config,
+int store_tool_open_for_writing(struct cli_args *cli_args, struct config *config,
                                 struct store **store)
 {
-    return open_configured(invocation, STORE_TOOL, config, store);
+    return open_configured(cli_args, STORE_TOOL, config, store);
 }
 
 void store_tool_report_unreadable(uint64_t count)

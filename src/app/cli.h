@@ -30,7 +30,7 @@ struct flag {
     const char *help; // one line
 };
 
-struct invocation;
+struct cli_args;
 
 struct command {
     const char *name;
@@ -41,11 +41,11 @@ struct command {
     option_set settings; // those it uses
     const struct flag *flags;
     size_t flag_count; // at most FLAGS_MAX
-    int (*run)(struct invocation *invocation);
+    int (*run)(struct cli_args *cli_args);
 };
 
 // One call of a command.
-struct invocation {
+struct cli_args {
     const struct command *command;
     struct arena *arena;      // for all that lives as long as the call
     char *const *environment; // "NAME=value", NULL at the end
@@ -59,13 +59,13 @@ struct invocation {
 
 // Sorts the arguments behind the command's name into settings, flags and operands. Flags may stand
 // behind operands; "--" ends them. ERROR_USAGE, ERROR_MEMORY.
-enum error_code invocation_parse(struct invocation *invocation, const struct command *command,
-                                 struct arena *arena, char *const *arguments, size_t count,
-                                 char *const *environment, struct error *error) MUST_CHECK;
+enum error_code cli_args_parse(struct cli_args *cli_args, const struct command *command,
+                               struct arena *arena, char *const *arguments, size_t count,
+                               char *const *environment, struct error *error) MUST_CHECK;
 
 // Environment, file and flags → configuration. Prints what is wrong with it; returns EXIT_OK,
 // EXIT_USAGE or EXIT_FAILED (memory).
-int invocation_configure(struct invocation *invocation, struct config *config);
+int cli_args_configure(struct cli_args *cli_args, struct config *config);
 
 // "ghatrace: ..." on standard error. Returns the status to exit with.
 int command_fail(const struct error *error);
@@ -100,9 +100,9 @@ bool run_reference_parse(struct slice text, struct run_reference *reference);
 // Configures and opens beside a daemon that may be running. Prints what is wrong; returns EXIT_OK, or
 // the status to exit with and no store. The configuration is left in `*config`. Only to read: nothing in the folder is made
 // or changed.
-int store_tool_open(struct invocation *invocation, struct config *config, struct store **store);
+int store_tool_open(struct cli_args *cli_args, struct config *config, struct store **store);
 // The same, to write to it.
-int store_tool_open_for_writing(struct invocation *invocation, struct config *config,
+int store_tool_open_for_writing(struct cli_args *cli_args, struct config *config,
                                 struct store **store);
 
 // Writes the text to standard output. main() sees to it that it arrived.

@@ -299,19 +299,19 @@ static enum error_code read_files(struct config *config, struct arena *arena,
     return code;
 }
 
-static int check_files(struct invocation *invocation)
+static int check_files(struct cli_args *cli_args)
 {
     struct config config;
     struct findings findings = {.header_file = NULL};
     struct error error;
-    int status = invocation_configure(invocation, &config);
+    int status = cli_args_configure(cli_args, &config);
     if (status != EXIT_OK)
         return status;
     secrets_init(&findings.secrets);
     secrets_init(&findings.tokens);
-    enum error_code code = read_files(&config, invocation->arena, &findings, &error);
+    enum error_code code = read_files(&config, cli_args->arena, &findings, &error);
     if (code == ERROR_NONE) {
-        print_config(&config, &invocation->settings, &findings);
+        print_config(&config, &cli_args->settings, &findings);
         print_store(&config);
         code = store_check_folder(config.db, &error);
         (void)fflush(stdout); // before what stands on standard error
@@ -326,15 +326,15 @@ static int check_files(struct invocation *invocation)
     return status;
 }
 
-static int run(struct invocation *invocation)
+static int run(struct cli_args *cli_args)
 {
-    const char *url = invocation->operand_count > 0 ? invocation->operands[0] : NULL;
-    const char *live = invocation->flags[FLAG_LIVE];
+    const char *url = cli_args->operand_count > 0 ? cli_args->operands[0] : NULL;
+    const char *live = cli_args->flags[FLAG_LIVE];
     struct error error;
     if (live != NULL)
-        return check_live(invocation, live[0] != '\0' ? live : url);
+        return check_live(cli_args, live[0] != '\0' ? live : url);
     if (url == NULL)
-        return check_files(invocation);
+        return check_files(cli_args);
     error_set(&error, ERROR_USAGE, "check: unexpected argument \"%.60s\": a URL goes with --live",
               url);
     return command_fail(&error);

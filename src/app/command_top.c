@@ -197,10 +197,10 @@ static enum error_code print_once(struct screen *screen, struct error *error)
     return code;
 }
 
-static bool read_interval(const struct invocation *invocation, duration_ns *interval,
+static bool read_interval(const struct cli_args *cli_args, duration_ns *interval,
                           struct error *error)
 {
-    const char *text = invocation->flags[FLAG_INTERVAL];
+    const char *text = cli_args->flags[FLAG_INTERVAL];
     *interval = NS_PER_SECOND;
     if (text == NULL)
         return true;
@@ -211,21 +211,21 @@ static bool read_interval(const struct invocation *invocation, duration_ns *inte
     return false;
 }
 
-static int run(struct invocation *invocation)
+static int run(struct cli_args *cli_args)
 {
     struct config config;
     bool is_screen = isatty(STDOUT_FILENO) && isatty(STDIN_FILENO);
     struct screen screen = {.is_taken = false};
     struct error error;
-    if (!read_interval(invocation, &screen.interval, &error))
+    if (!read_interval(cli_args, &screen.interval, &error))
         return command_fail(&error);
-    int status = store_tool_open(invocation, &config, &screen.store);
+    int status = store_tool_open(cli_args, &config, &screen.store);
     if (status != EXIT_OK)
         return status;
     arena_init(&screen.arena, ARENA_BLOCK_BYTES);
     buffer_init(&screen.text, TOP_MAX_TEXT);
     buffer_init(&screen.frame, TOP_MAX_TEXT);
-    enum error_code code = is_screen && invocation->flags[FLAG_ONCE] == NULL
+    enum error_code code = is_screen && cli_args->flags[FLAG_ONCE] == NULL
                                ? watch(&screen, &error)
                                : print_once(&screen, &error);
     if (code != ERROR_NONE)

@@ -43,22 +43,22 @@ static enum error_code read_number(const char *text, const char *what, int64_t *
     return ERROR_NONE;
 }
 
-static enum error_code read_operands(const struct invocation *invocation, struct job_key *key,
+static enum error_code read_operands(const struct cli_args *cli_args, struct job_key *key,
                                      struct error *error)
 {
     struct run_reference named;
-    if (!run_reference_parse(slice_from_string(invocation->operands[0]), &named))
+    if (!run_reference_parse(slice_from_string(cli_args->operands[0]), &named))
         return error_set(error, ERROR_USAGE, "ids: \"%.60s\" is no run: write its number",
-                         invocation->operands[0]);
+                         cli_args->operands[0]);
     enum error_code code = ERROR_NONE;
-    if (invocation->operand_count > 1)
-        code = read_number(invocation->operands[1], "attempt", &named.attempt, error);
-    if (code == ERROR_NONE && invocation->operand_count > 2)
-        code = read_number(invocation->operands[2], "job id", &named.job_id, error);
+    if (cli_args->operand_count > 1)
+        code = read_number(cli_args->operands[1], "attempt", &named.attempt, error);
+    if (code == ERROR_NONE && cli_args->operand_count > 2)
+        code = read_number(cli_args->operands[2], "job id", &named.job_id, error);
     *key = (struct job_key){.run_id = named.run_id,
                             .run_attempt = named.attempt == 0 ? 1 : named.attempt,
                             .job_id = named.job_id,
-                            .job_name = slice_from_string(invocation->flags[FLAG_JOB_NAME])};
+                            .job_name = slice_from_string(cli_args->flags[FLAG_JOB_NAME])};
     return code;
 }
 
@@ -88,15 +88,15 @@ static void print_ids(enum id_scheme scheme, const struct job_key *key, bool has
     printf("traceparent: 00-%s-%s-01\n", trace_hex, span_text(parent, span_hex));
 }
 
-static int run_ids(struct invocation *invocation)
+static int run_ids(struct cli_args *cli_args)
 {
     struct config config;
     struct job_key key;
     struct error error;
-    int status = invocation_configure(invocation, &config);
+    int status = cli_args_configure(cli_args, &config);
     if (status != EXIT_OK)
         return status;
-    if (read_operands(invocation, &key, &error) != ERROR_NONE)
+    if (read_operands(cli_args, &key, &error) != ERROR_NONE)
         return command_fail(&error);
     enum id_scheme scheme = config.engine.policy.scheme;
     // In scheme runner the name alone identifies a job; elsewhere the number does.
@@ -134,15 +134,15 @@ static const struct flag inspect_flags[] = {
     [FLAG_INSPECT_SERVER] = {"server", "HOST", "only the run of this server"},
 };
 
-static enum error_code show_stored(const struct invocation *invocation, struct store *store,
+static enum error_code show_stored(const struct cli_args *cli_args, struct store *store,
                                    const struct run_reference *reference, struct error *error)
 {
     const struct inspect_options inspect = {.now = timestamp_now(),
                                             .unicode = terminal_detect(STDOUT_FILENO).unicode};
     struct run_question question = {reference->server, reference->run_id, reference->attempt};
     struct buffer text;
-    if (invocation->flags[FLAG_INSPECT_SERVER] != NULL)
-        question.server = slice_from_string(invocation->flags[FLAG_INSPECT_SERVER]);
+    if (cli_args->flags[FLAG_INSPECT_SERVER] != NULL)
+        question.server = slice_from_string(cli_args->flags[FLAG_INSPECT_SERVER]);
     buffer_init(&text, INSPECT_MAX_TEXT);
     enum error_code code = inspect_run(store, &question, &inspect, &text, error);
     if (code == ERROR_NONE)
@@ -151,22 +151,22 @@ static enum error_code show_stored(const struct invocation *invocation, struct s
     return code;
 }
 
-static int run_inspect(struct invocation *invocation)
+static int run_inspect(struct cli_args *cli_args)
 {
     struct run_reference reference;
     struct config config;
     struct store *store;
     struct error error;
-    if (!run_reference_parse(slice_from_string(invocation->operands[0]), &reference)) {
+    if (!run_reference_parse(slice_from_string(cli_args->operands[0]), &reference)) {
         error_set(&error, ERROR_USAGE,
                   "inspect: \"%.80s\" is no run: write its number, or the address of its page",
-                  invocation->operands[0]);
+                  cli_args->operands[0]);
         return command_fail(&error);
     }
-    int status = store_tool_open(invocation, &config, &store);
+    int status = store_tool_open(cli_args, &config, &store);
     if (status != EXIT_OK)
         return status;
-    if (show_stored(invocation, store, &reference, &error) != ERROR_NONE)
+    if (show_stored(cli_args, store, &reference, &error) != ERROR_NONE)
         status = command_fail(&error);
     store_close(store);
     return status;
@@ -245,13 +245,13 @@ static enum error_code count_letters(struct store *store, uint64_t *letters, str
     return ERROR_NONE;
 }
 
-static int run_requeue(struct invocation *invocation)
+static int run_requeue(struct cli_args *cli_args)
 {
     struct config config;
     struct requeue requeue = {0};
     struct error error;
     uint64_t left = 0;
-    int status = store_tool_open_for_writing(invocation, &config, &requeue.store);
+    int status = store_tool_open_for_writing(cli_args, &config, &requeue.store);
     if (status != EXIT_OK)
         return status;
     requeue.outbox_max = config.engine.outbox_max / REQUEUE_SHARE;
@@ -285,7 +285,7 @@ const struct command command_requeue = {
 
 // --- ghatrace runs: what is open, oldest first ----------------------------------------------------
 
-static enum error_code show_runs(const struct invocation *invocation, struct store *store,
+static enum error_code show_runs(const struct cli_args *cli_args, struct store *store,
                                  struct error *error)
 {
     struct terminal terminal = terminal_detect(STDOUT_FILENO);
@@ -294,11 +294,10 @@ static enum error_code show_runs(const struct invocation *invocation, struct sto
     uint64_t unreadable;
     struct buffer text;
     buffer_init(&text, RUNS_MAX_TEXT);
-    enum error_code code =
-        runs_load(store, invocation->arena, &entries, &count, &unreadable, error);
+    enum error_code code = runs_load(store, cli_args->arena, &entries, &count, &unreadable, error);
     if (code == ERROR_NONE)
-        code = runs_render(entries, count, timestamp_now(), &terminal, invocation->arena, &text,
-                           error);
+        code =
+            runs_render(entries, count, timestamp_now(), &terminal, cli_args->arena, &text, error);
     if (code == ERROR_NONE)
         store_tool_print(&text);
     if (code == ERROR_NONE)
@@ -307,15 +306,15 @@ static enum error_code show_runs(const struct invocation *invocation, struct sto
     return code;
 }
 
-static int run_runs(struct invocation *invocation)
+static int run_runs(struct cli_args *cli_args)
 {
     struct config config;
     struct store *store;
     struct error error;
-    int status = store_tool_open(invocation, &config, &store);
+    int status = store_tool_open(cli_args, &config, &store);
     if (status != EXIT_OK)
         return status;
-    if (show_runs(invocation, store, &error) != ERROR_NONE)
+    if (show_runs(cli_args, store, &error) != ERROR_NONE)
         status = command_fail(&error);
     store_close(store);
     return status;
@@ -345,11 +344,11 @@ static int fail(const struct error *error)
     return error->code == ERROR_USAGE ? EXIT_USAGE : EXIT_FAILED;
 }
 
-static int run_serve(struct invocation *invocation)
+static int run_serve(struct cli_args *cli_args)
 {
     struct config config;
     struct error error;
-    int status = invocation_configure(invocation, &config);
+    int status = cli_args_configure(cli_args, &config);
     if (status != EXIT_OK)
         return status;
     activation_claim(&config.activation);
@@ -401,22 +400,22 @@ static void tell_others(const struct waterfall_shown *shown, int64_t run_id)
                       (long long)run_id, SLICE_ARGS(shown->server), SLICE_ARGS(shown->also));
 }
 
-static enum error_code show_trace(const struct invocation *invocation, struct store *store,
+static enum error_code show_trace(const struct cli_args *cli_args, struct store *store,
                                   enum id_scheme scheme, const struct run_reference *named,
                                   struct error *error)
 {
     const struct waterfall_options waterfall = {.terminal = terminal_detect(STDOUT_FILENO),
-                                                .steps = invocation->flags[FLAG_STEPS] != NULL,
+                                                .steps = cli_args->flags[FLAG_STEPS] != NULL,
                                                 .now = timestamp_now(),
                                                 .id_scheme = scheme};
     struct run_question question = {named->server, named->run_id, named->attempt};
     struct waterfall_shown shown;
     struct buffer text;
-    if (invocation->flags[FLAG_SERVER] != NULL)
-        question.server = slice_from_string(invocation->flags[FLAG_SERVER]);
+    if (cli_args->flags[FLAG_SERVER] != NULL)
+        question.server = slice_from_string(cli_args->flags[FLAG_SERVER]);
     buffer_init(&text, WATERFALL_MAX_TEXT);
     enum error_code code =
-        waterfall_show(store, &question, &waterfall, invocation->arena, &text, &shown, error);
+        waterfall_show(store, &question, &waterfall, cli_args->arena, &text, &shown, error);
     if (code == ERROR_NONE)
         store_tool_print(&text);
     store_tool_report_unreadable(shown.unreadable);
@@ -426,23 +425,22 @@ static enum error_code show_trace(const struct invocation *invocation, struct st
     return code;
 }
 
-static int run_trace(struct invocation *invocation)
+static int run_trace(struct cli_args *cli_args)
 {
     struct run_reference reference;
     struct error error;
-    if (!run_reference_parse(slice_from_string(invocation->operands[0]), &reference)) {
+    if (!run_reference_parse(slice_from_string(cli_args->operands[0]), &reference)) {
         error_set(&error, ERROR_USAGE,
                   "trace: \"%.80s\" is no run: write its number, or the address of its page",
-                  invocation->operands[0]);
+                  cli_args->operands[0]);
         return command_fail(&error);
     }
     struct config config;
     struct store *store;
-    int status = store_tool_open(invocation, &config, &store);
+    int status = store_tool_open(cli_args, &config, &store);
     if (status != EXIT_OK)
         return status;
-    if (show_trace(invocation, store, config.engine.policy.scheme, &reference, &error) !=
-        ERROR_NONE)
+    if (show_trace(cli_args, store, config.engine.policy.scheme, &reference, &error) != ERROR_NONE)
         status = command_fail(&error);
     store_close(store);
     return status;

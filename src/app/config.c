@@ -415,7 +415,7 @@ static enum error_code check_export(const struct config *config, struct error *e
     enum error_code code = config_make_export_tls(config, &tls, error);
     if (code == ERROR_NONE && tls != NULL && own != NULL)
         net_tls_log_doubts(tls, own);
-    net_tls_let_go(tls);
+    net_tls_unref(tls);
     return code;
 }
 
@@ -430,7 +430,7 @@ static enum error_code check_server(const struct net_tls_server_options *files, 
         return error_wrap(error, "%s", names);
     if (with_doubts)
         net_tls_log_doubts(tls, files->certificate_file);
-    net_tls_let_go(tls);
+    net_tls_unref(tls);
     return ERROR_NONE;
 }
 

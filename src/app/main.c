@@ -65,16 +65,15 @@ static int run_command(const struct command *command, char *const *arguments, si
 {
     struct arena arena;
     arena_init(&arena, 65536);
-    struct invocation invocation;
+    struct cli_args cli_args;
     struct error error;
     int status = EXIT_OK;
-    if (invocation_parse(&invocation, command, &arena, arguments, count, environ, &error) !=
-        ERROR_NONE)
+    if (cli_args_parse(&cli_args, command, &arena, arguments, count, environ, &error) != ERROR_NONE)
         status = command_fail(&error);
-    else if (invocation.wants_help)
+    else if (cli_args.wants_help)
         help_print_command(command);
     else
-        status = command->run(&invocation);
+        status = command->run(&cli_args);
     arena_release(&arena);
     return finish_output(status);
 }

@@ -479,12 +479,12 @@ struct replay {
     uint64_t seed, repeat;
 };
 
-static enum error_code read_number(const struct invocation *invocation, int flag, uint64_t preset,
+static enum error_code read_number(const struct cli_args *cli_args, int flag, uint64_t preset,
                                    uint64_t least, uint64_t most, uint64_t *number,
                                    struct error *error)
 {
     long long value;
-    const char *text = invocation->flags[flag];
+    const char *text = cli_args->flags[flag];
     *number = preset;
     if (text == NULL)
         return ERROR_NONE;
@@ -497,27 +497,25 @@ static enum error_code read_number(const struct invocation *invocation, int flag
     return ERROR_NONE;
 }
 
-static enum error_code read_numbers(const struct invocation *invocation, struct replay *replay,
+static enum error_code read_numbers(const struct cli_args *cli_args, struct replay *replay,
                                     struct error *error)
 {
     uint64_t connections = 1;
-    enum error_code code =
-        read_number(invocation, FLAG_SEED, 1, 0, INT64_MAX, &replay->seed, error);
+    enum error_code code = read_number(cli_args, FLAG_SEED, 1, 0, INT64_MAX, &replay->seed, error);
     if (code == ERROR_NONE)
-        code = read_number(invocation, FLAG_REPEAT, 1, 1, REPEAT_MAX, &replay->repeat, error);
+        code = read_number(cli_args, FLAG_REPEAT, 1, 1, REPEAT_MAX, &replay->repeat, error);
     if (code == ERROR_NONE)
-        code = read_number(invocation, FLAG_RATE, 0, 1, RATE_MAX, &replay->plan.rate, error);
+        code = read_number(cli_args, FLAG_RATE, 0, 1, RATE_MAX, &replay->plan.rate, error);
     if (code == ERROR_NONE)
-        code =
-            read_number(invocation, FLAG_CONNECTIONS, 1, 1, CONNECTIONS_MAX, &connections, error);
+        code = read_number(cli_args, FLAG_CONNECTIONS, 1, 1, CONNECTIONS_MAX, &connections, error);
     replay->plan.connections = (size_t)connections;
     return code;
 }
 
-static enum error_code read_order(const struct invocation *invocation, struct replay *replay,
+static enum error_code read_order(const struct cli_args *cli_args, struct replay *replay,
                                   struct error *error)
 {
-    const char *text = invocation->flags[FLAG_ORDER];
+    const char *text = cli_args->flags[FLAG_ORDER];
     int position =
         text == NULL ? REPLAY_GIVEN : option_choice_find(ORDERS, slice_from_string(text));
     if (position < 0)
@@ -526,11 +524,11 @@ static enum error_code read_order(const struct invocation *invocation, struct re
     return ERROR_NONE;
 }
 
-static enum error_code read_target(const struct invocation *invocation, struct replay *replay,
+static enum error_code read_target(const struct cli_args *cli_args, struct replay *replay,
                                    struct error *error)
 {
     struct export_endpoint *target = &replay->plan.target;
-    enum error_code code = export_endpoint_parse(slice_from_string(invocation->operands[0]),
+    enum error_code code = export_endpoint_parse(slice_from_string(cli_args->operands[0]),
                                                  EXPORT_URL_WHOLE, target, error);
     if (code == ERROR_NONE && target->is_tls)
         code =
@@ -540,71 +538,71 @@ static enum error_code read_target(const struct invocation *invocation, struct r
     return code;
 }
 
-static enum error_code read_secret(const struct invocation *invocation, struct replay *replay,
+static enum error_code read_secret(const struct cli_args *cli_args, struct replay *replay,
                                    struct error *error)
 {
-    const char *path = invocation->flags[FLAG_SECRET_FILE];
+    const char *path = cli_args->flags[FLAG_SECRET_FILE];
     if (path == NULL)
-        path = invocation->flags[FLAG_WEBHOOK_SECRET_FILE];
+        path = cli_args->flags[FLAG_WEBHOOK_SECRET_FILE];
     enum error_code code =
         secrets_load(&replay->secrets, path,
-                     environment_get(invocation->environment, "GITHUB_WEBHOOK_SECRET"), error);
+                     environment_get(cli_args->environment, "GITHUB_WEBHOOK_SECRET"), error);
     if (code == ERROR_NONE && replay->secrets.count > 0)
         replay->load.secret = replay->secrets.items[0];
     return code;
 }
 
-static enum error_code read_flags(const struct invocation *invocation, struct replay *replay,
+static enum error_code read_flags(const struct cli_args *cli_args, struct replay *replay,
                                   struct error *error)
 {
-    const char *guid = invocation->flags[FLAG_GUID];
-    replay->load.event = invocation->flags[FLAG_EVENT];
+    const char *guid = cli_args->flags[FLAG_GUID];
+    replay->load.event = cli_args->flags[FLAG_EVENT];
     replay->load.guid = guid;
-    replay->load.is_form = replay->plan.is_form = invocation->flags[FLAG_FORM] != NULL;
-    replay->load.has_lines = invocation->flags[FLAG_LINES] != NULL;
-    replay->plan.fresh_guids = invocation->flags[FLAG_FRESH_GUIDS] != NULL;
+    replay->load.is_form = replay->plan.is_form = cli_args->flags[FLAG_FORM] != NULL;
+    replay->load.has_lines = cli_args->flags[FLAG_LINES] != NULL;
+    replay->plan.fresh_guids = cli_args->flags[FLAG_FRESH_GUIDS] != NULL;
     if (guid != NULL && strlen(guid) >= REPLAY_GUID_SIZE)
         return error_set(error, ERROR_USAGE, "--guid: longer than the %d characters of a UUID",
                          REPLAY_GUID_SIZE - 1);
     if (guid != NULL && replay->plan.fresh_guids)
         return error_set(error, ERROR_USAGE, "--guid and --fresh-guids exclude each other");
-    enum error_code code = read_numbers(invocation, replay, error);
+    enum error_code code = read_numbers(cli_args, replay, error);
     if (code == ERROR_NONE)
-        code = read_order(invocation, replay, error);
+        code = read_order(cli_args, replay, error);
     if (code == ERROR_NONE)
-        code = read_target(invocation, replay, error);
+        code = read_target(cli_args, replay, error);
     if (code == ERROR_NONE)
-        code = read_secret(invocation, replay, error);
+        code = read_secret(cli_args, replay, error);
     return code;
 }
 
-static enum error_code prepare(const struct invocation *invocation, struct replay *replay,
+static enum error_code prepare(const struct cli_args *cli_args, struct replay *replay,
                                struct error *error)
 {
-    enum error_code code = read_flags(invocation, replay, error);
+    enum error_code code = read_flags(cli_args, replay, error);
     if (code == ERROR_NONE)
-        code = replay_load(invocation->operands + 1, invocation->operand_count - 1, &replay->load,
-                           invocation->arena, &replay->deliveries, error);
+        code = replay_load(cli_args->operands + 1, cli_args->operand_count - 1, &replay->load,
+                           cli_args->arena, &replay->deliveries, error);
     if (code != ERROR_NONE)
         return code;
     if (replay->deliveries.count == 0)
         return error_set(error, ERROR_USAGE, "replay: the files hold no payload");
     replay->plan.deliveries = replay->deliveries.items;
     replay->plan.count = replay->deliveries.count * (size_t)replay->repeat;
-    replay->plan.order = replay_make_order(invocation->arena, replay->deliveries.count,
+    replay->plan.order = replay_make_order(cli_args->arena, replay->deliveries.count,
                                            (size_t)replay->repeat, replay->order, replay->seed);
     if (replay->plan.order == NULL)
         return error_set(error, ERROR_MEMORY, "replay: out of memory");
     return ERROR_NONE;
 }
 
-static enum error_code send_all(const struct invocation *invocation, const struct replay *replay,
+static enum error_code send_all(const struct cli_args *cli_args, const struct replay *replay,
                                 bool *is_success, struct error *error)
 {
     struct replay_report report;
-    enum error_code code = replay_report_init(&report, invocation->arena, replay->plan.count,
-                                              isatty(STDOUT_FILENO) != 0,
-                                              invocation->flags[FLAG_QUIET] != NULL, error);
+    enum error_code code =
+        replay_report_init(&report, cli_args->arena, replay->plan.count, isatty(STDOUT_FILENO) != 0,
+                           cli_args->flags[FLAG_QUIET] != NULL, error);
     if (code != ERROR_NONE)
         return code;
     code = replay_send(&replay->plan, replay_report_add, &report, error);
@@ -613,16 +611,16 @@ static enum error_code send_all(const struct invocation *invocation, const struc
     return code;
 }
 
-static int run(struct invocation *invocation)
+static int run(struct cli_args *cli_args)
 {
     struct replay replay = {.order = REPLAY_GIVEN};
     struct error error;
     bool is_success = false;
     int status;
     secrets_init(&replay.secrets);
-    enum error_code code = prepare(invocation, &replay, &error);
+    enum error_code code = prepare(cli_args, &replay, &error);
     if (code == ERROR_NONE)
-        code = send_all(invocation, &replay, &is_success, &error);
+        code = send_all(cli_args, &replay, &is_success, &error);
     if (code != ERROR_NONE)
         status = command_fail(&error);
     else

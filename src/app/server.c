@@ -275,7 +275,7 @@ static void use_all(const struct reload_parts *parts, const struct fresh *fresh)
         admin_use_tls(parts->admin, fresh->admin_tls);
     if (fresh->export_tls != NULL)
         exporter_use_tls(parts->exporter, fresh->export_tls);
-    net_tls_let_go(fresh->export_tls); // the exporter holds it
+    net_tls_unref(fresh->export_tls); // the exporter holds it
 }
 
 static void drop_all(const struct fresh *fresh)
@@ -283,8 +283,8 @@ static void drop_all(const struct fresh *fresh)
     ingress_secrets_drop(fresh->secrets);
     ingress_secrets_drop(fresh->admin_tokens);
     ingress_drop_tls(fresh->ingress_tls);
-    net_tls_let_go(fresh->admin_tls);
-    net_tls_let_go(fresh->export_tls);
+    net_tls_unref(fresh->admin_tls);
+    net_tls_unref(fresh->export_tls);
 }
 
 static const char *name_all(const struct reload_parts *parts, const struct fresh *fresh,
@@ -864,7 +864,7 @@ static void release(struct server *server)
         engine_stop(server->engine);
     exporter_destroy(server->exporter);
     export_header_file_close(server->header_file);
-    net_tls_let_go(server->export_tls);
+    net_tls_unref(server->export_tls);
     if (server->engine != NULL)
         engine_destroy(server->engine);
     if (server->store != NULL)

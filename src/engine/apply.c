@@ -2,11 +2,11 @@
 #include "../trace/merge.h"
 #include "ghatrace/base/log.h"
 #include "ghatrace/otlp/encode.h"
+#include "ghatrace/stats/latency.h"
+#include "ghatrace/stats/open_runs.h"
+#include "ghatrace/stats/recent.h"
+#include "ghatrace/stats/series.h"
 #include "ghatrace/store/codec.h"
-#include "ghatrace/tally/latency.h"
-#include "ghatrace/tally/open_runs.h"
-#include "ghatrace/tally/recent.h"
-#include "ghatrace/tally/series.h"
 #include "ghatrace/trace/ids.h"
 #include "ghatrace/trace/spans.h"
 #include "private.h"
@@ -50,7 +50,7 @@ static enum error_code unlist_run(struct engine_work *work, const struct store_k
     struct stored_run run = {.trace = key->trace};
     for (size_t i = 0; i < SPAN_ID_SIZE; i++)
         run.run_id = (int64_t)((uint64_t)run.run_id << 8 | key->span.bytes[i]);
-    return open_runs_forget(work->tally, &run, error);
+    return open_runs_forget(work->stats, &run, error);
 }
 
 enum error_code work_set_state_aside(struct engine_work *work,
@@ -63,7 +63,7 @@ enum error_code work_set_state_aside(struct engine_work *work,
     enum error_code code =
         store_set_span_aside(transaction, key, slice_from_string(reason.message), error);
     if (code == ERROR_NONE)
-        code = pool_forget_job(work->tally, key, &was_open, error);
+        code = pool_forget_job(work->stats, key, &was_open, error);
     if (code == ERROR_NONE)
         code = unlist_run(work, key, error);
     if (was_open && run != NULL && run->open_jobs > 0)
@@ -116,7 +116,7 @@ enum error_code work_decode_run(struct engine_work *work, struct slice bytes, st
         return error_set(error, ERROR_CORRUPT, "stored run is damaged: its key is another's");
     run->is_listed = run->state.phase == RUN_OPEN;
     run->is_stored = true;
-    work_heal_run_times(work, &run->state);
+    work_clamp_future_run_times(work, &run->state);
     return code;
 }
 
@@ -138,7 +138,7 @@ enum error_code work_decode_job(struct engine_work *work, struct slice bytes, st
         return error_set(error, ERROR_CORRUPT, "stored job is damaged: its key is another's");
     if (code == ERROR_NONE)
         code = place_job(work, &job->state, &job->place, error);
-    work_heal_job_times(work, &job->state);
+    work_clamp_future_job_times(work, &job->state);
     return code;
 }
 
@@ -290,8 +290,8 @@ static enum error_code list_run(struct engine_work *work, struct work_run *run, 
     if (is_open == run->is_listed)
         return ERROR_NONE;
     run->is_listed = is_open;
-    return is_open ? open_runs_put(work->tally, &listed, error)
-                   : open_runs_delete(work->tally, &listed, error);
+    return is_open ? open_runs_put(work->stats, &listed, error)
+                   : open_runs_delete(work->stats, &listed, error);
 }
 
 // In place of the state, where there is one, and its deadline.
@@ -375,7 +375,7 @@ static enum error_code move_job(struct engine_work *work, struct work_job *job, 
     struct pool_place place;
     enum error_code code = place_job(work, &job->state, &place, error);
     if (code == ERROR_NONE)
-        code = pool_move_job(work->tally, &job->key, &job->place, &place, error);
+        code = pool_move_job(work->stats, &job->key, &job->place, &place, error);
     job->place = place;
     return code;
 }
@@ -444,17 +444,17 @@ enum error_code work_forget_job(struct engine_work *work, struct store_transacti
                                 struct work_job *job, struct error *error)
 {
     static const struct pool_place nowhere;
-    enum error_code code = pool_move_job(work->tally, &job->key, &job->place, &nowhere, error);
+    enum error_code code = pool_move_job(work->stats, &job->key, &job->place, &nowhere, error);
     if (code == ERROR_NONE && job->state.deadline != TIMESTAMP_UNKNOWN)
         code = store_delete_deadline(transaction, job->state.deadline, &job->key, error);
     return code == ERROR_NONE ? store_delete_span(transaction, &job->key, error) : code;
 }
 
-static enum error_code count_job(struct engine_work *work, const struct job_measure *measure,
+static enum error_code count_job(struct engine_work *work, const struct job_sample *measure,
                                  struct error *error)
 {
-    enum error_code code = series_count_job(work->tally, measure, error);
-    return code == ERROR_NONE ? latency_count_job(work->tally, measure, error) : code;
+    enum error_code code = series_count_job(work->stats, measure, error);
+    return code == ERROR_NONE ? latency_count_job(work->stats, measure, error) : code;
 }
 
 // Once: what is sent again, corrected, takes its place in the list, but the figures keep what they counted.
@@ -465,9 +465,8 @@ static enum error_code count_run(struct engine_work *work, const struct trace_id
     const struct recent_place place = {.at = now, .trace = *trace};
     enum error_code code = ERROR_NONE;
     if (!finished->is_correction)
-        code = series_count_run(work->tally, finished->run_measure, error);
-    return code == ERROR_NONE ? recent_put(work->tally, &place, finished->run_measure, error)
-                              : code;
+        code = series_count_run(work->stats, finished->run_sample, error);
+    return code == ERROR_NONE ? recent_put(work->stats, &place, finished->run_sample, error) : code;
 }
 
 // Where the records of one finished job or run go. Each has a key of its own in the history.
@@ -579,9 +578,9 @@ enum error_code work_add_records(struct engine_work *work, struct store_transact
         const struct lifecycle_finished *finished = &output->finished[i];
         struct store_key key = {.trace = *trace, .span = finished->span_id};
         enum error_code code = add_finished(work, transaction, &key, finished, now, error);
-        if (code == ERROR_NONE && finished->job_measure != NULL)
-            code = count_job(work, finished->job_measure, error);
-        if (code == ERROR_NONE && finished->run_measure != NULL)
+        if (code == ERROR_NONE && finished->job_sample != NULL)
+            code = count_job(work, finished->job_sample, error);
+        if (code == ERROR_NONE && finished->run_sample != NULL)
             code = count_run(work, trace, finished, now, error);
         if (code != ERROR_NONE)
             return code;
@@ -645,7 +644,7 @@ static enum error_code apply_run_event(struct engine_work *work,
 static enum error_code apply_event(struct engine_work *work, struct store_transaction *transaction,
                                    const struct engine_task *task, struct error *error)
 {
-    enum error_code code = servers_note(work->tally, task->event->server, error);
+    enum error_code code = servers_note(work->stats, task->event->server, error);
     if (code != ERROR_NONE)
         return code;
     switch (task->event->kind) {

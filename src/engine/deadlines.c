@@ -1,10 +1,10 @@
 // What is due: deadlines of runs and jobs, and upkeep of the store.
 #include "ghatrace/base/log.h"
+#include "ghatrace/stats/latency.h"
+#include "ghatrace/stats/rebuild.h"
+#include "ghatrace/stats/recent.h"
+#include "ghatrace/stats/spelling.h"
 #include "ghatrace/store/codec.h"
-#include "ghatrace/tally/latency.h"
-#include "ghatrace/tally/rebuild.h"
-#include "ghatrace/tally/recent.h"
-#include "ghatrace/tally/spelling.h"
 #include "private.h"
 
 // --- deadlines ------------------------------------------------------------------------------------
@@ -35,14 +35,14 @@ static void limit_time(timestamp_ns *time, timestamp_ns now)
         *time = now;
 }
 
-void work_heal_run_times(const struct engine_work *work, struct run_state *run)
+void work_clamp_future_run_times(const struct engine_work *work, struct run_state *run)
 {
     limit_time(&run->completed_received, work->now);
     limit_time(&run->last_received, work->now);
     limit_time(&run->last_job_closed_at, work->now);
 }
 
-void work_heal_job_times(const struct engine_work *work, struct job_state *job)
+void work_clamp_future_job_times(const struct engine_work *work, struct job_state *job)
 {
     limit_time(&job->last_received, work->now);
     limit_time(&job->settling_since, work->now);
@@ -323,9 +323,9 @@ static enum error_code expire_first(struct engine_work *work, struct store_trans
 
 // A clock that was a year ahead leaves deadlines a year ahead when it is set right. They are made anew from times
 // of receipt that are not after now.
-static enum error_code heal_far_deadlines(struct engine_work *work,
-                                          struct store_transaction *transaction, timestamp_ns now,
-                                          size_t max, struct error *error)
+static enum error_code clamp_future_deadlines(struct engine_work *work,
+                                              struct store_transaction *transaction,
+                                              timestamp_ns now, size_t max, struct error *error)
 {
     timestamp_ns farthest = work_farthest_deadline(work);
     for (size_t i = 0; i < max; i++) {
@@ -349,7 +349,7 @@ static enum error_code work_expire(struct engine_work *work, struct store_transa
                                    struct error *error)
 {
     *next_due = TIMESTAMP_UNKNOWN;
-    enum error_code healed = heal_far_deadlines(work, transaction, now, max, error);
+    enum error_code healed = clamp_future_deadlines(work, transaction, now, max, error);
     if (healed != ERROR_NONE)
         return healed;
     for (size_t i = 0;; i++) {
@@ -475,10 +475,10 @@ static enum error_code drop_pools(struct engine *engine, timestamp_ns now, struc
 {
     bool is_end = false;
     duration_ns since = now - engine->pools_looked;
-    enum error_code code = spelling_expire(engine->work.tally, error);
+    enum error_code code = spelling_expire(engine->work.stats, error);
     if (code != ERROR_NONE || (since >= 0 && since < POOLS_EVERY))
         return code;
-    code = pool_expire(engine->work.tally, &engine->next_pool, POOLS_PER_BATCH, &is_end, error);
+    code = pool_expire(engine->work.stats, &engine->next_pool, POOLS_PER_BATCH, &is_end, error);
     if (is_end)
         engine->pools_looked = now;
     return code;
@@ -602,7 +602,7 @@ enum error_code engine_do_upkeep(struct engine *engine, struct store_transaction
     *has_leftovers = false;
     enum error_code code = work_expire(work, transaction, now, max, next_due, error);
     if (code == ERROR_NONE)
-        code = tally_flush(work->tally, error);
+        code = stats_flush(work->stats, error);
     if (code == ERROR_NONE)
         code = drop_history(engine, transaction, now, may_forget, max, has_leftovers, error);
     if (code == ERROR_NONE && may_forget)
@@ -623,7 +623,7 @@ enum error_code engine_do_upkeep(struct engine *engine, struct store_transaction
 enum error_code engine_complete_figures(struct engine *engine, size_t max, bool *is_done,
                                         struct error *error)
 {
-    return rebuild_continue(engine->work.tally, max, is_done, error);
+    return rebuild_continue(engine->work.stats, max, is_done, error);
 }
 
 // Nothing is written where all is there: a full disk must not keep what waits from leaving.
@@ -641,15 +641,15 @@ static enum error_code look_for_figures(struct engine *engine, struct error *err
 static enum error_code complete_a_part(struct engine *engine, timestamp_ns now, bool *is_done,
                                        struct error *error)
 {
-    struct tally *tally = engine->work.tally;
+    struct stats *stats = engine->work.stats;
     struct store_transaction *transaction;
     enum error_code code = store_begin(engine->work.store, true, &transaction, error);
     if (code != ERROR_NONE)
         return code;
-    tally_begin(tally, transaction, now);
+    stats_begin(stats, transaction, now);
     code = engine_complete_figures(engine, FIGURES_PER_TRANSACTION, is_done, error);
     if (code == ERROR_NONE)
-        code = tally_flush(tally, error);
+        code = stats_flush(stats, error);
     if (code != ERROR_NONE) {
         store_abort(transaction);
         return code;

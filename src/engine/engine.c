@@ -61,8 +61,8 @@ static void counters_add_commit(struct engine *engine, size_t tasks, duration_ns
 // After a commit: notes what the figures had no room for, and logs it, limited.
 static void engine_note_overflow(struct engine *engine)
 {
-    struct tally_overflow overflow;
-    tally_read_overflow(engine->work.tally, &overflow);
+    struct stats_overflow overflow;
+    stats_read_overflow(engine->work.stats, &overflow);
     if (overflow.sets == 0)
         return;
     pthread_mutex_lock(&engine->mutex);
@@ -190,7 +190,7 @@ static enum error_code commit_batch(struct engine *engine, struct engine_task *t
     enum error_code code = store_begin(work->store, true, &transaction, error);
     if (code != ERROR_NONE)
         return code;
-    tally_begin(work->tally, transaction, now);
+    stats_begin(work->stats, transaction, now);
     if (!has_all_figures)
         code = engine_complete_figures(engine, with_upkeep ? FIGURES_PER_BATCH : 0,
                                        &has_all_figures, error);
@@ -200,7 +200,7 @@ static enum error_code commit_batch(struct engine *engine, struct engine_task *t
     if (code == ERROR_NONE && with_upkeep)
         code = engine_do_upkeep(engine, transaction, now, count, &next_due, &has_leftovers, error);
     if (code == ERROR_NONE)
-        code = tally_flush(work->tally, error);
+        code = stats_flush(work->stats, error);
     if (code == ERROR_NONE && engine->trouble.code != ERROR_NONE)
         code = probe(work, transaction, now, error);
     if (code != ERROR_NONE) {
@@ -471,7 +471,7 @@ enum error_code engine_create(struct store *store, const struct engine_options *
     made->work.has_old_keys = store_has_old_keys(store);
     made->work.outbox_max = options->outbox_max;
     made->has_leftovers = true; // look for what fell due while nobody was running
-    enum error_code code = tally_create(options->max_series, &made->work.tally, error);
+    enum error_code code = stats_create(options->max_series, &made->work.stats, error);
     if (code != ERROR_NONE) {
         memory_free(made);
         return code;
@@ -522,7 +522,7 @@ void engine_destroy(struct engine *engine)
     arena_release(&engine->work.scratch);
     buffer_release(&engine->work.record);
     buffer_release(&engine->work.part);
-    tally_destroy(engine->work.tally);
+    stats_destroy(engine->work.stats);
     pthread_cond_destroy(&engine->wake);
     pthread_mutex_destroy(&engine->mutex);
     memory_free(engine);

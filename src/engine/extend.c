@@ -1,6 +1,6 @@
 // A root that left and whose jobs stick out of it, found in the history.
 #include "ghatrace/otlp/decode.h"
-#include "ghatrace/tally/recent.h"
+#include "ghatrace/stats/recent.h"
 #include "ghatrace/trace/fingerprint.h"
 #include "private.h"
 
@@ -26,7 +26,7 @@ static enum error_code extend_entry(struct engine_work *work, struct store_trans
         return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
     run.measure.start = root->start;
     run.measure.end = root->end;
-    return recent_put(work->tally, &place, &run.measure, error);
+    return recent_put(work->stats, &place, &run.measure, error);
 }
 
 enum error_code work_extend_root(struct engine_work *work, struct store_transaction *transaction,

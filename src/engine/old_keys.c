@@ -2,9 +2,9 @@
 // are of. The first that needs one of them, or its place, moves all that is stored of its run to where runs of its server
 // are. Nothing of this is done for a store that never held such states (store_has_old_keys).
 #include "ghatrace/github/server.h"
+#include "ghatrace/stats/open_runs.h"
+#include "ghatrace/stats/recent.h"
 #include "ghatrace/store/codec.h"
-#include "ghatrace/tally/open_runs.h"
-#include "ghatrace/tally/recent.h"
 #include "ghatrace/trace/ids.h"
 #include "private.h"
 
@@ -46,7 +46,7 @@ static void give_job_to(struct work_job *job, struct slice server)
 static enum error_code move_run(struct engine_work *work, struct store_transaction *transaction,
                                 struct work_run *run, struct error *error)
 {
-    enum error_code code = servers_note(work->tally, run->state.server, error);
+    enum error_code code = servers_note(work->stats, run->state.server, error);
     if (code == ERROR_NONE && run->state.deadline != TIMESTAMP_UNKNOWN)
         code = store_delete_deadline(transaction, run->state.deadline, &run->key, error);
     if (code == ERROR_NONE)
@@ -54,7 +54,7 @@ static enum error_code move_run(struct engine_work *work, struct store_transacti
     if (code == ERROR_NONE)
         code = store_move_records(transaction, &run->key.trace, &run->own_trace, error);
     if (code == ERROR_NONE)
-        code = recent_move(work->tally, &run->key.trace, &run->own_trace, error);
+        code = recent_move(work->stats, &run->key.trace, &run->own_trace, error);
     run->state.deadline = TIMESTAMP_UNKNOWN;
     run->is_stored = false;
     run->key.trace = run->own_trace;
@@ -65,7 +65,7 @@ static enum error_code move_job(struct engine_work *work, struct store_transacti
                                 const struct run_state *run, struct work_job *job,
                                 struct error *error)
 {
-    enum error_code code = servers_note(work->tally, job->state.server, error);
+    enum error_code code = servers_note(work->stats, job->state.server, error);
     if (code == ERROR_NONE)
         code = work_forget_job(work, transaction, job, error);
     job->state.deadline = TIMESTAMP_UNKNOWN;

@@ -8,8 +8,8 @@
 #include "ghatrace/base/arena.h"
 #include "ghatrace/base/buffer.h"
 #include "ghatrace/engine/engine.h"
-#include "ghatrace/tally/pool.h"
-#include "ghatrace/tally/tally.h"
+#include "ghatrace/stats/pool.h"
+#include "ghatrace/stats/stats.h"
 #include "ghatrace/trace/lifecycle.h"
 
 // The part that works inside one transaction; touched by the engine's thread only.
@@ -24,7 +24,7 @@ struct engine_work {
     struct arena scratch; // of a smaller piece: some of a job's spans, one state that is looked at
     struct buffer record; // one state being encoded, or a record that is larger than usual
     struct buffer part;   // one record of the usual size
-    struct tally *tally;  // figures, kept in the same transaction
+    struct stats *stats;  // figures, kept in the same transaction
     uint64_t written_bytes; // of states and records; of the present transaction, as are those below
     struct engine_counters counted; // they count only once it is committed
     bool is_full;                   // a task was refused for want of room, or would be
@@ -226,8 +226,8 @@ enum error_code work_move_run(struct engine_work *work, struct store_transaction
 // made when the settings were others, stands out.
 timestamp_ns work_farthest_deadline(const struct engine_work *work);
 // A time of receipt that lies ahead of now was told by a clock that has been set back since.
-void work_heal_run_times(const struct engine_work *work, struct run_state *run);
-void work_heal_job_times(const struct engine_work *work, struct job_state *job);
+void work_clamp_future_run_times(const struct engine_work *work, struct run_state *run);
+void work_clamp_future_job_times(const struct engine_work *work, struct job_state *job);
 
 // Gives the jobs of a run that there are states of to lifecycle_name_job(). Saves them, not the run.
 enum error_code work_resend_jobs(struct engine_work *work, struct store_transaction *transaction,

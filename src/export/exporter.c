@@ -236,7 +236,7 @@ static void set_up(struct exporter *exporter, struct net_loop *loop,
     exporter->loop = loop;
     exporter->endpoint = options->endpoint;
     if (options->endpoint.is_tls) {
-        net_tls_hold(options->tls);
+        net_tls_ref(options->tls);
         exporter->tls = options->tls;
     }
     exporter->on_unauthorized = options->on_unauthorized;
@@ -429,8 +429,8 @@ void exporter_use_tls(struct exporter *exporter, struct net_tls *tls)
 {
     if (!exporter->endpoint.is_tls)
         return;
-    net_tls_hold(tls);
-    net_tls_let_go(exporter->tls);
+    net_tls_ref(tls);
+    net_tls_unref(exporter->tls);
     exporter->tls = tls;
     for (size_t i = 0; i < exporter->slot_count; i++)
         exporter->slots[i].channel.tls = tls;
@@ -491,7 +491,7 @@ bool exporter_reap(struct exporter *exporter)
     plan_release(&exporter->plan);
     arena_release(&exporter->arena);
     arena_release(&exporter->old_arena);
-    net_tls_let_go(exporter->tls);
+    net_tls_unref(exporter->tls);
     memory_free(exporter);
     return true;
 }

@@ -624,8 +624,8 @@ static void release_quarantined(struct export_plan *plan, const struct plan_requ
     }
 }
 
-static void let_go_of_quarantined(struct export_plan *plan, const struct plan_request *request,
-                                  timestamp_ns now, uint64_t random)
+static void unref_quarantined(struct export_plan *plan, const struct plan_request *request,
+                              timestamp_ns now, uint64_t random)
 {
     for (size_t i = 0; i < request->count; i++) {
         struct quarantine_entry *entry = quarantine_find(&plan->quarantine, request->sequences[i]);
@@ -650,7 +650,7 @@ static enum plan_verdict refuse_quarantined(struct export_plan *plan,
     if (request->count > 1) {
         release_quarantined(plan, request);
     } else {
-        let_go_of_quarantined(plan, request, now, random);
+        unref_quarantined(plan, request, now, random);
     }
     plan->quarantine_window = 1;
     plan->quarantine_pause_end = after_backoff(now, backoff_step(&plan->quarantine_backoff, random),
@@ -698,7 +698,7 @@ static void refuse_late(struct export_plan *plan, struct plan_request *request,
     } else if (request->kind == PLAN_SINGLE) {
         return_to_line(plan, request);
     } else {
-        let_go_of_quarantined(plan, request, now, random);
+        unref_quarantined(plan, request, now, random);
     }
     timestamp_ns asked = now + backoff_honour(answer->retry_after, 0);
     if (asked > plan->pause_end && answer->retry_after > 0 && plan->probe == NULL)

@@ -1,4 +1,4 @@
-// One client's HTTP conversation: bytes to requests, answers to bytes, deadlines, pipelining.
+// One client's HTTP connection: bytes to requests, answers to bytes, deadlines, pipelining.
 #include "conn.h"
 
 #include <assert.h>
@@ -11,7 +11,7 @@
 
 // --- states ---------------------------------------------------------------------------------------
 
-#define TO(state) (1U << CONVERSATION_##state)
+#define TO(state) (1U << HTTP_CONN_##state)
 
 // What holds in each state, and which states may follow it.
 static const struct {
@@ -19,127 +19,125 @@ static const struct {
     bool is_paused;            // the connection is not read
     unsigned next;
 } states[] = {
-    [CONVERSATION_NEW] = {EVICTION_NONE, false, TO(IDLE)},
-    [CONVERSATION_IDLE] = {EVICTION_HEAD, false,
-                           TO(HEAD) | TO(HEAD_DONE) | TO(FINISHING) | TO(CLOSED)},
-    [CONVERSATION_HEAD] = {EVICTION_HEAD, false, TO(HEAD_DONE) | TO(FINISHING) | TO(CLOSED)},
-    [CONVERSATION_HEAD_DONE] = {EVICTION_NONE, false,
-                                TO(BODY) | TO(PENDING) | TO(IDLE) | TO(SENDING) | TO(LATE) |
-                                    TO(STREAM) | TO(FINISHING) | TO(CLOSED)},
-    [CONVERSATION_BODY] = {EVICTION_BODY, false, TO(PENDING) | TO(FINISHING) | TO(CLOSED)},
-    [CONVERSATION_PENDING] = {EVICTION_NONE, true,
-                              TO(IDLE) | TO(SENDING) | TO(LATE) | TO(STREAM) | TO(FINISHING) |
-                                  TO(CLOSED)},
-    [CONVERSATION_SENDING] = {EVICTION_OUTPUT, true, TO(IDLE) | TO(FINISHING) | TO(CLOSED)},
-    [CONVERSATION_LATE] = {EVICTION_LATE, true, TO(FINISHING) | TO(CLOSED)},
-    [CONVERSATION_STREAM] = {EVICTION_NONE, true, TO(CLOSED)},
-    [CONVERSATION_FINISHING] = {EVICTION_OUTPUT, false, TO(CLOSED)},
-    [CONVERSATION_CLOSED] = {EVICTION_NONE, false, 0},
+    [HTTP_CONN_NEW] = {EVICTION_NONE, false, TO(IDLE)},
+    [HTTP_CONN_IDLE] = {EVICTION_HEAD, false,
+                        TO(HEAD) | TO(HEAD_DONE) | TO(FINISHING) | TO(CLOSED)},
+    [HTTP_CONN_HEAD] = {EVICTION_HEAD, false, TO(HEAD_DONE) | TO(FINISHING) | TO(CLOSED)},
+    [HTTP_CONN_HEAD_DONE] = {EVICTION_NONE, false,
+                             TO(BODY) | TO(PENDING) | TO(IDLE) | TO(SENDING) | TO(LATE) |
+                                 TO(STREAM) | TO(FINISHING) | TO(CLOSED)},
+    [HTTP_CONN_BODY] = {EVICTION_BODY, false, TO(PENDING) | TO(FINISHING) | TO(CLOSED)},
+    [HTTP_CONN_PENDING] = {EVICTION_NONE, true,
+                           TO(IDLE) | TO(SENDING) | TO(LATE) | TO(STREAM) | TO(FINISHING) |
+                               TO(CLOSED)},
+    [HTTP_CONN_SENDING] = {EVICTION_OUTPUT, true, TO(IDLE) | TO(FINISHING) | TO(CLOSED)},
+    [HTTP_CONN_LATE] = {EVICTION_LATE, true, TO(FINISHING) | TO(CLOSED)},
+    [HTTP_CONN_STREAM] = {EVICTION_NONE, true, TO(CLOSED)},
+    [HTTP_CONN_FINISHING] = {EVICTION_OUTPUT, false, TO(CLOSED)},
+    [HTTP_CONN_CLOSED] = {EVICTION_NONE, false, 0},
 };
 
-enum eviction_group conversation_group(const struct conversation *conversation)
+enum eviction_group http_conn_group(const struct http_conn *conn)
 {
-    return states[conversation->state].group;
+    return states[conn->state].group;
 }
 
-static void leave_list(struct conversation *conversation, enum eviction_group group)
+static void leave_list(struct http_conn *conn, enum eviction_group group)
 {
-    struct conversation_host *host = conversation->host;
+    struct http_server *host = conn->host;
 
     if (group == EVICTION_NONE)
         return;
     assert(host->counts.members[group] > 0);
-    TAILQ_REMOVE(&host->waiting[group], conversation, waiting);
+    TAILQ_REMOVE(&host->waiting[group], conn, waiting);
     host->counts.members[group]--;
 }
 
-static void join_list(struct conversation *conversation, enum eviction_group group)
+static void join_list(struct http_conn *conn, enum eviction_group group)
 {
-    struct conversation_host *host = conversation->host;
+    struct http_server *host = conn->host;
 
     if (group == EVICTION_NONE)
         return;
-    TAILQ_INSERT_TAIL(&host->waiting[group], conversation, waiting);
-    conversation->since = timestamp_monotonic();
+    TAILQ_INSERT_TAIL(&host->waiting[group], conn, waiting);
+    conn->since = timestamp_monotonic();
     host->counts.members[group]++;
 }
 
 // Without a connection nothing is read or answered, and between requests nothing is kept of the last one.
-static void check(const struct conversation *conversation)
+static void check(const struct http_conn *conn)
 {
-    assert(conversation->connection != NULL || conversation->state == CONVERSATION_CLOSED);
-    if (conversation->state == CONVERSATION_IDLE)
-        assert(http_parser_is_idle(&conversation->parser) && conversation->large_bytes == 0 &&
-               conversation->begun_at == 0);
-    if (conversation->state == CONVERSATION_HEAD_DONE)
-        assert(conversation->is_in_feed);
+    assert(conn->connection != NULL || conn->state == HTTP_CONN_CLOSED);
+    if (conn->state == HTTP_CONN_IDLE)
+        assert(http_parser_is_idle(&conn->parser) && conn->large_bytes == 0 && conn->begun_at == 0);
+    if (conn->state == HTTP_CONN_HEAD_DONE)
+        assert(conn->is_in_feed);
 }
 
-void conversation_move(struct conversation *conversation, enum conversation_state to)
+void http_conn_move(struct http_conn *conn, enum http_conn_state to)
 {
-    enum conversation_state from = conversation->state;
+    enum http_conn_state from = conn->state;
 
     assert((states[from].next & 1U << to) != 0);
-    conversation->state = to;
+    conn->state = to;
     // The wait for a head is one, whether or not some of it has come.
-    if (to != CONVERSATION_HEAD) {
-        leave_list(conversation, states[from].group);
-        join_list(conversation, states[to].group);
+    if (to != HTTP_CONN_HEAD) {
+        leave_list(conn, states[from].group);
+        join_list(conn, states[to].group);
     }
-    check(conversation);
+    check(conn);
     // on_data() pauses at its end: most requests are answered before, and reading never stops.
-    if (conversation->is_in_feed)
+    if (conn->is_in_feed)
         return;
     if (states[to].is_paused && !states[from].is_paused)
-        net_connection_pause(conversation->connection);
-    else if (to == CONVERSATION_IDLE && states[from].is_paused)
-        net_connection_resume(conversation->connection);
+        net_connection_pause(conn->connection);
+    else if (to == HTTP_CONN_IDLE && states[from].is_paused)
+        net_connection_resume(conn->connection);
 }
 
-void conversation_close(struct conversation *conversation)
+void http_conn_close(struct http_conn *conn)
 {
-    if (conversation->state == CONVERSATION_CLOSED)
+    if (conn->state == HTTP_CONN_CLOSED)
         return;
-    conversation_move(conversation, CONVERSATION_CLOSED);
-    net_connection_close(conversation->connection);
+    http_conn_move(conn, HTTP_CONN_CLOSED);
+    net_connection_close(conn->connection);
 }
 
 // The last answer is given, or there is no connection to give one on.
-static bool is_over(const struct conversation *conversation)
+static bool is_over(const struct http_conn *conn)
 {
-    return conversation->state == CONVERSATION_FINISHING ||
-           conversation->state == CONVERSATION_CLOSED;
+    return conn->state == HTTP_CONN_FINISHING || conn->state == HTTP_CONN_CLOSED;
 }
 
 // --- life -----------------------------------------------------------------------------------------
 
-static void give_back_large(struct conversation *conversation)
+static void give_back_large(struct http_conn *conn)
 {
-    if (conversation->large_bytes > 0)
-        body_memory_give_back(conversation->host->body_memory, conversation->large_bytes);
-    conversation->large_bytes = 0;
+    if (conn->large_bytes > 0)
+        body_memory_give_back(conn->host->body_memory, conn->large_bytes);
+    conn->large_bytes = 0;
 }
 
-void conversation_hold(struct conversation *conversation)
+void http_conn_ref(struct http_conn *conn)
 {
-    conversation->holds++;
+    conn->holds++;
 }
 
-void conversation_let_go(struct conversation *conversation)
+void http_conn_unref(struct http_conn *conn)
 {
-    struct conversation_host *host = conversation->host;
+    struct http_server *host = conn->host;
 
-    assert(conversation->holds > 0);
-    if (--conversation->holds > 0)
+    assert(conn->holds > 0);
+    if (--conn->holds > 0)
         return;
-    give_back_large(conversation);
-    assert(conversation->state == CONVERSATION_CLOSED && conversation->connection == NULL);
-    LIST_REMOVE(conversation, all);
+    give_back_large(conn);
+    assert(conn->state == HTTP_CONN_CLOSED && conn->connection == NULL);
+    LIST_REMOVE(conn, all);
     if (host->service->on_free != NULL)
-        host->service->on_free(conversation);
-    http_parser_release(&conversation->parser);
-    memory_free(conversation);
-    if (host->is_stopping && LIST_EMPTY(&host->conversations))
+        host->service->on_free(conn);
+    http_parser_release(&conn->parser);
+    memory_free(conn);
+    if (host->is_stopping && LIST_EMPTY(&host->conns))
         host->on_empty(host->context);
 }
 
@@ -151,319 +149,317 @@ static bool has_body(const struct http_head *head)
 }
 
 // With a body unread, its bytes would be taken for the next request.
-static bool can_go_on(const struct conversation *conversation)
+static bool can_go_on(const struct http_conn *conn)
 {
-    const struct http_head *head = &conversation->parser.message;
+    const struct http_head *head = &conn->parser.message;
 
-    return head->keep_alive && !conversation->host->is_stopping &&
-           (conversation->state == CONVERSATION_PENDING || !has_body(head));
+    return head->keep_alive && !conn->host->is_stopping &&
+           (conn->state == HTTP_CONN_PENDING || !has_body(head));
 }
 
 // The last answer is given; the client may still have to take it.
-static void finish(struct conversation *conversation)
+static void finish(struct http_conn *conn)
 {
-    conversation_move(conversation, CONVERSATION_FINISHING);
-    conversation_host_look_again(conversation->host);
-    net_connection_set_deadline(conversation->connection, 0); // finishing has its own
-    net_connection_finish(conversation->connection);
+    http_conn_move(conn, HTTP_CONN_FINISHING);
+    http_server_look_again(conn->host);
+    net_connection_set_deadline(conn->connection, 0); // finishing has its own
+    net_connection_finish(conn->connection);
 }
 
 // Is too much unsent for another request? Where many clients do not read, anything is.
-static bool has_much_unsent(const struct conversation *conversation)
+static bool has_much_unsent(const struct http_conn *conn)
 {
-    const struct conversation_host *host = conversation->host;
-    size_t unsent = net_connection_unsent(conversation->connection);
+    const struct http_server *host = conn->host;
+    size_t unsent = net_connection_unsent(conn->connection);
 
     return unsent > (host->memory > host->most_memory / 2 ? 0 : UNSENT_MAX);
 }
 
 // The others take all memory that there is for clients that do not read, and this is one more.
-static bool is_one_too_many(const struct conversation *conversation)
+static bool is_one_too_many(const struct http_conn *conn)
 {
-    const struct conversation_host *host = conversation->host;
-    size_t own = net_connection_memory(conversation->connection);
+    const struct http_server *host = conn->host;
+    size_t own = net_connection_memory(conn->connection);
 
     return own > 0 && host->memory - own > host->most_memory;
 }
 
-static void wait_for_reader(struct conversation *conversation)
+static void wait_for_reader(struct http_conn *conn)
 {
-    conversation_move(conversation, CONVERSATION_SENDING);
-    net_connection_set_deadline(conversation->connection, conversation->host->output_deadline);
-    net_connection_tell_drained(conversation->connection);
+    http_conn_move(conn, HTTP_CONN_SENDING);
+    net_connection_set_deadline(conn->connection, conn->host->output_deadline);
+    net_connection_tell_drained(conn->connection);
 }
 
-static void wait_for_request(struct conversation *conversation)
+static void wait_for_request(struct http_conn *conn)
 {
-    const struct conversation_host *host = conversation->host;
+    const struct http_server *host = conn->host;
 
-    conversation_move(conversation, CONVERSATION_IDLE);
-    net_connection_set_deadline(conversation->connection,
+    http_conn_move(conn, HTTP_CONN_IDLE);
+    net_connection_set_deadline(conn->connection,
                                 host->is_stopping ? host->last_idle : host->idle_deadline);
 }
 
-static void begin_next(struct conversation *conversation)
+static void begin_next(struct http_conn *conn)
 {
-    http_parser_reset(&conversation->parser);
-    give_back_large(conversation);
-    conversation->begun_at = 0;
-    if (is_one_too_many(conversation)) {
+    http_parser_reset(&conn->parser);
+    give_back_large(conn);
+    conn->begun_at = 0;
+    if (is_one_too_many(conn)) {
         log_debug("connection closed: too many clients do not read their answers");
-        conversation_close(conversation);
+        http_conn_close(conn);
         return;
     }
-    if (has_much_unsent(conversation))
-        wait_for_reader(conversation);
+    if (has_much_unsent(conn))
+        wait_for_reader(conn);
     else
-        wait_for_request(conversation);
-    conversation_host_look_again(conversation->host);
+        wait_for_request(conn);
+    http_server_look_again(conn->host);
 }
 
 // The answer and, where `owned` is not NULL, its body, which is taken over.
-static enum error_code write_answer(struct conversation *conversation, const struct answer *answer,
+static enum error_code write_answer(struct http_conn *conn, const struct http_response *answer,
                                     bool keep_alive, struct buffer *owned)
 {
-    struct buffer *out = &conversation->host->out;
-    bool is_head = slice_equals(conversation->parser.message.method, SLICE("HEAD"));
+    struct buffer *out = &conn->host->out;
+    bool is_head = slice_equals(conn->parser.message.method, SLICE("HEAD"));
     enum error_code code;
 
     buffer_clear(out);
     if (owned == NULL)
-        code = answer_write(answer, timestamp_now(), keep_alive, is_head, out);
+        code = http_response_write(answer, timestamp_now(), keep_alive, is_head, out);
     else
-        code = answer_write_head(answer, timestamp_now(), keep_alive, owned->len, out);
+        code = http_response_write_head(answer, timestamp_now(), keep_alive, owned->len, out);
     if (code == ERROR_NONE)
-        code = net_connection_write(conversation->connection, out->data, out->len);
+        code = net_connection_write(conn->connection, out->data, out->len);
     if (code == ERROR_NONE && owned != NULL && owned->len > 0 && !is_head) {
-        code = net_connection_write_owned(conversation->connection, owned->data, owned->len);
+        code = net_connection_write_owned(conn->connection, owned->data, owned->len);
         buffer_init(owned, owned->max);
     }
     return code;
 }
 
-static void send_answer(struct conversation *conversation, const struct answer *answer,
-                        bool keep_alive, struct buffer *owned)
+static void send_answer(struct http_conn *conn, const struct http_response *answer, bool keep_alive,
+                        struct buffer *owned)
 {
-    enum error_code code = write_answer(conversation, answer, keep_alive, owned);
+    enum error_code code = write_answer(conn, answer, keep_alive, owned);
 
     // No memory even for this, or the client has left: closing is all the answer there can be.
     if (code != ERROR_NONE)
-        conversation_close(conversation);
+        http_conn_close(conn);
     else if (keep_alive)
-        begin_next(conversation);
+        begin_next(conn);
     else
-        finish(conversation);
+        finish(conn);
 }
 
-void conversation_answer(struct conversation *conversation, const struct answer *answer)
+void http_conn_respond(struct http_conn *conn, const struct http_response *answer)
 {
-    if (!is_over(conversation))
-        send_answer(conversation, answer, can_go_on(conversation), NULL);
+    if (!is_over(conn))
+        send_answer(conn, answer, can_go_on(conn), NULL);
 }
 
-void conversation_answer_owned(struct conversation *conversation, const struct answer *answer,
-                               struct buffer *body)
+void http_conn_respond_owned(struct http_conn *conn, const struct http_response *answer,
+                             struct buffer *body)
 {
-    if (!is_over(conversation))
-        send_answer(conversation, answer, can_go_on(conversation), body);
+    if (!is_over(conn))
+        send_answer(conn, answer, can_go_on(conn), body);
     buffer_release(body); // what was not taken over
 }
 
-void conversation_send_late_answer(struct conversation *conversation)
+void http_conn_send_late_answer(struct http_conn *conn)
 {
-    struct answer answer;
+    struct http_response answer;
 
-    answer_set_error(&answer, conversation->late_status, conversation->late_message);
-    send_answer(conversation, &answer, false, NULL);
+    http_response_set_error(&answer, conn->late_status, conn->late_message);
+    send_answer(conn, &answer, false, NULL);
 }
 
-void conversation_answer_late(struct conversation *conversation, int status, const char *message,
-                              duration_ns after)
+void http_conn_respond_late(struct http_conn *conn, int status, const char *message,
+                            duration_ns after)
 {
-    if (is_over(conversation))
+    if (is_over(conn))
         return;
-    conversation_move(conversation, CONVERSATION_LATE);
-    conversation->late_status = status;
-    conversation->late_message = message;
-    http_parser_reset(&conversation->parser);
-    give_back_large(conversation);
-    if (conversation->host->is_stopping) {
-        conversation_send_late_answer(conversation);
+    http_conn_move(conn, HTTP_CONN_LATE);
+    conn->late_status = status;
+    conn->late_message = message;
+    http_parser_reset(&conn->parser);
+    give_back_large(conn);
+    if (conn->host->is_stopping) {
+        http_conn_send_late_answer(conn);
         return;
     }
-    conversation_host_look_again(conversation->host);
-    net_connection_set_deadline(conversation->connection, after);
+    http_server_look_again(conn->host);
+    net_connection_set_deadline(conn->connection, after);
 }
 
-static void refuse(struct conversation *conversation, int status, const char *message)
+static void refuse(struct http_conn *conn, int status, const char *message)
 {
-    struct answer answer;
+    struct http_response answer;
 
-    answer_set_error(&answer, status, message);
-    conversation->host->service->on_refused(conversation, status, message);
-    send_answer(conversation, &answer, false, NULL);
+    http_response_set_error(&answer, status, message);
+    conn->host->service->on_refused(conn, status, message);
+    send_answer(conn, &answer, false, NULL);
 }
 
 // --- answers that go on without end ---------------------------------------------------------------
 
-bool conversation_begin_stream(struct conversation *conversation, const struct answer *answer)
+bool http_conn_begin_stream(struct http_conn *conn, const struct http_response *answer)
 {
-    struct buffer *out = &conversation->host->out;
+    struct buffer *out = &conn->host->out;
 
     buffer_clear(out);
     enum error_code code =
-        answer_write_head(answer, timestamp_now(), false, HTTP_LENGTH_UNKNOWN, out);
+        http_response_write_head(answer, timestamp_now(), false, HTTP_LENGTH_UNKNOWN, out);
     if (code == ERROR_NONE)
-        code = net_connection_write(conversation->connection, out->data, out->len);
+        code = net_connection_write(conn->connection, out->data, out->len);
     if (code != ERROR_NONE) {
-        conversation_close(conversation);
+        http_conn_close(conn);
         return false;
     }
-    conversation_move(conversation, CONVERSATION_STREAM);
-    net_connection_set_deadline(conversation->connection, 0);
+    http_conn_move(conn, HTTP_CONN_STREAM);
+    net_connection_set_deadline(conn->connection, 0);
     return true;
 }
 
-bool conversation_stream(struct conversation *conversation, struct slice bytes, size_t most_unsent)
+bool http_conn_stream(struct http_conn *conn, struct slice bytes, size_t most_unsent)
 {
-    if (conversation->state != CONVERSATION_STREAM)
+    if (conn->state != HTTP_CONN_STREAM)
         return false;
-    if (net_connection_unsent(conversation->connection) <= most_unsent &&
-        net_connection_stalled(conversation->connection, timestamp_monotonic()) <
-            conversation->host->output_deadline &&
-        net_connection_write(conversation->connection, bytes.data, bytes.len) == ERROR_NONE)
+    if (net_connection_unsent(conn->connection) <= most_unsent &&
+        net_connection_stalled(conn->connection, timestamp_monotonic()) <
+            conn->host->output_deadline &&
+        net_connection_write(conn->connection, bytes.data, bytes.len) == ERROR_NONE)
         return true;
-    conversation_close(conversation);
+    http_conn_close(conn);
     return false;
 }
 
 // --- requests -------------------------------------------------------------------------------------
 
 // What has come of a body so far counts, as the memory that it takes.
-static bool take_large(struct conversation *conversation)
+static bool take_large(struct http_conn *conn)
 {
-    struct body_memory *memory = conversation->host->body_memory;
-    uint64_t taken = conversation->parser.body.capacity;
+    struct body_memory *memory = conn->host->body_memory;
+    uint64_t taken = conn->parser.body.capacity;
 
-    if (memory == NULL || taken <= LARGE_BODY || taken <= conversation->large_bytes)
+    if (memory == NULL || taken <= LARGE_BODY || taken <= conn->large_bytes)
         return true;
-    if (!body_memory_take(memory, taken - conversation->large_bytes))
+    if (!body_memory_take(memory, taken - conn->large_bytes))
         return false;
-    conversation->large_bytes = taken;
+    conn->large_bytes = taken;
     return true;
 }
 
-static void refuse_large(struct conversation *conversation)
+static void refuse_large(struct http_conn *conn)
 {
-    refuse(conversation, 503, "too many large bodies at a time, try again later");
+    refuse(conn, 503, "too many large bodies at a time, try again later");
 }
 
 // RFC 9110 10.1.1: the client waits for leave to send the body; an answer in its place refuses it.
-static void ask_for_body(struct conversation *conversation)
+static void ask_for_body(struct http_conn *conn)
 {
     static const char text[] = "HTTP/1.1 100 Continue\r\n\r\n";
 
-    if (net_connection_write(conversation->connection, text, sizeof text - 1) != ERROR_NONE)
-        conversation_close(conversation);
+    if (net_connection_write(conn->connection, text, sizeof text - 1) != ERROR_NONE)
+        http_conn_close(conn);
 }
 
 // Of a body's time, if no more comes of it: the whole request's, and what its rate allows. 0 or less: it is over.
-static duration_ns body_time_left(const struct conversation *conversation)
+static duration_ns body_time_left(const struct http_conn *conn)
 {
-    const struct conversation_host *host = conversation->host;
+    const struct http_server *host = conn->host;
     timestamp_ns now = timestamp_monotonic();
-    duration_ns left = host->request_deadline - (now - conversation->begun_at);
-    duration_ns left_by_rate = eviction_body_time(conversation->parser.body.len, host->body_grace) -
-                               (now - conversation->since);
+    duration_ns left = host->request_deadline - (now - conn->begun_at);
+    duration_ns left_by_rate =
+        eviction_body_time(conn->parser.body.len, host->body_grace) - (now - conn->since);
 
     return left < left_by_rate ? left : left_by_rate;
 }
 
 // Looked at again when it would be over: no timer is set as bytes come in.
-static void set_body_deadline(struct conversation *conversation)
+static void set_body_deadline(struct http_conn *conn)
 {
-    duration_ns left = body_time_left(conversation);
+    duration_ns left = body_time_left(conn);
 
-    net_connection_set_deadline(conversation->connection,
+    net_connection_set_deadline(conn->connection,
                                 left > 0 ? left : 1); // 0 would be for ever
 }
 
-static void take_head(struct conversation *conversation)
+static void take_head(struct http_conn *conn)
 {
-    const struct http_head *head = &conversation->parser.message;
+    const struct http_head *head = &conn->parser.message;
 
-    conversation_move(conversation, CONVERSATION_HEAD_DONE);
-    if (!conversation->host->service->on_head(conversation, head))
+    http_conn_move(conn, HTTP_CONN_HEAD_DONE);
+    if (!conn->host->service->on_head(conn, head))
         return;
     if (head->expects_continue && has_body(head))
-        ask_for_body(conversation);
+        ask_for_body(conn);
 }
 
-static void take_request(struct conversation *conversation)
+static void take_request(struct http_conn *conn)
 {
-    struct http_parser *parser = &conversation->parser;
+    struct http_parser *parser = &conn->parser;
 
-    conversation_move(conversation, CONVERSATION_PENDING);
-    net_connection_set_deadline(conversation->connection, 0);
-    conversation->host->service->on_request(conversation, &parser->message,
-                                            buffer_slice(&parser->body));
+    http_conn_move(conn, HTTP_CONN_PENDING);
+    net_connection_set_deadline(conn->connection, 0);
+    conn->host->service->on_request(conn, &parser->message, buffer_slice(&parser->body));
 }
 
 // A part of a request is there. Most come in one piece and never need a deadline.
-static void wait_for_rest(struct conversation *conversation)
+static void wait_for_rest(struct http_conn *conn)
 {
-    const struct conversation_host *host = conversation->host;
+    const struct http_server *host = conn->host;
 
-    if (conversation->state == CONVERSATION_IDLE)
-        conversation_move(conversation, CONVERSATION_HEAD);
-    if (conversation->begun_at == 0) { // one deadline for all of it, however it trickles in
-        conversation->begun_at = timestamp_monotonic();
-        net_connection_set_deadline(conversation->connection,
-                                    host->request_deadline < host->head_deadline
-                                        ? host->request_deadline
-                                        : host->head_deadline);
+    if (conn->state == HTTP_CONN_IDLE)
+        http_conn_move(conn, HTTP_CONN_HEAD);
+    if (conn->begun_at == 0) { // one deadline for all of it, however it trickles in
+        conn->begun_at = timestamp_monotonic();
+        net_connection_set_deadline(conn->connection, host->request_deadline < host->head_deadline
+                                                          ? host->request_deadline
+                                                          : host->head_deadline);
     }
-    if (conversation->state == CONVERSATION_HEAD_DONE) {
-        conversation_move(conversation, CONVERSATION_BODY);
-        set_body_deadline(conversation);
+    if (conn->state == HTTP_CONN_HEAD_DONE) {
+        http_conn_move(conn, HTTP_CONN_BODY);
+        set_body_deadline(conn);
     }
 }
 
 // In the middle of on_data(): may more of the input be parsed?
-static bool takes_input(const struct conversation *conversation)
+static bool takes_input(const struct http_conn *conn)
 {
-    return conversation->state >= CONVERSATION_IDLE && conversation->state <= CONVERSATION_BODY;
+    return conn->state >= HTTP_CONN_IDLE && conn->state <= HTTP_CONN_BODY;
 }
 
 // True: go on feeding.
-static bool take_progress(struct conversation *conversation, enum http_progress progress)
+static bool take_progress(struct http_conn *conn, enum http_progress progress)
 {
-    struct http_parser *parser = &conversation->parser;
+    struct http_parser *parser = &conn->parser;
 
     switch (progress) {
     case HTTP_NEED_MORE:
-        if (!take_large(conversation))
-            refuse_large(conversation);
+        if (!take_large(conn))
+            refuse_large(conn);
         else if (!http_parser_is_idle(parser))
-            wait_for_rest(conversation);
+            wait_for_rest(conn);
         return false;
     case HTTP_HEAD_DONE:
-        take_head(conversation);
+        take_head(conn);
         break;
     case HTTP_MESSAGE_DONE:
-        if (take_large(conversation))
-            take_request(conversation);
+        if (take_large(conn))
+            take_request(conn);
         else
-            refuse_large(conversation);
+            refuse_large(conn);
         break;
     case HTTP_REFUSED:
-        refuse(conversation, parser->refusal_status, parser->refusal);
+        refuse(conn, parser->refusal_status, parser->refusal);
         break;
     }
-    return takes_input(conversation);
+    return takes_input(conn);
 }
 
-static size_t feed(struct conversation *conversation, const char *data, size_t len)
+static size_t feed(struct http_conn *conn, const char *data, size_t len)
 {
     size_t taken = 0, requests = 0;
 
@@ -471,16 +467,16 @@ static size_t feed(struct conversation *conversation, const char *data, size_t l
         size_t consumed = 0;
         // Also with nothing left: a head without a body is followed by the end of its message.
         enum http_progress progress =
-            http_parser_feed(&conversation->parser, data + taken, len - taken, &consumed);
+            http_parser_feed(&conn->parser, data + taken, len - taken, &consumed);
         taken += consumed;
-        if (!take_progress(conversation, progress))
+        if (!take_progress(conn, progress))
             return taken;
-        if (!http_parser_is_idle(&conversation->parser))
+        if (!http_parser_is_idle(&conn->parser))
             continue;
         if (taken == len)
             return taken;
         if (++requests == REQUESTS_PER_TURN) {
-            net_connection_yield(conversation->connection);
+            net_connection_yield(conn->connection);
             return taken;
         }
     }
@@ -490,100 +486,98 @@ static size_t feed(struct conversation *conversation, const char *data, size_t l
 
 static size_t on_data(void *context, const char *data, size_t len)
 {
-    struct conversation *conversation = context;
+    struct http_conn *conn = context;
 
-    if (!takes_input(conversation))
+    if (!takes_input(conn))
         return 0;
-    conversation->is_in_feed = true;
-    size_t taken = feed(conversation, data, len);
-    conversation->is_in_feed = false;
-    assert(conversation->state != CONVERSATION_HEAD_DONE);
-    if (states[conversation->state].is_paused)
-        net_connection_pause(conversation->connection);
+    conn->is_in_feed = true;
+    size_t taken = feed(conn, data, len);
+    conn->is_in_feed = false;
+    assert(conn->state != HTTP_CONN_HEAD_DONE);
+    if (states[conn->state].is_paused)
+        net_connection_pause(conn->connection);
     // No further request will be read: what is behind this one is given up.
-    bool is_last =
-        conversation->state == CONVERSATION_LATE || conversation->state == CONVERSATION_STREAM;
+    bool is_last = conn->state == HTTP_CONN_LATE || conn->state == HTTP_CONN_STREAM;
     return is_last ? len : taken;
 }
 
 static void on_drained(void *context)
 {
-    struct conversation *conversation = context;
+    struct http_conn *conn = context;
 
-    if (conversation->state != CONVERSATION_SENDING)
+    if (conn->state != HTTP_CONN_SENDING)
         return;
-    if (conversation->host->is_stopping)
-        finish(conversation);
+    if (conn->host->is_stopping)
+        finish(conn);
     else
-        wait_for_request(conversation);
+        wait_for_request(conn);
 }
 
 static bool on_end(void *context)
 {
-    struct conversation *conversation = context;
+    struct http_conn *conn = context;
 
     // The client may have closed its side right behind its last request; what is still on its
     // way to it is sent.
-    finish(conversation);
+    finish(conn);
     return true;
 }
 
 // The client has not read its answers for too long, or else it gets more time.
-static void give_time_to_read(struct conversation *conversation)
+static void give_time_to_read(struct http_conn *conn)
 {
     timestamp_ns now = timestamp_monotonic();
-    duration_ns left =
-        conversation->host->output_deadline - net_connection_stalled(conversation->connection, now);
-    duration_ns left_in_all = OUTPUT_DEADLINE_MAX - (now - conversation->since);
+    duration_ns left = conn->host->output_deadline - net_connection_stalled(conn->connection, now);
+    duration_ns left_in_all = OUTPUT_DEADLINE_MAX - (now - conn->since);
 
     if (left_in_all < left)
         left = left_in_all;
     if (left > 0)
-        net_connection_set_deadline(conversation->connection, left);
+        net_connection_set_deadline(conn->connection, left);
     else
-        conversation_close(conversation);
+        http_conn_close(conn);
 }
 
-static void end_slow_request(struct conversation *conversation)
+static void end_slow_request(struct http_conn *conn)
 {
-    if (conversation->state == CONVERSATION_HEAD)
-        refuse(conversation, 408, "request took too long");
-    else if (body_time_left(conversation) > 0)
-        set_body_deadline(conversation);
+    if (conn->state == HTTP_CONN_HEAD)
+        refuse(conn, 408, "request took too long");
+    else if (body_time_left(conn) > 0)
+        set_body_deadline(conn);
     else
-        refuse(conversation, 408, "the body came too slowly");
+        refuse(conn, 408, "the body came too slowly");
 }
 
 static void on_timeout(void *context)
 {
-    struct conversation *conversation = context;
+    struct http_conn *conn = context;
 
     // RFC 9110 15.5.9. Between requests there is nothing to answer, and silence is what clients
     // expect there.
-    if (conversation->state == CONVERSATION_HEAD || conversation->state == CONVERSATION_BODY)
-        end_slow_request(conversation);
-    else if (conversation->state == CONVERSATION_LATE)
-        conversation_send_late_answer(conversation);
-    else if (conversation->state == CONVERSATION_SENDING)
-        give_time_to_read(conversation);
+    if (conn->state == HTTP_CONN_HEAD || conn->state == HTTP_CONN_BODY)
+        end_slow_request(conn);
+    else if (conn->state == HTTP_CONN_LATE)
+        http_conn_send_late_answer(conn);
+    else if (conn->state == HTTP_CONN_SENDING)
+        give_time_to_read(conn);
 }
 
 static void on_closed(void *context, enum net_close_reason reason, const struct error *error)
 {
-    struct conversation *conversation = context;
+    struct http_conn *conn = context;
 
     if (reason == NET_CLOSED_BY_ERROR)
         log_debug("connection lost", LOG_REASON(error));
-    if (conversation->state != CONVERSATION_CLOSED)
-        conversation_move(conversation, CONVERSATION_CLOSED);
-    conversation->connection = NULL;
-    atomic_fetch_sub(&conversation->host->connections, 1);
-    if (conversation->host->addresses != NULL)
-        address_counts_give_back(conversation->host->addresses, conversation->place);
-    conversation_let_go(conversation);
+    if (conn->state != HTTP_CONN_CLOSED)
+        http_conn_move(conn, HTTP_CONN_CLOSED);
+    conn->connection = NULL;
+    atomic_fetch_sub(&conn->host->connections, 1);
+    if (conn->host->addresses != NULL)
+        address_counts_give_back(conn->host->addresses, conn->place);
+    http_conn_unref(conn);
 }
 
-const struct net_handler conversation_handler = {
+const struct net_handler http_conn_handler = {
     .on_data = on_data,
     .on_end = on_end,
     .on_drained = on_drained,

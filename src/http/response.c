@@ -11,7 +11,7 @@
 // GitHub does not come back by itself, but redelivery scripts and proxies do.
 #define RETRY_AFTER_SECONDS "5"
 
-void answer_set(struct answer *answer, int status, struct slice body)
+void http_response_set(struct http_response *answer, int status, struct slice body)
 {
     answer->status = status;
     answer->body = body;
@@ -47,7 +47,8 @@ static size_t append(char *out, size_t len, struct slice text)
     return len + text.len;
 }
 
-static void set_message(struct answer *answer, int status, struct slice before, const char *message)
+static void set_message(struct http_response *answer, int status, struct slice before,
+                        const char *message)
 {
     struct slice after = SLICE("\"}\n");
     char clean[3 * sizeof(((struct error *)0)->message)];
@@ -60,27 +61,27 @@ static void set_message(struct answer *answer, int status, struct slice before, 
     text = (struct slice){.data = clean, .len = utf8_sanitize(text, clean)};
     len += escape(text, answer->text + len, sizeof answer->text - len - after.len);
     len = append(answer->text, len, after);
-    answer_set(answer, status, (struct slice){.data = answer->text, .len = len});
+    http_response_set(answer, status, (struct slice){.data = answer->text, .len = len});
 }
 
-void answer_set_error(struct answer *answer, int status, const char *message)
+void http_response_set_error(struct http_response *answer, int status, const char *message)
 {
     set_message(answer, status, SLICE("{\"error\":\""), message);
 }
 
-void answer_set_unavailable(struct answer *answer, const char *reason)
+void http_response_set_unavailable(struct http_response *answer, const char *reason)
 {
     set_message(answer, 503, SLICE("{\"status\":\"unavailable\",\"reason\":\""), reason);
 }
 
-void answer_set_ready(struct answer *answer, const char *words)
+void http_response_set_ready(struct http_response *answer, const char *words)
 {
     set_message(answer, 200, SLICE("{\"status\":\"ready\",\"export\":\""), words);
 }
 
-void answer_set_wrong_method(struct answer *answer, const char *allow)
+void http_response_set_wrong_method(struct http_response *answer, const char *allow)
 {
-    answer_set_error(answer, 405, "method not allowed here");
+    http_response_set_error(answer, 405, "method not allowed here");
     answer->allow = allow;
 }
 
@@ -101,11 +102,11 @@ static const char *format_date(timestamp_ns now, char text[TIMESTAMP_TEXT_SIZE])
     return text;
 }
 
-enum error_code answer_write_head(const struct answer *answer, timestamp_ns now, bool keep_alive,
-                                  size_t body_len, struct buffer *out)
+enum error_code http_response_write_head(const struct http_response *answer, timestamp_ns now,
+                                         bool keep_alive, size_t body_len, struct buffer *out)
 {
     char date[TIMESTAMP_TEXT_SIZE];
-    struct http_header extra[4 + ANSWER_EXTRA_MAX];
+    struct http_header extra[4 + HTTP_RESPONSE_EXTRA_MAX];
     size_t count = 0;
 
     extra[count++] = field("Date", format_date(now, date)); // RFC 9110 6.6.1: MUST, with a clock
@@ -117,7 +118,7 @@ enum error_code answer_write_head(const struct answer *answer, timestamp_ns now,
                   answer->challenge != NULL ? answer->challenge : "X-Hub-Signature-256");
     if (answer->status == 503)
         extra[count++] = field("Retry-After", RETRY_AFTER_SECONDS);
-    for (size_t i = 0; i < answer->extra_count && i < ANSWER_EXTRA_MAX; i++)
+    for (size_t i = 0; i < answer->extra_count && i < HTTP_RESPONSE_EXTRA_MAX; i++)
         extra[count++] = answer->extra[i];
     bool has_type = body_len > 0 || answer->content_type != NULL;
     const char *type = answer->content_type != NULL ? answer->content_type : "application/json";
@@ -130,11 +131,11 @@ enum error_code answer_write_head(const struct answer *answer, timestamp_ns now,
     return http_write_response_head(out, &head);
 }
 
-enum error_code answer_write(const struct answer *answer, timestamp_ns now, bool keep_alive,
-                             bool is_head_request, struct buffer *out)
+enum error_code http_response_write(const struct http_response *answer, timestamp_ns now,
+                                    bool keep_alive, bool is_head_request, struct buffer *out)
 {
     size_t start = out->len;
-    enum error_code code = answer_write_head(answer, now, keep_alive, answer->body.len, out);
+    enum error_code code = http_response_write_head(answer, now, keep_alive, answer->body.len, out);
 
     // RFC 9110 9.3.2: HEAD is answered as GET would be, without the content.
     if (code == ERROR_NONE && !is_head_request)

@@ -77,7 +77,7 @@ duration_ns eviction_body_time(uint64_t bytes, duration_ns grace)
     return time > grace ? time : grace;
 }
 
-// --- all conversations of one loop: who comes in, who makes room, stopping ------------------------
+// --- all connections of one loop: who comes in, who makes room, stopping ------------------------
 
 // Of those that must be searched for the first one to go, one in so many is closed at a time, and at most so many.
 #define CLOSED_OF 256
@@ -85,25 +85,24 @@ duration_ns eviction_body_time(uint64_t bytes, duration_ns grace)
 
 // --- who comes in -----------------------------------------------------------------------------------
 
-static void close_for_another(struct conversation *conversation)
+static void close_for_another(struct http_conn *conn)
 {
-    const struct net_address *peer = net_connection_peer(conversation->connection);
+    const struct net_address *peer = net_connection_peer(conn->connection);
     char text[NET_ADDRESS_TEXT_SIZE];
 
     log_debug("connection closed: another one needs its place",
               LOG_STRING("peer", net_address_format(peer, text)));
-    conversation_close(conversation);
+    http_conn_close(conn);
 }
 
-static struct eviction_facts facts_of(const struct conversation *conversation, timestamp_ns now)
+static struct eviction_facts facts_of(const struct http_conn *conn, timestamp_ns now)
 {
-    struct eviction_facts facts = {.group = conversation_group(conversation),
-                                   .waited = now - conversation->since};
+    struct eviction_facts facts = {.group = http_conn_group(conn), .waited = now - conn->since};
 
     if (facts.group == EVICTION_BODY)
-        facts.bytes = conversation->parser.body.len;
-    if (facts.group == EVICTION_OUTPUT && net_connection_unsent(conversation->connection) > 0)
-        facts.stalled = net_connection_stalled(conversation->connection, now);
+        facts.bytes = conn->parser.body.len;
+    if (facts.group == EVICTION_OUTPUT && net_connection_unsent(conn->connection) > 0)
+        facts.stalled = net_connection_stalled(conn->connection, now);
     else
         facts.stalled = facts.waited;
     return facts;
@@ -111,17 +110,17 @@ static struct eviction_facts facts_of(const struct conversation *conversation, t
 
 // The first ones to be closed, the very first in front.
 struct victims {
-    const struct conversation_host *host;
+    const struct http_server *host;
     timestamp_ns now;
     size_t most, count;
-    struct conversation *items[VICTIMS_MAX];
+    struct http_conn *items[VICTIMS_MAX];
     struct eviction_facts facts[VICTIMS_MAX];
 };
 
-static void consider(struct victims *victims, struct conversation *conversation)
+static void consider(struct victims *victims, struct http_conn *conn)
 {
     const struct eviction_counts *counts = &victims->host->counts;
-    struct eviction_facts facts = facts_of(conversation, victims->now);
+    struct eviction_facts facts = facts_of(conn, victims->now);
     size_t i = victims->count;
 
     if (eviction_may_close(&facts, counts) == EVICTION_NOT_NOW)
@@ -135,7 +134,7 @@ static void consider(struct victims *victims, struct conversation *conversation)
     }
     if (i == victims->most)
         return;
-    victims->items[i] = conversation;
+    victims->items[i] = conn;
     victims->facts[i] = facts;
     if (victims->count < victims->most)
         victims->count++;
@@ -144,8 +143,8 @@ static void consider(struct victims *victims, struct conversation *conversation)
 // Heads and late answers are in order: the first of the list is the first to go.
 static void consider_all(struct victims *victims)
 {
-    const struct conversation_list *waiting = victims->host->waiting;
-    struct conversation *each;
+    const struct http_conn_list *waiting = victims->host->waiting;
+    struct http_conn *each;
 
     if (!TAILQ_EMPTY(&waiting[EVICTION_LATE])) {
         consider(victims, TAILQ_FIRST(&waiting[EVICTION_LATE]));
@@ -170,7 +169,7 @@ static void close_victims(struct victims *victims)
 }
 
 // As many at a time as keep the search's cost for each the same, however many there are.
-static bool close_first(struct conversation_host *host)
+static bool close_first(struct http_server *host)
 {
     const size_t *members = host->counts.members;
     size_t share = (members[EVICTION_BODY] + members[EVICTION_OUTPUT]) / CLOSED_OF;
@@ -183,10 +182,10 @@ static bool close_first(struct conversation_host *host)
 }
 
 // One of those that `full` counts.
-static bool close_first_of(struct conversation_host *host, const struct address_place *full)
+static bool close_first_of(struct http_server *host, const struct address_place *full)
 {
     struct victims victims = {.host = host, .now = timestamp_monotonic(), .most = 1};
-    struct conversation *each;
+    struct http_conn *each;
 
     for (int group = EVICTION_NONE + 1; full != NULL && group < EVICTION_GROUPS; group++)
         TAILQ_FOREACH (each, &host->waiting[group], waiting)
@@ -202,7 +201,7 @@ static bool close_first_of(struct conversation_host *host, const struct address_
 
 // Its address, or its network, may have as many connections as it may: then one of them makes room, as among all, if
 // this thread has any that can be spared.
-static bool find_place(struct conversation_host *host, const struct net_connection *connection,
+static bool find_place(struct http_server *host, const struct net_connection *connection,
                        struct address_place **place)
 {
     const struct net_address *peer = net_connection_peer(connection);
@@ -223,38 +222,38 @@ static bool find_place(struct conversation_host *host, const struct net_connecti
 static bool on_accept(void *context, struct net_connection *connection,
                       const struct net_handler **connection_handler, void **connection_context)
 {
-    struct conversation_host *host = context;
-    struct conversation *conversation = memory_allocate_array(1, sizeof *conversation);
+    struct http_server *host = context;
+    struct http_conn *conn = memory_allocate_array(1, sizeof *conn);
 
-    if (conversation == NULL)
+    if (conn == NULL)
         return false;
-    if (!find_place(host, connection, &conversation->place)) {
-        memory_free(conversation);
+    if (!find_place(host, connection, &conn->place)) {
+        memory_free(conn);
         return false;
     }
-    conversation->host = host;
-    conversation->connection = connection;
-    conversation->holds = 1;
-    http_parser_init(&conversation->parser, HTTP_REQUEST, host->max_body_bytes);
-    LIST_INSERT_HEAD(&host->conversations, conversation, all);
+    conn->host = host;
+    conn->connection = connection;
+    conn->holds = 1;
+    http_parser_init(&conn->parser, HTTP_REQUEST, host->max_body_bytes);
+    LIST_INSERT_HEAD(&host->conns, conn, all);
     atomic_fetch_add(&host->connections, 1);
-    conversation_move(conversation, CONVERSATION_IDLE);
+    http_conn_move(conn, HTTP_CONN_IDLE);
     net_connection_count_memory(connection, &host->memory);
     net_connection_set_deadline(connection,
                                 host->is_stopping ? host->last_idle : host->idle_deadline);
-    *connection_handler = &conversation_handler;
-    *connection_context = conversation;
+    *connection_handler = &http_conn_handler;
+    *connection_context = conn;
     return true;
 }
 
 // When the first of those that have hardly had time will have had it.
-static void wait_for_victim(struct conversation_host *host)
+static void wait_for_victim(struct http_server *host)
 {
     timestamp_ns now = timestamp_monotonic();
     duration_ns wait = EVICTION_AGE;
 
     for (int group = EVICTION_NONE + 1; group < EVICTION_GROUPS; group++) {
-        const struct conversation *first = TAILQ_FIRST(&host->waiting[group]);
+        const struct http_conn *first = TAILQ_FIRST(&host->waiting[group]);
         if (first != NULL && first->since + EVICTION_AGE - now < wait)
             wait = first->since + EVICTION_AGE - now;
     }
@@ -263,7 +262,7 @@ static void wait_for_victim(struct conversation_host *host)
 
 static bool make_room(void *context)
 {
-    struct conversation_host *host = context;
+    struct http_server *host = context;
 
     if (close_first(host))
         return true;
@@ -271,7 +270,7 @@ static bool make_room(void *context)
     return false;
 }
 
-void conversation_host_look_again(struct conversation_host *host)
+void http_server_look_again(struct http_server *host)
 {
     if (host->listener != NULL)
         net_listener_look_again(host->listener);
@@ -279,12 +278,12 @@ void conversation_host_look_again(struct conversation_host *host)
 
 static void on_look_again(void *context)
 {
-    conversation_host_look_again(context);
+    http_server_look_again(context);
 }
 
-bool conversation_memory_is_full(struct conversation_host *host)
+bool http_conn_memory_is_full(struct http_server *host)
 {
-    struct conversation *each = TAILQ_FIRST(&host->waiting[EVICTION_OUTPUT]), *next;
+    struct http_conn *each = TAILQ_FIRST(&host->waiting[EVICTION_OUTPUT]), *next;
     timestamp_ns now = timestamp_monotonic();
 
     for (; each != NULL && host->memory > host->most_memory; each = next) {
@@ -297,7 +296,7 @@ bool conversation_memory_is_full(struct conversation_host *host)
 
 static bool may_come(void *context, const struct net_address *peer)
 {
-    const struct conversation_host *host = context;
+    const struct http_server *host = context;
 
     return host->service->may_come == NULL || host->service->may_come(host->context, peer);
 }
@@ -308,7 +307,7 @@ static const struct net_accept_handler accept_handler = {
 // Heads and bodies of all our answers are far below this.
 #define ANSWER_BYTES_MAX 16384
 
-void conversation_host_init(struct conversation_host *host)
+void http_server_init(struct http_server *host)
 {
     if (host->head_deadline == 0)
         host->head_deadline = HEAD_DEADLINE;
@@ -321,21 +320,20 @@ void conversation_host_init(struct conversation_host *host)
     if (host->output_deadline == 0)
         host->output_deadline = OUTPUT_DEADLINE;
     if (host->most_memory == 0)
-        host->most_memory = CONVERSATION_MEMORY;
+        host->most_memory = HTTP_SERVER_MEMORY;
     buffer_init(&host->out, ANSWER_BYTES_MAX);
-    LIST_INIT(&host->conversations);
+    LIST_INIT(&host->conns);
     for (int group = 0; group < EVICTION_GROUPS; group++)
         TAILQ_INIT(&host->waiting[group]);
 }
 
-static enum error_code create_timer(struct conversation_host *host, struct error *error)
+static enum error_code create_timer(struct http_server *host, struct error *error)
 {
     return net_timer_create(host->loop, on_look_again, host, &host->look_again, error);
 }
 
-enum error_code conversation_host_listen(struct conversation_host *host,
-                                         const struct net_address *address, bool share_port,
-                                         size_t max_connections, struct error *error)
+enum error_code http_server_listen(struct http_server *host, const struct net_address *address,
+                                   bool share_port, size_t max_connections, struct error *error)
 {
     enum error_code code = create_timer(host, error);
 
@@ -348,8 +346,8 @@ enum error_code conversation_host_listen(struct conversation_host *host,
     return net_listener_create(host->loop, address, &options, &host->listener, error);
 }
 
-enum error_code conversation_host_adopt(struct conversation_host *host, int fd,
-                                        size_t max_connections, struct error *error)
+enum error_code http_server_adopt(struct http_server *host, int fd, size_t max_connections,
+                                  struct error *error)
 {
     enum error_code code = create_timer(host, error);
 
@@ -360,57 +358,57 @@ enum error_code conversation_host_adopt(struct conversation_host *host, int fd,
     return net_listener_adopt(host->loop, fd, &options, &host->listener, error);
 }
 
-static void wind_down(struct conversation *conversation)
+static void wind_down(struct http_conn *conn)
 {
     // One that is SENDING has a client that does not read the answers to the requests before.
-    if (conversation->state == CONVERSATION_IDLE || conversation->state == CONVERSATION_SENDING)
-        net_connection_set_deadline(conversation->connection, conversation->host->last_idle);
-    else if (conversation->state == CONVERSATION_LATE)
-        conversation_send_late_answer(conversation);
+    if (conn->state == HTTP_CONN_IDLE || conn->state == HTTP_CONN_SENDING)
+        net_connection_set_deadline(conn->connection, conn->host->last_idle);
+    else if (conn->state == HTTP_CONN_LATE)
+        http_conn_send_late_answer(conn);
 }
 
-void conversation_host_wind_down(struct conversation_host *host, duration_ns last_idle)
+void http_server_wind_down(struct http_server *host, duration_ns last_idle)
 {
-    struct conversation *each;
+    struct http_conn *each;
 
     if (host->is_stopping)
         return;
     host->is_stopping = true;
     host->last_idle = last_idle;
     // Nothing is freed in here: connections are reaped later.
-    LIST_FOREACH (each, &host->conversations, all)
+    LIST_FOREACH (each, &host->conns, all)
         wind_down(each);
 }
 
-void conversation_host_stop(struct conversation_host *host)
+void http_server_stop(struct http_server *host)
 {
-    conversation_host_wind_down(host, 1);
+    http_server_wind_down(host, 1);
     net_listener_destroy(host->listener);
     host->listener = NULL;
-    if (LIST_EMPTY(&host->conversations))
+    if (LIST_EMPTY(&host->conns))
         host->on_empty(host->context);
 }
 
-bool conversation_host_is_done(const struct conversation_host *host)
+bool http_server_is_done(const struct http_server *host)
 {
-    const struct conversation *each;
+    const struct http_conn *each;
 
-    LIST_FOREACH (each, &host->conversations, all)
-        if (each->connection == NULL || each->state < CONVERSATION_FINISHING ||
+    LIST_FOREACH (each, &host->conns, all)
+        if (each->connection == NULL || each->state < HTTP_CONN_FINISHING ||
             net_connection_unsent(each->connection) > 0)
             return false;
     return true;
 }
 
-void conversation_host_abort(struct conversation_host *host)
+void http_server_abort(struct http_server *host)
 {
-    struct conversation *each;
+    struct http_conn *each;
 
-    LIST_FOREACH (each, &host->conversations, all)
-        conversation_close(each);
+    LIST_FOREACH (each, &host->conns, all)
+        http_conn_close(each);
 }
 
-void conversation_host_release(struct conversation_host *host)
+void http_server_release(struct http_server *host)
 {
     net_listener_destroy(host->listener);
     host->listener = NULL;

@@ -63,7 +63,7 @@ static void free_listener(struct net_listener *listener)
         event_free(listener->rest);
     if (listener->patience != NULL)
         event_free(listener->patience);
-    net_tls_let_go(listener->tls);
+    net_tls_unref(listener->tls);
     if (listener->fd >= 0)
         close(listener->fd);
     memory_free(listener);
@@ -209,8 +209,8 @@ void net_listener_limit_handshakes(struct net_listener *listener,
 void net_listener_use_tls(struct net_listener *listener, struct net_tls *tls)
 {
     if (tls != NULL)
-        net_tls_hold(tls);
-    net_tls_let_go(listener->tls);
+        net_tls_ref(tls);
+    net_tls_unref(listener->tls);
     listener->tls = tls;
 }
 

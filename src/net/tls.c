@@ -419,7 +419,7 @@ static void random_release(struct tls_random *random)
     mbedtls_entropy_free(&random->entropy);
 }
 
-static void let_go_of_tickets(struct tls_tickets *tickets)
+static void unref_tickets(struct tls_tickets *tickets)
 {
     if (tickets == NULL || atomic_fetch_sub(&tickets->holders, 1) != 1)
         return;
@@ -444,7 +444,7 @@ static enum error_code create_tickets(struct tls_tickets **out, struct error *er
                                                MBEDTLS_CIPHER_AES_256_GCM, TICKET_LIFETIME_S),
                       "session tickets", error);
     if (code != ERROR_NONE) {
-        let_go_of_tickets(tickets);
+        unref_tickets(tickets);
         return code;
     }
     *out = tickets;
@@ -499,19 +499,19 @@ static enum error_code create(int endpoint, struct net_tls **out, struct error *
     mbedtls_x509_crt_init(&tls->authorities);
     enum error_code code = set_up(tls, endpoint, error);
     if (code != ERROR_NONE) {
-        net_tls_let_go(tls);
+        net_tls_unref(tls);
         return code;
     }
     *out = tls;
     return ERROR_NONE;
 }
 
-void net_tls_hold(struct net_tls *tls)
+void net_tls_ref(struct net_tls *tls)
 {
     atomic_fetch_add(&tls->holders, 1);
 }
 
-void net_tls_let_go(struct net_tls *tls)
+void net_tls_unref(struct net_tls *tls)
 {
     if (tls == NULL || atomic_fetch_sub(&tls->holders, 1) != 1)
         return;
@@ -519,7 +519,7 @@ void net_tls_let_go(struct net_tls *tls)
     mbedtls_x509_crt_free(&tls->certificates);
     mbedtls_pk_free(&tls->key); // wipes it
     mbedtls_x509_crt_free(&tls->authorities);
-    let_go_of_tickets(tls->tickets);
+    unref_tickets(tls->tickets);
     random_release(&tls->random);
     memory_free(tls);
 }
@@ -620,8 +620,8 @@ enum error_code net_tls_create_servers(const struct net_tls_server_options *opti
         code = use_files(contexts[made++], &files, error);
     }
     while (code != ERROR_NONE && made > 0)
-        net_tls_let_go(contexts[--made]);
-    let_go_of_tickets(tickets);
+        net_tls_unref(contexts[--made]);
+    unref_tickets(tickets);
     release_files(&files);
     return code;
 }
@@ -647,7 +647,7 @@ enum error_code net_tls_create_client(const struct net_tls_client_options *optio
         if (code == ERROR_NONE)
             *out = tls;
         else
-            net_tls_let_go(tls);
+            net_tls_unref(tls);
     }
     release_files(&files);
     return code;

@@ -248,7 +248,7 @@ static void tls_release(void *state)
         return;
     mbedtls_ssl_free(&session->ssl);
     buffer_release(&session->unsent);
-    net_tls_let_go(session->tls); // after what points into it
+    net_tls_unref(session->tls); // after what points into it
     memory_free(session);
 }
 
@@ -297,7 +297,7 @@ enum error_code tls_session_create(struct net_tls *tls, const char *host, struct
 
     if (session == NULL)
         return error_set(error, ERROR_MEMORY, "tls: out of memory");
-    net_tls_hold(tls);
+    net_tls_ref(tls);
     session->tls = tls;
     session->fd = -1;
     buffer_init(&session->unsent, UNSENT_MAX);

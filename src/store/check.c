@@ -78,7 +78,7 @@ static void count_free_pages(void *context)
 static enum error_code check_free_pages(struct length_check *check, size_t missing,
                                         const char *path, struct error *error)
 {
-    if (!guard_try(count_free_pages, check))
+    if (!sigbus_try(count_free_pages, check))
         return refuse(path, "is cut off", error);
     if (check->code != MDB_NOTFOUND)
         return verify_explain(check->code, path, error);

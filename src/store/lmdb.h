@@ -175,7 +175,7 @@ enum error_code versions_check(struct store_transaction *transaction, bool is_da
 // --- store.c: what ends the process with a message and status 1 ---
 
 // False: a page that `run` wanted cannot be read; it was left in the middle. For what only reads.
-bool guard_try(void (*run)(void *context), void *context) MUST_CHECK;
+bool sigbus_try(void (*run)(void *context), void *context) MUST_CHECK;
 
 // Shorthands over one database. A `data` of NULL stands for an empty value.
 enum error_code lmdb_get(struct store_transaction *transaction, enum database database,

@@ -642,9 +642,9 @@ static enum error_code look_whether_back(struct store_transaction *transaction, 
 
 // A clock that was ahead made notes of the future. From here on they are as old as if they were made now. Not so while
 // the clock is back: once it is right again, all of them would be over.
-static enum error_code heal_time(struct store_transaction *transaction,
-                                 const struct cursor_block *found, timestamp_ns now,
-                                 struct error *error)
+static enum error_code clamp_future_time(struct store_transaction *transaction,
+                                         const struct cursor_block *found, timestamp_ns now,
+                                         struct error *error)
 {
     struct block block;
     bool is_back;
@@ -682,7 +682,7 @@ static enum error_code forget_front(struct store_transaction *transaction, enum 
         if (code == ERROR_NOT_FOUND || (code == ERROR_NONE && block.kind != kind))
             return ERROR_NONE;
         if (code == ERROR_NONE && is_ahead(&block, now))
-            return heal_time(transaction, &block, now, error);
+            return clamp_future_time(transaction, &block, now, error);
         if (code == ERROR_NONE && !is_over(&block, now, keep)) {
             timestamp_ns end = ((timestamp_ns)block.newest + 1) * NS_PER_SECOND;
             if (keep[kind] < *due - end)
@@ -755,7 +755,7 @@ static enum error_code sweep_block(struct store_transaction *transaction,
     if (block->count == 0)
         return drop_damaged(transaction, block->key_bytes, block->key_len, error);
     if (is_ahead(block, now))
-        return heal_time(transaction, block, now, error);
+        return clamp_future_time(transaction, block, now, error);
     if (is_over(block, now, keep))
         return delete_block(transaction, block, error);
     return pack(transaction, block, now, is_again, error);

@@ -32,7 +32,7 @@ static int put_last(struct store_transaction *transaction, uint64_t sequence, si
 
 // The last sequence that was given out, in `meta`, is damaged, or a record's key is: the sequence becomes one behind
 // the last record.
-static enum error_code heal_sequence(struct store_transaction *transaction, struct error *error)
+static enum error_code repair_sequence(struct store_transaction *transaction, struct error *error)
 {
     for (;;) {
         struct slice found;
@@ -68,7 +68,7 @@ static enum error_code append_record(struct store_transaction *transaction, uint
         code = put_last(transaction, *sequence, RECORD_HEADER_SIZE + body.len, &bytes);
     }
     if (code == MDB_KEYEXIST) {
-        enum error_code healed = heal_sequence(transaction, error);
+        enum error_code healed = repair_sequence(transaction, error);
         if (healed != ERROR_NONE)
             return healed;
         *sequence = transaction->sequence;

@@ -34,7 +34,7 @@ static _Atomic uintptr_t map_start, map_end;
 // Who dealt with SIGSEGV before: a sanitizer, a test.
 static struct sigaction earlier;
 
-// Of guard_try(), in the thread that is in it.
+// Of sigbus_try(), in the thread that is in it.
 static _Thread_local sigjmp_buf *escape;
 
 // The first thread to get here writes the message; others that follow wait for the end.
@@ -72,7 +72,7 @@ static void on_bus_error(int number, siginfo_t *info, void *context)
     end_process(message, sizeof message - 1);
 }
 
-bool guard_try(void (*run)(void *context), void *context)
+bool sigbus_try(void (*run)(void *context), void *context)
 {
     sigjmp_buf place;
     bool is_whole = sigsetjmp(place, 1) == 0;
@@ -120,7 +120,7 @@ static void catch (int number, void (*handle)(int, siginfo_t *, void *), struct 
 }
 
 // From here on pages of the map that cannot be read, or that lead LMDB astray.
-static void guard_catch_faults(MDB_env *env)
+static void sigbus_catch_faults(MDB_env *env)
 {
     catch (SIGBUS, on_bus_error, NULL);
     catch (SIGSEGV, on_segment_fault, &earlier);
@@ -128,7 +128,7 @@ static void guard_catch_faults(MDB_env *env)
 }
 
 // LMDB does not say where its map lies.
-static void guard_find_map(void)
+static void sigbus_find_map(void)
 {
     static const char name[] = "/data.mdb\n";
     char line[4096 + 128];
@@ -688,7 +688,7 @@ static const char *const database_names[DATABASE_COUNT] = {
     [DATABASE_DEAD] = "dead",
     [DATABASE_HISTORY] = "history",
     [DATABASE_NOTES] = "notes",
-    [DATABASE_TABLES + (int) STORE_TABLE_TALLY] = "tally",
+    [DATABASE_TABLES + (int) STORE_TABLE_STATS] = "tally",
     [DATABASE_TABLES + (int) STORE_TABLE_POOLS] = "pools",
     [DATABASE_TABLES + (int) STORE_TABLE_OPEN_JOBS] = "open_jobs",
     [DATABASE_TABLES + (int) STORE_TABLE_OPEN_RUNS] = "open_runs",
@@ -918,7 +918,7 @@ static enum error_code map_environment(struct store *store, struct error *error)
     if (code != MDB_SUCCESS)
         return lmdb_error(code, "create environment", error);
     // The lock file is mapped for writing, which a full disk may refuse.
-    guard_catch_faults(store->env);
+    sigbus_catch_faults(store->env);
     code = mdb_env_set_maxdbs(store->env, DATABASE_COUNT);
     if (code == MDB_SUCCESS)
         code = mdb_env_set_maxreaders(store->env, READERS_MAX);
@@ -939,7 +939,7 @@ static enum error_code open_environment(struct store *store, struct error *error
         code = map_environment(store, error);
     if (code != ERROR_NONE)
         return code;
-    guard_find_map();
+    sigbus_find_map();
     if (store->mode == STORE_DAEMON) // no other process writes to it
         code = verify_length(store->env, store->data_file, error);
     if (code != ERROR_NONE || store->mode == STORE_READER)

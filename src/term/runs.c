@@ -255,44 +255,44 @@ static void paint_narrow_row(struct list *list, const struct row *row)
     painter_paragraph(painter, pieces, count, painter_separator(&list->painter), NARROW_INDENT);
 }
 
-struct tally {
+struct stats {
     size_t states[RUNS_RUN_OPEN + 1];
     const struct row *oldest_queued;
 };
 
-static struct tally count_states(const struct list *list)
+static struct stats count_states(const struct list *list)
 {
-    struct tally tally = {0};
+    struct stats stats = {0};
     for (size_t i = 0; i < list->count; i++) {
         enum runs_state state = list->rows[i].entry->state;
-        tally.states[state]++;
-        if (state == RUNS_JOB_QUEUED && tally.oldest_queued == NULL)
-            tally.oldest_queued = &list->rows[i];
+        stats.states[state]++;
+        if (state == RUNS_JOB_QUEUED && stats.oldest_queued == NULL)
+            stats.oldest_queued = &list->rows[i];
     }
-    return tally;
+    return stats;
 }
 
 // 3 runs open · 2 jobs waiting · 4 queued (the oldest for 48m) · 3 running
 static bool paint_summary(struct list *list)
 {
-    struct tally tally = count_states(list);
+    struct stats stats = count_states(list);
     struct slice oldest = SLICE_EMPTY;
     struct painter_piece pieces[4] = {{.style = STYLE_PLAIN}};
-    size_t runs = tally.states[RUNS_RUN_OPEN];
-    size_t waiting = tally.states[RUNS_JOB_WAITING];
+    size_t runs = stats.states[RUNS_RUN_OPEN];
+    size_t waiting = stats.states[RUNS_JOB_WAITING];
 
-    if (tally.oldest_queued != NULL &&
+    if (stats.oldest_queued != NULL &&
         !arena_format(list->scratch, &oldest, " (the oldest for %.*s)",
-                      SLICE_ARGS(tally.oldest_queued->cells[COLUMN_AGE])))
+                      SLICE_ARGS(stats.oldest_queued->cells[COLUMN_AGE])))
         return false;
     if (!arena_format(list->scratch, &pieces[0].clean, "%zu run%s open", runs,
                       runs == 1 ? "" : "s") ||
         !arena_format(list->scratch, &pieces[1].clean, "%zu job%s waiting", waiting,
                       waiting == 1 ? "" : "s") ||
         !arena_format(list->scratch, &pieces[2].clean, "%zu queued%.*s",
-                      tally.states[RUNS_JOB_QUEUED], SLICE_ARGS(oldest)) ||
+                      stats.states[RUNS_JOB_QUEUED], SLICE_ARGS(oldest)) ||
         !arena_format(list->scratch, &pieces[3].clean, "%zu running",
-                      tally.states[RUNS_JOB_RUNNING]))
+                      stats.states[RUNS_JOB_RUNNING]))
         return false;
     painter_newline(&list->painter);
     painter_paragraph(&list->painter, pieces, 4, painter_separator(&list->painter), 0);
@@ -402,10 +402,10 @@ static bool keep_entry(struct entry_list *list, const struct run_view *view,
 static bool list_job(struct entry_list *list, const struct run_view *view,
                      const struct run_view_job *job)
 {
-    static const enum runs_state states[STANDING_STATES] = {
-        [STANDING_WAITING] = RUNS_JOB_WAITING,
-        [STANDING_QUEUED] = RUNS_JOB_QUEUED,
-        [STANDING_RUNNING] = RUNS_JOB_RUNNING,
+    static const enum runs_state states[OPEN_JOB_STATES] = {
+        [OPEN_JOB_WAITING] = RUNS_JOB_WAITING,
+        [OPEN_JOB_QUEUED] = RUNS_JOB_QUEUED,
+        [OPEN_JOB_RUNNING] = RUNS_JOB_RUNNING,
     };
     return keep_entry(
         list, view,

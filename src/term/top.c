@@ -105,12 +105,12 @@ static bool paint_totals(struct screen *screen)
         !arena_format(screen->scratch, &pieces[0].clean, "%s",
                       timestamp_format_rfc3339(top->now, false, time)) ||
         !arena_format(screen->scratch, &pieces[1].clean, "%" PRIu64 " queued%s%.*s%s",
-                      top->totals[STANDING_QUEUED], age.len > 0 ? " (the oldest for " : "",
+                      top->totals[OPEN_JOB_QUEUED], age.len > 0 ? " (the oldest for " : "",
                       SLICE_ARGS(age), age.len > 0 ? ")" : "") ||
         !arena_format(screen->scratch, &pieces[2].clean, "%" PRIu64 " running",
-                      top->totals[STANDING_RUNNING]) ||
+                      top->totals[OPEN_JOB_RUNNING]) ||
         !arena_format(screen->scratch, &pieces[3].clean, "%" PRIu64 " waiting",
-                      top->totals[STANDING_WAITING]) ||
+                      top->totals[OPEN_JOB_WAITING]) ||
         !arena_format(screen->scratch, &pieces[4].clean, "%" PRIu64 " run%s open", top->open_runs,
                       top->open_runs == 1 ? "" : "s") ||
         !arena_format(screen->scratch, &pieces[5].clean, "%" PRIu64 " unreadable", top->unreadable))
@@ -160,10 +160,10 @@ static bool format_pool(struct screen *screen, const struct top_pool *pool,
     return clean(screen, pool->labels.len > 0 ? pool->labels : SLICE("(none)"),
                  &cells[POOL_LABELS].clean) &&
            clean(screen, pool->group, &cells[POOL_GROUP].clean) &&
-           format_count(screen, pool->counts[STANDING_QUEUED], &cells[POOL_QUEUED].clean) &&
+           format_count(screen, pool->counts[OPEN_JOB_QUEUED], &cells[POOL_QUEUED].clean) &&
            format_age(screen, pool->oldest_queued, &cells[POOL_OLDEST].clean) &&
-           format_count(screen, pool->counts[STANDING_RUNNING], &cells[POOL_RUNNING].clean) &&
-           format_count(screen, pool->counts[STANDING_WAITING], &cells[POOL_WAITING].clean);
+           format_count(screen, pool->counts[OPEN_JOB_RUNNING], &cells[POOL_RUNNING].clean) &&
+           format_count(screen, pool->counts[OPEN_JOB_WAITING], &cells[POOL_WAITING].clean);
 }
 
 static bool paint_pools(struct screen *screen, size_t most)
@@ -185,16 +185,16 @@ static bool paint_pools(struct screen *screen, size_t most)
 static void set_state(const struct top_job *job, struct table_cell *cell)
 {
     switch (job->state) {
-    case STANDING_QUEUED:
+    case OPEN_JOB_QUEUED:
         *cell = (struct table_cell){SLICE("queued"), STYLE_YELLOW};
         break;
-    case STANDING_WAITING:
+    case OPEN_JOB_WAITING:
         *cell = (struct table_cell){SLICE("waiting"), STYLE_MAGENTA};
         break;
-    case STANDING_RUNNING:
+    case OPEN_JOB_RUNNING:
         *cell = (struct table_cell){SLICE("running"), STYLE_BLUE};
         break;
-    case STANDING_NONE:
+    case OPEN_JOB_NONE:
         break;
     }
 }
@@ -203,7 +203,7 @@ static bool format_job(struct screen *screen, const struct top_job *job,
                        struct table_cell cells[JOB_COLUMNS])
 {
     set_state(job, &cells[JOB_STATE]);
-    if (job->state == STANDING_QUEUED)
+    if (job->state == OPEN_JOB_QUEUED)
         cells[JOB_AGE].style = age_style(screen, job->since);
     return format_age(screen, job->since, &cells[JOB_AGE].clean) &&
            clean(screen, job->repository, &cells[JOB_REPOSITORY].clean) &&
@@ -307,12 +307,12 @@ static enum error_code out_of_memory(struct error *error)
 }
 
 static enum error_code add_job(void *context, const struct job_state *state,
-                               const struct job_standing *standing)
+                               const struct open_job_state *open_state)
 {
     struct loader *loader = context;
     struct top_job *job = &loader->top->jobs[loader->top->job_count++];
     struct slice labels;
-    *job = (struct top_job){.state = standing->state, .since = standing->since};
+    *job = (struct top_job){.state = open_state->state, .since = open_state->since};
     if (!text_repository(loader->arena, state->server, state->repository.full_name,
                          &job->repository) ||
         !copy(loader, state->body.name, &job->name) ||
@@ -335,7 +335,7 @@ static enum error_code add_pools(struct loader *loader, const struct queue_view 
         struct top_pool *to = &top->pools[top->pool_count++];
         *to = (struct top_pool){.labels = from->pool.labels, // pool_list() has copied them
                                 .group = from->pool.group,
-                                .oldest_queued = from->oldest[STANDING_QUEUED]};
+                                .oldest_queued = from->oldest[OPEN_JOB_QUEUED]};
         memcpy(to->counts, from->pool.counts, sizeof to->counts);
     }
     return ERROR_NONE;

@@ -724,14 +724,14 @@ static size_t duration_width(duration_ns duration)
 }
 
 // What the columns would need, were there room.
-static void measure_row(struct waterfall_layout *layout, const struct waterfall_row *row,
-                        size_t indent)
+static void sample_row(struct waterfall_layout *layout, const struct waterfall_row *row,
+                       size_t indent)
 {
     layout->name_width = larger(layout->name_width, text_width(row->name) + indent);
     layout->total_width = larger(layout->total_width, duration_width(waterfall_length(row->time)));
 }
 
-static void measure_rows(struct waterfall_picture *picture)
+static void sample_rows(struct waterfall_picture *picture)
 {
     const struct waterfall *waterfall = picture->waterfall;
     struct waterfall_layout *layout = &picture->layout;
@@ -740,14 +740,14 @@ static void measure_rows(struct waterfall_picture *picture)
     layout->queue_width = sizeof("queue") - 1;
     layout->total_width = sizeof("total") - 1;
     if (waterfall->is_over)
-        measure_row(layout, &waterfall->root, 0);
+        sample_row(layout, &waterfall->root, 0);
     for (size_t i = 0; i < waterfall->job_count; i++) {
         const struct waterfall_job *job = &waterfall->jobs[i];
-        measure_row(layout, &job->row, 0);
+        sample_row(layout, &job->row, 0);
         if (job->job->has_queue)
             layout->queue_width = larger(layout->queue_width, duration_width(job->job->queue));
         for (size_t j = 0; picture->steps && j < job->step_count; j++)
-            measure_row(layout, &job->steps[j], WATERFALL_STEP_INDENT);
+            sample_row(layout, &job->steps[j], WATERFALL_STEP_INDENT);
     }
 }
 
@@ -759,7 +759,7 @@ static void waterfall_layout_rows(struct waterfall_picture *picture)
     const struct terminal *terminal = &picture->painter.terminal;
     size_t gap = terminal->width < 60 ? 1 : 2;
 
-    measure_rows(picture);
+    sample_rows(picture);
     layout->mark_width = terminal->unicode ? 1 : 4;
     layout->name_column = layout->mark_width + 1;
     layout->total_column = terminal->width - layout->total_width;

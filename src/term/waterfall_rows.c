@@ -149,22 +149,22 @@ static bool explain_failure(struct builder *builder, struct waterfall_job *drawn
            arena_format(builder->arena, &row->note, "failed in %.*s", SLICE_ARGS(failed.name));
 }
 
-static void set_standing(enum standing_state standing, struct waterfall_row *row)
+static void set_standing(enum open_job_kind open_state, struct waterfall_row *row)
 {
-    switch (standing) {
-    case STANDING_WAITING:
+    switch (open_state) {
+    case OPEN_JOB_WAITING:
         row->mark = MARK_YET_TO_START;
         row->note = SLICE("waiting");
         break;
-    case STANDING_QUEUED:
+    case OPEN_JOB_QUEUED:
         row->mark = MARK_YET_TO_START;
         row->note = SLICE("queued");
         break;
-    case STANDING_RUNNING:
+    case OPEN_JOB_RUNNING:
         row->mark = MARK_RUNNING;
         row->note = SLICE("running");
         break;
-    case STANDING_NONE:
+    case OPEN_JOB_NONE:
         break;
     }
 }
@@ -193,7 +193,7 @@ static bool make_job_row(struct builder *builder, const struct run_view_job *job
                      word_of(job->conclusion, job->result), &drawn->row) ||
         !explain_failure(builder, drawn))
         return false;
-    set_standing(job->standing, &drawn->row);
+    set_standing(job->open_state, &drawn->row);
     return make_step_rows(builder, job, drawn);
 }
 
@@ -214,7 +214,7 @@ static bool make_root_row(struct builder *builder, struct waterfall *waterfall)
 
 // Children are clamped into their parents when they are made, so that jobs and root are all there is
 // to measure.
-static void measure_axis(const struct builder *builder, struct waterfall *waterfall)
+static void sample_axis(const struct builder *builder, struct waterfall *waterfall)
 {
     const struct run_view *view = waterfall->view;
     if (view->is_open)
@@ -242,7 +242,7 @@ enum error_code waterfall_build(const struct run_view *view, timestamp_ns now, b
         if (!make_job_row(&builder, &view->jobs[i], &waterfall->jobs[i]))
             return ERROR_MEMORY;
     waterfall->job_count = view->count;
-    measure_axis(&builder, waterfall);
+    sample_axis(&builder, waterfall);
     return ERROR_NONE;
 }
 

@@ -55,8 +55,8 @@ static enum error_code finish_root(const struct trace_policy *policy, bool is_in
     bool was_sent = run->phase == RUN_SENT;
     enum error_code code = build_root_span(policy, run, is_incomplete, arena, &finished->batch);
     if (code == ERROR_NONE)
-        code = measure_of_run(run, &finished->batch.spans[0], is_incomplete, arena,
-                              &finished->run_measure);
+        code = sample_of_run(run, &finished->batch.spans[0], is_incomplete, arena,
+                             &finished->run_sample);
     if (code != ERROR_NONE)
         return code;
     uint32_t digest = (uint32_t)fingerprint_of_batch(&finished->batch);
@@ -287,7 +287,7 @@ static enum error_code finish_job(const struct trace_policy *policy, bool is_inc
     enum job_phase phase =
         is_incomplete ? JOB_CLOSED_INCOMPLETE : phase_at_end(run, job, &timeline);
     if (is_to_be_measured(run, job, is_incomplete))
-        code = measure_of_job(policy, run, job, &timeline, arena, &finished->job_measure);
+        code = sample_of_job(policy, run, job, &timeline, arena, &finished->job_sample);
     if (told != NULL)
         timeline_take_back(told, &timeline);
     if (code == ERROR_NONE)
@@ -577,9 +577,9 @@ static duration_ns patience_with(const struct trace_policy *policy, bool waits_f
 
 static bool waits_for_approval(const struct job_state *job)
 {
-    struct job_standing standing;
-    standing_of_job(job, &standing);
-    return standing.state == STANDING_WAITING;
+    struct open_job_state open_state;
+    open_job_state_of(job, &open_state);
+    return open_state.state == OPEN_JOB_WAITING;
 }
 
 timestamp_ns lifecycle_job_deadline(const struct trace_policy *policy, const struct run_state *run,

@@ -251,23 +251,23 @@ void timeline_take_back(const struct job_timeline *told, struct job_timeline *ti
 
 // --- where an open job stands ---------------------------------------------------------------------
 
-void standing_of_any_job(const struct job_state *job, struct job_standing *standing)
+void open_job_state_of_any(const struct job_state *job, struct open_job_state *open_state)
 {
     timestamp_ns created = timestamp_first_known(job->created_at, job->queued_at);
     if (timeline_has_run(job, job->body_version.rank == GITHUB_JOB_COMPLETED)) {
-        standing->state = STANDING_RUNNING;
-        standing->since = timestamp_first_known(job->body.started_at, created);
+        open_state->state = OPEN_JOB_RUNNING;
+        open_state->since = timestamp_first_known(job->body.started_at, created);
     } else if (job->last_waiting > job->last_queued) {
-        standing->state = STANDING_WAITING;
-        standing->since = timestamp_first_known(created, job->last_waiting);
+        open_state->state = OPEN_JOB_WAITING;
+        open_state->since = timestamp_first_known(created, job->last_waiting);
     } else {
         // Released from waiting: ready for a runner since then.
-        standing->state = STANDING_QUEUED;
-        standing->since = job->last_waiting != TIMESTAMP_UNKNOWN
-                              ? job->last_queued
-                              : timestamp_first_known(created, job->last_queued);
+        open_state->state = OPEN_JOB_QUEUED;
+        open_state->since = job->last_waiting != TIMESTAMP_UNKNOWN
+                                ? job->last_queued
+                                : timestamp_first_known(created, job->last_queued);
     }
-    standing->since = timestamp_first_known(standing->since, job->last_received);
+    open_state->since = timestamp_first_known(open_state->since, job->last_received);
 }
 
 timestamp_ns standing_of_run(const struct run_state *run)
@@ -276,9 +276,9 @@ timestamp_ns standing_of_run(const struct run_state *run)
     return timestamp_first_known(told, run->first_job_start);
 }
 
-void standing_of_job(const struct job_state *job, struct job_standing *standing)
+void open_job_state_of(const struct job_state *job, struct open_job_state *open_state)
 {
-    *standing = (struct job_standing){.state = STANDING_NONE};
+    *open_state = (struct open_job_state){.state = OPEN_JOB_NONE};
     if (job->phase == JOB_OPEN)
-        standing_of_any_job(job, standing);
+        open_job_state_of_any(job, open_state);
 }

@@ -3,13 +3,13 @@
 
 #include <stdlib.h>
 
+#include "ghatrace/stats/open_runs.h"
 #include "ghatrace/store/codec.h"
-#include "ghatrace/tally/open_runs.h"
 #include "ghatrace/trace/labels.h"
 #include "private.h"
 
 // What people ask first.
-static const enum standing_state order[] = {STANDING_QUEUED, STANDING_WAITING, STANDING_RUNNING};
+static const enum open_job_kind order[] = {OPEN_JOB_QUEUED, OPEN_JOB_WAITING, OPEN_JOB_RUNNING};
 #define STATES (sizeof order / sizeof order[0])
 #define JOB_ARENA_BLOCK_BYTES ((size_t)16 * 1024)
 
@@ -20,8 +20,7 @@ static enum error_code out_of_memory(struct error *error)
 
 // The first job of the pool's state at or after `*job`. Where there is none any more, `since` becomes INT64_MAX.
 static enum error_code seek_job(struct store_transaction *transaction, const struct pool *pool,
-                                enum standing_state state, struct pool_job *job,
-                                struct error *error)
+                                enum open_job_kind state, struct pool_job *job, struct error *error)
 {
     enum error_code code = pool_seek_job(transaction, &pool->id, state, job, error);
     if (code == ERROR_NOT_FOUND) {
@@ -56,7 +55,7 @@ static enum error_code add_pool(struct store_transaction *transaction, const str
 static int compare_pools(const void *left, const void *right)
 {
     const struct queue_view_pool *a = left, *b = right;
-    timestamp_ns x = a->oldest[STANDING_QUEUED], y = b->oldest[STANDING_QUEUED];
+    timestamp_ns x = a->oldest[OPEN_JOB_QUEUED], y = b->oldest[OPEN_JOB_QUEUED];
     if (x != y)
         return x == TIMESTAMP_UNKNOWN ? 1 : y == TIMESTAMP_UNKNOWN ? -1 : x < y ? -1 : 1;
     int labels = slice_compare(a->pool.labels, b->pool.labels);
@@ -90,7 +89,7 @@ struct walk {
     const struct queue_view_filter *filter;
     struct arena job_arena; // of the one that is visited
     enum error_code (*visit)(void *context, const struct job_state *job,
-                             const struct job_standing *standing);
+                             const struct open_job_state *open_state);
     void *context;
     struct error *error;
     struct pool_job *next; // of each pool
@@ -98,20 +97,20 @@ struct walk {
     bool has_more;
 };
 
-static bool is_wanted(const struct walk *walk, size_t pool, enum standing_state state)
+static bool is_wanted(const struct walk *walk, size_t pool, enum open_job_kind state)
 {
     const struct queue_view_filter *filter = walk->filter;
     const struct queue_view_pool *candidate = &walk->view->pools[pool];
     return candidate->pool.counts[state] > 0 &&
-           (filter->state == STANDING_NONE || filter->state == state) &&
+           (filter->state == OPEN_JOB_NONE || filter->state == state) &&
            (filter->labels.len == 0 || labels_are_same(candidate->pool.labels, filter->labels));
 }
 
 // A job that cannot be read is left out, and counted.
 static enum error_code visit_job(struct walk *walk, const struct pool_job *place,
-                                 enum standing_state state)
+                                 enum open_job_kind state)
 {
-    const struct job_standing standing = {.state = state, .since = place->since};
+    const struct open_job_state open_state = {.state = state, .since = place->since};
     struct job_state job = {0};
     struct slice bytes;
     arena_clear(&walk->job_arena);
@@ -129,7 +128,7 @@ static enum error_code visit_job(struct walk *walk, const struct pool_job *place
     if (code != ERROR_NONE)
         return code;
     walk->left--;
-    return walk->visit(walk->context, &job, &standing);
+    return walk->visit(walk->context, &job, &open_state);
 }
 
 static size_t find_oldest(const struct walk *walk)
@@ -141,7 +140,7 @@ static size_t find_oldest(const struct walk *walk)
     return oldest;
 }
 
-static enum error_code seek_first(struct walk *walk, enum standing_state state)
+static enum error_code seek_first(struct walk *walk, enum open_job_kind state)
 {
     enum error_code code = ERROR_NONE;
     for (size_t i = 0; i < walk->view->count && code == ERROR_NONE; i++) {
@@ -156,7 +155,7 @@ static enum error_code seek_first(struct walk *walk, enum standing_state state)
 }
 
 // The jobs of one state over all pools, the oldest first: each pool offers its next one.
-static enum error_code walk_state(struct walk *walk, enum standing_state state)
+static enum error_code walk_state(struct walk *walk, enum open_job_kind state)
 {
     enum error_code code = seek_first(walk, state);
     while (code == ERROR_NONE && walk->view->count > 0) {
@@ -180,7 +179,7 @@ enum error_code queue_view_walk(struct store_transaction *transaction,
                                 const struct queue_view *view,
                                 const struct queue_view_filter *filter, struct arena *arena,
                                 enum error_code (*visit)(void *context, const struct job_state *job,
-                                                         const struct job_standing *standing),
+                                                         const struct open_job_state *open_state),
                                 void *context, bool *has_more, struct error *error)
 {
     struct walk walk = {.transaction = transaction,

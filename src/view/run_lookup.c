@@ -8,7 +8,7 @@
 
 #include "ghatrace/github/server.h"
 #include "ghatrace/otlp/decode.h"
-#include "ghatrace/tally/recent.h"
+#include "ghatrace/stats/recent.h"
 #include "ghatrace/trace/spans.h"
 #include "ghatrace/view/run_view.h"
 #include "private.h"

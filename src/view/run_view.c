@@ -181,18 +181,18 @@ static enum error_code run_view_from_state(const struct job_state *state, timest
 {
     const struct github_job *body = &state->body;
     bool is_over = state->phase == JOB_SETTLING;
-    struct job_standing standing, stood;
+    struct open_job_state open_state, stood;
     struct job_timeline timeline;
 
-    standing_of_job(state, &standing);
-    standing_of_any_job(state, &stood);
+    open_job_state_of(state, &open_state);
+    open_job_state_of_any(state, &stood);
     timeline_of_job(state, is_over, is_over ? TIMESTAMP_UNKNOWN : now, &timeline);
     struct slice conclusion = is_over ? body->conclusion : SLICE_EMPTY;
     struct build_outcome outcome = build_outcome_of_job(conclusion, timeline.fault);
     *job = (struct run_view_job){
         .job_id = state->job_id,
         .name = body->name,
-        .standing = standing.state,
+        .open_state = open_state.state,
         .stood = stood,
         .workflow = body->workflow_name,
         .result = outcome.result,
@@ -379,7 +379,7 @@ static bool append_jobs(struct loader *loader, const struct run_view *told)
 {
     struct run_view *view = loader->view;
     for (size_t i = 0; i < told->count; i++) {
-        assert(told->jobs[i].has_spans && told->jobs[i].standing == STANDING_NONE);
+        assert(told->jobs[i].has_spans && told->jobs[i].open_state == OPEN_JOB_NONE);
         void *jobs =
             grow(loader->arena, view->jobs, view->count, &loader->capacity, sizeof *view->jobs);
         if (jobs == NULL)
@@ -429,7 +429,7 @@ enum error_code recent_run_server(const struct recent_run *recent, struct arena 
 enum error_code run_view_from_recent(const struct recent_run *recent, struct arena *arena,
                                      struct run_view *view)
 {
-    const struct run_measure *measure = &recent->measure;
+    const struct run_sample *measure = &recent->measure;
     *view = (struct run_view){
         .run_id = measure->run_id,
         .run_attempt = measure->run_attempt,

@@ -45,7 +45,7 @@ static struct secret_set *create_set(const struct slice *items, size_t count)
     return set;
 }
 
-struct secret_set *secrets_hold(struct ingress_secrets *secrets)
+struct secret_set *secrets_ref(struct ingress_secrets *secrets)
 {
     pthread_mutex_lock(&secrets->mutex);
     struct secret_set *set = secrets->current;
@@ -54,7 +54,7 @@ struct secret_set *secrets_hold(struct ingress_secrets *secrets)
     return set;
 }
 
-void secrets_let_go(struct secret_set *set)
+void secrets_unref(struct secret_set *set)
 {
     if (atomic_fetch_sub(&set->holders, 1) != 1)
         return;
@@ -91,13 +91,13 @@ void ingress_secrets_use(struct ingress_secrets *secrets, struct secret_set *fre
     struct secret_set *old = secrets->current;
     secrets->current = fresh;
     pthread_mutex_unlock(&secrets->mutex);
-    secrets_let_go(old);
+    secrets_unref(old);
 }
 
 void ingress_secrets_drop(struct secret_set *set)
 {
     if (set != NULL)
-        secrets_let_go(set);
+        secrets_unref(set);
 }
 
 enum error_code ingress_secrets_replace(struct ingress_secrets *secrets, const struct slice *items,
@@ -115,7 +115,7 @@ void ingress_secrets_destroy(struct ingress_secrets *secrets)
 {
     if (secrets == NULL)
         return;
-    secrets_let_go(secrets->current);
+    secrets_unref(secrets->current);
     pthread_mutex_destroy(&secrets->mutex);
     memory_free(secrets);
 }
@@ -214,10 +214,10 @@ static bool check_signature(const struct http_head *head, struct slice body,
         return true;
     }
     struct slice header = http_head_get(head, SLICE("x-hub-signature-256"), NULL);
-    struct secret_set *set = secrets_hold(options->secrets);
+    struct secret_set *set = secrets_ref(options->secrets);
     bool is_valid =
         github_signature_is_valid(header, body, set->items, set->count, delivery->fingerprint);
-    secrets_let_go(set);
+    secrets_unref(set);
     return is_valid || refuse(refusal, 401, "x-hub-signature-256: signature does not match");
 }
 

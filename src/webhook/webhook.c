@@ -11,7 +11,8 @@
 
 // --- GET /health (alive) and GET /ready (can accept) ----------------------------------------------
 
-static void answer_ready(struct engine *engine, struct ingress *ingress, struct answer *answer)
+static void answer_ready(struct engine *engine, struct ingress *ingress,
+                         struct http_response *answer)
 {
     struct error error = {.code = ERROR_NONE};
     enum error_code code = engine_ready(engine, &error);
@@ -21,24 +22,25 @@ static void answer_ready(struct engine *engine, struct ingress *ingress, struct 
     const char *export_note = engine_export_note(engine);
 
     if (code == ERROR_NONE && export_note != NULL)
-        answer_set_ready(answer, export_note);
+        http_response_set_ready(answer, export_note);
     else if (code == ERROR_NONE)
-        answer_set(answer, 200, SLICE("{\"status\":\"ready\"}\n"));
+        http_response_set(answer, 200, SLICE("{\"status\":\"ready\"}\n"));
     else
-        answer_set_unavailable(answer, error.code == code ? error.message : error_code_text(code));
+        http_response_set_unavailable(answer,
+                                      error.code == code ? error.message : error_code_text(code));
 }
 
 bool health_answers(struct engine *engine, struct ingress *ingress, const struct http_head *head,
-                    struct answer *answer)
+                    struct http_response *answer)
 {
     bool is_health = slice_equals(head->path, SLICE("/health"));
 
     if (!is_health && !slice_equals(head->path, SLICE("/ready")))
         return false;
     if (!slice_equals(head->method, SLICE("GET")) && !slice_equals(head->method, SLICE("HEAD")))
-        answer_set_wrong_method(answer, "GET, HEAD");
+        http_response_set_wrong_method(answer, "GET, HEAD");
     else if (is_health)
-        answer_set(answer, 200, SLICE("{\"status\":\"healthy\"}\n"));
+        http_response_set(answer, 200, SLICE("{\"status\":\"healthy\"}\n"));
     else
         answer_ready(engine, ingress, answer);
     return true;
@@ -54,9 +56,9 @@ bool health_answers(struct engine *engine, struct ingress *ingress, const struct
 // Of a stranger's header, in a log line.
 #define LOGGED_MAX 128
 
-// A conversation's memory for deliveries, used again and again.
+// A connection's memory for deliveries, used again and again.
 struct request {
-    struct conversation *conversation;
+    struct http_conn *conn;
     struct arena arena;
     struct delivery delivery;
     struct engine_task task;
@@ -64,9 +66,9 @@ struct request {
     uint64_t large_bytes;   // taken from body_memory for what the delivery is decoded to
 };
 
-static struct webhook *webhook_of(const struct conversation *conversation)
+static struct webhook *webhook_of(const struct http_conn *conn)
 {
-    return conversation->host->context;
+    return conn->host->context;
 }
 
 // --- counting and logging -------------------------------------------------------------------------
@@ -108,10 +110,10 @@ static void count_status(struct webhook_counters *counters, int status)
         add(&counters->sums.refusals[refusal_of(status)]);
 }
 
-static void count_delivery(const struct conversation *conversation,
-                           const struct github_event *event, enum ingress_outcome outcome)
+static void count_delivery(const struct http_conn *conn, const struct github_event *event,
+                           enum ingress_outcome outcome)
 {
-    struct webhook_counters *counters = &webhook_of(conversation)->counters;
+    struct webhook_counters *counters = &webhook_of(conn)->counters;
 
     add(&counters->sums.deliveries[event->type][outcome]);
     atomic_store_explicit(&counters->event_at[event->type], timestamp_now(), memory_order_relaxed);
@@ -140,21 +142,21 @@ static struct slice header_for_log(const struct http_head *head, struct slice na
 }
 
 // Never the body, never the signature.
-static void log_answer(const struct conversation *conversation, int status, const char *reason)
+static void log_answer(const struct http_conn *conn, int status, const char *reason)
 {
-    const struct http_head *head = &conversation->parser.message;
+    const struct http_head *head = &conn->parser.message;
     bool is_suspect = status == 400 || status == 401;
     char peer[NET_ADDRESS_TEXT_SIZE] = "gone";
     uint64_t held_back = 0;
 
     if (!log_is_enabled(is_suspect ? LOG_WARN : LOG_DEBUG))
         return;
-    struct webhook *webhook = webhook_of(conversation);
+    struct webhook *webhook = webhook_of(conn);
     struct log_limit *limit = status == 401 ? &webhook->signature_lines : &webhook->malformed_lines;
     if (is_suspect && !log_limit_allows(limit, timestamp_monotonic(), &held_back))
         return;
-    if (conversation->connection != NULL)
-        net_address_format(net_connection_peer(conversation->connection), peer);
+    if (conn->connection != NULL)
+        net_address_format(net_connection_peer(conn->connection), peer);
     const struct log_field fields[] = {
         LOG_INT("status", status),
         LOG_STRING("reason", reason),
@@ -168,20 +170,20 @@ static void log_answer(const struct conversation *conversation, int status, cons
     log_write(is_suspect ? LOG_WARN : LOG_DEBUG, "request", fields);
 }
 
-static void give_answer(struct conversation *conversation, const struct answer *answer,
+static void give_answer(struct http_conn *conn, const struct http_response *answer,
                         const char *reason)
 {
-    count_status(&webhook_of(conversation)->counters, answer->status);
-    log_answer(conversation, answer->status, reason);
-    conversation_answer(conversation, answer);
+    count_status(&webhook_of(conn)->counters, answer->status);
+    log_answer(conn, answer->status, reason);
+    http_conn_respond(conn, answer);
 }
 
-static void refuse(struct conversation *conversation, int status, const char *message)
+static void refuse(struct http_conn *conn, int status, const char *message)
 {
-    struct answer answer;
+    struct http_response answer;
 
-    answer_set_error(&answer, status, message);
-    give_answer(conversation, &answer, message);
+    http_response_set_error(&answer, status, message);
+    give_answer(conn, &answer, message);
 }
 
 // --- where it comes from --------------------------------------------------------------------------
@@ -210,14 +212,14 @@ static bool may_come(void *context, const struct net_address *peer)
 }
 
 // may_come() has judged all but those behind a trusted proxy.
-static bool client_is_allowed(const struct conversation *conversation, const struct http_head *head)
+static bool client_is_allowed(const struct http_conn *conn, const struct http_head *head)
 {
-    const struct ingress_options *options = webhook_of(conversation)->options;
+    const struct ingress_options *options = webhook_of(conn)->options;
     struct net_ip peer, client;
 
     if (options->allow_from.count == 0 || options->trusted_proxies.count == 0)
         return true;
-    if (!net_ip_from_address(net_connection_peer(conversation->connection), &peer))
+    if (!net_ip_from_address(net_connection_peer(conn->connection), &peer))
         return false;
     if (!net_network_list_holds(&options->trusted_proxies, &peer))
         return true;
@@ -226,14 +228,14 @@ static bool client_is_allowed(const struct conversation *conversation, const str
 }
 
 // Whom a failed signature is put down to: the client behind trusted proxies, if they tell.
-static bool find_client(const struct conversation *conversation, const struct http_head *head,
+static bool find_client(const struct http_conn *conn, const struct http_head *head,
                         struct net_ip *client)
 {
-    const struct net_network_list *trusted = &webhook_of(conversation)->options->trusted_proxies;
+    const struct net_network_list *trusted = &webhook_of(conn)->options->trusted_proxies;
     struct net_ip peer;
 
-    if (conversation->connection == NULL ||
-        !net_ip_from_address(net_connection_peer(conversation->connection), &peer))
+    if (conn->connection == NULL ||
+        !net_ip_from_address(net_connection_peer(conn->connection), &peer))
         return false;
     if (!net_network_list_holds(trusted, &peer) ||
         !forwarded_find_client(head, trusted, &peer, client))
@@ -242,12 +244,12 @@ static bool find_client(const struct conversation *conversation, const struct ht
 }
 
 // For whoever asks whether all is set up right.
-static void note_refusal(struct conversation *conversation, const struct http_head *head,
+static void note_refusal(struct http_conn *conn, const struct http_head *head,
                          enum setup_refusal refusal)
 {
-    struct webhook *webhook = webhook_of(conversation);
+    struct webhook *webhook = webhook_of(conn);
     struct net_ip client;
-    bool is_known = find_client(conversation, head, &client);
+    bool is_known = find_client(conn, head, &client);
     const struct setup_refused delivery = {.why = refusal,
                                            .client = is_known ? &client : NULL,
                                            .path = head->path,
@@ -257,17 +259,17 @@ static void note_refusal(struct conversation *conversation, const struct http_he
     setup_note_refusal(webhook->setup, &delivery);
 }
 
-static void note_signature(struct conversation *conversation, const struct http_head *head)
+static void note_signature(struct http_conn *conn, const struct http_head *head)
 {
     if (http_head_get(head, SLICE("x-hub-signature-256"), NULL).len > 0)
-        note_refusal(conversation, head, SETUP_WRONG_SIGNATURE);
+        note_refusal(conn, head, SETUP_WRONG_SIGNATURE);
     else if (setup_is_from_github(head))
-        note_refusal(conversation, head, SETUP_WITHOUT_SIGNATURE);
+        note_refusal(conn, head, SETUP_WITHOUT_SIGNATURE);
 }
 
-static void log_lost_delivery(const struct conversation *conversation, const struct http_head *head)
+static void log_lost_delivery(const struct http_conn *conn, const struct http_head *head)
 {
-    struct webhook *webhook = webhook_of(conversation);
+    struct webhook *webhook = webhook_of(conn);
     char peer[NET_ADDRESS_TEXT_SIZE] = "gone";
     uint64_t held_back;
     struct slice path = head->path;
@@ -275,8 +277,8 @@ static void log_lost_delivery(const struct conversation *conversation, const str
     if (!log_is_enabled(LOG_WARN) ||
         !log_limit_allows(&webhook->path_lines, timestamp_monotonic(), &held_back))
         return;
-    if (conversation->connection != NULL)
-        net_address_format(net_connection_peer(conversation->connection), peer);
+    if (conn->connection != NULL)
+        net_address_format(net_connection_peer(conn->connection), peer);
     if (path.len > LOGGED_MAX)
         path.len = LOGGED_MAX;
     log_warn("a delivery came to another path than webhook-path, and is lost",
@@ -286,64 +288,64 @@ static void log_lost_delivery(const struct conversation *conversation, const str
              LOG_STRING("peer", peer), held_back > 0 ? LOG_INT("held_back", held_back) : LOG_END);
 }
 
-static void refuse_path(struct conversation *conversation, const struct http_head *head)
+static void refuse_path(struct http_conn *conn, const struct http_head *head)
 {
     if (slice_equals(head->method, SLICE("POST")) && setup_is_from_github(head)) {
-        note_refusal(conversation, head, SETUP_WRONG_PATH);
-        log_lost_delivery(conversation, head);
+        note_refusal(conn, head, SETUP_WRONG_PATH);
+        log_lost_delivery(conn, head);
     }
-    refuse(conversation, 404, "not found");
+    refuse(conn, 404, "not found");
 }
 
 // Whoever tries again and again to sign is answered more and more slowly. Who signs rightly never is, from wherever.
-static void refuse_signature(struct conversation *conversation, const struct http_head *head,
+static void refuse_signature(struct http_conn *conn, const struct http_head *head,
                              const char *message)
 {
-    struct webhook *webhook = webhook_of(conversation);
+    struct webhook *webhook = webhook_of(conn);
     struct net_ip client;
     duration_ns delay = 0;
 
-    note_signature(conversation, head);
-    if (find_client(conversation, head, &client))
+    note_signature(conn, head);
+    if (find_client(conn, head, &client))
         delay = failures_note(webhook->failures, &client, timestamp_monotonic());
     if (delay == 0) {
-        refuse(conversation, 401, message);
+        refuse(conn, 401, message);
         return;
     }
     count_status(&webhook->counters, 401);
-    log_answer(conversation, 401, message);
-    conversation_answer_late(conversation, 401,
-                             "signature missing or wrong, and not for the first time", delay);
+    log_answer(conn, 401, message);
+    http_conn_respond_late(conn, 401, "signature missing or wrong, and not for the first time",
+                           delay);
 }
 
-static void refuse_delivery(struct conversation *conversation, const struct http_head *head,
+static void refuse_delivery(struct http_conn *conn, const struct http_head *head,
                             const struct refusal *refusal)
 {
     if (refusal->status == 401)
-        refuse_signature(conversation, head, refusal->error.message);
+        refuse_signature(conn, head, refusal->error.message);
     else
-        refuse(conversation, refusal->status, refusal->error.message);
+        refuse(conn, refusal->status, refusal->error.message);
 }
 
 // --- the head -------------------------------------------------------------------------------------
 
-static bool on_head(struct conversation *conversation, const struct http_head *head)
+static bool on_head(struct http_conn *conn, const struct http_head *head)
 {
-    const struct webhook *webhook = webhook_of(conversation);
+    const struct webhook *webhook = webhook_of(conn);
     struct refusal refusal;
-    struct answer answer;
+    struct http_response answer;
 
     if (health_answers(webhook->engine, webhook->ingress, head, &answer)) {
-        give_answer(conversation, &answer, "health"); // proxies ask for it themselves
-    } else if (!client_is_allowed(conversation, head)) {
-        refuse(conversation, 403, "not from here");
+        give_answer(conn, &answer, "health"); // proxies ask for it themselves
+    } else if (!client_is_allowed(conn, head)) {
+        refuse(conn, 403, "client address is not in allow-from");
     } else if (!slice_equals(head->path, slice_from_string(webhook->options->webhook_path))) {
-        refuse_path(conversation, head);
+        refuse_path(conn, head);
     } else if (!slice_equals(head->method, SLICE("POST"))) {
-        answer_set_wrong_method(&answer, "POST");
-        give_answer(conversation, &answer, "method");
+        http_response_set_wrong_method(&answer, "POST");
+        give_answer(conn, &answer, "method");
     } else if (!delivery_head_is_acceptable(head, webhook->options, &refusal)) {
-        refuse_delivery(conversation, head, &refusal);
+        refuse_delivery(conn, head, &refusal);
     } else {
         return true;
     }
@@ -354,36 +356,35 @@ static bool on_head(struct conversation *conversation, const struct http_head *h
 
 static void give_outcome(struct request *request)
 {
-    struct conversation *conversation = request->conversation;
+    struct http_conn *conn = request->conn;
     enum ingress_outcome outcome = INGRESS_REFUSED;
-    struct answer answer;
+    struct http_response answer;
 
     switch (request->task.outcome) {
     case ENGINE_ACCEPTED:
         outcome = INGRESS_ACCEPTED;
-        answer_set(&answer, 202, SLICE("{\"status\":\"accepted\"}\n"));
+        http_response_set(&answer, 202, SLICE("{\"status\":\"accepted\"}\n"));
         break;
     case ENGINE_DUPLICATE:
         outcome = INGRESS_DUPLICATE;
-        answer_set(&answer, 200, SLICE("{\"status\":\"duplicate\"}\n"));
+        http_response_set(&answer, 200, SLICE("{\"status\":\"duplicate\"}\n"));
         break;
     case ENGINE_FULL:
-        answer_set_error(&answer, 503, "no room at present, try again later");
+        http_response_set_error(&answer, 503, "no room at present, try again later");
         break;
     case ENGINE_FAILED:
-        answer_set_error(&answer, 503, "could not be stored, try again later");
+        http_response_set_error(&answer, 503, "could not be stored, try again later");
         break;
     }
-    count_delivery(conversation, &request->delivery.event, outcome);
-    give_answer(conversation, &answer,
-                answer.status == 503 ? request->task.error.message : "engine");
+    count_delivery(conn, &request->delivery.event, outcome);
+    give_answer(conn, &answer, answer.status == 503 ? request->task.error.message : "engine");
 }
 
 static void clear(struct request *request)
 {
     arena_clear(&request->arena);
     if (request->large_bytes > 0)
-        body_memory_give_back(request->conversation->host->body_memory, request->large_bytes);
+        body_memory_give_back(request->conn->host->body_memory, request->large_bytes);
     request->large_bytes = 0;
 }
 
@@ -391,7 +392,7 @@ static void clear(struct request *request)
 // other, however little memory there may be for them.
 static bool take_memory(struct request *request)
 {
-    struct body_memory *memory = request->conversation->host->body_memory;
+    struct body_memory *memory = request->conn->host->body_memory;
     size_t held = request->arena.held;
 
     if (memory == NULL || held <= LARGE_EVENT)
@@ -408,11 +409,11 @@ static bool take_memory(struct request *request)
 static void answer_outcome(void *context)
 {
     struct request *request = context;
-    struct conversation *conversation = request->conversation;
+    struct http_conn *conn = request->conn;
 
     give_outcome(request);
     clear(request);
-    conversation_let_go(conversation);
+    http_conn_unref(conn);
 }
 
 // In the engine's thread.
@@ -420,7 +421,7 @@ static void on_done(struct engine_task *task)
 {
     struct request *request = task->context;
 
-    net_loop_post(request->conversation->host->loop, &request->answer);
+    net_loop_post(request->conn->host->loop, &request->answer);
 }
 
 static void submit(struct request *request)
@@ -430,7 +431,7 @@ static void submit(struct request *request)
 
     if (!github_delivery_guid_time(delivery->guid, &occurred_at))
         occurred_at = TIMESTAMP_UNKNOWN;
-    // One request of a conversation at a time: the last one's outcome has come back.
+    // One request of a connection at a time: the last one's outcome has come back.
     assert(request->task.state == ENGINE_TASK_IDLE && !request->answer.is_posted);
     request->answer = (struct net_task){.run = answer_outcome, .context = request};
     request->task = (struct engine_task){.type = ENGINE_APPLY_EVENT,
@@ -442,28 +443,28 @@ static void submit(struct request *request)
     delivery_digest(delivery, request->task.delivery_digest);
     delivery_old_digest(delivery, request->task.old_digest);
     // The engine reads the event until on_done, whether or not the client stays that long.
-    conversation_hold(request->conversation);
-    engine_submit(webhook_of(request->conversation)->engine, &request->task);
+    http_conn_ref(request->conn);
+    engine_submit(webhook_of(request->conn)->engine, &request->task);
 }
 
 // --- the request ----------------------------------------------------------------------------------
 
-static struct request *request_of(struct conversation *conversation)
+static struct request *request_of(struct http_conn *conn)
 {
-    if (conversation->request == NULL) {
+    if (conn->request == NULL) {
         struct request *request = memory_allocate_array(1, sizeof *request);
         if (request == NULL)
             return NULL;
-        request->conversation = conversation;
+        request->conn = conn;
         arena_init(&request->arena, ARENA_BLOCK_BYTES);
-        conversation->request = request;
+        conn->request = request;
     }
-    return conversation->request;
+    return conn->request;
 }
 
-static void on_free(struct conversation *conversation)
+static void on_free(struct http_conn *conn)
 {
-    struct request *request = conversation->request;
+    struct request *request = conn->request;
 
     if (request == NULL)
         return;
@@ -471,14 +472,14 @@ static void on_free(struct conversation *conversation)
     memory_free(request);
 }
 
-static void answer_ignored(struct conversation *conversation, const struct github_event *event,
+static void answer_ignored(struct http_conn *conn, const struct github_event *event,
                            const char *why)
 {
-    struct answer answer;
+    struct http_response answer;
 
-    count_delivery(conversation, event, event->is_malformed ? INGRESS_NULL : INGRESS_IGNORED);
-    answer_set(&answer, 200, SLICE("{\"status\":\"ignored\"}\n"));
-    give_answer(conversation, &answer, why);
+    count_delivery(conn, event, event->is_malformed ? INGRESS_NULL : INGRESS_IGNORED);
+    http_response_set(&answer, 200, SLICE("{\"status\":\"ignored\"}\n"));
+    give_answer(conn, &answer, why);
 }
 
 // One line for each ping says whether the webhook is set up right.
@@ -508,39 +509,39 @@ static void log_ping(struct webhook *webhook, const struct github_hook *hook)
               fields);
 }
 
-static void answer_ping(struct conversation *conversation, const struct github_event *event)
+static void answer_ping(struct http_conn *conn, const struct github_event *event)
 {
-    struct webhook *webhook = webhook_of(conversation);
-    struct answer answer;
+    struct webhook *webhook = webhook_of(conn);
+    struct http_response answer;
 
     setup_note_ping(webhook->setup, &event->hook, timestamp_now());
     log_ping(webhook, &event->hook);
-    count_delivery(conversation, event, INGRESS_PONG);
-    answer_set(&answer, 200, SLICE("{\"status\":\"pong\"}\n"));
-    give_answer(conversation, &answer, "ping");
+    count_delivery(conn, event, INGRESS_PONG);
+    http_response_set(&answer, 200, SLICE("{\"status\":\"pong\"}\n"));
+    give_answer(conn, &answer, "ping");
 }
 
 // True: the engine has it.
 static bool take_event(struct request *request)
 {
     const struct github_event *event = &request->delivery.event;
-    const struct ingress_options *options = webhook_of(request->conversation)->options;
+    const struct ingress_options *options = webhook_of(request->conn)->options;
 
     switch (github_event_use_of(event->kind)) {
     case GITHUB_EVENT_USE_STORE:
         break;
     case GITHUB_EVENT_USE_ANSWER:
-        answer_ping(request->conversation, event);
+        answer_ping(request->conn, event);
         return false;
     case GITHUB_EVENT_USE_NONE:
-        answer_ignored(request->conversation, event, event->ignored_because);
+        answer_ignored(request->conn, event, event->ignored_because);
         return false;
     }
     if (!ingress_repository_is_wanted(options->repos, options->repo_count,
                                       event->repository.full_name)) {
-        answer_ignored(request->conversation, event, "repository not wanted");
+        answer_ignored(request->conn, event, "repository not wanted");
     } else if (!take_memory(request)) {
-        refuse(request->conversation, 503, "too many large bodies at a time, try again later");
+        refuse(request->conn, 503, "too many large bodies at a time, try again later");
     } else {
         submit(request);
         return true;
@@ -548,36 +549,35 @@ static bool take_event(struct request *request)
     return false;
 }
 
-static void on_request(struct conversation *conversation, const struct http_head *head,
-                       struct slice body)
+static void on_request(struct http_conn *conn, const struct http_head *head, struct slice body)
 {
-    const struct ingress_options *options = webhook_of(conversation)->options;
-    struct request *request = request_of(conversation);
+    const struct ingress_options *options = webhook_of(conn)->options;
+    struct request *request = request_of(conn);
     struct refusal refusal;
 
     if (request == NULL) {
-        refuse(conversation, 503, "out of memory");
+        refuse(conn, 503, "out of memory");
         return;
     }
     bool is_good =
         delivery_read(head, body, options, &request->arena, &request->delivery, &refusal);
     if (is_good || refusal.status != 401)
-        atomic_store_explicit(&webhook_of(conversation)->counters.signed_at, timestamp_now(),
+        atomic_store_explicit(&webhook_of(conn)->counters.signed_at, timestamp_now(),
                               memory_order_relaxed);
     if (!is_good)
-        refuse_delivery(conversation, head, &refusal);
+        refuse_delivery(conn, head, &refusal);
     else if (take_event(request))
         return;
     clear(request);
 }
 
-static void on_refused(struct conversation *conversation, int status, const char *reason)
+static void on_refused(struct http_conn *conn, int status, const char *reason)
 {
-    count_status(&webhook_of(conversation)->counters, status);
-    log_answer(conversation, status, reason);
+    count_status(&webhook_of(conn)->counters, status);
+    log_answer(conn, status, reason);
 }
 
-const struct conversation_service webhook_service = {
+const struct http_service webhook_service = {
     .may_come = may_come,
     .on_head = on_head,
     .on_request = on_request,

@@ -31,6 +31,6 @@ struct webhook {
     struct webhook_counters counters;
 };
 
-extern const struct conversation_service webhook_service;
+extern const struct http_service webhook_service;
 
 #endif

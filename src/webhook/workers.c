@@ -38,7 +38,7 @@ struct worker {
     bool may_close; // ingress_end() was called
     bool idle_is_over;
     bool queue_is_over; // nothing comes in any more
-    struct conversation_host host;
+    struct http_server host;
     struct webhook webhook;
     struct net_task wind_down, end;
     struct net_task take_tls;
@@ -85,7 +85,7 @@ static void let_nobody_in(struct worker *worker)
     if (worker->ingress->options.listen_socket > 0) {
         worker->queue_is_over = true;
         net_timer_set(worker->step, LAST_CLOSE);
-        conversation_host_stop(&worker->host); // may be the end
+        http_server_stop(&worker->host); // may be the end
     } else {
         net_listener_turn_away(worker->host.listener);
         net_timer_set(worker->step, TURN_AWAY_TIME);
@@ -97,7 +97,7 @@ static void end_if_empty(struct worker *worker)
 {
     if (worker->host.listener != NULL)
         net_listener_drain(worker->host.listener);
-    if (LIST_EMPTY(&worker->host.conversations))
+    if (LIST_EMPTY(&worker->host.conns))
         net_loop_stop(worker->loop);
 }
 
@@ -105,8 +105,8 @@ static void take_last_step(struct worker *worker)
 {
     worker->queue_is_over = true;
     end_if_empty(worker);
-    if (conversation_host_is_done(&worker->host))
-        conversation_host_abort(&worker->host);
+    if (http_server_is_done(&worker->host))
+        http_server_abort(&worker->host);
     net_timer_set(worker->step, LAST_CLOSE);
 }
 
@@ -134,7 +134,7 @@ static void wind_down_worker(void *context)
 
     worker->state = WORKER_WINDING_DOWN;
     net_timer_set(worker->step, LAST_IDLE);
-    conversation_host_wind_down(&worker->host, LAST_IDLE);
+    http_server_wind_down(&worker->host, LAST_IDLE);
 }
 
 static void end_worker(void *context)
@@ -143,7 +143,7 @@ static void end_worker(void *context)
 
     worker->may_close = true;
     net_timer_set(worker->grace, worker->ingress->grace);
-    if (worker->idle_is_over || LIST_EMPTY(&worker->host.conversations))
+    if (worker->idle_is_over || LIST_EMPTY(&worker->host.conns))
         net_timer_set(worker->step, 0);
 }
 
@@ -161,7 +161,7 @@ static void take_tls(void *context)
 
     if (worker->host.listener != NULL)
         net_listener_use_tls(worker->host.listener, tls);
-    net_tls_let_go(tls); // the listener holds it
+    net_tls_unref(tls); // the listener holds it
 }
 
 static void on_grace_over(void *context)
@@ -172,8 +172,8 @@ static void on_grace_over(void *context)
     worker->state = WORKER_LAST;
     worker->queue_is_over = true;
     if (worker->host.listener != NULL)
-        conversation_host_stop(&worker->host);
-    conversation_host_abort(&worker->host);
+        http_server_stop(&worker->host);
+    http_server_abort(&worker->host);
 }
 
 static void on_empty(void *context)
@@ -204,19 +204,19 @@ static void set_up_host(struct worker *worker, struct engine *engine)
     worker->react = (struct net_task){.run = react, .context = worker};
     atomic_init(&worker->asked_at, 0);
     atomic_init(&worker->fresh_tls, NULL);
-    worker->host = (struct conversation_host){.loop = worker->loop,
-                                              .service = &webhook_service,
-                                              .context = &worker->webhook,
-                                              .max_body_bytes = options->max_payload_bytes,
-                                              .head_deadline = options->head_deadline,
-                                              .request_deadline = options->request_deadline,
-                                              .idle_deadline = options->idle_deadline,
-                                              .body_grace = options->body_grace,
-                                              .output_deadline = options->output_deadline,
-                                              .addresses = worker->ingress->addresses,
-                                              .body_memory = &worker->ingress->body_memory,
-                                              .on_empty = on_empty};
-    conversation_host_init(&worker->host);
+    worker->host = (struct http_server){.loop = worker->loop,
+                                        .service = &webhook_service,
+                                        .context = &worker->webhook,
+                                        .max_body_bytes = options->max_payload_bytes,
+                                        .head_deadline = options->head_deadline,
+                                        .request_deadline = options->request_deadline,
+                                        .idle_deadline = options->idle_deadline,
+                                        .body_grace = options->body_grace,
+                                        .output_deadline = options->output_deadline,
+                                        .addresses = worker->ingress->addresses,
+                                        .body_memory = &worker->ingress->body_memory,
+                                        .on_empty = on_empty};
+    http_server_init(&worker->host);
 }
 
 static size_t share_of_connections(const struct ingress *ingress)
@@ -244,10 +244,9 @@ static enum error_code listen_at(struct ingress *ingress, struct worker *worker,
 {
     size_t share = share_of_connections(ingress);
     int fd = ingress->options.listen_socket;
-    enum error_code code = fd > 0
-                               ? conversation_host_adopt(&worker->host, fd, share, error)
-                               : conversation_host_listen(&worker->host, &ingress->address,
-                                                          ingress->worker_count > 1, share, error);
+    enum error_code code = fd > 0 ? http_server_adopt(&worker->host, fd, share, error)
+                                  : http_server_listen(&worker->host, &ingress->address,
+                                                       ingress->worker_count > 1, share, error);
 
     if (code == ERROR_NONE)
         ingress->address = *net_listener_address(worker->host.listener);
@@ -306,7 +305,7 @@ static void hand_over_tls(struct worker *worker, struct net_tls *tls)
         take_tls(worker);
     else if (not_taken == NULL)
         net_loop_post(worker->loop, &worker->take_tls);
-    net_tls_let_go(not_taken);
+    net_tls_unref(not_taken);
 }
 
 void ingress_use_tls(struct ingress *ingress, struct ingress_tls *tls)
@@ -319,7 +318,7 @@ void ingress_use_tls(struct ingress *ingress, struct ingress_tls *tls)
 void ingress_drop_tls(struct ingress_tls *tls)
 {
     for (size_t i = 0; tls != NULL && i < tls->count; i++)
-        net_tls_let_go(tls->contexts[i]);
+        net_tls_unref(tls->contexts[i]);
     memory_free(tls);
 }
 
@@ -454,7 +453,7 @@ void ingress_destroy(struct ingress *ingress)
     ingress_stop(ingress, 0);
     for (size_t i = 0; i < ingress->worker_count; i++) {
         struct worker *worker = &ingress->workers[i];
-        conversation_host_release(&worker->host);
+        http_server_release(&worker->host);
         net_timer_destroy(worker->grace);
         net_timer_destroy(worker->step);
         net_loop_destroy(worker->loop);

@@ -42,7 +42,7 @@ static void count_job(struct world *world, const struct lifecycle_finished *fini
     MUST(job < TOLD_JOBS);
     struct sent *sent = &world->jobs_sent[job];
     count(sent, world->jobs[job].phase == JOB_CLOSED_INCOMPLETE, &finished->batch);
-    sent->measured += finished->job_measure != NULL;
+    sent->measured += finished->job_sample != NULL;
     MUST(sent->measured <= 1);
 }
 

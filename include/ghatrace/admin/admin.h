@@ -43,22 +43,22 @@ struct admin_request {
 };
 
 // One answer in the making. The handler must give it, by exactly one of the three functions, before it returns.
-struct admin_reply;
+struct admin_response;
 
 // A field of the answer, before it is given. `name` and `value` must live until then.
-void admin_reply_set_field(struct admin_reply *reply, const char *name, const char *value);
+void admin_response_set_field(struct admin_response *reply, const char *name, const char *value);
 // Takes the body over: `body` is empty afterwards. NULL: no body, as for 304.
-void admin_reply_send(struct admin_reply *reply, int status, const char *content_type,
-                      struct buffer *body);
+void admin_response_send(struct admin_response *reply, int status, const char *content_type,
+                         struct buffer *body);
 // {"error":"<message>"}
-void admin_reply_error(struct admin_reply *reply, int status, const char *message);
+void admin_response_error(struct admin_response *reply, int status, const char *message);
 
 // The answer becomes a stream of server-sent events. `on_closed` is called once, when the client is gone or the
 // stream was closed, also from inside admin_stop(); the stream must not be used any more then. NULL: there are too many
 // streams, or no memory, or only the head was asked for; that is answered.
 struct admin_stream;
-struct admin_stream *admin_reply_stream(struct admin_reply *reply, void (*on_closed)(void *context),
-                                        void *context);
+struct admin_stream *admin_response_stream(struct admin_response *reply,
+                                           void (*on_closed)(void *context), void *context);
 // False: the client reads too slowly, or is gone; on_closed follows.
 bool admin_stream_send(struct admin_stream *stream, struct slice bytes);
 
@@ -70,7 +70,8 @@ bool admin_query_get(struct slice query, const char *name, struct arena *arena,
 struct admin_route {
     const char *path; // exact; or, with a '/' at its end and longer than that, what begins with it
     // GET or HEAD, by somebody who may. In the loop's thread.
-    void (*handle)(void *context, const struct admin_request *request, struct admin_reply *reply);
+    void (*handle)(void *context, const struct admin_request *request,
+                   struct admin_response *reply);
     void *context;
 };
 

@@ -67,7 +67,7 @@ struct engine_options {
     uint64_t
         dead_letters_max; // bytes of dead letters; the oldest beyond it are dropped. 0: no limit
     duration_ns dead_letters_age_max; // older ones are dropped. 0: no limit
-    size_t max_series;         // bound on pools and label sets (tally/tally.h); 0: the usual one
+    size_t max_series;         // bound on pools and label sets (stats/stats.h); 0: the usual one
     timestamp_ns (*now)(void); // NULL: timestamp_now
     duration_ns stall_limit;   // longer in storing, or waiting to be stored: not ready. 0: 5 s
     // How long engine_create() makes figures that an older store lacks; the rest is made beside deliveries. 0: 2 s,
@@ -114,7 +114,7 @@ struct engine_counters {
     duration_ns queue_age; // for how long the oldest task has waited to be taken up; 0: none waits
 };
 
-// What was counted under "other" since the start of the process, although it was in use (tally/tally.h).
+// What was counted under "other" since the start of the process, although it was in use (stats/stats.h).
 struct engine_overflow {
     uint64_t sets;
     timestamp_ns last_at; // TIMESTAMP_UNKNOWN: never

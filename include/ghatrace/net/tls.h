@@ -37,8 +37,8 @@ enum error_code net_tls_create_client(const struct net_tls_client_options *optio
                                       struct net_tls **context, struct error *error) MUST_CHECK;
 // Logs what most clients refuse about the certificates that this context shows: dates, weak keys and signatures.
 void net_tls_log_doubts(const struct net_tls *context, const char *certificate_file);
-void net_tls_hold(struct net_tls *context);
+void net_tls_ref(struct net_tls *context);
 // Frees it with the last holder. NULL is fine.
-void net_tls_let_go(struct net_tls *context);
+void net_tls_unref(struct net_tls *context);
 
 #endif

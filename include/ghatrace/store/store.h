@@ -25,8 +25,8 @@
 //   quarantine  be64 sequence → be64 time ‖ reason: what is in the outbox and was refused alone while others were
 //               accepted; absent in a store that no daemon has opened since there is this table
 //   history     trace ‖ span → be64 sequence: the newest record of each finished span
-//   tally, pools, open_jobs, open_runs, recent, recent_by_trace, job_series, run_series, step_series, latency
-//               figures of what is open and what was measured (store/table.h, tally/); made from the
+//   stats, pools, open_jobs, open_runs, recent, recent_by_trace, job_series, run_series, step_series, latency
+//               figures of what is open and what was measured (store/table.h, stats/); made from the
 //               states where a store is older than they are
 //   set_aside   be64 number → be64 time ‖ be64 size of the value ‖ 1-byte length ‖ name of the database ‖ be16 length ‖
 //               key ‖ be16 length ‖ reason ‖ the value, or its beginning: what could not be read, or not be written.

@@ -1,5 +1,5 @@
 // Plain tables beside the states: bytes to bytes, in the order of their keys' bytes. What is in them is
-// their users' business (tally/). A store that was made before there were tables has them, empty, from the
+// their users' business (stats/). A store that was made before there were tables has them, empty, from the
 // first start of a daemon on; a tool that reads it earlier finds them empty.
 #ifndef GHATRACE_STORE_TABLE_H
 #define GHATRACE_STORE_TABLE_H
@@ -12,18 +12,18 @@
 #include "ghatrace/store/store.h"
 
 enum store_table {
-    STORE_TABLE_TALLY,           // tally/rebuild.h
-    STORE_TABLE_POOLS,           // tally/pool.h
-    STORE_TABLE_OPEN_JOBS,       // tally/pool.h
-    STORE_TABLE_OPEN_RUNS,       // tally/open_runs.h
-    STORE_TABLE_RECENT,          // tally/recent.h
-    STORE_TABLE_RECENT_BY_TRACE, // tally/recent.h
-    STORE_TABLE_JOB_SERIES,      // tally/series.h
-    STORE_TABLE_RUN_SERIES,      // tally/series.h
-    STORE_TABLE_STEP_SERIES,     // tally/series.h
-    STORE_TABLE_LATENCY,         // tally/latency.h
+    STORE_TABLE_STATS,           // stats/rebuild.h
+    STORE_TABLE_POOLS,           // stats/pool.h
+    STORE_TABLE_OPEN_JOBS,       // stats/pool.h
+    STORE_TABLE_OPEN_RUNS,       // stats/open_runs.h
+    STORE_TABLE_RECENT,          // stats/recent.h
+    STORE_TABLE_RECENT_BY_TRACE, // stats/recent.h
+    STORE_TABLE_JOB_SERIES,      // stats/series.h
+    STORE_TABLE_RUN_SERIES,      // stats/series.h
+    STORE_TABLE_STEP_SERIES,     // stats/series.h
+    STORE_TABLE_LATENCY,         // stats/latency.h
     STORE_TABLE_QUARANTINE,      // store/store.h
-    STORE_TABLE_SPELLINGS,       // tally/spelling.h
+    STORE_TABLE_SPELLINGS,       // stats/spelling.h
     STORE_TABLE_COUNT,
 };
 

@@ -17,12 +17,12 @@
 struct top_pool {
     struct slice labels; // labels_join(), as they were spelled first
     struct slice group;
-    uint64_t counts[STANDING_STATES];
+    uint64_t counts[OPEN_JOB_STATES];
     timestamp_ns oldest_queued; // TIMESTAMP_UNKNOWN: none is
 };
 
 struct top_job {
-    enum standing_state state;
+    enum open_job_kind state;
     timestamp_ns since;
     struct slice repository;
     struct slice name;
@@ -33,7 +33,7 @@ struct top_job {
 
 struct top {
     timestamp_ns now;
-    uint64_t totals[STANDING_STATES];
+    uint64_t totals[OPEN_JOB_STATES];
     uint64_t open_runs;
     uint64_t unreadable;     // stored entries that are left out
     uint64_t outbox_records; // that wait for the collector

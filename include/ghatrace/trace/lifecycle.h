@@ -32,8 +32,8 @@
 #include "ghatrace/base/arena.h"
 #include "ghatrace/base/error.h"
 #include "ghatrace/github/event.h"
-#include "ghatrace/trace/measure.h"
 #include "ghatrace/trace/policy.h"
+#include "ghatrace/trace/sample.h"
 #include "ghatrace/trace/span.h"
 #include "ghatrace/trace/state.h"
 
@@ -44,8 +44,8 @@ struct lifecycle_finished {
     struct job_rest *rest; // of a job with very many steps: the others (build.h); else NULL
     // What it adds to the figures, in the arena. Of a job: NULL where it was given up or carried over, or leaves again, so
     // that each job is measured once. Of a run: always there.
-    const struct job_measure *job_measure;
-    const struct run_measure *run_measure;
+    const struct job_sample *job_sample;
+    const struct run_sample *run_sample;
     bool
         is_correction; // a run that has been measured before: it has its place in lists, and is not counted again
 };

@@ -9,19 +9,19 @@
 
 #include "ghatrace/base/arena.h"
 #include "ghatrace/base/error.h"
+#include "ghatrace/stats/pool.h"
 #include "ghatrace/store/store.h"
-#include "ghatrace/tally/pool.h"
 #include "ghatrace/trace/state.h"
 
 struct queue_view_pool {
     struct pool pool;
-    timestamp_ns oldest[STANDING_STATES]; // since when; TIMESTAMP_UNKNOWN: none stands there
+    timestamp_ns oldest[OPEN_JOB_STATES]; // since when; TIMESTAMP_UNKNOWN: none stands there
 };
 
 struct queue_view {
     struct queue_view_pool *pools; // those with open jobs, the longest queue's first
     size_t count;
-    uint64_t totals[STANDING_STATES];
+    uint64_t totals[OPEN_JOB_STATES];
     uint64_t open_runs;
 };
 
@@ -29,9 +29,9 @@ enum error_code queue_view_load(struct store_transaction *transaction, struct ar
                                 struct queue_view *view, struct error *error) MUST_CHECK;
 
 struct queue_view_filter {
-    enum standing_state state; // STANDING_NONE: all
-    struct slice labels;       // a text as labels_join() makes it, in any spelling; empty: all
-    size_t limit;              // jobs
+    enum open_job_kind state; // OPEN_JOB_NONE: all
+    struct slice labels;      // a text as labels_join() makes it, in any spelling; empty: all
+    size_t limit;             // jobs
 };
 
 // Calls `visit` for each job: the queued ones, then those that wait, then those that run, each the oldest first.
@@ -40,7 +40,7 @@ enum error_code queue_view_walk(struct store_transaction *transaction,
                                 const struct queue_view *view,
                                 const struct queue_view_filter *filter, struct arena *arena,
                                 enum error_code (*visit)(void *context, const struct job_state *job,
-                                                         const struct job_standing *standing),
+                                                         const struct open_job_state *open_state),
                                 void *context, bool *has_more, struct error *error) MUST_CHECK;
 
 #endif

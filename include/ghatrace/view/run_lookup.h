@@ -8,8 +8,8 @@
 
 #include "ghatrace/base/arena.h"
 #include "ghatrace/base/error.h"
+#include "ghatrace/stats/open_runs.h"
 #include "ghatrace/store/store.h"
-#include "ghatrace/tally/open_runs.h"
 #include "ghatrace/trace/ids.h"
 
 // "You can re-run a workflow or jobs in a workflow ... up to 50 times" (GitHub Docs, Re-running workflows and jobs);

@@ -13,8 +13,8 @@
 #include "ghatrace/base/error.h"
 #include "ghatrace/base/slice.h"
 #include "ghatrace/base/time.h"
+#include "ghatrace/stats/recent.h"
 #include "ghatrace/store/store.h"
-#include "ghatrace/tally/recent.h"
 #include "ghatrace/trace/ids.h"
 #include "ghatrace/trace/span.h"
 #include "ghatrace/trace/state.h"
@@ -54,10 +54,10 @@ struct run_view_step {
 struct run_view_job {
     int64_t job_id;
     struct slice name;
-    bool has_spans;               // its spans are made; else it is told by its state
-    enum standing_state standing; // STANDING_NONE: over
+    bool has_spans;                // its spans are made; else it is told by its state
+    enum open_job_kind open_state; // OPEN_JOB_NONE: over
     // Of a job that is told by its state: where it stood last, be it over since; and its own word for its workflow.
-    struct job_standing stood;
+    struct open_job_state stood;
     struct slice workflow;
     struct slice result;
     struct slice conclusion;

@@ -10,6 +10,6 @@
 // True if the request is for one of the two: then `answer` is filled in.
 // `ingress` may be NULL.
 bool health_answers(struct engine *engine, struct ingress *ingress, const struct http_head *head,
-                    struct answer *answer);
+                    struct http_response *answer);
 
 #endif

@@ -15,7 +15,7 @@ struct secret_set {
 };
 
 // The set in force. From any thread; give it back.
-struct secret_set *secrets_hold(struct ingress_secrets *secrets);
-void secrets_let_go(struct secret_set *set);
+struct secret_set *secrets_ref(struct ingress_secrets *secrets);
+void secrets_unref(struct secret_set *set);
 
 #endif

@@ -16,7 +16,8 @@ static struct {
     struct admin_stream *stream;
 } seen;
 
-static void say_hello(void *context, const struct admin_request *request, struct admin_reply *reply)
+static void say_hello(void *context, const struct admin_request *request,
+                      struct admin_response *reply)
 {
     struct buffer body;
 
@@ -25,12 +26,13 @@ static void say_hello(void *context, const struct admin_request *request, struct
     assert_int_equal(buffer_append_format(&body, "hello %.*s?%.*s", SLICE_ARGS(request->path),
                                           SLICE_ARGS(request->query)),
                      ERROR_NONE);
-    admin_reply_set_field(reply, "ETag", "\"1\"");
-    admin_reply_send(reply, 200, "text/plain", &body);
+    admin_response_set_field(reply, "ETag", "\"1\"");
+    admin_response_send(reply, 200, "text/plain", &body);
     buffer_release(&body);
 }
 
-static void send_much(void *context, const struct admin_request *request, struct admin_reply *reply)
+static void send_much(void *context, const struct admin_request *request,
+                      struct admin_response *reply)
 {
     struct buffer body;
 
@@ -40,12 +42,12 @@ static void send_much(void *context, const struct admin_request *request, struct
     assert_int_equal(buffer_reserve(&body, 8 << 20), ERROR_NONE);
     memset(body.data, 'x', 8 << 20);
     body.len = 8 << 20;
-    admin_reply_send(reply, 200, "text/plain", &body);
+    admin_response_send(reply, 200, "text/plain", &body);
     assert_null(body.data);
 }
 
 static void say_nothing(void *context, const struct admin_request *request,
-                        struct admin_reply *reply)
+                        struct admin_response *reply)
 {
     (void)context;
     (void)request;
@@ -58,11 +60,11 @@ static void on_closed(void *context)
     atomic_fetch_add(&seen.streams_closed, 1);
 }
 
-static void stream(void *context, const struct admin_request *request, struct admin_reply *reply)
+static void stream(void *context, const struct admin_request *request, struct admin_response *reply)
 {
     (void)context;
     (void)request;
-    seen.stream = admin_reply_stream(reply, on_closed, NULL);
+    seen.stream = admin_response_stream(reply, on_closed, NULL);
     if (seen.stream != NULL)
         assert_true(admin_stream_send(seen.stream, SLICE("data: 1\n\n")));
 }

@@ -31,7 +31,7 @@ static const struct command command_test = {
 
 struct call {
     struct arena arena;
-    struct invocation invocation;
+    struct cli_args cli_args;
     struct error error;
 };
 
@@ -47,13 +47,13 @@ static enum error_code parse(struct call *call, const char *line)
         arguments[count++] = strsep(&rest, "|");
     *call = (struct call){.error = {.code = ERROR_NONE}};
     arena_init(&call->arena, 4096);
-    return invocation_parse(&call->invocation, &command_test, &call->arena, arguments, count,
-                            environment, &call->error);
+    return cli_args_parse(&call->cli_args, &command_test, &call->arena, arguments, count,
+                          environment, &call->error);
 }
 
 static const char *setting_text(const struct call *call, enum option_id id)
 {
-    const struct setting_value *value = call->invocation.settings.items[id].last;
+    const struct setting_value *value = call->cli_args.settings.items[id].last;
     return value == NULL ? "" : value->text;
 }
 
@@ -88,16 +88,16 @@ static void arguments_are_sorted_into_settings_flags_and_operands(void **state)
         if (parse(&call, cases[i].line) != ERROR_NONE)
             fail_msg("%s: %s", cases[i].line, call.error.message);
         char operands[64] = "";
-        for (size_t j = 0; j < call.invocation.operand_count; j++) {
+        for (size_t j = 0; j < call.cli_args.operand_count; j++) {
             size_t len = strlen(operands);
             (void)snprintf(operands + len, sizeof operands - len, "%s%s", j > 0 ? " " : "",
-                           call.invocation.operands[j]);
+                           call.cli_args.operands[j]);
         }
-        const char *rate = call.invocation.flags[FLAG_RATE];
+        const char *rate = call.cli_args.flags[FLAG_RATE];
         assert_string_equal(setting_text(&call, OPTION_ID_DB), cases[i].db);
         assert_string_equal(setting_text(&call, OPTION_ID_STEPS), cases[i].steps);
         assert_string_equal(rate != NULL ? rate : "", cases[i].rate);
-        assert_int_equal(call.invocation.flags[FLAG_QUIET] != NULL, cases[i].is_quiet);
+        assert_int_equal(call.cli_args.flags[FLAG_QUIET] != NULL, cases[i].is_quiet);
         assert_string_equal(operands, cases[i].operands);
         arena_release(&call.arena);
     }
@@ -141,7 +141,7 @@ static void help_is_given_whatever_else_is_wrong(void **state)
     for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
         struct call call;
         assert_int_equal(parse(&call, lines[i]), ERROR_NONE);
-        assert_true(call.invocation.wants_help);
+        assert_true(call.cli_args.wants_help);
         arena_release(&call.arena);
     }
 }

@@ -10,7 +10,7 @@
 #include "configuring.h"
 #include "ghatrace/base/log.h"
 #include "ghatrace/base/memory.h"
-#include "ghatrace/tally/tally.h"
+#include "ghatrace/stats/stats.h"
 #include "support/policy.h"
 
 static void the_defaults_are_those_of_the_table(void **state)
@@ -34,7 +34,7 @@ static void the_defaults_are_those_of_the_table(void **state)
     assert_int_equal(c.config.ingress.max_payload_bytes, 25 * 1024 * 1024);
     assert_int_equal(c.config.db_max_size, (uint64_t)8 << 30);
     assert_int_equal(c.config.engine.history, NS_PER_DAY);
-    assert_int_equal(c.config.engine.max_series, TALLY_SERIES_MAX_DEFAULT);
+    assert_int_equal(c.config.engine.max_series, STATS_SERIES_MAX_DEFAULT);
     assert_int_equal(c.config.log_level, LOG_INFO);
     assert_int_equal(c.config.log_format, LOG_FORMAT_TEXT);
     assert_false(c.config.exporting.is_on);

@@ -9,7 +9,7 @@
 
 #include <lmdb.h>
 
-#include "ghatrace/tally/pool.h"
+#include "ghatrace/stats/pool.h"
 #include "support/engine_bench.h"
 
 static long calls;
@@ -96,9 +96,9 @@ static void ask_what_is_open(struct engine_bench *bench, int64_t jobs)
     assert_int_equal(store_begin(bench->store, false, &transaction, &error), ERROR_NONE);
     calls = 0;
     assert_int_equal(pool_seek(transaction, &id, &pool, &error), ERROR_NONE);
-    assert_int_equal(pool.counts[STANDING_QUEUED], jobs);
+    assert_int_equal(pool.counts[OPEN_JOB_QUEUED], jobs);
     for (int i = 0; i < 50; i++) {
-        assert_int_equal(pool_seek_job(transaction, &id, STANDING_QUEUED, &job, &error),
+        assert_int_equal(pool_seek_job(transaction, &id, OPEN_JOB_QUEUED, &job, &error),
                          ERROR_NONE);
         pool_job_increment(&job);
     }

@@ -15,7 +15,7 @@
 #include "ghatrace/base/memory.h"
 #include "ghatrace/store/table.h"
 #include "support/engine_bench.h"
-#include "support/tally_verify.h"
+#include "support/stats_verify.h"
 
 // --- faults in LMDB ----------------------------------------------------------------------------------------
 
@@ -147,8 +147,8 @@ static int play(set_fault set, long fault, struct buffer *records, count_calls c
     struct error error = {0};
     assert_int_equal(engine_ready(bench.engine, &error), ERROR_NONE);
     engine_bench_records(&bench, records);
-    tally_verify(bench.store);
-    tally_write(bench.store, records);
+    stats_verify(bench.store);
+    stats_write(bench.store, records);
     engine_bench_close(&bench);
     return refused;
 }
@@ -238,7 +238,7 @@ static void figures_that_cannot_be_made_at_the_start_are_made_later(void **state
         struct store_transaction *transaction;
         engine_destroy(bench.engine);
         assert_int_equal(store_begin(bench.store, true, &transaction, &error), ERROR_NONE);
-        assert_int_equal(store_table_clear(transaction, STORE_TABLE_TALLY, &error), ERROR_NONE);
+        assert_int_equal(store_table_clear(transaction, STORE_TABLE_STATS, &error), ERROR_NONE);
         assert_int_equal(store_commit(transaction, &error), ERROR_NONE);
         set_lmdb_fault(fault);
         assert_int_equal(engine_create(bench.store, &bench.options, &bench.engine, &error),
@@ -251,7 +251,7 @@ static void figures_that_cannot_be_made_at_the_start_are_made_later(void **state
             ;
         set_lmdb_fault(-1);
         engine_bench_advance(&bench, NS_PER_SECOND);
-        tally_verify(bench.store);
+        stats_verify(bench.store);
     }
     assert_true(fault > 60); // each state, and each job in its pool
     engine_bench_close(&bench);

@@ -7,13 +7,13 @@
 #include <cmocka.h>
 
 #include "ghatrace/base/log.h"
+#include "ghatrace/stats/open_runs.h"
+#include "ghatrace/stats/pool.h"
+#include "ghatrace/stats/recent.h"
+#include "ghatrace/stats/series.h"
 #include "ghatrace/store/table.h"
-#include "ghatrace/tally/open_runs.h"
-#include "ghatrace/tally/pool.h"
-#include "ghatrace/tally/recent.h"
-#include "ghatrace/tally/series.h"
 #include "support/engine_bench.h"
-#include "support/tally_verify.h"
+#include "support/stats_verify.h"
 
 static int set_up(void **state)
 {
@@ -34,7 +34,7 @@ static int tear_down(void **state)
 static void tell(struct engine_bench *bench, struct scenario_delivery delivery)
 {
     engine_bench_accept(bench, &delivery);
-    tally_verify(bench->store);
+    stats_verify(bench->store);
 }
 
 static struct store_transaction *begin(struct engine_bench *bench, bool is_write)
@@ -54,7 +54,7 @@ static uint64_t entries(struct engine_bench *bench, enum store_table table)
 }
 
 // Open jobs of all pools in one state.
-static uint64_t standing(struct engine_bench *bench, enum standing_state state)
+static uint64_t open_state(struct engine_bench *bench, enum open_job_kind state)
 {
     struct store_transaction *transaction = begin(bench, false);
     struct pool_id id = {{0}};
@@ -94,14 +94,14 @@ static void each_event_moves_its_job_at_once(void **state)
     assert_int_equal(entries(bench, STORE_TABLE_OPEN_RUNS), 1);
     tell(bench, scenario_job(1, GITHUB_JOB_QUEUED, 2, 2, 2, -1));
     tell(bench, scenario_job(2, GITHUB_JOB_QUEUED, 2, 2, 2, -1));
-    assert_int_equal(standing(bench, STANDING_QUEUED), 2);
+    assert_int_equal(open_state(bench, OPEN_JOB_QUEUED), 2);
     tell(bench, scenario_job(2, GITHUB_JOB_WAITING, 3, 2, 2, -1));
-    assert_int_equal(standing(bench, STANDING_WAITING), 1);
+    assert_int_equal(open_state(bench, OPEN_JOB_WAITING), 1);
     tell(bench, scenario_job(1, GITHUB_JOB_IN_PROGRESS, 6, 2, 6, -1));
-    assert_int_equal(standing(bench, STANDING_QUEUED), 0);
-    assert_int_equal(standing(bench, STANDING_RUNNING), 1);
+    assert_int_equal(open_state(bench, OPEN_JOB_QUEUED), 0);
+    assert_int_equal(open_state(bench, OPEN_JOB_RUNNING), 1);
     tell(bench, scenario_job(1, GITHUB_JOB_COMPLETED, 60, 2, 6, 60));
-    assert_int_equal(standing(bench, STANDING_RUNNING), 0);
+    assert_int_equal(open_state(bench, OPEN_JOB_RUNNING), 0);
     assert_int_equal(counted(bench, SERIES_JOB), 1);
     assert_int_equal(entries(bench, STORE_TABLE_LATENCY), 1);
     tell(bench, scenario_job(2, GITHUB_JOB_QUEUED, 61, 2, 2, -1));
@@ -119,7 +119,7 @@ static void a_job_that_is_given_up_leaves_and_counts_when_it_completes(void **st
     struct engine_bench *bench = *state;
     tell(bench, scenario_job(1, GITHUB_JOB_IN_PROGRESS, 6, 2, 6, -1));
     engine_bench_advance(bench, 6 * NS_PER_DAY + NS_PER_HOUR);
-    tally_verify(bench->store);
+    stats_verify(bench->store);
     assert_int_equal(entries(bench, STORE_TABLE_OPEN_JOBS), 0);
     assert_int_equal(counted(bench, SERIES_JOB), 0);
     tell(bench, scenario_job(1, GITHUB_JOB_COMPLETED, 60, 2, 6, 60));
@@ -135,10 +135,10 @@ static void jobs_swept_with_their_run_leave_too(void **state)
         engine_bench_accept(bench, &job);
     }
     tell(bench, scenario_run(GITHUB_RUN_COMPLETED, 62, "cancelled"));
-    assert_int_equal(standing(bench, STANDING_QUEUED), 600);
+    assert_int_equal(open_state(bench, OPEN_JOB_QUEUED), 600);
     engine_bench_advance(bench, NS_PER_HOUR);
-    tally_verify(bench->store);
-    assert_int_equal(standing(bench, STANDING_QUEUED), 0);
+    stats_verify(bench->store);
+    assert_int_equal(open_state(bench, OPEN_JOB_QUEUED), 0);
     assert_int_equal(counted(bench, SERIES_JOB), 0);
 }
 
@@ -218,7 +218,7 @@ static void a_clock_that_was_ahead_leaves_no_job_behind(void **state)
     bench->now -= 30 * NS_PER_DAY;
     struct scenario_delivery again = scenario_job(1, GITHUB_JOB_IN_PROGRESS, 7, -1, -1, -1);
     tell(bench, again);
-    assert_int_equal(standing(bench, STANDING_RUNNING), 1);
+    assert_int_equal(open_state(bench, OPEN_JOB_RUNNING), 1);
     tell(bench, scenario_job(1, GITHUB_JOB_COMPLETED, 60, 2, 6, 60));
     tell(bench, scenario_job(2, GITHUB_JOB_COMPLETED, 60, 2, 6, 60));
     assert_int_equal(entries(bench, STORE_TABLE_OPEN_JOBS), 0);
@@ -237,9 +237,9 @@ static void the_bound_on_series_is_that_of_the_options(void **state)
         queued.event.job.labels = completed.event.job.labels = &label;
         queued.event.job.label_count = completed.event.job.label_count = 1;
         tell(bench, queued);
-        assert_int_equal(standing(bench, STANDING_QUEUED), 1);
+        assert_int_equal(open_state(bench, OPEN_JOB_QUEUED), 1);
         tell(bench, completed);
-        assert_int_equal(standing(bench, STANDING_QUEUED), 0);
+        assert_int_equal(open_state(bench, OPEN_JOB_QUEUED), 0);
     }
     assert_int_equal(entries(bench, STORE_TABLE_POOLS), 3);
     assert_int_equal(entries(bench, STORE_TABLE_JOB_SERIES), 3);
@@ -286,7 +286,7 @@ static void finished_runs_make_room_before_a_delivery_is_refused(void **state)
     uint64_t listed = entries(bench, STORE_TABLE_RECENT);
     assert_true(listed > 100 && listed < (uint64_t)runs);
     assert_int_equal(counted(bench, SERIES_RUN), runs);
-    tally_verify(bench->store);
+    stats_verify(bench->store);
 }
 
 // --- a store without figures ---------------------------------------------------------------------------------
@@ -327,14 +327,14 @@ static void an_older_store_has_its_figures_at_the_next_start(void **state)
 {
     struct engine_bench *bench = *state;
     fill(bench);
-    tally_verify(bench->store);
-    assert_int_equal(standing(bench, STANDING_QUEUED), 30);
-    assert_int_equal(standing(bench, STANDING_RUNNING), 60);
+    stats_verify(bench->store);
+    assert_int_equal(open_state(bench, OPEN_JOB_QUEUED), 30);
+    assert_int_equal(open_state(bench, OPEN_JOB_RUNNING), 60);
     clear_figures(bench);
     engine_bench_restart(bench);
-    tally_verify(bench->store);
-    assert_int_equal(standing(bench, STANDING_QUEUED), 30);
-    assert_int_equal(standing(bench, STANDING_RUNNING), 60);
+    stats_verify(bench->store);
+    assert_int_equal(open_state(bench, OPEN_JOB_QUEUED), 30);
+    assert_int_equal(open_state(bench, OPEN_JOB_RUNNING), 60);
     assert_int_equal(entries(bench, STORE_TABLE_OPEN_RUNS), 30);
     assert_int_equal(counted(bench, SERIES_JOB), 0); // cannot be made again
 }
@@ -346,12 +346,12 @@ static void a_large_older_store_gets_its_figures_while_deliveries_are_taken(void
     clear_figures(bench);
     bench->options.figures_limit = -1;
     engine_bench_restart(bench);
-    assert_int_equal(standing(bench, STANDING_QUEUED), 0);
+    assert_int_equal(open_state(bench, OPEN_JOB_QUEUED), 0);
     tell(bench, scenario_job(1, GITHUB_JOB_QUEUED, 2, 2, 2, -1));
     engine_bench_advance(bench, NS_PER_SECOND);
-    tally_verify(bench->store);
-    assert_int_equal(standing(bench, STANDING_QUEUED), 31);
-    assert_int_equal(standing(bench, STANDING_RUNNING), 60);
+    stats_verify(bench->store);
+    assert_int_equal(open_state(bench, OPEN_JOB_QUEUED), 31);
+    assert_int_equal(open_state(bench, OPEN_JOB_RUNNING), 60);
 }
 
 // --- counters ------------------------------------------------------------------------------------------------

@@ -10,9 +10,9 @@
 #include <time.h>
 
 #include "ghatrace/base/log.h"
-#include "ghatrace/tally/series.h"
+#include "ghatrace/stats/series.h"
 #include "support/engine_bench.h"
-#include "support/tally_verify.h"
+#include "support/stats_verify.h"
 
 #define QUEUED GITHUB_JOB_QUEUED
 #define WAITING GITHUB_JOB_WAITING
@@ -238,7 +238,7 @@ static void a_job_given_up_may_lack_a_statement_when_it_ends(void **state)
                        "job.waiting 2..90\n"
                        "runner.queue 90..90\n");
     assert_int_equal(measured_jobs(&gate->bench), 1);
-    tally_verify(gate->bench.store);
+    stats_verify(gate->bench.store);
 }
 
 static void a_queue_told_of_a_job_that_was_given_up_is_taken_back(void **state)
@@ -260,7 +260,7 @@ static void a_queue_told_of_a_job_that_was_given_up_is_taken_back(void **state)
                        "job build 2..90 cancellation\n"
                        "job.waiting 2..90\n");
     assert_int_equal(measured_jobs(&gate->bench), 1);
-    tally_verify(gate->bench.store);
+    stats_verify(gate->bench.store);
 }
 
 // The end alone does not tell of the gate.
@@ -378,7 +378,7 @@ static void approval_after(struct gate *gate, double days)
                    released + 30, released, released, released + 15, released + 15, released + 30,
                    released + 32);
     assert_spans(gate, expected);
-    tally_verify(gate->bench.store);
+    stats_verify(gate->bench.store);
 }
 
 static void an_approval_after_nine_days_ends_the_waiting(void **state)

@@ -11,9 +11,9 @@
 #include <stdlib.h>
 
 #include "ghatrace/base/log.h"
-#include "ghatrace/tally/series.h"
+#include "ghatrace/stats/series.h"
 #include "support/engine_bench.h"
-#include "support/tally_verify.h"
+#include "support/stats_verify.h"
 
 #define QUEUED GITHUB_JOB_QUEUED
 #define WAITING GITHUB_JOB_WAITING
@@ -214,14 +214,14 @@ static void play(struct playing *playing)
     buffer_init(&figures, 1 << 20);
     bench.now = scenario_at(100000); // after everything: all GUID times are believed
     deliver_all(playing, &bench);
-    tally_verify(bench.store);
+    stats_verify(bench.store);
     last_versions(&bench, &playing->text);
     const char *expected = playing->story->expected;
     if (expected != NULL && strcmp(playing->text.data, expected) != 0)
         fail_in_order(playing, "other spans");
     if (measured_jobs(&bench) != 1)
         fail_in_order(playing, "not measured once");
-    tally_write(bench.store, &figures);
+    stats_write(bench.store, &figures);
     if (playing->figures.len == 0)
         assert_int_equal(buffer_append_slice(&playing->figures, buffer_slice(&figures)),
                          ERROR_NONE);

@@ -11,7 +11,7 @@
 
 #include "support/engine_bench.h"
 #include "support/orders.h"
-#include "support/tally_verify.h"
+#include "support/stats_verify.h"
 
 #define QUEUED GITHUB_JOB_QUEUED
 #define IN_PROGRESS GITHUB_JOB_IN_PROGRESS
@@ -74,12 +74,12 @@ static void play(const struct story *story, const struct way *way, struct buffer
         engine_bench_accept(&bench, &story->events[way->order[i]]);
         if (seed != 0)
             repeat_some(&bench, story, way, i, &seed);
-        tally_verify(bench.store);
+        stats_verify(bench.store);
         engine_bench_advance(&bench,
                              way->pause != 0 ? way->pause : pauses[next_random(&seed) % PAUSES]);
     }
     engine_bench_advance(&bench, 3 * NS_PER_HOUR);
-    tally_verify(bench.store);
+    stats_verify(bench.store);
     engine_bench_last_versions(&bench, versions);
     engine_bench_close(&bench);
 }

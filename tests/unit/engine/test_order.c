@@ -11,7 +11,7 @@
 
 #include "support/engine_bench.h"
 #include "support/orders.h"
-#include "support/tally_verify.h"
+#include "support/stats_verify.h"
 
 #define QUEUED GITHUB_JOB_QUEUED
 #define WAITING GITHUB_JOB_WAITING
@@ -54,13 +54,13 @@ static void play(const struct story *story, const size_t *order, uint32_t seed,
         }
         if (seed != 0 && next_random(&seed) % 4 == 0)
             engine_bench_restart(&bench);
-        tally_verify(bench.store);
+        stats_verify(bench.store);
         bench.now += 10 * NS_PER_MS;
     }
     engine_bench_advance(&bench, NS_PER_MINUTE);
-    tally_verify(bench.store);
+    stats_verify(bench.store);
     engine_bench_records(&bench, records);
-    tally_write(bench.store, records);
+    stats_write(bench.store, records);
     engine_bench_close(&bench);
 }
 

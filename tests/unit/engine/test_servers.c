@@ -9,11 +9,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "ghatrace/stats/open_runs.h"
+#include "ghatrace/stats/recent.h"
 #include "ghatrace/store/table.h"
-#include "ghatrace/tally/open_runs.h"
-#include "ghatrace/tally/recent.h"
 #include "support/engine_bench.h"
-#include "support/tally_verify.h"
+#include "support/stats_verify.h"
 
 static const char *const addresses[] = {
     "https://github.com/octo/Hello_World",
@@ -54,7 +54,7 @@ static void get_ready(struct engine_bench *bench)
 static void finish(struct engine_bench *bench, struct buffer *records)
 {
     engine_bench_advance(bench, NS_PER_MINUTE);
-    tally_verify(bench->store);
+    stats_verify(bench->store);
     engine_bench_records(bench, records);
 }
 
@@ -123,7 +123,7 @@ static void play(const struct scenario_delivery *const *events, size_t count, ui
         }
         if (seed != 0 && next_random(&seed) % 4 == 0)
             engine_bench_restart(&bench);
-        tally_verify(bench.store);
+        stats_verify(bench.store);
     }
     finish(&bench, records);
     engine_bench_spans(&bench, lines);
@@ -273,14 +273,14 @@ static void what_is_open_on_two_servers_is_listed_twice(void **state)
     get_ready(&bench);
     engine_bench_accept(&bench, &first[0]);
     engine_bench_accept(&bench, &second[0]);
-    tally_verify(bench.store);
+    stats_verify(bench.store);
     assert_int_equal(store_begin(bench.store, false, &transaction, &error), ERROR_NONE);
     assert_int_equal(open_runs_count(transaction), 2);
     assert_int_equal(store_table_count(transaction, STORE_TABLE_OPEN_JOBS), 2);
     store_abort(transaction);
     engine_bench_accept(&bench, &first[2]);
     engine_bench_accept(&bench, &first[4]);
-    tally_verify(bench.store);
+    stats_verify(bench.store);
     assert_int_equal(store_begin(bench.store, false, &transaction, &error), ERROR_NONE);
     assert_int_equal(open_runs_count(transaction), 1);
     assert_int_equal(store_table_count(transaction, STORE_TABLE_OPEN_JOBS), 1);
@@ -288,7 +288,7 @@ static void what_is_open_on_two_servers_is_listed_twice(void **state)
     store_abort(transaction);
     // Job grace and job timeout of each are its own.
     engine_bench_advance(&bench, 7 * NS_PER_DAY);
-    tally_verify(bench.store);
+    stats_verify(bench.store);
     assert_int_equal(store_begin(bench.store, false, &transaction, &error), ERROR_NONE);
     assert_int_equal(open_runs_count(transaction), 0);
     assert_int_equal(store_table_count(transaction, STORE_TABLE_OPEN_JOBS), 0);
@@ -323,7 +323,7 @@ static void servers_are_remembered_up_to_a_bound(void **state)
     assert_int_equal(open_runs_count(transaction), SERVERS_MAX + 10);
     store_abort(transaction);
     arena_release(&arena);
-    tally_verify(bench.store);
+    stats_verify(bench.store);
     engine_bench_close(&bench);
 }
 
@@ -352,7 +352,7 @@ static void a_state_under_the_key_of_another_server_is_set_aside(void **state)
     assert_int_equal(store_put_span(transaction, &key, state_bytes, &error), ERROR_NONE);
     assert_int_equal(store_commit(transaction, &error), ERROR_NONE);
     engine_bench_accept(&bench, &second[0]);
-    tally_verify(bench.store);
+    stats_verify(bench.store);
     assert_int_equal(store_begin(bench.store, false, &transaction, &error), ERROR_NONE);
     struct store_set_aside_totals totals;
     assert_int_equal(store_read_set_aside_totals(transaction, &totals, &error), ERROR_NONE);

@@ -19,7 +19,7 @@
 #include "ghatrace/trace/spans.h"
 #include "support/engine_bench.h"
 #include "support/fixture.h"
-#include "support/tally_verify.h"
+#include "support/stats_verify.h"
 
 #define JOB 1
 #define OTHER_JOB 50
@@ -437,7 +437,7 @@ static void damaged_states_are_kept_counted_and_said_once(void **state)
     assert_int_equal(store_table_count(transaction, STORE_TABLE_OPEN_JOBS), 0);
     assert_int_equal(store_table_count(transaction, STORE_TABLE_OPEN_RUNS), 0);
     store_abort(transaction);
-    tally_verify(bench.store);
+    stats_verify(bench.store);
     engine_bench_close(&bench);
 }
 
@@ -583,16 +583,16 @@ static void a_job_with_the_id_of_its_run_is_a_job_like_any_other(void **state)
     struct scenario_delivery delivery =
         scenario_job(SCENARIO_RUN_ID, GITHUB_JOB_QUEUED, 2, 2, 2, -1);
     engine_bench_accept(&bench, &delivery);
-    tally_verify(bench.store);
+    stats_verify(bench.store);
     delivery = scenario_run(GITHUB_RUN_REQUESTED, 3, "");
     engine_bench_accept(&bench, &delivery);
-    tally_verify(bench.store);
+    stats_verify(bench.store);
     delivery = scenario_job(SCENARIO_RUN_ID, GITHUB_JOB_COMPLETED, 60, 2, 6, 60);
     engine_bench_accept(&bench, &delivery);
-    tally_verify(bench.store);
+    stats_verify(bench.store);
     delivery = scenario_run(GITHUB_RUN_COMPLETED, 61, "success");
     engine_bench_accept(&bench, &delivery);
-    tally_verify(bench.store);
+    stats_verify(bench.store);
     assert_int_equal(count_spans(&bench, SCENARIO_RUN_ID, "job"), 1);
     assert_int_equal(count_spans(&bench, 0, "workflow"), 1);
     assert_int_equal(engine_bench_count_spans(&bench), 2);

@@ -10,13 +10,13 @@
 
 #define NOW (INT64_C(1788409017569) * NS_PER_MS) // 2026-09-03T04:16:57.569Z
 
-static const char *written(const struct answer *answer, bool keep_alive, bool is_head)
+static const char *written(const struct http_response *answer, bool keep_alive, bool is_head)
 {
     static char text[4096];
     struct buffer out;
 
     buffer_init(&out, sizeof text - 1);
-    assert_int_equal(answer_write(answer, NOW, keep_alive, is_head, &out), ERROR_NONE);
+    assert_int_equal(http_response_write(answer, NOW, keep_alive, is_head, &out), ERROR_NONE);
     memcpy(text, out.data, out.len);
     text[out.len] = '\0';
     buffer_release(&out);
@@ -25,10 +25,10 @@ static const char *written(const struct answer *answer, bool keep_alive, bool is
 
 static void an_answer_has_a_date_a_type_and_a_length(void **state)
 {
-    struct answer answer;
+    struct http_response answer;
 
     (void)state;
-    answer_set(&answer, 202, SLICE("{\"status\":\"accepted\"}\n"));
+    http_response_set(&answer, 202, SLICE("{\"status\":\"accepted\"}\n"));
     const char *text = written(&answer, true, false);
     assert_memory_equal(text, "HTTP/1.1 202 Accepted\r\n", 23);
     assert_non_null(strstr(text, "\r\nDate: Thu, 03 Sep 2026 04:16:57 GMT\r\n"));
@@ -42,10 +42,10 @@ static void an_answer_has_a_date_a_type_and_a_length(void **state)
 
 static void an_answer_to_head_has_the_length_and_not_the_body(void **state)
 {
-    struct answer answer;
+    struct http_response answer;
 
     (void)state;
-    answer_set(&answer, 200, SLICE("{}\n"));
+    http_response_set(&answer, 200, SLICE("{}\n"));
     const char *text = written(&answer, true, true);
     assert_non_null(strstr(text, "\r\nContent-Length: 3\r\n"));
     assert_string_equal(text + strlen(text) - 4, "\r\n\r\n");
@@ -53,17 +53,17 @@ static void an_answer_to_head_has_the_length_and_not_the_body(void **state)
 
 static void each_status_brings_the_field_that_it_must(void **state)
 {
-    struct answer answer;
+    struct http_response answer;
 
     (void)state;
-    answer_set_wrong_method(&answer, "GET, HEAD");
+    http_response_set_wrong_method(&answer, "GET, HEAD");
     assert_non_null(strstr(written(&answer, true, false), "\r\nAllow: GET, HEAD\r\n"));
-    answer_set_error(&answer, 401, "no");
+    http_response_set_error(&answer, 401, "no");
     assert_non_null(strstr(written(&answer, true, false), "\r\nWWW-Authenticate: "));
     assert_null(strstr(written(&answer, true, false), "\r\nAllow: "));
-    answer_set_error(&answer, 503, "later");
+    http_response_set_error(&answer, 503, "later");
     assert_non_null(strstr(written(&answer, true, false), "\r\nRetry-After: 5\r\n"));
-    answer_set_unavailable(&answer, "store full");
+    http_response_set_unavailable(&answer, "store full");
     assert_int_equal(answer.status, 503);
     assert_true(slice_equals(answer.body,
                              SLICE("{\"status\":\"unavailable\",\"reason\":\"store full\"}\n")));
@@ -82,11 +82,11 @@ static void messages_become_json_strings_whatever_they_hold(void **state)
          "{\"error\":\"gr\xc3\xbc\xc3\x9f \xf0\x9f\x9a\x80\"}\n"},
         {"cut \xf0\x9f", "{\"error\":\"cut \xef\xbf\xbd\xef\xbf\xbd\"}\n"},
     };
-    struct answer answer;
+    struct http_response answer;
 
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        answer_set_error(&answer, 400, cases[i].message);
+        http_response_set_error(&answer, 400, cases[i].message);
         assert_true(slice_equals(answer.body, slice_from_string(cases[i].body)));
     }
 }
@@ -94,28 +94,28 @@ static void messages_become_json_strings_whatever_they_hold(void **state)
 static void the_longest_message_at_its_worst_fits(void **state)
 {
     char message[sizeof(((struct error *)0)->message) + 100];
-    struct answer answer;
+    struct http_response answer;
 
     (void)state;
     memset(message, '\x01', sizeof message);
     message[sizeof message - 1] = '\0';
-    answer_set_unavailable(&answer, message);
+    http_response_set_unavailable(&answer, message);
     assert_true(slice_ends_with(answer.body, SLICE("\\u0001\"}\n")));
     assert_true(answer.body.len <= ANSWER_TEXT_SIZE);
     memset(message, '\xff', sizeof message - 1);
-    answer_set_unavailable(&answer, message);
+    http_response_set_unavailable(&answer, message);
     assert_true(slice_ends_with(answer.body, SLICE("\xef\xbf\xbd\"}\n")));
 }
 
 static void a_response_that_does_not_fit_leaves_the_buffer_alone(void **state)
 {
-    struct answer answer;
+    struct http_response answer;
     struct buffer out;
 
     (void)state;
     buffer_init(&out, 40);
-    answer_set(&answer, 200, SLICE("{}\n"));
-    assert_int_equal(answer_write(&answer, NOW, true, true, &out), ERROR_TOO_LARGE);
+    http_response_set(&answer, 200, SLICE("{}\n"));
+    assert_int_equal(http_response_write(&answer, NOW, true, true, &out), ERROR_TOO_LARGE);
     assert_int_equal(out.len, 0);
     buffer_release(&out);
 }

@@ -11,7 +11,7 @@
 #include "ghatrace/base/memory.h"
 #include "ghatrace/net/resolver.h"
 
-struct answer {
+struct http_response {
     struct net_loop *loop;
     int calls;
     size_t count;
@@ -22,7 +22,7 @@ struct answer {
 static void on_resolved(void *context, const struct net_address *addresses, size_t count,
                         const struct error *error)
 {
-    struct answer *answer = context;
+    struct http_response *answer = context;
 
     answer->calls++;
     answer->count = count;
@@ -53,9 +53,9 @@ static void tear_down(struct fixture *f)
     net_loop_destroy(f->loop);
 }
 
-static struct answer resolve(struct fixture *f, const char *host, uint16_t port)
+static struct http_response resolve(struct fixture *f, const char *host, uint16_t port)
 {
-    struct answer answer = {.loop = f->loop};
+    struct http_response answer = {.loop = f->loop};
     struct error error;
 
     assert_int_equal(net_resolver_start(f->resolver, host, port, on_resolved, &answer, &error),
@@ -79,7 +79,7 @@ static void numbers_are_answered_as_they_are(void **state)
 static void names_go_through_the_hosts_file(void **state)
 {
     struct fixture f = set_up();
-    struct answer answer = resolve(&f, "localhost", 80);
+    struct http_response answer = resolve(&f, "localhost", 80);
 
     (void)state;
     assert_true(answer.count >= 1 && answer.count <= NET_RESOLVED_MAX);
@@ -90,7 +90,7 @@ static void names_go_through_the_hosts_file(void **state)
 static void a_failure_names_the_host(void **state)
 {
     struct fixture f = set_up();
-    struct answer answer = resolve(&f, "no host has blanks", 80);
+    struct http_response answer = resolve(&f, "no host has blanks", 80);
 
     (void)state;
     assert_int_equal(answer.count, 0);
@@ -102,7 +102,7 @@ static void a_failure_names_the_host(void **state)
 static void a_second_start_takes_the_first_ones_place(void **state)
 {
     struct fixture f = set_up();
-    struct answer first = {.loop = f.loop}, second = {.loop = f.loop};
+    struct http_response first = {.loop = f.loop}, second = {.loop = f.loop};
     struct error error;
 
     (void)state;
@@ -128,7 +128,7 @@ static void nobody_is_called_after_the_resolver_is_gone(void **state)
     (void)state;
     for (int i = 0; i < 30; i++) {
         struct fixture f = set_up();
-        struct answer answer = {.loop = f.loop};
+        struct http_response answer = {.loop = f.loop};
         struct error error;
         assert_int_equal(
             net_resolver_start(f.resolver, hosts[i % 3], 1, on_resolved, &answer, &error),
@@ -143,7 +143,7 @@ static void nobody_is_called_after_the_resolver_is_gone(void **state)
 static void refused_memory_is_an_error_and_the_resolver_lives_on(void **state)
 {
     struct fixture f = set_up();
-    struct answer answer = {.loop = f.loop};
+    struct http_response answer = {.loop = f.loop};
     struct error error;
 
     (void)state;

@@ -257,7 +257,7 @@ static void a_new_certificate_is_for_new_connections_and_the_old_live_on(void **
 
     struct net_tls *fresh = server_tls("renewed", NULL);
     net_listener_use_tls(world.listener, fresh);
-    net_tls_let_go(fresh);
+    net_tls_unref(fresh);
     net_connection_set_context(first.connection, &first);
     peer_init(&world.client, world.loop);
     world.client.stop_at = 3;
@@ -293,7 +293,7 @@ static void contexts_made_together_are_alike(void **state)
 
     (void)state;
     assert_int_equal(net_tls_create_servers(&options, both, 2, &error), ERROR_NONE);
-    net_tls_let_go(both[0]); // the other needs nothing of it
+    net_tls_unref(both[0]); // the other needs nothing of it
     struct tls_world world;
     world_set_up(&world, both[1]);
     world.server.echoes = true;

@@ -65,7 +65,7 @@ static void relay_connect(const struct relay *relay, struct tls_world *world, st
     assert_int_equal(net_connection_connect_tls(world->loop, &line, tls, "localhost", &peer_handler,
                                                 &world->client, &world->client.connection, &error),
                      ERROR_NONE);
-    net_tls_let_go(tls);
+    net_tls_unref(tls);
 }
 
 static void bytes_may_come_one_by_one(void **state)
@@ -291,7 +291,7 @@ static void memory_may_be_refused_at_any_step(void **state)
         assert_true(!is_over || world.server.taken.len == 2);
         memory_fail_after(-1);
         net_timer_destroy(tick);
-        net_tls_let_go(tls);
+        net_tls_unref(tls);
         world_tear_down(&world);
         assert_true(skip < 1000);
     }

@@ -122,7 +122,7 @@ static inline void world_set_up(struct tls_world *world, struct net_tls *tls)
                      ERROR_NONE);
     world->address = *net_listener_address(world->listener);
     net_listener_use_tls(world->listener, tls);
-    net_tls_let_go(tls);
+    net_tls_unref(tls);
 }
 
 // Takes `tls` over.
@@ -134,7 +134,7 @@ static inline void world_connect(struct tls_world *world, struct net_tls *tls, c
                                                 &peer_handler, &world->client,
                                                 &world->client.connection, &error),
                      ERROR_NONE);
-    net_tls_let_go(tls);
+    net_tls_unref(tls);
 }
 
 static inline void world_tear_down(struct tls_world *world)

@@ -23,28 +23,28 @@ static struct top_pool pools[] = {
     {TEXT("ubuntu-latest"), TEXT("GitHub Actions"), {0, 0, 0, 61}, TIMESTAMP_UNKNOWN},
 };
 static struct top_job jobs[] = {
-    {STANDING_QUEUED,
+    {OPEN_JOB_QUEUED,
      AGO(1325),
      TEXT("octo-org/shop"),
      TEXT("test (ubuntu-latest, 3.12)"),
      TEXT("CI"),
      TEXT("self-hosted,linux,gpu"),
      {0}},
-    {STANDING_QUEUED,
+    {OPEN_JOB_QUEUED,
      AGO(25),
      TEXT("octo-org/site"),
      TEXT("\x1b[2J<b>"),
      TEXT("Deploy"),
      TEXT("ubuntu-latest"),
      {0}},
-    {STANDING_WAITING,
+    {OPEN_JOB_WAITING,
      AGO(3 * 3600),
      TEXT("octo-org/site"),
      TEXT("deploy"),
      TEXT("Deploy"),
      TEXT("ubuntu-latest"),
      {0}},
-    {STANDING_RUNNING, AGO(61), TEXT("octo-org/shop"), TEXT("lint"), TEXT("CI"),
+    {OPEN_JOB_RUNNING, AGO(61), TEXT("octo-org/shop"), TEXT("lint"), TEXT("CI"),
      TEXT("ubuntu-latest"), TEXT("GitHub Actions 7")},
 };
 
@@ -214,15 +214,15 @@ static void what_is_open_is_read_from_the_store(void **state)
     engine_bench_accept(&bench, &running);
     arena_init(&arena, 4096);
     assert_int_equal(top_load(bench.store, 3, scenario_at(60), &arena, &top, &error), ERROR_NONE);
-    assert_int_equal(top.totals[STANDING_QUEUED], 4);
-    assert_int_equal(top.totals[STANDING_RUNNING], 1);
+    assert_int_equal(top.totals[OPEN_JOB_QUEUED], 4);
+    assert_int_equal(top.totals[OPEN_JOB_RUNNING], 1);
     assert_int_equal(top.open_runs, 1);
     assert_int_equal(top.job_count, 3); // the limit
     assert_true(top.jobs[0].since == scenario_at(1) && top.jobs[1].since == scenario_at(2));
     assert_true(slice_equals(top.jobs[0].labels, SLICE("linux,self-hosted")));
     assert_int_equal(top_load(bench.store, 9, scenario_at(60), &arena, &top, &error), ERROR_NONE);
     assert_int_equal(top.job_count, 5);
-    assert_int_equal(top.jobs[4].state, STANDING_RUNNING);
+    assert_int_equal(top.jobs[4].state, OPEN_JOB_RUNNING);
     assert_true(top.jobs[4].since == scenario_at(12));
     arena_release(&arena);
     engine_bench_close(&bench);

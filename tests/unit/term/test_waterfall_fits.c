@@ -98,7 +98,7 @@ static void skip_escape(struct slice *rest)
     rest->len -= len + 1;
 }
 
-static size_t measure_line(struct slice line, bool colour, bool ascii)
+static size_t sample_line(struct slice line, bool colour, bool ascii)
 {
     size_t width = 0;
     char last = 'x';
@@ -130,7 +130,7 @@ static void assert_fits(struct slice text, struct terminal terminal)
     while (text.len > 0) {
         const char *end = memchr(text.data, '\n', text.len);
         struct slice line = {text.data, (size_t)(end - text.data)};
-        size_t width = measure_line(line, terminal.colour, !terminal.unicode);
+        size_t width = sample_line(line, terminal.colour, !terminal.unicode);
         if (width > terminal.width)
             fail_msg("%zu columns of %zu: %.*s", width, terminal.width, SLICE_ARGS(line));
         text.data += line.len + 1;

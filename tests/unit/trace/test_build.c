@@ -368,7 +368,7 @@ static void assert_ends(struct workshop *workshop, const struct scenario_deliver
     assert_int_equal(span->status, is_error ? SPAN_STATUS_ERROR : SPAN_STATUS_UNSET);
     assert_true(slice_equals(span->status_message, is_error ? conclusion : SLICE_EMPTY));
     assert_true(
-        slice_equals(workshop->output.finished[0].job_measure->result, slice_from_string(result)));
+        slice_equals(workshop->output.finished[0].job_sample->result, slice_from_string(result)));
 }
 
 static void a_lost_runner_and_a_refusal_are_errors_of_the_system(void **state)

@@ -114,7 +114,7 @@ static void a_queued_job_queues_on(void **state)
     deliver(f, scenario_job(1, QUEUED, 3, 2, 2, -1));
     look(f);
     const struct run_view_job *job = find_job(f, 1);
-    assert_int_equal(job->standing, STANDING_QUEUED);
+    assert_int_equal(job->open_state, OPEN_JOB_QUEUED);
     assert_phase(job, PHASE_QUEUE, 2, -1);
     assert_no_phase(job, PHASE_WAITING);
     assert_no_phase(job, PHASE_STARTUP);
@@ -134,13 +134,13 @@ static void a_waiting_job_waits_on_and_queues_after_its_release(void **state)
     scenario_set_deployment(&queued, 5, "production");
     deliver(f, waiting);
     look(f);
-    assert_int_equal(find_job(f, 1)->standing, STANDING_WAITING);
+    assert_int_equal(find_job(f, 1)->open_state, OPEN_JOB_WAITING);
     assert_phase(find_job(f, 1), PHASE_WAITING, 2, -1);
     assert_no_phase(find_job(f, 1), PHASE_QUEUE);
     assert_text(find_job(f, 1)->environment, "production");
     deliver(f, queued);
     look(f);
-    assert_int_equal(find_job(f, 1)->standing, STANDING_QUEUED);
+    assert_int_equal(find_job(f, 1)->open_state, OPEN_JOB_QUEUED);
     assert_phase(find_job(f, 1), PHASE_WAITING, 2, 50);
     assert_phase(find_job(f, 1), PHASE_QUEUE, 50, -1);
 }
@@ -155,7 +155,7 @@ static void a_running_job_has_its_steps_so_far(void **state)
     deliver(f, running);
     look(f);
     const struct run_view_job *job = find_job(f, 1);
-    assert_int_equal(job->standing, STANDING_RUNNING);
+    assert_int_equal(job->open_state, OPEN_JOB_RUNNING);
     assert_phase(job, PHASE_QUEUE, 2, 6);
     assert_phase(job, PHASE_STARTUP, 6, 9);
     assert_phase(job, PHASE_EXECUTION, 9, -1);
@@ -179,7 +179,7 @@ static void a_finished_job_is_told_by_its_spans(void **state)
     deliver(f, completed);
     look(f);
     const struct run_view_job *job = find_job(f, 1);
-    assert_int_equal(job->standing, STANDING_NONE);
+    assert_int_equal(job->open_state, OPEN_JOB_NONE);
     assert_text(job->result, "failure");
     assert_text(job->conclusion, "failure");
     assert_text(job->error_type, "failure");
@@ -317,7 +317,7 @@ static void a_job_that_was_given_up_is_incomplete_and_stands_here_once(void **st
     look(f);
     assert_int_equal(f->view.count, 2);
     assert_true(find_job(f, 1)->is_incomplete);
-    assert_int_equal(find_job(f, 1)->standing, STANDING_NONE);
+    assert_int_equal(find_job(f, 1)->open_state, OPEN_JOB_NONE);
     assert_false(find_job(f, 2)->is_incomplete);
 }
 
@@ -501,7 +501,7 @@ static void runs_are_told_by_their_states_one_after_the_other(void **state)
         assert_int_equal(f->view.count, 1);
         assert_int_equal(f->view.jobs[0].job_id, is_first ? 1 : 9);
         assert_int_equal(f->view.jobs[0].stood.state,
-                         is_first ? STANDING_RUNNING : STANDING_QUEUED);
+                         is_first ? OPEN_JOB_RUNNING : OPEN_JOB_QUEUED);
         found++;
     }
     assert_int_equal(code, ERROR_NOT_FOUND);

@@ -31,11 +31,11 @@ static void replace(struct ingress_secrets *secrets, const char *text)
 static void there_are_none_at_first(void **state)
 {
     struct ingress_secrets *secrets = create();
-    struct secret_set *set = secrets_hold(secrets);
+    struct secret_set *set = secrets_ref(secrets);
 
     (void)state;
     assert_int_equal(set->count, 0);
-    secrets_let_go(set);
+    secrets_unref(set);
     ingress_secrets_destroy(secrets);
     ingress_secrets_destroy(NULL);
 }
@@ -50,12 +50,12 @@ static void secrets_are_copied(void **state)
     (void)state;
     assert_int_equal(ingress_secrets_replace(secrets, items, 3, &error), ERROR_NONE);
     text[0] = 'x';
-    struct secret_set *set = secrets_hold(secrets);
+    struct secret_set *set = secrets_ref(secrets);
     assert_int_equal(set->count, 3);
     assert_int_equal(set->items[0].len, 0);
     assert_true(slice_equals(set->items[1], SLICE("first")));
     assert_true(slice_equals(set->items[2], SLICE("a\0b")));
-    secrets_let_go(set);
+    secrets_unref(set);
     ingress_secrets_destroy(secrets);
 }
 
@@ -65,15 +65,15 @@ static void a_set_that_is_held_outlives_its_replacement(void **state)
 
     (void)state;
     replace(secrets, "old");
-    struct secret_set *old = secrets_hold(secrets);
+    struct secret_set *old = secrets_ref(secrets);
     replace(secrets, "new");
-    struct secret_set *fresh = secrets_hold(secrets);
+    struct secret_set *fresh = secrets_ref(secrets);
     assert_true(slice_equals(old->items[0], SLICE("old")));
     assert_true(slice_equals(fresh->items[0], SLICE("new")));
     ingress_secrets_destroy(secrets);
     assert_true(slice_equals(fresh->items[1], SLICE("new")));
-    secrets_let_go(old);
-    secrets_let_go(fresh);
+    secrets_unref(old);
+    secrets_unref(fresh);
 }
 
 static void refused_memory_leaves_the_old_secrets_in_force(void **state)
@@ -87,9 +87,9 @@ static void refused_memory_leaves_the_old_secrets_in_force(void **state)
     memory_fail_after(0);
     assert_int_equal(ingress_secrets_replace(secrets, items, 1, &error), ERROR_MEMORY);
     memory_fail_after(-1);
-    struct secret_set *set = secrets_hold(secrets);
+    struct secret_set *set = secrets_ref(secrets);
     assert_true(slice_equals(set->items[0], SLICE("old")));
-    secrets_let_go(set);
+    secrets_unref(set);
     ingress_secrets_destroy(secrets);
     for (long skip = 0; skip < 2; skip++) {
         memory_fail_after(skip);
@@ -101,9 +101,9 @@ static void refused_memory_leaves_the_old_secrets_in_force(void **state)
 static void *read_many_times(void *context)
 {
     for (int i = 0; i < 20000; i++) {
-        struct secret_set *set = secrets_hold(context);
+        struct secret_set *set = secrets_ref(context);
         assert_true(set->count == 2 && slice_equals(set->items[0], set->items[1]));
-        secrets_let_go(set);
+        secrets_unref(set);
     }
     return NULL;
 }

@@ -1,0 +1,83 @@
+// What a finished job or run adds to the figures. Pure.
+//
+// All texts are valid UTF-8 of at most SAMPLE_TEXT_MAX bytes, cut between characters; what is not known is
+// empty. Those that were not cut point into what the state points into, the others into the arena.
+#ifndef GHATRACE_TRACE_SAMPLE_H
+#define GHATRACE_TRACE_SAMPLE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "ghatrace/base/arena.h"
+#include "ghatrace/base/error.h"
+#include "ghatrace/base/slice.h"
+#include "ghatrace/base/time.h"
+#include "ghatrace/trace/policy.h"
+#include "ghatrace/trace/span.h"
+#include "ghatrace/trace/state.h"
+#include "ghatrace/trace/timeline.h"
+
+#define SAMPLE_TEXT_MAX 256
+
+struct sample_span {
+    bool exists;
+    duration_ns length; // never negative
+};
+
+struct sample_step {
+    struct slice name;
+    struct slice result; // as cicd.pipeline.task.run.result has it
+    duration_ns length;
+};
+
+struct job_sample {
+    struct slice repository; // "owner/name"
+    struct slice workflow;
+    struct slice runner_group;
+    struct slice runner_labels; // labels_join(), as this job spells them
+    struct slice result;        // as cicd.pipeline.task.run.result has it
+    struct sample_span waiting;
+    struct sample_span queue;
+    struct sample_span startup;
+    struct sample_span execution;
+    timestamp_ns queue_end; // where there is a queue
+    timestamp_ns end;
+    const struct sample_step *steps; // those that were started
+    size_t step_count;
+    struct trace_id trace; // of the exported scheme
+};
+
+struct run_sample {
+    struct slice server; // empty: github.com
+    struct slice repository;
+    struct slice workflow;
+    struct slice branch;
+    struct slice event_name;
+    struct slice display_title;
+    struct slice url;        // on GitHub; empty where no payload had the repository's
+    struct slice actor;      // who triggered this attempt
+    struct slice result;     // as cicd.pipeline.result has it
+    struct slice conclusion; // as GitHub has it; of the jobs, where no event of the run came
+    int64_t run_id;
+    int64_t run_attempt;
+    int64_t run_number;
+    int64_t job_count; // jobs known when the root left
+    timestamp_ns start;
+    timestamp_ns end;
+    bool is_incomplete; // made from its jobs, or of a run that never ended
+    struct trace_id trace;
+};
+
+// Of a job that completed. `*measure` becomes NULL for one that has no part in the figures: it was
+// carried over from an earlier attempt. A skipped job has none of the phases and no steps. ERROR_MEMORY.
+enum error_code sample_of_job(const struct trace_policy *policy, const struct run_state *run,
+                              const struct job_state *job, const struct job_timeline *timeline,
+                              struct arena *arena, const struct job_sample **measure) MUST_CHECK;
+
+// Of a run whose root span is `root`. ERROR_MEMORY.
+enum error_code sample_of_run(const struct run_state *run, const struct span *root,
+                              bool is_incomplete, struct arena *arena,
+                              const struct run_sample **measure) MUST_CHECK;
+
+#endif

@@ -1,0 +1,288 @@
+// Latencies: histograms by time and pool.
+#include "ghatrace/stats/latency.h"
+
+#include <stdlib.h>
+
+#include "private.h"
+
+// --- A log-linear histogram of durations ----------------------------------------------------------
+
+#define FIRST_OCTAVE 4 // 2^4 is HISTOGRAM_EXACT
+#define REST (HISTOGRAM_BUCKETS - 1)
+
+size_t histogram_bucket_of(duration_ns value)
+{
+    uint64_t seconds = value > 0 ? (uint64_t)(value / NS_PER_SECOND) : 0;
+    unsigned octave = FIRST_OCTAVE;
+    if (seconds < HISTOGRAM_EXACT)
+        return (size_t)seconds;
+    while (octave < FIRST_OCTAVE + HISTOGRAM_OCTAVES && seconds >> (octave + 1) > 0)
+        octave++;
+    if (octave == FIRST_OCTAVE + HISTOGRAM_OCTAVES)
+        return REST;
+    uint64_t within = (seconds >> (octave - 3)) & (HISTOGRAM_PER_OCTAVE - 1);
+    return HISTOGRAM_EXACT + HISTOGRAM_PER_OCTAVE * (octave - FIRST_OCTAVE) + (size_t)within;
+}
+
+uint64_t histogram_bucket_start(size_t bucket)
+{
+    if (bucket < HISTOGRAM_EXACT)
+        return bucket;
+    size_t octave = FIRST_OCTAVE + (bucket - HISTOGRAM_EXACT) / HISTOGRAM_PER_OCTAVE;
+    size_t within = (bucket - HISTOGRAM_EXACT) % HISTOGRAM_PER_OCTAVE;
+    return (uint64_t)(HISTOGRAM_PER_OCTAVE + within) << (octave - 3);
+}
+
+void histogram_add(struct histogram *histogram, duration_ns value)
+{
+    histogram->count++;
+    histogram->buckets[histogram_bucket_of(value)]++;
+    if (value > histogram->max)
+        histogram->max = value;
+}
+
+void histogram_merge(struct histogram *into, const struct histogram *from)
+{
+    into->count += from->count;
+    for (size_t i = 0; i < HISTOGRAM_BUCKETS; i++)
+        into->buckets[i] += from->buckets[i];
+    if (from->max > into->max)
+        into->max = from->max;
+}
+
+// Where in its bucket a value stands that is number `rank` (from 1) of `count` there: as if they lay evenly spread.
+static duration_ns place_in_bucket(size_t bucket, uint64_t rank, uint64_t count, duration_ns max)
+{
+    duration_ns start = (duration_ns)histogram_bucket_start(bucket) * NS_PER_SECOND;
+    if (bucket < HISTOGRAM_EXACT)
+        return start;
+    duration_ns end =
+        bucket == REST ? max : (duration_ns)histogram_bucket_start(bucket + 1) * NS_PER_SECOND;
+    double part = ((double)rank - 0.5) / (double)count;
+    duration_ns value = start + (duration_ns)((double)(end - start) * part);
+    return value < max ? value : max;
+}
+
+duration_ns histogram_percentile(const struct histogram *histogram, unsigned percent)
+{
+    uint64_t whole = histogram->count / 100;
+    uint64_t part = histogram->count % 100;
+    uint64_t rank = whole * percent + (part * percent + 99) / 100;
+    uint64_t before = 0;
+    if (histogram->count == 0)
+        return 0;
+    rank = rank > 0 ? rank : 1;
+    for (size_t i = 0; i < HISTOGRAM_BUCKETS; i++) {
+        uint64_t count = histogram->buckets[i];
+        if (before + count >= rank)
+            return place_in_bucket(i, rank - before, count, histogram->max);
+        before += count;
+    }
+    return histogram->max;
+}
+
+// --- as bytes ----------------------------------------------------------------------------------------------
+
+enum error_code histogram_encode(const struct histogram *histogram, struct buffer *out)
+{
+    struct byte_writer writer = {.out = out};
+    size_t last = 0;
+    bytes_write_varint(&writer, (uint64_t)histogram->max);
+    for (size_t i = 0; i < HISTOGRAM_BUCKETS; i++) {
+        if (histogram->buckets[i] == 0)
+            continue;
+        bytes_write_varint(&writer, i - last);
+        bytes_write_varint(&writer, histogram->buckets[i]);
+        last = i;
+    }
+    return writer.code;
+}
+
+bool histogram_decode_into(struct slice bytes, struct histogram *into)
+{
+    struct byte_reader reader = bytes_reader(bytes);
+    duration_ns max = (duration_ns)bytes_read_varint(&reader);
+    uint64_t bucket = 0;
+    into->max = max > into->max ? max : into->max;
+    while (!reader.failed && reader.next < reader.end) {
+        bucket += bytes_read_varint(&reader);
+        uint64_t count = bytes_read_varint(&reader);
+        if (bucket >= HISTOGRAM_BUCKETS)
+            return false;
+        into->buckets[bucket] += count;
+        into->count += count;
+    }
+    return bytes_is_done(&reader);
+}
+
+// --- how long jobs of each pool waited in the queue, lately ---------------------------------------
+
+#define SLOT_KEY_SIZE (8 + POOL_ID_SIZE)
+
+static void put_key(uint8_t bytes[SLOT_KEY_SIZE], timestamp_ns slot, const struct pool_id *pool)
+{
+    bytes_put_be64(bytes, (uint64_t)slot);
+    memcpy(bytes + 8, pool->bytes, POOL_ID_SIZE);
+}
+
+// --- writing ---------------------------------------------------------------------------------------------
+
+static enum error_code load_histogram(struct stats *stats, const uint8_t key[SLOT_KEY_SIZE],
+                                      struct histogram **histogram, struct error *error)
+{
+    struct slice found;
+    struct row *row = rows_find(stats, STORE_TABLE_LATENCY, key, SLOT_KEY_SIZE);
+    if (row != NULL) {
+        *histogram = row->histogram;
+        return ERROR_NONE;
+    }
+    enum error_code code = store_table_get(stats->transaction, STORE_TABLE_LATENCY,
+                                           slice_of_bytes(key, SLOT_KEY_SIZE), &found, error);
+    if (code != ERROR_NONE && code != ERROR_NOT_FOUND)
+        return code;
+    *histogram = arena_allocate_array(&stats->arena, 1, sizeof **histogram);
+    if (*histogram == NULL)
+        return error_set(error, ERROR_MEMORY, "count latency: out of memory");
+    if (code == ERROR_NONE && !histogram_decode_into(found, *histogram)) {
+        **histogram = (struct histogram){0};
+        code =
+            stats_set_aside(stats, STORE_TABLE_LATENCY, slice_of_bytes(key, SLOT_KEY_SIZE), error);
+        if (code != ERROR_NOT_FOUND)
+            return code;
+    }
+    row = rows_add(stats, STORE_TABLE_LATENCY, key, SLOT_KEY_SIZE);
+    if (row == NULL)
+        return error_set(error, ERROR_MEMORY, "count latency: out of memory");
+    row->histogram = *histogram;
+    return ERROR_NONE;
+}
+
+enum error_code latency_count_job(struct stats *stats, const struct job_sample *measure,
+                                  struct error *error)
+{
+    uint8_t key[SLOT_KEY_SIZE];
+    struct histogram *histogram;
+    struct row *pool;
+    timestamp_ns start = measure->queue_end < stats->now ? measure->queue_end : stats->now;
+    timestamp_ns slot = start - start % LATENCY_SLOT;
+    bool has_started = measure->execution.exists;
+    if (!measure->queue.exists || !has_started || slot < stats->now - LATENCY_KEPT)
+        return ERROR_NONE;
+    enum error_code code =
+        pool_load_row(stats, measure->runner_labels, measure->runner_group, &pool, error);
+    if (code != ERROR_NONE)
+        return code;
+    put_key(key, slot, &pool->pool->id);
+    code = load_histogram(stats, key, &histogram, error);
+    if (code != ERROR_NONE)
+        return code;
+    histogram_add(histogram, measure->queue.length);
+    if (slot > pool->pool->latency_slot)
+        pool->pool->latency_slot = slot;
+    return ERROR_NONE;
+}
+
+// The slots lie in the order of time. One further ahead than any is kept was told by a clock that has been set back since.
+static bool is_past_keeping(struct slice key, timestamp_ns now)
+{
+    timestamp_ns slot = (timestamp_ns)bytes_get_be64(key.data);
+    return slot < now - LATENCY_KEPT || slot > now + LATENCY_KEPT;
+}
+
+static enum error_code seek_end(struct store_transaction *transaction, bool is_last,
+                                struct slice *key, struct error *error)
+{
+    struct slice value;
+    for (;;) {
+        enum error_code code = is_last ? store_table_seek_before(transaction, STORE_TABLE_LATENCY,
+                                                                 SLICE_EMPTY, key, &value, error)
+                                       : store_table_seek(transaction, STORE_TABLE_LATENCY,
+                                                          SLICE_EMPTY, key, &value, error);
+        if (code != ERROR_NONE || key->len == SLOT_KEY_SIZE)
+            return code;
+        code = store_table_set_aside(transaction, STORE_TABLE_LATENCY, *key,
+                                     SLICE("key of a wrong length"), error);
+        if (code != ERROR_NONE)
+            return code;
+    }
+}
+
+static enum error_code expire_end(struct store_transaction *transaction, timestamp_ns now,
+                                  bool is_last, size_t max, size_t *dropped, struct error *error)
+{
+    while (*dropped < max) {
+        uint8_t bytes[SLOT_KEY_SIZE];
+        struct slice key;
+        enum error_code code = seek_end(transaction, is_last, &key, error);
+        if (code == ERROR_NOT_FOUND || (code == ERROR_NONE && !is_past_keeping(key, now)))
+            return ERROR_NONE;
+        if (code != ERROR_NONE)
+            return code;
+        memcpy(bytes, key.data, sizeof bytes);
+        code = store_table_delete(transaction, STORE_TABLE_LATENCY,
+                                  slice_of_bytes(bytes, sizeof bytes), error);
+        if (code != ERROR_NONE)
+            return code;
+        (*dropped)++;
+    }
+    return ERROR_NONE;
+}
+
+enum error_code latency_expire(struct store_transaction *transaction, timestamp_ns now, size_t max,
+                               size_t *dropped, struct error *error)
+{
+    *dropped = 0;
+    enum error_code code = expire_end(transaction, now, false, max, dropped, error);
+    if (code == ERROR_NONE)
+        code = expire_end(transaction, now, true, max, dropped, error);
+    return code;
+}
+
+// --- reading ---------------------------------------------------------------------------------------------
+
+static int compare_pools(const void *a, const void *b)
+{
+    const struct pool *left = a;
+    const struct pool *right = b;
+    return memcmp(left->id.bytes, right->id.bytes, POOL_ID_SIZE);
+}
+
+// One that is damaged adds nothing, not even its sound part.
+static bool add_histogram(struct slice bytes, struct histogram *into)
+{
+    struct histogram alone = {0};
+    return histogram_decode_into(bytes, &alone) && histogram_decode_into(bytes, into);
+}
+
+enum error_code latency_read(struct store_transaction *transaction, timestamp_ns from,
+                             timestamp_ns until, const struct pool *pools, size_t pool_count,
+                             struct histogram *histograms, struct error *error)
+{
+    uint8_t bytes[8];
+    struct store_walk *walk;
+    bytes_put_be64(bytes, (uint64_t)from);
+    enum error_code code = store_table_walk(transaction, STORE_TABLE_LATENCY,
+                                            slice_of_bytes(bytes, sizeof bytes), &walk, error);
+    if (code != ERROR_NONE)
+        return code;
+    while (code == ERROR_NONE) {
+        struct slice key;
+        struct slice value;
+        struct pool wanted;
+        code = store_table_next(walk, &key, &value, error);
+        if (code != ERROR_NONE)
+            break;
+        bool is_whole = key.len == SLOT_KEY_SIZE;
+        if (is_whole && (timestamp_ns)bytes_get_be64(key.data) >= until)
+            break;
+        if (is_whole)
+            memcpy(wanted.id.bytes, key.data + 8, POOL_ID_SIZE);
+        const struct pool *pool = is_whole && pool_count > 0 ? bsearch(&wanted, pools, pool_count,
+                                                                       sizeof *pools, compare_pools)
+                                                             : NULL;
+        if (!is_whole || (pool != NULL && !add_histogram(value, &histograms[pool - pools])))
+            store_note_unreadable(transaction);
+    }
+    store_table_end_walk(walk);
+    return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
+}

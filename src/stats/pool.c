@@ -1,0 +1,490 @@
+// Pools of runners: who is open in them, and how many.
+#include "ghatrace/stats/pool.h"
+
+#include "ghatrace/base/utf8.h"
+#include "ghatrace/stats/latency.h"
+#include "ghatrace/stats/spelling.h"
+#include "ghatrace/trace/labels.h"
+#include "ghatrace/trace/sample.h"
+#include "private.h"
+
+#define UNUSED_KEPT NS_PER_DAY
+#define LATENCY_GONE (LATENCY_KEPT + LATENCY_SLOT) // by then no row of the slot is left
+// pool id ‖ state ‖ be64 since ‖ trace ‖ span
+#define JOB_PREFIX_SIZE (POOL_ID_SIZE + 1)
+#define JOB_KEY_SIZE (JOB_PREFIX_SIZE + 8 + TRACE_ID_SIZE + SPAN_ID_SIZE)
+
+// --- identity --------------------------------------------------------------------------------------------
+
+static struct pool_id hash_names(struct slice labels, struct slice group)
+{
+    char text[2 * SAMPLE_TEXT_MAX + 1];
+    struct slice parts[] = {utf8_cut(labels, SAMPLE_TEXT_MAX), SLICE("\0"),
+                            utf8_cut(group, SAMPLE_TEXT_MAX)};
+    size_t len = 0;
+    struct pool_id id;
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+        if (parts[i].len > 0)
+            memcpy(text + len, parts[i].data, parts[i].len);
+        len += parts[i].len;
+    }
+    stats_hash(slice_of_bytes(text, len), id.bytes);
+    return id;
+}
+
+struct pool_id pool_make_id(struct slice labels, struct slice group)
+{
+    char room[LABELS_TEXT_MAX];
+    return hash_names(labels_identity(labels, room), group);
+}
+
+bool pool_is_other(const struct pool_id *id)
+{
+    struct pool_id other = pool_make_id(STATS_OTHER, SLICE_EMPTY);
+    return memcmp(id->bytes, other.bytes, POOL_ID_SIZE) == 0;
+}
+
+void pool_id_increment(struct pool_id *id)
+{
+    for (int i = POOL_ID_SIZE - 1; i >= 0 && ++id->bytes[i] == 0; i--)
+        ;
+}
+
+static bool is_same_pool(const struct pool_id *a, const struct pool_id *b)
+{
+    return memcmp(a->bytes, b->bytes, POOL_ID_SIZE) == 0;
+}
+
+// --- rows --------------------------------------------------------------------------------------------------
+
+enum error_code pool_encode(const struct pool *pool, struct buffer *out)
+{
+    struct byte_writer writer = {.out = out};
+    for (int state = OPEN_JOB_WAITING; state < OPEN_JOB_STATES; state++)
+        bytes_write_be(&writer, pool->counts[state], 8);
+    bytes_write_be(&writer, (uint64_t)pool->changed_at, 8);
+    bytes_write_be(&writer, (uint64_t)pool->latency_slot, 8);
+    bytes_write_be(&writer, pool->labels.len, 2);
+    bytes_write(&writer, pool->labels.data, pool->labels.len);
+    bytes_write(&writer, pool->group.data, pool->group.len);
+    return writer.code;
+}
+
+// Before the first start of a daemon that folds case, a tool may meet pools named by their labels as they were spelled.
+static bool is_named_by(struct pool *pool, struct slice key)
+{
+    if (key.len != POOL_ID_SIZE)
+        return false;
+    pool->id = pool_make_id(pool->labels, pool->group);
+    if (memcmp(pool->id.bytes, key.data, POOL_ID_SIZE) == 0)
+        return true;
+    pool->id = hash_names(pool->labels, pool->group);
+    return memcmp(pool->id.bytes, key.data, POOL_ID_SIZE) == 0;
+}
+
+static enum error_code decode(struct slice key, struct slice bytes, struct pool *pool,
+                              struct error *error)
+{
+    struct byte_reader reader = bytes_reader(bytes);
+    *pool = (struct pool){.labels = SLICE_EMPTY};
+    for (int state = OPEN_JOB_WAITING; state < OPEN_JOB_STATES; state++)
+        pool->counts[state] = bytes_read_be(&reader, 8);
+    pool->changed_at = (timestamp_ns)bytes_read_be(&reader, 8);
+    pool->latency_slot = (timestamp_ns)bytes_read_be(&reader, 8);
+    pool->labels = bytes_read(&reader, bytes_read_be(&reader, 2));
+    pool->group = bytes_read(&reader, (size_t)(reader.end - reader.next));
+    if (!bytes_is_done(&reader) || !is_named_by(pool, key))
+        return error_set(error, ERROR_CORRUPT, "a stored pool is damaged");
+    return ERROR_NONE;
+}
+
+static bool keep_texts(struct arena *arena, struct pool *pool)
+{
+    return arena_copy_slice(arena, pool->labels, &pool->labels) &&
+           arena_copy_slice(arena, pool->group, &pool->group);
+}
+
+static enum error_code add_row(struct stats *stats, const struct pool *pool, struct row **row,
+                               struct error *error)
+{
+    struct pool *content = arena_allocate_array(&stats->arena, 1, sizeof *content);
+    if (content == NULL)
+        return error_set(error, ERROR_MEMORY, "load pool: out of memory");
+    *content = *pool;
+    if (!keep_texts(&stats->arena, content))
+        return error_set(error, ERROR_MEMORY, "load pool: out of memory");
+    *row = rows_add(stats, STORE_TABLE_POOLS, pool->id.bytes, POOL_ID_SIZE);
+    if (*row == NULL)
+        return error_set(error, ERROR_MEMORY, "load pool: out of memory");
+    (*row)->pool = content;
+    return ERROR_NONE;
+}
+
+// The row of a pool that exists. ERROR_NOT_FOUND, also for one that is damaged: it is set aside.
+static enum error_code find_row(struct stats *stats, const struct pool_id *id, struct row **row,
+                                struct error *error)
+{
+    struct slice key = slice_of_bytes(id->bytes, POOL_ID_SIZE);
+    struct slice found;
+    struct pool pool;
+    *row = rows_find(stats, STORE_TABLE_POOLS, id->bytes, POOL_ID_SIZE);
+    if (*row != NULL)
+        return ERROR_NONE;
+    enum error_code code =
+        store_table_get(stats->transaction, STORE_TABLE_POOLS, key, &found, error);
+    if (code != ERROR_NONE)
+        return code;
+    if (decode(key, found, &pool, error) != ERROR_NONE)
+        return stats_set_aside(stats, STORE_TABLE_POOLS, key, error);
+    return add_row(stats, &pool, row, error);
+}
+
+// A pool that was set aside may have open jobs, which its successor inherits.
+static enum error_code count_open_jobs(struct stats *stats, struct pool *pool, struct error *error)
+{
+    struct store_walk *walk;
+    struct slice prefix = slice_of_bytes(pool->id.bytes, POOL_ID_SIZE);
+    struct slice key = SLICE_EMPTY;
+    struct slice value = SLICE_EMPTY;
+    enum error_code code =
+        store_table_walk(stats->transaction, STORE_TABLE_OPEN_JOBS, prefix, &walk, error);
+    if (code != ERROR_NONE)
+        return code;
+    while ((code = store_table_next(walk, &key, &value, error)) == ERROR_NONE) {
+        if (!slice_starts_with(key, prefix))
+            break;
+        uint8_t state = key.len == JOB_KEY_SIZE ? (uint8_t)key.data[POOL_ID_SIZE] : 0;
+        if (state != OPEN_JOB_NONE && state < OPEN_JOB_STATES)
+            pool->counts[state]++;
+    }
+    store_table_end_walk(walk);
+    return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
+}
+
+static enum error_code make_row(struct stats *stats, const struct pool_id *id, struct slice labels,
+                                struct slice group, struct row **row, struct error *error)
+{
+    struct pool pool = {.id = *id, .labels = labels, .group = group, .changed_at = stats->now};
+    enum error_code code = spelling_choose(stats, labels, &pool.labels, error);
+    if (code == ERROR_NONE)
+        code = count_open_jobs(stats, &pool, error);
+    if (code == ERROR_NONE)
+        code = add_row(stats, &pool, row, error);
+    if (code == ERROR_NONE)
+        stats->new_rows[STORE_TABLE_POOLS]++;
+    return code;
+}
+
+enum error_code pool_load_row(struct stats *stats, struct slice labels, struct slice group,
+                              struct row **row, struct error *error)
+{
+    struct pool_id id = pool_make_id(labels, group);
+    enum error_code code = find_row(stats, &id, row, error);
+    if (code != ERROR_NOT_FOUND)
+        return code;
+    if (rows_may_grow(stats, STORE_TABLE_POOLS))
+        return make_row(stats, &id, labels, group, row, error);
+    stats_note_overflow(stats, "pool", (const struct slice[]){labels, group}, 2);
+    id = pool_make_id(STATS_OTHER, SLICE_EMPTY);
+    code = find_row(stats, &id, row, error);
+    if (code == ERROR_NOT_FOUND)
+        code = make_row(stats, &id, STATS_OTHER, SLICE_EMPTY, row, error);
+    return code;
+}
+
+// --- open jobs -----------------------------------------------------------------------------------------------
+
+static void put_job_key(uint8_t bytes[JOB_KEY_SIZE], const struct pool_id *pool,
+                        enum open_job_kind state, timestamp_ns since, const struct store_key *job)
+{
+    memcpy(bytes, pool->bytes, POOL_ID_SIZE);
+    bytes[POOL_ID_SIZE] = (uint8_t)state;
+    bytes_put_be64(bytes + JOB_PREFIX_SIZE, (uint64_t)since);
+    memcpy(bytes + JOB_PREFIX_SIZE + 8, job->trace.bytes, TRACE_ID_SIZE);
+    memcpy(bytes + JOB_PREFIX_SIZE + 8 + TRACE_ID_SIZE, job->span.bytes, SPAN_ID_SIZE);
+}
+
+enum error_code pool_place_job(const struct job_state *job, struct arena *arena,
+                               struct pool_place *place)
+{
+    *place = (struct pool_place){.labels = SLICE_EMPTY};
+    open_job_state_of(job, &place->open_state);
+    if (place->open_state.state == OPEN_JOB_NONE)
+        return ERROR_NONE;
+    if (!labels_join(job->body.labels, job->body.label_count, arena, &place->labels))
+        return ERROR_MEMORY;
+    place->group = utf8_cut(job->runner_group_name, SAMPLE_TEXT_MAX);
+    place->pool = pool_make_id(place->labels, place->group);
+    return ERROR_NONE;
+}
+
+// Takes the job out of this pool, if that is where it stands: ERROR_NOT_FOUND if not.
+static enum error_code leave_pool(struct stats *stats, const struct pool_id *pool,
+                                  const struct open_job_state *open_state,
+                                  const struct store_key *job, struct error *error)
+{
+    uint8_t key[JOB_KEY_SIZE];
+    struct row *row;
+    put_job_key(key, pool, open_state->state, open_state->since, job);
+    enum error_code code = store_table_delete(stats->transaction, STORE_TABLE_OPEN_JOBS,
+                                              slice_of_bytes(key, sizeof key), error);
+    if (code != ERROR_NONE)
+        return code;
+    code = find_row(stats, pool, &row, error);
+    if (code == ERROR_NOT_FOUND) // it was damaged; when a job comes next, the others are counted
+        return ERROR_NONE;
+    if (code != ERROR_NONE)
+        return code;
+    uint64_t *count = &row->pool->counts[open_state->state];
+    *count -= *count > 0 ? 1 : 0;
+    row->pool->changed_at = stats->now;
+    return ERROR_NONE;
+}
+
+// When it came, there may have been too many pools for one of its own.
+static enum error_code leave(struct stats *stats, const struct pool_place *place,
+                             const struct store_key *job, struct error *error)
+{
+    enum error_code code = leave_pool(stats, &place->pool, &place->open_state, job, error);
+    if (code == ERROR_NOT_FOUND) {
+        struct pool_id other = pool_make_id(STATS_OTHER, SLICE_EMPTY);
+        code = leave_pool(stats, &other, &place->open_state, job, error);
+    }
+    return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
+}
+
+static enum error_code enter(struct stats *stats, const struct pool_place *place,
+                             const struct store_key *job, struct error *error)
+{
+    uint8_t key[JOB_KEY_SIZE];
+    struct row *row;
+    enum error_code code = pool_load_row(stats, place->labels, place->group, &row, error);
+    if (code != ERROR_NONE)
+        return code;
+    row->pool->counts[place->open_state.state]++;
+    row->pool->changed_at = stats->now;
+    put_job_key(key, &row->pool->id, place->open_state.state, place->open_state.since, job);
+    return store_table_put(stats->transaction, STORE_TABLE_OPEN_JOBS,
+                           slice_of_bytes(key, sizeof key), SLICE_EMPTY, error);
+}
+
+static bool is_same_place(const struct pool_place *a, const struct pool_place *b)
+{
+    return a->open_state.state == b->open_state.state &&
+           a->open_state.since == b->open_state.since && is_same_pool(&a->pool, &b->pool);
+}
+
+enum error_code pool_move_job(struct stats *stats, const struct store_key *job,
+                              const struct pool_place *before, const struct pool_place *after,
+                              struct error *error)
+{
+    enum error_code code = ERROR_NONE;
+    if (is_same_place(before, after) || !stats_covers(stats, job))
+        return ERROR_NONE;
+    if (before->open_state.state != OPEN_JOB_NONE)
+        code = leave(stats, before, job, error);
+    if (code == ERROR_NONE && after->open_state.state != OPEN_JOB_NONE)
+        code = enter(stats, after, job, error);
+    return code;
+}
+
+static bool is_of_job(struct slice key, const struct store_key *job)
+{
+    return key.len == JOB_KEY_SIZE &&
+           memcmp(key.data + JOB_PREFIX_SIZE + 8, job->trace.bytes, TRACE_ID_SIZE) == 0 &&
+           memcmp(key.data + JOB_PREFIX_SIZE + 8 + TRACE_ID_SIZE, job->span.bytes, SPAN_ID_SIZE) ==
+               0;
+}
+
+// By looking through all open jobs: a damaged state does not tell where its job stands.
+static enum error_code find_job(struct stats *stats, const struct store_key *job,
+                                uint8_t found[JOB_KEY_SIZE], struct error *error)
+{
+    struct store_walk *walk;
+    struct slice key;
+    struct slice value;
+    enum error_code code =
+        store_table_walk(stats->transaction, STORE_TABLE_OPEN_JOBS, SLICE_EMPTY, &walk, error);
+    if (code != ERROR_NONE)
+        return code;
+    do
+        code = store_table_next(walk, &key, &value, error);
+    while (code == ERROR_NONE && !is_of_job(key, job));
+    if (code == ERROR_NONE)
+        memcpy(found, key.data, JOB_KEY_SIZE);
+    store_table_end_walk(walk);
+    return code;
+}
+
+enum error_code pool_forget_job(struct stats *stats, const struct store_key *job, bool *was_open,
+                                struct error *error)
+{
+    uint8_t key[JOB_KEY_SIZE];
+    struct pool_id pool;
+    enum error_code code = find_job(stats, job, key, error);
+    *was_open = code == ERROR_NONE;
+    if (code != ERROR_NONE)
+        return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
+    const struct open_job_state open_state = {
+        .state = key[POOL_ID_SIZE] < OPEN_JOB_STATES ? (enum open_job_kind)key[POOL_ID_SIZE]
+                                                     : OPEN_JOB_NONE,
+        .since = (timestamp_ns)bytes_get_be64(key + JOB_PREFIX_SIZE)};
+    memcpy(pool.bytes, key, POOL_ID_SIZE);
+    code = leave_pool(stats, &pool, &open_state, job, error);
+    return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
+}
+
+// --- expiry --------------------------------------------------------------------------------------------------
+
+static bool is_unused(const struct pool *pool, timestamp_ns now)
+{
+    for (int state = 0; state < OPEN_JOB_STATES; state++) {
+        if (pool->counts[state] > 0)
+            return false;
+    }
+    return pool->changed_at < now - UNUSED_KEPT && pool->latency_slot < now - LATENCY_GONE;
+}
+
+// Times ahead of now were told by a clock that has been set back since.
+static enum error_code clamp_future_time(struct stats *stats, struct pool *pool,
+                                         struct error *error)
+{
+    if (pool->changed_at <= stats->now && pool->latency_slot <= stats->now)
+        return ERROR_NONE;
+    pool->changed_at = pool->changed_at > stats->now ? stats->now : pool->changed_at;
+    pool->latency_slot = pool->latency_slot > stats->now ? stats->now : pool->latency_slot;
+    buffer_clear(&stats->bytes);
+    enum error_code code = pool_encode(pool, &stats->bytes);
+    if (code != ERROR_NONE)
+        return error_set(error, code, "encode pool: %s", error_code_text(code));
+    return store_table_put(stats->transaction, STORE_TABLE_POOLS,
+                           slice_of_bytes(pool->id.bytes, POOL_ID_SIZE),
+                           buffer_slice(&stats->bytes), error);
+}
+
+enum error_code pool_expire(struct stats *stats, struct pool_id *from, size_t max, bool *is_end,
+                            struct error *error)
+{
+    *is_end = false;
+    for (size_t i = 0; i < max; i++) {
+        struct pool pool;
+        struct slice key;
+        struct slice value;
+        enum error_code code =
+            store_table_seek(stats->transaction, STORE_TABLE_POOLS,
+                             slice_of_bytes(from->bytes, POOL_ID_SIZE), &key, &value, error);
+        if (code == ERROR_NONE && decode(key, value, &pool, error) != ERROR_NONE) {
+            code = stats_set_aside(stats, STORE_TABLE_POOLS, key, error);
+            if (code != ERROR_NOT_FOUND)
+                return code;
+            continue;
+        }
+        if (code == ERROR_NONE)
+            *from = pool.id;
+        if (code == ERROR_NOT_FOUND) {
+            *from = (struct pool_id){{0}};
+            *is_end = true;
+            return ERROR_NONE;
+        }
+        if (code == ERROR_NONE && is_unused(&pool, stats->now))
+            code = store_table_delete(stats->transaction, STORE_TABLE_POOLS,
+                                      slice_of_bytes(pool.id.bytes, POOL_ID_SIZE), error);
+        else if (code == ERROR_NONE)
+            code = clamp_future_time(stats, &pool, error);
+        if (code != ERROR_NONE)
+            return code;
+        pool_id_increment(from);
+    }
+    return ERROR_NONE;
+}
+
+// --- reading ---------------------------------------------------------------------------------------------
+
+uint64_t pool_count(struct store_transaction *transaction)
+{
+    return store_table_count(transaction, STORE_TABLE_POOLS);
+}
+
+enum error_code pool_seek(struct store_transaction *transaction, struct pool_id *id,
+                          struct pool *pool, struct error *error)
+{
+    struct slice key;
+    struct slice value;
+    enum error_code code =
+        store_table_seek(transaction, STORE_TABLE_POOLS, slice_of_bytes(id->bytes, POOL_ID_SIZE),
+                         &key, &value, error);
+    if (code == ERROR_NONE)
+        code = decode(key, value, pool, error);
+    if (code == ERROR_NONE)
+        *id = pool->id;
+    return code;
+}
+
+enum error_code pool_list(struct store_transaction *transaction, struct arena *arena,
+                          struct pool **pools, size_t *count, struct error *error)
+{
+    size_t capacity = (size_t)pool_count(transaction);
+    struct pool *list = arena_allocate_array(arena, capacity + 1, sizeof *list);
+    struct store_walk *walk;
+    struct slice key;
+    struct slice value;
+    *count = 0;
+    *pools = list;
+    if (list == NULL)
+        return error_set(error, ERROR_MEMORY, "list pools: out of memory");
+    enum error_code code =
+        store_table_walk(transaction, STORE_TABLE_POOLS, SLICE_EMPTY, &walk, error);
+    if (code != ERROR_NONE)
+        return code;
+    while (code == ERROR_NONE && *count < capacity) {
+        code = store_table_next(walk, &key, &value, error);
+        if (code == ERROR_NONE && decode(key, value, &list[*count], error) != ERROR_NONE) {
+            store_note_unreadable(transaction);
+            continue;
+        }
+        if (code == ERROR_NONE && !keep_texts(arena, &list[*count]))
+            code = error_set(error, ERROR_MEMORY, "list pools: out of memory");
+        *count += code == ERROR_NONE ? 1 : 0;
+    }
+    store_table_end_walk(walk);
+    return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
+}
+
+enum error_code pool_seek_job(struct store_transaction *transaction, const struct pool_id *pool,
+                              enum open_job_kind state, struct pool_job *job, struct error *error)
+{
+    uint8_t bytes[JOB_KEY_SIZE];
+    struct slice key;
+    struct slice value;
+    put_job_key(bytes, pool, state, job->since, &job->key);
+    enum error_code code =
+        store_table_seek(transaction, STORE_TABLE_OPEN_JOBS, slice_of_bytes(bytes, sizeof bytes),
+                         &key, &value, error);
+    if (code != ERROR_NONE)
+        return code;
+    while (key.len != JOB_KEY_SIZE) {
+        uint8_t next[STORE_TABLE_KEY_MAX];
+        size_t len = key.len < sizeof next ? key.len : sizeof next - 1;
+        memcpy(next, key.data, len);
+        next[len] = 0; // right after it
+        store_note_unreadable(transaction);
+        code = store_table_seek(transaction, STORE_TABLE_OPEN_JOBS, slice_of_bytes(next, len + 1),
+                                &key, &value, error);
+        if (code != ERROR_NONE)
+            return code;
+    }
+    if (memcmp(key.data, bytes, JOB_PREFIX_SIZE) != 0)
+        return ERROR_NOT_FOUND;
+    job->since = (timestamp_ns)bytes_get_be64(key.data + JOB_PREFIX_SIZE);
+    memcpy(job->key.trace.bytes, key.data + JOB_PREFIX_SIZE + 8, TRACE_ID_SIZE);
+    memcpy(job->key.span.bytes, key.data + JOB_PREFIX_SIZE + 8 + TRACE_ID_SIZE, SPAN_ID_SIZE);
+    return ERROR_NONE;
+}
+
+void pool_job_increment(struct pool_job *job)
+{
+    static const struct store_key lowest;
+    store_key_increment(&job->key);
+    if (memcmp(&job->key, &lowest, sizeof lowest) == 0)
+        job->since++;
+}

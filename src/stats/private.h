@@ -1,0 +1,151 @@
+// What the files of the stats share: the writer, its rows, and small pieces of bytes.
+#ifndef GHATRACE_STATS_PRIVATE_H
+#define GHATRACE_STATS_PRIVATE_H
+
+#include "ghatrace/base/arena.h"
+#include "ghatrace/base/buffer.h"
+#include "ghatrace/stats/latency.h"
+#include "ghatrace/stats/pool.h"
+#include "ghatrace/stats/series.h"
+#include "ghatrace/stats/stats.h"
+#include "ghatrace/store/table.h"
+
+#define HASH_SIZE 16 // of ids made from labels
+#define ROW_KEY_MAX 24
+#define KNOWN_SERVERS 16
+#define STATS_OWN_KEYS 2 // of the table stats: "version" and "cursor" (rebuild.h)
+#define ROW_CHAINS 256
+
+// One row of a table, read or made by this transaction, changed in memory, written by stats_flush().
+struct row {
+    struct row *next_in_chain;
+    struct row *next; // in the order in which they were looked for
+    enum store_table table;
+    uint8_t key[ROW_KEY_MAX];
+    size_t key_len;
+    union {
+        struct pool *pool;           // STORE_TABLE_POOLS
+        struct histogram *histogram; // STORE_TABLE_LATENCY
+        struct series_row *series;   // the three tables of series
+    };
+};
+
+// A series without room for what its kind does not have.
+struct series_row {
+    enum series_kind kind;
+    struct slice labels[SERIES_LABELS_MAX];
+    uint64_t count;
+    struct series_sum sum;
+    timestamp_ns used_at; // when it was last counted; TIMESTAMP_UNKNOWN: by an older version
+    struct series_histogram *histograms; // series_histogram_count() of them
+};
+
+// Label sets that leave next, the one unused for longest first; found by a walk over all of them. Between walks sets
+// only become newer: one that is still as it was found is still older than all that are not in the list.
+#define CANDIDATES_MAX 256
+struct candidate {
+    struct series_id id;
+    timestamp_ns used_at;
+};
+struct candidates {
+    struct candidate list[CANDIDATES_MAX];
+    size_t next, count;
+    bool is_barren; // a walk in this transaction found none
+};
+
+struct stats {
+    size_t max_series;
+    struct store_transaction *transaction;
+    timestamp_ns now;
+    struct arena arena;  // of the rows
+    struct buffer bytes; // one row being encoded
+    struct row *chains[ROW_CHAINS];
+    struct row *first;
+    struct row **last;                    // where the next row is hung in
+    uint64_t new_rows[STORE_TABLE_COUNT]; // made, and not yet written
+    struct candidates candidates[SERIES_KINDS];
+    struct stats_overflow overflow; // of this transaction
+    // While the tables are made anew (rebuild.h): states at or behind the cursor are not in them yet.
+    bool is_rebuilding;
+    struct store_key cursor;
+    struct arena scratch; // one state
+    // Hashes of servers that the store holds for sure (stats.c).
+    uint8_t known_servers[KNOWN_SERVERS][HASH_SIZE];
+    size_t next_server;  // which of them gives way to another
+    bool has_new_server; // put into the store by this transaction
+};
+
+// --- rows (stats.c) ---
+
+// The row, if this transaction has it already; else NULL.
+struct row *rows_find(const struct stats *stats, enum store_table table, const void *key,
+                      size_t key_len);
+// A new row, whose content the caller makes. NULL when memory is refused.
+struct row *rows_add(struct stats *stats, enum store_table table, const void *key, size_t key_len);
+// May one more pool or series be made?
+bool rows_may_grow(const struct stats *stats, enum store_table table);
+// Are changes to this state to be taken into the tables of what is open?
+bool stats_covers(const struct stats *stats, const struct store_key *key);
+
+// Notes what is counted under "other". `parts`: of the example.
+void stats_note_overflow(struct stats *stats, const char *kind, const struct slice *parts,
+                         size_t count);
+// Sets a row aside that cannot be read. ERROR_NOT_FOUND, as though it had not been there; or what went wrong.
+enum error_code stats_set_aside(struct stats *stats, enum store_table table, struct slice key,
+                                struct error *error) MUST_CHECK;
+
+// First half of SHA-256.
+void stats_hash(struct slice data, uint8_t hash[HASH_SIZE]);
+
+// --- what rows hold ---
+
+// The row of a pool, or that of "other" where there are too many. The pool is made if need be.
+enum error_code pool_load_row(struct stats *stats, struct slice labels, struct slice group,
+                              struct row **row, struct error *error) MUST_CHECK;
+enum error_code pool_encode(const struct pool *pool, struct buffer *out) MUST_CHECK;
+// Makes room for a label set by adding the one that was unused for longest to `other`. False: there is none.
+struct series_id series_make_id(enum series_kind kind, const struct slice *labels);
+// What one has counted is added to another of its kind.
+void series_add_row(struct series_row *into, const struct series_row *from);
+struct series_row *series_allocate_row(struct stats *stats, enum series_kind kind);
+enum error_code series_encode(const struct series_row *row, struct buffer *out) MUST_CHECK;
+// `row` has its kind, and zeroed histograms. Labels point into `bytes`. False: damaged.
+bool series_decode(struct slice bytes, struct series_row *row) MUST_CHECK;
+
+// --- bytes (bytes.c) ---
+
+// Reading: after the first failure all is zero.
+struct byte_reader {
+    const uint8_t *next;
+    const uint8_t *end;
+    bool failed;
+};
+
+struct byte_reader bytes_reader(struct slice bytes);
+uint64_t bytes_read_varint(struct byte_reader *reader);
+uint64_t bytes_read_be(struct byte_reader *reader, size_t size);
+struct slice bytes_read(struct byte_reader *reader, size_t len);
+struct slice bytes_read_text(struct byte_reader *reader); // its length in front
+// Did all go well, to the last byte?
+bool bytes_is_done(const struct byte_reader *reader);
+
+// Writing: after the first failure nothing more is written, and `code` tells.
+struct byte_writer {
+    struct buffer *out;
+    enum error_code code;
+};
+
+void bytes_write_varint(struct byte_writer *writer, uint64_t value);
+void bytes_write_be(struct byte_writer *writer, uint64_t value, size_t size);
+void bytes_write(struct byte_writer *writer, const void *data, size_t len);
+void bytes_write_text(struct byte_writer *writer, struct slice text);
+
+void bytes_put_be64(uint8_t *bytes, uint64_t value);
+uint64_t bytes_get_be64(const void *bytes);
+
+static inline struct slice slice_of_bytes(const void *bytes, size_t len)
+{
+    return (struct slice){.data = bytes, .len = len};
+}
+
+#endif

@@ -1,0 +1,511 @@
+// Figures made anew from the states, and those of older versions.
+#include "ghatrace/stats/rebuild.h"
+
+#include <stdlib.h>
+
+#include "ghatrace/stats/open_runs.h"
+#include "ghatrace/stats/spelling.h"
+#include "ghatrace/store/codec.h"
+#include "ghatrace/store/versions.h"
+#include "ghatrace/trace/labels.h"
+#include "private.h"
+
+// --- the tables of what is open, made from the states ---------------------------------------------
+
+#define CURSOR_SIZE (TRACE_ID_SIZE + SPAN_ID_SIZE)
+#define VERSION_SIZE 4
+
+static const uint8_t our_version[VERSION_SIZE] = {0, 0, 0, STORE_FIGURES_LAYOUT};
+static const uint8_t version_1[VERSION_SIZE] = {0, 0, 0, 1};
+
+static struct slice version_key(void)
+{
+    return SLICE("version");
+}
+
+static struct slice cursor_key(void)
+{
+    return SLICE("cursor");
+}
+
+// --- progress, as it is stored -----------------------------------------------------------------------------
+
+static enum error_code read_version(struct store_transaction *transaction, bool *is_ours,
+                                    bool *is_version_1, struct error *error)
+{
+    struct slice found;
+    enum error_code code =
+        store_table_get(transaction, STORE_TABLE_STATS, version_key(), &found, error);
+    *is_ours =
+        code == ERROR_NONE && slice_equals(found, slice_of_bytes(our_version, sizeof our_version));
+    *is_version_1 =
+        code == ERROR_NONE && slice_equals(found, slice_of_bytes(version_1, sizeof version_1));
+    return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
+}
+
+// ERROR_NOT_FOUND: nothing is being walked.
+static enum error_code read_cursor(struct store_transaction *transaction, struct store_key *cursor,
+                                   bool *is_damaged, struct error *error)
+{
+    struct slice found;
+    *is_damaged = false;
+    enum error_code code =
+        store_table_get(transaction, STORE_TABLE_STATS, cursor_key(), &found, error);
+    if (code != ERROR_NONE)
+        return code;
+    *is_damaged = found.len != CURSOR_SIZE;
+    if (*is_damaged)
+        return ERROR_NONE;
+    memcpy(cursor->trace.bytes, found.data, TRACE_ID_SIZE);
+    memcpy(cursor->span.bytes, found.data + TRACE_ID_SIZE, SPAN_ID_SIZE);
+    return ERROR_NONE;
+}
+
+static enum error_code write_cursor(struct stats *stats, struct error *error)
+{
+    uint8_t bytes[CURSOR_SIZE];
+    memcpy(bytes, stats->cursor.trace.bytes, TRACE_ID_SIZE);
+    memcpy(bytes + TRACE_ID_SIZE, stats->cursor.span.bytes, SPAN_ID_SIZE);
+    return store_table_put(stats->transaction, STORE_TABLE_STATS, cursor_key(),
+                           slice_of_bytes(bytes, sizeof bytes), error);
+}
+
+enum error_code rebuild_is_done(struct store_transaction *transaction, bool *is_done,
+                                struct error *error)
+{
+    struct store_key cursor;
+    *is_done = false;
+    bool is_ours, is_version_1;
+    bool is_damaged;
+    enum error_code code = read_version(transaction, &is_ours, &is_version_1, error);
+    if (code != ERROR_NONE || !is_ours)
+        return code;
+    code = read_cursor(transaction, &cursor, &is_damaged, error);
+    *is_done = code == ERROR_NOT_FOUND;
+    return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
+}
+
+static enum error_code stats_upgrade(struct stats *stats, struct error *error);
+
+// Of what is open, all of it is counted anew, whatever the version. Other figures of an unknown version are of no use
+// to this one. The quarantine holds no figures.
+static enum error_code begin(struct stats *stats, bool is_version_1, struct error *error)
+{
+    enum error_code code = is_version_1 ? stats_upgrade(stats, error) : ERROR_NONE;
+    for (int table = 0; table < STORE_TABLE_COUNT && code == ERROR_NONE; table++) {
+        bool is_of_open = table == STORE_TABLE_OPEN_JOBS || table == STORE_TABLE_OPEN_RUNS;
+        if (table != STORE_TABLE_QUARANTINE && (!is_version_1 || is_of_open))
+            code = store_table_clear(stats->transaction, (enum store_table)table, error);
+    }
+    memset(stats->known_servers, 0, sizeof stats->known_servers);
+    stats->cursor = (struct store_key){.trace = {{0}}};
+    if (code == ERROR_NONE)
+        code = write_cursor(stats, error);
+    if (code == ERROR_NONE)
+        code = store_table_put(stats->transaction, STORE_TABLE_STATS, version_key(),
+                               slice_of_bytes(our_version, sizeof our_version), error);
+    return code;
+}
+
+static enum error_code finish(struct stats *stats, struct error *error)
+{
+    stats->is_rebuilding = false;
+    enum error_code code =
+        store_table_delete(stats->transaction, STORE_TABLE_STATS, cursor_key(), error);
+    return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
+}
+
+// Where the walk stands, as of this transaction: one before it may have been aborted.
+static enum error_code look_up_progress(struct stats *stats, struct error *error)
+{
+    bool is_ours, is_version_1;
+    bool is_damaged = false;
+    enum error_code code = read_version(stats->transaction, &is_ours, &is_version_1, error);
+    if (code == ERROR_NONE && !is_ours)
+        code = begin(stats, is_version_1, error);
+    if (code == ERROR_NONE)
+        code = read_cursor(stats->transaction, &stats->cursor, &is_damaged, error);
+    if (is_damaged) // what was counted so far cannot be told from what was not
+        code = begin(stats, false, error);
+    stats->is_rebuilding = code == ERROR_NONE;
+    return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
+}
+
+// --- the walk --------------------------------------------------------------------------------------------
+
+// A state that cannot be read, for the reason in `error`.
+static enum error_code set_aside(struct stats *stats, const struct store_key *key,
+                                 struct error *error)
+{
+    struct error reason = *error;
+    return store_set_span_aside(stats->transaction, key, slice_from_string(reason.message), error);
+}
+
+static enum error_code take_job(struct stats *stats, const struct store_key *key,
+                                struct slice bytes, struct error *error)
+{
+    static const struct pool_place nowhere;
+    struct job_state job;
+    struct pool_place place;
+    enum error_code code = codec_decode_job(bytes, &stats->scratch, &job, error);
+    if (code == ERROR_CORRUPT)
+        return set_aside(stats, key, error);
+    if (code != ERROR_NONE)
+        return code;
+    code = pool_place_job(&job, &stats->scratch, &place);
+    if (code != ERROR_NONE)
+        return error_set(error, code, "count open jobs: %s", error_code_text(code));
+    return pool_move_job(stats, key, &nowhere, &place, error);
+}
+
+static enum error_code take_run(struct stats *stats, const struct store_key *key,
+                                struct slice bytes, struct error *error)
+{
+    struct run_state state;
+    enum error_code code = codec_decode_run(bytes, &stats->scratch, &state, error);
+    if (code == ERROR_CORRUPT)
+        return set_aside(stats, key, error);
+    if (code == ERROR_NONE)
+        code = servers_note(stats, state.server, error);
+    if (code != ERROR_NONE || state.phase != RUN_OPEN)
+        return code;
+    const struct stored_run run = {state.run_id, state.run_attempt, key->trace};
+    return open_runs_put(stats, &run, error);
+}
+
+// The cursor is behind this state already, so that it is covered.
+static enum error_code take_state(struct stats *stats, const struct store_key *key,
+                                  struct slice found, struct error *error)
+{
+    struct slice bytes;
+    arena_clear(&stats->scratch);
+    if (!arena_copy_slice(&stats->scratch, found, &bytes))
+        return error_set(error, ERROR_MEMORY, "count what is open: out of memory");
+    switch (codec_kind_of(bytes)) {
+    case CODEC_JOB:
+        return take_job(stats, key, bytes, error);
+    case CODEC_RUN:
+        return take_run(stats, key, bytes, error);
+    case CODEC_UNKNOWN:
+        break;
+    }
+    codec_refuse_unknown(error);
+    return set_aside(stats, key, error);
+}
+
+enum error_code rebuild_continue(struct stats *stats, size_t max, bool *is_done,
+                                 struct error *error)
+{
+    enum error_code code = look_up_progress(stats, error);
+    for (size_t i = 0; i < max && code == ERROR_NONE && stats->is_rebuilding; i++) {
+        struct store_key key = stats->cursor;
+        struct slice found;
+        code = store_seek_span(stats->transaction, &key, &found, error);
+        if (code == ERROR_NOT_FOUND) {
+            code = finish(stats, error);
+            break;
+        }
+        if (code != ERROR_NONE)
+            break;
+        stats->cursor = key;
+        store_key_increment(&stats->cursor);
+        code = take_state(stats, &key, found, error);
+    }
+    if (code == ERROR_NONE && stats->is_rebuilding && max > 0)
+        code = write_cursor(stats, error);
+    *is_done = code == ERROR_NONE && !stats->is_rebuilding;
+    return code;
+}
+
+// --- upgrade --------------------------------------------------------------------------------------
+// From figures of version 1, which took each spelling of labels for a pool and a series of its own: those that are the
+// same are added up. Texts of that version have no backslashes: one label "a,b" cannot be told from the labels "a" and
+// "b" there, and counts as these.
+
+#define SLOT_SIZE 8
+
+struct renaming {
+    struct pool_id from, to;
+};
+
+struct renamings {
+    struct renaming *list; // by `from`
+    size_t count;
+};
+
+struct upgrade {
+    struct stats *stats;
+    struct arena *arena;
+    struct error *error;
+    struct renamings pools; // those whose id changes
+};
+
+static enum error_code refuse_memory(struct upgrade *upgrade)
+{
+    return error_set(upgrade->error, ERROR_MEMORY, "take older figures over: out of memory");
+}
+
+// An older text as it would be made today.
+static enum error_code join_again(struct upgrade *upgrade, struct slice *labels)
+{
+    struct slice *list;
+    size_t count;
+    bool is_made = labels_split(*labels, upgrade->arena, &list, &count) &&
+                   labels_join(list, count, upgrade->arena, labels);
+    return is_made ? ERROR_NONE : refuse_memory(upgrade);
+}
+
+// --- pools -------------------------------------------------------------------------------------------------
+
+static enum error_code offer_pools(struct upgrade *upgrade, struct pool *pools, size_t count)
+{
+    enum error_code code = ERROR_NONE;
+    for (size_t i = 0; i < count && code == ERROR_NONE; i++) {
+        code = join_again(upgrade, &pools[i].labels);
+        if (code == ERROR_NONE)
+            code = spelling_offer(upgrade->stats, pools[i].labels, upgrade->error);
+    }
+    return code;
+}
+
+static void merge_pool(struct pool *into, const struct pool *from)
+{
+    into->changed_at = timestamp_later(into->changed_at, from->changed_at);
+    into->latency_slot = timestamp_later(into->latency_slot, from->latency_slot);
+}
+
+// Jobs come to it when they are counted anew.
+static enum error_code put_pool(struct upgrade *upgrade, struct pool pool)
+{
+    struct stats *stats = upgrade->stats;
+    struct pool_id id = pool.id;
+    struct pool there;
+    enum error_code code = pool_seek(stats->transaction, &id, &there, upgrade->error);
+    if (code == ERROR_NONE && memcmp(&id, &pool.id, sizeof id) == 0)
+        merge_pool(&pool, &there);
+    if (code != ERROR_NONE && code != ERROR_NOT_FOUND)
+        return code;
+    memset(pool.counts, 0, sizeof pool.counts);
+    buffer_clear(&stats->bytes);
+    code = spelling_choose(stats, pool.labels, &pool.labels, upgrade->error);
+    if (code == ERROR_NONE)
+        code = pool_encode(&pool, &stats->bytes);
+    return code == ERROR_NONE ? store_table_put(stats->transaction, STORE_TABLE_POOLS,
+                                                slice_of_bytes(pool.id.bytes, POOL_ID_SIZE),
+                                                buffer_slice(&stats->bytes), upgrade->error)
+                              : code;
+}
+
+static enum error_code take_pools(struct upgrade *upgrade, struct pool *pools, size_t count)
+{
+    struct renamings *renamings = &upgrade->pools;
+    renamings->list = arena_allocate_array(upgrade->arena, count + 1, sizeof *renamings->list);
+    if (renamings->list == NULL)
+        return refuse_memory(upgrade);
+    enum error_code code =
+        store_table_clear(upgrade->stats->transaction, STORE_TABLE_POOLS, upgrade->error);
+    for (size_t i = 0; i < count && code == ERROR_NONE; i++) {
+        struct pool pool = pools[i]; // which are in the order of their ids
+        pool.id = pool_make_id(pool.labels, pool.group);
+        if (memcmp(&pool.id, &pools[i].id, sizeof pool.id) != 0)
+            renamings->list[renamings->count++] = (struct renaming){pools[i].id, pool.id};
+        code = put_pool(upgrade, pool);
+    }
+    return code;
+}
+
+// --- latencies ---------------------------------------------------------------------------------------------
+
+struct slots {
+    uint8_t (*list)[SLOT_SIZE + POOL_ID_SIZE];
+    size_t count;
+};
+
+static int compare_renamings(const void *a, const void *b)
+{
+    return memcmp(a, b, sizeof(struct pool_id));
+}
+
+static const struct renaming *find_renaming(const struct renamings *renamings, const void *pool_id)
+{
+    return renamings->count > 0 ? bsearch(pool_id, renamings->list, renamings->count,
+                                          sizeof *renamings->list, compare_renamings)
+                                : NULL;
+}
+
+static enum error_code find_slots(struct upgrade *upgrade, struct slots *slots)
+{
+    struct store_transaction *transaction = upgrade->stats->transaction;
+    uint64_t most = store_table_count(transaction, STORE_TABLE_LATENCY);
+    struct store_walk *walk;
+    struct slice key, value;
+    slots->list = arena_allocate_array(upgrade->arena, (size_t)most + 1, sizeof *slots->list);
+    if (slots->list == NULL)
+        return refuse_memory(upgrade);
+    enum error_code code =
+        store_table_walk(transaction, STORE_TABLE_LATENCY, SLICE_EMPTY, &walk, upgrade->error);
+    if (code != ERROR_NONE)
+        return code;
+    while ((code = store_table_next(walk, &key, &value, upgrade->error)) == ERROR_NONE)
+        if (key.len == sizeof *slots->list && slots->count < most &&
+            find_renaming(&upgrade->pools, key.data + SLOT_SIZE) != NULL)
+            memcpy(slots->list[slots->count++], key.data, key.len);
+    store_table_end_walk(walk);
+    return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
+}
+
+// Adds what is stored of a slot. One that is damaged is set aside where it is met next: here it stays as it is.
+static enum error_code read_slot(struct upgrade *upgrade, struct slice key,
+                                 struct histogram *histogram, bool *is_sound)
+{
+    struct slice value;
+    struct histogram alone = {0};
+    enum error_code code = store_table_get(upgrade->stats->transaction, STORE_TABLE_LATENCY, key,
+                                           &value, upgrade->error);
+    *is_sound =
+        code == ERROR_NOT_FOUND || (code == ERROR_NONE && histogram_decode_into(value, &alone));
+    if (*is_sound)
+        histogram_merge(histogram, &alone);
+    return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
+}
+
+static enum error_code move_slot(struct upgrade *upgrade, const uint8_t *from)
+{
+    struct stats *stats = upgrade->stats;
+    uint8_t to[SLOT_SIZE + POOL_ID_SIZE];
+    struct histogram histogram = {0};
+    bool is_sound, is_target_sound;
+    memcpy(to, from, SLOT_SIZE);
+    memcpy(to + SLOT_SIZE, &find_renaming(&upgrade->pools, from + SLOT_SIZE)->to, POOL_ID_SIZE);
+    struct slice from_key = slice_of_bytes(from, sizeof to), to_key = slice_of_bytes(to, sizeof to);
+    enum error_code code = read_slot(upgrade, from_key, &histogram, &is_sound);
+    if (code == ERROR_NONE)
+        code = read_slot(upgrade, to_key, &histogram, &is_target_sound);
+    if (code != ERROR_NONE || !is_sound || !is_target_sound)
+        return code;
+    buffer_clear(&stats->bytes);
+    code = histogram_encode(&histogram, &stats->bytes);
+    if (code == ERROR_NONE)
+        code = store_table_put(stats->transaction, STORE_TABLE_LATENCY, to_key,
+                               buffer_slice(&stats->bytes), upgrade->error);
+    return code == ERROR_NONE ? store_table_delete(stats->transaction, STORE_TABLE_LATENCY,
+                                                   from_key, upgrade->error)
+                              : code;
+}
+
+static enum error_code take_latencies(struct upgrade *upgrade)
+{
+    struct slots slots = {0};
+    enum error_code code = find_slots(upgrade, &slots);
+    for (size_t i = 0; i < slots.count && code == ERROR_NONE; i++)
+        code = move_slot(upgrade, slots.list[i]);
+    return code;
+}
+
+// --- series ------------------------------------------------------------------------------------------------
+
+struct old_series {
+    struct series_id id;
+    struct slice labels; // of the runner
+};
+
+static enum error_code offer_series(struct upgrade *upgrade, struct old_series **found,
+                                    size_t *count)
+{
+    struct store_transaction *transaction = upgrade->stats->transaction;
+    size_t most = (size_t)series_count(transaction, SERIES_JOB);
+    struct series_id id = {{0}};
+    struct series series;
+    enum error_code code = ERROR_NONE;
+    *found = arena_allocate_array(upgrade->arena, most + 1, sizeof **found);
+    *count = 0;
+    if (*found == NULL)
+        return refuse_memory(upgrade);
+    while (*count < most && (code = series_seek(transaction, SERIES_JOB, &id, &series,
+                                                upgrade->error)) == ERROR_NONE) {
+        struct old_series *old = &(*found)[*count];
+        *old = (struct old_series){id, series.labels[SERIES_JOB_LABELS]};
+        if (!arena_copy_slice(upgrade->arena, old->labels, &old->labels))
+            return refuse_memory(upgrade);
+        code = join_again(upgrade, &old->labels);
+        if (code == ERROR_NONE)
+            code = spelling_offer(upgrade->stats, old->labels, upgrade->error);
+        if (code != ERROR_NONE)
+            return code;
+        (*count)++;
+        series_id_increment(&id);
+    }
+    return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
+}
+
+// The row of an id, its labels in the arena. ERROR_NOT_FOUND, also for one that is damaged.
+static enum error_code get_series(struct upgrade *upgrade, const struct series_id *id,
+                                  struct series_row **row)
+{
+    struct slice value;
+    enum error_code code =
+        store_table_get(upgrade->stats->transaction, STORE_TABLE_JOB_SERIES,
+                        slice_of_bytes(id->bytes, sizeof id->bytes), &value, upgrade->error);
+    if (code != ERROR_NONE)
+        return code;
+    *row = series_allocate_row(upgrade->stats, SERIES_JOB);
+    if (*row == NULL || !arena_copy_slice(upgrade->arena, value, &value))
+        return refuse_memory(upgrade);
+    return series_decode(value, *row) ? ERROR_NONE : ERROR_NOT_FOUND;
+}
+
+static enum error_code take_series(struct upgrade *upgrade, const struct old_series *old)
+{
+    struct stats *stats = upgrade->stats;
+    struct series_row *row, *there;
+    enum error_code code = get_series(upgrade, &old->id, &row);
+    if (code != ERROR_NONE)
+        return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
+    struct slice *labels = &row->labels[SERIES_JOB_LABELS];
+    code = spelling_choose(stats, old->labels, labels, upgrade->error);
+    if (code != ERROR_NONE)
+        return code;
+    struct series_id id = series_make_id(SERIES_JOB, row->labels);
+    if (memcmp(&id, &old->id, sizeof id) != 0) {
+        code = get_series(upgrade, &id, &there);
+        if (code == ERROR_NONE) {
+            series_add_row(row, there);
+            row->used_at = timestamp_later(row->used_at, there->used_at);
+        }
+        if (code == ERROR_NONE || code == ERROR_NOT_FOUND)
+            code = store_table_delete(stats->transaction, STORE_TABLE_JOB_SERIES,
+                                      slice_of_bytes(old->id.bytes, sizeof old->id.bytes),
+                                      upgrade->error);
+    }
+    buffer_clear(&stats->bytes);
+    if (code == ERROR_NONE)
+        code = series_encode(row, &stats->bytes);
+    return code == ERROR_NONE ? store_table_put(stats->transaction, STORE_TABLE_JOB_SERIES,
+                                                slice_of_bytes(id.bytes, sizeof id.bytes),
+                                                buffer_slice(&stats->bytes), upgrade->error)
+                              : code;
+}
+
+// --- all of it ---------------------------------------------------------------------------------------------
+
+// The spellings are chosen among all, before any is used.
+static enum error_code stats_upgrade(struct stats *stats, struct error *error)
+{
+    struct upgrade upgrade = {.stats = stats, .arena = &stats->arena, .error = error};
+    struct old_series *series;
+    struct pool *pools;
+    size_t pools_found, series_found;
+    enum error_code code =
+        pool_list(stats->transaction, upgrade.arena, &pools, &pools_found, error);
+    if (code == ERROR_NONE)
+        code = offer_pools(&upgrade, pools, pools_found);
+    if (code == ERROR_NONE)
+        code = offer_series(&upgrade, &series, &series_found);
+    if (code == ERROR_NONE)
+        code = take_pools(&upgrade, pools, pools_found);
+    if (code == ERROR_NONE)
+        code = take_latencies(&upgrade);
+    for (size_t i = 0; code == ERROR_NONE && i < series_found; i++)
+        code = take_series(&upgrade, &series[i]);
+    return code;
+}

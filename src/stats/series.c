@@ -1,0 +1,658 @@
+// Counters by sets of labels: rows, which set makes room for a new one, counting.
+#include "ghatrace/stats/series.h"
+
+#include <stdlib.h>
+
+#include "ghatrace/base/memory.h"
+#include "ghatrace/stats/spelling.h"
+#include "ghatrace/trace/labels.h"
+#include "private.h"
+
+// --- series codec ---------------------------------------------------------------------------------
+// A series as bytes: its labels, each with its length in front, then varints:
+//
+//   count ‖ sum ‖ for each histogram: count ‖ sum ‖ number of buckets in use ‖ for each of these:
+//   its position (1 byte) ‖ count ‖ exemplar
+//   then be64 when it was last counted, which earlier versions did not write
+//
+//   sum: seconds ‖ nanoseconds · exemplar: at ‖ value ‖ trace (16 bytes)
+
+#define USED_AT_SIZE 8
+
+static void write_sum(struct byte_writer *writer, const struct series_sum *sum)
+{
+    bytes_write_varint(writer, sum->seconds);
+    bytes_write_varint(writer, sum->nanoseconds);
+}
+
+static void write_histogram(struct byte_writer *writer, const struct series_histogram *histogram)
+{
+    size_t used = 0;
+    for (size_t i = 0; i < SERIES_BUCKETS; i++)
+        used += histogram->buckets[i] > 0 ? 1 : 0;
+    bytes_write_varint(writer, histogram->count);
+    write_sum(writer, &histogram->sum);
+    bytes_write_varint(writer, used);
+    for (size_t i = 0; i < SERIES_BUCKETS; i++) {
+        const struct series_exemplar *exemplar = &histogram->exemplars[i];
+        if (histogram->buckets[i] == 0)
+            continue;
+        bytes_write_be(writer, i, 1);
+        bytes_write_varint(writer, histogram->buckets[i]);
+        bytes_write_varint(writer, (uint64_t)exemplar->at);
+        bytes_write_varint(writer, (uint64_t)exemplar->value);
+        bytes_write(writer, exemplar->trace.bytes, TRACE_ID_SIZE);
+    }
+}
+
+enum error_code series_encode(const struct series_row *row, struct buffer *out)
+{
+    struct byte_writer writer = {.out = out};
+    for (size_t i = 0; i < series_label_count(row->kind); i++)
+        bytes_write_text(&writer, row->labels[i]);
+    bytes_write_varint(&writer, row->count);
+    write_sum(&writer, &row->sum);
+    for (size_t i = 0; i < series_histogram_count(row->kind); i++)
+        write_histogram(&writer, &row->histograms[i]);
+    bytes_write_be(&writer, (uint64_t)row->used_at, USED_AT_SIZE);
+    return writer.code;
+}
+
+static void read_sum(struct byte_reader *reader, struct series_sum *sum)
+{
+    sum->seconds = bytes_read_varint(reader);
+    sum->nanoseconds = (uint32_t)bytes_read_varint(reader);
+}
+
+static void read_bucket(struct byte_reader *reader, struct series_histogram *histogram)
+{
+    size_t i = (size_t)bytes_read_be(reader, 1);
+    if (i >= SERIES_BUCKETS) {
+        reader->failed = true;
+        return;
+    }
+    histogram->buckets[i] = bytes_read_varint(reader);
+    histogram->exemplars[i].at = (timestamp_ns)bytes_read_varint(reader);
+    histogram->exemplars[i].value = (duration_ns)bytes_read_varint(reader);
+    struct slice trace = bytes_read(reader, TRACE_ID_SIZE);
+    if (trace.len == TRACE_ID_SIZE)
+        memcpy(histogram->exemplars[i].trace.bytes, trace.data, TRACE_ID_SIZE);
+}
+
+static void read_histogram(struct byte_reader *reader, struct series_histogram *histogram)
+{
+    histogram->count = bytes_read_varint(reader);
+    read_sum(reader, &histogram->sum);
+    uint64_t used = bytes_read_varint(reader);
+    for (uint64_t i = 0; i < used && !reader->failed; i++)
+        read_bucket(reader, histogram);
+}
+
+bool series_decode(struct slice bytes, struct series_row *row)
+{
+    struct byte_reader reader = bytes_reader(bytes);
+    for (size_t i = 0; i < series_label_count(row->kind); i++)
+        row->labels[i] = bytes_read_text(&reader);
+    row->count = bytes_read_varint(&reader);
+    read_sum(&reader, &row->sum);
+    for (size_t i = 0; i < series_histogram_count(row->kind); i++)
+        read_histogram(&reader, &row->histograms[i]);
+    row->used_at = !reader.failed && reader.next == reader.end
+                       ? TIMESTAMP_UNKNOWN
+                       : (timestamp_ns)bytes_read_be(&reader, USED_AT_SIZE);
+    return bytes_is_done(&reader);
+}
+
+// --- series evict ---------------------------------------------------------------------------------
+// Which label set leaves when there are as many as there may be: the one that was unused for longest. What it counted
+// is added to "other".
+
+// A set that was used within this time is missed when it leaves.
+#define IN_USE NS_PER_DAY
+// A time further ahead was noted by a clock that has been set back since.
+#define CLOCK_TOLERANCE NS_PER_HOUR
+
+static enum error_code refuse_memory_for_room(struct error *error)
+{
+    return error_set(error, ERROR_MEMORY, "make room for figures: out of memory");
+}
+
+// --- who is next -------------------------------------------------------------------------------------------
+
+static int compare_candidates(const void *a, const void *b)
+{
+    const struct candidate *left = a;
+    const struct candidate *right = b;
+    if (left->used_at != right->used_at)
+        return left->used_at < right->used_at ? -1 : 1;
+    return memcmp(&left->id, &right->id, sizeof left->id);
+}
+
+static timestamp_ns believe(const struct stats *stats, timestamp_ns used_at)
+{
+    return used_at > stats->now + CLOCK_TOLERANCE ? TIMESTAMP_UNKNOWN : used_at;
+}
+
+static bool is_other(const struct series_row *row)
+{
+    struct series series = {.kind = row->kind};
+    memcpy(series.labels, row->labels, sizeof series.labels);
+    return series_is_other(&series);
+}
+
+static enum store_table series_table(enum series_kind kind);
+
+// All sets but "other" and those that this transaction counted in. Up to the first that is damaged, whose key is then
+// in `damaged`: nothing may be written during a walk.
+static enum error_code collect(struct stats *stats, enum series_kind kind, struct candidate *all,
+                               size_t max, size_t *count, uint8_t damaged[STORE_TABLE_KEY_MAX],
+                               size_t *damaged_len, struct error *error)
+{
+    enum store_table table = series_table(kind);
+    struct series_histogram histograms[SERIES_HISTOGRAMS_MAX];
+    struct store_walk *walk;
+    struct slice key, value;
+    *count = 0;
+    *damaged_len = 0;
+    enum error_code code = store_table_walk(stats->transaction, table, SLICE_EMPTY, &walk, error);
+    if (code != ERROR_NONE)
+        return code;
+    while (*count < max && (code = store_table_next(walk, &key, &value, error)) == ERROR_NONE) {
+        struct series_row row = {.kind = kind, .histograms = histograms};
+        memset(histograms, 0, sizeof histograms);
+        if (key.len != sizeof all->id || !series_decode(value, &row)) {
+            *damaged_len = key.len;
+            memcpy(damaged, key.data, key.len);
+            break;
+        }
+        if (is_other(&row) || rows_find(stats, table, key.data, key.len) != NULL)
+            continue;
+        memcpy(all[*count].id.bytes, key.data, key.len);
+        all[(*count)++].used_at = believe(stats, row.used_at);
+    }
+    store_table_end_walk(walk);
+    return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
+}
+
+static enum error_code find_candidates(struct stats *stats, enum series_kind kind,
+                                       struct error *error)
+{
+    struct candidates *candidates = &stats->candidates[kind];
+    size_t max = (size_t)store_table_count(stats->transaction, series_table(kind));
+    size_t count;
+    size_t damaged_len = 0;
+    uint8_t damaged[STORE_TABLE_KEY_MAX];
+    enum error_code code = ERROR_NONE;
+    struct candidate *all = memory_allocate_array(max + 1, sizeof *all);
+    if (all == NULL)
+        return refuse_memory_for_room(error);
+    do {
+        if (damaged_len > 0)
+            code = store_table_set_aside(stats->transaction, series_table(kind),
+                                         slice_of_bytes(damaged, damaged_len), SLICE("damaged"),
+                                         error);
+        if (code == ERROR_NONE)
+            code = collect(stats, kind, all, max, &count, damaged, &damaged_len, error);
+    } while (code == ERROR_NONE && damaged_len > 0);
+    if (code == ERROR_NONE) {
+        qsort(all, count, sizeof *all, compare_candidates);
+        candidates->next = 0;
+        candidates->count = count < CANDIDATES_MAX ? count : CANDIDATES_MAX;
+        memcpy(candidates->list, all, candidates->count * sizeof *all);
+        candidates->is_barren = count == 0;
+    }
+    memory_free(all);
+    return code;
+}
+
+// --- leaving -----------------------------------------------------------------------------------------------
+
+static void series_add_sum(struct series_sum *sum, const struct series_sum *from);
+
+static bool series_is_newer(const struct series_exemplar *a, const struct series_exemplar *b);
+
+static void add_histogram(struct series_histogram *into, const struct series_histogram *from)
+{
+    into->count += from->count;
+    series_add_sum(&into->sum, &from->sum);
+    for (size_t i = 0; i < SERIES_BUCKETS; i++) {
+        into->buckets[i] += from->buckets[i];
+        if (from->buckets[i] > 0 && series_is_newer(&from->exemplars[i], &into->exemplars[i]))
+            into->exemplars[i] = from->exemplars[i];
+    }
+}
+
+void series_add_row(struct series_row *into, const struct series_row *from)
+{
+    into->count += from->count;
+    series_add_sum(&into->sum, &from->sum);
+    for (size_t i = 0; i < series_histogram_count(from->kind); i++)
+        add_histogram(&into->histograms[i], &from->histograms[i]);
+}
+
+static const char *series_kind_name(enum series_kind kind);
+
+// `*is_done` stays false if it was counted in, or is gone, since it was found.
+static enum error_code evict(struct stats *stats, enum series_kind kind,
+                             const struct candidate *candidate, struct series_row *other,
+                             bool *is_done, struct error *error)
+{
+    enum store_table table = series_table(kind);
+    struct slice key = slice_of_bytes(candidate->id.bytes, sizeof candidate->id.bytes);
+    struct slice value;
+    if (rows_find(stats, table, key.data, key.len) != NULL)
+        return ERROR_NONE;
+    enum error_code code = store_table_get(stats->transaction, table, key, &value, error);
+    if (code != ERROR_NONE)
+        return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
+    struct series_row *row = series_allocate_row(stats, kind);
+    if (row == NULL)
+        return refuse_memory_for_room(error);
+    if (!series_decode(value, row)) {
+        code = stats_set_aside(stats, table, key, error);
+        *is_done = code == ERROR_NOT_FOUND;
+        return *is_done ? ERROR_NONE : code;
+    }
+    if (believe(stats, row->used_at) != candidate->used_at)
+        return ERROR_NONE;
+    series_add_row(other, row);
+    if (candidate->used_at > stats->now - IN_USE)
+        stats_note_overflow(stats, series_kind_name(kind), row->labels, series_label_count(kind));
+    *is_done = true;
+    return store_table_delete(stats->transaction, table, key, error);
+}
+
+// Makes room for a label set by adding the one that was unused for longest to `other`. False: there is none.
+static enum error_code series_evict(struct stats *stats, enum series_kind kind,
+                                    struct series_row *other, bool *is_done, struct error *error)
+{
+    struct candidates *candidates = &stats->candidates[kind];
+    enum error_code code = ERROR_NONE;
+    bool has_walked = false;
+    *is_done = false;
+    while (code == ERROR_NONE && !*is_done && !candidates->is_barren) {
+        if (candidates->next < candidates->count) {
+            code = evict(stats, kind, &candidates->list[candidates->next++], other, is_done, error);
+        } else if (has_walked) {
+            break;
+        } else {
+            code = find_candidates(stats, kind, error);
+            has_walked = true;
+        }
+    }
+    return code;
+}
+
+// --- counting jobs, runs and steps into the series of their labels --------------------------------
+
+const unsigned series_bounds[SERIES_BOUNDS] = {1,   2,   5,    10,   15,   30,   60,    120,
+                                               300, 600, 1200, 1800, 3600, 7200, 14400, 21600};
+
+static const struct series_form {
+    const char *name;
+    enum store_table table;
+    size_t labels;
+    size_t histograms;
+} forms[SERIES_KINDS] = {
+    [SERIES_JOB] = {"job", STORE_TABLE_JOB_SERIES, 5, 4},
+    [SERIES_RUN] = {"run", STORE_TABLE_RUN_SERIES, 3, 1},
+    [SERIES_STEP] = {"step", STORE_TABLE_STEP_SERIES, 4, 0},
+};
+
+static enum store_table series_table(enum series_kind kind)
+{
+    return forms[kind].table;
+}
+
+static const char *series_kind_name(enum series_kind kind)
+{
+    return forms[kind].name;
+}
+
+size_t series_label_count(enum series_kind kind)
+{
+    return forms[kind].labels;
+}
+
+size_t series_histogram_count(enum series_kind kind)
+{
+    return forms[kind].histograms;
+}
+
+// --- identity --------------------------------------------------------------------------------------------
+
+struct series_id series_make_id(enum series_kind kind, const struct slice *labels)
+{
+    char text[SERIES_LABELS_MAX * (SAMPLE_TEXT_MAX + 1)];
+    char room[LABELS_TEXT_MAX];
+    struct series_id id;
+    size_t len = 0;
+    for (size_t i = 0; i < series_label_count(kind); i++) {
+        bool is_set = kind == SERIES_JOB && i == SERIES_JOB_LABELS;
+        struct slice part = is_set ? labels_identity(labels[i], room) : labels[i];
+        if (part.len > 0)
+            memcpy(text + len, part.data, part.len);
+        len += part.len;
+        text[len++] = '\0';
+    }
+    stats_hash(slice_of_bytes(text, len), id.bytes);
+    return id;
+}
+
+static void name_other(struct slice labels[SERIES_LABELS_MAX], size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        labels[i] = STATS_OTHER;
+}
+
+bool series_is_other(const struct series *series)
+{
+    for (size_t i = 0; i < series_label_count(series->kind); i++) {
+        if (!slice_equals(series->labels[i], STATS_OTHER))
+            return false;
+    }
+    return true;
+}
+
+void series_id_increment(struct series_id *id)
+{
+    for (int i = (int)sizeof id->bytes - 1; i >= 0 && ++id->bytes[i] == 0; i--)
+        ;
+}
+
+// --- rows --------------------------------------------------------------------------------------------------
+
+struct series_row *series_allocate_row(struct stats *stats, enum series_kind kind)
+{
+    size_t histograms = series_histogram_count(kind);
+    struct series_row *row = arena_allocate_array(&stats->arena, 1, sizeof *row);
+    if (row == NULL)
+        return NULL;
+    row->kind = kind;
+    row->histograms = arena_allocate_array(&stats->arena, histograms + 1, sizeof *row->histograms);
+    return row->histograms != NULL ? row : NULL;
+}
+
+static bool keep_labels(struct arena *arena, struct series_row *row)
+{
+    for (size_t i = 0; i < series_label_count(row->kind); i++) {
+        if (!arena_copy_slice(arena, row->labels[i], &row->labels[i]))
+            return false;
+    }
+    return true;
+}
+
+static enum error_code refuse_memory(struct error *error)
+{
+    return error_set(error, ERROR_MEMORY, "count figures: out of memory");
+}
+
+// The row of an id, from this transaction or from the store. ERROR_NOT_FOUND.
+static enum error_code find_row(struct stats *stats, enum series_kind kind,
+                                const struct series_id *id, struct series_row **content,
+                                struct error *error)
+{
+    enum store_table table = series_table(kind);
+    struct slice key = slice_of_bytes(id->bytes, sizeof id->bytes);
+    struct slice value;
+    struct row *row = rows_find(stats, table, id->bytes, sizeof id->bytes);
+    if (row != NULL) {
+        *content = row->series;
+        return ERROR_NONE;
+    }
+    enum error_code code = store_table_get(stats->transaction, table, key, &value, error);
+    if (code != ERROR_NONE)
+        return code;
+    *content = series_allocate_row(stats, kind);
+    if (*content == NULL)
+        return refuse_memory(error);
+    if (!series_decode(value, *content))
+        return stats_set_aside(stats, table, key, error);
+    row = keep_labels(&stats->arena, *content) ? rows_add(stats, table, id->bytes, sizeof id->bytes)
+                                               : NULL;
+    if (row == NULL)
+        return refuse_memory(error);
+    row->series = *content;
+    return ERROR_NONE;
+}
+
+static enum error_code make_row(struct stats *stats, enum series_kind kind,
+                                const struct series_id *id, const struct slice *labels,
+                                struct series_row **content, struct error *error)
+{
+    *content = series_allocate_row(stats, kind);
+    if (*content == NULL)
+        return refuse_memory(error);
+    memcpy((*content)->labels, labels, series_label_count(kind) * sizeof *labels);
+    if (kind == SERIES_JOB) {
+        struct slice *shown = &(*content)->labels[SERIES_JOB_LABELS];
+        enum error_code code = spelling_choose(stats, *shown, shown, error);
+        if (code != ERROR_NONE)
+            return code;
+    }
+    struct row *row = keep_labels(&stats->arena, *content)
+                          ? rows_add(stats, series_table(kind), id->bytes, sizeof id->bytes)
+                          : NULL;
+    if (row == NULL)
+        return refuse_memory(error);
+    row->series = *content;
+    stats->new_rows[series_table(kind)]++;
+    return ERROR_NONE;
+}
+
+static enum error_code load_other(struct stats *stats, enum series_kind kind,
+                                  struct series_row **row, struct error *error)
+{
+    size_t count = series_label_count(kind);
+    struct slice others[SERIES_LABELS_MAX];
+    name_other(others, count);
+    struct series_id id = series_make_id(kind, others);
+    enum error_code code = find_row(stats, kind, &id, row, error);
+    if (code == ERROR_NOT_FOUND)
+        code = make_row(stats, kind, &id, others, row, error);
+    return code;
+}
+
+// All but "other".
+static uint64_t count_own(const struct stats *stats, enum series_kind kind)
+{
+    enum store_table table = series_table(kind);
+    return store_table_count(stats->transaction, table) + stats->new_rows[table] - 1;
+}
+
+// There are as many as there may be: one leaves, or two where there were to be fewer since. `*has_room`: a new one may
+// be made.
+static enum error_code make_room(struct stats *stats, enum series_kind kind,
+                                 struct series_row *other, bool *has_room, struct error *error)
+{
+    enum error_code code = ERROR_NONE;
+    bool is_done = true, has_evicted = false;
+    uint64_t own = count_own(stats, kind);
+    for (int i = 0; i < 2 && own >= stats->max_series && is_done && code == ERROR_NONE; i++) {
+        code = series_evict(stats, kind, other, &is_done, error);
+        own = count_own(stats, kind);
+        has_evicted |= is_done;
+    }
+    *has_room = own < stats->max_series && (has_evicted || !store_is_tight(stats->transaction));
+    return code;
+}
+
+// The row of these labels, or that of "other" where there are too many.
+static enum error_code load_row(struct stats *stats, enum series_kind kind,
+                                const struct slice *labels, struct series_row **row,
+                                struct error *error)
+{
+    size_t count = series_label_count(kind);
+    struct series_id id = series_make_id(kind, labels);
+    bool has_room = rows_may_grow(stats, series_table(kind));
+    enum error_code code = find_row(stats, kind, &id, row, error);
+    if (code == ERROR_NOT_FOUND && !has_room) {
+        code = load_other(stats, kind, row, error);
+        if (code == ERROR_NONE)
+            code = make_room(stats, kind, *row, &has_room, error);
+        if (code == ERROR_NONE && !has_room)
+            stats_note_overflow(stats, series_kind_name(kind), labels, count);
+        code = code == ERROR_NONE && has_room ? ERROR_NOT_FOUND : code;
+    }
+    if (code == ERROR_NOT_FOUND)
+        code = make_row(stats, kind, &id, labels, row, error);
+    if (code == ERROR_NONE)
+        (*row)->used_at = stats->now;
+    return code;
+}
+
+// --- counting --------------------------------------------------------------------------------------------
+
+static void series_add_sum(struct series_sum *sum, const struct series_sum *from)
+{
+    uint64_t nanoseconds = (uint64_t)sum->nanoseconds + from->nanoseconds;
+    sum->seconds += from->seconds + nanoseconds / (uint64_t)NS_PER_SECOND;
+    sum->nanoseconds = (uint32_t)(nanoseconds % (uint64_t)NS_PER_SECOND);
+}
+
+static void add_to_sum(struct series_sum *sum, duration_ns value)
+{
+    const struct series_sum one = {.seconds = (uint64_t)(value / NS_PER_SECOND),
+                                   .nanoseconds = (uint32_t)(value % NS_PER_SECOND)};
+    series_add_sum(sum, &one);
+}
+
+static size_t bucket_of(duration_ns value)
+{
+    size_t bucket = 0;
+    while (bucket < SERIES_BOUNDS && value > series_bounds[bucket] * NS_PER_SECOND)
+        bucket++;
+    return bucket;
+}
+
+// Where two ended at once, something else decides: whatever the order in which they came, the same one stays.
+static bool series_is_newer(const struct series_exemplar *a, const struct series_exemplar *b)
+{
+    if (a->at != b->at)
+        return a->at > b->at;
+    int order = memcmp(a->trace.bytes, b->trace.bytes, TRACE_ID_SIZE);
+    return order != 0 ? order > 0 : a->value > b->value;
+}
+
+static void observe(struct series_histogram *histogram, duration_ns value, timestamp_ns at,
+                    const struct trace_id *trace)
+{
+    struct series_exemplar exemplar = {.at = at, .value = value, .trace = *trace};
+    size_t bucket = bucket_of(value);
+    histogram->count++;
+    histogram->buckets[bucket]++;
+    add_to_sum(&histogram->sum, value);
+    if (series_is_newer(&exemplar, &histogram->exemplars[bucket]))
+        histogram->exemplars[bucket] = exemplar;
+}
+
+// A label without a value is none at all to Prometheus: workflows that nobody named are told as such.
+static struct slice workflow_label(struct slice workflow)
+{
+    return workflow.len > 0 ? workflow : SLICE("unknown");
+}
+
+static enum error_code count_step(struct stats *stats, const struct job_sample *job,
+                                  const struct sample_step *step, struct error *error)
+{
+    const struct slice labels[] = {
+        [SERIES_STEP_REPOSITORY] = job->repository,
+        [SERIES_STEP_WORKFLOW] = workflow_label(job->workflow),
+        [SERIES_STEP_NAME] = step->name,
+        [SERIES_STEP_RESULT] = step->result,
+    };
+    struct series_row *row;
+    enum error_code code = load_row(stats, SERIES_STEP, labels, &row, error);
+    if (code != ERROR_NONE)
+        return code;
+    row->count++;
+    add_to_sum(&row->sum, step->length);
+    return ERROR_NONE;
+}
+
+enum error_code series_count_job(struct stats *stats, const struct job_sample *measure,
+                                 struct error *error)
+{
+    const struct slice labels[] = {
+        [SERIES_JOB_REPOSITORY] = measure->repository,
+        [SERIES_JOB_WORKFLOW] = workflow_label(measure->workflow),
+        [SERIES_JOB_GROUP] = measure->runner_group,
+        [SERIES_JOB_LABELS] = measure->runner_labels,
+        [SERIES_JOB_RESULT] = measure->result,
+    };
+    const struct sample_span *const spans[] = {
+        [SERIES_JOB_WAITING] = &measure->waiting,
+        [SERIES_JOB_QUEUE] = &measure->queue,
+        [SERIES_JOB_STARTUP] = &measure->startup,
+        [SERIES_JOB_EXECUTION] = &measure->execution,
+    };
+    struct series_row *row;
+    enum error_code code = load_row(stats, SERIES_JOB, labels, &row, error);
+    if (code != ERROR_NONE)
+        return code;
+    row->count++;
+    for (size_t i = 0; i < sizeof spans / sizeof spans[0]; i++) {
+        if (spans[i]->exists)
+            observe(&row->histograms[i], spans[i]->length, measure->end, &measure->trace);
+    }
+    for (size_t i = 0; i < measure->step_count && code == ERROR_NONE; i++)
+        code = count_step(stats, measure, &measure->steps[i], error);
+    return code;
+}
+
+enum error_code series_count_run(struct stats *stats, const struct run_sample *measure,
+                                 struct error *error)
+{
+    const struct slice labels[] = {
+        [SERIES_RUN_REPOSITORY] = measure->repository,
+        [SERIES_RUN_WORKFLOW] = workflow_label(measure->workflow),
+        [SERIES_RUN_RESULT] = measure->result,
+    };
+    struct series_row *row;
+    if (measure->is_incomplete)
+        return ERROR_NONE;
+    enum error_code code = load_row(stats, SERIES_RUN, labels, &row, error);
+    if (code != ERROR_NONE)
+        return code;
+    row->count++;
+    observe(&row->histograms[0], measure->end - measure->start, measure->end, &measure->trace);
+    return ERROR_NONE;
+}
+
+// --- reading ---------------------------------------------------------------------------------------------
+
+uint64_t series_count(struct store_transaction *transaction, enum series_kind kind)
+{
+    return store_table_count(transaction, series_table(kind));
+}
+
+enum error_code series_seek(struct store_transaction *transaction, enum series_kind kind,
+                            struct series_id *id, struct series *series, struct error *error)
+{
+    struct slice key = SLICE_EMPTY;
+    struct slice value = SLICE_EMPTY;
+    uint8_t next[STORE_TABLE_KEY_MAX];
+    size_t next_len = sizeof id->bytes;
+    struct series_row row;
+    memcpy(next, id->bytes, sizeof id->bytes);
+    for (;;) {
+        enum error_code code = store_table_seek(
+            transaction, series_table(kind), slice_of_bytes(next, next_len), &key, &value, error);
+        if (code != ERROR_NONE)
+            return code;
+        *series = (struct series){.kind = kind};
+        row = (struct series_row){.kind = kind, .histograms = series->histograms};
+        if (key.len == sizeof id->bytes && series_decode(value, &row))
+            break;
+        store_note_unreadable(transaction);
+        next_len = key.len < sizeof next ? key.len : sizeof next - 1;
+        memcpy(next, key.data, next_len);
+        next[next_len++] = 0; // right after it
+    }
+    memcpy(id->bytes, key.data, sizeof id->bytes);
+    series->id = *id;
+    memcpy(series->labels, row.labels, sizeof series->labels);
+    series->count = row.count;
+    series->sum = row.sum;
+    return ERROR_NONE;
+}

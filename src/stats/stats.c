@@ -1,0 +1,543 @@
+// The figures: rows that a transaction changes, and the list of open runs.
+#include "ghatrace/base/digest.h"
+#include "ghatrace/base/memory.h"
+#include "ghatrace/base/utf8.h"
+#include "ghatrace/stats/open_runs.h"
+#include "ghatrace/trace/ids.h"
+#include "private.h"
+#include "summary.h"
+
+// --- bytes ----------------------------------------------------------------------------------------
+// Small pieces of bytes: big-endian numbers, varints (LEB128), texts with their length in front.
+
+#define VARINT_BYTES_MAX 10
+
+struct byte_reader bytes_reader(struct slice bytes)
+{
+    const uint8_t *start = (const uint8_t *)(bytes.len > 0 ? bytes.data : "");
+    return (struct byte_reader){.next = start, .end = start + bytes.len};
+}
+
+uint64_t bytes_read_varint(struct byte_reader *reader)
+{
+    uint64_t value = 0;
+    for (unsigned shift = 0; shift < 64 && !reader->failed && reader->next < reader->end;
+         shift += 7) {
+        uint8_t byte = *reader->next++;
+        value |= (uint64_t)(byte & 0x7f) << shift;
+        if (byte < 0x80)
+            return value;
+    }
+    reader->failed = true;
+    return 0;
+}
+
+struct slice bytes_read(struct byte_reader *reader, size_t len)
+{
+    if (reader->failed || (size_t)(reader->end - reader->next) < len) {
+        reader->failed = true;
+        return SLICE_EMPTY;
+    }
+    struct slice bytes = slice_of_bytes(reader->next, len);
+    reader->next += len;
+    return bytes;
+}
+
+uint64_t bytes_read_be(struct byte_reader *reader, size_t size)
+{
+    struct slice bytes = bytes_read(reader, size);
+    uint64_t value = 0;
+    for (size_t i = 0; i < bytes.len; i++)
+        value = value << 8 | (uint8_t)bytes.data[i];
+    return value;
+}
+
+struct slice bytes_read_text(struct byte_reader *reader)
+{
+    return bytes_read(reader, bytes_read_varint(reader));
+}
+
+bool bytes_is_done(const struct byte_reader *reader)
+{
+    return !reader->failed && reader->next == reader->end;
+}
+
+void bytes_write(struct byte_writer *writer, const void *data, size_t len)
+{
+    if (writer->code == ERROR_NONE && len > 0)
+        writer->code = buffer_append(writer->out, data, len);
+}
+
+void bytes_write_varint(struct byte_writer *writer, uint64_t value)
+{
+    uint8_t bytes[VARINT_BYTES_MAX];
+    size_t len = 0;
+    while (value >= 0x80) {
+        bytes[len++] = (uint8_t)(value | 0x80);
+        value >>= 7;
+    }
+    bytes[len++] = (uint8_t)value;
+    bytes_write(writer, bytes, len);
+}
+
+void bytes_write_be(struct byte_writer *writer, uint64_t value, size_t size)
+{
+    uint8_t bytes[8];
+    bytes_put_be64(bytes, value);
+    bytes_write(writer, bytes + sizeof bytes - size, size);
+}
+
+void bytes_write_text(struct byte_writer *writer, struct slice text)
+{
+    bytes_write_varint(writer, text.len);
+    bytes_write(writer, text.data, text.len);
+}
+
+void bytes_put_be64(uint8_t *bytes, uint64_t value)
+{
+    for (int i = 7; i >= 0; i--) {
+        bytes[i] = (uint8_t)value;
+        value >>= 8;
+    }
+}
+
+uint64_t bytes_get_be64(const void *bytes)
+{
+    const uint8_t *next = bytes;
+    uint64_t value = 0;
+    for (int i = 0; i < 8; i++)
+        value = value << 8 | next[i];
+    return value;
+}
+
+// --- summary --------------------------------------------------------------------------------------
+// A finished run's summary as bytes. The fields are listed once, for both directions. The server comes last, and only
+// where it is not github.com: older summaries have none.
+
+#define NUMBERS 6
+#define TEXTS 9
+
+static void list_texts(struct run_sample *measure, struct slice *texts[TEXTS])
+{
+    struct slice *const all[TEXTS] = {
+        &measure->repository, &measure->workflow,      &measure->branch,
+        &measure->event_name, &measure->display_title, &measure->actor,
+        &measure->result,     &measure->conclusion,    &measure->url,
+    };
+    memcpy(texts, all, sizeof all);
+}
+
+static void list_numbers(struct run_sample *measure, int64_t *numbers[NUMBERS])
+{
+    int64_t *const all[NUMBERS] = {
+        &measure->run_id,    &measure->run_attempt, &measure->run_number,
+        &measure->job_count, &measure->start,       &measure->end,
+    };
+    memcpy(numbers, all, sizeof all);
+}
+
+enum error_code summary_encode(const struct run_sample *measure, struct buffer *out)
+{
+    struct byte_writer writer = {.out = out};
+    struct run_sample copy = *measure;
+    int64_t *numbers[NUMBERS];
+    struct slice *texts[TEXTS];
+    list_numbers(&copy, numbers);
+    list_texts(&copy, texts);
+    bytes_write_varint(&writer, measure->is_incomplete ? 1 : 0);
+    for (size_t i = 0; i < NUMBERS; i++)
+        bytes_write_varint(&writer, (uint64_t)*numbers[i]);
+    bytes_write(&writer, measure->trace.bytes, TRACE_ID_SIZE);
+    for (size_t i = 0; i < TEXTS; i++)
+        bytes_write_text(&writer, *texts[i]);
+    if (measure->server.len > 0)
+        bytes_write_text(&writer, measure->server);
+    return writer.code;
+}
+
+bool summary_decode(struct slice bytes, struct run_sample *measure)
+{
+    struct byte_reader reader = bytes_reader(bytes);
+    int64_t *numbers[NUMBERS];
+    struct slice *texts[TEXTS];
+    *measure = (struct run_sample){.is_incomplete = bytes_read_varint(&reader) != 0};
+    list_numbers(measure, numbers);
+    list_texts(measure, texts);
+    for (size_t i = 0; i < NUMBERS; i++)
+        *numbers[i] = (int64_t)bytes_read_varint(&reader);
+    struct slice trace = bytes_read(&reader, TRACE_ID_SIZE);
+    if (trace.len == TRACE_ID_SIZE)
+        memcpy(measure->trace.bytes, trace.data, TRACE_ID_SIZE);
+    for (size_t i = 0; i < TEXTS; i++)
+        *texts[i] = bytes_read_text(&reader);
+    if (!bytes_is_done(&reader))
+        measure->server = bytes_read_text(&reader);
+    return bytes_is_done(&reader);
+}
+
+// --- stats ----------------------------------------------------------------------------------------
+// The writer: the rows that a transaction changes, in memory until they are written.
+
+#define ARENA_BLOCK_BYTES ((size_t)64 * 1024)
+#define ROW_BYTES_MAX ((size_t)64 * 1024)
+
+// --- life cycle ------------------------------------------------------------------------------------------
+
+enum error_code stats_create(size_t max_series, struct stats **stats, struct error *error)
+{
+    struct stats *made = memory_allocate_array(1, sizeof *made);
+    if (made == NULL)
+        return error_set(error, ERROR_MEMORY, "create tally: out of memory");
+    made->max_series = max_series > 0 ? max_series : STATS_SERIES_MAX_DEFAULT;
+    arena_init(&made->arena, ARENA_BLOCK_BYTES);
+    arena_init(&made->scratch, ARENA_BLOCK_BYTES);
+    buffer_init(&made->bytes, ROW_BYTES_MAX);
+    *stats = made;
+    return ERROR_NONE;
+}
+
+void stats_destroy(struct stats *stats)
+{
+    if (stats == NULL)
+        return;
+    arena_release(&stats->arena);
+    arena_release(&stats->scratch);
+    buffer_release(&stats->bytes);
+    memory_free(stats);
+}
+
+static void forget_rows(struct stats *stats)
+{
+    if (stats->first != NULL)
+        memset(stats->chains, 0, sizeof stats->chains);
+    stats->first = NULL;
+    stats->last = &stats->first;
+    memset(stats->new_rows, 0, sizeof stats->new_rows);
+    for (int kind = 0; kind < SERIES_KINDS; kind++)
+        stats->candidates[kind].is_barren = false;
+    arena_clear(&stats->arena);
+}
+
+void stats_begin(struct stats *stats, struct store_transaction *transaction, timestamp_ns now)
+{
+    stats->transaction = transaction;
+    stats->now = now;
+    stats->has_new_server = false;
+    stats->overflow = (struct stats_overflow){.kind = ""};
+    forget_rows(stats);
+}
+
+void stats_note_overflow(struct stats *stats, const char *kind, const struct slice *parts,
+                         size_t count)
+{
+    struct stats_overflow *overflow = &stats->overflow;
+    size_t len = 0;
+    overflow->sets++;
+    overflow->kind = kind;
+    for (size_t i = 0; i < count; i++) {
+        struct slice part = utf8_cut(parts[i], sizeof overflow->example - 3 - len);
+        if (part.len == 0)
+            continue;
+        if (len > 0) {
+            memcpy(overflow->example + len, ", ", 2);
+            len += 2;
+        }
+        part = utf8_cut(part, sizeof overflow->example - 1 - len);
+        memcpy(overflow->example + len, part.data, part.len);
+        len += part.len;
+        if (len + 3 >= sizeof overflow->example)
+            break;
+    }
+    overflow->example[len] = '\0';
+}
+
+void stats_read_overflow(const struct stats *stats, struct stats_overflow *overflow)
+{
+    *overflow = stats->overflow;
+}
+
+static enum error_code encode_row(const struct row *row, struct buffer *out)
+{
+    if (row->table == STORE_TABLE_POOLS)
+        return pool_encode(row->pool, out);
+    if (row->table == STORE_TABLE_LATENCY)
+        return histogram_encode(row->histogram, out);
+    return series_encode(row->series, out);
+}
+
+static struct slice row_key(const struct row *row);
+
+enum error_code stats_flush(struct stats *stats, struct error *error)
+{
+    for (const struct row *row = stats->first; row != NULL; row = row->next) {
+        buffer_clear(&stats->bytes);
+        enum error_code code = encode_row(row, &stats->bytes);
+        if (code != ERROR_NONE)
+            return error_set(error, code, "encode figures: %s", error_code_text(code));
+        code = store_table_put(stats->transaction, row->table, row_key(row),
+                               buffer_slice(&stats->bytes), error);
+        if (code != ERROR_NONE)
+            return code;
+    }
+    forget_rows(stats);
+    return ERROR_NONE;
+}
+
+// --- rows --------------------------------------------------------------------------------------------------
+
+static struct slice row_key(const struct row *row)
+{
+    return slice_of_bytes(row->key, row->key_len);
+}
+
+// Keys end in a hash.
+static size_t chain_of(enum store_table table, const uint8_t *key, size_t key_len)
+{
+    return (key[key_len - 1] + (size_t)table * 37) % ROW_CHAINS;
+}
+
+struct row *rows_find(const struct stats *stats, enum store_table table, const void *key,
+                      size_t key_len)
+{
+    struct row *row = stats->chains[chain_of(table, key, key_len)];
+    while (row != NULL &&
+           (row->table != table || row->key_len != key_len || memcmp(row->key, key, key_len) != 0))
+        row = row->next_in_chain;
+    return row;
+}
+
+struct row *rows_add(struct stats *stats, enum store_table table, const void *key, size_t key_len)
+{
+    struct row **chain = &stats->chains[chain_of(table, key, key_len)];
+    struct row *row = arena_allocate_array(&stats->arena, 1, sizeof *row);
+    if (row == NULL)
+        return NULL;
+    row->table = table;
+    row->key_len = key_len;
+    memcpy(row->key, key, key_len);
+    row->next_in_chain = *chain;
+    *chain = row;
+    *stats->last = row;
+    stats->last = &row->next;
+    return row;
+}
+
+bool rows_may_grow(const struct stats *stats, enum store_table table)
+{
+    uint64_t count = store_table_count(stats->transaction, table) + stats->new_rows[table];
+    return count < stats->max_series && !store_is_tight(stats->transaction);
+}
+
+bool stats_covers(const struct stats *stats, const struct store_key *key)
+{
+    if (!stats->is_rebuilding)
+        return true;
+    int order = memcmp(key->trace.bytes, stats->cursor.trace.bytes, TRACE_ID_SIZE);
+    if (order == 0)
+        order = memcmp(key->span.bytes, stats->cursor.span.bytes, SPAN_ID_SIZE);
+    return order < 0;
+}
+
+enum error_code stats_set_aside(struct stats *stats, enum store_table table, struct slice key,
+                                struct error *error)
+{
+    enum error_code code =
+        store_table_set_aside(stats->transaction, table, key, SLICE("damaged"), error);
+    return code == ERROR_NONE ? ERROR_NOT_FOUND : code;
+}
+
+void stats_hash(struct slice data, uint8_t hash[HASH_SIZE])
+{
+    uint8_t digest[SHA256_SIZE];
+    digest_sha256(data, digest);
+    memcpy(hash, digest, HASH_SIZE);
+}
+
+// --- runs whose root has not gone out -------------------------------------------------------------
+
+#define USUAL_KEY_SIZE 16
+#define RUN_KEY_SIZE (USUAL_KEY_SIZE + TRACE_ID_SIZE)
+
+// Returns its length.
+static size_t put_key(uint8_t bytes[RUN_KEY_SIZE], const struct stored_run *run)
+{
+    bytes_put_be64(bytes, (uint64_t)run->run_id);
+    bytes_put_be64(bytes + 8, (uint64_t)run->run_attempt);
+    memcpy(bytes + USUAL_KEY_SIZE, run->trace.bytes, TRACE_ID_SIZE);
+    return stored_run_is_usual(run) ? USUAL_KEY_SIZE : RUN_KEY_SIZE;
+}
+
+static bool read_key(struct slice key, struct stored_run *run)
+{
+    if (key.len != USUAL_KEY_SIZE && key.len != RUN_KEY_SIZE)
+        return false;
+    *run = stored_run_of(SLICE_EMPTY, (int64_t)bytes_get_be64(key.data),
+                         (int64_t)bytes_get_be64(key.data + 8));
+    if (key.len == RUN_KEY_SIZE)
+        memcpy(run->trace.bytes, key.data + USUAL_KEY_SIZE, TRACE_ID_SIZE);
+    return true;
+}
+
+static bool is_covered(const struct stats *stats, const struct stored_run *run)
+{
+    const struct store_key key = {
+        .trace = run->trace, .span = span_id_of_run(ID_SCHEME_ARC, run->run_id, run->run_attempt)};
+    return stats_covers(stats, &key);
+}
+
+enum error_code open_runs_put(struct stats *stats, const struct stored_run *run,
+                              struct error *error)
+{
+    uint8_t key[RUN_KEY_SIZE];
+    if (!is_covered(stats, run))
+        return ERROR_NONE;
+    size_t len = put_key(key, run);
+    return store_table_put(stats->transaction, STORE_TABLE_OPEN_RUNS, slice_of_bytes(key, len),
+                           SLICE_EMPTY, error);
+}
+
+enum error_code open_runs_delete(struct stats *stats, const struct stored_run *run,
+                                 struct error *error)
+{
+    uint8_t key[RUN_KEY_SIZE];
+    if (!is_covered(stats, run))
+        return ERROR_NONE;
+    size_t len = put_key(key, run);
+    enum error_code code = store_table_delete(stats->transaction, STORE_TABLE_OPEN_RUNS,
+                                              slice_of_bytes(key, len), error);
+    return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
+}
+
+// A run has a hundred attempts at most, and few servers have its number.
+static enum error_code find_listed(struct store_walk *walk, struct slice prefix,
+                                   struct stored_run *run, struct error *error)
+{
+    struct trace_id trace = run->trace;
+    for (;;) {
+        struct slice key;
+        struct slice value;
+        enum error_code code = store_table_next(walk, &key, &value, error);
+        if (code == ERROR_NONE && !slice_starts_with(key, prefix))
+            return ERROR_NOT_FOUND;
+        if (code != ERROR_NONE)
+            return code;
+        if (read_key(key, run) && trace_id_equals(&run->trace, &trace))
+            return ERROR_NONE;
+    }
+}
+
+enum error_code open_runs_forget(struct stats *stats, const struct stored_run *run,
+                                 struct error *error)
+{
+    uint8_t prefix[8];
+    struct store_walk *walk;
+    struct stored_run listed = *run;
+    bytes_put_be64(prefix, (uint64_t)run->run_id);
+    struct slice from = slice_of_bytes(prefix, sizeof prefix);
+    enum error_code code =
+        store_table_walk(stats->transaction, STORE_TABLE_OPEN_RUNS, from, &walk, error);
+    if (code != ERROR_NONE)
+        return code;
+    code = find_listed(walk, from, &listed, error);
+    store_table_end_walk(walk);
+    if (code == ERROR_NONE)
+        code = open_runs_delete(stats, &listed, error);
+    return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
+}
+
+uint64_t open_runs_count(struct store_transaction *transaction)
+{
+    return store_table_count(transaction, STORE_TABLE_OPEN_RUNS);
+}
+
+enum error_code open_runs_seek_older(struct store_transaction *transaction, struct stored_run *run,
+                                     struct error *error)
+{
+    uint8_t bytes[RUN_KEY_SIZE];
+    struct slice key;
+    struct slice value;
+    bool is_first = run->run_id == 0 && run->run_attempt == 0;
+    size_t len = put_key(bytes, run);
+    key = slice_of_bytes(bytes, is_first ? 0 : len);
+    for (;;) {
+        enum error_code code =
+            store_table_seek_before(transaction, STORE_TABLE_OPEN_RUNS, key, &key, &value, error);
+        if (code != ERROR_NONE)
+            return code;
+        if (read_key(key, run))
+            return ERROR_NONE;
+        store_note_unreadable(transaction);
+    }
+}
+
+// --- which servers there are ----------------------------------------------------------------------
+
+#define PREFIX SLICE("server:")
+#define KEY_MAX 511
+
+static bool is_remembered(const struct stats *stats, const uint8_t hash[HASH_SIZE])
+{
+    for (size_t i = 0; i < KNOWN_SERVERS; i++)
+        if (memcmp(stats->known_servers[i], hash, HASH_SIZE) == 0)
+            return true;
+    return false;
+}
+
+static void put_in_memory(struct stats *stats, const uint8_t hash[HASH_SIZE])
+{
+    memcpy(stats->known_servers[stats->next_server], hash, HASH_SIZE);
+    stats->next_server = (stats->next_server + 1) % KNOWN_SERVERS;
+}
+
+enum error_code servers_note(struct stats *stats, struct slice server, struct error *error)
+{
+    char bytes[KEY_MAX];
+    uint8_t hash[HASH_SIZE];
+    struct slice found;
+    if (server.len == 0 || server.len > sizeof bytes - PREFIX.len)
+        return ERROR_NONE;
+    stats_hash(server, hash);
+    if (is_remembered(stats, hash))
+        return ERROR_NONE;
+    memcpy(bytes, PREFIX.data, PREFIX.len);
+    memcpy(bytes + PREFIX.len, server.data, server.len);
+    struct slice key = {bytes, PREFIX.len + server.len};
+    enum error_code code =
+        store_table_get(stats->transaction, STORE_TABLE_STATS, key, &found, error);
+    // One that this transaction has put there is gone again if it is aborted.
+    if (code == ERROR_NONE && !stats->has_new_server)
+        put_in_memory(stats, hash);
+    if (code != ERROR_NOT_FOUND)
+        return code;
+    if (store_table_count(stats->transaction, STORE_TABLE_STATS) >= SERVERS_MAX + STATS_OWN_KEYS) {
+        put_in_memory(stats, hash);
+        return ERROR_NONE;
+    }
+    stats->has_new_server = true;
+    return store_table_put(stats->transaction, STORE_TABLE_STATS, key, SLICE_EMPTY, error);
+}
+
+enum error_code servers_list(struct store_transaction *transaction, struct arena *arena,
+                             struct slice servers[SERVERS_MAX], size_t *count, struct error *error)
+{
+    struct store_walk *walk;
+    struct slice key;
+    struct slice value;
+    *count = 0;
+    enum error_code code = store_table_walk(transaction, STORE_TABLE_STATS, PREFIX, &walk, error);
+    if (code != ERROR_NONE)
+        return code;
+    while (*count < SERVERS_MAX &&
+           (code = store_table_next(walk, &key, &value, error)) == ERROR_NONE) {
+        if (!slice_starts_with(key, PREFIX))
+            continue;
+        struct slice name = {key.data + PREFIX.len, key.len - PREFIX.len};
+        if (!arena_copy_slice(arena, name, &servers[*count])) {
+            code = error_set(error, ERROR_MEMORY, "list servers: out of memory");
+            break;
+        }
+        (*count)++;
+    }
+    store_table_end_walk(walk);
+    return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
+}

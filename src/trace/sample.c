@@ -1,0 +1,124 @@
+// What a finished job or run adds to the figures.
+#include "ghatrace/trace/sample.h"
+
+#include "build_common.h"
+#include "ghatrace/base/utf8.h"
+#include "ghatrace/trace/ids.h"
+#include "ghatrace/trace/labels.h"
+#include "ghatrace/trace/spans.h"
+
+static struct slice cut(struct slice text)
+{
+    return utf8_cut(text, SAMPLE_TEXT_MAX);
+}
+
+// --- jobs --------------------------------------------------------------------------------------------
+
+static timestamp_ns clamp_to_job(const struct job_timeline *timeline, timestamp_ns time)
+{
+    if (time < timeline->start)
+        return timeline->start;
+    return time > timeline->end ? timeline->end : time;
+}
+
+static struct sample_span span_of(const struct timeline_phase *phase)
+{
+    return (struct sample_span){.exists = phase->exists,
+                                .length = phase->exists ? phase->end - phase->start : 0};
+}
+
+// The same steps, of the same lengths, as those that make spans.
+static bool sample_steps(const struct github_job *body, const struct job_timeline *timeline,
+                         struct arena *arena, struct job_sample *made)
+{
+    if (body->step_count == 0)
+        return true;
+    struct sample_step *steps = arena_allocate_array(arena, body->step_count, sizeof *steps);
+    if (steps == NULL)
+        return false;
+    for (size_t i = 0; i < body->step_count; i++) {
+        const struct github_step *step = &body->steps[i];
+        if (step->started_at == TIMESTAMP_UNKNOWN)
+            continue;
+        timestamp_ns end =
+            step->completed_at != TIMESTAMP_UNKNOWN ? step->completed_at : timeline->end;
+        duration_ns length = clamp_to_job(timeline, end) - clamp_to_job(timeline, step->started_at);
+        steps[made->step_count++] =
+            (struct sample_step){.name = cut(step->name),
+                                 .result = cut(build_result_text(step->conclusion)),
+                                 .length = length > 0 ? length : 0};
+    }
+    made->steps = steps;
+    return true;
+}
+
+// Job payloads before 2023 do not name their workflow.
+static struct slice workflow_of(const struct run_state *run, const struct job_state *job)
+{
+    return job->body.workflow_name.len > 0 ? job->body.workflow_name : run->body.workflow_name;
+}
+
+enum error_code sample_of_job(const struct trace_policy *policy, const struct run_state *run,
+                              const struct job_state *job, const struct job_timeline *timeline,
+                              struct arena *arena, const struct job_sample **measure)
+{
+    *measure = NULL;
+    if (timeline->is_carried_over)
+        return ERROR_NONE;
+    struct job_sample *made = arena_allocate_array(arena, 1, sizeof *made);
+    if (made == NULL)
+        return ERROR_MEMORY;
+    *made = (struct job_sample){
+        .repository = cut(job->repository.full_name),
+        .workflow = cut(workflow_of(run, job)),
+        .runner_group = cut(job->runner_group_name),
+        .result = cut(build_outcome_of_job(job->body.conclusion, timeline->fault).result),
+        .waiting = span_of(&timeline->waiting),
+        .queue = span_of(&timeline->queue),
+        .startup = span_of(&timeline->startup),
+        .execution = span_of(&timeline->execution),
+        .queue_end = timeline->queue.exists ? timeline->queue.end : TIMESTAMP_UNKNOWN,
+        .end = timeline->end,
+        .trace = trace_id_of_run(policy->scheme, job->run_id, job->run_attempt),
+    };
+    if (!labels_join(job->body.labels, job->body.label_count, arena, &made->runner_labels) ||
+        (!timeline->is_skipped && !sample_steps(&job->body, timeline, arena, made)))
+        return ERROR_MEMORY;
+    *measure = made;
+    return ERROR_NONE;
+}
+
+// --- runs --------------------------------------------------------------------------------------------
+
+enum error_code sample_of_run(const struct run_state *run, const struct span *root,
+                              bool is_incomplete, struct arena *arena,
+                              const struct run_sample **measure)
+{
+    const struct github_run *body = &run->body;
+    const struct run_names names = run_names_of(run);
+    struct run_sample *made = arena_allocate_array(arena, 1, sizeof *made);
+    if (made == NULL)
+        return ERROR_MEMORY;
+    *made = (struct run_sample){
+        .server = cut(run->server),
+        .repository = cut(names.repository->full_name),
+        .workflow = cut(names.workflow),
+        .branch = cut(names.branch),
+        .event_name = cut(body->event_name),
+        .display_title = cut(body->display_title),
+        .url = cut(attributes_get_string(&root->attributes, "cicd.pipeline.run.url.full")),
+        .actor = cut(body->triggering_actor.len > 0 ? body->triggering_actor : body->actor),
+        .result = cut(build_result_text(names.conclusion)),
+        .conclusion = cut(names.conclusion),
+        .run_id = run->run_id,
+        .run_attempt = run->run_attempt,
+        .run_number = body->run_number,
+        .job_count = run->open_jobs + run->closed_jobs,
+        .start = root->start,
+        .end = root->end,
+        .is_incomplete = is_incomplete,
+        .trace = root->trace_id,
+    };
+    *measure = made;
+    return ERROR_NONE;
+}

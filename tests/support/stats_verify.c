@@ -1,0 +1,274 @@
+// Holds the figures to the states that they are figures of.
+#include "support/stats_verify.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "ghatrace/base/arena.h"
+#include "ghatrace/stats/latency.h"
+#include "ghatrace/stats/open_runs.h"
+#include "ghatrace/stats/pool.h"
+#include "ghatrace/stats/rebuild.h"
+#include "ghatrace/stats/recent.h"
+#include "ghatrace/stats/series.h"
+#include "ghatrace/store/codec.h"
+#include "ghatrace/store/table.h"
+
+struct verifier {
+    struct store_transaction *transaction;
+    struct arena arena;
+    struct error error;
+    uint64_t open_jobs;
+    uint64_t open_runs;
+};
+
+static void begin(struct verifier *verifier, struct store *store)
+{
+    *verifier = (struct verifier){.open_jobs = 0};
+    arena_init(&verifier->arena, 65536);
+    assert_int_equal(store_begin(store, false, &verifier->transaction, &verifier->error),
+                     ERROR_NONE);
+}
+
+static void end(struct verifier *verifier)
+{
+    store_abort(verifier->transaction);
+    arena_release(&verifier->arena);
+}
+
+// --- against the states --------------------------------------------------------------------------------------
+
+static bool stands_in(struct verifier *verifier, const struct store_key *key,
+                      const struct pool_id *pool, const struct open_job_state *open_state)
+{
+    struct pool_job job = {.since = open_state->since, .key = *key};
+    return pool_seek_job(verifier->transaction, pool, open_state->state, &job, &verifier->error) ==
+               ERROR_NONE &&
+           job.since == open_state->since && memcmp(&job.key, key, sizeof *key) == 0;
+}
+
+static void check_job(struct verifier *verifier, const struct store_key *key, struct slice bytes)
+{
+    struct job_state job;
+    struct pool_place place;
+    struct pool_id other = pool_make_id(STATS_OTHER, SLICE_EMPTY);
+    assert_int_equal(codec_decode_job(bytes, &verifier->arena, &job, &verifier->error), ERROR_NONE);
+    assert_int_equal(pool_place_job(&job, &verifier->arena, &place), ERROR_NONE);
+    assert_int_equal(place.open_state.state != OPEN_JOB_NONE, job.phase == JOB_OPEN);
+    if (job.phase != JOB_OPEN)
+        return;
+    verifier->open_jobs++;
+    if (!stands_in(verifier, key, &place.pool, &place.open_state) &&
+        !stands_in(verifier, key, &other, &place.open_state))
+        fail_msg("job %" PRId64 " does not stand where it should", job.job_id);
+}
+
+// Runs of several servers may have the same number.
+static bool is_listed_run(struct verifier *verifier, const struct stored_run *run)
+{
+    struct stored_run listed = stored_run_of(SLICE_EMPTY, run->run_id, run->run_attempt + 1);
+    while (open_runs_seek_older(verifier->transaction, &listed, &verifier->error) == ERROR_NONE &&
+           listed.run_id == run->run_id && listed.run_attempt == run->run_attempt)
+        if (trace_id_equals(&listed.trace, &run->trace))
+            return true;
+    return false;
+}
+
+static void check_run(struct verifier *verifier, const struct store_key *key, struct slice bytes)
+{
+    struct run_state run;
+    assert_int_equal(codec_decode_run(bytes, &verifier->arena, &run, &verifier->error), ERROR_NONE);
+    const struct stored_run stored = {run.run_id, run.run_attempt, key->trace};
+    bool is_listed = is_listed_run(verifier, &stored);
+    assert_int_equal(is_listed, run.phase == RUN_OPEN);
+    verifier->open_runs += is_listed ? 1 : 0;
+}
+
+static void check_states(struct verifier *verifier)
+{
+    struct store_key key = {.trace = {{0}}};
+    struct slice bytes;
+    while (store_seek_span(verifier->transaction, &key, &bytes, &verifier->error) == ERROR_NONE) {
+        arena_clear(&verifier->arena);
+        switch (codec_kind_of(bytes)) {
+        case CODEC_JOB:
+            check_job(verifier, &key, bytes);
+            break;
+        case CODEC_RUN:
+            check_run(verifier, &key, bytes);
+            break;
+        case CODEC_UNKNOWN:
+            fail_msg("a stored state is of no known kind");
+        }
+        store_key_increment(&key);
+    }
+}
+
+static void check_pools(struct verifier *verifier)
+{
+    struct pool_id id = {{0}};
+    struct pool pool;
+    uint64_t counted = 0;
+    while (pool_seek(verifier->transaction, &id, &pool, &verifier->error) == ERROR_NONE) {
+        struct pool_id made = pool_make_id(pool.labels, pool.group);
+        assert_memory_equal(made.bytes, pool.id.bytes, POOL_ID_SIZE);
+        assert_int_equal(pool.counts[OPEN_JOB_NONE], 0);
+        for (int state = OPEN_JOB_WAITING; state < OPEN_JOB_STATES; state++) {
+            struct pool_job job = {.since = 0};
+            uint64_t open_state = 0;
+            while (pool_seek_job(verifier->transaction, &id, (enum open_job_kind)state, &job,
+                                 &verifier->error) == ERROR_NONE) {
+                open_state++;
+                pool_job_increment(&job);
+            }
+            assert_int_equal(pool.counts[state], open_state);
+            counted += open_state;
+        }
+        pool_id_increment(&id);
+    }
+    assert_int_equal(counted, verifier->open_jobs);
+    assert_int_equal(store_table_count(verifier->transaction, STORE_TABLE_OPEN_JOBS),
+                     verifier->open_jobs);
+}
+
+static void check_recent(struct verifier *verifier)
+{
+    struct recent_place place = {.at = 0};
+    struct recent_run run;
+    uint64_t listed = 0;
+    while (recent_seek_older(verifier->transaction, &place, &run, &verifier->error) == ERROR_NONE) {
+        struct recent_run found;
+        assert_int_equal(
+            recent_find(verifier->transaction, &run.place.trace, &found, &verifier->error),
+            ERROR_NONE);
+        assert_int_equal(found.place.at, run.place.at);
+        place = run.place;
+        listed++;
+    }
+    assert_int_equal(listed, recent_count(verifier->transaction));
+    assert_int_equal(listed, store_table_count(verifier->transaction, STORE_TABLE_RECENT_BY_TRACE));
+}
+
+void stats_verify(struct store *store)
+{
+    struct verifier verifier;
+    bool is_done;
+    begin(&verifier, store);
+    assert_int_equal(rebuild_is_done(verifier.transaction, &is_done, &verifier.error), ERROR_NONE);
+    assert_true(is_done);
+    check_states(&verifier);
+    check_pools(&verifier);
+    assert_int_equal(open_runs_count(verifier.transaction), verifier.open_runs);
+    check_recent(&verifier);
+    end(&verifier);
+}
+
+// --- as text -----------------------------------------------------------------------------------------------
+
+static void write_format(struct buffer *text, const char *format, ...) PRINTF_LIKE(2, 3);
+
+static void write_format(struct buffer *text, const char *format, ...)
+{
+    char line[2048];
+    va_list args;
+    va_start(args, format);
+    int len = vsnprintf(line, sizeof line, format, args);
+    va_end(args);
+    assert_true(len >= 0 && (size_t)len < sizeof line);
+    assert_int_equal(buffer_append(text, line, (size_t)len), ERROR_NONE);
+}
+
+static void write_histogram(struct buffer *text, const struct series_histogram *histogram)
+{
+    write_format(text, "  %" PRIu64 " in %" PRIu64 ".%09us:", histogram->count,
+                 histogram->sum.seconds, (unsigned)histogram->sum.nanoseconds);
+    for (size_t i = 0; i < SERIES_BUCKETS; i++) {
+        const struct series_exemplar *exemplar = &histogram->exemplars[i];
+        if (histogram->buckets[i] > 0)
+            write_format(text, " [%zu] %" PRIu64 " (%" PRId64 " at %" PRId64 " %02x%02x)", i,
+                         histogram->buckets[i], exemplar->value, exemplar->at,
+                         exemplar->trace.bytes[0], exemplar->trace.bytes[1]);
+    }
+    write_format(text, "\n");
+}
+
+static void write_series(struct verifier *verifier, enum series_kind kind, struct buffer *text)
+{
+    struct series_id id = {{0}};
+    struct series series;
+    while (series_seek(verifier->transaction, kind, &id, &series, &verifier->error) == ERROR_NONE) {
+        for (size_t i = 0; i < series_label_count(kind); i++)
+            write_format(text, "%s%.*s", i > 0 ? " | " : "", SLICE_ARGS(series.labels[i]));
+        write_format(text, ": %" PRIu64 " in %" PRIu64 ".%09us\n", series.count, series.sum.seconds,
+                     (unsigned)series.sum.nanoseconds);
+        for (size_t i = 0; i < series_histogram_count(kind); i++)
+            write_histogram(text, &series.histograms[i]);
+        series_id_increment(&id);
+    }
+}
+
+static void write_pools(struct verifier *verifier, struct buffer *text)
+{
+    struct pool *pools;
+    size_t count;
+    assert_int_equal(
+        pool_list(verifier->transaction, &verifier->arena, &pools, &count, &verifier->error),
+        ERROR_NONE);
+    struct histogram *histograms =
+        arena_allocate_array(&verifier->arena, count + 1, sizeof *histograms);
+    assert_non_null(histograms);
+    assert_int_equal(latency_read(verifier->transaction, 0, INT64_MAX, pools, count, histograms,
+                                  &verifier->error),
+                     ERROR_NONE);
+    for (size_t i = 0; i < count; i++) {
+        const uint64_t *open = pools[i].counts;
+        // Pools that were only passed through depend on what was heard of.
+        if (open[OPEN_JOB_WAITING] + open[OPEN_JOB_QUEUED] + open[OPEN_JOB_RUNNING] +
+                histograms[i].count ==
+            0)
+            continue;
+        write_format(text,
+                     "%.*s @ %.*s: %" PRIu64 " %" PRIu64 " %" PRIu64 "; queued %" PRIu64
+                     " p50 %" PRId64 " max %" PRId64 "\n",
+                     SLICE_ARGS(pools[i].labels), SLICE_ARGS(pools[i].group),
+                     open[OPEN_JOB_WAITING], open[OPEN_JOB_QUEUED], open[OPEN_JOB_RUNNING],
+                     histograms[i].count, histogram_percentile(&histograms[i], 50),
+                     histograms[i].max);
+    }
+}
+
+static void write_runs(struct verifier *verifier, struct buffer *text)
+{
+    struct stored_run open = {.run_id = 0};
+    struct recent_place place = {.at = 0};
+    struct recent_run run;
+    while (open_runs_seek_older(verifier->transaction, &open, &verifier->error) == ERROR_NONE)
+        write_format(text, "open %" PRId64 "/%" PRId64 "\n", open.run_id, open.run_attempt);
+    while (recent_seek_older(verifier->transaction, &place, &run, &verifier->error) == ERROR_NONE) {
+        const struct run_sample *measure = &run.measure;
+        write_format(
+            text, "%" PRId64 "/%" PRId64 " %.*s %.*s %.*s %.*s %" PRId64 "..%" PRId64 " %d\n",
+            measure->run_id, measure->run_attempt, SLICE_ARGS(measure->repository),
+            SLICE_ARGS(measure->workflow), SLICE_ARGS(measure->branch), SLICE_ARGS(measure->result),
+            measure->start, measure->end, measure->is_incomplete);
+        place = run.place;
+    }
+}
+
+void stats_write(struct store *store, struct buffer *text)
+{
+    struct verifier verifier;
+    begin(&verifier, store);
+    for (int kind = 0; kind < SERIES_KINDS; kind++)
+        write_series(&verifier, (enum series_kind)kind, text);
+    write_pools(&verifier, text);
+    write_runs(&verifier, text);
+    end(&verifier);
+}

@@ -1,0 +1,153 @@
+// Queue times of each pool by the slot in which their jobs started.
+#include "world.h"
+
+#include "ghatrace/stats/latency.h"
+
+static int set_up(void **state)
+{
+    struct world *world = test_calloc(1, sizeof *world);
+    world_open(world, 0);
+    world->now -= world->now % LATENCY_SLOT; // a slot begins
+    world->now += 100 * NS_PER_HOUR;
+    *state = world;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    world_close(*state);
+    test_free(*state);
+    return 0;
+}
+
+static void count(struct world *world, const char *labels, duration_ns queue, timestamp_ns start)
+{
+    const struct job_sample measure = {.runner_labels = slice_from_string(labels),
+                                       .queue = {true, queue},
+                                       .execution = {true, NS_PER_SECOND},
+                                       .queue_end = start};
+    world_begin(world);
+    must(world, latency_count_job(world->stats, &measure, &world->error));
+    world_commit(world);
+}
+
+// What is known of a pool between two times.
+static struct histogram read_pool(struct world *world, const char *labels, timestamp_ns from,
+                                  timestamp_ns until)
+{
+    struct pool_id id = pool_make_id(slice_from_string(labels), SLICE_EMPTY);
+    struct histogram found = {.count = 0};
+    struct pool *pools;
+    size_t pool_count;
+    world_read(world);
+    must(world, pool_list(world->transaction, &world->arena, &pools, &pool_count, &world->error));
+    struct histogram *histograms =
+        arena_allocate_array(&world->arena, pool_count + 1, sizeof *histograms);
+    assert_non_null(histograms);
+    must(world, latency_read(world->transaction, from, until, pools, pool_count, histograms,
+                             &world->error));
+    for (size_t i = 0; i < pool_count; i++) {
+        if (memcmp(pools[i].id.bytes, id.bytes, POOL_ID_SIZE) == 0)
+            found = histograms[i];
+    }
+    world_end(world);
+    return found;
+}
+
+static uint64_t rows(struct world *world)
+{
+    world_read(world);
+    uint64_t found = store_table_count(world->transaction, STORE_TABLE_LATENCY);
+    world_end(world);
+    return found;
+}
+
+static void slots_of_an_interval_add_up_for_each_pool(void **state)
+{
+    struct world *world = *state;
+    timestamp_ns now = world->now;
+    count(world, "linux", 3 * NS_PER_SECOND, now - 10 * NS_PER_MINUTE);
+    count(world, "linux", 5 * NS_PER_SECOND, now - 10 * NS_PER_MINUTE + 1);
+    count(world, "linux", 9 * NS_PER_SECOND, now - 4 * NS_PER_MINUTE);
+    count(world, "windows", 600 * NS_PER_SECOND, now - 4 * NS_PER_MINUTE);
+    assert_int_equal(rows(world), 3);
+    struct histogram linux_hour = read_pool(world, "linux", now - NS_PER_HOUR, now);
+    assert_int_equal(linux_hour.count, 3);
+    assert_int_equal(linux_hour.max, 9 * NS_PER_SECOND);
+    assert_int_equal(histogram_percentile(&linux_hour, 50), 5 * NS_PER_SECOND);
+    assert_int_equal(read_pool(world, "linux", now - 5 * NS_PER_MINUTE, now).count, 1);
+    assert_int_equal(
+        read_pool(world, "linux", now - 10 * NS_PER_MINUTE, now - 5 * NS_PER_MINUTE).count, 2);
+    assert_int_equal(read_pool(world, "linux", now - NS_PER_HOUR, now - 10 * NS_PER_MINUTE).count,
+                     0);
+    assert_int_equal(read_pool(world, "windows", now - NS_PER_HOUR, now).max, 600 * NS_PER_SECOND);
+}
+
+static void what_has_no_start_or_no_queue_is_not_counted(void **state)
+{
+    struct world *world = *state;
+    struct job_sample never_ran = {.queue = {true, NS_PER_SECOND}, .queue_end = world->now};
+    struct job_sample unknown = {.execution = {true, NS_PER_SECOND}};
+    world_begin(world);
+    must(world, latency_count_job(world->stats, &never_ran, &world->error));
+    must(world, latency_count_job(world->stats, &unknown, &world->error));
+    world_commit(world);
+    assert_int_equal(rows(world), 0);
+}
+
+static void a_start_ahead_of_now_counts_as_now_and_one_past_keeping_not_at_all(void **state)
+{
+    struct world *world = *state;
+    count(world, "linux", NS_PER_SECOND, world->now + 365 * NS_PER_DAY);
+    count(world, "linux", NS_PER_SECOND, world->now - LATENCY_KEPT - LATENCY_SLOT);
+    assert_int_equal(rows(world), 1);
+    assert_int_equal(read_pool(world, "linux", world->now, world->now + LATENCY_SLOT).count, 1);
+}
+
+static void slots_past_keeping_leave_a_piece_at_a_time(void **state)
+{
+    struct world *world = *state;
+    size_t dropped;
+    for (int i = 0; i < 6; i++) {
+        count(world, "linux", NS_PER_SECOND, world->now);
+        world->now += LATENCY_SLOT;
+    }
+    assert_int_equal(rows(world), 6);
+    world->now += LATENCY_KEPT - 2 * LATENCY_SLOT; // the fifth began just as long ago as is kept
+    world_begin(world);
+    must(world, latency_expire(world->transaction, world->now, 1, &dropped, &world->error));
+    assert_int_equal(dropped, 1);
+    must(world, latency_expire(world->transaction, world->now, 10, &dropped, &world->error));
+    assert_int_equal(dropped, 3);
+    world_commit(world);
+    assert_int_equal(rows(world), 2);
+}
+
+static void slots_of_a_clock_that_was_ahead_leave_too(void **state)
+{
+    struct world *world = *state;
+    size_t dropped;
+    count(world, "linux", NS_PER_SECOND, world->now);
+    world->now += 365 * NS_PER_DAY;
+    count(world, "linux", NS_PER_SECOND, world->now);
+    world->now -= 365 * NS_PER_DAY;
+    world_begin(world);
+    must(world, latency_expire(world->transaction, world->now, 10, &dropped, &world->error));
+    assert_int_equal(dropped, 1);
+    world_commit(world);
+    assert_int_equal(read_pool(world, "linux", 0, INT64_MAX).count, 1);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(slots_of_an_interval_add_up_for_each_pool),
+        TEST(what_has_no_start_or_no_queue_is_not_counted),
+        TEST(a_start_ahead_of_now_counts_as_now_and_one_past_keeping_not_at_all),
+        TEST(slots_past_keeping_leave_a_piece_at_a_time),
+        TEST(slots_of_a_clock_that_was_ahead_leave_too),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

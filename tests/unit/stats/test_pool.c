@@ -1,0 +1,325 @@
+// Pools of runners: their counts are those of the jobs in them, whatever comes and goes.
+#include "world.h"
+
+#include "ghatrace/stats/latency.h"
+
+static int set_up(void **state)
+{
+    struct world *world = test_calloc(1, sizeof *world);
+    world_open(world, 4);
+    *state = world;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    world_close(*state);
+    test_free(*state);
+    return 0;
+}
+
+static const struct pool_place nowhere;
+
+static struct pool_place place_in(const char *labels, const char *group,
+                                  enum open_job_kind open_state, double since)
+{
+    struct pool_place place = {.open_state = {open_state, scenario_at(since)},
+                               .labels = slice_from_string(labels),
+                               .group = slice_from_string(group)};
+    place.pool = pool_make_id(place.labels, place.group);
+    return place;
+}
+
+static void move(struct world *world, uint8_t job, struct pool_place before,
+                 struct pool_place after)
+{
+    struct store_key key = world_key(job);
+    must(world, pool_move_job(world->stats, &key, &before, &after, &world->error));
+}
+
+// Counts of a pool as it is stored: -1 for all where there is none.
+static void assert_counts(struct world *world, const char *labels, const char *group, int waiting,
+                          int queued, int running)
+{
+    struct pool_id wanted = pool_make_id(slice_from_string(labels), slice_from_string(group));
+    struct pool_id id = wanted;
+    struct pool pool = {.labels = SLICE_EMPTY};
+    world_read(world);
+    enum error_code code = pool_seek(world->transaction, &id, &pool, &world->error);
+    bool is_there = code == ERROR_NONE && memcmp(id.bytes, wanted.bytes, POOL_ID_SIZE) == 0;
+    assert_int_equal(is_there, queued >= 0);
+    if (is_there) {
+        assert_text(pool.labels, labels);
+        assert_text(pool.group, group);
+        assert_int_equal(pool.counts[OPEN_JOB_WAITING], waiting);
+        assert_int_equal(pool.counts[OPEN_JOB_QUEUED], queued);
+        assert_int_equal(pool.counts[OPEN_JOB_RUNNING], running);
+    }
+    world_end(world);
+}
+
+static void a_job_goes_from_queue_to_runner_to_nowhere(void **state)
+{
+    struct world *world = *state;
+    struct pool_place queued = place_in("linux", "", OPEN_JOB_QUEUED, 2);
+    struct pool_place running = place_in("linux", "Default", OPEN_JOB_RUNNING, 6);
+    world_begin(world);
+    move(world, 1, nowhere, queued);
+    move(world, 2, nowhere, queued);
+    world_commit(world);
+    assert_counts(world, "linux", "", 0, 2, 0);
+    assert_counts(world, "linux", "Default", -1, -1, -1);
+    world_begin(world);
+    move(world, 1, queued, running);
+    world_commit(world);
+    assert_counts(world, "linux", "", 0, 1, 0);
+    assert_counts(world, "linux", "Default", 0, 0, 1);
+    world_begin(world);
+    move(world, 1, running, nowhere);
+    world_commit(world);
+    assert_counts(world, "linux", "", 0, 1, 0);
+    assert_counts(world, "linux", "Default", 0, 0, 0);
+}
+
+static void many_moves_in_one_transaction_add_up(void **state)
+{
+    struct world *world = *state;
+    struct pool_place waiting = place_in("linux", "", OPEN_JOB_WAITING, 1);
+    struct pool_place queued = place_in("linux", "", OPEN_JOB_QUEUED, 2);
+    world_begin(world);
+    for (uint8_t job = 1; job <= 200; job++) {
+        move(world, job, nowhere, waiting);
+        move(world, job, waiting, queued);
+        if (job % 2 == 0)
+            move(world, job, queued, nowhere);
+    }
+    world_commit(world);
+    assert_counts(world, "linux", "", 0, 100, 0);
+}
+
+static void what_was_not_committed_did_not_happen(void **state)
+{
+    struct world *world = *state;
+    struct pool_place queued = place_in("linux", "", OPEN_JOB_QUEUED, 2);
+    world_begin(world);
+    move(world, 1, nowhere, queued);
+    must(world, stats_flush(world->stats, &world->error));
+    move(world, 2, nowhere, queued);
+    world_end(world);
+    assert_counts(world, "linux", "", -1, -1, -1);
+    world_begin(world);
+    move(world, 1, nowhere, queued);
+    world_commit(world);
+    assert_counts(world, "linux", "", 0, 1, 0);
+}
+
+static void jobs_are_found_oldest_first(void **state)
+{
+    static const uint8_t expected[] = {3, 1, 4, 2};
+    struct world *world = *state;
+    struct pool_place old = place_in("linux", "", OPEN_JOB_QUEUED, 1);
+    struct pool_place middle = place_in("linux", "", OPEN_JOB_QUEUED, 2);
+    struct pool_place young = place_in("linux", "", OPEN_JOB_QUEUED, 3);
+    struct pool_job job = {.since = 0};
+    world_begin(world);
+    move(world, 2, nowhere, young);
+    move(world, 1, nowhere, middle);
+    move(world, 4, nowhere, middle);
+    move(world, 3, nowhere, old);
+    move(world, 5, nowhere, place_in("linux", "", OPEN_JOB_RUNNING, 0));
+    move(world, 6, nowhere, place_in("windows", "", OPEN_JOB_QUEUED, 0));
+    world_commit(world);
+    world_read(world);
+    for (size_t i = 0; i < sizeof expected; i++) {
+        must(world,
+             pool_seek_job(world->transaction, &old.pool, OPEN_JOB_QUEUED, &job, &world->error));
+        assert_int_equal(job.key.trace.bytes[0], expected[i]);
+        pool_job_increment(&job);
+    }
+    assert_int_equal(
+        pool_seek_job(world->transaction, &old.pool, OPEN_JOB_QUEUED, &job, &world->error),
+        ERROR_NOT_FOUND);
+}
+
+// --- too many pools ------------------------------------------------------------------------------------------
+
+static struct pool_place nth_pool(int n)
+{
+    static char labels[16][8];
+    (void)snprintf(labels[n], sizeof labels[n], "l%d", n);
+    return place_in(labels[n], "", OPEN_JOB_QUEUED, 2);
+}
+
+static void beyond_the_bound_jobs_stand_in_other(void **state)
+{
+    struct world *world = *state;
+    world_begin(world);
+    for (int i = 0; i < 10; i++)
+        move(world, (uint8_t)(i + 1), nowhere, nth_pool(i));
+    world_commit(world);
+    assert_counts(world, "l3", "", 0, 1, 0);
+    assert_counts(world, "l4", "", -1, -1, -1);
+    assert_counts(world, "other", "", 0, 6, 0);
+    world_read(world);
+    assert_int_equal(pool_count(world->transaction), 5);
+    struct pool_id other = pool_make_id(STATS_OTHER, SLICE_EMPTY);
+    assert_true(pool_is_other(&other));
+    other = pool_make_id(SLICE("l1"), SLICE_EMPTY);
+    assert_false(pool_is_other(&other));
+    world_end(world);
+}
+
+static void a_job_leaves_other_though_its_pool_may_be_made_by_now(void **state)
+{
+    struct world *world = *state;
+    world_begin(world);
+    for (int i = 0; i < 5; i++)
+        move(world, (uint8_t)(i + 1), nowhere, nth_pool(i));
+    for (int i = 0; i < 4; i++)
+        move(world, (uint8_t)(i + 1), nth_pool(i), nowhere);
+    world_commit(world);
+    assert_counts(world, "other", "", 0, 1, 0);
+    // The empty ones leave after a day, and there is room again.
+    world->now += 2 * NS_PER_DAY;
+    struct pool_id from = {{0}};
+    bool is_end;
+    world_begin(world);
+    must(world, pool_expire(world->stats, &from, 100, &is_end, &world->error));
+    assert_true(is_end);
+    world_commit(world);
+    assert_counts(world, "l0", "", -1, -1, -1);
+    assert_counts(world, "other", "", 0, 1, 0);
+    world_begin(world);
+    move(world, 9, nowhere, nth_pool(4));
+    move(world, 5, nth_pool(4), nowhere);
+    world_commit(world);
+    assert_counts(world, "l4", "", 0, 1, 0);
+    assert_counts(world, "other", "", 0, 0, 0);
+}
+
+static void a_job_that_stands_nowhere_cannot_leave(void **state)
+{
+    struct world *world = *state;
+    struct pool_place queued = place_in("linux", "", OPEN_JOB_QUEUED, 2);
+    world_begin(world);
+    move(world, 1, nowhere, queued);
+    move(world, 2, queued, nowhere);
+    move(world, 1, place_in("linux", "", OPEN_JOB_QUEUED, 3), nowhere); // not since then
+    world_commit(world);
+    assert_counts(world, "linux", "", 0, 1, 0);
+}
+
+// --- leaving -------------------------------------------------------------------------------------------------
+
+static void expire(struct world *world)
+{
+    struct pool_id from = {{0}};
+    bool is_end = false;
+    world_begin(world);
+    while (!is_end) // one at a time
+        must(world, pool_expire(world->stats, &from, 1, &is_end, &world->error));
+    world_commit(world);
+}
+
+static void an_unused_pool_leaves_after_a_day_and_one_in_use_stays(void **state)
+{
+    struct world *world = *state;
+    struct pool_place unused = place_in("linux", "", OPEN_JOB_QUEUED, 2);
+    struct pool_place used = place_in("windows", "", OPEN_JOB_QUEUED, 2);
+    world_begin(world);
+    move(world, 1, nowhere, unused);
+    move(world, 1, unused, nowhere);
+    move(world, 2, nowhere, used);
+    world_commit(world);
+    world->now += NS_PER_DAY;
+    expire(world);
+    assert_counts(world, "linux", "", 0, 0, 0);
+    world->now += NS_PER_SECOND;
+    expire(world);
+    assert_counts(world, "linux", "", -1, -1, -1);
+    assert_counts(world, "windows", "", 0, 1, 0);
+}
+
+static void a_pool_stays_as_long_as_its_latencies(void **state)
+{
+    struct world *world = *state;
+    struct job_sample measure = {.runner_labels = SLICE("linux"),
+                                 .queue = {true, NS_PER_SECOND},
+                                 .execution = {true, NS_PER_SECOND},
+                                 .queue_end = world->now};
+    world_begin(world);
+    must(world, latency_count_job(world->stats, &measure, &world->error));
+    world_commit(world);
+    world->now += LATENCY_KEPT;
+    expire(world);
+    assert_counts(world, "linux", "", 0, 0, 0);
+    world->now += LATENCY_SLOT + NS_PER_SECOND;
+    expire(world);
+    assert_counts(world, "linux", "", -1, -1, -1);
+}
+
+static void a_clock_that_was_ahead_keeps_no_pool_for_ever(void **state)
+{
+    struct world *world = *state;
+    struct pool_place unused = place_in("linux", "", OPEN_JOB_QUEUED, 2);
+    world->now += 365 * NS_PER_DAY;
+    world_begin(world);
+    move(world, 1, nowhere, unused);
+    move(world, 1, unused, nowhere);
+    world_commit(world);
+    world->now -= 365 * NS_PER_DAY;
+    expire(world);
+    assert_counts(world, "linux", "", 0, 0, 0);
+    world->now += NS_PER_DAY + NS_PER_SECOND;
+    expire(world);
+    assert_counts(world, "linux", "", -1, -1, -1);
+}
+
+static void the_list_of_pools_is_in_the_order_of_ids(void **state)
+{
+    struct world *world = *state;
+    struct pool *pools;
+    size_t count;
+    world_begin(world);
+    for (int i = 0; i < 4; i++)
+        move(world, (uint8_t)(i + 1), nowhere, nth_pool(i));
+    world_commit(world);
+    world_read(world);
+    must(world, pool_list(world->transaction, &world->arena, &pools, &count, &world->error));
+    world_end(world); // what is listed outlives it
+    assert_int_equal(count, 4);
+    for (size_t i = 0; i < count; i++) {
+        struct pool_id id = pool_make_id(pools[i].labels, pools[i].group);
+        assert_memory_equal(id.bytes, pools[i].id.bytes, POOL_ID_SIZE);
+        assert_true(i == 0 || memcmp(pools[i - 1].id.bytes, id.bytes, POOL_ID_SIZE) < 0);
+    }
+}
+
+static void labels_and_group_are_told_apart(void **state)
+{
+    struct pool_id one = pool_make_id(SLICE("ab"), SLICE("c"));
+    struct pool_id two = pool_make_id(SLICE("a"), SLICE("bc"));
+    (void)state;
+    assert_memory_not_equal(one.bytes, two.bytes, POOL_ID_SIZE);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(a_job_goes_from_queue_to_runner_to_nowhere),
+        TEST(many_moves_in_one_transaction_add_up),
+        TEST(what_was_not_committed_did_not_happen),
+        TEST(jobs_are_found_oldest_first),
+        TEST(beyond_the_bound_jobs_stand_in_other),
+        TEST(a_job_leaves_other_though_its_pool_may_be_made_by_now),
+        TEST(a_job_that_stands_nowhere_cannot_leave),
+        TEST(an_unused_pool_leaves_after_a_day_and_one_in_use_stays),
+        TEST(a_pool_stays_as_long_as_its_latencies),
+        TEST(a_clock_that_was_ahead_keeps_no_pool_for_ever),
+        TEST(the_list_of_pools_is_in_the_order_of_ids),
+        TEST(labels_and_group_are_told_apart),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

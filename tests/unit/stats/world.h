@@ -1,0 +1,102 @@
+// A store and a writer of figures, with a clock that the test moves. What fails here fails the test.
+#ifndef GHATRACE_TESTS_UNIT_TALLY_WORLD_H
+#define GHATRACE_TESTS_UNIT_TALLY_WORLD_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "ghatrace/base/arena.h"
+#include "ghatrace/stats/pool.h"
+#include "ghatrace/stats/stats.h"
+#include "ghatrace/store/table.h"
+#include "support/scenario.h"
+#include "support/temp_folder.h"
+
+#define MAP_BYTES ((uint64_t)256 << 20)
+
+struct world {
+    struct temp_folder folder;
+    struct store *store;
+    struct stats *stats;
+    struct store_transaction *transaction; // NULL outside of one
+    struct arena arena;
+    timestamp_ns now;
+    struct error error;
+};
+
+static inline void must(struct world *world, enum error_code code)
+{
+    if (code != ERROR_NONE)
+        fail_msg("%s: %s", error_code_text(code), world->error.message);
+}
+
+static inline void world_open(struct world *world, size_t max_series)
+{
+    if (access("/dev/shm", W_OK) == 0)
+        setenv("TMPDIR", "/dev/shm", 0);
+    *world = (struct world){.now = SCENARIO_START};
+    arena_init(&world->arena, 65536);
+    assert_true(temp_folder_create(&world->folder));
+    must(world,
+         store_open(world->folder.path, STORE_DAEMON, MAP_BYTES, &world->store, &world->error));
+    must(world, stats_create(max_series, &world->stats, &world->error));
+}
+
+static inline void world_close(struct world *world)
+{
+    if (world->transaction != NULL)
+        store_abort(world->transaction);
+    stats_destroy(world->stats);
+    store_close(world->store);
+    arena_release(&world->arena);
+    assert_true(temp_folder_remove(&world->folder));
+}
+
+static inline void world_begin(struct world *world)
+{
+    must(world, store_begin(world->store, true, &world->transaction, &world->error));
+    stats_begin(world->stats, world->transaction, world->now);
+}
+
+static inline void world_commit(struct world *world)
+{
+    must(world, stats_flush(world->stats, &world->error));
+    must(world, store_commit(world->transaction, &world->error));
+    world->transaction = NULL;
+}
+
+// A transaction that only reads.
+static inline void world_read(struct world *world)
+{
+    must(world, store_begin(world->store, false, &world->transaction, &world->error));
+}
+
+static inline void world_end(struct world *world)
+{
+    store_abort(world->transaction);
+    world->transaction = NULL;
+}
+
+static inline void assert_text(struct slice actual, const char *expected)
+{
+    assert_int_equal(actual.len, strlen(expected));
+    if (actual.len > 0)
+        assert_memory_equal(actual.data, expected, actual.len);
+}
+
+// A number as a key of the store.
+static inline struct store_key world_key(uint8_t number)
+{
+    struct store_key key = {.trace = {{number}}, .span = {{number}}};
+    return key;
+}
+
+#endif

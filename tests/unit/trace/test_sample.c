@@ -1,0 +1,288 @@
+// What a finished job or run adds to the figures: each once, and only what is known.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <stdio.h>
+
+#include "ghatrace/trace/lifecycle.h"
+#include "support/policy.h"
+#include "support/scenario.h"
+
+struct world {
+    struct trace_policy policy;
+    struct arena arena;
+    struct run_state run;
+    struct job_state job;
+    struct lifecycle_output output;
+};
+
+static int set_up(void **state)
+{
+    struct world *world = test_calloc(1, sizeof *world);
+    arena_init(&world->arena, 65536);
+    trace_policy_init(&world->policy);
+    *state = world;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct world *world = *state;
+    arena_release(&world->arena);
+    test_free(world);
+    return 0;
+}
+
+static void hear(struct world *world, const struct scenario_delivery *delivery)
+{
+    bool is_job = delivery->event.kind == GITHUB_EVENT_JOB;
+    assert_int_equal(lifecycle_apply_event(&world->policy, &delivery->event, delivery->guid_time,
+                                           delivery->guid_time, 1, &world->run,
+                                           is_job ? &world->job : NULL, &world->arena,
+                                           &world->output),
+                     ERROR_NONE);
+}
+
+static const struct job_sample *job_sample(const struct world *world)
+{
+    assert_true(world->output.finished_count > 0);
+    return world->output.finished[0].job_sample;
+}
+
+static void assert_text(struct slice actual, const char *expected)
+{
+    assert_int_equal(actual.len, strlen(expected));
+    assert_memory_equal(actual.data, expected, actual.len);
+}
+
+static void assert_span(const struct sample_span *span, double seconds)
+{
+    assert_int_equal(span->exists, seconds >= 0);
+    assert_int_equal(span->length, seconds >= 0 ? (duration_ns)(seconds * 1000) * NS_PER_MS : 0);
+}
+
+// --- jobs --------------------------------------------------------------------------------------------
+
+static void a_completed_job_is_measured_with_its_phases_and_steps(void **state)
+{
+    struct world *world = *state;
+    struct github_step steps[3] = {
+        scenario_step(1, "Set up job", 45, 46, "success"),
+        scenario_step(2, "deploy", 46, 58, "failure"),
+        scenario_step(3, "never started", -1, -1, "skipped"),
+    };
+    struct scenario_delivery told[] = {
+        scenario_job(1, GITHUB_JOB_QUEUED, 2, 2, 2, -1),
+        scenario_job(1, GITHUB_JOB_WAITING, 3, 2, 2, -1),
+        scenario_job(1, GITHUB_JOB_QUEUED, 30, 2, 2, -1),
+        scenario_job(1, GITHUB_JOB_COMPLETED, 60, 2, 45, 60),
+    };
+    scenario_set_steps(&told[3], steps, 3);
+    scenario_set_conclusion(&told[3], "failure");
+    told[3].event.job.runner_group_name = SLICE("Default");
+    for (size_t i = 0; i < 4; i++)
+        hear(world, &told[i]);
+    const struct job_sample *measure = job_sample(world);
+    assert_non_null(measure);
+    assert_text(measure->repository, "octo/Hello_World");
+    assert_text(measure->workflow, "CI");
+    assert_text(measure->runner_group, "Default");
+    assert_text(measure->runner_labels, "linux,self-hosted");
+    assert_text(measure->result, "failure");
+    assert_span(&measure->waiting, 28);
+    assert_span(&measure->queue, 15);
+    assert_span(&measure->startup, 1);
+    assert_span(&measure->execution, 14);
+    assert_int_equal(measure->queue_end, scenario_at(45));
+    assert_int_equal(measure->end, scenario_at(60));
+    assert_int_equal(measure->step_count, 2);
+    assert_text(measure->steps[1].name, "deploy");
+    assert_text(measure->steps[1].result, "failure");
+    assert_int_equal(measure->steps[1].length, 12 * NS_PER_SECOND);
+    struct trace_id trace = world->output.finished[0].batch.spans[0].trace_id;
+    assert_memory_equal(measure->trace.bytes, trace.bytes, TRACE_ID_SIZE);
+}
+
+static void the_trace_of_a_measure_is_that_of_the_exported_scheme(void **state)
+{
+    struct world *world = *state;
+    struct scenario_delivery told = scenario_job(1, GITHUB_JOB_COMPLETED, 60, 2, 6, 60);
+    world->policy.scheme = ID_SCHEME_COLLECTOR;
+    hear(world, &told);
+    struct trace_id trace = world->output.finished[0].batch.spans[0].trace_id;
+    assert_memory_equal(job_sample(world)->trace.bytes, trace.bytes, TRACE_ID_SIZE);
+}
+
+static void a_job_that_was_carried_over_has_no_part_in_the_figures(void **state)
+{
+    struct world *world = *state;
+    struct scenario_delivery told = scenario_job(11, GITHUB_JOB_COMPLETED, 1001, 1000, 10, 60);
+    scenario_set_attempt(&told, 2);
+    hear(world, &told);
+    assert_null(job_sample(world));
+}
+
+static void a_skipped_job_counts_without_phases(void **state)
+{
+    struct world *world = *state;
+    struct github_step step = scenario_step(1, "Set up job", 14, 14, "skipped");
+    struct scenario_delivery told = scenario_job(2, GITHUB_JOB_COMPLETED, 15, 15, 14, 14);
+    scenario_set_conclusion(&told, "skipped");
+    scenario_set_steps(&told, &step, 1);
+    hear(world, &told);
+    const struct job_sample *measure = job_sample(world);
+    assert_non_null(measure);
+    assert_text(measure->result, "skip");
+    assert_span(&measure->waiting, -1);
+    assert_span(&measure->queue, -1);
+    assert_span(&measure->startup, -1);
+    assert_span(&measure->execution, -1);
+    assert_int_equal(measure->step_count, 0);
+}
+
+static void a_job_that_was_refused_counts_as_queued(void **state)
+{
+    struct world *world = *state;
+    struct scenario_delivery told = scenario_job(1, GITHUB_JOB_COMPLETED, 6, 2, 3, 6);
+    scenario_set_conclusion(&told, "failure");
+    scenario_set_runner(&told, 0, "");
+    hear(world, &told);
+    const struct job_sample *measure = job_sample(world);
+    assert_text(measure->result, "error");
+    assert_span(&measure->waiting, -1);
+    assert_span(&measure->queue, 4);
+    assert_span(&measure->startup, -1);
+    assert_span(&measure->execution, -1);
+    assert_int_equal(measure->queue_end, scenario_at(6));
+}
+
+static void a_runner_lost_in_its_preparation_counts_as_start_up(void **state)
+{
+    struct world *world = *state;
+    struct github_step step = scenario_step(1, "Set up job", 6, -1, "");
+    struct scenario_delivery told = scenario_job(1, GITHUB_JOB_COMPLETED, 700, 2, 6, 700);
+    scenario_set_conclusion(&told, "failure");
+    scenario_set_steps(&told, &step, 1);
+    hear(world, &told);
+    const struct job_sample *measure = job_sample(world);
+    assert_text(measure->result, "error");
+    assert_span(&measure->queue, 4);
+    assert_span(&measure->startup, 694);
+    assert_span(&measure->execution, 0);
+    assert_int_equal(measure->step_count, 1);
+    assert_int_equal(measure->steps[0].length, 694 * NS_PER_SECOND);
+}
+
+static void a_job_that_is_given_up_counts_when_it_completes_after_all(void **state)
+{
+    struct world *world = *state;
+    struct scenario_delivery started = scenario_job(1, GITHUB_JOB_IN_PROGRESS, 6, 2, 6, -1);
+    struct scenario_delivery completed = scenario_job(1, GITHUB_JOB_COMPLETED, 60, 2, 6, 60);
+    hear(world, &started);
+    assert_int_equal(lifecycle_expire_job(&world->policy, scenario_at(6) + 7 * NS_PER_DAY,
+                                          &world->run, &world->job, &world->arena, &world->output),
+                     ERROR_NONE);
+    assert_null(job_sample(world));
+    hear(world, &completed);
+    assert_non_null(job_sample(world));
+    hear(world, &completed);
+    assert_int_equal(world->output.finished_count, 0);
+}
+
+static void a_long_text_is_cut(void **state)
+{
+    struct world *world = *state;
+    char long_name[1000];
+    memset(long_name, 'x', sizeof long_name);
+    struct scenario_delivery told = scenario_job(1, GITHUB_JOB_COMPLETED, 60, 2, 6, 60);
+    told.event.job.workflow_name = (struct slice){long_name, sizeof long_name};
+    hear(world, &told);
+    assert_int_equal(job_sample(world)->workflow.len, SAMPLE_TEXT_MAX);
+}
+
+static void an_old_payload_takes_the_workflow_of_its_run(void **state)
+{
+    struct world *world = *state;
+    struct scenario_delivery run = scenario_run(GITHUB_RUN_REQUESTED, 1, "");
+    struct scenario_delivery queued = scenario_job(1, GITHUB_JOB_QUEUED, 10, -1, 10, -1);
+    struct scenario_delivery completed = scenario_job(1, GITHUB_JOB_COMPLETED, 59, -1, 56, 59);
+    scenario_make_old(&queued);
+    scenario_make_old(&completed);
+    hear(world, &run);
+    hear(world, &queued);
+    hear(world, &completed);
+    assert_text(job_sample(world)->workflow, "CI");
+    assert_span(&job_sample(world)->queue, 46);
+}
+
+// --- runs --------------------------------------------------------------------------------------------
+
+static void a_run_is_measured_when_its_root_leaves(void **state)
+{
+    struct world *world = *state;
+    struct scenario_delivery job = scenario_job(1, GITHUB_JOB_COMPLETED, 60, 2, 6, 60);
+    struct scenario_delivery run = scenario_run(GITHUB_RUN_COMPLETED, 62, "cancelled");
+    hear(world, &job);
+    assert_null(world->output.finished[0].run_sample);
+    hear(world, &run);
+    assert_int_equal(world->output.finished_count, 1);
+    const struct run_sample *measure = world->output.finished[0].run_sample;
+    assert_non_null(measure);
+    assert_text(measure->repository, "octo/Hello_World");
+    assert_text(measure->workflow, "CI");
+    assert_text(measure->branch, "main");
+    assert_text(measure->event_name, "push");
+    assert_text(measure->display_title, "fix the build");
+    assert_text(measure->actor, "mona");
+    assert_text(measure->conclusion, "cancelled");
+    assert_text(measure->result, "cancellation");
+    assert_int_equal(measure->run_id, SCENARIO_RUN_ID);
+    assert_int_equal(measure->run_attempt, 1);
+    assert_int_equal(measure->run_number, 75);
+    assert_int_equal(measure->job_count, 1);
+    assert_int_equal(measure->start, scenario_at(0));
+    assert_int_equal(measure->end, scenario_at(62));
+    assert_false(measure->is_incomplete);
+}
+
+static void a_run_that_only_its_jobs_tell_of_is_incomplete_until_it_completes(void **state)
+{
+    struct world *world = *state;
+    struct scenario_delivery job = scenario_job(1, GITHUB_JOB_COMPLETED, 60, 2, 6, 60);
+    struct scenario_delivery run = scenario_run(GITHUB_RUN_COMPLETED, 62, "success");
+    hear(world, &job);
+    assert_int_equal(lifecycle_expire_run(&world->policy, scenario_at(60) + 2 * NS_PER_HOUR,
+                                          &world->run, &world->arena, &world->output),
+                     ERROR_NONE);
+    const struct run_sample *measure = world->output.finished[0].run_sample;
+    assert_true(measure->is_incomplete);
+    assert_text(measure->workflow, "CI");
+    assert_text(measure->result, "success");
+    assert_int_equal(measure->start, scenario_at(2));
+    hear(world, &run);
+    assert_false(world->output.finished[0].run_sample->is_incomplete);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(a_completed_job_is_measured_with_its_phases_and_steps),
+        TEST(the_trace_of_a_measure_is_that_of_the_exported_scheme),
+        TEST(a_job_that_was_carried_over_has_no_part_in_the_figures),
+        TEST(a_skipped_job_counts_without_phases),
+        TEST(a_job_that_was_refused_counts_as_queued),
+        TEST(a_runner_lost_in_its_preparation_counts_as_start_up),
+        TEST(a_job_that_is_given_up_counts_when_it_completes_after_all),
+        TEST(a_long_text_is_cut),
+        TEST(an_old_payload_takes_the_workflow_of_its_run),
+        TEST(a_run_is_measured_when_its_root_leaves),
+        TEST(a_run_that_only_its_jobs_tell_of_is_incomplete_until_it_completes),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
