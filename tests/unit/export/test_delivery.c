@@ -14,6 +14,7 @@
 
 #define MAP_BYTES ((uint64_t)64 << 20)
 #define WATCHDOG_TICKS 15000
+#define ANOTHER_AFTER_TICKS 500
 
 struct place {
     struct temp_folder folder;
@@ -25,6 +26,7 @@ struct place {
     struct net_timer *ticker;
     unsigned ticks;
     uint64_t dead_expected;
+    unsigned next; // number of the next record of add_another()
     struct error error;
 };
 
@@ -151,12 +153,21 @@ static struct store_usage read_usage(void)
     return usage;
 }
 
+// A record that is refused as the last of all is a dead letter only when another one was accepted after it.
+static void add_another(void)
+{
+    add_records(place.next, place.next);
+    place.next++;
+}
+
 static void tick(void *context)
 {
     struct store_usage usage = read_usage();
     (void)context;
     if (++place.ticks > WATCHDOG_TICKS)
         fail_msg("waited in vain");
+    if (place.dead_expected > 0 && place.ticks % ANOTHER_AFTER_TICKS == 0)
+        add_another();
     if (usage.outbox_records == 0 && usage.dead_letters == place.dead_expected)
         net_loop_stop(place.loop);
     else
@@ -238,6 +249,7 @@ static void dead_letters_go_out_when_they_are_put_back(void **state)
     is_fixed = false;
     open_place(refuse_77_until_fixed);
     add_records(1, 400);
+    place.next = 401;
     open_exporter();
     run_until_empty(2);
     expect_dead(77);
