@@ -384,6 +384,21 @@ static void wait_for_work(struct engine *engine)
         code = pthread_cond_timedwait(&engine->wake, &engine->mutex, &until);
 }
 
+// At the start there is no earlier time to compare with but that of the last delivery, by GitHub's clock. A long silence
+// looks like a clock that is ahead; it only costs an hour in which nothing is forgotten.
+static void check_first_time(struct engine *engine, timestamp_ns wall, timestamp_ns steady)
+{
+    struct store_transaction *transaction;
+    timestamp_ns last = TIMESTAMP_UNKNOWN;
+    struct error error;
+    if (store_begin(engine->work.store, false, &transaction, &error) != ERROR_NONE)
+        return;
+    enum error_code code = store_last_delivery(transaction, &last, &error);
+    store_abort(transaction);
+    if (code == ERROR_NONE && last != TIMESTAMP_UNKNOWN && wall - last >= CLOCK_LEAP)
+        engine->forget_after = steady + CLOCK_PATIENCE;
+}
+
 // Compares the clocks: one that leaps ahead must not make us forget, at once, all that we know.
 static void watch_clock(struct engine *engine, timestamp_ns wall, timestamp_ns steady)
 {
@@ -391,6 +406,8 @@ static void watch_clock(struct engine *engine, timestamp_ns wall, timestamp_ns s
     bool is_first = engine->last_steady == 0;
     engine->last_wall = wall;
     engine->last_steady = steady;
+    if (is_first)
+        check_first_time(engine, wall, steady);
     if (is_first || (leap < CLOCK_LEAP && leap > -CLOCK_LEAP))
         return;
     log_warn("the clock was set", LOG_INT("seconds", leap / NS_PER_SECOND));

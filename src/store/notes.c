@@ -620,24 +620,37 @@ static bool is_over(const struct cursor_block *block, timestamp_ns now,
     return newest <= now && keep[block->kind] <= now - newest;
 }
 
-// Notes of the future were made by a clock that was ahead, or this one is back. The times in GUIDs are those of another
-// clock: if the last of them lies ahead, too, ours is back.
-static enum error_code look_whether_back(struct store_transaction *transaction, timestamp_ns now,
-                                         bool *is_back, struct error *error)
+enum error_code store_last_delivery(struct store_transaction *transaction, timestamp_ns *time,
+                                    struct error *error)
 {
     const enum store_note kind = STORE_NOTE_TIMED_DELIVERY;
     size_t shared = note_kinds[kind].shared;
     uint8_t order[NOTE_ORDER_MAX];
     struct block last;
+    *time = TIMESTAMP_UNKNOWN;
+    // A tool may look at a store that is older than notes are.
+    if (!lmdb_has_database(transaction->store, DATABASE_NOTES))
+        return ERROR_NONE;
     memset(order, 0xff, sizeof order);
-    *is_back = false;
     enum error_code code = read_by_cursor(transaction, kind, order, &last, error);
     if (code != ERROR_NONE || last.is_damaged || last.count == 0)
         return code;
     memcpy(order, last.first, shared);
     memcpy(order + shared, entry_at(&last, last.count - 1), TIME_SIZE - shared);
-    *is_back = lmdb_get_be64(order) > (uint64_t)(now + CLOCK_SLACK) / NS_PER_MS;
+    uint64_t ms = lmdb_get_be64(order);
+    *time = ms < INT64_MAX / NS_PER_MS ? (timestamp_ns)ms * NS_PER_MS : INT64_MAX;
     return ERROR_NONE;
+}
+
+// Notes of the future were made by a clock that was ahead, or this one is back. The times in GUIDs are those of another
+// clock: if the last of them lies ahead, too, ours is back.
+static enum error_code look_whether_back(struct store_transaction *transaction, timestamp_ns now,
+                                         bool *is_back, struct error *error)
+{
+    timestamp_ns last;
+    enum error_code code = store_last_delivery(transaction, &last, error);
+    *is_back = last > now + CLOCK_SLACK; // TIMESTAMP_UNKNOWN never is
+    return code;
 }
 
 // A clock that was ahead made notes of the future. From here on they are as old as if they were made now. Not so while

@@ -351,6 +351,25 @@ class Clock(Helper):
     def test_a_clock_set_back_a_year_and_ahead_does_no_harm(self):
         self.check_jump(-YEAR)
 
+    def test_a_daemon_that_starts_while_the_clock_is_a_year_ahead_forgets_nothing(self):
+        collector = self.new_collector()
+        daemon, faults = self.new_faulty(collector, root_grace="1s")
+        run = one_job()
+        events = run.timeline()
+        daemon.accept(*events)
+        collector.wait_for_ids(wanted([run]))
+        daemon.stop()
+        faults.set(clock=YEAR)
+        daemon.start()
+        for _ in range(3):
+            daemon.accept(one_job().timeline()[0])
+            time.sleep(1)
+        daemon.stop()
+        faults.clear()
+        daemon.start()
+        for event in events:
+            self.assertEqual(daemon.deliver(event).outcome, (200, "duplicate"))
+
     def test_a_process_frozen_and_thawed_answers_what_came_meanwhile(self):
         daemon, collector = self.new_pair()
         run = one_job()

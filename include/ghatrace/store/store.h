@@ -196,6 +196,9 @@ enum error_code store_remember_delivery(struct store_transaction *transaction,
 enum error_code store_knows_guid(struct store_transaction *transaction,
                                  const struct store_delivery *delivery, bool *is_known,
                                  struct error *error) MUST_CHECK;
+// The latest time in a GUID that is remembered, by the sender's clock; TIMESTAMP_UNKNOWN: none is.
+enum error_code store_last_delivery(struct store_transaction *transaction, timestamp_ns *time,
+                                    struct error *error) MUST_CHECK;
 // When the oldest delivery that is still remembered came, to the second. TIMESTAMP_UNKNOWN: there is none.
 enum error_code store_oldest_delivery(struct store_transaction *transaction, timestamp_ns *oldest,
                                       struct error *error) MUST_CHECK;
