@@ -1,4 +1,4 @@
-// Pieces that the spans of jobs and of runs share.
+// Shared by the spans of jobs and of runs.
 #ifndef GHATRACE_TRACE_BUILD_COMMON_H
 #define GHATRACE_TRACE_BUILD_COMMON_H
 
@@ -7,8 +7,8 @@
 #include "ghatrace/trace/spans.h"
 #include "ghatrace/trace/state.h"
 
-// What the resource is made of: only what every payload of the run carries, so that it is the same
-// on each of its spans.
+// The data of the resource: only what every payload of the run carries, so that the resource is the same for all of
+// its spans.
 struct resource_facts {
     int64_t run_id;
     int64_t run_attempt;

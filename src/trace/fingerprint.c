@@ -1,4 +1,4 @@
-// A quick digest of things in memory.
+// Fast non-cryptographic hash for comparing data in memory.
 #include "ghatrace/trace/fingerprint.h"
 
 #include "merge.h"
@@ -11,7 +11,7 @@ static uint64_t fingerprint_add_number(uint64_t fingerprint, uint64_t number)
     return fingerprint ^ fingerprint >> 29;
 }
 
-// Eight bytes at a time, put together by shifts, which the compiler turns into one load.
+// Eight bytes at a time, assembled by shifts, which the compiler turns into one load.
 static uint64_t read_word(const char *bytes, size_t len)
 {
     uint64_t word = 0;
@@ -94,7 +94,7 @@ uint64_t fingerprint_of_batch(const struct span_batch *batch)
     return fingerprint;
 }
 
-// --- A digest of what an event says ---------------------------------------------------------------
+// --- digest of an event's content -----------------------------------------------------------------
 
 static uint64_t add_texts(uint64_t digest, const struct slice *texts, size_t count)
 {

@@ -9,8 +9,8 @@
 #include "ghatrace/base/digest.h"
 #include "ghatrace/base/slice.h"
 
-// Names longer than this are cut before they are hashed: far above the 4 KiB that leave, and it keeps
-// the texts on the stack.
+// Longer names are truncated before they are hashed: far above the 4 KiB that are exported, and it keeps the texts on
+// the stack.
 #define NAME_BYTES_MAX 8192
 #define TEXT_BYTES_MAX (2 * NAME_BYTES_MAX + 128)
 

@@ -1,4 +1,4 @@
-// The labels that a job asks for, as one text.
+// The labels that a job requests, as one text.
 #include "ghatrace/trace/labels.h"
 
 #include <stdint.h>
@@ -20,7 +20,7 @@ static bool is_escaped(char c)
 
 // --- order -------------------------------------------------------------------------------------------
 //
-// Labels are ordered as their escaped texts are, so that a text can be sorted again without looking into its labels.
+// Labels are ordered by their escaped texts, so that a text can be sorted again without unescaping its labels.
 
 static int compare_characters(char a, char b)
 {
@@ -46,7 +46,7 @@ static int compare_as_spelled(const void *left, const void *right)
     return compare(*(const struct slice *)left, *(const struct slice *)right, false);
 }
 
-// Spellings of one label stand together, the first by bytes in front.
+// Spellings of one label are adjacent, the first by bytes in front.
 static int compare_by_identity(const void *left, const void *right)
 {
     const struct slice *a = left, *b = right;
@@ -84,7 +84,7 @@ static size_t escaped_length(struct slice label)
     return len;
 }
 
-// As much of the label as takes `room` bytes when it is escaped, cut between characters.
+// The longest prefix of the label that fits into `room` bytes when escaped, truncated at a character boundary.
 static struct slice cut(struct slice label, size_t room)
 {
     size_t len = 0, used = 0;
@@ -105,8 +105,8 @@ static bool is_among(struct slice label, const struct slice *labels, size_t coun
     return false;
 }
 
-// Of labels in the order of identity those that have room, each once, moved to the front: how many. The order does not
-// depend on case, so neither does what is left.
+// Moves the labels that fit to the front, without duplicates, and returns how many. `labels` are in the order of
+// identity, which does not depend on case, so neither does the selection.
 static size_t keep_what_fits(struct slice *labels, size_t count)
 {
     size_t kept = 0, len = 0;
@@ -194,7 +194,7 @@ static size_t find_labels(struct slice text, struct slice labels[LABELS_TEXT_MAX
     return count;
 }
 
-// What is in lower case is sorted already.
+// Lower-case text is sorted already.
 struct slice labels_identity(struct slice joined, char room[LABELS_TEXT_MAX])
 {
     struct slice labels[LABELS_TEXT_MAX + 1];

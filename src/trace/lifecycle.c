@@ -10,7 +10,7 @@
 
 // --- the life cycle of runs and jobs --------------------------------------------------------------
 
-// GitHub's clocks differ, and its bodies have whole seconds: an event may be made a moment before `created_at`.
+// GitHub's clocks differ, and its bodies have whole seconds: a GUID's time may be slightly before `created_at`.
 #define GUID_TOLERANCE NS_PER_SECOND
 
 static bool has_seen(uint8_t seen, unsigned action)
@@ -18,7 +18,7 @@ static bool has_seen(uint8_t seen, unsigned action)
     return (seen & (1u << action)) != 0;
 }
 
-// Nothing of what the event speaks of was before this. TIMESTAMP_UNKNOWN: it does not say.
+// The creation time of the event's subject: nothing about it can be earlier. TIMESTAMP_UNKNOWN if the event has none.
 static timestamp_ns creation_of(const struct github_event *event)
 {
     const struct github_job *job = &event->job;
@@ -46,7 +46,7 @@ timestamp_ns lifecycle_occurred_at(const struct github_event *event, timestamp_n
 
 // --- sending spans ---------------------------------------------------------------------------------
 
-// Sends the root as it is known now, unless it left like that already.
+// Sends the root as known now, unless it was sent like that already.
 static enum error_code finish_root(const struct trace_policy *policy, bool is_incomplete,
                                    timestamp_ns now, struct run_state *run, struct arena *arena,
                                    struct lifecycle_output *output)
@@ -73,7 +73,7 @@ static enum error_code finish_root(const struct trace_policy *policy, bool is_in
     return ERROR_NONE;
 }
 
-// The root leaves when the run is completed and nothing that is known of it is open.
+// Sends the root if the run is completed and none of its known jobs is open.
 static enum error_code finish_root_if_ready(const struct trace_policy *policy, timestamp_ns now,
                                             struct run_state *run, struct arena *arena,
                                             struct lifecycle_output *output)
@@ -85,7 +85,7 @@ static enum error_code finish_root_if_ready(const struct trace_policy *policy, t
     return finish_root(policy, false, now, run, arena, output);
 }
 
-// The root left and the job sticks out of it: the root is sent again, extended.
+// The root was sent and the job extends beyond it: the root is sent again, extended.
 static enum error_code extend_root(const struct trace_policy *policy, timestamp_ns start,
                                    timestamp_ns end, timestamp_ns now, struct run_state *run,
                                    struct arena *arena, struct lifecycle_output *output)
@@ -102,8 +102,8 @@ static enum error_code extend_root(const struct trace_policy *policy, timestamp_
     return ERROR_NONE;
 }
 
-// Does the job's span begin when this attempt of it did? Payloads from before 2023 do not tell when a job was created,
-// and one that a re-run did not run again has its old times (F75).
+// True if the start of the job's span is the start of this attempt of it. Payloads from before 2023 do not have a
+// job's creation time, and a job that a re-run did not run again has its old times (F75).
 static bool tells_start(const struct job_state *job)
 {
     return job->run_attempt <= 1 || job->created_at != TIMESTAMP_UNKNOWN ||
@@ -131,8 +131,8 @@ static void count_job_as_closed(struct run_state *run, struct job_state *job,
     run->results[job->counted_result]++;
 }
 
-// Of a job whose spans went out only this stays: enough to know it again, to be forgotten in time, and to send it again,
-// with the phases before its start, should it complete a second time.
+// Reduces the state of a job whose spans were sent to what is needed to recognize it, to forget it in time, and to
+// send it again, including the phases before its start, if it completes a second time.
 static void keep_note_of_job(struct job_state *job)
 {
     *job = (struct job_state){.phase = job->phase,
@@ -150,8 +150,8 @@ static void keep_note_of_job(struct job_state *job)
                               .deadline = job->deadline};
 }
 
-// The same for a run, once nothing of it is open. Where its jobs' payloads lack names (before 2023), or no job of it is
-// known yet, names stay for jobs that come late.
+// The same for a run without open jobs. If its jobs' payloads lack names (before 2023), or none of its jobs is known
+// yet, the names are kept for late jobs.
 static void keep_note_of_run(struct run_state *run)
 {
     if (run->phase != RUN_SENT || run->open_jobs > 0)
@@ -172,7 +172,7 @@ static void keep_note_of_run(struct run_state *run)
     run->job_head_sha = SLICE_EMPTY;
 }
 
-// A root that was sent as it stood is made anew when something comes after it; it leaves only if it is another then.
+// Reopens a run whose root was sent incomplete, because of a later event; the root is sent again only if it differs.
 static void go_on(struct run_state *run)
 {
     if (run->phase == RUN_SENT_INCOMPLETE)
@@ -183,7 +183,7 @@ static void go_on(struct run_state *run)
     }
 }
 
-// What was built for the job leaves.
+// Sends what was built for the job.
 static enum error_code close_job(const struct trace_policy *policy, enum job_phase phase,
                                  const struct job_timeline *timeline, timestamp_ns now,
                                  struct run_state *run, struct job_state *job, struct arena *arena,
@@ -201,7 +201,7 @@ static enum error_code close_job(const struct trace_policy *policy, enum job_pha
     if (phase == JOB_CLOSED)
         keep_note_of_job(job);
     output->job_changed = true;
-    // Of a run that is only remembered nothing is known that could be changed.
+    // For a run that is only remembered nothing is known that could be updated.
     if (run->phase == RUN_REMEMBERED)
         return ERROR_NONE;
     output->run_changed = true;
@@ -212,8 +212,8 @@ static enum error_code close_job(const struct trace_policy *policy, enum job_pha
     return code;
 }
 
-// Each job is measured once, by the first end that is heard of. One that is told of when its run's note has been
-// forgotten may have been measured long ago.
+// Each job is measured once, at the first end that is received. A job whose run's note has been forgotten may have
+// been measured long ago.
 static bool is_to_be_measured(const struct run_state *run, const struct job_state *job,
                               bool is_incomplete)
 {
@@ -228,17 +228,17 @@ static bool is_release_known(const struct job_state *job)
 
 enum statement {
     STATEMENT_NONE,
-    STATEMENT_WORKFLOW, // what its workflow is called
+    STATEMENT_WORKFLOW, // the name of its workflow
     STATEMENT_QUEUED,   // since when it was queued
     STATEMENT_RELEASE,  // whether it waited for approval, and until when
 };
 
-// Is there an event still to be expected without which the spans of this completed job would be wrong? Which?
+// The data without which the spans of this completed job would be wrong and that an event may still deliver.
 //
-// Whether a job waited for approval, and how long, is told by its `waiting` and the `queued` after it; nothing else has
-// it. Its deployment only says that it may have waited. Nor does a second `queued` decide: one comes with environments
-// even if nothing is gated (cdk-github-runners#380). Whether it ran does not matter: a job that was rejected or
-// cancelled at the gate waited, one that was cancelled after its release waited and queued.
+// Whether a job waited for approval, and for how long, is known only from its `waiting` event and the `queued` after
+// it. Its deployment only shows that it may have waited. A second `queued` proves nothing: GitHub sends one for
+// environments even if nothing is gated (cdk-github-runners#380). Whether the job ran does not matter: a job that was
+// rejected or cancelled at the gate waited, one that was cancelled after its release waited and queued.
 static enum statement find_lacking(const struct run_state *run, const struct job_state *job,
                                    const struct job_timeline *timeline)
 {
@@ -259,8 +259,8 @@ static bool lacks_a_statement(const struct run_state *run, const struct job_stat
     return find_lacking(run, job, timeline) != STATEMENT_NONE;
 }
 
-// What its end leaves of a completed job. Of one that never got a runner a gate, or a runner, may be told although nothing
-// says so: it is not waited for, but the state stays.
+// The phase of a job after its end. For a job that never got a runner, an event about a gate or a runner may still
+// arrive although nothing indicates it: it is not waited for, but the state is kept.
 static enum job_phase phase_at_end(const struct run_state *run, const struct job_state *job,
                                    const struct job_timeline *timeline)
 {
@@ -298,7 +298,7 @@ static enum error_code finish_job(const struct trace_policy *policy, bool is_inc
     return close_job(policy, phase, &timeline, now, run, job, arena, output);
 }
 
-// More than BUILD_STEPS_MAX steps are not compared one by one.
+// If there are more than BUILD_STEPS_MAX steps, they are not compared one by one.
 static bool is_same(const struct lifecycle_finished *before, const struct state_version *version,
                     const struct lifecycle_finished *after, const struct state_version *newer)
 {
@@ -308,9 +308,9 @@ static bool is_same(const struct lifecycle_finished *before, const struct state_
     return (is_all_there || is_same_body) && span_batches_are_equal(&before->batch, &after->batch);
 }
 
-// Of a job that left while it lacked a statement, more was heard: its spans leave again where that changes them. What
-// left then is known, it was made of the states before. It is not measured again: the figures are those of the first
-// time, since what was counted cannot be taken back, and each job counts once.
+// For a job that was sent while data was missing, and now received more: its spans are sent again if that changes
+// them. What was sent then can be rebuilt from the states before this event. It is not measured again: the
+// measurements of the first time stay, since they cannot be subtracted, and each job counts once.
 static enum error_code finish_job_again(const struct trace_policy *policy, timestamp_ns now,
                                         const struct run_state *run_before,
                                         const struct job_state *before, struct run_state *run,
@@ -342,7 +342,7 @@ static enum error_code finish_job_again(const struct trace_policy *policy, times
     return ERROR_NONE;
 }
 
-// Of a job that was given up more was heard, but not its end: it leaves again, as it stands now, where that changes it.
+// For a job that was given up and received another event, but not its end: it is sent again if that changes it.
 static enum error_code give_up_again(const struct trace_policy *policy,
                                      const struct job_state *before, timestamp_ns now,
                                      struct run_state *run, struct job_state *job,
@@ -356,7 +356,7 @@ static enum error_code give_up_again(const struct trace_policy *policy,
     timeline_of_job(before, false, end_by, &told);
     timeline_of_job(job, false, end_by, &timeline);
     timeline_take_back(&told, &timeline);
-    if (timeline.is_queue_void) // where the job ends is not known yet, and it must not stick out
+    if (timeline.is_queue_void) // the job's end is not known yet; the queue must not exceed it
         timeline.queue = (struct timeline_phase){true, timeline.start, timeline.start};
     enum error_code code =
         build_job_spans(policy, run, before, &told, true, arena, &old.batch, &old.rest);
@@ -380,7 +380,7 @@ static bool must_settle(const struct trace_policy *policy, timestamp_ns now,
     return lacks_a_statement(run, job, &timeline);
 }
 
-// `told`: of a job that was given up, as it left then; else NULL.
+// `told`: for a job that was given up, the timeline that was sent then; else NULL.
 static enum error_code advance_job(const struct trace_policy *policy,
                                    const struct job_timeline *told, timestamp_ns now,
                                    struct run_state *run, struct job_state *job,
@@ -398,7 +398,7 @@ static enum error_code advance_job(const struct trace_policy *policy,
     return finish_job(policy, false, told, now, run, job, arena, output);
 }
 
-// Without its run nothing is sent again: it is not known any more what left, nor whether a root did.
+// Without its run nothing is sent again: what was sent is no longer known, nor whether a root was.
 static enum error_code hear_more_of_job(const struct trace_policy *policy,
                                         const struct github_event *event, timestamp_ns occurred_at,
                                         timestamp_ns received_at, uint64_t digest,
@@ -416,7 +416,7 @@ static enum error_code hear_more_of_job(const struct trace_policy *policy,
     return finish_job_again(policy, received_at, &run_before, &before, run, job, arena, output);
 }
 
-// Does this end tell all of its job, without what else may have been heard of it?
+// True if this end alone is enough to describe the job, without any other events of it.
 static bool tells_all(const struct github_event *event, timestamp_ns occurred_at, uint64_t digest,
                       const struct run_state *run)
 {
@@ -427,9 +427,10 @@ static bool tells_all(const struct github_event *event, timestamp_ns occurred_at
     return phase_at_end(run, &alone, &timeline) == JOB_CLOSED;
 }
 
-// Does the event change nothing of what was sent of this job? It does if it is a later end of it. Long after the run's
-// root left (RUN_REMEMBERED), a job that is not known any more was sent, too: only its end is believed then, for nothing
-// would ever end what another event begins, and only one that cannot tell less than what was sent.
+// True if the event changes nothing that was sent of this job. False if it is a later end of it. Long after the run's
+// root was sent (RUN_REMEMBERED), a job that is no longer known was sent as well: then only its end is accepted,
+// because a job reopened by any other event might never end, and only if the end cannot contain less than what was
+// sent.
 static bool is_late_for_job(const struct github_event *event, timestamp_ns occurred_at,
                             uint64_t digest, const struct run_state *run,
                             const struct job_state *job)
@@ -479,7 +480,7 @@ static enum error_code apply_job(const struct trace_policy *policy,
     return advance_job(policy, was_given_up ? &told : NULL, received_at, run, job, arena, output);
 }
 
-// Does the event change nothing of what was sent of this run?
+// True if the event changes nothing that was sent of this run.
 static bool is_late_for_run(const struct github_run *event, uint64_t digest,
                             const struct run_state *run)
 {
@@ -499,7 +500,7 @@ static bool is_late_for_run(const struct github_run *event, uint64_t digest,
     return false;
 }
 
-// The run ended, and its root had left: sent again, if it is another now.
+// The run ended after its root was sent: the root is sent again if it differs now.
 static enum error_code finish_root_again(const struct trace_policy *policy, timestamp_ns now,
                                          struct run_state *run, struct arena *arena,
                                          struct lifecycle_output *output)
@@ -522,7 +523,7 @@ static enum error_code apply_run(const struct trace_policy *policy,
     if (run->phase == RUN_NEW || run->phase == RUN_REMEMBERED)
         run->phase = RUN_OPEN;
     go_on(run);
-    // Jobs whose payloads name no workflow may have left without its name.
+    // Jobs whose payloads name no workflow may have been sent without its name.
     output->resend_jobs = run->seen == 0 && run->closed_jobs > 0 && run->job_workflow_name.len == 0;
     merge_run_event(run, event, digest);
     run->last_received = timestamp_later(run->last_received, received_at);
@@ -602,7 +603,7 @@ timestamp_ns lifecycle_job_deadline(const struct trace_policy *policy, const str
     return TIMESTAMP_UNKNOWN;
 }
 
-// When a root that is still open leaves at the latest.
+// The latest time at which a root that is still open is sent.
 static timestamp_ns open_run_deadline(const struct trace_policy *policy,
                                       const struct run_state *run)
 {
@@ -610,14 +611,14 @@ static timestamp_ns open_run_deadline(const struct trace_policy *policy,
         return run->completed_received + policy->root_grace;
     if (run->seen == 0 && run->open_jobs == 0)
         return run->last_job_closed_at + policy->run_idle;
-    // Open jobs have deadlines of their own, which are not known here: the root leaves after them, right after the last.
+    // Open jobs have deadlines of their own, which are not known here: the root is sent right after the last of them.
     if (run->open_jobs > 0)
         return run->last_received + patience_with(policy, true) + policy->root_grace;
     bool says_that_it_waits = slice_equals(run->body.status, SLICE("waiting"));
     return run->last_received + patience_with(policy, says_that_it_waits);
 }
 
-// Are its open jobs to be given up, at its deadline?
+// True if the run's open jobs are to be given up at its deadline.
 static bool must_sweep(const struct run_state *run)
 {
     bool is_over = run->completed_received != TIMESTAMP_UNKNOWN || run->phase == RUN_OPEN;
@@ -632,7 +633,8 @@ timestamp_ns lifecycle_run_deadline(const struct trace_policy *policy, const str
         return open_run_deadline(policy, run);
     if (must_sweep(run))
         return run->completed_received + policy->job_grace;
-    // What may still end, as after an approval, is kept until it cannot. Runs of which only jobs tell never do.
+    // A run that may still end, for example after an approval, is kept until it no longer can. Runs without events of
+    // their own never end.
     if (run->phase == RUN_SENT_INCOMPLETE && run->seen != 0 && policy->linger < TRACE_RUN_KEPT)
         return run->last_received + TRACE_RUN_KEPT;
     return timestamp_later(run->last_received, run->last_job_closed_at) + policy->linger;
@@ -671,14 +673,14 @@ enum error_code lifecycle_expire_run(const struct trace_policy *policy, timestam
         return ERROR_NONE;
     if (run->phase == RUN_OPEN && run->is_completed)
         return finish_root_if_ready(policy, now, run, arena, output);
-    // Of a run that fell silent the jobs leave first, so that the root covers them.
+    // For a run without recent events, its jobs are sent first, so that the root covers them.
     if (must_sweep(run)) {
         output->sweep_jobs = true;
         return ERROR_NONE;
     }
     if (run->phase == RUN_OPEN)
         return finish_root(policy, true, now, run, arena, output);
-    // Jobs that are open still have deadlines of their own; their run is remembered until they are done.
+    // Jobs that are still open have deadlines of their own; their run is remembered until they are closed.
     if (run->open_jobs > 0) {
         run->last_received = now;
         output->run_changed = true;
@@ -688,7 +690,7 @@ enum error_code lifecycle_expire_run(const struct trace_policy *policy, timestam
     return ERROR_NONE;
 }
 
-// --- what is waited for, in words -----------------------------------------------------------------
+// --- description of what is awaited ----------------------------------------------------------------
 
 static const char *words_of_lacking(const struct run_state *run, const struct job_state *job)
 {

@@ -1,4 +1,4 @@
-// Taking one event's statements into what is known.
+// Merges an event into a state.
 #include "merge.h"
 
 #include "ghatrace/trace/spans.h"
@@ -23,7 +23,7 @@ static uint64_t make_digest(struct slice conclusion, uint64_t digest)
     return (result << 56 | digest >> 8) & STATE_DIGEST_MASK;
 }
 
-// The latest time that a job's body speaks of.
+// The latest time in a job's body.
 static timestamp_ns latest_time_in(const struct github_job *job)
 {
     timestamp_ns time =
@@ -34,8 +34,8 @@ static timestamp_ns latest_time_in(const struct github_job *job)
     return time;
 }
 
-// queued and waiting follow each other either way (a gated job gets queued, waiting, queued: runs-on#539),
-// so neither is later than the other by its name.
+// `queued` and `waiting` may follow each other in either order (a gated job gets queued, waiting, queued:
+// runs-on#539), so they have the same rank.
 static uint8_t rank_of(enum github_job_action action)
 {
     return action == GITHUB_JOB_WAITING ? GITHUB_JOB_QUEUED : (uint8_t)action;
@@ -101,7 +101,7 @@ void merge_job_event(struct job_state *state, const struct github_event *event,
         state->body_version = version;
         state->repository = event->repository;
         state->body = *job;
-        // In queued and waiting events it is the time of queueing, not of a start (actions/runner#1881).
+        // In queued and waiting events started_at is the time of queueing, not of a start (actions/runner#1881).
         if (is_queueing)
             state->body.started_at = TIMESTAMP_UNKNOWN;
     }
@@ -116,7 +116,7 @@ bool merge_is_final(const struct github_run *run)
            !slice_equals(run->conclusion, SLICE("action_required"));
 }
 
-// The same whichever event says it, since it is what the state is found by.
+// Every event has the same values, since the state is looked up by them.
 static void name_run(struct run_state *state, int64_t run_id, int64_t run_attempt,
                      const struct github_event *event)
 {
@@ -145,8 +145,8 @@ void merge_run_event(struct run_state *state, const struct github_event *event, 
     state->seen |= (uint8_t)(1u << run->action);
 }
 
-// An order of what two events of one job say about their run, the fuller last. They differ when the
-// repository gets another name in between.
+// Orders what two events of one job say about their run, the more complete one last. They differ if the repository is
+// renamed in between.
 static int compare_with_speaker(const struct github_event *event, const struct run_state *state)
 {
     const struct github_job *job = &event->job;
@@ -169,7 +169,7 @@ static int compare_with_speaker(const struct github_event *event, const struct r
     return order;
 }
 
-// One that names the workflow goes before one that does not; then the lower id, then the fuller word.
+// An event that names the workflow wins over one that does not; then the lower id, then the more complete data.
 static bool speaks_rather(const struct github_event *event, const struct run_state *state)
 {
     const struct github_job *job = &event->job;

@@ -1,4 +1,4 @@
-// What a finished job or run adds to the figures.
+// Measurements of a finished job or run.
 #include "ghatrace/trace/sample.h"
 
 #include "build_common.h"
@@ -27,7 +27,7 @@ static struct sample_span span_of(const struct timeline_phase *phase)
                                 .length = phase->exists ? phase->end - phase->start : 0};
 }
 
-// The same steps, of the same lengths, as those that make spans.
+// The same steps, with the same lengths, as those that become spans.
 static bool sample_steps(const struct github_job *body, const struct job_timeline *timeline,
                          struct arena *arena, struct job_sample *made)
 {

@@ -1,4 +1,4 @@
-// States to spans: attributes, what jobs and runs have in common, jobs, runs.
+// Builds spans from states: attributes, what jobs and runs share, jobs, runs.
 #include "ghatrace/trace/spans.h"
 
 #include <inttypes.h>
@@ -9,7 +9,7 @@
 
 // --- filling attribute lists ----------------------------------------------------------------------
 
-#define FIRST_CAPACITY 24 // a job's list has some 20
+#define FIRST_CAPACITY 24 // a job's list has about 20
 
 static bool make_room(struct attribute_writer *writer)
 {
@@ -118,7 +118,7 @@ void attributes_get_strings(const struct attributes *attributes, const char *key
     *count = found != NULL ? found->strings.count : 0;
 }
 
-// --- pieces that the spans of jobs and of runs share ----------------------------------------------
+// --- shared by the spans of jobs and of runs ------------------------------------------------------
 
 struct conclusion_row {
     struct slice conclusion;
@@ -195,7 +195,7 @@ struct build_outcome build_outcome_of_job(struct slice conclusion, enum job_faul
 }
 
 // Status and error.type: ERROR with the conclusion as its message, or unset for an empty `error_type`, because OK is
-// for people to set.
+// reserved for users.
 static void build_status(struct span *span, struct slice conclusion, struct slice error_type,
                          struct attribute_writer *writer)
 {
@@ -206,7 +206,7 @@ static void build_status(struct span *span, struct slice conclusion, struct slic
     attribute_add_string(writer, "error.type", error_type);
 }
 
-// The same where the conclusion is all there is to tell: an error for failure, timed_out and startup_failure.
+// The same if only the conclusion is known: an error for failure, timed_out and startup_failure.
 static void build_status_of_conclusion(struct span *span, struct slice conclusion,
                                        struct attribute_writer *writer)
 {
@@ -276,7 +276,7 @@ static void build_resource(const struct trace_policy *policy, const struct resou
         service = repository->service_name;
     if (service.len == 0)
         service = service_name_of(repository->name, writer);
-    if (service.len == 0) // what the resource conventions want where nobody knows it ("Service")
+    if (service.len == 0) // the resource conventions' value for an unknown service ("Service")
         service = SLICE("unknown_service:ghatrace");
     attribute_add_string(writer, "service.name", service);
     attribute_add_string(writer, "cicd.pipeline.name", facts->workflow_name);
@@ -284,15 +284,15 @@ static void build_resource(const struct trace_policy *policy, const struct resou
     attribute_add_string(writer, "cicd.pipeline.run.url.full",
                          build_run_url(repository, facts->run_id, facts->run_attempt, writer));
     attribute_add_string(writer, "vcs.provider.name", SLICE("github"));
-    // The conventions for VCS (1.44) have no name for the server, so the general one is used. Not for github.com, whose
-    // resource is that of all other producers.
+    // The VCS conventions (1.44) have no attribute for the server, so the general one is used. Not for github.com, so
+    // that its resource equals that of other producers.
     attribute_add_string(writer, "server.address", facts->server);
     attribute_add_string(writer, "vcs.owner.name", repository->owner);
     attribute_add_string(writer, "vcs.repository.name", repository->name);
     attribute_add_string(writer, "vcs.repository.url.full", repository->html_url);
     attribute_add_string(writer, "vcs.ref.head.name", facts->head_branch);
     attribute_add_string(writer, "vcs.ref.head.revision", facts->head_sha);
-    // Elsewhere GitHub does not tell a branch from a tag.
+    // For other branches GitHub does not distinguish branches from tags.
     if (facts->head_branch.len > 0 && slice_equals(facts->head_branch, repository->default_branch))
         attribute_add_string(writer, "vcs.ref.head.type", SLICE("branch"));
     for (size_t i = 0; i < policy->resource_extra_count; i++)
@@ -303,7 +303,7 @@ static void build_resource(const struct trace_policy *policy, const struct resou
 
 #define PHASES_MAX 4
 
-// One job's spans in the making.
+// Spans of one job under construction.
 struct job_builder {
     const struct trace_policy *policy;
     const struct run_state *run;
@@ -318,7 +318,7 @@ struct job_builder {
     struct span_id job_span_id;
     struct arena *arena;
     struct span_batch *batch;
-    const bool *repeats; // of each step: has an earlier one the same name?
+    const bool *repeats; // per step: true if an earlier one has the same name
     size_t next_step;
     bool failed;
 };
@@ -382,7 +382,7 @@ static void add_runner(struct attribute_writer *writer, const struct job_state *
     attribute_add_number_string(writer, "cicd.worker.id", job->runner_id);
 }
 
-// GitHub gives queue times in whole seconds, so 0 is a measured value here and is kept.
+// GitHub's queue times have whole seconds, so 0 is a measured value here and is kept.
 static void add_queue_time(struct job_builder *builder, struct attribute_writer *writer)
 {
     const struct timeline_phase *queue = &builder->timeline->queue;
@@ -430,7 +430,7 @@ static void add_job(struct job_builder *builder)
     add_job_attributes(builder, span);
 }
 
-// What ARC's recorder sets on its runner.* spans, so that one query finds theirs and ours.
+// The attributes that ARC's recorder sets on its runner.* spans, so that one query finds both.
 static void add_phase(struct job_builder *builder, struct slice name,
                       const struct timeline_phase *phase, bool has_result)
 {
@@ -517,9 +517,9 @@ static int compare_named_steps(const void *a, const void *b)
     return order != 0 ? order : compare_times(left->completed_at, right->completed_at);
 }
 
-// Which steps have a name that an earlier one has, by number. Only those need their number in the ID: the number is
-// undocumented and shifts between kinds of runners (collector-contrib#45157). By sorting, because a
-// body may list a hundred thousand steps. NULL when memory is refused.
+// Marks the steps, by number, whose name an earlier step has. Only those need their number in the ID: the number is
+// undocumented and differs between kinds of runners (collector-contrib#45157). Uses sorting, because a body may list
+// a hundred thousand steps. NULL if out of memory.
 static const bool *find_repeats(const struct github_job *body, struct arena *arena)
 {
     size_t count = body->step_count;
@@ -535,7 +535,7 @@ static const bool *find_repeats(const struct github_job *body, struct arena *are
     return repeats;
 }
 
-// A step without times makes no span; one still open ends with the job (a lost runner leaves such).
+// A step without times produces no span; one that is still open ends with the job (happens if the runner is lost).
 static void add_step(struct job_builder *builder, size_t index, bool is_repeat)
 {
     const struct github_step *step = &builder->job->body.steps[index];
@@ -586,7 +586,7 @@ static size_t steps_left(const struct job_builder *builder)
     return builder->job->body.step_count - builder->next_step;
 }
 
-// The states change when the job is closed: copies of them, whose texts are the same.
+// Copies the states, because they change when the job is closed; the texts are shared.
 static bool keep_rest(const struct job_builder *builder, struct job_rest **rest)
 {
     *rest = NULL;
@@ -626,7 +626,7 @@ enum error_code build_more_steps(struct job_rest *rest, struct arena *arena,
     if (!make_room_for_spans(builder, 1))
         return ERROR_MEMORY;
     batch->resource = rest->resource;
-    // Steps that have not started make no spans: there may be none among many.
+    // Steps that have not started produce no spans: even many steps may yield none.
     while (steps_left(builder) > 0 && batch->span_count == 0)
         add_steps(builder);
     return builder->failed ? ERROR_MEMORY : ERROR_NONE;
@@ -708,7 +708,7 @@ static void add_attributes(const struct run_state *run, const struct run_names *
     attribute_add_true(writer, "github.incomplete", is_incomplete);
 }
 
-// `RUN {workflow name}`: an SERVER span, as the semantic conventions ask of pipeline runs.
+// `RUN {workflow name}`: a SERVER span, as the semantic conventions require for pipeline runs.
 static bool set_name(struct span *span, struct slice workflow_name, struct arena *arena)
 {
     if (workflow_name.len == 0) {
@@ -721,9 +721,9 @@ static bool set_name(struct span *span, struct slice workflow_name, struct arena
 void build_root_times(const struct run_state *run, timestamp_ns *start, timestamp_ns *end)
 {
     const struct github_run *body = &run->body;
-    // A job may be created a second before its run began (F67): it must not stick out.
+    // A job may be created a second before its run began (F67): its span must not start before the root.
     timestamp_ns first = timestamp_earliest_known(body->run_started_at, run->first_job_start);
-    // created_at never changes: of a re-run it is that of the first attempt (F67).
+    // created_at never changes: for a re-run it is that of the first attempt (F67).
     bool is_first_attempt = run->run_attempt <= 1;
     if (body->run_started_at == TIMESTAMP_UNKNOWN)
         first = is_first_attempt ? timestamp_earliest_known(body->created_at, first)
@@ -733,7 +733,7 @@ void build_root_times(const struct run_state *run, timestamp_ns *start, timestam
     *end = timestamp_later(last, *start);
 }
 
-// A re-run is a trace of its own; the link leads to the attempt before.
+// A re-run is a trace of its own; the link points to the previous attempt.
 static void set_link(const struct trace_policy *policy, const struct run_state *run,
                      struct span *span)
 {

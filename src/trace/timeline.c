@@ -1,10 +1,10 @@
-// When a job waited, queued, started up and executed; where an open one stands.
+// When a job waited, queued, started up and executed; the current state of an open job.
 #include "ghatrace/trace/timeline.h"
 
 // --- when a job waited, queued, started up and executed -------------------------------------------
 
-// Skipped jobs are often a second off (collector-contrib#39824, llvm-project#130941), so a carried-over
-// job is one that started more than this before it was created.
+// The times of skipped jobs are often a second off (collector-contrib#39824, llvm-project#130941), so a job counts as
+// carried over only if it started more than this before it was created.
 #define CLOCK_TOLERANCE NS_PER_SECOND
 
 static timestamp_ns clamp(timestamp_ns time, timestamp_ns low, timestamp_ns high)
@@ -12,7 +12,7 @@ static timestamp_ns clamp(timestamp_ns time, timestamp_ns low, timestamp_ns high
     return timestamp_earlier(timestamp_later(time, low), high);
 }
 
-// Is this one of the runner's own steps that prepare a job?
+// True for the runner's own steps that prepare a job.
 static bool timeline_is_preparation(struct slice step_name)
 {
     return slice_equals(step_name, SLICE("Set up job")) ||
@@ -20,7 +20,7 @@ static bool timeline_is_preparation(struct slice step_name)
            slice_equals(step_name, SLICE("Initialize containers"));
 }
 
-// The latest time that the steps speak of.
+// The latest time in the steps.
 static timestamp_ns last_step_time(const struct github_job *body)
 {
     timestamp_ns last = TIMESTAMP_UNKNOWN;
@@ -38,7 +38,7 @@ static timestamp_ns last_step_end(const struct github_job *body)
     return last;
 }
 
-// The latest time that anything about the job speaks of.
+// The latest time in all that is known about the job.
 static timestamp_ns last_evidence(const struct job_state *job)
 {
     timestamp_ns last = timestamp_later(job->created_at, job->queued_at);
@@ -65,8 +65,8 @@ bool timeline_is_step_open(const struct github_step *step)
     return step->started_at != TIMESTAMP_UNKNOWN && step->completed_at == TIMESTAMP_UNKNOWN;
 }
 
-// Is `a` before `b` in the job? By number, as GitHub sorts them; by start where the numbers do not tell. Never by place
-// in the list, so that the order of the list changes nothing.
+// True if `a` is before `b` in the job: by number, as GitHub sorts them; by start if the numbers are equal. Never by
+// position, so that the order of the list does not matter.
 static bool is_listed_before(const struct github_step *a, const struct github_step *b)
 {
     if (a->number != b->number)
@@ -75,7 +75,7 @@ static bool is_listed_before(const struct github_step *a, const struct github_st
            (b->started_at == TIMESTAMP_UNKNOWN || a->started_at <= b->started_at);
 }
 
-// The first of the steps that are not the runner's own; NULL for none.
+// The first step that is not one of the runner's own; NULL if there is none.
 static const struct github_step *first_ordinary_step(const struct github_job *body)
 {
     const struct github_step *first = NULL;
@@ -92,11 +92,11 @@ struct preparation {
     bool is_known; // the steps begin with it
     bool has_unfinished;
     timestamp_ns last_end;
-    timestamp_ns next_start; // the earliest of the steps behind it
+    timestamp_ns next_start; // the earliest of the steps after it
 };
 
-// A workflow may name a step of its own like one of the runner's: the runner's are those that lead. Steps may overlap
-// (background steps, since June 2026), so none is taken to start when another ends.
+// A workflow may have a step with the name of one of the runner's: only leading steps count as the runner's. Steps
+// may overlap (background steps, since June 2026), so the start of a step is never derived from another's end.
 static struct preparation find_preparation(const struct github_job *body)
 {
     struct preparation found = {0};
@@ -116,9 +116,9 @@ static struct preparation find_preparation(const struct github_job *body)
     return found;
 }
 
-// The end of the runner's own preparation, or TIMESTAMP_UNKNOWN if the steps do not begin with it. Where it never
-// ended, and no step of the workflow began, the runner was lost in it. Of a job that is not completed
-// nobody can tell: GitHub's one in_progress event is often sent while `Set up job` runs.
+// The end of the runner's own preparation, or TIMESTAMP_UNKNOWN if the steps do not begin with it. If it never ended,
+// and no step of the workflow began, the runner was lost during it. For a job that is not completed this is not
+// known: GitHub's single in_progress event is often sent while `Set up job` runs.
 static timestamp_ns end_of_preparation(const struct github_job *body, bool is_completed,
                                        timestamp_ns end)
 {
@@ -132,10 +132,10 @@ static timestamp_ns end_of_preparation(const struct github_job *body, bool is_co
     return is_completed ? end : TIMESTAMP_UNKNOWN;
 }
 
-// Did it get a runner? Only a runner's name, number or steps prove it: GitHub gives a job that it refuses to start, and
-// one that is cancelled in the queue (ARC#2520), times that look like a run of some seconds. Payloads
-// from before the runner's fields (2021) list the steps of what ran. A job that succeeded must have run, whatever
-// its payload lacks.
+// True if the job got a runner. Only a runner's name, number or steps prove it: GitHub also gives times that look
+// like a run of some seconds to a job that it refuses to start and to one that is cancelled in the queue (ARC#2520).
+// Payloads from before the runner's fields (2021) list the steps that ran. A job that succeeded must have run,
+// whatever its payload lacks.
 static bool timeline_has_run(const struct job_state *job, bool is_completed)
 {
     const struct github_job *body = &job->body;
@@ -155,7 +155,7 @@ static bool has_open_step(const struct github_job *body)
     return false;
 }
 
-// Of a job that was rejected at its gate a person decided: that is no fault of the system.
+// A job that was rejected at its gate was stopped by a person, which is not a system fault.
 static enum job_fault fault_of(const struct job_state *job)
 {
     bool was_let_through =
@@ -165,7 +165,7 @@ static enum job_fault fault_of(const struct job_state *job)
     return has_open_step(&job->body) ? JOB_FAULT_RUNNER_LOST : JOB_FAULT_NONE;
 }
 
-// From the start of the job to the moment it could run: approval, then the queue.
+// From the start of the job until it was ready to run: approval, then the queue.
 static void split_before_start(const struct job_state *job, timestamp_ns started,
                                struct job_timeline *timeline)
 {
@@ -174,7 +174,7 @@ static void split_before_start(const struct job_state *job, timestamp_ns started
         bool is_released = job->last_queued > job->last_waiting;
         ready = is_released ? clamp(job->last_queued, timeline->start, started) : started;
         timeline->waiting = (struct timeline_phase){true, timeline->start, ready};
-        // Released, but nobody told when: the time in the queue is not known.
+        // Released at an unknown time: the queue time is not known.
         if (!is_released)
             return;
     }
@@ -203,7 +203,7 @@ void timeline_of_job(const struct job_state *job, bool is_completed, timestamp_n
     timeline->is_skipped = is_completed && slice_equals(body->conclusion, SLICE("skipped"));
     if (is_completed && !timeline->is_skipped)
         timeline->fault = fault_of(job);
-    // Only the times give such a job away (newrelic gha-new-relic-exporter#38, tt-metal#12010).
+    // Only the times show that a job was carried over (newrelic gha-new-relic-exporter#38, tt-metal#12010).
     timeline->is_carried_over = is_completed && job->run_attempt > 1 && !timeline->is_skipped &&
                                 job->created_at != TIMESTAMP_UNKNOWN &&
                                 body->started_at != TIMESTAMP_UNKNOWN &&
@@ -220,8 +220,8 @@ void timeline_of_job(const struct job_state *job, bool is_completed, timestamp_n
 
     timeline->has_run = timeline_has_run(job, is_completed);
     timestamp_ns started = timeline->end;
-    // An in_progress event can still carry the time of queueing as its start (strands-labs/robots#2509):
-    // that proves no queue of zero.
+    // An in_progress event may still have the time of queueing as its start (strands-labs/robots#2509): that is no
+    // proof of a queue of zero length.
     bool is_start_known =
         body->started_at != TIMESTAMP_UNKNOWN && (is_completed || body->started_at > created);
     if (timeline->has_run)
@@ -249,7 +249,7 @@ void timeline_take_back(const struct job_timeline *told, struct job_timeline *ti
     }
 }
 
-// --- where an open job stands ---------------------------------------------------------------------
+// --- state of an open job -------------------------------------------------------------------------
 
 void open_job_state_of_any(const struct job_state *job, struct open_job_state *open_state)
 {
@@ -261,7 +261,7 @@ void open_job_state_of_any(const struct job_state *job, struct open_job_state *o
         open_state->state = OPEN_JOB_WAITING;
         open_state->since = timestamp_first_known(created, job->last_waiting);
     } else {
-        // Released from waiting: ready for a runner since then.
+        // Released from waiting: queued since then.
         open_state->state = OPEN_JOB_QUEUED;
         open_state->since = job->last_waiting != TIMESTAMP_UNKNOWN
                                 ? job->last_queued

@@ -1,4 +1,4 @@
-// Deterministic trace and span IDs, in three schemes, so that spans of other producers land in the
+// Deterministic trace and span IDs, in three schemes, so that spans of other producers belong to the
 // same trace. Pure.
 //
 // arc: actions-runner-controller's trace recorder (its PR 4465) and otel-explorer.
@@ -29,7 +29,7 @@
 
 enum id_scheme { ID_SCHEME_ARC, ID_SCHEME_COLLECTOR, ID_SCHEME_RUNNER };
 
-// What names a job in any scheme.
+// Identifies a job in any scheme.
 struct job_key {
     int64_t run_id;
     int64_t run_attempt;
@@ -37,9 +37,9 @@ struct job_key {
     struct slice job_name; // used by the scheme `runner` only
 };
 
-// What the states and records of a run attempt and of its jobs are stored under. Of github.com it is the trace ID of
-// scheme arc. Of another server, whose ids may be the same numbers, the first half of
-// sha256("server-{server}-{run}-{attempt}"). It never leaves: on the wire IDs do not depend on the server.
+// Key under which the states and records of a run attempt and of its jobs are stored. For github.com it is the trace
+// ID of scheme arc. For another server, whose ids may be the same numbers, it is the first half of
+// sha256("server-{server}-{run}-{attempt}"). It is never exported: exported IDs do not depend on the server.
 struct stored_run {
     int64_t run_id;
     int64_t run_attempt;
@@ -47,17 +47,17 @@ struct stored_run {
 };
 
 struct stored_run stored_run_of(struct slice server, int64_t run_id, int64_t run_attempt);
-// Is this where runs of github.com are stored, and where older versions stored those of all servers?
+// True for the key of a github.com run, which is also the key that older versions used for runs of all servers.
 bool stored_run_is_usual(const struct stored_run *run);
 bool trace_id_equals(const struct trace_id *a, const struct trace_id *b);
 
 bool id_scheme_from_text(struct slice text, enum id_scheme *scheme);
 
-// What a job's state and record are stored under, beside struct stored_run's trace: its span ID of scheme arc. Where
-// that is its run's, too (GitHub's ids of jobs and runs are drawn from different ranges, but nothing promises it), the
-// topmost bit is set, which no id has.
+// Key under which a job's state and record are stored, together with struct stored_run's trace: the job's span ID of
+// scheme arc. If that equals the span ID of its run (GitHub draws ids of jobs and runs from different ranges, but
+// does not document it), the topmost bit is set, which no id has.
 struct span_id stored_span_of_job(int64_t run_id, int64_t job_id);
-// The same for records of its spans beyond the first; `part` counts from 1. The topmost bit is set.
+// The same for records of the job's spans beyond the first record; `part` counts from 1. The topmost bit is set.
 struct span_id stored_span_of_part(const struct span_id *stored_job, uint64_t part);
 
 struct trace_id trace_id_of_run(enum id_scheme scheme, int64_t run_id, int64_t run_attempt);

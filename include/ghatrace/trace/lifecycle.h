@@ -1,28 +1,28 @@
-// The life cycle: (state, event or deadline) → (state', finished spans). Pure: the time comes in as
-// an argument, memory from an arena, and the caller stores what comes out.
+// The life cycle: (state, event or deadline) → (state', finished spans). Pure: the time is an argument, memory comes
+// from an arena, and the caller stores the result.
 //
-// A job's spans leave as soon as its `completed` is in, in one batch: job, job.waiting, runner.queue,
-// runner.startup, runner.execution, steps. One exception: when the payloads known so far lack what the
-// spans are made of, and an event that would tell is still to be expected, the job settles for at
-// most `root_grace`:
+// A job's spans are sent in one batch as soon as its `completed` event is received: job, job.waiting, runner.queue,
+// runner.startup, runner.execution, steps. Exception: if the payloads received so far lack data that the spans need,
+// and an event with that data may still arrive, the job settles for at most `root_grace`:
 //   - no created_at (payloads before 2023) and no `queued` seen: the start of the queue is in that event;
 //   - no workflow_name (payloads before 2023) and no event of the run seen: the resource needs it;
 //   - the job deploys to an environment, or waited for approval, and its release was not seen, whether or not it ran.
-// If it comes later still, within `linger`, the job's spans leave again, under the same IDs, where that changes them. So
-// whatever the order of the events and the pauses between them, the last version of each span is the same, but for one
-// thing: a phase that was told and then turned out not to have been (a queue before an approval that never came) is told
-// again without length. Each job is measured once: when it leaves for the first time.
-// An open job is given up after a silence of `job_timeout`, one that waits for approval after `approval_timeout`; its
-// run is waited for as long, so that the root leaves after its jobs.
-// A run's root leaves when its `completed` is in and no job known to it is open, at the latest
-// `root_grace` after. A run that falls silent for `job_timeout` is sent as it stands, after its jobs, with
-// github.incomplete; so is one of which only jobs tell, `run_idle` after the last of them ended.
+// If the event arrives after that, within `linger`, the job's spans are sent again under the same IDs, provided that
+// it changes them. So the last version of each span does not depend on the order of the events or the delays between
+// them, with one exception: a phase that was exported and later turns out not to have existed (a queue before an
+// approval that was never given) is exported again with zero length. Each job is measured once: when it is sent for
+// the first time.
+// An open job is given up after `job_timeout` without an event, one that waits for approval after `approval_timeout`;
+// its run is kept open as long, so that the root is sent after its jobs.
+// A run's root is sent when its `completed` was received and none of its known jobs is open, at the latest
+// `root_grace` after. A run without an event for `job_timeout` is sent as it is, after its jobs, with
+// github.incomplete; so is a run without events of its own, `run_idle` after the last of its jobs ended.
 //
-// What went out is sent again, under the same IDs, where a delivery changes it:
-//   - a run or a job that ends twice under one attempt: the later end holds (merge.h), in whatever order they come;
-//   - a root that its jobs stick out of, since they came after it: it is extended, never shortened;
-//   - what was incomplete: it goes on with the next event, which sends it again as it stands then, and its end replaces it.
-// It is never made less complete, and nothing is sent again that would be the same.
+// Spans that were sent are sent again, under the same IDs, where an event changes them:
+//   - a run or a job that ends twice under one attempt: the later end wins (merge.h), in whatever order they arrive;
+//   - a root whose late jobs extend beyond it: it is extended, never shortened;
+//   - an incomplete one: the next event reopens it and sends it again as it is then, and its end replaces it.
+// A complete span is never replaced by an incomplete one, and nothing is sent again unchanged.
 #ifndef GHATRACE_TRACE_LIFECYCLE_H
 #define GHATRACE_TRACE_LIFECYCLE_H
 
@@ -38,48 +38,48 @@
 #include "ghatrace/trace/state.h"
 
 struct lifecycle_finished {
-    struct span_id span_id; // what the job or run is stored under (ids.h)
+    struct span_id span_id; // the key of the job or run in the store (ids.h)
     timestamp_ns end;
     struct span_batch batch;
-    struct job_rest *rest; // of a job with very many steps: the others (build.h); else NULL
-    // What it adds to the figures, in the arena. Of a job: NULL where it was given up or carried over, or leaves again, so
-    // that each job is measured once. Of a run: always there.
+    struct job_rest *rest; // remaining steps of a job with very many (spans.h); else NULL
+    // The measurements for the statistics, in the arena. Of a job: NULL if it was given up or carried over, or is
+    // sent again, so that each job is measured once. Of a run: never NULL.
     const struct job_sample *job_sample;
     const struct run_sample *run_sample;
     bool
         is_correction; // a run that has been measured before: it has its place in lists, and is not counted again
 };
 
-// A root of which nothing is known any more but its times: it has to be found where finished spans are kept, and sent
-// again with these.
+// A root of which only the times are known any more: the caller finds it among the stored finished spans and sends it
+// again with these times.
 struct lifecycle_extension {
     bool is_wanted;
     struct span_id span_id; // as in lifecycle_finished
-    timestamp_ns start;     // not after
-    timestamp_ns end;       // not before
+    timestamp_ns start;     // at the latest
+    timestamp_ns end;       // at the earliest
 };
 
 struct lifecycle_output {
     struct lifecycle_finished finished[2]; // a job, a root
     size_t finished_count;
     struct lifecycle_extension extension;
-    bool is_late;     // came after what it speaks of had been sent, and changed nothing
+    bool is_late;     // the span was sent before, and the event changed nothing
     bool run_changed; // store it
     bool job_changed; // store it
-    bool forget;      // the state that was due has served: delete it
+    bool forget;      // the state that was due is no longer needed: delete it
     bool sweep_jobs;  // give the run's open jobs to lifecycle_expire_job, one by one
     bool
         resend_jobs; // give those of the run's jobs that there are states of to lifecycle_name_job, one by one
 };
 
-// When did this happen? `guid_time` (the time inside the delivery's version-1 GUID, or
-// TIMESTAMP_UNKNOWN) is believed between the job's creation, less a second, and the receipt; else the receipt stands in.
+// When the event happened. `guid_time` (the time inside the delivery's version-1 GUID, or TIMESTAMP_UNKNOWN) is used
+// if it lies between the job's creation, less a second, and the receipt; otherwise the time of receipt is used.
 timestamp_ns lifecycle_occurred_at(const struct github_event *event, timestamp_ns guid_time,
                                    timestamp_ns received_at);
 
-// Takes an event in. `job` is NULL for events of runs. States may be new (all zero). Slices in the
-// states afterwards point into what the event or the old state point into. ERROR_MEMORY; ERROR_INVALID: the event is
-// neither a job's nor a run's, and nothing was changed.
+// Applies an event. `job` is NULL for events of runs. States may be new (all zero). Afterwards slices in the states
+// point into what the event or the old state point into. ERROR_MEMORY; ERROR_INVALID: the event is neither a job's
+// nor a run's, and nothing was changed.
 enum error_code lifecycle_apply_event(const struct trace_policy *policy,
                                       const struct github_event *event, timestamp_ns occurred_at,
                                       timestamp_ns received_at, uint64_t digest,
@@ -87,23 +87,23 @@ enum error_code lifecycle_apply_event(const struct trace_policy *policy,
                                       struct arena *arena,
                                       struct lifecycle_output *output) MUST_CHECK;
 
-// The first event of the run itself has come: sends a job again that left without what only such an event tells, the name
-// of its workflow (payloads before 2023). Does nothing to others. ERROR_MEMORY.
+// For the first event of the run itself: sends a job again if it was sent without data that only such an event has,
+// the name of its workflow (payloads before 2023). Does nothing for other jobs. ERROR_MEMORY.
 enum error_code lifecycle_name_job(const struct trace_policy *policy, timestamp_ns now,
                                    struct run_state *run, struct job_state *job,
                                    struct arena *arena, struct lifecycle_output *output) MUST_CHECK;
 
-// When a state wants to be looked at next; TIMESTAMP_UNKNOWN: never.
+// The next deadline of a state; TIMESTAMP_UNKNOWN: none.
 timestamp_ns lifecycle_job_deadline(const struct trace_policy *policy, const struct run_state *run,
                                     const struct job_state *job);
 timestamp_ns lifecycle_run_deadline(const struct trace_policy *policy, const struct run_state *run);
 
-// What a stored state waits for, and what happens at its deadline, in fixed words for people. `run`: of the job; all zero
-// where it is not known.
+// Human-readable description (a static text) of what a stored state waits for and what happens at its deadline.
+// `run`: the job's run; all zero if it is not known.
 const char *lifecycle_job_waits_for(const struct run_state *run, const struct job_state *job);
 const char *lifecycle_run_waits_for(const struct run_state *run);
 
-// A deadline may have passed: does what is due at `now`, or nothing. ERROR_MEMORY.
+// Called when a deadline may have passed: does what is due at `now`, if anything. ERROR_MEMORY.
 enum error_code lifecycle_expire_job(const struct trace_policy *policy, timestamp_ns now,
                                      struct run_state *run, struct job_state *job,
                                      struct arena *arena,

@@ -1,7 +1,7 @@
-// What a finished job or run adds to the figures. Pure.
+// Measurements of a finished job or run for the statistics. Pure.
 //
-// All texts are valid UTF-8 of at most SAMPLE_TEXT_MAX bytes, cut between characters; what is not known is
-// empty. Those that were not cut point into what the state points into, the others into the arena.
+// All texts are valid UTF-8 of at most SAMPLE_TEXT_MAX bytes, truncated at character boundaries; unknown ones are
+// empty. Texts that were not truncated point into what the state points into, the others into the arena.
 #ifndef GHATRACE_TRACE_SAMPLE_H
 #define GHATRACE_TRACE_SAMPLE_H
 
@@ -27,7 +27,7 @@ struct sample_span {
 
 struct sample_step {
     struct slice name;
-    struct slice result; // as cicd.pipeline.task.run.result has it
+    struct slice result; // cicd.pipeline.task.run.result
     duration_ns length;
 };
 
@@ -35,15 +35,15 @@ struct job_sample {
     struct slice repository; // "owner/name"
     struct slice workflow;
     struct slice runner_group;
-    struct slice runner_labels; // labels_join(), as this job spells them
-    struct slice result;        // as cicd.pipeline.task.run.result has it
+    struct slice runner_labels; // labels_join(), as spelled by this job
+    struct slice result;        // cicd.pipeline.task.run.result
     struct sample_span waiting;
     struct sample_span queue;
     struct sample_span startup;
     struct sample_span execution;
-    timestamp_ns queue_end; // where there is a queue
+    timestamp_ns queue_end; // if there is a queue
     timestamp_ns end;
-    const struct sample_step *steps; // those that were started
+    const struct sample_step *steps; // steps that were started
     size_t step_count;
     struct trace_id trace; // of the exported scheme
 };
@@ -55,22 +55,22 @@ struct run_sample {
     struct slice branch;
     struct slice event_name;
     struct slice display_title;
-    struct slice url;        // on GitHub; empty where no payload had the repository's
+    struct slice url;        // on GitHub; empty if no payload had the repository's
     struct slice actor;      // who triggered this attempt
-    struct slice result;     // as cicd.pipeline.result has it
-    struct slice conclusion; // as GitHub has it; of the jobs, where no event of the run came
+    struct slice result;     // cicd.pipeline.result
+    struct slice conclusion; // GitHub's; of the jobs if the run had no event of its own
     int64_t run_id;
     int64_t run_attempt;
     int64_t run_number;
-    int64_t job_count; // jobs known when the root left
+    int64_t job_count; // jobs known when the root was sent
     timestamp_ns start;
     timestamp_ns end;
     bool is_incomplete; // made from its jobs, or of a run that never ended
     struct trace_id trace;
 };
 
-// Of a job that completed. `*measure` becomes NULL for one that has no part in the figures: it was
-// carried over from an earlier attempt. A skipped job has none of the phases and no steps. ERROR_MEMORY.
+// Of a completed job. `*measure` becomes NULL for a job that is not counted because it was carried over from an
+// earlier attempt. A skipped job has no phases and no steps. ERROR_MEMORY.
 enum error_code sample_of_job(const struct trace_policy *policy, const struct run_state *run,
                               const struct job_state *job, const struct job_timeline *timeline,
                               struct arena *arena, const struct job_sample **measure) MUST_CHECK;

@@ -1,5 +1,4 @@
-// The span model of OpenTelemetry, as far as this program makes spans. Pure data; all memory belongs
-// to an arena.
+// OpenTelemetry's span model, limited to what this program produces. Pure data; all memory belongs to an arena.
 #ifndef GHATRACE_TRACE_SPAN_H
 #define GHATRACE_TRACE_SPAN_H
 
@@ -63,14 +62,14 @@ struct span {
     struct span_id link_span_id;
 };
 
-// Spans that leave together: those of one job, or a run's root; one ResourceSpans on the wire.
+// Spans that are sent together: those of one job, or a run's root; one ResourceSpans message in OTLP.
 struct span_batch {
     struct attributes resource;
     struct span *spans;
     size_t span_count;
 };
 
-// Do these say the same, down to the order of the attributes?
+// True if both have the same content, including the order of the attributes.
 bool span_batches_are_equal(const struct span_batch *a, const struct span_batch *b);
 
 #endif

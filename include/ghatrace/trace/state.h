@@ -1,8 +1,8 @@
-// What is known of a run and of a job between events. Pure data.
+// The state of a run and of a job between events. Pure data.
 //
-// Knowledge only grows: every field is a minimum, a maximum, a set of bits, or a register that keeps
-// the statement with the highest version. So taking events in is commutative, associative and
-// idempotent: whatever the order and the repetition, the same events end in the same state.
+// States only grow: every field is a minimum, a maximum, a set of bits, or a register that keeps the statement with the
+// highest version. So applying events is commutative, associative and idempotent: in whatever order and however often
+// they arrive, the same events result in the same state.
 #ifndef GHATRACE_TRACE_STATE_H
 #define GHATRACE_TRACE_STATE_H
 
@@ -14,18 +14,18 @@
 #include "ghatrace/github/event.h"
 #include "ghatrace/trace/span.h"
 
-// Which of two statements about the same thing counts: the later in the life cycle, then the one that
-// speaks of the later time, then (so that the choice never depends on the order of arrival) the one that
-// tells of the worse result, then the one with the greater digest. Never the one that arrived later.
+// Decides which of two statements about the same thing counts: the later in the life cycle, then the one with the later
+// time, then (so that the choice never depends on the order of arrival) the one with the worse result, then the one
+// with the greater digest. Never the one that arrived later.
 struct state_version {
     uint8_t rank;
     timestamp_ns time;
     uint64_t digest; // the result (enum run_result) in the first byte, then a digest of the event
 };
-// The bits of `digest` that are used: what a note has room for (store/codec.h).
+// The bits of `digest` that are used: as many as fit into a note (store/codec.h).
 #define STATE_DIGEST_MASK (~UINT64_C(0) << 24)
 
-// From the mildest to the worst; the result of a run that only its jobs tell of.
+// From least to most severe; the result of a run that is known only from its jobs.
 enum run_result {
     RUN_RESULT_NONE,
     RUN_RESULT_SKIPPED,
@@ -42,11 +42,11 @@ enum run_result {
 enum job_phase {
     JOB_NEW,      // no event yet
     JOB_OPEN,     // not completed
-    JOB_SETTLING, // completed, but a statement is missing that its spans depend on
-    JOB_CLOSED,   // its spans went out; only this note stays: a later `completed` replaces them
+    JOB_SETTLING, // completed, but data that its spans depend on is missing
+    JOB_CLOSED,   // its spans were sent; only this note stays: a later `completed` replaces them
     JOB_CLOSED_INCOMPLETE, // given up and sent without a result; a `completed` may still come
-    // Completed and sent, while a statement was missing that its spans depend on: all that is known stays as long as
-    // a note would, so that the statement, should it come after all, sends the spans again.
+    // Completed and sent while data that its spans depend on was missing: the full state is kept as long as a note
+    // would be, so that the spans can be sent again if the data arrives after all.
     JOB_CLOSED_LACKING,
 };
 
@@ -56,8 +56,8 @@ struct job_state {
     int64_t run_id;
     int64_t run_attempt;
     int64_t job_id;
-    struct slice server;   // that these ids are of (github/server.h); empty: github.com
-    bool is_of_any_server; // an older version's note, which does not say
+    struct slice server;   // the server of these ids (github/server.h); empty: github.com
+    bool is_of_any_server; // an older version's note, which has no server
 
     timestamp_ns created_at; // earliest in a body
     timestamp_ns
@@ -66,7 +66,7 @@ struct job_state {
     timestamp_ns last_waiting; // latest time of a `waiting` event
     timestamp_ns last_received;
     timestamp_ns settling_since; // receipt of the first `completed`
-    timestamp_ns closed_at;      // when its spans went out
+    timestamp_ns closed_at;      // when its spans were sent
 
     struct state_version body_version;
     struct github_repository repository;
@@ -89,10 +89,10 @@ struct job_state {
 
 enum run_phase {
     RUN_NEW,  // no event yet
-    RUN_OPEN, // its root has not gone out, or is to be made anew since something came after it
-    RUN_SENT, // its root went out
-    RUN_SENT_INCOMPLETE, // a root made from its jobs, or of an unfinished run, went out
-    // Its root went out longer ago than `linger`: nothing else is known, but whether it was complete. Never stored as a
+    RUN_OPEN, // its root was not sent yet, or must be rebuilt because of a later event about it
+    RUN_SENT, // its root was sent
+    RUN_SENT_INCOMPLETE, // a root made from its jobs, or of an unfinished run, was sent
+    // Its root was sent longer ago than `linger`: only whether it was complete is still known. Never stored as a
     // state.
     RUN_REMEMBERED,
 };
@@ -109,7 +109,7 @@ struct run_state {
     struct state_version body_version;
     struct github_repository repository;
     struct github_run body; // when `seen` is not 0
-    // Its root went out and only what a note keeps is left: of the body, when it started; no names.
+    // Its root was sent and only the contents of its note are left: of the body, the start time; no names.
     bool has_no_body;
 
     int64_t
@@ -121,19 +121,19 @@ struct run_state {
 
     int64_t open_jobs;   // jobs that are OPEN or SETTLING
     int64_t closed_jobs; // jobs that were closed at least once
-    // Of jobs that were closed. Jobs whose creation is not known do not tell when a re-run began: their times may be
-    // those of an earlier attempt.
+    // Of closed jobs. Jobs without a known creation time are not used to find the start of a re-run: their times may
+    // be those of an earlier attempt.
     timestamp_ns first_job_start;
     timestamp_ns last_job_end;
-    int64_t results[RUN_RESULTS]; // how many closed jobs have which
+    int64_t results[RUN_RESULTS]; // number of closed jobs by result
 
     timestamp_ns completed_received; // receipt of the first ending `completed`
     timestamp_ns last_received;      // of any event of the run or of its jobs
-    timestamp_ns last_job_closed_at; // when the last job's spans went out
-    timestamp_ns end;                // of the root that went out, or by the ending `completed`
-    uint32_t root_digest;            // of the root that went out; 0: none, or an older version's
+    timestamp_ns last_job_closed_at; // when the last job's spans were sent
+    timestamp_ns end;                // of the root that was sent, or by the ending `completed`
+    uint32_t root_digest;            // of the root that was sent; 0: none, or an older version's
     bool jobs_swept;                 // open jobs were given up after job_grace
-    struct span_id sweep_after;      // where a sweep that spans several batches goes on
+    struct span_id sweep_after;      // where a sweep over several batches continues
 
     timestamp_ns deadline; // where the store's deadline index has it; kept by the engine
 };

@@ -1,4 +1,4 @@
-// When a job waited, queued, started up and executed; where an open one stands. Pure arithmetic on times.
+// When a job waited, queued, started up and executed; the current state of an open job. Pure arithmetic on times.
 #ifndef GHATRACE_TRACE_TIMELINE_H
 #define GHATRACE_TRACE_TIMELINE_H
 
@@ -16,17 +16,17 @@ struct timeline_phase {
     timestamp_ns end;
 };
 
-// What became of the runner, where that alone can explain an error. GitHub's conclusion does not tell: it is `failure` as
-// for any other. What it means for the result says build_outcome_of_job().
+// A runner failure that explains an error by itself. GitHub's conclusion does not show it: it is `failure` as for any
+// other error. build_outcome_of_job() maps it to a result.
 enum job_fault {
     JOB_FAULT_NONE,
-    JOB_FAULT_NOT_STARTED, // it never got a runner, though nobody had to approve it, or somebody did
+    JOB_FAULT_NOT_STARTED, // it never got a runner, and any approval it needed was given
     JOB_FAULT_RUNNER_LOST, // one or more of its steps were open when it ended
 };
 
-// The phases follow each other without gap or overlap and fill the job, as far as they exist:
-// created <= released <= started <= first workflow step <= completed, clamped in that order. Any may
-// be of zero length (GitHub's clock ticks in seconds), none is negative.
+// The phases follow each other without gaps or overlaps and cover the job, as far as they exist: created <= released
+// <= started <= first workflow step <= completed, clamped in that order. A phase may have zero length (GitHub's
+// timestamps have whole seconds), never a negative one.
 struct job_timeline {
     timestamp_ns start;
     timestamp_ns end;
@@ -42,20 +42,20 @@ struct job_timeline {
     bool is_queue_void; // see timeline_take_back()
 };
 
-// `end_by`: TIMESTAMP_UNKNOWN for a completed job; for one that is given up, the end of its run, or
-// TIMESTAMP_UNKNOWN if that is not known either: then the job ends with the last time it spoke of.
+// `end_by`: TIMESTAMP_UNKNOWN for a completed job; for one that is given up, the end of its run, or TIMESTAMP_UNKNOWN
+// if that is not known either: then the job ends at the latest time known from its payloads.
 void timeline_of_job(const struct job_state *job, bool is_completed, timestamp_ns end_by,
                      struct job_timeline *timeline);
 
-// Phases that were told in an earlier timeline of the job and that there were not, as is known now: what left cannot be
-// taken back, so they are told again, without length, where they would be. The phases still follow each other without
-// gap. `is_queue_void`: so it is with the queue, and no time in it is to be told.
+// Keeps phases that an earlier timeline of the job had exported and that, as is known now, did not exist: exported
+// spans cannot be deleted, so these are exported again with zero length at their place. The phases still follow each
+// other without gaps. `is_queue_void`: the queue is such a phase, and its duration must not be reported.
 void timeline_take_back(const struct job_timeline *told, struct job_timeline *timeline);
 
-// Was it started, and its end never heard of?
+// True if the step was started and its end is not known.
 bool timeline_is_step_open(const struct github_step *step);
 
-// --- where an open job stands, told from its state alone. Pure ------------------------------------
+// --- state of an open job, from its stored state alone. Pure --------------------------------------
 
 enum open_job_kind {
     OPEN_JOB_NONE,    // not open: new, settling or closed
@@ -67,19 +67,20 @@ enum open_job_kind {
 
 struct open_job_state {
     enum open_job_kind state;
-    timestamp_ns since; // TIMESTAMP_UNKNOWN for OPEN_JOB_NONE, and where nothing at all is known
+    timestamp_ns since; // TIMESTAMP_UNKNOWN for OPEN_JOB_NONE, and if nothing is known
 };
 
-// Waiting since it was created; queued since it was created or, if it had to wait, since its release;
-// running since it was started. What is not known gives way to the next best time, at last to the
-// receipt of its last event. A job that is completed or given up stands nowhere.
+// Waiting since it was created; queued since it was created or, if it had to wait, since its release; running since
+// it was started. If a time is not known, the next best is used, finally the receipt of its last event. OPEN_JOB_NONE
+// for a job that is completed or given up.
 void open_job_state_of(const struct job_state *job, struct open_job_state *open_state);
 
-// The same whatever the phase of the job: where it stood last.
+// The same regardless of the job's phase: its last state while it was open.
 void open_job_state_of_any(const struct job_state *job, struct open_job_state *open_state);
 
-// Since when a run is open: its own start; else, where only its jobs speak of it, the start of the first that ended
-// (open ones may have been created earlier). TIMESTAMP_UNKNOWN where nothing tells: never the time of a receipt.
+// Since when a run has been open: its own start; if it has no events of its own, the start of its first job that
+// ended (open ones may have been created earlier). TIMESTAMP_UNKNOWN if neither is known: never the time of a
+// receipt.
 timestamp_ns standing_of_run(const struct run_state *run);
 
 #endif
