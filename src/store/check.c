@@ -1,4 +1,4 @@
-// Damage: what is looked at before a store is used, and entries that were set aside.
+// Integrity checks of a store's file before it is used, and entries that were set aside.
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -8,11 +8,11 @@
 #include "lmdb.h"
 
 // --- verify ---------------------------------------------------------------------------------------
-// What can be said of a store's file before it is used, at little cost however large it is and in LMDB's own terms:
-// its format is not looked into here. Damage that this does not meet is met by LMDB when it reads the page, or by guard.c.
+// Checks of a store's file before it is used, cheap whatever its size and limited to LMDB's structures: the program's
+// own format is not checked here. Other damage is found by LMDB when it reads the page, or by the guard in store.c.
 
-// LMDB numbers its own databases first: the free pages, whose entries are lists of page numbers with their length in
-// front (mdb_stat -f reads them so), and the main one, which names the others.
+// LMDB numbers its own databases first: the free list, whose entries are lists of page numbers prefixed with their
+// length (mdb_stat -f reads them so), and the main one, which names the others.
 #define FREE_PAGES 0
 
 static enum error_code refuse(const char *path, const char *how, struct error *error)
@@ -51,13 +51,13 @@ enum error_code verify_explain(int code, const char *path, struct error *error)
     }
 }
 
-// --- cut short? ------------------------------------------------------------------------------------------
+// --- truncated? ------------------------------------------------------------------------------------------
 
 struct length_check {
     MDB_txn *txn;
     MDB_cursor *cursor;
-    size_t from;       // the first page that is not there
-    size_t free_pages; // at or behind it
+    size_t from;       // the first missing page
+    size_t free_pages; // at or after it
     int code;
 };
 
@@ -85,8 +85,8 @@ static enum error_code check_free_pages(struct length_check *check, size_t missi
     return check->free_pages >= missing ? ERROR_NONE : refuse(path, "is cut off", error);
 }
 
-// A file may be shorter than its meta page says: pages at its end that were taken and given back within one
-// transaction are never written. Then all that it lacks are among the free pages.
+// A file may be shorter than its meta page says: pages at its end that were allocated and freed within one
+// transaction are never written. Then all missing pages are in the free list.
 enum error_code verify_length(MDB_env *env, const char *path, struct error *error)
 {
     struct length_check check = {.txn = NULL};
@@ -143,12 +143,12 @@ enum error_code verify_ends(struct store_transaction *transaction, const char *p
     return code == MDB_SUCCESS ? ERROR_NONE : verify_explain(code, path, error);
 }
 
-// --- entries that cannot be read, moved out of the way of the rest --------------------------------
+// --- unreadable entries, moved aside so that they do not block the rest ----------------------------
 
 #define BYTES_MAX ((uint64_t)64 << 20)
-#define SHARE_OF_STORE 32     // of the whole store, all of them together at most
-#define SHARE_OF_ALL 4        // of all of them, one at most
-#define BYTES_WHEN_TIGHT 4096 // of one entry
+#define SHARE_OF_STORE 32     // of the whole store, for all entries together
+#define SHARE_OF_ALL 4        // of all entries, for a single one
+#define BYTES_WHEN_TIGHT 4096 // for one entry
 #define HEADER_SIZE (8 + 8 + 1 + 2 + 2)
 #define TOTALS_SIZE 32
 #define NAME_MAX_BYTES 255
@@ -158,7 +158,7 @@ enum error_code verify_ends(struct store_transaction *transaction, const char *p
 
 struct totals {
     uint64_t last_number;
-    uint64_t bytes; // of the entries that are kept, with their keys' and headers'
+    uint64_t bytes; // of the entries that are kept, including keys and headers
     uint64_t count; // ever set aside
     uint64_t dropped;
 };
@@ -172,7 +172,7 @@ static uint64_t count_entries(struct store_transaction *transaction)
     return status.ms_entries;
 }
 
-// The totals may be damaged themselves: then they are made from the entries.
+// The totals may be damaged themselves: then they are recomputed from the entries.
 static enum error_code count_again(struct store_transaction *transaction, struct totals *totals,
                                    struct error *error)
 {
@@ -240,7 +240,7 @@ static uint64_t most_of_one(struct store_transaction *transaction)
                                        : most_bytes(transaction->store) / SHARE_OF_ALL;
 }
 
-// The oldest leave until the bounds are kept.
+// Deletes the oldest until the limits are met.
 static enum error_code trim(struct store_transaction *transaction, struct totals *totals,
                             struct error *error)
 {
@@ -275,7 +275,7 @@ static size_t put_piece(uint8_t *bytes, size_t length_size, const void *data, si
     return length_size + len;
 }
 
-// `value` does not lie in the map.
+// `value` must not point into the map.
 static enum error_code add_entry(struct store_transaction *transaction, uint64_t number,
                                  struct slice database, struct slice key, struct slice value,
                                  uint64_t size, struct slice reason, size_t *entry_size,
@@ -344,14 +344,14 @@ enum error_code lmdb_set_aside(struct store_transaction *transaction, enum datab
     uint8_t key_bytes[STORE_TABLE_KEY_MAX];
     size_t key_len = key.len < sizeof key_bytes ? key.len : sizeof key_bytes;
     struct slice found;
-    memcpy(key_bytes, key.data, key_len); // it may lie in the map
+    memcpy(key_bytes, key.data, key_len); // it may point into the map
     struct slice kept_key = {(const char *)key_bytes, key_len};
-    if (!lmdb_has_database(transaction->store, DATABASE_SET_ASIDE)) // a tool in an older store
+    if (!lmdb_has_database(transaction->store, DATABASE_SET_ASIDE)) // a tool with an older store
         return error_set(error, ERROR_CORRUPT, "store: an entry of %s is damaged: %.*s",
                          lmdb_database_name(database), SLICE_ARGS(reason));
     enum error_code code = lmdb_get(transaction, database, key_bytes, key_len, &found,
                                     "read what is set aside", error);
-    // It was found a moment ago: the tree is damaged, and would give it again and again.
+    // It was found just before: the tree is damaged, and would return it again and again.
     if (code == ERROR_NOT_FOUND)
         return error_set(error, ERROR_CORRUPT, "store: set aside: keys are out of order");
     if (code != ERROR_NONE)
@@ -414,7 +414,7 @@ static bool take_piece(struct slice *rest, size_t length_size, struct slice *pie
     return true;
 }
 
-// What is damaged here, too, is shown as far as it goes.
+// Damaged entries are shown as far as they can be read.
 static void read_entry(struct slice found, struct slice data, struct store_set_aside *entry)
 {
     *entry = (struct store_set_aside){.reason = SLICE("this entry is damaged itself")};
@@ -468,11 +468,11 @@ store_noted_set_aside(const struct store_transaction *transaction)
     return &transaction->set_aside;
 }
 
-// --- passing over what has not the shape it should have ------------------------------------------------------
+// --- skipping entries of the wrong shape ----------------------------------------------------------------------
 
 struct shape {
     size_t key_len;
-    size_t least; // bytes of the value
+    size_t least; // minimum size of the value in bytes
     size_t most;
 };
 
@@ -506,7 +506,7 @@ static enum error_code set_misshapen_aside(struct store_transaction *transaction
     return lmdb_set_aside(transaction, database, key, (struct slice){reason, (size_t)len}, error);
 }
 
-// Readers do not write: they go on to the next entry that has the shape.
+// Readers do not write: they skip to the next entry with a valid shape.
 static enum error_code seek_reading(struct store_transaction *transaction, enum database database,
                                     MDB_val k, MDB_cursor_op first, MDB_cursor_op next,
                                     struct slice *found_key, struct slice *data, const char *what,
@@ -522,7 +522,7 @@ static enum error_code seek_reading(struct store_transaction *transaction, enum 
         MDB_val passed = k;
         store_note_unreadable(transaction);
         code = mdb_cursor_get(cursor, &k, &v, next);
-        // A damaged tree may lead back to where we were, for ever.
+        // A damaged tree may return an earlier entry and cause an endless loop.
         int order = mdb_cmp(transaction->txn, transaction->store->databases[database], &passed, &k);
         if (code == MDB_SUCCESS && (next == MDB_NEXT ? order >= 0 : order <= 0))
             code = MDB_CORRUPTED;
@@ -582,7 +582,7 @@ enum error_code lmdb_last_sound(struct store_transaction *transaction, enum data
     }
 }
 
-// --- what readers left out -----------------------------------------------------------------------------------
+// --- entries that readers skipped ----------------------------------------------------------------------------
 
 void store_note_unreadable(struct store_transaction *transaction)
 {

@@ -1,11 +1,11 @@
-// States ↔ bytes. Each struct is described once, by a function that visits its fields; the visitor
-// either reads or writes, so the two directions cannot drift apart.
+// Encodes and decodes states. Each struct is described once, by a function that visits its fields; the visitor either
+// reads or writes, so the two directions cannot diverge.
 #include "ghatrace/store/codec.h"
 
 #include "ghatrace/github/server.h"
 
 #define VARINT_BYTES_MAX 10
-#define LIST_ITEMS_MAX 1000000 // far above GitHub's limits of 1,000 steps and some labels
+#define LIST_ITEMS_MAX 1000000 // far above GitHub's limits of 1,000 steps and a few labels
 
 struct visitor {
     struct buffer *out;   // writing, or NULL
@@ -75,7 +75,7 @@ static void visit_bool(struct visitor *visitor, bool *value)
     *value = number != 0;
 }
 
-// A number that must be one of `count` values from 0 on.
+// A number from 0 to `count` - 1.
 static int64_t visit_choice(struct visitor *visitor, int64_t value, int64_t count)
 {
     visit_int64(visitor, &value);
@@ -100,8 +100,8 @@ static void visit_slice(struct visitor *visitor, struct slice *text)
     }
 }
 
-// The length of a list; when reading, room for it. Each item takes at least one byte, so a length
-// beyond what is left is damage, and never an allocation.
+// The length of a list; when reading, allocates it. Each item takes at least one byte, so a length beyond the
+// remaining bytes means damage and is never allocated.
 static void *visit_list(struct visitor *visitor, const void *items, size_t *count, size_t size)
 {
     int64_t length = (int64_t)*count;
@@ -196,7 +196,7 @@ static void visit_server(struct visitor *visitor, struct slice *server)
         visit_slice(visitor, server);
 }
 
-// What layout 1 says of it.
+// The server, as layout 1 has it.
 static void find_server(struct visitor *visitor, struct slice url, struct slice *server,
                         bool *is_any)
 {
@@ -206,7 +206,7 @@ static void find_server(struct visitor *visitor, struct slice url, struct slice 
     visitor->code = github_server_of_url(url, visitor->arena, server);
 }
 
-// Of a job that was closed an older layout has not which end it was: none that was made before it was sent is later.
+// An older layout does not record which end of a closed job was sent: no end before its closing counts as later.
 static void visit_closed_job(struct visitor *visitor, struct job_state *state)
 {
     if (visitor->layout < 2) {
@@ -279,7 +279,7 @@ static void visit_run_body(struct visitor *visitor, struct github_run *body)
     visit_slice(visitor, &body->pull_request_base);
 }
 
-// Layout 1 had but the worst of the jobs' results.
+// Layout 1 had only the worst of the jobs' results.
 static void visit_results(struct visitor *visitor, int64_t results[RUN_RESULTS])
 {
     if (visitor->layout >= 2) {
@@ -293,7 +293,8 @@ static void visit_results(struct visitor *visitor, int64_t results[RUN_RESULTS])
     results[visit_choice(visitor, worst, RUN_RESULTS)] = 1;
 }
 
-// Whose root went out, with no job open: layout 1 had not which end it was. None that it covers is later.
+// A run whose root was sent and that has no open job: layout 1 does not record which of its ends was sent. No end up to
+// that of the root counts as later.
 static void close_old_run(struct run_state *state)
 {
     state->body_version =
@@ -450,7 +451,7 @@ static enum error_code end_of_reading(const struct visitor *visitor, enum codec_
     if (visitor->code == ERROR_MEMORY)
         return error_set(error, ERROR_MEMORY, "read stored %s: out of memory", what);
     if (visitor->code == ERROR_VERSION)
-        // As what is damaged: the one entry is set aside and kept, and the rest goes on.
+        // Treated as damage: this entry is set aside and kept, and the others are still read.
         return error_set(error, ERROR_CORRUPT,
                          "stored %s has layout %u, this ghatrace reads layouts %u to %u: use the "
                          "version that wrote it",

@@ -1,9 +1,8 @@
-// What is remembered of deliveries, and of runs and jobs that went out.
+// Remembers deliveries, and runs and jobs that were sent.
 #include "notes.h"
 
 // --- deliveries -----------------------------------------------------------------------------------
-// Remembered deliveries: notes (notes.h), and the table that stores had before there were notes, which is only read and
-// emptied.
+// Remembered deliveries: notes (notes.h), and the table of format version 1, which is only read and emptied.
 
 #define SLICES_PER_LINGER 8
 
@@ -15,8 +14,8 @@ static duration_ns slice_width(duration_ns linger)
 
 // --- slices of time ----------------------------------------------------------------------------------------
 
-// The slice that `now` falls into, listed if it is new. When the list is full (linger was changed
-// hundreds of times within one linger), the newest slice takes it.
+// The slice that contains `now`, added to the list if it is new. When the list is full (linger was changed hundreds
+// of times within one linger), the newest slice is used.
 static timestamp_ns slice_for(struct store_slices *slices, timestamp_ns now, duration_ns width)
 {
     timestamp_ns start = now - now % width;
@@ -34,8 +33,8 @@ static timestamp_ns slice_for(struct store_slices *slices, timestamp_ns now, dur
     return start;
 }
 
-// The slices of time in a database, whose keys are `prefix_len` bytes and then a time; found by leaping from one to the
-// next.
+// Lists the slices of time in a database, whose keys are `prefix_len` bytes followed by a time. Seeks from one slice
+// to the next.
 static enum error_code load_slices(struct store_transaction *transaction, enum database database,
                                    const char *prefix, struct store_slices *slices,
                                    struct error *error)
@@ -87,7 +86,7 @@ static void make_order(uint8_t order[NOTE_ORDER_MAX], timestamp_ns place,
     memcpy(order + TIME_SIZE + sizeof delivery->guid, delivery->body, sizeof delivery->body);
 }
 
-// What older versions remembered, in the eighths of `linger` in which it came.
+// Looks up a delivery in the table of format version 1, in each of its slices of time.
 static enum error_code find_in_old_table(struct store_transaction *transaction,
                                          const struct store_delivery *delivery, bool *is_found,
                                          struct error *error)
@@ -112,7 +111,7 @@ static bool is_timed(const struct store_delivery *delivery)
     return delivery->guid_time > 0; // TIMESTAMP_UNKNOWN is not
 }
 
-// `len` bytes of the order have to be met.
+// `len` bytes of the order must match.
 static enum error_code find_note(struct store_transaction *transaction,
                                  const struct store_delivery *delivery, size_t len, bool *is_found,
                                  struct error *error)
@@ -172,7 +171,7 @@ enum error_code store_remember_delivery(struct store_transaction *transaction,
 
 // --- the old table -------------------------------------------------------------------------------------------
 
-// Deletes up to `max` entries at the front of the database that lie in the slice `start_of`.
+// Deletes up to `max` entries at the front of the database that belong to the slice `start_of`.
 static enum error_code delete_from_slice(struct store_transaction *transaction,
                                          timestamp_ns start_of, size_t max, size_t *deleted,
                                          bool *is_empty, struct error *error)
@@ -195,7 +194,7 @@ static enum error_code delete_from_slice(struct store_transaction *transaction,
         if (code != MDB_SUCCESS)
             break;
         (*deleted)++;
-        // After a deletion the cursor stands on the next entry, and NEXT knows.
+        // After a deletion the cursor is at the next entry, and MDB_NEXT accounts for that.
         code = mdb_cursor_get(cursor, &key, &value, MDB_NEXT);
     }
     *is_empty = *deleted < max && (code == MDB_SUCCESS || code == MDB_NOTFOUND);
@@ -256,11 +255,11 @@ enum error_code deliveries_oldest_old(struct store_transaction *transaction, tim
     return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
 }
 
-// --- notes of runs and jobs whose spans went out, beside the states in `spans` --------------------
+// --- notes of runs and jobs whose spans were sent, beside the states in `spans` -------------------
 
-#define TRACE_BYTES 8 // of the trace ID; what a kind has no room for is not looked at
+#define TRACE_BYTES 8 // of the trace ID; bytes that do not fit into a kind are ignored
 
-// The span ID is be64 of the run's or the job's id, and GitHub's ids rise: so notes come nearly in order.
+// The span ID is be64 of the run's or the job's id, and GitHub's ids increase: so notes arrive nearly in order.
 static void make_closed_order(uint8_t order[NOTE_ORDER_MAX], const struct store_key *key)
 {
     memcpy(order, key->span.bytes, SPAN_ID_SIZE);

@@ -1,4 +1,4 @@
-// The store's own view of LMDB: the databases, the transaction, and the translation of its errors.
+// The store's internal view of LMDB: the databases, the transaction, and the mapping of its errors.
 #ifndef GHATRACE_STORE_LMDB_H
 #define GHATRACE_STORE_LMDB_H
 
@@ -28,22 +28,22 @@ enum database {
 #define KEY_SIZE (TRACE_ID_SIZE + SPAN_ID_SIZE)
 #define SEQUENCE_SIZE 8
 #define TIME_SIZE 8
-// Above any record that is made; a size in the outbox that says more is damaged.
+// Larger than any record; a larger size in the outbox is damaged.
 #define STORE_RECORD_MAX ((uint32_t)64 << 20)
 #define NOTE_ORDER_MAX 24
 
-// Slices of time, an eighth of `linger` long, that deliveries are remembered in where their GUID has no time. Some nine
-// are in use; more exist for a while after `linger` was changed.
+// Slices of time, an eighth of `linger` long, in which deliveries without a time in their GUID are remembered. About
+// nine are in use; more exist for a while after `linger` was changed.
 #define SLICES_MAX 256
 struct store_slices {
-    timestamp_ns starts[SLICES_MAX]; // rising
+    timestamp_ns starts[SLICES_MAX]; // ascending
     size_t count;
 };
 
 struct note_cache; // notes.h
 
-// Kept in `meta` as "dead": what the dead letters below a sequence hold. Their count shows whether a version that
-// does not know of the sum has written to the store meanwhile.
+// Stored in `meta` as "dead": the totals of the dead letters below a sequence. The count shows whether a version
+// without this sum has written to the store since.
 struct dead_sum {
     uint64_t bytes;   // bodies of the records
     uint64_t letters; // that were counted
@@ -56,11 +56,11 @@ struct store_transaction {
     bool is_write;
     bool has_env_lock;
     bool sequence_changed;
-    uint64_t sequence; // last one given out, in write transactions
+    uint64_t sequence; // last one used, in write transactions
     bool outbox_changed;
-    uint64_t outbox_bytes;                 // with what this transaction did, likewise
+    uint64_t outbox_bytes;                 // including this transaction's changes, likewise
     struct store_set_aside_note set_aside; // by this transaction
-    uint64_t unreadable;                   // entries that it left out
+    uint64_t unreadable;                   // entries that it skipped
     bool dead_changed;
     struct dead_sum dead; // likewise
     bool notes_changed;
@@ -69,38 +69,38 @@ struct store_transaction {
 };
 
 struct store {
-    MDB_env *env; // NULL after a failure, until it could be opened again
+    MDB_env *env; // NULL after a failure, until it is opened again
     MDB_dbi databases[DATABASE_COUNT];
     int lock_file; // -1 for tools
     uint64_t max_bytes;
     char *folder;
-    char *data_file; // in it
+    char *data_file; // in the folder
     enum store_mode mode;
-    bool was_opened;           // once at least: `found` holds
-    struct store_found found;  // of the first time
+    bool was_opened;           // at least once: `found` is valid
+    struct store_found found;  // at the first opening
     bool has_old_keys;         // see store_has_old_keys()
-    bool is_unlocked;          // a reader without a place in a table of readers: there was none
-    bool is_full;              // as the last look found; of the writing thread
-    bool is_broken;            // LMDB wants to be opened anew; of the writing thread
+    bool is_unlocked;          // a reader without a slot, since there is no reader table
+    bool is_full;              // as of the last check; of the writing thread
+    bool is_broken;            // LMDB must be opened again; of the writing thread
     pthread_rwlock_t env_lock; // held for reading by readers, for writing while `env` is replaced
-    struct store_transaction writer;            // the one write transaction
-    bool has_slices;                            // what follows is what the database holds
+    struct store_transaction writer;            // the only write transaction
+    bool has_slices;                            // what follows matches the database
     struct store_slices old_slices;             // of `deliveries`
     struct store_slices slices;                 // of the notes
     struct note_cache *notes;                   // of the writing thread; NULL for tools
-    timestamp_ns notes_due[STORE_NOTE_KINDS];   // when to look at the front of each kind again
-    timestamp_ns sweep_begun;                   // the last look at all notes
-    uint8_t sweep_key[STORE_TABLE_KEY_MAX + 1]; // where it goes on
-    size_t sweep_len;                           // 0: it is over
-    uint64_t expire_from;                       // where the next look for old records begins
-    atomic_uint_fast64_t unreadable;            // entries that readers left out, each time
-    uint64_t dead_from;                         // where the next look for old dead letters begins
-    bool dead_was_looked;                       // at all of them, at `dead_looked_at`
+    timestamp_ns notes_due[STORE_NOTE_KINDS];   // next check of the front of each kind
+    timestamp_ns sweep_begun;                   // start of the last sweep over all notes
+    uint8_t sweep_key[STORE_TABLE_KEY_MAX + 1]; // where it continues
+    size_t sweep_len;                           // 0: it is finished
+    uint64_t expire_from;                       // where the next search for old records begins
+    atomic_uint_fast64_t unreadable;            // entries that readers skipped, each time
+    uint64_t dead_from;                         // where the next search for old dead letters begins
+    bool dead_was_looked;                       // all were checked, at `dead_looked_at`
     timestamp_ns dead_looked_at;
 };
 
-// The tables and the notes may be missing where a tool reads a store that is older than they are. LMDB's own databases are
-// the first two, so that 0 is none of ours.
+// The tables and the notes may be missing if a tool reads a store that is older. LMDB's own databases are the first
+// two, so 0 is never one of the store's.
 static inline bool lmdb_has_database(const struct store *store, enum database database)
 {
     return store->databases[database] != 0;
@@ -111,7 +111,7 @@ uint64_t lmdb_get_be64(const void *bytes);
 void lmdb_put_key(uint8_t bytes[KEY_SIZE], const struct store_key *key);
 void lmdb_get_key(const void *bytes, struct store_key *key);
 
-// LMDB's code as ours, with its words behind `what`. MDB_NOTFOUND becomes ERROR_NOT_FOUND without words.
+// Maps LMDB's code, with LMDB's message after `what`. MDB_NOTFOUND becomes ERROR_NOT_FOUND without a message.
 enum error_code lmdb_error(int code, const char *what, struct error *error);
 
 // --- store.c ---
@@ -122,7 +122,7 @@ uint64_t lmdb_count_entries(struct store_transaction *transaction, enum database
 
 // --- records.c: dead letters ---
 
-// The sum as it is stored, at the start of a transaction, and as it is to be stored at its end.
+// The sum as stored at the start of a transaction, and as it has to be stored at its end.
 enum error_code store_read_dead_sum(struct store_transaction *transaction,
                                     struct error *error) MUST_CHECK;
 enum error_code store_write_dead_sum(struct store_transaction *transaction,
@@ -130,12 +130,12 @@ enum error_code store_write_dead_sum(struct store_transaction *transaction,
 
 // --- check.c: entries that were set aside ---
 
-// Moves an entry that is there out of its database, with `reason`; in write transactions.
+// Moves an existing entry out of its database, with `reason`; in write transactions.
 enum error_code lmdb_set_aside(struct store_transaction *transaction, enum database database,
                                struct slice key, struct slice reason,
                                struct error *error) MUST_CHECK;
-// lmdb_seek(), and the last entry, of spans, deadlines, records, outbox, dead or history. What has not the lengths that
-// entries of the database have is set aside in write transactions, and left out by readers.
+// Like lmdb_seek(), and the last entry, for spans, deadlines, records, outbox, dead or history. Entries whose lengths
+// do not fit the database are set aside in write transactions, and skipped by readers.
 enum error_code lmdb_seek_sound(struct store_transaction *transaction, enum database database,
                                 const void *key, size_t key_len, struct slice *found_key,
                                 struct slice *data, const char *what,
@@ -147,37 +147,38 @@ bool lmdb_value_has_shape(enum database database, size_t data_len);
 const char *lmdb_database_name(enum database database);
 // --- deliveries.c ---
 
-// Lists the slices of time. Once at the start, and after an aborted transaction.
+// Reads the list of slices. Once at the start, and after an aborted transaction.
 enum error_code deliveries_load(struct store_transaction *transaction,
                                 struct error *error) MUST_CHECK;
-// The start of the first slice that format version 1 wrote; TIMESTAMP_UNKNOWN: there is none.
+// The start of the first slice of format version 1; TIMESTAMP_UNKNOWN: there is none.
 enum error_code deliveries_oldest_old(struct store_transaction *transaction, timestamp_ns *oldest,
                                       struct error *error) MUST_CHECK;
 
-// --- check.c: is the file what it should be? `path`: of data.mdb, for the words ---
+// --- check.c: integrity of the file. `path`: of data.mdb, for messages ---
 
-// Before it is opened: ERROR_IO for what is no file. A missing one is fine.
+// Before it is opened: ERROR_IO if it is not a file. A missing one is no error.
 enum error_code verify_is_file(const char *path, struct error *error) MUST_CHECK;
-// After it was opened: ERROR_CORRUPT if pages in use are missing at its end. Nobody may be writing to it.
+// After it was opened: ERROR_CORRUPT if pages in use are missing at its end. There must be no concurrent writer.
 enum error_code verify_length(MDB_env *env, const char *path, struct error *error) MUST_CHECK;
 // Reads the first and the last entry of each database.
 enum error_code verify_ends(struct store_transaction *transaction, const char *path,
                             struct error *error) MUST_CHECK;
-// LMDB's code in words about the file and what to do about it.
+// A message for LMDB's code: what is wrong with the file and what to do about it.
 enum error_code verify_explain(int code, const char *path, struct error *error);
 
 // --- versions.c ---
 
-// Refuses what this version cannot read, with a sentence; a daemon makes the rest its own. When the databases are open.
+// Refuses, with a message, what this version cannot read; a daemon upgrades the rest. Call when the databases are
+// open.
 enum error_code versions_check(struct store_transaction *transaction, bool is_daemon,
                                struct error *error) MUST_CHECK;
 
-// --- store.c: what ends the process with a message and status 1 ---
+// --- store.c: fatal faults, which end the process with a message and status 1 ---
 
-// False: a page that `run` wanted cannot be read; it was left in the middle. For what only reads.
+// False: a page that `run` needed cannot be read; it was aborted halfway. Only for code that reads.
 bool sigbus_try(void (*run)(void *context), void *context) MUST_CHECK;
 
-// Shorthands over one database. A `data` of NULL stands for an empty value.
+// Shortcuts for one database. `data` NULL means an empty value.
 enum error_code lmdb_get(struct store_transaction *transaction, enum database database,
                          const void *key, size_t key_len, struct slice *data, const char *what,
                          struct error *error) MUST_CHECK;

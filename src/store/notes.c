@@ -1,4 +1,4 @@
-// Notes in packed blocks: find, add, expire, shed.
+// Notes in packed blocks: find, add, expire, drop.
 #include "notes.h"
 
 #include <assert.h>
@@ -6,17 +6,17 @@
 #include "ghatrace/base/log.h"
 #include "ghatrace/base/memory.h"
 
-// A transaction works on so many at a time; some two MiB, of which few are touched unless notes come in no order.
+// Number of cached blocks; about two MiB, of which few are touched unless notes arrive out of order.
 #define CACHED_BLOCKS 512
-// Notes in the future of the clock by more than this were made by a clock that was ahead.
+// Notes that are further in the future than this were made while the clock was ahead.
 #define CLOCK_SLACK NS_PER_HOUR
-// How often all blocks are looked at: this often in the time that notes are kept.
+// Number of sweeps over all blocks during the retention of notes.
 #define SWEEPS_PER_LIFE 16
-// Of the blocks that may be forgotten in a batch, how many the sweep looks at. It is in no hurry.
+// The sweep's share of the blocks that one batch may delete. The sweep is not urgent.
 #define SWEEP_SHARE 32
-// Blocks of a kind that are looked at for the oldest delivery.
+// Number of blocks of a kind that are searched for the oldest delivery.
 #define OLDEST_LOOKS 256
-// Blocks that were not added to for so long are packed.
+// Blocks are packed when nothing was added to them for this time.
 #define COLD_AFTER (15 * NS_PER_MINUTE)
 
 const struct note_kind note_kinds[STORE_NOTE_KINDS] = {
@@ -34,8 +34,8 @@ const struct note_kind note_kinds[STORE_NOTE_KINDS] = {
                             .payload = STORE_OLD_RUN_NOTE_SIZE},
 };
 
-// A stretch of the sorted notes of a kind: from its first note, inclusive, to the first of the next block. What lies
-// before the first block of a kind is such a stretch, too, empty and not in the database.
+// A range of the sorted notes of a kind: from its first note, inclusive, to the first of the next block. The range
+// before the first block of a kind counts as a block, too, empty and not in the database.
 struct block {
     bool is_dirty;
     bool is_damaged; // only `kind` and `first` are known
@@ -51,7 +51,7 @@ struct block {
 struct note_cache {
     size_t used;
     size_t next_victim;
-    struct block *sorted[CACHED_BLOCKS]; // those in use, by kind and first note
+    struct block *sorted[CACHED_BLOCKS]; // blocks in use, by kind and first note
     struct block blocks[CACHED_BLOCKS];
 };
 
@@ -138,7 +138,7 @@ static enum error_code damaged(struct error *error)
     return error_set(error, ERROR_CORRUPT, "store: a block of notes is damaged");
 }
 
-// STORE_NOTE_KINDS: none that this version knows.
+// STORE_NOTE_KINDS: a kind that this version does not know.
 static enum store_note kind_of_key(struct slice key)
 {
     for (int i = 0; i < STORE_NOTE_KINDS; i++) {
@@ -176,7 +176,7 @@ static enum error_code read_block(struct slice key, struct slice value, struct b
     return ERROR_NONE;
 }
 
-// The first entry that is not below `order`, of which `len` bytes behind what is shared count.
+// The first entry that is not below `order`, comparing `len` bytes after the shared ones.
 static size_t search(struct block *block, const uint8_t *order, size_t len)
 {
     size_t low = 0;
@@ -212,7 +212,7 @@ static int compare_with(const struct block *block, enum store_note kind, const u
     return memcmp(block->first, order, note_kinds[kind].order);
 }
 
-// How many blocks in the cache begin at or before this.
+// The number of cached blocks that begin at or before this.
 static size_t rank_of(const struct note_cache *cache, enum store_note kind, const uint8_t *order)
 {
     size_t low = 0;
@@ -237,13 +237,13 @@ static void list_block(struct note_cache *cache, struct block *block)
     cache->used++;
 }
 
-// A free place, other than `keep`, for the caller to fill and to list.
+// A free slot, other than `keep`, for the caller to fill and to list.
 static enum error_code take_place(struct store_transaction *transaction, const struct block *keep,
                                   struct block **place, struct error *error)
 {
     struct note_cache *cache = transaction->store->notes;
     if (cache->used < CACHED_BLOCKS) {
-        // Those in use fill the front until all are.
+        // The blocks in use are at the front until all are.
         *place = &cache->blocks[cache->used];
         return ERROR_NONE;
     }
@@ -258,7 +258,7 @@ static enum error_code take_place(struct store_transaction *transaction, const s
     }
     size_t at = rank_of(cache, victim->kind, victim->first) - 1;
     while (cache->sorted[at] != victim)
-        at--; // an empty stretch may begin where the block behind it does
+        at--; // an empty range may begin where the next block does
     cache->used--;
     memmove(&cache->sorted[at], &cache->sorted[at + 1],
             (cache->used - at) * sizeof cache->sorted[0]);
@@ -282,7 +282,7 @@ static bool is_of_kind(MDB_val key, enum store_note kind)
            *(const char *)key.mv_data == note_kinds[kind].tag;
 }
 
-// Reads the block that `order` lies in. Two moves of a cursor.
+// Reads the block that contains `order`, with two moves of a cursor.
 static enum error_code read_spot(MDB_cursor *cursor, enum store_note kind, const uint8_t *order,
                                  struct block *block, struct error *error)
 {
@@ -321,8 +321,8 @@ static enum error_code read_spot(MDB_cursor *cursor, enum store_note kind, const
     return read;
 }
 
-// Its notes are lost: what they remembered may be taken for new. Nothing else must wait for that. The cache is empty
-// then: the block before it reaches farther now, and must not be in there twice.
+// Its notes are lost: what they remembered may be accepted as new. Nothing else must fail because of that. The cache
+// is emptied: the block before it now covers a larger range, and must not be cached twice.
 static enum error_code drop_damaged(struct store_transaction *transaction, const uint8_t *key,
                                     size_t len, struct error *error)
 {
@@ -359,7 +359,7 @@ static enum error_code find_block(struct store_transaction *transaction, enum st
     *found = find_cached(cache, kind, order);
     if (*found != NULL)
         return ERROR_NONE;
-    // First, since it may write, which moves what a cursor shows.
+    // First, because it may write, which moves what a cursor points to.
     enum error_code code = take_place(transaction, NULL, found, error);
     if (code == ERROR_NONE)
         code = read_by_cursor(transaction, kind, order, *found, error);
@@ -382,7 +382,7 @@ static enum error_code read_block_of(struct store_transaction *transaction, enum
 {
     block->count = 0;
     if (!lmdb_has_database(transaction->store, DATABASE_NOTES))
-        return ERROR_NONE; // older than notes are
+        return ERROR_NONE; // the store is older than notes
     enum error_code code = read_by_cursor(transaction, kind, order, block, error);
     if (code == ERROR_NONE && block->is_damaged)
         store_note_unreadable(transaction);
@@ -432,7 +432,7 @@ enum error_code notes_has_prefix(struct store_transaction *transaction, enum sto
         *is_found =
             at < block->count && memcmp(entry_at(block, at), order + shared, len - shared) == 0;
     }
-    // What comes next may be the first of the next block, which is its key.
+    // The next entry may be the first of the next block, which is that block's key.
     *is_found |= block->has_limit && memcmp(block->limit, prefix, len) == 0;
     return ERROR_NONE;
 }
@@ -450,8 +450,8 @@ static void insert_at(struct block *block, size_t at, const uint8_t *order, cons
     block->is_dirty = true;
 }
 
-// A new block, from `order` on, that takes the rest of what `before` covers. It is for the caller to fill and to write:
-// what is cached must be in the database too, for the next look there to see where blocks begin.
+// Creates a block, from `order` on, that takes over the rest of the range of `before`. The caller must fill and write
+// it: cached blocks must be in the database, too, because the next lookup finds the block boundaries there.
 static enum error_code add_block(struct store_transaction *transaction, struct block *before,
                                  const uint8_t *order, struct block **made, struct error *error)
 {
@@ -475,8 +475,8 @@ static enum error_code add_block(struct store_transaction *transaction, struct b
     return ERROR_NONE;
 }
 
-// Makes room at `at`. Notes in order of time come near the end of a block, and what lies before them stays as it is; those
-// without an order may come anywhere.
+// Makes room at `at`. Notes in order of time are inserted near the end of a block, and what precedes them stays
+// unchanged; notes without an order may be inserted anywhere.
 static enum error_code split(struct store_transaction *transaction, struct block *block, size_t at,
                              struct block **right, struct error *error)
 {
@@ -533,7 +533,7 @@ enum error_code notes_put(struct store_transaction *transaction, enum store_note
     bool is_full = is_alike && block->count == capacity_of(kind);
     transaction->note_counts[kind]++;
     transaction->notes_changed = true;
-    // Notes come nearly in order, so a full block gets a new neighbour rather than being halved.
+    // Notes arrive nearly in order, so a full block is followed by a new one instead of being split in half.
     if (!is_alike || (is_full && at == block->count)) {
         code = add_block(transaction, block, order, &block, error);
         if (code != ERROR_NONE)
@@ -559,7 +559,7 @@ enum error_code notes_put(struct store_transaction *transaction, enum store_note
 
 // --- forgetting --------------------------------------------------------------------------------------------
 
-// A block as it lies in the database, and the one behind it.
+// A block in the database, and the one after it.
 struct cursor_block {
     struct slice key, value;
     uint8_t key_bytes[STORE_TABLE_KEY_MAX];
@@ -569,7 +569,8 @@ struct cursor_block {
     uint32_t oldest, newest;
 };
 
-// The first block at or after `key`. Its kind may be one that this version does not know; its count is 0 where it is damaged.
+// The first block at or after `key`. Its kind may be one that this version does not know; its count is 0 if it is
+// damaged.
 static enum error_code seek_block(struct store_transaction *transaction, const uint8_t *key,
                                   size_t len, struct cursor_block *found, struct error *error)
 {
@@ -593,7 +594,7 @@ static enum error_code seek_block(struct store_transaction *transaction, const u
     return ERROR_NONE;
 }
 
-// Before blocks are changed behind the back of the cache, which has been flushed.
+// Call before blocks are changed without the cache, which has been flushed.
 static void leave_cache(struct store_transaction *transaction)
 {
     notes_drop_cache(transaction->store->notes);
@@ -615,7 +616,7 @@ static enum error_code delete_block(struct store_transaction *transaction,
 static bool is_over(const struct cursor_block *block, timestamp_ns now,
                     const duration_ns keep[STORE_NOTE_KINDS])
 {
-    // Whole seconds, rounded down when they were noted: none is forgotten early.
+    // Whole seconds, rounded down when they were noted: none is deleted early.
     timestamp_ns newest = ((timestamp_ns)block->newest + 1) * NS_PER_SECOND;
     return newest <= now && keep[block->kind] <= now - newest;
 }
@@ -642,8 +643,8 @@ enum error_code store_last_delivery(struct store_transaction *transaction, times
     return ERROR_NONE;
 }
 
-// Notes of the future were made by a clock that was ahead, or this one is back. The times in GUIDs are those of another
-// clock: if the last of them lies ahead, too, ours is back.
+// Notes from the future mean that the clock was ahead when they were made, or is behind now. The times in GUIDs come
+// from another clock: if the last of them is in the future, too, this clock is behind.
 static enum error_code look_whether_back(struct store_transaction *transaction, timestamp_ns now,
                                          bool *is_back, struct error *error)
 {
@@ -653,8 +654,8 @@ static enum error_code look_whether_back(struct store_transaction *transaction, 
     return code;
 }
 
-// A clock that was ahead made notes of the future. From here on they are as old as if they were made now. Not so while
-// the clock is back: once it is right again, all of them would be over.
+// Notes from the future were made while the clock was ahead: they get the time `now`. Not while the clock is behind:
+// when it is corrected, all of them would have expired.
 static enum error_code clamp_future_time(struct store_transaction *transaction,
                                          const struct cursor_block *found, timestamp_ns now,
                                          struct error *error)
@@ -678,14 +679,14 @@ static bool is_ahead(const struct cursor_block *block, timestamp_ns now)
     return block->newest > seconds_of(now + CLOCK_SLACK);
 }
 
-// The front of one kind, where the oldest notes are.
+// Deletes at the front of one kind, where the oldest notes are.
 static enum error_code forget_front(struct store_transaction *transaction, enum store_note kind,
                                     timestamp_ns now, const duration_ns keep[STORE_NOTE_KINDS],
                                     size_t *budget, struct error *error)
 {
     timestamp_ns *due = &transaction->store->notes_due[kind];
     const uint8_t key[1] = {(uint8_t)note_kinds[kind].tag};
-    // Looked at once an hour at least, since clocks may be set back.
+    // At least once an hour, since clocks may be set back.
     if (now < *due && *due <= now + NS_PER_HOUR)
         return ERROR_NONE;
     *due = now + NS_PER_HOUR;
@@ -712,8 +713,8 @@ static enum error_code forget_front(struct store_transaction *transaction, enum 
     return ERROR_NONE;
 }
 
-// Fills a block that is not full from the one behind it. Both have been left alone for a while. `*is_again`: that one is
-// used up, and there may be room for more.
+// Fills a block that is not full from the next one. Nothing was added to either for a while. `*is_again`: the next
+// one is empty now, and there may be room for more.
 static enum error_code pack(struct store_transaction *transaction, const struct cursor_block *found,
                             timestamp_ns now, bool *is_again, struct error *error)
 {
@@ -774,7 +775,7 @@ static enum error_code sweep_block(struct store_transaction *transaction,
     return pack(transaction, block, now, is_again, error);
 }
 
-// All blocks, one after the other, now and then: what lies out of order is forgotten, what has gaps is packed.
+// Sweeps over all blocks from time to time: deletes expired ones that are out of order, packs those with gaps.
 static enum error_code sweep(struct store_transaction *transaction, timestamp_ns now,
                              const duration_ns keep[STORE_NOTE_KINDS], size_t *budget,
                              struct error *error)
@@ -807,7 +808,7 @@ static enum error_code sweep(struct store_transaction *transaction, timestamp_ns
         if (is_again)
             continue;
         memcpy(store->sweep_key, block.key_bytes, block.key_len);
-        store->sweep_key[block.key_len] = 0; // the smallest key behind it
+        store->sweep_key[block.key_len] = 0; // the smallest key after it
         store->sweep_len = block.key_len + 1;
     }
     return ERROR_NONE;
@@ -827,7 +828,7 @@ enum error_code store_forget_notes(struct store_transaction *transaction, timest
     return code == ERROR_NONE ? sweep(transaction, now, keep, &looks, error) : code;
 }
 
-// The front of each of the kinds, the one first whose notes are oldest.
+// The front of each kind, first the kind with the oldest notes.
 static enum error_code oldest_block(struct store_transaction *transaction,
                                     const enum store_note *kinds, size_t count,
                                     struct cursor_block *oldest, struct error *error)
@@ -871,7 +872,7 @@ enum error_code store_shed_notes(struct store_transaction *transaction, size_t m
     return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
 }
 
-// What came late lies in front though it came last, so more than the front is looked at.
+// Late notes are in front although they were added last, so more than the front is searched.
 static enum error_code oldest_of_kind(struct store_transaction *transaction, enum store_note kind,
                                       timestamp_ns *oldest, struct error *error)
 {
@@ -886,7 +887,7 @@ static enum error_code oldest_of_kind(struct store_transaction *transaction, enu
         if (block.count > 0 && (*oldest == TIMESTAMP_UNKNOWN || at < *oldest))
             *oldest = at;
         memcpy(key, block.key_bytes, block.key_len);
-        key[block.key_len] = 0; // the smallest key behind it
+        key[block.key_len] = 0; // the smallest key after it
         len = block.key_len + 1;
     }
     return ERROR_NONE;
@@ -896,7 +897,7 @@ enum error_code store_oldest_delivery(struct store_transaction *transaction, tim
                                       struct error *error)
 {
     enum error_code code = deliveries_oldest_old(transaction, oldest, error);
-    // A tool may look at a store that is older than notes are.
+    // A tool may read a store that is older than notes.
     if (code != ERROR_NONE || *oldest != TIMESTAMP_UNKNOWN ||
         !lmdb_has_database(transaction->store, DATABASE_NOTES))
         return code;

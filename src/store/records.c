@@ -8,7 +8,7 @@
 #define RECORD_HEADER_SIZE (TIME_SIZE + KEY_SIZE)
 #define SIZE_SIZE 4
 #define REASON_MAX 512
-// How far a look ahead goes, from a record whose time cannot be right.
+// How far to look ahead from a record with an impossible time.
 #define LOOK_AHEAD 16
 
 static void put_sequence(uint8_t bytes[SEQUENCE_SIZE], uint64_t sequence)
@@ -16,7 +16,7 @@ static void put_sequence(uint8_t bytes[SEQUENCE_SIZE], uint64_t sequence)
     lmdb_put_be64(bytes, sequence);
 }
 
-// Sequences only rise, so the record goes behind the last one; and it is written in place.
+// Sequences only increase, so the record is appended; and it is written in place.
 static int put_last(struct store_transaction *transaction, uint64_t sequence, size_t size,
                     uint8_t **bytes)
 {
@@ -30,8 +30,8 @@ static int put_last(struct store_transaction *transaction, uint64_t sequence, si
     return code;
 }
 
-// The last sequence that was given out, in `meta`, is damaged, or a record's key is: the sequence becomes one behind
-// the last record.
+// The last used sequence in `meta`, or a record's key, is damaged: the sequence becomes one more than that of the
+// last record.
 static enum error_code repair_sequence(struct store_transaction *transaction, struct error *error)
 {
     for (;;) {
@@ -121,7 +121,7 @@ static void read_record(uint64_t sequence, struct slice bytes, struct store_reco
     record->body = (struct slice){bytes.data + RECORD_HEADER_SIZE, bytes.len - RECORD_HEADER_SIZE};
 }
 
-// One that is cut short is as good as none.
+// A truncated record counts as missing.
 static enum error_code leave_out(struct store_transaction *transaction, const uint8_t *key,
                                  struct error *error)
 {
@@ -151,7 +151,7 @@ enum error_code store_get_record(struct store_transaction *transaction, uint64_t
     return ERROR_NONE;
 }
 
-// Seeks in a database whose keys are sequences; sets `*sequence` to what was found.
+// Seeks in a database with sequences as keys; sets `*sequence` to the one found.
 static enum error_code store_seek_sequence(struct store_transaction *transaction,
                                            enum database database, uint64_t *sequence,
                                            struct slice *data, const char *what,
@@ -167,7 +167,7 @@ static enum error_code store_seek_sequence(struct store_transaction *transaction
     return code;
 }
 
-// The size that is noted cannot be right: the record knows.
+// The noted size is impossible: the size of the record is used.
 static enum error_code find_size(struct store_transaction *transaction, uint64_t sequence,
                                  uint32_t *size, struct error *error)
 {
@@ -224,13 +224,13 @@ enum error_code store_settle_record(struct store_transaction *transaction, uint6
     }
     code = lmdb_delete(transaction, DATABASE_OUTBOX, key, sizeof key, "settle record", error);
     if (code == ERROR_NONE && is_empty(transaction, DATABASE_OUTBOX))
-        transaction->outbox_bytes = 0; // whatever a damaged size or sum has made of it
+        transaction->outbox_bytes = 0; // reset any effect of a damaged size or sum
     return code;
 }
 
 // --- quarantine -------------------------------------------------------------------------------
 
-// Is it in the outbox? ERROR_NOT_FOUND, or its size.
+// Whether it is in the outbox: its size, or ERROR_NOT_FOUND.
 static enum error_code find_in_outbox(struct store_transaction *transaction, uint64_t sequence,
                                       uint32_t *size, struct error *error)
 {
@@ -266,7 +266,7 @@ enum error_code store_quarantine_record(struct store_transaction *transaction, u
                            error);
 }
 
-// A note that is damaged. Its record is tried like any other.
+// The mark is damaged. Its record is sent like any other.
 static enum error_code pass_over_note(struct store_transaction *transaction, struct slice key,
                                       uint64_t *sequence, struct error *error)
 {
@@ -368,7 +368,7 @@ static enum error_code is_needed(struct store_transaction *transaction, uint64_t
     return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
 }
 
-// Out of the records, and out of the history if it is the newest of its span.
+// Deletes the record, and its history entry if it is the newest of its span.
 static enum error_code store_drop_record(struct store_transaction *transaction,
                                          const struct store_record *record, struct error *error)
 {
@@ -401,8 +401,8 @@ static enum error_code seek_record(struct store_transaction *transaction, uint64
     return code;
 }
 
-// A time that lies ahead is damaged, or was told by a clock that has been set back since. It would keep all that was
-// finished later from leaving: what lies before a record that is due is due itself.
+// A time in the future is damaged, or was noted before the clock was set back. It would prevent the deletion of
+// everything that finished later: what precedes an expired record counts as expired itself.
 static enum error_code look_whether_due(struct store_transaction *transaction,
                                         const struct store_record *record, timestamp_ns before,
                                         bool *is_due, struct error *error)
@@ -422,8 +422,8 @@ static enum error_code look_whether_due(struct store_transaction *transaction,
     return ERROR_NONE;
 }
 
-// Records lie in the order in which they were finished. Those that must stay are stepped over, and
-// the next call goes on behind them, so that a long outbox is not walked again and again.
+// Records are in the order in which they finished. Those that must stay are skipped, and the next call continues
+// after them, so that a long outbox is not walked again and again.
 enum error_code store_expire_records(struct store_transaction *transaction, timestamp_ns before,
                                      size_t max, size_t *dropped, struct error *error)
 {
@@ -461,7 +461,7 @@ bool store_has_expired_all(const struct store_transaction *transaction)
 
 // --- another key -----------------------------------------------------------------------------------------------
 
-// Under another trace: in the record, and in the history, where it is the newest of its span.
+// Moves a record to another trace: in the record, and in the history, if it is the newest of its span.
 static enum error_code move_record(struct store_transaction *transaction, uint64_t sequence,
                                    const struct store_key *from, const struct store_key *to,
                                    struct error *error)
@@ -473,7 +473,7 @@ static enum error_code move_record(struct store_transaction *transaction, uint64
     enum error_code code = lmdb_get(transaction, DATABASE_RECORDS, sequence_bytes,
                                     sizeof sequence_bytes, &found, "get record", error);
     if (code == ERROR_NONE && lmdb_value_has_shape(DATABASE_RECORDS, found.len)) {
-        uint8_t *copy = memory_allocate(found.len); // LMDB must not be given bytes of its own
+        uint8_t *copy = memory_allocate(found.len); // LMDB must not get a pointer into its map
         if (copy == NULL)
             return error_set(error, ERROR_MEMORY, "move a record: out of memory");
         memcpy(copy, found.data, found.len);
@@ -516,18 +516,18 @@ enum error_code store_move_records(struct store_transaction *transaction,
 // --- dead letters: what the collector refused for good, kept within limits ------------------------
 
 #define SUM_SIZE (3 * SEQUENCE_SIZE)
-// All of them are looked at for their age so often, or as often as they may be old.
+// All of them are checked for their age at this interval, or at the interval of the maximum age.
 #define LOOK_EVERY (10 * NS_PER_MINUTE)
 
 // --- the sum -----------------------------------------------------------------------------------------------
 
-// Absent, or of a length that no version wrote: nothing is counted.
+// If it is absent, or has an unknown length, nothing is counted.
 enum error_code store_read_dead_sum(struct store_transaction *transaction, struct error *error)
 {
     struct slice found;
     transaction->dead = (struct dead_sum){0};
     if (transaction->store->databases[DATABASE_META] == 0)
-        return ERROR_NONE; // the first transaction, which makes the databases
+        return ERROR_NONE; // the first transaction, which creates the databases
     enum error_code code =
         lmdb_get(transaction, DATABASE_META, "dead", 4, &found, "read size of dead letters", error);
     if (code == ERROR_NOT_FOUND)
@@ -557,7 +557,7 @@ static void set_sum(struct store_transaction *transaction, struct dead_sum sum)
     transaction->dead_changed = true;
 }
 
-// The record's body; 0 where there is none that can be read.
+// The record's body; 0 if it cannot be read.
 static uint64_t size_of(struct store_transaction *transaction, uint64_t sequence)
 {
     struct store_record record;
@@ -572,7 +572,7 @@ static void count_letter(struct store_transaction *transaction, uint64_t sequenc
     struct dead_sum sum = transaction->dead;
     if (lmdb_count_entries(transaction, DATABASE_DEAD) == 0)
         sum = (struct dead_sum){.below =
-                                    UINT64_MAX}; // where there are none, nothing is to be counted
+                                    UINT64_MAX}; // where there are none, nothing has to be counted
     if (sequence < sum.below) {
         sum.bytes += size;
         sum.letters++;
@@ -602,7 +602,7 @@ uint64_t store_dead_letter_bytes(struct store_transaction *transaction)
     return lmdb_count_entries(transaction, DATABASE_DEAD) == 0 ? 0 : transaction->dead.bytes;
 }
 
-// Goes on counting, by up to `*left` letters.
+// Continues counting, by up to `*left` letters.
 static enum error_code count_more(struct store_transaction *transaction, size_t *left,
                                   struct error *error)
 {
@@ -724,7 +724,7 @@ enum error_code store_requeue_dead_letters(struct store_transaction *transaction
         }
         uint64_t size = code == ERROR_NONE ? record.body.len : 0;
         uint64_t waiting = transaction->outbox_bytes;
-        // One that is larger than all that may wait goes alone, or it would stop the rest for ever.
+        // A letter larger than the whole limit is moved alone; otherwise it would block the others forever.
         if (outbox_max > 0 && waiting > 0 && waiting + size > outbox_max) {
             *is_full = true;
             return ERROR_NONE;
@@ -752,7 +752,7 @@ static enum error_code drop_letter(struct store_transaction *transaction, uint64
     bool has_record = code == ERROR_NONE;
     bool is_old = has_record && record.finished_at < before;
     code = delete_letter(transaction, sequence, has_record ? record.body.len : 0, error);
-    // What delete_letter() wrote may have moved the record.
+    // The writes of delete_letter() may have moved the record.
     if (code == ERROR_NONE && is_old)
         code = store_get_record(transaction, sequence, &record, error);
     if (code == ERROR_NONE && is_old)
@@ -815,7 +815,7 @@ static enum error_code judge_age(struct store_transaction *transaction,
     return put_letter(transaction, letter->sequence, now, (struct slice){reason, len}, error);
 }
 
-// They lie in the order of their records; when each was buried, only a look at it says.
+// Dead letters are in the order of their records; their time is only in the entry.
 static enum error_code drop_old_ones(struct store_transaction *transaction,
                                      const struct store_shed_limits *limits, timestamp_ns now,
                                      size_t *left, uint64_t dropped[STORE_SHED_REASONS],

@@ -1,4 +1,4 @@
-// The store: LMDB, transactions, opening and closing, a damaged map.
+// The store: LMDB, transactions, opening and closing, handling of a damaged map.
 #include "ghatrace/store/store.h"
 
 #include <errno.h>
@@ -21,23 +21,23 @@
 #include "notes.h"
 
 // --- guard ----------------------------------------------------------------------------------------
-// What LMDB cannot report. A page of its map that the disk does not give is a SIGBUS; one whose content makes no sense
-// sends it beyond the map, or makes it write into it: a SIGSEGV; or it is an assertion. All end the process with
-// a sentence and status 1, not with a core that holds payloads.
+// Faults that LMDB cannot report. An unreadable page of its map raises SIGBUS; a damaged page leads to accesses
+// beyond the map or to writes into it, which raise SIGSEGV, or to a failed assertion. All of them end the process
+// with a message and status 1, without a core dump that contains payloads.
 
-#define LAST_WORDS_MS 1000 // how long the end waits for a standard error that is not read
+#define LAST_WORDS_MS 1000 // timeout for writing to a blocked standard error
 // A damaged entry may claim to be up to 4 GiB long.
 #define REACH ((uintptr_t)4 << 30)
 
-// Where the map of the last store that was opened lies; both 0: not known.
+// The map of the store opened last; both 0: not known.
 static _Atomic uintptr_t map_start, map_end;
-// Who dealt with SIGSEGV before: a sanitizer, a test.
+// The previous SIGSEGV handler: a sanitizer's, a test's.
 static struct sigaction earlier;
 
-// Of sigbus_try(), in the thread that is in it.
+// Used by sigbus_try(), in the calling thread.
 static _Thread_local sigjmp_buf *escape;
 
-// The first thread to get here writes the message; others that follow wait for the end.
+// The first thread to get here writes the message; others wait for the process to end.
 static void end_process(const char *message, size_t len)
 {
     static atomic_flag is_ending = ATOMIC_FLAG_INIT;
@@ -47,7 +47,7 @@ static void end_process(const char *message, size_t len)
     _exit(1);
 }
 
-// A signal that another process sent, not a fault.
+// True if another process sent the signal, so that it is not a fault.
 static bool was_sent(int number, const siginfo_t *info)
 {
     if (info->si_code != SI_USER && info->si_code != SI_TKILL && info->si_code != SI_QUEUE)
@@ -57,7 +57,7 @@ static bool was_sent(int number, const siginfo_t *info)
     return true;
 }
 
-// The store's are the only files that this program maps.
+// The store's files are the only ones that this program maps.
 static void on_bus_error(int number, siginfo_t *info, void *context)
 {
     static const char message[] =
@@ -99,7 +99,7 @@ static void on_segment_fault(int number, siginfo_t *info, void *context)
         end_process(damaged, sizeof damaged - 1);
     if (earlier.sa_handler == SIG_DFL)
         end_process(unclear, sizeof unclear - 1);
-    (void)sigaction(number, &earlier, NULL); // the fault happens again, and is theirs
+    (void)sigaction(number, &earlier, NULL); // the fault happens again, for the earlier handler
 }
 
 static void on_assertion(MDB_env *env, const char *message)
@@ -119,7 +119,7 @@ static void catch (int number, void (*handle)(int, siginfo_t *, void *), struct 
         *before = found;
 }
 
-// From here on pages of the map that cannot be read, or that lead LMDB astray.
+// From here on, handles pages of the map that cannot be read or are damaged.
 static void sigbus_catch_faults(MDB_env *env)
 {
     catch (SIGBUS, on_bus_error, NULL);
@@ -127,7 +127,7 @@ static void sigbus_catch_faults(MDB_env *env)
     (void)mdb_env_set_assert(env, on_assertion);
 }
 
-// LMDB does not say where its map lies.
+// LMDB does not report the address of its map.
 static void sigbus_find_map(void)
 {
     static const char name[] = "/data.mdb\n";
@@ -144,10 +144,10 @@ static void sigbus_find_map(void)
             atomic_store(&map_end, end);
         }
     }
-    (void)fclose(maps); // only read from
+    (void)fclose(maps); // it was only read
 }
 
-// --- LMDB in our words: errors, big-endian keys, one call per access ------------------------------
+// --- LMDB wrappers: error mapping, big-endian keys, one call per access ---------------------------
 
 void lmdb_put_be64(uint8_t *bytes, uint64_t value)
 {
@@ -269,36 +269,36 @@ enum error_code lmdb_seek(struct store_transaction *transaction, enum database d
     }
     *found_key = slice_of(k);
     *data = slice_of(v);
-    // A damaged tree may lead back to where we were, for ever.
+    // A damaged tree may return an earlier entry and cause an endless loop.
     if (code == MDB_SUCCESS &&
         slice_compare(*found_key, (struct slice){.data = key, .len = key_len}) < 0)
         return error_set(error, ERROR_CORRUPT, "store: %s: keys are out of order", what);
     return lmdb_error(code, what, error);
 }
 
-// --- transactions, and what the environment holds in bytes ----------------------------------------
+// --- transactions, and the size of the environment ------------------------------------------------
 
-// Deleting needs pages too (copy on write): what is above this share is kept for it.
+// Deletions need pages, too (copy on write): the space above this share is reserved for them.
 #define FULL_PERCENT 90
-// Once full, it is so until this is reached: a page that comes and goes is no room.
+// Once full, the store stays full until this share is reached, so that a single freed page does not count as room.
 #define FULL_UNTIL_PERCENT 85
-// Above this share, what was delivered makes room before its time.
+// Above this share, exported traces are deleted before their time.
 #define TIGHT_PERCENT 75
 // How long a reader waits for an environment that is being replaced.
 #define REPLACE_PATIENCE_NS 200000000L
-// Above this share, which is reached when there is little history left, notes do.
+// Above this share, which is reached when there is little history left, notes are dropped, too.
 #define SHED_PERCENT 80
-// This share of the map they keep: to forget them all would make no room to speak of.
+// Notes may keep this share of the map: dropping all of them would free too little to matter.
 #define NOTES_KEPT_SHARE 32
 
-// The record "notes" in `meta`: counts by kind, and what was shed.
+// The entry "notes" in `meta`: counts by kind, and dropped notes.
 #define NOTE_SUMS (STORE_NOTE_KINDS + 4)
 
 static enum error_code read_sequence(struct store_transaction *transaction, struct error *error)
 {
     struct slice found;
     if (transaction->store->databases[DATABASE_META] == 0)
-        return ERROR_NONE; // the first transaction, which makes the databases
+        return ERROR_NONE; // the first transaction, which creates the databases
     enum error_code code =
         lmdb_get(transaction, DATABASE_META, "sequence", 8, &found, "read sequence", error);
     if (code == ERROR_NOT_FOUND)
@@ -360,7 +360,7 @@ static enum error_code write_note_sums(struct store_transaction *transaction, st
                     "write sums of notes", error);
 }
 
-// store_begin() without a look at whether the environment is just being replaced.
+// store_begin() without the check whether the environment is being replaced.
 static enum error_code store_begin_bare(struct store *store, bool is_write,
                                         struct store_transaction **transaction, struct error *error)
 {
@@ -395,7 +395,7 @@ static enum error_code store_begin_bare(struct store *store, bool is_write,
     return ERROR_NONE;
 }
 
-// While it is replaced, on a disk that failed and may hang, readers must not hang with it.
+// While the environment is replaced, on a failed disk that may hang, readers must not hang, too.
 static bool lock_environment(struct store *store)
 {
     struct timespec until;
@@ -460,7 +460,7 @@ static enum error_code write_sums(struct store_transaction *transaction, struct 
     return code;
 }
 
-// After a write transaction that did not come to be: what it listed or forgot is as before.
+// After a write transaction that failed: discards what it cached.
 static void forget_memory(struct store *store)
 {
     store->has_slices = false;
@@ -491,7 +491,7 @@ void store_abort(struct store_transaction *transaction)
 
 // --- size ------------------------------------------------------------------------------------------------
 
-// LMDB's own two trees: the free pages, and the roots of the databases.
+// LMDB's own two trees: the free list, and the roots of the databases.
 #define OWN_TREES 2
 #define META_PAGES 2
 
@@ -502,7 +502,7 @@ static uint64_t count_pages(struct store_transaction *transaction, MDB_dbi dbi)
     return status.ms_branch_pages + status.ms_leaf_pages + status.ms_overflow_pages;
 }
 
-// Pages in use, with what the transaction did so far.
+// Pages in use, including changes of this transaction.
 static uint64_t count_used_pages(struct store_transaction *transaction)
 {
     uint64_t pages = META_PAGES;
@@ -586,8 +586,8 @@ static unsigned long long in_mebibytes(uint64_t bytes)
     return (unsigned long long)((bytes + (1 << 20) - 1) >> 20);
 }
 
-// What takes the room, and what to do about the largest part. Of the records, those in the outbox are known by their
-// bytes; dead letters count as history.
+// Reports what takes the space, and what to do about the largest part. Of the records, those in the outbox are known
+// by their bytes; dead letters count as history.
 static enum error_code say_full(struct store_transaction *transaction, uint64_t used, uint64_t max,
                                 struct error *error)
 {
@@ -618,7 +618,7 @@ static enum error_code say_full(struct store_transaction *transaction, uint64_t 
                      in_mebibytes(parts[3].bytes), parts[largest].advice);
 }
 
-// Each time, since one large batch may fill a small store.
+// Checked every time, since one large batch may fill a small store.
 enum error_code store_check_room(struct store_transaction *transaction, struct error *error)
 {
     struct store *store = transaction->store;
@@ -657,7 +657,7 @@ bool store_must_shed(struct store_transaction *transaction)
     return used >= max / 100 * SHED_PERCENT && note_bytes(transaction) > max / NOTES_KEPT_SHARE;
 }
 
-// --- what was shed ---------------------------------------------------------------------------------------
+// --- dropped notes ---------------------------------------------------------------------------------------
 
 void store_count_shed(struct store_transaction *transaction, timestamp_ns now, uint64_t count)
 {
@@ -721,7 +721,7 @@ static enum error_code sync_folder(const char *path, struct error *error)
                   : ERROR_NONE;
 }
 
-// The folder's entry in its parent must be on disk before anything in it is promised.
+// The folder's entry in its parent must be on disk before any write into the folder is acknowledged.
 static enum error_code sync_parent(const char *folder, struct error *error)
 {
     char path[PATH_BYTES_MAX];
@@ -756,7 +756,7 @@ static enum error_code refuse_lock(int fd, const char *folder, struct error *err
                      folder, holder[0] != '\0' ? holder : "unknown");
 }
 
-// An exclusive lock of our own: LMDB would let a second daemon in.
+// An exclusive lock of our own, because LMDB would allow a second daemon.
 static enum error_code take_lock(struct store *store, const char *folder, struct error *error)
 {
     char path[PATH_BYTES_MAX];
@@ -770,7 +770,7 @@ static enum error_code take_lock(struct store *store, const char *folder, struct
     if (flock(store->lock_file, LOCK_EX | LOCK_NB) != 0)
         return refuse_lock(store->lock_file, folder, error);
     len = snprintf(holder, sizeof holder, "%ld\n", (long)getpid());
-    // Only for the message above: a disk that is full must not keep the daemon from starting.
+    // Only for the message above: a full disk must not keep the daemon from starting.
     if (ftruncate(store->lock_file, 0) == 0)
         (void)!pwrite(store->lock_file, holder, (size_t)len, 0);
     return ERROR_NONE;
@@ -792,7 +792,7 @@ bool store_has_old_keys(const struct store *store)
     return store->has_old_keys;
 }
 
-// Making our databases in somebody else's environment would be no help to anybody.
+// Refuses an LMDB environment of another program, instead of creating databases in it.
 static enum error_code refuse_foreign(struct store_transaction *transaction, struct error *error)
 {
     MDB_dbi main_database, meta;
@@ -823,7 +823,7 @@ static enum error_code open_databases(struct store_transaction *transaction, boo
         int code = mdb_dbi_open(transaction->txn, database_names[i], may_create ? MDB_CREATE : 0,
                                 &store->databases[i]);
         if (code == MDB_NOTFOUND && i >= DATABASE_NOTES) {
-            store->databases[i] = 0; // older than they are
+            store->databases[i] = 0; // the store is older than these
             continue;
         }
         if (code == MDB_NOTFOUND)
@@ -836,7 +836,7 @@ static enum error_code open_databases(struct store_transaction *transaction, boo
     return versions_check(transaction, may_create, error);
 }
 
-// Can so many entries have so many bytes? A sum that is damaged would fill the outbox for good.
+// Whether this many entries can have this many bytes. A damaged sum would make the outbox look full permanently.
 static bool is_likely_sum(struct store_transaction *transaction, uint64_t bytes)
 {
     MDB_stat status = {0};
@@ -845,8 +845,8 @@ static bool is_likely_sum(struct store_transaction *transaction, uint64_t bytes)
            bytes / STORE_RECORD_MAX <= status.ms_entries;
 }
 
-// Every transaction keeps the sum; only a store that is older than the sum, or whose sum cannot be right, is counted,
-// as a walk over a million records takes its time.
+// Every transaction maintains the sum; it is only recounted if the store is older than the sum, or if the sum is
+// impossible, because iterating over a million records takes long.
 static enum error_code count_outbox(struct store_transaction *transaction, struct error *error)
 {
     uint64_t sequence = 0;
@@ -869,7 +869,7 @@ static enum error_code count_outbox(struct store_transaction *transaction, struc
     return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
 }
 
-// The first transaction: handles, format, and what is kept in memory.
+// The first transaction: opens the handles, checks the format, and loads the cached values.
 static enum error_code prepare(struct store *store, struct error *error)
 {
     enum store_mode mode = store->mode;
@@ -902,7 +902,7 @@ static bool has_reader_table(const struct store *store)
     return len > 0 && (size_t)len < sizeof path && stat(path, &status) == 0;
 }
 
-// A reader makes no file. Where there is no table of readers, nothing has the environment open that writes.
+// A reader creates no file. If there is no reader table, no writer has the environment open.
 static unsigned environment_flags(struct store *store)
 {
     if (store->mode != STORE_READER)
@@ -917,7 +917,7 @@ static enum error_code map_environment(struct store *store, struct error *error)
     int code = mdb_env_create(&store->env);
     if (code != MDB_SUCCESS)
         return lmdb_error(code, "create environment", error);
-    // The lock file is mapped for writing, which a full disk may refuse.
+    // The lock file is mapped for writing, which fails on a full disk.
     sigbus_catch_faults(store->env);
     code = mdb_env_set_maxdbs(store->env, DATABASE_COUNT);
     if (code == MDB_SUCCESS)
@@ -968,7 +968,7 @@ static enum error_code reopen_environment(struct store *store, struct error *err
     return code;
 }
 
-// After a failure to write its meta page LMDB refuses all work (MDB_PANIC) until it is opened anew.
+// After a failure to write its meta page LMDB refuses all work (MDB_PANIC) until it is opened again.
 static enum error_code store_reopen(struct store *store, struct error *error)
 {
     pthread_rwlock_wrlock(&store->env_lock);
@@ -977,8 +977,8 @@ static enum error_code store_reopen(struct store *store, struct error *error)
     return code;
 }
 
-// A daemon that was started since would write over the pages of a reader that it does not know. Between two
-// transactions only: within one the lock is held.
+// A daemon that was started in the meantime would overwrite the pages of a reader that it does not know. Only between
+// two transactions: during one the lock is held.
 static enum error_code store_lock_reader(struct store *store, struct error *error)
 {
     enum error_code code = ERROR_NONE;
@@ -991,8 +991,8 @@ static enum error_code store_lock_reader(struct store *store, struct error *erro
     return code;
 }
 
-// LMDB would make its files, or fill an empty one, for whoever may write. So a tool looks first, as a reader, whether
-// this is a store of ours.
+// LMDB would create its files, or initialize an empty one, with any write access. So a tool first checks, as a
+// reader, that this is a ghatrace store.
 static enum error_code find_store(const struct store *store, struct error *error)
 {
     struct stat status;
@@ -1045,7 +1045,7 @@ enum error_code store_open(const char *folder, enum store_mode mode, uint64_t ma
     (void)snprintf(data_file, len + sizeof "/data.mdb", "%s/data.mdb", folder);
     made->data_file = data_file;
     made->mode = mode;
-    (void)pthread_rwlock_init(&made->env_lock, NULL); // fails only where attributes ask for much
+    (void)pthread_rwlock_init(&made->env_lock, NULL); // fails only with unusual attributes
     enum error_code code = open_parts(made, error);
     if (code != ERROR_NONE) {
         store_close(made);
@@ -1077,9 +1077,9 @@ enum error_code store_release_dead_readers(struct store *store, struct error *er
     return lmdb_error(mdb_reader_check(store->env, &dead_readers), "check readers", error);
 }
 
-// --- can there be a store in this folder? Asked before anything is made ---------------------------
+// --- can there be a store in this folder? Checked before anything is created ----------------------
 
-// As access(), for the user that this process acts as.
+// Like access(), for the effective user.
 static bool may(const char *path, int mode)
 {
     return faccessat(AT_FDCWD, path, mode, AT_EACCESS) == 0;
@@ -1116,7 +1116,7 @@ static enum error_code check_existing(const char *folder, struct error *error)
     return code;
 }
 
-// "a/b" and "a/b/" lie in "a", "b" in ".", "/b" in "/".
+// The parent of "a/b" and "a/b/" is "a", of "b" ".", of "/b" "/".
 static bool find_parent(const char *folder, char parent[PATH_BYTES_MAX])
 {
     size_t len = strlen(folder);
@@ -1160,7 +1160,7 @@ enum error_code store_check_folder(const char *folder, struct error *error)
         return error_set(error, ERROR_IO, "the store has no folder: name one with --db");
     if (stat(folder, &status) == 0 && S_ISDIR(status.st_mode))
         return check_existing(folder, error);
-    // A link to nothing is in the way, too.
+    // A dangling symbolic link is in the way, too.
     if (lstat(folder, &status) == 0)
         return error_set(error, ERROR_IO,
                          "store %s is not a folder: remove it or choose another --db", folder);

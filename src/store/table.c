@@ -1,12 +1,12 @@
-// Plain tables: thin over LMDB, with its errors in our words.
+// Plain tables: thin wrappers over LMDB.
 #include "ghatrace/store/table.h"
 
 #include "ghatrace/base/memory.h"
 #include "lmdb.h"
 
 struct store_walk {
-    MDB_cursor *cursor; // NULL: there is nothing to walk
-    MDB_val key;        // where to begin
+    MDB_cursor *cursor; // NULL: nothing to iterate over
+    MDB_val key;        // where to start
     MDB_cursor_op next;
     uint8_t bytes[STORE_TABLE_KEY_MAX];
 };
@@ -16,7 +16,7 @@ static enum database database_of(enum store_table table)
     return (enum database)(DATABASE_TABLES + (int)table);
 }
 
-// A tool may look at a store that no daemon has opened since there were tables.
+// A tool may read a store that no daemon has opened since tables were introduced.
 static bool is_absent(const struct store_transaction *transaction, enum store_table table)
 {
     return !lmdb_has_database(transaction->store, database_of(table));
@@ -75,7 +75,7 @@ static enum error_code move_cursor(struct store_transaction *transaction, enum s
     *value = slice_of(v);
     if (code != MDB_SUCCESS)
         return lmdb_error(code, "seek in table", error);
-    // A damaged tree may lead back to where we were, for ever.
+    // A damaged tree may return an earlier entry and cause an endless loop.
     int order = key.len > 0 ? slice_compare(*found_key, key) : 0;
     if ((is_before && key.len > 0 && order >= 0) || (!is_before && order < 0))
         return error_set(error, ERROR_CORRUPT, "store: seek in table: keys are out of order");
@@ -113,7 +113,7 @@ enum error_code store_table_clear(struct store_transaction *transaction, enum st
     return lmdb_error(mdb_drop(transaction->txn, dbi, 0), "clear table", error);
 }
 
-// --- walking ---------------------------------------------------------------------------------------------
+// --- iteration -------------------------------------------------------------------------------------------
 
 enum error_code store_table_walk(struct store_transaction *transaction, enum store_table table,
                                  struct slice key, struct store_walk **walk, struct error *error)
@@ -147,7 +147,7 @@ enum error_code store_table_next(struct store_walk *walk, struct slice *found_ke
     bool is_first = walk->next != MDB_NEXT;
     int code = mdb_cursor_get(walk->cursor, &walk->key, &v, walk->next);
     walk->next = MDB_NEXT;
-    // A damaged tree may lead back to where we were, for ever.
+    // A damaged tree may return an earlier entry and cause an endless loop.
     if (code == MDB_SUCCESS && !is_first &&
         slice_compare(slice_of(walk->key), slice_of(before)) <= 0)
         return error_set(error, ERROR_CORRUPT, "store: walk table: keys are out of order");

@@ -1,4 +1,4 @@
-// The versions of the store and of its kinds of records: read, checked, written.
+// Reads, checks and writes the versions of the store and of its kinds of records.
 #include "ghatrace/store/versions.h"
 
 #include <inttypes.h>
@@ -10,23 +10,23 @@
 #define FORMAT_SIZE 4
 #define SUM_SIZE 4
 #define LAYOUT_SIZE 3 // letter, first, newest
-// States that a start looks at: some 50 ms where they are in memory.
+// Number of states that are checked at startup: about 50 ms if they are in memory.
 #define STATES_MAX 100000
 #define ADVICE "use the version that made it, or move the folder away to start afresh"
 
 struct kind {
     char letter;
     const char *word;
-    uint8_t oldest; // that is read
-    uint8_t newest; // that is written
+    uint8_t oldest; // oldest layout that can be read
+    uint8_t newest; // layout that is written
 };
 
 #define KIND_ROW(name, letter, word, oldest, newest) {letter, word, oldest, newest},
 static const struct kind kinds[STORE_KIND_COUNT] = {STORE_KINDS(KIND_ROW)};
 
 struct layouts {
-    uint8_t first[STORE_KIND_COUNT];  // written when the store was made
-    uint8_t newest[STORE_KIND_COUNT]; // ever written
+    uint8_t first[STORE_KIND_COUNT];  // layouts at the creation of the store
+    uint8_t newest[STORE_KIND_COUNT]; // newest layouts ever written
 };
 
 // --- the format of the store ----------------------------------------------------------------------
@@ -38,7 +38,7 @@ static enum error_code write_format(struct store_transaction *transaction, struc
                     error);
 }
 
-// `*version` 0: there is none.
+// `*version` is 0 if there is none.
 static enum error_code read_format(struct store_transaction *transaction, uint32_t *version,
                                    struct error *error)
 {
@@ -90,7 +90,7 @@ static enum error_code take_layout(const uint8_t bytes[LAYOUT_SIZE], struct layo
     return ERROR_NONE;
 }
 
-// FNV-1a. Tells a record that is damaged, which must not stop a start, from one of a newer version, which must.
+// FNV-1a. Distinguishes a damaged entry, which must not prevent a start, from one of a newer version, which must.
 static uint32_t sum_of(const uint8_t *bytes, size_t len)
 {
     uint32_t sum = UINT32_C(2166136261);
@@ -151,7 +151,7 @@ static enum error_code write_layouts(struct store_transaction *transaction,
                     error);
 }
 
-// --- what a start finds ---------------------------------------------------------------------------
+// --- what is found at startup ---------------------------------------------------------------------
 
 static void count_state(struct slice bytes, struct store_found *found)
 {
@@ -179,7 +179,7 @@ static enum error_code count_older_states(struct store_transaction *transaction,
     return code == MDB_NOTFOUND ? ERROR_NONE : lmdb_error(code, "count states", error);
 }
 
-// Only where the store was made by a version that wrote older layouts.
+// Only if the store was created by a version that wrote older layouts.
 static enum error_code look_for_older(struct store_transaction *transaction,
                                       const struct layouts *layouts, struct store_found *found,
                                       struct error *error)
@@ -203,7 +203,7 @@ static enum error_code write_new(struct store_transaction *transaction, struct e
     return code == ERROR_NONE ? write_layouts(transaction, &layouts, error) : code;
 }
 
-// From then on there are notes and states that an older version would not look for, or not read.
+// From then on there are notes and states that an older version would ignore or could not read.
 static enum error_code make_ours(struct store_transaction *transaction, uint32_t format,
                                  const struct layouts *layouts, struct error *error)
 {
@@ -236,7 +236,7 @@ enum error_code versions_check(struct store_transaction *transaction, bool is_da
     return code;
 }
 
-// --- in words -------------------------------------------------------------------------------------
+// --- description ----------------------------------------------------------------------------------
 
 const struct store_found *store_found(const struct store *store)
 {

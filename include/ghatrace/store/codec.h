@@ -1,11 +1,11 @@
-// States ↔ the bytes that the store's `spans` database holds.
+// Encodes states as the bytes in the store's `spans` database, and decodes them.
 //
 // One byte 'J' (job) or 'R' (run), one byte layout (store/versions.h), then the fields of the struct in the order of
-// codec.c: integers as zigzag varints (LEB128), texts and lists with their length in front, versions' digests as 8
-// bytes. A note of something closed is some 40 bytes.
+// codec.c: integers as zigzag varints (LEB128), texts and lists prefixed with their length, digests of versions as 8
+// bytes. A note of something closed takes about 40 bytes.
 //
-// Layout 1 has no server: it was the host of the repository's URL already, and is read from there. Notes of that layout
-// have no repository, so they are any server's.
+// Layout 1 has no server field: the server is the host of the repository's URL. Notes of that layout have no
+// repository, so they match any server.
 #ifndef GHATRACE_STORE_CODEC_H
 #define GHATRACE_STORE_CODEC_H
 
@@ -16,56 +16,56 @@
 #include "ghatrace/store/versions.h"
 #include "ghatrace/trace/state.h"
 
-// The kind of a stored state is its first byte. All who deal with whatever is stored switch over it
-// (`scripts/places codec_kind` lists them); those that want one kind pass over the others.
+// The kind of a stored state is its first byte. Code that handles stored states of any kind switches over it
+// (`scripts/places codec_kind` lists these places); code that wants one kind skips the others.
 enum codec_kind { CODEC_UNKNOWN = 0, CODEC_JOB = 'J', CODEC_RUN = 'R' };
 
 // Appends to `out`, in the newest layout. ERROR_MEMORY, ERROR_TOO_LARGE.
 enum error_code codec_encode_job(const struct job_state *state, struct buffer *out) MUST_CHECK;
 enum error_code codec_encode_run(const struct run_state *state, struct buffer *out) MUST_CHECK;
-// As an older version wrote it, without what that layout has no room for. For tests of what reads it.
+// In the given layout, without the fields that it lacks. For tests of the decoder.
 enum error_code codec_encode_job_as(const struct job_state *state, uint8_t layout,
                                     struct buffer *out) MUST_CHECK;
 enum error_code codec_encode_run_as(const struct run_state *state, uint8_t layout,
                                     struct buffer *out) MUST_CHECK;
 
-// CODEC_UNKNOWN: none that this program knows.
+// CODEC_UNKNOWN: not a kind that this program knows.
 enum codec_kind codec_kind_of(struct slice bytes);
-// Says so in `error`. ERROR_CORRUPT.
+// Sets `error` to say so. ERROR_CORRUPT.
 enum error_code codec_refuse_unknown(struct error *error);
 
-// Texts point into `bytes`, lists into the arena. ERROR_MEMORY; ERROR_CORRUPT: damaged, or of a layout that
-// this program does not know, which the message says.
+// Texts point into `bytes`, lists into the arena. ERROR_MEMORY; ERROR_CORRUPT: damaged, or of an unknown layout,
+// which the message says.
 enum error_code codec_decode_job(struct slice bytes, struct arena *arena, struct job_state *state,
                                  struct error *error) MUST_CHECK;
 enum error_code codec_decode_run(struct slice bytes, struct arena *arena, struct run_state *state,
                                  struct error *error) MUST_CHECK;
 
-// Notes: what stays of what went out. Ids are known from the key. A digest is the first five bytes of a version's, which
-// are all that are used (STATE_DIGEST_MASK).
+// Notes: what is kept of runs and jobs whose spans were sent. Ids are in the key. A digest is the first five bytes of
+// a version's digest, which are all that are used (STATE_DIGEST_MASK).
 //
-//   run         one byte of flags (1: completed) ‖ one byte `seen` ‖ be64 time and digest of the `completed` that holds ‖
+//   run         one byte of flags (1: completed) ‖ one byte `seen` ‖ be64 time and digest of the winning `completed` ‖
 //               be64 start of the run ‖ be64 start of its first job ‖ be64 end of its last job ‖ be32 seconds, receipt
 //               of its first `completed` ‖ be24 jobs that were closed, at most ‖ be32 digest of its root
 //   old run     one byte of flags (1: its root was complete)
-//   job         one byte of flags (1: there is a note `waited job`, too) ‖ be64 time and digest of the `completed` that
-//               holds
+//   job         one byte of flags (1: there is a note `waited job`, too) ‖ be64 time and digest of the winning
+//               `completed`
 //   waited job  be64 since when it was queued (created, or queued) ‖ be64 last queued ‖ be64 last waiting: of jobs that
-//               waited for an approval, and of those whose `completed` does not tell when they were created
+//               waited for an approval, and of those whose `completed` has no creation time
 void codec_encode_run_note(const struct run_state *state, uint8_t bytes[STORE_RUN_NOTE_SIZE]);
 void codec_decode_run_note(const uint8_t bytes[STORE_RUN_NOTE_SIZE], struct run_state *state);
 void codec_encode_old_run_note(const struct run_state *state,
                                uint8_t bytes[STORE_OLD_RUN_NOTE_SIZE]);
 void codec_decode_old_run_note(const uint8_t bytes[STORE_OLD_RUN_NOTE_SIZE],
                                struct run_state *state);
-// `*has_waited`: the other note belongs to it.
+// `*has_waited`: there is a `waited job` note, too.
 void codec_encode_job_note(const struct job_state *state, uint8_t bytes[STORE_JOB_NOTE_SIZE],
                            bool *has_waited);
 void codec_decode_job_note(const uint8_t bytes[STORE_JOB_NOTE_SIZE], struct job_state *state,
                            bool *has_waited);
 void codec_encode_waited_job_note(const struct job_state *state,
                                   uint8_t bytes[STORE_WAITED_JOB_NOTE_SIZE]);
-// Adds to what the job's note told.
+// Adds the contents of this note to those of the job's note.
 void codec_decode_waited_job_note(const uint8_t bytes[STORE_WAITED_JOB_NOTE_SIZE],
                                   struct job_state *state);
 

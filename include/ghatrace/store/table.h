@@ -1,6 +1,6 @@
-// Plain tables beside the states: bytes to bytes, in the order of their keys' bytes. What is in them is
-// their users' business (stats/). A store that was made before there were tables has them, empty, from the
-// first start of a daemon on; a tool that reads it earlier finds them empty.
+// Plain key-value tables beside the states, ordered by the bytes of the keys. Their content is defined by their users
+// (stats/). In a store that is older than these tables they are created, empty, when a daemon first opens it; a tool
+// that reads it earlier sees them empty.
 #ifndef GHATRACE_STORE_TABLE_H
 #define GHATRACE_STORE_TABLE_H
 
@@ -29,8 +29,8 @@ enum store_table {
 
 #define STORE_TABLE_KEY_MAX 511 // bytes; a key has at least one
 
-// What comes out is valid until the next write in, or the end of, the transaction. ERROR_NOT_FOUND is an
-// answer, without a message; after any other error the transaction must be aborted.
+// Results are valid until the next write in the transaction, or its end. ERROR_NOT_FOUND is a result, without a
+// message; after any other error the transaction must be aborted.
 enum error_code store_table_get(struct store_transaction *transaction, enum store_table table,
                                 struct slice key, struct slice *value,
                                 struct error *error) MUST_CHECK;
@@ -53,14 +53,14 @@ enum error_code store_table_seek_before(struct store_transaction *transaction,
 enum error_code store_table_set_aside(struct store_transaction *transaction, enum store_table table,
                                       struct slice key, struct slice reason,
                                       struct error *error) MUST_CHECK;
-// Entries, with what the transaction did so far. At no cost.
+// Number of entries, including changes of this transaction. O(1).
 uint64_t store_table_count(struct store_transaction *transaction, enum store_table table);
-// Empties it.
+// Deletes all entries.
 enum error_code store_table_clear(struct store_transaction *transaction, enum store_table table,
                                   struct error *error) MUST_CHECK;
 
-// Walking many entries from `key` (as in store_table_seek) on, without looking each up: store_table_next()
-// gives one after the other, then ERROR_NOT_FOUND. Nothing may be written meanwhile. End it before the transaction.
+// Iterates over entries from `key` (as in store_table_seek) without looking each up: store_table_next() returns one
+// after the other, then ERROR_NOT_FOUND. Do not write during the iteration. End it before the transaction.
 struct store_walk;
 enum error_code store_table_walk(struct store_transaction *transaction, enum store_table table,
                                  struct slice key, struct store_walk **walk,

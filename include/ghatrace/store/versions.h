@@ -1,20 +1,20 @@
-// The versions of what is stored, all of them in one place: one of the whole store, and one of each kind of record whose
-// bytes are laid out by this program. Records that wait or were sent are OTLP, which skips fields that it does not know.
+// All versions of the stored data: one of the whole store, and one of each kind of record whose byte layout this
+// program defines. Exported records are OTLP, where readers skip unknown fields, and need no version.
 //
-// Every version from the oldest on is read, the newest is written, and a state is upgraded when it is written the next
-// time. A store that a newer version has opened is refused: its records would look damaged.
+// All versions from the oldest supported one on can be read, the newest is written, and a state is upgraded the next
+// time it is written. A store that a newer version has opened is refused: its records would look damaged.
 //
-// In the database `meta`: "format" → be32 version of the store; "layouts" → be32 FNV-1a of what follows ‖ for each kind its
-// letter ‖ the layout that was written when the store was made ‖ the newest that was ever written, a byte each. Without
-// "layouts", which stores from before it lack, or where it is damaged, there may be any layout that is read.
+// In the database `meta`: "format" → be32 version of the store; "layouts" → be32 FNV-1a of what follows ‖ for each
+// kind its letter ‖ the layout that was written when the store was created ‖ the newest that was ever written, a byte
+// each. If "layouts" is missing (older stores) or damaged, any supported layout may be present.
 //
-// History, with the fixture (tests/fixtures/store) that keeps it:
-//   format 1    dea6e4c   deliveries as 24-byte keys, what went out as states
-//   format 2              deliveries and what went out as notes in blocks (store.h). The older program refuses it
-//   jobs 1      dea6e4c   no server, of a closed job not which of its ends it was
-//   jobs 2                server, what is known of a closed job, which result was counted
-//   runs 1      dea6e4c   no server, the worst of the jobs' results, of a closed run not which of its ends it was
-//   runs 2                server, how many jobs have which result, digest of the root, whether names are left
+// History, with the fixture (tests/fixtures/store) that preserves it:
+//   format 1    dea6e4c   deliveries as 24-byte keys, sent runs and jobs as states
+//   format 2              deliveries and sent runs and jobs as notes in blocks (store.h). The older program refuses it
+//   jobs 1      dea6e4c   no server; for a closed job not which of its ends was sent
+//   jobs 2                server, state of a closed job, which result was counted
+//   runs 1      dea6e4c   no server, the worst of the jobs' results; for a closed run not which of its ends was sent
+//   runs 2                server, number of jobs by result, digest of the root, whether names are kept
 //   figures 1   dea6e4c   each spelling of the runners' labels is a pool of its own
 //   figures 2             one pool for all spellings
 //   notes 1               six kinds (store.h). More bytes in one, or another kind: raise it
@@ -25,8 +25,8 @@
 //      the field under `if (visitor->layout >= N)`. Read from an older layout it stays 0, empty or false, and the rest
 //      of the program must take that for "not known".
 //   3. A field that is no longer wanted is still visited, into a local variable, under `layout < N`.
-//   4. Add its row to the table in tests/unit/store/test_codec.c, which writes layout N - 1 and reads it; that test fails
-//      while a layout has no row.
+//   4. Add its row to the table in tests/unit/store/test_codec.c, which writes layout N - 1 and reads it; that test
+//      fails as long as a layout has no row.
 //   5. Keep a store of the layout before in tests/fixtures/store (its README says how).
 #ifndef GHATRACE_STORE_VERSIONS_H
 #define GHATRACE_STORE_VERSIONS_H
@@ -39,9 +39,9 @@
 #include "ghatrace/base/slice.h"
 
 #define STORE_FORMAT_VERSION 2
-#define STORE_FORMAT_OLDEST 1 // that is read
+#define STORE_FORMAT_OLDEST 1 // oldest format that can be read
 
-// Name, letter, word, oldest layout that is read, layout that is written. Letters stay for good.
+// Name, letter, word, oldest layout that can be read, layout that is written. Letters are never reused.
 #define STORE_KINDS(X)                                                                             \
     X(JOB, 'J', "jobs", 1, 2)                                                                      \
     X(RUN, 'R', "runs", 1, 2)                                                                      \
@@ -56,19 +56,19 @@ enum store_layout { STORE_KINDS(STORE_KIND_LAYOUTS) };
 
 struct store;
 
-// What a daemon found when it opened the store, before it wrote to it.
+// What a daemon found when it opened the store, before its first write.
 struct store_found {
     uint32_t format;                  // 0: there was no store
     uint64_t older[STORE_KIND_COUNT]; // states of older layouts; of jobs and runs only
     uint64_t older_deliveries;        // entries of format 1
     bool has_older_figures;           // upgraded at this start
-    bool has_more;                    // states beyond those that were looked at
+    bool has_more;                    // there are more states than were checked
 };
-// Of a daemon's store; valid as long as that.
+// For a daemon's store; valid as long as the store is open.
 const struct store_found *store_found(const struct store *store);
 
 #define STORE_FOUND_TEXT_SIZE 200
-// What will be upgraded: "12 jobs, 7 runs, 64 deliveries, figures"; or "nothing".
+// Describes what will be upgraded: "12 jobs, 7 runs, 64 deliveries, figures"; or "nothing".
 void store_found_text(const struct store_found *found, char text[STORE_FOUND_TEXT_SIZE]);
 
 #endif
