@@ -1,4 +1,4 @@
-// What a delivery's headers and its form say, before any JSON is looked at.
+// Reads a delivery's headers and its form encoding, before any JSON is parsed.
 #include "ghatrace/github/delivery.h"
 
 #include <string.h>
@@ -58,8 +58,8 @@ static bool read_signature(struct slice header, uint8_t signature[SHA256_SIZE])
            hex_decode(header.data + prefix.len, 2 * SHA256_SIZE, signature, SHA256_SIZE);
 }
 
-// How long this takes tells a stranger the number of secrets and the length of his own body, and
-// nothing about the header: there is no early way out.
+// The duration shows a client the number of secrets and the length of its own body, but nothing about the header:
+// there is no early exit.
 bool github_signature_is_valid(struct slice header, struct slice body, const struct slice *secrets,
                                size_t secret_count, uint8_t digest[32])
 {
@@ -76,7 +76,7 @@ bool github_signature_is_valid(struct slice header, struct slice body, const str
             valid = true;
         }
     }
-    digest_wipe(candidate, sizeof(candidate)); // what a forger would have had to send
+    digest_wipe(candidate, sizeof(candidate)); // the signature that a forger would need
     return valid;
 }
 

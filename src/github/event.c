@@ -1,4 +1,4 @@
-// One delivery: which kind of event it is, and whether it is for us.
+// Decodes one delivery: which kind of event it is, and whether it is supported.
 #include "ghatrace/github/event.h"
 
 #include <string.h>
@@ -8,7 +8,7 @@
 
 #define AT(member) .offset = offsetof(struct envelope, member)
 
-// Of all but `action` only the place is noted: whether they are looked at depends on the action.
+// For all members but `action` only the position is noted: whether they are read depends on the action.
 static const struct field envelope_rows[] = {
     {FIELD_NAME("action"), FIELD_STRING, .required = true, AT(action)},
     {FIELD_NAME("workflow_job"), FIELD_VALUE, AT(workflow_job)},
@@ -55,7 +55,7 @@ static enum error_code ignore(struct github_event *event, const char *reason)
     return ERROR_NONE;
 }
 
-// What GitHub should have sent is null: nothing to be done here, and nothing that sending it again would change.
+// The event's subject is null: there is nothing to do, and a redelivery would not change that.
 static enum error_code ignore_null(struct github_event *event, const char *reason)
 {
     ignore(event, reason);
@@ -76,8 +76,8 @@ static bool contains(struct slice text, struct slice part)
     return slice_find(text, part) >= 0;
 }
 
-// Does the URL lead to a bare check run (".../runs/2") and not to a job of a run (".../actions/runs/1/job/2", in 2023
-// also ".../jobs/2")? The repository's own name, which may be "job", is left out.
+// True if the URL is that of a bare check run (".../runs/2") and not of a job of a run (".../actions/runs/1/job/2",
+// in 2023 also ".../jobs/2"). The repository's own name, which may be "job", is skipped.
 static bool is_check_run_url(struct slice url, struct slice repository_url)
 {
     if (slice_starts_with(url, repository_url)) {
@@ -88,8 +88,8 @@ static bool is_check_run_url(struct slice url, struct slice repository_url)
            !contains(url, SLICE("/jobs/"));
 }
 
-// A check run that a step made with GITHUB_TOKEN (a test reporter, say) is delivered as a completed
-// workflow_job, under a run that need not be its own: actions/actions-runner-controller#2118 and
+// A check run that a step creates with GITHUB_TOKEN (for example a test reporter) is delivered as a completed
+// workflow_job, under a run that may not be its own: actions/actions-runner-controller#2118 and
 // dorny/test-reporter#224. Before 2023 real jobs had such an html_url too, but those have labels.
 static bool is_check_run(const struct github_job *job, const struct github_repository *repository)
 {
@@ -98,7 +98,7 @@ static bool is_check_run(const struct github_job *job, const struct github_repos
            is_check_run_url(job->html_url, repository->html_url);
 }
 
-// Is there a member of the payload to read? False: `*code` says what becomes of it.
+// True if there is a payload member to read; otherwise `*code` is the result.
 static bool has_object(const struct payload *payload, json_value value, struct slice name,
                        const char *null_reason, struct github_event *event, enum error_code *code)
 {
@@ -114,8 +114,8 @@ static bool has_object(const struct payload *payload, json_value value, struct s
     return false;
 }
 
-// The repository is not what identifies an event: where it is left out or of another form, the event is taken without.
-// Null is GitHub's own word that there is none any more.
+// The repository is not part of an event's identity: if it is missing or invalid, the event is used without one. Null
+// means that GitHub no longer has a repository.
 static bool is_null(const struct payload *payload, json_value value)
 {
     return value != JSON_NONE && json_type_of(&payload->document, value) == JSON_NULL;
@@ -240,7 +240,7 @@ static enum error_code decode(struct slice event_type, struct slice body, struct
         return code;
     if (json_type_of(&payload.document, JSON_ROOT) != JSON_OBJECT)
         return error_set(error, ERROR_INVALID, "payload: not a JSON object");
-    if (is_stored) // of others nothing is asked for
+    if (is_stored) // other kinds need none
         code = fields_read(&payload, SLICE_EMPTY, JSON_ROOT, &envelope_table, &envelope);
     if (code == ERROR_NONE)
         code = decode_by_type(&payload, &envelope, event);

@@ -1,4 +1,4 @@
-// Fields of a JSON object into a struct, by a table.
+// Reads fields of a JSON object into a struct, controlled by a table.
 #include "fields.h"
 
 #include <assert.h>
@@ -35,11 +35,11 @@ enum error_code fields_read_string(const struct payload *payload, json_value val
     return ERROR_NONE;
 }
 
-// Which rows of the table an object has had so far, a bit each, and what was wrong with the last value.
+// The rows of the table that were found in an object, one bit each, and the problem with the last value.
 struct progress {
     uint32_t seen;
-    uint32_t present;    // and of the right form
-    const char *problem; // static text; NULL: it was taken
+    uint32_t present;    // and valid
+    const char *problem; // static text; NULL: the value was stored
 };
 
 static enum error_code read_string(const struct payload *payload, json_value value,

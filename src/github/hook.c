@@ -1,4 +1,4 @@
-// The webhook that a ping comes from.
+// The webhook settings in a ping.
 #include "payloads.h"
 
 static json_value get(const struct payload *payload, json_value object, struct slice name)
@@ -6,7 +6,7 @@ static json_value get(const struct payload *payload, json_value object, struct s
     return json_get(&payload->document, object, name);
 }
 
-// Empty where it is no string, or there is no memory for it.
+// Empty if it is not a string, or if out of memory.
 static struct slice get_text(const struct payload *payload, json_value object, struct slice name)
 {
     struct slice text;
@@ -25,7 +25,7 @@ static void note_ticked(enum github_event_kind type, struct github_hook *hook)
     case GITHUB_EVENT_RUN:
         hook->has_runs = true;
         break;
-    case GITHUB_EVENT_PING: // comes whatever is ticked
+    case GITHUB_EVENT_PING: // sent regardless of the selected events
     case GITHUB_EVENT_IGNORED:
         break;
     }
@@ -68,7 +68,7 @@ static struct slice without_secrets(const struct payload *payload, struct slice 
     return shown;
 }
 
-// GitHub writes "0" and "1"; its schema has numbers, too.
+// GitHub sends "0" and "1"; its schema also allows numbers.
 static bool is_set(const struct payload *payload, json_value value)
 {
     struct slice text;

@@ -1,4 +1,4 @@
-// Payloads of workflow_job.
+// Decodes workflow_job payloads.
 #include <inttypes.h>
 #include <string.h>
 
@@ -16,11 +16,11 @@ static const struct field step_rows[] = {
 };
 static const struct field_table step_table = FIELD_TABLE(step_rows);
 
-// One without a name is told by its number: its time is known all the same.
+// A step without a name gets its number as the name: its times are valid nevertheless.
 static enum error_code complete_step(const struct payload *payload, size_t index,
                                      struct github_step *step)
 {
-    if (step->number == 0) // `number` is not documented: be ready to do without
+    if (step->number == 0) // `number` is not documented and may be missing
         step->number = (int64_t)index + 1;
     if (step->name.len == 0 &&
         !arena_format(payload->arena, &step->name, "step %" PRId64, step->number))
@@ -69,8 +69,8 @@ static bool is_sorted(const struct github_step *steps, size_t count)
     return true;
 }
 
-// Merge sort from runs of 1 upwards: stable, which qsort is not, and never quadratic. `spare` has
-// room for as many. Returns which of the two holds the result.
+// Merge sort, starting with runs of length 1: stable, unlike qsort, and never quadratic. `spare` has room for as
+// many. Returns the array that holds the result.
 static struct github_step *sort_steps(struct github_step *steps, struct github_step *spare,
                                       size_t count)
 {
@@ -116,7 +116,7 @@ refused:
 
 // --- workflow_job payloads ------------------------------------------------------------------------
 
-// What is no text is no label.
+// A value that is not a string is not a label.
 static enum error_code read_labels(const struct payload *payload, json_value array, void *target)
 {
     const struct json_document *document = &payload->document;

@@ -1,4 +1,4 @@
-// The parts of a payload, each with its reader. Private to the room.
+// The parts of a payload, each with its reader. Private to this module.
 #ifndef GHATRACE_GITHUB_PAYLOADS_H
 #define GHATRACE_GITHUB_PAYLOADS_H
 
@@ -15,20 +15,20 @@ struct envelope {
     json_value deployment;
 };
 
-// They expect a zeroed struct; `action` is the caller's to set.
+// They expect a zeroed struct; the caller sets `action`.
 enum error_code repository_read(const struct payload *payload, const struct envelope *envelope,
                                 struct github_repository *repository) MUST_CHECK;
 enum error_code job_read(const struct payload *payload, const struct envelope *envelope,
                          struct github_job *job) MUST_CHECK;
 enum error_code run_read(const struct payload *payload, const struct envelope *envelope,
                          struct github_run *run) MUST_CHECK;
-// Of a ping's outermost object. Leaves out what it cannot read.
+// Reads a ping's outermost object. Skips what it cannot read.
 void hook_read(const struct payload *payload, struct github_hook *hook);
 
 // The "steps" of a job: a field_reader whose target is a struct github_job.
 field_reader steps_read;
 
-// A workflow's name; one of blanks only is none.
+// A workflow's name; empty if it is only blanks.
 struct slice payload_name(struct slice text);
 
 #endif

@@ -1,4 +1,4 @@
-// Payloads of workflow_run, and the repository in any payload.
+// Decodes workflow_run payloads, and the repository in any payload.
 #include <string.h>
 
 #include "ghatrace/base/utf8.h"
@@ -14,8 +14,7 @@ static const struct field owner_rows[] = {
 };
 static const struct field_table owner_table = FIELD_TABLE(owner_rows);
 
-// An organization defines its custom properties as it likes, as lists of choices for instance; one that is no text is
-// not meant for us.
+// An organization may define custom properties of any type, for example lists; one that is not a string is ignored.
 static const struct field property_rows[] = {
     {FIELD_NAME("service_name"), FIELD_STRING, OF_REPOSITORY(service_name)},
 };
@@ -31,7 +30,7 @@ static const struct field repository_rows[] = {
 };
 static const struct field_table repository_table = FIELD_TABLE(repository_rows);
 
-// The name stands in the payload twice, whole and in its two parts: where one is missing, the other tells it.
+// The payload has the name twice, whole and in its two parts: each is used if the other is missing.
 static enum error_code complete_names(const struct payload *payload,
                                       struct github_repository *repository)
 {
@@ -60,7 +59,7 @@ enum error_code repository_read(const struct payload *payload, const struct enve
 
 // --- the server that a URL leads to ---------------------------------------------------------------
 
-// An empty text may have no address to count from.
+// An empty slice may have a NULL pointer.
 static struct slice from(struct slice text, size_t start)
 {
     return start > 0 ? (struct slice){text.data + start, text.len - start} : text;
@@ -76,7 +75,7 @@ static bool is_letter(char c)
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
 }
 
-// Where the first of these characters is; the length where there is none.
+// The index of the first of these characters; the length if there is none.
 static size_t find_any(struct slice text, struct slice characters)
 {
     size_t at = 0;
@@ -85,7 +84,7 @@ static size_t find_any(struct slice text, struct slice characters)
     return at;
 }
 
-// RFC 3986, 3.1: a letter, then letters, digits, '+', '-', '.', then ':'. 0: it has none.
+// RFC 3986, 3.1: a letter, then letters, digits, '+', '-', '.', then ':'. 0: no scheme.
 static size_t scheme_length(struct slice url)
 {
     size_t len = 0;
@@ -95,7 +94,7 @@ static size_t scheme_length(struct slice url)
     return len > 0 && len < url.len && url.data[len] == ':' ? len + 1 : 0;
 }
 
-// User, host and port. Browsers take a backslash for a slash (WHATWG URL, 4.4), so it ends them, too.
+// User, host and port. Browsers treat a backslash as a slash (WHATWG URL, 4.4), so it ends them, too.
 static struct slice authority_of(struct slice url)
 {
     struct slice rest = from(url, scheme_length(url));
@@ -181,7 +180,7 @@ static const struct field pull_request_rows[] = {
 };
 static const struct field_table pull_request_table = FIELD_TABLE(pull_request_rows);
 
-// The first of them that is one.
+// The first element that is an object.
 static enum error_code read_pull_requests(const struct payload *payload, json_value array,
                                           void *target)
 {
@@ -302,9 +301,9 @@ static const struct field workflow_rows[] = {
 };
 static const struct field_table workflow_table = FIELD_TABLE(workflow_rows);
 
-// ".github/workflows/x.yml@refs/heads/main", as GitHub writes it where the file is taken at another place than the
-// run's own, without the place: the workflow is the same at each of them. Both endings of workflow files are looked
-// for, because '@' may stand in their names.
+// Removes the ref from ".github/workflows/x.yml@refs/heads/main", which GitHub sends if the file is taken from
+// another ref than the run's own: the workflow is the same at each ref. Searches for both extensions of workflow
+// files, because '@' may be part of their names.
 static struct slice without_place(struct slice path)
 {
     static const struct slice ends[] = {FIELD_NAME(".yml@"), FIELD_NAME(".yaml@")};
@@ -316,9 +315,9 @@ static struct slice without_place(struct slice path)
     return path;
 }
 
-// `workflow_run.name` may be "" or the run-name text of this one run, which then is its display_title, too;
-// `workflow.name` is the workflow's own, the same for all of its runs. Where it has none, the path of its file stands
-// in. Without any word about the workflow, the run's name is taken if it may be the workflow's.
+// `workflow_run.name` may be "" or the run-name text of this run, which then is its display_title, too;
+// `workflow.name` is the workflow's own name, the same for all of its runs. If it has none, the path of its file is
+// used. Without any data about the workflow, the run's name is used if it may be the workflow's.
 static struct slice name_of_workflow(const struct github_run *run, struct slice run_name,
                                      const struct workflow *workflow, bool has_workflow)
 {
@@ -350,7 +349,7 @@ enum error_code run_read(const struct payload *payload, const struct envelope *e
         return code;
     if (run->run_attempt == 0) // absent in 2021
         run->run_attempt = 1;
-    // Until here it is workflow_run.name.
+    // So far it holds workflow_run.name.
     run->workflow_name =
         name_of_workflow(run, payload_name(run->workflow_name), &workflow, has_workflow);
     return ERROR_NONE;

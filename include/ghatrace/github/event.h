@@ -1,7 +1,7 @@
-// What a webhook delivery says, as a struct: JSON text in, `struct github_event` out. Pure.
+// Decodes the JSON of a webhook delivery into a `struct github_event`. Pure.
 //
-// The rules about GitHub's behaviour are written out where they are applied, with the public thread
-// or document that they come from.
+// Rules about GitHub's behaviour are documented where they are applied, with the public thread or document that they
+// come from.
 #ifndef GHATRACE_GITHUB_EVENT_H
 #define GHATRACE_GITHUB_EVENT_H
 
@@ -14,19 +14,18 @@
 #include "ghatrace/base/slice.h"
 #include "ghatrace/base/time.h"
 
-// The kinds of events, and the types that X-GitHub-Event names. /metrics and the API list them in this order. All
-// who deal with events switch over it: a new kind, put before the last, does not compile until each place handles it
+// The kinds of events, and the types in X-GitHub-Event. /metrics and the API list them in this order. Code that
+// handles events switches over it: a new kind, added before the last, does not compile until each place handles it
 // (`scripts/places github_event_kind` lists them).
 enum github_event_kind {
     GITHUB_EVENT_JOB,
     GITHUB_EVENT_RUN,
     GITHUB_EVENT_PING,
-    GITHUB_EVENT_IGNORED, // not for us: `ignored_because` says why; as a type: every other
+    GITHUB_EVENT_IGNORED, // not processed: `ignored_because` has the reason; as a type: all others
 };
 #define GITHUB_EVENT_KINDS (GITHUB_EVENT_IGNORED + 1)
 
-// In the order in which a job lives through them, but for waiting, which may follow queued and be
-// followed by it.
+// In the order of a job's life cycle, except for waiting, which may come before or after queued.
 enum github_job_action {
     GITHUB_JOB_QUEUED,
     GITHUB_JOB_WAITING,
@@ -40,21 +39,21 @@ enum github_run_action {
     GITHUB_RUN_COMPLETED,
 };
 
-// In all structs below: a slice of length 0, an id of 0 and a time of TIMESTAMP_UNKNOWN mean that
-// the payload has null, "", 0, nothing or something of another type or form there: but for its identity (action, run id,
-// job id) nothing that is odd in a payload may cost the event. Strings are valid UTF-8 without NUL: escapes
-// are resolved, what is invalid is U+FFFD. They point into the body or into the arena.
+// In all structs below, a slice of length 0, an id of 0 and a time of TIMESTAMP_UNKNOWN mean that the payload has
+// null, "", 0, no value, or a value of another type or form: except for its identity (action, run id, job id), no
+// invalid field may cause an event to be refused. Strings are valid UTF-8 without NUL: escapes are resolved, invalid
+// bytes are U+FFFD. They point into the body or into the arena.
 
-// What is longer or more than below is cut when it is decoded: none of it comes from GitHub, and spans repeat texts many
-// times. All steps are kept.
-#define GITHUB_TEXT_MAX 4096      // bytes of any text, cut between characters
+// Longer texts and lists are truncated when they are decoded: GitHub sends none, and spans repeat texts many times.
+// All steps are kept.
+#define GITHUB_TEXT_MAX 4096      // bytes of any text, truncated at a character boundary
 #define GITHUB_LABELS_MAX 100     // of a job
 #define GITHUB_REFERENCES_MAX 256 // workflows that a run refers to
-// Bytes that an event and its tokens may take beside the body. A job of 100,000 steps takes 40 MiB.
+// Memory limit in bytes of an event and its tokens, in addition to the body. A job of 100,000 steps takes 40 MiB.
 #define GITHUB_EVENT_MEMORY_MAX ((size_t)72 * 1024 * 1024)
 
 struct github_repository {
-    struct slice full_name; // "owner/name"; made of the two, as they are of it, where it is missing
+    struct slice full_name; // "owner/name"; built from the two if it is missing, and vice versa
     struct slice owner;     // repository.owner.login
     struct slice name;
     struct slice html_url;
@@ -63,7 +62,7 @@ struct github_repository {
 };
 
 struct github_step {
-    struct slice name; // free text, repeats within a job; "step 3" where the third has none
+    struct slice name; // free text, repeats within a job; "step 3" if the third has none
     int64_t number;    // unique within the job, with gaps
     struct slice status;
     struct slice conclusion;
@@ -77,11 +76,11 @@ struct github_job {
     int64_t run_attempt; // 1 where absent, 0 or none
     enum github_job_action action;
     struct slice name;
-    struct slice workflow_name; // not of blanks only
+    struct slice workflow_name; // not only blanks
     struct slice head_branch;
     struct slice head_sha;
     struct slice html_url;
-    struct slice status; // as it came; `action` and `conclusion` decide
+    struct slice status; // as received; `action` and `conclusion` are decisive
     struct slice conclusion;
     timestamp_ns created_at; // absent in payloads before 2023
     timestamp_ns started_at; // in queued and waiting events: the time of queueing
@@ -93,7 +92,7 @@ struct github_job {
     size_t label_count;
     const struct github_step *steps; // sorted by number
     size_t step_count;
-    int64_t deployment_id; // top-level `deployment`, where the job deploys
+    int64_t deployment_id; // top-level `deployment`, if the job deploys
     struct slice deployment_environment;
 };
 
@@ -114,7 +113,7 @@ struct github_run {
     struct slice actor;            // actor.login
     struct slice triggering_actor; // triggering_actor.login
     timestamp_ns created_at;
-    timestamp_ns updated_at; // stands for the end when completed
+    timestamp_ns updated_at; // used as the end when completed
     timestamp_ns run_started_at;
     const struct slice *referenced_workflows; // "path@sha" each
     size_t referenced_workflow_count;
@@ -122,28 +121,28 @@ struct github_run {
     struct slice pull_request_base; // its base.ref
 };
 
-// What a ping tells of the webhook (F19). What is of an odd type in it counts as absent: no ping is refused for it.
+// The webhook's settings in a ping (F19). Values of a wrong type count as absent: no ping is refused because of one.
 struct github_hook {
     bool has_events; // there is a list of events
-    bool has_jobs;   // in it, by name or as "*"
+    bool has_jobs;   // it is in the list, by name or as "*"
     bool has_runs;
     bool is_inactive; // `active` is false
-    bool is_insecure; // config.insecure_ssl: GitHub does not look at our certificate
+    bool is_insecure; // config.insecure_ssl: GitHub does not verify our certificate
     int64_t hook_id;
     struct slice type;  // "Repository", "Organization", "App" and so on
     struct slice owner; // the repository's full name, or the organization's login
-    struct slice url;   // config.url, without user, query and fragment, where secrets may stand
+    struct slice url;   // config.url, without user, query and fragment, which may contain secrets
     struct slice content_type; // config.content_type: "json" or "form"
 };
 
 struct github_event {
     enum github_event_kind kind;
     enum github_event_kind
-        type;          // what the header calls it, also where it is ignored; other types: IGNORED
-    bool is_malformed; // ignored, because GitHub sent null in place of what it speaks of
+        type;          // the type in the header, also for ignored events; IGNORED for all others
+    bool is_malformed; // ignored, because GitHub sent null instead of the event's subject
     const char *ignored_because;         // static text, for GITHUB_EVENT_IGNORED
     struct github_repository repository; // for jobs and runs
-    struct slice server;                 // that these ids are of (server.h); empty: github.com
+    struct slice server;                 // the server of these ids (server.h); empty: github.com
     union {
         struct github_job job;
         struct github_run run;
@@ -151,30 +150,31 @@ struct github_event {
     };
 };
 
-// "workflow_job" and so on: X-GitHub-Event, the label in /metrics and the name in the API; "other" for GITHUB_EVENT_IGNORED.
+// "workflow_job" and so on: X-GitHub-Event, the label in /metrics and the name in the API; "other" for
+// GITHUB_EVENT_IGNORED.
 const char *github_event_name(enum github_event_kind type);
 // GITHUB_EVENT_IGNORED for all others.
 enum github_event_kind github_event_type_of(struct slice name);
-// What the webhook does with an event of a kind.
+// How the webhook handles an event of a kind.
 enum github_event_use {
-    GITHUB_EVENT_USE_STORE,  // the engine takes it into what is known
-    GITHUB_EVENT_USE_ANSWER, // it is answered, and noted for whoever sets the webhook up
+    GITHUB_EVENT_USE_STORE,  // the engine adds it to the state
+    GITHUB_EVENT_USE_ANSWER, // it gets a response, and is noted for the webhook's setup
     GITHUB_EVENT_USE_NONE,
 };
 enum github_event_use github_event_use_of(enum github_event_kind kind);
 
-// Decodes one payload. `event_type` is the X-GitHub-Event header. Types and actions that are not
-// ours are GITHUB_EVENT_IGNORED after the body was checked to be JSON; so are those whose `workflow_job`,
-// `workflow_run` or `repository` is null, and a check run in a job's clothes: completed, no labels, no
-// steps, no runner, and an html_url with "/runs/" but without "/job/" (or "/jobs/").
+// Decodes one payload. `event_type` is the X-GitHub-Event header. Unsupported types and actions become
+// GITHUB_EVENT_IGNORED after the body was checked to be JSON; so do those with a null `workflow_job`, `workflow_run`
+// or `repository`, and a check run that is delivered as a job: completed, no labels, no steps, no runner, and an
+// html_url with "/runs/" but without "/job/" (or "/jobs/").
 //
-// Ids are integers as JSON Schema has them (GitHub's own schemas, @octokit/webhooks-schemas, say "integer"): 1.0 and
-// 1e3 are, "1" is not, nor is what 64 bits do not hold; and they are positive.
+// Ids must be positive integers in the sense of JSON Schema (GitHub's own schemas, @octokit/webhooks-schemas, have
+// "integer"): 1.0 and 1e3 are valid, "1" and numbers beyond 64 bits are not.
 //
-// `arena` holds what does not stand in `body` as it is, tokens included; `body` must outlive the event.
-// ERROR_INVALID: not JSON, or a field of the event's identity missing or of the wrong type; the message names it
-// ("workflow_job.run_id: missing"). ERROR_TOO_LARGE: nested deeper than 64 or more than
-// 2,000,000 tokens, or decoded to more than GITHUB_EVENT_MEMORY_MAX. ERROR_MEMORY.
+// `arena` holds everything that is not verbatim in `body`, including tokens; `body` must outlive the event.
+// ERROR_INVALID: not JSON, or a field of the event's identity is missing or of the wrong type; the message names it
+// ("workflow_job.run_id: missing"). ERROR_TOO_LARGE: nested deeper than 64, more than 2,000,000 tokens, or larger
+// than GITHUB_EVENT_MEMORY_MAX when decoded. ERROR_MEMORY.
 enum error_code github_event_decode(struct slice event_type, struct slice body, struct arena *arena,
                                     struct github_event *event, struct error *error) MUST_CHECK;
 

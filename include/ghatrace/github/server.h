@@ -1,5 +1,5 @@
-// Which server a payload comes from: github.com, a subdomain of ghe.com (data residency) or an Enterprise Server. Ids
-// of runs and jobs are unique within one of them only. Pure.
+// The server of a payload: github.com, a subdomain of ghe.com (data residency) or an Enterprise Server. Ids of runs
+// and jobs are unique only within one server. Pure.
 #ifndef GHATRACE_GITHUB_SERVER_H
 #define GHATRACE_GITHUB_SERVER_H
 
@@ -10,21 +10,22 @@
 #define GITHUB_SERVER_USUAL SLICE("github.com")
 #define GITHUB_SERVER_MAX 253 // bytes: the longest host name (RFC 1035, 2.3.4)
 
-// The host of a repository's html_url, in lower-case ASCII, without brackets around an IPv6 address and without a dot
-// at its end. Empty for github.com, and where there is no host: absent is github.com.
+// The host of a repository's html_url, in lower-case ASCII, without brackets around an IPv6 address and without a
+// trailing dot. Empty for github.com, and if there is no host.
 //
-// Never with user or password, since it is shown and exported. Without the port: an Enterprise Server has one host name
-// and answers to ports 80 and 443 only (GitHub Docs, Network ports), so another port can only be a detour to the same
-// server. A text without "//" has no host (RFC 3986, 4.2), unless there is a dot before its first slash, which no
-// owner's name has. What is no host name is taken as it is, cut between characters at GITHUB_SERVER_MAX bytes.
+// Never includes user or password, since it is shown and exported. Without the port: an Enterprise Server has one
+// host name and serves ports 80 and 443 only (GitHub Docs, Network ports), so another port can only be another route
+// to the same server. A text without "//" has no host (RFC 3986, 4.2), unless there is a dot before its first slash,
+// which no owner's name has. An invalid host name is used as it is, truncated at a character boundary to
+// GITHUB_SERVER_MAX bytes.
 //
 // Points into `url` or into the arena. ERROR_MEMORY.
 enum error_code github_server_of_url(struct slice url, struct arena *arena,
                                      struct slice *server) MUST_CHECK;
 
-// What it is called where people and tools read it: never empty.
+// The server's name for display and in the API: never empty.
 struct slice github_server_name(struct slice server);
-// The reverse, of a name that somebody typed. ERROR_MEMORY.
+// The reverse, for a name entered by a user. ERROR_MEMORY.
 enum error_code github_server_of_name(struct slice name, struct arena *arena,
                                       struct slice *server) MUST_CHECK;
 
