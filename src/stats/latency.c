@@ -50,7 +50,7 @@ void histogram_merge(struct histogram *into, const struct histogram *from)
         into->max = from->max;
 }
 
-// Where in its bucket a value stands that is number `rank` (from 1) of `count` there: as if they lay evenly spread.
+// Interpolates value number `rank` (from 1) of `count` in its bucket, as if they were evenly distributed.
 static duration_ns place_in_bucket(size_t bucket, uint64_t rank, uint64_t count, duration_ns max)
 {
     duration_ns start = (duration_ns)histogram_bucket_start(bucket) * NS_PER_SECOND;
@@ -81,7 +81,7 @@ duration_ns histogram_percentile(const struct histogram *histogram, unsigned per
     return histogram->max;
 }
 
-// --- as bytes ----------------------------------------------------------------------------------------------
+// --- encoding ----------------------------------------------------------------------------------------------
 
 enum error_code histogram_encode(const struct histogram *histogram, struct buffer *out)
 {
@@ -115,7 +115,7 @@ bool histogram_decode_into(struct slice bytes, struct histogram *into)
     return bytes_is_done(&reader);
 }
 
-// --- how long jobs of each pool waited in the queue, lately ---------------------------------------
+// --- recent queue times of each pool's jobs -------------------------------------------------------
 
 #define SLOT_KEY_SIZE (8 + POOL_ID_SIZE)
 
@@ -182,7 +182,8 @@ enum error_code latency_count_job(struct stats *stats, const struct job_sample *
     return ERROR_NONE;
 }
 
-// The slots lie in the order of time. One further ahead than any is kept was told by a clock that has been set back since.
+// The slots are ordered by time. One further in the future than slots are kept dates from before the clock was set
+// back.
 static bool is_past_keeping(struct slice key, timestamp_ns now)
 {
     timestamp_ns slot = (timestamp_ns)bytes_get_be64(key.data);
@@ -247,7 +248,7 @@ static int compare_pools(const void *a, const void *b)
     return memcmp(left->id.bytes, right->id.bytes, POOL_ID_SIZE);
 }
 
-// One that is damaged adds nothing, not even its sound part.
+// A damaged histogram adds nothing, not even its valid part.
 static bool add_histogram(struct slice bytes, struct histogram *into)
 {
     struct histogram alone = {0};

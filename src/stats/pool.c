@@ -1,4 +1,4 @@
-// Pools of runners: who is open in them, and how many.
+// Pools of runners: their open jobs and counts.
 #include "ghatrace/stats/pool.h"
 
 #include "ghatrace/base/utf8.h"
@@ -9,7 +9,7 @@
 #include "private.h"
 
 #define UNUSED_KEPT NS_PER_DAY
-#define LATENCY_GONE (LATENCY_KEPT + LATENCY_SLOT) // by then no row of the slot is left
+#define LATENCY_GONE (LATENCY_KEPT + LATENCY_SLOT) // by then all rows of the slot are deleted
 // pool id ‖ state ‖ be64 since ‖ trace ‖ span
 #define JOB_PREFIX_SIZE (POOL_ID_SIZE + 1)
 #define JOB_KEY_SIZE (JOB_PREFIX_SIZE + 8 + TRACE_ID_SIZE + SPAN_ID_SIZE)
@@ -70,7 +70,8 @@ enum error_code pool_encode(const struct pool *pool, struct buffer *out)
     return writer.code;
 }
 
-// Before the first start of a daemon that folds case, a tool may meet pools named by their labels as they were spelled.
+// Before the first start of a daemon that ignores case, a tool may find pools whose ids were made from the labels as
+// spelled.
 static bool is_named_by(struct pool *pool, struct slice key)
 {
     if (key.len != POOL_ID_SIZE)
@@ -120,7 +121,7 @@ static enum error_code add_row(struct stats *stats, const struct pool *pool, str
     return ERROR_NONE;
 }
 
-// The row of a pool that exists. ERROR_NOT_FOUND, also for one that is damaged: it is set aside.
+// The row of an existing pool. ERROR_NOT_FOUND, also for a damaged one, which is set aside.
 static enum error_code find_row(struct stats *stats, const struct pool_id *id, struct row **row,
                                 struct error *error)
 {
@@ -139,7 +140,7 @@ static enum error_code find_row(struct stats *stats, const struct pool_id *id, s
     return add_row(stats, &pool, row, error);
 }
 
-// A pool that was set aside may have open jobs, which its successor inherits.
+// A pool that was set aside may have open jobs, which are counted in its successor.
 static enum error_code count_open_jobs(struct stats *stats, struct pool *pool, struct error *error)
 {
     struct store_walk *walk;
@@ -218,7 +219,7 @@ enum error_code pool_place_job(const struct job_state *job, struct arena *arena,
     return ERROR_NONE;
 }
 
-// Takes the job out of this pool, if that is where it stands: ERROR_NOT_FOUND if not.
+// Removes the job from this pool. ERROR_NOT_FOUND if it is not there.
 static enum error_code leave_pool(struct stats *stats, const struct pool_id *pool,
                                   const struct open_job_state *open_state,
                                   const struct store_key *job, struct error *error)
@@ -231,7 +232,7 @@ static enum error_code leave_pool(struct stats *stats, const struct pool_id *poo
     if (code != ERROR_NONE)
         return code;
     code = find_row(stats, pool, &row, error);
-    if (code == ERROR_NOT_FOUND) // it was damaged; when a job comes next, the others are counted
+    if (code == ERROR_NOT_FOUND) // it was damaged; the next job that is added counts the others
         return ERROR_NONE;
     if (code != ERROR_NONE)
         return code;
@@ -241,7 +242,7 @@ static enum error_code leave_pool(struct stats *stats, const struct pool_id *poo
     return ERROR_NONE;
 }
 
-// When it came, there may have been too many pools for one of its own.
+// When the job was added, there may have been too many pools for one of its own.
 static enum error_code leave(struct stats *stats, const struct pool_place *place,
                              const struct store_key *job, struct error *error)
 {
@@ -296,7 +297,7 @@ static bool is_of_job(struct slice key, const struct store_key *job)
                0;
 }
 
-// By looking through all open jobs: a damaged state does not tell where its job stands.
+// Searches all open jobs, because a damaged state does not contain the job's pool.
 static enum error_code find_job(struct stats *stats, const struct store_key *job,
                                 uint8_t found[JOB_KEY_SIZE], struct error *error)
 {
@@ -345,7 +346,7 @@ static bool is_unused(const struct pool *pool, timestamp_ns now)
     return pool->changed_at < now - UNUSED_KEPT && pool->latency_slot < now - LATENCY_GONE;
 }
 
-// Times ahead of now were told by a clock that has been set back since.
+// Times in the future date from before the clock was set back.
 static enum error_code clamp_future_time(struct stats *stats, struct pool *pool,
                                          struct error *error)
 {

@@ -1,4 +1,4 @@
-// What the files of the stats share: the writer, its rows, and small pieces of bytes.
+// Shared by the files of this module: the writer, its rows, and encoding helpers.
 #ifndef GHATRACE_STATS_PRIVATE_H
 #define GHATRACE_STATS_PRIVATE_H
 
@@ -16,10 +16,10 @@
 #define STATS_OWN_KEYS 2 // of the table stats: "version" and "cursor" (rebuild.h)
 #define ROW_CHAINS 256
 
-// One row of a table, read or made by this transaction, changed in memory, written by stats_flush().
+// A row of a table, read or created by this transaction, changed in memory, written by stats_flush().
 struct row {
     struct row *next_in_chain;
-    struct row *next; // in the order in which they were looked for
+    struct row *next; // in the order of first use
     enum store_table table;
     uint8_t key[ROW_KEY_MAX];
     size_t key_len;
@@ -30,7 +30,7 @@ struct row {
     };
 };
 
-// A series without room for what its kind does not have.
+// A series that only has space for the histograms of its kind.
 struct series_row {
     enum series_kind kind;
     struct slice labels[SERIES_LABELS_MAX];
@@ -40,8 +40,8 @@ struct series_row {
     struct series_histogram *histograms; // series_histogram_count() of them
 };
 
-// Label sets that leave next, the one unused for longest first; found by a walk over all of them. Between walks sets
-// only become newer: one that is still as it was found is still older than all that are not in the list.
+// Label sets to remove next, the one unused for longest first; found by a scan of all sets. Between scans sets only
+// become newer: a set that is unchanged since the scan is still older than all that are not in the list.
 #define CANDIDATES_MAX 256
 struct candidate {
     struct series_id id;
@@ -50,7 +50,7 @@ struct candidate {
 struct candidates {
     struct candidate list[CANDIDATES_MAX];
     size_t next, count;
-    bool is_barren; // a walk in this transaction found none
+    bool is_barren; // a scan in this transaction found none
 };
 
 struct stats {
@@ -61,60 +61,60 @@ struct stats {
     struct buffer bytes; // one row being encoded
     struct row *chains[ROW_CHAINS];
     struct row *first;
-    struct row **last;                    // where the next row is hung in
-    uint64_t new_rows[STORE_TABLE_COUNT]; // made, and not yet written
+    struct row **last;                    // where the next row is appended
+    uint64_t new_rows[STORE_TABLE_COUNT]; // created, and not yet written
     struct candidates candidates[SERIES_KINDS];
     struct stats_overflow overflow; // of this transaction
-    // While the tables are made anew (rebuild.h): states at or behind the cursor are not in them yet.
+    // During a rebuild of the tables (rebuild.h): states at or behind the cursor are not in them yet.
     bool is_rebuilding;
     struct store_key cursor;
     struct arena scratch; // one state
-    // Hashes of servers that the store holds for sure (stats.c).
+    // Hashes of servers that are known to be in the store (stats.c).
     uint8_t known_servers[KNOWN_SERVERS][HASH_SIZE];
-    size_t next_server;  // which of them gives way to another
-    bool has_new_server; // put into the store by this transaction
+    size_t next_server;  // the next one to be replaced
+    bool has_new_server; // this transaction added one to the store
 };
 
 // --- rows (stats.c) ---
 
-// The row, if this transaction has it already; else NULL.
+// The row, if this transaction has loaded it already; else NULL.
 struct row *rows_find(const struct stats *stats, enum store_table table, const void *key,
                       size_t key_len);
-// A new row, whose content the caller makes. NULL when memory is refused.
+// A new row, to be filled by the caller. NULL if out of memory.
 struct row *rows_add(struct stats *stats, enum store_table table, const void *key, size_t key_len);
-// May one more pool or series be made?
+// True if one more pool or series may be created.
 bool rows_may_grow(const struct stats *stats, enum store_table table);
-// Are changes to this state to be taken into the tables of what is open?
+// True if changes to this state have to be applied to the tables of open runs and jobs.
 bool stats_covers(const struct stats *stats, const struct store_key *key);
 
-// Notes what is counted under "other". `parts`: of the example.
+// Records what is counted under "other". `parts`: of the example.
 void stats_note_overflow(struct stats *stats, const char *kind, const struct slice *parts,
                          size_t count);
-// Sets a row aside that cannot be read. ERROR_NOT_FOUND, as though it had not been there; or what went wrong.
+// Sets an unreadable row aside. ERROR_NOT_FOUND, as if it did not exist; or the error of doing so.
 enum error_code stats_set_aside(struct stats *stats, enum store_table table, struct slice key,
                                 struct error *error) MUST_CHECK;
 
 // First half of SHA-256.
 void stats_hash(struct slice data, uint8_t hash[HASH_SIZE]);
 
-// --- what rows hold ---
+// --- contents of rows ---
 
-// The row of a pool, or that of "other" where there are too many. The pool is made if need be.
+// The row of a pool, or that of "other" if there are too many. The pool is created if needed.
 enum error_code pool_load_row(struct stats *stats, struct slice labels, struct slice group,
                               struct row **row, struct error *error) MUST_CHECK;
 enum error_code pool_encode(const struct pool *pool, struct buffer *out) MUST_CHECK;
 // Makes room for a label set by adding the one that was unused for longest to `other`. False: there is none.
 struct series_id series_make_id(enum series_kind kind, const struct slice *labels);
-// What one has counted is added to another of its kind.
+// Adds the counts of one series to another of its kind.
 void series_add_row(struct series_row *into, const struct series_row *from);
 struct series_row *series_allocate_row(struct stats *stats, enum series_kind kind);
 enum error_code series_encode(const struct series_row *row, struct buffer *out) MUST_CHECK;
 // `row` has its kind, and zeroed histograms. Labels point into `bytes`. False: damaged.
 bool series_decode(struct slice bytes, struct series_row *row) MUST_CHECK;
 
-// --- bytes (bytes.c) ---
+// --- encoding (stats.c) ---
 
-// Reading: after the first failure all is zero.
+// Reading: after the first failure all results are zero.
 struct byte_reader {
     const uint8_t *next;
     const uint8_t *end;
@@ -125,11 +125,11 @@ struct byte_reader bytes_reader(struct slice bytes);
 uint64_t bytes_read_varint(struct byte_reader *reader);
 uint64_t bytes_read_be(struct byte_reader *reader, size_t size);
 struct slice bytes_read(struct byte_reader *reader, size_t len);
-struct slice bytes_read_text(struct byte_reader *reader); // its length in front
-// Did all go well, to the last byte?
+struct slice bytes_read_text(struct byte_reader *reader); // prefixed with its length
+// True if everything was read without failure, to the last byte.
 bool bytes_is_done(const struct byte_reader *reader);
 
-// Writing: after the first failure nothing more is written, and `code` tells.
+// Writing: after the first failure nothing more is written, and `code` has the error.
 struct byte_writer {
     struct buffer *out;
     enum error_code code;

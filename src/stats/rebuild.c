@@ -1,4 +1,4 @@
-// Figures made anew from the states, and those of older versions.
+// Rebuilds statistics from the states, and converts those of older versions.
 #include "ghatrace/stats/rebuild.h"
 
 #include <stdlib.h>
@@ -10,7 +10,7 @@
 #include "ghatrace/trace/labels.h"
 #include "private.h"
 
-// --- the tables of what is open, made from the states ---------------------------------------------
+// --- rebuilding the tables of open runs and jobs from the states ----------------------------------
 
 #define CURSOR_SIZE (TRACE_ID_SIZE + SPAN_ID_SIZE)
 #define VERSION_SIZE 4
@@ -28,7 +28,7 @@ static struct slice cursor_key(void)
     return SLICE("cursor");
 }
 
-// --- progress, as it is stored -----------------------------------------------------------------------------
+// --- stored progress ---------------------------------------------------------------------------------------
 
 static enum error_code read_version(struct store_transaction *transaction, bool *is_ours,
                                     bool *is_version_1, struct error *error)
@@ -43,7 +43,7 @@ static enum error_code read_version(struct store_transaction *transaction, bool 
     return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
 }
 
-// ERROR_NOT_FOUND: nothing is being walked.
+// ERROR_NOT_FOUND: there is no rebuild.
 static enum error_code read_cursor(struct store_transaction *transaction, struct store_key *cursor,
                                    bool *is_damaged, struct error *error)
 {
@@ -87,8 +87,8 @@ enum error_code rebuild_is_done(struct store_transaction *transaction, bool *is_
 
 static enum error_code stats_upgrade(struct stats *stats, struct error *error);
 
-// Of what is open, all of it is counted anew, whatever the version. Other figures of an unknown version are of no use
-// to this one. The quarantine holds no figures.
+// Open runs and jobs are always recounted, whatever the version. Other statistics of an unknown version are of no use
+// to this one. The quarantine contains no statistics.
 static enum error_code begin(struct stats *stats, bool is_version_1, struct error *error)
 {
     enum error_code code = is_version_1 ? stats_upgrade(stats, error) : ERROR_NONE;
@@ -115,7 +115,7 @@ static enum error_code finish(struct stats *stats, struct error *error)
     return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
 }
 
-// Where the walk stands, as of this transaction: one before it may have been aborted.
+// The position as of this transaction: the one before may have been aborted.
 static enum error_code look_up_progress(struct stats *stats, struct error *error)
 {
     bool is_ours, is_version_1;
@@ -125,13 +125,13 @@ static enum error_code look_up_progress(struct stats *stats, struct error *error
         code = begin(stats, is_version_1, error);
     if (code == ERROR_NONE)
         code = read_cursor(stats->transaction, &stats->cursor, &is_damaged, error);
-    if (is_damaged) // what was counted so far cannot be told from what was not
+    if (is_damaged) // counted and uncounted states cannot be told apart
         code = begin(stats, false, error);
     stats->is_rebuilding = code == ERROR_NONE;
     return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
 }
 
-// --- the walk --------------------------------------------------------------------------------------------
+// --- rebuild ---------------------------------------------------------------------------------------------
 
 // A state that cannot be read, for the reason in `error`.
 static enum error_code set_aside(struct stats *stats, const struct store_key *key,
@@ -173,7 +173,7 @@ static enum error_code take_run(struct stats *stats, const struct store_key *key
     return open_runs_put(stats, &run, error);
 }
 
-// The cursor is behind this state already, so that it is covered.
+// The cursor is already behind this state, so that it counts as processed.
 static enum error_code take_state(struct stats *stats, const struct store_key *key,
                                   struct slice found, struct error *error)
 {
@@ -218,9 +218,9 @@ enum error_code rebuild_continue(struct stats *stats, size_t max, bool *is_done,
 }
 
 // --- upgrade --------------------------------------------------------------------------------------
-// From figures of version 1, which took each spelling of labels for a pool and a series of its own: those that are the
-// same are added up. Texts of that version have no backslashes: one label "a,b" cannot be told from the labels "a" and
-// "b" there, and counts as these.
+// Converts statistics of version 1, which had a pool and a series for each spelling of labels: equal sets are added
+// up. Texts of that version are not escaped: the label "a,b" cannot be distinguished from the labels "a" and "b"
+// there, and is read as the latter.
 
 #define SLOT_SIZE 8
 
@@ -229,7 +229,7 @@ struct renaming {
 };
 
 struct renamings {
-    struct renaming *list; // by `from`
+    struct renaming *list; // sorted by `from`
     size_t count;
 };
 
@@ -237,7 +237,7 @@ struct upgrade {
     struct stats *stats;
     struct arena *arena;
     struct error *error;
-    struct renamings pools; // those whose id changes
+    struct renamings pools; // pools whose id changes
 };
 
 static enum error_code refuse_memory(struct upgrade *upgrade)
@@ -245,7 +245,7 @@ static enum error_code refuse_memory(struct upgrade *upgrade)
     return error_set(upgrade->error, ERROR_MEMORY, "take older figures over: out of memory");
 }
 
-// An older text as it would be made today.
+// Converts an older text to the current form.
 static enum error_code join_again(struct upgrade *upgrade, struct slice *labels)
 {
     struct slice *list;
@@ -274,7 +274,7 @@ static void merge_pool(struct pool *into, const struct pool *from)
     into->latency_slot = timestamp_later(into->latency_slot, from->latency_slot);
 }
 
-// Jobs come to it when they are counted anew.
+// Its jobs are added when they are recounted.
 static enum error_code put_pool(struct upgrade *upgrade, struct pool pool)
 {
     struct stats *stats = upgrade->stats;
@@ -305,7 +305,7 @@ static enum error_code take_pools(struct upgrade *upgrade, struct pool *pools, s
     enum error_code code =
         store_table_clear(upgrade->stats->transaction, STORE_TABLE_POOLS, upgrade->error);
     for (size_t i = 0; i < count && code == ERROR_NONE; i++) {
-        struct pool pool = pools[i]; // which are in the order of their ids
+        struct pool pool = pools[i]; // they are in the order of their ids
         pool.id = pool_make_id(pool.labels, pool.group);
         if (memcmp(&pool.id, &pools[i].id, sizeof pool.id) != 0)
             renamings->list[renamings->count++] = (struct renaming){pools[i].id, pool.id};
@@ -354,7 +354,7 @@ static enum error_code find_slots(struct upgrade *upgrade, struct slots *slots)
     return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
 }
 
-// Adds what is stored of a slot. One that is damaged is set aside where it is met next: here it stays as it is.
+// Adds what is stored for a slot. A damaged entry is left unchanged here and set aside when it is read next.
 static enum error_code read_slot(struct upgrade *upgrade, struct slice key,
                                  struct histogram *histogram, bool *is_sound)
 {
@@ -438,7 +438,7 @@ static enum error_code offer_series(struct upgrade *upgrade, struct old_series *
     return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
 }
 
-// The row of an id, its labels in the arena. ERROR_NOT_FOUND, also for one that is damaged.
+// The row of an id, its labels in the arena. ERROR_NOT_FOUND, also for a damaged one.
 static enum error_code get_series(struct upgrade *upgrade, const struct series_id *id,
                                   struct series_row **row)
 {
@@ -486,9 +486,9 @@ static enum error_code take_series(struct upgrade *upgrade, const struct old_ser
                               : code;
 }
 
-// --- all of it ---------------------------------------------------------------------------------------------
+// --- all statistics ----------------------------------------------------------------------------------------
 
-// The spellings are chosen among all, before any is used.
+// The spellings are chosen from all texts before any is used.
 static enum error_code stats_upgrade(struct stats *stats, struct error *error)
 {
     struct upgrade upgrade = {.stats = stats, .arena = &stats->arena, .error = error};

@@ -1,4 +1,4 @@
-// Runs whose root went out, newest first.
+// Runs whose root was sent, newest first.
 #include "ghatrace/stats/recent.h"
 
 #include "private.h"
@@ -27,7 +27,7 @@ static struct slice slice_of_trace(const struct trace_id *trace)
     return slice_of_bytes(trace->bytes, TRACE_ID_SIZE);
 }
 
-// Where a run is listed. ERROR_NOT_FOUND.
+// The position of a run in the list. ERROR_NOT_FOUND.
 static enum error_code find_place(struct store_transaction *transaction,
                                   const struct trace_id *trace, uint8_t place[PLACE_SIZE],
                                   struct error *error)

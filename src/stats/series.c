@@ -1,4 +1,4 @@
-// Counters by sets of labels: rows, which set makes room for a new one, counting.
+// Counters by sets of labels: rows, eviction, counting.
 #include "ghatrace/stats/series.h"
 
 #include <stdlib.h>
@@ -9,7 +9,7 @@
 #include "private.h"
 
 // --- series codec ---------------------------------------------------------------------------------
-// A series as bytes: its labels, each with its length in front, then varints:
+// Encoding of a series: its labels, each prefixed with its length, then varints:
 //
 //   count ‖ sum ‖ for each histogram: count ‖ sum ‖ number of buckets in use ‖ for each of these:
 //   its position (1 byte) ‖ count ‖ exemplar
@@ -104,12 +104,11 @@ bool series_decode(struct slice bytes, struct series_row *row)
 }
 
 // --- series evict ---------------------------------------------------------------------------------
-// Which label set leaves when there are as many as there may be: the one that was unused for longest. What it counted
-// is added to "other".
+// Evicts a label set when the limit is reached: the one that was unused for longest. Its counts are added to "other".
 
-// A set that was used within this time is missed when it leaves.
+// The eviction of a set that was used within this time is reported.
 #define IN_USE NS_PER_DAY
-// A time further ahead was noted by a clock that has been set back since.
+// A time further in the future dates from before the clock was set back.
 #define CLOCK_TOLERANCE NS_PER_HOUR
 
 static enum error_code refuse_memory_for_room(struct error *error)
@@ -117,7 +116,7 @@ static enum error_code refuse_memory_for_room(struct error *error)
     return error_set(error, ERROR_MEMORY, "make room for figures: out of memory");
 }
 
-// --- who is next -------------------------------------------------------------------------------------------
+// --- candidates --------------------------------------------------------------------------------------------
 
 static int compare_candidates(const void *a, const void *b)
 {
@@ -142,8 +141,8 @@ static bool is_other(const struct series_row *row)
 
 static enum store_table series_table(enum series_kind kind);
 
-// All sets but "other" and those that this transaction counted in. Up to the first that is damaged, whose key is then
-// in `damaged`: nothing may be written during a walk.
+// All sets but "other" and those that this transaction has counted in. Stops at the first damaged one and sets
+// `damaged` to its key, since nothing may be written during a scan.
 static enum error_code collect(struct stats *stats, enum series_kind kind, struct candidate *all,
                                size_t max, size_t *count, uint8_t damaged[STORE_TABLE_KEY_MAX],
                                size_t *damaged_len, struct error *error)
@@ -205,7 +204,7 @@ static enum error_code find_candidates(struct stats *stats, enum series_kind kin
     return code;
 }
 
-// --- leaving -----------------------------------------------------------------------------------------------
+// --- eviction ----------------------------------------------------------------------------------------------
 
 static void series_add_sum(struct series_sum *sum, const struct series_sum *from);
 
@@ -232,7 +231,7 @@ void series_add_row(struct series_row *into, const struct series_row *from)
 
 static const char *series_kind_name(enum series_kind kind);
 
-// `*is_done` stays false if it was counted in, or is gone, since it was found.
+// `*is_done` stays false if it was counted in, or deleted, since it was found.
 static enum error_code evict(struct stats *stats, enum series_kind kind,
                              const struct candidate *candidate, struct series_row *other,
                              bool *is_done, struct error *error)
@@ -460,8 +459,7 @@ static uint64_t count_own(const struct stats *stats, enum series_kind kind)
     return store_table_count(stats->transaction, table) + stats->new_rows[table] - 1;
 }
 
-// There are as many as there may be: one leaves, or two where there were to be fewer since. `*has_room`: a new one may
-// be made.
+// The limit is reached: evicts one set, or two if the limit was lowered. `*has_room`: a new one may be created.
 static enum error_code make_room(struct stats *stats, enum series_kind kind,
                                  struct series_row *other, bool *has_room, struct error *error)
 {
@@ -477,7 +475,7 @@ static enum error_code make_room(struct stats *stats, enum series_kind kind,
     return code;
 }
 
-// The row of these labels, or that of "other" where there are too many.
+// The row of these labels, or that of "other" if there are too many.
 static enum error_code load_row(struct stats *stats, enum series_kind kind,
                                 const struct slice *labels, struct series_row **row,
                                 struct error *error)
@@ -525,7 +523,7 @@ static size_t bucket_of(duration_ns value)
     return bucket;
 }
 
-// Where two ended at once, something else decides: whatever the order in which they came, the same one stays.
+// A tie in time is broken by other values, so that the result does not depend on the order of arrival.
 static bool series_is_newer(const struct series_exemplar *a, const struct series_exemplar *b)
 {
     if (a->at != b->at)
@@ -546,7 +544,7 @@ static void observe(struct series_histogram *histogram, duration_ns value, times
         histogram->exemplars[bucket] = exemplar;
 }
 
-// A label without a value is none at all to Prometheus: workflows that nobody named are told as such.
+// In Prometheus an empty label equals a missing one, so workflows without a name are labeled as unknown.
 static struct slice workflow_label(struct slice workflow)
 {
     return workflow.len > 0 ? workflow : SLICE("unknown");

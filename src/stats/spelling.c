@@ -1,4 +1,4 @@
-// How sets of labels are shown.
+// The display text of sets of labels.
 #include "ghatrace/stats/spelling.h"
 
 #include <stdlib.h>
@@ -7,7 +7,8 @@
 #include "ghatrace/trace/labels.h"
 #include "private.h"
 
-// Pools and series of jobs hold two sets for each of `max_series` at most. At twice that, half or more are not in use.
+// Pools and series of jobs have at most `max_series` sets each. At twice that number, at least half of the spellings
+// are unused.
 #define SPELLINGS_PER_SERIES 4
 
 struct set_id {
@@ -29,7 +30,7 @@ static struct slice key_of(const struct set_id *id)
 
 // --- choosing ----------------------------------------------------------------------------------------------
 
-// ERROR_NOT_FOUND, also for one that is damaged: it is set aside.
+// ERROR_NOT_FOUND, also for a damaged one, which is set aside.
 static enum error_code find(struct stats *stats, const struct set_id *id, struct slice *found,
                             struct error *error)
 {
@@ -49,7 +50,7 @@ static enum error_code put(struct stats *stats, const struct set_id *id, struct 
     return store_table_put(stats->transaction, STORE_TABLE_SPELLINGS, key_of(id), labels, error);
 }
 
-// What is beyond the bounds keeps its name, whatever somebody calls a runner.
+// "other" keeps its spelling, even if a runner has a label that differs from it only in case.
 enum error_code spelling_choose(struct stats *stats, struct slice labels, struct slice *shown,
                                 struct error *error)
 {

@@ -1,4 +1,4 @@
-// The figures: rows that a transaction changes, and the list of open runs.
+// Statistics: rows that a transaction changes, and the list of open runs.
 #include "ghatrace/base/digest.h"
 #include "ghatrace/base/memory.h"
 #include "ghatrace/base/utf8.h"
@@ -8,7 +8,7 @@
 #include "summary.h"
 
 // --- bytes ----------------------------------------------------------------------------------------
-// Small pieces of bytes: big-endian numbers, varints (LEB128), texts with their length in front.
+// Encoding: big-endian numbers, varints (LEB128), texts prefixed with their length.
 
 #define VARINT_BYTES_MAX 10
 
@@ -111,8 +111,8 @@ uint64_t bytes_get_be64(const void *bytes)
 }
 
 // --- summary --------------------------------------------------------------------------------------
-// A finished run's summary as bytes. The fields are listed once, for both directions. The server comes last, and only
-// where it is not github.com: older summaries have none.
+// Encoding of a finished run's summary. The fields are listed once, for both directions. The server is last, and only
+// present if it is not github.com: older summaries have none.
 
 #define NUMBERS 6
 #define TEXTS 9
@@ -176,7 +176,7 @@ bool summary_decode(struct slice bytes, struct run_sample *measure)
 }
 
 // --- stats ----------------------------------------------------------------------------------------
-// The writer: the rows that a transaction changes, in memory until they are written.
+// The writer: the rows that a transaction changes, kept in memory until they are written.
 
 #define ARENA_BLOCK_BYTES ((size_t)64 * 1024)
 #define ROW_BYTES_MAX ((size_t)64 * 1024)
@@ -353,12 +353,12 @@ void stats_hash(struct slice data, uint8_t hash[HASH_SIZE])
     memcpy(hash, digest, HASH_SIZE);
 }
 
-// --- runs whose root has not gone out -------------------------------------------------------------
+// --- runs whose root was not sent -----------------------------------------------------------------
 
 #define USUAL_KEY_SIZE 16
 #define RUN_KEY_SIZE (USUAL_KEY_SIZE + TRACE_ID_SIZE)
 
-// Returns its length.
+// Returns the key's length.
 static size_t put_key(uint8_t bytes[RUN_KEY_SIZE], const struct stored_run *run)
 {
     bytes_put_be64(bytes, (uint64_t)run->run_id);
@@ -408,7 +408,7 @@ enum error_code open_runs_delete(struct stats *stats, const struct stored_run *r
     return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
 }
 
-// A run has a hundred attempts at most, and few servers have its number.
+// A run has at most a hundred attempts, and few servers share its id.
 static enum error_code find_listed(struct store_walk *walk, struct slice prefix,
                                    struct stored_run *run, struct error *error)
 {
@@ -470,7 +470,7 @@ enum error_code open_runs_seek_older(struct store_transaction *transaction, stru
     }
 }
 
-// --- which servers there are ----------------------------------------------------------------------
+// --- servers --------------------------------------------------------------------------------------
 
 #define PREFIX SLICE("server:")
 #define KEY_MAX 511
@@ -504,7 +504,7 @@ enum error_code servers_note(struct stats *stats, struct slice server, struct er
     struct slice key = {bytes, PREFIX.len + server.len};
     enum error_code code =
         store_table_get(stats->transaction, STORE_TABLE_STATS, key, &found, error);
-    // One that this transaction has put there is gone again if it is aborted.
+    // If the transaction is aborted, a server that it added is removed again.
     if (code == ERROR_NONE && !stats->has_new_server)
         put_in_memory(stats, hash);
     if (code != ERROR_NOT_FOUND)

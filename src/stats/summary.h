@@ -1,4 +1,4 @@
-// A finished run's summary as bytes: varints of its numbers, its trace ID, its texts with their length in front.
+// Encoding of a finished run's summary: varints of its numbers, its trace ID, its texts prefixed with their length.
 #ifndef GHATRACE_STATS_SUMMARY_H
 #define GHATRACE_STATS_SUMMARY_H
 

@@ -1,8 +1,8 @@
-// A histogram of durations from seconds to days with a bounded relative error, small enough to keep one for each
-// pool and five minutes. Pure.
+// A histogram of durations from seconds to days with a bounded relative error, small enough to keep one for each pool
+// and five minutes. Pure.
 //
-// Seconds below 16 have a bucket each; from there on each octave up to 2^20 s (12 days) has 8 buckets of
-// equal width, and one takes the rest. Fractions of a second are cut off, as GitHub's clock ticks in seconds.
+// Seconds below 16 have a bucket each; above, each octave up to 2^20 s (12 days) has 8 buckets of equal width, and
+// one more bucket holds the rest. Fractions of a second are truncated, since GitHub's timestamps have whole seconds.
 #ifndef GHATRACE_STATS_LATENCY_H
 #define GHATRACE_STATS_LATENCY_H
 
@@ -24,7 +24,7 @@
 #define HISTOGRAM_OCTAVES 16 // 2^4 s to 2^20 s
 #define HISTOGRAM_BUCKETS (HISTOGRAM_EXACT + HISTOGRAM_PER_OCTAVE * HISTOGRAM_OCTAVES + 1)
 
-// All zero: empty.
+// All zero means empty.
 struct histogram {
     uint64_t count;
     duration_ns max;
@@ -34,37 +34,37 @@ struct histogram {
 void histogram_add(struct histogram *histogram, duration_ns value);
 void histogram_merge(struct histogram *into, const struct histogram *from);
 
-// The value that `percent` of 100 values do not exceed (nearest rank): exact to the second below 16 s; above, it lies in the
-// bucket of the exact one, hence less than an eighth off, and never beyond the greatest value. 0 if empty.
+// The value that `percent` of 100 values do not exceed (nearest rank): exact to the second below 16 s; above, it is
+// in the bucket of the exact value, so the error is below an eighth, and never above the greatest value. 0 if empty.
 duration_ns histogram_percentile(const struct histogram *histogram, unsigned percent);
 
-// The bucket of a value, and the seconds at which a bucket begins.
+// The bucket of a value, and the first second of a bucket.
 size_t histogram_bucket_of(duration_ns value);
 uint64_t histogram_bucket_start(size_t bucket);
 
-// As bytes: varints of max, then of the distance to each bucket in use and its count. ERROR_MEMORY, ERROR_TOO_LARGE.
+// Encoding: varints of max, then of the distance to each non-empty bucket and its count. ERROR_MEMORY,
+// ERROR_TOO_LARGE.
 enum error_code histogram_encode(const struct histogram *histogram, struct buffer *out) MUST_CHECK;
-// Adds what the bytes hold. False: they are damaged; `into` is then worthless.
+// Adds the encoded histogram. False: it is damaged, and `into` must be discarded.
 bool histogram_decode_into(struct slice bytes, struct histogram *into) MUST_CHECK;
 
 // --- latency --------------------------------------------------------------------------------------
-// How long jobs of each pool waited in the queue, lately. Table latency: be64 start of a slot of five minutes
-// ‖ pool id → struct histogram of queue times, by the end of the queue, that is: the start of the job. Slots stay
-// for 25 hours.
+// Recent queue times of each pool's jobs. Table latency: be64 start of a slot of five minutes ‖ pool id → struct
+// histogram of queue times, by the end of the queue, that is: the start of the job. Slots are kept for 25 hours.
 
 #define LATENCY_SLOT (5 * NS_PER_MINUTE)
 #define LATENCY_KEPT (25 * NS_PER_HOUR)
 
-// Counts the job in the pool in which it ran. Jobs that never ran, those without a queue, and those whose
-// slot is past keeping are not counted; a start that lies ahead of now counts as now.
+// Counts the job in the pool in which it ran. Not counted are jobs that never ran, jobs without a queue, and jobs
+// whose slot has expired; a start in the future counts as now.
 enum error_code latency_count_job(struct stats *stats, const struct job_sample *measure,
                                   struct error *error) MUST_CHECK;
-// Drops up to `max` rows of slots that are past keeping; `*dropped` tells how many. After stats_flush().
+// Drops up to `max` rows of expired slots; `*dropped` is their number. After stats_flush().
 enum error_code latency_expire(struct store_transaction *transaction, timestamp_ns now, size_t max,
                                size_t *dropped, struct error *error) MUST_CHECK;
 
-// Adds up the slots that begin at or after `from` and before `until`: into `histograms[i]` those of `pools[i]`, which are
-// all pools in order of their ids (pool_list).
+// Sums the slots that begin at or after `from` and before `until`: into `histograms[i]` those of `pools[i]`, which
+// are all pools in the order of their ids (pool_list).
 enum error_code latency_read(struct store_transaction *transaction, timestamp_ns from,
                              timestamp_ns until, const struct pool *pools, size_t pool_count,
                              struct histogram *histograms, struct error *error) MUST_CHECK;

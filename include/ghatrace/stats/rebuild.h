@@ -1,11 +1,11 @@
-// Pools, open jobs and open runs made from the states: for a store from before there were tables, or
-// with tables of another version. Series and latencies cannot be made again: they begin empty, but those of version 1
-// are taken over (upgrade.c), with sets of labels that differ in case, order or number only added up.
+// Rebuilds pools, open jobs and open runs from the states: for a store that is older than these tables, or has tables
+// of another version. Series and latencies cannot be rebuilt: they start empty, but those of version 1 are converted
+// (rebuild.c), and sets of labels that differ only in case, order or repetition are added up.
 //
-// The states are walked in the order of their keys, a piece a transaction. What is before the cursor is in the
-// tables, what is behind it is not, and every change to a state keeps to that, so that the walk may go on
-// while events come in, and goes on after a crash. Table tally: "version" → be32 · "cursor" → trace ‖ span, while walking;
-// and what servers.h says. The version is that of the figures in store/versions.h.
+// The states are processed in the order of their keys, a number of them per transaction. States before the cursor are
+// in the tables, those behind it are not, and every change to a state respects that; so the rebuild continues while
+// events are received, and after a crash. Table tally: "version" → be32 · "cursor" → trace ‖ span, during the
+// rebuild; and the servers (open_runs.h). The version is that of the figures in store/versions.h.
 #ifndef GHATRACE_STATS_REBUILD_H
 #define GHATRACE_STATS_REBUILD_H
 
@@ -16,11 +16,11 @@
 #include "ghatrace/stats/stats.h"
 #include "ghatrace/store/store.h"
 
-// Are the tables of this program's version, and whole? What is read from them is else too little.
+// True if the tables are complete and of this program's version. Otherwise reads return too little.
 enum error_code rebuild_is_done(struct store_transaction *transaction, bool *is_done,
                                 struct error *error) MUST_CHECK;
-// Begins if need be, and takes up to `max` states in. Call it after stats_begin(), and before the first change of the
-// program's life with `max` 0, so that the writer knows where the cursor stands. `*is_done`: nothing is left.
+// Starts the rebuild if needed, and processes up to `max` states. Call it after stats_begin(); the first call, with
+// `max` 0, must precede the program's first change, so that the writer knows the cursor. `*is_done`: nothing is left.
 enum error_code rebuild_continue(struct stats *stats, size_t max, bool *is_done,
                                  struct error *error) MUST_CHECK;
 

@@ -1,10 +1,10 @@
-// Runs whose root went out, by the time at which it did. Each run is listed once: a root that is sent again
-// takes the place of the one before. Tables (trace: of scheme arc):
+// Runs whose root was sent, by the time of sending. Each run is listed once: a root that is sent again replaces the
+// earlier entry. Tables (trace: of scheme arc):
 //
-//   recent           be64 at ‖ trace → summary: a struct run_sample (summary.c)
+//   recent           be64 at ‖ trace → summary: a struct run_sample (stats.c)
 //   recent_by_trace  trace → be64 at
 //
-// A run leaves after `history`, as its spans do, and earlier when room in the store runs short.
+// A run is dropped after `history`, like its spans, and earlier when the store runs short of space.
 #ifndef GHATRACE_STATS_RECENT_H
 #define GHATRACE_STATS_RECENT_H
 
@@ -17,7 +17,7 @@
 #include "ghatrace/store/store.h"
 #include "ghatrace/trace/sample.h"
 
-// A place in the list.
+// A position in the list.
 struct recent_place {
     timestamp_ns at;
     struct trace_id trace; // of scheme arc
@@ -30,15 +30,15 @@ struct recent_run {
 
 enum error_code recent_put(struct stats *stats, const struct recent_place *place,
                            const struct run_sample *measure, struct error *error) MUST_CHECK;
-// Gives the entry of one trace, if there is one, to another.
+// Moves the entry of one trace, if there is one, to another trace.
 enum error_code recent_move(struct stats *stats, const struct trace_id *from,
                             const struct trace_id *to, struct error *error) MUST_CHECK;
-// Drops up to `max` runs that are from before `before`; `*dropped` tells how many.
+// Drops up to `max` runs from before `before`; `*dropped` is their number.
 enum error_code recent_expire(struct store_transaction *transaction, timestamp_ns before,
                               size_t max, size_t *dropped, struct error *error) MUST_CHECK;
 
 uint64_t recent_count(struct store_transaction *transaction);
-// The newest run before `place` in time; all zero gives the newest of all. To go on, pass the place of what was
+// The newest run before `place` in time; all zero means the newest of all. To continue, pass the place of the run
 // found. ERROR_NOT_FOUND at the end.
 enum error_code recent_seek_older(struct store_transaction *transaction,
                                   const struct recent_place *place, struct recent_run *run,

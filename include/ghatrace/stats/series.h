@@ -1,17 +1,17 @@
-// How long things took, ever since the store was made: histograms for each set of labels, as metrics want them.
+// Durations since the store was created: histograms for each set of labels, in the form that metrics need.
 //
 //   kind  table        labels                                                    histograms
 //   job   job_series   repository, workflow, runner group, runner labels, result waiting, queue, startup, execution
 //   run   run_series   repository, workflow, result                              duration
 //   step  step_series  repository, workflow, step, result                        none: count and sum
 //
-// A job is counted once, when it completes; one that was given up or carried over is not. A run is
-// counted once, when its complete root leaves. Key: the first half of SHA-256 of the labels, each with a 00 behind it;
-// for the runner labels their identity (labels.h) stands, while they are shown as they were spelled first (spelling.h).
-// Value: layout in series_codec.c. Beyond the number of label sets that there may be of a kind, the one that was
-// unused for longest is added to the set whose every label is "other" and leaves, so that sums over all sets never
-// fall. What finds no place even so, because all were used in the same transaction or the store is tight, is counted
-// under "other" itself.
+// A job is counted once, when it completes; a job that was given up or carried over is not. A run is counted once,
+// when its complete root is sent. Key: the first half of SHA-256 of the labels, each followed by 00; for the runner
+// labels their identity (labels.h) is used, while the spelling that was seen first is shown (spelling.h). Value:
+// layout in series.c. When the maximum number of label sets of a kind is reached, the one that was unused for longest
+// is added to the set whose labels are all "other" and removed, so that sums over all sets never decrease. If no set
+// can be removed, because all were used in the same transaction or the store is tight, the new one is counted under
+// "other".
 #ifndef GHATRACE_STATS_SERIES_H
 #define GHATRACE_STATS_SERIES_H
 
@@ -29,7 +29,7 @@
 enum series_kind { SERIES_JOB, SERIES_RUN, SERIES_STEP };
 #define SERIES_KINDS 3
 
-// Positions in struct series' labels and histograms.
+// Indexes into struct series' labels and histograms.
 enum {
     SERIES_JOB_REPOSITORY,
     SERIES_JOB_WORKFLOW,
@@ -43,14 +43,14 @@ enum { SERIES_JOB_WAITING, SERIES_JOB_QUEUE, SERIES_JOB_STARTUP, SERIES_JOB_EXEC
 #define SERIES_LABELS_MAX 5
 #define SERIES_HISTOGRAMS_MAX 4
 
-// Upper bounds of the buckets in seconds, each included in its bucket; one more bucket takes the rest.
+// Upper bounds of the buckets in seconds, inclusive; one more bucket holds the rest.
 #define SERIES_BOUNDS 16
 #define SERIES_BUCKETS (SERIES_BOUNDS + 1)
 extern const unsigned series_bounds[SERIES_BOUNDS];
 
 // The newest observation in a bucket, by the end of the job or run.
 struct series_exemplar {
-    timestamp_ns at; // TIMESTAMP_UNKNOWN: none fell into it
+    timestamp_ns at; // TIMESTAMP_UNKNOWN: there is none
     duration_ns value;
     struct trace_id trace; // of the exported scheme
 };
@@ -75,27 +75,27 @@ struct series {
     enum series_kind kind;
     struct series_id id;
     struct slice labels[SERIES_LABELS_MAX];
-    uint64_t count;        // jobs, runs or steps, whichever of the phases they had
+    uint64_t count;        // jobs, runs or steps, whatever phases they had
     struct series_sum sum; // of steps
     struct series_histogram histograms[SERIES_HISTOGRAMS_MAX]; // of jobs and runs
 };
 
 size_t series_label_count(enum series_kind kind);
 size_t series_histogram_count(enum series_kind kind);
-// Is it the one that takes what is beyond the bounds?
+// True for the set that takes what exceeds the limit.
 bool series_is_other(const struct series *series);
 
-// The job and its steps.
+// Counts the job and its steps.
 enum error_code series_count_job(struct stats *stats, const struct job_sample *measure,
                                  struct error *error) MUST_CHECK;
 // Does nothing for an incomplete run.
 enum error_code series_count_run(struct stats *stats, const struct run_sample *measure,
                                  struct error *error) MUST_CHECK;
 
-// How many label sets there are of a kind, "other" included.
+// The number of label sets of a kind, including "other".
 uint64_t series_count(struct store_transaction *transaction, enum series_kind kind);
-// The first series of a kind at or after `*id`; sets `*id` and `*series`, whose texts are valid until the
-// transaction writes or ends. ERROR_NOT_FOUND at the end.
+// The first series of a kind at or after `*id`; sets `*id` and `*series`, whose texts are valid until the transaction
+// writes or ends. ERROR_NOT_FOUND at the end.
 enum error_code series_seek(struct store_transaction *transaction, enum series_kind kind,
                             struct series_id *id, struct series *series,
                             struct error *error) MUST_CHECK;
