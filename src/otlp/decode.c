@@ -1,4 +1,4 @@
-// OTLP in protobuf to spans, and a collector's answer.
+// Decodes OTLP protobuf into spans, and a collector's response.
 #include "ghatrace/otlp/decode.h"
 
 #include <string.h>
@@ -8,10 +8,10 @@
 #include "wire.h"
 
 // --- decode ---------------------------------------------------------------------------------------
-// A record of our own, in protobuf → spans.
+// Decodes a record that this program has made.
 //
-// Each message is read twice: once to count its repeated fields, so that each list is one allocation
-// of the right size, and once to fill them.
+// Each message is read twice: once to count its repeated fields, so that each list needs a single allocation, and
+// once to fill them.
 
 struct decoder {
     struct arena *arena;
@@ -33,7 +33,7 @@ static bool is_bytes(const struct wire_field *field, uint32_t number)
     return field->number == number && field->type == WIRE_BYTES;
 }
 
-// How many fields with this number and a length the message has. -1: it is damaged.
+// The number of length-delimited fields with this number in the message. -1: it is damaged.
 static int64_t count_fields(struct slice message, uint32_t number)
 {
     struct wire_reader reader;
@@ -87,7 +87,7 @@ static enum error_code read_strings(struct decoder *decoder, struct slice array,
     return ERROR_NONE;
 }
 
-// `has_value` stays false when the value is of a type that we do not write.
+// `has_value` stays false if the value has a type that the encoder never writes.
 static enum error_code read_value(struct decoder *decoder, struct slice value,
                                   struct attribute *attribute, bool *has_value)
 {
@@ -115,7 +115,7 @@ static enum error_code read_value(struct decoder *decoder, struct slice value,
     return reader.is_corrupt ? fail_corrupt(decoder, "attribute value") : code;
 }
 
-// The model's keys end with a NUL, so a key is the one string that is copied.
+// The model's keys are NUL-terminated, so keys are the only strings that are copied.
 static enum error_code copy_key(struct decoder *decoder, struct slice key, const char **out)
 {
     char *copy = arena_allocate(decoder->arena, key.len + 1);
@@ -188,7 +188,7 @@ static bool read_id(struct slice bytes, uint8_t *id, size_t len)
     return true;
 }
 
-// Times up to the year 2262: what a timestamp_ns holds.
+// Times up to the year 2262, the range of timestamp_ns.
 static timestamp_ns time_of(uint64_t nanoseconds)
 {
     return nanoseconds <= INT64_MAX ? (timestamp_ns)nanoseconds : INT64_MAX;
@@ -363,8 +363,8 @@ enum error_code otlp_decode_batch(struct slice record, struct arena *arena,
     return read_resource_spans(&decoder, field.bytes, batch);
 }
 
-// --- decode answer --------------------------------------------------------------------------------
-// A collector's answer, in either encoding: how many spans it rejected, and why.
+// --- decoding responses ---------------------------------------------------------------------------
+// A collector's response, in either encoding: how many spans it rejected, and why.
 
 // --- protobuf -------------------------------------------------------------------------------------
 
@@ -383,7 +383,7 @@ static bool find_field(struct slice message, uint32_t number, enum wire_type typ
     return !reader.is_corrupt;
 }
 
-// The text is for people and logs, so it is made valid UTF-8 whatever was sent.
+// The text is for logs and users, so it is made valid UTF-8.
 static enum error_code copy_text(struct slice text, struct arena *arena, struct slice *out)
 {
     if (text.len > SIZE_MAX / 3)
@@ -429,8 +429,8 @@ static enum error_code parse_object(struct slice body, struct arena *arena,
     return ERROR_NONE;
 }
 
-// json_string() tells a wrong type from refused memory only after the type is known. Absent and null
-// are an empty text (proto3 JSON mapping).
+// json_string() distinguishes a wrong type from lack of memory only after the type was checked. Absent and null mean
+// an empty text (proto3 JSON mapping).
 static enum error_code text_of(const struct json_document *document, json_value value,
                                struct arena *arena, struct slice *out)
 {
@@ -441,7 +441,7 @@ static enum error_code text_of(const struct json_document *document, json_value 
     return json_string(document, value, arena, out) ? ERROR_NONE : ERROR_MEMORY;
 }
 
-// An int64 is a decimal string, and a number is to be accepted too (proto3 JSON mapping).
+// An int64 is a decimal string, and a number must be accepted as well (proto3 JSON mapping).
 static enum error_code integer_of(const struct json_document *document, json_value value,
                                   struct arena *arena, int64_t *out)
 {
@@ -504,7 +504,7 @@ static enum error_code decode_status_json(struct slice body, struct arena *arena
                    &status->message);
 }
 
-// --- either ---------------------------------------------------------------------------------------
+// --- either encoding ------------------------------------------------------------------------------
 
 enum error_code otlp_decode_response(struct slice body, bool is_json, struct arena *arena,
                                      struct otlp_response *response)
@@ -515,7 +515,7 @@ enum error_code otlp_decode_response(struct slice body, bool is_json, struct are
                                    : decode_response_protobuf(body, arena, &read);
     if (code != ERROR_NONE)
         return code;
-    // It is added to a count of lost spans, and no span is lost less than not at all.
+    // It is added to a count of lost spans, so it must not be negative.
     if (read.rejected_spans < 0)
         return ERROR_CORRUPT;
     *response = read;

@@ -1,25 +1,25 @@
-// Spans → one element of ExportTraceServiceRequest.resource_spans, in protobuf.
+// Encodes spans as one element of ExportTraceServiceRequest.resource_spans, in protobuf.
 //
-// The writer works backwards, so within each message the highest field number is put first and a
-// list is put from its last element on; read forwards, everything stands in ascending order.
+// The writer works backwards, so within each message the highest field number is written first and a list is written
+// from its last element on; in the output, everything is in ascending order.
 #include <string.h>
 
 #include "ghatrace/base/utf8.h"
 #include "ghatrace/otlp/encode.h"
 #include "wire.h"
 
-// trace.proto, SpanFlags: 0x1 is W3C's "sampled", 0x100 says that "is remote" is known, and 0x200,
-// left 0, that it is not. 0x2, W3C's "random trace ID", is not claimed: these IDs are derived.
+// trace.proto, SpanFlags: 0x1 is W3C's "sampled", 0x100 means that "is remote" is known, and 0x200, left 0, that it
+// is remote. 0x2, W3C's "random trace ID", is not set: these IDs are derived.
 #define FLAGS_SAMPLED_LOCAL 0x101u
 
 // --- text -----------------------------------------------------------------------------------------
 
-// Sanitizing never shortens, so this much of a text decides about its first OTLP_STRING_MAX bytes; a
-// character that this cuts in two begins after them.
+// Sanitizing never shortens, so this many bytes of a text determine its first OTLP_STRING_MAX bytes; a character that
+// this limit splits begins after them.
 #define TEXT_READ_MAX (OTLP_STRING_MAX + 4)
 
-// ASCII but for NUL, which is what nearly all text here is. Eight bytes at a time: a byte's top bit
-// shows in `word` if the byte is not ASCII, in the difference if it is 0.
+// ASCII without NUL, which nearly all texts are. Eight bytes at a time: a byte's top bit is set in `word` if the byte
+// is not ASCII, in the difference if it is 0.
 static bool is_plain_ascii(struct slice text)
 {
     const uint64_t ones = UINT64_C(0x0101010101010101);
@@ -44,8 +44,8 @@ static bool is_clean(struct slice text)
            (memchr(text.data, '\0', text.len) == NULL && utf8_is_valid(text));
 }
 
-// A `string` field has to be valid UTF-8 (proto3 language guide): one bad byte makes strict
-// receivers refuse the whole request. NUL is valid, but refused by many back ends.
+// A `string` field must be valid UTF-8 (proto3 language guide): one invalid byte makes strict receivers refuse the
+// whole request. NUL is valid, but refused by many back ends.
 static struct slice as_written(struct slice text, char scratch[3 * TEXT_READ_MAX])
 {
     if (text.len > TEXT_READ_MAX)
@@ -111,7 +111,7 @@ static bool says_something(const struct attribute *attribute)
     return false;
 }
 
-// Is a key among them that is written otherwise than it stands here?
+// True if a key is not in its canonical spelling.
 static bool has_odd_key(const struct attributes *attributes)
 {
     for (size_t i = 0; i < attributes->count; i++) {
@@ -129,7 +129,7 @@ static bool is_written_alike(const char *a, const char *b)
                         as_written(slice_from_string(b), scratch[1]));
 }
 
-// common.proto: "Attribute keys MUST be unique". The first that says something wins.
+// common.proto: "Attribute keys MUST be unique". The first one with a value wins.
 static bool is_repeat(const struct attributes *attributes, size_t index, bool has_odd)
 {
     const char *key = attributes->items[index].key;
@@ -193,7 +193,7 @@ static void put_link(struct wire_writer *writer, const struct span *span)
     wire_put_message(writer, SPAN_LINKS, link);
 }
 
-// trace.proto: the start is to be before or at the end. A time before 1970 has no encoding.
+// trace.proto: the start must not be after the end. A time before 1970 cannot be encoded.
 static void put_times(struct wire_writer *writer, const struct span *span)
 {
     timestamp_ns start = span->start > 0 ? span->start : 0;
@@ -204,7 +204,7 @@ static void put_times(struct wire_writer *writer, const struct span *span)
 
 static void put_identity(struct wire_writer *writer, const struct span *span)
 {
-    // trace.proto: "An empty span name MUST NOT be used", SPAN_KIND_UNSPECIFIED neither.
+    // trace.proto: "An empty span name MUST NOT be used", nor SPAN_KIND_UNSPECIFIED.
     struct slice name = span->name.len > 0 ? span->name : SLICE("(unnamed)");
     wire_put_varint(writer, SPAN_KIND,
                     span->kind == SPAN_KIND_SERVER ? SPAN_KIND_SERVER : SPAN_KIND_INTERNAL);

@@ -1,4 +1,4 @@
-// OTLP in JSON, from the protobuf: which field is what, and the writing.
+// Converts OTLP protobuf to JSON: the schema and the writer.
 #include "ghatrace/otlp/json.h"
 
 #include <string.h>
@@ -8,7 +8,7 @@
 #include "wire.h"
 
 // --- schema ---------------------------------------------------------------------------------------
-// The tables of opentelemetry-proto 1.x, traces, in the order of the field numbers.
+// Tables of the trace messages of opentelemetry-proto 1.x, in the order of the field numbers.
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define MESSAGE(fields_, name_)                                                                    \
@@ -161,8 +161,8 @@ static enum wire_type wire_type_of(enum schema_kind kind)
     return WIRE_VARINT;
 }
 
-// The position in `message->fields` of what was read, or -1: not known, or not of the wire type that
-// the schema says, which protobuf takes for not known.
+// The index in `message->fields` of the field that was read, or -1: unknown, or not of the schema's wire type, which
+// protobuf treats as unknown.
 static int schema_find(const struct schema_message *message, const struct wire_field *field)
 {
     for (size_t i = 0; i < message->field_count; i++) {
@@ -172,19 +172,19 @@ static int schema_find(const struct schema_message *message, const struct wire_f
     return -1;
 }
 
-// --- OTLP protobuf → OTLP JSON, driven by the schema ----------------------------------------------
+// --- conversion of OTLP protobuf to OTLP JSON, controlled by the schema ---------------------------
 
-// Messages inside messages. A value of a span's attribute is the seventh; each array or list in it
-// takes one or two more. What other encoders nest deeper is not worth the stack.
+// Nesting limit of messages. A value of a span's attribute is at level seven; each array or list in it takes one or
+// two more. Deeper nesting by other encoders is not worth the stack space.
 #define DEPTH_MAX 32
 
 struct transcoder {
     struct json_writer json;
-    struct error *error; // filled when something is corrupt
+    struct error *error; // set when something is corrupt
 };
 
-// What one message holds, by position in the schema. Of a field that is not repeated the last counts,
-// of a oneof the last member (protobuf encoding, "Last One Wins").
+// The contents of one message, by index in the schema. For a field that is not repeated the last value counts, for a
+// oneof the last member (protobuf encoding, "Last One Wins").
 struct contents {
     bool is_present[SCHEMA_FIELDS_MAX];
     struct wire_field fields[SCHEMA_FIELDS_MAX];
@@ -222,7 +222,7 @@ static bool collect(struct transcoder *transcoder, const struct schema_message *
     return !reader.is_corrupt;
 }
 
-// Numbers that a double cannot hold are strings in JSON.
+// Numbers that do not fit into a double are strings in JSON.
 static void write_quoted_number(struct json_writer *json, const struct schema_field *schema,
                                 uint64_t value)
 {
@@ -272,13 +272,13 @@ static void write_value(struct transcoder *transcoder, const struct schema_field
     case SCHEMA_FIXED32:
         json_write_uint64(json, (uint32_t)field->integer);
         break;
-    case SCHEMA_ENUM: // an int32, negative ones included
+    case SCHEMA_ENUM: // an int32, may be negative
         json_write_int64(json, (int32_t)(uint32_t)field->integer);
         break;
     }
 }
 
-// The elements of a repeated field may stand anywhere in the message, between other fields.
+// The elements of a repeated field may be anywhere in the message, between other fields.
 static void write_elements(struct transcoder *transcoder, const struct schema_message *schema,
                            int position, struct slice message, int depth)
 {

@@ -1,4 +1,4 @@
-// The OTLP messages as tables: what their fields are called in JSON and how they are written there.
+// The OTLP messages as tables: the JSON names of their fields and the JSON forms of their values.
 #ifndef GHATRACE_OTLP_SCHEMA_H
 #define GHATRACE_OTLP_SCHEMA_H
 
@@ -8,8 +8,8 @@
 
 #include "wire.h"
 
-// Protobuf type and JSON form (proto3 JSON mapping, and OTLP's exceptions from it: identities are
-// hex instead of base64, enums are always numbers).
+// Protobuf type and JSON form (proto3 JSON mapping, and OTLP's exceptions from it: IDs are hex instead of base64,
+// enums are always numbers).
 enum schema_kind {
     SCHEMA_MESSAGE, // object
     SCHEMA_STRING,  // string
@@ -31,14 +31,14 @@ struct schema_field {
     const char *name;
     enum schema_kind kind;
     bool is_repeated;
-    const struct schema_message *message; // of SCHEMA_MESSAGE
+    const struct schema_message *message; // for SCHEMA_MESSAGE
 };
 
 #define SCHEMA_FIELDS_MAX 16
 
 struct schema_message {
     const char *name;
-    bool is_oneof; // all fields belong to one oneof: the last that is given counts
+    bool is_oneof; // all fields belong to one oneof: the last one present counts
     size_t field_count;
     const struct schema_field *fields;
 };

@@ -1,4 +1,4 @@
-// The wire format of protocol buffers: writing and reading.
+// Reads and writes the wire format of protocol buffers.
 #include "wire.h"
 
 #include <assert.h>
@@ -29,7 +29,7 @@ struct slice wire_writer_slice(const struct wire_writer *writer)
     return (struct slice){writer->data + (writer->capacity - writer->len), writer->len};
 }
 
-// The capacity that holds `needed` bytes, `needed` being at most `max`.
+// A capacity for `needed` bytes, which are at most `max`.
 static size_t grown_capacity(size_t capacity, size_t needed, size_t max)
 {
     size_t grown = capacity < CAPACITY_FIRST ? CAPACITY_FIRST : capacity;
@@ -38,7 +38,7 @@ static size_t grown_capacity(size_t capacity, size_t needed, size_t max)
     return grown < max ? grown : max;
 }
 
-// A new block, because what is written has to move to the end of it.
+// Allocates a new block, because the data must be moved to the end of it.
 static bool grow(struct wire_writer *writer, size_t needed)
 {
     size_t capacity = grown_capacity(writer->capacity, needed, writer->max);
@@ -56,7 +56,7 @@ static bool grow(struct wire_writer *writer, size_t needed)
     return true;
 }
 
-// Room for `len` bytes in front of what is written; NULL after a failure.
+// Space for `len` bytes in front of the data; NULL after a failure.
 static char *claim(struct wire_writer *writer, size_t len)
 {
     if (writer->failure != ERROR_NONE)
@@ -136,11 +136,11 @@ void wire_put_message(struct wire_writer *writer, uint32_t number, size_t mark)
     put_tag(writer, number, WIRE_BYTES);
 }
 
-// --- reads protobuf fields from bytes that anybody may have sent ----------------------------------
+// --- reads protobuf fields from untrusted bytes ---------------------------------------------------
 
 void wire_reader_init(struct wire_reader *reader, struct slice message)
 {
-    // A pointer that may be NULL takes no part in arithmetic.
+    // Arithmetic on a NULL pointer is undefined, so it is avoided.
     const char *start = message.len > 0 ? message.data : "";
     *reader = (struct wire_reader){.position = start, .end = start + message.len};
 }

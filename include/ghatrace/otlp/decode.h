@@ -1,4 +1,4 @@
-// OTLP protobuf → spans, for showing what is stored, and for reading a collector's answer. Pure.
+// Decodes OTLP protobuf into spans, to show stored ones, and decodes a collector's response. Pure.
 #ifndef GHATRACE_OTLP_DECODE_H
 #define GHATRACE_OTLP_DECODE_H
 
@@ -7,8 +7,8 @@
 #include "ghatrace/base/slice.h"
 #include "ghatrace/trace/span.h"
 
-// Reads one record that otlp_encode_batch made. Strings point into `record`; the rest is in `arena`.
-// ERROR_CORRUPT, ERROR_MEMORY.
+// Decodes one record made by otlp_encode_batch. Strings point into `record`; the rest is in `arena`. ERROR_CORRUPT,
+// ERROR_MEMORY.
 enum error_code otlp_decode_batch(struct slice record, struct arena *arena,
                                   struct span_batch *batch, struct error *error) MUST_CHECK;
 
@@ -17,12 +17,12 @@ struct otlp_response {
     struct slice error_message; // partial_success.error_message
 };
 
-// ExportTraceServiceResponse of a 200, in protobuf or JSON. A body that cannot be read is ERROR_CORRUPT and
-// must not be held against the export.
+// The ExportTraceServiceResponse of a 200, in protobuf or JSON. ERROR_CORRUPT if the body cannot be read, which must
+// not count as a failed export.
 enum error_code otlp_decode_response(struct slice body, bool is_json, struct arena *arena,
                                      struct otlp_response *response) MUST_CHECK;
-// google.rpc.Status of a 4xx or 5xx, without its details. One without a code (0 is OK) and without a message is as
-// good as none. A code that is no integer counts as 0.
+// The google.rpc.Status of a 4xx or 5xx, without its details. A status without a code (0 is OK) and without a message
+// counts as missing. A code that is not an integer counts as 0.
 struct otlp_status {
     int64_t code;
     struct slice message;

@@ -1,8 +1,7 @@
-// Spans → OTLP protobuf (opentelemetry-proto 1.x, collector/trace/v1). Pure.
+// Encodes spans as OTLP protobuf (opentelemetry-proto 1.x, collector/trace/v1). Pure.
 //
-// One `struct span_batch` becomes one element of ExportTraceServiceRequest.resource_spans, tag and
-// length included, so that any run of such records, joined, is a valid request: repeated protobuf
-// fields concatenate.
+// One `struct span_batch` becomes one element of ExportTraceServiceRequest.resource_spans, including tag and length,
+// so that any concatenation of such records is a valid request: repeated protobuf fields concatenate.
 #ifndef GHATRACE_OTLP_ENCODE_H
 #define GHATRACE_OTLP_ENCODE_H
 
@@ -11,11 +10,11 @@
 #include "ghatrace/trace/span.h"
 
 #define OTLP_SCHEMA_URL "https://opentelemetry.io/schemas/1.44.0"
-#define OTLP_STRING_MAX 4096 // bytes of a name, a value or a status message; cut between characters
+#define OTLP_STRING_MAX 4096 // bytes of a name, value or status message; cut between characters
 
-// Appends the record to `out`. Strings leave as valid UTF-8 without NUL and cut at OTLP_STRING_MAX,
-// whatever came in; empty string attributes are left out; end < start is clamped to start; flags say
-// "sampled, not remote" (0x101). ERROR_MEMORY, ERROR_TOO_LARGE (over the buffer's cap).
+// Appends the record to `out`. Strings are made valid UTF-8 without NUL and truncated to OTLP_STRING_MAX; empty
+// string attributes are omitted; end < start is clamped to start; flags are "sampled, not remote" (0x101).
+// ERROR_MEMORY, ERROR_TOO_LARGE (over the buffer's limit).
 enum error_code otlp_encode_batch(const struct span_batch *batch, struct buffer *out,
                                   struct error *error) MUST_CHECK;
 
