@@ -147,12 +147,12 @@ release-check:
 # All of them, or with T=name those whose program's name contains it: `make unit-test T=codec`.
 T ?=
 CHOSEN_TESTS = $(strip $(foreach test,$(TESTS),$(if $(T),$(if $(findstring $(T),$(notdir $(test))),$(test)),$(test))))
-unit-test:
+unit-test: bootstrap
 	$(if $(CHOSEN_TESTS),,$(error no unit test program has "$(T)" in its name: see tests/unit))
 	$(SUBMAKE) $(CHOSEN_TESTS)
 	@scripts/run-tests $(CHOSEN_TESTS)
 
-blackbox:
+blackbox: bootstrap
 	$(SUBMAKE) $(BINARY)
 	@scripts/run-tests --blackbox $(BINARY)
 
