@@ -1,4 +1,5 @@
-// One task inside a transaction: load states, apply the life cycle, store what comes out; and states that cannot be read.
+// Applies one task inside a transaction: loads states, applies the life cycle, stores the results; sets unreadable
+// states aside.
 #include "../trace/merge.h"
 #include "ghatrace/base/log.h"
 #include "ghatrace/otlp/encode.h"
@@ -11,7 +12,7 @@
 #include "ghatrace/trace/spans.h"
 #include "private.h"
 
-// --- states that cannot be read or written: out of the way of all others --------------------------
+// --- states that cannot be read or written: set aside ---------------------------------------------
 
 static bool is_place(const struct store_key *key, struct slice server, int64_t run_id,
                      int64_t run_attempt, struct trace_id *own_trace)
@@ -23,8 +24,8 @@ static bool is_place(const struct store_key *key, struct slice server, int64_t r
     return trace_id_equals(&usual, &key->trace);
 }
 
-// Is this what that state is stored under, or was by versions without servers in their keys? `*own_trace`: where its
-// server's states are.
+// True if `key` is the key of this state, either the current one or that of versions without servers in their keys.
+// `*own_trace` is set to the trace under which states of its server are stored.
 static bool work_is_key_of_run(const struct store_key *key, const struct run_state *run,
                                struct trace_id *own_trace)
 {
@@ -33,8 +34,8 @@ static bool work_is_key_of_run(const struct store_key *key, const struct run_sta
            memcmp(span.bytes, key->span.bytes, SPAN_ID_SIZE) == 0;
 }
 
-// Is this what that state is stored under, or was by versions without servers in their keys? `*own_trace`: where its
-// server's states are.
+// True if `key` is the key of this state, either the current one or that of versions without servers in their keys.
+// `*own_trace` is set to the trace under which states of its server are stored.
 static bool work_is_key_of_job(const struct store_key *key, const struct job_state *job,
                                struct trace_id *own_trace)
 {
@@ -43,7 +44,7 @@ static bool work_is_key_of_job(const struct store_key *key, const struct job_sta
            memcmp(span.bytes, key->span.bytes, SPAN_ID_SIZE) == 0;
 }
 
-// If it was a run's: attempt and server are in the key, but only as a digest.
+// Removes a run from the list of open runs. Its attempt and server are in the key, but only as a digest.
 static enum error_code unlist_run(struct engine_work *work, const struct store_key *key,
                                   struct error *error)
 {
@@ -87,12 +88,12 @@ void engine_log_set_aside(struct engine *engine, const struct store_set_aside_no
 }
 
 // --- apply ----------------------------------------------------------------------------------------
-// One task inside a transaction: load states, apply the life cycle, store what comes out.
+// Loads states, applies the life cycle, stores the results.
 
-// Blocks of notes that may be shed for one delivery.
+// Limit on blocks of notes that are shed for one delivery.
 #define SHED_AT_ONCE 64
 
-// Copies a state out of the map, whose pages move with the next write. An absent one is empty.
+// Copies a state out of the memory map, whose pages are reused by the next write. An absent state is empty.
 static enum error_code load_bytes(struct engine_work *work, struct store_transaction *transaction,
                                   const struct store_key *key, struct slice *bytes,
                                   struct error *error)
@@ -107,7 +108,7 @@ static enum error_code load_bytes(struct engine_work *work, struct store_transac
     return code;
 }
 
-// What the figures say is told from the state as it is stored, before its times are put right.
+// The figures are read from the state as it is stored, before its times are clamped.
 enum error_code work_decode_run(struct engine_work *work, struct slice bytes, struct work_run *run,
                                 struct error *error)
 {
@@ -142,7 +143,7 @@ enum error_code work_decode_job(struct engine_work *work, struct slice bytes, st
     return code;
 }
 
-// When the note of a run has been forgotten, it is still known that it had a root.
+// Even when the note of a run has expired, the longer-lived note still says that it had a root.
 static enum error_code load_old_run_note(struct store_transaction *transaction,
                                          const struct store_key *key, struct work_run *run,
                                          struct error *error)
@@ -156,7 +157,7 @@ static enum error_code load_old_run_note(struct store_transaction *transaction,
     return code;
 }
 
-// Of most of what went out there is a note and no state.
+// For most exported runs there is a note and no state.
 static enum error_code load_run_note(struct store_transaction *transaction,
                                      const struct run_name *name, struct work_run *run,
                                      struct error *error)
@@ -264,8 +265,8 @@ static enum error_code load_job(struct engine_work *work, struct store_transacti
     return code;
 }
 
-// A deadline in the index is moved when it must come earlier. One that may come later stays: when it
-// passes, nothing is due and it is set anew. That saves two writes for nearly every event.
+// A deadline in the index is moved only if the new one is earlier. A later one is left in place: when it passes,
+// nothing is due and it is set again. This saves two writes for nearly every event.
 static enum error_code index_deadline(const struct engine_work *work,
                                       struct store_transaction *transaction,
                                       const struct store_key *key, timestamp_ns wanted,
@@ -294,7 +295,7 @@ static enum error_code list_run(struct engine_work *work, struct work_run *run, 
                    : open_runs_delete(work->stats, &listed, error);
 }
 
-// In place of the state, where there is one, and its deadline.
+// Deletes the state, if there is one, and its deadline.
 static enum error_code drop_state(struct store_transaction *transaction,
                                   const struct store_key *key, bool *is_stored,
                                   timestamp_ns *deadline, struct error *error)
@@ -317,14 +318,14 @@ static enum error_code put_state(struct engine_work *work, struct store_transact
     return store_put_span(transaction, key, buffer_slice(&work->record), error);
 }
 
-// Nothing more is to come of it, and it need not keep names.
+// True if nothing more is expected for this run and its names are not needed.
 static bool is_note(const struct run_state *run)
 {
     return run->phase == RUN_SENT && run->open_jobs == 0 && run->body.workflow_name.len == 0 &&
            run->body.head_branch.len == 0;
 }
 
-// For longer than all else is remembered, so that a delivery that is repeated then makes up no root for it.
+// Kept longer than everything else, so that a delivery that is repeated later does not create a second root.
 static enum error_code note_old_run(struct engine_work *work, struct store_transaction *transaction,
                                     const struct work_run *run, struct error *error)
 {
@@ -398,8 +399,8 @@ static enum error_code note_job(struct engine_work *work, struct store_transacti
     return code;
 }
 
-// What may be sent again is kept whole, some KiB of it, but not where room runs short: a delivery that is refused does
-// not come again. Then a note does, and what comes late changes nothing.
+// A job that may be sent again is kept as a whole state, some KiB, unless room runs short: a refused delivery is not
+// repeated. Then a note replaces it, and late events change nothing.
 static bool needs_only_note(struct store_transaction *transaction, const struct job_state *job)
 {
     return job->phase == JOB_CLOSED ||
@@ -421,7 +422,7 @@ enum error_code work_save_job(struct engine_work *work, struct store_transaction
     buffer_clear(&work->record);
     code = codec_encode_job(&job->state, &work->record);
     if (code ==
-        ERROR_TOO_LARGE) { // what is decoded from a delivery is not; an older version may have stored it
+        ERROR_TOO_LARGE) { // not possible for decoded deliveries; an older version may have stored such a state
         job->state.body.step_count = 0;
         buffer_clear(&work->record);
         code = codec_encode_job(&job->state, &work->record);
@@ -457,7 +458,8 @@ static enum error_code count_job(struct engine_work *work, const struct job_samp
     return code == ERROR_NONE ? latency_count_job(work->stats, measure, error) : code;
 }
 
-// Once: what is sent again, corrected, takes its place in the list, but the figures keep what they counted.
+// Counts a run once: if it is sent again with corrections, its entry in the list is replaced, but the figures are not
+// changed.
 static enum error_code count_run(struct engine_work *work, const struct trace_id *trace,
                                  const struct lifecycle_finished *finished, timestamp_ns now,
                                  struct error *error)
@@ -469,10 +471,10 @@ static enum error_code count_run(struct engine_work *work, const struct trace_id
     return code == ERROR_NONE ? recent_put(work->stats, &place, finished->run_sample, error) : code;
 }
 
-// Where the records of one finished job or run go. Each has a key of its own in the history.
+// Where the records of one finished job or run are stored. Each has its own key in the history.
 struct record_place {
-    const struct store_key *key; // of the first one
-    uint64_t parts;              // so far
+    const struct store_key *key; // of the first record
+    uint64_t parts;              // number of parts so far
     timestamp_ns now;
 };
 
@@ -492,7 +494,7 @@ static enum error_code store_record(struct engine_work *work, struct store_trans
     return code;
 }
 
-// One span that is larger than a record usually is: attributes that the configuration adds, say.
+// One span larger than the usual record, for example because of configured attributes.
 static enum error_code add_large_span(struct engine_work *work,
                                       struct store_transaction *transaction,
                                       struct record_place *place, const struct span_batch *batch,
@@ -508,7 +510,7 @@ static enum error_code add_large_span(struct engine_work *work,
                : code;
 }
 
-// As one record; as several where one would be too large for the exporter to send or to halve.
+// Stored as one record, or as several if one would be too large for the exporter to send or to split.
 static enum error_code add_batch(struct engine_work *work, struct store_transaction *transaction,
                                  struct record_place *place, const struct span_batch *batch,
                                  struct error *error)
@@ -530,7 +532,7 @@ static enum error_code add_batch(struct engine_work *work, struct store_transact
     return code == ERROR_NONE ? add_batch(work, transaction, place, &second, error) : code;
 }
 
-// The steps beyond the first thousand. Their spans are gone from memory when the next ones are built.
+// The steps beyond the first thousand. Their spans are freed before the next ones are built.
 static enum error_code add_rest(struct engine_work *work, struct store_transaction *transaction,
                                 struct record_place *place, struct job_rest *rest,
                                 struct error *error)
@@ -590,7 +592,7 @@ enum error_code work_add_records(struct engine_work *work, struct store_transact
                : ERROR_NONE;
 }
 
-// `job`: NULL where the event is the run's own.
+// `job` is NULL if the event is the run's own.
 static enum error_code take_in(struct engine_work *work, struct store_transaction *transaction,
                                const struct engine_task *task, struct work_run *run,
                                struct work_job *job, struct error *error)
@@ -694,7 +696,7 @@ static enum error_code remember(const struct engine_work *work,
                                    is_duplicate, error);
 }
 
-// The upkeep sheds notes long before the store is full; but one batch may fill a small one.
+// The upkeep sheds notes long before the store is full, but a single batch may fill a small store.
 static enum error_code make_room(struct engine_work *work, struct store_transaction *transaction,
                                  struct error *error)
 {
@@ -717,7 +719,7 @@ static enum error_code apply_delivery(struct engine_work *work,
     bool is_duplicate = false;
     enum error_code code = make_room(work, transaction, error);
     if (code == ERROR_FULL) {
-        // Nothing was written for it yet, so its neighbours, which may make room, go on.
+        // Nothing was written for this task yet, so the other tasks of the batch, which may free space, continue.
         work->is_full = true;
         task->outcome = ENGINE_FULL;
         task->error = *error;
@@ -759,7 +761,7 @@ static enum error_code settle_export(struct store_transaction *transaction,
 enum error_code work_apply_task(struct engine_work *work, struct store_transaction *transaction,
                                 struct engine_task *task, timestamp_ns now, struct error *error)
 {
-    arena_clear(&work->arena); // nothing of the task before is needed any more
+    arena_clear(&work->arena); // data of the previous task is no longer needed
     switch (task->type) {
     case ENGINE_APPLY_EVENT:
         return apply_delivery(work, transaction, task, error);

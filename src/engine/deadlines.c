@@ -1,4 +1,4 @@
-// What is due: deadlines of runs and jobs, and upkeep of the store.
+// Processes due deadlines of runs and jobs, and the upkeep of the store.
 #include "ghatrace/base/log.h"
 #include "ghatrace/stats/latency.h"
 #include "ghatrace/stats/rebuild.h"
@@ -8,13 +8,13 @@
 #include "private.h"
 
 // --- deadlines ------------------------------------------------------------------------------------
-// What the passing of time brings: roots that waited long enough, jobs and runs given up, notes forgotten.
+// Expires deadlines: sends roots whose wait is over, gives up jobs and runs, deletes old notes.
 
-// Jobs looked at in one go when a run's open jobs are given up: a run may have a hundred thousand.
+// Jobs processed in one piece when a run's open jobs are given up: a run may have a hundred thousand.
 #define SWEEP_SLICE 256
-// Of their states and spans in memory, before the sweep goes on in another piece.
+// Memory limit for their states and spans before the sweep continues in another piece.
 #define SWEEP_BYTES ((size_t)64 * 1024 * 1024)
-// Written by one transaction before the rest of what is due waits for the next.
+// Written by one transaction before the remaining due entries wait for the next.
 #define WRITTEN_BYTES_MAX ((uint64_t)64 * 1024 * 1024)
 
 timestamp_ns work_farthest_deadline(const struct engine_work *work)
@@ -31,7 +31,7 @@ timestamp_ns work_farthest_deadline(const struct engine_work *work)
 
 static void limit_time(timestamp_ns *time, timestamp_ns now)
 {
-    if (*time > now) // TIMESTAMP_UNKNOWN never is
+    if (*time > now) // never true of TIMESTAMP_UNKNOWN
         *time = now;
 }
 
@@ -49,7 +49,7 @@ void work_clamp_future_job_times(const struct engine_work *work, struct job_stat
     limit_time(&job->closed_at, work->now);
 }
 
-// Lets a due job do what it must. Its entry was taken from the index before.
+// Processes a due job. Its entry was removed from the index before.
 static enum error_code expire_job(struct engine_work *work, struct store_transaction *transaction,
                                   struct work_job *job, struct work_run *run, timestamp_ns now,
                                   struct error *error)
@@ -80,7 +80,7 @@ static enum error_code sweep_job(struct engine_work *work, struct store_transact
     enum error_code code = work_decode_job(work, bytes, &job, error);
     if (code == ERROR_CORRUPT)
         return work_set_state_aside(work, transaction, key, &run->state, error);
-    // An older version may have kept two servers' jobs side by side.
+    // An older version may have stored jobs of two servers under the same trace.
     bool is_open = job.state.phase == JOB_OPEN && slice_equals(job.state.server, run->state.server);
     if (code == ERROR_NONE && is_open)
         code = expire_job(work, transaction, &job, run, now, error);
@@ -94,7 +94,7 @@ static enum error_code sweep_state(struct engine_work *work, struct store_transa
     switch (codec_kind_of(found)) {
     case CODEC_JOB:
         return sweep_job(work, transaction, key, found, run, now, error);
-    case CODEC_RUN: // the one whose jobs these are
+    case CODEC_RUN: // the run of these jobs
         return ERROR_NONE;
     case CODEC_UNKNOWN:
         break;
@@ -103,7 +103,7 @@ static enum error_code sweep_state(struct engine_work *work, struct store_transa
     return work_set_state_aside(work, transaction, key, &run->state, error);
 }
 
-// Gives up the open jobs of a completed run, a slice at a time.
+// Gives up the open jobs of a completed run, one slice at a time.
 static enum error_code sweep_jobs(struct engine_work *work, struct store_transaction *transaction,
                                   struct work_run *run, timestamp_ns now, struct error *error)
 {
@@ -141,7 +141,8 @@ static enum error_code resend_job(struct engine_work *work, struct store_transac
     return code;
 }
 
-// A bounded piece, since one delivery names them all: what is left out stays as it left. So does what cannot be read.
+// Bounded, since one delivery affects all of them: jobs beyond the limit keep the spans that were sent. So do
+// unreadable ones.
 enum error_code work_resend_jobs(struct engine_work *work, struct store_transaction *transaction,
                                  struct work_run *run, timestamp_ns now, struct error *error)
 {
@@ -175,7 +176,7 @@ enum error_code work_keep_only_notes(struct engine_work *work,
                                      size_t max, size_t *replaced, bool *is_end,
                                      struct error *error)
 {
-    static const struct run_state no_run; // which a note does not need
+    static const struct run_state no_run; // not needed for a note
     *is_end = false;
     *replaced = 0;
     for (size_t i = 0; i < max && store_keeps_only_notes(transaction);
@@ -197,13 +198,13 @@ enum error_code work_keep_only_notes(struct engine_work *work,
         *replaced += is_lacking ? 1 : 0;
         if (is_lacking)
             code = work_save_job(work, transaction, &no_run, &job, error);
-        if (code != ERROR_NONE && code != ERROR_CORRUPT) // whoever wants that one sets it aside
+        if (code != ERROR_NONE && code != ERROR_CORRUPT) // set aside by the caller that needs it
             return code;
     }
     return ERROR_NONE;
 }
 
-// Jobs whose states were damaged never closed. Counted where a run would be remembered for their sake.
+// Jobs whose states were damaged never closed. Counted where a run would otherwise be kept because of them.
 static enum error_code count_open_jobs(struct engine_work *work,
                                        struct store_transaction *transaction, struct work_run *run,
                                        struct error *error)
@@ -262,7 +263,7 @@ static enum error_code expire_stored_run(struct engine_work *work,
         return work_set_state_aside(work, transaction, key, NULL, error);
     run.state.deadline = TIMESTAMP_UNKNOWN;
     if (code == ERROR_NONE && !trace_id_equals(&run.key.trace, &run.own_trace))
-        return work_move_run(work, transaction, &run, error); // then it is due there
+        return work_move_run(work, transaction, &run, error); // due under its new key
     return code == ERROR_NONE ? expire_run(work, transaction, &run, now, error) : code;
 }
 
@@ -280,7 +281,7 @@ static enum error_code expire_stored_job(struct engine_work *work,
     const struct run_name name = {job.state.server, job.state.run_id, job.state.run_attempt};
     if (code == ERROR_NONE && !trace_id_equals(&job.key.trace, &job.own_trace))
         return work_move_job(work, transaction, &name, &job, error);
-    if (code == ERROR_NONE && job.state.phase != JOB_CLOSED) // a note leaves without its run
+    if (code == ERROR_NONE && job.state.phase != JOB_CLOSED) // a note expires without its run
         code = work_load_run(work, transaction, &name, &run, error);
     return code == ERROR_NONE ? expire_job(work, transaction, &job, &run, now, error) : code;
 }
@@ -301,14 +302,14 @@ static enum error_code expire_state(struct engine_work *work, struct store_trans
     return work_set_state_aside(work, transaction, key, NULL, error);
 }
 
-// The entry leaves the index first; whatever still has something to wait for is put in anew.
+// The entry is removed from the index first; a state that still waits for something is added again.
 static enum error_code expire_first(struct engine_work *work, struct store_transaction *transaction,
                                     timestamp_ns at, const struct store_key *key, timestamp_ns now,
                                     struct error *error)
 {
     struct slice found;
     struct slice bytes;
-    arena_clear(&work->arena); // nothing of the one before is needed any more
+    arena_clear(&work->arena); // data of the previous entry is no longer needed
     enum error_code code = store_delete_deadline(transaction, at, key, error);
     if (code == ERROR_NONE)
         code = store_get_span(transaction, key, &found, error);
@@ -321,8 +322,8 @@ static enum error_code expire_first(struct engine_work *work, struct store_trans
     return expire_state(work, transaction, key, bytes, now, error);
 }
 
-// A clock that was a year ahead leaves deadlines a year ahead when it is set right. They are made anew from times
-// of receipt that are not after now.
+// If a clock that was a year ahead is corrected, deadlines remain a year ahead. They are computed again from times of
+// receipt clamped to now.
 static enum error_code clamp_future_deadlines(struct engine_work *work,
                                               struct store_transaction *transaction,
                                               timestamp_ns now, size_t max, struct error *error)
@@ -343,7 +344,7 @@ static enum error_code clamp_future_deadlines(struct engine_work *work,
     return ERROR_NONE;
 }
 
-// Handles up to `max` deadlines that are due at `now`. `*next_due` becomes the first that remains.
+// Processes up to `max` deadlines that are due at `now`. `*next_due` becomes the first that remains.
 static enum error_code work_expire(struct engine_work *work, struct store_transaction *transaction,
                                    timestamp_ns now, size_t max, timestamp_ns *next_due,
                                    struct error *error)
@@ -370,23 +371,23 @@ static enum error_code work_expire(struct engine_work *work, struct store_transa
 }
 
 // --- upkeep ---------------------------------------------------------------------------------------
-// What goes on beside the tasks: making room, forgetting, and figures for a store that lacks them.
+// Runs alongside the tasks: frees space, deletes old data, and computes figures that an older store lacks.
 
-// Upkeep in one batch, beside its tasks: enough to keep up with what the tasks bring.
+// Upkeep in one batch: enough to keep up with what the tasks add.
 #define UPKEEP_PER_BATCH 256
 #define UPKEEP_PER_TASK 4
-// Of these, blocks of notes, which hold some 200 each.
+// The share of this for blocks of notes, which hold some 200 notes each.
 #define NOTES_SHARE 4
 #define NOTES_OF_A_BLOCK 200
-// Blocks shed between two looks at the room.
+// Blocks shed between two checks of the free space.
 #define SHED_BLOCKS 4
-// Pools looked at in one batch, and how often all of them are.
+// Pools checked in one batch, and the interval at which all of them are checked.
 #define POOLS_PER_BATCH 64
 #define POOLS_EVERY (10 * NS_PER_MINUTE)
-// While room runs short none is kept that a note can stand for: how often it is looked whether there are any, where there
-// were none.
+// While room runs short, jobs that a note can replace are not kept as states. How often to look for such jobs after a
+// search that found none.
 #define JOBS_EVERY (10 * NS_PER_MINUTE)
-// States in one transaction, at the start.
+// States in one transaction at startup.
 #define FIGURES_PER_TRANSACTION 10000
 
 bool engine_may_log(timestamp_ns *last_logged)
@@ -400,14 +401,15 @@ bool engine_may_log(timestamp_ns *last_logged)
 
 // --- forgetting --------------------------------------------------------------------------------------------
 
-// Before which time finished traces leave. When room runs short, whatever the clock says of them: it may be back.
+// Finished traces older than this are deleted. When room runs short, all of them may be, whatever their age by the
+// clock: it may have been set back.
 static timestamp_ns end_of_history(const struct engine *engine, timestamp_ns now, bool is_tight)
 {
     return is_tight ? INT64_MAX : now - engine->options.history;
 }
 
-// Finished traces stay for `history`, but never at the price of a delivery: when room runs short, those that were
-// delivered leave before their time, the oldest first, also while the clock is not believed.
+// Finished traces are kept for `history`, but a delivery is never refused for their sake: when room runs short, those
+// already delivered are deleted early, the oldest first, also while the clock is not trusted.
 static enum error_code drop_history(struct engine *engine, struct store_transaction *transaction,
                                     timestamp_ns now, bool may_forget, size_t max,
                                     bool *has_leftovers, struct error *error)
@@ -428,8 +430,9 @@ static enum error_code drop_history(struct engine *engine, struct store_transact
     return code;
 }
 
-// Within their limits dead letters stay, but not at the price of a delivery: a delivery that is refused does not come
-// again. So when the store would soon refuse them and the history has nothing left to give, they go, too.
+// Dead letters are kept within their limits, but a delivery is not refused for their sake, since a refused delivery
+// is not repeated. When the store would soon refuse deliveries and the history has nothing left to delete, dead
+// letters are deleted, too.
 static enum error_code drop_dead_letters(struct engine *engine,
                                          struct store_transaction *transaction, timestamp_ns now,
                                          bool may_forget, size_t max, bool *has_leftovers,
@@ -470,7 +473,7 @@ void engine_report_drops(struct engine *engine)
     memset(engine->drops_to_log, 0, sizeof engine->drops_to_log);
 }
 
-// Pools are few and seldom unused, so all of them are looked at now and then.
+// Pools are few and seldom unused, so all of them are checked from time to time.
 static enum error_code drop_pools(struct engine *engine, timestamp_ns now, struct error *error)
 {
     bool is_end = false;
@@ -521,7 +524,7 @@ static enum error_code forget(struct engine *engine, struct store_transaction *t
     return code;
 }
 
-// A small piece, and no more than has to go: some notes of what an older version delivered, else a few blocks.
+// A small piece, and no more than necessary: some of an older version's notes of deliveries, otherwise a few blocks.
 static enum error_code shed_piece(struct store_transaction *transaction, uint64_t *shed,
                                   struct error *error)
 {
@@ -551,8 +554,8 @@ enum error_code work_shed_notes(struct engine_work *work, struct store_transacti
     return ERROR_NONE;
 }
 
-// Where the history had nothing left to give, notes make room before a delivery is refused: at worst, what is repeated
-// is taken for new.
+// If the history has nothing left to delete, notes are shed before a delivery is refused: at worst, a repeated
+// delivery is treated as new.
 static enum error_code shed_notes(struct engine *engine, struct store_transaction *transaction,
                                   timestamp_ns now, size_t max, bool *has_leftovers,
                                   struct error *error)
@@ -570,7 +573,8 @@ static enum error_code shed_notes(struct engine *engine, struct store_transactio
     return code;
 }
 
-// Jobs that left and might leave again, changed, are kept whole while there is room. It is given back when it is needed.
+// Jobs that were sent and may be sent again, changed, are kept as whole states while there is room. The space is
+// freed when it is needed.
 static enum error_code drop_jobs(struct engine *engine, struct store_transaction *transaction,
                                  size_t max, bool *has_leftovers, struct error *error)
 {
@@ -626,7 +630,7 @@ enum error_code engine_complete_figures(struct engine *engine, size_t max, bool 
     return rebuild_continue(engine->work.stats, max, is_done, error);
 }
 
-// Nothing is written where all is there: a full disk must not keep what waits from leaving.
+// Writes nothing if the figures are complete: a full disk must not prevent waiting records from being exported.
 static enum error_code look_for_figures(struct engine *engine, struct error *error)
 {
     struct store_transaction *transaction;

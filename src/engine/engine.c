@@ -1,4 +1,4 @@
-// The engine: a queue of deliveries, a thread that commits them in batches, counters.
+// The engine: a queue of tasks, a thread that commits them in batches, counters.
 #include <assert.h>
 #include <errno.h>
 #include <time.h>
@@ -7,7 +7,7 @@
 #include "ghatrace/base/memory.h"
 #include "private.h"
 
-// --- what the engine did since it was started -----------------------------------------------------
+// --- counters since the start ---------------------------------------------------------------------
 
 const duration_ns engine_commit_bounds[ENGINE_COMMIT_BOUNDS] = {
     NS_PER_MS / 2,  NS_PER_MS,        2 * NS_PER_MS,     5 * NS_PER_MS,      10 * NS_PER_MS,
@@ -40,8 +40,8 @@ static void count_tasks(struct engine_counters *counted, uint64_t tasks)
 _Static_assert(sizeof(struct live_sums) == offsetof(struct engine_counters, last_event_at),
                "the counters of the list, and they alone, stand before last_event_at");
 
-// After a commit: counts what the transaction did. Both structs are made of one list, which stands first in them, and
-// are added up as arrays.
+// After a commit: adds the counts of the transaction. Both structs begin with the same list of counters, which are
+// added as arrays.
 static void counters_add_commit(struct engine *engine, size_t tasks, duration_ns taken)
 {
     struct engine_counters *counted = &engine->work.counted;
@@ -58,7 +58,7 @@ static void counters_add_commit(struct engine *engine, size_t tasks, duration_ns
         atomic_store(&live->last_event_at, counted->last_event_at);
 }
 
-// After a commit: notes what the figures had no room for, and logs it, limited.
+// After a commit: records what exceeded the limit on series, and logs it, rate-limited.
 static void engine_note_overflow(struct engine *engine)
 {
     struct stats_overflow overflow;
@@ -87,7 +87,7 @@ void engine_read_overflow(struct engine *engine, struct engine_overflow *overflo
     pthread_mutex_unlock(&engine->mutex);
 }
 
-// For how long the oldest task in the queue has waited at `steady`. The mutex is held.
+// How long the oldest task in the queue has waited at `steady`. The mutex is held.
 static duration_ns engine_queue_age(const struct engine *engine, timestamp_ns steady)
 {
     const struct engine_task *oldest = STAILQ_FIRST(&engine->queue);
@@ -128,18 +128,18 @@ void engine_read_counters(struct engine *engine, struct engine_counters *counter
 #define ARENA_BLOCK_BYTES ((size_t)256 * 1024)
 #define RECORD_BYTES_MAX ((size_t)64 * 1024 * 1024) // OTLP's own cap on a request
 #define RECORD_BYTES_KEPT ((size_t)4 * 1024 * 1024)
-// What one record has at most, if it has more than one span. The exporter sends whole records.
+// Limit for a record with more than one span. The exporter sends whole records.
 #define PART_BYTES_MAX ((size_t)1024 * 1024)
-// States that a batch looks at while figures of what is open are made for an older store.
+// States that a batch reads while figures of open runs and jobs are computed for an older store.
 #define FIGURES_PER_BATCH 256
 #define IDLE_TICK (60 * NS_PER_SECOND)
 #define TROUBLE_TICK NS_PER_SECOND
-// A clock that leaps by more than this is taken for wrong at first, and nothing is forgotten on its word for so long.
+// A clock that jumps by more than this is not trusted at first: nothing expires because of it for this long.
 #define CLOCK_LEAP NS_PER_HOUR
 #define CLOCK_PATIENCE NS_PER_HOUR
-// GitHub waits for 10 s: one that is sent while storing hangs for this long will not be answered in time.
+// GitHub waits for 10 s: a delivery that is sent while storing hangs for this long is not answered in time.
 #define STALL_LIMIT (5 * NS_PER_SECOND)
-// So one that is sent while a large store gets figures at the start is answered in time, too.
+// Bounded so that a delivery that is sent while a large store gets its figures at startup is answered in time, too.
 #define FIGURES_LIMIT (2 * NS_PER_SECOND)
 
 // --- one batch -------------------------------------------------------------------------------------------
@@ -152,7 +152,7 @@ static void begin_counting(struct engine_work *work)
     work->has_far_deadlines = false;
 }
 
-// After a failure: does writing work again, and is there room?
+// After a failure: checks whether writing works again and whether there is room.
 static enum error_code probe(struct engine_work *work, struct store_transaction *transaction,
                              timestamp_ns now, struct error *error)
 {
@@ -163,7 +163,7 @@ static enum error_code probe(struct engine_work *work, struct store_transaction 
     return store_probe(transaction, now, error);
 }
 
-// A task is handed in, taken up with its batch, and done: then its owner may hand it in again.
+// A task is submitted, taken with its batch, and done; then its owner may submit it again.
 static void move_task(struct engine_task *task, enum engine_task_state from,
                       enum engine_task_state to)
 {
@@ -171,7 +171,7 @@ static void move_task(struct engine_task *task, enum engine_task_state from,
     task->state = to;
 }
 
-// Applies `count` tasks (a part of the list) and, if asked, the upkeep, as one transaction.
+// Applies `count` tasks (part of the list) and, on request, the upkeep, as one transaction.
 static enum error_code commit_batch(struct engine *engine, struct engine_task *tasks, size_t count,
                                     bool with_upkeep, timestamp_ns now, struct error *error)
 {
@@ -183,7 +183,7 @@ static enum error_code commit_batch(struct engine *engine, struct engine_task *t
     timestamp_ns begun = timestamp_monotonic();
     arena_clear(&work->arena);
     arena_clear(&work->scratch);
-    if (work->record.capacity > RECORD_BYTES_KEPT) // one huge state does not stay
+    if (work->record.capacity > RECORD_BYTES_KEPT) // do not keep the memory of one huge state
         buffer_release(&work->record);
     begin_counting(work);
     work->now = now;
@@ -240,7 +240,7 @@ static void note_trouble(struct engine *engine, enum error_code code, const stru
     engine->trouble = *error;
     engine->trouble.code = code;
     pthread_mutex_unlock(&engine->mutex);
-    // A disk on the brink fails and works by turns: one line about it will do.
+    // An almost full disk fails intermittently: it is logged once.
     if (is_new)
         engine->trouble_was_logged = engine_may_log(&engine->trouble_logged);
     if (is_new && engine->trouble_was_logged)
@@ -258,7 +258,7 @@ static void note_recovery(struct engine *engine)
         log_info("storing events works again");
 }
 
-// What a committed batch says about the state of the store. `error` holds the words if it is full.
+// Records the state of the store after a commit. `error` holds the message if it is full.
 static void note_commit(struct engine *engine, const struct error *error)
 {
     if (engine->work.is_full)
@@ -267,9 +267,9 @@ static void note_commit(struct engine *engine, const struct error *error)
         note_recovery(engine);
 }
 
-// A transaction that failed took all its tasks with it. Each is tried alone, so that one that cannot be
-// applied does not make its neighbours fail; but where a disk refuses one delivery, it is not asked
-// again for each of the others.
+// A failed transaction discards all its tasks. Each is retried alone, so that one that cannot be applied does not
+// make the others fail; but once the store is full or the disk fails, the remaining deliveries are refused without
+// a try.
 static void commit_one_by_one(struct engine *engine, const struct engine_tasks *tasks,
                               timestamp_ns now)
 {
@@ -310,7 +310,7 @@ static void run_batch(struct engine *engine, struct engine_tasks *tasks, timesta
         note_commit(engine, &error);
     } else {
         note_trouble(engine, code, &error);
-        // What is past its time may make the room that was missing.
+        // Deleting expired data may free the space that was missing.
         if (commit_batch(engine, NULL, 0, true, now, &error) != ERROR_NONE)
             log_debug("upkeep failed", LOG_REASON(&error));
         commit_one_by_one(engine, tasks, now);
@@ -360,7 +360,8 @@ static void take_tasks(struct engine *engine, struct engine_tasks *tasks)
     engine->queued -= count;
 }
 
-// How long to sleep at most. By the steady clock: were the other set back by a year, we would sleep for a year.
+// Maximum time to sleep. Bounded by the monotonic clock: if the wall clock were set back by a year, the thread would
+// sleep for a year.
 static duration_ns next_sleep(const struct engine *engine, timestamp_ns now)
 {
     duration_ns sleep = IDLE_TICK;
@@ -399,7 +400,7 @@ static void check_first_time(struct engine *engine, timestamp_ns wall, timestamp
         engine->forget_after = steady + CLOCK_PATIENCE;
 }
 
-// Compares the clocks: one that leaps ahead must not make us forget, at once, all that we know.
+// Compares the clocks: a wall clock that jumps ahead must not expire everything at once.
 static void watch_clock(struct engine *engine, timestamp_ns wall, timestamp_ns steady)
 {
     duration_ns leap = (wall - engine->last_wall) - (steady - engine->last_steady);
@@ -487,7 +488,7 @@ enum error_code engine_create(struct store *store, const struct engine_options *
     made->work.to_outbox = options->has_exporter;
     made->work.has_old_keys = store_has_old_keys(store);
     made->work.outbox_max = options->outbox_max;
-    made->has_leftovers = true; // look for what fell due while nobody was running
+    made->has_leftovers = true; // process what became due while no daemon was running
     enum error_code code = stats_create(options->max_series, &made->work.stats, error);
     if (code != ERROR_NONE) {
         memory_free(made);

@@ -1,10 +1,10 @@
-// A root that left and whose jobs stick out of it, found in the history.
+// Extends an exported root that does not cover all of its jobs; the root is read from the history.
 #include "ghatrace/otlp/decode.h"
 #include "ghatrace/stats/recent.h"
 #include "ghatrace/trace/fingerprint.h"
 #include "private.h"
 
-// The newest record of a root. ERROR_NOT_FOUND.
+// Finds the newest record of a root. ERROR_NOT_FOUND.
 static enum error_code find_record(struct store_transaction *transaction,
                                    const struct store_key *key, struct store_record *record,
                                    struct error *error)
@@ -14,7 +14,7 @@ static enum error_code find_record(struct store_transaction *transaction,
     return code == ERROR_NONE ? store_get_record(transaction, sequence, record, error) : code;
 }
 
-// Its entry in the list of recent runs gets the same times.
+// Sets the same times in its entry in the list of recent runs.
 static enum error_code extend_entry(struct engine_work *work, struct store_transaction *transaction,
                                     const struct trace_id *trace, const struct span *root,
                                     timestamp_ns now, struct error *error)

@@ -1,6 +1,6 @@
-// States that versions before there was a server in the keys stored under the keys of github.com, whichever server they
-// are of. The first that needs one of them, or its place, moves all that is stored of its run to where runs of its server
-// are. Nothing of this is done for a store that never held such states (store_has_old_keys).
+// States of versions that had no server in their keys: they are stored under the keys of github.com, whichever server
+// they belong to. The first access to one of them, or to its key, moves everything stored for its run to the keys of
+// its server. Skipped for a store that never held such states (store_has_old_keys).
 #include "ghatrace/github/server.h"
 #include "ghatrace/stats/open_runs.h"
 #include "ghatrace/stats/recent.h"
@@ -8,11 +8,11 @@
 #include "ghatrace/trace/ids.h"
 #include "private.h"
 
-// --- whose is it -----------------------------------------------------------------------------------------------
+// --- finding the server ----------------------------------------------------------------------------------------
 
-// A note of an older version does not say; the list of recent runs does, for as long as `history`. After that it is any
-// server's, until `linger` is over: it is better that a span of another run with the same ids is taken for late than that
-// a root is made up for a run that had one.
+// A note of an older version does not name its server; the list of recent runs does, for as long as `history`. After
+// that the note counts for any server until `linger` is over: treating a span of another run with the same ids as
+// late is better than creating a second root for a run that had one.
 static enum error_code find_owner_of_run(struct engine_work *work,
                                          struct store_transaction *transaction,
                                          struct work_run *run, struct error *error)
@@ -75,7 +75,7 @@ static enum error_code move_job(struct engine_work *work, struct store_transacti
     return code == ERROR_NONE ? work_save_job(work, transaction, run, job, error) : code;
 }
 
-// Of what stands under this trace, the jobs of `run`, and notes, which do not say whose they are.
+// Moves the jobs of `run` that are stored under this trace, and the notes, which do not name their server.
 static enum error_code move_jobs(struct engine_work *work, struct store_transaction *transaction,
                                  const struct trace_id *trace, const struct run_state *run,
                                  struct error *error)
@@ -99,7 +99,7 @@ static enum error_code move_jobs(struct engine_work *work, struct store_transact
             give_job_to(&job, run->server);
         if (code == ERROR_NONE && slice_equals(job.state.server, run->server))
             code = move_job(work, transaction, run, &job, error);
-        if (code != ERROR_NONE && code != ERROR_CORRUPT) // whoever wants that one sets it aside
+        if (code != ERROR_NONE && code != ERROR_CORRUPT) // set aside by the caller that needs it
             return code;
     }
 }
@@ -112,7 +112,7 @@ enum error_code work_move_run(struct engine_work *work, struct store_transaction
     return code == ERROR_NONE ? move_run(work, transaction, run, error) : code;
 }
 
-// --- looking ---------------------------------------------------------------------------------------------------
+// --- lookup ----------------------------------------------------------------------------------------------------
 
 static struct store_key usual_key_of_run(const struct run_name *name)
 {
@@ -120,7 +120,7 @@ static struct store_key usual_key_of_run(const struct run_name *name)
                               span_id_of_run(ID_SCHEME_ARC, name->run_id, name->run_attempt)};
 }
 
-// What stands there is moved away if it is known to be of another server.
+// Moves an entry away if it is known to be of another server.
 static enum error_code clear_usual_place(struct engine_work *work,
                                          struct store_transaction *transaction,
                                          struct work_run *run, struct error *error)
@@ -138,7 +138,7 @@ enum error_code work_find_old_run(struct engine_work *work, struct store_transac
     const struct work_run own = {.key = run->key, .own_trace = run->own_trace};
     bool is_usual = name->server.len == 0;
     if (run->is_stored !=
-        is_usual) // another server's was found; or github.com has none, and nothing is in its way
+        is_usual) // an entry of another server was found; or github.com has none, and its key is free
         return ERROR_NONE;
     enum error_code code = ERROR_NONE;
     if (!is_usual) {
@@ -147,7 +147,7 @@ enum error_code work_find_old_run(struct engine_work *work, struct store_transac
     }
     if (code == ERROR_NONE)
         code = clear_usual_place(work, transaction, run, error);
-    // A note that may be of any server stays where it is.
+    // A note that may be of any server is not moved.
     bool is_found = run->is_stored && slice_equals(run->state.server, name->server);
     if (code != ERROR_NONE || is_found || (run->is_stored && run->state.is_of_any_server)) {
         run->own_trace = own.own_trace;
@@ -157,7 +157,7 @@ enum error_code work_find_old_run(struct engine_work *work, struct store_transac
     return work_load_run_state(work, transaction, run, error);
 }
 
-// A note that stands beside a run is of that run.
+// A note stored beside a run belongs to that run.
 static enum error_code find_owner_of_job(struct engine_work *work,
                                          struct store_transaction *transaction,
                                          const struct run_name *name, struct work_job *job,
@@ -174,7 +174,7 @@ static enum error_code find_owner_of_job(struct engine_work *work,
     return code;
 }
 
-// Jobs whose run is forgotten already.
+// Jobs whose run has already expired.
 enum error_code work_find_old_job(struct engine_work *work, struct store_transaction *transaction,
                                   const struct run_name *name, struct work_run *run,
                                   struct work_job *job, struct error *error)
@@ -183,7 +183,7 @@ enum error_code work_find_old_job(struct engine_work *work, struct store_transac
     const struct work_job own = {.key = job->key, .own_trace = run->own_trace};
     bool is_usual = name->server.len == 0;
     enum error_code code = ERROR_NONE;
-    if (job->is_stored != is_usual) // as with runs
+    if (job->is_stored != is_usual) // as for runs
         return ERROR_NONE;
     if (!is_usual) {
         *job = (struct work_job){.key = {usual_key_of_run(name).trace, own.key.span}};
@@ -198,7 +198,7 @@ enum error_code work_find_old_job(struct engine_work *work, struct store_transac
     if (!is_ours) {
         bool is_taken = job->is_stored && !is_usual;
         *job = own;
-        if (is_taken) // beside a note that may be of any server
+        if (is_taken) // there is also a note that may be of any server
             job->key.trace = own.own_trace;
     }
     job->own_trace = own.own_trace;
@@ -212,7 +212,7 @@ enum error_code work_move_job(struct engine_work *work, struct store_transaction
     struct work_run run;
     struct work_job left = {.key = job->key};
     enum error_code code =
-        work_load_run(work, transaction, name, &run, error); // takes its jobs along
+        work_load_run(work, transaction, name, &run, error); // also moves its jobs
     if (code == ERROR_NONE)
         code = work_load_job_state(work, transaction, &run, &left, error);
     left.state.deadline = TIMESTAMP_UNKNOWN;

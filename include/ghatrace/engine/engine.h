@@ -1,5 +1,5 @@
-// The one writer. Takes what ingress and export hand in, applies it in batches, one synced LMDB
-// transaction each, and answers only after the commit: 202 means durable. Runs in a thread of its own.
+// The only writer of the store. Receives tasks from ingress and export, applies them in batches, one synced LMDB
+// transaction each, and reports the outcome only after the commit: 202 means durable. Runs in its own thread.
 #ifndef GHATRACE_ENGINE_ENGINE_H
 #define GHATRACE_ENGINE_ENGINE_H
 
@@ -21,13 +21,14 @@ enum engine_outcome {
     ENGINE_ACCEPTED,  // committed and synced
     ENGINE_DUPLICATE, // the same GUID and body were committed before
     ENGINE_FULL,   // no room in the store, or too much queued: nothing was changed, come back later
-    ENGINE_FAILED, // the store refused; nothing was changed; `error` says why
+    ENGINE_FAILED, // the store reported an error; nothing was changed; `error` says why
 };
 
 #define DELIVERY_DIGEST_SIZE 16
 
-// One thing to do, made and owned by the caller, who must keep it and all it points to alive until
-// `on_done` was called, which may free it or hand it in again. `on_done` runs in the engine's thread: post to your own loop from it.
+// One task, allocated and owned by the caller, who must keep it and everything it points to alive until `on_done` is
+// called. `on_done` may free the task or submit it again. It runs in the engine's thread: post to your own loop from
+// it.
 struct engine_task {
     enum { ENGINE_APPLY_EVENT, ENGINE_SETTLE_EXPORT } type;
     void (*on_done)(struct engine_task *task);
@@ -36,15 +37,15 @@ struct engine_task {
     // ENGINE_APPLY_EVENT
     const struct github_event *event;              // a job or a run
     uint8_t delivery_digest[DELIVERY_DIGEST_SIZE]; // 8 bytes of the GUID's, 8 of the body's
-    uint8_t old_digest[DELIVERY_DIGEST_SIZE]; // of GUID and HMAC: what stores of format 1 remember
+    uint8_t old_digest[DELIVERY_DIGEST_SIZE]; // of GUID and HMAC: the digest in stores of format 1
     timestamp_ns received_at;
     timestamp_ns occurred_at; // time inside the GUID; TIMESTAMP_UNKNOWN if there is none
 
-    // ENGINE_SETTLE_EXPORT: records that were sent, or refused for good and go to the dead letters
+    // ENGINE_SETTLE_EXPORT: records that were sent, or that were permanently refused and become dead letters
     const uint64_t *sequences;
     size_t sequence_count;
     bool is_dead;
-    bool is_quarantined; // they stay in the outbox; it is noted that they were refused alone
+    bool is_quarantined; // they stay in the outbox, marked as refused alone
     const char *reason;  // for dead letters and quarantine, one line
 
     // result
@@ -54,7 +55,7 @@ struct engine_task {
     // private
     enum engine_task_state { ENGINE_TASK_IDLE, ENGINE_TASK_QUEUED, ENGINE_TASK_TAKEN } state;
     STAILQ_ENTRY(engine_task) next; // in the queue, then in its batch
-    timestamp_ns submitted_at;      // by the steady clock
+    timestamp_ns submitted_at;      // monotonic clock
 };
 
 struct engine_options {
@@ -63,28 +64,28 @@ struct engine_options {
     size_t batch_max;    // tasks in one transaction
     uint64_t outbox_max; // bytes waiting for the collector; more: ENGINE_FULL. 0: no limit
     bool has_exporter;   // else finished spans stay in the history and the outbox stays empty
-    duration_ns history; // how long finished traces stay for the viewer
+    duration_ns history; // how long finished traces are kept for the viewer
     uint64_t
         dead_letters_max; // bytes of dead letters; the oldest beyond it are dropped. 0: no limit
     duration_ns dead_letters_age_max; // older ones are dropped. 0: no limit
     size_t max_series;         // bound on pools and label sets (stats/stats.h); 0: the usual one
     timestamp_ns (*now)(void); // NULL: timestamp_now
-    duration_ns stall_limit;   // longer in storing, or waiting to be stored: not ready. 0: 5 s
-    // How long engine_create() makes figures that an older store lacks; the rest is made beside deliveries. 0: 2 s,
-    // negative: not at all.
+    duration_ns stall_limit; // not ready if storing, or waiting to be stored, takes longer. 0: 5 s
+    // Time limit of engine_create() for computing figures that an older store lacks; the rest is computed alongside
+    // deliveries. 0: 2 s, negative: compute none at startup.
     duration_ns figures_limit;
     // Called in the engine's thread after a commit that put records into the outbox. May be NULL.
     void (*on_outbox)(void *context);
     void *on_outbox_context;
 };
 
-// Upper bounds of the buckets, each included in its bucket; one more bucket takes the rest.
+// Inclusive upper bounds of the buckets; one more bucket takes larger values.
 #define ENGINE_COMMIT_BOUNDS 14
 #define ENGINE_BATCH_BOUNDS 10
 extern const duration_ns engine_commit_bounds[ENGINE_COMMIT_BOUNDS]; // 0.5 ms to 10 s
 extern const uint64_t engine_batch_bounds[ENGINE_BATCH_BOUNDS];      // 1 to 1000 tasks
 
-// What the engine counts. A new counter takes a row here, the place that counts it, and a row in admin/metrics.c.
+// The engine's counters. A new counter needs a row here, the code that counts it, and a row in admin/metrics.c.
 #define ENGINE_COUNTER_LIST(ROW)                                                                   \
     ROW(events, )     /* applied */                                                                \
     ROW(duplicates, ) /* same delivery again */                                                    \
@@ -109,12 +110,12 @@ extern const uint64_t engine_batch_bounds[ENGINE_BATCH_BOUNDS];      // 1 to 100
 struct engine_counters {
     ENGINE_COUNTER_LIST(LIST_COUNTER)
     timestamp_ns last_event_at; // receipt of the newest event applied; TIMESTAMP_UNKNOWN: none yet
-    duration_ns batch_age; // for how long the present transaction has been in progress; 0: none is
-    uint64_t queue_tasks;  // that wait to be taken up, at present
-    duration_ns queue_age; // for how long the oldest task has waited to be taken up; 0: none waits
+    duration_ns batch_age;      // how long the current transaction has been in progress; 0: none is
+    uint64_t queue_tasks;       // tasks currently waiting in the queue
+    duration_ns queue_age;      // how long the oldest task has waited in the queue; 0: none waits
 };
 
-// What was counted under "other" since the start of the process, although it was in use (stats/stats.h).
+// What was counted under "other" since the start of the process because the series limit was reached (stats/stats.h).
 struct engine_overflow {
     uint64_t sets;
     timestamp_ns last_at; // TIMESTAMP_UNKNOWN: never
@@ -126,24 +127,25 @@ enum error_code engine_create(struct store *store, const struct engine_options *
                               struct engine **engine, struct error *error) MUST_CHECK;
 // Starts the thread.
 enum error_code engine_start(struct engine *engine, struct error *error) MUST_CHECK;
-// From any thread. Never blocks; on_done is always called, once, also when refused (then from the
-// caller's thread, inside this call).
+// Thread-safe. Never blocks. on_done is called exactly once, also if the task is refused (then in the caller's
+// thread, inside this call).
 void engine_submit(struct engine *engine, struct engine_task *task);
-// Finishes what is queued, commits, ends the thread. Tasks that come later are refused (ENGINE_FULL).
+// Finishes the queued tasks, commits, and ends the thread. Tasks submitted afterwards are refused (ENGINE_FULL).
 void engine_stop(struct engine *engine);
 void engine_destroy(struct engine *engine);
-// Can it accept? ERROR_NONE, or the reason (store full, last commit failed; ERROR_BUSY: storing hangs, be it the
-// disk or another process that holds the store). From any thread; never waits for the store.
+// ERROR_NONE if the engine can accept deliveries, otherwise the reason (store full, last commit failed; ERROR_BUSY:
+// storing hangs because of the disk or of another process that holds the store). Thread-safe; never waits for the
+// store.
 enum error_code engine_ready(struct engine *engine, struct error *error);
-// What GET /ready says beside 200: a few fixed words on why the export fails, or NULL. It is answered to everyone, so
-// nothing that the collector sent may be in them. The text must outlive the engine. From any thread.
+// Sets what GET /ready reports beside 200: a short fixed text on why the export fails, or NULL. The response is
+// public, so the text must not contain anything received from the collector. It must outlive the engine. Thread-safe.
 void engine_note_export(struct engine *engine, const char *words);
 const char *engine_export_note(const struct engine *engine);
 void engine_read_counters(struct engine *engine, struct engine_counters *counters);
 void engine_read_overflow(struct engine *engine, struct engine_overflow *overflow);
 
-// Without the thread, for tests and tools: applies `count` tasks as one batch at the time `now`, then
-// every deadline that is due. on_done is called before it returns.
+// For tests and tools, without the thread: applies `count` tasks as one batch at the time `now`, then every deadline
+// that is due. on_done is called before this returns.
 void engine_run_batch(struct engine *engine, struct engine_task *tasks, size_t count,
                       timestamp_ns now);
 // The next deadline in the store, or TIMESTAMP_UNKNOWN.
