@@ -1,4 +1,4 @@
-// One question to an admin listener, over a blocking socket.
+// One request to an admin listener over a blocking socket.
 #include "check_live.h"
 
 #include <errno.h>
@@ -26,7 +26,7 @@ static int try_address(const struct addrinfo *address)
     int fd = socket(address->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return -1;
-    // On Linux the time to send bounds connect(), too.
+    // On Linux the send timeout bounds connect(), too.
     (void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
     (void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
     if (connect(fd, address->ai_addr, address->ai_addrlen) == 0)
@@ -133,9 +133,9 @@ static enum error_code judge(enum http_progress progress, const struct http_pars
     }
 }
 
-// GET of `path` at host and port of the endpoint, by plain HTTP, shown `token` (may be empty). What is answered 200 is
-// appended to `body`. Blocks, some 10 s at most for each step. ERROR_NETWORK, ERROR_INVALID: another answer, in words;
-// ERROR_MEMORY.
+// Sends GET `path` to the host and port of the endpoint over plain HTTP, with `token` (may be empty). The body of a
+// 200 response is appended to `body`. Blocks for at most some 10 s in each step. ERROR_NETWORK; ERROR_INVALID:
+// another response, described in the message; ERROR_MEMORY.
 static enum error_code admin_client_get(const struct export_endpoint *endpoint, const char *path,
                                         struct slice token, struct buffer *body,
                                         struct error *error)
@@ -156,14 +156,14 @@ static enum error_code admin_client_get(const struct export_endpoint *endpoint, 
     return code;
 }
 
-// --- asking a running daemon whether it is set up right -------------------------------------------
+// --- `check --live`: asking a running daemon whether it is set up correctly -----------------------
 
 #define STATUS_PATH "/api/status"
 #define STATUS_MAX ((size_t)16 << 20)
 
-// --- where ------------------------------------------------------------------------------------------
+// --- finding the listener ---------------------------------------------------------------------------
 
-// A daemon that listens everywhere is asked on loopback.
+// A daemon that listens on all addresses is contacted on loopback.
 static enum error_code find_listener(const struct config *config, char *url, size_t size,
                                      struct error *error)
 {
@@ -193,7 +193,7 @@ static enum error_code find_endpoint(const struct config *config, const char *gi
     enum error_code code = ERROR_NONE;
     if (given == NULL)
         code = find_listener(config, url, sizeof url, error);
-    else // "localhost:8081" will do, as in admin-listen
+    else // "localhost:8081" is accepted, as in admin-listen
         (void)snprintf(url, sizeof url, "%s%s", strstr(given, "://") == NULL ? "http://" : "",
                        given);
     if (code == ERROR_NONE)
@@ -206,9 +206,9 @@ static enum error_code find_endpoint(const struct config *config, const char *gi
     return code;
 }
 
-// --- what it says -----------------------------------------------------------------------------------
+// --- printing the response --------------------------------------------------------------------------
 
-// What answers may be anything, and a terminal obeys some of it.
+// Responses may contain anything, including terminal escape sequences.
 static void print_clean(struct slice text)
 {
     for (size_t i = 0; i < text.len; i++) {
@@ -225,7 +225,7 @@ static struct slice get_text(const struct json_document *document, json_value ob
                                                                                  : SLICE_EMPTY;
 }
 
-// Prints the list; `*is_right`: nothing in it is wrong. False: this is no such answer.
+// Prints the list; `*is_right`: no item is wrong. Returns false if the response has another form.
 static bool print_items(const struct json_document *document, json_value setup, struct arena *arena,
                         bool *is_right)
 {
@@ -248,7 +248,7 @@ static bool print_items(const struct json_document *document, json_value setup, 
     return true;
 }
 
-// Whether it can store deliveries is asked for, too: without that nothing else helps.
+// Also checks whether the daemon can store deliveries: without that everything else is irrelevant.
 static void print_ready(const struct json_document *document, struct arena *arena, bool *is_right)
 {
     bool is_ready =
@@ -305,7 +305,7 @@ static enum error_code ask_daemon(const struct config *config,
     return code;
 }
 
-// Only what is needed to ask is looked at: whoever asks need not be who serves.
+// Checks only the settings needed for the request: the user may not be the one who runs the daemon.
 static enum error_code configure(struct cli_args *cli_args, struct config *config,
                                  struct error *error)
 {

@@ -1,4 +1,4 @@
-// The command line: files, operands, the store that a command opens.
+// The command line: files, operands, opening the store.
 #include "cli.h"
 
 #include <errno.h>
@@ -19,7 +19,7 @@ static enum error_code read_all(FILE *file, const char *path, struct buffer *out
         errno = 0;
         size_t len = fread(chunk, 1, sizeof chunk, file);
         if (len == 0) {
-            if (ferror(file)) // a folder opens, and fails here
+            if (ferror(file)) // a directory can be opened, but reading it fails here
                 return error_set(error, ERROR_IO, "%s: %s", path, strerror(errno));
             return ERROR_NONE;
         }
@@ -38,7 +38,7 @@ enum error_code file_read(const char *path, struct buffer *out, struct error *er
         return error_set(error, errno == ENOENT ? ERROR_NOT_FOUND : ERROR_IO, "%s: %s", path,
                          strerror(errno));
     enum error_code code = read_all(file, path, out, error);
-    (void)fclose(file); // only read from
+    (void)fclose(file); // nothing to flush: the file was only read
     return code;
 }
 
@@ -105,8 +105,8 @@ static enum error_code take_flag(struct reader *reader, const struct argument *a
     return ERROR_NONE;
 }
 
-// A switch alone means on. It takes the next argument only where that is one of these two words:
-// `--steps serve` would be a riddle.
+// A switch without a value means on. It takes the next argument only if that is "on" or "off": otherwise `--steps
+// serve` would be ambiguous.
 static const char *take_switch(struct reader *reader, const struct argument *argument)
 {
     if (argument->value != NULL)
@@ -135,7 +135,7 @@ static bool has_setting(const struct command *command, int id)
     return id >= 0 && (command->settings & OPTION_BIT(id)) != 0;
 }
 
-// For "did you mean": the command's flags, then its settings.
+// Candidates for "did you mean": the command's flags, then its settings.
 static const char *candidate_name(void *context, size_t i)
 {
     const struct command *command = context;
@@ -290,7 +290,7 @@ static struct slice after(struct slice s, size_t len)
     return (struct slice){.data = s.data + len, .len = s.len - len};
 }
 
-// Up to the next '/', which is taken too.
+// Up to the next '/', which is consumed, too.
 static struct slice take_segment(struct slice *rest)
 {
     ptrdiff_t slash = slice_find(*rest, SLICE("/"));
@@ -315,7 +315,7 @@ static struct slice cut_at(struct slice s, struct slice mark)
     return position < 0 ? s : (struct slice){.data = s.data, .len = (size_t)position};
 }
 
-// "123/attempts/2/job/456": what follows "/actions/runs/" in GitHub's addresses.
+// "123/attempts/2/job/456": what follows "/actions/runs/" in GitHub's URLs.
 static bool parse_page(struct slice rest, struct run_reference *reference)
 {
     if (!take_id(&rest, &reference->run_id))

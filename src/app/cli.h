@@ -1,4 +1,4 @@
-// The command line: commands, their operands, and the store that a command opens.
+// The command line: commands, their operands, opening the store.
 #ifndef GHATRACE_APP_CLI_H
 #define GHATRACE_APP_CLI_H
 
@@ -14,7 +14,7 @@
 #include "ghatrace/store/store.h"
 #include "settings.h"
 
-// --- what a subcommand is, and how one is called --------------------------------------------------
+// --- subcommands and their invocation -------------------------------------------------------------
 
 #define EXIT_OK 0
 #define EXIT_FAILED 1 // at run time
@@ -22,7 +22,7 @@
 
 #define FLAGS_MAX 16
 
-// A flag of one command alone: not a setting, so neither in the file nor in the environment.
+// A flag of a single command: not a setting, so neither in the file nor in the environment.
 struct flag {
     const char *name; // "rate"
     const char *
@@ -38,36 +38,36 @@ struct command {
     size_t operands_min, operands_max;
     const char *summary; // one line
     const char *details; // more lines, for `--help`; may be NULL
-    option_set settings; // those it uses
+    option_set settings; // the settings it uses
     const struct flag *flags;
     size_t flag_count; // at most FLAGS_MAX
     int (*run)(struct cli_args *cli_args);
 };
 
-// One call of a command.
+// One invocation of a command.
 struct cli_args {
     const struct command *command;
-    struct arena *arena;      // for all that lives as long as the call
+    struct arena *arena;      // for everything that lives as long as the invocation
     char *const *environment; // "NAME=value", NULL at the end
     struct settings settings; // those given as flags
     const char
         *flags[FLAGS_MAX];       // by position in command->flags; NULL: not given; "" without value
     const char *const *operands; // in `arena`
     size_t operand_count;
-    bool wants_help; // --help was there; nothing else counts then
+    bool wants_help; // --help was given; everything else is ignored
 };
 
-// Sorts the arguments behind the command's name into settings, flags and operands. Flags may stand
-// behind operands; "--" ends them. ERROR_USAGE, ERROR_MEMORY.
+// Sorts the arguments after the command's name into settings, flags and operands. Flags may follow operands; "--"
+// ends the flags. ERROR_USAGE, ERROR_MEMORY.
 enum error_code cli_args_parse(struct cli_args *cli_args, const struct command *command,
                                struct arena *arena, char *const *arguments, size_t count,
                                char *const *environment, struct error *error) MUST_CHECK;
 
-// Environment, file and flags → configuration. Prints what is wrong with it; returns EXIT_OK,
-// EXIT_USAGE or EXIT_FAILED (memory).
+// Builds the configuration from environment, file and flags. Prints errors in it; returns EXIT_OK, EXIT_USAGE or
+// EXIT_FAILED (out of memory).
 int cli_args_configure(struct cli_args *cli_args, struct config *config);
 
-// "ghatrace: ..." on standard error. Returns the status to exit with.
+// Prints "ghatrace: ..." to standard error. Returns the exit status.
 int command_fail(const struct error *error);
 
 extern const struct command command_serve, command_replay, command_trace, command_runs, command_top,
@@ -77,42 +77,42 @@ extern const struct command command_serve, command_replay, command_trace, comman
 void help_print_program(const struct command *const *commands, size_t count);
 void help_print_command(const struct command *command);
 
-// --- how people name a run: by number, or by the address of its page ------------------------------
+// --- references to a run: its number, or the URL of its page --------------------------------------
 
 struct run_reference {
     int64_t run_id;
-    int64_t attempt; // 0: not said
-    int64_t job_id;  // 0: not said
+    int64_t attempt; // 0: not given
+    int64_t job_id;  // 0: not given
     struct slice
-        server; // what stands before "/actions/runs/", for github_server_of_name(); empty: not said
+        server; // the text before "/actions/runs/", for github_server_of_name(); empty: not given
 };
 
-// "123", "123/2", "https://HOST/OWNER/NAME/actions/runs/123", the same with "/attempts/2" and with
-// "/job/456", any query or fragment behind. False on anything else. All numbers are above 0.
+// Parses "123", "123/2", "https://HOST/OWNER/NAME/actions/runs/123", the same with "/attempts/2" and with "/job/456",
+// followed by any query or fragment. False for anything else. All numbers are above 0.
 bool run_reference_parse(struct slice text, struct run_reference *reference);
 
-// --- how the tools among the commands open the local store ----------------------------------------
+// --- how commands open the local store ------------------------------------------------------------
 
-// The settings that it takes.
+// The settings used to open the store.
 #define STORE_TOOL_SETTINGS                                                                        \
     (OPTION_BIT(OPTION_ID_DB) | OPTION_BIT(OPTION_ID_DB_MAX_SIZE) | OPTION_BIT(OPTION_ID_CONFIG))
 
-// Configures and opens beside a daemon that may be running. Prints what is wrong; returns EXIT_OK, or
-// the status to exit with and no store. The configuration is left in `*config`. Only to read: nothing in the folder is made
+// Builds the configuration and opens the store, also while a daemon is running. Prints errors; returns EXIT_OK, or
+// the exit status and no store. The configuration is left in `*config`. Read-only: nothing in the folder is created
 // or changed.
 int store_tool_open(struct cli_args *cli_args, struct config *config, struct store **store);
-// The same, to write to it.
+// The same for writing.
 int store_tool_open_for_writing(struct cli_args *cli_args, struct config *config,
                                 struct store **store);
 
-// Writes the text to standard output. main() sees to it that it arrived.
-// Says on stderr that entries were left out, if any were.
+// Reports on standard error that entries were left out, if any were.
 void store_tool_report_unreadable(uint64_t count);
+// Writes the text to standard output. main() checks that it was written.
 void store_tool_print(const struct buffer *text);
 
 // --- whole files into memory ----------------------------------------------------------------------
 
-// Appends the file's bytes to `out`, whose cap is the file's. ERROR_NOT_FOUND, ERROR_IO,
+// Appends the file's bytes to `out`, whose size limit also applies to the file. ERROR_NOT_FOUND, ERROR_IO,
 // ERROR_TOO_LARGE, ERROR_MEMORY; the message names the file.
 enum error_code file_read(const char *path, struct buffer *out, struct error *error) MUST_CHECK;
 

@@ -1,4 +1,4 @@
-// ghatrace check: what the configuration says, and where it says so; what the store has set aside.
+// ghatrace check: the configuration and the source of each value; what the store has set aside.
 #include <stdio.h>
 
 #include "check_live.h"
@@ -14,15 +14,15 @@ static const struct flag flags[] = {
     [FLAG_LIVE] = {"live", "[URL]", "ask the running daemon whether all is set up right"},
 };
 
-// What was read beside the configuration.
+// What was read in addition to the configuration.
 struct findings {
     struct secrets secrets;
     struct secrets tokens;
     struct export_header_file *header_file; // NULL: none, or nothing is exported
 };
 
-// Values as they are in effect. What may hold a secret is never shown: headers by their names only,
-// URLs without userinfo and query.
+// Prints the values in effect. Anything that may hold a secret is never printed: headers by their names only, URLs
+// without userinfo and query.
 static void print_url(const char *text)
 {
     struct export_endpoint endpoint;
@@ -30,7 +30,7 @@ static void print_url(const char *text)
     char shown[sizeof endpoint.path + sizeof endpoint.host_header + 16];
     if (export_endpoint_parse(slice_from_string(text), EXPORT_URL_WHOLE, &endpoint, &error) !=
         ERROR_NONE)
-        return; // export is off, so nobody asked whether it is one
+        return; // export is off, so it was not validated
     export_endpoint_format(&endpoint, shown, sizeof shown);
     printf("%s", shown);
 }
@@ -112,7 +112,7 @@ static void print_setting(const struct config *config, const struct settings *se
     const struct setting *setting = &settings->items[id];
     bool is_set = setting->source != SOURCE_DEFAULT;
     printf("%s = ", options[id].name);
-    // A setting that is not set and has no default: the words that the help has for it.
+    // For a setting that is not set and has no default: the text from the help.
     if (!is_set && options[id].preset == NULL && id != OPTION_ID_INGRESS_THREADS)
         printf("(%s)", options[id].unpreset);
     else
@@ -193,7 +193,7 @@ static void print_config(const struct config *config, const struct settings *set
 
 #define KEY_BYTES_SHOWN 48
 
-// What is damaged may hold anything, and a terminal obeys some of it.
+// Damaged entries may contain anything, including terminal escape sequences.
 static void print_clean(struct slice text)
 {
     for (size_t i = 0; i < text.len; i++)
@@ -238,7 +238,7 @@ static enum error_code list_set_aside(struct store *store, struct error *error)
     return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
 }
 
-// Reads only, beside a running daemon or without one. That there is no store yet is no fault of the configuration.
+// Read-only, with or without a running daemon. A missing store is not a configuration error.
 static void print_store(const struct config *config)
 {
     struct store *store;
@@ -314,7 +314,7 @@ static int check_files(struct cli_args *cli_args)
         print_config(&config, &cli_args->settings, &findings);
         print_store(&config);
         code = store_check_folder(config.db, &error);
-        (void)fflush(stdout); // before what stands on standard error
+        (void)fflush(stdout); // before the output on standard error
     }
     if (code != ERROR_NONE) {
         (void)command_fail(&error);

@@ -1,4 +1,4 @@
-// ghatrace top: the queue and the running jobs, again and again.
+// ghatrace top: the queue and the running jobs, refreshed continuously.
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
@@ -11,7 +11,7 @@
 #include "cli.h"
 #include "ghatrace/term/top.h"
 
-#define ONCE_JOBS 1000 // where nothing limits the height
+#define ONCE_JOBS 1000 // used if the height is not limited
 #define INTERVAL_LEAST (100 * NS_PER_MS)
 #define ARENA_BLOCK_BYTES ((size_t)64 * 1024)
 
@@ -24,12 +24,12 @@ static const struct flag flags[] = {
 
 struct screen {
     struct store *store;
-    struct arena arena; // of one picture
+    struct arena arena; // of one frame
     struct buffer text;
     struct buffer frame;
     duration_ns interval;
     struct termios usual;
-    bool is_taken; // the terminal is ours
+    bool is_taken; // the terminal is in full-screen mode
 };
 
 static volatile sig_atomic_t caught; // SIGINT or SIGTERM, SIGTSTP
@@ -42,7 +42,7 @@ static void on_signal(int number)
 
 // --- the terminal ---------------------------------------------------------------------------------
 
-// What cannot be written to a terminal that is gone is not missed.
+// Errors are ignored: if the terminal is gone, there is nothing to write to.
 static void write_all(const char *text, size_t len)
 {
     while (len > 0) {
@@ -61,7 +61,7 @@ static void write_string(const char *text)
     write_all(text, strlen(text));
 }
 
-// The other screen, without a cursor; keys come at once and are not shown.
+// Switches to the alternate screen without a cursor; keys are read at once and not echoed.
 static void take_terminal(struct screen *screen)
 {
     struct termios quiet;
@@ -91,7 +91,7 @@ static size_t terminal_height(void)
     return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_row > 0 ? size.ws_row : 24;
 }
 
-// --- pictures -------------------------------------------------------------------------------------
+// --- frames ---------------------------------------------------------------------------------------
 
 static enum error_code draw(struct screen *screen, size_t height, struct error *error)
 {
@@ -106,8 +106,8 @@ static enum error_code draw(struct screen *screen, size_t height, struct error *
     return code;
 }
 
-// Over the picture before, line by line, each cleared to its end: nothing flickers. The last line's end would
-// make the terminal scroll.
+// Overwrites the previous frame line by line, clearing each line to its end, so that nothing flickers. A newline
+// after the last line would make the terminal scroll.
 static enum error_code show(struct screen *screen, struct error *error)
 {
     size_t height = terminal_height();
@@ -145,7 +145,7 @@ static bool wants_to_end(void)
     return false;
 }
 
-// Ctrl-Z: the shell gets its screen, and we begin anew when we are called back.
+// Ctrl-Z: restores the shell's screen, and draws anew after SIGCONT.
 static void rest(struct screen *screen)
 {
     give_terminal_back(screen);
@@ -153,7 +153,7 @@ static void rest(struct screen *screen)
     take_terminal(screen);
 }
 
-// Signals come only while we wait, so that none is missed between a look and the wait.
+// Signals are delivered only during the wait, so that none is missed between the check and the wait.
 static void prepare_signals(sigset_t *usual)
 {
     const int numbers[] = {SIGINT, SIGTERM, SIGHUP, SIGTSTP, SIGWINCH, SIGCONT};

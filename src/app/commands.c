@@ -13,7 +13,7 @@
 #include "ghatrace/trace/ids.h"
 #include "server.h"
 
-// --- ghatrace ids: the IDs that a run's spans have, or will have ----------------------------------
+// --- ghatrace ids: the IDs of a run's spans, sent or not ------------------------------------------
 
 enum { FLAG_JOB_NAME };
 
@@ -84,7 +84,7 @@ static void print_ids(enum id_scheme scheme, const struct job_key *key, bool has
     printf("%-17s %s\n", "root", span_text(root, span_hex));
     if (has_job)
         print_job(scheme, key);
-    // W3C Trace Context: version 00, the sampled flag set, because the spans will be there.
+    // W3C Trace Context: version 00, the sampled flag set, because the spans will exist.
     printf("traceparent: 00-%s-%s-01\n", trace_hex, span_text(parent, span_hex));
 }
 
@@ -99,7 +99,7 @@ static int run_ids(struct cli_args *cli_args)
     if (read_operands(cli_args, &key, &error) != ERROR_NONE)
         return command_fail(&error);
     enum id_scheme scheme = config.engine.policy.scheme;
-    // In scheme runner the name alone identifies a job; elsewhere the number does.
+    // In scheme runner the name identifies a job; in the other schemes the number does.
     bool has_job = scheme == ID_SCHEME_RUNNER ? key.job_name.len > 0 : key.job_id != 0;
     if (scheme == ID_SCHEME_RUNNER && key.job_id != 0 && !has_job) {
         error_set(&error, ERROR_USAGE,
@@ -126,7 +126,7 @@ const struct command command_ids = {
     .run = run_ids,
 };
 
-// --- ghatrace inspect: what is stored of a run ----------------------------------------------------
+// --- ghatrace inspect: what is stored for a run ---------------------------------------------------
 
 enum { FLAG_INSPECT_SERVER };
 
@@ -190,17 +190,18 @@ const struct command command_inspect = {
 };
 
 // --- command requeue ------------------------------------------------------------------------------
-// ghatrace requeue: what the collector refused for good goes back into the outbox.
+// ghatrace requeue: moves permanently refused records (dead letters) back into the outbox.
 
-// In one transaction: a running daemon waits for it.
+// Records in one transaction, for which a running daemon has to wait.
 #define REQUEUE_SLICE 1000
-// Of outbox-max-size: the rest is for new deliveries, which would otherwise be refused in favour of old records.
+// The share of outbox-max-size that may be refilled: the rest is for new deliveries, which would otherwise be refused
+// in favour of old records.
 #define REQUEUE_SHARE 2
 
 struct requeue {
     struct store *store;
-    uint64_t outbox_max; // bytes that may wait, with what is put back
-    uint64_t sequence;   // where to go on
+    uint64_t outbox_max; // limit in bytes, including what is put back
+    uint64_t sequence;   // where to continue
     size_t total;        // committed, also when a later slice fails
     bool is_full;
 };
@@ -283,7 +284,7 @@ const struct command command_requeue = {
     .run = run_requeue,
 };
 
-// --- ghatrace runs: what is open, oldest first ----------------------------------------------------
+// --- ghatrace runs: open runs and jobs, oldest first ----------------------------------------------
 
 static enum error_code show_runs(const struct cli_args *cli_args, struct store *store,
                                  struct error *error)
@@ -333,9 +334,9 @@ const struct command command_runs = {
 
 // --- ghatrace serve: the daemon -------------------------------------------------------------------
 
-#define LAST_WORDS_MS 1000 // how long the end waits for a standard error that is not read
+#define LAST_WORDS_MS 1000 // time limit for writing the last message if standard error is not read
 
-// As command_fail() has it, behind all log lines, and without waiting for ever.
+// Like command_fail(), but after all log lines, and with a time limit.
 static int fail(const struct error *error)
 {
     char text[sizeof error->message + 32];

@@ -1,4 +1,4 @@
-// The configuration: settings converted, checked, put together.
+// The configuration: converts, checks and combines the settings.
 #include "config.h"
 
 #include <arpa/inet.h>
@@ -15,14 +15,14 @@
 #include "ghatrace/export/exporter.h"
 #include "ghatrace/net/address.h"
 
-// --- one setting's text as the type that its option asks for --------------------------------------
+// --- converting the text of a setting to the type of its option -----------------------------------
 
-#define SHOWN_MAX 60 // bytes of a wrong value that a message repeats
+#define SHOWN_MAX 60 // bytes of a wrong value that a message quotes
 
 #define QUOTED "\"%.*s\""
 #define QUOTED_ARGS(text) (int)((text).len < SHOWN_MAX ? (text).len : SHOWN_MAX), (text).data
 
-// The digits and the unit of "25MiB".
+// Splits "25MiB" into its digits and its unit.
 static bool split_unit(struct slice text, struct slice *digits, struct slice *unit)
 {
     size_t len = 0;
@@ -82,7 +82,7 @@ char *size_format(uint64_t bytes, char text[TIMESTAMP_TEXT_SIZE])
     return text;
 }
 
-// A bound as its option would have it written.
+// Formats a bound in the notation of its option.
 static const char *format_bound(const struct option *option, int64_t bound,
                                 char text[TIMESTAMP_TEXT_SIZE])
 {
@@ -175,7 +175,7 @@ static enum error_code convert_list(const struct setting *setting, struct arena 
     return ERROR_NONE;
 }
 
-// The text of one setting as the type of its option, written to the field `field`. For lists, all of it.
+// Converts the text of one setting to the type of its option and writes it to `field`. For lists, all texts.
 static enum error_code config_convert(const struct option *option, const struct setting *setting,
                                       struct arena *arena, void *field, struct error *error)
 {
@@ -205,7 +205,7 @@ static enum error_code config_convert(const struct option *option, const struct 
     return error_set(error, ERROR_USAGE, "%s: has no type", value->where);
 }
 
-// --- lists of networks, out of settings -----------------------------------------------------------
+// --- lists of networks in settings ----------------------------------------------------------------
 
 static bool is_separator(char c)
 {
@@ -245,7 +245,7 @@ enum error_code config_read_networks(const struct text_list *list, const char *w
     if (list->count == 0)
         return ERROR_NONE;
     size_t count = count_words(list);
-    // Said, and nobody named: it would let in everybody where few were meant.
+    // An empty list is an error: it would allow every client.
     if (count == 0)
         return error_set(error, ERROR_USAGE, "%s: names no network", where);
     struct net_network *items = arena_allocate_array(arena, count, sizeof *items);
@@ -267,10 +267,11 @@ enum error_code config_read_networks(const struct text_list *list, const char *w
 }
 
 // --- config proxy ---------------------------------------------------------------------------------
-// What other exporters heed and this one does not: proxy variables, and user and password in the endpoint's URL.
+// Settings that other exporters support and this one does not: proxy variables, and user and password in the
+// endpoint's URL.
 //
-// Which variables apply is decided as curl does it (curl(1), ENVIRONMENT), with HTTP_PROXY and the ports in NO_PROXY that
-// Go programs know: OpenTelemetry's exporters are mostly written in Go.
+// Which variables apply is decided as in curl (curl(1), ENVIRONMENT), plus HTTP_PROXY and ports in NO_PROXY, which Go
+// programs support: OpenTelemetry's exporters are mostly written in Go.
 
 // The next entry of "a, b"; empty at the end.
 static struct slice next_entry(struct slice *rest)
@@ -284,7 +285,7 @@ static struct slice next_entry(struct slice *rest)
     return entry;
 }
 
-// "host:8080" and "[::1]:8080" → the port, which is cut off; 0: none.
+// Removes the port from "host:8080" or "[::1]:8080" and returns it; 0: none.
 static long long cut_port(struct slice *entry)
 {
     long long port;
@@ -314,7 +315,7 @@ static struct slice without_last_dot(struct slice name)
                           .len = name.len - (slice_ends_with(name, SLICE(".")) ? 1 : 0)};
 }
 
-// "example.com" and ".example.com" are the domain and all below it.
+// "example.com" and ".example.com" match the domain and all its subdomains.
 static bool is_in_domain(struct slice host, struct slice domain)
 {
     if (slice_starts_with(domain, SLICE("*.")))
@@ -385,7 +386,7 @@ void config_warn_of_unused(struct config *config, struct arena *arena, char *con
     }
 }
 
-// --- from the configuration to TLS contexts -------------------------------------------------------
+// --- TLS contexts from the configuration ----------------------------------------------------------
 
 struct net_tls_server_options config_admin_tls(const struct config *config)
 {
@@ -440,14 +441,14 @@ enum error_code config_check_tls(const struct config *config, struct error *erro
     enum error_code code = check_export(config, error);
     if (code == ERROR_NONE)
         code = check_server(&config->ingress.tls, "tls-cert, tls-key", true, error);
-    // The same certificate, with other authorities.
+    // The same certificate, checked with the admin listener's client CAs.
     return code == ERROR_NONE ? check_server(&admin, "admin-client-ca", false, error) : code;
 }
 
 // --- config ---------------------------------------------------------------------------------------
-// Settings → configuration: types, defaults, and what must hold between them.
+// Settings → configuration: types, defaults, and constraints between settings.
 
-// The order of the words in settings_list.h is the order of these.
+// The words in settings_list.h must be in the order of these values.
 _Static_assert(LOG_DEBUG == 0 && LOG_INFO == 1 && LOG_WARN == 2 && LOG_ERROR == 3, "log-level");
 _Static_assert(LOG_FORMAT_TEXT == 0 && LOG_FORMAT_JSON == 1, "log-format");
 _Static_assert(ID_SCHEME_ARC == 0 && ID_SCHEME_COLLECTOR == 1 && ID_SCHEME_RUNNER == 2,
@@ -476,7 +477,7 @@ bool config_has_admin(const struct config *config)
     return !slice_equals_ignoring_case(slice_from_string(config->admin_listen), SLICE("off"));
 }
 
-// The default, taken through the same door as what the operator writes.
+// The default is parsed like a value written by the operator.
 static enum error_code convert_preset(const struct option *option, struct arena *arena, void *field,
                                       struct error *error)
 {
@@ -548,14 +549,14 @@ static struct slice next_glob(struct slice *rest)
     return glob;
 }
 
-// Of owners and repositories.
+// True for characters that are valid in names of owners and repositories.
 static bool is_of_a_name(char c)
 {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
            c == '_' || c == '.' || c == '/';
 }
 
-// A character that has to be there and is in no name; 0: none is.
+// Returns a character that the glob requires and no name contains; 0: none.
 static char find_foreign(struct slice glob)
 {
     for (size_t at = 0; at < glob.len; at += glob_element_length(glob, at)) {
@@ -683,7 +684,7 @@ static enum error_code read_networks(struct config *config, const struct setting
 static enum error_code check_listeners(struct config *config, const struct settings *settings,
                                        option_set wanted, struct error *error)
 {
-    // Those that are not wanted are empty.
+    // Lists that are not wanted are empty.
     enum error_code code = read_networks(config, settings, error);
     if (code != ERROR_NONE)
         return code;
@@ -708,14 +709,14 @@ static enum error_code check_listeners(struct config *config, const struct setti
     return code;
 }
 
-// A key is often meant for a group (Debian's ssl-cert); a secret, for none, unless it is root's and the group is not: so the
-// daemon's group reads it, and cannot change it.
+// A key is often readable by a group (Debian's ssl-cert). A secret should not be, unless its owner is root and its
+// group is not: then the daemon's group can read it but not change it.
 static void warn_of_private_file(struct config *config, const char *path, bool is_for_group,
                                  struct arena *arena)
 {
     struct stat status;
     if (path == NULL || stat(path, &status) != 0)
-        return; // who reads it will say so
+        return; // reported by whatever reads the file
     is_for_group = is_for_group || (status.st_uid == 0 && status.st_gid != 0);
     const char *mode = is_for_group ? "640" : "600";
     if ((status.st_mode & S_IROTH) != 0)
@@ -744,7 +745,7 @@ static bool is_public(const struct config *config, enum activation_use use)
         use == ACTIVATION_ADMIN ? &config->admin_address : &config->ingress.listen;
     if (config->activation.sockets[use] != 0)
         listen = &config->activation.addresses[use];
-    return listen->len > 0 && !is_loopback(listen); // 0: it is not wanted
+    return listen->len > 0 && !is_loopback(listen); // 0: not wanted
 }
 
 const char *config_listens_at(const struct config *config, enum activation_use use,
@@ -755,7 +756,7 @@ const char *config_listens_at(const struct config *config, enum activation_use u
     return use == ACTIVATION_ADMIN ? config->admin_listen : config->listen;
 }
 
-// What works, and is not safe. Each finding here, and nowhere else.
+// Warns of settings that work but are not safe. All such warnings are here.
 static void warn_of_unsafe(struct config *config, struct arena *arena)
 {
     warn_of_private_file(config, config->webhook_secret_file, false, arena);
@@ -782,7 +783,7 @@ static void warn_of_unsafe(struct config *config, struct arena *arena)
                     config_listens_at(config, ACTIVATION_ADMIN, admin));
 }
 
-// A setting that says otherwise than the socket is not used: the operator should know.
+// A setting that differs from the passed socket is ignored: warn the operator.
 static void compare_address(struct config *config, const struct settings *settings,
                             enum option_id id, const char *listen, enum activation_use use)
 {

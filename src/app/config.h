@@ -1,5 +1,5 @@
-// The configuration as the program uses it: settings and OpenTelemetry's own variables, typed and
-// checked. Everything in it lives in the arena that config_build() was given.
+// The configuration as the program uses it: settings and OpenTelemetry's own variables, typed and checked. Everything
+// in it is allocated in the arena passed to config_build().
 #ifndef GHATRACE_APP_CONFIG_H
 #define GHATRACE_APP_CONFIG_H
 
@@ -25,35 +25,35 @@ struct text_list {
     size_t count;
 };
 
-// Things to tell the operator that are no reason to refuse.
+// Messages for the operator that do not prevent a start.
 struct config_warnings {
     const char *items[32];
     size_t count;
 };
 
-// Where finished spans go, and how: of our settings and of OpenTelemetry's variables.
+// Where and how finished spans are exported: from our settings and OpenTelemetry's variables.
 struct config_export {
-    bool is_on;                        // else they stay in the local store
-    const char *url;                   // the endpoint, to show
-    const char *url_from;              // the setting or variable that named it
-    struct net_tls_client_options tls; // counts where the endpoint is https
-    // Of these the endpoint, the protocol, gzip, the timeout and the headers, which have secrets in them: never shown.
+    bool is_on;                        // false: they stay in the local store
+    const char *url;                   // the endpoint, for display
+    const char *url_from;              // the setting or variable that it comes from
+    struct net_tls_client_options tls; // used if the endpoint is https
+    // The endpoint, the protocol, gzip, the timeout and the headers. The headers contain secrets: never print them.
     struct export_options options;
 };
 
 struct config {
-    // Filled by the rows of settings_list.h: each setting has one field, here or in the options of the part that
-    // uses it. In those options, what is neither a setting nor named here stays 0.
-    const char *listen; // ingress.listen is made of it
+    // Filled by the rows of settings_list.h: each setting has one field, here or in the options of the part that uses
+    // it. Fields of those options that are neither a setting nor named here stay 0.
+    const char *listen; // source of ingress.listen
     const char *webhook_secret_file;
-    const char *admin_listen; // admin_address is made of it
+    const char *admin_listen; // source of admin_address
     const char *admin_token_file;
     bool admin_tls;
     const char *admin_client_ca;
     const char *trace_url;
     const char *db;
     uint64_t db_max_size;
-    const char *otlp_endpoint; // `exporting` is made of the otlp_ fields
+    const char *otlp_endpoint; // the otlp_ fields are the source of `exporting`
     unsigned otlp_protocol;
     struct text_list otlp_headers;
     const char *otlp_header_file;
@@ -62,17 +62,17 @@ struct config {
     const char *otlp_certificate;
     const char *otlp_client_certificate;
     const char *otlp_client_key;
-    const char *service_name;         // engine.policy.service_name is made of it
-    struct text_list repos;           // split at commas and blanks; ingress.repos are these
-    struct text_list allow_from;      // ingress.allow_from is made of it
-    struct text_list trusted_proxies; // ingress.trusted_proxies is made of it
+    const char *service_name;         // source of engine.policy.service_name
+    struct text_list repos;           // split at commas and blanks; used as ingress.repos
+    struct text_list allow_from;      // source of ingress.allow_from
+    struct text_list trusted_proxies; // source of ingress.trusted_proxies
     enum log_level log_level;
     enum log_format log_format;
     const char *config;
-    struct ingress_options ingress; // with `listen_socket`, too; the daemon adds the secrets
-    struct engine_options engine;   // with `has_exporter` and the whole policy, too
+    struct ingress_options ingress; // including `listen_socket`; the daemon adds the secrets
+    struct engine_options engine;   // including `has_exporter` and the whole policy
 
-    // What follows from them and from OTEL_*.
+    // Derived from the settings and from OTEL_*.
     struct config_export exporting;
     struct activation activation; // its sockets are used instead of `listen` and `admin-listen`
     struct net_address admin_address;
@@ -81,35 +81,34 @@ struct config {
     struct config_warnings warnings;
 };
 
-// Fills those settings of `config` that are in `wanted`; the others are left alone, whatever was set,
-// so that a command never fails for a setting that it does not use. With `otlp-endpoint` in `wanted`
-// OpenTelemetry's variables are read from `environment`, too; with `listen`, those of socket activation,
-// and the sockets that they name are looked at. ERROR_USAGE naming what is wrong and
-// where it was set; ERROR_MEMORY.
+// Fills the settings of `config` that are in `wanted`; the others are left unchanged, whatever was set, so that a
+// command never fails because of a setting that it does not use. With `otlp-endpoint` in `wanted`, OpenTelemetry's
+// variables are also read from `environment`; with `listen`, those of socket activation, and the passed sockets are
+// inspected. ERROR_USAGE naming what is wrong and where it was set; ERROR_MEMORY.
 enum error_code config_build(struct config *config, const struct settings *settings,
                              option_set wanted, char *const *environment,
                              struct error *error) MUST_CHECK;
 
-// The networks of a list, separated by commas or blanks. `where` is where it was set.
+// Parses a list of networks, separated by commas or blanks. `where` is where it was set.
 enum error_code config_read_networks(const struct text_list *list, const char *where,
                                      struct arena *arena, struct net_network_list *networks,
                                      struct error *error) MUST_CHECK;
 
 bool config_has_admin(const struct config *config);
-// Where connections come in, as text: the socket that was passed, else the setting. Returns `text`.
+// The listen address as text: that of the passed socket, else the setting. Returns `text`.
 const char *config_listens_at(const struct config *config, enum activation_use use,
                               char text[NET_ADDRESS_TEXT_SIZE]);
 
-// The files of the admin listener; without a certificate: plain.
+// The TLS files of the admin listener; without a certificate it serves plain HTTP.
 struct net_tls_server_options config_admin_tls(const struct config *config);
-// Where export is on and https, a context for it; else NULL. The setting or variable at fault is not
-// known here, but the file is.
+// Makes a TLS context if export is on and uses https; else NULL. Error messages name the file, not the setting or
+// variable.
 enum error_code config_make_export_tls(const struct config *config, struct net_tls **tls,
                                        struct error *error) MUST_CHECK;
-// Reads all files that TLS needs, and forgets them: what is wrong is told before anything is started.
+// Reads all TLS files and discards the result: errors are reported before anything is started.
 enum error_code config_check_tls(const struct config *config, struct error *error) MUST_CHECK;
 
-// Adds a warning. Lost when memory is refused or there are too many: they are advice.
+// Adds a warning. It is dropped if memory is short or there are too many: warnings are optional.
 void config_warn(struct config *config, struct arena *arena, const char *format, ...)
     PRINTF_LIKE(3, 4);
 
@@ -122,13 +121,13 @@ const char *environment_get(char *const *environment, const char *name);
 
 // "25MiB", "512KiB", "1GiB", "100B", "100".
 bool size_parse(struct slice text, uint64_t *bytes);
-// The shortest exact form of the same: "25MiB". Returns `text`.
+// The shortest exact form of a size: "25MiB". Returns `text`.
 char *size_format(uint64_t bytes, char text[TIMESTAMP_TEXT_SIZE]);
 
 // --- OpenTelemetry's variables (config_otel.c) ---
 enum error_code config_apply_otel(struct config *config, const struct settings *settings,
                                   char *const *environment, struct error *error) MUST_CHECK;
-// Where something is exported: warns of what is set and not used (config.c).
+// If export is on: warns of variables that are set and not used (config.c).
 void config_warn_of_unused(struct config *config, struct arena *arena, char *const *environment);
 
 #endif

@@ -1,10 +1,9 @@
-// OpenTelemetry's own variables, beneath our settings.
+// OpenTelemetry's own variables. Our settings take precedence over them.
 //
-// Rules from the OpenTelemetry specification, protocol/exporter.md and
-// configuration/sdk-environment-variables.md: the per-signal variable beats the general one and
-// replaces it whole; an empty value counts as unset; a value of an enumeration that is not known
-// "MUST" bring a warning and be ignored. With no endpoint named anywhere nothing is exported: the
-// specification's localhost:4318 would make a daemon that runs alone retry for ever.
+// Rules from the OpenTelemetry specification, protocol/exporter.md and configuration/sdk-environment-variables.md:
+// the per-signal variable takes precedence over the general one and replaces it completely; an empty value counts as
+// unset; an unknown value of an enumeration "MUST" cause a warning and be ignored. Without an endpoint nothing is
+// exported: with the specification's localhost:4318 a daemon that runs alone would retry for ever.
 #include "config.h"
 
 #include <stdio.h>
@@ -14,7 +13,7 @@
 
 #define OTLP_GRPC_PORT 4317
 
-// What the functions below share.
+// State shared by the functions below.
 struct otel {
     struct config *config;
     const struct settings *settings;
@@ -46,8 +45,8 @@ static bool is_word(const char *text, struct slice word)
     return slice_equals_ignoring_case(slice_trim(slice_from_string(text)), word);
 }
 
-// "Any value that represents a boolean MUST be set to true only by the case-insensitive string
-// "true"". OTEL_TRACES_EXPORTER names exporters; ours are `otlp` and `none`.
+// "Any value that represents a boolean MUST be set to true only by the case-insensitive string "true"".
+// OTEL_TRACES_EXPORTER names exporters; `otlp` and `none` are supported.
 static bool is_switched_off(struct otel *otel)
 {
     const char *disabled = environment_get(otel->environment, "OTEL_SDK_DISABLED");
@@ -78,7 +77,7 @@ static enum error_code keep_text(struct otel *otel, const char *text, const char
     return ERROR_NONE;
 }
 
-// What a collector will answer 404, most likely. What is specified is done all the same.
+// Warns of a path to which a collector will most likely respond 404. It is used all the same, as specified.
 static void warn_of_path(struct otel *otel, enum export_url kind, const char *where)
 {
     struct slice path = slice_from_string(otel->config->exporting.options.endpoint.path);
@@ -129,7 +128,7 @@ static enum error_code use_endpoint(struct otel *otel, const char *url, enum exp
 
 static enum error_code apply_endpoint(struct otel *otel, struct error *error)
 {
-    // Set to nothing by us: that beats what OpenTelemetry's variables say.
+    // Our setting is empty, which takes precedence over OpenTelemetry's variables.
     if (is_set(otel, OPTION_ID_OTLP_ENDPOINT) && otel->config->otlp_endpoint[0] == '\0')
         return ERROR_NONE;
     if (is_switched_off(otel))
@@ -140,7 +139,7 @@ static enum error_code apply_endpoint(struct otel *otel, struct error *error)
     const char *url = otlp_variable(otel, "ENDPOINT");
     if (url == NULL)
         return ERROR_NONE;
-    // The per-signal URL is used as it is; to the general one v1/traces is added.
+    // The per-signal URL is used unchanged; v1/traces is appended to the general one.
     bool is_base = strcmp(otel->name, "OTEL_EXPORTER_OTLP_ENDPOINT") == 0;
     return use_endpoint(otel, url, is_base ? EXPORT_URL_BASE : EXPORT_URL_WHOLE, otel->name, error);
 }
@@ -179,7 +178,7 @@ static void apply_compression(struct otel *otel)
                     otel->name, value);
 }
 
-// The variables hold whole milliseconds; 0 means no limit.
+// The variables hold milliseconds; 0 means no limit.
 static void apply_timeout(struct otel *otel)
 {
     struct config_export *exporting = &otel->config->exporting;
@@ -198,7 +197,7 @@ static void apply_timeout(struct otel *otel)
                     options[OPTION_ID_OTLP_TIMEOUT].preset);
 }
 
-// A file of ours, else the variable's; `*where` is who named it.
+// Our setting if it is set, else the variable; `*where` is the name of the source.
 static enum error_code choose_file(struct otel *otel, enum option_id id, const char *own,
                                    const char *suffix, const char **file, const char **where,
                                    struct error *error)
@@ -271,7 +270,7 @@ static enum error_code apply_headers(struct otel *otel, struct error *error)
                          : add_headers(otel, slice_from_string(value), otel->name, error);
 }
 
-// Takes service.name out of the list: it is a choice of its own. Returns its value, or nothing.
+// Removes service.name from the list, as it is a setting of its own. Returns its value, or an empty slice.
 static struct slice take_service_name(struct attribute *items, size_t *count)
 {
     struct slice name = SLICE_EMPTY;

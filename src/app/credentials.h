@@ -1,6 +1,6 @@
-// Files that systemd passes as credentials (LoadCredential=, systemd.exec(5)). They are copies, made when the service
-// starts; a reload makes none, unless the unit says RefreshOnReload=credentials to systemd 260 or later. So a reload may
-// read again what has been changed long since.
+// Files that systemd passes as credentials (LoadCredential=, systemd.exec(5)). They are copies made when the service
+// starts; a reload does not update them, unless the unit specifies RefreshOnReload=credentials to systemd 260 or
+// later. So a reload may read outdated copies.
 #ifndef GHATRACE_APP_CREDENTIALS_H
 #define GHATRACE_APP_CREDENTIALS_H
 
@@ -17,7 +17,7 @@
 struct credential {
     const char *setting; // "tls-key"
     const char *path;    // not owned
-    dev_t device;        // a fresh copy differs in one of these
+    dev_t device;        // an updated copy differs in one of these
     ino_t inode;
     struct timespec modified;
 };
@@ -27,15 +27,16 @@ struct credentials {
     size_t count;
 };
 
-// Notes the files in `config->credentials_directory` that settings name, as they are now. `config` must outlive it.
+// Records the current identity of the files in `config->credentials_directory` that settings name. `config` must
+// outlive it.
 void credentials_note(struct credentials *credentials, const struct config *config);
-// How many of them are the same copies still, and in `text` the settings' names, joined by ", ".
+// Returns how many of them are still the same copies; `text` receives the settings' names, joined by ", ".
 size_t credentials_unchanged(const struct credentials *credentials,
                              char text[CREDENTIALS_TEXT_SIZE]);
 
 // --- injected -------------------------------------------------------------------------------------
-// Variables that an orchestrator puts into every process near a service, named after the service. A service called
-// `ghatrace`, or `ghatrace-admin`, yields names that look like settings of ours and are none. Pure.
+// Variables that an orchestrator adds to every process near a service, named after the service. A service called
+// `ghatrace`, or `ghatrace-admin`, yields names that look like our settings but are not. Pure.
 
 // Is `entry` ("NAME=value") of `environment` one of these? Name and value must both have the form:
 //
@@ -46,7 +47,7 @@ size_t credentials_unchanged(const struct credentials *credentials,
 //   X_PORT_{n}_{TCP|UDP|SCTP}_START, _END, _PORT_START, _PORT_END for ranges of ports
 //   X_NAME=/{container}/{x}   X_ENV_{any name}=..., where X_NAME is there, too
 //
-// where X is GHATRACE or begins with GHATRACE_. So `GHATRACE_PORT=8080`, which somebody meant as a setting, is not.
+// where X is GHATRACE or begins with GHATRACE_. So `GHATRACE_PORT=8080`, which was meant as a setting, is not.
 bool variable_is_injected(const char *entry, char *const *environment);
 
 #endif

@@ -1,4 +1,4 @@
-// Variables named after a service that is called like us.
+// Recognizes environment variables named after a service called ghatrace; identifies copies of credentials.
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -68,7 +68,7 @@ static bool is_service(struct slice name)
     return slice_equals(name, OWN_NAME) || slice_starts_with(name, SLICE("GHATRACE_"));
 }
 
-// "GHATRACE_SERVICE_HOST", "_SERVICE_HOST" → the service "GHATRACE".
+// "GHATRACE_SERVICE_HOST" with suffix "_SERVICE_HOST" → the service "GHATRACE".
 static bool ends_in(struct slice name, struct slice suffix, struct slice *rest)
 {
     if (!slice_ends_with(name, suffix))
@@ -77,7 +77,7 @@ static bool ends_in(struct slice name, struct slice suffix, struct slice *rest)
     return true;
 }
 
-// "X_PORT_8080_TCP", with a service as X.
+// "X_PORT_8080_TCP", where X is a service.
 static bool is_port_of_service(struct slice name)
 {
     const char *low = memrchr(name.data, '_', name.len);
@@ -91,7 +91,7 @@ static bool is_port_of_service(struct slice name)
     return ends_in(name, SLICE("_PORT"), &name) && is_service(name);
 }
 
-// "X_SERVICE_PORT_HTTP": the name of the port may be anything, even one that holds these words again.
+// "X_SERVICE_PORT_HTTP": the port may have any name, even one that contains these words.
 static bool is_named_port(struct slice name)
 {
     static const struct slice middle = {.data = "_SERVICE_PORT_", .len = 14};
@@ -123,7 +123,7 @@ static bool is_told_of_port(struct slice name, struct slice value)
 
 // --- Docker's links --------------------------------------------------------------------------------
 
-// As Docker makes a variable's beginning of a container's alias.
+// Compares with the prefix that Docker derives from a container's alias.
 static bool is_alias_of(struct slice service, struct slice alias)
 {
     if (service.len != alias.len)
@@ -137,7 +137,7 @@ static bool is_alias_of(struct slice service, struct slice alias)
     return true;
 }
 
-// "X_NAME=/web/x": our own service-name is GHATRACE_SERVICE_NAME, so the value decides.
+// "X_NAME=/web/x": our own setting service-name is GHATRACE_SERVICE_NAME, so the value decides.
 static bool is_link_name(struct slice name, struct slice value)
 {
     struct slice service;
@@ -170,7 +170,7 @@ static bool is_linked(struct slice service, char *const *environment)
     return false;
 }
 
-// "X_ENV_PATH=...": what the container at the other end has in its environment.
+// "X_ENV_PATH=...": a variable of the linked container.
 static bool is_of_linked(struct slice name, char *const *environment)
 {
     for (size_t at = OWN_NAME.len; at < name.len; at++) {
@@ -199,7 +199,7 @@ bool variable_is_injected(const char *entry, char *const *environment)
 }
 
 // --- credentials ----------------------------------------------------------------------------------
-// Which files are copies that systemd made, and whether they are still the same ones.
+// Which files are copies made by systemd, and whether they are unchanged.
 
 static bool is_in_folder(const char *path, const char *folder)
 {

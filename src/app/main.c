@@ -1,4 +1,4 @@
-// ghatrace: GitHub Actions webhooks in, OpenTelemetry traces out. Which command, and off it goes.
+// ghatrace: turns GitHub Actions webhooks into OpenTelemetry traces. Dispatches to the commands.
 #include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -9,18 +9,18 @@
 
 static const struct command *const commands[] = {
     &command_serve,   // the daemon
-    &command_replay,  // recorded payloads, sent as GitHub would
+    &command_replay,  // sends recorded payloads as GitHub would
     &command_trace,   // a run as a waterfall
-    &command_runs,    // what is open
+    &command_runs,    // open runs and jobs
     &command_top,     // the same, refreshing
     &command_ids,     // IDs and traceparent
-    &command_inspect, // what is stored of a run
-    &command_requeue, // dead letters, once more
-    &command_check,   // what the configuration says
+    &command_inspect, // what is stored for a run
+    &command_requeue, // puts dead letters back into the outbox
+    &command_check,   // the configuration
 };
 #define COMMAND_COUNT (sizeof commands / sizeof commands[0])
 
-// These have no settings, so they are no commands of the table.
+// These have no settings, so they are not in the table of commands.
 static const char *const words[] = {"help", "version"};
 #define WORD_COUNT (sizeof words / sizeof words[0])
 
@@ -52,7 +52,7 @@ static int refuse_command(const char *name)
     return command_fail(&error);
 }
 
-// What was printed counts only if it arrived: a full disk must not look like success.
+// Reports failure if the output could not be written, for example because of a full disk.
 static int finish_output(int status)
 {
     if (fflush(stdout) == 0 && !ferror(stdout))
@@ -78,7 +78,7 @@ static int run_command(const struct command *command, char *const *arguments, si
     return finish_output(status);
 }
 
-// "ghatrace help", "ghatrace help serve", and the same by "--help" in front.
+// "ghatrace help", "ghatrace help serve", and the same with "--help".
 static int show_help(char *const *topics, size_t count)
 {
     struct error error;
@@ -114,7 +114,8 @@ static bool is_one_of(const char *name, const char *word, const char *flag, cons
     return strcmp(name, word) == 0 || strcmp(name, flag) == 0 || strcmp(name, letter) == 0;
 }
 
-// A descriptor of these that is closed would be the next file's: log lines would end up in the store.
+// If one of these descriptors were closed, the next opened file would get its number: log lines would be written to
+// the store.
 static void open_standard_files(void)
 {
     int fd;
@@ -133,7 +134,7 @@ int main(int argc, char **argv)
         return EXIT_USAGE;
     }
     const char *name = argv[1];
-    size_t count = (size_t)argc - 2; // of what follows
+    size_t count = (size_t)argc - 2; // number of arguments that follow
     if (is_one_of(name, "help", "--help", "-h"))
         return show_help(argv + 2, count);
     if (is_one_of(name, "version", "--version", "-V"))

@@ -1,4 +1,4 @@
-// replay: what is sent, in which order, and the report.
+// replay: loading payloads, their order, and the report.
 #include "replay.h"
 
 #include <dirent.h>
@@ -12,14 +12,14 @@
 #include "ghatrace/base/slice.h"
 #include "ghatrace/github/event.h"
 
-// --- what a recorded payload tells about the delivery that brought it -----------------------------
+// --- deriving a delivery from a recorded payload --------------------------------------------------
 
-// Payloads do not name their event; their keys give it away. Several events carry the objects of
-// others (a deployment brings its workflow_run, a job its deployment), so the order counts: an event
-// stands before those whose key it shares.
+// Payloads do not name their event; it is inferred from their keys. Several events carry the objects of others (a
+// deployment its workflow_run, a job its deployment), so the order matters: an event precedes those whose key it
+// shares.
 static const struct {
     const char *key;
-    const char *also; // must be there, too; NULL: nothing else
+    const char *also; // must also be present; NULL: no other key
     const char *event;
 } signs[] = {
     {"zen", NULL, "ping"},
@@ -49,7 +49,7 @@ static const struct {
     {"hook", NULL, "meta"},
 };
 
-// There as a key, whatever its value: `"workflow_job": null` is a workflow_job event, too.
+// True if the key is present, whatever its value: `"workflow_job": null` is a workflow_job event, too.
 static bool has_key(const struct json_document *document, const char *name)
 {
     for (json_value key = json_first_key(document, JSON_ROOT); key != JSON_NONE;
@@ -70,7 +70,7 @@ struct slice replay_guess_event(const struct json_document *document)
     return SLICE_EMPTY;
 }
 
-// False: it is a payload as it is. Texts live in the document or in the arena.
+// False: the document is the payload itself. Texts are in the document or in the arena.
 static bool replay_unwrap(const struct json_document *document, struct arena *arena,
                           struct replay_recording *recording)
 {
@@ -108,8 +108,8 @@ static timestamp_ns last_step_end(const struct json_document *document, json_val
     return latest;
 }
 
-// The bodies of a gated job's queued, waiting, queued differ in deployment.updated_at alone, so that
-// tells them apart in time (runs-on/runs-on issue 539).
+// The queued, waiting and queued bodies of a gated job differ in deployment.updated_at only, so that orders them in
+// time (runs-on/runs-on issue 539).
 static timestamp_ns job_time(const struct json_document *document, json_value job,
                              struct slice action, struct arena *arena)
 {
@@ -192,7 +192,7 @@ void replay_make_guid(timestamp_ns time, const uint8_t digest[SHA256_SIZE],
         put_bytes(bytes, ticks & 0xffffffff, 4);         // time_low
         put_bytes(bytes + 4, (ticks >> 32) & 0xffff, 2); // time_mid
         put_bytes(bytes + 6, 0x1000 | (ticks >> 48), 2); // version, time_high
-        bytes[10] |= 0x01; // 6.10: a node ID that is no network card's has the multicast bit
+        bytes[10] |= 0x01; // 6.10: multicast bit: not the node ID of a network card
     } else {
         bytes[6] = (uint8_t)(0x80 | (bytes[6] & 0x0f));
     }
@@ -203,9 +203,9 @@ void replay_make_guid(timestamp_ns time, const uint8_t digest[SHA256_SIZE],
                    hex + 16, hex + 20);
 }
 
-// --- in which order recorded payloads are sent ----------------------------------------------------
+// --- the order in which recorded payloads are sent ------------------------------------------------
 
-// SplitMix64 (Steele, Lea, Flood 2014): small, and the same on every machine.
+// SplitMix64 (Steele, Lea, Flood 2014): small, with the same results on every machine.
 static uint64_t next_random(uint64_t *state)
 {
     uint64_t z = (*state += 0x9e3779b97f4a7c15u);
@@ -214,7 +214,7 @@ static uint64_t next_random(uint64_t *state)
     return z ^ (z >> 31);
 }
 
-// Fisher and Yates.
+// Fisher-Yates shuffle.
 static void shuffle(uint32_t *order, size_t count, uint64_t seed)
 {
     for (size_t i = count; i > 1; i--) {
@@ -250,8 +250,8 @@ uint32_t *replay_make_order(struct arena *arena, size_t count, size_t repeat,
 
 struct loader {
     const struct replay_load_options *wanted;
-    struct arena *arena;  // what stays
-    struct arena scratch; // of one payload
+    struct arena *arena;  // for the results
+    struct arena scratch; // for one payload
     struct replay_deliveries *out;
     size_t capacity;
     struct error *error;
@@ -277,7 +277,7 @@ static bool grow(struct loader *loader)
     return true;
 }
 
-// URL Standard, application/x-www-form-urlencoded: these stay, a blank is '+', the rest is escaped.
+// URL Standard, application/x-www-form-urlencoded: these are kept, a blank becomes '+', the rest is escaped.
 static bool is_form_safe(char c)
 {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '*' ||
@@ -307,7 +307,7 @@ static bool encode_form(struct arena *arena, struct slice payload, struct slice 
     return true;
 }
 
-// Of a delivery from the deliveries API: its payload, event and GUID.
+// Takes the payload, event and GUID of a delivery from the deliveries API.
 static enum error_code take_recording(struct loader *loader,
                                       const struct replay_recording *recording,
                                       struct slice *payload, struct replay_delivery *delivery)
@@ -326,7 +326,7 @@ static enum error_code take_recording(struct loader *loader,
     return ERROR_NONE;
 }
 
-// What the document says of its delivery. The scratch holds the document.
+// Derives the delivery from the document, which is in the scratch arena.
 static enum error_code read_document(struct loader *loader, struct json_document *document,
                                      struct slice *payload, struct replay_delivery *delivery)
 {
@@ -346,8 +346,7 @@ static enum error_code read_document(struct loader *loader, struct json_document
     return ERROR_NONE;
 }
 
-// A payload that is not JSON can be sent all the same, if its event is given: that is how refusals
-// are tried.
+// A payload that is not JSON can be sent if its event is given: this is used to test refusals.
 static enum error_code read_facts(struct loader *loader, struct slice *payload,
                                   struct replay_delivery *delivery)
 {
@@ -395,7 +394,7 @@ static enum error_code add_payload(struct loader *loader, const char *name, stru
         (void)snprintf(delivery.guid, sizeof delivery.guid, "%s", wanted->guid);
     else if (delivery.guid[0] == '\0')
         replay_make_guid(delivery.occurred_at, delivery.digest, delivery.guid);
-    // The signature is over what is sent: of a form, the form.
+    // The signature covers the bytes that are sent: for a form, the encoded form.
     bool is_made = wanted->is_form ? encode_form(loader->arena, payload, &delivery.body)
                                    : arena_copy_slice(loader->arena, payload, &delivery.body);
     if (!is_made || !sign(wanted, &delivery) || !grow(loader))
@@ -453,7 +452,7 @@ static int is_payload_file(const struct dirent *entry)
     return slice_ends_with(name, SLICE(".json")) || holds_lines(entry->d_name);
 }
 
-// By bytes, whatever the locale says: 01, 02, 10.
+// Compares bytes, independent of the locale: 01, 02, 10.
 static int compare_names(const struct dirent **a, const struct dirent **b)
 {
     return slice_compare(slice_from_string((*a)->d_name), slice_from_string((*b)->d_name));
@@ -480,7 +479,7 @@ static enum error_code add_folder(struct loader *loader, const char *path)
     for (int i = 0; i < count; i++) {
         if (code == ERROR_NONE)
             code = add_entry(loader, path, entries[i]->d_name);
-        memory_free(entries[i]); // of scandir
+        memory_free(entries[i]); // allocated by scandir
     }
     memory_free(entries);
     return code;
@@ -503,9 +502,9 @@ enum error_code replay_load(const char *const *paths, size_t count,
     return code;
 }
 
-// --- telling what came of a replay ----------------------------------------------------------------
+// --- reporting the result of a replay -------------------------------------------------------------
 
-#define PROGRESS_FROM 100 // fewer requests are over before one has read a line
+#define PROGRESS_FROM 100 // fewer requests finish before a progress line can be read
 #define PROGRESS_EVERY (NS_PER_SECOND / 5)
 
 enum error_code replay_report_init(struct replay_report *report, struct arena *arena,
@@ -524,7 +523,7 @@ enum error_code replay_report_init(struct replay_report *report, struct arena *a
     return ERROR_NONE;
 }
 
-// The string behind `"name":` up to the next quote; none of our answers has escapes in it.
+// The string after `"name":` up to the next quote; our responses contain no escapes.
 static struct slice json_text(struct slice body, const char *name)
 {
     char key[32];
@@ -556,7 +555,7 @@ char *replay_answer_text(struct slice body, char *text, size_t size)
     (void)snprintf(text, size, "%.*s%s%.*s", SLICE_ARGS(status),
                    status.len > 0 && reason.len > 0 ? ": " : "", SLICE_ARGS(reason));
     for (char *c = text; *c != '\0'; c++) {
-        if (*c < ' ' || *c > '~') // a server may say anything; a terminal obeys much
+        if (*c < ' ' || *c > '~') // may be a terminal escape sequence
             *c = '?';
     }
     return text;
@@ -600,7 +599,7 @@ static int compare_numbers(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-// By nearest rank.
+// Nearest-rank method.
 static double percentile_ms(const struct replay_report *report, size_t percent)
 {
     size_t rank = (report->count * percent + 99) / 100;

@@ -20,7 +20,7 @@
 #include "secrets.h"
 
 // --- replay send ----------------------------------------------------------------------------------
-// Sending deliveries over some keep-alive connections at a time: one thread, one poll() for all.
+// Sends deliveries over several keep-alive connections: one thread, one poll() for all.
 
 #define CONNECT_SECONDS 10
 #define ANSWER_TIMEOUT (30 * NS_PER_SECOND) // GitHub itself gives up after 10 s
@@ -31,8 +31,8 @@
 // One connection, with at most one request on it.
 struct lane {
     int fd;             // -1: not connected
-    bool is_busy;       // a request is on its way
-    bool is_warm;       // this connection has answered before
+    bool is_busy;       // a request was started and its response is not complete
+    bool is_warm;       // this connection has received a response before
     size_t position;    // of the request in the plan
     struct buffer head; // of the request
     size_t sent;        // bytes of head and body
@@ -46,12 +46,12 @@ struct sender {
     void *context;
     struct error *error;
     struct addrinfo *addresses;      // of the target
-    const struct addrinfo *good_one; // the one that answered; NULL: none yet
+    const struct addrinfo *good_one; // the one that accepted a connection; NULL: none yet
     struct lane *lanes;
     struct pollfd *polls;
     size_t lane_count;
     size_t next;     // request to send
-    size_t answered; // requests done with
+    size_t answered; // finished requests
     timestamp_ns started_at;
     uint64_t nonce; // for fresh GUIDs
 };
@@ -63,7 +63,7 @@ static int try_address(const struct addrinfo *address)
     int fd = socket(address->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return -1;
-    // On Linux the time to send bounds connect(), too.
+    // On Linux the send timeout bounds connect(), too.
     struct timeval limit = {.tv_sec = CONNECT_SECONDS};
     int one = 1;
     (void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
@@ -109,7 +109,7 @@ static const struct replay_delivery *delivery_of(const struct sender *sender,
     return &sender->plan->deliveries[sender->plan->order[lane->position]];
 }
 
-// The GUID of this request: the delivery's own, or one that nobody has seen.
+// The GUID of this request: the delivery's own, or a new one.
 static void choose_guid(const struct sender *sender, const struct lane *lane,
                         char guid[REPLAY_GUID_SIZE])
 {
@@ -128,7 +128,7 @@ static void choose_guid(const struct sender *sender, const struct lane *lane,
     replay_make_guid(delivery->occurred_at, digest, guid);
 }
 
-// The fields of webhooks/webhook-events-and-payloads ("Delivery headers") in GitHub's documentation.
+// The header fields in webhooks/webhook-events-and-payloads ("Delivery headers") of GitHub's documentation.
 static enum error_code write_head(const struct sender *sender, struct lane *lane)
 {
     const struct replay_plan *plan = sender->plan;
@@ -169,8 +169,8 @@ static bool is_all_sent(const struct sender *sender, const struct lane *lane)
     return lane->sent == lane->head.len + delivery_of(sender, lane)->body.len;
 }
 
-// Sends what the socket takes. What goes wrong here shows when the answer is read: a peer that
-// refuses early answers and then closes.
+// Sends what the socket accepts. Errors are detected when the response is read: a peer that refuses early responds
+// and then closes.
 static void send_more(const struct sender *sender, struct lane *lane)
 {
     struct slice body = delivery_of(sender, lane)->body;
@@ -191,7 +191,7 @@ static void send_more(const struct sender *sender, struct lane *lane)
     }
 }
 
-// Puts the lane's request on the wire: the first time, or once more on a new connection.
+// Sends the lane's request: the first time, or again on a new connection.
 static enum error_code start_request(struct sender *sender, struct lane *lane)
 {
     enum error_code code = lane->fd < 0 ? connect_lane(sender, lane) : ERROR_NONE;
@@ -212,7 +212,7 @@ static enum error_code assign_request(struct sender *sender, struct lane *lane)
     return code == ERROR_NONE ? start_request(sender, lane) : code;
 }
 
-// --- answers -----------------------------------------------------------------------------------
+// --- responses ---------------------------------------------------------------------------------
 
 static void finish_request(struct sender *sender, struct lane *lane)
 {
@@ -237,8 +237,8 @@ static enum error_code fail_request(struct sender *sender, const struct lane *la
                      delivery_of(sender, lane)->name, what);
 }
 
-// The other side closed. A connection that has answered before may be closed at any time (RFC 9112
-// 9.3.1), so a request that met that is sent again; the GUID makes the repeat harmless.
+// The peer closed the connection. A reused connection may be closed at any time (RFC 9112 9.3.1), so its request is
+// sent again; the GUID makes the repetition harmless.
 static enum error_code meet_end(struct sender *sender, struct lane *lane, const char *what)
 {
     bool is_fresh = http_parser_is_idle(&lane->parser);
@@ -286,7 +286,7 @@ static enum error_code read_answer(struct sender *sender, struct lane *lane)
     return meet_end(sender, lane, len == 0 ? "closed without an answer" : strerror(errno));
 }
 
-// --- the turn ----------------------------------------------------------------------------------
+// --- the loop ----------------------------------------------------------------------------------
 
 static timestamp_ns due_at(const struct sender *sender)
 {
@@ -312,7 +312,7 @@ static enum error_code assign_requests(struct sender *sender)
     return ERROR_NONE;
 }
 
-// Until the next request is due, or the first busy lane has waited too long.
+// Time until the next request is due, or until the first busy lane times out.
 static int poll_timeout(const struct sender *sender)
 {
     timestamp_ns now = timestamp_monotonic(), until = now + ANSWER_TIMEOUT;
@@ -361,7 +361,7 @@ static enum error_code take_turn(struct sender *sender)
     return code;
 }
 
-// --- the whole ---------------------------------------------------------------------------------
+// --- sending all requests ----------------------------------------------------------------------
 
 static enum error_code look_up(struct sender *sender)
 {
@@ -427,7 +427,7 @@ enum error_code replay_send(const struct replay_plan *plan,
 }
 
 // --- command replay -------------------------------------------------------------------------------
-// ghatrace replay: recorded payloads, sent as GitHub would. Also a load generator.
+// ghatrace replay: sends recorded payloads as GitHub would. Also a load generator.
 
 #define CONNECTIONS_MAX 1000
 #define REPEAT_MAX 1000000

@@ -25,7 +25,7 @@ void secrets_release(struct secrets *secrets)
     secrets->count = 0;
 }
 
-// LF, CRLF, or a CR at the end of all.
+// Removes LF, CRLF, or a CR at the end of the text.
 static struct slice without_line_end(struct slice line)
 {
     if (line.len > 0 && line.data[line.len - 1] == '\n')
@@ -52,7 +52,7 @@ static enum error_code split_lines(struct secrets *secrets, struct error *error)
         ptrdiff_t newline = slice_find(rest, SLICE("\n"));
         size_t len = newline < 0 ? rest.len : (size_t)newline + 1;
         struct slice line = without_line_end((struct slice){.data = rest.data, .len = len});
-        // In front of any line: files that have one are put together, too.
+        // A byte order mark may precede any line, since files with one may be concatenated.
         struct slice secret = utf8_skip_mark(line);
         rest = (struct slice){.data = rest.data + len, .len = rest.len - len};
         if (is_blank(secret))
@@ -67,7 +67,7 @@ static enum error_code split_lines(struct secrets *secrets, struct error *error)
 
 enum error_code secrets_read_text(struct secrets *secrets, struct slice text, struct error *error)
 {
-    // Room for all of it at once: a buffer that grows leaves copies of secrets behind.
+    // Reserves room for all of it at once: a buffer that grows leaves copies of secrets in freed memory.
     enum error_code code = buffer_reserve(&secrets->text, text.len);
     if (code == ERROR_NONE)
         code = buffer_append_slice(&secrets->text, text);
@@ -76,9 +76,9 @@ enum error_code secrets_read_text(struct secrets *secrets, struct slice text, st
     return split_lines(secrets, error);
 }
 
-// The lines of a file, which end in LF or CRLF. A byte order mark in front of a line is skipped, and so are lines of
-// nothing but blanks; otherwise blanks are part of a secret, and so is '#'. ERROR_USAGE when there is none, or too many,
-// or the file cannot be read or is in UTF-16; ERROR_MEMORY.
+// Reads the lines of a file, which end in LF or CRLF. A byte order mark at the start of a line is skipped, and so are
+// blank lines; otherwise blanks are part of a secret, and so is '#'. ERROR_USAGE if there is none, or too many, or
+// the file cannot be read or is in UTF-16; ERROR_MEMORY.
 static enum error_code secrets_read_file(struct secrets *secrets, const char *what,
                                          const char *path, struct error *error)
 {
@@ -89,7 +89,7 @@ static enum error_code secrets_read_file(struct secrets *secrets, const char *wh
     code = file_read(path, &secrets->text, &reason);
     if (code == ERROR_MEMORY)
         return error_set(error, code, "%s", reason.message);
-    if (code != ERROR_NONE) // a file that is configured and cannot be read: bad configuration
+    if (code != ERROR_NONE) // a configured file that cannot be read is a configuration error
         return error_set(error, ERROR_USAGE, "%s: %s", what, reason.message);
     secrets->source = path;
     code = split_lines(secrets, error);
@@ -107,8 +107,7 @@ enum error_code secrets_load(struct secrets *secrets, const char *path, const ch
         return secrets_read_file(secrets, "webhook secrets", path, error);
     if (text == NULL)
         return ERROR_NONE;
-    // A variable holds one secret; what ends its line came with it by accident ($(cat file) does
-    // not leave it, an env file may).
+    // A variable holds one secret; a line end after it is unintended ($(cat file) removes it, an env file may not).
     secrets->source = VARIABLE;
     enum error_code code = secrets_read_text(secrets, slice_from_string(text), error);
     if (code == ERROR_NONE && secrets->count == 0)
@@ -128,9 +127,9 @@ enum error_code secrets_load_tokens(struct secrets *secrets, const char *path, s
     return code;
 }
 
-// --- slips ---------------------------------------------------------------------------------------------
+// --- likely mistakes -----------------------------------------------------------------------------------
 
-// What nobody sees at the end of a line, and copying brings along.
+// Characters that are invisible at the end of a line and are often copied unintentionally.
 static const struct {
     struct slice bytes;
     const char *name;

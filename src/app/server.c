@@ -1,4 +1,4 @@
-// The daemon: sockets from systemd, files read again, start and stop.
+// The daemon: sockets from systemd, reloading files, start and stop.
 #include "server.h"
 
 #include <fcntl.h>
@@ -29,9 +29,9 @@
 #include "secrets.h"
 
 // --- activation -----------------------------------------------------------------------------------
-// Socket activation: from the service manager's variables to sockets by their use.
+// Socket activation: maps the service manager's variables to sockets by their use.
 
-// Far more than there are uses; a larger number is a mistake.
+// Far more than there are uses; a larger number is an error.
 #define SOCKETS_MAX 64
 
 static const char *const use_names[ACTIVATION_USES] = {
@@ -42,7 +42,7 @@ const char *activation_use_name(enum activation_use use)
     return use_names[use];
 }
 
-// The text before the next ':', which is taken from `rest`.
+// The text before the next ':', which is removed from `rest`.
 static struct slice next_name(struct slice *rest)
 {
     struct slice name = {.data = rest->data, .len = 0};
@@ -63,7 +63,7 @@ static size_t count_names(struct slice names)
     return count;
 }
 
-// As systemd has it where FileDescriptorName= is not set: the unit's name, or "unknown".
+// Names that systemd passes if FileDescriptorName= is not set: the unit's name, or "unknown".
 static bool is_no_name(struct slice name)
 {
     return name.len == 0 || slice_equals(name, SLICE("unknown")) ||
@@ -181,7 +181,7 @@ void activation_claim(const struct activation *activation)
 }
 
 // --- reload ---------------------------------------------------------------------------------------
-// SIGHUP: everything is read first; only then, when nothing can fail any more, is it put to use.
+// SIGHUP: everything is read first and put to use only when nothing can fail any more.
 
 // What was read. NULL: not configured.
 struct fresh {
@@ -200,8 +200,8 @@ static void log_slip(void *context, const char *warning)
     log_warn("configuration", LOG_STRING("warning", warning));
 }
 
-// Webhook secrets, and admin tokens, as they are in the files now; for ingress_secrets_use(). ERROR_USAGE naming the
-// file; ERROR_MEMORY.
+// Reads webhook secrets, and admin tokens, from their files, for ingress_secrets_use(). ERROR_USAGE naming the file;
+// ERROR_MEMORY.
 static enum error_code reload_read_secrets(const struct config *config, struct secret_set **set,
                                            struct error *error)
 {
@@ -217,8 +217,8 @@ static enum error_code reload_read_secrets(const struct config *config, struct s
     return code;
 }
 
-// Webhook secrets, and admin tokens, as they are in the files now; for ingress_secrets_use(). ERROR_USAGE naming the
-// file; ERROR_MEMORY.
+// Reads webhook secrets, and admin tokens, from their files, for ingress_secrets_use(). ERROR_USAGE naming the file;
+// ERROR_MEMORY.
 static enum error_code reload_read_tokens(const struct config *config, struct secret_set **set,
                                           struct error *error)
 {
@@ -235,7 +235,7 @@ static enum error_code reload_read_tokens(const struct config *config, struct se
 
 // --- all or nothing ------------------------------------------------------------------------------
 
-// Reading it puts it to use, so this comes last.
+// Reading this file also puts it to use, so it is read last.
 static enum error_code read_header_file(struct export_header_file *file, struct error *error)
 {
     struct export_header_file_status status;
@@ -245,7 +245,7 @@ static enum error_code read_header_file(struct export_header_file *file, struct 
     return error_set(error, ERROR_USAGE, "%s", status.reason);
 }
 
-// A new kind of file gets a line here, one in use_all(), and one in drop_all().
+// A new kind of file needs a line here, one in use_all(), and one in drop_all().
 static enum error_code read_all(const struct reload_parts *parts, struct fresh *fresh,
                                 struct error *error)
 {
@@ -253,7 +253,7 @@ static enum error_code read_all(const struct reload_parts *parts, struct fresh *
     if (code == ERROR_NONE && parts->admin_tokens != NULL)
         code = reload_read_tokens(parts->config, &fresh->admin_tokens, error);
     if (code == ERROR_NONE)
-        code = config_check_tls(parts->config, error); // says once what clients refuse
+        code = config_check_tls(parts->config, error); // logs, once, what clients refuse
     if (code == ERROR_NONE)
         code = ingress_load_tls(parts->ingress, &fresh->ingress_tls, error);
     if (code == ERROR_NONE && parts->admin != NULL)
@@ -299,7 +299,7 @@ static const char *name_all(const struct reload_parts *parts, const struct fresh
     return text;
 }
 
-// Who changed /etc/ghatrace/secret would wait in vain for it to count.
+// Warns that a reload does not pick up changes to the originals of credentials, such as /etc/ghatrace/secret.
 static void warn_of_old_copies(const struct credentials *credentials)
 {
     char names[CREDENTIALS_TEXT_SIZE];
@@ -310,8 +310,9 @@ static void warn_of_old_copies(const struct credentials *credentials)
                  LOG_STRING("settings", names));
 }
 
-// Reads every file again, then replaces all of them; if one cannot be read, or does not fit the others, nothing
-// changes. Logs the outcome, and which files a reload cannot change (app/credentials.h). In the main loop's thread.
+// Reads every file again, then replaces all of them; if one cannot be read, or does not match the others, nothing
+// changes. Logs the result, and which files a reload cannot update (app/credentials.h). Runs in the main loop's
+// thread.
 static void reload_all(const struct reload_parts *parts)
 {
     struct fresh fresh = {.secrets = NULL};
@@ -330,15 +331,15 @@ static void reload_all(const struct reload_parts *parts)
 }
 
 // --- server ---------------------------------------------------------------------------------------
-// The daemon. Order of setting up, each part made of those before it:
+// The daemon. Order of setup, each part built from those before it:
 //
 //   loop → secrets → certificates → store → engine → exporter → engine's thread → ingress → admin → signals → "ready"
 //
-// Order of stopping: connections end with their next answer, new ones are still taken → exporter (one last
-// attempt) → ingress (takes and answers what waits, which the engine commits) → engine's thread. So the port is served
-// until the very end. With sockets of the service manager, connections wait for the next start meanwhile, and what
-// can be done then is not done now: no last attempt to export. Then all parts are released, those first that use
-// others; a part that was never made is NULL.
+// Order of shutdown: connections end with their next response, new ones are still accepted → exporter (one last
+// attempt) → ingress (accepts and answers waiting requests, which the engine commits) → engine's thread. So the port
+// is served until the very end. With sockets of the service manager, connections wait in the kernel for the next
+// start, and work that can be done after it is skipped: there is no last attempt to export. Then all parts are
+// released, users before the parts they use; a part that was never made is NULL.
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define GHATRACE_SANITIZED
@@ -348,17 +349,17 @@ static void reload_all(const struct reload_parts *parts)
 #endif
 #endif
 
-#define ANSWER_GRACE (5 * NS_PER_SECOND) // for requests in flight when we stop
-// The same while others wait in the kernel, by no fault of theirs: GitHub gives up after 10 s.
+#define ANSWER_GRACE (5 * NS_PER_SECOND) // for requests in progress at shutdown
+// The same while other connections wait in the kernel: GitHub gives up after 10 s.
 #define ANSWER_GRACE_ACTIVATED (3 * NS_PER_SECOND)
-#define LAST_LINE_MS 200                 // for the log line about a stop that is cut short
-#define REPEAT_TIME NS_PER_SECOND        // a signal that comes again in this time means the same
+#define LAST_LINE_MS 200                 // for the log line about an interrupted shutdown
+#define REPEAT_TIME NS_PER_SECOND        // a repeated signal within this time is ignored
 #define EXPORT_GRACE (5 * NS_PER_SECOND) // for the last attempt to export
 
-// Caps of the daemon, in one place.
-#define ENGINE_QUEUE_MAX 8192      // deliveries that wait for a commit; more are answered 503
+// Limits of the daemon, in one place.
+#define ENGINE_QUEUE_MAX 8192      // deliveries that wait for a commit; more are refused with 503
 #define ENGINE_BATCH_MAX 512       // deliveries in one commit
-#define EXPORT_IN_FLIGHT_MAX 4     // requests; one slow answer does not stop the rest
+#define EXPORT_IN_FLIGHT_MAX 4     // requests; one slow response does not block the rest
 #define EXPORT_BATCH_RECORDS 512   // OTEL_BSP_MAX_EXPORT_BATCH_SIZE has the same default
 #define EXPORT_BATCH_BYTES 4194304 // the collector's own limit is 20 MiB
 #define DESCRIPTORS_WANTED 65536
@@ -370,7 +371,7 @@ struct server {
     struct net_loop *loop;
     struct store *store;
     struct engine *engine;
-    struct net_tls *export_tls;             // held; NULL: not needed
+    struct net_tls *export_tls;             // referenced; NULL: not needed
     struct exporter *exporter;              // NULL: no endpoint
     struct export_header_file *header_file; // NULL: none
     struct net_task header_read;
@@ -379,11 +380,11 @@ struct server {
     struct ingress *ingress;
     struct ingress_secrets *admin_tokens; // NULL: none
     struct view *view;                    // NULL: admin is off
-    struct admin *admin;                  // likewise
+    struct admin *admin;                  // NULL: admin is off
     char listen[NET_ADDRESS_TEXT_SIZE];   // of the webhooks, with the real port
     struct net_signal *terminate, *interrupt, *hangup;
     struct net_timer *reload_timer;
-    timestamp_ns reloaded_at; // by the steady clock
+    timestamp_ns reloaded_at; // monotonic
     bool reload_is_due;
     struct net_timer *watch_timer;
     struct credentials credentials;
@@ -392,10 +393,10 @@ struct server {
     bool engine_is_running;
     struct net_task ingress_ended;
 
-    timestamp_ns stop_began; // monotonic; 0: it did not
-    pthread_t watcher;       // of further signals, while we stop
+    timestamp_ns stop_began; // monotonic; 0: not stopping
+    pthread_t watcher;       // handles further signals during shutdown
     bool has_watcher;
-    atomic_bool is_stopped; // the watcher is to end
+    atomic_bool is_stopped; // tells the watcher to end
 };
 
 // --- secrets -----------------------------------------------------------------------------------
@@ -436,7 +437,7 @@ static void reload_now(void *context)
     reload_all(&parts);
 }
 
-// SIGHUP. However many come, keys are not parsed all the time; the last one is never forgotten.
+// SIGHUP. Reloads are rate-limited, since parsing keys is expensive; the last request is always processed.
 static void reload(void *context)
 {
     struct server *server = context;
@@ -449,7 +450,7 @@ static void reload(void *context)
 
 // --- watching ----------------------------------------------------------------------------------
 
-// The collector's part is logged by the exporter.
+// Problems of the export are logged by the exporter.
 static void watch_setup(struct server *server)
 {
     static const struct export_status no_export;
@@ -465,7 +466,7 @@ static void watch_setup(struct server *server)
     setup_watch_look(&server->setup_watch, &facts, timestamp_monotonic());
 }
 
-// What hangs cannot log it.
+// Watches for hangs: a part that hangs cannot log it.
 static void watch(void *context)
 {
     struct server *server = context;
@@ -512,7 +513,7 @@ static void list_signals(sigset_t *signals)
     sigaddset(signals, SIGHUP);
 }
 
-// Signals are for the main thread; threads made while they are blocked inherit that.
+// Signals are handled by the main thread; threads created while they are blocked inherit the mask.
 static void block_signals(int how)
 {
     sigset_t signals;
@@ -547,7 +548,7 @@ static void release_signals(struct server *server)
     server->watch_timer = NULL;
 }
 
-// In a thread of its own, which may write to the log, and which nothing that we wait for holds up.
+// Runs in a thread of its own, which may write to the log and is not blocked by anything the shutdown waits for.
 static void *watch_further_signals(void *context)
 {
     struct server *server = context;
@@ -555,7 +556,7 @@ static void *watch_further_signals(void *context)
     int number;
     list_signals(&signals);
     while (sigwait(&signals, &number) == 0 && !atomic_load(&server->is_stopped)) {
-        // Service managers send some signals twice, or to a process and to its group.
+        // Service managers may send a signal twice, or to a process and to its group.
         if (number == SIGHUP || timestamp_monotonic() - server->stop_began < REPEAT_TIME)
             continue;
         log_warn("stopped at once: another signal came before all was done; requests in flight are "
@@ -567,7 +568,7 @@ static void *watch_further_signals(void *context)
     return NULL;
 }
 
-// From here on a signal need not wait for what we wait for. They stay blocked, but for the watcher.
+// From here on signals are handled while the shutdown waits. They stay blocked except in the watcher.
 static void let_signals_end_us(struct server *server)
 {
     block_signals(SIG_BLOCK);
@@ -627,7 +628,7 @@ static void read_headers(void *context)
     (void)export_header_file_read(server->header_file);
 }
 
-// After an answer 401. Not at once: the exporter is to note the failure first, so that new headers end its wait.
+// Called after a 401 response. Deferred, so that the exporter records the failure first and new headers end its wait.
 static void read_headers_soon(void *context)
 {
     struct server *server = context;
@@ -678,7 +679,7 @@ static enum error_code make_exporter(struct server *server, struct error *error)
     return code;
 }
 
-// The engine's thread reads `exporter`, so it starts when that is settled.
+// The engine's thread reads `exporter`, so it starts once that is set.
 static enum error_code start_engine(struct server *server, struct error *error)
 {
     enum error_code code = engine_start(server->engine, error);
@@ -761,7 +762,7 @@ static enum error_code make_admin(struct server *server, struct error *error)
     return ERROR_NONE;
 }
 
-// --- the whole ---------------------------------------------------------------------------------
+// --- running the daemon ------------------------------------------------------------------------
 
 static void say_what_was_found(const struct store *store)
 {
@@ -849,7 +850,7 @@ static void wind_down(struct server *server)
     server->ingress_ended = (struct net_task){.run = stop_loop, .context = server->loop};
     ingress_end(server->ingress, is_activated ? ANSWER_GRACE_ACTIVATED : ANSWER_GRACE, server->loop,
                 &server->ingress_ended);
-    net_loop_run(server->loop); // the admin side is served until then
+    net_loop_run(server->loop); // the admin listener is served until then
 }
 
 static void release(struct server *server)
@@ -859,7 +860,7 @@ static void release(struct server *server)
         admin_stop(server->admin);
     if (server->view != NULL)
         view_stop(server->view);
-    // What ingress and exporter have handed to the engine is theirs until its thread is done.
+    // The engine's thread uses tasks owned by ingress and exporter until it ends.
     if (server->engine_is_running)
         engine_stop(server->engine);
     exporter_destroy(server->exporter);
@@ -869,33 +870,33 @@ static void release(struct server *server)
         engine_destroy(server->engine);
     if (server->store != NULL)
         store_close(server->store);
-    // Late, since its socket turns clients away until then, where a closed one would refuse them.
+    // Destroyed late: until then its socket turns clients away, while a closed one would refuse their connections.
     ingress_destroy(server->ingress);
     if (server->secrets != NULL)
         ingress_secrets_destroy(server->secrets);
     net_loop_destroy(server->loop);
-    // Streams ended with the loop, and told so.
+    // Closing the loop closed the streams, which reported that to the view.
     view_destroy(server->view);
     if (server->admin_tokens != NULL)
         ingress_secrets_destroy(server->admin_tokens);
 }
 
-// Each connection is a descriptor; the soft limit of 1024 is there for programs that use select().
+// Each connection needs a descriptor; the soft limit of 1024 exists for programs that use select().
 static void raise_descriptor_limit(void)
 {
     struct rlimit limit;
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= DESCRIPTORS_WANTED)
         return;
     limit.rlim_cur = limit.rlim_max < DESCRIPTORS_WANTED ? limit.rlim_max : DESCRIPTORS_WANTED;
-    (void)setrlimit(RLIMIT_NOFILE, &limit); // fewer connections, then
+    (void)setrlimit(RLIMIT_NOFILE, &limit); // on failure there are fewer connections
 }
 
-// Secrets and payloads must not land in core dumps, nor be read by another process of the same user.
+// Secrets and payloads must not appear in core dumps, nor be readable by another process of the same user.
 static void keep_memory_private(void)
 {
     const struct rlimit none = {0, 0};
     (void)setrlimit(RLIMIT_CORE, &none);
-#ifndef GHATRACE_SANITIZED // they look at their own process from outside
+#ifndef GHATRACE_SANITIZED // sanitizers inspect their own process from another one
     (void)prctl(PR_SET_DUMPABLE, 0);
 #endif
 }
@@ -903,7 +904,7 @@ static void keep_memory_private(void)
 enum error_code server_run(const struct config *config, struct error *error)
 {
     struct server server = {.config = config};
-    (void)signal(SIGPIPE, SIG_IGN); // a peer that went away is an error of its connection
+    (void)signal(SIGPIPE, SIG_IGN); // a closed peer is an error of its connection
     keep_memory_private();
     raise_descriptor_limit();
     block_signals(SIG_BLOCK);

@@ -1,4 +1,4 @@
-// The daemon: files read again, start and stop.
+// The daemon: reload, start and stop.
 #ifndef GHATRACE_APP_SERVER_H
 #define GHATRACE_APP_SERVER_H
 
@@ -11,10 +11,10 @@
 #include "ghatrace/webhook/webhook.h"
 
 // --- reload ---------------------------------------------------------------------------------------
-// Reading secrets, certificates and headers, at the start and again on SIGHUP: all that was named, or nothing, is
-// replaced.
+// Reads secrets, certificates and headers, at the start and again on SIGHUP: either all configured files are
+// replaced, or none.
 
-// What takes the files' content. NULL: there is no such part.
+// Destinations of the files' content. NULL: there is no such part.
 struct reload_parts {
     const struct config *config;
     struct ingress_secrets *secrets;
@@ -26,10 +26,10 @@ struct reload_parts {
     const struct credentials *credentials; // as they were when the parts were made
 };
 
-// --- the daemon: all parts put together, run, and taken apart again -------------------------------
+// --- the daemon: creates, runs and releases all parts ---------------------------------------------
 
-// Runs until SIGTERM or SIGINT, then stops in order; another one, a second or more later, ends the
-// process at once. An error means that it could not start.
+// Runs until SIGTERM or SIGINT, then shuts down in order; another one, a second or more later, ends the process at
+// once. An error means that the daemon could not start.
 enum error_code server_run(const struct config *config, struct error *error) MUST_CHECK;
 
 #endif

@@ -1,4 +1,4 @@
-// Settings: what they are called, their help, where their values come from.
+// Settings: their names, their help, the sources of their values.
 #include "settings.h"
 
 #include <ctype.h>
@@ -11,9 +11,9 @@
 #include "credentials.h"
 #include "ghatrace/base/utf8.h"
 
-// --- the table of settings, and finding one in it -------------------------------------------------
+// --- the table of settings, and lookup by name ----------------------------------------------------
 
-// The type of a setting and the place of its value. A field whose C type is not that type's does not compile.
+// The type of a setting and the offset of its field. A field with a different C type does not compile.
 #define FIELD(member, c_type)                                                                      \
     .field = _Generic(((struct config *)0)->member, c_type : offsetof(struct config, member))
 #define TEXT(member) .type = OPTION_TEXT, FIELD(member, const char *)
@@ -24,7 +24,7 @@
 #define CHOICE(member) .type = OPTION_CHOICE, FIELD(member, unsigned)
 #define LIST(member) .type = OPTION_LIST, FIELD(member, struct text_list)
 
-// No upper bound that anybody would meet; and added to a time of our days it is still one.
+// Effectively no upper bound; added to a current time it does not overflow.
 #define NEVER (100 * 365 * NS_PER_DAY)
 #define MIB ((int64_t)1 << 20)
 #define GIB ((int64_t)1 << 30)
@@ -45,7 +45,7 @@ int option_find(struct slice name)
     return -1;
 }
 
-#define NAME_MAX_COMPARED 64 // longer than any name we have, plus what a slip may add
+#define NAME_MAX_COMPARED 64 // longer than any existing name plus a typing error
 
 static size_t smallest(size_t a, size_t b, size_t c)
 {
@@ -58,8 +58,7 @@ static bool is_same_letter(char a, char b)
     return tolower((unsigned char)a) == tolower((unsigned char)b);
 }
 
-// Levenshtein's distance, row by row; the case of letters counts for nothing. Both at most
-// NAME_MAX_COMPARED bytes.
+// Levenshtein distance, computed row by row, ignoring case. Both at most NAME_MAX_COMPARED bytes.
 static size_t edit_distance(struct slice a, struct slice b)
 {
     size_t row[NAME_MAX_COMPARED + 1];
@@ -84,7 +83,7 @@ const char *option_nearest(struct slice name, const char *(*candidate)(void *con
     if (name.len > NAME_MAX_COMPARED)
         return NULL;
     const char *nearest = NULL;
-    // More than a third of the letters changed is another word, not a slip.
+    // If more than a third of the letters differ, it is another word, not a typing error.
     size_t best = name.len / 3 + 2;
     for (size_t i = 0; i < count; i++) {
         const char *text = candidate(context, i);
@@ -133,7 +132,7 @@ int option_choice_find(const char *values, struct slice text)
     }
 }
 
-// --- help texts, made from the tables that the program itself goes by -----------------------------
+// --- help texts, generated from the tables that the program uses ----------------------------------
 
 static void print_flag(const char *name, const char *values, const char *help, const char *preset)
 {
@@ -190,21 +189,21 @@ void help_print_program(const struct command *const *commands, size_t count)
 // --- settings file --------------------------------------------------------------------------------
 // The settings file, read line by line by inih.
 //
-// inih is given lines by a reader of ours, which counts them (its handler is not told the number),
-// refuses what inih would cut or guess at, and takes away leading blanks, which inih understands as
-// the continuation of the line before.
+// inih gets its lines from our own reader, which counts them (inih's handler does not get the line number), rejects
+// what inih would truncate or guess, and removes leading blanks, which inih treats as the continuation of the
+// previous line.
 
 #define FILE_SIZE_MAX ((size_t)1 << 20)
-#define FILE_LINE_MAX 16384 // an export header may carry a token of some kilobytes
+#define FILE_LINE_MAX 16384 // an export header may contain a token of some kilobytes
 
-// Only Debian's inih lets the length of a line be chosen; elsewhere it is 200 bytes.
+// Only Debian's inih has a configurable line length; elsewhere it is 200 bytes.
 extern int ini_max_line __attribute__((weak));
 
 struct file_reader {
     struct settings *settings;
     const char *path;
     struct slice rest; // not read yet
-    unsigned line;     // number of the line read last
+    unsigned line;     // number of the last line read
     enum error_code code;
     struct error *error;
 };
@@ -232,7 +231,7 @@ static struct slice without_leading_blanks(struct slice line)
     return line;
 }
 
-// As fgets: one line with its newline into `out`, NULL at the end.
+// Like fgets: reads one line with its newline into `out`; NULL at the end.
 static char *read_line(char *out, int size, void *context)
 {
     struct file_reader *reader = context;
@@ -253,14 +252,14 @@ static char *read_line(char *out, int size, void *context)
     return out;
 }
 
-// Returns 1 to go on, 0 for an error, as inih wants it.
+// Returns 1 to continue, 0 for an error, as inih requires.
 static int take_pair(void *context, const char *section, const char *name, const char *value)
 {
     (void)section;
     struct file_reader *reader = context;
     char where[512];
     int id = option_find(slice_from_string(name));
-    // Unknown names are quoted by the message itself.
+    // The message for unknown names already quotes them.
     if (id >= 0)
         (void)snprintf(where, sizeof where, "%s:%u: %s", reader->path, reader->line, name);
     else
@@ -307,7 +306,7 @@ enum error_code settings_read_file(struct settings *settings, const char *path, 
     return code;
 }
 
-// --- raw settings: which source wins, which names there are ---------------------------------------
+// --- raw settings: precedence of sources, known names ---------------------------------------------
 
 void settings_init(struct settings *settings, struct arena *arena)
 {
@@ -336,13 +335,13 @@ static enum error_code refuse_memory(const char *where, struct error *error)
     return error_set(error, ERROR_MEMORY, "%s: out of memory", where);
 }
 
-// A value of the same source as the one that is there.
+// Handles a second value from the same source.
 static enum error_code meet_equal(struct setting *setting, enum option_id id, const char *where,
                                   struct error *error)
 {
     if (options[id].type == OPTION_LIST)
         return ERROR_NONE;
-    // Among flags the last one wins, as everywhere; in a file a second line is a slip.
+    // Among flags the last one wins, as usual; in a file a second line is an error.
     if (setting->source == SOURCE_FILE)
         return error_set(error, ERROR_USAGE, "%s: set before, at %s", where, setting->last->where);
     setting->first = setting->last = NULL;

@@ -1,4 +1,4 @@
-// Settings: what they are called, and where their values come from.
+// Settings: their names, and the sources of their values.
 #ifndef GHATRACE_APP_SETTINGS_H
 #define GHATRACE_APP_SETTINGS_H
 
@@ -11,11 +11,11 @@
 #include "ghatrace/base/slice.h"
 
 // --- options --------------------------------------------------------------------------------------
-// settings_list.h lists them: it feeds the command line, the environment, the file, the defaults, the
-// help and `ghatrace check`. A test compares conf/ghatrace.conf and the README with it.
+// settings_list.h lists them: it defines the command line, the environment, the file, the defaults, the help and the
+// output of `ghatrace check`. A test compares conf/ghatrace.conf and the README with it.
 
 enum option_type {
-    OPTION_TEXT,     // taken as it is: const char *
+    OPTION_TEXT,     // used unchanged: const char *
     OPTION_SWITCH,   // on or off: bool
     OPTION_COUNT,    // a whole number: uint64_t
     OPTION_SIZE,     // bytes, with B KiB MiB GiB: uint64_t
@@ -28,20 +28,20 @@ enum option_id {
 #define SETTING(id, ...) OPTION_ID_##id,
 #include "settings_list.h"
 #undef SETTING
-    OPTIONS_COUNT, // last: how many there are
+    OPTIONS_COUNT, // last: the number of options
 };
 
 struct option {
     const char *name; // "webhook-path": --webhook-path, GHATRACE_WEBHOOK_PATH, webhook-path = …
     enum option_type type;
-    size_t field;        // where in struct config it goes
+    size_t field;        // offset in struct config
     const char *preset;  // the default, written as a user would; NULL: there is none
     const char *values;  // for the help: "HOST:PORT", "arc|collector|runner"
     const char *help;    // one line
     int64_t least, most; // for counts, sizes and durations
     const char
-        *why_most; // for the words about more than `most`: what more of it does. NULL: nothing
-    const char *unpreset; // for the help where preset is NULL: what happens then
+        *why_most; // for the message about a value above `most`: what a larger one does. NULL: none
+    const char *unpreset; // for the help if preset is NULL: what happens then
     bool may_be_empty;    // "" is a value
 };
 
@@ -52,27 +52,27 @@ typedef uint64_t option_set;
 #define OPTION_BIT(id) ((option_set)1 << (id))
 #define OPTIONS_ALL (((option_set)1 << OPTIONS_COUNT) - 1)
 
-// By name; -1 when there is none.
+// Finds an option by name; -1 if there is none.
 int option_find(struct slice name);
 
-// The name that is fewest edits away from `name` (Levenshtein), among those that `is_candidate`
-// gives by position; NULL when none is near enough to be meant.
+// The name with the smallest edit distance from `name` (Levenshtein) among those that `is_candidate` returns by
+// position; NULL if none is close enough.
 const char *option_nearest(struct slice name, const char *(*candidate)(void *context, size_t i),
                            size_t count, void *context);
 // The same among all settings.
 const char *option_nearest_setting(struct slice name);
 
-// Position of `text` in "a|b|c", without regard to case; -1 when it is none of them.
+// Position of `text` in "a|b|c", ignoring case; -1 if it is not in the list.
 int option_choice_find(const char *values, struct slice text);
 // The word at a position of "a|b|c"; empty when there is none.
 struct slice option_choice_word(const char *values, size_t position);
 
 // --- settings -------------------------------------------------------------------------------------
-// What was set, where: the raw texts of all settings from flags, environment and file, before anybody
-// asks whether they make sense.
+// The raw texts of all settings from flags, environment and file, with their sources, before they are validated.
 //
-// A flag beats the environment, which beats the file, whatever order they are read in. A setting
-// that may be given several times is a list; the stronger source replaces the weaker's whole list.
+// A flag takes precedence over the environment, which takes precedence over the file, in whatever order they are
+// read. A setting that may be given several times is a list; the stronger source replaces the weaker one's whole
+// list.
 
 enum setting_source { SOURCE_DEFAULT, SOURCE_FILE, SOURCE_ENVIRONMENT, SOURCE_FLAG };
 
@@ -94,29 +94,29 @@ struct settings {
 
 void settings_init(struct settings *settings, struct arena *arena);
 
-// Sets one. `where` and `text` are copied. ERROR_USAGE: the file says it twice. ERROR_MEMORY.
+// Sets one. `where` and `text` are copied. ERROR_USAGE: the file contains it twice. ERROR_MEMORY.
 enum error_code settings_put(struct settings *settings, enum option_id id,
                              enum setting_source source, const char *where, struct slice text,
                              struct error *error) MUST_CHECK;
-// By name, as flags, variables and files do. ERROR_USAGE: no such setting, with the nearest name.
+// By name, for flags, variables and files. ERROR_USAGE: no such setting; the message has the nearest name.
 enum error_code settings_put_named(struct settings *settings, struct slice name,
                                    enum setting_source source, const char *where, struct slice text,
                                    struct error *error) MUST_CHECK;
 
-// All GHATRACE_* of an environment ("NAME=value", NULL at the end). An empty value counts as not
-// set, as it does for OpenTelemetry's variables; what an orchestrator makes of a service's name is passed over
-// (app/injected.h). ERROR_USAGE: an unknown one. ERROR_MEMORY.
+// Reads all GHATRACE_* variables of an environment ("NAME=value", NULL at the end). An empty value counts as not set,
+// as for OpenTelemetry's variables; variables that an orchestrator derives from a service's name are skipped
+// (app/credentials.h). ERROR_USAGE: an unknown one. ERROR_MEMORY.
 enum error_code settings_read_environment(struct settings *settings, char *const *environment,
                                           struct error *error) MUST_CHECK;
-// "name = value" lines; lines that start with '#' or ';' are comments, and so is what follows a ';'
-// after a blank. ERROR_USAGE with file and line; ERROR_IO: it cannot be read; ERROR_MEMORY.
+// Reads "name = value" lines; lines that start with '#' or ';' are comments, and so is text from a ';' that follows a
+// blank. ERROR_USAGE with file and line; ERROR_IO: it cannot be read; ERROR_MEMORY.
 enum error_code settings_read_file(struct settings *settings, const char *path,
                                    struct error *error) MUST_CHECK;
 // The same from memory; `path` is for messages.
 enum error_code settings_read_text(struct settings *settings, const char *path, struct slice text,
                                    struct error *error) MUST_CHECK;
 
-// The file named by `config` (if it is), then the environment's; flags are in already.
+// Reads the file named by `config`, if set, then the environment; flags were set before.
 enum error_code settings_complete(struct settings *settings, char *const *environment,
                                   struct error *error) MUST_CHECK;
 

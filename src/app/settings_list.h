@@ -1,12 +1,12 @@
-// The one list of settings. A row makes a flag, a variable, a line of the file, the help, a line of `ghatrace check`,
-// and the place that the value goes to; its default stands here and nowhere else. A new setting takes a row here, the
-// field that it names, in struct config or in the options of the part that uses it, and its lines in
+// The only list of settings. A row defines a flag, a variable, a line of the file, the help, a line of `ghatrace
+// check`, and the field that receives the value; its default is written here and nowhere else. A new setting needs a
+// row here, the field that it names, in struct config or in the options of the part that uses it, and its lines in
 // conf/ghatrace.conf and the README, which a test compares with this list.
 //
 //   SETTING(ID, name, TYPE(field of struct config), default, values, help, further members of struct option)
 //
-// Included by settings.h, which makes enum option_id of it, and by settings.c, which makes options[]: so no include guard.
-// The types are those of enum option_type; a field of another C type does not compile.
+// Included by settings.h, which builds enum option_id from it, and by settings.c, which builds options[]: so there is
+// no include guard. The types are those of enum option_type; a field with a different C type does not compile.
 // clang-format off
 
 SETTING(LISTEN, "listen", TEXT(listen), "127.0.0.1:8080", "HOST:PORT",
