@@ -1,4 +1,4 @@
-// Who may see the operator's side.
+// Access control of the admin listener.
 #include "access.h"
 
 #include <string.h>
@@ -9,7 +9,7 @@
 
 #define CREDENTIALS_MAX 1024 // name, colon and token, decoded
 
-// Digests are compared, so that the time tells nothing of the token, its length included.
+// Compares digests, so that the response time reveals nothing about the token, not even its length.
 static bool is_token(struct ingress_secrets *tokens, struct slice shown)
 {
     uint8_t expected[SHA256_SIZE], actual[SHA256_SIZE];
@@ -26,7 +26,7 @@ static bool is_token(struct ingress_secrets *tokens, struct slice shown)
     return is_one && shown.len > 0;
 }
 
-// RFC 7617: base64 of "name:password"; the password is the token, whatever the name.
+// RFC 7617: base64 of "name:password"; the password is the token, and the name is ignored.
 static bool is_basic(struct ingress_secrets *tokens, struct slice encoded)
 {
     char text[CREDENTIALS_MAX];

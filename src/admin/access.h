@@ -1,4 +1,4 @@
-// Who may see the operator's side. Pure, but for the tokens in force.
+// Access control of the admin listener. Pure, except for the tokens in use.
 #ifndef GHATRACE_ADMIN_ACCESS_H
 #define GHATRACE_ADMIN_ACCESS_H
 
@@ -8,15 +8,15 @@
 
 struct admin_access {
     struct ingress_secrets *tokens; // NULL: none
-    bool has_client_certificates;   // only who has one gets this far
+    bool has_client_certificates;   // connections without one are rejected before
     bool is_loopback;               // the listener's address
 };
 
 enum admin_verdict {
     ADMIN_MAY,
-    ADMIN_WANTS_TOKEN, // none, or a wrong one
-    ADMIN_WRONG_HOST,  // on loopback, but Host says otherwise
-    ADMIN_CLOSED,      // beyond loopback, without a lock
+    ADMIN_WANTS_TOKEN, // none, or an incorrect one
+    ADMIN_WRONG_HOST,  // on loopback, but Host names another host
+    ADMIN_CLOSED,      // not on loopback, and no access control is configured
 };
 
 enum admin_verdict admin_access_judge(const struct admin_access *access,

@@ -1,4 +1,4 @@
-// The JSON API: the queue, latencies, quarantine, status; and the parts that runs have in common with them.
+// The JSON API: the queue, latencies, quarantine, status; and helpers shared with the runs.
 #include "api.h"
 #include "ghatrace/base/utf8.h"
 
@@ -60,7 +60,7 @@ const char *api_open_job_text(enum open_job_kind open_state)
     return "finished";
 }
 
-// The backend's address of a trace, from the operator's template.
+// The URL of a trace in the backend, from the operator's template.
 static void put_trace_url(struct json_out *json, const struct view_sources *sources,
                           const struct run_view *run, struct arena *arena)
 {
@@ -186,12 +186,12 @@ void api_put_jobs(struct json_out *json, const struct run_view *run, bool steps)
     json_out_close_array(json);
 }
 
-// --- what waits for a runner right now, and for how long ------------------------------------------
+// --- jobs that currently wait for a runner, and for how long --------------------------------------
 
 struct queue {
     struct json_out json;
     timestamp_ns now;
-    size_t end; // of the list, in the answer
+    size_t end; // limit for the list in the response
 };
 
 static void put_totals(struct json_out *json, const struct queue_view *view)
@@ -287,7 +287,7 @@ static enum error_code put_queue(struct queue *queue, struct store_transaction *
     json_out_open_array(&queue->json, "jobs");
     code =
         queue_view_walk(transaction, &view, filter, arena, put_open_job, queue, &has_more, error);
-    if (code == ERROR_FULL) { // of put_open_job()
+    if (code == ERROR_FULL) { // returned by put_open_job()
         has_more = true;
         code = ERROR_NONE;
     }
@@ -318,17 +318,17 @@ enum error_code api_render_queue(const struct view_sources *sources,
     code = put_queue(&queue, transaction, &filter, arena, error);
     json_out_close_object(&queue.json);
     store_abort(transaction);
-    // A failure of the text itself is told at its end, with words.
+    // An error of the output itself is reported with its message by json_out_finish().
     return code == ERROR_NONE || code == json_out_finish(&queue.json)
                ? api_finish(&queue.json, error)
                : code;
 }
 
-// --- how long jobs queued, lately -----------------------------------------------------------------
+// --- recent queue times of jobs -------------------------------------------------------------------
 
 #define SLOTS_MAX 24
 
-// What remains of a histogram.
+// Values computed from a histogram.
 struct figures {
     uint64_t count;
     duration_ns p50, p90, p99, max;
@@ -347,7 +347,7 @@ struct latency {
     struct pool *pools;
     size_t count;
     struct pool_latency *rows;
-    struct histogram *whole, *slot; // one of each pool
+    struct histogram *whole, *slot; // one per pool
     duration_ns slot_length;
     size_t slot_count;
     timestamp_ns start;
@@ -391,7 +391,7 @@ static enum error_code read_slot(struct latency *latency, size_t slot)
     return code;
 }
 
-// Most jobs first; then by name, so that rows keep their places.
+// Most jobs first; then by name, so that the order of rows is stable.
 static int compare_rows(const void *left, const void *right)
 {
     const struct pool_latency *a = left, *b = right;
@@ -461,7 +461,7 @@ enum error_code api_render_latency(const struct view_sources *sources, bool is_d
                               .slot_count = is_day ? 24 : 12};
     duration_ns window = (duration_ns)latency.slot_count * latency.slot_length;
     struct json_out json;
-    // Whole slots of the store's; the present one is the last.
+    // Whole slots of the store; the current one is the last.
     latency.start = now / LATENCY_SLOT * LATENCY_SLOT + LATENCY_SLOT - window;
     enum error_code code = store_begin(sources->store, false, &latency.transaction, error);
     if (code != ERROR_NONE)
@@ -482,12 +482,12 @@ enum error_code api_render_latency(const struct view_sources *sources, bool is_d
     return code == ERROR_NONE ? api_finish(&json, error) : code;
 }
 
-// --- which records the collector refuses while it accepts others ----------------------------------
+// --- records that the collector refuses while it accepts others -----------------------------------
 
 // A larger record is listed without being decoded.
 #define DECODED_MAX ((uint32_t)1 << 20)
 
-// Names the run; a record that cannot be decoded is listed all the same: that may be why it is refused.
+// Names the run; a record that cannot be decoded is listed, too, since that may be the reason for the refusal.
 static enum error_code put_names(struct json_out *json, struct store_transaction *transaction,
                                  const struct store_quarantined *quarantined, struct arena *arena,
                                  struct error *error)
@@ -502,7 +502,7 @@ static enum error_code put_names(struct json_out *json, struct store_transaction
     if (code != ERROR_NONE && code != ERROR_NOT_FOUND)
         return code;
     bool has_span = batch.span_count > 0;
-    struct slice server = SLICE_EMPTY; // null where nothing is known
+    struct slice server = SLICE_EMPTY; // null if unknown
     if (has_span)
         server = github_server_name(attributes_get_string(&batch.resource, "server.address"));
     json_out_text(json, "server", server);
@@ -564,9 +564,9 @@ enum error_code api_render_quarantine(const struct view_sources *sources, size_t
     return api_finish(&json, error);
 }
 
-// --- is ghatrace healthy, and has it lost anything? -----------------------------------------------
+// --- health and data loss -------------------------------------------------------------------------
 
-// What the list of the daemon's figures (metrics.c) has for one of the objects; "": for the outermost.
+// The members of one object in the list of the daemon's figures (metrics.c); "": the outermost object.
 static void put_health_figures(struct json_out *json, const struct health_figures *figures,
                                const char *object)
 {
@@ -678,7 +678,7 @@ static void put_overflow(struct json_out *json, const struct engine_overflow *ov
     json_out_close_object(json);
 }
 
-// Of the hour that is running, and of the one before, as long as it is the last.
+// Counts of the current hour, and of the previous hour if there are any.
 static void put_notes(struct json_out *json, const struct health_figures *figures, timestamp_ns now)
 {
     const struct store_sheds *sheds = &figures->usage.sheds;

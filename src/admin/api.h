@@ -12,24 +12,24 @@
 #include "ghatrace/view/run_view.h"
 
 // --- api ------------------------------------------------------------------------------------------
-// The JSON API of the admin side: one function an address, from the store to the text. README, "JSON API", shows
-// what they answer.
+// The JSON API of the admin listener: one function per path, which reads the store and writes the response. README,
+// "JSON API", documents the responses.
 //
-// All append one JSON object and a line's end to `out`, and need `arena` only meanwhile. Each reads one snapshot of
-// the store, without waiting for anything. What they look at is bounded, whatever is in the store. Errors:
-// ERROR_MEMORY, ERROR_TOO_LARGE (the buffer's cap), or as the store says; `out` is then worthless.
+// All functions append one JSON object and a line end to `out`, and use `arena` only during the call. Each reads one
+// snapshot of the store, without blocking. The amount of data read is bounded, whatever is in the store. Errors:
+// ERROR_MEMORY, ERROR_TOO_LARGE (the buffer's limit), or as the store reports; `out` is then invalid.
 
 #define API_QUEUE_LIMIT 100
 #define API_QUEUE_LIMIT_MAX 1000
 #define API_RUNS_LIMIT 50
 #define API_RUNS_LIMIT_MAX 200
-#define API_RUNS_LOOKED_AT 20000 // runs in one request, however few are asked for
+#define API_RUNS_LOOKED_AT 20000 // runs read for one request, whatever its limit is
 #define API_QUARANTINE_LIMIT 100
 #define API_QUARANTINE_LIMIT_MAX 1000
 #define API_RUN_JOBS_MAX 10000 // of one run
 
-// Pools of runners with their open jobs, and the jobs that have stood longest: queued ones first, then waiting, then
-// running.
+// Pools of runners with their open jobs, and the jobs that have been in their state for longest: queued ones first,
+// then waiting, then running.
 struct api_queue_query {
     struct slice state;         // "waiting", "queued", "running"; empty: all
     struct slice runner_labels; // "a,b", in any order and case (labels.h); empty: all
@@ -40,41 +40,41 @@ enum error_code api_render_queue(const struct view_sources *sources,
                                  struct arena *arena, struct buffer *out,
                                  struct error *error) MUST_CHECK;
 
-// Runs, the newest first. Filters take what they hold in any case of letters; `result` must be equal.
+// Runs, newest first. Filters match substrings, ignoring case; `result` must be equal.
 struct api_runs_query {
-    bool open; // with their jobs; else those that are finished
+    bool open; // open runs with their jobs; else finished ones
     struct slice repository;
     struct slice workflow;
     struct slice branch;
     struct slice result;
-    struct slice server; // its name, or its address; empty: all
+    struct slice server; // its name or its URL; empty: all
     struct slice text;   // in any of repository, workflow, branch, title and run id
-    struct slice cursor; // "next" of an earlier answer; empty: from the newest
+    struct slice cursor; // "next" of an earlier response; empty: from the newest
     size_t limit;
 };
-// ERROR_USAGE: the cursor is none of ours.
+// ERROR_USAGE: the cursor is not valid.
 enum error_code api_render_runs(const struct view_sources *sources,
                                 const struct api_runs_query *query, timestamp_ns now,
                                 struct arena *arena, struct buffer *out,
                                 struct error *error) MUST_CHECK;
 
-// One attempt with its jobs, phases and steps; where the question fits several servers' runs, the first of run_lookup(),
-// and the names of all of them. ERROR_NOT_FOUND, with words.
+// One attempt with its jobs, phases and steps; if runs of several servers match, the first of run_lookup(), and the
+// names of all these servers. ERROR_NOT_FOUND, with a message.
 enum error_code api_render_run(const struct view_sources *sources,
                                const struct run_question *question, timestamp_ns now,
                                struct arena *arena, struct buffer *out,
                                struct error *error) MUST_CHECK;
-// Its finished spans as OTLP JSON, an ExportTraceServiceRequest. ERROR_NOT_FOUND, with words.
+// The finished spans of an attempt as OTLP JSON, an ExportTraceServiceRequest. ERROR_NOT_FOUND, with a message.
 enum error_code api_render_spans(const struct view_sources *sources,
                                  const struct run_question *question, struct arena *arena,
                                  struct buffer *out, struct error *error) MUST_CHECK;
 
-// How long jobs of each pool queued, over the last hour in slots of five minutes, or the last day in hours.
+// Queue times of the jobs of each pool, over the last hour in slots of five minutes, or the last day in hours.
 enum error_code api_render_latency(const struct view_sources *sources, bool is_day,
                                    timestamp_ns now, struct arena *arena, struct buffer *out,
                                    struct error *error) MUST_CHECK;
 
-// Is ghatrace healthy, and has it lost anything?
+// Health of the daemon, and whether it has lost data.
 enum error_code api_render_status(const struct view_sources *sources, timestamp_ns now,
                                   struct buffer *out, struct error *error) MUST_CHECK;
 
@@ -83,12 +83,12 @@ enum error_code api_render_quarantine(const struct view_sources *sources, size_t
                                       struct arena *arena, struct buffer *out,
                                       struct error *error) MUST_CHECK;
 
-// --- what several answers of the API have in common -----------------------------------------------
+// --- helpers shared by several responses ----------------------------------------------------------
 
-// Ends the text, and says what failed.
-// How far a list may go in `out` before it ends with what it has, so that a few entries of an odd size cost others
-// their places, and not the whole answer.
+// The size of `out` at which a list must end, so that a few unusually large entries cause other entries to be omitted
+// instead of making the whole response fail.
 size_t api_list_end(const struct buffer *out);
+// Completes the text, and reports the first error in it.
 enum error_code api_finish(struct json_out *json, struct error *error) MUST_CHECK;
 const char *api_open_job_text(enum open_job_kind open_state); // OPEN_JOB_NONE: "finished"
 

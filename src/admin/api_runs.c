@@ -12,7 +12,7 @@
 
 // --- one run attempt ------------------------------------------------------------------------------
 
-// Of spans as protobuf, before they become JSON.
+// Limit for spans as protobuf, before they are converted to JSON.
 #define SPANS_MAX_BYTES ((size_t)64 * 1024 * 1024)
 
 static void put_servers(struct json_out *json, const struct found_run *runs, size_t count)
@@ -138,7 +138,7 @@ enum error_code api_render_spans(const struct view_sources *sources,
 // --- runs, open and finished, the newest first ----------------------------------------------------
 
 #define OPEN_RUN_JOBS 60      // of each run in the list
-#define OPEN_JOBS_IN_ALL 2000 // of all of them: finished ones are decoded anew each time
+#define OPEN_JOBS_IN_ALL 2000 // for all runs: finished jobs are decoded in each request
 #define RUN_ARENA_BLOCK_BYTES ((size_t)64 * 1024)
 #define CURSOR_SIZE (16 + 2 * TRACE_ID_SIZE)
 #define NEXT_MAX 96 // two numbers of 19 digits and a trace
@@ -151,11 +151,11 @@ struct listing {
     struct error *error;
     struct json_out json;
     timestamp_ns now;
-    struct arena run_arena; // of the one that is looked at: most are only looked at
-    size_t count;           // in the answer
-    size_t jobs;            // likewise
-    size_t end;             // of the list, in the answer
-    struct slice server;    // the query's, as states have it
+    struct arena run_arena; // for the current run, which is often discarded
+    size_t count;           // in the response
+    size_t jobs;            // in the response
+    size_t end;             // limit for the list in the response
+    struct slice server;    // the query's, in the form used in states
     char next[NEXT_MAX];
 };
 
@@ -229,7 +229,7 @@ static bool read_place(struct slice cursor, struct recent_place *place)
     for (size_t i = 0; i < sizeof bytes; i++)
         at = at << 8 | bytes[i];
     place->at = (timestamp_ns)at;
-    // All zero is ours too: it leads to the newest, after a page of no runs.
+    // All zero is valid, too: the next page starts with the newest finished run, after a page without runs.
     return place->at > 0 || (at == 0 && memcmp(&place->trace, &none, sizeof none) == 0);
 }
 
@@ -272,7 +272,7 @@ static struct slice take_part(struct slice *rest)
     return part;
 }
 
-// "RUN-ATTEMPT", of other servers than github.com "RUN-ATTEMPT-TRACE".
+// "RUN-ATTEMPT"; for servers other than github.com "RUN-ATTEMPT-TRACE".
 static bool read_open_run(struct slice cursor, struct stored_run *place)
 {
     long long run_id, run_attempt;
@@ -315,14 +315,14 @@ static enum error_code load_open_run(struct listing *listing, const struct store
                          listing->error);
 }
 
-// It is among the open runs, but has no state that can be read.
+// Counts an open run whose state is missing or unreadable.
 static enum error_code leave_out(const struct listing *listing)
 {
     store_note_unreadable(listing->transaction);
     return ERROR_NONE;
 }
 
-// No filter asks for jobs, and they cost most: they are read of the runs that are wanted.
+// No filter depends on jobs, and they are the most expensive part: they are read only for matching runs.
 static enum error_code take_open_run(struct listing *listing, const struct stored_run *place)
 {
     size_t jobs = listing->jobs < OPEN_JOBS_IN_ALL ? OPEN_JOBS_IN_ALL - listing->jobs : 0;

@@ -10,8 +10,8 @@
 #include "ghatrace/webhook/setup.h"
 
 #define TICK NS_PER_SECOND
-// Then an event without news: proxies keep the connection, we learn who has left, and the page learns that events come
-// through.
+// After this many ticks an unchanged event is sent: it keeps the connection open in proxies, detects closed
+// connections, and shows the page that events arrive.
 #define QUIET_TICKS_MAX 15
 #define EVENTS_MAX_BYTES ((size_t)32 * 1024 * 1024)
 #define ARENA_BLOCK_BYTES ((size_t)256 * 1024)
@@ -26,7 +26,7 @@ struct live_subscriber {
 
 // --- events ---------------------------------------------------------------------------------------
 
-// The data is one line, and brings its end.
+// The data is one line and includes its line end.
 static enum error_code add_event(struct live *live, const char *name)
 {
     return buffer_append_format(&live->events, "event: %s\ndata: ", name);
@@ -83,7 +83,7 @@ static struct live_seen look(const struct live *live)
     return seen;
 }
 
-// The number of failures alone is no news.
+// A change in the number of failures alone is not sent.
 static bool is_same(const struct live_seen *a, const struct live_seen *b)
 {
     return a->commits == b->commits && a->is_ready == b->is_ready &&
@@ -94,7 +94,7 @@ static bool is_same(const struct live_seen *a, const struct live_seen *b)
            strcmp(a->exporting.message, b->exporting.message) == 0;
 }
 
-// Sending may end a stream, but its subscriber goes later, from the loop.
+// Sending may end a stream, but its subscriber is removed later, from the loop.
 static void send_to_all(struct live *live, struct slice bytes)
 {
     struct live_subscriber *each;
@@ -147,8 +147,9 @@ void live_handle(void *context, const struct admin_request *request, struct admi
                              error.code != ERROR_NONE ? error.message : "out of memory");
         return;
     }
-    // nginx holds answers back unless told otherwise; others do while they compress. RFC 9111 5.2.2.6 forbids that with
-    // no-transform; Caddy 2.6 (Debian 12) compresses all that names no coding, so one is named that changes nothing.
+    // nginx buffers responses unless this field says otherwise; other proxies do so while they compress. RFC 9111
+    // 5.2.2.6 forbids compression with no-transform; Caddy 2.6 (Debian 12) compresses responses without a content
+    // coding, so the identity coding is named.
     admin_response_set_field(reply, "X-Accel-Buffering", "no");
     admin_response_set_field(reply, "Cache-Control", "no-store, no-transform");
     admin_response_set_field(reply, "Content-Encoding", "identity");

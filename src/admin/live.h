@@ -1,5 +1,5 @@
-// The stream that the live page follows: what is open, and how the daemon fares, whenever something was committed
-// or the daemon itself is in another state.
+// The event stream of the live page: open runs and jobs, and the state of the daemon, sent whenever something was
+// committed or the daemon's state has changed.
 #ifndef GHATRACE_ADMIN_LIVE_H
 #define GHATRACE_ADMIN_LIVE_H
 
@@ -9,7 +9,7 @@
 
 struct live_subscriber;
 
-// What new events are sent for.
+// Changes of these values cause new events.
 struct live_seen {
     uint64_t commits;
     bool is_ready;
@@ -23,8 +23,8 @@ struct live {
     struct net_timer *timer; // runs while there are subscribers
     LIST_HEAD(, live_subscriber) subscribers;
     struct arena arena;
-    struct buffer events;  // rendered once for all
-    struct live_seen seen; // as of the last events
+    struct buffer events;  // rendered once for all subscribers
+    struct live_seen seen; // at the last events
     unsigned quiet_ticks;
 };
 

@@ -30,7 +30,7 @@ static void put_string(struct metrics_text *text, const char *piece)
     put(text, slice_from_string(piece));
 }
 
-// Label values: backslash, quotation mark and line feed are escaped, all else goes out as it is, in both formats.
+// Label values: backslash, quotation mark and line feed are escaped, everything else is unchanged, in both formats.
 static void put_escaped(struct metrics_text *text, struct slice value)
 {
     size_t start = 0;
@@ -72,7 +72,7 @@ static void put_uint(struct metrics_text *text, uint64_t value)
     put(text, (struct slice){digits + at, sizeof digits - at});
 }
 
-// Whole numbers without a point; else what reads back as the same.
+// Integers without a decimal point; other numbers so that parsing them gives the same value.
 static void put_number(struct metrics_text *text, double value)
 {
     char number[NUMBER_SIZE];
@@ -97,7 +97,7 @@ static void metrics_family(struct metrics_text *text, const char *name, enum met
                                         [METRICS_COUNTER] = "counter",
                                         [METRICS_HISTOGRAM] = "histogram",
                                         [METRICS_SUMMARY] = "summary"};
-    // OpenMetrics names the family without its samples' suffix, Prometheus with it.
+    // OpenMetrics names the family without the suffix of its samples, Prometheus with it.
     bool has_suffix = type == METRICS_COUNTER && text->format == METRICS_PROMETHEUS;
     const char *suffix = has_suffix ? "_total" : "";
     const char *const pieces[] = {"# HELP ", name,   suffix, " ",         help, "\n# TYPE ",
@@ -130,7 +130,7 @@ void metrics_single(struct metrics_text *text, const char *name, enum metrics_ty
 
 // --- histograms -----------------------------------------------------------------------------------
 
-// OpenMetrics wants floats for bounds, and Prometheus keeps them as they are written.
+// OpenMetrics requires floats for bounds; Prometheus stores bounds as they are written.
 static void put_bound(struct metrics_text *text, double bound)
 {
     char number[NUMBER_SIZE];
@@ -154,8 +154,8 @@ static void put_exemplar(struct metrics_text *text, const struct series_exemplar
     put_string(text, rest);
 }
 
-// The labels are the same on each line of a histogram: they are escaped once and copied from there. `is_open`: the
-// bound follows.
+// The labels are the same on each line of a histogram: they are escaped once and copied. `is_open`: the bound
+// follows.
 static void put_line_start(struct metrics_text *text, const char *name, const char *suffix,
                            size_t labels_at, size_t labels_len, bool is_open)
 {
@@ -207,7 +207,7 @@ void metrics_put_histogram(struct metrics_text *text, const char *name,
 }
 
 // --- metrics process ------------------------------------------------------------------------------
-// What the system knows of the process, by the names that Prometheus' own libraries use.
+// Metrics of the process from the operating system, with the names used by Prometheus' client libraries.
 
 static double processor_seconds(void)
 {
@@ -218,7 +218,7 @@ static double processor_seconds(void)
            (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
 }
 
-// The second number of /proc/self/statm: pages in memory, those of the mapped store included. -1: no such file.
+// The second number of /proc/self/statm: resident pages, including those of the mapped store. -1: no such file.
 static double resident_bytes(void)
 {
     long long pages = -1;
@@ -231,10 +231,10 @@ static double resident_bytes(void)
     return pages < 0 ? -1 : (double)pages * (double)sysconf(_SC_PAGESIZE);
 }
 
-// -1: not to be known here.
+// -1: not available.
 static double open_descriptors(void)
 {
-    double count = -1; // the folder's own
+    double count = -1; // excludes the descriptor of the folder itself
     DIR *folder = opendir("/proc/self/fd");
     if (folder == NULL)
         return -1;
@@ -374,16 +374,16 @@ static enum error_code metrics_put_queue(struct metrics_text *text,
 }
 
 // --- metrics series -------------------------------------------------------------------------------
-// Latencies of jobs, runs and steps, as they were counted ever since the store was made.
+// Latencies of jobs, runs and steps, counted since the store was created.
 
 static const double bounds[SERIES_BOUNDS] = {1,   2,   5,    10,   15,   30,   60,    120,
                                              300, 600, 1200, 1800, 3600, 7200, 14400, 21600};
 
-// What /metrics may grow to by series: it is made in memory, by the loop that answers all else, within some 2 s. Five
-// thousand sets with names of usual length and exemplars fit (100 MB); with names of 256 bytes 500 do.
+// Limit of /metrics for series: they are rendered in memory, by the loop that also serves everything else, within
+// some 2 s. Five thousand sets with names of usual length and exemplars fit (100 MB); with names of 256 bytes 500 do.
 #define SERIES_BYTES_MAX ((size_t)128 * 1024 * 1024)
 
-// One family of histograms: of a kind of series, the histogram at a position.
+// One family of histograms: the histogram at a position in each series of a kind.
 struct family {
     const char *name;
     const char *help;
@@ -413,7 +413,7 @@ static const struct family families[] = {
      SERIES_RUN, 0},
 };
 
-// By kind and position.
+// Indexed by kind and position.
 static const char *const label_names[SERIES_KINDS][SERIES_LABELS_MAX] = {
     [SERIES_JOB] = {"repository", "workflow", "runner_group", "runner_labels", "result"},
     [SERIES_RUN] = {"repository", "workflow", "result"},
@@ -457,8 +457,8 @@ static void put_step(struct metrics_text *text, const char *name, const struct s
 }
 
 struct series_sums {
-    uint64_t overflow[SERIES_KINDS]; // what was counted beyond the bound
-    uint64_t left_out;               // sets for which there was no room
+    uint64_t overflow[SERIES_KINDS]; // counted beyond the limit
+    uint64_t left_out;               // sets omitted for lack of space
 };
 
 static enum error_code put_family(struct metrics_text *text, struct store_transaction *transaction,
@@ -784,7 +784,7 @@ static void put_identity(struct metrics_text *text, const struct health_figures 
                    to_seconds(figures->started_at));
 }
 
-// --- the list of the daemon's figures, for /metrics and /api/status -------------------------------
+// --- the list of figures, for /metrics and /api/status --------------------------------------------
 
 // A figure whose C type is not uint64_t does not compile.
 #define FIGURE(member)                                                                             \
@@ -917,7 +917,7 @@ static enum error_code metrics_put_health(struct metrics_text *text,
     return code;
 }
 
-// --- GET /metrics: the format, and the families one after the other -------------------------------
+// --- GET /metrics: selects the format and writes all families -------------------------------------
 
 // "application/openmetrics-text" of "application/openmetrics-text; version=1.0.0; q=0.5".
 static struct slice take_element(struct slice *list)

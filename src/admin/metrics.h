@@ -12,27 +12,27 @@
 #include "ghatrace/stats/series.h"
 
 // --- metrics --------------------------------------------------------------------------------------
-// GET /metrics: what Prometheus scrapes.
+// GET /metrics, for Prometheus.
 //
-// Two formats of the same: Prometheus text 0.0.4, and OpenMetrics 1.0.0, which carries exemplars: the trace of
-// a job beside the bucket that it fell into. Bucket bounds are written alike in both ("1.0"), or a change of
-// format would make other series of them.
+// The same metrics in two formats: Prometheus text 0.0.4, and OpenMetrics 1.0.0, which supports exemplars: the trace
+// of a job next to the bucket that it was counted in. Bucket bounds are written alike in both ("1.0"), since
+// otherwise a change of format would create different series.
 
 enum metrics_format { METRICS_PROMETHEUS, METRICS_OPENMETRICS };
 
-// Which one the header field Accept prefers (RFC 9110 12.5.1); Prometheus text where it says nothing.
+// The format preferred by the header field Accept (RFC 9110 12.5.1); Prometheus text if it has no preference.
 enum metrics_format metrics_format_of(struct slice accept);
 const char *metrics_content_type(enum metrics_format format);
 
-// All metrics at `now`, from one snapshot of the store for each part. Errors as the store says, ERROR_MEMORY,
-// ERROR_TOO_LARGE; `out` is then worthless.
+// All metrics at `now`, from one snapshot of the store per part. Errors as the store reports, ERROR_MEMORY,
+// ERROR_TOO_LARGE; `out` is then invalid.
 enum error_code metrics_render(const struct view_sources *sources, enum metrics_format format,
                                timestamp_ns now, struct buffer *out,
                                struct error *error) MUST_CHECK;
 
-// --- the text of metrics: families with their help, samples with their labels ---------------------
+// --- writing metrics: families with their help, samples with their labels -------------------------
 
-// The first failure sticks.
+// The first error is kept.
 struct metrics_text {
     struct buffer *out;
     enum metrics_format format;
@@ -43,10 +43,10 @@ enum metrics_type { METRICS_GAUGE, METRICS_COUNTER, METRICS_HISTOGRAM, METRICS_S
 
 struct metrics_label {
     const char *name;
-    struct slice value; // anything; it is escaped
+    struct slice value; // any text; it is escaped
 };
 
-// `suffix` as "_total" or "".
+// `suffix` is "_total" or "".
 void metrics_sample(struct metrics_text *text, const char *name, const char *suffix,
                     const struct metrics_label *labels, size_t count, double value);
 // A family with one sample without labels.
@@ -67,11 +67,11 @@ void metrics_put_histogram(struct metrics_text *text, const char *name,
                            const struct metrics_histogram *histogram);
 
 // --- health figures -------------------------------------------------------------------------------
-// The daemon's own figures, read at one moment: what it took in, what it stores, what it sends.
+// The daemon's own figures at one moment: what it received, what it stores, what it sends.
 
 struct health_figures {
     bool is_ready;
-    struct error trouble; // why it is not
+    struct error trouble; // the reason if it is not
     struct ingress_counters ingress;
     struct ingress_setup setup;
     struct engine_counters engine;
@@ -82,48 +82,48 @@ struct health_figures {
     struct store_set_aside_totals set_aside;
     uint64_t unreadable; // store_unreadable_ever()
     timestamp_ns
-        outbox_oldest; // when the oldest record that waits was finished; TIMESTAMP_UNKNOWN: none waits
-    timestamp_ns oldest_delivery; // that is remembered; TIMESTAMP_UNKNOWN: none is
+        outbox_oldest; // when the oldest waiting record was finished; TIMESTAMP_UNKNOWN: none waits
+    timestamp_ns oldest_delivery; // the oldest still remembered; TIMESTAMP_UNKNOWN: none is
     uint64_t open_runs;
     uint64_t finished_runs; // in the history
     timestamp_ns now;       // when they were read
     timestamp_ns started_at;
     bool
-        has_usable_headers; // false: otlp-header-file cannot be used, and the last good headers stay
+        has_usable_headers; // false: otlp-header-file cannot be used, and the last valid headers are kept
 };
 
-// A number or several of struct health_figures: how /metrics and /api/status say them.
+// One or several numbers of struct health_figures, and their names in /metrics and /api/status.
 struct health_family {
     const char *metric; // without "_total"
     enum metrics_type type;
     const char *help;
-    size_t field;             // of the first uint64_t, in struct health_figures
-    const char *label;        // that tells several numbers apart; NULL: there is one number
-    const char *const *names; // the values of the label, and the members of the object in the API
+    size_t field;      // of the first uint64_t, in struct health_figures
+    const char *label; // the label that distinguishes several numbers; NULL: there is one number
+    const char *const *names; // the values of the label, and the member names in the API's object
     size_t count;             // how many
-    // Where GET /api/status says the same: in this object ("": the outermost), by this name. NULL: nowhere.
+    // The name in GET /api/status, in this object ("": the outermost). NULL: not there.
     const char *object, *name;
-    // Writes families that are no plain numbers; all else is NULL then.
+    // Writes families that are not plain numbers; everything else is NULL then.
     void (*write)(struct metrics_text *text, const struct health_figures *figures);
 };
 
-// All families of the daemon's health, in the order of /metrics.
+// All health families, in the order of /metrics.
 extern const struct health_family health_families[];
 extern const size_t health_family_count;
 
-// The number at a place of a family.
+// The number of a family at an index.
 uint64_t health_number(const struct health_figures *figures, const struct health_family *family,
                        size_t place);
 
-// The words for a category as labels and API fields have them: "refuses_credentials".
+// The name of a category in labels and API fields: "refuses_credentials".
 #define HEALTH_CATEGORY_SIZE 64
 const char *health_category(enum export_trouble trouble, char text[HEALTH_CATEGORY_SIZE]);
 
-// What is judged by setup_judge(); points into both.
+// The input for setup_judge(); points into both arguments.
 struct setup_facts health_setup_facts(const struct view_sources *sources,
                                       const struct health_figures *figures, timestamp_ns now);
 
-// At `now`. What does not run counts 0. Errors as the store says.
+// Reads the figures at `now`. Parts that do not run count 0. Errors as the store reports.
 enum error_code health_figures_read(const struct view_sources *sources, timestamp_ns now,
                                     struct health_figures *figures, struct error *error) MUST_CHECK;
 

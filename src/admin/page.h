@@ -1,4 +1,4 @@
-// The live page: files that are part of the program (src/view/page/), made into C by scripts/embed.
+// The live page: files embedded in the program (src/admin/page/), converted to C by scripts/embed.
 #ifndef GHATRACE_ADMIN_PAGE_H
 #define GHATRACE_ADMIN_PAGE_H
 

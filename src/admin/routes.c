@@ -1,4 +1,4 @@
-// Routes of the admin listener: from the request to what renders its answer.
+// Routes of the admin listener: map requests to the functions that render the responses.
 #include "ghatrace/admin/admin.h"
 
 #include <string.h>
@@ -18,12 +18,12 @@
 struct view {
     struct view_sources sources;
     struct live live;
-    struct arena arena; // of one request
+    struct arena arena; // for one request
     struct admin_route routes[FIXED_ROUTES + PAGE_ROUTES_MAX];
     size_t route_count;
 };
 
-// --- a turn --------------------------------------------------------------------------------------
+// --- state of a request --------------------------------------------------------------------------
 
 static int status_of(enum error_code code)
 {
@@ -34,7 +34,7 @@ static int status_of(enum error_code code)
 
 // --- parameters -----------------------------------------------------------------------------------
 
-// One request being answered.
+// One request in progress.
 struct turn {
     struct view *view;
     const struct admin_request *request;
@@ -42,7 +42,7 @@ struct turn {
     struct buffer out;
     timestamp_ns now;
     struct error error;
-    enum error_code code; // the first failure
+    enum error_code code; // the first error
 };
 
 static struct slice get_text(struct turn *turn, const char *name)
@@ -68,7 +68,7 @@ static size_t get_limit(struct turn *turn, size_t usual, size_t most)
     return (unsigned long long)number < most ? (size_t)number : most;
 }
 
-// Which of two words: is it the second? The first where it is absent.
+// True if the parameter is the second of two words; false if it is the first or absent.
 static bool get_choice(struct turn *turn, const char *name, const char *first, const char *second)
 {
     struct slice text = get_text(turn, name);
@@ -87,7 +87,7 @@ static void begin(void *context, const struct admin_request *request, struct adm
     buffer_init(&turn->out, ANSWER_MAX_BYTES);
 }
 
-// What was rendered, or why it could not be.
+// Sends the rendered text, or the error.
 static void end(struct turn *turn, const char *content_type)
 {
     if (turn->code == ERROR_NONE)
@@ -237,7 +237,7 @@ static void add_route(struct view *view, const char *path,
                       void (*handle)(void *, const struct admin_request *, struct admin_response *),
                       const void *context)
 {
-    // Handlers of the page take it as what it is: constant.
+    // Handlers of the page only read it.
     void *plain = (void *)(uintptr_t)context;
     view->routes[view->route_count++] =
         (struct admin_route){.path = path, .handle = handle, .context = plain};

@@ -1,4 +1,4 @@
-// The admin listener: query parameters, answers, streams, in the main loop.
+// The admin listener: query parameters, responses, streams, in the main loop.
 #include <arpa/inet.h>
 #include <assert.h>
 #include <netinet/in.h>
@@ -14,7 +14,7 @@
 
 // --- parameters of a query: application/x-www-form-urlencoded (WHATWG URL 5.1) --------------------
 
-// Returns the length, or -1 for a '%' without two digits behind it.
+// Returns the length, or -1 for a '%' that is not followed by two hexadecimal digits.
 static ptrdiff_t decode(struct slice text, char *out)
 {
     size_t len = 0;
@@ -67,19 +67,19 @@ bool admin_query_get(struct slice query, const char *name, struct arena *arena, 
     return true;
 }
 
-// --- the admin listener: routes, answers, streams, in the main loop -------------------------------
+// --- the admin listener: routes, responses, streams, in the main loop -----------------------------
 
 #define ADMIN_CONNECTIONS_MAX 128
-#define ADMIN_BODY_MAX 4096 // nothing here takes one
-// Memory for answers that clients have not read yet. Beyond it routes answer 503.
+#define ADMIN_BODY_MAX 4096 // no route accepts a body
+// Memory for responses that clients have not read yet. Beyond it routes respond with 503.
 #define ADMIN_MEMORY ((size_t)64 << 20)
 #define STREAMS_MAX 32
 #define LAST_IDLE NS_PER_SECOND // while it winds down
 #define STREAM_UNSENT_MAX ((size_t)1024 * 1024)
 #define RESPONSE_FIELDS_MAX 6
-// Both, so that browsers ask for the password and programs know the better way.
+// Both schemes: browsers ask for a password because of Basic, and programs can use Bearer.
 #define CHALLENGE "Basic realm=\"ghatrace\", charset=\"UTF-8\", Bearer realm=\"ghatrace\""
-// No script, style or picture but the page's own, and nothing that could send data elsewhere.
+// Only the page's own scripts, styles and pictures, and nothing that could send data elsewhere.
 #define CONTENT_SECURITY_POLICY                                                                    \
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "              \
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -107,7 +107,7 @@ struct admin_response {
     bool is_given;
 };
 
-// --- replies --------------------------------------------------------------------------------------
+// --- responses ------------------------------------------------------------------------------------
 
 static void add_field(struct admin_response *reply, const char *name, const char *value)
 {
@@ -240,7 +240,7 @@ static void note_wrong_token(struct admin *admin, const struct http_conn *conn)
             LOG_INT("held_back", held_back));
 }
 
-// True: it has been turned away.
+// True: the request was refused and answered.
 static bool is_turned_away(struct admin *admin, struct admin_response *reply,
                            const struct http_head *head)
 {
@@ -309,7 +309,7 @@ static void on_request(struct http_conn *conn, const struct http_head *head, str
 {
     struct http_response answer;
 
-    // Not reached while every head is answered.
+    // Not reached as long as every request head is answered.
     (void)head;
     (void)body;
     http_response_set_error(&answer, 404, "not found");
@@ -338,7 +338,7 @@ static void free_admin(struct admin *admin)
     memory_free(admin);
 }
 
-// While it only winds down, the listener is open.
+// Frees the admin after admin_stop(). While it only winds down, the listener is still open.
 static void on_empty(void *context)
 {
     struct admin *admin = context;
@@ -372,7 +372,7 @@ void admin_use_tls(struct admin *admin, struct net_tls *tls)
 {
     if (tls != NULL)
         net_listener_use_tls(admin->host.listener, tls);
-    net_tls_unref(tls); // the listener holds it
+    net_tls_unref(tls); // the listener has a reference
 }
 
 static enum error_code open_listener(struct admin *admin, struct error *error)
@@ -412,7 +412,7 @@ enum error_code admin_start(struct net_loop *loop, const struct admin_options *o
         return code;
     }
     admin_use_tls(admin, tls);
-    // As it is bound, whatever was asked for: an adopted socket has an address of its own.
+    // Uses the bound address, not the configured one: an inherited socket has its own address.
     admin->access.is_loopback = is_loopback(net_listener_address(admin->host.listener));
     *out = admin;
     return ERROR_NONE;
@@ -438,6 +438,6 @@ void admin_wind_down(struct admin *admin)
 void admin_stop(struct admin *admin)
 {
     http_server_abort(&admin->host);
-    // Last: with the last connection gone, the admin is.
+    // Must be last: closing the last connection frees the admin.
     http_server_stop(&admin->host);
 }

@@ -1,19 +1,19 @@
-// Is it set up right?
+// Judges whether the setup is correct.
 #include "ghatrace/admin/setup.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
-// After some that were accepted, one or two that are refused may be a stranger's.
+// After accepted deliveries, one or two refused ones may come from an unauthenticated client.
 #define REFUSED_IN_A_ROW 3
-// Deliveries of one kind without any of the other, after which the other is missing. Each run has two at least.
+// Deliveries of one kind without any of the other after which the other counts as missing. Each run has at least two.
 #define LOPSIDED_COUNT 50
-// With both kinds seen before: how long only one may come, since the last event of a long run comes after its jobs'; and
-// how long the other may be late.
+// If both kinds were seen before: how long only one may be received, since the last event of a long run follows those
+// of its jobs; and how late the other may be.
 #define LOPSIDED_TIME NS_PER_DAY
 #define LOPSIDED_PATIENCE (10 * NS_PER_MINUTE)
-// How long what was refused before the last good delivery is told of.
+// How long deliveries that were refused before the last accepted one are reported.
 #define PAST_TIME NS_PER_HOUR
 
 const char *setup_subject_text(enum setup_subject subject)
@@ -38,7 +38,7 @@ const char *setup_state_text(enum setup_state state)
 static void say(struct setup_item *item, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
-// Adds to the message.
+// Appends to the message.
 static void say(struct setup_item *item, const char *format, ...)
 {
     size_t len = strlen(item->message);
@@ -54,7 +54,7 @@ static void say_time(struct setup_item *item, const char *before, timestamp_ns t
     say(item, "%s%s", before, timestamp_format_rfc3339(time - time % NS_PER_SECOND, false, text));
 }
 
-// --- what was refused -------------------------------------------------------------------------------
+// --- refused deliveries -----------------------------------------------------------------------------
 
 static void say_addresses(struct setup_item *item, const struct ingress_refused *refused)
 {
@@ -113,7 +113,7 @@ static void say_past(struct setup_item *item, const struct ingress_refused *refu
     say(item, ".");
 }
 
-// Some may come without a signature, and some with a wrong one: strangers do as they like.
+// Deliveries without and with wrong signatures may be mixed: unauthenticated clients can send either.
 static void judge_signatures(const struct ingress_setup *ingress, struct setup_item *item)
 {
     const struct ingress_refused *wrong = &ingress->wrong_signature;
@@ -164,7 +164,7 @@ static void judge_path(const struct setup_facts *facts, struct setup_item *item)
             " The last was for %s. At GitHub, the payload URL must lead to %s (webhook-path).",
             ingress->path, facts->webhook_path);
         judge_refused(item, refused, ingress);
-        // Of those that come to the right one, others are accepted.
+        // Deliveries to the right path are accepted, so this is only a warning.
         if (item->state == SETUP_WRONG && ingress->signed_at != TIMESTAMP_UNKNOWN)
             item->state = SETUP_WARNING;
     } else if (ingress->signed_at != TIMESTAMP_UNKNOWN) {
@@ -213,7 +213,7 @@ static void judge_by_time(const struct setup_facts *facts, struct setup_item *it
     say(item, ": are they still ticked at GitHub?");
 }
 
-// What a ping said holds until deliveries show otherwise: GitHub sends none when a webhook is changed.
+// The content of a ping counts until deliveries contradict it: GitHub sends no ping when a webhook is changed.
 static void judge_by_ping(const struct ingress_setup *ingress, struct setup_item *item)
 {
     const struct ingress_hook *hook = &ingress->hook;

@@ -1,4 +1,5 @@
-// Is it set up right? What page, API, `ghatrace check --live` and log say of it, judged in one place. Pure.
+// Judges whether the setup is correct: the one source for the page, the API, `ghatrace check --live` and the log.
+// Pure.
 #ifndef GHATRACE_ADMIN_SETUP_H
 #define GHATRACE_ADMIN_SETUP_H
 
@@ -10,18 +11,18 @@
 #include "ghatrace/webhook/setup.h"
 
 enum setup_subject {
-    SETUP_SECRET,   // is the secret at GitHub ours?
-    SETUP_PATH,     // does the payload URL lead to webhook-path?
-    SETUP_EVENTS,   // are both kinds of events ticked?
-    SETUP_DELIVERY, // when did the last one come?
-    SETUP_EXPORT,   // does the collector take records?
+    SETUP_SECRET,   // whether the secret at GitHub is the configured one
+    SETUP_PATH,     // whether the payload URL leads to webhook-path
+    SETUP_EVENTS,   // whether both kinds of events are enabled
+    SETUP_DELIVERY, // when the last delivery was received
+    SETUP_EXPORT,   // whether the collector accepts records
     SETUP_SUBJECTS
 };
 
 enum setup_state {
     SETUP_OK,
-    SETUP_UNKNOWN, // nothing has come that could tell
-    SETUP_WARNING, // works, or may: the operator should know
+    SETUP_UNKNOWN, // nothing was received that would allow a judgement
+    SETUP_WARNING, // works, or may work, but the operator should know
     SETUP_WRONG,
 };
 
@@ -29,13 +30,13 @@ enum setup_state {
 
 struct setup_item {
     enum setup_state state;
-    bool is_logged_elsewhere;         // by whoever noticed it
+    bool is_logged_elsewhere;         // by the part that detected it
     char message[SETUP_MESSAGE_SIZE]; // sentences
     const struct ingress_refused
-        *refused; // what they are about, with numbers and times; NULL: nothing was refused
+        *refused; // the deliveries in question, with counts and times; NULL: nothing was refused
 };
 
-// What it is judged by. Outlives the report.
+// The input of the judgement. Outlives the report.
 struct setup_facts {
     const struct ingress_setup *ingress;
     timestamp_ns last_event_at; // of a run or a job; TIMESTAMP_UNKNOWN: none yet
@@ -48,7 +49,7 @@ struct setup_facts {
 
 struct setup_report {
     struct setup_item items[SETUP_SUBJECTS];
-    bool is_wrong; // one of them is
+    bool is_wrong; // at least one item is
 };
 
 // "secret", "path", "events", "delivery", "export".

@@ -8,7 +8,7 @@ function shape(tag, attributes) {
   return element;
 }
 
-// Slots without jobs interrupt a line; a slot alone is a dot.
+// Slots without jobs interrupt a line; an isolated slot is a dot.
 function line(slots, key, scale) {
   const parts = [], dots = [];
   slots.forEach((slot, i) => {

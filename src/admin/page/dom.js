@@ -1,4 +1,4 @@
-// Making and updating elements. Every text from outside goes in as text, never as HTML: names come from strangers.
+// Making and updating elements. All external text is inserted as text, never as HTML: names are untrusted.
 
 // el("a", {class: "x", href: "/", onclick: f}, "text", otherElement)
 export function el(tag, properties, ...children) {
@@ -20,19 +20,19 @@ export function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
-// Only such addresses become links: what a payload calls a URL may be anything.
+// Only such URLs become links: a URL in a payload may be anything.
 export function link(url, text, properties) {
   if (!/^https?:\/\//i.test(url || "")) return el("span", properties, text);
   return el("a", {...properties, href: url, rel: "noreferrer noopener"}, text);
 }
 
-// A name that cannot turn its neighbours around, whatever it is made of.
+// Isolates a name, so that its text direction does not affect its neighbours.
 export function name(text, fallback) {
   return el("bdi", {class: "name"}, text || fallback || "(no name)");
 }
 
-// Brings the children of `parent` into line with `items`: those with the same key stay, so that focus, scrolling and
-// what was unfolded survive. `make(item)` makes an element, `update(element, item)` fills it.
+// Makes the children of `parent` match `items`: those with the same key are kept, so that focus, scrolling and
+// unfolded parts survive. `make(item)` makes an element, `update(element, item)` fills it.
 export function keyed(parent, items, key, make, update) {
   const old = new Map();
   for (const child of [...parent.children]) old.set(child.dataset.key, child);
@@ -91,7 +91,7 @@ export function labels(list, group) {
   return parts;
 }
 
-// --- the server's clock, and what grows with it ---
+// --- the server's clock, and ages ---
 
 let ahead = 0; // of ours, in milliseconds
 export function learnClock(now) {
@@ -104,7 +104,7 @@ export function age(since) {
   return (serverNow() - Date.parse(since)) / 1000;
 }
 
-// An element that tells an age, second by second.
+// An element that shows an age, updated every second.
 export function ageOf(since) {
   const element = el("span", {"data-since": since || ""});
   tick(element);
@@ -114,7 +114,7 @@ export function setSince(element, since) {
   element.dataset.since = since || "";
   tick(element);
 }
-const OLD = 600; // seconds in the queue from which on a job stands out
+const OLD = 600; // seconds in the queue after which a job is highlighted
 function tick(element) {
   const value = element.dataset.since ? age(element.dataset.since) : null;
   setText(element, duration(value === null ? null : Math.floor(Math.max(0, value))));

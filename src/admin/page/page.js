@@ -1,17 +1,17 @@
-// The live page. One model, `state`, filled by the stream and by requests; views render from it and are kept when it
-// changes. The address after '#' says which view is shown, so that each can be linked.
+// The live page. One model, `state`, is filled by the stream and by requests; views render from it and are updated
+// when it changes. The address after '#' selects the view, so that each can be linked.
 import {age, ageOf, bytes, clockTime, duration, el, keyed, labels, learnClock, link, name, seconds, set, setSince, setText, tickAll} from "./dom.js";
 import {chart} from "./chart.js";
 import {comparison, fillRows, fillWaterfall, legend, makeWaterfall, sizeSwatches} from "./waterfall.js";
 
-// `isLive`: events come. `heard`: when the last one did; 0: none yet. `isLost`: requests are not answered, either.
+// `isLive`: events arrive. `heard`: when the last one did; 0: none yet. `isLost`: requests are not answered, either.
 const state = {queue: null, runs: null, status: null, isLive: false, heard: 0, isLost: false};
 const opened = Date.now();
-const QUIET_MS = 40000; // an event comes every 15 s, with or without news
-const ASK_MS = 5000;    // how often to ask where none come
+const QUIET_MS = 40000; // an event arrives every 15 s, with or without changes
+const ASK_MS = 5000;    // interval of requests while no events arrive
 const main = document.getElementById("main");
 let view = null; // {name, title, root, search?, update?(), tick?()}
-let wantsSearch = false; // when the next view is there
+let wantsSearch = false; // when the next view is shown
 
 async function get(path) {
   const answer = await fetch(path, {headers: {accept: "application/json"}});
@@ -27,7 +27,7 @@ function failure(error) {
 
 // --- servers --------------------------------------------------------------------------------------------------
 
-// Several servers may have a run of one number. Those of github.com are not named: most have no other.
+// Several servers may have runs with the same number. github.com is not named: most users have no other server.
 const isElsewhere = (server) => server && server !== "github.com";
 const question = (server) => isElsewhere(server) ? `server=${encodeURIComponent(server)}` : "";
 
@@ -112,7 +112,7 @@ function makeNow() {
       updateJobs(open);
       updateRuns(state.runs.runs, totals.open_runs);
       const words = isIdle ? idleWords() : [], text = words.map((part) => part.textContent).join("\n");
-      if (text !== shownWords) none.replaceChildren(...words); // what was selected in it stays selected
+      if (text !== shownWords) none.replaceChildren(...words); // keeps the user's selection
       shownWords = text;
       none.hidden = !isIdle;
       parts.pools.hidden = list.length === 0;
@@ -127,13 +127,13 @@ function makeNow() {
 
 const SUBJECTS = {secret: "Secret", path: "Path", events: "Events", delivery: "Last delivery", export: "Collector"};
 
-// What the daemon knows of how it is set up, in its own words.
+// The daemon's own report on its setup.
 function setupPanel({items}) {
   return el("section", {class: "setup", "aria-label": "Is it set up right?"}, el("h2", null, "Is it set up right?"), el("ul", null, ...items.map((item) =>
     el("li", {"data-setup": item.name}, el("strong", null, SUBJECTS[item.name] || item.name), el("span", {class: `state setup-${item.state}`}, item.state), el("span", null, name(item.message))))));
 }
 
-// What to do when there is nothing to see.
+// Shows what to do if there is no data.
 function idleWords() {
   const status = state.status;
   const isNew = status && status.last_delivery_at === null && status.store.finished_runs === 0;
@@ -187,7 +187,7 @@ function makeRuns(parameters) {
     wanted.set("limit", "50");
     try {
       const answer = await get(`/api/runs?${wanted}`);
-      if (mine !== asked) return; // a later request is on its way
+      if (mine !== asked) return; // a later request was sent
       if (!cursor) rows.replaceChildren();
       rows.append(...answer.runs.map(row));
       next = answer.next;
@@ -228,7 +228,7 @@ function makeRuns(parameters) {
   form.addEventListener("keydown", (event) => event.key === "Escape" && clear());
   more.addEventListener("click", () => load(next));
   load(null);
-  // What has finished meanwhile, unless somebody is reading further down.
+  // Newly finished runs, unless the user is reading further down.
   let known = null;
   return {name: "runs", title: "runs", root, search: form.elements.q, update() {
     const finished = state.status && state.status.store.finished_runs;
@@ -255,7 +255,7 @@ function makeRun(id, attempt, server) {
     else select(text);
   }
 
-  // Browsers keep the clipboard from pages by plain HTTP: then the ID is at least marked for it.
+  // Browsers deny the clipboard to pages over plain HTTP: then the ID is selected for copying.
   function select() {
     const range = document.createRange();
     range.selectNodeContents(head.querySelector("code"));
@@ -352,12 +352,12 @@ function makeLatency(parameters) {
   }};
 }
 
-// --- what is wrong --------------------------------------------------------------------------------------------
+// --- problems -------------------------------------------------------------------------------------------------
 
 const counted = (count, noun) => `${count.toLocaleString()} ${noun}${count === 1 ? "" : "s"}`;
 const words = (category) => category.replaceAll("_", " ");
 
-// Of the export, in whole sentences. (The words beside "live" are what a screen reader announces.)
+// Problems of the export, in whole sentences. (The words beside "live" are what a screen reader announces.)
 function exportTroubles({export: out, outbox, dead_letters: dead, dead_letters_dropped: dropped}) {
   const found = [], lost = dropped.age + dropped.size + dropped.room;
   if (out.state === "trouble")
@@ -380,7 +380,7 @@ function showTroubles() {
   const box = document.getElementById("troubles");
   const found = state.status ? exportTroubles(state.status) : [];
   const text = found.map((part) => part.textContent).join("\n");
-  if (text === shownTroubles) return; // what was selected in it stays selected
+  if (text === shownTroubles) return; // keeps the user's selection
   shownTroubles = text;
   box.replaceChildren(...found);
   box.hidden = found.length === 0;
@@ -453,18 +453,18 @@ function follow() {
   stream.onerror = () => {
     Object.assign(state, {isLive: false, isLost: true});
     showHealth();
-    // A browser does not try again by itself after an answer that is no stream.
+    // A browser does not reconnect by itself after a response that is not a stream.
     if (stream.readyState === EventSource.CLOSED) setTimeout(follow, 3000);
   };
 }
 
-// Beside the stream: a proxy may hold its events back for as long as it likes, and plain answers come through any.
+// In addition to the stream: a proxy may hold back events indefinitely, while plain responses pass through any proxy.
 async function ask() {
   if (state.heard > 0 && Date.now() - state.heard > QUIET_MS) state.isLive = false;
   if (state.isLive || document.hidden) return;
   try {
     const [queue, runs, status] = await Promise.all(["/api/queue?limit=100", "/api/runs?state=open&limit=50", "/api/status"].map(get));
-    if (state.isLive) return; // what an event brought meanwhile is newer
+    if (state.isLive) return; // events received since then are newer
     Object.assign(state, {queue, runs, status, isLost: false});
   } catch {
     state.isLost = true;

@@ -11,7 +11,7 @@ export function legend() {
     el("li", null, el("span", {class: "swatch", "aria-hidden": "true"}, el("span", {class: `bar ${phase}`})), text)));
 }
 
-// Swatches are bars, too: their width is set from here, because the page's policy forbids style attributes.
+// Swatches are bars, too: their width is set here, because the page's policy forbids style attributes.
 export function sizeSwatches(root) {
   for (const bar of root.querySelectorAll(".swatch .bar")) bar.style.width = "100%";
 }
@@ -74,7 +74,7 @@ const STEPS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14
 
 function axis(scale) {
   const track = el("div", {class: "track"});
-  const most = innerWidth < 640 ? 2 : 7; // labels that have room
+  const most = innerWidth < 640 ? 2 : 7; // labels that fit
   const step = STEPS.find((candidate) => scale.length / 1000 / candidate <= most) || 86400;
   for (let at = 0; at < scale.length / 1000; at += step) {
     const tick = el("span", null, at === 0 ? "0" : duration(at));
@@ -146,7 +146,7 @@ function fillJob(box, job, scale) {
   fillSteps(steps, job, scale);
 }
 
-// Arrow keys go from job to job.
+// Arrow keys move from job to job.
 function onArrow(event) {
   if (event.key !== "ArrowDown" && event.key !== "ArrowUp") return;
   const buttons = [...event.currentTarget.querySelectorAll("button.job")];
@@ -168,7 +168,7 @@ export function fillWaterfall(waterfall, detail) {
 
 // --- attempts side by side ---
 
-// The same job has another id in each attempt; its name stays.
+// The same job has another id in each attempt, but the same name.
 export function comparison(details) {
   const names = [...new Set(details.flatMap((detail) => detail.jobs.map((job) => job.name)))];
   const longest = Math.max(1, ...details.flatMap((detail) => detail.jobs.map((job) => seconds(job.created_at, job.ended_at) || 0)));
