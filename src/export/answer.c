@@ -1,4 +1,4 @@
-// Reads what a collector says in the body of its answer.
+// Reads the collector's message in the body of its response.
 #include "answer.h"
 
 #include <stdio.h>
@@ -43,11 +43,11 @@ static struct slice first_line(struct slice text)
     return (struct slice){.data = text.data, .len = len};
 }
 
-// What is looked at of an endpoint's words. More than is kept: a secret must be known as one before it is cut.
+// Bytes of an endpoint's message that are examined. More than is kept: a secret must be recognized before it is cut.
 #define WORDS_MAX 4096
 
-// The bytes of a control character at `at`: C0, DEL, or C1 (U+0080 to U+009F, two bytes), which a terminal obeys.
-// 0: it is none.
+// The length of a control character at `at`: C0, DEL, or C1 (U+0080 to U+009F, two bytes), which a terminal
+// interprets. 0: there is none.
 static size_t control_len(const char *text, size_t len, size_t at)
 {
     unsigned char c = (unsigned char)text[at];
@@ -57,7 +57,7 @@ static size_t control_len(const char *text, size_t len, size_t at)
     return is_c1 ? 2 : 0;
 }
 
-// Appends to `text`, of which `len` bytes are used, as many whole characters as there is room for.
+// Appends to `text`, of which `len` bytes are used, as many whole characters as fit.
 static void append_clean(struct slice words, const struct mask_list *masks,
                          char text[ANSWER_TEXT_SIZE], size_t len)
 {
@@ -121,8 +121,8 @@ bool answer_has_status(const struct export_answer *answer)
     return has_status;
 }
 
-// OTLP: "The response body for all HTTP 4xx and HTTP 5xx responses MUST be a Protobuf-encoded Status
-// message"; proxies in between send HTML and plain text all the same.
+// OTLP: "The response body for all HTTP 4xx and HTTP 5xx responses MUST be a Protobuf-encoded Status message"; but
+// proxies in between send HTML and plain text.
 static struct slice read_message(const struct export_answer *answer, struct arena *arena)
 {
     struct otlp_status status;
@@ -170,8 +170,8 @@ bool answer_read_partial(const struct export_answer *answer, const struct mask_l
         append_clean(response.error_message, masks, text, 0);
     arena_release(&arena);
 
-    // "rejected_spans ... 0" with a message is a warning or a suggestion; with neither it is "equal to
-    // not setting" partial_success. A negative count is nonsense.
+    // "rejected_spans ... 0" with a message is a warning or a suggestion; with neither it is "equal to not setting"
+    // partial_success. A negative count is invalid.
     *rejected_spans = response.rejected_spans > 0 ? response.rejected_spans : 0;
     return is_read && (*rejected_spans > 0 || text[0] != '\0');
 }

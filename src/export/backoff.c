@@ -1,7 +1,7 @@
 // Exponential backoff with jitter.
 #include "backoff.h"
 
-#define WAIT_MAX (24 * NS_PER_HOUR) // nobody means more, and arithmetic on it cannot overflow
+#define WAIT_MAX (24 * NS_PER_HOUR) // longer waits are not useful, and this one cannot overflow
 
 static duration_ns within(duration_ns wait, duration_ns low, duration_ns high)
 {
@@ -33,8 +33,8 @@ duration_ns backoff_step(struct export_backoff *backoff, uint64_t random)
     return within(wait, 1, backoff->max);
 }
 
-// "the client SHOULD honor the waiting period specified in the Retry-After header". A wait of
-// nothing would let a broken proxy turn us into a flood.
+// "the client SHOULD honor the waiting period specified in the Retry-After header". With a wait of 0, a broken proxy
+// would cause a flood of requests.
 duration_ns backoff_honour(duration_ns wait, duration_ns otherwise)
 {
     if (wait <= 0)

@@ -1,9 +1,9 @@
-// One connection to the collector: look up, connect, send, and how it can end.
+// One connection to the collector: resolve, connect, send, end.
 #include "channel.h"
 
 #include "channel_answer.h"
 
-// The connection lives on for a moment; what it still has to say is for nobody.
+// The connection lingers for a moment; whatever is received on it is ignored.
 void channel_drop_connection(struct channel *channel)
 {
     if (channel->connection == NULL)
@@ -23,13 +23,13 @@ static void end_request(struct channel *channel)
 void channel_finish(struct channel *channel, const struct channel_result *result)
 {
     end_request(channel);
-    channel->done(channel->context, result); // may send the next request: nothing after this
+    channel->done(channel->context, result); // may send the next request: no code may follow
 }
 
 void channel_fail(struct channel *channel, const struct error *error)
 {
-    // RFC 9110 9.2.2 lets a client repeat a request when it knows that it was not handled; here
-    // repeating is harmless anyhow. A server may close a kept connection just as we write.
+    // RFC 9110 9.2.2 allows a client to repeat a request that is known not to have been processed; here repetition is
+    // harmless anyway. A server may close a kept connection while a request is being written.
     struct channel_result result = {
         .is_stale = channel->is_reused && !channel->has_received && error->code != ERROR_TIMEOUT,
         .error = *error,
@@ -82,12 +82,12 @@ static bool on_end(void *context)
     return false;
 }
 
-// Whatever one address does not answer to, the next one may. A share of the time for each.
+// If one address fails, the next one may work. Each gets a share of the time.
 static duration_ns connect_time(const struct channel *channel)
 {
     size_t left = channel->address_count - channel->address_next + 1;
     if (left <= 1)
-        return 0; // the request's own timer is enough
+        return 0; // the request's own timer suffices
     if (channel->timeout <= 0)
         return CHANNEL_CONNECT_TIME;
     duration_ns remaining = channel->timeout - (timestamp_monotonic() - channel->sent_at);
@@ -147,7 +147,7 @@ static void on_resolved(void *context, const struct net_address *addresses, size
                         const struct error *error)
 {
     struct channel *channel = context;
-    if (channel->state != CHANNEL_RESOLVING) // it came after the time-out
+    if (channel->state != CHANNEL_RESOLVING) // the result arrived after the timeout
         return;
     if (count == 0) {
         channel_fail(channel, error);
@@ -224,7 +224,7 @@ enum error_code channel_send(struct channel *channel, struct buffer *request, st
         code = write_request(channel, error);
     } else {
         channel->state = CHANNEL_RESOLVING;
-        // Each time anew: collectors move, and a name may stand for several.
+        // Resolved for each connection: collectors move, and a name may have several addresses.
         code = net_resolver_start(channel->resolver, channel->endpoint->host,
                                   channel->endpoint->port, on_resolved, channel, error);
     }

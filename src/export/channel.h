@@ -16,18 +16,18 @@
 #include "ghatrace/net/loop.h"
 #include "ghatrace/net/resolver.h"
 
-// OTLP lets a client limit what it reads of an answer; the Collector's own exporter stops there too.
+// OTLP lets a client limit how much of a response it reads; the Collector's own exporter has the same limit.
 #define CHANNEL_BODY_MAX ((size_t)64 << 10)
-// One address may take this long to connect when others are left to try and no time-out is set.
+// Time limit for connecting to one address if others remain and no timeout is set.
 #define CHANNEL_CONNECT_TIME (10 * NS_PER_SECOND)
 
 struct channel_result {
-    struct export_answer answer; // slices live until the next channel_send()
-    // A kept connection turned out to be closed: nothing is wrong, send again at once.
+    struct export_answer answer; // slices are valid until the next channel_send()
+    // A kept connection was closed: this is not an error, send again at once.
     bool is_stale;
-    struct error error;  // why there is no answer, when its status is 0
-    bool has_connected;  // else nothing was sent: no address, no connection, or TLS failed
-    uint64_t connection; // identifies the connection among all of the exporter
+    struct error error;  // the reason for a missing response, if its status is 0
+    bool has_connected;  // false: nothing was sent, because resolving, connecting or TLS failed
+    uint64_t connection; // identifies the connection among all those of the exporter
 };
 
 typedef void (*channel_done)(void *context, const struct channel_result *result);
@@ -38,8 +38,8 @@ struct channel {
     struct net_loop *loop;
     const struct export_endpoint *endpoint; // not owned
     struct net_tls *tls;                    // not owned; NULL: plain
-    duration_ns timeout;                    // of a request, all in all; 0: none
-    uint64_t *connections;                  // made so far by all channels; not owned
+    duration_ns timeout;                    // of a request in total; 0: none
+    uint64_t *connections;                  // number made so far by all channels; not owned
     channel_done done;
     void *context;
 
@@ -52,25 +52,25 @@ struct channel {
     struct buffer request; // owned until the connection takes it
     struct net_address addresses[NET_RESOLVED_MAX];
     size_t address_count, address_next;
-    struct error last_error; // of the address tried last
+    struct error last_error; // of the last address tried
 
     struct http_parser parser;
-    bool is_reused;    // this request went out on a kept connection
-    bool has_received; // any byte of an answer
+    bool is_reused;    // this request was sent on a kept connection
+    bool has_received; // any byte of a response
 };
 
 enum error_code channel_init(struct channel *channel, struct net_loop *loop,
                              const struct export_endpoint *endpoint, duration_ns timeout,
                              uint64_t *connections, channel_done done, void *context,
                              struct error *error) MUST_CHECK;
-// Also with a request under way; `done` is not called then.
+// Also allowed during a request; `done` is not called then.
 void channel_release(struct channel *channel);
-// Takes the request's memory over, also when it fails. `done` is called once, from the loop, if this
-// returns ERROR_NONE. ERROR_CLOSED: the kept connection was closed, send again.
+// Takes ownership of the request's memory, also on failure. `done` is called once, from the loop, if this returns
+// ERROR_NONE. ERROR_CLOSED: the kept connection was closed, send again.
 enum error_code channel_send(struct channel *channel, struct buffer *request,
                              struct error *error) MUST_CHECK;
 
-// The next request goes out on a new connection.
+// Forces a new connection for the next request.
 void channel_drop_connection(struct channel *channel);
 
 #endif

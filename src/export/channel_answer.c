@@ -1,10 +1,10 @@
-// One connection to the collector: reading its answer.
+// One connection to the collector: reading its response.
 #include "channel_answer.h"
 
 #include "ghatrace/http/write.h"
 
 #define STATUS_REQUEST_TIMEOUT 408
-// The parser's words for a body over its cap, and for memory that was refused.
+// The parser's status for a body over its limit, and for lack of memory.
 #define REFUSAL_TOO_LARGE 413
 #define REFUSAL_MEMORY 503
 
@@ -19,7 +19,7 @@ static void read_fields(const struct channel *channel, struct export_answer *ans
         answer->retry_after = 0;
 }
 
-// The status decides; a body that is too long to read changes nothing.
+// The status decides; a body that is too long to read does not matter.
 static void finish_without_body(struct channel *channel)
 {
     struct channel_result result = {.has_connected = true,
@@ -38,8 +38,8 @@ static void finish_with_body(struct channel *channel, bool may_keep)
 
     bool keeps = may_keep && channel->parser.message.keep_alive &&
                  net_connection_unsent(channel->connection) == 0;
-    // RFC 9110 15.5.9: a server ends an idle connection with 408, which may cross our request; it
-    // "MAY repeat that request".
+    // RFC 9110 15.5.9: a server may close an idle connection with 408, which may cross our request; the client "MAY
+    // repeat that request".
     result.is_stale =
         channel->is_reused && !keeps && result.answer.status == STATUS_REQUEST_TIMEOUT;
     if (!keeps)
@@ -62,7 +62,7 @@ static void refuse_answer(struct channel *channel)
 
 void channel_read(struct channel *channel, const char *data, size_t len)
 {
-    // Bytes without a request belong to no answer: the two sides disagree about the framing.
+    // Bytes that do not belong to a request's response: the two sides disagree about the framing.
     if (channel->state != CHANNEL_WAITING) {
         channel_drop_connection(channel);
         return;
@@ -88,7 +88,7 @@ void channel_read_end(struct channel *channel)
         channel_drop_connection(channel);
         return;
     }
-    // An answer without a length ends here.
+    // A response without a length ends here.
     if (channel->has_received && http_parser_finish(&channel->parser) == HTTP_MESSAGE_DONE) {
         finish_with_body(channel, false);
         return;

@@ -4,12 +4,12 @@
 
 #include "channel.h"
 
-// Bytes from the collector; all of them are used up.
+// Handles bytes from the collector; all of them are consumed.
 void channel_read(struct channel *channel, const char *data, size_t len);
-// It finished sending; the connection is dropped.
+// Handles the end of the collector's data; the connection is dropped.
 void channel_read_end(struct channel *channel);
 
-// Both end the request and call its owner, who may start the next one: nothing may follow.
+// These end the request and call its owner, which may start the next one: no code may follow the call.
 void channel_finish(struct channel *channel, const struct channel_result *result);
 void channel_fail(struct channel *channel, const struct error *error);
 

@@ -1,4 +1,4 @@
-// The collector's URL: taken apart as the OpenTelemetry specification wants it.
+// Parses the collector's URL as the OpenTelemetry specification requires.
 #include "ghatrace/export/endpoint.h"
 
 #include <arpa/inet.h>
@@ -7,7 +7,7 @@
 #define TRACES_PATH "v1/traces"
 #define URL_SHOWN_MAX 80 // bytes of a wrong URL in a message
 
-// A URL as RFC 3986 cuts it. Slices of the text.
+// A URL split as in RFC 3986. Slices of the text.
 struct url_parts {
     struct slice authority;
     struct slice path;  // with its leading '/', or empty
@@ -24,8 +24,8 @@ static bool is_hex_digit(char c)
     return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'F') || (c >= 'a' && c <= 'f');
 }
 
-// Printable ASCII but for the characters that RFC 3986 knows not in a path or query, and every '%' with
-// its digits: what may stand in a request line unchanged. This keeps CR and LF out, too.
+// True for printable ASCII without the characters that RFC 3986 does not allow in a path or query, and with two
+// digits after every '%': text that may be used unchanged in a request line. This excludes CR and LF, too.
 static bool is_url_text(struct slice text)
 {
     for (size_t i = 0; i < text.len; i++) {
@@ -39,7 +39,7 @@ static bool is_url_text(struct slice text)
     return true;
 }
 
-// Moves all of `*rest` before the first of `separators` to the result.
+// Removes everything before the first of `separators` from `*rest` and returns it.
 static struct slice take_before(struct slice *rest, const char *separators)
 {
     struct slice head = {.data = rest->data, .len = 0};
@@ -56,7 +56,7 @@ static enum error_code refuse_scheme(struct slice url, ptrdiff_t scheme_len, str
         return error_set(error, ERROR_USAGE, "scheme \"%.*s\" is not supported: use http or https",
                          (int)(scheme_len > URL_SHOWN_MAX ? URL_SHOWN_MAX : scheme_len), url.data);
 
-    // "collector:4317" is how gRPC exporters write it; 4318 is where HTTP listens.
+    // "collector:4317" is the notation of gRPC exporters; the HTTP port is 4318.
     struct slice rest = url;
     struct slice host = take_before(&rest, slice_starts_with(url, SLICE("[")) ? "]" : ":/?#");
     int shown = (int)(url.len > URL_SHOWN_MAX ? URL_SHOWN_MAX : url.len);
@@ -108,7 +108,7 @@ static bool is_ipv6_literal(struct slice host)
     return inet_pton(AF_INET6, text, &address) == 1;
 }
 
-// Takes "host" or "[v6]" off the front of `*rest`.
+// Removes "host" or "[v6]" from the front of `*rest`.
 static enum error_code take_host(struct slice *rest, struct slice *host, bool *is_ipv6,
                                  struct error *error)
 {
@@ -131,7 +131,7 @@ static enum error_code take_host(struct slice *rest, struct slice *host, bool *i
     return ERROR_NONE;
 }
 
-// Port of ":4318", of ":" or of nothing (RFC 3986 3.2.3: then the scheme's own, not 4318).
+// The port of ":4318", of ":" or of an empty text (RFC 3986 3.2.3: then the scheme's default, not 4318).
 static enum error_code read_port(struct slice text, uint16_t scheme_port, uint16_t *port,
                                  struct error *error)
 {
@@ -151,8 +151,8 @@ static enum error_code read_port(struct slice text, uint16_t scheme_port, uint16
 static enum error_code read_authority(struct slice authority, struct export_endpoint *endpoint,
                                       struct error *error)
 {
-    // Credentials go into the headers variable; here they are passed over, as the specification
-    // allows, and never shown.
+    // Credentials belong in the headers variable; here they are ignored, as the specification allows, and never
+    // shown.
     const char *start = authority.data;
     while (slice_has(authority, '@')) {
         (void)take_before(&authority, "@");
@@ -178,7 +178,7 @@ static enum error_code read_authority(struct slice authority, struct export_endp
 
     memcpy(endpoint->host, host.data, host.len);
     endpoint->host[host.len] = '\0';
-    // RFC 9110 7.2: Host is the authority without userinfo; the port where it is not the scheme's.
+    // RFC 9110 7.2: Host is the authority without userinfo; the port is included unless it is the scheme's.
     char port[8] = "";
     if (endpoint->port != scheme_port)
         (void)snprintf(port, sizeof port, ":%u", (unsigned)endpoint->port);
@@ -236,7 +236,7 @@ enum error_code export_endpoint_parse(struct slice url, enum export_url kind,
     return code;
 }
 
-// Queries are left out too: some back ends want their key there.
+// Queries are omitted, too: some back ends expect their API key there.
 void export_endpoint_format(const struct export_endpoint *endpoint, char *text, size_t size)
 {
     struct slice rest = slice_from_string(endpoint->path);

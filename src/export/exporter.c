@@ -1,4 +1,4 @@
-// The exporter: the plan, its timers, its beginning and end.
+// The exporter: runs the plan and its timers, starts and stops.
 #include "exporter_private.h"
 
 #include <string.h>
@@ -11,13 +11,13 @@
 #define POLL_DEFAULT (5 * NS_PER_SECOND)
 #define SETTLE_RETRY_DEFAULT NS_PER_SECOND
 #define ARENA_BLOCK 1024
-// Of the outbox, quarantine may take one part in so many, and no more records than fit into a little memory.
+// The quarantine's share of the outbox is one part in this many; the number of its records is limited by memory, too.
 #define QUARANTINE_SHARE 10
 #define QUARANTINE_RECORDS_MAX 16384
 
 // --- asking the plan --------------------------------------------------------------------------
 
-// The outbox, in a read transaction that begins with the first look.
+// The outbox, in a read transaction that begins with the first access.
 struct outbox_reader {
     struct exporter *exporter;
     struct store_transaction *transaction;
@@ -70,14 +70,14 @@ static void fail_to_read(struct exporter *exporter, const struct error *error)
     report_failure(exporter, EXPORT_LOCAL_TROUBLE, 0, error->message);
 }
 
-// Returns false when there is nothing more to do now; then `*step` says what the plan waits for.
+// Returns false if there is nothing to do now; then `*step` says what the plan waits for.
 static bool run_slot(struct exporter *exporter, struct export_slot *slot, enum plan_step *step)
 {
     struct plan_turn turn;
     struct error error;
     if (ask_plan(exporter, slot->index, &turn, &error) != ERROR_NONE) {
         fail_to_read(exporter, &error);
-        return true; // the plan waits now, and says until when
+        return true; // the plan now waits, and reports until when
     }
     *step = turn.step;
     switch (turn.step) {
@@ -120,7 +120,7 @@ static bool is_any_slot_busy(const struct exporter *exporter)
     return false;
 }
 
-// Done when the outbox is empty, or when what was tried once more has failed.
+// The drain is done when the outbox is empty, or when the last attempt has failed.
 static void check_drain(struct exporter *exporter, enum plan_step step)
 {
     if (exporter->drain_done == NULL || exporter->is_stopped || is_any_slot_busy(exporter))
@@ -128,7 +128,7 @@ static void check_drain(struct exporter *exporter, enum plan_step step)
     if (may_send(exporter) && step != PLAN_IDLE)
         return;
     exporter->is_stopped = true;
-    net_timer_set(exporter->drain_timer, 0); // not from here: its owner may destroy us
+    net_timer_set(exporter->drain_timer, 0); // deferred: the callback may destroy the exporter
 }
 
 void exporter_pump(struct exporter *exporter)
@@ -184,7 +184,7 @@ static void on_wake(void *context)
     atomic_store(&exporter->is_wake_posted, false);
     if (exporter_reap(exporter) || !exporter->is_started)
         return;
-    // A timer that runs is left alone: moved by each commit, it would not end while deliveries come in.
+    // A running timer is not moved: if each commit moved it, it would never expire while deliveries are received.
     if (!exporter->is_pump_waiting)
         net_timer_set(exporter->pump_timer, exporter->is_draining ? 0 : exporter->tuning.coalesce);
     exporter->is_pump_waiting = true;
@@ -222,7 +222,7 @@ static void on_drained(void *context)
     exporter->is_stopped = true;
     exporter->drain_done = NULL;
     if (done != NULL)
-        done(exporter->drain_context); // may destroy us: nothing after this
+        done(exporter->drain_context); // may destroy the exporter: no code may follow
 }
 
 static size_t at_least_one(size_t number)
@@ -278,7 +278,7 @@ static enum error_code create_plan(struct exporter *exporter, const struct expor
     return ERROR_NONE;
 }
 
-// The form of requests, what must not be shown of it, and where both lie.
+// The form of requests, its secrets, and the arena of both.
 struct made_form {
     struct request_form form;
     struct mask_list masks;
@@ -386,7 +386,8 @@ static enum error_code read_quarantine(struct exporter *exporter,
     return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
 }
 
-// What was quarantined when the last process ended is tried alone, not in batches. Without this it is found again.
+// Records that were quarantined when the last process ended are tried alone, not in batches. Without this they would
+// be detected again.
 static void restore_quarantine(struct exporter *exporter)
 {
     struct store_transaction *transaction;
@@ -461,12 +462,13 @@ enum error_code exporter_use_headers(struct exporter *exporter, const struct htt
     enum error_code code = make_form(&options, &exporter->endpoint, &made, error);
     if (code != ERROR_NONE)
         return code;
-    // The same headers are no reason to try sooner: a caller may set them after each 401.
+    // Unchanged headers are no reason to try sooner: a caller may set them after each 401.
     if (has_same_fields(&made.form, &exporter->form)) {
         arena_release(&made.arena);
         return ERROR_NONE;
     }
-    // Requests under way are bytes already and do not need the form; what their answers repeat is still masked.
+    // Requests in progress are already encoded and do not need the form; secrets repeated in their responses are
+    // still masked.
     arena_release(&exporter->old_arena);
     exporter->old_arena = exporter->arena;
     exporter->old_masks = exporter->masks;
@@ -507,8 +509,8 @@ void exporter_destroy(struct exporter *exporter)
     net_timer_destroy(exporter->poll_timer);
     net_timer_destroy(exporter->settle_timer);
     net_timer_destroy(exporter->drain_timer);
-    // The engine may still read what it settles, and the loop may still hold our tasks: the memory
-    // goes with the last of them.
+    // The engine may still read what it settles, and the loop may still hold the exporter's tasks: the memory is
+    // freed with the last of them.
     exporter->is_destroyed = true;
     exporter_reap(exporter);
 }

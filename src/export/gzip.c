@@ -1,4 +1,4 @@
-// gzip by zlib, with its memory counted among ours.
+// gzip by zlib, with its memory included in our accounting.
 #include "gzip.h"
 
 #include <limits.h>

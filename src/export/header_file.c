@@ -1,4 +1,4 @@
-// Headers of the export requests from a file.
+// Headers of export requests from a file.
 #include "ghatrace/export/header_file.h"
 
 #include <errno.h>
@@ -17,7 +17,7 @@
 #define LOOK_EVERY NS_PER_SECOND
 #define WARN_EVERY NS_PER_MINUTE
 #define ARENA_BLOCK ((size_t)1024)
-// Seconds. A file that was written so lately may be written again with no difference in its times.
+// Seconds. A file modified this recently may be modified again without a change of its timestamps.
 #define SETTLED_AFTER 2
 
 // One version of the file.
@@ -26,11 +26,11 @@ struct header_set {
     struct arena arena;
     struct http_header *own; // of the file; they point into `text`
     size_t own_count;
-    struct http_header *all; // with the configured ones
+    struct http_header *all; // including the configured ones
     size_t all_count;
 };
 
-// What tells one version of a file from another.
+// Distinguishes versions of the file.
 struct identity {
     bool is_known;
     dev_t device;
@@ -43,17 +43,17 @@ struct export_header_file {
     const char *path;
     const struct http_header *configured;
     size_t configured_count;
-    export_header_use use; // NULL: not yet
+    export_header_use use; // NULL: not set yet
     void *context;
 
     struct header_set set; // in use
-    struct identity seen;  // of what was read last; not known: to be read again
+    struct identity seen;  // of the version read last; unknown: the file is read again
     bool has_looked;
-    timestamp_ns looked_at; // by the steady clock, likewise `warned_at`
-    bool is_said;           // that it is not usable at present
+    timestamp_ns looked_at; // monotonic, as is `warned_at`
+    bool is_said;           // a warning that it is not usable was logged
     bool has_warned;
     timestamp_ns warned_at;
-    timestamp_ns bad_since; // by the wall clock; TIMESTAMP_UNKNOWN: it is usable
+    timestamp_ns bad_since; // wall clock; TIMESTAMP_UNKNOWN: it is usable
     struct error trouble;
 };
 
@@ -126,7 +126,7 @@ static bool is_same_file(const struct identity *a, const struct identity *b)
            is_same_time(&a->changed, &b->changed);
 }
 
-// Room for all of it at once: a buffer that grows leaves copies of secrets behind.
+// Reserves room for all of it at once: a buffer that grows leaves copies of secrets in freed memory.
 static enum error_code read_bytes(int fd, struct buffer *text, struct error *error)
 {
     enum error_code code = buffer_reserve(text, EXPORT_HEADER_FILE_MAX + 1);
@@ -146,7 +146,7 @@ static enum error_code read_bytes(int fd, struct buffer *text, struct error *err
     }
 }
 
-// Without waiting: a pipe or a terminal in its place would stop the loop.
+// Non-blocking: a pipe or a terminal at this path would block the loop.
 static enum error_code read_file(const char *path, struct buffer *text, struct identity *identity,
                                  struct error *error)
 {
@@ -154,7 +154,7 @@ static enum error_code read_file(const char *path, struct buffer *text, struct i
     *identity = (struct identity){.is_known = false};
     if (stat(path, &status) == 0)
         *identity =
-            identity_of(&status); // so that one that may not be read is not tried each second
+            identity_of(&status); // so that an unreadable file is not tried again each second
     int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
     if (fd < 0)
         return error_set(error, ERROR_USAGE, "%s", strerror(errno));
@@ -167,7 +167,7 @@ static enum error_code read_file(const char *path, struct buffer *text, struct i
         *identity = identity_of(&status);
     if (code == ERROR_NONE)
         code = read_bytes(fd, text, error);
-    (void)close(fd); // only read from
+    (void)close(fd); // nothing to flush: the file was only read
     return code;
 }
 
@@ -199,7 +199,7 @@ static void note_trouble(struct export_header_file *file, const struct error *er
     if (file->bad_since == TIMESTAMP_UNKNOWN)
         file->bad_since = timestamp_now();
     file->trouble = *error;
-    // Said once; the status says it as long as it lasts.
+    // Logged once; the status reports it as long as it lasts.
     if (file->is_said || (file->has_warned && now - file->warned_at < WARN_EVERY))
         return;
     file->is_said = true;

@@ -1,4 +1,4 @@
-// Extra fields of every request, mostly credentials: OTEL_EXPORTER_OTLP_HEADERS, and lines of a file.
+// Extra fields of every request, usually credentials: OTEL_EXPORTER_OTLP_HEADERS, and lines of a file.
 #include "ghatrace/export/endpoint.h"
 
 #include "ghatrace/base/utf8.h"
@@ -30,7 +30,7 @@ static bool is_field_value(struct slice value)
     return true;
 }
 
-// Messages give the name at most: values are secrets.
+// Messages contain at most the name: values are secrets.
 static enum error_code read_header(const struct pair *pair, struct arena *arena,
                                    struct http_header *header, struct error *error)
 {
@@ -132,7 +132,7 @@ static bool has_name(const struct http_header *headers, size_t count, struct sli
     return false;
 }
 
-// `number`: of the line. What is not known to be a name may be a secret, so it is not shown.
+// `number`: of the line. Text that is not known to be a name may be a secret, so it is not shown.
 static enum error_code read_line(struct slice line, size_t number, struct http_header *header,
                                  struct error *error)
 {

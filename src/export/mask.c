@@ -31,7 +31,7 @@ static struct slice take_pair(struct slice *query)
     return pair;
 }
 
-// As it is, and percent-decoded.
+// Adds the secret unchanged and percent-decoded.
 static enum error_code add_encoded(struct mask_list *list, struct slice secret, struct arena *arena)
 {
     struct slice decoded;
@@ -42,7 +42,7 @@ static enum error_code add_encoded(struct mask_list *list, struct slice secret, 
     return code == ERROR_INVALID ? ERROR_NONE : code;
 }
 
-// A token alone may stand in either place.
+// A token may be in either place.
 static enum error_code add_userinfo(struct mask_list *list, struct slice userinfo,
                                     struct arena *arena)
 {

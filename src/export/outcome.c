@@ -1,4 +1,4 @@
-// Decides what the answer to an export means.
+// Decides what the response to an export means.
 #include "outcome.h"
 
 #include <string.h>
@@ -17,19 +17,19 @@ static bool is_html(struct slice content_type)
 static enum export_outcome outcome_of(int status, struct slice content_type,
                                       bool has_status_message)
 {
-    // "On success, the server MUST respond with HTTP 200 OK". The Collector's own exporter takes every 2xx, and so
-    // do we, but for a page that wants a person to log in.
+    // "On success, the server MUST respond with HTTP 200 OK". The Collector's own exporter accepts every 2xx, and so
+    // does this one, except for an HTML page such as a login page.
     if (status >= 200 && status <= 299)
         return is_html(content_type) ? EXPORT_NOT_NOW : EXPORT_SENT;
 
     switch (status) {
-    case 400: // "the request body MUST be Status": a 400 without it comes of a proxy, or of plain HTTP to HTTPS
+    case 400: // "the request body MUST be Status": a 400 without it is from a proxy, or from plain HTTP to HTTPS
         return has_status_message ? EXPORT_ABOUT_DATA : EXPORT_NOT_NOW;
     case 413: // Content Too Large
     case 422: // Unprocessable Content
         return EXPORT_ABOUT_DATA;
     default:
-        // A redirect is not followed: it would hand the configured headers to another host.
+        // A redirect is not followed: that would send the configured headers to another host.
         return EXPORT_NOT_NOW;
     }
 }

@@ -1,4 +1,4 @@
-// What to send next, and what becomes of it.
+// Decides what to send next, and handles the results.
 #include "plan.h"
 
 #include <assert.h>
@@ -8,8 +8,8 @@
 #define SIZE_FAILURES_IN_A_ROW 3
 #define PARTS_PER_SLOT 3
 #define RETRY_AFTER_TRIES 3
-#define PHASE_LENGTH 6 // probes, on average, from one change of step to the next
-// An outage at least this long brings the quarantine back: it may be its cause.
+#define PHASE_LENGTH 6 // average number of probes between changes of phase
+// An outage at least this long makes the quarantine due again: the outage may have caused it.
 #define OUTAGE_LONG (10 * NS_PER_SECOND)
 
 // --- life -------------------------------------------------------------------------------------
@@ -55,7 +55,7 @@ void plan_release(struct export_plan *plan)
     *plan = (struct export_plan){.is_outage = false};
 }
 
-// Halving down one path, once, with every other slot refused beside it.
+// Halving along one path, once, while the requests of all other slots are refused.
 size_t plan_burst_max(const struct plan_options *options)
 {
     size_t halvings = 1;
@@ -64,7 +64,7 @@ size_t plan_burst_max(const struct plan_options *options)
     return halvings + options->slots;
 }
 
-// --- where a record is ------------------------------------------------------------------------
+// --- locating a record ------------------------------------------------------------------------
 
 static bool request_has(const struct plan_request *request, uint64_t sequence)
 {
@@ -132,7 +132,8 @@ struct range {
     bool avoids_parts;
 };
 
-// Fills the request from the range. Afterwards `range->from` is where to go on. ERROR_NOT_FOUND: nothing there.
+// Fills the request from the range. Afterwards `range->from` is where to continue. ERROR_NOT_FOUND: the range is
+// empty.
 static enum error_code read_range(const struct export_plan *plan, struct plan_request *request,
                                   struct range *range, const struct plan_source *source,
                                   struct error *error)
@@ -146,7 +147,7 @@ static enum error_code read_range(const struct export_plan *plan, struct plan_re
         const struct plan_part *part = range->avoids_parts ? part_around(plan, sequence) : NULL;
         if (part != NULL) {
             range->from = sequence = part->last + 1;
-            if (request->count > 0) // the records of a request lie between no part's
+            if (request->count > 0) // a request must not span records of a part
                 break;
             continue;
         }
@@ -183,7 +184,7 @@ static void send(struct export_plan *plan, struct plan_request *request)
         request->part->is_busy = true;
     }
     if (plan->is_outage) {
-        assert(plan->probe == NULL); // one at a time
+        assert(plan->probe == NULL); // only one probe at a time
         request->is_probe = true;
         plan->probe = request;
     }
@@ -196,7 +197,7 @@ static void free_part(struct export_plan *plan, struct plan_part *part)
     plan->part_count--;
 }
 
-// The next part that may be sent. Round robin: one that the endpoint cannot stand must not be every probe.
+// The next part that may be sent. Round robin: a part that the endpoint never accepts must not be every probe.
 static enum error_code next_of_part(struct export_plan *plan, struct plan_request *request,
                                     const struct plan_turn *turn, struct error *error)
 {
@@ -254,7 +255,7 @@ static enum error_code next_of_line(struct export_plan *plan, struct plan_reques
     return code;
 }
 
-// Looks in the range for a record that can be a single; `range->from` is it then.
+// Searches the range for a record that can be a single; `range->from` is then its sequence.
 static enum error_code find_single(const struct export_plan *plan, struct range *range,
                                    const struct plan_source *source, uint32_t *size,
                                    struct error *error)
@@ -296,7 +297,7 @@ static void add_quarantined(struct plan_request *request, struct quarantine_entr
     add(request, entry->sequence, entry->size);
 }
 
-// `is_single`: one record, the one that is due next.
+// `is_single`: only one record, the one that is due next.
 static bool next_quarantined(struct export_plan *plan, struct plan_request *request,
                              timestamp_ns now, bool is_single)
 {
@@ -331,7 +332,7 @@ static bool is_any_quarantined_in_flight(const struct export_plan *plan)
     return false;
 }
 
-// --- which comes next -------------------------------------------------------------------------
+// --- choosing the next request ----------------------------------------------------------------
 
 static timestamp_ns when_due(const struct export_plan *plan)
 {
@@ -355,8 +356,8 @@ static void wait_until_due(const struct export_plan *plan, struct plan_turn *tur
     turn->step = turn->until == INT64_MAX ? PLAN_IDLE : PLAN_WAIT;
 }
 
-// One other record alone: of the line and of the parts, and of the quarantine, by turns. `is_new`: a record has come
-// after all others were tried.
+// Another record alone, alternately from the line and the parts, and from the quarantine. `is_new`: a record was
+// added after all others were tried.
 static enum error_code next_other(struct export_plan *plan, struct plan_request *request,
                                   bool is_new, const struct plan_turn *turn, struct error *error)
 {
@@ -458,7 +459,7 @@ static void return_to_line(struct export_plan *plan, const struct plan_request *
         plan->cursor = request->sequences[0];
 }
 
-// The part that the request's records belong to from now on. NULL: there is no room, and they are in the line.
+// The part to which the request's records belong from now on. NULL: there is no room, and they are back in the line.
 static struct plan_part *make_part(struct export_plan *plan, struct plan_request *request)
 {
     if (request->kind == PLAN_PART) {
@@ -492,8 +493,8 @@ static void pause(struct export_plan *plan, timestamp_ns until, bool is_asked)
     plan->is_pause_asked = is_asked;
 }
 
-// The endpoint knows best how long it needs, but when it has been wrong a few times, it can only ask for more time
-// than the backoff gives, not for more requests.
+// The endpoint's Retry-After is used, but after several failures only if it is longer than the backoff: it can then
+// cause fewer requests, but not more.
 static timestamp_ns after_backoff(timestamp_ns now, duration_ns step, duration_ns retry_after,
                                   uint64_t failures)
 {
@@ -502,7 +503,7 @@ static timestamp_ns after_backoff(timestamp_ns now, duration_ns step, duration_n
     return now + (is_believed ? asked : step);
 }
 
-// Begins an outage or counts one more failure of it.
+// Begins an outage, or counts one more failure of the current one.
 static void fail(struct export_plan *plan, const struct plan_request *request,
                  duration_ns retry_after, timestamp_ns now, uint64_t random)
 {
@@ -514,15 +515,16 @@ static void fail(struct export_plan *plan, const struct plan_request *request,
         plan->probe = NULL;
         plan->refused_alone = 0;
         plan->lacks_other_record = plan->is_single_next = false;
-        // The round goes on where it was, but first behind what was refused.
+        // The round continues where it was, but after the refused records.
         if (request != NULL && plan->single_cursor <= request->sequences[request->count - 1])
             plan->single_cursor = request->sequences[request->count - 1] + 1;
         for (size_t i = 0; i < plan->part_capacity; i++)
             plan->parts[i].refused_at = plan->tick;
     }
     for (size_t i = 0; i < plan->part_capacity; i++)
-        plan->parts[i].due_at = 0; // the pause counts for all
-    // In step with an endpoint that fails every second time, every second probe would always fail.
+        plan->parts[i].due_at = 0; // the pause applies to all parts
+    // With an endpoint that fails every second time, every second probe might always fail; so the phase changes at
+    // random.
     if (plan->failures > 1 && random / 16 % PHASE_LENGTH == 1)
         plan->probes++;
     plan->failures++;
@@ -560,7 +562,7 @@ static void halve(struct export_plan *plan, struct plan_part *part,
                   (struct window_size){.records = request->count, .bytes = request->bytes}, now);
 }
 
-// There is no evidence that size is the cause, and smaller requests are worth a try.
+// There is no evidence that size is the cause, but smaller requests are worth a try.
 static void halve_all(struct export_plan *plan)
 {
     for (size_t i = 0; i < plan->part_capacity; i++) {
@@ -589,7 +591,7 @@ static void note_refused_alone(struct export_plan *plan, struct quarantine_entry
     }
 }
 
-// The record of this request was refused alone, and others are accepted.
+// The record of this request was refused alone while others are accepted.
 static enum plan_verdict quarantine_record(struct export_plan *plan, struct plan_part *part,
                                            const struct plan_request *request,
                                            const struct plan_answer *answer, timestamp_ns now)
@@ -597,9 +599,9 @@ static enum plan_verdict quarantine_record(struct export_plan *plan, struct plan
     struct quarantine_entry *entry =
         quarantine_add(&plan->quarantine, request->sequences[0], request->sizes[0], now,
                        quarantine_interval(plan));
-    if (entry == NULL) // out of memory: it is met again
+    if (entry == NULL) // out of memory: the record is tried again later
         return PLAN_KEEP;
-    entry->is_in_flight = true; // until it is noted
+    entry->is_in_flight = true; // until the engine has recorded it
     note_refused_alone(plan, entry, answer);
     part->first = request->sequences[0] + 1;
     part->refused = (struct window_size){.records = 0};
@@ -646,7 +648,7 @@ static enum plan_verdict refuse_quarantined(struct export_plan *plan,
         return PLAN_DEAD;
     if (request->count == 1 && !answer->is_no_connection)
         note_refused_alone(plan, entry, answer);
-    // Several together say nothing about each; alone they are tried after the pause.
+    // A refusal of several together says nothing about each; they are tried alone after the pause.
     if (request->count > 1) {
         release_quarantined(plan, request);
     } else {
@@ -658,7 +660,7 @@ static enum plan_verdict refuse_quarantined(struct export_plan *plan,
     return PLAN_KEEP;
 }
 
-// A request of the line or of a part was refused. Returns whether the endpoint is to be left alone for a while.
+// A request of the line or of a part was refused. Returns whether to pause requests to the endpoint.
 static bool refuse_batch(struct export_plan *plan, struct plan_request *request,
                          const struct plan_answer *answer, timestamp_ns now,
                          enum plan_verdict *verdict)
@@ -686,7 +688,7 @@ static bool refuse_batch(struct export_plan *plan, struct plan_request *request,
            plan->refusals > plan_burst_max(&plan->options) - plan->options.slots;
 }
 
-// Sent before the outage was known: the same failure, not one more.
+// The request was sent before the outage was known: it is the same failure, not a new one.
 static void refuse_late(struct export_plan *plan, struct plan_request *request,
                         const struct plan_answer *answer, timestamp_ns now, uint64_t random)
 {
@@ -745,7 +747,7 @@ static enum plan_verdict refuse(struct export_plan *plan, struct plan_request *r
     return verdict;
 }
 
-// --- answers ----------------------------------------------------------------------------------
+// --- responses --------------------------------------------------------------------------------
 
 static void accept(struct export_plan *plan, struct plan_request *request, timestamp_ns now)
 {
@@ -759,7 +761,7 @@ static void accept(struct export_plan *plan, struct plan_request *request, times
         quarantine_hasten_new(&plan->quarantine, now, request->sent_at);
     }
     if (part != NULL) {
-        request->part = NULL; // it may go on while this request is being settled
+        request->part = NULL; // the part may continue while this request is being settled
         part->is_busy = false;
         part->first = request->sequences[request->count - 1] + 1;
         part->refused = (struct window_size){.records = 0};
@@ -828,7 +830,7 @@ void plan_settled(struct export_plan *plan, size_t slot)
 {
     struct plan_request *request = &plan->requests[slot];
     assert(request->is_busy);
-    if (request->part != NULL) { // there was no answer
+    if (request->part != NULL) { // there was no response
         request->part->is_busy = false;
         request->part->first = request->sequences[request->count - 1] + 1;
     }
@@ -836,7 +838,7 @@ void plan_settled(struct export_plan *plan, size_t slot)
         for (size_t i = 0; i < request->count; i++)
             quarantine_remove(&plan->quarantine, request->sequences[i]);
     } else if (request->count == 1) {
-        release_quarantined(plan, request); // if that is what became of it
+        release_quarantined(plan, request); // if it was quarantined
     }
     free_request(plan, request);
 }
@@ -846,7 +848,7 @@ void plan_local_failure(struct export_plan *plan, timestamp_ns now, uint64_t ran
     fail(plan, NULL, 0, now, random);
 }
 
-// --- from outside -----------------------------------------------------------------------------
+// --- external events --------------------------------------------------------------------------
 
 void plan_wake(struct export_plan *plan, timestamp_ns now)
 {
@@ -876,7 +878,7 @@ void plan_restore(struct export_plan *plan, uint64_t sequence, uint32_t size, ti
         quarantine_add(&plan->quarantine, sequence, size, now, quarantine_interval(plan));
     if (entry == NULL)
         return;
-    entry->tries = 2; // it has had its second chance
+    entry->tries = 2; // it has already had its second try
     entry->due_at = now;
     plan->quarantine.earliest = now;
 }

@@ -1,26 +1,27 @@
-// What to send next, and what becomes of it: which records are in flight, how large requests may be, when to
-// leave the endpoint alone, and which records to suspect. Private to this room. Pure: no I/O and no clock; the
-// outbox comes in as a function, the time and random numbers as arguments. Record numbers and sizes only.
+// Decides what to send next and handles the results: which records are in flight, how large requests may be, when to
+// pause requests to the endpoint, and which records to suspect. Private to this room. Pure: no I/O and no clock; the
+// outbox is accessed through a function, the time and random numbers are arguments. Only numbers and sizes of
+// records.
 //
 // Requests. Each of `slots` requests carries records from one of four places:
 //   line        the outbox in order, as many records as the window allows (window.h)
 //   part        a batch that was refused: its range of the outbox, with a limit of its own
-//   single      one record alone, to learn whether the endpoint accepts anything (see below)
+//   single      one record alone, to test whether the endpoint accepts anything (see below)
 //   quarantine  records that were refused alone (quarantine.h), mostly one
 //
-// Refusals. An endpoint is either taken to work or not ("outage").
-//   - A batch that is refused becomes a part. It is halved when the answer was about the data, or when there is
+// Refusals. An endpoint is considered to be either working or not ("outage").
+//   - A batch that is refused becomes a part. It is halved if the response was about the data, or if there is
 //     evidence that the cause is in the batch: the endpoint has accepted a request that was sent after the first
 //     refusal of the part.
-//   - A record that is refused alone, with such evidence, is quarantined. When the answer was about the data twice,
-//     on two connections, and a request sent after the first of these refusals was accepted, it is buried.
-//   - A refusal that is not about the data and without evidence begins an outage, and so do more refusals in a row
-//     than one path of halving needs. What was refused before an outage needs evidence from then on.
+//   - A record that is refused alone, with such evidence, is quarantined. If the response was about the data twice,
+//     on two connections, and a request sent after the first of these refusals was accepted, it becomes a dead letter.
+//   - A refusal that is not about the data, without evidence, begins an outage, and so do more consecutive refusals
+//     than one path of halving needs. Whatever was refused before an outage needs new evidence afterwards.
 //
-// Outages. One request (a probe) for each step of the backoff. Every second probe is a single: another record each
-// time, round the whole outbox. Nothing is halved for lack of evidence, but for this: after each third failure in a
-// row that may be due to size (no answer over a connection, 429, 5xx), the batch and the window are halved. An
-// accepted probe ends the outage; if it was a single, all parts are halved.
+// Outages. One request (a probe) is sent for each step of the backoff. Every second probe is a single: a different
+// record each time, through the whole outbox. Nothing is halved without evidence, with one exception: after each
+// third consecutive failure that may be due to size (no response over a connection, 429, 5xx), the batch and the
+// window are halved. An accepted probe ends the outage; if it was a single, all parts are halved.
 //
 // Requests while an endpoint accepts nothing: at most plan_burst_max() at once, then one for each step of the
 // backoff.
@@ -39,10 +40,10 @@
 #include "window.h"
 
 struct plan_options {
-    size_t slots; // requests in flight at most
+    size_t slots; // maximum number of requests in flight
     size_t records_max, bytes_max;
     duration_ns backoff_first, backoff_max;
-    // Beyond these, the oldest in quarantine are buried. 0 bytes: no limit.
+    // Beyond these limits, the oldest in quarantine become dead letters. 0 bytes: no limit.
     uint64_t quarantine_bytes_max;
     size_t quarantine_records_max;
 };
@@ -63,24 +64,24 @@ struct plan_request {
     uint32_t *sizes;     // bytes
     size_t count, bytes;
     bool is_limited;           // the window, not the outbox, ended it
-    bool needs_new_connection; // must not go out on a connection that was used before
+    bool needs_new_connection; // must not be sent on a connection that was used before
     bool is_probe;
     uint64_t sent_at; // tick
     struct plan_part *part;
 };
 
-// A refused batch: what is still in the outbox of a range of it.
+// A refused batch: the records of its range that are still in the outbox.
 struct plan_part {
     bool is_used;
-    bool is_busy; // a request of it is in flight
+    bool is_busy; // one of its requests is in flight
     uint64_t first, last;
     size_t records_max;         // of a request
-    struct window_size refused; // the last request; no records: it says nothing about the part
+    struct window_size refused; // the last request; no records: no information about the part
     uint64_t refused_at;        // tick of the first refusal
     timestamp_ns due_at;
 };
 
-// Ticks count sendings and answers, so that "after" has a meaning without a clock.
+// Ticks count requests and responses, so that "after" is defined without a clock.
 struct export_plan {
     struct plan_options options;
     struct plan_request *requests;
@@ -88,24 +89,24 @@ struct export_plan {
     size_t part_capacity, part_count, part_turn;
     struct export_window window;
     struct quarantine quarantine;
-    uint64_t cursor; // where the line goes on
+    uint64_t cursor; // where the line continues
     uint64_t tick;
-    uint64_t accepted_at; // latest sending of an accepted request
-    bool is_draining;     // nothing in quarantine is tried
-    unsigned refusals;    // in a row
+    uint64_t accepted_at; // tick at which the latest accepted request was sent
+    bool is_draining;     // quarantined records are not tried
+    unsigned refusals;    // consecutive
     unsigned size_failures;
 
     bool is_outage;
     timestamp_ns outage_start;
-    uint64_t failures; // refused probes in a row, and the refusal that began the outage
+    uint64_t failures; // consecutive refused probes, including the refusal that began the outage
     timestamp_ns pause_end;
-    bool is_pause_asked; // by the endpoint
+    bool is_pause_asked; // requested by the endpoint
     struct export_backoff backoff;
     const struct plan_request *probe; // in flight
-    uint64_t probes;                  // the odd ones are singles
+    uint64_t probes;                  // odd ones are singles
     uint64_t singles;
-    uint64_t single_cursor; // where to look for the next single
-    uint64_t refused_alone; // the last record refused alone in this outage: no single
+    uint64_t single_cursor; // where to search for the next single
+    uint64_t refused_alone; // the last record refused alone in this outage: excluded from singles
     bool is_single_next;
     bool lacks_other_record; // there was no other record for the last single
 
@@ -116,58 +117,58 @@ struct export_plan {
 
 enum error_code plan_init(struct export_plan *plan, const struct plan_options *options) MUST_CHECK;
 void plan_release(struct export_plan *plan);
-// A bound of the refused requests in a row that are sent without waiting.
+// Upper bound on consecutive refused requests that are sent without waiting.
 size_t plan_burst_max(const struct plan_options *options);
 
 enum plan_step {
     PLAN_SEND, // the request
-    PLAN_BURY, // the request's one record: the quarantine is full
+    PLAN_BURY, // make the request's single record a dead letter: the quarantine is full
     PLAN_WAIT, // ask again at `until`
-    PLAN_IDLE, // ask again after an answer, or when there is something new
+    PLAN_IDLE, // ask again after a response, or when there are new records
 };
-// What plan_next() is asked, and what it says.
+// Input and output of plan_next().
 struct plan_turn {
     timestamp_ns now;
     struct plan_source source;
     enum plan_step step;
     timestamp_ns until; // with PLAN_WAIT
 };
-// What slot `slot`, which must not be busy, has to do. Any error comes from the source; nothing has changed then.
+// What slot `slot`, which must not be busy, has to do. Errors are from the source; nothing has changed then.
 enum error_code plan_next(struct export_plan *plan, size_t slot, struct plan_turn *turn,
                           struct error *error) MUST_CHECK;
 
 struct plan_answer {
     enum export_outcome outcome;
     bool may_be_size;        // see export_judgement
-    bool is_no_connection;   // there was no connection: it says nothing about the records
-    int status;              // 0: no answer
+    bool is_no_connection;   // there was no connection: no information about the records
+    int status;              // 0: no response
     duration_ns retry_after; // 0: not given
-    uint64_t connection;     // identifies it
+    uint64_t connection;     // identifies the connection
 };
 enum plan_verdict {
     PLAN_KEEP,   // nothing to do; the slot is free
-    PLAN_SETTLE, // sent: take the records out of the outbox, then plan_settled()
-    PLAN_DEAD,   // refused for good: move the one record to the dead letters, then plan_settled()
-    PLAN_QUARANTINE, // the one record is quarantined: note it, then plan_settled()
+    PLAN_SETTLE, // sent: remove the records from the outbox, then plan_settled()
+    PLAN_DEAD, // permanently refused: move the one record to the dead letters, then plan_settled()
+    PLAN_QUARANTINE, // the one record is quarantined: store that, then plan_settled()
 };
 enum plan_verdict plan_answer(struct export_plan *plan, size_t slot,
                               const struct plan_answer *answer, timestamp_ns now, uint64_t random);
-// The request could not be made of these records (too large together, or not encodable): smaller ones are tried
-// at once; PLAN_DEAD for a single record.
+// The request could not be built from these records (too large together, or not encodable): smaller ones are tried at
+// once; PLAN_DEAD for a single record.
 enum plan_verdict plan_unsendable(struct export_plan *plan, size_t slot, timestamp_ns now);
-// There are no records for these entries of the outbox: to be taken out of it, then plan_settled().
+// There are no records for these entries of the outbox: remove them from it, then plan_settled().
 void plan_gone(struct export_plan *plan, size_t slot);
 void plan_settled(struct export_plan *plan, size_t slot);
-// The outbox could not be read, or the like: an outage of our own.
+// A local failure, such as an unreadable outbox: begins or continues an outage.
 void plan_local_failure(struct export_plan *plan, timestamp_ns now, uint64_t random);
 
 // There are new records.
 void plan_wake(struct export_plan *plan, timestamp_ns now);
-// Looks at the outbox from its beginning again: records may have come back into it.
+// Reads the outbox from its beginning again: records may have been put back.
 void plan_rescan(struct export_plan *plan);
-// The next probe need not wait.
+// Lets the next probe be sent without waiting.
 void plan_end_pause(struct export_plan *plan, timestamp_ns now);
-// A record was in quarantine when the process ended.
+// Restores a record that was in quarantine when the process ended.
 void plan_restore(struct export_plan *plan, uint64_t sequence, uint32_t size, timestamp_ns now);
 
 #endif

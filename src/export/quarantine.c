@@ -1,4 +1,4 @@
-// Records that are tried now and then.
+// Records that are retried from time to time.
 #include "quarantine.h"
 
 #include <assert.h>

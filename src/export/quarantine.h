@@ -1,5 +1,5 @@
-// Records that were refused alone while the endpoint accepted others. They stay in the outbox; each is tried alone
-// now and then, at growing intervals. Numbers only. Private to this room. Pure.
+// Records that were refused alone while the endpoint accepted others. They stay in the outbox; each is retried alone
+// at increasing intervals. Only numbers of records. Private to this room. Pure.
 #ifndef GHATRACE_SRC_EXPORT_QUARANTINE_H
 #define GHATRACE_SRC_EXPORT_QUARANTINE_H
 
@@ -15,9 +15,9 @@
 struct quarantine_entry {
     uint64_t sequence;
     uint32_t size;       // bytes
-    uint32_t tries;      // times refused alone
-    int status;          // of the last answer; 0: there was none
-    bool is_in_flight;   // being tried
+    uint32_t tries;      // number of times refused alone
+    int status;          // of the last response; 0: there was none
+    bool is_in_flight;   // a retry is in progress
     timestamp_ns since;  // monotonic
     timestamp_ns due_at; // next try
     duration_ns interval;
@@ -35,22 +35,22 @@ struct quarantine {
 
 void quarantine_release(struct quarantine *quarantine);
 struct quarantine_entry *quarantine_find(const struct quarantine *quarantine, uint64_t sequence);
-// NULL: out of memory. The entry must not be there yet.
+// NULL: out of memory. The entry must not exist yet.
 struct quarantine_entry *quarantine_add(struct quarantine *quarantine, uint64_t sequence,
                                         uint32_t size, timestamp_ns now, duration_ns interval);
-// Does nothing when it is not there.
+// Does nothing if there is no such entry.
 void quarantine_remove(struct quarantine *quarantine, uint64_t sequence);
-// Makes the next interval longer and counts it, plus or minus a quarter, from `now`.
+// Increases the interval and schedules the next try after it, plus or minus a quarter, from `now`.
 void quarantine_postpone(struct quarantine *quarantine, struct quarantine_entry *entry,
                          timestamp_ns now, duration_ns first_interval, uint64_t random);
-// It is no longer in flight.
+// Marks the entry as no longer in flight.
 void quarantine_put_back(struct quarantine *quarantine, struct quarantine_entry *entry);
-// All are due at `now`, or those only that were refused once and before `tick`.
+// Makes all entries due at `now`, or only those that were refused once and before `tick`.
 void quarantine_hasten(struct quarantine *quarantine, timestamp_ns now);
 void quarantine_hasten_new(struct quarantine *quarantine, timestamp_ns now, uint64_t tick);
-// The one that is due longest, of those not in flight; NULL when none is due.
+// The entry that has been due for longest, of those not in flight; NULL if none is due.
 struct quarantine_entry *quarantine_due(struct quarantine *quarantine, timestamp_ns now);
-// The one that has been here longest, of those not in flight.
+// The entry that has been here for longest, of those not in flight.
 struct quarantine_entry *quarantine_oldest(const struct quarantine *quarantine);
 
 #endif

@@ -1,4 +1,4 @@
-// What the exporter says: log lines, which an endpoint must not be able to multiply, and the status.
+// The exporter's log lines, which an endpoint must not be able to multiply, and its status.
 #include "exporter_private.h"
 
 #include <stdio.h>
@@ -47,7 +47,7 @@ static void log_failure(struct exporter *exporter, timestamp_ns now, uint64_t he
              LOG_INT("held_back", held_back));
 }
 
-// One line when it begins, one when its kind changes, and one now and then while it lasts.
+// Logs one line when the trouble begins, one when its kind changes, and one from time to time while it lasts.
 void report_failure(struct exporter *exporter, enum export_trouble trouble, int http_status,
                     const char *message)
 {

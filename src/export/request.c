@@ -1,4 +1,4 @@
-// Records of the outbox → one HTTP request: joined, transcoded, compressed, headed.
+// Builds one HTTP request from records of the outbox: joins, transcodes and compresses them, and adds the head.
 #include "request.h"
 
 #include <string.h>
@@ -12,7 +12,7 @@
 
 #define USER_AGENT "ghatrace/" GHATRACE_VERSION
 #define OWN_FIELDS_MAX 3
-#define REQUEST_JSON_MAX (4 * REQUEST_BODY_MAX) // JSON of our spans is two to three times as long
+#define REQUEST_JSON_MAX (4 * REQUEST_BODY_MAX) // JSON of these spans is two to three times as long
 #define ARENA_BLOCK ((size_t)64 << 10)          // for the spans of two records
 #define REQUEST_HEAD_MAX ((size_t)64 << 10)
 #define REQUEST_MAX (REQUEST_JSON_MAX + REQUEST_HEAD_MAX)
@@ -47,7 +47,7 @@ static enum error_code write_head(const struct request_form *form, size_t body_l
     return http_write_request_head(request, &head);
 }
 
-// A head that cannot be written must be known at the start: later it would look like the records' fault.
+// A head that cannot be written must be detected at the start: later it would look like an error of the records.
 static enum error_code check_form(const struct request_form *form, struct error *error)
 {
     struct buffer head;
@@ -106,7 +106,7 @@ static bool has_span(const struct span_batch *batch, const struct span_id *id)
     return false;
 }
 
-// Leaves in `batch` what `newer` does not have.
+// Keeps in `batch` only the spans that `newer` does not have.
 static void drop_replaced(struct span_batch *batch, const struct span_batch *newer)
 {
     size_t kept = 0;
@@ -117,9 +117,9 @@ static void drop_replaced(struct span_batch *batch, const struct span_batch *new
     batch->span_count = kept;
 }
 
-// Spans of a record were sent again since, corrected: a later record has them. They must not come after those, as they
-// might when this record is tried again, or put back from the dead letters. What the later one does not have is a span
-// that was taken back, as one of no length: it leaves. ERROR_NOT_FOUND: nothing does.
+// Spans of this record were sent again with corrections in a later record. They must not be sent after those, which
+// could happen if this record is retried, or put back from the dead letters. What the later record lacks is a span
+// that was withdrawn, as one of no length: it is sent. ERROR_NOT_FOUND: nothing remains to be sent.
 static enum error_code append_not_replaced(struct slice body, struct slice newer,
                                            struct buffer *joined, struct error *error)
 {
@@ -134,10 +134,10 @@ static enum error_code append_not_replaced(struct slice body, struct slice newer
         code = batch.span_count > 0 ? otlp_encode_batch(&batch, joined, error) : ERROR_NOT_FOUND;
     }
     arena_release(&arena);
-    return code == ERROR_CORRUPT ? ERROR_NOT_FOUND : code; // the later one tells more than nothing
+    return code == ERROR_CORRUPT ? ERROR_NOT_FOUND : code; // the later record is enough
 }
 
-// ERROR_NOT_FOUND: gone, or replaced. A tool may have settled it while we waited for the collector.
+// ERROR_NOT_FOUND: deleted, or replaced. A tool may have settled it while the exporter waited for the collector.
 static enum error_code append_record(struct store_transaction *transaction, uint64_t sequence,
                                      struct buffer *joined, struct error *error)
 {
@@ -163,7 +163,7 @@ static enum error_code append_record(struct store_transaction *transaction, uint
                               : error_set(error, code, "request: %s", error_code_text(code));
 }
 
-// "repeated fields ... are concatenated" (Protocol Buffers, Encoding): the records joined are a valid
+// "repeated fields ... are concatenated" (Protocol Buffers, Encoding): the concatenated records are a valid
 // ExportTraceServiceRequest.
 static enum error_code join_records(struct store *store, struct request_records *records,
                                     struct buffer *joined, struct error *error)
@@ -185,7 +185,7 @@ static enum error_code join_records(struct store *store, struct request_records 
     return code;
 }
 
-// Replaces what `body` holds. The intermediate text is freed at once: it may be large.
+// Replaces the content of `body`. The intermediate text is freed at once: it may be large.
 static void replace(struct buffer *body, struct buffer *with)
 {
     buffer_release(body);
@@ -200,7 +200,7 @@ static enum error_code transcode(struct buffer *body, struct error *error)
     enum error_code code = otlp_json_from_protobuf(buffer_slice(body), &json, error);
     if (code == ERROR_NONE)
         replace(body, &json);
-    else if (code == ERROR_CORRUPT) // the record, not the store
+    else if (code == ERROR_CORRUPT) // the record is corrupt, not the store
         code = error_set(error, ERROR_INVALID, "record cannot be written as JSON");
     buffer_release(&json);
     return code;

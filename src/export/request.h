@@ -1,4 +1,4 @@
-// Records of the outbox → one HTTP request. Private to this room.
+// Builds one HTTP request from records of the outbox. Private to this room.
 #ifndef GHATRACE_SRC_EXPORT_REQUEST_H
 #define GHATRACE_SRC_EXPORT_REQUEST_H
 
@@ -13,7 +13,7 @@
 // OpenTelemetry, protocol/exporter.md: "64 MiB" is the default limit of a request, before compression.
 #define REQUEST_BODY_MAX ((size_t)64 << 20)
 
-// What is the same in all requests. Made once.
+// The common part of all requests. Built once.
 struct request_form {
     const struct export_endpoint *endpoint; // not owned
     enum export_protocol protocol;
@@ -23,23 +23,23 @@ struct request_form {
     size_t configured_count; // of `fields`, the first ones
 };
 
-// Copies the configured fields into the arena. Those that would contradict what we send (framing,
-// media type, Host) are left out with a warning.
+// Copies the configured fields into the arena. Those that would contradict the exporter's own fields (framing, media
+// type, Host) are omitted with a warning.
 enum error_code request_form_init(struct request_form *form, const struct export_options *options,
                                   const struct export_endpoint *endpoint, struct arena *arena,
                                   struct error *error) MUST_CHECK;
 
-// What a request is made of.
+// The records of a request.
 struct request_records {
     const uint64_t *sequences; // in the outbox
     size_t count;
-    size_t found; // how many of them were still there
+    size_t found; // how many of them still existed
 };
 
-// Head and body of a request with those of the records that are still in the outbox. When none is, `request` stays
-// empty. One short read transaction.
-// ERROR_TOO_LARGE, ERROR_INVALID: these records can never be sent together as they are (halve, or
-// bury). Anything else may pass: ERROR_MEMORY and what the store says.
+// Builds head and body of a request with those records that are still in the outbox. If there are none, `request`
+// stays empty. One short read transaction. ERROR_TOO_LARGE, ERROR_INVALID: these records can never be sent together
+// as they are (halve the batch, or make the record a dead letter). Other errors may be temporary: ERROR_MEMORY and
+// those of the store.
 enum error_code request_build(const struct request_form *form, struct store *store,
                               struct request_records *records, struct buffer *request,
                               struct error *error) MUST_CHECK;

@@ -1,4 +1,4 @@
-// OTEL_RESOURCE_ATTRIBUTES: attributes that the operator puts on every resource.
+// OTEL_RESOURCE_ATTRIBUTES: attributes that the operator adds to every resource.
 #include "ghatrace/export/endpoint.h"
 
 #include "pairs.h"
@@ -25,7 +25,7 @@ static enum error_code read_attribute(const struct pair *pair, struct arena *are
     return ERROR_NONE;
 }
 
-// Keys are unique in a resource; of several the last counts.
+// Keys are unique in a resource; the last of several values is used.
 static size_t place_attribute(struct attribute *items, size_t count, const struct attribute *item)
 {
     for (size_t i = 0; i < count; i++) {

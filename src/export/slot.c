@@ -19,7 +19,7 @@ static struct plan_request *request_of(const struct export_slot *slot)
 
 #define TO(state) (1U << SLOT_##state)
 
-// Which states may follow.
+// The allowed transitions.
 static const unsigned next_states[] = {
     [SLOT_IDLE] = TO(SENDING) | TO(SETTLING),
     [SLOT_SENDING] = TO(IDLE),
@@ -27,7 +27,7 @@ static const unsigned next_states[] = {
     [SLOT_UNSETTLED] = TO(SETTLING),
 };
 
-// Every change of state. It also counts those that are SETTLING.
+// Performs every change of state. Also counts the slots that are SETTLING.
 static void move_slot(struct export_slot *slot, enum slot_state to)
 {
     struct exporter *exporter = slot->exporter;
@@ -103,7 +103,7 @@ static void on_settled(void *context)
 {
     struct export_slot *slot = context;
     struct exporter *exporter = slot->exporter;
-    // The note of a quarantine spares a restart some requests: it is not worth waiting for.
+    // The record of a quarantine only saves requests after a restart: it is not worth waiting for.
     bool is_settled = slot->task.outcome == ENGINE_ACCEPTED || slot->task.is_quarantined;
     move_slot(slot, is_settled ? SLOT_IDLE : SLOT_UNSETTLED);
     if (exporter_reap(exporter))
@@ -113,7 +113,7 @@ static void on_settled(void *context)
         count_settled(slot);
         plan_settled(&exporter->plan, slot->index);
     } else {
-        // They were sent: asking the engine again is all there is to do.
+        // They were sent: the only thing left to do is to ask the engine again.
         report_unsettled(exporter, &slot->task);
         exporter_settle_later(exporter);
     }
@@ -133,7 +133,7 @@ void slot_bury(struct export_slot *slot)
     settle(slot, PLAN_DEAD);
 }
 
-// --- answers ----------------------------------------------------------------------------------
+// --- responses --------------------------------------------------------------------------------
 
 static void read_success(struct export_slot *slot, const struct export_answer *answer)
 {
@@ -158,7 +158,7 @@ static enum export_silence silence_of(const struct channel_result *result)
     return result->error.code == ERROR_TIMEOUT ? EXPORT_TIMED_OUT : EXPORT_BROKEN;
 }
 
-// Our own trouble, not the endpoint's.
+// True for a local error, as opposed to one of the endpoint.
 static bool is_local(const struct error *error)
 {
     return error->code != ERROR_NETWORK && error->code != ERROR_TIMEOUT &&
@@ -171,12 +171,12 @@ static enum export_trouble trouble_of(enum export_trouble judged, const struct e
         return judged;
     if (is_local(error))
         return EXPORT_LOCAL_TROUBLE;
-    // It did answer, only not in HTTP.
+    // It did respond, but not in HTTP.
     bool is_no_http = judged == EXPORT_NO_ANSWER && error->code == ERROR_INVALID;
     return is_no_http ? EXPORT_NOT_A_COLLECTOR : judged;
 }
 
-// The plan has heard of a refusal.
+// Called after the plan was informed of a refusal.
 static void follow_refusal(struct export_slot *slot, enum plan_verdict verdict,
                            enum export_trouble trouble, int http_status)
 {
@@ -185,7 +185,7 @@ static void follow_refusal(struct export_slot *slot, enum plan_verdict verdict,
         report_failure(exporter, trouble, http_status, slot->reason);
         if (slot->is_last_try)
             exporter->has_failed_last_try = true;
-        else if (exporter->is_draining) // it was under way before; the last try is still to come
+        else if (exporter->is_draining) // sent before the drain; the last attempt is still to come
             plan_end_pause(&exporter->plan, timestamp_monotonic());
     }
     if (verdict == PLAN_QUARANTINE)
@@ -194,7 +194,7 @@ static void follow_refusal(struct export_slot *slot, enum plan_verdict verdict,
         settle(slot, verdict);
 }
 
-// There was no request, or none that went out: memory or the store failed us.
+// No request was built or sent: a local error of memory or the store.
 static void fail_locally(struct export_slot *slot, const struct error *error)
 {
     struct exporter *exporter = slot->exporter;
@@ -238,11 +238,11 @@ static void on_answer(struct export_slot *slot, const struct channel_result *res
         return;
     }
     exporter->counters.retries += verdict == PLAN_KEEP && judgement.outcome == EXPORT_NOT_NOW;
-    // Behind a balancer, another connection may meet another endpoint.
+    // Behind a load balancer, another connection may reach another endpoint.
     if (judgement.outcome == EXPORT_NOT_NOW)
         channel_drop_connection(&slot->channel);
     follow_refusal(slot, verdict, trouble_of(judgement.trouble, &result->error), answer->status);
-    // It says nothing about the headers of now, not even how long to wait.
+    // The response says nothing about the current headers, not even how long to wait.
     if (slot->headers_age != exporter->headers_age)
         plan_end_pause(&exporter->plan, timestamp_monotonic());
 }

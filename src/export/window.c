@@ -1,4 +1,4 @@
-// How large a request may be at present.
+// The current limit on the size of requests.
 #include "window.h"
 
 static size_t least(size_t a, size_t b)
@@ -52,7 +52,7 @@ void window_grow(struct export_window *window, struct window_size accepted, bool
                  timestamp_ns now)
 {
     check_hold(window, now);
-    // What failed was not the size, or the endpoint takes more than it did.
+    // The failure was not due to size, or the endpoint accepts more than before.
     if (accepted.records >= window->failed_last.records &&
         accepted.bytes >= window->failed_last.bytes) {
         window->failed = window->failed_last = (struct window_size){.records = 0};
