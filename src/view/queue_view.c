@@ -1,4 +1,4 @@
-// The queue, read from the tables that are kept of it.
+// Reads the queue from the tables of open jobs.
 #include "ghatrace/view/queue_view.h"
 
 #include <stdlib.h>
@@ -8,7 +8,7 @@
 #include "ghatrace/trace/labels.h"
 #include "private.h"
 
-// What people ask first.
+// Most important first.
 static const enum open_job_kind order[] = {OPEN_JOB_QUEUED, OPEN_JOB_WAITING, OPEN_JOB_RUNNING};
 #define STATES (sizeof order / sizeof order[0])
 #define JOB_ARENA_BLOCK_BYTES ((size_t)16 * 1024)
@@ -18,7 +18,7 @@ static enum error_code out_of_memory(struct error *error)
     return error_set(error, ERROR_MEMORY, "read the queue: out of memory");
 }
 
-// The first job of the pool's state at or after `*job`. Where there is none any more, `since` becomes INT64_MAX.
+// The first job of the pool in this state at or after `*job`. If there are no more, `since` becomes INT64_MAX.
 static enum error_code seek_job(struct store_transaction *transaction, const struct pool *pool,
                                 enum open_job_kind state, struct pool_job *job, struct error *error)
 {
@@ -51,7 +51,7 @@ static enum error_code add_pool(struct store_transaction *transaction, const str
     return ERROR_NONE;
 }
 
-// Those without a queue come last; then by name, so that rows keep their places.
+// Pools without a queue come last; then by name, so that the order of rows is stable.
 static int compare_pools(const void *left, const void *right)
 {
     const struct queue_view_pool *a = left, *b = right;
@@ -87,12 +87,12 @@ struct walk {
     struct store_transaction *transaction;
     const struct queue_view *view;
     const struct queue_view_filter *filter;
-    struct arena job_arena; // of the one that is visited
+    struct arena job_arena; // for the current job
     enum error_code (*visit)(void *context, const struct job_state *job,
                              const struct open_job_state *open_state);
     void *context;
     struct error *error;
-    struct pool_job *next; // of each pool
+    struct pool_job *next; // one per pool
     size_t left;
     bool has_more;
 };
@@ -106,7 +106,7 @@ static bool is_wanted(const struct walk *walk, size_t pool, enum open_job_kind s
            (filter->labels.len == 0 || labels_are_same(candidate->pool.labels, filter->labels));
 }
 
-// A job that cannot be read is left out, and counted.
+// An unreadable job is left out and counted.
 static enum error_code visit_job(struct walk *walk, const struct pool_job *place,
                                  enum open_job_kind state)
 {
@@ -154,7 +154,7 @@ static enum error_code seek_first(struct walk *walk, enum open_job_kind state)
     return code;
 }
 
-// The jobs of one state over all pools, the oldest first: each pool offers its next one.
+// Merges the jobs of one state of all pools, oldest first: each pool supplies its next one.
 static enum error_code walk_state(struct walk *walk, enum open_job_kind state)
 {
     enum error_code code = seek_first(walk, state);

@@ -1,4 +1,4 @@
-// Where runs are stored: by number, attempt and server.
+// Finds where runs are stored: by number, attempt and server.
 #include "ghatrace/view/run_lookup.h"
 
 #include <assert.h>
@@ -40,9 +40,9 @@ struct lookup {
     struct error *error;
 };
 
-// --- whose is what is stored where github.com's are -----------------------------------------------
+// --- the servers of runs stored under the keys of github.com --------------------------------------
 
-// What cannot be read says nothing: ERROR_NOT_FOUND.
+// An unreadable state is ignored: ERROR_NOT_FOUND.
 static enum error_code ask_state(struct lookup *lookup, const struct stored_run *run,
                                  struct slice *server)
 {
@@ -96,9 +96,9 @@ static enum error_code find_owner(struct lookup *lookup, const struct stored_run
     return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
 }
 
-// --- looking --------------------------------------------------------------------------------------
+// --- lookup ---------------------------------------------------------------------------------------
 
-// One run of each server: where old and new versions both stored one, the newer attempt.
+// Keeps one run per server: if old and new versions both stored one, the newer attempt.
 static void add_found(struct lookup *lookup, const struct found_run *found)
 {
     for (size_t i = 0; i < lookup->count; i++) {
@@ -129,7 +129,7 @@ static enum error_code add_attempt_if_there(struct lookup *lookup, struct slice 
     return code;
 }
 
-// `is_shared`: older versions stored the runs of all servers there.
+// `is_shared`: older versions stored the runs of all servers under these keys.
 static enum error_code add_if_there(struct lookup *lookup, struct slice place, bool is_shared)
 {
     int64_t asked = lookup->question->run_attempt;
@@ -203,9 +203,9 @@ enum error_code run_list_attempts(struct store_transaction *transaction,
     return ERROR_NONE;
 }
 
-#define ATTEMPTS_TEXT_MAX 100 // bytes; what does not fit is left out of the message
+#define ATTEMPTS_TEXT_MAX 100 // bytes; the rest is omitted from the message
 
-// "1, 2, 4"; of a row of three or more, the first and the last: "1-3".
+// "1, 2, 4"; three or more consecutive numbers as a range: "1-3".
 static void write_attempts(const int64_t *attempts, size_t count, char text[ATTEMPTS_TEXT_MAX])
 {
     size_t len = 0, end;

@@ -1,4 +1,4 @@
-// A run attempt from its stored spans.
+// Builds the view of a run attempt from its stored spans.
 #include <stdlib.h>
 #include <string.h>
 
@@ -6,7 +6,7 @@
 #include "ghatrace/trace/spans.h"
 #include "ghatrace/view/run_view.h"
 
-// What the spans are, by the attribute `type`; names are free text and prove nothing.
+// Spans are identified by the attribute `type`; names are untrusted free text.
 #define TYPE_ROOT SLICE("workflow")
 #define TYPE_JOB SLICE("job")
 #define TYPE_STEP SLICE("step")
@@ -31,7 +31,7 @@ static bool has_type(const struct span *span, struct slice type)
     return slice_equals(span_text(span, "type"), type);
 }
 
-// Times at or before 1970 are not real; whatever stored them, they must not stretch an axis.
+// Times at or before 1970 are invalid; they must not stretch an axis.
 static struct view_interval span_interval(const struct span *span)
 {
     struct view_interval interval = {span->start, span->end};
@@ -54,7 +54,7 @@ enum view_outcome view_outcome_of(struct slice conclusion)
     switch (build_result_of_conclusion(conclusion)) {
     case RUN_RESULT_SUCCESS:
         return OUTCOME_SUCCESS;
-    case RUN_RESULT_NEUTRAL: // what is not known, too
+    case RUN_RESULT_NEUTRAL: // including unknown results
         return slice_equals(conclusion, SLICE("neutral")) ? OUTCOME_SUCCESS : OUTCOME_UNKNOWN;
     case RUN_RESULT_FAILURE:
     case RUN_RESULT_TIMED_OUT:
@@ -97,7 +97,7 @@ static void read_step_span(const struct span *span, struct run_view_step *step)
     step->outcome = span_outcome(span, step->conclusion, step->result);
 }
 
-// Among steps of the same second, the number tells the order.
+// Steps of the same second are ordered by their number.
 static int compare_steps(const void *left, const void *right)
 {
     const struct run_view_step *a = left, *b = right;
@@ -108,15 +108,15 @@ static int compare_steps(const void *left, const void *right)
     return slice_compare(a->name, b->name);
 }
 
-// The runner's own step that waits for what runs in the background ends as that does (actions/runner, JobExtension.cs):
-// what failed is elsewhere. Those that a workflow writes have names of any kind.
+// The runner's own step that waits for background tasks ends with them (actions/runner, JobExtension.cs): the failure
+// is in another step. Steps written in a workflow may have any name.
 static bool is_wait(const struct run_view_step *step)
 {
     return slice_equals(step->name, SLICE("Wait for all background steps"));
 }
 
-// Did `a` fail for itself rather than `b`? Steps overlap, so it is the one that ended first. A step that waits comes
-// behind those it waits for, which tells among ends of the same second.
+// True if `a`, rather than `b`, is the original failure. Steps overlap, so it is the one that ended first. A waiting
+// step comes after the steps it waits for, which decides between ends in the same second.
 static bool failed_before(const struct run_view_step *a, const struct run_view_step *b)
 {
     if (is_wait(a) != is_wait(b))
@@ -137,7 +137,7 @@ static const struct run_view_step *find_failed_step(const struct run_view_job *j
     return failed;
 }
 
-// Says which step failed in a job that failed, unless its runner did.
+// Finds the failed step of a failed job, unless its runner failed.
 static void find_failure(struct run_view_job *job)
 {
     bool is_runner = slice_equals(job->error_type, SLICE("runner_lost")) ||
@@ -148,16 +148,16 @@ static void find_failure(struct run_view_job *job)
 
 // --- phases ---------------------------------------------------------------------------------------
 
-// Only a runner's name, number or steps prove that there was one.
+// Only a runner's name, its number, or steps prove that there was one.
 static bool had_runner(const struct run_view_job *job, const struct span *span)
 {
     return job->step_count > 0 || job->outcome == OUTCOME_SUCCESS ||
            span_int(span, "github.runner_id") != 0 || job->runner_name.len > 0;
 }
 
-// Where runner spans are switched off, the job alone tells how long it was queued: up to there it
-// queued, from there it ran, if a runner took it. What is switched off may include waiting, so this is drawn only where no
-// phase is known.
+// If runner spans are switched off, only the job span gives the queue time: until then the job was queued, and from
+// then on it ran, if a runner took it. Waiting spans may be switched off, too, so this is used only if no phase is
+// known.
 static void guess_phases(struct run_view_job *job, const struct span *span)
 {
     struct view_interval whole = {job->created_at, job->ended_at};
@@ -241,7 +241,7 @@ static bool is_child_of(const struct span *span, const struct span *job)
     return span->has_parent && memcmp(span->parent_id.bytes, job->span_id.bytes, SPAN_ID_SIZE) == 0;
 }
 
-// Spans of a job with very many steps stand in several batches; those after the first have neither job nor root.
+// Spans of a job with very many steps are in several batches; those after the first contain neither job nor root.
 static bool continues_job(const struct span_batch *batch)
 {
     if (batch->span_count == 0)
@@ -258,7 +258,7 @@ static size_t count_continuations(const struct span_batch *batches, size_t count
     return continuations;
 }
 
-// The batch of a job with what continues it.
+// Joins the batch of a job with its continuations.
 static bool join_batch(struct builder *builder, const struct span_batch *batches, size_t count,
                        struct span_batch *whole)
 {
@@ -284,7 +284,7 @@ static bool join_batch(struct builder *builder, const struct span_batch *batches
     return true;
 }
 
-// Nearly always there is nothing to join.
+// Usually there is nothing to join.
 static bool join_batches(struct builder *builder, const struct span_batch **batches, size_t count)
 {
     if (count_continuations(*batches, count) == 0)
@@ -301,7 +301,7 @@ static bool join_batches(struct builder *builder, const struct span_batch **batc
     return true;
 }
 
-// A job's phases and steps stand in the same batch as the job.
+// A job's phases and steps are in the same batch as the job.
 static bool read_children(struct builder *builder, const struct span *span,
                           const struct span_batch *batch, struct run_view_job *job)
 {
@@ -335,7 +335,7 @@ static void learn(struct slice *text, struct slice told)
     *text = first_known(*text, told);
 }
 
-// Whoever speaks first of the run is believed: the root, where there is one (see run_view_from_spans).
+// The first source of data on the run is used: the root, if there is one (see run_view_from_spans).
 static bool learn_from_resource(struct builder *builder, const struct attributes *resource,
                                 const struct span *span)
 {
@@ -456,14 +456,14 @@ enum error_code run_view_from_spans(const struct span_batch *batches, size_t cou
     return github_server_of_url(view->url, arena, &view->server);
 }
 
-// --- the chain that made the run as long as it was ------------------------------------------------
+// --- the chain of jobs that determined the length of the run --------------------------------------
 
 bool run_view_job_ran(const struct run_view_job *job)
 {
     return job->outcome != OUTCOME_SKIPPED && job->outcome != OUTCOME_CARRIED_OVER;
 }
 
-// GitHub's times tick in seconds, so that a job may end in the second its follower begins in.
+// GitHub's times have a resolution of one second, so a job may end in the second in which its successor begins.
 const struct run_view_job *run_view_job_before(const struct run_view *view,
                                                const struct run_view_job *next)
 {

@@ -1,4 +1,4 @@
-// A run as it is shown: read from the list of finished runs, from its states and from its spans.
+// The view of a run: read from the list of finished runs, from its states and from its spans.
 #include "ghatrace/view/run_view.h"
 
 #include <assert.h>
@@ -80,7 +80,7 @@ enum error_code workflow_name_job(struct store_transaction *transaction,
     return code == ERROR_NOT_FOUND || code == ERROR_CORRUPT ? ERROR_NONE : code;
 }
 
-// --- run attempts: what is in the store of them, put together -------------------------------------
+// --- run attempts: combining everything in the store ----------------------------------------------
 
 #define JOBS_FIRST 16
 #define RECORDS_MAX 100000 // a run has 256 jobs in a matrix, and few matrices
@@ -95,9 +95,9 @@ struct loader {
     size_t capacity;       // of view->jobs
     struct span_batch *batches;
     size_t batch_count, batch_capacity;
-    bool is_of_states; // nothing else is read
+    bool is_of_states; // only states are read
     bool is_found;
-    bool is_told_by_jobs; // no event of the run itself came
+    bool is_told_by_jobs; // no event of the run itself was received
 };
 
 static enum error_code out_of_memory(struct error *error)
@@ -105,7 +105,7 @@ static enum error_code out_of_memory(struct error *error)
     return error_set(error, ERROR_MEMORY, "read a run: out of memory");
 }
 
-// Room for one more item at the end of a list that grows in the arena. NULL when memory is refused.
+// Room for one more item at the end of a list that grows in the arena. NULL if out of memory.
 static void *grow(struct arena *arena, void *items, size_t count, size_t *capacity, size_t size)
 {
     if (count < *capacity)
@@ -120,7 +120,7 @@ static void *grow(struct arena *arena, void *items, size_t count, size_t *capaci
     return grown;
 }
 
-// What cannot be read is left out, and counted.
+// An unreadable entry is left out and counted.
 static enum error_code count_unreadable(const struct loader *loader)
 {
     store_note_unreadable(loader->transaction);
@@ -174,7 +174,7 @@ static enum error_code tell_steps(const struct github_job *body, struct arena *a
     return ERROR_NONE;
 }
 
-// An open job's own state as a job of a view; `now` as in the limits. ERROR_MEMORY.
+// Converts an open job's state to a job of a view; `now` as in the limits. ERROR_MEMORY.
 static enum error_code run_view_from_state(const struct job_state *state, timestamp_ns now,
                                            bool steps, struct arena *arena,
                                            struct run_view_job *job)
@@ -214,7 +214,7 @@ static enum error_code run_view_from_state(const struct job_state *state, timest
     return steps ? tell_steps(body, arena, job) : ERROR_NONE;
 }
 
-// Where nothing else tells of the run: its own state was damaged.
+// Used if the run's own state was damaged and there is no other source.
 static void describe_by_job(struct loader *loader, const struct job_state *job)
 {
     struct run_view *view = loader->view;
@@ -270,7 +270,7 @@ static enum error_code tell_by_run_state(struct loader *loader, struct slice byt
     view->run_id = state.run_id;
     view->run_attempt = state.run_attempt;
     if (!view->is_open && !loader->is_of_states)
-        return ERROR_NONE; // the list of recent runs knows more
+        return ERROR_NONE; // the list of recent runs has more data
     const struct run_names names = run_names_of(&state);
     const struct github_run *body = &state.body;
     view->run_number = body->run_number;
@@ -303,7 +303,7 @@ static enum error_code add_state(struct loader *loader, struct slice bytes)
     return count_unreadable(loader);
 }
 
-// The states of a trace stand side by side; the run's is among its jobs'.
+// The states of a trace are adjacent; the run's is among its jobs'.
 static enum error_code read_states(struct loader *loader)
 {
     struct store_key key = {.trace = loader->trace}, found;
@@ -314,7 +314,7 @@ static enum error_code read_states(struct loader *loader)
     enum error_code code = store_get_span(loader->transaction, &run_key, &bytes, loader->error);
     if (code == ERROR_NONE)
         code = tell_by_run_state(loader, bytes);
-    else if (code == ERROR_NOT_FOUND) // there may be jobs nevertheless: it may have been set aside
+    else if (code == ERROR_NOT_FOUND) // there may be jobs: the run's state may have been set aside
         code = ERROR_NONE;
     while (code == ERROR_NONE && loader->view->count < loader->limits->jobs) {
         code = trace_next_state(loader->transaction, &key, &found, &bytes, loader->error);
@@ -345,7 +345,7 @@ static enum error_code read_records(struct loader *loader)
 {
     struct store_key key = {.trace = loader->trace};
     enum error_code code = ERROR_NONE;
-    size_t most = loader->limits->jobs + 1; // the root
+    size_t most = loader->limits->jobs + 1; // plus the root
     while (code == ERROR_NONE && loader->batch_count + loader->view->count < most) {
         struct store_record record;
         code = trace_next_record(loader->transaction, &key, &record, loader->error);
@@ -373,8 +373,8 @@ static void copy_names(struct run_view *view, const struct run_view *told)
     view->end = told->end;
 }
 
-// A job that was given up has both a record and a state, but its state is closed; one whose `completed` settles has
-// no record yet. So nobody is here twice.
+// A job that was given up has a record and a state, but the state is closed; one whose `completed` is settling has no
+// record yet. So no job appears twice.
 static bool append_jobs(struct loader *loader, const struct run_view *told)
 {
     struct run_view *view = loader->view;
@@ -386,7 +386,7 @@ static bool append_jobs(struct loader *loader, const struct run_view *told)
             return false;
         view->jobs = jobs;
         view->jobs[view->count] = told->jobs[i];
-        if (!loader->limits->steps) // `failed_step` stays
+        if (!loader->limits->steps) // `failed_step` is kept
             view->jobs[view->count].step_count = 0;
         view->count++;
     }
@@ -415,7 +415,7 @@ static enum error_code add_spans(struct loader *loader)
     return ERROR_NONE;
 }
 
-// --- together -------------------------------------------------------------------------------------
+// --- loading the complete view --------------------------------------------------------------------
 
 enum error_code recent_run_server(const struct recent_run *recent, struct arena *arena,
                                   struct slice *server)

@@ -1,5 +1,5 @@
-// The queue as people look at it: pools with open jobs, the most urgent first, and the jobs that have stood longest.
-// Read inside a transaction of the caller's, and valid until that ends; never a look at all open jobs.
+// The queue for display: pools with open jobs, the most urgent first, and the jobs that have been in their state for
+// longest. Read inside the caller's transaction, and valid until it ends; never reads all open jobs.
 #ifndef GHATRACE_VIEW_QUEUE_VIEW_H
 #define GHATRACE_VIEW_QUEUE_VIEW_H
 
@@ -15,11 +15,11 @@
 
 struct queue_view_pool {
     struct pool pool;
-    timestamp_ns oldest[OPEN_JOB_STATES]; // since when; TIMESTAMP_UNKNOWN: none stands there
+    timestamp_ns oldest[OPEN_JOB_STATES]; // since when; TIMESTAMP_UNKNOWN: no job has this state
 };
 
 struct queue_view {
-    struct queue_view_pool *pools; // those with open jobs, the longest queue's first
+    struct queue_view_pool *pools; // those with open jobs, longest queue first
     size_t count;
     uint64_t totals[OPEN_JOB_STATES];
     uint64_t open_runs;
@@ -30,12 +30,12 @@ enum error_code queue_view_load(struct store_transaction *transaction, struct ar
 
 struct queue_view_filter {
     enum open_job_kind state; // OPEN_JOB_NONE: all
-    struct slice labels;      // a text as labels_join() makes it, in any spelling; empty: all
+    struct slice labels;      // a text from labels_join(), in any case; empty: all
     size_t limit;             // jobs
 };
 
-// Calls `visit` for each job: the queued ones, then those that wait, then those that run, each the oldest first.
-// `*has_more`: the limit cut it short. Stops at the first failure of `visit`.
+// Calls `visit` for each job: queued ones, then waiting, then running, each oldest first. `*has_more`: the limit cut
+// the list short. Stops at the first error of `visit`.
 enum error_code queue_view_walk(struct store_transaction *transaction,
                                 const struct queue_view *view,
                                 const struct queue_view_filter *filter, struct arena *arena,

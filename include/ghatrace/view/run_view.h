@@ -1,6 +1,6 @@
-// A run attempt as it is shown, drawn by nobody: what is finished, from its stored spans, and what is still open, from
-// its states. The JSON API, the page and the terminal draw it. All text is as GitHub sent it: a terminal must not get it
-// without text_clean(). A slice of length 0 is not known.
+// The model of a run attempt for display, independent of its presentation: finished parts are read from the stored
+// spans, open parts from the states. The JSON API, the page and the terminal present it. All text is as GitHub sent
+// it: it must be passed through text_clean() before it is written to a terminal. A slice of length 0 means unknown.
 #ifndef GHATRACE_VIEW_RUN_VIEW_H
 #define GHATRACE_VIEW_RUN_VIEW_H
 
@@ -22,22 +22,22 @@
 
 // --- the model ------------------------------------------------------------------------------------
 
-// What a conclusion of GitHub's means.
+// The meaning of a conclusion of GitHub's.
 enum view_outcome {
-    OUTCOME_UNKNOWN, // none, or a conclusion that is not among these
+    OUTCOME_UNKNOWN, // none, or an unknown conclusion
     OUTCOME_SUCCESS,
     OUTCOME_FAILURE,
     OUTCOME_CANCELLED,
     OUTCOME_SKIPPED,
-    OUTCOME_CARRIED_OVER, // done in the attempt before
+    OUTCOME_CARRIED_OVER, // done in the previous attempt
     OUTCOME_COUNT,
 };
 
-// In the order in which a job goes through them.
+// In the order in which a job passes through them.
 enum view_phase { PHASE_WAITING, PHASE_QUEUE, PHASE_STARTUP, PHASE_EXECUTION, PHASE_COUNT };
 
 struct view_interval {
-    timestamp_ns start; // TIMESTAMP_UNKNOWN: there is none
+    timestamp_ns start; // TIMESTAMP_UNKNOWN: the interval does not exist
     timestamp_ns end;   // >= start; TIMESTAMP_UNKNOWN: not over
 };
 
@@ -47,16 +47,17 @@ struct run_view_step {
     struct slice result; // empty: not over
     struct slice conclusion;
     enum view_outcome outcome;
-    bool is_incomplete; // GitHub never said how it ended
+    bool is_incomplete; // GitHub never reported how it ended
     struct view_interval time;
 };
 
 struct run_view_job {
     int64_t job_id;
     struct slice name;
-    bool has_spans;                // its spans are made; else it is told by its state
+    bool has_spans;                // its spans were made; else the data is from its state
     enum open_job_kind open_state; // OPEN_JOB_NONE: over
-    // Of a job that is told by its state: where it stood last, be it over since; and its own word for its workflow.
+    // For a job read from its state: its last open state, even if it is over since; and the workflow name in its own
+    // events.
     struct open_job_state stood;
     struct slice workflow;
     struct slice result;
@@ -64,9 +65,9 @@ struct run_view_job {
     enum view_outcome outcome;
     struct slice
         error_type; // as on its span: `runner_lost`, `not_started`, or the conclusion; empty: no error
-    bool is_incomplete; // GitHub never said how it ended
+    bool is_incomplete; // GitHub never reported how it ended
     bool is_carried_over;
-    bool is_critical; // on the chain of jobs that made the run as long as it was
+    bool is_critical; // on the chain of jobs that determined how long the run took
     timestamp_ns created_at;
     timestamp_ns started_at; // on a runner
     timestamp_ns ended_at;   // TIMESTAMP_UNKNOWN: not over
@@ -78,11 +79,11 @@ struct run_view_job {
     struct slice url;
     struct view_interval phases[PHASE_COUNT];
     bool has_queue;
-    duration_ns queue; // how long it waited for a runner; where it still does, until now
+    duration_ns queue; // how long it waited for a runner; if it still does, until now
     const struct run_view_step *steps;
     size_t step_count;
     const struct run_view_step
-        *failed_step; // what failed in it; NULL: not known yet, or no step did
+        *failed_step; // the step that failed; NULL: not known yet, or no step did
 };
 
 struct run_view {
@@ -90,7 +91,7 @@ struct run_view {
     int64_t run_attempt;
     int64_t run_number;
     struct slice server; // that these ids are of; empty: github.com
-    struct slice name;   // of its root span; empty: that cannot be read, or has not gone out
+    struct slice name;   // of its root span; empty: unreadable, or not sent
     struct slice repository;
     struct slice workflow;
     struct slice title;
@@ -101,69 +102,69 @@ struct run_view {
     struct slice result;
     struct slice conclusion;
     struct slice url;
-    bool is_open;   // its root has not gone out, or is to be made anew
-    bool has_state; // of its own; else an open run is known by its jobs' states only
-    bool has_ended; // a root went out: `start`, `end`, `result` and `conclusion` are its
+    bool is_open;   // its root was not sent, or is to be made again
+    bool has_state; // of its own; else an open run is known only from its jobs' states
+    bool has_ended; // a root was sent: `start`, `end`, `result` and `conclusion` are from it
     bool is_incomplete;
     timestamp_ns start;
     timestamp_ns end;
-    int64_t job_count; // that are known; 0: nothing is known of them
-    // Of the exported scheme: that of its spans or, where there are none, that of run_view_limits.
+    int64_t job_count; // number of known jobs; 0: none is known
+    // In the exported scheme: the one of its spans or, if there are none, of run_view_limits.
     struct trace_id trace;
 
     struct run_view_job *jobs; // by creation, then id
     size_t count;              // of `jobs`
 };
 
-// GitHub's conclusion, or the result of the semantic conventions where they have the same word.
+// Maps GitHub's conclusion, or the result of the semantic conventions if they use the same word.
 enum view_outcome view_outcome_of(struct slice conclusion);
-// Did it take time in this attempt: neither skipped nor carried over?
+// True if the job took time in this attempt: it was neither skipped nor carried over.
 bool run_view_job_ran(const struct run_view_job *job);
-// The chain of jobs that leads to the last end, from its end: the last to finish among those that began before `next`
-// and were over when it began; for NULL, the last of all. Only of jobs whose spans are made. NULL: there is none.
+// Walks the chain of jobs that leads to the last end, backwards: returns the last to finish among those that began
+// before `next` and were over when it began; for NULL, the last of all. Considers only jobs whose spans were made.
+// NULL: there is none.
 const struct run_view_job *run_view_job_before(const struct run_view *view,
                                                const struct run_view_job *next);
 
 // --- reading --------------------------------------------------------------------------------------
-// Inside a transaction of the caller's: what is read is valid until that ends, and its lists are in the arena.
+// Inside the caller's transaction: what is read is valid until it ends; lists are in the arena.
 
-// The spans of one attempt, in any order: the root's, if it went out, and one batch or more of each finished job. Points
-// into the batches and the arena. Pure. ERROR_MEMORY.
+// Builds a view from the spans of one attempt, in any order: the root's, if it was sent, and one or more batches of
+// each finished job. Points into the batches and the arena. Pure. ERROR_MEMORY.
 enum error_code run_view_from_spans(const struct span_batch *batches, size_t count,
                                     struct arena *arena, struct run_view *view) MUST_CHECK;
 
-// A run that is listed as finished, without jobs.
-// ERROR_MEMORY.
+// Builds a view from an entry of the list of finished runs, without jobs. ERROR_MEMORY.
 enum error_code run_view_from_recent(const struct recent_run *recent, struct arena *arena,
                                      struct run_view *view) MUST_CHECK;
 
 struct run_view_limits {
-    size_t jobs; // more are left out
+    size_t jobs; // maximum number of jobs
     bool steps;
-    timestamp_ns now; // until when what is open has lasted
+    timestamp_ns now; // the end of intervals that are still open
     enum id_scheme id_scheme;
 };
 
-// ERROR_NOT_FOUND, without words: nothing of this attempt is in the store. ERROR_MEMORY, or as the store says.
+// ERROR_NOT_FOUND, without a message: nothing of this attempt is in the store. ERROR_MEMORY, or as the store reports.
 enum error_code run_view_load(struct store_transaction *transaction, const struct stored_run *run,
                               const struct run_view_limits *limits, struct arena *arena,
                               struct run_view *view, struct error *error) MUST_CHECK;
 
-// The next run that has states, at or after `*key`, told by these alone; moves `*key` behind them. It may be closed, and its
-// jobs, too: then the view is empty. Adds the number of its states to `*states`, so that the caller can end a transaction
-// that has looked at many. ERROR_NOT_FOUND at the end; ERROR_MEMORY, or as the store says.
+// The next run that has states, at or after `*key`, read only from these; advances `*key` past them. The run and its
+// jobs may be closed: then the view is empty. Adds the number of its states to `*states`, so that the caller can end
+// a transaction that has read many. ERROR_NOT_FOUND at the end; ERROR_MEMORY, or as the store reports.
 enum error_code run_view_next(struct store_transaction *transaction, struct store_key *key,
                               const struct run_view_limits *limits, struct arena *arena,
                               struct run_view *view, size_t *states,
                               struct error *error) MUST_CHECK;
 
-// The stored spans of an attempt, encoded as they were exported, one after the other: a whole
+// Appends the stored spans of an attempt, encoded as they were exported: together a complete
 // ExportTraceServiceRequest. ERROR_NOT_FOUND: none.
 enum error_code run_view_load_spans(struct store_transaction *transaction,
                                     const struct stored_run *run, struct buffer *request,
                                     struct error *error) MUST_CHECK;
 
-// Is anything of this attempt in the store?
+// Checks whether anything of this attempt is in the store.
 enum error_code run_view_exists(struct store_transaction *transaction, const struct stored_run *run,
                                 bool *exists, struct error *error) MUST_CHECK;
 
