@@ -1,4 +1,4 @@
-// What is stored of a run, printed field by field.
+// Prints everything stored for a run, field by field.
 #include "ghatrace/term/inspect.h"
 
 #include <inttypes.h>
@@ -12,20 +12,20 @@
 #include "ghatrace/trace/spans.h"
 #include "ghatrace/view/run_view.h"
 
-// Records of the outbox, and dead letters, that are looked at for those of the run: half a second at most.
+// Records of the outbox, and dead letters, searched for those of the run: half a second at most.
 #define LOOKS_MAX 100000
 #define ARENA_BLOCK_BYTES ((size_t)64 * 1024)
 
 struct inspector {
     struct store_transaction *transaction;
     const struct inspect_options *options;
-    struct arena arena;   // of the run
-    struct arena scratch; // of one state or record
+    struct arena arena;   // for the run
+    struct arena scratch; // for one state or record
     struct buffer *out;
     struct error *error;
     struct found_run run;
     struct run_state state; // of the run; RUN_NEW: there is none
-    enum error_code code;   // of what was printed; sticky
+    enum error_code code;   // of the output; the first error is kept
 };
 
 // --- lines ----------------------------------------------------------------------------------------
@@ -54,7 +54,7 @@ static void show_words(struct inspector *inspector, const char *name, const char
     PRINT(inspector, NAME "%s\n", name, words);
 }
 
-// What is empty, 0, false or not known is left out.
+// Fields that are empty, 0, false or unknown are omitted.
 static void show_text(struct inspector *inspector, const char *name, struct slice raw)
 {
     struct slice text = harmless(inspector, raw);
@@ -101,7 +101,7 @@ static void show_version(struct inspector *inspector, const char *name,
               timestamp_format_rfc3339(version->time, true, time), version->digest);
 }
 
-// The state says where the index has it; where it does not, nothing will be done at that time.
+// The state contains its deadline; if the index lacks it, nothing will happen at that time.
 static enum error_code print_deadline(struct inspector *inspector, const struct store_key *key,
                                       timestamp_ns at)
 {
@@ -134,7 +134,7 @@ static void print_repository(struct inspector *inspector,
     show_text(inspector, "service name", repository->service_name);
 }
 
-// `names`: of the bits of `seen`.
+// `names`: the names of the bits of `seen`.
 static void print_seen(struct inspector *inspector, uint8_t seen, const char *const *names,
                        size_t count)
 {
@@ -416,7 +416,7 @@ static enum error_code print_state(struct inspector *inspector, const struct sto
     case CODEC_JOB:
         return show_job_state(inspector, key, bytes);
     case CODEC_RUN:
-        break; // printed first
+        break; // already printed
     }
     return ERROR_NONE;
 }
@@ -562,7 +562,7 @@ static bool is_of_run(const struct inspector *inspector, const struct store_key 
     return trace_id_equals(&key->trace, &inspector->run.run.trace);
 }
 
-// The newest of each span, and the notes of the jobs among them.
+// The newest record of each span, and the notes of their jobs.
 static enum error_code print_history(struct inspector *inspector)
 {
     struct store_key key = {.trace = inspector->run.run.trace};
@@ -584,7 +584,8 @@ static enum error_code print_history(struct inspector *inspector)
     }
 }
 
-// One that a newer record of the same span has replaced in the history still waits, or is a dead letter.
+// A record that was replaced in the history by a newer record of the same span may still be waiting, or be a dead
+// letter.
 static enum error_code print_if_replaced(struct inspector *inspector, uint64_t sequence)
 {
     struct store_record record;
@@ -624,7 +625,7 @@ static enum error_code print_replaced(struct inspector *inspector, bool is_dead)
     return ERROR_NONE;
 }
 
-// --- all of it ------------------------------------------------------------------------------------
+// --- the complete output --------------------------------------------------------------------------
 
 static enum error_code print_found(struct inspector *inspector)
 {
@@ -653,7 +654,7 @@ static enum error_code print_found(struct inspector *inspector)
     return code;
 }
 
-// A run of which only a note is left is not among those that run_lookup() finds.
+// run_lookup() does not find a run of which only a note is left.
 static enum error_code find_run_note(struct inspector *inspector,
                                      const struct run_question *question, struct found_run *found,
                                      size_t *count)
@@ -675,7 +676,7 @@ static enum error_code find_run_note(struct inspector *inspector,
     return code;
 }
 
-// The attempt that is asked for; for 0, the newest of which anything is stored.
+// The requested attempt; for 0, the newest of which anything is stored.
 static enum error_code find_attempt(struct inspector *inspector,
                                     const struct run_question *question,
                                     struct found_run runs[FOUND_RUNS_MAX], size_t *count)

@@ -95,7 +95,7 @@ static void flush_blanks(struct painter *painter)
     }
 }
 
-// Blanks within the text wait, too: they may turn out to be the last of the line.
+// Blanks within the text are deferred, too: they may be the last of the line.
 void painter_text(struct painter *painter, enum style style, struct slice clean)
 {
     clean = text_prefix(clean, painter_room(painter));
@@ -143,7 +143,7 @@ void painter_right(struct painter *painter, enum style style, struct slice clean
     painter_text(painter, style, text_prefix(clean, columns));
 }
 
-// Breaks a piece at the edge, from line to line.
+// Breaks a piece at the edge of each line.
 static void paint_broken(struct painter *painter, const struct painter_piece *piece, size_t indent)
 {
     struct slice rest = piece->clean;
@@ -186,14 +186,14 @@ void painter_paragraph(struct painter *painter, const struct painter_piece *piec
     painter_newline(painter);
 }
 
-// --- A table of text for a terminal ---------------------------------------------------------------
+// --- tables for a terminal ------------------------------------------------------------------------
 
 #define GAP 2
-#define FLEXIBLE_MIN 18 // columns; narrower, a text tells nothing
+#define FLEXIBLE_MIN 18 // columns; narrower text is not readable
 #define TAIL_PERCENT 50
 
 struct layout {
-    size_t widths[TABLE_COLUMNS_MAX]; // 0: left out
+    size_t widths[TABLE_COLUMNS_MAX]; // 0: omitted
     size_t least[TABLE_COLUMNS_MAX];
 };
 
@@ -202,7 +202,7 @@ static size_t larger(size_t a, size_t b)
     return a > b ? a : b;
 }
 
-// What a column needs for all of its text; one that is empty throughout is left out.
+// The width that a column needs for all of its text; a column that is always empty is omitted.
 static void measure(const struct table_column *columns, size_t column_count,
                     const struct table_cell *cells, size_t count, struct layout *layout)
 {
@@ -246,7 +246,7 @@ static bool has_any_rank(const struct table_column *columns, size_t column_count
     return false;
 }
 
-// Takes columns from the widest until all fit.
+// Narrows the widest columns until all fit.
 static void shrink(size_t column_count, size_t width, struct layout *layout)
 {
     for (size_t total = sum(layout->widths, column_count); total > width; total--) {

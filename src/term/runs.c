@@ -9,10 +9,10 @@
 #include "ghatrace/trace/timeline.h"
 #include "ghatrace/view/run_view.h"
 
-// --- the list of what is open: one line an entry where there is room, else two --------------------
+// --- the list of open runs and jobs: one line per entry if it fits, else two ----------------------
 
 #define GAP 2
-#define FLEXIBLE_MIN 14 // columns; what is cut shorter says nothing
+#define FLEXIBLE_MIN 14 // columns; shorter text is not readable
 #define NARROW_INDENT 2
 #define TAIL_PERCENT 60 // names of jobs and runners differ at their ends
 #define STATE_WIDTH 8
@@ -75,7 +75,7 @@ static enum style state_style(enum runs_state state)
     return STYLE_MAGENTA;
 }
 
-// Oldest first; what has no known age stands last. A run stands before its jobs.
+// Oldest first; entries of unknown age come last. A run comes before its jobs.
 static int compare_rows(const void *a, const void *b)
 {
     const struct runs_entry *x = ((const struct row *)a)->entry;
@@ -94,7 +94,7 @@ static int compare_rows(const void *a, const void *b)
     return x->job_id < y->job_id ? -1 : x->job_id > y->job_id;
 }
 
-// An age below zero is a clock that runs behind GitHub's.
+// A negative age means that the clock is behind GitHub's.
 static bool format_age(struct list *list, struct row *row)
 {
     timestamp_ns since = row->entry->since;
@@ -105,7 +105,7 @@ static bool format_age(struct list *list, struct row *row)
         return true;
     }
     duration_ns age = list->now > since ? list->now - since : 0;
-    // Whole seconds: more is not known, and less jumps about.
+    // Whole seconds: the times are no more precise, and fractions would change constantly.
     age -= age % NS_PER_SECOND;
     return arena_format(list->scratch, &row->cells[COLUMN_AGE], "%s",
                         duration_format_short(age, text));
@@ -150,7 +150,7 @@ static bool format_rows(struct list *list, const struct runs_entry *entries)
     return true;
 }
 
-// What each column needs: its title, and its widest cell. One that is empty throughout is left out.
+// The width that each column needs: that of its title or its widest cell. A column that is always empty is omitted.
 static void measure(struct list *list)
 {
     for (size_t column = 0; column < COLUMN_COUNT; column++) {
@@ -173,7 +173,7 @@ static size_t needed_width(const struct list *list)
     return needed;
 }
 
-// Takes columns from the widest until all fit. False if that would leave too little of them.
+// Narrows the widest columns until all fit. False if they would become too narrow.
 static bool shrink(struct list *list)
 {
     for (size_t needed = needed_width(list); needed > list->painter.terminal.width; needed--) {
@@ -347,9 +347,9 @@ enum error_code runs_render(const struct runs_entry *entries, size_t count, time
     return ERROR_NONE;
 }
 
-// --- what is open, read from the store's states ---------------------------------------------------
+// --- reading open runs and jobs from the store's states -------------------------------------------
 
-// States looked at in one read transaction: a reader pins pages.
+// States read in one read transaction: an open reader prevents reuse of pages.
 #define SLICE_STATES 10000
 #define FIRST_CAPACITY 64
 #define RUN_ARENA_BLOCK_BYTES ((size_t)64 * 1024)
@@ -359,11 +359,11 @@ struct entry_list {
     struct runs_entry *items;
     size_t count;
     size_t capacity;
-    struct arena run_arena; // of the run that is looked at
+    struct arena run_arena; // for the current run
     uint64_t unreadable;
 };
 
-// Texts leave with the transaction.
+// Copies texts, which are only valid during the transaction.
 static bool keep_entry_texts(struct arena *arena, const struct run_view *view,
                              struct runs_entry *entry)
 {

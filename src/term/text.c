@@ -1,4 +1,4 @@
-// Text for a terminal: what it can show, how wide it is, what must not reach it.
+// Text for a terminal: its capabilities, the width of text, and removal of unsafe characters.
 #include "ghatrace/term/text.h"
 
 #include <stddef.h>
@@ -9,7 +9,7 @@
 #include "ghatrace/base/slice.h"
 #include "ghatrace/base/utf8.h"
 
-// --- what the environment and the kernel say about where the text goes ----------------------------
+// --- capabilities of the output, from the environment and the kernel ------------------------------
 
 static bool is_set(const char *variable)
 {
@@ -101,8 +101,8 @@ struct range {
 };
 
 // clang-format off
-// General category Mn and Me, and the Hangul vowels and finals that join the syllable before them
-// (Unicode 14; unassigned code points between two of them are counted in).
+// General category Mn and Me, and the Hangul vowels and finals that join the preceding syllable (Unicode 14;
+// unassigned code points between two of them are included).
 static const struct range zero_width[] = {
     {0x0300, 0x036f}, {0x0483, 0x0489}, {0x0591, 0x05bd}, {0x05bf, 0x05bf}, {0x05c1, 0x05c2},
     {0x05c4, 0x05c5}, {0x05c7, 0x05c7}, {0x0610, 0x061a}, {0x064b, 0x065f}, {0x0670, 0x0670},
@@ -173,9 +173,9 @@ static const struct range zero_width[] = {
     {0x1e944, 0x1e94a}, {0xe0100, 0xe01ef},
 };
 
-// East_Asian_Width W and F (UAX #11, Unicode 14 with the blocks that 16 made wide), and the
-// circled numbers U+3248..U+324F, which are ambiguous but wide in most terminals. Unassigned code
-// points between two of them are counted in: a column too many leaves a gap, one too few overflows.
+// East_Asian_Width W and F (UAX #11, Unicode 14 with the blocks that 16 made wide), and the circled numbers
+// U+3248..U+324F, which are ambiguous but wide in most terminals. Unassigned code points between two of them are
+// included: a column too many leaves a gap, one too few overflows.
 static const struct range double_width[] = {
     {0x1100, 0x115f}, {0x231a, 0x231b}, {0x2329, 0x232a}, {0x23e9, 0x23ec}, {0x23f0, 0x23f0},
     {0x23f3, 0x23f3}, {0x25fd, 0x25fe}, {0x2614, 0x2615}, {0x2630, 0x2637}, {0x2648, 0x2653},
@@ -225,10 +225,10 @@ unsigned text_code_point_width(uint32_t code_point)
                                                                                               : 1;
 }
 
-// --- cleaning, measuring and cutting of text for the terminal -------------------------------------
+// --- cleaning, measuring and cutting text for the terminal ----------------------------------------
 
 #define MAX_RAW_BYTES 4096 // no attribute is longer, no line shows more
-#define MAX_MARKS 3        // combining marks on one character; piles of them run into other lines
+#define MAX_MARKS 3 // combining marks on one character; more of them would overlap other lines
 
 enum treatment { KEEP, DROP, BLANK, REPLACE };
 
@@ -238,8 +238,8 @@ struct treated_range {
     enum treatment treatment;
 };
 
-// In order. Directional formatting characters can make a name read as another one (Unicode Technical
-// Report #36, 2.6), controls of C0 and C1 steer the terminal (ECMA-48, 5.2 and 5.3).
+// In order. Directional formatting characters can make a name look like another one (Unicode Technical Report #36,
+// 2.6), controls of C0 and C1 control the terminal (ECMA-48, 5.2 and 5.3).
 static const struct treated_range treated[] = {
     {0x0000, 0x001f, REPLACE},   // C0
     {0x007f, 0x009f, REPLACE},   // DEL, C1
@@ -263,7 +263,7 @@ static const struct treated_range treated[] = {
     {0xfff0, 0xfffb, REPLACE},   // specials
     {0xfffe, 0xffff, REPLACE},   // noncharacters
     {0xe0000, 0xe0fff, DROP},    // tags, more variation selectors
-    {0xf0000, 0x10ffff, REPLACE} // private planes: nobody knows how wide
+    {0xf0000, 0x10ffff, REPLACE} // private planes: width unknown
 };
 
 static enum treatment treatment_of(uint32_t code_point)
@@ -277,7 +277,7 @@ static enum treatment treatment_of(uint32_t code_point)
     return KEEP;
 }
 
-// Of a sequence that is known to be valid.
+// Requires a valid sequence.
 static uint32_t decode_code_point(const char *sequence, size_t len)
 {
     static const uint32_t lead_bits[] = {0, 0x7f, 0x1f, 0x0f, 0x07};
@@ -287,7 +287,7 @@ static uint32_t decode_code_point(const char *sequence, size_t len)
     return code_point;
 }
 
-// Takes the next character off `rest`; a byte that starts none counts as U+FFFD.
+// Removes the next character from `rest`; a byte that starts no valid sequence counts as U+FFFD.
 static uint32_t take_code_point(struct slice *rest)
 {
     size_t len = utf8_sequence_length(*rest);
@@ -303,7 +303,7 @@ struct cleaner {
     char *out;
     size_t len;
     size_t marks;  // since the last character that takes columns
-    bool has_base; // is there such a character
+    bool has_base; // there is such a character
     bool unicode;
 };
 
@@ -316,7 +316,7 @@ static void put_visible(struct cleaner *cleaner, uint32_t code_point)
     cleaner->has_base = true;
 }
 
-// None at the beginning: a mark on a blank that is trimmed would sit on what stands before the text.
+// No blanks at the beginning: a mark on a trimmed blank would combine with whatever precedes the text.
 static void put_blank(struct cleaner *cleaner)
 {
     if (cleaner->has_base)
@@ -357,7 +357,7 @@ bool text_clean(struct arena *arena, struct slice raw, bool unicode, struct slic
 {
     if (raw.len > MAX_RAW_BYTES)
         raw.len = MAX_RAW_BYTES;
-    // A single bad byte becomes the three of U+FFFD.
+    // A single invalid byte becomes the three bytes of U+FFFD.
     char *out = arena_allocate_array(arena, raw.len + 1, 3);
     if (out == NULL)
         return false;
@@ -395,7 +395,7 @@ struct slice text_suffix(struct slice clean, size_t columns)
     size_t width = text_width(clean);
     while (clean.len > 0 && width > columns)
         width -= text_code_point_width(take_code_point(&clean));
-    // What is left may begin with the marks of a character that did not fit.
+    // The rest may begin with the marks of a character that did not fit.
     while (clean.len > 0) {
         struct slice rest = clean;
         if (text_code_point_width(take_code_point(&rest)) > 0)

@@ -10,8 +10,8 @@
 
 // --- the screen of `ghatrace top`: a line of totals, pools, jobs ----------------------------------
 
-#define OLD (10 * NS_PER_MINUTE) // in the queue; then a job stands out
-#define HANGS NS_PER_MINUTE      // in the outbox; then it is said
+#define OLD (10 * NS_PER_MINUTE) // queue time after which a job is highlighted
+#define HANGS NS_PER_MINUTE      // time in the outbox after which this is shown
 
 enum pool_column {
     POOL_LABELS,
@@ -120,7 +120,7 @@ static bool paint_totals(struct screen *screen)
     return true;
 }
 
-// What hangs on the way to the collector: only when it has for a while, or was refused.
+// Problems of the export: shown only if records have waited for a while, or were refused.
 // 1,234 records wait for the collector (the oldest for 4m09s) · 3 dead letters: see ghatrace requeue
 static bool paint_export(struct screen *screen)
 {
@@ -227,7 +227,7 @@ static bool paint_jobs(struct screen *screen, size_t most)
     return true;
 }
 
-// --- the whole ------------------------------------------------------------------------------------
+// --- the complete screen --------------------------------------------------------------------------
 
 static void paint_nothing(struct painter *painter)
 {
@@ -249,7 +249,7 @@ static size_t lines_in(const struct buffer *out, size_t from)
     return lines;
 }
 
-// Pools have a third of what is left, or less if they do not need it: the jobs have the rest.
+// Pools get up to a third of the remaining lines; jobs get the rest.
 static bool paint(struct screen *screen, size_t height)
 {
     const struct top *top = screen->top;
@@ -288,7 +288,7 @@ enum error_code top_render(const struct top *top, size_t height, const struct te
     return ERROR_NONE;
 }
 
-// --- what is open, copied out of the store for a screen -------------------------------------------
+// --- copying open jobs from the store for a screen ------------------------------------------------
 
 struct loader {
     struct arena *arena;
@@ -333,7 +333,7 @@ static enum error_code add_pools(struct loader *loader, const struct queue_view 
     for (size_t i = 0; i < view->count; i++) {
         const struct queue_view_pool *from = &view->pools[i];
         struct top_pool *to = &top->pools[top->pool_count++];
-        *to = (struct top_pool){.labels = from->pool.labels, // pool_list() has copied them
+        *to = (struct top_pool){.labels = from->pool.labels, // already copied by pool_list()
                                 .group = from->pool.group,
                                 .oldest_queued = from->oldest[OPEN_JOB_QUEUED]};
         memcpy(to->counts, from->pool.counts, sizeof to->counts);

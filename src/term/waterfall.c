@@ -1,4 +1,4 @@
-// Drawing a waterfall: words, axis, rows.
+// Draws a waterfall: texts, axis, rows.
 #include "ghatrace/term/waterfall.h"
 
 #include <inttypes.h>
@@ -9,11 +9,11 @@
 #include "ghatrace/term/text.h"
 #include "waterfall_private.h"
 
-// --- waterfall words ------------------------------------------------------------------------------
-// What stands above and below the rows of a waterfall: the run, where the time went, the legend.
+// --- texts of a waterfall -------------------------------------------------------------------------
+// The text above and below the rows of a waterfall: the run, how the time was spent, the legend.
 
 #define MAX_PIECES 16
-#define SHORT_REVISION 7     // as git and GitHub show it
+#define SHORT_REVISION 7     // as in git and on GitHub
 #define NAME_TAIL_PERCENT 60 // as in the rows
 
 struct paragraph {
@@ -28,7 +28,7 @@ static void add_piece(struct paragraph *paragraph, enum style style, struct slic
         paragraph->pieces[paragraph->count++] = (struct painter_piece){style, clean, false};
 }
 
-// Of a stranger; on refusal the picture fails.
+// Cleans untrusted text; if memory runs out, the drawing fails.
 static struct slice clean_text(struct waterfall_picture *picture, struct slice raw)
 {
     struct slice text = SLICE_EMPTY;
@@ -37,7 +37,7 @@ static struct slice clean_text(struct waterfall_picture *picture, struct slice r
     return text;
 }
 
-// `format` joins what is clean already. On refusal the picture fails.
+// `format` joins text that is already clean. If memory runs out, the drawing fails.
 #define add_format(paragraph, style, ...)                                                          \
     do {                                                                                           \
         struct slice formatted = SLICE_EMPTY;                                                      \
@@ -127,7 +127,7 @@ static void paint_where(struct waterfall_picture *picture)
     hex_encode(view->trace.bytes, TRACE_ID_SIZE, id);
     add_format(&paragraph, STYLE_GREY, "trace %s", id);
     add_piece(&paragraph, STYLE_GREY, clean_text(picture, view->url));
-    // A link must stay whole, be it over several lines: a shortened one leads nowhere.
+    // A link must stay complete, even over several lines: a shortened one does not work.
     for (size_t i = 0; i < paragraph.count; i++)
         paragraph.pieces[i].may_break = true;
     end_paragraph(&paragraph, painter_separator(&picture->painter));
@@ -174,7 +174,7 @@ static struct totals sum_up(const struct waterfall *waterfall)
     return totals;
 }
 
-// "what: job time after", the job's name cut so that all stands in one line.
+// "what: job time after", with the job's name shortened so that all of it fits in one line.
 static void add_job_piece(struct paragraph *paragraph, const char *what,
                           const struct waterfall_job *job, duration_ns duration, const char *after)
 {
@@ -210,7 +210,7 @@ static void add_critical_job(struct paragraph *paragraph)
     add_job_piece(paragraph, "critical job", job, length, is_narrow ? "" : share);
 }
 
-// Of the jobs that failed, the first to end, for the rows have no room for a note beside a long bar.
+// The first of the failed jobs to end: the rows have no room for a note next to a long bar.
 static const struct waterfall_job *first_failure(const struct waterfall *waterfall)
 {
     const struct waterfall_job *first = NULL;
@@ -312,14 +312,14 @@ static void add_marks(struct paragraph *paragraph)
 
     note_marks(seen, paragraph->picture);
     for (size_t i = 1; i <= MARK_COUNT; i++) {
-        enum waterfall_mark mark = (enum waterfall_mark)(i % MARK_COUNT); // the odd one comes last
+        enum waterfall_mark mark = (enum waterfall_mark)(i % MARK_COUNT); // mark 0 comes last
         if (seen[mark])
             add_format(paragraph, mark_style(mark), "%s %s",
                        mark_text(mark, paragraph->picture->painter.terminal.unicode), names[mark]);
     }
 }
 
-// Explains what the picture shows, and nothing else.
+// Explains only the marks that the waterfall contains.
 static void waterfall_paint_legend(struct waterfall_picture *picture)
 {
     struct paragraph paragraph = {.picture = picture};
@@ -329,10 +329,10 @@ static void waterfall_paint_legend(struct waterfall_picture *picture)
 }
 
 // --- waterfall axis -------------------------------------------------------------------------------
-// The time axis of a waterfall: linear, from the earliest start, with marks at round times.
+// The time axis of a waterfall: linear, from the earliest start, with ticks at round times.
 
-#define MIN_CELLS_PER_TICK 9 // the longest label, two blanks
-#define MIN_TICKS 2          // after the one at zero, be it narrow
+#define MIN_CELLS_PER_TICK 9 // the longest label and two blanks
+#define MIN_TICKS 2          // in addition to the one at zero, even on a narrow axis
 
 static const duration_ns round_ticks[] = {
     NS_PER_MS,          2 * NS_PER_MS,      5 * NS_PER_MS,      10 * NS_PER_MS,
@@ -353,26 +353,26 @@ static size_t cell_of_offset(const struct waterfall_picture *picture, duration_n
         return 0;
     if (offset >= length)
         return picture->layout.bar_width;
-    // In floating point, because a product of two int64 may not fit; cells are coarse.
+    // In floating point, because a product of two int64 may overflow; cells are coarse.
     double cells = (double)offset / (double)length * (double)picture->layout.bar_width;
     return (size_t)(cells + 0.5);
 }
 
 // --- axis ---
-// The cell of the bar in which `time` falls, rounded; 0..bar_width.
+// The cell of the bar that contains `time`, rounded; 0..bar_width.
 static size_t waterfall_axis_cell(const struct waterfall_picture *picture, timestamp_ns time)
 {
     return cell_of_offset(picture, time - picture->waterfall->axis.start);
 }
 
-// The time that a cell covers.
+// The interval covered by a cell.
 static struct view_interval waterfall_axis_interval(const struct waterfall_picture *picture,
                                                     size_t cell)
 {
     struct view_interval axis = picture->waterfall->axis;
     double per_cell = (double)waterfall_length(axis) / (double)picture->layout.bar_width;
     duration_ns start = (duration_ns)((double)cell * per_cell);
-    // The last cell ends with the axis: rounding must not carry it beyond what an int64 holds.
+    // The last cell ends with the axis: rounding must not exceed the range of an int64.
     if (cell + 1 >= picture->layout.bar_width)
         return (struct view_interval){axis.start + start, axis.end};
     return (struct view_interval){axis.start + start,
@@ -396,7 +396,7 @@ static void waterfall_choose_tick(struct waterfall_picture *picture)
     picture->tick = round_ticks[i];
 }
 
-// Does a mark of the axis stand at the left edge of this cell?
+// True if there is a tick of the axis at the left edge of this cell.
 static bool waterfall_axis_has_tick(const struct waterfall_picture *picture, size_t cell)
 {
     if (picture->tick == 0)
@@ -430,7 +430,7 @@ static void paint_labels(struct waterfall_picture *picture)
     }
 }
 
-// Does a mark of the axis stand at the left edge of this cell?
+// Paints the axis and the titles of the columns.
 static void waterfall_paint_axis(struct waterfall_picture *picture)
 {
     struct painter *painter = &picture->painter;
@@ -454,11 +454,10 @@ static void waterfall_paint_axis(struct waterfall_picture *picture)
 
 // --- the rows of a waterfall: the run, its jobs, their steps --------------------------------------
 
-// What tells jobs of a matrix apart stands at the end of their names, what a step does at the
-// beginning.
+// Names of matrix jobs differ at their ends, those of steps at the beginning.
 #define JOB_TAIL_PERCENT 60
 #define STEP_TAIL_PERCENT 25
-#define NOTE_WIDTH_MIN 14 // a shorter beginning of a longer note says nothing
+#define NOTE_WIDTH_MIN 14 // a shorter part of a longer note is not readable
 
 // One cell of a bar: a character and its colour. NULL: empty.
 struct cell {
@@ -471,7 +470,7 @@ struct bar {
     size_t width;
     size_t first; // cells in use: [first, end)
     size_t end;
-    bool is_thin; // shorter than a cell: a mark of its own
+    bool is_thin; // shorter than a cell: has its own character
 };
 
 static enum style mark_style(enum waterfall_mark mark)
@@ -518,7 +517,7 @@ static enum style waterfall_phase_style(enum view_phase phase)
     return styles[phase];
 }
 
-// An empty bar with the marks of the axis drawn through it.
+// Initializes an empty bar with the ticks of the axis.
 static void init_bar(const struct waterfall_picture *picture, struct bar *bar)
 {
     const char *line = picture->painter.terminal.unicode ? "\u250a" : NULL;
@@ -538,7 +537,7 @@ static void fill(const struct waterfall_picture *picture, struct bar *bar,
         bar->cells[i] = (struct cell){glyph, style};
 }
 
-// Says which cells are in use; what is too short for one gets a thin mark.
+// Determines the cells in use; an interval shorter than one cell gets a thin mark.
 static void bound(const struct waterfall_picture *picture, struct bar *bar,
                   struct view_interval time, enum style style)
 {
@@ -566,7 +565,7 @@ static void paint_cells(struct painter *painter, const struct bar *bar, size_t f
     }
 }
 
-// The note goes where the bar leaves room, behind it or else before it, with a blank at both ends.
+// The note is placed where the bar leaves room, after it or else before it, with a blank at both ends.
 static void paint_bar(struct painter *painter, const struct bar *bar, struct slice note)
 {
     size_t origin = painter->column;
@@ -588,7 +587,7 @@ static void paint_bar(struct painter *painter, const struct bar *bar, struct sli
     paint_cells(painter, bar, start + shown, bar->width);
 }
 
-// `queue` below 0: none is known.
+// `queue` below 0: unknown.
 static void paint_bar_row(struct waterfall_picture *picture, const struct waterfall_row *row,
                           const struct bar *bar, size_t indent, duration_ns queue)
 {
@@ -631,7 +630,7 @@ static void paint_root(struct waterfall_picture *picture)
     paint_bar_row(picture, root, &bar, 0, -1);
 }
 
-// Execution is what an outcome belongs to; the phases before it look the same however a job ends.
+// The outcome applies to the execution; earlier phases look the same however a job ends.
 static enum style phase_style(const struct waterfall_job *job, enum view_phase phase)
 {
     return phase == PHASE_EXECUTION ? mark_style(job->row.mark) : waterfall_phase_style(phase);
@@ -644,7 +643,7 @@ static duration_ns overlap(struct view_interval a, struct view_interval b)
     return end > start ? end - start : 0;
 }
 
-// A cell shows the phase that takes the most of it. What no known phase covers stays a line.
+// A cell shows the phase that takes most of it. Time outside all known phases is drawn as a line.
 static struct cell job_cell(const struct waterfall_picture *picture,
                             const struct waterfall_job *job, size_t index)
 {
@@ -689,7 +688,7 @@ static void paint_step(struct waterfall_picture *picture, const struct waterfall
     fill(picture, &bar, step->time, unicode ? "\u2501" : "=", style);
     bound(picture, &bar, step->time, style);
     struct waterfall_row row = *step;
-    // A skipped step is nothing to remark on: most jobs have some.
+    // A skipped step needs no note: most jobs have some.
     if (step->mark == MARK_SKIPPED)
         row.note = SLICE_EMPTY;
     paint_bar_row(picture, &row, &bar, WATERFALL_STEP_INDENT, -1);
@@ -708,7 +707,7 @@ static void waterfall_paint_rows(struct waterfall_picture *picture)
     }
 }
 
-// --- puts the picture of a run together -----------------------------------------------------------
+// --- drawing the complete waterfall ---------------------------------------------------------------
 
 #define NAME_WIDTH_MIN 8
 
@@ -723,7 +722,7 @@ static size_t duration_width(duration_ns duration)
     return text_width(slice_from_string(duration_format_short(duration, text)));
 }
 
-// What the columns would need, were there room.
+// The width that the columns need without a limit.
 static void sample_row(struct waterfall_layout *layout, const struct waterfall_row *row,
                        size_t indent)
 {
@@ -751,8 +750,8 @@ static void sample_rows(struct waterfall_picture *picture)
     }
 }
 
-// Names get what they need, but no more than two fifths of what the figures leave; the bars get the
-// rest: they are what one looks at.
+// Names get the width they need, but at most two fifths of what the numbers leave; the bars, the most important part,
+// get the rest.
 static void waterfall_layout_rows(struct waterfall_picture *picture)
 {
     struct waterfall_layout *layout = &picture->layout;
@@ -809,7 +808,7 @@ enum error_code waterfall_render(const struct run_view *view,
     return ERROR_NONE;
 }
 
-// --- from the store to the picture ----------------------------------------------------------------
+// --- reading and drawing a run --------------------------------------------------------------------
 
 #define MAX_JOBS 100000 // a run has 256 jobs in a matrix, and few matrices
 
@@ -841,7 +840,7 @@ static enum error_code show_run(struct store_transaction *transaction,
     if (count == 0)
         return run_not_found(transaction, question, arena, error);
     code = run_view_load(transaction, &runs[0].run, &limits, arena, &view, error);
-    if (code == ERROR_NOT_FOUND) // what there is of it cannot be read
+    if (code == ERROR_NOT_FOUND) // its data is unreadable
         return run_not_found(transaction, question, arena, error);
     if (code != ERROR_NONE)
         return code;

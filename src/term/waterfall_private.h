@@ -1,4 +1,4 @@
-// What the files of the waterfall share: its rows, whose text is clean, and the picture that they are drawn in.
+// Shared by the files of the waterfall: its rows, whose text is clean, and the drawing context.
 #ifndef GHATRACE_TERM_WATERFALL_PRIVATE_H
 #define GHATRACE_TERM_WATERFALL_PRIVATE_H
 
@@ -13,7 +13,7 @@
 
 // --- rows -----------------------------------------------------------------------------------------
 
-// What a row's mark tells: an outcome, or how far what is open has come.
+// The meaning of a row's mark: an outcome, or the progress of an open item.
 enum waterfall_mark {
     MARK_UNKNOWN = OUTCOME_UNKNOWN,
     MARK_SUCCESS = OUTCOME_SUCCESS,
@@ -28,24 +28,24 @@ enum waterfall_mark {
 
 struct waterfall_row {
     struct slice name;
-    struct slice note; // what the mark alone does not say
+    struct slice note; // details that the mark does not show
     enum waterfall_mark mark;
-    struct view_interval time; // of what is open, until now
+    struct view_interval time; // if open, until now
 };
 
 struct waterfall_job {
     struct waterfall_row row;
     const struct run_view_job *job;
-    struct view_interval phases[PHASE_COUNT]; // likewise
+    struct view_interval phases[PHASE_COUNT]; // if open, until now
     struct waterfall_row *steps;
     size_t step_count;
-    bool is_explained; // it failed, and its note says how
+    bool is_explained; // it failed, and its note gives the reason
 };
 
 struct waterfall {
     const struct run_view *view;
-    bool is_over;              // its root went out, and is not to be made anew
-    struct waterfall_row root; // `time` covers what is known if the run is not over
+    bool is_over;              // its root was sent, and is not to be made again
+    struct waterfall_row root; // `time` covers the known data if the run is not over
     struct waterfall_job *jobs;
     size_t job_count;
     struct view_interval axis;
@@ -56,13 +56,13 @@ duration_ns waterfall_length(struct view_interval interval);
 // ERROR_MEMORY. Points into the view and the arena.
 enum error_code waterfall_build(const struct run_view *view, timestamp_ns now, bool unicode,
                                 struct arena *arena, struct waterfall *waterfall) MUST_CHECK;
-// The job to look at when the run is to get shorter: of the chain of jobs that leads to the last end
-// (each the last to finish before the next began), the longest. NULL if no job ran.
+// The job to shorten first in order to shorten the run: the longest in the chain of jobs that leads to the last end
+// (each the last to finish before the next began). NULL if no job ran.
 const struct waterfall_job *waterfall_critical_job(const struct waterfall *waterfall);
 
-// --- the picture ----------------------------------------------------------------------------------
+// --- the drawing context --------------------------------------------------------------------------
 
-// Columns of a row: mark, name, bar, queue time, total time, one blank or two between.
+// Columns of a row: mark, name, bar, queue time, total time, separated by one or two blanks.
 struct waterfall_layout {
     size_t mark_width;
     size_t name_column;
@@ -81,7 +81,7 @@ struct waterfall_picture {
     struct waterfall_layout layout;
     struct arena *scratch;
     bool steps;
-    duration_ns tick; // between two marks of the axis; 0: the axis has no length
+    duration_ns tick; // between two ticks of the axis; 0: the axis has no length
 };
 
 #endif

@@ -1,4 +1,4 @@
-// The rows of a waterfall: a run's model with names that a terminal may have, and what is open drawn until now.
+// The rows of a waterfall: a run's model with cleaned names, and open intervals ending now.
 #include "ghatrace/term/text.h"
 #include "ghatrace/trace/spans.h"
 #include "ghatrace/trace/timeline.h"
@@ -25,7 +25,7 @@ static void extend(struct view_interval *whole, struct view_interval part)
         whole->end = part.end;
 }
 
-// What has begun and is not over ends now. A clock behind GitHub's must not make it negative.
+// An interval that has begun and is not over ends now. If the clock is behind GitHub's, it must not become negative.
 static struct view_interval until_now(const struct builder *builder, struct view_interval time)
 {
     if (time.start <= TIMESTAMP_UNKNOWN)
@@ -48,7 +48,7 @@ static bool clean_name(struct builder *builder, struct slice name, struct waterf
     return true;
 }
 
-// What the mark does not say of GitHub's word. One that is not known stands as it came.
+// The part of GitHub's conclusion that the mark does not show. An unknown conclusion is shown unchanged.
 static bool set_conclusion(struct builder *builder, struct slice word, struct waterfall_row *row)
 {
     switch (build_result_of_conclusion(word)) {
@@ -80,7 +80,7 @@ static struct slice word_of(struct slice conclusion, struct slice result)
     return conclusion.len > 0 ? conclusion : result;
 }
 
-// `word`: GitHub's conclusion or, where that is not known, the result.
+// `word`: GitHub's conclusion or, if that is unknown, the result.
 static bool set_outcome(struct builder *builder, enum view_outcome outcome, bool is_incomplete,
                         struct slice word, struct waterfall_row *row)
 {
@@ -130,7 +130,7 @@ static bool make_step_rows(struct builder *builder, const struct run_view_job *j
 
 // --- jobs -----------------------------------------------------------------------------------------
 
-// Says what failed in a job that failed: its runner, or else one of its steps.
+// Sets the note on the failure of a failed job: its runner, or else one of its steps.
 static bool explain_failure(struct builder *builder, struct waterfall_job *drawn)
 {
     const struct run_view_job *job = drawn->job;
@@ -169,7 +169,7 @@ static void set_standing(enum open_job_kind open_state, struct waterfall_row *ro
     }
 }
 
-// Where the clock is behind GitHub's, an open job lasts until the last that is known of it.
+// If the clock is behind GitHub's, an open job extends to its latest known time.
 static void keep_phases(struct waterfall_job *drawn)
 {
     if (drawn->job->has_spans)
@@ -212,8 +212,7 @@ static bool make_root_row(struct builder *builder, struct waterfall *waterfall)
                        word_of(view->conclusion, view->result), root);
 }
 
-// Children are clamped into their parents when they are made, so that jobs and root are all there is
-// to measure.
+// Children are clamped to their parents when they are made, so only jobs and root need to be measured.
 static void sample_axis(const struct builder *builder, struct waterfall *waterfall)
 {
     const struct run_view *view = waterfall->view;
@@ -232,7 +231,7 @@ enum error_code waterfall_build(const struct run_view *view, timestamp_ns now, b
 {
     struct builder builder = {.arena = arena, .now = now, .unicode = unicode};
     *waterfall = (struct waterfall){.view = view, .is_over = view->has_ended && !view->is_open};
-    // Of a job that is still open when its run is over, the end was most likely lost.
+    // If a job is still open when its run is over, its end was most likely lost.
     if (waterfall->is_over && view->end != TIMESTAMP_UNKNOWN && view->end < now)
         builder.now = view->end;
     waterfall->jobs = arena_allocate_array(arena, view->count, sizeof *waterfall->jobs);

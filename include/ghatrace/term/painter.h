@@ -11,11 +11,11 @@
 #include "ghatrace/term/text.h"
 
 // --- painter --------------------------------------------------------------------------------------
-// Writes lines to a buffer: keeps count of columns, changes colours, never goes over the edge.
+// Writes lines to a buffer: tracks columns, switches colours, and never exceeds the width.
 //
-// What is promised for every line whatever is painted: no more columns than the terminal has, no
-// trailing blanks, colours switched off at its end. The first failure is kept, later calls do
-// nothing, painter_finish() tells: painting code needs no check at each stroke.
+// Guaranteed for every line: no more columns than the terminal has, no trailing blanks, colours switched off at its
+// end. The first error is kept, later calls do nothing, and painter_finish() returns it: painting code does not need
+// to check each call.
 
 enum style {
     STYLE_PLAIN,
@@ -33,41 +33,40 @@ struct painter {
     struct buffer *out; // not owned
     struct terminal terminal;
     size_t column;        // where the next character goes
-    size_t pending;       // blanks before it that are not written yet
-    enum style current;   // what the terminal is switched to
-    enum error_code code; // the first failure
+    size_t pending;       // blanks before it that are not yet written
+    enum style current;   // the terminal's current style
+    enum error_code code; // the first error
 };
 
-// Brings the terminal's width into TERMINAL_WIDTH_MIN..MAX.
+// Clamps the terminal's width to TERMINAL_WIDTH_MIN..MAX.
 void painter_init(struct painter *painter, const struct terminal *terminal, struct buffer *out);
-// ERROR_MEMORY or ERROR_TOO_LARGE if something could not be written.
+// ERROR_MEMORY or ERROR_TOO_LARGE if anything could not be written.
 enum error_code painter_finish(const struct painter *painter) MUST_CHECK;
 
-// For what fails on the way to the painter: kept like its own failures.
+// Records an error of the caller, like the painter's own errors.
 void painter_fail(struct painter *painter, enum error_code code);
 
 // Columns left in this line.
 size_t painter_room(const struct painter *painter);
 struct slice painter_ellipsis(const struct painter *painter);
-// Between the pieces of a paragraph: a dot with blanks around it.
+// Separates the pieces of a paragraph: a dot with blanks around it.
 const char *painter_separator(const struct painter *painter);
 void painter_newline(struct painter *painter);
 void painter_blanks(struct painter *painter, size_t count);
-// Blanks up to `column`, counted from 0; nothing if that is behind.
+// Writes blanks up to `column`, counted from 0; nothing if the line is already past it.
 void painter_advance(struct painter *painter, size_t column);
-// `clean`: of text_clean(). What goes over the edge is cut off.
+// `clean`: from text_clean(). Text beyond the edge is cut off.
 void painter_text(struct painter *painter, enum style style, struct slice clean);
 void painter_string(struct painter *painter, enum style style, const char *text);
-// At most `columns`; where it is longer, an ellipsis, and `tail_percent` of what is left for its end:
-// names of matrix jobs differ there ("test (ubuntu-latest, 3.12)").
+// Writes at most `columns`; longer text is shortened with an ellipsis, and its end gets `tail_percent` of the
+// remaining columns: names of matrix jobs differ there ("test (ubuntu-latest, 3.12)").
 void painter_shortened(struct painter *painter, enum style style, struct slice clean,
                        size_t columns, size_t tail_percent);
-// Right-aligned in `columns`.
+// Right-aligned within `columns`.
 void painter_right(struct painter *painter, enum style style, struct slice clean, size_t columns);
 
-// Pieces of one paragraph: as many to a line as fit, with `separator` between, each line indented by
-// `indent`. A piece longer than a line is broken where the line ends, if `may_break`, else
-// shortened. Ends the last line.
+// Pieces of one paragraph: as many per line as fit, with `separator` between, each line indented by `indent`. A piece
+// longer than a line is broken at the end of the line if `may_break`, else shortened. Ends the last line.
 struct painter_piece {
     enum style style;
     struct slice clean;
@@ -77,14 +76,14 @@ void painter_paragraph(struct painter *painter, const struct painter_piece *piec
                        const char *separator, size_t indent);
 
 // --- table ----------------------------------------------------------------------------------------
-// A table of text for a terminal: columns that shrink, or go, where there is no room for all.
+// A table of text for a terminal: columns are narrowed or omitted if there is no room for all.
 
 #define TABLE_COLUMNS_MAX 8
 
 struct table_column {
     const char *title;
-    bool is_right; // aligned to the right, never shortened
-    unsigned rank; // the column with the highest goes first
+    bool is_right; // right-aligned, never shortened
+    unsigned rank; // the column with the highest rank is omitted first
     enum style style;
 };
 
@@ -93,7 +92,7 @@ struct table_cell {
     enum style style; // STYLE_PLAIN: the column's
 };
 
-// Paints the titles and `count` rows of `column_count` cells each; of the rows, at most `most`.
+// Paints the titles and `count` rows of `column_count` cells each; at most `most` of the rows.
 void table_paint(struct painter *painter, const struct table_column *columns, size_t column_count,
                  const struct table_cell *cells, size_t count, size_t most);
 

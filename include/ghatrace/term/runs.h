@@ -1,4 +1,4 @@
-// What is open, oldest first: `ghatrace runs`.
+// Open runs and jobs, oldest first: `ghatrace runs`.
 #ifndef GHATRACE_TERM_RUNS_H
 #define GHATRACE_TERM_RUNS_H
 
@@ -17,16 +17,16 @@ enum runs_state {
     RUNS_JOB_WAITING, // for its environment's rules
     RUNS_JOB_QUEUED,  // for a runner
     RUNS_JOB_RUNNING,
-    RUNS_RUN_OPEN, // a run; its jobs have entries of their own
+    RUNS_RUN_OPEN, // a run; its jobs have their own entries
 };
 
-// A slice of length 0 and an id of 0 mean: not known.
+// A slice of length 0 and an id of 0 mean unknown.
 struct runs_entry {
     int64_t run_id;
     int64_t run_attempt;
     int64_t job_id; // 0: the entry is a run
     enum runs_state state;
-    timestamp_ns since; // when this state began, by GitHub's clock; TIMESTAMP_UNKNOWN: not known
+    timestamp_ns since;      // when this state began, by GitHub's clock; TIMESTAMP_UNKNOWN: unknown
     struct slice repository; // text_repository()
     struct slice workflow;
     struct slice job_name;
@@ -34,16 +34,17 @@ struct runs_entry {
     size_t label_count;
 };
 
-#define RUNS_MAX_TEXT ((size_t)1 << 30) // a cap for the text's buffer: a million entries
+#define RUNS_MAX_TEXT ((size_t)1 << 30) // limit for the text's buffer: a million entries
 
-// Writes the list, every line at most terminal->width columns, none with trailing blanks. `entries` in
-// any order. An empty list says so, and what to do next. `now` is the time that ages are counted
-// from: the column "for" tells how long a job has waited, queued or run, and a run been open. Pure; `scratch` holds what is needed on the way. ERROR_MEMORY, ERROR_TOO_LARGE.
+// Writes the list, every line at most terminal->width columns, without trailing blanks. `entries` may be in any
+// order. For an empty list, says so and suggests what to do next. `now` is the reference for ages: the column "for"
+// shows how long a job has waited, queued or run, and how long a run has been open. Pure; `scratch` is for temporary
+// data. ERROR_MEMORY, ERROR_TOO_LARGE.
 enum error_code runs_render(const struct runs_entry *entries, size_t count, timestamp_ns now,
                             const struct terminal *terminal, struct arena *scratch,
                             struct buffer *out, struct error *error) MUST_CHECK;
 
-// Reads what is open from the store, in short read transactions; everything lands in `arena`.
+// Reads open runs and jobs from the store, in short read transactions; everything is copied to `arena`.
 enum error_code runs_load(struct store *store, struct arena *arena, struct runs_entry **entries,
                           size_t *count, uint64_t *unreadable, struct error *error) MUST_CHECK;
 

@@ -11,14 +11,14 @@
 #include "ghatrace/term/text.h"
 #include "ghatrace/trace/timeline.h"
 
-#define TOP_MAX_TEXT ((size_t)1 << 24) // a cap for the text's buffer: some screens
+#define TOP_MAX_TEXT ((size_t)1 << 24) // limit for the text's buffer: several screens
 
-// All text as it came. A slice of length 0 is not known.
+// All text is uncleaned. A slice of length 0 means unknown.
 struct top_pool {
-    struct slice labels; // labels_join(), as they were spelled first
+    struct slice labels; // from labels_join(), in the spelling first seen
     struct slice group;
     uint64_t counts[OPEN_JOB_STATES];
-    timestamp_ns oldest_queued; // TIMESTAMP_UNKNOWN: none is
+    timestamp_ns oldest_queued; // TIMESTAMP_UNKNOWN: none is queued
 };
 
 struct top_job {
@@ -27,7 +27,7 @@ struct top_job {
     struct slice repository;
     struct slice name;
     struct slice workflow;
-    struct slice labels; // labels_join(), as the job spells them
+    struct slice labels; // from labels_join(), in the job's spelling
     struct slice runner;
 };
 
@@ -35,24 +35,24 @@ struct top {
     timestamp_ns now;
     uint64_t totals[OPEN_JOB_STATES];
     uint64_t open_runs;
-    uint64_t unreadable;     // stored entries that are left out
-    uint64_t outbox_records; // that wait for the collector
+    uint64_t unreadable;     // stored entries that were left out
+    uint64_t outbox_records; // waiting for the collector
     timestamp_ns
         outbox_oldest; // when the oldest of them was finished; TIMESTAMP_UNKNOWN: none waits
     uint64_t dead_letters;
-    struct top_pool *pools; // the most urgent first
+    struct top_pool *pools; // most urgent first
     size_t pool_count;
-    struct top_job *jobs; // queued, waiting, running, each the oldest first
+    struct top_job *jobs; // queued, waiting, running, each oldest first
     size_t job_count;
 };
 
-// Reads what is open, of the jobs at most `limit`, in one short transaction; everything lands in `arena`.
+// Reads open jobs, at most `limit`, and pools in one short transaction; everything is copied to `arena`.
 enum error_code top_load(struct store *store, size_t limit, timestamp_ns now, struct arena *arena,
                          struct top *top, struct error *error) MUST_CHECK;
 
-// Writes at most `height` lines (0: as many as it takes), each at most terminal->width columns, none with
-// trailing blanks. Columns that have no room are left out, the least important first. Pure; `scratch` holds what is
-// needed on the way. ERROR_MEMORY, ERROR_TOO_LARGE.
+// Writes at most `height` lines (0: unlimited), each at most terminal->width columns, without trailing blanks.
+// Columns that do not fit are omitted, the least important first. Pure; `scratch` is for temporary data.
+// ERROR_MEMORY, ERROR_TOO_LARGE.
 enum error_code top_render(const struct top *top, size_t height, const struct terminal *terminal,
                            struct arena *scratch, struct buffer *out,
                            struct error *error) MUST_CHECK;

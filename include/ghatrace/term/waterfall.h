@@ -18,33 +18,33 @@
 #include "ghatrace/view/run_view.h"
 
 struct waterfall_options {
-    struct terminal terminal; // of terminal_detect()
-    bool steps;               // a row for each step beneath its job
-    timestamp_ns now;         // until when what is open is drawn
-    enum id_scheme id_scheme; // of the trace that an open run will have; for waterfall_show()
+    struct terminal terminal; // from terminal_detect()
+    bool steps;               // a row for each step below its job
+    timestamp_ns now;         // the end of bars that are still open
+    enum id_scheme id_scheme; // for the trace ID of an open run; for waterfall_show()
 };
 
-// A cap for the text's buffer: 256 jobs of 1000 steps at 1000 columns stay far below it.
+// Limit for the text's buffer: 256 jobs of 1000 steps at 1000 columns stay far below it.
 #define WATERFALL_MAX_TEXT ((size_t)1 << 30)
 
-// Writes the picture, every line at most options->terminal.width columns, none with trailing blanks. A run that is
-// open ends where its last job does, or now. Names come from strangers: what could steer a terminal is shown as U+FFFD
-// (`?` in ASCII). Pure; `scratch` holds what is needed on the way. ERROR_MEMORY, ERROR_TOO_LARGE (the buffer's cap).
+// Writes the waterfall, every line at most options->terminal.width columns, without trailing blanks. An open run ends
+// at the end of its last job, or now. Names are untrusted text: characters that could control a terminal are shown as
+// U+FFFD (`?` in ASCII). Pure; `scratch` is for temporary data. ERROR_MEMORY, ERROR_TOO_LARGE (the buffer's limit).
 enum error_code waterfall_render(const struct run_view *view,
                                  const struct waterfall_options *options, struct arena *scratch,
                                  struct buffer *out, struct error *error) MUST_CHECK;
 
-// What else there is to say of what was drawn; texts in the arena.
+// Additional information about the run shown; texts are in the arena.
 struct waterfall_shown {
     int64_t run_attempt;
     struct slice server; // its name
-    struct slice also;   // names of the other servers that have such a run, joined by ", "
-    uint64_t unreadable; // stored entries that are left out, as they cannot be read
+    struct slice also;   // names of other servers that have such a run, joined by ", "
+    uint64_t unreadable; // stored entries that were left out because they are unreadable
 };
 
-// Reads the run that is meant, in one short read transaction, and writes its picture: an open one's, too. Of several
-// servers' runs, the first of run_lookup(). `unreadable` is set whatever comes of it. ERROR_NOT_FOUND (with a message for
-// people): see run_not_found(). Otherwise as the store says, ERROR_MEMORY, ERROR_TOO_LARGE.
+// Reads the run in question, open or finished, in one short read transaction, and writes its waterfall. If runs of
+// several servers match, the first of run_lookup(). `unreadable` is set also on failure. ERROR_NOT_FOUND (with a
+// message): see run_not_found(). Otherwise as the store reports, ERROR_MEMORY, ERROR_TOO_LARGE.
 enum error_code waterfall_show(struct store *store, const struct run_question *question,
                                const struct waterfall_options *options, struct arena *arena,
                                struct buffer *out, struct waterfall_shown *shown,
