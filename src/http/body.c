@@ -48,7 +48,7 @@ static enum http_progress take_size_char(struct http_parser *parser, char c)
     }
 }
 
-// chunk-ext = *( BWS ";" BWS chunk-ext-name ... ): blanks need an extension behind them.
+// chunk-ext = *( BWS ";" BWS chunk-ext-name ... ): blanks must be followed by an extension.
 static enum http_progress take_blank_char(struct http_parser *parser, char c)
 {
     if (c == ' ' || c == '\t')
@@ -111,8 +111,8 @@ static enum http_progress take_trailer_start(struct http_parser *parser, char c)
     return http_refuse(parser, 400, "a trailer field is malformed");
 }
 
-// Trailers must be fields, but none of them is kept: RFC 9110 6.5.1 forbids merging them into the
-// head unless one knows what they mean.
+// Trailers must be valid fields, but they are dropped: RFC 9110 6.5.1 forbids merging them into the head unless their
+// definition permits it.
 static enum http_progress take_trailer_char(struct http_parser *parser, char c)
 {
     if (++parser->line_bytes > HTTP_TRAILER_BYTES_MAX)
@@ -189,10 +189,10 @@ enum http_progress http_read_chunked(struct http_parser *parser, struct http_inp
 }
 
 // --- body -----------------------------------------------------------------------------------------
-// Bodies: how one is framed (RFC 9112 6.3), and those of known length or up to the close.
+// Body framing (RFC 9112 6.3), and bodies with a known length or delimited by the close.
 
-// The first bytes of a body reserve at most this, whatever Content-Length announces: memory is
-// given for what has come, not for what is promised.
+// The initial reservation for a body, regardless of Content-Length: memory is allocated for bytes received, not for
+// bytes announced.
 #define FIRST_RESERVE_BYTES 16384
 
 bool http_has_no_body(const struct http_parser *parser)
@@ -215,7 +215,7 @@ static enum http_progress begin_known_length(struct http_parser *parser)
 {
     uint64_t length = parser->message.body_length;
 
-    // Once more, because the limit may have been lowered since the head.
+    // Checked again, because the limit may have been lowered since the head.
     if (length > parser->body_max)
         return http_refuse(parser, 413, "Content-Length is over the limit");
     parser->remaining = length;
@@ -249,7 +249,7 @@ static enum error_code reserve_first(struct http_parser *parser)
                           expected < FIRST_RESERVE_BYTES ? (size_t)expected : FIRST_RESERVE_BYTES);
 }
 
-// Appends to the body; refuses when over its cap or out of memory.
+// Appends to the body; refuses if it exceeds its limit or memory runs out.
 static enum http_progress http_append_body(struct http_parser *parser, struct http_input *input,
                                            size_t len)
 {

@@ -1,4 +1,4 @@
-// One client's HTTP connection: bytes to requests, answers to bytes, deadlines, pipelining.
+// One HTTP connection: parsing requests, writing responses, deadlines, pipelining.
 #include "conn.h"
 
 #include <assert.h>
@@ -13,9 +13,9 @@
 
 #define TO(state) (1U << HTTP_CONN_##state)
 
-// What holds in each state, and which states may follow it.
+// The properties of each state, and the states that may follow it.
 static const struct {
-    enum eviction_group group; // whose list it is in
+    enum eviction_group group; // its eviction list
     bool is_paused;            // the connection is not read
     unsigned next;
 } states[] = {
@@ -64,7 +64,7 @@ static void join_list(struct http_conn *conn, enum eviction_group group)
     host->counts.members[group]++;
 }
 
-// Without a connection nothing is read or answered, and between requests nothing is kept of the last one.
+// Invariants: only CLOSED has no connection, and IDLE keeps nothing of the previous request.
 static void check(const struct http_conn *conn)
 {
     assert(conn->connection != NULL || conn->state == HTTP_CONN_CLOSED);
@@ -80,13 +80,13 @@ void http_conn_move(struct http_conn *conn, enum http_conn_state to)
 
     assert((states[from].next & 1U << to) != 0);
     conn->state = to;
-    // The wait for a head is one, whether or not some of it has come.
+    // The first byte of a head does not restart the wait: IDLE and HEAD share one list entry.
     if (to != HTTP_CONN_HEAD) {
         leave_list(conn, states[from].group);
         join_list(conn, states[to].group);
     }
     check(conn);
-    // on_data() pauses at its end: most requests are answered before, and reading never stops.
+    // on_data() pauses at its end: most requests get their response before that, and reading never pauses.
     if (conn->is_in_feed)
         return;
     if (states[to].is_paused && !states[from].is_paused)
@@ -103,13 +103,13 @@ void http_conn_close(struct http_conn *conn)
     net_connection_close(conn->connection);
 }
 
-// The last answer is given, or there is no connection to give one on.
+// True if the last response is queued or the connection is closed.
 static bool is_over(const struct http_conn *conn)
 {
     return conn->state == HTTP_CONN_FINISHING || conn->state == HTTP_CONN_CLOSED;
 }
 
-// --- life -----------------------------------------------------------------------------------------
+// --- lifetime -------------------------------------------------------------------------------------
 
 static void give_back_large(struct http_conn *conn)
 {
@@ -141,14 +141,14 @@ void http_conn_unref(struct http_conn *conn)
         host->on_empty(host->context);
 }
 
-// --- answers --------------------------------------------------------------------------------------
+// --- responses ------------------------------------------------------------------------------------
 
 static bool has_body(const struct http_head *head)
 {
     return head->is_chunked || head->body_length > 0;
 }
 
-// With a body unread, its bytes would be taken for the next request.
+// False with an unread body: its bytes would be parsed as the next request.
 static bool can_go_on(const struct http_conn *conn)
 {
     const struct http_head *head = &conn->parser.message;
@@ -157,16 +157,16 @@ static bool can_go_on(const struct http_conn *conn)
            (conn->state == HTTP_CONN_PENDING || !has_body(head));
 }
 
-// The last answer is given; the client may still have to take it.
+// The last response is queued; the client may still have to read it.
 static void finish(struct http_conn *conn)
 {
     http_conn_move(conn, HTTP_CONN_FINISHING);
     http_server_look_again(conn->host);
-    net_connection_set_deadline(conn->connection, 0); // finishing has its own
+    net_connection_set_deadline(conn->connection, 0); // finishing has its own deadline
     net_connection_finish(conn->connection);
 }
 
-// Is too much unsent for another request? Where many clients do not read, anything is.
+// True if too much is unsent to read another request. When many clients do not read, any unsent byte is too much.
 static bool has_much_unsent(const struct http_conn *conn)
 {
     const struct http_server *host = conn->host;
@@ -175,7 +175,7 @@ static bool has_much_unsent(const struct http_conn *conn)
     return unsent > (host->memory > host->most_memory / 2 ? 0 : UNSENT_MAX);
 }
 
-// The others take all memory that there is for clients that do not read, and this is one more.
+// True if the other connections exhaust the memory for unsent responses, and this one uses some, too.
 static bool is_one_too_many(const struct http_conn *conn)
 {
     const struct http_server *host = conn->host;
@@ -217,7 +217,7 @@ static void begin_next(struct http_conn *conn)
     http_server_look_again(conn->host);
 }
 
-// The answer and, where `owned` is not NULL, its body, which is taken over.
+// Writes the response and, if `owned` is not NULL, its body, which is consumed.
 static enum error_code write_answer(struct http_conn *conn, const struct http_response *answer,
                                     bool keep_alive, struct buffer *owned)
 {
@@ -244,7 +244,7 @@ static void send_answer(struct http_conn *conn, const struct http_response *answ
 {
     enum error_code code = write_answer(conn, answer, keep_alive, owned);
 
-    // No memory even for this, or the client has left: closing is all the answer there can be.
+    // Out of memory, or the client has disconnected: the connection can only be closed.
     if (code != ERROR_NONE)
         http_conn_close(conn);
     else if (keep_alive)
@@ -264,7 +264,7 @@ void http_conn_respond_owned(struct http_conn *conn, const struct http_response 
 {
     if (!is_over(conn))
         send_answer(conn, answer, can_go_on(conn), body);
-    buffer_release(body); // what was not taken over
+    buffer_release(body); // if it was not consumed
 }
 
 void http_conn_send_late_answer(struct http_conn *conn)
@@ -302,7 +302,7 @@ static void refuse(struct http_conn *conn, int status, const char *message)
     send_answer(conn, &answer, false, NULL);
 }
 
-// --- answers that go on without end ---------------------------------------------------------------
+// --- endless responses ----------------------------------------------------------------------------
 
 bool http_conn_begin_stream(struct http_conn *conn, const struct http_response *answer)
 {
@@ -337,7 +337,7 @@ bool http_conn_stream(struct http_conn *conn, struct slice bytes, size_t most_un
 
 // --- requests -------------------------------------------------------------------------------------
 
-// What has come of a body so far counts, as the memory that it takes.
+// Counts the memory of the part of the body received so far.
 static bool take_large(struct http_conn *conn)
 {
     struct body_memory *memory = conn->host->body_memory;
@@ -356,7 +356,7 @@ static void refuse_large(struct http_conn *conn)
     refuse(conn, 503, "too many large bodies at a time, try again later");
 }
 
-// RFC 9110 10.1.1: the client waits for leave to send the body; an answer in its place refuses it.
+// RFC 9110 10.1.1: the client waits for 100 before it sends the body; a final response refuses the body.
 static void ask_for_body(struct http_conn *conn)
 {
     static const char text[] = "HTTP/1.1 100 Continue\r\n\r\n";
@@ -365,7 +365,8 @@ static void ask_for_body(struct http_conn *conn)
         http_conn_close(conn);
 }
 
-// Of a body's time, if no more comes of it: the whole request's, and what its rate allows. 0 or less: it is over.
+// Time left for a body if nothing more is received: the lesser of the request deadline and what its rate allows.
+// 0 or less: it has expired.
 static duration_ns body_time_left(const struct http_conn *conn)
 {
     const struct http_server *host = conn->host;
@@ -377,13 +378,13 @@ static duration_ns body_time_left(const struct http_conn *conn)
     return left < left_by_rate ? left : left_by_rate;
 }
 
-// Looked at again when it would be over: no timer is set as bytes come in.
+// The time left is computed again when the deadline fires; bytes received do not move the timer.
 static void set_body_deadline(struct http_conn *conn)
 {
     duration_ns left = body_time_left(conn);
 
     net_connection_set_deadline(conn->connection,
-                                left > 0 ? left : 1); // 0 would be for ever
+                                left > 0 ? left : 1); // 0 would mean none
 }
 
 static void take_head(struct http_conn *conn)
@@ -406,14 +407,14 @@ static void take_request(struct http_conn *conn)
     conn->host->service->on_request(conn, &parser->message, buffer_slice(&parser->body));
 }
 
-// A part of a request is there. Most come in one piece and never need a deadline.
+// A part of a request is received. Most arrive in one piece and never need a deadline.
 static void wait_for_rest(struct http_conn *conn)
 {
     const struct http_server *host = conn->host;
 
     if (conn->state == HTTP_CONN_IDLE)
         http_conn_move(conn, HTTP_CONN_HEAD);
-    if (conn->begun_at == 0) { // one deadline for all of it, however it trickles in
+    if (conn->begun_at == 0) { // one deadline for all of it, regardless of progress
         conn->begun_at = timestamp_monotonic();
         net_connection_set_deadline(conn->connection, host->request_deadline < host->head_deadline
                                                           ? host->request_deadline
@@ -425,13 +426,13 @@ static void wait_for_rest(struct http_conn *conn)
     }
 }
 
-// In the middle of on_data(): may more of the input be parsed?
+// Inside on_data(): true if more of the input may be parsed.
 static bool takes_input(const struct http_conn *conn)
 {
     return conn->state >= HTTP_CONN_IDLE && conn->state <= HTTP_CONN_BODY;
 }
 
-// True: go on feeding.
+// True: continue feeding.
 static bool take_progress(struct http_conn *conn, enum http_progress progress)
 {
     struct http_parser *parser = &conn->parser;
@@ -465,7 +466,7 @@ static size_t feed(struct http_conn *conn, const char *data, size_t len)
 
     for (;;) {
         size_t consumed = 0;
-        // Also with nothing left: a head without a body is followed by the end of its message.
+        // Also called with no input left: a head without a body is followed by the end of its message.
         enum http_progress progress =
             http_parser_feed(&conn->parser, data + taken, len - taken, &consumed);
         taken += consumed;
@@ -496,7 +497,7 @@ static size_t on_data(void *context, const char *data, size_t len)
     assert(conn->state != HTTP_CONN_HEAD_DONE);
     if (states[conn->state].is_paused)
         net_connection_pause(conn->connection);
-    // No further request will be read: what is behind this one is given up.
+    // No further request will be read: input after this one is discarded.
     bool is_last = conn->state == HTTP_CONN_LATE || conn->state == HTTP_CONN_STREAM;
     return is_last ? len : taken;
 }
@@ -517,13 +518,12 @@ static bool on_end(void *context)
 {
     struct http_conn *conn = context;
 
-    // The client may have closed its side right behind its last request; what is still on its
-    // way to it is sent.
+    // The client may have shut down its sending side right after its last request; unsent output is still sent.
     finish(conn);
     return true;
 }
 
-// The client has not read its answers for too long, or else it gets more time.
+// Closes the connection if the client has not read its responses for too long; else extends the deadline.
 static void give_time_to_read(struct http_conn *conn)
 {
     timestamp_ns now = timestamp_monotonic();
@@ -552,8 +552,7 @@ static void on_timeout(void *context)
 {
     struct http_conn *conn = context;
 
-    // RFC 9110 15.5.9. Between requests there is nothing to answer, and silence is what clients
-    // expect there.
+    // RFC 9110 15.5.9. Between requests no response is due, and clients expect a silent close.
     if (conn->state == HTTP_CONN_HEAD || conn->state == HTTP_CONN_BODY)
         end_slow_request(conn);
     else if (conn->state == HTTP_CONN_LATE)

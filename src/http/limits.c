@@ -1,4 +1,4 @@
-// What one client address may have: connections, failed signatures; and which address a proxy speaks for.
+// Limits per client address: connections, failed signatures; and the client address behind trusted proxies.
 #include "ghatrace/http/limits.h"
 
 #include <assert.h>
@@ -10,16 +10,15 @@
 #include "ghatrace/base/memory.h"
 
 // --- addresses ------------------------------------------------------------------------------------
-// How many connections each client address has: an exact table of bounded size behind a mutex, which
-// is taken twice in a connection's life.
+// Connections per client address: an exact table of bounded size behind a mutex, which is locked twice per connection.
 
 #define NETWORK_BITS 48
 #define ADDRESS_BITS 128
 
 struct address_place {
-    SLIST_ENTRY(address_place) next; // in its bucket, or among those that are free
-    struct address_place *network;   // counts its connections as well; NULL: none does
-    struct net_ip ip;                // the first of them
+    SLIST_ENTRY(address_place) next; // in its bucket, or in the free list
+    struct address_place *network;   // counts its connections as well; NULL: none
+    struct net_ip ip;                // the first address
     unsigned bits;                   // 48: a network
     size_t connections;
 };
@@ -27,7 +26,7 @@ struct address_place {
 SLIST_HEAD(address_places, address_place);
 
 struct address_counts {
-    pthread_mutex_t mutex; // for all below
+    pthread_mutex_t mutex; // guards all below
     size_t most;
     const struct net_network_list *exempt;
     uint64_t seed;
@@ -57,10 +56,10 @@ enum error_code address_counts_create(size_t most, size_t capacity,
     counts->exempt = exempt;
     counts->bucket_count = capacity;
     counts->places = places;
-    // Without it chains grow longer where somebody chooses addresses for that, and nothing worse.
+    // Without a random seed, chosen addresses can make the chains longer; nothing worse happens.
     if (getrandom(&counts->seed, sizeof counts->seed, GRND_NONBLOCK) < 0)
         counts->seed = 0;
-    for (size_t i = 0; i < 2 * capacity; i++) // one for the address, one for its network
+    for (size_t i = 0; i < 2 * capacity; i++) // an address and a network for each connection
         SLIST_INSERT_HEAD(&counts->free, &places[i], next);
     *out = counts;
     return ERROR_NONE;
@@ -80,7 +79,7 @@ static struct address_places *bucket_of(struct address_counts *counts, const str
     return &counts->buckets[net_ip_hash(ip, counts->seed) % counts->bucket_count];
 }
 
-// NULL: no room for another one.
+// NULL: the table is full.
 static struct address_place *find_address(struct address_counts *counts, const struct net_ip *ip,
                                           unsigned bits, struct address_place *network)
 {
@@ -107,7 +106,7 @@ static void free_unless_used(struct address_counts *counts, struct address_place
     SLIST_INSERT_HEAD(&counts->free, place, next);
 }
 
-// NULL: there are as many as may be.
+// NULL: the limit is reached, or the table is full.
 static struct address_place *take_place(struct address_counts *counts, const struct net_ip *ip,
                                         struct address_place **full)
 {
@@ -147,7 +146,7 @@ bool address_counts_take(struct address_counts *counts, const struct net_address
     return *place != NULL;
 }
 
-// Both are read without the mutex: while a connection is counted, its places stay and point where they do.
+// Needs no mutex: while a connection is counted, its places are not freed and their `network` does not change.
 bool address_place_is_in(const struct address_place *place, const struct address_place *full)
 {
     return place != NULL && (place == full || place->network == full);
@@ -186,20 +185,20 @@ uint64_t address_counts_refusals(struct address_counts *counts)
 }
 
 // --- failures -------------------------------------------------------------------------------------
-// Who signs wrongly: sets of a few places each, as in a processor's cache, behind a mutex that only those take
-// who fail.
+// Failed signatures per client: a set-associative table, like a processor's cache, behind a mutex that is locked only
+// for failures.
 
 #define SETS 512
 #define PLACES 8 // in a set
 
 struct place {
     struct net_ip ip;
-    timestamp_ns last; // until when failures were forgiven
+    timestamp_ns last; // failures are forgiven up to this time
     uint64_t count;    // 0: free
 };
 
 struct failures {
-    pthread_mutex_t mutex; // for all below
+    pthread_mutex_t mutex; // guards all below
     uint64_t seed;
     uint64_t slowed;
     struct place places[SETS][PLACES];
@@ -212,7 +211,7 @@ enum error_code failures_create(struct failures **out, struct error *error)
     if (failures == NULL)
         return error_set(error, ERROR_MEMORY, "ingress: out of memory");
     pthread_mutex_init(&failures->mutex, NULL);
-    // Without it somebody could choose addresses that push each other out, and nothing worse.
+    // Without a random seed, chosen addresses can evict one another; nothing worse happens.
     if (getrandom(&failures->seed, sizeof failures->seed, GRND_NONBLOCK) < 0)
         failures->seed = 0;
     *out = failures;
@@ -240,7 +239,7 @@ static void forgive(struct place *place, timestamp_ns now)
     }
 }
 
-// Its own place, a free one, or that of the client that has been quiet for longest.
+// Its own entry, a free one, or that of the least recently active client of the set.
 static struct place *find_failures(struct failures *failures, const struct net_ip *ip,
                                    timestamp_ns now)
 {
@@ -318,7 +317,7 @@ static bool parse_bracketed(struct slice text, struct net_ip *ip)
            (rest.len == 0 || (rest.data[0] == ':' && is_port(from(rest, 1))));
 }
 
-// Proxies differ in whether they add the port.
+// Some proxies append the port, others do not.
 static bool parse_element(struct slice text, struct net_ip *ip)
 {
     ptrdiff_t colon = slice_find(text, SLICE(":"));
@@ -331,7 +330,7 @@ static bool parse_element(struct slice text, struct net_ip *ip)
     return colon > 0 && is_port(from(text, (size_t)colon + 1)) && net_ip_parse(host, ip);
 }
 
-// Takes the last element off the list.
+// Removes the last element from the list.
 static struct slice take_last(struct slice *list)
 {
     size_t start = list->len;
@@ -343,7 +342,7 @@ static struct slice take_last(struct slice *list)
     return slice_trim(last);
 }
 
-// What one field has to say.
+// The result of one field.
 enum finding { FINDING_GO_ON, FINDING_CLIENT, FINDING_NOT_READABLE };
 
 static enum finding search(struct slice list, const struct net_network_list *trusted,
@@ -352,7 +351,7 @@ static enum finding search(struct slice list, const struct net_network_list *tru
     while (list.len > 0) {
         struct slice element = take_last(&list);
         if (element.len == 0)
-            continue; // RFC 9110 5.6.1.2: empty elements are passed over
+            continue; // RFC 9110 5.6.1.2: empty elements are ignored
         if (!parse_element(element, client))
             return FINDING_NOT_READABLE;
         if (!net_network_list_holds(trusted, client))
@@ -365,7 +364,7 @@ bool forwarded_find_client(const struct http_head *head, const struct net_networ
                            const struct net_ip *peer, struct net_ip *client)
 {
     *client = *peer;
-    // RFC 9110 5.3: several fields are one list, in the order in which they came.
+    // RFC 9110 5.3: several fields are one list, in the order received.
     for (size_t i = head->header_count; i > 0; i--) {
         const struct http_header *header = &head->headers[i - 1];
         if (!slice_equals_ignoring_case(header->name, SLICE("x-forwarded-for")))

@@ -1,10 +1,10 @@
-// The head of a message: grammar, fields, start line, and the parser that feeds on bytes (RFC 9110, RFC 9112).
+// The head of a message: grammar, fields, start line, and the incremental parser (RFC 9110, RFC 9112).
 #include "ghatrace/http/parse.h"
 
 #include "ghatrace/base/error.h"
 #include "internal.h"
 
-// --- the character sets and small grammars of RFC 9110, RFC 9112 and RFC 3986 ---------------------
+// --- character sets and small grammars of RFC 9110, RFC 9112 and RFC 3986 -------------------------
 
 static bool is_digit(char c)
 {
@@ -100,7 +100,7 @@ static bool is_name_char(char c)
     }
 }
 
-// Every '%' leads two hexadecimal digits, and all else is a name character or one of `others`.
+// Every '%' is followed by two hexadecimal digits; everything else is a name character or one of `others`.
 static bool is_uri_text(struct slice s, const char *others)
 {
     for (size_t i = 0; i < s.len; i++) {
@@ -125,7 +125,7 @@ bool http_is_target(struct slice s)
     return s.len != 0 && s.data[0] == '/' && http_is_query(s);
 }
 
-// Maybe empty; RFC 3986 3.4.
+// Possibly empty; RFC 3986 3.4.
 static bool http_is_query(struct slice s)
 {
     return is_uri_text(s, ":@/?");
@@ -149,7 +149,7 @@ bool http_is_host(struct slice s)
     const char *colon = s.len != 0 ? memchr(s.data, ':', s.len) : NULL;
     struct slice name = s;
 
-    // "[" IPv6address "]": the address itself is not looked up, so not checked in detail.
+    // "[" IPv6address "]": the address is not used, so it is not checked in detail.
     if (s.len != 0 && s.data[0] == '[') {
         if (closing == NULL)
             return false;
@@ -165,7 +165,7 @@ bool http_is_host(struct slice s)
 }
 
 // --- fields ---------------------------------------------------------------------------------------
-// What the fields of a head mean for its framing and its connection (RFC 9112 3.2, 6, 9.3).
+// The fields of a head that determine its framing and the connection's persistence (RFC 9112 3.2, 6, 9.3).
 
 static bool parse_length(struct slice s, uint64_t *length, bool *is_too_large)
 {
@@ -183,8 +183,7 @@ static bool parse_length(struct slice s, uint64_t *length, bool *is_too_large)
     return s.len != 0;
 }
 
-// RFC 9110 8.6: Content-Length = 1*DIGIT. A repeated one may be refused even when all values are
-// the same, and is.
+// RFC 9110 8.6: Content-Length = 1*DIGIT. Repeated fields are refused, as the RFC permits even for equal values.
 static enum http_progress interpret_length(struct http_parser *parser)
 {
     struct http_head *head = &parser->message;
@@ -204,8 +203,8 @@ static enum http_progress interpret_length(struct http_parser *parser)
     return HTTP_HEAD_DONE;
 }
 
-// RFC 9112 6.1: Transfer-Encoding beside Content-Length "ought to be handled as an error", in
-// HTTP/1.0 its framing is faulty, and what is not understood deserves 501.
+// RFC 9112 6.1: Transfer-Encoding together with Content-Length "ought to be handled as an error", in HTTP/1.0 the
+// framing is faulty, and an unknown transfer coding gives 501.
 static enum http_progress interpret_transfer_coding(struct http_parser *parser)
 {
     struct http_head *head = &parser->message;
@@ -240,7 +239,7 @@ static enum http_progress interpret_host(struct http_parser *parser)
         return http_refuse(parser, 400, "more than one Host");
     if (!http_is_host(value))
         return http_refuse(parser, 400, "Host is malformed");
-    if (parser->message.host.len == 0) // else the target names it, and counts (RFC 9112 3.2.2)
+    if (parser->message.host.len == 0) // else the host of the target applies (RFC 9112 3.2.2)
         parser->message.host = value;
     return HTTP_HEAD_DONE;
 }
@@ -260,7 +259,7 @@ static bool list_contains(struct slice list, struct slice wanted)
     return false;
 }
 
-// Several fields of one name are one list (RFC 9110 5.3).
+// Repeated fields are treated as one list (RFC 9110 5.3).
 static bool any_list_contains(const struct http_head *head, struct slice name, struct slice wanted)
 {
     for (size_t i = 0; i < head->header_count; i++) {
@@ -271,8 +270,8 @@ static bool any_list_contains(const struct http_head *head, struct slice name, s
     return false;
 }
 
-// RFC 9112 9.3: "close" wins; HTTP/1.1 persists by default, HTTP/1.0 only with "keep-alive". What
-// ends with the connection cannot outlive it.
+// RFC 9112 9.3: "close" has precedence; HTTP/1.1 persists by default, HTTP/1.0 only with "keep-alive". A message
+// delimited by the close cannot persist.
 static void interpret_connection(struct http_parser *parser)
 {
     struct http_head *head = &parser->message;
@@ -288,7 +287,7 @@ static void interpret_connection(struct http_parser *parser)
         head->keep_alive = false;
 }
 
-// RFC 9110 10.1.1: to be ignored in HTTP/1.0, and pointless where no content follows.
+// RFC 9110 10.1.1: ignored in HTTP/1.0, and without effect if no content follows.
 static void interpret_expect(struct http_head *head)
 {
     head->expects_continue = head->minor_version != 0 &&
@@ -296,7 +295,7 @@ static void interpret_expect(struct http_head *head)
                              any_list_contains(head, SLICE("Expect"), SLICE("100-continue"));
 }
 
-// fields.c: the same for what fields mean (framing, connection, host), once they are split.
+// Interprets the fields (framing, connection, host) of a head that is already split.
 static enum http_progress http_interpret_fields(struct http_parser *parser)
 {
     if (parser->role == HTTP_REQUEST && interpret_host(parser) == HTTP_REFUSED)
@@ -310,7 +309,7 @@ static enum http_progress http_interpret_fields(struct http_parser *parser)
     return HTTP_HEAD_DONE;
 }
 
-// --- A complete head, taken apart: start line and fields (RFC 9112 3, 4 and 5) --------------------
+// --- splitting a complete head: start line and fields (RFC 9112 3, 4 and 5) -----------------------
 
 static enum http_progress refuse_start_line(struct http_parser *parser)
 {
@@ -319,7 +318,7 @@ static enum http_progress refuse_start_line(struct http_parser *parser)
                                                     : "the status line is malformed");
 }
 
-// Cuts `line` at the first `separator` and leaves what is behind it. Without one, all is taken.
+// Returns the part of `line` before the first `separator` and leaves the part after it. Without one, returns all.
 static struct slice cut_at(struct slice *line, char separator)
 {
     const char *found = line->len != 0 ? memchr(line->data, separator, line->len) : NULL;
@@ -335,8 +334,8 @@ static struct slice cut_at(struct slice *line, char separator)
     return part;
 }
 
-// HTTP-version = "HTTP/" DIGIT "." DIGIT, case-sensitive. RFC 9110 2.5: a higher minor version is
-// to be processed as the highest one known.
+// HTTP-version = "HTTP/" DIGIT "." DIGIT, case-sensitive. RFC 9110 2.5: a higher minor version is processed as the
+// highest known one.
 static enum http_progress parse_version(struct http_parser *parser, struct slice version)
 {
     if (version.len != 8 || !slice_starts_with(version, SLICE("HTTP/")) ||
@@ -348,7 +347,7 @@ static enum http_progress parse_version(struct http_parser *parser, struct slice
     return HTTP_HEAD_DONE;
 }
 
-// What follows "http://" or "https://", in any case: which of them it is, is for proxies. NULL: neither.
+// The part after "http://" or "https://", case-insensitive; the scheme itself matters only to proxies. NULL: neither.
 static struct slice after_scheme(struct slice target)
 {
     const struct slice schemes[] = {SLICE("http://"), SLICE("https://")};
@@ -362,8 +361,8 @@ static struct slice after_scheme(struct slice target)
     return SLICE_EMPTY;
 }
 
-// RFC 9112 3.2.2: a server must accept the absolute form, which is for proxies as a rule. It names the host, whatever
-// the field Host says; what follows is the origin form, with an empty path for "/" (RFC 9110 4.2.3).
+// RFC 9112 3.2.2: a server must accept the absolute form, although normally only proxies receive it. Its host overrides
+// the Host field; the rest is the origin form, where an empty path means "/" (RFC 9110 4.2.3).
 static bool take_host(struct http_head *head)
 {
     struct slice rest = after_scheme(head->target);
@@ -388,13 +387,13 @@ static bool parse_target(struct http_head *head)
         head->path = SLICE("/");
         return http_is_query(head->query);
     }
-    if (slice_equals(head->target, SLICE("*"))) // RFC 9112 3.2.4: for OPTIONS alone
+    if (slice_equals(head->target, SLICE("*"))) // RFC 9112 3.2.4: only for OPTIONS
         return slice_equals(head->method, SLICE("OPTIONS"));
     return http_is_target(head->target);
 }
 
-// request-line = method SP request-target SP HTTP-version, with single blanks: the lenient reading
-// that RFC 9112 3 allows is where request splitting begins.
+// request-line = method SP request-target SP HTTP-version, with single spaces: the lenient parsing that RFC 9112 3
+// allows enables request splitting.
 static enum http_progress parse_request_line(struct http_parser *parser, struct slice line)
 {
     struct http_head *head = &parser->message;
@@ -404,7 +403,7 @@ static enum http_progress parse_request_line(struct http_parser *parser, struct 
     head->target = cut_at(&rest, ' ');
     if (!http_is_token(head->method))
         return refuse_start_line(parser);
-    // First, so that an HTTP/2 preface (PRI * HTTP/2.0) is answered as what it is.
+    // Checked first, so that an HTTP/2 preface (PRI * HTTP/2.0) is refused for its version.
     if (parse_version(parser, rest) == HTTP_REFUSED)
         return HTTP_REFUSED;
     if (!parse_target(head))
@@ -412,8 +411,8 @@ static enum http_progress parse_request_line(struct http_parser *parser, struct 
     return HTTP_HEAD_DONE;
 }
 
-// status-line = HTTP-version SP status-code SP [ reason-phrase ]. Servers without a reason often
-// leave out the second blank, too.
+// status-line = HTTP-version SP status-code SP [ reason-phrase ]. Servers that send no reason often omit the second
+// space, too.
 static enum http_progress parse_status_line(struct http_parser *parser, struct slice line)
 {
     struct slice rest = line;
@@ -429,8 +428,8 @@ static enum http_progress parse_status_line(struct http_parser *parser, struct s
     return HTTP_HEAD_DONE;
 }
 
-// field-line = field-name ":" OWS field-value OWS. RFC 9112 5.1: blanks before the colon MUST be
-// refused; 5.2: so may folded lines be. Both fail as a name that is not a token.
+// field-line = field-name ":" OWS field-value OWS. RFC 9112 5.1: whitespace before the colon MUST be refused; 5.2:
+// folded lines may be refused. Both fail because the name is not a token.
 static enum http_progress parse_field(struct http_parser *parser, struct slice line)
 {
     struct http_head *head = &parser->message;
@@ -446,7 +445,7 @@ static enum http_progress parse_field(struct http_parser *parser, struct slice l
     return HTTP_HEAD_DONE;
 }
 
-// Every line in head_bytes ends with CR LF, and neither occurs elsewhere.
+// Every line in head_bytes ends with CR LF; CR and LF do not occur elsewhere.
 static struct slice next_line(struct slice *rest)
 {
     struct slice line = cut_at(rest, '\r');
@@ -456,8 +455,7 @@ static struct slice next_line(struct slice *rest)
     return line;
 }
 
-// head.c: reads the complete head in parser->head_bytes into parser->message. HTTP_HEAD_DONE or
-// HTTP_REFUSED.
+// Parses the complete head in parser->head_bytes into parser->message. Returns HTTP_HEAD_DONE or HTTP_REFUSED.
 static enum http_progress http_parse_head(struct http_parser *parser)
 {
     struct slice rest = buffer_slice(&parser->head_bytes);
@@ -472,9 +470,9 @@ static enum http_progress http_parse_head(struct http_parser *parser)
     return progress;
 }
 
-// --- the parser's life cycle, and how it collects a head byte by byte -----------------------------
+// --- life cycle of the parser, and collecting a head byte by byte ---------------------------------
 
-#define BODY_KEPT_BYTES 32768 // bodies up to this size leave their memory to the next message
+#define BODY_KEPT_BYTES 32768 // body buffers up to this size are reused for the next message
 // RFC 9112 2.2: "a server [...] SHOULD ignore at least one empty line (CRLF) received prior to the
 // request-line".
 #define EMPTY_LINES_MAX 4
@@ -545,8 +543,8 @@ static enum http_progress append_head(struct http_parser *parser, const char *da
     return http_refuse(parser, 503, "out of memory");
 }
 
-// Refuses what does not belong into any line at once, without waiting for its end: a TLS greeting
-// sent to the plain port has no line end to wait for.
+// Refuses bytes that are invalid in any line at once, without waiting for the end of the line: a TLS ClientHello sent
+// to the plaintext port has no line end.
 static enum http_progress read_head_line(struct http_parser *parser, struct http_input *input)
 {
     const char *start = input->next;
@@ -657,13 +655,13 @@ static enum http_progress take_step(struct http_parser *parser, struct http_inpu
 enum http_progress http_parser_feed(struct http_parser *parser, const char *data, size_t len,
                                     size_t *consumed)
 {
-    // No arithmetic on a null pointer, which callers may pass with length 0.
+    // Avoids arithmetic on a null pointer, which callers may pass with length 0.
     const char *start = len != 0 ? data : "";
     struct http_input input = {.next = start, .end = start + len};
     enum http_progress progress;
     int state;
 
-    // A step that neither finishes nor changes the state has run out of input.
+    // A step that neither finishes nor changes the state has consumed all input.
     do {
         state = parser->state;
         progress = take_step(parser, &input);

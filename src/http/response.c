@@ -1,4 +1,4 @@
-// Answers: a status and a small JSON body.
+// Responses: a status and a small JSON body.
 #include "ghatrace/http/response.h"
 
 #include <stdio.h>
@@ -8,7 +8,7 @@
 #include "ghatrace/base/utf8.h"
 #include "ghatrace/http/write.h"
 
-// GitHub does not come back by itself, but redelivery scripts and proxies do.
+// GitHub does not retry by itself, but redelivery scripts and proxies do.
 #define RETRY_AFTER_SECONDS "5"
 
 void http_response_set(struct http_response *answer, int status, struct slice body)
@@ -22,7 +22,7 @@ void http_response_set(struct http_response *answer, int status, struct slice bo
     answer->extra_count = 0;
 }
 
-// Writes `text` as the inside of a JSON string (RFC 8259 7), cut where the room ends.
+// Writes `text` as the inside of a JSON string (RFC 8259 7), cut to `room` bytes.
 static size_t escape(struct slice text, char *out, size_t room)
 {
     size_t len = 0;
@@ -55,7 +55,7 @@ static void set_message(struct http_response *answer, int status, struct slice b
     struct slice text = slice_from_string(message);
     size_t len = append(answer->text, 0, before);
 
-    // A message can hold a piece of the payload, cut anywhere.
+    // A message can contain a piece of the payload, cut within a UTF-8 sequence.
     if (text.len >= sizeof clean / 3)
         text.len = sizeof clean / 3 - 1;
     text = (struct slice){.data = clean, .len = utf8_sanitize(text, clean)};
@@ -90,7 +90,7 @@ static struct http_header field(const char *name, const char *value)
     return (struct http_header){.name = slice_from_string(name), .value = slice_from_string(value)};
 }
 
-// IMF-fixdate (RFC 9110 5.6.7). English whatever the locale: the program never sets one.
+// IMF-fixdate (RFC 9110 5.6.7). Always English, because the program never sets a locale.
 static const char *format_date(timestamp_ns now, char text[TIMESTAMP_TEXT_SIZE])
 {
     time_t seconds = (time_t)(now / NS_PER_SECOND);
@@ -137,7 +137,7 @@ enum error_code http_response_write(const struct http_response *answer, timestam
     size_t start = out->len;
     enum error_code code = http_response_write_head(answer, now, keep_alive, answer->body.len, out);
 
-    // RFC 9110 9.3.2: HEAD is answered as GET would be, without the content.
+    // RFC 9110 9.3.2: the response to HEAD is that to GET without the content.
     if (code == ERROR_NONE && !is_head_request)
         code = buffer_append_slice(out, answer->body);
     if (code != ERROR_NONE)

@@ -1,4 +1,4 @@
-// All clients of one listener: accepting them, and which of them to close for a new one.
+// All connections of one listener: accepting them, and which ones to close for a new one.
 #include "ghatrace/http/server.h"
 
 #include <assert.h>
@@ -8,7 +8,7 @@
 #include "ghatrace/base/memory.h"
 
 // --- eviction -------------------------------------------------------------------------------------
-// Which connection is closed when another one needs its place, and how long a body may take.
+// Which connection to close when a new one needs its place, and how long a body may take.
 
 enum eviction_choice eviction_may_close(const struct eviction_facts *facts,
                                         const struct eviction_counts *counts)
@@ -21,7 +21,7 @@ enum eviction_choice eviction_may_close(const struct eviction_facts *facts,
     case EVICTION_HEAD:
         if (facts->waited >= EVICTION_AGE)
             return EVICTION_READY;
-        // Where most places are taken by bodies, the next of those is due within EVICTION_AGE.
+        // If bodies hold most of the places, one of them becomes ready within EVICTION_AGE.
         return members[EVICTION_HEAD] > members[EVICTION_BODY] ? EVICTION_IF_NO_OTHER
                                                                : EVICTION_NOT_NOW;
     case EVICTION_BODY:
@@ -77,13 +77,14 @@ duration_ns eviction_body_time(uint64_t bytes, duration_ns grace)
     return time > grace ? time : grace;
 }
 
-// --- all connections of one loop: who comes in, who makes room, stopping ------------------------
+// --- all connections of one loop: accepting, eviction, stopping -----------------------------------
 
-// Of those that must be searched for the first one to go, one in so many is closed at a time, and at most so many.
+// Bodies and output must be searched for the first victim, so each search closes one in CLOSED_OF of them, at most
+// VICTIMS_MAX.
 #define CLOSED_OF 256
 #define VICTIMS_MAX 64
 
-// --- who comes in -----------------------------------------------------------------------------------
+// --- accepting --------------------------------------------------------------------------------------
 
 static void close_for_another(struct http_conn *conn)
 {
@@ -108,7 +109,7 @@ static struct eviction_facts facts_of(const struct http_conn *conn, timestamp_ns
     return facts;
 }
 
-// The first ones to be closed, the very first in front.
+// The best candidates for eviction, best first.
 struct victims {
     const struct http_server *host;
     timestamp_ns now;
@@ -140,7 +141,7 @@ static void consider(struct victims *victims, struct http_conn *conn)
         victims->count++;
 }
 
-// Heads and late answers are in order: the first of the list is the first to go.
+// The lists of heads and late responses are in eviction order, so only their first entry is considered.
 static void consider_all(struct victims *victims)
 {
     const struct http_conn_list *waiting = victims->host->waiting;
@@ -168,7 +169,7 @@ static void close_victims(struct victims *victims)
             close_for_another(victims->items[i]);
 }
 
-// As many at a time as keep the search's cost for each the same, however many there are.
+// Closes a number in proportion to the connections searched, so that the search cost per victim is constant.
 static bool close_first(struct http_server *host)
 {
     const size_t *members = host->counts.members;
@@ -181,7 +182,7 @@ static bool close_first(struct http_server *host)
     return victims.count > 0;
 }
 
-// One of those that `full` counts.
+// Closes one of the connections that `full` counts.
 static bool close_first_of(struct http_server *host, const struct address_place *full)
 {
     struct victims victims = {.host = host, .now = timestamp_monotonic(), .most = 1};
@@ -199,8 +200,8 @@ static bool close_first_of(struct http_server *host, const struct address_place 
     return true;
 }
 
-// Its address, or its network, may have as many connections as it may: then one of them makes room, as among all, if
-// this thread has any that can be spared.
+// Counts the connection. If its address or network is at the limit, one of its other connections is evicted by the
+// usual order, if this thread has a candidate.
 static bool find_place(struct http_server *host, const struct net_connection *connection,
                        struct address_place **place)
 {
@@ -246,7 +247,7 @@ static bool on_accept(void *context, struct net_connection *connection,
     return true;
 }
 
-// When the first of those that have hardly had time will have had it.
+// Sets the timer to when the first connection reaches EVICTION_AGE.
 static void wait_for_victim(struct http_server *host)
 {
     timestamp_ns now = timestamp_monotonic();
@@ -287,7 +288,7 @@ bool http_conn_memory_is_full(struct http_server *host)
     timestamp_ns now = timestamp_monotonic();
 
     for (; each != NULL && host->memory > host->most_memory; each = next) {
-        next = TAILQ_NEXT(each, waiting); // closing takes it off the list
+        next = TAILQ_NEXT(each, waiting); // closing removes it from the list
         if (net_connection_stalled(each->connection, now) >= EVICTION_AGE)
             close_for_another(each);
     }
@@ -304,7 +305,7 @@ static bool may_come(void *context, const struct net_address *peer)
 static const struct net_accept_handler accept_handler = {
     .may_come = may_come, .on_accept = on_accept, .make_room = make_room};
 
-// Heads and bodies of all our answers are far below this.
+// All our responses are far below this.
 #define ANSWER_BYTES_MAX 16384
 
 void http_server_init(struct http_server *host)
@@ -360,7 +361,7 @@ enum error_code http_server_adopt(struct http_server *host, int fd, size_t max_c
 
 static void wind_down(struct http_conn *conn)
 {
-    // One that is SENDING has a client that does not read the answers to the requests before.
+    // In SENDING the client does not read the responses to its previous requests.
     if (conn->state == HTTP_CONN_IDLE || conn->state == HTTP_CONN_SENDING)
         net_connection_set_deadline(conn->connection, conn->host->last_idle);
     else if (conn->state == HTTP_CONN_LATE)
@@ -375,7 +376,7 @@ void http_server_wind_down(struct http_server *host, duration_ns last_idle)
         return;
     host->is_stopping = true;
     host->last_idle = last_idle;
-    // Nothing is freed in here: connections are reaped later.
+    // The loop is safe: connections are freed later, by the reaper.
     LIST_FOREACH (each, &host->conns, all)
         wind_down(each);
 }

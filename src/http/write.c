@@ -1,4 +1,4 @@
-// HTTP/1.1 messages, written whole or not at all.
+// Serializes HTTP/1.1 message heads, whole or not at all.
 #include "ghatrace/http/write.h"
 
 #include "internal.h"
@@ -53,8 +53,8 @@ const char *http_status_reason(int status)
     return "Unknown";
 }
 
-// The writer decides the framing alone: a second opinion among the extra fields would make the
-// message one that our own parser refuses.
+// Only the writer sets the framing: a framing field among the extra fields would make a message that our own parser
+// refuses.
 static bool is_framing_field(struct slice name)
 {
     return slice_equals_ignoring_case(name, SLICE("Content-Length")) ||
@@ -93,7 +93,7 @@ static enum error_code append_extra(struct buffer *out, const struct http_header
 }
 
 // RFC 9110 8.6: "A server MUST NOT send a Content-Length header field in any response with a status
-// code of 1xx (Informational) or 204 (No Content)"; in a 304 it would speak of another body.
+// code of 1xx (Informational) or 204 (No Content)"; in a 304 it would give the length of another body.
 static bool has_no_body(int status)
 {
     return status < 200 || status == 204 || status == 304;

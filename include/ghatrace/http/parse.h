@@ -1,10 +1,10 @@
-// HTTP/1.1 messages, bytes in, messages out (RFC 9112): one resumable, strict parser for requests
-// and responses. It knows nothing of sockets and can be fed in pieces of any size. Pure.
+// HTTP/1.1 parser (RFC 9112): resumable and strict, for requests and responses. It does not touch sockets and accepts
+// input in pieces of any size. Pure.
 //
-// Strict means that what two readers could understand differently is refused: both Content-Length
-// and Transfer-Encoding, several or signed Content-Length values, any transfer coding but one
-// final `chunked`, blanks before a colon, folded lines, bare CR or LF, control characters and NUL in
-// fields, a missing or doubled Host in HTTP/1.1, a malformed target, HTTP/2 prefaces.
+// Strict means that it refuses everything two implementations could interpret differently: both Content-Length and
+// Transfer-Encoding, several or signed Content-Length values, any transfer coding but one final `chunked`, whitespace
+// before a colon, folded lines, bare CR or LF, control characters and NUL in fields, a missing or repeated Host in
+// HTTP/1.1, a malformed target, HTTP/2 prefaces.
 #ifndef GHATRACE_HTTP_PARSE_H
 #define GHATRACE_HTTP_PARSE_H
 
@@ -24,12 +24,11 @@
 enum http_role { HTTP_REQUEST, HTTP_RESPONSE };
 
 struct http_header {
-    struct slice name;  // as it came; compare without regard to case
+    struct slice name;  // as received; compare case-insensitively
     struct slice value; // trimmed
 };
 
-// Everything that a finished head says. Slices point into the parser and live until its next
-// http_parser_reset().
+// A complete, parsed head. Slices point into the parser and are valid until the next http_parser_reset().
 struct http_head {
     struct slice method; // requests
     struct slice
@@ -50,11 +49,11 @@ struct http_head {
 };
 
 enum http_progress {
-    HTTP_NEED_MORE, // all input consumed, feed more
-    HTTP_HEAD_DONE, // returned once, between head and body; feed the rest (maybe of length 0) to go on
-    HTTP_MESSAGE_DONE, // body complete; bytes behind it were not consumed
-    HTTP_REFUSED, // malformed or over a cap; `refusal` says what to answer; the connection must close.
-                  // A Content-Length over body_max is refused in place of HTTP_HEAD_DONE
+    HTTP_NEED_MORE, // all input consumed; feed more
+    HTTP_HEAD_DONE, // returned once, between head and body; feed the rest (possibly 0 bytes) to go on
+    HTTP_MESSAGE_DONE, // body complete; bytes after it were not consumed
+    HTTP_REFUSED, // malformed or over a limit; `refusal` has the response; the connection must close.
+                  // A Content-Length over body_max returns this instead of HTTP_HEAD_DONE
 };
 
 struct http_parser {
@@ -62,32 +61,32 @@ struct http_parser {
     int state; // private
     struct buffer head_bytes;
     struct buffer body; // capped at body_max
-    uint64_t remaining; // private: bytes of the body or chunk still to come
+    uint64_t remaining; // private: bytes of the body or chunk not yet received
     size_t line_bytes;  // private
     unsigned skipped;   // private: empty lines or interim responses before this message
     uint64_t body_max; // bytes; may be lowered when HTTP_HEAD_DONE is returned, stays until changed
     bool head_only;    // response to HEAD: set by the caller for each message
     struct http_head message;
-    int refusal_status;  // 400, 413, 414, 431, 501, 505; 503 when memory was refused
+    int refusal_status;  // 400, 413, 414, 431, 501, 505; 503 when out of memory
     const char *refusal; // one line, static text
 };
 
 void http_parser_init(struct http_parser *parser, enum http_role role, uint64_t body_max_bytes);
 void http_parser_release(struct http_parser *parser);
-// Ready for the next message; keeps memory of ordinary size, gives back large bodies.
+// Prepares for the next message; keeps buffers of ordinary size, frees large bodies.
 void http_parser_reset(struct http_parser *parser);
 
-// Takes up to `len` bytes; `*consumed` says how many. Interim responses (1xx) are passed over. A
-// response without length ends with the connection: call http_parser_finish() then. After
-// HTTP_MESSAGE_DONE or HTTP_REFUSED it says the same again until the next reset.
+// Consumes up to `len` bytes; `*consumed` is the number. Interim responses (1xx) are skipped. A response without a
+// length ends with the connection: call http_parser_finish() then. After HTTP_MESSAGE_DONE or HTTP_REFUSED it returns
+// the same value until the next reset.
 enum http_progress http_parser_feed(struct http_parser *parser, const char *data, size_t len,
                                     size_t *consumed);
-// The other side closed. HTTP_MESSAGE_DONE if that ends a response properly, else HTTP_REFUSED.
+// The peer closed the connection. HTTP_MESSAGE_DONE if that is a valid end of a response, else HTTP_REFUSED.
 enum http_progress http_parser_finish(struct http_parser *parser);
-// Nothing of a next message has come yet?
+// True if nothing of the next message has been received yet.
 bool http_parser_is_idle(const struct http_parser *parser);
 
-// The value of a field, or an empty slice. `*count` (may be NULL) tells how many there are.
+// The value of a field, or an empty slice. `*count` (may be NULL) is set to the number of such fields.
 struct slice http_head_get(const struct http_head *head, struct slice name, size_t *count);
 
 #endif

@@ -1,8 +1,8 @@
-// HTTP/1.1 messages, written. Pure.
+// Serializes HTTP/1.1 message heads. Pure.
 //
-// The writers append a whole head or nothing. What could break the framing (line breaks and
-// other controls in a field, a Content-Length, Transfer-Encoding or second Host among the extra
-// fields) gives ERROR_INVALID.
+// The writers append a whole head or nothing. Input that could break the framing (line breaks and other control
+// characters in a field; Content-Length, Transfer-Encoding or a second Host among the extra fields) gives
+// ERROR_INVALID.
 #ifndef GHATRACE_HTTP_WRITE_H
 #define GHATRACE_HTTP_WRITE_H
 
@@ -18,14 +18,14 @@ struct http_response_head {
     int status;
     const char *content_type; // may be NULL when the body is empty
     size_t body_len;          // HTTP_LENGTH_UNKNOWN: the body ends with the connection
-    bool keep_alive;          // else with `Connection: close`; not where the length is unknown
+    bool keep_alive;          // false: `Connection: close`; must be false without a length
     const struct http_header *extra;
     size_t extra_count;
 };
 #define HTTP_LENGTH_UNKNOWN SIZE_MAX
 
-// Appends the head of a response, whose body is to follow. No Date: no clock here. Statuses that have no body
-// (1xx, 204, 304) go without Content-Length, and with a body give ERROR_INVALID.
+// Appends the head of a response; the caller appends the body. No Date: this module reads no clock. Statuses without a
+// body (1xx, 204, 304) get no Content-Length, and a body with them is ERROR_INVALID.
 enum error_code http_write_response_head(struct buffer *out,
                                          const struct http_response_head *head) MUST_CHECK;
 
@@ -38,12 +38,12 @@ struct http_request_head {
     size_t extra_count;
 };
 
-// Appends the head of a request, whose body is to follow.
+// Appends the head of a request; the caller appends the body.
 enum error_code http_write_request_head(struct buffer *out,
                                         const struct http_request_head *head) MUST_CHECK;
 
-// Retry-After (RFC 9110 10.2.3): seconds or an HTTP-date, seen from `now`. Negative gives 0, more
-// than fits the largest duration. False when it is neither.
+// Parses Retry-After (RFC 9110 10.2.3): seconds, or an HTTP-date relative to `now`. A negative wait becomes 0; one
+// that does not fit becomes the largest duration. False if it is neither form.
 bool http_parse_retry_after(struct slice value, timestamp_ns now, duration_ns *wait);
 
 #endif
