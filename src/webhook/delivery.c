@@ -1,4 +1,4 @@
-// From a request to a delivery: its signature, whether its repository is wanted, what it says.
+// From a request to a delivery: its signature, its repository filter, its event.
 #include "delivery.h"
 
 #include <pthread.h>
@@ -13,7 +13,7 @@
 #include "ghatrace/webhook/webhook.h"
 
 // --- secrets --------------------------------------------------------------------------------------
-// The secrets that may sign a delivery: a set that is replaced whole while others still read it.
+// The secrets that may sign a delivery: a set that is replaced as a whole while other threads still read it.
 
 struct ingress_secrets {
     pthread_mutex_t mutex; // guards `current`; held for a few instructions
@@ -120,7 +120,7 @@ void ingress_secrets_destroy(struct ingress_secrets *secrets)
     memory_free(secrets);
 }
 
-// --- which repositories count ---------------------------------------------------------------------
+// --- repository filter ----------------------------------------------------------------------------
 
 static bool excludes(struct slice glob)
 {
@@ -133,7 +133,7 @@ bool ingress_repository_is_wanted(const struct slice *globs, size_t count, struc
 
     for (size_t i = 0; i < count; i++)
         if (!excludes(globs[i]))
-            is_wanted = false; // some are named: the others do not count
+            is_wanted = false; // there is an including glob: all others are excluded
     for (size_t i = 0; i < count; i++) {
         struct slice glob = globs[i];
         bool is_exclusion = excludes(glob);
@@ -145,11 +145,11 @@ bool ingress_repository_is_wanted(const struct slice *globs, size_t count, struc
     return is_wanted;
 }
 
-// --- one delivery: what its request says, checked step by step ------------------------------------
+// --- one delivery: its request, checked step by step ----------------------------------------------
 
 enum media { MEDIA_JSON, MEDIA_FORM, MEDIA_OTHER };
 
-// Parameters (charset and the like) say nothing that JSON, always UTF-8, or a form could heed.
+// Parameters (such as charset) are ignored: JSON is always UTF-8, and forms have no use for them.
 static enum media media_of(const struct http_head *head)
 {
     struct slice type = http_head_get(head, SLICE("content-type"), NULL);
@@ -160,7 +160,7 @@ static enum media media_of(const struct http_head *head)
     type = slice_trim(type);
     if (slice_equals_ignoring_case(type, SLICE("application/json")))
         return MEDIA_JSON;
-    // What GitHub's web form offers first: octokit/webhooks.js#158.
+    // The first choice in GitHub's web form: octokit/webhooks.js#158.
     if (slice_equals_ignoring_case(type, SLICE("application/x-www-form-urlencoded")))
         return MEDIA_FORM;
     return MEDIA_OTHER;
@@ -181,7 +181,7 @@ static bool is_plain(const struct http_head *head)
     return count == 0 || (count == 1 && slice_equals_ignoring_case(coding, SLICE("identity")));
 }
 
-// Whether it is the right one is for github_signature_is_valid() to say.
+// Does not check the signature; github_signature_is_valid() does.
 static bool has_one_signature(const struct http_head *head)
 {
     size_t count;
@@ -246,7 +246,7 @@ static bool read_headers(const struct http_head *head, struct delivery *delivery
     return true;
 }
 
-// The JSON text: the body itself, or what the form's field holds.
+// The JSON text: the body itself, or the value of the form field.
 static bool find_payload(const struct http_head *head, struct slice body, struct arena *arena,
                          struct slice *payload, struct refusal *refusal)
 {
@@ -302,7 +302,7 @@ void delivery_old_digest(const struct delivery *delivery, uint8_t digest[DELIVER
 {
     uint8_t hash[SHA256_SIZE];
     char bytes[GUID_MAX + 1 + SHA256_SIZE];
-    size_t len = delivery->guid.len; // at most GUID_MAX: read_headers() saw to it
+    size_t len = delivery->guid.len; // at most GUID_MAX, checked by read_headers()
 
     memcpy(bytes, delivery->guid.data, len);
     bytes[len++] = '\0';

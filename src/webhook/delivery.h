@@ -1,4 +1,4 @@
-// One delivery: what its request says, checked step by step. Knows neither sockets nor threads.
+// One delivery: its request, checked step by step. Independent of sockets and threads.
 #ifndef GHATRACE_WEBHOOK_DELIVERY_H
 #define GHATRACE_WEBHOOK_DELIVERY_H
 
@@ -12,7 +12,7 @@
 #include "ghatrace/http/parse.h"
 #include "ghatrace/webhook/webhook.h"
 
-// GitHub's are 36 characters. Others send what they like, within reason.
+// GitHub's GUIDs have 36 characters; other senders may use longer ones.
 #define GUID_MAX 128
 
 struct delivery {
@@ -23,29 +23,29 @@ struct delivery {
     struct github_event event;
 };
 
-// A refusal: which status, and one line.
+// A refusal: the status and a one-line reason.
 struct refusal {
     int status;
     struct error error;
 };
 
-// What the head alone can tell: content type, coding, and whether there is any signature, so that
-// nobody has to send, and we need not keep, a body that will be refused. False: see `refusal`.
+// Checks what is known from the head alone: content type, content coding, and whether there is a signature, so that a
+// body that would be refused is neither sent nor buffered. False: see `refusal`.
 bool delivery_head_is_acceptable(const struct http_head *head,
                                  const struct ingress_options *options,
                                  struct refusal *refusal) MUST_CHECK;
 
-// Checks the signature before anything in the body is looked at, then reads headers and body. What
-// `delivery` points to is in `head`, `body` and `arena`. False: see `refusal`.
+// Checks the signature before parsing any of the body, then reads headers and body. `delivery` points into `head`,
+// `body` and `arena`. False: see `refusal`.
 bool delivery_read(const struct http_head *head, struct slice body,
                    const struct ingress_options *options, struct arena *arena,
                    struct delivery *delivery, struct refusal *refusal) MUST_CHECK;
 
-// Names this delivery among all: one GUID can go with two bodies (github/docs#32822: two apps that
-// hear the same event), and one body with two GUIDs. Half of it is the GUID's, half the body's; the secret that it was
-// signed with is not in it, so that a delivery that is repeated after a change of secrets is known.
+// Identifies the delivery: one GUID can occur with two bodies (github/docs#32822: two apps that receive the same
+// event), and one body with two GUIDs. Half of the digest is of the GUID, half of the body; the secret is not part of
+// it, so that a redelivery after a change of secrets is recognized.
 void delivery_digest(const struct delivery *delivery, uint8_t digest[DELIVERY_DIGEST_SIZE]);
-// As stores of format version 1 have it: of GUID and HMAC.
+// The digest in stores of format version 1: of GUID and HMAC.
 void delivery_old_digest(const struct delivery *delivery, uint8_t digest[DELIVERY_DIGEST_SIZE]);
 
 #endif

@@ -1,4 +1,4 @@
-// What refused requests and pings tell about how the webhook is set up.
+// Diagnoses the webhook's configuration from refused requests and pings.
 #include "setup_private.h"
 
 #include <arpa/inet.h>
@@ -9,7 +9,7 @@
 #include "ghatrace/base/memory.h"
 
 struct setup_notes {
-    pthread_mutex_t mutex; // for all below
+    pthread_mutex_t mutex; // guards all below
     struct ingress_refused refused[SETUP_REFUSALS];
     char path[INGRESS_SETUP_TEXT_SIZE];
     struct ingress_hook hook;
@@ -43,7 +43,7 @@ bool setup_is_from_github(const struct http_head *head)
            slice_starts_with(agent, SLICE("GitHub-Hookshot/"));
 }
 
-// --- texts of strangers ---------------------------------------------------------------------------
+// --- untrusted text -------------------------------------------------------------------------------
 
 static void copy_clean(struct slice text, char *out, size_t size)
 {
@@ -84,7 +84,7 @@ static void note_address(struct ingress_refused *refused, const struct net_ip *c
     memcpy(refused->addresses[refused->address_count++], text, sizeof text);
 }
 
-// The first sixteen, and then only when the number has grown by a sixteenth.
+// True for the first sixteen, then only when the count has grown by a sixteenth.
 static bool is_news(uint64_t count)
 {
     uint64_t step = 1;
@@ -140,7 +140,7 @@ bool setup_describe_missing(const struct github_hook *hook, char text[SETUP_MISS
 
 void setup_note_ping(struct setup_notes *notes, const struct github_hook *hook, timestamp_ns now)
 {
-    if (!hook->has_events) // not GitHub's: tells nothing
+    if (!hook->has_events) // not from GitHub: no information
         return;
     pthread_mutex_lock(&notes->mutex);
     notes->hook = (struct ingress_hook){.at = now,

@@ -1,4 +1,4 @@
-// The webhook: health and readiness, heads and bodies of deliveries, and what they are answered.
+// The webhook: health and readiness, heads and bodies of deliveries, and the responses.
 #include <assert.h>
 
 #include "delivery.h"
@@ -9,7 +9,7 @@
 #include "ghatrace/webhook/health.h"
 #include "webhook_private.h"
 
-// --- GET /health (alive) and GET /ready (can accept) ----------------------------------------------
+// --- GET /health (liveness) and GET /ready (readiness) --------------------------------------------
 
 static void answer_ready(struct engine *engine, struct ingress *ingress,
                          struct http_response *answer)
@@ -47,23 +47,23 @@ bool health_answers(struct engine *engine, struct ingress *ingress, const struct
 }
 
 // --- webhook --------------------------------------------------------------------------------------
-// The webhook endpoint: from a request's head to the answer, by way of the engine.
+// The webhook endpoint: from the head of a request, through the engine, to the response.
 
-// Holds what ordinary payloads need: a workflow_job has some 500 tokens.
+// Enough for ordinary payloads: a workflow_job has some 500 tokens.
 #define ARENA_BLOCK_BYTES ((size_t)16 * 1024)
-// What a payload is decoded to counts as memory of a large body from here on.
+// Decoded payloads of this size and above count against the memory for large bodies.
 #define LARGE_EVENT ((size_t)1024 * 1024)
-// Of a stranger's header, in a log line.
+// Bytes of an untrusted header field in a log line.
 #define LOGGED_MAX 128
 
-// A connection's memory for deliveries, used again and again.
+// A connection's memory for deliveries, reused for each request.
 struct request {
     struct http_conn *conn;
     struct arena arena;
     struct delivery delivery;
     struct engine_task task;
-    struct net_task answer; // from the engine's thread back to the loop's
-    uint64_t large_bytes;   // taken from body_memory for what the delivery is decoded to
+    struct net_task answer; // posted by the engine's thread to the loop
+    uint64_t large_bytes;   // taken from body_memory for the decoded delivery
 };
 
 static struct webhook *webhook_of(const struct http_conn *conn)
@@ -141,7 +141,7 @@ static struct slice header_for_log(const struct http_head *head, struct slice na
     return value;
 }
 
-// Never the body, never the signature.
+// Never logs the body or the signature.
 static void log_answer(const struct http_conn *conn, int status, const char *reason)
 {
     const struct http_head *head = &conn->parser.message;
@@ -163,7 +163,7 @@ static void log_answer(const struct http_conn *conn, int status, const char *rea
         LOG_SLICE("delivery", header_for_log(head, SLICE("x-github-delivery"))),
         LOG_SLICE("event", header_for_log(head, SLICE("x-github-event"))),
         LOG_STRING("peer", peer),
-        // Only where there is something to tell: the end of the list, else.
+        // LOG_END omits the field if no lines were held back.
         held_back > 0 ? LOG_INT("held_back", held_back) : LOG_END,
         LOG_END,
     };
@@ -186,7 +186,7 @@ static void refuse(struct http_conn *conn, int status, const char *message)
     give_answer(conn, &answer, message);
 }
 
-// --- where it comes from --------------------------------------------------------------------------
+// --- client addresses -----------------------------------------------------------------------------
 
 static bool is_allowed(const struct ingress_options *options, const struct net_ip *ip)
 {
@@ -200,7 +200,7 @@ static bool may_come(void *context, const struct net_address *peer)
     char text[NET_ADDRESS_TEXT_SIZE];
     struct net_ip ip;
 
-    // Through a proxy come both those who may and those who may not: the head will tell.
+    // Behind a trusted proxy, the client's address is not known before the head.
     if (options->allow_from.count == 0 ||
         (net_ip_from_address(peer, &ip) &&
          (net_network_list_holds(&options->trusted_proxies, &ip) || is_allowed(options, &ip))))
@@ -211,7 +211,7 @@ static bool may_come(void *context, const struct net_address *peer)
     return false;
 }
 
-// may_come() has judged all but those behind a trusted proxy.
+// may_come() has checked all clients except those behind a trusted proxy.
 static bool client_is_allowed(const struct http_conn *conn, const struct http_head *head)
 {
     const struct ingress_options *options = webhook_of(conn)->options;
@@ -227,7 +227,7 @@ static bool client_is_allowed(const struct http_conn *conn, const struct http_he
            is_allowed(options, &client);
 }
 
-// Whom a failed signature is put down to: the client behind trusted proxies, if they tell.
+// The address that a failed signature is counted for: the client behind trusted proxies, if known.
 static bool find_client(const struct http_conn *conn, const struct http_head *head,
                         struct net_ip *client)
 {
@@ -243,7 +243,7 @@ static bool find_client(const struct http_conn *conn, const struct http_head *he
     return true;
 }
 
-// For whoever asks whether all is set up right.
+// Records the refusal for the diagnosis of the webhook's configuration (webhook/setup.h).
 static void note_refusal(struct http_conn *conn, const struct http_head *head,
                          enum setup_refusal refusal)
 {
@@ -297,7 +297,7 @@ static void refuse_path(struct http_conn *conn, const struct http_head *head)
     refuse(conn, 404, "not found");
 }
 
-// Whoever tries again and again to sign is answered more and more slowly. Who signs rightly never is, from wherever.
+// Repeated failures from a client are delayed progressively. Valid signatures are never delayed.
 static void refuse_signature(struct http_conn *conn, const struct http_head *head,
                              const char *message)
 {
@@ -336,7 +336,7 @@ static bool on_head(struct http_conn *conn, const struct http_head *head)
     struct http_response answer;
 
     if (health_answers(webhook->engine, webhook->ingress, head, &answer)) {
-        give_answer(conn, &answer, "health"); // proxies ask for it themselves
+        give_answer(conn, &answer, "health"); // regardless of allow_from: proxies request it
     } else if (!client_is_allowed(conn, head)) {
         refuse(conn, 403, "client address is not in allow-from");
     } else if (!slice_equals(head->path, slice_from_string(webhook->options->webhook_path))) {
@@ -388,8 +388,8 @@ static void clear(struct request *request)
     request->large_bytes = 0;
 }
 
-// A small body may be decoded to ten times its size, and waits for the engine so. One is always taken when there is no
-// other, however little memory there may be for them.
+// A small body may decode to ten times its size, and it stays decoded until the engine is done. One is always accepted
+// when there is no other, however low the limit is.
 static bool take_memory(struct request *request)
 {
     struct body_memory *memory = request->conn->host->body_memory;
@@ -405,7 +405,7 @@ static bool take_memory(struct request *request)
     return true;
 }
 
-// In the loop's thread. The client may have left meanwhile.
+// In the loop's thread. The client may have disconnected meanwhile.
 static void answer_outcome(void *context)
 {
     struct request *request = context;
@@ -431,7 +431,7 @@ static void submit(struct request *request)
 
     if (!github_delivery_guid_time(delivery->guid, &occurred_at))
         occurred_at = TIMESTAMP_UNKNOWN;
-    // One request of a connection at a time: the last one's outcome has come back.
+    // One request per connection at a time: the outcome of the previous one has been received.
     assert(request->task.state == ENGINE_TASK_IDLE && !request->answer.is_posted);
     request->answer = (struct net_task){.run = answer_outcome, .context = request};
     request->task = (struct engine_task){.type = ENGINE_APPLY_EVENT,
@@ -442,7 +442,7 @@ static void submit(struct request *request)
                                          .occurred_at = occurred_at};
     delivery_digest(delivery, request->task.delivery_digest);
     delivery_old_digest(delivery, request->task.old_digest);
-    // The engine reads the event until on_done, whether or not the client stays that long.
+    // The engine reads the event until on_done, even if the client disconnects before.
     http_conn_ref(request->conn);
     engine_submit(webhook_of(request->conn)->engine, &request->task);
 }
@@ -482,7 +482,7 @@ static void answer_ignored(struct http_conn *conn, const struct github_event *ev
     give_answer(conn, &answer, why);
 }
 
-// One line for each ping says whether the webhook is set up right.
+// Logs for each ping whether the webhook is configured correctly.
 static void log_ping(struct webhook *webhook, const struct github_hook *hook)
 {
     uint64_t held_back;
@@ -521,7 +521,7 @@ static void answer_ping(struct http_conn *conn, const struct github_event *event
     give_answer(conn, &answer, "ping");
 }
 
-// True: the engine has it.
+// True: the event was handed to the engine.
 static bool take_event(struct request *request)
 {
     const struct github_event *event = &request->delivery.event;

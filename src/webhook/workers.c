@@ -1,13 +1,14 @@
-// The ingress threads: each with a loop and a listener of its own on the same address, or all with the one socket
-// that another process made.
+// The ingress threads: each has its own loop and its own listener on the same address, or all share one socket that
+// another process created.
 //
 // How a thread ends, in this order; with a grace of 0, or when the grace is over, at once:
 //
-//   WINDING_DOWN   connections end with their next answer, idle ones within LAST_IDLE; new ones are accepted
-//   LAST           requests in flight are answered, and no clients come in any more:
+//   WINDING_DOWN   connections close after their next response, idle ones within LAST_IDLE; new ones are accepted
+//   LAST           requests in flight are completed, and no new connections are accepted:
 //                    - an adopted socket is left alone;
-//                    - an own one is emptied, and turns new clients away. It stays open to the very end: they try
-//                      again after a second, when the next process may listen; refused ones would not.
+//                    - the queue of an own socket is drained, and new SYNs are dropped. The socket stays open to the
+//                      end: clients whose SYN is dropped retry after a second, when the next process may listen;
+//                      clients whose connection is refused would not.
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -19,12 +20,12 @@
 #include "webhook_private.h"
 
 #define STALL_LIMIT (5 * NS_PER_SECOND)
-// For connections without a request, so that one on its way is answered.
+// Time for idle connections to begin a request that may be in transit.
 #define LAST_IDLE NS_PER_SECOND
-// For handshakes under way when the listener is about to close: a round trip to a proxy nearby, or to much of the
-// internet. Those who are turned away in this time try again after a second.
+// Time for TCP handshakes in progress before the listener closes: a round trip to a nearby proxy, or to much of the
+// internet. Clients whose SYN is dropped in this time retry after a second.
 #define TURN_AWAY_TIME (50 * NS_PER_MS)
-// How long a client may take to close after its last answer was sent.
+// Time for a client to close after its last response was sent.
 #define LAST_CLOSE (200 * NS_PER_MS)
 
 enum worker_state { WORKER_SERVING, WORKER_WINDING_DOWN, WORKER_LAST };
@@ -37,13 +38,13 @@ struct worker {
     enum worker_state state;
     bool may_close; // ingress_end() was called
     bool idle_is_over;
-    bool queue_is_over; // nothing comes in any more
+    bool queue_is_over; // no more connections are accepted
     struct http_server host;
     struct webhook webhook;
     struct net_task wind_down, end;
     struct net_task take_tls;
     struct net_task react;
-    _Atomic timestamp_ns asked_at; // by the steady clock; 0: it has reacted, and the task is idle
+    _Atomic timestamp_ns asked_at; // monotonic; 0: it has reacted, and the task is idle
     _Atomic(struct net_tls *)
         fresh_tls; // for the worker to take; NULL: taken, and the task is idle
     pthread_t thread;
@@ -57,16 +58,16 @@ struct ingress {
     struct failures *failures;        // owned
     struct setup_notes *setup;        // owned
     struct body_memory body_memory;
-    duration_ns grace; // set before the end is posted, as the next two
+    duration_ns grace; // set before the end is posted, like the next two
     struct net_loop *done_loop;
     struct net_task *done;
-    bool is_winding_down, is_ending; // the caller's
+    bool is_winding_down, is_ending; // used by the caller's thread
     atomic_size_t running;           // threads
     size_t worker_count;
     struct worker workers[];
 };
 
-// --- in the worker's thread -----------------------------------------------------------------------
+// --- in a worker's thread -------------------------------------------------------------------------
 
 static void *run_worker(void *context)
 {
@@ -85,14 +86,14 @@ static void let_nobody_in(struct worker *worker)
     if (worker->ingress->options.listen_socket > 0) {
         worker->queue_is_over = true;
         net_timer_set(worker->step, LAST_CLOSE);
-        http_server_stop(&worker->host); // may be the end
+        http_server_stop(&worker->host); // may end the worker
     } else {
         net_listener_turn_away(worker->host.listener);
         net_timer_set(worker->step, TURN_AWAY_TIME);
     }
 }
 
-// What is in the queue is served, also beyond the cap of connections.
+// Connections in the queue are served, even above max_connections.
 static void end_if_empty(struct worker *worker)
 {
     if (worker->host.listener != NULL)
@@ -184,10 +185,10 @@ static void on_empty(void *context)
     if (worker->state == WORKER_LAST && worker->queue_is_over)
         end_if_empty(worker);
     else if (worker->state == WORKER_WINDING_DOWN && worker->may_close)
-        net_timer_set(worker->step, 0); // no idle one is left to be waited for
+        net_timer_set(worker->step, 0); // no idle connection is left
 }
 
-// --- in the caller's ------------------------------------------------------------------------------
+// --- in the caller's thread -----------------------------------------------------------------------
 
 static void set_up_host(struct worker *worker, struct engine *engine)
 {
@@ -238,7 +239,7 @@ static enum error_code set_up_addresses(struct ingress *ingress, struct error *e
                                  &options->trusted_proxies, &ingress->addresses, error);
 }
 
-// The first one binds, and finds out the port where any will do; the others share it.
+// The first worker binds and determines the port if it is 0; the others share it.
 static enum error_code listen_at(struct ingress *ingress, struct worker *worker,
                                  struct error *error)
 {
@@ -269,7 +270,7 @@ static enum error_code set_up_worker(struct ingress *ingress, struct worker *wor
     return listen_at(ingress, worker, error);
 }
 
-// One context a worker, from files read once.
+// One context per worker, from files that are read once.
 struct ingress_tls {
     size_t count;
     struct net_tls *contexts[];
@@ -301,7 +302,7 @@ static void hand_over_tls(struct worker *worker, struct net_tls *tls)
 {
     struct net_tls *not_taken = atomic_exchange(&worker->fresh_tls, tls);
 
-    if (!worker->is_running) // not yet: nobody is to come in without it
+    if (!worker->is_running) // before the thread runs, so that no connection is plaintext
         take_tls(worker);
     else if (not_taken == NULL)
         net_loop_post(worker->loop, &worker->take_tls);
@@ -327,7 +328,7 @@ static enum error_code start_thread(struct worker *worker, size_t number, struct
     sigset_t all, before;
     char name[16];
 
-    // Signals are for the thread that runs the loop with the handlers.
+    // Signals must reach the thread whose loop has the handlers.
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     atomic_fetch_add(&worker->ingress->running, 1);
@@ -366,7 +367,7 @@ enum error_code ingress_start(struct engine *engine, const struct ingress_option
         code = failures_create(&ingress->failures, error);
     if (code == ERROR_NONE)
         code = setup_notes_create(&ingress->setup, error);
-    // All of them listen before any runs: what fails here has served nobody.
+    // All workers listen before any runs: a failure here has served no request.
     for (size_t i = 0; i < count && code == ERROR_NONE; i++)
         code = set_up_worker(ingress, &ingress->workers[i], engine, error);
     if (code == ERROR_NONE)
@@ -458,7 +459,7 @@ void ingress_destroy(struct ingress *ingress)
         net_timer_destroy(worker->step);
         net_loop_destroy(worker->loop);
     }
-    address_counts_destroy(ingress->addresses); // connections gave theirs back to it until here
+    address_counts_destroy(ingress->addresses); // in use until all connections are freed
     failures_destroy(ingress->failures);
     setup_notes_destroy(ingress->setup);
     memory_free(ingress);
@@ -470,7 +471,7 @@ const char *const ingress_refusal_names[INGRESS_REFUSALS] = {INGRESS_REFUSAL_LIS
 _Static_assert(sizeof(struct webhook_sums) == offsetof(struct ingress_counters, connections),
                "the counters of the list, and they alone, stand before connections");
 
-// What a thread counted, added up as an array: both structs are made of one list, which stands first in them.
+// Adds a thread's counters, treated as arrays: both structs begin with the members of the same list.
 static void add_sums(const struct webhook_sums *from, struct ingress_counters *to)
 {
     const _Atomic uint64_t *more = (const _Atomic uint64_t *)from;

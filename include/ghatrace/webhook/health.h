@@ -1,4 +1,4 @@
-// GET /health (alive) and GET /ready (can accept), on the public side and on the admin side.
+// GET /health (liveness) and GET /ready (readiness), on the public and on the admin listener.
 #ifndef GHATRACE_WEBHOOK_HEALTH_H
 #define GHATRACE_WEBHOOK_HEALTH_H
 
@@ -7,7 +7,7 @@
 #include "ghatrace/http/response.h"
 #include "ghatrace/webhook/webhook.h"
 
-// True if the request is for one of the two: then `answer` is filled in.
+// True if the request is for one of the two; `answer` is then filled in.
 // `ingress` may be NULL.
 bool health_answers(struct engine *engine, struct ingress *ingress, const struct http_head *head,
                     struct http_response *answer);

@@ -1,4 +1,4 @@
-// The secrets in use, as those see them who check signatures.
+// The secrets in use, for signature checks.
 #ifndef GHATRACE_WEBHOOK_SECRETS_H
 #define GHATRACE_WEBHOOK_SECRETS_H
 
@@ -6,7 +6,7 @@
 
 #include "ghatrace/webhook/webhook.h"
 
-// One set, never changed: a check in progress keeps the set that it began with.
+// An immutable set: a check in progress keeps the set that it began with.
 struct secret_set {
     atomic_size_t holders;
     size_t size; // bytes of the whole block, which is wiped when freed
@@ -14,7 +14,7 @@ struct secret_set {
     struct slice items[]; // into the same block
 };
 
-// The set in force. From any thread; give it back.
+// Returns a reference to the current set, to be released with secrets_unref(). From any thread.
 struct secret_set *secrets_ref(struct ingress_secrets *secrets);
 void secrets_unref(struct secret_set *set);
 

@@ -1,5 +1,5 @@
-// What requests tell about how the webhook is set up at GitHub: signatures that do not match, deliveries to another
-// path, what a ping says, and which events come. Kept since the start of the process, in a place of fixed size.
+// Diagnoses the webhook's configuration at GitHub from requests: signatures that do not match, deliveries to another
+// path, the content of pings, and the events received. Kept since the start of the process, in fixed memory.
 #ifndef GHATRACE_WEBHOOK_SETUP_H
 #define GHATRACE_WEBHOOK_SETUP_H
 
@@ -14,22 +14,22 @@
 #define INGRESS_SETUP_TEXT_SIZE 128
 #define INGRESS_ADDRESS_SIZE 48
 
-// Requests that were refused for one reason, all told. Strangers can cause them as well as GitHub.
+// Requests refused for one reason. Unauthenticated clients can cause them as well as GitHub.
 struct ingress_refused {
     uint64_t count;
-    // Those that came since the last delivery with a right signature, as of the last of them: a delivery after that is
-    // no part of this.
+    // Those received since the last delivery with a valid signature, updated at each refusal: a later valid delivery
+    // does not reset it.
     uint64_t in_a_row;
     timestamp_ns since; // the first of these
     timestamp_ns last;
-    char addresses[INGRESS_SETUP_ADDRESSES][INGRESS_ADDRESS_SIZE]; // from where; the latest clients
+    char addresses[INGRESS_SETUP_ADDRESSES][INGRESS_ADDRESS_SIZE]; // the latest clients
     size_t address_count;
     bool has_more_addresses;
 };
 
-// Of the last ping. GitHub sends one when a webhook is made, and on demand; none when it is changed.
+// From the last ping. GitHub sends one when a webhook is created, and on demand, but not when it is changed.
 struct ingress_hook {
-    timestamp_ns at; // TIMESTAMP_UNKNOWN: none came, or none that told of a webhook
+    timestamp_ns at; // TIMESTAMP_UNKNOWN: no ping, or none with a webhook's settings
     bool has_jobs, has_runs;
     bool is_inactive, is_insecure;
     char url[INGRESS_SETUP_TEXT_SIZE]; // cut to size, printable ASCII
@@ -37,16 +37,16 @@ struct ingress_hook {
 
 struct ingress_setup {
     bool asks_for_signature;
-    timestamp_ns signed_at;                    // the last delivery whose signature was right
-    timestamp_ns event_at[GITHUB_EVENT_KINDS]; // of these, by what they speak of
+    timestamp_ns signed_at;                    // last delivery with a valid signature
+    timestamp_ns event_at[GITHUB_EVENT_KINDS]; // of these, by kind of event
     uint64_t event_count[GITHUB_EVENT_KINDS];  //
     struct ingress_refused wrong_signature;    // with a signature that does not match
-    struct ingress_refused without_signature;  // from GitHub, by its header fields, without any
+    struct ingress_refused without_signature;  // from GitHub (by its header fields), unsigned
     struct ingress_refused wrong_path;         // likewise, to another path than the webhook's
     char path[INGRESS_SETUP_TEXT_SIZE];        // the last of these; cut to size, printable ASCII
     struct ingress_hook hook;
     uint64_t strangers; // connections closed because of allow-from
-    // Grows with what is new for somebody who looks; a flood makes it grow ever more slowly.
+    // Grows when there is something new to display; in a flood of refusals it grows more and more slowly.
     uint64_t version;
 };
 

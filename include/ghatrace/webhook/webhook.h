@@ -1,5 +1,5 @@
-// The public side: N threads that accept connections, read requests, check signatures, decode
-// events, hand them to the engine and answer when it has committed.
+// The public listener: N threads accept connections, read requests, check signatures, decode events, hand them to the
+// engine, and respond when it has committed.
 #ifndef GHATRACE_WEBHOOK_WEBHOOK_H
 #define GHATRACE_WEBHOOK_WEBHOOK_H
 
@@ -14,84 +14,85 @@
 #include "ghatrace/net/loop.h"
 #include "ghatrace/net/tls.h"
 
-// The secrets that may sign a delivery; replaced as a whole on SIGHUP while requests are checked.
+// The secrets that may sign a delivery; replaced as a whole on SIGHUP, also while requests are being checked.
 struct ingress_secrets;
 enum error_code ingress_secrets_create(struct ingress_secrets **secrets,
                                        struct error *error) MUST_CHECK;
-// The same in two steps, of which only the first, the copy, can fail (ERROR_MEMORY). A set that was prepared must be
-// used, which takes it over, or dropped; dropping NULL is fine.
+// ingress_secrets_replace() in two steps, of which only the first, the copy, can fail (ERROR_MEMORY). A prepared set
+// must be used, which transfers its ownership, or dropped; dropping NULL does nothing.
 struct secret_set;
 enum error_code ingress_secrets_prepare(const struct slice *items, size_t count,
                                         struct secret_set **set, struct error *error) MUST_CHECK;
 void ingress_secrets_use(struct ingress_secrets *secrets, struct secret_set *set);
 void ingress_secrets_drop(struct secret_set *set);
-// Copies them. From any thread.
+// Copies the secrets. From any thread.
 enum error_code ingress_secrets_replace(struct ingress_secrets *secrets, const struct slice *items,
                                         size_t count, struct error *error) MUST_CHECK;
 void ingress_secrets_destroy(struct ingress_secrets *secrets);
 
 struct ingress_options {
     struct net_address listen;
-    int listen_socket; // that another process made, used instead of `listen`; stays the caller's. 0: none
+    int listen_socket; // created by another process, used instead of `listen`; owned by the caller. 0: none
     const char *webhook_path; // outlives the ingress
     size_t threads;
     uint64_t max_payload_bytes;
     uint64_t
-        payload_memory_bytes; // for bodies above 64 KiB, over all threads; more are answered 503
+        payload_memory_bytes; // for bodies above 64 KiB, over all threads; more are refused with 503
     bool insecure_no_signature;
     struct ingress_secrets *secrets; // outlives the ingress
     const struct slice *repos;       // globs on owner/name, `!` excludes; none: all. Outlive it
     size_t repo_count;
-    // Webhooks only from there; none: from everywhere. Outlives the ingress, as does the next.
+    // Networks that may send webhooks; empty: all. Outlives the ingress, as does the next.
     struct net_network_list allow_from;
-    struct net_network_list trusted_proxies; // what they say in X-Forwarded-For counts
+    struct net_network_list trusted_proxies; // their X-Forwarded-For is used
     size_t max_connections;                  // over all threads
     size_t
-        max_connections_per_address; // of IPv6: per /64, and four times that per /48; 0: no cap. Trusted proxies have none
+        max_connections_per_address; // IPv6: per /64, and four times that per /48; 0: no cap. Trusted proxies: none
     duration_ns head_deadline;    // from a request's first byte to the end of its head; 0: 10 s
     duration_ns request_deadline; // from a request's first byte to its last; 0: 30 s
     duration_ns idle_deadline;    // between requests; 0: 75 s
-    duration_ns stall_limit;      // a thread that does not react for longer hangs; 0: 5 s
-    duration_ns body_grace;      // from a head on, until its body must have come at 4 KiB/s; 0: 5 s
-    duration_ns output_deadline; // of a client that takes nothing of its answers; 0: 30 s
+    duration_ns stall_limit;      // a thread without reaction for longer counts as hung; 0: 5 s
+    duration_ns body_grace;       // from a head on, until 4 KiB/s are enforced for its body; 0: 5 s
+    duration_ns output_deadline;  // of a client that does not read its responses; 0: 30 s
     struct net_tls_server_options
-        tls; // without a certificate: plain. The names outlive the ingress
+        tls; // without a certificate: plaintext. The names outlive the ingress
 };
 
 struct ingress;
 
-// Binds and starts the threads; they answer 503 until the engine runs.
+// Binds and starts the threads; they respond 503 until the engine runs.
 enum error_code ingress_start(struct engine *engine, const struct ingress_options *options,
                               struct ingress **ingress, struct error *error) MUST_CHECK;
 const struct net_address *ingress_address(const struct ingress *ingress);
 // Reads certificates and key again, for ingress_use_tls() or ingress_drop_tls(). Nothing changes yet. Without TLS
-// there is nothing to read: `*tls` is NULL, which both take.
+// nothing is read and `*tls` is NULL, which both functions accept.
 struct ingress_tls;
 enum error_code ingress_load_tls(struct ingress *ingress, struct ingress_tls **tls,
                                  struct error *error) MUST_CHECK;
-// Takes them over: connections that come from now on get them, the others go on as they are. From any one
-// thread, not after the stop.
+// Takes ownership of `tls`: new connections use it, existing ones are unchanged. From one thread at a time, not after
+// the stop.
 void ingress_use_tls(struct ingress *ingress, struct ingress_tls *tls);
 void ingress_drop_tls(struct ingress_tls *tls);
-// Asks each thread to react; once a second or so, from any one thread, not after the stop.
+// Asks each thread to react; call about once a second, from one thread at a time, not after the stop.
 void ingress_watch(struct ingress *ingress);
-// Did all threads react to ingress_watch()? ERROR_NONE or ERROR_BUSY. From any thread.
+// ERROR_NONE if all threads reacted to ingress_watch(), else ERROR_BUSY. From any thread.
 enum error_code ingress_ready(struct ingress *ingress, struct error *error);
-// Connections end with their next answer (`Connection: close`) from now on, idle ones within a second; new ones are
-// still accepted. Returns at once.
+// From now on connections close after their next response (`Connection: close`), idle ones within a second; new ones
+// are still accepted. Returns at once.
 void ingress_wind_down(struct ingress *ingress);
-// Ends it, when the second for idle connections is over, or earlier if there is no connection: an adopted socket is left
-// alone; an own one is emptied, and until ingress_destroy() new clients get no answer from it. Requests in flight are
-// answered, at most within `grace`; with a grace of 0 all this is cut short and the socket closed. Then the threads end,
-// and `done` (may be NULL) is posted to `loop`. Returns at once. What the engine still works on is waited for beyond the grace: the engine must be running.
+// Ends the ingress once the second for idle connections is over, or earlier if there are no connections. An adopted
+// socket is left alone; the queue of an own socket is drained, and until ingress_destroy() it does not respond to new
+// clients. Requests in flight are completed, for at most `grace`; with a grace of 0 all this is skipped and the socket
+// is closed. Then the threads end, and `done` (may be NULL) is posted to `loop`. Returns at once. Events in the engine
+// are waited for beyond the grace, so the engine must be running.
 void ingress_end(struct ingress *ingress, duration_ns grace, struct net_loop *loop,
                  struct net_task *done);
-// The same, and waits for it.
+// As ingress_end(), but waits for the end.
 void ingress_stop(struct ingress *ingress, duration_ns grace);
-// Stops it without grace if need be.
+// Stops it without grace if it still runs.
 void ingress_destroy(struct ingress *ingress);
 
-// What became of deliveries whose signature was right. The names are those of /metrics and /api/status.
+// Outcomes of deliveries with a valid signature. The names are those of /metrics and /api/status.
 #define INGRESS_OUTCOME_LIST(ROW)                                                                  \
     ROW(INGRESS_ACCEPTED, "accepted")                                                              \
     ROW(INGRESS_DUPLICATE, "duplicate")                                                            \
@@ -102,7 +103,7 @@ void ingress_destroy(struct ingress *ingress);
     ROW(INGRESS_REFUSED, "refused") /* 503 */
 enum ingress_outcome { INGRESS_OUTCOME_LIST(LIST_ENUMERATOR) INGRESS_OUTCOMES };
 extern const char *const ingress_outcome_names[INGRESS_OUTCOMES];
-// Can a delivery of this type (struct github_event) come to this? /metrics lists no others.
+// True if a delivery of this type (struct github_event) can have this outcome. /metrics lists no others.
 bool ingress_outcome_is_possible(enum github_event_kind type, enum ingress_outcome outcome);
 
 // Why requests were refused.
@@ -117,7 +118,7 @@ bool ingress_outcome_is_possible(enum github_event_kind type, enum ingress_outco
 enum ingress_refusal { INGRESS_REFUSAL_LIST(LIST_ENUMERATOR) INGRESS_REFUSALS };
 extern const char *const ingress_refusal_names[INGRESS_REFUSALS];
 
-// What each thread counts. A new counter takes a row here, the place that counts it, and a row in admin/metrics.c.
+// Counters of each thread. A new counter needs a row here, the code that increments it, and a row in admin/metrics.c.
 #define INGRESS_COUNTER_LIST(ROW)                                                                  \
     ROW(requests, )                                         /* health and readiness included */    \
     ROW(deliveries, [GITHUB_EVENT_KINDS][INGRESS_OUTCOMES]) /* by type, ignored ones, too */       \
@@ -127,14 +128,14 @@ extern const char *const ingress_refusal_names[INGRESS_REFUSALS];
 // Since the start of the process.
 struct ingress_counters {
     INGRESS_COUNTER_LIST(LIST_COUNTER)
-    uint64_t connections; // at present
+    uint64_t connections; // currently open
     uint64_t crowded;     // connections closed because of max_connections_per_address
-    uint64_t slowed;      // 401 that were held back, because too many came from there
+    uint64_t slowed;      // delayed 401s, for too many failures of one client
 };
 void ingress_read_counters(struct ingress *ingress, struct ingress_counters *counters);
 
-// Does an event of this repository count? The last glob that matches decides; with only `!`
-// globs all others count. Pure.
+// True if events of this repository are processed. The last matching glob decides; if all globs begin with `!`, every
+// other repository is included. Pure.
 bool ingress_repository_is_wanted(const struct slice *globs, size_t count, struct slice full_name);
 
 #endif
