@@ -63,7 +63,7 @@ static void set_port(struct sockaddr_storage *storage, uint16_t port)
         ((struct sockaddr_in *)storage)->sin_port = htons(port);
 }
 
-// All addresses: `::`, which takes IPv4 in as well, but where the kernel has no IPv6.
+// All addresses: `::`, which accepts IPv4 as well; 0.0.0.0 if the kernel has no IPv6.
 static void set_any(struct net_address *address)
 {
     int fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -216,7 +216,7 @@ struct net_ip net_ip_client(const struct net_ip *ip)
     return net_ip_mask(ip, net_ip_is_v4(ip) ? IP_BITS : IPV6_CLIENT_BITS);
 }
 
-// FNV-1a, then the finish of MurmurHash3, so that all bits count in a remainder.
+// FNV-1a, then the finalizer of MurmurHash3, so that all bits affect a remainder.
 uint64_t net_ip_hash(const struct net_ip *ip, uint64_t seed)
 {
     uint64_t hash = seed ^ UINT64_C(0xcbf29ce484222325);
@@ -227,7 +227,7 @@ uint64_t net_ip_hash(const struct net_ip *ip, uint64_t seed)
     return hash ^ (hash >> 33);
 }
 
-// The digits behind the slash; false where they are none, or too many.
+// Parses the digits after the slash; false if they are not digits or exceed `most`.
 static bool parse_bits(struct slice text, unsigned most, unsigned *bits)
 {
     *bits = 0;
@@ -258,7 +258,7 @@ enum error_code net_network_parse(struct slice text, struct net_network *network
         return error_set(error, ERROR_USAGE,
                          "\"%.*s\" is no network: want 192.0.2.0/24, 2001:db8::/32 or an address",
                          shown(text), text.data);
-    // By how it is written: ::ffff:192.0.2.0/120 counts all of the 128 bits.
+    // The notation decides: in ::ffff:192.0.2.0/120 the prefix is of 128 bits.
     bool is_dotted = slice_find(host, SLICE(":")) < 0;
     unsigned most = is_dotted ? 128 - MAPPED_BITS : 128;
     unsigned bits = most;

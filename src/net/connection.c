@@ -1,4 +1,4 @@
-// A connection: plain TCP or TLS, output that waits for the socket, the handshake, and the socket's events.
+// A connection: plain TCP or TLS, queued output, the handshake, and the socket's events.
 #include "ghatrace/net/connection.h"
 
 #include <assert.h>
@@ -41,7 +41,7 @@ static enum net_io plain_receive(int fd, void *state, char *data, size_t room, s
 static enum net_io plain_send(int fd, void *state, const struct iovec *parts, size_t count,
                               size_t *sent)
 {
-    // sendmsg only reads what it is given; its type does not say so.
+    // sendmsg does not modify the parts, although its type is not const.
     struct msghdr message = {.msg_iov = (struct iovec *)parts, .msg_iovlen = count};
     ssize_t result;
 
@@ -73,14 +73,14 @@ const struct net_transport net_transport_plain = {
     .release = plain_release,
 };
 
-// --- what a connection still has to send ----------------------------------------------------------
+// --- unsent output --------------------------------------------------------------------------------
 
 struct net_block {
     STAILQ_ENTRY(net_block) next;
     char *data;
     size_t len;
     size_t offset;  // bytes sent
-    bool owns_data; // `data` is a block of its own, else it stands in `bytes`
+    bool owns_data; // `data` is a separate block, else it is in `bytes`
     char bytes[];
 };
 
@@ -137,7 +137,7 @@ static void append(struct net_output *output, struct net_block *block)
     add_held(output, held_by(block));
 }
 
-// False when memory is refused: nothing was changed.
+// False when out of memory: nothing was changed.
 static bool net_output_append_copy(struct net_output *output, const void *data, size_t len)
 {
     if (len == 0)
@@ -152,8 +152,8 @@ static bool net_output_append_copy(struct net_output *output, const void *data, 
     return true;
 }
 
-// Takes over `data`, of which `offset` bytes were sent already. False when memory is refused: then
-// `data` is still the caller's.
+// Takes ownership of `data`, of which `offset` bytes are already sent. False when out of memory: then the caller still
+// owns `data`.
 static bool net_output_append_owned(struct net_output *output, void *data, size_t len,
                                     size_t offset)
 {
@@ -206,7 +206,7 @@ static void net_output_consume(struct net_output *output, size_t len)
 
 #define TO(state) (1U << CONNECTION_##state)
 
-// Which states may follow.
+// The states that may follow each state.
 static const unsigned next_states[] = {
     [CONNECTION_NEW] = TO(CONNECTING) | TO(HANDSHAKING) | TO(OPEN) | TO(CLOSED),
     [CONNECTION_CONNECTING] = TO(HANDSHAKING) | TO(OPEN) | TO(FINISHING) | TO(CLOSED),
@@ -217,7 +217,7 @@ static const unsigned next_states[] = {
     [CONNECTION_CLOSED] = 0,
 };
 
-// Every change of state. It also keeps the listener's list of handshakes, and their deadline.
+// All state changes go through this function. It also maintains the listener's list of handshakes and their deadlines.
 static void move_connection(struct net_connection *connection, enum connection_state to)
 {
     enum connection_state from = connection->state;
@@ -237,7 +237,7 @@ static void move_connection(struct net_connection *connection, enum connection_s
     }
 }
 
-// Bytes may go out and come in.
+// True if bytes may be sent and received.
 static bool is_established(const struct net_connection *connection)
 {
     return connection->state == CONNECTION_OPEN || connection->state == CONNECTION_FINISHING;
@@ -250,11 +250,11 @@ static bool is_finishing(const struct net_connection *connection)
            connection->state == CONNECTION_LINGERING;
 }
 
-// --- the life of a connection, and what its owner may ask of it -----------------------------------
+// --- lifetime of a connection, and the calls of its owner -----------------------------------------
 
 static void connection_count_input(struct net_connection *connection);
 
-// What `output.total` points to may go with the last on_closed.
+// The target of `output.total` may be freed by the last on_closed.
 static void release_memory(struct net_connection *connection)
 {
     buffer_release(&connection->input);
@@ -335,8 +335,8 @@ enum error_code connection_create(struct net_loop *loop, int fd, const struct ne
         free_connection(connection);
         return error_set(error, ERROR_MEMORY, "connection: out of memory");
     }
-    // Answers are small and sent whole: waiting to fill a segment would only delay them. Sockets
-    // that are not TCP refuse, which is no matter.
+    // Messages are small and sent whole: waiting to fill a segment would only delay them. Fails on sockets that are not
+    // TCP, which is harmless.
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     *out = connection;
     return ERROR_NONE;
@@ -405,7 +405,7 @@ enum error_code net_connection_connect_tls(struct net_loop *loop, const struct n
     }
     connection->handler = handler;
     connection->context = context;
-    // Success and failure are both told from the loop, whether or not the kernel knows at once.
+    // Success and failure are both reported from the loop, even if connect() returns the result at once.
     int number =
         connect(fd, (const struct sockaddr *)&address->storage, address->len) == 0 ? 0 : errno;
     if (number != EINPROGRESS) {
@@ -425,7 +425,7 @@ void connection_close(struct net_connection *connection, enum net_close_reason r
 {
     if (connection->state == CONNECTION_CLOSED)
         return;
-    // Without it the peer could not tell our end from somebody's cut. Not in the middle of something.
+    // Without it the peer could not distinguish our close from a truncation. Not sent in the middle of a message.
     if (is_established(connection) && connection_is_secure(connection) &&
         reason != NET_CLOSED_BY_ERROR && !connection_has_output(connection))
         (void)connection->transport->finish(connection->fd, connection->transport_state);
@@ -437,11 +437,11 @@ void connection_close(struct net_connection *connection, enum net_close_reason r
     event_del(connection->deadline);
     close(connection->fd);
     connection->fd = -1;
-    net_output_release(&connection->output); // the memory may be wanted before the reaper's turn
+    net_output_release(&connection->output); // the memory may be needed before the reaper runs
     net_loop_reap_later(connection->loop, &connection->dying);
 }
 
-// Closes with the system's words for `number`.
+// Closes with the system's message for `number`.
 static void connection_fail(struct net_connection *connection, const char *doing, int number)
 {
     const struct net_transport *transport = connection->transport;
@@ -468,7 +468,7 @@ static bool takes_writes(const struct net_connection *connection)
             connection->state == CONNECTION_HANDSHAKING);
 }
 
-// Tries the socket first: most answers go out whole and are never copied.
+// Tries the socket first: most messages are sent whole and never copied.
 static size_t send_at_once(struct net_connection *connection, const void *data, size_t len)
 {
     struct iovec part = {.iov_base = (void *)data, .iov_len = len};
@@ -482,7 +482,7 @@ static size_t send_at_once(struct net_connection *connection, const void *data, 
     return sent;
 }
 
-// The middle of a stream cannot be left out: once part of a write is gone, the rest must follow.
+// Out of memory: if a part of the write is already sent, the rest cannot be dropped, so the connection is closed.
 static enum error_code refuse_write(struct net_connection *connection, size_t sent)
 {
     if (sent > 0)
@@ -502,7 +502,7 @@ static enum error_code wait_for_socket(struct net_connection *connection)
 
 static void connection_note_progress(struct net_connection *connection);
 
-// Progress counts from here.
+// Progress is measured from here.
 static void begin_output(struct net_connection *connection)
 {
     if (connection->output.len == 0)
@@ -518,7 +518,7 @@ enum error_code net_connection_write(struct net_connection *connection, const vo
     if (connection->state == CONNECTION_CLOSED)
         return ERROR_CLOSED;
     if (sent == len)
-        return wait_for_socket(connection); // no system call when all is gone
+        return wait_for_socket(connection); // no system call when all is sent
     begin_output(connection);
     if (!net_output_append_copy(&connection->output, (const char *)data + sent, len - sent))
         return refuse_write(connection, sent);
@@ -556,7 +556,7 @@ duration_ns net_connection_stalled(struct net_connection *connection, timestamp_
 {
     if (connection->output.len == 0)
         return 0;
-    // The socket takes more only when much of what it has is gone, which on a slow link can take a while.
+    // The socket accepts more only when much of its buffer is sent, which can take a while on a slow link.
     int in_kernel = connection_kernel_output(connection);
     if (in_kernel < connection->in_kernel) {
         connection->in_kernel = in_kernel;
@@ -578,7 +578,7 @@ void net_connection_count_memory(struct net_connection *connection, size_t *tota
     assert(connection->output.total == NULL);
     connection->output.total = total;
     *total += net_connection_memory(connection);
-    // Sockets that are not TCP refuse.
+    // Fails on sockets that are not TCP.
     (void)setsockopt(connection->fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &most, sizeof most);
 }
 
@@ -587,7 +587,7 @@ size_t net_connection_memory(const struct net_connection *connection)
     return connection->output.held + connection->counted_input;
 }
 
-// `input` has changed its size.
+// Call when the size of `input` has changed.
 static void connection_count_input(struct net_connection *connection)
 {
     if (connection->output.total != NULL)
@@ -612,8 +612,8 @@ void net_connection_finish(struct net_connection *connection)
         return;
     }
     move_connection(connection, CONNECTION_FINISHING);
-    // From here on input is read only to be dropped: a peer that still sends may otherwise never
-    // come to read the answer.
+    // From here on input is read only to be dropped: otherwise a peer that is still sending may never read the
+    // response.
     connection_start_reading(connection);
     if (connection->state == CONNECTION_FINISHING)
         connection_flush(connection);
@@ -631,8 +631,7 @@ void net_connection_yield(struct net_connection *connection)
 
 void net_connection_pause(struct net_connection *connection)
 {
-    // The event stays armed until something arrives: a pause between two requests costs no system
-    // call.
+    // The event stays armed until bytes arrive, so that a pause between two requests costs no system call.
     connection->is_paused = true;
 }
 
@@ -644,7 +643,7 @@ void net_connection_resume(struct net_connection *connection)
     if (connection->state != CONNECTION_OPEN)
         return;
     connection_start_reading(connection);
-    // Offered from the loop, not from here: the owner may be in the middle of something.
+    // Offered from the loop, not from here, because the owner may be inside another call.
     if (connection->state == CONNECTION_OPEN && connection->input.len > 0) {
         connection->offer_is_due = true;
         event_active(connection->readable, EV_READ, 1);
@@ -670,7 +669,7 @@ const struct net_address *net_connection_peer(const struct net_connection *conne
     return &connection->peer;
 }
 
-// --- TLS on a connection: from the connected socket to the owner's first byte ---------------------
+// --- TLS handshake of a connection ----------------------------------------------------------------
 
 static void on_handshake_deadline(evutil_socket_t fd, short what, void *context)
 {
@@ -714,7 +713,7 @@ void connection_start_handshake(struct net_connection *connection, duration_ns t
         connection_close(connection, NET_CLOSED_BY_ERROR, ERROR_MEMORY, "out of memory");
     else
         connection_start_reading(connection);
-    // A client speaks first.
+    // A client sends first.
     if (connection->state == CONNECTION_HANDSHAKING && connection->listener == NULL)
         connection_continue_handshake(connection);
 }
@@ -729,7 +728,7 @@ static void wait_for_peer(struct net_connection *connection)
 
 static void connection_become_open(struct net_connection *connection);
 
-// The socket has something, or takes something.
+// The socket is readable or writable.
 static void connection_continue_handshake(struct net_connection *connection)
 {
     switch (connection->transport->handshake(connection->fd, connection->transport_state)) {
@@ -746,7 +745,7 @@ static void connection_continue_handshake(struct net_connection *connection)
     }
 }
 
-// --- what happens on a connection's socket: bytes in, bytes out, the deadline ---------------------
+// --- events of a connection: input, output, the deadline ------------------------------------------
 
 static void connection_start_reading(struct net_connection *connection)
 {
@@ -761,14 +760,14 @@ static void connection_arm_deadline(struct net_connection *connection, duration_
     struct timeval wait = timeval_from_duration(after);
 
     connection->has_deadline = true;
-    // Refused memory: too early is better than never.
+    // Out of memory: too early is better than never.
     if (event_add(connection->deadline, &wait) != 0)
         event_active(connection->deadline, EV_TIMEOUT, 1);
 }
 
-// --- out ------------------------------------------------------------------------------------------
+// --- output ---------------------------------------------------------------------------------------
 
-// Bytes that the socket has not taken: the owner's, or the transport's own.
+// True if bytes of the owner or of the transport are not yet accepted by the socket.
 static bool connection_has_output(const struct net_connection *connection)
 {
     const struct net_transport *transport = connection->transport;
@@ -777,7 +776,7 @@ static bool connection_has_output(const struct net_connection *connection)
                                           transport->holds_output(connection->transport_state));
 }
 
-// Bytes that the socket has taken and the peer has not acknowledged.
+// Bytes that the socket has accepted and the peer has not acknowledged.
 static int connection_kernel_output(const struct net_connection *connection)
 {
     int bytes;
@@ -785,7 +784,7 @@ static int connection_kernel_output(const struct net_connection *connection)
     return ioctl(connection->fd, SIOCOUTQ, &bytes) == 0 ? bytes : 0;
 }
 
-// The socket has taken some output, or there is some for the first time.
+// The socket has accepted some output, or the first output is queued.
 static void connection_note_progress(struct net_connection *connection)
 {
     connection->output_at = timestamp_monotonic();
@@ -816,7 +815,7 @@ static void linger(struct net_connection *connection)
     connection_arm_deadline(connection, LINGER_TIME);
 }
 
-// True: the socket took everything.
+// True: the socket accepted everything.
 static bool send_output(struct net_connection *connection)
 {
     struct net_output *output = &connection->output;
@@ -851,7 +850,7 @@ static void tell_drained(struct net_connection *connection)
     connection->handler->on_drained(connection->context);
 }
 
-// Sends what the socket takes; afterwards the connection may be lingering or closed.
+// Sends what the socket accepts; afterwards the connection may be lingering or closed.
 static void connection_flush(struct net_connection *connection)
 {
     if (send_output(connection)) {
@@ -880,7 +879,7 @@ static void complete_connect(struct net_connection *connection)
         connection_become_open(connection);
 }
 
-// Open for the owner's bytes; tells the owner of an outgoing connection.
+// Enters OPEN; calls on_connected for an outgoing connection.
 static void connection_become_open(struct net_connection *connection)
 {
     move_connection(connection,
@@ -909,7 +908,7 @@ static void connection_on_writable(int fd, short what, void *context)
     tell_drained(connection);
 }
 
-// --- in -------------------------------------------------------------------------------------------
+// --- input ----------------------------------------------------------------------------------------
 
 static bool is_listening(const struct net_connection *connection)
 {
@@ -921,7 +920,7 @@ static void offer_input(struct net_connection *connection)
     size_t taken = connection->handler->on_data(connection->context, connection->input.data,
                                                 connection->input.len);
 
-    // finish() and close() give the input away.
+    // finish() and close() discard the input.
     if (connection->state != CONNECTION_OPEN)
         return;
     buffer_consume(&connection->input, taken);
@@ -930,7 +929,7 @@ static void offer_input(struct net_connection *connection)
     connection_count_input(connection);
 }
 
-// Offers new bytes behind those that the owner left the last time. True: read on.
+// Offers new bytes after those that the owner has not consumed. True: continue reading.
 static bool take_input(struct net_connection *connection, const char *data, size_t len)
 {
     if (connection->input.len == 0) {
@@ -969,7 +968,7 @@ static bool holds_input(const struct net_connection *connection)
     return transport->holds_input != NULL && transport->holds_input(connection->transport_state);
 }
 
-// The transport may have bytes though the socket is quiet: looks again in the loop's next turn.
+// The transport may have input even if the socket is not readable: reads again in the loop's next turn.
 static void connection_read_on(struct net_connection *connection)
 {
     if (!connection->peer_ended && holds_input(connection))
@@ -982,7 +981,7 @@ static enum net_io receive(struct net_connection *connection, size_t room, size_
         connection->transport->receive(connection->fd, connection->transport_state,
                                        net_loop_scratch(connection->loop), room, received);
 
-    // The transport may have answered by itself.
+    // The transport may have written a response itself.
     if (result != NET_IO_FAILED && is_established(connection) && connection->output.len == 0 &&
         connection_has_output(connection))
         wait_for_room(connection);
@@ -1017,7 +1016,7 @@ static void read_input(struct net_connection *connection)
     connection_read_on(connection);
 }
 
-// The owner has finished: what still comes is read and forgotten, within bounds.
+// The owner has finished: further input is read and dropped, within LINGER limits.
 static void drop_input(struct net_connection *connection)
 {
     size_t received = 0;
@@ -1042,7 +1041,7 @@ static void drop_input(struct net_connection *connection)
         connection->peer_ended = true;
         event_del(connection->readable);
         if (connection->state != CONNECTION_LINGERING)
-            return; // the answer is still on its way
+            return; // output is still being sent
         break;
     }
     connection_close(connection, NET_CLOSED_BY_US, ERROR_NONE, "");
@@ -1055,7 +1054,7 @@ static void offer_input_and_read_on(struct net_connection *connection)
         connection_read_on(connection);
 }
 
-// connection_events.c: what libevent calls.
+// Called by libevent.
 static void connection_on_readable(int fd, short what, void *context)
 {
     struct net_connection *connection = context;
@@ -1083,7 +1082,7 @@ static void connection_on_readable(int fd, short what, void *context)
 
 // --- the deadline ---------------------------------------------------------------------------------
 
-// Sending the last bytes: 0, or how much longer it may take.
+// Time left for sending the last bytes; 0: expired.
 static duration_ns finish_time_left(struct net_connection *connection)
 {
     timestamp_ns now = timestamp_monotonic();
@@ -1096,7 +1095,7 @@ static duration_ns finish_time_left(struct net_connection *connection)
     return left < left_in_all ? left : left_in_all;
 }
 
-// connection_events.c: what libevent calls.
+// Called by libevent.
 static void connection_on_deadline(int fd, short what, void *context)
 {
     struct net_connection *connection = context;
@@ -1104,7 +1103,7 @@ static void connection_on_deadline(int fd, short what, void *context)
     (void)fd;
     (void)what;
     connection->has_deadline = false;
-    if (connection->state == CONNECTION_HANDSHAKING) { // nothing can be said yet
+    if (connection->state == CONNECTION_HANDSHAKING) { // nothing can be sent yet
         connection_close(connection, NET_CLOSED_BY_TIMEOUT, ERROR_TIMEOUT,
                          "tls handshake: timed out");
         return;

@@ -1,4 +1,4 @@
-// Accepting connections: within the cap, and calmly when the system runs out of descriptors.
+// Accepting connections: within the limit, and without spinning when descriptors run out.
 #include <assert.h>
 #include <errno.h>
 #include <event2/event.h>
@@ -13,18 +13,18 @@
 #include "ghatrace/base/memory.h"
 #include "loop_private.h"
 
-// A connection that finds the queue full is tried again by its client after 1 s, then 3 s, then 7 s. The kernel's own
-// limit, net.core.somaxconn, is 4096 by default.
+// If the queue is full, clients retry after 1 s, then 3 s, then 7 s. The kernel's own limit, net.core.somaxconn, is
+// 4096 by default.
 #define BACKLOG 4096
-// Connections accepted before the loop's other business has its turn.
+// Connections accepted before the loop's other events get their turn.
 #define ACCEPTS_PER_TURN 64
-// The same where several loops accept from one socket. Each of them wakes for a connection, those that are idle
-// first, so that a busy loop gets fewer; taking few at a time leaves the rest of a burst to the others. libevent
-// has no EPOLLEXCLUSIVE, which would wake one only, and most often the same one. What the others do in vain is one
-// accept4() each: with 2 and 4 threads no more processor time is used than with a socket for each.
+// The same if several loops accept from one socket. Every loop wakes for a connection, idle ones first, so that a busy
+// loop gets fewer; accepting few at a time leaves the rest of a burst to the others. libevent has no EPOLLEXCLUSIVE,
+// which would wake only one loop, usually the same one. The cost is one failed accept4() per other loop: with 2 and 4
+// threads this uses no more CPU time than one socket per thread.
 #define ACCEPTS_PER_TURN_SHARED 4
 #define REST_TIME NS_PER_SECOND
-// Failed handshakes are told at most so often: strangers try all sorts of things.
+// Failed handshakes are logged at most once per interval, because unauthenticated clients can cause any number.
 #define HANDSHAKE_REPORT_INTERVAL (10 * NS_PER_SECOND)
 
 struct net_listener {
@@ -33,22 +33,22 @@ struct net_listener {
     bool is_shared; // the socket is another process's: `fd` is a copy
     struct net_address address;
     struct event *readable;
-    struct event *rest; // fires when a rest is over
+    struct event *rest; // fires when the pause ends
     bool is_resting;
-    bool is_destroyed; // only the count keeps it alive
+    bool is_destroyed; // freed when its last connection is
     bool is_accepting; // inside on_readable: not to be freed
-    bool is_stuck;     // make_room() found none to close
+    bool is_stuck;     // make_room() closed none
     size_t connections;
     size_t max_connections;
     const struct net_accept_handler *handler;
     void *context;
 
-    struct net_tls *tls; // held; NULL: plain
-    // Those whose handshake is under way, the oldest first.
+    struct net_tls *tls; // held; NULL: plain TCP
+    // Connections whose handshake is in progress, oldest first.
     TAILQ_HEAD(, net_connection) handshaking;
     size_t handshakes;
     struct net_handshake_limits limits;
-    struct event *patience;           // runs while there are too many
+    struct event *patience;           // armed while there are too many
     struct log_limit refusals, rests; // lines about them
     timestamp_ns reported_at;
     size_t unreported; // handshakes that failed since then
@@ -265,8 +265,8 @@ static void welcome(struct net_listener *listener, int fd, const struct net_addr
     connection->context = context;
 }
 
-// accept() hands down errors of the new connection, too, which say nothing about the listener:
-// accept(2), "Error handling", lists them.
+// accept() also returns pending errors of the new connection, which do not concern the listener: see "Error handling"
+// in accept(2).
 static bool is_of_one_connection(int number)
 {
     switch (number) {
@@ -287,8 +287,8 @@ static bool is_of_one_connection(int number)
     }
 }
 
-// Out of descriptors or memory: the connection stays in the backlog. As where there are too many, one that waits
-// makes room for it before the loop's next turn. Where none does, asking again at once would only burn the processor.
+// Out of descriptors or memory: the connection stays in the backlog. As at the connection limit, make_room() may close
+// one before the loop's next turn. If it cannot, accepting pauses, because retrying at once would only spin.
 static void run_short(struct net_listener *listener, int number)
 {
     bool is_short_of_descriptors = number == EMFILE || number == ENFILE;
@@ -299,7 +299,7 @@ static void run_short(struct net_listener *listener, int number)
         rest(listener);
 }
 
-// False: enough for this turn.
+// False: accept no more in this turn.
 static bool accept_one(struct net_listener *listener)
 {
     struct net_address peer = {.len = sizeof peer.storage};
@@ -318,11 +318,10 @@ static bool accept_one(struct net_listener *listener)
     return false;
 }
 
-// One is closed at a time: it is gone before the loop's next turn, and in each turn those that are in
-// have a chance to be read.
+// Closes one at a time: it is freed before the loop's next turn, and the other connections are read in each turn.
 static void wait_for_room(struct net_listener *listener)
 {
-    event_del(listener->readable); // until one closes, or has agreed
+    event_del(listener->readable); // until one closes or completes its handshake
     if (listener->handshakes >= listener->limits.at_a_time)
         wait_for_handshakes(listener);
     else if (listener->handler->make_room != NULL)
@@ -348,7 +347,7 @@ static void on_connection(evutil_socket_t fd, short what, void *context)
     int most = listener->is_shared ? ACCEPTS_PER_TURN_SHARED : ACCEPTS_PER_TURN;
     for (int i = 0; i < most && !listener->is_destroyed; i++) {
         if (!has_room(listener)) {
-            // Whether another one waits is only known at the start of a turn.
+            // Only at the start of a turn is it known that another connection waits.
             if (i == 0)
                 wait_for_room(listener);
             break;
@@ -378,7 +377,7 @@ static enum error_code bind_socket(struct net_listener *listener, const struct n
         return error_set(error, ERROR_IO, "listen on %s: socket: %s", text, strerror(errno));
     if (!set_option(listener->fd, SOL_SOCKET, SO_REUSEADDR, 1) ||
         (share_port && !set_option(listener->fd, SOL_SOCKET, SO_REUSEPORT, 1)) ||
-        // `::` takes IPv4 as well, whatever the system's default says.
+        // `::` accepts IPv4 as well, regardless of the system's default.
         (family == AF_INET6 && !set_option(listener->fd, IPPROTO_IPV6, IPV6_V6ONLY, 0)))
         return error_set(error, ERROR_IO, "listen on %s: socket option: %s", text, strerror(errno));
     if (bind(listener->fd, (const struct sockaddr *)&address->storage, address->len) != 0 ||
@@ -472,7 +471,7 @@ static struct net_listener *make(struct net_loop *loop, const struct net_listene
     return listener;
 }
 
-// With its socket, or with what kept it from having one.
+// Completes the listener with its socket, or destroys it and returns the error.
 static enum error_code finish(struct net_listener *listener, enum error_code code,
                               struct net_listener **out, struct error *error)
 {
@@ -518,9 +517,9 @@ size_t net_listener_connections(const struct net_listener *listener)
     return listener->connections;
 }
 
-// Byte 13 of the TCP header has the flags. A segment with SYN and without ACK begins a connection; all others belong to
-// handshakes under way. The filter needs no privilege. Connections that are accepted inherit it, which does not
-// matter: nothing in one of them begins another.
+// Byte 13 of the TCP header has the flags. A segment with SYN and without ACK opens a connection; all others belong to
+// handshakes in progress. The filter needs no privilege. Accepted connections inherit it, which is harmless, because
+// they receive no such segments.
 void net_listener_turn_away(struct net_listener *listener)
 {
     struct sock_filter drop_first_segments[] = {
@@ -532,7 +531,7 @@ void net_listener_turn_away(struct net_listener *listener)
                                               sizeof drop_first_segments[0],
                                        .filter = drop_first_segments};
 
-    // Where the system forbids it, fewer clients get in: no reason not to stop.
+    // If the system forbids it, some connections are lost, but the shutdown continues.
     if (!listener->is_shared)
         (void)setsockopt(listener->fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program);
 }
@@ -542,7 +541,7 @@ void net_listener_drain(struct net_listener *listener)
     if (listener->is_shared)
         return;
     listener->is_accepting = true;
-    // The queue holds one more than asked for; an end to it where they come faster than they are taken.
+    // The queue holds one more than BACKLOG; the bound ends the loop if they arrive faster than they are accepted.
     for (int i = 0; i < 2 * (BACKLOG + 1) && !listener->is_destroyed; i++)
         if (!accept_one(listener))
             break;

@@ -22,7 +22,7 @@ struct net_loop {
     atomic_bool is_stopping;
     char *scratch;
 
-    pthread_mutex_t mutex; // guards `tasks`, and nothing slow
+    pthread_mutex_t mutex; // guards `tasks`; held only briefly
     STAILQ_HEAD(net_tasks, net_task) tasks;
 
     STAILQ_HEAD(, net_dying) dying; // the loop's own thread only
@@ -39,8 +39,8 @@ static void log_libevent(int severity, const char *message)
 static pthread_once_t library_once = PTHREAD_ONCE_INIT;
 static bool library_is_ready;
 
-// libevent wants its allocator before anything else, its locks before the first base. The bases
-// themselves are used by one thread each; the locks are for its global list of signals.
+// libevent requires its allocator to be set before all else, and its locks before the first base. Each base is used by
+// one thread; the locks are for libevent's global list of signals.
 static void prepare_library(void)
 {
     event_set_mem_functions(memory_allocate, memory_resize, memory_free);
@@ -57,8 +57,8 @@ static struct event_base *create_base(void)
 
     if (config == NULL)
         return NULL;
-    // Other threads come in through the eventfd only, so that the base needs no lock of its own.
-    // Callbacks may make events active again, which must not keep the loop from looking at its sockets.
+    // Other threads use only the eventfd, so the base needs no lock. Callbacks may activate events again, which must
+    // not keep the loop from polling its sockets.
     if (event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK) == 0 &&
         event_config_set_max_dispatch_interval(config, NULL, CALLBACKS_PER_TURN, 0) == 0)
         base = event_base_new_with_config(config);
@@ -66,7 +66,7 @@ static struct event_base *create_base(void)
     return base;
 }
 
-// What these tasks post runs in the next turn: a task that posts itself does not starve the sockets.
+// Tasks posted by these tasks run in the next turn: a task that posts itself does not starve the sockets.
 static bool run_tasks(struct net_loop *loop)
 {
     struct net_tasks tasks = STAILQ_HEAD_INITIALIZER(tasks);
@@ -79,7 +79,7 @@ static bool run_tasks(struct net_loop *loop)
         struct net_task *task = STAILQ_FIRST(&tasks);
         STAILQ_REMOVE_HEAD(&tasks, posted);
         task->is_posted = false;
-        task->run(task->context); // its owner may free the task
+        task->run(task->context); // may free the task
     }
     return ran_any;
 }
@@ -103,15 +103,14 @@ static void on_wake(evutil_socket_t fd, short what, void *context)
     eventfd_t count;
 
     (void)what;
-    // Emptied before the list is taken: a task posted in between then wakes us once too often, not
-    // once too rarely.
+    // Read before the list is taken: a task posted in between then causes an extra wake-up rather than a missed one.
     (void)eventfd_read(fd, &count);
     run_tasks(loop);
 }
 
 static void wake(struct net_loop *loop)
 {
-    // Cannot fail for good: a counter that is full means that the loop is awake already.
+    // Failure is harmless: if the counter is full, the loop is already awake.
     while (eventfd_write(loop->wake_fd, 1) != 0 && errno == EINTR)
         ;
 }
@@ -174,7 +173,7 @@ void net_loop_destroy(struct net_loop *loop)
 {
     if (loop == NULL)
         return;
-    // Nothing posted or closed is forgotten: its owner may be waiting to free it.
+    // Completes all posted tasks and closed objects: their owners may be waiting to free them.
     while (run_tasks(loop) || reap(loop))
         ;
     release(loop);
@@ -208,7 +207,7 @@ void net_loop_post(struct net_loop *loop, struct net_task *task)
     task->is_posted = true;
     bool was_empty = STAILQ_EMPTY(&loop->tasks);
     STAILQ_INSERT_TAIL(&loop->tasks, task, posted);
-    // Inside the lock: outside, the task could have run already and its owner destroyed the loop.
+    // Inside the lock: otherwise the task could already have run, and its owner could have destroyed the loop.
     if (was_empty)
         wake(loop);
     pthread_mutex_unlock(&loop->mutex);
@@ -226,7 +225,7 @@ char *net_loop_scratch(struct net_loop *loop)
 
 // --- timers and signals of a loop -----------------------------------------------------------------
 
-// One shape serves both: a libevent event and whom it calls.
+// Common to both: a libevent event and its callback.
 struct source {
     struct event *event;
     net_callback callback;
@@ -279,7 +278,7 @@ void net_timer_set(struct net_timer *timer, duration_ns after)
 {
     struct timeval wait = timeval_from_duration(after);
 
-    // Where libevent is refused memory for its heap, too early is better than never.
+    // If libevent has no memory for its heap, fires at once: too early is better than never.
     if (event_add(timer->source.event, &wait) != 0)
         event_active(timer->source.event, EV_TIMEOUT, 1);
 }

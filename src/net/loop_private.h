@@ -1,4 +1,4 @@
-// Durations as libevent wants them.
+// Internals of the loop, for the rest of net/.
 #ifndef GHATRACE_NET_LOOP_PRIVATE_H
 #define GHATRACE_NET_LOOP_PRIVATE_H
 
@@ -9,7 +9,7 @@
 #include "ghatrace/base/time.h"
 #include "ghatrace/net/loop.h"
 
-// Rounded up to the microsecond, so that a timer never fires before its time; negative counts as 0.
+// For libevent; rounded up to the microsecond, so that a timer never fires early; negative becomes 0.
 static inline struct timeval timeval_from_duration(duration_ns duration)
 {
     duration_ns us = duration <= 0 ? 0 : (duration - 1) / 1000 + 1;
@@ -19,19 +19,19 @@ static inline struct timeval timeval_from_duration(duration_ns duration)
 }
 
 // --- loop private ---------------------------------------------------------------------------------
-// What the rest of net/ may know of a loop: its reaper and its receive buffer.
+// The loop's reaper and its receive buffer.
 
-// Something that has ended and waits for the end of the loop's turn; embedded in its object.
+// A closed object that is freed at the end of the loop's turn; embedded in the object.
 struct net_dying {
-    void (*reap)(struct net_dying *dying); // last words to the owner, then frees the object
+    void (*reap)(struct net_dying *dying); // calls the owner a last time, then frees the object
     STAILQ_ENTRY(net_dying) dying;
 };
 
-// Reaped in the order given, when no callback is on the stack any more. In the loop's thread.
+// Objects are reaped in this order, when no callback is on the stack. In the loop's thread.
 void net_loop_reap_later(struct net_loop *loop, struct net_dying *dying);
 
-// One receive buffer for all connections of the loop: idle connections then cost no buffer. What it
-// holds is valid until the next connection is read.
+// One receive buffer for all connections of the loop, so that idle connections need none. Its content is valid until
+// the next connection is read.
 #define NET_SCRATCH_SIZE ((size_t)65536)
 char *net_loop_scratch(struct net_loop *loop);
 

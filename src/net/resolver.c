@@ -1,4 +1,4 @@
-// Host names → addresses, by getaddrinfo in a detached thread for each look-up.
+// Resolves host names with getaddrinfo, in a detached thread per look-up.
 #include "ghatrace/net/resolver.h"
 
 #include <netdb.h>
@@ -9,8 +9,8 @@
 
 #include "ghatrace/base/memory.h"
 
-// One look-up. It belongs to its thread until that posts it to the loop, which frees it; a look-up
-// that nobody waits for any more is freed by whoever comes last.
+// One look-up. Its thread owns it until it posts it to the loop, which frees it; a superseded look-up is freed by
+// its thread, or by the loop if it is already posted.
 struct look_up {
     char *host; // owned
     uint16_t port;
@@ -19,13 +19,13 @@ struct look_up {
     struct net_task task;
 
     pthread_mutex_t mutex;
-    struct net_loop *loop;         // NULL: the resolver is gone, post nothing. Guarded by mutex
+    struct net_loop *loop;         // NULL: superseded, post nothing. Guarded by mutex
     struct net_resolver *resolver; // NULL: superseded. The loop's thread only
 };
 
 struct net_resolver {
     struct net_loop *loop;
-    struct look_up *current; // NULL: none under way
+    struct look_up *current; // NULL: none in progress
     net_resolved callback;
     void *context;
 };
@@ -63,7 +63,7 @@ static void deliver(void *context)
     struct error error = {.code = ERROR_NONE};
     size_t count = 0;
 
-    // The thread that posted this may still be on its way out of the lock.
+    // Waits until the thread that posted this has left the lock.
     pthread_mutex_lock(&look_up->mutex);
     pthread_mutex_unlock(&look_up->mutex);
 
@@ -118,7 +118,7 @@ static bool start_thread(struct look_up *look_up)
     if (pthread_attr_init(&attributes) != 0)
         return false;
     pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-    // Signals are for the thread that runs the loop with the handlers.
+    // Signals must reach the thread whose loop has the handlers.
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     int result = pthread_create(&thread, &attributes, run_look_up, look_up);
@@ -127,8 +127,8 @@ static bool start_thread(struct look_up *look_up)
     return result == 0;
 }
 
-// The look-up under way is no longer waited for. Its thread frees it, which may be long after the
-// loop is gone; or deliver(), where it is posted already.
+// Abandons the look-up in progress. Its thread frees it, possibly long after the loop is destroyed; or deliver() does,
+// if it is already posted.
 static void supersede(struct net_resolver *resolver)
 {
     struct look_up *look_up = resolver->current;
@@ -182,7 +182,7 @@ static struct look_up *create_look_up(struct net_resolver *resolver, const char 
     return look_up;
 }
 
-// Under way already? Then only whom to tell changes.
+// True if the same look-up is in progress: then only the callback changes.
 static bool is_under_way(const struct net_resolver *resolver, const char *host, uint16_t port)
 {
     return resolver->current != NULL && resolver->current->port == port &&

@@ -1,4 +1,4 @@
-// TLS contexts: certificates and keys from files, what is allowed, what errors mean.
+// TLS contexts: certificates and keys from files, protocol settings, error texts.
 #include "ghatrace/net/tls.h"
 
 #include <arpa/inet.h>
@@ -16,7 +16,7 @@
 #include "ghatrace/base/memory.h"
 #include "tls_private.h"
 
-// --- what mbedTLS reports, in words that fit a log line -------------------------------------------
+// --- mbedTLS errors as text for log lines ---------------------------------------------------------
 
 void tls_describe(int code, char *text, size_t size)
 {
@@ -46,7 +46,7 @@ void tls_describe(int code, char *text, size_t size)
     }
 }
 
-// mbedTLS writes one sentence a line.
+// Joins the sentences of mbedTLS, which writes one per line.
 void tls_describe_verification(uint32_t flags, char *text, size_t size)
 {
     char lines[512];
@@ -68,7 +68,7 @@ void tls_describe_verification(uint32_t flags, char *text, size_t size)
 }
 
 // --- tls address ----------------------------------------------------------------------------------
-// IP addresses in certificates, which mbedTLS 2.28 does not compare by itself.
+// IP addresses in certificates, which mbedTLS 2.28 does not compare.
 
 // RFC 5280 4.2.1.6: GeneralName, choice iPAddress [7]: 4 or 16 bytes in network order.
 #define TAG_IP_ADDRESS (MBEDTLS_ASN1_CONTEXT_SPECIFIC | 7)
@@ -95,7 +95,7 @@ bool tls_address_is_named_by(const struct tls_address *address, const mbedtls_x5
 
 // --- certificates and keys from PEM files ---------------------------------------------------------
 
-#define FILE_MAX ((size_t)4 << 20) // the usual bundles have some 200 KiB
+#define FILE_MAX ((size_t)4 << 20) // common bundles have some 200 KiB
 
 static void tls_wipe(struct buffer *text)
 {
@@ -112,7 +112,7 @@ static enum error_code read_all(FILE *file, const char *path, struct buffer *out
         errno = 0;
         size_t len = fread(chunk, 1, sizeof chunk, file);
         int number = errno;
-        // mbedTLS tells PEM from DER by the NUL at the end.
+        // mbedTLS recognizes PEM by a NUL at the end.
         enum error_code code = len > 0 ? buffer_append(out, chunk, len) : buffer_append(out, "", 1);
         mbedtls_platform_zeroize(chunk, len);
         if (code != ERROR_NONE)
@@ -123,14 +123,14 @@ static enum error_code read_all(FILE *file, const char *path, struct buffer *out
     }
 }
 
-// tls_files.c. What is read is wiped when released. ERROR_USAGE, ERROR_MEMORY.
+// Reads a file; its content is wiped when released. ERROR_USAGE, ERROR_MEMORY.
 static enum error_code tls_read_file(const char *path, struct buffer *out, struct error *error)
 {
     buffer_init(out, FILE_MAX);
     FILE *file = fopen(path, "rbe");
     if (file == NULL)
         return error_set(error, ERROR_USAGE, "%s: %s", path, strerror(errno));
-    (void)setvbuf(file, NULL, _IONBF, 0); // no copy of a key that we could not wipe
+    (void)setvbuf(file, NULL, _IONBF, 0); // keeps no copy of a key in a buffer that cannot be wiped
     enum error_code code = read_all(file, path, out, error);
     (void)fclose(file); // only read from
     if (code != ERROR_NONE)
@@ -138,7 +138,7 @@ static enum error_code tls_read_file(const char *path, struct buffer *out, struc
     return code;
 }
 
-// The library's reason alone would not say whether the file or the kind of key is wrong. The text ends with NUL.
+// The library's error alone does not show whether the file or the kind of key is wrong. The text ends with NUL.
 static enum error_code refuse_pem(int result, const char *path, const char *what, bool has_label,
                                   struct error *error)
 {
@@ -152,7 +152,7 @@ static enum error_code refuse_pem(int result, const char *path, const char *what
     return error_set(error, ERROR_USAGE, "%s: no %s in PEM: %s", path, what, reason);
 }
 
-// `*unreadable` becomes the number of those that the library cannot read, beside others that it can.
+// `*unreadable` is set to the number of certificates that the library cannot parse, if it can parse others.
 static enum error_code parse_certificates(mbedtls_x509_crt *out, const struct buffer *text,
                                           const char *path, int *unreadable, struct error *error)
 {
@@ -169,7 +169,7 @@ static enum error_code parse_certificates(mbedtls_x509_crt *out, const struct bu
                       strstr(text->data, "-----BEGIN CERTIFICATE-----") != NULL, error);
 }
 
-// Authorities. What the library cannot read of a bundle is left out, unless that is all of it.
+// Parses authorities. Certificates that the library cannot parse are skipped, unless it can parse none.
 static enum error_code tls_parse_authorities(mbedtls_x509_crt *out, const struct buffer *text,
                                              const char *path, struct error *error)
 {
@@ -178,7 +178,7 @@ static enum error_code tls_parse_authorities(mbedtls_x509_crt *out, const struct
     return parse_certificates(out, text, path, &unreadable, error);
 }
 
-// mbedTLS writes the message with the certificates into one record (RFC 5246 7.4.2, RFC 8446 4.4.2).
+// mbedTLS writes the Certificate message into one record (RFC 5246 7.4.2, RFC 8446 4.4.2).
 static enum error_code check_chain_size(const mbedtls_x509_crt *chain, const char *path,
                                         struct error *error)
 {
@@ -194,7 +194,7 @@ static enum error_code check_chain_size(const mbedtls_x509_crt *chain, const cha
                      path, len, (int)MBEDTLS_SSL_OUT_CONTENT_LEN);
 }
 
-// What `groups` in tls.c lets clients name; a key on another curve fails every handshake.
+// Only the curves in `groups`, because a key on another curve fails every handshake.
 static enum error_code check_curve(const mbedtls_x509_crt *certificate, const char *path,
                                    struct error *error)
 {
@@ -211,7 +211,7 @@ static enum error_code check_curve(const mbedtls_x509_crt *certificate, const ch
                      path, info != NULL ? info->name : "of another kind");
 }
 
-// A certificate to show and what leads from it to the root: all of them can be read, and one handshake can send them.
+// Parses our certificate and the chain to the root: every certificate must parse, and all must fit into one handshake.
 static enum error_code tls_parse_chain(mbedtls_x509_crt *out, const struct buffer *text,
                                        const char *path, struct error *error)
 {
@@ -228,7 +228,7 @@ static enum error_code tls_parse_chain(mbedtls_x509_crt *out, const struct buffe
     return code == ERROR_NONE ? check_chain_size(out, path, error) : code;
 }
 
-// A certificate to show and what leads from it to the root: all of them can be read, and one handshake can send them.
+// Parses the private key.
 static enum error_code tls_parse_key(struct net_tls *tls, const struct buffer *text,
                                      const char *path, struct error *error)
 {
@@ -268,7 +268,7 @@ static enum error_code tls_check_pair(struct net_tls *tls, const char *certifica
                      key_path, certificate_path);
 }
 
-// --- what most clients refuse ---------------------------------------------------------------------
+// --- certificates that most clients refuse --------------------------------------------------------
 
 static bool is_self_signed(const mbedtls_x509_crt *certificate)
 {
@@ -278,7 +278,7 @@ static bool is_self_signed(const mbedtls_x509_crt *certificate)
     return issuer->len == subject->len && memcmp(issuer->p, subject->p, issuer->len) == 0;
 }
 
-// NULL: nothing is wrong with it.
+// Returns the reason to refuse it; NULL: none.
 static const char *find_doubt(const mbedtls_x509_crt *certificate)
 {
     mbedtls_md_type_t digest = certificate->MBEDTLS_PRIVATE(sig_md);
@@ -296,7 +296,7 @@ static const char *find_doubt(const mbedtls_x509_crt *certificate)
     return NULL;
 }
 
-// A line in the log for each certificate of the chain that most clients refuse: for its dates, its key, its signature.
+// Logs a line for each certificate of the chain that most clients refuse: for its dates, key or signature.
 static void tls_log_doubts(const mbedtls_x509_crt *chain, const char *path)
 {
     for (const mbedtls_x509_crt *each = chain; each != NULL && each->raw.len > 0;
@@ -332,17 +332,17 @@ static const char *tls_find_bundle(void)
     return NULL;
 }
 
-// --- TLS contexts: what is allowed, and the certificates and keys of one side ---------------------
+// --- TLS contexts: protocol settings, and the certificates and keys of one side -------------------
 
 #if TLS_HAS_VERSION_3
 #include <psa/crypto.h>
 #endif
 
-// RFC 8446 4.6.1 allows a week; the keys change as often.
+// RFC 8446 4.6.1 allows a week; the ticket keys are rotated at the same interval.
 #define TICKET_LIFETIME_S 3600
 
-// ECDHE with AEAD, as BCP 195 (RFC 9325 4.2) asks; the server's order counts. ChaCha20 first: without
-// hardware support AES is half as fast, and nobody is worse off with it.
+// ECDHE with AEAD, as BCP 195 (RFC 9325 4.2) recommends; the server's order applies. ChaCha20 first: without hardware
+// support AES is half as fast, and no client is worse off with ChaCha20.
 static const int suites[] = {
 #ifdef MBEDTLS_SSL_PROTO_TLS1_3
     MBEDTLS_TLS1_3_CHACHA20_POLY1305_SHA256,
@@ -358,7 +358,7 @@ static const int suites[] = {
     0,
 };
 
-// Cheapest first: mbedTLS would take the largest. P-384 and P-521 stay for certificates.
+// Cheapest first: by default mbedTLS prefers the largest. P-384 and P-521 are kept for certificates.
 #if TLS_HAS_VERSION_3
 static const uint16_t groups[] = {
     MBEDTLS_SSL_IANA_TLS_GROUP_X25519,    MBEDTLS_SSL_IANA_TLS_GROUP_SECP256R1,
@@ -375,7 +375,7 @@ static const mbedtls_ecp_group_id groups[] = {
 static pthread_once_t library_once = PTHREAD_ONCE_INIT;
 static bool library_is_ready;
 
-// TLS 1.3 of mbedTLS 3 computes through PSA, which wants to be woken once.
+// TLS 1.3 in mbedTLS 3 uses PSA, which must be initialized once.
 static void prepare_library(void)
 {
 #if TLS_HAS_VERSION_3
@@ -392,7 +392,7 @@ static enum error_code report(int result, const char *doing, struct error *error
     if (result == 0)
         return ERROR_NONE;
     tls_describe(result, reason, sizeof reason);
-    // What is left to fail while setting up is memory, as a rule, and the system's randomness.
+    // The only remaining causes during set-up are memory, usually, and the system's random source.
     return error_set(error, ERROR_MEMORY, "tls: %s: %s", doing, reason);
 }
 
@@ -463,7 +463,7 @@ static void set_rules(struct net_tls *tls)
     mbedtls_ssl_conf_min_tls_version(config, MBEDTLS_SSL_VERSION_TLS1_2);
     mbedtls_ssl_conf_groups(config, groups);
 #else
-    // A 2.28 server takes TLS 1.0 unless told otherwise.
+    // By default a 2.28 server accepts TLS 1.0.
     mbedtls_ssl_conf_min_version(config, MBEDTLS_SSL_MAJOR_VERSION_3, MBEDTLS_SSL_MINOR_VERSION_3);
     mbedtls_ssl_conf_curves(config, groups);
 #endif
@@ -524,9 +524,9 @@ void net_tls_unref(struct net_tls *tls)
     memory_free(tls);
 }
 
-// --- what comes from files ------------------------------------------------------------------------
+// --- contexts from files --------------------------------------------------------------------------
 
-// The texts of the files that one context, or several alike, are made of.
+// The contents of the files from which one or several identical contexts are created.
 struct files {
     const char *certificate_path, *key_path, *authorities_path; // NULL: none
     struct buffer certificate, key, authorities;

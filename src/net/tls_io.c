@@ -1,8 +1,8 @@
 // One connection's TLS: records on a non-blocking socket.
 //
-// What mbedTLS writes goes to a buffer first, and from there to the socket. So mbedTLS never has to wait
-// for room (it would want the same bytes again later), a whole flight of the handshake leaves in one
-// piece, and there is one thing less to wait for: only reading blocks.
+// Output of mbedTLS is written to a buffer first, and from there to the socket. So mbedTLS never has to wait for the
+// socket (which would require the same bytes again in the next call), a whole handshake flight is sent at once, and
+// only reads can block.
 #include <errno.h>
 #include <mbedtls/net_sockets.h>
 #include <stdio.h>
@@ -13,7 +13,7 @@
 #include "tls_private.h"
 
 #define RECORD_MAX ((size_t)16384) // RFC 8446 5.1
-// A record, or a handshake's flight with a long chain of certificates.
+// Enough for a record, or for a handshake flight with a long certificate chain.
 #define UNSENT_MAX ((size_t)256 << 10)
 
 // --- below mbedTLS: the socket --------------------------------------------------------------------
@@ -42,14 +42,14 @@ static int read_record(void *context, unsigned char *data, size_t room)
     return errno == ECONNRESET ? MBEDTLS_ERR_NET_CONN_RESET : MBEDTLS_ERR_NET_RECV_FAILED;
 }
 
-// --- above it -------------------------------------------------------------------------------------
+// --- above mbedTLS: the session -------------------------------------------------------------------
 
 static enum net_io break_off(struct tls_session *session, int code)
 {
     uint32_t flags = mbedtls_ssl_get_verify_result(&session->ssl);
 
     session->is_broken = true;
-    // UINT32_MAX: no certificate was looked at.
+    // UINT32_MAX: no certificate was verified.
     if (code == MBEDTLS_ERR_X509_CERT_VERIFY_FAILED && flags != 0 && flags != UINT32_MAX)
         tls_describe_verification(flags, session->reason, sizeof session->reason);
     else
@@ -57,7 +57,7 @@ static enum net_io break_off(struct tls_session *session, int code)
     return NET_IO_FAILED;
 }
 
-// DONE: the socket has everything.
+// DONE: all is written to the socket.
 static enum net_io flush(struct tls_session *session)
 {
     struct buffer *unsent = &session->unsent;
@@ -69,13 +69,13 @@ static enum net_io flush(struct tls_session *session)
         } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
             return NET_IO_AGAIN;
         } else if (errno != EINTR) {
-            if (!session->is_broken) // else that is why, and these bytes were its alert
+            if (!session->is_broken) // else the reason is set, and these bytes are its alert
                 (void)snprintf(session->reason, sizeof session->reason, "%s", strerror(errno));
             session->is_broken = true;
             return NET_IO_FAILED;
         }
     }
-    buffer_release(unsent); // idle connections cost no buffer
+    buffer_release(unsent); // idle connections keep no buffer
     return NET_IO_DONE;
 }
 
@@ -89,8 +89,9 @@ static bool says_read_again(int code)
 #endif
 }
 
-// A client may ask for records of 512 to 4096 bytes (RFC 6066 4). mbedTLS grants it, but does not cut the message with
-// the certificates to that length, so the handshake fails. Not granted, the client goes on with records of any length.
+// A client may request records of 512 to 4096 bytes (RFC 6066 4). mbedTLS accepts this but does not fragment the
+// Certificate message to that length, so the handshake fails. If it is declined, the client accepts records of any
+// length.
 static void decline_short_records(mbedtls_ssl_context *ssl)
 {
     mbedtls_ssl_session *negotiated = ssl->MBEDTLS_PRIVATE(session_negotiate);
@@ -99,7 +100,7 @@ static void decline_short_records(mbedtls_ssl_context *ssl)
         negotiated->MBEDTLS_PRIVATE(mfl_code) = MBEDTLS_SSL_MAX_FRAG_LEN_NONE;
 }
 
-// mbedtls_ssl_handshake() with a look in between.
+// mbedtls_ssl_handshake() with a check between its steps.
 static int take_steps(mbedtls_ssl_context *ssl)
 {
     int result = 0;
@@ -120,7 +121,7 @@ static enum net_io tls_handshake(int fd, void *state)
     do
         result = take_steps(&session->ssl);
     while (says_read_again(result));
-    enum net_io flushed = flush(session); // on failure, too: an alert says why
+    enum net_io flushed = flush(session); // also on failure: there may be an alert
     if (result == MBEDTLS_ERR_SSL_WANT_READ)
         return flushed == NET_IO_FAILED ? NET_IO_FAILED : NET_IO_AGAIN;
     if (result != 0)
@@ -128,7 +129,7 @@ static enum net_io tls_handshake(int fd, void *state)
     return flushed == NET_IO_FAILED ? NET_IO_FAILED : NET_IO_DONE;
 }
 
-// Reads until there is no more or no room. What ended it is kept for the next call.
+// Reads until there is no more input or no room. The result that ended it is kept for the next call.
 static size_t read_all(struct tls_session *session, char *data, size_t room)
 {
     size_t len = 0;
@@ -141,7 +142,7 @@ static size_t read_all(struct tls_session *session, char *data, size_t room)
             break;
         else if (result == MBEDTLS_ERR_SSL_PEER_CLOSE_NOTIFY)
             session->has_ended = true;
-        else if (result == 0) { // RFC 8446 6.1: without close_notify, somebody may have cut it off
+        else if (result == 0) { // RFC 8446 6.1: without close_notify, it may be truncated
             session->is_broken = true;
             (void)snprintf(session->reason, sizeof session->reason,
                            "cut off, the stream has no tls end");
@@ -158,7 +159,7 @@ static enum net_io tls_receive(int fd, void *state, char *data, size_t room, siz
 
     (void)fd;
     session->may_hold_input = len == room;
-    (void)flush(session); // mbedTLS may have answered by itself, or sent an alert
+    (void)flush(session); // mbedTLS may have written a response or an alert
     if (len > 0) {
         *received = len;
         return NET_IO_DONE;
@@ -168,7 +169,7 @@ static enum net_io tls_receive(int fd, void *state, char *data, size_t room, siz
     return session->has_ended ? NET_IO_END : NET_IO_AGAIN;
 }
 
-// A part may be larger than a record; each record waits until the one before is with the socket.
+// A part may be larger than a record; each record waits until the previous one is written to the socket.
 static enum net_io write_part(struct tls_session *session, const struct iovec *part, size_t *sent)
 {
     size_t offset = 0;
@@ -248,7 +249,7 @@ static void tls_release(void *state)
         return;
     mbedtls_ssl_free(&session->ssl);
     buffer_release(&session->unsent);
-    net_tls_unref(session->tls); // after what points into it
+    net_tls_unref(session->tls); // after the members that point into it
     memory_free(session);
 }
 
@@ -263,7 +264,7 @@ const struct net_transport net_transport_tls = {
     .release = tls_release,
 };
 
-// --- making one -----------------------------------------------------------------------------------
+// --- creating a session ---------------------------------------------------------------------------
 
 #if !TLS_KNOWS_ADDRESSES
 // Called for each certificate of the chain, after the library's own checks.

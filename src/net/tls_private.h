@@ -1,4 +1,4 @@
-// TLS from the inside: for tls.c, tls_io.c and the connection.
+// Internals of TLS, for tls.c, tls_io.c and the connection.
 #ifndef GHATRACE_NET_TLS_PRIVATE_H
 #define GHATRACE_NET_TLS_PRIVATE_H
 
@@ -17,10 +17,10 @@
 #include "ghatrace/net/tls.h"
 
 #define TLS_HAS_VERSION_3 (MBEDTLS_VERSION_NUMBER >= 0x03000000)
-// Before, the library compares names of certificates with names only, not with addresses.
+// Before 3.5, the library compares only DNS names in certificates, not addresses.
 #define TLS_KNOWS_ADDRESSES (MBEDTLS_VERSION_NUMBER >= 0x03050000)
 
-// Members that version 3 hides without another way to them.
+// For members that version 3 makes private without an accessor.
 #ifndef MBEDTLS_PRIVATE
 #define MBEDTLS_PRIVATE(member) member
 #endif
@@ -41,38 +41,38 @@ struct net_tls {
     atomic_size_t holders;
     struct tls_random random;
     mbedtls_ssl_config config;
-    mbedtls_x509_crt certificates; // our own, with what leads to the root
+    mbedtls_x509_crt certificates; // our own, with the chain to the root
     mbedtls_pk_context key;
     mbedtls_x509_crt authorities;
     struct tls_tickets *tickets; // held; NULL for clients
 };
 
-// Clients: the address in network order that the certificate must name.
+// Clients: the address that the certificate must contain, in network order.
 struct tls_address {
     unsigned char bytes[16];
     size_t len; // 0: a name
 };
 
-// One connection's.
+// TLS state of one connection.
 struct tls_session {
     struct net_tls *tls; // held
     mbedtls_ssl_context ssl;
     int fd;
-    struct buffer unsent; // records that the socket has not taken
+    struct buffer unsent; // records not yet accepted by the socket
     struct tls_address address;
-    bool may_hold_input; // the last read filled what it was given
-    bool has_ended;      // close_notify came
+    bool may_hold_input; // the last read filled its buffer
+    bool has_ended;      // close_notify was received
     bool is_finishing;   // close_notify was written
-    bool is_broken;      // `reason` says why; nothing works any more
+    bool is_broken;      // fatal error; see `reason`
     char reason[192];
 };
 
 extern const struct net_transport net_transport_tls;
-// `host`: whose certificate a client wants; NULL for servers. ERROR_MEMORY, ERROR_USAGE.
+// `host`: the name that a client verifies; NULL for servers. ERROR_MEMORY, ERROR_USAGE.
 enum error_code tls_session_create(struct net_tls *tls, const char *host,
                                    struct tls_session **session, struct error *error) MUST_CHECK;
 
-// Errors in words, on one line.
+// Describes an mbedTLS error on one line.
 void tls_describe(int code, char *text, size_t size);
 void tls_describe_verification(uint32_t flags, char *text, size_t size);
 

@@ -19,9 +19,9 @@ struct net_address {
     socklen_t len;
 };
 
-// "127.0.0.1:8080", "[::1]:8080", "localhost:8080" (both loopbacks are tried by listeners: the first
-// that getaddrinfo gives is used), ":8080" (all addresses). Port 0 means any. Blocking name lookup:
-// for start-up only. ERROR_USAGE with the text in the message.
+// "127.0.0.1:8080", "[::1]:8080", "localhost:8080" (the first address that getaddrinfo returns), ":8080" (all
+// addresses). Port 0 means any free port. Blocking name lookup: for start-up only. ERROR_USAGE with the text in the
+// message.
 enum error_code net_address_parse(struct slice text, struct net_address *address,
                                   struct error *error) MUST_CHECK;
 // "127.0.0.1:8080" or "[::1]:8080". Returns `text`.
@@ -30,8 +30,8 @@ char *net_address_format(const struct net_address *address, char text[NET_ADDRES
 // --- network --------------------------------------------------------------------------------------
 // IP addresses without ports, and networks of them in CIDR notation (RFC 4632 3.1, RFC 4291 2.3). Pure.
 
-// IPv4 is kept as IPv4-mapped IPv6 (RFC 4291 2.5.5.2), which is also how it comes in where a socket
-// listens on `::`: one host has one form.
+// IPv4 is stored as IPv4-mapped IPv6 (RFC 4291 2.5.5.2), which is also its form on a socket that listens on `::`: each
+// host has one form.
 struct net_ip {
     uint8_t bytes[16];
 };
@@ -42,16 +42,16 @@ bool net_ip_parse(struct slice text, struct net_ip *ip);
 bool net_ip_from_address(const struct net_address *address, struct net_ip *ip);
 bool net_ip_is_v4(const struct net_ip *ip);
 bool net_ip_equals(const struct net_ip *a, const struct net_ip *b);
-// Takes away all but the first `bits` of 128.
+// Clears all but the first `bits` of 128.
 struct net_ip net_ip_mask(const struct net_ip *ip, unsigned bits);
-// What one client has to itself: an IPv4 address, or an IPv6 /64 (RFC 6177 2: nobody is given less).
+// The unit that identifies a client: an IPv4 address, or an IPv6 /64 (RFC 6177 2: no site is assigned less).
 struct net_ip net_ip_client(const struct net_ip *ip);
-// For tables. With a random seed, nobody can choose addresses that fall together.
+// Hash for tables. With a random seed, clients cannot choose addresses that collide.
 uint64_t net_ip_hash(const struct net_ip *ip, uint64_t seed);
 
 struct net_network {
     struct net_ip first;
-    unsigned bits; // of 128; 96 more than IPv4's
+    unsigned bits; // of 128; for IPv4 its prefix length + 96
 };
 
 struct net_network_list {
@@ -59,11 +59,11 @@ struct net_network_list {
     size_t count;
 };
 
-// "192.0.2.0/24", "2001:db8::/32", or one address. An address beyond the prefix is refused: it is a slip
-// more often than not. ERROR_USAGE.
+// "192.0.2.0/24", "2001:db8::/32", or one address. Address bits beyond the prefix are refused, because they usually are
+// a mistake. ERROR_USAGE.
 enum error_code net_network_parse(struct slice text, struct net_network *network,
                                   struct error *error) MUST_CHECK;
-// IPv6 networks hold no IPv4: ::/0 means what it says to those who write it.
+// IPv6 networks contain no IPv4 addresses: ::/0 matches IPv6 only, as users expect.
 bool net_network_holds(const struct net_network *network, const struct net_ip *ip);
 bool net_network_list_holds(const struct net_network_list *list, const struct net_ip *ip);
 

@@ -1,8 +1,7 @@
-// One thread's event loop (libevent), with a way for other threads to have something done in it.
+// One thread's event loop (libevent), and tasks that other threads post to it.
 //
-// All other functions of net/ belong to the loop's own thread. Objects are never freed inside a
-// callback that the caller still needs: closing puts them on a list that is reaped at the end of the
-// loop's turn.
+// All other functions of net/ must be called in the loop's own thread. Objects are never freed inside a callback:
+// closing puts them on a list that is reaped at the end of the loop's turn.
 #ifndef GHATRACE_NET_LOOP_H
 #define GHATRACE_NET_LOOP_H
 
@@ -18,18 +17,18 @@ struct net_loop;
 typedef void (*net_callback)(void *context);
 
 enum error_code net_loop_create(struct net_loop **loop, struct error *error) MUST_CHECK;
-// Tasks still posted and connections still to be reaped are served first, in this thread. Timers,
-// listeners and resolvers were destroyed and connections closed before.
+// Runs posted tasks and reaps closed connections first, in this thread. The caller must have destroyed timers,
+// listeners and resolvers and closed connections.
 void net_loop_destroy(struct net_loop *loop);
 // Runs until net_loop_stop().
 void net_loop_run(struct net_loop *loop);
-// From any thread: the loop returns after its present turn.
+// From any thread: net_loop_run() returns after the current turn.
 void net_loop_stop(struct net_loop *loop);
 struct event_base *net_loop_base(struct net_loop *loop);
 
-// A task that another thread hands to the loop. The caller owns it and it must stay alive until
-// `run` was called; posting never allocates, hence never fails. Tasks run in the order posted, each once: it may be
-// posted again from `run` on.
+// A task that another thread posts to the loop. The caller owns it and must keep it alive until `run` is called;
+// posting does not allocate, so it cannot fail. Tasks run in the order posted, each once; a task may be posted again
+// as soon as `run` is called.
 struct net_task {
     net_callback run;
     void *context;
@@ -39,7 +38,7 @@ struct net_task {
 // From any thread.
 void net_loop_post(struct net_loop *loop, struct net_task *task);
 
-// One-shot timer on the monotonic clock. Setting it again moves it.
+// One-shot timer on the monotonic clock. Setting it again replaces the time.
 struct net_timer;
 enum error_code net_timer_create(struct net_loop *loop, net_callback callback, void *context,
                                  struct net_timer **timer, struct error *error) MUST_CHECK;

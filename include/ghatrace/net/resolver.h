@@ -1,5 +1,5 @@
-// Host names → addresses without blocking the loop: getaddrinfo in a thread of its own, so that
-// /etc/hosts, nsswitch and search domains work as everywhere else.
+// Resolves host names without blocking the loop: getaddrinfo runs in a separate thread, so that /etc/hosts, nsswitch
+// and search domains work as usual.
 #ifndef GHATRACE_NET_RESOLVER_H
 #define GHATRACE_NET_RESOLVER_H
 
@@ -16,10 +16,10 @@ typedef void (*net_resolved)(void *context, const struct net_address *addresses,
 
 enum error_code net_resolver_create(struct net_loop *loop, struct net_resolver **resolver,
                                     struct error *error) MUST_CHECK;
-// Does not wait for a look-up that hangs: what it returns later is dropped.
+// Does not wait for a look-up in progress; its later result is dropped.
 void net_resolver_destroy(struct net_resolver *resolver);
-// One look-up at a time for each resolver; a second while one runs replaces its callback's context.
-// Numeric addresses are answered in the next turn without a thread.
+// One look-up at a time per resolver; a second one while one runs replaces its callback's context. Numeric addresses
+// are resolved in the loop's next turn without a thread.
 enum error_code net_resolver_start(struct net_resolver *resolver, const char *host, uint16_t port,
                                    net_resolved callback, void *context,
                                    struct error *error) MUST_CHECK;
