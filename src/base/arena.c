@@ -17,8 +17,8 @@
 #define ARENA_POISONS 1
 #endif
 
-// Under AddressSanitizer, what is not handed out may not be touched: a slice that outlives
-// arena_clear() is found, though its block is not freed.
+// Under AddressSanitizer, unallocated parts of a block are poisoned, so that the use of a slice after arena_clear() is
+// detected although its block is not freed.
 #ifdef ARENA_POISONS
 #include <sanitizer/asan_interface.h>
 #define POISON(start, size) __asan_poison_memory_region(start, size)
@@ -56,7 +56,7 @@ void arena_release(struct arena *arena)
     arena_init(arena, arena->block_size);
 }
 
-// Keeps one block of ordinary size: an arena that served one huge event does not stay huge.
+// Keeps one block of ordinary size, so that a huge event does not leave a huge arena behind.
 void arena_clear(struct arena *arena)
 {
     struct arena_block **link = &arena->head;
@@ -105,7 +105,7 @@ static struct arena_block *add_block(struct arena *arena, size_t size)
     block->size = size;
     block->used = 0;
     POISON(block->data, size);
-    // What gets a block of its own goes behind the head, which may have room left.
+    // A block for a single large allocation goes after the head, which may have room left.
     struct arena_block **link =
         size > arena->block_size && arena->head != NULL ? &arena->head->next : &arena->head;
     block->next = *link;
@@ -126,7 +126,7 @@ static bool has_room(const struct arena_block *block, size_t size, size_t alignm
     return start <= block->size && size <= block->size - start;
 }
 
-// `alignment` is a power of two. Text asks for 1 and packs densely.
+// `alignment` is a power of two; it is 1 for text, which is packed densely.
 static void *take(struct arena *arena, size_t size, size_t alignment)
 {
     struct arena_block *block = arena->head;

@@ -1,4 +1,4 @@
-// A growable run of bytes with a cap.
+// A growable byte buffer with a maximum size.
 #include "ghatrace/base/buffer.h"
 
 #include <stdarg.h>
@@ -26,8 +26,7 @@ void buffer_clear(struct buffer *buffer)
     buffer->len = 0;
 }
 
-// Doubling keeps the copying linear in what was appended; the cap keeps the last step from
-// overshooting.
+// Doubling keeps the total copying linear in the bytes appended; the maximum limits the last step.
 static size_t next_capacity(const struct buffer *buffer, size_t needed)
 {
     size_t capacity = buffer->capacity < SMALLEST_CAPACITY ? SMALLEST_CAPACITY : buffer->capacity;
@@ -110,7 +109,7 @@ enum error_code buffer_append_format(struct buffer *buffer, const char *format, 
         code = ERROR_INVALID;
     else if (is_over_cap(buffer, (size_t)len))
         code = ERROR_TOO_LARGE;
-    // One byte more, which does not count: vsnprintf ends with NUL.
+    // One byte more for the NUL of vsnprintf, not counted in len.
     else if (!grow_to(buffer, buffer->len + (size_t)len + 1))
         code = ERROR_MEMORY;
     else

@@ -1,4 +1,4 @@
-// Hashes by mbedTLS, whose names differ between 2.28 and 3.x.
+// Hashes by mbedTLS, whose function names differ between 2.28 and 3.x.
 #include "ghatrace/base/digest.h"
 
 #include <mbedtls/base64.h>
@@ -18,14 +18,14 @@
 #define SHA256 mbedtls_sha256
 #endif
 
-// The library is never given a null pointer, not even with length 0.
+// Never passes a null pointer to the library, not even with length 0.
 static const unsigned char *bytes_of(struct slice data)
 {
     return (const unsigned char *)(data.len != 0 ? data.data : "");
 }
 
-// The hashes themselves cannot fail in software; the return value is there for accelerators. An ID
-// made of rubbish would corrupt traces in silence, so a broken one ends the program.
+// The hashes cannot fail in software; the return value is for hardware accelerators. An ID from a failed hash would
+// silently corrupt traces, so a failure ends the program.
 void digest_md5(struct slice data, uint8_t digest[MD5_SIZE])
 {
     if (MD5(bytes_of(data), data.len, digest) != 0)
@@ -62,7 +62,7 @@ void digest_wipe(void *data, size_t len)
 bool base64_decode(struct slice text, void *out, size_t size, size_t *len)
 {
     *len = 0;
-    // mbedTLS takes a last group that is cut short.
+    // mbedTLS accepts an incomplete last group.
     return text.len % 4 == 0 &&
            mbedtls_base64_decode(out, size, len, (const unsigned char *)text.data, text.len) == 0;
 }

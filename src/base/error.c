@@ -1,4 +1,4 @@
-// Errors as values: texts for codes, and messages that gain words on the way up.
+// Errors as values: texts for codes, and messages with context.
 #include "ghatrace/base/error.h"
 
 #include <stdarg.h>
@@ -17,7 +17,7 @@ const char *error_code_text(enum error_code code)
     return "unknown error";
 }
 
-// A message is promised to be one line, but file names and peers' texts are put into it.
+// A message must be one line, but file names and texts from peers in it can contain control characters.
 static void replace_controls(char *text)
 {
     for (; *text != '\0'; text++) {
@@ -26,7 +26,7 @@ static void replace_controls(char *text)
     }
 }
 
-// Formats aside first: an argument may be the message that is about to be overwritten.
+// Formats into a separate buffer first: an argument may be the message that is about to be overwritten.
 enum error_code error_set(struct error *error, enum error_code code, const char *format, ...)
 {
     char message[sizeof(error->message)];
@@ -59,7 +59,7 @@ enum error_code error_wrap(struct error *error, const char *format, ...)
     replace_controls(message);
     len = strlen(message);
     const char *inner = error->message[0] != '\0' ? error->message : error_code_text(error->code);
-    // A result that does not fit loses its end.
+    // A result that does not fit is truncated.
     if (snprintf(message + len, sizeof(message) - len, ": %s", inner) < 0)
         message[len] = '\0';
     memcpy(error->message, message, sizeof(message));

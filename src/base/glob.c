@@ -1,4 +1,4 @@
-// Globs: matching, and telling what is wrong with one.
+// Globs: matching, and describing faults.
 #include "ghatrace/base/glob.h"
 
 #include <stdint.h>
@@ -35,7 +35,7 @@ static bool is_punct(char c)
     return c > ' ' && c < 0x7f && !is_alnum(c);
 }
 
-// Letters have no case here.
+// Matching ignores case, so lower, upper and alpha are the same.
 static const struct class
 {
     struct slice name;
@@ -51,7 +51,7 @@ static const struct class
 struct reader {
     struct slice glob;
     size_t at;
-    char c; // that is to match
+    char c; // the character to match
     bool matches;
     const char *fault;
 };
@@ -61,7 +61,7 @@ static bool is_at(const struct reader *reader, size_t ahead, char c)
     return reader->at + ahead < reader->glob.len && reader->glob.data[reader->at + ahead] == c;
 }
 
-// `[:alpha:]`, at the bracket.
+// Reads `[:alpha:]`, starting at its bracket.
 static void read_class(struct reader *reader)
 {
     size_t start = reader->at + 2;
@@ -85,7 +85,7 @@ static char read_character(struct reader *reader)
     return reader->glob.data[reader->at++];
 }
 
-// A character, or a range.
+// Reads a character or a range.
 static void read_range(struct reader *reader)
 {
     char first = fold(read_character(reader)), last = first, c = fold(reader->c);
@@ -101,7 +101,7 @@ static void read_range(struct reader *reader)
         reader->matches = true;
 }
 
-// At the bracket that opens it; ends behind the one that closes it.
+// Starts at the opening bracket; ends after the closing one.
 static void read_set(struct reader *reader)
 {
     reader->at++;
@@ -122,7 +122,7 @@ static void read_set(struct reader *reader)
     reader->matches = reader->matches != is_negated;
 }
 
-// Does the element at `at`, which is no star, match this character? Goes on behind it.
+// Matches the element at `at`, which is not a star, against the character, and moves past the element.
 static void read_element(struct reader *reader)
 {
     reader->matches = false;
@@ -139,7 +139,7 @@ static void read_element(struct reader *reader)
     }
 }
 
-// --- the whole -------------------------------------------------------------------------------------------
+// --- globs -----------------------------------------------------------------------------------------------
 
 const char *glob_fault(struct slice glob)
 {
@@ -163,8 +163,8 @@ static bool matches_here(struct reader *reader, char c)
     return reader->matches;
 }
 
-// Only the last star needs to be gone back to: what an earlier one takes can be taken by the later
-// one as well. So the work is at most s.len * glob.len, whatever the pattern.
+// Backtracks only to the last star, because characters that an earlier star could match can be matched by the later one
+// as well. So matching takes at most s.len * glob.len steps for any pattern.
 bool glob_matches(struct slice glob, struct slice s)
 {
     struct reader reader = {.glob = glob};

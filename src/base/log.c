@@ -1,4 +1,4 @@
-// Logging: limits, the thread that writes, the lines.
+// Logging: rate limits, the writer thread, formatting.
 #include "ghatrace/base/log.h"
 
 #include <errno.h>
@@ -14,7 +14,7 @@
 #include "ghatrace/base/time.h"
 #include "ghatrace/base/utf8.h"
 
-// --- how many log lines of one kind are written ---------------------------------------------------
+// --- rate limit -----------------------------------------------------------------------------------
 
 bool log_limit_allows(struct log_limit *limit, timestamp_ns now, uint64_t *held_back)
 {
@@ -34,27 +34,27 @@ bool log_limit_allows(struct log_limit *limit, timestamp_ns now, uint64_t *held_
 }
 
 // --- log queue ------------------------------------------------------------------------------------
-// Lines on their way to standard error. A thread of its own writes them, because a pipe that is not read blocks
-// whoever writes to it; all others only copy their line into a ring of fixed size. O_NONBLOCK is no way out: it
-// belongs to the open file, which the parent and its terminal share.
+// Queue of lines for standard error. A separate thread writes them, because a pipe that is not read blocks its writer;
+// all other threads only copy their lines into a ring of fixed size. O_NONBLOCK is not an alternative: it is a property
+// of the open file description, which is shared with the parent and its terminal.
 
 #define RING_BYTES ((size_t)256 * 1024)
 #define FLUSH_STEP_MS 5
 
 static struct {
-    pthread_mutex_t mutex; // held for a copy, never while something is written
+    pthread_mutex_t mutex; // held while copying, never while writing
     pthread_cond_t wake;
     log_compose_drops *compose_drops;
-    size_t first, len;       // what waits in the ring; every line has its length in front
-    uint64_t unreported;     // lines dropped since the last line that said so
-    bool is_failing;         // the last line could not be written: none about drops until one can
-    atomic_bool is_running;  // the thread takes the lines
+    size_t first, len;       // used part of the ring; every line is preceded by its length
+    uint64_t unreported;     // lines dropped since the last report of drops
+    bool is_failing;         // the last write failed: drops are not reported until one succeeds
+    atomic_bool is_running;  // the thread writes the lines
     atomic_size_t unwritten; // lines in the ring, or being written
     _Atomic uint64_t dropped;
     char ring[RING_BYTES];
 } queue = {.mutex = PTHREAD_MUTEX_INITIALIZER, .wake = PTHREAD_COND_INITIALIZER};
 
-// --- the ring: the mutex is held -------------------------------------------------------------------
+// --- the ring: call with the mutex held ------------------------------------------------------------
 
 static void copy_in(const void *bytes, size_t len)
 {
@@ -100,13 +100,13 @@ static void count_drop(void)
 
 // --- writing ---------------------------------------------------------------------------------------
 
-// Writes all of it, in the calling thread, and blocks while nothing is read. False: it cannot be written.
+// Writes all of it in the calling thread and blocks until it is read. False: it cannot be written.
 static bool log_write_now(const char *text, size_t len)
 {
     while (len > 0) {
         ssize_t written = write(STDERR_FILENO, text, len);
         if (written < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
-            struct pollfd wait = {.fd = STDERR_FILENO, .events = POLLOUT}; // the parent's choice
+            struct pollfd wait = {.fd = STDERR_FILENO, .events = POLLOUT}; // parent's O_NONBLOCK
             (void)poll(&wait, 1, -1);
         } else if (written == 0 || (written < 0 && errno != EINTR)) {
             return false;
@@ -147,7 +147,7 @@ static void log_queue_put(const char *line, size_t len)
 {
     pthread_mutex_lock(&queue.mutex);
     report_drops();
-    // In order: while there is no room for the line about drops, there is none for what came after them.
+    // Keeps the order: while drops are unreported, no newer line is added.
     if ((queue.unreported > 0 && !queue.is_failing) || !add(line, len))
         count_drop();
     else
@@ -166,7 +166,7 @@ static enum error_code log_queue_start(log_compose_drops *compose_drops, struct 
     sigset_t all, before;
     pthread_t thread;
     queue.compose_drops = compose_drops;
-    // Signals are for other threads.
+    // Signals must be handled by other threads.
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     int code = pthread_create(&thread, NULL, write_lines, NULL);
@@ -174,7 +174,7 @@ static enum error_code log_queue_start(log_compose_drops *compose_drops, struct 
     if (code != 0)
         return error_set(error, ERROR_IO, "start the log's thread: %s", strerror(code));
     (void)pthread_setname_np(thread, "log");
-    (void)pthread_detach(thread); // it may hang in write() for as long as the process lives
+    (void)pthread_detach(thread); // it may hang in write() until the process ends
     atomic_store(&queue.is_running, true);
     return ERROR_NONE;
 }
@@ -184,7 +184,7 @@ uint64_t log_dropped_lines(void)
     return atomic_load(&queue.dropped);
 }
 
-// --- the end: only what a signal handler may do -----------------------------------------------------
+// --- end of the process: async-signal-safe ----------------------------------------------------------
 
 void log_flush(int patience_ms)
 {
@@ -204,11 +204,11 @@ void log_last_words(const char *text, size_t len, int patience_ms)
 }
 
 // --- log ------------------------------------------------------------------------------------------
-// Log lines: composed on the stack, escaped, and written by one write(2) each, so that lines of
-// several threads and processes do not mix.
+// Log lines: formatted on the stack, escaped, and written with one write(2) each, so that lines of several threads and
+// processes do not interleave.
 
-#define VALUE_MAX_BYTES 1024 // one value, escaped: a long one leaves room for the others
-#define TAIL_BYTES 32        // kept free for the mark of a cut line and its end
+#define VALUE_MAX_BYTES 1024 // of one escaped value, so that a long one leaves room for the others
+#define TAIL_BYTES 32        // reserved for the truncation mark and the end of the line
 
 static const char ellipsis[] = "...";
 
@@ -219,7 +219,7 @@ static enum log_format configured_format = LOG_FORMAT_TEXT;
 struct line {
     char text[LOG_LINE_BYTES_MAX];
     size_t len;
-    bool is_full; // a field was left out; so are all after it
+    bool is_full; // a field was omitted, and so are all after it
 };
 
 void log_configure(enum log_level level, enum log_format format)
@@ -253,7 +253,7 @@ static size_t room_left(const struct line *line)
     return sizeof(line->text) - TAIL_BYTES - line->len;
 }
 
-// The caller has checked that there is room (or writes into the tail).
+// The caller must have checked that there is room (or write into the tail).
 static void put(struct line *line, const char *text, size_t len)
 {
     memcpy(line->text + line->len, text, len);
@@ -280,8 +280,8 @@ static uint32_t decode(struct slice s, size_t len)
     return UINT32_MAX; // nothing above U+FFFF is escaped
 }
 
-// What can drive a terminal or fake the look of a line: C0, DEL, C1, line separators and the
-// characters that turn the direction of text.
+// Characters that can control a terminal or forge the appearance of a line: C0, DEL, C1, line separators and
+// bidirectional controls.
 static bool is_dangerous(uint32_t c)
 {
     return c < 0x20 || (c >= 0x7f && c < 0xa0) || c == 0x2028 || c == 0x2029 ||
@@ -305,8 +305,8 @@ static char short_escape(uint32_t c)
     }
 }
 
-// The next character of `s`, as JSON and quoted logfmt want it (their escapes are the same).
-// Returns how many bytes of `s` it stands for.
+// Escapes the next character of `s` for JSON and quoted logfmt (their escapes are the same). Returns the number of
+// bytes of `s` consumed.
 static size_t escape_one(struct slice s, char out[8], size_t *out_len)
 {
     size_t len = utf8_sequence_length(s);
@@ -328,7 +328,7 @@ static size_t escape_one(struct slice s, char out[8], size_t *out_len)
     return len != 0 ? len : 1;
 }
 
-// Puts as much of `s` as `max` bytes hold after escaping; what is cut ends in "...".
+// Appends as much of `s` as fits into `max` bytes after escaping; a truncated value ends in "...".
 static void put_escaped(struct line *line, struct slice s, size_t max)
 {
     size_t start = line->len, fallback = line->len;
@@ -343,7 +343,7 @@ static void put_escaped(struct line *line, struct slice s, size_t max)
             return;
         }
         put(line, piece, piece_len);
-        // The last place from which the three dots still fit.
+        // The last position where the three dots still fit.
         if (line->len - start + sizeof(ellipsis) - 1 <= max)
             fallback = line->len;
         s.data += taken;
@@ -357,7 +357,7 @@ static bool needs_quotes(struct slice s)
         return true;
     for (size_t i = 0; i < s.len; i++) {
         unsigned char c = (unsigned char)s.data[i];
-        // Bytes of the characters that is_dangerous() knows: quoting too often does no harm.
+        // First bytes of the characters in is_dangerous(): unnecessary quotes are harmless.
         if (c <= ' ' || c == '"' || c == '=' || c == '\\' || c == 0x7f || c == 0xc2 || c == 0xe2)
             return true;
     }
@@ -378,7 +378,7 @@ static void put_value(struct line *line, struct slice value)
         put_string(line, "\"");
 }
 
-// False, and the line is full, when there is no room for the key and a little of its value.
+// False, and the line is marked full, if there is no room for the key and some of its value.
 static bool put_key(struct line *line, const char *key)
 {
     size_t key_len = strlen(key);
@@ -468,6 +468,6 @@ void log_write(enum log_level level, const char *message, const struct log_field
     if (log_queue_is_running())
         log_queue_put(line.text, line.len);
     else
-        (void)log_write_now(line.text, line.len); // lost if not: there is nowhere to say so
+        (void)log_write_now(line.text, line.len); // a failure cannot be reported anywhere
     errno = saved_errno;
 }

@@ -1,4 +1,4 @@
-// The one door to the heap, with a switch for tests that makes a chosen allocation fail.
+// Heap allocation, with fault injection for tests.
 #include "ghatrace/base/memory.h"
 
 #include <malloc.h>
@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-// Set by the first memory_fail_after(), which only tests call: a daemon pays one plain load for
-// each allocation, and threads do not share a counter.
+// Set by the first memory_fail_after(), which only tests call: in the daemon each allocation costs one plain load, and
+// threads do not share a counter.
 static atomic_bool watched;
 static atomic_long asked;
 static atomic_long skip_left = -1;
@@ -20,7 +20,7 @@ static bool fault_is_due(void)
         return false;
     atomic_fetch_add(&asked, 1);
     long left = atomic_load(&skip_left);
-    // Below zero the fault is off or has happened; it happens once.
+    // Negative: the fault is disabled or has happened; it happens only once.
     while (left >= 0) {
         if (atomic_compare_exchange_weak(&skip_left, &left, left - 1))
             return left == 0;
@@ -62,7 +62,7 @@ void memory_free(void *block)
 
 void memory_return_large_blocks(void)
 {
-#ifdef M_MMAP_THRESHOLD // glibc; a value that is set does not move any more (mallopt(3))
+#ifdef M_MMAP_THRESHOLD // glibc; setting it disables its dynamic adjustment (mallopt(3))
     (void)mallopt(M_MMAP_THRESHOLD, LARGE_BLOCK);
     (void)mallopt(M_TRIM_THRESHOLD, 4 * LARGE_BLOCK);
 #endif

@@ -1,4 +1,4 @@
-// Times and durations: reading, writing, clocks.
+// Times and durations: parsing, formatting, clocks.
 #include "ghatrace/base/time.h"
 
 #include <inttypes.h>
@@ -6,9 +6,9 @@
 #include <time.h>
 
 // --- timestamp ------------------------------------------------------------------------------------
-// Points in time: the clocks, RFC 3339 and HTTP-date, by civil-day arithmetic of its own.
+// Points in time: the clocks, RFC 3339 and HTTP-date, with its own calendar arithmetic.
 
-#define LAST_YEAR 2261 // the last one that 64 bits of nanoseconds hold in full
+#define LAST_YEAR 2261 // the last one that 64 bits of nanoseconds cover in full
 
 struct civil_time {
     int year, month, day, hour, minute, second; // second may be 60
@@ -51,7 +51,7 @@ static int64_t days_from_civil(int year, int month, int day)
     return era * 146097 + day_of_era - 719468;
 }
 
-// The reverse, for days that 64 bits of nanoseconds can reach (all in eras 4 and 5).
+// The inverse, for days within 64 bits of nanoseconds (all in eras 4 and 5).
 static void civil_from_days(int64_t days, struct civil_time *civil)
 {
     int64_t shifted = days + 719468;
@@ -75,7 +75,7 @@ static int days_in_month(int year, int month)
     return month == 2 && is_leap ? 29 : days[month - 1];
 }
 
-// Checks the fields and makes a point in time of them.
+// Checks the fields and converts them to a timestamp.
 static bool finish(const struct civil_time *civil, timestamp_ns *time)
 {
     if (civil->month < 1 || civil->month > 12 || civil->day < 1 ||
@@ -89,9 +89,9 @@ static bool finish(const struct civil_time *civil, timestamp_ns *time)
     return true;
 }
 
-// --- reading --------------------------------------------------------------------------------------
+// --- parsing --------------------------------------------------------------------------------------
 
-// What is left to read. Every reader takes from the front, or returns false.
+// The unread input. Each reader consumes from the front or returns false.
 struct cursor {
     struct slice rest;
 };
@@ -132,7 +132,7 @@ static bool read_digits(struct cursor *cursor, int count, int *value)
     return true;
 }
 
-// One of `count` names; `*index` says which.
+// Reads one of `count` names; sets `*index`.
 static bool read_name(struct cursor *cursor, const char *const *names, int count, int *index)
 {
     for (*index = 0; *index < count; ++*index) {
@@ -220,8 +220,8 @@ static bool read_imf_fixdate(struct cursor *cursor, struct civil_time *civil)
            read_clock_time(cursor, civil) && read_text(cursor, " GMT");
 }
 
-// rfc850-date: Sunday, 06-Nov-94 08:49:37 GMT. RFC 9110 wants a two-digit year that seems more than
-// 50 years ahead to be in the past. Without a clock here, 70 to 99 are the last century's.
+// rfc850-date: Sunday, 06-Nov-94 08:49:37 GMT. RFC 9110 requires a two-digit year that appears to be more than 50 years
+// ahead to mean a past year. This parser reads no clock, so 70 to 99 mean 1970 to 1999.
 static bool read_rfc850_date(struct cursor *cursor, struct civil_time *civil)
 {
     int weekday;
@@ -263,7 +263,7 @@ bool timestamp_parse_http_date(struct slice text, timestamp_ns *time)
     return false;
 }
 
-// --- writing --------------------------------------------------------------------------------------
+// --- formatting -----------------------------------------------------------------------------------
 
 static void write_digits(char **out, int64_t value, int count)
 {
@@ -274,8 +274,8 @@ static void write_digits(char **out, int64_t value, int count)
     *out += count;
 }
 
-// By hand, because every log line does this. 64 bits of nanoseconds reach from 1677 to 2262, so the
-// year has four digits.
+// Without snprintf, because every log line calls this. 64 bits of nanoseconds range from 1677 to 2262, so the year has
+// four digits.
 char *timestamp_format_rfc3339(timestamp_ns time, bool with_ms, char text[TIMESTAMP_TEXT_SIZE])
 {
     int64_t days = time / NS_PER_DAY - (time % NS_PER_DAY < 0 ? 1 : 0);
@@ -304,13 +304,13 @@ char *timestamp_format_rfc3339(timestamp_ns time, bool with_ms, char text[TIMEST
     return text;
 }
 
-// --- lengths of time as people write and read them ------------------------------------------------
+// --- durations ------------------------------------------------------------------------------------
 
 static const struct unit {
     const char *name;
     int64_t worth;
 } units[] = {
-    // Longest first, so that the first that divides gives the shortest text.
+    // Longest first, so that the first exact divisor gives the shortest text.
     {"d", NS_PER_DAY},
     {"h", NS_PER_HOUR},
     {"m", NS_PER_MINUTE},
@@ -371,7 +371,7 @@ char *duration_format(duration_ns duration, char text[TIMESTAMP_TEXT_SIZE])
     return text;
 }
 
-// To the nearest; no overflow, because the largest unit is far below the range.
+// Number of units, rounded to the nearest; no overflow, because the largest unit is far below the range.
 static uint64_t round_to(uint64_t duration, int64_t unit)
 {
     return (duration + (uint64_t)unit / 2) / (uint64_t)unit;
@@ -386,8 +386,8 @@ static void format_pair(char *text, size_t size, uint64_t high, char high_unit, 
         (void)snprintf(text + len, size - (size_t)len, low_format, (unsigned)low);
 }
 
-// Each step rounds to what it would show and passes on what that rounds up to the next unit: 59.96 s
-// are 1m, never 60.0s.
+// Each step rounds to its displayed precision and goes to the next unit if that rounds up to it: 59.96 s gives 1m,
+// never 60.0s.
 static void format_magnitude(uint64_t duration, char *text, size_t size)
 {
     uint64_t milliseconds = round_to(duration, NS_PER_MS);

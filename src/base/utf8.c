@@ -1,10 +1,10 @@
-// UTF-8 as Table 3-7 of the Unicode standard ("Well-Formed UTF-8 Byte Sequences") has it.
+// UTF-8 as defined in Table 3-7 of the Unicode standard ("Well-Formed UTF-8 Byte Sequences").
 #include "ghatrace/base/utf8.h"
 
 static const char replacement[] = "\xef\xbf\xbd"; // U+FFFD
 
-// What may follow a first byte: how many bytes, and the range of the second one, which is where
-// overlong forms (E0, F0), surrogates (ED) and too large values (F4) show.
+// What may follow a first byte: the number of bytes, and the range of the second one, which excludes overlong forms
+// (E0, F0), surrogates (ED) and values that are too large (F4).
 struct lead {
     uint8_t len, second_min, second_max;
 };
@@ -118,7 +118,7 @@ struct slice utf8_skip_mark(struct slice s)
 
 bool utf8_is_other_unicode(struct slice s)
 {
-    // The mark of UTF-32 in little-endian order begins as that of UTF-16 does.
+    // The little-endian mark of UTF-32 begins with that of UTF-16.
     return slice_starts_with(s, SLICE("\xff\xfe")) || slice_starts_with(s, SLICE("\xfe\xff")) ||
            slice_starts_with(s, SLICE("\0\0\xfe\xff"));
 }

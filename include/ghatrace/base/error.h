@@ -1,16 +1,16 @@
-// Errors are values: a code that decides what to do, and a sentence that says what happened.
+// Errors are values: a code that decides how to react, and a sentence that describes what happened.
 //
 // A function that can fail returns an `enum error_code` (0 is success) and takes, as its last
-// parameter, a `struct error *` that it fills on failure. Each level on the way up may put its own
-// words in front ("store: put span: map full") with error_wrap(). The error is logged once, where
-// it is handled. Nothing here allocates.
+// parameter, a `struct error *` that it fills on failure. Each caller may prepend its own context
+// ("store: put span: map full") with error_wrap(). The error is logged once, where it is handled. Nothing here
+// allocates.
 #ifndef GHATRACE_BASE_ERROR_H
 #define GHATRACE_BASE_ERROR_H
 
 #define MUST_CHECK __attribute__((warn_unused_result))
 #define PRINTF_LIKE(text, first) __attribute__((__format__(__printf__, text, first)))
 
-// Code, and the words used when a code is shown without a message of its own.
+// Codes, and the texts used when a code is shown without a message.
 #define ERROR_CODES(X)                                                                             \
     X(ERROR_NONE, 0, "success")                                                                    \
     X(ERROR_MEMORY, -1, "out of memory")        /* the allocator refused */                        \
@@ -35,18 +35,18 @@ enum error_code {
 
 struct error {
     enum error_code code;
-    char message[256]; // one line, lower case, no final period; cut when too long
+    char message[256]; // one line, lower case, no final period; truncated if too long
 };
 
-// The words for a code. Static storage.
+// The text of a code. Static storage.
 const char *error_code_text(enum error_code code);
 
 // Fills `error` (if it is not NULL) and returns `code`, so that `return error_set(...)` reads well.
 enum error_code error_set(struct error *error, enum error_code code, const char *format, ...)
     PRINTF_LIKE(3, 4);
 
-// Puts words in front of the message: "words: message". Returns the code that `error` holds
-// (ERROR_NONE if `error` is NULL, so pass a real one where the code is needed).
+// Prepends context to the message: "context: message". Returns the code in `error` (ERROR_NONE if `error` is NULL, so
+// pass a real one where the code is needed).
 enum error_code error_wrap(struct error *error, const char *format, ...) PRINTF_LIKE(2, 3);
 
 #endif

@@ -1,8 +1,8 @@
-// Globs for names, as fnmatch(3) has them (POSIX, Shell Command Language 2.13): `*` matches any run of characters, `?`
-// one, all else itself. `[af]` matches one of these, `[a-f]` one of a range, `[!a-f]` and `[^a-f]` one that is not among
-// them; in a set `]` stands for itself where it comes first, `-` at either end, and `[:alpha:]` for a class: alnum,
-// alpha, digit, lower, punct, upper, xdigit. A backslash takes the meaning from the character behind it. A slash is a
-// character like others. The case of ASCII letters is ignored, as GitHub does for names. Pure.
+// Globs for names, as in fnmatch(3) (POSIX, Shell Command Language 2.13): `*` matches any sequence of characters, `?`
+// one character, everything else itself. `[af]` matches one of these characters, `[a-f]` one of a range, `[!a-f]` and
+// `[^a-f]` one that is not among them; in a set `]` is literal if it comes first, `-` at either end, and `[:alpha:]` is
+// a class: alnum, alpha, digit, lower, punct, upper, xdigit. A backslash makes the next character literal. A slash is
+// an ordinary character. Matching ignores the case of ASCII letters, like GitHub for names. Pure.
 #ifndef GHATRACE_BASE_GLOB_H
 #define GHATRACE_BASE_GLOB_H
 
@@ -11,11 +11,11 @@
 
 #include "ghatrace/base/slice.h"
 
-// Does it match all of `s`? A faulty glob matches nothing. The work is at most s.len * glob.len.
+// True if it matches all of `s`. A malformed glob matches nothing. Takes at most s.len * glob.len steps.
 bool glob_matches(struct slice glob, struct slice s);
-// What is wrong with it, in words; NULL: nothing.
+// Describes what is wrong with the glob; NULL: it is well-formed.
 const char *glob_fault(struct slice glob);
-// How long the element is that begins at `at`, of a glob without fault: a character, one with its backslash, or a set.
+// Length of the element at `at` in a well-formed glob: a character, one with its backslash, or a set.
 size_t glob_element_length(struct slice glob, size_t at);
 
 #endif

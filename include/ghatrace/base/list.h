@@ -1,4 +1,4 @@
-// Lists written once and used several times: a list is a macro that takes another one and applies it to each row.
+// X macros: a list is a macro that takes another macro and applies it to each row.
 //
 //     #define COLOUR_LIST(ROW) ROW(COLOUR_RED, "red") ROW(COLOUR_BLUE, "blue")
 //     enum colour { COLOUR_LIST(LIST_ENUMERATOR) COLOURS };
@@ -13,11 +13,11 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
-// Rows of a constant and its name.
+// For rows of a constant and its name.
 #define LIST_ENUMERATOR(constant, name) constant,
 #define LIST_NAME(constant, name) [constant] = (name),
 
-// Rows of a counter and its dimensions, none for a single number. Both kinds have the same layout.
+// For rows of a counter and its dimensions (empty for a single number). Both kinds have the same layout.
 #define LIST_COUNTER(counter, dimensions) uint64_t counter dimensions;
 #define LIST_ATOMIC_COUNTER(counter, dimensions) _Atomic uint64_t counter dimensions;
 _Static_assert(sizeof(_Atomic uint64_t) == sizeof(uint64_t), "layout of counters");

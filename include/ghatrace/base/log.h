@@ -1,4 +1,4 @@
-// Logging: one line of key=value pairs (logfmt) or JSON for each event, written by a thread of its own, with a limit for
+// Logging: one line of key=value pairs (logfmt) or JSON per event, written by a separate thread, with a rate limit for
 // lines that clients or outages can repeat.
 #ifndef GHATRACE_BASE_LOG_H
 #define GHATRACE_BASE_LOG_H
@@ -17,7 +17,7 @@
 //     log_info("listening", LOG_STRING("address", address), LOG_INT("threads", 4));
 //     → time=2026-09-03T04:16:57.569Z level=info msg=listening address=127.0.0.1:8080 threads=4
 //
-// Values from strangers are escaped. Secrets are never passed here.
+// Untrusted values are escaped. Never pass secrets.
 
 enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR };
 enum log_format { LOG_FORMAT_TEXT, LOG_FORMAT_JSON };
@@ -38,9 +38,9 @@ struct log_field {
 // Set once, before threads start.
 void log_configure(enum log_level level, enum log_format format);
 bool log_is_enabled(enum log_level level);
-// From here on lines are written by a thread of its own, and none that logs is ever blocked (log_queue.h). ERROR_IO.
+// From here on a separate thread writes the lines, and no other thread is ever blocked by logging. ERROR_IO.
 enum error_code log_start(struct error *error) MUST_CHECK;
-// `fields` ends with LOG_END; the macros below add it.
+// `fields` must end with LOG_END; the macros below add it.
 void log_write(enum log_level level, const char *message, const struct log_field *fields);
 
 #define LOG_END ((struct log_field){.key = NULL, .type = LOG_FIELD_END})
@@ -55,41 +55,41 @@ void log_write(enum log_level level, const char *message, const struct log_field
 #define log_error(...) LOG_AT(LOG_ERROR, __VA_ARGS__, LOG_END)
 
 // --- log limit ------------------------------------------------------------------------------------
-// How many log lines of one kind are written where strangers, or a fault that goes on, can cause any
-// number of them. Pure; one thread at a time.
+// Rate limit for log lines of one kind that clients or a persistent fault can cause in any number. Pure; one thread at
+// a time.
 
-#define LOG_LIMIT_LINES 10 // in each window
+#define LOG_LIMIT_LINES 10 // per window
 #define LOG_LIMIT_WINDOW NS_PER_MINUTE
 
-// All zero: nothing was written yet.
+// Initialized with zeros.
 struct log_limit {
-    timestamp_ns window_start; // by the steady clock
+    timestamp_ns window_start; // monotonic
     unsigned lines;
     uint64_t held_back;
 };
 
-// May one more line be written at `now` (timestamp_monotonic)? If so, `*held_back` tells how many were not
-// since the last one that was: the line should say so.
+// True if one more line may be written at `now` (timestamp_monotonic). `*held_back` is then the number of lines
+// suppressed since the last one written; the line should report it.
 bool log_limit_allows(struct log_limit *limit, timestamp_ns now, uint64_t *held_back);
 
 // --- log queue ------------------------------------------------------------------------------------
-// How log lines reach standard error: written at once by the caller, as tools want it, or, after log_queue_start(),
-// by a thread of its own, so that a standard error that is not read (a pipe to a pager, a journal that has
-// stopped) blocks no other thread. What does not fit into its 256 KiB is dropped and counted; when writing
-// works again, a line says how many there were.
+// How log lines are written to standard error: at once by the caller, for tools, or, after log_start(), by a separate
+// thread, so that a standard error that is not read (a pipe to a pager, a stopped journal) blocks no other thread. The
+// queue holds 256 KiB; lines beyond that are dropped and counted, and when writing works again, a line reports the
+// number.
 
 #define LOG_LINE_BYTES_MAX 4096 // PIPE_BUF of Linux: a write of this size to a pipe is atomic
 
-// Writes the line that says that `lines` were dropped; returns its length.
+// Formats the line that reports that `lines` were dropped; returns its length.
 typedef size_t log_compose_drops(uint64_t lines, char line[LOG_LINE_BYTES_MAX]);
 
-// Lines that were not written since the start of the process: too many, or standard error is closed or failing.
+// Lines dropped since the start of the process: the queue was full, or standard error is closed or failing.
 uint64_t log_dropped_lines(void);
 
-// Waits until all lines were written, at most `patience_ms`. Safe in signal handlers, as is the next.
+// Waits until all lines are written, at most `patience_ms`. Safe in signal handlers, like the next.
 void log_flush(int patience_ms);
-// For the end of the process: flushes, then writes the text past the queue if that does not block for longer than
-// `patience_ms`.
+// For the end of the process: flushes, then writes the text directly, bypassing the queue, unless that would block for
+// longer than `patience_ms`.
 void log_last_words(const char *text, size_t len, int patience_ms);
 
 #endif

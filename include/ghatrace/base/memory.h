@@ -6,24 +6,24 @@
 
 #include "ghatrace/base/error.h"
 
-// As malloc, calloc, realloc, free of the C library. NULL when refused. A size of 0 gives a unique
-// pointer. memory_allocate_array checks count * size for overflow and zeroes.
+// Like malloc, calloc, realloc, free of the C library. NULL on failure. A size of 0 gives a unique pointer.
+// memory_allocate_array checks count * size for overflow and zeroes the memory.
 void *memory_allocate(size_t size) MUST_CHECK;
 void *memory_allocate_array(size_t count, size_t size) MUST_CHECK;
 void *memory_resize(void *block, size_t size) MUST_CHECK;
 void memory_free(void *block);
 
-// For a daemon, at its start: blocks from a mebibyte on go back to the system when they are freed. The C library would
-// keep ever larger ones after the first.
+// For the start of a daemon: blocks of 1 MiB and more are returned to the system when they are freed. By default the C
+// library raises this threshold with each large block that is freed.
 void memory_return_large_blocks(void);
 
-// A NUL-terminated copy of `len` bytes. NULL when refused.
+// A NUL-terminated copy of `len` bytes. NULL when out of memory.
 char *memory_copy_string(const char *data, size_t len) MUST_CHECK;
 
-// For tests: the allocation after `skip` more successful ones fails, once. A negative `skip` turns
-// the fault off. Counts over all threads.
+// For tests: after `skip` more successful allocations, one fails. A negative `skip` disables the fault. Counts over all
+// threads.
 void memory_fail_after(long skip);
-// For tests: allocations asked for since the last memory_fail_after().
+// For tests: allocations requested since the last memory_fail_after().
 long memory_count_allocations(void);
 
 #endif

@@ -1,4 +1,4 @@
-// A view of bytes that somebody else owns. Absent and empty are one and the same: `len` 0.
+// A non-owning view of bytes. Absent and empty are the same: `len` 0.
 #ifndef GHATRACE_BASE_SLICE_H
 #define GHATRACE_BASE_SLICE_H
 
@@ -28,18 +28,17 @@ static inline bool slice_equals(struct slice a, struct slice b)
     return a.len == b.len && (a.len == 0 || memcmp(a.data, b.data, a.len) == 0);
 }
 
-// As memcmp, a shorter prefix first.
+// Like memcmp; a prefix sorts first.
 int slice_compare(struct slice a, struct slice b);
-// ASCII letters without regard to case (HTTP field names, enum values of the environment).
+// Ignores the case of ASCII letters (HTTP field names, enum values in the environment).
 bool slice_equals_ignoring_case(struct slice a, struct slice b);
 bool slice_starts_with(struct slice s, struct slice prefix);
 bool slice_ends_with(struct slice s, struct slice suffix);
 // Position of `needle` in `s`, or -1.
 ptrdiff_t slice_find(struct slice s, struct slice needle);
-// Without blanks and tabs at both ends.
+// Without spaces and tabs at both ends.
 struct slice slice_trim(struct slice s);
-// A decimal integer that fills the slice: optional '-', digits, no blanks. False on anything else
-// and on overflow.
+// Parses the whole slice as a decimal integer: optional '-', digits, no spaces. False on anything else and on overflow.
 bool slice_parse_int64(struct slice s, long long *value);
 
 // --- lower-case hexadecimal -----------------------------------------------------------------------

@@ -1,5 +1,4 @@
-// Points in time: nanoseconds since 1970-01-01T00:00:00Z. Nothing here reads the clock but
-// timestamp_now().
+// Points in time: nanoseconds since 1970-01-01T00:00:00Z. Only timestamp_now() and timestamp_monotonic() read a clock.
 #ifndef GHATRACE_BASE_TIME_H
 #define GHATRACE_BASE_TIME_H
 
@@ -8,7 +7,7 @@
 
 #include "ghatrace/base/slice.h"
 
-typedef int64_t timestamp_ns; // 0: not known. Never a real time here: nothing we read is from 1970
+typedef int64_t timestamp_ns; // 0: unknown. Never a real time: no input is from 1970
 typedef int64_t duration_ns;
 
 #define TIMESTAMP_UNKNOWN ((timestamp_ns)0)
@@ -18,7 +17,7 @@ typedef int64_t duration_ns;
 #define NS_PER_HOUR (60 * NS_PER_MINUTE)
 #define NS_PER_DAY (24 * NS_PER_HOUR)
 
-// Of two times. TIMESTAMP_UNKNOWN is before all that are known: what is to be a minimum of known ones is
+// Of two times. TIMESTAMP_UNKNOWN sorts before all known times: for the minimum of known times use
 // timestamp_earliest_known().
 static inline timestamp_ns timestamp_earlier(timestamp_ns a, timestamp_ns b)
 {
@@ -44,11 +43,10 @@ timestamp_ns timestamp_now(void);
 // CLOCK_MONOTONIC; for deadlines of connections, never stored.
 timestamp_ns timestamp_monotonic(void);
 
-// RFC 3339 date-time: `T`, `t` or a blank between date and time, any number of fraction digits
-// (cut to nanoseconds), `Z`, `z` or an offset; a missing offset counts as UTC (GitHub's payloads have them all).
-// A leap second :60 is read as the second after. False on anything else, and for years after 2261.
-// A valid time at or before 1970-01-01T00:00:00Z gives TIMESTAMP_UNKNOWN: it is a zero value in
-// disguise, as Go's 0001-01-01T00:00:00Z.
+// RFC 3339 date-time: `T`, `t` or a space between date and time, any number of fraction digits (truncated to
+// nanoseconds), `Z`, `z` or an offset; a missing offset means UTC (all of these occur in GitHub's payloads). A leap
+// second :60 is read as the following second. False on anything else, and for years after 2261. A valid time at or
+// before 1970-01-01T00:00:00Z gives TIMESTAMP_UNKNOWN: it is a zero value, such as Go's 0001-01-01T00:00:00Z.
 bool timestamp_parse_rfc3339(struct slice text, timestamp_ns *time);
 
 #define TIMESTAMP_TEXT_SIZE 32
@@ -58,12 +56,12 @@ char *timestamp_format_rfc3339(timestamp_ns time, bool with_ms, char text[TIMEST
 // HTTP-date in any of its three forms (RFC 9110 5.6.7). False on anything else.
 bool timestamp_parse_http_date(struct slice text, timestamp_ns *time);
 
-// "10s", "1500ms", "10m", "1h", "6d", "0" (also "us" and "ns"); digits and one unit, nothing else. A
-// number without unit is refused unless it is 0.
+// "10s", "1500ms", "10m", "1h", "6d", "0" (also "us" and "ns"): digits and one unit. A number without a unit is refused
+// unless it is 0.
 bool duration_parse(struct slice text, duration_ns *duration);
-// The shortest exact form of the same: "10m". Returns `text`.
+// The shortest exact form that duration_parse() reads: "10m". Returns `text`.
 char *duration_format(duration_ns duration, char text[TIMESTAMP_TEXT_SIZE]);
-// For people, at most two units: "850ms", "2.4s", "1m12s", "3h05m", "6d2h". Returns `text`.
+// Human-readable and rounded, at most two units: "850ms", "2.4s", "1m12s", "3h05m", "6d2h". Returns `text`.
 char *duration_format_short(duration_ns duration, char text[TIMESTAMP_TEXT_SIZE]);
 
 #endif
