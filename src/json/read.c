@@ -1,4 +1,4 @@
-// JSON text to token tree: jsmn finds the tokens, the walk over the text proves that they are JSON.
+// Parses JSON text to a token tree: jsmn finds the tokens, and a walk over the text verifies that they are JSON.
 #include "ghatrace/json/read.h"
 
 #include <stdint.h>
@@ -8,7 +8,7 @@
 #include "ghatrace/base/utf8.h"
 
 // --- json scan ------------------------------------------------------------------------------------
-// The pass over a text before jsmn: depth, bytes that may not be there, and how many tokens to expect.
+// The pass over the text before jsmn: checks depth and forbidden bytes, and counts the tokens.
 
 // "ws" of RFC 8259 section 2.
 static bool json_is_blank(char c)
@@ -24,25 +24,25 @@ struct scan {
     size_t depth;
     size_t separators; // commas and colons
     size_t filled;     // objects and arrays that are not empty
-    char previous;     // the last character that is not a blank
+    char previous;     // the last character that is not whitespace
 };
 
 #define EACH_BYTE(byte) (UINT64_C(0x0101010101010101) * (byte))
 
-// Is one of the eight bytes zero? (Hacker's Delight 6-1.)
+// Nonzero if one of the eight bytes is zero (Hacker's Delight 6-1).
 static uint64_t has_zero(uint64_t bytes)
 {
     return (bytes - EACH_BYTE(0x01)) & ~bytes & EACH_BYTE(0x80);
 }
 
-// Is one of the eight bytes a control character, a quote or a backslash?
+// True if one of the eight bytes is a control character, a quote or a backslash.
 static bool has_special(uint64_t bytes)
 {
     uint64_t control = (bytes - EACH_BYTE(0x20)) & ~bytes & EACH_BYTE(0x80);
     return (control | has_zero(bytes ^ EACH_BYTE('"')) | has_zero(bytes ^ EACH_BYTE('\\'))) != 0;
 }
 
-// Nine tenths of a payload are the insides of URLs: those are taken eight bytes at a time.
+// Nine tenths of a payload are inside URLs, so strings are scanned eight bytes at a time.
 static size_t skip_ordinary(struct slice text, size_t position)
 {
     uint64_t bytes;
@@ -55,8 +55,8 @@ static size_t skip_ordinary(struct slice text, size_t position)
     return position;
 }
 
-// `position` stands behind an opening quote; moves it behind the closing one. Whether the escapes
-// are good ones is left to jsmn, which looks at each of them anyway.
+// `position` is after an opening quote; moves it after the closing one. Does not validate escapes: jsmn checks them
+// anyway.
 static enum error_code scan_string(struct scan *scan, struct error *error)
 {
     const char *data = scan->text.data;
@@ -112,18 +112,18 @@ static enum error_code scan_character(struct scan *scan, char c, struct error *e
         scan->separators++;
         return ERROR_NONE;
     default:
-        if (c > ' ' && c < 0x7f) // of a number or a literal; looked at when the tokens are known
+        if (c > ' ' && c < 0x7f) // of a number or a literal; checked when the tokens are known
             return ERROR_NONE;
-        // A byte order mark lands here too: RFC 8259 section 8.1 forbids senders to add one.
+        // This includes a byte order mark: RFC 8259 section 8.1 forbids senders to add one.
         return error_set(error, ERROR_INVALID, "not JSON: byte 0x%02x outside a string at byte %zu",
                          (unsigned)(unsigned char)c, scan->position - 1);
     }
 }
 
-// One pass over a whole text before jsmn sees it. Proves what jsmn neither checks nor survives well:
-// no NUL (jsmn stops there and reports success), no stray bytes between tokens, no control
-// characters inside strings, no depth beyond JSON_DEPTH_MAX (jsmn's time is quadratic in it) and no
-// more than JSON_TOKENS_MAX tokens. `token_count` is exact for every text that is JSON.
+// One pass over the whole text before jsmn. Verifies what jsmn does not check or handle well: no NUL (jsmn stops there
+// and reports success), no stray bytes between tokens, no control characters inside strings, no depth beyond
+// JSON_DEPTH_MAX (jsmn's time is quadratic in it) and no more than JSON_TOKENS_MAX tokens. `token_count` is exact for
+// every text that is valid JSON.
 static enum error_code json_scan(struct slice text, size_t *token_count, struct error *error)
 {
     struct scan scan = {.text = text, .previous = NOTHING_YET};
@@ -142,14 +142,14 @@ static enum error_code json_scan(struct slice text, size_t *token_count, struct 
     if (scan.depth > 0)
         return error_set(error, ERROR_INVALID, "not JSON: the text ends inside an object or array");
 
-    // Values = the root + the first of each filled container + one for each comma; keys = colons.
+    // Values = the root + the first of each non-empty container + one per comma; keys = colons.
     *token_count = 1 + scan.filled + scan.separators;
     if (*token_count > JSON_TOKENS_MAX)
         return error_set(error, ERROR_TOO_LARGE, "JSON has more than %d tokens", JSON_TOKENS_MAX);
     return ERROR_NONE;
 }
 
-// --- what stands inside one JSON string, number or literal ----------------------------------------
+// --- the text of one JSON string, number or literal -----------------------------------------------
 
 #define REPLACEMENT_CHARACTER 0xFFFDu
 #define ESCAPE_SIZE 6 // \uXXXX
@@ -159,7 +159,7 @@ static bool is_digit(char c)
     return c >= '0' && c <= '9';
 }
 
-// Takes digits off the front; false when there is none.
+// Consumes digits at the front; false if there are none.
 static bool take_digits(struct slice *text)
 {
     size_t count = 0;
@@ -196,14 +196,14 @@ static bool is_number(struct slice text)
     return text.len == 0;
 }
 
-// RFC 8259 section 3 and 6: exactly true, false, null, or a number by the grammar.
+// RFC 8259 sections 3 and 6: exactly true, false, null, or a number according to the grammar.
 static bool json_text_is_primitive(struct slice text)
 {
     return slice_equals(text, SLICE("null")) || slice_equals(text, SLICE("true")) ||
            slice_equals(text, SLICE("false")) || is_number(text);
 }
 
-// What stands behind 'e' or 'E'; beyond what any text can make up for, it is not told exactly.
+// The number after 'e' or 'E'; not exact beyond the range that the digits of any text could offset.
 static int64_t read_exponent(struct slice text)
 {
     const int64_t most = INT64_C(1) << 40;
@@ -215,7 +215,7 @@ static int64_t read_exponent(struct slice text)
     return is_negative ? -exponent : exponent;
 }
 
-// `value` times ten, plus a digit, of the sign of the number. False: beyond 64 bits.
+// Multiplies `value` by ten and adds a digit with the sign of the number. False: beyond 64 bits.
 static bool push_digit(int64_t *value, int digit, bool is_negative)
 {
     if (is_negative ? *value < (INT64_MIN + digit) / 10 : *value > (INT64_MAX - digit) / 10)
@@ -224,13 +224,13 @@ static bool push_digit(int64_t *value, int digit, bool is_negative)
     return true;
 }
 
-// The value of a number that is whole, however it is written (12, 12.0, 120e-1), without detour through floating
-// point. False: a fraction, or beyond 64 bits.
+// The value of an integer in any notation (12, 12.0, 120e-1), computed without floating point. False: a fraction, or
+// beyond 64 bits.
 static bool json_text_to_int64(struct slice number, int64_t *out)
 {
     bool is_negative = number.data[0] == '-';
     int64_t value = 0;
-    int64_t zeros = 0;    // seen, and not yet part of `value`
+    int64_t zeros = 0;    // read, and not yet part of `value`
     int64_t exponent = 0; // of ten
     bool is_behind_point = false;
 
@@ -279,7 +279,7 @@ static bool is_ascii(struct slice text)
     return true;
 }
 
-// Can the raw text of a string be used as it stands: no escapes, valid UTF-8?
+// True if the raw text of a string can be used unchanged: no escapes, valid UTF-8.
 static bool json_text_is_plain(struct slice raw)
 {
     if (raw.len == 0)
@@ -297,7 +297,7 @@ static bool is_low_surrogate(uint32_t unit)
     return unit >= 0xDC00 && unit <= 0xDFFF;
 }
 
-// The UTF-16 code unit of a \uXXXX at the front of `raw`; false when none stands there.
+// The UTF-16 code unit of a \uXXXX at the front of `raw`; false if there is none.
 static bool read_escaped_unit(struct slice raw, uint32_t *unit)
 {
     uint8_t bytes[2];
@@ -314,8 +314,8 @@ static void skip(struct slice *raw, size_t count)
     raw->len -= count;
 }
 
-// RFC 8259 section 7: characters beyond the basic plane come as a surrogate pair. Section 8.2 leaves
-// lone surrogates to the implementation; they and NUL, which many back ends refuse, are replaced.
+// RFC 8259 section 7: characters outside the Basic Multilingual Plane are surrogate pairs. Section 8.2 leaves lone
+// surrogates to the implementation; they are replaced, and so is NUL, which many back ends refuse.
 static uint32_t take_escaped_character(struct slice *raw)
 {
     uint32_t unit = 0;
@@ -347,14 +347,14 @@ static uint32_t take_escape(struct slice *raw)
     return (uint32_t)characters[name - names];
 }
 
-// Takes one character off the front of `raw` and writes it as UTF-8; returns its length there.
+// Consumes one character at the front of `raw` and writes it as UTF-8; returns its length in UTF-8.
 static size_t decode_character(struct slice *raw, char out[4])
 {
     if (raw->data[0] == '\\')
         return utf8_encode(take_escape(raw), out);
 
     size_t length = utf8_sequence_length(*raw);
-    if (length == 0) { // one bad byte must not cost an event: it is replaced, not refused
+    if (length == 0) { // replaced, so that one bad byte does not lose the event
         skip(raw, 1);
         return utf8_encode(REPLACEMENT_CHARACTER, out);
     }
@@ -363,8 +363,8 @@ static size_t decode_character(struct slice *raw, char out[4])
     return length;
 }
 
-// The decoded text of a string whose escapes jsmn has checked, or its beginning: `max` bytes at most, cut between
-// characters. With `out` NULL it only measures.
+// Decodes a string whose escapes jsmn has checked, truncated to at most `max` bytes between characters. With `out` NULL
+// it only measures.
 static size_t json_text_decode(struct slice raw, size_t max, char *out)
 {
     size_t length = 0;
@@ -380,7 +380,7 @@ static size_t json_text_decode(struct slice raw, size_t max, char *out)
     return length;
 }
 
-// Is `name` what `raw` decodes to?
+// True if `raw` decodes to `name`.
 static bool json_text_equals(struct slice raw, struct slice name)
 {
     if (json_text_is_plain(raw))
@@ -395,34 +395,34 @@ static bool json_text_equals(struct slice raw, struct slice name)
     return name.len == 0;
 }
 
-// --- json -----------------------------------------------------------------------------------------
-// JSON text to token tree: jsmn finds the tokens, the walk over the text proves that they are JSON.
+// --- token tree -----------------------------------------------------------------------------------
+// jsmn finds the tokens; the walk over the text verifies that they are JSON.
 
-// The defines change what jsmn accepts and the layout of its tokens: nobody else includes it.
+// The defines change what jsmn accepts and the layout of its tokens: no other file includes it.
 #define JSMN_STATIC
 #define JSMN_STRICT
 #define JSMN_PARENT_LINKS
 #include <jsmn.h>
 
-// After the walk a token means more than jsmn says:
-// `size`: the index after the token's whole subtree, so that a walk over siblings skips in one step;
+// The walk changes the meaning of two members of a token:
+// `size`: the index after the token's whole subtree, so that iterating over siblings skips it in one step;
 // `parent`: of a key its object, of a value in an object its key, of an element its array, or -1.
 typedef jsmntok_t token;
 
 // What the grammar allows next (RFC 8259 sections 2, 4 and 5).
 enum expected {
     EXPECT_VALUE,     // at the start, after a colon, after a comma in an array
-    EXPECT_FIRST,     // after an opener: the first key or element, or the closer
+    EXPECT_FIRST,     // after an opening bracket: the first key or element, or the closing bracket
     EXPECT_KEY,       // after a comma in an object
     EXPECT_COLON,     // after a key
-    EXPECT_SEPARATOR, // after a value: a comma or the closer; at depth 0 the end
+    EXPECT_SEPARATOR, // after a value: a comma or the closing bracket; at depth 0 the end
 };
 
 struct walk {
     struct slice text;
     token *tokens;
     int index;    // of the next token
-    int position; // the text before it is accounted for
+    int position; // the text before it is verified
     enum expected expected;
     int depth;
     int open[JSON_DEPTH_MAX]; // the objects and arrays around `position`, outermost first
@@ -461,7 +461,8 @@ static bool walk_closer(struct walk *walk, char closer)
     return true;
 }
 
-// Blanks, commas, colons and closers up to `end`, where the next token or the end of the text is.
+// Checks whitespace, commas, colons and closing brackets up to `end`, the start of the next token or the end of the
+// text.
 static bool walk_gap(struct walk *walk, int end)
 {
     for (; walk->position < end; walk->position++) {
@@ -542,8 +543,8 @@ static bool walk_token(struct walk *walk)
     return false;
 }
 
-// Every byte of the text is looked at once, in a token or between two, so nothing that jsmn lets
-// pass (doubled commas, keys without values, second roots, `01`, `nulx`) gets through.
+// Checks every byte of the text once, in a token or between two, so everything invalid that jsmn accepts is refused
+// (repeated commas, keys without values, second roots, `01`, `nulx`).
 static enum error_code check_tokens(struct slice text, token *tokens, int count,
                                     struct error *error)
 {
@@ -559,7 +560,7 @@ static enum error_code check_tokens(struct slice text, token *tokens, int count,
     return error_set(error, ERROR_INVALID, "not JSON: unexpected text at byte %d", walk.position);
 }
 
-// In strict mode jsmn wants something behind a number or literal, which a lone one does not have.
+// In strict mode jsmn requires a character after a number or literal, so it does not accept a lone one.
 static int tokenize_lone_primitive(struct slice text, token *t)
 {
     int start = 0;
@@ -581,8 +582,7 @@ static bool is_lone_primitive(struct slice text, size_t token_count)
     return token_count == 1 && c != '{' && c != '[' && c != '"';
 }
 
-// `tokens` has room for as many as the text has if it is JSON: JSMN_ERROR_NOMEM then means values
-// without the commas between them.
+// `tokens` has room for all tokens of valid JSON, so JSMN_ERROR_NOMEM means that commas between values are missing.
 static enum error_code tokenize(struct slice text, token *tokens, size_t capacity, int *count,
                                 struct error *error)
 {
@@ -662,7 +662,7 @@ static json_value first_child(const struct json_document *document, json_value c
     return container + 1;
 }
 
-// The token at `next` if it is still inside the container.
+// The token at `next`, if it is inside the container.
 static json_value sibling(const struct json_document *document, json_value next,
                           json_value container, jsmntype_t type)
 {

@@ -1,4 +1,4 @@
-// Writing JSON.
+// Writes JSON.
 #include "ghatrace/json/write.h"
 
 #include <inttypes.h>
@@ -18,14 +18,14 @@ void json_write_raw(struct json_writer *writer, struct slice text)
 
 // --- strings --------------------------------------------------------------------------------------
 
-// RFC 8259, section 7: quotation mark, reverse solidus and U+0000 to U+001F must be escaped. DEL
-// need not be, but hides in terminals and editors, so it is.
+// RFC 8259 section 7: quotation mark, reverse solidus and U+0000 to U+001F must be escaped. DEL need not be, but it is
+// invisible in terminals and editors, so it is escaped, too.
 static bool must_escape(unsigned char byte)
 {
     return byte < 0x20 || byte == '"' || byte == '\\' || byte == 0x7f;
 }
 
-// The escape that has a letter of its own, or 0.
+// The letter of the two-character escape, or 0.
 static char short_escape(unsigned char byte)
 {
     switch (byte) {
@@ -59,7 +59,7 @@ static void put_escape(struct json_writer *writer, unsigned char byte)
     }
 }
 
-// How many bytes at the front go out unchanged.
+// Number of bytes at the front that are written unchanged.
 static size_t plain_length(struct slice text)
 {
     size_t len = 0;
@@ -110,7 +110,7 @@ void json_write_hex(struct json_writer *writer, struct slice bytes)
     json_write_raw(writer, SLICE("\""));
 }
 
-// RFC 4648, section 4: three bytes become four digits; at the end `=` stands for what is missing.
+// RFC 4648 section 4: three bytes become four digits; the last group is padded with `=`.
 static void put_base64_group(struct json_writer *writer, const uint8_t *bytes, size_t len)
 {
     static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -147,8 +147,7 @@ void json_write_uint64(struct json_writer *writer, uint64_t value)
         writer->failure = buffer_append_format(writer->out, "%" PRIu64, value);
 }
 
-// 15 digits are enough for most, 17 for all. The program never calls setlocale(), so the decimal
-// point is a point.
+// 15 digits suffice for most values, 17 for all. The program never calls setlocale(), so the decimal point is '.'.
 static void put_finite(struct json_writer *writer, double value)
 {
     char text[32] = "";
@@ -162,7 +161,7 @@ static void put_finite(struct json_writer *writer, double value)
 
 void json_write_double(struct json_writer *writer, double value)
 {
-    if (value != value) // NaN alone differs from itself
+    if (value != value) // only NaN differs from itself
         json_write_raw(writer, SLICE("\"NaN\""));
     else if (value - value == 0) // infinity minus infinity is NaN
         put_finite(writer, value);

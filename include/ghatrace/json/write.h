@@ -1,4 +1,4 @@
-// Writing JSON: tokens, and on top of them objects whose members are left out or null where they are unknown.
+// Writes JSON: tokens, and on top of them objects and arrays whose unknown members are null.
 #ifndef GHATRACE_JSON_WRITE_H
 #define GHATRACE_JSON_WRITE_H
 
@@ -12,32 +12,32 @@
 #include "ghatrace/base/time.h"
 
 // --- json writer ----------------------------------------------------------------------------------
-// Writes JSON values (RFC 8259) to a buffer. Names, braces and commas are the caller's. Pure.
+// Writes JSON values (RFC 8259) to a buffer. The caller writes names, braces and commas. Pure.
 
-// The first failure sticks: after it nothing is written, and `failure` says why (ERROR_MEMORY or
+// The first failure is kept: after it nothing is written, and `failure` has the reason (ERROR_MEMORY or
 // ERROR_TOO_LARGE). Owns nothing.
 struct json_writer {
     struct buffer *out;
     enum error_code failure;
 };
 
-// As it is.
+// Writes the text unchanged.
 void json_write_raw(struct json_writer *writer, struct slice text);
-// In quotes and escaped, so that any bytes make a valid JSON string; U+FFFD for what is not UTF-8.
+// Quoted and escaped, so that any bytes give a valid JSON string; U+FFFD replaces invalid UTF-8.
 void json_write_string(struct json_writer *writer, struct slice text);
-// Bytes, in quotes.
+// Encoded bytes, quoted.
 void json_write_hex(struct json_writer *writer, struct slice bytes);
 void json_write_base64(struct json_writer *writer, struct slice bytes);
-// Numbers, without quotes.
+// Numbers, not quoted.
 void json_write_int64(struct json_writer *writer, int64_t value);
 void json_write_uint64(struct json_writer *writer, uint64_t value);
-// The shortest digits that read back as the same double; "NaN", "Infinity" and "-Infinity" are
-// strings (proto3 JSON mapping).
+// The shortest digits that parse to the same double; "NaN", "Infinity" and "-Infinity" are strings (proto3 JSON
+// mapping).
 void json_write_double(struct json_writer *writer, double value);
 
 // --- json out -------------------------------------------------------------------------------------
-// Writes JSON objects and arrays with their names and commas. What is not known is null: never 0, never "".
-// The first failure sticks, as in json_writer.h. Pure.
+// Writes JSON objects and arrays with names and commas. Unknown values are null, never 0 or "". The first failure is
+// kept, as in struct json_writer. Pure.
 
 struct json_out {
     struct json_writer writer;
@@ -47,7 +47,7 @@ struct json_out {
 void json_out_init(struct json_out *json, struct buffer *out);
 enum error_code json_out_finish(const struct json_out *json) MUST_CHECK;
 
-// `name` is static text without anything to escape; NULL inside arrays and for the whole.
+// `name` is static text that needs no escaping; NULL inside arrays and for the root.
 void json_out_open_object(struct json_out *json, const char *name);
 void json_out_close_object(struct json_out *json);
 void json_out_open_array(struct json_out *json, const char *name);
@@ -57,11 +57,11 @@ void json_out_null(struct json_out *json, const char *name);
 void json_out_text(struct json_out *json, const char *name, struct slice text); // empty: null
 void json_out_bool(struct json_out *json, const char *name, bool value);
 void json_out_count(struct json_out *json, const char *name, uint64_t value);
-// GitHub's ids have 64 bits and JavaScript's numbers 53, so they are strings; 0: null.
+// Written as a string, because GitHub's ids have 64 bits and JavaScript's numbers 53; 0: null.
 void json_out_id(struct json_out *json, const char *name, int64_t id);
 // RFC 3339 with milliseconds; TIMESTAMP_UNKNOWN: null.
 void json_out_time(struct json_out *json, const char *name, timestamp_ns time);
-// Seconds with three decimals at most.
+// Seconds with at most three decimals.
 void json_out_seconds(struct json_out *json, const char *name, duration_ns duration);
 void json_out_hex(struct json_out *json, const char *name, const void *bytes, size_t len);
 void json_out_texts(struct json_out *json, const char *name, const struct slice *items,
