@@ -17,8 +17,8 @@
 // Requests refused for one reason. Unauthenticated clients can cause them as well as GitHub.
 struct ingress_refused {
     uint64_t count;
-    // Those received since the last delivery with a valid signature, updated at each refusal: a later valid delivery
-    // does not reset it.
+    // Those received since the last delivery with a valid signature. Reset by the first refusal after such a delivery,
+    // not by the delivery itself.
     uint64_t in_a_row;
     timestamp_ns since; // the first of these
     timestamp_ns last;
