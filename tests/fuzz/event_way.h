@@ -94,7 +94,18 @@ static inline bool has_equal(const struct span_batch *batch, const struct span *
     return false;
 }
 
-// The order in which a completed job lists its steps changes nothing.
+static inline bool have_own_numbers(const struct github_job *job)
+{
+    for (size_t i = 0; i < job->step_count; i++) {
+        for (size_t other = 0; other < i; other++) {
+            if (job->steps[other].number == job->steps[i].number)
+                return false;
+        }
+    }
+    return true;
+}
+
+// The order in which a completed job lists its steps changes nothing, as long as numbers tell the steps apart.
 static inline void check_turned_round(const struct trace_policy *policy, struct github_event *event,
                                       const struct span_batch *batch, struct arena *arena)
 {
@@ -102,7 +113,8 @@ static inline void check_turned_round(const struct trace_policy *policy, struct 
     struct job_state job = {0};
     struct lifecycle_output output;
     size_t count = event->job.step_count;
-    if (event->job.action != GITHUB_JOB_COMPLETED || count == 0 || count > 100)
+    if (event->job.action != GITHUB_JOB_COMPLETED || count == 0 || count > 100 ||
+        !have_own_numbers(&event->job))
         return;
     struct github_step *steps = arena_allocate_array(arena, count, sizeof *steps);
     MUST(steps != NULL);
