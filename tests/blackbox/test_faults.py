@@ -278,7 +278,8 @@ class Files(Helper):
         daemon, path = self.stopped_daemon()
         whole = path.read_bytes()
         refused = 0
-        for page in [0, 1] + RANDOM.sample(range(2, len(whole) // 4096), 10):
+        others = RANDOM.sample(range(2, len(whole) // 4096), len(whole) // 4096 - 2)
+        for count, page in enumerate([0, 1] + others, 1):
             damaged = bytearray(whole)
             damaged[page * 4096:(page + 1) * 4096] = RANDOM.randbytes(4096)
             path.write_bytes(damaged)
@@ -291,7 +292,9 @@ class Files(Helper):
                     refused += 1
             self.assertIn(done.wait(harness.PATIENCE), (0, 1), f"page {page}")
             done.stderr.close()
-        self.assertGreater(refused, 0, "the first pages are always in use; of others few may be")
+            if count >= 12 and refused > 2:
+                break  # only one page in eight is read at the start, so twelve may hold none of them
+        self.assertGreater(refused, 2)
         path.write_bytes(whole)
         daemon.start()
 
