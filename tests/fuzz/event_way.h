@@ -31,7 +31,8 @@ static inline void check_phases(const struct span_batch *batch)
     for (size_t i = 1; i < batch->span_count; i++) {
         const struct span *span = &batch->spans[i];
         // A queue that was reported and taken back has no length, at the start of the job.
-        bool is_void = span->start == span->end && span->start == batch->spans[0].start;
+        bool is_void = slice_equals(span->name, SLICE("runner.queue")) &&
+                       span->start == span->end && span->start == batch->spans[0].start;
         if (!is_phase(span) || is_void)
             continue;
         MUST(at == TIMESTAMP_UNKNOWN || span->start == at);
@@ -94,18 +95,20 @@ static inline bool has_equal(const struct span_batch *batch, const struct span *
     return false;
 }
 
-static inline bool have_own_numbers(const struct github_job *job)
+// True if no two steps share both number and name; only their order distinguishes such steps.
+static inline bool are_distinct(const struct github_step *steps, size_t count)
 {
-    for (size_t i = 0; i < job->step_count; i++) {
+    for (size_t i = 0; i < count; i++) {
         for (size_t other = 0; other < i; other++) {
-            if (job->steps[other].number == job->steps[i].number)
+            if (steps[other].number == steps[i].number &&
+                slice_equals(steps[other].name, steps[i].name))
                 return false;
         }
     }
     return true;
 }
 
-// The order in which a completed job lists its steps changes nothing, as long as numbers tell the steps apart.
+// The order in which a completed job lists its steps changes nothing.
 static inline void check_turned_round(const struct trace_policy *policy, struct github_event *event,
                                       const struct span_batch *batch, struct arena *arena)
 {
@@ -114,7 +117,7 @@ static inline void check_turned_round(const struct trace_policy *policy, struct 
     struct lifecycle_output output;
     size_t count = event->job.step_count;
     if (event->job.action != GITHUB_JOB_COMPLETED || count == 0 || count > 100 ||
-        !have_own_numbers(&event->job))
+        !are_distinct(event->job.steps, count))
         return;
     struct github_step *steps = arena_allocate_array(arena, count, sizeof *steps);
     MUST(steps != NULL);
