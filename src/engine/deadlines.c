@@ -110,9 +110,8 @@ static enum error_code sweep_jobs(struct engine_work *work, struct store_transac
     struct store_key key = {.trace = run->key.trace, .span = run->state.sweep_after};
     for (int i = 0; i < SWEEP_SLICE && work->arena.used < SWEEP_BYTES; i++) {
         struct slice found;
-        enum error_code code = store_seek_span(transaction, &key, &found, error);
-        if (code == ERROR_NOT_FOUND ||
-            (code == ERROR_NONE && !trace_id_equals(&key.trace, &run->key.trace))) {
+        enum error_code code = store_seek_span_of_trace(transaction, &key, &found, error);
+        if (code == ERROR_NOT_FOUND) {
             run->state.jobs_swept = true;
             return ERROR_NONE;
         }
@@ -150,12 +149,9 @@ enum error_code work_resend_jobs(struct engine_work *work, struct store_transact
     while (work->arena.used < SWEEP_BYTES && work->written_bytes < WRITTEN_BYTES_MAX) {
         struct slice found;
         struct slice bytes;
-        enum error_code code = store_seek_span(transaction, &key, &found, error);
-        if (code == ERROR_NOT_FOUND ||
-            (code == ERROR_NONE && !trace_id_equals(&key.trace, &run->key.trace)))
-            return ERROR_NONE;
+        enum error_code code = store_seek_span_of_trace(transaction, &key, &found, error);
         if (code != ERROR_NONE)
-            return code;
+            return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
         struct work_job job = {.key = key};
         store_key_increment(&key);
         if (codec_kind_of(found) != CODEC_JOB)
@@ -215,12 +211,9 @@ static enum error_code count_open_jobs(struct engine_work *work,
         struct slice found;
         struct job_state job;
         struct error ignored;
-        enum error_code code = store_seek_span(transaction, &key, &found, error);
-        if (code == ERROR_NOT_FOUND ||
-            (code == ERROR_NONE && !trace_id_equals(&key.trace, &run->key.trace)))
-            return ERROR_NONE;
+        enum error_code code = store_seek_span_of_trace(transaction, &key, &found, error);
         if (code != ERROR_NONE)
-            return code;
+            return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
         arena_clear(&work->scratch);
         store_key_increment(&key);
         if (codec_kind_of(found) != CODEC_JOB)

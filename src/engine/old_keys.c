@@ -84,11 +84,9 @@ static enum error_code move_jobs(struct engine_work *work, struct store_transact
     for (;; store_key_increment(&key)) {
         struct slice bytes;
         struct slice found;
-        enum error_code code = store_seek_span(transaction, &key, &found, error);
-        if (code == ERROR_NOT_FOUND || (code == ERROR_NONE && !trace_id_equals(&key.trace, trace)))
-            return ERROR_NONE;
+        enum error_code code = store_seek_span_of_trace(transaction, &key, &found, error);
         if (code != ERROR_NONE)
-            return code;
+            return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
         if (codec_kind_of(found) != CODEC_JOB)
             continue;
         if (!arena_copy_slice(&work->arena, found, &bytes))

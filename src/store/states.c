@@ -1,4 +1,5 @@
 // The states of runs and jobs, and the index of their deadlines.
+#include "ghatrace/trace/ids.h"
 #include "lmdb.h"
 
 enum error_code store_get_span(struct store_transaction *transaction, const struct store_key *key,
@@ -37,6 +38,15 @@ enum error_code store_seek_span(struct store_transaction *transaction, struct st
     if (code == ERROR_NONE)
         lmdb_get_key(found.data, key);
     return code;
+}
+
+enum error_code store_seek_span_of_trace(struct store_transaction *transaction,
+                                         struct store_key *key, struct slice *state,
+                                         struct error *error)
+{
+    const struct trace_id trace = key->trace;
+    enum error_code code = store_seek_span(transaction, key, state, error);
+    return code == ERROR_NONE && !trace_id_equals(&key->trace, &trace) ? ERROR_NOT_FOUND : code;
 }
 
 void store_key_increment(struct store_key *key)

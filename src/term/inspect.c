@@ -427,11 +427,8 @@ static enum error_code print_states(struct inspector *inspector)
     for (;;) {
         struct slice bytes;
         enum error_code code =
-            store_seek_span(inspector->transaction, &key, &bytes, inspector->error);
-        bool is_over =
-            code == ERROR_NOT_FOUND ||
-            (code == ERROR_NONE && !trace_id_equals(&key.trace, &inspector->run.run.trace));
-        if (is_over || inspector->code != ERROR_NONE)
+            store_seek_span_of_trace(inspector->transaction, &key, &bytes, inspector->error);
+        if (code == ERROR_NOT_FOUND || inspector->code != ERROR_NONE)
             return ERROR_NONE;
         if (code == ERROR_NONE)
             code = print_state(inspector, &key, bytes);

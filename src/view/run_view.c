@@ -44,12 +44,9 @@ enum error_code trace_next_record(struct store_transaction *transaction, struct 
 enum error_code trace_next_state(struct store_transaction *transaction, struct store_key *key,
                                  struct store_key *found, struct slice *bytes, struct error *error)
 {
-    const struct trace_id trace = key->trace;
-    enum error_code code = store_seek_span(transaction, key, bytes, error);
+    enum error_code code = store_seek_span_of_trace(transaction, key, bytes, error);
     if (code != ERROR_NONE)
         return code;
-    if (!trace_id_equals(&key->trace, &trace))
-        return ERROR_NOT_FOUND;
     *found = *key;
     store_key_increment(key);
     return ERROR_NONE;

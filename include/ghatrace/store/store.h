@@ -144,6 +144,11 @@ enum error_code store_delete_span(struct store_transaction *transaction,
 // The first span at or after `*key`; sets `*key` to it. ERROR_NOT_FOUND at the end.
 enum error_code store_seek_span(struct store_transaction *transaction, struct store_key *key,
                                 struct slice *state, struct error *error) MUST_CHECK;
+// The same within the trace of `*key`. ERROR_NOT_FOUND at the end of the trace; `*key` is then that of the
+// next trace's first span, if there is one.
+enum error_code store_seek_span_of_trace(struct store_transaction *transaction,
+                                         struct store_key *key, struct slice *state,
+                                         struct error *error) MUST_CHECK;
 // The key right after `key`, for the next seek.
 void store_key_increment(struct store_key *key);
 
