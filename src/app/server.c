@@ -253,8 +253,6 @@ static enum error_code read_all(const struct reload_parts *parts, struct fresh *
     if (code == ERROR_NONE && parts->admin_tokens != NULL)
         code = reload_read_tokens(parts->config, &fresh->admin_tokens, error);
     if (code == ERROR_NONE)
-        code = config_check_tls(parts->config, error); // logs, once, what clients refuse
-    if (code == ERROR_NONE)
         code = ingress_load_tls(parts->ingress, &fresh->ingress_tls, error);
     if (code == ERROR_NONE && parts->admin != NULL)
         code = admin_load_tls(parts->admin, &fresh->admin_tls, error);
@@ -299,6 +297,15 @@ static const char *name_all(const struct reload_parts *parts, const struct fresh
     return text;
 }
 
+// Once for each certificate, whatever the number of listeners.
+static void log_tls_doubts(const struct reload_parts *parts, const struct fresh *fresh)
+{
+    const char *own = parts->config->exporting.tls.certificate_file;
+    ingress_log_tls_doubts(fresh->ingress_tls, parts->config->ingress.tls.certificate_file);
+    if (fresh->export_tls != NULL && own != NULL)
+        net_tls_log_doubts(fresh->export_tls, own);
+}
+
 // Warns that a reload does not pick up changes to the originals of credentials, such as /etc/ghatrace/secret.
 static void warn_of_old_copies(const struct credentials *credentials)
 {
@@ -325,6 +332,7 @@ static void reload_all(const struct reload_parts *parts)
         return;
     }
     (void)name_all(parts, &fresh, names);
+    log_tls_doubts(parts, &fresh);
     use_all(parts, &fresh);
     log_info("files read again", LOG_STRING("files", names));
     warn_of_old_copies(parts->credentials);
