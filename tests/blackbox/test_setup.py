@@ -33,6 +33,13 @@ class SetUp(harness.BlackBoxTest):
     def said(self, daemon, subject, state):
         return [line for line in daemon.lines if f"msg=set-up subject={subject} state={state}" in line]
 
+    def lines(self, daemon, words, count):
+        """Those with these words, once there are so many: the log is written by a thread of its own."""
+        def found():
+            return [line for line in daemon.lines if words in line]
+        wait_until(lambda: len(found()) >= count, what=f"lines with {words}")
+        return found()
+
     def test_nothing_is_wrong_where_nothing_has_come(self):
         code, found, status = self.ask(self.new_daemon())
         self.assertEqual(code, 0)
@@ -103,7 +110,7 @@ class SetUp(harness.BlackBoxTest):
                 self.assertNotIn("x=secret", json.dumps(status))
                 self.assertEqual(status["deliveries"]["other_path"], 1)
                 self.assertIn("\nghatrace_deliveries_to_other_paths_total 1", daemon.admin("/metrics").text)
-                lost = [line for line in daemon.lines if "another path than webhook-path" in line]
+                lost = self.lines(daemon, "another path than webhook-path", 1)
                 self.assertEqual(len(lost), 1)
                 self.assertIn("webhook_path=/webhook", lost[0])
                 daemon.accept(Run().requested())
@@ -114,7 +121,7 @@ class SetUp(harness.BlackBoxTest):
         with daemon.client() as client:
             for _ in range(200):
                 client.request("POST", "/x", b"", {"User-Agent": "GitHub-Hookshot/1"})
-        self.assertEqual(len([line for line in daemon.lines if "another path than webhook-path" in line]), 10)
+        self.assertEqual(len(self.lines(daemon, "another path than webhook-path", 10)), 10)
         wait_until(lambda: self.said(daemon, "path", "wrong"), what="a line about the path")
         self.assertEqual(len(self.said(daemon, "path", "wrong")), 1)
         self.assertEqual(self.item(self.ask(daemon)[2], "path")["refused"], 200)
@@ -136,7 +143,7 @@ class SetUp(harness.BlackBoxTest):
                 self.assertEqual(daemon.deliver(ping().edited(change)).outcome, (200, "pong"))
                 code, found, status = self.ask(daemon)
                 self.assertEqual((code, found["events"][0]), (1 if state == "wrong" else 0, state), found["events"])
-                lines = [line for line in daemon.lines if "msg=\"ping: " in line]
+                lines = self.lines(daemon, "msg=\"ping: ", 1)
                 self.assertEqual(len(lines), 1, daemon.log)
                 self.assertIn("is set up right" if words is None else "is not set up right", lines[0])
                 if words:
