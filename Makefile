@@ -219,7 +219,7 @@ $(BUILD)/tests/siege/fill_store $(BUILD)/tests/siege/note_cost: %: %.o $(ALL_ROO
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
 
 # On bare Debian machines, made by debootstrap: the image that conf/Containerfile builds; what the README says to type,
-# typed as it stands and run by a systemd of the machine's own. As root, some minutes for each of SUITES, by hand.
+# typed verbatim and run by a systemd of the machine's own. As root, some minutes for each of SUITES, by hand.
 SUITES ?= bookworm trixie
 .PHONY: test-container test-platforms
 test-container:
@@ -265,7 +265,7 @@ format-check:
 imports-check:
 	@scripts/check-imports
 
-# Kinds are told apart by switches, which the compiler checks. `scripts/places ENUM` lists them.
+# Kinds are distinguished by switches, which the compiler checks. `scripts/places ENUM` lists them.
 kinds-check:
 	@CC=$(CC) scripts/places --check github_event_kind codec_kind
 

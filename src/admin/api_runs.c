@@ -111,7 +111,7 @@ static enum error_code read_spans(struct store_transaction *transaction,
     if (code == ERROR_NOT_FOUND)
         return error_set(error, ERROR_NOT_FOUND,
                          "run %" PRId64 " attempt %" PRId64
-                         ": nothing finished of it is in the store; the setting history tells how "
+                         ": nothing finished of it is in the store; the setting history says how "
                          "long finished runs are kept",
                          question->run_id, found[0].run.run_attempt);
     return code;

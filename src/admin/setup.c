@@ -255,7 +255,7 @@ static void judge_events(const struct setup_facts *facts, struct setup_item *ite
     } else {
         item->state = SETUP_UNKNOWN;
         say(item,
-            "%s. GitHub's ping tells what is ticked: at GitHub, under Recent Deliveries, "
+            "%s. GitHub's ping says what is ticked: at GitHub, under Recent Deliveries, "
             "redeliver it.",
             jobs > 0   ? "Only deliveries of Workflow jobs have come so far"
             : runs > 0 ? "Only deliveries of Workflow runs have come so far"

@@ -124,7 +124,7 @@ static enum error_code judge(enum http_progress progress, const struct http_pars
         return error_set(error, ERROR_INVALID,
                          "it wants a token: name its file by admin-token-file");
     case 403:
-        return error_set(error, ERROR_INVALID, "it lets nobody see this from there (403)");
+        return error_set(error, ERROR_INVALID, "it denies access from this address (403)");
     case 404:
         return error_set(error, ERROR_INVALID,
                          "it does not know /api/status (404): is it ghatrace's admin-listen?");
@@ -171,7 +171,7 @@ static enum error_code find_listener(const struct config *config, char *url, siz
     struct net_address address;
     char text[NET_ADDRESS_TEXT_SIZE];
     if (!config_has_admin(config))
-        return error_set(error, ERROR_USAGE, "admin-listen is off: there is nobody to ask");
+        return error_set(error, ERROR_USAGE, "admin-listen is off: the daemon cannot be asked");
     enum error_code code = net_address_parse(listen, &address, error);
     if (code != ERROR_NONE)
         return code;

@@ -179,10 +179,10 @@ const struct command command_inspect = {
     .operands_max = 1,
     .summary = "what is stored of a run: states, deadlines, notes, records",
     .details =
-        "For whoever asks why a span has not left. RUN is a run's number, or the address of its\n"
+        "Shows why a span was not sent yet. RUN is a run's number, or the address of its\n"
         "page on GitHub. Without an attempt, the newest one is shown of which anything is stored.\n"
         "Of each run and job: its state, field by field, with the deadline and what it waits for;\n"
-        "notes of what went out; records, with those that wait, are quarantined or dead letters.\n",
+        "notes of what was sent; records, with those that wait, are quarantined or dead letters.\n",
     .settings = STORE_TOOL_SETTINGS,
     .flags = inspect_flags,
     .flag_count = sizeof inspect_flags / sizeof inspect_flags[0],
@@ -325,7 +325,7 @@ const struct command command_runs = {
     .name = "runs",
     .operands = "",
     .summary = "what is open, oldest first",
-    .details = "The column \"for\" tells by GitHub's clock how long a job has waited for its "
+    .details = "The column \"for\" shows, by GitHub's clock, how long a job has waited for its "
                "approval, been\n"
                "queued or run, and how long a run has been open.\n",
     .settings = STORE_TOOL_SETTINGS,

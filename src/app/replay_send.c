@@ -456,8 +456,7 @@ static const struct flag flags[] = {
                           "sign with the first line of FILE, or with GITHUB_WEBHOOK_SECRET"},
     [FLAG_WEBHOOK_SECRET_FILE] = {"webhook-secret-file", "FILE",
                                   "the same, by the name that the daemon has for it"},
-    [FLAG_EVENT] = {"event", "NAME",
-                    "X-GitHub-Event of all; else it is told by the payload's keys"},
+    [FLAG_EVENT] = {"event", "NAME", "X-GitHub-Event of all; else derived from the payload's keys"},
     [FLAG_GUID] = {"guid", "UUID", "X-GitHub-Delivery of all; else made from each payload"},
     [FLAG_FRESH_GUIDS] = {"fresh-guids", NULL, "a GUID of its own for each request: no duplicates"},
     [FLAG_FORM] = {"form", NULL, "send as a form, payload=..., instead of JSON"},
@@ -637,7 +636,8 @@ const struct command command_replay = {
     .summary = "send recorded payloads, signed, as GitHub would",
     .details =
         "URL is the webhook's, as in http://127.0.0.1:8080/webhook. A FILE holds one payload; a\n"
-        "folder stands for its *.json files by name; *.jsonl files hold one payload a line.\n"
+        "folder means its *.json files in the order of their names; *.jsonl files hold one payload "
+        "a line.\n"
         "The same file makes the same delivery each time, so sending it twice tries out what\n"
         "happens to duplicates. Exits with 1 if any answer was not 2xx.\n",
     .flags = flags,

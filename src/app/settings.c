@@ -183,7 +183,7 @@ void help_print_program(const struct command *const *commands, size_t count)
         (void)snprintf(call, sizeof call, "%s %s", commands[i]->name, commands[i]->operands);
         printf("  %-32s %s\n", call, commands[i]->summary);
     }
-    printf("\nghatrace help COMMAND tells more; ghatrace version tells the version.\n");
+    printf("\nghatrace help COMMAND shows more; ghatrace version shows the version.\n");
 }
 
 // --- settings file --------------------------------------------------------------------------------

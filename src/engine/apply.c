@@ -622,13 +622,13 @@ static enum error_code apply_job_event(struct engine_work *work,
                                        struct store_transaction *transaction,
                                        const struct engine_task *task, struct error *error)
 {
-    const struct github_job *told = &task->event->job;
-    const struct run_name name = {task->event->server, told->run_id, told->run_attempt};
+    const struct github_job *job_event = &task->event->job;
+    const struct run_name name = {task->event->server, job_event->run_id, job_event->run_attempt};
     struct work_run run;
     struct work_job job;
     enum error_code code = work_load_run(work, transaction, &name, &run, error);
     if (code == ERROR_NONE)
-        code = load_job(work, transaction, &name, told->job_id, &run, &job, error);
+        code = load_job(work, transaction, &name, job_event->job_id, &run, &job, error);
     return code == ERROR_NONE ? take_in(work, transaction, task, &run, &job, error) : code;
 }
 
@@ -636,8 +636,8 @@ static enum error_code apply_run_event(struct engine_work *work,
                                        struct store_transaction *transaction,
                                        const struct engine_task *task, struct error *error)
 {
-    const struct github_run *told = &task->event->run;
-    const struct run_name name = {task->event->server, told->run_id, told->run_attempt};
+    const struct github_run *run_event = &task->event->run;
+    const struct run_name name = {task->event->server, run_event->run_id, run_event->run_attempt};
     struct work_run run;
     enum error_code code = work_load_run(work, transaction, &name, &run, error);
     return code == ERROR_NONE ? take_in(work, transaction, task, &run, NULL, error) : code;

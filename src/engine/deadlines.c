@@ -673,6 +673,6 @@ void engine_prepare_figures(struct engine *engine)
     if (code != ERROR_NONE)
         log_warn("the figures of what is open are not complete yet", LOG_REASON(&error));
     else if (!engine->has_all_figures)
-        log_info("the figures of what is open are made anew from a large store, while deliveries "
-                 "are taken; until that is done they are too low");
+        log_info("the figures of what is open are rebuilt from a large store while deliveries "
+                 "are taken; until then they are too low");
 }

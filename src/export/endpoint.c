@@ -118,7 +118,7 @@ static enum error_code take_host(struct slice *rest, struct slice *host, bool *i
         rest->len--;
         *host = take_before(rest, "]");
         if (rest->len == 0 || !is_ipv6_literal(*host))
-            return error_set(error, ERROR_USAGE, "what stands in brackets is no IPv6 address");
+            return error_set(error, ERROR_USAGE, "the text in brackets is not an IPv6 address");
         rest->data++;
         rest->len--;
     } else {

@@ -273,9 +273,9 @@ static enum job_phase phase_at_end(const struct run_state *run, const struct job
                : JOB_CLOSED;
 }
 
-// For the first time or, with `told`, after it was given up.
+// For the first time or, with `sent`, after it was given up.
 static enum error_code finish_job(const struct trace_policy *policy, bool is_incomplete,
-                                  const struct job_timeline *told, timestamp_ns now,
+                                  const struct job_timeline *sent, timestamp_ns now,
                                   struct run_state *run, struct job_state *job, struct arena *arena,
                                   struct lifecycle_output *output)
 {
@@ -288,8 +288,8 @@ static enum error_code finish_job(const struct trace_policy *policy, bool is_inc
         is_incomplete ? JOB_CLOSED_INCOMPLETE : phase_at_end(run, job, &timeline);
     if (is_to_be_measured(run, job, is_incomplete))
         code = sample_of_job(policy, run, job, &timeline, arena, &finished->job_sample);
-    if (told != NULL)
-        timeline_take_back(told, &timeline);
+    if (sent != NULL)
+        timeline_take_back(sent, &timeline);
     if (code == ERROR_NONE)
         code = build_job_spans(policy, run, job, &timeline, is_incomplete, arena, &finished->batch,
                                &finished->rest);
@@ -319,14 +319,14 @@ static enum error_code finish_job_again(const struct trace_policy *policy, times
 {
     struct lifecycle_finished *finished = &output->finished[output->finished_count];
     struct lifecycle_finished old = {.rest = NULL};
-    struct job_timeline told;
+    struct job_timeline sent;
     struct job_timeline timeline;
-    timeline_of_job(before, true, TIMESTAMP_UNKNOWN, &told);
+    timeline_of_job(before, true, TIMESTAMP_UNKNOWN, &sent);
     timeline_of_job(job, true, TIMESTAMP_UNKNOWN, &timeline);
     enum job_phase phase = phase_at_end(run, job, &timeline);
-    timeline_take_back(&told, &timeline);
+    timeline_take_back(&sent, &timeline);
     enum error_code code =
-        build_job_spans(policy, run_before, before, &told, false, arena, &old.batch, &old.rest);
+        build_job_spans(policy, run_before, before, &sent, false, arena, &old.batch, &old.rest);
     if (code == ERROR_NONE)
         code = build_job_spans(policy, run, job, &timeline, false, arena, &finished->batch,
                                &finished->rest);
@@ -350,16 +350,16 @@ static enum error_code give_up_again(const struct trace_policy *policy,
 {
     struct lifecycle_finished *finished = &output->finished[output->finished_count];
     struct lifecycle_finished old = {.rest = NULL};
-    struct job_timeline told;
+    struct job_timeline sent;
     struct job_timeline timeline;
     timestamp_ns end_by = run->is_completed ? run->end : TIMESTAMP_UNKNOWN;
-    timeline_of_job(before, false, end_by, &told);
+    timeline_of_job(before, false, end_by, &sent);
     timeline_of_job(job, false, end_by, &timeline);
-    timeline_take_back(&told, &timeline);
+    timeline_take_back(&sent, &timeline);
     if (timeline.is_queue_void) // the job's end is not known yet; the queue must not exceed it
         timeline.queue = (struct timeline_phase){true, timeline.start, timeline.start};
     enum error_code code =
-        build_job_spans(policy, run, before, &told, true, arena, &old.batch, &old.rest);
+        build_job_spans(policy, run, before, &sent, true, arena, &old.batch, &old.rest);
     if (code == ERROR_NONE)
         code = build_job_spans(policy, run, job, &timeline, true, arena, &finished->batch,
                                &finished->rest);
@@ -380,9 +380,9 @@ static bool must_settle(const struct trace_policy *policy, timestamp_ns now,
     return lacks_a_statement(run, job, &timeline);
 }
 
-// `told`: for a job that was given up, the timeline that was sent then; else NULL.
+// `sent`: for a job that was given up, the timeline that was sent then; else NULL.
 static enum error_code advance_job(const struct trace_policy *policy,
-                                   const struct job_timeline *told, timestamp_ns now,
+                                   const struct job_timeline *sent, timestamp_ns now,
                                    struct run_state *run, struct job_state *job,
                                    struct arena *arena, struct lifecycle_output *output)
 {
@@ -390,12 +390,12 @@ static enum error_code advance_job(const struct trace_policy *policy,
         return ERROR_NONE;
     if (job->settling_since == TIMESTAMP_UNKNOWN)
         job->settling_since = now;
-    bool was_sent = job->phase == JOB_CLOSED || told != NULL;
+    bool was_sent = job->phase == JOB_CLOSED || sent != NULL;
     if (!was_sent && run->phase != RUN_REMEMBERED && must_settle(policy, now, run, job)) {
         job->phase = JOB_SETTLING;
         return ERROR_NONE;
     }
-    return finish_job(policy, false, told, now, run, job, arena, output);
+    return finish_job(policy, false, sent, now, run, job, arena, output);
 }
 
 // Without its run nothing is sent again: what was sent is no longer known, nor whether a root was.
@@ -451,7 +451,7 @@ static enum error_code apply_job(const struct trace_policy *policy,
                                  struct lifecycle_output *output)
 {
     const struct job_state before = *job;
-    struct job_timeline told;
+    struct job_timeline sent;
     bool was_given_up = job->phase == JOB_CLOSED_INCOMPLETE;
     if (job->phase == JOB_CLOSED_LACKING)
         return hear_more_of_job(policy, event, occurred_at, received_at, digest, run, job, arena,
@@ -461,7 +461,7 @@ static enum error_code apply_job(const struct trace_policy *policy,
         return ERROR_NONE;
     }
     if (was_given_up)
-        timeline_of_job(job, false, TIMESTAMP_UNKNOWN, &told);
+        timeline_of_job(job, false, TIMESTAMP_UNKNOWN, &sent);
     if (run->phase == RUN_NEW)
         run->phase = RUN_OPEN;
     go_on(run);
@@ -477,7 +477,7 @@ static enum error_code apply_job(const struct trace_policy *policy,
     output->run_changed = run->phase != RUN_REMEMBERED;
     if (was_given_up && !has_seen(job->seen, GITHUB_JOB_COMPLETED))
         return give_up_again(policy, &before, received_at, run, job, arena, output);
-    return advance_job(policy, was_given_up ? &told : NULL, received_at, run, job, arena, output);
+    return advance_job(policy, was_given_up ? &sent : NULL, received_at, run, job, arena, output);
 }
 
 // True if the event changes nothing that was sent of this run.

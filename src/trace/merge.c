@@ -150,18 +150,18 @@ void merge_run_event(struct run_state *state, const struct github_event *event, 
 static int compare_with_speaker(const struct github_event *event, const struct run_state *state)
 {
     const struct github_job *job = &event->job;
-    const struct github_repository *told = &event->repository;
+    const struct github_repository *received = &event->repository;
     const struct github_repository *known = &state->job_repository;
     const struct slice pairs[][2] = {
         {job->workflow_name, state->job_workflow_name},
         {job->head_branch, state->job_head_branch},
         {job->head_sha, state->job_head_sha},
-        {told->full_name, known->full_name},
-        {told->owner, known->owner},
-        {told->name, known->name},
-        {told->html_url, known->html_url},
-        {told->default_branch, known->default_branch},
-        {told->service_name, known->service_name},
+        {received->full_name, known->full_name},
+        {received->owner, known->owner},
+        {received->name, known->name},
+        {received->html_url, known->html_url},
+        {received->default_branch, known->default_branch},
+        {received->service_name, known->service_name},
     };
     int order = 0;
     for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]) && order == 0; i++)

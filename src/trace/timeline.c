@@ -233,14 +233,14 @@ void timeline_of_job(const struct job_state *job, bool is_completed, timestamp_n
         split_after_start(job, is_completed, started, timeline);
 }
 
-void timeline_take_back(const struct job_timeline *told, struct job_timeline *timeline)
+void timeline_take_back(const struct job_timeline *sent, struct job_timeline *timeline)
 {
-    const struct timeline_phase *const before[] = {&told->waiting, &told->queue, &told->startup,
-                                                   &told->execution};
+    const struct timeline_phase *const before[] = {&sent->waiting, &sent->queue, &sent->startup,
+                                                   &sent->execution};
     struct timeline_phase *const phases[] = {&timeline->waiting, &timeline->queue,
                                              &timeline->startup, &timeline->execution};
     timestamp_ns at = timeline->end;
-    timeline->is_queue_void = told->queue.exists && !timeline->queue.exists;
+    timeline->is_queue_void = sent->queue.exists && !timeline->queue.exists;
     for (size_t i = sizeof phases / sizeof phases[0]; i-- > 0;) {
         if (before[i]->exists && !phases[i]->exists)
             *phases[i] = (struct timeline_phase){true, at, at};
@@ -272,8 +272,8 @@ void open_job_state_of_any(const struct job_state *job, struct open_job_state *o
 
 timestamp_ns standing_of_run(const struct run_state *run)
 {
-    timestamp_ns told = timestamp_first_known(run->body.run_started_at, run->body.created_at);
-    return timestamp_first_known(told, run->first_job_start);
+    timestamp_ns begun = timestamp_first_known(run->body.run_started_at, run->body.created_at);
+    return timestamp_first_known(begun, run->first_job_start);
 }
 
 void open_job_state_of(const struct job_state *job, struct open_job_state *open_state)

@@ -330,9 +330,9 @@ static bool read_children(struct builder *builder, const struct span *span,
 
 // --- the run --------------------------------------------------------------------------------------
 
-static void learn(struct slice *text, struct slice told)
+static void learn(struct slice *text, struct slice value)
 {
-    *text = first_known(*text, told);
+    *text = first_known(*text, value);
 }
 
 // The first source of data on the run is used: the root, if there is one (see run_view_from_spans).

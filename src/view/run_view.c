@@ -352,37 +352,37 @@ static enum error_code read_records(struct loader *loader)
     return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
 }
 
-static void copy_names(struct run_view *view, const struct run_view *told)
+static void copy_names(struct run_view *view, const struct run_view *spans_view)
 {
-    view->server = told->server;
-    view->repository = told->repository;
-    view->workflow = told->workflow;
-    view->title = told->title;
-    view->branch = told->branch;
-    view->event_name = told->event_name;
-    view->actor = told->actor;
-    view->result = told->result;
-    view->conclusion = told->conclusion;
-    view->is_incomplete = told->is_incomplete;
-    view->run_number = told->run_number;
-    view->url = told->url;
-    view->start = told->start;
-    view->end = told->end;
+    view->server = spans_view->server;
+    view->repository = spans_view->repository;
+    view->workflow = spans_view->workflow;
+    view->title = spans_view->title;
+    view->branch = spans_view->branch;
+    view->event_name = spans_view->event_name;
+    view->actor = spans_view->actor;
+    view->result = spans_view->result;
+    view->conclusion = spans_view->conclusion;
+    view->is_incomplete = spans_view->is_incomplete;
+    view->run_number = spans_view->run_number;
+    view->url = spans_view->url;
+    view->start = spans_view->start;
+    view->end = spans_view->end;
 }
 
 // A job that was given up has a record and a state, but the state is closed; one whose `completed` is settling has no
 // record yet. So no job appears twice.
-static bool append_jobs(struct loader *loader, const struct run_view *told)
+static bool append_jobs(struct loader *loader, const struct run_view *spans_view)
 {
     struct run_view *view = loader->view;
-    for (size_t i = 0; i < told->count; i++) {
-        assert(told->jobs[i].has_spans && told->jobs[i].open_state == OPEN_JOB_NONE);
+    for (size_t i = 0; i < spans_view->count; i++) {
+        assert(spans_view->jobs[i].has_spans && spans_view->jobs[i].open_state == OPEN_JOB_NONE);
         void *jobs =
             grow(loader->arena, view->jobs, view->count, &loader->capacity, sizeof *view->jobs);
         if (jobs == NULL)
             return false;
         view->jobs = jobs;
-        view->jobs[view->count] = told->jobs[i];
+        view->jobs[view->count] = spans_view->jobs[i];
         if (!loader->limits->steps) // `failed_step` is kept
             view->jobs[view->count].step_count = 0;
         view->count++;
@@ -393,22 +393,22 @@ static bool append_jobs(struct loader *loader, const struct run_view *told)
 static enum error_code add_spans(struct loader *loader)
 {
     struct run_view *view = loader->view;
-    struct run_view told;
-    if (run_view_from_spans(loader->batches, loader->batch_count, loader->arena, &told) !=
+    struct run_view spans_view;
+    if (run_view_from_spans(loader->batches, loader->batch_count, loader->arena, &spans_view) !=
             ERROR_NONE ||
-        !append_jobs(loader, &told))
+        !append_jobs(loader, &spans_view))
         return out_of_memory(loader->error);
     view->trace = trace_id_of_run(loader->limits->id_scheme, view->run_id, view->run_attempt);
-    view->name = told.name;
+    view->name = spans_view.name;
     if (view->revision.len == 0)
-        view->revision = told.revision;
-    if (told.has_ended || told.count > 0) {
+        view->revision = spans_view.revision;
+    if (spans_view.has_ended || spans_view.count > 0) {
         loader->is_found = true;
-        view->trace = told.trace;
+        view->trace = spans_view.trace;
     }
     if (view->repository.len == 0) // the next best source
-        copy_names(view, &told);
-    view->has_ended = view->has_ended || told.has_ended;
+        copy_names(view, &spans_view);
+    view->has_ended = view->has_ended || spans_view.has_ended;
     return ERROR_NONE;
 }
 

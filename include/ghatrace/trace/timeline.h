@@ -50,7 +50,7 @@ void timeline_of_job(const struct job_state *job, bool is_completed, timestamp_n
 // Keeps phases that an earlier timeline of the job had exported and that, as is known now, did not exist: exported
 // spans cannot be deleted, so these are exported again with zero length at their place. The phases still follow each
 // other without gaps. `is_queue_void`: the queue is such a phase, and its duration must not be reported.
-void timeline_take_back(const struct job_timeline *told, struct job_timeline *timeline);
+void timeline_take_back(const struct job_timeline *sent, struct job_timeline *timeline);
 
 // True if the step was started and its end is not known.
 bool timeline_is_step_open(const struct github_step *step);
