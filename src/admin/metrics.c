@@ -637,7 +637,7 @@ static void put_closed_connections(struct metrics_text *text, const struct healt
     metrics_single(
         text, "ghatrace_connections_refused", METRICS_COUNTER,
         "Connections closed because of allow-from or max-connections-per-address, since the start.",
-        (double)(figures->ingress.strangers + figures->ingress.crowded));
+        (double)(figures->ingress.rejected_network + figures->ingress.rejected_per_address));
 }
 
 static void put_last_delivery(struct metrics_text *text, const struct health_figures *figures)
@@ -809,9 +809,9 @@ const struct health_family health_families[] = {
     {"ghatrace_deliveries_to_other_paths", METRICS_COUNTER,
      "Requests with GitHub's fields to another path than the webhook's, since the start.",
      FIGURE(setup.wrong_path.count), IN_API("deliveries", "other_path")},
-    {"ghatrace_signature_failures_slowed", METRICS_COUNTER,
+    {"ghatrace_signature_failures_delayed", METRICS_COUNTER,
      "Of these, those that were answered late because many came from there, since the start.",
-     FIGURE(ingress.slowed)},
+     FIGURE(ingress.delayed_401)},
     {.write = put_closed_connections},
     {"ghatrace_connections", METRICS_GAUGE,
      "Connections to the webhook listener.", FIGURE(ingress.connections)},

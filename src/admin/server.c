@@ -231,13 +231,13 @@ static const struct admin_route *find_route(const struct admin *admin, struct sl
 static void note_wrong_token(struct admin *admin, const struct http_conn *conn)
 {
     char peer[NET_ADDRESS_TEXT_SIZE];
-    uint64_t held_back;
+    uint64_t suppressed;
 
-    if (log_limit_allows(&admin->log_limit, timestamp_monotonic(), &held_back))
+    if (log_limit_allows(&admin->log_limit, timestamp_monotonic(), &suppressed))
         log_warn(
             "admin: token missing or wrong",
             LOG_STRING("peer", net_address_format(net_connection_peer(conn->connection), peer)),
-            LOG_INT("held_back", held_back));
+            LOG_INT("suppressed", suppressed));
 }
 
 // True: the request was refused and answered.

@@ -97,7 +97,8 @@ static void judge_refused(struct setup_item *item, const struct ingress_refused 
     say_time(item, " The last that was accepted came at ", ingress->signed_at);
     say(item, ".");
     if (refused->address_count > 0)
-        say(item, " Look at the addresses. Unless they are GitHub's, strangers sent them.");
+        say(item, " Check the addresses: unless they are GitHub's, the requests did not come from "
+                  "GitHub.");
 }
 
 static void say_past(struct setup_item *item, const struct ingress_refused *refused,
@@ -288,14 +289,14 @@ static void judge_delivery(const struct setup_facts *facts, struct setup_item *i
     } else {
         say(item, "No delivery has come yet.");
     }
-    if (ingress->signed_at != TIMESTAMP_UNKNOWN || ingress->strangers == 0)
+    if (ingress->signed_at != TIMESTAMP_UNKNOWN || ingress->rejected_network == 0)
         return;
     item->state = SETUP_WARNING;
     say(item,
         " %llu connection%s from outside allow-from %s closed: GitHub's networks are `hooks` in "
         "https://api.github.com/meta, and change.",
-        (unsigned long long)ingress->strangers, ingress->strangers == 1 ? "" : "s",
-        ingress->strangers == 1 ? "was" : "were");
+        (unsigned long long)ingress->rejected_network, ingress->rejected_network == 1 ? "" : "s",
+        ingress->rejected_network == 1 ? "was" : "were");
 }
 
 static void judge_export(const struct setup_facts *facts, struct setup_item *item)

@@ -16,20 +16,20 @@
 
 // --- rate limit -----------------------------------------------------------------------------------
 
-bool log_limit_allows(struct log_limit *limit, timestamp_ns now, uint64_t *held_back)
+bool log_limit_allows(struct log_limit *limit, timestamp_ns now, uint64_t *suppressed)
 {
-    *held_back = 0;
+    *suppressed = 0;
     if (limit->lines == 0 || now - limit->window_start >= LOG_LIMIT_WINDOW) {
         limit->window_start = now;
         limit->lines = 0;
     }
     if (limit->lines == LOG_LIMIT_LINES) {
-        limit->held_back++;
+        limit->suppressed++;
         return false;
     }
     limit->lines++;
-    *held_back = limit->held_back;
-    limit->held_back = 0;
+    *suppressed = limit->suppressed;
+    limit->suppressed = 0;
     return true;
 }
 

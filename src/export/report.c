@@ -32,7 +32,7 @@ static const char *words_of(enum export_trouble trouble)
     return "collector does not accept records, will retry";
 }
 
-static void log_failure(struct exporter *exporter, timestamp_ns now, uint64_t held_back)
+static void log_failure(struct exporter *exporter, timestamp_ns now, uint64_t suppressed)
 {
     struct export_report *report = &exporter->report;
     char next_try[TIMESTAMP_TEXT_SIZE];
@@ -44,7 +44,7 @@ static void log_failure(struct exporter *exporter, timestamp_ns now, uint64_t he
              LOG_STRING("trouble", export_trouble_text(report->trouble)),
              LOG_STRING("error", report->message), LOG_INT("failures", exporter->plan.failures),
              LOG_STRING("next_try", duration_format_short(wait, next_try)),
-             LOG_INT("held_back", held_back));
+             LOG_INT("suppressed", suppressed));
 }
 
 // Logs one line when the trouble begins, one when its kind changes, and one from time to time while it lasts.
@@ -62,15 +62,15 @@ void report_failure(struct exporter *exporter, enum export_trouble trouble, int 
     engine_note_export(exporter->engine, export_trouble_text(trouble));
     (void)snprintf(report->message, sizeof report->message, "%s", message);
 
-    uint64_t held_back = 0;
+    uint64_t suppressed = 0;
     if (report->is_logged) {
         duration_ns least = report->logged_trouble == trouble ? REPEAT_INTERVAL : CHANGE_INTERVAL;
         if (now - report->logged_at < least)
             return;
-    } else if (!log_limit_allows(&report->outages, now, &held_back)) {
+    } else if (!log_limit_allows(&report->outages, now, &suppressed)) {
         return;
     }
-    log_failure(exporter, now, held_back);
+    log_failure(exporter, now, suppressed);
 }
 
 static uint64_t count_waiting(struct exporter *exporter)
@@ -103,31 +103,31 @@ void report_end(struct exporter *exporter, timestamp_ns started)
 
 void report_dead_letter(struct exporter *exporter, uint64_t sequence, const char *reason)
 {
-    uint64_t held_back;
-    if (log_limit_allows(&exporter->report.dead_letters, timestamp_monotonic(), &held_back))
+    uint64_t suppressed;
+    if (log_limit_allows(&exporter->report.dead_letters, timestamp_monotonic(), &suppressed))
         log_error("record refused by the collector, kept as dead letter",
                   LOG_INT("sequence", sequence), LOG_STRING("reason", reason),
-                  LOG_STRING("endpoint", exporter->url), LOG_INT("held_back", held_back));
+                  LOG_STRING("endpoint", exporter->url), LOG_INT("suppressed", suppressed));
 }
 
 void report_quarantined(struct exporter *exporter, uint64_t sequence, const char *reason)
 {
-    uint64_t held_back;
-    if (log_limit_allows(&exporter->report.quarantine, timestamp_monotonic(), &held_back))
+    uint64_t suppressed;
+    if (log_limit_allows(&exporter->report.quarantine, timestamp_monotonic(), &suppressed))
         log_warn("record refused while others are accepted: quarantined, tried again now and then",
                  LOG_INT("sequence", sequence), LOG_STRING("reason", reason),
                  LOG_STRING("endpoint", exporter->url),
                  LOG_INT("quarantined_records", exporter->plan.quarantine.count),
-                 LOG_INT("held_back", held_back));
+                 LOG_INT("suppressed", suppressed));
 }
 
 void report_partial(struct exporter *exporter, int64_t rejected_spans, const char *message)
 {
-    uint64_t held_back;
-    if (log_limit_allows(&exporter->report.partial, timestamp_monotonic(), &held_back))
+    uint64_t suppressed;
+    if (log_limit_allows(&exporter->report.partial, timestamp_monotonic(), &suppressed))
         log_warn(rejected_spans > 0 ? "collector rejected spans" : "collector has a remark",
                  LOG_INT("rejected_spans", rejected_spans), LOG_STRING("message", message),
-                 LOG_STRING("endpoint", exporter->url), LOG_INT("held_back", held_back));
+                 LOG_STRING("endpoint", exporter->url), LOG_INT("suppressed", suppressed));
 }
 
 void report_type(struct exporter *exporter, struct slice content_type)

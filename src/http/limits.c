@@ -200,7 +200,7 @@ struct place {
 struct failures {
     pthread_mutex_t mutex; // guards all below
     uint64_t seed;
-    uint64_t slowed;
+    uint64_t delayed_401;
     struct place places[SETS][PLACES];
 };
 
@@ -274,17 +274,17 @@ duration_ns failures_note(struct failures *failures, const struct net_ip *ip, ti
     forgive(place, now);
     place->count++;
     duration_ns delay = delay_of(place->count);
-    failures->slowed += delay > 0 ? 1 : 0;
+    failures->delayed_401 += delay > 0 ? 1 : 0;
     pthread_mutex_unlock(&failures->mutex);
     return delay;
 }
 
-uint64_t failures_slowed(struct failures *failures)
+uint64_t failures_delayed(struct failures *failures)
 {
     pthread_mutex_lock(&failures->mutex);
-    uint64_t slowed = failures->slowed;
+    uint64_t delayed_401 = failures->delayed_401;
     pthread_mutex_unlock(&failures->mutex);
-    return slowed;
+    return delayed_401;
 }
 
 // --- X-Forwarded-For, read from its right end -----------------------------------------------------

@@ -218,19 +218,19 @@ void net_listener_use_tls(struct net_listener *listener, struct net_tls *tls)
 
 static void log_refusal(struct net_listener *listener, const struct error *error)
 {
-    uint64_t held_back;
+    uint64_t suppressed;
 
-    if (log_limit_allows(&listener->refusals, timestamp_monotonic(), &held_back))
-        log_warn("connection refused", LOG_REASON(error), LOG_INT("held_back", held_back));
+    if (log_limit_allows(&listener->refusals, timestamp_monotonic(), &suppressed))
+        log_warn("connection refused", LOG_REASON(error), LOG_INT("suppressed", suppressed));
 }
 
 static void log_rest(struct net_listener *listener, int number)
 {
-    uint64_t held_back;
+    uint64_t suppressed;
 
-    if (log_limit_allows(&listener->rests, timestamp_monotonic(), &held_back))
+    if (log_limit_allows(&listener->rests, timestamp_monotonic(), &suppressed))
         log_warn("connections cannot be accepted", LOG_STRING("error", strerror(number)),
-                 LOG_INT("connections", listener->connections), LOG_INT("held_back", held_back));
+                 LOG_INT("connections", listener->connections), LOG_INT("suppressed", suppressed));
 }
 
 static void welcome(struct net_listener *listener, int fd, const struct net_address *peer)

@@ -147,13 +147,13 @@ static void log_answer(const struct http_conn *conn, int status, const char *rea
     const struct http_head *head = &conn->parser.message;
     bool is_suspect = status == 400 || status == 401;
     char peer[NET_ADDRESS_TEXT_SIZE] = "gone";
-    uint64_t held_back = 0;
+    uint64_t suppressed = 0;
 
     if (!log_is_enabled(is_suspect ? LOG_WARN : LOG_DEBUG))
         return;
     struct webhook *webhook = webhook_of(conn);
     struct log_limit *limit = status == 401 ? &webhook->signature_lines : &webhook->malformed_lines;
-    if (is_suspect && !log_limit_allows(limit, timestamp_monotonic(), &held_back))
+    if (is_suspect && !log_limit_allows(limit, timestamp_monotonic(), &suppressed))
         return;
     if (conn->connection != NULL)
         net_address_format(net_connection_peer(conn->connection), peer);
@@ -163,8 +163,8 @@ static void log_answer(const struct http_conn *conn, int status, const char *rea
         LOG_SLICE("delivery", header_for_log(head, SLICE("x-github-delivery"))),
         LOG_SLICE("event", header_for_log(head, SLICE("x-github-event"))),
         LOG_STRING("peer", peer),
-        // LOG_END omits the field if no lines were held back.
-        held_back > 0 ? LOG_INT("held_back", held_back) : LOG_END,
+        // LOG_END omits the field if no lines were suppressed.
+        suppressed > 0 ? LOG_INT("suppressed", suppressed) : LOG_END,
         LOG_END,
     };
     log_write(is_suspect ? LOG_WARN : LOG_DEBUG, "request", fields);
@@ -205,7 +205,7 @@ static bool may_come(void *context, const struct net_address *peer)
         (net_ip_from_address(peer, &ip) &&
          (net_network_list_holds(&options->trusted_proxies, &ip) || is_allowed(options, &ip))))
         return true;
-    add(&webhook->counters.sums.strangers);
+    add(&webhook->counters.sums.rejected_network);
     log_debug("connection closed: not in allow-from",
               LOG_STRING("peer", net_address_format(peer, text)));
     return false;
@@ -271,11 +271,11 @@ static void log_lost_delivery(const struct http_conn *conn, const struct http_he
 {
     struct webhook *webhook = webhook_of(conn);
     char peer[NET_ADDRESS_TEXT_SIZE] = "gone";
-    uint64_t held_back;
+    uint64_t suppressed;
     struct slice path = head->path;
 
     if (!log_is_enabled(LOG_WARN) ||
-        !log_limit_allows(&webhook->path_lines, timestamp_monotonic(), &held_back))
+        !log_limit_allows(&webhook->path_lines, timestamp_monotonic(), &suppressed))
         return;
     if (conn->connection != NULL)
         net_address_format(net_connection_peer(conn->connection), peer);
@@ -285,7 +285,8 @@ static void log_lost_delivery(const struct http_conn *conn, const struct http_he
              LOG_SLICE("path", path), LOG_STRING("webhook_path", webhook->options->webhook_path),
              LOG_SLICE("delivery", header_for_log(head, SLICE("x-github-delivery"))),
              LOG_SLICE("event", header_for_log(head, SLICE("x-github-event"))),
-             LOG_STRING("peer", peer), held_back > 0 ? LOG_INT("held_back", held_back) : LOG_END);
+             LOG_STRING("peer", peer),
+             suppressed > 0 ? LOG_INT("suppressed", suppressed) : LOG_END);
 }
 
 static void refuse_path(struct http_conn *conn, const struct http_head *head)
@@ -485,13 +486,13 @@ static void answer_ignored(struct http_conn *conn, const struct github_event *ev
 // Logs for each ping whether the webhook is configured correctly.
 static void log_ping(struct webhook *webhook, const struct github_hook *hook)
 {
-    uint64_t held_back;
+    uint64_t suppressed;
     char missing[SETUP_MISSING_SIZE];
     bool is_right = setup_describe_missing(hook, missing);
 
-    if (!log_limit_allows(&webhook->ping_lines, timestamp_monotonic(), &held_back))
+    if (!log_limit_allows(&webhook->ping_lines, timestamp_monotonic(), &suppressed))
         return;
-    const struct log_field held = held_back > 0 ? LOG_INT("held_back", held_back) : LOG_END;
+    const struct log_field held = suppressed > 0 ? LOG_INT("suppressed", suppressed) : LOG_END;
     const struct log_field fields[] = {
         LOG_SLICE("of", hook->owner),
         LOG_SLICE("type", hook->type),

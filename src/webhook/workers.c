@@ -490,8 +490,8 @@ void ingress_read_counters(struct ingress *ingress, struct ingress_counters *cou
 {
     *counters = (struct ingress_counters){0};
     if (ingress->addresses != NULL)
-        counters->crowded = address_counts_refusals(ingress->addresses);
-    counters->slowed = failures_slowed(ingress->failures);
+        counters->rejected_per_address = address_counts_refusals(ingress->addresses);
+    counters->delayed_401 = failures_delayed(ingress->failures);
     for (size_t i = 0; i < ingress->worker_count; i++) {
         add_sums(&ingress->workers[i].webhook.counters.sums, counters);
         counters->connections += atomic_load(&ingress->workers[i].host.connections);
@@ -520,7 +520,7 @@ void ingress_read_setup(struct ingress *ingress, struct ingress_setup *setup)
     setup->signed_at = ingress_signed_at(ingress);
     for (size_t i = 0; i < ingress->worker_count; i++) {
         const struct webhook_counters *each = &ingress->workers[i].webhook.counters;
-        setup->strangers += atomic_load(&each->sums.strangers);
+        setup->rejected_network += atomic_load(&each->sums.rejected_network);
         for (size_t event = 0; event < GITHUB_EVENT_KINDS; event++) {
             setup->event_at[event] =
                 timestamp_later(setup->event_at[event], read_time(&each->event_at[event]));

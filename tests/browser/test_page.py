@@ -353,7 +353,7 @@ class Troubles(PageTest):
 
 
 class Strangers(PageTest):
-    def test_names_of_strangers_are_shown_as_text(self):
+    def test_names_of_untrusted_clients_are_shown_as_text(self):
         daemon = self.new_daemon()
         run, finished = hostile_run(), hostile_run()
         daemon.accept(run.requested(), *(job.queued() for job in run.jobs), run.jobs[0].in_progress(), *finished.timeline())

@@ -1,4 +1,4 @@
-// X-Forwarded-For as strangers write it, behind trusted proxies: nobody takes another one's place. The
+// X-Forwarded-For as untrusted clients write it, behind trusted proxies: nobody takes another one's place. The
 // first line names the proxies, the rest stands among the fields of a request.
 #include "../../src/app/config.h"
 #include "ghatrace/http/limits.h"

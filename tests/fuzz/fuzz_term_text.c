@@ -1,4 +1,4 @@
-// Names from strangers on a terminal: what is let through can steer nothing and fits.
+// Untrusted names on a terminal: what remains cannot control it, and fits.
 #include "fuzz.h"
 #include "ghatrace/base/utf8.h"
 #include "ghatrace/term/text.h"

@@ -548,7 +548,7 @@ def besiege(name):
             duplicates = int((re.search(r"(\d+) x 200", again) or [0, 0])[1])
             lost = max(0, accepted - duplicates)
         usage.stop()
-        held_back = sum(int(number) for number in re.findall(r"held_back=(\d+)", daemon.log))
+        suppressed = sum(int(number) for number in re.findall(r"suppressed=(\d+)", daemon.log))
         lines = len(daemon.log.splitlines())
         daemon.stop()
         most = "" if attack.most is None else f" (at most {attack.most:.0f})"
@@ -559,7 +559,7 @@ def besiege(name):
               f"  honest         {honest}\n"
               f"  lost           {lost}\n"
               f"  daemon         {usage.most / 1024:.1f} MiB of its own{most}, {usage.descriptors} descriptors, "
-              f"{used:.1f} s of processor in {lasted:.0f} s; {lines} log lines, {held_back} held back", flush=True)
+              f"{used:.1f} s of processor in {lasted:.0f} s; {lines} log lines, {suppressed} held back", flush=True)
         return good and lost == 0
 
 

@@ -65,12 +65,12 @@ void log_write(enum log_level level, const char *message, const struct log_field
 struct log_limit {
     timestamp_ns window_start; // monotonic
     unsigned lines;
-    uint64_t held_back;
+    uint64_t suppressed;
 };
 
-// True if one more line may be written at `now` (timestamp_monotonic). `*held_back` is then the number of lines
+// True if one more line may be written at `now` (timestamp_monotonic). `*suppressed` is then the number of lines
 // suppressed since the last one written; the line should report it.
-bool log_limit_allows(struct log_limit *limit, timestamp_ns now, uint64_t *held_back);
+bool log_limit_allows(struct log_limit *limit, timestamp_ns now, uint64_t *suppressed);
 
 // --- log queue ------------------------------------------------------------------------------------
 // How log lines are written to standard error: at once by the caller, for tools, or, after log_start(), by a separate

@@ -60,7 +60,7 @@ void failures_destroy(struct failures *failures);
 // the response: 0 at first, then 1 s, 2 s and FAILURES_SLOWEST as failures continue. From any thread.
 duration_ns failures_note(struct failures *failures, const struct net_ip *ip, timestamp_ns now);
 // Number of delayed responses.
-uint64_t failures_slowed(struct failures *failures);
+uint64_t failures_delayed(struct failures *failures);
 
 // --- the client address behind trusted proxies. Pure ----------------------------------------------
 

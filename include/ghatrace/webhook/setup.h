@@ -45,7 +45,7 @@ struct ingress_setup {
     struct ingress_refused wrong_path;         // likewise, to another path than the webhook's
     char path[INGRESS_SETUP_TEXT_SIZE];        // the last of these; cut to size, printable ASCII
     struct ingress_hook hook;
-    uint64_t strangers; // connections closed because of allow-from
+    uint64_t rejected_network; // connections closed because of allow-from
     // Grows when there is something new to display; in a flood of refusals it grows more and more slowly.
     uint64_t version;
 };

@@ -125,14 +125,14 @@ extern const char *const ingress_refusal_names[INGRESS_REFUSALS];
     ROW(requests, )                                         /* health and readiness included */    \
     ROW(deliveries, [GITHUB_EVENT_KINDS][INGRESS_OUTCOMES]) /* by type, ignored ones, too */       \
     ROW(refusals, [INGRESS_REFUSALS])                                                              \
-    ROW(strangers, ) /* connections closed because of allow_from */
+    ROW(rejected_network, ) /* connections closed because of allow_from */
 
 // Since the start of the process.
 struct ingress_counters {
     INGRESS_COUNTER_LIST(LIST_COUNTER)
-    uint64_t connections; // currently open
-    uint64_t crowded;     // connections closed because of max_connections_per_address
-    uint64_t slowed;      // delayed 401s, for too many failures of one client
+    uint64_t connections;          // currently open
+    uint64_t rejected_per_address; // connections closed because of max_connections_per_address
+    uint64_t delayed_401;          // delayed 401s, for too many failures of one client
 };
 void ingress_read_counters(struct ingress *ingress, struct ingress_counters *counters);
 

@@ -104,8 +104,8 @@ static void the_longest_message_is_whole(void **state)
     expect(&scene, SETUP_SECRET, SETUP_WRONG, "None was accepted yet.");
     expect(&scene, SETUP_PATH, SETUP_WRONG, "None was accepted yet.");
     scene.ingress.signed_at = NOW - NS_PER_SECOND;
-    expect(&scene, SETUP_SECRET, SETUP_WRONG, "strangers sent them.");
-    expect(&scene, SETUP_PATH, SETUP_WARNING, "strangers sent them.");
+    expect(&scene, SETUP_SECRET, SETUP_WRONG, "the requests did not come from GitHub.");
+    expect(&scene, SETUP_PATH, SETUP_WARNING, "the requests did not come from GitHub.");
 }
 
 static void a_good_delivery_makes_it_right_and_a_few_bad_ones_after_it_are_a_warning(void **state)
@@ -117,9 +117,11 @@ static void a_good_delivery_makes_it_right_and_a_few_bad_ones_after_it_are_a_war
     scene.ingress.wrong_path = refused(5, NOW - 10 * NS_PER_SECOND);
     scene.ingress.signed_at = NOW - 11 * NS_PER_SECOND;
     expect(&scene, SETUP_SECRET, SETUP_WARNING, "The last that was accepted came at 2026-");
-    expect(&scene, SETUP_SECRET, SETUP_WARNING, "Unless they are GitHub's, strangers sent them.");
+    expect(&scene, SETUP_SECRET, SETUP_WARNING,
+           "unless they are GitHub's, the requests did not come from GitHub.");
     expect(&scene, SETUP_PATH, SETUP_WARNING, "not the path of webhooks");
-    expect(&scene, SETUP_PATH, SETUP_WARNING, "Unless they are GitHub's, strangers sent them.");
+    expect(&scene, SETUP_PATH, SETUP_WARNING,
+           "unless they are GitHub's, the requests did not come from GitHub.");
     scene.ingress.wrong_signature.in_a_row = 3;
     expect(&scene, SETUP_SECRET, SETUP_WRONG, "The last that was accepted came at 2026-");
     scene.ingress.signed_at = NOW - 9 * NS_PER_SECOND;
@@ -193,7 +195,7 @@ static void the_last_delivery_and_the_collector_are_told(void **state)
     set_scene(&scene);
     expect(&scene, SETUP_DELIVERY, SETUP_UNKNOWN, "No delivery has come yet.");
     expect(&scene, SETUP_EXPORT, SETUP_OK, "Nothing is exported");
-    scene.ingress.strangers = 3;
+    scene.ingress.rejected_network = 3;
     expect(&scene, SETUP_DELIVERY, SETUP_WARNING,
            "3 connections from outside allow-from were closed");
     scene.ingress.signed_at = NOW;

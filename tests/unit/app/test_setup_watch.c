@@ -32,7 +32,7 @@ static void what_becomes_wrong_is_said_once_and_again_when_it_is_right(void **st
     assert_true(wants(&watch, SETUP_WRONG, 3, START + 3 * NS_PER_DAY));
 }
 
-static void whatever_strangers_do_there_is_a_line_a_minute_at_most(void **state)
+static void whatever_untrusted_clients_do_there_is_a_line_a_minute_at_most(void **state)
 {
     struct setup_watch watch = {0};
     unsigned lines = 0;
@@ -69,7 +69,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_becomes_wrong_is_said_once_and_again_when_it_is_right),
-        cmocka_unit_test(whatever_strangers_do_there_is_a_line_a_minute_at_most),
+        cmocka_unit_test(whatever_untrusted_clients_do_there_is_a_line_a_minute_at_most),
         cmocka_unit_test(what_stays_wrong_is_said_again_each_hour_if_more_was_refused),
         cmocka_unit_test(what_others_log_is_not_logged_again),
     };

@@ -12,10 +12,10 @@
 
 static unsigned count_allowed(struct log_limit *limit, timestamp_ns now, unsigned tries)
 {
-    uint64_t held_back;
+    uint64_t suppressed;
     unsigned allowed = 0;
     for (unsigned i = 0; i < tries; i++)
-        allowed += log_limit_allows(limit, now, &held_back) ? 1 : 0;
+        allowed += log_limit_allows(limit, now, &suppressed) ? 1 : 0;
     return allowed;
 }
 
@@ -32,15 +32,15 @@ static void ten_lines_of_a_kind_are_written_in_a_minute(void **state)
 static void the_next_line_tells_how_many_were_held_back(void **state)
 {
     struct log_limit limit = {0};
-    uint64_t held_back;
+    uint64_t suppressed;
     (void)state;
-    assert_true(log_limit_allows(&limit, START, &held_back));
-    assert_int_equal(held_back, 0);
+    assert_true(log_limit_allows(&limit, START, &suppressed));
+    assert_int_equal(suppressed, 0);
     count_allowed(&limit, START, LOG_LIMIT_LINES - 1 + 33);
-    assert_true(log_limit_allows(&limit, START + LOG_LIMIT_WINDOW, &held_back));
-    assert_int_equal(held_back, 33);
-    assert_true(log_limit_allows(&limit, START + LOG_LIMIT_WINDOW, &held_back));
-    assert_int_equal(held_back, 0);
+    assert_true(log_limit_allows(&limit, START + LOG_LIMIT_WINDOW, &suppressed));
+    assert_int_equal(suppressed, 33);
+    assert_true(log_limit_allows(&limit, START + LOG_LIMIT_WINDOW, &suppressed));
+    assert_int_equal(suppressed, 0);
 }
 
 static void a_window_begins_with_a_line_and_not_with_the_clock(void **state)

@@ -44,9 +44,9 @@ static void the_first_failures_are_answered_at_once(void **state)
 
     (void)state;
     assert_int_equal(note_many(failures, "192.0.2.1", FAILURES_FREE, START), 0);
-    assert_int_equal(failures_slowed(failures), 0);
+    assert_int_equal(failures_delayed(failures), 0);
     assert_int_equal(note(failures, "192.0.2.1", START), NS_PER_SECOND);
-    assert_int_equal(failures_slowed(failures), 1);
+    assert_int_equal(failures_delayed(failures), 1);
     assert_int_equal(note(failures, "192.0.2.2", START), 0);
     failures_destroy(failures);
 }

@@ -1,4 +1,4 @@
-// TLS on bad lines and with bad company: bytes one by one, cut streams, strangers, files that are wrong.
+// TLS on bad lines and with hostile clients: bytes one by one, cut streams, files that are wrong.
 #include "tls_world.h"
 
 #include <netinet/tcp.h>
@@ -129,7 +129,7 @@ static void a_stream_that_is_cut_off_has_not_ended(void **state)
     world_tear_down(&world);
 }
 
-// --- strangers --------------------------------------------------------------------------------------
+// --- untrusted clients --------------------------------------------------------------------------------------
 
 static void what_is_not_tls_is_closed_and_reaches_nobody(void **state)
 {

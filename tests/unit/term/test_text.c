@@ -1,4 +1,4 @@
-// Text of strangers: what may reach a terminal, how wide it is, where it is cut.
+// Untrusted text: what may reach a terminal, how wide it is, where it is cut.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -88,7 +88,7 @@ static const struct {
     {"\u0e17\u0e35\u0e48", "\u0e17\u0e35\u0e48", "?", 1}, // Thai vowel and tone
 };
 
-static void text_of_strangers_is_made_harmless_and_measured(void **state)
+static void text_of_untrusted_clients_is_made_harmless_and_measured(void **state)
 {
     (void)state;
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -199,7 +199,7 @@ static void widths_follow_the_unicode_tables(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(text_of_strangers_is_made_harmless_and_measured),
+        cmocka_unit_test(text_of_untrusted_clients_is_made_harmless_and_measured),
         cmocka_unit_test(a_nul_in_a_name_is_replaced),
         cmocka_unit_test(no_code_point_comes_out_as_a_control),
         cmocka_unit_test(ascii_text_has_nothing_but_printable_ascii),

@@ -1,4 +1,4 @@
-// Pictures of random runs at every width: what holds for each line, whatever strangers wrote.
+// Pictures of random runs at every width: what holds for each line, whatever the names contain.
 /* The widths are measured by the C library's tables (wcwidth), not by ours. */
 #include <setjmp.h>
 #include <stdarg.h>

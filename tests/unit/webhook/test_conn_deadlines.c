@@ -451,7 +451,7 @@ static void an_address_has_its_share_of_places(void **state)
     int fourth = connect_client(&f.server); // both are at work: there is no room
     expect_closed(fourth);
     ingress_read_counters(f.server.ingress, &counters);
-    assert_int_equal(counters.crowded, 1);
+    assert_int_equal(counters.rejected_per_address, 1);
     fake_engine_finish(ENGINE_ACCEPTED);
     fake_engine_finish(ENGINE_ACCEPTED);
     expect_answer(second, 202, NULL);

@@ -24,14 +24,14 @@ static void who_is_not_allowed_is_closed_without_a_word(void **state)
     options.allow_from = (struct net_network_list){.items = &other, .count = 1};
     set_up_with(&f, options);
     expect_closed(f.fd);
-    assert_int_equal(counters_of(&f).strangers, 1);
+    assert_int_equal(counters_of(&f).rejected_network, 1);
     assert_int_equal(counters_of(&f).requests, 0);
     tear_down(&f);
     options.allow_from.items = &here;
     set_up_with(&f, options);
     send_job(f.fd);
     expect_answer(f.fd, 202, ACCEPTED);
-    assert_int_equal(counters_of(&f).strangers, 0);
+    assert_int_equal(counters_of(&f).rejected_network, 0);
     tear_down(&f);
 }
 
@@ -76,7 +76,7 @@ static void behind_a_trusted_proxy_the_client_counts(void **state)
         struct response response = receive_response(f.fd, true);
         if (response.status != cases[i].status)
             fail_msg("%s: %d", cases[i].field, response.status);
-        assert_int_equal(counters_of(&f).strangers, 0);
+        assert_int_equal(counters_of(&f).rejected_network, 0);
         tear_down(&f);
     }
 }
@@ -108,7 +108,7 @@ static void fail_until_slowed(struct fixture *f)
         assert_int_equal(receive_response(f->fd, true).status, 401);
     }
     send_job(f->fd);
-    while (counters_of(f).slowed == 0)
+    while (counters_of(f).delayed_401 == 0)
         usleep(1000);
 }
 
