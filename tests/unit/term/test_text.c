@@ -190,7 +190,8 @@ static void widths_follow_the_unicode_tables(void **state)
         {0x1100, 2},  {0x115f, 2},  {0x1160, 0},  {0x11ff, 0},  {0x1200, 1},  {0x2588, 1},
         {0x25fc, 1},  {0x25fd, 2},  {0x3042, 2},  {0x4e00, 2},  {0xa960, 2},  {0xac00, 2},
         {0xd7a3, 2},  {0xff5e, 2},  {0xff61, 1},  {0xfffd, 1},  {0x1f1e6, 1}, {0x1f5fa, 1},
-        {0x1f600, 2}, {0x1f680, 2}, {0x20000, 2}, {0x3fffd, 2}, {0x3fffe, 1},
+        {0x1f600, 2}, {0x1f680, 2}, {0x20000, 2}, {0x3fffd, 2}, {0x40000, 1}, {0x903, 1},
+        {0x600, 1},   {0xd7b0, 0},  {0x378, 1},   {0xe000, 1},
     };
     for (size_t i = 0; i < sizeof(samples) / sizeof(samples[0]); i++)
         assert_int_equal(text_code_point_width(samples[i].code_point), samples[i].width);
