@@ -10,7 +10,7 @@
 #define CREDENTIALS_MAX 1024 // name, colon and token, decoded
 
 // Compares digests, so that the response time reveals nothing about the token, not even its length.
-static bool is_token(struct ingress_secrets *tokens, struct slice shown)
+static bool is_valid_token(struct ingress_secrets *tokens, struct slice shown)
 {
     uint8_t expected[SHA256_SIZE], actual[SHA256_SIZE];
     bool is_one = false;
@@ -36,8 +36,9 @@ static bool is_basic(struct ingress_secrets *tokens, struct slice encoded)
         return false;
     struct slice pair = {text, len};
     ptrdiff_t colon = slice_find(pair, SLICE(":"));
-    bool is_one = colon >= 0 && is_token(tokens, (struct slice){pair.data + colon + 1,
-                                                                pair.len - (size_t)colon - 1});
+    bool is_one =
+        colon >= 0 &&
+        is_valid_token(tokens, (struct slice){pair.data + colon + 1, pair.len - (size_t)colon - 1});
     digest_wipe(text, sizeof text);
     return is_one;
 }
@@ -53,7 +54,7 @@ static bool has_token(struct ingress_secrets *tokens, const struct http_head *he
     struct slice scheme = {field.data, (size_t)blank};
     struct slice rest = slice_trim((struct slice){field.data + blank, field.len - (size_t)blank});
     if (slice_equals_ignoring_case(scheme, SLICE("Bearer")))
-        return is_token(tokens, rest);
+        return is_valid_token(tokens, rest);
     return slice_equals_ignoring_case(scheme, SLICE("Basic")) && is_basic(tokens, rest);
 }
 

@@ -251,8 +251,8 @@ static enum error_code put_open_job(void *context, const struct job_state *job,
     return json_out_finish(json);
 }
 
-static enum error_code read_labels(struct slice text, struct arena *arena, struct slice *joined,
-                                   struct error *error)
+static enum error_code read_label_filter(struct slice text, struct arena *arena,
+                                         struct slice *joined, struct error *error)
 {
     struct slice *labels;
     size_t count;
@@ -306,7 +306,7 @@ enum error_code api_render_queue(const struct view_sources *sources,
     struct queue queue = {.now = now};
     enum error_code code = read_state(query->state, &filter.state, error);
     if (code == ERROR_NONE)
-        code = read_labels(query->runner_labels, arena, &filter.labels, error);
+        code = read_label_filter(query->runner_labels, arena, &filter.labels, error);
     if (code == ERROR_NONE)
         code = store_begin(sources->store, false, &transaction, error);
     if (code != ERROR_NONE)
@@ -353,7 +353,7 @@ struct latency {
     timestamp_ns start;
 };
 
-static void sum_up(const struct histogram *histogram, struct figures *figures)
+static void summarize_latency(const struct histogram *histogram, struct figures *figures)
 {
     *figures = (struct figures){.count = histogram->count,
                                 .p50 = histogram_percentile(histogram, 50),
@@ -362,7 +362,7 @@ static void sum_up(const struct histogram *histogram, struct figures *figures)
                                 .max = histogram->max};
 }
 
-static enum error_code allocate(struct latency *latency)
+static enum error_code allocate_latency(struct latency *latency)
 {
     enum error_code code = pool_list(latency->transaction, latency->arena, &latency->pools,
                                      &latency->count, latency->error);
@@ -377,7 +377,7 @@ static enum error_code allocate(struct latency *latency)
     return ERROR_NONE;
 }
 
-static enum error_code read_slot(struct latency *latency, size_t slot)
+static enum error_code read_latency_slot(struct latency *latency, size_t slot)
 {
     timestamp_ns from = latency->start + (duration_ns)slot * latency->slot_length;
     memset(latency->slot, 0, latency->count * sizeof *latency->slot);
@@ -385,14 +385,14 @@ static enum error_code read_slot(struct latency *latency, size_t slot)
         latency_read(latency->transaction, from, from + latency->slot_length, latency->pools,
                      latency->count, latency->slot, latency->error);
     for (size_t i = 0; i < latency->count && code == ERROR_NONE; i++) {
-        sum_up(&latency->slot[i], &latency->rows[i].slots[slot]);
+        summarize_latency(&latency->slot[i], &latency->rows[i].slots[slot]);
         histogram_merge(&latency->whole[i], &latency->slot[i]);
     }
     return code;
 }
 
 // Most jobs first; then by name, so that the order of rows is stable.
-static int compare_rows(const void *left, const void *right)
+static int compare_pool_latencies(const void *left, const void *right)
 {
     const struct pool_latency *a = left, *b = right;
     if (a->whole.count != b->whole.count)
@@ -441,10 +441,10 @@ static void put_rows(struct json_out *json, struct latency *latency)
 {
     for (size_t i = 0; i < latency->count; i++) {
         latency->rows[i].pool = &latency->pools[i];
-        sum_up(&latency->whole[i], &latency->rows[i].whole);
+        summarize_latency(&latency->whole[i], &latency->rows[i].whole);
     }
     if (latency->count > 1)
-        qsort(latency->rows, latency->count, sizeof *latency->rows, compare_rows);
+        qsort(latency->rows, latency->count, sizeof *latency->rows, compare_pool_latencies);
     json_out_open_array(json, "pools");
     for (size_t i = 0; i < latency->count && latency->rows[i].whole.count > 0; i++)
         put_row(json, latency, &latency->rows[i]);
@@ -466,9 +466,9 @@ enum error_code api_render_latency(const struct view_sources *sources, bool is_d
     enum error_code code = store_begin(sources->store, false, &latency.transaction, error);
     if (code != ERROR_NONE)
         return code;
-    code = allocate(&latency);
+    code = allocate_latency(&latency);
     for (size_t i = 0; i < latency.slot_count && code == ERROR_NONE; i++)
-        code = read_slot(&latency, i);
+        code = read_latency_slot(&latency, i);
     json_out_init(&json, out);
     json_out_open_object(&json, NULL);
     json_out_time(&json, "now", now);
@@ -598,7 +598,7 @@ static void put_events(struct json_out *json, const struct ingress_counters *cou
     json_out_close_object(json);
 }
 
-static void put_deliveries(struct json_out *json, const struct health_figures *figures)
+static void api_put_deliveries(struct json_out *json, const struct health_figures *figures)
 {
     json_out_open_object(json, "deliveries");
     for (size_t outcome = 0; outcome < INGRESS_OUTCOMES; outcome++) {
@@ -612,7 +612,7 @@ static void put_deliveries(struct json_out *json, const struct health_figures *f
     json_out_close_object(json);
 }
 
-static void put_header_file(struct json_out *json, const struct export_header_file *file)
+static void api_put_header_file(struct json_out *json, const struct export_header_file *file)
 {
     struct export_header_file_status status;
     if (file == NULL) {
@@ -628,8 +628,8 @@ static void put_header_file(struct json_out *json, const struct export_header_fi
     json_out_close_object(json);
 }
 
-static void put_trouble(struct json_out *json, const struct view_sources *sources,
-                        const struct export_status *status)
+static void api_put_trouble(struct json_out *json, const struct view_sources *sources,
+                            const struct export_status *status)
 {
     char category[HEALTH_CATEGORY_SIZE];
     bool is_off = sources->exporter == NULL;
@@ -661,14 +661,14 @@ static void put_export(struct json_out *json, const struct view_sources *sources
     put_health_figures(json, figures, "");
     json_out_open_object(json, "export");
     json_out_text(json, "endpoint", slice_from_string(sources->export_url));
-    put_trouble(json, sources, &figures->exporting);
+    api_put_trouble(json, sources, &figures->exporting);
     json_out_count(json, "delivered_records", figures->exporter.sent_records);
     put_health_figures(json, figures, "export");
-    put_header_file(json, sources->header_file);
+    api_put_header_file(json, sources->header_file);
     json_out_close_object(json);
 }
 
-static void put_overflow(struct json_out *json, const struct engine_overflow *overflow)
+static void api_put_overflow(struct json_out *json, const struct engine_overflow *overflow)
 {
     json_out_open_object(json, "series_overflow");
     json_out_count(json, "sets", overflow->sets);
@@ -679,7 +679,8 @@ static void put_overflow(struct json_out *json, const struct engine_overflow *ov
 }
 
 // Counts of the current hour, and of the previous hour if there are any.
-static void put_notes(struct json_out *json, const struct health_figures *figures, timestamp_ns now)
+static void api_put_notes(struct json_out *json, const struct health_figures *figures,
+                          timestamp_ns now)
 {
     const struct store_sheds *sheds = &figures->usage.sheds;
     timestamp_ns hour = now - now % NS_PER_HOUR;
@@ -751,7 +752,7 @@ enum error_code api_render_status(const struct view_sources *sources, timestamp_
     json_out_text(&json, "reason",
                   figures.is_ready ? SLICE_EMPTY : slice_from_string(figures.trouble.message));
     json_out_time(&json, "last_delivery_at", figures.engine.last_event_at);
-    put_deliveries(&json, &figures);
+    api_put_deliveries(&json, &figures);
     put_setup(&json, sources, &figures, now);
     put_export(&json, sources, &figures);
     json_out_open_object(&json, "store");
@@ -759,9 +760,9 @@ enum error_code api_render_status(const struct view_sources *sources, timestamp_
     json_out_count(&json, "open_runs", figures.open_runs);
     json_out_count(&json, "finished_runs", figures.finished_runs);
     json_out_count(&json, "set_aside", figures.set_aside.kept);
-    put_notes(&json, &figures, now);
+    api_put_notes(&json, &figures, now);
     json_out_close_object(&json);
-    put_overflow(&json, &figures.overflow);
+    api_put_overflow(&json, &figures.overflow);
     json_out_text(&json, "listen", slice_from_string(sources->listen));
     json_out_text(&json, "webhook_path", slice_from_string(sources->webhook_path));
     json_out_count(&json, "history_seconds", (uint64_t)(sources->history / NS_PER_SECOND));

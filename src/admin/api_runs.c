@@ -161,7 +161,7 @@ struct listing {
 
 // --- filters --------------------------------------------------------------------------------------
 
-static bool contains(struct slice text, struct slice part)
+static bool contains_text(struct slice text, struct slice part)
 {
     if (part.len == 0 || part.len > text.len)
         return part.len == 0;
@@ -175,17 +175,18 @@ static bool holds_text(const struct run_view *run, struct slice part)
 {
     char id[24];
     int len = snprintf(id, sizeof id, "%" PRId64, run->run_id);
-    return contains(run->repository, part) || contains(run->workflow, part) ||
-           contains(run->branch, part) || contains(run->title, part) ||
-           contains((struct slice){id, (size_t)len}, part);
+    return contains_text(run->repository, part) || contains_text(run->workflow, part) ||
+           contains_text(run->branch, part) || contains_text(run->title, part) ||
+           contains_text((struct slice){id, (size_t)len}, part);
 }
 
-static bool is_wanted(const struct listing *listing, const struct run_view *run)
+static bool is_listed_run(const struct listing *listing, const struct run_view *run)
 {
     const struct api_runs_query *query = listing->query;
     return (query->server.len == 0 || slice_equals(run->server, listing->server)) &&
-           contains(run->repository, query->repository) &&
-           contains(run->workflow, query->workflow) && contains(run->branch, query->branch) &&
+           contains_text(run->repository, query->repository) &&
+           contains_text(run->workflow, query->workflow) &&
+           contains_text(run->branch, query->branch) &&
            (query->result.len == 0 || slice_equals_ignoring_case(run->result, query->result)) &&
            holds_text(run, query->text);
 }
@@ -253,7 +254,7 @@ static enum error_code list_finished(struct listing *listing)
         arena_clear(&listing->run_arena);
         if (run_view_from_recent(&recent, &listing->run_arena, &run) != ERROR_NONE)
             return error_set(listing->error, ERROR_MEMORY, "list runs: out of memory");
-        if (is_wanted(listing, &run))
+        if (is_listed_run(listing, &run))
             put_run(listing, &run);
     }
     write_place(&place, listing->next);
@@ -316,7 +317,7 @@ static enum error_code load_open_run(struct listing *listing, const struct store
 }
 
 // Counts an open run whose state is missing or unreadable.
-static enum error_code leave_out(const struct listing *listing)
+static enum error_code skip_unreadable_run(const struct listing *listing)
 {
     store_note_unreadable(listing->transaction);
     return ERROR_NONE;
@@ -330,14 +331,14 @@ static enum error_code take_open_run(struct listing *listing, const struct store
     if (has_filter(listing->query)) {
         enum error_code code = load_open_run(listing, place, 0, &run);
         if (code == ERROR_NOT_FOUND)
-            return leave_out(listing);
-        if (code != ERROR_NONE || !is_wanted(listing, &run))
+            return skip_unreadable_run(listing);
+        if (code != ERROR_NONE || !is_listed_run(listing, &run))
             return code;
     }
     enum error_code code =
         load_open_run(listing, place, jobs < OPEN_RUN_JOBS ? jobs : OPEN_RUN_JOBS, &run);
     if (code == ERROR_NOT_FOUND)
-        return leave_out(listing);
+        return skip_unreadable_run(listing);
     if (code == ERROR_NONE)
         put_run(listing, &run);
     return code;

@@ -84,7 +84,7 @@ static struct live_seen look(const struct live *live)
 }
 
 // A change in the number of failures alone is not sent.
-static bool is_same(const struct live_seen *a, const struct live_seen *b)
+static bool is_unchanged(const struct live_seen *a, const struct live_seen *b)
 {
     return a->commits == b->commits && a->is_ready == b->is_ready &&
            a->has_usable_headers == b->has_usable_headers && a->setup_version == b->setup_version &&
@@ -109,7 +109,7 @@ static void on_tick(void *context)
     struct error error = {.code = ERROR_NONE};
     struct live_seen seen = look(live);
 
-    if (!is_same(&seen, &live->seen)) {
+    if (!is_unchanged(&seen, &live->seen)) {
         live->seen = seen;
         live->quiet_ticks = 0;
         if (render(live, &error) == ERROR_NONE)
@@ -126,7 +126,7 @@ static void on_tick(void *context)
 
 // --- subscribers ----------------------------------------------------------------------------------
 
-static void on_closed(void *context)
+static void on_stream_closed(void *context)
 {
     struct live_subscriber *subscriber = context;
 
@@ -154,7 +154,7 @@ void live_handle(void *context, const struct admin_request *request, struct admi
     admin_response_set_field(reply, "Cache-Control", "no-store, no-transform");
     admin_response_set_field(reply, "Content-Encoding", "identity");
     subscriber->live = live;
-    subscriber->stream = admin_response_stream(reply, on_closed, subscriber);
+    subscriber->stream = admin_response_stream(reply, on_stream_closed, subscriber);
     if (subscriber->stream == NULL) {
         memory_free(subscriber);
         return;

@@ -19,19 +19,19 @@
 
 #define NUMBER_SIZE 40
 
-static void put(struct metrics_text *text, struct slice piece)
+static void put_metrics(struct metrics_text *text, struct slice piece)
 {
     if (text->code == ERROR_NONE)
         text->code = buffer_append_slice(text->out, piece);
 }
 
-static void put_string(struct metrics_text *text, const char *piece)
+static void put_chars(struct metrics_text *text, const char *piece)
 {
-    put(text, slice_from_string(piece));
+    put_metrics(text, slice_from_string(piece));
 }
 
 // Label values: backslash, quotation mark and line feed are escaped, everything else is unchanged, in both formats.
-static void put_escaped(struct metrics_text *text, struct slice value)
+static void put_label_value(struct metrics_text *text, struct slice value)
 {
     size_t start = 0;
     if (value.len == 0)
@@ -43,21 +43,21 @@ static void put_escaped(struct metrics_text *text, struct slice value)
                                                      : NULL;
         if (escape == NULL)
             continue;
-        put(text, (struct slice){value.data + start, i - start});
-        put_string(text, escape);
+        put_metrics(text, (struct slice){value.data + start, i - start});
+        put_chars(text, escape);
         start = i + 1;
     }
-    put(text, (struct slice){value.data + start, value.len - start});
+    put_metrics(text, (struct slice){value.data + start, value.len - start});
 }
 
 static void put_labels(struct metrics_text *text, const struct metrics_label *labels, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
-        put_string(text, i > 0 ? "," : "");
-        put_string(text, labels[i].name);
-        put_string(text, "=\"");
-        put_escaped(text, labels[i].value);
-        put_string(text, "\"");
+        put_chars(text, i > 0 ? "," : "");
+        put_chars(text, labels[i].name);
+        put_chars(text, "=\"");
+        put_label_value(text, labels[i].value);
+        put_chars(text, "\"");
     }
 }
 
@@ -69,7 +69,7 @@ static void put_uint(struct metrics_text *text, uint64_t value)
         digits[--at] = (char)('0' + value % 10);
         value /= 10;
     } while (value > 0);
-    put(text, (struct slice){digits + at, sizeof digits - at});
+    put_metrics(text, (struct slice){digits + at, sizeof digits - at});
 }
 
 // Integers without a decimal point; other numbers so that parsing them gives the same value.
@@ -86,7 +86,7 @@ static void put_number(struct metrics_text *text, double value)
         if (sscanf(number, "%lf", &back) == 1 && !(back < value) && !(back > value))
             break;
     }
-    put_string(text, number);
+    put_chars(text, number);
 }
 
 // `name` is without "_total".
@@ -103,22 +103,22 @@ static void metrics_family(struct metrics_text *text, const char *name, enum met
     const char *const pieces[] = {"# HELP ", name,   suffix, " ",         help, "\n# TYPE ",
                                   name,      suffix, " ",    types[type], "\n"};
     for (size_t i = 0; i < sizeof pieces / sizeof pieces[0]; i++)
-        put_string(text, pieces[i]);
+        put_chars(text, pieces[i]);
 }
 
 void metrics_sample(struct metrics_text *text, const char *name, const char *suffix,
                     const struct metrics_label *labels, size_t count, double value)
 {
-    put_string(text, name);
-    put_string(text, suffix);
+    put_chars(text, name);
+    put_chars(text, suffix);
     if (count > 0) {
-        put_string(text, "{");
+        put_chars(text, "{");
         put_labels(text, labels, count);
-        put_string(text, "}");
+        put_chars(text, "}");
     }
-    put_string(text, " ");
+    put_chars(text, " ");
     put_number(text, value);
-    put_string(text, "\n");
+    put_chars(text, "\n");
 }
 
 void metrics_single(struct metrics_text *text, const char *name, enum metrics_type type,
@@ -136,7 +136,7 @@ static void put_bound(struct metrics_text *text, double bound)
     char number[NUMBER_SIZE];
     bool is_whole = floor(bound) == bound;
     (void)snprintf(number, sizeof number, is_whole ? "%.1f" : "%g", bound);
-    put_string(text, number);
+    put_chars(text, number);
 }
 
 static void put_exemplar(struct metrics_text *text, const struct series_exemplar *exemplar)
@@ -149,9 +149,9 @@ static void put_exemplar(struct metrics_text *text, const struct series_exemplar
     (void)snprintf(rest, sizeof rest, "\"} %.3f %.3f",
                    (double)exemplar->value / (double)NS_PER_SECOND,
                    (double)exemplar->at / (double)NS_PER_SECOND);
-    put_string(text, " # {trace_id=\"");
-    put_string(text, hex);
-    put_string(text, rest);
+    put_chars(text, " # {trace_id=\"");
+    put_chars(text, hex);
+    put_chars(text, rest);
 }
 
 // The labels are the same on each line of a histogram: they are escaped once and copied. `is_open`: the bound
@@ -159,13 +159,13 @@ static void put_exemplar(struct metrics_text *text, const struct series_exemplar
 static void put_line_start(struct metrics_text *text, const char *name, const char *suffix,
                            size_t labels_at, size_t labels_len, bool is_open)
 {
-    put_string(text, name);
-    put_string(text, suffix);
-    put_string(text, labels_len > 0 || is_open ? "{" : "");
+    put_chars(text, name);
+    put_chars(text, suffix);
+    put_chars(text, labels_len > 0 || is_open ? "{" : "");
     if (text->code == ERROR_NONE)
         text->code = buffer_reserve(text->out, labels_len);
     if (text->code == ERROR_NONE)
-        put(text, (struct slice){text->out->data + labels_at, labels_len});
+        put_metrics(text, (struct slice){text->out->data + labels_at, labels_len});
 }
 
 void metrics_put_histogram(struct metrics_text *text, const char *name,
@@ -176,34 +176,34 @@ void metrics_put_histogram(struct metrics_text *text, const char *name,
     size_t labels_at = 0, labels_len = 0;
     for (size_t i = 0; i <= histogram->bound_count && text->code == ERROR_NONE; i++) {
         if (i == 0) {
-            put_string(text, name);
-            put_string(text, "_bucket{");
+            put_chars(text, name);
+            put_chars(text, "_bucket{");
             labels_at = text->out->len;
             put_labels(text, labels, count);
             labels_len = text->out->len - labels_at;
         } else {
             put_line_start(text, name, "_bucket", labels_at, labels_len, true);
         }
-        put_string(text, labels_len > 0 ? ",le=\"" : "le=\"");
+        put_chars(text, labels_len > 0 ? ",le=\"" : "le=\"");
         if (i < histogram->bound_count)
             put_bound(text, histogram->bounds[i]);
         else
-            put_string(text, "+Inf");
-        put_string(text, "\"} ");
+            put_chars(text, "+Inf");
+        put_chars(text, "\"} ");
         sum += histogram->buckets[i];
         put_uint(text, sum);
         if (histogram->exemplars != NULL)
             put_exemplar(text, &histogram->exemplars[i]);
-        put_string(text, "\n");
+        put_chars(text, "\n");
     }
     put_line_start(text, name, "_sum", labels_at, labels_len, false);
-    put_string(text, labels_len > 0 ? "} " : " ");
+    put_chars(text, labels_len > 0 ? "} " : " ");
     put_number(text, histogram->sum);
-    put_string(text, "\n");
+    put_chars(text, "\n");
     put_line_start(text, name, "_count", labels_at, labels_len, false);
-    put_string(text, labels_len > 0 ? "} " : " ");
+    put_chars(text, labels_len > 0 ? "} " : " ");
     put_uint(text, histogram->count);
-    put_string(text, "\n");
+    put_chars(text, "\n");
 }
 
 // --- metrics process ------------------------------------------------------------------------------
@@ -285,7 +285,8 @@ struct queue {
     struct error *error;
 };
 
-static void put_pool(struct queue *queue, const char *name, size_t pool, size_t state, double value)
+static void put_pool_sample(struct queue *queue, const char *name, size_t pool, size_t state,
+                            double value)
 {
     const struct metrics_label labels[] = {
         {"state", slice_from_string(states[state].name)},
@@ -303,8 +304,8 @@ static void put_counts(struct queue *queue)
         "The runner group is known from the start of a job on.");
     for (size_t pool = 0; pool < queue->count; pool++)
         for (size_t i = 0; i < STATES; i++)
-            put_pool(queue, "ghatrace_jobs", pool, i,
-                     (double)queue->pools[pool].counts[states[i].state]);
+            put_pool_sample(queue, "ghatrace_jobs", pool, i,
+                            (double)queue->pools[pool].counts[states[i].state]);
 }
 
 static enum error_code age_of_oldest(struct queue *queue, size_t pool, size_t state,
@@ -332,7 +333,7 @@ static enum error_code put_job_ages(struct queue *queue, timestamp_ns now)
             enum error_code code = age_of_oldest(queue, pool, i, now, &seconds);
             if (code != ERROR_NONE)
                 return code;
-            put_pool(queue, "ghatrace_jobs_oldest_age_seconds", pool, i, seconds);
+            put_pool_sample(queue, "ghatrace_jobs_oldest_age_seconds", pool, i, seconds);
         }
     return ERROR_NONE;
 }
@@ -428,7 +429,7 @@ static size_t fill_labels(const struct series *series, struct metrics_label *lab
     return count;
 }
 
-static double seconds_of(const struct series_sum *sum)
+static double sum_in_seconds(const struct series_sum *sum)
 {
     return (double)sum->seconds + (double)sum->nanoseconds / (double)NS_PER_SECOND;
 }
@@ -442,7 +443,7 @@ static void put_histogram(struct metrics_text *text, const struct family *family
                                                 .bound_count = SERIES_BOUNDS,
                                                 .buckets = from->buckets,
                                                 .count = from->count,
-                                                .sum = seconds_of(&from->sum),
+                                                .sum = sum_in_seconds(&from->sum),
                                                 .exemplars = from->exemplars};
     if (from->count > 0) // few jobs wait for approvals
         metrics_put_histogram(text, family->name, labels, fill_labels(series, labels), &histogram);
@@ -452,7 +453,7 @@ static void put_step(struct metrics_text *text, const char *name, const struct s
 {
     struct metrics_label labels[SERIES_LABELS_MAX];
     size_t count = fill_labels(series, labels);
-    metrics_sample(text, name, "_sum", labels, count, seconds_of(&series->sum));
+    metrics_sample(text, name, "_sum", labels, count, sum_in_seconds(&series->sum));
     metrics_sample(text, name, "_count", labels, count, (double)series->count);
 }
 
@@ -770,7 +771,7 @@ static void put_oldest_delivery(struct metrics_text *text, const struct health_f
                    to_seconds(figures->oldest_delivery));
 }
 
-static void put_identity(struct metrics_text *text, const struct health_figures *figures)
+static void put_build(struct metrics_text *text, const struct health_figures *figures)
 {
     const struct metrics_label version = {"version", SLICE(GHATRACE_VERSION)};
     metrics_single(text, "ghatrace_ready", METRICS_GAUGE,
@@ -874,7 +875,7 @@ const struct health_family health_families[] = {
      FIGURE(usage.sheds.total)},
     {.write = put_oldest_delivery},
     {"ghatrace_finished_runs", METRICS_GAUGE, "Finished runs in the history.", FIGURE(finished_runs)},
-    {.write = put_identity},
+    {.write = put_build},
 };
 // clang-format on
 const size_t health_family_count = sizeof health_families / sizeof health_families[0];

@@ -25,7 +25,7 @@ struct view {
 
 // --- state of a request --------------------------------------------------------------------------
 
-static int status_of(enum error_code code)
+static int error_status(enum error_code code)
 {
     if (code == ERROR_NOT_FOUND)
         return 404;
@@ -45,7 +45,7 @@ struct turn {
     enum error_code code; // the first error
 };
 
-static struct slice get_text(struct turn *turn, const char *name)
+static struct slice get_parameter(struct turn *turn, const char *name)
 {
     struct slice value = SLICE_EMPTY;
     if (turn->code == ERROR_NONE &&
@@ -56,7 +56,7 @@ static struct slice get_text(struct turn *turn, const char *name)
 
 static size_t get_limit(struct turn *turn, size_t usual, size_t most)
 {
-    struct slice text = get_text(turn, "limit");
+    struct slice text = get_parameter(turn, "limit");
     long long number;
     if (text.len == 0)
         return usual;
@@ -71,15 +71,15 @@ static size_t get_limit(struct turn *turn, size_t usual, size_t most)
 // True if the parameter is the second of two words; false if it is the first or absent.
 static bool get_choice(struct turn *turn, const char *name, const char *first, const char *second)
 {
-    struct slice text = get_text(turn, name);
+    struct slice text = get_parameter(turn, name);
     if (turn->code == ERROR_NONE && text.len > 0 && !slice_equals(text, slice_from_string(first)) &&
         !slice_equals(text, slice_from_string(second)))
         turn->code = error_set(&turn->error, ERROR_USAGE, "%s: want %s or %s", name, first, second);
     return slice_equals(text, slice_from_string(second));
 }
 
-static void begin(void *context, const struct admin_request *request, struct admin_response *reply,
-                  struct turn *turn)
+static void begin_turn(void *context, const struct admin_request *request,
+                       struct admin_response *reply, struct turn *turn)
 {
     *turn =
         (struct turn){.view = context, .request = request, .reply = reply, .now = timestamp_now()};
@@ -88,18 +88,18 @@ static void begin(void *context, const struct admin_request *request, struct adm
 }
 
 // Sends the rendered text, or the error.
-static void end(struct turn *turn, const char *content_type)
+static void end_turn(struct turn *turn, const char *content_type)
 {
     if (turn->code == ERROR_NONE)
         admin_response_send(turn->reply, 200, content_type, &turn->out);
     else
-        admin_response_error(turn->reply, status_of(turn->code), turn->error.message);
+        admin_response_error(turn->reply, error_status(turn->code), turn->error.message);
     buffer_release(&turn->out);
 }
 
 static void end_json(struct turn *turn)
 {
-    end(turn, "application/json");
+    end_turn(turn, "application/json");
 }
 
 // --- handlers -------------------------------------------------------------------------------------
@@ -110,20 +110,20 @@ static void handle_metrics(void *context, const struct admin_request *request,
     enum metrics_format format =
         metrics_format_of(http_head_get(request->head, SLICE("accept"), NULL));
     struct turn turn;
-    begin(context, request, reply, &turn);
+    begin_turn(context, request, reply, &turn);
     turn.code = metrics_render(&turn.view->sources, format, turn.now, &turn.out, &turn.error);
     admin_response_set_field(reply, "Vary", "Accept");
-    end(&turn, metrics_content_type(format));
+    end_turn(&turn, metrics_content_type(format));
 }
 
 static void handle_queue(void *context, const struct admin_request *request,
                          struct admin_response *reply)
 {
     struct turn turn;
-    begin(context, request, reply, &turn);
+    begin_turn(context, request, reply, &turn);
     const struct api_queue_query query = {
-        .state = get_text(&turn, "state"),
-        .runner_labels = get_text(&turn, "runner_labels"),
+        .state = get_parameter(&turn, "state"),
+        .runner_labels = get_parameter(&turn, "runner_labels"),
         .limit = get_limit(&turn, API_QUEUE_LIMIT, API_QUEUE_LIMIT_MAX)};
     if (turn.code == ERROR_NONE)
         turn.code = api_render_queue(&turn.view->sources, &query, turn.now, &turn.view->arena,
@@ -135,15 +135,15 @@ static void handle_runs(void *context, const struct admin_request *request,
                         struct admin_response *reply)
 {
     struct turn turn;
-    begin(context, request, reply, &turn);
+    begin_turn(context, request, reply, &turn);
     const struct api_runs_query query = {.open = get_choice(&turn, "state", "finished", "open"),
-                                         .repository = get_text(&turn, "repository"),
-                                         .workflow = get_text(&turn, "workflow"),
-                                         .branch = get_text(&turn, "branch"),
-                                         .result = get_text(&turn, "result"),
-                                         .server = get_text(&turn, "server"),
-                                         .text = get_text(&turn, "q"),
-                                         .cursor = get_text(&turn, "cursor"),
+                                         .repository = get_parameter(&turn, "repository"),
+                                         .workflow = get_parameter(&turn, "workflow"),
+                                         .branch = get_parameter(&turn, "branch"),
+                                         .result = get_parameter(&turn, "result"),
+                                         .server = get_parameter(&turn, "server"),
+                                         .text = get_parameter(&turn, "q"),
+                                         .cursor = get_parameter(&turn, "cursor"),
                                          .limit =
                                              get_limit(&turn, API_RUNS_LIMIT, API_RUNS_LIMIT_MAX)};
     if (turn.code == ERROR_NONE)
@@ -153,7 +153,7 @@ static void handle_runs(void *context, const struct admin_request *request,
 }
 
 // "/api/runs/123/1"; without an attempt, the newest.
-static bool read_run(struct slice path, struct run_question *question)
+static bool read_run_path(struct slice path, struct run_question *question)
 {
     size_t prefix = sizeof RUN_PREFIX - 1;
     return run_question_parse((struct slice){path.data + prefix, path.len - prefix}, question);
@@ -163,10 +163,10 @@ static void handle_run(void *context, const struct admin_request *request,
                        struct admin_response *reply)
 {
     struct turn turn;
-    begin(context, request, reply, &turn);
+    begin_turn(context, request, reply, &turn);
     bool is_otlp = get_choice(&turn, "format", "json", "otlp");
-    struct run_question question = {.server = get_text(&turn, "server")};
-    if (turn.code == ERROR_NONE && !read_run(request->path, &question))
+    struct run_question question = {.server = get_parameter(&turn, "server")};
+    if (turn.code == ERROR_NONE && !read_run_path(request->path, &question))
         turn.code = error_set(&turn.error, ERROR_NOT_FOUND,
                               "want " RUN_PREFIX "RUN or " RUN_PREFIX "RUN/ATTEMPT, in numbers");
     if (turn.code == ERROR_NONE && is_otlp)
@@ -182,7 +182,7 @@ static void handle_latency(void *context, const struct admin_request *request,
                            struct admin_response *reply)
 {
     struct turn turn;
-    begin(context, request, reply, &turn);
+    begin_turn(context, request, reply, &turn);
     bool is_day = get_choice(&turn, "window", "1h", "24h");
     if (turn.code == ERROR_NONE)
         turn.code = api_render_latency(&turn.view->sources, is_day, turn.now, &turn.view->arena,
@@ -194,7 +194,7 @@ static void handle_quarantine(void *context, const struct admin_request *request
                               struct admin_response *reply)
 {
     struct turn turn;
-    begin(context, request, reply, &turn);
+    begin_turn(context, request, reply, &turn);
     size_t limit = get_limit(&turn, API_QUARANTINE_LIMIT, API_QUARANTINE_LIMIT_MAX);
     if (turn.code == ERROR_NONE)
         turn.code = api_render_quarantine(&turn.view->sources, limit, &turn.view->arena, &turn.out,
@@ -206,7 +206,7 @@ static void handle_status(void *context, const struct admin_request *request,
                           struct admin_response *reply)
 {
     struct turn turn;
-    begin(context, request, reply, &turn);
+    begin_turn(context, request, reply, &turn);
     turn.code = api_render_status(&turn.view->sources, turn.now, &turn.out, &turn.error);
     end_json(&turn);
 }

@@ -15,7 +15,7 @@
 // --- parameters of a query: application/x-www-form-urlencoded (WHATWG URL 5.1) --------------------
 
 // Returns the length, or -1 for a '%' that is not followed by two hexadecimal digits.
-static ptrdiff_t decode(struct slice text, char *out)
+static ptrdiff_t decode_query_text(struct slice text, char *out)
 {
     size_t len = 0;
 
@@ -33,7 +33,7 @@ static ptrdiff_t decode(struct slice text, char *out)
     return (ptrdiff_t)len;
 }
 
-static struct slice take_pair(struct slice *query)
+static struct slice take_query_pair(struct slice *query)
 {
     ptrdiff_t end = slice_find(*query, SLICE("&"));
     size_t len = end < 0 ? query->len : (size_t)end;
@@ -48,7 +48,7 @@ bool admin_query_get(struct slice query, const char *name, struct arena *arena, 
 {
     *value = SLICE_EMPTY;
     while (query.len > 0) {
-        struct slice pair = take_pair(&query);
+        struct slice pair = take_query_pair(&query);
         ptrdiff_t equals = slice_find(pair, SLICE("="));
         struct slice key = {pair.data, equals < 0 ? pair.len : (size_t)equals};
         if (!slice_equals(key, slice_from_string(name)))
@@ -59,7 +59,7 @@ bool admin_query_get(struct slice query, const char *name, struct arena *arena, 
         char *text = arena_allocate(arena, raw.len + 1);
         if (text == NULL)
             return false;
-        ptrdiff_t len = decode(raw, text);
+        ptrdiff_t len = decode_query_text(raw, text);
         if (len > 0)
             *value = (struct slice){text, (size_t)len};
         return true;
@@ -109,7 +109,7 @@ struct admin_response {
 
 // --- responses ------------------------------------------------------------------------------------
 
-static void add_field(struct admin_response *reply, const char *name, const char *value)
+static void add_response_field(struct admin_response *reply, const char *name, const char *value)
 {
     if (reply->field_count < sizeof reply->fields / sizeof reply->fields[0])
         reply->fields[reply->field_count++] = (struct http_header){
@@ -120,17 +120,17 @@ void admin_response_set_field(struct admin_response *reply, const char *name, co
 {
     if (strcmp(name, "Cache-Control") == 0)
         reply->has_cache_control = true;
-    add_field(reply, name, value);
+    add_response_field(reply, name, value);
 }
 
 static void add_usual_fields(struct admin_response *reply, struct http_response *answer)
 {
-    add_field(reply, "X-Content-Type-Options", "nosniff");
-    add_field(reply, "Referrer-Policy", "no-referrer");
-    add_field(reply, "Cross-Origin-Resource-Policy", "same-origin");
-    add_field(reply, "Content-Security-Policy", CONTENT_SECURITY_POLICY);
+    add_response_field(reply, "X-Content-Type-Options", "nosniff");
+    add_response_field(reply, "Referrer-Policy", "no-referrer");
+    add_response_field(reply, "Cross-Origin-Resource-Policy", "same-origin");
+    add_response_field(reply, "Content-Security-Policy", CONTENT_SECURITY_POLICY);
     if (!reply->has_cache_control)
-        add_field(reply, "Cache-Control", "no-store");
+        add_response_field(reply, "Cache-Control", "no-store");
     answer->extra = reply->fields;
     answer->extra_count = reply->field_count;
     reply->is_given = true;
@@ -201,7 +201,7 @@ bool admin_stream_send(struct admin_stream *stream, struct slice bytes)
     return http_conn_stream(stream->conn, bytes, STREAM_UNSENT_MAX);
 }
 
-static void on_free(struct http_conn *conn)
+static void on_admin_free(struct http_conn *conn)
 {
     struct admin *admin = conn->host->context;
     struct admin_stream *stream = conn->request;
@@ -267,7 +267,7 @@ static bool is_turned_away(struct admin *admin, struct admin_response *reply,
     return true;
 }
 
-static void take_request(struct http_conn *conn, const struct http_head *head)
+static void take_admin_request(struct http_conn *conn, const struct http_head *head)
 {
     struct admin *admin = conn->host->context;
     struct admin_response reply = {.conn = conn};
@@ -293,7 +293,7 @@ static void take_request(struct http_conn *conn, const struct http_head *head)
         admin_response_error(&reply, 500, "no answer");
 }
 
-static bool on_head(struct http_conn *conn, const struct http_head *head)
+static bool on_admin_head(struct http_conn *conn, const struct http_head *head)
 {
     const struct admin *admin = conn->host->context;
     struct http_response answer;
@@ -301,11 +301,12 @@ static bool on_head(struct http_conn *conn, const struct http_head *head)
     if (health_answers(admin->engine, admin->options.ingress, head, &answer))
         http_conn_respond(conn, &answer);
     else
-        take_request(conn, head);
+        take_admin_request(conn, head);
     return false;
 }
 
-static void on_request(struct http_conn *conn, const struct http_head *head, struct slice body)
+static void on_admin_request(struct http_conn *conn, const struct http_head *head,
+                             struct slice body)
 {
     struct http_response answer;
 
@@ -316,7 +317,7 @@ static void on_request(struct http_conn *conn, const struct http_head *head, str
     http_conn_respond(conn, &answer);
 }
 
-static void on_refused(struct http_conn *conn, int status, const char *reason)
+static void on_admin_refused(struct http_conn *conn, int status, const char *reason)
 {
     (void)conn;
     (void)status;
@@ -324,10 +325,10 @@ static void on_refused(struct http_conn *conn, int status, const char *reason)
 }
 
 static const struct http_service service = {
-    .on_head = on_head,
-    .on_request = on_request,
-    .on_refused = on_refused,
-    .on_free = on_free,
+    .on_head = on_admin_head,
+    .on_request = on_admin_request,
+    .on_refused = on_admin_refused,
+    .on_free = on_admin_free,
 };
 
 // --- the listener ---------------------------------------------------------------------------------
@@ -339,7 +340,7 @@ static void free_admin(struct admin *admin)
 }
 
 // Frees the admin after admin_stop(). While it only winds down, the listener is still open.
-static void on_empty(void *context)
+static void on_admin_empty(void *context)
 {
     struct admin *admin = context;
 
@@ -347,7 +348,7 @@ static void on_empty(void *context)
         free_admin(admin);
 }
 
-static bool is_loopback(const struct net_address *address)
+static bool is_loopback_address(const struct net_address *address)
 {
     struct sockaddr_in6 v6;
     struct sockaddr_in v4;
@@ -402,7 +403,7 @@ enum error_code admin_start(struct net_loop *loop, const struct admin_options *o
                                        .context = admin,
                                        .max_body_bytes = ADMIN_BODY_MAX,
                                        .most_memory = ADMIN_MEMORY,
-                                       .on_empty = on_empty};
+                                       .on_empty = on_admin_empty};
     http_server_init(&admin->host);
     enum error_code code = open_listener(admin, error);
     if (code == ERROR_NONE)
@@ -413,7 +414,7 @@ enum error_code admin_start(struct net_loop *loop, const struct admin_options *o
     }
     admin_use_tls(admin, tls);
     // Uses the bound address, not the configured one: an inherited socket has its own address.
-    admin->access.is_loopback = is_loopback(net_listener_address(admin->host.listener));
+    admin->access.is_loopback = is_loopback_address(net_listener_address(admin->host.listener));
     *out = admin;
     return ERROR_NONE;
 }

@@ -92,8 +92,8 @@ static void show_time(struct inspector *inspector, const char *name, timestamp_n
     PRINT(inspector, "\n");
 }
 
-static void show_version(struct inspector *inspector, const char *name,
-                         const struct state_version *version)
+static void show_layout(struct inspector *inspector, const char *name,
+                        const struct state_version *version)
 {
     char time[TIMESTAMP_TEXT_SIZE];
     if (version->time != TIMESTAMP_UNKNOWN || version->digest != 0)
@@ -212,7 +212,7 @@ static void print_steps(struct inspector *inspector, const struct github_job *bo
 static void print_job_body(struct inspector *inspector, const struct job_state *job)
 {
     const struct github_job *body = &job->body;
-    show_version(inspector, "body from", &job->body_version);
+    show_layout(inspector, "body from", &job->body_version);
     show_text(inspector, "name", body->name);
     show_text(inspector, "workflow", body->workflow_name);
     print_repository(inspector, &job->repository);
@@ -224,11 +224,11 @@ static void print_job_body(struct inspector *inspector, const struct job_state *
     show_time(inspector, "started", body->started_at);
     show_time(inspector, "completed", body->completed_at);
     show_texts(inspector, "labels", body->labels, body->label_count);
-    show_version(inspector, "runner from", &job->runner_version);
+    show_layout(inspector, "runner from", &job->runner_version);
     show_number(inspector, "runner id", job->runner_id);
     show_text(inspector, "runner", job->runner_name);
     show_text(inspector, "runner group", job->runner_group_name);
-    show_version(inspector, "deployment from", &job->deployment_version);
+    show_layout(inspector, "deployment from", &job->deployment_version);
     show_number(inspector, "deployment id", job->deployment_id);
     show_text(inspector, "environment", job->deployment_environment);
     print_steps(inspector, body);
@@ -307,7 +307,7 @@ static const char *run_phase_word(enum run_phase phase)
 static void print_run_body(struct inspector *inspector, const struct run_state *run)
 {
     const struct github_run *body = &run->body;
-    show_version(inspector, "body from", &run->body_version);
+    show_layout(inspector, "body from", &run->body_version);
     show_flag(inspector, "names are left out", run->has_no_body);
     show_number(inspector, "run number", body->run_number);
     show_text(inspector, "title", body->display_title);

@@ -32,7 +32,7 @@ size_t painter_room(const struct painter *painter)
     return painter->terminal.width - painter->column;
 }
 
-static void put_bytes(struct painter *painter, struct slice bytes)
+static void put_painted(struct painter *painter, struct slice bytes)
 {
     if (painter->code == ERROR_NONE)
         painter->code = buffer_append_slice(painter->out, bytes);
@@ -48,7 +48,7 @@ static void switch_style(struct painter *painter, enum style style)
     };
     if (!painter->terminal.colour || painter->current == style)
         return;
-    put_bytes(painter, slice_from_string(sequences[style]));
+    put_painted(painter, slice_from_string(sequences[style]));
     painter->current = style;
 }
 
@@ -65,7 +65,7 @@ const char *painter_separator(const struct painter *painter)
 void painter_newline(struct painter *painter)
 {
     switch_style(painter, STYLE_PLAIN);
-    put_bytes(painter, SLICE("\n"));
+    put_painted(painter, SLICE("\n"));
     painter->column = 0;
     painter->pending = 0;
 }
@@ -90,7 +90,7 @@ static void flush_blanks(struct painter *painter)
     static const char blanks[] = "                                ";
     while (painter->pending > 0) {
         size_t len = painter->pending < sizeof(blanks) - 1 ? painter->pending : sizeof(blanks) - 1;
-        put_bytes(painter, (struct slice){blanks, len});
+        put_painted(painter, (struct slice){blanks, len});
         painter->pending -= len;
     }
 }
@@ -110,7 +110,7 @@ void painter_text(struct painter *painter, enum style style, struct slice clean)
             struct slice visible = {clean.data, word};
             flush_blanks(painter);
             switch_style(painter, style);
-            put_bytes(painter, visible);
+            put_painted(painter, visible);
             painter->column += text_width(visible);
         }
         clean.data += word;
@@ -197,20 +197,20 @@ struct layout {
     size_t least[TABLE_COLUMNS_MAX];
 };
 
-static size_t larger(size_t a, size_t b)
+static size_t larger_width(size_t a, size_t b)
 {
     return a > b ? a : b;
 }
 
 // The width that a column needs for all of its text; a column that is always empty is omitted.
-static void measure(const struct table_column *columns, size_t column_count,
-                    const struct table_cell *cells, size_t count, struct layout *layout)
+static void measure_table(const struct table_column *columns, size_t column_count,
+                          const struct table_cell *cells, size_t count, struct layout *layout)
 {
     for (size_t i = 0; i < column_count; i++) {
         size_t widest = 0, title = text_width(slice_from_string(columns[i].title));
         for (size_t row = 0; row < count; row++)
-            widest = larger(widest, text_width(cells[row * column_count + i].clean));
-        layout->widths[i] = widest > 0 ? larger(widest, title) : 0;
+            widest = larger_width(widest, text_width(cells[row * column_count + i].clean));
+        layout->widths[i] = widest > 0 ? larger_width(widest, title) : 0;
         bool is_fixed = columns[i].is_right || layout->widths[i] < FLEXIBLE_MIN;
         layout->least[i] = is_fixed ? layout->widths[i] : FLEXIBLE_MIN;
     }
@@ -225,8 +225,8 @@ static size_t sum(const size_t *widths, size_t column_count)
     return total;
 }
 
-static void leave_out(const struct table_column *columns, size_t column_count,
-                      struct layout *layout)
+static void omit_column(const struct table_column *columns, size_t column_count,
+                        struct layout *layout)
 {
     size_t gone = column_count;
     for (size_t i = 0; i < column_count; i++)
@@ -247,7 +247,7 @@ static bool has_any_rank(const struct table_column *columns, size_t column_count
 }
 
 // Narrows the widest columns until all fit.
-static void shrink(size_t column_count, size_t width, struct layout *layout)
+static void shrink_table(size_t column_count, size_t width, struct layout *layout)
 {
     for (size_t total = sum(layout->widths, column_count); total > width; total--) {
         size_t widest = column_count;
@@ -285,11 +285,11 @@ void table_paint(struct painter *painter, const struct table_column *columns, si
 {
     struct table_cell titles[TABLE_COLUMNS_MAX];
     struct layout layout;
-    measure(columns, column_count, cells, count, &layout);
+    measure_table(columns, column_count, cells, count, &layout);
     while (sum(layout.least, column_count) > painter->terminal.width &&
            has_any_rank(columns, column_count, &layout))
-        leave_out(columns, column_count, &layout);
-    shrink(column_count, painter->terminal.width, &layout);
+        omit_column(columns, column_count, &layout);
+    shrink_table(column_count, painter->terminal.width, &layout);
     for (size_t i = 0; i < column_count; i++)
         titles[i] = (struct table_cell){slice_from_string(columns[i].title), STYLE_GREY};
     paint_row(painter, columns, column_count, &layout, titles);

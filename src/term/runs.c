@@ -76,7 +76,7 @@ static enum style state_style(enum runs_state state)
 }
 
 // Oldest first; entries of unknown age come last. A run comes before its jobs.
-static int compare_rows(const void *a, const void *b)
+static int compare_entries(const void *a, const void *b)
 {
     const struct runs_entry *x = ((const struct row *)a)->entry;
     const struct runs_entry *y = ((const struct row *)b)->entry;
@@ -95,7 +95,7 @@ static int compare_rows(const void *a, const void *b)
 }
 
 // A negative age means that the clock is behind GitHub's.
-static bool format_age(struct list *list, struct row *row)
+static bool format_entry_age(struct list *list, struct row *row)
 {
     timestamp_ns since = row->entry->since;
     char text[TIMESTAMP_TEXT_SIZE];
@@ -127,7 +127,7 @@ static bool format_row(struct list *list, struct row *row)
     bool unicode = list->painter.terminal.unicode;
 
     row->cells[COLUMN_STATE] = slice_from_string(state_text(entry->state));
-    return format_age(list, row) && format_labels(list, row) &&
+    return format_entry_age(list, row) && format_labels(list, row) &&
            text_clean(list->scratch, entry->repository, unicode, &row->cells[COLUMN_REPOSITORY]) &&
            text_clean(list->scratch, entry->workflow, unicode, &row->cells[COLUMN_WORKFLOW]) &&
            text_clean(list->scratch, entry->job_name, unicode, &row->cells[COLUMN_JOB]) &&
@@ -146,12 +146,12 @@ static bool format_rows(struct list *list, const struct runs_entry *entries)
             return false;
     }
     if (list->count > 1)
-        qsort(list->rows, list->count, sizeof(*list->rows), compare_rows);
+        qsort(list->rows, list->count, sizeof(*list->rows), compare_entries);
     return true;
 }
 
 // The width that each column needs: that of its title or its widest cell. A column that is always empty is omitted.
-static void measure(struct list *list)
+static void measure_list(struct list *list)
 {
     for (size_t column = 0; column < COLUMN_COUNT; column++) {
         size_t widest = 0;
@@ -174,7 +174,7 @@ static size_t needed_width(const struct list *list)
 }
 
 // Narrows the widest columns until all fit. False if they would become too narrow.
-static bool shrink(struct list *list)
+static bool shrink_list(struct list *list)
 {
     for (size_t needed = needed_width(list); needed > list->painter.terminal.width; needed--) {
         size_t widest = COLUMN_REPOSITORY;
@@ -299,7 +299,7 @@ static bool paint_summary(struct list *list)
     return true;
 }
 
-static void paint_nothing(struct painter *painter)
+static void paint_empty_list(struct painter *painter)
 {
     const struct painter_piece pieces[] = {
         {STYLE_BOLD, SLICE("Nothing is open."), false},
@@ -310,16 +310,16 @@ static void paint_nothing(struct painter *painter)
     painter_paragraph(painter, pieces, sizeof(pieces) / sizeof(pieces[0]), " ", 0);
 }
 
-static bool paint(struct list *list, const struct runs_entry *entries)
+static bool paint_list(struct list *list, const struct runs_entry *entries)
 {
     if (list->count == 0) {
-        paint_nothing(&list->painter);
+        paint_empty_list(&list->painter);
         return true;
     }
     if (!format_rows(list, entries))
         return false;
-    measure(list);
-    bool is_wide = shrink(list);
+    measure_list(list);
+    bool is_wide = shrink_list(list);
     if (is_wide)
         paint_titles(list);
     for (size_t i = 0; i < list->count; i++) {
@@ -338,7 +338,7 @@ enum error_code runs_render(const struct runs_entry *entries, size_t count, time
     struct list list = {.count = count, .now = now, .scratch = scratch};
 
     painter_init(&list.painter, terminal, out);
-    if (!paint(&list, entries))
+    if (!paint_list(&list, entries))
         painter_fail(&list.painter, ERROR_MEMORY);
     enum error_code code = painter_finish(&list.painter);
     if (code != ERROR_NONE)
@@ -418,7 +418,7 @@ static bool list_job(struct entry_list *list, const struct run_view *view,
                             .label_count = job->label_count});
 }
 
-static bool list_run(struct entry_list *list, const struct run_view *view)
+static bool list_open_run(struct entry_list *list, const struct run_view *view)
 {
     bool is_added =
         !view->is_open || !view->has_state ||
@@ -443,7 +443,7 @@ static enum error_code load_slice(struct store *store, struct store_key *key,
         struct run_view view;
         arena_clear(&list->run_arena);
         code = run_view_next(transaction, key, &limits, &list->run_arena, &view, &states, error);
-        if (code == ERROR_NONE && !list_run(list, &view))
+        if (code == ERROR_NONE && !list_open_run(list, &view))
             code = error_set(error, ERROR_MEMORY, "list what is open: out of memory");
     }
     list->unreadable += store_unreadable(transaction);

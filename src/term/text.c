@@ -12,7 +12,7 @@
 
 // --- capabilities of the output, from the environment and the kernel ------------------------------
 
-static bool is_set(const char *variable)
+static bool is_nonempty(const char *variable)
 {
     return variable != NULL && variable[0] != '\0';
 }
@@ -40,21 +40,21 @@ static size_t choose_width(const struct terminal_environment *environment)
 
 static bool choose_colour(const struct terminal_environment *environment)
 {
-    if (is_set(environment->no_color))
+    if (is_nonempty(environment->no_color))
         return false;
-    if (is_set(environment->clicolor_force) &&
+    if (is_nonempty(environment->clicolor_force) &&
         !slice_equals(slice_from_string(environment->clicolor_force), SLICE("0")))
         return true;
-    return environment->is_terminal && is_set(environment->term) &&
+    return environment->is_terminal && is_nonempty(environment->term) &&
            !slice_equals(slice_from_string(environment->term), SLICE("dumb"));
 }
 
 // "en_US.UTF-8", "C.utf8", "de_DE.UTF-8@euro": the codeset follows the dot.
 static bool choose_unicode(const struct terminal_environment *environment)
 {
-    const char *locale = is_set(environment->lc_all)     ? environment->lc_all
-                         : is_set(environment->lc_ctype) ? environment->lc_ctype
-                                                         : environment->lang;
+    const char *locale = is_nonempty(environment->lc_all)     ? environment->lc_all
+                         : is_nonempty(environment->lc_ctype) ? environment->lc_ctype
+                                                              : environment->lang;
     struct slice name = slice_from_string(locale);
     ptrdiff_t dot = slice_find(name, SLICE("."));
     if (dot < 0)
@@ -204,7 +204,7 @@ static void put_mark(struct cleaner *cleaner, uint32_t code_point)
     cleaner->marks++;
 }
 
-static void put(struct cleaner *cleaner, uint32_t code_point)
+static void put_clean(struct cleaner *cleaner, uint32_t code_point)
 {
     switch (treatment_of(code_point)) {
     case DROP:
@@ -234,7 +234,7 @@ bool text_clean(struct arena *arena, struct slice raw, bool unicode, struct slic
         return false;
     struct cleaner cleaner = {.out = out, .unicode = unicode};
     while (raw.len > 0)
-        put(&cleaner, take_code_point(&raw));
+        put_clean(&cleaner, take_code_point(&raw));
     *clean = slice_trim((struct slice){out, cleaner.len});
     return true;
 }

@@ -57,7 +57,7 @@ struct screen {
     struct arena *scratch;
 };
 
-static bool format_age(struct screen *screen, timestamp_ns since, struct slice *text)
+static bool format_time_since(struct screen *screen, timestamp_ns since, struct slice *text)
 {
     char age[TIMESTAMP_TEXT_SIZE];
     duration_ns length = screen->top->now > since ? screen->top->now - since : 0;
@@ -101,7 +101,7 @@ static bool paint_totals(struct screen *screen)
                                       {.style = STYLE_PLAIN}, {.style = STYLE_BOLD}};
     struct slice age = SLICE_EMPTY;
     char time[TIMESTAMP_TEXT_SIZE];
-    if (!format_age(screen, oldest_queued(top), &age) ||
+    if (!format_time_since(screen, oldest_queued(top), &age) ||
         !arena_format(screen->scratch, &pieces[0].clean, "%s",
                       timestamp_format_rfc3339(top->now, false, time)) ||
         !arena_format(screen->scratch, &pieces[1].clean, "%" PRIu64 " queued%s%.*s%s",
@@ -129,7 +129,7 @@ static bool paint_export(struct screen *screen)
     size_t count = 0;
     struct slice age;
     bool waits = top->outbox_oldest != TIMESTAMP_UNKNOWN && top->now - top->outbox_oldest > HANGS;
-    if (!format_age(screen, top->outbox_oldest, &age))
+    if (!format_time_since(screen, top->outbox_oldest, &age))
         return false;
     if (waits) {
         pieces[count] = (struct painter_piece){.style = STYLE_YELLOW};
@@ -161,7 +161,7 @@ static bool format_pool(struct screen *screen, const struct top_pool *pool,
                  &cells[POOL_LABELS].clean) &&
            clean(screen, pool->group, &cells[POOL_GROUP].clean) &&
            format_count(screen, pool->counts[OPEN_JOB_QUEUED], &cells[POOL_QUEUED].clean) &&
-           format_age(screen, pool->oldest_queued, &cells[POOL_OLDEST].clean) &&
+           format_time_since(screen, pool->oldest_queued, &cells[POOL_OLDEST].clean) &&
            format_count(screen, pool->counts[OPEN_JOB_RUNNING], &cells[POOL_RUNNING].clean) &&
            format_count(screen, pool->counts[OPEN_JOB_WAITING], &cells[POOL_WAITING].clean);
 }
@@ -205,7 +205,7 @@ static bool format_job(struct screen *screen, const struct top_job *job,
     set_state(job, &cells[JOB_STATE]);
     if (job->state == OPEN_JOB_QUEUED)
         cells[JOB_AGE].style = age_style(screen, job->since);
-    return format_age(screen, job->since, &cells[JOB_AGE].clean) &&
+    return format_time_since(screen, job->since, &cells[JOB_AGE].clean) &&
            clean(screen, job->repository, &cells[JOB_REPOSITORY].clean) &&
            clean(screen, job->name, &cells[JOB_NAME].clean) &&
            clean(screen, job->workflow, &cells[JOB_WORKFLOW].clean) &&
@@ -229,7 +229,7 @@ static bool paint_jobs(struct screen *screen, size_t most)
 
 // --- the complete screen --------------------------------------------------------------------------
 
-static void paint_nothing(struct painter *painter)
+static void paint_empty_screen(struct painter *painter)
 {
     const struct painter_piece pieces[] = {
         {STYLE_BOLD, SLICE("Nothing is open."), false},
@@ -250,7 +250,7 @@ static size_t lines_in(const struct buffer *out, size_t from)
 }
 
 // Pools get up to a third of the remaining lines; jobs get the rest.
-static bool paint(struct screen *screen, size_t height)
+static bool paint_screen(struct screen *screen, size_t height)
 {
     const struct top *top = screen->top;
     const struct buffer *out = screen->painter.out;
@@ -258,7 +258,7 @@ static bool paint(struct screen *screen, size_t height)
     if (!paint_totals(screen) || !paint_export(screen))
         return false;
     if (top->pool_count == 0) {
-        paint_nothing(&screen->painter);
+        paint_empty_screen(&screen->painter);
         return true;
     }
     size_t used = lines_in(out, start) + 4; // two titles, and a blank line before each
@@ -280,7 +280,7 @@ enum error_code top_render(const struct top *top, size_t height, const struct te
 {
     struct screen screen = {.top = top, .scratch = scratch};
     painter_init(&screen.painter, terminal, out);
-    if (!paint(&screen, height))
+    if (!paint_screen(&screen, height))
         painter_fail(&screen.painter, ERROR_MEMORY);
     enum error_code code = painter_finish(&screen.painter);
     if (code != ERROR_NONE)
@@ -301,13 +301,13 @@ static bool copy(struct loader *loader, struct slice text, struct slice *out)
     return arena_copy_slice(loader->arena, text, out);
 }
 
-static enum error_code out_of_memory(struct error *error)
+static enum error_code fail_top_memory(struct error *error)
 {
     return error_set(error, ERROR_MEMORY, "read the queue: out of memory");
 }
 
-static enum error_code add_job(void *context, const struct job_state *state,
-                               const struct open_job_state *open_state)
+static enum error_code add_top_job(void *context, const struct job_state *state,
+                                   const struct open_job_state *open_state)
 {
     struct loader *loader = context;
     struct top_job *job = &loader->top->jobs[loader->top->job_count++];
@@ -320,7 +320,7 @@ static enum error_code add_job(void *context, const struct job_state *state,
         !copy(loader, state->runner_name, &job->runner) ||
         !labels_join(state->body.labels, state->body.label_count, loader->arena, &labels) ||
         !copy(loader, labels, &job->labels))
-        return out_of_memory(loader->error);
+        return fail_top_memory(loader->error);
     return ERROR_NONE;
 }
 
@@ -329,7 +329,7 @@ static enum error_code add_pools(struct loader *loader, const struct queue_view 
     struct top *top = loader->top;
     top->pools = arena_allocate_array(loader->arena, view->count + 1, sizeof *top->pools);
     if (top->pools == NULL)
-        return out_of_memory(loader->error);
+        return fail_top_memory(loader->error);
     for (size_t i = 0; i < view->count; i++) {
         const struct queue_view_pool *from = &view->pools[i];
         struct top_pool *to = &top->pools[top->pool_count++];
@@ -370,7 +370,7 @@ enum error_code top_load(struct store *store, size_t limit, timestamp_ns now, st
     *top = (struct top){.now = now};
     top->jobs = arena_allocate_array(arena, limit + 1, sizeof *top->jobs);
     if (top->jobs == NULL)
-        return out_of_memory(error);
+        return fail_top_memory(error);
     enum error_code code = store_begin(store, false, &transaction, error);
     if (code != ERROR_NONE)
         return code;
@@ -383,8 +383,8 @@ enum error_code top_load(struct store *store, size_t limit, timestamp_ns now, st
     if (code == ERROR_NONE)
         code = load_export(transaction, top, error);
     if (code == ERROR_NONE)
-        code =
-            queue_view_walk(transaction, &view, &filter, arena, add_job, &loader, &has_more, error);
+        code = queue_view_walk(transaction, &view, &filter, arena, add_top_job, &loader, &has_more,
+                               error);
     top->unreadable = store_unreadable(transaction);
     store_abort(transaction);
     return code;

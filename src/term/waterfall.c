@@ -153,7 +153,7 @@ static duration_ns waiting_of(const struct waterfall_job *job)
     return job != NULL ? waterfall_length(job->phases[PHASE_WAITING]) : 0;
 }
 
-static struct totals sum_up(const struct waterfall *waterfall)
+static struct totals sum_up_jobs(const struct waterfall *waterfall)
 {
     struct totals totals = {0};
 
@@ -246,7 +246,7 @@ static void add_failure(struct paragraph *paragraph)
 // queued 1m12s of job time over 6 jobs; longest wait: build / linux 48s; critical job: test (3.12) 9m
 static void waterfall_paint_summary(struct waterfall_picture *picture)
 {
-    struct totals totals = sum_up(picture->waterfall);
+    struct totals totals = sum_up_jobs(picture->waterfall);
     struct paragraph paragraph = {.picture = picture};
     char text[TIMESTAMP_TEXT_SIZE];
 
@@ -711,7 +711,7 @@ static void waterfall_paint_rows(struct waterfall_picture *picture)
 
 #define NAME_WIDTH_MIN 8
 
-static size_t larger(size_t a, size_t b)
+static size_t wider(size_t a, size_t b)
 {
     return a > b ? a : b;
 }
@@ -726,8 +726,8 @@ static size_t duration_width(duration_ns duration)
 static void sample_row(struct waterfall_layout *layout, const struct waterfall_row *row,
                        size_t indent)
 {
-    layout->name_width = larger(layout->name_width, text_width(row->name) + indent);
-    layout->total_width = larger(layout->total_width, duration_width(waterfall_length(row->time)));
+    layout->name_width = wider(layout->name_width, text_width(row->name) + indent);
+    layout->total_width = wider(layout->total_width, duration_width(waterfall_length(row->time)));
 }
 
 static void sample_rows(struct waterfall_picture *picture)
@@ -744,7 +744,7 @@ static void sample_rows(struct waterfall_picture *picture)
         const struct waterfall_job *job = &waterfall->jobs[i];
         sample_row(layout, &job->row, 0);
         if (job->job->has_queue)
-            layout->queue_width = larger(layout->queue_width, duration_width(job->job->queue));
+            layout->queue_width = wider(layout->queue_width, duration_width(job->job->queue));
         for (size_t j = 0; picture->steps && j < job->step_count; j++)
             sample_row(layout, &job->steps[j], WATERFALL_STEP_INDENT);
     }
@@ -764,7 +764,7 @@ static void waterfall_layout_rows(struct waterfall_picture *picture)
     layout->total_column = terminal->width - layout->total_width;
     layout->queue_column = layout->total_column - gap - layout->queue_width;
     size_t room = layout->queue_column - gap - layout->name_column - gap;
-    size_t most = larger(room * 2 / 5, NAME_WIDTH_MIN);
+    size_t most = wider(room * 2 / 5, NAME_WIDTH_MIN);
     if (layout->name_width > most)
         layout->name_width = most;
     layout->bar_column = layout->name_column + layout->name_width + gap;

@@ -13,7 +13,7 @@ static const enum open_job_kind order[] = {OPEN_JOB_QUEUED, OPEN_JOB_WAITING, OP
 #define STATES (sizeof order / sizeof order[0])
 #define JOB_ARENA_BLOCK_BYTES ((size_t)16 * 1024)
 
-static enum error_code out_of_memory(struct error *error)
+static enum error_code fail_queue_memory(struct error *error)
 {
     return error_set(error, ERROR_MEMORY, "read the queue: out of memory");
 }
@@ -52,7 +52,7 @@ static enum error_code add_pool(struct store_transaction *transaction, const str
 }
 
 // Pools without a queue come last; then by name, so that the order of rows is stable.
-static int compare_pools(const void *left, const void *right)
+static int compare_queue_pools(const void *left, const void *right)
 {
     const struct queue_view_pool *a = left, *b = right;
     timestamp_ns x = a->oldest[OPEN_JOB_QUEUED], y = b->oldest[OPEN_JOB_QUEUED];
@@ -73,11 +73,11 @@ enum error_code queue_view_load(struct store_transaction *transaction, struct ar
         return code;
     view->pools = arena_allocate_array(arena, count + 1, sizeof *view->pools);
     if (view->pools == NULL)
-        return out_of_memory(error);
+        return fail_queue_memory(error);
     for (size_t i = 0; i < count && code == ERROR_NONE; i++)
         code = add_pool(transaction, &pools[i], view, error);
     if (view->count > 1)
-        qsort(view->pools, view->count, sizeof *view->pools, compare_pools);
+        qsort(view->pools, view->count, sizeof *view->pools, compare_queue_pools);
     return code;
 }
 
@@ -97,7 +97,7 @@ struct walk {
     bool has_more;
 };
 
-static bool is_wanted(const struct walk *walk, size_t pool, enum open_job_kind state)
+static bool passes_filter(const struct walk *walk, size_t pool, enum open_job_kind state)
 {
     const struct queue_view_filter *filter = walk->filter;
     const struct queue_view_pool *candidate = &walk->view->pools[pool];
@@ -107,8 +107,8 @@ static bool is_wanted(const struct walk *walk, size_t pool, enum open_job_kind s
 }
 
 // An unreadable job is left out and counted.
-static enum error_code visit_job(struct walk *walk, const struct pool_job *place,
-                                 enum open_job_kind state)
+static enum error_code visit_open_job(struct walk *walk, const struct pool_job *place,
+                                      enum open_job_kind state)
 {
     const struct open_job_state open_state = {.state = state, .since = place->since};
     struct job_state job = {0};
@@ -145,7 +145,7 @@ static enum error_code seek_first(struct walk *walk, enum open_job_kind state)
     enum error_code code = ERROR_NONE;
     for (size_t i = 0; i < walk->view->count && code == ERROR_NONE; i++) {
         walk->next[i] = (struct pool_job){.since = INT64_MAX};
-        if (!is_wanted(walk, i, state))
+        if (!passes_filter(walk, i, state))
             continue;
         walk->next[i] = (struct pool_job){0};
         code = seek_job(walk->transaction, &walk->view->pools[i].pool, state, &walk->next[i],
@@ -166,7 +166,7 @@ static enum error_code walk_state(struct walk *walk, enum open_job_kind state)
         walk->has_more = walk->left == 0;
         if (walk->has_more)
             break;
-        code = visit_job(walk, job, state);
+        code = visit_open_job(walk, job, state);
         pool_job_increment(job);
         if (code == ERROR_NONE)
             code = seek_job(walk->transaction, &walk->view->pools[oldest].pool, state, job,
@@ -192,7 +192,7 @@ enum error_code queue_view_walk(struct store_transaction *transaction,
     enum error_code code = ERROR_NONE;
     walk.next = arena_allocate_array(arena, view->count + 1, sizeof *walk.next);
     if (walk.next == NULL)
-        return out_of_memory(error);
+        return fail_queue_memory(error);
     arena_init(&walk.job_arena, JOB_ARENA_BLOCK_BYTES);
     for (size_t i = 0; i < STATES && code == ERROR_NONE && !walk.has_more; i++)
         code = walk_state(&walk, order[i]);

@@ -16,7 +16,7 @@ struct builder {
     struct run_view *view;
 };
 
-static struct slice span_text(const struct span *span, const char *key)
+static struct slice attribute_text(const struct span *span, const char *key)
 {
     return attributes_get_string(&span->attributes, key);
 }
@@ -28,7 +28,7 @@ static int64_t span_int(const struct span *span, const char *key)
 
 static bool has_type(const struct span *span, struct slice type)
 {
-    return slice_equals(span_text(span, "type"), type);
+    return slice_equals(attribute_text(span, "type"), type);
 }
 
 // Times at or before 1970 are invalid; they must not stretch an axis.
@@ -90,8 +90,8 @@ static void read_step_span(const struct span *span, struct run_view_step *step)
 {
     *step = (struct run_view_step){.number = span_int(span, "github.step_number"),
                                    .name = span->name,
-                                   .result = span_text(span, "cicd.pipeline.task.run.result"),
-                                   .conclusion = span_text(span, "github.conclusion"),
+                                   .result = attribute_text(span, "cicd.pipeline.task.run.result"),
+                                   .conclusion = attribute_text(span, "github.conclusion"),
                                    .is_incomplete = is_incomplete(span),
                                    .time = span_interval(span)};
     step->outcome = span_outcome(span, step->conclusion, step->result);
@@ -210,15 +210,15 @@ static void read_job_span(const struct span *span, struct run_view_job *job)
         .job_id = span_int(span, "github.job_id"),
         .name = span->name,
         .has_spans = true,
-        .result = span_text(span, "cicd.pipeline.task.run.result"),
-        .conclusion = span_text(span, "github.conclusion"),
-        .error_type = span_text(span, "error.type"),
+        .result = attribute_text(span, "cicd.pipeline.task.run.result"),
+        .conclusion = attribute_text(span, "github.conclusion"),
+        .error_type = attribute_text(span, "error.type"),
         .created_at = time.start,
         .ended_at = time.end,
-        .runner_name = span_text(span, "github.runner_name"),
-        .runner_group = span_text(span, "github.runner_group_name"),
-        .environment = span_text(span, "deployment.environment.name"),
-        .url = span_text(span, "cicd.pipeline.task.run.url.full"),
+        .runner_name = attribute_text(span, "github.runner_name"),
+        .runner_group = attribute_text(span, "github.runner_group_name"),
+        .environment = attribute_text(span, "deployment.environment.name"),
+        .url = attribute_text(span, "cicd.pipeline.task.run.url.full"),
     };
     job->outcome = span_outcome(span, job->conclusion, job->result);
     job->is_carried_over = job->outcome == OUTCOME_CARRIED_OVER;
@@ -342,7 +342,7 @@ static bool learn_from_resource(struct builder *builder, const struct attributes
     struct run_view *view = builder->view;
     struct slice owner = attributes_get_string(resource, "vcs.owner.name");
     struct slice name = attributes_get_string(resource, "vcs.repository.name");
-    struct slice repository = span_text(span, "github.repository");
+    struct slice repository = attribute_text(span, "github.repository");
     long long run_id;
 
     if (view->repository.len == 0 && owner.len > 0 && name.len > 0 &&
@@ -372,18 +372,18 @@ static void read_root_span(struct builder *builder, const struct span *span)
     view->name = span->name;
     view->start = time.start;
     view->end = time.end;
-    view->result = span_text(span, "cicd.pipeline.result");
-    view->conclusion = first_known(span_text(span, "github.conclusion"), view->result);
+    view->result = attribute_text(span, "cicd.pipeline.result");
+    view->conclusion = first_known(attribute_text(span, "github.conclusion"), view->result);
     view->is_incomplete = is_incomplete(span);
     view->run_number = span_int(span, "github.run_number");
-    view->title = span_text(span, "github.display_title");
-    view->event_name = span_text(span, "github.event_name");
-    view->actor =
-        first_known(span_text(span, "github.triggering_actor"), span_text(span, "github.actor"));
+    view->title = attribute_text(span, "github.display_title");
+    view->event_name = attribute_text(span, "github.event_name");
+    view->actor = first_known(attribute_text(span, "github.triggering_actor"),
+                              attribute_text(span, "github.actor"));
     if (view->run_id == 0)
         view->run_id = span_int(span, "github.run_id");
-    learn(&view->workflow, span_text(span, "cicd.pipeline.name"));
-    learn(&view->url, span_text(span, "cicd.pipeline.run.url.full"));
+    learn(&view->workflow, attribute_text(span, "cicd.pipeline.name"));
+    learn(&view->url, attribute_text(span, "cicd.pipeline.run.url.full"));
 }
 
 static bool add_root(struct builder *builder, const struct span_batch *batch)

@@ -94,16 +94,17 @@ struct loader {
     size_t batch_count, batch_capacity;
     bool is_of_states; // only states are read
     bool is_found;
-    bool is_told_by_jobs; // no event of the run itself was received
+    bool starts_with_jobs; // no event of the run itself was received
 };
 
-static enum error_code out_of_memory(struct error *error)
+static enum error_code fail_view_memory(struct error *error)
 {
     return error_set(error, ERROR_MEMORY, "read a run: out of memory");
 }
 
 // Room for one more item at the end of a list that grows in the arena. NULL if out of memory.
-static void *grow(struct arena *arena, void *items, size_t count, size_t *capacity, size_t size)
+static void *grow_list(struct arena *arena, void *items, size_t count, size_t *capacity,
+                       size_t size)
 {
     if (count < *capacity)
         return items;
@@ -151,7 +152,7 @@ static void set_phases(const struct job_timeline *timeline, bool is_open, struct
     job->queue = queue->exists ? queue->end - queue->start : 0;
 }
 
-static enum error_code tell_steps(const struct github_job *body, struct arena *arena,
+static enum error_code copy_steps(const struct github_job *body, struct arena *arena,
                                   struct run_view_job *job)
 {
     struct run_view_step *steps = arena_allocate_array(arena, body->step_count, sizeof *steps);
@@ -208,7 +209,7 @@ static enum error_code run_view_from_state(const struct job_state *state, timest
         .url = body->html_url,
     };
     set_phases(&timeline, !is_over, job);
-    return steps ? tell_steps(body, arena, job) : ERROR_NONE;
+    return steps ? copy_steps(body, arena, job) : ERROR_NONE;
 }
 
 // Used if the run's own state was damaged and there is no other source.
@@ -235,14 +236,14 @@ static enum error_code add_open_job(struct loader *loader, struct slice bytes)
     if (code != ERROR_NONE || (state.phase != JOB_OPEN && state.phase != JOB_SETTLING))
         return code;
     void *jobs =
-        grow(loader->arena, view->jobs, view->count, &loader->capacity, sizeof *view->jobs);
+        grow_list(loader->arena, view->jobs, view->count, &loader->capacity, sizeof *view->jobs);
     if (jobs == NULL)
-        return out_of_memory(loader->error);
+        return fail_view_memory(loader->error);
     view->jobs = jobs;
     code = run_view_from_state(&state, loader->limits->now, loader->limits->steps, loader->arena,
                                &view->jobs[view->count]);
     if (code != ERROR_NONE)
-        return out_of_memory(loader->error);
+        return fail_view_memory(loader->error);
     view->count++;
     if (!loader->is_found)
         describe_by_job(loader, &state);
@@ -251,7 +252,7 @@ static enum error_code add_open_job(struct loader *loader, struct slice bytes)
 
 // --- the run's state ------------------------------------------------------------------------------
 
-static enum error_code tell_by_run_state(struct loader *loader, struct slice bytes)
+static enum error_code read_run_state(struct loader *loader, struct slice bytes)
 {
     struct run_view *view = loader->view;
     struct run_state state = {0};
@@ -280,10 +281,10 @@ static enum error_code tell_by_run_state(struct loader *loader, struct slice byt
     view->event_name = body->event_name;
     view->actor = body->triggering_actor.len > 0 ? body->triggering_actor : body->actor;
     view->start = standing_of_run(&state);
-    loader->is_told_by_jobs = !names.has_own_events;
+    loader->starts_with_jobs = !names.has_own_events;
     if (!run_url_of(names.repository->html_url, view->run_id, view->run_attempt, loader->arena,
                     &view->url))
-        return out_of_memory(loader->error);
+        return fail_view_memory(loader->error);
     return ERROR_NONE;
 }
 
@@ -293,7 +294,7 @@ static enum error_code add_state(struct loader *loader, struct slice bytes)
     case CODEC_JOB:
         return add_open_job(loader, bytes);
     case CODEC_RUN:
-        return tell_by_run_state(loader, bytes);
+        return read_run_state(loader, bytes);
     case CODEC_UNKNOWN:
         break;
     }
@@ -310,7 +311,7 @@ static enum error_code read_states(struct loader *loader)
     struct slice bytes;
     enum error_code code = store_get_span(loader->transaction, &run_key, &bytes, loader->error);
     if (code == ERROR_NONE)
-        code = tell_by_run_state(loader, bytes);
+        code = read_run_state(loader, bytes);
     else if (code == ERROR_NOT_FOUND) // there may be jobs: the run's state may have been set aside
         code = ERROR_NONE;
     while (code == ERROR_NONE && loader->view->count < loader->limits->jobs) {
@@ -325,10 +326,10 @@ static enum error_code read_states(struct loader *loader)
 
 static enum error_code decode_record(struct loader *loader, struct slice body)
 {
-    struct span_batch *batches = grow(loader->arena, loader->batches, loader->batch_count,
-                                      &loader->batch_capacity, sizeof *batches);
+    struct span_batch *batches = grow_list(loader->arena, loader->batches, loader->batch_count,
+                                           &loader->batch_capacity, sizeof *batches);
     if (batches == NULL)
-        return out_of_memory(loader->error);
+        return fail_view_memory(loader->error);
     loader->batches = batches;
     enum error_code code =
         otlp_decode_batch(body, loader->arena, &batches[loader->batch_count], loader->error);
@@ -377,8 +378,8 @@ static bool append_jobs(struct loader *loader, const struct run_view *spans_view
     struct run_view *view = loader->view;
     for (size_t i = 0; i < spans_view->count; i++) {
         assert(spans_view->jobs[i].has_spans && spans_view->jobs[i].open_state == OPEN_JOB_NONE);
-        void *jobs =
-            grow(loader->arena, view->jobs, view->count, &loader->capacity, sizeof *view->jobs);
+        void *jobs = grow_list(loader->arena, view->jobs, view->count, &loader->capacity,
+                               sizeof *view->jobs);
         if (jobs == NULL)
             return false;
         view->jobs = jobs;
@@ -397,7 +398,7 @@ static enum error_code add_spans(struct loader *loader)
     if (run_view_from_spans(loader->batches, loader->batch_count, loader->arena, &spans_view) !=
             ERROR_NONE ||
         !append_jobs(loader, &spans_view))
-        return out_of_memory(loader->error);
+        return fail_view_memory(loader->error);
     view->trace = trace_id_of_run(loader->limits->id_scheme, view->run_id, view->run_attempt);
     view->name = spans_view.name;
     if (view->revision.len == 0)
@@ -458,7 +459,7 @@ static enum error_code read_recent(struct loader *loader)
         return ERROR_NONE;
     if (code == ERROR_NONE &&
         run_view_from_recent(&recent, loader->arena, loader->view) != ERROR_NONE)
-        return out_of_memory(loader->error);
+        return fail_view_memory(loader->error);
     loader->is_found = code == ERROR_NONE;
     return code;
 }
@@ -484,7 +485,7 @@ static void finish_view(const struct loader *loader)
     run_view_sort(view);
     if (!view->is_open)
         mark_critical(view);
-    if (view->start == TIMESTAMP_UNKNOWN || loader->is_told_by_jobs)
+    if (view->start == TIMESTAMP_UNKNOWN || loader->starts_with_jobs)
         view->start = timestamp_earliest_known(view->start, first_creation(view));
     if (view->job_count < (int64_t)view->count)
         view->job_count = (int64_t)view->count;
