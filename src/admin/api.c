@@ -1,13 +1,17 @@
-// The JSON API: the queue, latencies, quarantine, status; and helpers shared with the runs.
+// The JSON API: a run, lists of runs, the queue, latencies, quarantine, status.
 #include "api.h"
-#include "ghatrace/base/utf8.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "ghatrace/base/slice.h"
+#include "ghatrace/base/utf8.h"
 #include "ghatrace/github/server.h"
+#include "ghatrace/json/write.h"
 #include "ghatrace/otlp/decode.h"
+#include "ghatrace/otlp/json.h"
 #include "ghatrace/stats/latency.h"
 #include "ghatrace/stats/open_runs.h"
 #include "ghatrace/stats/pool.h"
@@ -17,10 +21,59 @@
 #include "ghatrace/view/queue_view.h"
 #include "metrics.h"
 
+// --- a response: one object, read in one transaction ----------------------------------------------
+
+struct api_object {
+    const struct api_call *call;
+    struct view_reader reader;
+    struct json_out json;
+};
+
+static enum error_code begin_object(const struct api_call *call, struct api_object *object)
+{
+    *object =
+        (struct api_object){.call = call, .reader = {.arena = call->arena, .error = call->error}};
+    json_out_init(&object->json, call->out);
+    json_out_open_object(&object->json, NULL);
+    return store_begin(call->sources->store, false, &object->reader.transaction, call->error);
+}
+
+static void put_unreadable(struct api_object *object)
+{
+    json_out_count(&object->json, "unreadable", store_unreadable(object->reader.transaction));
+}
+
+// Completes the text, and reports the first error in it.
+static enum error_code finish_text(struct json_out *json, struct error *error)
+{
+    json_write_raw(&json->writer, SLICE("\n"));
+    enum error_code code = json_out_finish(json);
+    if (code != ERROR_NONE)
+        error_set(error, code, "write a response: %s", error_code_text(code));
+    return code;
+}
+
+// `code`: of what was read for the object. An error of the text itself gets its message here.
+static enum error_code end_object(struct api_object *object, enum error_code code)
+{
+    json_out_close_object(&object->json);
+    store_abort(object->reader.transaction);
+    return code == ERROR_NONE || code == json_out_finish(&object->json)
+               ? finish_text(&object->json, object->call->error)
+               : code;
+}
+
+// The size of the response at which a list must end, so that a few unusually large entries cause other entries to be
+// omitted instead of making the whole response fail.
+static size_t list_end(const struct buffer *out)
+{
+    return out->len + (out->max - out->len) / 4;
+}
+
 // --- runs and jobs as JSON ------------------------------------------------------------------------
 
 // The labels of a text that labels_join() made: "a,b" as ["a","b"], "a\,b" as ["a,b"].
-static void api_put_labels(struct json_out *json, const char *name, struct slice joined)
+static void put_joined_labels(struct json_out *json, const char *name, struct slice joined)
 {
     char room[LABELS_TEXT_MAX];
     struct slice label;
@@ -31,21 +84,7 @@ static void api_put_labels(struct json_out *json, const char *name, struct slice
     json_out_close_array(json);
 }
 
-size_t api_list_end(const struct buffer *out)
-{
-    return out->len + (out->max - out->len) / 4;
-}
-
-enum error_code api_finish(struct json_out *json, struct error *error)
-{
-    json_write_raw(&json->writer, SLICE("\n"));
-    enum error_code code = json_out_finish(json);
-    if (code != ERROR_NONE)
-        error_set(error, code, "write an answer: %s", error_code_text(code));
-    return code;
-}
-
-const char *api_open_job_text(enum open_job_kind open_state)
+static const char *open_job_text(enum open_job_kind open_state)
 {
     switch (open_state) {
     case OPEN_JOB_WAITING:
@@ -61,27 +100,27 @@ const char *api_open_job_text(enum open_job_kind open_state)
 }
 
 // The URL of a trace in the backend, from the operator's template.
-static void put_trace_url(struct json_out *json, const struct view_sources *sources,
-                          const struct run_view *run, struct arena *arena)
+static void put_trace_url(struct api_object *object, const struct run_view *run)
 {
     static const char placeholder[] = "{trace_id}";
-    struct slice template = slice_from_string(sources->trace_url);
+    struct slice template = slice_from_string(object->call->sources->trace_url);
     ptrdiff_t at = slice_find(template, SLICE("{trace_id}"));
     struct slice url = SLICE_EMPTY;
     char hex[2 * TRACE_ID_SIZE + 1];
     if (at >= 0) {
         hex_encode(run->trace.bytes, TRACE_ID_SIZE, hex);
         const char *rest = template.data + at + sizeof placeholder - 1;
-        if (!arena_format(arena, &url, "%.*s%.*s%s", (int)at, template.data, 2 * TRACE_ID_SIZE, hex,
-                          rest))
-            json->writer.failure = ERROR_MEMORY;
+        if (!arena_format(object->call->arena, &url, "%.*s%.*s%s", (int)at, template.data,
+                          2 * TRACE_ID_SIZE, hex, rest))
+            object->json.writer.failure = ERROR_MEMORY;
     }
-    json_out_text(json, "trace_url", url);
+    json_out_text(&object->json, "trace_url", url);
 }
 
-void api_put_run(struct json_out *json, const struct view_sources *sources,
-                 const struct run_view *run, struct arena *arena)
+// A run's fields, inside an object.
+static void put_run_fields(struct api_object *object, const struct run_view *run)
 {
+    struct json_out *json = &object->json;
     json_out_id(json, "run_id", run->run_id);
     json_out_count(json, "run_attempt", (uint64_t)run->run_attempt);
     if (run->run_number > 0)
@@ -111,7 +150,7 @@ void api_put_run(struct json_out *json, const struct view_sources *sources,
         json_out_null(json, "job_count");
     json_out_hex(json, "trace_id", run->trace.bytes, TRACE_ID_SIZE);
     json_out_text(json, "url", run->url);
-    put_trace_url(json, sources, run, arena);
+    put_trace_url(object, run);
 }
 
 static void put_phases(struct json_out *json, const struct run_view_job *job)
@@ -155,7 +194,7 @@ static void put_run_job(struct json_out *json, const struct run_view_job *job, b
     json_out_open_object(json, NULL);
     json_out_id(json, "job_id", job->job_id);
     json_out_text(json, "name", job->name);
-    json_out_text(json, "state", slice_from_string(api_open_job_text(job->open_state)));
+    json_out_text(json, "state", slice_from_string(open_job_text(job->open_state)));
     json_out_text(json, "result", job->result);
     json_out_text(json, "conclusion", job->conclusion);
     json_out_text(json, "error_type", job->error_type);
@@ -178,7 +217,8 @@ static void put_run_job(struct json_out *json, const struct run_view_job *job, b
     json_out_close_object(json);
 }
 
-void api_put_jobs(struct json_out *json, const struct run_view *run, bool steps)
+// "jobs": [...]
+static void put_run_jobs(struct json_out *json, const struct run_view *run, bool steps)
 {
     json_out_open_array(json, "jobs");
     for (size_t i = 0; i < run->count; i++)
@@ -186,11 +226,372 @@ void api_put_jobs(struct json_out *json, const struct run_view *run, bool steps)
     json_out_close_array(json);
 }
 
+// --- one run attempt ------------------------------------------------------------------------------
+
+// Limit for spans as protobuf, before they are converted to JSON.
+#define SPANS_MAX_BYTES ((size_t)64 * 1024 * 1024)
+
+static void put_servers(struct json_out *json, const struct found_run *runs, size_t count)
+{
+    json_out_open_array(json, "servers");
+    for (size_t i = 0; i < count; i++)
+        json_out_text(json, NULL, github_server_name(runs[i].server));
+    json_out_close_array(json);
+}
+
+static enum error_code put_attempts(struct api_object *object, const struct found_run *run)
+{
+    struct json_out *json = &object->json;
+    const struct run_question question = {.server = github_server_name(run->server),
+                                          .run_id = run->run.run_id};
+    int64_t attempts[RUN_ATTEMPTS_MAX];
+    size_t count;
+    enum error_code code = run_list_attempts(&object->reader, &question, attempts, &count);
+    if (code != ERROR_NONE)
+        return code;
+    json_out_open_array(json, "attempts");
+    for (size_t i = 0; i < count; i++)
+        json_out_count(json, NULL, (uint64_t)attempts[i]);
+    json_out_close_array(json);
+    return ERROR_NONE;
+}
+
+static void put_critical_path(struct json_out *json, const struct run_view *run)
+{
+    json_out_open_array(json, "critical_path");
+    for (size_t i = 0; i < run->count; i++)
+        if (run->jobs[i].is_critical)
+            json_out_id(json, NULL, run->jobs[i].job_id);
+    json_out_close_array(json);
+}
+
+static enum error_code put_one_run(struct api_object *object, const struct run_question *question)
+{
+    const struct run_view_limits limits = {.jobs = API_RUN_JOBS_MAX,
+                                           .steps = true,
+                                           .now = object->call->now,
+                                           .id_scheme = object->call->sources->id_scheme};
+    const struct view_reader *reader = &object->reader;
+    struct json_out *json = &object->json;
+    struct found_run found[FOUND_RUNS_MAX];
+    struct run_view run;
+    size_t count;
+    enum error_code code = run_lookup(reader, question, found, &count);
+    if (code == ERROR_NONE && count > 0)
+        code = run_view_load(reader, &found[0].run, &limits, &run);
+    if (code == ERROR_NOT_FOUND || (code == ERROR_NONE && count == 0))
+        return run_not_found(reader, question);
+    if (code != ERROR_NONE)
+        return code;
+    json_out_time(json, "now", object->call->now);
+    json_out_open_object(json, "run");
+    put_run_fields(object, &run);
+    json_out_close_object(json);
+    put_servers(json, found, count);
+    code = put_attempts(object, &found[0]);
+    put_run_jobs(json, &run, true);
+    put_critical_path(json, &run);
+    put_unreadable(object);
+    return code;
+}
+
+enum error_code api_render_run(const struct api_call *call, const struct run_question *question)
+{
+    struct api_object object;
+    enum error_code code = begin_object(call, &object);
+    return code == ERROR_NONE ? end_object(&object, put_one_run(&object, question)) : code;
+}
+
+static enum error_code read_spans(const struct view_reader *reader,
+                                  const struct run_question *question, struct buffer *request)
+{
+    struct found_run found[FOUND_RUNS_MAX];
+    size_t count;
+    enum error_code code = run_lookup(reader, question, found, &count);
+    if (code == ERROR_NONE && count == 0)
+        return run_not_found(reader, question);
+    if (code == ERROR_NONE)
+        code = run_view_load_spans(reader, &found[0].run, request);
+    if (code == ERROR_NOT_FOUND)
+        return error_set(reader->error, ERROR_NOT_FOUND,
+                         "run %" PRId64 " attempt %" PRId64
+                         ": nothing finished of it is in the store; the setting history says how "
+                         "long finished runs are kept",
+                         question->run_id, found[0].run.run_attempt);
+    return code;
+}
+
+enum error_code api_render_spans(const struct api_call *call, const struct run_question *question)
+{
+    struct view_reader reader = {.arena = call->arena, .error = call->error};
+    struct buffer request;
+    enum error_code code =
+        store_begin(call->sources->store, false, &reader.transaction, call->error);
+    if (code != ERROR_NONE)
+        return code;
+    buffer_init(&request, SPANS_MAX_BYTES);
+    code = read_spans(&reader, question, &request);
+    store_abort(reader.transaction);
+    if (code == ERROR_NONE)
+        code = otlp_json_from_protobuf(buffer_slice(&request), call->out, call->error);
+    buffer_release(&request);
+    return code;
+}
+
+// --- runs, open and finished, the newest first ----------------------------------------------------
+
+#define OPEN_RUN_JOBS 60      // of each run in the list
+#define OPEN_JOBS_IN_ALL 2000 // for all runs: finished jobs are decoded in each request
+#define RUN_ARENA_BLOCK_BYTES ((size_t)64 * 1024)
+#define CURSOR_SIZE (16 + 2 * TRACE_ID_SIZE)
+#define NEXT_MAX 96 // two numbers of 19 digits and a trace
+
+struct listing {
+    struct api_object object;
+    const struct api_runs_query *query;
+    struct arena run_arena; // for the current run, which is often discarded
+    size_t count;           // in the response
+    size_t jobs;            // in the response
+    size_t end;             // limit for the list in the response
+    struct slice server;    // the query's, in the form used in states
+    char next[NEXT_MAX];
+};
+
+// --- filters --------------------------------------------------------------------------------------
+
+static bool contains_text(struct slice text, struct slice part)
+{
+    if (part.len == 0 || part.len > text.len)
+        return part.len == 0;
+    for (size_t at = 0; at + part.len <= text.len; at++)
+        if (slice_equals_ignoring_case((struct slice){text.data + at, part.len}, part))
+            return true;
+    return false;
+}
+
+static bool holds_text(const struct run_view *run, struct slice part)
+{
+    char id[24];
+    int len = snprintf(id, sizeof id, "%" PRId64, run->run_id);
+    return contains_text(run->repository, part) || contains_text(run->workflow, part) ||
+           contains_text(run->branch, part) || contains_text(run->title, part) ||
+           contains_text((struct slice){id, (size_t)len}, part);
+}
+
+static bool is_listed_run(const struct listing *listing, const struct run_view *run)
+{
+    const struct api_runs_query *query = listing->query;
+    return (query->server.len == 0 || slice_equals(run->server, listing->server)) &&
+           contains_text(run->repository, query->repository) &&
+           contains_text(run->workflow, query->workflow) &&
+           contains_text(run->branch, query->branch) &&
+           (query->result.len == 0 || slice_equals_ignoring_case(run->result, query->result)) &&
+           holds_text(run, query->text);
+}
+
+static void put_run(struct listing *listing, const struct run_view *run)
+{
+    struct json_out *json = &listing->object.json;
+    json_out_open_object(json, NULL);
+    put_run_fields(&listing->object, run);
+    if (listing->query->open)
+        put_run_jobs(json, run, false);
+    json_out_close_object(json);
+    listing->count++;
+    listing->jobs += run->count;
+}
+
+static bool is_at_end(const struct listing *listing)
+{
+    return listing->count == listing->query->limit ||
+           listing->object.json.writer.out->len > listing->end;
+}
+
+// --- finished -------------------------------------------------------------------------------------
+
+static void write_place(const struct recent_place *place, char text[NEXT_MAX])
+{
+    snprintf(text, NEXT_MAX, "%016" PRIx64, (uint64_t)place->at);
+    hex_encode(place->trace.bytes, TRACE_ID_SIZE, text + 16);
+    text[CURSOR_SIZE] = '\0';
+}
+
+static bool read_place(struct slice cursor, struct recent_place *place)
+{
+    static const struct trace_id none;
+    uint8_t bytes[8];
+    uint64_t at = 0;
+    *place = (struct recent_place){0};
+    if (cursor.len == 0)
+        return true;
+    if (cursor.len != CURSOR_SIZE || !hex_decode(cursor.data, 16, bytes, sizeof bytes) ||
+        !hex_decode(cursor.data + 16, 2 * TRACE_ID_SIZE, place->trace.bytes, TRACE_ID_SIZE))
+        return false;
+    for (size_t i = 0; i < sizeof bytes; i++)
+        at = at << 8 | bytes[i];
+    place->at = (timestamp_ns)at;
+    // All zero is valid, too: the next page starts with the newest finished run, after a page without runs.
+    return place->at > 0 || (at == 0 && memcmp(&place->trace, &none, sizeof none) == 0);
+}
+
+static enum error_code list_finished(struct listing *listing)
+{
+    struct recent_place place;
+    if (!read_place(listing->query->cursor, &place))
+        return error_set(listing->object.reader.error, ERROR_USAGE, "cursor: not one of ours");
+    for (size_t looked_at = 0; looked_at < API_RUNS_LOOKED_AT; looked_at++) {
+        struct recent_run recent;
+        struct run_view run;
+        if (is_at_end(listing))
+            break;
+        enum error_code code = recent_seek_older(listing->object.reader.transaction, &place,
+                                                 &recent, listing->object.reader.error);
+        if (code == ERROR_NOT_FOUND)
+            return ERROR_NONE;
+        if (code != ERROR_NONE)
+            return code;
+        place = recent.place;
+        arena_clear(&listing->run_arena);
+        if (run_view_from_recent(&recent, &listing->run_arena, &run) != ERROR_NONE)
+            return error_set(listing->object.reader.error, ERROR_MEMORY,
+                             "list runs: out of memory");
+        if (is_listed_run(listing, &run))
+            put_run(listing, &run);
+    }
+    write_place(&place, listing->next);
+    return ERROR_NONE;
+}
+
+// --- open -----------------------------------------------------------------------------------------
+
+static struct slice take_part(struct slice *rest)
+{
+    ptrdiff_t dash = slice_find(*rest, SLICE("-"));
+    size_t len = dash < 0 ? rest->len : (size_t)dash;
+    size_t taken = dash < 0 ? len : len + 1;
+    struct slice part = {rest->data, len};
+    *rest = (struct slice){rest->data + taken, rest->len - taken};
+    return part;
+}
+
+// "RUN-ATTEMPT"; for servers other than github.com "RUN-ATTEMPT-TRACE".
+static bool read_open_run(struct slice cursor, struct stored_run *place)
+{
+    long long run_id, run_attempt;
+    *place = (struct stored_run){.run_id = 0};
+    if (cursor.len == 0)
+        return true;
+    if (!slice_parse_int64(take_part(&cursor), &run_id) ||
+        !slice_parse_int64(take_part(&cursor), &run_attempt))
+        return false;
+    *place = stored_run_of(SLICE_EMPTY, run_id, run_attempt);
+    if (cursor.len > 0 && (cursor.len != 2 * TRACE_ID_SIZE ||
+                           !hex_decode(cursor.data, cursor.len, place->trace.bytes, TRACE_ID_SIZE)))
+        return false;
+    return (run_id > 0 && run_attempt > 0) || (run_id == 0 && run_attempt == 0); // as above
+}
+
+static void write_open_run(const struct stored_run *place, char text[NEXT_MAX])
+{
+    char hex[2 * TRACE_ID_SIZE + 1];
+    bool is_usual = place->run_id == 0 || stored_run_is_usual(place);
+    hex_encode(place->trace.bytes, TRACE_ID_SIZE, hex);
+    snprintf(text, NEXT_MAX, "%" PRId64 "-%" PRId64 "%s%.*s", place->run_id, place->run_attempt,
+             is_usual ? "" : "-", is_usual ? 0 : 2 * TRACE_ID_SIZE, hex);
+}
+
+static bool has_filter(const struct api_runs_query *query)
+{
+    return query->repository.len + query->workflow.len + query->branch.len + query->result.len +
+               query->text.len + query->server.len >
+           0;
+}
+
+static enum error_code load_open_run(struct listing *listing, const struct stored_run *place,
+                                     size_t jobs, struct run_view *run)
+{
+    const struct run_view_limits limits = {.jobs = jobs,
+                                           .now = listing->object.call->now,
+                                           .id_scheme = listing->object.call->sources->id_scheme};
+    struct view_reader reader = listing->object.reader;
+    reader.arena = &listing->run_arena;
+    arena_clear(reader.arena);
+    return run_view_load(&reader, place, &limits, run);
+}
+
+// Counts an open run whose state is missing or unreadable.
+static enum error_code skip_unreadable_run(const struct listing *listing)
+{
+    store_note_unreadable(listing->object.reader.transaction);
+    return ERROR_NONE;
+}
+
+// No filter depends on jobs, and they are the most expensive part: they are read only for matching runs.
+static enum error_code take_open_run(struct listing *listing, const struct stored_run *place)
+{
+    size_t jobs = listing->jobs < OPEN_JOBS_IN_ALL ? OPEN_JOBS_IN_ALL - listing->jobs : 0;
+    struct run_view run;
+    if (has_filter(listing->query)) {
+        enum error_code code = load_open_run(listing, place, 0, &run);
+        if (code == ERROR_NOT_FOUND)
+            return skip_unreadable_run(listing);
+        if (code != ERROR_NONE || !is_listed_run(listing, &run))
+            return code;
+    }
+    enum error_code code =
+        load_open_run(listing, place, jobs < OPEN_RUN_JOBS ? jobs : OPEN_RUN_JOBS, &run);
+    if (code == ERROR_NOT_FOUND)
+        return skip_unreadable_run(listing);
+    if (code == ERROR_NONE)
+        put_run(listing, &run);
+    return code;
+}
+
+static enum error_code list_open(struct listing *listing)
+{
+    struct stored_run place;
+    if (!read_open_run(listing->query->cursor, &place))
+        return error_set(listing->object.reader.error, ERROR_USAGE, "cursor: not one of ours");
+    for (size_t looked_at = 0; looked_at < API_RUNS_LOOKED_AT; looked_at++) {
+        if (is_at_end(listing))
+            break;
+        enum error_code code = open_runs_seek_older(listing->object.reader.transaction, &place,
+                                                    listing->object.reader.error);
+        if (code == ERROR_NOT_FOUND)
+            return ERROR_NONE;
+        if (code == ERROR_NONE)
+            code = take_open_run(listing, &place);
+        if (code != ERROR_NONE)
+            return code;
+    }
+    write_open_run(&place, listing->next);
+    return ERROR_NONE;
+}
+
+enum error_code api_render_runs(const struct api_call *call, const struct api_runs_query *query)
+{
+    struct listing listing = {.query = query, .end = list_end(call->out)};
+    struct json_out *json = &listing.object.json;
+    if (github_server_of_name(query->server, call->arena, &listing.server) != ERROR_NONE)
+        return error_set(call->error, ERROR_MEMORY, "list runs: out of memory");
+    enum error_code code = begin_object(call, &listing.object);
+    if (code != ERROR_NONE)
+        return code;
+    arena_init(&listing.run_arena, RUN_ARENA_BLOCK_BYTES);
+    json_out_time(json, "now", call->now);
+    json_out_open_array(json, "runs");
+    code = query->open ? list_open(&listing) : list_finished(&listing);
+    json_out_close_array(json);
+    json_out_text(json, "next", slice_from_string(listing.next));
+    put_unreadable(&listing.object);
+    arena_release(&listing.run_arena);
+    return end_object(&listing.object, code);
+}
+
 // --- jobs that currently wait for a runner, and for how long --------------------------------------
 
-struct queue {
-    struct json_out json;
-    timestamp_ns now;
+struct open_jobs {
+    struct api_object object;
     size_t end; // limit for the list in the response
 };
 
@@ -210,7 +611,7 @@ static void put_pools(struct json_out *json, const struct queue_view *view)
     for (size_t i = 0; i < view->count; i++) {
         const struct queue_view_pool *row = &view->pools[i];
         json_out_open_object(json, NULL);
-        api_put_labels(json, "runner_labels", row->pool.labels);
+        put_joined_labels(json, "runner_labels", row->pool.labels);
         json_out_text(json, "runner_group", row->pool.group);
         json_out_count(json, "waiting", row->pool.counts[OPEN_JOB_WAITING]);
         json_out_count(json, "queued", row->pool.counts[OPEN_JOB_QUEUED]);
@@ -226,11 +627,12 @@ static void put_pools(struct json_out *json, const struct queue_view *view)
 static enum error_code put_open_job(void *context, const struct job_state *job,
                                     const struct open_job_state *open_state)
 {
-    struct queue *queue = context;
-    struct json_out *json = &queue->json;
+    struct open_jobs *queue = context;
+    struct json_out *json = &queue->object.json;
+    timestamp_ns now = queue->object.call->now;
     if (json->writer.out->len > queue->end)
         return ERROR_FULL;
-    duration_ns age = queue->now > open_state->since ? queue->now - open_state->since : 0;
+    duration_ns age = now > open_state->since ? now - open_state->since : 0;
     json_out_open_object(json, NULL);
     json_out_id(json, "job_id", job->job_id);
     json_out_text(json, "name", job->body.name);
@@ -240,7 +642,7 @@ static enum error_code put_open_job(void *context, const struct job_state *job,
     json_out_text(json, "repository", job->repository.full_name);
     json_out_text(json, "workflow", job->body.workflow_name);
     json_out_text(json, "branch", job->body.head_branch);
-    json_out_text(json, "state", slice_from_string(api_open_job_text(open_state->state)));
+    json_out_text(json, "state", slice_from_string(open_job_text(open_state->state)));
     json_out_time(json, "since", open_state->since);
     json_out_seconds(json, "age_seconds", age);
     json_out_texts(json, "runner_labels", job->body.labels, job->body.label_count);
@@ -251,13 +653,14 @@ static enum error_code put_open_job(void *context, const struct job_state *job,
     return json_out_finish(json);
 }
 
-static enum error_code read_label_filter(struct slice text, struct arena *arena,
-                                         struct slice *joined, struct error *error)
+static enum error_code read_label_filter(const struct api_call *call, struct slice text,
+                                         struct slice *joined)
 {
     struct slice *labels;
     size_t count;
-    if (!labels_split(text, arena, &labels, &count) || !labels_join(labels, count, arena, joined))
-        return error_set(error, ERROR_MEMORY, "list the queue: out of memory");
+    if (!labels_split(text, call->arena, &labels, &count) ||
+        !labels_join(labels, count, call->arena, joined))
+        return error_set(call->error, ERROR_MEMORY, "list the queue: out of memory");
     return ERROR_NONE;
 }
 
@@ -266,62 +669,50 @@ static enum error_code read_state(struct slice text, enum open_job_kind *state, 
     const enum open_job_kind states[] = {OPEN_JOB_WAITING, OPEN_JOB_QUEUED, OPEN_JOB_RUNNING};
     *state = OPEN_JOB_NONE;
     for (size_t i = 0; i < sizeof states / sizeof states[0]; i++)
-        if (slice_equals(text, slice_from_string(api_open_job_text(states[i]))))
+        if (slice_equals(text, slice_from_string(open_job_text(states[i]))))
             *state = states[i];
     if (text.len > 0 && *state == OPEN_JOB_NONE)
         return error_set(error, ERROR_USAGE, "state: want waiting, queued or running");
     return ERROR_NONE;
 }
 
-static enum error_code put_queue(struct queue *queue, struct store_transaction *transaction,
-                                 const struct queue_view_filter *filter, struct arena *arena,
-                                 struct error *error)
+static enum error_code put_queue(struct open_jobs *queue, const struct queue_view_filter *filter)
 {
+    const struct queue_view_visitor visitor = {put_open_job, queue};
+    const struct view_reader *reader = &queue->object.reader;
+    struct json_out *json = &queue->object.json;
     struct queue_view view;
     bool has_more = false;
-    enum error_code code = queue_view_load(transaction, arena, &view, error);
+    enum error_code code = queue_view_load(reader, &view);
     if (code != ERROR_NONE)
         return code;
-    put_totals(&queue->json, &view);
-    put_pools(&queue->json, &view);
-    json_out_open_array(&queue->json, "jobs");
-    code =
-        queue_view_walk(transaction, &view, filter, arena, put_open_job, queue, &has_more, error);
+    put_totals(json, &view);
+    put_pools(json, &view);
+    json_out_open_array(json, "jobs");
+    code = queue_view_walk(reader, &view, filter, &visitor, &has_more);
     if (code == ERROR_FULL) { // returned by put_open_job()
         has_more = true;
         code = ERROR_NONE;
     }
-    json_out_close_array(&queue->json);
-    json_out_bool(&queue->json, "more", has_more);
-    json_out_count(&queue->json, "unreadable", store_unreadable(transaction));
+    json_out_close_array(json);
+    json_out_bool(json, "more", has_more);
+    put_unreadable(&queue->object);
     return code;
 }
 
-enum error_code api_render_queue(const struct view_sources *sources,
-                                 const struct api_queue_query *query, timestamp_ns now,
-                                 struct arena *arena, struct buffer *out, struct error *error)
+enum error_code api_render_queue(const struct api_call *call, const struct api_queue_query *query)
 {
     struct queue_view_filter filter = {.limit = query->limit};
-    struct store_transaction *transaction;
-    struct queue queue = {.now = now};
-    enum error_code code = read_state(query->state, &filter.state, error);
+    struct open_jobs queue = {.end = list_end(call->out)};
+    enum error_code code = read_state(query->state, &filter.state, call->error);
     if (code == ERROR_NONE)
-        code = read_label_filter(query->runner_labels, arena, &filter.labels, error);
+        code = read_label_filter(call, query->runner_labels, &filter.labels);
     if (code == ERROR_NONE)
-        code = store_begin(sources->store, false, &transaction, error);
+        code = begin_object(call, &queue.object);
     if (code != ERROR_NONE)
         return code;
-    json_out_init(&queue.json, out);
-    queue.end = api_list_end(out);
-    json_out_open_object(&queue.json, NULL);
-    json_out_time(&queue.json, "now", now);
-    code = put_queue(&queue, transaction, &filter, arena, error);
-    json_out_close_object(&queue.json);
-    store_abort(transaction);
-    // An error of the output itself is reported with its message by json_out_finish().
-    return code == ERROR_NONE || code == json_out_finish(&queue.json)
-               ? api_finish(&queue.json, error)
-               : code;
+    json_out_time(&queue.object.json, "now", call->now);
+    return end_object(&queue.object, put_queue(&queue, &filter));
 }
 
 // --- recent queue times of jobs -------------------------------------------------------------------
@@ -341,9 +732,7 @@ struct pool_latency {
 };
 
 struct latency {
-    struct store_transaction *transaction;
-    struct arena *arena;
-    struct error *error;
+    struct api_object object;
     struct pool *pools;
     size_t count;
     struct pool_latency *rows;
@@ -364,16 +753,17 @@ static void summarize_latency(const struct histogram *histogram, struct figures 
 
 static enum error_code allocate_latency(struct latency *latency)
 {
-    enum error_code code = pool_list(latency->transaction, latency->arena, &latency->pools,
-                                     &latency->count, latency->error);
+    const struct view_reader *reader = &latency->object.reader;
+    enum error_code code = pool_list(reader->transaction, reader->arena, &latency->pools,
+                                     &latency->count, reader->error);
     size_t count = latency->count + 1;
     if (code != ERROR_NONE)
         return code;
-    latency->rows = arena_allocate_array(latency->arena, count, sizeof *latency->rows);
-    latency->whole = arena_allocate_array(latency->arena, count, sizeof *latency->whole);
-    latency->slot = arena_allocate_array(latency->arena, count, sizeof *latency->slot);
+    latency->rows = arena_allocate_array(reader->arena, count, sizeof *latency->rows);
+    latency->whole = arena_allocate_array(reader->arena, count, sizeof *latency->whole);
+    latency->slot = arena_allocate_array(reader->arena, count, sizeof *latency->slot);
     if (latency->rows == NULL || latency->whole == NULL || latency->slot == NULL)
-        return error_set(latency->error, ERROR_MEMORY, "read latencies: out of memory");
+        return error_set(reader->error, ERROR_MEMORY, "read latencies: out of memory");
     return ERROR_NONE;
 }
 
@@ -382,8 +772,8 @@ static enum error_code read_latency_slot(struct latency *latency, size_t slot)
     timestamp_ns from = latency->start + (duration_ns)slot * latency->slot_length;
     memset(latency->slot, 0, latency->count * sizeof *latency->slot);
     enum error_code code =
-        latency_read(latency->transaction, from, from + latency->slot_length, latency->pools,
-                     latency->count, latency->slot, latency->error);
+        latency_read(latency->object.reader.transaction, from, from + latency->slot_length,
+                     latency->pools, latency->count, latency->slot, latency->object.reader.error);
     for (size_t i = 0; i < latency->count && code == ERROR_NONE; i++) {
         summarize_latency(&latency->slot[i], &latency->rows[i].slots[slot]);
         histogram_merge(&latency->whole[i], &latency->slot[i]);
@@ -418,11 +808,11 @@ static void put_figures(struct json_out *json, const struct figures *figures)
     put_percentile(json, "p99", figures, figures->p99);
 }
 
-static void put_row(struct json_out *json, const struct latency *latency,
-                    const struct pool_latency *row)
+static void put_row(struct latency *latency, const struct pool_latency *row)
 {
+    struct json_out *json = &latency->object.json;
     json_out_open_object(json, NULL);
-    api_put_labels(json, "runner_labels", row->pool->labels);
+    put_joined_labels(json, "runner_labels", row->pool->labels);
     json_out_text(json, "runner_group", row->pool->group);
     put_figures(json, &row->whole);
     put_percentile(json, "max", &row->whole, row->whole.max);
@@ -437,8 +827,9 @@ static void put_row(struct json_out *json, const struct latency *latency,
     json_out_close_object(json);
 }
 
-static void put_rows(struct json_out *json, struct latency *latency)
+static void put_rows(struct latency *latency)
 {
+    struct json_out *json = &latency->object.json;
     for (size_t i = 0; i < latency->count; i++) {
         latency->rows[i].pool = &latency->pools[i];
         summarize_latency(&latency->whole[i], &latency->rows[i].whole);
@@ -447,39 +838,31 @@ static void put_rows(struct json_out *json, struct latency *latency)
         qsort(latency->rows, latency->count, sizeof *latency->rows, compare_pool_latencies);
     json_out_open_array(json, "pools");
     for (size_t i = 0; i < latency->count && latency->rows[i].whole.count > 0; i++)
-        put_row(json, latency, &latency->rows[i]);
+        put_row(latency, &latency->rows[i]);
     json_out_close_array(json);
 }
 
-enum error_code api_render_latency(const struct view_sources *sources, bool is_day,
-                                   timestamp_ns now, struct arena *arena, struct buffer *out,
-                                   struct error *error)
+enum error_code api_render_latency(const struct api_call *call, bool is_day)
 {
-    struct latency latency = {.arena = arena,
-                              .error = error,
-                              .slot_length = is_day ? NS_PER_HOUR : LATENCY_SLOT,
+    struct latency latency = {.slot_length = is_day ? NS_PER_HOUR : LATENCY_SLOT,
                               .slot_count = is_day ? 24 : 12};
     duration_ns window = (duration_ns)latency.slot_count * latency.slot_length;
-    struct json_out json;
+    struct json_out *json = &latency.object.json;
     // Whole slots of the store; the current one is the last.
-    latency.start = now / LATENCY_SLOT * LATENCY_SLOT + LATENCY_SLOT - window;
-    enum error_code code = store_begin(sources->store, false, &latency.transaction, error);
+    latency.start = call->now / LATENCY_SLOT * LATENCY_SLOT + LATENCY_SLOT - window;
+    enum error_code code = begin_object(call, &latency.object);
     if (code != ERROR_NONE)
         return code;
     code = allocate_latency(&latency);
     for (size_t i = 0; i < latency.slot_count && code == ERROR_NONE; i++)
         code = read_latency_slot(&latency, i);
-    json_out_init(&json, out);
-    json_out_open_object(&json, NULL);
-    json_out_time(&json, "now", now);
-    json_out_count(&json, "window_seconds", (uint64_t)(window / NS_PER_SECOND));
-    json_out_count(&json, "slot_seconds", (uint64_t)(latency.slot_length / NS_PER_SECOND));
+    json_out_time(json, "now", call->now);
+    json_out_count(json, "window_seconds", (uint64_t)(window / NS_PER_SECOND));
+    json_out_count(json, "slot_seconds", (uint64_t)(latency.slot_length / NS_PER_SECOND));
     if (code == ERROR_NONE)
-        put_rows(&json, &latency);
-    json_out_count(&json, "unreadable", store_unreadable(latency.transaction));
-    json_out_close_object(&json);
-    store_abort(latency.transaction);
-    return code == ERROR_NONE ? api_finish(&json, error) : code;
+        put_rows(&latency);
+    put_unreadable(&latency.object);
+    return end_object(&latency.object, code);
 }
 
 // --- records that the collector refuses while it accepts others -----------------------------------
@@ -488,16 +871,18 @@ enum error_code api_render_latency(const struct view_sources *sources, bool is_d
 #define DECODED_MAX ((uint32_t)1 << 20)
 
 // Names the run; a record that cannot be decoded is listed, too, since that may be the reason for the refusal.
-static enum error_code put_names(struct json_out *json, struct store_transaction *transaction,
-                                 const struct store_quarantined *quarantined, struct arena *arena,
-                                 struct error *error)
+static enum error_code put_names(struct api_object *object,
+                                 const struct store_quarantined *quarantined)
 {
+    const struct view_reader *reader = &object->reader;
+    struct json_out *json = &object->json;
     struct store_record record;
     struct span_batch batch = {.span_count = 0};
     enum error_code code = ERROR_NOT_FOUND;
     if (quarantined->size <= DECODED_MAX)
-        code = store_get_record(transaction, quarantined->sequence, &record, error);
-    if (code == ERROR_NONE && otlp_decode_batch(record.body, arena, &batch, error) != ERROR_NONE)
+        code = store_get_record(reader->transaction, quarantined->sequence, &record, reader->error);
+    if (code == ERROR_NONE &&
+        otlp_decode_batch(record.body, reader->arena, &batch, reader->error) != ERROR_NONE)
         batch = (struct span_batch){.span_count = 0};
     if (code != ERROR_NONE && code != ERROR_NOT_FOUND)
         return code;
@@ -518,23 +903,23 @@ static enum error_code put_names(struct json_out *json, struct store_transaction
     return ERROR_NONE;
 }
 
-static enum error_code put_records(struct json_out *json, struct store_transaction *transaction,
-                                   size_t limit, struct arena *arena, struct error *error)
+static enum error_code put_records(struct api_object *object, size_t limit)
 {
+    struct json_out *json = &object->json;
     struct store_quarantined quarantined;
     uint64_t sequence = 0;
     size_t count = 0;
     enum error_code code;
     json_out_open_array(json, "records");
-    while ((code = store_seek_quarantined(transaction, &sequence, &quarantined, error)) ==
-               ERROR_NONE &&
+    while ((code = store_seek_quarantined(object->reader.transaction, &sequence, &quarantined,
+                                          object->call->error)) == ERROR_NONE &&
            count < limit) {
         json_out_open_object(json, NULL);
         json_out_id(json, "sequence", (int64_t)sequence);
         json_out_count(json, "bytes", quarantined.size);
         json_out_time(json, "since", quarantined.since);
         json_out_text(json, "reason", quarantined.reason);
-        code = put_names(json, transaction, &quarantined, arena, error);
+        code = put_names(object, &quarantined);
         if (code != ERROR_NONE)
             return code;
         json_out_close_object(json);
@@ -546,22 +931,11 @@ static enum error_code put_records(struct json_out *json, struct store_transacti
     return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
 }
 
-enum error_code api_render_quarantine(const struct view_sources *sources, size_t limit,
-                                      struct arena *arena, struct buffer *out, struct error *error)
+enum error_code api_render_quarantine(const struct api_call *call, size_t limit)
 {
-    struct store_transaction *transaction;
-    struct json_out json;
-    enum error_code code = store_begin(sources->store, false, &transaction, error);
-    if (code != ERROR_NONE)
-        return code;
-    json_out_init(&json, out);
-    json_out_open_object(&json, NULL);
-    code = put_records(&json, transaction, limit, arena, error);
-    store_abort(transaction);
-    if (code != ERROR_NONE)
-        return code;
-    json_out_close_object(&json);
-    return api_finish(&json, error);
+    struct api_object object;
+    enum error_code code = begin_object(call, &object);
+    return code == ERROR_NONE ? end_object(&object, put_records(&object, limit)) : code;
 }
 
 // --- health and data loss -------------------------------------------------------------------------
@@ -735,15 +1109,16 @@ static void put_setup(struct json_out *json, const struct view_sources *sources,
     json_out_close_object(json);
 }
 
-enum error_code api_render_status(const struct view_sources *sources, timestamp_ns now,
-                                  struct buffer *out, struct error *error)
+enum error_code api_render_status(const struct api_call *call)
 {
+    const struct view_sources *sources = call->sources;
+    timestamp_ns now = call->now;
     struct health_figures figures;
     struct json_out json;
-    enum error_code code = health_figures_read(sources, now, &figures, error);
+    enum error_code code = health_figures_read(sources, now, &figures, call->error);
     if (code != ERROR_NONE)
         return code;
-    json_out_init(&json, out);
+    json_out_init(&json, call->out);
     json_out_open_object(&json, NULL);
     json_out_time(&json, "now", now);
     json_out_text(&json, "version", SLICE(GHATRACE_VERSION));
@@ -767,5 +1142,5 @@ enum error_code api_render_status(const struct view_sources *sources, timestamp_
     json_out_text(&json, "webhook_path", slice_from_string(sources->webhook_path));
     json_out_count(&json, "history_seconds", (uint64_t)(sources->history / NS_PER_SECOND));
     json_out_close_object(&json);
-    return api_finish(&json, error);
+    return finish_text(&json, call->error);
 }

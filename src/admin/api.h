@@ -6,18 +6,23 @@
 #include "ghatrace/base/arena.h"
 #include "ghatrace/base/buffer.h"
 #include "ghatrace/base/error.h"
-#include "ghatrace/json/write.h"
 #include "ghatrace/trace/timeline.h"
-#include "ghatrace/view/run_lookup.h"
 #include "ghatrace/view/run_view.h"
 
 // --- api ------------------------------------------------------------------------------------------
 // The JSON API of the admin listener: one function per path, which reads the store and writes the response. README,
 // "JSON API", documents the responses.
 //
-// All functions append one JSON object and a line end to `out`, and use `arena` only during the call. Each reads one
-// snapshot of the store, without blocking. The amount of data read is bounded, whatever is in the store. Errors:
-// ERROR_MEMORY, ERROR_TOO_LARGE (the buffer's limit), or as the store reports; `out` is then invalid.
+// All functions append one JSON object and a line end. Each reads one snapshot of the store, without blocking. The
+// amount of data read is bounded, whatever is in the store. Errors: ERROR_MEMORY, ERROR_TOO_LARGE (the buffer's
+// limit), or as the store reports; `out` is then invalid.
+struct api_call {
+    const struct view_sources *sources;
+    timestamp_ns now;
+    struct arena *arena; // used only during the call
+    struct buffer *out;
+    struct error *error;
+};
 
 #define API_QUEUE_LIMIT 100
 #define API_QUEUE_LIMIT_MAX 1000
@@ -35,10 +40,8 @@ struct api_queue_query {
     struct slice runner_labels; // "a,b", in any order and case (labels.h); empty: all
     size_t limit;               // jobs
 };
-enum error_code api_render_queue(const struct view_sources *sources,
-                                 const struct api_queue_query *query, timestamp_ns now,
-                                 struct arena *arena, struct buffer *out,
-                                 struct error *error) MUST_CHECK;
+enum error_code api_render_queue(const struct api_call *call,
+                                 const struct api_queue_query *query) MUST_CHECK;
 
 // Runs, newest first. Filters match substrings, ignoring case; `result` must be equal.
 struct api_runs_query {
@@ -53,49 +56,24 @@ struct api_runs_query {
     size_t limit;
 };
 // ERROR_USAGE: the cursor is not valid.
-enum error_code api_render_runs(const struct view_sources *sources,
-                                const struct api_runs_query *query, timestamp_ns now,
-                                struct arena *arena, struct buffer *out,
-                                struct error *error) MUST_CHECK;
+enum error_code api_render_runs(const struct api_call *call,
+                                const struct api_runs_query *query) MUST_CHECK;
 
 // One attempt with its jobs, phases and steps; if runs of several servers match, the first of run_lookup(), and the
 // names of all these servers. ERROR_NOT_FOUND, with a message.
-enum error_code api_render_run(const struct view_sources *sources,
-                               const struct run_question *question, timestamp_ns now,
-                               struct arena *arena, struct buffer *out,
-                               struct error *error) MUST_CHECK;
+enum error_code api_render_run(const struct api_call *call,
+                               const struct run_question *question) MUST_CHECK;
 // The finished spans of an attempt as OTLP JSON, an ExportTraceServiceRequest. ERROR_NOT_FOUND, with a message.
-enum error_code api_render_spans(const struct view_sources *sources,
-                                 const struct run_question *question, struct arena *arena,
-                                 struct buffer *out, struct error *error) MUST_CHECK;
+enum error_code api_render_spans(const struct api_call *call,
+                                 const struct run_question *question) MUST_CHECK;
 
 // Queue times of the jobs of each pool, over the last hour in slots of five minutes, or the last day in hours.
-enum error_code api_render_latency(const struct view_sources *sources, bool is_day,
-                                   timestamp_ns now, struct arena *arena, struct buffer *out,
-                                   struct error *error) MUST_CHECK;
+enum error_code api_render_latency(const struct api_call *call, bool is_day) MUST_CHECK;
 
 // Health of the daemon, and whether it has lost data.
-enum error_code api_render_status(const struct view_sources *sources, timestamp_ns now,
-                                  struct buffer *out, struct error *error) MUST_CHECK;
+enum error_code api_render_status(const struct api_call *call) MUST_CHECK;
 
 // Records that the collector refuses while it accepts others, at most `limit`.
-enum error_code api_render_quarantine(const struct view_sources *sources, size_t limit,
-                                      struct arena *arena, struct buffer *out,
-                                      struct error *error) MUST_CHECK;
-
-// --- helpers shared by several responses ----------------------------------------------------------
-
-// The size of `out` at which a list must end, so that a few unusually large entries cause other entries to be omitted
-// instead of making the whole response fail.
-size_t api_list_end(const struct buffer *out);
-// Completes the text, and reports the first error in it.
-enum error_code api_finish(struct json_out *json, struct error *error) MUST_CHECK;
-const char *api_open_job_text(enum open_job_kind open_state); // OPEN_JOB_NONE: "finished"
-
-// A run's fields, inside an object.
-void api_put_run(struct json_out *json, const struct view_sources *sources,
-                 const struct run_view *run, struct arena *arena);
-// "jobs": [...]
-void api_put_jobs(struct json_out *json, const struct run_view *run, bool steps);
+enum error_code api_render_quarantine(const struct api_call *call, size_t limit) MUST_CHECK;
 
 #endif

@@ -36,21 +36,25 @@ static enum error_code render(struct live *live, struct error *error)
 {
     const struct api_queue_query queue = {.limit = LIVE_JOBS};
     const struct api_runs_query runs = {.open = true, .limit = LIVE_RUNS};
-    timestamp_ns now = timestamp_now();
+    const struct api_call call = {.sources = live->sources,
+                                  .now = timestamp_now(),
+                                  .arena = &live->arena,
+                                  .out = &live->events,
+                                  .error = error};
 
     arena_clear(&live->arena);
     buffer_clear(&live->events);
     enum error_code code = add_event(live, "queue");
     if (code == ERROR_NONE)
-        code = api_render_queue(live->sources, &queue, now, &live->arena, &live->events, error);
+        code = api_render_queue(&call, &queue);
     if (code == ERROR_NONE)
         code = buffer_append_string(&live->events, "\nevent: runs\ndata: ");
     if (code == ERROR_NONE)
-        code = api_render_runs(live->sources, &runs, now, &live->arena, &live->events, error);
+        code = api_render_runs(&call, &runs);
     if (code == ERROR_NONE)
         code = buffer_append_string(&live->events, "\nevent: status\ndata: ");
     if (code == ERROR_NONE)
-        code = api_render_status(live->sources, now, &live->events, error);
+        code = api_render_status(&call);
     if (code == ERROR_NONE)
         code = buffer_append_string(&live->events, "\n");
     return code;

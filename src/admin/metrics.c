@@ -50,13 +50,20 @@ static void put_label_value(struct metrics_text *text, struct slice value)
     put_metrics(text, (struct slice){value.data + start, value.len - start});
 }
 
-static void put_labels(struct metrics_text *text, const struct metrics_label *labels, size_t count)
+static const struct metrics_labels no_labels;
+
+static struct metrics_labels one_label(const struct metrics_label *label)
 {
-    for (size_t i = 0; i < count; i++) {
+    return (struct metrics_labels){label, 1};
+}
+
+static void put_labels(struct metrics_text *text, struct metrics_labels labels)
+{
+    for (size_t i = 0; i < labels.count; i++) {
         put_chars(text, i > 0 ? "," : "");
-        put_chars(text, labels[i].name);
+        put_chars(text, labels.items[i].name);
         put_chars(text, "=\"");
-        put_label_value(text, labels[i].value);
+        put_label_value(text, labels.items[i].value);
         put_chars(text, "\"");
     }
 }
@@ -107,13 +114,13 @@ static void metrics_family(struct metrics_text *text, const char *name, enum met
 }
 
 void metrics_sample(struct metrics_text *text, const char *name, const char *suffix,
-                    const struct metrics_label *labels, size_t count, double value)
+                    struct metrics_labels labels, double value)
 {
     put_chars(text, name);
     put_chars(text, suffix);
-    if (count > 0) {
+    if (labels.count > 0) {
         put_chars(text, "{");
-        put_labels(text, labels, count);
+        put_labels(text, labels);
         put_chars(text, "}");
     }
     put_chars(text, " ");
@@ -125,7 +132,7 @@ void metrics_single(struct metrics_text *text, const char *name, enum metrics_ty
                     const char *help, double value)
 {
     metrics_family(text, name, type, help);
-    metrics_sample(text, name, type == METRICS_COUNTER ? "_total" : "", NULL, 0, value);
+    metrics_sample(text, name, type == METRICS_COUNTER ? "_total" : "", no_labels, value);
 }
 
 // --- histograms -----------------------------------------------------------------------------------
@@ -154,37 +161,47 @@ static void put_exemplar(struct metrics_text *text, const struct series_exemplar
     put_chars(text, rest);
 }
 
-// The labels are the same on each line of a histogram: they are escaped once and copied. `is_open`: the bound
-// follows.
-static void put_line_start(struct metrics_text *text, const char *name, const char *suffix,
-                           size_t labels_at, size_t labels_len, bool is_open)
+// The labels are the same on each line of a histogram: they are escaped once and copied.
+struct histogram_lines {
+    struct metrics_text *text;
+    const char *name;
+    size_t labels_at, labels_len; // in the output
+};
+
+// `is_open`: the bound follows.
+static void put_line_start(const struct histogram_lines *lines, const char *suffix, bool is_open)
 {
-    put_chars(text, name);
+    struct metrics_text *text = lines->text;
+    put_chars(text, lines->name);
     put_chars(text, suffix);
-    put_chars(text, labels_len > 0 || is_open ? "{" : "");
+    put_chars(text, lines->labels_len > 0 || is_open ? "{" : "");
     if (text->code == ERROR_NONE)
-        text->code = buffer_reserve(text->out, labels_len);
+        text->code = buffer_reserve(text->out, lines->labels_len);
     if (text->code == ERROR_NONE)
-        put_metrics(text, (struct slice){text->out->data + labels_at, labels_len});
+        put_metrics(text, (struct slice){text->out->data + lines->labels_at, lines->labels_len});
+}
+
+static void put_first_line_start(struct histogram_lines *lines, struct metrics_labels labels)
+{
+    struct metrics_text *text = lines->text;
+    put_chars(text, lines->name);
+    put_chars(text, "_bucket{");
+    lines->labels_at = text->out->len;
+    put_labels(text, labels);
+    lines->labels_len = text->out->len - lines->labels_at;
 }
 
 void metrics_put_histogram(struct metrics_text *text, const char *name,
-                           const struct metrics_label *labels, size_t count,
-                           const struct metrics_histogram *histogram)
+                           struct metrics_labels labels, const struct metrics_histogram *histogram)
 {
+    struct histogram_lines lines = {.text = text, .name = name};
     uint64_t sum = 0;
-    size_t labels_at = 0, labels_len = 0;
     for (size_t i = 0; i <= histogram->bound_count && text->code == ERROR_NONE; i++) {
-        if (i == 0) {
-            put_chars(text, name);
-            put_chars(text, "_bucket{");
-            labels_at = text->out->len;
-            put_labels(text, labels, count);
-            labels_len = text->out->len - labels_at;
-        } else {
-            put_line_start(text, name, "_bucket", labels_at, labels_len, true);
-        }
-        put_chars(text, labels_len > 0 ? ",le=\"" : "le=\"");
+        if (i == 0)
+            put_first_line_start(&lines, labels);
+        else
+            put_line_start(&lines, "_bucket", true);
+        put_chars(text, lines.labels_len > 0 ? ",le=\"" : "le=\"");
         if (i < histogram->bound_count)
             put_bound(text, histogram->bounds[i]);
         else
@@ -196,12 +213,12 @@ void metrics_put_histogram(struct metrics_text *text, const char *name,
             put_exemplar(text, &histogram->exemplars[i]);
         put_chars(text, "\n");
     }
-    put_line_start(text, name, "_sum", labels_at, labels_len, false);
-    put_chars(text, labels_len > 0 ? "} " : " ");
+    put_line_start(&lines, "_sum", false);
+    put_chars(text, lines.labels_len > 0 ? "} " : " ");
     put_number(text, histogram->sum);
     put_chars(text, "\n");
-    put_line_start(text, name, "_count", labels_at, labels_len, false);
-    put_chars(text, labels_len > 0 ? "} " : " ");
+    put_line_start(&lines, "_count", false);
+    put_chars(text, lines.labels_len > 0 ? "} " : " ");
     put_uint(text, histogram->count);
     put_chars(text, "\n");
 }
@@ -293,7 +310,8 @@ static void put_pool_sample(struct queue *queue, const char *name, size_t pool, 
         {"runner_labels", queue->pools[pool].labels},
         {"runner_group", queue->pools[pool].group},
     };
-    metrics_sample(queue->text, name, "", labels, sizeof labels / sizeof labels[0], value);
+    metrics_sample(queue->text, name, "",
+                   (struct metrics_labels){labels, sizeof labels / sizeof labels[0]}, value);
 }
 
 static void put_counts(struct queue *queue)
@@ -366,7 +384,7 @@ static enum error_code metrics_put_queue(struct metrics_text *text,
             uint64_t count = kind == SERIES_KINDS
                                  ? queue.count
                                  : series_count(queue.transaction, (enum series_kind)kind);
-            metrics_sample(text, "ghatrace_series", "", &label, 1, (double)count);
+            metrics_sample(text, "ghatrace_series", "", one_label(&label), (double)count);
         }
     }
     arena_release(&arena);
@@ -446,15 +464,19 @@ static void put_histogram(struct metrics_text *text, const struct family *family
                                                 .sum = sum_in_seconds(&from->sum),
                                                 .exemplars = from->exemplars};
     if (from->count > 0) // few jobs wait for approvals
-        metrics_put_histogram(text, family->name, labels, fill_labels(series, labels), &histogram);
+        metrics_put_histogram(text, family->name,
+                              (struct metrics_labels){labels, fill_labels(series, labels)},
+                              &histogram);
 }
 
 static void put_step(struct metrics_text *text, const char *name, const struct series *series)
 {
     struct metrics_label labels[SERIES_LABELS_MAX];
     size_t count = fill_labels(series, labels);
-    metrics_sample(text, name, "_sum", labels, count, sum_in_seconds(&series->sum));
-    metrics_sample(text, name, "_count", labels, count, (double)series->count);
+    metrics_sample(text, name, "_sum", (struct metrics_labels){labels, count},
+                   sum_in_seconds(&series->sum));
+    metrics_sample(text, name, "_count", (struct metrics_labels){labels, count},
+                   (double)series->count);
 }
 
 struct series_sums {
@@ -494,7 +516,7 @@ static void put_overflow(struct metrics_text *text, const struct series_sums *su
                    "labels were in use. Survives restarts.");
     for (size_t kind = 0; kind < SERIES_KINDS; kind++) {
         const struct metrics_label label = {"kind", slice_from_string(kinds[kind])};
-        metrics_sample(text, "ghatrace_series_overflow", "_total", &label, 1,
+        metrics_sample(text, "ghatrace_series_overflow", "_total", one_label(&label),
                        (double)sums->overflow[kind]);
     }
     metrics_single(text, "ghatrace_series_left_out", METRICS_GAUGE,
@@ -628,7 +650,8 @@ static void put_deliveries(struct metrics_text *text, const struct health_figure
                 {"event", slice_from_string(github_event_name(event))},
                 {"outcome", slice_from_string(ingress_outcome_names[outcome])}};
             if (ingress_outcome_is_possible(event, outcome))
-                metrics_sample(text, "ghatrace_deliveries", "_total", labels, 2,
+                metrics_sample(text, "ghatrace_deliveries", "_total",
+                               (struct metrics_labels){labels, 2},
                                (double)figures->ingress.deliveries[event][outcome]);
         }
 }
@@ -671,10 +694,10 @@ static void put_commits(struct metrics_text *text, const struct health_figures *
                                            .sum = (double)counters->batch_tasks};
     metrics_family(text, "ghatrace_commit_seconds", METRICS_HISTOGRAM,
                    "How long commits to the store took, sync to disk included, since the start.");
-    metrics_put_histogram(text, "ghatrace_commit_seconds", NULL, 0, &time);
+    metrics_put_histogram(text, "ghatrace_commit_seconds", no_labels, &time);
     metrics_family(text, "ghatrace_commit_tasks", METRICS_HISTOGRAM,
                    "How many deliveries and results of exports one commit took, since the start.");
-    metrics_put_histogram(text, "ghatrace_commit_tasks", NULL, 0, &size);
+    metrics_put_histogram(text, "ghatrace_commit_tasks", no_labels, &size);
 }
 
 static void put_commit_queue(struct metrics_text *text, const struct health_figures *figures)
@@ -706,9 +729,9 @@ static void put_export_records(struct metrics_text *text, const struct health_fi
                    "Records that the collector took, or refused for good, since the start.");
     const struct metrics_label delivered = {"outcome", SLICE("delivered")};
     const struct metrics_label refused = {"outcome", SLICE("refused")};
-    metrics_sample(text, "ghatrace_export_records", "_total", &delivered, 1,
+    metrics_sample(text, "ghatrace_export_records", "_total", one_label(&delivered),
                    (double)figures->exporter.sent_records);
-    metrics_sample(text, "ghatrace_export_records", "_total", &refused, 1,
+    metrics_sample(text, "ghatrace_export_records", "_total", one_label(&refused),
                    (double)figures->exporter.dead_letters);
 }
 
@@ -724,7 +747,7 @@ static void put_trouble(struct metrics_text *text, const struct health_figures *
         enum export_trouble trouble = (enum export_trouble)i;
         const struct metrics_label category = {"category",
                                                slice_from_string(health_category(trouble, words))};
-        metrics_sample(text, "ghatrace_export_trouble", "", &category, 1,
+        metrics_sample(text, "ghatrace_export_trouble", "", one_label(&category),
                        status->is_troubled && status->category == trouble ? 1 : 0);
     }
     metrics_single(text, "ghatrace_export_trouble_since_timestamp_seconds", METRICS_GAUGE,
@@ -758,10 +781,11 @@ static void put_notes(struct metrics_text *text, const struct health_figures *fi
     metrics_family(text, "ghatrace_notes", METRICS_GAUGE,
                    "What is remembered for linger: deliveries, and jobs and runs whose spans went "
                    "out; and for 35 days: that a run had a root.");
-    metrics_sample(text, "ghatrace_notes", "", &deliveries, 1, (double)usage->delivery_notes);
-    metrics_sample(text, "ghatrace_notes", "", &jobs, 1, (double)usage->job_notes);
-    metrics_sample(text, "ghatrace_notes", "", &runs, 1, (double)usage->run_notes);
-    metrics_sample(text, "ghatrace_notes", "", &roots, 1, (double)usage->root_notes);
+    metrics_sample(text, "ghatrace_notes", "", one_label(&deliveries),
+                   (double)usage->delivery_notes);
+    metrics_sample(text, "ghatrace_notes", "", one_label(&jobs), (double)usage->job_notes);
+    metrics_sample(text, "ghatrace_notes", "", one_label(&runs), (double)usage->run_notes);
+    metrics_sample(text, "ghatrace_notes", "", one_label(&roots), (double)usage->root_notes);
 }
 
 static void put_oldest_delivery(struct metrics_text *text, const struct health_figures *figures)
@@ -779,7 +803,7 @@ static void put_build(struct metrics_text *text, const struct health_figures *fi
                    figures->is_ready ? 1 : 0);
     metrics_family(text, "ghatrace_build_info", METRICS_GAUGE,
                    "Always 1; the version is its label.");
-    metrics_sample(text, "ghatrace_build_info", "", &version, 1, 1);
+    metrics_sample(text, "ghatrace_build_info", "", one_label(&version), 1);
     metrics_single(text, "process_start_time_seconds", METRICS_GAUGE,
                    "When the process was started, in seconds since 1970.",
                    to_seconds(figures->started_at));
@@ -894,11 +918,11 @@ static void put_health_family(struct metrics_text *text, const struct health_fig
     const char *suffix = family->type == METRICS_COUNTER ? "_total" : "";
     metrics_family(text, family->metric, family->type, family->help);
     if (family->label == NULL)
-        metrics_sample(text, family->metric, suffix, NULL, 0,
+        metrics_sample(text, family->metric, suffix, no_labels,
                        (double)health_number(figures, family, 0));
     for (size_t i = 0; i < family->count; i++) {
         const struct metrics_label label = {family->label, slice_from_string(family->names[i])};
-        metrics_sample(text, family->metric, suffix, &label, 1,
+        metrics_sample(text, family->metric, suffix, one_label(&label),
                        (double)health_number(figures, family, i));
     }
 }

@@ -46,9 +46,14 @@ struct metrics_label {
     struct slice value; // any text; it is escaped
 };
 
+struct metrics_labels {
+    const struct metrics_label *items;
+    size_t count;
+};
+
 // `suffix` is "_total" or "".
 void metrics_sample(struct metrics_text *text, const char *name, const char *suffix,
-                    const struct metrics_label *labels, size_t count, double value);
+                    struct metrics_labels labels, double value);
 // A family with one sample without labels.
 void metrics_single(struct metrics_text *text, const char *name, enum metrics_type type,
                     const char *help, double value);
@@ -63,8 +68,7 @@ struct metrics_histogram {
     const struct series_exemplar *exemplars; // of each bucket; NULL: none
 };
 void metrics_put_histogram(struct metrics_text *text, const char *name,
-                           const struct metrics_label *labels, size_t count,
-                           const struct metrics_histogram *histogram);
+                           struct metrics_labels labels, const struct metrics_histogram *histogram);
 
 // --- health figures -------------------------------------------------------------------------------
 // The daemon's own figures at one moment: what it received, what it stores, what it sends.

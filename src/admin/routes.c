@@ -9,7 +9,7 @@
 #include "metrics.h"
 #include "page.h"
 
-#define ANSWER_MAX_BYTES ((size_t)256 * 1024 * 1024)
+#define RESPONSE_MAX_BYTES ((size_t)256 * 1024 * 1024)
 #define ARENA_BLOCK_BYTES ((size_t)256 * 1024)
 #define RUN_PREFIX "/api/runs/"
 #define FIXED_ROUTES 8
@@ -40,8 +40,8 @@ struct turn {
     const struct admin_request *request;
     struct admin_response *reply;
     struct buffer out;
-    timestamp_ns now;
     struct error error;
+    struct api_call call; // writes to `out` and `error`
     enum error_code code; // the first error
 };
 
@@ -81,10 +81,15 @@ static bool get_choice(struct turn *turn, const char *name, const char *first, c
 static void begin_turn(void *context, const struct admin_request *request,
                        struct admin_response *reply, struct turn *turn)
 {
-    *turn =
-        (struct turn){.view = context, .request = request, .reply = reply, .now = timestamp_now()};
-    arena_clear(&turn->view->arena);
-    buffer_init(&turn->out, ANSWER_MAX_BYTES);
+    struct view *view = context;
+    *turn = (struct turn){.view = view, .request = request, .reply = reply};
+    turn->call = (struct api_call){.sources = &view->sources,
+                                   .now = timestamp_now(),
+                                   .arena = &view->arena,
+                                   .out = &turn->out,
+                                   .error = &turn->error};
+    arena_clear(&view->arena);
+    buffer_init(&turn->out, RESPONSE_MAX_BYTES);
 }
 
 // Sends the rendered text, or the error.
@@ -111,7 +116,7 @@ static void handle_metrics(void *context, const struct admin_request *request,
         metrics_format_of(http_head_get(request->head, SLICE("accept"), NULL));
     struct turn turn;
     begin_turn(context, request, reply, &turn);
-    turn.code = metrics_render(&turn.view->sources, format, turn.now, &turn.out, &turn.error);
+    turn.code = metrics_render(turn.call.sources, format, turn.call.now, &turn.out, &turn.error);
     admin_response_set_field(reply, "Vary", "Accept");
     end_turn(&turn, metrics_content_type(format));
 }
@@ -126,8 +131,7 @@ static void handle_queue(void *context, const struct admin_request *request,
         .runner_labels = get_parameter(&turn, "runner_labels"),
         .limit = get_limit(&turn, API_QUEUE_LIMIT, API_QUEUE_LIMIT_MAX)};
     if (turn.code == ERROR_NONE)
-        turn.code = api_render_queue(&turn.view->sources, &query, turn.now, &turn.view->arena,
-                                     &turn.out, &turn.error);
+        turn.code = api_render_queue(&turn.call, &query);
     end_json(&turn);
 }
 
@@ -147,8 +151,7 @@ static void handle_runs(void *context, const struct admin_request *request,
                                          .limit =
                                              get_limit(&turn, API_RUNS_LIMIT, API_RUNS_LIMIT_MAX)};
     if (turn.code == ERROR_NONE)
-        turn.code = api_render_runs(&turn.view->sources, &query, turn.now, &turn.view->arena,
-                                    &turn.out, &turn.error);
+        turn.code = api_render_runs(&turn.call, &query);
     end_json(&turn);
 }
 
@@ -170,11 +173,9 @@ static void handle_run(void *context, const struct admin_request *request,
         turn.code = error_set(&turn.error, ERROR_NOT_FOUND,
                               "want " RUN_PREFIX "RUN or " RUN_PREFIX "RUN/ATTEMPT, in numbers");
     if (turn.code == ERROR_NONE && is_otlp)
-        turn.code = api_render_spans(&turn.view->sources, &question, &turn.view->arena, &turn.out,
-                                     &turn.error);
+        turn.code = api_render_spans(&turn.call, &question);
     else if (turn.code == ERROR_NONE)
-        turn.code = api_render_run(&turn.view->sources, &question, turn.now, &turn.view->arena,
-                                   &turn.out, &turn.error);
+        turn.code = api_render_run(&turn.call, &question);
     end_json(&turn);
 }
 
@@ -185,8 +186,7 @@ static void handle_latency(void *context, const struct admin_request *request,
     begin_turn(context, request, reply, &turn);
     bool is_day = get_choice(&turn, "window", "1h", "24h");
     if (turn.code == ERROR_NONE)
-        turn.code = api_render_latency(&turn.view->sources, is_day, turn.now, &turn.view->arena,
-                                       &turn.out, &turn.error);
+        turn.code = api_render_latency(&turn.call, is_day);
     end_json(&turn);
 }
 
@@ -197,8 +197,7 @@ static void handle_quarantine(void *context, const struct admin_request *request
     begin_turn(context, request, reply, &turn);
     size_t limit = get_limit(&turn, API_QUARANTINE_LIMIT, API_QUARANTINE_LIMIT_MAX);
     if (turn.code == ERROR_NONE)
-        turn.code = api_render_quarantine(&turn.view->sources, limit, &turn.view->arena, &turn.out,
-                                          &turn.error);
+        turn.code = api_render_quarantine(&turn.call, limit);
     end_json(&turn);
 }
 
@@ -207,7 +206,7 @@ static void handle_status(void *context, const struct admin_request *request,
 {
     struct turn turn;
     begin_turn(context, request, reply, &turn);
-    turn.code = api_render_status(&turn.view->sources, turn.now, &turn.out, &turn.error);
+    turn.code = api_render_status(&turn.call);
     end_json(&turn);
 }
 

@@ -181,12 +181,13 @@ static void judge_path(const struct setup_facts *facts, struct setup_item *item)
 
 // --- events -----------------------------------------------------------------------------------------
 
-static void judge_by_count(const struct setup_facts *facts, enum github_event_kind come,
-                           const char *come_words, const char *missing_words,
-                           uint64_t missing_count, struct setup_item *item)
+static void judge_by_count(const struct ingress_setup *ingress, struct setup_item *item)
 {
-    const struct ingress_setup *ingress = facts->ingress;
-    if (missing_count > 0 || ingress->event_count[come] < LOPSIDED_COUNT)
+    uint64_t jobs = ingress->event_count[GITHUB_EVENT_JOB];
+    uint64_t runs = ingress->event_count[GITHUB_EVENT_RUN];
+    bool is_without_runs = runs == 0 && jobs >= LOPSIDED_COUNT;
+    bool is_without_jobs = jobs == 0 && runs >= LOPSIDED_COUNT;
+    if (!is_without_runs && !is_without_jobs)
         return;
     item->state = SETUP_WRONG;
     item->is_logged_elsewhere = false;
@@ -194,7 +195,8 @@ static void judge_by_count(const struct setup_facts *facts, enum github_event_ki
     say(item,
         "%llu deliveries of %s have come since the start, and none of %s: at GitHub, tick them, "
         "too.",
-        (unsigned long long)ingress->event_count[come], come_words, missing_words);
+        (unsigned long long)(jobs + runs), is_without_runs ? "Workflow jobs" : "Workflow runs",
+        is_without_runs ? "Workflow runs" : "Workflow jobs");
 }
 
 static void judge_by_time(const struct setup_facts *facts, struct setup_item *item)
@@ -262,8 +264,7 @@ static void judge_events(const struct setup_facts *facts, struct setup_item *ite
             : runs > 0 ? "Only deliveries of Workflow runs have come so far"
                        : "No delivery of a workflow's job or run has come yet");
     }
-    judge_by_count(facts, GITHUB_EVENT_JOB, "Workflow jobs", "Workflow runs", runs, item);
-    judge_by_count(facts, GITHUB_EVENT_RUN, "Workflow runs", "Workflow jobs", jobs, item);
+    judge_by_count(ingress, item);
     judge_by_time(facts, item);
 }
 

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "ghatrace/view/run_lookup.h"
+#include "ghatrace/view/run_view.h"
 
 // --- reading files --------------------------------------------------------------------------------
 

@@ -95,14 +95,16 @@ static size_t terminal_height(void)
 
 static enum error_code draw(struct screen *screen, size_t height, struct error *error)
 {
-    struct terminal terminal = terminal_detect(STDOUT_FILENO);
+    const struct top_options frame = {.terminal = terminal_detect(STDOUT_FILENO),
+                                      .height = height,
+                                      .jobs = height > 0 ? height : ONCE_JOBS,
+                                      .now = timestamp_now()};
     struct top top;
     arena_clear(&screen->arena);
     buffer_clear(&screen->text);
-    enum error_code code = top_load(screen->store, height > 0 ? height : ONCE_JOBS, timestamp_now(),
-                                    &screen->arena, &top, error);
+    enum error_code code = top_load(screen->store, &frame, &screen->arena, &top, error);
     if (code == ERROR_NONE)
-        code = top_render(&top, height, &terminal, &screen->arena, &screen->text, error);
+        code = top_render(&top, &frame, &screen->arena, &screen->text, error);
     return code;
 }
 

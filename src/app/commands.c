@@ -289,20 +289,17 @@ const struct command command_requeue = {
 static enum error_code show_runs(const struct cli_args *cli_args, struct store *store,
                                  struct error *error)
 {
-    struct terminal terminal = terminal_detect(STDOUT_FILENO);
-    struct runs_entry *entries;
-    size_t count;
-    uint64_t unreadable;
+    const struct runs_options runs = {terminal_detect(STDOUT_FILENO), timestamp_now()};
+    struct runs_list list;
     struct buffer text;
     buffer_init(&text, RUNS_MAX_TEXT);
-    enum error_code code = runs_load(store, cli_args->arena, &entries, &count, &unreadable, error);
+    enum error_code code = runs_load(store, cli_args->arena, &list, error);
     if (code == ERROR_NONE)
-        code =
-            runs_render(entries, count, timestamp_now(), &terminal, cli_args->arena, &text, error);
+        code = runs_render(&list, &runs, cli_args->arena, &text, error);
     if (code == ERROR_NONE)
         store_tool_print(&text);
     if (code == ERROR_NONE)
-        store_tool_report_unreadable(unreadable);
+        store_tool_report_unreadable(list.unreadable);
     buffer_release(&text);
     return code;
 }
@@ -410,13 +407,17 @@ static enum error_code show_trace(const struct cli_args *cli_args, struct store 
                                                 .now = timestamp_now(),
                                                 .id_scheme = scheme};
     struct run_question question = {named->server, named->run_id, named->attempt};
+    struct view_reader reader = {.arena = cli_args->arena, .error = error};
     struct waterfall_shown shown;
     struct buffer text;
     if (cli_args->flags[FLAG_SERVER] != NULL)
         question.server = slice_from_string(cli_args->flags[FLAG_SERVER]);
+    enum error_code code = store_begin(store, false, &reader.transaction, error);
+    if (code != ERROR_NONE)
+        return code;
     buffer_init(&text, WATERFALL_MAX_TEXT);
-    enum error_code code =
-        waterfall_show(store, &question, &waterfall, cli_args->arena, &text, &shown, error);
+    code = waterfall_show(&reader, &question, &waterfall, &text, &shown);
+    store_abort(reader.transaction);
     if (code == ERROR_NONE)
         store_tool_print(&text);
     store_tool_report_unreadable(shown.unreadable);

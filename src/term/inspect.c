@@ -678,14 +678,14 @@ static enum error_code find_attempt(struct inspector *inspector,
                                     const struct run_question *question,
                                     struct found_run runs[FOUND_RUNS_MAX], size_t *count)
 {
+    const struct view_reader reader = {inspector->transaction, &inspector->arena, inspector->error};
     struct run_question asked = *question;
     int64_t oldest = question->run_attempt > 0 ? question->run_attempt : 1;
     if (question->run_attempt <= 0)
         asked.run_attempt = RUN_ATTEMPTS_MAX;
     *count = 0;
     for (; asked.run_attempt >= oldest && *count == 0; asked.run_attempt--) {
-        enum error_code code = run_lookup(inspector->transaction, &asked, &inspector->arena, runs,
-                                          count, inspector->error);
+        enum error_code code = run_lookup(&reader, &asked, runs, count);
         if (code == ERROR_NONE && *count == 0)
             code = find_run_note(inspector, &asked, &runs[0], count);
         if (code != ERROR_NONE)

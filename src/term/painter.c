@@ -1,6 +1,8 @@
 // Lines of styled text, and tables of them.
 #include "ghatrace/term/painter.h"
 
+#include <assert.h>
+
 #include "ghatrace/term/text.h"
 
 // --- lines of bounded width, with colours where the terminal has them -----------------------------
@@ -203,15 +205,16 @@ static size_t larger_width(size_t a, size_t b)
 }
 
 // The width that a column needs for all of its text; a column that is always empty is omitted.
-static void measure_table(const struct table_column *columns, size_t column_count,
-                          const struct table_cell *cells, size_t count, struct layout *layout)
+static void measure_table(const struct table *table, struct layout *layout)
 {
-    for (size_t i = 0; i < column_count; i++) {
-        size_t widest = 0, title = text_width(slice_from_string(columns[i].title));
-        for (size_t row = 0; row < count; row++)
-            widest = larger_width(widest, text_width(cells[row * column_count + i].clean));
+    for (size_t i = 0; i < table->column_count; i++) {
+        const struct table_column *column = &table->columns[i];
+        size_t widest = 0, title = text_width(slice_from_string(column->title));
+        for (size_t row = 0; row < table->row_count; row++)
+            widest =
+                larger_width(widest, text_width(table->cells[row * table->column_count + i].clean));
         layout->widths[i] = widest > 0 ? larger_width(widest, title) : 0;
-        bool is_fixed = columns[i].is_right || layout->widths[i] < FLEXIBLE_MIN;
+        bool is_fixed = column->is_right || layout->widths[i] < FLEXIBLE_MIN;
         layout->least[i] = is_fixed ? layout->widths[i] : FLEXIBLE_MIN;
     }
 }
@@ -225,25 +228,19 @@ static size_t sum(const size_t *widths, size_t column_count)
     return total;
 }
 
-static void omit_column(const struct table_column *columns, size_t column_count,
-                        struct layout *layout)
+// Omits the column of the highest rank. False if all that are left must stay.
+static bool omit_column(const struct table *table, struct layout *layout)
 {
-    size_t gone = column_count;
-    for (size_t i = 0; i < column_count; i++)
+    const struct table_column *columns = table->columns;
+    size_t gone = table->column_count;
+    for (size_t i = 0; i < table->column_count; i++)
         if (layout->widths[i] > 0 && columns[i].rank > 0 &&
-            (gone == column_count || columns[i].rank > columns[gone].rank))
+            (gone == table->column_count || columns[i].rank > columns[gone].rank))
             gone = i;
-    if (gone < column_count)
-        layout->widths[gone] = layout->least[gone] = 0;
-}
-
-static bool has_any_rank(const struct table_column *columns, size_t column_count,
-                         const struct layout *layout)
-{
-    for (size_t i = 0; i < column_count; i++)
-        if (layout->widths[i] > 0 && columns[i].rank > 0)
-            return true;
-    return false;
+    if (gone == table->column_count)
+        return false;
+    layout->widths[gone] = layout->least[gone] = 0;
+    return true;
 }
 
 // Narrows the widest columns until all fit.
@@ -261,17 +258,17 @@ static void shrink_table(size_t column_count, size_t width, struct layout *layou
     }
 }
 
-static void paint_row(struct painter *painter, const struct table_column *columns,
-                      size_t column_count, const struct layout *layout,
-                      const struct table_cell *cells)
+static void paint_row(struct painter *painter, const struct table *table,
+                      const struct layout *layout, const struct table_cell *cells)
 {
     size_t start = 0;
-    for (size_t i = 0; i < column_count; i++) {
+    for (size_t i = 0; i < table->column_count; i++) {
+        const struct table_column *column = &table->columns[i];
         if (layout->widths[i] == 0)
             continue;
-        enum style style = cells[i].style != STYLE_PLAIN ? cells[i].style : columns[i].style;
+        enum style style = cells[i].style != STYLE_PLAIN ? cells[i].style : column->style;
         painter_advance(painter, start);
-        if (columns[i].is_right)
+        if (column->is_right)
             painter_right(painter, style, cells[i].clean, layout->widths[i]);
         else
             painter_shortened(painter, style, cells[i].clean, layout->widths[i], TAIL_PERCENT);
@@ -280,19 +277,19 @@ static void paint_row(struct painter *painter, const struct table_column *column
     painter_newline(painter);
 }
 
-void table_paint(struct painter *painter, const struct table_column *columns, size_t column_count,
-                 const struct table_cell *cells, size_t count, size_t most)
+void table_paint(struct painter *painter, const struct table *table)
 {
+    size_t columns = table->column_count, width = painter->terminal.width;
     struct table_cell titles[TABLE_COLUMNS_MAX];
     struct layout layout;
-    measure_table(columns, column_count, cells, count, &layout);
-    while (sum(layout.least, column_count) > painter->terminal.width &&
-           has_any_rank(columns, column_count, &layout))
-        omit_column(columns, column_count, &layout);
-    shrink_table(column_count, painter->terminal.width, &layout);
-    for (size_t i = 0; i < column_count; i++)
-        titles[i] = (struct table_cell){slice_from_string(columns[i].title), STYLE_GREY};
-    paint_row(painter, columns, column_count, &layout, titles);
-    for (size_t row = 0; row < count && row < most; row++)
-        paint_row(painter, columns, column_count, &layout, &cells[row * column_count]);
+    assert(columns <= TABLE_COLUMNS_MAX);
+    measure_table(table, &layout);
+    while (sum(layout.least, columns) > width && omit_column(table, &layout))
+        continue;
+    shrink_table(columns, width, &layout);
+    for (size_t i = 0; i < columns; i++)
+        titles[i] = (struct table_cell){slice_from_string(table->columns[i].title), STYLE_GREY};
+    paint_row(painter, table, &layout, titles);
+    for (size_t row = 0; row < table->row_count; row++)
+        paint_row(painter, table, &layout, &table->cells[row * columns]);
 }

@@ -331,18 +331,17 @@ static bool paint_list(struct list *list, const struct runs_entry *entries)
     return paint_summary(list);
 }
 
-enum error_code runs_render(const struct runs_entry *entries, size_t count, timestamp_ns now,
-                            const struct terminal *terminal, struct arena *scratch,
-                            struct buffer *out, struct error *error)
+enum error_code runs_render(const struct runs_list *runs, const struct runs_options *options,
+                            struct arena *scratch, struct buffer *out, struct error *error)
 {
-    struct list list = {.count = count, .now = now, .scratch = scratch};
+    struct list list = {.count = runs->count, .now = options->now, .scratch = scratch};
 
-    painter_init(&list.painter, terminal, out);
-    if (!paint_list(&list, entries))
+    painter_init(&list.painter, &options->terminal, out);
+    if (!paint_list(&list, runs->entries))
         painter_fail(&list.painter, ERROR_MEMORY);
     enum error_code code = painter_finish(&list.painter);
     if (code != ERROR_NONE)
-        return error_set(error, code, "list %zu open runs and jobs: %s", count,
+        return error_set(error, code, "list %zu open runs and jobs: %s", runs->count,
                          error_code_text(code));
     return ERROR_NONE;
 }
@@ -354,13 +353,13 @@ enum error_code runs_render(const struct runs_entry *entries, size_t count, time
 #define FIRST_CAPACITY 64
 #define RUN_ARENA_BLOCK_BYTES ((size_t)64 * 1024)
 
-struct entry_list {
+struct entry_loader {
+    struct store *store;
     struct arena *arena;
-    struct runs_entry *items;
-    size_t count;
+    struct runs_list *list;
     size_t capacity;
     struct arena run_arena; // for the current run
-    uint64_t unreadable;
+    struct error *error;
 };
 
 // Copies texts, which are only valid during the transaction.
@@ -378,28 +377,29 @@ static bool keep_entry_texts(struct arena *arena, const struct run_view *view,
     return is_kept;
 }
 
-static bool keep_entry(struct entry_list *list, const struct run_view *view,
+static bool keep_entry(struct entry_loader *loader, const struct run_view *view,
                        struct runs_entry entry)
 {
-    if (list->count == list->capacity) {
-        size_t capacity = list->capacity > 0 ? 2 * list->capacity : FIRST_CAPACITY;
-        struct runs_entry *items = arena_allocate_array(list->arena, capacity, sizeof *items);
-        if (items == NULL)
+    struct runs_list *list = loader->list;
+    if (list->count == loader->capacity) {
+        size_t capacity = loader->capacity > 0 ? 2 * loader->capacity : FIRST_CAPACITY;
+        struct runs_entry *entries = arena_allocate_array(loader->arena, capacity, sizeof *entries);
+        if (entries == NULL)
             return false;
         if (list->count > 0)
-            memcpy(items, list->items, list->count * sizeof *items);
-        list->items = items;
-        list->capacity = capacity;
+            memcpy(entries, list->entries, list->count * sizeof *entries);
+        list->entries = entries;
+        loader->capacity = capacity;
     }
     entry.run_id = view->run_id;
     entry.run_attempt = view->run_attempt;
-    if (!keep_entry_texts(list->arena, view, &entry))
+    if (!keep_entry_texts(loader->arena, view, &entry))
         return false;
-    list->items[list->count++] = entry;
+    list->entries[list->count++] = entry;
     return true;
 }
 
-static bool list_job(struct entry_list *list, const struct run_view *view,
+static bool list_job(struct entry_loader *loader, const struct run_view *view,
                      const struct run_view_job *job)
 {
     static const enum runs_state states[OPEN_JOB_STATES] = {
@@ -408,7 +408,7 @@ static bool list_job(struct entry_list *list, const struct run_view *view,
         [OPEN_JOB_RUNNING] = RUNS_JOB_RUNNING,
     };
     return keep_entry(
-        list, view,
+        loader, view,
         (struct runs_entry){.job_id = job->job_id,
                             .state = states[job->stood.state],
                             .since = job->stood.since,
@@ -418,53 +418,50 @@ static bool list_job(struct entry_list *list, const struct run_view *view,
                             .label_count = job->label_count});
 }
 
-static bool list_open_run(struct entry_list *list, const struct run_view *view)
+static bool list_open_run(struct entry_loader *loader, const struct run_view *view)
 {
     bool is_added =
         !view->is_open || !view->has_state ||
-        keep_entry(list, view,
+        keep_entry(loader, view,
                    (struct runs_entry){
                        .state = RUNS_RUN_OPEN, .since = view->start, .workflow = view->workflow});
     for (size_t i = 0; is_added && i < view->count; i++)
-        is_added = list_job(list, view, &view->jobs[i]);
+        is_added = list_job(loader, view, &view->jobs[i]);
     return is_added;
 }
 
-static enum error_code load_slice(struct store *store, struct store_key *key,
-                                  struct entry_list *list, bool *is_end, struct error *error)
+static enum error_code load_slice(struct entry_loader *loader, struct store_key *key, bool *is_end)
 {
     const struct run_view_limits limits = {.jobs = SIZE_MAX};
-    struct store_transaction *transaction;
+    struct view_reader reader = {.arena = &loader->run_arena, .error = loader->error};
     size_t states = 0;
-    enum error_code code = store_begin(store, false, &transaction, error);
+    enum error_code code = store_begin(loader->store, false, &reader.transaction, reader.error);
     if (code != ERROR_NONE)
         return code;
     while (states < SLICE_STATES && code == ERROR_NONE) {
         struct run_view view;
-        arena_clear(&list->run_arena);
-        code = run_view_next(transaction, key, &limits, &list->run_arena, &view, &states, error);
-        if (code == ERROR_NONE && !list_open_run(list, &view))
-            code = error_set(error, ERROR_MEMORY, "list what is open: out of memory");
+        arena_clear(reader.arena);
+        code = run_view_next(&reader, key, &limits, &view, &states);
+        if (code == ERROR_NONE && !list_open_run(loader, &view))
+            code = error_set(reader.error, ERROR_MEMORY, "list what is open: out of memory");
     }
-    list->unreadable += store_unreadable(transaction);
-    store_abort(transaction);
+    loader->list->unreadable += store_unreadable(reader.transaction);
+    store_abort(reader.transaction);
     *is_end = code == ERROR_NOT_FOUND;
     return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
 }
 
-enum error_code runs_load(struct store *store, struct arena *arena, struct runs_entry **entries,
-                          size_t *count, uint64_t *unreadable, struct error *error)
+enum error_code runs_load(struct store *store, struct arena *arena, struct runs_list *list,
+                          struct error *error)
 {
-    struct entry_list list = {.arena = arena};
+    struct entry_loader loader = {.store = store, .arena = arena, .list = list, .error = error};
     struct store_key key = {0};
     bool is_end = false;
     enum error_code code = ERROR_NONE;
-    arena_init(&list.run_arena, RUN_ARENA_BLOCK_BYTES);
+    *list = (struct runs_list){.count = 0};
+    arena_init(&loader.run_arena, RUN_ARENA_BLOCK_BYTES);
     while (!is_end && code == ERROR_NONE)
-        code = load_slice(store, &key, &list, &is_end, error);
-    arena_release(&list.run_arena);
-    *entries = list.items;
-    *count = list.count;
-    *unreadable = list.unreadable;
+        code = load_slice(&loader, &key, &is_end);
+    arena_release(&loader.run_arena);
     return code;
 }

@@ -176,7 +176,7 @@ static bool paint_pools(struct screen *screen, size_t most)
     for (size_t i = 0; i < count; i++)
         if (!format_pool(screen, &screen->top->pools[i], &cells[i * POOL_COLUMNS]))
             return false;
-    table_paint(&screen->painter, pool_columns, POOL_COLUMNS, cells, count, count);
+    table_paint(&screen->painter, &(struct table){pool_columns, POOL_COLUMNS, cells, count});
     return true;
 }
 
@@ -223,7 +223,7 @@ static bool paint_jobs(struct screen *screen, size_t most)
     for (size_t i = 0; i < count; i++)
         if (!format_job(screen, &screen->top->jobs[i], &cells[i * JOB_COLUMNS]))
             return false;
-    table_paint(&screen->painter, job_columns, JOB_COLUMNS, cells, count, count);
+    table_paint(&screen->painter, &(struct table){job_columns, JOB_COLUMNS, cells, count});
     return true;
 }
 
@@ -275,12 +275,12 @@ static bool paint_screen(struct screen *screen, size_t height)
     return paint_jobs(screen, left);
 }
 
-enum error_code top_render(const struct top *top, size_t height, const struct terminal *terminal,
+enum error_code top_render(const struct top *top, const struct top_options *options,
                            struct arena *scratch, struct buffer *out, struct error *error)
 {
     struct screen screen = {.top = top, .scratch = scratch};
-    painter_init(&screen.painter, terminal, out);
-    if (!paint_screen(&screen, height))
+    painter_init(&screen.painter, &options->terminal, out);
+    if (!paint_screen(&screen, options->height))
         painter_fail(&screen.painter, ERROR_MEMORY);
     enum error_code code = painter_finish(&screen.painter);
     if (code != ERROR_NONE)
@@ -291,14 +291,13 @@ enum error_code top_render(const struct top *top, size_t height, const struct te
 // --- copying open jobs from the store for a screen ------------------------------------------------
 
 struct loader {
-    struct arena *arena;
+    struct view_reader reader; // the arena is that of the result
     struct top *top;
-    struct error *error;
 };
 
 static bool copy(struct loader *loader, struct slice text, struct slice *out)
 {
-    return arena_copy_slice(loader->arena, text, out);
+    return arena_copy_slice(loader->reader.arena, text, out);
 }
 
 static enum error_code fail_top_memory(struct error *error)
@@ -313,23 +312,23 @@ static enum error_code add_top_job(void *context, const struct job_state *state,
     struct top_job *job = &loader->top->jobs[loader->top->job_count++];
     struct slice labels;
     *job = (struct top_job){.state = open_state->state, .since = open_state->since};
-    if (!text_repository(loader->arena, state->server, state->repository.full_name,
+    if (!text_repository(loader->reader.arena, state->server, state->repository.full_name,
                          &job->repository) ||
         !copy(loader, state->body.name, &job->name) ||
         !copy(loader, state->body.workflow_name, &job->workflow) ||
         !copy(loader, state->runner_name, &job->runner) ||
-        !labels_join(state->body.labels, state->body.label_count, loader->arena, &labels) ||
+        !labels_join(state->body.labels, state->body.label_count, loader->reader.arena, &labels) ||
         !copy(loader, labels, &job->labels))
-        return fail_top_memory(loader->error);
+        return fail_top_memory(loader->reader.error);
     return ERROR_NONE;
 }
 
 static enum error_code add_pools(struct loader *loader, const struct queue_view *view)
 {
     struct top *top = loader->top;
-    top->pools = arena_allocate_array(loader->arena, view->count + 1, sizeof *top->pools);
+    top->pools = arena_allocate_array(loader->reader.arena, view->count + 1, sizeof *top->pools);
     if (top->pools == NULL)
-        return fail_top_memory(loader->error);
+        return fail_top_memory(loader->reader.error);
     for (size_t i = 0; i < view->count; i++) {
         const struct queue_view_pool *from = &view->pools[i];
         struct top_pool *to = &top->pools[top->pool_count++];
@@ -341,9 +340,11 @@ static enum error_code add_pools(struct loader *loader, const struct queue_view 
     return ERROR_NONE;
 }
 
-static enum error_code load_export(struct store_transaction *transaction, struct top *top,
-                                   struct error *error)
+static enum error_code load_export(struct loader *loader)
 {
+    struct store_transaction *transaction = loader->reader.transaction;
+    struct error *error = loader->reader.error;
+    struct top *top = loader->top;
     struct store_usage usage;
     struct store_record record;
     uint64_t sequence = 0;
@@ -359,33 +360,39 @@ static enum error_code load_export(struct store_transaction *transaction, struct
     return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
 }
 
-enum error_code top_load(struct store *store, size_t limit, timestamp_ns now, struct arena *arena,
-                         struct top *top, struct error *error)
+static enum error_code load_queue(struct loader *loader, size_t limit)
 {
     const struct queue_view_filter filter = {.limit = limit};
-    struct loader loader = {.arena = arena, .top = top, .error = error};
-    struct store_transaction *transaction;
+    const struct queue_view_visitor visitor = {add_top_job, loader};
+    struct top *top = loader->top;
     struct queue_view view;
     bool has_more;
-    *top = (struct top){.now = now};
-    top->jobs = arena_allocate_array(arena, limit + 1, sizeof *top->jobs);
-    if (top->jobs == NULL)
-        return fail_top_memory(error);
-    enum error_code code = store_begin(store, false, &transaction, error);
+    enum error_code code = queue_view_load(&loader->reader, &view);
     if (code != ERROR_NONE)
         return code;
-    code = queue_view_load(transaction, arena, &view, error);
-    if (code == ERROR_NONE) {
-        memcpy(top->totals, view.totals, sizeof top->totals);
-        top->open_runs = view.open_runs;
-        code = add_pools(&loader, &view);
-    }
+    memcpy(top->totals, view.totals, sizeof top->totals);
+    top->open_runs = view.open_runs;
+    code = add_pools(loader, &view);
     if (code == ERROR_NONE)
-        code = load_export(transaction, top, error);
+        code = queue_view_walk(&loader->reader, &view, &filter, &visitor, &has_more);
+    return code;
+}
+
+enum error_code top_load(struct store *store, const struct top_options *options,
+                         struct arena *arena, struct top *top, struct error *error)
+{
+    struct loader loader = {.reader = {.arena = arena, .error = error}, .top = top};
+    *top = (struct top){.now = options->now};
+    top->jobs = arena_allocate_array(arena, options->jobs + 1, sizeof *top->jobs);
+    if (top->jobs == NULL)
+        return fail_top_memory(error);
+    enum error_code code = store_begin(store, false, &loader.reader.transaction, error);
+    if (code != ERROR_NONE)
+        return code;
+    code = load_queue(&loader, options->jobs);
     if (code == ERROR_NONE)
-        code = queue_view_walk(transaction, &view, &filter, arena, add_top_job, &loader, &has_more,
-                               error);
-    top->unreadable = store_unreadable(transaction);
-    store_abort(transaction);
+        code = load_export(&loader);
+    top->unreadable = store_unreadable(loader.reader.transaction);
+    store_abort(loader.reader.transaction);
     return code;
 }

@@ -1,4 +1,4 @@
-// Draws a waterfall: texts, axis, rows.
+// Draws a waterfall: its rows with cleaned names, then texts, axis, bars.
 #include "ghatrace/term/waterfall.h"
 
 #include <inttypes.h>
@@ -6,8 +6,334 @@
 
 #include "ghatrace/base/slice.h"
 #include "ghatrace/github/server.h"
+#include "ghatrace/term/painter.h"
 #include "ghatrace/term/text.h"
-#include "waterfall_private.h"
+#include "ghatrace/trace/spans.h"
+#include "ghatrace/trace/timeline.h"
+
+#define WATERFALL_STEP_INDENT 2
+
+// --- rows -----------------------------------------------------------------------------------------
+
+// The meaning of a row's mark: an outcome, or the progress of an open item.
+enum waterfall_mark {
+    MARK_UNKNOWN = OUTCOME_UNKNOWN,
+    MARK_SUCCESS = OUTCOME_SUCCESS,
+    MARK_FAILURE = OUTCOME_FAILURE,
+    MARK_CANCELLED = OUTCOME_CANCELLED,
+    MARK_SKIPPED = OUTCOME_SKIPPED,
+    MARK_CARRIED_OVER = OUTCOME_CARRIED_OVER,
+    MARK_RUNNING = OUTCOME_COUNT,
+    MARK_YET_TO_START, // a job that waits or is queued; a step that has not begun
+    MARK_COUNT,
+};
+
+struct waterfall_row {
+    struct slice name;
+    struct slice note; // details that the mark does not show
+    enum waterfall_mark mark;
+    struct view_interval time; // if open, until now
+};
+
+struct waterfall_job {
+    struct waterfall_row row;
+    const struct run_view_job *job;
+    struct view_interval phases[PHASE_COUNT]; // if open, until now
+    struct waterfall_row *steps;
+    size_t step_count;
+    bool is_explained; // it failed, and its note gives the reason
+};
+
+struct waterfall {
+    const struct run_view *view;
+    bool is_over;              // its root was sent, and is not to be made again
+    struct waterfall_row root; // `time` covers the known data if the run is not over
+    struct waterfall_job *jobs;
+    size_t job_count;
+    struct view_interval axis;
+};
+
+struct row_builder {
+    struct arena *arena;
+    timestamp_ns now;
+    bool unicode;
+};
+
+static duration_ns waterfall_length(struct view_interval interval)
+{
+    return interval.end - interval.start;
+}
+
+static void extend(struct view_interval *whole, struct view_interval part)
+{
+    if (part.start == TIMESTAMP_UNKNOWN)
+        return;
+    if (whole->start == TIMESTAMP_UNKNOWN || part.start < whole->start)
+        whole->start = part.start;
+    if (part.end > whole->end)
+        whole->end = part.end;
+}
+
+// An interval that has begun and is not over ends now. If the clock is behind GitHub's, it must not become negative.
+static struct view_interval until_now(const struct row_builder *builder, struct view_interval time)
+{
+    if (time.start <= TIMESTAMP_UNKNOWN)
+        return (struct view_interval){TIMESTAMP_UNKNOWN, TIMESTAMP_UNKNOWN};
+    if (time.end == TIMESTAMP_UNKNOWN)
+        time.end = builder->now;
+    if (time.end < time.start)
+        time.end = time.start;
+    return time;
+}
+
+// --- names and notes ------------------------------------------------------------------------------
+
+static bool clean_name(struct row_builder *builder, struct slice name, struct waterfall_row *row)
+{
+    if (!text_clean(builder->arena, name, builder->unicode, &row->name))
+        return false;
+    if (row->name.len == 0)
+        row->name = SLICE("(no name)");
+    return true;
+}
+
+// The part of GitHub's conclusion that the mark does not show. An unknown conclusion is shown unchanged.
+static bool set_conclusion(struct row_builder *builder, struct slice word,
+                           struct waterfall_row *row)
+{
+    switch (build_result_of_conclusion(word)) {
+    case RUN_RESULT_SUCCESS:
+    case RUN_RESULT_FAILURE:
+        return true;
+    case RUN_RESULT_CANCELLED:
+        row->note = SLICE("cancelled");
+        return true;
+    case RUN_RESULT_SKIPPED:
+        row->note = SLICE("skipped");
+        return true;
+    case RUN_RESULT_TIMED_OUT:
+        row->note = SLICE("timed out");
+        return true;
+    case RUN_RESULT_STARTUP_FAILURE:
+        row->note = SLICE("startup failure");
+        return true;
+    case RUN_RESULT_NONE:
+    case RUN_RESULT_NEUTRAL:
+    case RUN_RESULT_ACTION_REQUIRED:
+        break;
+    }
+    return word.len == 0 || text_clean(builder->arena, word, builder->unicode, &row->note);
+}
+
+static struct slice word_of(struct slice conclusion, struct slice result)
+{
+    return conclusion.len > 0 ? conclusion : result;
+}
+
+// `word`: GitHub's conclusion or, if that is unknown, the result.
+static bool set_outcome(struct row_builder *builder, enum view_outcome outcome, bool is_incomplete,
+                        struct slice word, struct waterfall_row *row)
+{
+    row->mark = (enum waterfall_mark)outcome;
+    if (outcome == OUTCOME_CARRIED_OVER) {
+        row->note = SLICE("carried over from the attempt before");
+        return true;
+    }
+    if (is_incomplete) {
+        row->note = SLICE("incomplete");
+        return true;
+    }
+    return set_conclusion(builder, word, row);
+}
+
+// --- steps ----------------------------------------------------------------------------------------
+
+static bool make_step_row(struct row_builder *builder, const struct run_view_job *job,
+                          const struct run_view_step *step, struct waterfall_row *row)
+{
+    bool has_begun = step->time.start > TIMESTAMP_UNKNOWN;
+    bool is_open = !job->has_spans && step->conclusion.len == 0;
+    *row = (struct waterfall_row){.time = step->time};
+    if (!job->has_spans)
+        row->time = until_now(builder, step->time);
+    if (!clean_name(builder, step->name, row))
+        return false;
+    if (!is_open)
+        return set_outcome(builder, step->outcome, step->is_incomplete,
+                           word_of(step->conclusion, step->result), row);
+    row->mark = has_begun ? MARK_RUNNING : MARK_YET_TO_START;
+    return true;
+}
+
+static bool make_step_rows(struct row_builder *builder, const struct run_view_job *job,
+                           struct waterfall_job *drawn)
+{
+    drawn->steps = arena_allocate_array(builder->arena, job->step_count, sizeof *drawn->steps);
+    if (drawn->steps == NULL)
+        return false;
+    for (size_t i = 0; i < job->step_count; i++)
+        if (!make_step_row(builder, job, &job->steps[i], &drawn->steps[i]))
+            return false;
+    drawn->step_count = job->step_count;
+    return true;
+}
+
+// --- jobs -----------------------------------------------------------------------------------------
+
+// Sets the note on the failure of a failed job: its runner, or else one of its steps.
+static bool explain_failure(struct row_builder *builder, struct waterfall_job *drawn)
+{
+    const struct run_view_job *job = drawn->job;
+    struct waterfall_row *row = &drawn->row;
+    struct waterfall_row failed;
+    if (job->outcome != OUTCOME_FAILURE)
+        return true;
+    if (slice_equals(job->error_type, SLICE("runner_lost")))
+        row->note = SLICE("runner lost");
+    else if (slice_equals(job->error_type, SLICE("not_started")))
+        row->note = SLICE("not started");
+    drawn->is_explained = job->failed_step != NULL || row->note.len > 0;
+    if (job->failed_step == NULL || row->note.len > 0)
+        return true;
+    return clean_name(builder, job->failed_step->name, &failed) &&
+           arena_format(builder->arena, &row->note, "failed in %.*s", SLICE_ARGS(failed.name));
+}
+
+static void set_open_state(enum open_job_kind open_state, struct waterfall_row *row)
+{
+    switch (open_state) {
+    case OPEN_JOB_WAITING:
+        row->mark = MARK_YET_TO_START;
+        row->note = SLICE("waiting");
+        break;
+    case OPEN_JOB_QUEUED:
+        row->mark = MARK_YET_TO_START;
+        row->note = SLICE("queued");
+        break;
+    case OPEN_JOB_RUNNING:
+        row->mark = MARK_RUNNING;
+        row->note = SLICE("running");
+        break;
+    case OPEN_JOB_NONE:
+        break;
+    }
+}
+
+// If the clock is behind GitHub's, an open job extends to its latest known time.
+static void keep_phases(struct waterfall_job *drawn)
+{
+    if (drawn->job->has_spans)
+        return;
+    for (size_t i = 0; i < PHASE_COUNT; i++)
+        if (drawn->phases[i].end > drawn->row.time.end)
+            drawn->row.time.end = drawn->phases[i].end;
+}
+
+static bool make_job_row(struct row_builder *builder, const struct run_view_job *job,
+                         struct waterfall_job *drawn)
+{
+    *drawn = (struct waterfall_job){
+        .job = job,
+        .row.time = until_now(builder, (struct view_interval){job->created_at, job->ended_at})};
+    for (size_t i = 0; i < PHASE_COUNT; i++)
+        drawn->phases[i] = until_now(builder, job->phases[i]);
+    keep_phases(drawn);
+    if (!clean_name(builder, job->name, &drawn->row) ||
+        !set_outcome(builder, job->outcome, job->is_incomplete,
+                     word_of(job->conclusion, job->result), &drawn->row) ||
+        !explain_failure(builder, drawn))
+        return false;
+    set_open_state(job->open_state, &drawn->row);
+    return make_step_rows(builder, job, drawn);
+}
+
+// --- the run --------------------------------------------------------------------------------------
+
+static bool make_root_row(struct row_builder *builder, struct waterfall *waterfall)
+{
+    const struct run_view *view = waterfall->view;
+    struct waterfall_row *root = &waterfall->root;
+    if (!waterfall->is_over)
+        return true;
+    root->time = until_now(builder, (struct view_interval){view->start, view->end});
+    return clean_name(builder, view->name.len > 0 ? view->name : view->workflow, root) &&
+           set_outcome(builder, view_outcome_of(view->conclusion), view->is_incomplete,
+                       word_of(view->conclusion, view->result), root);
+}
+
+// Children are clamped to their parents when they are made, so only jobs and root need to be measured.
+static void sample_axis(const struct row_builder *builder, struct waterfall *waterfall)
+{
+    const struct run_view *view = waterfall->view;
+    if (view->is_open)
+        extend(&waterfall->axis,
+               until_now(builder, (struct view_interval){view->start, TIMESTAMP_UNKNOWN}));
+    extend(&waterfall->axis, waterfall->root.time);
+    for (size_t i = 0; i < waterfall->job_count; i++)
+        extend(&waterfall->axis, waterfall->jobs[i].row.time);
+    if (!waterfall->is_over)
+        waterfall->root.time = waterfall->axis;
+}
+
+// Points into the view and the arena. ERROR_MEMORY.
+static enum error_code waterfall_build(const struct run_view *view, timestamp_ns now, bool unicode,
+                                       struct arena *arena, struct waterfall *waterfall)
+{
+    struct row_builder builder = {.arena = arena, .now = now, .unicode = unicode};
+    *waterfall = (struct waterfall){.view = view, .is_over = view->has_ended && !view->is_open};
+    // If a job is still open when its run is over, its end was most likely lost.
+    if (waterfall->is_over && view->end != TIMESTAMP_UNKNOWN && view->end < now)
+        builder.now = view->end;
+    waterfall->jobs = arena_allocate_array(arena, view->count, sizeof *waterfall->jobs);
+    if (waterfall->jobs == NULL || !make_root_row(&builder, waterfall))
+        return ERROR_MEMORY;
+    for (size_t i = 0; i < view->count; i++)
+        if (!make_job_row(&builder, &view->jobs[i], &waterfall->jobs[i]))
+            return ERROR_MEMORY;
+    waterfall->job_count = view->count;
+    sample_axis(&builder, waterfall);
+    return ERROR_NONE;
+}
+
+// The job to shorten first in order to shorten the run: the longest in the chain of jobs that leads to the last end
+// (each the last to finish before the next began). NULL if no job ran.
+static const struct waterfall_job *waterfall_critical_job(const struct waterfall *waterfall)
+{
+    const struct run_view *view = waterfall->view;
+    const struct run_view_job *job = run_view_job_before(view, NULL);
+    const struct waterfall_job *longest = NULL;
+    for (; job != NULL; job = run_view_job_before(view, job)) {
+        const struct waterfall_job *drawn = &waterfall->jobs[job - view->jobs];
+        if (longest == NULL ||
+            waterfall_length(drawn->row.time) > waterfall_length(longest->row.time))
+            longest = drawn;
+    }
+    return longest;
+}
+
+// --- the drawing context --------------------------------------------------------------------------
+
+// Columns of a row: mark, name, bar, queue time, total time, separated by one or two blanks.
+struct waterfall_layout {
+    size_t mark_width;
+    size_t name_column;
+    size_t name_width;
+    size_t bar_column;
+    size_t bar_width;
+    size_t queue_column;
+    size_t queue_width;
+    size_t total_column;
+    size_t total_width;
+};
+
+struct waterfall_picture {
+    struct painter painter;
+    const struct waterfall *waterfall;
+    struct waterfall_layout layout;
+    struct arena *scratch;
+    bool steps;
+    duration_ns tick; // between two ticks of the axis; 0: the axis has no length
+};
 
 // --- texts of a waterfall -------------------------------------------------------------------------
 // The text above and below the rows of a waterfall: the run, how the time was spent, the legend.
@@ -823,45 +1149,39 @@ static bool name_servers(const struct found_run *runs, size_t count, struct aren
     return is_kept;
 }
 
-static enum error_code show_run(struct store_transaction *transaction,
+static enum error_code show_run(const struct view_reader *reader,
                                 const struct run_question *question,
-                                const struct waterfall_options *options, struct arena *arena,
-                                struct buffer *out, struct waterfall_shown *shown,
-                                struct error *error)
+                                const struct waterfall_options *options, struct buffer *out,
+                                struct waterfall_shown *shown)
 {
     const struct run_view_limits limits = {
         .jobs = MAX_JOBS, .steps = true, .now = options->now, .id_scheme = options->id_scheme};
     struct found_run runs[FOUND_RUNS_MAX];
     struct run_view view;
     size_t count;
-    enum error_code code = run_lookup(transaction, question, arena, runs, &count, error);
+    enum error_code code = run_lookup(reader, question, runs, &count);
     if (code != ERROR_NONE)
         return code;
     if (count == 0)
-        return run_not_found(transaction, question, arena, error);
-    code = run_view_load(transaction, &runs[0].run, &limits, arena, &view, error);
+        return run_not_found(reader, question);
+    code = run_view_load(reader, &runs[0].run, &limits, &view);
     if (code == ERROR_NOT_FOUND) // its data is unreadable
-        return run_not_found(transaction, question, arena, error);
+        return run_not_found(reader, question);
     if (code != ERROR_NONE)
         return code;
     shown->run_attempt = view.run_attempt;
-    if (!name_servers(runs, count, arena, shown))
-        return error_set(error, ERROR_MEMORY, "read a run: out of memory");
-    return waterfall_render(&view, options, arena, out, error);
+    if (!name_servers(runs, count, reader->arena, shown))
+        return error_set(reader->error, ERROR_MEMORY, "read a run: out of memory");
+    return waterfall_render(&view, options, reader->arena, out, reader->error);
 }
 
-enum error_code waterfall_show(struct store *store, const struct run_question *question,
-                               const struct waterfall_options *options, struct arena *arena,
-                               struct buffer *out, struct waterfall_shown *shown,
-                               struct error *error)
+enum error_code waterfall_show(const struct view_reader *reader,
+                               const struct run_question *question,
+                               const struct waterfall_options *options, struct buffer *out,
+                               struct waterfall_shown *shown)
 {
-    struct store_transaction *transaction;
     *shown = (struct waterfall_shown){.run_attempt = 0};
-    enum error_code code = store_begin(store, false, &transaction, error);
-    if (code != ERROR_NONE)
-        return code;
-    code = show_run(transaction, question, options, arena, out, shown, error);
-    shown->unreadable = store_unreadable(transaction);
-    store_abort(transaction);
+    enum error_code code = show_run(reader, question, options, out, shown);
+    shown->unreadable = store_unreadable(reader->transaction);
     return code;
 }

@@ -13,16 +13,16 @@ static const enum open_job_kind order[] = {OPEN_JOB_QUEUED, OPEN_JOB_WAITING, OP
 #define STATES (sizeof order / sizeof order[0])
 #define JOB_ARENA_BLOCK_BYTES ((size_t)16 * 1024)
 
-static enum error_code fail_queue_memory(struct error *error)
+static enum error_code fail_queue_memory(const struct view_reader *reader)
 {
-    return error_set(error, ERROR_MEMORY, "read the queue: out of memory");
+    return error_set(reader->error, ERROR_MEMORY, "read the queue: out of memory");
 }
 
 // The first job of the pool in this state at or after `*job`. If there are no more, `since` becomes INT64_MAX.
-static enum error_code seek_job(struct store_transaction *transaction, const struct pool *pool,
-                                enum open_job_kind state, struct pool_job *job, struct error *error)
+static enum error_code seek_job(const struct view_reader *reader, const struct pool *pool,
+                                enum open_job_kind state, struct pool_job *job)
 {
-    enum error_code code = pool_seek_job(transaction, &pool->id, state, job, error);
+    enum error_code code = pool_seek_job(reader->transaction, &pool->id, state, job, reader->error);
     if (code == ERROR_NOT_FOUND) {
         job->since = INT64_MAX;
         return ERROR_NONE;
@@ -30,8 +30,8 @@ static enum error_code seek_job(struct store_transaction *transaction, const str
     return code;
 }
 
-static enum error_code add_pool(struct store_transaction *transaction, const struct pool *pool,
-                                struct queue_view *view, struct error *error)
+static enum error_code add_pool(const struct view_reader *reader, const struct pool *pool,
+                                struct queue_view *view)
 {
     struct queue_view_pool *added = &view->pools[view->count];
     bool is_idle = true;
@@ -42,7 +42,7 @@ static enum error_code add_pool(struct store_transaction *transaction, const str
             continue;
         is_idle = false;
         view->totals[order[i]] += pool->counts[order[i]];
-        enum error_code code = seek_job(transaction, pool, order[i], &oldest, error);
+        enum error_code code = seek_job(reader, pool, order[i], &oldest);
         if (code != ERROR_NONE)
             return code;
         added->oldest[order[i]] = oldest.since;
@@ -62,20 +62,20 @@ static int compare_queue_pools(const void *left, const void *right)
     return labels != 0 ? labels : slice_compare(a->pool.group, b->pool.group);
 }
 
-enum error_code queue_view_load(struct store_transaction *transaction, struct arena *arena,
-                                struct queue_view *view, struct error *error)
+enum error_code queue_view_load(const struct view_reader *reader, struct queue_view *view)
 {
     struct pool *pools;
     size_t count;
-    *view = (struct queue_view){.open_runs = open_runs_count(transaction)};
-    enum error_code code = pool_list(transaction, arena, &pools, &count, error);
+    *view = (struct queue_view){.open_runs = open_runs_count(reader->transaction)};
+    enum error_code code =
+        pool_list(reader->transaction, reader->arena, &pools, &count, reader->error);
     if (code != ERROR_NONE)
         return code;
-    view->pools = arena_allocate_array(arena, count + 1, sizeof *view->pools);
+    view->pools = arena_allocate_array(reader->arena, count + 1, sizeof *view->pools);
     if (view->pools == NULL)
-        return fail_queue_memory(error);
+        return fail_queue_memory(reader);
     for (size_t i = 0; i < count && code == ERROR_NONE; i++)
-        code = add_pool(transaction, &pools[i], view, error);
+        code = add_pool(reader, &pools[i], view);
     if (view->count > 1)
         qsort(view->pools, view->count, sizeof *view->pools, compare_queue_pools);
     return code;
@@ -84,15 +84,11 @@ enum error_code queue_view_load(struct store_transaction *transaction, struct ar
 // --- jobs -----------------------------------------------------------------------------------------
 
 struct walk {
-    struct store_transaction *transaction;
     const struct queue_view *view;
     const struct queue_view_filter *filter;
-    struct arena job_arena; // for the current job
-    enum error_code (*visit)(void *context, const struct job_state *job,
-                             const struct open_job_state *open_state);
-    void *context;
-    struct error *error;
-    struct pool_job *next; // one per pool
+    const struct queue_view_visitor *visitor;
+    struct view_reader reader; // its arena is for the current job
+    struct pool_job *next;     // one per pool
     size_t left;
     bool has_more;
 };
@@ -113,22 +109,22 @@ static enum error_code visit_open_job(struct walk *walk, const struct pool_job *
     const struct open_job_state open_state = {.state = state, .since = place->since};
     struct job_state job = {0};
     struct slice bytes;
-    arena_clear(&walk->job_arena);
-    enum error_code code = store_get_span(walk->transaction, &place->key, &bytes, walk->error);
+    const struct view_reader *reader = &walk->reader;
+    arena_clear(reader->arena);
+    enum error_code code = store_get_span(reader->transaction, &place->key, &bytes, reader->error);
     bool is_there = code == ERROR_NONE;
     if (is_there)
-        code = codec_decode_job(bytes, &walk->job_arena, &job, walk->error);
+        code = codec_decode_job(bytes, reader->arena, &job, reader->error);
     if (code == ERROR_NOT_FOUND || (is_there && code == ERROR_CORRUPT)) {
-        store_note_unreadable(walk->transaction);
+        store_note_unreadable(reader->transaction);
         return ERROR_NONE;
     }
     if (code == ERROR_NONE)
-        code =
-            workflow_name_job(walk->transaction, &place->key, &walk->job_arena, &job, walk->error);
+        code = workflow_name_job(reader, &place->key, &job);
     if (code != ERROR_NONE)
         return code;
     walk->left--;
-    return walk->visit(walk->context, &job, &open_state);
+    return walk->visitor->visit(walk->visitor->context, &job, &open_state);
 }
 
 static size_t find_oldest(const struct walk *walk)
@@ -148,8 +144,7 @@ static enum error_code seek_first(struct walk *walk, enum open_job_kind state)
         if (!passes_filter(walk, i, state))
             continue;
         walk->next[i] = (struct pool_job){0};
-        code = seek_job(walk->transaction, &walk->view->pools[i].pool, state, &walk->next[i],
-                        walk->error);
+        code = seek_job(&walk->reader, &walk->view->pools[i].pool, state, &walk->next[i]);
     }
     return code;
 }
@@ -169,34 +164,29 @@ static enum error_code walk_state(struct walk *walk, enum open_job_kind state)
         code = visit_open_job(walk, job, state);
         pool_job_increment(job);
         if (code == ERROR_NONE)
-            code = seek_job(walk->transaction, &walk->view->pools[oldest].pool, state, job,
-                            walk->error);
+            code = seek_job(&walk->reader, &walk->view->pools[oldest].pool, state, job);
     }
     return code;
 }
 
-enum error_code queue_view_walk(struct store_transaction *transaction,
-                                const struct queue_view *view,
-                                const struct queue_view_filter *filter, struct arena *arena,
-                                enum error_code (*visit)(void *context, const struct job_state *job,
-                                                         const struct open_job_state *open_state),
-                                void *context, bool *has_more, struct error *error)
+enum error_code queue_view_walk(const struct view_reader *reader, const struct queue_view *view,
+                                const struct queue_view_filter *filter,
+                                const struct queue_view_visitor *visitor, bool *has_more)
 {
-    struct walk walk = {.transaction = transaction,
-                        .view = view,
+    struct arena job_arena;
+    struct walk walk = {.view = view,
                         .filter = filter,
-                        .visit = visit,
-                        .context = context,
-                        .error = error,
+                        .visitor = visitor,
+                        .reader = {reader->transaction, &job_arena, reader->error},
                         .left = filter->limit};
     enum error_code code = ERROR_NONE;
-    walk.next = arena_allocate_array(arena, view->count + 1, sizeof *walk.next);
+    walk.next = arena_allocate_array(reader->arena, view->count + 1, sizeof *walk.next);
     if (walk.next == NULL)
-        return fail_queue_memory(error);
-    arena_init(&walk.job_arena, JOB_ARENA_BLOCK_BYTES);
+        return fail_queue_memory(reader);
+    arena_init(&job_arena, JOB_ARENA_BLOCK_BYTES);
     for (size_t i = 0; i < STATES && code == ERROR_NONE && !walk.has_more; i++)
         code = walk_state(&walk, order[i]);
-    arena_release(&walk.job_arena);
+    arena_release(&job_arena);
     *has_more = walk.has_more;
     return code;
 }

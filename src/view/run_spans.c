@@ -5,6 +5,7 @@
 #include "ghatrace/github/server.h"
 #include "ghatrace/trace/spans.h"
 #include "ghatrace/view/run_view.h"
+#include "private.h"
 
 // Spans are identified by the attribute `type`; names are untrusted free text.
 #define TYPE_ROOT SLICE("workflow")

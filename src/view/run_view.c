@@ -1,24 +1,30 @@
-// The view of a run: read from the list of finished runs, from its states and from its spans.
+// Runs in the store: where they are, and the view of one, read from the list of finished runs, from its states and
+// from its spans.
 #include "ghatrace/view/run_view.h"
 
 #include <assert.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "ghatrace/github/server.h"
 #include "ghatrace/otlp/decode.h"
+#include "ghatrace/stats/recent.h"
 #include "ghatrace/store/codec.h"
 #include "ghatrace/trace/spans.h"
 #include "private.h"
 
 // --- the entries of one trace ---------------------------------------------------------------------
 
-enum error_code trace_seek_record(struct store_transaction *transaction, struct store_key *key,
-                                  uint64_t *sequence, struct error *error)
+// The records of a trace are adjacent in the store's history. Finds the next one at or after `*key`, whose trace the
+// caller has set, and advances `*key` past it. ERROR_NOT_FOUND at the end of the trace; otherwise as the store
+// reports.
+static enum error_code seek_trace_record(const struct view_reader *reader, struct store_key *key,
+                                         uint64_t *sequence)
 {
     const struct trace_id trace = key->trace;
-    enum error_code code = store_seek_history(transaction, key, sequence, error);
+    enum error_code code = store_seek_history(reader->transaction, key, sequence, reader->error);
     if (code != ERROR_NONE)
         return code;
     if (!trace_id_equals(&key->trace, &trace))
@@ -27,24 +33,26 @@ enum error_code trace_seek_record(struct store_transaction *transaction, struct 
     return ERROR_NONE;
 }
 
-enum error_code trace_next_record(struct store_transaction *transaction, struct store_key *key,
-                                  struct store_record *record, struct error *error)
+// Also reads the record. An unreadable record is skipped, and counted as unreadable.
+static enum error_code next_trace_record(const struct view_reader *reader, struct store_key *key,
+                                         struct store_record *record)
 {
     uint64_t sequence;
     enum error_code code;
-    while ((code = trace_seek_record(transaction, key, &sequence, error)) == ERROR_NONE) {
-        code = store_get_record(transaction, sequence, record, error);
+    while ((code = seek_trace_record(reader, key, &sequence)) == ERROR_NONE) {
+        code = store_get_record(reader->transaction, sequence, record, reader->error);
         if (code != ERROR_NOT_FOUND)
             break;
-        store_note_unreadable(transaction);
+        store_note_unreadable(reader->transaction);
     }
     return code;
 }
 
-enum error_code trace_next_state(struct store_transaction *transaction, struct store_key *key,
-                                 struct store_key *found, struct slice *bytes, struct error *error)
+// The next state of a trace, likewise; `*found` is set to its key.
+static enum error_code next_trace_state(const struct view_reader *reader, struct store_key *key,
+                                        struct store_key *found, struct slice *bytes)
 {
-    enum error_code code = store_seek_span_of_trace(transaction, key, bytes, error);
+    enum error_code code = store_seek_span_of_trace(reader->transaction, key, bytes, reader->error);
     if (code != ERROR_NONE)
         return code;
     *found = *key;
@@ -52,29 +60,301 @@ enum error_code trace_next_state(struct store_transaction *transaction, struct s
     return ERROR_NONE;
 }
 
-enum error_code run_state_read(struct store_transaction *transaction, const struct stored_run *run,
-                               struct arena *arena, struct run_state *state, struct error *error)
+static struct store_key key_of_run(const struct stored_run *run)
 {
-    const struct store_key key = {
-        .trace = run->trace, .span = span_id_of_run(ID_SCHEME_ARC, run->run_id, run->run_attempt)};
-    struct slice bytes;
-    *state = (struct run_state){0};
-    enum error_code code = store_get_span(transaction, &key, &bytes, error);
-    return code == ERROR_NONE ? codec_decode_run(bytes, arena, state, error) : code;
+    return (struct store_key){.trace = run->trace,
+                              .span = span_id_of_run(ID_SCHEME_ARC, run->run_id, run->run_attempt)};
 }
 
-enum error_code workflow_name_job(struct store_transaction *transaction,
-                                  const struct store_key *key, struct arena *arena,
-                                  struct job_state *job, struct error *error)
+// Reads the state of a run. ERROR_NOT_FOUND, ERROR_CORRUPT, ERROR_MEMORY, or as the store reports.
+static enum error_code read_stored_run(const struct view_reader *reader,
+                                       const struct stored_run *run, struct run_state *state)
+{
+    const struct store_key key = key_of_run(run);
+    struct slice bytes;
+    *state = (struct run_state){0};
+    enum error_code code = store_get_span(reader->transaction, &key, &bytes, reader->error);
+    return code == ERROR_NONE ? codec_decode_run(bytes, reader->arena, state, reader->error) : code;
+}
+
+enum error_code workflow_name_job(const struct view_reader *reader, const struct store_key *key,
+                                  struct job_state *job)
 {
     const struct stored_run place = {job->run_id, job->run_attempt, key->trace};
     struct run_state run;
     if (job->body.workflow_name.len > 0)
         return ERROR_NONE;
-    enum error_code code = run_state_read(transaction, &place, arena, &run, error);
+    enum error_code code = read_stored_run(reader, &place, &run);
     if (code == ERROR_NONE)
         job->body.workflow_name = run_names_of(&run).workflow;
     return code == ERROR_NOT_FOUND || code == ERROR_CORRUPT ? ERROR_NONE : code;
+}
+
+// The server of a finished run. Summaries of older versions do not name it; the URL does. ERROR_MEMORY.
+static enum error_code server_of_recent(const struct recent_run *recent, struct arena *arena,
+                                        struct slice *server)
+{
+    *server = recent->measure.server;
+    if (server->len > 0)
+        return ERROR_NONE;
+    return github_server_of_url(recent->measure.url, arena, server);
+}
+
+// --- where a run is stored: by number, attempt and server -----------------------------------------
+
+bool run_question_parse(struct slice text, struct run_question *question)
+{
+    ptrdiff_t slash = slice_find(text, SLICE("/"));
+    size_t len = slash < 0 ? text.len : (size_t)slash;
+    long long id, attempt = 0;
+    if (!slice_parse_int64((struct slice){text.data, len}, &id) || id <= 0)
+        return false;
+    if (slash >= 0 &&
+        (!slice_parse_int64((struct slice){text.data + len + 1, text.len - len - 1}, &attempt) ||
+         attempt <= 0))
+        return false;
+    question->run_id = id;
+    question->run_attempt = attempt;
+    return true;
+}
+
+struct lookup {
+    const struct view_reader *reader;
+    const struct run_question *question;
+    struct slice wanted; // the question's server; empty: github.com
+    bool is_named;
+    struct found_run *runs;
+    size_t count;
+};
+
+// --- the servers of runs stored under the keys of github.com --------------------------------------
+
+// An unreadable state is ignored: ERROR_NOT_FOUND.
+static enum error_code server_by_state(struct lookup *lookup, const struct stored_run *run,
+                                       struct slice *server)
+{
+    struct run_state state;
+    enum error_code code = read_stored_run(lookup->reader, run, &state);
+    if (code == ERROR_CORRUPT || (code == ERROR_NONE && state.is_of_any_server))
+        return ERROR_NOT_FOUND;
+    if (code == ERROR_NONE)
+        *server = state.server;
+    return code;
+}
+
+static enum error_code server_by_summary(struct lookup *lookup, const struct stored_run *run,
+                                         struct slice *server)
+{
+    struct recent_run recent;
+    enum error_code code =
+        recent_find(lookup->reader->transaction, &run->trace, &recent, lookup->reader->error);
+    if (code != ERROR_NONE)
+        return code;
+    return server_of_recent(&recent, lookup->reader->arena, server);
+}
+
+static enum error_code server_by_record(struct lookup *lookup, const struct stored_run *run,
+                                        struct slice *server)
+{
+    struct store_key key = {.trace = run->trace};
+    struct store_record record;
+    struct span_batch batch;
+    uint64_t sequence;
+    enum error_code code = seek_trace_record(lookup->reader, &key, &sequence);
+    if (code == ERROR_NONE)
+        code =
+            store_get_record(lookup->reader->transaction, sequence, &record, lookup->reader->error);
+    if (code == ERROR_NONE)
+        code = otlp_decode_batch(record.body, lookup->reader->arena, &batch, lookup->reader->error);
+    if (code != ERROR_NONE)
+        return code == ERROR_CORRUPT ? ERROR_NOT_FOUND : code;
+    return github_server_of_url(attributes_get_string(&batch.resource, "vcs.repository.url.full"),
+                                lookup->reader->arena, server);
+}
+
+static enum error_code find_owner(struct lookup *lookup, const struct stored_run *run,
+                                  struct slice *server)
+{
+    *server = SLICE_EMPTY;
+    enum error_code code = server_by_state(lookup, run, server);
+    if (code == ERROR_NOT_FOUND)
+        code = server_by_summary(lookup, run, server);
+    if (code == ERROR_NOT_FOUND)
+        code = server_by_record(lookup, run, server);
+    return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
+}
+
+// --- lookup ---------------------------------------------------------------------------------------
+
+// Checks whether anything of this attempt is in the store.
+static enum error_code run_exists(const struct view_reader *reader, const struct stored_run *run,
+                                  bool *exists)
+{
+    struct store_key key = key_of_run(run);
+    struct slice state;
+    uint64_t sequence;
+    enum error_code code = store_get_span(reader->transaction, &key, &state, reader->error);
+    if (code == ERROR_NOT_FOUND) {
+        key.span = (struct span_id){{0}};
+        code = seek_trace_record(reader, &key, &sequence);
+    }
+    *exists = code == ERROR_NONE;
+    return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
+}
+
+// Keeps one run per server: if old and new versions both stored one, the newer attempt.
+static void add_found(struct lookup *lookup, const struct found_run *found)
+{
+    for (size_t i = 0; i < lookup->count; i++) {
+        if (!slice_equals(lookup->runs[i].server, found->server))
+            continue;
+        if (found->run.run_attempt > lookup->runs[i].run.run_attempt)
+            lookup->runs[i] = *found;
+        return;
+    }
+    assert(lookup->count < FOUND_RUNS_MAX);
+    lookup->runs[lookup->count++] = *found;
+}
+
+static enum error_code add_attempt_if_there(struct lookup *lookup, struct slice place,
+                                            bool is_shared, int64_t attempt, bool *is_added)
+{
+    struct found_run found = {stored_run_of(place, lookup->question->run_id, attempt), place};
+    bool exists;
+    enum error_code code = run_exists(lookup->reader, &found.run, &exists);
+    if (code != ERROR_NONE || !exists)
+        return code;
+    if (is_shared)
+        code = find_owner(lookup, &found.run, &found.server);
+    *is_added =
+        code == ERROR_NONE && (!lookup->is_named || slice_equals(found.server, lookup->wanted));
+    if (*is_added)
+        add_found(lookup, &found);
+    return code;
+}
+
+// `is_shared`: older versions stored the runs of all servers under these keys.
+static enum error_code add_if_there(struct lookup *lookup, struct slice place, bool is_shared)
+{
+    int64_t asked = lookup->question->run_attempt;
+    int64_t oldest = asked > 0 ? asked : 1;
+    enum error_code code = ERROR_NONE;
+    bool is_added = false;
+    for (int64_t attempt = asked > 0 ? asked : RUN_ATTEMPTS_MAX;
+         attempt >= oldest && !is_added && code == ERROR_NONE; attempt--)
+        code = add_attempt_if_there(lookup, place, is_shared, attempt, &is_added);
+    return code;
+}
+
+static enum error_code look_everywhere(struct lookup *lookup)
+{
+    struct slice servers[SERVERS_MAX];
+    size_t count;
+    enum error_code code = add_if_there(lookup, SLICE_EMPTY, true);
+    if (code == ERROR_NONE)
+        code = servers_list(lookup->reader->transaction, lookup->reader->arena, servers, &count,
+                            lookup->reader->error);
+    for (size_t i = 0; code == ERROR_NONE && i < count; i++)
+        code = add_if_there(lookup, servers[i], false);
+    return code;
+}
+
+enum error_code run_lookup(const struct view_reader *reader, const struct run_question *question,
+                           struct found_run runs[FOUND_RUNS_MAX], size_t *count)
+{
+    struct lookup lookup = {
+        .reader = reader, .question = question, .is_named = question->server.len > 0, .runs = runs};
+    enum error_code code = ERROR_NONE;
+    if (!lookup.is_named) {
+        code = look_everywhere(&lookup);
+    } else {
+        code = github_server_of_name(question->server, reader->arena, &lookup.wanted);
+        if (code == ERROR_NONE && lookup.wanted.len > 0)
+            code = add_if_there(&lookup, lookup.wanted, false);
+        if (code == ERROR_NONE && lookup.count == 0)
+            code = add_if_there(&lookup, SLICE_EMPTY, true);
+    }
+    *count = lookup.count;
+    if (code == ERROR_MEMORY)
+        error_set(reader->error, ERROR_MEMORY, "look for a run: out of memory");
+    return code;
+}
+
+// --- attempts -------------------------------------------------------------------------------------
+
+enum error_code run_list_attempts(const struct view_reader *reader,
+                                  const struct run_question *question,
+                                  int64_t attempts[RUN_ATTEMPTS_MAX], size_t *count)
+{
+    struct run_question asked = *question;
+    *count = 0;
+    for (int64_t attempt = 1; attempt <= RUN_ATTEMPTS_MAX; attempt++) {
+        struct found_run runs[FOUND_RUNS_MAX];
+        size_t found;
+        asked.run_attempt = attempt;
+        enum error_code code = run_lookup(reader, &asked, runs, &found);
+        if (code != ERROR_NONE)
+            return code;
+        if (found > 0)
+            attempts[(*count)++] = attempt;
+    }
+    return ERROR_NONE;
+}
+
+#define ATTEMPTS_TEXT_MAX 100 // bytes; the rest is omitted from the message
+
+// "1, 2, 4"; three or more consecutive numbers as a range: "1-3".
+static void write_attempts(const int64_t *attempts, size_t count, char text[ATTEMPTS_TEXT_MAX])
+{
+    size_t len = 0, end;
+    text[0] = '\0';
+    for (size_t start = 0; start < count; start = end) {
+        char part[48];
+        end = start + 1;
+        while (end < count && attempts[end] == attempts[end - 1] + 1)
+            end++;
+        if (end - start < 3)
+            end = start + 1;
+        int part_len =
+            snprintf(part, sizeof part, "%s%" PRId64, len > 0 ? ", " : "", attempts[start]);
+        if (end > start + 1)
+            part_len += snprintf(part + part_len, sizeof part - (size_t)part_len, "-%" PRId64,
+                                 attempts[end - 1]);
+        if (len + (size_t)part_len >= ATTEMPTS_TEXT_MAX)
+            return;
+        memcpy(text + len, part, (size_t)part_len + 1);
+        len += (size_t)part_len;
+    }
+}
+
+enum error_code run_not_found(const struct view_reader *reader, const struct run_question *question)
+{
+    int64_t attempts[RUN_ATTEMPTS_MAX];
+    char attempt[32] = "", list[ATTEMPTS_TEXT_MAX];
+    size_t count;
+    enum error_code code = run_list_attempts(reader, question, attempts, &count);
+    if (code != ERROR_NONE)
+        return code;
+    if (question->run_attempt > 0)
+        snprintf(attempt, sizeof attempt, " attempt %" PRId64, question->run_attempt);
+    write_attempts(attempts, count, list);
+    bool is_there = count > 0 && question->run_attempt == 0;
+    for (size_t i = 0; i < count; i++)
+        is_there = is_there || attempts[i] == question->run_attempt;
+    if (is_there)
+        return error_set(reader->error, ERROR_NOT_FOUND,
+                         "run %" PRId64 "%s: what is in the store of it cannot be read",
+                         question->run_id, attempt);
+    if (count > 0)
+        return error_set(reader->error, ERROR_NOT_FOUND,
+                         "run %" PRId64 "%s: no such attempt is in the store; there %s %s",
+                         question->run_id, attempt, count == 1 ? "is attempt" : "are attempts",
+                         list);
+    return error_set(reader->error, ERROR_NOT_FOUND,
+                     "run %" PRId64
+                     "%s: nothing of it is in the store; see `ghatrace runs` for what "
+                     "is open, and the setting history for how long finished runs are kept",
+                     question->run_id, attempt);
 }
 
 // --- run attempts: combining everything in the store ----------------------------------------------
@@ -83,11 +363,9 @@ enum error_code workflow_name_job(struct store_transaction *transaction,
 #define RECORDS_MAX 100000 // a run has 256 jobs in a matrix, and few matrices
 
 struct loader {
-    struct store_transaction *transaction;
+    const struct view_reader *reader;
     const struct run_view_limits *limits;
-    struct arena *arena;
     struct run_view *view;
-    struct error *error;
     struct trace_id trace; // of the key
     size_t capacity;       // of view->jobs
     struct span_batch *batches;
@@ -97,9 +375,9 @@ struct loader {
     bool starts_with_jobs; // no event of the run itself was received
 };
 
-static enum error_code fail_view_memory(struct error *error)
+static enum error_code fail_view_memory(const struct view_reader *reader)
 {
-    return error_set(error, ERROR_MEMORY, "read a run: out of memory");
+    return error_set(reader->error, ERROR_MEMORY, "read a run: out of memory");
 }
 
 // Room for one more item at the end of a list that grows in the arena. NULL if out of memory.
@@ -121,7 +399,7 @@ static void *grow_list(struct arena *arena, void *items, size_t count, size_t *c
 // An unreadable entry is left out and counted.
 static enum error_code count_unreadable(const struct loader *loader)
 {
-    store_note_unreadable(loader->transaction);
+    store_note_unreadable(loader->reader->transaction);
     return ERROR_NONE;
 }
 
@@ -230,20 +508,21 @@ static enum error_code add_open_job(struct loader *loader, struct slice bytes)
 {
     struct run_view *view = loader->view;
     struct job_state state = {0};
-    enum error_code code = codec_decode_job(bytes, loader->arena, &state, loader->error);
+    enum error_code code =
+        codec_decode_job(bytes, loader->reader->arena, &state, loader->reader->error);
     if (code == ERROR_CORRUPT)
         return count_unreadable(loader);
     if (code != ERROR_NONE || (state.phase != JOB_OPEN && state.phase != JOB_SETTLING))
         return code;
-    void *jobs =
-        grow_list(loader->arena, view->jobs, view->count, &loader->capacity, sizeof *view->jobs);
+    void *jobs = grow_list(loader->reader->arena, view->jobs, view->count, &loader->capacity,
+                           sizeof *view->jobs);
     if (jobs == NULL)
-        return fail_view_memory(loader->error);
+        return fail_view_memory(loader->reader);
     view->jobs = jobs;
-    code = run_view_from_state(&state, loader->limits->now, loader->limits->steps, loader->arena,
-                               &view->jobs[view->count]);
+    code = run_view_from_state(&state, loader->limits->now, loader->limits->steps,
+                               loader->reader->arena, &view->jobs[view->count]);
     if (code != ERROR_NONE)
-        return fail_view_memory(loader->error);
+        return fail_view_memory(loader->reader);
     view->count++;
     if (!loader->is_found)
         describe_by_job(loader, &state);
@@ -256,7 +535,8 @@ static enum error_code read_run_state(struct loader *loader, struct slice bytes)
 {
     struct run_view *view = loader->view;
     struct run_state state = {0};
-    enum error_code code = codec_decode_run(bytes, loader->arena, &state, loader->error);
+    enum error_code code =
+        codec_decode_run(bytes, loader->reader->arena, &state, loader->reader->error);
     if (code == ERROR_CORRUPT)
         return count_unreadable(loader);
     if (code != ERROR_NONE)
@@ -282,9 +562,9 @@ static enum error_code read_run_state(struct loader *loader, struct slice bytes)
     view->actor = body->triggering_actor.len > 0 ? body->triggering_actor : body->actor;
     view->start = standing_of_run(&state);
     loader->starts_with_jobs = !names.has_own_events;
-    if (!run_url_of(names.repository->html_url, view->run_id, view->run_attempt, loader->arena,
-                    &view->url))
-        return fail_view_memory(loader->error);
+    if (!run_url_of(names.repository->html_url, view->run_id, view->run_attempt,
+                    loader->reader->arena, &view->url))
+        return fail_view_memory(loader->reader);
     return ERROR_NONE;
 }
 
@@ -305,17 +585,17 @@ static enum error_code add_state(struct loader *loader, struct slice bytes)
 static enum error_code read_states(struct loader *loader)
 {
     struct store_key key = {.trace = loader->trace}, found;
-    const struct store_key run_key = {
-        .trace = loader->trace,
-        .span = span_id_of_run(ID_SCHEME_ARC, loader->view->run_id, loader->view->run_attempt)};
+    const struct store_key run_key = key_of_run(
+        &(struct stored_run){loader->view->run_id, loader->view->run_attempt, loader->trace});
     struct slice bytes;
-    enum error_code code = store_get_span(loader->transaction, &run_key, &bytes, loader->error);
+    enum error_code code =
+        store_get_span(loader->reader->transaction, &run_key, &bytes, loader->reader->error);
     if (code == ERROR_NONE)
         code = read_run_state(loader, bytes);
     else if (code == ERROR_NOT_FOUND) // there may be jobs: the run's state may have been set aside
         code = ERROR_NONE;
     while (code == ERROR_NONE && loader->view->count < loader->limits->jobs) {
-        code = trace_next_state(loader->transaction, &key, &found, &bytes, loader->error);
+        code = next_trace_state(loader->reader, &key, &found, &bytes);
         if (code == ERROR_NONE && memcmp(&found.span, &run_key.span, sizeof found.span) != 0)
             code = add_state(loader, bytes);
     }
@@ -326,13 +606,14 @@ static enum error_code read_states(struct loader *loader)
 
 static enum error_code decode_record(struct loader *loader, struct slice body)
 {
-    struct span_batch *batches = grow_list(loader->arena, loader->batches, loader->batch_count,
-                                           &loader->batch_capacity, sizeof *batches);
+    struct span_batch *batches =
+        grow_list(loader->reader->arena, loader->batches, loader->batch_count,
+                  &loader->batch_capacity, sizeof *batches);
     if (batches == NULL)
-        return fail_view_memory(loader->error);
+        return fail_view_memory(loader->reader);
     loader->batches = batches;
-    enum error_code code =
-        otlp_decode_batch(body, loader->arena, &batches[loader->batch_count], loader->error);
+    enum error_code code = otlp_decode_batch(body, loader->reader->arena,
+                                             &batches[loader->batch_count], loader->reader->error);
     if (code == ERROR_CORRUPT)
         return count_unreadable(loader);
     loader->batch_count++;
@@ -346,7 +627,7 @@ static enum error_code read_records(struct loader *loader)
     size_t most = loader->limits->jobs + 1; // plus the root
     while (code == ERROR_NONE && loader->batch_count + loader->view->count < most) {
         struct store_record record;
-        code = trace_next_record(loader->transaction, &key, &record, loader->error);
+        code = next_trace_record(loader->reader, &key, &record);
         if (code == ERROR_NONE)
             code = decode_record(loader, record.body);
     }
@@ -378,7 +659,7 @@ static bool append_jobs(struct loader *loader, const struct run_view *spans_view
     struct run_view *view = loader->view;
     for (size_t i = 0; i < spans_view->count; i++) {
         assert(spans_view->jobs[i].has_spans && spans_view->jobs[i].open_state == OPEN_JOB_NONE);
-        void *jobs = grow_list(loader->arena, view->jobs, view->count, &loader->capacity,
+        void *jobs = grow_list(loader->reader->arena, view->jobs, view->count, &loader->capacity,
                                sizeof *view->jobs);
         if (jobs == NULL)
             return false;
@@ -395,10 +676,10 @@ static enum error_code add_spans(struct loader *loader)
 {
     struct run_view *view = loader->view;
     struct run_view spans_view;
-    if (run_view_from_spans(loader->batches, loader->batch_count, loader->arena, &spans_view) !=
-            ERROR_NONE ||
+    if (run_view_from_spans(loader->batches, loader->batch_count, loader->reader->arena,
+                            &spans_view) != ERROR_NONE ||
         !append_jobs(loader, &spans_view))
-        return fail_view_memory(loader->error);
+        return fail_view_memory(loader->reader);
     view->trace = trace_id_of_run(loader->limits->id_scheme, view->run_id, view->run_attempt);
     view->name = spans_view.name;
     if (view->revision.len == 0)
@@ -414,15 +695,6 @@ static enum error_code add_spans(struct loader *loader)
 }
 
 // --- loading the complete view --------------------------------------------------------------------
-
-enum error_code recent_run_server(const struct recent_run *recent, struct arena *arena,
-                                  struct slice *server)
-{
-    *server = recent->measure.server;
-    if (server->len > 0)
-        return ERROR_NONE;
-    return github_server_of_url(recent->measure.url, arena, server);
-}
 
 enum error_code run_view_from_recent(const struct recent_run *recent, struct arena *arena,
                                      struct run_view *view)
@@ -448,18 +720,19 @@ enum error_code run_view_from_recent(const struct recent_run *recent, struct are
         .job_count = measure->job_count,
         .trace = measure->trace,
     };
-    return recent_run_server(recent, arena, &view->server);
+    return server_of_recent(recent, arena, &view->server);
 }
 
 static enum error_code read_recent(struct loader *loader)
 {
     struct recent_run recent;
-    enum error_code code = recent_find(loader->transaction, &loader->trace, &recent, loader->error);
+    enum error_code code =
+        recent_find(loader->reader->transaction, &loader->trace, &recent, loader->reader->error);
     if (code == ERROR_NOT_FOUND)
         return ERROR_NONE;
     if (code == ERROR_NONE &&
-        run_view_from_recent(&recent, loader->arena, loader->view) != ERROR_NONE)
-        return fail_view_memory(loader->error);
+        run_view_from_recent(&recent, loader->reader->arena, loader->view) != ERROR_NONE)
+        return fail_view_memory(loader->reader);
     loader->is_found = code == ERROR_NONE;
     return code;
 }
@@ -491,16 +764,10 @@ static void finish_view(const struct loader *loader)
         view->job_count = (int64_t)view->count;
 }
 
-enum error_code run_view_load(struct store_transaction *transaction, const struct stored_run *run,
-                              const struct run_view_limits *limits, struct arena *arena,
-                              struct run_view *view, struct error *error)
+enum error_code run_view_load(const struct view_reader *reader, const struct stored_run *run,
+                              const struct run_view_limits *limits, struct run_view *view)
 {
-    struct loader loader = {.transaction = transaction,
-                            .limits = limits,
-                            .arena = arena,
-                            .view = view,
-                            .error = error,
-                            .trace = run->trace};
+    struct loader loader = {.reader = reader, .limits = limits, .view = view, .trace = run->trace};
     *view = (struct run_view){.run_id = run->run_id, .run_attempt = run->run_attempt};
     enum error_code code = read_recent(&loader);
     if (code == ERROR_NONE)
@@ -516,25 +783,21 @@ enum error_code run_view_load(struct store_transaction *transaction, const struc
     finish_view(&loader);
     return ERROR_NONE;
 }
-enum error_code run_view_next(struct store_transaction *transaction, struct store_key *key,
-                              const struct run_view_limits *limits, struct arena *arena,
-                              struct run_view *view, size_t *states, struct error *error)
+
+enum error_code run_view_next(const struct view_reader *reader, struct store_key *key,
+                              const struct run_view_limits *limits, struct run_view *view,
+                              size_t *states)
 {
-    struct loader loader = {.transaction = transaction,
-                            .limits = limits,
-                            .arena = arena,
-                            .view = view,
-                            .error = error,
-                            .is_of_states = true};
+    struct loader loader = {.reader = reader, .limits = limits, .view = view, .is_of_states = true};
     struct store_key found;
     struct slice bytes;
     *view = (struct run_view){.run_id = 0};
-    enum error_code code = store_seek_span(transaction, key, &bytes, error);
+    enum error_code code = store_seek_span(reader->transaction, key, &bytes, reader->error);
     if (code != ERROR_NONE)
         return code;
     loader.trace = key->trace;
     while (code == ERROR_NONE) {
-        code = trace_next_state(transaction, key, &found, &bytes, error);
+        code = next_trace_state(reader, key, &found, &bytes);
         if (code == ERROR_NONE)
             code = add_state(&loader, bytes);
         *states += 1;
@@ -545,38 +808,21 @@ enum error_code run_view_next(struct store_transaction *transaction, struct stor
     return ERROR_NONE;
 }
 
-enum error_code run_view_load_spans(struct store_transaction *transaction,
-                                    const struct stored_run *run, struct buffer *request,
-                                    struct error *error)
+enum error_code run_view_load_spans(const struct view_reader *reader, const struct stored_run *run,
+                                    struct buffer *request)
 {
     struct store_key key = {.trace = run->trace};
     enum error_code code = ERROR_NONE;
     bool is_found = false;
     for (size_t i = 0; i < RECORDS_MAX && code == ERROR_NONE; i++) {
         struct store_record record;
-        code = trace_next_record(transaction, &key, &record, error);
+        code = next_trace_record(reader, &key, &record);
         if (code != ERROR_NONE)
             break;
         is_found = true;
         code = buffer_append_slice(request, record.body);
         if (code != ERROR_NONE)
-            error_set(error, code, "read a run's spans: %s", error_code_text(code));
+            error_set(reader->error, code, "read a run's spans: %s", error_code_text(code));
     }
     return code == ERROR_NOT_FOUND && is_found ? ERROR_NONE : code;
-}
-
-enum error_code run_view_exists(struct store_transaction *transaction, const struct stored_run *run,
-                                bool *exists, struct error *error)
-{
-    struct store_key key = {.trace = run->trace,
-                            .span = span_id_of_run(ID_SCHEME_ARC, run->run_id, run->run_attempt)};
-    struct slice state;
-    uint64_t sequence;
-    enum error_code code = store_get_span(transaction, &key, &state, error);
-    if (code == ERROR_NOT_FOUND) {
-        key.span = (struct span_id){{0}};
-        code = trace_seek_record(transaction, &key, &sequence, error);
-    }
-    *exists = code == ERROR_NONE;
-    return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
 }

@@ -6,7 +6,7 @@
 #include "ghatrace/base/error.h"
 #include "ghatrace/base/time.h"
 #include "ghatrace/store/store.h"
-#include "ghatrace/view/run_lookup.h"
+#include "ghatrace/view/run_view.h"
 
 struct inspect_options {
     timestamp_ns now; // the reference for ages: "(2m ago)"

@@ -92,8 +92,14 @@ struct table_cell {
     enum style style; // STYLE_PLAIN: the column's
 };
 
-// Paints the titles and `count` rows of `column_count` cells each; at most `most` of the rows.
-void table_paint(struct painter *painter, const struct table_column *columns, size_t column_count,
-                 const struct table_cell *cells, size_t count, size_t most);
+struct table {
+    const struct table_column *columns;
+    size_t column_count;
+    const struct table_cell *cells; // `column_count` for each row
+    size_t row_count;
+};
+
+// Paints the titles and the rows.
+void table_paint(struct painter *painter, const struct table *table);
 
 #endif

@@ -36,16 +36,28 @@ struct runs_entry {
 
 #define RUNS_MAX_TEXT ((size_t)1 << 30) // limit for the text's buffer: a million entries
 
-// Writes the list, every line at most terminal->width columns, without trailing blanks. `entries` may be in any
-// order. For an empty list, says so and suggests what to do next. `now` is the reference for ages: the column "for"
-// shows how long a job has waited, queued or run, and how long a run has been open. Pure; `scratch` is for temporary
-// data. ERROR_MEMORY, ERROR_TOO_LARGE.
-enum error_code runs_render(const struct runs_entry *entries, size_t count, timestamp_ns now,
-                            const struct terminal *terminal, struct arena *scratch,
-                            struct buffer *out, struct error *error) MUST_CHECK;
+struct runs_list {
+    struct runs_entry *entries; // in any order
+    size_t count;
+    uint64_t unreadable; // stored entries that were left out because they are unreadable
+};
 
-// Reads open runs and jobs from the store, in short read transactions; everything is copied to `arena`.
-enum error_code runs_load(struct store *store, struct arena *arena, struct runs_entry **entries,
-                          size_t *count, uint64_t *unreadable, struct error *error) MUST_CHECK;
+struct runs_options {
+    struct terminal terminal; // from terminal_detect()
+    // The reference for ages: the column "for" shows how long a job has waited, queued or run, and how long a run has
+    // been open.
+    timestamp_ns now;
+};
+
+// Writes the list, every line at most options->terminal.width columns, without trailing blanks. For an empty list, says
+// so and suggests what to do next. Pure; `scratch` is for temporary data. ERROR_MEMORY, ERROR_TOO_LARGE.
+enum error_code runs_render(const struct runs_list *list, const struct runs_options *options,
+                            struct arena *scratch, struct buffer *out,
+                            struct error *error) MUST_CHECK;
+
+// Reads open runs and jobs from the store, in short read transactions; everything is copied to `arena`. What was read
+// before an error is in `list`.
+enum error_code runs_load(struct store *store, struct arena *arena, struct runs_list *list,
+                          struct error *error) MUST_CHECK;
 
 #endif

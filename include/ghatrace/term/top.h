@@ -46,14 +46,21 @@ struct top {
     size_t job_count;
 };
 
-// Reads open jobs, at most `limit`, and pools in one short transaction; everything is copied to `arena`.
-enum error_code top_load(struct store *store, size_t limit, timestamp_ns now, struct arena *arena,
-                         struct top *top, struct error *error) MUST_CHECK;
+struct top_options {
+    struct terminal terminal; // from terminal_detect()
+    size_t height;            // lines; 0: unlimited
+    size_t jobs;              // read at most
+    timestamp_ns now;
+};
 
-// Writes at most `height` lines (0: unlimited), each at most terminal->width columns, without trailing blanks.
-// Columns that do not fit are omitted, the least important first. Pure; `scratch` is for temporary data.
-// ERROR_MEMORY, ERROR_TOO_LARGE.
-enum error_code top_render(const struct top *top, size_t height, const struct terminal *terminal,
+// Reads open jobs and pools in one short transaction; everything is copied to `arena`.
+enum error_code top_load(struct store *store, const struct top_options *options,
+                         struct arena *arena, struct top *top, struct error *error) MUST_CHECK;
+
+// Writes at most options->height lines, each at most options->terminal.width columns, without trailing blanks. Columns
+// that do not fit are omitted, the least important first. Pure; `scratch` is for temporary data. ERROR_MEMORY,
+// ERROR_TOO_LARGE.
+enum error_code top_render(const struct top *top, const struct top_options *options,
                            struct arena *scratch, struct buffer *out,
                            struct error *error) MUST_CHECK;
 

@@ -14,7 +14,6 @@
 #include "ghatrace/store/store.h"
 #include "ghatrace/term/text.h"
 #include "ghatrace/trace/ids.h"
-#include "ghatrace/view/run_lookup.h"
 #include "ghatrace/view/run_view.h"
 
 struct waterfall_options {
@@ -42,12 +41,12 @@ struct waterfall_shown {
     uint64_t unreadable; // stored entries that were left out because they are unreadable
 };
 
-// Reads the run in question, open or finished, in one short read transaction, and writes its waterfall. If runs of
-// several servers match, the first of run_lookup(). `unreadable` is set also on failure. ERROR_NOT_FOUND (with a
-// message): see run_not_found(). Otherwise as the store reports, ERROR_MEMORY, ERROR_TOO_LARGE.
-enum error_code waterfall_show(struct store *store, const struct run_question *question,
-                               const struct waterfall_options *options, struct arena *arena,
-                               struct buffer *out, struct waterfall_shown *shown,
-                               struct error *error) MUST_CHECK;
+// Reads the run in question, open or finished, and writes its waterfall. If runs of several servers match, the first of
+// run_lookup(). `unreadable` is set also on failure. ERROR_NOT_FOUND (with a message): see run_not_found(). Otherwise
+// as the store reports, ERROR_MEMORY, ERROR_TOO_LARGE.
+enum error_code waterfall_show(const struct view_reader *reader,
+                               const struct run_question *question,
+                               const struct waterfall_options *options, struct buffer *out,
+                               struct waterfall_shown *shown) MUST_CHECK;
 
 #endif

@@ -12,6 +12,7 @@
 #include "ghatrace/stats/pool.h"
 #include "ghatrace/store/store.h"
 #include "ghatrace/trace/state.h"
+#include "ghatrace/view/view_reader.h"
 
 struct queue_view_pool {
     struct pool pool;
@@ -25,8 +26,8 @@ struct queue_view {
     uint64_t open_runs;
 };
 
-enum error_code queue_view_load(struct store_transaction *transaction, struct arena *arena,
-                                struct queue_view *view, struct error *error) MUST_CHECK;
+enum error_code queue_view_load(const struct view_reader *reader,
+                                struct queue_view *view) MUST_CHECK;
 
 struct queue_view_filter {
     enum open_job_kind state; // OPEN_JOB_NONE: all
@@ -34,13 +35,18 @@ struct queue_view_filter {
     size_t limit;             // jobs
 };
 
-// Calls `visit` for each job: queued ones, then waiting, then running, each oldest first. `*has_more`: the limit cut
-// the list short. Stops at the first error of `visit`.
-enum error_code queue_view_walk(struct store_transaction *transaction,
-                                const struct queue_view *view,
-                                const struct queue_view_filter *filter, struct arena *arena,
-                                enum error_code (*visit)(void *context, const struct job_state *job,
-                                                         const struct open_job_state *open_state),
-                                void *context, bool *has_more, struct error *error) MUST_CHECK;
+// `visit` is called for each job, with `context`. What it is given is valid during the call.
+struct queue_view_visitor {
+    enum error_code (*visit)(void *context, const struct job_state *job,
+                             const struct open_job_state *open_state);
+    void *context;
+};
+
+// Visits queued jobs, then waiting, then running ones, each oldest first. `*has_more`: the limit cut the list short.
+// Stops at the first error of `visit`.
+enum error_code queue_view_walk(const struct view_reader *reader, const struct queue_view *view,
+                                const struct queue_view_filter *filter,
+                                const struct queue_view_visitor *visitor,
+                                bool *has_more) MUST_CHECK;
 
 #endif

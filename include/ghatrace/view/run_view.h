@@ -13,12 +13,14 @@
 #include "ghatrace/base/error.h"
 #include "ghatrace/base/slice.h"
 #include "ghatrace/base/time.h"
+#include "ghatrace/stats/open_runs.h"
 #include "ghatrace/stats/recent.h"
 #include "ghatrace/store/store.h"
 #include "ghatrace/trace/ids.h"
 #include "ghatrace/trace/span.h"
 #include "ghatrace/trace/state.h"
 #include "ghatrace/trace/timeline.h"
+#include "ghatrace/view/view_reader.h"
 
 // --- the model ------------------------------------------------------------------------------------
 
@@ -126,6 +128,45 @@ bool run_view_job_ran(const struct run_view_job *job);
 const struct run_view_job *run_view_job_before(const struct run_view *view,
                                                const struct run_view_job *next);
 
+// --- where a run is stored ------------------------------------------------------------------------
+// A run is given by its number: several servers may each have a run with that number.
+
+// "You can re-run a workflow or jobs in a workflow ... up to 50 times" (GitHub Docs, Re-running workflows and jobs);
+// twice that, in case the limit changes.
+#define RUN_ATTEMPTS_MAX 100
+
+struct run_question {
+    struct slice server; // a name or a URL, as entered by the user; empty: any
+    int64_t run_id;
+    int64_t run_attempt; // 0: the newest stored one
+};
+
+// Parses "123" or "123/2": the run and the attempt, which is 0 if the text has none. False for anything else.
+bool run_question_parse(struct slice text, struct run_question *question);
+
+struct found_run {
+    struct stored_run run;
+    struct slice server; // empty: github.com
+};
+#define FOUND_RUNS_MAX (SERVERS_MAX + 2)
+
+// All matching runs, at most one of each server: github.com's first, then by the servers' names. Texts are in the
+// arena, or valid as long as the transaction. Older versions stored all servers' runs under the keys of github.com:
+// the server of such a run is read from its entries. `*count` may be 0. ERROR_MEMORY, or as the store reports.
+enum error_code run_lookup(const struct view_reader *reader, const struct run_question *question,
+                           struct found_run runs[FOUND_RUNS_MAX], size_t *count) MUST_CHECK;
+
+// The stored attempts of the run in question, of any matching server, in order. ERROR_MEMORY, or as the store
+// reports.
+enum error_code run_list_attempts(const struct view_reader *reader,
+                                  const struct run_question *question,
+                                  int64_t attempts[RUN_ATTEMPTS_MAX], size_t *count) MUST_CHECK;
+
+// Sets the message for a run that cannot be shown: which attempts exist instead or, if there are none, where else to
+// look; or that the stored data cannot be read. ERROR_NOT_FOUND, ERROR_MEMORY, or as the store reports.
+enum error_code run_not_found(const struct view_reader *reader,
+                              const struct run_question *question) MUST_CHECK;
+
 // --- reading --------------------------------------------------------------------------------------
 // Inside the caller's transaction: what is read is valid until it ends; lists are in the arena.
 
@@ -146,26 +187,20 @@ struct run_view_limits {
 };
 
 // ERROR_NOT_FOUND, without a message: nothing of this attempt is in the store. ERROR_MEMORY, or as the store reports.
-enum error_code run_view_load(struct store_transaction *transaction, const struct stored_run *run,
-                              const struct run_view_limits *limits, struct arena *arena,
-                              struct run_view *view, struct error *error) MUST_CHECK;
+enum error_code run_view_load(const struct view_reader *reader, const struct stored_run *run,
+                              const struct run_view_limits *limits,
+                              struct run_view *view) MUST_CHECK;
 
 // The next run that has states, at or after `*key`, read only from these; advances `*key` past them. The run and its
 // jobs may be closed: then the view is empty. Adds the number of its states to `*states`, so that the caller can end
 // a transaction that has read many. ERROR_NOT_FOUND at the end; ERROR_MEMORY, or as the store reports.
-enum error_code run_view_next(struct store_transaction *transaction, struct store_key *key,
-                              const struct run_view_limits *limits, struct arena *arena,
-                              struct run_view *view, size_t *states,
-                              struct error *error) MUST_CHECK;
+enum error_code run_view_next(const struct view_reader *reader, struct store_key *key,
+                              const struct run_view_limits *limits, struct run_view *view,
+                              size_t *states) MUST_CHECK;
 
 // Appends the stored spans of an attempt, encoded as they were exported: together a complete
 // ExportTraceServiceRequest. ERROR_NOT_FOUND: none.
-enum error_code run_view_load_spans(struct store_transaction *transaction,
-                                    const struct stored_run *run, struct buffer *request,
-                                    struct error *error) MUST_CHECK;
-
-// Checks whether anything of this attempt is in the store.
-enum error_code run_view_exists(struct store_transaction *transaction, const struct stored_run *run,
-                                bool *exists, struct error *error) MUST_CHECK;
+enum error_code run_view_load_spans(const struct view_reader *reader, const struct stored_run *run,
+                                    struct buffer *request) MUST_CHECK;
 
 #endif

@@ -23,6 +23,7 @@ struct fixture {
     struct arena arena;
     struct buffer out;
     struct error error;
+    struct api_call call;
 };
 
 static void open_fixture(struct fixture *f)
@@ -33,6 +34,13 @@ static void open_fixture(struct fixture *f)
                                        .trace_url = "https://t.example/{trace_id}/x"};
     arena_init(&f->arena, 4096);
     buffer_init(&f->out, 1 << 20);
+}
+
+static const struct api_call *call_at(struct fixture *f, timestamp_ns now)
+{
+    f->call = (struct api_call){
+        .sources = &f->sources, .now = now, .arena = &f->arena, .out = &f->out, .error = &f->error};
+    return &f->call;
 }
 
 static void close_fixture(struct fixture *f)
@@ -75,9 +83,7 @@ static const char *text_of(struct fixture *f)
 static const char *runs(struct fixture *f, struct api_runs_query query)
 {
     buffer_clear(&f->out);
-    assert_int_equal(
-        api_render_runs(&f->sources, &query, scenario_at(200), &f->arena, &f->out, &f->error),
-        ERROR_NONE);
+    assert_int_equal(api_render_runs(call_at(f, scenario_at(200)), &query), ERROR_NONE);
     return text_of(f);
 }
 
@@ -231,14 +237,12 @@ static void a_cursor_that_is_none_is_refused(void **state)
     open_fixture(&f);
     for (size_t i = 0; i < sizeof finished / sizeof finished[0]; i++) {
         const struct api_runs_query query = {.limit = 1, .cursor = slice_from_string(finished[i])};
-        assert_int_equal(api_render_runs(&f.sources, &query, 1, &f.arena, &f.out, &f.error),
-                         ERROR_USAGE);
+        assert_int_equal(api_render_runs(call_at(&f, 1), &query), ERROR_USAGE);
     }
     for (size_t i = 0; i < sizeof open / sizeof open[0]; i++) {
         const struct api_runs_query query = {
             .open = true, .limit = 1, .cursor = slice_from_string(open[i])};
-        assert_int_equal(api_render_runs(&f.sources, &query, 1, &f.arena, &f.out, &f.error),
-                         ERROR_USAGE);
+        assert_int_equal(api_render_runs(call_at(&f, 1), &query), ERROR_USAGE);
     }
     close_fixture(&f);
 }
@@ -274,9 +278,8 @@ static void a_run_is_told_with_its_trace_and_both_attempts(void **state)
     scenario_set_attempt(&second, 2);
     deliver(&f, second, SCENARIO_RUN_ID);
     assert_int_equal(
-        api_render_run(&f.sources,
-                       &(struct run_question){.run_id = SCENARIO_RUN_ID, .run_attempt = 1},
-                       scenario_at(100), &f.arena, &f.out, &f.error),
+        api_render_run(call_at(&f, scenario_at(100)),
+                       &(struct run_question){.run_id = SCENARIO_RUN_ID, .run_attempt = 1}),
         ERROR_NONE);
     const char *text = text_of(&f);
     assert_non_null(strstr(text, "\"trace_id\":\"9150f2e0b329bcd73a7fa70c540a1776\""));
@@ -288,18 +291,16 @@ static void a_run_is_told_with_its_trace_and_both_attempts(void **state)
         strstr(text, "\"url\":\"https://github.com/octo/Hello_World/actions/runs/33714470481\""));
     buffer_clear(&f.out);
     assert_int_equal(
-        api_render_run(&f.sources,
-                       &(struct run_question){.run_id = SCENARIO_RUN_ID, .run_attempt = 2},
-                       scenario_at(100), &f.arena, &f.out, &f.error),
+        api_render_run(call_at(&f, scenario_at(100)),
+                       &(struct run_question){.run_id = SCENARIO_RUN_ID, .run_attempt = 2}),
         ERROR_NONE);
     text = text_of(&f);
     assert_non_null(strstr(text, "\"state\":\"open\""));
     assert_non_null(strstr(text, "\"critical_path\":[]"));
     buffer_clear(&f.out);
     assert_int_equal(
-        api_render_spans(&f.sources,
-                         &(struct run_question){.run_id = SCENARIO_RUN_ID, .run_attempt = 1},
-                         &f.arena, &f.out, &f.error),
+        api_render_spans(call_at(&f, 1),
+                         &(struct run_question){.run_id = SCENARIO_RUN_ID, .run_attempt = 1}),
         ERROR_NONE);
     text = text_of(&f);
     assert_int_equal(count_in(text, "\"resourceSpans\""), 1);
@@ -311,9 +312,8 @@ static enum error_code render_attempt(struct fixture *f, int64_t attempt, bool i
 {
     const struct run_question question = {.run_id = SCENARIO_RUN_ID, .run_attempt = attempt};
     buffer_clear(&f->out);
-    return is_otlp ? api_render_spans(&f->sources, &question, &f->arena, &f->out, &f->error)
-                   : api_render_run(&f->sources, &question, scenario_at(100), &f->arena, &f->out,
-                                    &f->error);
+    return is_otlp ? api_render_spans(call_at(f, 1), &question)
+                   : api_render_run(call_at(f, scenario_at(100)), &question);
 }
 
 static void a_run_without_an_attempt_is_its_newest(void **state)
@@ -358,15 +358,13 @@ static void what_is_not_there_is_not_found_in_words(void **state)
     struct fixture f;
     (void)state;
     open_fixture(&f);
-    assert_int_equal(api_render_run(&f.sources,
-                                    &(struct run_question){.run_id = 5, .run_attempt = 1}, 1,
-                                    &f.arena, &f.out, &f.error),
-                     ERROR_NOT_FOUND);
+    assert_int_equal(
+        api_render_run(call_at(&f, 1), &(struct run_question){.run_id = 5, .run_attempt = 1}),
+        ERROR_NOT_FOUND);
     assert_non_null(strstr(f.error.message, "run 5 attempt 1"));
-    assert_int_equal(api_render_spans(&f.sources,
-                                      &(struct run_question){.run_id = 5, .run_attempt = 1},
-                                      &f.arena, &f.out, &f.error),
-                     ERROR_NOT_FOUND);
+    assert_int_equal(
+        api_render_spans(call_at(&f, 1), &(struct run_question){.run_id = 5, .run_attempt = 1}),
+        ERROR_NOT_FOUND);
     assert_non_null(strstr(f.error.message, "run 5 attempt 1: nothing of it is in the store"));
     close_fixture(&f);
 }
@@ -380,9 +378,7 @@ static void the_queue_is_narrowed_by_state_and_labels_in_any_order(void **state)
     deliver(&f, scenario_job(2, GITHUB_JOB_IN_PROGRESS, 20, 2, 12, -1), 7);
     deliver(&f, scenario_job(3, GITHUB_JOB_QUEUED, 4, 3, 3, -1), 7);
     deliver(&f, scenario_job(4, GITHUB_JOB_QUEUED, 4, 2, 2, -1), 7);
-    assert_int_equal(
-        api_render_queue(&f.sources, &query, scenario_at(63), &f.arena, &f.out, &f.error),
-        ERROR_NONE);
+    assert_int_equal(api_render_queue(call_at(&f, scenario_at(63)), &query), ERROR_NONE);
     const char *text = text_of(&f);
     assert_non_null(
         strstr(text, "\"totals\":{\"waiting\":0,\"queued\":2,\"running\":1,\"open_runs\":1}"));
@@ -392,13 +388,10 @@ static void the_queue_is_narrowed_by_state_and_labels_in_any_order(void **state)
     query.runner_labels = SLICE("linux,self-hosted,linux");
     query.state = SLICE("running");
     buffer_clear(&f.out);
-    assert_int_equal(
-        api_render_queue(&f.sources, &query, scenario_at(63), &f.arena, &f.out, &f.error),
-        ERROR_NONE);
+    assert_int_equal(api_render_queue(call_at(&f, scenario_at(63)), &query), ERROR_NONE);
     assert_int_equal(count_in(text_of(&f), "\"job_id\""), 1);
     query.state = SLICE("sleeping");
-    assert_int_equal(api_render_queue(&f.sources, &query, 1, &f.arena, &f.out, &f.error),
-                     ERROR_USAGE);
+    assert_int_equal(api_render_queue(call_at(&f, 1), &query), ERROR_USAGE);
     close_fixture(&f);
 }
 
@@ -408,21 +401,15 @@ static void latencies_are_those_of_the_window(void **state)
     (void)state;
     open_fixture(&f);
     finish_runs(&f, 1000, 4); // each queued for 4 s
-    assert_int_equal(
-        api_render_latency(&f.sources, false, scenario_at(100), &f.arena, &f.out, &f.error),
-        ERROR_NONE);
+    assert_int_equal(api_render_latency(call_at(&f, scenario_at(100)), false), ERROR_NONE);
     const char *text = text_of(&f);
     assert_non_null(strstr(text, "\"count\":4,\"p50\":4,\"p90\":4,\"p99\":4,\"max\":4,"));
     assert_int_equal(count_in(text, "\"start\""), 12);
     buffer_clear(&f.out);
-    assert_int_equal(
-        api_render_latency(&f.sources, false, scenario_at(2 * 3600), &f.arena, &f.out, &f.error),
-        ERROR_NONE);
+    assert_int_equal(api_render_latency(call_at(&f, scenario_at(2 * 3600)), false), ERROR_NONE);
     assert_non_null(strstr(text_of(&f), "\"pools\":[]"));
     buffer_clear(&f.out);
-    assert_int_equal(
-        api_render_latency(&f.sources, true, scenario_at(2 * 3600), &f.arena, &f.out, &f.error),
-        ERROR_NONE);
+    assert_int_equal(api_render_latency(call_at(&f, scenario_at(2 * 3600)), true), ERROR_NONE);
     assert_int_equal(count_in(text_of(&f), "\"start\""), 24);
     close_fixture(&f);
 }
@@ -473,9 +460,7 @@ static void hostile_names_are_what_they_were(void **state)
     requested.event.run.display_title = slice_from_string(name);
     deliver(&f, requested, 7);
 
-    assert_int_equal(
-        api_render_queue(&f.sources, &queue, scenario_at(90), &f.arena, &f.out, &f.error),
-        ERROR_NONE);
+    assert_int_equal(api_render_queue(call_at(&f, scenario_at(90)), &queue), ERROR_NONE);
     parse(&f, &document);
     assert_true(slice_equals(string_at(&document, first_of(&document, "jobs"), "name", &f.arena),
                              slice_from_string(name)));
@@ -483,17 +468,14 @@ static void hostile_names_are_what_they_were(void **state)
                              slice_from_string(name)));
 
     buffer_clear(&f.out);
-    assert_int_equal(
-        api_render_runs(&f.sources, &open, scenario_at(90), &f.arena, &f.out, &f.error),
-        ERROR_NONE);
+    assert_int_equal(api_render_runs(call_at(&f, scenario_at(90)), &open), ERROR_NONE);
     parse(&f, &document);
     assert_true(slice_equals(string_at(&document, first_of(&document, "runs"), "title", &f.arena),
                              slice_from_string(name)));
 
     buffer_clear(&f.out);
-    assert_int_equal(api_render_run(&f.sources,
-                                    &(struct run_question){.run_id = 7, .run_attempt = 1},
-                                    scenario_at(90), &f.arena, &f.out, &f.error),
+    assert_int_equal(api_render_run(call_at(&f, scenario_at(90)),
+                                    &(struct run_question){.run_id = 7, .run_attempt = 1}),
                      ERROR_NONE);
     parse(&f, &document);
     size_t count = 0;
@@ -504,15 +486,12 @@ static void hostile_names_are_what_they_were(void **state)
     assert_int_equal(count, 2); // one open, one finished
 
     buffer_clear(&f.out);
-    assert_int_equal(api_render_spans(&f.sources,
-                                      &(struct run_question){.run_id = 7, .run_attempt = 1},
-                                      &f.arena, &f.out, &f.error),
-                     ERROR_NONE);
+    assert_int_equal(
+        api_render_spans(call_at(&f, 1), &(struct run_question){.run_id = 7, .run_attempt = 1}),
+        ERROR_NONE);
     parse(&f, &document);
     buffer_clear(&f.out);
-    assert_int_equal(
-        api_render_latency(&f.sources, false, scenario_at(90), &f.arena, &f.out, &f.error),
-        ERROR_NONE);
+    assert_int_equal(api_render_latency(call_at(&f, scenario_at(90)), false), ERROR_NONE);
     parse(&f, &document);
     close_fixture(&f);
 }
@@ -521,25 +500,20 @@ static enum error_code render_all(struct fixture *f)
 {
     const struct api_queue_query queue = {.limit = 10};
     const struct api_runs_query open = {.open = true, .limit = 10}, finished = {.limit = 10};
-    enum error_code code =
-        api_render_queue(&f->sources, &queue, scenario_at(90), &f->arena, &f->out, &f->error);
+    enum error_code code = api_render_queue(call_at(f, scenario_at(90)), &queue);
     if (code == ERROR_NONE)
-        code = api_render_runs(&f->sources, &open, scenario_at(90), &f->arena, &f->out, &f->error);
+        code = api_render_runs(call_at(f, scenario_at(90)), &open);
     if (code == ERROR_NONE)
-        code =
-            api_render_runs(&f->sources, &finished, scenario_at(90), &f->arena, &f->out, &f->error);
+        code = api_render_runs(call_at(f, scenario_at(90)), &finished);
     if (code == ERROR_NONE)
-        code = api_render_run(&f->sources, &(struct run_question){.run_id = 1000, .run_attempt = 1},
-                              scenario_at(90), &f->arena, &f->out, &f->error);
+        code = api_render_run(call_at(f, scenario_at(90)),
+                              &(struct run_question){.run_id = 1000, .run_attempt = 1});
     if (code == ERROR_NONE)
-        code =
-            api_render_spans(&f->sources, &(struct run_question){.run_id = 1000, .run_attempt = 1},
-                             &f->arena, &f->out, &f->error);
+        code = api_render_spans(call_at(f, 1),
+                                &(struct run_question){.run_id = 1000, .run_attempt = 1});
     if (code == ERROR_NONE)
-        code =
-            api_render_latency(&f->sources, false, scenario_at(90), &f->arena, &f->out, &f->error);
-    return code == ERROR_NONE ? api_render_status(&f->sources, scenario_at(90), &f->out, &f->error)
-                              : code;
+        code = api_render_latency(call_at(f, scenario_at(90)), false);
+    return code == ERROR_NONE ? api_render_status(call_at(f, scenario_at(90))) : code;
 }
 
 static void any_refused_allocation_is_an_error_in_words(void **state)
@@ -579,9 +553,7 @@ static const char *queue_of(struct fixture *f, size_t limit)
 {
     const struct api_queue_query query = {.limit = limit};
     buffer_clear(&f->out);
-    assert_int_equal(
-        api_render_queue(&f->sources, &query, scenario_at(200), &f->arena, &f->out, &f->error),
-        ERROR_NONE);
+    assert_int_equal(api_render_queue(call_at(f, scenario_at(200)), &query), ERROR_NONE);
     return text_of(f);
 }
 

@@ -81,7 +81,7 @@ static void label_values_are_escaped(void **state)
     struct buffer out;
     (void)state;
     begin(&text, &out, METRICS_PROMETHEUS);
-    metrics_sample(&text, "x", "", labels, 2, 0.25);
+    metrics_sample(&text, "x", "", (struct metrics_labels){labels, 2}, 0.25);
     expect(&text, "x{a=\"\\\"q\\\" \\\\ \\n\u00e4\",b=\"\"} 0.25\n");
 }
 
@@ -93,7 +93,7 @@ static void numbers_read_back_as_they_were(void **state)
         struct metrics_text text;
         struct buffer out;
         begin(&text, &out, METRICS_PROMETHEUS);
-        metrics_sample(&text, "x", "", NULL, 0, numbers[i]);
+        metrics_sample(&text, "x", "", (struct metrics_labels){NULL, 0}, numbers[i]);
         assert_int_equal(buffer_append(&out, "", 1), ERROR_NONE);
         assert_true(memcmp(out.data, "x ", 2) == 0);
         double back = strtod(out.data + 2, NULL);
@@ -113,12 +113,12 @@ static void histograms_are_cumulative_and_end_at_infinity(void **state)
     struct buffer out;
     (void)state;
     begin(&text, &out, METRICS_PROMETHEUS);
-    metrics_put_histogram(&text, "x", &label, 1, &histogram);
+    metrics_put_histogram(&text, "x", (struct metrics_labels){&label, 1}, &histogram);
     expect(&text, "x_bucket{a=\"b\",le=\"0.5\"} 1\nx_bucket{a=\"b\",le=\"1.0\"} 1\n"
                   "x_bucket{a=\"b\",le=\"10.0\"} 3\nx_bucket{a=\"b\",le=\"+Inf\"} 6\n"
                   "x_sum{a=\"b\"} 100.5\nx_count{a=\"b\"} 6\n");
     begin(&text, &out, METRICS_PROMETHEUS);
-    metrics_put_histogram(&text, "x", NULL, 0, &histogram);
+    metrics_put_histogram(&text, "x", (struct metrics_labels){NULL, 0}, &histogram);
     expect(&text, "x_bucket{le=\"0.5\"} 1\nx_bucket{le=\"1.0\"} 1\nx_bucket{le=\"10.0\"} 3\n"
                   "x_bucket{le=\"+Inf\"} 6\nx_sum 100.5\nx_count 6\n");
 }
@@ -140,11 +140,11 @@ static void exemplars_stand_in_openmetrics_only(void **state)
     struct buffer out;
     (void)state;
     begin(&text, &out, METRICS_OPENMETRICS);
-    metrics_put_histogram(&text, "x", NULL, 0, &histogram);
+    metrics_put_histogram(&text, "x", (struct metrics_labels){NULL, 0}, &histogram);
     expect(&text, "x_bucket{le=\"10.0\"} 1 # {trace_id=\"ab000000000000000000000000000000\"} 5.000 "
                   "1788409017.569\nx_bucket{le=\"+Inf\"} 1\nx_sum 5\nx_count 1\n");
     begin(&text, &out, METRICS_PROMETHEUS);
-    metrics_put_histogram(&text, "x", NULL, 0, &histogram);
+    metrics_put_histogram(&text, "x", (struct metrics_labels){NULL, 0}, &histogram);
     expect(&text, "x_bucket{le=\"10.0\"} 1\nx_bucket{le=\"+Inf\"} 1\nx_sum 5\nx_count 1\n");
 }
 

@@ -20,7 +20,7 @@
 static const struct slice gpu_labels[] = {TEXT("self-hosted"), TEXT("linux"), TEXT("gpu")};
 static const struct slice hosted_label[] = {TEXT("ubuntu-latest")};
 
-static const struct runs_entry entries[] = {
+static struct runs_entry entries[] = {
     {33714470481, 1, 0, RUNS_RUN_OPEN, AGO(300), TEXT("octo-org/shop"), TEXT("CI"), {0}, NULL, 0},
     {33714470481, 1, 7, RUNS_JOB_QUEUED, AGO(125), TEXT("octo-org/shop"), TEXT("CI"),
      TEXT("test (3.12)"), gpu_labels, 3},
@@ -51,17 +51,19 @@ static const struct runs_entry entries[] = {
 };
 #define ENTRY_COUNT (sizeof(entries) / sizeof(entries[0]))
 
-static enum error_code list(const struct runs_entry *some, size_t count, struct terminal terminal,
+static enum error_code list(struct runs_entry *some, size_t count, struct terminal terminal,
                             struct arena *arena, struct buffer *text)
 {
     struct error error;
-    enum error_code code = runs_render(some, count, NOW, &terminal, arena, text, &error);
+    const struct runs_list runs = {.entries = some, .count = count};
+    const struct runs_options options = {terminal, NOW};
+    enum error_code code = runs_render(&runs, &options, arena, text, &error);
     if (code != ERROR_NONE)
         assert_int_equal(error.code, code);
     return code;
 }
 
-static void assert_list(const struct runs_entry *some, size_t count, struct terminal terminal,
+static void assert_list(struct runs_entry *some, size_t count, struct terminal terminal,
                         const char *expected)
 {
     struct arena arena;

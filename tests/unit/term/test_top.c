@@ -66,7 +66,8 @@ static void draw(const struct top *top, size_t height, struct terminal terminal,
     struct arena arena;
     arena_init(&arena, 4096);
     buffer_init(text, 1 << 20);
-    assert_int_equal(top_render(top, height, &terminal, &arena, text, &error), ERROR_NONE);
+    const struct top_options options = {.terminal = terminal, .height = height};
+    assert_int_equal(top_render(top, &options, &arena, text, &error), ERROR_NONE);
     assert_int_equal(buffer_append(text, "", 1), ERROR_NONE);
     arena_release(&arena);
 }
@@ -213,14 +214,16 @@ static void what_is_open_is_read_from_the_store(void **state)
     struct scenario_delivery running = scenario_job(3, GITHUB_JOB_IN_PROGRESS, 20, 3, 12, -1);
     engine_bench_accept(&bench, &running);
     arena_init(&arena, 4096);
-    assert_int_equal(top_load(bench.store, 3, scenario_at(60), &arena, &top, &error), ERROR_NONE);
+    struct top_options options = {.jobs = 3, .now = scenario_at(60)};
+    assert_int_equal(top_load(bench.store, &options, &arena, &top, &error), ERROR_NONE);
     assert_int_equal(top.totals[OPEN_JOB_QUEUED], 4);
     assert_int_equal(top.totals[OPEN_JOB_RUNNING], 1);
     assert_int_equal(top.open_runs, 1);
     assert_int_equal(top.job_count, 3); // the limit
     assert_true(top.jobs[0].since == scenario_at(1) && top.jobs[1].since == scenario_at(2));
     assert_true(slice_equals(top.jobs[0].labels, SLICE("linux,self-hosted")));
-    assert_int_equal(top_load(bench.store, 9, scenario_at(60), &arena, &top, &error), ERROR_NONE);
+    options.jobs = 9;
+    assert_int_equal(top_load(bench.store, &options, &arena, &top, &error), ERROR_NONE);
     assert_int_equal(top.job_count, 5);
     assert_int_equal(top.jobs[4].state, OPEN_JOB_RUNNING);
     assert_true(top.jobs[4].since == scenario_at(12));

@@ -248,9 +248,9 @@ static void no_line_of_the_list_of_runs_is_too_wide(void **state)
             random_entry(&entries[i], names + 6 * i, labels[i]);
         arena_init(&arena, 1 << 16);
         buffer_init(&text, 1 << 20);
-        assert_int_equal(runs_render(entries, count, sample_time(random_seconds()), &terminal,
-                                     &arena, &text, &error),
-                         ERROR_NONE);
+        const struct runs_list list = {.entries = entries, .count = count};
+        const struct runs_options options = {terminal, sample_time(random_seconds())};
+        assert_int_equal(runs_render(&list, &options, &arena, &text, &error), ERROR_NONE);
         assert_fits(buffer_slice(&text), terminal);
         buffer_release(&text);
         arena_release(&arena);

@@ -80,12 +80,22 @@ static void put_sample(int64_t run_id, int64_t attempt)
 static const struct waterfall_options options = {
     .terminal = {.width = 100, .colour = true, .unicode = true}, .steps = true};
 
-static enum error_code show(int64_t run_id, int64_t attempt)
+static enum error_code show_in(struct arena *arena, int64_t run_id, int64_t attempt)
 {
     const struct run_question question = {.run_id = run_id, .run_attempt = attempt};
+    struct view_reader reader = {.arena = arena, .error = &fixture.error};
     buffer_clear(&fixture.text);
-    return waterfall_show(fixture.store, &question, &options, &fixture.arena, &fixture.text,
-                          &fixture.shown, &fixture.error);
+    enum error_code code = store_begin(fixture.store, false, &reader.transaction, reader.error);
+    if (code != ERROR_NONE)
+        return code;
+    code = waterfall_show(&reader, &question, &options, &fixture.text, &fixture.shown);
+    store_abort(reader.transaction);
+    return code;
+}
+
+static enum error_code show(int64_t run_id, int64_t attempt)
+{
+    return show_in(&fixture.arena, run_id, attempt);
 }
 
 static bool shows(const char *part)
@@ -229,13 +239,10 @@ static void allocation_faults_are_told_and_leak_nothing(void **state)
     put_sample(RUN, 1);
     for (long skip = 0; !is_done; skip++) {
         struct arena arena;
-        const struct run_question question = {.run_id = RUN, .run_attempt = 1};
 
         arena_init(&arena, 64);
-        buffer_clear(&fixture.text);
         memory_fail_after(skip);
-        enum error_code code = waterfall_show(fixture.store, &question, &options, &arena,
-                                              &fixture.text, &fixture.shown, &fixture.error);
+        enum error_code code = show_in(&arena, RUN, 1);
         is_done = memory_count_allocations() <= skip;
         memory_fail_after(-1);
         assert_int_equal(code, is_done ? ERROR_NONE : ERROR_MEMORY);

@@ -44,11 +44,13 @@ static void assert_picture(struct fixture *f, bool steps, bool unicode, const ch
     const struct waterfall_options options = {
         .terminal = {.width = 60, .unicode = unicode}, .steps = steps, .now = f->now};
     const struct run_question question = {.run_id = SCENARIO_RUN_ID};
+    struct view_reader reader = {.arena = &f->arena, .error = &f->error};
     struct waterfall_shown shown;
     buffer_clear(&f->text);
-    assert_int_equal(
-        waterfall_show(f->bench.store, &question, &options, &f->arena, &f->text, &shown, &f->error),
-        ERROR_NONE);
+    assert_int_equal(store_begin(f->bench.store, false, &reader.transaction, &f->error),
+                     ERROR_NONE);
+    assert_int_equal(waterfall_show(&reader, &question, &options, &f->text, &shown), ERROR_NONE);
+    store_abort(reader.transaction);
     assert_int_equal(buffer_append(&f->text, "", 1), ERROR_NONE);
     assert_string_equal(f->text.data, expected);
 }

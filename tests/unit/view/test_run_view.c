@@ -65,12 +65,18 @@ static const struct stored_run *usual(int64_t run_attempt)
     return &run;
 }
 
+static const struct view_reader *reader_of(struct fixture *f)
+{
+    static struct view_reader reader;
+    reader = (struct view_reader){f->transaction, &f->arena, &f->error};
+    return &reader;
+}
+
 static enum error_code try_to_look(struct fixture *f, int64_t run_attempt)
 {
     let_go(f);
     assert_int_equal(store_begin(f->bench.store, false, &f->transaction, &f->error), ERROR_NONE);
-    return run_view_load(f->transaction, usual(run_attempt), &f->limits, &f->arena, &f->view,
-                         &f->error);
+    return run_view_load(reader_of(f), usual(run_attempt), &f->limits, &f->view);
 }
 
 static void look(struct fixture *f)
@@ -476,7 +482,7 @@ static void the_trace_is_that_of_the_scheme_that_is_exported(void **state)
 
 static enum error_code next(struct fixture *f, struct store_key *key, size_t *states)
 {
-    return run_view_next(f->transaction, key, &f->limits, &f->arena, &f->view, states, &f->error);
+    return run_view_next(reader_of(f), key, &f->limits, &f->view, states);
 }
 
 static void runs_are_told_by_their_states_one_after_the_other(void **state)
@@ -531,16 +537,19 @@ static void an_open_job_of_a_closed_run_is_told_with_the_names_of_the_run(void *
 
 // --- what is there --------------------------------------------------------------------------------
 
-static void an_attempt_exists_when_anything_of_it_is_stored(void **state)
+static void an_attempt_is_found_when_anything_of_it_is_stored(void **state)
 {
     struct fixture *f = *state;
-    bool exists = true;
+    struct run_question question = {.run_id = SCENARIO_RUN_ID, .run_attempt = 1};
+    struct found_run runs[FOUND_RUNS_MAX];
+    size_t count;
     deliver(f, scenario_job(1, COMPLETED, 61, 2, 6, 60));
     look(f);
-    assert_int_equal(run_view_exists(f->transaction, usual(1), &exists, &f->error), ERROR_NONE);
-    assert_true(exists);
-    assert_int_equal(run_view_exists(f->transaction, usual(2), &exists, &f->error), ERROR_NONE);
-    assert_false(exists);
+    assert_int_equal(run_lookup(reader_of(f), &question, runs, &count), ERROR_NONE);
+    assert_int_equal(count, 1);
+    question.run_attempt = 2;
+    assert_int_equal(run_lookup(reader_of(f), &question, runs, &count), ERROR_NONE);
+    assert_int_equal(count, 0);
     assert_int_equal(try_to_look(f, 2), ERROR_NOT_FOUND);
 }
 
@@ -552,12 +561,10 @@ static void finished_spans_are_one_request_and_there_is_none_before(void **state
     buffer_init(&request, 1 << 20);
     deliver(f, scenario_job(1, QUEUED, 3, 2, 2, -1));
     look(f);
-    assert_int_equal(run_view_load_spans(f->transaction, usual(1), &request, &f->error),
-                     ERROR_NOT_FOUND);
+    assert_int_equal(run_view_load_spans(reader_of(f), usual(1), &request), ERROR_NOT_FOUND);
     deliver(f, scenario_job(1, COMPLETED, 61, 2, 6, 60));
     look(f);
-    assert_int_equal(run_view_load_spans(f->transaction, usual(1), &request, &f->error),
-                     ERROR_NONE);
+    assert_int_equal(run_view_load_spans(reader_of(f), usual(1), &request), ERROR_NONE);
     assert_int_equal(otlp_decode_batch(buffer_slice(&request), &f->arena, &batch, &f->error),
                      ERROR_NONE);
     assert_int_equal(batch.span_count, 3); // the job, its queue, its execution
@@ -576,8 +583,7 @@ static void any_refused_allocation_is_an_error_in_words(void **state)
         arena_release(&f->arena);
         f->error = (struct error){0};
         memory_fail_after(nth);
-        enum error_code code =
-            run_view_load(f->transaction, usual(1), &f->limits, &f->arena, &f->view, &f->error);
+        enum error_code code = run_view_load(reader_of(f), usual(1), &f->limits, &f->view);
         memory_fail_after(-1);
         is_done = code == ERROR_NONE;
         assert_true(is_done || code == ERROR_MEMORY);
@@ -612,7 +618,7 @@ int main(void)
         TEST(the_trace_is_that_of_the_scheme_that_is_exported),
         TEST(runs_are_told_by_their_states_one_after_the_other),
         TEST(an_open_job_of_a_closed_run_is_told_with_the_names_of_the_run),
-        TEST(an_attempt_exists_when_anything_of_it_is_stored),
+        TEST(an_attempt_is_found_when_anything_of_it_is_stored),
         TEST(finished_spans_are_one_request_and_there_is_none_before),
         TEST(any_refused_allocation_is_an_error_in_words),
     };
