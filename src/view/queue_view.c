@@ -6,7 +6,7 @@
 #include "ghatrace/stats/open_runs.h"
 #include "ghatrace/store/codec.h"
 #include "ghatrace/trace/labels.h"
-#include "private.h"
+#include "ghatrace/view/run_view.h"
 
 // Most important first.
 static const enum open_job_kind order[] = {OPEN_JOB_QUEUED, OPEN_JOB_WAITING, OPEN_JOB_RUNNING};

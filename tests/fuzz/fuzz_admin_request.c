@@ -1,7 +1,7 @@
 // A request to the operator's side: who may see it, its parameters, the format of metrics. The first line is the
 // query, the second Accept; the rest is a whole request.
-#include "../../src/admin/access.h"
 #include "../../src/admin/metrics.h"
+#include "../../src/admin/server.h"
 #include "fuzz.h"
 #include "ghatrace/admin/admin.h"
 

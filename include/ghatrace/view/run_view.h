@@ -198,6 +198,11 @@ enum error_code run_view_next(const struct view_reader *reader, struct store_key
                               const struct run_view_limits *limits, struct run_view *view,
                               size_t *states) MUST_CHECK;
 
+// Sets `job->body.workflow_name` from the state of its run, if it is empty and the run is known. `key` is the job's.
+// The name is in the arena or the transaction. An unreadable run is ignored. ERROR_MEMORY, or as the store reports.
+enum error_code workflow_name_job(const struct view_reader *reader, const struct store_key *key,
+                                  struct job_state *job) MUST_CHECK;
+
 // Appends the stored spans of an attempt, encoded as they were exported: together a complete
 // ExportTraceServiceRequest. ERROR_NOT_FOUND: none.
 enum error_code run_view_load_spans(const struct view_reader *reader, const struct stored_run *run,

@@ -1,6 +1,6 @@
-// Access control of the admin listener. Pure, except for the tokens in use.
-#ifndef GHATRACE_ADMIN_ACCESS_H
-#define GHATRACE_ADMIN_ACCESS_H
+// The admin listener's decision on who may ask, apart, so that a fuzzer can ask it.
+#ifndef GHATRACE_ADMIN_SERVER_H
+#define GHATRACE_ADMIN_SERVER_H
 
 #include "ghatrace/http/parse.h"
 #include "ghatrace/net/address.h"
