@@ -438,7 +438,7 @@ static enum error_code list_finished(struct listing *listing)
 {
     struct recent_place place;
     if (!read_place(listing->query->cursor, &place))
-        return error_set(listing->object.reader.error, ERROR_USAGE, "cursor: not one of ours");
+        return error_set(listing->object.reader.error, ERROR_USAGE, "cursor: not valid");
     for (size_t looked_at = 0; looked_at < API_RUNS_LOOKED_AT; looked_at++) {
         struct recent_run recent;
         struct run_view run;
@@ -551,7 +551,7 @@ static enum error_code list_open(struct listing *listing)
 {
     struct stored_run place;
     if (!read_open_run(listing->query->cursor, &place))
-        return error_set(listing->object.reader.error, ERROR_USAGE, "cursor: not one of ours");
+        return error_set(listing->object.reader.error, ERROR_USAGE, "cursor: not valid");
     for (size_t looked_at = 0; looked_at < API_RUNS_LOOKED_AT; looked_at++) {
         if (is_at_end(listing))
             break;

@@ -1,6 +1,7 @@
 // The live stream.
 #include "live.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "api.h"
@@ -134,6 +135,7 @@ static void on_stream_closed(void *context)
 {
     struct live_subscriber *subscriber = context;
 
+    assert(!LIST_EMPTY(&subscriber->live->subscribers));
     LIST_REMOVE(subscriber, all);
     memory_free(subscriber);
 }

@@ -271,7 +271,7 @@ static void metrics_put_process(struct metrics_text *text)
 {
     struct rlimit limit;
     metrics_single(text, "ghatrace_log_lines_dropped", METRICS_COUNTER,
-                   "Log lines that standard error did not take, since the start.",
+                   "Log lines dropped because standard error did not accept them, since the start.",
                    (double)log_dropped_lines());
     metrics_single(text, "process_cpu_seconds", METRICS_COUNTER, "Processor time used, in seconds.",
                    processor_seconds());
@@ -279,7 +279,7 @@ static void metrics_put_process(struct metrics_text *text)
               "Memory in use, with the pages of the store that are in memory.", resident_bytes());
     put_known(text, "process_open_fds", "Descriptors in use.", open_descriptors());
     if (getrlimit(RLIMIT_NOFILE, &limit) == 0)
-        metrics_single(text, "process_max_fds", METRICS_GAUGE, "How many there may be.",
+        metrics_single(text, "process_max_fds", METRICS_GAUGE, "How many descriptors there may be.",
                        (double)limit.rlim_cur);
 }
 
@@ -641,7 +641,7 @@ static double to_seconds(int64_t ns)
 static void put_deliveries(struct metrics_text *text, const struct health_figures *figures)
 {
     metrics_family(text, "ghatrace_deliveries", METRICS_COUNTER,
-                   "Deliveries that were rightly signed, since the start.");
+                   "Deliveries with a valid signature, since the start.");
     for (size_t i = 0; i < GITHUB_EVENT_KINDS; i++)
         for (size_t k = 0; k < INGRESS_OUTCOMES; k++) {
             enum github_event_kind event = (enum github_event_kind)i;
@@ -667,7 +667,7 @@ static void put_closed_connections(struct metrics_text *text, const struct healt
 static void put_last_delivery(struct metrics_text *text, const struct health_figures *figures)
 {
     metrics_single(text, "ghatrace_last_delivery_timestamp_seconds", METRICS_GAUGE,
-                   "When the last event was taken in; 0: none since the start.",
+                   "When the last event was accepted; 0: none since the start.",
                    to_seconds(figures->engine.last_event_at));
 }
 
@@ -696,7 +696,7 @@ static void put_commits(struct metrics_text *text, const struct health_figures *
                    "How long commits to the store took, sync to disk included, since the start.");
     metrics_put_histogram(text, "ghatrace_commit_seconds", no_labels, &time);
     metrics_family(text, "ghatrace_commit_tasks", METRICS_HISTOGRAM,
-                   "How many deliveries and results of exports one commit took, since the start.");
+                   "How many deliveries and results of exports one commit held, since the start.");
     metrics_put_histogram(text, "ghatrace_commit_tasks", no_labels, &size);
 }
 
@@ -726,7 +726,7 @@ static void put_outbox_age(struct metrics_text *text, const struct health_figure
 static void put_export_records(struct metrics_text *text, const struct health_figures *figures)
 {
     metrics_family(text, "ghatrace_export_records", METRICS_COUNTER,
-                   "Records that the collector took, or refused for good, since the start.");
+                   "Records that the collector accepted, or refused for good, since the start.");
     const struct metrics_label delivered = {"outcome", SLICE("delivered")};
     const struct metrics_label refused = {"outcome", SLICE("refused")};
     metrics_sample(text, "ghatrace_export_records", "_total", one_label(&delivered),
@@ -841,7 +841,7 @@ const struct health_family health_families[] = {
     {"ghatrace_connections", METRICS_GAUGE,
      "Connections to the webhook listener.", FIGURE(ingress.connections)},
     {"ghatrace_events_late", METRICS_COUNTER,
-     "Events of what had been sent already; they changed nothing. Since the start.",
+     "Events about spans that had been sent already; they changed nothing. Since the start.",
      FIGURE(engine.late), IN_API("deliveries", "late")},
     {.write = put_last_delivery},
     {.write = put_commits},
@@ -867,10 +867,10 @@ const struct health_family health_families[] = {
      "Of these, those that failed and were tried again, since the start.", FIGURE(exporter.retries)},
     {.write = put_export_records},
     {"ghatrace_export_rejected_spans", METRICS_COUNTER,
-     "Spans that the collector rejected of requests that it took, since the start.",
+     "Spans that the collector rejected from requests that it accepted, since the start.",
      FIGURE(exporter.rejected_spans)},
     {"ghatrace_export_failures_in_a_row", METRICS_GAUGE,
-     "Requests that failed since the last one that did not.",
+     "Requests that failed since the last one that succeeded.",
      FIGURE(exporter.consecutive_failures), IN_API("export", "failures_in_a_row")},
     {.write = put_trouble},
     {"ghatrace_export_quarantined_records", METRICS_GAUGE,
@@ -884,7 +884,7 @@ const struct health_family health_families[] = {
      "ghatrace check lists them.",
      FIGURE(set_aside.count)},
     {"ghatrace_store_unreadable", METRICS_COUNTER,
-     "Stored entries that an answer or a list left out because they could not be read, each time. "
+     "Stored entries that a response or a list omitted because they could not be read, each time. "
      "Since the start.",
      FIGURE(unreadable)},
     {"ghatrace_store_used_bytes", METRICS_GAUGE, "Space in use in the store.",
@@ -893,9 +893,9 @@ const struct health_family health_families[] = {
     {"ghatrace_store_max_bytes", METRICS_GAUGE, "The setting db-max-size.",
      FIGURE(usage.max_bytes), IN_API("store", "max_bytes")},
     {.write = put_notes},
-    {"ghatrace_notes_bytes", METRICS_GAUGE, "Space that they take.", FIGURE(usage.note_bytes)},
+    {"ghatrace_notes_bytes", METRICS_GAUGE, "Space that they use.", FIGURE(usage.note_bytes)},
     {"ghatrace_notes_shed", METRICS_COUNTER,
-     "Notes forgotten before their time, since the store had no room. Survives restarts.",
+     "Notes dropped early because the store had no room. Survives restarts.",
      FIGURE(usage.sheds.total)},
     {.write = put_oldest_delivery},
     {"ghatrace_finished_runs", METRICS_GAUGE, "Finished runs in the history.", FIGURE(finished_runs)},

@@ -1,6 +1,7 @@
 // Routes of the admin listener: map requests to the functions that render the responses.
 #include "ghatrace/admin/admin.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "api.h"
@@ -236,6 +237,7 @@ static void add_route(struct view *view, const char *path,
                       void (*handle)(void *, const struct admin_request *, struct admin_response *),
                       const void *context)
 {
+    assert(view->route_count < sizeof view->routes / sizeof view->routes[0]);
     // Handlers of the page only read it.
     void *plain = (void *)(uintptr_t)context;
     view->routes[view->route_count++] =

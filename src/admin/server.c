@@ -204,9 +204,9 @@ struct admin_response {
 
 static void add_response_field(struct admin_response *reply, const char *name, const char *value)
 {
-    if (reply->field_count < sizeof reply->fields / sizeof reply->fields[0])
-        reply->fields[reply->field_count++] = (struct http_header){
-            .name = slice_from_string(name), .value = slice_from_string(value)};
+    assert(!reply->is_given && reply->field_count < sizeof reply->fields / sizeof reply->fields[0]);
+    reply->fields[reply->field_count++] =
+        (struct http_header){.name = slice_from_string(name), .value = slice_from_string(value)};
 }
 
 void admin_response_set_field(struct admin_response *reply, const char *name, const char *value)
@@ -284,6 +284,7 @@ struct admin_stream *admin_response_stream(struct admin_response *reply,
         return NULL;
     }
     *stream = (struct admin_stream){.conn = conn, .on_closed = on_closed, .context = context};
+    assert(conn->request == NULL && reply->is_given);
     conn->request = stream;
     admin->streams++;
     return stream;
@@ -334,8 +335,8 @@ static void note_wrong_token(struct admin *admin, const struct http_conn *conn)
 }
 
 // True: the request was refused and answered.
-static bool is_turned_away(struct admin *admin, struct admin_response *reply,
-                           const struct http_head *head)
+static bool refuse_without_access(struct admin *admin, struct admin_response *reply,
+                                  const struct http_head *head)
 {
     struct http_response answer;
 
@@ -349,8 +350,8 @@ static bool is_turned_away(struct admin *admin, struct admin_response *reply,
         give_error(reply, &answer);
         return true;
     case ADMIN_WRONG_HOST:
-        admin_response_error(reply, 403,
-                             "without a token this is for localhost only, by that name");
+        admin_response_error(
+            reply, 403, "without a token only requests to localhost, by that name, are answered");
         return true;
     case ADMIN_CLOSED:
         break;
@@ -370,7 +371,7 @@ static void take_admin_request(struct http_conn *conn, const struct http_head *h
         slice_equals(head->method, SLICE("GET")) || slice_equals(head->method, SLICE("HEAD"));
     struct http_response answer;
 
-    if (is_turned_away(admin, &reply, head))
+    if (refuse_without_access(admin, &reply, head))
         return;
     if (route == NULL) {
         admin_response_error(&reply, 404, "not found");
@@ -378,12 +379,12 @@ static void take_admin_request(struct http_conn *conn, const struct http_head *h
         http_response_set_wrong_method(&answer, "GET, HEAD");
         give_error(&reply, &answer);
     } else if (http_conn_memory_is_full(&admin->host)) {
-        admin_response_error(&reply, 503, "too many answers are not read yet, try again later");
+        admin_response_error(&reply, 503, "too many responses are not read yet, try again later");
     } else {
         route->handle(route->context, &request, &reply);
     }
     if (!reply.is_given)
-        admin_response_error(&reply, 500, "no answer");
+        admin_response_error(&reply, 500, "no response");
 }
 
 static bool on_admin_head(struct http_conn *conn, const struct http_head *head)

@@ -142,15 +142,14 @@ static void judge_secret(const struct setup_facts *facts, struct setup_item *ite
     const struct ingress_refused *none = &ingress->without_signature;
     if (!ingress->asks_for_signature) {
         item->state = SETUP_WARNING;
-        say(item,
-            "insecure-no-signature is on: anybody may send webhooks, no secret is asked for.");
+        say(item, "insecure-no-signature is on: anyone may send webhooks, no secret is checked.");
     } else if (is_refused(wrong, ingress) || is_refused(none, ingress)) {
         judge_signatures(ingress, item);
     } else if (ingress->signed_at == TIMESTAMP_UNKNOWN) {
         item->state = SETUP_UNKNOWN;
         say(item, "No delivery has come that would show whether GitHub has the same secret.");
     } else {
-        say(item, "The last delivery was signed with a secret of ours.");
+        say(item, "The last delivery was signed with a configured secret.");
         say_past(item, wrong->last >= none->last ? wrong : none, facts->now);
     }
 }
@@ -239,7 +238,7 @@ static void judge_by_ping(const struct ingress_setup *ingress, struct setup_item
     say(item, ".)");
     if (hook->is_insecure)
         say(item,
-            " SSL verification is disabled at GitHub: anybody on the way can read what it sends.");
+            " SSL verification is disabled at GitHub: anyone on the way can read what it sends.");
     if (strncmp(hook->url, "http://", 7) == 0)
         say(item, " The payload URL is plain http.");
     if (item->state == SETUP_OK && (hook->is_insecure || strncmp(hook->url, "http://", 7) == 0))
@@ -307,14 +306,14 @@ static void judge_export(const struct setup_facts *facts, struct setup_item *ite
         say(item, "Nothing is exported: otlp-endpoint is not set. Traces stay in the local store.");
     } else if (facts->exporting->is_troubled) {
         item->state = SETUP_WRONG;
-        say(item, "%s takes nothing", facts->export_url);
+        say(item, "%s has accepted nothing", facts->export_url);
         say_time(item, " since ", facts->exporting->since);
         say(item, ": %s", facts->exporting->message);
     } else if (facts->exported_records == 0) {
         item->state = SETUP_UNKNOWN;
         say(item, "Nothing was sent to %s yet.", facts->export_url);
     } else {
-        say(item, "%s takes what is sent.", facts->export_url);
+        say(item, "%s accepts what is sent.", facts->export_url);
     }
 }
 

@@ -340,7 +340,7 @@ static void print_run_jobs(struct inspector *inspector, const struct run_state *
                   result_word((enum run_result)i), run->results[i]);
     show_time(inspector, "first job's start", run->first_job_start);
     show_time(inspector, "last job's end", run->last_job_end);
-    show_time(inspector, "last job's spans left", run->last_job_closed_at);
+    show_time(inspector, "last job's spans made", run->last_job_closed_at);
     show_flag(inspector, "open jobs given up", run->jobs_swept);
     if (run->speaker_job_id == 0)
         return;
@@ -451,7 +451,7 @@ static enum error_code print_run_note(struct inspector *inspector)
                                            payload, inspector->error);
     if (code == ERROR_NONE && is_found) {
         codec_decode_run_note(payload, &run);
-        PRINT(inspector, "\nrun: note that its root left\n");
+        PRINT(inspector, "\nrun: note that its root was made\n");
         print_run_fields(inspector, &run);
         if (inspector->state.phase == RUN_NEW)
             inspector->state = run;
@@ -485,7 +485,7 @@ static enum error_code print_job_note(struct inspector *inspector, const struct 
         codec_decode_waited_job_note(payload, &job);
     for (size_t i = 0; i < SPAN_ID_SIZE; i++)
         job_id = (int64_t)((uint64_t)job_id << 8 | key->span.bytes[i]);
-    PRINT(inspector, "\njob %" PRId64 ": note that its spans left\n", job_id & INT64_MAX);
+    PRINT(inspector, "\njob %" PRId64 ": note that its spans were made\n", job_id & INT64_MAX);
     print_job_fields(inspector, &job);
     return code;
 }

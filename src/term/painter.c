@@ -31,6 +31,7 @@ void painter_fail(struct painter *painter, enum error_code code)
 
 size_t painter_room(const struct painter *painter)
 {
+    assert(painter->column <= painter->terminal.width);
     return painter->terminal.width - painter->column;
 }
 

@@ -1,6 +1,7 @@
 // Draws a waterfall: its rows with cleaned names, then texts, axis, bars.
 #include "ghatrace/term/waterfall.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -848,6 +849,7 @@ static void init_bar(const struct waterfall_picture *picture, struct bar *bar)
 {
     const char *line = picture->painter.terminal.unicode ? "\u250a" : NULL;
     *bar = (struct bar){.width = picture->layout.bar_width};
+    assert(bar->width <= TERMINAL_WIDTH_MAX);
     for (size_t i = 0; i < bar->width; i++)
         if (i > 0 && waterfall_axis_has_tick(picture, i))
             bar->cells[i] = (struct cell){line, STYLE_GREY};
@@ -859,6 +861,7 @@ static void fill(const struct waterfall_picture *picture, struct bar *bar,
     if (time.start == TIMESTAMP_UNKNOWN)
         return;
     size_t end = waterfall_axis_cell(picture, time.end);
+    assert(end <= bar->width);
     for (size_t i = waterfall_axis_cell(picture, time.start); i < end; i++)
         bar->cells[i] = (struct cell){glyph, style};
 }

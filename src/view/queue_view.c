@@ -1,6 +1,7 @@
 // Reads the queue from the tables of open jobs.
 #include "ghatrace/view/queue_view.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 #include "ghatrace/stats/open_runs.h"
@@ -123,6 +124,7 @@ static enum error_code visit_open_job(struct walk *walk, const struct pool_job *
         code = workflow_name_job(reader, &place->key, &job);
     if (code != ERROR_NONE)
         return code;
+    assert(walk->left > 0); // see walk_state()
     walk->left--;
     return walk->visitor->visit(walk->visitor->context, &job, &open_state);
 }

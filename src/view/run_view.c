@@ -845,7 +845,7 @@ struct loader {
     size_t capacity;       // of view->jobs
     struct span_batch *batches;
     size_t batch_count, batch_capacity;
-    bool is_of_states; // only states are read
+    bool reads_only_states; // only states are read
     bool is_found;
     bool starts_with_jobs; // no event of the run itself was received
 };
@@ -859,6 +859,7 @@ static enum error_code fail_view_memory(const struct view_reader *reader)
 static void *grow_list(struct arena *arena, void *items, size_t count, size_t *capacity,
                        size_t size)
 {
+    assert(count <= *capacity);
     if (count < *capacity)
         return items;
     size_t wanted = *capacity > 0 ? 2 * *capacity : JOBS_FIRST;
@@ -932,11 +933,11 @@ static enum error_code run_view_from_state(const struct job_state *state, timest
 {
     const struct github_job *body = &state->body;
     bool is_over = state->phase == JOB_SETTLING;
-    struct open_job_state open_state, stood;
+    struct open_job_state open_state, last_open;
     struct job_timeline timeline;
 
     open_job_state_of(state, &open_state);
-    open_job_state_of_any(state, &stood);
+    open_job_state_of_any(state, &last_open);
     timeline_of_job(state, is_over, is_over ? TIMESTAMP_UNKNOWN : now, &timeline);
     struct slice conclusion = is_over ? body->conclusion : SLICE_EMPTY;
     struct build_outcome outcome = build_outcome_of_job(conclusion, timeline.fault);
@@ -944,7 +945,7 @@ static enum error_code run_view_from_state(const struct job_state *state, timest
         .job_id = state->job_id,
         .name = body->name,
         .open_state = open_state.state,
-        .stood = stood,
+        .last_open = last_open,
         .workflow = body->workflow_name,
         .result = outcome.result,
         .conclusion = conclusion,
@@ -1022,7 +1023,7 @@ static enum error_code read_run_state(struct loader *loader, struct slice bytes)
     view->has_state = true;
     view->run_id = state.run_id;
     view->run_attempt = state.run_attempt;
-    if (!view->is_open && !loader->is_of_states)
+    if (!view->is_open && !loader->reads_only_states)
         return ERROR_NONE; // the list of recent runs has more data
     const struct run_names names = run_names_of(&state);
     const struct github_run *body = &state.body;
@@ -1263,7 +1264,8 @@ enum error_code run_view_next(const struct view_reader *reader, struct store_key
                               const struct run_view_limits *limits, struct run_view *view,
                               size_t *states)
 {
-    struct loader loader = {.reader = reader, .limits = limits, .view = view, .is_of_states = true};
+    struct loader loader = {
+        .reader = reader, .limits = limits, .view = view, .reads_only_states = true};
     struct store_key found;
     struct slice bytes;
     *view = (struct run_view){.run_id = 0};

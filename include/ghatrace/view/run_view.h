@@ -60,7 +60,7 @@ struct run_view_job {
     enum open_job_kind open_state; // OPEN_JOB_NONE: over
     // For a job read from its state: its last open state, even if it is over since; and the workflow name in its own
     // events.
-    struct open_job_state stood;
+    struct open_job_state last_open;
     struct slice workflow;
     struct slice result;
     struct slice conclusion;

@@ -318,7 +318,7 @@ static int ask_for_much(const struct fixture *f)
 }
 
 // 8 MiB each, of which nobody reads anything.
-static void long_answers_that_nobody_reads_are_few(void **state)
+static void unread_long_responses_are_limited(void **state)
 {
     enum { CLIENTS = 12, MOST = 9 }; // of 64 MiB, and one that goes beyond
     struct fixture f;
@@ -346,7 +346,7 @@ static void long_answers_that_nobody_reads_are_few(void **state)
     tear_down(&f);
 }
 
-static void a_stream_goes_on_until_the_client_leaves(void **state)
+static void a_stream_continues_until_the_client_disconnects(void **state)
 {
     char text[2048];
     size_t len = 0;
@@ -447,8 +447,8 @@ int main(void)
         cmocka_unit_test(beyond_loopback_nothing_but_health_is_served_without_a_lock),
         cmocka_unit_test(a_token_opens_it_to_whoever_shows_it),
         cmocka_unit_test(a_long_answer_comes_whole),
-        cmocka_unit_test(long_answers_that_nobody_reads_are_few),
-        cmocka_unit_test(a_stream_goes_on_until_the_client_leaves),
+        cmocka_unit_test(unread_long_responses_are_limited),
+        cmocka_unit_test(a_stream_continues_until_the_client_disconnects),
         cmocka_unit_test(streams_beyond_the_cap_are_refused),
         cmocka_unit_test(parameters_are_decoded),
         cmocka_unit_test(an_admin_without_clients_stops_at_once),

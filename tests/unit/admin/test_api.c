@@ -226,7 +226,7 @@ static void filters_take_parts_in_any_case(void **state)
     close_fixture(&f);
 }
 
-static void a_cursor_that_is_none_is_refused(void **state)
+static void an_invalid_cursor_is_refused(void **state)
 {
     static const char *const finished[] = {"x", "18e9",
                                            "zze9ffa710e3686412579b9e04832e4451c1ce0d7ce66289",
@@ -268,7 +268,7 @@ static void open_runs_show_jobs_in_every_phase(void **state)
     close_fixture(&f);
 }
 
-static void a_run_is_told_with_its_trace_and_both_attempts(void **state)
+static void a_run_is_shown_with_its_trace_and_both_attempts(void **state)
 {
     struct scenario_delivery second = scenario_job(9, GITHUB_JOB_QUEUED, 80, 79, 79, -1);
     struct fixture f;
@@ -336,7 +336,7 @@ static void a_run_without_an_attempt_is_its_newest(void **state)
     close_fixture(&f);
 }
 
-static void an_attempt_that_is_not_there_is_told_with_those_that_are(void **state)
+static void the_error_for_a_missing_attempt_names_those_that_exist(void **state)
 {
     struct scenario_delivery second = scenario_job(70, GITHUB_JOB_QUEUED, 90, 90, 90, -1);
     struct fixture f;
@@ -353,7 +353,7 @@ static void an_attempt_that_is_not_there_is_told_with_those_that_are(void **stat
     close_fixture(&f);
 }
 
-static void what_is_not_there_is_not_found_in_words(void **state)
+static void a_missing_run_is_not_found_with_a_message(void **state)
 {
     struct fixture f;
     (void)state;
@@ -516,7 +516,7 @@ static enum error_code render_all(struct fixture *f)
     return code == ERROR_NONE ? api_render_status(call_at(f, scenario_at(90))) : code;
 }
 
-static void any_refused_allocation_is_an_error_in_words(void **state)
+static void any_refused_allocation_is_an_error_with_a_message(void **state)
 {
     struct fixture f;
     bool is_done = false;
@@ -557,7 +557,7 @@ static const char *queue_of(struct fixture *f, size_t limit)
     return text_of(f);
 }
 
-static void lists_leave_out_what_they_cannot_read_and_count_it(void **state)
+static void lists_omit_unreadable_entries_and_count_them(void **state)
 {
     static const struct slice states[] = {
         {"", 0}, {"J", 1}, {"X", 1}, {"R\x01", 2}, {"J\x01\xff", 3}};
@@ -637,17 +637,17 @@ int main(void)
         cmocka_unit_test(a_page_of_no_runs_leads_to_the_first),
         cmocka_unit_test(open_runs_are_filtered_as_finished_ones),
         cmocka_unit_test(filters_take_parts_in_any_case),
-        cmocka_unit_test(a_cursor_that_is_none_is_refused),
+        cmocka_unit_test(an_invalid_cursor_is_refused),
         cmocka_unit_test(open_runs_show_jobs_in_every_phase),
-        cmocka_unit_test(a_run_is_told_with_its_trace_and_both_attempts),
+        cmocka_unit_test(a_run_is_shown_with_its_trace_and_both_attempts),
         cmocka_unit_test(a_run_without_an_attempt_is_its_newest),
-        cmocka_unit_test(an_attempt_that_is_not_there_is_told_with_those_that_are),
-        cmocka_unit_test(what_is_not_there_is_not_found_in_words),
+        cmocka_unit_test(the_error_for_a_missing_attempt_names_those_that_exist),
+        cmocka_unit_test(a_missing_run_is_not_found_with_a_message),
         cmocka_unit_test(the_queue_is_narrowed_by_state_and_labels_in_any_order),
         cmocka_unit_test(latencies_are_those_of_the_window),
         cmocka_unit_test(hostile_names_are_what_they_were),
-        cmocka_unit_test(any_refused_allocation_is_an_error_in_words),
-        cmocka_unit_test(lists_leave_out_what_they_cannot_read_and_count_it),
+        cmocka_unit_test(any_refused_allocation_is_an_error_with_a_message),
+        cmocka_unit_test(lists_omit_unreadable_entries_and_count_them),
         cmocka_unit_test(an_open_run_without_any_state_is_left_out),
         cmocka_unit_test(lists_end_early_where_entries_are_very_large),
     };

@@ -123,7 +123,7 @@ static void histograms_are_cumulative_and_end_at_infinity(void **state)
                   "x_bucket{le=\"+Inf\"} 6\nx_sum 100.5\nx_count 6\n");
 }
 
-static void exemplars_stand_in_openmetrics_only(void **state)
+static void exemplars_are_in_openmetrics_only(void **state)
 {
     static const double bounds[] = {10};
     static const uint64_t buckets[] = {1, 0};
@@ -201,7 +201,7 @@ static void the_figures_are_those_of_the_store(void **state)
     engine_bench_close(&bench);
 }
 
-static void each_family_stands_together_and_has_help_and_type(void **state)
+static void each_family_is_contiguous_and_has_help_and_type(void **state)
 {
     struct engine_bench bench;
     struct buffer out;
@@ -255,9 +255,9 @@ int main(void)
         cmocka_unit_test(label_values_are_escaped),
         cmocka_unit_test(numbers_read_back_as_they_were),
         cmocka_unit_test(histograms_are_cumulative_and_end_at_infinity),
-        cmocka_unit_test(exemplars_stand_in_openmetrics_only),
+        cmocka_unit_test(exemplars_are_in_openmetrics_only),
         cmocka_unit_test(the_figures_are_those_of_the_store),
-        cmocka_unit_test(each_family_stands_together_and_has_help_and_type),
+        cmocka_unit_test(each_family_is_contiguous_and_has_help_and_type),
         cmocka_unit_test(any_refused_allocation_is_an_error),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

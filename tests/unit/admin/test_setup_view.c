@@ -55,7 +55,7 @@ static void expect(struct scene *scene, enum setup_subject subject, enum setup_s
     assert_true(scene->report.is_wrong || state != SETUP_WRONG);
 }
 
-static void what_was_refused_is_told_with_count_times_and_addresses(void **state)
+static void refused_deliveries_are_reported_with_count_times_and_addresses(void **state)
 {
     struct scene scene;
     (void)state;
@@ -72,7 +72,7 @@ static void what_was_refused_is_told_with_count_times_and_addresses(void **state
            "1 delivery was refused at 2026-09-03T04:15:56Z, from");
 }
 
-static void wrong_and_missing_signatures_are_both_told(void **state)
+static void wrong_and_missing_signatures_are_both_reported(void **state)
 {
     struct scene scene;
     (void)state;
@@ -129,11 +129,11 @@ static void a_good_delivery_makes_it_right_and_a_few_bad_ones_after_it_are_a_war
     expect(&scene, SETUP_PATH, SETUP_OK, "Before that, 5 were refused, the last at");
     scene.facts.now = NOW + 2 * NS_PER_HOUR;
     assert_string_equal(judge(&scene, SETUP_SECRET)->message,
-                        "The last delivery was signed with a secret of ours.");
+                        "The last delivery was signed with a configured secret.");
     assert_false(scene.report.is_wrong);
 }
 
-static void what_a_ping_said_holds_until_deliveries_show_otherwise(void **state)
+static void the_content_of_a_ping_holds_until_deliveries_contradict_it(void **state)
 {
     struct scene scene;
     (void)state;
@@ -156,7 +156,7 @@ static void what_a_ping_said_holds_until_deliveries_show_otherwise(void **state)
     expect(&scene, SETUP_EVENTS, SETUP_WARNING, "SSL verification");
 }
 
-static void one_kind_of_deliveries_alone_is_told_when_there_are_many(void **state)
+static void many_deliveries_of_one_kind_alone_are_reported(void **state)
 {
     struct scene scene;
     (void)state;
@@ -173,7 +173,7 @@ static void one_kind_of_deliveries_alone_is_told_when_there_are_many(void **stat
     expect(&scene, SETUP_EVENTS, SETUP_WRONG, "none of Workflow jobs");
 }
 
-static void a_kind_that_has_not_come_for_a_day_while_the_other_does_is_told(void **state)
+static void a_kind_missing_for_a_day_while_the_other_comes_is_reported(void **state)
 {
     struct scene scene;
     (void)state;
@@ -188,7 +188,7 @@ static void a_kind_that_has_not_come_for_a_day_while_the_other_does_is_told(void
     expect(&scene, SETUP_EVENTS, SETUP_OK, "both");
 }
 
-static void the_last_delivery_and_the_collector_are_told(void **state)
+static void the_last_delivery_and_the_collector_are_reported(void **state)
 {
     struct scene scene;
     (void)state;
@@ -205,23 +205,24 @@ static void the_last_delivery_and_the_collector_are_told(void **state)
     scene.facts.export_url = "http://c:4318/v1/traces";
     expect(&scene, SETUP_EXPORT, SETUP_UNKNOWN, "Nothing was sent to http://c");
     scene.facts.exported_records = 1;
-    expect(&scene, SETUP_EXPORT, SETUP_OK, "takes what is sent");
+    expect(&scene, SETUP_EXPORT, SETUP_OK, "accepts what is sent");
     scene.exporting =
         (struct export_status){.is_troubled = true, .since = NOW, .message = "because"};
-    expect(&scene, SETUP_EXPORT, SETUP_WRONG, "takes nothing since 2026-09-03T04:16:57Z: because");
+    expect(&scene, SETUP_EXPORT, SETUP_WRONG,
+           "has accepted nothing since 2026-09-03T04:16:57Z: because");
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_was_refused_is_told_with_count_times_and_addresses),
-        cmocka_unit_test(wrong_and_missing_signatures_are_both_told),
+        cmocka_unit_test(refused_deliveries_are_reported_with_count_times_and_addresses),
+        cmocka_unit_test(wrong_and_missing_signatures_are_both_reported),
         cmocka_unit_test(the_longest_message_is_whole),
         cmocka_unit_test(a_good_delivery_makes_it_right_and_a_few_bad_ones_after_it_are_a_warning),
-        cmocka_unit_test(what_a_ping_said_holds_until_deliveries_show_otherwise),
-        cmocka_unit_test(one_kind_of_deliveries_alone_is_told_when_there_are_many),
-        cmocka_unit_test(a_kind_that_has_not_come_for_a_day_while_the_other_does_is_told),
-        cmocka_unit_test(the_last_delivery_and_the_collector_are_told),
+        cmocka_unit_test(the_content_of_a_ping_holds_until_deliveries_contradict_it),
+        cmocka_unit_test(many_deliveries_of_one_kind_alone_are_reported),
+        cmocka_unit_test(a_kind_missing_for_a_day_while_the_other_comes_is_reported),
+        cmocka_unit_test(the_last_delivery_and_the_collector_are_reported),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -165,7 +165,7 @@ static void a_time_ahead_of_our_clock_has_no_age(void **state)
                 "1 run open · 0 jobs waiting · 0 queued · 0 running\n");
 }
 
-static void ages_are_told_in_whole_seconds(void **state)
+static void ages_are_in_whole_seconds(void **state)
 {
     (void)state;
     struct runs_entry young = entries[0];
@@ -190,7 +190,7 @@ static void states_have_colours(void **state)
                 "oldest for 2m05s) \x1b[0;90m· \x1b[0m0 running\n");
 }
 
-static void allocation_faults_are_told_and_leak_nothing(void **state)
+static void allocation_faults_are_reported_and_leak_nothing(void **state)
 {
     (void)state;
     bool is_done = false;
@@ -220,9 +220,9 @@ int main(void)
         cmocka_unit_test(columns_that_are_empty_throughout_are_left_out),
         cmocka_unit_test(an_empty_list_says_so_and_what_to_do),
         cmocka_unit_test(a_time_ahead_of_our_clock_has_no_age),
-        cmocka_unit_test(ages_are_told_in_whole_seconds),
+        cmocka_unit_test(ages_are_in_whole_seconds),
         cmocka_unit_test(states_have_colours),
-        cmocka_unit_test(allocation_faults_are_told_and_leak_nothing),
+        cmocka_unit_test(allocation_faults_are_reported_and_leak_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -166,7 +166,7 @@ static void beginnings_and_ends_are_cut_between_characters(void **state)
     assert_text(text_suffix(text, 1000), "a日e\u0301本z");
 }
 
-static void refused_memory_is_told(void **state)
+static void refused_memory_is_reported(void **state)
 {
     (void)state;
     struct arena empty;
@@ -206,7 +206,7 @@ int main(void)
         cmocka_unit_test(ascii_text_has_nothing_but_printable_ascii),
         cmocka_unit_test(a_name_of_megabytes_is_cut),
         cmocka_unit_test(beginnings_and_ends_are_cut_between_characters),
-        cmocka_unit_test(refused_memory_is_told),
+        cmocka_unit_test(refused_memory_is_reported),
         cmocka_unit_test(widths_follow_the_unicode_tables),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -102,7 +102,7 @@ static void eighty_columns_hold_what_matters_most(void **state)
            " 1m01s  running  octo-org/shop  lint                       ubuntu-latest\n");
 }
 
-static void what_hangs_on_the_way_to_the_collector_is_said(void **state)
+static void records_that_wait_for_the_collector_are_shown(void **state)
 {
     struct terminal terminal = {.width = 120, .unicode = true};
     struct top top = sample();
@@ -235,7 +235,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(eighty_columns_hold_what_matters_most),
-        cmocka_unit_test(what_hangs_on_the_way_to_the_collector_is_said),
+        cmocka_unit_test(records_that_wait_for_the_collector_are_shown),
         cmocka_unit_test(two_hundred_columns_hold_everything),
         cmocka_unit_test(no_line_is_wider_than_the_terminal_or_ends_in_blanks),
         cmocka_unit_test(no_more_lines_are_written_than_the_screen_has),

@@ -90,7 +90,7 @@ static void the_same_run_in_plain_ascii(void **state)
         "- queue  + start-up  # execution  ok success  FAIL failure  skip skipped\n");
 }
 
-static void an_approval_is_told_from_a_queue(void **state)
+static void an_approval_is_distinguished_from_a_queue(void **state)
 {
     (void)state;
     sample_root(&run, 7200, "success");
@@ -192,7 +192,7 @@ static void a_run_without_jobs_is_a_root_alone(void **state)
                    "✗ failure\n");
 }
 
-static void colours_tell_phases_and_results_apart(void **state)
+static void colours_distinguish_phases_and_results(void **state)
 {
     (void)state;
     sample_root(&run, 40, "failure");
@@ -222,7 +222,7 @@ static void colours_tell_phases_and_results_apart(void **state)
         "\x1b[0;32m█ execution  \x1b[0;31m✗ failure\x1b[0m\n");
 }
 
-static void allocation_faults_are_told_and_leak_nothing(void **state)
+static void allocation_faults_are_reported_and_leak_nothing(void **state)
 {
     (void)state;
     struct view view = {.width = 100, .colour = true, .steps = true};
@@ -244,7 +244,7 @@ static void allocation_faults_are_told_and_leak_nothing(void **state)
     }
 }
 
-static void a_full_buffer_is_told(void **state)
+static void a_full_buffer_is_reported(void **state)
 {
     (void)state;
     struct arena arena;
@@ -263,13 +263,13 @@ int main(void)
         TEST(a_run_is_drawn_on_one_axis),
         TEST(the_same_run_fits_forty_columns),
         TEST(the_same_run_in_plain_ascii),
-        TEST(an_approval_is_told_from_a_queue),
+        TEST(an_approval_is_distinguished_from_a_queue),
         TEST(six_hours_beside_three_seconds_in_a_second_attempt),
         TEST(without_a_root_the_run_is_still_open),
         TEST(a_run_without_jobs_is_a_root_alone),
-        TEST(colours_tell_phases_and_results_apart),
-        TEST(allocation_faults_are_told_and_leak_nothing),
-        TEST(a_full_buffer_is_told),
+        TEST(colours_distinguish_phases_and_results),
+        TEST(allocation_faults_are_reported_and_leak_nothing),
+        TEST(a_full_buffer_is_reported),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -176,7 +176,7 @@ static void a_record_that_came_twice_counts_once(void **state)
     assert_int_equal(fixture.text.len, len);
 }
 
-static void what_is_not_there_is_told_with_advice(void **state)
+static void a_missing_run_is_reported_with_advice(void **state)
 {
     (void)state;
     assert_int_equal(show(INT64_MAX, 0), ERROR_NOT_FOUND);
@@ -187,7 +187,7 @@ static void what_is_not_there_is_told_with_advice(void **state)
     assert_non_null(strstr(fixture.error.message, "are kept")); // not cut off
 }
 
-static void an_attempt_that_is_not_there_is_told_with_those_that_are(void **state)
+static void the_error_for_a_missing_attempt_names_those_that_exist(void **state)
 {
     static const struct {
         int64_t attempt; // that is stored next
@@ -230,7 +230,7 @@ static void a_damaged_record_is_left_out_and_counted(void **state)
     assert_true(shows("build / linux"));
 }
 
-static void allocation_faults_are_told_and_leak_nothing(void **state)
+static void allocation_faults_are_reported_and_leak_nothing(void **state)
 {
     (void)state;
     bool is_done = false;
@@ -259,10 +259,10 @@ int main(void)
         TEST(other_runs_and_attempts_stay_out),
         TEST(attempt_zero_is_the_newest),
         TEST(a_record_that_came_twice_counts_once),
-        TEST(what_is_not_there_is_told_with_advice),
-        TEST(an_attempt_that_is_not_there_is_told_with_those_that_are),
+        TEST(a_missing_run_is_reported_with_advice),
+        TEST(the_error_for_a_missing_attempt_names_those_that_exist),
         TEST(a_damaged_record_is_left_out_and_counted),
-        TEST(allocation_faults_are_told_and_leak_nothing),
+        TEST(allocation_faults_are_reported_and_leak_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

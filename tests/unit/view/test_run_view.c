@@ -173,7 +173,7 @@ static void a_running_job_has_its_steps_so_far(void **state)
     assert_int_equal(job->steps[1].result.len, 0);
 }
 
-static void a_finished_job_is_told_by_its_spans(void **state)
+static void a_finished_job_is_read_from_its_spans(void **state)
 {
     const struct github_step steps[] = {scenario_step(1, "Set up job", 6, 9, "success"),
                                         scenario_step(2, "make", 9, 50, "failure"),
@@ -312,7 +312,7 @@ static void a_job_that_was_carried_over_says_so(void **state)
     assert_false(find_job(f, 1)->is_carried_over);
 }
 
-static void a_job_that_was_given_up_is_incomplete_and_stands_here_once(void **state)
+static void a_job_that_was_given_up_is_incomplete_and_appears_once(void **state)
 {
     struct fixture *f = *state;
     deliver(f, scenario_run(GITHUB_RUN_REQUESTED, 1, ""));
@@ -327,7 +327,7 @@ static void a_job_that_was_given_up_is_incomplete_and_stands_here_once(void **st
     assert_false(find_job(f, 2)->is_incomplete);
 }
 
-static void open_and_finished_jobs_stand_together_by_creation(void **state)
+static void open_and_finished_jobs_are_ordered_together_by_creation(void **state)
 {
     struct fixture *f = *state;
     deliver(f, scenario_job(5, QUEUED, 5, 4, 4, -1));
@@ -446,7 +446,7 @@ static void a_finished_run_has_its_result_and_the_chain_of_its_jobs(void **state
 }
 
 // The list of finished runs is cut first when room runs short; the spans may still be there.
-static void a_finished_run_that_left_the_list_is_told_by_its_root(void **state)
+static void a_finished_run_that_is_no_longer_listed_is_read_from_its_root(void **state)
 {
     struct fixture *f = *state;
     struct store_transaction *transaction;
@@ -485,7 +485,7 @@ static enum error_code next(struct fixture *f, struct store_key *key, size_t *st
     return run_view_next(reader_of(f), key, &f->limits, &f->view, states);
 }
 
-static void runs_are_told_by_their_states_one_after_the_other(void **state)
+static void runs_are_read_from_their_states_one_after_the_other(void **state)
 {
     struct scenario_delivery again = scenario_job(9, QUEUED, 80, 79, 79, -1);
     struct fixture *f = *state;
@@ -506,7 +506,7 @@ static void runs_are_told_by_their_states_one_after_the_other(void **state)
         assert_int_equal(f->view.start, scenario_at(is_first ? 0 : 79));
         assert_int_equal(f->view.count, 1);
         assert_int_equal(f->view.jobs[0].job_id, is_first ? 1 : 9);
-        assert_int_equal(f->view.jobs[0].stood.state,
+        assert_int_equal(f->view.jobs[0].last_open.state,
                          is_first ? OPEN_JOB_RUNNING : OPEN_JOB_QUEUED);
         found++;
     }
@@ -516,7 +516,7 @@ static void runs_are_told_by_their_states_one_after_the_other(void **state)
 }
 
 // The run's root went out without it, and it has not been given up yet.
-static void an_open_job_of_a_closed_run_is_told_with_the_names_of_the_run(void **state)
+static void an_open_job_of_a_closed_run_has_the_names_of_the_run(void **state)
 {
     struct fixture *f = *state;
     struct store_key key = {.trace = {{0}}};
@@ -571,7 +571,7 @@ static void finished_spans_are_one_request_and_there_is_none_before(void **state
     buffer_release(&request);
 }
 
-static void any_refused_allocation_is_an_error_in_words(void **state)
+static void any_refused_allocation_is_an_error_with_a_message(void **state)
 {
     struct fixture *f = *state;
     bool is_done = false;
@@ -599,28 +599,28 @@ int main(void)
         TEST(a_queued_job_queues_on),
         TEST(a_waiting_job_waits_on_and_queues_after_its_release),
         TEST(a_running_job_has_its_steps_so_far),
-        TEST(a_finished_job_is_told_by_its_spans),
+        TEST(a_finished_job_is_read_from_its_spans),
         TEST(of_overlapping_steps_the_one_that_ended_first_is_what_failed),
         TEST(a_lost_runner_is_what_failed),
         TEST(a_refused_job_never_started_wherever_it_is_read_from),
         TEST(a_refused_job_never_started_without_runner_spans),
         TEST(names_are_the_same_before_and_after_the_end),
         TEST(a_job_that_was_carried_over_says_so),
-        TEST(a_job_that_was_given_up_is_incomplete_and_stands_here_once),
-        TEST(open_and_finished_jobs_stand_together_by_creation),
+        TEST(a_job_that_was_given_up_is_incomplete_and_appears_once),
+        TEST(open_and_finished_jobs_are_ordered_together_by_creation),
         TEST(jobs_beyond_the_limit_are_left_out_but_counted),
         TEST(steps_are_left_out_where_they_are_not_wanted),
         TEST(a_run_without_jobs_is_known_by_its_own_events),
         TEST(a_run_without_events_is_known_by_its_jobs),
         TEST(a_second_attempt_has_the_address_of_its_own),
         TEST(a_finished_run_has_its_result_and_the_chain_of_its_jobs),
-        TEST(a_finished_run_that_left_the_list_is_told_by_its_root),
+        TEST(a_finished_run_that_is_no_longer_listed_is_read_from_its_root),
         TEST(the_trace_is_that_of_the_scheme_that_is_exported),
-        TEST(runs_are_told_by_their_states_one_after_the_other),
-        TEST(an_open_job_of_a_closed_run_is_told_with_the_names_of_the_run),
+        TEST(runs_are_read_from_their_states_one_after_the_other),
+        TEST(an_open_job_of_a_closed_run_has_the_names_of_the_run),
         TEST(an_attempt_is_found_when_anything_of_it_is_stored),
         TEST(finished_spans_are_one_request_and_there_is_none_before),
-        TEST(any_refused_allocation_is_an_error_in_words),
+        TEST(any_refused_allocation_is_an_error_with_a_message),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
