@@ -1,5 +1,5 @@
 // Lines of styled text, and tables of them.
-#include "ghatrace/term/painter.h"
+#include "painter.h"
 
 #include <assert.h>
 

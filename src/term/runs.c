@@ -3,11 +3,11 @@
 
 #include <stdlib.h>
 
-#include "ghatrace/term/painter.h"
 #include "ghatrace/term/text.h"
 #include "ghatrace/trace/labels.h"
 #include "ghatrace/trace/timeline.h"
 #include "ghatrace/view/run_view.h"
+#include "painter.h"
 
 // --- the list of open runs and jobs: one line per entry if it fits, else two ----------------------
 

@@ -3,10 +3,10 @@
 
 #include <inttypes.h>
 
-#include "ghatrace/term/painter.h"
 #include "ghatrace/term/text.h"
 #include "ghatrace/trace/labels.h"
 #include "ghatrace/view/queue_view.h"
+#include "painter.h"
 
 // --- the screen of `ghatrace top`: a line of totals, pools, jobs ----------------------------------
 

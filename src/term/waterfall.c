@@ -7,10 +7,10 @@
 
 #include "ghatrace/base/slice.h"
 #include "ghatrace/github/server.h"
-#include "ghatrace/term/painter.h"
 #include "ghatrace/term/text.h"
 #include "ghatrace/trace/spans.h"
 #include "ghatrace/trace/timeline.h"
+#include "painter.h"
 
 #define WATERFALL_STEP_INDENT 2
 
@@ -685,7 +685,6 @@ static size_t cell_of_offset(const struct waterfall_picture *picture, duration_n
     return (size_t)(cells + 0.5);
 }
 
-// --- axis ---
 // The cell of the bar that contains `time`, rounded; 0..bar_width.
 static size_t waterfall_axis_cell(const struct waterfall_picture *picture, timestamp_ns time)
 {

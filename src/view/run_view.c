@@ -1078,7 +1078,7 @@ static enum error_code read_states(struct loader *loader)
     return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
 }
 
-// --- what is finished -----------------------------------------------------------------------------
+// --- the records of a run -------------------------------------------------------------------------
 
 static enum error_code decode_record(struct loader *loader, struct slice body)
 {

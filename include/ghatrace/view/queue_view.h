@@ -12,7 +12,7 @@
 #include "ghatrace/stats/pool.h"
 #include "ghatrace/store/store.h"
 #include "ghatrace/trace/state.h"
-#include "ghatrace/view/view_reader.h"
+#include "ghatrace/view/run_view.h"
 
 struct queue_view_pool {
     struct pool pool;

@@ -20,7 +20,14 @@
 #include "ghatrace/trace/span.h"
 #include "ghatrace/trace/state.h"
 #include "ghatrace/trace/timeline.h"
-#include "ghatrace/view/view_reader.h"
+
+// One look into the store, inside the caller's transaction. What is read is valid until the transaction ends; lists and
+// texts that are put together are in the arena.
+struct view_reader {
+    struct store_transaction *transaction;
+    struct arena *arena;
+    struct error *error; // of the function that failed last
+};
 
 // --- the model ------------------------------------------------------------------------------------
 
@@ -168,7 +175,6 @@ enum error_code run_not_found(const struct view_reader *reader,
                               const struct run_question *question) MUST_CHECK;
 
 // --- reading --------------------------------------------------------------------------------------
-// Inside the caller's transaction: what is read is valid until it ends; lists are in the arena.
 
 // Builds a view from the spans of one attempt, in any order: the root's, if it was sent, and one or more batches of
 // each finished job. Points into the batches and the arena. Pure. ERROR_MEMORY.

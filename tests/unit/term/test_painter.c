@@ -8,7 +8,7 @@
 
 #include <stdio.h>
 
-#include "ghatrace/term/painter.h"
+#include "../../../src/term/painter.h"
 
 struct canvas {
     struct painter painter;
