@@ -15,7 +15,7 @@
 // length (mdb_stat -f reads them so), and the main one, which names the others.
 #define FREE_PAGES 0
 
-static enum error_code refuse(const char *path, const char *how, struct error *error)
+static enum error_code refuse_file(const char *path, const char *how, struct error *error)
 {
     return error_set(error, ERROR_CORRUPT,
                      "%s %s: restore it, or move the folder away to start afresh", path, how);
@@ -45,7 +45,7 @@ enum error_code verify_explain(int code, const char *path, struct error *error)
         return error_set(error, ERROR_VERSION, "%s has an LMDB format that is not ours", path);
     case MDB_CORRUPTED:
     case MDB_PAGE_NOTFOUND:
-        return refuse(path, "is damaged", error);
+        return refuse_file(path, "is damaged", error);
     default:
         return lmdb_error(code, path, error);
     }
@@ -79,10 +79,10 @@ static enum error_code check_free_pages(struct length_check *check, size_t missi
                                         const char *path, struct error *error)
 {
     if (!sigbus_try(count_free_pages, check))
-        return refuse(path, "is cut off", error);
+        return refuse_file(path, "is cut off", error);
     if (check->code != MDB_NOTFOUND)
         return verify_explain(check->code, path, error);
-    return check->free_pages >= missing ? ERROR_NONE : refuse(path, "is cut off", error);
+    return check->free_pages >= missing ? ERROR_NONE : refuse_file(path, "is cut off", error);
 }
 
 // A file may be shorter than its meta page says: pages at its end that were allocated and freed within one
@@ -276,10 +276,10 @@ static size_t put_piece(uint8_t *bytes, size_t length_size, const void *data, si
 }
 
 // `value` must not point into the map.
-static enum error_code add_entry(struct store_transaction *transaction, uint64_t number,
-                                 struct slice database, struct slice key, struct slice value,
-                                 uint64_t size, struct slice reason, size_t *entry_size,
-                                 struct error *error)
+static enum error_code write_set_aside(struct store_transaction *transaction, uint64_t number,
+                                       struct slice database, struct slice key, struct slice value,
+                                       uint64_t size, struct slice reason, size_t *entry_size,
+                                       struct error *error)
 {
     uint8_t number_bytes[SEQUENCE_SIZE];
     if (database.len > NAME_MAX_BYTES)
@@ -326,8 +326,8 @@ static enum error_code keep(struct store_transaction *transaction, struct slice 
         return code;
     totals.last_number++;
     totals.count++;
-    code = add_entry(transaction, totals.last_number, database, key, value, size, reason,
-                     &entry_size, error);
+    code = write_set_aside(transaction, totals.last_number, database, key, value, size, reason,
+                           &entry_size, error);
     totals.bytes += entry_size;
     if (code == ERROR_NONE)
         code = trim(transaction, &totals, error);

@@ -30,7 +30,7 @@ static void visit_bytes(struct visitor *visitor, void *bytes, size_t len)
     }
 }
 
-static void write_varint(struct visitor *visitor, uint64_t value)
+static void add_varint(struct visitor *visitor, uint64_t value)
 {
     uint8_t bytes[VARINT_BYTES_MAX];
     size_t len = 0;
@@ -42,7 +42,7 @@ static void write_varint(struct visitor *visitor, uint64_t value)
     visitor->code = buffer_append(visitor->out, bytes, len);
 }
 
-static uint64_t read_varint(struct visitor *visitor)
+static uint64_t take_varint(struct visitor *visitor)
 {
     uint64_t value = 0;
     for (unsigned shift = 0; shift < 64 && visitor->next < visitor->end; shift += 7) {
@@ -61,9 +61,9 @@ static void visit_int64(struct visitor *visitor, int64_t *value)
         return;
     if (visitor->out != NULL) {
         uint64_t bits = (uint64_t)*value;
-        write_varint(visitor, (bits << 1) ^ (*value < 0 ? UINT64_MAX : 0));
+        add_varint(visitor, (bits << 1) ^ (*value < 0 ? UINT64_MAX : 0));
     } else {
-        uint64_t bits = read_varint(visitor);
+        uint64_t bits = take_varint(visitor);
         *value = (int64_t)((bits >> 1) ^ (0 - (bits & 1)));
     }
 }
@@ -223,7 +223,7 @@ static void visit_closed_job(struct visitor *visitor, struct job_state *state)
         (enum run_result)visit_choice(visitor, state->counted_result, RUN_RESULTS);
 }
 
-static void visit_job(struct visitor *visitor, struct job_state *state)
+static void visit_job_state(struct visitor *visitor, struct job_state *state)
 {
     state->phase = (enum job_phase)visit_choice(visitor, state->phase, JOB_CLOSED_LACKING + 1);
     visit_int64(visitor, &state->run_id);
@@ -303,7 +303,7 @@ static void close_old_run(struct run_state *state)
     state->has_no_body = true;
 }
 
-static void visit_run(struct visitor *visitor, struct run_state *state)
+static void visit_run_state(struct visitor *visitor, struct run_state *state)
 {
     state->phase = (enum run_phase)visit_choice(visitor, state->phase, RUN_SENT_INCOMPLETE + 1);
     visit_bytes(visitor, &state->seen, sizeof state->seen);
@@ -382,7 +382,7 @@ enum error_code codec_encode_job_as(const struct job_state *state, uint8_t layou
     struct visitor visitor = {.out = out, .layout = layout};
     struct job_state copy = *state;
     visit_header(&visitor, CODEC_JOB);
-    visit_job(&visitor, &copy);
+    visit_job_state(&visitor, &copy);
     return visitor.code;
 }
 
@@ -392,7 +392,7 @@ enum error_code codec_encode_run_as(const struct run_state *state, uint8_t layou
     struct visitor visitor = {.out = out, .layout = layout};
     struct run_state copy = *state;
     visit_header(&visitor, CODEC_RUN);
-    visit_run(&visitor, &copy);
+    visit_run_state(&visitor, &copy);
     return visitor.code;
 }
 
@@ -468,7 +468,7 @@ enum error_code codec_decode_job(struct slice bytes, struct arena *arena, struct
     struct visitor visitor = reader_of(bytes, arena);
     *state = (struct job_state){0};
     visit_header(&visitor, CODEC_JOB);
-    visit_job(&visitor, state);
+    visit_job_state(&visitor, state);
     find_server(&visitor, state->repository.html_url, &state->server, &state->is_of_any_server);
     state->body.job_id = state->job_id;
     state->body.run_id = state->run_id;
@@ -482,7 +482,7 @@ enum error_code codec_decode_run(struct slice bytes, struct arena *arena, struct
     struct visitor visitor = reader_of(bytes, arena);
     *state = (struct run_state){0};
     visit_header(&visitor, CODEC_RUN);
-    visit_run(&visitor, state);
+    visit_run_state(&visitor, state);
     find_server(&visitor,
                 state->repository.html_url.len > 0 ? state->repository.html_url
                                                    : state->job_repository.html_url,
@@ -503,23 +503,23 @@ struct note_writer {
     uint8_t *next;
 };
 
-static void put(struct note_writer *writer, uint64_t value, int size)
+static void put_note_number(struct note_writer *writer, uint64_t value, int size)
 {
     for (int i = size - 1; i >= 0; i--)
         *writer->next++ = (uint8_t)(value >> (8 * i));
 }
 
-static void put_version(struct note_writer *writer, const struct state_version *version)
+static void put_note_version(struct note_writer *writer, const struct state_version *version)
 {
-    put(writer, (uint64_t)version->time, 8);
-    put(writer, version->digest >> (64 - 8 * DIGEST_BYTES), DIGEST_BYTES);
+    put_note_number(writer, (uint64_t)version->time, 8);
+    put_note_number(writer, version->digest >> (64 - 8 * DIGEST_BYTES), DIGEST_BYTES);
 }
 
 struct note_reader {
     const uint8_t *next;
 };
 
-static uint64_t get(struct note_reader *reader, int size)
+static uint64_t get_note_number(struct note_reader *reader, int size)
 {
     uint64_t value = 0;
     for (int i = 0; i < size; i++)
@@ -527,42 +527,43 @@ static uint64_t get(struct note_reader *reader, int size)
     return value;
 }
 
-static struct state_version get_version(struct note_reader *reader, uint8_t rank)
+static struct state_version get_note_version(struct note_reader *reader, uint8_t rank)
 {
-    timestamp_ns time = (timestamp_ns)get(reader, 8);
-    uint64_t digest = get(reader, DIGEST_BYTES) << (64 - 8 * DIGEST_BYTES);
+    timestamp_ns time = (timestamp_ns)get_note_number(reader, 8);
+    uint64_t digest = get_note_number(reader, DIGEST_BYTES) << (64 - 8 * DIGEST_BYTES);
     return (struct state_version){rank, time, digest};
 }
 
 void codec_encode_run_note(const struct run_state *state, uint8_t bytes[STORE_RUN_NOTE_SIZE])
 {
     struct note_writer writer = {bytes};
-    put(&writer, state->is_completed ? NOTE_IS_COMPLETED : 0, 1);
-    put(&writer, state->seen, 1);
-    put_version(&writer, &state->body_version);
-    put(&writer, (uint64_t)state->body.run_started_at, 8);
-    put(&writer, (uint64_t)state->first_job_start, 8);
-    put(&writer, (uint64_t)state->last_job_end, 8);
-    put(&writer, (uint64_t)(state->completed_received / NS_PER_SECOND), 4);
-    put(&writer, (uint64_t)(state->closed_jobs < JOBS_MAX ? state->closed_jobs : JOBS_MAX), 3);
-    put(&writer, state->root_digest, 4);
+    put_note_number(&writer, state->is_completed ? NOTE_IS_COMPLETED : 0, 1);
+    put_note_number(&writer, state->seen, 1);
+    put_note_version(&writer, &state->body_version);
+    put_note_number(&writer, (uint64_t)state->body.run_started_at, 8);
+    put_note_number(&writer, (uint64_t)state->first_job_start, 8);
+    put_note_number(&writer, (uint64_t)state->last_job_end, 8);
+    put_note_number(&writer, (uint64_t)(state->completed_received / NS_PER_SECOND), 4);
+    put_note_number(&writer,
+                    (uint64_t)(state->closed_jobs < JOBS_MAX ? state->closed_jobs : JOBS_MAX), 3);
+    put_note_number(&writer, state->root_digest, 4);
 }
 
 void codec_decode_run_note(const uint8_t bytes[STORE_RUN_NOTE_SIZE], struct run_state *state)
 {
     struct note_reader reader = {bytes};
-    bool is_completed = (get(&reader, 1) & NOTE_IS_COMPLETED) != 0;
+    bool is_completed = (get_note_number(&reader, 1) & NOTE_IS_COMPLETED) != 0;
     *state =
         (struct run_state){.phase = RUN_SENT, .is_completed = is_completed, .has_no_body = true};
-    state->seen = (uint8_t)get(&reader, 1);
-    state->body_version = get_version(&reader, is_completed ? 1 : 0);
+    state->seen = (uint8_t)get_note_number(&reader, 1);
+    state->body_version = get_note_version(&reader, is_completed ? 1 : 0);
     state->body.updated_at = state->body_version.time;
-    state->body.run_started_at = (timestamp_ns)get(&reader, 8);
-    state->first_job_start = (timestamp_ns)get(&reader, 8);
-    state->last_job_end = (timestamp_ns)get(&reader, 8);
-    state->completed_received = (timestamp_ns)get(&reader, 4) * NS_PER_SECOND;
-    state->closed_jobs = (int64_t)get(&reader, 3);
-    state->root_digest = (uint32_t)get(&reader, 4);
+    state->body.run_started_at = (timestamp_ns)get_note_number(&reader, 8);
+    state->first_job_start = (timestamp_ns)get_note_number(&reader, 8);
+    state->last_job_end = (timestamp_ns)get_note_number(&reader, 8);
+    state->completed_received = (timestamp_ns)get_note_number(&reader, 4) * NS_PER_SECOND;
+    state->closed_jobs = (int64_t)get_note_number(&reader, 3);
+    state->root_digest = (uint32_t)get_note_number(&reader, 4);
     timestamp_ns end = timestamp_later(state->body.updated_at, state->last_job_end);
     state->end = timestamp_later(end, state->body.run_started_at);
 }
@@ -586,17 +587,17 @@ void codec_encode_job_note(const struct job_state *state, uint8_t bytes[STORE_JO
     struct note_writer writer = {bytes};
     bool is_old = state->created_at == TIMESTAMP_UNKNOWN && state->queued_at != TIMESTAMP_UNKNOWN;
     *has_waited = state->last_waiting != TIMESTAMP_UNKNOWN || is_old;
-    put(&writer, *has_waited ? NOTE_HAS_WAITED : 0, 1);
-    put_version(&writer, &state->body_version);
+    put_note_number(&writer, *has_waited ? NOTE_HAS_WAITED : 0, 1);
+    put_note_version(&writer, &state->body_version);
 }
 
 void codec_decode_job_note(const uint8_t bytes[STORE_JOB_NOTE_SIZE], struct job_state *state,
                            bool *has_waited)
 {
     struct note_reader reader = {bytes};
-    *has_waited = (get(&reader, 1) & NOTE_HAS_WAITED) != 0;
+    *has_waited = (get_note_number(&reader, 1) & NOTE_HAS_WAITED) != 0;
     *state = (struct job_state){.phase = JOB_CLOSED,
-                                .body_version = get_version(&reader, GITHUB_JOB_COMPLETED)};
+                                .body_version = get_note_version(&reader, GITHUB_JOB_COMPLETED)};
     uint64_t result = state->body_version.digest >> 56;
     state->counted_result = result < RUN_RESULTS ? (enum run_result)result : RUN_RESULT_NONE;
 }
@@ -605,16 +606,17 @@ void codec_encode_waited_job_note(const struct job_state *state,
                                   uint8_t bytes[STORE_WAITED_JOB_NOTE_SIZE])
 {
     struct note_writer writer = {bytes};
-    put(&writer, (uint64_t)timestamp_first_known(state->created_at, state->queued_at), 8);
-    put(&writer, (uint64_t)state->last_queued, 8);
-    put(&writer, (uint64_t)state->last_waiting, 8);
+    put_note_number(&writer, (uint64_t)timestamp_first_known(state->created_at, state->queued_at),
+                    8);
+    put_note_number(&writer, (uint64_t)state->last_queued, 8);
+    put_note_number(&writer, (uint64_t)state->last_waiting, 8);
 }
 
 void codec_decode_waited_job_note(const uint8_t bytes[STORE_WAITED_JOB_NOTE_SIZE],
                                   struct job_state *state)
 {
     struct note_reader reader = {bytes};
-    state->queued_at = (timestamp_ns)get(&reader, 8);
-    state->last_queued = (timestamp_ns)get(&reader, 8);
-    state->last_waiting = (timestamp_ns)get(&reader, 8);
+    state->queued_at = (timestamp_ns)get_note_number(&reader, 8);
+    state->last_queued = (timestamp_ns)get_note_number(&reader, 8);
+    state->last_waiting = (timestamp_ns)get_note_number(&reader, 8);
 }

@@ -113,7 +113,7 @@ static uint32_t get_be32(const void *bytes)
     return (uint32_t)next[0] << 24 | (uint32_t)next[1] << 16 | (uint32_t)next[2] << 8 | next[3];
 }
 
-static uint32_t seconds_of(timestamp_ns time)
+static uint32_t note_seconds(timestamp_ns time)
 {
     int64_t seconds = time > 0 ? time / NS_PER_SECOND : 0;
     return seconds < UINT32_MAX ? (uint32_t)seconds : UINT32_MAX;
@@ -177,7 +177,7 @@ static enum error_code read_block(struct slice key, struct slice value, struct b
 }
 
 // The first entry that is not below `order`, comparing `len` bytes after the shared ones.
-static size_t search(struct block *block, const uint8_t *order, size_t len)
+static size_t search_block(struct block *block, const uint8_t *order, size_t len)
 {
     size_t low = 0;
     size_t high = block->count;
@@ -213,7 +213,8 @@ static int compare_with(const struct block *block, enum store_note kind, const u
 }
 
 // The number of cached blocks that begin at or before this.
-static size_t rank_of(const struct note_cache *cache, enum store_note kind, const uint8_t *order)
+static size_t cached_rank(const struct note_cache *cache, enum store_note kind,
+                          const uint8_t *order)
 {
     size_t low = 0;
     size_t high = cache->used;
@@ -229,7 +230,7 @@ static size_t rank_of(const struct note_cache *cache, enum store_note kind, cons
 
 static void list_block(struct note_cache *cache, struct block *block)
 {
-    size_t at = rank_of(cache, block->kind, block->first);
+    size_t at = cached_rank(cache, block->kind, block->first);
     assert(cache->used < CACHED_BLOCKS);
     memmove(&cache->sorted[at + 1], &cache->sorted[at],
             (cache->used - at) * sizeof cache->sorted[0]);
@@ -238,8 +239,9 @@ static void list_block(struct note_cache *cache, struct block *block)
 }
 
 // A free slot, other than `keep`, for the caller to fill and to list.
-static enum error_code take_place(struct store_transaction *transaction, const struct block *keep,
-                                  struct block **place, struct error *error)
+static enum error_code take_cache_slot(struct store_transaction *transaction,
+                                       const struct block *keep, struct block **place,
+                                       struct error *error)
 {
     struct note_cache *cache = transaction->store->notes;
     if (cache->used < CACHED_BLOCKS) {
@@ -256,7 +258,7 @@ static enum error_code take_place(struct store_transaction *transaction, const s
         if (code != ERROR_NONE)
             return code;
     }
-    size_t at = rank_of(cache, victim->kind, victim->first) - 1;
+    size_t at = cached_rank(cache, victim->kind, victim->first) - 1;
     while (cache->sorted[at] != victim)
         at--; // an empty range may begin where the next block does
     cache->used--;
@@ -268,7 +270,7 @@ static enum error_code take_place(struct store_transaction *transaction, const s
 static struct block *find_cached(struct note_cache *cache, enum store_note kind,
                                  const uint8_t *order)
 {
-    size_t at = rank_of(cache, kind, order);
+    size_t at = cached_rank(cache, kind, order);
     struct block *block = at > 0 ? cache->sorted[at - 1] : NULL;
     if (block == NULL || block->kind != kind)
         return NULL;
@@ -360,14 +362,14 @@ static enum error_code find_block(struct store_transaction *transaction, enum st
     if (*found != NULL)
         return ERROR_NONE;
     // First, because it may write, which moves what a cursor points to.
-    enum error_code code = take_place(transaction, NULL, found, error);
+    enum error_code code = take_cache_slot(transaction, NULL, found, error);
     if (code == ERROR_NONE)
         code = read_by_cursor(transaction, kind, order, *found, error);
     while (code == ERROR_NONE && (*found)->is_damaged) {
         uint8_t key[NOTE_KEY_MAX];
         code = drop_damaged(transaction, key, make_key(key, kind, (*found)->first), error);
         if (code == ERROR_NONE)
-            code = take_place(transaction, NULL, found, error);
+            code = take_cache_slot(transaction, NULL, found, error);
         if (code == ERROR_NONE)
             code = read_by_cursor(transaction, kind, order, *found, error);
     }
@@ -405,7 +407,7 @@ enum error_code notes_find(struct store_transaction *transaction, enum store_not
     if (code != ERROR_NONE || !shares_prefix(block, order))
         return code;
     size_t len = shape->order - shape->shared;
-    size_t at = search(block, order, len);
+    size_t at = search_block(block, order, len);
     if (at == block->count)
         return ERROR_NONE;
     const uint8_t *entry = entry_at(block, at);
@@ -428,7 +430,7 @@ enum error_code notes_has_prefix(struct store_transaction *transaction, enum sto
     if (code != ERROR_NONE)
         return code;
     if (shares_prefix(block, order)) {
-        size_t at = search(block, order, len - shared);
+        size_t at = search_block(block, order, len - shared);
         *is_found =
             at < block->count && memcmp(entry_at(block, at), order + shared, len - shared) == 0;
     }
@@ -452,10 +454,11 @@ static void insert_at(struct block *block, size_t at, const uint8_t *order, cons
 
 // Creates a block, from `order` on, that takes over the rest of the range of `before`. The caller must fill and write
 // it: cached blocks must be in the database, too, because the next lookup finds the block boundaries there.
-static enum error_code add_block(struct store_transaction *transaction, struct block *before,
-                                 const uint8_t *order, struct block **made, struct error *error)
+static enum error_code add_note_block(struct store_transaction *transaction, struct block *before,
+                                      const uint8_t *order, struct block **made,
+                                      struct error *error)
 {
-    enum error_code code = take_place(transaction, before, made, error);
+    enum error_code code = take_cache_slot(transaction, before, made, error);
     if (code != ERROR_NONE)
         return code;
     struct block *block = *made;
@@ -477,8 +480,8 @@ static enum error_code add_block(struct store_transaction *transaction, struct b
 
 // Makes room at `at`. Notes in order of time are inserted near the end of a block, and what precedes them stays
 // unchanged; notes without an order may be inserted anywhere.
-static enum error_code split(struct store_transaction *transaction, struct block *block, size_t at,
-                             struct block **right, struct error *error)
+static enum error_code split_block(struct store_transaction *transaction, struct block *block,
+                                   size_t at, struct block **right, struct error *error)
 {
     const struct note_kind *shape = &note_kinds[block->kind];
     size_t size = entry_size(block->kind);
@@ -488,7 +491,7 @@ static enum error_code split(struct store_transaction *transaction, struct block
     uint8_t order[NOTE_ORDER_MAX];
     memcpy(order, block->first, shape->shared);
     memcpy(order + shape->shared, entry_at(block, kept), shape->order - shape->shared);
-    enum error_code code = add_block(transaction, block, order, right, error);
+    enum error_code code = add_note_block(transaction, block, order, right, error);
     if (code != ERROR_NONE)
         return code;
     (*right)->count = block->count - kept;
@@ -502,7 +505,7 @@ static enum error_code split(struct store_transaction *transaction, struct block
 
 static void note_time(struct block *block, timestamp_ns now)
 {
-    uint32_t seconds = seconds_of(now);
+    uint32_t seconds = note_seconds(now);
     block->is_dirty |= seconds > block->newest || seconds < block->oldest;
     block->newest = seconds > block->newest ? seconds : block->newest;
     block->oldest = seconds < block->oldest ? seconds : block->oldest;
@@ -521,7 +524,7 @@ enum error_code notes_put(struct store_transaction *transaction, enum store_note
         return code;
     bool is_alike = shares_prefix(block, order);
     if (is_alike)
-        at = search(block, order, len);
+        at = search_block(block, order, len);
     if (is_alike && at < block->count &&
         memcmp(entry_at(block, at), order + shape->shared, len) == 0) {
         if (shape->payload > 0)
@@ -535,7 +538,7 @@ enum error_code notes_put(struct store_transaction *transaction, enum store_note
     transaction->notes_changed = true;
     // Notes arrive nearly in order, so a full block is followed by a new one instead of being split in half.
     if (!is_alike || (is_full && at == block->count)) {
-        code = add_block(transaction, block, order, &block, error);
+        code = add_note_block(transaction, block, order, &block, error);
         if (code != ERROR_NONE)
             return code;
         insert_at(block, 0, order, payload);
@@ -544,7 +547,7 @@ enum error_code notes_put(struct store_transaction *transaction, enum store_note
     }
     if (is_full) {
         struct block *right;
-        code = split(transaction, block, at, &right, error);
+        code = split_block(transaction, block, at, &right, error);
         if (code != ERROR_NONE)
             return code;
         if (at > block->count) {
@@ -613,8 +616,8 @@ static enum error_code delete_block(struct store_transaction *transaction,
                        "forget notes", error);
 }
 
-static bool is_over(const struct cursor_block *block, timestamp_ns now,
-                    const duration_ns keep[STORE_NOTE_KINDS])
+static bool is_block_expired(const struct cursor_block *block, timestamp_ns now,
+                             const duration_ns keep[STORE_NOTE_KINDS])
 {
     // Whole seconds, rounded down when they were noted: none is deleted early.
     timestamp_ns newest = ((timestamp_ns)block->newest + 1) * NS_PER_SECOND;
@@ -656,9 +659,9 @@ static enum error_code look_whether_back(struct store_transaction *transaction, 
 
 // Notes from the future were made while the clock was ahead: they get the time `now`. Not while the clock is behind:
 // when it is corrected, all of them would have expired.
-static enum error_code clamp_future_time(struct store_transaction *transaction,
-                                         const struct cursor_block *found, timestamp_ns now,
-                                         struct error *error)
+static enum error_code clamp_future_notes(struct store_transaction *transaction,
+                                          const struct cursor_block *found, timestamp_ns now,
+                                          struct error *error)
 {
     struct block block;
     bool is_back;
@@ -669,14 +672,14 @@ static enum error_code clamp_future_time(struct store_transaction *transaction,
     if (code != ERROR_NONE)
         return code;
     leave_cache(transaction);
-    block.newest = seconds_of(now);
+    block.newest = note_seconds(now);
     block.oldest = block.oldest < block.newest ? block.oldest : block.newest;
     return write_block(transaction, &block, error);
 }
 
 static bool is_ahead(const struct cursor_block *block, timestamp_ns now)
 {
-    return block->newest > seconds_of(now + CLOCK_SLACK);
+    return block->newest > note_seconds(now + CLOCK_SLACK);
 }
 
 // Deletes at the front of one kind, where the oldest notes are.
@@ -696,8 +699,8 @@ static enum error_code forget_front(struct store_transaction *transaction, enum 
         if (code == ERROR_NOT_FOUND || (code == ERROR_NONE && block.kind != kind))
             return ERROR_NONE;
         if (code == ERROR_NONE && is_ahead(&block, now))
-            return clamp_future_time(transaction, &block, now, error);
-        if (code == ERROR_NONE && !is_over(&block, now, keep)) {
+            return clamp_future_notes(transaction, &block, now, error);
+        if (code == ERROR_NONE && !is_block_expired(&block, now, keep)) {
             timestamp_ns end = ((timestamp_ns)block.newest + 1) * NS_PER_SECOND;
             if (keep[kind] < *due - end)
                 *due = end + keep[kind];
@@ -723,7 +726,7 @@ static enum error_code pack(struct store_transaction *transaction, const struct 
     uint8_t after[NOTE_KEY_MAX + 1];
     size_t size = entry_size(found->kind);
     size_t capacity = capacity_of(found->kind);
-    uint32_t cold = seconds_of(now - COLD_AFTER);
+    uint32_t cold = note_seconds(now - COLD_AFTER);
     if (found->count >= capacity - capacity / 16 || found->newest > cold)
         return ERROR_NONE;
     enum error_code code = read_block(found->key, found->value, &block, error);
@@ -769,8 +772,8 @@ static enum error_code sweep_block(struct store_transaction *transaction,
     if (block->count == 0)
         return drop_damaged(transaction, block->key_bytes, block->key_len, error);
     if (is_ahead(block, now))
-        return clamp_future_time(transaction, block, now, error);
-    if (is_over(block, now, keep))
+        return clamp_future_notes(transaction, block, now, error);
+    if (is_block_expired(block, now, keep))
         return delete_block(transaction, block, error);
     return pack(transaction, block, now, is_again, error);
 }

@@ -57,9 +57,9 @@ static enum error_code repair_sequence(struct store_transaction *transaction, st
     }
 }
 
-static enum error_code append_record(struct store_transaction *transaction, uint64_t *sequence,
-                                     const struct store_key *key, timestamp_ns finished_at,
-                                     struct slice body, struct error *error)
+static enum error_code append_new_record(struct store_transaction *transaction, uint64_t *sequence,
+                                         const struct store_key *key, timestamp_ns finished_at,
+                                         struct slice body, struct error *error)
 {
     uint8_t *bytes = NULL;
     int code = MDB_KEYEXIST;
@@ -102,7 +102,7 @@ enum error_code store_add_record(struct store_transaction *transaction, const st
     uint8_t key_bytes[KEY_SIZE];
     uint8_t sequence_bytes[SEQUENCE_SIZE];
     transaction->sequence_changed = true;
-    enum error_code code = append_record(transaction, sequence, key, finished_at, body, error);
+    enum error_code code = append_new_record(transaction, sequence, key, finished_at, body, error);
     if (code == ERROR_NONE && to_outbox)
         code = store_put_in_outbox(transaction, *sequence, body.len, error);
     if (code != ERROR_NONE)
@@ -113,7 +113,7 @@ enum error_code store_add_record(struct store_transaction *transaction, const st
                     sizeof sequence_bytes, "put in history", error);
 }
 
-static void read_record(uint64_t sequence, struct slice bytes, struct store_record *record)
+static void unpack_record(uint64_t sequence, struct slice bytes, struct store_record *record)
 {
     record->sequence = sequence;
     record->finished_at = (timestamp_ns)lmdb_get_be64(bytes.data);
@@ -122,8 +122,8 @@ static void read_record(uint64_t sequence, struct slice bytes, struct store_reco
 }
 
 // A truncated record counts as missing.
-static enum error_code leave_out(struct store_transaction *transaction, const uint8_t *key,
-                                 struct error *error)
+static enum error_code pass_over_record(struct store_transaction *transaction, const uint8_t *key,
+                                        struct error *error)
 {
     if (!transaction->is_write) {
         store_note_unreadable(transaction);
@@ -146,8 +146,8 @@ enum error_code store_get_record(struct store_transaction *transaction, uint64_t
     if (code != ERROR_NONE)
         return code;
     if (!lmdb_value_has_shape(DATABASE_RECORDS, bytes.len))
-        return leave_out(transaction, key, error);
-    read_record(sequence, bytes, record);
+        return pass_over_record(transaction, key, error);
+    unpack_record(sequence, bytes, record);
     return ERROR_NONE;
 }
 
@@ -397,7 +397,7 @@ static enum error_code seek_record(struct store_transaction *transaction, uint64
     enum error_code code =
         store_seek_sequence(transaction, DATABASE_RECORDS, sequence, &data, "seek record", error);
     if (code == ERROR_NONE)
-        read_record(*sequence, data, record);
+        unpack_record(*sequence, data, record);
     return code;
 }
 

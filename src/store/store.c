@@ -588,8 +588,8 @@ static unsigned long long in_mebibytes(uint64_t bytes)
 
 // Reports what takes the space, and what to do about the largest part. Of the records, those in the outbox are known
 // by their bytes; dead letters count as history.
-static enum error_code say_full(struct store_transaction *transaction, uint64_t used, uint64_t max,
-                                struct error *error)
+static enum error_code report_full(struct store_transaction *transaction, uint64_t used,
+                                   uint64_t max, struct error *error)
 {
     uint64_t records =
         count_bytes(transaction, DATABASE_RECORDS) + count_bytes(transaction, DATABASE_OUTBOX) +
@@ -625,7 +625,7 @@ enum error_code store_check_room(struct store_transaction *transaction, struct e
     uint64_t used, max;
     read_used_bytes(transaction, &used, &max);
     store->is_full = used >= max / 100 * (store->is_full ? FULL_UNTIL_PERCENT : FULL_PERCENT);
-    return store->is_full ? say_full(transaction, used, max, error) : ERROR_NONE;
+    return store->is_full ? report_full(transaction, used, max, error) : ERROR_NONE;
 }
 
 static bool has_used(struct store_transaction *transaction, unsigned percent)
@@ -870,7 +870,7 @@ static enum error_code count_outbox(struct store_transaction *transaction, struc
 }
 
 // The first transaction: opens the handles, checks the format, and loads the cached values.
-static enum error_code prepare(struct store *store, struct error *error)
+static enum error_code prepare_databases(struct store *store, struct error *error)
 {
     enum store_mode mode = store->mode;
     struct store_transaction *transaction;
@@ -961,7 +961,7 @@ static enum error_code reopen_environment(struct store *store, struct error *err
     notes_drop_cache(store->notes);
     enum error_code code = open_environment(store, error);
     if (code == ERROR_NONE)
-        code = prepare(store, error);
+        code = prepare_databases(store, error);
     if (code != ERROR_NONE)
         close_environment(store);
     store->is_broken = code != ERROR_NONE;
@@ -1020,7 +1020,7 @@ static enum error_code open_parts(struct store *store, struct error *error)
     if (code == ERROR_NONE)
         code = open_environment(store, error);
     if (code == ERROR_NONE)
-        code = prepare(store, error);
+        code = prepare_databases(store, error);
     if (code == ERROR_NONE && is_daemon)
         code = sync_folder(store->folder, error);
     return code;
@@ -1085,7 +1085,7 @@ static bool may(const char *path, int mode)
     return faccessat(AT_FDCWD, path, mode, AT_EACCESS) == 0;
 }
 
-static enum error_code refuse(const char *folder, const char *path, struct error *error)
+static enum error_code refuse_folder(const char *folder, const char *path, struct error *error)
 {
     return error_set(error, ERROR_IO, "store %s cannot be used: %s: %s", folder, path,
                      strerror(errno));
@@ -1099,10 +1099,10 @@ static enum error_code check_file(const char *folder, const char *name, struct e
     if (len < 0 || (size_t)len >= sizeof path)
         return error_set(error, ERROR_TOO_LARGE, "the path of the store is too long");
     if (stat(path, &status) != 0)
-        return errno == ENOENT ? ERROR_NONE : refuse(folder, path, error);
+        return errno == ENOENT ? ERROR_NONE : refuse_folder(folder, path, error);
     if (!S_ISREG(status.st_mode))
         return error_set(error, ERROR_IO, "%s is not a file: choose another --db", path);
-    return may(path, R_OK | W_OK) ? ERROR_NONE : refuse(folder, path, error);
+    return may(path, R_OK | W_OK) ? ERROR_NONE : refuse_folder(folder, path, error);
 }
 
 static enum error_code check_existing(const char *folder, struct error *error)
@@ -1110,7 +1110,7 @@ static enum error_code check_existing(const char *folder, struct error *error)
     static const char *const names[] = {"lock", "lock.mdb", "data.mdb"};
     enum error_code code = ERROR_NONE;
     if (!may(folder, R_OK | W_OK | X_OK))
-        return refuse(folder, folder, error);
+        return refuse_folder(folder, folder, error);
     for (size_t i = 0; i < sizeof names / sizeof names[0] && code == ERROR_NONE; i++)
         code = check_file(folder, names[i], error);
     return code;

@@ -1,4 +1,4 @@
-// States survive the way through bytes, and damaged bytes are told from sound ones.
+// States survive the way through bytes, and damaged bytes are recognized.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -201,7 +201,7 @@ static void bytes_cut_short_or_too_long_are_damage(void **state)
     arena_release(&arena);
 }
 
-static void flipped_bytes_never_lead_astray(void **state)
+static void flipped_bytes_are_refused_or_decoded_within_bounds(void **state)
 {
     struct job_state job = sample_job();
     struct job_state back;
@@ -226,7 +226,7 @@ static void flipped_bytes_never_lead_astray(void **state)
     arena_release(&arena);
 }
 
-static void kinds_are_told_apart(void **state)
+static void kinds_are_distinguished(void **state)
 {
     (void)state;
     assert_int_equal(codec_kind_of(SLICE("J\001")), CODEC_JOB);
@@ -421,7 +421,7 @@ static void in_layout_1_the_server_is_that_of_the_address(void **state)
 }
 
 // An entry that a later version wrote is said to be that, not damaged; none is written but in the newest layout.
-static void a_layout_that_is_not_known_is_answered_with_a_sentence(void **state)
+static void a_layout_that_is_not_known_is_refused_with_a_message(void **state)
 {
     struct job_state job = sample_job();
     struct run_state run;
@@ -473,7 +473,7 @@ static void the_note_of_a_run_keeps_what_late_jobs_and_ends_need(void **state)
     assert_int_equal(back.completed_received, at - at % NS_PER_SECOND);
 }
 
-static void the_note_of_a_job_tells_its_end_and_what_it_waited_for(void **state)
+static void the_note_of_a_job_has_its_end_and_what_it_waited_for(void **state)
 {
     uint8_t bytes[STORE_JOB_NOTE_SIZE];
     uint8_t waited[STORE_WAITED_JOB_NOTE_SIZE];
@@ -513,15 +513,15 @@ int main(void)
         cmocka_unit_test(a_run_survives_the_way_through_bytes),
         cmocka_unit_test(a_note_of_something_closed_is_small),
         cmocka_unit_test(bytes_cut_short_or_too_long_are_damage),
-        cmocka_unit_test(flipped_bytes_never_lead_astray),
-        cmocka_unit_test(kinds_are_told_apart),
+        cmocka_unit_test(flipped_bytes_are_refused_or_decoded_within_bounds),
+        cmocka_unit_test(kinds_are_distinguished),
         cmocka_unit_test(what_an_older_layout_lacks_is_not_known_and_the_rest_is_kept),
         cmocka_unit_test(an_older_layout_is_upgraded_by_being_written),
         cmocka_unit_test(each_layout_has_a_row_for_what_it_added),
         cmocka_unit_test(in_layout_1_the_server_is_that_of_the_address),
-        cmocka_unit_test(a_layout_that_is_not_known_is_answered_with_a_sentence),
+        cmocka_unit_test(a_layout_that_is_not_known_is_refused_with_a_message),
         cmocka_unit_test(the_note_of_a_run_keeps_what_late_jobs_and_ends_need),
-        cmocka_unit_test(the_note_of_a_job_tells_its_end_and_what_it_waited_for),
+        cmocka_unit_test(the_note_of_a_job_has_its_end_and_what_it_waited_for),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -260,7 +260,7 @@ static struct ending use_in_a_process(struct fixture *fixture)
     return run_in_a_process(fixture, use_store);
 }
 
-static void what_lmdb_does_to_the_map_for_a_damaged_page_ends_with_words(void **state)
+static void a_fault_in_the_map_from_a_damaged_page_ends_with_a_message(void **state)
 {
     fill(*state);
     struct ending ending = run_in_a_process(*state, write_into_the_map);
@@ -268,7 +268,7 @@ static void what_lmdb_does_to_the_map_for_a_damaged_page_ends_with_words(void **
     assert_non_null(strstr(ending.words, "the store is damaged"));
 }
 
-static void a_file_cut_short_anywhere_is_refused_with_words(void **state)
+static void a_file_cut_short_anywhere_is_refused_with_a_message(void **state)
 {
     struct fixture *fixture = *state;
     struct stat status;
@@ -313,7 +313,7 @@ static void a_file_that_lacks_only_free_pages_is_opened(void **state)
     assert_int_equal(use_in_a_process(fixture).status, 0);
 }
 
-static void pages_of_garbage_are_refused_with_words(void **state)
+static void pages_of_garbage_are_refused_with_a_message(void **state)
 {
     struct fixture *fixture = *state;
     struct stat status;
@@ -410,15 +410,16 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_whole_file_is_opened, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(
-            what_lmdb_does_to_the_map_for_a_damaged_page_ends_with_words, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_fault_in_the_map_from_a_damaged_page_ends_with_a_message,
+                                        set_up, tear_down),
         cmocka_unit_test_setup_teardown(opening_a_larger_store_reads_hardly_more, set_up,
                                         tear_down),
-        cmocka_unit_test_setup_teardown(a_file_cut_short_anywhere_is_refused_with_words, set_up,
+        cmocka_unit_test_setup_teardown(a_file_cut_short_anywhere_is_refused_with_a_message, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_file_that_lacks_only_free_pages_is_opened, set_up,
                                         tear_down),
-        cmocka_unit_test_setup_teardown(pages_of_garbage_are_refused_with_words, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(pages_of_garbage_are_refused_with_a_message, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(bytes_that_changed_never_end_in_a_signal, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(what_is_no_database_is_refused, set_up, tear_down),

@@ -229,7 +229,7 @@ static void an_older_store_is_counted_in_pieces_while_letters_come_and_go(void *
     store_abort(place->transaction);
 }
 
-static void letters_that_an_older_version_took_away_are_noticed(void **state)
+static void letters_that_an_older_version_removed_are_noticed(void **state)
 {
     uint8_t key[8] = {0};
     (void)state;
@@ -249,7 +249,7 @@ static void letters_that_an_older_version_took_away_are_noticed(void **state)
 
 // --- limits ------------------------------------------------------------------------------------------------
 
-static void beyond_the_size_the_oldest_go_and_within_it_all_stay(void **state)
+static void beyond_the_size_the_oldest_are_dropped_and_within_it_all_stay(void **state)
 {
     uint64_t sequences[10];
     (void)state;
@@ -271,7 +271,7 @@ static void beyond_the_size_the_oldest_go_and_within_it_all_stay(void **state)
     commit();
 }
 
-static void too_old_ones_go_wherever_they_lie(void **state)
+static void letters_that_are_too_old_are_dropped_wherever_they_are(void **state)
 {
     const struct store_shed_limits limits = {
         .age_max = NS_PER_DAY, .may_judge_age = true, .max = ALL};
@@ -297,7 +297,7 @@ static void too_old_ones_go_wherever_they_lie(void **state)
     commit();
 }
 
-static void one_that_was_buried_in_the_future_is_as_old_as_the_time_since_it_was_seen(void **state)
+static void a_letter_from_the_future_ages_from_the_time_when_it_was_seen(void **state)
 {
     const struct store_shed_limits limits = {
         .age_max = NS_PER_DAY, .may_judge_age = true, .max = ALL};
@@ -319,7 +319,7 @@ static void one_that_was_buried_in_the_future_is_as_old_as_the_time_since_it_was
     commit();
 }
 
-static void the_record_leaves_with_its_letter_unless_the_history_shows_it(void **state)
+static void the_record_is_deleted_with_its_letter_unless_it_is_in_the_history(void **state)
 {
     const struct store_shed_limits limits = {.bytes_max = 1, .before = NOW, .max = ALL};
     size_t dropped;
@@ -339,7 +339,7 @@ static void the_record_leaves_with_its_letter_unless_the_history_shows_it(void *
 
 // --- requeue -----------------------------------------------------------------------------------------------
 
-static void no_more_is_requeued_than_may_wait(void **state)
+static void no_more_is_requeued_than_the_outbox_may_hold(void **state)
 {
     bool is_full;
     (void)state;
@@ -360,7 +360,7 @@ static void no_more_is_requeued_than_may_wait(void **state)
     commit();
 }
 
-static void one_that_is_larger_than_what_may_wait_goes_alone(void **state)
+static void a_letter_larger_than_the_limit_of_the_outbox_is_requeued_alone(void **state)
 {
     bool is_full;
     (void)state;
@@ -380,13 +380,13 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(the_size_of_all_is_exact_whatever_happens_to_them),
         TEST(an_older_store_is_counted_in_pieces_while_letters_come_and_go),
-        TEST(letters_that_an_older_version_took_away_are_noticed),
-        TEST(beyond_the_size_the_oldest_go_and_within_it_all_stay),
-        TEST(too_old_ones_go_wherever_they_lie),
-        TEST(one_that_was_buried_in_the_future_is_as_old_as_the_time_since_it_was_seen),
-        TEST(the_record_leaves_with_its_letter_unless_the_history_shows_it),
-        TEST(no_more_is_requeued_than_may_wait),
-        TEST(one_that_is_larger_than_what_may_wait_goes_alone),
+        TEST(letters_that_an_older_version_removed_are_noticed),
+        TEST(beyond_the_size_the_oldest_are_dropped_and_within_it_all_stay),
+        TEST(letters_that_are_too_old_are_dropped_wherever_they_are),
+        TEST(a_letter_from_the_future_ages_from_the_time_when_it_was_seen),
+        TEST(the_record_is_deleted_with_its_letter_unless_it_is_in_the_history),
+        TEST(no_more_is_requeued_than_the_outbox_may_hold),
+        TEST(a_letter_larger_than_the_limit_of_the_outbox_is_requeued_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -291,7 +291,7 @@ static struct store_key key_of(uint64_t id, uint8_t trace)
     return key;
 }
 
-static void jobs_and_runs_are_told_apart_and_keep_what_they_say(void **state)
+static void notes_of_jobs_and_runs_are_distinct_and_keep_their_payload(void **state)
 {
     struct fixture *fixture = *state;
     struct store_key key = key_of(UINT64_C(33714470481), 1);
@@ -441,7 +441,7 @@ static void run_steps(struct fixture *fixture, timestamp_ns *now, int steps)
     commit(fixture, transaction);
 }
 
-static void all_is_known_that_a_naive_model_knows(void **state)
+static void notes_agree_with_a_naive_model(void **state)
 {
     struct fixture *fixture = *state;
     timestamp_ns now = NOW;
@@ -497,7 +497,7 @@ static void a_clock_that_is_set_back_forgets_nothing(void **state)
     assert_true(remember(fixture, &delivery, NOW));
 }
 
-// The clock of a machine without a battery: a year back until the network tells the time.
+// The clock of a machine without a battery: a year behind until the time is set from the network.
 static void a_clock_that_was_a_year_back_for_a_while_forgets_nothing(void **state)
 {
     struct fixture *fixture = *state;
@@ -745,7 +745,7 @@ static void put_raw(struct fixture *fixture, const char *tag, size_t key_len, ui
     reopen(fixture);
 }
 
-static void a_damaged_block_is_dropped_and_the_rest_goes_on(void **state)
+static void a_damaged_block_is_dropped_and_the_rest_is_used(void **state)
 {
     struct fixture *fixture = *state;
     struct store_delivery before = delivery_of(1, NOW), after = delivery_of(2, NOW + NS_PER_SECOND);
@@ -768,7 +768,7 @@ static void a_damaged_block_is_dropped_and_the_rest_goes_on(void **state)
 }
 
 // The block before it is in use at that time.
-static void a_damaged_block_takes_nothing_with_it(void **state)
+static void a_damaged_block_does_not_affect_its_neighbours(void **state)
 {
     struct fixture *fixture = *state;
     log_configure(LOG_ERROR + 1, LOG_FORMAT_TEXT);
@@ -830,9 +830,9 @@ int main(void)
         TEST(a_guid_with_a_thousand_bodies_is_known),
         TEST(what_an_aborted_transaction_remembered_is_not_known),
         TEST(a_changed_linger_finds_what_the_old_one_remembered),
-        TEST(jobs_and_runs_are_told_apart_and_keep_what_they_say),
+        TEST(notes_of_jobs_and_runs_are_distinct_and_keep_their_payload),
         TEST(each_kind_is_kept_for_its_own_time),
-        TEST(all_is_known_that_a_naive_model_knows),
+        TEST(notes_agree_with_a_naive_model),
         TEST(notes_of_a_clock_that_was_a_year_ahead_are_forgotten_in_time),
         TEST(a_clock_that_is_set_back_forgets_nothing),
         TEST(a_clock_that_was_a_year_back_for_a_while_forgets_nothing),
@@ -841,8 +841,8 @@ int main(void)
         TEST(sheds_are_counted_by_the_hour),
         TEST(a_tool_reads_a_store_of_version_1_and_a_daemon_makes_it_version_2),
         TEST(what_version_1_remembered_is_known_until_it_is_over),
-        TEST(a_damaged_block_is_dropped_and_the_rest_goes_on),
-        TEST(a_damaged_block_takes_nothing_with_it),
+        TEST(a_damaged_block_is_dropped_and_the_rest_is_used),
+        TEST(a_damaged_block_does_not_affect_its_neighbours),
         TEST(notes_of_a_kind_that_is_not_known_are_left_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

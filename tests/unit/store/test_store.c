@@ -114,7 +114,7 @@ static void the_size_of_the_outbox_is_there_after_reopening(void **state)
     store_abort(transaction);
 }
 
-static void an_aborted_transaction_leaves_nothing(void **state)
+static void an_aborted_transaction_stores_nothing(void **state)
 {
     struct fixture *fixture = *state;
     struct store_key key = key_of(1, 1);
@@ -235,7 +235,7 @@ static void dead_letters_are_kept_with_their_reason_and_can_be_requeued(void **s
     commit(fixture, transaction);
 }
 
-static void a_note_of_the_quarantine_goes_with_its_record(void **state)
+static void a_mark_of_the_quarantine_is_removed_with_its_record(void **state)
 {
     struct fixture *fixture = *state;
     struct store_key key = key_of(1, 1);
@@ -302,7 +302,7 @@ static void history_has_the_newest_record_of_each_span(void **state)
     commit(fixture, transaction);
 }
 
-static void expiry_steps_over_what_must_stay_and_comes_back(void **state)
+static void expiry_skips_what_must_stay_and_returns_to_it(void **state)
 {
     struct fixture *fixture = *state;
     struct store_key key = key_of(1, 1);
@@ -332,7 +332,7 @@ static void expiry_steps_over_what_must_stay_and_comes_back(void **state)
     commit(fixture, transaction);
 }
 
-static void a_second_daemon_is_refused_and_told_who_holds_it(void **state)
+static void a_second_daemon_is_refused_with_the_process_that_holds_the_store(void **state)
 {
     struct fixture *fixture = *state;
     char holder[32];
@@ -368,7 +368,7 @@ static void assert_finds_no_store(struct fixture *fixture, const char *folder, e
     assert_non_null(strstr(fixture->error.message, folder));
 }
 
-static void whoever_finds_no_store_in_a_folder_makes_no_file_there(void **state)
+static void a_tool_that_finds_no_store_creates_no_file(void **state)
 {
     struct fixture *fixture = *state;
     struct temp_folder folder;
@@ -395,7 +395,7 @@ static const char *lock_path(const struct fixture *fixture, char path[600])
     return path;
 }
 
-static void a_reader_makes_no_table_of_readers_and_takes_its_place_in_one_that_comes(void **state)
+static void a_reader_creates_no_table_of_readers_and_joins_one_that_is_created_later(void **state)
 {
     struct fixture *fixture = *state;
     struct store *reader;
@@ -434,7 +434,7 @@ static void a_reader_makes_no_table_of_readers_and_takes_its_place_in_one_that_c
     store_close(reader);
 }
 
-static void a_full_store_says_so_and_has_room_again_after_expiry(void **state)
+static void a_full_store_is_reported_and_has_room_again_after_expiry(void **state)
 {
     struct fixture *fixture = *state;
     static char body[65536];
@@ -472,19 +472,19 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_committed_state_is_there_after_reopening),
         TEST(the_size_of_the_outbox_is_there_after_reopening),
-        TEST(an_aborted_transaction_leaves_nothing),
+        TEST(an_aborted_transaction_stores_nothing),
         TEST(spans_of_a_trace_lie_together),
         TEST(deadlines_come_in_order_of_time),
         TEST(records_leave_the_outbox_only_when_settled_or_buried),
         TEST(dead_letters_are_kept_with_their_reason_and_can_be_requeued),
-        TEST(a_note_of_the_quarantine_goes_with_its_record),
+        TEST(a_mark_of_the_quarantine_is_removed_with_its_record),
         TEST(history_has_the_newest_record_of_each_span),
-        TEST(expiry_steps_over_what_must_stay_and_comes_back),
-        TEST(a_second_daemon_is_refused_and_told_who_holds_it),
+        TEST(expiry_skips_what_must_stay_and_returns_to_it),
+        TEST(a_second_daemon_is_refused_with_the_process_that_holds_the_store),
         TEST(a_tool_finds_no_store_where_there_is_none),
-        TEST(whoever_finds_no_store_in_a_folder_makes_no_file_there),
-        TEST(a_reader_makes_no_table_of_readers_and_takes_its_place_in_one_that_comes),
-        TEST(a_full_store_says_so_and_has_room_again_after_expiry),
+        TEST(a_tool_that_finds_no_store_creates_no_file),
+        TEST(a_reader_creates_no_table_of_readers_and_joins_one_that_is_created_later),
+        TEST(a_full_store_is_reported_and_has_room_again_after_expiry),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,4 @@
-// The versions of a store and of what is in it: newer ones are refused, older ones are told.
+// The versions of a store and of its records: newer ones are refused, older ones are reported.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -145,7 +145,7 @@ static void put_states(struct fixture *fixture, const char *layouts)
     assert_int_equal(store_commit(transaction, &fixture->error), ERROR_NONE);
 }
 
-static void a_start_tells_what_is_of_older_versions(void **state)
+static void a_start_reports_what_is_of_older_versions(void **state)
 {
     struct fixture *fixture = *state;
     char text[STORE_FOUND_TEXT_SIZE];
@@ -172,7 +172,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(another_format_version_is_refused_with_advice),
         TEST(a_store_with_records_of_a_newer_layout_is_refused_with_advice),
-        TEST(a_start_tells_what_is_of_older_versions),
+        TEST(a_start_reports_what_is_of_older_versions),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
