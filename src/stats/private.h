@@ -143,9 +143,4 @@ void bytes_write_text(struct byte_writer *writer, struct slice text);
 void bytes_put_be64(uint8_t *bytes, uint64_t value);
 uint64_t bytes_get_be64(const void *bytes);
 
-static inline struct slice slice_of_bytes(const void *bytes, size_t len)
-{
-    return (struct slice){.data = bytes, .len = len};
-}
-
 #endif

@@ -181,8 +181,9 @@ static enum error_code count_again(struct store_transaction *transaction, struct
     struct slice data;
     enum error_code code;
     *totals = (struct totals){0};
-    while ((code = lmdb_seek(transaction, DATABASE_SET_ASIDE, key, sizeof key, &found, &data,
-                             "count what was set aside", error)) == ERROR_NONE) {
+    while ((code = lmdb_seek(&(struct lmdb_op){transaction, DATABASE_SET_ASIDE,
+                                               "count what was set aside", error},
+                             slice_of_bytes(key, sizeof key), &found, &data)) == ERROR_NONE) {
         if (found.len == SEQUENCE_SIZE)
             totals->last_number = lmdb_get_be64(found.data);
         totals->bytes += data.len;
@@ -200,7 +201,8 @@ static enum error_code read_totals(struct store_transaction *transaction, struct
     struct slice found;
     *totals = (struct totals){0};
     enum error_code code =
-        lmdb_get(transaction, DATABASE_META, "set_aside", 9, &found, "read totals", error);
+        lmdb_get(&(struct lmdb_op){transaction, DATABASE_META, "read totals", error},
+                 SLICE("set_aside"), &found);
     if (code == ERROR_NOT_FOUND)
         return ERROR_NONE;
     if (code != ERROR_NONE)
@@ -222,8 +224,8 @@ static enum error_code write_totals(struct store_transaction *transaction,
     lmdb_put_be64(bytes + 8, totals->bytes);
     lmdb_put_be64(bytes + 16, totals->count);
     lmdb_put_be64(bytes + 24, totals->dropped);
-    return lmdb_put(transaction, DATABASE_META, "set_aside", 9, bytes, sizeof bytes, "write totals",
-                    error);
+    return lmdb_put(&(struct lmdb_op){transaction, DATABASE_META, "write totals", error},
+                    SLICE("set_aside"), slice_of_bytes(bytes, sizeof bytes));
 }
 
 // --- writing ---------------------------------------------------------------------------------------------
@@ -250,16 +252,18 @@ static enum error_code trim(struct store_transaction *transaction, struct totals
         uint8_t key[STORE_TABLE_KEY_MAX];
         struct slice found;
         struct slice data;
-        enum error_code code = lmdb_seek(transaction, DATABASE_SET_ASIDE, lowest, sizeof lowest,
-                                         &found, &data, "drop what was set aside", error);
+        enum error_code code = lmdb_seek(
+            &(struct lmdb_op){transaction, DATABASE_SET_ASIDE, "drop what was set aside", error},
+            slice_of_bytes(lowest, sizeof lowest), &found, &data);
         if (code != ERROR_NONE)
             return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
         size_t key_len = found.len;
         memcpy(key, found.data, key_len);
         totals->bytes -= data.len < totals->bytes ? data.len : totals->bytes;
         totals->dropped++;
-        code = lmdb_delete(transaction, DATABASE_SET_ASIDE, key, key_len, "drop what was set aside",
-                           error);
+        code = lmdb_delete(
+            &(struct lmdb_op){transaction, DATABASE_SET_ASIDE, "drop what was set aside", error},
+            slice_of_bytes(key, key_len));
         if (code != ERROR_NONE)
             return code;
     }
@@ -299,8 +303,9 @@ static enum error_code write_set_aside(struct store_transaction *transaction, ui
     if (value.len > 0)
         memcpy(entry + at, value.data, value.len);
     lmdb_put_be64(number_bytes, number);
-    enum error_code code = lmdb_put(transaction, DATABASE_SET_ASIDE, number_bytes,
-                                    sizeof number_bytes, entry, *entry_size, "set aside", error);
+    enum error_code code = lmdb_put(
+        &(struct lmdb_op){transaction, DATABASE_SET_ASIDE, "set aside", error},
+        slice_of_bytes(number_bytes, sizeof number_bytes), slice_of_bytes(entry, *entry_size));
     memory_free(entry);
     return code;
 }
@@ -349,8 +354,9 @@ enum error_code lmdb_set_aside(struct store_transaction *transaction, enum datab
     if (!lmdb_has_database(transaction->store, DATABASE_SET_ASIDE)) // a tool with an older store
         return error_set(error, ERROR_CORRUPT, "store: an entry of %s is damaged: %.*s",
                          lmdb_database_name(database), SLICE_ARGS(reason));
-    enum error_code code = lmdb_get(transaction, database, key_bytes, key_len, &found,
-                                    "read what is set aside", error);
+    enum error_code code =
+        lmdb_get(&(struct lmdb_op){transaction, database, "read what is set aside", error},
+                 slice_of_bytes(key_bytes, key_len), &found);
     // It was found just before: the tree is damaged, and would return it again and again.
     if (code == ERROR_NOT_FOUND)
         return error_set(error, ERROR_CORRUPT, "store: set aside: keys are out of order");
@@ -367,7 +373,8 @@ enum error_code lmdb_set_aside(struct store_transaction *transaction, enum datab
                 (struct slice){copy, len}, found.len, reason, error);
     memory_free(copy);
     if (code == ERROR_NONE)
-        code = lmdb_delete(transaction, database, key_bytes, key_len, "set aside", error);
+        code = lmdb_delete(&(struct lmdb_op){transaction, database, "set aside", error},
+                           slice_of_bytes(key_bytes, key_len));
     return code;
 }
 
@@ -441,8 +448,9 @@ enum error_code store_seek_set_aside(struct store_transaction *transaction, uint
     if (!lmdb_has_database(transaction->store, DATABASE_SET_ASIDE))
         return ERROR_NOT_FOUND;
     lmdb_put_be64(key, *number);
-    enum error_code code = lmdb_seek(transaction, DATABASE_SET_ASIDE, key, sizeof key, &found,
-                                     &data, "seek what was set aside", error);
+    enum error_code code = lmdb_seek(
+        &(struct lmdb_op){transaction, DATABASE_SET_ASIDE, "seek what was set aside", error},
+        slice_of_bytes(key, sizeof key), &found, &data);
     if (code != ERROR_NONE)
         return code;
     read_entry(found, data, entry);
@@ -496,87 +504,79 @@ bool lmdb_value_has_shape(enum database database, size_t data_len)
     return has_shape(database, shapes[database].key_len, data_len);
 }
 
-static enum error_code set_misshapen_aside(struct store_transaction *transaction,
-                                           enum database database, struct slice key,
-                                           size_t data_len, struct error *error)
+static enum error_code set_misshapen_aside(const struct lmdb_op *op, struct slice key,
+                                           size_t data_len)
 {
     char reason[96];
     int len =
         snprintf(reason, sizeof reason, "key of %zu bytes, value of %zu bytes", key.len, data_len);
-    return lmdb_set_aside(transaction, database, key, (struct slice){reason, (size_t)len}, error);
+    return lmdb_set_aside(op->transaction, op->database, key, (struct slice){reason, (size_t)len},
+                          op->error);
 }
 
-// Readers do not write: they skip to the next entry with a valid shape.
-static enum error_code seek_reading(struct store_transaction *transaction, enum database database,
-                                    MDB_val k, MDB_cursor_op first, MDB_cursor_op next,
-                                    struct slice *found_key, struct slice *data, const char *what,
-                                    struct error *error)
+// Readers do not write: they skip to the next entry with a valid shape, or to the one before if `is_last`.
+static enum error_code seek_reading(const struct lmdb_op *op, struct slice key, bool is_last,
+                                    struct slice *found_key, struct slice *data)
 {
+    const MDB_dbi database = op->transaction->store->databases[op->database];
     MDB_cursor *cursor;
+    MDB_val k = lmdb_value(key);
     MDB_val v = {0};
-    int code = mdb_cursor_open(transaction->txn, transaction->store->databases[database], &cursor);
-    if (code != MDB_SUCCESS)
-        return lmdb_error(code, what, error);
-    code = mdb_cursor_get(cursor, &k, &v, first);
-    while (code == MDB_SUCCESS && !has_shape(database, k.mv_size, v.mv_size)) {
+    enum error_code opened = lmdb_open_cursor(op, &cursor);
+    if (opened != ERROR_NONE)
+        return opened;
+    int code = mdb_cursor_get(cursor, &k, &v, is_last ? MDB_LAST : MDB_SET_RANGE);
+    while (code == MDB_SUCCESS && !has_shape(op->database, k.mv_size, v.mv_size)) {
         MDB_val passed = k;
-        store_note_unreadable(transaction);
-        code = mdb_cursor_get(cursor, &k, &v, next);
+        store_note_unreadable(op->transaction);
+        code = mdb_cursor_get(cursor, &k, &v, is_last ? MDB_PREV : MDB_NEXT);
         // A damaged tree may return an earlier entry and cause an endless loop.
-        int order = mdb_cmp(transaction->txn, transaction->store->databases[database], &passed, &k);
-        if (code == MDB_SUCCESS && (next == MDB_NEXT ? order >= 0 : order <= 0))
+        int order = mdb_cmp(op->transaction->txn, database, &passed, &k);
+        if (code == MDB_SUCCESS && (is_last ? order <= 0 : order >= 0))
             code = MDB_CORRUPTED;
     }
     mdb_cursor_close(cursor);
-    *found_key = (struct slice){k.mv_data, k.mv_size};
-    *data = (struct slice){v.mv_data, v.mv_size};
-    return lmdb_error(code, what, error);
+    *found_key = lmdb_slice(k);
+    *data = lmdb_slice(v);
+    return lmdb_error(code, op->what, op->error);
 }
 
-enum error_code lmdb_seek_sound(struct store_transaction *transaction, enum database database,
-                                const void *key, size_t key_len, struct slice *found_key,
-                                struct slice *data, const char *what, struct error *error)
+enum error_code lmdb_seek_sound(const struct lmdb_op *op, struct slice key, struct slice *found_key,
+                                struct slice *data)
 {
     enum error_code code;
-    while ((code = lmdb_seek(transaction, database, key, key_len, found_key, data, what, error)) ==
-               ERROR_NONE &&
-           !has_shape(database, found_key->len, data->len)) {
-        if (!transaction->is_write)
-            return seek_reading(transaction, database,
-                                (MDB_val){.mv_size = key_len, .mv_data = (void *)(uintptr_t)key},
-                                MDB_SET_RANGE, MDB_NEXT, found_key, data, what, error);
-        code = set_misshapen_aside(transaction, database, *found_key, data->len, error);
+    while ((code = lmdb_seek(op, key, found_key, data)) == ERROR_NONE &&
+           !has_shape(op->database, found_key->len, data->len)) {
+        if (!op->transaction->is_write)
+            return seek_reading(op, key, false, found_key, data);
+        code = set_misshapen_aside(op, *found_key, data->len);
         if (code != ERROR_NONE)
             return code;
     }
     return code;
 }
 
-enum error_code lmdb_last_sound(struct store_transaction *transaction, enum database database,
-                                struct slice *found_key, struct slice *data, const char *what,
-                                struct error *error)
+enum error_code lmdb_last_sound(const struct lmdb_op *op, struct slice *found_key,
+                                struct slice *data)
 {
     for (;;) {
         MDB_cursor *cursor;
         MDB_val k = {0};
         MDB_val v = {0};
-        if (!transaction->is_write)
-            return seek_reading(transaction, database, k, MDB_LAST, MDB_PREV, found_key, data, what,
-                                error);
-        int code =
-            mdb_cursor_open(transaction->txn, transaction->store->databases[database], &cursor);
-        if (code == MDB_SUCCESS) {
-            code = mdb_cursor_get(cursor, &k, &v, MDB_LAST);
-            mdb_cursor_close(cursor);
-        }
-        *found_key = (struct slice){k.mv_data, k.mv_size};
-        *data = (struct slice){v.mv_data, v.mv_size};
+        if (!op->transaction->is_write)
+            return seek_reading(op, SLICE_EMPTY, true, found_key, data);
+        enum error_code opened = lmdb_open_cursor(op, &cursor);
+        if (opened != ERROR_NONE)
+            return opened;
+        int code = mdb_cursor_get(cursor, &k, &v, MDB_LAST);
+        mdb_cursor_close(cursor);
+        *found_key = lmdb_slice(k);
+        *data = lmdb_slice(v);
         if (code != MDB_SUCCESS)
-            return lmdb_error(code, what, error);
-        if (has_shape(database, found_key->len, data->len))
+            return lmdb_error(code, op->what, op->error);
+        if (has_shape(op->database, found_key->len, data->len))
             return ERROR_NONE;
-        enum error_code set_aside =
-            set_misshapen_aside(transaction, database, *found_key, data->len, error);
+        enum error_code set_aside = set_misshapen_aside(op, *found_key, data->len);
         if (set_aside != ERROR_NONE)
             return set_aside;
     }

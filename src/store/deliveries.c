@@ -46,8 +46,9 @@ static enum error_code load_slices(struct store_transaction *transaction, enum d
     while (slices->count < SLICES_MAX) {
         struct slice found;
         struct slice data;
-        enum error_code code = lmdb_seek(transaction, database, key, prefix_len + TIME_SIZE, &found,
-                                         &data, "read deliveries", error);
+        enum error_code code =
+            lmdb_seek(&(struct lmdb_op){transaction, database, "read deliveries", error},
+                      slice_of_bytes(key, prefix_len + TIME_SIZE), &found, &data);
         if (code == ERROR_NOT_FOUND ||
             (code == ERROR_NONE && memcmp(found.data, prefix, prefix_len) != 0))
             break;
@@ -97,8 +98,9 @@ static enum error_code find_in_old_table(struct store_transaction *transaction,
         struct slice found;
         lmdb_put_be64(key, (uint64_t)slices->starts[i - 1]);
         memcpy(key + TIME_SIZE, delivery->old_digest, STORE_OLD_DIGEST_SIZE);
-        enum error_code code = lmdb_get(transaction, DATABASE_DELIVERIES, key, sizeof key, &found,
-                                        "get delivery", error);
+        enum error_code code =
+            lmdb_get(&(struct lmdb_op){transaction, DATABASE_DELIVERIES, "get delivery", error},
+                     slice_of_bytes(key, sizeof key), &found);
         *is_found = code == ERROR_NONE;
         if (code != ERROR_NOT_FOUND)
             return code;
@@ -247,8 +249,9 @@ enum error_code deliveries_oldest_old(struct store_transaction *transaction, tim
     const uint8_t lowest[1] = {0};
     struct slice found;
     struct slice data;
-    enum error_code code = lmdb_seek(transaction, DATABASE_DELIVERIES, lowest, sizeof lowest,
-                                     &found, &data, "read deliveries", error);
+    enum error_code code =
+        lmdb_seek(&(struct lmdb_op){transaction, DATABASE_DELIVERIES, "read deliveries", error},
+                  slice_of_bytes(lowest, sizeof lowest), &found, &data);
     *oldest = TIMESTAMP_UNKNOWN;
     if (code == ERROR_NONE && found.len >= TIME_SIZE)
         *oldest = (timestamp_ns)lmdb_get_be64(found.data);

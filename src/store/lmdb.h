@@ -108,17 +108,45 @@ static inline bool lmdb_has_database(const struct store *store, enum database da
 
 void lmdb_put_be64(uint8_t *bytes, uint64_t value);
 uint64_t lmdb_get_be64(const void *bytes);
-void lmdb_put_key(uint8_t bytes[KEY_SIZE], const struct store_key *key);
+// Both write `bytes` and return them, as a key.
+struct slice lmdb_put_key(uint8_t bytes[KEY_SIZE], const struct store_key *key);
+struct slice lmdb_put_sequence(uint8_t bytes[SEQUENCE_SIZE], uint64_t sequence);
 void lmdb_get_key(const void *bytes, struct store_key *key);
 
 // Maps LMDB's code, with LMDB's message after `what`. MDB_NOTFOUND becomes ERROR_NOT_FOUND without a message.
 enum error_code lmdb_error(int code, const char *what, struct error *error);
 
-// --- store.c ---
+static inline MDB_val lmdb_value(struct slice bytes)
+{
+    return (MDB_val){.mv_size = bytes.len, .mv_data = (void *)(uintptr_t)bytes.data};
+}
+
+static inline struct slice lmdb_slice(MDB_val value)
+{
+    return (struct slice){.data = value.mv_data, .len = value.mv_size};
+}
+
+// --- store.c: access to one database ---
+
+// What the functions below have in common.
+struct lmdb_op {
+    struct store_transaction *transaction;
+    enum database database;
+    const char *what; // begins the message of an error
+    struct error *error;
+};
+
+enum error_code lmdb_get(const struct lmdb_op *op, struct slice key, struct slice *data) MUST_CHECK;
+enum error_code lmdb_put(const struct lmdb_op *op, struct slice key, struct slice data) MUST_CHECK;
+// An absent key is no error.
+enum error_code lmdb_delete(const struct lmdb_op *op, struct slice key) MUST_CHECK;
+// The first entry whose key is not below the given one.
+enum error_code lmdb_seek(const struct lmdb_op *op, struct slice key, struct slice *found_key,
+                          struct slice *data) MUST_CHECK;
+enum error_code lmdb_open_cursor(const struct lmdb_op *op, MDB_cursor **cursor) MUST_CHECK;
 
 uint64_t lmdb_count_entries(struct store_transaction *transaction, enum database database);
-
-// --- records.c ---
+const char *lmdb_database_name(enum database database);
 
 // --- records.c: dead letters ---
 
@@ -136,15 +164,12 @@ enum error_code lmdb_set_aside(struct store_transaction *transaction, enum datab
                                struct error *error) MUST_CHECK;
 // Like lmdb_seek(), and the last entry, for spans, deadlines, records, outbox, dead or history. Entries whose lengths
 // do not fit the database are set aside in write transactions, and skipped by readers.
-enum error_code lmdb_seek_sound(struct store_transaction *transaction, enum database database,
-                                const void *key, size_t key_len, struct slice *found_key,
-                                struct slice *data, const char *what,
-                                struct error *error) MUST_CHECK;
-enum error_code lmdb_last_sound(struct store_transaction *transaction, enum database database,
-                                struct slice *found_key, struct slice *data, const char *what,
-                                struct error *error) MUST_CHECK;
+enum error_code lmdb_seek_sound(const struct lmdb_op *op, struct slice key, struct slice *found_key,
+                                struct slice *data) MUST_CHECK;
+enum error_code lmdb_last_sound(const struct lmdb_op *op, struct slice *found_key,
+                                struct slice *data) MUST_CHECK;
 bool lmdb_value_has_shape(enum database database, size_t data_len);
-const char *lmdb_database_name(enum database database);
+
 // --- deliveries.c ---
 
 // Reads the list of slices. Once at the start, and after an aborted transaction.
@@ -177,21 +202,5 @@ enum error_code versions_check(struct store_transaction *transaction, bool is_da
 
 // False: a page that `run` needed cannot be read; it was aborted halfway. Only for code that reads.
 bool sigbus_try(void (*run)(void *context), void *context) MUST_CHECK;
-
-// Shortcuts for one database. `data` NULL means an empty value.
-enum error_code lmdb_get(struct store_transaction *transaction, enum database database,
-                         const void *key, size_t key_len, struct slice *data, const char *what,
-                         struct error *error) MUST_CHECK;
-enum error_code lmdb_put(struct store_transaction *transaction, enum database database,
-                         const void *key, size_t key_len, const void *data, size_t data_len,
-                         const char *what, struct error *error) MUST_CHECK;
-// An absent key is no error.
-enum error_code lmdb_delete(struct store_transaction *transaction, enum database database,
-                            const void *key, size_t key_len, const char *what,
-                            struct error *error) MUST_CHECK;
-// The first entry whose key is not below the given one.
-enum error_code lmdb_seek(struct store_transaction *transaction, enum database database,
-                          const void *key, size_t key_len, struct slice *found_key,
-                          struct slice *data, const char *what, struct error *error) MUST_CHECK;
 
 #endif

@@ -129,8 +129,9 @@ static enum error_code write_block(struct store_transaction *transaction, struct
     put_be32(value + 4, block->oldest);
     memcpy(value + NOTE_HEADER_BYTES, block->entries, size);
     block->is_dirty = false;
-    return lmdb_put(transaction, DATABASE_NOTES, key, make_key(key, block->kind, block->first),
-                    value, NOTE_HEADER_BYTES + size, "write notes", error);
+    return lmdb_put(&(struct lmdb_op){transaction, DATABASE_NOTES, "write notes", error},
+                    slice_of_bytes(key, make_key(key, block->kind, block->first)),
+                    slice_of_bytes(value, NOTE_HEADER_BYTES + size));
 }
 
 static enum error_code damaged(struct error *error)
@@ -336,7 +337,8 @@ static enum error_code drop_damaged(struct store_transaction *transaction, const
              "taken for new");
     if (key[0] == (uint8_t)note_kinds[STORE_NOTE_UNTIMED_DELIVERY].tag)
         transaction->store->has_slices = false;
-    return lmdb_delete(transaction, DATABASE_NOTES, key, len, "drop damaged notes", error);
+    return lmdb_delete(&(struct lmdb_op){transaction, DATABASE_NOTES, "drop damaged notes", error},
+                       slice_of_bytes(key, len));
 }
 
 static enum error_code read_by_cursor(struct store_transaction *transaction, enum store_note kind,
@@ -577,8 +579,9 @@ struct cursor_block {
 static enum error_code seek_block(struct store_transaction *transaction, const uint8_t *key,
                                   size_t len, struct cursor_block *found, struct error *error)
 {
-    enum error_code code = lmdb_seek(transaction, DATABASE_NOTES, key, len, &found->key,
-                                     &found->value, "seek notes", error);
+    enum error_code code =
+        lmdb_seek(&(struct lmdb_op){transaction, DATABASE_NOTES, "seek notes", error},
+                  slice_of_bytes(key, len), &found->key, &found->value);
     if (code != ERROR_NONE)
         return code;
     found->kind = kind_of_key(found->key);
@@ -612,8 +615,8 @@ static enum error_code delete_block(struct store_transaction *transaction,
     transaction->notes_changed = true;
     if (block->kind == STORE_NOTE_UNTIMED_DELIVERY)
         transaction->store->has_slices = false;
-    return lmdb_delete(transaction, DATABASE_NOTES, block->key_bytes, block->key_len,
-                       "forget notes", error);
+    return lmdb_delete(&(struct lmdb_op){transaction, DATABASE_NOTES, "forget notes", error},
+                       slice_of_bytes(block->key_bytes, block->key_len));
 }
 
 static bool is_block_expired(const struct cursor_block *block, timestamp_ns now,
@@ -749,8 +752,8 @@ static enum error_code pack(struct store_transaction *transaction, const struct 
     block.oldest = block.oldest < next.oldest ? block.oldest : next.oldest;
     code = write_block(transaction, &block, error);
     if (code == ERROR_NONE)
-        code = lmdb_delete(transaction, DATABASE_NOTES, behind.key_bytes, behind.key_len,
-                           "pack notes", error);
+        code = lmdb_delete(&(struct lmdb_op){transaction, DATABASE_NOTES, "pack notes", error},
+                           slice_of_bytes(behind.key_bytes, behind.key_len));
     *is_again = moved == next.count;
     if (code != ERROR_NONE || *is_again)
         return code;

@@ -37,8 +37,9 @@ static enum error_code repair_sequence(struct store_transaction *transaction, st
     for (;;) {
         struct slice found;
         struct slice data;
-        enum error_code code = lmdb_last_sound(transaction, DATABASE_RECORDS, &found, &data,
-                                               "seek last record", error);
+        enum error_code code = lmdb_last_sound(
+            &(struct lmdb_op){transaction, DATABASE_RECORDS, "seek last record", error}, &found,
+            &data);
         if (code == ERROR_NOT_FOUND) {
             transaction->sequence = 1;
             return ERROR_NONE;
@@ -91,8 +92,8 @@ static enum error_code store_put_in_outbox(struct store_transaction *transaction
                                       (uint8_t)(size >> 8), (uint8_t)size};
     transaction->outbox_bytes += size;
     transaction->outbox_changed = true;
-    return lmdb_put(transaction, DATABASE_OUTBOX, key, sizeof key, bytes, sizeof bytes,
-                    "put in outbox", error);
+    return lmdb_put(&(struct lmdb_op){transaction, DATABASE_OUTBOX, "put in outbox", error},
+                    slice_of_bytes(key, sizeof key), slice_of_bytes(bytes, sizeof bytes));
 }
 
 enum error_code store_add_record(struct store_transaction *transaction, const struct store_key *key,
@@ -109,8 +110,9 @@ enum error_code store_add_record(struct store_transaction *transaction, const st
         return code;
     lmdb_put_key(key_bytes, key);
     put_sequence(sequence_bytes, *sequence);
-    return lmdb_put(transaction, DATABASE_HISTORY, key_bytes, sizeof key_bytes, sequence_bytes,
-                    sizeof sequence_bytes, "put in history", error);
+    return lmdb_put(&(struct lmdb_op){transaction, DATABASE_HISTORY, "put in history", error},
+                    slice_of_bytes(key_bytes, sizeof key_bytes),
+                    slice_of_bytes(sequence_bytes, sizeof sequence_bytes));
 }
 
 static void unpack_record(uint64_t sequence, struct slice bytes, struct store_record *record)
@@ -142,7 +144,8 @@ enum error_code store_get_record(struct store_transaction *transaction, uint64_t
     struct slice bytes;
     put_sequence(key, sequence);
     enum error_code code =
-        lmdb_get(transaction, DATABASE_RECORDS, key, sizeof key, &bytes, "get record", error);
+        lmdb_get(&(struct lmdb_op){transaction, DATABASE_RECORDS, "get record", error},
+                 slice_of_bytes(key, sizeof key), &bytes);
     if (code != ERROR_NONE)
         return code;
     if (!lmdb_value_has_shape(DATABASE_RECORDS, bytes.len))
@@ -160,8 +163,8 @@ static enum error_code store_seek_sequence(struct store_transaction *transaction
     uint8_t key[SEQUENCE_SIZE];
     struct slice found;
     put_sequence(key, *sequence);
-    enum error_code code =
-        lmdb_seek_sound(transaction, database, key, sizeof key, &found, data, what, error);
+    enum error_code code = lmdb_seek_sound(&(struct lmdb_op){transaction, database, what, error},
+                                           slice_of_bytes(key, sizeof key), &found, data);
     if (code == ERROR_NONE)
         *sequence = lmdb_get_be64(found.data);
     return code;
@@ -222,7 +225,8 @@ enum error_code store_settle_record(struct store_transaction *transaction, uint6
         if (code != ERROR_NONE && code != ERROR_NOT_FOUND)
             return code;
     }
-    code = lmdb_delete(transaction, DATABASE_OUTBOX, key, sizeof key, "settle record", error);
+    code = lmdb_delete(&(struct lmdb_op){transaction, DATABASE_OUTBOX, "settle record", error},
+                       slice_of_bytes(key, sizeof key));
     if (code == ERROR_NONE && is_empty(transaction, DATABASE_OUTBOX))
         transaction->outbox_bytes = 0; // reset any effect of a damaged size or sum
     return code;
@@ -324,8 +328,9 @@ enum error_code store_seek_history(struct store_transaction *transaction, struct
     struct slice found;
     struct slice data;
     lmdb_put_key(bytes, key);
-    enum error_code code = lmdb_seek_sound(transaction, DATABASE_HISTORY, bytes, sizeof bytes,
-                                           &found, &data, "seek history", error);
+    enum error_code code =
+        lmdb_seek_sound(&(struct lmdb_op){transaction, DATABASE_HISTORY, "seek history", error},
+                        slice_of_bytes(bytes, sizeof bytes), &found, &data);
     if (code != ERROR_NONE)
         return code;
     lmdb_get_key(found.data, key);
@@ -340,8 +345,9 @@ enum error_code store_newest_record(struct store_transaction *transaction,
     uint8_t bytes[KEY_SIZE];
     struct slice data;
     lmdb_put_key(bytes, key);
-    enum error_code code = lmdb_get(transaction, DATABASE_HISTORY, bytes, sizeof bytes, &data,
-                                    "look into history", error);
+    enum error_code code =
+        lmdb_get(&(struct lmdb_op){transaction, DATABASE_HISTORY, "look into history", error},
+                 slice_of_bytes(bytes, sizeof bytes), &data);
     if (code == ERROR_NONE && data.len != SEQUENCE_SIZE) {
         store_note_unreadable(transaction);
         return ERROR_NOT_FOUND;
@@ -360,10 +366,12 @@ static enum error_code is_needed(struct store_transaction *transaction, uint64_t
     struct slice data;
     put_sequence(key, sequence);
     enum error_code code =
-        lmdb_get(transaction, DATABASE_OUTBOX, key, sizeof key, &data, "look into outbox", error);
+        lmdb_get(&(struct lmdb_op){transaction, DATABASE_OUTBOX, "look into outbox", error},
+                 slice_of_bytes(key, sizeof key), &data);
     if (code == ERROR_NOT_FOUND)
-        code = lmdb_get(transaction, DATABASE_DEAD, key, sizeof key, &data,
-                        "look into dead letters", error);
+        code =
+            lmdb_get(&(struct lmdb_op){transaction, DATABASE_DEAD, "look into dead letters", error},
+                     slice_of_bytes(key, sizeof key), &data);
     *needed = code == ERROR_NONE;
     return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
 }
@@ -377,17 +385,19 @@ static enum error_code store_drop_record(struct store_transaction *transaction,
     struct slice newest;
     put_sequence(sequence_bytes, record->sequence);
     lmdb_put_key(key_bytes, &record->key);
-    enum error_code code = lmdb_get(transaction, DATABASE_HISTORY, key_bytes, sizeof key_bytes,
-                                    &newest, "look into history", error);
+    enum error_code code =
+        lmdb_get(&(struct lmdb_op){transaction, DATABASE_HISTORY, "look into history", error},
+                 slice_of_bytes(key_bytes, sizeof key_bytes), &newest);
     bool is_newest = code == ERROR_NONE && newest.len == SEQUENCE_SIZE &&
                      memcmp(newest.data, sequence_bytes, SEQUENCE_SIZE) == 0;
     if (is_newest)
-        code = lmdb_delete(transaction, DATABASE_HISTORY, key_bytes, sizeof key_bytes,
-                           "drop from history", error);
+        code = lmdb_delete(
+            &(struct lmdb_op){transaction, DATABASE_HISTORY, "drop from history", error},
+            slice_of_bytes(key_bytes, sizeof key_bytes));
     if (code != ERROR_NONE && code != ERROR_NOT_FOUND)
         return code;
-    return lmdb_delete(transaction, DATABASE_RECORDS, sequence_bytes, sizeof sequence_bytes,
-                       "drop record", error);
+    return lmdb_delete(&(struct lmdb_op){transaction, DATABASE_RECORDS, "drop record", error},
+                       slice_of_bytes(sequence_bytes, sizeof sequence_bytes));
 }
 
 static enum error_code seek_record(struct store_transaction *transaction, uint64_t *sequence,
@@ -470,28 +480,31 @@ static enum error_code move_record(struct store_transaction *transaction, uint64
     uint8_t key_bytes[KEY_SIZE];
     struct slice found;
     put_sequence(sequence_bytes, sequence);
-    enum error_code code = lmdb_get(transaction, DATABASE_RECORDS, sequence_bytes,
-                                    sizeof sequence_bytes, &found, "get record", error);
+    enum error_code code =
+        lmdb_get(&(struct lmdb_op){transaction, DATABASE_RECORDS, "get record", error},
+                 slice_of_bytes(sequence_bytes, sizeof sequence_bytes), &found);
     if (code == ERROR_NONE && lmdb_value_has_shape(DATABASE_RECORDS, found.len)) {
         uint8_t *copy = memory_allocate(found.len); // LMDB must not get a pointer into its map
         if (copy == NULL)
             return error_set(error, ERROR_MEMORY, "move a record: out of memory");
         memcpy(copy, found.data, found.len);
         lmdb_put_key(copy + TIME_SIZE, to);
-        code = lmdb_put(transaction, DATABASE_RECORDS, sequence_bytes, sizeof sequence_bytes, copy,
-                        found.len, "put record", error);
+        code = lmdb_put(&(struct lmdb_op){transaction, DATABASE_RECORDS, "put record", error},
+                        slice_of_bytes(sequence_bytes, sizeof sequence_bytes),
+                        slice_of_bytes(copy, found.len));
         memory_free(copy);
     }
     if (code != ERROR_NONE && code != ERROR_NOT_FOUND)
         return code;
     lmdb_put_key(key_bytes, from);
-    code = lmdb_delete(transaction, DATABASE_HISTORY, key_bytes, sizeof key_bytes,
-                       "drop from history", error);
+    code = lmdb_delete(&(struct lmdb_op){transaction, DATABASE_HISTORY, "drop from history", error},
+                       slice_of_bytes(key_bytes, sizeof key_bytes));
     if (code != ERROR_NONE)
         return code;
     lmdb_put_key(key_bytes, to);
-    return lmdb_put(transaction, DATABASE_HISTORY, key_bytes, sizeof key_bytes, sequence_bytes,
-                    sizeof sequence_bytes, "put in history", error);
+    return lmdb_put(&(struct lmdb_op){transaction, DATABASE_HISTORY, "put in history", error},
+                    slice_of_bytes(key_bytes, sizeof key_bytes),
+                    slice_of_bytes(sequence_bytes, sizeof sequence_bytes));
 }
 
 enum error_code store_move_records(struct store_transaction *transaction,
@@ -529,7 +542,8 @@ enum error_code store_read_dead_sum(struct store_transaction *transaction, struc
     if (transaction->store->databases[DATABASE_META] == 0)
         return ERROR_NONE; // the first transaction, which creates the databases
     enum error_code code =
-        lmdb_get(transaction, DATABASE_META, "dead", 4, &found, "read size of dead letters", error);
+        lmdb_get(&(struct lmdb_op){transaction, DATABASE_META, "read size of dead letters", error},
+                 SLICE("dead"), &found);
     if (code == ERROR_NOT_FOUND)
         return ERROR_NONE;
     if (code == ERROR_NONE && found.len == SUM_SIZE)
@@ -547,8 +561,9 @@ enum error_code store_write_dead_sum(struct store_transaction *transaction, stru
     lmdb_put_be64(bytes, transaction->dead.bytes);
     lmdb_put_be64(bytes + SEQUENCE_SIZE, transaction->dead.letters);
     lmdb_put_be64(bytes + 2 * SEQUENCE_SIZE, transaction->dead.below);
-    return lmdb_put(transaction, DATABASE_META, "dead", 4, bytes, sizeof bytes,
-                    "write size of dead letters", error);
+    return lmdb_put(
+        &(struct lmdb_op){transaction, DATABASE_META, "write size of dead letters", error},
+        SLICE("dead"), slice_of_bytes(bytes, sizeof bytes));
 }
 
 static void set_sum(struct store_transaction *transaction, struct dead_sum sum)
@@ -642,8 +657,8 @@ static enum error_code put_letter(struct store_transaction *transaction, uint64_
     lmdb_put_be64(value, (uint64_t)at);
     if (len > 0)
         memcpy(value + TIME_SIZE, reason.data, len);
-    return lmdb_put(transaction, DATABASE_DEAD, key, sizeof key, value, TIME_SIZE + len,
-                    "bury record", error);
+    return lmdb_put(&(struct lmdb_op){transaction, DATABASE_DEAD, "bury record", error},
+                    slice_of_bytes(key, sizeof key), slice_of_bytes(value, TIME_SIZE + len));
 }
 
 static enum error_code delete_letter(struct store_transaction *transaction, uint64_t sequence,
@@ -652,7 +667,8 @@ static enum error_code delete_letter(struct store_transaction *transaction, uint
     uint8_t key[SEQUENCE_SIZE];
     lmdb_put_be64(key, sequence);
     uncount_letter(transaction, sequence, size);
-    return lmdb_delete(transaction, DATABASE_DEAD, key, sizeof key, "remove dead letter", error);
+    return lmdb_delete(&(struct lmdb_op){transaction, DATABASE_DEAD, "remove dead letter", error},
+                       slice_of_bytes(key, sizeof key));
 }
 
 static bool is_dead(struct store_transaction *transaction, uint64_t sequence, enum error_code *code,

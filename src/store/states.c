@@ -6,25 +6,24 @@ enum error_code store_get_span(struct store_transaction *transaction, const stru
                                struct slice *state, struct error *error)
 {
     uint8_t bytes[KEY_SIZE];
-    lmdb_put_key(bytes, key);
-    return lmdb_get(transaction, DATABASE_SPANS, bytes, sizeof bytes, state, "get span", error);
+    return lmdb_get(&(struct lmdb_op){transaction, DATABASE_SPANS, "get span", error},
+                    lmdb_put_key(bytes, key), state);
 }
 
 enum error_code store_put_span(struct store_transaction *transaction, const struct store_key *key,
                                struct slice state, struct error *error)
 {
     uint8_t bytes[KEY_SIZE];
-    lmdb_put_key(bytes, key);
-    return lmdb_put(transaction, DATABASE_SPANS, bytes, sizeof bytes, state.data, state.len,
-                    "put span", error);
+    return lmdb_put(&(struct lmdb_op){transaction, DATABASE_SPANS, "put span", error},
+                    lmdb_put_key(bytes, key), state);
 }
 
 enum error_code store_delete_span(struct store_transaction *transaction,
                                   const struct store_key *key, struct error *error)
 {
     uint8_t bytes[KEY_SIZE];
-    lmdb_put_key(bytes, key);
-    return lmdb_delete(transaction, DATABASE_SPANS, bytes, sizeof bytes, "delete span", error);
+    return lmdb_delete(&(struct lmdb_op){transaction, DATABASE_SPANS, "delete span", error},
+                       lmdb_put_key(bytes, key));
 }
 
 enum error_code store_seek_span(struct store_transaction *transaction, struct store_key *key,
@@ -32,9 +31,9 @@ enum error_code store_seek_span(struct store_transaction *transaction, struct st
 {
     uint8_t bytes[KEY_SIZE];
     struct slice found;
-    lmdb_put_key(bytes, key);
-    enum error_code code = lmdb_seek_sound(transaction, DATABASE_SPANS, bytes, sizeof bytes, &found,
-                                           state, "seek span", error);
+    enum error_code code =
+        lmdb_seek_sound(&(struct lmdb_op){transaction, DATABASE_SPANS, "seek span", error},
+                        lmdb_put_key(bytes, key), &found, state);
     if (code == ERROR_NONE)
         lmdb_get_key(found.data, key);
     return code;
@@ -58,20 +57,20 @@ void store_key_increment(struct store_key *key)
     lmdb_get_key(bytes, key);
 }
 
-static void put_deadline_key(uint8_t bytes[TIME_SIZE + KEY_SIZE], timestamp_ns at,
-                             const struct store_key *key)
+static struct slice put_deadline_key(uint8_t bytes[TIME_SIZE + KEY_SIZE], timestamp_ns at,
+                                     const struct store_key *key)
 {
     lmdb_put_be64(bytes, (uint64_t)at);
     lmdb_put_key(bytes + TIME_SIZE, key);
+    return slice_of_bytes(bytes, TIME_SIZE + KEY_SIZE);
 }
 
 enum error_code store_put_deadline(struct store_transaction *transaction, timestamp_ns at,
                                    const struct store_key *key, struct error *error)
 {
     uint8_t bytes[TIME_SIZE + KEY_SIZE];
-    put_deadline_key(bytes, at, key);
-    return lmdb_put(transaction, DATABASE_DEADLINES, bytes, sizeof bytes, NULL, 0, "put deadline",
-                    error);
+    return lmdb_put(&(struct lmdb_op){transaction, DATABASE_DEADLINES, "put deadline", error},
+                    put_deadline_key(bytes, at, key), SLICE_EMPTY);
 }
 
 enum error_code store_has_deadline(struct store_transaction *transaction, timestamp_ns at,
@@ -79,9 +78,9 @@ enum error_code store_has_deadline(struct store_transaction *transaction, timest
 {
     uint8_t bytes[TIME_SIZE + KEY_SIZE];
     struct slice unused;
-    put_deadline_key(bytes, at, key);
-    enum error_code code = lmdb_get(transaction, DATABASE_DEADLINES, bytes, sizeof bytes, &unused,
-                                    "get deadline", error);
+    enum error_code code =
+        lmdb_get(&(struct lmdb_op){transaction, DATABASE_DEADLINES, "get deadline", error},
+                 put_deadline_key(bytes, at, key), &unused);
     *is_there = code == ERROR_NONE;
     return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
 }
@@ -90,9 +89,8 @@ enum error_code store_delete_deadline(struct store_transaction *transaction, tim
                                       const struct store_key *key, struct error *error)
 {
     uint8_t bytes[TIME_SIZE + KEY_SIZE];
-    put_deadline_key(bytes, at, key);
-    return lmdb_delete(transaction, DATABASE_DEADLINES, bytes, sizeof bytes, "delete deadline",
-                       error);
+    return lmdb_delete(&(struct lmdb_op){transaction, DATABASE_DEADLINES, "delete deadline", error},
+                       put_deadline_key(bytes, at, key));
 }
 
 static void read_deadline(struct slice found, timestamp_ns *at, struct store_key *key)
@@ -107,8 +105,9 @@ enum error_code store_first_deadline(struct store_transaction *transaction, time
     const uint8_t lowest[1] = {0};
     struct slice found;
     struct slice data;
-    enum error_code code = lmdb_seek_sound(transaction, DATABASE_DEADLINES, lowest, sizeof lowest,
-                                           &found, &data, "seek deadline", error);
+    enum error_code code =
+        lmdb_seek_sound(&(struct lmdb_op){transaction, DATABASE_DEADLINES, "seek deadline", error},
+                        slice_of_bytes(lowest, sizeof lowest), &found, &data);
     if (code == ERROR_NONE)
         read_deadline(found, at, key);
     return code;
@@ -119,8 +118,9 @@ enum error_code store_last_deadline(struct store_transaction *transaction, times
 {
     struct slice found;
     struct slice data;
-    enum error_code code = lmdb_last_sound(transaction, DATABASE_DEADLINES, &found, &data,
-                                           "seek last deadline", error);
+    enum error_code code = lmdb_last_sound(
+        &(struct lmdb_op){transaction, DATABASE_DEADLINES, "seek last deadline", error}, &found,
+        &data);
     if (code == ERROR_NONE)
         read_deadline(found, at, key);
     return code;

@@ -1,6 +1,7 @@
 // The store: LMDB, transactions, opening and closing, handling of a damaged map.
 #include "ghatrace/store/store.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -166,10 +167,17 @@ uint64_t lmdb_get_be64(const void *bytes)
     return value;
 }
 
-void lmdb_put_key(uint8_t bytes[KEY_SIZE], const struct store_key *key)
+struct slice lmdb_put_key(uint8_t bytes[KEY_SIZE], const struct store_key *key)
 {
     memcpy(bytes, key->trace.bytes, TRACE_ID_SIZE);
     memcpy(bytes + TRACE_ID_SIZE, key->span.bytes, SPAN_ID_SIZE);
+    return slice_of_bytes(bytes, KEY_SIZE);
+}
+
+struct slice lmdb_put_sequence(uint8_t bytes[SEQUENCE_SIZE], uint64_t sequence)
+{
+    lmdb_put_be64(bytes, sequence);
+    return slice_of_bytes(bytes, SEQUENCE_SIZE);
 }
 
 void lmdb_get_key(const void *bytes, struct store_key *key)
@@ -216,64 +224,60 @@ enum error_code lmdb_error(int code, const char *what, struct error *error)
     return error_set(error, code_of(code), "store: %s: %s", what, mdb_strerror(code));
 }
 
-static MDB_val value_of(const void *data, size_t len)
+static MDB_dbi handle_of(const struct lmdb_op *op)
 {
-    return (MDB_val){.mv_size = len, .mv_data = (void *)(uintptr_t)data};
+    return op->transaction->store->databases[op->database];
 }
 
-static struct slice slice_of(MDB_val value)
+enum error_code lmdb_get(const struct lmdb_op *op, struct slice key, struct slice *data)
 {
-    return (struct slice){.data = value.mv_data, .len = value.mv_size};
-}
-
-enum error_code lmdb_get(struct store_transaction *transaction, enum database database,
-                         const void *key, size_t key_len, struct slice *data, const char *what,
-                         struct error *error)
-{
-    MDB_val k = value_of(key, key_len);
+    MDB_val k = lmdb_value(key);
     MDB_val v = {0};
-    int code = mdb_get(transaction->txn, transaction->store->databases[database], &k, &v);
-    *data = slice_of(v);
-    return lmdb_error(code, what, error);
+    int code = mdb_get(op->transaction->txn, handle_of(op), &k, &v);
+    *data = lmdb_slice(v);
+    return lmdb_error(code, op->what, op->error);
 }
 
-enum error_code lmdb_put(struct store_transaction *transaction, enum database database,
-                         const void *key, size_t key_len, const void *data, size_t data_len,
-                         const char *what, struct error *error)
+enum error_code lmdb_put(const struct lmdb_op *op, struct slice key, struct slice data)
 {
-    MDB_val k = value_of(key, key_len);
-    MDB_val v = value_of(data, data_len);
-    int code = mdb_put(transaction->txn, transaction->store->databases[database], &k, &v, 0);
-    return lmdb_error(code, what, error);
+    MDB_val k = lmdb_value(key);
+    MDB_val v = lmdb_value(data);
+    assert(op->transaction->is_write);
+    int code = mdb_put(op->transaction->txn, handle_of(op), &k, &v, 0);
+    return lmdb_error(code, op->what, op->error);
 }
 
-enum error_code lmdb_delete(struct store_transaction *transaction, enum database database,
-                            const void *key, size_t key_len, const char *what, struct error *error)
+enum error_code lmdb_delete(const struct lmdb_op *op, struct slice key)
 {
-    MDB_val k = value_of(key, key_len);
-    int code = mdb_del(transaction->txn, transaction->store->databases[database], &k, NULL);
-    return code == MDB_NOTFOUND ? ERROR_NONE : lmdb_error(code, what, error);
+    MDB_val k = lmdb_value(key);
+    assert(op->transaction->is_write);
+    int code = mdb_del(op->transaction->txn, handle_of(op), &k, NULL);
+    return code == MDB_NOTFOUND ? ERROR_NONE : lmdb_error(code, op->what, op->error);
 }
 
-enum error_code lmdb_seek(struct store_transaction *transaction, enum database database,
-                          const void *key, size_t key_len, struct slice *found_key,
-                          struct slice *data, const char *what, struct error *error)
+enum error_code lmdb_open_cursor(const struct lmdb_op *op, MDB_cursor **cursor)
+{
+    int code = mdb_cursor_open(op->transaction->txn, handle_of(op), cursor);
+    return lmdb_error(code, op->what, op->error);
+}
+
+enum error_code lmdb_seek(const struct lmdb_op *op, struct slice key, struct slice *found_key,
+                          struct slice *data)
 {
     MDB_cursor *cursor;
-    MDB_val k = value_of(key, key_len);
+    MDB_val k = lmdb_value(key);
     MDB_val v = {0};
-    int code = mdb_cursor_open(transaction->txn, transaction->store->databases[database], &cursor);
-    if (code == MDB_SUCCESS) {
-        code = mdb_cursor_get(cursor, &k, &v, MDB_SET_RANGE);
-        mdb_cursor_close(cursor);
-    }
-    *found_key = slice_of(k);
-    *data = slice_of(v);
+    enum error_code opened = lmdb_open_cursor(op, &cursor);
+    if (opened != ERROR_NONE)
+        return opened;
+    int code = mdb_cursor_get(cursor, &k, &v, MDB_SET_RANGE);
+    mdb_cursor_close(cursor);
+    *found_key = lmdb_slice(k);
+    *data = lmdb_slice(v);
     // A damaged tree may return an earlier entry and cause an endless loop.
-    if (code == MDB_SUCCESS &&
-        slice_compare(*found_key, (struct slice){.data = key, .len = key_len}) < 0)
-        return error_set(error, ERROR_CORRUPT, "store: %s: keys are out of order", what);
-    return lmdb_error(code, what, error);
+    if (code == MDB_SUCCESS && slice_compare(*found_key, key) < 0)
+        return error_set(op->error, ERROR_CORRUPT, "store: %s: keys are out of order", op->what);
+    return lmdb_error(code, op->what, op->error);
 }
 
 // --- transactions, and the size of the environment ------------------------------------------------
@@ -300,7 +304,8 @@ static enum error_code read_sequence(struct store_transaction *transaction, stru
     if (transaction->store->databases[DATABASE_META] == 0)
         return ERROR_NONE; // the first transaction, which creates the databases
     enum error_code code =
-        lmdb_get(transaction, DATABASE_META, "sequence", 8, &found, "read sequence", error);
+        lmdb_get(&(struct lmdb_op){transaction, DATABASE_META, "read sequence", error},
+                 SLICE("sequence"), &found);
     if (code == ERROR_NOT_FOUND)
         return ERROR_NONE;
     if (code == ERROR_NONE && found.len == SEQUENCE_SIZE)
@@ -314,7 +319,8 @@ static enum error_code read_outbox_bytes(struct store_transaction *transaction, 
     if (transaction->store->databases[DATABASE_META] == 0)
         return ERROR_NONE;
     enum error_code code =
-        lmdb_get(transaction, DATABASE_META, "outbox", 6, &found, "read outbox size", error);
+        lmdb_get(&(struct lmdb_op){transaction, DATABASE_META, "read outbox size", error},
+                 SLICE("outbox"), &found);
     if (code == ERROR_NOT_FOUND)
         return ERROR_NONE;
     if (code == ERROR_NONE && found.len == SEQUENCE_SIZE)
@@ -328,7 +334,8 @@ static enum error_code read_note_sums(struct store_transaction *transaction, str
     if (transaction->store->databases[DATABASE_META] == 0)
         return ERROR_NONE;
     enum error_code code =
-        lmdb_get(transaction, DATABASE_META, "notes", 5, &found, "read sums of notes", error);
+        lmdb_get(&(struct lmdb_op){transaction, DATABASE_META, "read sums of notes", error},
+                 SLICE("notes"), &found);
     if (code == ERROR_NOT_FOUND)
         return ERROR_NONE;
     if (code != ERROR_NONE || found.len != NOTE_SUMS * TIME_SIZE)
@@ -356,8 +363,8 @@ static enum error_code write_note_sums(struct store_transaction *transaction, st
     memcpy(sums, transaction->note_counts, sizeof transaction->note_counts);
     for (size_t i = 0; i < NOTE_SUMS; i++)
         lmdb_put_be64(bytes + i * TIME_SIZE, sums[i]);
-    return lmdb_put(transaction, DATABASE_META, "notes", 5, bytes, sizeof bytes,
-                    "write sums of notes", error);
+    return lmdb_put(&(struct lmdb_op){transaction, DATABASE_META, "write sums of notes", error},
+                    SLICE("notes"), slice_of_bytes(bytes, sizeof bytes));
 }
 
 // store_begin() without the check whether the environment is being replaced.
@@ -447,12 +454,12 @@ static enum error_code write_sums(struct store_transaction *transaction, struct 
     enum error_code code = notes_flush(transaction, error);
     lmdb_put_be64(bytes, transaction->sequence);
     if (code == ERROR_NONE && transaction->sequence_changed)
-        code = lmdb_put(transaction, DATABASE_META, "sequence", 8, bytes, sizeof bytes,
-                        "write sequence", error);
+        code = lmdb_put(&(struct lmdb_op){transaction, DATABASE_META, "write sequence", error},
+                        SLICE("sequence"), slice_of_bytes(bytes, sizeof bytes));
     lmdb_put_be64(bytes, transaction->outbox_bytes);
     if (code == ERROR_NONE && transaction->outbox_changed)
-        code = lmdb_put(transaction, DATABASE_META, "outbox", 6, bytes, sizeof bytes,
-                        "write outbox size", error);
+        code = lmdb_put(&(struct lmdb_op){transaction, DATABASE_META, "write outbox size", error},
+                        SLICE("outbox"), slice_of_bytes(bytes, sizeof bytes));
     if (code == ERROR_NONE && transaction->dead_changed)
         code = store_write_dead_sum(transaction, error);
     if (code == ERROR_NONE && transaction->notes_changed)
@@ -578,7 +585,8 @@ enum error_code store_probe(struct store_transaction *transaction, timestamp_ns 
 {
     uint8_t bytes[TIME_SIZE];
     lmdb_put_be64(bytes, (uint64_t)now);
-    return lmdb_put(transaction, DATABASE_META, "probe", 5, bytes, sizeof bytes, "probe", error);
+    return lmdb_put(&(struct lmdb_op){transaction, DATABASE_META, "probe", error}, SLICE("probe"),
+                    slice_of_bytes(bytes, sizeof bytes));
 }
 
 static unsigned long long in_mebibytes(uint64_t bytes)
@@ -782,7 +790,8 @@ static enum error_code look_for_old_keys(struct store_transaction *transaction, 
 {
     struct slice found;
     enum error_code code =
-        lmdb_get(transaction, DATABASE_META, "servers", 7, &found, "read format", error);
+        lmdb_get(&(struct lmdb_op){transaction, DATABASE_META, "read format", error},
+                 SLICE("servers"), &found);
     transaction->store->has_old_keys = code == ERROR_NOT_FOUND;
     return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
 }
@@ -853,7 +862,8 @@ static enum error_code count_outbox(struct store_transaction *transaction, struc
     uint32_t size;
     struct slice found;
     enum error_code code =
-        lmdb_get(transaction, DATABASE_META, "outbox", 6, &found, "read outbox size", error);
+        lmdb_get(&(struct lmdb_op){transaction, DATABASE_META, "read outbox size", error},
+                 SLICE("outbox"), &found);
     if (code == ERROR_NONE && found.len == SEQUENCE_SIZE)
         transaction->outbox_bytes = lmdb_get_be64(found.data);
     bool is_counted = code == ERROR_NONE && found.len == SEQUENCE_SIZE &&

@@ -22,63 +22,57 @@ static bool is_absent(const struct store_transaction *transaction, enum store_ta
     return !lmdb_has_database(transaction->store, database_of(table));
 }
 
-static struct slice slice_of(MDB_val value)
-{
-    return (struct slice){.data = value.mv_data, .len = value.mv_size};
-}
-
 enum error_code store_table_get(struct store_transaction *transaction, enum store_table table,
                                 struct slice key, struct slice *value, struct error *error)
 {
     if (is_absent(transaction, table))
         return ERROR_NOT_FOUND;
-    return lmdb_get(transaction, database_of(table), key.data, key.len, value, "get from table",
-                    error);
+    return lmdb_get(&(struct lmdb_op){transaction, database_of(table), "get from table", error},
+                    key, value);
 }
 
 enum error_code store_table_put(struct store_transaction *transaction, enum store_table table,
                                 struct slice key, struct slice value, struct error *error)
 {
-    return lmdb_put(transaction, database_of(table), key.data, key.len, value.data, value.len,
-                    "put in table", error);
+    return lmdb_put(&(struct lmdb_op){transaction, database_of(table), "put in table", error}, key,
+                    value);
 }
 
 enum error_code store_table_delete(struct store_transaction *transaction, enum store_table table,
                                    struct slice key, struct error *error)
 {
-    MDB_val k = {.mv_size = key.len, .mv_data = (void *)(uintptr_t)key.data};
+    MDB_val k = lmdb_value(key);
     MDB_dbi dbi = transaction->store->databases[database_of(table)];
     return lmdb_error(mdb_del(transaction->txn, dbi, &k, NULL), "delete from table", error);
 }
 
-static enum error_code move_cursor(struct store_transaction *transaction, enum store_table table,
-                                   struct slice key, bool is_before, struct slice *found_key,
-                                   struct slice *value, struct error *error)
+// The first entry at or after `key`, or the last before it if `is_before`.
+static enum error_code move_cursor(const struct lmdb_op *op, struct slice key, bool is_before,
+                                   struct slice *found_key, struct slice *value)
 {
     MDB_cursor *cursor;
-    MDB_val k = {.mv_size = key.len, .mv_data = (void *)(uintptr_t)key.data};
+    MDB_val k = lmdb_value(key);
     MDB_val v = {0};
-    if (is_absent(transaction, table))
+    if (!lmdb_has_database(op->transaction->store, op->database))
         return ERROR_NOT_FOUND;
-    int code = mdb_cursor_open(transaction->txn, transaction->store->databases[database_of(table)],
-                               &cursor);
-    if (code != MDB_SUCCESS)
-        return lmdb_error(code, "seek in table", error);
-    code = mdb_cursor_get(cursor, &k, &v,
-                          key.len > 0 ? MDB_SET_RANGE
-                          : is_before ? MDB_LAST
-                                      : MDB_FIRST);
+    enum error_code opened = lmdb_open_cursor(op, &cursor);
+    if (opened != ERROR_NONE)
+        return opened;
+    int code = mdb_cursor_get(cursor, &k, &v,
+                              key.len > 0 ? MDB_SET_RANGE
+                              : is_before ? MDB_LAST
+                                          : MDB_FIRST);
     if (is_before && key.len > 0)
         code = mdb_cursor_get(cursor, &k, &v, code == MDB_NOTFOUND ? MDB_LAST : MDB_PREV);
     mdb_cursor_close(cursor);
-    *found_key = slice_of(k);
-    *value = slice_of(v);
+    *found_key = lmdb_slice(k);
+    *value = lmdb_slice(v);
     if (code != MDB_SUCCESS)
-        return lmdb_error(code, "seek in table", error);
+        return lmdb_error(code, op->what, op->error);
     // A damaged tree may return an earlier entry and cause an endless loop.
     int order = key.len > 0 ? slice_compare(*found_key, key) : 0;
     if ((is_before && key.len > 0 && order >= 0) || (!is_before && order < 0))
-        return error_set(error, ERROR_CORRUPT, "store: seek in table: keys are out of order");
+        return error_set(op->error, ERROR_CORRUPT, "store: %s: keys are out of order", op->what);
     return ERROR_NONE;
 }
 
@@ -86,7 +80,8 @@ enum error_code store_table_seek(struct store_transaction *transaction, enum sto
                                  struct slice key, struct slice *found_key, struct slice *value,
                                  struct error *error)
 {
-    return move_cursor(transaction, table, key, false, found_key, value, error);
+    const struct lmdb_op op = {transaction, database_of(table), "seek in table", error};
+    return move_cursor(&op, key, false, found_key, value);
 }
 
 enum error_code store_table_seek_before(struct store_transaction *transaction,
@@ -94,7 +89,8 @@ enum error_code store_table_seek_before(struct store_transaction *transaction,
                                         struct slice *found_key, struct slice *value,
                                         struct error *error)
 {
-    return move_cursor(transaction, table, key, true, found_key, value, error);
+    const struct lmdb_op op = {transaction, database_of(table), "seek in table", error};
+    return move_cursor(&op, key, true, found_key, value);
 }
 
 uint64_t store_table_count(struct store_transaction *transaction, enum store_table table)
@@ -149,10 +145,10 @@ enum error_code store_table_next(struct store_walk *walk, struct slice *found_ke
     walk->next = MDB_NEXT;
     // A damaged tree may return an earlier entry and cause an endless loop.
     if (code == MDB_SUCCESS && !is_first &&
-        slice_compare(slice_of(walk->key), slice_of(before)) <= 0)
+        slice_compare(lmdb_slice(walk->key), lmdb_slice(before)) <= 0)
         return error_set(error, ERROR_CORRUPT, "store: walk table: keys are out of order");
-    *found_key = slice_of(walk->key);
-    *value = slice_of(v);
+    *found_key = lmdb_slice(walk->key);
+    *value = lmdb_slice(v);
     return lmdb_error(code, "walk table", error);
 }
 

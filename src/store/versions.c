@@ -34,8 +34,8 @@ struct layouts {
 static enum error_code write_format(struct store_transaction *transaction, struct error *error)
 {
     const uint8_t ours[FORMAT_SIZE] = {0, 0, 0, STORE_FORMAT_VERSION};
-    return lmdb_put(transaction, DATABASE_META, "format", 6, ours, sizeof ours, "write format",
-                    error);
+    return lmdb_put(&(struct lmdb_op){transaction, DATABASE_META, "write format", error},
+                    SLICE("format"), slice_of_bytes(ours, sizeof ours));
 }
 
 // `*version` is 0 if there is none.
@@ -45,7 +45,8 @@ static enum error_code read_format(struct store_transaction *transaction, uint32
     struct slice found;
     *version = 0;
     enum error_code code =
-        lmdb_get(transaction, DATABASE_META, "format", 6, &found, "read format", error);
+        lmdb_get(&(struct lmdb_op){transaction, DATABASE_META, "read format", error},
+                 SLICE("format"), &found);
     if (code != ERROR_NONE)
         return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
     for (size_t i = 0; i < found.len && found.len == FORMAT_SIZE; i++)
@@ -117,7 +118,8 @@ static enum error_code read_layouts(struct store_transaction *transaction, struc
     for (int i = 0; i < STORE_KIND_COUNT; i++)
         layouts->first[i] = layouts->newest[i] = kinds[i].oldest;
     enum error_code code =
-        lmdb_get(transaction, DATABASE_META, "layouts", 7, &found, "read layouts", error);
+        lmdb_get(&(struct lmdb_op){transaction, DATABASE_META, "read layouts", error},
+                 SLICE("layouts"), &found);
     if (code == ERROR_NOT_FOUND || (code == ERROR_NONE && !is_sound(found)))
         return ERROR_NONE;
     for (size_t at = SUM_SIZE; code == ERROR_NONE && at + LAYOUT_SIZE <= found.len;
@@ -147,8 +149,8 @@ static enum error_code write_layouts(struct store_transaction *transaction,
     uint32_t sum = sum_of(bytes + SUM_SIZE, sizeof bytes - SUM_SIZE);
     for (int i = SUM_SIZE - 1; i >= 0; i--, sum >>= 8)
         bytes[i] = (uint8_t)sum;
-    return lmdb_put(transaction, DATABASE_META, "layouts", 7, bytes, sizeof bytes, "write layouts",
-                    error);
+    return lmdb_put(&(struct lmdb_op){transaction, DATABASE_META, "write layouts", error},
+                    SLICE("layouts"), slice_of_bytes(bytes, sizeof bytes));
 }
 
 // --- what is found at startup ---------------------------------------------------------------------
@@ -199,7 +201,8 @@ static enum error_code write_new(struct store_transaction *transaction, struct e
         layouts.first[i] = kinds[i].newest;
     enum error_code code = write_format(transaction, error);
     if (code == ERROR_NONE)
-        code = lmdb_put(transaction, DATABASE_META, "servers", 7, NULL, 0, "write format", error);
+        code = lmdb_put(&(struct lmdb_op){transaction, DATABASE_META, "write format", error},
+                        SLICE("servers"), SLICE_EMPTY);
     return code == ERROR_NONE ? write_layouts(transaction, &layouts, error) : code;
 }
 

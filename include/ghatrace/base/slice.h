@@ -23,6 +23,11 @@ static inline struct slice slice_from_string(const char *text)
     return (struct slice){.data = text, .len = text != NULL ? strlen(text) : 0};
 }
 
+static inline struct slice slice_of_bytes(const void *bytes, size_t len)
+{
+    return (struct slice){.data = bytes, .len = len};
+}
+
 static inline bool slice_equals(struct slice a, struct slice b)
 {
     return a.len == b.len && (a.len == 0 || memcmp(a.data, b.data, a.len) == 0);
