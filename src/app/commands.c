@@ -200,20 +200,17 @@ const struct command command_inspect = {
 
 struct requeue {
     struct store *store;
-    uint64_t outbox_max; // limit in bytes, including what is put back
-    uint64_t sequence;   // where to continue
-    size_t total;        // committed, also when a later slice fails
-    bool is_full;
+    struct store_requeue letters;
+    size_t total; // committed, also when a later slice fails
 };
 
-static enum error_code requeue_slice(struct requeue *requeue, size_t *count, struct error *error)
+static enum error_code requeue_slice(struct requeue *requeue, struct error *error)
 {
     struct store_transaction *transaction;
     enum error_code code = store_begin(requeue->store, true, &transaction, error);
     if (code != ERROR_NONE)
         return code;
-    code = store_requeue_dead_letters(transaction, &requeue->sequence, REQUEUE_SLICE,
-                                      requeue->outbox_max, count, &requeue->is_full, error);
+    code = store_requeue_dead_letters(transaction, &requeue->letters, error);
     if (code != ERROR_NONE) {
         store_abort(transaction);
         return code;
@@ -223,13 +220,12 @@ static enum error_code requeue_slice(struct requeue *requeue, size_t *count, str
 
 static enum error_code requeue_all(struct requeue *requeue, struct error *error)
 {
-    size_t count = 0;
     do {
-        enum error_code code = requeue_slice(requeue, &count, error);
+        enum error_code code = requeue_slice(requeue, error);
         if (code != ERROR_NONE)
             return code;
-        requeue->total += count;
-    } while (count > 0 && !requeue->is_full);
+        requeue->total += requeue->letters.count;
+    } while (requeue->letters.count > 0 && !requeue->letters.is_full);
     return ERROR_NONE;
 }
 
@@ -249,19 +245,19 @@ static enum error_code count_letters(struct store *store, uint64_t *letters, str
 static int run_requeue(struct cli_args *cli_args)
 {
     struct config config;
-    struct requeue requeue = {0};
+    struct requeue requeue = {.letters.max = REQUEUE_SLICE};
     struct error error;
     uint64_t left = 0;
     int status = store_tool_open_for_writing(cli_args, &config, &requeue.store);
     if (status != EXIT_OK)
         return status;
-    requeue.outbox_max = config.engine.outbox_max / REQUEUE_SHARE;
+    requeue.letters.outbox_max = config.engine.outbox_max / REQUEUE_SHARE;
     enum error_code code = requeue_all(&requeue, &error);
-    if (code == ERROR_NONE && requeue.is_full)
+    if (code == ERROR_NONE && requeue.letters.is_full)
         code = count_letters(requeue.store, &left, &error);
     printf("%zu dead letter%s put back into the outbox\n", requeue.total,
            requeue.total == 1 ? "" : "s");
-    if (code == ERROR_NONE && requeue.is_full)
+    if (code == ERROR_NONE && requeue.letters.is_full)
         code = error_set(&error, ERROR_FULL,
                          "%llu more stay: half of outbox-max-size is in use; run this again when "
                          "the collector has taken what waits",

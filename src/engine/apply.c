@@ -482,13 +482,11 @@ static enum error_code store_record(struct engine_work *work, struct store_trans
                                     struct record_place *place, struct slice bytes,
                                     struct error *error)
 {
-    struct store_key key = *place->key;
-    uint64_t sequence;
+    struct store_record record = {.finished_at = place->now, .key = *place->key, .body = bytes};
     if (place->parts > 0)
-        key.span = stored_span_of_part(&place->key->span, place->parts);
+        record.key.span = stored_span_of_part(&place->key->span, place->parts);
     place->parts++;
-    enum error_code code =
-        store_add_record(transaction, &key, place->now, bytes, work->to_outbox, &sequence, error);
+    enum error_code code = store_add_record(transaction, &record, work->to_outbox, error);
     work->counted.records += code == ERROR_NONE ? 1 : 0;
     work->written_bytes += bytes.len;
     return code;

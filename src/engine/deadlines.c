@@ -440,10 +440,11 @@ static enum error_code drop_dead_letters(struct engine *engine,
         .for_room = is_tight && store_has_expired_all(transaction),
         .before = end_of_history(engine, now, is_tight),
         .max = max,
+        .now = now,
     };
     bool has_more;
     enum error_code code = store_shed_dead_letters(
-        transaction, &limits, now, engine->work.counted.dead_letters_dropped, &has_more, error);
+        transaction, &limits, engine->work.counted.dead_letters_dropped, &has_more, error);
     *has_leftovers |= has_more;
     return code;
 }

@@ -1,4 +1,6 @@
 // Records that wait to be exported, the history, dead letters.
+#include <assert.h>
+
 #include "ghatrace/base/memory.h"
 #include "ghatrace/store/table.h"
 #include "lmdb.h"
@@ -8,21 +10,17 @@
 #define RECORD_HEADER_SIZE (TIME_SIZE + KEY_SIZE)
 #define SIZE_SIZE 4
 #define REASON_MAX 512
+// A larger sequence is damaged; no store reaches it.
+#define SEQUENCE_END (UINT64_MAX - UINT32_MAX)
 // How far to look ahead from a record with an impossible time.
 #define LOOK_AHEAD 16
-
-static void put_sequence(uint8_t bytes[SEQUENCE_SIZE], uint64_t sequence)
-{
-    lmdb_put_be64(bytes, sequence);
-}
 
 // Sequences only increase, so the record is appended; and it is written in place.
 static int put_last(struct store_transaction *transaction, uint64_t sequence, size_t size,
                     uint8_t **bytes)
 {
-    uint8_t sequence_bytes[SEQUENCE_SIZE];
-    put_sequence(sequence_bytes, sequence);
-    MDB_val k = {.mv_size = sizeof sequence_bytes, .mv_data = sequence_bytes};
+    uint8_t key[SEQUENCE_SIZE];
+    MDB_val k = lmdb_value(lmdb_put_sequence(key, sequence));
     MDB_val v = {.mv_size = size};
     int code = mdb_put(transaction->txn, transaction->store->databases[DATABASE_RECORDS], &k, &v,
                        MDB_RESERVE | MDB_APPEND);
@@ -47,7 +45,7 @@ static enum error_code repair_sequence(struct store_transaction *transaction, st
         if (code != ERROR_NONE)
             return code;
         uint64_t last = lmdb_get_be64(found.data);
-        if (last < UINT64_MAX - UINT32_MAX) {
+        if (last < SEQUENCE_END) {
             transaction->sequence = last + 1;
             return ERROR_NONE;
         }
@@ -58,61 +56,58 @@ static enum error_code repair_sequence(struct store_transaction *transaction, st
     }
 }
 
-static enum error_code append_new_record(struct store_transaction *transaction, uint64_t *sequence,
-                                         const struct store_key *key, timestamp_ns finished_at,
-                                         struct slice body, struct error *error)
+// Sets the sequence of the record.
+static enum error_code append_new_record(struct store_transaction *transaction,
+                                         struct store_record *record, struct error *error)
 {
+    const size_t size = RECORD_HEADER_SIZE + record->body.len;
     uint8_t *bytes = NULL;
     int code = MDB_KEYEXIST;
-    if (transaction->sequence < UINT64_MAX - UINT32_MAX) {
-        *sequence = ++transaction->sequence;
-        code = put_last(transaction, *sequence, RECORD_HEADER_SIZE + body.len, &bytes);
+    assert(transaction->is_write);
+    if (transaction->sequence < SEQUENCE_END) {
+        record->sequence = ++transaction->sequence;
+        code = put_last(transaction, record->sequence, size, &bytes);
     }
     if (code == MDB_KEYEXIST) {
-        enum error_code healed = repair_sequence(transaction, error);
-        if (healed != ERROR_NONE)
-            return healed;
-        *sequence = transaction->sequence;
-        code = put_last(transaction, *sequence, RECORD_HEADER_SIZE + body.len, &bytes);
+        enum error_code repaired = repair_sequence(transaction, error);
+        if (repaired != ERROR_NONE)
+            return repaired;
+        record->sequence = transaction->sequence;
+        code = put_last(transaction, record->sequence, size, &bytes);
     }
     if (code != MDB_SUCCESS)
         return lmdb_error(code, "put record", error);
-    lmdb_put_be64(bytes, (uint64_t)finished_at);
-    lmdb_put_key(bytes + TIME_SIZE, key);
-    memcpy(bytes + RECORD_HEADER_SIZE, body.data, body.len);
+    lmdb_put_be64(bytes, (uint64_t)record->finished_at);
+    lmdb_put_key(bytes + TIME_SIZE, &record->key);
+    memcpy(bytes + RECORD_HEADER_SIZE, record->body.data, record->body.len);
     return ERROR_NONE;
 }
 
-static enum error_code store_put_in_outbox(struct store_transaction *transaction, uint64_t sequence,
-                                           size_t size, struct error *error)
+static enum error_code put_in_outbox(struct store_transaction *transaction, uint64_t sequence,
+                                     size_t size, struct error *error)
 {
     uint8_t key[SEQUENCE_SIZE];
-    put_sequence(key, sequence);
     const uint8_t bytes[SIZE_SIZE] = {(uint8_t)(size >> 24), (uint8_t)(size >> 16),
                                       (uint8_t)(size >> 8), (uint8_t)size};
     transaction->outbox_bytes += size;
     transaction->outbox_changed = true;
     return lmdb_put(&(struct lmdb_op){transaction, DATABASE_OUTBOX, "put in outbox", error},
-                    slice_of_bytes(key, sizeof key), slice_of_bytes(bytes, sizeof bytes));
+                    lmdb_put_sequence(key, sequence), slice_of_bytes(bytes, sizeof bytes));
 }
 
-enum error_code store_add_record(struct store_transaction *transaction, const struct store_key *key,
-                                 timestamp_ns finished_at, struct slice body, bool to_outbox,
-                                 uint64_t *sequence, struct error *error)
+enum error_code store_add_record(struct store_transaction *transaction, struct store_record *record,
+                                 bool to_outbox, struct error *error)
 {
-    uint8_t key_bytes[KEY_SIZE];
-    uint8_t sequence_bytes[SEQUENCE_SIZE];
+    uint8_t key[KEY_SIZE];
+    uint8_t sequence[SEQUENCE_SIZE];
     transaction->sequence_changed = true;
-    enum error_code code = append_new_record(transaction, sequence, key, finished_at, body, error);
+    enum error_code code = append_new_record(transaction, record, error);
     if (code == ERROR_NONE && to_outbox)
-        code = store_put_in_outbox(transaction, *sequence, body.len, error);
+        code = put_in_outbox(transaction, record->sequence, record->body.len, error);
     if (code != ERROR_NONE)
         return code;
-    lmdb_put_key(key_bytes, key);
-    put_sequence(sequence_bytes, *sequence);
     return lmdb_put(&(struct lmdb_op){transaction, DATABASE_HISTORY, "put in history", error},
-                    slice_of_bytes(key_bytes, sizeof key_bytes),
-                    slice_of_bytes(sequence_bytes, sizeof sequence_bytes));
+                    lmdb_put_key(key, &record->key), lmdb_put_sequence(sequence, record->sequence));
 }
 
 static void unpack_record(uint64_t sequence, struct slice bytes, struct store_record *record)
@@ -124,7 +119,7 @@ static void unpack_record(uint64_t sequence, struct slice bytes, struct store_re
 }
 
 // A truncated record counts as missing.
-static enum error_code pass_over_record(struct store_transaction *transaction, const uint8_t *key,
+static enum error_code pass_over_record(struct store_transaction *transaction, struct slice key,
                                         struct error *error)
 {
     if (!transaction->is_write) {
@@ -132,39 +127,33 @@ static enum error_code pass_over_record(struct store_transaction *transaction, c
         return ERROR_NOT_FOUND;
     }
     enum error_code code =
-        lmdb_set_aside(transaction, DATABASE_RECORDS,
-                       (struct slice){(const char *)key, SEQUENCE_SIZE}, SLICE("cut short"), error);
+        lmdb_set_aside(transaction, DATABASE_RECORDS, key, SLICE("cut short"), error);
     return code == ERROR_NONE ? ERROR_NOT_FOUND : code;
 }
 
 enum error_code store_get_record(struct store_transaction *transaction, uint64_t sequence,
                                  struct store_record *record, struct error *error)
 {
-    uint8_t key[SEQUENCE_SIZE];
-    struct slice bytes;
-    put_sequence(key, sequence);
+    uint8_t bytes[SEQUENCE_SIZE];
+    const struct slice key = lmdb_put_sequence(bytes, sequence);
+    struct slice data;
     enum error_code code =
-        lmdb_get(&(struct lmdb_op){transaction, DATABASE_RECORDS, "get record", error},
-                 slice_of_bytes(key, sizeof key), &bytes);
+        lmdb_get(&(struct lmdb_op){transaction, DATABASE_RECORDS, "get record", error}, key, &data);
     if (code != ERROR_NONE)
         return code;
-    if (!lmdb_value_has_shape(DATABASE_RECORDS, bytes.len))
+    if (!lmdb_value_has_shape(DATABASE_RECORDS, data.len))
         return pass_over_record(transaction, key, error);
-    unpack_record(sequence, bytes, record);
+    unpack_record(sequence, data, record);
     return ERROR_NONE;
 }
 
-// Seeks in a database with sequences as keys; sets `*sequence` to the one found.
-static enum error_code store_seek_sequence(struct store_transaction *transaction,
-                                           enum database database, uint64_t *sequence,
-                                           struct slice *data, const char *what,
-                                           struct error *error)
+// In a database with sequences as keys: sets `*sequence` to the one found.
+static enum error_code seek_sequence(const struct lmdb_op *op, uint64_t *sequence,
+                                     struct slice *data)
 {
     uint8_t key[SEQUENCE_SIZE];
     struct slice found;
-    put_sequence(key, *sequence);
-    enum error_code code = lmdb_seek_sound(&(struct lmdb_op){transaction, database, what, error},
-                                           slice_of_bytes(key, sizeof key), &found, data);
+    enum error_code code = lmdb_seek_sound(op, lmdb_put_sequence(key, *sequence), &found, data);
     if (code == ERROR_NONE)
         *sequence = lmdb_get_be64(found.data);
     return code;
@@ -186,8 +175,8 @@ enum error_code store_seek_outbox(struct store_transaction *transaction, uint64_
                                   uint32_t *size, struct error *error)
 {
     struct slice data;
-    enum error_code code =
-        store_seek_sequence(transaction, DATABASE_OUTBOX, sequence, &data, "seek outbox", error);
+    enum error_code code = seek_sequence(
+        &(struct lmdb_op){transaction, DATABASE_OUTBOX, "seek outbox", error}, sequence, &data);
     if (code != ERROR_NONE)
         return code;
     const uint8_t *bytes = (const uint8_t *)data.data;
@@ -207,7 +196,7 @@ static bool is_empty(struct store_transaction *transaction, enum database databa
 enum error_code store_settle_record(struct store_transaction *transaction, uint64_t sequence,
                                     struct error *error)
 {
-    uint8_t key[SEQUENCE_SIZE];
+    uint8_t bytes[SEQUENCE_SIZE];
     uint64_t found = sequence;
     uint32_t size;
     enum error_code code = store_seek_outbox(transaction, &found, &size, error);
@@ -218,15 +207,14 @@ enum error_code store_settle_record(struct store_transaction *transaction, uint6
     transaction->outbox_bytes -=
         size < transaction->outbox_bytes ? size : transaction->outbox_bytes;
     transaction->outbox_changed = true;
-    put_sequence(key, sequence);
+    const struct slice key = lmdb_put_sequence(bytes, sequence);
     if (store_table_count(transaction, STORE_TABLE_QUARANTINE) > 0) {
-        struct slice note = {.data = (const char *)key, .len = sizeof key};
-        code = store_table_delete(transaction, STORE_TABLE_QUARANTINE, note, error);
+        code = store_table_delete(transaction, STORE_TABLE_QUARANTINE, key, error);
         if (code != ERROR_NONE && code != ERROR_NOT_FOUND)
             return code;
     }
-    code = lmdb_delete(&(struct lmdb_op){transaction, DATABASE_OUTBOX, "settle record", error},
-                       slice_of_bytes(key, sizeof key));
+    code =
+        lmdb_delete(&(struct lmdb_op){transaction, DATABASE_OUTBOX, "settle record", error}, key);
     if (code == ERROR_NONE && is_empty(transaction, DATABASE_OUTBOX))
         transaction->outbox_bytes = 0; // reset any effect of a damaged size or sum
     return code;
@@ -246,18 +234,17 @@ static enum error_code find_in_outbox(struct store_transaction *transaction, uin
 enum error_code store_quarantine_record(struct store_transaction *transaction, uint64_t sequence,
                                         timestamp_ns now, struct slice reason, struct error *error)
 {
-    uint8_t key[SEQUENCE_SIZE];
+    uint8_t bytes[SEQUENCE_SIZE];
+    const struct slice key = lmdb_put_sequence(bytes, sequence);
     uint8_t value[TIME_SIZE + REASON_MAX];
-    struct slice name = {.data = (const char *)key, .len = sizeof key};
     struct slice old;
     uint32_t size;
     enum error_code code = find_in_outbox(transaction, sequence, &size, error);
     if (code != ERROR_NONE)
         return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
 
-    put_sequence(key, sequence);
     lmdb_put_be64(value, (uint64_t)now);
-    code = store_table_get(transaction, STORE_TABLE_QUARANTINE, name, &old, error);
+    code = store_table_get(transaction, STORE_TABLE_QUARANTINE, key, &old, error);
     if (code == ERROR_NONE && old.len >= TIME_SIZE)
         memcpy(value, old.data, TIME_SIZE);
     if (code != ERROR_NONE && code != ERROR_NOT_FOUND)
@@ -265,9 +252,8 @@ enum error_code store_quarantine_record(struct store_transaction *transaction, u
     size_t len = reason.len < REASON_MAX ? reason.len : REASON_MAX;
     if (len > 0)
         memcpy(value + TIME_SIZE, reason.data, len);
-    return store_table_put(transaction, STORE_TABLE_QUARANTINE, name,
-                           (struct slice){.data = (const char *)value, .len = TIME_SIZE + len},
-                           error);
+    return store_table_put(transaction, STORE_TABLE_QUARANTINE, key,
+                           slice_of_bytes(value, TIME_SIZE + len), error);
 }
 
 // The mark is damaged. Its record is sent like any other.
@@ -296,10 +282,9 @@ enum error_code store_seek_quarantined(struct store_transaction *transaction, ui
     for (;;) {
         uint8_t key[SEQUENCE_SIZE];
         struct slice found = SLICE_EMPTY, value = SLICE_EMPTY;
-        put_sequence(key, *sequence);
-        enum error_code code = store_table_seek(
-            transaction, STORE_TABLE_QUARANTINE,
-            (struct slice){.data = (const char *)key, .len = sizeof key}, &found, &value, error);
+        enum error_code code =
+            store_table_seek(transaction, STORE_TABLE_QUARANTINE, lmdb_put_sequence(key, *sequence),
+                             &found, &value, error);
         if (code != ERROR_NONE)
             return code;
         if (found.len != SEQUENCE_SIZE || value.len < TIME_SIZE) {
@@ -327,10 +312,9 @@ enum error_code store_seek_history(struct store_transaction *transaction, struct
     uint8_t bytes[KEY_SIZE];
     struct slice found;
     struct slice data;
-    lmdb_put_key(bytes, key);
     enum error_code code =
         lmdb_seek_sound(&(struct lmdb_op){transaction, DATABASE_HISTORY, "seek history", error},
-                        slice_of_bytes(bytes, sizeof bytes), &found, &data);
+                        lmdb_put_key(bytes, key), &found, &data);
     if (code != ERROR_NONE)
         return code;
     lmdb_get_key(found.data, key);
@@ -344,10 +328,9 @@ enum error_code store_newest_record(struct store_transaction *transaction,
 {
     uint8_t bytes[KEY_SIZE];
     struct slice data;
-    lmdb_put_key(bytes, key);
     enum error_code code =
-        lmdb_get(&(struct lmdb_op){transaction, DATABASE_HISTORY, "look into history", error},
-                 slice_of_bytes(bytes, sizeof bytes), &data);
+        lmdb_get(&(struct lmdb_op){transaction, DATABASE_HISTORY, "search history", error},
+                 lmdb_put_key(bytes, key), &data);
     if (code == ERROR_NONE && data.len != SEQUENCE_SIZE) {
         store_note_unreadable(transaction);
         return ERROR_NOT_FOUND;
@@ -362,50 +345,44 @@ enum error_code store_newest_record(struct store_transaction *transaction,
 static enum error_code is_needed(struct store_transaction *transaction, uint64_t sequence,
                                  bool *needed, struct error *error)
 {
-    uint8_t key[SEQUENCE_SIZE];
+    uint8_t bytes[SEQUENCE_SIZE];
+    const struct slice key = lmdb_put_sequence(bytes, sequence);
     struct slice data;
-    put_sequence(key, sequence);
-    enum error_code code =
-        lmdb_get(&(struct lmdb_op){transaction, DATABASE_OUTBOX, "look into outbox", error},
-                 slice_of_bytes(key, sizeof key), &data);
+    enum error_code code = lmdb_get(
+        &(struct lmdb_op){transaction, DATABASE_OUTBOX, "search outbox", error}, key, &data);
     if (code == ERROR_NOT_FOUND)
-        code =
-            lmdb_get(&(struct lmdb_op){transaction, DATABASE_DEAD, "look into dead letters", error},
-                     slice_of_bytes(key, sizeof key), &data);
+        code = lmdb_get(&(struct lmdb_op){transaction, DATABASE_DEAD, "search dead letters", error},
+                        key, &data);
     *needed = code == ERROR_NONE;
     return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
 }
 
 // Deletes the record, and its history entry if it is the newest of its span.
-static enum error_code store_drop_record(struct store_transaction *transaction,
-                                         const struct store_record *record, struct error *error)
+static enum error_code drop_record(struct store_transaction *transaction,
+                                   const struct store_record *record, struct error *error)
 {
     uint8_t sequence_bytes[SEQUENCE_SIZE];
     uint8_t key_bytes[KEY_SIZE];
+    const struct slice sequence = lmdb_put_sequence(sequence_bytes, record->sequence);
+    const struct slice key = lmdb_put_key(key_bytes, &record->key);
     struct slice newest;
-    put_sequence(sequence_bytes, record->sequence);
-    lmdb_put_key(key_bytes, &record->key);
-    enum error_code code =
-        lmdb_get(&(struct lmdb_op){transaction, DATABASE_HISTORY, "look into history", error},
-                 slice_of_bytes(key_bytes, sizeof key_bytes), &newest);
-    bool is_newest = code == ERROR_NONE && newest.len == SEQUENCE_SIZE &&
-                     memcmp(newest.data, sequence_bytes, SEQUENCE_SIZE) == 0;
-    if (is_newest)
+    enum error_code code = lmdb_get(
+        &(struct lmdb_op){transaction, DATABASE_HISTORY, "search history", error}, key, &newest);
+    if (code == ERROR_NONE && slice_equals(newest, sequence))
         code = lmdb_delete(
-            &(struct lmdb_op){transaction, DATABASE_HISTORY, "drop from history", error},
-            slice_of_bytes(key_bytes, sizeof key_bytes));
+            &(struct lmdb_op){transaction, DATABASE_HISTORY, "drop from history", error}, key);
     if (code != ERROR_NONE && code != ERROR_NOT_FOUND)
         return code;
     return lmdb_delete(&(struct lmdb_op){transaction, DATABASE_RECORDS, "drop record", error},
-                       slice_of_bytes(sequence_bytes, sizeof sequence_bytes));
+                       sequence);
 }
 
 static enum error_code seek_record(struct store_transaction *transaction, uint64_t *sequence,
                                    struct store_record *record, struct error *error)
 {
     struct slice data;
-    enum error_code code =
-        store_seek_sequence(transaction, DATABASE_RECORDS, sequence, &data, "seek record", error);
+    enum error_code code = seek_sequence(
+        &(struct lmdb_op){transaction, DATABASE_RECORDS, "seek record", error}, sequence, &data);
     if (code == ERROR_NONE)
         unpack_record(*sequence, data, record);
     return code;
@@ -454,7 +431,7 @@ enum error_code store_expire_records(struct store_transaction *transaction, time
         if (code == ERROR_NONE)
             code = is_needed(transaction, sequence, &needed, error);
         if (code == ERROR_NONE && !needed) {
-            code = store_drop_record(transaction, &record, error);
+            code = drop_record(transaction, &record, error);
             (*dropped)++;
         }
         if (code != ERROR_NONE)
@@ -476,35 +453,28 @@ static enum error_code move_record(struct store_transaction *transaction, uint64
                                    const struct store_key *from, const struct store_key *to,
                                    struct error *error)
 {
+    const struct lmdb_op drop = {transaction, DATABASE_HISTORY, "drop from history", error};
+    const struct lmdb_op put = {transaction, DATABASE_HISTORY, "put in history", error};
     uint8_t sequence_bytes[SEQUENCE_SIZE];
-    uint8_t key_bytes[KEY_SIZE];
+    uint8_t key[KEY_SIZE];
+    const struct slice name = lmdb_put_sequence(sequence_bytes, sequence);
     struct slice found;
-    put_sequence(sequence_bytes, sequence);
-    enum error_code code =
-        lmdb_get(&(struct lmdb_op){transaction, DATABASE_RECORDS, "get record", error},
-                 slice_of_bytes(sequence_bytes, sizeof sequence_bytes), &found);
+    enum error_code code = lmdb_get(
+        &(struct lmdb_op){transaction, DATABASE_RECORDS, "get record", error}, name, &found);
     if (code == ERROR_NONE && lmdb_value_has_shape(DATABASE_RECORDS, found.len)) {
         uint8_t *copy = memory_allocate(found.len); // LMDB must not get a pointer into its map
         if (copy == NULL)
             return error_set(error, ERROR_MEMORY, "move a record: out of memory");
         memcpy(copy, found.data, found.len);
         lmdb_put_key(copy + TIME_SIZE, to);
-        code = lmdb_put(&(struct lmdb_op){transaction, DATABASE_RECORDS, "put record", error},
-                        slice_of_bytes(sequence_bytes, sizeof sequence_bytes),
+        code = lmdb_put(&(struct lmdb_op){transaction, DATABASE_RECORDS, "put record", error}, name,
                         slice_of_bytes(copy, found.len));
         memory_free(copy);
     }
     if (code != ERROR_NONE && code != ERROR_NOT_FOUND)
         return code;
-    lmdb_put_key(key_bytes, from);
-    code = lmdb_delete(&(struct lmdb_op){transaction, DATABASE_HISTORY, "drop from history", error},
-                       slice_of_bytes(key_bytes, sizeof key_bytes));
-    if (code != ERROR_NONE)
-        return code;
-    lmdb_put_key(key_bytes, to);
-    return lmdb_put(&(struct lmdb_op){transaction, DATABASE_HISTORY, "put in history", error},
-                    slice_of_bytes(key_bytes, sizeof key_bytes),
-                    slice_of_bytes(sequence_bytes, sizeof sequence_bytes));
+    code = lmdb_delete(&drop, lmdb_put_key(key, from));
+    return code == ERROR_NONE ? lmdb_put(&put, lmdb_put_key(key, to), name) : code;
 }
 
 enum error_code store_move_records(struct store_transaction *transaction,
@@ -617,34 +587,6 @@ uint64_t store_dead_letter_bytes(struct store_transaction *transaction)
     return lmdb_count_entries(transaction, DATABASE_DEAD) == 0 ? 0 : transaction->dead.bytes;
 }
 
-// Continues counting, by up to `*left` letters.
-static enum error_code count_more(struct store_transaction *transaction, size_t *left,
-                                  struct error *error)
-{
-    struct dead_sum sum = transaction->dead;
-    if (is_counted(transaction))
-        return ERROR_NONE;
-    if (sum.below == UINT64_MAX) // an older version has added or removed some
-        sum = (struct dead_sum){0};
-    for (; *left > 0; --*left) {
-        struct slice data;
-        uint64_t sequence = sum.below;
-        enum error_code code = store_seek_sequence(transaction, DATABASE_DEAD, &sequence, &data,
-                                                   "count dead letters", error);
-        if (code == ERROR_NOT_FOUND) {
-            sum.below = UINT64_MAX;
-            break;
-        }
-        if (code != ERROR_NONE)
-            return code;
-        sum.bytes += size_of(transaction, sequence);
-        sum.letters++;
-        sum.below = sequence + 1;
-    }
-    set_sum(transaction, sum);
-    return ERROR_NONE;
-}
-
 // --- one letter --------------------------------------------------------------------------------------------
 
 static enum error_code put_letter(struct store_transaction *transaction, uint64_t sequence,
@@ -653,22 +595,20 @@ static enum error_code put_letter(struct store_transaction *transaction, uint64_
     uint8_t key[SEQUENCE_SIZE];
     uint8_t value[TIME_SIZE + REASON_MAX];
     size_t len = reason.len < REASON_MAX ? reason.len : REASON_MAX;
-    lmdb_put_be64(key, sequence);
     lmdb_put_be64(value, (uint64_t)at);
     if (len > 0)
         memcpy(value + TIME_SIZE, reason.data, len);
-    return lmdb_put(&(struct lmdb_op){transaction, DATABASE_DEAD, "bury record", error},
-                    slice_of_bytes(key, sizeof key), slice_of_bytes(value, TIME_SIZE + len));
+    return lmdb_put(&(struct lmdb_op){transaction, DATABASE_DEAD, "add dead letter", error},
+                    lmdb_put_sequence(key, sequence), slice_of_bytes(value, TIME_SIZE + len));
 }
 
 static enum error_code delete_letter(struct store_transaction *transaction, uint64_t sequence,
                                      uint64_t size, struct error *error)
 {
     uint8_t key[SEQUENCE_SIZE];
-    lmdb_put_be64(key, sequence);
     uncount_letter(transaction, sequence, size);
     return lmdb_delete(&(struct lmdb_op){transaction, DATABASE_DEAD, "remove dead letter", error},
-                       slice_of_bytes(key, sizeof key));
+                       lmdb_put_sequence(key, sequence));
 }
 
 static bool is_dead(struct store_transaction *transaction, uint64_t sequence, enum error_code *code,
@@ -676,8 +616,8 @@ static bool is_dead(struct store_transaction *transaction, uint64_t sequence, en
 {
     struct slice data;
     uint64_t found = sequence;
-    *code = store_seek_sequence(transaction, DATABASE_DEAD, &found, &data, "look for dead letter",
-                                error);
+    *code = seek_sequence(
+        &(struct lmdb_op){transaction, DATABASE_DEAD, "search dead letters", error}, &found, &data);
     bool is_there = *code == ERROR_NONE && found == sequence;
     if (*code == ERROR_NOT_FOUND)
         *code = ERROR_NONE;
@@ -705,8 +645,8 @@ enum error_code store_seek_dead_letter(struct store_transaction *transaction, ui
                                        struct store_dead_letter *letter, struct error *error)
 {
     struct slice data;
-    enum error_code code =
-        store_seek_sequence(transaction, DATABASE_DEAD, sequence, &data, "seek dead letter", error);
+    enum error_code code = seek_sequence(
+        &(struct lmdb_op){transaction, DATABASE_DEAD, "seek dead letter", error}, sequence, &data);
     if (code != ERROR_NONE)
         return code;
     *letter = (struct store_dead_letter){
@@ -720,63 +660,99 @@ enum error_code store_seek_dead_letter(struct store_transaction *transaction, ui
 // --- back into the outbox ----------------------------------------------------------------------------------
 
 enum error_code store_requeue_dead_letters(struct store_transaction *transaction,
-                                           uint64_t *sequence, size_t max, uint64_t outbox_max,
-                                           size_t *count, bool *is_full, struct error *error)
+                                           struct store_requeue *requeue, struct error *error)
 {
-    *count = 0;
-    *is_full = false;
-    while (*count < max) {
+    const struct lmdb_op op = {transaction, DATABASE_DEAD, "seek dead letter", error};
+    requeue->count = 0;
+    requeue->is_full = false;
+    for (; requeue->count < requeue->max; requeue->sequence++) {
         struct slice data;
         struct store_record record;
-        enum error_code code = store_seek_sequence(transaction, DATABASE_DEAD, sequence, &data,
-                                                   "seek dead letter", error);
+        enum error_code code = seek_sequence(&op, &requeue->sequence, &data);
         if (code == ERROR_NOT_FOUND)
             return ERROR_NONE;
         if (code == ERROR_NONE)
-            code = store_get_record(transaction, *sequence, &record, error);
-        if (code == ERROR_CORRUPT) { // it cannot be sent; it stays until it is too old
-            ++*sequence;
+            code = store_get_record(transaction, requeue->sequence, &record, error);
+        if (code == ERROR_CORRUPT) // it cannot be sent; it stays until it is too old
             continue;
-        }
         uint64_t size = code == ERROR_NONE ? record.body.len : 0;
         uint64_t waiting = transaction->outbox_bytes;
         // A letter larger than the whole limit is moved alone; otherwise it would block the others forever.
-        if (outbox_max > 0 && waiting > 0 && waiting + size > outbox_max) {
-            *is_full = true;
+        if (requeue->outbox_max > 0 && waiting > 0 && waiting + size > requeue->outbox_max) {
+            requeue->is_full = true;
             return ERROR_NONE;
         }
         if (code == ERROR_NONE)
-            code = store_put_in_outbox(transaction, *sequence, (size_t)size, error);
+            code = put_in_outbox(transaction, requeue->sequence, (size_t)size, error);
         if (code == ERROR_NONE || code == ERROR_NOT_FOUND)
-            code = delete_letter(transaction, *sequence, size, error);
+            code = delete_letter(transaction, requeue->sequence, size, error);
         if (code != ERROR_NONE)
             return code;
-        ++*sequence;
-        ++*count;
+        requeue->count++;
     }
     return ERROR_NONE;
 }
 
 // --- limits ------------------------------------------------------------------------------------------------
 
-static enum error_code drop_letter(struct store_transaction *transaction, uint64_t sequence,
-                                   timestamp_ns before, struct error *error)
+const char *const store_shed_names[STORE_SHED_REASONS] = {STORE_SHED_LIST(LIST_NAME)};
+
+// One call of store_shed_dead_letters().
+struct shedding {
+    struct store_transaction *transaction;
+    const struct store_shed_limits *limits;
+    size_t left;       // letters that may still be checked
+    uint64_t *dropped; // for each reason
+    struct error *error;
+};
+
+// Continues counting, if an older version wrote the store.
+static enum error_code count_more_letters(struct shedding *shedding)
 {
-    struct store_record record;
-    struct error ignored;
-    enum error_code code = store_get_record(transaction, sequence, &record, &ignored);
-    bool has_record = code == ERROR_NONE;
-    bool is_old = has_record && record.finished_at < before;
-    code = delete_letter(transaction, sequence, has_record ? record.body.len : 0, error);
-    // The writes of delete_letter() may have moved the record.
-    if (code == ERROR_NONE && is_old)
-        code = store_get_record(transaction, sequence, &record, error);
-    if (code == ERROR_NONE && is_old)
-        code = store_drop_record(transaction, &record, error);
-    return code;
+    const struct lmdb_op op = {shedding->transaction, DATABASE_DEAD, "count dead letters",
+                               shedding->error};
+    struct dead_sum sum = shedding->transaction->dead;
+    if (is_counted(shedding->transaction))
+        return ERROR_NONE;
+    if (sum.below == UINT64_MAX) // an older version has added or removed some
+        sum = (struct dead_sum){0};
+    for (; shedding->left > 0; shedding->left--) {
+        struct slice data;
+        uint64_t sequence = sum.below;
+        enum error_code code = seek_sequence(&op, &sequence, &data);
+        if (code == ERROR_NOT_FOUND) {
+            sum.below = UINT64_MAX;
+            break;
+        }
+        if (code != ERROR_NONE)
+            return code;
+        sum.bytes += size_of(shedding->transaction, sequence);
+        sum.letters++;
+        sum.below = sequence + 1;
+    }
+    set_sum(shedding->transaction, sum);
+    return ERROR_NONE;
 }
 
-const char *const store_shed_names[STORE_SHED_REASONS] = {STORE_SHED_LIST(LIST_NAME)};
+static enum error_code drop_letter(struct shedding *shedding, uint64_t sequence,
+                                   enum store_shed_reason reason)
+{
+    struct store_transaction *transaction = shedding->transaction;
+    struct store_record record;
+    struct error ignored;
+    assert(reason < STORE_SHED_REASONS);
+    enum error_code code = store_get_record(transaction, sequence, &record, &ignored);
+    bool has_record = code == ERROR_NONE;
+    bool is_old = has_record && record.finished_at < shedding->limits->before;
+    code = delete_letter(transaction, sequence, has_record ? record.body.len : 0, shedding->error);
+    // The writes of delete_letter() may have moved the record.
+    if (code == ERROR_NONE && is_old)
+        code = store_get_record(transaction, sequence, &record, shedding->error);
+    if (code == ERROR_NONE && is_old)
+        code = drop_record(transaction, &record, shedding->error);
+    shedding->dropped[reason] += code == ERROR_NONE ? 1 : 0;
+    return code;
+}
 
 // The reason to drop the first letter now; STORE_SHED_REASONS: none.
 static enum store_shed_reason reason_to_drop_first(struct store_transaction *transaction,
@@ -788,73 +764,68 @@ static enum store_shed_reason reason_to_drop_first(struct store_transaction *tra
     return limits->for_room && store_is_short(transaction) ? STORE_SHED_ROOM : STORE_SHED_REASONS;
 }
 
-static enum error_code drop_first_ones(struct store_transaction *transaction,
-                                       const struct store_shed_limits *limits, size_t *left,
-                                       uint64_t dropped[STORE_SHED_REASONS], struct error *error)
+static enum error_code drop_first_ones(struct shedding *shedding)
 {
-    for (; *left > 0; --*left) {
+    const struct lmdb_op op = {shedding->transaction, DATABASE_DEAD, "seek dead letter",
+                               shedding->error};
+    for (; shedding->left > 0; shedding->left--) {
         struct slice data;
         uint64_t sequence = 0;
-        enum store_shed_reason reason = reason_to_drop_first(transaction, limits);
+        enum store_shed_reason reason =
+            reason_to_drop_first(shedding->transaction, shedding->limits);
         if (reason == STORE_SHED_REASONS)
             return ERROR_NONE;
-        enum error_code code = store_seek_sequence(transaction, DATABASE_DEAD, &sequence, &data,
-                                                   "seek dead letter", error);
+        enum error_code code = seek_sequence(&op, &sequence, &data);
         if (code == ERROR_NOT_FOUND)
             return ERROR_NONE;
         if (code == ERROR_NONE)
-            code = drop_letter(transaction, sequence, limits->before, error);
+            code = drop_letter(shedding, sequence, reason);
         if (code != ERROR_NONE)
             return code;
-        dropped[reason]++;
     }
     return ERROR_NONE;
 }
 
-static enum error_code judge_age(struct store_transaction *transaction,
-                                 const struct store_shed_limits *limits, timestamp_ns now,
-                                 const struct store_dead_letter *letter,
-                                 uint64_t dropped[STORE_SHED_REASONS], struct error *error)
+static enum error_code judge_age(struct shedding *shedding, const struct store_dead_letter *letter)
 {
+    const timestamp_ns now = shedding->limits->now;
     char reason[REASON_MAX];
     size_t len = letter->reason.len < REASON_MAX ? letter->reason.len : REASON_MAX;
     bool is_known = letter->buried_at > 0 && letter->buried_at <= now;
-    if (is_known && now - letter->buried_at < limits->age_max)
+    if (is_known && now - letter->buried_at < shedding->limits->age_max)
         return ERROR_NONE;
-    if (is_known) {
-        dropped[STORE_SHED_AGE]++;
-        return drop_letter(transaction, letter->sequence, limits->before, error);
-    }
+    if (is_known)
+        return drop_letter(shedding, letter->sequence, STORE_SHED_AGE);
     // Writing may move what the reason points to.
     if (len > 0)
         memcpy(reason, letter->reason.data, len);
-    return put_letter(transaction, letter->sequence, now, (struct slice){reason, len}, error);
+    return put_letter(shedding->transaction, letter->sequence, now, (struct slice){reason, len},
+                      shedding->error);
 }
 
 // Dead letters are in the order of their records; their time is only in the entry.
-static enum error_code drop_old_ones(struct store_transaction *transaction,
-                                     const struct store_shed_limits *limits, timestamp_ns now,
-                                     size_t *left, uint64_t dropped[STORE_SHED_REASONS],
-                                     struct error *error)
+static enum error_code drop_old_ones(struct shedding *shedding)
 {
-    struct store *store = transaction->store;
+    const struct store_shed_limits *limits = shedding->limits;
+    struct store *store = shedding->transaction->store;
     duration_ns every = limits->age_max < LOOK_EVERY ? limits->age_max : LOOK_EVERY;
-    duration_ns since = now - store->dead_looked_at;
+    duration_ns since = limits->now - store->dead_looked_at;
     bool is_due = !store->dead_was_looked || since < 0 || since >= every;
     if (limits->age_max <= 0 || !limits->may_judge_age || !is_due)
         return ERROR_NONE;
-    for (; *left > 0; --*left) {
+    for (; shedding->left > 0; shedding->left--) {
         struct store_dead_letter letter;
         uint64_t sequence = store->dead_from;
-        enum error_code code = store_seek_dead_letter(transaction, &sequence, &letter, error);
+        enum error_code code =
+            store_seek_dead_letter(shedding->transaction, &sequence, &letter, shedding->error);
         if (code == ERROR_NOT_FOUND) {
             store->dead_from = 0;
             store->dead_was_looked = true;
-            store->dead_looked_at = now;
+            store->dead_looked_at = limits->now;
             return ERROR_NONE;
         }
         if (code == ERROR_NONE)
-            code = judge_age(transaction, limits, now, &letter, dropped, error);
+            code = judge_age(shedding, &letter);
         if (code != ERROR_NONE)
             return code;
         store->dead_from = sequence + 1;
@@ -863,17 +834,17 @@ static enum error_code drop_old_ones(struct store_transaction *transaction,
 }
 
 enum error_code store_shed_dead_letters(struct store_transaction *transaction,
-                                        const struct store_shed_limits *limits, timestamp_ns now,
+                                        const struct store_shed_limits *limits,
                                         uint64_t dropped[STORE_SHED_REASONS], bool *has_more,
                                         struct error *error)
 {
-    size_t left = limits->max;
+    struct shedding shedding = {transaction, limits, limits->max, dropped, error};
     memset(dropped, 0, STORE_SHED_REASONS * sizeof *dropped);
-    enum error_code code = count_more(transaction, &left, error);
+    enum error_code code = count_more_letters(&shedding);
     if (code == ERROR_NONE)
-        code = drop_first_ones(transaction, limits, &left, dropped, error);
+        code = drop_first_ones(&shedding);
     if (code == ERROR_NONE)
-        code = drop_old_ones(transaction, limits, now, &left, dropped, error);
-    *has_more = left == 0;
+        code = drop_old_ones(&shedding);
+    *has_more = shedding.left == 0;
     return code;
 }

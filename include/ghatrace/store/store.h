@@ -253,10 +253,9 @@ struct store_record {
     struct slice body; // one encoded ResourceSpans element
 };
 
-// Stores a record, adds it to the history, and to the outbox if `to_outbox`.
-enum error_code store_add_record(struct store_transaction *transaction, const struct store_key *key,
-                                 timestamp_ns finished_at, struct slice body, bool to_outbox,
-                                 uint64_t *sequence, struct error *error) MUST_CHECK;
+// Stores a record, adds it to the history, and to the outbox if `to_outbox`. Sets its sequence.
+enum error_code store_add_record(struct store_transaction *transaction, struct store_record *record,
+                                 bool to_outbox, struct error *error) MUST_CHECK;
 enum error_code store_get_record(struct store_transaction *transaction, uint64_t sequence,
                                  struct store_record *record, struct error *error) MUST_CHECK;
 // The first outbox entry with a sequence >= `*sequence`; sets `*sequence`. `*size`: bytes of its body.
@@ -292,13 +291,17 @@ struct store_quarantined {
 enum error_code store_seek_quarantined(struct store_transaction *transaction, uint64_t *sequence,
                                        struct store_quarantined *quarantined,
                                        struct error *error) MUST_CHECK;
-// Moves dead letters with a sequence >= `*sequence` back to the outbox, the oldest first, at most `max`, and only
-// while the outbox stays within `outbox_max` bytes (0: no limit). `*sequence` becomes the place to continue from;
-// `*count` is the number of letters moved, `*is_full` is set if one was not moved for lack of space. A letter without
-// a record is dropped.
+// Which dead letters to move back to the outbox, and what the last call did.
+struct store_requeue {
+    uint64_t sequence;   // letters from this one on; afterwards, where to continue
+    size_t max;          // letters in one call
+    uint64_t outbox_max; // limit of the outbox in bytes; 0: none
+    size_t count;        // letters that were moved
+    bool is_full;        // one was not moved, because the outbox is at its limit
+};
+// Moves dead letters, the oldest first. A letter without a record is dropped.
 enum error_code store_requeue_dead_letters(struct store_transaction *transaction,
-                                           uint64_t *sequence, size_t max, uint64_t outbox_max,
-                                           size_t *count, bool *is_full,
+                                           struct store_requeue *requeue,
                                            struct error *error) MUST_CHECK;
 // Bytes of the dead letters' records, including changes of this transaction. Temporarily too low if an older version
 // wrote the store, until store_shed_dead_letters() has counted them.
@@ -319,12 +322,13 @@ struct store_shed_limits {
     timestamp_ns
         before; // also drop their records that finished before this; others stay in the history
     size_t max; // letters to check in this call
+    timestamp_ns now; // from which ages are measured
 };
 // Drops dead letters beyond the limits, the oldest record first. Counts them first if an older version wrote the
 // store. A letter with a time in the future gets the time `now`, since the clock was set back. `*has_more`: call
 // again.
 enum error_code store_shed_dead_letters(struct store_transaction *transaction,
-                                        const struct store_shed_limits *limits, timestamp_ns now,
+                                        const struct store_shed_limits *limits,
                                         uint64_t dropped[STORE_SHED_REASONS], bool *has_more,
                                         struct error *error) MUST_CHECK;
 // The newest record of the first span at or after `*key` in the history; sets `*key`.

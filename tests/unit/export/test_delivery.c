@@ -111,18 +111,18 @@ static void close_place(void)
 
 static void add_record(struct store_transaction *transaction, unsigned number, unsigned span)
 {
-    struct store_key key = {.trace.bytes = {1},
-                            .span.bytes = {(uint8_t)(span >> 8), (uint8_t)span}};
     char body[64];
-    uint64_t sequence;
     int len = snprintf(body + 4, sizeof body - 4, "record-%u;", number);
     memcpy(body, "\x0a\x00\x1a\x00", 4);
     body[1] = (char)(len + 2);
     body[3] = (char)len;
-    expect_ok(store_add_record(transaction, &key, timestamp_now(),
-                               (struct slice){body, (size_t)len + 4}, true, &sequence,
-                               &place.error));
-    assert_int_equal(sequence, number);
+    struct store_record record = {
+        .finished_at = timestamp_now(),
+        .key = {.trace.bytes = {1}, .span.bytes = {(uint8_t)(span >> 8), (uint8_t)span}},
+        .body = {body, (size_t)len + 4},
+    };
+    expect_ok(store_add_record(transaction, &record, true, &place.error));
+    assert_int_equal(record.sequence, number);
 }
 
 static void add_records(unsigned first, unsigned last)
@@ -244,7 +244,6 @@ static void expect_dead(uint64_t sequence)
 static void dead_letters_go_out_when_they_are_put_back(void **state)
 {
     struct store_transaction *transaction;
-    size_t count;
     (void)state;
     is_fixed = false;
     open_place(refuse_77_until_fixed);
@@ -262,12 +261,10 @@ static void dead_letters_go_out_when_they_are_put_back(void **state)
     is_fixed = true;
     pthread_mutex_unlock(&place.collector.mutex);
     expect_ok(store_begin(place.store, true, &transaction, &place.error));
-    uint64_t sequence = 0;
-    bool is_full;
-    expect_ok(
-        store_requeue_dead_letters(transaction, &sequence, 10, 0, &count, &is_full, &place.error));
+    struct store_requeue requeue = {.max = 10};
+    expect_ok(store_requeue_dead_letters(transaction, &requeue, &place.error));
     expect_ok(store_commit(transaction, &place.error));
-    assert_int_equal(count, 2);
+    assert_int_equal(requeue.count, 2);
     run_until_empty(0);
     expect_accepted(1, 400, 1);
     close_exporter();
@@ -324,7 +321,6 @@ static void add_spans(const unsigned *ids, const unsigned *numbers, size_t count
     struct span spans[4];
     char names[4][16];
     struct buffer body;
-    uint64_t sequence;
     memset(spans, 0, sizeof spans);
     for (size_t i = 0; i < count; i++) {
         (void)snprintf(names[i], sizeof names[i], "record-%u;", numbers[i]);
@@ -337,8 +333,9 @@ static void add_spans(const unsigned *ids, const unsigned *numbers, size_t count
     buffer_init(&body, 4096);
     expect_ok(otlp_encode_batch(&batch, &body, &place.error));
     expect_ok(store_begin(place.store, true, &transaction, &place.error));
-    expect_ok(store_add_record(transaction, &key, timestamp_now(), buffer_slice(&body), true,
-                               &sequence, &place.error));
+    struct store_record record = {
+        .finished_at = timestamp_now(), .key = key, .body = buffer_slice(&body)};
+    expect_ok(store_add_record(transaction, &record, true, &place.error));
     expect_ok(store_commit(transaction, &place.error));
     buffer_release(&body);
 }

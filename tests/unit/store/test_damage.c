@@ -61,11 +61,9 @@ static void fill(struct fixture *fixture)
         for (uint32_t i = 0; i < 100; i++) {
             struct store_key key = key_of(round * 100 + i);
             struct slice body = {bytes, i % 10 == 0 ? sizeof bytes : 300};
-            uint64_t sequence;
+            struct store_record record = {.finished_at = NOW, .key = key, .body = body};
             assert_int_equal(store_put_span(transaction, &key, body, &error), ERROR_NONE);
-            assert_int_equal(
-                store_add_record(transaction, &key, NOW, body, true, &sequence, &error),
-                ERROR_NONE);
+            assert_int_equal(store_add_record(transaction, &record, true, &error), ERROR_NONE);
         }
         assert_int_equal(store_commit(transaction, &error), ERROR_NONE);
     }
@@ -193,9 +191,10 @@ static void use_store(struct fixture *fixture)
     for (uint32_t i = 0; i < 1500; i++) {
         struct slice body = {bytes, i % 10 == 0 ? sizeof bytes : 500};
         key = key_of(i * 7 % 1100);
+        record = (struct store_record){.finished_at = NOW, .key = key, .body = body};
         code = store_put_span(transaction, &key, body, &error);
         if (code == ERROR_NONE)
-            code = store_add_record(transaction, &key, NOW, body, true, &sequence, &error);
+            code = store_add_record(transaction, &record, true, &error);
         if (code == ERROR_NONE && i % 3 == 0)
             code = store_delete_span(transaction, &key, &error);
         if (code != ERROR_NONE)

@@ -72,16 +72,14 @@ static void commit(void)
 static uint64_t bury(size_t size, timestamp_ns finished_at, timestamp_ns buried_at)
 {
     static char body[4096];
-    struct store_key key = {0};
-    uint64_t sequence;
+    struct store_record record = {.finished_at = finished_at, .body = {body, size}};
     assert_true(size <= sizeof body);
-    key.span.bytes[0] = (uint8_t)rand();
-    key.span.bytes[1] = (uint8_t)rand();
-    expect_ok(store_add_record(place->transaction, &key, finished_at, (struct slice){body, size},
-                               true, &sequence, &place->error));
-    expect_ok(
-        store_bury_record(place->transaction, sequence, buried_at, SLICE("no"), &place->error));
-    return sequence;
+    record.key.span.bytes[0] = (uint8_t)rand();
+    record.key.span.bytes[1] = (uint8_t)rand();
+    expect_ok(store_add_record(place->transaction, &record, true, &place->error));
+    expect_ok(store_bury_record(place->transaction, record.sequence, buried_at, SLICE("no"),
+                                &place->error));
+    return record.sequence;
 }
 
 static uint64_t count_letters(uint64_t *bytes)
@@ -130,18 +128,18 @@ struct shed {
 static struct shed shed(struct store_shed_limits limits, timestamp_ns now)
 {
     struct shed shed;
-    expect_ok(store_shed_dead_letters(place->transaction, &limits, now, shed.dropped,
-                                      &shed.has_more, &place->error));
+    limits.now = now;
+    expect_ok(store_shed_dead_letters(place->transaction, &limits, shed.dropped, &shed.has_more,
+                                      &place->error));
     return shed;
 }
 
 static size_t requeue(size_t max, uint64_t outbox_max, bool *is_full)
 {
-    uint64_t sequence = 0;
-    size_t count;
-    expect_ok(store_requeue_dead_letters(place->transaction, &sequence, max, outbox_max, &count,
-                                         is_full, &place->error));
-    return count;
+    struct store_requeue requeue = {.max = max, .outbox_max = outbox_max};
+    expect_ok(store_requeue_dead_letters(place->transaction, &requeue, &place->error));
+    *is_full = requeue.is_full;
+    return requeue.count;
 }
 
 // --- the sum -----------------------------------------------------------------------------------------------

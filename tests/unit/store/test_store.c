@@ -69,11 +69,9 @@ static struct store_key key_of(uint8_t trace, uint8_t span)
 static uint64_t add_record(struct fixture *fixture, struct store_transaction *transaction,
                            const struct store_key *key, timestamp_ns at, const char *body)
 {
-    uint64_t sequence;
-    assert_int_equal(store_add_record(transaction, key, at, slice_from_string(body), true,
-                                      &sequence, &fixture->error),
-                     ERROR_NONE);
-    return sequence;
+    struct store_record record = {.finished_at = at, .key = *key, .body = slice_from_string(body)};
+    assert_int_equal(store_add_record(transaction, &record, true, &fixture->error), ERROR_NONE);
+    return record.sequence;
 }
 
 static void a_committed_state_is_there_after_reopening(void **state)
@@ -206,8 +204,6 @@ static void dead_letters_are_kept_with_their_reason_and_can_be_requeued(void **s
     struct store_dead_letter letter;
     uint64_t sequence = 0;
     uint32_t size;
-    size_t count;
-    bool is_full;
     struct store_transaction *transaction = begin(fixture, true);
     uint64_t first = add_record(fixture, transaction, &key, NOW, "bad");
     assert_int_equal(
@@ -224,11 +220,10 @@ static void dead_letters_are_kept_with_their_reason_and_can_be_requeued(void **s
         store_expire_records(transaction, NOW + NS_PER_DAY, 10, &dropped, &fixture->error),
         ERROR_NONE);
     assert_int_equal(dropped, 0);
-    sequence = 0;
-    assert_int_equal(store_requeue_dead_letters(transaction, &sequence, 10, 0, &count, &is_full,
-                                                &fixture->error),
+    struct store_requeue requeue = {.max = 10};
+    assert_int_equal(store_requeue_dead_letters(transaction, &requeue, &fixture->error),
                      ERROR_NONE);
-    assert_true(count == 1 && !is_full);
+    assert_true(requeue.count == 1 && !requeue.is_full);
     sequence = 0;
     assert_int_equal(store_seek_outbox(transaction, &sequence, &size, &fixture->error), ERROR_NONE);
     assert_true(sequence == first && size == 3);
@@ -438,18 +433,16 @@ static void a_full_store_is_reported_and_has_room_again_after_expiry(void **stat
 {
     struct fixture *fixture = *state;
     static char body[65536];
-    struct store_key key = key_of(1, 1);
-    struct slice large = {body, sizeof body};
+    struct store_record record = {
+        .finished_at = NOW, .key = key_of(1, 1), .body = {body, sizeof body}};
     enum error_code code = ERROR_NONE;
     size_t dropped;
     for (int i = 0; code == ERROR_NONE && i < 2000; i++) {
-        uint64_t sequence;
         struct store_transaction *transaction = begin(fixture, true);
         code = store_check_room(transaction, &fixture->error);
         if (code == ERROR_NONE)
-            assert_int_equal(
-                store_add_record(transaction, &key, NOW, large, false, &sequence, &fixture->error),
-                ERROR_NONE);
+            assert_int_equal(store_add_record(transaction, &record, false, &fixture->error),
+                             ERROR_NONE);
         commit(fixture, transaction);
     }
     assert_int_equal(code, ERROR_FULL);

@@ -53,14 +53,15 @@ static int tear_down(void **state)
 static void put_record(int64_t run_id, int64_t attempt, uint8_t span, struct slice body)
 {
     struct store_transaction *transaction;
-    struct store_key key = {.trace = trace_id_of_run(ID_SCHEME_ARC, run_id, attempt)};
-    uint64_t sequence;
+    struct store_record record = {
+        .finished_at = SAMPLE_START,
+        .key = {.trace = trace_id_of_run(ID_SCHEME_ARC, run_id, attempt)},
+        .body = body,
+    };
 
-    key.span.bytes[SPAN_ID_SIZE - 1] = span;
+    record.key.span.bytes[SPAN_ID_SIZE - 1] = span;
     assert_int_equal(store_begin(fixture.store, true, &transaction, &fixture.error), ERROR_NONE);
-    assert_int_equal(
-        store_add_record(transaction, &key, SAMPLE_START, body, true, &sequence, &fixture.error),
-        ERROR_NONE);
+    assert_int_equal(store_add_record(transaction, &record, true, &fixture.error), ERROR_NONE);
     assert_int_equal(store_commit(transaction, &fixture.error), ERROR_NONE);
 }
 
