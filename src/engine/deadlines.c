@@ -494,13 +494,12 @@ static enum error_code forget_notes(struct engine *engine, struct store_transact
         [STORE_NOTE_RUN] = linger,
         [STORE_NOTE_OLD_RUN] = linger > TRACE_RUN_KEPT ? linger : TRACE_RUN_KEPT,
     };
-    size_t old = 0;
-    bool is_more = false;
-    enum error_code code =
-        store_forget_notes(transaction, now, keep, max / NOTES_SHARE, &is_more, error);
+    size_t notes_left = max / NOTES_SHARE;
+    size_t old_left = max;
+    enum error_code code = store_forget_notes(transaction, now, keep, &notes_left, error);
     if (code == ERROR_NONE)
-        code = store_forget_old_deliveries(transaction, now, linger, max, &old, error);
-    *has_leftovers |= is_more || old == max;
+        code = store_forget_old_deliveries(transaction, now, linger, &old_left, error);
+    *has_leftovers |= notes_left == 0 || old_left == 0;
     return code;
 }
 

@@ -165,11 +165,9 @@ struct totals {
 
 static uint64_t count_entries(struct store_transaction *transaction)
 {
-    MDB_stat status = {0};
-    MDB_dbi dbi = transaction->store->databases[DATABASE_SET_ASIDE];
-    if (dbi != 0)
-        (void)mdb_stat(transaction->txn, dbi, &status);
-    return status.ms_entries;
+    return lmdb_has_database(transaction->store, DATABASE_SET_ASIDE)
+               ? lmdb_count_entries(transaction, DATABASE_SET_ASIDE)
+               : 0;
 }
 
 // The totals may be damaged themselves: then they are recomputed from the entries.
@@ -270,6 +268,11 @@ static enum error_code trim(struct store_transaction *transaction, struct totals
     return ERROR_NONE;
 }
 
+static struct slice slice_at_most(struct slice text, size_t max)
+{
+    return (struct slice){text.data, text.len < max ? text.len : max};
+}
+
 static size_t put_piece(uint8_t *bytes, size_t length_size, const void *data, size_t len)
 {
     for (size_t i = 0; i < length_size; i++)
@@ -279,34 +282,31 @@ static size_t put_piece(uint8_t *bytes, size_t length_size, const void *data, si
     return length_size + len;
 }
 
-// `value` must not point into the map.
-static enum error_code write_set_aside(struct store_transaction *transaction, uint64_t number,
-                                       struct slice database, struct slice key, struct slice value,
-                                       uint64_t size, struct slice reason, size_t *entry_size,
+// Nothing in `entry` may point into the map. Adds its size to the totals.
+static enum error_code write_set_aside(struct store_transaction *transaction,
+                                       const struct store_set_aside *entry, struct totals *totals,
                                        struct error *error)
 {
-    uint8_t number_bytes[SEQUENCE_SIZE];
-    if (database.len > NAME_MAX_BYTES)
-        database.len = NAME_MAX_BYTES;
-    if (reason.len > REASON_MAX)
-        reason.len = REASON_MAX;
-    *entry_size = HEADER_SIZE + database.len + key.len + reason.len + value.len;
-    uint8_t *entry = memory_allocate(*entry_size);
-    if (entry == NULL)
+    const struct lmdb_op op = {transaction, DATABASE_SET_ASIDE, "set aside", error};
+    const struct slice database = slice_at_most(entry->database, NAME_MAX_BYTES);
+    const struct slice reason = slice_at_most(entry->reason, REASON_MAX);
+    uint8_t number[SEQUENCE_SIZE];
+    size_t size = HEADER_SIZE + database.len + entry->key.len + reason.len + entry->bytes.len;
+    uint8_t *bytes = memory_allocate(size);
+    if (bytes == NULL)
         return error_set(error, ERROR_MEMORY, "set an entry aside: out of memory");
     size_t at = 16;
-    lmdb_put_be64(entry, (uint64_t)timestamp_now());
-    lmdb_put_be64(entry + 8, size);
-    at += put_piece(entry + at, 1, database.data, database.len);
-    at += put_piece(entry + at, 2, key.data, key.len);
-    at += put_piece(entry + at, 2, reason.data, reason.len);
-    if (value.len > 0)
-        memcpy(entry + at, value.data, value.len);
-    lmdb_put_be64(number_bytes, number);
-    enum error_code code = lmdb_put(
-        &(struct lmdb_op){transaction, DATABASE_SET_ASIDE, "set aside", error},
-        slice_of_bytes(number_bytes, sizeof number_bytes), slice_of_bytes(entry, *entry_size));
-    memory_free(entry);
+    lmdb_put_be64(bytes, (uint64_t)entry->at);
+    lmdb_put_be64(bytes + 8, entry->size);
+    at += put_piece(bytes + at, 1, database.data, database.len);
+    at += put_piece(bytes + at, 2, entry->key.data, entry->key.len);
+    at += put_piece(bytes + at, 2, reason.data, reason.len);
+    if (entry->bytes.len > 0)
+        memcpy(bytes + at, entry->bytes.data, entry->bytes.len);
+    totals->bytes += size;
+    enum error_code code =
+        lmdb_put(&op, lmdb_put_sequence(number, entry->number), slice_of_bytes(bytes, size));
+    memory_free(bytes);
     return code;
 }
 
@@ -320,43 +320,41 @@ static void note(struct store_transaction *transaction, struct slice database, s
     noted->reason[len] = '\0';
 }
 
-static enum error_code keep(struct store_transaction *transaction, struct slice database,
-                            struct slice key, struct slice value, uint64_t size,
-                            struct slice reason, struct error *error)
+// Sets the number and the time of the entry.
+static enum error_code keep(struct store_transaction *transaction, struct store_set_aside *entry,
+                            struct error *error)
 {
     struct totals totals;
-    size_t entry_size;
     enum error_code code = read_totals(transaction, &totals, error);
     if (code != ERROR_NONE)
         return code;
-    totals.last_number++;
     totals.count++;
-    code = write_set_aside(transaction, totals.last_number, database, key, value, size, reason,
-                           &entry_size, error);
-    totals.bytes += entry_size;
+    entry->number = ++totals.last_number;
+    entry->at = timestamp_now();
+    code = write_set_aside(transaction, entry, &totals, error);
     if (code == ERROR_NONE)
         code = trim(transaction, &totals, error);
     if (code == ERROR_NONE)
         code = write_totals(transaction, &totals, error);
     if (code == ERROR_NONE)
-        note(transaction, database, reason);
+        note(transaction, entry->database, entry->reason);
     return code;
 }
 
 enum error_code lmdb_set_aside(struct store_transaction *transaction, enum database database,
                                struct slice key, struct slice reason, struct error *error)
 {
+    const struct lmdb_op read = {transaction, database, "read what is set aside", error};
+    const struct lmdb_op delete = {transaction, database, "set aside", error};
     uint8_t key_bytes[STORE_TABLE_KEY_MAX];
-    size_t key_len = key.len < sizeof key_bytes ? key.len : sizeof key_bytes;
+    const struct slice own_key =
+        slice_of_bytes(key_bytes, key.len < sizeof key_bytes ? key.len : sizeof key_bytes);
     struct slice found;
-    memcpy(key_bytes, key.data, key_len); // it may point into the map
-    struct slice kept_key = {(const char *)key_bytes, key_len};
+    memcpy(key_bytes, key.data, own_key.len);                       // it may point into the map
     if (!lmdb_has_database(transaction->store, DATABASE_SET_ASIDE)) // a tool with an older store
         return error_set(error, ERROR_CORRUPT, "store: an entry of %s is damaged: %.*s",
                          lmdb_database_name(database), SLICE_ARGS(reason));
-    enum error_code code =
-        lmdb_get(&(struct lmdb_op){transaction, database, "read what is set aside", error},
-                 slice_of_bytes(key_bytes, key_len), &found);
+    enum error_code code = lmdb_get(&read, own_key, &found);
     // It was found just before: the tree is damaged, and would return it again and again.
     if (code == ERROR_NOT_FOUND)
         return error_set(error, ERROR_CORRUPT, "store: set aside: keys are out of order");
@@ -369,13 +367,14 @@ enum error_code lmdb_set_aside(struct store_transaction *transaction, enum datab
         return error_set(error, ERROR_MEMORY, "set an entry aside: out of memory");
     if (len > 0)
         memcpy(copy, found.data, len);
-    code = keep(transaction, slice_from_string(lmdb_database_name(database)), kept_key,
-                (struct slice){copy, len}, found.len, reason, error);
+    struct store_set_aside entry = {.database = slice_from_string(lmdb_database_name(database)),
+                                    .key = own_key,
+                                    .reason = reason,
+                                    .bytes = {copy, len},
+                                    .size = found.len};
+    code = keep(transaction, &entry, error);
     memory_free(copy);
-    if (code == ERROR_NONE)
-        code = lmdb_delete(&(struct lmdb_op){transaction, database, "set aside", error},
-                           slice_of_bytes(key_bytes, key_len));
-    return code;
+    return code == ERROR_NONE ? lmdb_delete(&delete, own_key) : code;
 }
 
 enum error_code store_set_span_aside(struct store_transaction *transaction,
@@ -383,9 +382,7 @@ enum error_code store_set_span_aside(struct store_transaction *transaction,
                                      struct error *error)
 {
     uint8_t bytes[KEY_SIZE];
-    lmdb_put_key(bytes, key);
-    return lmdb_set_aside(transaction, DATABASE_SPANS,
-                          (struct slice){(const char *)bytes, sizeof bytes}, reason, error);
+    return lmdb_set_aside(transaction, DATABASE_SPANS, lmdb_put_key(bytes, key), reason, error);
 }
 
 enum error_code store_set_record_aside(struct store_transaction *transaction,
@@ -393,9 +390,11 @@ enum error_code store_set_record_aside(struct store_transaction *transaction,
                                        struct error *error)
 {
     uint8_t bytes[KEY_SIZE];
-    lmdb_put_key(bytes, key);
-    return keep(transaction, slice_from_string(lmdb_database_name(DATABASE_RECORDS)),
-                (struct slice){(const char *)bytes, sizeof bytes}, SLICE_EMPTY, 0, reason, error);
+    struct store_set_aside entry = {.database =
+                                        slice_from_string(lmdb_database_name(DATABASE_RECORDS)),
+                                    .key = lmdb_put_key(bytes, key),
+                                    .reason = reason};
+    return keep(transaction, &entry, error);
 }
 
 enum error_code store_table_set_aside(struct store_transaction *transaction, enum store_table table,

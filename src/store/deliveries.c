@@ -79,58 +79,51 @@ enum error_code deliveries_load(struct store_transaction *transaction, struct er
 
 // --- looking up and remembering ------------------------------------------------------------------------------
 
-static void make_order(uint8_t order[NOTE_ORDER_MAX], timestamp_ns place,
-                       const struct store_delivery *delivery)
-{
-    lmdb_put_be64(order, (uint64_t)place);
-    memcpy(order + TIME_SIZE, delivery->guid, sizeof delivery->guid);
-    memcpy(order + TIME_SIZE + sizeof delivery->guid, delivery->body, sizeof delivery->body);
-}
-
-// Looks up a delivery in the table of format version 1, in each of its slices of time.
-static enum error_code find_in_old_table(struct store_transaction *transaction,
-                                         const struct store_delivery *delivery, bool *is_found,
-                                         struct error *error)
-{
-    const struct store_slices *slices = &transaction->store->old_slices;
-    for (size_t i = slices->count; i > 0; i--) {
-        uint8_t key[TIME_SIZE + STORE_OLD_DIGEST_SIZE];
-        struct slice found;
-        lmdb_put_be64(key, (uint64_t)slices->starts[i - 1]);
-        memcpy(key + TIME_SIZE, delivery->old_digest, STORE_OLD_DIGEST_SIZE);
-        enum error_code code =
-            lmdb_get(&(struct lmdb_op){transaction, DATABASE_DELIVERIES, "get delivery", error},
-                     slice_of_bytes(key, sizeof key), &found);
-        *is_found = code == ERROR_NONE;
-        if (code != ERROR_NOT_FOUND)
-            return code;
-    }
-    return ERROR_NONE;
-}
-
 static bool is_timed(const struct store_delivery *delivery)
 {
     return delivery->guid_time > 0; // TIMESTAMP_UNKNOWN is not
 }
 
-// `len` bytes of the order must match.
+// `slice`: the start of the slice of time, used if the GUID has no time.
+static struct note_key delivery_key(const struct store_delivery *delivery, timestamp_ns slice)
+{
+    struct note_key key = {.kind = is_timed(delivery) ? STORE_NOTE_TIMED_DELIVERY
+                                                      : STORE_NOTE_UNTIMED_DELIVERY};
+    timestamp_ns place = is_timed(delivery) ? delivery->guid_time / NS_PER_MS : slice;
+    lmdb_put_be64(key.order, (uint64_t)place);
+    memcpy(key.order + TIME_SIZE, delivery->guid, sizeof delivery->guid);
+    memcpy(key.order + TIME_SIZE + sizeof delivery->guid, delivery->body, sizeof delivery->body);
+    return key;
+}
+
+// Looks up a delivery in the table of format version 1, in each of its slices of time.
+static enum error_code find_in_old_table(struct store_transaction *transaction,
+                                         const struct store_delivery *delivery, struct error *error)
+{
+    const struct lmdb_op op = {transaction, DATABASE_DELIVERIES, "get delivery", error};
+    const struct store_slices *slices = &transaction->store->old_slices;
+    enum error_code code = ERROR_NOT_FOUND;
+    for (size_t i = slices->count; i > 0 && code == ERROR_NOT_FOUND; i--) {
+        uint8_t key[TIME_SIZE + STORE_OLD_DIGEST_SIZE];
+        struct slice found;
+        lmdb_put_be64(key, (uint64_t)slices->starts[i - 1]);
+        memcpy(key + TIME_SIZE, delivery->old_digest, STORE_OLD_DIGEST_SIZE);
+        code = lmdb_get(&op, slice_of_bytes(key, sizeof key), &found);
+    }
+    return code;
+}
+
+// ERROR_NOT_FOUND: no note agrees in the first `len` bytes of its order.
 static enum error_code find_note(struct store_transaction *transaction,
-                                 const struct store_delivery *delivery, size_t len, bool *is_found,
+                                 const struct store_delivery *delivery, size_t len,
                                  struct error *error)
 {
-    struct store_slices *slices = &transaction->store->slices;
-    uint8_t order[NOTE_ORDER_MAX];
-    *is_found = false;
-    if (is_timed(delivery)) {
-        make_order(order, delivery->guid_time / NS_PER_MS, delivery);
-        return notes_has_prefix(transaction, STORE_NOTE_TIMED_DELIVERY, order, len, is_found,
-                                error);
-    }
-    enum error_code code = ERROR_NONE;
-    for (size_t i = slices->count; i > 0 && code == ERROR_NONE && !*is_found; i--) {
-        make_order(order, slices->starts[i - 1], delivery);
-        code =
-            notes_has_prefix(transaction, STORE_NOTE_UNTIMED_DELIVERY, order, len, is_found, error);
+    const struct store_slices *slices = &transaction->store->slices;
+    size_t tries = is_timed(delivery) ? 1 : slices->count;
+    enum error_code code = ERROR_NOT_FOUND;
+    for (size_t i = tries; i > 0 && code == ERROR_NOT_FOUND; i--) {
+        const struct note_key key = delivery_key(delivery, slices->starts[i - 1]);
+        code = notes_find_prefix(transaction, &key, len, error);
     }
     return code;
 }
@@ -145,74 +138,72 @@ enum error_code store_knows_guid(struct store_transaction *transaction,
                                  struct error *error)
 {
     enum error_code code = have_slices(transaction, error);
-    if (code != ERROR_NONE)
-        return code;
-    return find_note(transaction, delivery, TIME_SIZE + sizeof delivery->guid, is_known, error);
+    if (code == ERROR_NONE)
+        code = find_note(transaction, delivery, TIME_SIZE + sizeof delivery->guid, error);
+    *is_known = code == ERROR_NONE;
+    return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
 }
 
 enum error_code store_remember_delivery(struct store_transaction *transaction,
                                         const struct store_delivery *delivery, timestamp_ns now,
                                         duration_ns linger, bool *is_duplicate, struct error *error)
 {
-    struct store *store = transaction->store;
-    uint8_t order[NOTE_ORDER_MAX];
     enum error_code code = have_slices(transaction, error);
     if (code == ERROR_NONE)
-        code = find_note(transaction, delivery, sizeof order, is_duplicate, error);
-    if (code == ERROR_NONE && !*is_duplicate)
-        code = find_in_old_table(transaction, delivery, is_duplicate, error);
-    if (code != ERROR_NONE || *is_duplicate)
+        code = find_note(transaction, delivery, NOTE_ORDER_MAX, error);
+    if (code == ERROR_NOT_FOUND)
+        code = find_in_old_table(transaction, delivery, error);
+    *is_duplicate = code == ERROR_NONE;
+    if (code != ERROR_NOT_FOUND)
         return code;
-    if (is_timed(delivery)) {
-        make_order(order, delivery->guid_time / NS_PER_MS, delivery);
-        return notes_put(transaction, STORE_NOTE_TIMED_DELIVERY, order, NULL, now, error);
-    }
-    make_order(order, slice_for(&store->slices, now, slice_width(linger)), delivery);
-    return notes_put(transaction, STORE_NOTE_UNTIMED_DELIVERY, order, NULL, now, error);
+    timestamp_ns slice = TIMESTAMP_UNKNOWN;
+    if (!is_timed(delivery))
+        slice = slice_for(&transaction->store->slices, now, slice_width(linger));
+    const struct note_key key = delivery_key(delivery, slice);
+    return notes_put(transaction, &key, NULL, now, error);
 }
 
 // --- the old table -------------------------------------------------------------------------------------------
 
-// Deletes up to `max` entries at the front of the database that belong to the slice `start_of`.
+// Deletes up to `*left` entries at the front of the database that belong to the slice `start_of`, and counts `*left`
+// down.
 static enum error_code delete_from_slice(struct store_transaction *transaction,
-                                         timestamp_ns start_of, size_t max, size_t *deleted,
-                                         bool *is_empty, struct error *error)
+                                         timestamp_ns start_of, size_t *left, bool *is_empty,
+                                         struct error *error)
 {
+    const struct lmdb_op op = {transaction, DATABASE_DELIVERIES, "forget deliveries", error};
     MDB_cursor *cursor;
     uint8_t start[TIME_SIZE];
     lmdb_put_be64(start, (uint64_t)start_of);
     MDB_val key = {.mv_size = sizeof start, .mv_data = start};
     MDB_val value;
-    int code = mdb_cursor_open(transaction->txn, transaction->store->databases[DATABASE_DELIVERIES],
-                               &cursor);
-    if (code != MDB_SUCCESS)
-        return lmdb_error(code, "forget deliveries", error);
-    *is_empty = false;
-    code = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE);
-    while (code == MDB_SUCCESS && *deleted < max) {
+    enum error_code opened = lmdb_open_cursor(&op, &cursor);
+    if (opened != ERROR_NONE)
+        return opened;
+    int code = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE);
+    while (code == MDB_SUCCESS && *left > 0) {
         if (lmdb_get_be64(key.mv_data) != (uint64_t)start_of)
             break;
         code = mdb_cursor_del(cursor, 0);
         if (code != MDB_SUCCESS)
             break;
-        (*deleted)++;
+        (*left)--;
         // After a deletion the cursor is at the next entry, and MDB_NEXT accounts for that.
         code = mdb_cursor_get(cursor, &key, &value, MDB_NEXT);
     }
-    *is_empty = *deleted < max && (code == MDB_SUCCESS || code == MDB_NOTFOUND);
+    *is_empty = *left > 0 && (code == MDB_SUCCESS || code == MDB_NOTFOUND);
     mdb_cursor_close(cursor);
-    return code == MDB_NOTFOUND ? ERROR_NONE : lmdb_error(code, "forget deliveries", error);
+    return code == MDB_NOTFOUND ? ERROR_NONE : lmdb_error(code, op.what, error);
 }
 
 static enum error_code drop_slices(struct store_transaction *transaction, timestamp_ns before,
-                                   size_t max, size_t *forgotten, struct error *error)
+                                   size_t *left, struct error *error)
 {
     struct store_slices *slices = &transaction->store->old_slices;
-    *forgotten = 0;
-    while (slices->count > 0 && *forgotten < max && slices->starts[0] <= before) {
+    while (slices->count > 0 && *left > 0 && slices->starts[0] <= before) {
         bool is_empty = false;
         enum error_code code =
-            delete_from_slice(transaction, slices->starts[0], max, forgotten, &is_empty, error);
+            delete_from_slice(transaction, slices->starts[0], left, &is_empty, error);
         if (code != ERROR_NONE)
             return code;
         if (is_empty) {
@@ -225,22 +216,23 @@ static enum error_code drop_slices(struct store_transaction *transaction, timest
 }
 
 enum error_code store_forget_old_deliveries(struct store_transaction *transaction, timestamp_ns now,
-                                            duration_ns linger, size_t max, size_t *forgotten,
-                                            struct error *error)
+                                            duration_ns linger, size_t *left, struct error *error)
 {
     enum error_code code = have_slices(transaction, error);
-    *forgotten = 0;
     if (code != ERROR_NONE)
         return code;
-    return drop_slices(transaction, now - linger - slice_width(linger), max, forgotten, error);
+    return drop_slices(transaction, now - linger - slice_width(linger), left, error);
 }
 
 enum error_code store_shed_old_deliveries(struct store_transaction *transaction, size_t max,
                                           size_t *shed, struct error *error)
 {
+    size_t left = max;
     enum error_code code = have_slices(transaction, error);
-    *shed = 0;
-    return code == ERROR_NONE ? drop_slices(transaction, INT64_MAX, max, shed, error) : code;
+    if (code == ERROR_NONE)
+        code = drop_slices(transaction, INT64_MAX, &left, error);
+    *shed = max - left;
+    return code;
 }
 
 enum error_code deliveries_oldest_old(struct store_transaction *transaction, timestamp_ns *oldest,
@@ -263,26 +255,28 @@ enum error_code deliveries_oldest_old(struct store_transaction *transaction, tim
 #define TRACE_BYTES 8 // of the trace ID; bytes that do not fit into a kind are ignored
 
 // The span ID is be64 of the run's or the job's id, and GitHub's ids increase: so notes arrive nearly in order.
-static void make_closed_order(uint8_t order[NOTE_ORDER_MAX], const struct store_key *key)
+static struct note_key closed_key(enum store_note kind, const struct store_key *key)
 {
-    memcpy(order, key->span.bytes, SPAN_ID_SIZE);
-    memcpy(order + SPAN_ID_SIZE, key->trace.bytes, TRACE_BYTES);
+    struct note_key closed = {.kind = kind};
+    memcpy(closed.order, key->span.bytes, SPAN_ID_SIZE);
+    memcpy(closed.order + SPAN_ID_SIZE, key->trace.bytes, TRACE_BYTES);
+    return closed;
 }
 
 enum error_code store_put_note(struct store_transaction *transaction, enum store_note kind,
                                const struct store_key *key, const uint8_t *payload,
                                timestamp_ns now, struct error *error)
 {
-    uint8_t order[NOTE_ORDER_MAX];
-    make_closed_order(order, key);
-    return notes_put(transaction, kind, order, payload, now, error);
+    const struct note_key closed = closed_key(kind, key);
+    return notes_put(transaction, &closed, payload, now, error);
 }
 
 enum error_code store_find_note(struct store_transaction *transaction, enum store_note kind,
                                 const struct store_key *key, bool *is_found, uint8_t *payload,
                                 struct error *error)
 {
-    uint8_t order[NOTE_ORDER_MAX];
-    make_closed_order(order, key);
-    return notes_find(transaction, kind, order, is_found, payload, error);
+    const struct note_key closed = closed_key(kind, key);
+    enum error_code code = notes_find(transaction, &closed, payload, error);
+    *is_found = code == ERROR_NONE;
+    return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
 }

@@ -268,14 +268,14 @@ static enum error_code take_cache_slot(struct store_transaction *transaction,
     return ERROR_NONE;
 }
 
-static struct block *find_cached(struct note_cache *cache, enum store_note kind,
-                                 const uint8_t *order)
+static struct block *find_cached(struct note_cache *cache, const struct note_key *key)
 {
-    size_t at = cached_rank(cache, kind, order);
+    size_t at = cached_rank(cache, key->kind, key->order);
     struct block *block = at > 0 ? cache->sorted[at - 1] : NULL;
-    if (block == NULL || block->kind != kind)
+    if (block == NULL || block->kind != key->kind)
         return NULL;
-    bool is_in = !block->has_limit || memcmp(order, block->limit, note_kinds[kind].order) < 0;
+    bool is_in =
+        !block->has_limit || memcmp(key->order, block->limit, note_kinds[key->kind].order) < 0;
     return is_in ? block : NULL;
 }
 
@@ -285,12 +285,13 @@ static bool is_of_kind(MDB_val key, enum store_note kind)
            *(const char *)key.mv_data == note_kinds[kind].tag;
 }
 
-// Reads the block that contains `order`, with two moves of a cursor.
-static enum error_code read_spot(MDB_cursor *cursor, enum store_note kind, const uint8_t *order,
+// Reads the block whose range contains the note, with two moves of a cursor.
+static enum error_code read_spot(MDB_cursor *cursor, const struct note_key *note,
                                  struct block *block, struct error *error)
 {
+    const size_t len = note_kinds[note->kind].order;
     uint8_t bytes[NOTE_KEY_MAX];
-    MDB_val key = {.mv_size = make_key(bytes, kind, order), .mv_data = bytes};
+    MDB_val key = {.mv_size = make_key(bytes, note->kind, note->order), .mv_data = bytes};
     MDB_val next = key, value, unused;
     int code = mdb_cursor_get(cursor, &next, &value, MDB_SET_RANGE);
     bool is_exact = code == MDB_SUCCESS && next.mv_size == key.mv_size &&
@@ -298,23 +299,22 @@ static enum error_code read_spot(MDB_cursor *cursor, enum store_note kind, const
     bool is_found = is_exact;
     if (is_exact)
         code = mdb_cursor_get(cursor, &next, &unused, MDB_NEXT);
-    bool has_limit = code == MDB_SUCCESS && is_of_kind(next, kind);
+    bool has_limit = code == MDB_SUCCESS && is_of_kind(next, note->kind);
     if (has_limit)
-        memcpy(block->limit, (const uint8_t *)next.mv_data + 1, note_kinds[kind].order);
+        memcpy(block->limit, (const uint8_t *)next.mv_data + 1, len);
     if (!is_exact && (code == MDB_SUCCESS || code == MDB_NOTFOUND)) {
         code = mdb_cursor_get(cursor, &key, &value, code == MDB_SUCCESS ? MDB_PREV : MDB_LAST);
-        is_found = code == MDB_SUCCESS && is_of_kind(key, kind);
+        is_found = code == MDB_SUCCESS && is_of_kind(key, note->kind);
     }
     if (code != MDB_SUCCESS && code != MDB_NOTFOUND)
         return lmdb_error(code, "find note", error);
     enum error_code read = ERROR_NONE;
     if (is_found) {
-        read = read_block((struct slice){key.mv_data, key.mv_size},
-                          (struct slice){value.mv_data, value.mv_size}, block, error);
-        if (read == ERROR_NONE && memcmp(block->first, order, note_kinds[kind].order) > 0)
+        read = read_block(lmdb_slice(key), lmdb_slice(value), block, error);
+        if (read == ERROR_NONE && memcmp(block->first, note->order, len) > 0)
             read = error_set(error, ERROR_CORRUPT, "store: find note: keys are out of order");
     } else {
-        block->kind = kind;
+        block->kind = note->kind;
         block->is_dirty = false;
         block->is_damaged = false;
         block->count = 0;
@@ -326,8 +326,8 @@ static enum error_code read_spot(MDB_cursor *cursor, enum store_note kind, const
 
 // Its notes are lost: what they remembered may be accepted as new. Nothing else must fail because of that. The cache
 // is emptied: the block before it now covers a larger range, and must not be cached twice.
-static enum error_code drop_damaged(struct store_transaction *transaction, const uint8_t *key,
-                                    size_t len, struct error *error)
+static enum error_code drop_damaged(struct store_transaction *transaction, struct slice key,
+                                    struct error *error)
 {
     enum error_code code = notes_flush(transaction, error);
     if (code != ERROR_NONE)
@@ -335,45 +335,46 @@ static enum error_code drop_damaged(struct store_transaction *transaction, const
     notes_drop_cache(transaction->store->notes);
     log_warn("a block of notes in the store is damaged and was dropped: what it remembered may be "
              "taken for new");
-    if (key[0] == (uint8_t)note_kinds[STORE_NOTE_UNTIMED_DELIVERY].tag)
+    if (key.data[0] == note_kinds[STORE_NOTE_UNTIMED_DELIVERY].tag)
         transaction->store->has_slices = false;
     return lmdb_delete(&(struct lmdb_op){transaction, DATABASE_NOTES, "drop damaged notes", error},
-                       slice_of_bytes(key, len));
+                       key);
 }
 
-static enum error_code read_by_cursor(struct store_transaction *transaction, enum store_note kind,
-                                      const uint8_t *order, struct block *block,
+static enum error_code read_by_cursor(struct store_transaction *transaction,
+                                      const struct note_key *key, struct block *block,
                                       struct error *error)
 {
+    const struct lmdb_op op = {transaction, DATABASE_NOTES, "find note", error};
     MDB_cursor *cursor;
-    int opened =
-        mdb_cursor_open(transaction->txn, transaction->store->databases[DATABASE_NOTES], &cursor);
-    if (opened != MDB_SUCCESS)
-        return lmdb_error(opened, "find note", error);
-    enum error_code code = read_spot(cursor, kind, order, block, error);
+    enum error_code code = lmdb_open_cursor(&op, &cursor);
+    if (code != ERROR_NONE)
+        return code;
+    code = read_spot(cursor, key, block, error);
     mdb_cursor_close(cursor);
     return code;
 }
 
-static enum error_code find_block(struct store_transaction *transaction, enum store_note kind,
-                                  const uint8_t *order, struct block **found, struct error *error)
+static enum error_code find_block(struct store_transaction *transaction, const struct note_key *key,
+                                  struct block **found, struct error *error)
 {
     struct note_cache *cache = transaction->store->notes;
     assert(transaction->is_write && cache != NULL);
-    *found = find_cached(cache, kind, order);
+    *found = find_cached(cache, key);
     if (*found != NULL)
         return ERROR_NONE;
     // First, because it may write, which moves what a cursor points to.
     enum error_code code = take_cache_slot(transaction, NULL, found, error);
     if (code == ERROR_NONE)
-        code = read_by_cursor(transaction, kind, order, *found, error);
+        code = read_by_cursor(transaction, key, *found, error);
     while (code == ERROR_NONE && (*found)->is_damaged) {
-        uint8_t key[NOTE_KEY_MAX];
-        code = drop_damaged(transaction, key, make_key(key, kind, (*found)->first), error);
+        uint8_t bytes[NOTE_KEY_MAX];
+        size_t len = make_key(bytes, key->kind, (*found)->first);
+        code = drop_damaged(transaction, slice_of_bytes(bytes, len), error);
         if (code == ERROR_NONE)
             code = take_cache_slot(transaction, NULL, found, error);
         if (code == ERROR_NONE)
-            code = read_by_cursor(transaction, kind, order, *found, error);
+            code = read_by_cursor(transaction, key, *found, error);
     }
     if (code == ERROR_NONE)
         list_block(cache, *found);
@@ -381,13 +382,14 @@ static enum error_code find_block(struct store_transaction *transaction, enum st
 }
 
 // For a reader, which has no cache.
-static enum error_code read_block_of(struct store_transaction *transaction, enum store_note kind,
-                                     const uint8_t *order, struct block *block, struct error *error)
+static enum error_code read_block_of(struct store_transaction *transaction,
+                                     const struct note_key *key, struct block *block,
+                                     struct error *error)
 {
     block->count = 0;
     if (!lmdb_has_database(transaction->store, DATABASE_NOTES))
         return ERROR_NONE; // the store is older than notes
-    enum error_code code = read_by_cursor(transaction, kind, order, block, error);
+    enum error_code code = read_by_cursor(transaction, key, block, error);
     if (code == ERROR_NONE && block->is_damaged)
         store_note_unreadable(transaction);
     return code;
@@ -395,50 +397,48 @@ static enum error_code read_block_of(struct store_transaction *transaction, enum
 
 // --- finding and adding ------------------------------------------------------------------------------------
 
-enum error_code notes_find(struct store_transaction *transaction, enum store_note kind,
-                           const uint8_t *order, bool *is_found, uint8_t *payload,
-                           struct error *error)
+enum error_code notes_find(struct store_transaction *transaction, const struct note_key *key,
+                           uint8_t *payload, struct error *error)
 {
-    const struct note_kind *shape = &note_kinds[kind];
+    const struct note_kind *shape = &note_kinds[key->kind];
     struct block read;
     struct block *block = &read;
-    *is_found = false;
-    enum error_code code = transaction->is_write
-                               ? find_block(transaction, kind, order, &block, error)
-                               : read_block_of(transaction, kind, order, &read, error);
-    if (code != ERROR_NONE || !shares_prefix(block, order))
+    enum error_code code = transaction->is_write ? find_block(transaction, key, &block, error)
+                                                 : read_block_of(transaction, key, &read, error);
+    if (code != ERROR_NONE)
         return code;
+    if (!shares_prefix(block, key->order))
+        return ERROR_NOT_FOUND;
     size_t len = shape->order - shape->shared;
-    size_t at = search_block(block, order, len);
-    if (at == block->count)
-        return ERROR_NONE;
+    size_t at = search_block(block, key->order, len);
     const uint8_t *entry = entry_at(block, at);
-    *is_found = memcmp(entry, order + shape->shared, len) == 0;
-    if (*is_found && payload != NULL && shape->payload > 0)
+    if (at == block->count || memcmp(entry, key->order + shape->shared, len) != 0)
+        return ERROR_NOT_FOUND;
+    if (payload != NULL && shape->payload > 0)
         memcpy(payload, entry + len, shape->payload);
     return ERROR_NONE;
 }
 
-enum error_code notes_has_prefix(struct store_transaction *transaction, enum store_note kind,
-                                 const uint8_t *prefix, size_t len, bool *is_found,
-                                 struct error *error)
+enum error_code notes_find_prefix(struct store_transaction *transaction, const struct note_key *key,
+                                  size_t len, struct error *error)
 {
-    size_t shared = note_kinds[kind].shared;
-    uint8_t order[NOTE_ORDER_MAX] = {0};
+    const size_t shared = note_kinds[key->kind].shared;
+    struct note_key first = {.kind = key->kind}; // the least that begins so
     struct block *block;
-    *is_found = false;
-    memcpy(order, prefix, len);
-    enum error_code code = find_block(transaction, kind, order, &block, error);
+    assert(len >= shared && len <= note_kinds[key->kind].order);
+    memcpy(first.order, key->order, len);
+    enum error_code code = find_block(transaction, &first, &block, error);
     if (code != ERROR_NONE)
         return code;
-    if (shares_prefix(block, order)) {
-        size_t at = search_block(block, order, len - shared);
-        *is_found =
-            at < block->count && memcmp(entry_at(block, at), order + shared, len - shared) == 0;
+    bool is_found = false;
+    if (shares_prefix(block, first.order)) {
+        size_t at = search_block(block, first.order, len - shared);
+        is_found = at < block->count &&
+                   memcmp(entry_at(block, at), first.order + shared, len - shared) == 0;
     }
     // The next entry may be the first of the next block, which is that block's key.
-    *is_found |= block->has_limit && memcmp(block->limit, prefix, len) == 0;
-    return ERROR_NONE;
+    is_found |= block->has_limit && memcmp(block->limit, first.order, len) == 0;
+    return is_found ? ERROR_NONE : ERROR_NOT_FOUND;
 }
 
 static void insert_at(struct block *block, size_t at, const uint8_t *order, const uint8_t *payload)
@@ -513,37 +513,36 @@ static void note_time(struct block *block, timestamp_ns now)
     block->oldest = seconds < block->oldest ? seconds : block->oldest;
 }
 
-enum error_code notes_put(struct store_transaction *transaction, enum store_note kind,
-                          const uint8_t *order, const uint8_t *payload, timestamp_ns now,
-                          struct error *error)
+enum error_code notes_put(struct store_transaction *transaction, const struct note_key *key,
+                          const uint8_t *payload, timestamp_ns now, struct error *error)
 {
-    const struct note_kind *shape = &note_kinds[kind];
+    const struct note_kind *shape = &note_kinds[key->kind];
     size_t len = shape->order - shape->shared;
     struct block *block;
     size_t at = 0;
-    enum error_code code = find_block(transaction, kind, order, &block, error);
+    enum error_code code = find_block(transaction, key, &block, error);
     if (code != ERROR_NONE)
         return code;
-    bool is_alike = shares_prefix(block, order);
+    bool is_alike = shares_prefix(block, key->order);
     if (is_alike)
-        at = search_block(block, order, len);
+        at = search_block(block, key->order, len);
     if (is_alike && at < block->count &&
-        memcmp(entry_at(block, at), order + shape->shared, len) == 0) {
+        memcmp(entry_at(block, at), key->order + shape->shared, len) == 0) {
         if (shape->payload > 0)
             memcpy(entry_at(block, at) + len, payload, shape->payload);
         block->is_dirty = true;
         note_time(block, now);
         return ERROR_NONE;
     }
-    bool is_full = is_alike && block->count == capacity_of(kind);
-    transaction->note_counts[kind]++;
+    bool is_full = is_alike && block->count == capacity_of(key->kind);
+    transaction->note_counts[key->kind]++;
     transaction->notes_changed = true;
     // Notes arrive nearly in order, so a full block is followed by a new one instead of being split in half.
     if (!is_alike || (is_full && at == block->count)) {
-        code = add_note_block(transaction, block, order, &block, error);
+        code = add_note_block(transaction, block, key->order, &block, error);
         if (code != ERROR_NONE)
             return code;
-        insert_at(block, 0, order, payload);
+        insert_at(block, 0, key->order, payload);
         note_time(block, now);
         return write_block(transaction, block, error);
     }
@@ -557,38 +556,38 @@ enum error_code notes_put(struct store_transaction *transaction, enum store_note
             block = right;
         }
     }
-    insert_at(block, at, order, payload);
+    insert_at(block, at, key->order, payload);
     note_time(block, now);
     return ERROR_NONE;
 }
 
 // --- forgetting --------------------------------------------------------------------------------------------
 
-// A block in the database, and the one after it.
+// A block in the database, read without the cache.
 struct cursor_block {
-    struct slice key, value;
-    uint8_t key_bytes[STORE_TABLE_KEY_MAX];
+    struct slice key, value;                    // valid until the next write
+    uint8_t key_bytes[STORE_TABLE_KEY_MAX + 1]; // a copy of the key, and a zero
     size_t key_len;
     enum store_note kind;
     size_t count;
     uint32_t oldest, newest;
 };
 
-// The first block at or after `key`. Its kind may be one that this version does not know; its count is 0 if it is
+// The first block at or after `key`, which may be that of `*found`. Its kind may be one that this version does not know; its count is 0 if it is
 // damaged.
-static enum error_code seek_block(struct store_transaction *transaction, const uint8_t *key,
-                                  size_t len, struct cursor_block *found, struct error *error)
+static enum error_code seek_block(struct store_transaction *transaction, struct slice key,
+                                  struct cursor_block *found, struct error *error)
 {
-    enum error_code code =
-        lmdb_seek(&(struct lmdb_op){transaction, DATABASE_NOTES, "seek notes", error},
-                  slice_of_bytes(key, len), &found->key, &found->value);
+    const struct lmdb_op op = {transaction, DATABASE_NOTES, "seek notes", error};
+    enum error_code code = lmdb_seek(&op, key, &found->key, &found->value);
     if (code != ERROR_NONE)
         return code;
     found->kind = kind_of_key(found->key);
     found->key_len = found->key.len;
-    if (found->key_len > sizeof found->key_bytes)
+    if (found->key_len >= sizeof found->key_bytes)
         return damaged(error);
     memcpy(found->key_bytes, found->key.data, found->key_len);
+    found->key_bytes[found->key_len] = 0;
     found->count = 0;
     found->newest = 0;
     found->oldest = 0;
@@ -600,6 +599,24 @@ static enum error_code seek_block(struct store_transaction *transaction, const u
     return ERROR_NONE;
 }
 
+// The first block of this kind, if there is one; else one of the next kind.
+static enum error_code seek_first_block(struct store_transaction *transaction, enum store_note kind,
+                                        struct cursor_block *found, struct error *error)
+{
+    return seek_block(transaction, slice_of_bytes(&note_kinds[kind].tag, 1), found, error);
+}
+
+static struct slice key_of_block(const struct cursor_block *block)
+{
+    return slice_of_bytes(block->key_bytes, block->key_len);
+}
+
+// The smallest key after that of the block.
+static struct slice key_after(const struct cursor_block *block)
+{
+    return slice_of_bytes(block->key_bytes, block->key_len + 1);
+}
+
 // Call before blocks are changed without the cache, which has been flushed.
 static void leave_cache(struct store_transaction *transaction)
 {
@@ -609,6 +626,7 @@ static void leave_cache(struct store_transaction *transaction)
 static enum error_code delete_block(struct store_transaction *transaction,
                                     const struct cursor_block *block, struct error *error)
 {
+    assert(block->kind < STORE_NOTE_KINDS);
     uint64_t *count = &transaction->note_counts[block->kind];
     leave_cache(transaction);
     *count -= block->count < *count ? block->count : *count;
@@ -616,222 +634,238 @@ static enum error_code delete_block(struct store_transaction *transaction,
     if (block->kind == STORE_NOTE_UNTIMED_DELIVERY)
         transaction->store->has_slices = false;
     return lmdb_delete(&(struct lmdb_op){transaction, DATABASE_NOTES, "forget notes", error},
-                       slice_of_bytes(block->key_bytes, block->key_len));
+                       key_of_block(block));
 }
 
-static bool is_block_expired(const struct cursor_block *block, timestamp_ns now,
-                             const duration_ns keep[STORE_NOTE_KINDS])
+// One call of store_forget_notes().
+struct forgetting {
+    struct store_transaction *transaction;
+    timestamp_ns now;
+    const duration_ns *keep; // retention of each kind
+    size_t left;             // blocks that may still be deleted or checked
+    struct error *error;
+};
+
+static bool is_block_expired(const struct forgetting *forgetting, const struct cursor_block *block)
 {
     // Whole seconds, rounded down when they were noted: none is deleted early.
     timestamp_ns newest = ((timestamp_ns)block->newest + 1) * NS_PER_SECOND;
-    return newest <= now && keep[block->kind] <= now - newest;
+    return newest <= forgetting->now && forgetting->keep[block->kind] <= forgetting->now - newest;
 }
 
 enum error_code store_last_delivery(struct store_transaction *transaction, timestamp_ns *time,
                                     struct error *error)
 {
-    const enum store_note kind = STORE_NOTE_TIMED_DELIVERY;
-    size_t shared = note_kinds[kind].shared;
-    uint8_t order[NOTE_ORDER_MAX];
+    const size_t shared = note_kinds[STORE_NOTE_TIMED_DELIVERY].shared;
+    struct note_key key = {.kind = STORE_NOTE_TIMED_DELIVERY};
     struct block last;
     *time = TIMESTAMP_UNKNOWN;
     // A tool may look at a store that is older than notes are.
     if (!lmdb_has_database(transaction->store, DATABASE_NOTES))
         return ERROR_NONE;
-    memset(order, 0xff, sizeof order);
-    enum error_code code = read_by_cursor(transaction, kind, order, &last, error);
+    memset(key.order, 0xff, sizeof key.order);
+    enum error_code code = read_by_cursor(transaction, &key, &last, error);
     if (code != ERROR_NONE || last.is_damaged || last.count == 0)
         return code;
-    memcpy(order, last.first, shared);
-    memcpy(order + shared, entry_at(&last, last.count - 1), TIME_SIZE - shared);
-    uint64_t ms = lmdb_get_be64(order);
+    memcpy(key.order, last.first, shared);
+    memcpy(key.order + shared, entry_at(&last, last.count - 1), TIME_SIZE - shared);
+    uint64_t ms = lmdb_get_be64(key.order);
     *time = ms < INT64_MAX / NS_PER_MS ? (timestamp_ns)ms * NS_PER_MS : INT64_MAX;
     return ERROR_NONE;
 }
 
 // Notes from the future mean that the clock was ahead when they were made, or is behind now. The times in GUIDs come
 // from another clock: if the last of them is in the future, too, this clock is behind.
-static enum error_code look_whether_back(struct store_transaction *transaction, timestamp_ns now,
-                                         bool *is_back, struct error *error)
+static enum error_code look_whether_back(const struct forgetting *forgetting, bool *is_back)
 {
     timestamp_ns last;
-    enum error_code code = store_last_delivery(transaction, &last, error);
-    *is_back = last > now + CLOCK_SLACK; // TIMESTAMP_UNKNOWN never is
+    enum error_code code = store_last_delivery(forgetting->transaction, &last, forgetting->error);
+    *is_back = last > forgetting->now + CLOCK_SLACK; // TIMESTAMP_UNKNOWN never is
     return code;
 }
 
 // Notes from the future were made while the clock was ahead: they get the time `now`. Not while the clock is behind:
 // when it is corrected, all of them would have expired.
-static enum error_code clamp_future_notes(struct store_transaction *transaction,
-                                          const struct cursor_block *found, timestamp_ns now,
-                                          struct error *error)
+static enum error_code clamp_future_notes(const struct forgetting *forgetting,
+                                          const struct cursor_block *found)
 {
     struct block block;
     bool is_back;
-    enum error_code code = look_whether_back(transaction, now, &is_back, error);
+    enum error_code code = look_whether_back(forgetting, &is_back);
     if (code != ERROR_NONE || is_back)
         return code;
-    code = read_block(found->key, found->value, &block, error);
+    code = read_block(found->key, found->value, &block, forgetting->error);
     if (code != ERROR_NONE)
         return code;
-    leave_cache(transaction);
-    block.newest = note_seconds(now);
+    leave_cache(forgetting->transaction);
+    block.newest = note_seconds(forgetting->now);
     block.oldest = block.oldest < block.newest ? block.oldest : block.newest;
-    return write_block(transaction, &block, error);
+    return write_block(forgetting->transaction, &block, forgetting->error);
 }
 
-static bool is_ahead(const struct cursor_block *block, timestamp_ns now)
+static bool is_ahead(const struct forgetting *forgetting, const struct cursor_block *block)
 {
-    return block->newest > note_seconds(now + CLOCK_SLACK);
+    return block->newest > note_seconds(forgetting->now + CLOCK_SLACK);
 }
 
 // Deletes at the front of one kind, where the oldest notes are.
-static enum error_code forget_front(struct store_transaction *transaction, enum store_note kind,
-                                    timestamp_ns now, const duration_ns keep[STORE_NOTE_KINDS],
-                                    size_t *budget, struct error *error)
+static enum error_code forget_front(struct forgetting *forgetting, enum store_note kind)
 {
+    struct store_transaction *transaction = forgetting->transaction;
+    const timestamp_ns now = forgetting->now;
+    const duration_ns keep = forgetting->keep[kind];
     timestamp_ns *due = &transaction->store->notes_due[kind];
-    const uint8_t key[1] = {(uint8_t)note_kinds[kind].tag};
     // At least once an hour, since clocks may be set back.
     if (now < *due && *due <= now + NS_PER_HOUR)
         return ERROR_NONE;
     *due = now + NS_PER_HOUR;
-    while (*budget > 0) {
+    for (; forgetting->left > 0; forgetting->left--) {
         struct cursor_block block;
-        enum error_code code = seek_block(transaction, key, sizeof key, &block, error);
+        enum error_code code = seek_first_block(transaction, kind, &block, forgetting->error);
         if (code == ERROR_NOT_FOUND || (code == ERROR_NONE && block.kind != kind))
             return ERROR_NONE;
-        if (code == ERROR_NONE && is_ahead(&block, now))
-            return clamp_future_notes(transaction, &block, now, error);
-        if (code == ERROR_NONE && !is_block_expired(&block, now, keep)) {
+        if (code == ERROR_NONE && is_ahead(forgetting, &block))
+            return clamp_future_notes(forgetting, &block);
+        if (code == ERROR_NONE && !is_block_expired(forgetting, &block)) {
             timestamp_ns end = ((timestamp_ns)block.newest + 1) * NS_PER_SECOND;
-            if (keep[kind] < *due - end)
-                *due = end + keep[kind];
+            if (keep < *due - end)
+                *due = end + keep;
             return ERROR_NONE;
         }
         if (code == ERROR_NONE)
-            code = delete_block(transaction, &block, error);
+            code = delete_block(transaction, &block, forgetting->error);
         if (code != ERROR_NONE)
             return code;
-        (*budget)--;
     }
     *due = now; // there is more
     return ERROR_NONE;
 }
 
+// Moves notes from `next` to the end of `block`, which is before it and has room, and writes both. `*is_empty`: all of
+// them were moved, and `next` was deleted.
+static enum error_code move_notes(const struct forgetting *forgetting, struct block *block,
+                                  struct block *next, bool *is_empty)
+{
+    struct store_transaction *transaction = forgetting->transaction;
+    const size_t size = entry_size(block->kind);
+    const size_t shared = note_kinds[block->kind].shared;
+    const size_t room = capacity_of(block->kind) - block->count;
+    const size_t moved = room < next->count ? room : next->count;
+    uint8_t bytes[NOTE_KEY_MAX];
+    const struct slice old_key = slice_of_bytes(bytes, make_key(bytes, next->kind, next->first));
+    assert(block->kind == next->kind && moved > 0);
+    leave_cache(transaction);
+    memcpy(entry_at(block, block->count), next->entries, moved * size);
+    block->count += moved;
+    block->newest = block->newest > next->newest ? block->newest : next->newest;
+    block->oldest = block->oldest < next->oldest ? block->oldest : next->oldest;
+    enum error_code code = write_block(transaction, block, forgetting->error);
+    if (code == ERROR_NONE)
+        code = lmdb_delete(
+            &(struct lmdb_op){transaction, DATABASE_NOTES, "pack notes", forgetting->error},
+            old_key);
+    *is_empty = moved == next->count;
+    if (code != ERROR_NONE || *is_empty)
+        return code;
+    next->count -= moved;
+    memmove(next->entries, entry_at(next, moved), next->count * size);
+    memcpy(next->first + shared, next->entries, note_kinds[next->kind].order - shared);
+    return write_block(transaction, next, forgetting->error);
+}
+
 // Fills a block that is not full from the next one. Nothing was added to either for a while. `*is_again`: the next
 // one is empty now, and there may be room for more.
-static enum error_code pack(struct store_transaction *transaction, const struct cursor_block *found,
-                            timestamp_ns now, bool *is_again, struct error *error)
+static enum error_code pack(const struct forgetting *forgetting, const struct cursor_block *found,
+                            bool *is_again)
 {
     struct block block, next;
     struct cursor_block behind;
-    uint8_t after[NOTE_KEY_MAX + 1];
-    size_t size = entry_size(found->kind);
     size_t capacity = capacity_of(found->kind);
-    uint32_t cold = note_seconds(now - COLD_AFTER);
+    uint32_t cold = note_seconds(forgetting->now - COLD_AFTER);
     if (found->count >= capacity - capacity / 16 || found->newest > cold)
         return ERROR_NONE;
-    enum error_code code = read_block(found->key, found->value, &block, error);
+    enum error_code code = read_block(found->key, found->value, &block, forgetting->error);
     if (code != ERROR_NONE)
         return code;
-    memcpy(after, found->key_bytes, found->key_len);
-    after[found->key_len] = 0;
-    code = seek_block(transaction, after, found->key_len + 1, &behind, error);
+    code = seek_block(forgetting->transaction, key_after(found), &behind, forgetting->error);
     if (code != ERROR_NONE || behind.kind != block.kind || behind.count == 0 ||
         behind.newest > cold)
         return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
-    code = read_block(behind.key, behind.value, &next, error);
+    code = read_block(behind.key, behind.value, &next, forgetting->error);
     if (code != ERROR_NONE || !shares_prefix(&block, next.first))
         return code;
-    leave_cache(transaction);
-    size_t moved = capacity - block.count < next.count ? capacity - block.count : next.count;
-    memcpy(entry_at(&block, block.count), next.entries, moved * size);
-    block.count += moved;
-    block.newest = block.newest > next.newest ? block.newest : next.newest;
-    block.oldest = block.oldest < next.oldest ? block.oldest : next.oldest;
-    code = write_block(transaction, &block, error);
-    if (code == ERROR_NONE)
-        code = lmdb_delete(&(struct lmdb_op){transaction, DATABASE_NOTES, "pack notes", error},
-                           slice_of_bytes(behind.key_bytes, behind.key_len));
-    *is_again = moved == next.count;
-    if (code != ERROR_NONE || *is_again)
-        return code;
-    next.count -= moved;
-    memmove(next.entries, entry_at(&next, moved), next.count * size);
-    memcpy(next.first + note_kinds[next.kind].shared, next.entries,
-           note_kinds[next.kind].order - note_kinds[next.kind].shared);
-    return write_block(transaction, &next, error);
+    return move_notes(forgetting, &block, &next, is_again);
 }
 
-static enum error_code sweep_block(struct store_transaction *transaction,
-                                   const struct cursor_block *block, timestamp_ns now,
-                                   const duration_ns keep[STORE_NOTE_KINDS], bool *is_again,
-                                   struct error *error)
+static enum error_code sweep_block(const struct forgetting *forgetting,
+                                   const struct cursor_block *block, bool *is_again)
 {
     *is_again = false;
     if (block->kind == STORE_NOTE_KINDS)
         return ERROR_NONE; // of a later version
     if (block->count == 0)
-        return drop_damaged(transaction, block->key_bytes, block->key_len, error);
-    if (is_ahead(block, now))
-        return clamp_future_notes(transaction, block, now, error);
-    if (is_block_expired(block, now, keep))
-        return delete_block(transaction, block, error);
-    return pack(transaction, block, now, is_again, error);
+        return drop_damaged(forgetting->transaction, key_of_block(block), forgetting->error);
+    if (is_ahead(forgetting, block))
+        return clamp_future_notes(forgetting, block);
+    if (is_block_expired(forgetting, block))
+        return delete_block(forgetting->transaction, block, forgetting->error);
+    return pack(forgetting, block, is_again);
+}
+
+static bool is_sweep_due(const struct forgetting *forgetting)
+{
+    duration_ns shortest = forgetting->keep[0];
+    for (int i = 1; i < STORE_NOTE_KINDS; i++)
+        shortest = forgetting->keep[i] < shortest ? forgetting->keep[i] : shortest;
+    duration_ns since = forgetting->now - forgetting->transaction->store->sweep_begun;
+    return since < 0 || since >= shortest / SWEEPS_PER_LIFE;
 }
 
 // Sweeps over all blocks from time to time: deletes expired ones that are out of order, packs those with gaps.
-static enum error_code sweep(struct store_transaction *transaction, timestamp_ns now,
-                             const duration_ns keep[STORE_NOTE_KINDS], size_t *budget,
-                             struct error *error)
+static enum error_code sweep(const struct forgetting *forgetting)
 {
-    struct store *store = transaction->store;
-    duration_ns rest = keep[0];
-    for (int i = 1; i < STORE_NOTE_KINDS; i++)
-        rest = keep[i] < rest ? keep[i] : rest;
-    duration_ns since = now - store->sweep_begun;
-    if (store->sweep_len == 0 && since >= 0 && since < rest / SWEEPS_PER_LIFE)
+    struct store *store = forgetting->transaction->store;
+    if (store->sweep_len == 0 && !is_sweep_due(forgetting))
         return ERROR_NONE;
     if (store->sweep_len == 0) {
-        store->sweep_begun = now;
+        store->sweep_begun = forgetting->now;
         store->sweep_key[0] = 0;
         store->sweep_len = 1;
     }
-    for (; *budget > 0; (*budget)--) {
+    for (size_t left = forgetting->left / SWEEP_SHARE; left > 0; left--) {
         struct cursor_block block;
         enum error_code code =
-            seek_block(transaction, store->sweep_key, store->sweep_len, &block, error);
+            seek_block(forgetting->transaction, slice_of_bytes(store->sweep_key, store->sweep_len),
+                       &block, forgetting->error);
         if (code == ERROR_NOT_FOUND) {
             store->sweep_len = 0;
             return ERROR_NONE;
         }
         bool is_again = false;
         if (code == ERROR_NONE)
-            code = sweep_block(transaction, &block, now, keep, &is_again, error);
+            code = sweep_block(forgetting, &block, &is_again);
         if (code != ERROR_NONE)
             return code;
         if (is_again)
             continue;
-        memcpy(store->sweep_key, block.key_bytes, block.key_len);
-        store->sweep_key[block.key_len] = 0; // the smallest key after it
-        store->sweep_len = block.key_len + 1;
+        const struct slice next = key_after(&block);
+        assert(next.len <= sizeof store->sweep_key);
+        memcpy(store->sweep_key, next.data, next.len);
+        store->sweep_len = next.len;
     }
     return ERROR_NONE;
 }
 
 enum error_code store_forget_notes(struct store_transaction *transaction, timestamp_ns now,
-                                   const duration_ns keep[STORE_NOTE_KINDS], size_t max,
-                                   bool *is_more, struct error *error)
+                                   const duration_ns keep[STORE_NOTE_KINDS], size_t *left,
+                                   struct error *error)
 {
-    size_t budget = max;
-    *is_more = false;
+    struct forgetting forgetting = {transaction, now, keep, *left, error};
     enum error_code code = notes_flush(transaction, error);
     for (int kind = 0; kind < STORE_NOTE_KINDS && code == ERROR_NONE; kind++)
-        code = forget_front(transaction, (enum store_note)kind, now, keep, &budget, error);
-    *is_more = budget == 0;
-    size_t looks = budget / SWEEP_SHARE;
-    return code == ERROR_NONE ? sweep(transaction, now, keep, &looks, error) : code;
+        code = forget_front(&forgetting, (enum store_note)kind);
+    *left = forgetting.left;
+    return code == ERROR_NONE ? sweep(&forgetting) : code;
 }
 
 // The front of each kind, first the kind with the oldest notes.
@@ -842,8 +876,7 @@ static enum error_code oldest_block(struct store_transaction *transaction,
     bool is_any = false;
     for (size_t i = 0; i < count; i++) {
         struct cursor_block block;
-        const uint8_t key[1] = {(uint8_t)note_kinds[kinds[i]].tag};
-        enum error_code code = seek_block(transaction, key, sizeof key, &block, error);
+        enum error_code code = seek_first_block(transaction, kinds[i], &block, error);
         if (code != ERROR_NONE && code != ERROR_NOT_FOUND)
             return code;
         if (code == ERROR_NONE && block.kind == kinds[i] &&
@@ -882,21 +915,15 @@ enum error_code store_shed_notes(struct store_transaction *transaction, size_t m
 static enum error_code oldest_of_kind(struct store_transaction *transaction, enum store_note kind,
                                       timestamp_ns *oldest, struct error *error)
 {
-    uint8_t key[STORE_TABLE_KEY_MAX + 1] = {(uint8_t)note_kinds[kind].tag};
-    size_t len = 1;
-    for (int i = 0; i < OLDEST_LOOKS; i++) {
-        struct cursor_block block;
-        enum error_code code = seek_block(transaction, key, len, &block, error);
-        if (code != ERROR_NONE || block.kind != kind)
-            return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
+    struct cursor_block block;
+    enum error_code code = seek_first_block(transaction, kind, &block, error);
+    for (int i = 0; i < OLDEST_LOOKS && code == ERROR_NONE && block.kind == kind; i++) {
         timestamp_ns at = (timestamp_ns)block.oldest * NS_PER_SECOND;
         if (block.count > 0 && (*oldest == TIMESTAMP_UNKNOWN || at < *oldest))
             *oldest = at;
-        memcpy(key, block.key_bytes, block.key_len);
-        key[block.key_len] = 0; // the smallest key after it
-        len = block.key_len + 1;
+        code = seek_block(transaction, key_after(&block), &block, error);
     }
-    return ERROR_NONE;
+    return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
 }
 
 enum error_code store_oldest_delivery(struct store_transaction *transaction, timestamp_ns *oldest,

@@ -28,17 +28,21 @@ void notes_drop_cache(struct note_cache *cache);
 // Writes changed blocks. Call before the commit, and before blocks are read from the database directly.
 enum error_code notes_flush(struct store_transaction *transaction, struct error *error) MUST_CHECK;
 
-// Finds the note with this order; `payload` may be NULL.
-enum error_code notes_find(struct store_transaction *transaction, enum store_note kind,
-                           const uint8_t *order, bool *is_found, uint8_t *payload,
-                           struct error *error) MUST_CHECK;
-// The functions below are for write transactions. Whether there is a note whose order begins with these bytes.
-enum error_code notes_has_prefix(struct store_transaction *transaction, enum store_note kind,
-                                 const uint8_t *prefix, size_t len, bool *is_found,
-                                 struct error *error) MUST_CHECK;
+// Which note: its kind, and the bytes that it is sorted and found by, as many as its kind has.
+struct note_key {
+    enum store_note kind;
+    uint8_t order[NOTE_ORDER_MAX];
+};
+
+// `payload` may be NULL. ERROR_NOT_FOUND: there is no such note.
+enum error_code notes_find(struct store_transaction *transaction, const struct note_key *key,
+                           uint8_t *payload, struct error *error) MUST_CHECK;
+// The functions below are for write transactions. ERROR_NOT_FOUND: no note has an order that begins with the first
+// `len` bytes of this one.
+enum error_code notes_find_prefix(struct store_transaction *transaction, const struct note_key *key,
+                                  size_t len, struct error *error) MUST_CHECK;
 // Adds the note, or replaces its payload, and records `now` as its time.
-enum error_code notes_put(struct store_transaction *transaction, enum store_note kind,
-                          const uint8_t *order, const uint8_t *payload, timestamp_ns now,
-                          struct error *error) MUST_CHECK;
+enum error_code notes_put(struct store_transaction *transaction, const struct note_key *key,
+                          const uint8_t *payload, timestamp_ns now, struct error *error) MUST_CHECK;
 
 #endif

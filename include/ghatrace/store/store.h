@@ -220,14 +220,14 @@ enum error_code store_find_note(struct store_transaction *transaction, enum stor
                                 const struct store_key *key, bool *is_found, uint8_t *payload,
                                 struct error *error) MUST_CHECK;
 
-// Deletes notes older than the retention of their kind, checking at most `max` blocks. `*is_more`: there is more to
-// do.
+// Deletes notes older than the retention of their kind, checking at most `*left` blocks, and counts `*left` down. 0
+// afterwards: there is more to do.
 enum error_code store_forget_notes(struct store_transaction *transaction, timestamp_ns now,
-                                   const duration_ns keep[STORE_NOTE_KINDS], size_t max,
-                                   bool *is_more, struct error *error) MUST_CHECK;
-// The same for deliveries of format version 1: at most `max`; `*forgotten` is their number.
+                                   const duration_ns keep[STORE_NOTE_KINDS], size_t *left,
+                                   struct error *error) MUST_CHECK;
+// The same for deliveries of format version 1: at most `*left`.
 enum error_code store_forget_old_deliveries(struct store_transaction *transaction, timestamp_ns now,
-                                            duration_ns linger, size_t max, size_t *forgotten,
+                                            duration_ns linger, size_t *left,
                                             struct error *error) MUST_CHECK;
 // True if notes should be dropped to free space.
 bool store_must_shed(struct store_transaction *transaction);

@@ -125,16 +125,16 @@ static const duration_ns keep[STORE_NOTE_KINDS] = {LINGER, LINGER, LINGER, LINGE
 
 static bool forget(struct fixture *fixture, timestamp_ns now, size_t max)
 {
-    bool is_more = false;
-    size_t old;
+    size_t left = max;
+    size_t old_left = max;
     struct store_transaction *transaction = begin(fixture, true);
-    if (store_forget_notes(transaction, now, keep, max, &is_more, &fixture->error) != ERROR_NONE)
+    if (store_forget_notes(transaction, now, keep, &left, &fixture->error) != ERROR_NONE)
         fail_msg("forget: %s", fixture->error.message);
     assert_int_equal(
-        store_forget_old_deliveries(transaction, now, LINGER, max, &old, &fixture->error),
+        store_forget_old_deliveries(transaction, now, LINGER, &old_left, &fixture->error),
         ERROR_NONE);
     commit(fixture, transaction);
-    return is_more;
+    return left == 0;
 }
 
 static struct store_usage usage_of(struct fixture *fixture)
@@ -252,9 +252,9 @@ static void what_an_aborted_transaction_remembered_is_not_known(void **state)
     // A slice of time that was given up with its transaction is still there.
     struct store_delivery untimed = delivery_of(1, 0);
     struct store_transaction *transaction = begin(fixture, true);
-    bool is_more;
+    size_t left = 100;
     assert_int_equal(
-        store_forget_notes(transaction, NOW + 10 * LINGER, keep, 100, &is_more, &fixture->error),
+        store_forget_notes(transaction, NOW + 10 * LINGER, keep, &left, &fixture->error),
         ERROR_NONE);
     assert_false(remember_in(fixture, transaction, &untimed, NOW + 10 * LINGER));
     store_abort(transaction);
@@ -359,7 +359,6 @@ static void each_kind_is_kept_for_its_own_time(void **state)
     struct store_key key = key_of(7, 1);
     uint8_t payload[STORE_NOTE_SIZE_MAX] = {1};
     duration_ns times[STORE_NOTE_KINDS];
-    bool is_more;
     for (int kind = 0; kind < STORE_NOTE_KINDS; kind++)
         times[kind] = kind == STORE_NOTE_OLD_RUN ? 10 * LINGER : LINGER;
     struct store_transaction *transaction = begin(fixture, true);
@@ -369,9 +368,10 @@ static void each_kind_is_kept_for_its_own_time(void **state)
             ERROR_NONE);
     commit(fixture, transaction);
     for (int i = 1; i <= 11; i++) {
+        size_t left = 1000;
         transaction = begin(fixture, true);
         assert_int_equal(store_forget_notes(transaction, NOW + i * LINGER + 2 * NS_PER_HOUR, times,
-                                            1000, &is_more, &fixture->error),
+                                            &left, &fixture->error),
                          ERROR_NONE);
         commit(fixture, transaction);
         struct store_usage usage = usage_of(fixture);
