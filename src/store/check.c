@@ -9,7 +9,7 @@
 
 // --- verify ---------------------------------------------------------------------------------------
 // Checks of a store's file before it is used, cheap whatever its size and limited to LMDB's structures: the program's
-// own format is not checked here. Other damage is found by LMDB when it reads the page, or by the guard in store.c.
+// own format is not checked here. Other damage is found by LMDB when it reads the page, or by the handlers of faults in store.c.
 
 // LMDB numbers its own databases first: the free list, whose entries are lists of page numbers prefixed with their
 // length (mdb_stat -f reads them so), and the main one, which names the others.
@@ -25,9 +25,8 @@ enum error_code verify_is_file(const char *path, struct error *error)
 {
     struct stat status;
     if (stat(path, &status) != 0)
-        return errno == ENOENT
-                   ? ERROR_NONE
-                   : error_set(error, ERROR_IO, "look at %s: %s", path, strerror(errno));
+        return errno == ENOENT ? ERROR_NONE
+                               : error_set(error, ERROR_IO, "check %s: %s", path, strerror(errno));
     if (!S_ISREG(status.st_mode))
         return error_set(error, ERROR_IO, "%s is not a file: choose another --db", path);
     return ERROR_NONE;
@@ -42,7 +41,8 @@ enum error_code verify_explain(int code, const char *path, struct error *error)
                          "--db, or move it away to start afresh",
                          path);
     case MDB_VERSION_MISMATCH:
-        return error_set(error, ERROR_VERSION, "%s has an LMDB format that is not ours", path);
+        return error_set(error, ERROR_VERSION,
+                         "%s has an LMDB format that this ghatrace does not read", path);
     case MDB_CORRUPTED:
     case MDB_PAGE_NOTFOUND:
         return refuse_file(path, "is damaged", error);
@@ -96,7 +96,7 @@ enum error_code verify_length(MDB_env *env, const char *path, struct error *erro
     (void)mdb_env_info(env, &info);
     (void)mdb_env_stat(env, &pages);
     if (stat(path, &status) != 0)
-        return error_set(error, ERROR_IO, "look at %s: %s", path, strerror(errno));
+        return error_set(error, ERROR_IO, "check %s: %s", path, strerror(errno));
     check.from = (size_t)status.st_size / pages.ms_psize;
     if (check.from > info.me_last_pgno)
         return ERROR_NONE;
@@ -150,7 +150,7 @@ enum error_code verify_ends(struct store_transaction *transaction, const char *p
 #define SHARE_OF_ALL 4        // of all entries, for a single one
 #define BYTES_WHEN_TIGHT 4096 // for one entry
 #define HEADER_SIZE (8 + 8 + 1 + 2 + 2)
-#define TOTALS_SIZE 32
+#define TOTALS 4
 #define NAME_MAX_BYTES 255
 #define REASON_MAX 500
 
@@ -177,11 +177,10 @@ static enum error_code count_again(struct store_transaction *transaction, struct
     uint8_t key[SEQUENCE_SIZE] = {0};
     struct slice found;
     struct slice data;
+    const struct lmdb_op op = {transaction, DATABASE_SET_ASIDE, "count what was set aside", error};
     enum error_code code;
     *totals = (struct totals){0};
-    while ((code = lmdb_seek(&(struct lmdb_op){transaction, DATABASE_SET_ASIDE,
-                                               "count what was set aside", error},
-                             slice_of_bytes(key, sizeof key), &found, &data)) == ERROR_NONE) {
+    while ((code = lmdb_seek(&op, slice_of_bytes(key, sizeof key), &found, &data)) == ERROR_NONE) {
         if (found.len == SEQUENCE_SIZE)
             totals->last_number = lmdb_get_be64(found.data);
         totals->bytes += data.len;
@@ -205,7 +204,7 @@ static enum error_code read_totals(struct store_transaction *transaction, struct
         return ERROR_NONE;
     if (code != ERROR_NONE)
         return code;
-    if (found.len != TOTALS_SIZE)
+    if (found.len != TOTALS * SUM_SIZE)
         return count_again(transaction, totals, error);
     *totals = (struct totals){.last_number = lmdb_get_be64(found.data),
                               .bytes = lmdb_get_be64(found.data + 8),
@@ -217,13 +216,10 @@ static enum error_code read_totals(struct store_transaction *transaction, struct
 static enum error_code write_totals(struct store_transaction *transaction,
                                     const struct totals *totals, struct error *error)
 {
-    uint8_t bytes[TOTALS_SIZE];
-    lmdb_put_be64(bytes, totals->last_number);
-    lmdb_put_be64(bytes + 8, totals->bytes);
-    lmdb_put_be64(bytes + 16, totals->count);
-    lmdb_put_be64(bytes + 24, totals->dropped);
-    return lmdb_put(&(struct lmdb_op){transaction, DATABASE_META, "write totals", error},
-                    SLICE("set_aside"), slice_of_bytes(bytes, sizeof bytes));
+    const struct lmdb_op op = {transaction, DATABASE_META, "write totals", error};
+    const uint64_t sums[TOTALS] = {totals->last_number, totals->bytes, totals->count,
+                                   totals->dropped};
+    return lmdb_put_sums(&op, SLICE("set_aside"), sums, TOTALS);
 }
 
 // --- writing ---------------------------------------------------------------------------------------------
@@ -244,24 +240,21 @@ static uint64_t most_of_one(struct store_transaction *transaction)
 static enum error_code trim(struct store_transaction *transaction, struct totals *totals,
                             struct error *error)
 {
+    const struct lmdb_op op = {transaction, DATABASE_SET_ASIDE, "drop what was set aside", error};
     while (count_entries(transaction) > STORE_SET_ASIDE_MAX ||
            (totals->bytes > most_bytes(transaction->store) && count_entries(transaction) > 1)) {
-        uint8_t lowest[1] = {0};
+        const uint8_t lowest[1] = {0};
         uint8_t key[STORE_TABLE_KEY_MAX];
         struct slice found;
         struct slice data;
-        enum error_code code = lmdb_seek(
-            &(struct lmdb_op){transaction, DATABASE_SET_ASIDE, "drop what was set aside", error},
-            slice_of_bytes(lowest, sizeof lowest), &found, &data);
+        enum error_code code = lmdb_seek(&op, slice_of_bytes(lowest, sizeof lowest), &found, &data);
         if (code != ERROR_NONE)
             return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
-        size_t key_len = found.len;
-        memcpy(key, found.data, key_len);
+        const struct slice oldest = slice_of_bytes(key, found.len);
+        memcpy(key, found.data, found.len); // it points into the map
         totals->bytes -= data.len < totals->bytes ? data.len : totals->bytes;
         totals->dropped++;
-        code = lmdb_delete(
-            &(struct lmdb_op){transaction, DATABASE_SET_ASIDE, "drop what was set aside", error},
-            slice_of_bytes(key, key_len));
+        code = lmdb_delete(&op, oldest);
         if (code != ERROR_NONE)
             return code;
     }

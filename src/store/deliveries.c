@@ -1,4 +1,6 @@
 // Remembers deliveries, and runs and jobs that were sent.
+#include <assert.h>
+
 #include "notes.h"
 
 // --- deliveries -----------------------------------------------------------------------------------
@@ -26,6 +28,7 @@ static timestamp_ns slice_for(struct store_slices *slices, timestamp_ns now, dur
         return start;
     if (slices->count == SLICES_MAX)
         return slices->starts[SLICES_MAX - 1];
+    assert(slices->count < SLICES_MAX);
     memmove(&slices->starts[at + 1], &slices->starts[at],
             (slices->count - at) * sizeof slices->starts[0]);
     slices->starts[at] = start;

@@ -145,6 +145,13 @@ enum error_code lmdb_seek(const struct lmdb_op *op, struct slice key, struct sli
                           struct slice *data) MUST_CHECK;
 enum error_code lmdb_open_cursor(const struct lmdb_op *op, MDB_cursor **cursor) MUST_CHECK;
 
+// Counters of be64 each in one entry of `meta`; unchanged if it is absent or has another length.
+#define SUM_SIZE 8
+#define SUMS_MAX 16
+enum error_code lmdb_get_sums(const struct lmdb_op *op, struct slice name, uint64_t *sums,
+                              size_t count) MUST_CHECK;
+enum error_code lmdb_put_sums(const struct lmdb_op *op, struct slice name, const uint64_t *sums,
+                              size_t count) MUST_CHECK;
 uint64_t lmdb_count_entries(struct store_transaction *transaction, enum database database);
 const char *lmdb_database_name(enum database database);
 

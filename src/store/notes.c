@@ -125,6 +125,7 @@ static enum error_code write_block(struct store_transaction *transaction, struct
     uint8_t key[NOTE_KEY_MAX];
     uint8_t value[NOTE_BLOCK_BYTES];
     size_t size = block->count * entry_size(block->kind);
+    assert(block->count > 0 && block->count <= capacity_of(block->kind));
     put_be32(value, block->newest);
     put_be32(value + 4, block->oldest);
     memcpy(value + NOTE_HEADER_BYTES, block->entries, size);
@@ -446,6 +447,7 @@ static void insert_at(struct block *block, size_t at, const uint8_t *order, cons
     const struct note_kind *shape = &note_kinds[block->kind];
     size_t size = entry_size(block->kind);
     uint8_t *entry = entry_at(block, at);
+    assert(at <= block->count && block->count < capacity_of(block->kind));
     memmove(entry + size, entry, (block->count - at) * size);
     memcpy(entry, order + shape->shared, shape->order - shape->shared);
     if (shape->payload > 0)
@@ -490,6 +492,7 @@ static enum error_code split_block(struct store_transaction *transaction, struct
     size_t kept = block->count / 2;
     if (block->kind != STORE_NOTE_UNTIMED_DELIVERY && at > kept)
         kept = at;
+    assert(kept > 0 && kept < block->count);
     uint8_t order[NOTE_ORDER_MAX];
     memcpy(order, block->first, shape->shared);
     memcpy(order + shape->shared, entry_at(block, kept), shape->order - shape->shared);
@@ -573,8 +576,8 @@ struct cursor_block {
     uint32_t oldest, newest;
 };
 
-// The first block at or after `key`, which may be that of `*found`. Its kind may be one that this version does not know; its count is 0 if it is
-// damaged.
+// The first block at or after `key`, which may point into `*found`. Its kind may be one that this version does not
+// know; its count is 0 if it is damaged.
 static enum error_code seek_block(struct store_transaction *transaction, struct slice key,
                                   struct cursor_block *found, struct error *error)
 {

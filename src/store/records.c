@@ -185,14 +185,6 @@ enum error_code store_seek_outbox(struct store_transaction *transaction, uint64_
     return *size > STORE_RECORD_MAX ? find_size(transaction, *sequence, size, error) : ERROR_NONE;
 }
 
-static bool is_empty(struct store_transaction *transaction, enum database database)
-{
-    MDB_stat status = {0};
-    return mdb_stat(transaction->txn, transaction->store->databases[database], &status) ==
-               MDB_SUCCESS &&
-           status.ms_entries == 0;
-}
-
 enum error_code store_settle_record(struct store_transaction *transaction, uint64_t sequence,
                                     struct error *error)
 {
@@ -215,7 +207,7 @@ enum error_code store_settle_record(struct store_transaction *transaction, uint6
     }
     code =
         lmdb_delete(&(struct lmdb_op){transaction, DATABASE_OUTBOX, "settle record", error}, key);
-    if (code == ERROR_NONE && is_empty(transaction, DATABASE_OUTBOX))
+    if (code == ERROR_NONE && lmdb_count_entries(transaction, DATABASE_OUTBOX) == 0)
         transaction->outbox_bytes = 0; // reset any effect of a damaged size or sum
     return code;
 }
@@ -498,7 +490,7 @@ enum error_code store_move_records(struct store_transaction *transaction,
 
 // --- dead letters: what the collector refused for good, kept within limits ------------------------
 
-#define SUM_SIZE (3 * SEQUENCE_SIZE)
+#define DEAD_SUMS 3 // bytes, letters, and the sequence below which they were counted
 // All of them are checked for their age at this interval, or at the interval of the maximum age.
 #define LOOK_EVERY (10 * NS_PER_MINUTE)
 
@@ -507,33 +499,19 @@ enum error_code store_move_records(struct store_transaction *transaction,
 // If it is absent, or has an unknown length, nothing is counted.
 enum error_code store_read_dead_sum(struct store_transaction *transaction, struct error *error)
 {
-    struct slice found;
-    transaction->dead = (struct dead_sum){0};
-    if (transaction->store->databases[DATABASE_META] == 0)
-        return ERROR_NONE; // the first transaction, which creates the databases
-    enum error_code code =
-        lmdb_get(&(struct lmdb_op){transaction, DATABASE_META, "read size of dead letters", error},
-                 SLICE("dead"), &found);
-    if (code == ERROR_NOT_FOUND)
-        return ERROR_NONE;
-    if (code == ERROR_NONE && found.len == SUM_SIZE)
-        transaction->dead = (struct dead_sum){
-            .bytes = lmdb_get_be64(found.data),
-            .letters = lmdb_get_be64(found.data + SEQUENCE_SIZE),
-            .below = lmdb_get_be64(found.data + 2 * SEQUENCE_SIZE),
-        };
+    const struct lmdb_op op = {transaction, DATABASE_META, "read size of dead letters", error};
+    uint64_t sums[DEAD_SUMS] = {0};
+    enum error_code code = lmdb_get_sums(&op, SLICE("dead"), sums, DEAD_SUMS);
+    transaction->dead = (struct dead_sum){.bytes = sums[0], .letters = sums[1], .below = sums[2]};
     return code;
 }
 
 enum error_code store_write_dead_sum(struct store_transaction *transaction, struct error *error)
 {
-    uint8_t bytes[SUM_SIZE];
-    lmdb_put_be64(bytes, transaction->dead.bytes);
-    lmdb_put_be64(bytes + SEQUENCE_SIZE, transaction->dead.letters);
-    lmdb_put_be64(bytes + 2 * SEQUENCE_SIZE, transaction->dead.below);
-    return lmdb_put(
-        &(struct lmdb_op){transaction, DATABASE_META, "write size of dead letters", error},
-        SLICE("dead"), slice_of_bytes(bytes, sizeof bytes));
+    const struct lmdb_op op = {transaction, DATABASE_META, "write size of dead letters", error};
+    const struct dead_sum *dead = &transaction->dead;
+    const uint64_t sums[DEAD_SUMS] = {dead->bytes, dead->letters, dead->below};
+    return lmdb_put_sums(&op, SLICE("dead"), sums, DEAD_SUMS);
 }
 
 static void set_sum(struct store_transaction *transaction, struct dead_sum sum)

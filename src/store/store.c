@@ -21,7 +21,7 @@
 #include "lmdb.h"
 #include "notes.h"
 
-// --- guard ----------------------------------------------------------------------------------------
+// --- faults ---------------------------------------------------------------------------------------
 // Faults that LMDB cannot report. An unreadable page of its map raises SIGBUS; a damaged page leads to accesses
 // beyond the map or to writes into it, which raise SIGSEGV, or to a failed assertion. All of them end the process
 // with a message and status 1, without a core dump that contains payloads.
@@ -63,8 +63,8 @@ static void on_bus_error(int number, siginfo_t *info, void *context)
 {
     static const char message[] =
         "ghatrace: the store's files cannot be used: their disk is full or has failed, or one of "
-        "them is cut off; nothing that was acknowledged is changed by this; see to the disk, or "
-        "restore the store's folder, then start again\n";
+        "them is cut off; no acknowledged delivery is lost by this; check the disk, or restore the "
+        "store's folder, then start again\n";
     (void)context;
     if (was_sent(number, info))
         return;
@@ -89,8 +89,8 @@ static void on_segment_fault(int number, siginfo_t *info, void *context)
     static const char damaged[] =
         "ghatrace: the store is damaged: restore its folder, or move it away to start afresh\n";
     static const char unclear[] =
-        "ghatrace: a fault in memory: an error in ghatrace, or its store is damaged; nothing that "
-        "was acknowledged is changed by this\n";
+        "ghatrace: invalid memory access: a bug in ghatrace, or its store is damaged; no "
+        "acknowledged delivery is lost by this\n";
     uintptr_t at = (uintptr_t)info->si_addr;
     uintptr_t start = atomic_load(&map_start), end = atomic_load(&map_end);
     (void)context;
@@ -280,6 +280,28 @@ enum error_code lmdb_seek(const struct lmdb_op *op, struct slice key, struct sli
     return lmdb_error(code, op->what, op->error);
 }
 
+enum error_code lmdb_get_sums(const struct lmdb_op *op, struct slice name, uint64_t *sums,
+                              size_t count)
+{
+    struct slice found;
+    if (handle_of(op) == 0)
+        return ERROR_NONE; // the first transaction, which creates the databases
+    enum error_code code = lmdb_get(op, name, &found);
+    for (size_t i = 0; code == ERROR_NONE && found.len == count * SUM_SIZE && i < count; i++)
+        sums[i] = lmdb_get_be64(found.data + i * SUM_SIZE);
+    return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
+}
+
+enum error_code lmdb_put_sums(const struct lmdb_op *op, struct slice name, const uint64_t *sums,
+                              size_t count)
+{
+    uint8_t bytes[SUMS_MAX * SUM_SIZE];
+    assert(count <= SUMS_MAX);
+    for (size_t i = 0; i < count; i++)
+        lmdb_put_be64(bytes + i * SUM_SIZE, sums[i]);
+    return lmdb_put(op, name, slice_of_bytes(bytes, count * SUM_SIZE));
+}
+
 // --- transactions, and the size of the environment ------------------------------------------------
 
 // Deletions need pages, too (copy on write): the space above this share is reserved for them.
@@ -297,74 +319,43 @@ enum error_code lmdb_seek(const struct lmdb_op *op, struct slice key, struct sli
 
 // The entry "notes" in `meta`: counts by kind, and dropped notes.
 #define NOTE_SUMS (STORE_NOTE_KINDS + 4)
+static_assert(NOTE_SUMS <= SUMS_MAX, "lmdb_put_sums() has room for them");
 
-static enum error_code read_sequence(struct store_transaction *transaction, struct error *error)
+// What the last transaction left in `meta`.
+static enum error_code read_sums(struct store_transaction *transaction, struct error *error)
 {
-    struct slice found;
-    if (transaction->store->databases[DATABASE_META] == 0)
-        return ERROR_NONE; // the first transaction, which creates the databases
-    enum error_code code =
-        lmdb_get(&(struct lmdb_op){transaction, DATABASE_META, "read sequence", error},
-                 SLICE("sequence"), &found);
-    if (code == ERROR_NOT_FOUND)
-        return ERROR_NONE;
-    if (code == ERROR_NONE && found.len == SEQUENCE_SIZE)
-        transaction->sequence = lmdb_get_be64(found.data);
-    return code;
-}
-
-static enum error_code read_outbox_bytes(struct store_transaction *transaction, struct error *error)
-{
-    struct slice found;
-    if (transaction->store->databases[DATABASE_META] == 0)
-        return ERROR_NONE;
-    enum error_code code =
-        lmdb_get(&(struct lmdb_op){transaction, DATABASE_META, "read outbox size", error},
-                 SLICE("outbox"), &found);
-    if (code == ERROR_NOT_FOUND)
-        return ERROR_NONE;
-    if (code == ERROR_NONE && found.len == SEQUENCE_SIZE)
-        transaction->outbox_bytes = lmdb_get_be64(found.data);
-    return code;
-}
-
-static enum error_code read_note_sums(struct store_transaction *transaction, struct error *error)
-{
-    struct slice found;
-    if (transaction->store->databases[DATABASE_META] == 0)
-        return ERROR_NONE;
-    enum error_code code =
-        lmdb_get(&(struct lmdb_op){transaction, DATABASE_META, "read sums of notes", error},
-                 SLICE("notes"), &found);
-    if (code == ERROR_NOT_FOUND)
-        return ERROR_NONE;
-    if (code != ERROR_NONE || found.len != NOTE_SUMS * TIME_SIZE)
-        return code;
-    uint64_t sums[NOTE_SUMS];
-    for (size_t i = 0; i < NOTE_SUMS; i++)
-        sums[i] = lmdb_get_be64(found.data + i * TIME_SIZE);
+    const struct lmdb_op sequence = {transaction, DATABASE_META, "read sequence", error};
+    const struct lmdb_op outbox = {transaction, DATABASE_META, "read outbox size", error};
+    const struct lmdb_op notes = {transaction, DATABASE_META, "read sums of notes", error};
+    uint64_t sums[NOTE_SUMS] = {0};
+    enum error_code code = ERROR_NONE;
+    if (transaction->is_write)
+        code = lmdb_get_sums(&sequence, SLICE("sequence"), &transaction->sequence, 1);
+    if (code == ERROR_NONE)
+        code = lmdb_get_sums(&outbox, SLICE("outbox"), &transaction->outbox_bytes, 1);
+    if (code == ERROR_NONE)
+        code = store_read_dead_sum(transaction, error);
+    if (code == ERROR_NONE)
+        code = lmdb_get_sums(&notes, SLICE("notes"), sums, NOTE_SUMS);
     memcpy(transaction->note_counts, sums, sizeof transaction->note_counts);
     const uint64_t *sheds = sums + STORE_NOTE_KINDS;
     transaction->sheds = (struct store_sheds){.total = sheds[0],
                                               .hour = (timestamp_ns)sheds[1],
                                               .in_hour = sheds[2],
                                               .in_hour_before = sheds[3]};
-    return ERROR_NONE;
+    return code;
 }
 
 static enum error_code write_note_sums(struct store_transaction *transaction, struct error *error)
 {
-    uint8_t bytes[NOTE_SUMS * TIME_SIZE];
+    const struct lmdb_op op = {transaction, DATABASE_META, "write sums of notes", error};
     const struct store_sheds *sheds = &transaction->sheds;
     uint64_t sums[NOTE_SUMS] = {[STORE_NOTE_KINDS] = sheds->total,
                                 (uint64_t)sheds->hour,
                                 sheds->in_hour,
                                 sheds->in_hour_before};
     memcpy(sums, transaction->note_counts, sizeof transaction->note_counts);
-    for (size_t i = 0; i < NOTE_SUMS; i++)
-        lmdb_put_be64(bytes + i * TIME_SIZE, sums[i]);
-    return lmdb_put(&(struct lmdb_op){transaction, DATABASE_META, "write sums of notes", error},
-                    SLICE("notes"), slice_of_bytes(bytes, sizeof bytes));
+    return lmdb_put_sums(&op, SLICE("notes"), sums, NOTE_SUMS);
 }
 
 // store_begin() without the check whether the environment is being replaced.
@@ -373,27 +364,23 @@ static enum error_code store_begin_bare(struct store *store, bool is_write,
 {
     struct store_transaction *made = &store->writer;
     if (store->env == NULL)
-        return error_set(error, ERROR_IO, "store: begin: it could not be opened again yet");
+        return error_set(error, ERROR_IO, "store: begin: it could not be opened again");
     if (!is_write)
         made = memory_allocate(sizeof *made);
     if (made == NULL)
         return error_set(error, ERROR_MEMORY, "store: begin: out of memory");
+    assert(!is_write || made->txn == NULL); // one at a time
     *made = (struct store_transaction){.store = store, .is_write = is_write};
     int begun = mdb_txn_begin(store->env, NULL, is_write ? 0 : MDB_RDONLY, &made->txn);
     if (is_write && begun == MDB_PANIC)
         store->is_broken = true;
     enum error_code code = lmdb_error(begun, "begin", error);
-    if (code == ERROR_NONE && is_write)
-        code = read_sequence(made, error);
     if (code == ERROR_NONE)
-        code = read_outbox_bytes(made, error);
-    if (code == ERROR_NONE)
-        code = store_read_dead_sum(made, error);
-    if (code == ERROR_NONE)
-        code = read_note_sums(made, error);
+        code = read_sums(made, error);
     if (code != ERROR_NONE) {
         if (begun == MDB_SUCCESS)
             mdb_txn_abort(made->txn);
+        made->txn = NULL;
         if (!is_write)
             memory_free(made);
         return code;
@@ -426,7 +413,7 @@ enum error_code store_begin(struct store *store, bool is_write,
     if (code != ERROR_NONE)
         return code;
     if (!is_write && !lock_environment(store))
-        return error_set(error, ERROR_BUSY, "store: begin: it is just being opened again");
+        return error_set(error, ERROR_BUSY, "store: begin: it is being opened again");
     code = store_begin_bare(store, is_write, transaction, error);
     if (is_write && store->is_broken && store_reopen(store, error) == ERROR_NONE)
         code = store_begin_bare(store, is_write, transaction, error);
@@ -441,6 +428,7 @@ enum error_code store_begin(struct store *store, bool is_write,
 
 static void end_transaction(struct store_transaction *transaction)
 {
+    assert(transaction->txn != NULL);
     transaction->txn = NULL;
     if (transaction->has_env_lock)
         pthread_rwlock_unlock(&transaction->store->env_lock);
@@ -450,16 +438,13 @@ static void end_transaction(struct store_transaction *transaction)
 
 static enum error_code write_sums(struct store_transaction *transaction, struct error *error)
 {
-    uint8_t bytes[SEQUENCE_SIZE];
+    const struct lmdb_op sequence = {transaction, DATABASE_META, "write sequence", error};
+    const struct lmdb_op outbox = {transaction, DATABASE_META, "write outbox size", error};
     enum error_code code = notes_flush(transaction, error);
-    lmdb_put_be64(bytes, transaction->sequence);
     if (code == ERROR_NONE && transaction->sequence_changed)
-        code = lmdb_put(&(struct lmdb_op){transaction, DATABASE_META, "write sequence", error},
-                        SLICE("sequence"), slice_of_bytes(bytes, sizeof bytes));
-    lmdb_put_be64(bytes, transaction->outbox_bytes);
+        code = lmdb_put_sums(&sequence, SLICE("sequence"), &transaction->sequence, 1);
     if (code == ERROR_NONE && transaction->outbox_changed)
-        code = lmdb_put(&(struct lmdb_op){transaction, DATABASE_META, "write outbox size", error},
-                        SLICE("outbox"), slice_of_bytes(bytes, sizeof bytes));
+        code = lmdb_put_sums(&outbox, SLICE("outbox"), &transaction->outbox_bytes, 1);
     if (code == ERROR_NONE && transaction->dead_changed)
         code = store_write_dead_sum(transaction, error);
     if (code == ERROR_NONE && transaction->notes_changed)
@@ -468,7 +453,7 @@ static enum error_code write_sums(struct store_transaction *transaction, struct 
 }
 
 // After a write transaction that failed: discards what it cached.
-static void forget_memory(struct store *store)
+static void drop_caches(struct store *store)
 {
     store->has_slices = false;
     notes_drop_cache(store->notes);
@@ -483,7 +468,7 @@ enum error_code store_commit(struct store_transaction *transaction, struct error
     }
     code = lmdb_error(mdb_txn_commit(transaction->txn), "commit", error);
     if (code != ERROR_NONE && transaction->is_write)
-        forget_memory(transaction->store);
+        drop_caches(transaction->store);
     end_transaction(transaction);
     return code;
 }
@@ -491,7 +476,7 @@ enum error_code store_commit(struct store_transaction *transaction, struct error
 void store_abort(struct store_transaction *transaction)
 {
     if (transaction->is_write)
-        forget_memory(transaction->store);
+        drop_caches(transaction->store);
     mdb_txn_abort(transaction->txn);
     end_transaction(transaction);
 }
@@ -610,10 +595,11 @@ static enum error_code report_full(struct store_transaction *transaction, uint64
         const char *advice;
     } parts[] = {
         {outbox, "see why the collector does not take the outbox, or raise db-max-size"},
-        {records - outbox, "records make room as they leave the history; requeue dead letters, or "
+        {records - outbox, "records are deleted when history is over; requeue dead letters, or "
                            "raise db-max-size"},
         {states, "many runs and jobs are open; raise db-max-size"},
-        {note_bytes(transaction), "notes make room by and by; shorten linger or raise db-max-size"},
+        {note_bytes(transaction),
+         "notes are deleted when linger is over; shorten linger or raise db-max-size"},
     };
     size_t largest = 0;
     for (size_t i = 1; i < sizeof parts / sizeof parts[0]; i++)
@@ -810,7 +796,7 @@ static enum error_code refuse_foreign(struct store_transaction *transaction, str
     if (code == MDB_SUCCESS)
         code = mdb_stat(transaction->txn, main_database, &status);
     if (code != MDB_SUCCESS)
-        return lmdb_error(code, "look around", error);
+        return lmdb_error(code, "check databases", error);
     if (status.ms_entries == 0)
         return ERROR_NONE;
     code = mdb_dbi_open(transaction->txn, database_names[DATABASE_META], 0, &meta);
@@ -818,7 +804,7 @@ static enum error_code refuse_foreign(struct store_transaction *transaction, str
         return error_set(error, ERROR_VERSION,
                          "store %s is an LMDB database of another program: choose another --db",
                          transaction->store->folder);
-    return lmdb_error(code, "look around", error);
+    return lmdb_error(code, "check databases", error);
 }
 
 static enum error_code open_databases(struct store_transaction *transaction, bool may_create,
@@ -858,17 +844,12 @@ static bool is_likely_sum(struct store_transaction *transaction, uint64_t bytes)
 // impossible, because iterating over a million records takes long.
 static enum error_code count_outbox(struct store_transaction *transaction, struct error *error)
 {
-    uint64_t sequence = 0;
+    const struct lmdb_op op = {transaction, DATABASE_META, "read outbox size", error};
+    uint64_t sequence = 0, bytes = UINT64_MAX;
     uint32_t size;
-    struct slice found;
-    enum error_code code =
-        lmdb_get(&(struct lmdb_op){transaction, DATABASE_META, "read outbox size", error},
-                 SLICE("outbox"), &found);
-    if (code == ERROR_NONE && found.len == SEQUENCE_SIZE)
-        transaction->outbox_bytes = lmdb_get_be64(found.data);
-    bool is_counted = code == ERROR_NONE && found.len == SEQUENCE_SIZE &&
-                      is_likely_sum(transaction, transaction->outbox_bytes);
-    if (is_counted || (code != ERROR_NONE && code != ERROR_NOT_FOUND))
+    enum error_code code = lmdb_get_sums(&op, SLICE("outbox"), &bytes, 1);
+    transaction->outbox_bytes = bytes;
+    if (code != ERROR_NONE || is_likely_sum(transaction, bytes))
         return code;
     transaction->outbox_bytes = 0;
     while ((code = store_seek_outbox(transaction, &sequence, &size, error)) == ERROR_NONE) {

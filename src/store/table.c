@@ -1,6 +1,8 @@
 // Plain tables: thin wrappers over LMDB.
 #include "ghatrace/store/table.h"
 
+#include <assert.h>
+
 #include "ghatrace/base/memory.h"
 #include "lmdb.h"
 
@@ -42,6 +44,7 @@ enum error_code store_table_delete(struct store_transaction *transaction, enum s
                                    struct slice key, struct error *error)
 {
     MDB_val k = lmdb_value(key);
+    assert(transaction->is_write);
     MDB_dbi dbi = transaction->store->databases[database_of(table)];
     return lmdb_error(mdb_del(transaction->txn, dbi, &k, NULL), "delete from table", error);
 }
@@ -106,6 +109,7 @@ enum error_code store_table_clear(struct store_transaction *transaction, enum st
                                   struct error *error)
 {
     MDB_dbi dbi = transaction->store->databases[database_of(table)];
+    assert(transaction->is_write);
     return lmdb_error(mdb_drop(transaction->txn, dbi, 0), "clear table", error);
 }
 

@@ -8,7 +8,7 @@
 #include "lmdb.h"
 
 #define FORMAT_SIZE 4
-#define SUM_SIZE 4
+#define CHECKSUM_SIZE 4
 #define LAYOUT_SIZE 3 // letter, first, newest
 // Number of states that are checked at startup: about 50 ms if they are in memory.
 #define STATES_MAX 100000
@@ -104,11 +104,11 @@ static bool is_sound(struct slice record)
 {
     const uint8_t *bytes = (const uint8_t *)record.data;
     uint32_t sum = 0;
-    if (record.len < SUM_SIZE)
+    if (record.len < CHECKSUM_SIZE)
         return false;
-    for (int i = 0; i < SUM_SIZE; i++)
+    for (int i = 0; i < CHECKSUM_SIZE; i++)
         sum = sum << 8 | bytes[i];
-    return sum == sum_of(bytes + SUM_SIZE, record.len - SUM_SIZE);
+    return sum == sum_of(bytes + CHECKSUM_SIZE, record.len - CHECKSUM_SIZE);
 }
 
 static enum error_code read_layouts(struct store_transaction *transaction, struct layouts *layouts,
@@ -122,7 +122,7 @@ static enum error_code read_layouts(struct store_transaction *transaction, struc
                  SLICE("layouts"), &found);
     if (code == ERROR_NOT_FOUND || (code == ERROR_NONE && !is_sound(found)))
         return ERROR_NONE;
-    for (size_t at = SUM_SIZE; code == ERROR_NONE && at + LAYOUT_SIZE <= found.len;
+    for (size_t at = CHECKSUM_SIZE; code == ERROR_NONE && at + LAYOUT_SIZE <= found.len;
          at += LAYOUT_SIZE)
         code = take_layout((const uint8_t *)found.data + at, layouts, error);
     return code;
@@ -139,15 +139,15 @@ static bool are_ours(const struct layouts *layouts)
 static enum error_code write_layouts(struct store_transaction *transaction,
                                      const struct layouts *layouts, struct error *error)
 {
-    uint8_t bytes[SUM_SIZE + STORE_KIND_COUNT * LAYOUT_SIZE];
-    uint8_t *next = bytes + SUM_SIZE;
+    uint8_t bytes[CHECKSUM_SIZE + STORE_KIND_COUNT * LAYOUT_SIZE];
+    uint8_t *next = bytes + CHECKSUM_SIZE;
     for (int i = 0; i < STORE_KIND_COUNT; i++) {
         *next++ = (uint8_t)kinds[i].letter;
         *next++ = layouts->first[i];
         *next++ = kinds[i].newest;
     }
-    uint32_t sum = sum_of(bytes + SUM_SIZE, sizeof bytes - SUM_SIZE);
-    for (int i = SUM_SIZE - 1; i >= 0; i--, sum >>= 8)
+    uint32_t sum = sum_of(bytes + CHECKSUM_SIZE, sizeof bytes - CHECKSUM_SIZE);
+    for (int i = CHECKSUM_SIZE - 1; i >= 0; i--, sum >>= 8)
         bytes[i] = (uint8_t)sum;
     return lmdb_put(&(struct lmdb_op){transaction, DATABASE_META, "write layouts", error},
                     SLICE("layouts"), slice_of_bytes(bytes, sizeof bytes));
@@ -273,8 +273,8 @@ void store_found_text(const struct store_found *found, char text[STORE_FOUND_TEX
     if (found->has_older_figures)
         add_words(text, "%sfigures", text[0] != '\0' ? ", " : "");
     if (found->has_more)
-        add_words(text, "%sperhaps more: only %d states were looked at",
-                  text[0] != '\0' ? ", " : "", STATES_MAX);
+        add_words(text, "%sperhaps more: only %d states were checked", text[0] != '\0' ? ", " : "",
+                  STATES_MAX);
     if (text[0] == '\0')
         add_words(text, "nothing");
 }
