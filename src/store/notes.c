@@ -447,7 +447,7 @@ static void insert_at(struct block *block, size_t at, const uint8_t *order, cons
     const struct note_kind *shape = &note_kinds[block->kind];
     size_t size = entry_size(block->kind);
     uint8_t *entry = entry_at(block, at);
-    assert(at <= block->count && block->count < capacity_of(block->kind));
+    assert(at <= block->count && (block->count + 1) * size <= NOTE_BLOCK_BYTES - NOTE_HEADER_BYTES);
     memmove(entry + size, entry, (block->count - at) * size);
     memcpy(entry, order + shape->shared, shape->order - shape->shared);
     if (shape->payload > 0)

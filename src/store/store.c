@@ -150,21 +150,25 @@ static void sigbus_find_map(void)
 
 // --- LMDB wrappers: error mapping, big-endian keys, one call per access ---------------------------
 
+// Written out, so that a compiler makes one instruction of it.
 void lmdb_put_be64(uint8_t *bytes, uint64_t value)
 {
-    for (int i = 7; i >= 0; i--) {
-        bytes[i] = (uint8_t)value;
-        value >>= 8;
-    }
+    bytes[0] = (uint8_t)(value >> 56);
+    bytes[1] = (uint8_t)(value >> 48);
+    bytes[2] = (uint8_t)(value >> 40);
+    bytes[3] = (uint8_t)(value >> 32);
+    bytes[4] = (uint8_t)(value >> 24);
+    bytes[5] = (uint8_t)(value >> 16);
+    bytes[6] = (uint8_t)(value >> 8);
+    bytes[7] = (uint8_t)value;
 }
 
 uint64_t lmdb_get_be64(const void *bytes)
 {
-    const uint8_t *next = bytes;
-    uint64_t value = 0;
-    for (int i = 0; i < 8; i++)
-        value = value << 8 | next[i];
-    return value;
+    const uint8_t *b = bytes;
+    return (uint64_t)b[0] << 56 | (uint64_t)b[1] << 48 | (uint64_t)b[2] << 40 |
+           (uint64_t)b[3] << 32 | (uint64_t)b[4] << 24 | (uint64_t)b[5] << 16 |
+           (uint64_t)b[6] << 8 | (uint64_t)b[7];
 }
 
 struct slice lmdb_put_key(uint8_t bytes[KEY_SIZE], const struct store_key *key)
