@@ -116,7 +116,8 @@ static enum error_code find_in_old_table(struct store_transaction *transaction,
     return code;
 }
 
-// ERROR_NOT_FOUND: no note agrees in the first `len` bytes of its order.
+// A GUID with a time has one place; one without may be in any of the slices. ERROR_NOT_FOUND: no note agrees in the
+// first `len` bytes of its order.
 static enum error_code find_note(struct store_transaction *transaction,
                                  const struct store_delivery *delivery, size_t len,
                                  struct error *error)
