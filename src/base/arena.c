@@ -90,7 +90,7 @@ void arena_lift_limit(struct arena *arena)
     arena->limit = 0;
 }
 
-static struct arena_block *add_block(struct arena *arena, size_t size)
+static struct arena_block *add_arena_block(struct arena *arena, size_t size)
 {
     if (size > SIZE_MAX - sizeof(struct arena_block))
         return NULL;
@@ -118,7 +118,7 @@ static size_t round_up(size_t offset, size_t alignment)
     return (offset + alignment - 1) & ~(alignment - 1);
 }
 
-static bool has_room(const struct arena_block *block, size_t size, size_t alignment)
+static bool block_has_room(const struct arena_block *block, size_t size, size_t alignment)
 {
     if (block == NULL)
         return false;
@@ -131,8 +131,8 @@ static void *take(struct arena *arena, size_t size, size_t alignment)
 {
     struct arena_block *block = arena->head;
 
-    if (!has_room(block, size, alignment)) {
-        block = add_block(arena, size > arena->block_size ? size : arena->block_size);
+    if (!block_has_room(block, size, alignment)) {
+        block = add_arena_block(arena, size > arena->block_size ? size : arena->block_size);
         if (block == NULL)
             return NULL;
     }

@@ -87,8 +87,9 @@ enum error_code buffer_append_string(struct buffer *buffer, const char *text)
     return buffer_append_slice(buffer, slice_from_string(text));
 }
 
-static int measure(const char *format, va_list arguments) __attribute__((__format__(printf, 1, 0)));
-static int measure(const char *format, va_list arguments)
+static int formatted_length(const char *format, va_list arguments)
+    __attribute__((__format__(printf, 1, 0)));
+static int formatted_length(const char *format, va_list arguments)
 {
     va_list copy;
 
@@ -104,7 +105,7 @@ enum error_code buffer_append_format(struct buffer *buffer, const char *format, 
     va_list arguments;
 
     va_start(arguments, format);
-    int len = measure(format, arguments);
+    int len = formatted_length(format, arguments);
     if (len < 0)
         code = ERROR_INVALID;
     else if (is_over_cap(buffer, (size_t)len))

@@ -3,7 +3,7 @@
 
 #include <stdint.h>
 
-static char fold(char c)
+static char lower_letter(char c)
 {
     return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
 }
@@ -12,7 +12,7 @@ static char fold(char c)
 
 static bool is_alpha(char c)
 {
-    return fold(c) >= 'a' && fold(c) <= 'z';
+    return lower_letter(c) >= 'a' && lower_letter(c) <= 'z';
 }
 
 static bool is_digit(char c)
@@ -27,7 +27,7 @@ static bool is_alnum(char c)
 
 static bool is_xdigit(char c)
 {
-    return is_digit(c) || (fold(c) >= 'a' && fold(c) <= 'f');
+    return is_digit(c) || (lower_letter(c) >= 'a' && lower_letter(c) <= 'f');
 }
 
 static bool is_punct(char c)
@@ -86,14 +86,14 @@ static char read_character(struct reader *reader)
 }
 
 // Reads a character or a range.
-static void read_range(struct reader *reader)
+static void read_glob_range(struct reader *reader)
 {
-    char first = fold(read_character(reader)), last = first, c = fold(reader->c);
+    char first = lower_letter(read_character(reader)), last = first, c = lower_letter(reader->c);
     bool is_range =
         is_at(reader, 0, '-') && reader->at + 1 < reader->glob.len && !is_at(reader, 1, ']');
     if (is_range) {
         reader->at++;
-        last = fold(read_character(reader));
+        last = lower_letter(read_character(reader));
     }
     if ((uint8_t)first > (uint8_t)last)
         reader->fault = "a range that runs backwards";
@@ -116,7 +116,7 @@ static void read_set(struct reader *reader)
         else if (is_at(reader, 0, '[') && (is_at(reader, 1, '.') || is_at(reader, 1, '=')))
             reader->fault = "[. and [= are not known";
         else
-            read_range(reader);
+            read_glob_range(reader);
     }
     reader->at++;
     reader->matches = reader->matches != is_negated;
@@ -135,7 +135,7 @@ static void read_element(struct reader *reader)
         reader->fault = "a backslash with nothing behind it";
         reader->at++;
     } else {
-        reader->matches = fold(read_character(reader)) == fold(reader->c);
+        reader->matches = lower_letter(read_character(reader)) == lower_letter(reader->c);
     }
 }
 

@@ -74,7 +74,7 @@ static void copy_out(void *bytes, size_t len)
     queue.len -= len;
 }
 
-static bool add(const char *line, size_t len)
+static bool queue_line(const char *line, size_t len)
 {
     if (sizeof len + len > RING_BYTES - queue.len)
         return false;
@@ -88,7 +88,7 @@ static void report_drops(void)
 {
     char line[LOG_LINE_BYTES_MAX];
     if (queue.unreported > 0 && !queue.is_failing &&
-        add(line, queue.compose_drops(queue.unreported, line)))
+        queue_line(line, queue.compose_drops(queue.unreported, line)))
         queue.unreported = 0;
 }
 
@@ -148,7 +148,7 @@ static void log_queue_put(const char *line, size_t len)
     pthread_mutex_lock(&queue.mutex);
     report_drops();
     // Keeps the order: while drops are unreported, no newer line is added.
-    if ((queue.unreported > 0 && !queue.is_failing) || !add(line, len))
+    if ((queue.unreported > 0 && !queue.is_failing) || !queue_line(line, len))
         count_drop();
     else
         pthread_cond_signal(&queue.wake);
@@ -254,20 +254,20 @@ static size_t room_left(const struct line *line)
 }
 
 // The caller must have checked that there is room (or write into the tail).
-static void put(struct line *line, const char *text, size_t len)
+static void line_put(struct line *line, const char *text, size_t len)
 {
     memcpy(line->text + line->len, text, len);
     line->len += len;
 }
 
-static void put_string(struct line *line, const char *text)
+static void line_put_string(struct line *line, const char *text)
 {
-    put(line, text, strlen(text));
+    line_put(line, text, strlen(text));
 }
 
 // --- escaping -------------------------------------------------------------------------------------
 
-static uint32_t decode(struct slice s, size_t len)
+static uint32_t decode_sequence(struct slice s, size_t len)
 {
     const unsigned char *bytes = (const unsigned char *)s.data;
 
@@ -288,7 +288,7 @@ static bool is_dangerous(uint32_t c)
            (c >= 0x202a && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069);
 }
 
-static char short_escape(uint32_t c)
+static char log_escape_letter(uint32_t c)
 {
     switch (c) {
     case '"':
@@ -310,8 +310,8 @@ static char short_escape(uint32_t c)
 static size_t escape_one(struct slice s, char out[8], size_t *out_len)
 {
     size_t len = utf8_sequence_length(s);
-    uint32_t c = len != 0 ? decode(s, len) : 0xfffd;
-    char letter = short_escape(c);
+    uint32_t c = len != 0 ? decode_sequence(s, len) : 0xfffd;
+    char letter = log_escape_letter(c);
 
     if (letter != '\0') {
         out[0] = '\\';
@@ -329,7 +329,7 @@ static size_t escape_one(struct slice s, char out[8], size_t *out_len)
 }
 
 // Appends as much of `s` as fits into `max` bytes after escaping; a truncated value ends in "...".
-static void put_escaped(struct line *line, struct slice s, size_t max)
+static void line_put_escaped(struct line *line, struct slice s, size_t max)
 {
     size_t start = line->len, fallback = line->len;
 
@@ -339,10 +339,10 @@ static void put_escaped(struct line *line, struct slice s, size_t max)
         size_t taken = escape_one(s, piece, &piece_len);
         if (line->len - start + piece_len > max) {
             line->len = fallback;
-            put_string(line, ellipsis);
+            line_put_string(line, ellipsis);
             return;
         }
-        put(line, piece, piece_len);
+        line_put(line, piece, piece_len);
         // The last position where the three dots still fit.
         if (line->len - start + sizeof(ellipsis) - 1 <= max)
             fallback = line->len;
@@ -366,20 +366,20 @@ static bool needs_quotes(struct slice s)
 
 // --- fields ---------------------------------------------------------------------------------------
 
-static void put_value(struct line *line, struct slice value)
+static void line_put_value(struct line *line, struct slice value)
 {
     bool quoted = configured_format == LOG_FORMAT_JSON || needs_quotes(value);
     size_t room = room_left(line) - 2;
 
     if (quoted)
-        put_string(line, "\"");
-    put_escaped(line, value, room < VALUE_MAX_BYTES ? room : VALUE_MAX_BYTES);
+        line_put_string(line, "\"");
+    line_put_escaped(line, value, room < VALUE_MAX_BYTES ? room : VALUE_MAX_BYTES);
     if (quoted)
-        put_string(line, "\"");
+        line_put_string(line, "\"");
 }
 
 // False, and the line is marked full, if there is no room for the key and some of its value.
-static bool put_key(struct line *line, const char *key)
+static bool line_put_key(struct line *line, const char *key)
 {
     size_t key_len = strlen(key);
 
@@ -388,22 +388,22 @@ static bool put_key(struct line *line, const char *key)
         return false;
     }
     if (configured_format == LOG_FORMAT_JSON) {
-        put_string(line, line->len == 0 ? "{\"" : ",\"");
-        put(line, key, key_len);
-        put_string(line, "\":");
+        line_put_string(line, line->len == 0 ? "{\"" : ",\"");
+        line_put(line, key, key_len);
+        line_put_string(line, "\":");
     } else {
         if (line->len != 0)
-            put_string(line, " ");
-        put(line, key, key_len);
-        put_string(line, "=");
+            line_put_string(line, " ");
+        line_put(line, key, key_len);
+        line_put_string(line, "=");
     }
     return true;
 }
 
 static void put_string_field(struct line *line, const char *key, struct slice value)
 {
-    if (put_key(line, key))
-        put_value(line, value);
+    if (line_put_key(line, key))
+        line_put_value(line, value);
 }
 
 static void put_int_field(struct line *line, const char *key, int64_t value)
@@ -411,8 +411,8 @@ static void put_int_field(struct line *line, const char *key, int64_t value)
     char digits[24];
 
     (void)snprintf(digits, sizeof(digits), "%" PRId64, value);
-    if (put_key(line, key))
-        put_string(line, digits);
+    if (line_put_key(line, key))
+        line_put_string(line, digits);
 }
 
 static void put_end(struct line *line)
@@ -420,8 +420,8 @@ static void put_end(struct line *line)
     bool is_json = configured_format == LOG_FORMAT_JSON;
 
     if (line->is_full)
-        put_string(line, is_json ? ",\"truncated\":true" : " truncated=true");
-    put_string(line, is_json ? "}\n" : "\n");
+        line_put_string(line, is_json ? ",\"truncated\":true" : " truncated=true");
+    line_put_string(line, is_json ? "}\n" : "\n");
 }
 
 static void compose(struct line *line, enum log_level level, const char *message,

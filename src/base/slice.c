@@ -52,16 +52,16 @@ ptrdiff_t slice_find(struct slice s, struct slice needle)
     return found != NULL ? found - s.data : -1;
 }
 
-static bool is_blank(char c)
+static bool is_space_or_tab(char c)
 {
     return c == ' ' || c == '\t';
 }
 
 struct slice slice_trim(struct slice s)
 {
-    while (s.len != 0 && is_blank(s.data[s.len - 1]))
+    while (s.len != 0 && is_space_or_tab(s.data[s.len - 1]))
         s.len--;
-    while (s.len != 0 && is_blank(s.data[0])) {
+    while (s.len != 0 && is_space_or_tab(s.data[0])) {
         s.data++;
         s.len--;
     }

@@ -16,7 +16,7 @@ struct civil_time {
     int offset_minutes; // east of UTC
 };
 
-static int64_t read_clock(clockid_t clock)
+static int64_t clock_now(clockid_t clock)
 {
     struct timespec now;
 
@@ -27,12 +27,12 @@ static int64_t read_clock(clockid_t clock)
 
 timestamp_ns timestamp_now(void)
 {
-    return read_clock(CLOCK_REALTIME);
+    return clock_now(CLOCK_REALTIME);
 }
 
 timestamp_ns timestamp_monotonic(void)
 {
-    return read_clock(CLOCK_MONOTONIC);
+    return clock_now(CLOCK_MONOTONIC);
 }
 
 // --- the calendar ---------------------------------------------------------------------------------
@@ -76,7 +76,7 @@ static int days_in_month(int year, int month)
 }
 
 // Checks the fields and converts them to a timestamp.
-static bool finish(const struct civil_time *civil, timestamp_ns *time)
+static bool civil_to_timestamp(const struct civil_time *civil, timestamp_ns *time)
 {
     if (civil->month < 1 || civil->month > 12 || civil->day < 1 ||
         civil->day > days_in_month(civil->year, civil->month) || civil->hour > 23 ||
@@ -189,7 +189,7 @@ bool timestamp_parse_rfc3339(struct slice text, timestamp_ns *time)
            read_digits(&cursor, 2, &civil.day) && read_char(&cursor, "Tt ", NULL) &&
            read_clock_time(&cursor, &civil) && read_fraction(&cursor, &civil.nanoseconds) &&
            read_offset(&cursor, &civil.offset_minutes) && cursor.rest.len == 0 &&
-           finish(&civil, time);
+           civil_to_timestamp(&civil, time);
 }
 
 // --- HTTP-date ------------------------------------------------------------------------------------
@@ -258,7 +258,7 @@ bool timestamp_parse_http_date(struct slice text, timestamp_ns *time)
         struct cursor cursor = {text};
         struct civil_time civil = {0};
         if (forms[i](&cursor, &civil) && cursor.rest.len == 0)
-            return finish(&civil, time);
+            return civil_to_timestamp(&civil, time);
     }
     return false;
 }

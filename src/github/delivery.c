@@ -81,7 +81,7 @@ bool github_signature_is_valid(struct slice header, struct slice body, const str
 }
 
 // The value of the first field `payload`, still encoded.
-static bool find_payload(struct slice form, struct slice *value)
+static bool find_payload_field(struct slice form, struct slice *value)
 {
     const struct slice name = SLICE("payload=");
 
@@ -105,7 +105,7 @@ ptrdiff_t github_form_payload(struct slice form, char *out)
     struct slice value;
     ptrdiff_t length = 0;
 
-    if (!find_payload(form, &value))
+    if (!find_payload_field(form, &value))
         return -1;
     for (size_t i = 0; i < value.len; i++) {
         uint8_t byte = (uint8_t)value.data[i];

@@ -71,7 +71,7 @@ struct slice payload_name(struct slice text)
     return SLICE_EMPTY;
 }
 
-static bool contains(struct slice text, struct slice part)
+static bool url_contains(struct slice text, struct slice part)
 {
     return slice_find(text, part) >= 0;
 }
@@ -84,8 +84,8 @@ static bool is_check_run_url(struct slice url, struct slice repository_url)
         url.data += repository_url.len;
         url.len -= repository_url.len;
     }
-    return contains(url, SLICE("/runs/")) && !contains(url, SLICE("/job/")) &&
-           !contains(url, SLICE("/jobs/"));
+    return url_contains(url, SLICE("/runs/")) && !url_contains(url, SLICE("/job/")) &&
+           !url_contains(url, SLICE("/jobs/"));
 }
 
 // A check run that a step creates with GITHUB_TOKEN (for example a test reporter) is delivered as a completed
@@ -221,8 +221,8 @@ static enum error_code decode_by_type(const struct payload *payload,
     return ignore(event, "event type not used");
 }
 
-static enum error_code decode(struct slice event_type, struct slice body, struct arena *arena,
-                              struct github_event *event, struct error *error)
+static enum error_code decode_body(struct slice event_type, struct slice body, struct arena *arena,
+                                   struct github_event *event, struct error *error)
 {
     struct payload payload = {.arena = arena, .error = error};
     struct envelope envelope = {.action = SLICE_EMPTY,
@@ -254,7 +254,7 @@ enum error_code github_event_decode(struct slice event_type, struct slice body, 
                                     struct github_event *event, struct error *error)
 {
     arena_set_limit(arena, GITHUB_EVENT_MEMORY_MAX);
-    enum error_code code = decode(event_type, body, arena, event, error);
+    enum error_code code = decode_body(event_type, body, arena, event, error);
     if (code == ERROR_MEMORY && arena->is_over_limit)
         code = error_set(error, ERROR_TOO_LARGE, "payload: takes more than %zu MiB when decoded",
                          GITHUB_EVENT_MEMORY_MAX >> 20);

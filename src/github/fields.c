@@ -62,8 +62,8 @@ static void read_integer(const struct payload *payload, json_value value, int64_
         *out = integer;
 }
 
-static enum error_code read_time(const struct payload *payload, json_value value,
-                                 struct progress *progress, timestamp_ns *out)
+static enum error_code read_time_field(const struct payload *payload, json_value value,
+                                       struct progress *progress, timestamp_ns *out)
 {
     struct slice text = SLICE_EMPTY;
     timestamp_ns time;
@@ -105,7 +105,7 @@ static enum error_code read_field(const struct payload *payload, json_value valu
         read_integer(payload, value, 1, progress, place);
         break;
     case FIELD_TIME:
-        return read_time(payload, value, progress, place);
+        return read_time_field(payload, value, progress, place);
     case FIELD_VALUE:
         *(json_value *)place = value;
         break;
@@ -117,7 +117,7 @@ static enum error_code read_field(const struct payload *payload, json_value valu
 }
 
 // The table's row for a key, or -1. The lengths of most names differ, so this is cheap.
-static int find_row(const struct field_table *table, struct slice name)
+static int find_field_row(const struct field_table *table, struct slice name)
 {
     for (size_t i = 0; i < table->count; i++)
         if (slice_equals(table->rows[i].name, name))
@@ -141,7 +141,7 @@ static enum error_code read_member(const struct payload *payload, struct slice p
     const struct json_document *document = &payload->document;
     char scratch[JSON_KEY_MAX];
 
-    int row = find_row(table, json_key_text(document, key, scratch));
+    int row = find_field_row(table, json_key_text(document, key, scratch));
     uint32_t bit = row < 0 ? 0 : UINT32_C(1) << row;
     if (row < 0 || (progress->seen & bit) != 0)
         return ERROR_NONE;

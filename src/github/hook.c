@@ -1,16 +1,17 @@
 // The webhook settings in a ping.
 #include "payloads.h"
 
-static json_value get(const struct payload *payload, json_value object, struct slice name)
+static json_value get_member(const struct payload *payload, json_value object, struct slice name)
 {
     return json_get(&payload->document, object, name);
 }
 
 // Empty if it is not a string, or if out of memory.
-static struct slice get_text(const struct payload *payload, json_value object, struct slice name)
+static struct slice get_member_text(const struct payload *payload, json_value object,
+                                    struct slice name)
 {
     struct slice text;
-    return json_string_start(&payload->document, get(payload, object, name), GITHUB_TEXT_MAX,
+    return json_string_start(&payload->document, get_member(payload, object, name), GITHUB_TEXT_MAX,
                              payload->arena, &text)
                ? text
                : SLICE_EMPTY;
@@ -69,7 +70,7 @@ static struct slice without_secrets(const struct payload *payload, struct slice 
 }
 
 // GitHub sends "0" and "1"; its schema also allows numbers.
-static bool is_set(const struct payload *payload, json_value value)
+static bool is_flag_set(const struct payload *payload, json_value value)
 {
     struct slice text;
     int64_t number;
@@ -81,25 +82,27 @@ static bool is_set(const struct payload *payload, json_value value)
 
 static struct slice get_owner(const struct payload *payload)
 {
-    json_value repository = get(payload, JSON_ROOT, SLICE("repository"));
-    struct slice name = get_text(payload, repository, SLICE("full_name"));
+    json_value repository = get_member(payload, JSON_ROOT, SLICE("repository"));
+    struct slice name = get_member_text(payload, repository, SLICE("full_name"));
     return name.len > 0
                ? name
-               : get_text(payload, get(payload, JSON_ROOT, SLICE("organization")), SLICE("login"));
+               : get_member_text(payload, get_member(payload, JSON_ROOT, SLICE("organization")),
+                                 SLICE("login"));
 }
 
 void hook_read(const struct payload *payload, struct github_hook *hook)
 {
-    json_value value = get(payload, JSON_ROOT, SLICE("hook"));
-    json_value config = get(payload, value, SLICE("config"));
-    read_events(payload, get(payload, value, SLICE("events")), hook);
-    json_value active = get(payload, value, SLICE("active"));
+    json_value value = get_member(payload, JSON_ROOT, SLICE("hook"));
+    json_value config = get_member(payload, value, SLICE("config"));
+    read_events(payload, get_member(payload, value, SLICE("events")), hook);
+    json_value active = get_member(payload, value, SLICE("active"));
     hook->is_inactive = json_type_of(&payload->document, active) == JSON_FALSE;
-    hook->is_insecure = is_set(payload, get(payload, config, SLICE("insecure_ssl")));
-    if (!json_int64(&payload->document, get(payload, JSON_ROOT, SLICE("hook_id")), &hook->hook_id))
+    hook->is_insecure = is_flag_set(payload, get_member(payload, config, SLICE("insecure_ssl")));
+    if (!json_int64(&payload->document, get_member(payload, JSON_ROOT, SLICE("hook_id")),
+                    &hook->hook_id))
         hook->hook_id = 0;
-    hook->type = get_text(payload, value, SLICE("type"));
+    hook->type = get_member_text(payload, value, SLICE("type"));
     hook->owner = get_owner(payload);
-    hook->url = without_secrets(payload, get_text(payload, config, SLICE("url")));
-    hook->content_type = get_text(payload, config, SLICE("content_type"));
+    hook->url = without_secrets(payload, get_member_text(payload, config, SLICE("url")));
+    hook->content_type = get_member_text(payload, config, SLICE("content_type"));
 }

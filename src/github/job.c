@@ -117,7 +117,8 @@ refused:
 // --- workflow_job payloads ------------------------------------------------------------------------
 
 // A value that is not a string is not a label.
-static enum error_code read_labels(const struct payload *payload, json_value array, void *target)
+static enum error_code read_job_labels(const struct payload *payload, json_value array,
+                                       void *target)
 {
     const struct json_document *document = &payload->document;
     struct github_job *job = target;
@@ -163,7 +164,7 @@ static const struct field job_rows[] = {
     {FIELD_NAME("runner_id"), FIELD_INTEGER, AT(runner_id)},
     {FIELD_NAME("runner_name"), FIELD_STRING, AT(runner_name)},
     {FIELD_NAME("runner_group_name"), FIELD_STRING, AT(runner_group_name)},
-    {FIELD_NAME("labels"), FIELD_ARRAY, .read = read_labels},
+    {FIELD_NAME("labels"), FIELD_ARRAY, .read = read_job_labels},
     {FIELD_NAME("steps"), FIELD_ARRAY, .read = steps_read},
 };
 static const struct field_table job_table = FIELD_TABLE(job_rows);

@@ -86,7 +86,7 @@ void http_conn_move(struct http_conn *conn, enum http_conn_state to)
         join_list(conn, states[to].group);
     }
     check(conn);
-    // on_data() pauses at its end: most requests get their response before that, and reading never pauses.
+    // on_conn_data() pauses at its end: most requests get their response before that, and reading never pauses.
     if (conn->is_in_feed)
         return;
     if (states[to].is_paused && !states[from].is_paused)
@@ -104,7 +104,7 @@ void http_conn_close(struct http_conn *conn)
 }
 
 // True if the last response is queued or the connection is closed.
-static bool is_over(const struct http_conn *conn)
+static bool conn_is_over(const struct http_conn *conn)
 {
     return conn->state == HTTP_CONN_FINISHING || conn->state == HTTP_CONN_CLOSED;
 }
@@ -158,7 +158,7 @@ static bool can_go_on(const struct http_conn *conn)
 }
 
 // The last response is queued; the client may still have to read it.
-static void finish(struct http_conn *conn)
+static void finish_conn(struct http_conn *conn)
 {
     http_conn_move(conn, HTTP_CONN_FINISHING);
     http_server_look_again(conn->host);
@@ -250,19 +250,19 @@ static void send_answer(struct http_conn *conn, const struct http_response *answ
     else if (keep_alive)
         begin_next(conn);
     else
-        finish(conn);
+        finish_conn(conn);
 }
 
 void http_conn_respond(struct http_conn *conn, const struct http_response *answer)
 {
-    if (!is_over(conn))
+    if (!conn_is_over(conn))
         send_answer(conn, answer, can_go_on(conn), NULL);
 }
 
 void http_conn_respond_owned(struct http_conn *conn, const struct http_response *answer,
                              struct buffer *body)
 {
-    if (!is_over(conn))
+    if (!conn_is_over(conn))
         send_answer(conn, answer, can_go_on(conn), body);
     buffer_release(body); // if it was not consumed
 }
@@ -278,7 +278,7 @@ void http_conn_send_late_answer(struct http_conn *conn)
 void http_conn_respond_late(struct http_conn *conn, int status, const char *message,
                             duration_ns after)
 {
-    if (is_over(conn))
+    if (conn_is_over(conn))
         return;
     http_conn_move(conn, HTTP_CONN_LATE);
     conn->late_status = status;
@@ -293,7 +293,7 @@ void http_conn_respond_late(struct http_conn *conn, int status, const char *mess
     net_connection_set_deadline(conn->connection, after);
 }
 
-static void refuse(struct http_conn *conn, int status, const char *message)
+static void refuse_request(struct http_conn *conn, int status, const char *message)
 {
     struct http_response answer;
 
@@ -353,7 +353,7 @@ static bool take_large(struct http_conn *conn)
 
 static void refuse_large(struct http_conn *conn)
 {
-    refuse(conn, 503, "too many large bodies at a time, try again later");
+    refuse_request(conn, 503, "too many large bodies at a time, try again later");
 }
 
 // RFC 9110 10.1.1: the client waits for 100 before it sends the body; a final response refuses the body.
@@ -398,7 +398,7 @@ static void take_head(struct http_conn *conn)
         ask_for_body(conn);
 }
 
-static void take_request(struct http_conn *conn)
+static void take_whole_request(struct http_conn *conn)
 {
     struct http_parser *parser = &conn->parser;
 
@@ -426,7 +426,7 @@ static void wait_for_rest(struct http_conn *conn)
     }
 }
 
-// Inside on_data(): true if more of the input may be parsed.
+// Inside on_conn_data(): true if more of the input may be parsed.
 static bool takes_input(const struct http_conn *conn)
 {
     return conn->state >= HTTP_CONN_IDLE && conn->state <= HTTP_CONN_BODY;
@@ -449,12 +449,12 @@ static bool take_progress(struct http_conn *conn, enum http_progress progress)
         break;
     case HTTP_MESSAGE_DONE:
         if (take_large(conn))
-            take_request(conn);
+            take_whole_request(conn);
         else
             refuse_large(conn);
         break;
     case HTTP_REFUSED:
-        refuse(conn, parser->refusal_status, parser->refusal);
+        refuse_request(conn, parser->refusal_status, parser->refusal);
         break;
     }
     return takes_input(conn);
@@ -485,7 +485,7 @@ static size_t feed(struct http_conn *conn, const char *data, size_t len)
 
 // --- the connection's handler ---------------------------------------------------------------------
 
-static size_t on_data(void *context, const char *data, size_t len)
+static size_t on_conn_data(void *context, const char *data, size_t len)
 {
     struct http_conn *conn = context;
 
@@ -502,24 +502,24 @@ static size_t on_data(void *context, const char *data, size_t len)
     return is_last ? len : taken;
 }
 
-static void on_drained(void *context)
+static void on_conn_drained(void *context)
 {
     struct http_conn *conn = context;
 
     if (conn->state != HTTP_CONN_SENDING)
         return;
     if (conn->host->is_stopping)
-        finish(conn);
+        finish_conn(conn);
     else
         wait_for_request(conn);
 }
 
-static bool on_end(void *context)
+static bool on_conn_end(void *context)
 {
     struct http_conn *conn = context;
 
     // The client may have shut down its sending side right after its last request; unsent output is still sent.
-    finish(conn);
+    finish_conn(conn);
     return true;
 }
 
@@ -541,14 +541,14 @@ static void give_time_to_read(struct http_conn *conn)
 static void end_slow_request(struct http_conn *conn)
 {
     if (conn->state == HTTP_CONN_HEAD)
-        refuse(conn, 408, "request took too long");
+        refuse_request(conn, 408, "request took too long");
     else if (body_time_left(conn) > 0)
         set_body_deadline(conn);
     else
-        refuse(conn, 408, "the body came too slowly");
+        refuse_request(conn, 408, "the body came too slowly");
 }
 
-static void on_timeout(void *context)
+static void on_conn_timeout(void *context)
 {
     struct http_conn *conn = context;
 
@@ -561,7 +561,7 @@ static void on_timeout(void *context)
         give_time_to_read(conn);
 }
 
-static void on_closed(void *context, enum net_close_reason reason, const struct error *error)
+static void on_conn_closed(void *context, enum net_close_reason reason, const struct error *error)
 {
     struct http_conn *conn = context;
 
@@ -577,9 +577,9 @@ static void on_closed(void *context, enum net_close_reason reason, const struct 
 }
 
 const struct net_handler http_conn_handler = {
-    .on_data = on_data,
-    .on_end = on_end,
-    .on_drained = on_drained,
-    .on_timeout = on_timeout,
-    .on_closed = on_closed,
+    .on_data = on_conn_data,
+    .on_end = on_conn_end,
+    .on_drained = on_conn_drained,
+    .on_timeout = on_conn_timeout,
+    .on_closed = on_conn_closed,
 };

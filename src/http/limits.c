@@ -74,7 +74,7 @@ void address_counts_destroy(struct address_counts *counts)
     memory_free(counts);
 }
 
-static struct address_places *bucket_of(struct address_counts *counts, const struct net_ip *ip)
+static struct address_places *places_of(struct address_counts *counts, const struct net_ip *ip)
 {
     return &counts->buckets[net_ip_hash(ip, counts->seed) % counts->bucket_count];
 }
@@ -83,7 +83,7 @@ static struct address_places *bucket_of(struct address_counts *counts, const str
 static struct address_place *find_address(struct address_counts *counts, const struct net_ip *ip,
                                           unsigned bits, struct address_place *network)
 {
-    struct address_places *bucket = bucket_of(counts, ip);
+    struct address_places *bucket = places_of(counts, ip);
     struct address_place *place;
 
     SLIST_FOREACH (place, bucket, next)
@@ -102,13 +102,14 @@ static void free_unless_used(struct address_counts *counts, struct address_place
 {
     if (place == NULL || place->connections > 0)
         return;
-    SLIST_REMOVE(bucket_of(counts, &place->ip), place, address_place, next);
+    SLIST_REMOVE(places_of(counts, &place->ip), place, address_place, next);
     SLIST_INSERT_HEAD(&counts->free, place, next);
 }
 
 // NULL: the limit is reached, or the table is full.
-static struct address_place *take_place(struct address_counts *counts, const struct net_ip *ip,
-                                        struct address_place **full)
+static struct address_place *take_address_place(struct address_counts *counts,
+                                                const struct net_ip *ip,
+                                                struct address_place **full)
 {
     struct net_ip client = net_ip_client(ip), first = net_ip_mask(ip, NETWORK_BITS);
     bool has_network = !net_ip_is_v4(ip);
@@ -141,7 +142,7 @@ bool address_counts_take(struct address_counts *counts, const struct net_address
     if (!net_ip_from_address(peer, &ip) || net_network_list_holds(counts->exempt, &ip))
         return true;
     pthread_mutex_lock(&counts->mutex);
-    *place = take_place(counts, &ip, full);
+    *place = take_address_place(counts, &ip, full);
     pthread_mutex_unlock(&counts->mutex);
     return *place != NULL;
 }
@@ -289,7 +290,7 @@ uint64_t failures_delayed(struct failures *failures)
 
 // --- X-Forwarded-For, read from its right end -----------------------------------------------------
 
-static bool is_port(struct slice text)
+static bool is_port_number(struct slice text)
 {
     if (text.len == 0 || text.len > 5)
         return false;
@@ -314,7 +315,7 @@ static bool parse_bracketed(struct slice text, struct net_ip *ip)
     struct slice inside = {.data = text.data + 1, .len = (size_t)bracket - 1};
     struct slice rest = from(text, (size_t)bracket + 1);
     return slice_find(inside, SLICE(":")) >= 0 && net_ip_parse(inside, ip) &&
-           (rest.len == 0 || (rest.data[0] == ':' && is_port(from(rest, 1))));
+           (rest.len == 0 || (rest.data[0] == ':' && is_port_number(from(rest, 1))));
 }
 
 // Some proxies append the port, others do not.
@@ -327,7 +328,7 @@ static bool parse_element(struct slice text, struct net_ip *ip)
     if (net_ip_parse(text, ip))
         return true;
     struct slice host = {.data = text.data, .len = colon < 0 ? 0 : (size_t)colon};
-    return colon > 0 && is_port(from(text, (size_t)colon + 1)) && net_ip_parse(host, ip);
+    return colon > 0 && is_port_number(from(text, (size_t)colon + 1)) && net_ip_parse(host, ip);
 }
 
 // Removes the last element from the list.
@@ -345,8 +346,8 @@ static struct slice take_last(struct slice *list)
 // The result of one field.
 enum finding { FINDING_GO_ON, FINDING_CLIENT, FINDING_NOT_READABLE };
 
-static enum finding search(struct slice list, const struct net_network_list *trusted,
-                           struct net_ip *client)
+static enum finding search_forwarded(struct slice list, const struct net_network_list *trusted,
+                                     struct net_ip *client)
 {
     while (list.len > 0) {
         struct slice element = take_last(&list);
@@ -369,7 +370,7 @@ bool forwarded_find_client(const struct http_head *head, const struct net_networ
         const struct http_header *header = &head->headers[i - 1];
         if (!slice_equals_ignoring_case(header->name, SLICE("x-forwarded-for")))
             continue;
-        enum finding finding = search(header->value, trusted, client);
+        enum finding finding = search_forwarded(header->value, trusted, client);
         if (finding != FINDING_GO_ON)
             return finding == FINDING_CLIENT;
     }

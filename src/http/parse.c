@@ -132,7 +132,7 @@ static bool http_is_query(struct slice s)
 }
 
 // Nothing, or ":" and digits.
-static bool is_port(struct slice s)
+static bool is_colon_port(struct slice s)
 {
     if (s.len == 0)
         return true;
@@ -155,13 +155,13 @@ bool http_is_host(struct slice s)
             return false;
         name = (struct slice){.data = s.data + 1, .len = (size_t)(closing - s.data) - 1};
         s = (struct slice){.data = closing + 1, .len = s.len - name.len - 2};
-        return name.len != 0 && is_uri_text(name, ":") && is_port(s);
+        return name.len != 0 && is_uri_text(name, ":") && is_colon_port(s);
     }
     if (colon == NULL)
         return is_uri_text(s, "");
     name.len = (size_t)(colon - s.data);
     s = (struct slice){.data = colon, .len = s.len - name.len};
-    return is_uri_text(name, "") && is_port(s);
+    return is_uri_text(name, "") && is_colon_port(s);
 }
 
 // --- fields ---------------------------------------------------------------------------------------
@@ -319,7 +319,7 @@ static enum http_progress refuse_start_line(struct http_parser *parser)
 }
 
 // Returns the part of `line` before the first `separator` and leaves the part after it. Without one, returns all.
-static struct slice cut_at(struct slice *line, char separator)
+static struct slice cut_line_at(struct slice *line, char separator)
 {
     const char *found = line->len != 0 ? memchr(line->data, separator, line->len) : NULL;
     struct slice part = *line;
@@ -348,7 +348,7 @@ static enum http_progress parse_version(struct http_parser *parser, struct slice
 }
 
 // The part after "http://" or "https://", case-insensitive; the scheme itself matters only to proxies. NULL: neither.
-static struct slice after_scheme(struct slice target)
+static struct slice without_scheme(struct slice target)
 {
     const struct slice schemes[] = {SLICE("http://"), SLICE("https://")};
 
@@ -363,9 +363,9 @@ static struct slice after_scheme(struct slice target)
 
 // RFC 9112 3.2.2: a server must accept the absolute form, although normally only proxies receive it. Its host overrides
 // the Host field; the rest is the origin form, where an empty path means "/" (RFC 9110 4.2.3).
-static bool take_host(struct http_head *head)
+static bool take_target_host(struct http_head *head)
 {
-    struct slice rest = after_scheme(head->target);
+    struct slice rest = without_scheme(head->target);
     size_t len = 0;
 
     if (rest.data == NULL)
@@ -379,10 +379,10 @@ static bool take_host(struct http_head *head)
 
 static bool parse_target(struct http_head *head)
 {
-    if (!take_host(head))
+    if (!take_target_host(head))
         return false;
     head->query = head->target;
-    head->path = cut_at(&head->query, '?');
+    head->path = cut_line_at(&head->query, '?');
     if (head->host.len != 0 && head->path.len == 0) {
         head->path = SLICE("/");
         return http_is_query(head->query);
@@ -399,8 +399,8 @@ static enum http_progress parse_request_line(struct http_parser *parser, struct 
     struct http_head *head = &parser->message;
     struct slice rest = line;
 
-    head->method = cut_at(&rest, ' ');
-    head->target = cut_at(&rest, ' ');
+    head->method = cut_line_at(&rest, ' ');
+    head->target = cut_line_at(&rest, ' ');
     if (!http_is_token(head->method))
         return refuse_start_line(parser);
     // Checked first, so that an HTTP/2 preface (PRI * HTTP/2.0) is refused for its version.
@@ -416,8 +416,8 @@ static enum http_progress parse_request_line(struct http_parser *parser, struct 
 static enum http_progress parse_status_line(struct http_parser *parser, struct slice line)
 {
     struct slice rest = line;
-    struct slice version = cut_at(&rest, ' ');
-    struct slice code = cut_at(&rest, ' ');
+    struct slice version = cut_line_at(&rest, ' ');
+    struct slice code = cut_line_at(&rest, ' ');
     long long status;
 
     if (parse_version(parser, version) == HTTP_REFUSED)
@@ -434,7 +434,7 @@ static enum http_progress parse_field(struct http_parser *parser, struct slice l
 {
     struct http_head *head = &parser->message;
     struct slice value = line;
-    struct slice name = cut_at(&value, ':');
+    struct slice name = cut_line_at(&value, ':');
 
     if (name.len == line.len || !http_is_token(name))
         return http_refuse(parser, 400, "a header field is malformed");
@@ -446,9 +446,9 @@ static enum http_progress parse_field(struct http_parser *parser, struct slice l
 }
 
 // Every line in head_bytes ends with CR LF; CR and LF do not occur elsewhere.
-static struct slice next_line(struct slice *rest)
+static struct slice next_head_line(struct slice *rest)
 {
-    struct slice line = cut_at(rest, '\r');
+    struct slice line = cut_line_at(rest, '\r');
 
     rest->data++;
     rest->len--;
@@ -459,12 +459,12 @@ static struct slice next_line(struct slice *rest)
 static enum http_progress http_parse_head(struct http_parser *parser)
 {
     struct slice rest = buffer_slice(&parser->head_bytes);
-    struct slice line = next_line(&rest);
+    struct slice line = next_head_line(&rest);
     enum http_progress progress = parser->role == HTTP_REQUEST ? parse_request_line(parser, line)
                                                                : parse_status_line(parser, line);
 
     while (progress != HTTP_REFUSED && rest.len != 0)
-        progress = parse_field(parser, next_line(&rest));
+        progress = parse_field(parser, next_head_line(&rest));
     if (progress != HTTP_REFUSED)
         progress = http_interpret_fields(parser);
     return progress;

@@ -41,7 +41,7 @@ static size_t escape(struct slice text, char *out, size_t room)
     return len;
 }
 
-static size_t append(char *out, size_t len, struct slice text)
+static size_t append_text(char *out, size_t len, struct slice text)
 {
     memcpy(out + len, text.data, text.len);
     return len + text.len;
@@ -53,14 +53,14 @@ static void set_message(struct http_response *answer, int status, struct slice b
     struct slice after = SLICE("\"}\n");
     char clean[3 * sizeof(((struct error *)0)->message)];
     struct slice text = slice_from_string(message);
-    size_t len = append(answer->text, 0, before);
+    size_t len = append_text(answer->text, 0, before);
 
     // A message can contain a piece of the payload, cut within a UTF-8 sequence.
     if (text.len >= sizeof clean / 3)
         text.len = sizeof clean / 3 - 1;
     text = (struct slice){.data = clean, .len = utf8_sanitize(text, clean)};
     len += escape(text, answer->text + len, sizeof answer->text - len - after.len);
-    len = append(answer->text, len, after);
+    len = append_text(answer->text, len, after);
     http_response_set(answer, status, (struct slice){.data = answer->text, .len = len});
 }
 

@@ -202,8 +202,8 @@ static bool close_first_of(struct http_server *host, const struct address_place 
 
 // Counts the connection. If its address or network is at the limit, one of its other connections is evicted by the
 // usual order, if this thread has a candidate.
-static bool find_place(struct http_server *host, const struct net_connection *connection,
-                       struct address_place **place)
+static bool find_address_place(struct http_server *host, const struct net_connection *connection,
+                               struct address_place **place)
 {
     const struct net_address *peer = net_connection_peer(connection);
     char text[NET_ADDRESS_TEXT_SIZE];
@@ -228,7 +228,7 @@ static bool on_accept(void *context, struct net_connection *connection,
 
     if (conn == NULL)
         return false;
-    if (!find_place(host, connection, &conn->place)) {
+    if (!find_address_place(host, connection, &conn->place)) {
         memory_free(conn);
         return false;
     }
@@ -261,7 +261,7 @@ static void wait_for_victim(struct http_server *host)
     net_timer_set(host->look_again, wait > NS_PER_MS ? wait : NS_PER_MS);
 }
 
-static bool make_room(void *context)
+static bool evict_one(void *context)
 {
     struct http_server *host = context;
 
@@ -295,7 +295,7 @@ bool http_conn_memory_is_full(struct http_server *host)
     return host->memory > host->most_memory;
 }
 
-static bool may_come(void *context, const struct net_address *peer)
+static bool peer_may_connect(void *context, const struct net_address *peer)
 {
     const struct http_server *host = context;
 
@@ -303,7 +303,7 @@ static bool may_come(void *context, const struct net_address *peer)
 }
 
 static const struct net_accept_handler accept_handler = {
-    .may_come = may_come, .on_accept = on_accept, .make_room = make_room};
+    .may_come = peer_may_connect, .on_accept = on_accept, .make_room = evict_one};
 
 // All our responses are far below this.
 #define ANSWER_BYTES_MAX 16384
@@ -359,7 +359,7 @@ enum error_code http_server_adopt(struct http_server *host, int fd, size_t max_c
     return net_listener_adopt(host->loop, fd, &options, &host->listener, error);
 }
 
-static void wind_down(struct http_conn *conn)
+static void wind_down_conn(struct http_conn *conn)
 {
     // In SENDING the client does not read the responses to its previous requests.
     if (conn->state == HTTP_CONN_IDLE || conn->state == HTTP_CONN_SENDING)
@@ -378,7 +378,7 @@ void http_server_wind_down(struct http_server *host, duration_ns last_idle)
     host->last_idle = last_idle;
     // The loop is safe: connections are freed later, by the reaper.
     LIST_FOREACH (each, &host->conns, all)
-        wind_down(each);
+        wind_down_conn(each);
 }
 
 void http_server_stop(struct http_server *host)

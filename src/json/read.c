@@ -308,7 +308,7 @@ static bool read_escaped_unit(struct slice raw, uint32_t *unit)
     return true;
 }
 
-static void skip(struct slice *raw, size_t count)
+static void skip_raw(struct slice *raw, size_t count)
 {
     raw->data += count;
     raw->len -= count;
@@ -322,12 +322,12 @@ static uint32_t take_escaped_character(struct slice *raw)
     uint32_t low = 0;
 
     if (!read_escaped_unit(*raw, &unit)) {
-        skip(raw, 1);
+        skip_raw(raw, 1);
         return REPLACEMENT_CHARACTER;
     }
-    skip(raw, ESCAPE_SIZE);
+    skip_raw(raw, ESCAPE_SIZE);
     if (is_high_surrogate(unit) && read_escaped_unit(*raw, &low) && is_low_surrogate(low)) {
-        skip(raw, ESCAPE_SIZE);
+        skip_raw(raw, ESCAPE_SIZE);
         return 0x10000 + ((unit - 0xD800) << 10) + (low - 0xDC00);
     }
     if (unit == 0 || is_high_surrogate(unit) || is_low_surrogate(unit))
@@ -343,7 +343,7 @@ static uint32_t take_escape(struct slice *raw)
     const char *name = raw->len < 2 ? NULL : memchr(names, raw->data[1], sizeof(names) - 1);
     if (name == NULL)
         return take_escaped_character(raw);
-    skip(raw, 2);
+    skip_raw(raw, 2);
     return (uint32_t)characters[name - names];
 }
 
@@ -355,11 +355,11 @@ static size_t decode_character(struct slice *raw, char out[4])
 
     size_t length = utf8_sequence_length(*raw);
     if (length == 0) { // replaced, so that one bad byte does not lose the event
-        skip(raw, 1);
+        skip_raw(raw, 1);
         return utf8_encode(REPLACEMENT_CHARACTER, out);
     }
     memcpy(out, raw->data, length);
-    skip(raw, length);
+    skip_raw(raw, length);
     return length;
 }
 
@@ -390,7 +390,7 @@ static bool json_text_equals(struct slice raw, struct slice name)
         size_t size = decode_character(&raw, character);
         if (size > name.len || memcmp(character, name.data, size) != 0)
             return false;
-        skip(&name, size);
+        skip_raw(&name, size);
     }
     return name.len == 0;
 }
@@ -501,7 +501,7 @@ static bool walk_container(struct walk *walk, token *container)
     return true;
 }
 
-static struct slice text_of(struct slice text, const token *t)
+static struct slice token_text(struct slice text, const token *t)
 {
     return (struct slice){.data = text.data + t->start, .len = (size_t)(t->end - t->start)};
 }
@@ -513,7 +513,7 @@ static bool walk_value(struct walk *walk, token *value)
         value->parent = is_in_object(walk) ? walk->index - 2 : walk->open[walk->depth - 1];
     if (value->type == JSMN_OBJECT || value->type == JSMN_ARRAY)
         return walk_container(walk, value);
-    if (value->type == JSMN_PRIMITIVE && !json_text_is_primitive(text_of(walk->text, value)))
+    if (value->type == JSMN_PRIMITIVE && !json_text_is_primitive(token_text(walk->text, value)))
         return false;
     value->size = walk->index;
     walk->position = value->type == JSMN_STRING ? value->end + 1 : value->end;
@@ -694,7 +694,7 @@ bool json_key_equals(const struct json_document *document, json_value key, struc
 {
     const token *t = token_at(document, key);
     return t != NULL && t->type == JSMN_STRING &&
-           json_text_equals(text_of(document->text, t), name);
+           json_text_equals(token_text(document->text, t), name);
 }
 
 struct slice json_key_text(const struct json_document *document, json_value key,
@@ -703,7 +703,7 @@ struct slice json_key_text(const struct json_document *document, json_value key,
     const token *t = token_at(document, key);
     if (t == NULL || t->type != JSMN_STRING)
         return SLICE_EMPTY;
-    struct slice raw = text_of(document->text, t);
+    struct slice raw = token_text(document->text, t);
     if (json_text_is_plain(raw))
         return raw;
     return (struct slice){scratch, json_text_decode(raw, JSON_KEY_MAX, scratch)};
@@ -742,7 +742,7 @@ struct slice json_raw(const struct json_document *document, json_value value)
     const token *t = token_at(document, value);
     if (t == NULL || (t->type != JSMN_OBJECT && t->type != JSMN_ARRAY))
         return SLICE_EMPTY;
-    return text_of(document->text, t);
+    return token_text(document->text, t);
 }
 
 bool json_string(const struct json_document *document, json_value value, struct arena *arena,
@@ -757,7 +757,7 @@ bool json_string_start(const struct json_document *document, json_value value, s
     const token *t = token_at(document, value);
     if (t == NULL || t->type != JSMN_STRING)
         return false;
-    struct slice raw = text_of(document->text, t);
+    struct slice raw = token_text(document->text, t);
     if (json_text_is_plain(raw)) {
         *out = utf8_cut(raw, max);
         return true;
@@ -774,5 +774,5 @@ bool json_string_start(const struct json_document *document, json_value value, s
 bool json_int64(const struct json_document *document, json_value value, int64_t *out)
 {
     return json_type_of(document, value) == JSON_NUMBER &&
-           json_text_to_int64(text_of(document->text, token_at(document, value)), out);
+           json_text_to_int64(token_text(document->text, token_at(document, value)), out);
 }

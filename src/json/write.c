@@ -26,7 +26,7 @@ static bool must_escape(unsigned char byte)
 }
 
 // The letter of the two-character escape, or 0.
-static char short_escape(unsigned char byte)
+static char json_escape_letter(unsigned char byte)
 {
     switch (byte) {
     case '\b':
@@ -49,7 +49,7 @@ static char short_escape(unsigned char byte)
 
 static void put_escape(struct json_writer *writer, unsigned char byte)
 {
-    char letter = short_escape(byte);
+    char letter = json_escape_letter(byte);
     if (letter != 0) {
         json_write_raw(writer, (struct slice){(const char[]){'\\', letter}, 2});
     } else {
@@ -181,33 +181,33 @@ enum error_code json_out_finish(const struct json_out *json)
     return json->writer.failure;
 }
 
-static void put(struct json_out *json, struct slice text)
+static void put_json_text(struct json_out *json, struct slice text)
 {
     json_write_raw(&json->writer, text);
 }
 
-static void begin(struct json_out *json, const char *name)
+static void begin_value(struct json_out *json, const char *name)
 {
     if (json->needs_comma)
-        put(json, SLICE(","));
+        put_json_text(json, SLICE(","));
     json->needs_comma = true;
     if (name == NULL)
         return;
-    put(json, SLICE("\""));
-    put(json, slice_from_string(name));
-    put(json, SLICE("\":"));
+    put_json_text(json, SLICE("\""));
+    put_json_text(json, slice_from_string(name));
+    put_json_text(json, SLICE("\":"));
 }
 
 static void open_with(struct json_out *json, const char *name, struct slice bracket)
 {
-    begin(json, name);
-    put(json, bracket);
+    begin_value(json, name);
+    put_json_text(json, bracket);
     json->needs_comma = false;
 }
 
 static void close_with(struct json_out *json, struct slice bracket)
 {
-    put(json, bracket);
+    put_json_text(json, bracket);
     json->needs_comma = true;
 }
 
@@ -233,28 +233,28 @@ void json_out_close_array(struct json_out *json)
 
 void json_out_null(struct json_out *json, const char *name)
 {
-    begin(json, name);
-    put(json, SLICE("null"));
+    begin_value(json, name);
+    put_json_text(json, SLICE("null"));
 }
 
 void json_out_text(struct json_out *json, const char *name, struct slice text)
 {
-    begin(json, name);
+    begin_value(json, name);
     if (text.len == 0)
-        put(json, SLICE("null"));
+        put_json_text(json, SLICE("null"));
     else
         json_write_string(&json->writer, text);
 }
 
 void json_out_bool(struct json_out *json, const char *name, bool value)
 {
-    begin(json, name);
-    put(json, value ? SLICE("true") : SLICE("false"));
+    begin_value(json, name);
+    put_json_text(json, value ? SLICE("true") : SLICE("false"));
 }
 
 void json_out_count(struct json_out *json, const char *name, uint64_t value)
 {
-    begin(json, name);
+    begin_value(json, name);
     json_write_uint64(&json->writer, value);
 }
 
@@ -262,8 +262,8 @@ void json_out_id(struct json_out *json, const char *name, int64_t id)
 {
     char text[24];
     int len = snprintf(text, sizeof text, "\"%" PRId64 "\"", id);
-    begin(json, name);
-    put(json, id == 0 ? SLICE("null") : (struct slice){text, (size_t)len});
+    begin_value(json, name);
+    put_json_text(json, id == 0 ? SLICE("null") : (struct slice){text, (size_t)len});
 }
 
 void json_out_time(struct json_out *json, const char *name, timestamp_ns time)
@@ -277,13 +277,13 @@ void json_out_time(struct json_out *json, const char *name, timestamp_ns time)
 
 void json_out_seconds(struct json_out *json, const char *name, duration_ns duration)
 {
-    begin(json, name);
+    begin_value(json, name);
     json_write_double(&json->writer, (double)(duration / NS_PER_MS) / 1000);
 }
 
 void json_out_hex(struct json_out *json, const char *name, const void *bytes, size_t len)
 {
-    begin(json, name);
+    begin_value(json, name);
     json_write_hex(&json->writer, (struct slice){bytes, len});
 }
 

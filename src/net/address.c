@@ -20,7 +20,7 @@ struct parts {
 
 // "host:port", "[v6]:port" or ":port". An IPv6 address without brackets is refused: its last group
 // could be read as the port.
-static bool split(struct slice text, struct parts *parts)
+static bool split_host_port(struct slice text, struct parts *parts)
 {
     const char *end = text.data + text.len;
     const char *colon;
@@ -80,8 +80,8 @@ static void set_any(struct net_address *address)
     }
 }
 
-static enum error_code look_up(struct slice text, const struct parts *parts,
-                               struct net_address *address, struct error *error)
+static enum error_code look_up_parts(struct slice text, const struct parts *parts,
+                                     struct net_address *address, struct error *error)
 {
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM,
                              .ai_family = parts->is_bracketed ? AF_INET6 : AF_UNSPEC,
@@ -110,7 +110,7 @@ enum error_code net_address_parse(struct slice text, struct net_address *address
     uint16_t port;
 
     memset(address, 0, sizeof *address);
-    if (!split(text, &parts))
+    if (!split_host_port(text, &parts))
         return error_set(error, ERROR_USAGE,
                          "address \"%.*s\": want host:port, [IPv6]:port or :port",
                          SLICE_ARGS(text));
@@ -120,7 +120,7 @@ enum error_code net_address_parse(struct slice text, struct net_address *address
     if (parts.host.len == 0) {
         set_any(address);
     } else {
-        enum error_code code = look_up(text, &parts, address, error);
+        enum error_code code = look_up_parts(text, &parts, address, error);
         if (code != ERROR_NONE)
             return code;
     }

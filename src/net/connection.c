@@ -280,7 +280,7 @@ static void free_connection(struct net_connection *connection)
     memory_free(connection);
 }
 
-static void reap(struct net_dying *dying)
+static void reap_connection(struct net_dying *dying)
 {
     struct net_connection *connection = (struct net_connection *)dying;
     struct net_listener *listener = connection->listener;
@@ -324,7 +324,7 @@ enum error_code connection_create(struct net_loop *loop, int fd, const struct ne
         close(fd);
         return error_set(error, ERROR_MEMORY, "connection: out of memory");
     }
-    connection->dying.reap = reap;
+    connection->dying.reap = reap_connection;
     connection->loop = loop;
     connection->fd = fd;
     connection->peer = *peer;
@@ -791,7 +791,7 @@ static void connection_note_progress(struct net_connection *connection)
     connection->in_kernel = connection_kernel_output(connection);
 }
 
-static void wait_for_room(struct net_connection *connection)
+static void wait_for_writable(struct net_connection *connection)
 {
     if (!event_pending(connection->writable, EV_WRITE, NULL) &&
         event_add(connection->writable, NULL) != 0)
@@ -803,7 +803,7 @@ static void linger(struct net_connection *connection)
     enum net_io result = connection->transport->finish(connection->fd, connection->transport_state);
 
     if (result == NET_IO_AGAIN) {
-        wait_for_room(connection);
+        wait_for_writable(connection);
         return;
     }
     event_del(connection->writable);
@@ -858,7 +858,7 @@ static void connection_flush(struct net_connection *connection)
         if (connection->state == CONNECTION_FINISHING)
             linger(connection);
     } else if (is_established(connection)) {
-        wait_for_room(connection);
+        wait_for_writable(connection);
     }
 }
 
@@ -975,7 +975,7 @@ static void connection_read_on(struct net_connection *connection)
         event_active(connection->readable, EV_READ, 1);
 }
 
-static enum net_io receive(struct net_connection *connection, size_t room, size_t *received)
+static enum net_io receive_input(struct net_connection *connection, size_t room, size_t *received)
 {
     enum net_io result =
         connection->transport->receive(connection->fd, connection->transport_state,
@@ -984,7 +984,7 @@ static enum net_io receive(struct net_connection *connection, size_t room, size_
     // The transport may have written a response itself.
     if (result != NET_IO_FAILED && is_established(connection) && connection->output.len == 0 &&
         connection_has_output(connection))
-        wait_for_room(connection);
+        wait_for_writable(connection);
     return connection->state == CONNECTION_CLOSED ? NET_IO_AGAIN : result;
 }
 
@@ -998,7 +998,7 @@ static void read_input(struct net_connection *connection)
             event_del(connection->readable);
             return;
         }
-        switch (receive(connection, room, &received)) {
+        switch (receive_input(connection, room, &received)) {
         case NET_IO_AGAIN:
             return;
         case NET_IO_FAILED:
@@ -1021,7 +1021,7 @@ static void drop_input(struct net_connection *connection)
 {
     size_t received = 0;
 
-    switch (receive(connection, NET_SCRATCH_SIZE, &received)) {
+    switch (receive_input(connection, NET_SCRATCH_SIZE, &received)) {
     case NET_IO_AGAIN:
         return;
     case NET_IO_DONE:

@@ -69,13 +69,13 @@ static void free_listener(struct net_listener *listener)
     memory_free(listener);
 }
 
-static bool has_room(const struct net_listener *listener)
+static bool has_free_place(const struct net_listener *listener)
 {
     return listener->connections < listener->max_connections &&
            listener->handshakes < listener->limits.at_a_time;
 }
 
-static void rest(struct net_listener *listener)
+static void pause_accepting(struct net_listener *listener)
 {
     struct timeval wait = timeval_from_duration(REST_TIME);
 
@@ -87,11 +87,11 @@ static void rest(struct net_listener *listener)
 
 static void accept_again(struct net_listener *listener)
 {
-    if (listener->is_destroyed || listener->is_resting || !has_room(listener) ||
+    if (listener->is_destroyed || listener->is_resting || !has_free_place(listener) ||
         event_pending(listener->readable, EV_READ, NULL))
         return;
     if (event_add(listener->readable, NULL) != 0)
-        rest(listener);
+        pause_accepting(listener);
 }
 
 static void on_rested(evutil_socket_t fd, short what, void *context)
@@ -296,7 +296,7 @@ static void run_short(struct net_listener *listener, int number)
     log_rest(listener, number);
     if (!is_short_of_descriptors || listener->handler->make_room == NULL ||
         !listener->handler->make_room(listener->context))
-        rest(listener);
+        pause_accepting(listener);
 }
 
 // False: accept no more in this turn.
@@ -319,7 +319,7 @@ static bool accept_one(struct net_listener *listener)
 }
 
 // Closes one at a time: it is freed before the loop's next turn, and the other connections are read in each turn.
-static void wait_for_room(struct net_listener *listener)
+static void wait_for_free_place(struct net_listener *listener)
 {
     event_del(listener->readable); // until one closes or completes its handshake
     if (listener->handshakes >= listener->limits.at_a_time)
@@ -334,7 +334,7 @@ void net_listener_look_again(struct net_listener *listener)
         return;
     listener->is_stuck = false;
     if (event_add(listener->readable, NULL) != 0)
-        rest(listener);
+        pause_accepting(listener);
 }
 
 static void on_connection(evutil_socket_t fd, short what, void *context)
@@ -346,10 +346,10 @@ static void on_connection(evutil_socket_t fd, short what, void *context)
     listener->is_accepting = true;
     int most = listener->is_shared ? ACCEPTS_PER_TURN_SHARED : ACCEPTS_PER_TURN;
     for (int i = 0; i < most && !listener->is_destroyed; i++) {
-        if (!has_room(listener)) {
+        if (!has_free_place(listener)) {
             // Only at the start of a turn is it known that another connection waits.
             if (i == 0)
-                wait_for_room(listener);
+                wait_for_free_place(listener);
             break;
         }
         if (!accept_one(listener))
@@ -472,8 +472,8 @@ static struct net_listener *make(struct net_loop *loop, const struct net_listene
 }
 
 // Completes the listener with its socket, or destroys it and returns the error.
-static enum error_code finish(struct net_listener *listener, enum error_code code,
-                              struct net_listener **out, struct error *error)
+static enum error_code finish_listener(struct net_listener *listener, enum error_code code,
+                                       struct net_listener **out, struct error *error)
 {
     if (code == ERROR_NONE)
         code = arm(listener, error);
@@ -493,7 +493,8 @@ enum error_code net_listener_create(struct net_loop *loop, const struct net_addr
 
     if (listener == NULL)
         return error_set(error, ERROR_MEMORY, "listener: out of memory");
-    return finish(listener, bind_socket(listener, address, options->share_port, error), out, error);
+    return finish_listener(listener, bind_socket(listener, address, options->share_port, error),
+                           out, error);
 }
 
 enum error_code net_listener_adopt(struct net_loop *loop, int fd,
@@ -504,7 +505,7 @@ enum error_code net_listener_adopt(struct net_loop *loop, int fd,
 
     if (listener == NULL)
         return error_set(error, ERROR_MEMORY, "listener: out of memory");
-    return finish(listener, copy_socket(listener, fd, error), out, error);
+    return finish_listener(listener, copy_socket(listener, fd, error), out, error);
 }
 
 const struct net_address *net_listener_address(const struct net_listener *listener)

@@ -41,7 +41,7 @@ static bool library_is_ready;
 
 // libevent requires its allocator to be set before all else, and its locks before the first base. Each base is used by
 // one thread; the locks are for libevent's global list of signals.
-static void prepare_library(void)
+static void prepare_libevent(void)
 {
     event_set_mem_functions(memory_allocate, memory_resize, memory_free);
     event_set_log_callback(log_libevent);
@@ -84,7 +84,7 @@ static bool run_tasks(struct net_loop *loop)
     return ran_any;
 }
 
-static bool reap(struct net_loop *loop)
+static bool reap_dying(struct net_loop *loop)
 {
     bool reaped_any = false;
 
@@ -97,7 +97,7 @@ static bool reap(struct net_loop *loop)
     return reaped_any;
 }
 
-static void on_wake(evutil_socket_t fd, short what, void *context)
+static void on_loop_wake(evutil_socket_t fd, short what, void *context)
 {
     struct net_loop *loop = context;
     eventfd_t count;
@@ -115,7 +115,7 @@ static void wake(struct net_loop *loop)
         ;
 }
 
-static void release(struct net_loop *loop)
+static void free_loop(struct net_loop *loop)
 {
     if (loop->wake != NULL)
         event_free(loop->wake);
@@ -128,7 +128,7 @@ static void release(struct net_loop *loop)
     memory_free(loop);
 }
 
-static enum error_code set_up(struct net_loop *loop, struct error *error)
+static enum error_code set_up_loop(struct net_loop *loop, struct error *error)
 {
     loop->scratch = memory_allocate(NET_SCRATCH_SIZE);
     if (loop->scratch == NULL)
@@ -139,7 +139,7 @@ static enum error_code set_up(struct net_loop *loop, struct error *error)
     loop->base = create_base();
     if (loop->base == NULL)
         return error_set(error, ERROR_MEMORY, "event loop: the event library refused to start");
-    loop->wake = event_new(loop->base, loop->wake_fd, EV_READ | EV_PERSIST, on_wake, loop);
+    loop->wake = event_new(loop->base, loop->wake_fd, EV_READ | EV_PERSIST, on_loop_wake, loop);
     if (loop->wake == NULL || event_add(loop->wake, NULL) != 0)
         return error_set(error, ERROR_MEMORY, "event loop: out of memory");
     return ERROR_NONE;
@@ -147,7 +147,7 @@ static enum error_code set_up(struct net_loop *loop, struct error *error)
 
 enum error_code net_loop_create(struct net_loop **out, struct error *error)
 {
-    pthread_once(&library_once, prepare_library);
+    pthread_once(&library_once, prepare_libevent);
     if (!library_is_ready)
         return error_set(error, ERROR_MEMORY, "event loop: no locks for the event library");
 
@@ -160,9 +160,9 @@ enum error_code net_loop_create(struct net_loop **out, struct error *error)
     atomic_init(&loop->is_stopping, false);
     pthread_mutex_init(&loop->mutex, NULL); // default attributes: cannot fail on Linux
 
-    enum error_code code = set_up(loop, error);
+    enum error_code code = set_up_loop(loop, error);
     if (code != ERROR_NONE) {
-        release(loop);
+        free_loop(loop);
         return code;
     }
     *out = loop;
@@ -174,15 +174,15 @@ void net_loop_destroy(struct net_loop *loop)
     if (loop == NULL)
         return;
     // Completes all posted tasks and closed objects: their owners may be waiting to free them.
-    while (run_tasks(loop) || reap(loop))
+    while (run_tasks(loop) || reap_dying(loop))
         ;
-    release(loop);
+    free_loop(loop);
 }
 
 void net_loop_run(struct net_loop *loop)
 {
     for (;;) {
-        reap(loop);
+        reap_dying(loop);
         if (atomic_exchange(&loop->is_stopping, false))
             return;
         event_base_loop(loop->base, EVLOOP_ONCE);

@@ -104,8 +104,8 @@ static void tls_wipe(struct buffer *text)
     buffer_release(text);
 }
 
-static enum error_code read_all(FILE *file, const char *path, struct buffer *out,
-                                struct error *error)
+static enum error_code read_pem_to_end(FILE *file, const char *path, struct buffer *out,
+                                       struct error *error)
 {
     for (;;) {
         char chunk[4096];
@@ -131,7 +131,7 @@ static enum error_code tls_read_file(const char *path, struct buffer *out, struc
     if (file == NULL)
         return error_set(error, ERROR_USAGE, "%s: %s", path, strerror(errno));
     (void)setvbuf(file, NULL, _IONBF, 0); // keeps no copy of a key in a buffer that cannot be wiped
-    enum error_code code = read_all(file, path, out, error);
+    enum error_code code = read_pem_to_end(file, path, out, error);
     (void)fclose(file); // only read from
     if (code != ERROR_NONE)
         tls_wipe(out);
@@ -376,7 +376,7 @@ static pthread_once_t library_once = PTHREAD_ONCE_INIT;
 static bool library_is_ready;
 
 // TLS 1.3 in mbedTLS 3 uses PSA, which must be initialized once.
-static void prepare_library(void)
+static void prepare_mbedtls(void)
 {
 #if TLS_HAS_VERSION_3
     library_is_ready = psa_crypto_init() == PSA_SUCCESS;
@@ -469,7 +469,7 @@ static void set_rules(struct net_tls *tls)
 #endif
 }
 
-static enum error_code set_up(struct net_tls *tls, int endpoint, struct error *error)
+static enum error_code set_up_tls(struct net_tls *tls, int endpoint, struct error *error)
 {
     enum error_code code = random_seed(&tls->random, error);
     if (code == ERROR_NONE)
@@ -484,7 +484,7 @@ static enum error_code set_up(struct net_tls *tls, int endpoint, struct error *e
 
 static enum error_code create(int endpoint, struct net_tls **out, struct error *error)
 {
-    pthread_once(&library_once, prepare_library);
+    pthread_once(&library_once, prepare_mbedtls);
     if (!library_is_ready)
         return error_set(error, ERROR_IO, "tls: the library refused to start");
 
@@ -497,7 +497,7 @@ static enum error_code create(int endpoint, struct net_tls **out, struct error *
     mbedtls_x509_crt_init(&tls->certificates);
     mbedtls_pk_init(&tls->key);
     mbedtls_x509_crt_init(&tls->authorities);
-    enum error_code code = set_up(tls, endpoint, error);
+    enum error_code code = set_up_tls(tls, endpoint, error);
     if (code != ERROR_NONE) {
         net_tls_unref(tls);
         return code;
@@ -532,7 +532,7 @@ struct files {
     struct buffer certificate, key, authorities;
 };
 
-static enum error_code read_files(struct files *files, struct error *error)
+static enum error_code read_pem_files(struct files *files, struct error *error)
 {
     struct {
         const char *path;
@@ -609,7 +609,7 @@ enum error_code net_tls_create_servers(const struct net_tls_server_options *opti
     struct tls_tickets *tickets = NULL;
     size_t made = 0;
 
-    enum error_code code = read_files(&files, error);
+    enum error_code code = read_pem_files(&files, error);
     if (code == ERROR_NONE)
         code = create_tickets(&tickets, error);
     while (code == ERROR_NONE && made < count) {
@@ -639,7 +639,7 @@ enum error_code net_tls_create_client(const struct net_tls_client_options *optio
         return error_set(error, ERROR_USAGE,
                          "no file with certificate authorities on this system: install "
                          "ca-certificates, or name one");
-    enum error_code code = read_files(&files, error);
+    enum error_code code = read_pem_files(&files, error);
     if (code == ERROR_NONE)
         code = create(MBEDTLS_SSL_IS_CLIENT, &tls, error);
     if (code == ERROR_NONE) {

@@ -27,7 +27,7 @@ static int write_record(void *context, const unsigned char *data, size_t len)
     return (int)len;
 }
 
-static int read_record(void *context, unsigned char *data, size_t room)
+static int receive_record(void *context, unsigned char *data, size_t room)
 {
     const struct tls_session *session = context;
     ssize_t result;
@@ -130,7 +130,7 @@ static enum net_io tls_handshake(int fd, void *state)
 }
 
 // Reads until there is no more input or no room. The result that ended it is kept for the next call.
-static size_t read_all(struct tls_session *session, char *data, size_t room)
+static size_t read_decrypted(struct tls_session *session, char *data, size_t room)
 {
     size_t len = 0;
 
@@ -155,7 +155,7 @@ static size_t read_all(struct tls_session *session, char *data, size_t room)
 static enum net_io tls_receive(int fd, void *state, char *data, size_t room, size_t *received)
 {
     struct tls_session *session = state;
-    size_t len = read_all(session, data, room);
+    size_t len = read_decrypted(session, data, room);
 
     (void)fd;
     session->may_hold_input = len == room;
@@ -310,7 +310,7 @@ enum error_code tls_session_create(struct net_tls *tls, const char *host, struct
         tls_release(session);
         return error_set(error, ERROR_MEMORY, "tls: out of memory");
     }
-    mbedtls_ssl_set_bio(&session->ssl, session, write_record, read_record, NULL);
+    mbedtls_ssl_set_bio(&session->ssl, session, write_record, receive_record, NULL);
     *out = session;
     return ERROR_NONE;
 }

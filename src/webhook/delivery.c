@@ -122,7 +122,7 @@ void ingress_secrets_destroy(struct ingress_secrets *secrets)
 
 // --- repository filter ----------------------------------------------------------------------------
 
-static bool excludes(struct slice glob)
+static bool excludes_repository(struct slice glob)
 {
     return glob.len > 0 && glob.data[0] == '!';
 }
@@ -132,11 +132,11 @@ bool ingress_repository_is_wanted(const struct slice *globs, size_t count, struc
     bool is_wanted = true;
 
     for (size_t i = 0; i < count; i++)
-        if (!excludes(globs[i]))
+        if (!excludes_repository(globs[i]))
             is_wanted = false; // there is an including glob: all others are excluded
     for (size_t i = 0; i < count; i++) {
         struct slice glob = globs[i];
-        bool is_exclusion = excludes(glob);
+        bool is_exclusion = excludes_repository(glob);
         if (is_exclusion)
             glob = (struct slice){.data = glob.data + 1, .len = glob.len - 1};
         if (glob_matches(glob, full_name))
@@ -166,7 +166,7 @@ static enum media media_of(const struct http_head *head)
     return MEDIA_OTHER;
 }
 
-static bool refuse(struct refusal *refusal, int status, const char *message)
+static bool set_refusal(struct refusal *refusal, int status, const char *message)
 {
     refusal->status = status;
     error_set(&refusal->error, ERROR_INVALID, "%s", message);
@@ -195,13 +195,14 @@ bool delivery_head_is_acceptable(const struct http_head *head,
                                  const struct ingress_options *options, struct refusal *refusal)
 {
     if (!is_plain(head))
-        return refuse(refusal, 415, "content-encoding: want none");
+        return set_refusal(refusal, 415, "content-encoding: want none");
     if (media_of(head) == MEDIA_OTHER)
-        return refuse(refusal, 415,
-                      "content-type: want application/json or application/x-www-form-urlencoded");
+        return set_refusal(
+            refusal, 415,
+            "content-type: want application/json or application/x-www-form-urlencoded");
     if (!options->insecure_no_signature && !has_one_signature(head))
-        return refuse(refusal, 401,
-                      "x-hub-signature-256: want one, of the form sha256=<64 digits>");
+        return set_refusal(refusal, 401,
+                           "x-hub-signature-256: want one, of the form sha256=<64 digits>");
     return true;
 }
 
@@ -218,11 +219,11 @@ static bool check_signature(const struct http_head *head, struct slice body,
     bool is_valid =
         github_signature_is_valid(header, body, set->items, set->count, delivery->fingerprint);
     secrets_unref(set);
-    return is_valid || refuse(refusal, 401, "x-hub-signature-256: signature does not match");
+    return is_valid || set_refusal(refusal, 401, "x-hub-signature-256: signature does not match");
 }
 
-static bool read_header(const struct http_head *head, struct slice name, struct slice *value,
-                        struct refusal *refusal)
+static bool read_single_header(const struct http_head *head, struct slice name, struct slice *value,
+                               struct refusal *refusal)
 {
     size_t count;
 
@@ -235,35 +236,35 @@ static bool read_header(const struct http_head *head, struct slice name, struct 
     return value->len > 0 && count == 1;
 }
 
-static bool read_headers(const struct http_head *head, struct delivery *delivery,
-                         struct refusal *refusal)
+static bool read_delivery_headers(const struct http_head *head, struct delivery *delivery,
+                                  struct refusal *refusal)
 {
-    if (!read_header(head, SLICE("x-github-event"), &delivery->event_type, refusal) ||
-        !read_header(head, SLICE("x-github-delivery"), &delivery->guid, refusal))
+    if (!read_single_header(head, SLICE("x-github-event"), &delivery->event_type, refusal) ||
+        !read_single_header(head, SLICE("x-github-delivery"), &delivery->guid, refusal))
         return false;
     if (delivery->guid.len > GUID_MAX)
-        return refuse(refusal, 400, "x-github-delivery: longer than 128 bytes");
+        return set_refusal(refusal, 400, "x-github-delivery: longer than 128 bytes");
     return true;
 }
 
 // The JSON text: the body itself, or the value of the form field.
-static bool find_payload(const struct http_head *head, struct slice body, struct arena *arena,
-                         struct slice *payload, struct refusal *refusal)
+static bool find_json(const struct http_head *head, struct slice body, struct arena *arena,
+                      struct slice *payload, struct refusal *refusal)
 {
     *payload = body;
     if (media_of(head) != MEDIA_FORM)
         return true;
     char *text = arena_allocate(arena, body.len + 1);
     if (text == NULL)
-        return refuse(refusal, 503, "out of memory");
+        return set_refusal(refusal, 503, "out of memory");
     ptrdiff_t len = github_form_payload(body, text);
     if (len < 0)
-        return refuse(refusal, 400, "payload: missing in the form, or badly percent-encoded");
+        return set_refusal(refusal, 400, "payload: missing in the form, or badly percent-encoded");
     *payload = (struct slice){.data = text, .len = (size_t)len};
     return true;
 }
 
-static int status_of(enum error_code code)
+static int decode_error_status(enum error_code code)
 {
     if (code == ERROR_MEMORY)
         return 503;
@@ -277,12 +278,12 @@ bool delivery_read(const struct http_head *head, struct slice body,
     struct slice payload;
 
     if (!check_signature(head, body, options, delivery, refusal) ||
-        !read_headers(head, delivery, refusal) ||
-        !find_payload(head, body, arena, &payload, refusal))
+        !read_delivery_headers(head, delivery, refusal) ||
+        !find_json(head, body, arena, &payload, refusal))
         return false;
     enum error_code code = github_event_decode(delivery->event_type, payload, arena,
                                                &delivery->event, &refusal->error);
-    refusal->status = status_of(code);
+    refusal->status = decode_error_status(code);
     if (code == ERROR_NONE && github_event_use_of(delivery->event.kind) == GITHUB_EVENT_USE_STORE)
         digest_md5(body, delivery->body_digest);
     return code == ERROR_NONE;
@@ -302,7 +303,7 @@ void delivery_old_digest(const struct delivery *delivery, uint8_t digest[DELIVER
 {
     uint8_t hash[SHA256_SIZE];
     char bytes[GUID_MAX + 1 + SHA256_SIZE];
-    size_t len = delivery->guid.len; // at most GUID_MAX, checked by read_headers()
+    size_t len = delivery->guid.len; // at most GUID_MAX, checked by read_delivery_headers()
 
     memcpy(bytes, delivery->guid.data, len);
     bytes[len++] = '\0';

@@ -73,7 +73,7 @@ static struct webhook *webhook_of(const struct http_conn *conn)
 
 // --- counting and logging -------------------------------------------------------------------------
 
-static void add(_Atomic uint64_t *counter)
+static void count_one(_Atomic uint64_t *counter)
 {
     atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
 }
@@ -105,9 +105,9 @@ static enum ingress_refusal refusal_of(int status)
 
 static void count_status(struct webhook_counters *counters, int status)
 {
-    add(&counters->sums.requests);
+    count_one(&counters->sums.requests);
     if (status >= 400)
-        add(&counters->sums.refusals[refusal_of(status)]);
+        count_one(&counters->sums.refusals[refusal_of(status)]);
 }
 
 static void count_delivery(const struct http_conn *conn, const struct github_event *event,
@@ -115,7 +115,7 @@ static void count_delivery(const struct http_conn *conn, const struct github_eve
 {
     struct webhook_counters *counters = &webhook_of(conn)->counters;
 
-    add(&counters->sums.deliveries[event->type][outcome]);
+    count_one(&counters->sums.deliveries[event->type][outcome]);
     atomic_store_explicit(&counters->event_at[event->type], timestamp_now(), memory_order_relaxed);
 }
 
@@ -178,7 +178,7 @@ static void give_answer(struct http_conn *conn, const struct http_response *answ
     http_conn_respond(conn, answer);
 }
 
-static void refuse(struct http_conn *conn, int status, const char *message)
+static void refuse_with(struct http_conn *conn, int status, const char *message)
 {
     struct http_response answer;
 
@@ -193,7 +193,7 @@ static bool is_allowed(const struct ingress_options *options, const struct net_i
     return options->allow_from.count == 0 || net_network_list_holds(&options->allow_from, ip);
 }
 
-static bool may_come(void *context, const struct net_address *peer)
+static bool client_may_connect(void *context, const struct net_address *peer)
 {
     struct webhook *webhook = context;
     const struct ingress_options *options = webhook->options;
@@ -205,13 +205,13 @@ static bool may_come(void *context, const struct net_address *peer)
         (net_ip_from_address(peer, &ip) &&
          (net_network_list_holds(&options->trusted_proxies, &ip) || is_allowed(options, &ip))))
         return true;
-    add(&webhook->counters.sums.rejected_network);
+    count_one(&webhook->counters.sums.rejected_network);
     log_debug("connection closed: not in allow-from",
               LOG_STRING("peer", net_address_format(peer, text)));
     return false;
 }
 
-// may_come() has checked all clients except those behind a trusted proxy.
+// client_may_connect() has checked all clients except those behind a trusted proxy.
 static bool client_is_allowed(const struct http_conn *conn, const struct http_head *head)
 {
     const struct ingress_options *options = webhook_of(conn)->options;
@@ -295,7 +295,7 @@ static void refuse_path(struct http_conn *conn, const struct http_head *head)
         note_refusal(conn, head, SETUP_WRONG_PATH);
         log_lost_delivery(conn, head);
     }
-    refuse(conn, 404, "not found");
+    refuse_with(conn, 404, "not found");
 }
 
 // Repeated failures from a client are delayed progressively. Valid signatures are never delayed.
@@ -310,7 +310,7 @@ static void refuse_signature(struct http_conn *conn, const struct http_head *hea
     if (find_client(conn, head, &client))
         delay = failures_note(webhook->failures, &client, timestamp_monotonic());
     if (delay == 0) {
-        refuse(conn, 401, message);
+        refuse_with(conn, 401, message);
         return;
     }
     count_status(&webhook->counters, 401);
@@ -325,12 +325,12 @@ static void refuse_delivery(struct http_conn *conn, const struct http_head *head
     if (refusal->status == 401)
         refuse_signature(conn, head, refusal->error.message);
     else
-        refuse(conn, refusal->status, refusal->error.message);
+        refuse_with(conn, refusal->status, refusal->error.message);
 }
 
 // --- the head -------------------------------------------------------------------------------------
 
-static bool on_head(struct http_conn *conn, const struct http_head *head)
+static bool on_webhook_head(struct http_conn *conn, const struct http_head *head)
 {
     const struct webhook *webhook = webhook_of(conn);
     struct refusal refusal;
@@ -339,7 +339,7 @@ static bool on_head(struct http_conn *conn, const struct http_head *head)
     if (health_answers(webhook->engine, webhook->ingress, head, &answer)) {
         give_answer(conn, &answer, "health"); // regardless of allow_from: proxies request it
     } else if (!client_is_allowed(conn, head)) {
-        refuse(conn, 403, "client address is not in allow-from");
+        refuse_with(conn, 403, "client address is not in allow-from");
     } else if (!slice_equals(head->path, slice_from_string(webhook->options->webhook_path))) {
         refuse_path(conn, head);
     } else if (!slice_equals(head->method, SLICE("POST"))) {
@@ -425,7 +425,7 @@ static void on_done(struct engine_task *task)
     net_loop_post(request->conn->host->loop, &request->answer);
 }
 
-static void submit(struct request *request)
+static void submit_event(struct request *request)
 {
     const struct delivery *delivery = &request->delivery;
     timestamp_ns occurred_at;
@@ -450,7 +450,7 @@ static void submit(struct request *request)
 
 // --- the request ----------------------------------------------------------------------------------
 
-static struct request *request_of(struct http_conn *conn)
+static struct request *delivery_request_of(struct http_conn *conn)
 {
     if (conn->request == NULL) {
         struct request *request = memory_allocate_array(1, sizeof *request);
@@ -463,7 +463,7 @@ static struct request *request_of(struct http_conn *conn)
     return conn->request;
 }
 
-static void on_free(struct http_conn *conn)
+static void on_webhook_free(struct http_conn *conn)
 {
     struct request *request = conn->request;
 
@@ -542,22 +542,23 @@ static bool take_event(struct request *request)
                                       event->repository.full_name)) {
         answer_ignored(request->conn, event, "repository not wanted");
     } else if (!take_memory(request)) {
-        refuse(request->conn, 503, "too many large bodies at a time, try again later");
+        refuse_with(request->conn, 503, "too many large bodies at a time, try again later");
     } else {
-        submit(request);
+        submit_event(request);
         return true;
     }
     return false;
 }
 
-static void on_request(struct http_conn *conn, const struct http_head *head, struct slice body)
+static void on_webhook_request(struct http_conn *conn, const struct http_head *head,
+                               struct slice body)
 {
     const struct ingress_options *options = webhook_of(conn)->options;
-    struct request *request = request_of(conn);
+    struct request *request = delivery_request_of(conn);
     struct refusal refusal;
 
     if (request == NULL) {
-        refuse(conn, 503, "out of memory");
+        refuse_with(conn, 503, "out of memory");
         return;
     }
     bool is_good =
@@ -572,16 +573,16 @@ static void on_request(struct http_conn *conn, const struct http_head *head, str
     clear(request);
 }
 
-static void on_refused(struct http_conn *conn, int status, const char *reason)
+static void on_webhook_refused(struct http_conn *conn, int status, const char *reason)
 {
     count_status(&webhook_of(conn)->counters, status);
     log_answer(conn, status, reason);
 }
 
 const struct http_service webhook_service = {
-    .may_come = may_come,
-    .on_head = on_head,
-    .on_request = on_request,
-    .on_refused = on_refused,
-    .on_free = on_free,
+    .may_come = client_may_connect,
+    .on_head = on_webhook_head,
+    .on_request = on_webhook_request,
+    .on_refused = on_webhook_refused,
+    .on_free = on_webhook_free,
 };

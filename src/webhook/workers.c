@@ -177,7 +177,7 @@ static void on_grace_over(void *context)
     http_server_abort(&worker->host);
 }
 
-static void on_empty(void *context)
+static void on_worker_empty(void *context)
 {
     struct webhook *webhook = context;
     struct worker *worker = (struct worker *)((char *)webhook - offsetof(struct worker, webhook));
@@ -216,7 +216,7 @@ static void set_up_host(struct worker *worker, struct engine *engine)
                                         .output_deadline = options->output_deadline,
                                         .addresses = worker->ingress->addresses,
                                         .body_memory = &worker->ingress->body_memory,
-                                        .on_empty = on_empty};
+                                        .on_empty = on_worker_empty};
     http_server_init(&worker->host);
 }
 
@@ -329,7 +329,7 @@ void ingress_drop_tls(struct ingress_tls *tls)
     memory_free(tls);
 }
 
-static enum error_code start_thread(struct worker *worker, size_t number, struct error *error)
+static enum error_code start_worker(struct worker *worker, size_t number, struct error *error)
 {
     sigset_t all, before;
     char name[16];
@@ -381,7 +381,7 @@ enum error_code ingress_start(struct engine *engine, const struct ingress_option
     if (code == ERROR_NONE)
         ingress_use_tls(ingress, tls);
     for (size_t i = 0; i < count && code == ERROR_NONE; i++)
-        code = start_thread(&ingress->workers[i], i, error);
+        code = start_worker(&ingress->workers[i], i, error);
     if (code != ERROR_NONE) {
         ingress_destroy(ingress);
         return code;
@@ -498,7 +498,7 @@ void ingress_read_counters(struct ingress *ingress, struct ingress_counters *cou
     }
 }
 
-static timestamp_ns read_time(const _Atomic timestamp_ns *time)
+static timestamp_ns load_time(const _Atomic timestamp_ns *time)
 {
     return atomic_load_explicit(time, memory_order_relaxed);
 }
@@ -509,7 +509,7 @@ timestamp_ns ingress_signed_at(const struct ingress *ingress)
 
     for (size_t i = 0; i < ingress->worker_count; i++)
         latest =
-            timestamp_later(latest, read_time(&ingress->workers[i].webhook.counters.signed_at));
+            timestamp_later(latest, load_time(&ingress->workers[i].webhook.counters.signed_at));
     return latest;
 }
 
@@ -523,7 +523,7 @@ void ingress_read_setup(struct ingress *ingress, struct ingress_setup *setup)
         setup->rejected_network += atomic_load(&each->sums.rejected_network);
         for (size_t event = 0; event < GITHUB_EVENT_KINDS; event++) {
             setup->event_at[event] =
-                timestamp_later(setup->event_at[event], read_time(&each->event_at[event]));
+                timestamp_later(setup->event_at[event], load_time(&each->event_at[event]));
             for (size_t outcome = 0; outcome < INGRESS_OUTCOMES; outcome++)
                 setup->event_count[event] += atomic_load(&each->sums.deliveries[event][outcome]);
         }
