@@ -10,24 +10,14 @@ static char lower_letter(char c)
 
 // --- classes ---------------------------------------------------------------------------------------------
 
-static bool is_alpha(char c)
-{
-    return lower_letter(c) >= 'a' && lower_letter(c) <= 'z';
-}
-
-static bool is_digit(char c)
-{
-    return c >= '0' && c <= '9';
-}
-
 static bool is_alnum(char c)
 {
-    return is_alpha(c) || is_digit(c);
+    return ascii_is_letter(c) || ascii_is_digit(c);
 }
 
 static bool is_xdigit(char c)
 {
-    return is_digit(c) || (lower_letter(c) >= 'a' && lower_letter(c) <= 'f');
+    return ascii_is_digit(c) || (lower_letter(c) >= 'a' && lower_letter(c) <= 'f');
 }
 
 static bool is_punct(char c)
@@ -41,8 +31,9 @@ static const struct class
     struct slice name;
     bool (*holds)(char c);
 } classes[] = {
-    {{"alnum", 5}, is_alnum},   {{"alpha", 5}, is_alpha}, {{"digit", 5}, is_digit},
-    {{"lower", 5}, is_alpha},   {{"punct", 5}, is_punct}, {{"upper", 5}, is_alpha},
+    {{"alnum", 5}, is_alnum},       {{"alpha", 5}, ascii_is_letter},
+    {{"digit", 5}, ascii_is_digit}, {{"lower", 5}, ascii_is_letter},
+    {{"punct", 5}, is_punct},       {{"upper", 5}, ascii_is_letter},
     {{"xdigit", 6}, is_xdigit},
 };
 

@@ -45,18 +45,13 @@ size_t utf8_sequence_length(struct slice s)
     return lead.len;
 }
 
-static struct slice skip(struct slice s, size_t len)
-{
-    return (struct slice){.data = s.data + len, .len = s.len - len};
-}
-
 bool utf8_is_valid(struct slice s)
 {
     while (s.len != 0) {
         size_t len = utf8_sequence_length(s);
         if (len == 0)
             return false;
-        s = skip(s, len);
+        s = slice_skip(s, len);
     }
     return true;
 }
@@ -104,7 +99,7 @@ size_t utf8_sanitize(struct slice s, char *out)
         size_t from_len = len != 0 ? len : sizeof(replacement) - 1;
         memcpy(out + written, from, from_len);
         written += from_len;
-        s = skip(s, len != 0 ? len : 1);
+        s = slice_skip(s, len != 0 ? len : 1);
     }
     return written;
 }
@@ -113,7 +108,7 @@ struct slice utf8_skip_mark(struct slice s)
 {
     struct slice mark = SLICE("\xef\xbb\xbf");
 
-    return slice_starts_with(s, mark) ? skip(s, mark.len) : s;
+    return slice_starts_with(s, mark) ? slice_skip(s, mark.len) : s;
 }
 
 bool utf8_is_other_unicode(struct slice s)

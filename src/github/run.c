@@ -59,20 +59,9 @@ enum error_code repository_read(const struct payload *payload, const struct enve
 
 // --- the server that a URL leads to ---------------------------------------------------------------
 
-// An empty slice may have a NULL pointer.
-static struct slice from(struct slice text, size_t start)
-{
-    return start > 0 ? (struct slice){text.data + start, text.len - start} : text;
-}
-
 static struct slice before(struct slice text, size_t end)
 {
     return (struct slice){text.data, end};
-}
-
-static bool is_letter(char c)
-{
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
 }
 
 // The index of the first of these characters; the length if there is none.
@@ -88,7 +77,7 @@ static size_t find_any(struct slice text, struct slice characters)
 static size_t scheme_length(struct slice url)
 {
     size_t len = 0;
-    while (len < url.len && (is_letter(url.data[len]) ||
+    while (len < url.len && (ascii_is_letter(url.data[len]) ||
                              (len > 0 && memchr("0123456789+-.", url.data[len], 13) != NULL)))
         len++;
     return len > 0 && len < url.len && url.data[len] == ':' ? len + 1 : 0;
@@ -97,9 +86,9 @@ static size_t scheme_length(struct slice url)
 // User, host and port. Browsers treat a backslash as a slash (WHATWG URL, 4.4), so it ends them, too.
 static struct slice authority_of(struct slice url)
 {
-    struct slice rest = from(url, scheme_length(url));
+    struct slice rest = slice_skip(url, scheme_length(url));
     if (slice_starts_with(rest, SLICE("//"))) {
-        rest = from(rest, 2);
+        rest = slice_skip(rest, 2);
         return before(rest, find_any(rest, SLICE("/\\?#")));
     }
     rest = before(url, find_any(url, SLICE("/\\?#")));
@@ -111,10 +100,10 @@ static struct slice host_of(struct slice authority)
     struct slice host = authority;
     for (size_t i = 0; i < authority.len; i++)
         if (authority.data[i] == '@')
-            host = from(authority, i + 1);
+            host = slice_skip(authority, i + 1);
     bool has_brackets = slice_starts_with(host, SLICE("["));
     if (has_brackets)
-        host = from(host, 1);
+        host = slice_skip(host, 1);
     host = before(host, find_any(host, has_brackets ? SLICE("]") : SLICE(":")));
     if (slice_ends_with(host, SLICE(".")))
         host.len--;

@@ -300,11 +300,6 @@ static bool is_port_number(struct slice text)
     return true;
 }
 
-static struct slice from(struct slice text, size_t start)
-{
-    return (struct slice){.data = text.data + start, .len = text.len - start};
-}
-
 // "[2001:db8::1]", "[2001:db8::1]:4711".
 static bool parse_bracketed(struct slice text, struct net_ip *ip)
 {
@@ -313,9 +308,9 @@ static bool parse_bracketed(struct slice text, struct net_ip *ip)
     if (bracket < 0)
         return false;
     struct slice inside = {.data = text.data + 1, .len = (size_t)bracket - 1};
-    struct slice rest = from(text, (size_t)bracket + 1);
+    struct slice rest = slice_skip(text, (size_t)bracket + 1);
     return slice_find(inside, SLICE(":")) >= 0 && net_ip_parse(inside, ip) &&
-           (rest.len == 0 || (rest.data[0] == ':' && is_port_number(from(rest, 1))));
+           (rest.len == 0 || (rest.data[0] == ':' && is_port_number(slice_skip(rest, 1))));
 }
 
 // Some proxies append the port, others do not.
@@ -328,7 +323,8 @@ static bool parse_element(struct slice text, struct net_ip *ip)
     if (net_ip_parse(text, ip))
         return true;
     struct slice host = {.data = text.data, .len = colon < 0 ? 0 : (size_t)colon};
-    return colon > 0 && is_port_number(from(text, (size_t)colon + 1)) && net_ip_parse(host, ip);
+    return colon > 0 && is_port_number(slice_skip(text, (size_t)colon + 1)) &&
+           net_ip_parse(host, ip);
 }
 
 // Removes the last element from the list.
@@ -338,7 +334,7 @@ static struct slice take_last(struct slice *list)
 
     while (start > 0 && list->data[start - 1] != ',')
         start--;
-    struct slice last = from(*list, start);
+    struct slice last = slice_skip(*list, start);
     list->len = start > 0 ? start - 1 : 0;
     return slice_trim(last);
 }

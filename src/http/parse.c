@@ -6,25 +6,10 @@
 
 // --- character sets and small grammars of RFC 9110, RFC 9112 and RFC 3986 -------------------------
 
-static bool is_digit(char c)
-{
-    return c >= '0' && c <= '9';
-}
-
-static bool is_letter(char c)
-{
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
-
-static bool is_hex_digit(char c)
-{
-    return is_digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
-}
-
 // RFC 9110 5.6.2: tchar.
 bool http_is_token_char(char c)
 {
-    if (is_letter(c) || is_digit(c))
+    if (ascii_is_letter(c) || ascii_is_digit(c))
         return true;
     switch (c) {
     case '!':
@@ -76,7 +61,7 @@ bool http_is_field_value(struct slice s)
 // RFC 3986 2.2, 2.3: unreserved / sub-delims.
 static bool is_name_char(char c)
 {
-    if (is_letter(c) || is_digit(c))
+    if (ascii_is_letter(c) || ascii_is_digit(c))
         return true;
     switch (c) {
     case '-':
@@ -106,7 +91,8 @@ static bool is_uri_text(struct slice s, const char *others)
     for (size_t i = 0; i < s.len; i++) {
         char c = s.data[i];
         if (c == '%') {
-            if (s.len - i < 3 || !is_hex_digit(s.data[i + 1]) || !is_hex_digit(s.data[i + 2]))
+            if (s.len - i < 3 || hex_digit_value(s.data[i + 1]) < 0 ||
+                hex_digit_value(s.data[i + 2]) < 0)
                 return false;
             i += 2;
         } else if (!is_name_char(c) && (c == '\0' || strchr(others, c) == NULL)) {
@@ -137,7 +123,7 @@ static bool is_colon_port(struct slice s)
     if (s.len == 0)
         return true;
     for (size_t i = 1; i < s.len; i++) {
-        if (!is_digit(s.data[i]))
+        if (!ascii_is_digit(s.data[i]))
             return false;
     }
     return s.data[0] == ':' && s.len <= 6;
@@ -339,7 +325,8 @@ static struct slice cut_line_at(struct slice *line, char separator)
 static enum http_progress parse_version(struct http_parser *parser, struct slice version)
 {
     if (version.len != 8 || !slice_starts_with(version, SLICE("HTTP/")) ||
-        !is_digit(version.data[5]) || version.data[6] != '.' || !is_digit(version.data[7]))
+        !ascii_is_digit(version.data[5]) || version.data[6] != '.' ||
+        !ascii_is_digit(version.data[7]))
         return refuse_start_line(parser);
     if (version.data[5] != '1')
         return http_refuse(parser, 505, "only HTTP/1.0 and HTTP/1.1 are spoken here");

@@ -154,16 +154,11 @@ static enum error_code json_scan(struct slice text, size_t *token_count, struct 
 #define REPLACEMENT_CHARACTER 0xFFFDu
 #define ESCAPE_SIZE 6 // \uXXXX
 
-static bool is_digit(char c)
-{
-    return c >= '0' && c <= '9';
-}
-
 // Consumes digits at the front; false if there are none.
 static bool take_digits(struct slice *text)
 {
     size_t count = 0;
-    while (count < text->len && is_digit(text->data[count]))
+    while (count < text->len && ascii_is_digit(text->data[count]))
         count++;
     text->data += count;
     text->len -= count;

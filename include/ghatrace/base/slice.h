@@ -33,6 +33,24 @@ static inline bool slice_equals(struct slice a, struct slice b)
     return a.len == b.len && (a.len == 0 || memcmp(a.data, b.data, a.len) == 0);
 }
 
+// Without its first `count` bytes, which it has.
+static inline struct slice slice_skip(struct slice s, size_t count)
+{
+    // An empty slice may have a NULL pointer.
+    return count > 0 ? (struct slice){.data = s.data + count, .len = s.len - count} : s;
+}
+
+// Whatever the locale is.
+static inline bool ascii_is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+static inline bool ascii_is_letter(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
 // Like memcmp; a prefix sorts first.
 int slice_compare(struct slice a, struct slice b);
 // Ignores the case of ASCII letters (HTTP field names, enum values in the environment).
