@@ -529,16 +529,23 @@ static void block_signals(int how)
     (void)pthread_sigmask(how, &signals, NULL);
 }
 
+static enum error_code watch_signal(struct server *server, int number, net_callback callback,
+                                    struct net_signal **handle, struct error *error)
+{
+    const struct net_signal_options wanted = {
+        .number = number, .callback = callback, .context = server};
+    return net_signal_create(server->loop, &wanted, handle, error);
+}
+
 static enum error_code watch_signals(struct server *server, struct error *error)
 {
-    enum error_code code =
-        net_signal_create(server->loop, SIGTERM, stop, server, &server->terminate, error);
+    enum error_code code = watch_signal(server, SIGTERM, stop, &server->terminate, error);
     if (code == ERROR_NONE)
-        code = net_signal_create(server->loop, SIGINT, stop, server, &server->interrupt, error);
+        code = watch_signal(server, SIGINT, stop, &server->interrupt, error);
     if (code == ERROR_NONE)
         code = net_timer_create(server->loop, reload_now, server, &server->reload_timer, error);
     if (code == ERROR_NONE)
-        code = net_signal_create(server->loop, SIGHUP, reload, server, &server->hangup, error);
+        code = watch_signal(server, SIGHUP, reload, &server->hangup, error);
     return code;
 }
 

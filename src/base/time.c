@@ -377,19 +377,31 @@ static uint64_t round_to(uint64_t duration, int64_t unit)
     return (duration + (uint64_t)unit / 2) / (uint64_t)unit;
 }
 
-static void format_pair(char *text, size_t size, uint64_t high, char high_unit, uint64_t low,
-                        const char *low_format)
-{
-    int len = snprintf(text, size, "%" PRIu64 "%c", high, high_unit);
+// A duration of `low_count` of the lower of two units, without those if they come to 0: 65 s gives 1m05s, 60 s 1m.
+struct unit_pair {
+    unsigned low_per_high;
+    const char *format;
+    const char *format_high;
+};
 
-    if (low != 0 && len > 0)
-        (void)snprintf(text + len, size - (size_t)len, low_format, (unsigned)low);
+static void format_pair(uint64_t low_count, const struct unit_pair *pair, char *text, size_t size)
+{
+    uint64_t high = low_count / pair->low_per_high;
+    unsigned low = (unsigned)(low_count % pair->low_per_high);
+
+    if (low != 0)
+        (void)snprintf(text, size, pair->format, high, low);
+    else
+        (void)snprintf(text, size, pair->format_high, high);
 }
 
 // Each step rounds to its displayed precision and goes to the next unit if that rounds up to it: 59.96 s gives 1m,
 // never 60.0s.
 static void format_magnitude(uint64_t duration, char *text, size_t size)
 {
+    static const struct unit_pair minutes_seconds = {60, "%" PRIu64 "m%02us", "%" PRIu64 "m"};
+    static const struct unit_pair hours_minutes = {60, "%" PRIu64 "h%02um", "%" PRIu64 "h"};
+    static const struct unit_pair days_hours = {24, "%" PRIu64 "d%uh", "%" PRIu64 "d"};
     uint64_t milliseconds = round_to(duration, NS_PER_MS);
     uint64_t tenths = round_to(duration, NS_PER_SECOND / 10);
     uint64_t seconds = round_to(duration, NS_PER_SECOND);
@@ -405,11 +417,11 @@ static void format_magnitude(uint64_t duration, char *text, size_t size)
     else if (tenths < 600)
         (void)snprintf(text, size, "%" PRIu64 ".%" PRIu64 "s", tenths / 10, tenths % 10);
     else if (seconds < 3600)
-        format_pair(text, size, seconds / 60, 'm', seconds % 60, "%02us");
+        format_pair(seconds, &minutes_seconds, text, size);
     else if (minutes < 24 * 60)
-        format_pair(text, size, minutes / 60, 'h', minutes % 60, "%02um");
+        format_pair(minutes, &hours_minutes, text, size);
     else
-        format_pair(text, size, hours / 24, 'd', hours % 24, "%uh");
+        format_pair(hours, &days_hours, text, size);
 }
 
 char *duration_format_short(duration_ns duration, char text[TIMESTAMP_TEXT_SIZE])

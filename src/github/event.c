@@ -98,41 +98,47 @@ static bool is_check_run(const struct github_job *job, const struct github_repos
            is_check_run_url(job->html_url, repository->html_url);
 }
 
-// True if there is a payload member to read; otherwise `*code` is the result.
-static bool has_object(const struct payload *payload, json_value value, struct slice name,
-                       const char *null_reason, struct github_event *event, enum error_code *code)
-{
-    bool is_absent = value == JSON_NONE;
-    enum json_type type = json_type_of(&payload->document, value);
-
-    if (type == JSON_OBJECT)
-        return true;
-    if (type == JSON_NULL && !is_absent)
-        *code = ignore_null(event, null_reason);
-    else
-        *code = fields_refuse(payload, SLICE_EMPTY, name, is_absent ? "missing" : "not an object");
-    return false;
-}
-
-// The repository is not part of an event's identity: if it is missing or invalid, the event is used without one. Null
-// means that GitHub no longer has a repository.
 static bool is_null(const struct payload *payload, json_value value)
 {
     return value != JSON_NONE && json_type_of(&payload->document, value) == JSON_NULL;
 }
 
+// The member of a payload that an event is about.
+struct subject {
+    struct slice name;
+    const char *if_null; // why the event is ignored
+};
+
+static const struct subject job_subject = {FIELD_NAME("workflow_job"), "workflow_job is null"};
+static const struct subject run_subject = {FIELD_NAME("workflow_run"), "workflow_run is null"};
+
+// Ignores the event if its subject or its repository is null, which means that GitHub no longer has it. ERROR_INVALID
+// if there is no subject. The repository is not part of an event's identity: if it is missing or invalid, the event is
+// used without one.
+static enum error_code check_subject(const struct payload *payload, const struct envelope *envelope,
+                                     json_value value, const struct subject *subject,
+                                     struct github_event *event)
+{
+    if (is_null(payload, value))
+        return ignore_null(event, subject->if_null);
+    if (json_type_of(&payload->document, value) != JSON_OBJECT)
+        return fields_refuse(payload, SLICE_EMPTY, subject->name,
+                             value == JSON_NONE ? "missing" : "not an object");
+    if (is_null(payload, envelope->repository))
+        return ignore_null(event, "repository is null");
+    return ERROR_NONE;
+}
+
 static enum error_code decode_job(const struct payload *payload, const struct envelope *envelope,
                                   struct github_event *event)
 {
-    enum error_code code = ERROR_NONE;
     int action = FIND_ACTION(job_actions, envelope->action);
     if (action < 0)
         return ignore(event, "action of workflow_job not used");
-    if (!has_object(payload, envelope->workflow_job, SLICE("workflow_job"), "workflow_job is null",
-                    event, &code))
+    enum error_code code =
+        check_subject(payload, envelope, envelope->workflow_job, &job_subject, event);
+    if (code != ERROR_NONE || event->ignored_because != NULL)
         return code;
-    if (is_null(payload, envelope->repository))
-        return ignore_null(event, "repository is null");
 
     event->kind = GITHUB_EVENT_JOB;
     event->job.action = (enum github_job_action)action;
@@ -147,15 +153,13 @@ static enum error_code decode_job(const struct payload *payload, const struct en
 static enum error_code decode_run(const struct payload *payload, const struct envelope *envelope,
                                   struct github_event *event)
 {
-    enum error_code code = ERROR_NONE;
     int action = FIND_ACTION(run_actions, envelope->action);
     if (action < 0)
         return ignore(event, "action of workflow_run not used");
-    if (!has_object(payload, envelope->workflow_run, SLICE("workflow_run"), "workflow_run is null",
-                    event, &code))
+    enum error_code code =
+        check_subject(payload, envelope, envelope->workflow_run, &run_subject, event);
+    if (code != ERROR_NONE || event->ignored_because != NULL)
         return code;
-    if (is_null(payload, envelope->repository))
-        return ignore_null(event, "repository is null");
 
     event->kind = GITHUB_EVENT_RUN;
     event->run.action = (enum github_run_action)action;

@@ -354,8 +354,8 @@ enum error_code connection_open(struct net_connection *connection, struct error 
 }
 
 enum error_code net_connection_adopt(struct net_loop *loop, int fd,
-                                     const struct net_handler *handler, void *context,
-                                     struct net_connection **out, struct error *error)
+                                     const struct net_handler *handler, struct net_connection **out,
+                                     struct error *error)
 {
     struct net_address peer = {.len = sizeof peer.storage};
     struct net_connection *connection;
@@ -369,7 +369,6 @@ enum error_code net_connection_adopt(struct net_loop *loop, int fd,
     if (code != ERROR_NONE)
         return code;
     connection->handler = handler;
-    connection->context = context;
     *out = connection;
     return ERROR_NONE;
 }

@@ -288,18 +288,20 @@ void net_timer_cancel(struct net_timer *timer)
     event_del(timer->source.event);
 }
 
-enum error_code net_signal_create(struct net_loop *loop, int number, net_callback callback,
-                                  void *context, struct net_signal **out, struct error *error)
+enum error_code net_signal_create(struct net_loop *loop, const struct net_signal_options *options,
+                                  struct net_signal **out, struct error *error)
 {
     struct net_signal *handle = memory_allocate_array(1, sizeof *handle);
 
     if (handle == NULL)
         return error_set(error, ERROR_MEMORY, "signal handler: out of memory");
-    handle->source = (struct source){.callback = callback, .context = context};
-    handle->source.event = evsignal_new(net_loop_base(loop), number, on_event, &handle->source);
+    handle->source = (struct source){.callback = options->callback, .context = options->context};
+    handle->source.event =
+        evsignal_new(net_loop_base(loop), options->number, on_event, &handle->source);
     if (handle->source.event == NULL || event_add(handle->source.event, NULL) != 0) {
         net_signal_destroy(handle);
-        return error_set(error, ERROR_MEMORY, "signal handler for %s: refused", strsignal(number));
+        return error_set(error, ERROR_MEMORY, "signal handler for %s: refused",
+                         strsignal(options->number));
     }
     *out = handle;
     return ERROR_NONE;

@@ -206,18 +206,19 @@ bool delivery_head_is_acceptable(const struct http_head *head,
     return true;
 }
 
-static bool check_signature(const struct http_head *head, struct slice body,
-                            const struct ingress_options *options, struct delivery *delivery,
+static bool check_signature(const struct delivery_source *source, struct delivery *delivery,
                             struct refusal *refusal)
 {
+    const struct ingress_options *options = source->options;
+
     if (options->insecure_no_signature) {
-        digest_sha256(body, delivery->fingerprint);
+        digest_sha256(source->body, delivery->fingerprint);
         return true;
     }
-    struct slice header = http_head_get(head, SLICE("x-hub-signature-256"), NULL);
+    struct slice header = http_head_get(source->head, SLICE("x-hub-signature-256"), NULL);
     struct secret_set *set = secrets_ref(options->secrets);
-    bool is_valid =
-        github_signature_is_valid(header, body, set->items, set->count, delivery->fingerprint);
+    bool is_valid = github_signature_is_valid(header, source->body, set->items, set->count,
+                                              delivery->fingerprint);
     secrets_unref(set);
     return is_valid || set_refusal(refusal, 401, "x-hub-signature-256: signature does not match");
 }
@@ -248,19 +249,19 @@ static bool read_delivery_headers(const struct http_head *head, struct delivery 
 }
 
 // The JSON text: the body itself, or the value of the form field.
-static bool find_json(const struct http_head *head, struct slice body, struct arena *arena,
-                      struct slice *payload, struct refusal *refusal)
+static bool find_json(const struct delivery_source *source, struct slice *json,
+                      struct refusal *refusal)
 {
-    *payload = body;
-    if (media_of(head) != MEDIA_FORM)
+    *json = source->body;
+    if (media_of(source->head) != MEDIA_FORM)
         return true;
-    char *text = arena_allocate(arena, body.len + 1);
+    char *text = arena_allocate(source->arena, source->body.len + 1);
     if (text == NULL)
         return set_refusal(refusal, 503, "out of memory");
-    ptrdiff_t len = github_form_payload(body, text);
+    ptrdiff_t len = github_form_payload(source->body, text);
     if (len < 0)
         return set_refusal(refusal, 400, "payload: missing in the form, or badly percent-encoded");
-    *payload = (struct slice){.data = text, .len = (size_t)len};
+    *json = (struct slice){.data = text, .len = (size_t)len};
     return true;
 }
 
@@ -271,21 +272,20 @@ static int decode_error_status(enum error_code code)
     return code == ERROR_TOO_LARGE ? 413 : 400;
 }
 
-bool delivery_read(const struct http_head *head, struct slice body,
-                   const struct ingress_options *options, struct arena *arena,
-                   struct delivery *delivery, struct refusal *refusal)
+bool delivery_read(const struct delivery_source *source, struct delivery *delivery,
+                   struct refusal *refusal)
 {
-    struct slice payload;
+    struct slice json;
 
-    if (!check_signature(head, body, options, delivery, refusal) ||
-        !read_delivery_headers(head, delivery, refusal) ||
-        !find_json(head, body, arena, &payload, refusal))
+    if (!check_signature(source, delivery, refusal) ||
+        !read_delivery_headers(source->head, delivery, refusal) ||
+        !find_json(source, &json, refusal))
         return false;
-    enum error_code code = github_event_decode(delivery->event_type, payload, arena,
+    enum error_code code = github_event_decode(delivery->event_type, json, source->arena,
                                                &delivery->event, &refusal->error);
     refusal->status = decode_error_status(code);
     if (code == ERROR_NONE && github_event_use_of(delivery->event.kind) == GITHUB_EVENT_USE_STORE)
-        digest_md5(body, delivery->body_digest);
+        digest_md5(source->body, delivery->body_digest);
     return code == ERROR_NONE;
 }
 

@@ -35,11 +35,18 @@ bool delivery_head_is_acceptable(const struct http_head *head,
                                  const struct ingress_options *options,
                                  struct refusal *refusal) MUST_CHECK;
 
-// Checks the signature before parsing any of the body, then reads headers and body. `delivery` points into `head`,
-// `body` and `arena`. False: see `refusal`.
-bool delivery_read(const struct http_head *head, struct slice body,
-                   const struct ingress_options *options, struct arena *arena,
-                   struct delivery *delivery, struct refusal *refusal) MUST_CHECK;
+// A request in full, and the memory for what is decoded of it.
+struct delivery_source {
+    const struct http_head *head;
+    struct slice body;
+    const struct ingress_options *options;
+    struct arena *arena;
+};
+
+// Checks the signature before parsing any of the body, then reads headers and body. `delivery` points into the head,
+// the body and the arena. False: see `refusal`.
+bool delivery_read(const struct delivery_source *source, struct delivery *delivery,
+                   struct refusal *refusal) MUST_CHECK;
 
 // Identifies the delivery: one GUID can occur with two bodies (github/docs#32822: two apps that receive the same
 // event), and one body with two GUIDs. Half of the digest is of the GUID, half of the body; the secret is not part of

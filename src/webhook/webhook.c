@@ -553,7 +553,6 @@ static bool take_event(struct request *request)
 static void on_webhook_request(struct http_conn *conn, const struct http_head *head,
                                struct slice body)
 {
-    const struct ingress_options *options = webhook_of(conn)->options;
     struct request *request = delivery_request_of(conn);
     struct refusal refusal;
 
@@ -561,8 +560,9 @@ static void on_webhook_request(struct http_conn *conn, const struct http_head *h
         refuse_with(conn, 503, "out of memory");
         return;
     }
-    bool is_good =
-        delivery_read(head, body, options, &request->arena, &request->delivery, &refusal);
+    const struct delivery_source source = {
+        .head = head, .body = body, .options = webhook_of(conn)->options, .arena = &request->arena};
+    bool is_good = delivery_read(&source, &request->delivery, &refusal);
     if (is_good || refusal.status != 401)
         atomic_store_explicit(&webhook_of(conn)->counters.signed_at, timestamp_now(),
                               memory_order_relaxed);

@@ -53,9 +53,10 @@ enum error_code net_connection_connect_tls(struct net_loop *loop, const struct n
                                            const struct net_handler *handler, void *context,
                                            struct net_connection **connection,
                                            struct error *error) MUST_CHECK;
-// Adopts an accepted socket (used by listeners). Takes ownership of `fd`, also on failure.
+// A connection on a connected socket. Takes ownership of `fd`, also on failure. The handler's context is NULL until
+// net_connection_set_context(); no callback comes before the loop's next turn.
 enum error_code net_connection_adopt(struct net_loop *loop, int fd,
-                                     const struct net_handler *handler, void *context,
+                                     const struct net_handler *handler,
                                      struct net_connection **connection,
                                      struct error *error) MUST_CHECK;
 void net_connection_set_context(struct net_connection *connection, void *context);

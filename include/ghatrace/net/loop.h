@@ -48,9 +48,13 @@ void net_timer_cancel(struct net_timer *timer);
 
 // Signals, delivered as callbacks in this loop.
 struct net_signal;
-enum error_code net_signal_create(struct net_loop *loop, int number, net_callback callback,
-                                  void *context, struct net_signal **handle,
-                                  struct error *error) MUST_CHECK;
+struct net_signal_options {
+    int number;
+    net_callback callback;
+    void *context;
+};
+enum error_code net_signal_create(struct net_loop *loop, const struct net_signal_options *options,
+                                  struct net_signal **handle, struct error *error) MUST_CHECK;
 void net_signal_destroy(struct net_signal *handle);
 
 #endif

@@ -26,9 +26,9 @@ static void set_up(struct fixture *f)
     peer_init(&f->peer, loop);
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
     assert_int_equal(fcntl(fds[0], F_SETFL, O_NONBLOCK), 0);
-    assert_int_equal(
-        net_connection_adopt(loop, fds[0], &peer_handler, &f->peer, &f->peer.connection, &error),
-        ERROR_NONE);
+    assert_int_equal(net_connection_adopt(loop, fds[0], &peer_handler, &f->peer.connection, &error),
+                     ERROR_NONE);
+    net_connection_set_context(f->peer.connection, &f->peer);
     f->other = fds[1];
 }
 

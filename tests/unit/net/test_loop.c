@@ -226,12 +226,13 @@ static void timers_fire_in_the_order_of_their_times(void **state)
 static void a_signal_arrives_as_a_callback(void **state)
 {
     struct counter counter = {.loop = create_loop(), .stop_at = 1};
+    const struct net_signal_options options = {
+        .number = SIGUSR1, .callback = count, .context = &counter};
     struct net_signal *handle;
     struct error error;
 
     (void)state;
-    assert_int_equal(net_signal_create(counter.loop, SIGUSR1, count, &counter, &handle, &error),
-                     ERROR_NONE);
+    assert_int_equal(net_signal_create(counter.loop, &options, &handle, &error), ERROR_NONE);
     assert_int_equal(kill(getpid(), SIGUSR1), 0);
     net_loop_run(counter.loop);
     assert_int_equal(counter.count, 1);
@@ -242,6 +243,7 @@ static void a_signal_arrives_as_a_callback(void **state)
 
 static enum error_code create_and_destroy_everything(void)
 {
+    const struct net_signal_options options = {.number = SIGUSR2, .callback = count};
     struct net_loop *loop = NULL;
     struct net_timer *timer = NULL;
     struct net_signal *handle = NULL;
@@ -251,7 +253,7 @@ static enum error_code create_and_destroy_everything(void)
     if (code == ERROR_NONE)
         code = net_timer_create(loop, count, NULL, &timer, &error);
     if (code == ERROR_NONE)
-        code = net_signal_create(loop, SIGUSR2, count, NULL, &handle, &error);
+        code = net_signal_create(loop, &options, &handle, &error);
     assert_int_equal(code, error.code);
     net_signal_destroy(handle);
     net_timer_destroy(timer);
