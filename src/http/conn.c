@@ -188,7 +188,7 @@ static void wait_for_reader(struct http_conn *conn)
 {
     http_conn_move(conn, HTTP_CONN_SENDING);
     net_connection_set_deadline(conn->connection, conn->host->output_deadline);
-    net_connection_tell_drained(conn->connection);
+    net_connection_notify_sent(conn->connection);
 }
 
 static void wait_for_request(struct http_conn *conn)
@@ -502,7 +502,7 @@ static size_t on_conn_data(void *context, const char *data, size_t len)
     return is_last ? len : taken;
 }
 
-static void on_conn_drained(void *context)
+static void on_conn_sent(void *context)
 {
     struct http_conn *conn = context;
 
@@ -579,7 +579,7 @@ static void on_conn_closed(void *context, enum net_close_reason reason, const st
 const struct net_handler http_conn_handler = {
     .on_data = on_conn_data,
     .on_end = on_conn_end,
-    .on_drained = on_conn_drained,
+    .on_sent = on_conn_sent,
     .on_timeout = on_conn_timeout,
     .on_closed = on_conn_closed,
 };

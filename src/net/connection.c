@@ -212,8 +212,8 @@ static const unsigned next_states[] = {
     [CONNECTION_CONNECTING] = TO(HANDSHAKING) | TO(OPEN) | TO(FINISHING) | TO(CLOSED),
     [CONNECTION_HANDSHAKING] = TO(OPEN) | TO(FINISHING) | TO(CLOSED),
     [CONNECTION_OPEN] = TO(FINISHING) | TO(CLOSED),
-    [CONNECTION_FINISHING] = TO(LINGERING) | TO(CLOSED),
-    [CONNECTION_LINGERING] = TO(CLOSED),
+    [CONNECTION_FINISHING] = TO(DRAINING) | TO(CLOSED),
+    [CONNECTION_DRAINING] = TO(CLOSED),
     [CONNECTION_CLOSED] = 0,
 };
 
@@ -226,7 +226,7 @@ static void move_connection(struct net_connection *connection, enum connection_s
     assert((next_states[from] & 1U << to) != 0);
     assert(connection->fd >= 0);
     assert(to != CONNECTION_HANDSHAKING || connection->handshake_deadline != NULL);
-    assert(to != CONNECTION_LINGERING || connection->output.len == 0);
+    assert(to != CONNECTION_DRAINING || connection->output.len == 0);
     connection->state = to;
     if (to == CONNECTION_HANDSHAKING && has_listener)
         listener_add_handshake(connection);
@@ -247,7 +247,7 @@ static bool is_established(const struct net_connection *connection)
 static bool is_finishing(const struct net_connection *connection)
 {
     return connection->finishes_when_open || connection->state == CONNECTION_FINISHING ||
-           connection->state == CONNECTION_LINGERING;
+           connection->state == CONNECTION_DRAINING;
 }
 
 // --- lifetime of a connection, and the calls of its owner -----------------------------------------
@@ -564,10 +564,10 @@ duration_ns net_connection_stalled(struct net_connection *connection, timestamp_
     return now - connection->output_at;
 }
 
-void net_connection_tell_drained(struct net_connection *connection)
+void net_connection_notify_sent(struct net_connection *connection)
 {
     assert(connection->output.len > 0);
-    connection->tells_drained = true;
+    connection->notifies_sent = true;
 }
 
 void net_connection_count_memory(struct net_connection *connection, size_t *total)
@@ -653,7 +653,7 @@ void net_connection_resume(struct net_connection *connection)
 
 void net_connection_set_deadline(struct net_connection *connection, duration_ns after)
 {
-    if (connection->state == CONNECTION_CLOSED || connection->state == CONNECTION_LINGERING)
+    if (connection->state == CONNECTION_CLOSED || connection->state == CONNECTION_DRAINING)
         return;
     if (after > 0) {
         connection_arm_deadline(connection, after);
@@ -797,7 +797,7 @@ static void wait_for_writable(struct net_connection *connection)
         connection_close(connection, NET_CLOSED_BY_ERROR, ERROR_MEMORY, "out of memory");
 }
 
-static void linger(struct net_connection *connection)
+static void start_draining(struct net_connection *connection)
 {
     enum net_io result = connection->transport->finish(connection->fd, connection->transport_state);
 
@@ -810,8 +810,8 @@ static void linger(struct net_connection *connection)
         connection_close(connection, NET_CLOSED_BY_US, ERROR_NONE, "");
         return;
     }
-    move_connection(connection, CONNECTION_LINGERING);
-    connection_arm_deadline(connection, LINGER_TIME);
+    move_connection(connection, CONNECTION_DRAINING);
+    connection_arm_deadline(connection, DRAIN_TIME);
 }
 
 // True: the socket accepted everything.
@@ -840,22 +840,22 @@ static bool send_output(struct net_connection *connection)
     return true;
 }
 
-static void tell_drained(struct net_connection *connection)
+static void notify_sent(struct net_connection *connection)
 {
-    if (!connection->tells_drained || connection->output.len > 0 ||
+    if (!connection->notifies_sent || connection->output.len > 0 ||
         connection->state != CONNECTION_OPEN)
         return;
-    connection->tells_drained = false;
-    connection->handler->on_drained(connection->context);
+    connection->notifies_sent = false;
+    connection->handler->on_sent(connection->context);
 }
 
-// Sends what the socket accepts; afterwards the connection may be lingering or closed.
+// Sends what the socket accepts; afterwards the connection may be draining or closed.
 static void connection_flush(struct net_connection *connection)
 {
     if (send_output(connection)) {
         event_del(connection->writable);
         if (connection->state == CONNECTION_FINISHING)
-            linger(connection);
+            start_draining(connection);
     } else if (is_established(connection)) {
         wait_for_writable(connection);
     }
@@ -904,7 +904,7 @@ static void connection_on_writable(int fd, short what, void *context)
         connection_continue_handshake(connection);
     else if (is_established(connection))
         connection_flush(connection);
-    tell_drained(connection);
+    notify_sent(connection);
 }
 
 // --- input ----------------------------------------------------------------------------------------
@@ -1015,7 +1015,7 @@ static void read_input(struct net_connection *connection)
     connection_read_on(connection);
 }
 
-// The owner has finished: further input is read and dropped, within LINGER limits.
+// The owner has finished: further input is read and dropped, within the DRAIN limits.
 static void drop_input(struct net_connection *connection)
 {
     size_t received = 0;
@@ -1025,13 +1025,13 @@ static void drop_input(struct net_connection *connection)
         return;
     case NET_IO_DONE:
         connection->dropped += received;
-        if (connection->dropped <= LINGER_BYTES_MAX) {
+        if (connection->dropped <= DRAIN_BYTES_MAX) {
             connection_read_on(connection);
             return;
         }
         break;
     case NET_IO_FAILED:
-        if (connection->state != CONNECTION_LINGERING) {
+        if (connection->state != CONNECTION_DRAINING) {
             connection_fail(connection, "receive from", errno);
             return;
         }
@@ -1039,7 +1039,7 @@ static void drop_input(struct net_connection *connection)
     case NET_IO_END:
         connection->peer_ended = true;
         event_del(connection->readable);
-        if (connection->state != CONNECTION_LINGERING)
+        if (connection->state != CONNECTION_DRAINING)
             return; // output is still being sent
         break;
     }
@@ -1107,7 +1107,7 @@ static void connection_on_deadline(int fd, short what, void *context)
                          "tls handshake: timed out");
         return;
     }
-    if (connection->state == CONNECTION_LINGERING) {
+    if (connection->state == CONNECTION_DRAINING) {
         connection_close(connection, NET_CLOSED_BY_US, ERROR_NONE, "");
         return;
     }

@@ -65,8 +65,8 @@ struct event;
 // After the last byte is sent: how long, and how much, input is read and dropped. Closing with unread input makes the
 // kernel send a reset, which can destroy the response before the peer has read it (RFC 9112 9.6). The limit in bytes is
 // the largest webhook payload, 25 MiB, and some more.
-#define LINGER_TIME (2 * NS_PER_SECOND)
-#define LINGER_BYTES_MAX ((size_t)32 << 20)
+#define DRAIN_TIME (2 * NS_PER_SECOND)
+#define DRAIN_BYTES_MAX ((size_t)32 << 20)
 // For sending the last bytes, if the owner has set no deadline: without progress, and in total.
 #define FINISH_TIME (30 * NS_PER_SECOND)
 #define FINISH_TIME_MAX (300 * NS_PER_SECOND)
@@ -82,8 +82,8 @@ enum connection_state {
     CONNECTION_HANDSHAKING, // TLS handshake is in progress; output is queued
     CONNECTION_OPEN,        // the owner's bytes are sent and received
     CONNECTION_FINISHING,   // the last output is being sent; input is dropped
-    CONNECTION_LINGERING,   // all sent and shut down for writing; input is dropped
-    CONNECTION_CLOSED       // no socket, no events; waits for the reaper
+    CONNECTION_DRAINING, // all sent and shut down for writing; input is dropped until the peer closes
+    CONNECTION_CLOSED    // no socket, no events; waits for the reaper
 };
 
 struct net_connection {
@@ -120,7 +120,7 @@ struct net_connection {
     int in_kernel;          // bytes sent and not yet acknowledged, at the last check
     timestamp_ns
         finished_at; // monotonic: net_connection_finish() with no deadline of the owner's; else 0
-    bool tells_drained; // call on_drained when all is sent
+    bool notifies_sent; // call on_sent when all is sent
     size_t dropped;     // bytes since FINISHING
 
     enum net_close_reason close_reason;

@@ -537,7 +537,7 @@ void net_listener_turn_away(struct net_listener *listener)
         (void)setsockopt(listener->fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program);
 }
 
-void net_listener_drain(struct net_listener *listener)
+void net_listener_accept_queued(struct net_listener *listener)
 {
     if (listener->is_shared)
         return;

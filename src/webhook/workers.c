@@ -6,7 +6,7 @@
 //   WINDING_DOWN   connections close after their next response, idle ones within LAST_IDLE; new ones are accepted
 //   LAST           requests in flight are completed, and no new connections are accepted:
 //                    - an adopted socket is left alone;
-//                    - the queue of an own socket is drained, and new SYNs are dropped. The socket stays open to the
+//                    - the queue of an own socket is accepted, and new SYNs are dropped. The socket stays open to the
 //                      end: clients whose SYN is dropped retry after a second, when the next process may listen;
 //                      clients whose connection is refused would not.
 #include <pthread.h>
@@ -97,7 +97,7 @@ static void let_nobody_in(struct worker *worker)
 static void end_if_empty(struct worker *worker)
 {
     if (worker->host.listener != NULL)
-        net_listener_drain(worker->host.listener);
+        net_listener_accept_queued(worker->host.listener);
     if (LIST_EMPTY(&worker->host.conns))
         net_loop_stop(worker->loop);
 }

@@ -23,7 +23,7 @@ enum net_close_reason {
     NET_CLOSED_BY_ERROR,   // a system error: reset, unreachable, refused; errno in the message
 };
 
-// Callbacks to the owner of a connection. All are called from the loop; on_timeout, on_connected and on_drained may be
+// Callbacks to the owner of a connection. All are called from the loop; on_timeout, on_connected and on_sent may be
 // NULL.
 struct net_handler {
     // An outgoing connection is established, TLS handshake included.
@@ -33,8 +33,8 @@ struct net_handler {
     size_t (*on_data)(void *context, const char *data, size_t len);
     // The peer finished sending (half-close); output may still be sent. Return false to close.
     bool (*on_end)(void *context);
-    // Requested by net_connection_tell_drained().
-    void (*on_drained)(void *context);
+    // Requested by net_connection_notify_sent().
+    void (*on_sent)(void *context);
     // The deadline passed. The handler may write and finish, or set a new deadline; else the connection is closed.
     void (*on_timeout)(void *context);
     // The last callback of this connection; it is freed after the loop's turn.
@@ -72,15 +72,15 @@ size_t net_connection_unsent(const struct net_connection *connection);
 // How long queued output has made no progress, neither to the socket nor from the socket to the peer; the latter is
 // only measured between calls of this function. 0: nothing is queued.
 duration_ns net_connection_stalled(struct net_connection *connection, timestamp_ns now);
-// Calls on_drained once, from the loop, when the socket has accepted all queued output; the queue must not be empty.
-void net_connection_tell_drained(struct net_connection *connection);
+// Calls on_sent once, from the loop, when the socket has accepted all queued output; the queue must not be empty.
+void net_connection_notify_sent(struct net_connection *connection);
 // Bounds the memory for peers that do not read: the kernel queues little (TCP_NOTSENT_LOWAT, 64 KiB), and `*total` is
 // the memory of all connections that share it: unsent output and unconsumed input. It must outlive the connection.
 void net_connection_count_memory(struct net_connection *connection, size_t *total);
 // This connection's share of `*total`, in bytes.
 size_t net_connection_memory(const struct net_connection *connection);
-// The owner writes no more: closes when all is sent. Lingers for a moment and drops further input, so that the peer
-// receives the output rather than a reset. If the owner has set no deadline, closes after 30 s without progress, and
+// The owner writes no more. When all is sent, reads and discards input until the peer closes, for at most two seconds,
+// so that the peer receives the output rather than a reset; then closes. If the owner has set no deadline, closes after 30 s without progress, and
 // after 5 min in any case.
 void net_connection_finish(struct net_connection *connection);
 // Closes at once; on_closed is called from the reaper, not from inside this call.
@@ -149,7 +149,7 @@ size_t net_listener_connections(const struct net_listener *listener);
 // lost. Does nothing to an adopted socket, whose queue outlives this process.
 void net_listener_turn_away(struct net_listener *listener);
 // Accepts all connections in the queue, even above max_connections. Does nothing to an adopted socket.
-void net_listener_drain(struct net_listener *listener);
+void net_listener_accept_queued(struct net_listener *listener);
 // Stops accepting; existing connections continue.
 void net_listener_destroy(struct net_listener *listener);
 

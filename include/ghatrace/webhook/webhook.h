@@ -83,7 +83,7 @@ enum error_code ingress_ready(struct ingress *ingress, struct error *error);
 // are still accepted. Returns at once.
 void ingress_wind_down(struct ingress *ingress);
 // Ends the ingress once the second for idle connections is over, or earlier if there are no connections. An adopted
-// socket is left alone; the queue of an own socket is drained, and until ingress_destroy() it does not respond to new
+// socket is left alone; the queue of an own socket is accepted, and until ingress_destroy() it does not respond to new
 // clients. Requests in flight are completed, for at most `grace`; with a grace of 0 all this is skipped and the socket
 // is closed. Then the threads end, and `done` (may be NULL) is posted to `loop`. Returns at once. Events in the engine
 // are waited for beyond the grace, so the engine must be running.

@@ -30,7 +30,7 @@ struct peer {
     bool stops_at_end;
     duration_ns timeout_renewal; // set anew by on_timeout; 0: not
     bool answers_timeout;
-    int connects, ends, timeouts, drains, closes;
+    int connects, ends, timeouts, sends, closes;
     enum net_close_reason reason;
     struct error error;
 };
@@ -81,12 +81,12 @@ static bool peer_on_end(void *context)
     return peer->keeps_open_at_end;
 }
 
-static void peer_on_drained(void *context)
+static void peer_on_sent(void *context)
 {
     struct peer *peer = context;
 
     assert_int_equal(net_connection_unsent(peer->connection), 0);
-    peer->drains++;
+    peer->sends++;
     net_loop_stop(peer->loop);
 }
 
@@ -117,7 +117,7 @@ static const struct net_handler peer_handler = {
     .on_connected = peer_on_connected,
     .on_data = peer_on_data,
     .on_end = peer_on_end,
-    .on_drained = peer_on_drained,
+    .on_sent = peer_on_sent,
     .on_timeout = peer_on_timeout,
     .on_closed = peer_on_closed,
 };

@@ -314,13 +314,13 @@ static void what_is_unsent_counts_until_it_is_sent(void **state)
     assert_true(unsent > sizeof zeros / 2);
     assert_true(total >= 7 + unsent && total < 7 + unsent + 1000);
     assert_int_equal(net_connection_memory(f.peer.connection), total - 7);
-    net_connection_tell_drained(f.peer.connection);
+    net_connection_notify_sent(f.peer.connection);
     run_for(f.peer.loop, 20 * NS_PER_MS);
-    assert_int_equal(f.peer.drains, 0);
+    assert_int_equal(f.peer.sends, 0);
     assert_true(net_connection_stalled(f.peer.connection, timestamp_monotonic()) >= 20 * NS_PER_MS);
     shutdown(f.other, SHUT_WR); // the end of input is not the end of output
     f.peer.keeps_open_at_end = true;
-    while (f.peer.drains == 0) {
+    while (f.peer.sends == 0) {
         read_all(f.other, 10000);
         run_for(f.peer.loop, NS_PER_MS / 10);
     }
@@ -328,7 +328,7 @@ static void what_is_unsent_counts_until_it_is_sent(void **state)
     assert_int_equal(net_connection_stalled(f.peer.connection, timestamp_monotonic()), 0);
     assert_int_equal(total, 7);
     run_for(f.peer.loop, NS_PER_MS);
-    assert_int_equal(f.peer.drains, 1); // once
+    assert_int_equal(f.peer.sends, 1); // once
     tear_down(&f);
 }
 
@@ -460,7 +460,7 @@ static void a_peer_that_finished_sending_can_still_be_answered(void **state)
     assert_int_equal(f.peer.ends, 1);
     assert_int_equal(net_connection_write(f.peer.connection, "answer", 6), ERROR_NONE);
     net_connection_finish(f.peer.connection);
-    peer_run_until_closed(&f.peer); // without lingering: nothing more can come
+    peer_run_until_closed(&f.peer); // without draining: nothing more can come
     assert_int_equal(f.peer.reason, NET_CLOSED_BY_US);
     expect_text(&f, "answer");
     assert_int_equal(f.peer.ends, 1);
@@ -544,7 +544,7 @@ static void a_finished_connection_ends_though_its_peer_never_closes(void **state
     f.peer.finishes_on_data = true;
     f.peer.answer = "bye";
     send_text(&f, "x");
-    peer_run_until_closed(&f.peer); // after the lingering time
+    peer_run_until_closed(&f.peer); // after DRAIN_TIME
     assert_int_equal(f.peer.reason, NET_CLOSED_BY_US);
     expect_text(&f, "bye");
     tear_down(&f);

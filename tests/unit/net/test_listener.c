@@ -366,7 +366,7 @@ static void connections_to_an_adopted_socket_wait_for_the_next_listener(void **s
     assert_int_equal(server.accepted, 1);
     int second = connect_socket(&server);
     net_listener_turn_away(server.listener); // neither does anything to it
-    net_listener_drain(server.listener);
+    net_listener_accept_queued(server.listener);
     assert_int_equal(server.accepted, 1);
     int third = connect_socket(&server);
     tear_down(&server);
@@ -405,7 +405,7 @@ static void loops_that_share_a_socket_accept_each_connection_once(void **state)
     close(fd);
 }
 
-static void draining_takes_all_that_wait_even_beyond_the_cap(void **state)
+static void accepting_the_queue_takes_all_that_wait_even_beyond_the_cap(void **state)
 {
     struct server server;
     int fds[5];
@@ -414,7 +414,7 @@ static void draining_takes_all_that_wait_even_beyond_the_cap(void **state)
     set_up(&server, 1);
     for (int i = 0; i < 5; i++)
         fds[i] = connect_socket(&server);
-    net_listener_drain(server.listener);
+    net_listener_accept_queued(server.listener);
     assert_int_equal(server.accepted, 5);
     for (int i = 0; i < 5; i++)
         close(fds[i]);
@@ -520,7 +520,7 @@ int main(void)
         cmocka_unit_test(a_taken_port_is_refused_unless_shared),
         cmocka_unit_test(connections_to_an_adopted_socket_wait_for_the_next_listener),
         cmocka_unit_test(loops_that_share_a_socket_accept_each_connection_once),
-        cmocka_unit_test(draining_takes_all_that_wait_even_beyond_the_cap),
+        cmocka_unit_test(accepting_the_queue_takes_all_that_wait_even_beyond_the_cap),
         cmocka_unit_test(those_who_are_turned_away_wait_and_those_before_them_come_in),
         cmocka_unit_test(running_out_of_descriptors_only_delays_accepting),
         cmocka_unit_test(any_refused_allocation_refuses_one_connection_and_leaks_nothing),
