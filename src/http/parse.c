@@ -1,13 +1,57 @@
-// The head of a message: grammar, fields, start line, and the incremental parser (RFC 9110, RFC 9112).
+// Messages, as they arrive: grammar, fields, start line, body, and the incremental parser (RFC 9110, RFC 9112).
 #include "ghatrace/http/parse.h"
 
 #include "ghatrace/base/error.h"
-#include "internal.h"
+#include "grammar.h"
+
+// --- what a parser is at --------------------------------------------------------------------------
+
+enum parser_state {
+    STATE_HEAD_LINE,       // within a line of the head
+    STATE_HEAD_LF,         // after its CR
+    STATE_BODY_START,      // head reported; the body's framing is decided on the next feed
+    STATE_BODY_LENGTH,     // `remaining` bytes left
+    STATE_BODY_TO_CLOSE,   // until the connection closes
+    STATE_CHUNK_SIZE,      // hexadecimal digits; `remaining` is the value so far
+    STATE_CHUNK_BLANK,     // blanks after them, which only an extension may follow
+    STATE_CHUNK_EXTENSION, // after ';'
+    STATE_CHUNK_SIZE_LF,   // after the CR of that line
+    STATE_CHUNK_DATA,      // `remaining` bytes left
+    STATE_CHUNK_DATA_CR,   // data complete
+    STATE_CHUNK_DATA_LF,
+    STATE_TRAILER_START, // at the start of a line after the last chunk
+    STATE_TRAILER_NAME,
+    STATE_TRAILER_VALUE,
+    STATE_TRAILER_LF, // after the CR of a trailer field
+    STATE_END_LF,     // after the CR of the empty line that ends the trailers
+    STATE_DONE,
+    STATE_REFUSED,
+};
+
+// The unread part of the input. Readers consume from the front.
+struct parser_input {
+    const char *next;
+    const char *end;
+};
+
+static inline size_t input_left(const struct parser_input *input)
+{
+    return (size_t)(input->end - input->next);
+}
+
+// `why` is static text.
+static enum http_progress refuse_message(struct http_parser *parser, int status, const char *why)
+{
+    parser->state = STATE_REFUSED;
+    parser->refusal_status = status;
+    parser->refusal = why;
+    return HTTP_REFUSED;
+}
 
 // --- character sets and small grammars of RFC 9110, RFC 9112 and RFC 3986 -------------------------
 
 // RFC 9110 5.6.2: tchar.
-bool http_is_token_char(char c)
+static bool is_token_char(char c)
 {
     if (ascii_is_letter(c) || ascii_is_digit(c))
         return true;
@@ -33,7 +77,7 @@ bool http_is_token_char(char c)
     }
 }
 
-bool http_is_field_char(char c)
+static bool is_field_char(char c)
 {
     unsigned char byte = (unsigned char)c;
 
@@ -43,7 +87,7 @@ bool http_is_field_char(char c)
 bool http_is_token(struct slice s)
 {
     for (size_t i = 0; i < s.len; i++) {
-        if (!http_is_token_char(s.data[i]))
+        if (!is_token_char(s.data[i]))
             return false;
     }
     return s.len != 0;
@@ -52,7 +96,7 @@ bool http_is_token(struct slice s)
 bool http_is_field_value(struct slice s)
 {
     for (size_t i = 0; i < s.len; i++) {
-        if (!http_is_field_char(s.data[i]))
+        if (!is_field_char(s.data[i]))
             return false;
     }
     return true;
@@ -102,17 +146,17 @@ static bool is_uri_text(struct slice s, const char *others)
     return true;
 }
 
-static bool http_is_query(struct slice s);
+static bool is_query(struct slice s);
 
 bool http_is_target(struct slice s)
 {
     if (slice_equals(s, SLICE("*")))
         return true;
-    return s.len != 0 && s.data[0] == '/' && http_is_query(s);
+    return s.len != 0 && s.data[0] == '/' && is_query(s);
 }
 
 // Possibly empty; RFC 3986 3.4.
-static bool http_is_query(struct slice s)
+static bool is_query(struct slice s)
 {
     return is_uri_text(s, ":@/?");
 }
@@ -180,11 +224,11 @@ static enum http_progress interpret_length(struct http_parser *parser)
     if (count == 0)
         return HTTP_HEAD_DONE;
     if (count > 1)
-        return http_refuse(parser, 400, "more than one Content-Length");
+        return refuse_message(parser, 400, "more than one Content-Length");
     if (!parse_length(value, &head->body_length, &is_too_large))
-        return http_refuse(parser, 400, "Content-Length is not a number");
+        return refuse_message(parser, 400, "Content-Length is not a number");
     if (is_too_large)
-        return http_refuse(parser, 413, "Content-Length is over the limit");
+        return refuse_message(parser, 413, "Content-Length is over the limit");
     head->has_body_length = true;
     return HTTP_HEAD_DONE;
 }
@@ -200,13 +244,13 @@ static enum http_progress interpret_transfer_coding(struct http_parser *parser)
     if (count == 0)
         return HTTP_HEAD_DONE;
     if (head->has_body_length)
-        return http_refuse(parser, 400, "both Transfer-Encoding and Content-Length");
+        return refuse_message(parser, 400, "both Transfer-Encoding and Content-Length");
     if (head->minor_version == 0)
-        return http_refuse(parser, 400, "Transfer-Encoding in HTTP/1.0");
+        return refuse_message(parser, 400, "Transfer-Encoding in HTTP/1.0");
     if (count > 1 || value.len == 0)
-        return http_refuse(parser, 400, "Transfer-Encoding is empty or repeated");
+        return refuse_message(parser, 400, "Transfer-Encoding is empty or repeated");
     if (!slice_equals_ignoring_case(value, SLICE("chunked")))
-        return http_refuse(parser, 501, "the only transfer coding spoken here is chunked");
+        return refuse_message(parser, 501, "the only transfer coding spoken here is chunked");
     head->is_chunked = true;
     return HTTP_HEAD_DONE;
 }
@@ -220,11 +264,11 @@ static enum http_progress interpret_host(struct http_parser *parser)
     struct slice value = http_head_get(&parser->message, SLICE("Host"), &count);
 
     if (count == 0 && parser->message.minor_version != 0)
-        return http_refuse(parser, 400, "Host is missing");
+        return refuse_message(parser, 400, "Host is missing");
     if (count > 1)
-        return http_refuse(parser, 400, "more than one Host");
+        return refuse_message(parser, 400, "more than one Host");
     if (!http_is_host(value))
-        return http_refuse(parser, 400, "Host is malformed");
+        return refuse_message(parser, 400, "Host is malformed");
     if (parser->message.host.len == 0) // else the host of the target applies (RFC 9112 3.2.2)
         parser->message.host = value;
     return HTTP_HEAD_DONE;
@@ -256,6 +300,15 @@ static bool any_list_contains(const struct http_head *head, struct slice name, s
     return false;
 }
 
+static bool message_has_no_body(const struct http_parser *parser)
+{
+    const struct http_head *head = &parser->message;
+
+    if (parser->role == HTTP_REQUEST)
+        return !head->is_chunked && !head->has_body_length;
+    return parser->head_only || head->status < 200 || head->status == 204 || head->status == 304;
+}
+
 // RFC 9112 9.3: "close" has precedence; HTTP/1.1 persists by default, HTTP/1.0 only with "keep-alive". A message
 // delimited by the close cannot persist.
 static void interpret_connection(struct http_parser *parser)
@@ -269,7 +322,7 @@ static void interpret_connection(struct http_parser *parser)
         head->keep_alive = any_list_contains(head, name, SLICE("keep-alive"));
     else
         head->keep_alive = true;
-    if (!http_has_no_body(parser) && !head->has_body_length && !head->is_chunked)
+    if (!message_has_no_body(parser) && !head->has_body_length && !head->is_chunked)
         head->keep_alive = false;
 }
 
@@ -282,7 +335,7 @@ static void interpret_expect(struct http_head *head)
 }
 
 // Interprets the fields (framing, connection, host) of a head that is already split.
-static enum http_progress http_interpret_fields(struct http_parser *parser)
+static enum http_progress interpret_fields(struct http_parser *parser)
 {
     if (parser->role == HTTP_REQUEST && interpret_host(parser) == HTTP_REFUSED)
         return HTTP_REFUSED;
@@ -299,9 +352,9 @@ static enum http_progress http_interpret_fields(struct http_parser *parser)
 
 static enum http_progress refuse_start_line(struct http_parser *parser)
 {
-    return http_refuse(parser, 400,
-                       parser->role == HTTP_REQUEST ? "the request line is malformed"
-                                                    : "the status line is malformed");
+    return refuse_message(parser, 400,
+                          parser->role == HTTP_REQUEST ? "the request line is malformed"
+                                                       : "the status line is malformed");
 }
 
 // Returns the part of `line` before the first `separator` and leaves the part after it. Without one, returns all.
@@ -329,7 +382,7 @@ static enum http_progress parse_version(struct http_parser *parser, struct slice
         !ascii_is_digit(version.data[7]))
         return refuse_start_line(parser);
     if (version.data[5] != '1')
-        return http_refuse(parser, 505, "only HTTP/1.0 and HTTP/1.1 are spoken here");
+        return refuse_message(parser, 505, "only HTTP/1.0 and HTTP/1.1 are spoken here");
     parser->message.minor_version = version.data[7] == '0' ? 0 : 1;
     return HTTP_HEAD_DONE;
 }
@@ -372,7 +425,7 @@ static bool parse_target(struct http_head *head)
     head->path = cut_line_at(&head->query, '?');
     if (head->host.len != 0 && head->path.len == 0) {
         head->path = SLICE("/");
-        return http_is_query(head->query);
+        return is_query(head->query);
     }
     if (slice_equals(head->target, SLICE("*"))) // RFC 9112 3.2.4: only for OPTIONS
         return slice_equals(head->method, SLICE("OPTIONS"));
@@ -394,7 +447,7 @@ static enum http_progress parse_request_line(struct http_parser *parser, struct 
     if (parse_version(parser, rest) == HTTP_REFUSED)
         return HTTP_REFUSED;
     if (!parse_target(head))
-        return http_refuse(parser, 400, "the request target is neither a path nor an http URL");
+        return refuse_message(parser, 400, "the request target is neither a path nor an http URL");
     return HTTP_HEAD_DONE;
 }
 
@@ -424,9 +477,9 @@ static enum http_progress parse_field(struct http_parser *parser, struct slice l
     struct slice name = cut_line_at(&value, ':');
 
     if (name.len == line.len || !http_is_token(name))
-        return http_refuse(parser, 400, "a header field is malformed");
+        return refuse_message(parser, 400, "a header field is malformed");
     if (head->header_count == HTTP_HEADERS_MAX)
-        return http_refuse(parser, 431, "too many header fields");
+        return refuse_message(parser, 431, "too many header fields");
     head->headers[head->header_count++] =
         (struct http_header){.name = name, .value = slice_trim(value)};
     return HTTP_HEAD_DONE;
@@ -443,7 +496,7 @@ static struct slice next_head_line(struct slice *rest)
 }
 
 // Parses the complete head in parser->head_bytes into parser->message. Returns HTTP_HEAD_DONE or HTTP_REFUSED.
-static enum http_progress http_parse_head(struct http_parser *parser)
+static enum http_progress parse_head(struct http_parser *parser)
 {
     struct slice rest = buffer_slice(&parser->head_bytes);
     struct slice line = next_head_line(&rest);
@@ -453,7 +506,275 @@ static enum http_progress http_parse_head(struct http_parser *parser)
     while (progress != HTTP_REFUSED && rest.len != 0)
         progress = parse_field(parser, next_head_line(&rest));
     if (progress != HTTP_REFUSED)
-        progress = http_interpret_fields(parser);
+        progress = interpret_fields(parser);
+    return progress;
+}
+
+// --- body -----------------------------------------------------------------------------------------
+// Body framing (RFC 9112 6.3), and bodies with a known length or delimited by the close.
+
+// The initial reservation for a body, regardless of Content-Length: memory is allocated for bytes received, not for
+// bytes announced.
+#define FIRST_RESERVE_BYTES 16384
+
+static size_t to_size(uint64_t value)
+{
+    size_t size = (size_t)value;
+
+    return size == value ? size : SIZE_MAX;
+}
+
+static enum http_progress begin_known_length(struct http_parser *parser)
+{
+    uint64_t length = parser->message.body_length;
+
+    // Checked again, because the limit may have been lowered since the head.
+    if (length > parser->body_max)
+        return refuse_message(parser, 413, "Content-Length is over the limit");
+    parser->remaining = length;
+    parser->body.max = to_size(length);
+    parser->state = length != 0 ? STATE_BODY_LENGTH : STATE_DONE;
+    return HTTP_NEED_MORE;
+}
+
+static enum http_progress begin_body(struct http_parser *parser)
+{
+    parser->remaining = 0;
+    parser->line_bytes = 0;
+    if (message_has_no_body(parser)) {
+        parser->state = STATE_DONE;
+        return HTTP_NEED_MORE;
+    }
+    if (parser->message.has_body_length)
+        return begin_known_length(parser);
+    parser->body.max = to_size(parser->body_max);
+    parser->state = parser->message.is_chunked ? STATE_CHUNK_SIZE : STATE_BODY_TO_CLOSE;
+    return HTTP_NEED_MORE;
+}
+
+static enum error_code reserve_first(struct http_parser *parser)
+{
+    uint64_t expected = parser->remaining;
+
+    if (parser->body.len != 0 || expected == 0)
+        return ERROR_NONE;
+    return buffer_reserve(&parser->body,
+                          expected < FIRST_RESERVE_BYTES ? (size_t)expected : FIRST_RESERVE_BYTES);
+}
+
+// Appends to the body; refuses if it exceeds its limit or memory runs out.
+static enum http_progress append_body(struct http_parser *parser, struct parser_input *input,
+                                      size_t len)
+{
+    enum error_code code = reserve_first(parser);
+
+    if (code == ERROR_NONE)
+        code = buffer_append(&parser->body, input->next, len);
+    if (code == ERROR_TOO_LARGE)
+        return refuse_message(parser, 413, "the body is over the limit");
+    if (code != ERROR_NONE)
+        return refuse_message(parser, 503, "out of memory");
+    input->next += len;
+    return HTTP_NEED_MORE;
+}
+
+static enum http_progress read_body_bytes(struct http_parser *parser, struct parser_input *input)
+{
+    size_t len = input_left(input);
+
+    if (parser->state == STATE_BODY_TO_CLOSE)
+        return len != 0 ? append_body(parser, input, len) : HTTP_NEED_MORE;
+    if (len > parser->remaining)
+        len = (size_t)parser->remaining;
+    if (len == 0)
+        return HTTP_NEED_MORE;
+    if (append_body(parser, input, len) == HTTP_REFUSED)
+        return HTTP_REFUSED;
+    parser->remaining -= len;
+    if (parser->remaining == 0)
+        parser->state = STATE_DONE;
+    return HTTP_NEED_MORE;
+}
+
+// --- chunked --------------------------------------------------------------------------------------
+// The chunked transfer coding (RFC 9112 7.1), one byte at a time outside the data.
+
+static enum http_progress refuse_size_line(struct http_parser *parser)
+{
+    return refuse_message(parser, 400, "a chunk size is malformed");
+}
+
+static enum http_progress refuse_size(struct http_parser *parser)
+{
+    return refuse_message(parser, 413, "the body is over the limit");
+}
+
+static enum http_progress move_to(struct http_parser *parser, enum parser_state state)
+{
+    parser->state = (int)state;
+    return HTTP_NEED_MORE;
+}
+
+// chunk = chunk-size [ chunk-ext ] CRLF chunk-data CRLF. No sign, no 0x, at least one digit.
+static enum http_progress take_size_char(struct http_parser *parser, char c)
+{
+    int digit = hex_digit_value(c);
+
+    if (digit >= 0) {
+        if (parser->remaining > UINT64_MAX >> 4)
+            return refuse_size(parser);
+        parser->remaining = parser->remaining << 4 | (uint64_t)digit;
+        return HTTP_NEED_MORE;
+    }
+    if (parser->line_bytes == 1)
+        return refuse_size_line(parser);
+    switch (c) {
+    case '\r':
+        return move_to(parser, STATE_CHUNK_SIZE_LF);
+    case ';':
+        return move_to(parser, STATE_CHUNK_EXTENSION);
+    case ' ':
+    case '\t':
+        return move_to(parser, STATE_CHUNK_BLANK);
+    default:
+        return refuse_size_line(parser);
+    }
+}
+
+// chunk-ext = *( BWS ";" BWS chunk-ext-name ... ): blanks must be followed by an extension.
+static enum http_progress take_blank_char(struct http_parser *parser, char c)
+{
+    if (c == ' ' || c == '\t')
+        return HTTP_NEED_MORE;
+    return c == ';' ? move_to(parser, STATE_CHUNK_EXTENSION) : refuse_size_line(parser);
+}
+
+// RFC 9112 7.1.1: "A recipient MUST ignore unrecognized chunk extensions." None are recognized.
+static enum http_progress take_extension_char(struct http_parser *parser, char c)
+{
+    if (c == '\r')
+        return move_to(parser, STATE_CHUNK_SIZE_LF);
+    return is_field_char(c) ? HTTP_NEED_MORE : refuse_size_line(parser);
+}
+
+static enum http_progress end_size_line(struct http_parser *parser, char c)
+{
+    if (c != '\n')
+        return refuse_size_line(parser);
+    parser->line_bytes = 0;
+    if (parser->remaining == 0)
+        return move_to(parser, STATE_TRAILER_START);
+    if (parser->body.len > parser->body_max ||
+        parser->remaining > parser->body_max - parser->body.len)
+        return refuse_size(parser);
+    return move_to(parser, STATE_CHUNK_DATA);
+}
+
+static enum http_progress take_size_line_char(struct http_parser *parser, char c)
+{
+    if (++parser->line_bytes > HTTP_CHUNK_LINE_MAX)
+        return refuse_message(parser, 400, "a chunk extension is too long");
+    switch (parser->state) {
+    case STATE_CHUNK_SIZE:
+        return take_size_char(parser, c);
+    case STATE_CHUNK_BLANK:
+        return take_blank_char(parser, c);
+    case STATE_CHUNK_EXTENSION:
+        return take_extension_char(parser, c);
+    default:
+        return end_size_line(parser, c);
+    }
+}
+
+static enum http_progress take_data_end_char(struct http_parser *parser, char c)
+{
+    bool is_cr = parser->state == STATE_CHUNK_DATA_CR;
+
+    if (c != (is_cr ? '\r' : '\n'))
+        return refuse_message(parser, 400, "chunk data is longer than its size");
+    return move_to(parser, is_cr ? STATE_CHUNK_DATA_LF : STATE_CHUNK_SIZE);
+}
+
+static enum http_progress take_trailer_start(struct http_parser *parser, char c)
+{
+    if (c == '\r')
+        return move_to(parser, STATE_END_LF);
+    if (is_token_char(c))
+        return move_to(parser, STATE_TRAILER_NAME);
+    return refuse_message(parser, 400, "a trailer field is malformed");
+}
+
+// Trailers must be valid fields, but they are dropped: RFC 9110 6.5.1 forbids merging them into the head unless their
+// definition permits it.
+static enum http_progress take_trailer_char(struct http_parser *parser, char c)
+{
+    if (++parser->line_bytes > HTTP_TRAILER_BYTES_MAX)
+        return refuse_message(parser, 431, "the trailer fields are too large");
+    switch (parser->state) {
+    case STATE_TRAILER_START:
+        return take_trailer_start(parser, c);
+    case STATE_TRAILER_NAME:
+        if (is_token_char(c))
+            return HTTP_NEED_MORE;
+        if (c == ':')
+            return move_to(parser, STATE_TRAILER_VALUE);
+        break;
+    case STATE_TRAILER_VALUE:
+        if (is_field_char(c))
+            return HTTP_NEED_MORE;
+        if (c == '\r')
+            return move_to(parser, STATE_TRAILER_LF);
+        break;
+    case STATE_TRAILER_LF:
+        if (c == '\n')
+            return move_to(parser, STATE_TRAILER_START);
+        break;
+    default:
+        if (c == '\n')
+            return move_to(parser, STATE_DONE);
+        break;
+    }
+    return refuse_message(parser, 400, "a trailer field is malformed");
+}
+
+static enum http_progress take_char(struct http_parser *parser, char c)
+{
+    switch (parser->state) {
+    case STATE_CHUNK_SIZE:
+    case STATE_CHUNK_BLANK:
+    case STATE_CHUNK_EXTENSION:
+    case STATE_CHUNK_SIZE_LF:
+        return take_size_line_char(parser, c);
+    case STATE_CHUNK_DATA_CR:
+    case STATE_CHUNK_DATA_LF:
+        return take_data_end_char(parser, c);
+    default:
+        return take_trailer_char(parser, c);
+    }
+}
+
+static enum http_progress read_chunk_data(struct http_parser *parser, struct parser_input *input)
+{
+    size_t len = input_left(input);
+
+    if (len > parser->remaining)
+        len = (size_t)parser->remaining;
+    if (append_body(parser, input, len) == HTTP_REFUSED)
+        return HTTP_REFUSED;
+    parser->remaining -= len;
+    return parser->remaining == 0 ? move_to(parser, STATE_CHUNK_DATA_CR) : HTTP_NEED_MORE;
+}
+
+static enum http_progress read_chunked_body(struct http_parser *parser, struct parser_input *input)
+{
+    enum http_progress progress = HTTP_NEED_MORE;
+
+    while (progress == HTTP_NEED_MORE && input->next < input->end && parser->state != STATE_DONE) {
+        if (parser->state == STATE_CHUNK_DATA)
+            progress = read_chunk_data(parser, input);
+        else
+            progress = take_char(parser, *input->next++);
+    }
     return progress;
 }
 
@@ -494,14 +815,6 @@ void http_parser_reset(struct http_parser *parser)
         buffer_release(&parser->body);
 }
 
-enum http_progress http_refuse(struct http_parser *parser, int status, const char *why)
-{
-    parser->state = STATE_REFUSED;
-    parser->refusal_status = status;
-    parser->refusal = why;
-    return HTTP_REFUSED;
-}
-
 bool http_parser_is_idle(const struct http_parser *parser)
 {
     return parser->state == STATE_HEAD_LINE && parser->head_bytes.len == 0;
@@ -512,8 +825,8 @@ bool http_parser_is_idle(const struct http_parser *parser)
 static enum http_progress refuse_large_head(struct http_parser *parser, bool in_start_line)
 {
     if (in_start_line && parser->role == HTTP_REQUEST)
-        return http_refuse(parser, 414, "the request line is too long");
-    return http_refuse(parser, 431, "the header fields are too large");
+        return refuse_message(parser, 414, "the request line is too long");
+    return refuse_message(parser, 431, "the header fields are too large");
 }
 
 static enum http_progress append_head(struct http_parser *parser, const char *data, size_t len)
@@ -527,16 +840,16 @@ static enum http_progress append_head(struct http_parser *parser, const char *da
         return HTTP_NEED_MORE;
     if (code == ERROR_TOO_LARGE)
         return refuse_large_head(parser, in_start_line);
-    return http_refuse(parser, 503, "out of memory");
+    return refuse_message(parser, 503, "out of memory");
 }
 
 // Refuses bytes that are invalid in any line at once, without waiting for the end of the line: a TLS ClientHello sent
 // to the plaintext port has no line end.
-static enum http_progress read_head_line(struct http_parser *parser, struct http_input *input)
+static enum http_progress read_head_line(struct http_parser *parser, struct parser_input *input)
 {
     const char *start = input->next;
 
-    while (input->next < input->end && http_is_field_char(*input->next))
+    while (input->next < input->end && is_field_char(*input->next))
         input->next++;
     size_t len = (size_t)(input->next - start);
     if (len != 0) {
@@ -548,9 +861,9 @@ static enum http_progress read_head_line(struct http_parser *parser, struct http
         return HTTP_NEED_MORE;
     char c = *input->next++;
     if (c == '\n')
-        return http_refuse(parser, 400, "a line of the head ends without CR");
+        return refuse_message(parser, 400, "a line of the head ends without CR");
     if (c != '\r')
-        return http_refuse(parser, 400, "a control character in the head");
+        return refuse_message(parser, 400, "a control character in the head");
     parser->state = STATE_HEAD_LF;
     return HTTP_NEED_MORE;
 }
@@ -558,7 +871,7 @@ static enum http_progress read_head_line(struct http_parser *parser, struct http
 static enum http_progress skip_empty_line(struct http_parser *parser)
 {
     if (parser->role != HTTP_REQUEST || parser->skipped == EMPTY_LINES_MAX)
-        return http_refuse(parser, 400, "empty lines before the start line");
+        return refuse_message(parser, 400, "empty lines before the start line");
     parser->skipped++;
     return HTTP_NEED_MORE;
 }
@@ -568,9 +881,9 @@ static enum http_progress skip_empty_line(struct http_parser *parser)
 static enum http_progress skip_interim_response(struct http_parser *parser)
 {
     if (parser->message.status == 101)
-        return http_refuse(parser, 400, "the server switches protocols without being asked");
+        return refuse_message(parser, 400, "the server switches protocols without being asked");
     if (parser->skipped == INTERIM_RESPONSES_MAX)
-        return http_refuse(parser, 400, "too many interim responses");
+        return refuse_message(parser, 400, "too many interim responses");
     parser->skipped++;
     parser->message = (struct http_head){0};
     buffer_clear(&parser->head_bytes);
@@ -579,22 +892,22 @@ static enum http_progress skip_interim_response(struct http_parser *parser)
 
 static enum http_progress complete_head(struct http_parser *parser)
 {
-    if (http_parse_head(parser) == HTTP_REFUSED)
+    if (parse_head(parser) == HTTP_REFUSED)
         return HTTP_REFUSED;
     if (parser->role == HTTP_RESPONSE && parser->message.status < 200)
         return skip_interim_response(parser);
-    if (!http_has_no_body(parser) && parser->message.body_length > parser->body_max)
-        return http_refuse(parser, 413, "Content-Length is over the limit");
+    if (!message_has_no_body(parser) && parser->message.body_length > parser->body_max)
+        return refuse_message(parser, 413, "Content-Length is over the limit");
     parser->state = STATE_BODY_START;
     return HTTP_HEAD_DONE;
 }
 
-static enum http_progress read_head_lf(struct http_parser *parser, struct http_input *input)
+static enum http_progress read_head_lf(struct http_parser *parser, struct parser_input *input)
 {
     if (input->next == input->end)
         return HTTP_NEED_MORE;
     if (*input->next++ != '\n')
-        return http_refuse(parser, 400, "a CR without LF in the head");
+        return refuse_message(parser, 400, "a CR without LF in the head");
     parser->state = STATE_HEAD_LINE;
     if (parser->line_bytes == 0)
         return parser->head_bytes.len == 0 ? skip_empty_line(parser) : complete_head(parser);
@@ -606,7 +919,7 @@ static enum http_progress read_head_lf(struct http_parser *parser, struct http_i
 
 // --- feeding --------------------------------------------------------------------------------------
 
-static enum http_progress take_step(struct http_parser *parser, struct http_input *input)
+static enum http_progress take_step(struct http_parser *parser, struct parser_input *input)
 {
     switch ((enum parser_state)parser->state) {
     case STATE_HEAD_LINE:
@@ -614,10 +927,10 @@ static enum http_progress take_step(struct http_parser *parser, struct http_inpu
     case STATE_HEAD_LF:
         return read_head_lf(parser, input);
     case STATE_BODY_START:
-        return http_begin_body(parser);
+        return begin_body(parser);
     case STATE_BODY_LENGTH:
     case STATE_BODY_TO_CLOSE:
-        return http_read_body(parser, input);
+        return read_body_bytes(parser, input);
     case STATE_DONE:
         return HTTP_MESSAGE_DONE;
     case STATE_REFUSED:
@@ -636,7 +949,7 @@ static enum http_progress take_step(struct http_parser *parser, struct http_inpu
     case STATE_END_LF:
         break;
     }
-    return http_read_chunked(parser, input);
+    return read_chunked_body(parser, input);
 }
 
 enum http_progress http_parser_feed(struct http_parser *parser, const char *data, size_t len,
@@ -644,7 +957,7 @@ enum http_progress http_parser_feed(struct http_parser *parser, const char *data
 {
     // Avoids arithmetic on a null pointer, which callers may pass with length 0.
     const char *start = len != 0 ? data : "";
-    struct http_input input = {.next = start, .end = start + len};
+    struct parser_input input = {.next = start, .end = start + len};
     enum http_progress progress;
     int state;
 
@@ -659,7 +972,7 @@ enum http_progress http_parser_feed(struct http_parser *parser, const char *data
 
 enum http_progress http_parser_finish(struct http_parser *parser)
 {
-    if (parser->state == STATE_BODY_START && http_begin_body(parser) == HTTP_REFUSED)
+    if (parser->state == STATE_BODY_START && begin_body(parser) == HTTP_REFUSED)
         return HTTP_REFUSED;
     if (parser->state == STATE_BODY_TO_CLOSE)
         parser->state = STATE_DONE;
@@ -667,10 +980,10 @@ enum http_progress http_parser_finish(struct http_parser *parser)
         return HTTP_MESSAGE_DONE;
     if (parser->state == STATE_REFUSED)
         return HTTP_REFUSED;
-    return http_refuse(parser, 400,
-                       http_parser_is_idle(parser)
-                           ? "the connection closed before a message"
-                           : "the connection closed in the middle of a message");
+    return refuse_message(parser, 400,
+                          http_parser_is_idle(parser)
+                              ? "the connection closed before a message"
+                              : "the connection closed in the middle of a message");
 }
 
 struct slice http_head_get(const struct http_head *head, struct slice name, size_t *count)

@@ -12,7 +12,7 @@
 #include "ghatrace/base/time.h"
 #include "ghatrace/http/limits.h"
 #include "ghatrace/http/parse.h"
-#include "ghatrace/http/response.h"
+#include "ghatrace/http/write.h"
 #include "ghatrace/net/connection.h"
 #include "ghatrace/net/loop.h"
 

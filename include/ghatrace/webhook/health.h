@@ -4,7 +4,7 @@
 
 #include "ghatrace/engine/engine.h"
 #include "ghatrace/http/parse.h"
-#include "ghatrace/http/response.h"
+#include "ghatrace/http/write.h"
 #include "ghatrace/webhook/webhook.h"
 
 // True if the request is for one of the two; `answer` is then filled in.

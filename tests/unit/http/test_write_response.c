@@ -1,4 +1,4 @@
-// Answers as they go over the wire.
+// Responses as they are sent.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "ghatrace/http/response.h"
+#include "ghatrace/http/write.h"
 
 #define NOW (INT64_C(1788409017569) * NS_PER_MS) // 2026-09-03T04:16:57.569Z
 
@@ -101,7 +101,7 @@ static void the_longest_message_at_its_worst_fits(void **state)
     message[sizeof message - 1] = '\0';
     http_response_set_unavailable(&answer, message);
     assert_true(slice_ends_with(answer.body, SLICE("\\u0001\"}\n")));
-    assert_true(answer.body.len <= ANSWER_TEXT_SIZE);
+    assert_true(answer.body.len <= HTTP_RESPONSE_TEXT_SIZE);
     memset(message, '\xff', sizeof message - 1);
     http_response_set_unavailable(&answer, message);
     assert_true(slice_ends_with(answer.body, SLICE("\xef\xbf\xbd\"}\n")));
