@@ -1,4 +1,4 @@
-// One delivery: its request, checked step by step. Independent of sockets and threads.
+// One delivery: its request, checked step by step. Independent of sockets, threads and the clock.
 #ifndef GHATRACE_WEBHOOK_DELIVERY_H
 #define GHATRACE_WEBHOOK_DELIVERY_H
 
@@ -54,5 +54,25 @@ bool delivery_read(const struct delivery_source *source, struct delivery *delive
 void delivery_digest(const struct delivery *delivery, uint8_t digest[DELIVERY_DIGEST_SIZE]);
 // The digest in stores of format version 1: of GUID and HMAC.
 void delivery_old_digest(const struct delivery *delivery, uint8_t digest[DELIVERY_DIGEST_SIZE]);
+
+// --- what GitHub sends around a body -------------------------------------------------------------
+
+// The time inside a version-1 UUID (RFC 9562 5.1), as in X-GitHub-Delivery: the event's time in milliseconds, the
+// same in every redelivery. Not documented by GitHub. False: not a UUID of 36 characters, of another version or
+// variant, or a time in 1970 or before.
+bool delivery_guid_time(struct slice guid, timestamp_ns *time);
+
+// Checks `X-Hub-Signature-256: sha256=<64 hex digits>` against the raw body, as described in GitHub's page
+// "Validating webhook deliveries". True if any of the secrets matches; all are tried, in constant time, also when the
+// header is absent or malformed. `digest` receives the HMAC under the matching secret, a fingerprint of the body, and
+// is unchanged if none matches.
+bool delivery_signature_is_valid(struct slice header, struct slice body,
+                                 const struct slice *secrets, size_t secret_count,
+                                 uint8_t digest[32]);
+
+// Decodes the first `payload=<percent-encoded JSON>` field of an application/x-www-form-urlencoded body, the default
+// of webhooks created in the web UI (octokit/webhooks.js#158). `out` has room for form.len bytes. Returns the decoded
+// length, or -1: no such field, or an invalid escape.
+ptrdiff_t delivery_form_payload(struct slice form, char *out);
 
 #endif

@@ -4,7 +4,6 @@
 #include "delivery.h"
 #include "ghatrace/base/log.h"
 #include "ghatrace/base/memory.h"
-#include "ghatrace/github/delivery.h"
 #include "ghatrace/http/limits.h"
 #include "ghatrace/webhook/health.h"
 #include "webhook_private.h"
@@ -430,7 +429,7 @@ static void submit_event(struct request *request)
     const struct delivery *delivery = &request->delivery;
     timestamp_ns occurred_at;
 
-    if (!github_delivery_guid_time(delivery->guid, &occurred_at))
+    if (!delivery_guid_time(delivery->guid, &occurred_at))
         occurred_at = TIMESTAMP_UNKNOWN;
     // One request per connection at a time: the outcome of the previous one has been received.
     assert(request->task.state == ENGINE_TASK_IDLE && !request->answer.is_posted);

@@ -1,8 +1,8 @@
 // What stands around a body: form, GUID, signature.
+#include "../../src/webhook/delivery.h"
 #include "fuzz.h"
 #include "ghatrace/base/digest.h"
 #include "ghatrace/base/slice.h"
-#include "ghatrace/github/delivery.h"
 
 // A form is as long as its text at most, and any text that is put into one comes out again.
 static void check_form(struct slice text)
@@ -13,7 +13,7 @@ static void check_form(struct slice text)
     char *form = malloc(before.len + 3 * text.len);
     size_t len = before.len;
     MUST(decoded != NULL && form != NULL);
-    ptrdiff_t decoded_len = github_form_payload(text, decoded);
+    ptrdiff_t decoded_len = delivery_form_payload(text, decoded);
     MUST(decoded_len >= -1 && decoded_len <= (ptrdiff_t)text.len);
 
     memcpy(form, before.data, before.len);
@@ -31,7 +31,7 @@ static void check_form(struct slice text)
     }
     char *back = malloc(len);
     MUST(back != NULL);
-    decoded_len = github_form_payload((struct slice){form, len}, back);
+    decoded_len = delivery_form_payload((struct slice){form, len}, back);
     MUST(slice_equals((struct slice){back, (size_t)decoded_len}, text));
     free(back);
     free(form);
@@ -46,14 +46,14 @@ static void check_signature(struct slice text)
     uint8_t made[SHA256_SIZE];
     uint8_t digest[SHA256_SIZE];
     const struct slice right = {header, sizeof header - 1};
-    MUST(!github_signature_is_valid(text, SLICE("body"), secrets, 2, digest));
+    MUST(!delivery_signature_is_valid(text, SLICE("body"), secrets, 2, digest));
     MUST(digest_hmac_sha256(secrets[1], text, made));
     hex_encode(made, sizeof made, header + 7);
-    MUST(github_signature_is_valid(right, text, secrets, 2, digest));
+    MUST(delivery_signature_is_valid(right, text, secrets, 2, digest));
     MUST(memcmp(digest, made, sizeof made) == 0);
-    MUST(!github_signature_is_valid(right, text, secrets, 1, digest));
+    MUST(!delivery_signature_is_valid(right, text, secrets, 1, digest));
     header[7 + text.len % 64] ^= 1;
-    MUST(!github_signature_is_valid(right, text, secrets, 2, digest));
+    MUST(!delivery_signature_is_valid(right, text, secrets, 2, digest));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -62,7 +62,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     timestamp_ns time;
     check_form(text);
     check_signature(text);
-    if (github_delivery_guid_time(text, &time))
+    if (delivery_guid_time(text, &time))
         MUST(time > 0);
     return 0;
 }

@@ -9,8 +9,8 @@
 #include <string.h>
 
 #include "../../../src/app/replay.h"
+#include "../../../src/webhook/delivery.h"
 #include "ghatrace/base/memory.h"
-#include "ghatrace/github/delivery.h"
 #include "support/temp_folder.h"
 
 static struct json_document parse(const char *text, struct arena *arena)
@@ -138,7 +138,7 @@ static void a_guid_carries_its_time_as_github_s_do(void **state)
         assert_int_equal(strlen(guid), 36);
         if (times[i] < 100)
             continue; // less than a UUID's tick of 100 ns: 1970 itself
-        assert_true(github_delivery_guid_time(slice_from_string(guid), &time));
+        assert_true(delivery_guid_time(slice_from_string(guid), &time));
         assert_int_equal(time, times[i] / 100 * 100);
     }
     char guid[REPLAY_GUID_SIZE];
@@ -154,7 +154,7 @@ static void a_guid_without_a_time_claims_none(void **state)
     timestamp_ns time;
     replay_make_guid(TIMESTAMP_UNKNOWN, digest, guid);
     assert_string_equal(guid, "00000000-0000-8000-8000-000000000000");
-    assert_false(github_delivery_guid_time(slice_from_string(guid), &time));
+    assert_false(delivery_guid_time(slice_from_string(guid), &time));
 }
 
 // --- loading -----------------------------------------------------------------------------------
@@ -246,11 +246,11 @@ static void a_form_is_encoded_and_signed_encoded(void **state)
     delivery = &loading->deliveries.items[0];
     assert_true(slice_equals(delivery->body,
                              SLICE("payload=%7B%22zen%22%3A%22a+b%2Bc%26d%3De%25%C3%A9%22%7D")));
-    ptrdiff_t len = github_form_payload(delivery->body, decoded);
+    ptrdiff_t len = delivery_form_payload(delivery->body, decoded);
     assert_int_equal(len, strlen("{\"zen\":\"a b+c&d=e%\xc3\xa9\"}"));
     assert_memory_equal(decoded, "{\"zen\":\"a b+c&d=e%\xc3\xa9\"}", (size_t)len);
-    assert_true(github_signature_is_valid(slice_from_string(delivery->signature), delivery->body,
-                                          &loading->options.secret, 1, digest));
+    assert_true(delivery_signature_is_valid(slice_from_string(delivery->signature), delivery->body,
+                                            &loading->options.secret, 1, digest));
 }
 
 static void a_folder_stands_for_its_json_files_by_name(void **state)

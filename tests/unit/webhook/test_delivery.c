@@ -10,9 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../../../src/webhook/delivery.h"
 #include "ghatrace/base/digest.h"
 #include "ghatrace/base/slice.h"
-#include "ghatrace/github/delivery.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -33,7 +33,7 @@ static void a_guid_tells_the_time_of_its_event(void **state)
     for (size_t i = 0; i < COUNT(cases); i++) {
         char text[TIMESTAMP_TEXT_SIZE];
         timestamp_ns time = TIMESTAMP_UNKNOWN;
-        assert_true(github_delivery_guid_time(slice_from_string(cases[i].guid), &time));
+        assert_true(delivery_guid_time(slice_from_string(cases[i].guid), &time));
         assert_int_not_equal(time, TIMESTAMP_UNKNOWN);
         assert_string_equal(timestamp_format_rfc3339(time, true, text), cases[i].time);
     }
@@ -44,8 +44,8 @@ static void the_ticks_of_a_guid_are_of_100_nanoseconds(void **state)
     timestamp_ns one = 0;
     timestamp_ns two = 0;
     (void)state;
-    assert_true(github_delivery_guid_time(SLICE("4d8ed510-a74e-11f1-9e4b-bb84feffa688"), &one));
-    assert_true(github_delivery_guid_time(SLICE("4d8ed511-a74e-11f1-9e4b-bb84feffa688"), &two));
+    assert_true(delivery_guid_time(SLICE("4d8ed510-a74e-11f1-9e4b-bb84feffa688"), &one));
+    assert_true(delivery_guid_time(SLICE("4d8ed511-a74e-11f1-9e4b-bb84feffa688"), &two));
     assert_int_equal(two - one, 100);
 }
 
@@ -77,7 +77,7 @@ static void what_is_no_version_1_uuid_tells_no_time(void **state)
     (void)state;
     for (size_t i = 0; i < COUNT(guids); i++) {
         timestamp_ns time = 42;
-        if (github_delivery_guid_time(slice_from_string(guids[i]), &time))
+        if (delivery_guid_time(slice_from_string(guids[i]), &time))
             fail_msg("a time in %s", guids[i]);
         assert_int_equal(time, 42);
     }
@@ -94,7 +94,7 @@ static void the_documented_example_is_valid_and_leaves_its_digest(void **state)
     uint8_t digest[SHA256_SIZE] = {0};
     char text[2 * SHA256_SIZE + 1];
     (void)state;
-    assert_true(github_signature_is_valid(SLICE("sha256=" DIGITS), BODY, secrets, 1, digest));
+    assert_true(delivery_signature_is_valid(SLICE("sha256=" DIGITS), BODY, secrets, 1, digest));
     hex_encode(digest, sizeof(digest), text);
     assert_string_equal(text, DIGITS);
 }
@@ -104,7 +104,7 @@ static void digits_of_a_signature_may_be_of_either_case(void **state)
     const struct slice secrets[] = {SECRET};
     uint8_t digest[SHA256_SIZE];
     (void)state;
-    assert_true(github_signature_is_valid(
+    assert_true(delivery_signature_is_valid(
         SLICE("sha256=757107EA0EB2509FC211221CCE984B8A37570B6D7586c22c46f4379c8b043e17"), BODY,
         secrets, 1, digest));
 }
@@ -119,7 +119,8 @@ static void any_of_several_secrets_will_do_wherever_it_stands(void **state)
     for (size_t i = 0; i < COUNT(orders); i++) {
         uint8_t digest[SHA256_SIZE] = {0};
         char text[2 * SHA256_SIZE + 1];
-        assert_true(github_signature_is_valid(SLICE("sha256=" DIGITS), BODY, orders[i], 3, digest));
+        assert_true(
+            delivery_signature_is_valid(SLICE("sha256=" DIGITS), BODY, orders[i], 3, digest));
         hex_encode(digest, sizeof(digest), text);
         assert_string_equal(text, DIGITS);
     }
@@ -150,7 +151,7 @@ static void every_other_header_is_refused_and_leaves_no_digest(void **state)
     (void)state;
     for (size_t i = 0; i < COUNT(headers); i++) {
         uint8_t digest[SHA256_SIZE] = {7};
-        if (github_signature_is_valid(slice_from_string(headers[i]), BODY, secrets, 2, digest))
+        if (delivery_signature_is_valid(slice_from_string(headers[i]), BODY, secrets, 2, digest))
             fail_msg("valid: %s", headers[i]);
         assert_memory_equal(digest, untouched, sizeof(digest));
     }
@@ -162,11 +163,12 @@ static void another_body_or_secret_makes_another_signature(void **state)
     const struct slice wrong[] = {SLICE("It's a Secret to Everybod"), SLICE("")};
     uint8_t digest[SHA256_SIZE];
     (void)state;
-    assert_false(github_signature_is_valid(SLICE("sha256=" DIGITS), SLICE("Hello, World"), right, 1,
-                                           digest));
-    assert_false(github_signature_is_valid(SLICE("sha256=" DIGITS), SLICE_EMPTY, right, 1, digest));
-    assert_false(github_signature_is_valid(SLICE("sha256=" DIGITS), BODY, wrong, 2, digest));
-    assert_false(github_signature_is_valid(SLICE("sha256=" DIGITS), BODY, NULL, 0, digest));
+    assert_false(delivery_signature_is_valid(SLICE("sha256=" DIGITS), SLICE("Hello, World"), right,
+                                             1, digest));
+    assert_false(
+        delivery_signature_is_valid(SLICE("sha256=" DIGITS), SLICE_EMPTY, right, 1, digest));
+    assert_false(delivery_signature_is_valid(SLICE("sha256=" DIGITS), BODY, wrong, 2, digest));
+    assert_false(delivery_signature_is_valid(SLICE("sha256=" DIGITS), BODY, NULL, 0, digest));
 }
 
 static void a_signature_of_raw_bytes_needs_no_utf8(void **state)
@@ -179,7 +181,7 @@ static void a_signature_of_raw_bytes_needs_no_utf8(void **state)
     (void)state;
     assert_true(digest_hmac_sha256(secrets[0], body, expected));
     hex_encode(expected, sizeof(expected), header + 7);
-    assert_true(github_signature_is_valid(slice_from_string(header), body, secrets, 1, digest));
+    assert_true(delivery_signature_is_valid(slice_from_string(header), body, secrets, 1, digest));
     assert_memory_equal(digest, expected, sizeof(digest));
 }
 
@@ -191,7 +193,7 @@ static ptrdiff_t decode_form(struct slice form, char **out)
     assert_non_null(copy);
     assert_non_null(*out);
     memcpy(copy, form.data, form.len);
-    ptrdiff_t len = github_form_payload((struct slice){copy, form.len}, *out);
+    ptrdiff_t len = delivery_form_payload((struct slice){copy, form.len}, *out);
     free(copy);
     return len;
 }
