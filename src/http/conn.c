@@ -206,7 +206,7 @@ static void begin_next(struct http_conn *conn)
     give_back_large(conn);
     conn->begun_at = 0;
     if (is_one_too_many(conn)) {
-        log_debug("connection closed: too many clients do not read their answers");
+        log_debug("connection closed: too many clients do not read their responses");
         http_conn_close(conn);
         return;
     }

@@ -91,7 +91,7 @@ static void close_for_another(struct http_conn *conn)
     const struct net_address *peer = net_connection_peer(conn->connection);
     char text[NET_ADDRESS_TEXT_SIZE];
 
-    log_debug("connection closed: another one needs its place",
+    log_debug("connection closed: evicted for a new one",
               LOG_STRING("peer", net_address_format(peer, text)));
     http_conn_close(conn);
 }
@@ -299,11 +299,11 @@ static bool peer_may_connect(void *context, const struct net_address *peer)
 {
     const struct http_server *host = context;
 
-    return host->service->may_come == NULL || host->service->may_come(host->context, peer);
+    return host->service->may_connect == NULL || host->service->may_connect(host->context, peer);
 }
 
 static const struct net_accept_handler accept_handler = {
-    .may_come = peer_may_connect, .on_accept = on_accept, .make_room = evict_one};
+    .may_connect = peer_may_connect, .on_accept = on_accept, .make_room = evict_one};
 
 // All our responses are far below this.
 #define ANSWER_BYTES_MAX 16384

@@ -240,8 +240,8 @@ static void welcome(struct net_listener *listener, int fd, const struct net_addr
     void *context = NULL;
     struct error error;
 
-    if (listener->handler->may_come != NULL &&
-        !listener->handler->may_come(listener->context, peer)) {
+    if (listener->handler->may_connect != NULL &&
+        !listener->handler->may_connect(listener->context, peer)) {
         close(fd);
         return;
     }
@@ -407,10 +407,11 @@ enum error_code net_listener_inspect(int fd, struct net_address *address, struct
     if (type < 0)
         return error_set(error, ERROR_USAGE, "descriptor %d is not a socket", fd);
     if (family == AF_UNIX)
-        return error_set(error, ERROR_USAGE,
-                         "descriptor %d is a unix socket: only TCP is taken, write an address and "
-                         "port to ListenStream=",
-                         fd);
+        return error_set(
+            error, ERROR_USAGE,
+            "descriptor %d is a unix socket: only TCP is supported, write an address and "
+            "port to ListenStream=",
+            fd);
     if ((family != AF_INET && family != AF_INET6) || type != SOCK_STREAM)
         return error_set(error, ERROR_USAGE,
                          "descriptor %d is not a TCP socket: want ListenStream= with an address "

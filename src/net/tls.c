@@ -246,7 +246,7 @@ static enum error_code tls_parse_key(struct net_tls *tls, const struct buffer *t
         return error_set(error, ERROR_MEMORY, "%s: out of memory", path);
     if (result == MBEDTLS_ERR_PK_PASSWORD_REQUIRED)
         return error_set(error, ERROR_USAGE,
-                         "%s: the key has a password: take it away (openssl pkey -in ... -out ...)",
+                         "%s: the key has a password: remove it (openssl pkey -in ... -out ...)",
                          path);
     return refuse_pem(result, path, "private key", strstr(text->data, "PRIVATE KEY-----") != NULL,
                       error);

@@ -280,8 +280,8 @@ static void log_lost_delivery(const struct http_conn *conn, const struct http_he
         net_address_format(net_connection_peer(conn->connection), peer);
     if (path.len > LOGGED_MAX)
         path.len = LOGGED_MAX;
-    log_warn("a delivery came to another path than webhook-path, and is lost",
-             LOG_SLICE("path", path), LOG_STRING("webhook_path", webhook->options->webhook_path),
+    log_warn("delivery to another path than webhook-path: it is lost", LOG_SLICE("path", path),
+             LOG_STRING("webhook_path", webhook->options->webhook_path),
              LOG_SLICE("delivery", header_for_log(head, SLICE("x-github-delivery"))),
              LOG_SLICE("event", header_for_log(head, SLICE("x-github-event"))),
              LOG_STRING("peer", peer),
@@ -503,7 +503,7 @@ static void log_ping(struct webhook *webhook, const struct github_hook *hook)
         LOG_END,
     };
     log_write(is_right ? LOG_INFO : LOG_WARN,
-              !hook->has_events ? "ping: it does not tell which events are ticked"
+              !hook->has_events ? "ping: it does not say which events are ticked"
               : is_right        ? "ping: the webhook is set up right"
                                 : "ping: the webhook is not set up right",
               fields);
@@ -579,7 +579,7 @@ static void on_webhook_refused(struct http_conn *conn, int status, const char *r
 }
 
 const struct http_service webhook_service = {
-    .may_come = client_may_connect,
+    .may_connect = client_may_connect,
     .on_head = on_webhook_head,
     .on_request = on_webhook_request,
     .on_refused = on_webhook_refused,

@@ -408,7 +408,7 @@ enum error_code ingress_ready(struct ingress *ingress, struct error *error)
     for (size_t i = 0; i < ingress->worker_count; i++) {
         timestamp_ns asked_at = atomic_load(&ingress->workers[i].asked_at);
         if (asked_at != 0 && now - asked_at > ingress->options.stall_limit)
-            return error_set(error, ERROR_BUSY, "a thread that takes webhooks hangs");
+            return error_set(error, ERROR_BUSY, "a webhook thread hangs");
     }
     return ERROR_NONE;
 }
@@ -475,7 +475,7 @@ const char *const ingress_outcome_names[INGRESS_OUTCOMES] = {INGRESS_OUTCOME_LIS
 const char *const ingress_refusal_names[INGRESS_REFUSALS] = {INGRESS_REFUSAL_LIST(LIST_NAME)};
 
 _Static_assert(sizeof(struct webhook_sums) == offsetof(struct ingress_counters, connections),
-               "the counters of the list, and they alone, stand before connections");
+               "the counters of the list, and no others, precede connections");
 
 // Adds a thread's counters, treated as arrays: both structs begin with the members of the same list.
 static void add_sums(const struct webhook_sums *from, struct ingress_counters *to)

@@ -99,7 +99,7 @@ struct http_conn;
 
 struct http_service {
     // Whether to accept a connection from this peer; `context` is the server's. May be NULL.
-    bool (*may_come)(void *context, const struct net_address *peer);
+    bool (*may_connect)(void *context, const struct net_address *peer);
     // The head is complete, the body is not. False: the service has responded, and the rest of this request is
     // discarded.
     bool (*on_head)(struct http_conn *conn, const struct http_head *head);

@@ -80,8 +80,8 @@ void net_connection_count_memory(struct net_connection *connection, size_t *tota
 // This connection's share of `*total`, in bytes.
 size_t net_connection_memory(const struct net_connection *connection);
 // The owner writes no more. When all is sent, reads and discards input until the peer closes, for at most two seconds,
-// so that the peer receives the output rather than a reset; then closes. If the owner has set no deadline, closes after 30 s without progress, and
-// after 5 min in any case.
+// so that the peer receives the output rather than a reset; then closes. If the owner has set no deadline, closes after
+// 30 s without progress, and after 5 min in any case.
 void net_connection_finish(struct net_connection *connection);
 // Closes at once; on_closed is called from the reaper, not from inside this call.
 void net_connection_close(struct net_connection *connection);
@@ -95,7 +95,7 @@ const struct net_address *net_connection_peer(const struct net_connection *conne
 
 struct net_accept_handler {
     // Called before anything is allocated for a new connection; false: it is closed. May be NULL.
-    bool (*may_come)(void *context, const struct net_address *peer);
+    bool (*may_connect)(void *context, const struct net_address *peer);
     // A new connection: sets its handler and context through the pointers, or returns false to refuse it.
     bool (*on_accept)(void *context, struct net_connection *connection,
                       const struct net_handler **handler, void **connection_context);

@@ -174,7 +174,7 @@ static void formatted_text_may_be_longer_than_a_block(void **state)
     arena_release(&arena);
 }
 
-static void refused_memory_leaves_the_result_alone(void **state)
+static void refused_memory_does_not_change_the_result(void **state)
 {
     struct arena arena;
     struct slice out = SLICE("before");
@@ -228,7 +228,7 @@ int main(void)
         cmocka_unit_test(sizes_that_overflow_are_refused),
         cmocka_unit_test(copies_live_apart_from_their_source),
         cmocka_unit_test(formatted_text_may_be_longer_than_a_block),
-        cmocka_unit_test(refused_memory_leaves_the_result_alone),
+        cmocka_unit_test(refused_memory_does_not_change_the_result),
         cmocka_unit_test(an_arena_with_a_limit_refuses_what_is_more),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

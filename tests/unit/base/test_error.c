@@ -34,7 +34,7 @@ static void setting_an_error_returns_its_code(void **state)
     assert_string_equal(error.message, "write file: 5");
 }
 
-static void nobody_has_to_want_the_error(void **state)
+static void the_error_may_be_null(void **state)
 {
     (void)state;
     assert_int_equal(error_set(NULL, ERROR_FULL, "full"), ERROR_FULL);
@@ -108,7 +108,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_code_has_a_text_of_its_own),
         cmocka_unit_test(setting_an_error_returns_its_code),
-        cmocka_unit_test(nobody_has_to_want_the_error),
+        cmocka_unit_test(the_error_may_be_null),
         cmocka_unit_test(wrapping_puts_words_in_front_and_keeps_the_code),
         cmocka_unit_test(wrapping_an_error_without_message_uses_the_words_of_its_code),
         cmocka_unit_test(a_message_may_be_made_of_itself),

@@ -1,4 +1,4 @@
-// Globs: what they match is what fnmatch(3) says, and what is wrong with one is told.
+// Globs: they match what fnmatch(3) matches, and faults are described.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -115,7 +115,7 @@ static void brackets_match_one_of_a_set(void **state)
     }
 }
 
-static void what_is_wrong_is_told(void **state)
+static void faults_are_described(void **state)
 {
     static const char *const sound[] = {
         "", "*", "acme/[a-f]*", "[]]", "[!]]", "[]-a]", "[[:alpha:]]", "a]", "[a-]", "\\\\", "[[]"};
@@ -202,7 +202,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(globs_match_whole_names),
         cmocka_unit_test(brackets_match_one_of_a_set),
-        cmocka_unit_test(what_is_wrong_is_told),
+        cmocka_unit_test(faults_are_described),
         cmocka_unit_test(the_system_says_the_same),
         cmocka_unit_test(a_hostile_glob_takes_no_time),
         cmocka_unit_test(elements_are_as_long_as_they_are),

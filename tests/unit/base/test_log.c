@@ -305,7 +305,7 @@ static void a_line_with_too_many_fields_says_so_and_stays_well_formed(void **sta
     check_crowded_line(LOG_FORMAT_JSON);
 }
 
-static void logging_leaves_errno_alone(void **state)
+static void logging_does_not_change_errno(void **state)
 {
     int kept, saved = dup(STDERR_FILENO);
 
@@ -314,7 +314,7 @@ static void logging_leaves_errno_alone(void **state)
     assert_true(saved >= 0);
     close(STDERR_FILENO);
     errno = EDOM;
-    log_info("nobody hears this");
+    log_info("not written");
     kept = errno;
     dup2(saved, STDERR_FILENO);
     close(saved);
@@ -363,7 +363,7 @@ int main(void)
         cmocka_unit_test(json_is_valid_whatever_the_bytes),
         cmocka_unit_test(a_long_value_is_cut_between_characters),
         cmocka_unit_test(a_line_with_too_many_fields_says_so_and_stays_well_formed),
-        cmocka_unit_test(logging_leaves_errno_alone),
+        cmocka_unit_test(logging_does_not_change_errno),
         cmocka_unit_test(lines_of_several_threads_do_not_mix),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

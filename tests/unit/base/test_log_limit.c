@@ -1,4 +1,4 @@
-// Lines that are held back, and how they are told of.
+// Lines that are suppressed, and how their number is reported.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -29,7 +29,7 @@ static void ten_lines_of_a_kind_are_written_in_a_minute(void **state)
     assert_int_equal(count_allowed(&limit, START + LOG_LIMIT_WINDOW, 1000), LOG_LIMIT_LINES);
 }
 
-static void the_next_line_tells_how_many_were_held_back(void **state)
+static void the_next_line_says_how_many_were_suppressed(void **state)
 {
     struct log_limit limit = {0};
     uint64_t suppressed;
@@ -56,7 +56,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(ten_lines_of_a_kind_are_written_in_a_minute),
-        cmocka_unit_test(the_next_line_tells_how_many_were_held_back),
+        cmocka_unit_test(the_next_line_says_how_many_were_suppressed),
         cmocka_unit_test(a_window_begins_with_a_line_and_not_with_the_clock),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -78,7 +78,7 @@ static void the_chosen_allocation_fails_once(void **state)
     memory_fail_after(-1);
 }
 
-static void a_failed_resize_leaves_the_block(void **state)
+static void a_failed_resize_does_not_change_the_block(void **state)
 {
     char *text = memory_copy_string("abc", 3);
 
@@ -140,7 +140,7 @@ int main(void)
         cmocka_unit_test(arrays_are_zeroed_and_checked_for_overflow),
         cmocka_unit_test(resizing_keeps_the_content),
         cmocka_unit_test(the_chosen_allocation_fails_once),
-        cmocka_unit_test(a_failed_resize_leaves_the_block),
+        cmocka_unit_test(a_failed_resize_does_not_change_the_block),
         cmocka_unit_test(switched_off_it_counts_and_never_fails),
         cmocka_unit_test(over_all_threads_one_allocation_fails),
     };

@@ -146,7 +146,7 @@ static void each_bad_byte_becomes_a_replacement_character(void **state)
     }
 }
 
-static void whatever_comes_in_valid_text_comes_out(void **state)
+static void sanitized_text_is_always_valid(void **state)
 {
     uint32_t random = 1;
 
@@ -178,7 +178,7 @@ int main(void)
         cmocka_unit_test(texts_are_valid_as_a_whole_or_not),
         cmocka_unit_test(cutting_ends_between_characters),
         cmocka_unit_test(each_bad_byte_becomes_a_replacement_character),
-        cmocka_unit_test(whatever_comes_in_valid_text_comes_out),
+        cmocka_unit_test(sanitized_text_is_always_valid),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

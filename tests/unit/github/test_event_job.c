@@ -208,7 +208,7 @@ static void a_job_carried_over_into_a_rerun_keeps_its_old_times(void **state)
     assert_int_equal(job->step_count, 3);
 }
 
-static void a_lost_runner_leaves_a_step_open(void **state)
+static void a_step_of_a_lost_runner_has_no_end(void **state)
 {
     const struct github_job *job =
         job_of(state, FIXTURES "workflow_job.completed.lost_runner.json");
@@ -456,7 +456,7 @@ int main(void)
         TEST(a_skipped_job_is_a_job),
         TEST(a_job_cancelled_before_a_runner_took_it_has_none),
         TEST(a_job_carried_over_into_a_rerun_keeps_its_old_times),
-        TEST(a_lost_runner_leaves_a_step_open),
+        TEST(a_step_of_a_lost_runner_has_no_end),
         TEST(the_oldest_form_lacks_creation_workflow_branch_attempt_and_runner),
         TEST(real_jobs_of_2022_have_the_url_of_a_check_run_and_are_jobs),
         TEST(a_check_run_in_a_jobs_clothes_is_ignored),

@@ -1,4 +1,4 @@
-// Whatever stands in a field that does not identify the event: the event is taken, and all else in it as ever.
+// Any value in a field that does not identify the event: the event is accepted, and its other fields are unchanged.
 //
 // Each value of recorded bodies, at every depth, is replaced in turn by values of all types and odd sizes, and left out.
 #include <setjmp.h>
@@ -15,7 +15,7 @@
 
 #include "decoding.h"
 
-// --- where values stand in a body --------------------------------------------------------------------------------
+// --- the places of values in a body --------------------------------------------------------------------------------
 
 #define PLACES_MAX 2000
 #define PATH_SIZE 160
@@ -106,47 +106,47 @@ static size_t find_places(const char *text, struct place *places)
 #define LINES_MAX 400
 
 struct line {
-    char path[PATH_SIZE]; // where it stands in the body
+    char path[PATH_SIZE]; // of its place in the body
     char value[300];
 };
 
-struct told {
+struct list {
     struct line lines[LINES_MAX];
     size_t count;
     size_t steps;
 };
 
-static struct line *add_line(struct told *told, const char *path)
+static struct line *add_line(struct list *list, const char *path)
 {
-    struct line *line = &told->lines[told->count++];
-    assert_true(told->count < LINES_MAX);
+    struct line *line = &list->lines[list->count++];
+    assert_true(list->count < LINES_MAX);
     memset(line, 0, sizeof *line);
     (void)snprintf(line->path, sizeof line->path, "%s", path);
     return line;
 }
 
-static void tell_text(struct told *told, const char *path, struct slice text)
+static void list_text(struct list *list, const char *path, struct slice text)
 {
-    struct line *line = add_line(told, path);
+    struct line *line = add_line(list, path);
     (void)snprintf(line->value, sizeof line->value, "%.*s", SLICE_ARGS(text));
 }
 
-static void tell_number(struct told *told, const char *path, int64_t number)
+static void list_number(struct list *list, const char *path, int64_t number)
 {
-    struct line *line = add_line(told, path);
+    struct line *line = add_line(list, path);
     (void)snprintf(line->value, sizeof line->value, "%" PRId64, number);
 }
 
-static void tell_list(struct told *told, const char *path, const struct slice *items, size_t count)
+static void list_texts(struct list *list, const char *path, const struct slice *items, size_t count)
 {
-    struct line *line = add_line(told, path);
+    struct line *line = add_line(list, path);
     size_t len = 0;
     for (size_t i = 0; i < count && len < sizeof line->value; i++)
         len += (size_t)snprintf(line->value + len, sizeof line->value - len, "%.*s|",
                                 SLICE_ARGS(items[i]));
 }
 
-static void tell_step(struct told *told, size_t index, const struct github_step *step)
+static void list_step(struct list *list, size_t index, const struct github_step *step)
 {
     const struct slice texts[] = {step->name, step->status, step->conclusion};
     const int64_t numbers[] = {step->number, step->started_at, step->completed_at};
@@ -155,78 +155,78 @@ static void tell_step(struct told *told, size_t index, const struct github_step 
     char path[PATH_SIZE];
     for (size_t i = 0; i < COUNT(texts); i++) {
         (void)snprintf(path, sizeof path, "workflow_job.steps[%zu].%s", index, text_names[i]);
-        tell_text(told, path, texts[i]);
+        list_text(list, path, texts[i]);
         (void)snprintf(path, sizeof path, "workflow_job.steps[%zu].%s", index, number_names[i]);
-        tell_number(told, path, numbers[i]);
+        list_number(list, path, numbers[i]);
     }
 }
 
-static void tell_job(struct told *told, const struct github_job *job)
+static void list_job(struct list *list, const struct github_job *job)
 {
-    tell_number(told, "workflow_job.id", job->job_id);
-    tell_number(told, "workflow_job.run_id", job->run_id);
-    tell_number(told, "workflow_job.run_attempt", job->run_attempt);
-    tell_number(told, "action", job->action);
-    tell_text(told, "workflow_job.name", job->name);
-    tell_text(told, "workflow_job.workflow_name", job->workflow_name);
-    tell_text(told, "workflow_job.head_branch", job->head_branch);
-    tell_text(told, "workflow_job.head_sha", job->head_sha);
-    tell_text(told, "workflow_job.html_url", job->html_url);
-    tell_text(told, "workflow_job.status", job->status);
-    tell_text(told, "workflow_job.conclusion", job->conclusion);
-    tell_number(told, "workflow_job.created_at", job->created_at);
-    tell_number(told, "workflow_job.started_at", job->started_at);
-    tell_number(told, "workflow_job.completed_at", job->completed_at);
-    tell_number(told, "workflow_job.runner_id", job->runner_id);
-    tell_text(told, "workflow_job.runner_name", job->runner_name);
-    tell_text(told, "workflow_job.runner_group_name", job->runner_group_name);
-    tell_list(told, "workflow_job.labels", job->labels, job->label_count);
-    tell_number(told, "deployment.id", job->deployment_id);
-    tell_text(told, "deployment.environment", job->deployment_environment);
+    list_number(list, "workflow_job.id", job->job_id);
+    list_number(list, "workflow_job.run_id", job->run_id);
+    list_number(list, "workflow_job.run_attempt", job->run_attempt);
+    list_number(list, "action", job->action);
+    list_text(list, "workflow_job.name", job->name);
+    list_text(list, "workflow_job.workflow_name", job->workflow_name);
+    list_text(list, "workflow_job.head_branch", job->head_branch);
+    list_text(list, "workflow_job.head_sha", job->head_sha);
+    list_text(list, "workflow_job.html_url", job->html_url);
+    list_text(list, "workflow_job.status", job->status);
+    list_text(list, "workflow_job.conclusion", job->conclusion);
+    list_number(list, "workflow_job.created_at", job->created_at);
+    list_number(list, "workflow_job.started_at", job->started_at);
+    list_number(list, "workflow_job.completed_at", job->completed_at);
+    list_number(list, "workflow_job.runner_id", job->runner_id);
+    list_text(list, "workflow_job.runner_name", job->runner_name);
+    list_text(list, "workflow_job.runner_group_name", job->runner_group_name);
+    list_texts(list, "workflow_job.labels", job->labels, job->label_count);
+    list_number(list, "deployment.id", job->deployment_id);
+    list_text(list, "deployment.environment", job->deployment_environment);
     for (size_t i = 0; i < job->step_count; i++)
-        tell_step(told, i, &job->steps[i]);
-    told->steps = job->step_count;
+        list_step(list, i, &job->steps[i]);
+    list->steps = job->step_count;
 }
 
-static void tell_run(struct told *told, const struct github_run *run)
+static void list_run(struct list *list, const struct github_run *run)
 {
-    tell_number(told, "workflow_run.id", run->run_id);
-    tell_number(told, "workflow_run.run_attempt", run->run_attempt);
-    tell_number(told, "workflow_run.run_number", run->run_number);
-    tell_number(told, "action", run->action);
-    tell_text(told, "workflow.name", run->workflow_name);
-    tell_text(told, "workflow_run.display_title", run->display_title);
-    tell_text(told, "workflow_run.event", run->event_name);
-    tell_text(told, "workflow_run.path", run->workflow_path);
-    tell_text(told, "workflow_run.status", run->status);
-    tell_text(told, "workflow_run.conclusion", run->conclusion);
-    tell_text(told, "workflow_run.head_branch", run->head_branch);
-    tell_text(told, "workflow_run.head_sha", run->head_sha);
-    tell_text(told, "workflow_run.actor.login", run->actor);
-    tell_text(told, "workflow_run.triggering_actor.login", run->triggering_actor);
-    tell_number(told, "workflow_run.created_at", run->created_at);
-    tell_number(told, "workflow_run.updated_at", run->updated_at);
-    tell_number(told, "workflow_run.run_started_at", run->run_started_at);
-    tell_list(told, "workflow_run.referenced_workflows", run->referenced_workflows,
-              run->referenced_workflow_count);
-    tell_number(told, "workflow_run.pull_requests[0].number", run->pull_request_number);
-    tell_text(told, "workflow_run.pull_requests[0].base.ref", run->pull_request_base);
+    list_number(list, "workflow_run.id", run->run_id);
+    list_number(list, "workflow_run.run_attempt", run->run_attempt);
+    list_number(list, "workflow_run.run_number", run->run_number);
+    list_number(list, "action", run->action);
+    list_text(list, "workflow.name", run->workflow_name);
+    list_text(list, "workflow_run.display_title", run->display_title);
+    list_text(list, "workflow_run.event", run->event_name);
+    list_text(list, "workflow_run.path", run->workflow_path);
+    list_text(list, "workflow_run.status", run->status);
+    list_text(list, "workflow_run.conclusion", run->conclusion);
+    list_text(list, "workflow_run.head_branch", run->head_branch);
+    list_text(list, "workflow_run.head_sha", run->head_sha);
+    list_text(list, "workflow_run.actor.login", run->actor);
+    list_text(list, "workflow_run.triggering_actor.login", run->triggering_actor);
+    list_number(list, "workflow_run.created_at", run->created_at);
+    list_number(list, "workflow_run.updated_at", run->updated_at);
+    list_number(list, "workflow_run.run_started_at", run->run_started_at);
+    list_texts(list, "workflow_run.referenced_workflows", run->referenced_workflows,
+               run->referenced_workflow_count);
+    list_number(list, "workflow_run.pull_requests[0].number", run->pull_request_number);
+    list_text(list, "workflow_run.pull_requests[0].base.ref", run->pull_request_base);
 }
 
-static void tell(struct told *told, const struct github_event *event)
+static void list_event(struct list *list, const struct github_event *event)
 {
     const struct github_repository *repository = &event->repository;
-    *told = (struct told){.count = 0};
-    tell_text(told, "repository.full_name", repository->full_name);
-    tell_text(told, "repository.owner.login", repository->owner);
-    tell_text(told, "repository.name", repository->name);
-    tell_text(told, "repository.html_url", repository->html_url);
-    tell_text(told, "repository.default_branch", repository->default_branch);
-    tell_text(told, "repository.custom_properties.service_name", repository->service_name);
+    *list = (struct list){.count = 0};
+    list_text(list, "repository.full_name", repository->full_name);
+    list_text(list, "repository.owner.login", repository->owner);
+    list_text(list, "repository.name", repository->name);
+    list_text(list, "repository.html_url", repository->html_url);
+    list_text(list, "repository.default_branch", repository->default_branch);
+    list_text(list, "repository.custom_properties.service_name", repository->service_name);
     if (event->kind == GITHUB_EVENT_JOB)
-        tell_job(told, &event->job);
+        list_job(list, &event->job);
     else
-        tell_run(told, &event->run);
+        list_run(list, &event->run);
 }
 
 // --- the law ------------------------------------------------------------------------------------------------------
@@ -253,7 +253,7 @@ static bool is_in(const char *path, const char *folder)
            (path[len] == '\0' || path[len] == '.' || path[len] == '[');
 }
 
-// May what stands at `path` change when the value at `changed` does?
+// True if the value at `path` may change when that at `changed` does.
 static bool may_change(const char *path, const char *changed)
 {
     bool is_number = strstr(changed, "].number") != NULL;
@@ -261,13 +261,13 @@ static bool may_change(const char *path, const char *changed)
                          changed[strlen(changed) - 1] == ']';
     if (is_in(path, "workflow_job.steps") && (is_whole_step || is_number))
         return true; // others move up, or change places
-    // Nothing tells a workflow's name but the workflow and, instead of it, its path and the run's name.
+    // A workflow's name comes from the workflow only or, without one, from its path and the run's name.
     if (strcmp(path, "workflow.name") == 0 && strcmp(changed, "workflow") == 0)
         return true;
     return is_in(path, changed) || is_in(changed, path);
 }
 
-static void compare(const struct told *before, const struct told *after, const char *changed,
+static void compare(const struct list *before, const struct list *after, const char *changed,
                     const char *value)
 {
     bool may_drop = may_change("workflow_job.steps[0]", changed) ||
@@ -326,9 +326,9 @@ static struct slice replace(struct slice body, const struct place *place, const 
 }
 
 static void assert_taken(const char *type, struct slice body, const struct place *place,
-                         const char *value, const struct told *before, enum github_event_kind kind)
+                         const char *value, const struct list *before, enum github_event_kind kind)
 {
-    static struct told after;
+    static struct list after;
     struct decoding decoding;
     struct slice changed = replace(body, place, value);
     const char *shown = value != NULL ? value : "nothing";
@@ -344,7 +344,7 @@ static void assert_taken(const char *type, struct slice body, const struct place
     } else {
         if (decoding.event.kind != kind)
             fail_msg("%s = %s: %s", place->path, shown, decoding.event.ignored_because);
-        tell(&after, &decoding.event);
+        list_event(&after, &decoding.event);
         compare(before, &after, place->path, shown);
     }
     decoding_release(&decoding);
@@ -354,7 +354,7 @@ static void assert_taken(const char *type, struct slice body, const struct place
 static void try_all_values(const char *type, const char *path)
 {
     static struct place places[PLACES_MAX];
-    static struct told before;
+    static struct list before;
     struct decoding decoding;
     struct slice fixture = fixture_read(path);
     char *text = malloc(fixture.len + 1);
@@ -364,7 +364,7 @@ static void try_all_values(const char *type, const char *path)
     struct slice body = {text, fixture.len};
     decode_text(&decoding, type, body);
     assert_int_equal(decoding.code, ERROR_NONE);
-    tell(&before, &decoding.event);
+    list_event(&before, &decoding.event);
     size_t count = find_places(text, places);
     assert_true(count > 60);
     for (size_t i = 0; i < count; i++) {
@@ -411,7 +411,7 @@ static void decode_changed(struct decoding *decoding, const char *type, const ch
         fail_msg("%s: %s", replacement, decoding->error.message);
 }
 
-static void a_step_without_a_name_is_told_by_its_number(void **state)
+static void a_step_without_a_name_is_known_by_its_number(void **state)
 {
     static const char *const names[] = {"\"name\": null", "\"name\": 7", "\"name\": \"\"",
                                         "\"x\": 1"};
@@ -511,7 +511,7 @@ static void a_job_of_nothing_but_its_identity_is_taken(void **state)
     }
 }
 
-static void null_in_place_of_what_an_event_speaks_of_is_ignored_and_told(void **state)
+static void null_in_place_of_an_events_subject_is_ignored_and_reported(void **state)
 {
     static const struct {
         const char *type;
@@ -548,12 +548,12 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(no_odd_value_in_a_job_costs_the_event_or_another_field),
         cmocka_unit_test(no_odd_value_in_a_run_costs_the_event_or_another_field),
-        cmocka_unit_test(a_step_without_a_name_is_told_by_its_number),
+        cmocka_unit_test(a_step_without_a_name_is_known_by_its_number),
         cmocka_unit_test(what_is_no_step_or_label_is_left_out),
         cmocka_unit_test(a_repository_is_named_whole_or_in_parts),
         cmocka_unit_test(an_event_without_a_repository_is_taken),
         cmocka_unit_test(a_job_of_nothing_but_its_identity_is_taken),
-        cmocka_unit_test(null_in_place_of_what_an_event_speaks_of_is_ignored_and_told),
+        cmocka_unit_test(null_in_place_of_an_events_subject_is_ignored_and_reported),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,4 @@
-// What a ping tells of the webhook, and that it is taken whatever it holds.
+// The webhook's settings in a ping, which is accepted whatever it contains.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -42,7 +42,7 @@ static void the_events_that_are_ticked_are_found(void **state)
     expect_hook("7", false, false, false);
 }
 
-static void what_else_a_ping_tells_is_read(void **state)
+static void the_other_fields_of_a_ping_are_read(void **state)
 {
     struct decoding d;
     (void)state;
@@ -108,7 +108,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_events_that_are_ticked_are_found),
-        cmocka_unit_test(what_else_a_ping_tells_is_read),
+        cmocka_unit_test(the_other_fields_of_a_ping_are_read),
         cmocka_unit_test(secrets_in_the_url_are_left_out),
         cmocka_unit_test(insecure_is_a_one_as_text_or_number),
     };

@@ -132,7 +132,7 @@ static void a_body_that_is_no_json_object_is_refused_for_every_event_type(void *
             assert_refused(types[t], slice_from_string(cases[i].body), cases[i].message);
 }
 
-static void too_deep_and_too_many_are_told_from_wrong(void **state)
+static void too_deep_and_too_many_differ_from_malformed(void **state)
 {
     static const char head[] = "{\"action\":\"queued\",\"x\":";
     char body[256];
@@ -152,7 +152,7 @@ int main(void)
         cmocka_unit_test(what_identifies_a_run_is_named_when_it_is_wrong),
         cmocka_unit_test(ids_are_whole_numbers_however_they_are_written),
         cmocka_unit_test(a_body_that_is_no_json_object_is_refused_for_every_event_type),
-        cmocka_unit_test(too_deep_and_too_many_are_told_from_wrong),
+        cmocka_unit_test(too_deep_and_too_many_differ_from_malformed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -107,7 +107,7 @@ static void a_run_in_progress_has_moved_on(void **state)
     assert_time(run->updated_at, "2026-09-03T04:17:33Z");
 }
 
-static void a_completed_rerun_of_a_pull_request_tells_all_about_it(void **state)
+static void a_completed_rerun_of_a_pull_request_is_read_in_full(void **state)
 {
     const struct github_run *run = run_of(state, FIXTURES "workflow_run.completed.json");
     assert_int_equal(run->action, GITHUB_RUN_COMPLETED);
@@ -129,7 +129,7 @@ static void the_workflows_own_name_goes_before_the_name_of_the_run(void **state)
 
 #define WORKFLOW_NAME "\"name\": \"Build and test\",\n    \"path\""
 
-static void the_path_stands_in_for_a_workflow_without_a_name(void **state)
+static void the_path_replaces_a_missing_workflow_name(void **state)
 {
     static const char *const names[] = {
         "\"name\": null,\n    \"path\"", "\"name\": 7,\n    \"path\"",
@@ -169,7 +169,7 @@ static const char *named_by_path(struct decoding *decoding, const char *run_path
     return name;
 }
 
-static void a_path_stands_in_without_the_place_it_was_taken_at(void **state)
+static void a_path_that_replaces_a_name_is_used_without_its_ref(void **state)
 {
     static const struct {
         const char *run_path;
@@ -349,11 +349,11 @@ int main(void)
         TEST(a_requested_run_says_what_started_it),
         TEST(the_repository_comes_with_the_run),
         TEST(a_run_in_progress_has_moved_on),
-        TEST(a_completed_rerun_of_a_pull_request_tells_all_about_it),
+        TEST(a_completed_rerun_of_a_pull_request_is_read_in_full),
         TEST(the_workflows_own_name_goes_before_the_name_of_the_run),
-        TEST(the_path_stands_in_for_a_workflow_without_a_name),
+        TEST(the_path_replaces_a_missing_workflow_name),
         TEST(the_name_of_the_run_is_not_the_workflows),
-        cmocka_unit_test(a_path_stands_in_without_the_place_it_was_taken_at),
+        cmocka_unit_test(a_path_that_replaces_a_name_is_used_without_its_ref),
         TEST(called_workflows_are_named_by_path_and_commit),
         TEST(called_workflows_without_path_or_commit_are_left_out),
         TEST(a_run_of_a_fork_that_awaits_approval_is_a_run),

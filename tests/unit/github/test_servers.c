@@ -189,7 +189,7 @@ static void events_of_jobs_and_runs_say_which_server_they_are_of(void **state)
     decode("workflow_run", RUN(""), "");
 }
 
-static void refused_memory_is_told(void **state)
+static void refused_memory_is_reported(void **state)
 {
     struct arena arena;
     struct slice server;
@@ -212,7 +212,7 @@ int main(void)
         cmocka_unit_test(whatever_the_bytes_there_is_an_answer),
         cmocka_unit_test(names_that_people_type_mean_the_same),
         cmocka_unit_test(events_of_jobs_and_runs_say_which_server_they_are_of),
-        cmocka_unit_test(refused_memory_is_told),
+        cmocka_unit_test(refused_memory_is_reported),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

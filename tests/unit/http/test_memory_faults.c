@@ -61,7 +61,7 @@ static void check_long_message(enum http_role role, const char *head, const char
     buffer_release(&text);
 }
 
-static void a_message_without_memory_is_refused_and_leaves_nothing(void **state)
+static void a_message_without_memory_is_refused_and_leaks_nothing(void **state)
 {
     (void)state;
     check_long_message(HTTP_REQUEST, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 50000\r\n", "",
@@ -127,7 +127,7 @@ static void writers_without_memory_write_nothing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_message_without_memory_is_refused_and_leaves_nothing),
+        cmocka_unit_test(a_message_without_memory_is_refused_and_leaks_nothing),
         cmocka_unit_test(a_body_up_to_the_close_may_run_out_of_memory),
         cmocka_unit_test(writers_without_memory_write_nothing),
     };

@@ -209,7 +209,7 @@ static void a_close_does_not_lift_a_lowered_limit(void **state)
     http_parser_release(&parser);
 }
 
-static void a_close_before_anything_is_told_apart(void **state)
+static void a_close_before_the_first_byte_has_its_own_reason(void **state)
 {
     struct http_parser parser;
 
@@ -234,7 +234,7 @@ int main(void)
         cmocka_unit_test(a_close_in_the_middle_is_no_end),
         cmocka_unit_test(a_close_right_behind_the_head_is_judged_by_the_framing),
         cmocka_unit_test(a_close_does_not_lift_a_lowered_limit),
-        cmocka_unit_test(a_close_before_anything_is_told_apart),
+        cmocka_unit_test(a_close_before_the_first_byte_has_its_own_reason),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -107,7 +107,7 @@ static void the_longest_message_at_its_worst_fits(void **state)
     assert_true(slice_ends_with(answer.body, SLICE("\xef\xbf\xbd\"}\n")));
 }
 
-static void a_response_that_does_not_fit_leaves_the_buffer_alone(void **state)
+static void a_response_that_does_not_fit_does_not_change_the_buffer(void **state)
 {
     struct http_response answer;
     struct buffer out;
@@ -128,7 +128,7 @@ int main(void)
         cmocka_unit_test(each_status_brings_the_field_that_it_must),
         cmocka_unit_test(messages_become_json_strings_whatever_they_hold),
         cmocka_unit_test(the_longest_message_at_its_worst_fits),
-        cmocka_unit_test(a_response_that_does_not_fit_leaves_the_buffer_alone),
+        cmocka_unit_test(a_response_that_does_not_fit_does_not_change_the_buffer),
     };
     return cmocka_run_group_tests_name("ingress/answer", tests, NULL, NULL);
 }

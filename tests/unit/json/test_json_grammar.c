@@ -363,7 +363,7 @@ static void a_refusal_names_the_byte(void **state)
     }
 }
 
-static void a_control_character_is_found_wherever_it_stands_in_a_string(void **state)
+static void a_control_character_is_found_at_any_place_in_a_string(void **state)
 {
     (void)state;
     for (size_t at = 1; at < 40; at++) {
@@ -382,7 +382,7 @@ static void a_control_character_is_found_wherever_it_stands_in_a_string(void **s
     }
 }
 
-static void a_string_ends_at_its_first_free_quote_wherever_that_stands(void **state)
+static void a_string_ends_at_its_first_unescaped_quote(void **state)
 {
     (void)state;
     for (size_t at = 1; at < 40; at++) {
@@ -506,8 +506,8 @@ int main(void)
         cmocka_unit_test(what_the_grammar_forbids_is_refused),
         cmocka_unit_test(every_beginning_of_a_text_is_refused),
         cmocka_unit_test(a_refusal_names_the_byte),
-        cmocka_unit_test(a_control_character_is_found_wherever_it_stands_in_a_string),
-        cmocka_unit_test(a_string_ends_at_its_first_free_quote_wherever_that_stands),
+        cmocka_unit_test(a_control_character_is_found_at_any_place_in_a_string),
+        cmocka_unit_test(a_string_ends_at_its_first_unescaped_quote),
         cmocka_unit_test(nesting_is_allowed_to_the_limit_and_no_further),
         cmocka_unit_test(a_hundred_thousand_brackets_are_refused_at_once),
         cmocka_unit_test(brackets_inside_strings_do_not_count_as_nesting),

@@ -38,7 +38,7 @@ static void write_nested(struct json_out *json)
     json_out_close_object(json);
 }
 
-static void commas_stand_between_and_nowhere_else(void **state)
+static void commas_separate_members_and_elements(void **state)
 {
     (void)state;
     expect(write_nested, "{\"empty\":[],\"rows\":[{\"number\":0,\"is_first\":true},"
@@ -97,7 +97,7 @@ static void the_first_failure_sticks(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(commas_stand_between_and_nowhere_else),
+        cmocka_unit_test(commas_separate_members_and_elements),
         cmocka_unit_test(what_is_not_known_is_null),
         cmocka_unit_test(values_are_written_as_the_api_promises),
         cmocka_unit_test(the_first_failure_sticks),

@@ -61,7 +61,7 @@ static void assert_slice(struct slice actual, const char *expected, size_t len)
         fail_msg("'%.*s' is not '%.*s'", SLICE_ARGS(actual), (int)len, expected);
 }
 
-static void types_are_told_apart(void **state)
+static void types_are_distinguished(void **state)
 {
     static const enum json_type types[] = {JSON_NULL,   JSON_TRUE,   JSON_FALSE,  JSON_NUMBER,
                                            JSON_NUMBER, JSON_STRING, JSON_OBJECT, JSON_ARRAY};
@@ -320,7 +320,7 @@ static void a_string_is_only_read_from_a_string(void **state)
 }
 
 // With a look at the whole rest at each step, or with jsmn's own walks over unlinked parents, this
-// would not end within the patience of whoever runs the tests.
+// would not end within the time of a test run.
 static void a_hundred_thousand_keys_are_walked_in_linear_time(void **state)
 {
     const int count = 100000;
@@ -399,7 +399,7 @@ static void refused_memory_is_an_error_and_not_a_crash(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(types_are_told_apart),
+        TEST(types_are_distinguished),
         TEST(an_object_is_walked_over_its_own_keys_only),
         TEST(an_array_is_walked_over_its_own_elements_only),
         TEST(what_is_not_there_can_be_asked_everything),

@@ -202,7 +202,7 @@ static void assert_pattern(const struct buffer *buffer, size_t len)
             fail_msg("byte %zu differs", i);
 }
 
-static void input_that_nobody_takes_is_bounded_and_not_lost(void **state)
+static void unconsumed_input_is_bounded_and_not_lost(void **state)
 {
     struct fixture f;
     pthread_t thread;
@@ -500,7 +500,7 @@ static void a_peer_that_went_away_while_paused_shows_when_written_to(void **stat
     tear_down(&f);
 }
 
-static void closing_inside_on_data_is_told_once_the_callback_is_over(void **state)
+static void closing_inside_on_data_is_reported_after_the_callback(void **state)
 {
     struct fixture f;
 
@@ -579,7 +579,7 @@ int main(void)
         cmocka_unit_test(what_is_not_taken_is_offered_again_with_what_follows),
         cmocka_unit_test(a_paused_connection_hands_nothing_on_until_it_is_resumed),
         cmocka_unit_test(a_pause_after_a_resume_holds_the_offer_back),
-        cmocka_unit_test(input_that_nobody_takes_is_bounded_and_not_lost),
+        cmocka_unit_test(unconsumed_input_is_bounded_and_not_lost),
         cmocka_unit_test(ten_mebibytes_wait_for_a_slow_reader_and_arrive_whole),
         cmocka_unit_test(a_peer_that_ends_its_side_first_still_gets_all_of_it),
         cmocka_unit_test(what_is_unsent_counts_until_it_is_sent),
@@ -592,7 +592,7 @@ int main(void)
         cmocka_unit_test(a_peer_that_finished_sending_can_still_be_answered),
         cmocka_unit_test(the_end_closes_a_connection_whose_owner_wants_no_more),
         cmocka_unit_test(a_peer_that_went_away_while_paused_shows_when_written_to),
-        cmocka_unit_test(closing_inside_on_data_is_told_once_the_callback_is_over),
+        cmocka_unit_test(closing_inside_on_data_is_reported_after_the_callback),
         cmocka_unit_test(nothing_is_written_after_finish_or_close),
         cmocka_unit_test(a_finished_connection_ends_though_its_peer_never_closes),
         cmocka_unit_test(refused_memory_closes_only_what_cannot_go_on),

@@ -117,7 +117,7 @@ static void two_connections_of_one_loop_talk(void **state)
     assert_int_equal(net_connection_connect(server.loop, net_listener_address(server.listener),
                                             &peer_handler, &client, &client.connection, &error),
                      ERROR_NONE);
-    // Queued until the connection stands.
+    // Queued until the connection is established.
     assert_int_equal(net_connection_write(client.connection, "hello", 5), ERROR_NONE);
     assert_int_equal(net_connection_unsent(client.connection), 5);
     assert_int_equal(client.connects, 0);
@@ -201,7 +201,7 @@ static void what_was_finished_before_it_stands_is_still_sent(void **state)
     tear_down(&server);
 }
 
-static void a_reset_is_told_as_an_error(void **state)
+static void a_reset_is_reported_as_an_error(void **state)
 {
     struct server server;
     struct linger abort = {.l_onoff = 1, .l_linger = 0};
@@ -421,7 +421,7 @@ static void accepting_the_queue_takes_all_that_wait_even_beyond_the_cap(void **s
     tear_down(&server);
 }
 
-static void those_who_are_turned_away_wait_and_those_before_them_come_in(void **state)
+static void new_clients_wait_after_turn_away_and_earlier_ones_are_accepted(void **state)
 {
     struct server server;
     struct pollfd waiting = {.events = POLLOUT};
@@ -485,7 +485,7 @@ static void any_refused_allocation_refuses_one_connection_and_leaks_nothing(void
         set_up(&server, 10);
         int fd = connect_socket(&server);
         memory_fail_after(skip);
-        // Refused connections tell nobody; the loop is ended by hand.
+        // Refused connections cause no callback; the loop is ended by hand.
         net_loop_stop(server.loop);
         net_loop_run(server.loop);
         struct net_task task = {.run = stop_loop, .context = server.loop};
@@ -512,7 +512,7 @@ int main(void)
         cmocka_unit_test(a_refused_connect_is_told_from_the_loop),
         cmocka_unit_test(a_connect_can_be_given_up_before_it_stands),
         cmocka_unit_test(what_was_finished_before_it_stands_is_still_sent),
-        cmocka_unit_test(a_reset_is_told_as_an_error),
+        cmocka_unit_test(a_reset_is_reported_as_an_error),
         cmocka_unit_test(an_answer_reaches_a_peer_that_is_still_sending),
         cmocka_unit_test(connections_beyond_the_cap_wait_until_one_closes),
         cmocka_unit_test(a_refused_connection_is_closed_and_not_counted),
@@ -521,7 +521,7 @@ int main(void)
         cmocka_unit_test(connections_to_an_adopted_socket_wait_for_the_next_listener),
         cmocka_unit_test(loops_that_share_a_socket_accept_each_connection_once),
         cmocka_unit_test(accepting_the_queue_takes_all_that_wait_even_beyond_the_cap),
-        cmocka_unit_test(those_who_are_turned_away_wait_and_those_before_them_come_in),
+        cmocka_unit_test(new_clients_wait_after_turn_away_and_earlier_ones_are_accepted),
         cmocka_unit_test(running_out_of_descriptors_only_delays_accepting),
         cmocka_unit_test(any_refused_allocation_refuses_one_connection_and_leaks_nothing),
     };

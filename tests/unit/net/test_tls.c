@@ -110,7 +110,7 @@ static void much_data_is_echoed_in_small_takes(void **state)
     world_tear_down(&world);
 }
 
-// Records that were read with others wait inside the library, where the socket does not tell of them.
+// Records that were read with others wait inside the library, of which the socket knows nothing.
 static void what_waits_inside_is_offered_after_a_pause(void **state)
 {
     struct tls_world world;

@@ -131,7 +131,7 @@ static void a_stream_that_is_cut_off_has_not_ended(void **state)
 
 // --- untrusted clients --------------------------------------------------------------------------------------
 
-static void what_is_not_tls_is_closed_and_reaches_nobody(void **state)
+static void what_is_not_tls_is_closed_and_not_passed_to_the_owner(void **state)
 {
     static const char *const texts[] = {
         "GET / HTTP/1.1\r\nHost: x\r\n\r\n", "\x16\x03\x01\xff\xff garbage garbage garbage",
@@ -200,7 +200,7 @@ static void the_owners_deadline_ends_a_handshake(void **state)
 
     (void)state;
     world_set_up(&world, server_tls("server", NULL));
-    net_listener_destroy(world.listener); // nobody accepts
+    net_listener_destroy(world.listener); // no accept follows
     world.listener = NULL;
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     assert_int_equal(bind(fd, (struct sockaddr *)&world.address.storage, world.address.len), 0);
@@ -333,7 +333,7 @@ static void files_that_do_not_fit_are_named(void **state)
     }
 }
 
-static void ssl_cert_file_stands_for_the_systems_bundle(void **state)
+static void ssl_cert_file_replaces_the_systems_bundle(void **state)
 {
     const struct net_tls_client_options options = {0};
     struct tls_world world;
@@ -363,7 +363,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(bytes_may_come_one_by_one),
         cmocka_unit_test(a_stream_that_is_cut_off_has_not_ended),
-        cmocka_unit_test(what_is_not_tls_is_closed_and_reaches_nobody),
+        cmocka_unit_test(what_is_not_tls_is_closed_and_not_passed_to_the_owner),
         cmocka_unit_test(a_server_that_does_not_speak_tls_is_told_from_one_that_does),
         cmocka_unit_test(a_handshake_has_a_deadline),
         cmocka_unit_test(the_owners_deadline_ends_a_handshake),
@@ -371,7 +371,7 @@ int main(void)
         cmocka_unit_test(a_listener_may_go_while_handshakes_are_under_way),
         cmocka_unit_test(memory_may_be_refused_at_any_step),
         cmocka_unit_test(files_that_do_not_fit_are_named),
-        cmocka_unit_test(ssl_cert_file_stands_for_the_systems_bundle),
+        cmocka_unit_test(ssl_cert_file_replaces_the_systems_bundle),
     };
     return cmocka_run_group_tests(tests, make_certificates, remove_certificates);
 }

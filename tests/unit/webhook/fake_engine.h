@@ -1,4 +1,4 @@
-// An engine that does as it is told: the linker takes it instead of the real one.
+// A scripted engine: the linker takes it instead of the real one.
 #ifndef TEST_INGRESS_FAKE_ENGINE_H
 #define TEST_INGRESS_FAKE_ENGINE_H
 

@@ -1,4 +1,4 @@
-// A server with an engine that does as it is told, and one client of it.
+// A server with a scripted engine, and one client of it.
 #ifndef TEST_INGRESS_FIXTURE_H
 #define TEST_INGRESS_FIXTURE_H
 

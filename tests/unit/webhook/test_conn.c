@@ -82,7 +82,7 @@ static void the_next_request_waits_for_the_engine(void **state)
     tear_down(&f);
 }
 
-static void a_client_that_leaves_does_not_take_the_engines_memory_along(void **state)
+static void memory_stays_valid_for_the_engine_after_the_client_disconnects(void **state)
 {
     struct fixture f;
     struct linger abort = {.l_onoff = 1, .l_linger = 0};
@@ -243,7 +243,7 @@ int main(void)
         cmocka_unit_test(many_requests_use_one_connection),
         cmocka_unit_test(pipelined_requests_are_answered_in_order),
         cmocka_unit_test(the_next_request_waits_for_the_engine),
-        cmocka_unit_test(a_client_that_leaves_does_not_take_the_engines_memory_along),
+        cmocka_unit_test(memory_stays_valid_for_the_engine_after_the_client_disconnects),
         cmocka_unit_test(a_request_that_is_cut_off_is_not_handed_on),
         cmocka_unit_test(connection_close_and_http_1_0_end_the_connection),
         cmocka_unit_test(a_refusal_without_a_body_to_come_keeps_the_connection),

@@ -151,7 +151,7 @@ static void large_bodies_have_a_share_of_memory_and_small_ones_need_none(void **
         send_bytes(fds[i], request + len - 1, 1);
         expect_answer(fds[i], 202, NULL);
     }
-    send_text(f.fd, request); // their shares are free again, though their connections stand
+    send_text(f.fd, request); // their shares are free again, though their connections are open
     expect_answer(f.fd, 202, NULL);
     for (int i = 0; i < 2; i++)
         close(fds[i]);

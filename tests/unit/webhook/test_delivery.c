@@ -16,7 +16,7 @@
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
-static void a_guid_tells_the_time_of_its_event(void **state)
+static void the_time_of_an_event_is_read_from_its_guid(void **state)
 {
     static const struct {
         const char *guid;
@@ -49,7 +49,7 @@ static void the_ticks_of_a_guid_are_of_100_nanoseconds(void **state)
     assert_int_equal(two - one, 100);
 }
 
-static void what_is_no_version_1_uuid_tells_no_time(void **state)
+static void no_time_is_read_from_other_guids_than_version_1(void **state)
 {
     static const char *const guids[] = {
         "",
@@ -88,7 +88,7 @@ static void what_is_no_version_1_uuid_tells_no_time(void **state)
 #define BODY SLICE("Hello, World!")
 #define DIGITS "757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17"
 
-static void the_documented_example_is_valid_and_leaves_its_digest(void **state)
+static void the_documented_example_is_valid_and_gives_its_digest(void **state)
 {
     const struct slice secrets[] = {SECRET};
     uint8_t digest[SHA256_SIZE] = {0};
@@ -109,7 +109,7 @@ static void digits_of_a_signature_may_be_of_either_case(void **state)
         secrets, 1, digest));
 }
 
-static void any_of_several_secrets_will_do_wherever_it_stands(void **state)
+static void any_of_several_secrets_is_accepted_in_any_place(void **state)
 {
     const struct slice orders[][3] = {{SECRET, SLICE("old"), SLICE("older")},
                                       {SLICE("new"), SECRET, SLICE("older")},
@@ -126,7 +126,7 @@ static void any_of_several_secrets_will_do_wherever_it_stands(void **state)
     }
 }
 
-static void every_other_header_is_refused_and_leaves_no_digest(void **state)
+static void every_other_header_is_refused_without_a_digest(void **state)
 {
     static const char *const headers[] = {
         "",
@@ -279,13 +279,13 @@ static void every_byte_survives_the_form(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_guid_tells_the_time_of_its_event),
+        cmocka_unit_test(the_time_of_an_event_is_read_from_its_guid),
         cmocka_unit_test(the_ticks_of_a_guid_are_of_100_nanoseconds),
-        cmocka_unit_test(what_is_no_version_1_uuid_tells_no_time),
-        cmocka_unit_test(the_documented_example_is_valid_and_leaves_its_digest),
+        cmocka_unit_test(no_time_is_read_from_other_guids_than_version_1),
+        cmocka_unit_test(the_documented_example_is_valid_and_gives_its_digest),
         cmocka_unit_test(digits_of_a_signature_may_be_of_either_case),
-        cmocka_unit_test(any_of_several_secrets_will_do_wherever_it_stands),
-        cmocka_unit_test(every_other_header_is_refused_and_leaves_no_digest),
+        cmocka_unit_test(any_of_several_secrets_is_accepted_in_any_place),
+        cmocka_unit_test(every_other_header_is_refused_without_a_digest),
         cmocka_unit_test(another_body_or_secret_makes_another_signature),
         cmocka_unit_test(a_signature_of_raw_bytes_needs_no_utf8),
         cmocka_unit_test(the_payload_of_a_form_is_decoded),

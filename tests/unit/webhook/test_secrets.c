@@ -76,7 +76,7 @@ static void a_set_that_is_held_outlives_its_replacement(void **state)
     secrets_unref(fresh);
 }
 
-static void refused_memory_leaves_the_old_secrets_in_force(void **state)
+static void refused_memory_does_not_replace_the_old_secrets(void **state)
 {
     struct ingress_secrets *secrets = create();
     struct slice items[] = {SLICE("new")};
@@ -130,7 +130,7 @@ int main(void)
         cmocka_unit_test(there_are_none_at_first),
         cmocka_unit_test(secrets_are_copied),
         cmocka_unit_test(a_set_that_is_held_outlives_its_replacement),
-        cmocka_unit_test(refused_memory_leaves_the_old_secrets_in_force),
+        cmocka_unit_test(refused_memory_does_not_replace_the_old_secrets),
         cmocka_unit_test(readers_never_see_half_a_replacement),
     };
     return cmocka_run_group_tests_name("ingress/secrets", tests, NULL, NULL);

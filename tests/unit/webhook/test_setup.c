@@ -163,7 +163,7 @@ static void what_to_change_is_said_in_the_words_of_githubs_form(void **state)
     }
 }
 
-static void a_ping_that_names_no_events_leaves_what_another_said(void **state)
+static void a_ping_without_events_does_not_replace_those_of_another(void **state)
 {
     struct setup_notes *notes = create();
     const struct github_hook good = {
@@ -190,7 +190,7 @@ int main(void)
         cmocka_unit_test(the_last_path_is_kept_cut_and_without_what_a_terminal_obeys),
         cmocka_unit_test(a_flood_is_news_ever_more_seldom),
         cmocka_unit_test(what_to_change_is_said_in_the_words_of_githubs_form),
-        cmocka_unit_test(a_ping_that_names_no_events_leaves_what_another_said),
+        cmocka_unit_test(a_ping_without_events_does_not_replace_those_of_another),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,4 @@
-// Every answer of the webhook endpoint, over real sockets, with an engine that says what it is told.
+// Every response of the webhook endpoint, over real sockets, with a scripted engine.
 #include "fixture.h"
 
 static void what_the_engine_says_becomes_the_answer(void **state)
@@ -126,7 +126,7 @@ static void json_that_is_nested_too_deeply_is_too_large(void **state)
         f.fd, "workflow_job", JSON_TYPE,
         "[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[");
     expect_answer(f.fd, 413, NULL);
-    send_job(f.fd); // it was read whole: the connection stands
+    send_job(f.fd); // it was read in full: the connection stays open
     expect_answer(f.fd, 202, ACCEPTED);
     tear_down(&f);
 }
@@ -428,7 +428,7 @@ static void without_signatures_every_delivery_counts(void **state)
     expect_answer(f.fd, 202, ACCEPTED);
     digest_md5(SLICE(JOB), body);
     assert_memory_equal(fake.digest + 8, body, 8);
-    // For stores of format version 1 the body's own hash stands in for its HMAC.
+    // For stores of format version 1 the body's own hash replaces its HMAC.
     memcpy(bytes, GUID, sizeof GUID);
     digest_sha256(SLICE(JOB), (uint8_t *)bytes + sizeof GUID);
     digest_sha256((struct slice){.data = bytes, .len = sizeof bytes}, expected);
@@ -458,7 +458,7 @@ static void a_guid_without_a_time_gives_none(void **state)
 
 // --- health ---------------------------------------------------------------------------------------
 
-static void health_and_readiness_are_told_on_the_public_side(void **state)
+static void health_and_readiness_are_served_on_the_public_listener(void **state)
 {
     struct fixture f;
 
@@ -503,7 +503,7 @@ int main(void)
         cmocka_unit_test(secrets_rotate_under_way),
         cmocka_unit_test(without_signatures_every_delivery_counts),
         cmocka_unit_test(a_guid_without_a_time_gives_none),
-        cmocka_unit_test(health_and_readiness_are_told_on_the_public_side),
+        cmocka_unit_test(health_and_readiness_are_served_on_the_public_listener),
     };
     log_configure(LOG_ERROR, LOG_FORMAT_TEXT);
     alarm(60);

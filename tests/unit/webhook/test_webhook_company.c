@@ -134,7 +134,7 @@ static void who_fails_again_and_again_waits_and_who_signs_does_not(void **state)
     tear_down(&f);
 }
 
-static void an_answer_that_was_held_back_comes_in_the_end(void **state)
+static void a_delayed_response_is_sent_in_the_end(void **state)
 {
     struct fixture f;
 
@@ -179,7 +179,7 @@ int main(void)
         cmocka_unit_test(behind_a_trusted_proxy_the_client_counts),
         cmocka_unit_test(what_others_than_trusted_proxies_say_of_the_client_does_not_count),
         cmocka_unit_test(who_fails_again_and_again_waits_and_who_signs_does_not),
-        cmocka_unit_test(an_answer_that_was_held_back_comes_in_the_end),
+        cmocka_unit_test(a_delayed_response_is_sent_in_the_end),
         cmocka_unit_test(who_waits_for_a_late_answer_makes_room),
     };
     log_configure(LOG_ERROR, LOG_FORMAT_TEXT);
