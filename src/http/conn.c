@@ -218,8 +218,8 @@ static void begin_next(struct http_conn *conn)
 }
 
 // Writes the response and, if `owned` is not NULL, its body, which is consumed.
-static enum error_code write_answer(struct http_conn *conn, const struct http_response *answer,
-                                    bool keep_alive, struct buffer *owned)
+static enum error_code write_response(struct http_conn *conn, const struct http_response *response,
+                                      bool keep_alive, struct buffer *owned)
 {
     struct buffer *out = &conn->host->out;
     bool is_head = slice_equals(conn->parser.message.method, SLICE("HEAD"));
@@ -227,9 +227,9 @@ static enum error_code write_answer(struct http_conn *conn, const struct http_re
 
     buffer_clear(out);
     if (owned == NULL)
-        code = http_response_write(answer, timestamp_now(), keep_alive, is_head, out);
+        code = http_response_write(response, timestamp_now(), keep_alive, is_head, out);
     else
-        code = http_response_write_head(answer, timestamp_now(), keep_alive, owned->len, out);
+        code = http_response_write_head(response, timestamp_now(), keep_alive, owned->len, out);
     if (code == ERROR_NONE)
         code = net_connection_write(conn->connection, out->data, out->len);
     if (code == ERROR_NONE && owned != NULL && owned->len > 0 && !is_head) {
@@ -239,10 +239,10 @@ static enum error_code write_answer(struct http_conn *conn, const struct http_re
     return code;
 }
 
-static void send_answer(struct http_conn *conn, const struct http_response *answer, bool keep_alive,
-                        struct buffer *owned)
+static void send_response(struct http_conn *conn, const struct http_response *response,
+                          bool keep_alive, struct buffer *owned)
 {
-    enum error_code code = write_answer(conn, answer, keep_alive, owned);
+    enum error_code code = write_response(conn, response, keep_alive, owned);
 
     // Out of memory, or the client has disconnected: the connection can only be closed.
     if (code != ERROR_NONE)
@@ -253,26 +253,26 @@ static void send_answer(struct http_conn *conn, const struct http_response *answ
         finish_conn(conn);
 }
 
-void http_conn_respond(struct http_conn *conn, const struct http_response *answer)
+void http_conn_respond(struct http_conn *conn, const struct http_response *response)
 {
     if (!conn_is_over(conn))
-        send_answer(conn, answer, can_go_on(conn), NULL);
+        send_response(conn, response, can_go_on(conn), NULL);
 }
 
-void http_conn_respond_owned(struct http_conn *conn, const struct http_response *answer,
+void http_conn_respond_owned(struct http_conn *conn, const struct http_response *response,
                              struct buffer *body)
 {
     if (!conn_is_over(conn))
-        send_answer(conn, answer, can_go_on(conn), body);
+        send_response(conn, response, can_go_on(conn), body);
     buffer_release(body); // if it was not consumed
 }
 
-void http_conn_send_late_answer(struct http_conn *conn)
+void http_conn_send_late_response(struct http_conn *conn)
 {
-    struct http_response answer;
+    struct http_response response;
 
-    http_response_set_error(&answer, conn->late_status, conn->late_message);
-    send_answer(conn, &answer, false, NULL);
+    http_response_set_error(&response, conn->late_status, conn->late_message);
+    send_response(conn, &response, false, NULL);
 }
 
 void http_conn_respond_late(struct http_conn *conn, int status, const char *message,
@@ -286,7 +286,7 @@ void http_conn_respond_late(struct http_conn *conn, int status, const char *mess
     http_parser_reset(&conn->parser);
     give_back_large(conn);
     if (conn->host->is_stopping) {
-        http_conn_send_late_answer(conn);
+        http_conn_send_late_response(conn);
         return;
     }
     http_server_look_again(conn->host);
@@ -295,22 +295,22 @@ void http_conn_respond_late(struct http_conn *conn, int status, const char *mess
 
 static void refuse_request(struct http_conn *conn, int status, const char *message)
 {
-    struct http_response answer;
+    struct http_response response;
 
-    http_response_set_error(&answer, status, message);
+    http_response_set_error(&response, status, message);
     conn->host->service->on_refused(conn, status, message);
-    send_answer(conn, &answer, false, NULL);
+    send_response(conn, &response, false, NULL);
 }
 
 // --- endless responses ----------------------------------------------------------------------------
 
-bool http_conn_begin_stream(struct http_conn *conn, const struct http_response *answer)
+bool http_conn_begin_stream(struct http_conn *conn, const struct http_response *response)
 {
     struct buffer *out = &conn->host->out;
 
     buffer_clear(out);
     enum error_code code =
-        http_response_write_head(answer, timestamp_now(), false, HTTP_LENGTH_UNKNOWN, out);
+        http_response_write_head(response, timestamp_now(), false, HTTP_LENGTH_UNKNOWN, out);
     if (code == ERROR_NONE)
         code = net_connection_write(conn->connection, out->data, out->len);
     if (code != ERROR_NONE) {
@@ -556,7 +556,7 @@ static void on_conn_timeout(void *context)
     if (conn->state == HTTP_CONN_HEAD || conn->state == HTTP_CONN_BODY)
         end_slow_request(conn);
     else if (conn->state == HTTP_CONN_LATE)
-        http_conn_send_late_answer(conn);
+        http_conn_send_late_response(conn);
     else if (conn->state == HTTP_CONN_SENDING)
         give_time_to_read(conn);
 }

@@ -16,6 +16,6 @@ enum eviction_group http_conn_group(const struct http_conn *conn);
 void http_server_look_again(struct http_server *host);
 // Closes its connection at once, even with output unsent. Does nothing if it is closed already.
 void http_conn_close(struct http_conn *conn);
-void http_conn_send_late_answer(struct http_conn *conn);
+void http_conn_send_late_response(struct http_conn *conn);
 
 #endif

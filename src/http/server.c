@@ -365,7 +365,7 @@ static void wind_down_conn(struct http_conn *conn)
     if (conn->state == HTTP_CONN_IDLE || conn->state == HTTP_CONN_SENDING)
         net_connection_set_deadline(conn->connection, conn->host->last_idle);
     else if (conn->state == HTTP_CONN_LATE)
-        http_conn_send_late_answer(conn);
+        http_conn_send_late_response(conn);
 }
 
 void http_server_wind_down(struct http_server *host, duration_ns last_idle)

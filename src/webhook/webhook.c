@@ -10,8 +10,8 @@
 
 // --- GET /health (liveness) and GET /ready (readiness) --------------------------------------------
 
-static void answer_ready(struct engine *engine, struct ingress *ingress,
-                         struct http_response *answer)
+static void set_ready_response(struct engine *engine, struct ingress *ingress,
+                               struct http_response *response)
 {
     struct error error = {.code = ERROR_NONE};
     enum error_code code = engine_ready(engine, &error);
@@ -21,27 +21,27 @@ static void answer_ready(struct engine *engine, struct ingress *ingress,
     const char *export_note = engine_export_note(engine);
 
     if (code == ERROR_NONE && export_note != NULL)
-        http_response_set_ready(answer, export_note);
+        http_response_set_ready(response, export_note);
     else if (code == ERROR_NONE)
-        http_response_set(answer, 200, SLICE("{\"status\":\"ready\"}\n"));
+        http_response_set(response, 200, SLICE("{\"status\":\"ready\"}\n"));
     else
-        http_response_set_unavailable(answer,
+        http_response_set_unavailable(response,
                                       error.code == code ? error.message : error_code_text(code));
 }
 
 bool health_answers(struct engine *engine, struct ingress *ingress, const struct http_head *head,
-                    struct http_response *answer)
+                    struct http_response *response)
 {
     bool is_health = slice_equals(head->path, SLICE("/health"));
 
     if (!is_health && !slice_equals(head->path, SLICE("/ready")))
         return false;
     if (!slice_equals(head->method, SLICE("GET")) && !slice_equals(head->method, SLICE("HEAD")))
-        http_response_set_wrong_method(answer, "GET, HEAD");
+        http_response_set_wrong_method(response, "GET, HEAD");
     else if (is_health)
-        http_response_set(answer, 200, SLICE("{\"status\":\"healthy\"}\n"));
+        http_response_set(response, 200, SLICE("{\"status\":\"healthy\"}\n"));
     else
-        answer_ready(engine, ingress, answer);
+        set_ready_response(engine, ingress, response);
     return true;
 }
 
@@ -61,8 +61,8 @@ struct request {
     struct arena arena;
     struct delivery delivery;
     struct engine_task task;
-    struct net_task answer; // posted by the engine's thread to the loop
-    uint64_t large_bytes;   // taken from body_memory for the decoded delivery
+    struct net_task outcome_task; // posted by the engine's thread to the loop
+    uint64_t large_bytes;         // taken from body_memory for the decoded delivery
 };
 
 static struct webhook *webhook_of(const struct http_conn *conn)
@@ -141,7 +141,7 @@ static struct slice header_for_log(const struct http_head *head, struct slice na
 }
 
 // Never logs the body or the signature.
-static void log_answer(const struct http_conn *conn, int status, const char *reason)
+static void log_response(const struct http_conn *conn, int status, const char *reason)
 {
     const struct http_head *head = &conn->parser.message;
     bool is_suspect = status == 400 || status == 401;
@@ -169,20 +169,20 @@ static void log_answer(const struct http_conn *conn, int status, const char *rea
     log_write(is_suspect ? LOG_WARN : LOG_DEBUG, "request", fields);
 }
 
-static void give_answer(struct http_conn *conn, const struct http_response *answer,
-                        const char *reason)
+static void give_response(struct http_conn *conn, const struct http_response *response,
+                          const char *reason)
 {
-    count_status(&webhook_of(conn)->counters, answer->status);
-    log_answer(conn, answer->status, reason);
-    http_conn_respond(conn, answer);
+    count_status(&webhook_of(conn)->counters, response->status);
+    log_response(conn, response->status, reason);
+    http_conn_respond(conn, response);
 }
 
 static void refuse_with(struct http_conn *conn, int status, const char *message)
 {
-    struct http_response answer;
+    struct http_response response;
 
-    http_response_set_error(&answer, status, message);
-    give_answer(conn, &answer, message);
+    http_response_set_error(&response, status, message);
+    give_response(conn, &response, message);
 }
 
 // --- client addresses -----------------------------------------------------------------------------
@@ -313,7 +313,7 @@ static void refuse_signature(struct http_conn *conn, const struct http_head *hea
         return;
     }
     count_status(&webhook->counters, 401);
-    log_answer(conn, 401, message);
+    log_response(conn, 401, message);
     http_conn_respond_late(conn, 401, "signature missing or wrong, and not for the first time",
                            delay);
 }
@@ -333,17 +333,17 @@ static bool on_webhook_head(struct http_conn *conn, const struct http_head *head
 {
     const struct webhook *webhook = webhook_of(conn);
     struct refusal refusal;
-    struct http_response answer;
+    struct http_response response;
 
-    if (health_answers(webhook->engine, webhook->ingress, head, &answer)) {
-        give_answer(conn, &answer, "health"); // regardless of allow_from: proxies request it
+    if (health_answers(webhook->engine, webhook->ingress, head, &response)) {
+        give_response(conn, &response, "health"); // regardless of allow_from: proxies request it
     } else if (!client_is_allowed(conn, head)) {
         refuse_with(conn, 403, "client address is not in allow-from");
     } else if (!slice_equals(head->path, slice_from_string(webhook->options->webhook_path))) {
         refuse_path(conn, head);
     } else if (!slice_equals(head->method, SLICE("POST"))) {
-        http_response_set_wrong_method(&answer, "POST");
-        give_answer(conn, &answer, "method");
+        http_response_set_wrong_method(&response, "POST");
+        give_response(conn, &response, "method");
     } else if (!delivery_head_is_acceptable(head, webhook->options, &refusal)) {
         refuse_delivery(conn, head, &refusal);
     } else {
@@ -358,26 +358,26 @@ static void give_outcome(struct request *request)
 {
     struct http_conn *conn = request->conn;
     enum ingress_outcome outcome = INGRESS_REFUSED;
-    struct http_response answer;
+    struct http_response response;
 
     switch (request->task.outcome) {
     case ENGINE_ACCEPTED:
         outcome = INGRESS_ACCEPTED;
-        http_response_set(&answer, 202, SLICE("{\"status\":\"accepted\"}\n"));
+        http_response_set(&response, 202, SLICE("{\"status\":\"accepted\"}\n"));
         break;
     case ENGINE_DUPLICATE:
         outcome = INGRESS_DUPLICATE;
-        http_response_set(&answer, 200, SLICE("{\"status\":\"duplicate\"}\n"));
+        http_response_set(&response, 200, SLICE("{\"status\":\"duplicate\"}\n"));
         break;
     case ENGINE_FULL:
-        http_response_set_error(&answer, 503, "no room at present, try again later");
+        http_response_set_error(&response, 503, "no room at present, try again later");
         break;
     case ENGINE_FAILED:
-        http_response_set_error(&answer, 503, "could not be stored, try again later");
+        http_response_set_error(&response, 503, "could not be stored, try again later");
         break;
     }
     count_delivery(conn, &request->delivery.event, outcome);
-    give_answer(conn, &answer, answer.status == 503 ? request->task.error.message : "engine");
+    give_response(conn, &response, response.status == 503 ? request->task.error.message : "engine");
 }
 
 static void clear(struct request *request)
@@ -406,7 +406,7 @@ static bool take_memory(struct request *request)
 }
 
 // In the loop's thread. The client may have disconnected meanwhile.
-static void answer_outcome(void *context)
+static void respond_outcome(void *context)
 {
     struct request *request = context;
     struct http_conn *conn = request->conn;
@@ -421,7 +421,7 @@ static void on_done(struct engine_task *task)
 {
     struct request *request = task->context;
 
-    net_loop_post(request->conn->host->loop, &request->answer);
+    net_loop_post(request->conn->host->loop, &request->outcome_task);
 }
 
 static void submit_event(struct request *request)
@@ -432,8 +432,8 @@ static void submit_event(struct request *request)
     if (!delivery_guid_time(delivery->guid, &occurred_at))
         occurred_at = TIMESTAMP_UNKNOWN;
     // One request per connection at a time: the outcome of the previous one has been received.
-    assert(request->task.state == ENGINE_TASK_IDLE && !request->answer.is_posted);
-    request->answer = (struct net_task){.run = answer_outcome, .context = request};
+    assert(request->task.state == ENGINE_TASK_IDLE && !request->outcome_task.is_posted);
+    request->outcome_task = (struct net_task){.run = respond_outcome, .context = request};
     request->task = (struct engine_task){.type = ENGINE_APPLY_EVENT,
                                          .on_done = on_done,
                                          .context = request,
@@ -472,14 +472,14 @@ static void on_webhook_free(struct http_conn *conn)
     memory_free(request);
 }
 
-static void answer_ignored(struct http_conn *conn, const struct github_event *event,
-                           const char *why)
+static void respond_ignored(struct http_conn *conn, const struct github_event *event,
+                            const char *why)
 {
-    struct http_response answer;
+    struct http_response response;
 
     count_delivery(conn, event, event->is_malformed ? INGRESS_NULL : INGRESS_IGNORED);
-    http_response_set(&answer, 200, SLICE("{\"status\":\"ignored\"}\n"));
-    give_answer(conn, &answer, why);
+    http_response_set(&response, 200, SLICE("{\"status\":\"ignored\"}\n"));
+    give_response(conn, &response, why);
 }
 
 // Logs for each ping whether the webhook is configured correctly.
@@ -509,16 +509,16 @@ static void log_ping(struct webhook *webhook, const struct github_hook *hook)
               fields);
 }
 
-static void answer_ping(struct http_conn *conn, const struct github_event *event)
+static void respond_ping(struct http_conn *conn, const struct github_event *event)
 {
     struct webhook *webhook = webhook_of(conn);
-    struct http_response answer;
+    struct http_response response;
 
     setup_note_ping(webhook->setup, &event->hook, timestamp_now());
     log_ping(webhook, &event->hook);
     count_delivery(conn, event, INGRESS_PONG);
-    http_response_set(&answer, 200, SLICE("{\"status\":\"pong\"}\n"));
-    give_answer(conn, &answer, "ping");
+    http_response_set(&response, 200, SLICE("{\"status\":\"pong\"}\n"));
+    give_response(conn, &response, "ping");
 }
 
 // True: the event was handed to the engine.
@@ -531,15 +531,15 @@ static bool take_event(struct request *request)
     case GITHUB_EVENT_USE_STORE:
         break;
     case GITHUB_EVENT_USE_ANSWER:
-        answer_ping(request->conn, event);
+        respond_ping(request->conn, event);
         return false;
     case GITHUB_EVENT_USE_NONE:
-        answer_ignored(request->conn, event, event->ignored_because);
+        respond_ignored(request->conn, event, event->ignored_because);
         return false;
     }
     if (!ingress_repository_is_wanted(options->repos, options->repo_count,
                                       event->repository.full_name)) {
-        answer_ignored(request->conn, event, "repository not wanted");
+        respond_ignored(request->conn, event, "repository not wanted");
     } else if (!take_memory(request)) {
         refuse_with(request->conn, 503, "too many large bodies at a time, try again later");
     } else {
@@ -575,7 +575,7 @@ static void on_webhook_request(struct http_conn *conn, const struct http_head *h
 static void on_webhook_refused(struct http_conn *conn, int status, const char *reason)
 {
     count_status(&webhook_of(conn)->counters, status);
-    log_answer(conn, status, reason);
+    log_response(conn, status, reason);
 }
 
 const struct http_service webhook_service = {

@@ -198,12 +198,12 @@ void http_server_abort(struct http_server *host);
 void http_server_release(struct http_server *host);
 
 // Does nothing if the client has disconnected.
-void http_conn_respond(struct http_conn *conn, const struct http_response *answer);
+void http_conn_respond(struct http_conn *conn, const struct http_response *response);
 // The same, but takes ownership of the content of `body`, which is empty afterwards.
-void http_conn_respond_owned(struct http_conn *conn, const struct http_response *answer,
+void http_conn_respond_owned(struct http_conn *conn, const struct http_response *response,
                              struct buffer *body);
 // Begins a response that continues until the connection is closed. False: it failed, and the connection is closed.
-bool http_conn_begin_stream(struct http_conn *conn, const struct http_response *answer);
+bool http_conn_begin_stream(struct http_conn *conn, const struct http_response *response);
 // Sends more of it. False, and the connection is closed: the client has disconnected, or more than `most_unsent` bytes
 // are unsent, or the client has read nothing for OUTPUT_DEADLINE.
 bool http_conn_stream(struct http_conn *conn, struct slice bytes, size_t most_unsent);

@@ -67,22 +67,22 @@ struct http_response {
 };
 
 // A fixed body.
-void http_response_set(struct http_response *answer, int status, struct slice body);
+void http_response_set(struct http_response *response, int status, struct slice body);
 // {"error":"<message>"}; the message may contain any bytes.
-void http_response_set_error(struct http_response *answer, int status, const char *message);
+void http_response_set_error(struct http_response *response, int status, const char *message);
 // {"status":"unavailable","reason":"<reason>"} with 503.
-void http_response_set_unavailable(struct http_response *answer, const char *reason);
+void http_response_set_unavailable(struct http_response *response, const char *reason);
 // {"status":"ready","export":"<words>"} with 200.
-void http_response_set_ready(struct http_response *answer, const char *words);
+void http_response_set_ready(struct http_response *response, const char *words);
 // 405 with the allowed methods.
-void http_response_set_wrong_method(struct http_response *answer, const char *allow);
+void http_response_set_wrong_method(struct http_response *response, const char *allow);
 
 // Appends the head of the response, for a body of `body_len` bytes or HTTP_LENGTH_UNKNOWN.
-enum error_code http_response_write_head(const struct http_response *answer, timestamp_ns now,
+enum error_code http_response_write_head(const struct http_response *response, timestamp_ns now,
                                          bool keep_alive, size_t body_len,
                                          struct buffer *out) MUST_CHECK;
 // Appends the whole response. For HEAD it is the head alone, with the Content-Length of GET.
-enum error_code http_response_write(const struct http_response *answer, timestamp_ns now,
+enum error_code http_response_write(const struct http_response *response, timestamp_ns now,
                                     bool keep_alive, bool is_head_request,
                                     struct buffer *out) MUST_CHECK;
 
