@@ -120,15 +120,15 @@ static void give_back_large(struct http_conn *conn)
 
 void http_conn_ref(struct http_conn *conn)
 {
-    conn->holds++;
+    conn->refs++;
 }
 
 void http_conn_unref(struct http_conn *conn)
 {
     struct http_server *host = conn->host;
 
-    assert(conn->holds > 0);
-    if (--conn->holds > 0)
+    assert(conn->refs > 0);
+    if (--conn->refs > 0)
         return;
     give_back_large(conn);
     assert(conn->state == HTTP_CONN_CLOSED && conn->connection == NULL);

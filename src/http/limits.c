@@ -198,16 +198,16 @@ struct place {
     uint64_t count;    // 0: free
 };
 
-struct failures {
+struct auth_failures {
     pthread_mutex_t mutex; // guards all below
     uint64_t seed;
     uint64_t delayed_401;
     struct place places[SETS][PLACES];
 };
 
-enum error_code failures_create(struct failures **out, struct error *error)
+enum error_code auth_failures_create(struct auth_failures **out, struct error *error)
 {
-    struct failures *failures = memory_allocate_array(1, sizeof *failures);
+    struct auth_failures *failures = memory_allocate_array(1, sizeof *failures);
 
     if (failures == NULL)
         return error_set(error, ERROR_MEMORY, "ingress: out of memory");
@@ -219,7 +219,7 @@ enum error_code failures_create(struct failures **out, struct error *error)
     return ERROR_NONE;
 }
 
-void failures_destroy(struct failures *failures)
+void auth_failures_destroy(struct auth_failures *failures)
 {
     if (failures == NULL)
         return;
@@ -241,7 +241,7 @@ static void forgive(struct place *place, timestamp_ns now)
 }
 
 // Its own entry, a free one, or that of the least recently active client of the set.
-static struct place *find_failures(struct failures *failures, const struct net_ip *ip,
+static struct place *find_failures(struct auth_failures *failures, const struct net_ip *ip,
                                    timestamp_ns now)
 {
     struct place *set = failures->places[net_ip_hash(ip, failures->seed) % SETS];
@@ -266,7 +266,8 @@ static duration_ns delay_of(uint64_t count)
     return count <= 4 * FAILURES_FREE ? 2 * NS_PER_SECOND : FAILURES_SLOWEST;
 }
 
-duration_ns failures_note(struct failures *failures, const struct net_ip *ip, timestamp_ns now)
+duration_ns auth_failures_note(struct auth_failures *failures, const struct net_ip *ip,
+                               timestamp_ns now)
 {
     struct net_ip client = net_ip_client(ip);
 
@@ -280,7 +281,7 @@ duration_ns failures_note(struct failures *failures, const struct net_ip *ip, ti
     return delay;
 }
 
-uint64_t failures_delayed(struct failures *failures)
+uint64_t auth_failures_delayed(struct auth_failures *failures)
 {
     pthread_mutex_lock(&failures->mutex);
     uint64_t delayed_401 = failures->delayed_401;

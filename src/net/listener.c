@@ -23,7 +23,7 @@
 // which would wake only one loop, usually the same one. The cost is one failed accept4() per other loop: with 2 and 4
 // threads this uses no more CPU time than one socket per thread.
 #define ACCEPTS_PER_TURN_SHARED 4
-#define REST_TIME NS_PER_SECOND
+#define PAUSE_TIME NS_PER_SECOND
 // Failed handshakes are logged at most once per interval, because unauthenticated clients can cause any number.
 #define HANDSHAKE_REPORT_INTERVAL (10 * NS_PER_SECOND)
 
@@ -33,8 +33,8 @@ struct net_listener {
     bool is_shared; // the socket is another process's: `fd` is a copy
     struct net_address address;
     struct event *readable;
-    struct event *rest; // fires when the pause ends
-    bool is_resting;
+    struct event *pause; // fires when the pause ends
+    bool is_paused;
     bool is_destroyed; // freed when its last connection is
     bool is_accepting; // inside on_readable: not to be freed
     bool is_stuck;     // make_room() closed none
@@ -59,8 +59,8 @@ static void free_listener(struct net_listener *listener)
     assert(listener->connections == 0 && listener->handshakes == 0);
     if (listener->readable != NULL)
         event_free(listener->readable);
-    if (listener->rest != NULL)
-        event_free(listener->rest);
+    if (listener->pause != NULL)
+        event_free(listener->pause);
     if (listener->patience != NULL)
         event_free(listener->patience);
     net_tls_unref(listener->tls);
@@ -77,30 +77,30 @@ static bool has_free_place(const struct net_listener *listener)
 
 static void pause_accepting(struct net_listener *listener)
 {
-    struct timeval wait = timeval_from_duration(REST_TIME);
+    struct timeval wait = timeval_from_duration(PAUSE_TIME);
 
-    listener->is_resting = true;
+    listener->is_paused = true;
     event_del(listener->readable);
-    if (event_add(listener->rest, &wait) != 0)
-        event_active(listener->rest, EV_TIMEOUT, 1);
+    if (event_add(listener->pause, &wait) != 0)
+        event_active(listener->pause, EV_TIMEOUT, 1);
 }
 
 static void accept_again(struct net_listener *listener)
 {
-    if (listener->is_destroyed || listener->is_resting || !has_free_place(listener) ||
+    if (listener->is_destroyed || listener->is_paused || !has_free_place(listener) ||
         event_pending(listener->readable, EV_READ, NULL))
         return;
     if (event_add(listener->readable, NULL) != 0)
         pause_accepting(listener);
 }
 
-static void on_rested(evutil_socket_t fd, short what, void *context)
+static void on_pause_end(evutil_socket_t fd, short what, void *context)
 {
     struct net_listener *listener = context;
 
     (void)fd;
     (void)what;
-    listener->is_resting = false;
+    listener->is_paused = false;
     accept_again(listener);
 }
 
@@ -224,7 +224,7 @@ static void log_refusal(struct net_listener *listener, const struct error *error
         log_warn("connection refused", LOG_REASON(error), LOG_INT("suppressed", suppressed));
 }
 
-static void log_rest(struct net_listener *listener, int number)
+static void log_pause(struct net_listener *listener, int number)
 {
     uint64_t suppressed;
 
@@ -233,7 +233,7 @@ static void log_rest(struct net_listener *listener, int number)
                  LOG_INT("connections", listener->connections), LOG_INT("suppressed", suppressed));
 }
 
-static void welcome(struct net_listener *listener, int fd, const struct net_address *peer)
+static void accept_connection(struct net_listener *listener, int fd, const struct net_address *peer)
 {
     const struct net_handler *handler = NULL;
     struct net_connection *connection;
@@ -293,7 +293,7 @@ static void run_short(struct net_listener *listener, int number)
 {
     bool is_short_of_descriptors = number == EMFILE || number == ENFILE;
 
-    log_rest(listener, number);
+    log_pause(listener, number);
     if (!is_short_of_descriptors || listener->handler->make_room == NULL ||
         !listener->handler->make_room(listener->context))
         pause_accepting(listener);
@@ -307,7 +307,7 @@ static bool accept_one(struct net_listener *listener)
                      SOCK_NONBLOCK | SOCK_CLOEXEC);
 
     if (fd >= 0) {
-        welcome(listener, fd, &peer);
+        accept_connection(listener, fd, &peer);
         return true;
     }
     if (is_of_one_connection(errno))
@@ -447,9 +447,9 @@ static enum error_code arm(struct net_listener *listener, struct error *error)
 
     listener->readable =
         event_new(base, listener->fd, EV_READ | EV_PERSIST, on_connection, listener);
-    listener->rest = evtimer_new(base, on_rested, listener);
+    listener->pause = evtimer_new(base, on_pause_end, listener);
     listener->patience = evtimer_new(base, on_impatient, listener);
-    if (listener->readable == NULL || listener->rest == NULL || listener->patience == NULL ||
+    if (listener->readable == NULL || listener->pause == NULL || listener->patience == NULL ||
         event_add(listener->readable, NULL) != 0)
         return error_set(error, ERROR_MEMORY, "listener: out of memory");
     return ERROR_NONE;
@@ -558,7 +558,7 @@ void net_listener_destroy(struct net_listener *listener)
         return;
     listener->is_destroyed = true;
     event_del(listener->readable);
-    event_del(listener->rest);
+    event_del(listener->pause);
     event_del(listener->patience);
     close(listener->fd);
     listener->fd = -1;

@@ -307,7 +307,7 @@ static void refuse_signature(struct http_conn *conn, const struct http_head *hea
 
     note_signature(conn, head);
     if (find_client(conn, head, &client))
-        delay = failures_note(webhook->failures, &client, timestamp_monotonic());
+        delay = auth_failures_note(webhook->failures, &client, timestamp_monotonic());
     if (delay == 0) {
         refuse_with(conn, 401, message);
         return;

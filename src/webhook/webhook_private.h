@@ -24,7 +24,7 @@ struct webhook {
     struct engine *engine;
     struct ingress *ingress;
     const struct ingress_options *options;
-    struct failures *failures; // shared by all threads, like the next
+    struct auth_failures *failures; // shared by all threads, like the next
     struct setup_notes *setup;
     // Limits of log lines that unauthenticated clients can cause: signatures, other paths, the rest; and of pings.
     struct log_limit signature_lines, path_lines, malformed_lines, ping_lines;

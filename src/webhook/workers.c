@@ -55,7 +55,7 @@ struct ingress {
     struct ingress_options options;
     struct net_address address;       // with the real port
     struct address_counts *addresses; // owned; NULL: no cap
-    struct failures *failures;        // owned
+    struct auth_failures *failures;   // owned
     struct setup_notes *setup;        // owned
     struct body_memory body_memory;
     duration_ns grace; // set before the end is posted, like the next two
@@ -370,7 +370,7 @@ enum error_code ingress_start(struct engine *engine, const struct ingress_option
     ingress->body_memory.most = options->payload_memory_bytes;
     enum error_code code = set_up_addresses(ingress, error);
     if (code == ERROR_NONE)
-        code = failures_create(&ingress->failures, error);
+        code = auth_failures_create(&ingress->failures, error);
     if (code == ERROR_NONE)
         code = setup_notes_create(&ingress->setup, error);
     // All workers listen before any runs: a failure here has served no request.
@@ -466,7 +466,7 @@ void ingress_destroy(struct ingress *ingress)
         net_loop_destroy(worker->loop);
     }
     address_counts_destroy(ingress->addresses); // in use until all connections are freed
-    failures_destroy(ingress->failures);
+    auth_failures_destroy(ingress->failures);
     setup_notes_destroy(ingress->setup);
     memory_free(ingress);
 }
@@ -491,7 +491,7 @@ void ingress_read_counters(struct ingress *ingress, struct ingress_counters *cou
     *counters = (struct ingress_counters){0};
     if (ingress->addresses != NULL)
         counters->rejected_per_address = address_counts_refusals(ingress->addresses);
-    counters->delayed_401 = failures_delayed(ingress->failures);
+    counters->delayed_401 = auth_failures_delayed(ingress->failures);
     for (size_t i = 0; i < ingress->worker_count; i++) {
         add_sums(&ingress->workers[i].webhook.counters.sums, counters);
         counters->connections += atomic_load(&ingress->workers[i].host.connections);

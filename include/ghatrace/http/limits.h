@@ -51,16 +51,18 @@ uint64_t address_counts_refusals(struct address_counts *counts);
 #define FAILURES_DRAIN (3 * NS_PER_SECOND)   // one failure is forgiven in this time
 #define FAILURES_SLOWEST (5 * NS_PER_SECOND) // GitHub itself waits for 10 s
 
-struct failures;
+struct auth_failures;
 
-enum error_code failures_create(struct failures **failures, struct error *error) MUST_CHECK;
-void failures_destroy(struct failures *failures);
+enum error_code auth_failures_create(struct auth_failures **failures,
+                                     struct error *error) MUST_CHECK;
+void auth_failures_destroy(struct auth_failures *failures);
 
 // Counts a failed signature at `now` (monotonic clock); IPv6 clients are counted per /64. Returns how long to delay
 // the response: 0 at first, then 1 s, 2 s and FAILURES_SLOWEST as failures continue. From any thread.
-duration_ns failures_note(struct failures *failures, const struct net_ip *ip, timestamp_ns now);
+duration_ns auth_failures_note(struct auth_failures *failures, const struct net_ip *ip,
+                               timestamp_ns now);
 // Number of delayed responses.
-uint64_t failures_delayed(struct failures *failures);
+uint64_t auth_failures_delayed(struct auth_failures *failures);
 
 // --- the client address behind trusted proxies. Pure ----------------------------------------------
 

@@ -172,7 +172,7 @@ struct http_conn {
     uint64_t large_bytes;           // taken from body_memory for this connection's body
     int late_status;                // the delayed response
     const char *late_message;
-    size_t holds; // reference count: the connection, and other users of this memory
+    size_t refs; // the connection, and other users of this memory
     struct http_parser parser;
     void *request; // owned by the service, kept between requests
 };

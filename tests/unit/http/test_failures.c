@@ -11,24 +11,24 @@
 
 #define START (1000 * NS_PER_SECOND)
 
-static struct failures *create(void)
+static struct auth_failures *create(void)
 {
-    struct failures *failures;
+    struct auth_failures *failures;
     struct error error;
 
-    assert_int_equal(failures_create(&failures, &error), ERROR_NONE);
+    assert_int_equal(auth_failures_create(&failures, &error), ERROR_NONE);
     return failures;
 }
 
-static duration_ns note(struct failures *failures, const char *text, timestamp_ns now)
+static duration_ns note(struct auth_failures *failures, const char *text, timestamp_ns now)
 {
     struct net_ip ip;
 
     assert_true(net_ip_parse(slice_from_string(text), &ip));
-    return failures_note(failures, &ip, now);
+    return auth_failures_note(failures, &ip, now);
 }
 
-static duration_ns note_many(struct failures *failures, const char *text, int count,
+static duration_ns note_many(struct auth_failures *failures, const char *text, int count,
                              timestamp_ns now)
 {
     duration_ns delay = 0;
@@ -40,31 +40,31 @@ static duration_ns note_many(struct failures *failures, const char *text, int co
 
 static void the_first_failures_are_answered_at_once(void **state)
 {
-    struct failures *failures = create();
+    struct auth_failures *failures = create();
 
     (void)state;
     assert_int_equal(note_many(failures, "192.0.2.1", FAILURES_FREE, START), 0);
-    assert_int_equal(failures_delayed(failures), 0);
+    assert_int_equal(auth_failures_delayed(failures), 0);
     assert_int_equal(note(failures, "192.0.2.1", START), NS_PER_SECOND);
-    assert_int_equal(failures_delayed(failures), 1);
+    assert_int_equal(auth_failures_delayed(failures), 1);
     assert_int_equal(note(failures, "192.0.2.2", START), 0);
-    failures_destroy(failures);
+    auth_failures_destroy(failures);
 }
 
 static void who_goes_on_waits_longer_but_not_for_ever(void **state)
 {
-    struct failures *failures = create();
+    struct auth_failures *failures = create();
 
     (void)state;
     assert_int_equal(note_many(failures, "192.0.2.1", 2 * FAILURES_FREE + 1, START),
                      2 * NS_PER_SECOND);
     assert_int_equal(note_many(failures, "192.0.2.1", 100000, START), FAILURES_SLOWEST);
-    failures_destroy(failures);
+    auth_failures_destroy(failures);
 }
 
 static void failures_are_forgiven_in_time(void **state)
 {
-    struct failures *failures = create();
+    struct auth_failures *failures = create();
     timestamp_ns now = START;
 
     (void)state;
@@ -78,12 +78,12 @@ static void failures_are_forgiven_in_time(void **state)
         now += FAILURES_DRAIN;
         assert_int_equal(note(failures, "192.0.2.1", now), 0);
     }
-    failures_destroy(failures);
+    auth_failures_destroy(failures);
 }
 
 static void one_subscriber_of_ipv6_is_one_client(void **state)
 {
-    struct failures *failures = create();
+    struct auth_failures *failures = create();
     char text[64];
 
     (void)state;
@@ -93,12 +93,12 @@ static void one_subscriber_of_ipv6_is_one_client(void **state)
     }
     assert_true(note(failures, "2001:db8:0:1:ffff::1", START) > 0);
     assert_int_equal(note(failures, "2001:db8:0:2::1", START), 0);
-    failures_destroy(failures);
+    auth_failures_destroy(failures);
 }
 
 static void a_flood_from_everywhere_takes_no_more_room(void **state)
 {
-    struct failures *failures = create();
+    struct auth_failures *failures = create();
     char text[64];
 
     (void)state;
@@ -108,7 +108,7 @@ static void a_flood_from_everywhere_takes_no_more_room(void **state)
     }
     // Whoever comes now has a place, and is counted.
     assert_true(note_many(failures, "192.0.2.1", FAILURES_FREE + 1, START + 200000) > 0);
-    failures_destroy(failures);
+    auth_failures_destroy(failures);
 }
 
 int main(void)
