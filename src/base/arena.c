@@ -1,6 +1,7 @@
 // Bump allocation in blocks that are freed together.
 #include "ghatrace/base/arena.h"
 
+#include <assert.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -92,6 +93,7 @@ void arena_lift_limit(struct arena *arena)
 
 static struct arena_block *add_arena_block(struct arena *arena, size_t size)
 {
+    assert(arena->head == NULL || arena->head->used <= arena->head->size);
     if (size > SIZE_MAX - sizeof(struct arena_block))
         return NULL;
     if (arena->limit > 0 && (arena->held > arena->limit || size > arena->limit - arena->held)) {

@@ -1,6 +1,7 @@
 // A growable byte buffer with a maximum size.
 #include "ghatrace/base/buffer.h"
 
+#include <assert.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -45,6 +46,7 @@ static bool grow_to(struct buffer *buffer, size_t needed)
 {
     if (needed <= buffer->capacity)
         return true;
+    assert(buffer->len <= buffer->capacity);
     size_t capacity = next_capacity(buffer, needed);
     char *data = memory_resize(buffer->data, capacity);
     if (data == NULL)

@@ -1,6 +1,7 @@
 // Logging: rate limits, the writer thread, formatting.
 #include "ghatrace/base/log.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <poll.h>
@@ -58,6 +59,7 @@ static struct {
 
 static void copy_in(const void *bytes, size_t len)
 {
+    assert(len <= RING_BYTES - queue.len);
     size_t at = (queue.first + queue.len) % RING_BYTES;
     size_t whole = len < RING_BYTES - at ? len : RING_BYTES - at;
     memcpy(queue.ring + at, bytes, whole);
@@ -67,6 +69,7 @@ static void copy_in(const void *bytes, size_t len)
 
 static void copy_out(void *bytes, size_t len)
 {
+    assert(len <= queue.len);
     size_t whole = len < RING_BYTES - queue.first ? len : RING_BYTES - queue.first;
     memcpy(bytes, queue.ring + queue.first, whole);
     memcpy((char *)bytes + whole, queue.ring, len - whole);

@@ -570,7 +570,9 @@ static void on_conn_closed(void *context, enum net_close_reason reason, const st
     if (conn->state != HTTP_CONN_CLOSED)
         http_conn_move(conn, HTTP_CONN_CLOSED);
     conn->connection = NULL;
-    atomic_fetch_sub(&conn->host->connections, 1);
+    size_t before = atomic_fetch_sub(&conn->host->connections, 1);
+    assert(before > 0);
+    (void)before;
     if (conn->host->addresses != NULL)
         address_counts_give_back(conn->host->addresses, conn->place);
     http_conn_unref(conn);

@@ -1,6 +1,8 @@
 // Messages, as they arrive: grammar, fields, start line, body, and the incremental parser (RFC 9110, RFC 9112).
 #include "ghatrace/http/parse.h"
 
+#include <assert.h>
+
 #include "ghatrace/base/error.h"
 #include "grammar.h"
 
@@ -42,6 +44,7 @@ static inline size_t input_left(const struct parser_input *input)
 // `why` is static text.
 static enum http_progress refuse_message(struct http_parser *parser, int status, const char *why)
 {
+    assert(status >= 400 && parser->state != STATE_DONE);
     parser->state = STATE_REFUSED;
     parser->refusal_status = status;
     parser->refusal = why;
@@ -568,6 +571,7 @@ static enum http_progress append_body(struct http_parser *parser, struct parser_
 {
     enum error_code code = reserve_first(parser);
 
+    assert(len <= input_left(input));
     if (code == ERROR_NONE)
         code = buffer_append(&parser->body, input->next, len);
     if (code == ERROR_TOO_LARGE)
@@ -966,6 +970,7 @@ enum http_progress http_parser_feed(struct http_parser *parser, const char *data
         state = parser->state;
         progress = take_step(parser, &input);
     } while (progress == HTTP_NEED_MORE && parser->state != state);
+    assert(input.next >= start && input.next <= input.end);
     *consumed = (size_t)(input.next - start);
     return progress;
 }

@@ -1,6 +1,7 @@
 // Writes JSON.
 #include "ghatrace/json/write.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -203,10 +204,13 @@ static void open_with(struct json_out *json, const char *name, struct slice brac
     begin_value(json, name);
     put_json_text(json, bracket);
     json->needs_comma = false;
+    json->depth++;
 }
 
 static void close_with(struct json_out *json, struct slice bracket)
 {
+    assert(json->depth > 0);
+    json->depth--;
     put_json_text(json, bracket);
     json->needs_comma = true;
 }

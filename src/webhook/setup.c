@@ -2,6 +2,7 @@
 #include "setup_private.h"
 
 #include <arpa/inet.h>
+#include <assert.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
@@ -81,6 +82,7 @@ static void note_address(struct ingress_refused *refused, const struct net_ip *c
                 sizeof refused->addresses - sizeof refused->addresses[0]);
         refused->address_count--;
     }
+    assert(refused->address_count < INGRESS_SETUP_ADDRESSES);
     memcpy(refused->addresses[refused->address_count++], text, sizeof text);
 }
 

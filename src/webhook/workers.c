@@ -9,6 +9,7 @@
 //                    - the queue of an own socket is accepted, and new SYNs are dropped. The socket stays open to the
 //                      end: clients whose SYN is dropped retry after a second, when the next process may listen;
 //                      clients whose connection is refused would not.
+#include <assert.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -80,9 +81,16 @@ static void *run_worker(void *context)
     return NULL;
 }
 
-static void let_nobody_in(struct worker *worker)
+// Its states follow in the order of the enumeration; the grace's end may skip one, or come when it is in the last.
+static void move_worker(struct worker *worker, enum worker_state to)
 {
-    worker->state = WORKER_LAST;
+    assert(to > worker->state || to == WORKER_LAST);
+    worker->state = to;
+}
+
+static void stop_accepting(struct worker *worker)
+{
+    move_worker(worker, WORKER_LAST);
     if (worker->ingress->options.listen_socket > 0) {
         worker->queue_is_over = true;
         net_timer_set(worker->step, LAST_CLOSE);
@@ -121,7 +129,7 @@ static void on_step(void *context)
     case WORKER_WINDING_DOWN:
         worker->idle_is_over = true;
         if (worker->may_close)
-            let_nobody_in(worker);
+            stop_accepting(worker);
         break;
     case WORKER_LAST:
         take_last_step(worker);
@@ -133,7 +141,7 @@ static void wind_down_worker(void *context)
 {
     struct worker *worker = context;
 
-    worker->state = WORKER_WINDING_DOWN;
+    move_worker(worker, WORKER_WINDING_DOWN);
     net_timer_set(worker->step, LAST_IDLE);
     http_server_wind_down(&worker->host, LAST_IDLE);
 }
@@ -170,7 +178,7 @@ static void on_grace_over(void *context)
     struct worker *worker = context;
 
     net_timer_cancel(worker->step);
-    worker->state = WORKER_LAST;
+    move_worker(worker, WORKER_LAST);
     worker->queue_is_over = true;
     if (worker->host.listener != NULL)
         http_server_stop(&worker->host);

@@ -42,6 +42,7 @@ void json_write_double(struct json_writer *writer, double value);
 struct json_out {
     struct json_writer writer;
     bool needs_comma;
+    unsigned depth; // objects and arrays not closed yet
 };
 
 void json_out_init(struct json_out *json, struct buffer *out);
