@@ -284,8 +284,8 @@ static enum error_code index_deadline(const struct engine_work *work,
     return code;
 }
 
-static enum error_code list_run(struct engine_work *work, struct work_run *run, bool is_open,
-                                struct error *error)
+static enum error_code list_open_run(struct engine_work *work, struct work_run *run, bool is_open,
+                                     struct error *error)
 {
     const struct stored_run listed = {run->state.run_id, run->state.run_attempt, run->key.trace};
     if (is_open == run->is_listed)
@@ -351,7 +351,7 @@ static enum error_code note_run(struct engine_work *work, struct store_transacti
 enum error_code work_save_run(struct engine_work *work, struct store_transaction *transaction,
                               struct work_run *run, struct error *error)
 {
-    enum error_code code = list_run(work, run, run->state.phase == RUN_OPEN, error);
+    enum error_code code = list_open_run(work, run, run->state.phase == RUN_OPEN, error);
     if (code == ERROR_NONE && is_note(&run->state))
         return note_run(work, transaction, run, error);
     timestamp_ns wanted = lifecycle_run_deadline(&work->policy, &run->state);
@@ -371,7 +371,8 @@ enum error_code work_save_run(struct engine_work *work, struct store_transaction
     return put_state(work, transaction, &run->key, &run->is_stored, error);
 }
 
-static enum error_code move_job(struct engine_work *work, struct work_job *job, struct error *error)
+static enum error_code move_job_to_its_pool(struct engine_work *work, struct work_job *job,
+                                            struct error *error)
 {
     struct pool_place place;
     enum error_code code = place_job(work, &job->state, &place, error);
@@ -411,7 +412,7 @@ enum error_code work_save_job(struct engine_work *work, struct store_transaction
                               const struct run_state *run, struct work_job *job,
                               struct error *error)
 {
-    enum error_code code = move_job(work, job, error);
+    enum error_code code = move_job_to_its_pool(work, job, error);
     if (code == ERROR_NONE && needs_only_note(transaction, &job->state))
         return note_job(work, transaction, job, error);
     timestamp_ns wanted = lifecycle_job_deadline(&work->policy, run, &job->state);
@@ -435,7 +436,7 @@ enum error_code work_save_job(struct engine_work *work, struct store_transaction
 enum error_code work_forget_run(struct engine_work *work, struct store_transaction *transaction,
                                 struct work_run *run, struct error *error)
 {
-    enum error_code code = list_run(work, run, false, error);
+    enum error_code code = list_open_run(work, run, false, error);
     if (code == ERROR_NONE)
         code = note_old_run(work, transaction, run, error);
     return code == ERROR_NONE ? store_delete_span(transaction, &run->key, error) : code;
@@ -695,8 +696,9 @@ static enum error_code remember(const struct engine_work *work,
 }
 
 // The upkeep sheds notes long before the store is full, but a single batch may fill a small store.
-static enum error_code make_room(struct engine_work *work, struct store_transaction *transaction,
-                                 struct error *error)
+static enum error_code make_room_for_delivery(struct engine_work *work,
+                                              struct store_transaction *transaction,
+                                              struct error *error)
 {
     bool is_short;
     uint64_t before = work->counted.shed;
@@ -715,7 +717,7 @@ static enum error_code apply_delivery(struct engine_work *work,
                                       struct engine_task *task, struct error *error)
 {
     bool is_duplicate = false;
-    enum error_code code = make_room(work, transaction, error);
+    enum error_code code = make_room_for_delivery(work, transaction, error);
     if (code == ERROR_FULL) {
         // Nothing was written for this task yet, so the other tasks of the batch, which may free space, continue.
         work->is_full = true;

@@ -201,9 +201,9 @@ enum error_code work_keep_only_notes(struct engine_work *work,
 }
 
 // Jobs whose states were damaged never closed. Counted where a run would otherwise be kept because of them.
-static enum error_code count_open_jobs(struct engine_work *work,
-                                       struct store_transaction *transaction, struct work_run *run,
-                                       struct error *error)
+static enum error_code count_jobs_still_open(struct engine_work *work,
+                                             struct store_transaction *transaction,
+                                             struct work_run *run, struct error *error)
 {
     struct store_key key = {.trace = run->key.trace};
     run->state.open_jobs = 0;
@@ -239,7 +239,7 @@ static enum error_code expire_run(struct engine_work *work, struct store_transac
     if (code == ERROR_NONE && output.sweep_jobs)
         code = sweep_jobs(work, transaction, run, now, error);
     else if (code == ERROR_NONE && output.run_changed && output.finished_count == 0)
-        code = count_open_jobs(work, transaction, run, error);
+        code = count_jobs_still_open(work, transaction, run, error);
     if (code == ERROR_NONE)
         code = work_save_run(work, transaction, run, error);
     return code;

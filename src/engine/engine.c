@@ -233,7 +233,8 @@ static void refuse_task(struct engine *engine, struct engine_task *task, enum er
     atomic_fetch_add(&engine->counters.sums.failures, 1);
 }
 
-static void note_trouble(struct engine *engine, enum error_code code, const struct error *error)
+static void note_failed_commit(struct engine *engine, enum error_code code,
+                               const struct error *error)
 {
     bool is_new = engine->trouble.code == ERROR_NONE;
     pthread_mutex_lock(&engine->mutex);
@@ -262,7 +263,7 @@ static void note_recovery(struct engine *engine)
 static void note_commit(struct engine *engine, const struct error *error)
 {
     if (engine->work.is_full)
-        note_trouble(engine, ERROR_FULL, error);
+        note_failed_commit(engine, ERROR_FULL, error);
     else
         note_recovery(engine);
 }
@@ -287,7 +288,7 @@ static void commit_one_by_one(struct engine *engine, const struct engine_tasks *
             error.code = code;
             refusal = error;
             refuse_task(engine, task, code, &error);
-            note_trouble(engine, code, &error);
+            note_failed_commit(engine, code, &error);
         } else {
             note_commit(engine, &error);
         }
@@ -309,7 +310,7 @@ static void run_batch(struct engine *engine, struct engine_tasks *tasks, timesta
     if (code == ERROR_NONE) {
         note_commit(engine, &error);
     } else {
-        note_trouble(engine, code, &error);
+        note_failed_commit(engine, code, &error);
         // Deleting expired data may free the space that was missing.
         if (commit_batch(engine, NULL, 0, true, now, &error) != ERROR_NONE)
             log_debug("upkeep failed", LOG_REASON(&error));
@@ -340,7 +341,7 @@ timestamp_ns engine_next_deadline(struct engine *engine)
 
 // --- the thread --------------------------------------------------------------------------------------------
 
-static timestamp_ns read_clock(const struct engine *engine)
+static timestamp_ns read_wall_clock(const struct engine *engine)
 {
     return engine->options.now != NULL ? engine->options.now() : timestamp_now();
 }
@@ -377,7 +378,7 @@ static duration_ns next_sleep(const struct engine *engine, timestamp_ns now)
 // Waits for tasks or for the next deadline. The mutex is held.
 static void wait_for_work(struct engine *engine)
 {
-    timestamp_ns wake = timestamp_monotonic() + next_sleep(engine, read_clock(engine));
+    timestamp_ns wake = timestamp_monotonic() + next_sleep(engine, read_wall_clock(engine));
     struct timespec until = {.tv_sec = (time_t)(wake / NS_PER_SECOND),
                              .tv_nsec = (long)(wake % NS_PER_SECOND)};
     int code = 0;
@@ -439,7 +440,7 @@ static void *run_thread(void *context)
         pthread_mutex_unlock(&engine->mutex);
         if (is_stopping)
             break;
-        timestamp_ns now = read_clock(engine);
+        timestamp_ns now = read_wall_clock(engine);
         timestamp_ns steady = timestamp_monotonic();
         atomic_store(&engine->busy_since, steady);
         watch_clock(engine, now, steady);

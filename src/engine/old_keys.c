@@ -43,8 +43,8 @@ static void give_job_to(struct work_job *job, struct slice server)
 
 // --- moving ----------------------------------------------------------------------------------------------------
 
-static enum error_code move_run(struct engine_work *work, struct store_transaction *transaction,
-                                struct work_run *run, struct error *error)
+static enum error_code move_old_run(struct engine_work *work, struct store_transaction *transaction,
+                                    struct work_run *run, struct error *error)
 {
     enum error_code code = servers_note(work->stats, run->state.server, error);
     if (code == ERROR_NONE && run->state.deadline != TIMESTAMP_UNKNOWN)
@@ -61,9 +61,9 @@ static enum error_code move_run(struct engine_work *work, struct store_transacti
     return code == ERROR_NONE ? work_save_run(work, transaction, run, error) : code;
 }
 
-static enum error_code move_job(struct engine_work *work, struct store_transaction *transaction,
-                                const struct run_state *run, struct work_job *job,
-                                struct error *error)
+static enum error_code move_old_job(struct engine_work *work, struct store_transaction *transaction,
+                                    const struct run_state *run, struct work_job *job,
+                                    struct error *error)
 {
     enum error_code code = servers_note(work->stats, job->state.server, error);
     if (code == ERROR_NONE)
@@ -76,9 +76,10 @@ static enum error_code move_job(struct engine_work *work, struct store_transacti
 }
 
 // Moves the jobs of `run` that are stored under this trace, and the notes, which do not name their server.
-static enum error_code move_jobs(struct engine_work *work, struct store_transaction *transaction,
-                                 const struct trace_id *trace, const struct run_state *run,
-                                 struct error *error)
+static enum error_code move_old_jobs(struct engine_work *work,
+                                     struct store_transaction *transaction,
+                                     const struct trace_id *trace, const struct run_state *run,
+                                     struct error *error)
 {
     struct store_key key = {.trace = *trace};
     for (;; store_key_increment(&key)) {
@@ -96,7 +97,7 @@ static enum error_code move_jobs(struct engine_work *work, struct store_transact
         if (code == ERROR_NONE && job.state.is_of_any_server)
             give_job_to(&job, run->server);
         if (code == ERROR_NONE && slice_equals(job.state.server, run->server))
-            code = move_job(work, transaction, run, &job, error);
+            code = move_old_job(work, transaction, run, &job, error);
         if (code != ERROR_NONE && code != ERROR_CORRUPT) // set aside by the caller that needs it
             return code;
     }
@@ -106,8 +107,8 @@ enum error_code work_move_run(struct engine_work *work, struct store_transaction
                               struct work_run *run, struct error *error)
 {
     struct trace_id trace = run->key.trace;
-    enum error_code code = move_jobs(work, transaction, &trace, &run->state, error);
-    return code == ERROR_NONE ? move_run(work, transaction, run, error) : code;
+    enum error_code code = move_old_jobs(work, transaction, &trace, &run->state, error);
+    return code == ERROR_NONE ? move_old_run(work, transaction, run, error) : code;
 }
 
 // --- lookup ----------------------------------------------------------------------------------------------------
@@ -192,7 +193,7 @@ enum error_code work_find_old_job(struct engine_work *work, struct store_transac
     bool is_ours = job->is_stored &&
                    (job->state.is_of_any_server || slice_equals(job->state.server, name->server));
     if (code == ERROR_NONE && job->is_stored && job->state.server.len > 0)
-        code = move_job(work, transaction, is_ours ? &run->state : &unknown, job, error);
+        code = move_old_job(work, transaction, is_ours ? &run->state : &unknown, job, error);
     if (!is_ours) {
         bool is_taken = job->is_stored && !is_usual;
         *job = own;
@@ -215,6 +216,6 @@ enum error_code work_move_job(struct engine_work *work, struct store_transaction
         code = work_load_job_state(work, transaction, &run, &left, error);
     left.state.deadline = TIMESTAMP_UNKNOWN;
     return code == ERROR_NONE && left.is_stored
-               ? move_job(work, transaction, &run.state, &left, error)
+               ? move_old_job(work, transaction, &run.state, &left, error)
                : code;
 }

@@ -18,7 +18,7 @@ struct decoder {
     struct error *error;
 };
 
-static enum error_code fail_corrupt(struct decoder *decoder, const char *what)
+static enum error_code fail_corrupt_record(struct decoder *decoder, const char *what)
 {
     return error_set(decoder->error, ERROR_CORRUPT, "decode OTLP record: %s", what);
 }
@@ -66,7 +66,7 @@ static enum error_code read_strings(struct decoder *decoder, struct slice array,
 {
     int64_t count = count_fields(array, ARRAY_VALUES);
     if (count < 0)
-        return fail_corrupt(decoder, "array value");
+        return fail_corrupt_record(decoder, "array value");
     struct slice *items = arena_allocate_array(decoder->arena, (size_t)count, sizeof(*items));
     if (items == NULL)
         return fail_memory(decoder);
@@ -81,7 +81,7 @@ static enum error_code read_strings(struct decoder *decoder, struct slice array,
         if (!is_bytes(&field, ARRAY_VALUES))
             continue;
         if (!read_string_value(field.bytes, &items[attribute->strings.count]))
-            return fail_corrupt(decoder, "array value of something else than strings");
+            return fail_corrupt_record(decoder, "array value of something else than strings");
         attribute->strings.count++;
     }
     return ERROR_NONE;
@@ -112,7 +112,7 @@ static enum error_code read_value(struct decoder *decoder, struct slice value,
             *has_value = false;
         }
     }
-    return reader.is_corrupt ? fail_corrupt(decoder, "attribute value") : code;
+    return reader.is_corrupt ? fail_corrupt_record(decoder, "attribute value") : code;
 }
 
 // The model's keys are NUL-terminated, so keys are the only strings that are copied.
@@ -128,8 +128,8 @@ static enum error_code copy_key(struct decoder *decoder, struct slice key, const
     return ERROR_NONE;
 }
 
-static enum error_code read_attribute(struct decoder *decoder, struct slice pair,
-                                      struct attribute *attribute, bool *has_value)
+static enum error_code read_record_attribute(struct decoder *decoder, struct slice pair,
+                                             struct attribute *attribute, bool *has_value)
 {
     struct wire_reader reader;
     struct wire_field field;
@@ -144,7 +144,7 @@ static enum error_code read_attribute(struct decoder *decoder, struct slice pair
             code = read_value(decoder, field.bytes, attribute, has_value);
     }
     if (reader.is_corrupt)
-        return fail_corrupt(decoder, "attribute");
+        return fail_corrupt_record(decoder, "attribute");
     if (code == ERROR_NONE && *has_value)
         code = copy_key(decoder, key, &attribute->key);
     return code;
@@ -155,7 +155,7 @@ static enum error_code read_attributes(struct decoder *decoder, struct slice mes
 {
     int64_t count = count_fields(message, number);
     if (count < 0)
-        return fail_corrupt(decoder, "list of attributes");
+        return fail_corrupt_record(decoder, "list of attributes");
     attributes->count = 0;
     attributes->capacity = (size_t)count;
     attributes->items =
@@ -171,8 +171,8 @@ static enum error_code read_attributes(struct decoder *decoder, struct slice mes
         bool has_value = false;
         if (!is_bytes(&field, number))
             continue;
-        code =
-            read_attribute(decoder, field.bytes, &attributes->items[attributes->count], &has_value);
+        code = read_record_attribute(decoder, field.bytes, &attributes->items[attributes->count],
+                                     &has_value);
         attributes->count += has_value;
     }
     return code;
@@ -194,7 +194,8 @@ static timestamp_ns time_of(uint64_t nanoseconds)
     return nanoseconds <= INT64_MAX ? (timestamp_ns)nanoseconds : INT64_MAX;
 }
 
-static enum error_code read_status(struct decoder *decoder, struct slice message, struct span *span)
+static enum error_code read_span_status(struct decoder *decoder, struct slice message,
+                                        struct span *span)
 {
     struct wire_reader reader;
     struct wire_field field;
@@ -206,7 +207,7 @@ static enum error_code read_status(struct decoder *decoder, struct slice message
         else if (is_bytes(&field, STATUS_MESSAGE))
             span->status_message = field.bytes;
     }
-    return reader.is_corrupt ? fail_corrupt(decoder, "status") : ERROR_NONE;
+    return reader.is_corrupt ? fail_corrupt_record(decoder, "status") : ERROR_NONE;
 }
 
 static enum error_code read_link(struct decoder *decoder, struct slice message, struct span *span)
@@ -223,7 +224,7 @@ static enum error_code read_link(struct decoder *decoder, struct slice message, 
             has_span = read_id(field.bytes, span->link_span_id.bytes, SPAN_ID_SIZE);
     }
     span->has_link = true;
-    return reader.is_corrupt || !has_trace || !has_span ? fail_corrupt(decoder, "link")
+    return reader.is_corrupt || !has_trace || !has_span ? fail_corrupt_record(decoder, "link")
                                                         : ERROR_NONE;
 }
 
@@ -249,11 +250,11 @@ static enum error_code read_span_bytes(struct decoder *decoder, const struct wir
     case SPAN_LINKS:
         return read_link(decoder, field->bytes, span);
     case SPAN_STATUS:
-        return read_status(decoder, field->bytes, span);
+        return read_span_status(decoder, field->bytes, span);
     default:
         break;
     }
-    return is_valid ? ERROR_NONE : fail_corrupt(decoder, "ID of the wrong length");
+    return is_valid ? ERROR_NONE : fail_corrupt_record(decoder, "ID of the wrong length");
 }
 
 static void read_span_number(const struct wire_field *field, struct span *span)
@@ -286,7 +287,7 @@ static enum error_code read_span(struct decoder *decoder, struct slice message, 
     if (code != ERROR_NONE)
         return code;
     if (reader.is_corrupt || !has_trace || !has_span)
-        return fail_corrupt(decoder, "span");
+        return fail_corrupt_record(decoder, "span");
     if (span->end < span->start)
         span->end = span->start;
     return read_attributes(decoder, message, SPAN_ATTRIBUTES, &span->attributes);
@@ -330,7 +331,7 @@ static enum error_code read_resource_spans(struct decoder *decoder, struct slice
 {
     size_t span_count;
     if (!count_spans(message, &span_count))
-        return fail_corrupt(decoder, "resource spans");
+        return fail_corrupt_record(decoder, "resource spans");
     batch->spans = arena_allocate_array(decoder->arena, span_count, sizeof(*batch->spans));
     if (batch->spans == NULL)
         return fail_memory(decoder);
@@ -357,9 +358,9 @@ enum error_code otlp_decode_batch(struct slice record, struct arena *arena,
     *batch = (struct span_batch){.span_count = 0};
     wire_reader_init(&reader, record);
     if (!wire_read_field(&reader, &field) || !is_bytes(&field, REQUEST_RESOURCE_SPANS))
-        return fail_corrupt(&decoder, "it does not begin with resource spans");
+        return fail_corrupt_record(&decoder, "it does not begin with resource spans");
     if (reader.position != reader.end)
-        return fail_corrupt(&decoder, "something follows the resource spans");
+        return fail_corrupt_record(&decoder, "something follows the resource spans");
     return read_resource_spans(&decoder, field.bytes, batch);
 }
 
@@ -384,7 +385,7 @@ static bool find_field(struct slice message, uint32_t number, enum wire_type typ
 }
 
 // The text is for logs and users, so it is made valid UTF-8.
-static enum error_code copy_text(struct slice text, struct arena *arena, struct slice *out)
+static enum error_code copy_valid_text(struct slice text, struct arena *arena, struct slice *out)
 {
     if (text.len > SIZE_MAX / 3)
         return ERROR_CORRUPT;
@@ -401,7 +402,7 @@ static enum error_code find_text(struct slice message, uint32_t number, struct a
     struct wire_field field;
     if (!find_field(message, number, WIRE_BYTES, &field))
         return ERROR_CORRUPT;
-    return copy_text(field.bytes, arena, out);
+    return copy_valid_text(field.bytes, arena, out);
 }
 
 static enum error_code decode_response_protobuf(struct slice body, struct arena *arena,
@@ -431,8 +432,8 @@ static enum error_code parse_object(struct slice body, struct arena *arena,
 
 // json_string() distinguishes a wrong type from lack of memory only after the type was checked. Absent and null mean
 // an empty text (proto3 JSON mapping).
-static enum error_code text_of(const struct json_document *document, json_value value,
-                               struct arena *arena, struct slice *out)
+static enum error_code read_json_text(const struct json_document *document, json_value value,
+                                      struct arena *arena, struct slice *out)
 {
     if (json_type_of(document, value) == JSON_NULL)
         return ERROR_NONE;
@@ -442,8 +443,8 @@ static enum error_code text_of(const struct json_document *document, json_value 
 }
 
 // An int64 is a decimal string, and a number must be accepted as well (proto3 JSON mapping).
-static enum error_code integer_of(const struct json_document *document, json_value value,
-                                  struct arena *arena, int64_t *out)
+static enum error_code read_json_integer(const struct json_document *document, json_value value,
+                                         struct arena *arena, int64_t *out)
 {
     long long parsed;
     struct slice text = SLICE_EMPTY;
@@ -451,7 +452,7 @@ static enum error_code integer_of(const struct json_document *document, json_val
         return ERROR_NONE;
     if (json_type_of(document, value) == JSON_NUMBER)
         return json_int64(document, value, out) ? ERROR_NONE : ERROR_CORRUPT;
-    enum error_code code = text_of(document, value, arena, &text);
+    enum error_code code = read_json_text(document, value, arena, &text);
     if (code != ERROR_NONE)
         return code;
     if (!slice_parse_int64(text, &parsed))
@@ -472,12 +473,13 @@ static enum error_code decode_response_json(struct slice body, struct arena *are
         return ERROR_NONE;
     if (json_type_of(&document, partial_success) != JSON_OBJECT)
         return ERROR_CORRUPT;
-    code = integer_of(&document, json_get(&document, partial_success, SLICE("rejectedSpans")),
-                      arena, &response->rejected_spans);
+    code =
+        read_json_integer(&document, json_get(&document, partial_success, SLICE("rejectedSpans")),
+                          arena, &response->rejected_spans);
     if (code != ERROR_NONE)
         return code;
-    return text_of(&document, json_get(&document, partial_success, SLICE("errorMessage")), arena,
-                   &response->error_message);
+    return read_json_text(&document, json_get(&document, partial_success, SLICE("errorMessage")),
+                          arena, &response->error_message);
 }
 
 static enum error_code decode_status_protobuf(struct slice body, struct arena *arena,
@@ -498,10 +500,10 @@ static enum error_code decode_status_json(struct slice body, struct arena *arena
     if (code != ERROR_NONE)
         return code;
     json_value number = json_get(&document, JSON_ROOT, SLICE("code"));
-    if (integer_of(&document, number, arena, &status->code) == ERROR_MEMORY)
+    if (read_json_integer(&document, number, arena, &status->code) == ERROR_MEMORY)
         return ERROR_MEMORY;
-    return text_of(&document, json_get(&document, JSON_ROOT, SLICE("message")), arena,
-                   &status->message);
+    return read_json_text(&document, json_get(&document, JSON_ROOT, SLICE("message")), arena,
+                          &status->message);
 }
 
 // --- either encoding ------------------------------------------------------------------------------

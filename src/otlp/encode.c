@@ -77,7 +77,7 @@ static void put_strings(struct wire_writer *writer, const struct attribute *attr
     wire_put_message(writer, ANY_VALUE_ARRAY, array);
 }
 
-static void put_value(struct wire_writer *writer, const struct attribute *attribute)
+static void encode_value(struct wire_writer *writer, const struct attribute *attribute)
 {
     switch (attribute->type) {
     case ATTRIBUTE_STRING:
@@ -151,7 +151,7 @@ static void put_attributes(struct wire_writer *writer, uint32_t number,
         if (!says_something(attribute) || is_repeat(attributes, i, has_odd))
             continue;
         size_t pair = writer->len;
-        put_value(writer, attribute);
+        encode_value(writer, attribute);
         wire_put_message(writer, KEY_VALUE_VALUE, pair);
         put_text(writer, KEY_VALUE_KEY, slice_from_string(attribute->key));
         wire_put_message(writer, number, pair);
@@ -202,7 +202,7 @@ static void put_times(struct wire_writer *writer, const struct span *span)
     wire_put_fixed64(writer, SPAN_START_TIME, (uint64_t)start);
 }
 
-static void put_identity(struct wire_writer *writer, const struct span *span)
+static void encode_identity(struct wire_writer *writer, const struct span *span)
 {
     // trace.proto: "An empty span name MUST NOT be used", nor SPAN_KIND_UNSPECIFIED.
     struct slice name = span->name.len > 0 ? span->name : SLICE("(unnamed)");
@@ -223,7 +223,7 @@ static void put_span(struct wire_writer *writer, const struct span *span)
     put_link(writer, span);
     put_attributes(writer, SPAN_ATTRIBUTES, &span->attributes);
     put_times(writer, span);
-    put_identity(writer, span);
+    encode_identity(writer, span);
     wire_put_message(writer, SCOPE_SPANS_SPANS, mark);
 }
 

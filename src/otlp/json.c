@@ -193,16 +193,16 @@ struct contents {
 static void write_message(struct transcoder *transcoder, const struct schema_message *schema,
                           struct slice message, int depth);
 
-static void fail_corrupt(struct transcoder *transcoder, const struct schema_message *schema,
-                         const char *reason)
+static void fail_corrupt_request(struct transcoder *transcoder, const struct schema_message *schema,
+                                 const char *reason)
 {
     if (transcoder->json.failure == ERROR_NONE)
         transcoder->json.failure =
             error_set(transcoder->error, ERROR_CORRUPT, "%s: %s", schema->name, reason);
 }
 
-static bool collect(struct transcoder *transcoder, const struct schema_message *schema,
-                    struct slice message, struct contents *contents)
+static bool collect_fields(struct transcoder *transcoder, const struct schema_message *schema,
+                           struct slice message, struct contents *contents)
 {
     struct wire_reader reader;
     struct wire_field field;
@@ -218,7 +218,7 @@ static bool collect(struct transcoder *transcoder, const struct schema_message *
         contents->fields[position] = field;
     }
     if (reader.is_corrupt)
-        fail_corrupt(transcoder, schema, "cut short, or not protobuf");
+        fail_corrupt_request(transcoder, schema, "cut short, or not protobuf");
     return !reader.is_corrupt;
 }
 
@@ -321,10 +321,10 @@ static void write_message(struct transcoder *transcoder, const struct schema_mes
     if (transcoder->json.failure != ERROR_NONE)
         return;
     if (depth > DEPTH_MAX) {
-        fail_corrupt(transcoder, schema, "nested too deep");
+        fail_corrupt_request(transcoder, schema, "nested too deep");
         return;
     }
-    if (!collect(transcoder, schema, message, &contents))
+    if (!collect_fields(transcoder, schema, message, &contents))
         return;
     json_write_raw(&transcoder->json, SLICE("{"));
     write_fields(transcoder, schema, &contents, message, depth);

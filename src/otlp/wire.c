@@ -39,7 +39,7 @@ static size_t grown_capacity(size_t capacity, size_t needed, size_t max)
 }
 
 // Allocates a new block, because the data must be moved to the end of it.
-static bool grow(struct wire_writer *writer, size_t needed)
+static bool grow_writer(struct wire_writer *writer, size_t needed)
 {
     size_t capacity = grown_capacity(writer->capacity, needed, writer->max);
     char *data = memory_allocate(capacity);
@@ -65,7 +65,7 @@ static char *claim(struct wire_writer *writer, size_t len)
         writer->failure = ERROR_TOO_LARGE;
         return NULL;
     }
-    if (len > writer->capacity - writer->len && !grow(writer, writer->len + len))
+    if (len > writer->capacity - writer->len && !grow_writer(writer, writer->len + len))
         return NULL;
     writer->len += len;
     return writer->data + (writer->capacity - writer->len);
@@ -151,7 +151,7 @@ static size_t remaining(const struct wire_reader *reader)
 }
 
 // At most ten bytes, and no bits beyond the 64th.
-static bool read_varint(struct wire_reader *reader, uint64_t *value)
+static bool read_wire_varint(struct wire_reader *reader, uint64_t *value)
 {
     uint64_t result = 0;
     for (unsigned shift = 0; shift < 64 && reader->position < reader->end; shift += 7) {
@@ -178,10 +178,10 @@ static bool read_little_endian(struct wire_reader *reader, size_t len, uint64_t 
     return true;
 }
 
-static bool read_bytes(struct wire_reader *reader, struct slice *bytes)
+static bool read_length_delimited(struct wire_reader *reader, struct slice *bytes)
 {
     uint64_t len;
-    if (!read_varint(reader, &len) || len > remaining(reader))
+    if (!read_wire_varint(reader, &len) || len > remaining(reader))
         return false;
     *bytes = (struct slice){reader->position, (size_t)len};
     reader->position += len;
@@ -191,7 +191,7 @@ static bool read_bytes(struct wire_reader *reader, struct slice *bytes)
 static bool read_tag(struct wire_reader *reader, struct wire_field *field)
 {
     uint64_t tag;
-    if (!read_varint(reader, &tag) || tag > UINT32_MAX || tag >> 3 == 0)
+    if (!read_wire_varint(reader, &tag) || tag > UINT32_MAX || tag >> 3 == 0)
         return false;
     field->number = (uint32_t)tag >> 3;
     field->type = (enum wire_type)(tag & 7);
@@ -202,13 +202,13 @@ static bool read_content(struct wire_reader *reader, struct wire_field *field)
 {
     switch (field->type) {
     case WIRE_VARINT:
-        return read_varint(reader, &field->integer);
+        return read_wire_varint(reader, &field->integer);
     case WIRE_FIXED64:
         return read_little_endian(reader, 8, &field->integer);
     case WIRE_FIXED32:
         return read_little_endian(reader, 4, &field->integer);
     case WIRE_BYTES:
-        return read_bytes(reader, &field->bytes);
+        return read_length_delimited(reader, &field->bytes);
     }
     return false;
 }

@@ -119,7 +119,8 @@ bool histogram_decode_into(struct slice bytes, struct histogram *into)
 
 #define SLOT_KEY_SIZE (8 + POOL_ID_SIZE)
 
-static void put_key(uint8_t bytes[SLOT_KEY_SIZE], timestamp_ns slot, const struct pool_id *pool)
+static void put_slot_key(uint8_t bytes[SLOT_KEY_SIZE], timestamp_ns slot,
+                         const struct pool_id *pool)
 {
     bytes_put_be64(bytes, (uint64_t)slot);
     memcpy(bytes + 8, pool->bytes, POOL_ID_SIZE);
@@ -172,7 +173,7 @@ enum error_code latency_count_job(struct stats *stats, const struct job_sample *
         pool_load_row(stats, measure->runner_labels, measure->runner_group, &pool, error);
     if (code != ERROR_NONE)
         return code;
-    put_key(key, slot, &pool->pool->id);
+    put_slot_key(key, slot, &pool->pool->id);
     code = load_histogram(stats, key, &histogram, error);
     if (code != ERROR_NONE)
         return code;
@@ -241,7 +242,7 @@ enum error_code latency_expire(struct store_transaction *transaction, timestamp_
 
 // --- reading ---------------------------------------------------------------------------------------------
 
-static int compare_pools(const void *a, const void *b)
+static int compare_pool_ids(const void *a, const void *b)
 {
     const struct pool *left = a;
     const struct pool *right = b;
@@ -249,7 +250,7 @@ static int compare_pools(const void *a, const void *b)
 }
 
 // A damaged histogram adds nothing, not even its valid part.
-static bool add_histogram(struct slice bytes, struct histogram *into)
+static bool add_sound_histogram(struct slice bytes, struct histogram *into)
 {
     struct histogram alone = {0};
     return histogram_decode_into(bytes, &alone) && histogram_decode_into(bytes, into);
@@ -278,10 +279,11 @@ enum error_code latency_read(struct store_transaction *transaction, timestamp_ns
             break;
         if (is_whole)
             memcpy(wanted.id.bytes, key.data + 8, POOL_ID_SIZE);
-        const struct pool *pool = is_whole && pool_count > 0 ? bsearch(&wanted, pools, pool_count,
-                                                                       sizeof *pools, compare_pools)
-                                                             : NULL;
-        if (!is_whole || (pool != NULL && !add_histogram(value, &histograms[pool - pools])))
+        const struct pool *pool =
+            is_whole && pool_count > 0
+                ? bsearch(&wanted, pools, pool_count, sizeof *pools, compare_pool_ids)
+                : NULL;
+        if (!is_whole || (pool != NULL && !add_sound_histogram(value, &histograms[pool - pools])))
             store_note_unreadable(transaction);
     }
     store_table_end_walk(walk);

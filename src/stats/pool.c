@@ -83,8 +83,8 @@ static bool is_named_by(struct pool *pool, struct slice key)
     return memcmp(pool->id.bytes, key.data, POOL_ID_SIZE) == 0;
 }
 
-static enum error_code decode(struct slice key, struct slice bytes, struct pool *pool,
-                              struct error *error)
+static enum error_code decode_pool(struct slice key, struct slice bytes, struct pool *pool,
+                                   struct error *error)
 {
     struct byte_reader reader = bytes_reader(bytes);
     *pool = (struct pool){.labels = SLICE_EMPTY};
@@ -105,8 +105,8 @@ static bool keep_texts(struct arena *arena, struct pool *pool)
            arena_copy_slice(arena, pool->group, &pool->group);
 }
 
-static enum error_code add_row(struct stats *stats, const struct pool *pool, struct row **row,
-                               struct error *error)
+static enum error_code add_pool_row(struct stats *stats, const struct pool *pool, struct row **row,
+                                    struct error *error)
 {
     struct pool *content = arena_allocate_array(&stats->arena, 1, sizeof *content);
     if (content == NULL)
@@ -122,8 +122,8 @@ static enum error_code add_row(struct stats *stats, const struct pool *pool, str
 }
 
 // The row of an existing pool. ERROR_NOT_FOUND, also for a damaged one, which is set aside.
-static enum error_code find_row(struct stats *stats, const struct pool_id *id, struct row **row,
-                                struct error *error)
+static enum error_code find_pool(struct stats *stats, const struct pool_id *id, struct row **row,
+                                 struct error *error)
 {
     struct slice key = slice_of_bytes(id->bytes, POOL_ID_SIZE);
     struct slice found;
@@ -135,13 +135,14 @@ static enum error_code find_row(struct stats *stats, const struct pool_id *id, s
         store_table_get(stats->transaction, STORE_TABLE_POOLS, key, &found, error);
     if (code != ERROR_NONE)
         return code;
-    if (decode(key, found, &pool, error) != ERROR_NONE)
+    if (decode_pool(key, found, &pool, error) != ERROR_NONE)
         return stats_set_aside(stats, STORE_TABLE_POOLS, key, error);
-    return add_row(stats, &pool, row, error);
+    return add_pool_row(stats, &pool, row, error);
 }
 
 // A pool that was set aside may have open jobs, which are counted in its successor.
-static enum error_code count_open_jobs(struct stats *stats, struct pool *pool, struct error *error)
+static enum error_code recount_open_jobs(struct stats *stats, struct pool *pool,
+                                         struct error *error)
 {
     struct store_walk *walk;
     struct slice prefix = slice_of_bytes(pool->id.bytes, POOL_ID_SIZE);
@@ -162,15 +163,15 @@ static enum error_code count_open_jobs(struct stats *stats, struct pool *pool, s
     return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
 }
 
-static enum error_code make_row(struct stats *stats, const struct pool_id *id, struct slice labels,
-                                struct slice group, struct row **row, struct error *error)
+static enum error_code make_pool(struct stats *stats, const struct pool_id *id, struct slice labels,
+                                 struct slice group, struct row **row, struct error *error)
 {
     struct pool pool = {.id = *id, .labels = labels, .group = group, .changed_at = stats->now};
     enum error_code code = spelling_choose(stats, labels, &pool.labels, error);
     if (code == ERROR_NONE)
-        code = count_open_jobs(stats, &pool, error);
+        code = recount_open_jobs(stats, &pool, error);
     if (code == ERROR_NONE)
-        code = add_row(stats, &pool, row, error);
+        code = add_pool_row(stats, &pool, row, error);
     if (code == ERROR_NONE)
         stats->new_rows[STORE_TABLE_POOLS]++;
     return code;
@@ -180,16 +181,16 @@ enum error_code pool_load_row(struct stats *stats, struct slice labels, struct s
                               struct row **row, struct error *error)
 {
     struct pool_id id = pool_make_id(labels, group);
-    enum error_code code = find_row(stats, &id, row, error);
+    enum error_code code = find_pool(stats, &id, row, error);
     if (code != ERROR_NOT_FOUND)
         return code;
     if (rows_may_grow(stats, STORE_TABLE_POOLS))
-        return make_row(stats, &id, labels, group, row, error);
+        return make_pool(stats, &id, labels, group, row, error);
     stats_note_overflow(stats, "pool", (const struct slice[]){labels, group}, 2);
     id = pool_make_id(STATS_OTHER, SLICE_EMPTY);
-    code = find_row(stats, &id, row, error);
+    code = find_pool(stats, &id, row, error);
     if (code == ERROR_NOT_FOUND)
-        code = make_row(stats, &id, STATS_OTHER, SLICE_EMPTY, row, error);
+        code = make_pool(stats, &id, STATS_OTHER, SLICE_EMPTY, row, error);
     return code;
 }
 
@@ -231,7 +232,7 @@ static enum error_code leave_pool(struct stats *stats, const struct pool_id *poo
                                               slice_of_bytes(key, sizeof key), error);
     if (code != ERROR_NONE)
         return code;
-    code = find_row(stats, pool, &row, error);
+    code = find_pool(stats, pool, &row, error);
     if (code == ERROR_NOT_FOUND) // it was damaged; the next job that is added counts the others
         return ERROR_NONE;
     if (code != ERROR_NONE)
@@ -243,8 +244,8 @@ static enum error_code leave_pool(struct stats *stats, const struct pool_id *poo
 }
 
 // When the job was added, there may have been too many pools for one of its own.
-static enum error_code leave(struct stats *stats, const struct pool_place *place,
-                             const struct store_key *job, struct error *error)
+static enum error_code leave_any_pool(struct stats *stats, const struct pool_place *place,
+                                      const struct store_key *job, struct error *error)
 {
     enum error_code code = leave_pool(stats, &place->pool, &place->open_state, job, error);
     if (code == ERROR_NOT_FOUND) {
@@ -254,8 +255,8 @@ static enum error_code leave(struct stats *stats, const struct pool_place *place
     return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
 }
 
-static enum error_code enter(struct stats *stats, const struct pool_place *place,
-                             const struct store_key *job, struct error *error)
+static enum error_code enter_pool(struct stats *stats, const struct pool_place *place,
+                                  const struct store_key *job, struct error *error)
 {
     uint8_t key[JOB_KEY_SIZE];
     struct row *row;
@@ -283,9 +284,9 @@ enum error_code pool_move_job(struct stats *stats, const struct store_key *job,
     if (is_same_place(before, after) || !stats_covers(stats, job))
         return ERROR_NONE;
     if (before->open_state.state != OPEN_JOB_NONE)
-        code = leave(stats, before, job, error);
+        code = leave_any_pool(stats, before, job, error);
     if (code == ERROR_NONE && after->open_state.state != OPEN_JOB_NONE)
-        code = enter(stats, after, job, error);
+        code = enter_pool(stats, after, job, error);
     return code;
 }
 
@@ -347,8 +348,7 @@ static bool is_unused(const struct pool *pool, timestamp_ns now)
 }
 
 // Times in the future date from before the clock was set back.
-static enum error_code clamp_future_time(struct stats *stats, struct pool *pool,
-                                         struct error *error)
+static enum error_code clamp_pool_times(struct stats *stats, struct pool *pool, struct error *error)
 {
     if (pool->changed_at <= stats->now && pool->latency_slot <= stats->now)
         return ERROR_NONE;
@@ -374,7 +374,7 @@ enum error_code pool_expire(struct stats *stats, struct pool_id *from, size_t ma
         enum error_code code =
             store_table_seek(stats->transaction, STORE_TABLE_POOLS,
                              slice_of_bytes(from->bytes, POOL_ID_SIZE), &key, &value, error);
-        if (code == ERROR_NONE && decode(key, value, &pool, error) != ERROR_NONE) {
+        if (code == ERROR_NONE && decode_pool(key, value, &pool, error) != ERROR_NONE) {
             code = stats_set_aside(stats, STORE_TABLE_POOLS, key, error);
             if (code != ERROR_NOT_FOUND)
                 return code;
@@ -391,7 +391,7 @@ enum error_code pool_expire(struct stats *stats, struct pool_id *from, size_t ma
             code = store_table_delete(stats->transaction, STORE_TABLE_POOLS,
                                       slice_of_bytes(pool.id.bytes, POOL_ID_SIZE), error);
         else if (code == ERROR_NONE)
-            code = clamp_future_time(stats, &pool, error);
+            code = clamp_pool_times(stats, &pool, error);
         if (code != ERROR_NONE)
             return code;
         pool_id_increment(from);
@@ -415,7 +415,7 @@ enum error_code pool_seek(struct store_transaction *transaction, struct pool_id 
         store_table_seek(transaction, STORE_TABLE_POOLS, slice_of_bytes(id->bytes, POOL_ID_SIZE),
                          &key, &value, error);
     if (code == ERROR_NONE)
-        code = decode(key, value, pool, error);
+        code = decode_pool(key, value, pool, error);
     if (code == ERROR_NONE)
         *id = pool->id;
     return code;
@@ -439,7 +439,7 @@ enum error_code pool_list(struct store_transaction *transaction, struct arena *a
         return code;
     while (code == ERROR_NONE && *count < capacity) {
         code = store_table_next(walk, &key, &value, error);
-        if (code == ERROR_NONE && decode(key, value, &list[*count], error) != ERROR_NONE) {
+        if (code == ERROR_NONE && decode_pool(key, value, &list[*count], error) != ERROR_NONE) {
             store_note_unreadable(transaction);
             continue;
         }

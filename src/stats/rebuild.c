@@ -89,7 +89,7 @@ static enum error_code stats_upgrade(struct stats *stats, struct error *error);
 
 // Open runs and jobs are always recounted, whatever the version. Other statistics of an unknown version are of no use
 // to this one. The quarantine contains no statistics.
-static enum error_code begin(struct stats *stats, bool is_version_1, struct error *error)
+static enum error_code begin_rebuild(struct stats *stats, bool is_version_1, struct error *error)
 {
     enum error_code code = is_version_1 ? stats_upgrade(stats, error) : ERROR_NONE;
     for (int table = 0; table < STORE_TABLE_COUNT && code == ERROR_NONE; table++) {
@@ -107,7 +107,7 @@ static enum error_code begin(struct stats *stats, bool is_version_1, struct erro
     return code;
 }
 
-static enum error_code finish(struct stats *stats, struct error *error)
+static enum error_code finish_rebuild(struct stats *stats, struct error *error)
 {
     stats->is_rebuilding = false;
     enum error_code code =
@@ -122,11 +122,11 @@ static enum error_code look_up_progress(struct stats *stats, struct error *error
     bool is_damaged = false;
     enum error_code code = read_version(stats->transaction, &is_ours, &is_version_1, error);
     if (code == ERROR_NONE && !is_ours)
-        code = begin(stats, is_version_1, error);
+        code = begin_rebuild(stats, is_version_1, error);
     if (code == ERROR_NONE)
         code = read_cursor(stats->transaction, &stats->cursor, &is_damaged, error);
     if (is_damaged) // counted and uncounted states cannot be told apart
-        code = begin(stats, false, error);
+        code = begin_rebuild(stats, false, error);
     stats->is_rebuilding = code == ERROR_NONE;
     return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
 }
@@ -134,8 +134,8 @@ static enum error_code look_up_progress(struct stats *stats, struct error *error
 // --- rebuild ---------------------------------------------------------------------------------------------
 
 // A state that cannot be read, for the reason in `error`.
-static enum error_code set_aside(struct stats *stats, const struct store_key *key,
-                                 struct error *error)
+static enum error_code set_state_aside(struct stats *stats, const struct store_key *key,
+                                       struct error *error)
 {
     struct error reason = *error;
     return store_set_span_aside(stats->transaction, key, slice_from_string(reason.message), error);
@@ -149,7 +149,7 @@ static enum error_code take_job(struct stats *stats, const struct store_key *key
     struct pool_place place;
     enum error_code code = codec_decode_job(bytes, &stats->scratch, &job, error);
     if (code == ERROR_CORRUPT)
-        return set_aside(stats, key, error);
+        return set_state_aside(stats, key, error);
     if (code != ERROR_NONE)
         return code;
     code = pool_place_job(&job, &stats->scratch, &place);
@@ -164,7 +164,7 @@ static enum error_code take_run(struct stats *stats, const struct store_key *key
     struct run_state state;
     enum error_code code = codec_decode_run(bytes, &stats->scratch, &state, error);
     if (code == ERROR_CORRUPT)
-        return set_aside(stats, key, error);
+        return set_state_aside(stats, key, error);
     if (code == ERROR_NONE)
         code = servers_note(stats, state.server, error);
     if (code != ERROR_NONE || state.phase != RUN_OPEN)
@@ -190,7 +190,7 @@ static enum error_code take_state(struct stats *stats, const struct store_key *k
         break;
     }
     codec_refuse_unknown(error);
-    return set_aside(stats, key, error);
+    return set_state_aside(stats, key, error);
 }
 
 enum error_code rebuild_continue(struct stats *stats, size_t max, bool *is_done,
@@ -202,7 +202,7 @@ enum error_code rebuild_continue(struct stats *stats, size_t max, bool *is_done,
         struct slice found;
         code = store_seek_span(stats->transaction, &key, &found, error);
         if (code == ERROR_NOT_FOUND) {
-            code = finish(stats, error);
+            code = finish_rebuild(stats, error);
             break;
         }
         if (code != ERROR_NONE)
@@ -240,7 +240,7 @@ struct upgrade {
     struct renamings pools; // pools whose id changes
 };
 
-static enum error_code refuse_memory(struct upgrade *upgrade)
+static enum error_code refuse_memory_for_upgrade(struct upgrade *upgrade)
 {
     return error_set(upgrade->error, ERROR_MEMORY, "take older figures over: out of memory");
 }
@@ -252,7 +252,7 @@ static enum error_code join_again(struct upgrade *upgrade, struct slice *labels)
     size_t count;
     bool is_made = labels_split(*labels, upgrade->arena, &list, &count) &&
                    labels_join(list, count, upgrade->arena, labels);
-    return is_made ? ERROR_NONE : refuse_memory(upgrade);
+    return is_made ? ERROR_NONE : refuse_memory_for_upgrade(upgrade);
 }
 
 // --- pools -------------------------------------------------------------------------------------------------
@@ -275,7 +275,7 @@ static void merge_pool(struct pool *into, const struct pool *from)
 }
 
 // Its jobs are added when they are recounted.
-static enum error_code put_pool(struct upgrade *upgrade, struct pool pool)
+static enum error_code put_upgraded_pool(struct upgrade *upgrade, struct pool pool)
 {
     struct stats *stats = upgrade->stats;
     struct pool_id id = pool.id;
@@ -301,7 +301,7 @@ static enum error_code take_pools(struct upgrade *upgrade, struct pool *pools, s
     struct renamings *renamings = &upgrade->pools;
     renamings->list = arena_allocate_array(upgrade->arena, count + 1, sizeof *renamings->list);
     if (renamings->list == NULL)
-        return refuse_memory(upgrade);
+        return refuse_memory_for_upgrade(upgrade);
     enum error_code code =
         store_table_clear(upgrade->stats->transaction, STORE_TABLE_POOLS, upgrade->error);
     for (size_t i = 0; i < count && code == ERROR_NONE; i++) {
@@ -309,7 +309,7 @@ static enum error_code take_pools(struct upgrade *upgrade, struct pool *pools, s
         pool.id = pool_make_id(pool.labels, pool.group);
         if (memcmp(&pool.id, &pools[i].id, sizeof pool.id) != 0)
             renamings->list[renamings->count++] = (struct renaming){pools[i].id, pool.id};
-        code = put_pool(upgrade, pool);
+        code = put_upgraded_pool(upgrade, pool);
     }
     return code;
 }
@@ -341,7 +341,7 @@ static enum error_code find_slots(struct upgrade *upgrade, struct slots *slots)
     struct slice key, value;
     slots->list = arena_allocate_array(upgrade->arena, (size_t)most + 1, sizeof *slots->list);
     if (slots->list == NULL)
-        return refuse_memory(upgrade);
+        return refuse_memory_for_upgrade(upgrade);
     enum error_code code =
         store_table_walk(transaction, STORE_TABLE_LATENCY, SLICE_EMPTY, &walk, upgrade->error);
     if (code != ERROR_NONE)
@@ -355,8 +355,8 @@ static enum error_code find_slots(struct upgrade *upgrade, struct slots *slots)
 }
 
 // Adds what is stored for a slot. A damaged entry is left unchanged here and set aside when it is read next.
-static enum error_code read_slot(struct upgrade *upgrade, struct slice key,
-                                 struct histogram *histogram, bool *is_sound)
+static enum error_code read_latency_slot(struct upgrade *upgrade, struct slice key,
+                                         struct histogram *histogram, bool *is_sound)
 {
     struct slice value;
     struct histogram alone = {0};
@@ -369,7 +369,7 @@ static enum error_code read_slot(struct upgrade *upgrade, struct slice key,
     return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
 }
 
-static enum error_code move_slot(struct upgrade *upgrade, const uint8_t *from)
+static enum error_code move_latency_slot(struct upgrade *upgrade, const uint8_t *from)
 {
     struct stats *stats = upgrade->stats;
     uint8_t to[SLOT_SIZE + POOL_ID_SIZE];
@@ -378,9 +378,9 @@ static enum error_code move_slot(struct upgrade *upgrade, const uint8_t *from)
     memcpy(to, from, SLOT_SIZE);
     memcpy(to + SLOT_SIZE, &find_renaming(&upgrade->pools, from + SLOT_SIZE)->to, POOL_ID_SIZE);
     struct slice from_key = slice_of_bytes(from, sizeof to), to_key = slice_of_bytes(to, sizeof to);
-    enum error_code code = read_slot(upgrade, from_key, &histogram, &is_sound);
+    enum error_code code = read_latency_slot(upgrade, from_key, &histogram, &is_sound);
     if (code == ERROR_NONE)
-        code = read_slot(upgrade, to_key, &histogram, &is_target_sound);
+        code = read_latency_slot(upgrade, to_key, &histogram, &is_target_sound);
     if (code != ERROR_NONE || !is_sound || !is_target_sound)
         return code;
     buffer_clear(&stats->bytes);
@@ -398,7 +398,7 @@ static enum error_code take_latencies(struct upgrade *upgrade)
     struct slots slots = {0};
     enum error_code code = find_slots(upgrade, &slots);
     for (size_t i = 0; i < slots.count && code == ERROR_NONE; i++)
-        code = move_slot(upgrade, slots.list[i]);
+        code = move_latency_slot(upgrade, slots.list[i]);
     return code;
 }
 
@@ -420,13 +420,13 @@ static enum error_code offer_series(struct upgrade *upgrade, struct old_series *
     *found = arena_allocate_array(upgrade->arena, most + 1, sizeof **found);
     *count = 0;
     if (*found == NULL)
-        return refuse_memory(upgrade);
+        return refuse_memory_for_upgrade(upgrade);
     while (*count < most && (code = series_seek(transaction, SERIES_JOB, &id, &series,
                                                 upgrade->error)) == ERROR_NONE) {
         struct old_series *old = &(*found)[*count];
         *old = (struct old_series){id, series.labels[SERIES_JOB_LABELS]};
         if (!arena_copy_slice(upgrade->arena, old->labels, &old->labels))
-            return refuse_memory(upgrade);
+            return refuse_memory_for_upgrade(upgrade);
         code = join_again(upgrade, &old->labels);
         if (code == ERROR_NONE)
             code = spelling_offer(upgrade->stats, old->labels, upgrade->error);
@@ -450,7 +450,7 @@ static enum error_code get_series(struct upgrade *upgrade, const struct series_i
         return code;
     *row = series_allocate_row(upgrade->stats, SERIES_JOB);
     if (*row == NULL || !arena_copy_slice(upgrade->arena, value, &value))
-        return refuse_memory(upgrade);
+        return refuse_memory_for_upgrade(upgrade);
     return series_decode(value, *row) ? ERROR_NONE : ERROR_NOT_FOUND;
 }
 

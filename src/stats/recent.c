@@ -12,8 +12,8 @@ static void put_place(uint8_t bytes[PLACE_SIZE], const struct recent_place *plac
     memcpy(bytes + 8, place->trace.bytes, TRACE_ID_SIZE);
 }
 
-static enum error_code read_run(struct slice key, struct slice value, struct recent_run *run,
-                                struct error *error)
+static enum error_code read_recent_run(struct slice key, struct slice value, struct recent_run *run,
+                                       struct error *error)
 {
     if (key.len != PLACE_SIZE || !summary_decode(value, &run->measure))
         return error_set(error, ERROR_CORRUPT, "a stored summary of a run is damaged");
@@ -28,9 +28,9 @@ static struct slice slice_of_trace(const struct trace_id *trace)
 }
 
 // The position of a run in the list. ERROR_NOT_FOUND.
-static enum error_code find_place(struct store_transaction *transaction,
-                                  const struct trace_id *trace, uint8_t place[PLACE_SIZE],
-                                  struct error *error)
+static enum error_code find_recent_place(struct store_transaction *transaction,
+                                         const struct trace_id *trace, uint8_t place[PLACE_SIZE],
+                                         struct error *error)
 {
     struct slice at;
     enum error_code code = store_table_get(transaction, STORE_TABLE_RECENT_BY_TRACE,
@@ -50,7 +50,7 @@ static enum error_code drop_earlier(struct stats *stats, const struct trace_id *
                                     struct error *error)
 {
     uint8_t earlier[PLACE_SIZE];
-    enum error_code code = find_place(stats->transaction, trace, earlier, error);
+    enum error_code code = find_recent_place(stats->transaction, trace, earlier, error);
     if (code == ERROR_NONE)
         code = store_table_delete(stats->transaction, STORE_TABLE_RECENT,
                                   slice_of_bytes(earlier, sizeof earlier), error);
@@ -76,8 +76,8 @@ enum error_code recent_put(struct stats *stats, const struct recent_place *place
     return code;
 }
 
-static enum error_code drop(struct store_transaction *transaction, const uint8_t place[PLACE_SIZE],
-                            struct error *error)
+static enum error_code drop_recent(struct store_transaction *transaction,
+                                   const uint8_t place[PLACE_SIZE], struct error *error)
 {
     enum error_code code = store_table_delete(transaction, STORE_TABLE_RECENT,
                                               slice_of_bytes(place, PLACE_SIZE), error);
@@ -111,7 +111,7 @@ enum error_code recent_expire(struct store_transaction *transaction, timestamp_n
         if ((timestamp_ns)bytes_get_be64(key.data) >= before)
             return ERROR_NONE;
         memcpy(place, key.data, PLACE_SIZE);
-        code = drop(transaction, place, error);
+        code = drop_recent(transaction, place, error);
         if (code != ERROR_NONE)
             return code;
         (*dropped)++;
@@ -124,7 +124,7 @@ enum error_code recent_move(struct stats *stats, const struct trace_id *from,
 {
     uint8_t place[PLACE_SIZE];
     struct slice value;
-    enum error_code code = find_place(stats->transaction, from, place, error);
+    enum error_code code = find_recent_place(stats->transaction, from, place, error);
     if (code == ERROR_NONE)
         code = store_table_get(stats->transaction, STORE_TABLE_RECENT,
                                slice_of_bytes(place, sizeof place), &value, error);
@@ -133,7 +133,7 @@ enum error_code recent_move(struct stats *stats, const struct trace_id *from,
     buffer_clear(&stats->bytes);
     if (buffer_append_slice(&stats->bytes, value) != ERROR_NONE)
         return error_set(error, ERROR_MEMORY, "move a summary: out of memory");
-    code = drop(stats->transaction, place, error);
+    code = drop_recent(stats->transaction, place, error);
     memcpy(place + 8, to->bytes, TRACE_ID_SIZE);
     if (code == ERROR_NONE)
         code = store_table_put(stats->transaction, STORE_TABLE_RECENT,
@@ -164,7 +164,7 @@ enum error_code recent_seek_older(struct store_transaction *transaction,
     for (;;) {
         enum error_code code =
             store_table_seek_before(transaction, STORE_TABLE_RECENT, key, &key, &value, error);
-        if (code == ERROR_NONE && read_run(key, value, run, error) != ERROR_NONE) {
+        if (code == ERROR_NONE && read_recent_run(key, value, run, error) != ERROR_NONE) {
             store_note_unreadable(transaction);
             continue;
         }
@@ -178,10 +178,10 @@ enum error_code recent_find(struct store_transaction *transaction, const struct 
     uint8_t place[PLACE_SIZE];
     struct slice key = slice_of_bytes(place, sizeof place);
     struct slice value;
-    enum error_code code = find_place(transaction, trace, place, error);
+    enum error_code code = find_recent_place(transaction, trace, place, error);
     if (code == ERROR_NONE)
         code = store_table_get(transaction, STORE_TABLE_RECENT, key, &value, error);
-    if (code == ERROR_NONE && read_run(key, value, run, error) != ERROR_NONE) {
+    if (code == ERROR_NONE && read_recent_run(key, value, run, error) != ERROR_NONE) {
         store_note_unreadable(transaction);
         return ERROR_NOT_FOUND;
     }

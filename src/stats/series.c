@@ -143,9 +143,10 @@ static enum store_table series_table(enum series_kind kind);
 
 // All sets but "other" and those that this transaction has counted in. Stops at the first damaged one and sets
 // `damaged` to its key, since nothing may be written during a scan.
-static enum error_code collect(struct stats *stats, enum series_kind kind, struct candidate *all,
-                               size_t max, size_t *count, uint8_t damaged[STORE_TABLE_KEY_MAX],
-                               size_t *damaged_len, struct error *error)
+static enum error_code collect_candidates(struct stats *stats, enum series_kind kind,
+                                          struct candidate *all, size_t max, size_t *count,
+                                          uint8_t damaged[STORE_TABLE_KEY_MAX], size_t *damaged_len,
+                                          struct error *error)
 {
     enum store_table table = series_table(kind);
     struct series_histogram histograms[SERIES_HISTOGRAMS_MAX];
@@ -191,7 +192,7 @@ static enum error_code find_candidates(struct stats *stats, enum series_kind kin
                                          slice_of_bytes(damaged, damaged_len), SLICE("damaged"),
                                          error);
         if (code == ERROR_NONE)
-            code = collect(stats, kind, all, max, &count, damaged, &damaged_len, error);
+            code = collect_candidates(stats, kind, all, max, &count, damaged, &damaged_len, error);
     } while (code == ERROR_NONE && damaged_len > 0);
     if (code == ERROR_NONE) {
         qsort(all, count, sizeof *all, compare_candidates);
@@ -210,7 +211,7 @@ static void series_add_sum(struct series_sum *sum, const struct series_sum *from
 
 static bool series_is_newer(const struct series_exemplar *a, const struct series_exemplar *b);
 
-static void add_histogram(struct series_histogram *into, const struct series_histogram *from)
+static void add_series_histogram(struct series_histogram *into, const struct series_histogram *from)
 {
     into->count += from->count;
     series_add_sum(&into->sum, &from->sum);
@@ -226,15 +227,15 @@ void series_add_row(struct series_row *into, const struct series_row *from)
     into->count += from->count;
     series_add_sum(&into->sum, &from->sum);
     for (size_t i = 0; i < series_histogram_count(from->kind); i++)
-        add_histogram(&into->histograms[i], &from->histograms[i]);
+        add_series_histogram(&into->histograms[i], &from->histograms[i]);
 }
 
 static const char *series_kind_name(enum series_kind kind);
 
 // `*is_done` stays false if it was counted in, or deleted, since it was found.
-static enum error_code evict(struct stats *stats, enum series_kind kind,
-                             const struct candidate *candidate, struct series_row *other,
-                             bool *is_done, struct error *error)
+static enum error_code evict_candidate(struct stats *stats, enum series_kind kind,
+                                       const struct candidate *candidate, struct series_row *other,
+                                       bool *is_done, struct error *error)
 {
     enum store_table table = series_table(kind);
     struct slice key = slice_of_bytes(candidate->id.bytes, sizeof candidate->id.bytes);
@@ -271,7 +272,8 @@ static enum error_code series_evict(struct stats *stats, enum series_kind kind,
     *is_done = false;
     while (code == ERROR_NONE && !*is_done && !candidates->is_barren) {
         if (candidates->next < candidates->count) {
-            code = evict(stats, kind, &candidates->list[candidates->next++], other, is_done, error);
+            code = evict_candidate(stats, kind, &candidates->list[candidates->next++], other,
+                                   is_done, error);
         } else if (has_walked) {
             break;
         } else {
@@ -381,15 +383,15 @@ static bool keep_labels(struct arena *arena, struct series_row *row)
     return true;
 }
 
-static enum error_code refuse_memory(struct error *error)
+static enum error_code refuse_memory_for_series(struct error *error)
 {
     return error_set(error, ERROR_MEMORY, "count figures: out of memory");
 }
 
 // The row of an id, from this transaction or from the store. ERROR_NOT_FOUND.
-static enum error_code find_row(struct stats *stats, enum series_kind kind,
-                                const struct series_id *id, struct series_row **content,
-                                struct error *error)
+static enum error_code find_series(struct stats *stats, enum series_kind kind,
+                                   const struct series_id *id, struct series_row **content,
+                                   struct error *error)
 {
     enum store_table table = series_table(kind);
     struct slice key = slice_of_bytes(id->bytes, sizeof id->bytes);
@@ -404,24 +406,24 @@ static enum error_code find_row(struct stats *stats, enum series_kind kind,
         return code;
     *content = series_allocate_row(stats, kind);
     if (*content == NULL)
-        return refuse_memory(error);
+        return refuse_memory_for_series(error);
     if (!series_decode(value, *content))
         return stats_set_aside(stats, table, key, error);
     row = keep_labels(&stats->arena, *content) ? rows_add(stats, table, id->bytes, sizeof id->bytes)
                                                : NULL;
     if (row == NULL)
-        return refuse_memory(error);
+        return refuse_memory_for_series(error);
     row->series = *content;
     return ERROR_NONE;
 }
 
-static enum error_code make_row(struct stats *stats, enum series_kind kind,
-                                const struct series_id *id, const struct slice *labels,
-                                struct series_row **content, struct error *error)
+static enum error_code make_series(struct stats *stats, enum series_kind kind,
+                                   const struct series_id *id, const struct slice *labels,
+                                   struct series_row **content, struct error *error)
 {
     *content = series_allocate_row(stats, kind);
     if (*content == NULL)
-        return refuse_memory(error);
+        return refuse_memory_for_series(error);
     memcpy((*content)->labels, labels, series_label_count(kind) * sizeof *labels);
     if (kind == SERIES_JOB) {
         struct slice *shown = &(*content)->labels[SERIES_JOB_LABELS];
@@ -433,22 +435,22 @@ static enum error_code make_row(struct stats *stats, enum series_kind kind,
                           ? rows_add(stats, series_table(kind), id->bytes, sizeof id->bytes)
                           : NULL;
     if (row == NULL)
-        return refuse_memory(error);
+        return refuse_memory_for_series(error);
     row->series = *content;
     stats->new_rows[series_table(kind)]++;
     return ERROR_NONE;
 }
 
-static enum error_code load_other(struct stats *stats, enum series_kind kind,
-                                  struct series_row **row, struct error *error)
+static enum error_code load_other_series(struct stats *stats, enum series_kind kind,
+                                         struct series_row **row, struct error *error)
 {
     size_t count = series_label_count(kind);
     struct slice others[SERIES_LABELS_MAX];
     name_other(others, count);
     struct series_id id = series_make_id(kind, others);
-    enum error_code code = find_row(stats, kind, &id, row, error);
+    enum error_code code = find_series(stats, kind, &id, row, error);
     if (code == ERROR_NOT_FOUND)
-        code = make_row(stats, kind, &id, others, row, error);
+        code = make_series(stats, kind, &id, others, row, error);
     return code;
 }
 
@@ -460,8 +462,9 @@ static uint64_t count_own(const struct stats *stats, enum series_kind kind)
 }
 
 // The limit is reached: evicts one set, or two if the limit was lowered. `*has_room`: a new one may be created.
-static enum error_code make_room(struct stats *stats, enum series_kind kind,
-                                 struct series_row *other, bool *has_room, struct error *error)
+static enum error_code make_room_for_series(struct stats *stats, enum series_kind kind,
+                                            struct series_row *other, bool *has_room,
+                                            struct error *error)
 {
     enum error_code code = ERROR_NONE;
     bool is_done = true, has_evicted = false;
@@ -476,24 +479,24 @@ static enum error_code make_room(struct stats *stats, enum series_kind kind,
 }
 
 // The row of these labels, or that of "other" if there are too many.
-static enum error_code load_row(struct stats *stats, enum series_kind kind,
-                                const struct slice *labels, struct series_row **row,
-                                struct error *error)
+static enum error_code load_series(struct stats *stats, enum series_kind kind,
+                                   const struct slice *labels, struct series_row **row,
+                                   struct error *error)
 {
     size_t count = series_label_count(kind);
     struct series_id id = series_make_id(kind, labels);
     bool has_room = rows_may_grow(stats, series_table(kind));
-    enum error_code code = find_row(stats, kind, &id, row, error);
+    enum error_code code = find_series(stats, kind, &id, row, error);
     if (code == ERROR_NOT_FOUND && !has_room) {
-        code = load_other(stats, kind, row, error);
+        code = load_other_series(stats, kind, row, error);
         if (code == ERROR_NONE)
-            code = make_room(stats, kind, *row, &has_room, error);
+            code = make_room_for_series(stats, kind, *row, &has_room, error);
         if (code == ERROR_NONE && !has_room)
             stats_note_overflow(stats, series_kind_name(kind), labels, count);
         code = code == ERROR_NONE && has_room ? ERROR_NOT_FOUND : code;
     }
     if (code == ERROR_NOT_FOUND)
-        code = make_row(stats, kind, &id, labels, row, error);
+        code = make_series(stats, kind, &id, labels, row, error);
     if (code == ERROR_NONE)
         (*row)->used_at = stats->now;
     return code;
@@ -515,7 +518,7 @@ static void add_to_sum(struct series_sum *sum, duration_ns value)
     series_add_sum(sum, &one);
 }
 
-static size_t bucket_of(duration_ns value)
+static size_t series_bucket_of(duration_ns value)
 {
     size_t bucket = 0;
     while (bucket < SERIES_BOUNDS && value > series_bounds[bucket] * NS_PER_SECOND)
@@ -536,7 +539,7 @@ static void observe(struct series_histogram *histogram, duration_ns value, times
                     const struct trace_id *trace)
 {
     struct series_exemplar exemplar = {.at = at, .value = value, .trace = *trace};
-    size_t bucket = bucket_of(value);
+    size_t bucket = series_bucket_of(value);
     histogram->count++;
     histogram->buckets[bucket]++;
     add_to_sum(&histogram->sum, value);
@@ -560,7 +563,7 @@ static enum error_code count_step(struct stats *stats, const struct job_sample *
         [SERIES_STEP_RESULT] = step->result,
     };
     struct series_row *row;
-    enum error_code code = load_row(stats, SERIES_STEP, labels, &row, error);
+    enum error_code code = load_series(stats, SERIES_STEP, labels, &row, error);
     if (code != ERROR_NONE)
         return code;
     row->count++;
@@ -585,7 +588,7 @@ enum error_code series_count_job(struct stats *stats, const struct job_sample *m
         [SERIES_JOB_EXECUTION] = &measure->execution,
     };
     struct series_row *row;
-    enum error_code code = load_row(stats, SERIES_JOB, labels, &row, error);
+    enum error_code code = load_series(stats, SERIES_JOB, labels, &row, error);
     if (code != ERROR_NONE)
         return code;
     row->count++;
@@ -609,7 +612,7 @@ enum error_code series_count_run(struct stats *stats, const struct run_sample *m
     struct series_row *row;
     if (measure->is_incomplete)
         return ERROR_NONE;
-    enum error_code code = load_row(stats, SERIES_RUN, labels, &row, error);
+    enum error_code code = load_series(stats, SERIES_RUN, labels, &row, error);
     if (code != ERROR_NONE)
         return code;
     row->count++;

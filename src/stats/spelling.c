@@ -31,8 +31,8 @@ static struct slice key_of(const struct set_id *id)
 // --- choosing ----------------------------------------------------------------------------------------------
 
 // ERROR_NOT_FOUND, also for a damaged one, which is set aside.
-static enum error_code find(struct stats *stats, const struct set_id *id, struct slice *found,
-                            struct error *error)
+static enum error_code find_spelling(struct stats *stats, const struct set_id *id,
+                                     struct slice *found, struct error *error)
 {
     enum error_code code =
         store_table_get(stats->transaction, STORE_TABLE_SPELLINGS, key_of(id), found, error);
@@ -44,8 +44,8 @@ static enum error_code find(struct stats *stats, const struct set_id *id, struct
     return ERROR_NONE;
 }
 
-static enum error_code put(struct stats *stats, const struct set_id *id, struct slice labels,
-                           struct error *error)
+static enum error_code put_spelling(struct stats *stats, const struct set_id *id,
+                                    struct slice labels, struct error *error)
 {
     return store_table_put(stats->transaction, STORE_TABLE_SPELLINGS, key_of(id), labels, error);
 }
@@ -59,10 +59,10 @@ enum error_code spelling_choose(struct stats *stats, struct slice labels, struct
         *shown = STATS_OTHER;
         return ERROR_NONE;
     }
-    enum error_code code = find(stats, &id, shown, error);
+    enum error_code code = find_spelling(stats, &id, shown, error);
     if (code == ERROR_NOT_FOUND) {
         *shown = labels;
-        code = put(stats, &id, labels, error);
+        code = put_spelling(stats, &id, labels, error);
     }
     if (code == ERROR_NONE && !arena_copy_slice(&stats->arena, *shown, shown))
         code = error_set(error, ERROR_MEMORY, "choose a spelling: out of memory");
@@ -73,10 +73,11 @@ enum error_code spelling_offer(struct stats *stats, struct slice labels, struct 
 {
     struct set_id id = id_of(labels);
     struct slice found;
-    enum error_code code = find(stats, &id, &found, error);
+    enum error_code code = find_spelling(stats, &id, &found, error);
     if (code == ERROR_NONE && slice_compare(found, labels) <= 0)
         return ERROR_NONE;
-    return code == ERROR_NONE || code == ERROR_NOT_FOUND ? put(stats, &id, labels, error) : code;
+    return code == ERROR_NONE || code == ERROR_NOT_FOUND ? put_spelling(stats, &id, labels, error)
+                                                         : code;
 }
 
 // --- forgetting --------------------------------------------------------------------------------------------
@@ -86,7 +87,7 @@ struct sets {
     size_t count, capacity;
 };
 
-static enum error_code make_room(struct sets *sets, uint64_t capacity, struct error *error)
+static enum error_code make_room_for_sets(struct sets *sets, uint64_t capacity, struct error *error)
 {
     sets->capacity = (size_t)capacity;
     sets->list = memory_allocate_array(sets->capacity + 1, sizeof *sets->list);
@@ -99,7 +100,7 @@ static int compare_sets(const void *a, const void *b)
     return memcmp(a, b, sizeof(struct set_id));
 }
 
-static void add(struct sets *sets, const struct set_id *id)
+static void add_set(struct sets *sets, const struct set_id *id)
 {
     if (sets->count < sets->capacity)
         sets->list[sets->count++] = *id;
@@ -114,12 +115,12 @@ static enum error_code collect_used(struct stats *stats, struct sets *used, stru
     enum error_code code = pool_list(stats->transaction, &stats->arena, &pools, &count, error);
     for (size_t i = 0; code == ERROR_NONE && i < count; i++) {
         struct set_id id = id_of(pools[i].labels);
-        add(used, &id);
+        add_set(used, &id);
     }
     while (code == ERROR_NONE && (code = series_seek(stats->transaction, SERIES_JOB, &series_id,
                                                      &series, error)) == ERROR_NONE) {
         struct set_id id = id_of(series.labels[SERIES_JOB_LABELS]);
-        add(used, &id);
+        add_set(used, &id);
         series_id_increment(&series_id);
     }
     if (used->count > 1)
@@ -148,7 +149,7 @@ static enum error_code collect_unused(struct store_transaction *transaction,
         if (key.len != sizeof id || is_used(used, key))
             continue;
         memcpy(&id, key.data, sizeof id);
-        add(unused, &id);
+        add_set(unused, &id);
     }
     store_table_end_walk(walk);
     return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
@@ -161,10 +162,10 @@ enum error_code spelling_expire(struct stats *stats, struct error *error)
     uint64_t count = store_table_count(transaction, STORE_TABLE_SPELLINGS);
     if (count / SPELLINGS_PER_SERIES <= stats->max_series)
         return ERROR_NONE;
-    enum error_code code =
-        make_room(&used, pool_count(transaction) + series_count(transaction, SERIES_JOB), error);
+    enum error_code code = make_room_for_sets(
+        &used, pool_count(transaction) + series_count(transaction, SERIES_JOB), error);
     if (code == ERROR_NONE)
-        code = make_room(&unused, count, error);
+        code = make_room_for_sets(&unused, count, error);
     if (code == ERROR_NONE)
         code = collect_used(stats, &used, error);
     if (code == ERROR_NONE)

@@ -359,7 +359,7 @@ void stats_hash(struct slice data, uint8_t hash[HASH_SIZE])
 #define RUN_KEY_SIZE (USUAL_KEY_SIZE + TRACE_ID_SIZE)
 
 // Returns the key's length.
-static size_t put_key(uint8_t bytes[RUN_KEY_SIZE], const struct stored_run *run)
+static size_t put_run_key(uint8_t bytes[RUN_KEY_SIZE], const struct stored_run *run)
 {
     bytes_put_be64(bytes, (uint64_t)run->run_id);
     bytes_put_be64(bytes + 8, (uint64_t)run->run_attempt);
@@ -367,7 +367,7 @@ static size_t put_key(uint8_t bytes[RUN_KEY_SIZE], const struct stored_run *run)
     return stored_run_is_usual(run) ? USUAL_KEY_SIZE : RUN_KEY_SIZE;
 }
 
-static bool read_key(struct slice key, struct stored_run *run)
+static bool read_run_key(struct slice key, struct stored_run *run)
 {
     if (key.len != USUAL_KEY_SIZE && key.len != RUN_KEY_SIZE)
         return false;
@@ -391,7 +391,7 @@ enum error_code open_runs_put(struct stats *stats, const struct stored_run *run,
     uint8_t key[RUN_KEY_SIZE];
     if (!is_covered(stats, run))
         return ERROR_NONE;
-    size_t len = put_key(key, run);
+    size_t len = put_run_key(key, run);
     return store_table_put(stats->transaction, STORE_TABLE_OPEN_RUNS, slice_of_bytes(key, len),
                            SLICE_EMPTY, error);
 }
@@ -402,7 +402,7 @@ enum error_code open_runs_delete(struct stats *stats, const struct stored_run *r
     uint8_t key[RUN_KEY_SIZE];
     if (!is_covered(stats, run))
         return ERROR_NONE;
-    size_t len = put_key(key, run);
+    size_t len = put_run_key(key, run);
     enum error_code code = store_table_delete(stats->transaction, STORE_TABLE_OPEN_RUNS,
                                               slice_of_bytes(key, len), error);
     return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
@@ -421,7 +421,7 @@ static enum error_code find_listed(struct store_walk *walk, struct slice prefix,
             return ERROR_NOT_FOUND;
         if (code != ERROR_NONE)
             return code;
-        if (read_key(key, run) && trace_id_equals(&run->trace, &trace))
+        if (read_run_key(key, run) && trace_id_equals(&run->trace, &trace))
             return ERROR_NONE;
     }
 }
@@ -457,14 +457,14 @@ enum error_code open_runs_seek_older(struct store_transaction *transaction, stru
     struct slice key;
     struct slice value;
     bool is_first = run->run_id == 0 && run->run_attempt == 0;
-    size_t len = put_key(bytes, run);
+    size_t len = put_run_key(bytes, run);
     key = slice_of_bytes(bytes, is_first ? 0 : len);
     for (;;) {
         enum error_code code =
             store_table_seek_before(transaction, STORE_TABLE_OPEN_RUNS, key, &key, &value, error);
         if (code != ERROR_NONE)
             return code;
-        if (read_key(key, run))
+        if (read_run_key(key, run))
             return ERROR_NONE;
         store_note_unreadable(transaction);
     }

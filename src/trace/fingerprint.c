@@ -31,12 +31,12 @@ uint64_t fingerprint_add_text(uint64_t fingerprint, struct slice text)
     return fingerprint;
 }
 
-static uint64_t add_bytes(uint64_t fingerprint, const void *bytes, size_t len)
+static uint64_t fingerprint_add_bytes(uint64_t fingerprint, const void *bytes, size_t len)
 {
     return fingerprint_add_text(fingerprint, (struct slice){.data = bytes, .len = len});
 }
 
-static uint64_t add_attribute(uint64_t fingerprint, const struct attribute *attribute)
+static uint64_t fingerprint_add_attribute(uint64_t fingerprint, const struct attribute *attribute)
 {
     fingerprint = fingerprint_add_text(fingerprint, slice_from_string(attribute->key));
     fingerprint = fingerprint_add_number(fingerprint, (uint64_t)attribute->type);
@@ -56,47 +56,48 @@ static uint64_t add_attribute(uint64_t fingerprint, const struct attribute *attr
     return fingerprint;
 }
 
-static uint64_t add_attributes(uint64_t fingerprint, const struct attributes *attributes)
+static uint64_t fingerprint_add_attributes(uint64_t fingerprint,
+                                           const struct attributes *attributes)
 {
     fingerprint = fingerprint_add_number(fingerprint, attributes->count);
     for (size_t i = 0; i < attributes->count; i++)
-        fingerprint = add_attribute(fingerprint, &attributes->items[i]);
+        fingerprint = fingerprint_add_attribute(fingerprint, &attributes->items[i]);
     return fingerprint;
 }
 
-static uint64_t add_span(uint64_t fingerprint, const struct span *span)
+static uint64_t fingerprint_add_span(uint64_t fingerprint, const struct span *span)
 {
-    fingerprint = add_bytes(fingerprint, span->trace_id.bytes, TRACE_ID_SIZE);
-    fingerprint = add_bytes(fingerprint, span->span_id.bytes, SPAN_ID_SIZE);
+    fingerprint = fingerprint_add_bytes(fingerprint, span->trace_id.bytes, TRACE_ID_SIZE);
+    fingerprint = fingerprint_add_bytes(fingerprint, span->span_id.bytes, SPAN_ID_SIZE);
     fingerprint = fingerprint_add_number(fingerprint, span->has_parent);
     if (span->has_parent)
-        fingerprint = add_bytes(fingerprint, span->parent_id.bytes, SPAN_ID_SIZE);
+        fingerprint = fingerprint_add_bytes(fingerprint, span->parent_id.bytes, SPAN_ID_SIZE);
     fingerprint = fingerprint_add_text(fingerprint, span->name);
     fingerprint = fingerprint_add_number(fingerprint, (uint64_t)span->kind);
     fingerprint = fingerprint_add_number(fingerprint, (uint64_t)span->start);
     fingerprint = fingerprint_add_number(fingerprint, (uint64_t)span->end);
-    fingerprint = add_attributes(fingerprint, &span->attributes);
+    fingerprint = fingerprint_add_attributes(fingerprint, &span->attributes);
     fingerprint = fingerprint_add_number(fingerprint, (uint64_t)span->status);
     fingerprint = fingerprint_add_text(fingerprint, span->status_message);
     fingerprint = fingerprint_add_number(fingerprint, span->has_link);
     if (span->has_link) {
-        fingerprint = add_bytes(fingerprint, span->link_trace_id.bytes, TRACE_ID_SIZE);
-        fingerprint = add_bytes(fingerprint, span->link_span_id.bytes, SPAN_ID_SIZE);
+        fingerprint = fingerprint_add_bytes(fingerprint, span->link_trace_id.bytes, TRACE_ID_SIZE);
+        fingerprint = fingerprint_add_bytes(fingerprint, span->link_span_id.bytes, SPAN_ID_SIZE);
     }
     return fingerprint;
 }
 
 uint64_t fingerprint_of_batch(const struct span_batch *batch)
 {
-    uint64_t fingerprint = add_attributes(FINGERPRINT_START, &batch->resource);
+    uint64_t fingerprint = fingerprint_add_attributes(FINGERPRINT_START, &batch->resource);
     for (size_t i = 0; i < batch->span_count; i++)
-        fingerprint = add_span(fingerprint, &batch->spans[i]);
+        fingerprint = fingerprint_add_span(fingerprint, &batch->spans[i]);
     return fingerprint;
 }
 
 // --- digest of an event's content -----------------------------------------------------------------
 
-static uint64_t add_texts(uint64_t digest, const struct slice *texts, size_t count)
+static uint64_t fingerprint_add_texts(uint64_t digest, const struct slice *texts, size_t count)
 {
     digest = fingerprint_add_number(digest, count);
     for (size_t i = 0; i < count; i++)
@@ -104,7 +105,7 @@ static uint64_t add_texts(uint64_t digest, const struct slice *texts, size_t cou
     return digest;
 }
 
-static uint64_t add_numbers(uint64_t digest, const int64_t *numbers, size_t count)
+static uint64_t fingerprint_add_numbers(uint64_t digest, const int64_t *numbers, size_t count)
 {
     for (size_t i = 0; i < count; i++)
         digest = fingerprint_add_number(digest, (uint64_t)numbers[i]);
@@ -112,25 +113,26 @@ static uint64_t add_numbers(uint64_t digest, const int64_t *numbers, size_t coun
 }
 
 #define ADD_TEXTS(digest, ...)                                                                     \
-    add_texts(digest, (const struct slice[]){__VA_ARGS__},                                         \
-              sizeof((const struct slice[]){__VA_ARGS__}) / sizeof(struct slice))
+    fingerprint_add_texts(digest, (const struct slice[]){__VA_ARGS__},                             \
+                          sizeof((const struct slice[]){__VA_ARGS__}) / sizeof(struct slice))
 #define ADD_NUMBERS(digest, ...)                                                                   \
-    add_numbers(digest, (const int64_t[]){__VA_ARGS__},                                            \
-                sizeof((const int64_t[]){__VA_ARGS__}) / sizeof(int64_t))
+    fingerprint_add_numbers(digest, (const int64_t[]){__VA_ARGS__},                                \
+                            sizeof((const int64_t[]){__VA_ARGS__}) / sizeof(int64_t))
 
-static uint64_t add_repository(uint64_t digest, const struct github_repository *repository)
+static uint64_t fingerprint_add_repository(uint64_t digest,
+                                           const struct github_repository *repository)
 {
     return ADD_TEXTS(digest, repository->full_name, repository->owner, repository->name,
                      repository->html_url, repository->default_branch, repository->service_name);
 }
 
-static uint64_t add_step(uint64_t digest, const struct github_step *step)
+static uint64_t fingerprint_add_step(uint64_t digest, const struct github_step *step)
 {
     digest = ADD_TEXTS(digest, step->name, step->status, step->conclusion);
     return ADD_NUMBERS(digest, step->number, step->started_at, step->completed_at);
 }
 
-static uint64_t add_job(uint64_t digest, const struct github_job *job)
+static uint64_t fingerprint_add_job(uint64_t digest, const struct github_job *job)
 {
     digest = ADD_NUMBERS(digest, job->job_id, job->run_id, job->run_attempt, (int64_t)job->action,
                          job->created_at, job->started_at, job->completed_at, job->runner_id,
@@ -138,14 +140,14 @@ static uint64_t add_job(uint64_t digest, const struct github_job *job)
     digest = ADD_TEXTS(digest, job->name, job->workflow_name, job->head_branch, job->head_sha,
                        job->html_url, job->status, job->conclusion, job->runner_name,
                        job->runner_group_name, job->deployment_environment);
-    digest = add_texts(digest, job->labels, job->label_count);
+    digest = fingerprint_add_texts(digest, job->labels, job->label_count);
     digest = fingerprint_add_number(digest, job->step_count);
     for (size_t i = 0; i < job->step_count; i++)
-        digest = add_step(digest, &job->steps[i]);
+        digest = fingerprint_add_step(digest, &job->steps[i]);
     return digest;
 }
 
-static uint64_t add_run(uint64_t digest, const struct github_run *run)
+static uint64_t fingerprint_add_run(uint64_t digest, const struct github_run *run)
 {
     digest = ADD_NUMBERS(digest, run->run_id, run->run_attempt, run->run_number,
                          (int64_t)run->action, run->created_at, run->updated_at,
@@ -153,17 +155,17 @@ static uint64_t add_run(uint64_t digest, const struct github_run *run)
     digest = ADD_TEXTS(digest, run->workflow_name, run->display_title, run->event_name,
                        run->workflow_path, run->status, run->conclusion, run->head_branch,
                        run->head_sha, run->actor, run->triggering_actor, run->pull_request_base);
-    return add_texts(digest, run->referenced_workflows, run->referenced_workflow_count);
+    return fingerprint_add_texts(digest, run->referenced_workflows, run->referenced_workflow_count);
 }
 
 uint64_t merge_digest_of_event(const struct github_event *event)
 {
-    uint64_t digest = add_repository(FINGERPRINT_START, &event->repository);
+    uint64_t digest = fingerprint_add_repository(FINGERPRINT_START, &event->repository);
     switch (event->kind) {
     case GITHUB_EVENT_JOB:
-        return add_job(digest, &event->job);
+        return fingerprint_add_job(digest, &event->job);
     case GITHUB_EVENT_RUN:
-        return add_run(digest, &event->run);
+        return fingerprint_add_run(digest, &event->run);
     case GITHUB_EVENT_PING: // neither is ever compared
     case GITHUB_EVENT_IGNORED:
         break;

@@ -8,7 +8,7 @@
 
 #define FEW_LABELS 16 // sorted without an allocation; jobs have one to five
 
-static char fold(char c)
+static char fold_label(char c)
 {
     return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
 }
@@ -33,8 +33,8 @@ static int compare(struct slice a, struct slice b, bool is_folded)
 {
     size_t common = a.len < b.len ? a.len : b.len;
     for (size_t i = 0; i < common; i++) {
-        char x = is_folded ? fold(a.data[i]) : a.data[i];
-        char y = is_folded ? fold(b.data[i]) : b.data[i];
+        char x = is_folded ? fold_label(a.data[i]) : a.data[i];
+        char y = is_folded ? fold_label(b.data[i]) : b.data[i];
         if (x != y)
             return compare_characters(x, y);
     }
@@ -85,7 +85,7 @@ static size_t escaped_length(struct slice label)
 }
 
 // The longest prefix of the label that fits into `room` bytes when escaped, truncated at a character boundary.
-static struct slice cut(struct slice label, size_t room)
+static struct slice cut_label(struct slice label, size_t room)
 {
     size_t len = 0, used = 0;
     while (len < label.len) {
@@ -116,8 +116,8 @@ static size_t keep_what_fits(struct slice *labels, size_t count)
         if (kept > 0 && slice_equals_ignoring_case(labels[i], labels[kept - 1]))
             continue;
         if (len + wanted > LABELS_TEXT_MAX) {
-            struct slice part =
-                cut(labels[i], LABELS_TEXT_MAX > len + comma ? LABELS_TEXT_MAX - len - comma : 0);
+            struct slice part = cut_label(
+                labels[i], LABELS_TEXT_MAX > len + comma ? LABELS_TEXT_MAX - len - comma : 0);
             if (part.len > 0 && !is_among(part, labels, kept))
                 labels[kept++] = part;
             return kept;
@@ -174,7 +174,7 @@ bool labels_join(const struct slice *labels, size_t count, struct arena *arena,
 static bool is_folded(struct slice text)
 {
     for (size_t i = 0; i < text.len; i++)
-        if (fold(text.data[i]) != text.data[i])
+        if (fold_label(text.data[i]) != text.data[i])
             return false;
     return true;
 }
@@ -204,7 +204,7 @@ struct slice labels_identity(struct slice joined, char room[LABELS_TEXT_MAX])
     if (is_folded(joined))
         return joined;
     for (size_t i = 0; i < joined.len; i++)
-        folded[i] = fold(joined.data[i]);
+        folded[i] = fold_label(joined.data[i]);
     size_t count = find_labels((struct slice){folded, joined.len}, labels);
     sort(labels, count, compare_bytes);
     for (size_t i = 0; i < count; i++) {

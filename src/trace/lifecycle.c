@@ -299,8 +299,10 @@ static enum error_code finish_job(const struct trace_policy *policy, bool is_inc
 }
 
 // If there are more than BUILD_STEPS_MAX steps, they are not compared one by one.
-static bool is_same(const struct lifecycle_finished *before, const struct state_version *version,
-                    const struct lifecycle_finished *after, const struct state_version *newer)
+static bool is_sent_already(const struct lifecycle_finished *before,
+                            const struct state_version *version,
+                            const struct lifecycle_finished *after,
+                            const struct state_version *newer)
 {
     bool is_all_there = before->rest == NULL && after->rest == NULL;
     bool is_same_body = version->rank == newer->rank && version->time == newer->time &&
@@ -332,7 +334,7 @@ static enum error_code finish_job_again(const struct trace_policy *policy, times
                                &finished->rest);
     if (code != ERROR_NONE)
         return code;
-    if (!is_same(&old, &before->body_version, finished, &job->body_version))
+    if (!is_sent_already(&old, &before->body_version, finished, &job->body_version))
         return close_job(policy, phase, &timeline, now, run, job, arena, output);
     job->phase = phase;
     if (phase == JOB_CLOSED)
@@ -363,7 +365,8 @@ static enum error_code give_up_again(const struct trace_policy *policy,
     if (code == ERROR_NONE)
         code = build_job_spans(policy, run, job, &timeline, true, arena, &finished->batch,
                                &finished->rest);
-    if (code != ERROR_NONE || is_same(&old, &before->body_version, finished, &job->body_version))
+    if (code != ERROR_NONE ||
+        is_sent_already(&old, &before->body_version, finished, &job->body_version))
         return code;
     return close_job(policy, JOB_CLOSED_INCOMPLETE, &timeline, now, run, job, arena, output);
 }

@@ -36,14 +36,14 @@ static timestamp_ns latest_time_in(const struct github_job *job)
 
 // `queued` and `waiting` may follow each other in either order (a gated job gets queued, waiting, queued:
 // runs-on#539), so they have the same rank.
-static uint8_t rank_of(enum github_job_action action)
+static uint8_t rank_of_action(enum github_job_action action)
 {
     return action == GITHUB_JOB_WAITING ? GITHUB_JOB_QUEUED : (uint8_t)action;
 }
 
 struct state_version merge_version_of_job(const struct github_job *job, uint64_t digest)
 {
-    return (struct state_version){rank_of(job->action), latest_time_in(job),
+    return (struct state_version){rank_of_action(job->action), latest_time_in(job),
                                   make_digest(job->conclusion, digest)};
 }
 

@@ -7,7 +7,7 @@
 #include "ghatrace/trace/labels.h"
 #include "ghatrace/trace/spans.h"
 
-static struct slice cut(struct slice text)
+static struct slice shorten(struct slice text)
 {
     return utf8_cut(text, SAMPLE_TEXT_MAX);
 }
@@ -44,8 +44,8 @@ static bool sample_steps(const struct github_job *body, const struct job_timelin
             step->completed_at != TIMESTAMP_UNKNOWN ? step->completed_at : timeline->end;
         duration_ns length = clamp_to_job(timeline, end) - clamp_to_job(timeline, step->started_at);
         steps[made->step_count++] =
-            (struct sample_step){.name = cut(step->name),
-                                 .result = cut(build_result_text(step->conclusion)),
+            (struct sample_step){.name = shorten(step->name),
+                                 .result = shorten(build_result_text(step->conclusion)),
                                  .length = length > 0 ? length : 0};
     }
     made->steps = steps;
@@ -69,10 +69,10 @@ enum error_code sample_of_job(const struct trace_policy *policy, const struct ru
     if (made == NULL)
         return ERROR_MEMORY;
     *made = (struct job_sample){
-        .repository = cut(job->repository.full_name),
-        .workflow = cut(workflow_of(run, job)),
-        .runner_group = cut(job->runner_group_name),
-        .result = cut(build_outcome_of_job(job->body.conclusion, timeline->fault).result),
+        .repository = shorten(job->repository.full_name),
+        .workflow = shorten(workflow_of(run, job)),
+        .runner_group = shorten(job->runner_group_name),
+        .result = shorten(build_outcome_of_job(job->body.conclusion, timeline->fault).result),
         .waiting = span_of(&timeline->waiting),
         .queue = span_of(&timeline->queue),
         .startup = span_of(&timeline->startup),
@@ -100,16 +100,16 @@ enum error_code sample_of_run(const struct run_state *run, const struct span *ro
     if (made == NULL)
         return ERROR_MEMORY;
     *made = (struct run_sample){
-        .server = cut(run->server),
-        .repository = cut(names.repository->full_name),
-        .workflow = cut(names.workflow),
-        .branch = cut(names.branch),
-        .event_name = cut(body->event_name),
-        .display_title = cut(body->display_title),
-        .url = cut(attributes_get_string(&root->attributes, "cicd.pipeline.run.url.full")),
-        .actor = cut(body->triggering_actor.len > 0 ? body->triggering_actor : body->actor),
-        .result = cut(build_result_text(names.conclusion)),
-        .conclusion = cut(names.conclusion),
+        .server = shorten(run->server),
+        .repository = shorten(names.repository->full_name),
+        .workflow = shorten(names.workflow),
+        .branch = shorten(names.branch),
+        .event_name = shorten(body->event_name),
+        .display_title = shorten(body->display_title),
+        .url = shorten(attributes_get_string(&root->attributes, "cicd.pipeline.run.url.full")),
+        .actor = shorten(body->triggering_actor.len > 0 ? body->triggering_actor : body->actor),
+        .result = shorten(build_result_text(names.conclusion)),
+        .conclusion = shorten(names.conclusion),
         .run_id = run->run_id,
         .run_attempt = run->run_attempt,
         .run_number = body->run_number,

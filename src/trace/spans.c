@@ -11,7 +11,7 @@
 
 #define FIRST_CAPACITY 24 // a job's list has about 20
 
-static bool make_room(struct attribute_writer *writer)
+static bool grow_attributes(struct attribute_writer *writer)
 {
     struct attributes *list = writer->list;
     if (list->count < list->capacity)
@@ -29,7 +29,7 @@ static bool make_room(struct attribute_writer *writer)
 
 static void attribute_add(struct attribute_writer *writer, struct attribute attribute)
 {
-    if (!writer->failed && !make_room(writer))
+    if (!writer->failed && !grow_attributes(writer))
         writer->failed = true;
     if (!writer->failed)
         writer->list->items[writer->list->count++] = attribute;
@@ -421,7 +421,7 @@ static void add_job_attributes(struct job_builder *builder, struct span *span)
     builder->failed |= writer.failed;
 }
 
-static void add_job(struct job_builder *builder)
+static void add_job_span(struct job_builder *builder)
 {
     struct span *span = add_span(builder, builder->job_name, builder->job_span_id,
                                  builder->timeline->start, builder->timeline->end);
@@ -536,7 +536,7 @@ static const bool *find_repeats(const struct github_job *body, struct arena *are
 }
 
 // A step without times produces no span; one that is still open ends with the job (happens if the runner is lost).
-static void add_step(struct job_builder *builder, size_t index, bool is_repeat)
+static void add_step_span(struct job_builder *builder, size_t index, bool is_repeat)
 {
     const struct github_step *step = &builder->job->body.steps[index];
     if (step->started_at == TIMESTAMP_UNKNOWN)
@@ -557,7 +557,7 @@ static void add_steps(struct job_builder *builder)
     size_t end =
         count - builder->next_step > BUILD_STEPS_MAX ? builder->next_step + BUILD_STEPS_MAX : count;
     for (; builder->next_step < end; builder->next_step++)
-        add_step(builder, builder->next_step, builder->repeats[builder->next_step]);
+        add_step_span(builder, builder->next_step, builder->repeats[builder->next_step]);
 }
 
 static void add_children(struct job_builder *builder)
@@ -657,7 +657,7 @@ enum error_code build_job_spans(const struct trace_policy *policy, const struct 
     if (!make_room_for_spans(&builder, 1 + PHASES_MAX))
         return ERROR_MEMORY;
     add_job_resource(&builder);
-    add_job(&builder);
+    add_job_span(&builder);
     add_children(&builder);
     builder.failed |= !builder.failed && !keep_rest(&builder, rest);
     return builder.failed ? ERROR_MEMORY : ERROR_NONE;
@@ -681,8 +681,9 @@ static void add_run_resource(const struct trace_policy *policy, const struct run
     build_resource(policy, &facts, writer);
 }
 
-static void add_attributes(const struct run_state *run, const struct run_names *names,
-                           bool is_incomplete, struct span *span, struct attribute_writer *writer)
+static void add_root_attributes(const struct run_state *run, const struct run_names *names,
+                                bool is_incomplete, struct span *span,
+                                struct attribute_writer *writer)
 {
     const struct github_run *body = &run->body;
     attribute_add_string(writer, "cicd.pipeline.name", names->workflow);
@@ -709,7 +710,7 @@ static void add_attributes(const struct run_state *run, const struct run_names *
 }
 
 // `RUN {workflow name}`: a SERVER span, as the semantic conventions require for pipeline runs.
-static bool set_name(struct span *span, struct slice workflow_name, struct arena *arena)
+static bool set_root_name(struct span *span, struct slice workflow_name, struct arena *arena)
 {
     if (workflow_name.len == 0) {
         span->name = SLICE("RUN");
@@ -750,7 +751,7 @@ enum error_code build_root_span(const struct trace_policy *policy, const struct 
     const struct run_names names = run_names_of(run);
     *batch = (struct span_batch){0};
     batch->spans = arena_allocate_array(arena, 1, sizeof *batch->spans);
-    if (batch->spans == NULL || !set_name(&batch->spans[0], names.workflow, arena))
+    if (batch->spans == NULL || !set_root_name(&batch->spans[0], names.workflow, arena))
         return ERROR_MEMORY;
     batch->span_count = 1;
 
@@ -764,6 +765,6 @@ enum error_code build_root_span(const struct trace_policy *policy, const struct 
     struct attribute_writer resource = {.arena = arena, .list = &batch->resource};
     add_run_resource(policy, run, &resource);
     struct attribute_writer writer = {.arena = arena, .list = &span->attributes};
-    add_attributes(run, &names, is_incomplete, span, &writer);
+    add_root_attributes(run, &names, is_incomplete, span, &writer);
     return resource.failed || writer.failed ? ERROR_MEMORY : ERROR_NONE;
 }

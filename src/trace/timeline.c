@@ -30,7 +30,7 @@ static timestamp_ns last_step_time(const struct github_job *body)
     return last;
 }
 
-static timestamp_ns last_step_end(const struct github_job *body)
+static timestamp_ns end_of_last_step(const struct github_job *body)
 {
     timestamp_ns last = TIMESTAMP_UNKNOWN;
     for (size_t i = 0; i < body->step_count; i++)
@@ -51,7 +51,7 @@ static timestamp_ns end_of_job(const struct job_state *job, bool is_completed, t
 {
     timestamp_ns end;
     if (is_completed) {
-        end = timestamp_first_known(job->body.completed_at, last_step_end(&job->body));
+        end = timestamp_first_known(job->body.completed_at, end_of_last_step(&job->body));
         end = timestamp_first_known(end, job->body.started_at);
     } else {
         end = timestamp_first_known(end_by, last_evidence(job));
