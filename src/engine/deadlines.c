@@ -1,7 +1,6 @@
 // Processes due deadlines of runs and jobs, and the upkeep of the store.
 #include "ghatrace/base/log.h"
 #include "ghatrace/stats/latency.h"
-#include "ghatrace/stats/rebuild.h"
 #include "ghatrace/stats/recent.h"
 #include "ghatrace/stats/spelling.h"
 #include "ghatrace/store/codec.h"
@@ -50,73 +49,70 @@ void work_clamp_future_job_times(const struct engine_work *work, struct job_stat
 }
 
 // Processes a due job. Its entry was removed from the index before.
-static enum error_code expire_job(struct engine_work *work, struct store_transaction *transaction,
-                                  struct work_job *job, struct work_run *run, timestamp_ns now,
-                                  struct error *error)
+static enum error_code expire_job(struct engine_work *work, struct work_job *job,
+                                  struct work_run *run)
 {
     struct lifecycle_output output;
-    enum error_code code =
-        lifecycle_expire_job(&work->policy, now, &run->state, &job->state, &work->arena, &output);
+    const struct lifecycle life = {&work->policy, &work->arena, &output};
+    enum error_code code = lifecycle_expire_job(&life, work->now, &run->state, &job->state);
     if (code != ERROR_NONE)
-        return error_set(error, code, "expire job: %s", error_code_text(code));
+        return error_set(&work->error, code, "expire job: %s", error_code_text(code));
     if (output.forget)
-        return work_forget_job(work, transaction, job, error);
-    code = work_add_records(work, transaction, &job->key.trace, run, &output, now, error);
+        return work_forget_job(work, job);
+    code = work_add_records(work, &job->key.trace, run, &output);
     if (code == ERROR_NONE)
-        code = work_save_job(work, transaction, &run->state, job, error);
+        code = work_save_job(work, &run->state, job);
     if (code == ERROR_NONE && output.run_changed)
-        code = work_save_run(work, transaction, run, error);
+        code = work_save_run(work, run);
     return code;
 }
 
-static enum error_code sweep_job(struct engine_work *work, struct store_transaction *transaction,
-                                 const struct store_key *key, struct slice found,
-                                 struct work_run *run, timestamp_ns now, struct error *error)
+static enum error_code sweep_job(struct engine_work *work, const struct store_key *key,
+                                 struct slice found, struct work_run *run)
 {
     struct work_job job = {.key = *key};
     struct slice bytes;
     if (!arena_copy_slice(&work->arena, found, &bytes))
-        return error_set(error, ERROR_MEMORY, "sweep jobs: out of memory");
-    enum error_code code = work_decode_job(work, bytes, &job, error);
+        return error_set(&work->error, ERROR_MEMORY, "sweep jobs: out of memory");
+    enum error_code code = work_decode_job(work, bytes, &job);
     if (code == ERROR_CORRUPT)
-        return work_set_state_aside(work, transaction, key, &run->state, error);
+        return work_set_state_aside(work, key, &run->state);
     // An older version may have stored jobs of two servers under the same trace.
     bool is_open = job.state.phase == JOB_OPEN && slice_equals(job.state.server, run->state.server);
     if (code == ERROR_NONE && is_open)
-        code = expire_job(work, transaction, &job, run, now, error);
+        code = expire_job(work, &job, run);
     return code;
 }
 
-static enum error_code sweep_state(struct engine_work *work, struct store_transaction *transaction,
-                                   const struct store_key *key, struct slice found,
-                                   struct work_run *run, timestamp_ns now, struct error *error)
+static enum error_code sweep_state(struct engine_work *work, const struct store_key *key,
+                                   struct slice found, struct work_run *run)
 {
     switch (codec_kind_of(found)) {
     case CODEC_JOB:
-        return sweep_job(work, transaction, key, found, run, now, error);
+        return sweep_job(work, key, found, run);
     case CODEC_RUN: // the run of these jobs
         return ERROR_NONE;
     case CODEC_UNKNOWN:
         break;
     }
-    codec_refuse_unknown(error);
-    return work_set_state_aside(work, transaction, key, &run->state, error);
+    codec_refuse_unknown(&work->error);
+    return work_set_state_aside(work, key, &run->state);
 }
 
 // Gives up the open jobs of a completed run, one slice at a time.
-static enum error_code sweep_jobs(struct engine_work *work, struct store_transaction *transaction,
-                                  struct work_run *run, timestamp_ns now, struct error *error)
+static enum error_code sweep_jobs(struct engine_work *work, struct work_run *run)
 {
     struct store_key key = {.trace = run->key.trace, .span = run->state.sweep_after};
     for (int i = 0; i < SWEEP_SLICE && work->arena.used < SWEEP_BYTES; i++) {
         struct slice found;
-        enum error_code code = store_seek_span_of_trace(transaction, &key, &found, error);
+        enum error_code code =
+            store_seek_span_of_trace(work->transaction, &key, &found, &work->error);
         if (code == ERROR_NOT_FOUND) {
             run->state.jobs_swept = true;
             return ERROR_NONE;
         }
         if (code == ERROR_NONE)
-            code = sweep_state(work, transaction, &key, found, run, now, error);
+            code = sweep_state(work, &key, found, run);
         if (code != ERROR_NONE)
             return code;
         store_key_increment(&key);
@@ -125,31 +121,30 @@ static enum error_code sweep_jobs(struct engine_work *work, struct store_transac
     return ERROR_NONE;
 }
 
-static enum error_code resend_job(struct engine_work *work, struct store_transaction *transaction,
-                                  struct work_run *run, struct work_job *job, timestamp_ns now,
-                                  struct error *error)
+static enum error_code resend_job(struct engine_work *work, struct work_run *run,
+                                  struct work_job *job)
 {
     struct lifecycle_output output;
-    enum error_code code =
-        lifecycle_name_job(&work->policy, now, &run->state, &job->state, &work->arena, &output);
+    const struct lifecycle life = {&work->policy, &work->arena, &output};
+    enum error_code code = lifecycle_name_job(&life, work->at, &run->state, &job->state);
     if (code != ERROR_NONE)
-        return error_set(error, code, "name job: %s", error_code_text(code));
-    code = work_add_records(work, transaction, &run->key.trace, run, &output, now, error);
+        return error_set(&work->error, code, "name job: %s", error_code_text(code));
+    code = work_add_records(work, &run->key.trace, run, &output);
     if (code == ERROR_NONE && output.job_changed)
-        code = work_save_job(work, transaction, &run->state, job, error);
+        code = work_save_job(work, &run->state, job);
     return code;
 }
 
 // Bounded, since one delivery affects all of them: jobs beyond the limit keep the spans that were sent. So do
 // unreadable ones.
-enum error_code work_resend_jobs(struct engine_work *work, struct store_transaction *transaction,
-                                 struct work_run *run, timestamp_ns now, struct error *error)
+enum error_code work_resend_jobs(struct engine_work *work, struct work_run *run)
 {
     struct store_key key = {.trace = run->key.trace};
     while (work->arena.used < SWEEP_BYTES && work->written_bytes < WRITTEN_BYTES_MAX) {
         struct slice found;
         struct slice bytes;
-        enum error_code code = store_seek_span_of_trace(transaction, &key, &found, error);
+        enum error_code code =
+            store_seek_span_of_trace(work->transaction, &key, &found, &work->error);
         if (code != ERROR_NONE)
             return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
         struct work_job job = {.key = key};
@@ -157,29 +152,27 @@ enum error_code work_resend_jobs(struct engine_work *work, struct store_transact
         if (codec_kind_of(found) != CODEC_JOB)
             continue;
         if (!arena_copy_slice(&work->arena, found, &bytes))
-            return error_set(error, ERROR_MEMORY, "name jobs: out of memory");
-        code = work_decode_job(work, bytes, &job, error);
+            return error_set(&work->error, ERROR_MEMORY, "name jobs: out of memory");
+        code = work_decode_job(work, bytes, &job);
         if (code == ERROR_NONE && slice_equals(job.state.server, run->state.server))
-            code = resend_job(work, transaction, run, &job, now, error);
+            code = resend_job(work, run, &job);
         if (code != ERROR_NONE && code != ERROR_CORRUPT)
             return code;
     }
     return ERROR_NONE;
 }
 
-enum error_code work_keep_only_notes(struct engine_work *work,
-                                     struct store_transaction *transaction, struct store_key *next,
-                                     size_t max, size_t *replaced, bool *is_end,
-                                     struct error *error)
+enum error_code work_keep_only_notes(struct engine_work *work, struct store_key *next, size_t max,
+                                     size_t *replaced, bool *is_end)
 {
     static const struct run_state no_run; // not needed for a note
     *is_end = false;
     *replaced = 0;
-    for (size_t i = 0; i < max && store_keeps_only_notes(transaction);
+    for (size_t i = 0; i < max && store_keeps_only_notes(work->transaction);
          i++, store_key_increment(next)) {
         struct slice found;
         struct slice bytes;
-        enum error_code code = store_seek_span(transaction, next, &found, error);
+        enum error_code code = store_seek_span(work->transaction, next, &found, &work->error);
         *is_end = code == ERROR_NOT_FOUND;
         if (code != ERROR_NONE)
             return *is_end ? ERROR_NONE : code;
@@ -187,13 +180,13 @@ enum error_code work_keep_only_notes(struct engine_work *work,
             continue;
         arena_clear(&work->arena);
         if (!arena_copy_slice(&work->arena, found, &bytes))
-            return error_set(error, ERROR_MEMORY, "keep only notes: out of memory");
+            return error_set(&work->error, ERROR_MEMORY, "keep only notes: out of memory");
         struct work_job job = {.key = *next};
-        code = work_decode_job(work, bytes, &job, error);
+        code = work_decode_job(work, bytes, &job);
         bool is_lacking = code == ERROR_NONE && job.state.phase == JOB_CLOSED_LACKING;
         *replaced += is_lacking ? 1 : 0;
         if (is_lacking)
-            code = work_save_job(work, transaction, &no_run, &job, error);
+            code = work_save_job(work, &no_run, &job);
         if (code != ERROR_NONE && code != ERROR_CORRUPT) // set aside by the caller that needs it
             return code;
     }
@@ -201,9 +194,7 @@ enum error_code work_keep_only_notes(struct engine_work *work,
 }
 
 // Jobs whose states were damaged never closed. Counted where a run would otherwise be kept because of them.
-static enum error_code count_jobs_still_open(struct engine_work *work,
-                                             struct store_transaction *transaction,
-                                             struct work_run *run, struct error *error)
+static enum error_code count_jobs_still_open(struct engine_work *work, struct work_run *run)
 {
     struct store_key key = {.trace = run->key.trace};
     run->state.open_jobs = 0;
@@ -211,7 +202,8 @@ static enum error_code count_jobs_still_open(struct engine_work *work,
         struct slice found;
         struct job_state job;
         struct error ignored;
-        enum error_code code = store_seek_span_of_trace(transaction, &key, &found, error);
+        enum error_code code =
+            store_seek_span_of_trace(work->transaction, &key, &found, &work->error);
         if (code != ERROR_NONE)
             return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
         arena_clear(&work->scratch);
@@ -225,111 +217,102 @@ static enum error_code count_jobs_still_open(struct engine_work *work,
     }
 }
 
-static enum error_code expire_run(struct engine_work *work, struct store_transaction *transaction,
-                                  struct work_run *run, timestamp_ns now, struct error *error)
+static enum error_code expire_run(struct engine_work *work, struct work_run *run)
 {
     struct lifecycle_output output;
-    enum error_code code =
-        lifecycle_expire_run(&work->policy, now, &run->state, &work->arena, &output);
+    const struct lifecycle life = {&work->policy, &work->arena, &output};
+    enum error_code code = lifecycle_expire_run(&life, work->now, &run->state);
     if (code != ERROR_NONE)
-        return error_set(error, code, "expire run: %s", error_code_text(code));
+        return error_set(&work->error, code, "expire run: %s", error_code_text(code));
     if (output.forget)
-        return work_forget_run(work, transaction, run, error);
-    code = work_add_records(work, transaction, &run->key.trace, run, &output, now, error);
+        return work_forget_run(work, run);
+    code = work_add_records(work, &run->key.trace, run, &output);
     if (code == ERROR_NONE && output.sweep_jobs)
-        code = sweep_jobs(work, transaction, run, now, error);
+        code = sweep_jobs(work, run);
     else if (code == ERROR_NONE && output.run_changed && output.finished_count == 0)
-        code = count_jobs_still_open(work, transaction, run, error);
+        code = count_jobs_still_open(work, run);
     if (code == ERROR_NONE)
-        code = work_save_run(work, transaction, run, error);
+        code = work_save_run(work, run);
     return code;
 }
 
-static enum error_code expire_stored_run(struct engine_work *work,
-                                         struct store_transaction *transaction,
-                                         const struct store_key *key, struct slice bytes,
-                                         timestamp_ns now, struct error *error)
+static enum error_code expire_stored_run(struct engine_work *work, const struct store_key *key,
+                                         struct slice bytes)
 {
     struct work_run run = {.key = *key};
-    enum error_code code = work_decode_run(work, bytes, &run, error);
+    enum error_code code = work_decode_run(work, bytes, &run);
     if (code == ERROR_CORRUPT)
-        return work_set_state_aside(work, transaction, key, NULL, error);
+        return work_set_state_aside(work, key, NULL);
     run.state.deadline = TIMESTAMP_UNKNOWN;
     if (code == ERROR_NONE && !trace_id_equals(&run.key.trace, &run.own_trace))
-        return work_move_run(work, transaction, &run, error); // due under its new key
-    return code == ERROR_NONE ? expire_run(work, transaction, &run, now, error) : code;
+        return work_move_run(work, &run); // due under its new key
+    return code == ERROR_NONE ? expire_run(work, &run) : code;
 }
 
-static enum error_code expire_stored_job(struct engine_work *work,
-                                         struct store_transaction *transaction,
-                                         const struct store_key *key, struct slice bytes,
-                                         timestamp_ns now, struct error *error)
+static enum error_code expire_stored_job(struct engine_work *work, const struct store_key *key,
+                                         struct slice bytes)
 {
     struct work_run run = {.key = *key};
     struct work_job job = {.key = *key};
-    enum error_code code = work_decode_job(work, bytes, &job, error);
+    enum error_code code = work_decode_job(work, bytes, &job);
     if (code == ERROR_CORRUPT)
-        return work_set_state_aside(work, transaction, key, NULL, error);
+        return work_set_state_aside(work, key, NULL);
     job.state.deadline = TIMESTAMP_UNKNOWN;
     const struct run_name name = {job.state.server, job.state.run_id, job.state.run_attempt};
     if (code == ERROR_NONE && !trace_id_equals(&job.key.trace, &job.own_trace))
-        return work_move_job(work, transaction, &name, &job, error);
+        return work_move_job(work, &name, &job);
     if (code == ERROR_NONE && job.state.phase != JOB_CLOSED) // a note expires without its run
-        code = work_load_run(work, transaction, &name, &run, error);
-    return code == ERROR_NONE ? expire_job(work, transaction, &job, &run, now, error) : code;
+        code = work_load_run(work, &name, &run);
+    return code == ERROR_NONE ? expire_job(work, &job, &run) : code;
 }
 
-static enum error_code expire_state(struct engine_work *work, struct store_transaction *transaction,
-                                    const struct store_key *key, struct slice bytes,
-                                    timestamp_ns now, struct error *error)
+static enum error_code expire_state(struct engine_work *work, const struct store_key *key,
+                                    struct slice bytes)
 {
     switch (codec_kind_of(bytes)) {
     case CODEC_JOB:
-        return expire_stored_job(work, transaction, key, bytes, now, error);
+        return expire_stored_job(work, key, bytes);
     case CODEC_RUN:
-        return expire_stored_run(work, transaction, key, bytes, now, error);
+        return expire_stored_run(work, key, bytes);
     case CODEC_UNKNOWN:
         break;
     }
-    codec_refuse_unknown(error);
-    return work_set_state_aside(work, transaction, key, NULL, error);
+    codec_refuse_unknown(&work->error);
+    return work_set_state_aside(work, key, NULL);
 }
 
 // The entry is removed from the index first; a state that still waits for something is added again.
-static enum error_code expire_first(struct engine_work *work, struct store_transaction *transaction,
-                                    timestamp_ns at, const struct store_key *key, timestamp_ns now,
-                                    struct error *error)
+static enum error_code expire_first(struct engine_work *work, timestamp_ns at,
+                                    const struct store_key *key)
 {
     struct slice found;
     struct slice bytes;
     arena_clear(&work->arena); // data of the previous entry is no longer needed
-    enum error_code code = store_delete_deadline(transaction, at, key, error);
+    enum error_code code = store_delete_deadline(work->transaction, at, key, &work->error);
     if (code == ERROR_NONE)
-        code = store_get_span(transaction, key, &found, error);
+        code = store_get_span(work->transaction, key, &found, &work->error);
     if (code == ERROR_NOT_FOUND)
         return ERROR_NONE;
     if (code != ERROR_NONE)
         return code;
     if (!arena_copy_slice(&work->arena, found, &bytes))
-        return error_set(error, ERROR_MEMORY, "expire: out of memory");
-    return expire_state(work, transaction, key, bytes, now, error);
+        return error_set(&work->error, ERROR_MEMORY, "expire: out of memory");
+    return expire_state(work, key, bytes);
 }
 
 // If a clock that was a year ahead is corrected, deadlines remain a year ahead. They are computed again from times of
 // receipt clamped to now.
-static enum error_code clamp_future_deadlines(struct engine_work *work,
-                                              struct store_transaction *transaction,
-                                              timestamp_ns now, size_t max, struct error *error)
+static enum error_code clamp_future_deadlines(struct engine_work *work, size_t max)
 {
     timestamp_ns farthest = work_farthest_deadline(work);
     for (size_t i = 0; i < max; i++) {
         timestamp_ns at;
         struct store_key key;
-        enum error_code code = store_last_deadline(transaction, &at, &key, error);
+        enum error_code code = store_last_deadline(work->transaction, &at, &key, &work->error);
         if (code == ERROR_NOT_FOUND || (code == ERROR_NONE && at <= farthest))
             return ERROR_NONE;
         if (code == ERROR_NONE)
-            code = expire_first(work, transaction, at, &key, now, error);
+            code = expire_first(work, at, &key);
         if (code != ERROR_NONE)
             return code;
     }
@@ -338,33 +321,31 @@ static enum error_code clamp_future_deadlines(struct engine_work *work,
 }
 
 // Processes up to `max` deadlines that are due at `now`. `*next_due` becomes the first that remains.
-static enum error_code work_expire(struct engine_work *work, struct store_transaction *transaction,
-                                   timestamp_ns now, size_t max, timestamp_ns *next_due,
-                                   struct error *error)
+static enum error_code work_expire(struct engine_work *work, size_t max, timestamp_ns *next_due)
 {
     *next_due = TIMESTAMP_UNKNOWN;
-    enum error_code healed = clamp_future_deadlines(work, transaction, now, max, error);
+    enum error_code healed = clamp_future_deadlines(work, max);
     if (healed != ERROR_NONE)
         return healed;
     for (size_t i = 0;; i++) {
         timestamp_ns at;
         struct store_key key;
-        enum error_code code = store_first_deadline(transaction, &at, &key, error);
+        enum error_code code = store_first_deadline(work->transaction, &at, &key, &work->error);
         if (code == ERROR_NOT_FOUND)
             return ERROR_NONE;
         if (code != ERROR_NONE)
             return code;
         *next_due = at;
-        if (at > now || i == max || work->written_bytes > WRITTEN_BYTES_MAX)
+        if (at > work->now || i == max || work->written_bytes > WRITTEN_BYTES_MAX)
             return ERROR_NONE;
-        code = expire_first(work, transaction, at, &key, now, error);
+        code = expire_first(work, at, &key);
         if (code != ERROR_NONE)
             return code;
     }
 }
 
 // --- upkeep ---------------------------------------------------------------------------------------
-// Runs alongside the tasks: frees space, deletes old data, and computes figures that an older store lacks.
+// Runs alongside the tasks: frees space and deletes old data.
 
 // Upkeep in one batch: enough to keep up with what the tasks add.
 #define UPKEEP_PER_BATCH 256
@@ -380,8 +361,6 @@ static enum error_code work_expire(struct engine_work *work, struct store_transa
 // While room runs short, jobs that a note can replace are not kept as states. How often to look for such jobs after a
 // search that found none.
 #define JOBS_EVERY (10 * NS_PER_MINUTE)
-// States in one transaction at startup.
-#define FIGURES_PER_TRANSACTION 10000
 
 bool engine_may_log(timestamp_ns *last_logged)
 {
@@ -396,56 +375,54 @@ bool engine_may_log(timestamp_ns *last_logged)
 
 // Finished traces older than this are deleted. When room runs short, all of them may be, whatever their age by the
 // clock: it may have been set back.
-static timestamp_ns end_of_history(const struct engine *engine, timestamp_ns now, bool is_tight)
+static timestamp_ns end_of_history(const struct engine *engine, bool is_tight)
 {
-    return is_tight ? INT64_MAX : now - engine->options.history;
+    return is_tight ? INT64_MAX : engine->work.now - engine->options.history;
 }
 
 // Finished traces are kept for `history`, but a delivery is never refused for their sake: when room runs short, those
 // already delivered are deleted early, the oldest first, also while the clock is not trusted.
-static enum error_code drop_history(struct engine *engine, struct store_transaction *transaction,
-                                    timestamp_ns now, bool may_forget, size_t max,
-                                    bool *has_leftovers, struct error *error)
+static enum error_code drop_history(struct engine *engine, struct upkeep *upkeep)
 {
+    struct engine_work *work = &engine->work;
     size_t records = 0;
     size_t runs = 0;
-    bool is_tight = store_is_tight(transaction);
-    timestamp_ns before = end_of_history(engine, now, is_tight);
-    if (!is_tight && !may_forget)
+    bool is_tight = store_is_tight(work->transaction);
+    timestamp_ns before = end_of_history(engine, is_tight);
+    if (!is_tight && !upkeep->may_forget)
         return ERROR_NONE;
-    enum error_code code = store_expire_records(transaction, before, max, &records, error);
+    enum error_code code =
+        store_expire_records(work->transaction, before, upkeep->max, &records, &work->error);
     if (code == ERROR_NONE)
-        code = recent_expire(transaction, before, max, &runs, error);
+        code = recent_expire(work->transaction, before, upkeep->max, &runs, &work->error);
     if (is_tight && records > 0 && engine_may_log(&engine->tight_logged))
         log_warn("the store is nearly full: finished traces leave the history early; raise "
                  "db-max-size or shorten history");
-    *has_leftovers |= records == max || runs == max;
+    upkeep->has_leftovers |= records == upkeep->max || runs == upkeep->max;
     return code;
 }
 
 // Dead letters are kept within their limits, but a delivery is not refused for their sake, since a refused delivery
 // is not repeated. When the store would soon refuse deliveries and the history has nothing left to delete, dead
 // letters are deleted, too.
-static enum error_code drop_dead_letters(struct engine *engine,
-                                         struct store_transaction *transaction, timestamp_ns now,
-                                         bool may_forget, size_t max, bool *has_leftovers,
-                                         struct error *error)
+static enum error_code drop_dead_letters(struct engine *engine, struct upkeep *upkeep)
 {
     const struct engine_options *options = &engine->options;
-    bool is_tight = store_is_tight(transaction);
+    struct engine_work *work = &engine->work;
+    bool is_tight = store_is_tight(work->transaction);
     const struct store_shed_limits limits = {
         .bytes_max = options->dead_letters_max,
         .age_max = options->dead_letters_age_max,
-        .may_judge_age = may_forget,
-        .for_room = is_tight && store_has_expired_all(transaction),
-        .before = end_of_history(engine, now, is_tight),
-        .max = max,
-        .now = now,
+        .may_judge_age = upkeep->may_forget,
+        .for_room = is_tight && store_has_expired_all(work->transaction),
+        .before = end_of_history(engine, is_tight),
+        .max = upkeep->max,
+        .now = work->now,
     };
     bool has_more;
     enum error_code code = store_shed_dead_letters(
-        transaction, &limits, engine->work.counted.dead_letters_dropped, &has_more, error);
-    *has_leftovers |= has_more;
+        work->transaction, &limits, work->counted.dead_letters_dropped, &has_more, &work->error);
+    upkeep->has_leftovers |= has_more;
     return code;
 }
 
@@ -468,24 +445,23 @@ void engine_report_drops(struct engine *engine)
 }
 
 // Pools are few and seldom unused, so all of them are checked from time to time.
-static enum error_code drop_pools(struct engine *engine, timestamp_ns now, struct error *error)
+static enum error_code drop_pools(struct engine *engine)
 {
+    struct engine_work *work = &engine->work;
     bool is_end = false;
-    duration_ns since = now - engine->pools_looked;
-    enum error_code code = spelling_expire(engine->work.stats, error);
+    duration_ns since = work->now - engine->pools_looked;
+    enum error_code code = spelling_expire(work->stats, &work->error);
     if (code != ERROR_NONE || (since >= 0 && since < POOLS_EVERY))
         return code;
-    code = pool_expire(engine->work.stats, &engine->next_pool, POOLS_PER_BATCH, &is_end, error);
+    code = pool_expire(work->stats, &engine->next_pool, POOLS_PER_BATCH, &is_end, &work->error);
     if (is_end)
-        engine->pools_looked = now;
+        engine->pools_looked = work->now;
     return code;
 }
 
-static enum error_code forget_notes(struct engine *engine, struct store_transaction *transaction,
-                                    timestamp_ns now, size_t max, bool *has_leftovers,
-                                    struct error *error)
+static enum error_code forget_notes(struct engine_work *work, struct upkeep *upkeep)
 {
-    duration_ns linger = engine->work.policy.linger;
+    duration_ns linger = work->policy.linger;
     const duration_ns keep[STORE_NOTE_KINDS] = {
         [STORE_NOTE_TIMED_DELIVERY] = linger,
         [STORE_NOTE_UNTIMED_DELIVERY] = linger,
@@ -494,71 +470,68 @@ static enum error_code forget_notes(struct engine *engine, struct store_transact
         [STORE_NOTE_RUN] = linger,
         [STORE_NOTE_OLD_RUN] = linger > TRACE_RUN_KEPT ? linger : TRACE_RUN_KEPT,
     };
-    size_t notes_left = max / NOTES_SHARE;
-    size_t old_left = max;
-    enum error_code code = store_forget_notes(transaction, now, keep, &notes_left, error);
+    size_t notes_left = upkeep->max / NOTES_SHARE;
+    size_t old_left = upkeep->max;
+    enum error_code code =
+        store_forget_notes(work->transaction, work->now, keep, &notes_left, &work->error);
     if (code == ERROR_NONE)
-        code = store_forget_old_deliveries(transaction, now, linger, &old_left, error);
-    *has_leftovers |= notes_left == 0 || old_left == 0;
+        code = store_forget_old_deliveries(work->transaction, work->now, linger, &old_left,
+                                           &work->error);
+    upkeep->has_leftovers |= notes_left == 0 || old_left == 0;
     return code;
 }
 
-static enum error_code forget(struct engine *engine, struct store_transaction *transaction,
-                              timestamp_ns now, size_t max, bool *has_leftovers,
-                              struct error *error)
+static enum error_code forget(struct engine *engine, struct upkeep *upkeep)
 {
+    struct engine_work *work = &engine->work;
     size_t slots = 0;
-    enum error_code code = forget_notes(engine, transaction, now, max, has_leftovers, error);
+    enum error_code code = forget_notes(work, upkeep);
     if (code == ERROR_NONE)
-        code = latency_expire(transaction, now, max, &slots, error);
+        code = latency_expire(work->transaction, work->now, upkeep->max, &slots, &work->error);
     if (code == ERROR_NONE)
-        code = drop_pools(engine, now, error);
-    *has_leftovers |= slots == max;
+        code = drop_pools(engine);
+    upkeep->has_leftovers |= slots == upkeep->max;
     return code;
 }
 
 // A small piece, and no more than necessary: some of an older version's notes of deliveries, otherwise a few blocks.
-static enum error_code shed_piece(struct store_transaction *transaction, uint64_t *shed,
-                                  struct error *error)
+static enum error_code shed_piece(struct engine_work *work, uint64_t *shed)
 {
     size_t old = 0;
-    enum error_code code =
-        store_shed_old_deliveries(transaction, SHED_BLOCKS * NOTES_OF_A_BLOCK, &old, error);
+    enum error_code code = store_shed_old_deliveries(
+        work->transaction, SHED_BLOCKS * NOTES_OF_A_BLOCK, &old, &work->error);
     *shed = old;
-    return code == ERROR_NONE && old == 0 ? store_shed_notes(transaction, SHED_BLOCKS, shed, error)
-                                          : code;
+    return code == ERROR_NONE && old == 0
+               ? store_shed_notes(work->transaction, SHED_BLOCKS, shed, &work->error)
+               : code;
 }
 
-enum error_code work_shed_notes(struct engine_work *work, struct store_transaction *transaction,
-                                timestamp_ns now, size_t max, bool *is_short, struct error *error)
+enum error_code work_shed_notes(struct engine_work *work, size_t max, bool *is_short)
 {
-    *is_short = store_must_shed(transaction);
+    *is_short = store_must_shed(work->transaction);
     for (size_t i = 0; i < max / SHED_BLOCKS && *is_short; i++) {
         uint64_t shed = 0;
-        enum error_code code = shed_piece(transaction, &shed, error);
+        enum error_code code = shed_piece(work, &shed);
         if (code != ERROR_NONE)
             return code;
         if (shed == 0)
             break;
-        store_count_shed(transaction, now, shed);
+        store_count_shed(work->transaction, work->now, shed);
         work->counted.shed += shed;
-        *is_short = store_must_shed(transaction);
+        *is_short = store_must_shed(work->transaction);
     }
     return ERROR_NONE;
 }
 
 // If the history has nothing left to delete, notes are shed before a delivery is refused: at worst, a repeated
 // delivery is treated as new.
-static enum error_code shed_notes(struct engine *engine, struct store_transaction *transaction,
-                                  timestamp_ns now, size_t max, bool *has_leftovers,
-                                  struct error *error)
+static enum error_code shed_notes(struct engine *engine, struct upkeep *upkeep)
 {
     struct engine_work *work = &engine->work;
     uint64_t before = work->counted.shed;
     bool is_short;
-    enum error_code code =
-        work_shed_notes(work, transaction, now, max / NOTES_SHARE, &is_short, error);
-    *has_leftovers |= is_short && work->counted.shed > before;
+    enum error_code code = work_shed_notes(work, upkeep->max / NOTES_SHARE, &is_short);
+    upkeep->has_leftovers |= is_short && work->counted.shed > before;
     if (code == ERROR_NONE && work->counted.shed > 0 && engine_may_log(&engine->shed_logged))
         log_warn("the store is nearly full: the oldest notes of what was delivered are forgotten "
                  "early; raise db-max-size or shorten linger",
@@ -568,18 +541,19 @@ static enum error_code shed_notes(struct engine *engine, struct store_transactio
 
 // Jobs that were sent and may be sent again, changed, are kept as whole states while there is room. The space is
 // freed when it is needed.
-static enum error_code drop_jobs(struct engine *engine, struct store_transaction *transaction,
-                                 size_t max, bool *has_leftovers, struct error *error)
+static enum error_code drop_jobs(struct engine *engine, struct upkeep *upkeep)
 {
+    struct engine_work *work = &engine->work;
     duration_ns since = timestamp_monotonic() - engine->jobs_looked;
     size_t replaced;
     bool is_end;
-    if (!store_keeps_only_notes(transaction) || (engine->jobs_looked != 0 && since < JOBS_EVERY))
+    if (!store_keeps_only_notes(work->transaction) ||
+        (engine->jobs_looked != 0 && since < JOBS_EVERY))
         return ERROR_NONE;
-    enum error_code code = work_keep_only_notes(&engine->work, transaction, &engine->next_job, max,
-                                                &replaced, &is_end, error);
+    enum error_code code =
+        work_keep_only_notes(work, &engine->next_job, upkeep->max, &replaced, &is_end);
     engine->jobs_replaced += replaced;
-    *has_leftovers |= store_keeps_only_notes(transaction);
+    upkeep->has_leftovers |= store_keeps_only_notes(work->transaction);
     if (code != ERROR_NONE || !is_end)
         return code;
     engine->next_job = (struct store_key){.trace = {{0}}};
@@ -589,90 +563,26 @@ static enum error_code drop_jobs(struct engine *engine, struct store_transaction
     return ERROR_NONE;
 }
 
-enum error_code engine_do_upkeep(struct engine *engine, struct store_transaction *transaction,
-                                 timestamp_ns now, size_t tasks, timestamp_ns *next_due,
-                                 bool *has_leftovers, struct error *error)
+enum error_code engine_do_upkeep(struct engine *engine, size_t tasks, struct upkeep *upkeep)
 {
     struct engine_work *work = &engine->work;
-    size_t max = UPKEEP_PER_BATCH + UPKEEP_PER_TASK * tasks;
-    bool may_forget = engine->last_steady >= engine->forget_after;
-    *has_leftovers = false;
-    enum error_code code = work_expire(work, transaction, now, max, next_due, error);
+    work->at = work->now;
+    *upkeep = (struct upkeep){.max = UPKEEP_PER_BATCH + UPKEEP_PER_TASK * tasks,
+                              .may_forget = engine->last_steady >= engine->forget_after};
+    enum error_code code = work_expire(work, upkeep->max, &upkeep->next_due);
     if (code == ERROR_NONE)
-        code = stats_flush(work->stats, error);
+        code = stats_flush(work->stats, &work->error);
     if (code == ERROR_NONE)
-        code = drop_history(engine, transaction, now, may_forget, max, has_leftovers, error);
-    if (code == ERROR_NONE && may_forget)
-        code = forget(engine, transaction, now, max, has_leftovers, error);
+        code = drop_history(engine, upkeep);
+    if (code == ERROR_NONE && upkeep->may_forget)
+        code = forget(engine, upkeep);
     if (code == ERROR_NONE)
-        code = drop_jobs(engine, transaction, max, has_leftovers, error);
+        code = drop_jobs(engine, upkeep);
     if (code == ERROR_NONE)
-        code = shed_notes(engine, transaction, now, max, has_leftovers, error);
+        code = shed_notes(engine, upkeep);
     if (code == ERROR_NONE)
-        code = drop_dead_letters(engine, transaction, now, may_forget, max, has_leftovers, error);
-    *has_leftovers |=
-        work->has_far_deadlines || (*next_due != TIMESTAMP_UNKNOWN && *next_due <= now);
+        code = drop_dead_letters(engine, upkeep);
+    bool is_due = upkeep->next_due != TIMESTAMP_UNKNOWN && upkeep->next_due <= work->now;
+    upkeep->has_leftovers |= work->has_far_deadlines || is_due;
     return code;
-}
-
-// --- figures for an older store ------------------------------------------------------------------------------
-
-enum error_code engine_complete_figures(struct engine *engine, size_t max, bool *is_done,
-                                        struct error *error)
-{
-    return rebuild_continue(engine->work.stats, max, is_done, error);
-}
-
-// Writes nothing if the figures are complete: a full disk must not prevent waiting records from being exported.
-static enum error_code look_for_figures(struct engine *engine, struct error *error)
-{
-    struct store_transaction *transaction;
-    enum error_code code = store_begin(engine->work.store, false, &transaction, error);
-    if (code != ERROR_NONE)
-        return code;
-    code = rebuild_is_done(transaction, &engine->has_all_figures, error);
-    store_abort(transaction);
-    return code;
-}
-
-static enum error_code complete_a_part(struct engine *engine, timestamp_ns now, bool *is_done,
-                                       struct error *error)
-{
-    struct stats *stats = engine->work.stats;
-    struct store_transaction *transaction;
-    enum error_code code = store_begin(engine->work.store, true, &transaction, error);
-    if (code != ERROR_NONE)
-        return code;
-    stats_begin(stats, transaction, now);
-    code = engine_complete_figures(engine, FIGURES_PER_TRANSACTION, is_done, error);
-    if (code == ERROR_NONE)
-        code = stats_flush(stats, error);
-    if (code != ERROR_NONE) {
-        store_abort(transaction);
-        return code;
-    }
-    const struct store_set_aside_note set_aside = *store_noted_set_aside(transaction);
-    code = store_commit(transaction, error);
-    if (code == ERROR_NONE)
-        engine_log_set_aside(engine, &set_aside);
-    return code;
-}
-
-void engine_prepare_figures(struct engine *engine)
-{
-    struct error error = {0};
-    timestamp_ns now = engine->options.now != NULL ? engine->options.now() : timestamp_now();
-    timestamp_ns begun = timestamp_monotonic();
-    enum error_code code = look_for_figures(engine, &error);
-    while (code == ERROR_NONE && !engine->has_all_figures &&
-           timestamp_monotonic() - begun <= engine->options.figures_limit) {
-        bool is_done = false;
-        code = complete_a_part(engine, now, &is_done, &error);
-        engine->has_all_figures = code == ERROR_NONE && is_done;
-    }
-    if (code != ERROR_NONE)
-        log_warn("the figures of what is open are not complete yet", LOG_REASON(&error));
-    else if (!engine->has_all_figures)
-        log_info("the figures of what is open are rebuilt from a large store while deliveries "
-                 "are taken; until then they are too low");
 }

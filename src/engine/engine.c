@@ -5,6 +5,7 @@
 
 #include "ghatrace/base/log.h"
 #include "ghatrace/base/memory.h"
+#include "ghatrace/stats/rebuild.h"
 #include "private.h"
 
 // --- counters since the start ---------------------------------------------------------------------
@@ -132,6 +133,8 @@ void engine_read_counters(struct engine *engine, struct engine_counters *counter
 #define PART_BYTES_MAX ((size_t)1024 * 1024)
 // States that a batch reads while figures of open runs and jobs are computed for an older store.
 #define FIGURES_PER_BATCH 256
+// And one transaction at startup.
+#define FIGURES_PER_TRANSACTION 10000
 #define IDLE_TICK (60 * NS_PER_SECOND)
 #define TROUBLE_TICK NS_PER_SECOND
 // A clock that jumps by more than this is not trusted at first: nothing expires because of it for this long.
@@ -144,23 +147,47 @@ void engine_read_counters(struct engine *engine, struct engine_counters *counter
 
 // --- one batch -------------------------------------------------------------------------------------------
 
-static void begin_counting(struct engine_work *work)
+static enum error_code begin_work(struct engine_work *work)
 {
+    assert(work->transaction == NULL);
+    arena_clear(&work->arena);
+    arena_clear(&work->scratch);
+    if (work->record.capacity > RECORD_BYTES_KEPT) // do not keep the memory of one huge state
+        buffer_release(&work->record);
     work->counted = (struct engine_counters){.last_event_at = TIMESTAMP_UNKNOWN};
     work->written_bytes = 0;
     work->is_full = false;
     work->has_far_deadlines = false;
+    enum error_code code = store_begin(work->store, true, &work->transaction, &work->error);
+    if (code == ERROR_NONE)
+        stats_begin(work->stats, work->transaction, work->now);
+    else
+        work->transaction = NULL;
+    return code;
+}
+
+// Commits, or aborts if `code` says that something failed. `*set_aside`: what was set aside, after a commit.
+static enum error_code end_work(struct engine_work *work, enum error_code code,
+                                struct store_set_aside_note *set_aside)
+{
+    struct store_transaction *transaction = work->transaction;
+    work->transaction = NULL;
+    if (code != ERROR_NONE) {
+        store_abort(transaction);
+        return code;
+    }
+    *set_aside = *store_noted_set_aside(transaction);
+    return store_commit(transaction, &work->error);
 }
 
 // After a failure: checks whether writing works again and whether there is room.
-static enum error_code probe(struct engine_work *work, struct store_transaction *transaction,
-                             timestamp_ns now, struct error *error)
+static enum error_code probe(struct engine_work *work)
 {
-    enum error_code code = work_check_room(work, transaction, error);
+    enum error_code code = work_check_room(work);
     work->is_full = code == ERROR_FULL;
     if (code != ERROR_NONE && code != ERROR_FULL)
         return code;
-    return store_probe(transaction, now, error);
+    return store_probe(work->transaction, work->now, &work->error);
 }
 
 // A task is submitted, taken with its batch, and done; then its owner may submit it again.
@@ -173,47 +200,34 @@ static void move_task(struct engine_task *task, enum engine_task_state from,
 
 // Applies `count` tasks (part of the list) and, on request, the upkeep, as one transaction.
 static enum error_code commit_batch(struct engine *engine, struct engine_task *tasks, size_t count,
-                                    bool with_upkeep, timestamp_ns now, struct error *error)
+                                    bool with_upkeep)
 {
     struct engine_work *work = &engine->work;
-    struct store_transaction *transaction;
-    timestamp_ns next_due = engine->next_due;
-    bool has_leftovers = engine->has_leftovers;
+    struct upkeep upkeep = {.next_due = engine->next_due, .has_leftovers = engine->has_leftovers};
+    struct store_set_aside_note set_aside;
     bool has_all_figures = engine->has_all_figures;
     timestamp_ns begun = timestamp_monotonic();
-    arena_clear(&work->arena);
-    arena_clear(&work->scratch);
-    if (work->record.capacity > RECORD_BYTES_KEPT) // do not keep the memory of one huge state
-        buffer_release(&work->record);
-    begin_counting(work);
-    work->now = now;
-    enum error_code code = store_begin(work->store, true, &transaction, error);
+    enum error_code code = begin_work(work);
     if (code != ERROR_NONE)
         return code;
-    stats_begin(work->stats, transaction, now);
     if (!has_all_figures)
-        code = engine_complete_figures(engine, with_upkeep ? FIGURES_PER_BATCH : 0,
-                                       &has_all_figures, error);
+        code = rebuild_continue(work->stats, with_upkeep ? FIGURES_PER_BATCH : 0, &has_all_figures,
+                                &work->error);
     struct engine_task *task = tasks;
     for (size_t i = 0; i < count && code == ERROR_NONE; i++, task = STAILQ_NEXT(task, next))
-        code = work_apply_task(work, transaction, task, now, error);
+        code = work_apply_task(work, task);
     if (code == ERROR_NONE && with_upkeep)
-        code = engine_do_upkeep(engine, transaction, now, count, &next_due, &has_leftovers, error);
+        code = engine_do_upkeep(engine, count, &upkeep);
     if (code == ERROR_NONE)
-        code = stats_flush(work->stats, error);
+        code = stats_flush(work->stats, &work->error);
     if (code == ERROR_NONE && engine->trouble.code != ERROR_NONE)
-        code = probe(work, transaction, now, error);
-    if (code != ERROR_NONE) {
-        store_abort(transaction);
-        return code;
-    }
-    const struct store_set_aside_note set_aside = *store_noted_set_aside(transaction);
-    code = store_commit(transaction, error);
+        code = probe(work);
+    code = end_work(work, code, &set_aside);
     if (code != ERROR_NONE)
         return code;
     engine_log_set_aside(engine, &set_aside);
-    engine->next_due = next_due;
-    engine->has_leftovers = has_leftovers || !has_all_figures;
+    engine->next_due = upkeep.next_due;
+    engine->has_leftovers = upkeep.has_leftovers || !has_all_figures;
     if (has_all_figures && !engine->has_all_figures)
         log_info("the figures of what is open are complete");
     engine->has_all_figures = has_all_figures;
@@ -225,17 +239,16 @@ static enum error_code commit_batch(struct engine *engine, struct engine_task *t
     return ERROR_NONE;
 }
 
-static void refuse_task(struct engine *engine, struct engine_task *task, enum error_code code,
-                        const struct error *error)
+static void refuse_task(struct engine *engine, struct engine_task *task, const struct error *error)
 {
-    task->outcome = code == ERROR_FULL ? ENGINE_FULL : ENGINE_FAILED;
+    task->outcome = error->code == ERROR_FULL ? ENGINE_FULL : ENGINE_FAILED;
     task->error = *error;
     atomic_fetch_add(&engine->counters.sums.failures, 1);
 }
 
-static void note_failed_commit(struct engine *engine, enum error_code code,
-                               const struct error *error)
+static void note_failed_commit(struct engine *engine, enum error_code code)
 {
+    const struct error *error = &engine->work.error;
     bool is_new = engine->trouble.code == ERROR_NONE;
     pthread_mutex_lock(&engine->mutex);
     engine->trouble = *error;
@@ -259,11 +272,11 @@ static void note_recovery(struct engine *engine)
         log_info("storing events works again");
 }
 
-// Records the state of the store after a commit. `error` holds the message if it is full.
-static void note_commit(struct engine *engine, const struct error *error)
+// Records the state of the store after a commit. `work.error` has the message if it is full.
+static void note_commit(struct engine *engine)
 {
     if (engine->work.is_full)
-        note_failed_commit(engine, ERROR_FULL, error);
+        note_failed_commit(engine, ERROR_FULL);
     else
         note_recovery(engine);
 }
@@ -271,50 +284,52 @@ static void note_commit(struct engine *engine, const struct error *error)
 // A failed transaction discards all its tasks. Each is retried alone, so that one that cannot be applied does not
 // make the others fail; but once the store is full or the disk fails, the remaining deliveries are refused without
 // a try.
-static void commit_one_by_one(struct engine *engine, const struct engine_tasks *tasks,
-                              timestamp_ns now)
+static void commit_one_by_one(struct engine *engine, const struct engine_tasks *tasks)
 {
+    struct error *error = &engine->work.error;
     struct error refusal = {0};
     struct engine_task *task;
     STAILQ_FOREACH (task, tasks, next) {
-        struct error error = {0};
         bool is_hopeless = refusal.code == ERROR_FULL || refusal.code == ERROR_IO;
         if (is_hopeless && task->type == ENGINE_APPLY_EVENT) {
-            refuse_task(engine, task, refusal.code, &refusal);
+            refuse_task(engine, task, &refusal);
             continue;
         }
-        enum error_code code = commit_batch(engine, task, 1, false, now, &error);
-        if (code != ERROR_NONE) {
-            error.code = code;
-            refusal = error;
-            refuse_task(engine, task, code, &error);
-            note_failed_commit(engine, code, &error);
-        } else {
-            note_commit(engine, &error);
+        *error = (struct error){0};
+        enum error_code code = commit_batch(engine, task, 1, false);
+        if (code == ERROR_NONE) {
+            note_commit(engine);
+            continue;
         }
+        error->code = code;
+        refusal = *error;
+        refuse_task(engine, task, error);
+        note_failed_commit(engine, code);
     }
 }
 
 // Leaves the list empty.
 static void run_batch(struct engine *engine, struct engine_tasks *tasks, timestamp_ns now)
 {
-    struct error error = {0};
+    struct engine_work *work = &engine->work;
     size_t count = 0;
     struct engine_task *task;
+    work->now = now;
+    work->error = (struct error){0};
     STAILQ_FOREACH (task, tasks, next) {
         move_task(task, ENGINE_TASK_QUEUED, ENGINE_TASK_TAKEN);
         task->error = (struct error){0};
         count++;
     }
-    enum error_code code = commit_batch(engine, STAILQ_FIRST(tasks), count, true, now, &error);
+    enum error_code code = commit_batch(engine, STAILQ_FIRST(tasks), count, true);
     if (code == ERROR_NONE) {
-        note_commit(engine, &error);
+        note_commit(engine);
     } else {
-        note_failed_commit(engine, code, &error);
+        note_failed_commit(engine, code);
         // Deleting expired data may free the space that was missing.
-        if (commit_batch(engine, NULL, 0, true, now, &error) != ERROR_NONE)
-            log_debug("upkeep failed", LOG_REASON(&error));
-        commit_one_by_one(engine, tasks, now);
+        if (commit_batch(engine, NULL, 0, true) != ERROR_NONE)
+            log_debug("upkeep failed", LOG_REASON(&work->error));
+        commit_one_by_one(engine, tasks);
     }
     while ((task = STAILQ_FIRST(tasks)) != NULL) {
         STAILQ_REMOVE_HEAD(tasks, next); // on_done may free the task
@@ -339,12 +354,63 @@ timestamp_ns engine_next_deadline(struct engine *engine)
     return engine->next_due;
 }
 
-// --- the thread --------------------------------------------------------------------------------------------
-
 static timestamp_ns read_wall_clock(const struct engine *engine)
 {
     return engine->options.now != NULL ? engine->options.now() : timestamp_now();
 }
+
+// --- figures for an older store ------------------------------------------------------------------------------
+
+// Writes nothing if the figures are complete: a full disk must not prevent waiting records from being exported.
+static enum error_code look_for_figures(struct engine *engine)
+{
+    struct engine_work *work = &engine->work;
+    struct store_transaction *transaction;
+    enum error_code code = store_begin(work->store, false, &transaction, &work->error);
+    if (code != ERROR_NONE)
+        return code;
+    code = rebuild_is_done(transaction, &engine->has_all_figures, &work->error);
+    store_abort(transaction);
+    return code;
+}
+
+static enum error_code complete_a_part(struct engine *engine, bool *is_done)
+{
+    struct engine_work *work = &engine->work;
+    struct store_set_aside_note set_aside;
+    enum error_code code = begin_work(work);
+    if (code != ERROR_NONE)
+        return code;
+    code = rebuild_continue(work->stats, FIGURES_PER_TRANSACTION, is_done, &work->error);
+    if (code == ERROR_NONE)
+        code = stats_flush(work->stats, &work->error);
+    code = end_work(work, code, &set_aside);
+    if (code == ERROR_NONE)
+        engine_log_set_aside(engine, &set_aside);
+    return code;
+}
+
+// At startup: in transactions of its own, as many as the time limit permits. Batches compute what remains or failed.
+static void prepare_figures(struct engine *engine)
+{
+    timestamp_ns begun = timestamp_monotonic();
+    engine->work.now = read_wall_clock(engine);
+    enum error_code code = look_for_figures(engine);
+    while (code == ERROR_NONE && !engine->has_all_figures &&
+           timestamp_monotonic() - begun <= engine->options.figures_limit) {
+        bool is_done = false;
+        code = complete_a_part(engine, &is_done);
+        engine->has_all_figures = code == ERROR_NONE && is_done;
+    }
+    if (code != ERROR_NONE)
+        log_warn("the figures of what is open are not complete yet",
+                 LOG_REASON(&engine->work.error));
+    else if (!engine->has_all_figures)
+        log_info("the figures of what is open are rebuilt from a large store while deliveries "
+                 "are taken; until then they are too low");
+}
+
+// --- the thread --------------------------------------------------------------------------------------------
 
 // Moves up to batch_max tasks, but at least one, from the queue to `tasks`. The mutex is held.
 static void take_tasks(struct engine *engine, struct engine_tasks *tasks)
@@ -468,7 +534,7 @@ void engine_submit(struct engine *engine, struct engine_task *task)
     if (is_refused) {
         struct error error = {0};
         error_set(&error, ERROR_FULL, "too many deliveries are waiting to be stored");
-        refuse_task(engine, task, ERROR_FULL, &error);
+        refuse_task(engine, task, &error);
         task->on_done(task);
     }
 }
@@ -506,7 +572,7 @@ enum error_code engine_create(struct store *store, const struct engine_options *
     pthread_condattr_setclock(&steady, CLOCK_MONOTONIC);
     pthread_cond_init(&made->wake, &steady);
     pthread_condattr_destroy(&steady);
-    engine_prepare_figures(made);
+    prepare_figures(made);
     *engine = made;
     return ERROR_NONE;
 }

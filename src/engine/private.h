@@ -17,9 +17,12 @@ struct engine_work {
     struct store *store;
     struct trace_policy policy;
     bool to_outbox;
-    bool has_old_keys;      // store_has_old_keys()
-    uint64_t outbox_max;    // bytes; deliveries are refused when more are waiting
-    timestamp_ns now;       // of the current batch
+    bool has_old_keys;                     // store_has_old_keys()
+    uint64_t outbox_max;                   // bytes; deliveries are refused when more are waiting
+    struct store_transaction *transaction; // NULL between batches
+    struct error error;                    // of the function that failed last
+    timestamp_ns now;                      // of the current batch
+    timestamp_ns at;        // of the current task: when its delivery was received; else `now`
     struct arena arena;     // of one task, or one deadline
     struct arena scratch;   // of a smaller unit: some of a job's spans, one state that is read
     struct buffer record;   // one state being encoded, or a record that is larger than usual
@@ -85,38 +88,32 @@ struct engine {
     struct live_counters counters;
 };
 
-// --- engine.c ---
-
 // --- deadlines.c: upkeep ---
+
+// The upkeep of one batch.
+struct upkeep {
+    size_t max;            // of each kind of thing that it processes
+    bool may_forget;       // the clock is trusted
+    bool has_leftovers;    // a limit cut it short: continue at once
+    timestamp_ns next_due; // the first deadline that remains; TIMESTAMP_UNKNOWN: none
+};
 
 // True at most once a minute.
 bool engine_may_log(timestamp_ns *last_logged);
 // Inside a write transaction, after its tasks: processes deadlines, old records, old deliveries and old figures, a
 // bounded number of each. Writes the figures gathered before.
-enum error_code engine_do_upkeep(struct engine *engine, struct store_transaction *transaction,
-                                 timestamp_ns now, size_t tasks, timestamp_ns *next_due,
-                                 bool *has_leftovers, struct error *error) MUST_CHECK;
+enum error_code engine_do_upkeep(struct engine *engine, size_t tasks,
+                                 struct upkeep *upkeep) MUST_CHECK;
 // After a commit: logs how many dead letters were dropped.
 void engine_report_drops(struct engine *engine);
 // Inside a write transaction: sheds notes early, the oldest first, while room is short, up to `max` blocks.
 // `*is_short`: room is still short.
-enum error_code work_shed_notes(struct engine_work *work, struct store_transaction *transaction,
-                                timestamp_ns now, size_t max, bool *is_short,
-                                struct error *error) MUST_CHECK;
-// Inside a write transaction, before its tasks: computes figures of open runs and jobs that an older store lacks.
-// Reads up to `max` states.
-enum error_code engine_complete_figures(struct engine *engine, size_t max, bool *is_done,
-                                        struct error *error) MUST_CHECK;
-// At startup: in transactions of its own, as many as the time limit permits. The upkeep computes what remains or
-// failed.
-void engine_prepare_figures(struct engine *engine);
+enum error_code work_shed_notes(struct engine_work *work, size_t max, bool *is_short) MUST_CHECK;
 
 // --- apply.c: inside a write transaction ---
 
 // Sets task->outcome on success; after any error the transaction must be aborted.
-enum error_code work_apply_task(struct engine_work *work, struct store_transaction *transaction,
-                                struct engine_task *task, timestamp_ns now,
-                                struct error *error) MUST_CHECK;
+enum error_code work_apply_task(struct engine_work *work, struct engine_task *task) MUST_CHECK;
 
 // A state with its place in the store, and its stored contribution to the figures.
 struct work_run {
@@ -136,68 +133,43 @@ struct work_job {
 };
 
 // Decodes a stored state; `bytes` must be in the arena. The key is already set.
-enum error_code work_decode_run(struct engine_work *work, struct slice bytes, struct work_run *run,
-                                struct error *error) MUST_CHECK;
-enum error_code work_decode_job(struct engine_work *work, struct slice bytes, struct work_job *job,
-                                struct error *error) MUST_CHECK;
+enum error_code work_decode_run(struct engine_work *work, struct slice bytes,
+                                struct work_run *run) MUST_CHECK;
+enum error_code work_decode_job(struct engine_work *work, struct slice bytes,
+                                struct work_job *job) MUST_CHECK;
 
 struct run_name {
     struct slice server; // empty: github.com
     int64_t run_id;
     int64_t run_attempt;
 };
-enum error_code work_load_run(struct engine_work *work, struct store_transaction *transaction,
-                              const struct run_name *name, struct work_run *run,
-                              struct error *error) MUST_CHECK;
+enum error_code work_load_run(struct engine_work *work, const struct run_name *name,
+                              struct work_run *run) MUST_CHECK;
 // Loads what is stored under their keys; the structs are left unchanged if there is nothing, or nothing readable.
-enum error_code work_load_run_state(struct engine_work *work, struct store_transaction *transaction,
-                                    struct work_run *run, struct error *error) MUST_CHECK;
-enum error_code work_load_job_state(struct engine_work *work, struct store_transaction *transaction,
-                                    struct work_run *run, struct work_job *job,
-                                    struct error *error) MUST_CHECK;
+enum error_code work_load_run_state(struct engine_work *work, struct work_run *run) MUST_CHECK;
+enum error_code work_load_job_state(struct engine_work *work, struct work_run *run,
+                                    struct work_job *job) MUST_CHECK;
 // Stores a state and updates its entry in the deadline index and in the figures of what is open.
-enum error_code work_save_run(struct engine_work *work, struct store_transaction *transaction,
-                              struct work_run *run, struct error *error) MUST_CHECK;
-enum error_code work_save_job(struct engine_work *work, struct store_transaction *transaction,
-                              const struct run_state *run, struct work_job *job,
-                              struct error *error) MUST_CHECK;
+enum error_code work_save_run(struct engine_work *work, struct work_run *run) MUST_CHECK;
+enum error_code work_save_job(struct engine_work *work, const struct run_state *run,
+                              struct work_job *job) MUST_CHECK;
 // Removes a state from all of these.
-enum error_code work_forget_run(struct engine_work *work, struct store_transaction *transaction,
-                                struct work_run *run, struct error *error) MUST_CHECK;
-enum error_code work_forget_job(struct engine_work *work, struct store_transaction *transaction,
-                                struct work_job *job, struct error *error) MUST_CHECK;
+enum error_code work_forget_run(struct engine_work *work, struct work_run *run) MUST_CHECK;
+enum error_code work_forget_job(struct engine_work *work, struct work_job *job) MUST_CHECK;
 // Encodes, stores and counts the finished spans.
-enum error_code work_add_records(struct engine_work *work, struct store_transaction *transaction,
-                                 const struct trace_id *trace, struct work_run *run,
-                                 const struct lifecycle_output *output, timestamp_ns now,
-                                 struct error *error) MUST_CHECK;
-
-// Encodes and stores one root span.
-enum error_code work_add_root(struct engine_work *work, struct store_transaction *transaction,
-                              const struct store_key *key, const struct span_batch *batch,
-                              timestamp_ns now, struct error *error) MUST_CHECK;
+enum error_code work_add_records(struct engine_work *work, const struct trace_id *trace,
+                                 struct work_run *run,
+                                 const struct lifecycle_output *output) MUST_CHECK;
 
 // Checks for room for a delivery in the store and in the outbox. ERROR_FULL with the message for the client.
-enum error_code work_check_room(const struct engine_work *work,
-                                struct store_transaction *transaction,
-                                struct error *error) MUST_CHECK;
-
-// --- extend.c: inside a write transaction ---
-
-// Sends an exported root again, extended to cover jobs that arrived after it, when its names are no longer in the
-// state. Does nothing if it is no longer in the history, which keeps it for `history`.
-enum error_code work_extend_root(struct engine_work *work, struct store_transaction *transaction,
-                                 struct work_run *run, const struct lifecycle_extension *extension,
-                                 timestamp_ns now, struct error *error) MUST_CHECK;
+enum error_code work_check_room(struct engine_work *work) MUST_CHECK;
 
 // --- apply.c: states that cannot be read ---
 
-// Sets aside a state that cannot be read, for the reason in `error`, and removes it from the figures of what is open.
+// Sets aside a state that cannot be read, for the reason in `work->error`, and removes it from the figures of what is open.
 // `run`: its run, if loaded, whose count of open jobs is decremented; or NULL.
-enum error_code work_set_state_aside(struct engine_work *work,
-                                     struct store_transaction *transaction,
-                                     const struct store_key *key, struct run_state *run,
-                                     struct error *error) MUST_CHECK;
+enum error_code work_set_state_aside(struct engine_work *work, const struct store_key *key,
+                                     struct run_state *run) MUST_CHECK;
 // After a commit that set a state aside: counts it, and logs it at most once a minute.
 void engine_log_set_aside(struct engine *engine, const struct store_set_aside_note *note);
 
@@ -205,19 +177,15 @@ void engine_log_set_aside(struct engine *engine, const struct store_set_aside_no
 
 // Corrects the result of a lookup by the current key: a state that an older version stored under the key of
 // github.com is moved first, and an entry of another server at that key is moved away.
-enum error_code work_find_old_run(struct engine_work *work, struct store_transaction *transaction,
-                                  const struct run_name *name, struct work_run *run,
-                                  struct error *error) MUST_CHECK;
-enum error_code work_find_old_job(struct engine_work *work, struct store_transaction *transaction,
-                                  const struct run_name *name, struct work_run *run,
-                                  struct work_job *job, struct error *error) MUST_CHECK;
+enum error_code work_find_old_run(struct engine_work *work, const struct run_name *name,
+                                  struct work_run *run) MUST_CHECK;
+enum error_code work_find_old_job(struct engine_work *work, const struct run_name *name,
+                                  struct work_run *run, struct work_job *job) MUST_CHECK;
 // Moves a job that is stored under an old key, with its run, and whose entry was removed from the deadline index.
-enum error_code work_move_job(struct engine_work *work, struct store_transaction *transaction,
-                              const struct run_name *name, struct work_job *job,
-                              struct error *error) MUST_CHECK;
+enum error_code work_move_job(struct engine_work *work, const struct run_name *name,
+                              struct work_job *job) MUST_CHECK;
 // Moves a run that is stored under an old key, and everything that belongs to it.
-enum error_code work_move_run(struct engine_work *work, struct store_transaction *transaction,
-                              struct work_run *run, struct error *error) MUST_CHECK;
+enum error_code work_move_run(struct engine_work *work, struct work_run *run) MUST_CHECK;
 
 // --- deadlines.c: inside a write transaction ---
 
@@ -230,14 +198,10 @@ void work_clamp_future_run_times(const struct engine_work *work, struct run_stat
 void work_clamp_future_job_times(const struct engine_work *work, struct job_state *job);
 
 // Passes each job of a run that has a state to lifecycle_name_job(). Saves the jobs, not the run.
-enum error_code work_resend_jobs(struct engine_work *work, struct store_transaction *transaction,
-                                 struct work_run *run, timestamp_ns now,
-                                 struct error *error) MUST_CHECK;
+enum error_code work_resend_jobs(struct engine_work *work, struct work_run *run) MUST_CHECK;
 // Replaces the states of jobs that were sent, and may be sent again, by notes until there is room again. Reads up to
 // `max` states from `*next` on, and advances it. `*is_end`: there are no more.
-enum error_code work_keep_only_notes(struct engine_work *work,
-                                     struct store_transaction *transaction, struct store_key *next,
-                                     size_t max, size_t *replaced, bool *is_end,
-                                     struct error *error) MUST_CHECK;
+enum error_code work_keep_only_notes(struct engine_work *work, struct store_key *next, size_t max,
+                                     size_t *replaced, bool *is_end) MUST_CHECK;
 
 #endif

@@ -14,19 +14,28 @@
 #define NAME_BYTES_MAX 8192
 #define TEXT_BYTES_MAX (2 * NAME_BYTES_MAX + 128)
 
-enum hash { HASH_MD5, HASH_SHA256 };
+// The bytes of a hash that an ID consists of.
+struct hash_part {
+    enum { HASH_MD5, HASH_SHA256 } hash;
+    size_t offset, len;
+};
+
+static const struct hash_part trace_of_md5 = {HASH_MD5, 0, TRACE_ID_SIZE};
+static const struct hash_part trace_of_sha256 = {HASH_SHA256, 0, TRACE_ID_SIZE};
+static const struct hash_part span_of_md5 = {HASH_MD5, 0, SPAN_ID_SIZE};
+static const struct hash_part span_of_sha256 = {HASH_SHA256, 0, SPAN_ID_SIZE};
+static const struct hash_part second_span_of_sha256 = {HASH_SHA256, SPAN_ID_SIZE, SPAN_ID_SIZE};
 
 static int name_length(struct slice name)
 {
     return (int)(name.len < NAME_BYTES_MAX ? name.len : NAME_BYTES_MAX);
 }
 
-// `len` bytes from `offset` of the hash of a formatted text.
-static void hash_text(enum hash hash, size_t offset, size_t len, uint8_t *out, const char *format,
-                      ...) __attribute__((__format__(__printf__, 5, 6)));
+// The part of the hash of a formatted text.
+static void hash_text(const struct hash_part *part, uint8_t *out, const char *format, ...)
+    __attribute__((__format__(__printf__, 3, 4)));
 
-static void hash_text(enum hash hash, size_t offset, size_t len, uint8_t *out, const char *format,
-                      ...)
+static void hash_text(const struct hash_part *part, uint8_t *out, const char *format, ...)
 {
     char text[TEXT_BYTES_MAX];
     uint8_t digest[SHA256_SIZE];
@@ -37,11 +46,11 @@ static void hash_text(enum hash hash, size_t offset, size_t len, uint8_t *out, c
     struct slice data = {.data = text, .len = length > 0 ? (size_t)length : 0};
     if (data.len >= sizeof text)
         data.len = sizeof text - 1;
-    if (hash == HASH_MD5)
+    if (part->hash == HASH_MD5)
         digest_md5(data, digest);
     else
         digest_sha256(data, digest);
-    memcpy(out, digest + offset, len);
+    memcpy(out, digest + part->offset, part->len);
 }
 
 static int64_t attempt_or_first(int64_t run_attempt)
@@ -93,14 +102,13 @@ struct trace_id trace_id_of_run(enum id_scheme scheme, int64_t run_id, int64_t r
     int64_t attempt = attempt_or_first(run_attempt);
     switch (scheme) {
     case ID_SCHEME_COLLECTOR:
-        hash_text(HASH_SHA256, 0, TRACE_ID_SIZE, id.bytes, "%" PRId64 "%" PRId64 "t", run_id,
-                  attempt);
+        hash_text(&trace_of_sha256, id.bytes, "%" PRId64 "%" PRId64 "t", run_id, attempt);
         break;
     case ID_SCHEME_RUNNER:
-        hash_text(HASH_SHA256, 0, TRACE_ID_SIZE, id.bytes, "%" PRId64 "-%" PRId64, run_id, attempt);
+        hash_text(&trace_of_sha256, id.bytes, "%" PRId64 "-%" PRId64, run_id, attempt);
         break;
     case ID_SCHEME_ARC:
-        hash_text(HASH_MD5, 0, TRACE_ID_SIZE, id.bytes, "%" PRId64 "-%" PRId64, run_id, attempt);
+        hash_text(&trace_of_md5, id.bytes, "%" PRId64 "-%" PRId64, run_id, attempt);
         break;
     }
     return id;
@@ -111,7 +119,7 @@ struct span_id span_id_of_run(enum id_scheme scheme, int64_t run_id, int64_t run
     struct span_id id;
     if (scheme != ID_SCHEME_COLLECTOR)
         return big_endian(run_id);
-    hash_text(HASH_SHA256, SPAN_ID_SIZE, SPAN_ID_SIZE, id.bytes, "%" PRId64 "%" PRId64 "s", run_id,
+    hash_text(&second_span_of_sha256, id.bytes, "%" PRId64 "%" PRId64 "s", run_id,
               attempt_or_first(run_attempt));
     return id;
 }
@@ -127,9 +135,8 @@ struct stored_run stored_run_of(struct slice server, int64_t run_id, int64_t run
     if (server.len == 0)
         run.trace = trace_id_of_run(ID_SCHEME_ARC, run_id, run_attempt);
     else
-        hash_text(HASH_SHA256, 0, TRACE_ID_SIZE, run.trace.bytes,
-                  "server-%.*s-%" PRId64 "-%" PRId64, name_length(server), server.data, run_id,
-                  attempt_or_first(run_attempt));
+        hash_text(&trace_of_sha256, run.trace.bytes, "server-%.*s-%" PRId64 "-%" PRId64,
+                  name_length(server), server.data, run_id, attempt_or_first(run_attempt));
     return run;
 }
 
@@ -154,7 +161,7 @@ struct span_id stored_span_of_part(const struct span_id *stored_job, uint64_t pa
     struct span_id id;
     char hex[2 * SPAN_ID_SIZE + 1];
     hex_encode(stored_job->bytes, SPAN_ID_SIZE, hex);
-    hash_text(HASH_SHA256, 0, SPAN_ID_SIZE, id.bytes, "part-%s-%" PRIu64, hex, part);
+    hash_text(&span_of_sha256, id.bytes, "part-%s-%" PRIu64, hex, part);
     id.bytes[0] |= NO_ID_HAS;
     return id;
 }
@@ -164,11 +171,11 @@ struct span_id span_id_of_job(enum id_scheme scheme, const struct job_key *job)
     struct span_id id;
     switch (scheme) {
     case ID_SCHEME_COLLECTOR:
-        hash_text(HASH_SHA256, SPAN_ID_SIZE, SPAN_ID_SIZE, id.bytes, "%" PRId64 "-j", job->job_id);
+        hash_text(&second_span_of_sha256, id.bytes, "%" PRId64 "-j", job->job_id);
         return id;
     case ID_SCHEME_RUNNER:
-        hash_text(HASH_SHA256, 0, SPAN_ID_SIZE, id.bytes, "job-%" PRId64 "-%" PRId64 "-%.*s",
-                  job->run_id, attempt_or_first(job->run_attempt), name_length(job->job_name),
+        hash_text(&span_of_sha256, id.bytes, "job-%" PRId64 "-%" PRId64 "-%.*s", job->run_id,
+                  attempt_or_first(job->run_attempt), name_length(job->job_name),
                   job->job_name.data != NULL ? job->job_name.data : "");
         return id;
     case ID_SCHEME_ARC:
@@ -182,13 +189,13 @@ struct span_id span_id_of_phase(enum id_scheme scheme, const struct job_key *job
 {
     struct span_id id;
     if (scheme == ID_SCHEME_COLLECTOR && slice_equals(span_name, SLICE("runner.queue"))) {
-        hash_text(HASH_SHA256, SPAN_ID_SIZE, SPAN_ID_SIZE, id.bytes, "%" PRId64 "-q", job->job_id);
+        hash_text(&second_span_of_sha256, id.bytes, "%" PRId64 "-q", job->job_id);
         return id;
     }
     struct span_id job_span = span_id_of_job(scheme, job);
     char hex[2 * SPAN_ID_SIZE + 1];
     hex_encode(job_span.bytes, SPAN_ID_SIZE, hex);
-    hash_text(HASH_MD5, 0, SPAN_ID_SIZE, id.bytes, "%.*s-%s", SLICE_ARGS(span_name), hex);
+    hash_text(&span_of_md5, id.bytes, "%.*s-%s", SLICE_ARGS(span_name), hex);
     return id;
 }
 
@@ -198,22 +205,19 @@ struct span_id span_id_of_step(enum id_scheme scheme, const struct job_key *job,
     struct span_id id;
     int len = name_length(step_name);
     if (scheme == ID_SCHEME_RUNNER) {
-        hash_text(HASH_SHA256, 0, SPAN_ID_SIZE, id.bytes,
-                  "step-%" PRId64 "-%" PRId64 "-%.*s-%" PRId64 "-%.*s", job->run_id,
-                  attempt_or_first(job->run_attempt), name_length(job->job_name),
+        hash_text(&span_of_sha256, id.bytes, "step-%" PRId64 "-%" PRId64 "-%.*s-%" PRId64 "-%.*s",
+                  job->run_id, attempt_or_first(job->run_attempt), name_length(job->job_name),
                   job->job_name.data != NULL ? job->job_name.data : "", step_number, len,
                   step_name.data != NULL ? step_name.data : "");
         return id;
     }
     bool is_collector = scheme == ID_SCHEME_COLLECTOR;
-    enum hash hash = is_collector ? HASH_SHA256 : HASH_MD5;
-    size_t offset = is_collector ? SPAN_ID_SIZE : 0;
+    const struct hash_part *part = is_collector ? &second_span_of_sha256 : &span_of_md5;
     const char *suffix = is_collector ? "-s" : "";
     if (is_repeat)
-        hash_text(hash, offset, SPAN_ID_SIZE, id.bytes, "%" PRId64 "-%.*s-%" PRId64 "%s",
-                  job->job_id, len, step_name.data, step_number, suffix);
+        hash_text(part, id.bytes, "%" PRId64 "-%.*s-%" PRId64 "%s", job->job_id, len,
+                  step_name.data, step_number, suffix);
     else
-        hash_text(hash, offset, SPAN_ID_SIZE, id.bytes, "%" PRId64 "-%.*s%s", job->job_id, len,
-                  step_name.data, suffix);
+        hash_text(part, id.bytes, "%" PRId64 "-%.*s%s", job->job_id, len, step_name.data, suffix);
     return id;
 }

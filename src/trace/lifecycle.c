@@ -1,6 +1,8 @@
 // The life cycle of runs and jobs.
 #include "ghatrace/trace/lifecycle.h"
 
+#include <assert.h>
+
 #include "ghatrace/trace/fingerprint.h"
 #include "ghatrace/trace/ids.h"
 #include "ghatrace/trace/policy.h"
@@ -46,16 +48,24 @@ timestamp_ns lifecycle_occurred_at(const struct github_event *event, timestamp_n
 
 // --- sending spans ---------------------------------------------------------------------------------
 
-// Sends the root as known now, unless it was sent like that already.
-static enum error_code finish_root(const struct trace_policy *policy, bool is_incomplete,
-                                   timestamp_ns now, struct run_state *run, struct arena *arena,
-                                   struct lifecycle_output *output)
+// The next to be sent; it counts once it is complete.
+static struct lifecycle_finished *next_finished(struct lifecycle_output *output)
 {
-    struct lifecycle_finished *finished = &output->finished[output->finished_count];
+    assert(output->finished_count < sizeof output->finished / sizeof output->finished[0]);
+    return &output->finished[output->finished_count];
+}
+
+// Sends the root as known now, unless it was sent like that already.
+static enum error_code finish_root(const struct lifecycle *life, bool is_incomplete,
+                                   timestamp_ns now, struct run_state *run)
+{
+    struct lifecycle_output *output = life->output;
+    struct lifecycle_finished *finished = next_finished(output);
     bool was_sent = run->phase == RUN_SENT;
-    enum error_code code = build_root_span(policy, run, is_incomplete, arena, &finished->batch);
+    enum error_code code =
+        build_root_span(life->policy, run, is_incomplete, life->arena, &finished->batch);
     if (code == ERROR_NONE)
-        code = sample_of_run(run, &finished->batch.spans[0], is_incomplete, arena,
+        code = sample_of_run(run, &finished->batch.spans[0], is_incomplete, life->arena,
                              &finished->run_sample);
     if (code != ERROR_NONE)
         return code;
@@ -74,28 +84,26 @@ static enum error_code finish_root(const struct trace_policy *policy, bool is_in
 }
 
 // Sends the root if the run is completed and none of its known jobs is open.
-static enum error_code finish_root_if_ready(const struct trace_policy *policy, timestamp_ns now,
-                                            struct run_state *run, struct arena *arena,
-                                            struct lifecycle_output *output)
+static enum error_code finish_root_if_ready(const struct lifecycle *life, timestamp_ns now,
+                                            struct run_state *run)
 {
     if (!run->is_completed || run->phase == RUN_SENT)
         return ERROR_NONE;
-    if (run->open_jobs > 0 && now < run->completed_received + policy->root_grace)
+    if (run->open_jobs > 0 && now < run->completed_received + life->policy->root_grace)
         return ERROR_NONE;
-    return finish_root(policy, false, now, run, arena, output);
+    return finish_root(life, false, now, run);
 }
 
 // The root was sent and the job extends beyond it: the root is sent again, extended.
-static enum error_code extend_root(const struct trace_policy *policy, timestamp_ns start,
-                                   timestamp_ns end, timestamp_ns now, struct run_state *run,
-                                   struct arena *arena, struct lifecycle_output *output)
+static enum error_code extend_root(const struct lifecycle *life, timestamp_ns start,
+                                   timestamp_ns end, timestamp_ns now, struct run_state *run)
 {
-    struct lifecycle_extension *extension = &output->extension;
+    struct lifecycle_extension *extension = &life->output->extension;
     build_root_times(run, &extension->start, &extension->end);
     if (extension->start == start && extension->end == end)
         return ERROR_NONE;
     if (!run->has_no_body)
-        return finish_root(policy, false, now, run, arena, output);
+        return finish_root(life, false, now, run);
     extension->is_wanted = true;
     extension->span_id = span_id_of_run(ID_SCHEME_ARC, run->run_id, run->run_attempt);
     run->end = extension->end;
@@ -104,26 +112,31 @@ static enum error_code extend_root(const struct trace_policy *policy, timestamp_
 
 // True if the start of the job's span is the start of this attempt of it. Payloads from before 2023 do not have a
 // job's creation time, and a job that a re-run did not run again has its old times (F75).
-static bool tells_start(const struct job_state *job)
+static bool has_known_start(const struct job_state *job)
 {
     return job->run_attempt <= 1 || job->created_at != TIMESTAMP_UNKNOWN ||
            job->queued_at != TIMESTAMP_UNKNOWN;
 }
 
+// How a job ends: the phase that it is left in, and its timeline.
+struct job_end {
+    enum job_phase phase;
+    struct job_timeline timeline;
+};
+
 static void count_job_as_closed(struct run_state *run, struct job_state *job,
-                                const struct job_timeline *timeline, bool is_incomplete,
-                                timestamp_ns now)
+                                const struct job_end *end, timestamp_ns now)
 {
     bool is_counted = job->phase == JOB_CLOSED || job->phase == JOB_CLOSED_LACKING;
     if (job->phase == JOB_OPEN || job->phase == JOB_SETTLING) {
         run->open_jobs--;
         run->closed_jobs++;
     }
-    if (tells_start(job))
-        run->first_job_start = timestamp_earliest_known(run->first_job_start, timeline->start);
-    run->last_job_end = timestamp_later(run->last_job_end, timeline->end);
+    if (has_known_start(job))
+        run->first_job_start = timestamp_earliest_known(run->first_job_start, end->timeline.start);
+    run->last_job_end = timestamp_later(run->last_job_end, end->timeline.end);
     run->last_job_closed_at = timestamp_later(run->last_job_closed_at, now);
-    if (is_incomplete)
+    if (end->phase == JOB_CLOSED_INCOMPLETE)
         return;
     if (is_counted && run->results[job->counted_result] > 0)
         run->results[job->counted_result]--;
@@ -183,42 +196,46 @@ static void go_on(struct run_state *run)
     }
 }
 
-// Sends what was built for the job.
-static enum error_code close_job(const struct trace_policy *policy, enum job_phase phase,
-                                 const struct job_timeline *timeline, timestamp_ns now,
-                                 struct run_state *run, struct job_state *job, struct arena *arena,
-                                 struct lifecycle_output *output)
+static void move_to_closed(struct job_state *job, enum job_phase phase)
 {
-    struct lifecycle_finished *finished = &output->finished[output->finished_count++];
-    timestamp_ns start, end;
-    finished->span_id = stored_span_of_job(job->run_id, job->job_id);
-    finished->end = timeline->end;
-    go_on(run);
-    build_root_times(run, &start, &end);
-    count_job_as_closed(run, job, timeline, phase == JOB_CLOSED_INCOMPLETE, now);
+    assert(job->phase != JOB_NEW && phase >= JOB_CLOSED);
     job->phase = phase;
-    job->closed_at = now;
     if (phase == JOB_CLOSED)
         keep_note_of_job(job);
-    output->job_changed = true;
+}
+
+// Sends what was built for the job.
+static enum error_code close_job(const struct lifecycle *life, const struct job_end *end,
+                                 timestamp_ns now, struct run_state *run, struct job_state *job)
+{
+    struct lifecycle_finished *finished = next_finished(life->output);
+    timestamp_ns root_start, root_end;
+    life->output->finished_count++;
+    finished->span_id = stored_span_of_job(job->run_id, job->job_id);
+    finished->end = end->timeline.end;
+    go_on(run);
+    build_root_times(run, &root_start, &root_end);
+    count_job_as_closed(run, job, end, now);
+    job->closed_at = now;
+    move_to_closed(job, end->phase);
+    life->output->job_changed = true;
     // For a run that is only remembered nothing is known that could be updated.
     if (run->phase == RUN_REMEMBERED)
         return ERROR_NONE;
-    output->run_changed = true;
+    life->output->run_changed = true;
     enum error_code code = run->phase == RUN_SENT
-                               ? extend_root(policy, start, end, now, run, arena, output)
-                               : finish_root_if_ready(policy, now, run, arena, output);
+                               ? extend_root(life, root_start, root_end, now, run)
+                               : finish_root_if_ready(life, now, run);
     keep_note_of_run(run);
     return code;
 }
 
 // Each job is measured once, at the first end that is received. A job whose run's note has been forgotten may have
 // been measured long ago.
-static bool is_to_be_measured(const struct run_state *run, const struct job_state *job,
-                              bool is_incomplete)
+static bool is_to_be_measured(const struct run_state *run, const struct job_state *job)
 {
     bool is_known = job->phase == JOB_CLOSED_INCOMPLETE || run->phase != RUN_REMEMBERED;
-    return !is_incomplete && job->phase != JOB_CLOSED && is_known;
+    return job->phase != JOB_CLOSED && is_known;
 }
 
 static bool is_release_known(const struct job_state *job)
@@ -239,12 +256,12 @@ enum statement {
 // it. Its deployment only shows that it may have waited. A second `queued` proves nothing: GitHub sends one for
 // environments even if nothing is gated (cdk-github-runners#380). Whether the job ran does not matter: a job that was
 // rejected or cancelled at the gate waited, one that was cancelled after its release waited and queued.
-static enum statement find_lacking(const struct run_state *run, const struct job_state *job,
-                                   const struct job_timeline *timeline)
+static enum statement find_lacking(const struct ended_job *ended)
 {
-    if (job->body.workflow_name.len == 0 && run->seen == 0)
+    const struct job_state *job = ended->job;
+    if (job->body.workflow_name.len == 0 && ended->run->seen == 0)
         return STATEMENT_WORKFLOW;
-    if (timeline->is_skipped || timeline->is_carried_over)
+    if (ended->timeline->is_skipped || ended->timeline->is_carried_over)
         return STATEMENT_NONE; // neither has any of the phases
     if (job->created_at == TIMESTAMP_UNKNOWN && job->queued_at == TIMESTAMP_UNKNOWN)
         return STATEMENT_QUEUED;
@@ -253,49 +270,59 @@ static enum statement find_lacking(const struct run_state *run, const struct job
     return may_have_waited && !is_release_known(job) ? STATEMENT_RELEASE : STATEMENT_NONE;
 }
 
-static bool lacks_a_statement(const struct run_state *run, const struct job_state *job,
-                              const struct job_timeline *timeline)
-{
-    return find_lacking(run, job, timeline) != STATEMENT_NONE;
-}
-
 // The phase of a job after its end. For a job that never got a runner, an event about a gate or a runner may still
 // arrive although nothing indicates it: it is not waited for, but the state is kept.
-static enum job_phase phase_at_end(const struct run_state *run, const struct job_state *job,
-                                   const struct job_timeline *timeline)
+static enum job_phase phase_at_end(const struct ended_job *ended)
 {
+    const struct job_state *job = ended->job;
+    const struct job_timeline *timeline = ended->timeline;
     bool has_all_phases = timeline->has_run || timeline->is_skipped || timeline->is_carried_over;
     bool may_lack_phases = !has_all_phases && !is_release_known(job);
     bool may_lack_runner = timeline->has_run && job->runner_id == 0 && job->runner_name.len == 0 &&
                            !has_seen(job->seen, GITHUB_JOB_IN_PROGRESS);
-    return may_lack_phases || may_lack_runner || lacks_a_statement(run, job, timeline)
+    return may_lack_phases || may_lack_runner || find_lacking(ended) != STATEMENT_NONE
                ? JOB_CLOSED_LACKING
                : JOB_CLOSED;
 }
 
-// For the first time or, with `sent`, after it was given up.
-static enum error_code finish_job(const struct trace_policy *policy, bool is_incomplete,
-                                  const struct job_timeline *sent, timestamp_ns now,
-                                  struct run_state *run, struct job_state *job, struct arena *arena,
-                                  struct lifecycle_output *output)
+static timestamp_ns end_of_run(const struct run_state *run)
 {
-    struct lifecycle_finished *finished = &output->finished[output->finished_count];
-    struct job_timeline timeline;
+    return run->is_completed ? run->end : TIMESTAMP_UNKNOWN;
+}
+
+static enum error_code build_finished(const struct lifecycle *life, const struct ended_job *ended,
+                                      struct lifecycle_finished *finished)
+{
+    return build_job_spans(life->policy, ended, life->arena, &finished->batch, &finished->rest);
+}
+
+// For the first time or, with `sent`, after it was given up.
+static enum error_code finish_job(const struct lifecycle *life, const struct job_timeline *sent,
+                                  timestamp_ns now, struct run_state *run, struct job_state *job)
+{
+    struct job_end end;
+    const struct ended_job ended = {run, job, &end.timeline, false};
     enum error_code code = ERROR_NONE;
-    timeline_of_job(job, !is_incomplete, run->is_completed ? run->end : TIMESTAMP_UNKNOWN,
-                    &timeline);
-    enum job_phase phase =
-        is_incomplete ? JOB_CLOSED_INCOMPLETE : phase_at_end(run, job, &timeline);
-    if (is_to_be_measured(run, job, is_incomplete))
-        code = sample_of_job(policy, run, job, &timeline, arena, &finished->job_sample);
+    timeline_of_job(job, true, end_of_run(run), &end.timeline);
+    end.phase = phase_at_end(&ended);
+    if (is_to_be_measured(run, job))
+        code = sample_of_job(life->policy, &ended, life->arena,
+                             &next_finished(life->output)->job_sample);
     if (sent != NULL)
-        timeline_take_back(sent, &timeline);
+        timeline_take_back(sent, &end.timeline);
     if (code == ERROR_NONE)
-        code = build_job_spans(policy, run, job, &timeline, is_incomplete, arena, &finished->batch,
-                               &finished->rest);
-    if (code != ERROR_NONE)
-        return code;
-    return close_job(policy, phase, &timeline, now, run, job, arena, output);
+        code = build_finished(life, &ended, next_finished(life->output));
+    return code == ERROR_NONE ? close_job(life, &end, now, run, job) : code;
+}
+
+static enum error_code give_up_job(const struct lifecycle *life, timestamp_ns now,
+                                   struct run_state *run, struct job_state *job)
+{
+    struct job_end end = {.phase = JOB_CLOSED_INCOMPLETE};
+    const struct ended_job ended = {run, job, &end.timeline, true};
+    timeline_of_job(job, false, end_of_run(run), &end.timeline);
+    enum error_code code = build_finished(life, &ended, next_finished(life->output));
+    return code == ERROR_NONE ? close_job(life, &end, now, run, job) : code;
 }
 
 // If there are more than BUILD_STEPS_MAX steps, they are not compared one by one.
@@ -310,65 +337,69 @@ static bool is_sent_already(const struct lifecycle_finished *before,
     return (is_all_there || is_same_body) && span_batches_are_equal(&before->batch, &after->batch);
 }
 
-// For a job that was sent while data was missing, and now received more: its spans are sent again if that changes
-// them. What was sent then can be rebuilt from the states before this event. It is not measured again: the
-// measurements of the first time stay, since they cannot be subtracted, and each job counts once.
-static enum error_code finish_job_again(const struct trace_policy *policy, timestamp_ns now,
-                                        const struct run_state *run_before,
-                                        const struct job_state *before, struct run_state *run,
-                                        struct job_state *job, struct arena *arena,
-                                        struct lifecycle_output *output)
+// Builds what is known now of a job that was sent, next to what was sent. `*is_changed`: it differs.
+static enum error_code build_again(const struct lifecycle *life, const struct ended_job *sent,
+                                   const struct ended_job *ended, bool *is_changed)
 {
-    struct lifecycle_finished *finished = &output->finished[output->finished_count];
     struct lifecycle_finished old = {.rest = NULL};
-    struct job_timeline sent;
-    struct job_timeline timeline;
-    timeline_of_job(before, true, TIMESTAMP_UNKNOWN, &sent);
-    timeline_of_job(job, true, TIMESTAMP_UNKNOWN, &timeline);
-    enum job_phase phase = phase_at_end(run, job, &timeline);
-    timeline_take_back(&sent, &timeline);
-    enum error_code code =
-        build_job_spans(policy, run_before, before, &sent, false, arena, &old.batch, &old.rest);
+    struct lifecycle_finished *finished = next_finished(life->output);
+    enum error_code code = build_finished(life, sent, &old);
     if (code == ERROR_NONE)
-        code = build_job_spans(policy, run, job, &timeline, false, arena, &finished->batch,
-                               &finished->rest);
+        code = build_finished(life, ended, finished);
+    *is_changed = code == ERROR_NONE && !is_sent_already(&old, &sent->job->body_version, finished,
+                                                         &ended->job->body_version);
+    return code;
+}
+
+// The states before an event: what was sent can be rebuilt from them.
+struct job_before {
+    const struct run_state *run;
+    const struct job_state *job;
+};
+
+// For a job that was sent while data was missing, and now received more: its spans are sent again if that changes
+// them. It is not measured again: the measurements of the first time stay, since they cannot be subtracted, and each
+// job counts once.
+static enum error_code finish_job_again(const struct lifecycle *life,
+                                        const struct job_before *before, timestamp_ns now,
+                                        struct run_state *run, struct job_state *job)
+{
+    struct job_timeline sent_timeline;
+    struct job_end end;
+    const struct ended_job sent = {before->run, before->job, &sent_timeline, false};
+    const struct ended_job ended = {run, job, &end.timeline, false};
+    bool is_changed;
+    timeline_of_job(before->job, true, TIMESTAMP_UNKNOWN, &sent_timeline);
+    timeline_of_job(job, true, TIMESTAMP_UNKNOWN, &end.timeline);
+    end.phase = phase_at_end(&ended);
+    timeline_take_back(&sent_timeline, &end.timeline);
+    enum error_code code = build_again(life, &sent, &ended, &is_changed);
     if (code != ERROR_NONE)
         return code;
-    if (!is_sent_already(&old, &before->body_version, finished, &job->body_version))
-        return close_job(policy, phase, &timeline, now, run, job, arena, output);
-    job->phase = phase;
-    if (phase == JOB_CLOSED)
-        keep_note_of_job(job);
-    output->is_late = true;
-    output->job_changed = true;
+    if (is_changed)
+        return close_job(life, &end, now, run, job);
+    move_to_closed(job, end.phase);
+    life->output->is_late = true;
+    life->output->job_changed = true;
     return ERROR_NONE;
 }
 
 // For a job that was given up and received another event, but not its end: it is sent again if that changes it.
-static enum error_code give_up_again(const struct trace_policy *policy,
-                                     const struct job_state *before, timestamp_ns now,
-                                     struct run_state *run, struct job_state *job,
-                                     struct arena *arena, struct lifecycle_output *output)
+static enum error_code give_up_again(const struct lifecycle *life, const struct job_state *before,
+                                     timestamp_ns now, struct run_state *run, struct job_state *job)
 {
-    struct lifecycle_finished *finished = &output->finished[output->finished_count];
-    struct lifecycle_finished old = {.rest = NULL};
-    struct job_timeline sent;
-    struct job_timeline timeline;
-    timestamp_ns end_by = run->is_completed ? run->end : TIMESTAMP_UNKNOWN;
-    timeline_of_job(before, false, end_by, &sent);
-    timeline_of_job(job, false, end_by, &timeline);
-    timeline_take_back(&sent, &timeline);
-    if (timeline.is_queue_void) // the job's end is not known yet; the queue must not exceed it
-        timeline.queue = (struct timeline_phase){true, timeline.start, timeline.start};
-    enum error_code code =
-        build_job_spans(policy, run, before, &sent, true, arena, &old.batch, &old.rest);
-    if (code == ERROR_NONE)
-        code = build_job_spans(policy, run, job, &timeline, true, arena, &finished->batch,
-                               &finished->rest);
-    if (code != ERROR_NONE ||
-        is_sent_already(&old, &before->body_version, finished, &job->body_version))
-        return code;
-    return close_job(policy, JOB_CLOSED_INCOMPLETE, &timeline, now, run, job, arena, output);
+    struct job_timeline sent_timeline;
+    struct job_end end = {.phase = JOB_CLOSED_INCOMPLETE};
+    const struct ended_job sent = {run, before, &sent_timeline, true};
+    const struct ended_job ended = {run, job, &end.timeline, true};
+    bool is_changed;
+    timeline_of_job(before, false, end_of_run(run), &sent_timeline);
+    timeline_of_job(job, false, end_of_run(run), &end.timeline);
+    timeline_take_back(&sent_timeline, &end.timeline);
+    if (end.timeline.is_queue_void) // the job's end is not known yet; the queue must not exceed it
+        end.timeline.queue = (struct timeline_phase){true, end.timeline.start, end.timeline.start};
+    enum error_code code = build_again(life, &sent, &ended, &is_changed);
+    return is_changed ? close_job(life, &end, now, run, job) : code;
 }
 
 // --- events ------------------------------------------------------------------------------------------
@@ -377,90 +408,86 @@ static bool must_settle(const struct trace_policy *policy, timestamp_ns now,
                         const struct run_state *run, const struct job_state *job)
 {
     struct job_timeline timeline;
+    const struct ended_job ended = {run, job, &timeline, false};
     if (now >= job->settling_since + policy->root_grace)
         return false;
     timeline_of_job(job, true, TIMESTAMP_UNKNOWN, &timeline);
-    return lacks_a_statement(run, job, &timeline);
+    return find_lacking(&ended) != STATEMENT_NONE;
 }
 
 // `sent`: for a job that was given up, the timeline that was sent then; else NULL.
-static enum error_code advance_job(const struct trace_policy *policy,
-                                   const struct job_timeline *sent, timestamp_ns now,
-                                   struct run_state *run, struct job_state *job,
-                                   struct arena *arena, struct lifecycle_output *output)
+static enum error_code advance_job(const struct lifecycle *life, const struct job_timeline *sent,
+                                   timestamp_ns now, struct run_state *run, struct job_state *job)
 {
     if (!has_seen(job->seen, GITHUB_JOB_COMPLETED))
         return ERROR_NONE;
     if (job->settling_since == TIMESTAMP_UNKNOWN)
         job->settling_since = now;
     bool was_sent = job->phase == JOB_CLOSED || sent != NULL;
-    if (!was_sent && run->phase != RUN_REMEMBERED && must_settle(policy, now, run, job)) {
+    if (!was_sent && run->phase != RUN_REMEMBERED && must_settle(life->policy, now, run, job)) {
         job->phase = JOB_SETTLING;
         return ERROR_NONE;
     }
-    return finish_job(policy, false, sent, now, run, job, arena, output);
+    return finish_job(life, sent, now, run, job);
 }
 
 // Without its run nothing is sent again: what was sent is no longer known, nor whether a root was.
-static enum error_code hear_more_of_job(const struct trace_policy *policy,
-                                        const struct github_event *event, timestamp_ns occurred_at,
-                                        timestamp_ns received_at, uint64_t digest,
-                                        struct run_state *run, struct job_state *job,
-                                        struct arena *arena, struct lifecycle_output *output)
+static enum error_code hear_more_of_job(const struct lifecycle *life,
+                                        const struct lifecycle_event *received,
+                                        struct run_state *run, struct job_state *job)
 {
     const struct run_state run_before = *run;
-    const struct job_state before = *job;
+    const struct job_state job_before = *job;
+    const struct job_before before = {&run_before, &job_before};
     if (run->phase == RUN_NEW || run->phase == RUN_REMEMBERED) {
-        output->is_late = true;
+        life->output->is_late = true;
         return ERROR_NONE;
     }
-    merge_job_event(job, event, occurred_at, digest);
-    merge_run_from_job(run, event);
-    return finish_job_again(policy, received_at, &run_before, &before, run, job, arena, output);
+    merge_job_event(job, received->event, received->occurred_at, received->digest);
+    merge_run_from_job(run, received->event);
+    return finish_job_again(life, &before, received->received_at, run, job);
 }
 
 // True if this end alone is enough to describe the job, without any other events of it.
-static bool tells_all(const struct github_event *event, timestamp_ns occurred_at, uint64_t digest,
-                      const struct run_state *run)
+static bool is_complete_alone(const struct lifecycle_event *received, const struct run_state *run)
 {
     struct job_state alone = {.phase = JOB_NEW};
     struct job_timeline timeline;
-    merge_job_event(&alone, event, occurred_at, digest);
+    const struct ended_job ended = {run, &alone, &timeline, false};
+    merge_job_event(&alone, received->event, received->occurred_at, received->digest);
     timeline_of_job(&alone, true, TIMESTAMP_UNKNOWN, &timeline);
-    return phase_at_end(run, &alone, &timeline) == JOB_CLOSED;
+    return phase_at_end(&ended) == JOB_CLOSED;
 }
 
 // True if the event changes nothing that was sent of this job. False if it is a later end of it. Long after the run's
 // root was sent (RUN_REMEMBERED), a job that is no longer known was sent as well: then only its end is accepted,
 // because a job reopened by any other event might never end, and only if the end cannot contain less than what was
 // sent.
-static bool is_late_for_job(const struct github_event *event, timestamp_ns occurred_at,
-                            uint64_t digest, const struct run_state *run,
+static bool is_late_for_job(const struct lifecycle_event *received, const struct run_state *run,
                             const struct job_state *job)
 {
-    struct state_version version = merge_version_of_job(&event->job, digest);
-    bool is_end = event->job.action == GITHUB_JOB_COMPLETED;
+    const struct github_job *event = &received->event->job;
+    struct state_version version = merge_version_of_job(event, received->digest);
+    bool is_end = event->action == GITHUB_JOB_COMPLETED;
     if (job->phase == JOB_CLOSED)
         return !is_end || !merge_is_newer(&version, &job->body_version);
     if (run->phase != RUN_REMEMBERED)
         return false;
-    return !is_end || (job->phase == JOB_NEW && !tells_all(event, occurred_at, digest, run));
+    return !is_end || (job->phase == JOB_NEW && !is_complete_alone(received, run));
 }
 
-static enum error_code apply_job(const struct trace_policy *policy,
-                                 const struct github_event *event, timestamp_ns occurred_at,
-                                 timestamp_ns received_at, uint64_t digest, struct run_state *run,
-                                 struct job_state *job, struct arena *arena,
-                                 struct lifecycle_output *output)
+static enum error_code apply_job(const struct lifecycle *life,
+                                 const struct lifecycle_event *received, struct run_state *run,
+                                 struct job_state *job)
 {
     const struct job_state before = *job;
     struct job_timeline sent;
+    timestamp_ns now = received->received_at;
     bool was_given_up = job->phase == JOB_CLOSED_INCOMPLETE;
     if (job->phase == JOB_CLOSED_LACKING)
-        return hear_more_of_job(policy, event, occurred_at, received_at, digest, run, job, arena,
-                                output);
-    if (is_late_for_job(event, occurred_at, digest, run, job)) {
-        output->is_late = true;
+        return hear_more_of_job(life, received, run, job);
+    if (is_late_for_job(received, run, job)) {
+        life->output->is_late = true;
         return ERROR_NONE;
     }
     if (was_given_up)
@@ -472,15 +499,15 @@ static enum error_code apply_job(const struct trace_policy *policy,
         job->phase = JOB_OPEN;
         run->open_jobs++;
     }
-    merge_job_event(job, event, occurred_at, digest);
-    merge_run_from_job(run, event);
-    job->last_received = timestamp_later(job->last_received, received_at);
-    run->last_received = timestamp_later(run->last_received, received_at);
-    output->job_changed = true;
-    output->run_changed = run->phase != RUN_REMEMBERED;
+    merge_job_event(job, received->event, received->occurred_at, received->digest);
+    merge_run_from_job(run, received->event);
+    job->last_received = timestamp_later(job->last_received, now);
+    run->last_received = timestamp_later(run->last_received, now);
+    life->output->job_changed = true;
+    life->output->run_changed = run->phase != RUN_REMEMBERED;
     if (was_given_up && !has_seen(job->seen, GITHUB_JOB_COMPLETED))
-        return give_up_again(policy, &before, received_at, run, job, arena, output);
-    return advance_job(policy, was_given_up ? &sent : NULL, received_at, run, job, arena, output);
+        return give_up_again(life, &before, now, run, job);
+    return advance_job(life, was_given_up ? &sent : NULL, now, run, job);
 }
 
 // True if the event changes nothing that was sent of this run.
@@ -504,52 +531,50 @@ static bool is_late_for_run(const struct github_run *event, uint64_t digest,
 }
 
 // The run ended after its root was sent: the root is sent again if it differs now.
-static enum error_code finish_root_again(const struct trace_policy *policy, timestamp_ns now,
-                                         struct run_state *run, struct arena *arena,
-                                         struct lifecycle_output *output)
+static enum error_code finish_root_again(const struct lifecycle *life, timestamp_ns now,
+                                         struct run_state *run)
 {
     if (run->phase == RUN_SENT)
-        return finish_root(policy, false, now, run, arena, output);
-    return finish_root_if_ready(policy, now, run, arena, output);
+        return finish_root(life, false, now, run);
+    return finish_root_if_ready(life, now, run);
 }
 
-static enum error_code apply_run(const struct trace_policy *policy,
-                                 const struct github_event *event, timestamp_ns received_at,
-                                 uint64_t digest, struct run_state *run, struct arena *arena,
-                                 struct lifecycle_output *output)
+static enum error_code apply_run(const struct lifecycle *life,
+                                 const struct lifecycle_event *received, struct run_state *run)
 {
-    bool is_final = merge_is_final(&event->run);
-    if (is_late_for_run(&event->run, digest, run)) {
-        output->is_late = true;
+    const struct github_run *event = &received->event->run;
+    timestamp_ns now = received->received_at;
+    if (is_late_for_run(event, received->digest, run)) {
+        life->output->is_late = true;
         return ERROR_NONE;
     }
     if (run->phase == RUN_NEW || run->phase == RUN_REMEMBERED)
         run->phase = RUN_OPEN;
     go_on(run);
     // Jobs whose payloads name no workflow may have been sent without its name.
-    output->resend_jobs = run->seen == 0 && run->closed_jobs > 0 && run->job_workflow_name.len == 0;
-    merge_run_event(run, event, digest);
-    run->last_received = timestamp_later(run->last_received, received_at);
-    if (is_final && run->completed_received == TIMESTAMP_UNKNOWN)
-        run->completed_received = received_at;
-    output->run_changed = true;
-    enum error_code code = finish_root_again(policy, received_at, run, arena, output);
+    life->output->resend_jobs =
+        run->seen == 0 && run->closed_jobs > 0 && run->job_workflow_name.len == 0;
+    merge_run_event(run, received->event, received->digest);
+    run->last_received = timestamp_later(run->last_received, now);
+    if (merge_is_final(event) && run->completed_received == TIMESTAMP_UNKNOWN)
+        run->completed_received = now;
+    life->output->run_changed = true;
+    enum error_code code = finish_root_again(life, now, run);
     keep_note_of_run(run);
     return code;
 }
 
-enum error_code lifecycle_apply_event(const struct trace_policy *policy,
-                                      const struct github_event *event, timestamp_ns occurred_at,
-                                      timestamp_ns received_at, uint64_t digest,
-                                      struct run_state *run, struct job_state *job,
-                                      struct arena *arena, struct lifecycle_output *output)
+enum error_code lifecycle_apply_event(const struct lifecycle *life,
+                                      const struct lifecycle_event *received, struct run_state *run,
+                                      struct job_state *job)
 {
-    *output = (struct lifecycle_output){0};
-    switch (event->kind) {
+    *life->output = (struct lifecycle_output){0};
+    switch (received->event->kind) {
     case GITHUB_EVENT_JOB:
-        return apply_job(policy, event, occurred_at, received_at, digest, run, job, arena, output);
+        assert(job != NULL);
+        return apply_job(life, received, run, job);
     case GITHUB_EVENT_RUN:
-        return apply_run(policy, event, received_at, digest, run, arena, output);
+        return apply_run(life, received, run);
     case GITHUB_EVENT_PING:
     case GITHUB_EVENT_IGNORED:
         break;
@@ -557,17 +582,17 @@ enum error_code lifecycle_apply_event(const struct trace_policy *policy,
     return ERROR_INVALID;
 }
 
-enum error_code lifecycle_name_job(const struct trace_policy *policy, timestamp_ns now,
-                                   struct run_state *run, struct job_state *job,
-                                   struct arena *arena, struct lifecycle_output *output)
+enum error_code lifecycle_name_job(const struct lifecycle *life, timestamp_ns now,
+                                   struct run_state *run, struct job_state *job)
 {
     struct run_state run_before = *run;
-    const struct job_state before = *job;
-    *output = (struct lifecycle_output){0};
+    const struct job_state job_before = *job;
+    const struct job_before before = {&run_before, &job_before};
+    *life->output = (struct lifecycle_output){0};
     if (job->phase != JOB_CLOSED_LACKING)
         return ERROR_NONE;
     run_before.seen = 0;
-    return finish_job_again(policy, now, &run_before, &before, run, job, arena, output);
+    return finish_job_again(life, &before, now, run, job);
 }
 
 // --- deadlines ---------------------------------------------------------------------------------------
@@ -643,52 +668,50 @@ timestamp_ns lifecycle_run_deadline(const struct trace_policy *policy, const str
     return timestamp_later(run->last_received, run->last_job_closed_at) + policy->linger;
 }
 
-enum error_code lifecycle_expire_job(const struct trace_policy *policy, timestamp_ns now,
-                                     struct run_state *run, struct job_state *job,
-                                     struct arena *arena, struct lifecycle_output *output)
+enum error_code lifecycle_expire_job(const struct lifecycle *life, timestamp_ns now,
+                                     struct run_state *run, struct job_state *job)
 {
-    *output = (struct lifecycle_output){0};
-    timestamp_ns deadline = lifecycle_job_deadline(policy, run, job);
+    *life->output = (struct lifecycle_output){0};
+    timestamp_ns deadline = lifecycle_job_deadline(life->policy, run, job);
     if (deadline == TIMESTAMP_UNKNOWN || deadline > now)
         return ERROR_NONE;
     switch (job->phase) {
     case JOB_SETTLING:
-        return finish_job(policy, false, NULL, now, run, job, arena, output);
+        return finish_job(life, NULL, now, run, job);
     case JOB_OPEN:
-        return finish_job(policy, true, NULL, now, run, job, arena, output);
+        return give_up_job(life, now, run, job);
     case JOB_NEW:
     case JOB_CLOSED:
     case JOB_CLOSED_INCOMPLETE:
     case JOB_CLOSED_LACKING:
         break;
     }
-    output->forget = true;
+    life->output->forget = true;
     return ERROR_NONE;
 }
 
-enum error_code lifecycle_expire_run(const struct trace_policy *policy, timestamp_ns now,
-                                     struct run_state *run, struct arena *arena,
-                                     struct lifecycle_output *output)
+enum error_code lifecycle_expire_run(const struct lifecycle *life, timestamp_ns now,
+                                     struct run_state *run)
 {
-    *output = (struct lifecycle_output){0};
-    timestamp_ns deadline = lifecycle_run_deadline(policy, run);
+    *life->output = (struct lifecycle_output){0};
+    timestamp_ns deadline = lifecycle_run_deadline(life->policy, run);
     if (deadline == TIMESTAMP_UNKNOWN || deadline > now)
         return ERROR_NONE;
     if (run->phase == RUN_OPEN && run->is_completed)
-        return finish_root_if_ready(policy, now, run, arena, output);
+        return finish_root_if_ready(life, now, run);
     // For a run without recent events, its jobs are sent first, so that the root covers them.
     if (must_sweep(run)) {
-        output->sweep_jobs = true;
+        life->output->sweep_jobs = true;
         return ERROR_NONE;
     }
     if (run->phase == RUN_OPEN)
-        return finish_root(policy, true, now, run, arena, output);
+        return finish_root(life, true, now, run);
     // Jobs that are still open have deadlines of their own; their run is remembered until they are closed.
     if (run->open_jobs > 0) {
         run->last_received = now;
-        output->run_changed = true;
+        life->output->run_changed = true;
     } else {
-        output->forget = true;
+        life->output->forget = true;
     }
     return ERROR_NONE;
 }
@@ -698,8 +721,9 @@ enum error_code lifecycle_expire_run(const struct trace_policy *policy, timestam
 static const char *words_of_lacking(const struct run_state *run, const struct job_state *job)
 {
     struct job_timeline timeline;
+    const struct ended_job ended = {run, job, &timeline, false};
     timeline_of_job(job, true, TIMESTAMP_UNKNOWN, &timeline);
-    switch (find_lacking(run, job, &timeline)) {
+    switch (find_lacking(&ended)) {
     case STATEMENT_NONE:
         return "any event of it; forgotten at the deadline";
     case STATEMENT_WORKFLOW:

@@ -1,11 +1,9 @@
 // Measurements of a finished job or run.
 #include "ghatrace/trace/sample.h"
 
-#include "build_common.h"
 #include "ghatrace/base/utf8.h"
 #include "ghatrace/trace/ids.h"
 #include "ghatrace/trace/labels.h"
-#include "ghatrace/trace/spans.h"
 
 static struct slice shorten(struct slice text)
 {
@@ -13,13 +11,6 @@ static struct slice shorten(struct slice text)
 }
 
 // --- jobs --------------------------------------------------------------------------------------------
-
-static timestamp_ns clamp_to_job(const struct job_timeline *timeline, timestamp_ns time)
-{
-    if (time < timeline->start)
-        return timeline->start;
-    return time > timeline->end ? timeline->end : time;
-}
 
 static struct sample_span span_of(const struct timeline_phase *phase)
 {
@@ -42,7 +33,8 @@ static bool sample_steps(const struct github_job *body, const struct job_timelin
             continue;
         timestamp_ns end =
             step->completed_at != TIMESTAMP_UNKNOWN ? step->completed_at : timeline->end;
-        duration_ns length = clamp_to_job(timeline, end) - clamp_to_job(timeline, step->started_at);
+        duration_ns length =
+            timeline_clamp(timeline, end) - timeline_clamp(timeline, step->started_at);
         steps[made->step_count++] =
             (struct sample_step){.name = shorten(step->name),
                                  .result = shorten(build_result_text(step->conclusion)),
@@ -58,10 +50,11 @@ static struct slice workflow_of(const struct run_state *run, const struct job_st
     return job->body.workflow_name.len > 0 ? job->body.workflow_name : run->body.workflow_name;
 }
 
-enum error_code sample_of_job(const struct trace_policy *policy, const struct run_state *run,
-                              const struct job_state *job, const struct job_timeline *timeline,
+enum error_code sample_of_job(const struct trace_policy *policy, const struct ended_job *ended,
                               struct arena *arena, const struct job_sample **measure)
 {
+    const struct job_state *job = ended->job;
+    const struct job_timeline *timeline = ended->timeline;
     *measure = NULL;
     if (timeline->is_carried_over)
         return ERROR_NONE;
@@ -70,7 +63,7 @@ enum error_code sample_of_job(const struct trace_policy *policy, const struct ru
         return ERROR_MEMORY;
     *made = (struct job_sample){
         .repository = shorten(job->repository.full_name),
-        .workflow = shorten(workflow_of(run, job)),
+        .workflow = shorten(workflow_of(ended->run, job)),
         .runner_group = shorten(job->runner_group_name),
         .result = shorten(build_outcome_of_job(job->body.conclusion, timeline->fault).result),
         .waiting = span_of(&timeline->waiting),

@@ -4,7 +4,6 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-#include "build_common.h"
 #include "ghatrace/trace/ids.h"
 
 // --- filling attribute lists ----------------------------------------------------------------------
@@ -267,6 +266,18 @@ static struct slice service_name_of(struct slice repository_name, struct attribu
     return (struct slice){text, repository_name.len};
 }
 
+// The data of the resource: only what every payload of the run carries, so that the resource is the same for all of
+// its spans.
+struct resource_facts {
+    int64_t run_id;
+    int64_t run_attempt;
+    const struct github_repository *repository;
+    struct slice workflow_name;
+    struct slice head_branch;
+    struct slice head_sha;
+    struct slice server; // empty: github.com
+};
+
 static void build_resource(const struct trace_policy *policy, const struct resource_facts *facts,
                            struct attribute_writer *writer)
 {
@@ -488,13 +499,6 @@ static void add_step_attributes(struct job_builder *builder, struct span *span,
     builder->failed |= writer.failed;
 }
 
-static timestamp_ns clamp_to_job(const struct job_timeline *timeline, timestamp_ns time)
-{
-    if (time < timeline->start)
-        return timeline->start;
-    return time < timeline->end ? time : timeline->end;
-}
-
 struct named_step {
     const struct github_step *step;
     size_t index;
@@ -542,9 +546,9 @@ static void add_step_span(struct job_builder *builder, size_t index, bool is_rep
     if (step->started_at == TIMESTAMP_UNKNOWN)
         return;
     bool is_open = timeline_is_step_open(step);
-    timestamp_ns start = clamp_to_job(builder->timeline, step->started_at);
+    timestamp_ns start = timeline_clamp(builder->timeline, step->started_at);
     timestamp_ns end =
-        is_open ? builder->timeline->end : clamp_to_job(builder->timeline, step->completed_at);
+        is_open ? builder->timeline->end : timeline_clamp(builder->timeline, step->completed_at);
     struct span_id id = span_id_of_step(builder->policy->scheme, &builder->key, step->name,
                                         step->number, is_repeat);
     struct span *span = add_span(builder, step->name, id, start, end > start ? end : start);
@@ -632,26 +636,25 @@ enum error_code build_more_steps(struct job_rest *rest, struct arena *arena,
     return builder->failed ? ERROR_MEMORY : ERROR_NONE;
 }
 
-enum error_code build_job_spans(const struct trace_policy *policy, const struct run_state *run,
-                                const struct job_state *job, const struct job_timeline *timeline,
-                                bool is_incomplete, struct arena *arena, struct span_batch *batch,
+enum error_code build_job_spans(const struct trace_policy *policy, const struct ended_job *ended,
+                                struct arena *arena, struct span_batch *batch,
                                 struct job_rest **rest)
 {
-    struct slice name = job->body.name.len > 0 ? job->body.name : SLICE("(unnamed)");
+    const struct job_state *job = ended->job;
     struct job_builder builder = {
         .policy = policy,
-        .run = run,
+        .run = ended->run,
         .job = job,
-        .timeline = timeline,
-        .is_incomplete = is_incomplete,
-        .conclusion = is_incomplete ? SLICE_EMPTY : job->body.conclusion,
-        .job_name = name,
+        .timeline = ended->timeline,
+        .is_incomplete = ended->is_incomplete,
+        .conclusion = ended->is_incomplete ? SLICE_EMPTY : job->body.conclusion,
+        .job_name = job->body.name.len > 0 ? job->body.name : SLICE("(unnamed)"),
         .key = {job->run_id, job->run_attempt, job->job_id, job->body.name},
         .trace_id = trace_id_of_run(policy->scheme, job->run_id, job->run_attempt),
         .arena = arena,
         .batch = batch,
     };
-    builder.outcome = build_outcome_of_job(builder.conclusion, timeline->fault);
+    builder.outcome = build_outcome_of_job(builder.conclusion, ended->timeline->fault);
     builder.job_span_id = span_id_of_job(policy->scheme, &builder.key);
     *rest = NULL;
     if (!make_room_for_spans(&builder, 1 + PHASES_MAX))

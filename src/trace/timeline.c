@@ -60,6 +60,13 @@ static timestamp_ns end_of_job(const struct job_state *job, bool is_completed, t
                                  job->last_received);
 }
 
+timestamp_ns timeline_clamp(const struct job_timeline *timeline, timestamp_ns time)
+{
+    if (time < timeline->start)
+        return timeline->start;
+    return timestamp_earlier(time, timeline->end);
+}
+
 bool timeline_is_step_open(const struct github_step *step)
 {
     return step->started_at != TIMESTAMP_UNKNOWN && step->completed_at == TIMESTAMP_UNKNOWN;

@@ -124,8 +124,9 @@ static inline void check_turned_round(const struct trace_policy *policy, struct 
     for (size_t i = 0; i < count; i++)
         steps[i] = event->job.steps[count - 1 - i];
     event->job.steps = steps;
-    MUST(lifecycle_apply_event(policy, event, FUZZ_NOW, FUZZ_NOW, 1, &run, &job, arena, &output) ==
-         ERROR_NONE);
+    const struct lifecycle life = {policy, arena, &output};
+    const struct lifecycle_event received = {event, FUZZ_NOW, FUZZ_NOW, 1};
+    MUST(lifecycle_apply_event(&life, &received, &run, &job) == ERROR_NONE);
     MUST(output.finished_count > 0 && output.finished[0].batch.span_count == batch->span_count);
     for (size_t i = 0; i < batch->span_count; i++)
         MUST(has_equal(&output.finished[0].batch, &batch->spans[i]));
@@ -140,21 +141,22 @@ static inline void walk_event(struct slice type, struct slice body)
     struct run_state run = {0};
     struct job_state job = {0};
     struct lifecycle_output output;
+    const struct lifecycle life = {&policy, &arena, &output};
+    const struct lifecycle_event received = {&event, FUZZ_NOW, FUZZ_NOW, 1};
     arena_init(&arena, 1024);
     trace_policy_init(&policy);
     policy.root_grace = 0;
     if (github_event_decode(type, body, &arena, &event, &error) == ERROR_NONE &&
         (event.kind == GITHUB_EVENT_JOB || event.kind == GITHUB_EVENT_RUN)) {
         bool is_job = event.kind == GITHUB_EVENT_JOB;
-        MUST(lifecycle_apply_event(&policy, &event, FUZZ_NOW, FUZZ_NOW, 1, &run,
-                                   is_job ? &job : NULL, &arena, &output) == ERROR_NONE);
+        MUST(lifecycle_apply_event(&life, &received, &run, is_job ? &job : NULL) == ERROR_NONE);
         for (size_t i = 0; i < output.finished_count; i++)
             check_batch(&output.finished[i].batch, &arena);
         if (is_job && output.finished_count > 0)
             check_turned_round(&policy, &event, &output.finished[0].batch, &arena);
         if (is_job && job.phase == JOB_OPEN) {
-            MUST(lifecycle_expire_job(&policy, FUZZ_NOW + policy.approval_timeout, &run, &job,
-                                      &arena, &output) == ERROR_NONE);
+            MUST(lifecycle_expire_job(&life, FUZZ_NOW + policy.approval_timeout, &run, &job) ==
+                 ERROR_NONE);
             MUST(output.finished_count == 1);
             check_batch(&output.finished[0].batch, &arena);
         }

@@ -64,26 +64,31 @@ static void take_output(struct world *world)
     MUST(world->run.open_jobs == open_jobs);
 }
 
+static struct lifecycle life_of(struct world *world)
+{
+    return (struct lifecycle){&world->policy, &world->arena, &world->output};
+}
+
 static void hear(struct world *world, const struct told *told)
 {
     bool is_job = told->event.kind == GITHUB_EVENT_JOB;
     struct job_state *job = is_job ? &world->jobs[told->event.job.job_id - 1] : NULL;
-    MUST(lifecycle_apply_event(&world->policy, &told->event, told->occurred_at, world->now,
-                               told->digest, &world->run, job, &world->arena,
-                               &world->output) == ERROR_NONE);
+    const struct lifecycle life = life_of(world);
+    const struct lifecycle_event received = {&told->event, told->occurred_at, world->now,
+                                             told->digest};
+    MUST(lifecycle_apply_event(&life, &received, &world->run, job) == ERROR_NONE);
     bool resend_jobs = world->output.resend_jobs;
     take_output(world);
     for (size_t i = 0; resend_jobs && i < TOLD_JOBS; i++) {
-        MUST(lifecycle_name_job(&world->policy, world->now, &world->run, &world->jobs[i],
-                                &world->arena, &world->output) == ERROR_NONE);
+        MUST(lifecycle_name_job(&life, world->now, &world->run, &world->jobs[i]) == ERROR_NONE);
         take_output(world);
     }
 }
 
 static void expire_job(struct world *world, size_t i)
 {
-    MUST(lifecycle_expire_job(&world->policy, world->now, &world->run, &world->jobs[i],
-                              &world->arena, &world->output) == ERROR_NONE);
+    const struct lifecycle life = life_of(world);
+    MUST(lifecycle_expire_job(&life, world->now, &world->run, &world->jobs[i]) == ERROR_NONE);
     take_output(world);
     if (!world->output.forget)
         return;
@@ -94,8 +99,8 @@ static void expire_job(struct world *world, size_t i)
 
 static void expire_run(struct world *world)
 {
-    MUST(lifecycle_expire_run(&world->policy, world->now, &world->run, &world->arena,
-                              &world->output) == ERROR_NONE);
+    const struct lifecycle life = life_of(world);
+    MUST(lifecycle_expire_run(&life, world->now, &world->run) == ERROR_NONE);
     take_output(world);
     if (world->output.forget) {
         MUST(world->run_sent.complete + world->run_sent.incomplete > 0);

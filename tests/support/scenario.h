@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include "ghatrace/github/event.h"
+#include "ghatrace/trace/lifecycle.h"
 
 // 2026-09-03T04:16:57Z
 #define SCENARIO_START ((timestamp_ns)1788409017 * NS_PER_SECOND)
@@ -48,5 +49,14 @@ uint32_t scenario_random(uint32_t *seed, uint32_t below);
 void scenario_shuffle_steps(struct github_step *steps, size_t count, uint32_t *seed);
 struct github_step scenario_step(int64_t number, const char *name, double started, double completed,
                                  const char *conclusion);
+
+// The delivery as the life cycle takes it: received when it happened.
+static inline struct lifecycle_event scenario_received(const struct scenario_delivery *delivery)
+{
+    return (struct lifecycle_event){.event = &delivery->event,
+                                    .occurred_at = delivery->guid_time,
+                                    .received_at = delivery->guid_time,
+                                    .digest = 1};
+}
 
 #endif

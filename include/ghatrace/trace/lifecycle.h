@@ -72,26 +72,37 @@ struct lifecycle_output {
         resend_jobs; // give those of the run's jobs that there are states of to lifecycle_name_job, one by one
 };
 
+// What every call works with. The output is overwritten by each call; what it points to is in the arena.
+struct lifecycle {
+    const struct trace_policy *policy;
+    struct arena *arena;
+    struct lifecycle_output *output;
+};
+
 // When the event happened. `guid_time` (the time inside the delivery's version-1 GUID, or TIMESTAMP_UNKNOWN) is used
 // if it lies between the job's creation, less a second, and the receipt; otherwise the time of receipt is used.
 timestamp_ns lifecycle_occurred_at(const struct github_event *event, timestamp_ns guid_time,
                                    timestamp_ns received_at);
 
+// An event as it was received.
+struct lifecycle_event {
+    const struct github_event *event;
+    timestamp_ns occurred_at; // lifecycle_occurred_at()
+    timestamp_ns received_at;
+    uint64_t digest; // merge_digest_of_event()
+};
+
 // Applies an event. `job` is NULL for events of runs. States may be new (all zero). Afterwards slices in the states
 // point into what the event or the old state point into. ERROR_MEMORY; ERROR_INVALID: the event is neither a job's
 // nor a run's, and nothing was changed.
-enum error_code lifecycle_apply_event(const struct trace_policy *policy,
-                                      const struct github_event *event, timestamp_ns occurred_at,
-                                      timestamp_ns received_at, uint64_t digest,
-                                      struct run_state *run, struct job_state *job,
-                                      struct arena *arena,
-                                      struct lifecycle_output *output) MUST_CHECK;
+enum error_code lifecycle_apply_event(const struct lifecycle *life,
+                                      const struct lifecycle_event *received, struct run_state *run,
+                                      struct job_state *job) MUST_CHECK;
 
 // For the first event of the run itself: sends a job again if it was sent without data that only such an event has,
 // the name of its workflow (payloads before 2023). Does nothing for other jobs. ERROR_MEMORY.
-enum error_code lifecycle_name_job(const struct trace_policy *policy, timestamp_ns now,
-                                   struct run_state *run, struct job_state *job,
-                                   struct arena *arena, struct lifecycle_output *output) MUST_CHECK;
+enum error_code lifecycle_name_job(const struct lifecycle *life, timestamp_ns now,
+                                   struct run_state *run, struct job_state *job) MUST_CHECK;
 
 // The next deadline of a state; TIMESTAMP_UNKNOWN: none.
 timestamp_ns lifecycle_job_deadline(const struct trace_policy *policy, const struct run_state *run,
@@ -104,12 +115,9 @@ const char *lifecycle_job_waits_for(const struct run_state *run, const struct jo
 const char *lifecycle_run_waits_for(const struct run_state *run);
 
 // Called when a deadline may have passed: does what is due at `now`, if anything. ERROR_MEMORY.
-enum error_code lifecycle_expire_job(const struct trace_policy *policy, timestamp_ns now,
-                                     struct run_state *run, struct job_state *job,
-                                     struct arena *arena,
-                                     struct lifecycle_output *output) MUST_CHECK;
-enum error_code lifecycle_expire_run(const struct trace_policy *policy, timestamp_ns now,
-                                     struct run_state *run, struct arena *arena,
-                                     struct lifecycle_output *output) MUST_CHECK;
+enum error_code lifecycle_expire_job(const struct lifecycle *life, timestamp_ns now,
+                                     struct run_state *run, struct job_state *job) MUST_CHECK;
+enum error_code lifecycle_expire_run(const struct lifecycle *life, timestamp_ns now,
+                                     struct run_state *run) MUST_CHECK;
 
 #endif

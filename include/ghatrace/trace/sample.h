@@ -15,8 +15,8 @@
 #include "ghatrace/base/time.h"
 #include "ghatrace/trace/policy.h"
 #include "ghatrace/trace/span.h"
+#include "ghatrace/trace/spans.h"
 #include "ghatrace/trace/state.h"
-#include "ghatrace/trace/timeline.h"
 
 #define SAMPLE_TEXT_MAX 256
 
@@ -71,8 +71,7 @@ struct run_sample {
 
 // Of a completed job. `*measure` becomes NULL for a job that is not counted because it was carried over from an
 // earlier attempt. A skipped job has no phases and no steps. ERROR_MEMORY.
-enum error_code sample_of_job(const struct trace_policy *policy, const struct run_state *run,
-                              const struct job_state *job, const struct job_timeline *timeline,
+enum error_code sample_of_job(const struct trace_policy *policy, const struct ended_job *ended,
                               struct arena *arena, const struct job_sample **measure) MUST_CHECK;
 
 // Of a run whose root span is `root`. ERROR_MEMORY.

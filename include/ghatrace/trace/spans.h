@@ -14,8 +14,6 @@
 #include "ghatrace/trace/timeline.h"
 
 // --- build ----------------------------------------------------------------------------------------
-// Builds spans with their attributes from states (OpenTelemetry semantic conventions 1.44 for CI/CD and VCS,
-// then the github.* names and the `type` key that ARC's recorder and otel-explorer use). Pure.
 
 // Maximum number of steps whose spans are built at once. GitHub allows no more in a job (Workflow syntax); but a body
 // may list a hundred thousand, and their spans take about ten times the memory of the body.
@@ -26,12 +24,19 @@
 // The steps of a job for which no spans have been built yet; allocated in the arena passed to build_job_spans().
 struct job_rest;
 
-// The spans of one job: job first, then phases, then steps. `run` supplies what payloads before 2023 lack.
-// `is_incomplete`: given up without a result. `*rest` becomes NULL, or the steps after the first BUILD_STEPS_MAX; it
-// no longer refers to `run`, `job` and `timeline`, but to the texts that they point to. ERROR_MEMORY.
-enum error_code build_job_spans(const struct trace_policy *policy, const struct run_state *run,
-                                const struct job_state *job, const struct job_timeline *timeline,
-                                bool is_incomplete, struct arena *arena, struct span_batch *batch,
+// A job that has ended or is given up: what its spans and its measurements are made of.
+struct ended_job {
+    const struct run_state *run; // for what payloads before 2023 lack
+    const struct job_state *job;
+    const struct job_timeline *timeline;
+    bool is_incomplete; // given up without a result
+};
+
+// The spans of one job: job first, then phases, then steps. `*rest` becomes NULL, or the steps after the first
+// BUILD_STEPS_MAX; it no longer refers to the states and the timeline of `ended`, but to the texts that they point
+// to. ERROR_MEMORY.
+enum error_code build_job_spans(const struct trace_policy *policy, const struct ended_job *ended,
+                                struct arena *arena, struct span_batch *batch,
                                 struct job_rest **rest) MUST_CHECK;
 // The spans of the next steps, up to BUILD_STEPS_MAX, with the same resource as the first ones. An empty batch means
 // that there are no more. ERROR_MEMORY.

@@ -52,6 +52,9 @@ void timeline_of_job(const struct job_state *job, bool is_completed, timestamp_n
 // other without gaps. `is_queue_void`: the queue is such a phase, and its duration must not be reported.
 void timeline_take_back(const struct job_timeline *sent, struct job_timeline *timeline);
 
+// The time of a step, limited to the job's: payloads name steps that reach beyond their job.
+timestamp_ns timeline_clamp(const struct job_timeline *timeline, timestamp_ns time);
+
 // True if the step was started and its end is not known.
 bool timeline_is_step_open(const struct github_step *step);
 

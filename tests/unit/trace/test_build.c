@@ -45,11 +45,11 @@ static int tear_down(void **state)
 static void apply(struct workshop *workshop, const struct scenario_delivery *delivery)
 {
     bool is_job = delivery->event.kind == GITHUB_EVENT_JOB;
-    assert_int_equal(lifecycle_apply_event(&workshop->policy, &delivery->event, delivery->guid_time,
-                                           delivery->guid_time, 1, &workshop->run,
-                                           is_job ? &workshop->job : NULL, &workshop->arena,
-                                           &workshop->output),
-                     ERROR_NONE);
+    const struct lifecycle life = {&workshop->policy, &workshop->arena, &workshop->output};
+    const struct lifecycle_event received = scenario_received(delivery);
+    assert_int_equal(
+        lifecycle_apply_event(&life, &received, &workshop->run, is_job ? &workshop->job : NULL),
+        ERROR_NONE);
 }
 
 static void write_attribute(struct buffer *text, const struct attribute *attribute)
@@ -418,16 +418,18 @@ static void refused_memory_is_reported_at_every_allocation(void **state)
 {
     struct workshop *workshop = *state;
     struct scenario_delivery job = scenario_job(1, GITHUB_JOB_COMPLETED, 60, 2, 6, 60);
+    const struct lifecycle_event received = scenario_received(&job);
     enum error_code code = ERROR_MEMORY;
     long fault = 0;
     for (; code == ERROR_MEMORY; fault++) {
         struct arena small; // blocks so small that nearly every piece needs one
+        const struct lifecycle life = {&workshop->policy, &small, &workshop->output};
+
         workshop->run = (struct run_state){0};
         workshop->job = (struct job_state){0};
         arena_init(&small, 64);
         memory_fail_after(fault);
-        code = lifecycle_apply_event(&workshop->policy, &job.event, job.guid_time, job.guid_time, 1,
-                                     &workshop->run, &workshop->job, &small, &workshop->output);
+        code = lifecycle_apply_event(&life, &received, &workshop->run, &workshop->job);
         memory_fail_after(-1);
         arena_release(&small);
     }

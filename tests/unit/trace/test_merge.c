@@ -62,11 +62,11 @@ static void an_event_of_neither_job_nor_run_changes_nothing(void **state)
         const struct run_state untouched = {0};
         struct run_state run = {0};
         struct lifecycle_output output;
-        struct scenario_delivery told = scenario_run(GITHUB_RUN_COMPLETED, 1, "success");
-        told.event.kind = kinds[i];
-        assert_int_equal(
-            lifecycle_apply_event(&policy, &told.event, 1, 1, 1, &run, NULL, &arena, &output),
-            ERROR_INVALID);
+        const struct lifecycle life = {&policy, &arena, &output};
+        struct scenario_delivery delivery = scenario_run(GITHUB_RUN_COMPLETED, 1, "success");
+        delivery.event.kind = kinds[i];
+        const struct lifecycle_event received = scenario_received(&delivery);
+        assert_int_equal(lifecycle_apply_event(&life, &received, &run, NULL), ERROR_INVALID);
         assert_memory_equal(&run, &untouched, sizeof run);
         assert_int_equal(output.finished_count, 0);
         assert_false(output.run_changed);

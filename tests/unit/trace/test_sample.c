@@ -37,14 +37,19 @@ static int tear_down(void **state)
     return 0;
 }
 
+static struct lifecycle life_of(struct world *world)
+{
+    return (struct lifecycle){&world->policy, &world->arena, &world->output};
+}
+
 static void hear(struct world *world, const struct scenario_delivery *delivery)
 {
     bool is_job = delivery->event.kind == GITHUB_EVENT_JOB;
-    assert_int_equal(lifecycle_apply_event(&world->policy, &delivery->event, delivery->guid_time,
-                                           delivery->guid_time, 1, &world->run,
-                                           is_job ? &world->job : NULL, &world->arena,
-                                           &world->output),
-                     ERROR_NONE);
+    const struct lifecycle life = life_of(world);
+    const struct lifecycle_event received = scenario_received(delivery);
+    assert_int_equal(
+        lifecycle_apply_event(&life, &received, &world->run, is_job ? &world->job : NULL),
+        ERROR_NONE);
 }
 
 static const struct job_sample *job_sample(const struct world *world)
@@ -180,12 +185,13 @@ static void a_runner_lost_in_its_preparation_counts_as_start_up(void **state)
 static void a_job_that_is_given_up_counts_when_it_completes_after_all(void **state)
 {
     struct world *world = *state;
+    const struct lifecycle life = life_of(world);
     struct scenario_delivery started = scenario_job(1, GITHUB_JOB_IN_PROGRESS, 6, 2, 6, -1);
     struct scenario_delivery completed = scenario_job(1, GITHUB_JOB_COMPLETED, 60, 2, 6, 60);
     hear(world, &started);
-    assert_int_equal(lifecycle_expire_job(&world->policy, scenario_at(6) + 7 * NS_PER_DAY,
-                                          &world->run, &world->job, &world->arena, &world->output),
-                     ERROR_NONE);
+    assert_int_equal(
+        lifecycle_expire_job(&life, scenario_at(6) + 7 * NS_PER_DAY, &world->run, &world->job),
+        ERROR_NONE);
     assert_null(job_sample(world));
     hear(world, &completed);
     assert_non_null(job_sample(world));
@@ -252,11 +258,11 @@ static void a_run_is_measured_when_its_root_leaves(void **state)
 static void a_run_that_only_its_jobs_tell_of_is_incomplete_until_it_completes(void **state)
 {
     struct world *world = *state;
+    const struct lifecycle life = life_of(world);
     struct scenario_delivery job = scenario_job(1, GITHUB_JOB_COMPLETED, 60, 2, 6, 60);
     struct scenario_delivery run = scenario_run(GITHUB_RUN_COMPLETED, 62, "success");
     hear(world, &job);
-    assert_int_equal(lifecycle_expire_run(&world->policy, scenario_at(60) + 2 * NS_PER_HOUR,
-                                          &world->run, &world->arena, &world->output),
+    assert_int_equal(lifecycle_expire_run(&life, scenario_at(60) + 2 * NS_PER_HOUR, &world->run),
                      ERROR_NONE);
     const struct run_sample *measure = world->output.finished[0].run_sample;
     assert_true(measure->is_incomplete);

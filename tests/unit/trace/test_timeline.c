@@ -302,9 +302,9 @@ static void collect(const struct scenario_delivery *job, struct collected *colle
     trace_policy_init(&policy);
     policy.root_grace = 0;
     arena_init(&collected->arena, 65536);
-    assert_int_equal(lifecycle_apply_event(&policy, &job->event, job->guid_time, job->guid_time, 1,
-                                           &run, &state, &collected->arena, &collected->output),
-                     ERROR_NONE);
+    const struct lifecycle life = {&policy, &collected->arena, &collected->output};
+    const struct lifecycle_event received = scenario_received(job);
+    assert_int_equal(lifecycle_apply_event(&life, &received, &run, &state), ERROR_NONE);
     const struct span_batch *batch = &collected->output.finished[0].batch;
     collected->count = batch->span_count;
     assert_true(collected->count <= SPANS_MAX);
