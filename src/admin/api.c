@@ -771,9 +771,10 @@ static enum error_code read_latency_slot(struct latency *latency, size_t slot)
 {
     timestamp_ns from = latency->start + (duration_ns)slot * latency->slot_length;
     memset(latency->slot, 0, latency->count * sizeof *latency->slot);
-    enum error_code code =
-        latency_read(latency->object.reader.transaction, from, from + latency->slot_length,
-                     latency->pools, latency->count, latency->slot, latency->object.reader.error);
+    const struct latency_query query = {from, from + latency->slot_length, latency->pools,
+                                        latency->count};
+    enum error_code code = latency_read(latency->object.reader.transaction, &query, latency->slot,
+                                        latency->object.reader.error);
     for (size_t i = 0; i < latency->count && code == ERROR_NONE; i++) {
         summarize_latency(&latency->slot[i], &latency->rows[i].slots[slot]);
         histogram_merge(&latency->whole[i], &latency->slot[i]);

@@ -1,5 +1,7 @@
 // Applies one task inside a transaction: loads states, applies the life cycle, stores the results; sets unreadable
 // states aside.
+#include <assert.h>
+
 #include "../trace/merge.h"
 #include "ghatrace/base/log.h"
 #include "ghatrace/otlp/decode.h"
@@ -769,6 +771,7 @@ static enum error_code settle_export(struct engine_work *work, struct engine_tas
 
 enum error_code work_apply_task(struct engine_work *work, struct engine_task *task)
 {
+    assert(work->transaction != NULL);
     arena_clear(&work->arena); // data of the previous task is no longer needed
     switch (task->type) {
     case ENGINE_APPLY_EVENT:

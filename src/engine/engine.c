@@ -520,6 +520,7 @@ static void *run_thread(void *context)
 void engine_submit(struct engine *engine, struct engine_task *task)
 {
     bool is_event = task->type == ENGINE_APPLY_EVENT;
+    assert(task->on_done != NULL);
     task->submitted_at = timestamp_monotonic();
     pthread_mutex_lock(&engine->mutex);
     bool is_refused =

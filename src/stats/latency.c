@@ -209,10 +209,11 @@ static enum error_code seek_end(struct store_transaction *transaction, bool is_l
     }
 }
 
+// `*left`: how many rows may still be dropped.
 static enum error_code expire_end(struct store_transaction *transaction, timestamp_ns now,
-                                  bool is_last, size_t max, size_t *dropped, struct error *error)
+                                  bool is_last, size_t *left, struct error *error)
 {
-    while (*dropped < max) {
+    while (*left > 0) {
         uint8_t bytes[SLOT_KEY_SIZE];
         struct slice key;
         enum error_code code = seek_end(transaction, is_last, &key, error);
@@ -225,7 +226,7 @@ static enum error_code expire_end(struct store_transaction *transaction, timesta
                                   slice_of_bytes(bytes, sizeof bytes), error);
         if (code != ERROR_NONE)
             return code;
-        (*dropped)++;
+        (*left)--;
     }
     return ERROR_NONE;
 }
@@ -233,10 +234,11 @@ static enum error_code expire_end(struct store_transaction *transaction, timesta
 enum error_code latency_expire(struct store_transaction *transaction, timestamp_ns now, size_t max,
                                size_t *dropped, struct error *error)
 {
-    *dropped = 0;
-    enum error_code code = expire_end(transaction, now, false, max, dropped, error);
+    size_t left = max;
+    enum error_code code = expire_end(transaction, now, false, &left, error);
     if (code == ERROR_NONE)
-        code = expire_end(transaction, now, true, max, dropped, error);
+        code = expire_end(transaction, now, true, &left, error);
+    *dropped = max - left;
     return code;
 }
 
@@ -249,6 +251,16 @@ static int compare_pool_ids(const void *a, const void *b)
     return memcmp(left->id.bytes, right->id.bytes, POOL_ID_SIZE);
 }
 
+// The pool of a slot's key; NULL if it is not asked for.
+static const struct pool *find_asked_pool(const struct latency_query *query, struct slice key)
+{
+    struct pool wanted;
+    memcpy(wanted.id.bytes, key.data + 8, POOL_ID_SIZE);
+    return query->pool_count > 0 ? bsearch(&wanted, query->pools, query->pool_count,
+                                           sizeof *query->pools, compare_pool_ids)
+                                 : NULL;
+}
+
 // A damaged histogram adds nothing, not even its valid part.
 static bool add_sound_histogram(struct slice bytes, struct histogram *into)
 {
@@ -256,13 +268,13 @@ static bool add_sound_histogram(struct slice bytes, struct histogram *into)
     return histogram_decode_into(bytes, &alone) && histogram_decode_into(bytes, into);
 }
 
-enum error_code latency_read(struct store_transaction *transaction, timestamp_ns from,
-                             timestamp_ns until, const struct pool *pools, size_t pool_count,
-                             struct histogram *histograms, struct error *error)
+enum error_code latency_read(struct store_transaction *transaction,
+                             const struct latency_query *query, struct histogram *histograms,
+                             struct error *error)
 {
     uint8_t bytes[8];
     struct store_walk *walk;
-    bytes_put_be64(bytes, (uint64_t)from);
+    bytes_put_be64(bytes, (uint64_t)query->from);
     enum error_code code = store_table_walk(transaction, STORE_TABLE_LATENCY,
                                             slice_of_bytes(bytes, sizeof bytes), &walk, error);
     if (code != ERROR_NONE)
@@ -270,20 +282,15 @@ enum error_code latency_read(struct store_transaction *transaction, timestamp_ns
     while (code == ERROR_NONE) {
         struct slice key;
         struct slice value;
-        struct pool wanted;
         code = store_table_next(walk, &key, &value, error);
         if (code != ERROR_NONE)
             break;
         bool is_whole = key.len == SLOT_KEY_SIZE;
-        if (is_whole && (timestamp_ns)bytes_get_be64(key.data) >= until)
+        if (is_whole && (timestamp_ns)bytes_get_be64(key.data) >= query->until)
             break;
-        if (is_whole)
-            memcpy(wanted.id.bytes, key.data + 8, POOL_ID_SIZE);
-        const struct pool *pool =
-            is_whole && pool_count > 0
-                ? bsearch(&wanted, pools, pool_count, sizeof *pools, compare_pool_ids)
-                : NULL;
-        if (!is_whole || (pool != NULL && !add_sound_histogram(value, &histograms[pool - pools])))
+        const struct pool *pool = is_whole ? find_asked_pool(query, key) : NULL;
+        if (!is_whole ||
+            (pool != NULL && !add_sound_histogram(value, &histograms[pool - query->pools])))
             store_note_unreadable(transaction);
     }
     store_table_end_walk(walk);

@@ -163,11 +163,12 @@ static enum error_code recount_open_jobs(struct stats *stats, struct pool *pool,
     return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
 }
 
-static enum error_code make_pool(struct stats *stats, const struct pool_id *id, struct slice labels,
-                                 struct slice group, struct row **row, struct error *error)
+// `pool` has its id, labels and group.
+static enum error_code make_pool(struct stats *stats, struct pool pool, struct row **row,
+                                 struct error *error)
 {
-    struct pool pool = {.id = *id, .labels = labels, .group = group, .changed_at = stats->now};
-    enum error_code code = spelling_choose(stats, labels, &pool.labels, error);
+    pool.changed_at = stats->now;
+    enum error_code code = spelling_choose(stats, pool.labels, &pool.labels, error);
     if (code == ERROR_NONE)
         code = recount_open_jobs(stats, &pool, error);
     if (code == ERROR_NONE)
@@ -180,17 +181,17 @@ static enum error_code make_pool(struct stats *stats, const struct pool_id *id, 
 enum error_code pool_load_row(struct stats *stats, struct slice labels, struct slice group,
                               struct row **row, struct error *error)
 {
-    struct pool_id id = pool_make_id(labels, group);
-    enum error_code code = find_pool(stats, &id, row, error);
+    const struct pool own = {.id = pool_make_id(labels, group), .labels = labels, .group = group};
+    enum error_code code = find_pool(stats, &own.id, row, error);
     if (code != ERROR_NOT_FOUND)
         return code;
     if (rows_may_grow(stats, STORE_TABLE_POOLS))
-        return make_pool(stats, &id, labels, group, row, error);
+        return make_pool(stats, own, row, error);
     stats_note_overflow(stats, "pool", (const struct slice[]){labels, group}, 2);
-    id = pool_make_id(STATS_OTHER, SLICE_EMPTY);
-    code = find_pool(stats, &id, row, error);
+    const struct pool other = {.id = pool_make_id(STATS_OTHER, SLICE_EMPTY), .labels = STATS_OTHER};
+    code = find_pool(stats, &other.id, row, error);
     if (code == ERROR_NOT_FOUND)
-        code = make_pool(stats, &id, STATS_OTHER, SLICE_EMPTY, row, error);
+        code = make_pool(stats, other, row, error);
     return code;
 }
 

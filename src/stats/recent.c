@@ -2,7 +2,75 @@
 #include "ghatrace/stats/recent.h"
 
 #include "private.h"
-#include "summary.h"
+
+// --- summary --------------------------------------------------------------------------------------
+// Encoding of a finished run's summary: varints of its numbers, its trace ID, its texts prefixed with their length.
+// The fields are listed once, for both directions. The server is last, and only present if it is not github.com:
+// older summaries have none.
+
+#define NUMBERS 6
+#define TEXTS 9
+
+static void list_texts(struct run_sample *measure, struct slice *texts[TEXTS])
+{
+    struct slice *const all[TEXTS] = {
+        &measure->repository, &measure->workflow,      &measure->branch,
+        &measure->event_name, &measure->display_title, &measure->actor,
+        &measure->result,     &measure->conclusion,    &measure->url,
+    };
+    memcpy(texts, all, sizeof all);
+}
+
+static void list_numbers(struct run_sample *measure, int64_t *numbers[NUMBERS])
+{
+    int64_t *const all[NUMBERS] = {
+        &measure->run_id,    &measure->run_attempt, &measure->run_number,
+        &measure->job_count, &measure->start,       &measure->end,
+    };
+    memcpy(numbers, all, sizeof all);
+}
+
+static enum error_code summary_encode(const struct run_sample *measure, struct buffer *out)
+{
+    struct byte_writer writer = {.out = out};
+    struct run_sample copy = *measure;
+    int64_t *numbers[NUMBERS];
+    struct slice *texts[TEXTS];
+    list_numbers(&copy, numbers);
+    list_texts(&copy, texts);
+    bytes_write_varint(&writer, measure->is_incomplete ? 1 : 0);
+    for (size_t i = 0; i < NUMBERS; i++)
+        bytes_write_varint(&writer, (uint64_t)*numbers[i]);
+    bytes_write(&writer, measure->trace.bytes, TRACE_ID_SIZE);
+    for (size_t i = 0; i < TEXTS; i++)
+        bytes_write_text(&writer, *texts[i]);
+    if (measure->server.len > 0)
+        bytes_write_text(&writer, measure->server);
+    return writer.code;
+}
+
+// Texts point into `bytes`. False: damaged.
+static bool summary_decode(struct slice bytes, struct run_sample *measure)
+{
+    struct byte_reader reader = bytes_reader(bytes);
+    int64_t *numbers[NUMBERS];
+    struct slice *texts[TEXTS];
+    *measure = (struct run_sample){.is_incomplete = bytes_read_varint(&reader) != 0};
+    list_numbers(measure, numbers);
+    list_texts(measure, texts);
+    for (size_t i = 0; i < NUMBERS; i++)
+        *numbers[i] = (int64_t)bytes_read_varint(&reader);
+    struct slice trace = bytes_read(&reader, TRACE_ID_SIZE);
+    if (trace.len == TRACE_ID_SIZE)
+        memcpy(measure->trace.bytes, trace.data, TRACE_ID_SIZE);
+    for (size_t i = 0; i < TEXTS; i++)
+        *texts[i] = bytes_read_text(&reader);
+    if (!bytes_is_done(&reader))
+        measure->server = bytes_read_text(&reader);
+    return bytes_is_done(&reader);
+}
+
+// --- the list ------------------------------------------------------------------------------------------
 
 #define PLACE_SIZE (8 + TRACE_ID_SIZE)
 

@@ -141,67 +141,77 @@ static bool is_other(const struct series_row *row)
 
 static enum store_table series_table(enum series_kind kind);
 
-// All sets but "other" and those that this transaction has counted in. Stops at the first damaged one and sets
-// `damaged` to its key, since nothing may be written during a scan.
+// A scan for sets that may be evicted.
+struct scan {
+    struct candidate *found; // up to `max`
+    size_t max, count;
+    uint8_t damaged[STORE_TABLE_KEY_MAX]; // the key of the row at which the scan stopped
+    size_t damaged_len;                   // 0: none
+};
+
+// All sets but "other" and those that this transaction has counted in. Stops at the first damaged one, since nothing
+// may be written during a scan.
 static enum error_code collect_candidates(struct stats *stats, enum series_kind kind,
-                                          struct candidate *all, size_t max, size_t *count,
-                                          uint8_t damaged[STORE_TABLE_KEY_MAX], size_t *damaged_len,
-                                          struct error *error)
+                                          struct scan *scan, struct error *error)
 {
     enum store_table table = series_table(kind);
     struct series_histogram histograms[SERIES_HISTOGRAMS_MAX];
     struct store_walk *walk;
     struct slice key, value;
-    *count = 0;
-    *damaged_len = 0;
+    scan->count = 0;
+    scan->damaged_len = 0;
     enum error_code code = store_table_walk(stats->transaction, table, SLICE_EMPTY, &walk, error);
     if (code != ERROR_NONE)
         return code;
-    while (*count < max && (code = store_table_next(walk, &key, &value, error)) == ERROR_NONE) {
+    while (scan->count < scan->max &&
+           (code = store_table_next(walk, &key, &value, error)) == ERROR_NONE) {
         struct series_row row = {.kind = kind, .histograms = histograms};
+        struct candidate *candidate = &scan->found[scan->count];
         memset(histograms, 0, sizeof histograms);
-        if (key.len != sizeof all->id || !series_decode(value, &row)) {
-            *damaged_len = key.len;
-            memcpy(damaged, key.data, key.len);
+        if (key.len != sizeof candidate->id || !series_decode(value, &row)) {
+            scan->damaged_len = key.len;
+            memcpy(scan->damaged, key.data, key.len);
             break;
         }
         if (is_other(&row) || rows_find(stats, table, key.data, key.len) != NULL)
             continue;
-        memcpy(all[*count].id.bytes, key.data, key.len);
-        all[(*count)++].used_at = believe(stats, row.used_at);
+        memcpy(candidate->id.bytes, key.data, key.len);
+        candidate->used_at = believe(stats, row.used_at);
+        scan->count++;
     }
     store_table_end_walk(walk);
     return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
 }
 
+static void keep_candidates(struct candidates *candidates, struct scan *scan)
+{
+    qsort(scan->found, scan->count, sizeof *scan->found, compare_candidates);
+    candidates->next = 0;
+    candidates->count = scan->count < CANDIDATES_MAX ? scan->count : CANDIDATES_MAX;
+    memcpy(candidates->list, scan->found, candidates->count * sizeof *scan->found);
+    candidates->is_barren = scan->count == 0;
+}
+
 static enum error_code find_candidates(struct stats *stats, enum series_kind kind,
                                        struct error *error)
 {
-    struct candidates *candidates = &stats->candidates[kind];
-    size_t max = (size_t)store_table_count(stats->transaction, series_table(kind));
-    size_t count;
-    size_t damaged_len = 0;
-    uint8_t damaged[STORE_TABLE_KEY_MAX];
+    enum store_table table = series_table(kind);
+    struct scan scan = {.max = (size_t)store_table_count(stats->transaction, table)};
     enum error_code code = ERROR_NONE;
-    struct candidate *all = memory_allocate_array(max + 1, sizeof *all);
-    if (all == NULL)
+    scan.found = memory_allocate_array(scan.max + 1, sizeof *scan.found);
+    if (scan.found == NULL)
         return refuse_memory_for_room(error);
     do {
-        if (damaged_len > 0)
-            code = store_table_set_aside(stats->transaction, series_table(kind),
-                                         slice_of_bytes(damaged, damaged_len), SLICE("damaged"),
-                                         error);
+        if (scan.damaged_len > 0)
+            code = store_table_set_aside(stats->transaction, table,
+                                         slice_of_bytes(scan.damaged, scan.damaged_len),
+                                         SLICE("damaged"), error);
         if (code == ERROR_NONE)
-            code = collect_candidates(stats, kind, all, max, &count, damaged, &damaged_len, error);
-    } while (code == ERROR_NONE && damaged_len > 0);
-    if (code == ERROR_NONE) {
-        qsort(all, count, sizeof *all, compare_candidates);
-        candidates->next = 0;
-        candidates->count = count < CANDIDATES_MAX ? count : CANDIDATES_MAX;
-        memcpy(candidates->list, all, candidates->count * sizeof *all);
-        candidates->is_barren = count == 0;
-    }
-    memory_free(all);
+            code = collect_candidates(stats, kind, &scan, error);
+    } while (code == ERROR_NONE && scan.damaged_len > 0);
+    if (code == ERROR_NONE)
+        keep_candidates(&stats->candidates[kind], &scan);
+    memory_free(scan.found);
     return code;
 }
 
@@ -232,12 +242,11 @@ void series_add_row(struct series_row *into, const struct series_row *from)
 
 static const char *series_kind_name(enum series_kind kind);
 
-// `*is_done` stays false if it was counted in, or deleted, since it was found.
-static enum error_code evict_candidate(struct stats *stats, enum series_kind kind,
-                                       const struct candidate *candidate, struct series_row *other,
-                                       bool *is_done, struct error *error)
+// Evicts one into `other`, which is of its kind. `*is_done` stays false if it was counted in, or deleted, since it was found.
+static enum error_code evict_candidate(struct stats *stats, const struct candidate *candidate,
+                                       struct series_row *other, bool *is_done, struct error *error)
 {
-    enum store_table table = series_table(kind);
+    enum store_table table = series_table(other->kind);
     struct slice key = slice_of_bytes(candidate->id.bytes, sizeof candidate->id.bytes);
     struct slice value;
     if (rows_find(stats, table, key.data, key.len) != NULL)
@@ -245,7 +254,7 @@ static enum error_code evict_candidate(struct stats *stats, enum series_kind kin
     enum error_code code = store_table_get(stats->transaction, table, key, &value, error);
     if (code != ERROR_NONE)
         return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
-    struct series_row *row = series_allocate_row(stats, kind);
+    struct series_row *row = series_allocate_row(stats, other->kind);
     if (row == NULL)
         return refuse_memory_for_room(error);
     if (!series_decode(value, row)) {
@@ -257,27 +266,29 @@ static enum error_code evict_candidate(struct stats *stats, enum series_kind kin
         return ERROR_NONE;
     series_add_row(other, row);
     if (candidate->used_at > stats->now - IN_USE)
-        stats_note_overflow(stats, series_kind_name(kind), row->labels, series_label_count(kind));
+        stats_note_overflow(stats, series_kind_name(row->kind), row->labels,
+                            series_label_count(row->kind));
     *is_done = true;
     return store_table_delete(stats->transaction, table, key, error);
 }
 
-// Makes room for a label set by adding the one that was unused for longest to `other`. False: there is none.
-static enum error_code series_evict(struct stats *stats, enum series_kind kind,
-                                    struct series_row *other, bool *is_done, struct error *error)
+// Makes room for a label set by adding the one that was unused for longest to `other`, which is of its kind.
+// `*is_done` stays false if there is none.
+static enum error_code series_evict(struct stats *stats, struct series_row *other, bool *is_done,
+                                    struct error *error)
 {
-    struct candidates *candidates = &stats->candidates[kind];
+    struct candidates *candidates = &stats->candidates[other->kind];
     enum error_code code = ERROR_NONE;
     bool has_walked = false;
     *is_done = false;
     while (code == ERROR_NONE && !*is_done && !candidates->is_barren) {
         if (candidates->next < candidates->count) {
-            code = evict_candidate(stats, kind, &candidates->list[candidates->next++], other,
-                                   is_done, error);
+            code = evict_candidate(stats, &candidates->list[candidates->next++], other, is_done,
+                                   error);
         } else if (has_walked) {
             break;
         } else {
-            code = find_candidates(stats, kind, error);
+            code = find_candidates(stats, other->kind, error);
             has_walked = true;
         }
     }
@@ -374,6 +385,13 @@ struct series_row *series_allocate_row(struct stats *stats, enum series_kind kin
     return row->histograms != NULL ? row : NULL;
 }
 
+// A label set.
+struct label_set {
+    enum series_kind kind;
+    const struct slice *labels; // series_label_count() of them
+    struct series_id id;        // series_make_id()
+};
+
 static bool keep_labels(struct arena *arena, struct series_row *row)
 {
     for (size_t i = 0; i < series_label_count(row->kind); i++) {
@@ -389,14 +407,13 @@ static enum error_code refuse_memory_for_series(struct error *error)
 }
 
 // The row of an id, from this transaction or from the store. ERROR_NOT_FOUND.
-static enum error_code find_series(struct stats *stats, enum series_kind kind,
-                                   const struct series_id *id, struct series_row **content,
-                                   struct error *error)
+static enum error_code find_series(struct stats *stats, const struct label_set *set,
+                                   struct series_row **content, struct error *error)
 {
-    enum store_table table = series_table(kind);
-    struct slice key = slice_of_bytes(id->bytes, sizeof id->bytes);
+    enum store_table table = series_table(set->kind);
+    struct slice key = slice_of_bytes(set->id.bytes, sizeof set->id.bytes);
     struct slice value;
-    struct row *row = rows_find(stats, table, id->bytes, sizeof id->bytes);
+    struct row *row = rows_find(stats, table, key.data, key.len);
     if (row != NULL) {
         *content = row->series;
         return ERROR_NONE;
@@ -404,53 +421,51 @@ static enum error_code find_series(struct stats *stats, enum series_kind kind,
     enum error_code code = store_table_get(stats->transaction, table, key, &value, error);
     if (code != ERROR_NONE)
         return code;
-    *content = series_allocate_row(stats, kind);
+    *content = series_allocate_row(stats, set->kind);
     if (*content == NULL)
         return refuse_memory_for_series(error);
     if (!series_decode(value, *content))
         return stats_set_aside(stats, table, key, error);
-    row = keep_labels(&stats->arena, *content) ? rows_add(stats, table, id->bytes, sizeof id->bytes)
-                                               : NULL;
+    row = keep_labels(&stats->arena, *content) ? rows_add(stats, table, key.data, key.len) : NULL;
     if (row == NULL)
         return refuse_memory_for_series(error);
     row->series = *content;
     return ERROR_NONE;
 }
 
-static enum error_code make_series(struct stats *stats, enum series_kind kind,
-                                   const struct series_id *id, const struct slice *labels,
+static enum error_code make_series(struct stats *stats, const struct label_set *set,
                                    struct series_row **content, struct error *error)
 {
-    *content = series_allocate_row(stats, kind);
+    enum store_table table = series_table(set->kind);
+    *content = series_allocate_row(stats, set->kind);
     if (*content == NULL)
         return refuse_memory_for_series(error);
-    memcpy((*content)->labels, labels, series_label_count(kind) * sizeof *labels);
-    if (kind == SERIES_JOB) {
+    memcpy((*content)->labels, set->labels, series_label_count(set->kind) * sizeof *set->labels);
+    if (set->kind == SERIES_JOB) {
         struct slice *shown = &(*content)->labels[SERIES_JOB_LABELS];
         enum error_code code = spelling_choose(stats, *shown, shown, error);
         if (code != ERROR_NONE)
             return code;
     }
     struct row *row = keep_labels(&stats->arena, *content)
-                          ? rows_add(stats, series_table(kind), id->bytes, sizeof id->bytes)
+                          ? rows_add(stats, table, set->id.bytes, sizeof set->id.bytes)
                           : NULL;
     if (row == NULL)
         return refuse_memory_for_series(error);
     row->series = *content;
-    stats->new_rows[series_table(kind)]++;
+    stats->new_rows[table]++;
     return ERROR_NONE;
 }
 
 static enum error_code load_other_series(struct stats *stats, enum series_kind kind,
                                          struct series_row **row, struct error *error)
 {
-    size_t count = series_label_count(kind);
     struct slice others[SERIES_LABELS_MAX];
-    name_other(others, count);
-    struct series_id id = series_make_id(kind, others);
-    enum error_code code = find_series(stats, kind, &id, row, error);
+    name_other(others, series_label_count(kind));
+    const struct label_set set = {kind, others, series_make_id(kind, others)};
+    enum error_code code = find_series(stats, &set, row, error);
     if (code == ERROR_NOT_FOUND)
-        code = make_series(stats, kind, &id, others, row, error);
+        code = make_series(stats, &set, row, error);
     return code;
 }
 
@@ -462,16 +477,15 @@ static uint64_t count_own(const struct stats *stats, enum series_kind kind)
 }
 
 // The limit is reached: evicts one set, or two if the limit was lowered. `*has_room`: a new one may be created.
-static enum error_code make_room_for_series(struct stats *stats, enum series_kind kind,
-                                            struct series_row *other, bool *has_room,
-                                            struct error *error)
+static enum error_code make_room_for_series(struct stats *stats, struct series_row *other,
+                                            bool *has_room, struct error *error)
 {
     enum error_code code = ERROR_NONE;
     bool is_done = true, has_evicted = false;
-    uint64_t own = count_own(stats, kind);
+    uint64_t own = count_own(stats, other->kind);
     for (int i = 0; i < 2 && own >= stats->max_series && is_done && code == ERROR_NONE; i++) {
-        code = series_evict(stats, kind, other, &is_done, error);
-        own = count_own(stats, kind);
+        code = series_evict(stats, other, &is_done, error);
+        own = count_own(stats, other->kind);
         has_evicted |= is_done;
     }
     *has_room = own < stats->max_series && (has_evicted || !store_is_tight(stats->transaction));
@@ -483,20 +497,19 @@ static enum error_code load_series(struct stats *stats, enum series_kind kind,
                                    const struct slice *labels, struct series_row **row,
                                    struct error *error)
 {
-    size_t count = series_label_count(kind);
-    struct series_id id = series_make_id(kind, labels);
+    const struct label_set set = {kind, labels, series_make_id(kind, labels)};
     bool has_room = rows_may_grow(stats, series_table(kind));
-    enum error_code code = find_series(stats, kind, &id, row, error);
+    enum error_code code = find_series(stats, &set, row, error);
     if (code == ERROR_NOT_FOUND && !has_room) {
         code = load_other_series(stats, kind, row, error);
         if (code == ERROR_NONE)
-            code = make_room_for_series(stats, kind, *row, &has_room, error);
+            code = make_room_for_series(stats, *row, &has_room, error);
         if (code == ERROR_NONE && !has_room)
-            stats_note_overflow(stats, series_kind_name(kind), labels, count);
+            stats_note_overflow(stats, series_kind_name(kind), labels, series_label_count(kind));
         code = code == ERROR_NONE && has_room ? ERROR_NOT_FOUND : code;
     }
     if (code == ERROR_NOT_FOUND)
-        code = make_series(stats, kind, &id, labels, row, error);
+        code = make_series(stats, &set, row, error);
     if (code == ERROR_NONE)
         (*row)->used_at = stats->now;
     return code;

@@ -1,11 +1,12 @@
 // Statistics: rows that a transaction changes, and the list of open runs.
+#include <assert.h>
+
 #include "ghatrace/base/digest.h"
 #include "ghatrace/base/memory.h"
 #include "ghatrace/base/utf8.h"
 #include "ghatrace/stats/open_runs.h"
 #include "ghatrace/trace/ids.h"
 #include "private.h"
-#include "summary.h"
 
 // --- bytes ----------------------------------------------------------------------------------------
 // Encoding: big-endian numbers, varints (LEB128), texts prefixed with their length.
@@ -110,71 +111,6 @@ uint64_t bytes_get_be64(const void *bytes)
     return value;
 }
 
-// --- summary --------------------------------------------------------------------------------------
-// Encoding of a finished run's summary. The fields are listed once, for both directions. The server is last, and only
-// present if it is not github.com: older summaries have none.
-
-#define NUMBERS 6
-#define TEXTS 9
-
-static void list_texts(struct run_sample *measure, struct slice *texts[TEXTS])
-{
-    struct slice *const all[TEXTS] = {
-        &measure->repository, &measure->workflow,      &measure->branch,
-        &measure->event_name, &measure->display_title, &measure->actor,
-        &measure->result,     &measure->conclusion,    &measure->url,
-    };
-    memcpy(texts, all, sizeof all);
-}
-
-static void list_numbers(struct run_sample *measure, int64_t *numbers[NUMBERS])
-{
-    int64_t *const all[NUMBERS] = {
-        &measure->run_id,    &measure->run_attempt, &measure->run_number,
-        &measure->job_count, &measure->start,       &measure->end,
-    };
-    memcpy(numbers, all, sizeof all);
-}
-
-enum error_code summary_encode(const struct run_sample *measure, struct buffer *out)
-{
-    struct byte_writer writer = {.out = out};
-    struct run_sample copy = *measure;
-    int64_t *numbers[NUMBERS];
-    struct slice *texts[TEXTS];
-    list_numbers(&copy, numbers);
-    list_texts(&copy, texts);
-    bytes_write_varint(&writer, measure->is_incomplete ? 1 : 0);
-    for (size_t i = 0; i < NUMBERS; i++)
-        bytes_write_varint(&writer, (uint64_t)*numbers[i]);
-    bytes_write(&writer, measure->trace.bytes, TRACE_ID_SIZE);
-    for (size_t i = 0; i < TEXTS; i++)
-        bytes_write_text(&writer, *texts[i]);
-    if (measure->server.len > 0)
-        bytes_write_text(&writer, measure->server);
-    return writer.code;
-}
-
-bool summary_decode(struct slice bytes, struct run_sample *measure)
-{
-    struct byte_reader reader = bytes_reader(bytes);
-    int64_t *numbers[NUMBERS];
-    struct slice *texts[TEXTS];
-    *measure = (struct run_sample){.is_incomplete = bytes_read_varint(&reader) != 0};
-    list_numbers(measure, numbers);
-    list_texts(measure, texts);
-    for (size_t i = 0; i < NUMBERS; i++)
-        *numbers[i] = (int64_t)bytes_read_varint(&reader);
-    struct slice trace = bytes_read(&reader, TRACE_ID_SIZE);
-    if (trace.len == TRACE_ID_SIZE)
-        memcpy(measure->trace.bytes, trace.data, TRACE_ID_SIZE);
-    for (size_t i = 0; i < TEXTS; i++)
-        *texts[i] = bytes_read_text(&reader);
-    if (!bytes_is_done(&reader))
-        measure->server = bytes_read_text(&reader);
-    return bytes_is_done(&reader);
-}
-
 // --- stats ----------------------------------------------------------------------------------------
 // The writer: the rows that a transaction changes, kept in memory until they are written.
 
@@ -187,7 +123,7 @@ enum error_code stats_create(size_t max_series, struct stats **stats, struct err
 {
     struct stats *made = memory_allocate_array(1, sizeof *made);
     if (made == NULL)
-        return error_set(error, ERROR_MEMORY, "create tally: out of memory");
+        return error_set(error, ERROR_MEMORY, "create figures: out of memory");
     made->max_series = max_series > 0 ? max_series : STATS_SERIES_MAX_DEFAULT;
     arena_init(&made->arena, ARENA_BLOCK_BYTES);
     arena_init(&made->scratch, ARENA_BLOCK_BYTES);
@@ -310,6 +246,7 @@ struct row *rows_add(struct stats *stats, enum store_table table, const void *ke
 {
     struct row **chain = &stats->chains[chain_of(table, key, key_len)];
     struct row *row = arena_allocate_array(&stats->arena, 1, sizeof *row);
+    assert(key_len > 0 && key_len <= sizeof row->key);
     if (row == NULL)
         return NULL;
     row->table = table;

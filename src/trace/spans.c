@@ -1,6 +1,7 @@
 // Builds spans from states: attributes, what jobs and runs share, jobs, runs.
 #include "ghatrace/trace/spans.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdlib.h>
 
@@ -329,6 +330,7 @@ struct job_builder {
     struct span_id job_span_id;
     struct arena *arena;
     struct span_batch *batch;
+    size_t span_max;     // that the batch has room for
     const bool *repeats; // per step: true if an earlier one has the same name
     size_t next_step;
     bool failed;
@@ -345,6 +347,7 @@ struct job_rest {
 static struct span *add_span(struct job_builder *builder, struct slice name, struct span_id id,
                              timestamp_ns start, timestamp_ns end)
 {
+    assert(builder->batch->span_count < builder->span_max);
     struct span *span = &builder->batch->spans[builder->batch->span_count++];
     *span = (struct span){.trace_id = builder->trace_id,
                           .span_id = id,
@@ -614,10 +617,10 @@ static bool keep_rest(const struct job_builder *builder, struct job_rest **rest)
 static bool make_room_for_spans(struct job_builder *builder, size_t others)
 {
     size_t steps = builder->job->body.step_count - builder->next_step;
+    builder->span_max = others + (steps < BUILD_STEPS_MAX ? steps : BUILD_STEPS_MAX);
     *builder->batch = (struct span_batch){0};
-    builder->batch->spans = arena_allocate_array(
-        builder->arena, others + (steps < BUILD_STEPS_MAX ? steps : BUILD_STEPS_MAX),
-        sizeof *builder->batch->spans);
+    builder->batch->spans =
+        arena_allocate_array(builder->arena, builder->span_max, sizeof *builder->batch->spans);
     return builder->batch->spans != NULL;
 }
 

@@ -224,8 +224,8 @@ static void write_pools(struct verifier *verifier, struct buffer *text)
     struct histogram *histograms =
         arena_allocate_array(&verifier->arena, count + 1, sizeof *histograms);
     assert_non_null(histograms);
-    assert_int_equal(latency_read(verifier->transaction, 0, INT64_MAX, pools, count, histograms,
-                                  &verifier->error),
+    const struct latency_query query = {0, INT64_MAX, pools, count};
+    assert_int_equal(latency_read(verifier->transaction, &query, histograms, &verifier->error),
                      ERROR_NONE);
     for (size_t i = 0; i < count; i++) {
         const uint64_t *open = pools[i].counts;

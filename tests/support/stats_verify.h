@@ -1,6 +1,6 @@
 // Holds the figures to the states that they are figures of. What does not agree fails the test.
-#ifndef GHATRACE_TESTS_SUPPORT_TALLY_VERIFY_H
-#define GHATRACE_TESTS_SUPPORT_TALLY_VERIFY_H
+#ifndef GHATRACE_TESTS_SUPPORT_STATS_VERIFY_H
+#define GHATRACE_TESTS_SUPPORT_STATS_VERIFY_H
 
 #include "ghatrace/base/buffer.h"
 #include "ghatrace/store/store.h"

@@ -63,10 +63,14 @@ enum error_code latency_count_job(struct stats *stats, const struct job_sample *
 enum error_code latency_expire(struct store_transaction *transaction, timestamp_ns now, size_t max,
                                size_t *dropped, struct error *error) MUST_CHECK;
 
-// Sums the slots that begin at or after `from` and before `until`: into `histograms[i]` those of `pools[i]`, which
-// are all pools in the order of their ids (pool_list).
-enum error_code latency_read(struct store_transaction *transaction, timestamp_ns from,
-                             timestamp_ns until, const struct pool *pools, size_t pool_count,
-                             struct histogram *histograms, struct error *error) MUST_CHECK;
+struct latency_query {
+    timestamp_ns from, until; // slots that begin at or after `from` and before `until`
+    const struct pool *pools; // all of them, in the order of their ids (pool_list)
+    size_t pool_count;
+};
+// Adds up the slots: into `histograms[i]` those of `pools[i]`.
+enum error_code latency_read(struct store_transaction *transaction,
+                             const struct latency_query *query, struct histogram *histograms,
+                             struct error *error) MUST_CHECK;
 
 #endif

@@ -8,8 +8,8 @@
 //
 // Within a transaction: stats_begin, changes, stats_flush, expiry, commit. After an error the transaction must be
 // aborted; the next stats_begin() discards the collected rows.
-#ifndef GHATRACE_STATS_TALLY_H
-#define GHATRACE_STATS_TALLY_H
+#ifndef GHATRACE_STATS_STATS_H
+#define GHATRACE_STATS_STATS_H
 
 #include <stddef.h>
 

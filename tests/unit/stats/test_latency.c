@@ -44,8 +44,8 @@ static struct histogram read_pool(struct world *world, const char *labels, times
     struct histogram *histograms =
         arena_allocate_array(&world->arena, pool_count + 1, sizeof *histograms);
     assert_non_null(histograms);
-    must(world, latency_read(world->transaction, from, until, pools, pool_count, histograms,
-                             &world->error));
+    const struct latency_query query = {from, until, pools, pool_count};
+    must(world, latency_read(world->transaction, &query, histograms, &world->error));
     for (size_t i = 0; i < pool_count; i++) {
         if (memcmp(pools[i].id.bytes, id.bytes, POOL_ID_SIZE) == 0)
             found = histograms[i];

@@ -378,8 +378,8 @@ static void check_upgraded(struct world *world)
     world_read(world);
     must(world, pool_list(world->transaction, &world->arena, &pools, &count, &world->error));
     assert_int_equal(count, 2);
-    must(world,
-         latency_read(world->transaction, 0, INT64_MAX, pools, count, histograms, &world->error));
+    const struct latency_query query = {0, INT64_MAX, pools, count};
+    must(world, latency_read(world->transaction, &query, histograms, &world->error));
     for (size_t i = 0; i < count; i++) {
         bool is_one_label = slice_find(pools[i].labels, SLICE("\\")) >= 0;
         assert_int_equal(pools[i].counts[OPEN_JOB_QUEUED], 1);

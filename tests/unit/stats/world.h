@@ -1,6 +1,6 @@
 // A store and a writer of figures, with a clock that the test moves. What fails here fails the test.
-#ifndef GHATRACE_TESTS_UNIT_TALLY_WORLD_H
-#define GHATRACE_TESTS_UNIT_TALLY_WORLD_H
+#ifndef GHATRACE_TESTS_UNIT_STATS_WORLD_H
+#define GHATRACE_TESTS_UNIT_STATS_WORLD_H
 
 #include <setjmp.h>
 #include <stdarg.h>
