@@ -114,7 +114,7 @@ enum error_code work_decode_run(struct engine_work *work, struct slice bytes, st
     enum error_code code = codec_decode_run(bytes, &work->arena, &run->state, &work->error);
     if (code == ERROR_NONE && !work_is_key_of_run(&run->key, &run->state, &run->own_trace))
         return error_set(&work->error, ERROR_CORRUPT,
-                         "stored run is damaged: its key is another's");
+                         "stored run is damaged: it is stored under the key of another");
     run->is_listed = run->state.phase == RUN_OPEN;
     run->is_stored = true;
     work_clamp_future_run_times(work, &run->state);
@@ -136,14 +136,14 @@ enum error_code work_decode_job(struct engine_work *work, struct slice bytes, st
     job->is_stored = true;
     if (code == ERROR_NONE && !work_is_key_of_job(&job->key, &job->state, &job->own_trace))
         return error_set(&work->error, ERROR_CORRUPT,
-                         "stored job is damaged: its key is another's");
+                         "stored job is damaged: it is stored under the key of another");
     if (code == ERROR_NONE)
         code = place_job(work, &job->state, &job->place);
     work_clamp_future_job_times(work, &job->state);
     return code;
 }
 
-// Even when the note of a run has expired, the longer-lived note still says that it had a root.
+// Even when the note of a run has expired, the longer-lived note still records that it had a root.
 static enum error_code load_old_run_note(struct engine_work *work, const struct store_key *key,
                                          struct work_run *run)
 {
@@ -615,8 +615,8 @@ enum error_code work_add_records(struct engine_work *work, const struct trace_id
 }
 
 // `job` is NULL if the event is the run's own.
-static enum error_code take_in(struct engine_work *work, const struct engine_task *task,
-                               struct work_run *run, struct work_job *job)
+static enum error_code apply_to_states(struct engine_work *work, const struct engine_task *task,
+                                       struct work_run *run, struct work_job *job)
 {
     const struct github_event *event = task->event;
     struct lifecycle_output output;
@@ -652,7 +652,7 @@ static enum error_code apply_job_event(struct engine_work *work, const struct en
     enum error_code code = work_load_run(work, &name, &run);
     if (code == ERROR_NONE)
         code = load_job(work, &name, job_event->job_id, &run, &job);
-    return code == ERROR_NONE ? take_in(work, task, &run, &job) : code;
+    return code == ERROR_NONE ? apply_to_states(work, task, &run, &job) : code;
 }
 
 static enum error_code apply_run_event(struct engine_work *work, const struct engine_task *task)
@@ -661,7 +661,7 @@ static enum error_code apply_run_event(struct engine_work *work, const struct en
     const struct run_name name = {task->event->server, run_event->run_id, run_event->run_attempt};
     struct work_run run;
     enum error_code code = work_load_run(work, &name, &run);
-    return code == ERROR_NONE ? take_in(work, task, &run, NULL) : code;
+    return code == ERROR_NONE ? apply_to_states(work, task, &run, NULL) : code;
 }
 
 static enum error_code apply_event(struct engine_work *work, const struct engine_task *task)
@@ -702,8 +702,8 @@ static void note_event(struct engine_work *work, const struct engine_task *task)
         work->counted.last_event_at = task->received_at;
 }
 
-static enum error_code remember(struct engine_work *work, const struct engine_task *task,
-                                bool *is_duplicate)
+static enum error_code remember_delivery(struct engine_work *work, const struct engine_task *task,
+                                         bool *is_duplicate)
 {
     struct store_delivery delivery = {.guid_time = task->occurred_at};
     memcpy(delivery.guid, task->delivery_digest, sizeof delivery.guid);
@@ -739,7 +739,7 @@ static enum error_code apply_delivery(struct engine_work *work, struct engine_ta
         return ERROR_NONE;
     }
     if (code == ERROR_NONE)
-        code = remember(work, task, &is_duplicate);
+        code = remember_delivery(work, task, &is_duplicate);
     if (code != ERROR_NONE)
         return code;
     if (is_duplicate) {

@@ -396,8 +396,9 @@ static enum error_code drop_history(struct engine *engine, struct upkeep *upkeep
     if (code == ERROR_NONE)
         code = recent_expire(work->transaction, before, upkeep->max, &runs, &work->error);
     if (is_tight && records > 0 && engine_may_log(&engine->tight_logged))
-        log_warn("the store is nearly full: finished traces leave the history early; raise "
-                 "db-max-size or shorten history");
+        log_warn(
+            "the store is nearly full: finished traces are deleted from the history early; raise "
+            "db-max-size or shorten history");
     upkeep->has_leftovers |= records == upkeep->max || runs == upkeep->max;
     return code;
 }

@@ -39,7 +39,7 @@ static void count_tasks(struct engine_counters *counted, uint64_t tasks)
 }
 
 _Static_assert(sizeof(struct live_sums) == offsetof(struct engine_counters, last_event_at),
-               "the counters of the list, and they alone, stand before last_event_at");
+               "the fields before last_event_at are the counters of the list and no others");
 
 // After a commit: adds the counts of the transaction. Both structs begin with the same list of counters, which are
 // added as arrays.

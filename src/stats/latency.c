@@ -185,7 +185,7 @@ enum error_code latency_count_job(struct stats *stats, const struct job_sample *
 
 // The slots are ordered by time. One further in the future than slots are kept dates from before the clock was set
 // back.
-static bool is_past_keeping(struct slice key, timestamp_ns now)
+static bool is_expired_slot(struct slice key, timestamp_ns now)
 {
     timestamp_ns slot = (timestamp_ns)bytes_get_be64(key.data);
     return slot < now - LATENCY_KEPT || slot > now + LATENCY_KEPT;
@@ -217,7 +217,7 @@ static enum error_code expire_end(struct store_transaction *transaction, timesta
         uint8_t bytes[SLOT_KEY_SIZE];
         struct slice key;
         enum error_code code = seek_end(transaction, is_last, &key, error);
-        if (code == ERROR_NOT_FOUND || (code == ERROR_NONE && !is_past_keeping(key, now)))
+        if (code == ERROR_NOT_FOUND || (code == ERROR_NONE && !is_expired_slot(key, now)))
             return ERROR_NONE;
         if (code != ERROR_NONE)
             return code;

@@ -164,15 +164,15 @@ static enum error_code recount_open_jobs(struct stats *stats, struct pool *pool,
 }
 
 // `pool` has its id, labels and group.
-static enum error_code make_pool(struct stats *stats, struct pool pool, struct row **row,
+static enum error_code make_pool(struct stats *stats, struct pool *pool, struct row **row,
                                  struct error *error)
 {
-    pool.changed_at = stats->now;
-    enum error_code code = spelling_choose(stats, pool.labels, &pool.labels, error);
+    pool->changed_at = stats->now;
+    enum error_code code = spelling_choose(stats, pool->labels, &pool->labels, error);
     if (code == ERROR_NONE)
-        code = recount_open_jobs(stats, &pool, error);
+        code = recount_open_jobs(stats, pool, error);
     if (code == ERROR_NONE)
-        code = add_pool_row(stats, &pool, row, error);
+        code = add_pool_row(stats, pool, row, error);
     if (code == ERROR_NONE)
         stats->new_rows[STORE_TABLE_POOLS]++;
     return code;
@@ -181,17 +181,18 @@ static enum error_code make_pool(struct stats *stats, struct pool pool, struct r
 enum error_code pool_load_row(struct stats *stats, struct slice labels, struct slice group,
                               struct row **row, struct error *error)
 {
-    const struct pool own = {.id = pool_make_id(labels, group), .labels = labels, .group = group};
-    enum error_code code = find_pool(stats, &own.id, row, error);
+    struct pool_id id = pool_make_id(labels, group);
+    enum error_code code = find_pool(stats, &id, row, error);
     if (code != ERROR_NOT_FOUND)
         return code;
+    struct pool pool = {.id = id, .labels = labels, .group = group};
     if (rows_may_grow(stats, STORE_TABLE_POOLS))
-        return make_pool(stats, own, row, error);
+        return make_pool(stats, &pool, row, error);
     stats_note_overflow(stats, "pool", (const struct slice[]){labels, group}, 2);
-    const struct pool other = {.id = pool_make_id(STATS_OTHER, SLICE_EMPTY), .labels = STATS_OTHER};
-    code = find_pool(stats, &other.id, row, error);
+    pool = (struct pool){.id = pool_make_id(STATS_OTHER, SLICE_EMPTY), .labels = STATS_OTHER};
+    code = find_pool(stats, &pool.id, row, error);
     if (code == ERROR_NOT_FOUND)
-        code = make_pool(stats, other, row, error);
+        code = make_pool(stats, &pool, row, error);
     return code;
 }
 

@@ -125,7 +125,7 @@ static enum error_code look_up_progress(struct stats *stats, struct error *error
         code = begin_rebuild(stats, is_version_1, error);
     if (code == ERROR_NONE)
         code = read_cursor(stats->transaction, &stats->cursor, &is_damaged, error);
-    if (is_damaged) // counted and uncounted states cannot be told apart
+    if (is_damaged) // counted and uncounted states cannot be distinguished
         code = begin_rebuild(stats, false, error);
     stats->is_rebuilding = code == ERROR_NONE;
     return code == ERROR_NOT_FOUND ? ERROR_NONE : code;

@@ -127,7 +127,7 @@ static int compare_candidates(const void *a, const void *b)
     return memcmp(&left->id, &right->id, sizeof left->id);
 }
 
-static timestamp_ns believe(const struct stats *stats, timestamp_ns used_at)
+static timestamp_ns trusted_time(const struct stats *stats, timestamp_ns used_at)
 {
     return used_at > stats->now + CLOCK_TOLERANCE ? TIMESTAMP_UNKNOWN : used_at;
 }
@@ -176,7 +176,7 @@ static enum error_code collect_candidates(struct stats *stats, enum series_kind 
         if (is_other(&row) || rows_find(stats, table, key.data, key.len) != NULL)
             continue;
         memcpy(candidate->id.bytes, key.data, key.len);
-        candidate->used_at = believe(stats, row.used_at);
+        candidate->used_at = trusted_time(stats, row.used_at);
         scan->count++;
     }
     store_table_end_walk(walk);
@@ -262,7 +262,7 @@ static enum error_code evict_candidate(struct stats *stats, const struct candida
         *is_done = code == ERROR_NOT_FOUND;
         return *is_done ? ERROR_NONE : code;
     }
-    if (believe(stats, row->used_at) != candidate->used_at)
+    if (trusted_time(stats, row->used_at) != candidate->used_at)
         return ERROR_NONE;
     series_add_row(other, row);
     if (candidate->used_at > stats->now - IN_USE)

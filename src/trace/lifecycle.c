@@ -112,7 +112,7 @@ static enum error_code extend_root(const struct lifecycle *life, timestamp_ns st
 
 // True if the start of the job's span is the start of this attempt of it. Payloads from before 2023 do not have a
 // job's creation time, and a job that a re-run did not run again has its old times (F75).
-static bool has_known_start(const struct job_state *job)
+static bool starts_at_known_time(const struct job_state *job)
 {
     return job->run_attempt <= 1 || job->created_at != TIMESTAMP_UNKNOWN ||
            job->queued_at != TIMESTAMP_UNKNOWN;
@@ -132,7 +132,7 @@ static void count_job_as_closed(struct run_state *run, struct job_state *job,
         run->open_jobs--;
         run->closed_jobs++;
     }
-    if (has_known_start(job))
+    if (starts_at_known_time(job))
         run->first_job_start = timestamp_earliest_known(run->first_job_start, end->timeline.start);
     run->last_job_end = timestamp_later(run->last_job_end, end->timeline.end);
     run->last_job_closed_at = timestamp_later(run->last_job_closed_at, now);
@@ -186,7 +186,7 @@ static void keep_note_of_run(struct run_state *run)
 }
 
 // Reopens a run whose root was sent incomplete, because of a later event; the root is sent again only if it differs.
-static void go_on(struct run_state *run)
+static void reopen_incomplete_run(struct run_state *run)
 {
     if (run->phase == RUN_SENT_INCOMPLETE)
         run->phase = RUN_OPEN;
@@ -213,7 +213,7 @@ static enum error_code close_job(const struct lifecycle *life, const struct job_
     life->output->finished_count++;
     finished->span_id = stored_span_of_job(job->run_id, job->job_id);
     finished->end = end->timeline.end;
-    go_on(run);
+    reopen_incomplete_run(run);
     build_root_times(run, &root_start, &root_end);
     count_job_as_closed(run, job, end, now);
     job->closed_at = now;
@@ -432,9 +432,9 @@ static enum error_code advance_job(const struct lifecycle *life, const struct jo
 }
 
 // Without its run nothing is sent again: what was sent is no longer known, nor whether a root was.
-static enum error_code hear_more_of_job(const struct lifecycle *life,
-                                        const struct lifecycle_event *received,
-                                        struct run_state *run, struct job_state *job)
+static enum error_code apply_to_sent_job(const struct lifecycle *life,
+                                         const struct lifecycle_event *received,
+                                         struct run_state *run, struct job_state *job)
 {
     const struct run_state run_before = *run;
     const struct job_state job_before = *job;
@@ -485,7 +485,7 @@ static enum error_code apply_job(const struct lifecycle *life,
     timestamp_ns now = received->received_at;
     bool was_given_up = job->phase == JOB_CLOSED_INCOMPLETE;
     if (job->phase == JOB_CLOSED_LACKING)
-        return hear_more_of_job(life, received, run, job);
+        return apply_to_sent_job(life, received, run, job);
     if (is_late_for_job(received, run, job)) {
         life->output->is_late = true;
         return ERROR_NONE;
@@ -494,7 +494,7 @@ static enum error_code apply_job(const struct lifecycle *life,
         timeline_of_job(job, false, TIMESTAMP_UNKNOWN, &sent);
     if (run->phase == RUN_NEW)
         run->phase = RUN_OPEN;
-    go_on(run);
+    reopen_incomplete_run(run);
     if (job->phase == JOB_NEW) {
         job->phase = JOB_OPEN;
         run->open_jobs++;
@@ -550,7 +550,7 @@ static enum error_code apply_run(const struct lifecycle *life,
     }
     if (run->phase == RUN_NEW || run->phase == RUN_REMEMBERED)
         run->phase = RUN_OPEN;
-    go_on(run);
+    reopen_incomplete_run(run);
     // Jobs whose payloads name no workflow may have been sent without its name.
     life->output->resend_jobs =
         run->seen == 0 && run->closed_jobs > 0 && run->job_workflow_name.len == 0;
@@ -597,7 +597,8 @@ enum error_code lifecycle_name_job(const struct lifecycle *life, timestamp_ns no
 
 // --- deadlines ---------------------------------------------------------------------------------------
 
-static duration_ns patience_with(const struct trace_policy *policy, bool waits_for_approval)
+static duration_ns timeout_without_events(const struct trace_policy *policy,
+                                          bool waits_for_approval)
 {
     return waits_for_approval && policy->approval_timeout > policy->job_timeout
                ? policy->approval_timeout
@@ -622,7 +623,7 @@ timestamp_ns lifecycle_job_deadline(const struct trace_policy *policy, const str
     case JOB_OPEN:
         if (run->completed_received != TIMESTAMP_UNKNOWN)
             return timestamp_later(run->completed_received, job->last_received) + policy->job_grace;
-        return job->last_received + patience_with(policy, waits_for_approval(job));
+        return job->last_received + timeout_without_events(policy, waits_for_approval(job));
     case JOB_CLOSED:
     case JOB_CLOSED_INCOMPLETE:
     case JOB_CLOSED_LACKING:
@@ -641,9 +642,9 @@ static timestamp_ns open_run_deadline(const struct trace_policy *policy,
         return run->last_job_closed_at + policy->run_idle;
     // Open jobs have deadlines of their own, which are not known here: the root is sent right after the last of them.
     if (run->open_jobs > 0)
-        return run->last_received + patience_with(policy, true) + policy->root_grace;
+        return run->last_received + timeout_without_events(policy, true) + policy->root_grace;
     bool says_that_it_waits = slice_equals(run->body.status, SLICE("waiting"));
-    return run->last_received + patience_with(policy, says_that_it_waits);
+    return run->last_received + timeout_without_events(policy, says_that_it_waits);
 }
 
 // True if the run's open jobs are to be given up at its deadline.
@@ -718,7 +719,7 @@ enum error_code lifecycle_expire_run(const struct lifecycle *life, timestamp_ns 
 
 // --- description of what is awaited ----------------------------------------------------------------
 
-static const char *words_of_lacking(const struct run_state *run, const struct job_state *job)
+static const char *describe_lacking(const struct run_state *run, const struct job_state *job)
 {
     struct job_timeline timeline;
     const struct ended_job ended = {run, job, &timeline, false};
@@ -729,9 +730,9 @@ static const char *words_of_lacking(const struct run_state *run, const struct jo
     case STATEMENT_WORKFLOW:
         return "an event of its run, which names the workflow; until the deadline";
     case STATEMENT_QUEUED:
-        return "its `queued`, which tells since when it was queued; until the deadline";
+        return "its `queued`, which has the time since when it was queued; until the deadline";
     case STATEMENT_RELEASE:
-        return "its `waiting` and the `queued` after it, which tell how long it waited for "
+        return "its `waiting` and the `queued` after it, which show how long it waited for "
                "approval; until the deadline";
     }
     return "";
@@ -749,7 +750,7 @@ const char *lifecycle_job_waits_for(const struct run_state *run, const struct jo
                                        : "its next event; given up at the deadline (job-timeout)";
     case JOB_SETTLING:
     case JOB_CLOSED_LACKING:
-        return words_of_lacking(run, job);
+        return describe_lacking(run, job);
     case JOB_CLOSED:
         return "a later `completed`; forgotten at the deadline (linger)";
     case JOB_CLOSED_INCOMPLETE:
@@ -761,11 +762,12 @@ const char *lifecycle_job_waits_for(const struct run_state *run, const struct jo
 static const char *open_run_waits_for(const struct run_state *run)
 {
     if (run->is_completed)
-        return "its open jobs; its root leaves at the deadline without them (root-grace)";
+        return "its open jobs; its root is sent at the deadline without them (root-grace)";
     if (run->open_jobs > 0)
         return "its open jobs and its `completed`; given up at the deadline, after its jobs";
     if (run->seen == 0)
-        return "more jobs, as no event of its own came; its root leaves at the deadline (run-idle)";
+        return "more jobs, as it has no event of its own; its root is sent at the deadline "
+               "(run-idle)";
     return "its `completed`; given up at the deadline (job-timeout or approval-timeout)";
 }
 

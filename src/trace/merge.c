@@ -145,7 +145,7 @@ void merge_run_event(struct run_state *state, const struct github_event *event, 
     state->seen |= (uint8_t)(1u << run->action);
 }
 
-// Orders what two events of one job say about their run, the more complete one last. They differ if the repository is
+// Orders what two events of one job contain about their run, the more complete one last. They differ if the repository is
 // renamed in between.
 static int compare_with_speaker(const struct github_event *event, const struct run_state *state)
 {

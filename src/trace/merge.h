@@ -19,7 +19,7 @@ void merge_job_event(struct job_state *state, const struct github_event *event,
                      timestamp_ns occurred_at, uint64_t digest);
 void merge_run_event(struct run_state *state, const struct github_event *event, uint64_t digest);
 
-// Merges what a job's event says about its run.
+// Merges what a job's event contains about its run.
 void merge_run_from_job(struct run_state *state, const struct github_event *event);
 
 // True if this event ends the run's attempt: `completed`, but not with action_required, since after approval the same

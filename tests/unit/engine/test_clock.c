@@ -35,7 +35,7 @@ static void open_at(struct engine_bench *bench, timestamp_ns now)
     bench->now = now;
 }
 
-static void a_root_that_was_to_leave_in_a_year_leaves_when_the_clock_is_right_again(void **state)
+static void a_root_due_in_a_year_is_sent_when_the_clock_is_right_again(void **state)
 {
     struct engine_bench bench;
     (void)state;
@@ -180,7 +180,7 @@ static void a_full_outbox_refuses_deliveries_and_takes_them_again_when_it_emptie
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_root_that_was_to_leave_in_a_year_leaves_when_the_clock_is_right_again),
+        cmocka_unit_test(a_root_due_in_a_year_is_sent_when_the_clock_is_right_again),
         cmocka_unit_test(a_thousand_deadlines_a_year_ahead_are_put_right_in_one_sitting),
         cmocka_unit_test(a_clock_that_is_set_back_a_year_changes_no_span),
         cmocka_unit_test(a_full_outbox_refuses_deliveries_and_takes_them_again_when_it_empties),

@@ -114,7 +114,7 @@ static void each_event_moves_its_job_at_once(void **state)
     assert_int_equal(counted(bench, SERIES_RUN), 1);
 }
 
-static void a_job_that_is_given_up_leaves_and_counts_when_it_completes(void **state)
+static void a_job_that_is_given_up_is_removed_and_counts_when_it_completes(void **state)
 {
     struct engine_bench *bench = *state;
     tell(bench, scenario_job(1, GITHUB_JOB_IN_PROGRESS, 6, 2, 6, -1));
@@ -126,7 +126,7 @@ static void a_job_that_is_given_up_leaves_and_counts_when_it_completes(void **st
     assert_int_equal(counted(bench, SERIES_JOB), 1);
 }
 
-static void jobs_swept_with_their_run_leave_too(void **state)
+static void jobs_swept_with_their_run_are_removed_too(void **state)
 {
     struct engine_bench *bench = *state;
     for (int64_t id = 1; id <= 600; id++) { // more than one slice of the sweep
@@ -208,7 +208,7 @@ static void what_is_repeated_after_linger_is_not_counted_again(void **state)
     assert_int_equal(entries(bench, STORE_TABLE_OPEN_JOBS), 0);
 }
 
-static void a_clock_that_was_ahead_leaves_no_job_behind(void **state)
+static void after_a_clock_that_was_ahead_no_job_remains(void **state)
 {
     struct engine_bench *bench = *state;
     bench->now += 30 * NS_PER_DAY;
@@ -248,7 +248,7 @@ static void the_bound_on_series_is_that_of_the_options(void **state)
 
 // --- as time passes ------------------------------------------------------------------------------------------
 
-static void what_is_over_leaves_and_what_is_counted_stays(void **state)
+static void what_is_over_is_removed_and_what_is_counted_stays(void **state)
 {
     struct engine_bench *bench = *state;
     tell(bench, scenario_job(1, GITHUB_JOB_QUEUED, 2, 2, 2, -1));
@@ -397,14 +397,14 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(each_event_moves_its_job_at_once),
-        TEST(a_job_that_is_given_up_leaves_and_counts_when_it_completes),
-        TEST(jobs_swept_with_their_run_leave_too),
+        TEST(a_job_that_is_given_up_is_removed_and_counts_when_it_completes),
+        TEST(jobs_swept_with_their_run_are_removed_too),
         TEST(a_root_that_is_sent_again_is_counted_once),
         TEST(what_ends_twice_is_counted_once_and_listed_as_it_ended),
         TEST(what_is_repeated_after_linger_is_not_counted_again),
-        TEST(a_clock_that_was_ahead_leaves_no_job_behind),
+        TEST(after_a_clock_that_was_ahead_no_job_remains),
         TEST(the_bound_on_series_is_that_of_the_options),
-        TEST(what_is_over_leaves_and_what_is_counted_stays),
+        TEST(what_is_over_is_removed_and_what_is_counted_stays),
         TEST(finished_runs_make_room_before_a_delivery_is_refused),
         TEST(an_older_store_has_its_figures_at_the_next_start),
         TEST(a_large_older_store_gets_its_figures_while_deliveries_are_taken),

@@ -241,7 +241,7 @@ static void a_job_given_up_may_lack_a_statement_when_it_ends(void **state)
     stats_verify(gate->bench.store);
 }
 
-static void a_queue_told_of_a_job_that_was_given_up_is_taken_back(void **state)
+static void a_queue_sent_of_a_job_that_was_given_up_is_taken_back(void **state)
 {
     struct gate *gate = *state;
     tell(gate, gated(QUEUED, 2.5));
@@ -264,7 +264,7 @@ static void a_queue_told_of_a_job_that_was_given_up_is_taken_back(void **state)
 }
 
 // The end alone does not tell of the gate.
-static void an_end_repeated_after_linger_does_not_undo_what_was_told(void **state)
+static void an_end_repeated_after_linger_does_not_undo_what_was_sent(void **state)
 {
     struct gate *gate = *state;
     struct scenario_delivery refused = scenario_job(2, COMPLETED, 80, 2, 80, 80);
@@ -491,8 +491,8 @@ int main(void)
         TEST(what_is_heard_after_the_grace_sends_a_job_again),
         TEST(a_queue_that_was_none_is_taken_back),
         TEST(a_job_given_up_may_lack_a_statement_when_it_ends),
-        TEST(a_queue_told_of_a_job_that_was_given_up_is_taken_back),
-        TEST(an_end_repeated_after_linger_does_not_undo_what_was_told),
+        TEST(a_queue_sent_of_a_job_that_was_given_up_is_taken_back),
+        TEST(an_end_repeated_after_linger_does_not_undo_what_was_sent),
         TEST(the_names_of_a_run_reach_the_jobs_that_left_without_them),
         TEST(a_kept_state_is_forgotten_after_linger),
         TEST(a_job_that_lacked_nothing_keeps_only_a_note),

@@ -406,7 +406,7 @@ static void an_end_that_names_no_deployment_is_corrected_by_what_was_before(void
 }
 
 // Should no body say that it deploys. It never had a runner, so there may have been a gate.
-static void a_gate_that_only_waiting_tells_of_is_known_in_every_order(void **state)
+static void a_gate_known_only_from_waiting_is_known_in_every_order(void **state)
 {
     struct story story = {.name = "cancelled at a gate without a deployment",
                           .is_sent_twice = true,
@@ -524,7 +524,7 @@ int main(void)
         cmocka_unit_test(a_deployment_without_a_gate_has_a_queue_in_every_order),
         cmocka_unit_test(payloads_from_before_2023_are_named_and_timed_in_every_order),
         cmocka_unit_test(an_end_that_names_no_deployment_is_corrected_by_what_was_before),
-        cmocka_unit_test(a_gate_that_only_waiting_tells_of_is_known_in_every_order),
+        cmocka_unit_test(a_gate_known_only_from_waiting_is_known_in_every_order),
         cmocka_unit_test(a_runner_that_the_end_does_not_name_is_known_in_every_order),
         cmocka_unit_test(life_cycles_of_any_kind_end_alike_in_any_order),
     };

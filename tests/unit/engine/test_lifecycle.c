@@ -68,7 +68,7 @@ static struct scenario_delivery ended_job(int64_t id, double at, const char *con
     "runner.queue 2..6\n"                                                                          \
     "runner.execution 6..60 success\n"
 
-static void spans_of_a_job_leave_when_it_completes(void **state)
+static void spans_of_a_job_are_sent_when_it_completes(void **state)
 {
     struct timeline *timeline = *state;
     deliver(timeline, scenario_run(GITHUB_RUN_REQUESTED, 1, ""));
@@ -438,7 +438,7 @@ static void a_null_completed_at_is_the_last_steps_end(void **state)
 }
 
 // queued, waiting, queued: the three bodies have the same times; only the GUIDs tell when it was released.
-static void approval_is_told_from_the_queue_in_any_order(void **state)
+static void approval_is_distinguished_from_the_queue_in_any_order(void **state)
 {
     static const int orders[6][3] = {{0, 1, 2}, {0, 2, 1}, {1, 0, 2},
                                      {1, 2, 0}, {2, 0, 1}, {2, 1, 0}};
@@ -516,7 +516,7 @@ static void a_job_rejected_at_its_gate_was_all_waiting(void **state)
                            "job.waiting 2..90\n");
 }
 
-static void a_job_whose_release_was_not_heard_settles_and_then_leaves(void **state)
+static void a_job_whose_release_was_not_received_settles_and_is_then_sent(void **state)
 {
     struct timeline *timeline = *state;
     deliver(timeline, scenario_job(1, WAITING, 3.5, 2, 2, -1));
@@ -572,7 +572,7 @@ static void the_root_waits_for_open_jobs_but_not_longer_than_root_grace(void **s
                            "runner.execution 6..57 success\n");
 }
 
-static void the_root_leaves_with_the_last_job_and_covers_it(void **state)
+static void the_root_is_sent_with_the_last_job_and_covers_it(void **state)
 {
     struct timeline *timeline = *state;
     deliver(timeline, scenario_job(1, QUEUED, 2, 2, 2, -1));
@@ -608,7 +608,7 @@ static void a_run_that_awaits_approval_goes_on_after_it(void **state)
     assert_spans(timeline, "workflow RUN CI 0..5000 success\n");
 }
 
-static void a_run_that_nobody_approves_is_closed_as_it_stands(void **state)
+static void a_run_that_is_never_approved_is_closed_as_it_is(void **state)
 {
     struct timeline *timeline = *state;
     deliver(timeline, scenario_run(GITHUB_RUN_REQUESTED, 1, "action_required"));
@@ -646,7 +646,7 @@ static void a_job_that_github_never_closes_is_given_up_after_job_grace(void **st
                            "runner.queue 2..58\n");
 }
 
-static void a_completed_after_giving_up_goes_out_under_the_same_ids(void **state)
+static void a_completed_after_giving_up_is_sent_under_the_same_ids(void **state)
 {
     struct timeline *timeline = *state;
     deliver(timeline, scenario_job(1, IN_PROGRESS, 6, 2, 6, -1));
@@ -786,7 +786,7 @@ static void a_made_up_root_is_corrected_by_jobs_that_change_it(void **state)
                                         "workflow RUN CI 2..90 success github.incomplete\n");
 }
 
-static void a_run_that_only_jobs_tell_of_is_closed_after_run_idle(void **state)
+static void a_run_known_only_from_its_jobs_is_closed_after_run_idle(void **state)
 {
     struct timeline *timeline = *state;
     struct scenario_delivery failed = scenario_job(2, COMPLETED, 80, 10, 12, 80);
@@ -909,7 +909,7 @@ static void a_hundred_jobs_that_never_end_are_given_up_together(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(spans_of_a_job_leave_when_it_completes),
+        TEST(spans_of_a_job_are_sent_when_it_completes),
         TEST(steps_split_start_up_from_execution),
         TEST(a_job_of_preparation_only_ends_start_up_with_it),
         TEST(a_step_left_open_by_a_lost_runner_ends_with_the_job),
@@ -924,22 +924,22 @@ int main(void)
         TEST(a_job_cancelled_while_queued_was_all_queue),
         TEST(an_end_before_the_start_makes_a_span_of_zero_length),
         TEST(a_null_completed_at_is_the_last_steps_end),
-        cmocka_unit_test(approval_is_told_from_the_queue_in_any_order),
+        cmocka_unit_test(approval_is_distinguished_from_the_queue_in_any_order),
         TEST(a_guid_time_before_the_job_or_after_the_receipt_is_not_believed),
         TEST(a_job_rejected_at_its_gate_was_all_waiting),
-        TEST(a_job_whose_release_was_not_heard_settles_and_then_leaves),
+        TEST(a_job_whose_release_was_not_received_settles_and_is_then_sent),
         TEST(an_old_payload_takes_its_start_from_the_queued_event),
         TEST(an_old_payload_alone_starts_when_it_started),
         TEST(the_root_waits_for_open_jobs_but_not_longer_than_root_grace),
-        TEST(the_root_leaves_with_the_last_job_and_covers_it),
+        TEST(the_root_is_sent_with_the_last_job_and_covers_it),
         TEST(a_run_without_jobs_is_a_root_alone),
         TEST(no_open_job_does_not_mean_that_the_run_is_over),
         TEST(a_run_that_awaits_approval_goes_on_after_it),
-        TEST(a_run_that_nobody_approves_is_closed_as_it_stands),
+        TEST(a_run_that_is_never_approved_is_closed_as_it_is),
         TEST(a_job_that_github_never_closes_is_given_up_after_job_grace),
-        TEST(a_completed_after_giving_up_goes_out_under_the_same_ids),
+        TEST(a_completed_after_giving_up_is_sent_under_the_same_ids),
         TEST(a_silent_job_is_given_up_after_job_timeout),
-        TEST(a_run_that_only_jobs_tell_of_is_closed_after_run_idle),
+        TEST(a_run_known_only_from_its_jobs_is_closed_after_run_idle),
         TEST(run_idle_does_not_count_while_a_job_waits),
         TEST(jobs_carried_over_by_a_re_run_are_marked_and_have_no_length),
         TEST(a_job_one_second_early_in_a_re_run_is_not_carried_over),

@@ -507,7 +507,7 @@ static uint32_t largest_record(struct engine_bench *bench, size_t *count)
     return largest;
 }
 
-static void all_steps_go_out_in_records_of_a_mebibyte_at_most(void **state)
+static void all_steps_are_sent_in_records_of_a_mebibyte_at_most(void **state)
 {
     const size_t counts[] = {1, 999, 1000, 1001, 2000, 16500, 100000};
     static char url[4096];
@@ -608,7 +608,7 @@ int main(void)
         cmocka_unit_test(one_damaged_entry_of_any_table_stops_nothing_else),
         cmocka_unit_test(damaged_states_are_kept_counted_and_said_once),
         cmocka_unit_test(what_is_set_aside_is_bounded),
-        cmocka_unit_test(all_steps_go_out_in_records_of_a_mebibyte_at_most),
+        cmocka_unit_test(all_steps_are_sent_in_records_of_a_mebibyte_at_most),
         cmocka_unit_test(steps_with_long_names_are_halved_until_they_fit),
         cmocka_unit_test(a_job_in_progress_with_very_many_steps_is_given_up_like_any_other),
         cmocka_unit_test(a_job_with_the_id_of_its_run_is_a_job_like_any_other),

@@ -359,7 +359,7 @@ static void any_damaged_byte_gives_spans_or_an_error(void **state)
     buffer_release(&record);
 }
 
-static void any_refused_allocation_is_told_and_nothing_leaks(void **state)
+static void any_refused_allocation_is_reported_and_nothing_leaks(void **state)
 {
     struct buffer record;
     long allocations = 0;
@@ -398,7 +398,7 @@ int main(void)
         cmocka_unit_test(a_record_holds_one_resource_spans_and_nothing_else),
         cmocka_unit_test(a_cut_record_is_refused_wherever_it_is_cut),
         cmocka_unit_test(any_damaged_byte_gives_spans_or_an_error),
-        cmocka_unit_test(any_refused_allocation_is_told_and_nothing_leaks),
+        cmocka_unit_test(any_refused_allocation_is_reported_and_nothing_leaks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -175,7 +175,7 @@ static void json_statuses_are_read(void **state)
     check_statuses(json_statuses, COUNT(json_statuses), true);
 }
 
-static void any_refused_allocation_is_told(void **state)
+static void any_refused_allocation_is_reported(void **state)
 {
     static const struct {
         const char *body;
@@ -209,9 +209,11 @@ static void any_refused_allocation_is_told(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(protobuf_responses_are_read),    cmocka_unit_test(json_responses_are_read),
-        cmocka_unit_test(protobuf_statuses_are_read),     cmocka_unit_test(json_statuses_are_read),
-        cmocka_unit_test(any_refused_allocation_is_told),
+        cmocka_unit_test(protobuf_responses_are_read),
+        cmocka_unit_test(json_responses_are_read),
+        cmocka_unit_test(protobuf_statuses_are_read),
+        cmocka_unit_test(json_statuses_are_read),
+        cmocka_unit_test(any_refused_allocation_is_reported),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -355,7 +355,7 @@ static void keys_that_differ_only_where_they_are_cut_are_one(void **state)
 
 // --- limits ---------------------------------------------------------------------------------------
 
-static void a_full_buffer_is_told_and_left_as_it_was(void **state)
+static void a_full_buffer_is_reported_and_unchanged(void **state)
 {
     struct span_batch batch;
     struct buffer out, whole;
@@ -376,7 +376,7 @@ static void a_full_buffer_is_told_and_left_as_it_was(void **state)
     buffer_release(&whole);
 }
 
-static void any_refused_allocation_is_told_and_nothing_leaks(void **state)
+static void any_refused_allocation_is_reported_and_nothing_leaks(void **state)
 {
     static char text[OTLP_STRING_MAX];
     struct span spans[20];
@@ -432,8 +432,8 @@ int main(void)
         cmocka_unit_test(keys_are_sanitized_too),
         cmocka_unit_test(keys_that_would_be_written_alike_are_one),
         cmocka_unit_test(keys_that_differ_only_where_they_are_cut_are_one),
-        cmocka_unit_test(a_full_buffer_is_told_and_left_as_it_was),
-        cmocka_unit_test(any_refused_allocation_is_told_and_nothing_leaks),
+        cmocka_unit_test(a_full_buffer_is_reported_and_unchanged),
+        cmocka_unit_test(any_refused_allocation_is_reported_and_nothing_leaks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

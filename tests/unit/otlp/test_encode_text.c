@@ -22,7 +22,7 @@
         literal, sizeof(literal) - 1                                                               \
     }
 
-static void text_leaves_as_valid_utf8_without_nul(void **state)
+static void text_is_encoded_as_valid_utf8_without_nul(void **state)
 {
     static const struct {
         struct slice text, expected;
@@ -167,7 +167,7 @@ static void only_the_part_that_counts_is_read(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(text_leaves_as_valid_utf8_without_nul),
+        cmocka_unit_test(text_is_encoded_as_valid_utf8_without_nul),
         cmocka_unit_test(a_bad_byte_is_seen_at_any_place),
         cmocka_unit_test(long_text_is_cut_between_characters),
         cmocka_unit_test(cutting_early_is_not_seen_in_the_result),

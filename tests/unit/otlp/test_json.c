@@ -419,7 +419,7 @@ static void the_message_names_the_damaged_part(void **state)
     buffer_release(&out);
 }
 
-static void a_full_buffer_is_told_and_left_as_it_was(void **state)
+static void a_full_buffer_is_reported_and_unchanged(void **state)
 {
     struct buffer request, whole;
     (void)state;
@@ -443,7 +443,7 @@ static void a_full_buffer_is_told_and_left_as_it_was(void **state)
     buffer_release(&request);
 }
 
-static void any_refused_allocation_is_told_and_nothing_leaks(void **state)
+static void any_refused_allocation_is_reported_and_nothing_leaks(void **state)
 {
     struct buffer request;
     long allocations = 0;
@@ -486,8 +486,8 @@ int main(void)
         cmocka_unit_test(any_damaged_byte_gives_json_or_an_error),
         cmocka_unit_test(noise_is_no_request),
         cmocka_unit_test(the_message_names_the_damaged_part),
-        cmocka_unit_test(a_full_buffer_is_told_and_left_as_it_was),
-        cmocka_unit_test(any_refused_allocation_is_told_and_nothing_leaks),
+        cmocka_unit_test(a_full_buffer_is_reported_and_unchanged),
+        cmocka_unit_test(any_refused_allocation_is_reported_and_nothing_leaks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

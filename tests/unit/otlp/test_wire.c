@@ -65,7 +65,7 @@ static void varints_are_read_back(void **state)
     }
 }
 
-static void fields_stand_in_the_reverse_order_of_being_put(void **state)
+static void fields_are_in_the_reverse_order_of_being_put(void **state)
 {
     struct wire_writer writer;
     (void)state;
@@ -146,7 +146,7 @@ static void a_cap_of_nothing_takes_nothing(void **state)
     wire_writer_release(&writer);
 }
 
-static void refused_memory_is_told_apart_from_the_cap(void **state)
+static void refused_memory_is_distinguished_from_the_cap(void **state)
 {
     struct wire_writer writer;
     (void)state;
@@ -243,12 +243,12 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(varints_are_written_in_the_fewest_bytes),
         cmocka_unit_test(varints_are_read_back),
-        cmocka_unit_test(fields_stand_in_the_reverse_order_of_being_put),
+        cmocka_unit_test(fields_are_in_the_reverse_order_of_being_put),
         cmocka_unit_test(a_writer_grows_past_its_first_block_and_keeps_what_it_has),
         cmocka_unit_test(a_writer_fills_its_cap_to_the_last_byte_and_not_beyond),
         cmocka_unit_test(a_failure_sticks),
         cmocka_unit_test(a_cap_of_nothing_takes_nothing),
-        cmocka_unit_test(refused_memory_is_told_apart_from_the_cap),
+        cmocka_unit_test(refused_memory_is_distinguished_from_the_cap),
         cmocka_unit_test(what_is_not_a_field_is_damage),
         cmocka_unit_test(odd_but_valid_fields_are_read),
         cmocka_unit_test(an_empty_message_has_no_fields),

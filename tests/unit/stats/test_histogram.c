@@ -148,7 +148,7 @@ static void merging_and_bytes_lose_nothing(void **state)
     buffer_release(&bytes);
 }
 
-static void damaged_bytes_are_told(void **state)
+static void damaged_bytes_are_reported(void **state)
 {
     struct histogram histogram = {.count = 0};
     (void)state;
@@ -168,7 +168,7 @@ int main(void)
         cmocka_unit_test(a_percentile_never_exceeds_the_greatest_value),
         cmocka_unit_test(percentiles_are_within_an_eighth_of_the_exact_ones),
         cmocka_unit_test(merging_and_bytes_lose_nothing),
-        cmocka_unit_test(damaged_bytes_are_told),
+        cmocka_unit_test(damaged_bytes_are_reported),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -104,7 +104,7 @@ static void a_start_ahead_of_now_counts_as_now_and_one_past_keeping_not_at_all(v
     assert_int_equal(read_pool(world, "linux", world->now, world->now + LATENCY_SLOT).count, 1);
 }
 
-static void slots_past_keeping_leave_a_piece_at_a_time(void **state)
+static void expired_slots_are_dropped_a_piece_at_a_time(void **state)
 {
     struct world *world = *state;
     size_t dropped;
@@ -123,7 +123,7 @@ static void slots_past_keeping_leave_a_piece_at_a_time(void **state)
     assert_int_equal(rows(world), 2);
 }
 
-static void slots_of_a_clock_that_was_ahead_leave_too(void **state)
+static void slots_of_a_clock_that_was_ahead_are_dropped_too(void **state)
 {
     struct world *world = *state;
     size_t dropped;
@@ -146,8 +146,8 @@ int main(void)
         TEST(slots_of_an_interval_add_up_for_each_pool),
         TEST(what_has_no_start_or_no_queue_is_not_counted),
         TEST(a_start_ahead_of_now_counts_as_now_and_one_past_keeping_not_at_all),
-        TEST(slots_past_keeping_leave_a_piece_at_a_time),
-        TEST(slots_of_a_clock_that_was_ahead_leave_too),
+        TEST(expired_slots_are_dropped_a_piece_at_a_time),
+        TEST(slots_of_a_clock_that_was_ahead_are_dropped_too),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

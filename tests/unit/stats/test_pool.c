@@ -150,7 +150,7 @@ static struct pool_place nth_pool(int n)
     return place_in(labels[n], "", OPEN_JOB_QUEUED, 2);
 }
 
-static void beyond_the_bound_jobs_stand_in_other(void **state)
+static void beyond_the_bound_jobs_are_counted_in_other(void **state)
 {
     struct world *world = *state;
     world_begin(world);
@@ -169,7 +169,7 @@ static void beyond_the_bound_jobs_stand_in_other(void **state)
     world_end(world);
 }
 
-static void a_job_leaves_other_though_its_pool_may_be_made_by_now(void **state)
+static void a_job_is_removed_from_other_though_its_pool_may_be_made_by_now(void **state)
 {
     struct world *world = *state;
     world_begin(world);
@@ -197,7 +197,7 @@ static void a_job_leaves_other_though_its_pool_may_be_made_by_now(void **state)
     assert_counts(world, "other", "", 0, 0, 0);
 }
 
-static void a_job_that_stands_nowhere_cannot_leave(void **state)
+static void a_job_in_no_pool_cannot_be_removed(void **state)
 {
     struct world *world = *state;
     struct pool_place queued = place_in("linux", "", OPEN_JOB_QUEUED, 2);
@@ -221,7 +221,7 @@ static void expire(struct world *world)
     world_commit(world);
 }
 
-static void an_unused_pool_leaves_after_a_day_and_one_in_use_stays(void **state)
+static void an_unused_pool_is_dropped_after_a_day_and_one_in_use_stays(void **state)
 {
     struct world *world = *state;
     struct pool_place unused = place_in("linux", "", OPEN_JOB_QUEUED, 2);
@@ -295,7 +295,7 @@ static void the_list_of_pools_is_in_the_order_of_ids(void **state)
     }
 }
 
-static void labels_and_group_are_told_apart(void **state)
+static void labels_and_group_are_distinguished(void **state)
 {
     struct pool_id one = pool_make_id(SLICE("ab"), SLICE("c"));
     struct pool_id two = pool_make_id(SLICE("a"), SLICE("bc"));
@@ -312,14 +312,14 @@ int main(void)
         TEST(many_moves_in_one_transaction_add_up),
         TEST(what_was_not_committed_did_not_happen),
         TEST(jobs_are_found_oldest_first),
-        TEST(beyond_the_bound_jobs_stand_in_other),
-        TEST(a_job_leaves_other_though_its_pool_may_be_made_by_now),
-        TEST(a_job_that_stands_nowhere_cannot_leave),
-        TEST(an_unused_pool_leaves_after_a_day_and_one_in_use_stays),
+        TEST(beyond_the_bound_jobs_are_counted_in_other),
+        TEST(a_job_is_removed_from_other_though_its_pool_may_be_made_by_now),
+        TEST(a_job_in_no_pool_cannot_be_removed),
+        TEST(an_unused_pool_is_dropped_after_a_day_and_one_in_use_stays),
         TEST(a_pool_stays_as_long_as_its_latencies),
         TEST(a_clock_that_was_ahead_keeps_no_pool_for_ever),
         TEST(the_list_of_pools_is_in_the_order_of_ids),
-        TEST(labels_and_group_are_told_apart),
+        TEST(labels_and_group_are_distinguished),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -79,7 +79,7 @@ static void a_root_that_is_sent_again_takes_the_place_of_the_one_before(void **s
     assert_listed(world, "1 2 ");
 }
 
-static void old_runs_leave_a_piece_at_a_time(void **state)
+static void old_runs_are_dropped_a_piece_at_a_time(void **state)
 {
     struct world *world = *state;
     size_t dropped;
@@ -218,7 +218,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(finished_runs_are_listed_newest_first),
         TEST(a_root_that_is_sent_again_takes_the_place_of_the_one_before),
-        TEST(old_runs_leave_a_piece_at_a_time),
+        TEST(old_runs_are_dropped_a_piece_at_a_time),
         TEST(a_summary_comes_back_whole),
         TEST(a_damaged_summary_is_left_out_and_counted),
         TEST(open_runs_are_listed_newest_first),

@@ -96,7 +96,7 @@ static void transactions_add_to_each_other(void **state)
     assert_int_equal(execution->sum.nanoseconds, 950 * NS_PER_MS);
 }
 
-static void labels_come_back_and_tell_series_apart(void **state)
+static void labels_are_read_back_and_distinguish_series(void **state)
 {
     struct world *world = *state;
     struct series_id id = {{0}};
@@ -383,7 +383,7 @@ static void the_sum_over_all_sets_is_that_of_a_naive_count_and_never_falls(void 
 }
 
 // Of a version that did not note when a set was used last: such a set is the first to leave.
-static void a_set_of_an_older_version_is_read_and_leaves_first(void **state)
+static void a_set_of_an_older_version_is_read_and_evicted_first(void **state)
 {
     struct world *world = *state;
     char key[16], value[4096];
@@ -417,7 +417,7 @@ static void a_set_of_an_older_version_is_read_and_leaves_first(void **state)
     assert_int_equal(count_of(world, "octo/new"), SERIES_MAX);
 }
 
-static void what_is_counted_under_other_is_told_with_an_example(void **state)
+static void what_is_counted_under_other_is_reported_with_an_example(void **state)
 {
     struct world *world = *state;
     struct stats_overflow overflow;
@@ -490,7 +490,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_job_is_counted_in_the_bucket_that_includes_its_length),
         TEST(transactions_add_to_each_other),
-        TEST(labels_come_back_and_tell_series_apart),
+        TEST(labels_are_read_back_and_distinguish_series),
         TEST(the_newest_exemplar_stays_whatever_the_order),
         TEST(of_two_that_ended_at_once_the_same_stays_whatever_the_order),
         TEST(steps_are_counted_by_name_and_result),
@@ -499,8 +499,8 @@ int main(void)
         TEST(a_new_set_takes_the_place_of_the_one_that_was_unused_for_longest),
         TEST(a_batch_with_more_sets_than_there_may_be_counts_the_rest_under_other),
         TEST(the_sum_over_all_sets_is_that_of_a_naive_count_and_never_falls),
-        TEST(a_set_of_an_older_version_is_read_and_leaves_first),
-        TEST(what_is_counted_under_other_is_told_with_an_example),
+        TEST(a_set_of_an_older_version_is_read_and_evicted_first),
+        TEST(what_is_counted_under_other_is_reported_with_an_example),
         TEST(a_damaged_series_is_left_out_and_counted),
         TEST(damaged_series_make_room_for_new_ones),
     };

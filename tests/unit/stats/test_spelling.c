@@ -173,7 +173,7 @@ static uint32_t next_random(uint32_t *seed)
     return *seed >> 8;
 }
 
-static void whatever_is_told_in_any_order_each_set_is_shown_as_first_spelled(void **state)
+static void in_any_order_of_events_each_set_is_shown_as_first_spelled(void **state)
 {
     static const char *const spellings[][3] = {{"gpu,linux", "GPU,Linux", "Linux,gpu"},
                                                {"arm64", "ARM64", "Arm64"},
@@ -219,7 +219,7 @@ static void expire(struct world *world)
     world_commit(world);
 }
 
-static void spellings_of_sets_that_nothing_holds_leave(void **state)
+static void spellings_of_unused_sets_are_dropped(void **state)
 {
     struct world *world = *state;
     char labels[16];
@@ -435,8 +435,8 @@ int main(void)
         TEST(a_spelling_that_was_not_committed_was_not_the_first),
         TEST(one_label_with_commas_is_a_pool_of_its_own),
         TEST(other_keeps_its_name_whatever_a_runner_is_called),
-        TEST(whatever_is_told_in_any_order_each_set_is_shown_as_first_spelled),
-        TEST(spellings_of_sets_that_nothing_holds_leave),
+        TEST(in_any_order_of_events_each_set_is_shown_as_first_spelled),
+        TEST(spellings_of_unused_sets_are_dropped),
         TEST(spellings_of_version_1_are_added_up),
         TEST(what_is_counted_after_the_upgrade_adds_to_it),
     };

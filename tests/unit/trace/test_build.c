@@ -297,7 +297,7 @@ static void the_service_is_named_by_setting_then_property_then_repository(void *
         slice_equals(workshop->output.finished[0].batch.resource.items[0].string, SLICE("ci")));
 }
 
-static void a_service_that_nobody_names_is_unknown(void **state)
+static void a_service_without_a_name_is_unknown(void **state)
 {
     struct workshop *workshop = *state;
     struct scenario_delivery run = scenario_run(GITHUB_RUN_COMPLETED, 62, "success");
@@ -449,7 +449,7 @@ int main(void)
         TEST(a_run_says_what_it_was_and_who_started_it),
         TEST(job_and_run_have_one_and_the_same_resource),
         TEST(the_service_is_named_by_setting_then_property_then_repository),
-        TEST(a_service_that_nobody_names_is_unknown),
+        TEST(a_service_without_a_name_is_unknown),
         TEST(conclusions_become_results_and_errors),
         TEST(a_lost_runner_and_a_refusal_are_errors_of_the_system),
         TEST(a_step_that_never_began_is_no_lost_runner),

@@ -18,7 +18,7 @@ static void tell(struct job_state *job, struct scenario_delivery delivery)
     merge_job_event(job, &delivery.event, delivery.guid_time, delivery.digest[0]);
 }
 
-static void assert_stands(const struct job_state *job, enum open_job_kind state, double since)
+static void assert_open_state(const struct job_state *job, enum open_job_kind state, double since)
 {
     struct open_job_state open_state;
     open_job_state_of(job, &open_state);
@@ -26,12 +26,12 @@ static void assert_stands(const struct job_state *job, enum open_job_kind state,
     assert_int_equal(open_state.since, scenario_at(since));
 }
 
-static void a_queued_job_stands_since_it_was_created(void **state)
+static void a_queued_job_is_queued_since_it_was_created(void **state)
 {
     struct job_state job = {.phase = JOB_NEW};
     (void)state;
     tell(&job, scenario_job(1, GITHUB_JOB_QUEUED, 3, 2, 2, -1));
-    assert_stands(&job, OPEN_JOB_QUEUED, 2);
+    assert_open_state(&job, OPEN_JOB_QUEUED, 2);
 }
 
 static void a_gated_job_waits_since_it_was_created_and_is_queued_since_its_release(void **state)
@@ -39,19 +39,19 @@ static void a_gated_job_waits_since_it_was_created_and_is_queued_since_its_relea
     struct job_state job = {.phase = JOB_NEW};
     (void)state;
     tell(&job, scenario_job(1, GITHUB_JOB_WAITING, 3, 2, 2, -1));
-    assert_stands(&job, OPEN_JOB_WAITING, 2);
+    assert_open_state(&job, OPEN_JOB_WAITING, 2);
     tell(&job, scenario_job(1, GITHUB_JOB_QUEUED, 30, 2, 2, -1));
-    assert_stands(&job, OPEN_JOB_QUEUED, 30);
+    assert_open_state(&job, OPEN_JOB_QUEUED, 30);
 }
 
-static void a_running_job_stands_since_it_was_started(void **state)
+static void a_running_job_is_running_since_it_was_started(void **state)
 {
     struct job_state job = {.phase = JOB_NEW};
     (void)state;
     tell(&job, scenario_job(1, GITHUB_JOB_IN_PROGRESS, 7, 2, 6, -1));
-    assert_stands(&job, OPEN_JOB_RUNNING, 6);
+    assert_open_state(&job, OPEN_JOB_RUNNING, 6);
     tell(&job, scenario_job(1, GITHUB_JOB_QUEUED, 3, 2, 2, -1)); // came late
-    assert_stands(&job, OPEN_JOB_RUNNING, 6);
+    assert_open_state(&job, OPEN_JOB_RUNNING, 6);
 }
 
 static void an_unknown_time_gives_way_to_the_next_best(void **state)
@@ -60,12 +60,12 @@ static void an_unknown_time_gives_way_to_the_next_best(void **state)
     struct job_state bare = {.phase = JOB_NEW};
     (void)state;
     tell(&old, scenario_job(1, GITHUB_JOB_QUEUED, 3, -1, 2, -1));
-    assert_stands(&old, OPEN_JOB_QUEUED, 2); // payloads before 2023: the time of queueing
+    assert_open_state(&old, OPEN_JOB_QUEUED, 2); // payloads before 2023: the time of queueing
     tell(&bare, scenario_job(1, GITHUB_JOB_IN_PROGRESS, 7, -1, -1, -1));
-    assert_stands(&bare, OPEN_JOB_RUNNING, 1000); // the receipt of its last event
+    assert_open_state(&bare, OPEN_JOB_RUNNING, 1000); // the receipt of its last event
 }
 
-static void only_an_open_job_stands_somewhere(void **state)
+static void only_an_open_job_has_an_open_state(void **state)
 {
     static const enum job_phase phases[] = {JOB_NEW, JOB_SETTLING, JOB_CLOSED,
                                             JOB_CLOSED_INCOMPLETE, JOB_CLOSED_LACKING};
@@ -75,7 +75,7 @@ static void only_an_open_job_stands_somewhere(void **state)
     tell(&job, scenario_job(1, GITHUB_JOB_IN_PROGRESS, 7, 2, 6, -1));
     for (size_t i = 0; i < sizeof phases / sizeof phases[0]; i++) {
         job.phase = phases[i];
-        assert_stands(&job, OPEN_JOB_NONE, -1);
+        assert_open_state(&job, OPEN_JOB_NONE, -1);
         open_job_state_of_any(&job, &open_state);
         assert_int_equal(open_state.state, OPEN_JOB_RUNNING);
     }
@@ -135,11 +135,11 @@ static void whatever_has_a_deadline_says_what_it_waits_for(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_queued_job_stands_since_it_was_created),
+        cmocka_unit_test(a_queued_job_is_queued_since_it_was_created),
         cmocka_unit_test(a_gated_job_waits_since_it_was_created_and_is_queued_since_its_release),
-        cmocka_unit_test(a_running_job_stands_since_it_was_started),
+        cmocka_unit_test(a_running_job_is_running_since_it_was_started),
         cmocka_unit_test(an_unknown_time_gives_way_to_the_next_best),
-        cmocka_unit_test(only_an_open_job_stands_somewhere),
+        cmocka_unit_test(only_an_open_job_has_an_open_state),
         cmocka_unit_test(a_job_that_never_got_a_runner_stood_last_in_the_queue),
         cmocka_unit_test(whatever_has_a_deadline_says_what_it_waits_for),
     };

@@ -227,7 +227,7 @@ static void an_old_payload_takes_the_workflow_of_its_run(void **state)
 
 // --- runs --------------------------------------------------------------------------------------------
 
-static void a_run_is_measured_when_its_root_leaves(void **state)
+static void a_run_is_measured_when_its_root_is_sent(void **state)
 {
     struct world *world = *state;
     struct scenario_delivery job = scenario_job(1, GITHUB_JOB_COMPLETED, 60, 2, 6, 60);
@@ -255,7 +255,7 @@ static void a_run_is_measured_when_its_root_leaves(void **state)
     assert_false(measure->is_incomplete);
 }
 
-static void a_run_that_only_its_jobs_tell_of_is_incomplete_until_it_completes(void **state)
+static void a_run_known_only_from_its_jobs_is_incomplete_until_it_completes(void **state)
 {
     struct world *world = *state;
     const struct lifecycle life = life_of(world);
@@ -287,8 +287,8 @@ int main(void)
         TEST(a_job_that_is_given_up_counts_when_it_completes_after_all),
         TEST(a_long_text_is_cut),
         TEST(an_old_payload_takes_the_workflow_of_its_run),
-        TEST(a_run_is_measured_when_its_root_leaves),
-        TEST(a_run_that_only_its_jobs_tell_of_is_incomplete_until_it_completes),
+        TEST(a_run_is_measured_when_its_root_is_sent),
+        TEST(a_run_known_only_from_its_jobs_is_incomplete_until_it_completes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

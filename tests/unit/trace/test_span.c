@@ -55,7 +55,7 @@ static void check_taken_back(unsigned told_set, unsigned set)
     assert_int_equal(timeline.is_queue_void, (told_set & ~set & 2u) != 0);
 }
 
-static void what_was_told_and_is_not_has_no_length_and_leaves_no_gap(void **state)
+static void a_phase_that_was_sent_and_does_not_exist_gets_zero_length_without_a_gap(void **state)
 {
     (void)state;
     for (unsigned told = 0; told < 1u << PHASES; told++) {
@@ -173,7 +173,7 @@ static void spans_that_differ_in_anything_are_not_equal(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_was_told_and_is_not_has_no_length_and_leaves_no_gap),
+        cmocka_unit_test(a_phase_that_was_sent_and_does_not_exist_gets_zero_length_without_a_gap),
         cmocka_unit_test(spans_that_differ_in_anything_are_not_equal),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

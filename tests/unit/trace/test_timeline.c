@@ -49,7 +49,7 @@ static struct job_timeline timeline_with_steps(const struct github_step *steps, 
     return timeline_after(&completed);
 }
 
-static void a_runner_lost_in_its_preparation_leaves_start_up_to_the_end(void **state)
+static void a_runner_lost_in_its_preparation_starts_up_until_the_end(void **state)
 {
     (void)state;
     const struct github_step lost[][3] = {
@@ -100,7 +100,7 @@ static void start_up_ends_when_the_first_of_the_overlapping_steps_begins(void **
     assert_int_equal(timeline.fault, JOB_FAULT_NONE);
 }
 
-static void steps_without_numbers_are_told_apart_by_their_start(void **state)
+static void steps_without_numbers_are_distinguished_by_their_start(void **state)
 {
     (void)state;
     const struct github_step steps[] = {scenario_step(0, "make", 12, 60, "failure"),
@@ -348,11 +348,11 @@ static void the_order_of_the_list_of_steps_changes_nothing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_runner_lost_in_its_preparation_leaves_start_up_to_the_end),
+        cmocka_unit_test(a_runner_lost_in_its_preparation_starts_up_until_the_end),
         cmocka_unit_test(
             a_step_of_the_workflow_ends_start_up_even_if_the_preparation_is_still_open),
         cmocka_unit_test(start_up_ends_when_the_first_of_the_overlapping_steps_begins),
-        cmocka_unit_test(steps_without_numbers_are_told_apart_by_their_start),
+        cmocka_unit_test(steps_without_numbers_are_distinguished_by_their_start),
         cmocka_unit_test(an_old_snapshot_of_the_preparation_proves_no_start_up),
         cmocka_unit_test(a_job_that_never_got_a_runner_was_queued_to_its_end),
         cmocka_unit_test(a_job_that_ran_shows_it_by_its_runner_its_steps_or_its_success),
