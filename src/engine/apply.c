@@ -277,7 +277,8 @@ static enum error_code index_deadline(struct engine_work *work, const struct sto
     return code;
 }
 
-static enum error_code list_open_run(struct engine_work *work, struct work_run *run, bool is_open)
+static enum error_code update_open_runs(struct engine_work *work, struct work_run *run,
+                                        bool is_open)
 {
     const struct stored_run listed = {run->state.run_id, run->state.run_attempt, run->key.trace};
     if (is_open == run->is_listed)
@@ -340,7 +341,7 @@ static enum error_code note_run(struct engine_work *work, struct work_run *run)
 
 enum error_code work_save_run(struct engine_work *work, struct work_run *run)
 {
-    enum error_code code = list_open_run(work, run, run->state.phase == RUN_OPEN);
+    enum error_code code = update_open_runs(work, run, run->state.phase == RUN_OPEN);
     if (code == ERROR_NONE && is_note(&run->state))
         return note_run(work, run);
     timestamp_ns wanted = lifecycle_run_deadline(&work->policy, &run->state);
@@ -422,7 +423,7 @@ enum error_code work_save_job(struct engine_work *work, const struct run_state *
 
 enum error_code work_forget_run(struct engine_work *work, struct work_run *run)
 {
-    enum error_code code = list_open_run(work, run, false);
+    enum error_code code = update_open_runs(work, run, false);
     if (code == ERROR_NONE)
         code = note_old_run(work, run);
     return code == ERROR_NONE ? store_delete_span(work->transaction, &run->key, &work->error)

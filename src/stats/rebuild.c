@@ -355,8 +355,8 @@ static enum error_code find_slots(struct upgrade *upgrade, struct slots *slots)
 }
 
 // Adds what is stored for a slot. A damaged entry is left unchanged here and set aside when it is read next.
-static enum error_code read_latency_slot(struct upgrade *upgrade, struct slice key,
-                                         struct histogram *histogram, bool *is_sound)
+static enum error_code merge_latency_slot(struct upgrade *upgrade, struct slice key,
+                                          struct histogram *histogram, bool *is_sound)
 {
     struct slice value;
     struct histogram alone = {0};
@@ -378,9 +378,9 @@ static enum error_code move_latency_slot(struct upgrade *upgrade, const uint8_t 
     memcpy(to, from, SLOT_SIZE);
     memcpy(to + SLOT_SIZE, &find_renaming(&upgrade->pools, from + SLOT_SIZE)->to, POOL_ID_SIZE);
     struct slice from_key = slice_of_bytes(from, sizeof to), to_key = slice_of_bytes(to, sizeof to);
-    enum error_code code = read_latency_slot(upgrade, from_key, &histogram, &is_sound);
+    enum error_code code = merge_latency_slot(upgrade, from_key, &histogram, &is_sound);
     if (code == ERROR_NONE)
-        code = read_latency_slot(upgrade, to_key, &histogram, &is_target_sound);
+        code = merge_latency_slot(upgrade, to_key, &histogram, &is_target_sound);
     if (code != ERROR_NONE || !is_sound || !is_target_sound)
         return code;
     buffer_clear(&stats->bytes);
