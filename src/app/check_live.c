@@ -20,7 +20,7 @@
 #define HEAD_MAX ((size_t)8192)
 #define ANSWER_MAX ((uint64_t)16 << 20)
 
-static int try_address(const struct addrinfo *address)
+static int connect_blocking(const struct addrinfo *address)
 {
     struct timeval limit = {.tv_sec = PATIENCE_SECONDS};
     int fd = socket(address->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -50,7 +50,7 @@ static enum error_code open_connection(const struct export_endpoint *endpoint, i
                          gai_strerror(failed));
     *fd = -1;
     for (const struct addrinfo *each = addresses; each != NULL && *fd < 0; each = each->ai_next)
-        *fd = try_address(each);
+        *fd = connect_blocking(each);
     int reason = errno;
     freeaddrinfo(addresses);
     return *fd >= 0 ? ERROR_NONE
@@ -58,7 +58,7 @@ static enum error_code open_connection(const struct export_endpoint *endpoint, i
                                 reason == EINPROGRESS ? strerror(ETIMEDOUT) : strerror(reason));
 }
 
-static enum error_code send_all(int fd, const char *data, size_t len, struct error *error)
+static enum error_code send_question(int fd, const char *data, size_t len, struct error *error)
 {
     while (len > 0) {
         ssize_t sent = send(fd, data, len, MSG_NOSIGNAL);
@@ -82,13 +82,13 @@ static enum error_code ask(int fd, const struct export_endpoint *endpoint, const
                        path, endpoint->host_header, token.len > 0 ? "Authorization: Bearer " : "",
                        SLICE_ARGS(token), token.len > 0 ? "\r\n" : "");
     enum error_code code = len > 0 && (size_t)len < sizeof head
-                               ? send_all(fd, head, (size_t)len, error)
+                               ? send_question(fd, head, (size_t)len, error)
                                : error_set(error, ERROR_USAGE, "the token is too long");
     digest_wipe(head, sizeof head);
     return code;
 }
 
-static enum http_progress receive(int fd, struct http_parser *parser)
+static enum http_progress receive_answer(int fd, struct http_parser *parser)
 {
     char chunk[16384];
     enum http_progress progress = HTTP_NEED_MORE;
@@ -148,7 +148,7 @@ static enum error_code admin_client_get(const struct export_endpoint *endpoint, 
     http_parser_init(&parser, HTTP_RESPONSE, ANSWER_MAX);
     code = ask(fd, endpoint, path, token, error);
     if (code == ERROR_NONE)
-        code = judge(receive(fd, &parser), &parser, error);
+        code = judge(receive_answer(fd, &parser), &parser, error);
     if (code == ERROR_NONE && buffer_append_slice(body, buffer_slice(&parser.body)) != ERROR_NONE)
         code = error_set(error, ERROR_MEMORY, "out of memory");
     http_parser_release(&parser);
@@ -209,7 +209,7 @@ static enum error_code find_endpoint(const struct config *config, const char *gi
 // --- printing the response --------------------------------------------------------------------------
 
 // Responses may contain anything, including terminal escape sequences.
-static void print_clean(struct slice text)
+static void print_status_text(struct slice text)
 {
     for (size_t i = 0; i < text.len; i++) {
         unsigned char c = (unsigned char)text.data[i];
@@ -217,8 +217,8 @@ static void print_clean(struct slice text)
     }
 }
 
-static struct slice get_text(const struct json_document *document, json_value object,
-                             struct slice name, struct arena *arena)
+static struct slice status_text(const struct json_document *document, json_value object,
+                                struct slice name, struct arena *arena)
 {
     struct slice text;
     return json_string(document, json_get(document, object, name), arena, &text) ? text
@@ -235,14 +235,14 @@ static bool print_items(const struct json_document *document, json_value setup, 
     if (item == JSON_NONE)
         return false;
     for (; item != JSON_NONE; item = json_next_element(document, item)) {
-        struct slice name = get_text(document, item, SLICE("name"), arena);
-        struct slice state = get_text(document, item, SLICE("state"), arena);
+        struct slice name = status_text(document, item, SLICE("name"), arena);
+        struct slice state = status_text(document, item, SLICE("state"), arena);
         *is_right &= !slice_equals(state, SLICE("wrong"));
-        print_clean(name);
+        print_status_text(name);
         printf("%*s", name.len < 10 ? (int)(10 - name.len) : 1, "");
-        print_clean(state);
+        print_status_text(state);
         printf("%*s", state.len < 9 ? (int)(9 - state.len) : 1, "");
-        print_clean(get_text(document, item, SLICE("message"), arena));
+        print_status_text(status_text(document, item, SLICE("message"), arena));
         printf("\n");
     }
     return true;
@@ -257,15 +257,15 @@ static void print_ready(const struct json_document *document, struct arena *aren
     printf("%-10s%-9s", "daemon", is_ready ? "ok" : "wrong");
     if (is_ready) {
         printf("It runs, ghatrace ");
-        print_clean(get_text(document, JSON_ROOT, SLICE("version"), arena));
+        print_status_text(status_text(document, JSON_ROOT, SLICE("version"), arena));
         printf(", and takes deliveries at ");
-        print_clean(get_text(document, JSON_ROOT, SLICE("listen"), arena));
-        print_clean(get_text(document, JSON_ROOT, SLICE("webhook_path"), arena));
+        print_status_text(status_text(document, JSON_ROOT, SLICE("listen"), arena));
+        print_status_text(status_text(document, JSON_ROOT, SLICE("webhook_path"), arena));
         printf(".\n");
         return;
     }
     printf("It cannot store deliveries: ");
-    print_clean(get_text(document, JSON_ROOT, SLICE("reason"), arena));
+    print_status_text(status_text(document, JSON_ROOT, SLICE("reason"), arena));
     printf("\n");
 }
 

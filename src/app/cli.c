@@ -11,8 +11,8 @@
 
 #define READ_SIZE ((size_t)65536)
 
-static enum error_code read_all(FILE *file, const char *path, struct buffer *out,
-                                struct error *error)
+static enum error_code read_to_end(FILE *file, const char *path, struct buffer *out,
+                                   struct error *error)
 {
     char chunk[READ_SIZE];
     for (;;) {
@@ -37,7 +37,7 @@ enum error_code file_read(const char *path, struct buffer *out, struct error *er
     if (file == NULL)
         return error_set(error, errno == ENOENT ? ERROR_NOT_FOUND : ERROR_IO, "%s: %s", path,
                          strerror(errno));
-    enum error_code code = read_all(file, path, out, error);
+    enum error_code code = read_to_end(file, path, out, error);
     (void)fclose(file); // nothing to flush: the file was only read
     return code;
 }
@@ -285,7 +285,7 @@ int cli_args_configure(struct cli_args *cli_args, struct config *config)
 
 #define RUNS_PATH "/actions/runs/"
 
-static struct slice after(struct slice s, size_t len)
+static struct slice text_after(struct slice s, size_t len)
 {
     return (struct slice){.data = s.data + len, .len = s.len - len};
 }
@@ -296,7 +296,7 @@ static struct slice take_segment(struct slice *rest)
     ptrdiff_t slash = slice_find(*rest, SLICE("/"));
     size_t len = slash < 0 ? rest->len : (size_t)slash;
     struct slice segment = {.data = rest->data, .len = len};
-    *rest = after(*rest, slash < 0 ? len : len + 1);
+    *rest = text_after(*rest, slash < 0 ? len : len + 1);
     return segment;
 }
 
@@ -309,7 +309,7 @@ static bool take_id(struct slice *rest, int64_t *id)
     return true;
 }
 
-static struct slice cut_at(struct slice s, struct slice mark)
+static struct slice cut_before(struct slice s, struct slice mark)
 {
     ptrdiff_t position = slice_find(s, mark);
     return position < 0 ? s : (struct slice){.data = s.data, .len = (size_t)position};
@@ -339,8 +339,8 @@ bool run_reference_parse(struct slice text, struct run_reference *reference)
     if (path >= 0) {
         if (path > 0 && text.data[0] != '/')
             reference->server = (struct slice){text.data, (size_t)path};
-        struct slice page = after(text, (size_t)path + sizeof RUNS_PATH - 1);
-        return parse_page(cut_at(cut_at(page, SLICE("#")), SLICE("?")), reference);
+        struct slice page = text_after(text, (size_t)path + sizeof RUNS_PATH - 1);
+        return parse_page(cut_before(cut_before(page, SLICE("#")), SLICE("?")), reference);
     }
     struct run_question question;
     if (!run_question_parse(text, &question))

@@ -106,8 +106,8 @@ static void print_header_count(const struct export_header_file *file)
     printf(" (%zu header%s)", status.count, status.count == 1 ? "" : "s");
 }
 
-static void print_setting(const struct config *config, const struct settings *settings,
-                          enum option_id id, const struct findings *findings)
+static void print_setting_value(const struct config *config, const struct settings *settings,
+                                enum option_id id, const struct findings *findings)
 {
     const struct setting *setting = &settings->items[id];
     bool is_set = setting->source != SOURCE_DEFAULT;
@@ -178,7 +178,7 @@ static void print_config(const struct config *config, const struct settings *set
                          const struct findings *findings)
 {
     for (size_t i = 0; i < OPTIONS_COUNT; i++)
-        print_setting(config, settings, (enum option_id)i, findings);
+        print_setting_value(config, settings, (enum option_id)i, findings);
     if (config->github_webhook_secret != NULL && config->webhook_secret_file == NULL)
         printf("webhook secret: 1, from GITHUB_WEBHOOK_SECRET\n");
     print_sockets(config);
@@ -194,7 +194,7 @@ static void print_config(const struct config *config, const struct settings *set
 #define KEY_BYTES_SHOWN 48
 
 // Damaged entries may contain anything, including terminal escape sequences.
-static void print_clean(struct slice text)
+static void print_ascii(struct slice text)
 {
     for (size_t i = 0; i < text.len; i++)
         putchar(text.data[i] >= ' ' && text.data[i] <= '~' ? text.data[i] : '?');
@@ -208,10 +208,10 @@ static void print_set_aside(const struct store_set_aside *entry)
     hex_encode((const uint8_t *)entry->key.data, len, key);
     key[2 * len] = '\0';
     printf("store: set aside %s from ", timestamp_format_rfc3339(entry->at, false, time));
-    print_clean(entry->database);
+    print_ascii(entry->database);
     printf(", key %s%s, %llu bytes: ", key, entry->key.len > len ? "..." : "",
            (unsigned long long)entry->size);
-    print_clean(entry->reason);
+    print_ascii(entry->reason);
     printf("\n");
 }
 
@@ -285,8 +285,8 @@ static enum error_code read_secrets(struct config *config, struct arena *arena,
     return ERROR_NONE;
 }
 
-static enum error_code read_files(struct config *config, struct arena *arena,
-                                  struct findings *findings, struct error *error)
+static enum error_code read_configured_files(struct config *config, struct arena *arena,
+                                             struct findings *findings, struct error *error)
 {
     const struct config_export *exporting = &config->exporting;
     enum error_code code = read_secrets(config, arena, findings, error);
@@ -309,7 +309,7 @@ static int check_files(struct cli_args *cli_args)
         return status;
     secrets_init(&findings.secrets);
     secrets_init(&findings.tokens);
-    enum error_code code = read_files(&config, cli_args->arena, &findings, &error);
+    enum error_code code = read_configured_files(&config, cli_args->arena, &findings, &error);
     if (code == ERROR_NONE) {
         print_config(&config, &cli_args->settings, &findings);
         print_store(&config);
@@ -326,7 +326,7 @@ static int check_files(struct cli_args *cli_args)
     return status;
 }
 
-static int run(struct cli_args *cli_args)
+static int run_check(struct cli_args *cli_args)
 {
     const char *url = cli_args->operand_count > 0 ? cli_args->operands[0] : NULL;
     const char *live = cli_args->flags[FLAG_LIVE];
@@ -354,5 +354,5 @@ const struct command command_check = {
     .settings = OPTIONS_ALL,
     .flags = flags,
     .flag_count = sizeof flags / sizeof flags[0],
-    .run = run,
+    .run = run_check,
 };

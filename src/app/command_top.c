@@ -148,7 +148,7 @@ static bool wants_to_end(void)
 }
 
 // Ctrl-Z: restores the shell's screen, and draws anew after SIGCONT.
-static void rest(struct screen *screen)
+static void suspend(struct screen *screen)
 {
     give_terminal_back(screen);
     (void)raise(SIGSTOP);
@@ -169,7 +169,7 @@ static void prepare_signals(sigset_t *usual)
     (void)sigprocmask(SIG_BLOCK, &ours, usual);
 }
 
-static enum error_code watch(struct screen *screen, struct error *error)
+static enum error_code show_repeatedly(struct screen *screen, struct error *error)
 {
     struct timespec wait = {.tv_sec = (time_t)(screen->interval / NS_PER_SECOND),
                             .tv_nsec = (long)(screen->interval % NS_PER_SECOND)};
@@ -183,7 +183,7 @@ static enum error_code watch(struct screen *screen, struct error *error)
         caught = 0;
         int ready = code == ERROR_NONE ? ppoll(&keys, 1, &wait, &usual) : 0;
         if (caught == SIGTSTP)
-            rest(screen);
+            suspend(screen);
         else if (caught != 0 || (ready > 0 && (wants_to_end() || (keys.revents & POLLHUP))))
             break;
     }
@@ -213,7 +213,7 @@ static bool read_interval(const struct cli_args *cli_args, duration_ns *interval
     return false;
 }
 
-static int run(struct cli_args *cli_args)
+static int run_top(struct cli_args *cli_args)
 {
     struct config config;
     bool is_screen = isatty(STDOUT_FILENO) && isatty(STDIN_FILENO);
@@ -228,7 +228,7 @@ static int run(struct cli_args *cli_args)
     buffer_init(&screen.text, TOP_MAX_TEXT);
     buffer_init(&screen.frame, TOP_MAX_TEXT);
     enum error_code code = is_screen && cli_args->flags[FLAG_ONCE] == NULL
-                               ? watch(&screen, &error)
+                               ? show_repeatedly(&screen, &error)
                                : print_once(&screen, &error);
     if (code != ERROR_NONE)
         status = command_fail(&error);
@@ -249,5 +249,5 @@ const struct command command_top = {
     .settings = STORE_TOOL_SETTINGS,
     .flags = flags,
     .flag_count = sizeof flags / sizeof flags[0],
-    .run = run,
+    .run = run_top,
 };

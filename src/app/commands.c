@@ -21,20 +21,20 @@ static const struct flag ids_flags[] = {
     [FLAG_JOB_NAME] = {"job-name", "NAME", "the job's name: scheme runner makes IDs from it"},
 };
 
-static const char *trace_text(struct trace_id id, char text[2 * TRACE_ID_SIZE + 1])
+static const char *trace_id_text(struct trace_id id, char text[2 * TRACE_ID_SIZE + 1])
 {
     hex_encode(id.bytes, TRACE_ID_SIZE, text);
     return text;
 }
 
-static const char *span_text(struct span_id id, char text[2 * SPAN_ID_SIZE + 1])
+static const char *span_id_text(struct span_id id, char text[2 * SPAN_ID_SIZE + 1])
 {
     hex_encode(id.bytes, SPAN_ID_SIZE, text);
     return text;
 }
 
-static enum error_code read_number(const char *text, const char *what, int64_t *number,
-                                   struct error *error)
+static enum error_code read_positive_number(const char *text, const char *what, int64_t *number,
+                                            struct error *error)
 {
     long long value;
     if (!slice_parse_int64(slice_from_string(text), &value) || value <= 0)
@@ -52,9 +52,9 @@ static enum error_code read_operands(const struct cli_args *cli_args, struct job
                          cli_args->operands[0]);
     enum error_code code = ERROR_NONE;
     if (cli_args->operand_count > 1)
-        code = read_number(cli_args->operands[1], "attempt", &named.attempt, error);
+        code = read_positive_number(cli_args->operands[1], "attempt", &named.attempt, error);
     if (code == ERROR_NONE && cli_args->operand_count > 2)
-        code = read_number(cli_args->operands[2], "job id", &named.job_id, error);
+        code = read_positive_number(cli_args->operands[2], "job id", &named.job_id, error);
     *key = (struct job_key){.run_id = named.run_id,
                             .run_attempt = named.attempt == 0 ? 1 : named.attempt,
                             .job_id = named.job_id,
@@ -67,10 +67,10 @@ static void print_job(enum id_scheme scheme, const struct job_key *key)
     static const char *const phases[] = {"job.waiting", "runner.queue", "runner.startup",
                                          "runner.execution"};
     char text[2 * SPAN_ID_SIZE + 1];
-    printf("%-17s %s\n", "job", span_text(span_id_of_job(scheme, key), text));
+    printf("%-17s %s\n", "job", span_id_text(span_id_of_job(scheme, key), text));
     for (size_t i = 0; i < sizeof phases / sizeof phases[0]; i++) {
         struct span_id id = span_id_of_phase(scheme, key, slice_from_string(phases[i]));
-        printf("%-17s %s\n", phases[i], span_text(id, text));
+        printf("%-17s %s\n", phases[i], span_id_text(id, text));
     }
 }
 
@@ -80,12 +80,12 @@ static void print_ids(enum id_scheme scheme, const struct job_key *key, bool has
     struct span_id root = span_id_of_run(scheme, key->run_id, key->run_attempt);
     struct span_id parent = has_job ? span_id_of_job(scheme, key) : root;
     char trace_hex[2 * TRACE_ID_SIZE + 1], span_hex[2 * SPAN_ID_SIZE + 1];
-    printf("%-17s %s\n", "trace", trace_text(trace, trace_hex));
-    printf("%-17s %s\n", "root", span_text(root, span_hex));
+    printf("%-17s %s\n", "trace", trace_id_text(trace, trace_hex));
+    printf("%-17s %s\n", "root", span_id_text(root, span_hex));
     if (has_job)
         print_job(scheme, key);
     // W3C Trace Context: version 00, the sampled flag set, because the spans will exist.
-    printf("traceparent: 00-%s-%s-01\n", trace_hex, span_text(parent, span_hex));
+    printf("traceparent: 00-%s-%s-01\n", trace_hex, span_id_text(parent, span_hex));
 }
 
 static int run_ids(struct cli_args *cli_args)
@@ -330,7 +330,7 @@ const struct command command_runs = {
 #define LAST_WORDS_MS 1000 // time limit for writing the last message if standard error is not read
 
 // Like command_fail(), but after all log lines, and with a time limit.
-static int fail(const struct error *error)
+static int fail_after_log(const struct error *error)
 {
     char text[sizeof error->message + 32];
     int len = snprintf(text, sizeof text, "ghatrace: %s\n", error->message);
@@ -353,7 +353,7 @@ static int run_serve(struct cli_args *cli_args)
     for (size_t i = 0; i < config.warnings.count; i++)
         log_warn("configuration", LOG_STRING("warning", config.warnings.items[i]));
     if (server_run(&config, &error) != ERROR_NONE)
-        return fail(&error);
+        return fail_after_log(&error);
     log_flush(LAST_WORDS_MS);
     return EXIT_OK;
 }
@@ -385,7 +385,7 @@ static const struct flag trace_flags[] = {
     [FLAG_SERVER] = {"server", "HOST", "whose run it is, where several servers have its number"},
 };
 
-static void tell_others(const struct waterfall_shown *shown, int64_t run_id)
+static void report_other_server(const struct waterfall_shown *shown, int64_t run_id)
 {
     if (shown->also.len > 0)
         (void)fprintf(stderr,
@@ -418,7 +418,7 @@ static enum error_code show_trace(const struct cli_args *cli_args, struct store 
         store_tool_print(&text);
     store_tool_report_unreadable(shown.unreadable);
     if (code == ERROR_NONE)
-        tell_others(&shown, named->run_id);
+        report_other_server(&shown, named->run_id);
     buffer_release(&text);
     return code;
 }

@@ -331,7 +331,7 @@ static bool is_in_domain(struct slice host, struct slice domain)
            (host.len == domain.len || end.data[-1] == '.');
 }
 
-static bool excludes(struct slice entry, const struct export_endpoint *endpoint)
+static bool is_excluded_by(struct slice entry, const struct export_endpoint *endpoint)
 {
     struct slice host = slice_from_string(endpoint->host);
     struct net_network network;
@@ -358,7 +358,7 @@ static bool is_excluded(const struct export_endpoint *endpoint, char *const *env
         return false;
     struct slice rest = slice_from_string(list);
     for (struct slice entry; (entry = next_entry(&rest)).len > 0;)
-        if (excludes(entry, endpoint))
+        if (is_excluded_by(entry, endpoint))
             return true;
     return false;
 }
@@ -727,7 +727,7 @@ static void warn_of_private_file(struct config *config, const char *path, bool i
         config_warn(config, arena, "%s is readable for its group: chmod 600 %s", path, path);
 }
 
-static bool is_loopback(const struct net_address *address)
+static bool is_loopback_address(const struct net_address *address)
 {
     if (address->storage.ss_family == AF_INET) {
         struct sockaddr_in v4;
@@ -745,7 +745,7 @@ static bool is_public(const struct config *config, enum activation_use use)
         use == ACTIVATION_ADMIN ? &config->admin_address : &config->ingress.listen;
     if (config->activation.sockets[use] != 0)
         listen = &config->activation.addresses[use];
-    return listen->len > 0 && !is_loopback(listen); // 0: not wanted
+    return listen->len > 0 && !is_loopback_address(listen); // 0: not wanted
 }
 
 const char *config_listens_at(const struct config *config, enum activation_use use,

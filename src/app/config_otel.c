@@ -35,7 +35,7 @@ static const char *otlp_variable(struct otel *otel, const char *suffix)
     return NULL;
 }
 
-static bool is_set(const struct otel *otel, enum option_id id)
+static bool is_setting_set(const struct otel *otel, enum option_id id)
 {
     return otel->settings->items[id].source != SOURCE_DEFAULT;
 }
@@ -129,11 +129,11 @@ static enum error_code use_endpoint(struct otel *otel, const char *url, enum exp
 static enum error_code apply_endpoint(struct otel *otel, struct error *error)
 {
     // Our setting is empty, which takes precedence over OpenTelemetry's variables.
-    if (is_set(otel, OPTION_ID_OTLP_ENDPOINT) && otel->config->otlp_endpoint[0] == '\0')
+    if (is_setting_set(otel, OPTION_ID_OTLP_ENDPOINT) && otel->config->otlp_endpoint[0] == '\0')
         return ERROR_NONE;
     if (is_switched_off(otel))
         return ERROR_NONE;
-    if (is_set(otel, OPTION_ID_OTLP_ENDPOINT))
+    if (is_setting_set(otel, OPTION_ID_OTLP_ENDPOINT))
         return use_endpoint(otel, otel->config->otlp_endpoint, EXPORT_URL_EITHER,
                             otel->settings->items[OPTION_ID_OTLP_ENDPOINT].last->where, error);
     const char *url = otlp_variable(otel, "ENDPOINT");
@@ -149,7 +149,7 @@ static void apply_protocol(struct otel *otel)
     struct config_export *exporting = &otel->config->exporting;
     exporting->options.protocol = (enum export_protocol)otel->config->otlp_protocol;
     const char *value =
-        is_set(otel, OPTION_ID_OTLP_PROTOCOL) ? NULL : otlp_variable(otel, "PROTOCOL");
+        is_setting_set(otel, OPTION_ID_OTLP_PROTOCOL) ? NULL : otlp_variable(otel, "PROTOCOL");
     if (value == NULL)
         return;
     int position = option_choice_find(options[OPTION_ID_OTLP_PROTOCOL].values,
@@ -165,8 +165,9 @@ static void apply_compression(struct otel *otel)
 {
     struct config_export *exporting = &otel->config->exporting;
     exporting->options.gzip = otel->config->otlp_compression == 1;
-    const char *value =
-        is_set(otel, OPTION_ID_OTLP_COMPRESSION) ? NULL : otlp_variable(otel, "COMPRESSION");
+    const char *value = is_setting_set(otel, OPTION_ID_OTLP_COMPRESSION)
+                            ? NULL
+                            : otlp_variable(otel, "COMPRESSION");
     if (value == NULL)
         return;
     int position = option_choice_find(options[OPTION_ID_OTLP_COMPRESSION].values,
@@ -184,7 +185,7 @@ static void apply_timeout(struct otel *otel)
     struct config_export *exporting = &otel->config->exporting;
     exporting->options.timeout = otel->config->otlp_timeout;
     const char *value =
-        is_set(otel, OPTION_ID_OTLP_TIMEOUT) ? NULL : otlp_variable(otel, "TIMEOUT");
+        is_setting_set(otel, OPTION_ID_OTLP_TIMEOUT) ? NULL : otlp_variable(otel, "TIMEOUT");
     if (value == NULL)
         return;
     long long ms;

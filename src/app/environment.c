@@ -14,7 +14,7 @@ static struct slice first(struct slice s, size_t len)
     return (struct slice){.data = s.data, .len = len};
 }
 
-static struct slice after(struct slice s, size_t len)
+static struct slice rest_after(struct slice s, size_t len)
 {
     return (struct slice){.data = s.data + len, .len = s.len - len};
 }
@@ -27,7 +27,7 @@ static bool is_ip(struct slice text)
     return net_ip_parse(text, &ip);
 }
 
-static bool is_port(struct slice text)
+static bool is_port_number(struct slice text)
 {
     long long number;
     return slice_parse_int64(text, &number) && number > 0 && number <= 65535;
@@ -47,7 +47,7 @@ static bool is_ip_and_port(struct slice text)
     if (colon == NULL)
         return false;
     struct slice host = first(text, (size_t)(colon - text.data));
-    if (!is_port(after(text, host.len + 1)))
+    if (!is_port_number(rest_after(text, host.len + 1)))
         return false;
     if (slice_starts_with(host, SLICE("[")) && slice_ends_with(host, SLICE("]")))
         host = (struct slice){.data = host.data + 1, .len = host.len - 2};
@@ -58,7 +58,7 @@ static bool is_url(struct slice text)
 {
     ptrdiff_t colon = slice_find(text, SLICE("://"));
     return colon > 0 && is_protocol(first(text, (size_t)colon)) &&
-           is_ip_and_port(after(text, (size_t)colon + 3));
+           is_ip_and_port(rest_after(text, (size_t)colon + 3));
 }
 
 // --- names ---------------------------------------------------------------------------------------
@@ -81,11 +81,11 @@ static bool ends_in(struct slice name, struct slice suffix, struct slice *rest)
 static bool is_port_of_service(struct slice name)
 {
     const char *low = memrchr(name.data, '_', name.len);
-    if (low == NULL || !is_protocol(after(name, (size_t)(low - name.data) + 1)))
+    if (low == NULL || !is_protocol(rest_after(name, (size_t)(low - name.data) + 1)))
         return false;
     name = first(name, (size_t)(low - name.data));
     low = memrchr(name.data, '_', name.len);
-    if (low == NULL || !is_port(after(name, (size_t)(low - name.data) + 1)))
+    if (low == NULL || !is_port_number(rest_after(name, (size_t)(low - name.data) + 1)))
         return false;
     name = first(name, (size_t)(low - name.data));
     return ends_in(name, SLICE("_PORT"), &name) && is_service(name);
@@ -96,22 +96,26 @@ static bool is_named_port(struct slice name)
 {
     static const struct slice middle = {.data = "_SERVICE_PORT_", .len = 14};
     for (size_t at = 0; at + middle.len < name.len; at++) {
-        if (slice_starts_with(after(name, at), middle) && is_service(first(name, at)))
+        if (slice_starts_with(rest_after(name, at), middle) && is_service(first(name, at)))
             return true;
     }
     return false;
 }
 
-static bool is_told_of_port(struct slice name, struct slice value)
+static bool is_port_variable(struct slice name, struct slice value)
 {
     static const struct {
         struct slice suffix;
         bool (*is_value)(struct slice);
     } forms[] = {
-        {{"_PORT_START", 11}, is_port}, {{"_PORT_END", 9}, is_port},
-        {{"_START", 6}, is_url},        {{"_END", 4}, is_url},
-        {{"_PROTO", 6}, is_protocol},   {{"_PORT", 5}, is_port},
-        {{"_ADDR", 5}, is_ip},          {{"", 0}, is_url},
+        {{"_PORT_START", 11}, is_port_number},
+        {{"_PORT_END", 9}, is_port_number},
+        {{"_START", 6}, is_url},
+        {{"_END", 4}, is_url},
+        {{"_PROTO", 6}, is_protocol},
+        {{"_PORT", 5}, is_port_number},
+        {{"_ADDR", 5}, is_ip},
+        {{"", 0}, is_url},
     };
     for (size_t i = 0; i < sizeof forms / sizeof forms[0]; i++) {
         struct slice rest;
@@ -146,7 +150,7 @@ static bool is_link_name(struct slice name, struct slice value)
         return false;
     const char *slash = memrchr(value.data, '/', value.len);
     return slash != value.data &&
-           is_alias_of(service, after(value, (size_t)(slash - value.data) + 1));
+           is_alias_of(service, rest_after(value, (size_t)(slash - value.data) + 1));
 }
 
 static bool split_entry(const char *entry, struct slice *name, struct slice *value)
@@ -174,7 +178,7 @@ static bool is_linked(struct slice service, char *const *environment)
 static bool is_of_linked(struct slice name, char *const *environment)
 {
     for (size_t at = OWN_NAME.len; at < name.len; at++) {
-        if (slice_starts_with(after(name, at), SLICE("_ENV_")) &&
+        if (slice_starts_with(rest_after(name, at), SLICE("_ENV_")) &&
             is_linked(first(name, at), environment))
             return true;
     }
@@ -188,13 +192,13 @@ bool variable_is_injected(const char *entry, char *const *environment)
         return false;
     if (ends_in(name, SLICE("_SERVICE_HOST"), &rest) && is_service(rest) && is_ip(value))
         return true;
-    if (ends_in(name, SLICE("_SERVICE_PORT"), &rest) && is_service(rest) && is_port(value))
+    if (ends_in(name, SLICE("_SERVICE_PORT"), &rest) && is_service(rest) && is_port_number(value))
         return true;
     if (ends_in(name, SLICE("_PORT"), &rest) && is_service(rest) && is_url(value))
         return true;
-    if (is_named_port(name) && is_port(value))
+    if (is_named_port(name) && is_port_number(value))
         return true;
-    return is_told_of_port(name, value) || is_link_name(name, value) ||
+    return is_port_variable(name, value) || is_link_name(name, value) ||
            is_of_linked(name, environment);
 }
 

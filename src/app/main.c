@@ -79,7 +79,7 @@ static int run_command(const struct command *command, char *const *arguments, si
 }
 
 // "ghatrace help", "ghatrace help serve", and the same with "--help".
-static int show_help(char *const *topics, size_t count)
+static int print_help(char *const *topics, size_t count)
 {
     struct error error;
     bool is_command =
@@ -98,7 +98,7 @@ static int show_help(char *const *topics, size_t count)
     return finish_output(EXIT_OK);
 }
 
-static int show_version(char *const *arguments, size_t count)
+static int print_version(char *const *arguments, size_t count)
 {
     struct error error;
     if (count > 0) {
@@ -136,9 +136,9 @@ int main(int argc, char **argv)
     const char *name = argv[1];
     size_t count = (size_t)argc - 2; // number of arguments that follow
     if (is_one_of(name, "help", "--help", "-h"))
-        return show_help(argv + 2, count);
+        return print_help(argv + 2, count);
     if (is_one_of(name, "version", "--version", "-V"))
-        return show_version(argv + 2, count);
+        return print_version(argv + 2, count);
     const struct command *command = find_command(name);
     if (command == NULL)
         return refuse_command(name);

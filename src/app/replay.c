@@ -95,8 +95,8 @@ static timestamp_ns time_field(const struct json_document *document, json_value 
     return time;
 }
 
-static timestamp_ns last_step_end(const struct json_document *document, json_value job,
-                                  struct arena *arena)
+static timestamp_ns latest_step_end(const struct json_document *document, json_value job,
+                                    struct arena *arena)
 {
     timestamp_ns latest = TIMESTAMP_UNKNOWN;
     json_value steps = json_get(document, job, SLICE("steps"));
@@ -118,7 +118,7 @@ static timestamp_ns job_time(const struct json_document *document, json_value jo
     timestamp_ns completed = time_field(document, job, "completed_at", arena);
     if (slice_equals(action, SLICE("completed")))
         return timestamp_first_known(
-            completed, timestamp_first_known(last_step_end(document, job, arena), started));
+            completed, timestamp_first_known(latest_step_end(document, job, arena), started));
     if (slice_equals(action, SLICE("in_progress")))
         return timestamp_first_known(started, created);
     json_value deployment = json_get(document, JSON_ROOT, SLICE("deployment"));
@@ -176,7 +176,7 @@ timestamp_ns replay_event_time(const struct json_document *document, struct slic
 #define UUID_EPOCH_TICKS ((uint64_t)0x01b21dd213814000)
 #define NS_PER_TICK 100
 
-static void put_bytes(uint8_t *out, uint64_t number, size_t len)
+static void put_big_endian(uint8_t *out, uint64_t number, size_t len)
 {
     for (size_t i = 0; i < len; i++)
         out[i] = (uint8_t)(number >> (8 * (len - 1 - i)));
@@ -189,9 +189,9 @@ void replay_make_guid(timestamp_ns time, const uint8_t digest[SHA256_SIZE],
     memcpy(bytes, digest, sizeof bytes);
     if (time > 0) {
         uint64_t ticks = (uint64_t)time / NS_PER_TICK + UUID_EPOCH_TICKS;
-        put_bytes(bytes, ticks & 0xffffffff, 4);         // time_low
-        put_bytes(bytes + 4, (ticks >> 32) & 0xffff, 2); // time_mid
-        put_bytes(bytes + 6, 0x1000 | (ticks >> 48), 2); // version, time_high
+        put_big_endian(bytes, ticks & 0xffffffff, 4);         // time_low
+        put_big_endian(bytes + 4, (ticks >> 32) & 0xffff, 2); // time_mid
+        put_big_endian(bytes + 6, 0x1000 | (ticks >> 48), 2); // version, time_high
         bytes[10] |= 0x01; // 6.10: multicast bit: not the node ID of a network card
     } else {
         bytes[6] = (uint8_t)(0x80 | (bytes[6] & 0x0f));
@@ -257,12 +257,12 @@ struct loader {
     struct error *error;
 };
 
-static enum error_code refuse_memory(struct loader *loader, const char *name)
+static enum error_code refuse_payload_memory(struct loader *loader, const char *name)
 {
     return error_set(loader->error, ERROR_MEMORY, "%s: out of memory", name);
 }
 
-static bool grow(struct loader *loader)
+static bool grow_deliveries(struct loader *loader)
 {
     if (loader->out->count < loader->capacity)
         return true;
@@ -320,7 +320,7 @@ static enum error_code take_recording(struct loader *loader,
     if (recording->guid.len >= sizeof delivery->guid)
         return error_set(loader->error, ERROR_USAGE, "%s: its guid is no UUID", delivery->name);
     if (!arena_copy_slice(loader->arena, recording->event, &delivery->event))
-        return refuse_memory(loader, delivery->name);
+        return refuse_payload_memory(loader, delivery->name);
     *payload = recording->payload;
     (void)snprintf(delivery->guid, sizeof delivery->guid, "%.*s", SLICE_ARGS(recording->guid));
     return ERROR_NONE;
@@ -354,7 +354,7 @@ static enum error_code read_facts(struct loader *loader, struct slice *payload,
     struct error reason = {.message = "its event cannot be told"};
     enum error_code code = json_parse(*payload, &loader->scratch, &document, &reason);
     if (code == ERROR_MEMORY)
-        return refuse_memory(loader, delivery->name);
+        return refuse_payload_memory(loader, delivery->name);
     if (code != ERROR_NONE) {
         delivery->event = slice_from_string(loader->wanted->event);
     } else {
@@ -397,8 +397,8 @@ static enum error_code add_payload(struct loader *loader, const char *name, stru
     // The signature covers the bytes that are sent: for a form, the encoded form.
     bool is_made = wanted->is_form ? encode_form(loader->arena, payload, &delivery.body)
                                    : arena_copy_slice(loader->arena, payload, &delivery.body);
-    if (!is_made || !sign(wanted, &delivery) || !grow(loader))
-        return refuse_memory(loader, name);
+    if (!is_made || !sign(wanted, &delivery) || !grow_deliveries(loader))
+        return refuse_payload_memory(loader, name);
     loader->out->items[loader->out->count++] = delivery;
     return ERROR_NONE;
 }
@@ -417,7 +417,7 @@ static enum error_code add_lines(struct loader *loader, const char *path, struct
             continue;
         struct slice name;
         if (!arena_format(loader->arena, &name, "%s:%u%c", path, number, '\0'))
-            return refuse_memory(loader, path);
+            return refuse_payload_memory(loader, path);
         enum error_code code = add_payload(loader, name.data, line);
         if (code != ERROR_NONE)
             return code;
@@ -458,12 +458,12 @@ static int compare_names(const struct dirent **a, const struct dirent **b)
     return slice_compare(slice_from_string((*a)->d_name), slice_from_string((*b)->d_name));
 }
 
-static enum error_code add_entry(struct loader *loader, const char *folder, const char *name)
+static enum error_code add_folder_entry(struct loader *loader, const char *folder, const char *name)
 {
     struct slice path;
     bool has_slash = slice_ends_with(slice_from_string(folder), SLICE("/"));
     if (!arena_format(loader->arena, &path, "%s%s%s%c", folder, has_slash ? "" : "/", name, '\0'))
-        return refuse_memory(loader, folder);
+        return refuse_payload_memory(loader, folder);
     return add_file(loader, path.data);
 }
 
@@ -478,7 +478,7 @@ static enum error_code add_folder(struct loader *loader, const char *path)
         code = error_set(loader->error, ERROR_USAGE, "%s: no *.json file in it", path);
     for (int i = 0; i < count; i++) {
         if (code == ERROR_NONE)
-            code = add_entry(loader, path, entries[i]->d_name);
+            code = add_folder_entry(loader, path, entries[i]->d_name);
         memory_free(entries[i]); // allocated by scandir
     }
     memory_free(entries);
@@ -537,7 +537,7 @@ static struct slice json_text(struct slice body, const char *name)
     return end < 0 ? SLICE_EMPTY : (struct slice){.data = rest.data, .len = (size_t)end};
 }
 
-static struct slice first_line(struct slice body)
+static struct slice first_body_line(struct slice body)
 {
     ptrdiff_t newline = slice_find(body, SLICE("\n"));
     return slice_trim(newline < 0 ? body
@@ -551,7 +551,7 @@ char *replay_answer_text(struct slice body, char *text, size_t size)
     if (reason.len == 0)
         reason = json_text(body, "error");
     if (status.len == 0 && reason.len == 0)
-        status = first_line(body);
+        status = first_body_line(body);
     (void)snprintf(text, size, "%.*s%s%.*s", SLICE_ARGS(status),
                    status.len > 0 && reason.len > 0 ? ": " : "", SLICE_ARGS(reason));
     for (char *c = text; *c != '\0'; c++) {

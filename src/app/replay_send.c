@@ -58,7 +58,7 @@ struct sender {
 
 // --- connecting --------------------------------------------------------------------------------
 
-static int try_address(const struct addrinfo *address)
+static int try_target_address(const struct addrinfo *address)
 {
     int fd = socket(address->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0)
@@ -83,7 +83,7 @@ static enum error_code connect_lane(struct sender *sender, struct lane *lane)
     const struct addrinfo *address =
         sender->good_one != NULL ? sender->good_one : sender->addresses;
     for (; address != NULL && lane->fd < 0; address = address->ai_next) {
-        lane->fd = try_address(address);
+        lane->fd = try_target_address(address);
         if (lane->fd >= 0)
             sender->good_one = address;
     }
@@ -129,7 +129,7 @@ static void choose_guid(const struct sender *sender, const struct lane *lane,
 }
 
 // The header fields in webhooks/webhook-events-and-payloads ("Delivery headers") of GitHub's documentation.
-static enum error_code write_head(const struct sender *sender, struct lane *lane)
+static enum error_code write_delivery_head(const struct sender *sender, struct lane *lane)
 {
     const struct replay_plan *plan = sender->plan;
     const struct replay_delivery *delivery = delivery_of(sender, lane);
@@ -208,7 +208,7 @@ static enum error_code assign_request(struct sender *sender, struct lane *lane)
     lane->position = sender->next++;
     lane->is_busy = true;
     lane->started_at = timestamp_monotonic();
-    enum error_code code = write_head(sender, lane);
+    enum error_code code = write_delivery_head(sender, lane);
     return code == ERROR_NONE ? start_request(sender, lane) : code;
 }
 
@@ -363,7 +363,7 @@ static enum error_code take_turn(struct sender *sender)
 
 // --- sending all requests ----------------------------------------------------------------------
 
-static enum error_code look_up(struct sender *sender)
+static enum error_code look_up_target(struct sender *sender)
 {
     const struct export_endpoint *target = &sender->plan->target;
     char port[8];
@@ -392,7 +392,7 @@ static enum error_code make_lanes(struct sender *sender)
     return ERROR_NONE;
 }
 
-static void release(struct sender *sender)
+static void release_lanes(struct sender *sender)
 {
     for (size_t i = 0; i < sender->lane_count; i++) {
         disconnect_lane(&sender->lanes[i]);
@@ -417,12 +417,12 @@ enum error_code replay_send(const struct replay_plan *plan,
         .started_at = timestamp_monotonic(),
         .nonce = (uint64_t)timestamp_now() ^ ((uint64_t)getpid() << 32),
     };
-    enum error_code code = look_up(&sender);
+    enum error_code code = look_up_target(&sender);
     if (code == ERROR_NONE)
         code = make_lanes(&sender);
     while (code == ERROR_NONE && sender.answered < plan->count)
         code = take_turn(&sender);
-    release(&sender);
+    release_lanes(&sender);
     return code;
 }
 
@@ -478,9 +478,9 @@ struct replay {
     uint64_t seed, repeat;
 };
 
-static enum error_code read_number(const struct cli_args *cli_args, int flag, uint64_t preset,
-                                   uint64_t least, uint64_t most, uint64_t *number,
-                                   struct error *error)
+static enum error_code read_number_flag(const struct cli_args *cli_args, int flag, uint64_t preset,
+                                        uint64_t least, uint64_t most, uint64_t *number,
+                                        struct error *error)
 {
     long long value;
     const char *text = cli_args->flags[flag];
@@ -500,13 +500,15 @@ static enum error_code read_numbers(const struct cli_args *cli_args, struct repl
                                     struct error *error)
 {
     uint64_t connections = 1;
-    enum error_code code = read_number(cli_args, FLAG_SEED, 1, 0, INT64_MAX, &replay->seed, error);
+    enum error_code code =
+        read_number_flag(cli_args, FLAG_SEED, 1, 0, INT64_MAX, &replay->seed, error);
     if (code == ERROR_NONE)
-        code = read_number(cli_args, FLAG_REPEAT, 1, 1, REPEAT_MAX, &replay->repeat, error);
+        code = read_number_flag(cli_args, FLAG_REPEAT, 1, 1, REPEAT_MAX, &replay->repeat, error);
     if (code == ERROR_NONE)
-        code = read_number(cli_args, FLAG_RATE, 0, 1, RATE_MAX, &replay->plan.rate, error);
+        code = read_number_flag(cli_args, FLAG_RATE, 0, 1, RATE_MAX, &replay->plan.rate, error);
     if (code == ERROR_NONE)
-        code = read_number(cli_args, FLAG_CONNECTIONS, 1, 1, CONNECTIONS_MAX, &connections, error);
+        code = read_number_flag(cli_args, FLAG_CONNECTIONS, 1, 1, CONNECTIONS_MAX, &connections,
+                                error);
     replay->plan.connections = (size_t)connections;
     return code;
 }
@@ -575,8 +577,8 @@ static enum error_code read_flags(const struct cli_args *cli_args, struct replay
     return code;
 }
 
-static enum error_code prepare(const struct cli_args *cli_args, struct replay *replay,
-                               struct error *error)
+static enum error_code prepare_replay(const struct cli_args *cli_args, struct replay *replay,
+                                      struct error *error)
 {
     enum error_code code = read_flags(cli_args, replay, error);
     if (code == ERROR_NONE)
@@ -595,8 +597,8 @@ static enum error_code prepare(const struct cli_args *cli_args, struct replay *r
     return ERROR_NONE;
 }
 
-static enum error_code send_all(const struct cli_args *cli_args, const struct replay *replay,
-                                bool *is_success, struct error *error)
+static enum error_code send_deliveries(const struct cli_args *cli_args, const struct replay *replay,
+                                       bool *is_success, struct error *error)
 {
     struct replay_report report;
     enum error_code code =
@@ -610,16 +612,16 @@ static enum error_code send_all(const struct cli_args *cli_args, const struct re
     return code;
 }
 
-static int run(struct cli_args *cli_args)
+static int run_replay(struct cli_args *cli_args)
 {
     struct replay replay = {.order = REPLAY_GIVEN};
     struct error error;
     bool is_success = false;
     int status;
     secrets_init(&replay.secrets);
-    enum error_code code = prepare(cli_args, &replay, &error);
+    enum error_code code = prepare_replay(cli_args, &replay, &error);
     if (code == ERROR_NONE)
-        code = send_all(cli_args, &replay, &is_success, &error);
+        code = send_deliveries(cli_args, &replay, &is_success, &error);
     if (code != ERROR_NONE)
         status = command_fail(&error);
     else
@@ -642,5 +644,5 @@ const struct command command_replay = {
         "happens to duplicates. Exits with 1 if any answer was not 2xx.\n",
     .flags = flags,
     .flag_count = sizeof flags / sizeof flags[0],
-    .run = run,
+    .run = run_replay,
 };

@@ -35,7 +35,7 @@ static struct slice without_line_end(struct slice line)
     return line;
 }
 
-static bool is_blank(struct slice line)
+static bool is_blank_line(struct slice line)
 {
     for (size_t i = 0; i < line.len; i++)
         if (line.data[i] != ' ' && line.data[i] != '\t' && line.data[i] != '\r')
@@ -55,7 +55,7 @@ static enum error_code split_lines(struct secrets *secrets, struct error *error)
         // A byte order mark may precede any line, since files with one may be concatenated.
         struct slice secret = utf8_skip_mark(line);
         rest = (struct slice){.data = rest.data + len, .len = rest.len - len};
-        if (is_blank(secret))
+        if (is_blank_line(secret))
             continue;
         if (secrets->count == SECRETS_MAX)
             return error_set(error, ERROR_USAGE, "more than %d secrets", SECRETS_MAX);

@@ -245,9 +245,9 @@ static enum error_code read_header_file(struct export_header_file *file, struct 
     return error_set(error, ERROR_USAGE, "%s", status.reason);
 }
 
-// A new kind of file needs a line here, one in use_all(), and one in drop_all().
-static enum error_code read_all(const struct reload_parts *parts, struct fresh *fresh,
-                                struct error *error)
+// A new kind of file needs a line here, one in use_all_files(), and one in drop_all_files().
+static enum error_code read_all_files(const struct reload_parts *parts, struct fresh *fresh,
+                                      struct error *error)
 {
     enum error_code code = reload_read_secrets(parts->config, &fresh->secrets, error);
     if (code == ERROR_NONE && parts->admin_tokens != NULL)
@@ -263,7 +263,7 @@ static enum error_code read_all(const struct reload_parts *parts, struct fresh *
     return code;
 }
 
-static void use_all(const struct reload_parts *parts, const struct fresh *fresh)
+static void use_all_files(const struct reload_parts *parts, const struct fresh *fresh)
 {
     ingress_secrets_use(parts->secrets, fresh->secrets);
     if (fresh->admin_tokens != NULL)
@@ -276,7 +276,7 @@ static void use_all(const struct reload_parts *parts, const struct fresh *fresh)
     net_tls_unref(fresh->export_tls); // the exporter holds it
 }
 
-static void drop_all(const struct fresh *fresh)
+static void drop_all_files(const struct fresh *fresh)
 {
     ingress_secrets_drop(fresh->secrets);
     ingress_secrets_drop(fresh->admin_tokens);
@@ -285,8 +285,8 @@ static void drop_all(const struct fresh *fresh)
     net_tls_unref(fresh->export_tls);
 }
 
-static const char *name_all(const struct reload_parts *parts, const struct fresh *fresh,
-                            char text[96])
+static const char *name_all_files(const struct reload_parts *parts, const struct fresh *fresh,
+                                  char text[96])
 {
     bool has_certificates =
         fresh->ingress_tls != NULL || fresh->admin_tls != NULL || fresh->export_tls != NULL;
@@ -325,15 +325,15 @@ static void reload_all(const struct reload_parts *parts)
     struct fresh fresh = {.secrets = NULL};
     struct error error;
     char names[96];
-    if (read_all(parts, &fresh, &error) != ERROR_NONE) {
-        drop_all(&fresh);
+    if (read_all_files(parts, &fresh, &error) != ERROR_NONE) {
+        drop_all_files(&fresh);
         log_error("files not read again: all secrets, certificates and headers stay as they were",
                   LOG_REASON(&error));
         return;
     }
-    (void)name_all(parts, &fresh, names);
+    (void)name_all_files(parts, &fresh, names);
     log_tls_doubts(parts, &fresh);
-    use_all(parts, &fresh);
+    use_all_files(parts, &fresh);
     log_info("files read again", LOG_STRING("files", names));
     warn_of_old_copies(parts->credentials);
 }
@@ -475,7 +475,7 @@ static void watch_setup(struct server *server)
 }
 
 // Watches for hangs: a part that hangs cannot log it.
-static void watch(void *context)
+static void watch_for_hangs(void *context)
 {
     struct server *server = context;
     struct error error;
@@ -495,7 +495,7 @@ static void watch(void *context)
 static enum error_code start_watching(struct server *server, struct error *error)
 {
     enum error_code code =
-        net_timer_create(server->loop, watch, server, &server->watch_timer, error);
+        net_timer_create(server->loop, watch_for_hangs, server, &server->watch_timer, error);
     if (code == ERROR_NONE)
         net_timer_set(server->watch_timer, WATCH_EVERY);
     return code;
@@ -584,7 +584,7 @@ static void *watch_further_signals(void *context)
 }
 
 // From here on signals are handled while the shutdown waits. They stay blocked except in the watcher.
-static void let_signals_end_us(struct server *server)
+static void start_watcher(struct server *server)
 {
     block_signals(SIG_BLOCK);
     release_signals(server);
@@ -636,7 +636,7 @@ static void look_at_headers(void *context)
     export_header_file_look(server->header_file, timestamp_monotonic());
 }
 
-static void read_headers(void *context)
+static void read_header_file_now(void *context)
 {
     struct server *server = context;
     server->is_header_read_posted = false;
@@ -664,7 +664,7 @@ static enum error_code open_header_file(struct server *server, struct export_opt
     if (code != ERROR_NONE)
         return code;
     export->headers = export_header_file_headers(server->header_file, &export->header_count);
-    server->header_read = (struct net_task){.run = read_headers, .context = server};
+    server->header_read = (struct net_task){.run = read_header_file_now, .context = server};
     export->before_request = look_at_headers;
     export->before_request_context = server;
     export->on_unauthorized = read_headers_soon;
@@ -779,7 +779,7 @@ static enum error_code make_admin(struct server *server, struct error *error)
 
 // --- running the daemon ------------------------------------------------------------------------
 
-static void say_what_was_found(const struct store *store)
+static void log_store_found(const struct store *store)
 {
     const struct store_found *found = store_found(store);
     char older[STORE_FOUND_TEXT_SIZE];
@@ -789,7 +789,7 @@ static void say_what_was_found(const struct store *store)
              LOG_STRING("to_upgrade", older));
 }
 
-static enum error_code set_up(struct server *server, struct error *error)
+static enum error_code set_up_parts(struct server *server, struct error *error)
 {
     const struct config *config = server->config;
     enum error_code code = net_loop_create(&server->loop, error);
@@ -805,7 +805,7 @@ static enum error_code set_up(struct server *server, struct error *error)
     if (code == ERROR_NONE)
         code = store_open(config->db, STORE_DAEMON, config->db_max_size, &server->store, error);
     if (code == ERROR_NONE)
-        say_what_was_found(server->store);
+        log_store_found(server->store);
     if (code == ERROR_NONE)
         code = make_engine(server, error);
     if (code == ERROR_NONE)
@@ -832,7 +832,7 @@ static const char *sockets_passed(const struct config *config)
     return has_webhook ? "webhook" : has_admin ? "admin" : "none";
 }
 
-static void say_ready(const struct server *server)
+static void log_ready(const struct server *server)
 {
     char listen[NET_ADDRESS_TEXT_SIZE], admin[NET_ADDRESS_TEXT_SIZE];
     const struct config *config = server->config;
@@ -851,10 +851,10 @@ static void stop_loop(void *context)
     net_loop_stop(context);
 }
 
-static void wind_down(struct server *server)
+static void wind_down_parts(struct server *server)
 {
     bool is_activated = server->config->activation.sockets[ACTIVATION_WEBHOOK] != 0;
-    let_signals_end_us(server);
+    start_watcher(server);
     ingress_wind_down(server->ingress);
     if (server->admin != NULL)
         admin_wind_down(server->admin);
@@ -868,7 +868,7 @@ static void wind_down(struct server *server)
     net_loop_run(server->loop); // the admin listener is served until then
 }
 
-static void release(struct server *server)
+static void release_parts(struct server *server)
 {
     release_signals(server);
     if (server->admin != NULL)
@@ -923,14 +923,14 @@ enum error_code server_run(const struct config *config, struct error *error)
     keep_memory_private();
     raise_descriptor_limit();
     block_signals(SIG_BLOCK);
-    enum error_code code = set_up(&server, error);
+    enum error_code code = set_up_parts(&server, error);
     block_signals(SIG_UNBLOCK);
     if (code == ERROR_NONE) {
-        say_ready(&server);
+        log_ready(&server);
         net_loop_run(server.loop);
-        wind_down(&server);
+        wind_down_parts(&server);
     }
-    release(&server);
+    release_parts(&server);
     end_watcher(&server);
     if (code == ERROR_NONE)
         log_info("stopped");

@@ -143,7 +143,7 @@ static void print_flag(const char *name, const char *values, const char *help, c
     printf("\n");
 }
 
-static void print_setting(const struct option *option)
+static void print_setting_help(const struct option *option)
 {
     char name[64];
     bool is_switch = option->type == OPTION_SWITCH;
@@ -170,7 +170,7 @@ void help_print_command(const struct command *command)
         "GHATRACE_SOME_THING; a flag beats the environment, which beats the file:\n");
     for (size_t i = 0; i < OPTIONS_COUNT; i++) {
         if ((command->settings & OPTION_BIT(i)) != 0)
-            print_setting(&options[i]);
+            print_setting_help(&options[i]);
     }
 }
 
@@ -208,13 +208,13 @@ struct file_reader {
     struct error *error;
 };
 
-static void fail(struct file_reader *reader, const char *what)
+static void refuse_line(struct file_reader *reader, const char *what)
 {
     reader->code =
         error_set(reader->error, ERROR_USAGE, "%s:%u: %s", reader->path, reader->line, what);
 }
 
-static struct slice next_line(struct file_reader *reader)
+static struct slice next_file_line(struct file_reader *reader)
 {
     ptrdiff_t newline = slice_find(reader->rest, SLICE("\n"));
     size_t len = newline < 0 ? reader->rest.len : (size_t)newline + 1;
@@ -232,18 +232,18 @@ static struct slice without_leading_blanks(struct slice line)
 }
 
 // Like fgets: reads one line with its newline into `out`; NULL at the end.
-static char *read_line(char *out, int size, void *context)
+static char *read_ini_line(char *out, int size, void *context)
 {
     struct file_reader *reader = context;
     if (reader->code != ERROR_NONE || reader->rest.len == 0)
         return NULL;
-    struct slice line = without_leading_blanks(next_line(reader));
+    struct slice line = without_leading_blanks(next_file_line(reader));
     if (line.len >= (size_t)size) {
-        fail(reader, "the line is too long: put its value into the environment");
+        refuse_line(reader, "the line is too long: put its value into the environment");
         return NULL;
     }
     if (line.len > 0 && line.data[0] == '[') {
-        fail(reader, "sections are not known here: write name = value lines only");
+        refuse_line(reader, "sections are not known here: write name = value lines only");
         return NULL;
     }
     if (line.len > 0)
@@ -253,7 +253,7 @@ static char *read_line(char *out, int size, void *context)
 }
 
 // Returns 1 to continue, 0 for an error, as inih requires.
-static int take_pair(void *context, const char *section, const char *name, const char *value)
+static int take_ini_pair(void *context, const char *section, const char *name, const char *value)
 {
     (void)section;
     struct file_reader *reader = context;
@@ -265,7 +265,7 @@ static int take_pair(void *context, const char *section, const char *name, const
     else
         (void)snprintf(where, sizeof where, "%s:%u", reader->path, reader->line);
     if (id == OPTION_ID_CONFIG) {
-        fail(reader, "config: a file cannot name another");
+        refuse_line(reader, "config: a file cannot name another");
         return 0;
     }
     reader->code = settings_put_named(reader->settings, slice_from_string(name), SOURCE_FILE, where,
@@ -284,7 +284,7 @@ enum error_code settings_read_text(struct settings *settings, const char *path, 
     struct file_reader reader = {.settings = settings, .path = path, .rest = text, .error = error};
     if (&ini_max_line != NULL)
         ini_max_line = FILE_LINE_MAX;
-    int first_bad_line = ini_parse_stream(read_line, &reader, take_pair, &reader);
+    int first_bad_line = ini_parse_stream(read_ini_line, &reader, take_ini_pair, &reader);
     if (reader.code != ERROR_NONE)
         return reader.code;
     if (first_bad_line < 0)
@@ -319,7 +319,7 @@ const char *setting_source_text(enum setting_source source)
     return texts[source];
 }
 
-static char *copy_text(struct arena *arena, struct slice text)
+static char *copy_setting_text(struct arena *arena, struct slice text)
 {
     char *copy = arena_allocate(arena, text.len + 1);
     if (copy == NULL)
@@ -330,7 +330,7 @@ static char *copy_text(struct arena *arena, struct slice text)
     return copy;
 }
 
-static enum error_code refuse_memory(const char *where, struct error *error)
+static enum error_code refuse_setting_memory(const char *where, struct error *error)
 {
     return error_set(error, ERROR_MEMORY, "%s: out of memory", where);
 }
@@ -362,13 +362,13 @@ enum error_code settings_put(struct settings *settings, enum option_id id,
 
     struct setting_value *value = arena_allocate(settings->arena, sizeof *value);
     if (value == NULL)
-        return refuse_memory(where, error);
+        return refuse_setting_memory(where, error);
     *value = (struct setting_value){
-        .text = copy_text(settings->arena, text),
-        .where = copy_text(settings->arena, slice_from_string(where)),
+        .text = copy_setting_text(settings->arena, text),
+        .where = copy_setting_text(settings->arena, slice_from_string(where)),
     };
     if (value->text == NULL || value->where == NULL)
-        return refuse_memory(where, error);
+        return refuse_setting_memory(where, error);
     if (setting->last != NULL)
         setting->last->next = value;
     else
