@@ -19,13 +19,20 @@ struct activation {
         other_pid; // LISTEN_PID names another process than this one, so nothing was passed to us; else 0
 };
 
-// Parses the three variables (each NULL if it is not set); `own_pid` is the ID of this process. Pure.
+// The service manager's variables. NULL: not set.
+struct activation_variables {
+    const char *pid;   // LISTEN_PID
+    const char *fds;   // LISTEN_FDS
+    const char *names; // LISTEN_FDNAMES
+};
+
+// Parses the variables; `own_pid` is the ID of this process. Pure.
 //
 // Nothing is passed if `pid` or `fds` is not set, `pid` is another process, or `fds` is 0. A single socket without a
 // meaningful name (none, "unknown", or that of its unit, which systemd uses if FileDescriptorName= is not set) is the
 // webhook's. ERROR_USAGE, with a message, for everything else that is unclear: an invalid number, more or fewer names
 // than sockets, two sockets for one use, several without names, an unknown name.
-enum error_code activation_parse(const char *pid, const char *fds, const char *names, long own_pid,
+enum error_code activation_parse(const struct activation_variables *variables, long own_pid,
                                  struct activation *activation, struct error *error) MUST_CHECK;
 // Inspects the sockets and fills in their addresses. ERROR_USAGE if one is not a listening TCP socket.
 enum error_code activation_inspect(struct activation *activation, struct error *error) MUST_CHECK;

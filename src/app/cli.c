@@ -1,6 +1,7 @@
 // The command line: files, operands, opening the store.
 #include "cli.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -126,8 +127,8 @@ static enum error_code take_setting(struct reader *reader, const struct argument
                             : take_value(reader, argument, options[id].values);
     if (value == NULL)
         return ERROR_USAGE;
-    return settings_put(&reader->cli_args->settings, id, SOURCE_FLAG, argument->shown,
-                        slice_from_string(value), reader->error);
+    const struct setting_given given = {SOURCE_FLAG, argument->shown, slice_from_string(value)};
+    return settings_put(&reader->cli_args->settings, id, &given, reader->error);
 }
 
 static bool has_setting(const struct command *command, int id)
@@ -177,8 +178,8 @@ static enum error_code take_negation(struct reader *reader, const struct argumen
     *is_taken = true;
     if (argument->value != NULL)
         return error_set(reader->error, ERROR_USAGE, "%s: takes no value", argument->shown);
-    return settings_put(&reader->cli_args->settings, (enum option_id)id, SOURCE_FLAG,
-                        argument->shown, SLICE("off"), reader->error);
+    const struct setting_given given = {SOURCE_FLAG, argument->shown, SLICE("off")};
+    return settings_put(&reader->cli_args->settings, (enum option_id)id, &given, reader->error);
 }
 
 static enum error_code take_argument(struct reader *reader, const char *text)
@@ -241,18 +242,20 @@ static enum error_code check_operands(const struct cli_args *cli_args, struct er
 }
 
 enum error_code cli_args_parse(struct cli_args *cli_args, const struct command *command,
-                               struct arena *arena, char *const *arguments, size_t count,
-                               char *const *environment, struct error *error)
+                               const struct command_line *line, struct arena *arena,
+                               struct error *error)
 {
-    *cli_args = (struct cli_args){.command = command, .arena = arena, .environment = environment};
+    assert(command->flag_count <= FLAGS_MAX);
+    *cli_args =
+        (struct cli_args){.command = command, .arena = arena, .environment = line->environment};
     settings_init(&cli_args->settings, arena);
-    const char **operands = arena_allocate_array(arena, count + 1, sizeof *operands);
+    const char **operands = arena_allocate_array(arena, line->count + 1, sizeof *operands);
     if (operands == NULL)
         return error_set(error, ERROR_MEMORY, "command line: out of memory");
     cli_args->operands = operands;
     struct reader reader = {.cli_args = cli_args,
-                            .arguments = arguments,
-                            .count = count,
+                            .arguments = line->arguments,
+                            .count = line->count,
                             .operands = operands,
                             .error = error};
     enum error_code code = read_arguments(&reader);

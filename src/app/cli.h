@@ -57,11 +57,18 @@ struct cli_args {
     bool wants_help; // --help was given; everything else is ignored
 };
 
-// Sorts the arguments after the command's name into settings, flags and operands. Flags may follow operands; "--"
+// What the process was started with.
+struct command_line {
+    char *const *arguments; // those after the command's name
+    size_t count;
+    char *const *environment; // "NAME=value", NULL at the end
+};
+
+// Sorts the arguments into settings, flags and operands. Flags may follow operands; "--"
 // ends the flags. ERROR_USAGE, ERROR_MEMORY.
 enum error_code cli_args_parse(struct cli_args *cli_args, const struct command *command,
-                               struct arena *arena, char *const *arguments, size_t count,
-                               char *const *environment, struct error *error) MUST_CHECK;
+                               const struct command_line *line, struct arena *arena,
+                               struct error *error) MUST_CHECK;
 
 // Builds the configuration from environment, file and flags. Prints errors in it; returns EXIT_OK, EXIT_USAGE or
 // EXIT_FAILED (out of memory).

@@ -273,18 +273,6 @@ enum error_code config_read_networks(const struct text_list *list, const char *w
 // Which variables apply is decided as in curl (curl(1), ENVIRONMENT), plus HTTP_PROXY and ports in NO_PROXY, which Go
 // programs support: OpenTelemetry's exporters are mostly written in Go.
 
-// The next entry of "a, b"; empty at the end.
-static struct slice next_entry(struct slice *rest)
-{
-    while (rest->len > 0 && is_separator(rest->data[0]))
-        *rest = (struct slice){.data = rest->data + 1, .len = rest->len - 1};
-    struct slice entry = {.data = rest->data, .len = 0};
-    while (entry.len < rest->len && !is_separator(entry.data[entry.len]))
-        entry.len++;
-    *rest = (struct slice){.data = rest->data + entry.len, .len = rest->len - entry.len};
-    return entry;
-}
-
 // Removes the port from "host:8080" or "[::1]:8080" and returns it; 0: none.
 static long long cut_port(struct slice *entry)
 {
@@ -357,7 +345,7 @@ static bool is_excluded(const struct export_endpoint *endpoint, char *const *env
     if (list == NULL)
         return false;
     struct slice rest = slice_from_string(list);
-    for (struct slice entry; (entry = next_entry(&rest)).len > 0;)
+    for (struct slice entry; (entry = next_word(&rest)).len > 0;)
         if (is_excluded_by(entry, endpoint))
             return true;
     return false;
@@ -537,18 +525,6 @@ static enum error_code check_webhook_path(const struct settings *settings, const
     return ERROR_NONE;
 }
 
-// The next glob of "a/*, b/*"; empty at the end.
-static struct slice next_glob(struct slice *rest)
-{
-    while (rest->len > 0 && is_separator(rest->data[0]))
-        *rest = (struct slice){.data = rest->data + 1, .len = rest->len - 1};
-    struct slice glob = {.data = rest->data, .len = 0};
-    while (glob.len < rest->len && !is_separator(glob.data[glob.len]))
-        glob.len++;
-    *rest = (struct slice){.data = rest->data + glob.len, .len = rest->len - glob.len};
-    return glob;
-}
-
 // True for characters that are valid in names of owners and repositories.
 static bool is_of_a_name(char c)
 {
@@ -604,7 +580,7 @@ static enum error_code split_repos(struct config *config, const struct settings 
     size_t count = 0;
     for (size_t i = 0; i < config->repos.count; i++) {
         struct slice rest = config->repos.items[i];
-        for (struct slice glob; (glob = next_glob(&rest)).len > 0;) {
+        for (struct slice glob; (glob = next_word(&rest)).len > 0;) {
             enum error_code code = check_glob(glob, where, error);
             if (code != ERROR_NONE)
                 return code;
@@ -806,9 +782,12 @@ static enum error_code take_sockets(struct config *config, const struct settings
 {
     struct activation *activation = &config->activation;
     long own_pid = (long)getpid();
-    enum error_code code = activation_parse(
-        environment_get(environment, "LISTEN_PID"), environment_get(environment, "LISTEN_FDS"),
-        environment_get(environment, "LISTEN_FDNAMES"), own_pid, activation, error);
+    const struct activation_variables variables = {
+        .pid = environment_get(environment, "LISTEN_PID"),
+        .fds = environment_get(environment, "LISTEN_FDS"),
+        .names = environment_get(environment, "LISTEN_FDNAMES"),
+    };
+    enum error_code code = activation_parse(&variables, own_pid, activation, error);
     if (code == ERROR_NONE)
         code = activation_inspect(activation, error);
     if (code != ERROR_NONE)

@@ -6,6 +6,7 @@
 // exported: with the specification's localhost:4318 a daemon that runs alone would retry for ever.
 #include "config.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -198,37 +199,44 @@ static void apply_timeout(struct otel *otel)
                     options[OPTION_ID_OTLP_TIMEOUT].preset);
 }
 
-// Our setting if it is set, else the variable; `*where` is the name of the source.
-static enum error_code choose_file(struct otel *otel, enum option_id id, const char *own,
-                                   const char *suffix, const char **file, const char **where,
-                                   struct error *error)
+// A file, and the name of the setting or variable that names it; NULL: none.
+struct named_file {
+    const char *path, *where;
+};
+
+// Our setting if it is set, else the variable.
+static enum error_code choose_file(struct otel *otel, enum option_id id, const char *suffix,
+                                   struct named_file *file, struct error *error)
 {
-    *file = own;
-    *where = own == NULL ? NULL : otel->settings->items[id].last->where;
-    if (own != NULL)
+    assert(options[id].type == OPTION_TEXT);
+    *file = (struct named_file){.path = NULL};
+    memcpy(&file->path, (const char *)otel->config + options[id].field, sizeof file->path);
+    if (file->path != NULL) {
+        file->where = otel->settings->items[id].last->where;
         return ERROR_NONE;
-    *file = otlp_variable(otel, suffix);
-    return *file == NULL ? ERROR_NONE : keep_text(otel, otel->name, where, error);
+    }
+    file->path = otlp_variable(otel, suffix);
+    return file->path == NULL ? ERROR_NONE : keep_text(otel, otel->name, &file->where, error);
 }
 
 static enum error_code apply_tls(struct otel *otel, struct error *error)
 {
-    const struct config *config = otel->config;
     struct net_tls_client_options *tls = &otel->config->exporting.tls;
-    const char *ca_where, *certificate_where, *key_where;
-    enum error_code code = choose_file(otel, OPTION_ID_OTLP_CERTIFICATE, config->otlp_certificate,
-                                       "CERTIFICATE", &tls->ca_file, &ca_where, error);
+    struct named_file ca, certificate, key;
+    enum error_code code = choose_file(otel, OPTION_ID_OTLP_CERTIFICATE, "CERTIFICATE", &ca, error);
     if (code == ERROR_NONE)
-        code = choose_file(otel, OPTION_ID_OTLP_CLIENT_CERTIFICATE, config->otlp_client_certificate,
-                           "CLIENT_CERTIFICATE", &tls->certificate_file, &certificate_where, error);
+        code = choose_file(otel, OPTION_ID_OTLP_CLIENT_CERTIFICATE, "CLIENT_CERTIFICATE",
+                           &certificate, error);
     if (code == ERROR_NONE)
-        code = choose_file(otel, OPTION_ID_OTLP_CLIENT_KEY, config->otlp_client_key, "CLIENT_KEY",
-                           &tls->key_file, &key_where, error);
+        code = choose_file(otel, OPTION_ID_OTLP_CLIENT_KEY, "CLIENT_KEY", &key, error);
     if (code != ERROR_NONE)
         return code;
+    tls->ca_file = ca.path;
+    tls->certificate_file = certificate.path;
+    tls->key_file = key.path;
     if ((tls->certificate_file == NULL) != (tls->key_file == NULL))
         return error_set(error, ERROR_USAGE, "%s: a client certificate and its key need each other",
-                         tls->key_file == NULL ? certificate_where : key_where);
+                         tls->key_file == NULL ? certificate.where : key.where);
     return ERROR_NONE;
 }
 

@@ -61,14 +61,14 @@ static int finish_output(int status)
     return status == EXIT_OK ? EXIT_FAILED : status;
 }
 
-static int run_command(const struct command *command, char *const *arguments, size_t count)
+static int run_command(const struct command *command, const struct command_line *line)
 {
     struct arena arena;
     arena_init(&arena, 65536);
     struct cli_args cli_args;
     struct error error;
     int status = EXIT_OK;
-    if (cli_args_parse(&cli_args, command, &arena, arguments, count, environ, &error) != ERROR_NONE)
+    if (cli_args_parse(&cli_args, command, line, &arena, &error) != ERROR_NONE)
         status = command_fail(&error);
     else if (cli_args.wants_help)
         help_print_command(command);
@@ -142,5 +142,7 @@ int main(int argc, char **argv)
     const struct command *command = find_command(name);
     if (command == NULL)
         return refuse_command(name);
-    return run_command(command, argv + 2, count);
+    const struct command_line line = {
+        .arguments = argv + 2, .count = count, .environment = environ};
+    return run_command(command, &line);
 }

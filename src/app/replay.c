@@ -1,6 +1,7 @@
 // replay: loading payloads, their order, and the report.
 #include "replay.h"
 
+#include <assert.h>
 #include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
@@ -485,18 +486,18 @@ static enum error_code add_folder(struct loader *loader, const char *path)
     return code;
 }
 
-enum error_code replay_load(const char *const *paths, size_t count,
-                            const struct replay_load_options *wanted, struct arena *arena,
+enum error_code replay_load(const struct replay_load_options *wanted, struct arena *arena,
                             struct replay_deliveries *deliveries, struct error *error)
 {
     struct loader loader = {.wanted = wanted, .arena = arena, .out = deliveries, .error = error};
     *deliveries = (struct replay_deliveries){.count = 0};
     arena_init(&loader.scratch, SCRATCH_BLOCK);
     enum error_code code = ERROR_NONE;
-    for (size_t i = 0; i < count && code == ERROR_NONE; i++) {
+    for (size_t i = 0; i < wanted->path_count && code == ERROR_NONE; i++) {
         struct stat info;
-        bool is_folder = stat(paths[i], &info) == 0 && S_ISDIR(info.st_mode);
-        code = is_folder ? add_folder(&loader, paths[i]) : add_file(&loader, paths[i]);
+        const char *path = wanted->paths[i];
+        bool is_folder = stat(path, &info) == 0 && S_ISDIR(info.st_mode);
+        code = is_folder ? add_folder(&loader, path) : add_file(&loader, path);
     }
     arena_release(&loader.scratch);
     return code;
@@ -507,16 +508,16 @@ enum error_code replay_load(const char *const *paths, size_t count,
 #define PROGRESS_FROM 100 // fewer requests finish before a progress line can be read
 #define PROGRESS_EVERY (NS_PER_SECOND / 5)
 
-enum error_code replay_report_init(struct replay_report *report, struct arena *arena,
-                                   size_t expected, bool is_terminal, bool is_quiet,
+enum error_code replay_report_init(struct replay_report *report,
+                                   const struct replay_report_options *wanted, struct arena *arena,
                                    struct error *error)
 {
     *report = (struct replay_report){
-        .expected = expected,
-        .microseconds = arena_allocate_array(arena, expected, sizeof *report->microseconds),
+        .expected = wanted->expected,
+        .microseconds = arena_allocate_array(arena, wanted->expected, sizeof *report->microseconds),
         .started_at = timestamp_monotonic(),
-        .has_progress = is_terminal && expected >= PROGRESS_FROM,
-        .is_quiet = is_quiet,
+        .has_progress = wanted->is_terminal && wanted->expected >= PROGRESS_FROM,
+        .is_quiet = wanted->is_quiet,
     };
     if (report->microseconds == NULL)
         return error_set(error, ERROR_MEMORY, "replay: out of memory");
@@ -580,6 +581,7 @@ void replay_report_add(void *context, const struct replay_answer *answer)
 {
     struct replay_report *report = context;
     int64_t us = answer->took / 1000;
+    assert(report->count < report->expected); // replay_send() sends each request once
     report->microseconds[report->count++] = us > UINT32_MAX ? UINT32_MAX : (uint32_t)us;
     if (answer->status >= 0 && answer->status < REPLAY_STATUS_MAX)
         report->by_status[answer->status]++;

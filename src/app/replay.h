@@ -53,6 +53,8 @@ struct replay_delivery {
 };
 
 struct replay_load_options {
+    const char *const *paths; // files and folders
+    size_t path_count;
     const char *event;   // for all payloads; NULL: inferred from their keys
     const char *guid;    // for all; NULL: derived from the payload, the same each time
     struct slice secret; // empty: unsigned
@@ -68,8 +70,7 @@ struct replay_deliveries {
 // Reads files, and the *.json of folders in the order of their names; *.jsonl and *.ndjson hold one payload per line.
 // A delivery of GitHub's deliveries API contains its own event and GUID. ERROR_USAGE: the event cannot be determined;
 // otherwise as file_read().
-enum error_code replay_load(const char *const *paths, size_t count,
-                            const struct replay_load_options *options, struct arena *arena,
+enum error_code replay_load(const struct replay_load_options *options, struct arena *arena,
                             struct replay_deliveries *deliveries, struct error *error) MUST_CHECK;
 
 // --- sending (replay_send.c) ---
@@ -111,6 +112,12 @@ uint32_t *replay_make_order(struct arena *arena, size_t count, size_t repeat,
 
 #define REPLAY_STATUS_MAX 600
 
+struct replay_report_options {
+    size_t expected;  // number of responses
+    bool is_terminal; // standard output: a progress line is written instead of one for each success
+    bool is_quiet;    // no line for a success
+};
+
 struct replay_report {
     size_t expected; // number of responses
     size_t count;    // responses so far
@@ -122,8 +129,8 @@ struct replay_report {
     bool is_quiet;         // no line for a success
 };
 
-enum error_code replay_report_init(struct replay_report *report, struct arena *arena,
-                                   size_t expected, bool is_terminal, bool is_quiet,
+enum error_code replay_report_init(struct replay_report *report,
+                                   const struct replay_report_options *options, struct arena *arena,
                                    struct error *error) MUST_CHECK;
 // Callback for replay_send(); `report` is a struct replay_report.
 void replay_report_add(void *report, const struct replay_answer *answer);

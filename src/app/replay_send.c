@@ -478,21 +478,27 @@ struct replay {
     uint64_t seed, repeat;
 };
 
-static enum error_code read_number_flag(const struct cli_args *cli_args, int flag, uint64_t preset,
-                                        uint64_t least, uint64_t most, uint64_t *number,
-                                        struct error *error)
+// A flag whose value is a number, and where it is stored.
+struct number_flag {
+    int flag;
+    uint64_t preset, least, most;
+    uint64_t *number;
+};
+
+static enum error_code read_number_flag(const struct cli_args *cli_args,
+                                        const struct number_flag *row, struct error *error)
 {
     long long value;
-    const char *text = cli_args->flags[flag];
-    *number = preset;
+    const char *text = cli_args->flags[row->flag];
+    *row->number = row->preset;
     if (text == NULL)
         return ERROR_NONE;
     if (!slice_parse_int64(slice_from_string(text), &value) || value < 0 ||
-        (uint64_t)value < least || (uint64_t)value > most)
+        (uint64_t)value < row->least || (uint64_t)value > row->most)
         return error_set(error, ERROR_USAGE,
                          "--%s: \"%.60s\" is no number from %" PRIu64 " to %" PRIu64,
-                         flags[flag].name, text, least, most);
-    *number = (uint64_t)value;
+                         flags[row->flag].name, text, row->least, row->most);
+    *row->number = (uint64_t)value;
     return ERROR_NONE;
 }
 
@@ -500,15 +506,15 @@ static enum error_code read_numbers(const struct cli_args *cli_args, struct repl
                                     struct error *error)
 {
     uint64_t connections = 1;
-    enum error_code code =
-        read_number_flag(cli_args, FLAG_SEED, 1, 0, INT64_MAX, &replay->seed, error);
-    if (code == ERROR_NONE)
-        code = read_number_flag(cli_args, FLAG_REPEAT, 1, 1, REPEAT_MAX, &replay->repeat, error);
-    if (code == ERROR_NONE)
-        code = read_number_flag(cli_args, FLAG_RATE, 0, 1, RATE_MAX, &replay->plan.rate, error);
-    if (code == ERROR_NONE)
-        code = read_number_flag(cli_args, FLAG_CONNECTIONS, 1, 1, CONNECTIONS_MAX, &connections,
-                                error);
+    const struct number_flag rows[] = {
+        {FLAG_SEED, 1, 0, INT64_MAX, &replay->seed},
+        {FLAG_REPEAT, 1, 1, REPEAT_MAX, &replay->repeat},
+        {FLAG_RATE, 0, 1, RATE_MAX, &replay->plan.rate},
+        {FLAG_CONNECTIONS, 1, 1, CONNECTIONS_MAX, &connections},
+    };
+    enum error_code code = ERROR_NONE;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0] && code == ERROR_NONE; i++)
+        code = read_number_flag(cli_args, &rows[i], error);
     replay->plan.connections = (size_t)connections;
     return code;
 }
@@ -557,6 +563,8 @@ static enum error_code read_flags(const struct cli_args *cli_args, struct replay
                                   struct error *error)
 {
     const char *guid = cli_args->flags[FLAG_GUID];
+    replay->load.paths = cli_args->operands + 1; // the first is the URL
+    replay->load.path_count = cli_args->operand_count - 1;
     replay->load.event = cli_args->flags[FLAG_EVENT];
     replay->load.guid = guid;
     replay->load.is_form = replay->plan.is_form = cli_args->flags[FLAG_FORM] != NULL;
@@ -582,8 +590,7 @@ static enum error_code prepare_replay(const struct cli_args *cli_args, struct re
 {
     enum error_code code = read_flags(cli_args, replay, error);
     if (code == ERROR_NONE)
-        code = replay_load(cli_args->operands + 1, cli_args->operand_count - 1, &replay->load,
-                           cli_args->arena, &replay->deliveries, error);
+        code = replay_load(&replay->load, cli_args->arena, &replay->deliveries, error);
     if (code != ERROR_NONE)
         return code;
     if (replay->deliveries.count == 0)
@@ -600,10 +607,11 @@ static enum error_code prepare_replay(const struct cli_args *cli_args, struct re
 static enum error_code send_deliveries(const struct cli_args *cli_args, const struct replay *replay,
                                        bool *is_success, struct error *error)
 {
+    const struct replay_report_options wanted = {.expected = replay->plan.count,
+                                                 .is_terminal = isatty(STDOUT_FILENO) != 0,
+                                                 .is_quiet = cli_args->flags[FLAG_QUIET] != NULL};
     struct replay_report report;
-    enum error_code code =
-        replay_report_init(&report, cli_args->arena, replay->plan.count, isatty(STDOUT_FILENO) != 0,
-                           cli_args->flags[FLAG_QUIET] != NULL, error);
+    enum error_code code = replay_report_init(&report, &wanted, cli_args->arena, error);
     if (code != ERROR_NONE)
         return code;
     code = replay_send(&replay->plan, replay_report_add, &report, error);

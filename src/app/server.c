@@ -1,6 +1,7 @@
 // The daemon: sockets from systemd, reloading files, start and stop.
 #include "server.h"
 
+#include <assert.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
@@ -81,6 +82,7 @@ static int find_use(struct slice name)
 static enum error_code take_socket(struct activation *activation, int fd, int use,
                                    struct error *error)
 {
+    assert(fd >= ACTIVATION_FIRST_DESCRIPTOR && use >= 0 && use < ACTIVATION_USES);
     if (activation->sockets[use] != 0)
         return error_set(error, ERROR_USAGE,
                          "sockets %d and %d are both for \"%s\": pass one; to take IPv4 and IPv6 "
@@ -129,9 +131,10 @@ static enum error_code take_all(struct activation *activation, size_t count, str
     return unnamed != 0 ? take_socket(activation, unnamed, ACTIVATION_WEBHOOK, error) : ERROR_NONE;
 }
 
-enum error_code activation_parse(const char *pid, const char *fds, const char *names, long own_pid,
+enum error_code activation_parse(const struct activation_variables *variables, long own_pid,
                                  struct activation *activation, struct error *error)
 {
+    const char *pid = variables->pid, *fds = variables->fds, *names = variables->names;
     long long number, count;
 
     *activation = (struct activation){.other_pid = 0};
@@ -265,6 +268,7 @@ static enum error_code read_all_files(const struct reload_parts *parts, struct f
 
 static void use_all_files(const struct reload_parts *parts, const struct fresh *fresh)
 {
+    assert(fresh->secrets != NULL);
     ingress_secrets_use(parts->secrets, fresh->secrets);
     if (fresh->admin_tokens != NULL)
         ingress_secrets_use(parts->admin_tokens, fresh->admin_tokens);
@@ -586,6 +590,7 @@ static void *watch_further_signals(void *context)
 // From here on signals are handled while the shutdown waits. They stay blocked except in the watcher.
 static void start_watcher(struct server *server)
 {
+    assert(server->stop_began != 0 && !server->has_watcher);
     block_signals(SIG_BLOCK);
     release_signals(server);
     int result = pthread_create(&server->watcher, NULL, watch_further_signals, server);
@@ -697,6 +702,7 @@ static enum error_code make_exporter(struct server *server, struct error *error)
 // The engine's thread reads `exporter`, so it starts once that is set.
 static enum error_code start_engine(struct server *server, struct error *error)
 {
+    assert(!server->engine_is_running);
     enum error_code code = engine_start(server->engine, error);
     if (code != ERROR_NONE)
         return code;

@@ -1,6 +1,7 @@
 // Settings: their names, their help, the sources of their values.
 #include "settings.h"
 
+#include <assert.h>
 #include <ctype.h>
 #include <ini.h>
 #include <stdio.h>
@@ -268,8 +269,9 @@ static int take_ini_pair(void *context, const char *section, const char *name, c
         refuse_line(reader, "config: a file cannot name another");
         return 0;
     }
-    reader->code = settings_put_named(reader->settings, slice_from_string(name), SOURCE_FILE, where,
-                                      slice_from_string(value), reader->error);
+    const struct setting_given given = {SOURCE_FILE, where, slice_from_string(value)};
+    reader->code =
+        settings_put_named(reader->settings, slice_from_string(name), &given, reader->error);
     return reader->code == ERROR_NONE;
 }
 
@@ -349,48 +351,47 @@ static enum error_code meet_equal(struct setting *setting, enum option_id id, co
 }
 
 enum error_code settings_put(struct settings *settings, enum option_id id,
-                             enum setting_source source, const char *where, struct slice text,
-                             struct error *error)
+                             const struct setting_given *given, struct error *error)
 {
     struct setting *setting = &settings->items[id];
-    if (source < setting->source)
+    assert(given->source != SOURCE_DEFAULT);
+    if (given->source < setting->source)
         return ERROR_NONE;
-    if (source > setting->source)
+    if (given->source > setting->source)
         setting->first = setting->last = NULL;
-    else if (meet_equal(setting, id, where, error) != ERROR_NONE)
+    else if (meet_equal(setting, id, given->where, error) != ERROR_NONE)
         return ERROR_USAGE;
 
     struct setting_value *value = arena_allocate(settings->arena, sizeof *value);
     if (value == NULL)
-        return refuse_setting_memory(where, error);
+        return refuse_setting_memory(given->where, error);
     *value = (struct setting_value){
-        .text = copy_setting_text(settings->arena, text),
-        .where = copy_setting_text(settings->arena, slice_from_string(where)),
+        .text = copy_setting_text(settings->arena, given->text),
+        .where = copy_setting_text(settings->arena, slice_from_string(given->where)),
     };
     if (value->text == NULL || value->where == NULL)
-        return refuse_setting_memory(where, error);
+        return refuse_setting_memory(given->where, error);
     if (setting->last != NULL)
         setting->last->next = value;
     else
         setting->first = value;
     setting->last = value;
-    setting->source = source;
+    setting->source = given->source;
     return ERROR_NONE;
 }
 
 enum error_code settings_put_named(struct settings *settings, struct slice name,
-                                   enum setting_source source, const char *where, struct slice text,
-                                   struct error *error)
+                                   const struct setting_given *given, struct error *error)
 {
     int id = option_find(name);
     if (id >= 0)
-        return settings_put(settings, (enum option_id)id, source, where, text, error);
+        return settings_put(settings, (enum option_id)id, given, error);
     const char *nearest = option_nearest_setting(name);
     if (nearest == NULL)
-        return error_set(error, ERROR_USAGE, "%s: unknown setting \"%.*s\"", where,
+        return error_set(error, ERROR_USAGE, "%s: unknown setting \"%.*s\"", given->where,
                          SLICE_ARGS(name));
     return error_set(error, ERROR_USAGE, "%s: unknown setting \"%.*s\": did you mean \"%s\"?",
-                     where, SLICE_ARGS(name), nearest);
+                     given->where, SLICE_ARGS(name), nearest);
 }
 
 #define VARIABLE_PREFIX "GHATRACE_"
@@ -419,8 +420,9 @@ static enum error_code read_variable(struct settings *settings, const char *entr
     memcpy(variable, entry, len);
     variable[len] = '\0';
     char name[VARIABLE_NAME_MAX];
-    return settings_put_named(settings, setting_of_variable(variable, name), SOURCE_ENVIRONMENT,
-                              variable, slice_from_string(equals + 1), error);
+    const struct setting_given given = {SOURCE_ENVIRONMENT, variable,
+                                        slice_from_string(equals + 1)};
+    return settings_put_named(settings, setting_of_variable(variable, name), &given, error);
 }
 
 enum error_code settings_read_environment(struct settings *settings, char *const *environment,

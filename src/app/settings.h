@@ -94,13 +94,19 @@ struct settings {
 
 void settings_init(struct settings *settings, struct arena *arena);
 
-// Sets one. `where` and `text` are copied. ERROR_USAGE: the file contains it twice. ERROR_MEMORY.
+// A value as a source gives it. Both texts are copied when it is put.
+struct setting_given {
+    enum setting_source source;
+    const char *where; // as in struct setting_value
+    struct slice text;
+};
+
+// Sets one. ERROR_USAGE: the file contains it twice. ERROR_MEMORY.
 enum error_code settings_put(struct settings *settings, enum option_id id,
-                             enum setting_source source, const char *where, struct slice text,
-                             struct error *error) MUST_CHECK;
+                             const struct setting_given *given, struct error *error) MUST_CHECK;
 // By name, for flags, variables and files. ERROR_USAGE: no such setting; the message has the nearest name.
 enum error_code settings_put_named(struct settings *settings, struct slice name,
-                                   enum setting_source source, const char *where, struct slice text,
+                                   const struct setting_given *given,
                                    struct error *error) MUST_CHECK;
 
 // Reads all GHATRACE_* variables of an environment ("NAME=value", NULL at the end). An empty value counts as not set,

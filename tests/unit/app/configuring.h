@@ -39,8 +39,8 @@ static inline void configuring_flag(struct configuring *c, const char *name, con
 {
     char where[80];
     (void)snprintf(where, sizeof where, "--%s", name);
-    assert_int_equal(settings_put_named(&c->settings, slice_from_string(name), SOURCE_FLAG, where,
-                                        slice_from_string(value), &c->error),
+    const struct setting_given given = {SOURCE_FLAG, where, slice_from_string(value)};
+    assert_int_equal(settings_put_named(&c->settings, slice_from_string(name), &given, &c->error),
                      ERROR_NONE);
 }
 

@@ -28,7 +28,8 @@ static struct parsed parse(const char *fds, const char *names)
 {
     struct parsed parsed = {.error = {.code = ERROR_NONE}};
 
-    parsed.code = activation_parse("4711", fds, names, OWN_PID, &parsed.activation, &parsed.error);
+    const struct activation_variables variables = {.pid = "4711", .fds = fds, .names = names};
+    parsed.code = activation_parse(&variables, OWN_PID, &parsed.activation, &parsed.error);
     return parsed;
 }
 
@@ -86,9 +87,9 @@ static void nothing_is_passed_where_nothing_is_said_or_to_another_process(void *
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct activation activation;
         struct error error;
-        assert_int_equal(
-            activation_parse(cases[i].pid, cases[i].fds, "webhook", OWN_PID, &activation, &error),
-            ERROR_NONE);
+        const struct activation_variables variables = {
+            .pid = cases[i].pid, .fds = cases[i].fds, .names = "webhook"};
+        assert_int_equal(activation_parse(&variables, OWN_PID, &activation, &error), ERROR_NONE);
         assert_int_equal(activation.sockets[ACTIVATION_WEBHOOK], 0);
         assert_int_equal(activation.sockets[ACTIVATION_ADMIN], 0);
         assert_int_equal(activation.other_pid, cases[i].other);
@@ -115,8 +116,8 @@ static void what_is_not_clear_is_refused_with_a_sentence(void **state)
     for (size_t i = 0; i < sizeof pids / sizeof pids[0]; i++) {
         struct activation activation;
         struct error error;
-        assert_int_equal(activation_parse(pids[i], "1", NULL, OWN_PID, &activation, &error),
-                         ERROR_USAGE);
+        const struct activation_variables variables = {.pid = pids[i], .fds = "1"};
+        assert_int_equal(activation_parse(&variables, OWN_PID, &activation, &error), ERROR_USAGE);
         assert_non_null(strstr(error.message, "not a process ID"));
     }
 }

@@ -47,8 +47,8 @@ static enum error_code parse(struct call *call, const char *line)
         arguments[count++] = strsep(&rest, "|");
     *call = (struct call){.error = {.code = ERROR_NONE}};
     arena_init(&call->arena, 4096);
-    return cli_args_parse(&call->cli_args, &command_test, &call->arena, arguments, count,
-                          environment, &call->error);
+    const struct command_line given = {arguments, count, environment};
+    return cli_args_parse(&call->cli_args, &command_test, &given, &call->arena, &call->error);
 }
 
 static const char *setting_text(const struct call *call, enum option_id id)

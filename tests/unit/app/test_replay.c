@@ -197,8 +197,10 @@ static enum error_code load(struct loading *loading, const char *name)
     char path[TEMP_FOLDER_PATH_SIZE];
     assert_true(temp_folder_path(&loading->folder, name, path));
     const char *paths[] = {name[0] == '\0' ? loading->folder.path : path};
-    return replay_load(paths, 1, &loading->options, &loading->arena, &loading->deliveries,
-                       &loading->error);
+    struct replay_load_options options = loading->options;
+    options.paths = paths;
+    options.path_count = 1;
+    return replay_load(&options, &loading->arena, &loading->deliveries, &loading->error);
 }
 
 static void a_file_makes_the_same_delivery_each_time(void **state)
