@@ -355,7 +355,7 @@ class Api(harness.BlackBoxTest):
         self.assertEqual(phases["waiting"], [("waiting", True)])
         self.assertEqual(phases["running"], [("queue", False), ("startup", False), ("execution", True)])
 
-    def test_one_run_is_told_as_its_spans_are(self):
+    def test_one_run_is_shown_as_its_spans_are(self):
         path = f"/api/runs/{self.finished.run_id}/1"
         detail = get_json(self.daemon, path)
         jobs = {job["name"]: job for job in detail["jobs"]}
@@ -397,7 +397,7 @@ class Api(harness.BlackBoxTest):
         self.assertEqual(len(get_json(self.daemon, "/api/latency?window=24h")["pools"][0]["slots"]), 24)
         self.assertEqual(get(self.daemon, "/api/latency?window=2h").status, 400)
 
-    def test_status_tells_of_health_and_losses(self):
+    def test_status_reports_health_and_losses(self):
         status = get_json(self.daemon, "/api/status")
         self.assertTrue(status["ready"])
         self.assertEqual(status["deliveries"]["accepted"], 17)
@@ -481,7 +481,7 @@ class Live(harness.BlackBoxTest):
                 return event, json.loads(data)
         raise AssertionError("the stream ended")
 
-    def test_proxies_are_told_to_pass_events_on_at_once(self):
+    def test_events_have_the_header_that_makes_proxies_forward_them_at_once(self):
         daemon = self.new_daemon()
         _, stream = self.open_stream(daemon)
         head = [line.decode().strip().lower() for line in iter(stream.readline, b"\r\n")]
@@ -506,7 +506,7 @@ class Live(harness.BlackBoxTest):
             return event == "queue" and [job["name"] for job in data["jobs"]] == ["fresh"]
         wait_until(sees_the_job, what="the event")
 
-    def test_those_who_leave_or_do_not_read_hinder_nobody(self):
+    def test_clients_that_disconnect_or_do_not_read_do_not_slow_others(self):
         daemon = self.new_daemon()
         for _ in range(20):
             connection, _ = self.open_stream(daemon)

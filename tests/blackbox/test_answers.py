@@ -231,7 +231,7 @@ class Answers(harness.BlackBoxTest):
     def test_a_query_does_not_change_the_path(self):
         self.assertEqual(self.daemon.deliver(new_event(), path="/webhook?source=github").status, 202)
 
-    def test_other_methods_are_told_which_is_allowed(self):
+    def test_the_answer_to_another_method_names_the_allowed_one(self):
         for method in ("GET", "PUT", "DELETE", "PATCH", "OPTIONS"):
             with self.subTest(method), self.daemon.client() as client:
                 answer = client.request(method, "/webhook")
@@ -253,7 +253,7 @@ class Answers(harness.BlackBoxTest):
         event = event.edited(with_value("x" * ((1 << 20) - len(event.body) - 100), "padding"))
         self.assertEqual(self.answer(event), (202, "accepted"))
 
-    def test_health_and_readiness_are_told_on_both_listeners(self):
+    def test_health_and_readiness_are_served_on_both_listeners(self):
         for address in (self.daemon.address, self.daemon.admin_address):
             with self.subTest(address=address), Client(address) as client:
                 health = client.request("GET", "/health")
@@ -303,7 +303,7 @@ class Settings(harness.BlackBoxTest):
         harness.wait_until(lambda: daemon.deliver(new_event(), secret="fresh").status == 202, what="the new secret")
         self.assertEqual(daemon.deliver(new_event()).status, 401, "the old one is gone")
 
-    def test_a_bad_secret_file_on_sighup_leaves_the_old_secrets(self):
+    def test_a_bad_secret_file_on_sighup_keeps_the_old_secrets_in_use(self):
         daemon = self.new_daemon()
         daemon.secret_file.write_text("\n")
         daemon.process.send_signal(1)
@@ -337,11 +337,11 @@ class Settings(harness.BlackBoxTest):
         self.assertEqual(shown.returncode, 2)
         self.assertIn('"[af*/x" has a [ without its ]', shown.stderr)
 
-    def test_without_signatures_only_if_that_was_said(self):
+    def test_unsigned_deliveries_are_accepted_only_with_the_setting_for_it(self):
         daemon = self.new_daemon(webhook_secret_file=None, insecure_no_signature="on")
         self.assertEqual(daemon.deliver(new_event(), secret=None).status, 202)
 
-    def test_a_full_store_is_told_and_nothing_answered_2xx_is_lost(self):
+    def test_a_full_store_is_reported_and_nothing_answered_2xx_is_lost(self):
         daemon, collector = self.new_pair(db_max_size="1MiB")
         collector.stop()
         accepted, refused = [], None

@@ -79,7 +79,7 @@ class Commands(harness.BlackBoxTest):
             with self.subTest(arguments):
                 self.assert_usage_error(run_command(*arguments))
 
-    def test_help_and_version_are_told(self):
+    def test_help_and_version_are_printed(self):
         for flag in ("--help", "help"):
             shown = run_command(flag)
             self.assertEqual(shown.returncode, 0, shown.stderr)
@@ -88,7 +88,7 @@ class Commands(harness.BlackBoxTest):
         for flag in ("--version", "version", "-V"):
             self.assertRegex(run_command(flag).stdout, r"^ghatrace \d+\.\d+\.\d+\n$")
 
-    def test_help_of_a_command_is_told_in_any_order_of_the_words(self):
+    def test_help_of_a_command_is_printed_for_any_order_of_the_words(self):
         for command in ("serve", "replay", "trace", "runs", "top", "ids", "inspect", "requeue", "check"):
             wanted = run_command(command, "--help")
             self.assertEqual(wanted.returncode, 0, wanted.stderr)
@@ -130,7 +130,7 @@ class Commands(harness.BlackBoxTest):
         self.assertEqual(meant_as_setting.returncode, 2)
         self.assertIn('GHATRACE_PORT: unknown setting "port"', meant_as_setting.stderr)
 
-    def test_check_tells_what_would_be_used_and_from_where(self):
+    def test_check_prints_the_values_in_effect_and_their_sources(self):
         folder = self.new_folder()
         file = pathlib.Path(folder, "conf")
         file.write_text("# a comment\nroot-grace = 11s\njob-grace = 12m\nrun-idle = 13m\n")

@@ -141,7 +141,7 @@ class Crashes(harness.BlackBoxTest):
         self.check_trace(collector, run_spans(runs[-1]))
 
 
-    def test_a_crash_right_after_start_leaves_a_usable_store(self):
+    def test_the_store_is_usable_after_a_crash_right_after_start(self):
         daemon, collector = self.new_pair(start=False)
         run = Run()
         run.job()

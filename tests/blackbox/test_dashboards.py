@@ -121,7 +121,7 @@ def replace(text, values):
 class Files(unittest.TestCase):
     """What can be said of the files without running anything."""
 
-    def test_there_are_three_boards_that_grafana_can_tell_apart(self):
+    def test_there_are_three_boards_with_different_identifiers(self):
         self.assertEqual(set(BOARDS), {"runner-latency", "pipeline-health", "ghatrace-health"})
         self.assertEqual(len({board["uid"] for board in BOARDS.values()}), 3)
         self.assertEqual(len({board["title"] for board in BOARDS.values()}), 3)
@@ -283,7 +283,7 @@ class Dashboards(harness.BlackBoxTest):
                         wanted = re.fullmatch(r"\((.*)\)", CHOSEN["$" + variable["name"]]).group(1).split("|")
                         self.assertLessEqual(set(wanted), set(values))
 
-    def test_panels_tell_the_truth(self):
+    def test_panels_show_the_real_values(self):
         """A few, of which the load says what they must show."""
         def value(board, title, values, index=0, **labels):
             panel = next(panel for panel in panels(BOARDS[board]) if panel["title"] == title)
@@ -306,7 +306,7 @@ class Dashboards(harness.BlackBoxTest):
         self.assertEqual(value("runner-latency", "Utilization of scale sets", {}), 0.5)
         self.assertLess(value("runner-latency", "ARC: execution", {}, index=2, repository="rocket_engine"), 100.1)
 
-    def test_every_family_is_on_a_board_or_said_not_to_be(self):
+    def test_every_family_is_on_a_board_or_listed_as_left_out(self):
         """What is measured and shown nowhere is either forgotten or not needed."""
         text = self.metrics("text/plain")
         families = set(re.findall(r"^# TYPE (\S+)", text, re.M))

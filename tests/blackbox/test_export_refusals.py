@@ -99,7 +99,7 @@ class Refusals(harness.BlackBoxTest):
         self.assertEqual(self.dead_letters(daemon), 0)
         harness.wait_until(lambda: "collector is back" in daemon.log, what="the line that it is over")
 
-    def test_unreachable_is_said_where_nothing_answers(self):
+    def test_a_collector_that_does_not_answer_is_reported_as_unreachable(self):
         daemon, collector = self.new_pair()
         collector.stop()
         self.deliver_runs(daemon, 1)

@@ -120,7 +120,7 @@ class Disk(Helper):
         self.recovers(daemon, rest)
         self.all_came(collector, runs)
 
-    def test_a_disk_that_is_full_at_the_start_is_told_of(self):
+    def test_a_disk_that_is_full_at_the_start_is_reported(self):
         disk = self.small_disk("8k")
         daemon = self.new_daemon(start=False, db=str(disk / "db"))
         (disk / "filler").write_bytes(b"x" * 4096)
@@ -217,7 +217,7 @@ class Disk(Helper):
         self.recovers(daemon, events)
         harness.wait_until(lambda: "stored in time again" in daemon.log, what="the line in the log")
 
-    def test_memory_refused_for_the_map_is_told_of(self):
+    def test_memory_refused_for_the_map_is_reported(self):
         daemon, faults = self.new_faulty(start=False)
         faults.set(map=ENOMEM)
         self.refuses_to_start(daemon, "store", "memory")
@@ -241,7 +241,7 @@ class Disk(Helper):
 
 
 class FullStore(Helper):
-    def test_a_full_map_refuses_and_recovers_when_records_leave(self):
+    def test_a_full_map_refuses_and_recovers_when_records_are_sent(self):
         collector = self.new_collector()
         daemon = self.new_daemon(collector, db_max_size="1MiB", history="1s", linger="5s")
         collector.stop()
@@ -311,7 +311,7 @@ class Files(Helper):
         self.refuses_to_start(daemon, "not an LMDB file")
         self.assertIn("letter", path.read_text(), "and left alone")
 
-    def test_a_second_daemon_is_told_who_holds_the_folder(self):
+    def test_the_error_of_a_second_daemon_names_the_process_that_holds_the_folder(self):
         first = self.new_daemon()
         second = self.new_daemon(start=False, db=first.settings["db"])
         self.refuses_to_start(second, "held by another ghatrace", str(first.process.pid))

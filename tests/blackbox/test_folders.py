@@ -32,7 +32,7 @@ class Folders(harness.BlackBoxTest):
                 if before is not None:
                     self.assertEqual(contents(folder), before)
 
-    def test_reading_commands_leave_a_folder_without_a_store_as_it_is(self):
+    def test_reading_commands_do_not_change_a_folder_without_a_store(self):
         folder = pathlib.Path(self.new_folder(), "documents")
         folder.mkdir()
         self.check_refusal(folder, str(folder))
@@ -43,7 +43,7 @@ class Folders(harness.BlackBoxTest):
         (folder / "data.mdb").write_bytes(b"not a database " * 5000)
         self.check_refusal(folder, str(folder))
 
-    def test_reading_commands_leave_another_programs_database_as_it_is(self):
+    def test_reading_commands_do_not_change_the_database_of_another_program(self):
         folder = pathlib.Path(self.new_folder())
         # A page of LMDB's magic and nothing behind it.
         (folder / "data.mdb").write_bytes(bytes(16) + bytes.fromhex("dec0efbe01000000") + bytes(4096 * 4))

@@ -176,7 +176,7 @@ class Framing(harness.BlackBoxTest):
     def test_blank_lines_before_a_request_are_tolerated(self):
         self.assertIn(self.statuses(b"\r\n" + request(new_event(), b"Connection: close"))[0], (202, 400))
 
-    def test_clients_that_leave_in_the_middle_do_no_harm(self):
+    def test_clients_that_disconnect_in_the_middle_do_no_harm(self):
         data = request(new_event())
         for cut in (1, 20, 300, len(data) - 1, len(data)):
             for linger in (False, True):

@@ -142,7 +142,7 @@ class Approvals(harness.BlackBoxTest):
         self.daemon.accept(job.requeued(), job.in_progress(), job.completed(), run.completed())
         self.check_trace(self.collector, run_spans(run))
 
-    def test_a_silent_job_leaves_before_the_root_of_its_run(self):
+    def test_a_silent_job_is_exported_before_the_root_of_its_run(self):
         run = Run(age=600)
         job = run.job("silent")
         ids = Ids(run.run_id)

@@ -112,7 +112,7 @@ class HeaderFile(harness.BlackBoxTest):
         wait_until(lambda: "who is" in self.daemon.log, what="the answer")
         self.assertNotIn("old-0123456789abcdef", json.dumps(self.status()) + self.daemon.log)
 
-    def test_a_file_that_cannot_be_used_leaves_the_last_good_headers(self):
+    def test_a_file_that_cannot_be_used_keeps_the_last_good_headers_in_use(self):
         self.start("Authorization: Bearer good\n")
         self.collector.wait_for_ids(expected_ids([self.send()]))
         for text in ("", "hidden-token\n", "Authorization: Bearer hidden-token\x00\n"):

@@ -304,7 +304,7 @@ class ForgedSignatures(harness.BlackBoxTest):
         self.assertGreaterEqual(len(lines), 10)
 
 
-class Strangers(harness.BlackBoxTest):
+class UntrustedClients(harness.BlackBoxTest):
     def deliver(self, daemon, forwarded=None):
         event = Run().requested()
         headers = delivery_headers(event)
@@ -335,7 +335,7 @@ class Strangers(harness.BlackBoxTest):
             with self.subTest(forwarded=forwarded):
                 self.assertEqual(self.deliver(daemon, forwarded), status)
 
-    def test_without_trusted_proxies_the_field_says_nothing(self):
+    def test_without_trusted_proxies_the_field_is_ignored(self):
         daemon = self.new_daemon(allow_from="127.0.0.0/8")
         self.assertEqual(self.deliver(daemon, "203.0.113.1"), 202)
 

@@ -78,10 +78,10 @@ class HostileText(harness.BlackBoxTest):
                     self.assertNotIn("\0", value)
                     self.assertNotEqual(value, "")
 
-    def test_hostile_text_leaves_as_valid_protobuf(self):
+    def test_hostile_text_is_exported_as_valid_protobuf(self):
         self.check_protocol()
 
-    def test_hostile_text_leaves_as_valid_json(self):
+    def test_hostile_text_is_exported_as_valid_json(self):
         collector = self.check_protocol(otlp_protocol="http/json")
         for request in collector.requests:
             json.loads(request.body.decode("utf-8"))
@@ -105,7 +105,7 @@ class HostileText(harness.BlackBoxTest):
         for line in daemon.log.splitlines():
             self.assertNotRegex(line, r'^[^"]*level=error msg="owned"')
 
-    def test_hostile_settings_leave_as_valid_text_too(self):
+    def test_hostile_settings_are_exported_as_valid_text_too(self):
         for protocol in ("http/protobuf", "http/json"):
             collector = self.new_collector()
             daemon = self.new_daemon(collector, start=False, otlp_protocol=protocol)

@@ -30,7 +30,7 @@ class Inspect(harness.BlackBoxTest):
             fields.setdefault(name, []).append(line[25:])
         return {name: values[0] if len(values) == 1 else values for name, values in fields.items()}
 
-    def test_open_states_are_told_field_by_field_with_what_they_wait_for(self):
+    def test_open_states_are_printed_field_by_field_with_what_they_wait_for(self):
         daemon = self.new_daemon(self.new_collector())
         run = Run()
         queued, running, held = run.job("queued"), run.job("running"), run.job("held", environment="production", waited=20)
@@ -54,7 +54,7 @@ class Inspect(harness.BlackBoxTest):
         daemon.stop()
         self.assertEqual(self.part(self.inspect(daemon, run.run_id), "run: state")["open jobs"], "3")
 
-    def test_a_job_that_settles_says_which_statement_is_missing(self):
+    def test_for_a_job_that_settles_the_missing_statement_is_named(self):
         daemon = self.new_daemon(self.new_collector(), root_grace="1h")
         run = Run()
         job = run.job("gate", environment="production")
@@ -63,7 +63,7 @@ class Inspect(harness.BlackBoxTest):
         self.assertEqual(shown["phase"], "completed, settling")
         self.assertIn("how long it waited for approval", shown["waits for"])
 
-    def test_of_what_went_out_notes_and_records_are_told(self):
+    def test_notes_and_records_of_sent_spans_are_printed(self):
         daemon, collector = self.new_pair()
         run = Run()
         job = run.job("build")
@@ -80,7 +80,7 @@ class Inspect(harness.BlackBoxTest):
         self.assertEqual(sorted(name for _, name, _, _ in records), ["RUN " + run.workflow, "build"])
         self.assertEqual({fate for *_, fate in records}, {"does not wait: it was sent, or there is no collector"})
 
-    def test_records_that_wait_and_dead_letters_are_told_with_the_reason(self):
+    def test_waiting_records_and_dead_letters_are_printed_with_the_reason(self):
         collector = self.new_collector()
         collector.script = refuse_marker(b"poisoned")
         daemon = self.new_daemon(collector)
@@ -98,7 +98,7 @@ class Inspect(harness.BlackBoxTest):
         daemon.accept(*waiting.timeline())
         self.assertEqual(self.inspect(daemon, waiting.run_id).count("waits in the outbox"), 2)
 
-    def test_a_record_that_a_newer_one_of_its_span_replaced_is_told_while_it_waits(self):
+    def test_a_record_that_was_replaced_by_a_newer_one_is_printed_while_it_waits(self):
         daemon = self.new_daemon(otlp_endpoint="http://127.0.0.1:9")
         run = Run()
         run.job()
@@ -136,7 +136,7 @@ class Inspect(harness.BlackBoxTest):
         self.assertEqual([c for c in text if (ord(c) < 32 and c != "\n") or c in "\x7f\u202e"], [])
         self.assertEqual(len(re.findall("^ *phase +", text, re.M)), 2)
 
-    def test_servers_with_the_same_number_are_told_apart(self):
+    def test_runs_of_several_servers_with_the_same_number_are_distinguished(self):
         daemon = self.new_daemon(self.new_collector())
         usual = Run()
         other = Run(run_id=usual.run_id, repository=Repository(server="ghe.example"))

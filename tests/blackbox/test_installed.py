@@ -95,7 +95,7 @@ class Shipping(unittest.TestCase):
         for wanted in ("libc6", "zlib1g", "libevent-core-2.1-7", "liblmdb0", "libinih1", "libmbedtls"):
             self.assertTrue(any(package.startswith(wanted) for package in packages), (wanted, packages))
 
-    def test_a_program_whose_libraries_are_nobodys_is_refused(self):
+    def test_a_program_whose_libraries_belong_to_no_package_is_refused(self):
         for program in ("/etc/passwd", str(ROOT / "README.md")):
             done = subprocess.run([ROOT / "scripts/runtime-packages", program], capture_output=True, text=True)
             self.assertNotEqual(done.returncode, 0)
@@ -114,7 +114,7 @@ class Unit(harness.BlackBoxTest):
         self.assertNotIn("LoadCredential", keys)
         self.assertNotIn("DynamicUser", keys)
 
-    def test_a_reload_that_cannot_see_a_new_secret_says_what_to_do(self):
+    def test_a_reload_that_cannot_see_a_new_secret_logs_what_to_do(self):
         folder = pathlib.Path(self.new_folder())
         secret = folder / "secret"
         secret.write_text("old\n")

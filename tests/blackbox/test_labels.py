@@ -113,7 +113,7 @@ class OldStore(harness.BlackBoxTest):
         (database / "data.mdb").write_bytes(gzip.decompress(FIXTURE.read_bytes()))
         return daemon
 
-    def test_pools_of_other_spellings_are_added_up_and_leave_no_ghosts(self):
+    def test_pools_that_differ_in_spelling_are_added_up_and_no_empty_ones_remain(self):
         daemon = self.open_copy().start()
         story = json.loads((FIXTURE.parent / "story.json").read_text())
         chosen = "Linux,X64,self-hosted"  # of those that were there the first by bytes

@@ -32,7 +32,7 @@ class Graces(harness.BlackBoxTest):
         self.daemon.accept(job.completed())
         self.check_trace(self.collector, run_spans(run))
 
-    def test_a_job_that_was_never_completed_goes_out_without_a_result(self):
+    def test_a_job_that_was_never_completed_is_exported_without_a_result(self):
         run = recent_run(conclusion="failure")
         job, done = run.job("lost"), run.job("done", duration=40)
         ids = Ids(run.run_id)
@@ -46,7 +46,7 @@ class Graces(harness.BlackBoxTest):
         self.assertLessEqual(span["endTimeUnixNano"], ns(run.updated))
         self.assertEqual(span["status"]["code"], 0)
 
-    def test_a_job_that_only_waited_in_the_queue_goes_out_too(self):
+    def test_a_job_that_only_waited_in_the_queue_is_exported_too(self):
         run = recent_run(conclusion="startup_failure")
         job = run.job("stuck")
         ids = Ids(run.run_id)
@@ -56,7 +56,7 @@ class Graces(harness.BlackBoxTest):
         self.assertIs(span["attributes"]["github.incomplete"], True)
         self.assertNotIn("github.runner_name", span["attributes"])
 
-    def test_a_completion_after_all_goes_out_under_the_same_ids(self):
+    def test_a_late_completion_is_exported_under_the_same_ids(self):
         run = recent_run()
         job = run.job("lost and found", duration=40)
         ids = Ids(run.run_id)
@@ -116,7 +116,7 @@ class Attempts(harness.BlackBoxTest):
             with self.subTest(order=order):
                 self.check_trace(self.collector, run_spans(run))
 
-    def test_a_gate_may_be_told_after_the_job_has_ended(self):
+    def test_a_gate_may_be_reported_after_the_job_has_ended(self):
         runs = []
         for order in itertools.permutations(range(4)):
             run = Run(age=600)
@@ -139,7 +139,7 @@ class Attempts(harness.BlackBoxTest):
         job.released = job.created + 80
         self.check_trace(self.collector, run_spans(run))
 
-    def test_without_a_believable_guid_the_time_of_receipt_stands_in(self):
+    def test_without_a_believable_guid_the_time_of_receipt_is_used(self):
         guids = {"random": str(uuid.uuid4()), "future": guid_of_time(time.time() + 3600), "not a uuid": "delivery-1",
                  "before the job": guid_of_time(time.time() - 86400)}
         for name, guid in guids.items():
@@ -289,7 +289,7 @@ class TimeOuts(harness.BlackBoxTest):
         self.assertIs(spans[ids.job(job.job_id)]["attributes"]["github.incomplete"], True)
         self.assertIs(spans[ids.root]["attributes"]["github.incomplete"], True)
 
-    def test_a_run_whose_approval_never_came_is_closed_as_it_stands(self):
+    def test_a_run_whose_approval_never_came_is_closed_in_its_last_state(self):
         run = Run(age=20, conclusion="action_required")
         run.updated = run.started + 5
         self.daemon.accept(run.requested(), run.completed())

@@ -48,7 +48,7 @@ class OddFields(harness.BlackBoxTest):
                         put(changed, path, value)
                         self.assertEqual(self.daemon.deliver(delivery(name, changed)).outcome, (202, "accepted"))
 
-    def test_a_job_of_odd_fields_only_goes_out(self):
+    def test_a_job_of_odd_fields_only_is_exported(self):
         for value in ODD:
             with self.subTest(value=value):
                 run = Run()
@@ -153,7 +153,7 @@ class NamelessWorkflows(harness.BlackBoxTest):
         shown = daemon.command("runs")
         self.assertEqual(shown.stdout.count(PATH), 4, shown)
 
-    def test_without_a_word_about_the_workflow_the_series_says_unknown(self):
+    def test_without_a_workflow_name_the_series_is_labelled_unknown(self):
         run = Run()
         job = run.job()
         daemon, collector = self.new_pair(root_grace="1s", run_idle="2s")

@@ -123,7 +123,7 @@ class OldStores(harness.BlackBoxTest):
                 return (queue["jobs"], queue["totals"]["open_runs"]) == ([], 0)
             harness.wait_until(is_over, what="an empty queue")
 
-    def test_all_of_it_leaves_in_the_end(self):
+    def test_everything_is_exported_in_the_end(self):
         for folder in self.folders:
             story, collector = load(folder, "story.json.gz"), self.new_collector()
             daemon = self.open_copy(folder, collector, **{name: "1s" for name in PATIENT})
@@ -141,7 +141,7 @@ class OldStores(harness.BlackBoxTest):
             self.assertEqual(daemon.admin("/ready").status, 200)
 
 
-    def test_the_start_says_what_was_found_and_what_will_be_upgraded(self):
+    def test_the_start_logs_what_was_found_and_what_will_be_upgraded(self):
         for folder in self.folders:
             daemon = self.open_copy(folder, self.new_collector(), **PATIENT)
             line = next(line for line in daemon.lines if "store opened" in line)

@@ -192,7 +192,7 @@ class Stopping(harness.BlackBoxTest):
                 daemon.stop()
                 self.assertNotIn("stopped at once", daemon.log)
 
-    def test_a_later_signal_cuts_the_stop_short_and_the_log_says_so(self):
+    def test_a_later_signal_cuts_the_stop_short_and_is_logged(self):
         daemon = self.new_daemon(start=False)
         # The process ends in the middle of everything: threads that were not waited for are no fault then.
         daemon.env = {"TSAN_OPTIONS": os.environ.get("TSAN_OPTIONS", "") + " report_thread_leaks=0"}

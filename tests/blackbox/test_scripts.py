@@ -49,7 +49,7 @@ class Demo(harness.BlackBoxTest):
     def assert_nothing_is_left(self, folder):
         wait_until(lambda: not processes_with(folder), what="the end of what the demo has started")
 
-    def test_it_shows_two_traces_and_leaves_nothing_running(self):
+    def test_it_shows_two_traces_and_ends_all_its_processes(self):
         process, folder = self.start()
         output = process.communicate(timeout=harness.PATIENCE)[0].decode()
         self.assertEqual(process.returncode, 0, output)
@@ -58,7 +58,7 @@ class Demo(harness.BlackBoxTest):
         self.assertIn("how to go on", output)
         self.assert_nothing_is_left(folder)
 
-    def test_it_ends_its_daemon_when_nobody_reads_what_it_prints(self):
+    def test_it_ends_its_daemon_when_its_output_is_not_read(self):
         # What meets the closed pipe is a program in one case and the shell itself in the other.
         for last in (b"listening on", b"202"):
             process, folder = self.start()
@@ -110,7 +110,7 @@ class Tests(harness.BlackBoxTest):
             lines = [(time.monotonic() - start, line.rstrip("\n")) for line in process.stdout]
         return process.wait(), lines
 
-    def test_each_program_is_told_of_when_it_ends(self):
+    def test_each_program_is_reported_when_it_ends(self):
         folder = self.new_folder()
         status, lines = self.run_tests(self.program(folder, "slow", 3), self.program(folder, "quick", 0))
         self.assertEqual(status, 0)
@@ -119,7 +119,7 @@ class Tests(harness.BlackBoxTest):
         self.assertLess(told[0][0], told[1][0] - 1)
         self.assertEqual(lines[-1][1], "4 passed, 0 failed")
 
-    def test_what_fails_is_told_with_its_output(self):
+    def test_a_failure_is_reported_with_its_output(self):
         folder = self.new_folder()
         status, lines = self.run_tests(self.program(folder, "good", 0), self.program(folder, "bad", 0, passes=False))
         text = "\n".join(line for _, line in lines)
@@ -128,14 +128,14 @@ class Tests(harness.BlackBoxTest):
         self.assertIn("    | [  FAILED  ] 2 test(s)", text)
         self.assertIn("2 passed, 2 failed", text)
 
-    def test_what_takes_long_is_told_while_it_runs(self):
+    def test_a_program_that_takes_long_is_reported_while_it_runs(self):
         folder = self.new_folder()
         status, lines = self.run_tests(self.program(folder, "slow", 4), env={"PROGRESS_SECONDS": "1"})
         self.assertEqual(status, 0)
         self.assertRegex(lines[0][1], r"^\.\.\.  0 of 1 programs .*slow")
         self.assertLess(lines[0][0], 3)
 
-    def test_black_box_tests_are_told_of_by_module_and_by_number(self):
+    def test_black_box_tests_are_reported_by_module_and_by_number(self):
         status, lines = self.run_tests("--blackbox", harness.BINARY, env={"BLACKBOX_NAMES": "test_help test_a_port_that"})
         text = "\n".join(line for _, line in lines)
         self.assertEqual(status, 0, text)

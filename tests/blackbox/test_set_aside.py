@@ -41,7 +41,7 @@ class SetAside(harness.BlackBoxTest):
         self.assertEqual(answer.status, 200, answer)
         return json.loads(answer.text)
 
-    def test_a_damaged_job_stops_nothing_else_is_counted_said_once_and_listed(self):
+    def test_a_damaged_job_stops_nothing_else_and_is_counted_logged_once_and_listed(self):
         daemon, collector = self.new_pair()
         lost, other = Run(age=200), Run(age=200)
         lost.job("the-damaged-job")
@@ -109,7 +109,7 @@ class SetAside(harness.BlackBoxTest):
         self.assertIn(f"store: none in {missing} yet", shown.stdout)
         self.assertFalse(missing.exists())
 
-    def test_a_job_of_very_many_steps_is_taken_and_all_of_them_go_out(self):
+    def test_a_job_with_very_many_steps_is_accepted_and_all_of_them_are_exported(self):
         for protocol, steps in (("http/protobuf", 16500), ("http/json", 3000)):
             with self.subTest(protocol=protocol):
                 daemon, collector = self.new_pair(otlp_protocol=protocol)

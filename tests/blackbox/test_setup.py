@@ -49,7 +49,7 @@ class SetUp(harness.BlackBoxTest):
         self.assertEqual(found["delivery"][1], "No delivery has come yet.")
         self.assertEqual(status["deliveries"]["other_path"], 0)
 
-    def test_a_wrong_secret_is_said_until_a_delivery_is_accepted(self):
+    def test_a_wrong_secret_is_reported_until_a_delivery_is_accepted(self):
         daemon = self.new_daemon()
         for _ in range(12):
             self.assertEqual(daemon.deliver(Run().requested(), secret="not the one").status, 401)
@@ -72,14 +72,14 @@ class SetUp(harness.BlackBoxTest):
         self.assertEqual((code, found["secret"][0], found["delivery"][0]), (0, "ok", "ok"))
         self.assertIn("12 were refused", found["secret"][1])
 
-    def test_a_webhook_without_a_secret_is_said_in_other_words(self):
+    def test_a_webhook_without_a_secret_is_reported_in_other_words(self):
         daemon = self.new_daemon()
         self.assertEqual(daemon.deliver(Run().requested(), secret=None).status, 401)
         code, found, _ = self.ask(daemon)
         self.assertEqual((code, found["secret"][0]), (1, "wrong"))
         self.assertIn("1 delivery was refused at", found["secret"][1])
         self.assertIn("The webhook at GitHub has no secret", found["secret"][1])
-        # Strangers without GitHub's fields are no sign of anything.
+        # Requests without GitHub's fields indicate nothing.
         other = self.new_daemon()
         with other.client() as client:
             answer = client.request("POST", "/webhook", b"{}", {"Content-Type": "application/json"})
@@ -88,7 +88,7 @@ class SetUp(harness.BlackBoxTest):
         self.assertEqual(self.state(other, "secret"), "unknown")
         self.assertEqual(self.state(other, "path"), "unknown")
 
-    def test_a_secret_that_was_right_before_is_told_from_a_stranger_by_how_often_it_fails(self):
+    def test_a_secret_that_was_right_before_is_distinguished_from_unknown_senders_by_how_often_it_fails(self):
         daemon = self.new_daemon()
         daemon.accept(Run().requested())
         for number, state in enumerate(("warning", "warning", "wrong")):
@@ -99,7 +99,7 @@ class SetUp(harness.BlackBoxTest):
         self.assertEqual(daemon.deliver(Run().requested().with_body(b"{")).status, 400)
         self.assertEqual(self.state(daemon, "secret"), "ok")
 
-    def test_a_wrong_path_is_said_with_the_right_one(self):
+    def test_a_wrong_path_is_reported_with_the_right_one(self):
         for given in ("/", "/webhook/", "/hooks/github", "/Webhook", "/webhook%20?x=secret"):
             daemon = self.new_daemon()
             with self.subTest(given), daemon.client() as client:
@@ -126,7 +126,7 @@ class SetUp(harness.BlackBoxTest):
         self.assertEqual(len(self.said(daemon, "path", "wrong")), 1)
         self.assertEqual(self.item(self.ask(daemon)[2], "path")["refused"], 200)
 
-    def test_a_ping_says_once_whether_the_webhook_is_set_up_right(self):
+    def test_a_ping_reports_once_whether_the_webhook_is_set_up_right(self):
         def hook(**changes):
             return lambda document: document["hook"].update(changes)
         config = {"content_type": "json", "url": "https://user:hidden@hooks.example.com/webhook?key=hidden"}
@@ -168,7 +168,7 @@ class SetUp(harness.BlackBoxTest):
         daemon.accept(Run().requested())
         self.assertEqual(self.state(daemon, "events"), "ok")
 
-    def test_many_deliveries_of_one_kind_and_none_of_the_other_are_said(self):
+    def test_many_deliveries_of_one_kind_and_none_of_the_other_are_reported(self):
         jobs = [event for _ in range(17) for job in [Run().job()] for event in (job.queued(), job.in_progress(), job.completed())]
         runs = [event for _ in range(17) for run in [Run()] for event in (run.requested(), run.in_progress(), run.completed())]
         for events, other, come, missing in ((jobs, runs, "Workflow jobs", "Workflow runs"), (runs, jobs, "Workflow runs", "Workflow jobs")):
@@ -184,7 +184,7 @@ class SetUp(harness.BlackBoxTest):
             daemon.accept(other[0])
             self.assertEqual(self.state(daemon, "events"), "ok")
 
-    def test_the_collector_is_told_of(self):
+    def test_the_state_of_the_collector_is_reported(self):
         def told(daemon, state):
             return self.item(json.loads(daemon.admin("/api/status").body), "export")["state"] == state
         daemon = self.new_daemon(otlp_endpoint="http://127.0.0.1:1")

@@ -184,7 +184,7 @@ class Spans(harness.BlackBoxTest):
         job.steps[-1].end = job.completed_at + 3
         self.check(run)
 
-    def test_skipped_and_untimed_steps_are_told_as_they_were(self):
+    def test_skipped_and_untimed_steps_are_exported_as_they_were(self):
         run = Run()
         job = run.job()
         at = job.steps[2].end

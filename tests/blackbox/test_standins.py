@@ -75,7 +75,7 @@ class StandIns(harness.BlackBoxTest):
         self.assertEqual(collector.port, port)
         self.assertEqual(post(collector, request_of(b"one"))[0], 200)
 
-    def test_the_second_telling_of_the_rules_knows_the_published_ids(self):
+    def test_the_second_implementation_of_the_rules_makes_the_published_ids(self):
         ids = expect.Ids(33714470481)
         self.assertEqual(ids.trace, "9150f2e0b329bcd73a7fa70c540a1776")
         self.assertEqual(ids.phase("runner.queue", 100520616165), "43bff11a853954a6")

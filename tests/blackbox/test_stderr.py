@@ -64,7 +64,7 @@ class StandardError(FaultTest):
         os.set_blocking(writing, True)
         return reading, writing, filled
 
-    def test_a_pipe_that_is_not_read_holds_up_nothing_and_the_loss_is_told(self):
+    def test_a_pipe_that_is_not_read_delays_nothing_and_the_loss_is_reported(self):
         reading, writing, filled = self.full_pipe()
         daemon, process = self.start_on(writing, log_level="debug", max_connections_per_address="1",
                                          ingress_threads="1")
@@ -97,7 +97,7 @@ class StandardError(FaultTest):
             socket.create_connection(daemon.address, timeout=harness.PATIENCE).close()
         return value_of(daemon, "ghatrace_log_lines_dropped_total") > 0
 
-    def test_it_ends_in_good_order_although_nobody_reads(self):
+    def test_it_ends_in_good_order_although_the_pipe_is_not_read(self):
         reading, writing, _ = self.full_pipe()
         daemon, process = self.start_on(writing)
         os.close(writing)
@@ -108,7 +108,7 @@ class StandardError(FaultTest):
         self.assertEqual(process.wait(harness.PATIENCE), 0)
         os.close(reading)
 
-    def test_a_start_that_fails_ends_although_nobody_reads(self):
+    def test_a_start_that_fails_ends_although_the_pipe_is_not_read(self):
         reading, writing, _ = self.full_pipe()
         daemon = self.new_daemon(start=False, db="/proc/nothing/here")
         process = subprocess.Popen(daemon.arguments(), stderr=writing, env=harness.clean_environment())
@@ -138,7 +138,7 @@ class StandardError(FaultTest):
             fields = file.read().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
-    def test_a_closed_standard_error_never_lends_its_number_to_the_store(self):
+    def test_the_store_never_gets_the_descriptor_number_of_a_closed_standard_error(self):
         daemon, process = self.start_on(None, preexec=lambda: [os.close(fd) for fd in (0, 1, 2)])
         for fd in (0, 1, 2):
             self.assertEqual(os.readlink(f"/proc/{process.pid}/fd/{fd}"), "/dev/null")

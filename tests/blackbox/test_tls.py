@@ -94,7 +94,7 @@ def has_tls_13(address):
 
 
 class DeliveriesOverTls(BlackBoxTest):
-    def test_deliveries_come_in_over_https_and_the_ready_line_says_so(self):
+    def test_deliveries_are_accepted_over_https_and_the_ready_line_reports_tls(self):
         daemon, collector = self.new_pair(**tls_settings())
         self.assertRegex(daemon.log, r"msg=ready .*tls=on")
         with TlsClient(daemon.address, client_context()) as client:
@@ -104,7 +104,7 @@ class DeliveriesOverTls(BlackBoxTest):
         self.assertEqual(daemon.admin("/ready").status, 200)  # in plain HTTP
         collector.wait(lambda c: len(c.ids()) > 0)
 
-    def test_a_plain_daemon_says_that_tls_is_off(self):
+    def test_a_daemon_without_tls_reports_that_it_is_off(self):
         daemon = self.new_daemon()
         self.assertRegex(daemon.log, r"msg=ready .*tls=off")
 
@@ -267,7 +267,7 @@ class ReplacedCertificates(BlackBoxTest):
         self.assertGreater(min(counts), 10)
         self.assertEqual(len(seen), 4)
 
-    def test_a_broken_file_leaves_the_old_certificate(self):
+    def test_a_broken_file_keeps_the_old_certificate_in_use(self):
         daemon = self.new_site()
         before = self.serial(daemon)
         for broken in ("", "no certificate at all\n", None):
@@ -286,7 +286,7 @@ class ReplacedCertificates(BlackBoxTest):
         self.hang_up(daemon)
         wait_until(lambda: self.serial(daemon) != before, what="the new certificate")
 
-    def test_one_file_that_cannot_be_used_leaves_all_the_others_as_they_were(self):
+    def test_one_unusable_file_keeps_all_old_files_in_use(self):
         daemon = self.new_site()
         folder = self.cert.parent
         tokens = folder / "tokens"
@@ -389,7 +389,7 @@ class HttpsCollectors(BlackBoxTest):
                 self.assertEqual(collector.requests, [])
                 daemon.stop()
 
-    def test_what_waited_for_a_wrong_authority_goes_out_when_it_is_put_right(self):
+    def test_records_that_waited_for_a_wrong_authority_are_sent_when_it_is_corrected(self):
         collector = self.new_tls_collector()
         trusted = pathlib.Path(self.new_folder()) / "ca.pem"
         shutil.copy(certificate("other-ca.pem"), trusted)
@@ -412,7 +412,7 @@ class SettingsOfTls(BlackBoxTest):
     def check(self, *arguments, env=None):
         return run_command("check", "--insecure-no-signature", *arguments, env=env)
 
-    def test_files_that_do_not_fit_are_told_before_anything_starts(self):
+    def test_files_that_do_not_match_are_reported_before_anything_starts(self):
         for arguments, reason in (
                 (["--tls-cert", certificate("server.pem")], "--tls-cert: set without tls-key"),
                 (["--tls-key", certificate("server.key")], "--tls-key: set without tls-cert"),

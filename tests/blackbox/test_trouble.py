@@ -43,7 +43,7 @@ class Trouble(harness.BlackBoxTest):
                 stream += connection.recv(65536)
         return "\n".join(parts + [stream.decode()])
 
-    def test_a_refused_key_is_told_everywhere_and_shown_nowhere(self):
+    def test_a_refused_key_is_reported_everywhere_and_shown_nowhere(self):
         body = f"no such key: Bearer {KEY}, nor {KEY}\x1b[31m\r\nX: 1, at /?key=hidden-query for user:hidden-pass".encode()
         before = int(time.time()) - 1
         self.start(lambda request: Answer(401, {"Content-Type": "text/plain"}, body))
@@ -93,7 +93,7 @@ class Trouble(harness.BlackBoxTest):
         self.assertEqual(value(found, "ghatrace_export_trouble_since_timestamp_seconds"), 0)
         self.assertEqual(json.loads(self.daemon.admin("/ready").body), {"status": "ready"})
 
-    def test_what_does_not_answer_is_told_apart_from_what_refuses(self):
+    def test_a_collector_that_does_not_answer_is_distinguished_from_one_that_refuses(self):
         daemon = self.start(lambda request: Answer())
         self.collector.stop()
         self.send()
@@ -102,7 +102,7 @@ class Trouble(harness.BlackBoxTest):
         self.assertTrue(daemon.admin("/ready").status == 200)
         self.collector.start()
 
-    def test_the_stream_of_the_live_page_tells_of_it_without_a_commit(self):
+    def test_the_stream_of_the_live_page_reports_it_without_a_commit(self):
         self.start(lambda request: Answer())
         with harness.socket.create_connection(self.daemon.admin_address, timeout=harness.PATIENCE) as connection:
             connection.sendall(b"GET /api/live HTTP/1.1\r\nHost: localhost\r\n\r\n")

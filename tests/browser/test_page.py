@@ -29,7 +29,7 @@ class PageTest(harness.BlackBoxTest):
 
 
 class Now(PageTest):
-    def test_an_empty_page_says_what_to_do_next(self):
+    def test_an_empty_page_shows_what_to_do_next(self):
         daemon = self.new_daemon()
         browser = self.page(daemon)
         browser.wait_for_text("No delivery has come yet.")
@@ -44,7 +44,7 @@ class Now(PageTest):
     def state_of(self, browser, subject):
         return browser.text(f"[data-setup={subject}] .state")
 
-    def test_a_wrong_secret_and_a_wrong_path_are_told_on_the_empty_page_until_they_are_right(self):
+    def test_a_wrong_secret_and_a_wrong_path_are_shown_on_the_empty_page_until_they_are_right(self):
         daemon = self.new_daemon()
         browser = self.page(daemon)
         browser.wait_for_text("Is it set up right?")
@@ -67,7 +67,7 @@ class Now(PageTest):
         browser.wait("return document.querySelector('[data-tile=open_runs] dd').innerText === '1'")
         self.assertEqual(browser.run("return document.querySelectorAll('[data-setup]').length"), 0)
 
-    def test_what_a_ping_tells_is_shown_on_the_empty_page(self):
+    def test_the_facts_of_a_ping_are_shown_on_the_empty_page(self):
         daemon = self.new_daemon()
         browser = self.page(daemon, width=390)
         half = ping().edited(lambda document: document["hook"]["events"].remove("workflow_run"))
@@ -144,7 +144,7 @@ class Now(PageTest):
                 self.assertNotIn("no live updates", browser.text("#health"))
                 self.assertIn("live ·", browser.text("#health"))
 
-    def test_behind_a_proxy_that_holds_events_back_the_page_asks_and_says_so(self):
+    def test_behind_a_proxy_that_holds_events_back_the_page_polls_and_shows_that_it_does(self):
         daemon = self.new_daemon()
         run = Run(age=10)
         daemon.accept(run.requested(), run.job("first").queued())
@@ -261,7 +261,7 @@ class Runs(PageTest):
         browser.press("Enter")
         browser.wait("return [...document.querySelectorAll('.steps')].filter((s) => !s.hidden).length === 1")
 
-    def test_phases_the_critical_path_and_both_attempts_are_told(self):
+    def test_phases_the_critical_path_and_both_attempts_are_shown(self):
         browser = self.page(self.daemon, f"#/runs/{self.run_twice.run_id}/1")
         browser.wait_for_text("Attempts side by side")
         for phase in ("queue", "startup", "execution"):
@@ -274,7 +274,7 @@ class Runs(PageTest):
         browser.click(".tabs a:nth-child(2)")
         browser.wait("return location.hash.endsWith('/2') && document.querySelector('.tabs a[aria-current]').innerText === 'attempt 2'")
 
-    def test_what_failed_in_a_job_is_told(self):
+    def test_the_failed_steps_of_a_job_are_shown(self):
         run = Run(age=1000, conclusion="failure")
         run.job("refused").refused(after=4)
         run.job("lost", queue=9, duration=90).lost("database", "unit")
@@ -352,7 +352,7 @@ class Troubles(PageTest):
         self.assertIn("dead letter", browser.text("#troubles"))
 
 
-class Strangers(PageTest):
+class UntrustedClients(PageTest):
     def test_names_of_untrusted_clients_are_shown_as_text(self):
         daemon = self.new_daemon()
         run, finished = hostile_run(), hostile_run()
