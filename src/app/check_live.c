@@ -171,7 +171,7 @@ static enum error_code find_listener(const struct config *config, char *url, siz
     struct net_address address;
     char text[NET_ADDRESS_TEXT_SIZE];
     if (!config_has_admin(config))
-        return error_set(error, ERROR_USAGE, "admin-listen is off: the daemon cannot be asked");
+        return error_set(error, ERROR_USAGE, "admin-listen is off: the daemon cannot be queried");
     enum error_code code = net_address_parse(listen, &address, error);
     if (code != ERROR_NONE)
         return code;
@@ -276,15 +276,16 @@ static enum error_code print_answer(struct slice text, struct arena *arena, bool
     enum error_code code = json_parse(text, arena, &document, error);
     bool is_listed = true, is_ready = true;
     if (code != ERROR_NONE)
-        return error_set(error, code, "what answers there is not ghatrace: no JSON");
+        return error_set(error, code, "the answer is not from ghatrace: no JSON");
     json_value setup = json_get(&document, JSON_ROOT, SLICE("setup"));
     if (json_type_of(&document, setup) != JSON_OBJECT)
         return error_set(error, ERROR_INVALID,
-                         "what answers there is not ghatrace, or an older version");
+                         "the answer is not from ghatrace, or from an older version");
     print_ready(&document, arena, &is_ready);
     is_listed = print_items(&document, setup, arena, is_right);
     *is_right &= is_ready;
-    return is_listed ? ERROR_NONE : error_set(error, ERROR_INVALID, "the list of it is empty");
+    return is_listed ? ERROR_NONE
+                     : error_set(error, ERROR_INVALID, "its list of findings is empty");
 }
 
 // --- the command ------------------------------------------------------------------------------------
@@ -352,8 +353,8 @@ static bool is_bad(enum setup_state state)
 bool setup_watch_wants(struct setup_watch *watch, enum setup_subject subject,
                        const struct setup_item *item, timestamp_ns now)
 {
-    bool was_said = watch->items[subject].said_at != 0;
-    duration_ns since = now - watch->items[subject].said_at;
+    bool was_logged = watch->items[subject].logged_at != 0;
+    duration_ns since = now - watch->items[subject].logged_at;
     bool is_change = is_bad(item->state)
                          ? item->state != watch->items[subject].state
                          : is_bad(watch->items[subject].state) && item->state == SETUP_OK;
@@ -361,10 +362,10 @@ bool setup_watch_wants(struct setup_watch *watch, enum setup_subject subject,
     bool is_again = is_bad(item->state) && refused > watch->items[subject].refused &&
                     since >= SETUP_WATCH_AGAIN;
     if (item->is_logged_elsewhere || (!is_change && !is_again) ||
-        (was_said && since < SETUP_WATCH_LEAST))
+        (was_logged && since < SETUP_WATCH_LEAST))
         return false;
     watch->items[subject].state = item->state;
-    watch->items[subject].said_at = now;
+    watch->items[subject].logged_at = now;
     watch->items[subject].refused = refused;
     return true;
 }

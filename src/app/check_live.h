@@ -27,7 +27,7 @@ int check_live(struct cli_args *cli_args, const char *url);
 struct setup_watch {
     struct {
         enum setup_state state; // that was logged last; SETUP_OK at first
-        timestamp_ns said_at;   // monotonic; 0: never
+        timestamp_ns logged_at; // monotonic; 0: never
         uint64_t refused;       // at that time
     } items[SETUP_SUBJECTS];
 };

@@ -344,10 +344,11 @@ const struct command command_check = {
     .name = "check",
     .operands = "[--live [URL]]",
     .operands_max = 1,
-    .summary = "read the configuration, say what would be used; or ask the daemon",
+    .summary = "print the resulting configuration; or ask the daemon about its set-up",
     .details =
-        "Takes what `ghatrace serve` takes, makes nothing, and shows no secrets. Of the store it\n"
-        "lists the entries that could not be read or written and were set aside.\n\n"
+        "Accepts the settings of `ghatrace serve`, creates nothing, and shows no secrets. Lists "
+        "the\n"
+        "entries of the store that could not be read or written and were set aside.\n\n"
         "With --live it asks the running daemon, at URL or at admin-listen (with a token of\n"
         "admin-token-file), whether all is set up right: secret, path, events, the last delivery,\n"
         "the collector. Exit status 1: something is wrong, or no daemon answers.\n",

@@ -19,7 +19,7 @@ enum { FLAG_ONCE, FLAG_INTERVAL };
 
 static const struct flag flags[] = {
     [FLAG_ONCE] = {"once", NULL, "print what is open now, and end"},
-    [FLAG_INTERVAL] = {"interval", "TIME", "how often to look again, 1s if not given"},
+    [FLAG_INTERVAL] = {"interval", "TIME", "how often the picture is refreshed, 1s if not given"},
 };
 
 struct screen {

@@ -382,16 +382,17 @@ enum { FLAG_STEPS, FLAG_SERVER };
 
 static const struct flag trace_flags[] = {
     [FLAG_STEPS] = {"steps", NULL, "unfold the steps of the jobs"},
-    [FLAG_SERVER] = {"server", "HOST", "whose run it is, where several servers have its number"},
+    [FLAG_SERVER] = {"server", "HOST",
+                     "the run's server, if several servers have a run of that number"},
 };
 
 static void report_other_server(const struct waterfall_shown *shown, int64_t run_id)
 {
     if (shown->also.len > 0)
-        (void)fprintf(stderr,
-                      "ghatrace: this is run %lld of %.*s; there is one of %.*s, too: --server "
-                      "names it\n",
-                      (long long)run_id, SLICE_ARGS(shown->server), SLICE_ARGS(shown->also));
+        (void)fprintf(
+            stderr,
+            "ghatrace: this is run %lld of %.*s; the number also exists on %.*s: see --server\n",
+            (long long)run_id, SLICE_ARGS(shown->server), SLICE_ARGS(shown->also));
 }
 
 static enum error_code show_trace(const struct cli_args *cli_args, struct store *store,
@@ -452,8 +453,8 @@ const struct command command_trace = {
     .summary = "a run's trace from the local store, as a waterfall",
     .details = "RUN is a run's number, or the address of its page on GitHub. Without an attempt, "
                "the newest\n"
-               "one is shown. What is open is drawn until now. Servers count their runs each for "
-               "itself: a\n"
+               "one is shown. What is open is drawn until now. Run numbers are unique within one "
+               "server only: a\n"
                "number without --server means github.com's run, if there is one.\n",
     .settings = STORE_TOOL_SETTINGS | OPTION_BIT(OPTION_ID_ID_SCHEME),
     .flags = trace_flags,

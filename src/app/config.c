@@ -518,9 +518,10 @@ static enum error_code check_webhook_path(const struct settings *settings, const
         return error_set(error, ERROR_USAGE, "%s: \"%.60s\" does not start with /", where, path);
     for (const char *c = path; *c != '\0'; c++) {
         if (*c <= ' ' || *c >= 0x7f || *c == '?' || *c == '#')
-            return error_set(error, ERROR_USAGE,
-                             "%s: \"%.60s\" holds a character that no path has: percent-encode it",
-                             where, path);
+            return error_set(
+                error, ERROR_USAGE,
+                "%s: \"%.60s\" contains a character that no path may have: percent-encode it",
+                where, path);
     }
     return ERROR_NONE;
 }
@@ -611,10 +612,10 @@ static enum error_code check_secret(struct config *config, struct arena *arena, 
                          "the secret of the webhook (or, to try things out, "
                          "insecure-no-signature)");
     if (has_secret && config->ingress.insecure_no_signature)
-        config_warn(config, arena,
-                    "insecure-no-signature is on: the webhook secret is not asked for");
+        config_warn(config, arena, "insecure-no-signature is on: the webhook secret is not used");
     else if (config->ingress.insecure_no_signature)
-        config_warn(config, arena, "insecure-no-signature is on: anybody may send webhooks");
+        config_warn(config, arena,
+                    "insecure-no-signature is on: unsigned webhooks are accepted from any client");
     else if (has_variable && config->webhook_secret_file != NULL)
         config_warn(config, arena, "webhook-secret-file is set: GITHUB_WEBHOOK_SECRET is not used");
     return ERROR_NONE;
@@ -676,7 +677,7 @@ static enum error_code check_listeners(struct config *config, const struct setti
     if (code == ERROR_NONE &&
         config->ingress.payload_memory_bytes < config->ingress.max_payload_bytes)
         code = error_set(error, ERROR_USAGE,
-                         "%s: less than max-payload, so that none of that size could come in",
+                         "%s: less than max-payload: a body of that size could not be received",
                          where_set(settings, OPTION_ID_MAX_PAYLOAD_MEMORY));
     if (code == ERROR_NONE && (wanted & OPTION_BIT(OPTION_ID_WEBHOOK_SECRET_FILE)))
         code = check_secret(config, settings->arena, error);
@@ -696,11 +697,11 @@ static void warn_of_private_file(struct config *config, const char *path, bool i
     is_for_group = is_for_group || (status.st_uid == 0 && status.st_gid != 0);
     const char *mode = is_for_group ? "640" : "600";
     if ((status.st_mode & S_IROTH) != 0)
-        config_warn(config, arena, "%s is readable for anybody: chmod %s %s", path, mode, path);
+        config_warn(config, arena, "%s is readable by all users: chmod %s %s", path, mode, path);
     else if ((status.st_mode & S_IWOTH) != 0)
-        config_warn(config, arena, "%s may be changed by anybody: chmod %s %s", path, mode, path);
+        config_warn(config, arena, "%s is writable by all users: chmod %s %s", path, mode, path);
     else if ((status.st_mode & S_IRGRP) != 0 && !is_for_group)
-        config_warn(config, arena, "%s is readable for its group: chmod 600 %s", path, path);
+        config_warn(config, arena, "%s is readable by its group: chmod 600 %s", path, path);
 }
 
 static bool is_loopback_address(const struct net_address *address)
@@ -799,8 +800,8 @@ static enum error_code take_sockets(struct config *config, const struct settings
                          where_set(settings, OPTION_ID_ADMIN_LISTEN));
     if (activation->other_pid != 0)
         config_warn(config, settings->arena,
-                    "LISTEN_PID is %ld, and this process %ld: sockets that were passed to another "
-                    "one are not used; what starts ghatrace must do so by exec",
+                    "LISTEN_PID is %ld, but this process is %ld: sockets that were passed to "
+                    "another process are not used; start ghatrace by exec",
                     activation->other_pid, own_pid);
     compare_address(config, settings, OPTION_ID_LISTEN, config->listen, ACTIVATION_WEBHOOK);
     compare_address(config, settings, OPTION_ID_ADMIN_LISTEN, config->admin_listen,

@@ -88,13 +88,13 @@ static void warn_of_path(struct otel *otel, enum export_url kind, const char *wh
     if (kind == EXPORT_URL_BASE && (slice_ends_with(path, SLICE("/v1/traces/v1/traces"))))
         config_warn(otel->config, otel->arena,
                     "%s: ends in v1/traces, and v1/traces is added to it: this variable is the "
-                    "base for all signals; leave v1/traces away, or set "
+                    "base for all signals; remove v1/traces, or set "
                     "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
                     where);
     else if (slice_find(path, SLICE("/v1/metrics")) >= 0 ||
              slice_find(path, SLICE("/v1/logs")) >= 0)
         config_warn(otel->config, otel->arena,
-                    "%s: leads to where metrics or logs are taken, not traces", where);
+                    "%s: this path is for metrics or logs, not for traces", where);
     else if (kind == EXPORT_URL_WHOLE && !slice_ends_with(path, SLICE("/v1/traces")) &&
              slice_ends_with(path, SLICE("/")))
         config_warn(otel->config, otel->arena,

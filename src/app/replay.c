@@ -352,7 +352,7 @@ static enum error_code read_facts(struct loader *loader, struct slice *payload,
                                   struct replay_delivery *delivery)
 {
     struct json_document document;
-    struct error reason = {.message = "its event cannot be told"};
+    struct error reason = {.message = "its event cannot be derived from its keys"};
     enum error_code code = json_parse(*payload, &loader->scratch, &document, &reason);
     if (code == ERROR_MEMORY)
         return refuse_payload_memory(loader, delivery->name);

@@ -465,7 +465,7 @@ static const struct flag flags[] = {
     [FLAG_SEED] = {"seed", "N", "of the shuffle; the same seed gives the same order"},
     [FLAG_REPEAT] = {"repeat", "N", "send everything N times"},
     [FLAG_RATE] = {"rate", "N", "requests a second at most"},
-    [FLAG_CONNECTIONS] = {"connections", "N", "requests at a time; the order holds for 1 alone"},
+    [FLAG_CONNECTIONS] = {"connections", "N", "concurrent requests; the order is kept only with 1"},
     [FLAG_QUIET] = {"quiet", NULL, "print the summary and what is not 2xx"},
 };
 
@@ -648,8 +648,9 @@ const struct command command_replay = {
         "URL is the webhook's, as in http://127.0.0.1:8080/webhook. A FILE holds one payload; a\n"
         "folder means its *.json files in the order of their names; *.jsonl files hold one payload "
         "a line.\n"
-        "The same file makes the same delivery each time, so sending it twice tries out what\n"
-        "happens to duplicates. Exits with 1 if any answer was not 2xx.\n",
+        "The same file makes the same delivery each time, so sending it twice shows how "
+        "duplicates\n"
+        "are handled. Exits with 1 if any answer was not 2xx.\n",
     .flags = flags,
     .flag_count = sizeof flags / sizeof flags[0],
     .run = run_replay,

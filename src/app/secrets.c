@@ -170,7 +170,7 @@ static bool describe_slip(struct slice secret, char *text, size_t size)
     else if (start != NULL)
         (void)snprintf(text, size, "begins with %s", start);
     else if (is_quoted(secret))
-        (void)snprintf(text, size, "stands in quotes");
+        (void)snprintf(text, size, "is enclosed in quotes");
     return end != NULL || start != NULL || is_quoted(secret);
 }
 

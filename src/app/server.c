@@ -100,8 +100,8 @@ static enum error_code take_named(struct activation *activation, int fd, struct 
         return take_socket(activation, fd, use, error);
     if (slice_equals(name, SLICE("otlp")))
         return error_set(error, ERROR_USAGE,
-                         "socket %d is named \"otlp\": this version takes no OTLP, and clients "
-                         "would wait in vain; remove it from the socket unit",
+                         "socket %d is named \"otlp\": this version does not receive OTLP; remove "
+                         "it from the socket unit",
                          fd);
     return error_set(error, ERROR_USAGE,
                      "socket %d is named \"%.*s\": want FileDescriptorName=webhook or =admin", fd,
@@ -117,8 +117,8 @@ static enum error_code take_all(struct activation *activation, size_t count, str
         struct slice name = next_name(&names);
         if (is_no_name(name) && unnamed != 0)
             return error_set(error, ERROR_USAGE,
-                             "sockets %d and %d have no names: which one is for what must be "
-                             "said, by FileDescriptorName=webhook and =admin",
+                             "sockets %d and %d have no names: set FileDescriptorName=webhook and "
+                             "FileDescriptorName=admin",
                              unnamed, fd);
         if (is_no_name(name)) {
             unnamed = fd;
@@ -315,9 +315,8 @@ static void warn_of_old_copies(const struct credentials *credentials)
 {
     char names[CREDENTIALS_TEXT_SIZE];
     if (credentials_unchanged(credentials, names) > 0)
-        log_warn("these files are copies that systemd made when the service started, and a reload "
-                 "does not renew "
-                 "them: where the originals have changed, restart the service",
+        log_warn("these files are copies that systemd made when the service started; a reload "
+                 "does not update them: if the originals have changed, restart the service",
                  LOG_STRING("settings", names));
 }
 
@@ -408,7 +407,7 @@ struct server {
     timestamp_ns stop_began; // monotonic; 0: not stopping
     pthread_t watcher;       // handles further signals during shutdown
     bool has_watcher;
-    atomic_bool is_stopped; // tells the watcher to end
+    atomic_bool is_stopped; // the watcher ends
 };
 
 // --- secrets -----------------------------------------------------------------------------------

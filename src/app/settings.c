@@ -244,7 +244,7 @@ static char *read_ini_line(char *out, int size, void *context)
         return NULL;
     }
     if (line.len > 0 && line.data[0] == '[') {
-        refuse_line(reader, "sections are not known here: write name = value lines only");
+        refuse_line(reader, "sections are not supported: write name = value lines only");
         return NULL;
     }
     if (line.len > 0)
@@ -338,8 +338,8 @@ static enum error_code refuse_setting_memory(const char *where, struct error *er
 }
 
 // Handles a second value from the same source.
-static enum error_code meet_equal(struct setting *setting, enum option_id id, const char *where,
-                                  struct error *error)
+static enum error_code handle_second_value(struct setting *setting, enum option_id id,
+                                           const char *where, struct error *error)
 {
     if (options[id].type == OPTION_LIST)
         return ERROR_NONE;
@@ -359,7 +359,7 @@ enum error_code settings_put(struct settings *settings, enum option_id id,
         return ERROR_NONE;
     if (given->source > setting->source)
         setting->first = setting->last = NULL;
-    else if (meet_equal(setting, id, given->where, error) != ERROR_NONE)
+    else if (handle_second_value(setting, id, given->where, error) != ERROR_NONE)
         return ERROR_USAGE;
 
     struct setting_value *value = arena_allocate(settings->arena, sizeof *value);

@@ -10,17 +10,17 @@
 // clang-format off
 
 SETTING(LISTEN, "listen", TEXT(listen), "127.0.0.1:8080", "HOST:PORT",
-        "where webhooks come in; [V6]:PORT works, port 0 takes any free one")
+        "address for webhooks; [V6]:PORT works, port 0 takes any free one")
 SETTING(WEBHOOK_PATH, "webhook-path", TEXT(ingress.webhook_path), "/webhook", "PATH",
         "path of the webhook's URL")
 SETTING(WEBHOOK_SECRET_FILE, "webhook-secret-file", TEXT(webhook_secret_file), NULL, "FILE",
-        "webhook secrets, one a line, any of them may sign; read again on SIGHUP",
+        "webhook secrets, one a line; a signature with any of them is valid; read again on SIGHUP",
         .unpreset = "GITHUB_WEBHOOK_SECRET")
 SETTING(INSECURE_NO_SIGNATURE, "insecure-no-signature", SWITCH(ingress.insecure_no_signature),
         "off", "on|off",
-        "take webhooks from anybody, unsigned: for trying things out")
+        "accept unsigned webhooks from any client: for trying things out")
 SETTING(TLS_CERT, "tls-cert", TEXT(ingress.tls.certificate_file), NULL, "FILE",
-        "certificate of the webhook listener and what leads to its root, PEM; read again on SIGHUP",
+        "certificate of the webhook listener with its chain, PEM; read again on SIGHUP",
         .unpreset = "plain HTTP")
 SETTING(TLS_KEY, "tls-key", TEXT(ingress.tls.key_file), NULL, "FILE",
         "the certificate's private key, PEM, without password; read again on SIGHUP",
@@ -31,12 +31,12 @@ SETTING(TLS_CLIENT_CA, "tls-client-ca", TEXT(ingress.tls.client_ca_file), NULL, 
 SETTING(ADMIN_LISTEN, "admin-listen", TEXT(admin_listen), "127.0.0.1:8081", "HOST:PORT|off",
         "where the live page, metrics, API and health are served")
 SETTING(ADMIN_TOKEN_FILE, "admin-token-file", TEXT(admin_token_file), NULL, "FILE",
-        "tokens that open them, one a line, as password or bearer token; read again on SIGHUP",
+        "tokens for these, one a line, as password or bearer token; read again on SIGHUP",
         .unpreset = "none: from localhost only")
 SETTING(ADMIN_TLS, "admin-tls", SWITCH(admin_tls), "off", "on|off",
         "serve them by HTTPS, with tls-cert and tls-key")
 SETTING(ADMIN_CLIENT_CA, "admin-client-ca", TEXT(admin_client_ca), NULL, "FILE",
-        "authorities of client certificates, PEM: by HTTPS, and only for those who have one",
+        "authorities of client certificates, PEM: by HTTPS, and only for clients that have one",
         .unpreset = "no client certificates")
 SETTING(TRACE_URL, "trace-url", TEXT(trace_url), NULL, "URL",
         "where the tracing backend shows a trace, with {trace_id} in it: the live page links to it",
@@ -76,7 +76,7 @@ SETTING(SERVICE_NAME, "service-name", TEXT(service_name), NULL, "NAME",
         "service.name of all traces",
         .unpreset = "OTEL_SERVICE_NAME, else the repository")
 SETTING(ID_SCHEME, "id-scheme", CHOICE(engine.policy.scheme), "arc", "arc|collector|runner",
-        "whose trace and span IDs to make")
+        "the scheme of trace and span IDs")
 SETTING(RUNNER_SPANS, "runner-spans", SWITCH(engine.policy.runner_spans), "on", "on|off",
         "spans for waiting, queue, start-up and execution; off where the runners send them")
 SETTING(STEPS, "steps", SWITCH(engine.policy.steps), "on", "on|off",
@@ -86,16 +86,16 @@ SETTING(REPOS, "repos", LIST(repos), NULL, "GLOB",
         "that matches decides; may be repeated",
         .unpreset = "all")
 SETTING(INGRESS_THREADS, "ingress-threads", COUNT(ingress.threads), NULL, "N",
-        "threads that take webhooks",
+        "threads that receive webhooks",
         .least = 1, .most = 256, .unpreset = "one a core, at most 4")
 SETTING(ALLOW_FROM, "allow-from", LIST(allow_from), NULL, "NETWORK",
         "networks that webhooks may come from, as 192.0.2.0/24 or 2001:db8::/32; may be repeated",
         .unpreset = "everywhere")
 SETTING(TRUSTED_PROXIES, "trusted-proxies", LIST(trusted_proxies), NULL, "NETWORK",
-        "networks of proxies whose X-Forwarded-For tells the client's address; may be repeated",
+        "networks of proxies whose X-Forwarded-For names the client; may be repeated",
         .unpreset = "none")
 SETTING(MAX_CONNECTIONS, "max-connections", COUNT(ingress.max_connections), "4096", "N",
-        "webhook connections at a time; beyond it, one that waits for a request makes room",
+        "webhook connections at a time; beyond it, one that waits for a request is closed",
         .least = 1, .most = 1 << 20)
 SETTING(MAX_CONNECTIONS_PER_ADDRESS, "max-connections-per-address",
         COUNT(ingress.max_connections_per_address), "256", "N",
@@ -106,7 +106,7 @@ SETTING(MAX_PAYLOAD, "max-payload", SIZE(ingress.max_payload_bytes), "25MiB", "S
         "largest webhook body; GitHub's own limit is 25 MB",
         .least = 1024, .most = GIB)
 SETTING(MAX_PAYLOAD_MEMORY, "max-payload-memory", SIZE(ingress.payload_memory_bytes), "128MiB", "SIZE",
-        "memory for bodies above 64 KiB that are coming in; beyond it they are answered 503",
+        "memory for bodies above 64 KiB that are being received; beyond it they are answered 503",
         .least = 1024, .most = 64 * GIB)
 SETTING(ROOT_GRACE, "root-grace", DURATION(engine.policy.root_grace), "10s", "TIME",
         "how long the span of a finished run waits for jobs still open",
@@ -115,10 +115,10 @@ SETTING(JOB_GRACE, "job-grace", DURATION(engine.policy.job_grace), "10m", "TIME"
         "how long an open job of a finished run is waited for",
         .least = 0, .most = NEVER)
 SETTING(JOB_TIMEOUT, "job-timeout", DURATION(engine.policy.job_timeout), "6d", "TIME",
-        "how long a job of which nothing is heard is waited for; one that waits for approval, 35 days",
+        "how long a job without further events is waited for; one that waits for approval, 35 days",
         .least = NS_PER_MS, .most = NEVER)
 SETTING(RUN_IDLE, "run-idle", DURATION(engine.policy.run_idle), "1h", "TIME",
-        "when a run that only its jobs speak of counts as over",
+        "when a run that is known only from its jobs counts as over",
         .least = NS_PER_MS, .most = NEVER)
 SETTING(LINGER, "linger", DURATION(engine.policy.linger), "3d", "TIME",
         "how long repeated and late deliveries are recognized",

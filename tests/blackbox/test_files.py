@@ -90,7 +90,7 @@ class Secrets(harness.BlackBoxTest):
         pathlib.Path(path).write_text(f"\"{SECRET}\"\n")
         before = len(daemon.lines)
         daemon.process.send_signal(1)
-        wait_until(lambda: "stands in quotes" in "\n".join(daemon.lines[before:]), what="the warning after SIGHUP")
+        wait_until(lambda: "is enclosed in quotes" in "\n".join(daemon.lines[before:]), what="the warning after SIGHUP")
 
     def test_blanks_at_the_ends_of_a_token_are_warned_of(self):
         path = self.file(f"{TOKEN} \n".encode(), "token")
@@ -123,8 +123,8 @@ class Keys(harness.BlackBoxTest):
                      "--otlp-endpoint", "https://127.0.0.1:1", "--otlp-client-key", folder / "key",
                      "--otlp-client-certificate", folder / "cert"]
         for name in ("key", "headers", "token", "secret"):
-            for mode, words in ((0o600, None), (0o604, "readable for anybody"), (0o602, "may be changed by anybody"),
-                                (0o640, None if name == "key" else "readable for its group")):
+            for mode, words in ((0o600, None), (0o604, "readable by all users"), (0o602, "is writable by all users"),
+                                (0o640, None if name == "key" else "readable by its group")):
                 for other in ("key", "headers", "token", "secret"):
                     (folder / other).chmod(0o600)
                 (folder / name).chmod(mode)

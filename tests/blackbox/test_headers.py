@@ -183,7 +183,7 @@ class Check(harness.BlackBoxTest):
         self.assertIn("warning: --otlp-endpoint: user and password in the URL are not used", shown.stdout)
 
     def test_a_file_that_others_may_read_is_warned_of(self):
-        for mode, words in ((0o644, "readable for anybody"), (0o640, "readable for its group")):
+        for mode, words in ((0o644, "readable by all users"), (0o640, "readable by its group")):
             self.assertIn(words, self.check("A: 1\n", mode).stdout)
 
     def test_a_file_that_cannot_be_used_is_refused(self):

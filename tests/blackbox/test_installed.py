@@ -146,4 +146,4 @@ class Unit(harness.BlackBoxTest):
         for owner, group, mode in ((0, 0, 0o640), (1, 1, 0o640), (0, 1, 0o644)):
             os.chown(secret, owner, group)
             secret.chmod(mode)
-            self.assertIn("readable for", run_command("check", "--webhook-secret-file", secret).stdout)
+            self.assertIn("readable by", run_command("check", "--webhook-secret-file", secret).stdout)

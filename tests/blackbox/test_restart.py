@@ -98,7 +98,7 @@ class Activation(harness.BlackBoxTest):
         local.listen()
         client = socket.create_connection(listener.getsockname())
         self.addCleanup(client.close)
-        for sockets, words in (({"webhok": listener}, 'named "webhok"'), ({"otlp": listener}, "takes no OTLP"),
+        for sockets, words in (({"webhok": listener}, 'named "webhok"'), ({"otlp": listener}, "does not receive OTLP"),
                                ({"unknown": listener, "ghatrace.socket": other}, "have no names"),
                                ({"webhook": client}, "Accept=no"), ({"webhook": local}, "unix socket")):
             for command in ("check", "serve"):
@@ -112,7 +112,7 @@ class Activation(harness.BlackBoxTest):
         daemon = self.new_daemon(start=False)
         daemon.env = {"LISTEN_PID": "1", "LISTEN_FDS": "1"}
         daemon.start()
-        self.assertRegex(daemon.log, r"LISTEN_PID is 1, and this process \d+")
+        self.assertRegex(daemon.log, r"LISTEN_PID is 1, but this process is \d+")
         self.assertRegex(daemon.log, r"msg=ready .*sockets=none")
         daemon.accept(new_event())
 

@@ -122,7 +122,7 @@ class Servers(harness.BlackBoxTest):
             self.assertEqual(self.daemon.command("trace", address).stdout, shown.stdout)
         shown = self.daemon.command("trace", str(number))
         self.assertIn("https://github.com/", shown.stdout)
-        self.assertIn(f"there is one of {OTHER}, {GHE}, too: --server names it", shown.stderr)
+        self.assertIn(f"the number also exists on {OTHER}, {GHE}: see --server", shown.stderr)
         self.assertEqual(self.daemon.admin(f"/api/runs/{number}/1?server=nowhere.example").status, 404)
         self.assertEqual(self.daemon.command("trace", str(number), "--server", "nowhere.example").returncode, 1)
 

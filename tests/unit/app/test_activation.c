@@ -107,7 +107,7 @@ static void what_is_not_clear_is_refused_with_a_sentence(void **state)
     expect_refusal("3", "a.socket:b.socket:admin", "have no names");
     expect_refusal("1", "webhok", "named \"webhok\"");
     expect_refusal("1", "Webhook", "named \"Webhook\"");
-    expect_refusal("2", "webhook:otlp", "takes no OTLP");
+    expect_refusal("2", "webhook:otlp", "does not receive OTLP");
     expect_refusal("2", "webhook", "does not name the 2 sockets");
     expect_refusal("1", "webhook:admin", "does not name the 1 sockets");
     expect_refusal("-1", "webhook", "not a number from 0");

@@ -259,8 +259,8 @@ static void what_nobody_sees_at_the_ends_of_a_secret_is_reported_and_kept(void *
         {" hidden", "begins with a blank"},
         {"\thidden", "begins with a tab"},
         {"\xef\xbb\xbf\xef\xbb\xbfhidden", "begins with a byte order mark"},
-        {"\"hidden\"", "stands in quotes, which are part of it"},
-        {"'hidden'", "stands in quotes"},
+        {"\"hidden\"", "is enclosed in quotes, which are part of it"},
+        {"'hidden'", "is enclosed in quotes"},
         {"\"hidden'", NULL},
         {"\"", NULL},
     };

@@ -160,10 +160,10 @@ static void what_makes_no_sense_is_refused_with_what_would(void **state)
         {"repos", "acme", "--repos: \"acme\" can match no repository: write OWNER/NAME or OWNER/*"},
         {"webhook-path", "webhook", "--webhook-path: \"webhook\" does not start with /"},
         {"webhook-path", "/a?b",
-         "--webhook-path: \"/a?b\" holds a character that no path has: "
+         "--webhook-path: \"/a?b\" contains a character that no path may have: "
          "percent-encode it"},
         {"webhook-path", "/a b",
-         "--webhook-path: \"/a b\" holds a character that no path has: "
+         "--webhook-path: \"/a b\" contains a character that no path may have: "
          "percent-encode it"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -323,7 +323,7 @@ static void what_is_not_used_or_not_safe_is_warned_of(void **state)
     struct configuring c;
     configuring_init(&c);
     assert_int_equal(configuring_build_all(&c), ERROR_NONE);
-    assert_true(configuring_warns(&c, "anybody may send webhooks"));
+    assert_true(configuring_warns(&c, "unsigned webhooks are accepted from any client"));
     configuring_release(&c);
 
     configuring_init(&c);

@@ -141,7 +141,7 @@ static void a_path_that_collectors_will_not_know_is_warned_of(void **state)
         {SIGNAL "http://a:1/v1/logs", NULL, "logs"},
         {NULL, "http://a:1/v1/traces/", NULL},
         {NULL, "http://a:1/v1/traces?k", NULL},
-        {NULL, "http://a:1/v1/metrics", "--otlp-endpoint: leads to where metrics"},
+        {NULL, "http://a:1/v1/metrics", "--otlp-endpoint: this path is for metrics"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct configuring c;

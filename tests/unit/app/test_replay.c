@@ -312,7 +312,8 @@ static void what_cannot_be_sent_is_told_with_its_file(void **state)
         bool has_event; // --event is given
         enum error_code code;
     } cases[] = {
-        {"{}", ": its event cannot be told: name the event with --event", false, ERROR_USAGE},
+        {"{}", ": its event cannot be derived from its keys: name the event with --event", false,
+         ERROR_USAGE},
         {"{}", NULL, true, ERROR_NONE},
         {"{", ": name the event with --event", false, ERROR_USAGE},
         {"{", NULL, true, ERROR_NONE},

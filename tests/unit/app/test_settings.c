@@ -128,10 +128,10 @@ static void what_a_file_must_not_hold_is_told_with_its_line(void **state)
         {"db\n", "test.conf:1: not a \"name = value\" line"},
         {"db = x\nlisten\nhistory = 1h\n", "test.conf:2: not a \"name = value\" line"},
         {"[ghatrace]\ndb = x\n",
-         "test.conf:1: sections are not known here: write name = value lines only"},
-        {"  [other]\n", "test.conf:1: sections are not known here: write name = value lines only"},
+         "test.conf:1: sections are not supported: write name = value lines only"},
+        {"  [other]\n", "test.conf:1: sections are not supported: write name = value lines only"},
         {"\xef\xbb\xbf[other]\n",
-         "test.conf:1: sections are not known here: write name = value lines only"},
+         "test.conf:1: sections are not supported: write name = value lines only"},
         {"\xff\xfe"
          "d",
          "test.conf: is in UTF-16: save it as UTF-8"},
