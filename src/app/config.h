@@ -7,7 +7,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "activation.h"
 #include "ghatrace/base/arena.h"
 #include "ghatrace/base/error.h"
 #include "ghatrace/base/log.h"
@@ -19,6 +18,7 @@
 #include "ghatrace/net/tls.h"
 #include "ghatrace/webhook/webhook.h"
 #include "settings.h"
+#include "systemd.h"
 
 struct text_list {
     const struct slice *items;

@@ -3,12 +3,12 @@
 #define GHATRACE_APP_SERVER_H
 
 #include "config.h"
-#include "credentials.h"
 #include "ghatrace/admin/admin.h"
 #include "ghatrace/base/error.h"
 #include "ghatrace/export/exporter.h"
 #include "ghatrace/export/header_file.h"
 #include "ghatrace/webhook/webhook.h"
+#include "systemd.h"
 
 // --- reload ---------------------------------------------------------------------------------------
 // Reads secrets, certificates and headers, at the start and again on SIGHUP: either all configured files are

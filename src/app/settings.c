@@ -9,7 +9,7 @@
 
 #include "cli.h"
 #include "config.h"
-#include "credentials.h"
+#include "environment.h"
 #include "ghatrace/base/utf8.h"
 
 // --- the table of settings, and lookup by name ----------------------------------------------------

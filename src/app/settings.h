@@ -111,7 +111,7 @@ enum error_code settings_put_named(struct settings *settings, struct slice name,
 
 // Reads all GHATRACE_* variables of an environment ("NAME=value", NULL at the end). An empty value counts as not set,
 // as for OpenTelemetry's variables; variables that an orchestrator derives from a service's name are skipped
-// (app/credentials.h). ERROR_USAGE: an unknown one. ERROR_MEMORY.
+// (app/environment.h). ERROR_USAGE: an unknown one. ERROR_MEMORY.
 enum error_code settings_read_environment(struct settings *settings, char *const *environment,
                                           struct error *error) MUST_CHECK;
 // Reads "name = value" lines; lines that start with '#' or ';' are comments, and so is text from a ';' that follows a

@@ -13,7 +13,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "../../../src/app/activation.h"
+#include "../../../src/app/systemd.h"
 #include "configuring.h"
 
 #define OWN_PID 4711

@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include "../../../src/app/credentials.h"
+#include "../../../src/app/systemd.h"
 #include "configuring.h"
 #include "support/temp_folder.h"
 

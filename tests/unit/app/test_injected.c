@@ -7,7 +7,7 @@
 #include <cmocka.h>
 #include <stdio.h>
 
-#include "../../../src/app/credentials.h"
+#include "../../../src/app/environment.h"
 #include "configuring.h"
 
 #define MESSAGE_SIZE (sizeof((struct error *)NULL)->message)

@@ -1,10 +1,19 @@
-// Socket activation: listening sockets that the service manager creates and passes to this process, so that
-// connections wait in the kernel while the daemon restarts (sd_listen_fds(3), systemd.socket(5)).
-#ifndef GHATRACE_APP_ACTIVATION_H
-#define GHATRACE_APP_ACTIVATION_H
+// What systemd and the daemon exchange: listening sockets and credentials.
+#ifndef GHATRACE_APP_SYSTEMD_H
+#define GHATRACE_APP_SYSTEMD_H
+
+#include <stddef.h>
+#include <sys/types.h>
+#include <time.h>
 
 #include "ghatrace/base/error.h"
 #include "ghatrace/net/address.h"
+
+struct config;
+
+// --- socket activation ----------------------------------------------------------------------------
+// Listening sockets that the service manager creates and passes to this process, so that connections wait in the
+// kernel while the daemon restarts (sd_listen_fds(3), systemd.socket(5)).
 
 // SD_LISTEN_FDS_START of sd-daemon.h: the first descriptor that is passed.
 #define ACTIVATION_FIRST_DESCRIPTOR 3
@@ -40,5 +49,33 @@ enum error_code activation_inspect(struct activation *activation, struct error *
 const char *activation_use_name(enum activation_use use);
 // Called once the sockets are known: child processes of this process do not inherit them or the variables.
 void activation_claim(const struct activation *activation);
+
+// --- credentials ----------------------------------------------------------------------------------
+// Files that systemd passes as credentials (LoadCredential=, systemd.exec(5)). They are copies made when the service
+// starts; a reload does not update them, unless the unit specifies RefreshOnReload=credentials to systemd 260 or
+// later. So a reload may read outdated copies.
+
+#define CREDENTIALS_MAX 16 // settings that name a file
+#define CREDENTIALS_TEXT_SIZE 256
+
+struct credential {
+    const char *setting; // "tls-key"
+    const char *path;    // not owned
+    dev_t device;        // an updated copy differs in one of these
+    ino_t inode;
+    struct timespec modified;
+};
+
+struct credentials {
+    struct credential items[CREDENTIALS_MAX];
+    size_t count;
+};
+
+// Records the current identity of the files in `config->credentials_directory` that settings name. `config` must
+// outlive it.
+void credentials_note(struct credentials *credentials, const struct config *config);
+// Returns how many of them are still the same copies; `text` receives the settings' names, joined by ", ".
+size_t credentials_unchanged(const struct credentials *credentials,
+                             char text[CREDENTIALS_TEXT_SIZE]);
 
 #endif
