@@ -145,6 +145,34 @@ void engine_read_counters(struct engine *engine, struct engine_counters *counter
 // Bounded so that a delivery that is sent while a large store gets its figures at startup is answered in time, too.
 #define FIGURES_LIMIT (2 * NS_PER_SECOND)
 
+// --- heartbeat --------------------------------------------------------------------------------------------
+
+static void beat(struct engine_work *work)
+{
+    atomic_fetch_add(&work->beats, 1);
+}
+
+void engine_ask(struct engine *engine)
+{
+    pthread_mutex_lock(&engine->mutex);
+    pthread_cond_signal(&engine->wake);
+    pthread_mutex_unlock(&engine->mutex);
+}
+
+struct heartbeat engine_heartbeat(const struct engine *engine)
+{
+    return (struct heartbeat){.thread = "engine",
+                              .beats = atomic_load(&engine->work.beats),
+                              .is_committing = atomic_load(&engine->work.is_committing)};
+}
+
+// Marks a wait for the store's lock or for the disk.
+static void note_committing(struct engine_work *work, bool is_committing)
+{
+    beat(work);
+    atomic_store(&work->is_committing, is_committing);
+}
+
 // --- one batch -------------------------------------------------------------------------------------------
 
 static enum error_code begin_work(struct engine_work *work)
@@ -158,7 +186,9 @@ static enum error_code begin_work(struct engine_work *work)
     work->written_bytes = 0;
     work->is_full = false;
     work->has_far_deadlines = false;
+    note_committing(work, true);
     enum error_code code = store_begin(work->store, true, &work->transaction, &work->error);
+    note_committing(work, false);
     if (code == ERROR_NONE)
         stats_begin(work->stats, work->transaction, work->now);
     else
@@ -177,7 +207,10 @@ static enum error_code end_work(struct engine_work *work, enum error_code code,
         return code;
     }
     *set_aside = *store_noted_set_aside(transaction);
-    return store_commit(transaction, &work->error);
+    note_committing(work, true);
+    code = store_commit(transaction, &work->error);
+    note_committing(work, false);
+    return code;
 }
 
 // After a failure: checks whether writing works again and whether there is room.
@@ -214,8 +247,10 @@ static enum error_code commit_batch(struct engine *engine, struct engine_task *t
         code = rebuild_continue(work->stats, with_upkeep ? FIGURES_PER_BATCH : 0, &has_all_figures,
                                 &work->error);
     struct engine_task *task = tasks;
-    for (size_t i = 0; i < count && code == ERROR_NONE; i++, task = STAILQ_NEXT(task, next))
+    for (size_t i = 0; i < count && code == ERROR_NONE; i++, task = STAILQ_NEXT(task, next)) {
         code = work_apply_task(work, task);
+        beat(work);
+    }
     if (code == ERROR_NONE && with_upkeep)
         code = engine_do_upkeep(engine, count, &upkeep);
     if (code == ERROR_NONE)
@@ -448,8 +483,10 @@ static void wait_for_work(struct engine *engine)
     struct timespec until = {.tv_sec = (time_t)(wake / NS_PER_SECOND),
                              .tv_nsec = (long)(wake % NS_PER_SECOND)};
     int code = 0;
-    while (STAILQ_EMPTY(&engine->queue) && !engine->is_stopping && code != ETIMEDOUT)
+    while (STAILQ_EMPTY(&engine->queue) && !engine->is_stopping && code != ETIMEDOUT) {
+        beat(&engine->work); // also when it was only asked
         code = pthread_cond_timedwait(&engine->wake, &engine->mutex, &until);
+    }
 }
 
 // At the start there is no earlier time to compare with but that of the last delivery, by GitHub's clock. A long silence

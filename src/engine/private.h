@@ -32,6 +32,8 @@ struct engine_work {
     struct engine_counters counted; // added to the totals after the commit
     bool is_full;                   // a task was refused for lack of room, or would be
     bool has_far_deadlines;         // more of them than one batch could correct
+    _Atomic uint64_t beats;         // struct heartbeat; other threads read it, and the next one
+    atomic_bool is_committing;
 };
 
 struct live_counters {

@@ -46,9 +46,11 @@ struct worker {
     struct net_task take_tls;
     struct net_task react;
     _Atomic timestamp_ns asked_at; // monotonic; 0: it has reacted, and the task is idle
+    _Atomic uint64_t beats;        // how often it has reacted
     _Atomic(struct net_tls *)
         fresh_tls; // for the worker to take; NULL: taken, and the task is idle
     pthread_t thread;
+    char name[16]; // of the thread
     bool is_running;
 };
 
@@ -160,6 +162,7 @@ static void react(void *context)
 {
     struct worker *worker = context;
 
+    atomic_fetch_add(&worker->beats, 1);
     atomic_store(&worker->asked_at, 0);
 }
 
@@ -340,7 +343,6 @@ void ingress_drop_tls(struct ingress_tls *tls)
 static enum error_code start_worker(struct worker *worker, size_t number, struct error *error)
 {
     sigset_t all, before;
-    char name[16];
 
     // Signals must reach the thread whose loop has the handlers.
     sigfillset(&all);
@@ -353,8 +355,8 @@ static enum error_code start_worker(struct worker *worker, size_t number, struct
     if (result != 0)
         return error_set(error, ERROR_IO, "ingress thread %zu: %s", number, strerror(result));
     worker->is_running = true;
-    snprintf(name, sizeof name, "ingress-%u", (unsigned)number % 1000);
-    (void)pthread_setname_np(worker->thread, name); // for top and gdb
+    snprintf(worker->name, sizeof worker->name, "ingress-%u", (unsigned)number % 1000);
+    (void)pthread_setname_np(worker->thread, worker->name); // for top and gdb
     return ERROR_NONE;
 }
 
@@ -419,6 +421,14 @@ enum error_code ingress_ready(struct ingress *ingress, struct error *error)
             return error_set(error, ERROR_BUSY, "a webhook thread hangs");
     }
     return ERROR_NONE;
+}
+
+size_t ingress_heartbeats(const struct ingress *ingress, struct heartbeat *out, size_t max)
+{
+    for (size_t i = 0; i < ingress->worker_count && i < max; i++)
+        out[i] = (struct heartbeat){.thread = ingress->workers[i].name,
+                                    .beats = atomic_load(&ingress->workers[i].beats)};
+    return ingress->worker_count;
 }
 
 const struct net_address *ingress_address(const struct ingress *ingress)

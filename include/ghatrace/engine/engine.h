@@ -9,6 +9,7 @@
 #include <sys/queue.h>
 
 #include "ghatrace/base/error.h"
+#include "ghatrace/base/heartbeat.h"
 #include "ghatrace/base/list.h"
 #include "ghatrace/base/time.h"
 #include "ghatrace/github/event.h"
@@ -137,6 +138,10 @@ void engine_destroy(struct engine *engine);
 // storing hangs because of the disk or of another process that holds the store). Thread-safe; never waits for the
 // store.
 enum error_code engine_ready(struct engine *engine, struct error *error);
+// Wakes the thread, so that it beats even if it has nothing to do. Thread-safe; never waits for the store.
+void engine_ask(struct engine *engine);
+// The thread beats between tasks, around each commit and whenever it is asked. Thread-safe; never waits.
+struct heartbeat engine_heartbeat(const struct engine *engine);
 // Sets what GET /ready reports beside 200: a short fixed text on why the export fails, or NULL. The response is
 // public, so the text must not contain anything received from the collector. It must outlive the engine. Thread-safe.
 void engine_note_export(struct engine *engine, const char *words);

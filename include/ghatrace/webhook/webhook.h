@@ -6,6 +6,7 @@
 #include <stddef.h>
 
 #include "ghatrace/base/error.h"
+#include "ghatrace/base/heartbeat.h"
 #include "ghatrace/base/list.h"
 #include "ghatrace/base/slice.h"
 #include "ghatrace/engine/engine.h"
@@ -79,6 +80,9 @@ void ingress_log_tls_doubts(const struct ingress_tls *tls, const char *certifica
 void ingress_watch(struct ingress *ingress);
 // ERROR_NONE if all threads reacted to ingress_watch(), else ERROR_BUSY. From any thread.
 enum error_code ingress_ready(struct ingress *ingress, struct error *error);
+// The heartbeats of the threads, always in the same order, `max` at most; each beats when it reacts. Returns how many
+// threads there are. From any thread.
+size_t ingress_heartbeats(const struct ingress *ingress, struct heartbeat *out, size_t max);
 // From now on connections close after their next response (`Connection: close`), idle ones within a second; new ones
 // are still accepted. Returns at once.
 void ingress_wind_down(struct ingress *ingress);

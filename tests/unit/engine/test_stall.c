@@ -95,6 +95,7 @@ static void another_process_that_holds_the_store_makes_it_unready(void **state)
     wait_for(&bench, ERROR_BUSY, "another process holds the store");
     engine_read_counters(bench.engine, &counters);
     assert_true(counters.batch_age > STALL_LIMIT);
+    assert_true(engine_heartbeat(bench.engine).is_committing); // a restart would not help
     assert_int_equal(atomic_load(&deliveries.done), 0);
     assert_int_equal(write(end[1], &byte, 1), 1);
     assert_int_equal(waitpid(child, &status, 0), child);
@@ -104,6 +105,58 @@ static void another_process_that_holds_the_store_makes_it_unready(void **state)
     assert_int_equal(atomic_load(&deliveries.done), TASKS);
     for (int i = 0; i < TASKS; i++)
         assert_int_equal(deliveries.task[i].outcome, ENGINE_ACCEPTED);
+    assert_false(engine_heartbeat(bench.engine).is_committing);
+    engine_bench_close(&bench);
+}
+
+static uint64_t wait_for_beat(struct engine_bench *bench, uint64_t before)
+{
+    for (int i = 0; i < 5000 && engine_heartbeat(bench->engine).beats == before; i++)
+        usleep(2000);
+    assert_true(engine_heartbeat(bench->engine).beats > before);
+    return engine_heartbeat(bench->engine).beats;
+}
+
+static void an_idle_thread_beats_each_time_it_is_asked(void **state)
+{
+    struct engine_bench bench;
+    struct engine_counters before, after;
+    struct error error = {0};
+    (void)state;
+    engine_bench_open(&bench);
+    assert_int_equal(engine_start(bench.engine, &error), ERROR_NONE);
+    uint64_t beats = wait_for_beat(&bench, 0);
+    for (usleep(50000); beats != engine_heartbeat(bench.engine).beats; usleep(50000))
+        beats = engine_heartbeat(bench.engine).beats; // until the upkeep of the start is over
+    engine_read_counters(bench.engine, &before);
+    for (int i = 0; i < 3; i++) {
+        engine_ask(bench.engine);
+        beats = wait_for_beat(&bench, beats);
+    }
+    engine_read_counters(bench.engine, &after);
+    assert_int_equal(after.commits, before.commits); // it only woke
+    engine_stop(bench.engine);
+    engine_bench_close(&bench);
+}
+
+static void it_beats_for_each_task(void **state)
+{
+    struct engine_bench bench;
+    static struct deliveries deliveries;
+    (void)state;
+    engine_bench_open(&bench);
+    uint64_t before = engine_heartbeat(bench.engine).beats;
+    for (int i = 0; i < TASKS; i++) {
+        deliveries.job[i] = scenario_job(i + 1, GITHUB_JOB_QUEUED, 1, 0, 0, 0);
+        memcpy(deliveries.job[i].digest, &(int){i + 1}, sizeof i);
+        deliveries.task[i] = (struct engine_task){.type = ENGINE_APPLY_EVENT,
+                                                  .on_done = count_done,
+                                                  .context = &deliveries,
+                                                  .event = &deliveries.job[i].event,
+                                                  .received_at = timestamp_now()};
+    }
+    engine_run_batch(bench.engine, deliveries.task, TASKS, timestamp_now());
+    assert_true(engine_heartbeat(bench.engine).beats >= before + TASKS);
     engine_bench_close(&bench);
 }
 
@@ -138,6 +191,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(another_process_that_holds_the_store_makes_it_unready),
         cmocka_unit_test(deliveries_that_wait_too_long_make_it_unready),
+        cmocka_unit_test(an_idle_thread_beats_each_time_it_is_asked),
+        cmocka_unit_test(it_beats_for_each_task),
     };
     alarm(60);
     return cmocka_run_group_tests(tests, NULL, NULL);

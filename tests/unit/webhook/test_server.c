@@ -324,9 +324,37 @@ static void a_thread_that_hangs_makes_it_unready_and_the_others_say_so(void **st
     server_end(&server);
 }
 
+static void every_thread_beats_when_it_is_asked(void **state)
+{
+    struct ingress_options options = server_options();
+    struct server server;
+    struct heartbeat before[4], after[4];
+
+    (void)state;
+    fake_engine_reset(ENGINE_ACCEPTED, false);
+    options.threads = 2;
+    server_start(&server, options);
+    assert_int_equal(ingress_heartbeats(server.ingress, before, 1), 2);
+    assert_int_equal(ingress_heartbeats(server.ingress, before, 4), 2);
+    assert_string_equal(before[0].thread, "ingress-0");
+    assert_string_equal(before[1].thread, "ingress-1");
+    for (size_t thread = 0; thread < 2; thread++) {
+        after[thread] = before[thread];
+        ingress_watch(server.ingress);
+        for (int i = 0; i < 5000 && after[thread].beats == before[thread].beats; i++) {
+            usleep(2000);
+            (void)ingress_heartbeats(server.ingress, after, 4);
+        }
+        assert_true(after[thread].beats > before[thread].beats);
+        assert_false(after[thread].is_committing);
+    }
+    server_end(&server);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_thread_beats_when_it_is_asked),
         cmocka_unit_test(several_threads_share_one_port),
         cmocka_unit_test(a_port_in_use_is_refused),
         cmocka_unit_test(any_refused_allocation_at_the_start_is_an_error),
