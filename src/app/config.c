@@ -809,6 +809,19 @@ static enum error_code take_sockets(struct config *config, const struct settings
     return ERROR_NONE;
 }
 
+// Without notifications the daemon works, so what is wrong with them is a warning.
+static void read_notify(struct config *config, struct arena *arena, char *const *environment)
+{
+    const struct notify_variables variables = {
+        .socket = environment_get(environment, "NOTIFY_SOCKET"),
+        .watchdog_usec = environment_get(environment, "WATCHDOG_USEC"),
+        .watchdog_pid = environment_get(environment, "WATCHDOG_PID"),
+    };
+    struct error error;
+    if (notify_parse(&variables, (long)getpid(), &config->notify, &error) != ERROR_NONE)
+        config_warn(config, arena, "%s", error.message);
+}
+
 enum error_code config_build(struct config *config, const struct settings *settings,
                              option_set wanted, char *const *environment, struct error *error)
 {
@@ -823,6 +836,8 @@ enum error_code config_build(struct config *config, const struct settings *setti
         code = check_listeners(config, settings, wanted, error);
     if (code == ERROR_NONE && (wanted & OPTION_BIT(OPTION_ID_LISTEN)))
         code = take_sockets(config, settings, environment, error);
+    if (code == ERROR_NONE && (wanted & OPTION_BIT(OPTION_ID_LISTEN)))
+        read_notify(config, settings->arena, environment);
     if (code == ERROR_NONE && (wanted & OPTION_BIT(OPTION_ID_LISTEN)))
         warn_of_unsafe(config, settings->arena);
     if (code == ERROR_NONE && (wanted & OPTION_BIT(OPTION_ID_OTLP_ENDPOINT)))

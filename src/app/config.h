@@ -75,6 +75,7 @@ struct config {
     // Derived from the settings and from OTEL_*.
     struct config_export exporting;
     struct activation activation; // its sockets are used instead of `listen` and `admin-listen`
+    struct notify notify;         // how the service manager is notified
     struct net_address admin_address;
     const char *github_webhook_secret; // GITHUB_WEBHOOK_SECRET; NULL if not set
     const char *credentials_directory; // CREDENTIALS_DIRECTORY, from systemd; NULL if not set
@@ -83,8 +84,7 @@ struct config {
 
 // Fills the settings of `config` that are in `wanted`; the others are left unchanged, whatever was set, so that a
 // command never fails because of a setting that it does not use. With `otlp-endpoint` in `wanted`, OpenTelemetry's
-// variables are also read from `environment`; with `listen`, those of socket activation, and the passed sockets are
-// inspected. ERROR_USAGE naming what is wrong and where it was set; ERROR_MEMORY.
+// variables are also read from `environment`; with `listen`, those of systemd, and the passed sockets are inspected. ERROR_USAGE naming what is wrong and where it was set; ERROR_MEMORY.
 enum error_code config_build(struct config *config, const struct settings *settings,
                              option_set wanted, char *const *environment,
                              struct error *error) MUST_CHECK;

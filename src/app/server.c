@@ -219,6 +219,7 @@ static void reload_all(const struct reload_parts *parts)
 #define DESCRIPTORS_WANTED 65536
 #define WATCH_EVERY NS_PER_SECOND
 #define RELOAD_EVERY (200 * NS_PER_MS)
+#define WATCHDOG_RETRIES 20 // within the watchdog's time, while a thread is stuck
 
 struct server {
     const struct config *config;
@@ -241,6 +242,10 @@ struct server {
     timestamp_ns reloaded_at; // monotonic
     bool reload_is_due;
     struct net_timer *watch_timer;
+    struct net_timer *watchdog_timer; // NULL: systemd wants no watchdog
+    struct watchdog watchdog;
+    bool has_stuck_thread;  // a thread is stuck, and it was logged
+    bool has_notify_failed; // and it was logged
     struct credentials credentials;
     bool has_stalled; // and it was logged
     struct setup_watch setup_watch;
@@ -275,6 +280,63 @@ static enum error_code load_admin_tokens(struct server *server, struct error *er
     return code;
 }
 
+// --- notifications -----------------------------------------------------------------------------
+
+static void notify_systemd(struct server *server, enum notify_state state)
+{
+    struct error error;
+    bool has_failed = notify_send(&server->config->notify, state, &error) != ERROR_NONE;
+    if (has_failed && !server->has_notify_failed)
+        log_warn("systemd cannot be notified", LOG_REASON(&error));
+    server->has_notify_failed = has_failed;
+}
+
+static void ask_threads(struct server *server)
+{
+    engine_ask(server->engine);
+    ingress_watch(server->ingress);
+}
+
+// Expires `share` times within the watchdog's time.
+static void set_watchdog_timer(struct server *server, int share)
+{
+    duration_ns time = server->config->notify.watchdog / share;
+    net_timer_set(server->watchdog_timer, time > NS_PER_MS ? time : NS_PER_MS);
+}
+
+// The main thread shows by running this that it is alive. When a thread is stuck, it is looked at more often: systemd
+// waits only for as long again.
+static void feed_watchdog(void *context)
+{
+    struct server *server = context;
+    struct heartbeat threads[WATCHDOG_THREADS_MAX];
+    threads[0] = engine_heartbeat(server->engine);
+    size_t count = 1 + ingress_heartbeats(server->ingress, threads + 1, WATCHDOG_THREADS_MAX - 1);
+    const char *stuck = watchdog_find_stuck(&server->watchdog, threads, count);
+    if (stuck == NULL)
+        notify_systemd(server, NOTIFY_WATCHDOG);
+    else if (!server->has_stuck_thread)
+        log_error("a thread is stuck: systemd's watchdog is not fed", LOG_STRING("thread", stuck));
+    server->has_stuck_thread = stuck != NULL;
+    ask_threads(server);
+    set_watchdog_timer(server, stuck == NULL ? 2 : WATCHDOG_RETRIES);
+}
+
+static enum error_code start_watchdog(struct server *server, struct error *error)
+{
+    if (server->config->notify.watchdog == 0)
+        return ERROR_NONE;
+    enum error_code code =
+        net_timer_create(server->loop, feed_watchdog, server, &server->watchdog_timer, error);
+    if (code == ERROR_NONE)
+        set_watchdog_timer(server, 2);
+    if (code == ERROR_NONE)
+        ask_threads(server);
+    return code;
+}
+
+// --- reload on SIGHUP --------------------------------------------------------------------------
+
 static void reload_now(void *context)
 {
     struct server *server = context;
@@ -288,7 +350,9 @@ static void reload_now(void *context)
                                        .credentials = &server->credentials};
     server->reloaded_at = timestamp_monotonic();
     server->reload_is_due = false;
+    notify_systemd(server, NOTIFY_RELOADING);
     reload_all(&parts);
+    notify_systemd(server, NOTIFY_READY);
 }
 
 // SIGHUP. Reloads are rate-limited, since parsing keys is expensive; the last request is always processed.
@@ -356,6 +420,7 @@ static void stop(void *context)
         return;
     server->stop_began = timestamp_monotonic();
     log_info("stopping");
+    notify_systemd(server, NOTIFY_STOPPING);
     net_loop_stop(server->loop);
 }
 
@@ -407,6 +472,8 @@ static void release_signals(struct server *server)
     server->reload_timer = NULL;
     net_timer_destroy(server->watch_timer);
     server->watch_timer = NULL;
+    net_timer_destroy(server->watchdog_timer); // systemd does not watch a service that stops
+    server->watchdog_timer = NULL;
 }
 
 // Runs in a thread of its own, which may write to the log and is not blocked by anything the shutdown waits for.
@@ -668,6 +735,8 @@ static enum error_code set_up_parts(struct server *server, struct error *error)
         code = watch_signals(server, error);
     if (code == ERROR_NONE)
         code = start_watching(server, error);
+    if (code == ERROR_NONE)
+        code = start_watchdog(server, error);
     return code;
 }
 
@@ -775,6 +844,7 @@ enum error_code server_run(const struct config *config, struct error *error)
     block_signals(SIG_UNBLOCK);
     if (code == ERROR_NONE) {
         log_ready(&server);
+        notify_systemd(&server, NOTIFY_READY);
         net_loop_run(server.loop);
         wind_down_parts(&server);
     }

@@ -1,12 +1,14 @@
-// What systemd passes: listening sockets, and copies of files as credentials.
+// What systemd passes: listening sockets, and copies of files as credentials; what it is notified of.
 #include "systemd.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include "config.h"
@@ -158,8 +160,10 @@ enum error_code activation_inspect(struct activation *activation, struct error *
 
 void activation_claim(const struct activation *activation)
 {
-    static const char *const variables[] = {"LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES",
-                                            "LISTEN_PIDFDID"};
+    static const char *const variables[] = {
+        "LISTEN_PID",    "LISTEN_FDS",    "LISTEN_FDNAMES", "LISTEN_PIDFDID",
+        "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID",
+    };
 
     for (int use = 0; use < ACTIVATION_USES; use++)
         if (activation->sockets[use] != 0)
@@ -235,4 +239,106 @@ size_t credentials_unchanged(const struct credentials *credentials,
         count++;
     }
     return count;
+}
+
+// --- notifications --------------------------------------------------------------------------------
+
+#define NOTIFY_TIMEOUT_SECONDS 1
+#define NOTIFY_TEXT_SIZE 64
+#define NS_PER_US 1000
+
+static enum error_code parse_socket(const char *path, struct notify *notify, struct error *error)
+{
+    size_t len = strlen(path);
+    if ((path[0] != '/' && path[0] != '@') || len < 2)
+        return error_set(error, ERROR_USAGE,
+                         "NOTIFY_SOCKET: \"%.60s\" is neither a path nor an abstract socket", path);
+    if (len >= sizeof notify->address.sun_path)
+        return error_set(error, ERROR_USAGE, "NOTIFY_SOCKET: longer than %zu characters",
+                         sizeof notify->address.sun_path - 1);
+    notify->address.sun_family = AF_UNIX;
+    memcpy(notify->address.sun_path, path, len + 1);
+    // unix(7): an abstract name begins with NUL and ends where the address does.
+    bool is_abstract = path[0] == '@';
+    if (is_abstract)
+        notify->address.sun_path[0] = '\0';
+    notify->address_len =
+        (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len + (is_abstract ? 0 : 1));
+    return ERROR_NONE;
+}
+
+static enum error_code parse_watchdog(const struct notify_variables *variables, long own_pid,
+                                      duration_ns *watchdog, struct error *error)
+{
+    const char *pid = variables->watchdog_pid, *text = variables->watchdog_usec;
+    long long number, usec;
+    if (text == NULL)
+        return ERROR_NONE;
+    if (pid != NULL && (!slice_parse_int64(slice_from_string(pid), &number) || number <= 0))
+        return error_set(error, ERROR_USAGE, "WATCHDOG_PID: \"%.60s\" is not a process ID", pid);
+    if (pid != NULL && number != own_pid)
+        return ERROR_NONE;
+    if (!slice_parse_int64(slice_from_string(text), &usec) || usec <= 0 ||
+        usec > INT64_MAX / NS_PER_US)
+        return error_set(error, ERROR_USAGE,
+                         "WATCHDOG_USEC: \"%.60s\" is not a number of microseconds", text);
+    *watchdog = usec * NS_PER_US;
+    return ERROR_NONE;
+}
+
+enum error_code notify_parse(const struct notify_variables *variables, long own_pid,
+                             struct notify *notify, struct error *error)
+{
+    *notify = (struct notify){.address_len = 0};
+    if (variables->socket == NULL)
+        return ERROR_NONE;
+    enum error_code code = parse_socket(variables->socket, notify, error);
+    return code == ERROR_NONE ? parse_watchdog(variables, own_pid, &notify->watchdog, error) : code;
+}
+
+static void notify_text(enum notify_state state, char text[NOTIFY_TEXT_SIZE])
+{
+    static const char *const texts[] = {[NOTIFY_READY] = "READY=1",
+                                        [NOTIFY_RELOADING] = "RELOADING=1",
+                                        [NOTIFY_STOPPING] = "STOPPING=1",
+                                        [NOTIFY_WATCHDOG] = "WATCHDOG=1"};
+    // From it systemd knows which READY=1 ends this reload.
+    if (state == NOTIFY_RELOADING)
+        (void)snprintf(text, NOTIFY_TEXT_SIZE, "%s\nMONOTONIC_USEC=%lld", texts[state],
+                       (long long)(timestamp_monotonic() / NS_PER_US));
+    else
+        (void)snprintf(text, NOTIFY_TEXT_SIZE, "%s", texts[state]);
+}
+
+enum error_code notify_send(const struct notify *notify, enum notify_state state,
+                            struct error *error)
+{
+    const struct timeval limit = {.tv_sec = NOTIFY_TIMEOUT_SECONDS};
+    char text[NOTIFY_TEXT_SIZE];
+    if (notify->address_len == 0)
+        return ERROR_NONE;
+    notify_text(state, text);
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return error_set(error, ERROR_IO, "NOTIFY_SOCKET: %s%s", strerror(errno),
+                         errno == EAFNOSUPPORT ? ": add AF_UNIX to RestrictAddressFamilies" : "");
+    (void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
+    ssize_t sent = sendto(fd, text, strlen(text), MSG_NOSIGNAL,
+                          (const struct sockaddr *)&notify->address, notify->address_len);
+    int reason = errno;
+    (void)close(fd);
+    return sent >= 0 ? ERROR_NONE
+                     : error_set(error, ERROR_IO, "NOTIFY_SOCKET: %s", strerror(reason));
+}
+
+const char *watchdog_find_stuck(struct watchdog *watchdog, const struct heartbeat *threads,
+                                size_t count)
+{
+    assert(count <= WATCHDOG_THREADS_MAX);
+    for (size_t i = 0; i < count; i++)
+        if (threads[i].beats == watchdog->beats[i] && !threads[i].is_committing)
+            return threads[i].thread;
+    for (size_t i = 0; i < count; i++)
+        watchdog->beats[i] = threads[i].beats;
+    return NULL;
 }

@@ -1,12 +1,17 @@
-// What systemd and the daemon exchange: listening sockets and credentials.
+// What systemd and the daemon exchange: listening sockets, credentials, notifications.
 #ifndef GHATRACE_APP_SYSTEMD_H
 #define GHATRACE_APP_SYSTEMD_H
 
 #include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
 #include <sys/types.h>
+#include <sys/un.h>
 #include <time.h>
 
 #include "ghatrace/base/error.h"
+#include "ghatrace/base/heartbeat.h"
+#include "ghatrace/base/time.h"
 #include "ghatrace/net/address.h"
 
 struct config;
@@ -47,7 +52,8 @@ enum error_code activation_parse(const struct activation_variables *variables, l
 enum error_code activation_inspect(struct activation *activation, struct error *error) MUST_CHECK;
 // "webhook" or "admin".
 const char *activation_use_name(enum activation_use use);
-// Called once the sockets are known: child processes of this process do not inherit them or the variables.
+// Called once the sockets are known: child processes of this process do not inherit them, nor the variables of this
+// section and of notifications.
 void activation_claim(const struct activation *activation);
 
 // --- credentials ----------------------------------------------------------------------------------
@@ -77,5 +83,51 @@ void credentials_note(struct credentials *credentials, const struct config *conf
 // Returns how many of them are still the same copies; `text` receives the settings' names, joined by ", ".
 size_t credentials_unchanged(const struct credentials *credentials,
                              char text[CREDENTIALS_TEXT_SIZE]);
+
+// --- notifications --------------------------------------------------------------------------------
+// Reports the daemon's state to the service manager, one datagram for each change (sd_notify(3), Type=notify). Written
+// here because libsystemd needs six more libraries, among them libgcrypt, and doubles the time of a start.
+
+// The service manager's variables. NULL: not set.
+struct notify_variables {
+    const char *socket;        // NOTIFY_SOCKET: "/PATH", or "@NAME" for an abstract socket
+    const char *watchdog_usec; // WATCHDOG_USEC
+    const char *watchdog_pid;  // WATCHDOG_PID
+};
+
+struct notify {
+    struct sockaddr_un address;
+    socklen_t address_len; // 0: notifications are off
+    duration_ns
+        watchdog; // NOTIFY_WATCHDOG must be sent within this time, again and again; 0: no watchdog
+};
+
+enum notify_state {
+    NOTIFY_READY, // also when a reload is over
+    NOTIFY_RELOADING,
+    NOTIFY_STOPPING,
+    NOTIFY_WATCHDOG,
+};
+
+// Parses the variables; `own_pid` is the ID of this process. Without NOTIFY_SOCKET, everything is off; with another
+// process in WATCHDOG_PID, the watchdog is (sd_watchdog_enabled(3)). ERROR_USAGE, with a message, for what cannot be
+// used, which is off then. Pure.
+enum error_code notify_parse(const struct notify_variables *variables, long own_pid,
+                             struct notify *notify, struct error *error) MUST_CHECK;
+// Blocks for a second at most. ERROR_NONE also if notifications are off; ERROR_IO.
+enum error_code notify_send(const struct notify *notify, enum notify_state state,
+                            struct error *error) MUST_CHECK;
+
+#define WATCHDOG_THREADS_MAX 257 // the engine's, and the most that ingress-threads allows
+
+// The heartbeats at the last feed. All zero: none yet.
+struct watchdog {
+    uint64_t beats[WATCHDOG_THREADS_MAX];
+};
+
+// NULL if all threads have made progress since the last feed, or are committing: then the watchdog is to be fed now,
+// and their beats are kept. Otherwise the name of the first thread that has not, and nothing is kept. Pure.
+const char *watchdog_find_stuck(struct watchdog *watchdog, const struct heartbeat *threads,
+                                size_t count);
 
 #endif

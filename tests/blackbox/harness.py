@@ -124,7 +124,7 @@ class Client:
 
 def clean_environment(extra=None):
     environment = {key: value for key, value in os.environ.items()
-                   if not key.startswith(("OTEL_", "GHATRACE_", "GITHUB_", "HTTP_", "HTTPS_", "LISTEN_"))}
+                   if not key.startswith(("OTEL_", "GHATRACE_", "GITHUB_", "HTTP_", "HTTPS_", "LISTEN_", "NOTIFY_", "WATCHDOG_"))}
     environment.update(extra or {})
     return environment
 
@@ -142,6 +142,8 @@ fds = [fcntl.fcntl(int(number), fcntl.F_DUPFD, 100) for number in sys.argv[2].sp
 for number, fd in enumerate(fds, 3):
     os.dup2(fd, number)
 os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS=str(len(fds)), LISTEN_FDNAMES=sys.argv[1])
+if "WATCHDOG_USEC" in os.environ:
+    os.environ["WATCHDOG_PID"] = str(os.getpid())
 os.execv(sys.argv[3], sys.argv[3:])
 """
 
