@@ -24,7 +24,7 @@ struct control {
     int32_t after;        // calls that still go well
     int32_t hang;         // syncs do not come back while it is set
     int64_t clock_offset; // seconds
-    int32_t stuck;        // the webhook threads do not come back from a wait for events while it is set
+    int32_t stuck; // the webhook threads do not come back from a wait for events while it is set
 };
 
 #define DESCRIPTORS 65536
@@ -197,7 +197,7 @@ void *mmap(void *address, size_t size, int protection, int flags, int fd, off_t 
 int epoll_wait(int fd, struct epoll_event *events, int count, int timeout)
 {
     int done = ((int (*)(int, struct epoll_event *, int, int))next("epoll_wait"))(fd, events, count,
-                                                                                 timeout);
+                                                                                  timeout);
     char name[16] = "";
     int code = errno;
     while (control != NULL && control->stuck != 0 &&

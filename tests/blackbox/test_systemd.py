@@ -24,12 +24,18 @@ class Manager:
         self.socket.bind("\0" + address[1:] if address.startswith("@") else address)
         self.environment = {"NOTIFY_SOCKET": address}
         self.received = []
-        threading.Thread(target=self._receive, daemon=True).start()
+        self.thread = threading.Thread(target=self._receive, daemon=True)
+        self.thread.start()
 
     def _receive(self):
-        while True:
-            text = self.socket.recv(4096).decode()
+        while text := self.socket.recv(4096).decode():
             self.received.append((time.monotonic(), text))
+
+    def stop(self):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as end:
+            end.sendto(b"", self.socket.getsockname())
+        self.thread.join()
+        self.socket.close()
 
     @property
     def states(self):
@@ -58,7 +64,7 @@ def new_event():
 class Notifying(faulty.FaultTest):
     def new_manager(self, address=None):
         manager = Manager(address or self.new_folder() + "/notify")
-        self.addCleanup(manager.socket.close)
+        self.addCleanup(manager.stop)
         return manager
 
     def new_watched(self, manager, start=True, watchdog=WATCHDOG, **variables):

@@ -148,6 +148,8 @@ class Walk:
         self.machine.wait_for("journalctl -q -o cat -u ghatrace | grep msg=ready")
         owner = self.machine.run("stat -c %U /proc/$(systemctl show -P MainPID ghatrace)").strip()
         assert owner == "ghatrace", owner
+        # systemd knows that it is ready, by its own word, and watches it since.
+        assert self.machine.run("systemctl show -P WatchdogTimestampMonotonic ghatrace").strip() != "0"
         shown = self.type(inline("ghatrace check --config"))
         assert "warning" not in shown, shown
         for file in ("share/ghatrace/grafana/runner-latency.json", "share/ghatrace/prometheus/ghatrace-rules.yml",
@@ -156,7 +158,7 @@ class Walk:
 
     def deliver(self):
         self.type(block("sh", "otlp-endpoint"))
-        self.machine.wait_for("curl -fsS http://127.0.0.1:8081/ready")
+        self.machine.run("curl -fsS http://127.0.0.1:8081/ready")  # the restart has waited until it is
         said = self.machine.run("ghatrace replay --secret-file /etc/ghatrace/secret http://127.0.0.1:8080/webhook deliveries.jsonl")
         print(f"   {said.strip().splitlines()[-1]}", flush=True)
         shown = self.machine.wait_for(f"ghatrace trace --db /var/lib/ghatrace {RUN}/1")
@@ -229,6 +231,16 @@ class Walk:
         self.machine.wait_for("systemctl is-active ghatrace")
         self.see_that_it_works()
 
+    def freeze_it(self):
+        self.machine.write("/etc/systemd/system/ghatrace.service.d/watchdog.conf", "[Service]\nWatchdogSec=4s\n")
+        self.machine.run("systemctl daemon-reload; systemctl restart ghatrace; sleep 10")
+        shown = "systemctl show -p ActiveState -p NRestarts ghatrace"
+        assert set(self.machine.run(shown).split()) == {"ActiveState=active", "NRestarts=0"}, "it is not fed"
+        self.machine.run("kill -STOP $(systemctl show -P MainPID ghatrace)")
+        self.machine.wait_for(f"{shown} | grep -x NRestarts=1 && systemctl is-active ghatrace")
+        self.see_that_it_works()
+        self.machine.run("rm /etc/systemd/system/ghatrace.service.d/watchdog.conf; systemctl daemon-reload; systemctl restart ghatrace")
+
     def update(self):
         self.type("cd ghatrace\n" + inline("git pull"))
         self.see_that_it_works()
@@ -244,7 +256,7 @@ class Walk:
 
     def set_it_up(self):
         for step in (self.install, self.deliver, self.change_the_secret, self.go_behind_nginx, self.go_behind_caddy,
-                     self.go_without_a_proxy, self.configure_it_wrong, self.update):
+                     self.go_without_a_proxy, self.configure_it_wrong, self.freeze_it, self.update):
             say(step.__name__.replace("_", " "))
             step()
 
