@@ -1,7 +1,5 @@
 // The admin listener: query parameters, access control, responses, streams, in the main loop.
-#include <arpa/inet.h>
 #include <assert.h>
-#include <netinet/in.h>
 #include <string.h>
 
 #include "ghatrace/admin/admin.h"
@@ -442,19 +440,6 @@ static void on_admin_empty(void *context)
         free_admin(admin);
 }
 
-static bool is_loopback_address(const struct net_address *address)
-{
-    struct sockaddr_in6 v6;
-    struct sockaddr_in v4;
-
-    if (address->storage.ss_family == AF_INET) {
-        memcpy(&v4, &address->storage, sizeof v4);
-        return ntohl(v4.sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
-    }
-    memcpy(&v6, &address->storage, sizeof v6);
-    return IN6_IS_ADDR_LOOPBACK(&v6.sin6_addr);
-}
-
 enum error_code admin_load_tls(const struct admin *admin, struct net_tls **tls, struct error *error)
 {
     *tls = NULL;
@@ -508,7 +493,7 @@ enum error_code admin_start(struct net_loop *loop, const struct admin_options *o
     }
     admin_use_tls(admin, tls);
     // Uses the bound address, not the configured one: an inherited socket has its own address.
-    admin->access.is_loopback = is_loopback_address(net_listener_address(admin->host.listener));
+    admin->access.is_loopback = net_address_is_loopback(net_listener_address(admin->host.listener));
     *out = admin;
     return ERROR_NONE;
 }

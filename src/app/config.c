@@ -1,9 +1,7 @@
 // The configuration: converts, checks and combines the settings.
 #include "config.h"
 
-#include <arpa/inet.h>
 #include <inttypes.h>
-#include <netinet/in.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -704,25 +702,13 @@ static void warn_of_private_file(struct config *config, const char *path, bool i
         config_warn(config, arena, "%s is readable by its group: chmod 600 %s", path, path);
 }
 
-static bool is_loopback_address(const struct net_address *address)
-{
-    if (address->storage.ss_family == AF_INET) {
-        struct sockaddr_in v4;
-        memcpy(&v4, &address->storage, sizeof v4);
-        return ntohl(v4.sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
-    }
-    struct sockaddr_in6 v6;
-    memcpy(&v6, &address->storage, sizeof v6);
-    return IN6_IS_ADDR_LOOPBACK(&v6.sin6_addr);
-}
-
 static bool is_public(const struct config *config, enum activation_use use)
 {
     const struct net_address *listen =
         use == ACTIVATION_ADMIN ? &config->admin_address : &config->ingress.listen;
     if (config->activation.sockets[use] != 0)
         listen = &config->activation.addresses[use];
-    return listen->len > 0 && !is_loopback_address(listen); // 0: not wanted
+    return listen->len > 0 && !net_address_is_loopback(listen); // 0: not wanted
 }
 
 const char *config_listens_at(const struct config *config, enum activation_use use,

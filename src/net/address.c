@@ -128,6 +128,18 @@ enum error_code net_address_parse(struct slice text, struct net_address *address
     return ERROR_NONE;
 }
 
+bool net_address_is_loopback(const struct net_address *address)
+{
+    if (address->storage.ss_family == AF_INET) {
+        struct sockaddr_in v4;
+        memcpy(&v4, &address->storage, sizeof v4);
+        return ntohl(v4.sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
+    }
+    struct sockaddr_in6 v6;
+    memcpy(&v6, &address->storage, sizeof v6);
+    return IN6_IS_ADDR_LOOPBACK(&v6.sin6_addr);
+}
+
 char *net_address_format(const struct net_address *address, char text[NET_ADDRESS_TEXT_SIZE])
 {
     char host[INET6_ADDRSTRLEN] = "";

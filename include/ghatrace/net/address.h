@@ -26,6 +26,8 @@ enum error_code net_address_parse(struct slice text, struct net_address *address
                                   struct error *error) MUST_CHECK;
 // "127.0.0.1:8080" or "[::1]:8080". Returns `text`.
 char *net_address_format(const struct net_address *address, char text[NET_ADDRESS_TEXT_SIZE]);
+// 127.0.0.0/8 or ::1.
+bool net_address_is_loopback(const struct net_address *address);
 
 // --- network --------------------------------------------------------------------------------------
 // IP addresses without ports, and networks of them in CIDR notation (RFC 4632 3.1, RFC 4291 2.3). Pure.

@@ -113,9 +113,30 @@ static void a_host_longer_than_any_name_is_refused(void **state)
         ERROR_USAGE);
 }
 
+static void loopback_addresses_are_recognized(void **state)
+{
+    static const struct {
+        const char *text;
+        bool is_loopback;
+    } cases[] = {
+        {"127.0.0.1:1", true}, {"127.255.0.1:1", true}, {"[::1]:1", true},  {"128.0.0.1:1", false},
+        {"0.0.0.0:1", false},  {"[::]:1", false},       {"[::2]:1", false},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct net_address address;
+        struct error error;
+        assert_int_equal(net_address_parse(slice_from_string(cases[i].text), &address, &error),
+                         ERROR_NONE);
+        assert_int_equal(net_address_is_loopback(&address), cases[i].is_loopback);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(loopback_addresses_are_recognized),
         cmocka_unit_test(addresses_are_read_and_printed_alike),
         cmocka_unit_test(no_host_means_all_addresses),
         cmocka_unit_test(localhost_is_a_loopback_address),
