@@ -26,7 +26,7 @@ static bool is_ip(struct slice text)
     return net_ip_parse(text, &ip);
 }
 
-static bool is_port_number(struct slice text)
+static bool is_port_value(struct slice text)
 {
     long long number;
     return slice_parse_int64(text, &number) && number > 0 && number <= 65535;
@@ -46,7 +46,7 @@ static bool is_ip_and_port(struct slice text)
     if (colon == NULL)
         return false;
     struct slice host = first(text, (size_t)(colon - text.data));
-    if (!is_port_number(rest_after(text, host.len + 1)))
+    if (!is_port_value(rest_after(text, host.len + 1)))
         return false;
     if (slice_starts_with(host, SLICE("[")) && slice_ends_with(host, SLICE("]")))
         host = (struct slice){.data = host.data + 1, .len = host.len - 2};
@@ -84,7 +84,7 @@ static bool is_port_of_service(struct slice name)
         return false;
     name = first(name, (size_t)(low - name.data));
     low = memrchr(name.data, '_', name.len);
-    if (low == NULL || !is_port_number(rest_after(name, (size_t)(low - name.data) + 1)))
+    if (low == NULL || !is_port_value(rest_after(name, (size_t)(low - name.data) + 1)))
         return false;
     name = first(name, (size_t)(low - name.data));
     return ends_in(name, SLICE("_PORT"), &name) && is_service(name);
@@ -107,12 +107,12 @@ static bool is_port_variable(struct slice name, struct slice value)
         struct slice suffix;
         bool (*is_value)(struct slice);
     } forms[] = {
-        {{"_PORT_START", 11}, is_port_number},
-        {{"_PORT_END", 9}, is_port_number},
+        {{"_PORT_START", 11}, is_port_value},
+        {{"_PORT_END", 9}, is_port_value},
         {{"_START", 6}, is_url},
         {{"_END", 4}, is_url},
         {{"_PROTO", 6}, is_protocol},
-        {{"_PORT", 5}, is_port_number},
+        {{"_PORT", 5}, is_port_value},
         {{"_ADDR", 5}, is_ip},
         {{"", 0}, is_url},
     };
@@ -191,11 +191,11 @@ bool variable_is_injected(const char *entry, char *const *environment)
         return false;
     if (ends_in(name, SLICE("_SERVICE_HOST"), &rest) && is_service(rest) && is_ip(value))
         return true;
-    if (ends_in(name, SLICE("_SERVICE_PORT"), &rest) && is_service(rest) && is_port_number(value))
+    if (ends_in(name, SLICE("_SERVICE_PORT"), &rest) && is_service(rest) && is_port_value(value))
         return true;
     if (ends_in(name, SLICE("_PORT"), &rest) && is_service(rest) && is_url(value))
         return true;
-    if (is_named_port(name) && is_port_number(value))
+    if (is_named_port(name) && is_port_value(value))
         return true;
     return is_port_variable(name, value) || is_link_name(name, value) ||
            is_of_linked(name, environment);
