@@ -834,7 +834,7 @@ const struct health_family health_families[] = {
     {"ghatrace_deliveries_to_other_paths", METRICS_COUNTER,
      "Requests with GitHub's fields to another path than the webhook's, since the start.",
      FIGURE(setup.wrong_path.count), IN_API("deliveries", "other_path")},
-    {"ghatrace_signature_failures_delayed", METRICS_COUNTER,
+    {"ghatrace_signature_failures_slowed", METRICS_COUNTER,
      "Of these, those that were answered late because many came from there, since the start.",
      FIGURE(ingress.delayed_401)},
     {.write = put_closed_connections},
