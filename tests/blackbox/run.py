@@ -76,12 +76,13 @@ def flatten(suite):
             yield item
 
 
-def main(names):
+def main(names, folder=HERE):
+    """Runs the tests of `folder`."""
     import harness
     if not os.access(harness.BINARY, os.X_OK):
         print(f"{harness.BINARY} is not there: run `make` first, or name one in GHATRACE", file=sys.stderr)
         return 2
-    tests = list(flatten(unittest.defaultTestLoader.discover(str(HERE), "test_*.py", str(HERE))))
+    tests = list(flatten(unittest.defaultTestLoader.discover(str(folder), "test_*.py", str(folder))))
     if names:
         tests = [test for test in tests if any(name in f"{test.id()} {sentence(test)}" for name in names)]
     print(f"{len(tests)} tests", flush=True)
