@@ -1,5 +1,6 @@
 """The OpenTelemetry Collector takes what was meant, over each encoding and kind of TLS, through its limits and outages."""
 import pathlib
+import re
 import shutil
 import signal
 import time
@@ -259,12 +260,14 @@ class Limits(CompanyTest):
         collector = self.real_collector(http={"max_request_body_size": 20_000})
         collector.stop()
         daemon = self.daemon_for(collector)
-        runs = self.deliver_runs(daemon, 60)  # one request, if it could
+        runs = self.deliver_runs(daemon, 40, lambda: large_run(8))
         collector.start()
         collector.wait_for_ids(expected_ids(runs))
         self.wait_for_empty_outbox(daemon)
         self.check_once(collector, expected_ids(runs))
         self.check_nothing_dead(daemon)
+        requests = re.search(r"^ghatrace_export_requests_total (\d+)$", daemon.admin("/metrics").text, re.M)[1]
+        self.assertGreater(int(requests), 10, "without a limit it is one or two")
 
     def test_a_record_that_is_too_large_is_kept_and_the_rest_arrives(self):
         collector = self.real_collector(http={"max_request_body_size": 20_000})
