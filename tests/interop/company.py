@@ -57,14 +57,23 @@ def made_runs():
 
 
 def fixture_events():
-    """The recorded deliveries, each with a GUID of its own; not the one without times, which takes its arrival's."""
+    """The recorded deliveries, each of a run and a job of its own, and with a GUID of its own; not the one without times,
+    which takes its arrival's."""
     events = []
     for path in sorted(GITHUB.glob("workflow_*.json")):
         if path.name == "workflow_job.completed.bare.json":
             continue
-        document = json.loads(path.read_text())
-        events.append(payloads.event(path.name.split(".")[0], document, time.time() - 100))
+        text, kind = path.read_text(), path.name.split(".")[0]
+        subject = json.loads(text)[kind] or {}
+        for number in {subject.get("id"), subject.get("run_id")} - {None}:
+            text = text.replace(str(number), str(payloads.new_id()))
+        events.append(payloads.event(kind, json.loads(text), time.time() - 100))
     return events
+
+
+def is_carried_over(job):
+    """Whether a re-run delivers it a second time: what ran was created long before."""
+    return (job.get("run_attempt") or 1) > 1 and (job.get("completed_at") or "") < (job.get("created_at") or "")
 
 
 def deliveries():
