@@ -184,6 +184,13 @@ octokit:
 	$(SUBMAKE) $(BINARY)
 	@GHATRACE=$(BINARY) tests/octokit/octokit.py $(OCTOKIT)
 
+# The real Collector, its githubreceiver, Jaeger, nginx and tinyproxy. They are built by Go once (some minutes), and kept
+# in build/interop; INTEROP chooses among the tests. Says what is missing, and fails then.
+.PHONY: interop
+interop:
+	$(SUBMAKE) $(BINARY)
+	@GHATRACE=$(BINARY) tests/interop/interop.py $(INTEROP)
+
 # Hostile company of every kind, on loopback, against the release binary: some ten minutes, by hand.
 .PHONY: siege
 siege:

@@ -79,6 +79,16 @@ class Program:
             raise AssertionError(f"{self.name} did not end:\n{self.log[-3000:]}") from None
         self.process = None
 
+    def run_configuration(self, binary, configuration, environment=None):
+        """Starts a Collector, or what is built of its parts."""
+        seen = self.log.count("Everything is ready")
+        self.spawn(binary, "--config", configuration, environment=environment)
+
+        def is_ready():
+            self.check_alive()
+            return self.log.count("Everything is ready") > seen
+        wait_until(is_ready, what=f"{self.name} to be ready")
+
     def stop(self):
         self.end(signal.SIGTERM)
 
@@ -135,13 +145,7 @@ class Collector(Program):
         self._files[path] = 0
         configuration = self.folder / f"{self.name}.yaml"
         configuration.write_text(json.dumps(self.configuration(path)))  # JSON is YAML
-        seen = self.log.count("Everything is ready")
-        self.spawn(build.collector(), "--config", configuration)
-
-        def is_ready():
-            self.check_alive()
-            return self.log.count("Everything is ready") > seen
-        wait_until(is_ready, what=f"{self.name} to be ready")
+        self.run_configuration(build.collector(), configuration)
 
     def read(self):
         """Takes in the whole lines that were written since."""
@@ -203,6 +207,43 @@ def whole_spans(groups):
             if found.setdefault(key, whole) != whole:
                 raise AssertionError(f"one span in two versions:\n{found[key]}\n{whole}")
     return found
+
+
+class Jaeger(Program):
+    """Jaeger with its storage in memory."""
+
+    def __init__(self, folder, name="jaeger"):
+        super().__init__(folder, name)
+        self.port, self.grpc_port, self.query_port = free_port(), free_port(), free_port()
+        query = {"storage": {"traces": "memory"}, "http": {"endpoint": f"127.0.0.1:{self.query_port}"},
+                 "grpc": {"endpoint": f"127.0.0.1:{free_port()}"}}
+        protocols = {"http": {"endpoint": f"127.0.0.1:{self.port}"}, "grpc": {"endpoint": f"127.0.0.1:{self.grpc_port}"}}
+        configuration = self.folder / f"{name}.yaml"
+        configuration.write_text(json.dumps({
+            "extensions": {"jaeger_query": query,
+                           "jaeger_storage": {"backends": {"memory": {"memory": {"max_traces": 10000}}}}},
+            "receivers": {"otlp": {"protocols": protocols}},
+            "exporters": {"jaeger_storage_exporter": {"trace_storage": "memory"}},
+            "service": {"telemetry": {"metrics": {"level": "none"}}, "extensions": ["jaeger_storage", "jaeger_query"],
+                        "pipelines": {"traces": {"receivers": ["otlp"], "exporters": ["jaeger_storage_exporter"]}}}}))
+        # It would trace itself, and look for a collector for that until it ends.
+        self.run_configuration(build.jaeger(), configuration, {"OTEL_TRACES_SAMPLER": "always_off"})
+
+    @property
+    def endpoint(self):
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def grpc_endpoint(self):
+        return f"http://127.0.0.1:{self.grpc_port}"
+
+    def get(self, path):
+        with harness.Client(("127.0.0.1", self.query_port)) as client:
+            return json.loads(client.request("GET", path).body)
+
+    def traces(self, path):
+        """What its API says of `api/traces…`: [trace]."""
+        return self.get("/api/traces" + path)["data"] or []
 
 
 class Nginx(Program):
