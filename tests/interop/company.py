@@ -102,16 +102,27 @@ def expected_ids(runs):
 
 class CompanyTest(harness.BlackBoxTest):
     """Daemons, Collectors and proxies that end with the test."""
+    protocol = "http/protobuf"
+
+    def id(self):
+        return super().id() + (" over grpc" if self.protocol == "grpc" else "")
 
     def ends(self, part):
         self.addCleanup(lambda: part.stop())
         return part
 
-    def real_collector(self, **kinds):
+    def real_collector(self, server=None, **kinds):
+        """`server` is what its receiver has beside the address, for the protocol of these tests."""
+        if server:
+            kinds["grpc" if self.protocol == "grpc" else "http"] = server
         return self.ends(parts.Collector(self.new_folder(), **kinds))
 
-    def daemon_for(self, collector, **settings):
-        settings.setdefault("otlp_endpoint", collector.endpoint)
+    def port_of(self, collector):
+        return collector.port_of(self.protocol)
+
+    def daemon_for(self, collector, host=None, **settings):
+        settings.setdefault("otlp_protocol", self.protocol)
+        settings.setdefault("otlp_endpoint", collector.endpoint_of(settings["otlp_protocol"], host))
         settings.setdefault("root_grace", "1s")
         return self.new_daemon(**settings)
 

@@ -111,9 +111,10 @@ class Collector(Program):
     and start(); kill(), pause() and resume() besides."""
 
     def __init__(self, folder, name="collector", host="127.0.0.1", http=None, grpc=None, extensions=None, processors=None,
-                 receivers=None, port=None):
+                 receivers=None, port=None, grpc_port=None, signal="traces"):
         super().__init__(folder, name)
-        self.host, self.port, self.grpc_port = host, port or free_port(host), free_port(host)
+        self.host, self.port, self.grpc_port = host, port or free_port(host), grpc_port or free_port(host)
+        self.signal = signal
         self.http, self.grpc = dict(http or {}), dict(grpc or {})
         self.extensions, self.processors, self.receivers = extensions or {}, processors or {}, receivers or {}
         self._generation, self._files = 0, {}
@@ -122,11 +123,15 @@ class Collector(Program):
 
     @property
     def endpoint(self):
-        return f"{'https' if 'tls' in self.http else 'http'}://{bracketed(self.host)}:{self.port}"
+        return self.endpoint_of("http")
 
-    @property
-    def grpc_endpoint(self):
-        return f"{'https' if 'tls' in self.grpc else 'http'}://{bracketed(self.host)}:{self.grpc_port}"
+    def port_of(self, protocol):
+        return self.grpc_port if protocol == "grpc" else self.port
+
+    def endpoint_of(self, protocol, host=None):
+        server = self.grpc if protocol == "grpc" else self.http
+        scheme = "https" if "tls" in server else "http"
+        return f"{scheme}://{bracketed(host or self.host)}:{self.port_of(protocol)}"
 
     def configuration(self, path):
         protocols = {"http": {"endpoint": f"{bracketed(self.host)}:{self.port}", **self.http},
@@ -135,8 +140,8 @@ class Collector(Program):
         return {"extensions": self.extensions, "receivers": receivers, "processors": self.processors,
                 "exporters": {"file": {"path": str(path), "rotation": {"max_megabytes": 1000}}},
                 "service": {"telemetry": {"metrics": {"level": "none"}}, "extensions": list(self.extensions),
-                            "pipelines": {"traces": {"receivers": list(receivers), "processors": list(self.processors),
-                                                     "exporters": ["file"]}}}}
+                            "pipelines": {self.signal: {"receivers": list(receivers), "exporters": ["file"],
+                                                        "processors": list(self.processors)}}}}
 
     def start(self):
         """Opens the same ports again; what came before stays counted."""
@@ -233,9 +238,8 @@ class Jaeger(Program):
     def endpoint(self):
         return f"http://127.0.0.1:{self.port}"
 
-    @property
-    def grpc_endpoint(self):
-        return f"http://127.0.0.1:{self.grpc_port}"
+    def endpoint_of(self, protocol):
+        return f"http://127.0.0.1:{self.grpc_port if protocol == 'grpc' else self.port}"
 
     def get(self, path):
         with harness.Client(("127.0.0.1", self.query_port)) as client:

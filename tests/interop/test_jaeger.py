@@ -107,7 +107,7 @@ class Shown(CompanyTest):
     @unittest.skipUnless(has_grpc(), "this binary has no OTLP/gRPC")
     def test_over_grpc_it_is_the_same(self):
         jaeger = self.ends(parts.Jaeger(self.new_folder()))
-        daemon = self.daemon_for(jaeger, otlp_endpoint=jaeger.grpc_endpoint, otlp_protocol="grpc")
+        daemon = self.daemon_for(jaeger, otlp_endpoint=jaeger.endpoint_of("grpc"), otlp_protocol="grpc")
         for run in self.runs:
             daemon.accept(*run.timeline())
         company.settle([daemon])

@@ -236,7 +236,7 @@ class ThroughAForwardProxy(NetworkTest):
     def test_grpc_goes_through_connect(self):
         collector = self.real_collector()
         proxy = self.proxy()
-        daemon = self.daemon_with(collector, otlp_endpoint=collector.grpc_endpoint, otlp_protocol="grpc",
+        daemon = self.daemon_with(collector, otlp_endpoint=collector.endpoint_of("grpc"), otlp_protocol="grpc",
                                   otlp_proxy=f"http://127.0.0.1:{proxy.port}")
         self.check_arrives(daemon, collector, 10)
         self.assertGreater(self.connects(proxy), 0, proxy.log)
@@ -285,10 +285,11 @@ class DroppingPort:
 class Names(NetworkTest):
     """127.0.0.2 and ::1 are as good addresses as any; glibc puts ::1 and 127.0.0.1 first."""
 
-    def named(self, collector, *addresses, name="collector.test", scheme="http", **settings):
+    def named(self, collector, *addresses, name="collector.test"):
         folder = pathlib.Path(self.new_folder())
         (folder / "hosts").write_text("127.0.0.1 localhost\n" + "".join(f"{each} {name}\n" for each in addresses))
-        daemon = NamedDaemon(folder, otlp_endpoint=f"{scheme}://{name}:{collector.port}", root_grace="1s", **settings)
+        daemon = NamedDaemon(folder, otlp_endpoint=f"http://{name}:{self.port_of(collector)}", root_grace="1s",
+                             otlp_protocol=self.protocol)
         daemon.hosts = folder / "hosts"
         self.addCleanup(daemon.stop)
         return daemon.start()
@@ -315,7 +316,7 @@ class Names(NetworkTest):
     @needs_curl
     def test_a_name_with_an_address_that_drops_all_and_a_live_one(self):
         collector = self.real_collector(host="127.0.0.2")
-        self.ends(DroppingPort("127.0.0.1", collector.port))
+        self.ends(DroppingPort("127.0.0.1", self.port_of(collector)))
         daemon = self.named(collector, "127.0.0.1", "127.0.0.2")
         self.check_arrives(daemon, collector)
 
@@ -323,7 +324,7 @@ class Names(NetworkTest):
         old = self.real_collector(host="127.0.0.2", name="old")
         daemon = self.named(old, "127.0.0.2")
         self.check_arrives(daemon, old)
-        new = self.real_collector(host="127.0.0.3", name="new", port=old.port)
+        new = self.real_collector(host="127.0.0.3", name="new", port=old.port, grpc_port=old.grpc_port)
         self.point(daemon, "127.0.0.3")
         old.stop()
         self.addCleanup(setattr, old, "stop", lambda: None)
@@ -349,7 +350,7 @@ class Replicas(NetworkTest):
         return sick, well
 
     def balanced(self, *collectors):
-        balancer = parts.Balancer(*(("127.0.0.1", each.port) for each in collectors))
+        balancer = parts.Balancer(*(("127.0.0.1", self.port_of(each)) for each in collectors))
         return self.ends(balancer)
 
     @needs_curl
@@ -371,14 +372,26 @@ class Replicas(NetworkTest):
         self.check_arrives(daemon, well, 10)
         self.check_nothing_dead(daemon)
 
+    PASS, LISTEN = "location / { proxy_pass http://both; proxy_next_upstream off; }", ""
+
     def test_nginx_with_a_sick_replica_loses_nothing(self):
         sick, well = self.pair()
-        top = f"upstream both {{ server 127.0.0.1:{sick.port} max_fails=0; server 127.0.0.1:{well.port} max_fails=0; }}"
-        nginx = self.ends(parts.Nginx(self.new_folder(), "location / { proxy_pass http://both; proxy_next_upstream off; }",
-                                      top=top))
+        servers = " ".join(f"server 127.0.0.1:{self.port_of(each)} max_fails=0;" for each in (sick, well))
+        nginx = self.ends(parts.Nginx(self.new_folder(), self.PASS, f"upstream both {{ {servers} }}", listen=self.LISTEN))
         daemon = self.daemon_for(well, otlp_endpoint=f"http://127.0.0.1:{nginx.port}")
         runs = self.deliver_runs(daemon, 30)
         well.wait_for_ids(expected_ids(runs))
         self.wait_for_empty_outbox(daemon)
         self.check_once(well, expected_ids(runs))
         self.check_nothing_dead(daemon)
+
+
+@needs_grpc
+class NamesOverGrpc(Names):
+    protocol = "grpc"
+
+
+@needs_grpc
+class ReplicasOverGrpc(Replicas):
+    protocol = "grpc"
+    PASS, LISTEN = "location / { grpc_pass grpc://both; grpc_next_upstream off; }", "http2"
