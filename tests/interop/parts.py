@@ -9,14 +9,12 @@ import signal
 import socket
 import subprocess
 import threading
-import time
 
 import build
 import harness
 import otlp_compare
 from harness import PATIENCE, wait_until
 
-PACE = 0.02  # seconds between looks at a file
 _ports = {}
 
 

@@ -7,7 +7,7 @@ import time
 import unittest
 
 import company
-from company import CompanyTest, expected_ids, has_curl, has_grpc, large_run, short_run
+from company import CompanyTest, expected_ids, has_curl, has_grpc, large_run
 from expect import run_spans
 from harness import wait_until
 

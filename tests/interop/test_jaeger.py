@@ -100,7 +100,8 @@ class Shown(CompanyTest):
     def test_a_trace_is_found_by_its_service_and_by_an_attribute(self):
         self.assertIn("rocket-engine", self.jaeger.get("/api/services")["data"])
         run = self.runs[0]
-        tags = urllib.parse.quote(json.dumps({"github.run_id": str(run.run_id), "github.run_attempt": "1", "type": "workflow"}))
+        wanted = {"github.run_id": str(run.run_id), "github.run_attempt": "1", "type": "workflow"}
+        tags = urllib.parse.quote(json.dumps(wanted))
         found = self.jaeger.traces(f"?service=rocket-engine&tags={tags}&lookback=2d&limit=20")
         self.assertEqual([trace["traceID"] for trace in found], [Ids(run.run_id).trace])
 

@@ -1,4 +1,4 @@
-"""What stands between ghatrace and the Collector: reverse proxies, forward proxies, names with several addresses, balancers."""
+"""Between ghatrace and the Collector: reverse and forward proxies, names with several addresses, balancers."""
 import os
 import pathlib
 import shutil
@@ -162,7 +162,8 @@ class ThroughAForwardProxy(NetworkTest):
 
     def tls_collector(self):
         folder = self.certificates()
-        return self.real_collector(http={"tls": {"cert_file": f"{folder}/server.pem", "key_file": f"{folder}/server.key"}})
+        files = {"cert_file": f"{folder}/server.pem", "key_file": f"{folder}/server.key"}
+        return self.real_collector(http={"tls": files})
 
     def daemon_with(self, collector, environment=None, **settings):
         settings.setdefault("otlp_endpoint", collector.endpoint.replace("https://127.0.0.1", "https://localhost"))
@@ -178,7 +179,8 @@ class ThroughAForwardProxy(NetworkTest):
         collector = self.tls_collector()
         proxy = self.proxy()
         url = f"http://127.0.0.1:{proxy.port}"
-        cases = [({}, {"otlp_proxy": url}), ({"HTTPS_PROXY": url}, {}), ({"https_proxy": url}, {}), ({"ALL_PROXY": url}, {})]
+        cases = [({}, {"otlp_proxy": url})]
+        cases += [({name: url}, {}) for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")]
         for environment, settings in cases:
             with self.subTest(environment or settings):
                 before = self.connects(proxy)
