@@ -3,6 +3,7 @@ import itertools
 import json
 import os
 import pathlib
+import random
 import select
 import shutil
 import signal
@@ -15,17 +16,21 @@ import harness
 import otlp_compare
 from harness import PATIENCE, wait_until
 
-_ports = {}
+_ports = set()
 
 
 def free_port(host="127.0.0.1"):
-    """A port that nobody listens on, and that no call before this one returned."""
+    """A port that no call before this one returned, free now. It is not of those that the kernel gives to connections: one
+    of these would have it when a program that was stopped wants it again."""
     while True:
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        with socket.socket(family) as probe:
-            probe.bind((host, 0))
-            port = probe.getsockname()[1]
-        if _ports.setdefault(port, host) and list(_ports).count(port) == 1:
+        port = random.randrange(20000, 32000)
+        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+            try:
+                probe.bind((host, port))
+            except OSError:
+                continue
+        if port not in _ports:
+            _ports.add(port)
             return port
 
 
