@@ -241,8 +241,8 @@ class Jaeger(Program):
     def endpoint(self):
         return f"http://127.0.0.1:{self.port}"
 
-    def endpoint_of(self, protocol):
-        return f"http://127.0.0.1:{self.grpc_port if protocol == 'grpc' else self.port}"
+    def endpoint_of(self, protocol, host=None):
+        return f"http://{host or '127.0.0.1'}:{self.grpc_port if protocol == 'grpc' else self.port}"
 
     def get(self, path):
         with harness.Client(("127.0.0.1", self.query_port)) as client:
