@@ -282,18 +282,18 @@ class Nginx(Program):
 
 
 class Tinyproxy(Program):
-    """A forward proxy."""
+    """A forward proxy. `wrapped` may change the command that starts it."""
 
-    def __init__(self, folder, user=None, name="tinyproxy"):
+    def __init__(self, folder, user=None, name="tinyproxy", wrapped=list):
         super().__init__(folder, name)
-        self.port, self.user = free_port(), user
+        self.port, self.user, self.wrapped = free_port(), user, wrapped
         self.start()
 
     def start(self):
         configuration = self.folder / f"{self.name}.conf"
         configuration.write_text(f"Port {self.port}\nListen 127.0.0.1\nTimeout 60\nLogLevel Connect\nMaxClients 100\n"
                                  + (f"BasicAuth {self.user[0]} {self.user[1]}\n" if self.user else ""))
-        self.spawn("tinyproxy", "-d", "-c", configuration)
+        self.spawn(*self.wrapped(["tinyproxy", "-d", "-c", str(configuration)]))
         self.wait_for_port("127.0.0.1", self.port)
 
 

@@ -18,6 +18,32 @@ needs_curl = unittest.skipUnless(has_curl(), "this binary has no otlp-proxy, and
 needs_grpc = unittest.skipUnless(has_grpc(), "this binary has no OTLP/gRPC")
 
 
+def with_hosts(hosts, command):
+    """The command with an /etc/hosts of its own."""
+    script = f'mount --bind {hosts} /etc/hosts && exec "$@"'
+    return ["unshare", "--mount", "sh", "-c", script, "sh", *command]
+
+
+def can_name():
+    return os.path.exists("/etc/hosts") and shutil.which("unshare") is not None and os.geteuid() == 0
+
+
+def write_hosts(path, name, addresses):
+    path.write_text("127.0.0.1 localhost\n" + "".join(f"{each} {name}\n" for each in addresses))
+    return path
+
+
+needs_names = unittest.skipUnless(can_name(), "names of our own need unshare and root")
+
+
+class NamedDaemon(harness.Daemon):
+    """A daemon with an /etc/hosts of its own."""
+    hosts = None
+
+    def arguments(self):
+        return with_hosts(self.hosts, super().arguments())
+
+
 class NetworkTest(CompanyTest):
     def check_arrives(self, daemon, collector, count=3):
         runs = self.deliver_runs(daemon, count)
@@ -157,20 +183,29 @@ class BehindNginx(NetworkTest):
 
 
 @needs_curl
+@needs_names
 class ThroughAForwardProxy(NetworkTest):
+    """The Collector has a name, since proxies of the environment are not for what is on this machine."""
+    NAME = "collector.test"
+
+    def setUp(self):
+        super().setUp()
+        self.hosts = write_hosts(pathlib.Path(self.new_folder()) / "hosts", self.NAME, ["127.0.0.1"])
+
     def proxy(self, **kinds):
-        return self.ends(parts.Tinyproxy(self.new_folder(), **kinds))
+        return self.ends(parts.Tinyproxy(self.new_folder(), wrapped=lambda command: with_hosts(self.hosts, command), **kinds))
 
     def tls_collector(self):
         folder = self.certificates()
         files = {"cert_file": f"{folder}/server.pem", "key_file": f"{folder}/server.key"}
         return self.real_collector(http={"tls": files})
 
-    def daemon_with(self, collector, environment=None, **settings):
-        settings.setdefault("otlp_endpoint", collector.endpoint.replace("https://127.0.0.1", "https://localhost"))
-        settings.setdefault("otlp_certificate", str(self.certificates() / "ca.pem"))
-        daemon = self.daemon_for(collector, start=False, **settings)
-        daemon.env = environment
+    def daemon_with(self, collector, environment=None, host=NAME, protocol="http/protobuf", **settings):
+        daemon = NamedDaemon(self.new_folder(), environment, otlp_endpoint=collector.endpoint_of(protocol, host),
+                             otlp_protocol=protocol, otlp_certificate=str(self.certificates() / "ca.pem"),
+                             root_grace="1s", **settings)
+        daemon.hosts = self.hosts
+        self.addCleanup(daemon.stop)
         return daemon.start()
 
     def connects(self, proxy):
@@ -193,14 +228,15 @@ class ThroughAForwardProxy(NetworkTest):
         proxy = self.proxy()
         daemon = self.daemon_with(collector, {"http_proxy": f"http://127.0.0.1:{proxy.port}"})
         self.check_arrives(daemon, collector)
-        self.assertIn("POST http://127.0.0.1", proxy.log)
+        self.assertIn("POST http://collector.test", proxy.log)
 
-    def test_no_proxy_and_off_go_past_it(self):
+    def test_no_proxy_and_off_and_this_machine_go_past_it(self):
         collector = self.tls_collector()
         dead = f"http://127.0.0.1:{parts.free_port()}"
-        for environment, settings in (({"HTTPS_PROXY": dead, "NO_PROXY": "localhost"}, {}),
-                                      ({"https_proxy": dead, "no_proxy": ".example.org,localhost"}, {}),
-                                      ({"HTTPS_PROXY": dead}, {"otlp_proxy": "off"})):
+        for environment, settings in (({"HTTPS_PROXY": dead, "NO_PROXY": self.NAME}, {}),
+                                      ({"https_proxy": dead, "no_proxy": ".example.org,.test"}, {}),
+                                      ({"HTTPS_PROXY": dead}, {"otlp_proxy": "off"}),
+                                      ({"HTTPS_PROXY": dead}, {"host": "localhost"})):
             with self.subTest((environment, settings)):
                 self.check_arrives(self.daemon_with(collector, environment, **settings), collector)
 
@@ -222,11 +258,13 @@ class ThroughAForwardProxy(NetworkTest):
         daemon.settings["otlp-proxy"] = f"http://mona:right@127.0.0.1:{proxy.port}"
         daemon.restart()
         collector.wait_for_ids(expected_ids(runs))
+        self.wait_for_empty_outbox(daemon)
         proxy.kill()
         runs += self.deliver_runs(daemon, 5)
         self.wait_for_trouble(daemon)
         proxy.start()
         collector.wait_for_ids(expected_ids(runs))
+        self.check_once(collector, expected_ids(runs))
         self.check_nothing_dead(daemon)
 
     def test_check_says_which_proxy_is_used(self):
@@ -239,24 +277,9 @@ class ThroughAForwardProxy(NetworkTest):
     def test_grpc_goes_through_connect(self):
         collector = self.real_collector()
         proxy = self.proxy()
-        daemon = self.daemon_with(collector, otlp_endpoint=collector.endpoint_of("grpc"), otlp_protocol="grpc",
-                                  otlp_proxy=f"http://127.0.0.1:{proxy.port}")
+        daemon = self.daemon_with(collector, protocol="grpc", otlp_proxy=f"http://127.0.0.1:{proxy.port}")
         self.check_arrives(daemon, collector, 10)
         self.assertGreater(self.connects(proxy), 0, proxy.log)
-
-
-class NamedDaemon(harness.Daemon):
-    """A daemon with an /etc/hosts of its own."""
-    hosts = None
-
-    def arguments(self):
-        script = f'mount --bind {self.hosts} /etc/hosts && exec "$@"'
-        return ["unshare", "--mount", *(["--map-root-user"] if os.geteuid() else []), "sh", "-c", script, "sh",
-                *super().arguments()]
-
-
-def can_name():
-    return os.path.exists("/etc/hosts") and shutil.which("unshare") is not None and os.geteuid() == 0
 
 
 class DroppingPort:
@@ -284,21 +307,20 @@ class DroppingPort:
             each.close()
 
 
-@unittest.skipUnless(can_name(), "names of our own need unshare and root")
+@needs_names
 class Names(NetworkTest):
     """127.0.0.2 and ::1 are as good addresses as any; glibc puts ::1 and 127.0.0.1 first."""
 
     def named(self, collector, *addresses, name="collector.test"):
         folder = pathlib.Path(self.new_folder())
-        (folder / "hosts").write_text("127.0.0.1 localhost\n" + "".join(f"{each} {name}\n" for each in addresses))
         daemon = NamedDaemon(folder, otlp_endpoint=f"http://{name}:{self.port_of(collector)}", root_grace="1s",
                              otlp_protocol=self.protocol)
-        daemon.hosts = folder / "hosts"
+        daemon.hosts = write_hosts(folder / "hosts", name, addresses)
         self.addCleanup(daemon.stop)
         return daemon.start()
 
     def point(self, daemon, *addresses, name="collector.test"):
-        daemon.hosts.write_text("127.0.0.1 localhost\n" + "".join(f"{each} {name}\n" for each in addresses))
+        write_hosts(daemon.hosts, name, addresses)
 
     def test_an_address_of_version_6(self):
         collector = self.real_collector(host="::1")
