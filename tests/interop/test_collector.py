@@ -1,4 +1,5 @@
 """The OpenTelemetry Collector takes what was meant, over each encoding and kind of TLS, through its limits and outages."""
+import os
 import pathlib
 import re
 import shutil
@@ -424,11 +425,12 @@ class LimitsOverGrpc(Limits):
 class OutagesOverGrpc(Outages):
     protocol = "grpc"
 
-    def test_a_thousand_calls_one_after_the_other(self):
+    def test_many_calls_one_after_the_other(self):
+        """200, or a thousand with LOAD=1."""
         collector = self.real_collector()
         daemon = self.daemon_for(collector)
         runs = []
-        for _ in range(500):
+        for _ in range(500 if os.environ.get("LOAD") else 100):
             runs += self.deliver_runs(daemon, 1)  # a job and a root each
             self.wait_for_empty_outbox(daemon)
         collector.wait_for_ids(expected_ids(runs))
