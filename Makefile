@@ -28,10 +28,10 @@ ALL_CFLAGS  := -std=c11 $(WARNINGS) $(CFLAGS_$(VARIANT)) $(CFLAGS) -pthread
 ALL_LDFLAGS := $(LDFLAGS_$(VARIANT)) $(LDFLAGS) -pthread
 
 # Debian 12's mbedTLS has no pkg-config file, so the libraries are named here.
-LIBS := -levent_core -levent_pthreads -lmbedtls -lmbedx509 -lmbedcrypto -llmdb -linih -lutf8proc -lz -lm
+LIBS := -lcurl -levent_core -levent_pthreads -lmbedtls -lmbedx509 -lmbedcrypto -llmdb -linih -lutf8proc -lz -lm
 
 # --- the rooms, from the ground up: a room may use those before it in this list ------------------
-ROOMS := base json net http github trace otlp store stats engine webhook export view admin term app
+ROOMS := base json net http client github trace otlp store stats engine webhook export view admin term app
 
 BUILD   := build/$(VARIANT)-$(notdir $(CC))
 OBJECTS  = $(patsubst src/%.c,$(BUILD)/src/%.o,$(filter-out src/app/main.c,$(wildcard src/$(1)/*.c)))

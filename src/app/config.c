@@ -383,13 +383,13 @@ struct net_tls_server_options config_admin_tls(const struct config *config)
                                            .client_ca_file = config->admin_client_ca};
 }
 
-enum error_code config_make_export_tls(const struct config *config, struct net_tls **tls,
+enum error_code config_make_export_tls(const struct config *config, struct net_tls_client **tls,
                                        struct error *error)
 {
     *tls = NULL;
     if (!config->exporting.is_on || !config->exporting.options.endpoint.is_tls)
         return ERROR_NONE;
-    enum error_code code = net_tls_create_client(&config->exporting.tls, tls, error);
+    enum error_code code = net_tls_client_read(&config->exporting.tls, tls, error);
     if (code != ERROR_NONE)
         error_wrap(error, "export by https");
     return code;
@@ -398,11 +398,11 @@ enum error_code config_make_export_tls(const struct config *config, struct net_t
 static enum error_code check_export(const struct config *config, struct error *error)
 {
     const char *own = config->exporting.tls.certificate_file;
-    struct net_tls *tls = NULL;
+    struct net_tls_client *tls = NULL;
     enum error_code code = config_make_export_tls(config, &tls, error);
     if (code == ERROR_NONE && tls != NULL && own != NULL)
-        net_tls_log_doubts(tls, own);
-    net_tls_unref(tls);
+        net_tls_client_log_doubts(tls, own);
+    net_tls_client_unref(tls);
     return code;
 }
 

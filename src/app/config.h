@@ -103,7 +103,7 @@ const char *config_listens_at(const struct config *config, enum activation_use u
 struct net_tls_server_options config_admin_tls(const struct config *config);
 // Makes a TLS context if export is on and uses https; else NULL. Error messages name the file, not the setting or
 // variable.
-enum error_code config_make_export_tls(const struct config *config, struct net_tls **tls,
+enum error_code config_make_export_tls(const struct config *config, struct net_tls_client **tls,
                                        struct error *error) MUST_CHECK;
 // Reads all TLS files and discards the result: errors are reported before anything is started.
 enum error_code config_check_tls(const struct config *config, struct error *error) MUST_CHECK;

@@ -35,7 +35,7 @@ struct fresh {
     struct secret_set *admin_tokens;
     struct ingress_tls *ingress_tls;
     struct net_tls *admin_tls;
-    struct net_tls *export_tls;
+    struct net_tls_client *export_tls;
 };
 
 // --- secrets -----------------------------------------------------------------------------------
@@ -118,9 +118,9 @@ static void use_all_files(const struct reload_parts *parts, const struct fresh *
     ingress_use_tls(parts->ingress, fresh->ingress_tls);
     if (fresh->admin_tls != NULL)
         admin_use_tls(parts->admin, fresh->admin_tls);
-    if (fresh->export_tls != NULL)
-        exporter_use_tls(parts->exporter, fresh->export_tls);
-    net_tls_unref(fresh->export_tls); // the exporter holds it
+    if (parts->exporter != NULL)
+        exporter_renew_connections(parts->exporter, fresh->export_tls);
+    net_tls_client_unref(fresh->export_tls); // the exporter holds it
 }
 
 static void drop_all_files(const struct fresh *fresh)
@@ -129,7 +129,7 @@ static void drop_all_files(const struct fresh *fresh)
     ingress_secrets_drop(fresh->admin_tokens);
     ingress_drop_tls(fresh->ingress_tls);
     net_tls_unref(fresh->admin_tls);
-    net_tls_unref(fresh->export_tls);
+    net_tls_client_unref(fresh->export_tls);
 }
 
 static const char *name_all_files(const struct reload_parts *parts, const struct fresh *fresh,
@@ -150,7 +150,7 @@ static void log_tls_doubts(const struct reload_parts *parts, const struct fresh 
     const char *own = parts->config->exporting.tls.certificate_file;
     ingress_log_tls_doubts(fresh->ingress_tls, parts->config->ingress.tls.certificate_file);
     if (fresh->export_tls != NULL && own != NULL)
-        net_tls_log_doubts(fresh->export_tls, own);
+        net_tls_client_log_doubts(fresh->export_tls, own);
 }
 
 // Warns that a reload does not pick up changes to the originals of credentials, such as /etc/ghatrace/secret.
@@ -226,7 +226,7 @@ struct server {
     struct net_loop *loop;
     struct store *store;
     struct engine *engine;
-    struct net_tls *export_tls;             // referenced; NULL: not needed
+    struct net_tls_client *export_tls;      // referenced; NULL: not needed
     struct exporter *exporter;              // NULL: no endpoint
     struct export_header_file *header_file; // NULL: none
     struct net_task header_read;
@@ -797,7 +797,7 @@ static void release_parts(struct server *server)
         engine_stop(server->engine);
     exporter_destroy(server->exporter);
     export_header_file_close(server->header_file);
-    net_tls_unref(server->export_tls);
+    net_tls_client_unref(server->export_tls);
     if (server->engine != NULL)
         engine_destroy(server->engine);
     if (server->store != NULL)

@@ -244,3 +244,12 @@ void export_endpoint_format(const struct export_endpoint *endpoint, char *text, 
     (void)snprintf(text, size, "%s://%s%.*s%s", endpoint->is_tls ? "https" : "http",
                    endpoint->host_header, SLICE_ARGS(path), rest.len > 0 ? "?..." : "");
 }
+
+char *export_endpoint_url(const struct export_endpoint *endpoint, char text[EXPORT_URL_SIZE])
+{
+    bool is_ipv6 = strchr(endpoint->host, ':') != NULL;
+    (void)snprintf(text, EXPORT_URL_SIZE, "%s://%s%s%s:%u%s", endpoint->is_tls ? "https" : "http",
+                   is_ipv6 ? "[" : "", endpoint->host, is_ipv6 ? "]" : "", (unsigned)endpoint->port,
+                   endpoint->path);
+    return text;
+}

@@ -235,10 +235,7 @@ static void set_up(struct exporter *exporter, struct net_loop *loop,
 {
     exporter->loop = loop;
     exporter->endpoint = options->endpoint;
-    if (options->endpoint.is_tls) {
-        net_tls_ref(options->tls);
-        exporter->tls = options->tls;
-    }
+    exporter->timeout = options->timeout;
     exporter->on_unauthorized = options->on_unauthorized;
     exporter->on_unauthorized_context = options->on_unauthorized_context;
     exporter->before_request = options->before_request;
@@ -331,12 +328,14 @@ static enum error_code create_slots(struct exporter *exporter, const struct expo
     exporter->slots = memory_allocate_array(count, sizeof(struct export_slot));
     if (exporter->slots == NULL)
         return error_set(error, ERROR_MEMORY, "out of memory");
-    enum error_code code = ERROR_NONE;
-    for (size_t i = 0; i < count && code == ERROR_NONE; i++) {
-        exporter->slot_count++;
-        code = slot_init(&exporter->slots[i], exporter, i, options->timeout, error);
-    }
-    return code;
+    for (size_t i = 0; i < count; i++)
+        slot_init(&exporter->slots[i], exporter, i);
+    exporter->slot_count = count;
+    const struct http_client_options client = {
+        .connections_max = count,
+        .tls = options->endpoint.is_tls ? options->tls : NULL,
+    };
+    return http_client_create(exporter->loop, &client, &exporter->client, error);
 }
 
 enum error_code exporter_create(struct net_loop *loop, struct store *store, struct engine *engine,
@@ -426,15 +425,12 @@ void exporter_drain(struct exporter *exporter, duration_ns grace, net_callback d
     pump_soon(exporter);
 }
 
-void exporter_use_tls(struct exporter *exporter, struct net_tls *tls)
+void exporter_renew_connections(struct exporter *exporter, struct net_tls_client *tls)
 {
-    if (!exporter->endpoint.is_tls)
-        return;
-    net_tls_ref(tls);
-    net_tls_unref(exporter->tls);
-    exporter->tls = tls;
-    for (size_t i = 0; i < exporter->slot_count; i++)
-        exporter->slots[i].channel.tls = tls;
+    if (exporter->endpoint.is_tls && tls != NULL)
+        http_client_use_tls(exporter->client, tls);
+    else
+        http_client_renew(exporter->client, HTTP_CLIENT_RENEW_ALWAYS);
 }
 
 static bool has_same_fields(const struct request_form *a, const struct request_form *b)
@@ -493,7 +489,6 @@ bool exporter_reap(struct exporter *exporter)
     plan_release(&exporter->plan);
     arena_release(&exporter->arena);
     arena_release(&exporter->old_arena);
-    net_tls_unref(exporter->tls);
     memory_free(exporter);
     return true;
 }
@@ -504,6 +499,7 @@ void exporter_destroy(struct exporter *exporter)
         return;
     for (size_t i = 0; i < exporter->slot_count; i++)
         slot_disconnect(&exporter->slots[i]);
+    http_client_destroy(exporter->client);
     net_timer_destroy(exporter->pump_timer);
     net_timer_destroy(exporter->wait_timer);
     net_timer_destroy(exporter->poll_timer);

@@ -8,19 +8,21 @@
 
 #include <stdatomic.h>
 
-#include "channel.h"
+#include "answer.h"
 #include "ghatrace/base/log.h"
+#include "ghatrace/client/http_client.h"
 #include "ghatrace/export/exporter.h"
 #include "mask.h"
 #include "plan.h"
 #include "request.h"
 
-#define EXPORT_URL_SIZE 1600
+// OTLP lets a client limit how much of a response it reads; the Collector's own exporter has the same limit.
+#define EXPORT_ANSWER_MAX ((size_t)64 << 10)
 
 // See slot.c for the allowed transitions.
 enum slot_state {
-    SLOT_IDLE,      // used by neither the channel nor the engine
-    SLOT_SENDING,   // the channel is sending its request
+    SLOT_IDLE,      // used by neither the client nor the engine
+    SLOT_SENDING,   // the client is sending its request
     SLOT_SETTLING,  // the engine is settling its records
     SLOT_UNSETTLED, // the engine failed to; it is asked again after a while
 };
@@ -29,9 +31,10 @@ struct export_slot {
     struct exporter *exporter;
     size_t index; // in the plan
     enum slot_state state;
-    struct channel channel;
-    bool is_last_try;     // sent while draining
-    uint64_t headers_age; // exporter.headers_age when the request was made
+    struct http_client_transfer *transfer; // while SENDING
+    struct buffer body;                    // of the request, while SENDING
+    bool is_last_try;                      // sent while draining
+    uint64_t headers_age;                  // exporter.headers_age when the request was made
     // the result of the request; the engine reads these while it settles
     struct engine_task task;
     char reason[EXPORT_MESSAGE_SIZE];
@@ -67,7 +70,8 @@ struct exporter {
     struct store *store;   // not owned
     struct engine *engine; // not owned
     struct export_endpoint endpoint;
-    struct net_tls *tls;       // referenced; NULL: plain HTTP
+    struct http_client *client;
+    duration_ns timeout;       // of a request
     char url[EXPORT_URL_SIZE]; // for logs
     struct request_form form;
     struct arena arena;     // memory of `form`
@@ -89,7 +93,6 @@ struct exporter {
     struct export_report report;
     struct export_slot *slots;
     size_t slot_count;
-    uint64_t connections;         // number made so far
     struct net_timer *pump_timer; // runs while `is_pump_waiting`
     bool is_pump_waiting;
     struct net_timer *wait_timer; // for the plan
@@ -119,9 +122,8 @@ bool exporter_reap(struct exporter *exporter);
 void exporter_settle_later(struct exporter *exporter);
 uint64_t exporter_random(struct exporter *exporter);
 
-enum error_code slot_init(struct export_slot *slot, struct exporter *exporter, size_t index,
-                          duration_ns timeout, struct error *error) MUST_CHECK;
-// Closes the connection; data that the engine may still read is kept.
+void slot_init(struct export_slot *slot, struct exporter *exporter, size_t index);
+// Ends the request; data that the engine may still read is kept.
 void slot_disconnect(struct export_slot *slot);
 // Sends the request that the plan has made for the slot: SLOT_IDLE → any state.
 void slot_send(struct export_slot *slot);

@@ -1,4 +1,4 @@
-// Builds one HTTP request from records of the outbox: joins, transcodes and compresses them, and adds the head.
+// Builds the body of one request from records of the outbox: joins, transcodes and compresses them.
 #include "request.h"
 
 #include <string.h>
@@ -15,7 +15,7 @@
 #define REQUEST_JSON_MAX (4 * REQUEST_BODY_MAX) // JSON of these spans is two to three times as long
 #define ARENA_BLOCK ((size_t)64 << 10)          // for the spans of two records
 #define REQUEST_HEAD_MAX ((size_t)64 << 10)
-#define REQUEST_MAX (REQUEST_JSON_MAX + REQUEST_HEAD_MAX)
+#define REQUEST_PACKED_MAX (REQUEST_JSON_MAX + ((size_t)64 << 10))
 
 static void add_field(struct request_form *form, struct slice name, struct slice value)
 {
@@ -33,18 +33,17 @@ static bool copy_field(struct request_form *form, const struct http_header *head
     return true;
 }
 
-static enum error_code write_head(const struct request_form *form, size_t body_len,
-                                  struct buffer *request)
+static enum error_code write_head(const struct request_form *form, struct buffer *head_bytes)
 {
     const struct http_request_head head = {
         .method = SLICE("POST"),
         .target = slice_from_string(form->endpoint->path),
         .host = slice_from_string(form->endpoint->host_header),
-        .body_len = body_len,
+        .body_len = 1,
         .extra = form->fields,
         .extra_count = form->field_count,
     };
-    return http_write_request_head(request, &head);
+    return http_write_request_head(head_bytes, &head);
 }
 
 // A head that cannot be written must be detected at the start: later it would look like an error of the records.
@@ -52,7 +51,7 @@ static enum error_code check_form(const struct request_form *form, struct error 
 {
     struct buffer head;
     buffer_init(&head, REQUEST_HEAD_MAX);
-    enum error_code code = write_head(form, 1, &head);
+    enum error_code code = write_head(form, &head);
     buffer_release(&head);
     if (code == ERROR_MEMORY)
         return error_set(error, code, "out of memory");
@@ -209,7 +208,7 @@ static enum error_code transcode(struct buffer *body, struct error *error)
 static enum error_code compress_body(struct buffer *body, struct error *error)
 {
     struct buffer packed;
-    buffer_init(&packed, REQUEST_MAX);
+    buffer_init(&packed, REQUEST_PACKED_MAX);
     enum error_code code = gzip_compress(buffer_slice(body), &packed, error);
     if (code == ERROR_NONE)
         replace(body, &packed);
@@ -217,38 +216,17 @@ static enum error_code compress_body(struct buffer *body, struct error *error)
     return code;
 }
 
-static enum error_code write_request(const struct request_form *form, struct slice body,
-                                     struct buffer *request, struct error *error)
-{
-    enum error_code code = write_head(form, body.len, request);
-    if (code == ERROR_NONE)
-        code = buffer_append_slice(request, body);
-    if (code != ERROR_NONE)
-        error_set(error, code, "request: %s", error_code_text(code));
-    return code;
-}
-
 enum error_code request_build(const struct request_form *form, struct store *store,
-                              struct request_records *records, struct buffer *request,
+                              struct request_records *records, struct buffer *body,
                               struct error *error)
 {
-    struct buffer body;
-    buffer_init(&body, REQUEST_BODY_MAX);
-    buffer_init(request, REQUEST_MAX);
-
-    enum error_code code = join_records(store, records, &body, error);
-    if (code != ERROR_NONE || records->found == 0)
-        goto cleanup;
-    if (form->protocol == EXPORT_JSON)
-        code = transcode(&body, error);
-    if (code == ERROR_NONE && form->gzip)
-        code = compress_body(&body, error);
-    if (code == ERROR_NONE)
-        code = write_request(form, buffer_slice(&body), request, error);
-
-cleanup:
-    buffer_release(&body);
+    buffer_init(body, REQUEST_BODY_MAX);
+    enum error_code code = join_records(store, records, body, error);
+    if (code == ERROR_NONE && records->found > 0 && form->protocol == EXPORT_JSON)
+        code = transcode(body, error);
+    if (code == ERROR_NONE && records->found > 0 && form->gzip)
+        code = compress_body(body, error);
     if (code != ERROR_NONE)
-        buffer_release(request);
+        buffer_release(body);
     return code;
 }

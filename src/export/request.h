@@ -1,4 +1,4 @@
-// Builds one HTTP request from records of the outbox. Private to this room.
+// Builds the body of one request from records of the outbox. Private to this room.
 #ifndef GHATRACE_SRC_EXPORT_REQUEST_H
 #define GHATRACE_SRC_EXPORT_REQUEST_H
 
@@ -36,12 +36,12 @@ struct request_records {
     size_t found; // how many of them still existed
 };
 
-// Builds head and body of a request with those records that are still in the outbox. If there are none, `request`
-// stays empty. One short read transaction. ERROR_TOO_LARGE, ERROR_INVALID: these records can never be sent together
+// Builds the body of a request with those records that are still in the outbox. If there are none, `body` stays
+// empty. One short read transaction. ERROR_TOO_LARGE, ERROR_INVALID: these records can never be sent together
 // as they are (halve the batch, or make the record a dead letter). Other errors may be temporary: ERROR_MEMORY and
 // those of the store.
 enum error_code request_build(const struct request_form *form, struct store *store,
-                              struct request_records *records, struct buffer *request,
+                              struct request_records *records, struct buffer *body,
                               struct error *error) MUST_CHECK;
 
 #endif

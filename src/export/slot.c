@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "ghatrace/base/log.h"
+#include "ghatrace/http/write.h"
 
 #define STATUS_UNAUTHORIZED 401
 #define SETTLE_REPORT_INTERVAL NS_PER_MINUTE
@@ -149,13 +150,13 @@ static void read_success(struct export_slot *slot, const struct export_answer *a
         report_type(exporter, answer->content_type);
 }
 
-static enum export_silence silence_of(const struct channel_result *result)
+static enum export_silence silence_of(const struct http_client_response *response)
 {
-    if (result->answer.status != 0)
+    if (response->status != 0)
         return EXPORT_ANSWERED;
-    if (!result->has_connected)
+    if (!response->has_connected)
         return EXPORT_NO_CONNECTION;
-    return result->error.code == ERROR_TIMEOUT ? EXPORT_TIMED_OUT : EXPORT_BROKEN;
+    return response->error.code == ERROR_TIMEOUT ? EXPORT_TIMED_OUT : EXPORT_BROKEN;
 }
 
 // True for a local error, as opposed to one of the endpoint.
@@ -206,28 +207,42 @@ static void fail_locally(struct export_slot *slot, const struct error *error)
     follow_refusal(slot, verdict, trouble_of(EXPORT_UNREACHABLE, error), 0);
 }
 
-static void on_answer(struct export_slot *slot, const struct channel_result *result)
+static struct export_answer read_answer(const struct http_client_response *response)
+{
+    struct export_answer answer = {
+        .status = response->status,
+        .content_type = http_client_header(response, "Content-Type"),
+        .body = response->body,
+    };
+    struct slice retry_after = http_client_header(response, "Retry-After");
+    if (retry_after.len == 0 ||
+        !http_parse_retry_after(retry_after, timestamp_now(), &answer.retry_after))
+        answer.retry_after = 0;
+    return answer;
+}
+
+static void on_answer(struct export_slot *slot, const struct http_client_response *response)
 {
     struct exporter *exporter = slot->exporter;
-    const struct export_answer *answer = &result->answer;
+    const struct export_answer read = read_answer(response), *answer = &read;
     timestamp_ns outage_start = exporter->plan.outage_start;
     struct export_judgement judgement = export_judge(
-        silence_of(result), answer->status, answer->content_type, answer_has_status(answer));
+        silence_of(response), answer->status, answer->content_type, answer_has_status(answer));
     const struct plan_answer planned = {
         .outcome = judgement.outcome,
-        .may_be_size = judgement.may_be_size && !is_local(&result->error),
+        .may_be_size = judgement.may_be_size && !is_local(&response->error),
         .is_no_connection =
-            answer->status == 0 && (!result->has_connected || is_local(&result->error)),
+            answer->status == 0 && (!response->has_connected || is_local(&response->error)),
         .status = answer->status,
         .retry_after = answer->retry_after,
-        .connection = result->connection,
+        .connection = response->connection,
     };
     if (judgement.outcome == EXPORT_SENT)
         read_success(slot, answer);
     else if (answer->status != 0)
         answer_describe(answer, &exporter->masks, slot->reason);
     else
-        (void)snprintf(slot->reason, sizeof slot->reason, "%s", result->error.message);
+        answer_clean(slice_from_string(response->error.message), &exporter->masks, slot->reason);
 
     enum plan_verdict verdict = plan_answer(&exporter->plan, slot->index, &planned,
                                             timestamp_monotonic(), exporter_random(exporter));
@@ -240,23 +255,22 @@ static void on_answer(struct export_slot *slot, const struct channel_result *res
     exporter->counters.retries += verdict == PLAN_KEEP && judgement.outcome == EXPORT_NOT_NOW;
     // Behind a load balancer, another connection may reach another endpoint.
     if (judgement.outcome == EXPORT_NOT_NOW)
-        channel_drop_connection(&slot->channel);
-    follow_refusal(slot, verdict, trouble_of(judgement.trouble, &result->error), answer->status);
+        http_client_renew(exporter->client, response->age);
+    follow_refusal(slot, verdict, trouble_of(judgement.trouble, &response->error), answer->status);
     // The response says nothing about the current headers, not even how long to wait.
     if (slot->headers_age != exporter->headers_age)
         plan_end_pause(&exporter->plan, timestamp_monotonic());
 }
 
-static void on_result(void *context, const struct channel_result *result)
+static void on_response(void *context, const struct http_client_response *response)
 {
     struct export_slot *slot = context;
     struct exporter *exporter = slot->exporter;
-    bool is_unauthorized = result->answer.status == STATUS_UNAUTHORIZED;
+    bool is_unauthorized = response->status == STATUS_UNAUTHORIZED;
     move_slot(slot, SLOT_IDLE);
-    if (result->is_stale)
-        slot_send(slot);
-    else
-        on_answer(slot, result);
+    slot->transfer = NULL;
+    buffer_release(&slot->body);
+    on_answer(slot, response);
     if (is_unauthorized && exporter->on_unauthorized != NULL)
         exporter->on_unauthorized(exporter->on_unauthorized_context);
     exporter_pump(exporter);
@@ -271,19 +285,31 @@ static void refuse_unsendable(struct export_slot *slot, const struct error *erro
         settle(slot, PLAN_DEAD);
 }
 
-static void hand_over(struct export_slot *slot, struct buffer *request)
+static void hand_over(struct export_slot *slot)
 {
     struct exporter *exporter = slot->exporter;
     struct error error;
+    char url[EXPORT_URL_SIZE];
+    const struct http_client_request request = {
+        .method = "POST",
+        .url = export_endpoint_url(&exporter->endpoint, url),
+        .userinfo = exporter->endpoint.userinfo,
+        .headers = exporter->form.fields,
+        .header_count = exporter->form.field_count,
+        .body = buffer_slice(&slot->body),
+        .timeout = exporter->timeout,
+        .body_max = EXPORT_ANSWER_MAX,
+    };
     if (request_of(slot)->needs_new_connection)
-        channel_drop_connection(&slot->channel);
-    enum error_code code = channel_send(&slot->channel, request, &error);
+        http_client_renew(exporter->client, HTTP_CLIENT_RENEW_ALWAYS);
+    enum error_code code =
+        http_client_send(exporter->client, &request, on_response, slot, &slot->transfer);
     if (code == ERROR_NONE) {
         move_slot(slot, SLOT_SENDING);
         exporter->counters.requests++;
-    } else if (code == ERROR_CLOSED) {
-        slot_send(slot); // the kept connection was closed
     } else {
+        buffer_release(&slot->body);
+        error_set(&error, code, "request: %s", error_code_text(code));
         fail_locally(slot, &error);
     }
 }
@@ -292,7 +318,6 @@ void slot_send(struct export_slot *slot)
 {
     struct exporter *exporter = slot->exporter;
     const struct plan_request *planned = request_of(slot);
-    struct buffer request;
     struct error error;
     struct request_records records = {.sequences = planned->sequences, .count = planned->count};
 
@@ -301,7 +326,7 @@ void slot_send(struct export_slot *slot)
         exporter->before_request(exporter->before_request_context);
     slot->headers_age = exporter->headers_age;
     enum error_code code =
-        request_build(&exporter->form, exporter->store, &records, &request, &error);
+        request_build(&exporter->form, exporter->store, &records, &slot->body, &error);
     if (code == ERROR_TOO_LARGE || code == ERROR_INVALID) {
         refuse_unsendable(slot, &error);
     } else if (code != ERROR_NONE) {
@@ -310,14 +335,13 @@ void slot_send(struct export_slot *slot)
         plan_gone(&exporter->plan, slot->index);
         settle(slot, PLAN_SETTLE);
     } else {
-        hand_over(slot, &request);
+        hand_over(slot);
     }
 }
 
 // --- life -------------------------------------------------------------------------------------
 
-enum error_code slot_init(struct export_slot *slot, struct exporter *exporter, size_t index,
-                          duration_ns timeout, struct error *error)
+void slot_init(struct export_slot *slot, struct exporter *exporter, size_t index)
 {
     slot->exporter = exporter;
     slot->index = index;
@@ -325,13 +349,12 @@ enum error_code slot_init(struct export_slot *slot, struct exporter *exporter, s
     slot->task = (struct engine_task){
         .type = ENGINE_SETTLE_EXPORT, .on_done = on_settle_done, .context = slot};
     slot->settled = (struct net_task){.run = on_settled, .context = slot};
-    enum error_code code = channel_init(&slot->channel, exporter->loop, &exporter->endpoint,
-                                        timeout, &exporter->connections, on_result, slot, error);
-    slot->channel.tls = exporter->tls;
-    return code;
+    buffer_init(&slot->body, 0);
 }
 
 void slot_disconnect(struct export_slot *slot)
 {
-    channel_release(&slot->channel);
+    http_client_cancel(slot->transfer);
+    slot->transfer = NULL;
+    buffer_release(&slot->body);
 }

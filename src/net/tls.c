@@ -652,3 +652,98 @@ enum error_code net_tls_create_client(const struct net_tls_client_options *optio
     release_files(&files);
     return code;
 }
+
+// --- PEM for a client that is not mbedTLS ----------------------------------------------------------
+
+// mbedTLS checks what another library will use.
+static enum error_code check_files(const struct files *files, struct error *error)
+{
+    struct net_tls *tls;
+    enum error_code code = create(MBEDTLS_SSL_IS_CLIENT, &tls, error);
+    if (code != ERROR_NONE)
+        return code;
+    code = use_files(tls, files, error);
+    net_tls_unref(tls);
+    return code;
+}
+
+// The text of a file, without the NUL that mbedTLS wants to be counted.
+static struct buffer take_text(struct buffer *text)
+{
+    struct buffer taken = *text;
+    if (taken.len > 0)
+        taken.len--;
+    buffer_init(text, 0);
+    return taken;
+}
+
+static enum error_code keep_files(struct files *files, bool has_own_authorities,
+                                  struct net_tls_client **out, struct error *error)
+{
+    struct net_tls_client *client = memory_allocate_array(1, sizeof *client);
+    if (client == NULL)
+        return error_set(error, ERROR_MEMORY, "tls: out of memory");
+    atomic_init(&client->holders, 1);
+    client->certificate = take_text(&files->certificate);
+    client->key = take_text(&files->key);
+    if (has_own_authorities) {
+        client->authorities = take_text(&files->authorities);
+    } else {
+        client->bundle =
+            memory_copy_string(files->authorities_path, strlen(files->authorities_path));
+        if (client->bundle == NULL) {
+            net_tls_client_unref(client);
+            return error_set(error, ERROR_MEMORY, "tls: out of memory");
+        }
+    }
+    *out = client;
+    return ERROR_NONE;
+}
+
+enum error_code net_tls_client_read(const struct net_tls_client_options *options,
+                                    struct net_tls_client **out, struct error *error)
+{
+    struct files files = {.certificate_path = options->certificate_file,
+                          .key_path = options->key_file,
+                          .authorities_path =
+                              options->ca_file != NULL ? options->ca_file : tls_find_bundle()};
+    if (files.authorities_path == NULL)
+        return error_set(error, ERROR_USAGE,
+                         "no file with certificate authorities on this system: install "
+                         "ca-certificates, or name one");
+    enum error_code code = read_pem_files(&files, error);
+    if (code == ERROR_NONE)
+        code = check_files(&files, error);
+    if (code == ERROR_NONE)
+        code = keep_files(&files, options->ca_file != NULL, out, error);
+    release_files(&files);
+    return code;
+}
+
+void net_tls_client_log_doubts(const struct net_tls_client *client, const char *certificate_file)
+{
+    mbedtls_x509_crt chain;
+    if (client->certificate.len == 0)
+        return;
+    mbedtls_x509_crt_init(&chain);
+    if (mbedtls_x509_crt_parse(&chain, (const unsigned char *)client->certificate.data,
+                               client->certificate.len + 1) == 0)
+        tls_log_doubts(&chain, certificate_file);
+    mbedtls_x509_crt_free(&chain);
+}
+
+void net_tls_client_ref(struct net_tls_client *client)
+{
+    atomic_fetch_add(&client->holders, 1);
+}
+
+void net_tls_client_unref(struct net_tls_client *client)
+{
+    if (client == NULL || atomic_fetch_sub(&client->holders, 1) != 1)
+        return;
+    tls_wipe(&client->authorities);
+    tls_wipe(&client->certificate);
+    tls_wipe(&client->key);
+    memory_free(client->bundle);
+    memory_free(client);
+}

@@ -92,7 +92,7 @@ class Shipping(unittest.TestCase):
             self.skipTest("the program was linked with libraries that were not installed by dpkg")
         packages = done.stdout.split()
         self.assertEqual(done.returncode, 0, done.stderr)
-        for wanted in ("libc6", "zlib1g", "libevent-core-2.1-7", "liblmdb0", "libinih1", "libmbedtls"):
+        for wanted in ("libc6", "zlib1g", "libevent-core-2.1-7", "liblmdb0", "libinih1", "libmbedtls", "libcurl4"):
             self.assertTrue(any(package.startswith(wanted) for package in packages), (wanted, packages))
 
     def test_a_program_whose_libraries_belong_to_no_package_is_refused(self):

@@ -33,6 +33,9 @@ enum export_url {
 enum error_code export_endpoint_parse(struct slice url, enum export_url kind,
                                       struct export_endpoint *endpoint,
                                       struct error *error) MUST_CHECK;
+#define EXPORT_URL_SIZE 1600
+// The URL for requests, with its query, without userinfo. Returns `text`.
+char *export_endpoint_url(const struct export_endpoint *endpoint, char text[EXPORT_URL_SIZE]);
 // Formats the URL for logs: without userinfo, and with "?..." for a query, which some back ends use for an API key.
 void export_endpoint_format(const struct export_endpoint *endpoint, char *text, size_t size);
 

@@ -21,7 +21,7 @@ enum export_protocol { EXPORT_PROTOBUF, EXPORT_JSON };
 
 struct export_options {
     struct export_endpoint endpoint; // the target of POST requests
-    struct net_tls *tls;             // for https, referenced; NULL for plain HTTP
+    struct net_tls_client *tls;      // for https, referenced; NULL for plain HTTP
     enum export_protocol protocol;
     bool gzip;
     const struct http_header *headers; // OTEL_EXPORTER_OTLP_HEADERS, decoded
@@ -48,8 +48,9 @@ enum error_code exporter_create(struct net_loop *loop, struct store *store, stru
                                 const struct export_options *options, struct exporter **exporter,
                                 struct error *error) MUST_CHECK;
 void exporter_start(struct exporter *exporter);
-// For new connections; a reference is kept. Does nothing if the endpoint is plain HTTP.
-void exporter_use_tls(struct exporter *exporter, struct net_tls *tls);
+// New requests use new connections, look the collector's name up again, and use `tls` if it is not NULL and the
+// endpoint is https; a reference is kept. Requests in progress end on their connections.
+void exporter_renew_connections(struct exporter *exporter, struct net_tls_client *tls);
 // Replaces the configured headers for new requests, and lets a waiting probe be sent at once. The headers are copied.
 // On failure (ERROR_MEMORY; ERROR_USAGE: they make no valid request) the old ones are kept.
 enum error_code exporter_use_headers(struct exporter *exporter, const struct http_header *headers,

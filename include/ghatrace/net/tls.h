@@ -5,9 +5,11 @@
 #ifndef GHATRACE_NET_TLS_H
 #define GHATRACE_NET_TLS_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "ghatrace/base/buffer.h"
 #include "ghatrace/base/error.h"
 
 // Certificates, keys and settings of one side. Immutable: new files need a new context, and the old one lives until its
@@ -37,6 +39,24 @@ enum error_code net_tls_create_client(const struct net_tls_client_options *optio
                                       struct net_tls **context, struct error *error) MUST_CHECK;
 // Logs why most clients would refuse the certificates of this context: dates, weak keys, weak signatures.
 void net_tls_log_doubts(const struct net_tls *context, const char *certificate_file);
+
+// What a client needs for TLS, in PEM: read from the files and checked. Immutable; references may be taken and released
+// in any thread. The texts are followed by a NUL that does not count.
+struct net_tls_client {
+    atomic_size_t holders;     // private
+    char *bundle;              // path of the system's authorities; NULL: `authorities` are used
+    struct buffer authorities; // of ca_file
+    struct buffer certificate, key; // empty: none
+};
+
+// As net_tls_create_client().
+enum error_code net_tls_client_read(const struct net_tls_client_options *options,
+                                    struct net_tls_client **client, struct error *error) MUST_CHECK;
+void net_tls_client_log_doubts(const struct net_tls_client *client, const char *certificate_file);
+void net_tls_client_ref(struct net_tls_client *client);
+// NULL does nothing. The last one wipes the key.
+void net_tls_client_unref(struct net_tls_client *client);
+
 void net_tls_ref(struct net_tls *context);
 // Releases a reference; the last one frees it. NULL does nothing.
 void net_tls_unref(struct net_tls *context);

@@ -1,8 +1,8 @@
 // Every connect, send and receive of the exporter fails once, in turn, and every send is cut short: each
 // record is accepted by the collector all the same, and settled once.
-/* wrap: connect sendmsg recv */
 #include "world.h"
 
+#include <dlfcn.h>
 #include <errno.h>
 
 static pthread_t exporter_thread; // the collector's thread is not disturbed
@@ -18,38 +18,36 @@ static bool must_fail(void)
     return calls_before_fault >= 0 && calls_before_fault-- == 0;
 }
 
-int __real_connect(int fd, const struct sockaddr *address, socklen_t len);
-ssize_t __real_sendmsg(int fd, const struct msghdr *message, int flags);
-ssize_t __real_recv(int fd, void *data, size_t len, int flags);
-int __wrap_connect(int fd, const struct sockaddr *address, socklen_t len);
-ssize_t __wrap_sendmsg(int fd, const struct msghdr *message, int flags);
-ssize_t __wrap_recv(int fd, void *data, size_t len, int flags);
+// These take the place of the C library's functions for libcurl, too, which calls them by name.
 
-int __wrap_connect(int fd, const struct sockaddr *address, socklen_t len)
+int connect(int fd, __CONST_SOCKADDR_ARG address, socklen_t len)
 {
+    int (*real)(int, const struct sockaddr *, socklen_t);
+    *(void **)&real = dlsym(RTLD_NEXT, "connect");
     if (!must_fail())
-        return __real_connect(fd, address, len);
+        return real(fd, address.__sockaddr__, len);
     errno = ENETUNREACH;
     return -1;
 }
 
-ssize_t __wrap_sendmsg(int fd, const struct msghdr *message, int flags)
+ssize_t send(int fd, const void *data, size_t len, int flags)
 {
+    ssize_t (*real)(int, const void *, size_t, int);
+    *(void **)&real = dlsym(RTLD_NEXT, "send");
     if (must_fail()) {
         errno = ECONNRESET;
         return -1;
     }
-    if (!cuts_sends_short || !pthread_equal(pthread_self(), exporter_thread))
-        return __real_sendmsg(fd, message, flags);
-    struct iovec part = {message->msg_iov[0].iov_base, 1};
-    struct msghdr one = {.msg_iov = &part, .msg_iovlen = 1};
-    return __real_sendmsg(fd, &one, flags);
+    bool is_short = cuts_sends_short && pthread_equal(pthread_self(), exporter_thread);
+    return real(fd, data, is_short && len > 1 ? 1 : len, flags);
 }
 
-ssize_t __wrap_recv(int fd, void *data, size_t len, int flags)
+ssize_t recv(int fd, void *data, size_t len, int flags)
 {
+    ssize_t (*real)(int, void *, size_t, int);
+    *(void **)&real = dlsym(RTLD_NEXT, "recv");
     if (!must_fail())
-        return __real_recv(fd, data, len, flags);
+        return real(fd, data, len, flags);
     errno = ECONNRESET;
     return -1;
 }
@@ -90,7 +88,7 @@ static void any_call_to_the_network_may_fail_and_nothing_is_lost(void **state)
     (void)state;
     deliver_with_fault(-1);
     long ordinary = calls;
-    assert_true(ordinary > 8);
+    assert_true(ordinary > 6); // three requests: two connections, sends and receives
     for (long fault = 0; fault < ordinary + 4; fault++)
         deliver_with_fault(fault);
 }

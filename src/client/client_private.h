@@ -1,0 +1,98 @@
+// The parts of the HTTP client. Private to this room.
+//
+// http_client.c drives libcurl from the loop: pools, the queue, the callbacks. transfer.c is one request on one easy
+// handle: its options, what libcurl reports of it, and the response that this makes.
+#ifndef GHATRACE_SRC_CLIENT_CLIENT_PRIVATE_H
+#define GHATRACE_SRC_CLIENT_CLIENT_PRIVATE_H
+
+#include <curl/curl.h>
+#include <sys/queue.h>
+
+#include "ghatrace/base/buffer.h"
+#include "ghatrace/client/http_client.h"
+
+// Before 7.87 a time-out waits for the look-up's thread.
+#if LIBCURL_VERSION_NUM < 0x075700
+#error "libcurl 7.87 or newer is needed (CURLOPT_QUICK_EXIT)"
+#endif
+
+// See move_transfer() for the allowed transitions.
+enum transfer_state {
+    TRANSFER_NEW,
+    TRANSFER_QUEUED,   // waits for its turn to look a name up
+    TRANSFER_STARTING, // given to libcurl, which may be looking the name up
+    TRANSFER_RUNNING,  // the look-up is over, or was not needed
+    TRANSFER_FINISHED, // its response waits for the callback
+    TRANSFER_ENDED,
+};
+
+// A multi handle with its connections and names. One is in use; retired ones end with their last transfer.
+struct client_pool {
+    struct http_client *client;
+    CURLM *multi;
+    struct event *timer;
+    struct net_tls_client *tls; // referenced; NULL: none
+    size_t transfers;           // STARTING or RUNNING in it
+    bool is_retired;
+    LIST_ENTRY(client_pool) pools;
+};
+
+TAILQ_HEAD(transfer_list, http_client_transfer);
+
+struct http_client_transfer {
+    struct http_client *client;
+    enum transfer_state state;
+    struct transfer_list *list; // that it is in
+    TAILQ_ENTRY(http_client_transfer) entry;
+    struct client_pool *pool; // while STARTING or RUNNING
+    CURL *easy;
+    struct curl_slist *fields;
+    struct net_timer *deadline; // NULL: none
+    duration_ns timeout;
+    timestamp_ns sent_at; // monotonic
+    char *peer;           // host and port of the URL, for messages
+    bool is_tls;
+    http_client_done done;
+    void *context;
+
+    // what libcurl has reported
+    size_t head_max, head_len; // bytes of all lines, with interim responses and trailers
+    struct buffer body;
+    bool is_head_complete;
+    bool has_connected;
+    uint64_t connection;
+    const char *refusal; // why a callback ended the transfer; NULL: none did
+    bool is_body_omitted;
+    bool is_out_of_memory;
+    bool is_repeated; // sent again on a new connection
+    char text[CURL_ERROR_SIZE];
+
+    uint64_t age; // of the client when it was started
+    struct http_client_response response;
+};
+
+// --- transfer.c ---
+
+// ERROR_MEMORY, ERROR_USAGE.
+enum error_code transfer_create(struct http_client *client,
+                                const struct http_client_request *request,
+                                struct http_client_transfer **out) MUST_CHECK;
+void transfer_free(struct http_client_transfer *transfer);
+// Sets what depends on the pool. False: out of memory.
+bool transfer_use_pool(struct http_client_transfer *transfer, const struct client_pool *pool);
+// True if the transfer is to be sent again on a new connection; it is then prepared for that.
+bool transfer_must_repeat(struct http_client_transfer *transfer, CURLcode code);
+// Fills the response from what libcurl has reported.
+void transfer_conclude(struct http_client_transfer *transfer, CURLcode code);
+// Fills the response of a transfer that libcurl did not end.
+void transfer_fail(struct http_client_transfer *transfer, enum error_code code, const char *reason);
+void transfer_time_out(struct http_client_transfer *transfer);
+
+// --- http_client.c, called by libcurl's callbacks for a transfer ---
+
+// The look-up of a STARTING transfer is over, or was not needed.
+void client_end_lookup(struct http_client_transfer *transfer);
+// The number of the connection with this local port. `is_new`: it was made for this transfer.
+uint64_t client_connection_number(struct http_client *client, int local_port, bool is_new);
+
+#endif

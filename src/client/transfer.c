@@ -1,0 +1,537 @@
+// One request on a libcurl easy handle: its options, and the response.
+#include "client_private.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "ghatrace/base/digest.h"
+#include "ghatrace/base/memory.h"
+
+#define STATUS_SWITCHING_PROTOCOLS 101
+#define STATUS_REQUEST_TIMEOUT 408
+#define FIELD_MAX ((size_t)64 << 10)
+// A connection that is tried without a time limit of the request.
+#define CONNECT_TIME_MS 20000L
+
+// --- what libcurl reports -------------------------------------------------------------------------
+
+// True if this line announces a body that will not be read.
+static bool announces_too_much(const struct http_client_transfer *transfer, struct slice line)
+{
+    static const struct slice name = {.data = "Content-Length:", .len = 15};
+    long long length;
+    if (line.len <= name.len ||
+        !slice_equals_ignoring_case((struct slice){.data = line.data, .len = name.len}, name))
+        return false;
+    line.data += name.len;
+    line.len -= name.len;
+    return slice_parse_int64(slice_trim(line), &length) && length > 0 &&
+           (unsigned long long)length > transfer->body.max;
+}
+
+// Called for each line of a head or trailer.
+static size_t on_head_line(char *line, size_t size, size_t count, void *context)
+{
+    struct http_client_transfer *transfer = context;
+    size_t len = size * count;
+    long status = 0;
+    transfer->head_len += len;
+    if (transfer->head_len > transfer->head_max) {
+        transfer->refusal = "its head is too long";
+        return 0;
+    }
+    bool is_end = len <= 2 && (line[0] == '\r' || line[0] == '\n');
+    if (!is_end) {
+        struct slice field = {.data = line, .len = len};
+        while (field.len > 0 && strchr("\r\n", field.data[field.len - 1]) != NULL)
+            field.len--;
+        transfer->is_body_omitted |= announces_too_much(transfer, field);
+        return len;
+    }
+    (void)curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &status);
+    if (status == STATUS_SWITCHING_PROTOCOLS) {
+        transfer->refusal = "it switches protocols, which was not asked for";
+        return 0;
+    }
+    transfer->is_head_complete |= status >= 200;
+    // Ends the transfer.
+    return transfer->is_head_complete && transfer->is_body_omitted ? 0 : len;
+}
+
+static size_t on_body_bytes(char *data, size_t size, size_t count, void *context)
+{
+    struct http_client_transfer *transfer = context;
+    size_t len = size * count;
+    enum error_code code = buffer_append(&transfer->body, data, len);
+    if (code == ERROR_NONE)
+        return len;
+    transfer->is_body_omitted = code == ERROR_TOO_LARGE;
+    transfer->is_out_of_memory = code != ERROR_TOO_LARGE;
+    return CURL_WRITEFUNC_ERROR; // ends the transfer
+}
+
+// Called for each address that is tried, after the look-up.
+static curl_socket_t on_open_socket(void *context, curlsocktype purpose,
+                                    struct curl_sockaddr *address)
+{
+    struct http_client_transfer *transfer = context;
+    (void)purpose;
+    client_end_lookup(transfer);
+    return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+}
+
+// Called when a connection, new or kept, is about to carry the request.
+static int on_connection(void *context, char *remote_ip, char *local_ip, int remote_port,
+                         int local_port)
+{
+    struct http_client_transfer *transfer = context;
+    long made = 0;
+    (void)remote_ip;
+    (void)local_ip;
+    (void)remote_port;
+    client_end_lookup(transfer);
+    (void)curl_easy_getinfo(transfer->easy, CURLINFO_NUM_CONNECTS, &made);
+    transfer->has_connected = true;
+    transfer->connection = client_connection_number(transfer->client, local_port, made > 0);
+    return CURL_PREREQFUNC_OK;
+}
+
+// --- options --------------------------------------------------------------------------------------
+
+#define SET(transfer, option, value) (curl_easy_setopt((transfer)->easy, option, value) == CURLE_OK)
+
+static bool set_rules(struct http_client_transfer *transfer)
+{
+    return SET(transfer, CURLOPT_PRIVATE, transfer) &&
+           SET(transfer, CURLOPT_ERRORBUFFER, transfer->text) &&
+           SET(transfer, CURLOPT_NOSIGNAL, 1L) && //
+           SET(transfer, CURLOPT_QUICK_EXIT, 1L) &&
+           SET(transfer, CURLOPT_PROTOCOLS_STR, "http,https") &&
+           SET(transfer, CURLOPT_FOLLOWLOCATION, 0L) &&
+           SET(transfer, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED) &&
+           SET(transfer, CURLOPT_PATH_AS_IS, 1L) &&
+           SET(transfer, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L) &&
+           SET(transfer, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2) &&
+           SET(transfer, CURLOPT_PROXY_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2) &&
+           SET(transfer, CURLOPT_DNS_CACHE_TIMEOUT,
+               (long)(HTTP_CLIENT_NAME_TIME / NS_PER_SECOND)) &&
+           SET(transfer, CURLOPT_MAXAGE_CONN, (long)(HTTP_CLIENT_IDLE_TIME / NS_PER_SECOND)) &&
+           SET(transfer, CURLOPT_TCP_KEEPALIVE, 1L);
+}
+
+static bool set_callbacks(struct http_client_transfer *transfer)
+{
+    return SET(transfer, CURLOPT_HEADERFUNCTION, on_head_line) &&
+           SET(transfer, CURLOPT_HEADERDATA, transfer) &&
+           SET(transfer, CURLOPT_WRITEFUNCTION, on_body_bytes) &&
+           SET(transfer, CURLOPT_WRITEDATA, transfer) &&
+           SET(transfer, CURLOPT_OPENSOCKETFUNCTION, on_open_socket) &&
+           SET(transfer, CURLOPT_OPENSOCKETDATA, transfer) &&
+           SET(transfer, CURLOPT_PREREQFUNCTION, on_connection) &&
+           SET(transfer, CURLOPT_PREREQDATA, transfer);
+}
+
+static long version_of(const struct http_client_request *request, bool is_tls)
+{
+    switch (request->version) {
+    case HTTP_CLIENT_VERSION_ANY:
+        return CURL_HTTP_VERSION_2TLS;
+    case HTTP_CLIENT_VERSION_1_1:
+        return CURL_HTTP_VERSION_1_1;
+    case HTTP_CLIENT_VERSION_2:
+        return is_tls ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_2_PRIOR_KNOWLEDGE;
+    }
+    return CURL_HTTP_VERSION_1_1;
+}
+
+// An explicit empty proxy and list keep libcurl from reading the environment.
+static bool set_way(struct http_client_transfer *transfer,
+                    const struct http_client_request *request)
+{
+    return SET(transfer, CURLOPT_URL, request->url) &&
+           SET(transfer, CURLOPT_PROXY, request->proxy != NULL ? request->proxy : "") &&
+           SET(transfer, CURLOPT_NOPROXY, "") &&
+           SET(transfer, CURLOPT_HTTPPROXYTUNNEL, request->uses_tunnel ? 1L : 0L) &&
+           SET(transfer, CURLOPT_HTTP_VERSION, version_of(request, transfer->is_tls)) &&
+           SET(transfer, CURLOPT_FORBID_REUSE, request->is_single_use ? 1L : 0L) &&
+           SET(transfer, CURLOPT_FRESH_CONNECT, request->is_single_use ? 1L : 0L);
+}
+
+// Without a limit for connecting, libcurl would try the first of several addresses for minutes; with one, each has half
+// of the time that is left.
+static bool set_times(struct http_client_transfer *transfer,
+                      const struct http_client_request *request)
+{
+    long ms = (long)((request->timeout + NS_PER_MS - 1) / NS_PER_MS);
+    return SET(transfer, CURLOPT_CONNECTTIMEOUT_MS, ms > 0 ? ms : CONNECT_TIME_MS);
+}
+
+static bool set_method(struct http_client_transfer *transfer,
+                       const struct http_client_request *request)
+{
+    bool has_body = request->body.data != NULL;
+    bool is_set = SET(transfer, CURLOPT_HTTPGET, 1L);
+    if (has_body)
+        is_set = is_set && SET(transfer, CURLOPT_POST, 1L) &&
+                 SET(transfer, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body.len) &&
+                 SET(transfer, CURLOPT_POSTFIELDS, request->body.data);
+    if (request->method != NULL)
+        is_set = is_set && SET(transfer, CURLOPT_CUSTOMREQUEST, request->method);
+    return is_set;
+}
+
+static void set_limits(struct http_client_transfer *transfer,
+                       const struct http_client_request *request)
+{
+    transfer->head_max = request->head_max > 0 ? request->head_max : HTTP_CLIENT_HEAD_MAX;
+    buffer_init(&transfer->body, request->body_max > 0 ? request->body_max : HTTP_CLIENT_BODY_MAX);
+}
+
+static bool set_decoded(struct http_client_transfer *transfer, CURLoption option, struct slice text)
+{
+    int len = 0;
+    char *decoded = curl_easy_unescape(transfer->easy, text.data, (int)text.len, &len);
+    bool is_set = decoded != NULL && SET(transfer, option, decoded);
+    if (decoded != NULL)
+        digest_wipe(decoded, (size_t)len);
+    curl_free(decoded);
+    return is_set;
+}
+
+static bool set_user(struct http_client_transfer *transfer, const char *userinfo)
+{
+    if (userinfo == NULL || userinfo[0] == '\0')
+        return true;
+    const char *colon = strchrnul(userinfo, ':');
+    struct slice user = {.data = userinfo, .len = (size_t)(colon - userinfo)};
+    struct slice password = slice_from_string(*colon == ':' ? colon + 1 : colon);
+    // curl_easy_unescape() takes a length of 0 for "up to the NUL".
+    bool is_set = SET(transfer, CURLOPT_HTTPAUTH, (long)CURLAUTH_BASIC) &&
+                  SET(transfer, CURLOPT_USERNAME, "") && SET(transfer, CURLOPT_PASSWORD, "");
+    if (user.len > 0)
+        is_set = is_set && set_decoded(transfer, CURLOPT_USERNAME, user);
+    if (password.len > 0)
+        is_set = is_set && set_decoded(transfer, CURLOPT_PASSWORD, password);
+    return is_set;
+}
+
+// --- header fields --------------------------------------------------------------------------------
+
+static enum error_code add_line(struct http_client_transfer *transfer, const char *line)
+{
+    struct curl_slist *longer = curl_slist_append(transfer->fields, line);
+    if (longer == NULL)
+        return ERROR_MEMORY;
+    transfer->fields = longer;
+    return ERROR_NONE;
+}
+
+// A line break would begin another field, and a NUL would end the text early.
+static bool has_control(struct slice text)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        unsigned char c = (unsigned char)text.data[i];
+        if ((c < 0x20 && c != '\t') || c == 0x7f)
+            return true;
+    }
+    return false;
+}
+
+// libcurl writes a field without a value only if the name ends in ';'.
+static enum error_code copy_field_line(struct http_client_transfer *transfer,
+                                       const struct http_header *header, struct buffer *line)
+{
+    if (header->name.len == 0 || has_control(header->name) || has_control(header->value))
+        return ERROR_USAGE;
+    buffer_clear(line);
+    enum error_code code = buffer_append_format(line, "%.*s%s%.*s", SLICE_ARGS(header->name),
+                                                slice_trim(header->value).len > 0 ? ": " : ";",
+                                                SLICE_ARGS(slice_trim(header->value)));
+    if (code == ERROR_NONE)
+        code = buffer_append(line, "", 1);
+    if (code == ERROR_TOO_LARGE)
+        code = ERROR_USAGE;
+    return code == ERROR_NONE ? add_line(transfer, line->data) : code;
+}
+
+static bool names(const struct http_client_request *request, struct slice name)
+{
+    for (size_t i = 0; i < request->header_count; i++)
+        if (slice_equals_ignoring_case(request->headers[i].name, name))
+            return true;
+    return false;
+}
+
+static enum error_code set_fields(struct http_client_transfer *transfer,
+                                  const struct http_client_request *request)
+{
+    // libcurl's own: "Expect: 100-continue" would delay large bodies by a second where it is not answered.
+    enum error_code code = add_line(transfer, "Expect:");
+    if (code == ERROR_NONE && !names(request, SLICE("Accept")))
+        code = add_line(transfer, "Accept:");
+    if (code == ERROR_NONE && !names(request, SLICE("Content-Type")))
+        code = add_line(transfer, "Content-Type:");
+    struct buffer line;
+    buffer_init(&line, FIELD_MAX);
+    for (size_t i = 0; i < request->header_count && code == ERROR_NONE; i++)
+        code = copy_field_line(transfer, &request->headers[i], &line);
+    if (line.data != NULL)
+        digest_wipe(line.data, line.capacity);
+    buffer_release(&line);
+    if (code == ERROR_NONE && !SET(transfer, CURLOPT_HTTPHEADER, transfer->fields))
+        code = ERROR_MEMORY;
+    return code;
+}
+
+// --- life -----------------------------------------------------------------------------------------
+
+// "http://host:80/path" → "host:80".
+static enum error_code copy_peer(struct http_client_transfer *transfer, const char *url)
+{
+    const char *start = strstr(url, "://");
+    if (start == NULL)
+        return ERROR_USAGE;
+    start += 3;
+    transfer->is_tls = strncasecmp(url, "https:", 6) == 0;
+    transfer->peer = memory_copy_string(start, strcspn(start, "/?#"));
+    return transfer->peer != NULL ? ERROR_NONE : ERROR_MEMORY;
+}
+
+enum error_code transfer_create(struct http_client *client,
+                                const struct http_client_request *request,
+                                struct http_client_transfer **out)
+{
+    struct http_client_transfer *transfer = memory_allocate_array(1, sizeof *transfer);
+    if (transfer == NULL)
+        return ERROR_MEMORY;
+    transfer->client = client;
+    transfer->state = TRANSFER_NEW;
+    transfer->timeout = request->timeout;
+    transfer->sent_at = timestamp_monotonic();
+    set_limits(transfer, request);
+    transfer->easy = curl_easy_init();
+    enum error_code code =
+        transfer->easy != NULL ? copy_peer(transfer, request->url) : ERROR_MEMORY;
+    if (code == ERROR_NONE &&
+        !(set_rules(transfer) && set_callbacks(transfer) && set_way(transfer, request) &&
+          set_times(transfer, request) && set_method(transfer, request) &&
+          set_user(transfer, request->userinfo)))
+        code = ERROR_MEMORY;
+    if (code == ERROR_NONE)
+        code = set_fields(transfer, request);
+    if (code != ERROR_NONE) {
+        transfer_free(transfer);
+        return code;
+    }
+    *out = transfer;
+    return ERROR_NONE;
+}
+
+void transfer_free(struct http_client_transfer *transfer)
+{
+    assert(transfer->list == NULL && transfer->pool == NULL);
+    if (transfer->easy != NULL)
+        curl_easy_cleanup(transfer->easy);
+    curl_slist_free_all(transfer->fields);
+    net_timer_destroy(transfer->deadline);
+    buffer_release(&transfer->body);
+    memory_free(transfer->peer);
+    memory_free(transfer);
+}
+
+static bool set_blob(struct http_client_transfer *transfer, CURLoption option,
+                     const struct buffer *text)
+{
+    struct curl_blob blob = {.data = text->data, .len = text->len, .flags = CURL_BLOB_NOCOPY};
+    return text->len == 0 || SET(transfer, option, &blob);
+}
+
+// The system's bundle is named by its path: libcurl then keeps one parsed copy for all connections of a pool, while of
+// a blob each connection has its own.
+bool transfer_use_pool(struct http_client_transfer *transfer, const struct client_pool *pool)
+{
+    const struct net_tls_client *tls = pool->tls;
+    if (tls == NULL)
+        return true;
+    if (tls->bundle != NULL && !SET(transfer, CURLOPT_CAINFO, tls->bundle))
+        return false;
+    return SET(transfer, CURLOPT_CAPATH, NULL) &&
+           set_blob(transfer, CURLOPT_CAINFO_BLOB, &tls->authorities) &&
+           set_blob(transfer, CURLOPT_SSLCERT_BLOB, &tls->certificate) &&
+           set_blob(transfer, CURLOPT_SSLKEY_BLOB, &tls->key);
+}
+
+// --- the response ---------------------------------------------------------------------------------
+
+static bool is_reused(const struct http_client_transfer *transfer)
+{
+    long made = 0;
+    (void)curl_easy_getinfo(transfer->easy, CURLINFO_NUM_CONNECTS, &made);
+    return transfer->has_connected && made == 0;
+}
+
+// libcurl itself repeats what fails before the request is sent whole, and most of the rest.
+bool transfer_must_repeat(struct http_client_transfer *transfer, CURLcode code)
+{
+    long status = 0;
+    if (transfer->is_repeated || !is_reused(transfer))
+        return false;
+    (void)curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &status);
+    bool is_closed =
+        transfer->head_len == 0 &&
+        (code == CURLE_SEND_ERROR || code == CURLE_RECV_ERROR || code == CURLE_GOT_NOTHING);
+    bool has_timed_out = code == CURLE_OK && status == STATUS_REQUEST_TIMEOUT;
+    if (!(is_closed || has_timed_out) || !SET(transfer, CURLOPT_FRESH_CONNECT, 1L))
+        return false;
+    transfer->is_repeated = true;
+    transfer->has_connected = transfer->is_head_complete = transfer->is_body_omitted = false;
+    transfer->connection = 0;
+    transfer->head_len = 0;
+    transfer->refusal = NULL;
+    transfer->text[0] = '\0';
+    buffer_clear(&transfer->body);
+    return true;
+}
+
+static const char *reason_text(const struct http_client_transfer *transfer, CURLcode code)
+{
+    return transfer->text[0] != '\0' ? transfer->text : curl_easy_strerror(code);
+}
+
+static void describe_connect_failure(struct http_client_transfer *transfer, CURLcode code)
+{
+    long number = 0;
+    (void)curl_easy_getinfo(transfer->easy, CURLINFO_OS_ERRNO, &number);
+    error_set(&transfer->response.error, ERROR_NETWORK, "connect to %s: %s", transfer->peer,
+              number != 0 ? strerror((int)number) : reason_text(transfer, code));
+}
+
+static void describe_end(struct http_client_transfer *transfer)
+{
+    error_set(&transfer->response.error, ERROR_CLOSED, "%s closed the connection %s",
+              transfer->peer,
+              transfer->head_len > 0 ? "in the middle of its answer" : "without an answer");
+}
+
+static void describe_failure(struct http_client_transfer *transfer, CURLcode code)
+{
+    struct error *error = &transfer->response.error;
+    switch ((int)code) { // the list is long, and grows
+    case CURLE_OK:       // the end of a head that is not complete
+    case CURLE_GOT_NOTHING:
+    case CURLE_PARTIAL_FILE:
+        describe_end(transfer);
+        return;
+    case CURLE_OUT_OF_MEMORY:
+    case CURLE_FAILED_INIT:
+        error_set(error, ERROR_MEMORY, "%s: out of memory", transfer->peer);
+        return;
+    case CURLE_OPERATION_TIMEDOUT:
+        transfer_time_out(transfer);
+        return;
+    case CURLE_COULDNT_CONNECT:
+        describe_connect_failure(transfer, code);
+        return;
+    case CURLE_UNSUPPORTED_PROTOCOL: // HTTP/0.9, which is any text
+    case CURLE_WEIRD_SERVER_REPLY:
+    case CURLE_WRITE_ERROR:
+    case CURLE_HTTP2:
+    case CURLE_BAD_CONTENT_ENCODING:
+        error_set(error, ERROR_INVALID, "answer of %s: %s", transfer->peer,
+                  transfer->refusal != NULL ? transfer->refusal : reason_text(transfer, code));
+        return;
+    default:
+        error_set(error, ERROR_NETWORK, "%s: %s", transfer->peer, reason_text(transfer, code));
+    }
+}
+
+static void fill_response(struct http_client_transfer *transfer)
+{
+    transfer->response = (struct http_client_response){
+        .has_connected = transfer->has_connected,
+        .connection = transfer->connection,
+        .age = transfer->age,
+        .transfer = transfer,
+    };
+}
+
+static int version_number(const struct http_client_transfer *transfer)
+{
+    long version = 0;
+    (void)curl_easy_getinfo(transfer->easy, CURLINFO_HTTP_VERSION, &version);
+    switch (version) {
+    case CURL_HTTP_VERSION_1_0:
+        return 10;
+    case CURL_HTTP_VERSION_1_1:
+        return 11;
+    case CURL_HTTP_VERSION_2_0:
+        return 20;
+    default:
+        return 0;
+    }
+}
+
+void transfer_conclude(struct http_client_transfer *transfer, CURLcode code)
+{
+    struct http_client_response *response = &transfer->response;
+    long status = 0;
+    fill_response(transfer);
+    if (transfer->is_out_of_memory)
+        code = CURLE_OUT_OF_MEMORY;
+    // The status decides; a body that is too long to read does not matter.
+    if (transfer->is_head_complete && transfer->is_body_omitted)
+        code = CURLE_OK;
+    response->version = version_number(transfer);
+    if (code != CURLE_OK || !transfer->is_head_complete) {
+        describe_failure(transfer, code);
+        return;
+    }
+    (void)curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &status);
+    response->status = (int)status;
+    response->is_body_omitted = transfer->is_body_omitted;
+    if (!transfer->is_body_omitted)
+        response->body = buffer_slice(&transfer->body);
+}
+
+void transfer_fail(struct http_client_transfer *transfer, enum error_code code, const char *reason)
+{
+    fill_response(transfer);
+    error_set(&transfer->response.error, code, "%s: %s", transfer->peer, reason);
+}
+
+void transfer_time_out(struct http_client_transfer *transfer)
+{
+    char text[TIMESTAMP_TEXT_SIZE];
+    const char *doing = "no answer from";
+    fill_response(transfer);
+    if (transfer->state <= TRANSFER_STARTING)
+        doing = "no address for";
+    else if (!transfer->has_connected)
+        doing = "no connection to";
+    duration_ns time = transfer->timeout > 0 ? transfer->timeout : CONNECT_TIME_MS * NS_PER_MS;
+    error_set(&transfer->response.error, ERROR_TIMEOUT, "%s %s within %s", doing, transfer->peer,
+              duration_format_short(time, text));
+}
+
+static struct slice find_field(const struct http_client_response *response, const char *name,
+                               unsigned origin)
+{
+    const struct http_client_transfer *transfer = response->transfer;
+    struct curl_header *field;
+    if (response->status == 0 ||
+        curl_easy_header(transfer->easy, name, 0, origin, -1, &field) != CURLHE_OK)
+        return SLICE_EMPTY;
+    return slice_from_string(field->value);
+}
+
+struct slice http_client_header(const struct http_client_response *response, const char *name)
+{
+    return find_field(response, name, CURLH_HEADER);
+}
+
+struct slice http_client_trailer(const struct http_client_response *response, const char *name)
+{
+    return find_field(response, name, CURLH_TRAILER);
+}
