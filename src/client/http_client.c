@@ -175,7 +175,7 @@ static void take_from_curl(struct http_client_transfer *transfer)
 }
 
 // Leaves libcurl and all lists but the one of `to`. `gives_up`: libcurl has not ended it.
-static void leave(struct http_client_transfer *transfer, enum transfer_state to, bool gives_up)
+static void move_away(struct http_client_transfer *transfer, enum transfer_state to, bool gives_up)
 {
     bool lingers = gives_up && transfer->state == TRANSFER_STARTING;
     if (transfer->pool != NULL)
@@ -192,24 +192,24 @@ static void on_transfer_timeout(void *context)
 {
     struct http_client_transfer *transfer = context;
     transfer_time_out(transfer);
-    leave(transfer, TRANSFER_FINISHED, true);
+    move_away(transfer, TRANSFER_FINISHED, true);
 }
 
 static void end_by_curl(struct http_client_transfer *transfer, CURLcode code)
 {
     if (transfer_must_repeat(transfer, code)) {
-        leave(transfer, TRANSFER_QUEUED, false);
+        move_away(transfer, TRANSFER_QUEUED, false);
         return;
     }
     transfer_conclude(transfer, code);
-    leave(transfer, TRANSFER_FINISHED, code == CURLE_OPERATION_TIMEDOUT);
+    move_away(transfer, TRANSFER_FINISHED, code == CURLE_OPERATION_TIMEDOUT);
 }
 
 static void fail_transfer(struct http_client_transfer *transfer, enum error_code code,
                           const char *reason)
 {
     transfer_fail(transfer, code, reason);
-    leave(transfer, TRANSFER_FINISHED, true);
+    move_away(transfer, TRANSFER_FINISHED, true);
 }
 
 // --- pools ----------------------------------------------------------------------------------------
@@ -542,7 +542,7 @@ void http_client_cancel(struct http_client_transfer *transfer)
 {
     if (transfer == NULL)
         return;
-    leave(transfer, TRANSFER_ENDED, true);
+    move_away(transfer, TRANSFER_ENDED, true);
     transfer_free(transfer);
 }
 

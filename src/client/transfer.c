@@ -83,8 +83,8 @@ static curl_socket_t on_open_socket(void *context, curlsocktype purpose,
 }
 
 // Called when a connection, new or kept, is about to carry the request.
-static int on_connection(void *context, char *remote_ip, char *local_ip, int remote_port,
-                         int local_port)
+static int on_carrier(void *context, char *remote_ip, char *local_ip, int remote_port,
+                      int local_port)
 {
     struct http_client_transfer *transfer = context;
     long made = 0;
@@ -102,7 +102,7 @@ static int on_connection(void *context, char *remote_ip, char *local_ip, int rem
 
 #define SET(transfer, option, value) (curl_easy_setopt((transfer)->easy, option, value) == CURLE_OK)
 
-static bool set_rules(struct http_client_transfer *transfer)
+static bool set_transfer_rules(struct http_client_transfer *transfer)
 {
     return SET(transfer, CURLOPT_PRIVATE, transfer) &&
            SET(transfer, CURLOPT_ERRORBUFFER, transfer->text) &&
@@ -129,7 +129,7 @@ static bool set_callbacks(struct http_client_transfer *transfer)
            SET(transfer, CURLOPT_WRITEDATA, transfer) &&
            SET(transfer, CURLOPT_OPENSOCKETFUNCTION, on_open_socket) &&
            SET(transfer, CURLOPT_OPENSOCKETDATA, transfer) &&
-           SET(transfer, CURLOPT_PREREQFUNCTION, on_connection) &&
+           SET(transfer, CURLOPT_PREREQFUNCTION, on_carrier) &&
            SET(transfer, CURLOPT_PREREQDATA, transfer);
 }
 
@@ -315,7 +315,7 @@ enum error_code transfer_create(struct http_client *client,
     enum error_code code =
         transfer->easy != NULL ? copy_peer(transfer, request->url) : ERROR_MEMORY;
     if (code == ERROR_NONE &&
-        !(set_rules(transfer) && set_callbacks(transfer) && set_way(transfer, request) &&
+        !(set_transfer_rules(transfer) && set_callbacks(transfer) && set_way(transfer, request) &&
           set_times(transfer, request) && set_method(transfer, request) &&
           set_user(transfer, request->userinfo)))
         code = ERROR_MEMORY;
@@ -515,8 +515,8 @@ void transfer_time_out(struct http_client_transfer *transfer)
               duration_format_short(time, text));
 }
 
-static struct slice find_field(const struct http_client_response *response, const char *name,
-                               unsigned origin)
+static struct slice find_response_field(const struct http_client_response *response,
+                                        const char *name, unsigned origin)
 {
     const struct http_client_transfer *transfer = response->transfer;
     struct curl_header *field;
@@ -528,10 +528,10 @@ static struct slice find_field(const struct http_client_response *response, cons
 
 struct slice http_client_header(const struct http_client_response *response, const char *name)
 {
-    return find_field(response, name, CURLH_HEADER);
+    return find_response_field(response, name, CURLH_HEADER);
 }
 
 struct slice http_client_trailer(const struct http_client_response *response, const char *name)
 {
-    return find_field(response, name, CURLH_TRAILER);
+    return find_response_field(response, name, CURLH_TRAILER);
 }

@@ -166,7 +166,7 @@ static bool is_local(const struct error *error)
            error->code != ERROR_CLOSED && error->code != ERROR_INVALID;
 }
 
-static enum export_trouble trouble_of(enum export_trouble judged, const struct error *error)
+static enum export_trouble slot_trouble(enum export_trouble judged, const struct error *error)
 {
     if (judged != EXPORT_UNREACHABLE && judged != EXPORT_NO_ANSWER)
         return judged;
@@ -204,10 +204,10 @@ static void fail_locally(struct export_slot *slot, const struct error *error)
     (void)snprintf(slot->reason, sizeof slot->reason, "%s", error->message);
     enum plan_verdict verdict = plan_answer(&exporter->plan, slot->index, &answer,
                                             timestamp_monotonic(), exporter_random(exporter));
-    follow_refusal(slot, verdict, trouble_of(EXPORT_UNREACHABLE, error), 0);
+    follow_refusal(slot, verdict, slot_trouble(EXPORT_UNREACHABLE, error), 0);
 }
 
-static struct export_answer read_answer(const struct http_client_response *response)
+static struct export_answer read_export_answer(const struct http_client_response *response)
 {
     struct export_answer answer = {
         .status = response->status,
@@ -224,7 +224,7 @@ static struct export_answer read_answer(const struct http_client_response *respo
 static void on_answer(struct export_slot *slot, const struct http_client_response *response)
 {
     struct exporter *exporter = slot->exporter;
-    const struct export_answer read = read_answer(response), *answer = &read;
+    const struct export_answer read = read_export_answer(response), *answer = &read;
     timestamp_ns outage_start = exporter->plan.outage_start;
     struct export_judgement judgement = export_judge(
         silence_of(response), answer->status, answer->content_type, answer_has_status(answer));
@@ -256,7 +256,8 @@ static void on_answer(struct export_slot *slot, const struct http_client_respons
     // Behind a load balancer, another connection may reach another endpoint.
     if (judgement.outcome == EXPORT_NOT_NOW)
         http_client_renew(exporter->client, response->age);
-    follow_refusal(slot, verdict, trouble_of(judgement.trouble, &response->error), answer->status);
+    follow_refusal(slot, verdict, slot_trouble(judgement.trouble, &response->error),
+                   answer->status);
     // The response says nothing about the current headers, not even how long to wait.
     if (slot->headers_age != exporter->headers_age)
         plan_end_pause(&exporter->plan, timestamp_monotonic());

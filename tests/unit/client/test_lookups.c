@@ -1,0 +1,199 @@
+// Look-ups when the resolver does not answer: the loop goes on, deadlines hold, and there are never more than four.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <arpa/inet.h>
+#include <dirent.h>
+#include <fcntl.h>
+#include <net/if.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "ghatrace/client/http_client.h"
+
+#define REQUESTS 10
+#define TICK (5 * NS_PER_MS)
+#define TIMEOUT (300 * NS_PER_MS)
+// A blocked loop would be late by the resolver's time-outs, which are seconds.
+#define LATE_MAX (200 * NS_PER_MS)
+#define EXIT_CANNOT 77
+
+static void write_file(const char *path, const char *text)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0644);
+    if (fd < 0 || write(fd, text, strlen(text)) != (ssize_t)strlen(text))
+        _exit(EXIT_CANNOT);
+    close(fd);
+}
+
+static void replace_file(const char *path, const char *text)
+{
+    char copy[] = "/tmp/ghatrace-lookups-XXXXXX";
+    int fd = mkstemp(copy);
+    if (fd < 0)
+        _exit(EXIT_CANNOT);
+    close(fd);
+    write_file(copy, text);
+    bool is_mounted = mount(copy, path, NULL, MS_BIND, NULL) == 0;
+    unlink(copy);
+    if (!is_mounted)
+        _exit(EXIT_CANNOT);
+}
+
+// A socket that takes questions at 127.0.0.1:53 and never answers, in namespaces of this process alone.
+static void make_resolver_silent(void)
+{
+    if (unshare(CLONE_NEWNS | CLONE_NEWNET | (geteuid() == 0 ? 0 : CLONE_NEWUSER)) != 0)
+        _exit(EXIT_CANNOT);
+    if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0)
+        _exit(EXIT_CANNOT);
+    replace_file("/etc/resolv.conf", "nameserver 127.0.0.1\n");
+    replace_file("/etc/nsswitch.conf", "hosts: files dns\n");
+    struct ifreq loopback = {.ifr_flags = IFF_UP};
+    memcpy(loopback.ifr_name, "lo", 3);
+    int fd = socket(AF_INET, SOCK_DGRAM, 0);
+    struct sockaddr_in address = {
+        .sin_family = AF_INET, .sin_port = htons(53), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    if (ioctl(fd, SIOCSIFFLAGS, &loopback) != 0 ||
+        bind(fd, (struct sockaddr *)&address, sizeof address) != 0)
+        _exit(EXIT_CANNOT);
+}
+
+struct world {
+    struct net_loop *loop;
+    struct http_client *client;
+    struct net_timer *ticker;
+    timestamp_ns ticked_at;
+    duration_ns late_max;
+    size_t threads_max;
+    size_t calls, timeouts;
+};
+
+static size_t count_threads(void)
+{
+    size_t count = 0;
+    DIR *folder = opendir("/proc/self/task");
+    while (folder != NULL && readdir(folder) != NULL)
+        count++;
+    if (folder != NULL)
+        closedir(folder);
+    return count > 2 ? count - 2 : 0; // "." and ".."
+}
+
+static void on_tick(void *context)
+{
+    struct world *world = context;
+    timestamp_ns now = timestamp_monotonic();
+    duration_ns late = now - world->ticked_at - TICK;
+    if (late > world->late_max)
+        world->late_max = late;
+    size_t threads = count_threads();
+    if (threads > world->threads_max)
+        world->threads_max = threads;
+    world->ticked_at = now;
+    net_timer_set(world->ticker, TICK);
+}
+
+static void on_done(void *context, const struct http_client_response *response)
+{
+    struct world *world = context;
+    bool is_right = response->error.code == ERROR_TIMEOUT &&
+                    strstr(response->error.message, "no address for collector.invalid") != NULL;
+    world->timeouts += is_right;
+    if (!is_right)
+        fprintf(stderr, "status %d: %s\n", response->status, response->error.message);
+    if (++world->calls % REQUESTS == 0)
+        net_loop_stop(world->loop);
+}
+
+static bool start(struct world *world)
+{
+    const struct http_client_options options = {.lookup_linger = 500 * NS_PER_MS};
+    struct error error;
+    *world = (struct world){.calls = 0};
+    return net_loop_create(&world->loop, &error) == ERROR_NONE &&
+           net_timer_create(world->loop, on_tick, world, &world->ticker, &error) == ERROR_NONE &&
+           http_client_create(world->loop, &options, &world->client, &error) == ERROR_NONE;
+}
+
+static void ask(struct world *world)
+{
+    const struct http_client_request request = {.url = "http://collector.invalid/",
+                                                .timeout = TIMEOUT};
+    struct http_client_transfer *transfer;
+    for (int i = 0; i < REQUESTS; i++)
+        if (http_client_send(world->client, &request, on_done, world, &transfer) != ERROR_NONE)
+            _exit(1);
+    net_loop_run(world->loop);
+}
+
+#define EXPECT(condition)                                                                          \
+    do {                                                                                           \
+        if (!(condition)) {                                                                        \
+            fprintf(stderr, "not so: %s (late %lld ms, %zu threads, %zu calls, %zu timeouts)\n",   \
+                    #condition, (long long)(world.late_max / NS_PER_MS), world.threads_max,        \
+                    world.calls, world.timeouts);                                                  \
+            _exit(1);                                                                              \
+        }                                                                                          \
+    } while (0)
+
+static void run_with_silent_resolver(void)
+{
+    static struct world world;
+    make_resolver_silent();
+    EXPECT(start(&world));
+    timestamp_ns started = timestamp_monotonic();
+    world.ticked_at = started;
+    net_timer_set(world.ticker, TICK);
+    ask(&world);
+    duration_ns took = timestamp_monotonic() - started;
+    EXPECT(world.calls == REQUESTS && world.timeouts == REQUESTS);
+    EXPECT(took > TIMEOUT / 2 && took < TIMEOUT + LATE_MAX);
+    EXPECT(world.late_max < LATE_MAX);
+    EXPECT(world.threads_max == 1 + HTTP_CLIENT_LOOKUPS_MAX);
+    // Those that were given up still count.
+    ask(&world);
+    EXPECT(world.calls == 2 * REQUESTS && world.timeouts == 2 * REQUESTS);
+    EXPECT(world.late_max < LATE_MAX);
+    started = timestamp_monotonic();
+    http_client_destroy(world.client);
+    EXPECT(timestamp_monotonic() - started < LATE_MAX);
+    net_timer_destroy(world.ticker);
+    net_loop_destroy(world.loop);
+    _exit(0);
+}
+
+static void a_resolver_that_never_answers_blocks_nothing(void **state)
+{
+    int status = 0;
+    (void)state;
+    fflush(NULL);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0)
+        run_with_silent_resolver();
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    if (WEXITSTATUS(status) == EXIT_CANNOT)
+        skip(); // no namespaces here
+    assert_int_equal(WEXITSTATUS(status), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_resolver_that_never_answers_blocks_nothing),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
