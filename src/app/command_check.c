@@ -1,5 +1,6 @@
 // ghatrace check: the configuration and the source of each value; what the store has set aside.
 #include <stdio.h>
+#include <string.h>
 
 #include "check_live.h"
 #include "cli.h"
@@ -35,12 +36,24 @@ static void print_url(const char *text)
     printf("%s", shown);
 }
 
+static void print_proxy(const char *text)
+{
+    struct export_proxy proxy;
+    struct error error;
+    if (strcmp(text, "off") == 0)
+        printf("off");
+    else if (export_proxy_parse(slice_from_string(text), &proxy, &error) == ERROR_NONE)
+        printf("%s", proxy.shown);
+}
+
 static void print_text(enum option_id id, const char *text)
 {
     if (text == NULL)
         return;
     if (id == OPTION_ID_OTLP_ENDPOINT)
         print_url(text);
+    else if (id == OPTION_ID_OTLP_PROXY)
+        print_proxy(text);
     else
         printf("%s", text);
 }
@@ -154,6 +167,9 @@ static void print_export(const struct config_export *exporting,
         option_choice_word(options[OPTION_ID_OTLP_COMPRESSION].values, exporting->options.gzip);
     char timeout[TIMESTAMP_TEXT_SIZE];
     printf("export: POST %s  (from %s)\n", exporting->url, exporting->url_from);
+    if (exporting->proxy_from != NULL)
+        printf("export: through the proxy %s  (from %s)\n", exporting->options.endpoint.proxy.shown,
+               exporting->proxy_from);
     printf("export: %.*s, compression %.*s, timeout %s, headers:", SLICE_ARGS(protocol),
            SLICE_ARGS(compression), duration_format(exporting->options.timeout, timeout));
     print_header_names(exporting, file);

@@ -265,11 +265,9 @@ enum error_code config_read_networks(const struct text_list *list, const char *w
 }
 
 // --- config proxy ---------------------------------------------------------------------------------
-// Settings that other exporters support and this one does not: proxy variables, and user and password in the
-// endpoint's URL.
-//
 // Which variables apply is decided as in curl (curl(1), ENVIRONMENT), plus HTTP_PROXY and ports in NO_PROXY, which Go
-// programs support: OpenTelemetry's exporters are mostly written in Go.
+// programs support, and as in these they never apply to this machine itself: OpenTelemetry's exporters are mostly
+// written in Go.
 
 // Removes the port from "host:8080" or "[::1]:8080" and returns it; 0: none.
 static long long cut_port(struct slice *entry)
@@ -335,11 +333,22 @@ static bool is_excluded_by(struct slice entry, const struct export_endpoint *end
     return is_in_domain(host, entry);
 }
 
+static bool is_this_machine(const struct export_endpoint *endpoint)
+{
+    struct slice host = without_last_dot(slice_from_string(endpoint->host));
+    return slice_equals_ignoring_case(host, SLICE("localhost")) ||
+           slice_equals(host, SLICE("::1")) ||
+           (slice_starts_with(host, SLICE("127.")) &&
+            strspn(endpoint->host, "0123456789.") == strlen(endpoint->host));
+}
+
 static bool is_excluded(const struct export_endpoint *endpoint, char *const *environment)
 {
     const char *list = environment_get(environment, "no_proxy");
     if (list == NULL)
         list = environment_get(environment, "NO_PROXY");
+    if (is_this_machine(endpoint))
+        return true;
     if (list == NULL)
         return false;
     struct slice rest = slice_from_string(list);
@@ -349,27 +358,39 @@ static bool is_excluded(const struct export_endpoint *endpoint, char *const *env
     return false;
 }
 
-void config_warn_of_unused(struct config *config, struct arena *arena, char *const *environment)
+static enum error_code use_proxy(struct config_export *exporting, const char *url, const char *from,
+                                 struct error *error)
+{
+    enum error_code code =
+        export_proxy_parse(slice_from_string(url), &exporting->options.endpoint.proxy, error);
+    if (code != ERROR_NONE)
+        return error_wrap(error, "%s", from);
+    exporting->proxy_from = from;
+    return ERROR_NONE;
+}
+
+enum error_code config_choose_proxy(struct config *config, const char *where,
+                                    char *const *environment, struct error *error)
 {
     static const char *const variables[][4] = {
         {"http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"},
         {"https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"},
     };
-    const struct config_export *exporting = &config->exporting;
+    struct config_export *exporting = &config->exporting;
     const struct export_endpoint *endpoint = &exporting->options.endpoint;
-    if (endpoint->userinfo[0] != '\0')
-        config_warn(config, arena,
-                    "%s: user and password in the URL are not used: put an Authorization header "
-                    "into otlp-header or otlp-header-file",
-                    exporting->url_from);
+    if (config->otlp_proxy != NULL)
+        return strcmp(config->otlp_proxy, "off") == 0
+                   ? ERROR_NONE
+                   : use_proxy(exporting, config->otlp_proxy, where, error);
     if (is_excluded(endpoint, environment))
-        return;
+        return ERROR_NONE;
     for (size_t i = 0; i < 4; i++) {
         const char *name = variables[endpoint->is_tls ? 1 : 0][i];
-        if (environment_get(environment, name) != NULL)
-            config_warn(config, arena, "%s is not used: traces go to the collector without a proxy",
-                        name);
+        const char *url = environment_get(environment, name);
+        if (url != NULL)
+            return use_proxy(exporting, url, name, error);
     }
+    return ERROR_NONE;
 }
 
 // --- TLS contexts from the configuration ----------------------------------------------------------

@@ -36,6 +36,7 @@ struct config_export {
     bool is_on;                        // false: they stay in the local store
     const char *url;                   // the endpoint, for display
     const char *url_from;              // the setting or variable that it comes from
+    const char *proxy_from;            // likewise; NULL: no proxy
     struct net_tls_client_options tls; // used if the endpoint is https
     // The endpoint, the protocol, gzip, the timeout and the headers. The headers contain secrets: never print them.
     struct export_options options;
@@ -57,6 +58,7 @@ struct config {
     unsigned otlp_protocol;
     struct text_list otlp_headers;
     const char *otlp_header_file;
+    const char *otlp_proxy;
     duration_ns otlp_timeout;
     unsigned otlp_compression; // 1: gzip
     const char *otlp_certificate;
@@ -127,7 +129,9 @@ char *size_format(uint64_t bytes, char text[TIMESTAMP_TEXT_SIZE]);
 // --- OpenTelemetry's variables (config_otel.c) ---
 enum error_code config_apply_otel(struct config *config, const struct settings *settings,
                                   char *const *environment, struct error *error) MUST_CHECK;
-// If export is on: warns of variables that are set and not used (config.c).
-void config_warn_of_unused(struct config *config, struct arena *arena, char *const *environment);
+// Sets the proxy of an export that is on: that of the setting, which was set at `where`, else of a variable (config.c).
+// ERROR_USAGE: it cannot be used.
+enum error_code config_choose_proxy(struct config *config, const char *where,
+                                    char *const *environment, struct error *error) MUST_CHECK;
 
 #endif

@@ -338,11 +338,14 @@ enum error_code config_apply_otel(struct config *config, const struct settings *
     if (code == ERROR_NONE)
         code = apply_endpoint(&otel, error);
     if (code == ERROR_NONE && config->exporting.is_on) {
-        config_warn_of_unused(config, settings->arena, environment);
+        const struct setting *proxy = &settings->items[OPTION_ID_OTLP_PROXY];
+        code = config_choose_proxy(config, proxy->last != NULL ? proxy->last->where : NULL,
+                                   environment, error);
         apply_protocol(&otel);
         apply_compression(&otel);
         apply_timeout(&otel);
-        code = apply_headers(&otel, error);
+        if (code == ERROR_NONE)
+            code = apply_headers(&otel, error);
         if (code == ERROR_NONE && config->exporting.options.endpoint.is_tls)
             code = apply_tls(&otel, error);
     }

@@ -58,6 +58,9 @@ SETTING(OTLP_HEADER, "otlp-header", LIST(otlp_headers), NULL, "NAME=VALUE",
 SETTING(OTLP_HEADER_FILE, "otlp-header-file", TEXT(otlp_header_file), NULL, "FILE",
         "headers of each export request, one `Name: value` a line; read again when it changes, on 401, on SIGHUP",
         .unpreset = "none")
+SETTING(OTLP_PROXY, "otlp-proxy", TEXT(otlp_proxy), NULL, "URL|off",
+        "proxy to the collector: http, https, socks5 or socks5h; off: none, whatever the variables say",
+        .unpreset = "HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY")
 SETTING(OTLP_TIMEOUT, "otlp-timeout", DURATION(otlp_timeout), "10s", "TIME",
         "time for one export request; 0 means no limit",
         .least = 0, .most = NS_PER_HOUR)

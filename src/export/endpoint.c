@@ -148,11 +148,10 @@ static enum error_code read_port(struct slice text, uint16_t scheme_port, uint16
     return ERROR_NONE;
 }
 
-static enum error_code read_authority(struct slice authority, struct export_endpoint *endpoint,
-                                      struct error *error)
+// Fills userinfo, host, port and host_header.
+static enum error_code read_authority(struct slice authority, uint16_t scheme_port,
+                                      struct export_endpoint *endpoint, struct error *error)
 {
-    // Credentials belong in the headers variable; here they are ignored, as the specification allows, and never
-    // shown.
     const char *start = authority.data;
     while (slice_has(authority, '@')) {
         (void)take_before(&authority, "@");
@@ -160,6 +159,10 @@ static enum error_code read_authority(struct slice authority, struct export_endp
         authority.len--;
     }
     int userinfo_len = authority.data > start ? (int)(authority.data - start - 1) : 0;
+    if ((size_t)userinfo_len >= sizeof endpoint->userinfo)
+        return error_set(error, ERROR_USAGE,
+                         "user and password in the URL are longer than %zu bytes",
+                         sizeof endpoint->userinfo - 1);
     (void)snprintf(endpoint->userinfo, sizeof endpoint->userinfo, "%.*s", userinfo_len,
                    userinfo_len > 0 ? start : "");
 
@@ -171,7 +174,6 @@ static enum error_code read_authority(struct slice authority, struct export_endp
     if (host.len >= sizeof endpoint->host)
         return error_set(error, ERROR_USAGE, "host name is longer than %zu bytes",
                          sizeof endpoint->host - 1);
-    uint16_t scheme_port = endpoint->is_tls ? 443 : 80;
     code = read_port(authority, scheme_port, &endpoint->port, error);
     if (code != ERROR_NONE)
         return code;
@@ -230,7 +232,7 @@ enum error_code export_endpoint_parse(struct slice url, enum export_url kind,
 
     enum error_code code = split_url(url, &endpoint->is_tls, &parts, error);
     if (code == ERROR_NONE)
-        code = read_authority(parts.authority, endpoint, error);
+        code = read_authority(parts.authority, endpoint->is_tls ? 443 : 80, endpoint, error);
     if (code == ERROR_NONE)
         code = write_path(&parts, kind, endpoint, error);
     return code;
@@ -252,4 +254,62 @@ char *export_endpoint_url(const struct export_endpoint *endpoint, char text[EXPO
                    is_ipv6 ? "[" : "", endpoint->host, is_ipv6 ? "]" : "", (unsigned)endpoint->port,
                    endpoint->path);
     return text;
+}
+
+static const struct proxy_scheme {
+    struct slice name; // with "://"
+    uint16_t port;
+} proxy_schemes[] = {
+    {{.data = "http://", .len = 7}, 80},
+    {{.data = "https://", .len = 8}, 443},
+    {{.data = "socks5://", .len = 9}, 1080},
+    {{.data = "socks5h://", .len = 10}, 1080},
+};
+
+static const struct proxy_scheme *take_proxy_scheme(struct slice *text)
+{
+    for (size_t i = 0; i < sizeof proxy_schemes / sizeof proxy_schemes[0]; i++) {
+        const struct proxy_scheme *scheme = &proxy_schemes[i];
+        struct slice start = {.data = text->data, .len = scheme->name.len};
+        if (text->len < scheme->name.len || !slice_equals_ignoring_case(start, scheme->name))
+            continue;
+        text->data += start.len;
+        text->len -= start.len;
+        return scheme;
+    }
+    return slice_find(*text, SLICE("://")) < 0 ? &proxy_schemes[0] : NULL;
+}
+
+enum error_code export_proxy_parse(struct slice text, struct export_proxy *proxy,
+                                   struct error *error)
+{
+    struct export_endpoint endpoint = {.is_tls = false};
+    *proxy = (struct export_proxy){.url = ""};
+    text = slice_trim(text);
+    const struct proxy_scheme *scheme = take_proxy_scheme(&text);
+    if (scheme == NULL)
+        return error_set(
+            error, ERROR_USAGE,
+            "scheme of the proxy is not supported: use http, https, socks5 or socks5h");
+    if (slice_ends_with(text, SLICE("/")))
+        text.len--;
+    if (text.len == 0 || slice_has(text, '/') || slice_has(text, '?') || slice_has(text, '#') ||
+        slice_has(text, '\0'))
+        return error_set(error, ERROR_USAGE, "not the URL of a proxy: write http://proxy:3128");
+    enum error_code code = read_authority(text, scheme->port, &endpoint, error);
+    if (code != ERROR_NONE)
+        return code;
+    struct slice userinfo = slice_from_string(endpoint.userinfo);
+    if (!is_url_text(userinfo) || slice_has(userinfo, '@'))
+        return error_set(error, ERROR_USAGE,
+                         "user or password of the proxy has characters that must be "
+                         "percent-encoded");
+    bool is_ipv6 = strchr(endpoint.host, ':') != NULL;
+    (void)snprintf(proxy->shown, sizeof proxy->shown, "%.*s%s%s%s:%u", SLICE_ARGS(scheme->name),
+                   is_ipv6 ? "[" : "", endpoint.host, is_ipv6 ? "]" : "", (unsigned)endpoint.port);
+    (void)snprintf(proxy->userinfo, sizeof proxy->userinfo, "%s", endpoint.userinfo);
+    (void)snprintf(proxy->url, sizeof proxy->url, "%.*s%s%s%s", SLICE_ARGS(scheme->name),
+                   proxy->userinfo, proxy->userinfo[0] != '\0' ? "@" : "",
+                   proxy->shown + scheme->name.len);
+    return ERROR_NONE;
 }

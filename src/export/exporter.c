@@ -405,7 +405,9 @@ void exporter_start(struct exporter *exporter)
 {
     exporter->is_started = true;
     restore_quarantine(exporter);
+    const char *proxy = exporter->endpoint.proxy.shown;
     log_info("exporting", LOG_STRING("endpoint", exporter->url),
+             LOG_STRING("proxy", proxy[0] != '\0' ? proxy : "none"),
              LOG_STRING("protocol",
                         exporter->form.protocol == EXPORT_JSON ? "http/json" : "http/protobuf"),
              LOG_STRING("compression", exporter->form.gzip ? "gzip" : "none"));

@@ -85,7 +85,7 @@ enum error_code mask_init(struct mask_list *list, const struct http_header *head
     struct slice query = mark < 0 ? SLICE_EMPTY : from(path, (size_t)mark + 1);
     *list = (struct mask_list){.count = 0};
     list->secrets =
-        arena_allocate_array(arena, 2 * count + 5 + 2 * count_pairs(query), sizeof(struct slice));
+        arena_allocate_array(arena, 2 * count + 9 + 2 * count_pairs(query), sizeof(struct slice));
     if (list->secrets == NULL)
         return ERROR_MEMORY;
     for (size_t i = 0; i < count; i++) {
@@ -93,6 +93,8 @@ enum error_code mask_init(struct mask_list *list, const struct http_header *head
         add(list, after_scheme(headers[i].value));
     }
     enum error_code code = add_userinfo(list, slice_from_string(endpoint->userinfo), arena);
+    if (code == ERROR_NONE)
+        code = add_userinfo(list, slice_from_string(endpoint->proxy.userinfo), arena);
     return code == ERROR_NONE ? add_query(list, query, arena) : code;
 }
 

@@ -300,6 +300,7 @@ static void hand_over(struct export_slot *slot)
         .body = buffer_slice(&slot->body),
         .timeout = exporter->timeout,
         .body_max = EXPORT_ANSWER_MAX,
+        .proxy = exporter->endpoint.proxy.url[0] != '\0' ? exporter->endpoint.proxy.url : NULL,
     };
     if (request_of(slot)->needs_new_connection)
         http_client_renew(exporter->client, HTTP_CLIENT_RENEW_ALWAYS);

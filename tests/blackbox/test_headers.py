@@ -180,7 +180,6 @@ class Check(harness.BlackBoxTest):
         self.assertIn("(2 headers)", shown.stdout)
         self.assertNotIn("hidden", shown.stdout + shown.stderr)
         self.assertNotIn("readable", shown.stdout)
-        self.assertIn("warning: --otlp-endpoint: user and password in the URL are not used", shown.stdout)
 
     def test_a_file_that_others_may_read_is_warned_of(self):
         for mode, words in ((0o644, "readable by all users"), (0o640, "readable by its group")):
@@ -193,19 +192,35 @@ class Check(harness.BlackBoxTest):
             self.assertIn("otlp-header-file", shown.stderr)
             self.assertNotIn("hidden", shown.stdout + shown.stderr)
 
-    def test_proxy_variables_that_would_apply_are_warned_of(self):
-        shown = self.check("A: 1\n", http_proxy="http://user:hidden@proxy:3128", https_proxy="http://proxy:3128")
-        self.assertIn("warning: http_proxy is not used", shown.stdout)
-        self.assertNotIn("https_proxy", shown.stdout)
+    def test_the_proxy_in_use_is_shown_without_its_password(self):
+        shown = self.check("A: 1\n", http_proxy="http://user:hidden@proxy:3128", https_proxy="http://other:3128")
+        self.assertIn("export: through the proxy http://proxy:3128  (from http_proxy)\n", shown.stdout)
+        self.assertNotIn("other", shown.stdout)
         self.assertNotIn("hidden", shown.stdout)
         shown = self.check("A: 1\n", http_proxy="http://proxy:3128", no_proxy="collector")
-        self.assertNotIn("http_proxy", shown.stdout)
+        self.assertNotIn("through the proxy", shown.stdout)
+        shown = self.check("A: 1\n", http_proxy="http://proxy:3128", GHATRACE_OTLP_PROXY="off")
+        self.assertNotIn("through the proxy", shown.stdout)
+        self.assertIn("otlp-proxy = off  (from", shown.stdout)
+        shown = self.check("A: 1\n", GHATRACE_OTLP_PROXY="https://user:hidden@proxy")
+        self.assertIn("through the proxy https://proxy:443  (from GHATRACE_OTLP_PROXY)", shown.stdout)
+        self.assertIn("otlp-proxy = https://proxy:443  (from", shown.stdout)
+        self.assertNotIn("hidden", shown.stdout)
 
-    def test_the_start_says_it_too(self):
+
+class Proxies(harness.BlackBoxTest):
+    def test_a_proxy_and_a_password_of_the_endpoint_are_used_and_in_no_log(self):
+        """The proxy is the collector itself: a plain request through a proxy differs in its target alone."""
         collector = self.new_collector()
-        daemon = self.new_daemon(collector, start=False, otlp_endpoint=f"http://u:hidden@127.0.0.1:{collector.port}")
-        daemon.env = {"ALL_PROXY": "socks5://user:hidden@proxy"}
+        daemon = self.new_daemon(start=False, otlp_endpoint="http://u:hid%64en@collector.test:4318")
+        daemon.env = {"HTTP_PROXY": f"http://me:hidden2@127.0.0.1:{collector.port}"}
         daemon.start()
-        self.assertIn("ALL_PROXY is not used", daemon.log)
-        self.assertIn("user and password in the URL are not used", daemon.log)
-        self.assertNotIn("hidden", daemon.log)
+        daemon.accept(*short_run().timeline())
+        collector.wait(lambda c: len(c.ids()) > 3)
+        request = collector.requests[0]
+        self.assertEqual(request.path, "http://collector.test:4318/v1/traces")
+        self.assertEqual(request.headers["host"], "collector.test:4318")
+        self.assertEqual(request.headers["authorization"], "Basic dTpoaWRkZW4=")
+        self.assertEqual(request.headers["proxy-authorization"], "Basic bWU6aGlkZGVuMg==")
+        self.assertIn(f"proxy=http://127.0.0.1:{collector.port}", daemon.log)
+        self.assertNotIn("hid", daemon.log)

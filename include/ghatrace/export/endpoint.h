@@ -12,14 +12,21 @@
 #include "ghatrace/http/parse.h"
 #include "ghatrace/trace/span.h"
 
+// A proxy between this program and the collector.
+struct export_proxy {
+    char url[640];      // with userinfo and port; empty: none. Never shown
+    char userinfo[256]; // of the URL, or empty. Never shown
+    char shown[320];    // the URL without userinfo
+};
+
 struct export_endpoint {
     bool is_tls;
-    char userinfo
-        [256]; // "user:password" where the URL has it, truncated to fit; not used, and never shown
-    char host[256];        // without brackets
-    uint16_t port;         // 80 or 443 if the URL has none
-    char host_header[300]; // host, with brackets and port as needed
-    char path[1024];       // absolute, with query if there was one
+    char userinfo[256]; // "user:password" as in the URL, for basic authentication; never shown
+    struct export_proxy proxy; // set by the caller
+    char host[256];            // without brackets
+    uint16_t port;             // 80 or 443 if the URL has none
+    char host_header[300];     // host, with brackets and port as needed
+    char path[1024];           // absolute, with query if there was one
 };
 
 // How a URL is interpreted (protocol/exporter.md, "Endpoint URLs for OTLP/HTTP").
@@ -33,6 +40,10 @@ enum export_url {
 enum error_code export_endpoint_parse(struct slice url, enum export_url kind,
                                       struct export_endpoint *endpoint,
                                       struct error *error) MUST_CHECK;
+// "http://proxy:3128", also with https, socks5 or socks5h (the proxy looks the name up), or without a scheme, which
+// means http. Without a port: 80, 443 or 1080. ERROR_USAGE; the message shows no userinfo.
+enum error_code export_proxy_parse(struct slice text, struct export_proxy *proxy,
+                                   struct error *error) MUST_CHECK;
 #define EXPORT_URL_SIZE 1600
 // The URL for requests, with its query, without userinfo. Returns `text`.
 char *export_endpoint_url(const struct export_endpoint *endpoint, char text[EXPORT_URL_SIZE]);

@@ -19,60 +19,99 @@ static void build(struct configuring *c)
         fail_msg("%s", c->error.message);
 }
 
-static void what_is_set_and_not_used_is_warned_of_without_its_secrets(void **state)
+static void the_proxy_is_that_of_the_setting_or_of_the_variable_that_applies(void **state)
 {
     (void)state;
     static const struct {
         const char *url;
         const char *variables[4];
-        const char *warnings[3]; // parts, all that there are
+        const char *from; // NULL: no proxy
+        const char *shown;
     } cases[] = {
-        {"http://a:1", {NULL}, {NULL}},
-        {"http://a:1", {"http_proxy=http://u:hidden@p:1"}, {"http_proxy"}},
-        {"http://a:1", {"HTTP_PROXY=http://u:hidden@p:1"}, {"HTTP_PROXY"}},
-        {"http://a:1", {"https_proxy=http://p", "HTTPS_PROXY=http://p"}, {NULL}},
-        {"https://a:1", {"https_proxy=http://p", "HTTPS_PROXY=p"}, {"https_proxy", "HTTPS_PROXY"}},
-        {"https://a:1", {"http_proxy=http://p", "HTTP_PROXY=http://p"}, {NULL}},
-        {"http://a:1", {"all_proxy=socks5://p"}, {"all_proxy"}},
-        {"https://a:1", {"ALL_PROXY=socks5://p"}, {"ALL_PROXY"}},
-        {"http://a:1", {"http_proxy="}, {NULL}}, // empty counts as unset
-        {"http://127.0.0.1:1", {"http_proxy=http://p"}, {"http_proxy"}},
-        {"http://a:1", {"http_proxy=p", "no_proxy=*"}, {NULL}},
-        {"http://a:1", {"http_proxy=p", "NO_PROXY=b, A"}, {NULL}},
-        {"http://a:1", {"http_proxy=p", "NO_PROXY=a", "no_proxy=b"}, {"http_proxy"}},
-        {"http://a:1", {"http_proxy=p", "no_proxy=a:2"}, {"http_proxy"}},
-        {"http://a:1", {"http_proxy=p", "no_proxy=a:1"}, {NULL}},
-        {"http://x.example.com", {"http_proxy=p", "no_proxy=example.com"}, {NULL}},
-        {"http://x.example.com.", {"http_proxy=p", "no_proxy=.example.com"}, {NULL}},
-        {"http://x.example.com", {"http_proxy=p", "no_proxy=*.example.com"}, {NULL}},
-        {"http://xexample.com", {"http_proxy=p", "no_proxy=example.com"}, {"http_proxy"}},
-        {"http://example.com", {"http_proxy=p", "no_proxy=x.example.com,."}, {"http_proxy"}},
-        {"http://10.1.2.3", {"http_proxy=p", "no_proxy=10.0.0.0/8"}, {NULL}},
-        {"http://11.1.2.3", {"http_proxy=p", "no_proxy=10.0.0.0/8,.3"}, {"http_proxy"}},
-        {"http://[::1]:7", {"http_proxy=p", "no_proxy=::1"}, {NULL}},
-        {"http://[::1]:7", {"http_proxy=p", "no_proxy=[::1]:7"}, {NULL}},
-        {"http://[::1]:7", {"http_proxy=p", "no_proxy=[::1]:8"}, {"http_proxy"}},
-        {"http://u:hidden@a:1", {NULL}, {"--otlp-endpoint: user and password"}},
-        {"http://hidden@a:1",
-         {"http_proxy=p"},
-         {"--otlp-endpoint: user and password", "http_proxy"}},
-        {"http://a:1/x@y?b@c", {NULL}, {NULL}},
-        {"", {"http_proxy=http://p"}, {NULL}}, // nothing is exported
+        {"http://a:1", {NULL}, NULL, NULL},
+        {"http://a:1", {"http_proxy=http://u:hidden@p:1"}, "http_proxy", "http://p:1"},
+        {"http://a:1", {"HTTP_PROXY=http://u:hidden@p:1/"}, "HTTP_PROXY", "http://p:1"},
+        {"http://a:1", {"https_proxy=http://p", "HTTPS_PROXY=http://p"}, NULL, NULL},
+        {"https://a:1", {"https_proxy=http://p", "HTTPS_PROXY=q"}, "https_proxy", "http://p:80"},
+        {"https://a:1", {"HTTPS_PROXY=https://p"}, "HTTPS_PROXY", "https://p:443"},
+        {"https://a:1", {"http_proxy=http://p", "HTTP_PROXY=http://p"}, NULL, NULL},
+        {"http://a:1", {"all_proxy=socks5://p"}, "all_proxy", "socks5://p:1080"},
+        {"https://a:1", {"ALL_PROXY=SOCKS5H://[::2]:7"}, "ALL_PROXY", "socks5h://[::2]:7"},
+        {"http://a:1", {"http_proxy="}, NULL, NULL},                 // empty counts as unset
+        {"http://127.0.0.1:1", {"http_proxy=http://p"}, NULL, NULL}, // this machine
+        {"http://localhost:1", {"http_proxy=http://p"}, NULL, NULL},
+        {"http://[::1]:7", {"http_proxy=p"}, NULL, NULL},
+        {"http://127.example.com", {"http_proxy=p:80"}, "http_proxy", "http://p:80"},
+        {"http://a:1", {"http_proxy=p", "no_proxy=*"}, NULL, NULL},
+        {"http://a:1", {"http_proxy=p", "NO_PROXY=b, A"}, NULL, NULL},
+        {"http://a:1", {"http_proxy=p", "NO_PROXY=a", "no_proxy=b"}, "http_proxy", "http://p:80"},
+        {"http://a:1", {"http_proxy=p", "no_proxy=a:2"}, "http_proxy", "http://p:80"},
+        {"http://a:1", {"http_proxy=p", "no_proxy=a:1"}, NULL, NULL},
+        {"http://x.example.com", {"http_proxy=p", "no_proxy=example.com"}, NULL, NULL},
+        {"http://x.example.com.", {"http_proxy=p", "no_proxy=.example.com"}, NULL, NULL},
+        {"http://x.example.com", {"http_proxy=p", "no_proxy=*.example.com"}, NULL, NULL},
+        {"http://xexample.com",
+         {"http_proxy=p:8", "no_proxy=example.com"},
+         "http_proxy",
+         "http://p:8"},
+        {"http://example.com",
+         {"http_proxy=p:8", "no_proxy=x.example.com,."},
+         "http_proxy",
+         "http://p:8"},
+        {"http://10.1.2.3", {"http_proxy=p", "no_proxy=10.0.0.0/8"}, NULL, NULL},
+        {"http://11.1.2.3",
+         {"http_proxy=p:8", "no_proxy=10.0.0.0/8,.3"},
+         "http_proxy",
+         "http://p:8"},
+        {"http://[::2]:7", {"http_proxy=p", "no_proxy=::2"}, NULL, NULL},
+        {"http://[::2]:7", {"http_proxy=p", "no_proxy=[::2]:7"}, NULL, NULL},
+        {"http://[::2]:7", {"http_proxy=p:8", "no_proxy=[::2]:8"}, "http_proxy", "http://p:8"},
+        {"http://a:1", {"http_proxy=p", "GHATRACE_OTLP_PROXY=off"}, NULL, NULL},
+        {"http://127.0.0.1:1",
+         {"no_proxy=*", "GHATRACE_OTLP_PROXY=u:hidden@q:9"},
+         "GHATRACE_OTLP_PROXY",
+         "http://q:9"},
+        {"", {"http_proxy=http://p"}, NULL, NULL}, // nothing is exported
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct configuring c;
-        size_t wanted = 1; // insecure-no-signature is warned of, too
         configuring_init(&c);
         for (size_t j = 0; j < 4 && cases[i].variables[j] != NULL; j++)
             configuring_variable(&c, cases[i].variables[j]);
         configuring_flag(&c, "otlp-endpoint", cases[i].url);
         build(&c);
-        for (; wanted <= 3 && cases[i].warnings[wanted - 1] != NULL; wanted++)
-            if (!configuring_warns(&c, cases[i].warnings[wanted - 1]))
-                fail_msg("case %zu lacks \"%s\"", i, cases[i].warnings[wanted - 1]);
-        if (c.config.warnings.count != wanted)
-            fail_msg("case %zu has %zu warnings", i, c.config.warnings.count);
-        assert_false(configuring_warns(&c, "hidden"));
+        const struct config_export *exporting = &c.config.exporting;
+        const char *from = exporting->proxy_from != NULL ? exporting->proxy_from : "none";
+        if (strcmp(from, cases[i].from != NULL ? cases[i].from : "none") != 0)
+            fail_msg("case %zu has a proxy from %s", i, from);
+        assert_string_equal(exporting->options.endpoint.proxy.shown,
+                            cases[i].shown != NULL ? cases[i].shown : "");
+        assert_int_equal(exporting->options.endpoint.proxy.url[0] != '\0', cases[i].from != NULL);
+        configuring_release(&c);
+    }
+}
+
+static void a_proxy_that_cannot_be_used_is_refused_without_its_secrets(void **state)
+{
+    (void)state;
+    static const char *const urls[] = {
+        "ftp://u:hidden@p",
+        "http://u:hidden@",
+        "http://u:hidden@p:99999",
+        "http://u:hidden@p/x",
+        "http://u:hid den@p",
+        "http://u:hidden@x@p",
+        "http://",
+    };
+    for (size_t i = 0; i < sizeof urls / sizeof urls[0]; i++) {
+        struct configuring c;
+        configuring_init(&c);
+        configuring_flag(&c, "otlp-endpoint", "http://a:1");
+        configuring_flag(&c, "otlp-proxy", urls[i]);
+        assert_int_equal(configuring_build_all(&c), ERROR_USAGE);
+        if (strstr(c.error.message, "--otlp-proxy: ") == NULL ||
+            strstr(c.error.message, "hid") != NULL)
+            fail_msg("%s: %s", urls[i], c.error.message);
         configuring_release(&c);
     }
 }
@@ -472,7 +511,8 @@ static void resource_attributes_with_any_fault_are_discarded_whole(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_is_set_and_not_used_is_warned_of_without_its_secrets),
+        cmocka_unit_test(the_proxy_is_that_of_the_setting_or_of_the_variable_that_applies),
+        cmocka_unit_test(a_proxy_that_cannot_be_used_is_refused_without_its_secrets),
         cmocka_unit_test(the_endpoint_is_where_the_strongest_source_says),
         cmocka_unit_test(a_path_that_collectors_will_not_know_is_warned_of),
         cmocka_unit_test(a_bad_endpoint_is_an_error_that_names_its_source),
