@@ -1,123 +1,30 @@
-// One request to an admin listener over a blocking socket.
+// One request to an admin listener.
 #include "check_live.h"
 
-#include <errno.h>
-#include <netdb.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/time.h>
-#include <unistd.h>
 
 #include "ghatrace/base/digest.h"
 #include "ghatrace/base/log.h"
-#include "ghatrace/http/parse.h"
+#include "ghatrace/client/http_client.h"
 #include "ghatrace/json/read.h"
 #include "ghatrace/net/address.h"
 #include "secrets.h"
 
-#define PATIENCE_SECONDS 10
-#define HEAD_MAX ((size_t)8192)
-#define ANSWER_MAX ((uint64_t)16 << 20)
+#define PATIENCE (10 * NS_PER_SECOND)
+#define ANSWER_MAX ((size_t)16 << 20)
 
-static int connect_blocking(const struct addrinfo *address)
-{
-    struct timeval limit = {.tv_sec = PATIENCE_SECONDS};
-    int fd = socket(address->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return -1;
-    // On Linux the send timeout bounds connect(), too.
-    (void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
-    (void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
-    if (connect(fd, address->ai_addr, address->ai_addrlen) == 0)
-        return fd;
-    int kept = errno;
-    (void)close(fd);
-    errno = kept;
-    return -1;
-}
+// One request and what came of it.
+struct question {
+    struct net_loop *loop;
+    struct buffer *body;
+    struct error *error;
+    enum error_code code;
+};
 
-static enum error_code open_connection(const struct export_endpoint *endpoint, int *fd,
-                                       struct error *error)
+static enum error_code judge_status(int status, struct error *error)
 {
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
-    struct addrinfo *addresses = NULL;
-    char port[8];
-    (void)snprintf(port, sizeof port, "%u", (unsigned)endpoint->port);
-    int failed = getaddrinfo(endpoint->host, port, &hints, &addresses);
-    if (failed != 0)
-        return error_set(error, ERROR_NETWORK, "%s: %s", endpoint->host_header,
-                         gai_strerror(failed));
-    *fd = -1;
-    for (const struct addrinfo *each = addresses; each != NULL && *fd < 0; each = each->ai_next)
-        *fd = connect_blocking(each);
-    int reason = errno;
-    freeaddrinfo(addresses);
-    return *fd >= 0 ? ERROR_NONE
-                    : error_set(error, ERROR_NETWORK, "connect to %s: %s", endpoint->host_header,
-                                reason == EINPROGRESS ? strerror(ETIMEDOUT) : strerror(reason));
-}
-
-static enum error_code send_question(int fd, const char *data, size_t len, struct error *error)
-{
-    while (len > 0) {
-        ssize_t sent = send(fd, data, len, MSG_NOSIGNAL);
-        if (sent < 0 && errno == EINTR)
-            continue;
-        if (sent < 0)
-            return error_set(error, ERROR_NETWORK, "send the question: %s", strerror(errno));
-        data += sent;
-        len -= (size_t)sent;
-    }
-    return ERROR_NONE;
-}
-
-static enum error_code ask(int fd, const struct export_endpoint *endpoint, const char *path,
-                           struct slice token, struct error *error)
-{
-    char head[HEAD_MAX];
-    int len = snprintf(head, sizeof head,
-                       "GET %s HTTP/1.1\r\nHost: %s\r\nAccept: application/json\r\n"
-                       "Connection: close\r\n%s%.*s%s\r\n",
-                       path, endpoint->host_header, token.len > 0 ? "Authorization: Bearer " : "",
-                       SLICE_ARGS(token), token.len > 0 ? "\r\n" : "");
-    enum error_code code = len > 0 && (size_t)len < sizeof head
-                               ? send_question(fd, head, (size_t)len, error)
-                               : error_set(error, ERROR_USAGE, "the token is too long");
-    digest_wipe(head, sizeof head);
-    return code;
-}
-
-static enum http_progress receive_answer(int fd, struct http_parser *parser)
-{
-    char chunk[16384];
-    enum http_progress progress = HTTP_NEED_MORE;
-    while (progress == HTTP_NEED_MORE) {
-        ssize_t got = recv(fd, chunk, sizeof chunk, 0);
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got < 0)
-            return HTTP_NEED_MORE;
-        if (got == 0)
-            return http_parser_finish(parser);
-        size_t at = 0;
-        do {
-            size_t consumed;
-            progress = http_parser_feed(parser, chunk + at, (size_t)got - at, &consumed);
-            at += consumed;
-        } while (progress == HTTP_HEAD_DONE);
-    }
-    return progress;
-}
-
-static enum error_code judge(enum http_progress progress, const struct http_parser *parser,
-                             struct error *error)
-{
-    if (progress == HTTP_NEED_MORE)
-        return error_set(error, ERROR_NETWORK, "no answer: %s", strerror(errno));
-    if (progress != HTTP_MESSAGE_DONE)
-        return error_set(error, ERROR_INVALID, "what answers there does not speak HTTP");
-    switch (parser->message.status) {
+    switch (status) {
     case 200:
         return ERROR_NONE;
     case 401:
@@ -129,30 +36,84 @@ static enum error_code judge(enum http_progress progress, const struct http_pars
         return error_set(error, ERROR_INVALID,
                          "it does not know /api/status (404): is it ghatrace's admin-listen?");
     default:
-        return error_set(error, ERROR_INVALID, "it was answered %d", parser->message.status);
+        return error_set(error, ERROR_INVALID, "it was answered %d", status);
     }
 }
 
-// Sends GET `path` to the host and port of the endpoint over plain HTTP, with `token` (may be empty). The body of a
-// 200 response is appended to `body`. Blocks for at most some 10 s in each step. ERROR_NETWORK; ERROR_INVALID:
-// another response, described in the message; ERROR_MEMORY.
+static void on_reply(void *context, const struct http_client_response *response)
+{
+    struct question *question = context;
+    net_loop_stop(question->loop);
+    if (response->status == 0) {
+        *question->error = response->error;
+        question->code = response->error.code;
+        return;
+    }
+    question->code = judge_status(response->status, question->error);
+    if (question->code == ERROR_NONE &&
+        buffer_append_slice(question->body, response->body) != ERROR_NONE)
+        question->code = error_set(question->error, ERROR_MEMORY, "out of memory");
+}
+
+// An https listener is verified with the system's authorities, or those of SSL_CERT_FILE.
+static enum error_code make_admin_client(const struct question *question, bool is_tls,
+                                         struct http_client **client)
+{
+    struct http_client_options made = {.connections_max = 1};
+    const struct net_tls_client_options files = {.ca_file = NULL};
+    enum error_code code = ERROR_NONE;
+    if (is_tls)
+        code = net_tls_client_read(&files, &made.tls, question->error);
+    if (code == ERROR_NONE)
+        code = http_client_create(question->loop, &made, client, question->error);
+    net_tls_client_unref(made.tls); // the client holds it
+    return code;
+}
+
+static enum error_code ask(struct question *question, const struct export_endpoint *endpoint,
+                           const char *path, struct slice token)
+{
+    struct http_client *client = NULL;
+    struct http_client_transfer *transfer;
+    struct export_endpoint target = *endpoint;
+    char url[EXPORT_URL_SIZE];
+    struct buffer bearer;
+    buffer_init(&bearer, (size_t)64 << 10);
+    (void)snprintf(target.path, sizeof target.path, "%s", path);
+    enum error_code code = make_admin_client(question, endpoint->is_tls, &client);
+    if (code == ERROR_NONE)
+        code = buffer_append_format(&bearer, "Bearer %.*s", SLICE_ARGS(token));
+    const struct http_header headers[] = {{SLICE("Accept"), SLICE("application/json")},
+                                          {SLICE("Authorization"), buffer_slice(&bearer)}};
+    const struct http_client_request request = {.url = export_endpoint_url(&target, url),
+                                                .headers = headers,
+                                                .header_count = token.len > 0 ? 2 : 1,
+                                                .timeout = PATIENCE,
+                                                .body_max = ANSWER_MAX};
+    if (code == ERROR_NONE &&
+        http_client_send(client, &request, on_reply, question, &transfer) != ERROR_NONE)
+        code = error_set(question->error, ERROR_USAGE, "the request cannot be sent");
+    if (code == ERROR_NONE)
+        net_loop_run(question->loop);
+    http_client_destroy(client);
+    if (bearer.data != NULL)
+        digest_wipe(bearer.data, bearer.len);
+    buffer_release(&bearer);
+    return code == ERROR_NONE ? question->code : code;
+}
+
+// Sends GET `path` to the host and port of the endpoint, with `token` (may be empty). The body of a 200 response is
+// appended to `body`. Waits for at most 10 s. ERROR_INVALID: another response, described in the message; ERROR_USAGE,
+// ERROR_MEMORY, and those of http_client_response.
 static enum error_code admin_client_get(const struct export_endpoint *endpoint, const char *path,
                                         struct slice token, struct buffer *body,
                                         struct error *error)
 {
-    struct http_parser parser;
-    int fd;
-    enum error_code code = open_connection(endpoint, &fd, error);
-    if (code != ERROR_NONE)
-        return code;
-    http_parser_init(&parser, HTTP_RESPONSE, ANSWER_MAX);
-    code = ask(fd, endpoint, path, token, error);
+    struct question question = {.body = body, .error = error};
+    enum error_code code = net_loop_create(&question.loop, error);
     if (code == ERROR_NONE)
-        code = judge(receive_answer(fd, &parser), &parser, error);
-    if (code == ERROR_NONE && buffer_append_slice(body, buffer_slice(&parser.body)) != ERROR_NONE)
-        code = error_set(error, ERROR_MEMORY, "out of memory");
-    http_parser_release(&parser);
-    (void)close(fd);
+        code = ask(&question, endpoint, path, token);
+    net_loop_destroy(question.loop);
     return code;
 }
 
@@ -198,11 +159,11 @@ static enum error_code find_endpoint(const struct config *config, const char *gi
                        given);
     if (code == ERROR_NONE)
         code = export_endpoint_parse(slice_from_string(url), EXPORT_URL_WHOLE, endpoint, error);
-    if (code == ERROR_NONE &&
-        (endpoint->is_tls ||
-         (given == NULL && (config->admin_tls || config->admin_client_ca != NULL))))
+    if (code == ERROR_NONE && given == NULL &&
+        (config->admin_tls || config->admin_client_ca != NULL))
         code = error_set(error, ERROR_USAGE,
-                         "https is not spoken here: ask for " STATUS_PATH " by curl, say");
+                         "admin-listen is served by https: give its URL, with the name that its "
+                         "certificate has");
     return code;
 }
 

@@ -1,43 +1,28 @@
 // replay: sending, and the command.
-#include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
-#include <netdb.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <poll.h>
 #include <stdio.h>
-#include <sys/socket.h>
-#include <sys/time.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 #include "cli.h"
 #include "ghatrace/base/memory.h"
-#include "ghatrace/http/parse.h"
-#include "ghatrace/http/write.h"
+#include "ghatrace/client/http_client.h"
 #include "replay.h"
 #include "secrets.h"
 
 // --- replay send ----------------------------------------------------------------------------------
-// Sends deliveries over several keep-alive connections: one thread, one poll() for all.
+// Sends deliveries, several at a time, on connections that are kept.
 
-#define CONNECT_SECONDS 10
 #define ANSWER_TIMEOUT (30 * NS_PER_SECOND) // GitHub itself gives up after 10 s
 #define ANSWER_BODY_MAX 65536
-#define HEAD_MAX 8192
-#define READ_SIZE 16384
 
-// One connection, with at most one request on it.
+struct sender;
+
+// Carries one request at a time.
 struct lane {
-    int fd;             // -1: not connected
-    bool is_busy;       // a request was started and its response is not complete
-    bool is_warm;       // this connection has received a response before
-    size_t position;    // of the request in the plan
-    struct buffer head; // of the request
-    size_t sent;        // bytes of head and body
+    struct sender *sender;
+    bool is_busy;
+    size_t position; // of the request in the plan
     timestamp_ns started_at;
-    struct http_parser parser;
 };
 
 struct sender {
@@ -45,98 +30,63 @@ struct sender {
     void (*on_answer)(void *context, const struct replay_answer *answer);
     void *context;
     struct error *error;
-    struct addrinfo *addresses;      // of the target
-    const struct addrinfo *good_one; // the one that accepted a connection; NULL: none yet
+    enum error_code code; // the first failure, which ends the sending
+    struct net_loop *loop;
+    struct http_client *client;
+    struct net_timer *due_timer;
+    char url[EXPORT_URL_SIZE];
     struct lane *lanes;
-    struct pollfd *polls;
-    size_t lane_count;
     size_t next;     // request to send
     size_t answered; // finished requests
     timestamp_ns started_at;
     uint64_t nonce; // for fresh GUIDs
 };
 
-// --- connecting --------------------------------------------------------------------------------
-
-static int try_target_address(const struct addrinfo *address)
+static void end_sending(struct sender *sender, enum error_code code)
 {
-    int fd = socket(address->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return -1;
-    // On Linux the send timeout bounds connect(), too.
-    struct timeval limit = {.tv_sec = CONNECT_SECONDS};
-    int one = 1;
-    (void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-    if (connect(fd, address->ai_addr, address->ai_addrlen) != 0 ||
-        fcntl(fd, F_SETFL, O_NONBLOCK) != 0) {
-        int kept = errno;
-        close(fd);
-        errno = kept;
-        return -1;
-    }
-    return fd;
-}
-
-static enum error_code connect_lane(struct sender *sender, struct lane *lane)
-{
-    const struct addrinfo *address =
-        sender->good_one != NULL ? sender->good_one : sender->addresses;
-    for (; address != NULL && lane->fd < 0; address = address->ai_next) {
-        lane->fd = try_target_address(address);
-        if (lane->fd >= 0)
-            sender->good_one = address;
-    }
-    if (lane->fd < 0)
-        return error_set(sender->error, ERROR_NETWORK, "connect to %s: %s",
-                         sender->plan->target.host_header, strerror(errno));
-    lane->is_warm = false;
-    return ERROR_NONE;
-}
-
-static void disconnect_lane(struct lane *lane)
-{
-    if (lane->fd >= 0)
-        close(lane->fd);
-    lane->fd = -1;
+    sender->code = code;
+    net_loop_stop(sender->loop);
 }
 
 // --- requests ----------------------------------------------------------------------------------
 
-static const struct replay_delivery *delivery_of(const struct sender *sender,
-                                                 const struct lane *lane)
+static const struct replay_delivery *delivery_of(const struct lane *lane)
 {
-    return &sender->plan->deliveries[sender->plan->order[lane->position]];
+    const struct replay_plan *plan = lane->sender->plan;
+    return &plan->deliveries[plan->order[lane->position]];
 }
 
 // The GUID of this request: the delivery's own, or a new one.
-static void choose_guid(const struct sender *sender, const struct lane *lane,
-                        char guid[REPLAY_GUID_SIZE])
+static void choose_guid(const struct lane *lane, char guid[REPLAY_GUID_SIZE])
 {
-    const struct replay_delivery *delivery = delivery_of(sender, lane);
-    if (!sender->plan->fresh_guids) {
+    const struct replay_delivery *delivery = delivery_of(lane);
+    if (!lane->sender->plan->fresh_guids) {
         memcpy(guid, delivery->guid, REPLAY_GUID_SIZE);
         return;
     }
     struct {
         uint64_t nonce, position;
         uint8_t digest[SHA256_SIZE];
-    } seed = {.nonce = sender->nonce, .position = lane->position};
+    } seed = {.nonce = lane->sender->nonce, .position = lane->position};
     uint8_t digest[SHA256_SIZE];
     memcpy(seed.digest, delivery->digest, SHA256_SIZE);
     digest_sha256((struct slice){.data = (const char *)&seed, .len = sizeof seed}, digest);
     replay_make_guid(delivery->occurred_at, digest, guid);
 }
 
+static void on_delivered(void *context, const struct http_client_response *response);
+
 // The header fields in webhooks/webhook-events-and-payloads ("Delivery headers") of GitHub's documentation.
-static enum error_code write_delivery_head(const struct sender *sender, struct lane *lane)
+static enum error_code send_delivery(struct lane *lane)
 {
-    const struct replay_plan *plan = sender->plan;
-    const struct replay_delivery *delivery = delivery_of(sender, lane);
+    const struct sender *sender = lane->sender;
+    const struct replay_delivery *delivery = delivery_of(lane);
+    struct http_client_transfer *transfer;
     char guid[REPLAY_GUID_SIZE];
-    choose_guid(sender, lane, guid);
-    const char *type = plan->is_form ? "application/x-www-form-urlencoded" : "application/json";
-    struct http_header headers[] = {
+    choose_guid(lane, guid);
+    const char *type =
+        sender->plan->is_form ? "application/x-www-form-urlencoded" : "application/json";
+    const struct http_header headers[] = {
         {SLICE("User-Agent"), SLICE("GitHub-Hookshot/ghatrace")},
         {SLICE("Accept"), SLICE("*/*")},
         {SLICE("Content-Type"), slice_from_string(type)},
@@ -146,147 +96,23 @@ static enum error_code write_delivery_head(const struct sender *sender, struct l
         {SLICE("X-Hub-Signature-256"), slice_from_string(delivery->signature)},
     };
     size_t count = sizeof headers / sizeof headers[0];
-    if (delivery->signature[0] == '\0')
-        count--;
-    const struct http_request_head head = {
-        .method = SLICE("POST"),
-        .target = slice_from_string(plan->target.path),
-        .host = slice_from_string(plan->target.host_header),
-        .body_len = delivery->body.len,
-        .extra = headers,
-        .extra_count = count,
+    const struct http_client_request request = {
+        .method = "POST",
+        .url = sender->url,
+        .userinfo = sender->plan->target.userinfo,
+        .headers = headers,
+        .header_count = delivery->signature[0] == '\0' ? count - 1 : count,
+        .body = delivery->body,
+        .timeout = ANSWER_TIMEOUT,
+        .body_max = ANSWER_BODY_MAX,
     };
-    buffer_clear(&lane->head);
-    enum error_code code = http_write_request_head(&lane->head, &head);
+    enum error_code code =
+        http_client_send(sender->client, &request, on_delivered, lane, &transfer);
     if (code != ERROR_NONE)
-        return error_set(sender->error, code, "%s: the request cannot be written: %s",
-                         delivery->name, error_code_text(code));
-    return ERROR_NONE;
+        error_set(sender->error, code, "%s: the request cannot be sent: %s", delivery->name,
+                  error_code_text(code));
+    return code;
 }
-
-static bool is_all_sent(const struct sender *sender, const struct lane *lane)
-{
-    return lane->sent == lane->head.len + delivery_of(sender, lane)->body.len;
-}
-
-// Sends what the socket accepts. Errors are detected when the response is read: a peer that refuses early responds
-// and then closes.
-static void send_more(const struct sender *sender, struct lane *lane)
-{
-    struct slice body = delivery_of(sender, lane)->body;
-    while (!is_all_sent(sender, lane)) {
-        size_t of_head = lane->sent < lane->head.len ? lane->sent : lane->head.len;
-        size_t of_body = lane->sent - of_head;
-        struct iovec parts[2] = {
-            {.iov_base = lane->head.data + of_head, .iov_len = lane->head.len - of_head},
-            {.iov_base = (void *)(uintptr_t)(body.data + of_body), .iov_len = body.len - of_body},
-        };
-        struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
-        ssize_t len = sendmsg(lane->fd, &message, MSG_NOSIGNAL);
-        if (len < 0 && errno == EINTR)
-            continue;
-        if (len < 0)
-            return;
-        lane->sent += (size_t)len;
-    }
-}
-
-// Sends the lane's request: the first time, or again on a new connection.
-static enum error_code start_request(struct sender *sender, struct lane *lane)
-{
-    enum error_code code = lane->fd < 0 ? connect_lane(sender, lane) : ERROR_NONE;
-    if (code != ERROR_NONE)
-        return code;
-    http_parser_reset(&lane->parser);
-    lane->sent = 0;
-    send_more(sender, lane);
-    return ERROR_NONE;
-}
-
-static enum error_code assign_request(struct sender *sender, struct lane *lane)
-{
-    lane->position = sender->next++;
-    lane->is_busy = true;
-    lane->started_at = timestamp_monotonic();
-    enum error_code code = write_delivery_head(sender, lane);
-    return code == ERROR_NONE ? start_request(sender, lane) : code;
-}
-
-// --- responses ---------------------------------------------------------------------------------
-
-static void finish_request(struct sender *sender, struct lane *lane)
-{
-    struct replay_answer answer = {
-        .delivery = delivery_of(sender, lane),
-        .status = lane->parser.message.status,
-        .body = buffer_slice(&lane->parser.body),
-        .took = timestamp_monotonic() - lane->started_at,
-    };
-    sender->on_answer(sender->context, &answer);
-    sender->answered++;
-    lane->is_busy = false;
-    lane->is_warm = true;
-    if (!lane->parser.message.keep_alive || !is_all_sent(sender, lane))
-        disconnect_lane(lane);
-}
-
-static enum error_code fail_request(struct sender *sender, const struct lane *lane,
-                                    enum error_code code, const char *what)
-{
-    return error_set(sender->error, code, "%s: %s: %s", sender->plan->target.host_header,
-                     delivery_of(sender, lane)->name, what);
-}
-
-// The peer closed the connection. A reused connection may be closed at any time (RFC 9112 9.3.1), so its request is
-// sent again; the GUID makes the repetition harmless.
-static enum error_code meet_end(struct sender *sender, struct lane *lane, const char *what)
-{
-    bool is_fresh = http_parser_is_idle(&lane->parser);
-    if (!is_fresh && http_parser_finish(&lane->parser) == HTTP_MESSAGE_DONE) {
-        lane->parser.message.keep_alive = false;
-        finish_request(sender, lane);
-        return ERROR_NONE;
-    }
-    bool may_repeat = is_fresh && lane->is_warm;
-    disconnect_lane(lane);
-    return may_repeat ? start_request(sender, lane)
-                      : fail_request(sender, lane, ERROR_NETWORK, what);
-}
-
-static enum error_code parse_answer(struct sender *sender, struct lane *lane, const char *data,
-                                    size_t len)
-{
-    for (;;) {
-        size_t consumed;
-        enum http_progress progress = http_parser_feed(&lane->parser, data, len, &consumed);
-        data += consumed;
-        len -= consumed;
-        switch (progress) {
-        case HTTP_NEED_MORE:
-            return ERROR_NONE;
-        case HTTP_HEAD_DONE:
-            break;
-        case HTTP_MESSAGE_DONE:
-            finish_request(sender, lane);
-            return ERROR_NONE;
-        case HTTP_REFUSED:
-            return fail_request(sender, lane, ERROR_NETWORK, lane->parser.refusal);
-        }
-    }
-}
-
-static enum error_code read_answer(struct sender *sender, struct lane *lane)
-{
-    char data[READ_SIZE];
-    ssize_t len = recv(lane->fd, data, sizeof data, 0);
-    if (len > 0)
-        return parse_answer(sender, lane, data, (size_t)len);
-    if (len < 0 && (errno == EAGAIN || errno == EINTR))
-        return ERROR_NONE;
-    return meet_end(sender, lane, len == 0 ? "closed without an answer" : strerror(errno));
-}
-
-// --- the loop ----------------------------------------------------------------------------------
 
 static timestamp_ns due_at(const struct sender *sender)
 {
@@ -297,112 +123,86 @@ static timestamp_ns due_at(const struct sender *sender)
            (timestamp_ns)((double)sender->next * (double)NS_PER_SECOND / (double)rate);
 }
 
-static enum error_code assign_requests(struct sender *sender)
+// Gives each idle lane the next request that is due.
+static void assign_requests(struct sender *sender)
 {
-    for (size_t i = 0; i < sender->lane_count; i++) {
+    for (size_t i = 0; i < sender->plan->connections && sender->code == ERROR_NONE; i++) {
         struct lane *lane = &sender->lanes[i];
         if (lane->is_busy)
             continue;
-        if (sender->next == sender->plan->count || timestamp_monotonic() < due_at(sender))
-            return ERROR_NONE;
-        enum error_code code = assign_request(sender, lane);
+        if (sender->next == sender->plan->count)
+            return;
+        timestamp_ns now = timestamp_monotonic();
+        if (now < due_at(sender)) {
+            net_timer_set(sender->due_timer, due_at(sender) - now);
+            return;
+        }
+        lane->position = sender->next++;
+        lane->is_busy = true;
+        lane->started_at = now;
+        enum error_code code = send_delivery(lane);
         if (code != ERROR_NONE)
-            return code;
+            end_sending(sender, code);
     }
-    return ERROR_NONE;
 }
 
-// Time until the next request is due, or until the first busy lane times out.
-static int poll_timeout(const struct sender *sender)
+static void on_due(void *context)
 {
-    timestamp_ns now = timestamp_monotonic(), until = now + ANSWER_TIMEOUT;
-    size_t busy = 0;
-    for (size_t i = 0; i < sender->lane_count; i++) {
-        const struct lane *lane = &sender->lanes[i];
-        if (!lane->is_busy)
-            continue;
-        busy++;
-        if (lane->started_at + ANSWER_TIMEOUT < until)
-            until = lane->started_at + ANSWER_TIMEOUT;
-    }
-    if (busy < sender->lane_count && sender->next < sender->plan->count && due_at(sender) < until)
-        until = due_at(sender);
-    return until <= now ? 0 : (int)((until - now + NS_PER_MS - 1) / NS_PER_MS);
+    assign_requests(context);
 }
 
-static enum error_code tend_lane(struct sender *sender, struct lane *lane, short events)
+static void on_delivered(void *context, const struct http_client_response *response)
 {
-    if (events & POLLOUT)
-        send_more(sender, lane);
-    if (events & (POLLIN | POLLHUP | POLLERR))
-        return read_answer(sender, lane);
-    if (timestamp_monotonic() - lane->started_at >= ANSWER_TIMEOUT)
-        return fail_request(sender, lane, ERROR_TIMEOUT, "no answer within 30 s");
-    return ERROR_NONE;
-}
-
-static enum error_code take_turn(struct sender *sender)
-{
-    enum error_code code = assign_requests(sender);
-    if (code != ERROR_NONE)
-        return code;
-    for (size_t i = 0; i < sender->lane_count; i++) {
-        const struct lane *lane = &sender->lanes[i];
-        bool has_more = lane->is_busy && !is_all_sent(sender, lane);
-        sender->polls[i] = (struct pollfd){.fd = lane->is_busy ? lane->fd : -1,
-                                           .events = (short)(has_more ? POLLIN | POLLOUT : POLLIN)};
+    struct lane *lane = context;
+    struct sender *sender = lane->sender;
+    const struct replay_answer answer = {
+        .delivery = delivery_of(lane),
+        .status = response->status,
+        .body = response->body,
+        .took = timestamp_monotonic() - lane->started_at,
+    };
+    lane->is_busy = false;
+    if (sender->code != ERROR_NONE)
+        return;
+    if (response->status == 0) {
+        enum error_code code = response->error.code;
+        if (code != ERROR_TIMEOUT && code != ERROR_MEMORY)
+            code = ERROR_NETWORK;
+        end_sending(sender, error_set(sender->error, code, "%s: %s", answer.delivery->name,
+                                      response->error.message));
+        return;
     }
-    if (poll(sender->polls, sender->lane_count, poll_timeout(sender)) < 0 && errno != EINTR)
-        return error_set(sender->error, ERROR_IO, "poll: %s", strerror(errno));
-    for (size_t i = 0; i < sender->lane_count && code == ERROR_NONE; i++) {
-        if (sender->lanes[i].is_busy)
-            code = tend_lane(sender, &sender->lanes[i], sender->polls[i].revents);
-    }
-    return code;
+    sender->on_answer(sender->context, &answer);
+    if (++sender->answered == sender->plan->count)
+        net_loop_stop(sender->loop);
+    else
+        assign_requests(sender);
 }
 
 // --- sending all requests ----------------------------------------------------------------------
 
-static enum error_code look_up_target(struct sender *sender)
+// An https target is verified with the system's authorities, or those of SSL_CERT_FILE.
+static enum error_code make_replay_client(struct sender *sender)
 {
-    const struct export_endpoint *target = &sender->plan->target;
-    char port[8];
-    (void)snprintf(port, sizeof port, "%u", (unsigned)target->port);
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
-    int status = getaddrinfo(target->host, port, &hints, &sender->addresses);
-    if (status == 0)
-        return ERROR_NONE;
-    sender->addresses = NULL;
-    return error_set(sender->error, ERROR_NETWORK, "%s: %s", target->host, gai_strerror(status));
+    struct http_client_options client = {.connections_max = sender->plan->connections};
+    const struct net_tls_client_options files = {.ca_file = NULL};
+    enum error_code code = ERROR_NONE;
+    if (sender->plan->target.is_tls)
+        code = net_tls_client_read(&files, &client.tls, sender->error);
+    if (code == ERROR_NONE)
+        code = http_client_create(sender->loop, &client, &sender->client, sender->error);
+    net_tls_client_unref(client.tls); // the client holds it
+    return code;
 }
 
 static enum error_code make_lanes(struct sender *sender)
 {
-    size_t count = sender->plan->connections;
-    sender->lanes = memory_allocate_array(count, sizeof *sender->lanes);
-    sender->polls = memory_allocate_array(count, sizeof *sender->polls);
-    if (sender->lanes == NULL || sender->polls == NULL)
+    sender->lanes = memory_allocate_array(sender->plan->connections, sizeof *sender->lanes);
+    if (sender->lanes == NULL)
         return error_set(sender->error, ERROR_MEMORY, "replay: out of memory");
-    for (; sender->lane_count < count; sender->lane_count++) {
-        struct lane *lane = &sender->lanes[sender->lane_count];
-        lane->fd = -1;
-        buffer_init(&lane->head, HEAD_MAX);
-        http_parser_init(&lane->parser, HTTP_RESPONSE, ANSWER_BODY_MAX);
-    }
+    for (size_t i = 0; i < sender->plan->connections; i++)
+        sender->lanes[i].sender = sender;
     return ERROR_NONE;
-}
-
-static void release_lanes(struct sender *sender)
-{
-    for (size_t i = 0; i < sender->lane_count; i++) {
-        disconnect_lane(&sender->lanes[i]);
-        buffer_release(&sender->lanes[i].head);
-        http_parser_release(&sender->lanes[i].parser);
-    }
-    memory_free(sender->lanes);
-    memory_free(sender->polls);
-    if (sender->addresses != NULL)
-        freeaddrinfo(sender->addresses);
 }
 
 enum error_code replay_send(const struct replay_plan *plan,
@@ -417,12 +217,23 @@ enum error_code replay_send(const struct replay_plan *plan,
         .started_at = timestamp_monotonic(),
         .nonce = (uint64_t)timestamp_now() ^ ((uint64_t)getpid() << 32),
     };
-    enum error_code code = look_up_target(&sender);
+    export_endpoint_url(&plan->target, sender.url);
+    enum error_code code = net_loop_create(&sender.loop, error);
+    if (code == ERROR_NONE)
+        code = net_timer_create(sender.loop, on_due, &sender, &sender.due_timer, error);
+    if (code == ERROR_NONE)
+        code = make_replay_client(&sender);
     if (code == ERROR_NONE)
         code = make_lanes(&sender);
-    while (code == ERROR_NONE && sender.answered < plan->count)
-        code = take_turn(&sender);
-    release_lanes(&sender);
+    if (code == ERROR_NONE && plan->count > 0) {
+        net_timer_set(sender.due_timer, 0);
+        net_loop_run(sender.loop);
+        code = sender.code;
+    }
+    http_client_destroy(sender.client);
+    net_timer_destroy(sender.due_timer);
+    net_loop_destroy(sender.loop);
+    memory_free(sender.lanes);
     return code;
 }
 
@@ -537,9 +348,6 @@ static enum error_code read_target(const struct cli_args *cli_args, struct repla
     struct export_endpoint *target = &replay->plan.target;
     enum error_code code = export_endpoint_parse(slice_from_string(cli_args->operands[0]),
                                                  EXPORT_URL_WHOLE, target, error);
-    if (code == ERROR_NONE && target->is_tls)
-        code =
-            error_set(error, ERROR_USAGE, "https is not spoken here: give the daemon's http URL");
     if (code != ERROR_NONE)
         error_wrap(error, "replay");
     return code;
@@ -645,7 +453,8 @@ const struct command command_replay = {
     .operands_max = SIZE_MAX,
     .summary = "send recorded payloads, signed, as GitHub would",
     .details =
-        "URL is the webhook's, as in http://127.0.0.1:8080/webhook. A FILE holds one payload; a\n"
+        "URL is the webhook's, as in http://127.0.0.1:8080/webhook; by https, SSL_CERT_FILE names\n"
+        "authorities to trust instead of the system's. A FILE holds one payload; a\n"
         "folder means its *.json files in the order of their names; *.jsonl files hold one payload "
         "a line.\n"
         "The same file makes the same delivery each time, so sending it twice shows how "

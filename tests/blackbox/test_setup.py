@@ -238,7 +238,7 @@ class Asking(harness.BlackBoxTest):
     def test_bad_usage(self):
         self.assertIn("off", self.refused(2, "--live", "--admin-listen", "off"))
         self.assertIn("port 0", self.refused(2, "--live", "--admin-listen", "127.0.0.1:0"))
-        self.assertIn("https", self.refused(2, "--live", "https://127.0.0.1:1"))
+        self.assertIn("https", self.refused(2, "--live", "--admin-tls=on", "--admin-listen", "127.0.0.1:1"))
         self.assertIn("scheme", self.refused(2, "--live", "ftp://127.0.0.1:1"))
         self.assertIn("--live", self.refused(2, "http://127.0.0.1:1"))
 

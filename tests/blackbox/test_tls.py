@@ -104,6 +104,20 @@ class DeliveriesOverTls(BlackBoxTest):
         self.assertEqual(daemon.admin("/ready").status, 200)  # in plain HTTP
         collector.wait(lambda c: len(c.ids()) > 0)
 
+    def test_replay_and_check_speak_https(self):
+        daemon = self.new_daemon(**tls_settings(), admin_tls="true")
+        path = pathlib.Path(self.new_folder()) / "payload.json"
+        path.write_bytes(run_events()[0].body)
+        webhook, live = "https://localhost:%d/webhook" % daemon.address[1], "https://localhost:%d" % daemon.admin_address[1]
+        for env, code in (({"SSL_CERT_FILE": certificate("ca.pem")}, 0), ({"SSL_CERT_FILE": certificate("other-ca.pem")}, 1)):
+            with self.subTest(env=env):
+                sent = run_command("replay", "--secret-file", daemon.secret_file, webhook, path, env=env)
+                self.assertEqual(sent.returncode, code, sent.stdout + sent.stderr)
+                shown = run_command("check", "--live", live, env=env)
+                self.assertEqual(shown.returncode, code, shown.stdout + shown.stderr)
+                for done in (sent, shown):
+                    self.assertEqual("certificate" in done.stderr, code != 0, done.stderr)
+
     def test_a_daemon_without_tls_reports_that_it_is_off(self):
         daemon = self.new_daemon()
         self.assertRegex(daemon.log, r"msg=ready .*tls=off")
