@@ -361,7 +361,7 @@ static bool set_up_multi(struct client_pool *pool)
                              (long)pool->client->options.connections_max) == CURLM_OK;
 }
 
-static bool make_pool(struct http_client *client)
+static bool make_client_pool(struct http_client *client)
 {
     struct client_pool *pool = memory_allocate_array(1, sizeof *pool);
     if (pool == NULL)
@@ -385,7 +385,7 @@ static bool make_pool(struct http_client *client)
 
 static void start_transfer(struct http_client *client, struct http_client_transfer *transfer)
 {
-    if ((client->pool == NULL && !make_pool(client)) ||
+    if ((client->pool == NULL && !make_client_pool(client)) ||
         !transfer_use_pool(transfer, client->pool)) {
         fail_transfer(transfer, ERROR_MEMORY, "out of memory");
         return;
