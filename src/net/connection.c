@@ -208,8 +208,7 @@ static void net_output_consume(struct net_output *output, size_t len)
 
 // The states that may follow each state.
 static const unsigned next_states[] = {
-    [CONNECTION_NEW] = TO(CONNECTING) | TO(HANDSHAKING) | TO(OPEN) | TO(CLOSED),
-    [CONNECTION_CONNECTING] = TO(HANDSHAKING) | TO(OPEN) | TO(FINISHING) | TO(CLOSED),
+    [CONNECTION_NEW] = TO(HANDSHAKING) | TO(OPEN) | TO(CLOSED),
     [CONNECTION_HANDSHAKING] = TO(OPEN) | TO(FINISHING) | TO(CLOSED),
     [CONNECTION_OPEN] = TO(FINISHING) | TO(CLOSED),
     [CONNECTION_FINISHING] = TO(DRAINING) | TO(CLOSED),
@@ -373,48 +372,6 @@ enum error_code net_connection_adopt(struct net_loop *loop, int fd,
     return ERROR_NONE;
 }
 
-enum error_code net_connection_connect(struct net_loop *loop, const struct net_address *address,
-                                       const struct net_handler *handler, void *context,
-                                       struct net_connection **out, struct error *error)
-{
-    return net_connection_connect_tls(loop, address, NULL, NULL, handler, context, out, error);
-}
-
-enum error_code net_connection_connect_tls(struct net_loop *loop, const struct net_address *address,
-                                           struct net_tls *tls, const char *host,
-                                           const struct net_handler *handler, void *context,
-                                           struct net_connection **out, struct error *error)
-{
-    struct net_connection *connection;
-    int fd = socket(address->storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-
-    if (fd < 0)
-        return error_set(error, ERROR_NETWORK, "socket: %s", strerror(errno));
-    enum error_code code = connection_create(loop, fd, address, &connection, error);
-    if (code != ERROR_NONE)
-        return code;
-    move_connection(connection, CONNECTION_CONNECTING);
-    if (tls != NULL)
-        code = connection_secure(connection, tls, host, error);
-    if (code == ERROR_NONE && event_add(connection->writable, NULL) != 0)
-        code = error_set(error, ERROR_MEMORY, "connection: the event library refused the socket");
-    if (code != ERROR_NONE) {
-        free_connection(connection);
-        return code;
-    }
-    connection->handler = handler;
-    connection->context = context;
-    // Success and failure are both reported from the loop, even if connect() returns the result at once.
-    int number =
-        connect(fd, (const struct sockaddr *)&address->storage, address->len) == 0 ? 0 : errno;
-    if (number != EINPROGRESS) {
-        connection->connect_errno = number;
-        event_active(connection->writable, EV_WRITE, 1);
-    }
-    *out = connection;
-    return ERROR_NONE;
-}
-
 static bool connection_is_secure(const struct net_connection *connection);
 
 static bool connection_has_output(const struct net_connection *connection);
@@ -463,8 +420,7 @@ void net_connection_set_context(struct net_connection *connection, void *context
 static bool takes_writes(const struct net_connection *connection)
 {
     return !connection->finishes_when_open &&
-           (connection->state == CONNECTION_OPEN || connection->state == CONNECTION_CONNECTING ||
-            connection->state == CONNECTION_HANDSHAKING);
+           (connection->state == CONNECTION_OPEN || connection->state == CONNECTION_HANDSHAKING);
 }
 
 // Tries the socket first: most messages are sent whole and never copied.
@@ -678,7 +634,7 @@ static void on_handshake_deadline(evutil_socket_t fd, short what, void *context)
 }
 
 enum error_code connection_secure(struct net_connection *connection, struct net_tls *tls,
-                                  const char *host, struct error *error)
+                                  struct error *error)
 {
     struct tls_session *session = NULL;
 
@@ -686,7 +642,7 @@ enum error_code connection_secure(struct net_connection *connection, struct net_
         evtimer_new(net_loop_base(connection->loop), on_handshake_deadline, connection);
     if (connection->handshake_deadline == NULL)
         return error_set(error, ERROR_MEMORY, "connection: out of memory");
-    enum error_code code = tls_session_create(tls, host, &session, error);
+    enum error_code code = tls_session_create(tls, &session, error);
     if (code != ERROR_NONE)
         return code;
     session->fd = connection->fd;
@@ -700,8 +656,6 @@ static bool connection_is_secure(const struct net_connection *connection)
     return connection->transport->handshake != NULL;
 }
 
-static void connection_continue_handshake(struct net_connection *connection);
-
 void connection_start_handshake(struct net_connection *connection, duration_ns time)
 {
     struct timeval wait = timeval_from_duration(time);
@@ -712,9 +666,6 @@ void connection_start_handshake(struct net_connection *connection, duration_ns t
         connection_close(connection, NET_CLOSED_BY_ERROR, ERROR_MEMORY, "out of memory");
     else
         connection_start_reading(connection);
-    // A client sends first.
-    if (connection->state == CONNECTION_HANDSHAKING && connection->listener == NULL)
-        connection_continue_handshake(connection);
 }
 
 static void wait_for_peer(struct net_connection *connection)
@@ -861,33 +812,13 @@ static void connection_flush(struct net_connection *connection)
     }
 }
 
-static void complete_connect(struct net_connection *connection)
-{
-    int number = connection->connect_errno;
-    socklen_t len = sizeof number;
-
-    if (number == 0 && getsockopt(connection->fd, SOL_SOCKET, SO_ERROR, &number, &len) != 0)
-        number = errno;
-    if (number != 0) {
-        connection_fail(connection, "connect to", number);
-        return;
-    }
-    if (connection_is_secure(connection))
-        connection_start_handshake(connection, HANDSHAKE_TIME);
-    else
-        connection_become_open(connection);
-}
-
-// Enters OPEN; calls on_connected for an outgoing connection.
+// Enters OPEN, or FINISHING if that was asked for during the handshake.
 static void connection_become_open(struct net_connection *connection)
 {
     move_connection(connection,
                     connection->finishes_when_open ? CONNECTION_FINISHING : CONNECTION_OPEN);
     connection->finishes_when_open = false;
     connection_start_reading(connection);
-    if (connection->state == CONNECTION_OPEN && connection->listener == NULL &&
-        connection->handler->on_connected != NULL)
-        connection->handler->on_connected(connection->context);
     if (is_established(connection))
         connection_flush(connection);
 }
@@ -898,9 +829,7 @@ static void connection_on_writable(int fd, short what, void *context)
 
     (void)fd;
     (void)what;
-    if (connection->state == CONNECTION_CONNECTING)
-        complete_connect(connection);
-    else if (connection->state == CONNECTION_HANDSHAKING)
+    if (connection->state == CONNECTION_HANDSHAKING)
         connection_continue_handshake(connection);
     else if (is_established(connection))
         connection_flush(connection);

@@ -78,7 +78,6 @@ struct event;
 // The table in connection.c defines the transitions.
 enum connection_state {
     CONNECTION_NEW,         // a socket, and no event
-    CONNECTION_CONNECTING,  // connect() is in progress; output is queued
     CONNECTION_HANDSHAKING, // TLS handshake is in progress; output is queued
     CONNECTION_OPEN,        // the owner's bytes are sent and received
     CONNECTION_FINISHING,   // the last output is being sent; input is dropped
@@ -89,7 +88,7 @@ enum connection_state {
 struct net_connection {
     struct net_dying dying; // first: the reaper gets a pointer to it
     struct net_loop *loop;
-    struct net_listener *listener; // counts this connection; NULL for outgoing ones
+    struct net_listener *listener; // counts this connection; NULL for adopted ones
     const struct net_transport *transport;
     void *transport_state; // owned, freed by transport->release
     int fd;                // owned; -1 once closed
@@ -111,7 +110,6 @@ struct net_connection {
     bool yields;       // net_connection_yield(), in this turn
     bool offer_is_due; // resumed with input waiting: offer that first
     bool peer_ended;   // the peer finished sending
-    int connect_errno; // connect() failed at once; reported from the loop
 
     struct buffer input;  // not consumed by the owner; mostly empty
     size_t counted_input; // bytes of `input` in output.total
@@ -136,9 +134,9 @@ enum error_code connection_open(struct net_connection *connection, struct error 
 void connection_close(struct net_connection *connection, enum net_close_reason reason,
                       enum error_code code, const char *message);
 
-// TLS on a connection just created; `host` as for tls_session_create().
+// TLS on a connection just created.
 enum error_code connection_secure(struct net_connection *connection, struct net_tls *tls,
-                                  const char *host, struct error *error) MUST_CHECK;
+                                  struct error *error) MUST_CHECK;
 // Closes the connection on failure.
 void connection_start_handshake(struct net_connection *connection, duration_ns time);
 

@@ -188,7 +188,7 @@ static enum error_code open_accepted(struct net_connection *connection, struct e
 
     if (listener->tls == NULL)
         return connection_open(connection, error);
-    enum error_code code = connection_secure(connection, listener->tls, NULL, error);
+    enum error_code code = connection_secure(connection, listener->tls, error);
     if (code != ERROR_NONE) {
         connection_close(connection, NET_CLOSED_BY_ERROR, code, error->message);
         return code;

@@ -1,7 +1,6 @@
 // TLS contexts: certificates and keys from files, protocol settings, error texts.
 #include "ghatrace/net/tls.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <mbedtls/error.h>
 #include <mbedtls/platform_util.h>
@@ -65,32 +64,6 @@ void tls_describe_verification(uint32_t flags, char *text, size_t size)
         len += (size_t)written;
         line = end + 1;
     }
-}
-
-// --- tls address ----------------------------------------------------------------------------------
-// IP addresses in certificates, which mbedTLS 2.28 does not compare.
-
-// RFC 5280 4.2.1.6: GeneralName, choice iPAddress [7]: 4 or 16 bytes in network order.
-#define TAG_IP_ADDRESS (MBEDTLS_ASN1_CONTEXT_SPECIFIC | 7)
-
-void tls_address_parse(const char *host, struct tls_address *address)
-{
-    address->len = 0;
-    if (inet_pton(AF_INET, host, address->bytes) == 1)
-        address->len = 4;
-    else if (inet_pton(AF_INET6, host, address->bytes) == 1)
-        address->len = 16;
-}
-
-bool tls_address_is_named_by(const struct tls_address *address, const mbedtls_x509_crt *certificate)
-{
-    for (const mbedtls_x509_sequence *name = &certificate->subject_alt_names; name != NULL;
-         name = name->next) {
-        if (name->buf.tag == TAG_IP_ADDRESS && name->buf.len == address->len &&
-            memcmp(name->buf.p, address->bytes, address->len) == 0)
-            return true;
-    }
-    return false;
 }
 
 // --- certificates and keys from PEM files ---------------------------------------------------------
@@ -469,20 +442,20 @@ static void set_rules(struct net_tls *tls)
 #endif
 }
 
-static enum error_code set_up_tls(struct net_tls *tls, int endpoint, struct error *error)
+static enum error_code set_up_tls(struct net_tls *tls, struct error *error)
 {
     enum error_code code = random_seed(&tls->random, error);
     if (code == ERROR_NONE)
-        code =
-            report(mbedtls_ssl_config_defaults(&tls->config, endpoint, MBEDTLS_SSL_TRANSPORT_STREAM,
-                                               MBEDTLS_SSL_PRESET_DEFAULT),
-                   "defaults", error);
+        code = report(mbedtls_ssl_config_defaults(&tls->config, MBEDTLS_SSL_IS_SERVER,
+                                                  MBEDTLS_SSL_TRANSPORT_STREAM,
+                                                  MBEDTLS_SSL_PRESET_DEFAULT),
+                      "defaults", error);
     if (code == ERROR_NONE)
         set_rules(tls);
     return code;
 }
 
-static enum error_code create(int endpoint, struct net_tls **out, struct error *error)
+static enum error_code create_context(struct net_tls **out, struct error *error)
 {
     pthread_once(&library_once, prepare_mbedtls);
     if (!library_is_ready)
@@ -497,7 +470,7 @@ static enum error_code create(int endpoint, struct net_tls **out, struct error *
     mbedtls_x509_crt_init(&tls->certificates);
     mbedtls_pk_init(&tls->key);
     mbedtls_x509_crt_init(&tls->authorities);
-    enum error_code code = set_up_tls(tls, endpoint, error);
+    enum error_code code = set_up_tls(tls, error);
     if (code != ERROR_NONE) {
         net_tls_unref(tls);
         return code;
@@ -613,7 +586,7 @@ enum error_code net_tls_create_servers(const struct net_tls_server_options *opti
     if (code == ERROR_NONE)
         code = create_tickets(&tickets, error);
     while (code == ERROR_NONE && made < count) {
-        code = create(MBEDTLS_SSL_IS_SERVER, &contexts[made], error);
+        code = create_context(&contexts[made], error);
         if (code != ERROR_NONE)
             break;
         use_tickets(contexts[made], tickets);
@@ -626,40 +599,13 @@ enum error_code net_tls_create_servers(const struct net_tls_server_options *opti
     return code;
 }
 
-enum error_code net_tls_create_client(const struct net_tls_client_options *options,
-                                      struct net_tls **out, struct error *error)
-{
-    struct files files = {.certificate_path = options->certificate_file,
-                          .key_path = options->key_file,
-                          .authorities_path =
-                              options->ca_file != NULL ? options->ca_file : tls_find_bundle()};
-    struct net_tls *tls;
-
-    if (files.authorities_path == NULL)
-        return error_set(error, ERROR_USAGE,
-                         "no file with certificate authorities on this system: install "
-                         "ca-certificates, or name one");
-    enum error_code code = read_pem_files(&files, error);
-    if (code == ERROR_NONE)
-        code = create(MBEDTLS_SSL_IS_CLIENT, &tls, error);
-    if (code == ERROR_NONE) {
-        code = use_files(tls, &files, error);
-        if (code == ERROR_NONE)
-            *out = tls;
-        else
-            net_tls_unref(tls);
-    }
-    release_files(&files);
-    return code;
-}
-
 // --- PEM for a client that is not mbedTLS ----------------------------------------------------------
 
 // mbedTLS checks what another library will use.
 static enum error_code check_files(const struct files *files, struct error *error)
 {
     struct net_tls *tls;
-    enum error_code code = create(MBEDTLS_SSL_IS_CLIENT, &tls, error);
+    enum error_code code = create_context(&tls, error);
     if (code != ERROR_NONE)
         return code;
     code = use_files(tls, files, error);

@@ -266,32 +266,7 @@ const struct net_transport net_transport_tls = {
 
 // --- creating a session ---------------------------------------------------------------------------
 
-#if !TLS_KNOWS_ADDRESSES
-// Called for each certificate of the chain, after the library's own checks.
-static int check_address(void *context, mbedtls_x509_crt *certificate, int depth, uint32_t *flags)
-{
-    const struct tls_session *session = context;
-
-    if (depth == 0 && session->address.len > 0) {
-        if (tls_address_is_named_by(&session->address, certificate))
-            *flags &= ~(uint32_t)MBEDTLS_X509_BADCERT_CN_MISMATCH;
-        else
-            *flags |= MBEDTLS_X509_BADCERT_CN_MISMATCH;
-    }
-    return 0;
-}
-#endif
-
-static int set_host(struct tls_session *session, const char *host)
-{
-    tls_address_parse(host, &session->address);
-#if !TLS_KNOWS_ADDRESSES
-    mbedtls_ssl_set_verify(&session->ssl, check_address, session);
-#endif
-    return mbedtls_ssl_set_hostname(&session->ssl, host);
-}
-
-enum error_code tls_session_create(struct net_tls *tls, const char *host, struct tls_session **out,
+enum error_code tls_session_create(struct net_tls *tls, struct tls_session **out,
                                    struct error *error)
 {
     struct tls_session *session = memory_allocate_array(1, sizeof *session);
@@ -304,8 +279,6 @@ enum error_code tls_session_create(struct net_tls *tls, const char *host, struct
     buffer_init(&session->unsent, UNSENT_MAX);
     mbedtls_ssl_init(&session->ssl);
     int result = mbedtls_ssl_setup(&session->ssl, &tls->config);
-    if (result == 0 && host != NULL)
-        result = set_host(session, host);
     if (result != 0) {
         tls_release(session);
         return error_set(error, ERROR_MEMORY, "tls: out of memory");

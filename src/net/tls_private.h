@@ -17,8 +17,6 @@
 #include "ghatrace/net/tls.h"
 
 #define TLS_HAS_VERSION_3 (MBEDTLS_VERSION_NUMBER >= 0x03000000)
-// Before 3.5, the library compares only DNS names in certificates, not addresses.
-#define TLS_KNOWS_ADDRESSES (MBEDTLS_VERSION_NUMBER >= 0x03050000)
 
 // For members that version 3 makes private without an accessor.
 #ifndef MBEDTLS_PRIVATE
@@ -44,13 +42,7 @@ struct net_tls {
     mbedtls_x509_crt certificates; // our own, with the chain to the root
     mbedtls_pk_context key;
     mbedtls_x509_crt authorities;
-    struct tls_tickets *tickets; // held; NULL for clients
-};
-
-// Clients: the address that the certificate must contain, in network order.
-struct tls_address {
-    unsigned char bytes[16];
-    size_t len; // 0: a name
+    struct tls_tickets *tickets; // held
 };
 
 // TLS state of one connection.
@@ -59,25 +51,20 @@ struct tls_session {
     mbedtls_ssl_context ssl;
     int fd;
     struct buffer unsent; // records not yet accepted by the socket
-    struct tls_address address;
-    bool may_hold_input; // the last read filled its buffer
-    bool has_ended;      // close_notify was received
-    bool is_finishing;   // close_notify was written
-    bool is_broken;      // fatal error; see `reason`
+    bool may_hold_input;  // the last read filled its buffer
+    bool has_ended;       // close_notify was received
+    bool is_finishing;    // close_notify was written
+    bool is_broken;       // fatal error; see `reason`
     char reason[192];
 };
 
 extern const struct net_transport net_transport_tls;
-// `host`: the name that a client verifies; NULL for servers. ERROR_MEMORY, ERROR_USAGE.
-enum error_code tls_session_create(struct net_tls *tls, const char *host,
-                                   struct tls_session **session, struct error *error) MUST_CHECK;
+// ERROR_MEMORY.
+enum error_code tls_session_create(struct net_tls *tls, struct tls_session **session,
+                                   struct error *error) MUST_CHECK;
 
 // Describes an mbedTLS error on one line.
 void tls_describe(int code, char *text, size_t size);
 void tls_describe_verification(uint32_t flags, char *text, size_t size);
-
-void tls_address_parse(const char *host, struct tls_address *address);
-bool tls_address_is_named_by(const struct tls_address *address,
-                             const mbedtls_x509_crt *certificate);
 
 #endif

@@ -23,11 +23,8 @@ enum net_close_reason {
     NET_CLOSED_BY_ERROR,   // a system error: reset, unreachable, refused; errno in the message
 };
 
-// Callbacks to the owner of a connection. All are called from the loop; on_timeout, on_connected and on_sent may be
-// NULL.
+// Callbacks to the owner of a connection. All are called from the loop; on_timeout and on_sent may be NULL.
 struct net_handler {
-    // An outgoing connection is established, TLS handshake included.
-    void (*on_connected)(void *context);
     // Bytes were received. Returns how many were consumed; the rest is offered again with the next bytes, or when
     // net_connection_resume() is called. Never called while reading is paused.
     size_t (*on_data)(void *context, const char *data, size_t len);
@@ -41,18 +38,6 @@ struct net_handler {
     void (*on_closed)(void *context, enum net_close_reason reason, const struct error *error);
 };
 
-// Outgoing. `handler` must outlive the connection. TCP_NODELAY is set.
-enum error_code net_connection_connect(struct net_loop *loop, const struct net_address *address,
-                                       const struct net_handler *handler, void *context,
-                                       struct net_connection **connection,
-                                       struct error *error) MUST_CHECK;
-// The same with TLS; the connection keeps a reference to `tls` (NULL: plain TCP, `host` is ignored). The server's
-// certificate must be valid for `host`.
-enum error_code net_connection_connect_tls(struct net_loop *loop, const struct net_address *address,
-                                           struct net_tls *tls, const char *host,
-                                           const struct net_handler *handler, void *context,
-                                           struct net_connection **connection,
-                                           struct error *error) MUST_CHECK;
 // A connection on a connected socket. Takes ownership of `fd`, also on failure. The handler's context is NULL until
 // net_connection_set_context(); no callback comes before the loop's next turn.
 enum error_code net_connection_adopt(struct net_loop *loop, int fd,

@@ -1,7 +1,6 @@
-// TLS by mbedTLS, server and client, for connections and listeners.
+// TLS by mbedTLS for listeners; and the files of a client, whose TLS is another library's.
 //
-// TLS 1.2 (and 1.3 if the library supports it), only ECDHE with AEAD, no renegotiation, no ALPN. A client always
-// verifies the server's certificate and its name, which may be an IP address.
+// TLS 1.2 (and 1.3 if the library supports it), only ECDHE with AEAD, no renegotiation, no ALPN.
 #ifndef GHATRACE_NET_TLS_H
 #define GHATRACE_NET_TLS_H
 
@@ -12,7 +11,7 @@
 #include "ghatrace/base/buffer.h"
 #include "ghatrace/base/error.h"
 
-// Certificates, keys and settings of one side. Immutable: new files need a new context, and the old one lives until its
+// Certificates, keys and settings of a server. Immutable: new files need a new context, and the old one lives until its
 // last connection is closed. mbedTLS keeps intermediate results in its keys, so a context belongs to one loop;
 // references may be taken and released in any thread.
 struct net_tls;
@@ -35,8 +34,6 @@ struct net_tls_client_options {
 enum error_code net_tls_create_servers(const struct net_tls_server_options *options,
                                        struct net_tls **contexts, size_t count,
                                        struct error *error) MUST_CHECK;
-enum error_code net_tls_create_client(const struct net_tls_client_options *options,
-                                      struct net_tls **context, struct error *error) MUST_CHECK;
 // Logs why most clients would refuse the certificates of this context: dates, weak keys, weak signatures.
 void net_tls_log_doubts(const struct net_tls *context, const char *certificate_file);
 
@@ -49,7 +46,7 @@ struct net_tls_client {
     struct buffer certificate, key; // empty: none
 };
 
-// As net_tls_create_client().
+// ERROR_USAGE with the file and what is wrong with it; ERROR_MEMORY.
 enum error_code net_tls_client_read(const struct net_tls_client_options *options,
                                     struct net_tls_client **client, struct error *error) MUST_CHECK;
 void net_tls_client_log_doubts(const struct net_tls_client *client, const char *certificate_file);

@@ -30,17 +30,10 @@ struct peer {
     bool stops_at_end;
     duration_ns timeout_renewal; // set anew by on_timeout; 0: not
     bool answers_timeout;
-    int connects, ends, timeouts, sends, closes;
+    int ends, timeouts, sends, closes;
     enum net_close_reason reason;
     struct error error;
 };
-
-static void peer_on_connected(void *context)
-{
-    struct peer *peer = context;
-
-    peer->connects++;
-}
 
 static void peer_answer(struct peer *peer)
 {
@@ -114,7 +107,6 @@ static void peer_on_closed(void *context, enum net_close_reason reason, const st
 }
 
 static const struct net_handler peer_handler = {
-    .on_connected = peer_on_connected,
     .on_data = peer_on_data,
     .on_end = peer_on_end,
     .on_sent = peer_on_sent,

@@ -114,89 +114,22 @@ static void two_connections_of_one_loop_talk(void **state)
     set_up(&server, 10);
     peer_init(&client, server.loop);
     client.stop_at = 5;
-    assert_int_equal(net_connection_connect(server.loop, net_listener_address(server.listener),
-                                            &peer_handler, &client, &client.connection, &error),
-                     ERROR_NONE);
-    // Queued until the connection is established.
+    int fd = connect_socket(&server);
+    assert_int_equal(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
+    assert_int_equal(
+        net_connection_adopt(server.loop, fd, &peer_handler, &client.connection, &error),
+        ERROR_NONE);
+    net_connection_set_context(client.connection, &client);
     assert_int_equal(net_connection_write(client.connection, "hello", 5), ERROR_NONE);
-    assert_int_equal(net_connection_unsent(client.connection), 5);
-    assert_int_equal(client.connects, 0);
     while (server.accepted == 0)
         net_loop_run(server.loop);
     server.peers[0].echoes = true;
     while (client.taken.len < 5)
         net_loop_run(server.loop);
-    assert_int_equal(client.connects, 1);
     assert_memory_equal(client.taken.data, "hello", 5);
     assert_string_equal(net_address_format(net_connection_peer(client.connection), theirs),
                         net_address_format(net_listener_address(server.listener), ours));
     assert_int_equal(net_connection_peer(server.peers[0].connection)->storage.ss_family, AF_INET);
-    peer_release(&client);
-    tear_down(&server);
-}
-
-static void a_refused_connect_is_told_from_the_loop(void **state)
-{
-    struct server server;
-    struct peer client;
-    struct error error;
-
-    (void)state;
-    set_up(&server, 10);
-    struct net_address address = *net_listener_address(server.listener);
-    net_listener_destroy(server.listener);
-    peer_init(&client, server.loop);
-    assert_int_equal(net_connection_connect(server.loop, &address, &peer_handler, &client,
-                                            &client.connection, &error),
-                     ERROR_NONE);
-    assert_int_equal(client.closes, 0);
-    peer_run_until_closed(&client);
-    assert_int_equal(client.connects, 0);
-    assert_int_equal(client.reason, NET_CLOSED_BY_ERROR);
-    assert_int_equal(client.error.code, ERROR_NETWORK);
-    assert_non_null(strstr(client.error.message, "127.0.0.1:"));
-    assert_non_null(strstr(client.error.message, "Connection refused"));
-    peer_release(&client);
-    net_loop_destroy(server.loop);
-}
-
-static void a_connect_can_be_given_up_before_it_stands(void **state)
-{
-    struct server server;
-    struct peer client;
-    struct error error;
-
-    (void)state;
-    set_up(&server, 10);
-    peer_init(&client, server.loop);
-    assert_int_equal(net_connection_connect(server.loop, net_listener_address(server.listener),
-                                            &peer_handler, &client, &client.connection, &error),
-                     ERROR_NONE);
-    net_connection_close(client.connection);
-    peer_run_until_closed(&client);
-    assert_int_equal(client.connects, 0);
-    assert_int_equal(client.reason, NET_CLOSED_BY_US);
-    peer_release(&client);
-    tear_down(&server);
-}
-
-static void what_was_finished_before_it_stands_is_still_sent(void **state)
-{
-    struct server server;
-    struct peer client;
-    struct error error;
-
-    (void)state;
-    set_up(&server, 10);
-    peer_init(&client, server.loop);
-    assert_int_equal(net_connection_connect(server.loop, net_listener_address(server.listener),
-                                            &peer_handler, &client, &client.connection, &error),
-                     ERROR_NONE);
-    assert_int_equal(net_connection_write(client.connection, "last", 4), ERROR_NONE);
-    net_connection_finish(client.connection);
-    peer_run_until_closed(&client);
-    assert_int_equal(client.reason, NET_CLOSED_BY_US);
-    assert_int_equal(server.peers[0].taken.len, 4);
     peer_release(&client);
     tear_down(&server);
 }
@@ -509,9 +442,6 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(port_zero_becomes_a_real_port),
         cmocka_unit_test(two_connections_of_one_loop_talk),
-        cmocka_unit_test(a_refused_connect_is_told_from_the_loop),
-        cmocka_unit_test(a_connect_can_be_given_up_before_it_stands),
-        cmocka_unit_test(what_was_finished_before_it_stands_is_still_sent),
         cmocka_unit_test(a_reset_is_reported_as_an_error),
         cmocka_unit_test(an_answer_reaches_a_peer_that_is_still_sending),
         cmocka_unit_test(connections_beyond_the_cap_wait_until_one_closes),

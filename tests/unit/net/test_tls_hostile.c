@@ -59,12 +59,9 @@ static void relay_start(struct relay *relay, struct tls_world *world, int cut)
 static void relay_connect(const struct relay *relay, struct tls_world *world, struct net_tls *tls)
 {
     struct net_address line = {.len = sizeof line.storage};
-    struct error error;
 
     assert_int_equal(getsockname(relay->listener, (struct sockaddr *)&line.storage, &line.len), 0);
-    assert_int_equal(net_connection_connect_tls(world->loop, &line, tls, "localhost", &peer_handler,
-                                                &world->client, &world->client.connection, &error),
-                     ERROR_NONE);
+    assert_int_equal(world_try_connect(world, tls, &line), ERROR_NONE);
     net_tls_unref(tls);
 }
 
@@ -83,7 +80,7 @@ static void bytes_may_come_one_by_one(void **state)
     world.server.echoes = true;
     world.client.stop_at = sizeof data;
     relay_start(&relay, &world, cut[0]);
-    relay_connect(&relay, &world, client_tls("ca.pem", NULL));
+    relay_connect(&relay, &world, client_tls("ca.pem", "client"));
     for (size_t i = 0; i < sizeof data; i += 100)
         assert_int_equal(net_connection_write(world.client.connection, data + i, 100), ERROR_NONE);
     while (world.client.taken.len < sizeof data)
@@ -110,7 +107,7 @@ static void a_stream_that_is_cut_off_has_not_ended(void **state)
     world.server.echoes = true;
     world.client.stop_at = 5;
     relay_start(&relay, &world, cut[0]);
-    relay_connect(&relay, &world, client_tls("ca.pem", NULL));
+    relay_connect(&relay, &world, client_tls("ca.pem", "client"));
     assert_int_equal(net_connection_write(world.client.connection, "hello", 5), ERROR_NONE);
     net_loop_run(world.loop);
     assert_int_equal(world.client.taken.len, 5);
@@ -158,21 +155,6 @@ static void what_is_not_tls_is_closed_and_not_passed_to_the_owner(void **state)
     }
 }
 
-static void a_server_that_does_not_speak_tls_is_told_from_one_that_does(void **state)
-{
-    struct tls_world world;
-
-    (void)state;
-    world_set_up(&world, NULL); // plain
-    world.server.finishes_on_data = true;
-    world.server.answer = "HTTP/1.1 400 Bad Request\r\n\r\n";
-    world_connect(&world, client_tls("ca.pem", NULL), "localhost");
-    peer_run_until_closed(&world.client);
-    assert_int_equal(world.client.connects, 0);
-    assert_non_null(strstr(world.client.error.message, "is not tls"));
-    world_tear_down(&world);
-}
-
 static void a_handshake_has_a_deadline(void **state)
 {
     const struct net_handshake_limits limits = {
@@ -193,27 +175,6 @@ static void a_handshake_has_a_deadline(void **state)
     world_tear_down(&world);
 }
 
-// The owner's deadline runs, too: a client's time for an address covers the handshake.
-static void the_owners_deadline_ends_a_handshake(void **state)
-{
-    struct tls_world world;
-
-    (void)state;
-    world_set_up(&world, server_tls("server", NULL));
-    net_listener_destroy(world.listener); // no accept follows
-    world.listener = NULL;
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    assert_int_equal(bind(fd, (struct sockaddr *)&world.address.storage, world.address.len), 0);
-    assert_int_equal(listen(fd, 1), 0);
-    world_connect(&world, client_tls("ca.pem", NULL), "localhost");
-    net_connection_set_deadline(world.client.connection, 20 * NS_PER_MS);
-    peer_run_until_closed(&world.client);
-    assert_int_equal(world.client.reason, NET_CLOSED_BY_TIMEOUT);
-    assert_int_equal(world.client.timeouts, 0);
-    close(fd);
-    world_tear_down(&world);
-}
-
 static void silent_handshakes_make_room_for_others(void **state)
 {
     const struct net_handshake_limits limits = {
@@ -229,8 +190,8 @@ static void silent_handshakes_make_room_for_others(void **state)
     run_for(world.loop, NS_PER_MS);
     assert_in_range(world.accepts, 1, 8);
     world.client.stop_at = 5;
-    world_connect(&world, client_tls("ca.pem", NULL), "localhost");
-    while (world.client.connects == 0) {
+    world_connect(&world, client_tls("ca.pem", "client"));
+    while (!world_is_connected(&world)) {
         run_for(world.loop, NS_PER_MS);
         assert_true(net_listener_connections(world.listener) <= 9); // one may wait for the reaper
     }
@@ -268,16 +229,15 @@ static void memory_may_be_refused_at_any_step(void **state)
         struct tls_world world;
         struct error error;
         world_set_up(&world, server_tls("server", NULL));
-        struct net_tls *tls = client_tls("ca.pem", NULL);
+        struct net_tls *tls = client_tls("ca.pem", "client");
         world.server.stop_at = 2; // the test itself must not want memory
         assert_int_equal(buffer_reserve(&world.server.taken, 64), ERROR_NONE);
         struct net_timer *tick;
         assert_int_equal(net_timer_create(world.loop, stop_loop, world.loop, &tick, &error),
                          ERROR_NONE);
         memory_fail_after(skip);
-        if (net_connection_connect_tls(world.loop, &world.address, tls, "localhost", &peer_handler,
-                                       &world.client, &world.client.connection,
-                                       &error) == ERROR_NONE) {
+        enum error_code code = world_try_connect(&world, tls, &world.address);
+        if (code == ERROR_NONE) {
             if (net_connection_write(world.client.connection, "hi", 2) != ERROR_NONE)
                 net_connection_close(world.client.connection);
             while (world.client.closes == 0 && world.server.taken.len < 2) {
@@ -285,7 +245,7 @@ static void memory_may_be_refused_at_any_step(void **state)
                 net_loop_run(world.loop);
             }
         } else {
-            assert_int_equal(error.code, ERROR_MEMORY);
+            assert_int_equal(code, ERROR_MEMORY);
         }
         is_over = memory_count_allocations() <= skip;
         assert_true(!is_over || world.server.taken.len == 2);
@@ -333,29 +293,50 @@ static void files_that_do_not_fit_are_named(void **state)
     }
 }
 
-static void ssl_cert_file_replaces_the_systems_bundle(void **state)
+static void
+a_clients_files_are_read_and_checked_and_ssl_cert_file_replaces_the_systems_bundle(void **state)
 {
-    const struct net_tls_client_options options = {0};
-    struct tls_world world;
-    struct net_tls *tls;
+    struct net_tls_client_options options = {0};
+    struct net_tls_client *client;
     struct error error;
 
     (void)state;
     assert_int_equal(setenv("SSL_CERT_FILE", certificate_path("ca.pem"), 1), 0);
-    assert_int_equal(net_tls_create_client(&options, &tls, &error), ERROR_NONE);
+    assert_int_equal(net_tls_client_read(&options, &client, &error), ERROR_NONE);
+    assert_string_equal(client->bundle, certificate_path("ca.pem"));
+    assert_int_equal(client->authorities.len + client->certificate.len + client->key.len, 0);
+    net_tls_client_unref(client);
     assert_int_equal(setenv("SSL_CERT_FILE", certificate_path("absent.pem"), 1), 0);
-    struct net_tls *none;
-    assert_int_equal(net_tls_create_client(&options, &none, &error), ERROR_USAGE);
+    assert_int_equal(net_tls_client_read(&options, &client, &error), ERROR_USAGE);
     assert_non_null(strstr(error.message, "absent.pem"));
     assert_int_equal(unsetenv("SSL_CERT_FILE"), 0);
-    world_set_up(&world, server_tls("server", NULL));
-    world.server.echoes = true;
-    world.client.stop_at = 2;
-    world_connect(&world, tls, "localhost");
-    assert_int_equal(net_connection_write(world.client.connection, "hi", 2), ERROR_NONE);
-    net_loop_run(world.loop);
-    assert_int_equal(world.client.taken.len, 2);
-    world_tear_down(&world);
+
+    options.ca_file = certificate_path("ca.pem");
+    options.certificate_file = certificate_path("client.pem");
+    options.key_file = certificate_path("client.key");
+    assert_int_equal(net_tls_client_read(&options, &client, &error), ERROR_NONE);
+    assert_null(client->bundle);
+    const struct buffer *texts[] = {&client->authorities, &client->certificate, &client->key};
+    for (size_t i = 0; i < 3; i++) {
+        assert_int_equal(strlen(texts[i]->data), texts[i]->len);
+        assert_non_null(strstr(texts[i]->data, i < 2 ? "BEGIN CERTIFICATE" : "PRIVATE KEY"));
+    }
+    net_tls_client_ref(client);
+    net_tls_client_unref(client);
+    net_tls_client_unref(client);
+    options.key_file = certificate_path("rsa.key");
+    assert_int_equal(net_tls_client_read(&options, &client, &error), ERROR_USAGE);
+    assert_non_null(strstr(error.message, "does not belong to"));
+    options.key_file = certificate_path("client.key");
+    for (long skip = 0; skip < 6; skip++) {
+        memory_fail_after(skip);
+        enum error_code code = net_tls_client_read(&options, &client, &error);
+        memory_fail_after(-1);
+        if (code == ERROR_NONE)
+            net_tls_client_unref(client);
+        else
+            assert_int_equal(code, ERROR_MEMORY);
+    }
 }
 
 int main(void)
@@ -364,14 +345,13 @@ int main(void)
         cmocka_unit_test(bytes_may_come_one_by_one),
         cmocka_unit_test(a_stream_that_is_cut_off_has_not_ended),
         cmocka_unit_test(what_is_not_tls_is_closed_and_not_passed_to_the_owner),
-        cmocka_unit_test(a_server_that_does_not_speak_tls_is_told_from_one_that_does),
         cmocka_unit_test(a_handshake_has_a_deadline),
-        cmocka_unit_test(the_owners_deadline_ends_a_handshake),
         cmocka_unit_test(silent_handshakes_make_room_for_others),
         cmocka_unit_test(a_listener_may_go_while_handshakes_are_under_way),
         cmocka_unit_test(memory_may_be_refused_at_any_step),
         cmocka_unit_test(files_that_do_not_fit_are_named),
-        cmocka_unit_test(ssl_cert_file_replaces_the_systems_bundle),
+        cmocka_unit_test(
+            a_clients_files_are_read_and_checked_and_ssl_cert_file_replaces_the_systems_bundle),
     };
     return cmocka_run_group_tests(tests, make_certificates, remove_certificates);
 }

@@ -5,12 +5,15 @@
 #include "peer.h"
 
 #include <arpa/inet.h>
+#include <event2/event.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "../../../src/net/tls_private.h"
 #include "ghatrace/net/tls.h"
 #include "support/temp_folder.h"
 
@@ -63,22 +66,12 @@ static inline struct net_tls *server_tls(const char *name, const char *client_ca
     return tls;
 }
 
+// A context that shows the certificate `name` and trusts `ca`, turned into a client's.
 static inline struct net_tls *client_tls(const char *ca, const char *name)
 {
-    char pem[64] = "", key[64] = "";
-    struct net_tls *tls;
-    struct error error;
+    struct net_tls *tls = server_tls(name, ca);
 
-    if (name != NULL) {
-        snprintf(pem, sizeof pem, "%s.pem", name);
-        snprintf(key, sizeof key, "%s.key", name);
-    }
-    const struct net_tls_client_options options = {
-        .ca_file = certificate_path(ca),
-        .certificate_file = name != NULL ? certificate_path(pem) : NULL,
-        .key_file = name != NULL ? certificate_path(key) : NULL};
-    if (net_tls_create_client(&options, &tls, &error) != ERROR_NONE)
-        fail_msg("%s", error.message);
+    mbedtls_ssl_conf_endpoint(&tls->config, MBEDTLS_SSL_IS_CLIENT);
     return tls;
 }
 
@@ -125,16 +118,59 @@ static inline void world_set_up(struct tls_world *world, struct net_tls *tls)
     net_tls_unref(tls);
 }
 
-// Takes `tls` over.
-static inline void world_connect(struct tls_world *world, struct net_tls *tls, const char *host)
+static inline int dial(const struct net_address *address)
 {
-    struct error error;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-    assert_int_equal(net_connection_connect_tls(world->loop, &world->address, tls, host,
-                                                &peer_handler, &world->client,
-                                                &world->client.connection, &error),
-                     ERROR_NONE);
+    assert_true(fd >= 0);
+    assert_int_equal(connect(fd, (const struct sockaddr *)&address->storage, address->len), 0);
+    return fd;
+}
+
+// A bare blocking socket to the server.
+static inline int world_dial(const struct tls_world *world)
+{
+    return dial(&world->address);
+}
+
+// The client of the world: a connection of the room itself, with mbedTLS as a client. ERROR_MEMORY: none was made.
+static inline enum error_code world_try_connect(struct tls_world *world, struct net_tls *tls,
+                                                const struct net_address *address)
+{
+    struct net_connection *connection;
+    struct error error;
+    int fd = dial(address);
+
+    assert_int_equal(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
+    enum error_code code = connection_create(world->loop, fd, address, &connection, &error);
+    if (code != ERROR_NONE)
+        return code;
+    connection->handler = &peer_handler;
+    connection->context = &world->client;
+    world->client.connection = connection;
+    code = connection_secure(connection, tls, &error);
+    if (code == ERROR_NONE) {
+        struct tls_session *session = connection->transport_state;
+        assert_int_equal(mbedtls_ssl_set_hostname(&session->ssl, "localhost"), 0);
+        connection_start_handshake(connection, HANDSHAKE_TIME);
+    }
+    if (code != ERROR_NONE)
+        connection_close(connection, NET_CLOSED_BY_ERROR, code, "");
+    else if (connection->state == CONNECTION_HANDSHAKING)
+        event_active(connection->writable, EV_WRITE, 1); // a client sends first
+    return ERROR_NONE;
+}
+
+// Takes `tls` over.
+static inline void world_connect(struct tls_world *world, struct net_tls *tls)
+{
+    assert_int_equal(world_try_connect(world, tls, &world->address), ERROR_NONE);
     net_tls_unref(tls);
+}
+
+static inline bool world_is_connected(const struct tls_world *world)
+{
+    return world->client.connection != NULL && world->client.connection->state == CONNECTION_OPEN;
 }
 
 static inline void world_tear_down(struct tls_world *world)
@@ -143,17 +179,6 @@ static inline void world_tear_down(struct tls_world *world)
     peer_release(&world->server);
     net_listener_destroy(world->listener);
     net_loop_destroy(world->loop);
-}
-
-// A bare blocking socket to the server.
-static inline int world_dial(const struct tls_world *world)
-{
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-    assert_true(fd >= 0);
-    assert_int_equal(
-        connect(fd, (const struct sockaddr *)&world->address.storage, world->address.len), 0);
-    return fd;
 }
 
 #endif
