@@ -4,6 +4,7 @@ import pathlib
 import shutil
 import signal
 import socket
+import socketserver
 import ssl
 import subprocess
 import tempfile
@@ -413,6 +414,49 @@ class HttpsCollectors(BlackBoxTest):
         shutil.copy(certificate("ca.pem"), trusted)
         daemon.process.send_signal(signal.SIGHUP)
         collector.wait(lambda c: len(c.ids()) > 3)
+
+    def test_an_https_collector_is_reached_through_a_proxy_which_sees_no_header(self):
+        collector = self.new_tls_collector()
+        seen = []
+
+        class Tunnel(socketserver.StreamRequestHandler):
+            """CONNECT for one tunnel."""
+            def handle(self):
+                head = b""
+                while not head.endswith(b"\r\n\r\n"):
+                    head += self.rfile.readline()
+                seen.append(head.decode())
+                target = socket.create_connection(("127.0.0.1", collector.port))
+                self.wfile.write(b"HTTP/1.1 200 OK\r\n\r\n")
+                back = threading.Thread(target=self.copy, args=(target, self.connection), daemon=True)
+                back.start()
+                self.copy(self.connection, target)
+
+            @staticmethod
+            def copy(source, target):
+                try:
+                    while data := source.recv(65536):
+                        target.sendall(data)
+                    target.shutdown(socket.SHUT_WR)
+                except OSError:
+                    pass
+
+        proxy = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Tunnel)
+        proxy.daemon_threads = True
+        threading.Thread(target=proxy.serve_forever, daemon=True).start()
+        self.addCleanup(proxy.server_close)
+        self.addCleanup(proxy.shutdown)
+        daemon = self.new_daemon(otlp_endpoint=f"https://collector.test:{collector.port}", otlp_header="X-Key=hidden",
+                                 otlp_certificate=certificate("ca.pem"),
+                                 otlp_proxy=f"http://me:hidden@127.0.0.1:{proxy.server_address[1]}")
+        self.deliver_run(daemon)
+        collector.wait(lambda c: len(c.ids()) > 3)
+        self.assertTrue(seen[0].startswith(f"CONNECT collector.test:{collector.port} HTTP/1.1\r\n"), seen)
+        self.assertIn("Proxy-Authorization: Basic bWU6aGlkZGVu\r\n", seen[0])
+        self.assertNotIn("X-Key", seen[0])
+        self.assertEqual(collector.requests[0].headers["x-key"], "hidden")
+        self.assertNotIn("proxy-authorization", collector.requests[0].headers)
+        self.assertNotIn("hidden", daemon.log)
 
     def test_without_its_client_certificate_a_collector_refuses_us(self):
         collector = self.new_tls_collector("server", "ca.pem")

@@ -264,8 +264,8 @@ static struct reply reply_long(struct collector *server, const struct collector_
                                 "Content-Length: 0\r\n\r\n");
         return (struct reply){.bytes = long_answer, .len = len, .hangs = true};
     }
-    memset(long_answer + len, 'x', sizeof long_answer - len);
-    return (struct reply){.bytes = long_answer, .len = sizeof long_answer, .hangs = true};
+    memset(long_answer + len, 'x', sizeof long_answer - 1 - len);
+    return (struct reply){.bytes = long_answer, .hangs = true};
 }
 
 static void what_is_too_long_is_not_read(void **state)

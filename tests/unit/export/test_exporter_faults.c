@@ -279,6 +279,32 @@ static void a_kept_connection_that_closes_is_no_failure(void **state)
     world_release(&world);
 }
 
+// A balancer with a sick replica, which the first connection leads to.
+static struct reply reply_by_replica(struct collector *collector,
+                                     const struct collector_request *request)
+{
+    (void)request;
+    pthread_mutex_lock(&collector->mutex);
+    bool is_sick = collector->connections == 1;
+    pthread_mutex_unlock(&collector->mutex);
+    return (struct reply){.bytes = is_sick ? RETRY_ANSWER : OK_ANSWER};
+}
+
+static void a_sick_replica_is_left_with_its_first_answer(void **state)
+{
+    static struct world world;
+    (void)state;
+    world_init(&world, reply_by_replica);
+    world.options.in_flight_max = 1;
+    fake_add_many(30);
+    world_create(&world);
+    world_deliver(&world);
+    expect_each_accepted_once(&world);
+    assert_int_equal(world_counters(&world).retries, 1);
+    assert_int_equal(world.collector.connections, 2);
+    world_release(&world);
+}
+
 static struct reply reply_408_when_idle(struct collector *collector,
                                         const struct collector_request *request)
 {
@@ -542,6 +568,7 @@ int main(void)
         world_test(what_was_quarantined_stays_so_over_a_restart),
         world_test(a_success_does_not_cut_short_what_the_collector_asked_for),
         world_test(a_kept_connection_that_closes_is_no_failure),
+        world_test(a_sick_replica_is_left_with_its_first_answer),
         world_test(a_408_that_crossed_the_request_buries_nothing),
         world_test(a_408_on_a_fresh_connection_is_a_failure),
         world_test(an_answer_that_never_ends_is_given_up),
