@@ -172,7 +172,7 @@ static void a_response_has_status_fields_body_and_trailers(void **state)
 
 static struct reply echo_head(struct collector *server, const struct collector_request *request)
 {
-    static char text[1024];
+    static _Thread_local char text[1024];
     const char *field = strstr(request->head, "Authorization: ");
     const char *value = field != NULL ? field + 15 : "none";
     (void)server;
@@ -208,7 +208,7 @@ static void userinfo_becomes_basic_authentication_and_redirects_are_answers(void
 
 static struct reply echo_target(struct collector *server, const struct collector_request *request)
 {
-    static char text[1024];
+    static _Thread_local char text[1024];
     int len = (int)strcspn(request->head, "\r");
     (void)server;
     snprintf(text, sizeof text, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%.*s", len, len,
@@ -243,7 +243,7 @@ static void a_proxy_is_used_only_if_the_request_names_it(void **state)
 
 // --- limits -----------------------------------------------------------------------------------
 
-static char long_answer[40000];
+static _Thread_local char long_answer[40000];
 
 static struct reply reply_long(struct collector *server, const struct collector_request *request)
 {

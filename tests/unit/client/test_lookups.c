@@ -10,6 +10,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <net/if.h>
+#include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -76,7 +77,7 @@ struct world {
     struct net_timer *ticker;
     timestamp_ns ticked_at;
     duration_ns late_max;
-    size_t threads_max;
+    size_t threads_before, threads_max;
     size_t calls, timeouts;
 };
 
@@ -89,6 +90,20 @@ static size_t count_threads(void)
     if (folder != NULL)
         closedir(folder);
     return count > 2 ? count - 2 : 0; // "." and ".."
+}
+
+static void *end_at_once(void *context)
+{
+    return context;
+}
+
+// The thread sanitizer starts threads of its own with the first one that is made.
+static size_t count_own_threads(void)
+{
+    pthread_t thread;
+    if (pthread_create(&thread, NULL, end_at_once, NULL) != 0 || pthread_join(thread, NULL) != 0)
+        _exit(EXIT_CANNOT);
+    return count_threads();
 }
 
 static void on_tick(void *context)
@@ -155,13 +170,14 @@ static void run_with_silent_resolver(void)
     EXPECT(start(&world));
     timestamp_ns started = timestamp_monotonic();
     world.ticked_at = started;
+    world.threads_before = count_own_threads();
     net_timer_set(world.ticker, TICK);
     ask(&world);
     duration_ns took = timestamp_monotonic() - started;
     EXPECT(world.calls == REQUESTS && world.timeouts == REQUESTS);
     EXPECT(took > TIMEOUT / 2 && took < TIMEOUT + LATE_MAX);
     EXPECT(world.late_max < LATE_MAX);
-    EXPECT(world.threads_max == 1 + HTTP_CLIENT_LOOKUPS_MAX);
+    EXPECT(world.threads_max == world.threads_before + HTTP_CLIENT_LOOKUPS_MAX);
     // Those that were given up still count.
     ask(&world);
     EXPECT(world.calls == 2 * REQUESTS && world.timeouts == 2 * REQUESTS);
