@@ -52,6 +52,7 @@ struct http_client_transfer {
     timestamp_ns sent_at; // monotonic
     char *peer;           // host and port of the URL, for messages
     bool is_tls;
+    bool has_proxy;
     http_client_done done;
     void *context;
 

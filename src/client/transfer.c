@@ -309,6 +309,7 @@ enum error_code transfer_create(struct http_client *client,
     transfer->client = client;
     transfer->state = TRANSFER_NEW;
     transfer->timeout = request->timeout;
+    transfer->has_proxy = request->proxy != NULL;
     transfer->sent_at = timestamp_monotonic();
     set_limits(transfer, request);
     transfer->easy = curl_easy_init();
@@ -404,6 +405,11 @@ static void describe_connect_failure(struct http_client_transfer *transfer, CURL
 {
     long number = 0;
     (void)curl_easy_getinfo(transfer->easy, CURLINFO_OS_ERRNO, &number);
+    if (transfer->has_proxy) { // libcurl's text names what could not be connected to
+        error_set(&transfer->response.error, ERROR_NETWORK, "%s: %s", transfer->peer,
+                  reason_text(transfer, code));
+        return;
+    }
     error_set(&transfer->response.error, ERROR_NETWORK, "connect to %s: %s", transfer->peer,
               number != 0 ? strerror((int)number) : reason_text(transfer, code));
 }

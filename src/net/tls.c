@@ -602,7 +602,7 @@ enum error_code net_tls_create_servers(const struct net_tls_server_options *opti
 // --- PEM for a client that is not mbedTLS ----------------------------------------------------------
 
 // mbedTLS checks what another library will use.
-static enum error_code check_files(const struct files *files, struct error *error)
+static enum error_code check_client_files(const struct files *files, struct error *error)
 {
     struct net_tls *tls;
     enum error_code code = create_context(&tls, error);
@@ -659,7 +659,7 @@ enum error_code net_tls_client_read(const struct net_tls_client_options *options
                          "ca-certificates, or name one");
     enum error_code code = read_pem_files(&files, error);
     if (code == ERROR_NONE)
-        code = check_files(&files, error);
+        code = check_client_files(&files, error);
     if (code == ERROR_NONE)
         code = keep_files(&files, options->ca_file != NULL, out, error);
     release_files(&files);

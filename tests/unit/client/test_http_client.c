@@ -344,13 +344,19 @@ static void what_cannot_be_reached_has_not_connected(void **state)
         .url = "http://aaaaaaaaaaaaaaaabbbbbbbbbbbbbbbbccccccccccccccccdddddddddddddddd/"};
     send_request(&world, &dead);
     run_until_calls(&world, 1);
+    const struct http_client_request through = {.url = "http://collector.invalid/",
+                                                .proxy = "http://u:hidden@127.0.0.1:1"};
     send_request(&world, &unknown);
     run_until_calls(&world, 2);
-    for (size_t i = 0; i < 2; i++) {
+    send_request(&world, &through);
+    run_until_calls(&world, 3);
+    for (size_t i = 0; i < 3; i++) {
         assert_int_equal(world.call[i].error.code, ERROR_NETWORK);
         assert_false(world.call[i].has_connected);
     }
     assert_string_equal(world.call[0].error.message, "connect to 127.0.0.1:1: Connection refused");
+    assert_non_null(strstr(world.call[2].error.message, "127.0.0.1 port 1"));
+    assert_null(strstr(world.call[2].error.message, "hidden"));
     release(&world);
 }
 

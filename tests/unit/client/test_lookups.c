@@ -1,4 +1,5 @@
-// Look-ups when the resolver does not answer: the loop goes on, deadlines hold, and there are never more than four.
+// Look-ups, in namespaces of their own: a resolver that does not answer blocks nothing, deadlines hold, and there are never
+// more than four; all addresses of a name are tried.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -21,6 +22,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "../export/fake_collector.h"
 #include "ghatrace/client/http_client.h"
 
 #define REQUESTS 10
@@ -190,15 +192,53 @@ static void run_with_silent_resolver(void)
     _exit(0);
 }
 
-static void a_resolver_that_never_answers_blocks_nothing(void **state)
+static struct reply reply_to_all(struct collector *server, const struct collector_request *request)
+{
+    (void)server;
+    (void)request;
+    return (struct reply){.bytes = OK_ANSWER};
+}
+
+static void on_found(void *context, const struct http_client_response *response)
+{
+    struct world *world = context;
+    if (response->status != 200)
+        fprintf(stderr, "status %d: %s\n", response->status, response->error.message);
+    world->calls += response->status == 200;
+    net_loop_stop(world->loop);
+}
+
+// Of three addresses of a name, the last one is served; which is tried first is the C library's choice.
+static void run_with_dead_addresses(void)
+{
+    static struct world world;
+    static struct collector server;
+    char url[64];
+    make_resolver_silent();
+    replace_file("/etc/hosts", "127.0.0.3 three.test\n127.0.0.2 three.test\n127.0.0.1 three.test\n"
+                               "::1 three.test\n");
+    collector_start(&server, reply_to_all);
+    EXPECT(start(&world));
+    snprintf(url, sizeof url, "http://three.test:%u/", server.port);
+    const struct http_client_request request = {.url = url, .timeout = NS_PER_SECOND};
+    struct http_client_transfer *transfer;
+    for (int i = 0; i < 3; i++) {
+        EXPECT(http_client_send(world.client, &request, on_found, &world, &transfer) == ERROR_NONE);
+        net_loop_run(world.loop);
+        http_client_renew(world.client, HTTP_CLIENT_RENEW_ALWAYS);
+    }
+    EXPECT(world.calls == 3);
+    _exit(0);
+}
+
+static void run_apart(void (*run)(void))
 {
     int status = 0;
-    (void)state;
     fflush(NULL);
     pid_t child = fork();
     assert_true(child >= 0);
     if (child == 0)
-        run_with_silent_resolver();
+        run();
     assert_int_equal(waitpid(child, &status, 0), child);
     assert_true(WIFEXITED(status));
     if (WEXITSTATUS(status) == EXIT_CANNOT)
@@ -206,10 +246,23 @@ static void a_resolver_that_never_answers_blocks_nothing(void **state)
     assert_int_equal(WEXITSTATUS(status), 0);
 }
 
+static void a_resolver_that_never_answers_blocks_nothing(void **state)
+{
+    (void)state;
+    run_apart(run_with_silent_resolver);
+}
+
+static void all_addresses_of_a_name_are_tried(void **state)
+{
+    (void)state;
+    run_apart(run_with_dead_addresses);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_resolver_that_never_answers_blocks_nothing),
+        cmocka_unit_test(all_addresses_of_a_name_are_tried),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
