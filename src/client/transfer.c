@@ -479,6 +479,17 @@ static int version_number(const struct http_client_transfer *transfer)
     }
 }
 
+// True if the response has all of the body that it announced. What follows it, an HTTP/2 server's RST_STREAM for the rest
+// of the request (RFC 9113 8.1: "Clients MUST NOT discard responses" for that) or the end of the connection, is no
+// error of the response, but libcurl may report it as one.
+static bool is_whole(const struct http_client_transfer *transfer)
+{
+    curl_off_t announced = -1;
+    (void)curl_easy_getinfo(transfer->easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &announced);
+    return transfer->is_head_complete && transfer->refusal == NULL && announced >= 0 &&
+           (size_t)announced == transfer->body.len;
+}
+
 void transfer_conclude(struct http_client_transfer *transfer, CURLcode code)
 {
     struct http_client_response *response = &transfer->response;
@@ -488,6 +499,8 @@ void transfer_conclude(struct http_client_transfer *transfer, CURLcode code)
         code = CURLE_OUT_OF_MEMORY;
     // The status decides; a body that is too long to read does not matter.
     if (transfer->is_head_complete && transfer->is_body_omitted)
+        code = CURLE_OK;
+    if (code != CURLE_OUT_OF_MEMORY && is_whole(transfer))
         code = CURLE_OK;
     response->version = version_number(transfer);
     if (code != CURLE_OK || !transfer->is_head_complete) {
