@@ -380,9 +380,10 @@ bool transfer_must_repeat(struct http_client_transfer *transfer, CURLcode code)
     if (transfer->is_repeated || !is_reused(transfer))
         return false;
     (void)curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &status);
+    // CURLE_HTTP2: among others, a stream that is opened when the server has announced the end of the connection.
     bool is_closed =
-        transfer->head_len == 0 &&
-        (code == CURLE_SEND_ERROR || code == CURLE_RECV_ERROR || code == CURLE_GOT_NOTHING);
+        transfer->head_len == 0 && (code == CURLE_SEND_ERROR || code == CURLE_RECV_ERROR ||
+                                    code == CURLE_GOT_NOTHING || code == CURLE_HTTP2);
     bool has_timed_out = code == CURLE_OK && status == STATUS_REQUEST_TIMEOUT;
     if (!(is_closed || has_timed_out) || !SET(transfer, CURLOPT_FRESH_CONNECT, 1L))
         return false;
