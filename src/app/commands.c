@@ -334,7 +334,7 @@ static int fail_after_log(const struct error *error)
 {
     char text[sizeof error->message + 32];
     int len = snprintf(text, sizeof text, "ghatrace: %s\n", error->message);
-    log_last_words(text, (size_t)len, LAST_WORDS_MS);
+    log_final_message(text, (size_t)len, LAST_WORDS_MS);
     return error->code == ERROR_USAGE ? EXIT_USAGE : EXIT_FAILED;
 }
 

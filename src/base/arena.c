@@ -129,7 +129,7 @@ static bool block_has_room(const struct arena_block *block, size_t size, size_t 
 }
 
 // `alignment` is a power of two; it is 1 for text, which is packed densely.
-static void *take(struct arena *arena, size_t size, size_t alignment)
+static void *allocate_aligned(struct arena *arena, size_t size, size_t alignment)
 {
     struct arena_block *block = arena->head;
 
@@ -147,7 +147,7 @@ static void *take(struct arena *arena, size_t size, size_t alignment)
 
 void *arena_allocate(struct arena *arena, size_t size)
 {
-    return take(arena, size != 0 ? size : 1, _Alignof(max_align_t));
+    return allocate_aligned(arena, size != 0 ? size : 1, _Alignof(max_align_t));
 }
 
 void *arena_allocate_array(struct arena *arena, size_t count, size_t size)
@@ -166,7 +166,7 @@ bool arena_copy_slice(struct arena *arena, struct slice s, struct slice *out)
         *out = SLICE_EMPTY;
         return true;
     }
-    char *copy = take(arena, s.len, 1);
+    char *copy = allocate_aligned(arena, s.len, 1);
     if (copy == NULL)
         return false;
     memcpy(copy, s.data, s.len);
@@ -183,7 +183,7 @@ bool arena_format(struct arena *arena, struct slice *out, const char *format, ..
     va_copy(again, arguments);
     int len = vsnprintf(NULL, 0, format, arguments);
     if (len >= 0)
-        text = take(arena, (size_t)len + 1, 1);
+        text = allocate_aligned(arena, (size_t)len + 1, 1);
     if (text != NULL) {
         (void)vsnprintf(text, (size_t)len + 1, format, again);
         *out = (struct slice){.data = text, .len = (size_t)len};

@@ -56,14 +56,14 @@ static bool grow_to(struct buffer *buffer, size_t needed)
     return true;
 }
 
-static bool is_over_cap(const struct buffer *buffer, size_t extra)
+static bool exceeds_max(const struct buffer *buffer, size_t extra)
 {
     return buffer->len > buffer->max || extra > buffer->max - buffer->len;
 }
 
 enum error_code buffer_reserve(struct buffer *buffer, size_t extra)
 {
-    if (is_over_cap(buffer, extra))
+    if (exceeds_max(buffer, extra))
         return ERROR_TOO_LARGE;
     return grow_to(buffer, buffer->len + extra) ? ERROR_NONE : ERROR_MEMORY;
 }
@@ -110,7 +110,7 @@ enum error_code buffer_append_format(struct buffer *buffer, const char *format, 
     int len = formatted_length(format, arguments);
     if (len < 0)
         code = ERROR_INVALID;
-    else if (is_over_cap(buffer, (size_t)len))
+    else if (exceeds_max(buffer, (size_t)len))
         code = ERROR_TOO_LARGE;
     // One byte more for the NUL of vsnprintf, not counted in len.
     else if (!grow_to(buffer, buffer->len + (size_t)len + 1))

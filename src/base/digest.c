@@ -19,7 +19,7 @@
 #endif
 
 // Never passes a null pointer to the library, not even with length 0.
-static const unsigned char *bytes_of(struct slice data)
+static const unsigned char *without_null_pointer(struct slice data)
 {
     return (const unsigned char *)(data.len != 0 ? data.data : "");
 }
@@ -28,13 +28,13 @@ static const unsigned char *bytes_of(struct slice data)
 // silently corrupt traces, so a failure ends the program.
 void digest_md5(struct slice data, uint8_t digest[MD5_SIZE])
 {
-    if (MD5(bytes_of(data), data.len, digest) != 0)
+    if (MD5(without_null_pointer(data), data.len, digest) != 0)
         abort();
 }
 
 void digest_sha256(struct slice data, uint8_t digest[SHA256_SIZE])
 {
-    if (SHA256(bytes_of(data), data.len, digest, 0) != 0)
+    if (SHA256(without_null_pointer(data), data.len, digest, 0) != 0)
         abort();
 }
 
@@ -42,8 +42,8 @@ bool digest_hmac_sha256(struct slice key, struct slice data, uint8_t digest[SHA2
 {
     const mbedtls_md_info_t *sha256 = mbedtls_md_info_from_type(MBEDTLS_MD_SHA256);
 
-    return sha256 != NULL &&
-           mbedtls_md_hmac(sha256, bytes_of(key), key.len, bytes_of(data), data.len, digest) == 0;
+    return sha256 != NULL && mbedtls_md_hmac(sha256, without_null_pointer(key), key.len,
+                                             without_null_pointer(data), data.len, digest) == 0;
 }
 
 bool digest_equals_constant_time(const uint8_t *a, const uint8_t *b, size_t len)

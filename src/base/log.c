@@ -57,7 +57,7 @@ static struct {
 
 // --- the ring: call with the mutex held ------------------------------------------------------------
 
-static void copy_in(const void *bytes, size_t len)
+static void write_to_ring(const void *bytes, size_t len)
 {
     assert(len <= RING_BYTES - queue.len);
     size_t at = (queue.first + queue.len) % RING_BYTES;
@@ -67,7 +67,7 @@ static void copy_in(const void *bytes, size_t len)
     queue.len += len;
 }
 
-static void copy_out(void *bytes, size_t len)
+static void read_from_ring(void *bytes, size_t len)
 {
     assert(len <= queue.len);
     size_t whole = len < RING_BYTES - queue.first ? len : RING_BYTES - queue.first;
@@ -81,8 +81,8 @@ static bool queue_line(const char *line, size_t len)
 {
     if (sizeof len + len > RING_BYTES - queue.len)
         return false;
-    copy_in(&len, sizeof len);
-    copy_in(line, len);
+    write_to_ring(&len, sizeof len);
+    write_to_ring(line, len);
     atomic_fetch_add(&queue.unwritten, 1);
     return true;
 }
@@ -131,8 +131,8 @@ static void *write_lines(void *unused)
             report_drops();
         while (queue.len == 0)
             pthread_cond_wait(&queue.wake, &queue.mutex);
-        copy_out(&len, sizeof len);
-        copy_out(line, len);
+        read_from_ring(&len, sizeof len);
+        read_from_ring(line, len);
         pthread_mutex_unlock(&queue.mutex);
         bool is_written = log_write_now(line, len);
         pthread_mutex_lock(&queue.mutex);
@@ -197,7 +197,7 @@ void log_flush(int patience_ms)
     }
 }
 
-void log_last_words(const char *text, size_t len, int patience_ms)
+void log_final_message(const char *text, size_t len, int patience_ms)
 {
     struct pollfd wait = {.fd = STDERR_FILENO, .events = POLLOUT};
     log_flush(patience_ms);

@@ -155,7 +155,7 @@ static enum error_code json_scan(struct slice text, size_t *token_count, struct 
 #define ESCAPE_SIZE 6 // \uXXXX
 
 // Consumes digits at the front; false if there are none.
-static bool take_digits(struct slice *text)
+static bool consume_digits(struct slice *text)
 {
     size_t count = 0;
     while (count < text->len && ascii_is_digit(text->data[count]))
@@ -165,7 +165,7 @@ static bool take_digits(struct slice *text)
     return count > 0;
 }
 
-static bool take_either(struct slice *text, char a, char b)
+static bool consume_either(struct slice *text, char a, char b)
 {
     if (text->len == 0 || (text->data[0] != a && text->data[0] != b))
         return false;
@@ -177,15 +177,15 @@ static bool take_either(struct slice *text, char a, char b)
 // RFC 8259 section 6: [ minus ] int [ frac ] [ exp ]
 static bool is_number(struct slice text)
 {
-    take_either(&text, '-', '-');
+    consume_either(&text, '-', '-');
     // "Leading zeros are not allowed."
-    if (!take_either(&text, '0', '0') && !take_digits(&text))
+    if (!consume_either(&text, '0', '0') && !consume_digits(&text))
         return false;
-    if (take_either(&text, '.', '.') && !take_digits(&text))
+    if (consume_either(&text, '.', '.') && !consume_digits(&text))
         return false;
-    if (take_either(&text, 'e', 'E')) {
-        take_either(&text, '+', '-');
-        if (!take_digits(&text))
+    if (consume_either(&text, 'e', 'E')) {
+        consume_either(&text, '+', '-');
+        if (!consume_digits(&text))
             return false;
     }
     return text.len == 0;
@@ -311,7 +311,7 @@ static void skip_raw(struct slice *raw, size_t count)
 
 // RFC 8259 section 7: characters outside the Basic Multilingual Plane are surrogate pairs. Section 8.2 leaves lone
 // surrogates to the implementation; they are replaced, and so is NUL, which many back ends refuse.
-static uint32_t take_escaped_character(struct slice *raw)
+static uint32_t decode_unicode_escape(struct slice *raw)
 {
     uint32_t unit = 0;
     uint32_t low = 0;
@@ -330,14 +330,14 @@ static uint32_t take_escaped_character(struct slice *raw)
     return unit;
 }
 
-static uint32_t take_escape(struct slice *raw)
+static uint32_t decode_escape(struct slice *raw)
 {
     static const char names[] = "\"\\/bfnrt";
     static const char characters[] = "\"\\/\b\f\n\r\t";
 
     const char *name = raw->len < 2 ? NULL : memchr(names, raw->data[1], sizeof(names) - 1);
     if (name == NULL)
-        return take_escaped_character(raw);
+        return decode_unicode_escape(raw);
     skip_raw(raw, 2);
     return (uint32_t)characters[name - names];
 }
@@ -346,7 +346,7 @@ static uint32_t take_escape(struct slice *raw)
 static size_t decode_character(struct slice *raw, char out[4])
 {
     if (raw->data[0] == '\\')
-        return utf8_encode(take_escape(raw), out);
+        return utf8_encode(decode_escape(raw), out);
 
     size_t length = utf8_sequence_length(*raw);
     if (length == 0) { // replaced, so that one bad byte does not lose the event

@@ -44,7 +44,7 @@ static void end_process(const char *message, size_t len)
     static atomic_flag is_ending = ATOMIC_FLAG_INIT;
     while (atomic_flag_test_and_set(&is_ending))
         (void)pause();
-    log_last_words(message, len, LAST_WORDS_MS);
+    log_final_message(message, len, LAST_WORDS_MS);
     _exit(1);
 }
 

@@ -90,6 +90,6 @@ uint64_t log_dropped_lines(void);
 void log_flush(int patience_ms);
 // For the end of the process: flushes, then writes the text directly, bypassing the queue, unless that would block for
 // longer than `patience_ms`.
-void log_last_words(const char *text, size_t len, int patience_ms);
+void log_final_message(const char *text, size_t len, int patience_ms);
 
 #endif
