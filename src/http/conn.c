@@ -111,7 +111,7 @@ static bool conn_is_over(const struct http_conn *conn)
 
 // --- lifetime -------------------------------------------------------------------------------------
 
-static void give_back_large(struct http_conn *conn)
+static void uncount_large_body(struct http_conn *conn)
 {
     if (conn->large_bytes > 0)
         body_memory_give_back(conn->host->body_memory, conn->large_bytes);
@@ -130,7 +130,7 @@ void http_conn_unref(struct http_conn *conn)
     assert(conn->refs > 0);
     if (--conn->refs > 0)
         return;
-    give_back_large(conn);
+    uncount_large_body(conn);
     assert(conn->state == HTTP_CONN_CLOSED && conn->connection == NULL);
     LIST_REMOVE(conn, all);
     if (host->service->on_free != NULL)
@@ -149,7 +149,7 @@ static bool has_body(const struct http_head *head)
 }
 
 // False with an unread body: its bytes would be parsed as the next request.
-static bool can_go_on(const struct http_conn *conn)
+static bool may_read_next_request(const struct http_conn *conn)
 {
     const struct http_head *head = &conn->parser.message;
 
@@ -161,7 +161,7 @@ static bool can_go_on(const struct http_conn *conn)
 static void finish_conn(struct http_conn *conn)
 {
     http_conn_move(conn, HTTP_CONN_FINISHING);
-    http_server_look_again(conn->host);
+    http_server_retry_eviction(conn->host);
     net_connection_set_deadline(conn->connection, 0); // finishing has its own deadline
     net_connection_finish(conn->connection);
 }
@@ -176,7 +176,7 @@ static bool has_much_unsent(const struct http_conn *conn)
 }
 
 // True if the other connections exhaust the memory for unsent responses, and this one uses some, too.
-static bool is_one_too_many(const struct http_conn *conn)
+static bool exceeds_output_memory(const struct http_conn *conn)
 {
     const struct http_server *host = conn->host;
     size_t own = net_connection_memory(conn->connection);
@@ -203,9 +203,9 @@ static void wait_for_request(struct http_conn *conn)
 static void begin_next(struct http_conn *conn)
 {
     http_parser_reset(&conn->parser);
-    give_back_large(conn);
+    uncount_large_body(conn);
     conn->begun_at = 0;
-    if (is_one_too_many(conn)) {
+    if (exceeds_output_memory(conn)) {
         log_debug("connection closed: too many clients do not read their responses");
         http_conn_close(conn);
         return;
@@ -214,7 +214,7 @@ static void begin_next(struct http_conn *conn)
         wait_for_reader(conn);
     else
         wait_for_request(conn);
-    http_server_look_again(conn->host);
+    http_server_retry_eviction(conn->host);
 }
 
 // Writes the response and, if `owned` is not NULL, its body, which is consumed.
@@ -256,14 +256,14 @@ static void send_response(struct http_conn *conn, const struct http_response *re
 void http_conn_respond(struct http_conn *conn, const struct http_response *response)
 {
     if (!conn_is_over(conn))
-        send_response(conn, response, can_go_on(conn), NULL);
+        send_response(conn, response, may_read_next_request(conn), NULL);
 }
 
 void http_conn_respond_owned(struct http_conn *conn, const struct http_response *response,
                              struct buffer *body)
 {
     if (!conn_is_over(conn))
-        send_response(conn, response, can_go_on(conn), body);
+        send_response(conn, response, may_read_next_request(conn), body);
     buffer_release(body); // if it was not consumed
 }
 
@@ -284,12 +284,12 @@ void http_conn_respond_late(struct http_conn *conn, int status, const char *mess
     conn->late_status = status;
     conn->late_message = message;
     http_parser_reset(&conn->parser);
-    give_back_large(conn);
+    uncount_large_body(conn);
     if (conn->host->is_stopping) {
         http_conn_send_late_response(conn);
         return;
     }
-    http_server_look_again(conn->host);
+    http_server_retry_eviction(conn->host);
     net_connection_set_deadline(conn->connection, after);
 }
 
@@ -338,7 +338,7 @@ bool http_conn_stream(struct http_conn *conn, struct slice bytes, size_t most_un
 // --- requests -------------------------------------------------------------------------------------
 
 // Counts the memory of the part of the body received so far.
-static bool take_large(struct http_conn *conn)
+static bool count_large_body(struct http_conn *conn)
 {
     struct body_memory *memory = conn->host->body_memory;
     uint64_t taken = conn->parser.body.capacity;
@@ -351,13 +351,13 @@ static bool take_large(struct http_conn *conn)
     return true;
 }
 
-static void refuse_large(struct http_conn *conn)
+static void refuse_large_body(struct http_conn *conn)
 {
     refuse_request(conn, 503, "too many large bodies at a time, try again later");
 }
 
 // RFC 9110 10.1.1: the client waits for 100 before it sends the body; a final response refuses the body.
-static void ask_for_body(struct http_conn *conn)
+static void send_continue(struct http_conn *conn)
 {
     static const char text[] = "HTTP/1.1 100 Continue\r\n\r\n";
 
@@ -387,7 +387,7 @@ static void set_body_deadline(struct http_conn *conn)
                                 left > 0 ? left : 1); // 0 would mean none
 }
 
-static void take_head(struct http_conn *conn)
+static void handle_complete_head(struct http_conn *conn)
 {
     const struct http_head *head = &conn->parser.message;
 
@@ -395,10 +395,10 @@ static void take_head(struct http_conn *conn)
     if (!conn->host->service->on_head(conn, head))
         return;
     if (head->expects_continue && has_body(head))
-        ask_for_body(conn);
+        send_continue(conn);
 }
 
-static void take_whole_request(struct http_conn *conn)
+static void handle_complete_request(struct http_conn *conn)
 {
     struct http_parser *parser = &conn->parser;
 
@@ -408,7 +408,7 @@ static void take_whole_request(struct http_conn *conn)
 }
 
 // A part of a request is received. Most arrive in one piece and never need a deadline.
-static void wait_for_rest(struct http_conn *conn)
+static void wait_for_more_input(struct http_conn *conn)
 {
     const struct http_server *host = conn->host;
 
@@ -427,37 +427,37 @@ static void wait_for_rest(struct http_conn *conn)
 }
 
 // Inside on_conn_data(): true if more of the input may be parsed.
-static bool takes_input(const struct http_conn *conn)
+static bool may_parse_input(const struct http_conn *conn)
 {
     return conn->state >= HTTP_CONN_IDLE && conn->state <= HTTP_CONN_BODY;
 }
 
 // True: continue feeding.
-static bool take_progress(struct http_conn *conn, enum http_progress progress)
+static bool handle_progress(struct http_conn *conn, enum http_progress progress)
 {
     struct http_parser *parser = &conn->parser;
 
     switch (progress) {
     case HTTP_NEED_MORE:
-        if (!take_large(conn))
-            refuse_large(conn);
+        if (!count_large_body(conn))
+            refuse_large_body(conn);
         else if (!http_parser_is_idle(parser))
-            wait_for_rest(conn);
+            wait_for_more_input(conn);
         return false;
     case HTTP_HEAD_DONE:
-        take_head(conn);
+        handle_complete_head(conn);
         break;
     case HTTP_MESSAGE_DONE:
-        if (take_large(conn))
-            take_whole_request(conn);
+        if (count_large_body(conn))
+            handle_complete_request(conn);
         else
-            refuse_large(conn);
+            refuse_large_body(conn);
         break;
     case HTTP_REFUSED:
         refuse_request(conn, parser->refusal_status, parser->refusal);
         break;
     }
-    return takes_input(conn);
+    return may_parse_input(conn);
 }
 
 static size_t feed(struct http_conn *conn, const char *data, size_t len)
@@ -470,7 +470,7 @@ static size_t feed(struct http_conn *conn, const char *data, size_t len)
         enum http_progress progress =
             http_parser_feed(&conn->parser, data + taken, len - taken, &consumed);
         taken += consumed;
-        if (!take_progress(conn, progress))
+        if (!handle_progress(conn, progress))
             return taken;
         if (!http_parser_is_idle(&conn->parser))
             continue;
@@ -489,7 +489,7 @@ static size_t on_conn_data(void *context, const char *data, size_t len)
 {
     struct http_conn *conn = context;
 
-    if (!takes_input(conn))
+    if (!may_parse_input(conn))
         return 0;
     conn->is_in_feed = true;
     size_t taken = feed(conn, data, len);
@@ -524,7 +524,7 @@ static bool on_conn_end(void *context)
 }
 
 // Closes the connection if the client has not read its responses for too long; else extends the deadline.
-static void give_time_to_read(struct http_conn *conn)
+static void check_output_deadline(struct http_conn *conn)
 {
     timestamp_ns now = timestamp_monotonic();
     duration_ns left = conn->host->output_deadline - net_connection_stalled(conn->connection, now);
@@ -558,7 +558,7 @@ static void on_conn_timeout(void *context)
     else if (conn->state == HTTP_CONN_LATE)
         http_conn_send_late_response(conn);
     else if (conn->state == HTTP_CONN_SENDING)
-        give_time_to_read(conn);
+        check_output_deadline(conn);
 }
 
 static void on_conn_closed(void *context, enum net_close_reason reason, const struct error *error)

@@ -13,7 +13,7 @@ void http_conn_move(struct http_conn *conn, enum http_conn_state to);
 // The eviction group of its state.
 enum eviction_group http_conn_group(const struct http_conn *conn);
 // Retries eviction for waiting new connections, because a candidate may exist now.
-void http_server_look_again(struct http_server *host);
+void http_server_retry_eviction(struct http_server *host);
 // Closes its connection at once, even with output unsent. Does nothing if it is closed already.
 void http_conn_close(struct http_conn *conn);
 void http_conn_send_late_response(struct http_conn *conn);

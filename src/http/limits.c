@@ -74,7 +74,8 @@ void address_counts_destroy(struct address_counts *counts)
     memory_free(counts);
 }
 
-static struct address_places *places_of(struct address_counts *counts, const struct net_ip *ip)
+static struct address_places *bucket_of_address(struct address_counts *counts,
+                                                const struct net_ip *ip)
 {
     return &counts->buckets[net_ip_hash(ip, counts->seed) % counts->bucket_count];
 }
@@ -83,7 +84,7 @@ static struct address_places *places_of(struct address_counts *counts, const str
 static struct address_place *find_address(struct address_counts *counts, const struct net_ip *ip,
                                           unsigned bits, struct address_place *network)
 {
-    struct address_places *bucket = places_of(counts, ip);
+    struct address_places *bucket = bucket_of_address(counts, ip);
     struct address_place *place;
 
     SLIST_FOREACH (place, bucket, next)
@@ -102,7 +103,7 @@ static void free_unless_used(struct address_counts *counts, struct address_place
 {
     if (place == NULL || place->connections > 0)
         return;
-    SLIST_REMOVE(places_of(counts, &place->ip), place, address_place, next);
+    SLIST_REMOVE(bucket_of_address(counts, &place->ip), place, address_place, next);
     SLIST_INSERT_HEAD(&counts->free, place, next);
 }
 
@@ -227,7 +228,7 @@ void auth_failures_destroy(struct auth_failures *failures)
     memory_free(failures);
 }
 
-static void forgive(struct place *place, timestamp_ns now)
+static void drain_failures(struct place *place, timestamp_ns now)
 {
     uint64_t forgiven = (uint64_t)((now - place->last) / FAILURES_DRAIN);
 
@@ -273,7 +274,7 @@ duration_ns auth_failures_note(struct auth_failures *failures, const struct net_
 
     pthread_mutex_lock(&failures->mutex);
     struct place *place = find_failures(failures, &client, now);
-    forgive(place, now);
+    drain_failures(place, now);
     place->count++;
     duration_ns delay = delay_of(place->count);
     failures->delayed_401 += delay > 0 ? 1 : 0;
@@ -329,7 +330,7 @@ static bool parse_element(struct slice text, struct net_ip *ip)
 }
 
 // Removes the last element from the list.
-static struct slice take_last(struct slice *list)
+static struct slice remove_last_element(struct slice *list)
 {
     size_t start = list->len;
 
@@ -347,7 +348,7 @@ static enum finding search_forwarded(struct slice list, const struct net_network
                                      struct net_ip *client)
 {
     while (list.len > 0) {
-        struct slice element = take_last(&list);
+        struct slice element = remove_last_element(&list);
         if (element.len == 0)
             continue; // RFC 9110 5.6.1.2: empty elements are ignored
         if (!parse_element(element, client))

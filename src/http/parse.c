@@ -406,7 +406,7 @@ static struct slice without_scheme(struct slice target)
 
 // RFC 9112 3.2.2: a server must accept the absolute form, although normally only proxies receive it. Its host overrides
 // the Host field; the rest is the origin form, where an empty path means "/" (RFC 9110 4.2.3).
-static bool take_target_host(struct http_head *head)
+static bool parse_target_host(struct http_head *head)
 {
     struct slice rest = without_scheme(head->target);
     size_t len = 0;
@@ -422,7 +422,7 @@ static bool take_target_host(struct http_head *head)
 
 static bool parse_target(struct http_head *head)
 {
-    if (!take_target_host(head))
+    if (!parse_target_host(head))
         return false;
     head->query = head->target;
     head->path = cut_line_at(&head->query, '?');
@@ -620,7 +620,7 @@ static enum http_progress move_to(struct http_parser *parser, enum parser_state 
 }
 
 // chunk = chunk-size [ chunk-ext ] CRLF chunk-data CRLF. No sign, no 0x, at least one digit.
-static enum http_progress take_size_char(struct http_parser *parser, char c)
+static enum http_progress parse_size_char(struct http_parser *parser, char c)
 {
     int digit = hex_digit_value(c);
 
@@ -646,7 +646,7 @@ static enum http_progress take_size_char(struct http_parser *parser, char c)
 }
 
 // chunk-ext = *( BWS ";" BWS chunk-ext-name ... ): blanks must be followed by an extension.
-static enum http_progress take_blank_char(struct http_parser *parser, char c)
+static enum http_progress parse_blank_char(struct http_parser *parser, char c)
 {
     if (c == ' ' || c == '\t')
         return HTTP_NEED_MORE;
@@ -654,7 +654,7 @@ static enum http_progress take_blank_char(struct http_parser *parser, char c)
 }
 
 // RFC 9112 7.1.1: "A recipient MUST ignore unrecognized chunk extensions." None are recognized.
-static enum http_progress take_extension_char(struct http_parser *parser, char c)
+static enum http_progress parse_extension_char(struct http_parser *parser, char c)
 {
     if (c == '\r')
         return move_to(parser, STATE_CHUNK_SIZE_LF);
@@ -674,23 +674,23 @@ static enum http_progress end_size_line(struct http_parser *parser, char c)
     return move_to(parser, STATE_CHUNK_DATA);
 }
 
-static enum http_progress take_size_line_char(struct http_parser *parser, char c)
+static enum http_progress parse_size_line_char(struct http_parser *parser, char c)
 {
     if (++parser->line_bytes > HTTP_CHUNK_LINE_MAX)
         return refuse_message(parser, 400, "a chunk extension is too long");
     switch (parser->state) {
     case STATE_CHUNK_SIZE:
-        return take_size_char(parser, c);
+        return parse_size_char(parser, c);
     case STATE_CHUNK_BLANK:
-        return take_blank_char(parser, c);
+        return parse_blank_char(parser, c);
     case STATE_CHUNK_EXTENSION:
-        return take_extension_char(parser, c);
+        return parse_extension_char(parser, c);
     default:
         return end_size_line(parser, c);
     }
 }
 
-static enum http_progress take_data_end_char(struct http_parser *parser, char c)
+static enum http_progress parse_data_end_char(struct http_parser *parser, char c)
 {
     bool is_cr = parser->state == STATE_CHUNK_DATA_CR;
 
@@ -699,7 +699,7 @@ static enum http_progress take_data_end_char(struct http_parser *parser, char c)
     return move_to(parser, is_cr ? STATE_CHUNK_DATA_LF : STATE_CHUNK_SIZE);
 }
 
-static enum http_progress take_trailer_start(struct http_parser *parser, char c)
+static enum http_progress parse_trailer_start(struct http_parser *parser, char c)
 {
     if (c == '\r')
         return move_to(parser, STATE_END_LF);
@@ -710,13 +710,13 @@ static enum http_progress take_trailer_start(struct http_parser *parser, char c)
 
 // Trailers must be valid fields, but they are dropped: RFC 9110 6.5.1 forbids merging them into the head unless their
 // definition permits it.
-static enum http_progress take_trailer_char(struct http_parser *parser, char c)
+static enum http_progress parse_trailer_char(struct http_parser *parser, char c)
 {
     if (++parser->line_bytes > HTTP_TRAILER_BYTES_MAX)
         return refuse_message(parser, 431, "the trailer fields are too large");
     switch (parser->state) {
     case STATE_TRAILER_START:
-        return take_trailer_start(parser, c);
+        return parse_trailer_start(parser, c);
     case STATE_TRAILER_NAME:
         if (is_token_char(c))
             return HTTP_NEED_MORE;
@@ -741,19 +741,19 @@ static enum http_progress take_trailer_char(struct http_parser *parser, char c)
     return refuse_message(parser, 400, "a trailer field is malformed");
 }
 
-static enum http_progress take_char(struct http_parser *parser, char c)
+static enum http_progress parse_chunked_char(struct http_parser *parser, char c)
 {
     switch (parser->state) {
     case STATE_CHUNK_SIZE:
     case STATE_CHUNK_BLANK:
     case STATE_CHUNK_EXTENSION:
     case STATE_CHUNK_SIZE_LF:
-        return take_size_line_char(parser, c);
+        return parse_size_line_char(parser, c);
     case STATE_CHUNK_DATA_CR:
     case STATE_CHUNK_DATA_LF:
-        return take_data_end_char(parser, c);
+        return parse_data_end_char(parser, c);
     default:
-        return take_trailer_char(parser, c);
+        return parse_trailer_char(parser, c);
     }
 }
 
@@ -777,7 +777,7 @@ static enum http_progress read_chunked_body(struct http_parser *parser, struct p
         if (parser->state == STATE_CHUNK_DATA)
             progress = read_chunk_data(parser, input);
         else
-            progress = take_char(parser, *input->next++);
+            progress = parse_chunked_char(parser, *input->next++);
     }
     return progress;
 }
@@ -923,7 +923,7 @@ static enum http_progress read_head_lf(struct http_parser *parser, struct parser
 
 // --- feeding --------------------------------------------------------------------------------------
 
-static enum http_progress take_step(struct http_parser *parser, struct parser_input *input)
+static enum http_progress advance_parser(struct http_parser *parser, struct parser_input *input)
 {
     switch ((enum parser_state)parser->state) {
     case STATE_HEAD_LINE:
@@ -968,7 +968,7 @@ enum http_progress http_parser_feed(struct http_parser *parser, const char *data
     // A step that neither finishes nor changes the state has consumed all input.
     do {
         state = parser->state;
-        progress = take_step(parser, &input);
+        progress = advance_parser(parser, &input);
     } while (progress == HTTP_NEED_MORE && parser->state != state);
     assert(input.next >= start && input.next <= input.end);
     *consumed = (size_t)(input.next - start);

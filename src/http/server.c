@@ -86,7 +86,7 @@ duration_ns eviction_body_time(uint64_t bytes, duration_ns grace)
 
 // --- accepting --------------------------------------------------------------------------------------
 
-static void close_for_another(struct http_conn *conn)
+static void close_evicted(struct http_conn *conn)
 {
     const struct net_address *peer = net_connection_peer(conn->connection);
     char text[NET_ADDRESS_TEXT_SIZE];
@@ -96,7 +96,7 @@ static void close_for_another(struct http_conn *conn)
     http_conn_close(conn);
 }
 
-static struct eviction_facts facts_of(const struct http_conn *conn, timestamp_ns now)
+static struct eviction_facts eviction_facts_of(const struct http_conn *conn, timestamp_ns now)
 {
     struct eviction_facts facts = {.group = http_conn_group(conn), .waited = now - conn->since};
 
@@ -118,10 +118,10 @@ struct victims {
     struct eviction_facts facts[VICTIMS_MAX];
 };
 
-static void consider(struct victims *victims, struct http_conn *conn)
+static void add_victim(struct victims *victims, struct http_conn *conn)
 {
     const struct eviction_counts *counts = &victims->host->counts;
-    struct eviction_facts facts = facts_of(conn, victims->now);
+    struct eviction_facts facts = eviction_facts_of(conn, victims->now);
     size_t i = victims->count;
 
     if (eviction_may_close(&facts, counts) == EVICTION_NOT_NOW)
@@ -142,23 +142,23 @@ static void consider(struct victims *victims, struct http_conn *conn)
 }
 
 // The lists of heads and late responses are in eviction order, so only their first entry is considered.
-static void consider_all(struct victims *victims)
+static void collect_victims(struct victims *victims)
 {
     const struct http_conn_list *waiting = victims->host->waiting;
     struct http_conn *each;
 
     if (!TAILQ_EMPTY(&waiting[EVICTION_LATE])) {
-        consider(victims, TAILQ_FIRST(&waiting[EVICTION_LATE]));
+        add_victim(victims, TAILQ_FIRST(&waiting[EVICTION_LATE]));
         return;
     }
     if (!TAILQ_EMPTY(&waiting[EVICTION_HEAD]))
-        consider(victims, TAILQ_FIRST(&waiting[EVICTION_HEAD]));
+        add_victim(victims, TAILQ_FIRST(&waiting[EVICTION_HEAD]));
     TAILQ_FOREACH (each, &waiting[EVICTION_OUTPUT], waiting)
-        consider(victims, each);
+        add_victim(victims, each);
     TAILQ_FOREACH (each, &waiting[EVICTION_BODY], waiting) {
         if (victims->now - each->since < EVICTION_AGE)
             break;
-        consider(victims, each);
+        add_victim(victims, each);
     }
 }
 
@@ -166,7 +166,7 @@ static void close_victims(struct victims *victims)
 {
     for (size_t i = 0; i < victims->count; i++)
         if (i == 0 || victims->facts[i].group == victims->facts[0].group)
-            close_for_another(victims->items[i]);
+            close_evicted(victims->items[i]);
 }
 
 // Closes a number in proportion to the connections searched, so that the search cost per victim is constant.
@@ -177,7 +177,7 @@ static bool close_first(struct http_server *host)
     struct victims victims = {.host = host, .now = timestamp_monotonic()};
 
     victims.most = share < 1 ? 1 : share > VICTIMS_MAX ? VICTIMS_MAX : share;
-    consider_all(&victims);
+    collect_victims(&victims);
     close_victims(&victims);
     return victims.count > 0;
 }
@@ -191,12 +191,12 @@ static bool close_first_of(struct http_server *host, const struct address_place 
     for (int group = EVICTION_NONE + 1; full != NULL && group < EVICTION_GROUPS; group++)
         TAILQ_FOREACH (each, &host->waiting[group], waiting)
             if (address_place_is_in(each->place, full))
-                consider(&victims, each);
+                add_victim(&victims, each);
     if (victims.count == 0)
         return false;
     address_counts_give_back(host->addresses, victims.items[0]->place);
     victims.items[0]->place = NULL;
-    close_for_another(victims.items[0]);
+    close_evicted(victims.items[0]);
     return true;
 }
 
@@ -271,15 +271,15 @@ static bool evict_one(void *context)
     return false;
 }
 
-void http_server_look_again(struct http_server *host)
+void http_server_retry_eviction(struct http_server *host)
 {
     if (host->listener != NULL)
         net_listener_look_again(host->listener);
 }
 
-static void on_look_again(void *context)
+static void on_retry_timer(void *context)
 {
-    http_server_look_again(context);
+    http_server_retry_eviction(context);
 }
 
 bool http_conn_memory_is_full(struct http_server *host)
@@ -290,7 +290,7 @@ bool http_conn_memory_is_full(struct http_server *host)
     for (; each != NULL && host->memory > host->most_memory; each = next) {
         next = TAILQ_NEXT(each, waiting); // closing removes it from the list
         if (net_connection_stalled(each->connection, now) >= EVICTION_AGE)
-            close_for_another(each);
+            close_evicted(each);
     }
     return host->memory > host->most_memory;
 }
@@ -330,7 +330,7 @@ void http_server_init(struct http_server *host)
 
 static enum error_code create_timer(struct http_server *host, struct error *error)
 {
-    return net_timer_create(host->loop, on_look_again, host, &host->look_again, error);
+    return net_timer_create(host->loop, on_retry_timer, host, &host->look_again, error);
 }
 
 enum error_code http_server_listen(struct http_server *host, const struct net_address *address,
