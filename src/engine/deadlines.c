@@ -126,7 +126,7 @@ static enum error_code resend_job(struct engine_work *work, struct work_run *run
 {
     struct lifecycle_output output;
     const struct lifecycle life = {&work->policy, &work->arena, &output};
-    enum error_code code = lifecycle_name_job(&life, work->at, &run->state, &job->state);
+    enum error_code code = lifecycle_resend_unnamed_job(&life, work->at, &run->state, &job->state);
     if (code != ERROR_NONE)
         return error_set(&work->error, code, "name job: %s", error_code_text(code));
     code = work_add_records(work, &run->key.trace, run, &output);

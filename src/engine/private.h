@@ -199,7 +199,7 @@ timestamp_ns work_farthest_deadline(const struct engine_work *work);
 void work_clamp_future_run_times(const struct engine_work *work, struct run_state *run);
 void work_clamp_future_job_times(const struct engine_work *work, struct job_state *job);
 
-// Passes each job of a run that has a state to lifecycle_name_job(). Saves the jobs, not the run.
+// Passes each job of a run that has a state to lifecycle_resend_unnamed_job(). Saves the jobs, not the run.
 enum error_code work_resend_jobs(struct engine_work *work, struct work_run *run) MUST_CHECK;
 // Replaces the states of jobs that were sent, and may be sent again, by notes until there is room again. Reads up to
 // `max` states from `*next` on, and advances it. `*is_end`: there are no more.

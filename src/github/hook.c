@@ -17,7 +17,7 @@ static struct slice get_member_text(const struct payload *payload, json_value ob
                : SLICE_EMPTY;
 }
 
-static void note_ticked(enum github_event_kind type, struct github_hook *hook)
+static void set_selected_event(enum github_event_kind type, struct github_hook *hook)
 {
     switch (type) {
     case GITHUB_EVENT_JOB:
@@ -46,7 +46,7 @@ static void read_events(const struct payload *payload, json_value events, struct
         if (slice_equals(name, SLICE("*")))
             hook->has_jobs = hook->has_runs = true;
         else
-            note_ticked(github_event_type_of(name), hook);
+            set_selected_event(github_event_type_of(name), hook);
     }
 }
 

@@ -59,7 +59,7 @@ enum error_code repository_read(const struct payload *payload, const struct enve
 
 // --- the server that a URL leads to ---------------------------------------------------------------
 
-static struct slice before(struct slice text, size_t end)
+static struct slice prefix_until(struct slice text, size_t end)
 {
     return (struct slice){text.data, end};
 }
@@ -89,9 +89,9 @@ static struct slice authority_of(struct slice url)
     struct slice rest = slice_skip(url, scheme_length(url));
     if (slice_starts_with(rest, SLICE("//"))) {
         rest = slice_skip(rest, 2);
-        return before(rest, find_any(rest, SLICE("/\\?#")));
+        return prefix_until(rest, find_any(rest, SLICE("/\\?#")));
     }
-    rest = before(url, find_any(url, SLICE("/\\?#")));
+    rest = prefix_until(url, find_any(url, SLICE("/\\?#")));
     return slice_find(rest, SLICE(".")) >= 0 ? rest : SLICE_EMPTY;
 }
 
@@ -104,7 +104,7 @@ static struct slice host_of(struct slice authority)
     bool has_brackets = slice_starts_with(host, SLICE("["));
     if (has_brackets)
         host = slice_skip(host, 1);
-    host = before(host, find_any(host, has_brackets ? SLICE("]") : SLICE(":")));
+    host = prefix_until(host, find_any(host, has_brackets ? SLICE("]") : SLICE(":")));
     if (slice_ends_with(host, SLICE(".")))
         host.len--;
     return utf8_cut(host, GITHUB_SERVER_MAX);
@@ -293,7 +293,7 @@ static const struct field_table workflow_table = FIELD_TABLE(workflow_rows);
 // Removes the ref from ".github/workflows/x.yml@refs/heads/main", which GitHub sends if the file is taken from
 // another ref than the run's own: the workflow is the same at each ref. Searches for both extensions of workflow
 // files, because '@' may be part of their names.
-static struct slice without_place(struct slice path)
+static struct slice without_ref(struct slice path)
 {
     static const struct slice ends[] = {FIELD_NAME(".yml@"), FIELD_NAME(".yaml@")};
     for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
@@ -315,7 +315,7 @@ static struct slice name_of_workflow(const struct github_run *run, struct slice 
     if (path.len == 0)
         path = payload_name(workflow->path);
     const struct slice names[] = {payload_name(workflow->name),
-                                  is_of_workflow ? run_name : SLICE_EMPTY, without_place(path),
+                                  is_of_workflow ? run_name : SLICE_EMPTY, without_ref(path),
                                   run_name};
     size_t i = 0;
     while (i + 1 < sizeof(names) / sizeof(names[0]) && names[i].len == 0)

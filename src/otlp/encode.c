@@ -46,7 +46,7 @@ static bool is_clean(struct slice text)
 
 // A `string` field must be valid UTF-8 (proto3 language guide): one invalid byte makes strict receivers refuse the
 // whole request. NUL is valid, but refused by many back ends.
-static struct slice as_written(struct slice text, char scratch[3 * TEXT_READ_MAX])
+static struct slice as_encoded(struct slice text, char scratch[3 * TEXT_READ_MAX])
 {
     if (text.len > TEXT_READ_MAX)
         text.len = TEXT_READ_MAX;
@@ -58,7 +58,7 @@ static struct slice as_written(struct slice text, char scratch[3 * TEXT_READ_MAX
 static void put_text(struct wire_writer *writer, uint32_t number, struct slice text)
 {
     char scratch[3 * TEXT_READ_MAX];
-    wire_put_bytes(writer, number, as_written(text, scratch));
+    wire_put_bytes(writer, number, as_encoded(text, scratch));
 }
 
 // --- attributes -----------------------------------------------------------------------------------
@@ -96,7 +96,7 @@ static void encode_value(struct wire_writer *writer, const struct attribute *att
 }
 
 // Absent data is an absent attribute, never an empty string or list.
-static bool says_something(const struct attribute *attribute)
+static bool attribute_has_value(const struct attribute *attribute)
 {
     if (attribute->key == NULL || attribute->key[0] == '\0')
         return false;
@@ -112,7 +112,7 @@ static bool says_something(const struct attribute *attribute)
 }
 
 // True if a key is not in its canonical spelling.
-static bool has_odd_key(const struct attributes *attributes)
+static bool has_noncanonical_key(const struct attributes *attributes)
 {
     for (size_t i = 0; i < attributes->count; i++) {
         struct slice key = slice_from_string(attributes->items[i].key);
@@ -122,11 +122,11 @@ static bool has_odd_key(const struct attributes *attributes)
     return false;
 }
 
-static bool is_written_alike(const char *a, const char *b)
+static bool keys_encode_alike(const char *a, const char *b)
 {
     char scratch[2][3 * TEXT_READ_MAX];
-    return slice_equals(as_written(slice_from_string(a), scratch[0]),
-                        as_written(slice_from_string(b), scratch[1]));
+    return slice_equals(as_encoded(slice_from_string(a), scratch[0]),
+                        as_encoded(slice_from_string(b), scratch[1]));
 }
 
 // common.proto: "Attribute keys MUST be unique". The first one with a value wins.
@@ -135,8 +135,8 @@ static bool is_repeat(const struct attributes *attributes, size_t index, bool ha
     const char *key = attributes->items[index].key;
     for (size_t i = 0; i < index; i++) {
         const struct attribute *earlier = &attributes->items[i];
-        if (says_something(earlier) &&
-            (has_odd ? is_written_alike(earlier->key, key) : strcmp(earlier->key, key) == 0))
+        if (attribute_has_value(earlier) &&
+            (has_odd ? keys_encode_alike(earlier->key, key) : strcmp(earlier->key, key) == 0))
             return true;
     }
     return false;
@@ -145,10 +145,10 @@ static bool is_repeat(const struct attributes *attributes, size_t index, bool ha
 static void put_attributes(struct wire_writer *writer, uint32_t number,
                            const struct attributes *attributes)
 {
-    bool has_odd = has_odd_key(attributes);
+    bool has_odd = has_noncanonical_key(attributes);
     for (size_t i = attributes->count; i-- > 0;) {
         const struct attribute *attribute = &attributes->items[i];
-        if (!says_something(attribute) || is_repeat(attributes, i, has_odd))
+        if (!attribute_has_value(attribute) || is_repeat(attributes, i, has_odd))
             continue;
         size_t pair = writer->len;
         encode_value(writer, attribute);

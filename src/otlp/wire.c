@@ -57,7 +57,7 @@ static bool grow_writer(struct wire_writer *writer, size_t needed)
 }
 
 // Space for `len` bytes in front of the data; NULL after a failure.
-static char *claim(struct wire_writer *writer, size_t len)
+static char *reserve_front(struct wire_writer *writer, size_t len)
 {
     if (writer->failure != ERROR_NONE)
         return NULL;
@@ -73,7 +73,7 @@ static char *claim(struct wire_writer *writer, size_t len)
 
 static void put_raw(struct wire_writer *writer, const void *data, size_t len)
 {
-    char *room = len > 0 ? claim(writer, len) : NULL;
+    char *room = len > 0 ? reserve_front(writer, len) : NULL;
     if (room != NULL)
         memcpy(room, data, len);
 }

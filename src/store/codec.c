@@ -310,7 +310,7 @@ static void visit_run_state(struct visitor *visitor, struct run_state *state)
     visit_bool(visitor, &state->is_completed);
     visit_int64(visitor, &state->run_id);
     visit_int64(visitor, &state->run_attempt);
-    visit_int64(visitor, &state->speaker_job_id);
+    visit_int64(visitor, &state->source_job_id);
     visit_int64(visitor, &state->open_jobs);
     visit_int64(visitor, &state->closed_jobs);
     visit_int64(visitor, &state->first_job_start);

@@ -342,9 +342,9 @@ static void print_run_jobs(struct inspector *inspector, const struct run_state *
     show_time(inspector, "last job's end", run->last_job_end);
     show_time(inspector, "last job's spans made", run->last_job_closed_at);
     show_flag(inspector, "open jobs given up", run->jobs_swept);
-    if (run->speaker_job_id == 0)
+    if (run->source_job_id == 0)
         return;
-    show_number(inspector, "named by job", run->speaker_job_id);
+    show_number(inspector, "named by job", run->source_job_id);
     show_text(inspector, "workflow by job", run->job_workflow_name);
     show_text(inspector, "repository by job", run->job_repository.full_name);
     show_text(inspector, "branch by job", run->job_head_branch);

@@ -8,7 +8,7 @@
 
 #define FEW_LABELS 16 // sorted without an allocation; jobs have one to five
 
-static char fold_label(char c)
+static char lower_label_char(char c)
 {
     return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
 }
@@ -33,8 +33,8 @@ static int compare(struct slice a, struct slice b, bool is_folded)
 {
     size_t common = a.len < b.len ? a.len : b.len;
     for (size_t i = 0; i < common; i++) {
-        char x = is_folded ? fold_label(a.data[i]) : a.data[i];
-        char y = is_folded ? fold_label(b.data[i]) : b.data[i];
+        char x = is_folded ? lower_label_char(a.data[i]) : a.data[i];
+        char y = is_folded ? lower_label_char(b.data[i]) : b.data[i];
         if (x != y)
             return compare_characters(x, y);
     }
@@ -107,7 +107,7 @@ static bool is_among(struct slice label, const struct slice *labels, size_t coun
 
 // Moves the labels that fit to the front, without duplicates, and returns how many. `labels` are in the order of
 // identity, which does not depend on case, so neither does the selection.
-static size_t keep_what_fits(struct slice *labels, size_t count)
+static size_t keep_fitting_labels(struct slice *labels, size_t count)
 {
     size_t kept = 0, len = 0;
     for (size_t i = 0; i < count; i++) {
@@ -163,7 +163,7 @@ bool labels_join(const struct slice *labels, size_t count, struct arena *arena,
         if (labels[i].len > 0)
             sorted[used++] = labels[i];
     sort(sorted, used, compare_by_identity);
-    used = keep_what_fits(sorted, used);
+    used = keep_fitting_labels(sorted, used);
     sort(sorted, used, compare_as_spelled);
     size_t len = write_joined(sorted, used, text);
     return len == 0 || arena_copy_slice(arena, (struct slice){text, len}, joined);
@@ -174,7 +174,7 @@ bool labels_join(const struct slice *labels, size_t count, struct arena *arena,
 static bool is_folded(struct slice text)
 {
     for (size_t i = 0; i < text.len; i++)
-        if (fold_label(text.data[i]) != text.data[i])
+        if (lower_label_char(text.data[i]) != text.data[i])
             return false;
     return true;
 }
@@ -204,7 +204,7 @@ struct slice labels_identity(struct slice joined, char room[LABELS_TEXT_MAX])
     if (is_folded(joined))
         return joined;
     for (size_t i = 0; i < joined.len; i++)
-        folded[i] = fold_label(joined.data[i]);
+        folded[i] = lower_label_char(joined.data[i]);
     size_t count = find_labels((struct slice){folded, joined.len}, labels);
     sort(labels, count, compare_bytes);
     for (size_t i = 0; i < count; i++) {

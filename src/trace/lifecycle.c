@@ -256,7 +256,7 @@ enum statement {
 // it. Its deployment only shows that it may have waited. A second `queued` proves nothing: GitHub sends one for
 // environments even if nothing is gated (cdk-github-runners#380). Whether the job ran does not matter: a job that was
 // rejected or cancelled at the gate waited, one that was cancelled after its release waited and queued.
-static enum statement find_lacking(const struct ended_job *ended)
+static enum statement find_missing_statement(const struct ended_job *ended)
 {
     const struct job_state *job = ended->job;
     if (job->body.workflow_name.len == 0 && ended->run->seen == 0)
@@ -280,7 +280,7 @@ static enum job_phase phase_at_end(const struct ended_job *ended)
     bool may_lack_phases = !has_all_phases && !is_release_known(job);
     bool may_lack_runner = timeline->has_run && job->runner_id == 0 && job->runner_name.len == 0 &&
                            !has_seen(job->seen, GITHUB_JOB_IN_PROGRESS);
-    return may_lack_phases || may_lack_runner || find_lacking(ended) != STATEMENT_NONE
+    return may_lack_phases || may_lack_runner || find_missing_statement(ended) != STATEMENT_NONE
                ? JOB_CLOSED_LACKING
                : JOB_CLOSED;
 }
@@ -309,7 +309,7 @@ static enum error_code finish_job(const struct lifecycle *life, const struct job
         code = sample_of_job(life->policy, &ended, life->arena,
                              &next_finished(life->output)->job_sample);
     if (sent != NULL)
-        timeline_take_back(sent, &end.timeline);
+        timeline_keep_sent_phases(sent, &end.timeline);
     if (code == ERROR_NONE)
         code = build_finished(life, &ended, next_finished(life->output));
     return code == ERROR_NONE ? close_job(life, &end, now, run, job) : code;
@@ -338,8 +338,8 @@ static bool is_sent_already(const struct lifecycle_finished *before,
 }
 
 // Builds what is known now of a job that was sent, next to what was sent. `*is_changed`: it differs.
-static enum error_code build_again(const struct lifecycle *life, const struct ended_job *sent,
-                                   const struct ended_job *ended, bool *is_changed)
+static enum error_code build_and_compare(const struct lifecycle *life, const struct ended_job *sent,
+                                         const struct ended_job *ended, bool *is_changed)
 {
     struct lifecycle_finished old = {.rest = NULL};
     struct lifecycle_finished *finished = next_finished(life->output);
@@ -372,8 +372,8 @@ static enum error_code finish_job_again(const struct lifecycle *life,
     timeline_of_job(before->job, true, TIMESTAMP_UNKNOWN, &sent_timeline);
     timeline_of_job(job, true, TIMESTAMP_UNKNOWN, &end.timeline);
     end.phase = phase_at_end(&ended);
-    timeline_take_back(&sent_timeline, &end.timeline);
-    enum error_code code = build_again(life, &sent, &ended, &is_changed);
+    timeline_keep_sent_phases(&sent_timeline, &end.timeline);
+    enum error_code code = build_and_compare(life, &sent, &ended, &is_changed);
     if (code != ERROR_NONE)
         return code;
     if (is_changed)
@@ -385,8 +385,9 @@ static enum error_code finish_job_again(const struct lifecycle *life,
 }
 
 // For a job that was given up and received another event, but not its end: it is sent again if that changes it.
-static enum error_code give_up_again(const struct lifecycle *life, const struct job_state *before,
-                                     timestamp_ns now, struct run_state *run, struct job_state *job)
+static enum error_code update_given_up_job(const struct lifecycle *life,
+                                           const struct job_state *before, timestamp_ns now,
+                                           struct run_state *run, struct job_state *job)
 {
     struct job_timeline sent_timeline;
     struct job_end end = {.phase = JOB_CLOSED_INCOMPLETE};
@@ -395,10 +396,10 @@ static enum error_code give_up_again(const struct lifecycle *life, const struct 
     bool is_changed;
     timeline_of_job(before, false, end_of_run(run), &sent_timeline);
     timeline_of_job(job, false, end_of_run(run), &end.timeline);
-    timeline_take_back(&sent_timeline, &end.timeline);
+    timeline_keep_sent_phases(&sent_timeline, &end.timeline);
     if (end.timeline.is_queue_void) // the job's end is not known yet; the queue must not exceed it
         end.timeline.queue = (struct timeline_phase){true, end.timeline.start, end.timeline.start};
-    enum error_code code = build_again(life, &sent, &ended, &is_changed);
+    enum error_code code = build_and_compare(life, &sent, &ended, &is_changed);
     return is_changed ? close_job(life, &end, now, run, job) : code;
 }
 
@@ -412,7 +413,7 @@ static bool must_settle(const struct trace_policy *policy, timestamp_ns now,
     if (now >= job->settling_since + policy->root_grace)
         return false;
     timeline_of_job(job, true, TIMESTAMP_UNKNOWN, &timeline);
-    return find_lacking(&ended) != STATEMENT_NONE;
+    return find_missing_statement(&ended) != STATEMENT_NONE;
 }
 
 // `sent`: for a job that was given up, the timeline that was sent then; else NULL.
@@ -506,7 +507,7 @@ static enum error_code apply_job(const struct lifecycle *life,
     life->output->job_changed = true;
     life->output->run_changed = run->phase != RUN_REMEMBERED;
     if (was_given_up && !has_seen(job->seen, GITHUB_JOB_COMPLETED))
-        return give_up_again(life, &before, now, run, job);
+        return update_given_up_job(life, &before, now, run, job);
     return advance_job(life, was_given_up ? &sent : NULL, now, run, job);
 }
 
@@ -582,8 +583,8 @@ enum error_code lifecycle_apply_event(const struct lifecycle *life,
     return ERROR_INVALID;
 }
 
-enum error_code lifecycle_name_job(const struct lifecycle *life, timestamp_ns now,
-                                   struct run_state *run, struct job_state *job)
+enum error_code lifecycle_resend_unnamed_job(const struct lifecycle *life, timestamp_ns now,
+                                             struct run_state *run, struct job_state *job)
 {
     struct run_state run_before = *run;
     const struct job_state job_before = *job;
@@ -719,12 +720,13 @@ enum error_code lifecycle_expire_run(const struct lifecycle *life, timestamp_ns 
 
 // --- description of what is awaited ----------------------------------------------------------------
 
-static const char *describe_lacking(const struct run_state *run, const struct job_state *job)
+static const char *describe_missing_statement(const struct run_state *run,
+                                              const struct job_state *job)
 {
     struct job_timeline timeline;
     const struct ended_job ended = {run, job, &timeline, false};
     timeline_of_job(job, true, TIMESTAMP_UNKNOWN, &timeline);
-    switch (find_lacking(&ended)) {
+    switch (find_missing_statement(&ended)) {
     case STATEMENT_NONE:
         return "any event of it; forgotten at the deadline";
     case STATEMENT_WORKFLOW:
@@ -750,7 +752,7 @@ const char *lifecycle_job_waits_for(const struct run_state *run, const struct jo
                                        : "its next event; given up at the deadline (job-timeout)";
     case JOB_SETTLING:
     case JOB_CLOSED_LACKING:
-        return describe_lacking(run, job);
+        return describe_missing_statement(run, job);
     case JOB_CLOSED:
         return "a later `completed`; forgotten at the deadline (linger)";
     case JOB_CLOSED_INCOMPLETE:

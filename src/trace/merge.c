@@ -117,8 +117,8 @@ bool merge_is_final(const struct github_run *run)
 }
 
 // Every event has the same values, since the state is looked up by them.
-static void name_run(struct run_state *state, int64_t run_id, int64_t run_attempt,
-                     const struct github_event *event)
+static void set_run_identity(struct run_state *state, int64_t run_id, int64_t run_attempt,
+                             const struct github_event *event)
 {
     state->run_id = run_id;
     state->run_attempt = run_attempt;
@@ -132,7 +132,7 @@ void merge_run_event(struct run_state *state, const struct github_event *event, 
     bool is_final = merge_is_final(run);
     struct state_version version = merge_version_of_run(run, digest);
 
-    name_run(state, run->run_id, run->run_attempt, event);
+    set_run_identity(state, run->run_id, run->run_attempt, event);
     if (state->seen == 0 || is_newer_or_same(&version, &state->body_version)) {
         state->body_version = version;
         state->repository = event->repository;
@@ -147,7 +147,7 @@ void merge_run_event(struct run_state *state, const struct github_event *event, 
 
 // Orders what two events of one job contain about their run, the more complete one last. They differ if the repository is
 // renamed in between.
-static int compare_with_speaker(const struct github_event *event, const struct run_state *state)
+static int compare_with_source(const struct github_event *event, const struct run_state *state)
 {
     const struct github_job *job = &event->job;
     const struct github_repository *received = &event->repository;
@@ -170,24 +170,24 @@ static int compare_with_speaker(const struct github_event *event, const struct r
 }
 
 // An event that names the workflow wins over one that does not; then the lower id, then the more complete data.
-static bool speaks_rather(const struct github_event *event, const struct run_state *state)
+static bool replaces_source(const struct github_event *event, const struct run_state *state)
 {
     const struct github_job *job = &event->job;
     bool has_name = job->workflow_name.len > 0;
     if (has_name != (state->job_workflow_name.len > 0))
         return has_name;
-    if (job->job_id != state->speaker_job_id)
-        return job->job_id < state->speaker_job_id;
-    return compare_with_speaker(event, state) > 0;
+    if (job->job_id != state->source_job_id)
+        return job->job_id < state->source_job_id;
+    return compare_with_source(event, state) > 0;
 }
 
 void merge_run_from_job(struct run_state *state, const struct github_event *event)
 {
     const struct github_job *job = &event->job;
-    name_run(state, job->run_id, job->run_attempt, event);
-    if (state->speaker_job_id != 0 && !speaks_rather(event, state))
+    set_run_identity(state, job->run_id, job->run_attempt, event);
+    if (state->source_job_id != 0 && !replaces_source(event, state))
         return;
-    state->speaker_job_id = job->job_id;
+    state->source_job_id = job->job_id;
     state->job_repository = event->repository;
     state->job_workflow_name = job->workflow_name;
     state->job_head_branch = job->head_branch;

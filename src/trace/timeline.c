@@ -240,7 +240,7 @@ void timeline_of_job(const struct job_state *job, bool is_completed, timestamp_n
         split_after_start(job, is_completed, started, timeline);
 }
 
-void timeline_take_back(const struct job_timeline *sent, struct job_timeline *timeline)
+void timeline_keep_sent_phases(const struct job_timeline *sent, struct job_timeline *timeline)
 {
     const struct timeline_phase *const before[] = {&sent->waiting, &sent->queue, &sent->startup,
                                                    &sent->execution};
@@ -277,7 +277,7 @@ void open_job_state_of_any(const struct job_state *job, struct open_job_state *o
     open_state->since = timestamp_first_known(open_state->since, job->last_received);
 }
 
-timestamp_ns standing_of_run(const struct run_state *run)
+timestamp_ns run_open_since(const struct run_state *run)
 {
     timestamp_ns begun = timestamp_first_known(run->body.run_started_at, run->body.created_at);
     return timestamp_first_known(begun, run->first_job_start);

@@ -1036,7 +1036,7 @@ static enum error_code read_run_state(struct loader *loader, struct slice bytes)
     view->revision = names.revision;
     view->event_name = body->event_name;
     view->actor = body->triggering_actor.len > 0 ? body->triggering_actor : body->actor;
-    view->start = standing_of_run(&state);
+    view->start = run_open_since(&state);
     loader->starts_with_jobs = !names.has_own_events;
     if (!run_url_of(names.repository->html_url, view->run_id, view->run_attempt,
                     loader->reader->arena, &view->url))

@@ -80,7 +80,8 @@ static void hear(struct world *world, const struct told *told)
     bool resend_jobs = world->output.resend_jobs;
     take_output(world);
     for (size_t i = 0; resend_jobs && i < TOLD_JOBS; i++) {
-        MUST(lifecycle_name_job(&life, world->now, &world->run, &world->jobs[i]) == ERROR_NONE);
+        MUST(lifecycle_resend_unnamed_job(&life, world->now, &world->run, &world->jobs[i]) ==
+             ERROR_NONE);
         take_output(world);
     }
 }

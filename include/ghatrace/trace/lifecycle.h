@@ -69,7 +69,7 @@ struct lifecycle_output {
     bool forget;      // the state that was due is no longer needed: delete it
     bool sweep_jobs;  // give the run's open jobs to lifecycle_expire_job, one by one
     bool
-        resend_jobs; // give those of the run's jobs that there are states of to lifecycle_name_job, one by one
+        resend_jobs; // give those of the run's jobs that there are states of to lifecycle_resend_unnamed_job, one by one
 };
 
 // What every call works with. The output is overwritten by each call; what it points to is in the arena.
@@ -101,8 +101,9 @@ enum error_code lifecycle_apply_event(const struct lifecycle *life,
 
 // For the first event of the run itself: sends a job again if it was sent without data that only such an event has,
 // the name of its workflow (payloads before 2023). Does nothing for other jobs. ERROR_MEMORY.
-enum error_code lifecycle_name_job(const struct lifecycle *life, timestamp_ns now,
-                                   struct run_state *run, struct job_state *job) MUST_CHECK;
+enum error_code lifecycle_resend_unnamed_job(const struct lifecycle *life, timestamp_ns now,
+                                             struct run_state *run,
+                                             struct job_state *job) MUST_CHECK;
 
 // The next deadline of a state; TIMESTAMP_UNKNOWN: none.
 timestamp_ns lifecycle_job_deadline(const struct trace_policy *policy, const struct run_state *run,

@@ -113,7 +113,7 @@ struct run_state {
     bool has_no_body;
 
     int64_t
-        speaker_job_id; // the job with the lowest id, of those that name their workflow, speaks for a run without events of its own
+        source_job_id; // the job with the lowest id, of those that name their workflow, speaks for a run without events of its own
     struct github_repository job_repository;
     struct slice job_workflow_name;
     struct slice job_head_branch;

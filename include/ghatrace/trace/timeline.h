@@ -39,7 +39,7 @@ struct job_timeline {
     struct timeline_phase queue;   // for a runner
     struct timeline_phase startup; // the runner's own preparation
     struct timeline_phase execution;
-    bool is_queue_void; // see timeline_take_back()
+    bool is_queue_void; // see timeline_keep_sent_phases()
 };
 
 // `end_by`: TIMESTAMP_UNKNOWN for a completed job; for one that is given up, the end of its run, or TIMESTAMP_UNKNOWN
@@ -50,7 +50,7 @@ void timeline_of_job(const struct job_state *job, bool is_completed, timestamp_n
 // Keeps phases that an earlier timeline of the job had exported and that, as is known now, did not exist: exported
 // spans cannot be deleted, so these are exported again with zero length at their place. The phases still follow each
 // other without gaps. `is_queue_void`: the queue is such a phase, and its duration must not be reported.
-void timeline_take_back(const struct job_timeline *sent, struct job_timeline *timeline);
+void timeline_keep_sent_phases(const struct job_timeline *sent, struct job_timeline *timeline);
 
 // The time of a step, limited to the job's: payloads name steps that reach beyond their job.
 timestamp_ns timeline_clamp(const struct job_timeline *timeline, timestamp_ns time);
@@ -84,6 +84,6 @@ void open_job_state_of_any(const struct job_state *job, struct open_job_state *o
 // Since when a run has been open: its own start; if it has no events of its own, the start of its first job that
 // ended (open ones may have been created earlier). TIMESTAMP_UNKNOWN if neither is known: never the time of a
 // receipt.
-timestamp_ns standing_of_run(const struct run_state *run);
+timestamp_ns run_open_since(const struct run_state *run);
 
 #endif

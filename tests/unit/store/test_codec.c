@@ -63,7 +63,7 @@ static struct run_state sample_run(void)
                  .referenced_workflows = labels,
                  .referenced_workflow_count = 3,
                  .pull_request_number = 4},
-        .speaker_job_id = 9,
+        .source_job_id = 9,
         .job_workflow_name = {"CI", 2},
         .open_jobs = 100000,
         .results = {[RUN_RESULT_SUCCESS] = 7, [RUN_RESULT_FAILURE] = 1},
@@ -157,7 +157,7 @@ static void a_run_survives_the_way_through_bytes(void **state)
     assert_true(back.root_digest == UINT32_MAX && back.has_no_body);
     assert_int_equal(back.sweep_after.bytes[7], 8);
     assert_int_equal(back.body.referenced_workflow_count, 3);
-    assert_true(back.body.pull_request_number == 4 && back.speaker_job_id == 9);
+    assert_true(back.body.pull_request_number == 4 && back.source_job_id == 9);
     assert_true(slice_equals(back.repository.html_url, SLICE("https://x")));
     buffer_release(&bytes);
     buffer_release(&again);
@@ -357,7 +357,7 @@ static void what_an_older_layout_lacks_is_not_known_and_the_rest_is_kept(void **
         for (size_t i = 0; i < LENGTH(run_fields); i++)
             assert_int_equal(run_fields[i].is_there(&run), layout >= run_fields[i].since);
         assert_int_equal(run.results[RUN_RESULT_FAILURE], 1);
-        assert_true(run.deadline == 77 && run.speaker_job_id == 9);
+        assert_true(run.deadline == 77 && run.source_job_id == 9);
     }
     arena_release(&arena);
 }

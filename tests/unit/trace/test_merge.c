@@ -41,7 +41,7 @@ static void a_job_speaks_for_its_run_the_same_in_every_order(void **state)
             struct run_state run = {0};
             for (size_t i = 0; i < EVENTS; i++)
                 merge_run_from_job(&run, &told[(first + i * (size_t)step) % EVENTS].event);
-            assert_int_equal(run.speaker_job_id, 5);
+            assert_int_equal(run.source_job_id, 5);
             assert_slice(run.job_workflow_name, SLICE("CI"));
             assert_slice(run.job_head_branch, SLICE("main"));
             assert_slice(run.job_repository.full_name, SLICE("octo/renamed"));
