@@ -414,7 +414,7 @@ static enum error_code drop_dead_letters(struct engine *engine, struct upkeep *u
     const struct store_shed_limits limits = {
         .bytes_max = options->dead_letters_max,
         .age_max = options->dead_letters_age_max,
-        .may_judge_age = upkeep->may_forget,
+        .may_check_age = upkeep->may_forget,
         .for_room = is_tight && store_has_expired_all(work->transaction),
         .before = end_of_history(engine, is_tight),
         .max = upkeep->max,
@@ -474,9 +474,9 @@ static enum error_code forget_notes(struct engine_work *work, struct upkeep *upk
     size_t notes_left = upkeep->max / NOTES_SHARE;
     size_t old_left = upkeep->max;
     enum error_code code =
-        store_forget_notes(work->transaction, work->now, keep, &notes_left, &work->error);
+        store_expire_notes(work->transaction, work->now, keep, &notes_left, &work->error);
     if (code == ERROR_NONE)
-        code = store_forget_old_deliveries(work->transaction, work->now, linger, &old_left,
+        code = store_expire_old_deliveries(work->transaction, work->now, linger, &old_left,
                                            &work->error);
     upkeep->has_leftovers |= notes_left == 0 || old_left == 0;
     return code;

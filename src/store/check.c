@@ -224,16 +224,16 @@ static enum error_code write_totals(struct store_transaction *transaction,
 
 // --- writing ---------------------------------------------------------------------------------------------
 
-static uint64_t most_bytes(const struct store *store)
+static uint64_t max_bytes_of_all(const struct store *store)
 {
     uint64_t share = store->max_bytes / SHARE_OF_STORE;
     return share < BYTES_MAX ? share : BYTES_MAX;
 }
 
-static uint64_t most_of_one(struct store_transaction *transaction)
+static uint64_t max_bytes_of_one(struct store_transaction *transaction)
 {
     return store_is_tight(transaction) ? BYTES_WHEN_TIGHT
-                                       : most_bytes(transaction->store) / SHARE_OF_ALL;
+                                       : max_bytes_of_all(transaction->store) / SHARE_OF_ALL;
 }
 
 // Deletes the oldest until the limits are met.
@@ -241,8 +241,9 @@ static enum error_code trim(struct store_transaction *transaction, struct totals
                             struct error *error)
 {
     const struct lmdb_op op = {transaction, DATABASE_SET_ASIDE, "drop what was set aside", error};
-    while (count_entries(transaction) > STORE_SET_ASIDE_MAX ||
-           (totals->bytes > most_bytes(transaction->store) && count_entries(transaction) > 1)) {
+    while (
+        count_entries(transaction) > STORE_SET_ASIDE_MAX ||
+        (totals->bytes > max_bytes_of_all(transaction->store) && count_entries(transaction) > 1)) {
         const uint8_t lowest[1] = {0};
         uint8_t key[STORE_TABLE_KEY_MAX];
         struct slice found;
@@ -353,7 +354,7 @@ enum error_code lmdb_set_aside(struct store_transaction *transaction, enum datab
         return error_set(error, ERROR_CORRUPT, "store: set aside: keys are out of order");
     if (code != ERROR_NONE)
         return code;
-    uint64_t most = most_of_one(transaction);
+    uint64_t most = max_bytes_of_one(transaction);
     size_t len = found.len < most ? found.len : (size_t)most;
     char *copy = memory_allocate(len + 1);
     if (copy == NULL)
@@ -399,7 +400,7 @@ enum error_code store_table_set_aside(struct store_transaction *transaction, enu
 
 // --- reading ---------------------------------------------------------------------------------------------
 
-static bool take_piece(struct slice *rest, size_t length_size, struct slice *piece)
+static bool parse_piece(struct slice *rest, size_t length_size, struct slice *piece)
 {
     size_t len = 0;
     if (rest->len < length_size)
@@ -424,8 +425,8 @@ static void read_entry(struct slice found, struct slice data, struct store_set_a
     entry->at = (timestamp_ns)lmdb_get_be64(data.data);
     entry->size = lmdb_get_be64(data.data + 8);
     struct slice reason;
-    if (take_piece(&rest, 1, &entry->database) && take_piece(&rest, 2, &entry->key) &&
-        take_piece(&rest, 2, &reason)) {
+    if (parse_piece(&rest, 1, &entry->database) && parse_piece(&rest, 2, &entry->key) &&
+        parse_piece(&rest, 2, &reason)) {
         entry->reason = reason;
         entry->bytes = rest;
     }

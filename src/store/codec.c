@@ -42,7 +42,7 @@ static void add_varint(struct visitor *visitor, uint64_t value)
     visitor->code = buffer_append(visitor->out, bytes, len);
 }
 
-static uint64_t take_varint(struct visitor *visitor)
+static uint64_t decode_varint(struct visitor *visitor)
 {
     uint64_t value = 0;
     for (unsigned shift = 0; shift < 64 && visitor->next < visitor->end; shift += 7) {
@@ -63,7 +63,7 @@ static void visit_int64(struct visitor *visitor, int64_t *value)
         uint64_t bits = (uint64_t)*value;
         add_varint(visitor, (bits << 1) ^ (*value < 0 ? UINT64_MAX : 0));
     } else {
-        uint64_t bits = take_varint(visitor);
+        uint64_t bits = decode_varint(visitor);
         *value = (int64_t)((bits >> 1) ^ (0 - (bits & 1)));
     }
 }

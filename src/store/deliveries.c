@@ -137,9 +137,9 @@ static enum error_code have_slices(struct store_transaction *transaction, struct
     return transaction->store->has_slices ? ERROR_NONE : deliveries_load(transaction, error);
 }
 
-enum error_code store_knows_guid(struct store_transaction *transaction,
-                                 const struct store_delivery *delivery, bool *is_known,
-                                 struct error *error)
+enum error_code store_has_guid(struct store_transaction *transaction,
+                               const struct store_delivery *delivery, bool *is_known,
+                               struct error *error)
 {
     enum error_code code = have_slices(transaction, error);
     if (code == ERROR_NONE)
@@ -219,7 +219,7 @@ static enum error_code drop_slices(struct store_transaction *transaction, timest
     return ERROR_NONE;
 }
 
-enum error_code store_forget_old_deliveries(struct store_transaction *transaction, timestamp_ns now,
+enum error_code store_expire_old_deliveries(struct store_transaction *transaction, timestamp_ns now,
                                             duration_ns linger, size_t *left, struct error *error)
 {
     enum error_code code = have_slices(transaction, error);

@@ -207,7 +207,7 @@ enum error_code notes_flush(struct store_transaction *transaction, struct error 
     return code;
 }
 
-static int compare_with(const struct block *block, enum store_note kind, const uint8_t *order)
+static int compare_block(const struct block *block, enum store_note kind, const uint8_t *order)
 {
     if (block->kind != kind)
         return block->kind < kind ? -1 : 1;
@@ -222,7 +222,7 @@ static size_t cached_rank(const struct note_cache *cache, enum store_note kind,
     size_t high = cache->used;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        if (compare_with(cache->sorted[middle], kind, order) <= 0)
+        if (compare_block(cache->sorted[middle], kind, order) <= 0)
             low = middle + 1;
         else
             high = middle;
@@ -241,9 +241,9 @@ static void list_block(struct note_cache *cache, struct block *block)
 }
 
 // A free slot, other than `keep`, for the caller to fill and to list.
-static enum error_code take_cache_slot(struct store_transaction *transaction,
-                                       const struct block *keep, struct block **place,
-                                       struct error *error)
+static enum error_code find_free_cache_slot(struct store_transaction *transaction,
+                                            const struct block *keep, struct block **place,
+                                            struct error *error)
 {
     struct note_cache *cache = transaction->store->notes;
     if (cache->used < CACHED_BLOCKS) {
@@ -327,8 +327,8 @@ static enum error_code read_spot(MDB_cursor *cursor, const struct note_key *note
 
 // Its notes are lost: what they remembered may be accepted as new. Nothing else must fail because of that. The cache
 // is emptied: the block before it now covers a larger range, and must not be cached twice.
-static enum error_code drop_damaged(struct store_transaction *transaction, struct slice key,
-                                    struct error *error)
+static enum error_code drop_damaged_block(struct store_transaction *transaction, struct slice key,
+                                          struct error *error)
 {
     enum error_code code = notes_flush(transaction, error);
     if (code != ERROR_NONE)
@@ -365,15 +365,15 @@ static enum error_code find_block(struct store_transaction *transaction, const s
     if (*found != NULL)
         return ERROR_NONE;
     // First, because it may write, which moves what a cursor points to.
-    enum error_code code = take_cache_slot(transaction, NULL, found, error);
+    enum error_code code = find_free_cache_slot(transaction, NULL, found, error);
     if (code == ERROR_NONE)
         code = read_by_cursor(transaction, key, *found, error);
     while (code == ERROR_NONE && (*found)->is_damaged) {
         uint8_t bytes[NOTE_KEY_MAX];
         size_t len = make_key(bytes, key->kind, (*found)->first);
-        code = drop_damaged(transaction, slice_of_bytes(bytes, len), error);
+        code = drop_damaged_block(transaction, slice_of_bytes(bytes, len), error);
         if (code == ERROR_NONE)
-            code = take_cache_slot(transaction, NULL, found, error);
+            code = find_free_cache_slot(transaction, NULL, found, error);
         if (code == ERROR_NONE)
             code = read_by_cursor(transaction, key, *found, error);
     }
@@ -462,7 +462,7 @@ static enum error_code add_note_block(struct store_transaction *transaction, str
                                       const uint8_t *order, struct block **made,
                                       struct error *error)
 {
-    enum error_code code = take_cache_slot(transaction, before, made, error);
+    enum error_code code = find_free_cache_slot(transaction, before, made, error);
     if (code != ERROR_NONE)
         return code;
     struct block *block = *made;
@@ -564,7 +564,7 @@ enum error_code notes_put(struct store_transaction *transaction, const struct no
     return ERROR_NONE;
 }
 
-// --- forgetting --------------------------------------------------------------------------------------------
+// --- expiry --------------------------------------------------------------------------------------------
 
 // A block in the database, read without the cache.
 struct cursor_block {
@@ -621,7 +621,7 @@ static struct slice key_after(const struct cursor_block *block)
 }
 
 // Call before blocks are changed without the cache, which has been flushed.
-static void leave_cache(struct store_transaction *transaction)
+static void discard_note_cache(struct store_transaction *transaction)
 {
     notes_drop_cache(transaction->store->notes);
 }
@@ -631,7 +631,7 @@ static enum error_code delete_block(struct store_transaction *transaction,
 {
     assert(block->kind < STORE_NOTE_KINDS);
     uint64_t *count = &transaction->note_counts[block->kind];
-    leave_cache(transaction);
+    discard_note_cache(transaction);
     *count -= block->count < *count ? block->count : *count;
     transaction->notes_changed = true;
     if (block->kind == STORE_NOTE_UNTIMED_DELIVERY)
@@ -640,8 +640,8 @@ static enum error_code delete_block(struct store_transaction *transaction,
                        key_of_block(block));
 }
 
-// One call of store_forget_notes().
-struct forgetting {
+// One call of store_expire_notes().
+struct expiry {
     struct store_transaction *transaction;
     timestamp_ns now;
     const duration_ns *keep; // retention of each kind
@@ -649,11 +649,11 @@ struct forgetting {
     struct error *error;
 };
 
-static bool is_block_expired(const struct forgetting *forgetting, const struct cursor_block *block)
+static bool is_block_expired(const struct expiry *expiry, const struct cursor_block *block)
 {
     // Whole seconds, rounded down when they were noted: none is deleted early.
     timestamp_ns newest = ((timestamp_ns)block->newest + 1) * NS_PER_SECOND;
-    return newest <= forgetting->now && forgetting->keep[block->kind] <= forgetting->now - newest;
+    return newest <= expiry->now && expiry->keep[block->kind] <= expiry->now - newest;
 }
 
 enum error_code store_last_delivery(struct store_transaction *transaction, timestamp_ns *time,
@@ -679,64 +679,64 @@ enum error_code store_last_delivery(struct store_transaction *transaction, times
 
 // Notes from the future mean that the clock was ahead when they were made, or is behind now. The times in GUIDs come
 // from another clock: if the last of them is in the future, too, this clock is behind.
-static enum error_code look_whether_back(const struct forgetting *forgetting, bool *is_back)
+static enum error_code check_clock_behind(const struct expiry *expiry, bool *is_back)
 {
     timestamp_ns last;
-    enum error_code code = store_last_delivery(forgetting->transaction, &last, forgetting->error);
-    *is_back = last > forgetting->now + CLOCK_SLACK; // TIMESTAMP_UNKNOWN never is
+    enum error_code code = store_last_delivery(expiry->transaction, &last, expiry->error);
+    *is_back = last > expiry->now + CLOCK_SLACK; // TIMESTAMP_UNKNOWN never is
     return code;
 }
 
 // Notes from the future were made while the clock was ahead: they get the time `now`. Not while the clock is behind:
 // when it is corrected, all of them would have expired.
-static enum error_code clamp_future_notes(const struct forgetting *forgetting,
+static enum error_code clamp_future_notes(const struct expiry *expiry,
                                           const struct cursor_block *found)
 {
     struct block block;
     bool is_back;
-    enum error_code code = look_whether_back(forgetting, &is_back);
+    enum error_code code = check_clock_behind(expiry, &is_back);
     if (code != ERROR_NONE || is_back)
         return code;
-    code = read_block(found->key, found->value, &block, forgetting->error);
+    code = read_block(found->key, found->value, &block, expiry->error);
     if (code != ERROR_NONE)
         return code;
-    leave_cache(forgetting->transaction);
-    block.newest = note_seconds(forgetting->now);
+    discard_note_cache(expiry->transaction);
+    block.newest = note_seconds(expiry->now);
     block.oldest = block.oldest < block.newest ? block.oldest : block.newest;
-    return write_block(forgetting->transaction, &block, forgetting->error);
+    return write_block(expiry->transaction, &block, expiry->error);
 }
 
-static bool is_ahead(const struct forgetting *forgetting, const struct cursor_block *block)
+static bool is_ahead(const struct expiry *expiry, const struct cursor_block *block)
 {
-    return block->newest > note_seconds(forgetting->now + CLOCK_SLACK);
+    return block->newest > note_seconds(expiry->now + CLOCK_SLACK);
 }
 
 // Deletes at the front of one kind, where the oldest notes are.
-static enum error_code forget_front(struct forgetting *forgetting, enum store_note kind)
+static enum error_code expire_front(struct expiry *expiry, enum store_note kind)
 {
-    struct store_transaction *transaction = forgetting->transaction;
-    const timestamp_ns now = forgetting->now;
-    const duration_ns keep = forgetting->keep[kind];
+    struct store_transaction *transaction = expiry->transaction;
+    const timestamp_ns now = expiry->now;
+    const duration_ns keep = expiry->keep[kind];
     timestamp_ns *due = &transaction->store->notes_due[kind];
     // At least once an hour, since clocks may be set back.
     if (now < *due && *due <= now + NS_PER_HOUR)
         return ERROR_NONE;
     *due = now + NS_PER_HOUR;
-    for (; forgetting->left > 0; forgetting->left--) {
+    for (; expiry->left > 0; expiry->left--) {
         struct cursor_block block;
-        enum error_code code = seek_first_block(transaction, kind, &block, forgetting->error);
+        enum error_code code = seek_first_block(transaction, kind, &block, expiry->error);
         if (code == ERROR_NOT_FOUND || (code == ERROR_NONE && block.kind != kind))
             return ERROR_NONE;
-        if (code == ERROR_NONE && is_ahead(forgetting, &block))
-            return clamp_future_notes(forgetting, &block);
-        if (code == ERROR_NONE && !is_block_expired(forgetting, &block)) {
+        if (code == ERROR_NONE && is_ahead(expiry, &block))
+            return clamp_future_notes(expiry, &block);
+        if (code == ERROR_NONE && !is_block_expired(expiry, &block)) {
             timestamp_ns end = ((timestamp_ns)block.newest + 1) * NS_PER_SECOND;
             if (keep < *due - end)
                 *due = end + keep;
             return ERROR_NONE;
         }
         if (code == ERROR_NONE)
-            code = delete_block(transaction, &block, forgetting->error);
+            code = delete_block(transaction, &block, expiry->error);
         if (code != ERROR_NONE)
             return code;
     }
@@ -746,10 +746,10 @@ static enum error_code forget_front(struct forgetting *forgetting, enum store_no
 
 // Moves notes from `next` to the end of `block`, which is before it and has room, and writes both. `*is_empty`: all of
 // them were moved, and `next` was deleted.
-static enum error_code move_notes(const struct forgetting *forgetting, struct block *block,
+static enum error_code move_notes(const struct expiry *expiry, struct block *block,
                                   struct block *next, bool *is_empty)
 {
-    struct store_transaction *transaction = forgetting->transaction;
+    struct store_transaction *transaction = expiry->transaction;
     const size_t size = entry_size(block->kind);
     const size_t shared = note_kinds[block->kind].shared;
     const size_t room = capacity_of(block->kind) - block->count;
@@ -757,96 +757,95 @@ static enum error_code move_notes(const struct forgetting *forgetting, struct bl
     uint8_t bytes[NOTE_KEY_MAX];
     const struct slice old_key = slice_of_bytes(bytes, make_key(bytes, next->kind, next->first));
     assert(block->kind == next->kind && moved > 0);
-    leave_cache(transaction);
+    discard_note_cache(transaction);
     memcpy(entry_at(block, block->count), next->entries, moved * size);
     block->count += moved;
     block->newest = block->newest > next->newest ? block->newest : next->newest;
     block->oldest = block->oldest < next->oldest ? block->oldest : next->oldest;
-    enum error_code code = write_block(transaction, block, forgetting->error);
+    enum error_code code = write_block(transaction, block, expiry->error);
     if (code == ERROR_NONE)
         code = lmdb_delete(
-            &(struct lmdb_op){transaction, DATABASE_NOTES, "pack notes", forgetting->error},
-            old_key);
+            &(struct lmdb_op){transaction, DATABASE_NOTES, "pack notes", expiry->error}, old_key);
     *is_empty = moved == next->count;
     if (code != ERROR_NONE || *is_empty)
         return code;
     next->count -= moved;
     memmove(next->entries, entry_at(next, moved), next->count * size);
     memcpy(next->first + shared, next->entries, note_kinds[next->kind].order - shared);
-    return write_block(transaction, next, forgetting->error);
+    return write_block(transaction, next, expiry->error);
 }
 
 // Fills a block that is not full from the next one. Nothing was added to either for a while. `*is_again`: the next
 // one is empty now, and there may be room for more.
-static enum error_code pack(const struct forgetting *forgetting, const struct cursor_block *found,
+static enum error_code pack(const struct expiry *expiry, const struct cursor_block *found,
                             bool *is_again)
 {
     struct block block, next;
     struct cursor_block behind;
     size_t capacity = capacity_of(found->kind);
-    uint32_t cold = note_seconds(forgetting->now - COLD_AFTER);
+    uint32_t cold = note_seconds(expiry->now - COLD_AFTER);
     if (found->count >= capacity - capacity / 16 || found->newest > cold)
         return ERROR_NONE;
-    enum error_code code = read_block(found->key, found->value, &block, forgetting->error);
+    enum error_code code = read_block(found->key, found->value, &block, expiry->error);
     if (code != ERROR_NONE)
         return code;
-    code = seek_block(forgetting->transaction, key_after(found), &behind, forgetting->error);
+    code = seek_block(expiry->transaction, key_after(found), &behind, expiry->error);
     if (code != ERROR_NONE || behind.kind != block.kind || behind.count == 0 ||
         behind.newest > cold)
         return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
-    code = read_block(behind.key, behind.value, &next, forgetting->error);
+    code = read_block(behind.key, behind.value, &next, expiry->error);
     if (code != ERROR_NONE || !shares_prefix(&block, next.first))
         return code;
-    return move_notes(forgetting, &block, &next, is_again);
+    return move_notes(expiry, &block, &next, is_again);
 }
 
-static enum error_code sweep_block(const struct forgetting *forgetting,
-                                   const struct cursor_block *block, bool *is_again)
+static enum error_code sweep_block(const struct expiry *expiry, const struct cursor_block *block,
+                                   bool *is_again)
 {
     *is_again = false;
     if (block->kind == STORE_NOTE_KINDS)
         return ERROR_NONE; // of a later version
     if (block->count == 0)
-        return drop_damaged(forgetting->transaction, key_of_block(block), forgetting->error);
-    if (is_ahead(forgetting, block))
-        return clamp_future_notes(forgetting, block);
-    if (is_block_expired(forgetting, block))
-        return delete_block(forgetting->transaction, block, forgetting->error);
-    return pack(forgetting, block, is_again);
+        return drop_damaged_block(expiry->transaction, key_of_block(block), expiry->error);
+    if (is_ahead(expiry, block))
+        return clamp_future_notes(expiry, block);
+    if (is_block_expired(expiry, block))
+        return delete_block(expiry->transaction, block, expiry->error);
+    return pack(expiry, block, is_again);
 }
 
-static bool is_sweep_due(const struct forgetting *forgetting)
+static bool is_sweep_due(const struct expiry *expiry)
 {
-    duration_ns shortest = forgetting->keep[0];
+    duration_ns shortest = expiry->keep[0];
     for (int i = 1; i < STORE_NOTE_KINDS; i++)
-        shortest = forgetting->keep[i] < shortest ? forgetting->keep[i] : shortest;
-    duration_ns since = forgetting->now - forgetting->transaction->store->sweep_begun;
+        shortest = expiry->keep[i] < shortest ? expiry->keep[i] : shortest;
+    duration_ns since = expiry->now - expiry->transaction->store->sweep_begun;
     return since < 0 || since >= shortest / SWEEPS_PER_LIFE;
 }
 
 // Sweeps over all blocks from time to time: deletes expired ones that are out of order, packs those with gaps.
-static enum error_code sweep(const struct forgetting *forgetting)
+static enum error_code sweep(const struct expiry *expiry)
 {
-    struct store *store = forgetting->transaction->store;
-    if (store->sweep_len == 0 && !is_sweep_due(forgetting))
+    struct store *store = expiry->transaction->store;
+    if (store->sweep_len == 0 && !is_sweep_due(expiry))
         return ERROR_NONE;
     if (store->sweep_len == 0) {
-        store->sweep_begun = forgetting->now;
+        store->sweep_begun = expiry->now;
         store->sweep_key[0] = 0;
         store->sweep_len = 1;
     }
-    for (size_t left = forgetting->left / SWEEP_SHARE; left > 0; left--) {
+    for (size_t left = expiry->left / SWEEP_SHARE; left > 0; left--) {
         struct cursor_block block;
         enum error_code code =
-            seek_block(forgetting->transaction, slice_of_bytes(store->sweep_key, store->sweep_len),
-                       &block, forgetting->error);
+            seek_block(expiry->transaction, slice_of_bytes(store->sweep_key, store->sweep_len),
+                       &block, expiry->error);
         if (code == ERROR_NOT_FOUND) {
             store->sweep_len = 0;
             return ERROR_NONE;
         }
         bool is_again = false;
         if (code == ERROR_NONE)
-            code = sweep_block(forgetting, &block, &is_again);
+            code = sweep_block(expiry, &block, &is_again);
         if (code != ERROR_NONE)
             return code;
         if (is_again)
@@ -859,16 +858,16 @@ static enum error_code sweep(const struct forgetting *forgetting)
     return ERROR_NONE;
 }
 
-enum error_code store_forget_notes(struct store_transaction *transaction, timestamp_ns now,
+enum error_code store_expire_notes(struct store_transaction *transaction, timestamp_ns now,
                                    const duration_ns keep[STORE_NOTE_KINDS], size_t *left,
                                    struct error *error)
 {
-    struct forgetting forgetting = {transaction, now, keep, *left, error};
+    struct expiry expiry = {transaction, now, keep, *left, error};
     enum error_code code = notes_flush(transaction, error);
     for (int kind = 0; kind < STORE_NOTE_KINDS && code == ERROR_NONE; kind++)
-        code = forget_front(&forgetting, (enum store_note)kind);
-    *left = forgetting.left;
-    return code == ERROR_NONE ? sweep(&forgetting) : code;
+        code = expire_front(&expiry, (enum store_note)kind);
+    *left = expiry.left;
+    return code == ERROR_NONE ? sweep(&expiry) : code;
 }
 
 // The front of each kind, first the kind with the oldest notes.

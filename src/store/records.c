@@ -382,7 +382,7 @@ static enum error_code seek_record(struct store_transaction *transaction, uint64
 
 // A time in the future is damaged, or was noted before the clock was set back. It would prevent the deletion of
 // everything that finished later: what precedes an expired record counts as expired itself.
-static enum error_code look_whether_due(struct store_transaction *transaction,
+static enum error_code check_record_due(struct store_transaction *transaction,
                                         const struct store_record *record, timestamp_ns before,
                                         bool *is_due, struct error *error)
 {
@@ -415,7 +415,7 @@ enum error_code store_expire_records(struct store_transaction *transaction, time
         bool is_due = false;
         enum error_code code = seek_record(transaction, &sequence, &record, error);
         if (code == ERROR_NONE)
-            code = look_whether_due(transaction, &record, before, &is_due, error);
+            code = check_record_due(transaction, &record, before, &is_due, error);
         if (code == ERROR_NOT_FOUND || (code == ERROR_NONE && !is_due)) {
             store->expire_from = 0;
             return ERROR_NONE;
@@ -764,7 +764,8 @@ static enum error_code drop_first_ones(struct shedding *shedding)
     return ERROR_NONE;
 }
 
-static enum error_code judge_age(struct shedding *shedding, const struct store_dead_letter *letter)
+static enum error_code check_letter_age(struct shedding *shedding,
+                                        const struct store_dead_letter *letter)
 {
     const timestamp_ns now = shedding->limits->now;
     char reason[REASON_MAX];
@@ -789,7 +790,7 @@ static enum error_code drop_old_ones(struct shedding *shedding)
     duration_ns every = limits->age_max < LOOK_EVERY ? limits->age_max : LOOK_EVERY;
     duration_ns since = limits->now - store->dead_looked_at;
     bool is_due = !store->dead_was_looked || since < 0 || since >= every;
-    if (limits->age_max <= 0 || !limits->may_judge_age || !is_due)
+    if (limits->age_max <= 0 || !limits->may_check_age || !is_due)
         return ERROR_NONE;
     for (; shedding->left > 0; shedding->left--) {
         struct store_dead_letter letter;
@@ -803,7 +804,7 @@ static enum error_code drop_old_ones(struct shedding *shedding)
             return ERROR_NONE;
         }
         if (code == ERROR_NONE)
-            code = judge_age(shedding, &letter);
+            code = check_letter_age(shedding, &letter);
         if (code != ERROR_NONE)
             return code;
         store->dead_from = sequence + 1;

@@ -49,7 +49,7 @@ static void end_process(const char *message, size_t len)
 }
 
 // True if another process sent the signal, so that it is not a fault.
-static bool was_sent(int number, const siginfo_t *info)
+static bool raise_if_sent(int number, const siginfo_t *info)
 {
     if (info->si_code != SI_USER && info->si_code != SI_TKILL && info->si_code != SI_QUEUE)
         return false;
@@ -66,7 +66,7 @@ static void on_bus_error(int number, siginfo_t *info, void *context)
         "them is cut off; no acknowledged delivery is lost by this; check the disk, or restore the "
         "store's folder, then start again\n";
     (void)context;
-    if (was_sent(number, info))
+    if (raise_if_sent(number, info))
         return;
     if (escape != NULL)
         siglongjmp(*escape, 1);
@@ -94,7 +94,7 @@ static void on_segment_fault(int number, siginfo_t *info, void *context)
     uintptr_t at = (uintptr_t)info->si_addr;
     uintptr_t start = atomic_load(&map_start), end = atomic_load(&map_end);
     (void)context;
-    if (was_sent(number, info))
+    if (raise_if_sent(number, info))
         return;
     if (start != 0 && at >= start && at < end + REACH)
         end_process(damaged, sizeof damaged - 1);
@@ -626,7 +626,7 @@ enum error_code store_check_room(struct store_transaction *transaction, struct e
     return store->is_full ? report_full(transaction, used, max, error) : ERROR_NONE;
 }
 
-static bool has_used(struct store_transaction *transaction, unsigned percent)
+static bool has_used_percent(struct store_transaction *transaction, unsigned percent)
 {
     uint64_t used, max;
     read_used_bytes(transaction, &used, &max);
@@ -635,17 +635,17 @@ static bool has_used(struct store_transaction *transaction, unsigned percent)
 
 bool store_is_tight(struct store_transaction *transaction)
 {
-    return has_used(transaction, TIGHT_PERCENT);
+    return has_used_percent(transaction, TIGHT_PERCENT);
 }
 
 bool store_is_short(struct store_transaction *transaction)
 {
-    return has_used(transaction, FULL_UNTIL_PERCENT);
+    return has_used_percent(transaction, FULL_UNTIL_PERCENT);
 }
 
 bool store_keeps_only_notes(struct store_transaction *transaction)
 {
-    return has_used(transaction, SHED_PERCENT);
+    return has_used_percent(transaction, SHED_PERCENT);
 }
 
 bool store_must_shed(struct store_transaction *transaction)
@@ -755,7 +755,7 @@ static enum error_code refuse_lock(int fd, const char *folder, struct error *err
 }
 
 // An exclusive lock of our own, because LMDB would allow a second daemon.
-static enum error_code take_lock(struct store *store, const char *folder, struct error *error)
+static enum error_code acquire_lock(struct store *store, const char *folder, struct error *error)
 {
     char path[PATH_BYTES_MAX];
     char holder[32];
@@ -1009,7 +1009,7 @@ static enum error_code open_parts(struct store *store, struct error *error)
     bool is_daemon = store->mode == STORE_DAEMON;
     enum error_code code = is_daemon ? make_folder(store->folder, error) : find_store(store, error);
     if (code == ERROR_NONE && is_daemon)
-        code = take_lock(store, store->folder, error);
+        code = acquire_lock(store, store->folder, error);
     if (code == ERROR_NONE && is_daemon && (store->notes = notes_make_cache()) == NULL)
         code = error_set(error, ERROR_MEMORY, "open store: out of memory");
     if (code == ERROR_NONE)
@@ -1075,7 +1075,7 @@ enum error_code store_release_dead_readers(struct store *store, struct error *er
 // --- can there be a store in this folder? Checked before anything is created ----------------------
 
 // Like access(), for the effective user.
-static bool may(const char *path, int mode)
+static bool has_access(const char *path, int mode)
 {
     return faccessat(AT_FDCWD, path, mode, AT_EACCESS) == 0;
 }
@@ -1097,14 +1097,14 @@ static enum error_code check_file(const char *folder, const char *name, struct e
         return errno == ENOENT ? ERROR_NONE : refuse_folder(folder, path, error);
     if (!S_ISREG(status.st_mode))
         return error_set(error, ERROR_IO, "%s is not a file: choose another --db", path);
-    return may(path, R_OK | W_OK) ? ERROR_NONE : refuse_folder(folder, path, error);
+    return has_access(path, R_OK | W_OK) ? ERROR_NONE : refuse_folder(folder, path, error);
 }
 
 static enum error_code check_existing(const char *folder, struct error *error)
 {
     static const char *const names[] = {"lock", "lock.mdb", "data.mdb"};
     enum error_code code = ERROR_NONE;
-    if (!may(folder, R_OK | W_OK | X_OK))
+    if (!has_access(folder, R_OK | W_OK | X_OK))
         return refuse_folder(folder, folder, error);
     for (size_t i = 0; i < sizeof names / sizeof names[0] && code == ERROR_NONE; i++)
         code = check_file(folder, names[i], error);
@@ -1142,7 +1142,7 @@ static enum error_code check_parent(const char *folder, struct error *error)
             folder, parent, strerror(errno));
     if (!S_ISDIR(status.st_mode))
         errno = ENOTDIR;
-    else if (may(parent, W_OK | X_OK))
+    else if (has_access(parent, W_OK | X_OK))
         return ERROR_NONE;
     return error_set(error, ERROR_IO, "store folder %s cannot be made: %s: %s", folder, parent,
                      strerror(errno));

@@ -69,8 +69,8 @@ static int find_kind(char letter)
     return -1;
 }
 
-static enum error_code take_layout(const uint8_t bytes[LAYOUT_SIZE], struct layouts *layouts,
-                                   struct error *error)
+static enum error_code parse_layout(const uint8_t bytes[LAYOUT_SIZE], struct layouts *layouts,
+                                    struct error *error)
 {
     int i = find_kind((char)bytes[0]);
     if (i < 0)
@@ -124,11 +124,11 @@ static enum error_code read_layouts(struct store_transaction *transaction, struc
         return ERROR_NONE;
     for (size_t at = CHECKSUM_SIZE; code == ERROR_NONE && at + LAYOUT_SIZE <= found.len;
          at += LAYOUT_SIZE)
-        code = take_layout((const uint8_t *)found.data + at, layouts, error);
+        code = parse_layout((const uint8_t *)found.data + at, layouts, error);
     return code;
 }
 
-static bool are_ours(const struct layouts *layouts)
+static bool are_newest_layouts(const struct layouts *layouts)
 {
     bool are_same = true;
     for (int i = 0; i < STORE_KIND_COUNT; i++)
@@ -207,14 +207,15 @@ static enum error_code write_new(struct store_transaction *transaction, struct e
 }
 
 // From then on there are notes and states that an older version would ignore or could not read.
-static enum error_code make_ours(struct store_transaction *transaction, uint32_t format,
-                                 const struct layouts *layouts, struct error *error)
+static enum error_code upgrade_versions(struct store_transaction *transaction, uint32_t format,
+                                        const struct layouts *layouts, struct error *error)
 {
     enum error_code code = ERROR_NONE;
     if (format < STORE_FORMAT_VERSION)
         code = write_format(transaction, error);
-    return code == ERROR_NONE && !are_ours(layouts) ? write_layouts(transaction, layouts, error)
-                                                    : code;
+    return code == ERROR_NONE && !are_newest_layouts(layouts)
+               ? write_layouts(transaction, layouts, error)
+               : code;
 }
 
 enum error_code versions_check(struct store_transaction *transaction, bool is_daemon,
@@ -233,7 +234,7 @@ enum error_code versions_check(struct store_transaction *transaction, bool is_da
         return code;
     code = look_for_older(transaction, &layouts, &found, error);
     if (code == ERROR_NONE)
-        code = make_ours(transaction, found.format, &layouts, error);
+        code = upgrade_versions(transaction, found.format, &layouts, error);
     if (!store->was_opened) // not when it is opened again after a failure
         store->found = found;
     return code;

@@ -200,9 +200,9 @@ enum error_code store_remember_delivery(struct store_transaction *transaction,
                                         struct error *error) MUST_CHECK;
 // Whether a delivery with this GUID is remembered, regardless of its body. In write transactions. Does not search the
 // deliveries of format version 1.
-enum error_code store_knows_guid(struct store_transaction *transaction,
-                                 const struct store_delivery *delivery, bool *is_known,
-                                 struct error *error) MUST_CHECK;
+enum error_code store_has_guid(struct store_transaction *transaction,
+                               const struct store_delivery *delivery, bool *is_known,
+                               struct error *error) MUST_CHECK;
 // The latest time in a GUID that is remembered, by the sender's clock; TIMESTAMP_UNKNOWN: none is.
 enum error_code store_last_delivery(struct store_transaction *transaction, timestamp_ns *time,
                                     struct error *error) MUST_CHECK;
@@ -222,11 +222,11 @@ enum error_code store_find_note(struct store_transaction *transaction, enum stor
 
 // Deletes notes older than the retention of their kind, checking at most `*left` blocks, and counts `*left` down. 0
 // afterwards: there is more to do.
-enum error_code store_forget_notes(struct store_transaction *transaction, timestamp_ns now,
+enum error_code store_expire_notes(struct store_transaction *transaction, timestamp_ns now,
                                    const duration_ns keep[STORE_NOTE_KINDS], size_t *left,
                                    struct error *error) MUST_CHECK;
 // The same for deliveries of format version 1: at most `*left`.
-enum error_code store_forget_old_deliveries(struct store_transaction *transaction, timestamp_ns now,
+enum error_code store_expire_old_deliveries(struct store_transaction *transaction, timestamp_ns now,
                                             duration_ns linger, size_t *left,
                                             struct error *error) MUST_CHECK;
 // True if notes should be dropped to free space.
@@ -317,7 +317,7 @@ extern const char *const store_shed_names[STORE_SHED_REASONS];
 struct store_shed_limits {
     uint64_t bytes_max;  // of all records together; 0: no limit
     duration_ns age_max; // 0: no limit
-    bool may_judge_age;  // false: the clock is not trusted at present
+    bool may_check_age;  // false: the clock is not trusted at present
     bool for_room;       // drop them, regardless of the other limits, while store_is_short()
     timestamp_ns
         before; // also drop their records that finished before this; others stay in the history

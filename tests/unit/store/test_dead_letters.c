@@ -272,14 +272,14 @@ static void beyond_the_size_the_oldest_are_dropped_and_within_it_all_stay(void *
 static void letters_that_are_too_old_are_dropped_wherever_they_are(void **state)
 {
     const struct store_shed_limits limits = {
-        .age_max = NS_PER_DAY, .may_judge_age = true, .max = ALL};
+        .age_max = NS_PER_DAY, .may_check_age = true, .max = ALL};
     (void)state;
     begin();
     uint64_t fresh = bury(1, NOW, NOW - NS_PER_HOUR);
     uint64_t old = bury(1, NOW, NOW - NS_PER_DAY);
     uint64_t nearly = bury(1, NOW, NOW - NS_PER_DAY + 1);
     struct store_shed_limits unsure = limits;
-    unsure.may_judge_age = false;
+    unsure.may_check_age = false;
     assert_int_equal(shed(unsure, NOW).dropped[STORE_SHED_AGE], 0);
     assert_int_equal(shed(limits, NOW).dropped[STORE_SHED_AGE], 1);
     assert_true(is_dead(fresh) && !is_dead(old) && is_dead(nearly));
@@ -298,7 +298,7 @@ static void letters_that_are_too_old_are_dropped_wherever_they_are(void **state)
 static void a_letter_from_the_future_ages_from_the_time_when_it_was_seen(void **state)
 {
     const struct store_shed_limits limits = {
-        .age_max = NS_PER_DAY, .may_judge_age = true, .max = ALL};
+        .age_max = NS_PER_DAY, .may_check_age = true, .max = ALL};
     struct store_dead_letter letter;
     (void)state;
     begin();

@@ -115,8 +115,7 @@ static bool knows_guid(struct fixture *fixture, const struct store_delivery *del
 {
     bool is_known = false;
     struct store_transaction *transaction = begin(fixture, true);
-    assert_int_equal(store_knows_guid(transaction, delivery, &is_known, &fixture->error),
-                     ERROR_NONE);
+    assert_int_equal(store_has_guid(transaction, delivery, &is_known, &fixture->error), ERROR_NONE);
     store_abort(transaction);
     return is_known;
 }
@@ -128,10 +127,10 @@ static bool forget(struct fixture *fixture, timestamp_ns now, size_t max)
     size_t left = max;
     size_t old_left = max;
     struct store_transaction *transaction = begin(fixture, true);
-    if (store_forget_notes(transaction, now, keep, &left, &fixture->error) != ERROR_NONE)
+    if (store_expire_notes(transaction, now, keep, &left, &fixture->error) != ERROR_NONE)
         fail_msg("forget: %s", fixture->error.message);
     assert_int_equal(
-        store_forget_old_deliveries(transaction, now, LINGER, &old_left, &fixture->error),
+        store_expire_old_deliveries(transaction, now, LINGER, &old_left, &fixture->error),
         ERROR_NONE);
     commit(fixture, transaction);
     return left == 0;
@@ -254,7 +253,7 @@ static void what_an_aborted_transaction_remembered_is_not_known(void **state)
     struct store_transaction *transaction = begin(fixture, true);
     size_t left = 100;
     assert_int_equal(
-        store_forget_notes(transaction, NOW + 10 * LINGER, keep, &left, &fixture->error),
+        store_expire_notes(transaction, NOW + 10 * LINGER, keep, &left, &fixture->error),
         ERROR_NONE);
     assert_false(remember_in(fixture, transaction, &untimed, NOW + 10 * LINGER));
     store_abort(transaction);
@@ -370,7 +369,7 @@ static void each_kind_is_kept_for_its_own_time(void **state)
     for (int i = 1; i <= 11; i++) {
         size_t left = 1000;
         transaction = begin(fixture, true);
-        assert_int_equal(store_forget_notes(transaction, NOW + i * LINGER + 2 * NS_PER_HOUR, times,
+        assert_int_equal(store_expire_notes(transaction, NOW + i * LINGER + 2 * NS_PER_HOUR, times,
                                             &left, &fixture->error),
                          ERROR_NONE);
         commit(fixture, transaction);
