@@ -54,7 +54,7 @@ static enum error_code unlist_run(struct engine_work *work, const struct store_k
     struct stored_run run = {.trace = key->trace};
     for (size_t i = 0; i < SPAN_ID_SIZE; i++)
         run.run_id = (int64_t)((uint64_t)run.run_id << 8 | key->span.bytes[i]);
-    return open_runs_forget(work->stats, &run, &work->error);
+    return open_runs_remove_unreadable(work->stats, &run, &work->error);
 }
 
 enum error_code work_set_state_aside(struct engine_work *work, const struct store_key *key,
@@ -65,7 +65,7 @@ enum error_code work_set_state_aside(struct engine_work *work, const struct stor
     enum error_code code = store_set_span_aside(work->transaction, key,
                                                 slice_from_string(reason.message), &work->error);
     if (code == ERROR_NONE)
-        code = pool_forget_job(work->stats, key, &was_open, &work->error);
+        code = pool_remove_unreadable_job(work->stats, key, &was_open, &work->error);
     if (code == ERROR_NONE)
         code = unlist_run(work, key);
     if (was_open && run != NULL && run->open_jobs > 0)

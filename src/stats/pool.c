@@ -320,8 +320,8 @@ static enum error_code find_job(struct stats *stats, const struct store_key *job
     return code;
 }
 
-enum error_code pool_forget_job(struct stats *stats, const struct store_key *job, bool *was_open,
-                                struct error *error)
+enum error_code pool_remove_unreadable_job(struct stats *stats, const struct store_key *job,
+                                           bool *was_open, struct error *error)
 {
     uint8_t key[JOB_KEY_SIZE];
     struct pool_id pool;

@@ -141,8 +141,8 @@ static enum error_code set_state_aside(struct stats *stats, const struct store_k
     return store_set_span_aside(stats->transaction, key, slice_from_string(reason.message), error);
 }
 
-static enum error_code take_job(struct stats *stats, const struct store_key *key,
-                                struct slice bytes, struct error *error)
+static enum error_code rebuild_from_job(struct stats *stats, const struct store_key *key,
+                                        struct slice bytes, struct error *error)
 {
     static const struct pool_place nowhere;
     struct job_state job;
@@ -158,8 +158,8 @@ static enum error_code take_job(struct stats *stats, const struct store_key *key
     return pool_move_job(stats, key, &nowhere, &place, error);
 }
 
-static enum error_code take_run(struct stats *stats, const struct store_key *key,
-                                struct slice bytes, struct error *error)
+static enum error_code rebuild_from_run(struct stats *stats, const struct store_key *key,
+                                        struct slice bytes, struct error *error)
 {
     struct run_state state;
     enum error_code code = codec_decode_run(bytes, &stats->scratch, &state, error);
@@ -174,8 +174,8 @@ static enum error_code take_run(struct stats *stats, const struct store_key *key
 }
 
 // The cursor is already behind this state, so that it counts as processed.
-static enum error_code take_state(struct stats *stats, const struct store_key *key,
-                                  struct slice found, struct error *error)
+static enum error_code rebuild_from_state(struct stats *stats, const struct store_key *key,
+                                          struct slice found, struct error *error)
 {
     struct slice bytes;
     arena_clear(&stats->scratch);
@@ -183,9 +183,9 @@ static enum error_code take_state(struct stats *stats, const struct store_key *k
         return error_set(error, ERROR_MEMORY, "count what is open: out of memory");
     switch (codec_kind_of(bytes)) {
     case CODEC_JOB:
-        return take_job(stats, key, bytes, error);
+        return rebuild_from_job(stats, key, bytes, error);
     case CODEC_RUN:
-        return take_run(stats, key, bytes, error);
+        return rebuild_from_run(stats, key, bytes, error);
     case CODEC_UNKNOWN:
         break;
     }
@@ -209,7 +209,7 @@ enum error_code rebuild_continue(struct stats *stats, size_t max, bool *is_done,
             break;
         stats->cursor = key;
         store_key_increment(&stats->cursor);
-        code = take_state(stats, &key, found, error);
+        code = rebuild_from_state(stats, &key, found, error);
     }
     if (code == ERROR_NONE && stats->is_rebuilding && max > 0)
         code = write_cursor(stats, error);
@@ -246,7 +246,7 @@ static enum error_code refuse_memory_for_upgrade(struct upgrade *upgrade)
 }
 
 // Converts an older text to the current form.
-static enum error_code join_again(struct upgrade *upgrade, struct slice *labels)
+static enum error_code convert_labels(struct upgrade *upgrade, struct slice *labels)
 {
     struct slice *list;
     size_t count;
@@ -257,13 +257,14 @@ static enum error_code join_again(struct upgrade *upgrade, struct slice *labels)
 
 // --- pools -------------------------------------------------------------------------------------------------
 
-static enum error_code offer_pools(struct upgrade *upgrade, struct pool *pools, size_t count)
+static enum error_code keep_pool_spellings(struct upgrade *upgrade, struct pool *pools,
+                                           size_t count)
 {
     enum error_code code = ERROR_NONE;
     for (size_t i = 0; i < count && code == ERROR_NONE; i++) {
-        code = join_again(upgrade, &pools[i].labels);
+        code = convert_labels(upgrade, &pools[i].labels);
         if (code == ERROR_NONE)
-            code = spelling_offer(upgrade->stats, pools[i].labels, upgrade->error);
+            code = spelling_keep_first(upgrade->stats, pools[i].labels, upgrade->error);
     }
     return code;
 }
@@ -296,7 +297,7 @@ static enum error_code put_upgraded_pool(struct upgrade *upgrade, struct pool po
                               : code;
 }
 
-static enum error_code take_pools(struct upgrade *upgrade, struct pool *pools, size_t count)
+static enum error_code upgrade_pools(struct upgrade *upgrade, struct pool *pools, size_t count)
 {
     struct renamings *renamings = &upgrade->pools;
     renamings->list = arena_allocate_array(upgrade->arena, count + 1, sizeof *renamings->list);
@@ -393,7 +394,7 @@ static enum error_code move_latency_slot(struct upgrade *upgrade, const uint8_t 
                               : code;
 }
 
-static enum error_code take_latencies(struct upgrade *upgrade)
+static enum error_code upgrade_latencies(struct upgrade *upgrade)
 {
     struct slots slots = {0};
     enum error_code code = find_slots(upgrade, &slots);
@@ -409,8 +410,8 @@ struct old_series {
     struct slice labels; // of the runner
 };
 
-static enum error_code offer_series(struct upgrade *upgrade, struct old_series **found,
-                                    size_t *count)
+static enum error_code keep_series_spellings(struct upgrade *upgrade, struct old_series **found,
+                                             size_t *count)
 {
     struct store_transaction *transaction = upgrade->stats->transaction;
     size_t most = (size_t)series_count(transaction, SERIES_JOB);
@@ -427,9 +428,9 @@ static enum error_code offer_series(struct upgrade *upgrade, struct old_series *
         *old = (struct old_series){id, series.labels[SERIES_JOB_LABELS]};
         if (!arena_copy_slice(upgrade->arena, old->labels, &old->labels))
             return refuse_memory_for_upgrade(upgrade);
-        code = join_again(upgrade, &old->labels);
+        code = convert_labels(upgrade, &old->labels);
         if (code == ERROR_NONE)
-            code = spelling_offer(upgrade->stats, old->labels, upgrade->error);
+            code = spelling_keep_first(upgrade->stats, old->labels, upgrade->error);
         if (code != ERROR_NONE)
             return code;
         (*count)++;
@@ -454,7 +455,7 @@ static enum error_code get_series(struct upgrade *upgrade, const struct series_i
     return series_decode(value, *row) ? ERROR_NONE : ERROR_NOT_FOUND;
 }
 
-static enum error_code take_series(struct upgrade *upgrade, const struct old_series *old)
+static enum error_code upgrade_series(struct upgrade *upgrade, const struct old_series *old)
 {
     struct stats *stats = upgrade->stats;
     struct series_row *row, *there;
@@ -498,14 +499,14 @@ static enum error_code stats_upgrade(struct stats *stats, struct error *error)
     enum error_code code =
         pool_list(stats->transaction, upgrade.arena, &pools, &pools_found, error);
     if (code == ERROR_NONE)
-        code = offer_pools(&upgrade, pools, pools_found);
+        code = keep_pool_spellings(&upgrade, pools, pools_found);
     if (code == ERROR_NONE)
-        code = offer_series(&upgrade, &series, &series_found);
+        code = keep_series_spellings(&upgrade, &series, &series_found);
     if (code == ERROR_NONE)
-        code = take_pools(&upgrade, pools, pools_found);
+        code = upgrade_pools(&upgrade, pools, pools_found);
     if (code == ERROR_NONE)
-        code = take_latencies(&upgrade);
+        code = upgrade_latencies(&upgrade);
     for (size_t i = 0; code == ERROR_NONE && i < series_found; i++)
-        code = take_series(&upgrade, &series[i]);
+        code = upgrade_series(&upgrade, &series[i]);
     return code;
 }

@@ -69,7 +69,7 @@ enum error_code spelling_choose(struct stats *stats, struct slice labels, struct
     return code;
 }
 
-enum error_code spelling_offer(struct stats *stats, struct slice labels, struct error *error)
+enum error_code spelling_keep_first(struct stats *stats, struct slice labels, struct error *error)
 {
     struct set_id id = id_of(labels);
     struct slice found;

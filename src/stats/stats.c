@@ -142,7 +142,7 @@ void stats_destroy(struct stats *stats)
     memory_free(stats);
 }
 
-static void forget_rows(struct stats *stats)
+static void discard_rows(struct stats *stats)
 {
     if (stats->first != NULL)
         memset(stats->chains, 0, sizeof stats->chains);
@@ -160,7 +160,7 @@ void stats_begin(struct stats *stats, struct store_transaction *transaction, tim
     stats->now = now;
     stats->has_new_server = false;
     stats->overflow = (struct stats_overflow){.kind = ""};
-    forget_rows(stats);
+    discard_rows(stats);
 }
 
 void stats_note_overflow(struct stats *stats, const char *kind, const struct slice *parts,
@@ -215,7 +215,7 @@ enum error_code stats_flush(struct stats *stats, struct error *error)
         if (code != ERROR_NONE)
             return code;
     }
-    forget_rows(stats);
+    discard_rows(stats);
     return ERROR_NONE;
 }
 
@@ -363,8 +363,8 @@ static enum error_code find_listed(struct store_walk *walk, struct slice prefix,
     }
 }
 
-enum error_code open_runs_forget(struct stats *stats, const struct stored_run *run,
-                                 struct error *error)
+enum error_code open_runs_remove_unreadable(struct stats *stats, const struct stored_run *run,
+                                            struct error *error)
 {
     uint8_t prefix[8];
     struct store_walk *walk;
@@ -412,7 +412,7 @@ enum error_code open_runs_seek_older(struct store_transaction *transaction, stru
 #define PREFIX SLICE("server:")
 #define KEY_MAX 511
 
-static bool is_remembered(const struct stats *stats, const uint8_t hash[HASH_SIZE])
+static bool is_known_server(const struct stats *stats, const uint8_t hash[HASH_SIZE])
 {
     for (size_t i = 0; i < KNOWN_SERVERS; i++)
         if (memcmp(stats->known_servers[i], hash, HASH_SIZE) == 0)
@@ -420,7 +420,7 @@ static bool is_remembered(const struct stats *stats, const uint8_t hash[HASH_SIZ
     return false;
 }
 
-static void put_in_memory(struct stats *stats, const uint8_t hash[HASH_SIZE])
+static void add_known_server(struct stats *stats, const uint8_t hash[HASH_SIZE])
 {
     memcpy(stats->known_servers[stats->next_server], hash, HASH_SIZE);
     stats->next_server = (stats->next_server + 1) % KNOWN_SERVERS;
@@ -434,7 +434,7 @@ enum error_code servers_note(struct stats *stats, struct slice server, struct er
     if (server.len == 0 || server.len > sizeof bytes - PREFIX.len)
         return ERROR_NONE;
     stats_hash(server, hash);
-    if (is_remembered(stats, hash))
+    if (is_known_server(stats, hash))
         return ERROR_NONE;
     memcpy(bytes, PREFIX.data, PREFIX.len);
     memcpy(bytes + PREFIX.len, server.data, server.len);
@@ -443,11 +443,11 @@ enum error_code servers_note(struct stats *stats, struct slice server, struct er
         store_table_get(stats->transaction, STORE_TABLE_STATS, key, &found, error);
     // If the transaction is aborted, a server that it added is removed again.
     if (code == ERROR_NONE && !stats->has_new_server)
-        put_in_memory(stats, hash);
+        add_known_server(stats, hash);
     if (code != ERROR_NOT_FOUND)
         return code;
     if (store_table_count(stats->transaction, STORE_TABLE_STATS) >= SERVERS_MAX + STATS_OWN_KEYS) {
-        put_in_memory(stats, hash);
+        add_known_server(stats, hash);
         return ERROR_NONE;
     }
     stats->has_new_server = true;

@@ -22,8 +22,8 @@ enum error_code open_runs_put(struct stats *stats, const struct stored_run *run,
 enum error_code open_runs_delete(struct stats *stats, const struct stored_run *run,
                                  struct error *error) MUST_CHECK;
 // Deletes a run of which only the id and the trace are known. No error if there is none.
-enum error_code open_runs_forget(struct stats *stats, const struct stored_run *run,
-                                 struct error *error) MUST_CHECK;
+enum error_code open_runs_remove_unreadable(struct stats *stats, const struct stored_run *run,
+                                            struct error *error) MUST_CHECK;
 
 uint64_t open_runs_count(struct store_transaction *transaction);
 // The newest run that is older than `*run`; sets `*run`. All zero means the newest of all. ERROR_NOT_FOUND at the

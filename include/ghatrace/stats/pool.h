@@ -64,8 +64,8 @@ enum error_code pool_move_job(struct stats *stats, const struct store_key *job,
                               const struct pool_place *before, const struct pool_place *after,
                               struct error *error) MUST_CHECK;
 // The same for a job whose state cannot be read: removes it from its pool. Searches all open jobs.
-enum error_code pool_forget_job(struct stats *stats, const struct store_key *job, bool *was_open,
-                                struct error *error) MUST_CHECK;
+enum error_code pool_remove_unreadable_job(struct stats *stats, const struct store_key *job,
+                                           bool *was_open, struct error *error) MUST_CHECK;
 // Drops up to `max` pools that have been unused for a day, checking at most `max` from `*from` on, and advances
 // `*from`; at the end it becomes all zero and `*is_end` true. After stats_flush().
 enum error_code pool_expire(struct stats *stats, struct pool_id *from, size_t max, bool *is_end,

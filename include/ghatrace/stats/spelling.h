@@ -13,8 +13,8 @@
 enum error_code spelling_choose(struct stats *stats, struct slice labels, struct slice *shown,
                                 struct error *error) MUST_CHECK;
 // For spellings from older versions: the first by bytes is kept, in whatever order they are offered.
-enum error_code spelling_offer(struct stats *stats, struct slice labels,
-                               struct error *error) MUST_CHECK;
+enum error_code spelling_keep_first(struct stats *stats, struct slice labels,
+                                    struct error *error) MUST_CHECK;
 // Drops the spellings of sets that no pool and no series has, once there are far more than these can have; does
 // nothing until then. After stats_flush().
 enum error_code spelling_expire(struct stats *stats, struct error *error) MUST_CHECK;
