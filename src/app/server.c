@@ -293,7 +293,7 @@ static void notify_systemd(struct server *server, enum notify_state state)
 
 static void ask_threads(struct server *server)
 {
-    engine_ask(server->engine);
+    engine_wake(server->engine);
     ingress_watch(server->ingress);
 }
 

@@ -18,8 +18,8 @@
 
 // --- states that cannot be read or written: set aside ---------------------------------------------
 
-static bool is_place(const struct store_key *key, struct slice server, int64_t run_id,
-                     int64_t run_attempt, struct trace_id *own_trace)
+static bool is_key_of_state(const struct store_key *key, struct slice server, int64_t run_id,
+                            int64_t run_attempt, struct trace_id *own_trace)
 {
     *own_trace = stored_run_of(server, run_id, run_attempt).trace;
     if (trace_id_equals(own_trace, &key->trace))
@@ -34,7 +34,7 @@ static bool work_is_key_of_run(const struct store_key *key, const struct run_sta
                                struct trace_id *own_trace)
 {
     struct span_id span = span_id_of_run(ID_SCHEME_ARC, run->run_id, run->run_attempt);
-    return is_place(key, run->server, run->run_id, run->run_attempt, own_trace) &&
+    return is_key_of_state(key, run->server, run->run_id, run->run_attempt, own_trace) &&
            memcmp(span.bytes, key->span.bytes, SPAN_ID_SIZE) == 0;
 }
 
@@ -44,7 +44,7 @@ static bool work_is_key_of_job(const struct store_key *key, const struct job_sta
                                struct trace_id *own_trace)
 {
     struct span_id span = stored_span_of_job(job->run_id, job->job_id);
-    return is_place(key, job->server, job->run_id, job->run_attempt, own_trace) &&
+    return is_key_of_state(key, job->server, job->run_id, job->run_attempt, own_trace) &&
            memcmp(span.bytes, key->span.bytes, SPAN_ID_SIZE) == 0;
 }
 
@@ -421,7 +421,7 @@ enum error_code work_save_job(struct engine_work *work, const struct run_state *
     return put_state(work, &job->key, &job->is_stored);
 }
 
-enum error_code work_forget_run(struct engine_work *work, struct work_run *run)
+enum error_code work_delete_run(struct engine_work *work, struct work_run *run)
 {
     enum error_code code = update_open_runs(work, run, false);
     if (code == ERROR_NONE)
@@ -430,7 +430,7 @@ enum error_code work_forget_run(struct engine_work *work, struct work_run *run)
                               : code;
 }
 
-enum error_code work_forget_job(struct engine_work *work, struct work_job *job)
+enum error_code work_delete_job(struct engine_work *work, struct work_job *job)
 {
     static const struct pool_place nowhere;
     enum error_code code =
@@ -515,8 +515,8 @@ static enum error_code add_batch(struct engine_work *work, struct record_place *
 }
 
 // The steps beyond the first thousand. Their spans are freed before the next ones are built.
-static enum error_code add_rest(struct engine_work *work, struct record_place *place,
-                                struct job_rest *rest)
+static enum error_code add_remaining_steps(struct engine_work *work, struct record_place *place,
+                                           struct job_rest *rest)
 {
     for (;;) {
         struct span_batch batch;
@@ -538,7 +538,7 @@ static enum error_code add_finished(struct engine_work *work, const struct store
     struct record_place place = {.key = key};
     enum error_code code = add_batch(work, &place, &finished->batch);
     if (code == ERROR_NONE && finished->rest != NULL)
-        code = add_rest(work, &place, finished->rest);
+        code = add_remaining_steps(work, &place, finished->rest);
     return code;
 }
 
@@ -553,8 +553,8 @@ static enum error_code find_record(struct engine_work *work, const struct store_
 }
 
 // Sets the same times in its entry in the list of recent runs.
-static enum error_code extend_entry(struct engine_work *work, const struct trace_id *trace,
-                                    const struct span *root)
+static enum error_code extend_recent_entry(struct engine_work *work, const struct trace_id *trace,
+                                           const struct span *root)
 {
     struct recent_run run;
     const struct recent_place place = {.at = work->at, .trace = *trace};
@@ -594,7 +594,7 @@ static enum error_code extend_sent_root(struct engine_work *work, struct work_ru
     run->state.root_digest = (uint32_t)fingerprint_of_batch(&batch);
     struct record_place place = {.key = &key};
     code = add_batch(work, &place, &batch);
-    return code == ERROR_NONE ? extend_entry(work, &key.trace, root) : code;
+    return code == ERROR_NONE ? extend_recent_entry(work, &key.trace, root) : code;
 }
 
 enum error_code work_add_records(struct engine_work *work, const struct trace_id *trace,

@@ -58,7 +58,7 @@ static enum error_code expire_job(struct engine_work *work, struct work_job *job
     if (code != ERROR_NONE)
         return error_set(&work->error, code, "expire job: %s", error_code_text(code));
     if (output.forget)
-        return work_forget_job(work, job);
+        return work_delete_job(work, job);
     code = work_add_records(work, &job->key.trace, run, &output);
     if (code == ERROR_NONE)
         code = work_save_job(work, &run->state, job);
@@ -162,8 +162,8 @@ enum error_code work_resend_jobs(struct engine_work *work, struct work_run *run)
     return ERROR_NONE;
 }
 
-enum error_code work_keep_only_notes(struct engine_work *work, struct store_key *next, size_t max,
-                                     size_t *replaced, bool *is_end)
+enum error_code work_replace_jobs_by_notes(struct engine_work *work, struct store_key *next,
+                                           size_t max, size_t *replaced, bool *is_end)
 {
     static const struct run_state no_run; // not needed for a note
     *is_end = false;
@@ -225,7 +225,7 @@ static enum error_code expire_run(struct engine_work *work, struct work_run *run
     if (code != ERROR_NONE)
         return error_set(&work->error, code, "expire run: %s", error_code_text(code));
     if (output.forget)
-        return work_forget_run(work, run);
+        return work_delete_run(work, run);
     code = work_add_records(work, &run->key.trace, run, &output);
     if (code == ERROR_NONE && output.sweep_jobs)
         code = sweep_jobs(work, run);
@@ -389,7 +389,7 @@ static enum error_code drop_history(struct engine *engine, struct upkeep *upkeep
     size_t runs = 0;
     bool is_tight = store_is_tight(work->transaction);
     timestamp_ns before = end_of_history(engine, is_tight);
-    if (!is_tight && !upkeep->may_forget)
+    if (!is_tight && !upkeep->is_clock_trusted)
         return ERROR_NONE;
     enum error_code code =
         store_expire_records(work->transaction, before, upkeep->max, &records, &work->error);
@@ -414,7 +414,7 @@ static enum error_code drop_dead_letters(struct engine *engine, struct upkeep *u
     const struct store_shed_limits limits = {
         .bytes_max = options->dead_letters_max,
         .age_max = options->dead_letters_age_max,
-        .may_check_age = upkeep->may_forget,
+        .may_check_age = upkeep->is_clock_trusted,
         .for_room = is_tight && store_has_expired_all(work->transaction),
         .before = end_of_history(engine, is_tight),
         .max = upkeep->max,
@@ -460,7 +460,7 @@ static enum error_code drop_pools(struct engine *engine)
     return code;
 }
 
-static enum error_code forget_notes(struct engine_work *work, struct upkeep *upkeep)
+static enum error_code expire_notes(struct engine_work *work, struct upkeep *upkeep)
 {
     duration_ns linger = work->policy.linger;
     const duration_ns keep[STORE_NOTE_KINDS] = {
@@ -482,11 +482,11 @@ static enum error_code forget_notes(struct engine_work *work, struct upkeep *upk
     return code;
 }
 
-static enum error_code forget(struct engine *engine, struct upkeep *upkeep)
+static enum error_code expire_notes_and_figures(struct engine *engine, struct upkeep *upkeep)
 {
     struct engine_work *work = &engine->work;
     size_t slots = 0;
-    enum error_code code = forget_notes(work, upkeep);
+    enum error_code code = expire_notes(work, upkeep);
     if (code == ERROR_NONE)
         code = latency_expire(work->transaction, work->now, upkeep->max, &slots, &work->error);
     if (code == ERROR_NONE)
@@ -552,7 +552,7 @@ static enum error_code drop_jobs(struct engine *engine, struct upkeep *upkeep)
         (engine->jobs_looked != 0 && since < JOBS_EVERY))
         return ERROR_NONE;
     enum error_code code =
-        work_keep_only_notes(work, &engine->next_job, upkeep->max, &replaced, &is_end);
+        work_replace_jobs_by_notes(work, &engine->next_job, upkeep->max, &replaced, &is_end);
     engine->jobs_replaced += replaced;
     upkeep->has_leftovers |= store_keeps_only_notes(work->transaction);
     if (code != ERROR_NONE || !is_end)
@@ -568,15 +568,16 @@ enum error_code engine_do_upkeep(struct engine *engine, size_t tasks, struct upk
 {
     struct engine_work *work = &engine->work;
     work->at = work->now;
-    *upkeep = (struct upkeep){.max = UPKEEP_PER_BATCH + UPKEEP_PER_TASK * tasks,
-                              .may_forget = engine->last_steady >= engine->forget_after};
+    *upkeep =
+        (struct upkeep){.max = UPKEEP_PER_BATCH + UPKEEP_PER_TASK * tasks,
+                        .is_clock_trusted = engine->last_steady >= engine->clock_trusted_from};
     enum error_code code = work_expire(work, upkeep->max, &upkeep->next_due);
     if (code == ERROR_NONE)
         code = stats_flush(work->stats, &work->error);
     if (code == ERROR_NONE)
         code = drop_history(engine, upkeep);
-    if (code == ERROR_NONE && upkeep->may_forget)
-        code = forget(engine, upkeep);
+    if (code == ERROR_NONE && upkeep->is_clock_trusted)
+        code = expire_notes_and_figures(engine, upkeep);
     if (code == ERROR_NONE)
         code = drop_jobs(engine, upkeep);
     if (code == ERROR_NONE)

@@ -152,7 +152,7 @@ static void beat(struct engine_work *work)
     atomic_fetch_add(&work->beats, 1);
 }
 
-void engine_ask(struct engine *engine)
+void engine_wake(struct engine *engine)
 {
     pthread_mutex_lock(&engine->mutex);
     pthread_cond_signal(&engine->wake);
@@ -214,7 +214,7 @@ static enum error_code end_work(struct engine_work *work, enum error_code code,
 }
 
 // After a failure: checks whether writing works again and whether there is room.
-static enum error_code probe(struct engine_work *work)
+static enum error_code check_recovery(struct engine_work *work)
 {
     enum error_code code = work_check_room(work);
     work->is_full = code == ERROR_FULL;
@@ -256,7 +256,7 @@ static enum error_code commit_batch(struct engine *engine, struct engine_task *t
     if (code == ERROR_NONE)
         code = stats_flush(work->stats, &work->error);
     if (code == ERROR_NONE && engine->trouble.code != ERROR_NONE)
-        code = probe(work);
+        code = check_recovery(work);
     code = end_work(work, code, &set_aside);
     if (code != ERROR_NONE)
         return code;
@@ -397,7 +397,7 @@ static timestamp_ns read_wall_clock(const struct engine *engine)
 // --- figures for an older store ------------------------------------------------------------------------------
 
 // Writes nothing if the figures are complete: a full disk must not prevent waiting records from being exported.
-static enum error_code look_for_figures(struct engine *engine)
+static enum error_code check_figures(struct engine *engine)
 {
     struct engine_work *work = &engine->work;
     struct store_transaction *transaction;
@@ -409,7 +409,7 @@ static enum error_code look_for_figures(struct engine *engine)
     return code;
 }
 
-static enum error_code complete_a_part(struct engine *engine, bool *is_done)
+static enum error_code compute_some_figures(struct engine *engine, bool *is_done)
 {
     struct engine_work *work = &engine->work;
     struct store_set_aside_note set_aside;
@@ -430,11 +430,11 @@ static void prepare_figures(struct engine *engine)
 {
     timestamp_ns begun = timestamp_monotonic();
     engine->work.now = read_wall_clock(engine);
-    enum error_code code = look_for_figures(engine);
+    enum error_code code = check_figures(engine);
     while (code == ERROR_NONE && !engine->has_all_figures &&
            timestamp_monotonic() - begun <= engine->options.figures_limit) {
         bool is_done = false;
-        code = complete_a_part(engine, &is_done);
+        code = compute_some_figures(engine, &is_done);
         engine->has_all_figures = code == ERROR_NONE && is_done;
     }
     if (code != ERROR_NONE)
@@ -501,7 +501,7 @@ static void check_first_time(struct engine *engine, timestamp_ns wall, timestamp
     enum error_code code = store_last_delivery(transaction, &last, &error);
     store_abort(transaction);
     if (code == ERROR_NONE && last != TIMESTAMP_UNKNOWN && wall - last >= CLOCK_LEAP)
-        engine->forget_after = steady + CLOCK_PATIENCE;
+        engine->clock_trusted_from = steady + CLOCK_PATIENCE;
 }
 
 // Compares the clocks: a wall clock that jumps ahead must not expire everything at once.
@@ -517,7 +517,7 @@ static void watch_clock(struct engine *engine, timestamp_ns wall, timestamp_ns s
         return;
     log_warn("the clock was set", LOG_INT("seconds", leap / NS_PER_SECOND));
     if (leap > 0)
-        engine->forget_after = steady + CLOCK_PATIENCE;
+        engine->clock_trusted_from = steady + CLOCK_PATIENCE;
 }
 
 static void check_readers(struct engine *engine, timestamp_ns steady)

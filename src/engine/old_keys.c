@@ -32,7 +32,7 @@ static enum error_code find_owner_of_run(struct engine_work *work, struct work_r
     return ERROR_NONE;
 }
 
-static void give_job_to(struct work_job *job, struct slice server)
+static void set_job_server(struct work_job *job, struct slice server)
 {
     job->state.server = server;
     job->state.is_of_any_server = false;
@@ -48,7 +48,7 @@ static enum error_code move_old_run(struct engine_work *work, struct work_run *r
         code =
             store_delete_deadline(work->transaction, run->state.deadline, &run->key, &work->error);
     if (code == ERROR_NONE)
-        code = work_forget_run(work, run);
+        code = work_delete_run(work, run);
     if (code == ERROR_NONE)
         code =
             store_move_records(work->transaction, &run->key.trace, &run->own_trace, &work->error);
@@ -65,7 +65,7 @@ static enum error_code move_old_job(struct engine_work *work, const struct run_s
 {
     enum error_code code = servers_note(work->stats, job->state.server, &work->error);
     if (code == ERROR_NONE)
-        code = work_forget_job(work, job);
+        code = work_delete_job(work, job);
     job->state.deadline = TIMESTAMP_UNKNOWN;
     job->is_stored = false;
     job->place = (struct pool_place){.labels = SLICE_EMPTY};
@@ -92,7 +92,7 @@ static enum error_code move_old_jobs(struct engine_work *work, const struct trac
         struct work_job job = {.key = key};
         code = work_decode_job(work, bytes, &job);
         if (code == ERROR_NONE && job.state.is_of_any_server)
-            give_job_to(&job, run->server);
+            set_job_server(&job, run->server);
         if (code == ERROR_NONE && slice_equals(job.state.server, run->server))
             code = move_old_job(work, run, &job);
         if (code != ERROR_NONE && code != ERROR_CORRUPT) // set aside by the caller that needs it
@@ -160,7 +160,7 @@ static enum error_code find_owner_of_job(struct engine_work *work, const struct 
     if (code == ERROR_NONE)
         code = find_owner_of_run(work, &run);
     if (code == ERROR_NONE && run.is_stored && !run.state.is_of_any_server)
-        give_job_to(job, run.state.server);
+        set_job_server(job, run.state.server);
     return code;
 }
 

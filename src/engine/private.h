@@ -72,7 +72,7 @@ struct engine {
 
     // Engine's thread only: both clocks at the last batch, and until when (monotonic) nothing expires because the
     // wall clock jumped ahead.
-    timestamp_ns last_wall, last_steady, forget_after, readers_checked;
+    timestamp_ns last_wall, last_steady, clock_trusted_from, readers_checked;
 
     bool has_all_figures;      // nothing is left to compute from the states
     struct pool_id next_pool;  // where the search for unused pools continues
@@ -95,7 +95,7 @@ struct engine {
 // The upkeep of one batch.
 struct upkeep {
     size_t max;            // of each kind of thing that it processes
-    bool may_forget;       // the clock is trusted
+    bool is_clock_trusted; // the clock is trusted
     bool has_leftovers;    // a limit cut it short: continue at once
     timestamp_ns next_due; // the first deadline that remains; TIMESTAMP_UNKNOWN: none
 };
@@ -156,8 +156,8 @@ enum error_code work_save_run(struct engine_work *work, struct work_run *run) MU
 enum error_code work_save_job(struct engine_work *work, const struct run_state *run,
                               struct work_job *job) MUST_CHECK;
 // Removes a state from all of these.
-enum error_code work_forget_run(struct engine_work *work, struct work_run *run) MUST_CHECK;
-enum error_code work_forget_job(struct engine_work *work, struct work_job *job) MUST_CHECK;
+enum error_code work_delete_run(struct engine_work *work, struct work_run *run) MUST_CHECK;
+enum error_code work_delete_job(struct engine_work *work, struct work_job *job) MUST_CHECK;
 // Encodes, stores and counts the finished spans.
 enum error_code work_add_records(struct engine_work *work, const struct trace_id *trace,
                                  struct work_run *run,
@@ -203,7 +203,7 @@ void work_clamp_future_job_times(const struct engine_work *work, struct job_stat
 enum error_code work_resend_jobs(struct engine_work *work, struct work_run *run) MUST_CHECK;
 // Replaces the states of jobs that were sent, and may be sent again, by notes until there is room again. Reads up to
 // `max` states from `*next` on, and advances it. `*is_end`: there are no more.
-enum error_code work_keep_only_notes(struct engine_work *work, struct store_key *next, size_t max,
-                                     size_t *replaced, bool *is_end) MUST_CHECK;
+enum error_code work_replace_jobs_by_notes(struct engine_work *work, struct store_key *next,
+                                           size_t max, size_t *replaced, bool *is_end) MUST_CHECK;
 
 #endif

@@ -130,7 +130,7 @@ static void an_idle_thread_beats_each_time_it_is_asked(void **state)
         beats = engine_heartbeat(bench.engine).beats; // until the upkeep of the start is over
     engine_read_counters(bench.engine, &before);
     for (int i = 0; i < 3; i++) {
-        engine_ask(bench.engine);
+        engine_wake(bench.engine);
         beats = wait_for_beat(&bench, beats);
     }
     engine_read_counters(bench.engine, &after);
