@@ -390,7 +390,7 @@ static bool on_admin_head(struct http_conn *conn, const struct http_head *head)
     const struct admin *admin = conn->host->context;
     struct http_response answer;
 
-    if (health_answers(admin->engine, admin->options.ingress, head, &answer))
+    if (health_respond(admin->engine, admin->options.ingress, head, &answer))
         http_conn_respond(conn, &answer);
     else
         take_admin_request(conn, head);

@@ -267,7 +267,7 @@ ptrdiff_t delivery_form_payload(struct slice form, char *out)
 enum media { MEDIA_JSON, MEDIA_FORM, MEDIA_OTHER };
 
 // Parameters (such as charset) are ignored: JSON is always UTF-8, and forms have no use for them.
-static enum media media_of(const struct http_head *head)
+static enum media read_media_type(const struct http_head *head)
 {
     struct slice type = http_head_get(head, SLICE("content-type"), NULL);
     ptrdiff_t semicolon = slice_find(type, SLICE(";"));
@@ -313,7 +313,7 @@ bool delivery_head_is_acceptable(const struct http_head *head,
 {
     if (!is_plain(head))
         return set_refusal(refusal, 415, "content-encoding: want none");
-    if (media_of(head) == MEDIA_OTHER)
+    if (read_media_type(head) == MEDIA_OTHER)
         return set_refusal(
             refusal, 415,
             "content-type: want application/json or application/x-www-form-urlencoded");
@@ -370,7 +370,7 @@ static bool find_json(const struct delivery_source *source, struct slice *json,
                       struct refusal *refusal)
 {
     *json = source->body;
-    if (media_of(source->head) != MEDIA_FORM)
+    if (read_media_type(source->head) != MEDIA_FORM)
         return true;
     char *text = arena_allocate(source->arena, source->body.len + 1);
     if (text == NULL)

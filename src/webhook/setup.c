@@ -87,7 +87,7 @@ static void note_address(struct ingress_refused *refused, const struct net_ip *c
 }
 
 // True for the first sixteen, then only when the count has grown by a sixteenth.
-static bool is_news(uint64_t count)
+static bool is_notable_count(uint64_t count)
 {
     uint64_t step = 1;
 
@@ -114,7 +114,7 @@ void setup_note_refusal(struct setup_notes *notes, const struct setup_refused *d
     note_address(refused, delivery->client);
     if (delivery->why == SETUP_WRONG_PATH)
         copy_clean(delivery->path, notes->path, sizeof notes->path);
-    notes->version += is_news(refused->in_a_row) ? 1 : 0;
+    notes->version += is_notable_count(refused->in_a_row) ? 1 : 0;
     pthread_mutex_unlock(&notes->mutex);
 }
 

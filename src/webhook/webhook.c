@@ -29,7 +29,7 @@ static void set_ready_response(struct engine *engine, struct ingress *ingress,
                                       error.code == code ? error.message : error_code_text(code));
 }
 
-bool health_answers(struct engine *engine, struct ingress *ingress, const struct http_head *head,
+bool health_respond(struct engine *engine, struct ingress *ingress, const struct http_head *head,
                     struct http_response *response)
 {
     bool is_health = slice_equals(head->path, SLICE("/health"));
@@ -72,12 +72,12 @@ static struct webhook *webhook_of(const struct http_conn *conn)
 
 // --- counting and logging -------------------------------------------------------------------------
 
-static void count_one(_Atomic uint64_t *counter)
+static void increment_counter(_Atomic uint64_t *counter)
 {
     atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
 }
 
-static enum ingress_refusal refusal_of(int status)
+static enum ingress_refusal refusal_of_status(int status)
 {
     switch (status) {
     case 400:
@@ -104,9 +104,9 @@ static enum ingress_refusal refusal_of(int status)
 
 static void count_status(struct webhook_counters *counters, int status)
 {
-    count_one(&counters->sums.requests);
+    increment_counter(&counters->sums.requests);
     if (status >= 400)
-        count_one(&counters->sums.refusals[refusal_of(status)]);
+        increment_counter(&counters->sums.refusals[refusal_of_status(status)]);
 }
 
 static void count_delivery(const struct http_conn *conn, const struct github_event *event,
@@ -114,7 +114,7 @@ static void count_delivery(const struct http_conn *conn, const struct github_eve
 {
     struct webhook_counters *counters = &webhook_of(conn)->counters;
 
-    count_one(&counters->sums.deliveries[event->type][outcome]);
+    increment_counter(&counters->sums.deliveries[event->type][outcome]);
     atomic_store_explicit(&counters->event_at[event->type], timestamp_now(), memory_order_relaxed);
 }
 
@@ -169,25 +169,25 @@ static void log_response(const struct http_conn *conn, int status, const char *r
     log_write(is_suspect ? LOG_WARN : LOG_DEBUG, "request", fields);
 }
 
-static void give_response(struct http_conn *conn, const struct http_response *response,
-                          const char *reason)
+static void send_logged_response(struct http_conn *conn, const struct http_response *response,
+                                 const char *reason)
 {
     count_status(&webhook_of(conn)->counters, response->status);
     log_response(conn, response->status, reason);
     http_conn_respond(conn, response);
 }
 
-static void refuse_with(struct http_conn *conn, int status, const char *message)
+static void respond_with_error(struct http_conn *conn, int status, const char *message)
 {
     struct http_response response;
 
     http_response_set_error(&response, status, message);
-    give_response(conn, &response, message);
+    send_logged_response(conn, &response, message);
 }
 
 // --- client addresses -----------------------------------------------------------------------------
 
-static bool is_allowed(const struct ingress_options *options, const struct net_ip *ip)
+static bool is_address_allowed(const struct ingress_options *options, const struct net_ip *ip)
 {
     return options->allow_from.count == 0 || net_network_list_holds(&options->allow_from, ip);
 }
@@ -202,9 +202,10 @@ static bool client_may_connect(void *context, const struct net_address *peer)
     // Behind a trusted proxy, the client's address is not known before the head.
     if (options->allow_from.count == 0 ||
         (net_ip_from_address(peer, &ip) &&
-         (net_network_list_holds(&options->trusted_proxies, &ip) || is_allowed(options, &ip))))
+         (net_network_list_holds(&options->trusted_proxies, &ip) ||
+          is_address_allowed(options, &ip))))
         return true;
-    count_one(&webhook->counters.sums.rejected_network);
+    increment_counter(&webhook->counters.sums.rejected_network);
     log_debug("connection closed: not in allow-from",
               LOG_STRING("peer", net_address_format(peer, text)));
     return false;
@@ -223,7 +224,7 @@ static bool client_is_allowed(const struct http_conn *conn, const struct http_he
     if (!net_network_list_holds(&options->trusted_proxies, &peer))
         return true;
     return forwarded_find_client(head, &options->trusted_proxies, &peer, &client) &&
-           is_allowed(options, &client);
+           is_address_allowed(options, &client);
 }
 
 // The address that a failed signature is counted for: the client behind trusted proxies, if known.
@@ -294,7 +295,7 @@ static void refuse_path(struct http_conn *conn, const struct http_head *head)
         note_refusal(conn, head, SETUP_WRONG_PATH);
         log_lost_delivery(conn, head);
     }
-    refuse_with(conn, 404, "not found");
+    respond_with_error(conn, 404, "not found");
 }
 
 // Repeated failures from a client are delayed progressively. Valid signatures are never delayed.
@@ -309,7 +310,7 @@ static void refuse_signature(struct http_conn *conn, const struct http_head *hea
     if (find_client(conn, head, &client))
         delay = auth_failures_note(webhook->failures, &client, timestamp_monotonic());
     if (delay == 0) {
-        refuse_with(conn, 401, message);
+        respond_with_error(conn, 401, message);
         return;
     }
     count_status(&webhook->counters, 401);
@@ -324,7 +325,7 @@ static void refuse_delivery(struct http_conn *conn, const struct http_head *head
     if (refusal->status == 401)
         refuse_signature(conn, head, refusal->error.message);
     else
-        refuse_with(conn, refusal->status, refusal->error.message);
+        respond_with_error(conn, refusal->status, refusal->error.message);
 }
 
 // --- the head -------------------------------------------------------------------------------------
@@ -335,15 +336,16 @@ static bool on_webhook_head(struct http_conn *conn, const struct http_head *head
     struct refusal refusal;
     struct http_response response;
 
-    if (health_answers(webhook->engine, webhook->ingress, head, &response)) {
-        give_response(conn, &response, "health"); // regardless of allow_from: proxies request it
+    if (health_respond(webhook->engine, webhook->ingress, head, &response)) {
+        send_logged_response(conn, &response,
+                             "health"); // regardless of allow_from: proxies request it
     } else if (!client_is_allowed(conn, head)) {
-        refuse_with(conn, 403, "client address is not in allow-from");
+        respond_with_error(conn, 403, "client address is not in allow-from");
     } else if (!slice_equals(head->path, slice_from_string(webhook->options->webhook_path))) {
         refuse_path(conn, head);
     } else if (!slice_equals(head->method, SLICE("POST"))) {
         http_response_set_wrong_method(&response, "POST");
-        give_response(conn, &response, "method");
+        send_logged_response(conn, &response, "method");
     } else if (!delivery_head_is_acceptable(head, webhook->options, &refusal)) {
         refuse_delivery(conn, head, &refusal);
     } else {
@@ -354,7 +356,7 @@ static bool on_webhook_head(struct http_conn *conn, const struct http_head *head
 
 // --- the engine -----------------------------------------------------------------------------------
 
-static void give_outcome(struct request *request)
+static void send_outcome(struct request *request)
 {
     struct http_conn *conn = request->conn;
     enum ingress_outcome outcome = INGRESS_REFUSED;
@@ -377,10 +379,11 @@ static void give_outcome(struct request *request)
         break;
     }
     count_delivery(conn, &request->delivery.event, outcome);
-    give_response(conn, &response, response.status == 503 ? request->task.error.message : "engine");
+    send_logged_response(conn, &response,
+                         response.status == 503 ? request->task.error.message : "engine");
 }
 
-static void clear(struct request *request)
+static void clear_request(struct request *request)
 {
     arena_clear(&request->arena);
     if (request->large_bytes > 0)
@@ -390,7 +393,7 @@ static void clear(struct request *request)
 
 // A small body may decode to ten times its size, and it stays decoded until the engine is done. One is always accepted
 // when there is no other, however low the limit is.
-static bool take_memory(struct request *request)
+static bool reserve_event_memory(struct request *request)
 {
     struct body_memory *memory = request->conn->host->body_memory;
     size_t held = request->arena.held;
@@ -411,8 +414,8 @@ static void respond_outcome(void *context)
     struct request *request = context;
     struct http_conn *conn = request->conn;
 
-    give_outcome(request);
-    clear(request);
+    send_outcome(request);
+    clear_request(request);
     http_conn_unref(conn);
 }
 
@@ -479,7 +482,7 @@ static void respond_ignored(struct http_conn *conn, const struct github_event *e
 
     count_delivery(conn, event, event->is_malformed ? INGRESS_NULL : INGRESS_IGNORED);
     http_response_set(&response, 200, SLICE("{\"status\":\"ignored\"}\n"));
-    give_response(conn, &response, why);
+    send_logged_response(conn, &response, why);
 }
 
 // Logs for each ping whether the webhook is configured correctly.
@@ -518,11 +521,11 @@ static void respond_ping(struct http_conn *conn, const struct github_event *even
     log_ping(webhook, &event->hook);
     count_delivery(conn, event, INGRESS_PONG);
     http_response_set(&response, 200, SLICE("{\"status\":\"pong\"}\n"));
-    give_response(conn, &response, "ping");
+    send_logged_response(conn, &response, "ping");
 }
 
 // True: the event was handed to the engine.
-static bool take_event(struct request *request)
+static bool process_event(struct request *request)
 {
     const struct github_event *event = &request->delivery.event;
     const struct ingress_options *options = webhook_of(request->conn)->options;
@@ -540,8 +543,8 @@ static bool take_event(struct request *request)
     if (!ingress_repository_is_wanted(options->repos, options->repo_count,
                                       event->repository.full_name)) {
         respond_ignored(request->conn, event, "repository not wanted");
-    } else if (!take_memory(request)) {
-        refuse_with(request->conn, 503, "too many large bodies at a time, try again later");
+    } else if (!reserve_event_memory(request)) {
+        respond_with_error(request->conn, 503, "too many large bodies at a time, try again later");
     } else {
         submit_event(request);
         return true;
@@ -556,7 +559,7 @@ static void on_webhook_request(struct http_conn *conn, const struct http_head *h
     struct refusal refusal;
 
     if (request == NULL) {
-        refuse_with(conn, 503, "out of memory");
+        respond_with_error(conn, 503, "out of memory");
         return;
     }
     const struct delivery_source source = {
@@ -567,9 +570,9 @@ static void on_webhook_request(struct http_conn *conn, const struct http_head *h
                               memory_order_relaxed);
     if (!is_good)
         refuse_delivery(conn, head, &refusal);
-    else if (take_event(request))
+    else if (process_event(request))
         return;
-    clear(request);
+    clear_request(request);
 }
 
 static void on_webhook_refused(struct http_conn *conn, int status, const char *reason)

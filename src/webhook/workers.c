@@ -43,7 +43,7 @@ struct worker {
     struct http_server host;
     struct webhook webhook;
     struct net_task wind_down, end;
-    struct net_task take_tls;
+    struct net_task use_posted_tls;
     struct net_task react;
     _Atomic timestamp_ns asked_at; // monotonic; 0: it has reacted, and the task is idle
     _Atomic uint64_t beats;        // how often it has reacted
@@ -112,7 +112,7 @@ static void end_if_empty(struct worker *worker)
         net_loop_stop(worker->loop);
 }
 
-static void take_last_step(struct worker *worker)
+static void finish_accept_queue(struct worker *worker)
 {
     worker->queue_is_over = true;
     end_if_empty(worker);
@@ -134,7 +134,7 @@ static void on_step(void *context)
             stop_accepting(worker);
         break;
     case WORKER_LAST:
-        take_last_step(worker);
+        finish_accept_queue(worker);
         break;
     }
 }
@@ -158,7 +158,7 @@ static void end_worker(void *context)
         net_timer_set(worker->step, 0);
 }
 
-static void react(void *context)
+static void mark_reacted(void *context)
 {
     struct worker *worker = context;
 
@@ -166,7 +166,7 @@ static void react(void *context)
     atomic_store(&worker->asked_at, 0);
 }
 
-static void take_tls(void *context)
+static void use_posted_tls(void *context)
 {
     struct worker *worker = context;
     struct net_tls *tls = atomic_exchange(&worker->fresh_tls, NULL);
@@ -212,8 +212,8 @@ static void set_up_host(struct worker *worker, struct engine *engine)
     worker->webhook.setup = worker->ingress->setup;
     worker->wind_down = (struct net_task){.run = wind_down_worker, .context = worker};
     worker->end = (struct net_task){.run = end_worker, .context = worker};
-    worker->take_tls = (struct net_task){.run = take_tls, .context = worker};
-    worker->react = (struct net_task){.run = react, .context = worker};
+    worker->use_posted_tls = (struct net_task){.run = use_posted_tls, .context = worker};
+    worker->react = (struct net_task){.run = mark_reacted, .context = worker};
     atomic_init(&worker->asked_at, 0);
     atomic_init(&worker->fresh_tls, NULL);
     worker->host = (struct http_server){.loop = worker->loop,
@@ -314,9 +314,9 @@ static void hand_over_tls(struct worker *worker, struct net_tls *tls)
     struct net_tls *not_taken = atomic_exchange(&worker->fresh_tls, tls);
 
     if (!worker->is_running) // before the thread runs, so that no connection is plaintext
-        take_tls(worker);
+        use_posted_tls(worker);
     else if (not_taken == NULL)
-        net_loop_post(worker->loop, &worker->take_tls);
+        net_loop_post(worker->loop, &worker->use_posted_tls);
     net_tls_unref(not_taken);
 }
 

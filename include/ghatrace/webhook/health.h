@@ -9,7 +9,7 @@
 
 // True if the request is for one of the two; `response` is then filled in.
 // `ingress` may be NULL.
-bool health_answers(struct engine *engine, struct ingress *ingress, const struct http_head *head,
+bool health_respond(struct engine *engine, struct ingress *ingress, const struct http_head *head,
                     struct http_response *response);
 
 #endif
