@@ -242,7 +242,7 @@ static void put_servers(struct json_out *json, const struct found_run *runs, siz
 static enum error_code put_attempts(struct api_object *object, const struct found_run *run)
 {
     struct json_out *json = &object->json;
-    const struct run_question question = {.server = github_server_name(run->server),
+    const struct run_selector question = {.server = github_server_name(run->server),
                                           .run_id = run->run.run_id};
     int64_t attempts[RUN_ATTEMPTS_MAX];
     size_t count;
@@ -265,7 +265,7 @@ static void put_critical_path(struct json_out *json, const struct run_view *run)
     json_out_close_array(json);
 }
 
-static enum error_code put_one_run(struct api_object *object, const struct run_question *question)
+static enum error_code put_one_run(struct api_object *object, const struct run_selector *question)
 {
     const struct run_view_limits limits = {.jobs = API_RUN_JOBS_MAX,
                                            .steps = true,
@@ -295,7 +295,7 @@ static enum error_code put_one_run(struct api_object *object, const struct run_q
     return code;
 }
 
-enum error_code api_render_run(const struct api_call *call, const struct run_question *question)
+enum error_code api_render_run(const struct api_call *call, const struct run_selector *question)
 {
     struct api_object object;
     enum error_code code = begin_object(call, &object);
@@ -303,7 +303,7 @@ enum error_code api_render_run(const struct api_call *call, const struct run_que
 }
 
 static enum error_code read_spans(const struct view_reader *reader,
-                                  const struct run_question *question, struct buffer *request)
+                                  const struct run_selector *question, struct buffer *request)
 {
     struct found_run found[FOUND_RUNS_MAX];
     size_t count;
@@ -321,7 +321,7 @@ static enum error_code read_spans(const struct view_reader *reader,
     return code;
 }
 
-enum error_code api_render_spans(const struct api_call *call, const struct run_question *question)
+enum error_code api_render_spans(const struct api_call *call, const struct run_selector *question)
 {
     struct view_reader reader = {.arena = call->arena, .error = call->error};
     struct buffer request;

@@ -62,10 +62,10 @@ enum error_code api_render_runs(const struct api_call *call,
 // One attempt with its jobs, phases and steps; if runs of several servers match, the first of run_lookup(), and the
 // names of all these servers. ERROR_NOT_FOUND, with a message.
 enum error_code api_render_run(const struct api_call *call,
-                               const struct run_question *question) MUST_CHECK;
+                               const struct run_selector *question) MUST_CHECK;
 // The finished spans of an attempt as OTLP JSON, an ExportTraceServiceRequest. ERROR_NOT_FOUND, with a message.
 enum error_code api_render_spans(const struct api_call *call,
-                                 const struct run_question *question) MUST_CHECK;
+                                 const struct run_selector *question) MUST_CHECK;
 
 // Queue times of the jobs of each pool, over the last hour in slots of five minutes, or the last day in hours.
 enum error_code api_render_latency(const struct api_call *call, bool is_day) MUST_CHECK;

@@ -157,10 +157,10 @@ static void handle_runs(void *context, const struct admin_request *request,
 }
 
 // "/api/runs/123/1"; without an attempt, the newest.
-static bool read_run_path(struct slice path, struct run_question *question)
+static bool read_run_path(struct slice path, struct run_selector *question)
 {
     size_t prefix = sizeof RUN_PREFIX - 1;
-    return run_question_parse((struct slice){path.data + prefix, path.len - prefix}, question);
+    return run_selector_parse((struct slice){path.data + prefix, path.len - prefix}, question);
 }
 
 static void handle_run(void *context, const struct admin_request *request,
@@ -169,7 +169,7 @@ static void handle_run(void *context, const struct admin_request *request,
     struct turn turn;
     begin_turn(context, request, reply, &turn);
     bool is_otlp = get_choice(&turn, "format", "json", "otlp");
-    struct run_question question = {.server = get_parameter(&turn, "server")};
+    struct run_selector question = {.server = get_parameter(&turn, "server")};
     if (turn.code == ERROR_NONE && !read_run_path(request->path, &question))
         turn.code = error_set(&turn.error, ERROR_NOT_FOUND,
                               "want " RUN_PREFIX "RUN or " RUN_PREFIX "RUN/ATTEMPT, in numbers");

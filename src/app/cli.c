@@ -345,8 +345,8 @@ bool run_reference_parse(struct slice text, struct run_reference *reference)
         struct slice page = text_after(text, (size_t)path + sizeof RUNS_PATH - 1);
         return parse_page(cut_before(cut_before(page, SLICE("#")), SLICE("?")), reference);
     }
-    struct run_question question;
-    if (!run_question_parse(text, &question))
+    struct run_selector question;
+    if (!run_selector_parse(text, &question))
         return false;
     reference->run_id = question.run_id;
     reference->attempt = question.run_attempt;

@@ -139,7 +139,7 @@ static enum error_code show_stored(const struct cli_args *cli_args, struct store
 {
     const struct inspect_options inspect = {.now = timestamp_now(),
                                             .unicode = terminal_detect(STDOUT_FILENO).unicode};
-    struct run_question question = {reference->server, reference->run_id, reference->attempt};
+    struct run_selector question = {reference->server, reference->run_id, reference->attempt};
     struct buffer text;
     if (cli_args->flags[FLAG_INSPECT_SERVER] != NULL)
         question.server = slice_from_string(cli_args->flags[FLAG_INSPECT_SERVER]);
@@ -403,7 +403,7 @@ static enum error_code show_trace(const struct cli_args *cli_args, struct store 
                                                 .steps = cli_args->flags[FLAG_STEPS] != NULL,
                                                 .now = timestamp_now(),
                                                 .id_scheme = scheme};
-    struct run_question question = {named->server, named->run_id, named->attempt};
+    struct run_selector question = {named->server, named->run_id, named->attempt};
     struct view_reader reader = {.arena = cli_args->arena, .error = error};
     struct waterfall_shown shown;
     struct buffer text;

@@ -653,7 +653,7 @@ static enum error_code print_found(struct inspector *inspector)
 
 // run_lookup() does not find a run of which only a note is left.
 static enum error_code find_run_note(struct inspector *inspector,
-                                     const struct run_question *question, struct found_run *found,
+                                     const struct run_selector *question, struct found_run *found,
                                      size_t *count)
 {
     const enum store_note kinds[] = {STORE_NOTE_RUN, STORE_NOTE_OLD_RUN};
@@ -675,11 +675,11 @@ static enum error_code find_run_note(struct inspector *inspector,
 
 // The requested attempt; for 0, the newest of which anything is stored.
 static enum error_code find_attempt(struct inspector *inspector,
-                                    const struct run_question *question,
+                                    const struct run_selector *question,
                                     struct found_run runs[FOUND_RUNS_MAX], size_t *count)
 {
     const struct view_reader reader = {inspector->transaction, &inspector->arena, inspector->error};
-    struct run_question asked = *question;
+    struct run_selector asked = *question;
     int64_t oldest = question->run_attempt > 0 ? question->run_attempt : 1;
     if (question->run_attempt <= 0)
         asked.run_attempt = RUN_ATTEMPTS_MAX;
@@ -701,7 +701,7 @@ static enum error_code find_attempt(struct inspector *inspector,
                      "run %" PRId64 ": nothing of it is in the store", question->run_id);
 }
 
-enum error_code inspect_run(struct store *store, const struct run_question *question,
+enum error_code inspect_run(struct store *store, const struct run_selector *question,
                             const struct inspect_options *options, struct buffer *out,
                             struct error *error)
 {

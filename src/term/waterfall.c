@@ -1152,7 +1152,7 @@ static bool name_servers(const struct found_run *runs, size_t count, struct aren
 }
 
 static enum error_code show_run(const struct view_reader *reader,
-                                const struct run_question *question,
+                                const struct run_selector *question,
                                 const struct waterfall_options *options, struct buffer *out,
                                 struct waterfall_shown *shown)
 {
@@ -1178,7 +1178,7 @@ static enum error_code show_run(const struct view_reader *reader,
 }
 
 enum error_code waterfall_show(const struct view_reader *reader,
-                               const struct run_question *question,
+                               const struct run_selector *question,
                                const struct waterfall_options *options, struct buffer *out,
                                struct waterfall_shown *shown)
 {

@@ -100,7 +100,7 @@ static enum error_code server_of_recent(const struct recent_run *recent, struct 
 
 // --- where a run is stored: by number, attempt and server -----------------------------------------
 
-bool run_question_parse(struct slice text, struct run_question *question)
+bool run_selector_parse(struct slice text, struct run_selector *question)
 {
     ptrdiff_t slash = slice_find(text, SLICE("/"));
     size_t len = slash < 0 ? text.len : (size_t)slash;
@@ -118,7 +118,7 @@ bool run_question_parse(struct slice text, struct run_question *question)
 
 struct lookup {
     const struct view_reader *reader;
-    const struct run_question *question;
+    const struct run_selector *question;
     struct slice wanted; // the question's server; empty: github.com
     bool is_named;
     struct found_run *runs;
@@ -214,8 +214,8 @@ static void add_found(struct lookup *lookup, const struct found_run *found)
     lookup->runs[lookup->count++] = *found;
 }
 
-static enum error_code add_attempt_if_there(struct lookup *lookup, struct slice place,
-                                            bool is_shared, int64_t attempt, bool *is_added)
+static enum error_code add_attempt_if_stored(struct lookup *lookup, struct slice place,
+                                             bool is_shared, int64_t attempt, bool *is_added)
 {
     struct found_run found = {stored_run_of(place, lookup->question->run_id, attempt), place};
     bool exists;
@@ -232,7 +232,7 @@ static enum error_code add_attempt_if_there(struct lookup *lookup, struct slice 
 }
 
 // `is_shared`: older versions stored the runs of all servers under these keys.
-static enum error_code add_if_there(struct lookup *lookup, struct slice place, bool is_shared)
+static enum error_code add_if_stored(struct lookup *lookup, struct slice place, bool is_shared)
 {
     int64_t asked = lookup->question->run_attempt;
     int64_t oldest = asked > 0 ? asked : 1;
@@ -240,37 +240,37 @@ static enum error_code add_if_there(struct lookup *lookup, struct slice place, b
     bool is_added = false;
     for (int64_t attempt = asked > 0 ? asked : RUN_ATTEMPTS_MAX;
          attempt >= oldest && !is_added && code == ERROR_NONE; attempt--)
-        code = add_attempt_if_there(lookup, place, is_shared, attempt, &is_added);
+        code = add_attempt_if_stored(lookup, place, is_shared, attempt, &is_added);
     return code;
 }
 
-static enum error_code look_everywhere(struct lookup *lookup)
+static enum error_code look_up_on_all_servers(struct lookup *lookup)
 {
     struct slice servers[SERVERS_MAX];
     size_t count;
-    enum error_code code = add_if_there(lookup, SLICE_EMPTY, true);
+    enum error_code code = add_if_stored(lookup, SLICE_EMPTY, true);
     if (code == ERROR_NONE)
         code = servers_list(lookup->reader->transaction, lookup->reader->arena, servers, &count,
                             lookup->reader->error);
     for (size_t i = 0; code == ERROR_NONE && i < count; i++)
-        code = add_if_there(lookup, servers[i], false);
+        code = add_if_stored(lookup, servers[i], false);
     return code;
 }
 
-enum error_code run_lookup(const struct view_reader *reader, const struct run_question *question,
+enum error_code run_lookup(const struct view_reader *reader, const struct run_selector *question,
                            struct found_run runs[FOUND_RUNS_MAX], size_t *count)
 {
     struct lookup lookup = {
         .reader = reader, .question = question, .is_named = question->server.len > 0, .runs = runs};
     enum error_code code = ERROR_NONE;
     if (!lookup.is_named) {
-        code = look_everywhere(&lookup);
+        code = look_up_on_all_servers(&lookup);
     } else {
         code = github_server_of_name(question->server, reader->arena, &lookup.wanted);
         if (code == ERROR_NONE && lookup.wanted.len > 0)
-            code = add_if_there(&lookup, lookup.wanted, false);
+            code = add_if_stored(&lookup, lookup.wanted, false);
         if (code == ERROR_NONE && lookup.count == 0)
-            code = add_if_there(&lookup, SLICE_EMPTY, true);
+            code = add_if_stored(&lookup, SLICE_EMPTY, true);
     }
     *count = lookup.count;
     if (code == ERROR_MEMORY)
@@ -281,10 +281,10 @@ enum error_code run_lookup(const struct view_reader *reader, const struct run_qu
 // --- attempts -------------------------------------------------------------------------------------
 
 enum error_code run_list_attempts(const struct view_reader *reader,
-                                  const struct run_question *question,
+                                  const struct run_selector *question,
                                   int64_t attempts[RUN_ATTEMPTS_MAX], size_t *count)
 {
-    struct run_question asked = *question;
+    struct run_selector asked = *question;
     *count = 0;
     for (int64_t attempt = 1; attempt <= RUN_ATTEMPTS_MAX; attempt++) {
         struct found_run runs[FOUND_RUNS_MAX];
@@ -325,7 +325,7 @@ static void write_attempts(const int64_t *attempts, size_t count, char text[ATTE
     }
 }
 
-enum error_code run_not_found(const struct view_reader *reader, const struct run_question *question)
+enum error_code run_not_found(const struct view_reader *reader, const struct run_selector *question)
 {
     int64_t attempts[RUN_ATTEMPTS_MAX];
     char attempt[32] = "", list[ATTEMPTS_TEXT_MAX];
@@ -393,7 +393,7 @@ static struct view_interval span_interval(const struct span *span)
     return interval;
 }
 
-static struct slice first_known(struct slice a, struct slice b)
+static struct slice first_nonempty(struct slice a, struct slice b)
 {
     return a.len > 0 ? a : b;
 }
@@ -427,7 +427,7 @@ static enum view_outcome span_outcome(const struct span *span, struct slice conc
 {
     if (attributes_get_bool(&span->attributes, "github.carried_over"))
         return OUTCOME_CARRIED_OVER;
-    return view_outcome_of(first_known(conclusion, result));
+    return view_outcome_of(first_nonempty(conclusion, result));
 }
 
 static bool is_incomplete(const struct span *span)
@@ -509,7 +509,7 @@ static bool had_runner(const struct run_view_job *job, const struct span *span)
 // If runner spans are switched off, only the job span gives the queue time: until then the job was queued, and from
 // then on it ran, if a runner took it. Waiting spans may be switched off, too, so this is used only if no phase is
 // known.
-static void guess_phases(struct run_view_job *job, const struct span *span)
+static void infer_phases(struct run_view_job *job, const struct span *span)
 {
     struct view_interval whole = {job->created_at, job->ended_at};
     duration_ns length = whole.end - whole.start;
@@ -673,7 +673,7 @@ static bool read_children(struct builder *builder, const struct span *span,
         qsort(steps, job->step_count, sizeof *steps, compare_steps);
     job->steps = steps;
     set_queue(span, job);
-    guess_phases(job, span);
+    infer_phases(job, span);
     set_started(job);
     find_failure(job);
     return true;
@@ -681,14 +681,14 @@ static bool read_children(struct builder *builder, const struct span *span,
 
 // --- the run --------------------------------------------------------------------------------------
 
-static void learn(struct slice *text, struct slice value)
+static void set_if_empty(struct slice *text, struct slice value)
 {
-    *text = first_known(*text, value);
+    *text = first_nonempty(*text, value);
 }
 
 // The first source of data on the run is used: the root, if there is one (see run_view_from_spans).
-static bool learn_from_resource(struct builder *builder, const struct attributes *resource,
-                                const struct span *span)
+static bool read_run_resource(struct builder *builder, const struct attributes *resource,
+                              const struct span *span)
 {
     struct run_view *view = builder->view;
     struct slice owner = attributes_get_string(resource, "vcs.owner.name");
@@ -707,11 +707,11 @@ static bool learn_from_resource(struct builder *builder, const struct attributes
         view->run_attempt = span_int(span, "github.run_attempt");
     if (!view->has_ended)
         view->trace = span->trace_id;
-    learn(&view->repository, repository);
-    learn(&view->workflow, attributes_get_string(resource, "cicd.pipeline.name"));
-    learn(&view->url, attributes_get_string(resource, "cicd.pipeline.run.url.full"));
-    learn(&view->branch, attributes_get_string(resource, "vcs.ref.head.name"));
-    learn(&view->revision, attributes_get_string(resource, "vcs.ref.head.revision"));
+    set_if_empty(&view->repository, repository);
+    set_if_empty(&view->workflow, attributes_get_string(resource, "cicd.pipeline.name"));
+    set_if_empty(&view->url, attributes_get_string(resource, "cicd.pipeline.run.url.full"));
+    set_if_empty(&view->branch, attributes_get_string(resource, "vcs.ref.head.name"));
+    set_if_empty(&view->revision, attributes_get_string(resource, "vcs.ref.head.revision"));
     return true;
 }
 
@@ -724,17 +724,17 @@ static void read_root_span(struct builder *builder, const struct span *span)
     view->start = time.start;
     view->end = time.end;
     view->result = attribute_text(span, "cicd.pipeline.result");
-    view->conclusion = first_known(attribute_text(span, "github.conclusion"), view->result);
+    view->conclusion = first_nonempty(attribute_text(span, "github.conclusion"), view->result);
     view->is_incomplete = is_incomplete(span);
     view->run_number = span_int(span, "github.run_number");
     view->title = attribute_text(span, "github.display_title");
     view->event_name = attribute_text(span, "github.event_name");
-    view->actor = first_known(attribute_text(span, "github.triggering_actor"),
-                              attribute_text(span, "github.actor"));
+    view->actor = first_nonempty(attribute_text(span, "github.triggering_actor"),
+                                 attribute_text(span, "github.actor"));
     if (view->run_id == 0)
         view->run_id = span_int(span, "github.run_id");
-    learn(&view->workflow, attribute_text(span, "cicd.pipeline.name"));
-    learn(&view->url, attribute_text(span, "cicd.pipeline.run.url.full"));
+    set_if_empty(&view->workflow, attribute_text(span, "cicd.pipeline.name"));
+    set_if_empty(&view->url, attribute_text(span, "cicd.pipeline.run.url.full"));
 }
 
 static bool add_root(struct builder *builder, const struct span_batch *batch)
@@ -742,7 +742,7 @@ static bool add_root(struct builder *builder, const struct span_batch *batch)
     for (size_t i = 0; i < batch->span_count; i++) {
         if (builder->view->has_ended || !has_type(&batch->spans[i], TYPE_ROOT))
             continue;
-        if (!learn_from_resource(builder, &batch->resource, &batch->spans[i]))
+        if (!read_run_resource(builder, &batch->resource, &batch->spans[i]))
             return false;
         read_root_span(builder, &batch->spans[i]);
     }
@@ -757,7 +757,7 @@ static bool add_jobs(struct builder *builder, const struct span_batch *batch)
             continue;
         struct run_view_job *job = &builder->view->jobs[builder->view->count++];
         read_job_span(span, job);
-        if (!learn_from_resource(builder, &batch->resource, span) ||
+        if (!read_run_resource(builder, &batch->resource, span) ||
             !read_children(builder, span, batch, job))
             return false;
     }
@@ -967,7 +967,7 @@ static enum error_code run_view_from_state(const struct job_state *state, timest
 }
 
 // Used if the run's own state was damaged and there is no other source.
-static void describe_by_job(struct loader *loader, const struct job_state *job)
+static void describe_run_by_job(struct loader *loader, const struct job_state *job)
 {
     struct run_view *view = loader->view;
     loader->is_found = true;
@@ -1001,7 +1001,7 @@ static enum error_code add_open_job(struct loader *loader, struct slice bytes)
         return fail_view_memory(loader->reader);
     view->count++;
     if (!loader->is_found)
-        describe_by_job(loader, &state);
+        describe_run_by_job(loader, &state);
     return ERROR_NONE;
 }
 

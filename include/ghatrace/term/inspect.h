@@ -21,7 +21,7 @@ struct inspect_options {
 // which anything is stored. Names are untrusted text and are cleaned (text_clean). Unreadable entries are marked as
 // such. Notes of jobs are found through the states and records of the run: the note of a job that has neither is not
 // shown. ERROR_NOT_FOUND, with a message. ERROR_MEMORY, ERROR_TOO_LARGE, or as the store reports.
-enum error_code inspect_run(struct store *store, const struct run_question *question,
+enum error_code inspect_run(struct store *store, const struct run_selector *question,
                             const struct inspect_options *options, struct buffer *out,
                             struct error *error) MUST_CHECK;
 

@@ -45,7 +45,7 @@ struct waterfall_shown {
 // run_lookup(). `unreadable` is set also on failure. ERROR_NOT_FOUND (with a message): see run_not_found(). Otherwise
 // as the store reports, ERROR_MEMORY, ERROR_TOO_LARGE.
 enum error_code waterfall_show(const struct view_reader *reader,
-                               const struct run_question *question,
+                               const struct run_selector *question,
                                const struct waterfall_options *options, struct buffer *out,
                                struct waterfall_shown *shown) MUST_CHECK;
 

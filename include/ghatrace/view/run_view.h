@@ -142,14 +142,14 @@ const struct run_view_job *run_view_job_before(const struct run_view *view,
 // twice that, in case the limit changes.
 #define RUN_ATTEMPTS_MAX 100
 
-struct run_question {
+struct run_selector {
     struct slice server; // a name or a URL, as entered by the user; empty: any
     int64_t run_id;
     int64_t run_attempt; // 0: the newest stored one
 };
 
 // Parses "123" or "123/2": the run and the attempt, which is 0 if the text has none. False for anything else.
-bool run_question_parse(struct slice text, struct run_question *question);
+bool run_selector_parse(struct slice text, struct run_selector *question);
 
 struct found_run {
     struct stored_run run;
@@ -160,19 +160,19 @@ struct found_run {
 // All matching runs, at most one of each server: github.com's first, then by the servers' names. Texts are in the
 // arena, or valid as long as the transaction. Older versions stored all servers' runs under the keys of github.com:
 // the server of such a run is read from its entries. `*count` may be 0. ERROR_MEMORY, or as the store reports.
-enum error_code run_lookup(const struct view_reader *reader, const struct run_question *question,
+enum error_code run_lookup(const struct view_reader *reader, const struct run_selector *question,
                            struct found_run runs[FOUND_RUNS_MAX], size_t *count) MUST_CHECK;
 
 // The stored attempts of the run in question, of any matching server, in order. ERROR_MEMORY, or as the store
 // reports.
 enum error_code run_list_attempts(const struct view_reader *reader,
-                                  const struct run_question *question,
+                                  const struct run_selector *question,
                                   int64_t attempts[RUN_ATTEMPTS_MAX], size_t *count) MUST_CHECK;
 
 // Sets the message for a run that cannot be shown: which attempts exist instead or, if there are none, where else to
 // look; or that the stored data cannot be read. ERROR_NOT_FOUND, ERROR_MEMORY, or as the store reports.
 enum error_code run_not_found(const struct view_reader *reader,
-                              const struct run_question *question) MUST_CHECK;
+                              const struct run_selector *question) MUST_CHECK;
 
 // --- reading --------------------------------------------------------------------------------------
 

@@ -279,7 +279,7 @@ static void a_run_is_shown_with_its_trace_and_both_attempts(void **state)
     deliver(&f, second, SCENARIO_RUN_ID);
     assert_int_equal(
         api_render_run(call_at(&f, scenario_at(100)),
-                       &(struct run_question){.run_id = SCENARIO_RUN_ID, .run_attempt = 1}),
+                       &(struct run_selector){.run_id = SCENARIO_RUN_ID, .run_attempt = 1}),
         ERROR_NONE);
     const char *text = text_of(&f);
     assert_non_null(strstr(text, "\"trace_id\":\"9150f2e0b329bcd73a7fa70c540a1776\""));
@@ -292,7 +292,7 @@ static void a_run_is_shown_with_its_trace_and_both_attempts(void **state)
     buffer_clear(&f.out);
     assert_int_equal(
         api_render_run(call_at(&f, scenario_at(100)),
-                       &(struct run_question){.run_id = SCENARIO_RUN_ID, .run_attempt = 2}),
+                       &(struct run_selector){.run_id = SCENARIO_RUN_ID, .run_attempt = 2}),
         ERROR_NONE);
     text = text_of(&f);
     assert_non_null(strstr(text, "\"state\":\"open\""));
@@ -300,7 +300,7 @@ static void a_run_is_shown_with_its_trace_and_both_attempts(void **state)
     buffer_clear(&f.out);
     assert_int_equal(
         api_render_spans(call_at(&f, 1),
-                         &(struct run_question){.run_id = SCENARIO_RUN_ID, .run_attempt = 1}),
+                         &(struct run_selector){.run_id = SCENARIO_RUN_ID, .run_attempt = 1}),
         ERROR_NONE);
     text = text_of(&f);
     assert_int_equal(count_in(text, "\"resourceSpans\""), 1);
@@ -310,7 +310,7 @@ static void a_run_is_shown_with_its_trace_and_both_attempts(void **state)
 
 static enum error_code render_attempt(struct fixture *f, int64_t attempt, bool is_otlp)
 {
-    const struct run_question question = {.run_id = SCENARIO_RUN_ID, .run_attempt = attempt};
+    const struct run_selector question = {.run_id = SCENARIO_RUN_ID, .run_attempt = attempt};
     buffer_clear(&f->out);
     return is_otlp ? api_render_spans(call_at(f, 1), &question)
                    : api_render_run(call_at(f, scenario_at(100)), &question);
@@ -359,11 +359,11 @@ static void a_missing_run_is_not_found_with_a_message(void **state)
     (void)state;
     open_fixture(&f);
     assert_int_equal(
-        api_render_run(call_at(&f, 1), &(struct run_question){.run_id = 5, .run_attempt = 1}),
+        api_render_run(call_at(&f, 1), &(struct run_selector){.run_id = 5, .run_attempt = 1}),
         ERROR_NOT_FOUND);
     assert_non_null(strstr(f.error.message, "run 5 attempt 1"));
     assert_int_equal(
-        api_render_spans(call_at(&f, 1), &(struct run_question){.run_id = 5, .run_attempt = 1}),
+        api_render_spans(call_at(&f, 1), &(struct run_selector){.run_id = 5, .run_attempt = 1}),
         ERROR_NOT_FOUND);
     assert_non_null(strstr(f.error.message, "run 5 attempt 1: nothing of it is in the store"));
     close_fixture(&f);
@@ -475,7 +475,7 @@ static void hostile_names_are_what_they_were(void **state)
 
     buffer_clear(&f.out);
     assert_int_equal(api_render_run(call_at(&f, scenario_at(90)),
-                                    &(struct run_question){.run_id = 7, .run_attempt = 1}),
+                                    &(struct run_selector){.run_id = 7, .run_attempt = 1}),
                      ERROR_NONE);
     parse(&f, &document);
     size_t count = 0;
@@ -487,7 +487,7 @@ static void hostile_names_are_what_they_were(void **state)
 
     buffer_clear(&f.out);
     assert_int_equal(
-        api_render_spans(call_at(&f, 1), &(struct run_question){.run_id = 7, .run_attempt = 1}),
+        api_render_spans(call_at(&f, 1), &(struct run_selector){.run_id = 7, .run_attempt = 1}),
         ERROR_NONE);
     parse(&f, &document);
     buffer_clear(&f.out);
@@ -507,10 +507,10 @@ static enum error_code render_all(struct fixture *f)
         code = api_render_runs(call_at(f, scenario_at(90)), &finished);
     if (code == ERROR_NONE)
         code = api_render_run(call_at(f, scenario_at(90)),
-                              &(struct run_question){.run_id = 1000, .run_attempt = 1});
+                              &(struct run_selector){.run_id = 1000, .run_attempt = 1});
     if (code == ERROR_NONE)
         code = api_render_spans(call_at(f, 1),
-                                &(struct run_question){.run_id = 1000, .run_attempt = 1});
+                                &(struct run_selector){.run_id = 1000, .run_attempt = 1});
     if (code == ERROR_NONE)
         code = api_render_latency(call_at(f, scenario_at(90)), false);
     return code == ERROR_NONE ? api_render_status(call_at(f, scenario_at(90))) : code;

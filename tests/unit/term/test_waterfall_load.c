@@ -83,7 +83,7 @@ static const struct waterfall_options options = {
 
 static enum error_code show_in(struct arena *arena, int64_t run_id, int64_t attempt)
 {
-    const struct run_question question = {.run_id = run_id, .run_attempt = attempt};
+    const struct run_selector question = {.run_id = run_id, .run_attempt = attempt};
     struct view_reader reader = {.arena = arena, .error = &fixture.error};
     buffer_clear(&fixture.text);
     enum error_code code = store_begin(fixture.store, false, &reader.transaction, reader.error);

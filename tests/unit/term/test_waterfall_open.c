@@ -43,7 +43,7 @@ static void assert_picture(struct fixture *f, bool steps, bool unicode, const ch
 {
     const struct waterfall_options options = {
         .terminal = {.width = 60, .unicode = unicode}, .steps = steps, .now = f->now};
-    const struct run_question question = {.run_id = SCENARIO_RUN_ID};
+    const struct run_selector question = {.run_id = SCENARIO_RUN_ID};
     struct view_reader reader = {.arena = &f->arena, .error = &f->error};
     struct waterfall_shown shown;
     buffer_clear(&f->text);

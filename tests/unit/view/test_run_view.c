@@ -540,7 +540,7 @@ static void an_open_job_of_a_closed_run_has_the_names_of_the_run(void **state)
 static void an_attempt_is_found_when_anything_of_it_is_stored(void **state)
 {
     struct fixture *f = *state;
-    struct run_question question = {.run_id = SCENARIO_RUN_ID, .run_attempt = 1};
+    struct run_selector question = {.run_id = SCENARIO_RUN_ID, .run_attempt = 1};
     struct found_run runs[FOUND_RUNS_MAX];
     size_t count;
     deliver(f, scenario_job(1, COMPLETED, 61, 2, 6, 60));
