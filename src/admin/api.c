@@ -369,7 +369,7 @@ static bool contains_text(struct slice text, struct slice part)
     return false;
 }
 
-static bool holds_text(const struct run_view *run, struct slice part)
+static bool run_contains_text(const struct run_view *run, struct slice part)
 {
     char id[24];
     int len = snprintf(id, sizeof id, "%" PRId64, run->run_id);
@@ -386,7 +386,7 @@ static bool is_listed_run(const struct listing *listing, const struct run_view *
            contains_text(run->workflow, query->workflow) &&
            contains_text(run->branch, query->branch) &&
            (query->result.len == 0 || slice_equals_ignoring_case(run->result, query->result)) &&
-           holds_text(run, query->text);
+           run_contains_text(run, query->text);
 }
 
 static void put_run(struct listing *listing, const struct run_view *run)
@@ -401,7 +401,7 @@ static void put_run(struct listing *listing, const struct run_view *run)
     listing->jobs += run->count;
 }
 
-static bool is_at_end(const struct listing *listing)
+static bool is_list_full(const struct listing *listing)
 {
     return listing->count == listing->query->limit ||
            listing->object.json.writer.out->len > listing->end;
@@ -409,14 +409,14 @@ static bool is_at_end(const struct listing *listing)
 
 // --- finished -------------------------------------------------------------------------------------
 
-static void write_place(const struct recent_place *place, char text[NEXT_MAX])
+static void write_finished_cursor(const struct recent_place *place, char text[NEXT_MAX])
 {
     snprintf(text, NEXT_MAX, "%016" PRIx64, (uint64_t)place->at);
     hex_encode(place->trace.bytes, TRACE_ID_SIZE, text + 16);
     text[CURSOR_SIZE] = '\0';
 }
 
-static bool read_place(struct slice cursor, struct recent_place *place)
+static bool read_finished_cursor(struct slice cursor, struct recent_place *place)
 {
     static const struct trace_id none;
     uint8_t bytes[8];
@@ -437,12 +437,12 @@ static bool read_place(struct slice cursor, struct recent_place *place)
 static enum error_code list_finished(struct listing *listing)
 {
     struct recent_place place;
-    if (!read_place(listing->query->cursor, &place))
+    if (!read_finished_cursor(listing->query->cursor, &place))
         return error_set(listing->object.reader.error, ERROR_USAGE, "cursor: not valid");
     for (size_t looked_at = 0; looked_at < API_RUNS_LOOKED_AT; looked_at++) {
         struct recent_run recent;
         struct run_view run;
-        if (is_at_end(listing))
+        if (is_list_full(listing))
             break;
         enum error_code code = recent_seek_older(listing->object.reader.transaction, &place,
                                                  &recent, listing->object.reader.error);
@@ -458,13 +458,13 @@ static enum error_code list_finished(struct listing *listing)
         if (is_listed_run(listing, &run))
             put_run(listing, &run);
     }
-    write_place(&place, listing->next);
+    write_finished_cursor(&place, listing->next);
     return ERROR_NONE;
 }
 
 // --- open -----------------------------------------------------------------------------------------
 
-static struct slice take_part(struct slice *rest)
+static struct slice next_cursor_part(struct slice *rest)
 {
     ptrdiff_t dash = slice_find(*rest, SLICE("-"));
     size_t len = dash < 0 ? rest->len : (size_t)dash;
@@ -475,14 +475,14 @@ static struct slice take_part(struct slice *rest)
 }
 
 // "RUN-ATTEMPT"; for servers other than github.com "RUN-ATTEMPT-TRACE".
-static bool read_open_run(struct slice cursor, struct stored_run *place)
+static bool read_open_cursor(struct slice cursor, struct stored_run *place)
 {
     long long run_id, run_attempt;
     *place = (struct stored_run){.run_id = 0};
     if (cursor.len == 0)
         return true;
-    if (!slice_parse_int64(take_part(&cursor), &run_id) ||
-        !slice_parse_int64(take_part(&cursor), &run_attempt))
+    if (!slice_parse_int64(next_cursor_part(&cursor), &run_id) ||
+        !slice_parse_int64(next_cursor_part(&cursor), &run_attempt))
         return false;
     *place = stored_run_of(SLICE_EMPTY, run_id, run_attempt);
     if (cursor.len > 0 && (cursor.len != 2 * TRACE_ID_SIZE ||
@@ -491,7 +491,7 @@ static bool read_open_run(struct slice cursor, struct stored_run *place)
     return (run_id > 0 && run_attempt > 0) || (run_id == 0 && run_attempt == 0); // as above
 }
 
-static void write_open_run(const struct stored_run *place, char text[NEXT_MAX])
+static void write_open_cursor(const struct stored_run *place, char text[NEXT_MAX])
 {
     char hex[2 * TRACE_ID_SIZE + 1];
     bool is_usual = place->run_id == 0 || stored_run_is_usual(place);
@@ -527,7 +527,7 @@ static enum error_code skip_unreadable_run(const struct listing *listing)
 }
 
 // No filter depends on jobs, and they are the most expensive part: they are read only for matching runs.
-static enum error_code take_open_run(struct listing *listing, const struct stored_run *place)
+static enum error_code add_open_run(struct listing *listing, const struct stored_run *place)
 {
     size_t jobs = listing->jobs < OPEN_JOBS_IN_ALL ? OPEN_JOBS_IN_ALL - listing->jobs : 0;
     struct run_view run;
@@ -550,21 +550,21 @@ static enum error_code take_open_run(struct listing *listing, const struct store
 static enum error_code list_open(struct listing *listing)
 {
     struct stored_run place;
-    if (!read_open_run(listing->query->cursor, &place))
+    if (!read_open_cursor(listing->query->cursor, &place))
         return error_set(listing->object.reader.error, ERROR_USAGE, "cursor: not valid");
     for (size_t looked_at = 0; looked_at < API_RUNS_LOOKED_AT; looked_at++) {
-        if (is_at_end(listing))
+        if (is_list_full(listing))
             break;
         enum error_code code = open_runs_seek_older(listing->object.reader.transaction, &place,
                                                     listing->object.reader.error);
         if (code == ERROR_NOT_FOUND)
             return ERROR_NONE;
         if (code == ERROR_NONE)
-            code = take_open_run(listing, &place);
+            code = add_open_run(listing, &place);
         if (code != ERROR_NONE)
             return code;
     }
-    write_open_run(&place, listing->next);
+    write_open_cursor(&place, listing->next);
     return ERROR_NONE;
 }
 
@@ -1100,7 +1100,7 @@ static void put_setup(struct json_out *json, const struct view_sources *sources,
 {
     const struct setup_facts facts = health_setup_facts(sources, figures, now);
     struct setup_report report;
-    setup_judge(&facts, &report);
+    setup_assess(&facts, &report);
     json_out_open_object(json, "setup");
     json_out_bool(json, "ok", !report.is_wrong);
     json_out_open_array(json, "items");

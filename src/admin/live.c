@@ -61,7 +61,7 @@ static enum error_code render(struct live *live, struct error *error)
     return code;
 }
 
-static struct live_seen look(const struct live *live)
+static struct live_seen read_live_state(const struct live *live)
 {
     const struct view_sources *sources = live->sources;
     struct engine_counters counters = {.commits = 0};
@@ -112,7 +112,7 @@ static void on_tick(void *context)
 {
     struct live *live = context;
     struct error error = {.code = ERROR_NONE};
-    struct live_seen seen = look(live);
+    struct live_seen seen = read_live_state(live);
 
     if (!is_unchanged(&seen, &live->seen)) {
         live->seen = seen;
@@ -166,7 +166,7 @@ void live_handle(void *context, const struct admin_request *request, struct admi
         return;
     }
     if (LIST_EMPTY(&live->subscribers)) {
-        live->seen = look(live);
+        live->seen = read_live_state(live);
         net_timer_set(live->timer, TICK);
     }
     LIST_INSERT_HEAD(&live->subscribers, subscriber, all);

@@ -261,7 +261,8 @@ static double open_descriptors(void)
     return count;
 }
 
-static void put_known(struct metrics_text *text, const char *name, const char *help, double value)
+static void put_gauge_if_known(struct metrics_text *text, const char *name, const char *help,
+                               double value)
 {
     if (value >= 0)
         metrics_single(text, name, METRICS_GAUGE, help, value);
@@ -275,9 +276,10 @@ static void metrics_put_process(struct metrics_text *text)
                    (double)log_dropped_lines());
     metrics_single(text, "process_cpu_seconds", METRICS_COUNTER, "Processor time used, in seconds.",
                    processor_seconds());
-    put_known(text, "process_resident_memory_bytes",
-              "Memory in use, with the pages of the store that are in memory.", resident_bytes());
-    put_known(text, "process_open_fds", "Descriptors in use.", open_descriptors());
+    put_gauge_if_known(text, "process_resident_memory_bytes",
+                       "Memory in use, with the pages of the store that are in memory.",
+                       resident_bytes());
+    put_gauge_if_known(text, "process_open_fds", "Descriptors in use.", open_descriptors());
     if (getrlimit(RLIMIT_NOFILE, &limit) == 0)
         metrics_single(text, "process_max_fds", METRICS_GAUGE, "How many descriptors there may be.",
                        (double)limit.rlim_cur);
@@ -945,7 +947,7 @@ static enum error_code metrics_put_health(struct metrics_text *text,
 // --- GET /metrics: selects the format and writes all families -------------------------------------
 
 // "application/openmetrics-text" of "application/openmetrics-text; version=1.0.0; q=0.5".
-static struct slice take_element(struct slice *list)
+static struct slice next_accept_element(struct slice *list)
 {
     ptrdiff_t comma = slice_find(*list, SLICE(","));
     size_t len = comma < 0 ? list->len : (size_t)comma;
@@ -955,7 +957,7 @@ static struct slice take_element(struct slice *list)
     return element;
 }
 
-static struct slice take_parameter(struct slice *element)
+static struct slice next_accept_parameter(struct slice *element)
 {
     ptrdiff_t semicolon = slice_find(*element, SLICE(";"));
     size_t len = semicolon < 0 ? element->len : (size_t)semicolon;
@@ -1002,12 +1004,12 @@ enum metrics_format metrics_format_of(struct slice accept)
 {
     int openmetrics = 0, text = 0;
     while (accept.len > 0) {
-        struct slice element = take_element(&accept);
-        struct slice type = take_parameter(&element);
+        struct slice element = next_accept_element(&accept);
+        struct slice type = next_accept_parameter(&element);
         int weight = 1000;
         bool is_ours = true;
         while (element.len > 0) {
-            struct slice parameter = take_parameter(&element);
+            struct slice parameter = next_accept_parameter(&element);
             if (slice_starts_with(parameter, SLICE("q=")))
                 weight = read_weight((struct slice){parameter.data + 2, parameter.len - 2});
             else if (slice_starts_with(parameter, SLICE("version=")) && is_openmetrics(type))

@@ -123,7 +123,7 @@ uint64_t health_number(const struct health_figures *figures, const struct health
 #define HEALTH_CATEGORY_SIZE 64
 const char *health_category(enum export_trouble trouble, char text[HEALTH_CATEGORY_SIZE]);
 
-// The input for setup_judge(); points into both arguments.
+// The input for setup_assess(); points into both arguments.
 struct setup_facts health_setup_facts(const struct view_sources *sources,
                                       const struct health_figures *figures, timestamp_ns now);
 

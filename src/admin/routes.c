@@ -79,7 +79,7 @@ static bool get_choice(struct turn *turn, const char *name, const char *first, c
     return slice_equals(text, slice_from_string(second));
 }
 
-static void begin_turn(void *context, const struct admin_request *request,
+static void begin_call(void *context, const struct admin_request *request,
                        struct admin_response *reply, struct turn *turn)
 {
     struct view *view = context;
@@ -94,7 +94,7 @@ static void begin_turn(void *context, const struct admin_request *request,
 }
 
 // Sends the rendered text, or the error.
-static void end_turn(struct turn *turn, const char *content_type)
+static void end_call(struct turn *turn, const char *content_type)
 {
     if (turn->code == ERROR_NONE)
         admin_response_send(turn->reply, 200, content_type, &turn->out);
@@ -105,7 +105,7 @@ static void end_turn(struct turn *turn, const char *content_type)
 
 static void end_json(struct turn *turn)
 {
-    end_turn(turn, "application/json");
+    end_call(turn, "application/json");
 }
 
 // --- handlers -------------------------------------------------------------------------------------
@@ -116,17 +116,17 @@ static void handle_metrics(void *context, const struct admin_request *request,
     enum metrics_format format =
         metrics_format_of(http_head_get(request->head, SLICE("accept"), NULL));
     struct turn turn;
-    begin_turn(context, request, reply, &turn);
+    begin_call(context, request, reply, &turn);
     turn.code = metrics_render(turn.call.sources, format, turn.call.now, &turn.out, &turn.error);
     admin_response_set_field(reply, "Vary", "Accept");
-    end_turn(&turn, metrics_content_type(format));
+    end_call(&turn, metrics_content_type(format));
 }
 
 static void handle_queue(void *context, const struct admin_request *request,
                          struct admin_response *reply)
 {
     struct turn turn;
-    begin_turn(context, request, reply, &turn);
+    begin_call(context, request, reply, &turn);
     const struct api_queue_query query = {
         .state = get_parameter(&turn, "state"),
         .runner_labels = get_parameter(&turn, "runner_labels"),
@@ -140,7 +140,7 @@ static void handle_runs(void *context, const struct admin_request *request,
                         struct admin_response *reply)
 {
     struct turn turn;
-    begin_turn(context, request, reply, &turn);
+    begin_call(context, request, reply, &turn);
     const struct api_runs_query query = {.open = get_choice(&turn, "state", "finished", "open"),
                                          .repository = get_parameter(&turn, "repository"),
                                          .workflow = get_parameter(&turn, "workflow"),
@@ -167,7 +167,7 @@ static void handle_run(void *context, const struct admin_request *request,
                        struct admin_response *reply)
 {
     struct turn turn;
-    begin_turn(context, request, reply, &turn);
+    begin_call(context, request, reply, &turn);
     bool is_otlp = get_choice(&turn, "format", "json", "otlp");
     struct run_selector question = {.server = get_parameter(&turn, "server")};
     if (turn.code == ERROR_NONE && !read_run_path(request->path, &question))
@@ -184,7 +184,7 @@ static void handle_latency(void *context, const struct admin_request *request,
                            struct admin_response *reply)
 {
     struct turn turn;
-    begin_turn(context, request, reply, &turn);
+    begin_call(context, request, reply, &turn);
     bool is_day = get_choice(&turn, "window", "1h", "24h");
     if (turn.code == ERROR_NONE)
         turn.code = api_render_latency(&turn.call, is_day);
@@ -195,7 +195,7 @@ static void handle_quarantine(void *context, const struct admin_request *request
                               struct admin_response *reply)
 {
     struct turn turn;
-    begin_turn(context, request, reply, &turn);
+    begin_call(context, request, reply, &turn);
     size_t limit = get_limit(&turn, API_QUARANTINE_LIMIT, API_QUARANTINE_LIMIT_MAX);
     if (turn.code == ERROR_NONE)
         turn.code = api_render_quarantine(&turn.call, limit);
@@ -206,7 +206,7 @@ static void handle_status(void *context, const struct admin_request *request,
                           struct admin_response *reply)
 {
     struct turn turn;
-    begin_turn(context, request, reply, &turn);
+    begin_call(context, request, reply, &turn);
     turn.code = api_render_status(&turn.call);
     end_json(&turn);
 }

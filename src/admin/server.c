@@ -34,7 +34,7 @@ static ptrdiff_t decode_query_text(struct slice text, char *out)
     return (ptrdiff_t)len;
 }
 
-static struct slice take_query_pair(struct slice *query)
+static struct slice next_query_pair(struct slice *query)
 {
     ptrdiff_t end = slice_find(*query, SLICE("&"));
     size_t len = end < 0 ? query->len : (size_t)end;
@@ -49,7 +49,7 @@ bool admin_query_get(struct slice query, const char *name, struct arena *arena, 
 {
     *value = SLICE_EMPTY;
     while (query.len > 0) {
-        struct slice pair = take_query_pair(&query);
+        struct slice pair = next_query_pair(&query);
         ptrdiff_t equals = slice_find(pair, SLICE("="));
         struct slice key = {pair.data, equals < 0 ? pair.len : (size_t)equals};
         if (!slice_equals(key, slice_from_string(name)))
@@ -132,7 +132,7 @@ static bool is_loopback_ip(struct slice text)
 }
 
 // "localhost:8081", "127.0.0.1:8081", "[::1]:8081", each also without a port.
-static bool names_loopback(struct slice host)
+static bool is_loopback_host(struct slice host)
 {
     ptrdiff_t end = slice_find(host, SLICE("]"));
 
@@ -146,16 +146,16 @@ static bool names_loopback(struct slice host)
     return slice_equals_ignoring_case(host, SLICE("localhost")) || is_loopback_ip(host);
 }
 
-enum admin_verdict admin_access_judge(const struct admin_access *access,
-                                      const struct http_head *head)
+enum admin_access_result admin_check_access(const struct admin_access *access,
+                                            const struct http_head *head)
 {
     if (access->tokens != NULL)
-        return has_token(access->tokens, head) ? ADMIN_MAY : ADMIN_WANTS_TOKEN;
+        return has_token(access->tokens, head) ? ADMIN_ALLOWED : ADMIN_TOKEN_REQUIRED;
     if (access->has_client_certificates)
-        return ADMIN_MAY;
+        return ADMIN_ALLOWED;
     if (!access->is_loopback)
         return ADMIN_CLOSED;
-    return names_loopback(head->host) ? ADMIN_MAY : ADMIN_WRONG_HOST;
+    return is_loopback_host(head->host) ? ADMIN_ALLOWED : ADMIN_WRONG_HOST;
 }
 
 // --- the admin listener: routes, responses, streams, in the main loop -----------------------------
@@ -240,7 +240,7 @@ void admin_response_send(struct admin_response *reply, int status, const char *c
     http_conn_respond_owned(reply->conn, &answer, body != NULL ? body : &none);
 }
 
-static void give_error(struct admin_response *reply, struct http_response *answer)
+static void send_error_response(struct admin_response *reply, struct http_response *answer)
 {
     add_usual_fields(reply, answer);
     http_conn_respond(reply->conn, answer);
@@ -251,7 +251,7 @@ void admin_response_error(struct admin_response *reply, int status, const char *
     struct http_response answer;
 
     http_response_set_error(&answer, status, message);
-    give_error(reply, &answer);
+    send_error_response(reply, &answer);
 }
 
 // --- streams --------------------------------------------------------------------------------------
@@ -320,7 +320,7 @@ static const struct admin_route *find_route(const struct admin *admin, struct sl
     return NULL;
 }
 
-static void note_wrong_token(struct admin *admin, const struct http_conn *conn)
+static void log_wrong_token(struct admin *admin, const struct http_conn *conn)
 {
     char peer[NET_ADDRESS_TEXT_SIZE];
     uint64_t suppressed;
@@ -338,14 +338,14 @@ static bool refuse_without_access(struct admin *admin, struct admin_response *re
 {
     struct http_response answer;
 
-    switch (admin_access_judge(&admin->access, head)) {
-    case ADMIN_MAY:
+    switch (admin_check_access(&admin->access, head)) {
+    case ADMIN_ALLOWED:
         return false;
-    case ADMIN_WANTS_TOKEN:
-        note_wrong_token(admin, reply->conn);
+    case ADMIN_TOKEN_REQUIRED:
+        log_wrong_token(admin, reply->conn);
         http_response_set_error(&answer, 401, "this needs a token, see admin-token-file");
         answer.challenge = CHALLENGE;
-        give_error(reply, &answer);
+        send_error_response(reply, &answer);
         return true;
     case ADMIN_WRONG_HOST:
         admin_response_error(
@@ -359,7 +359,7 @@ static bool refuse_without_access(struct admin *admin, struct admin_response *re
     return true;
 }
 
-static void take_admin_request(struct http_conn *conn, const struct http_head *head)
+static void handle_admin_request(struct http_conn *conn, const struct http_head *head)
 {
     struct admin *admin = conn->host->context;
     struct admin_response reply = {.conn = conn};
@@ -375,7 +375,7 @@ static void take_admin_request(struct http_conn *conn, const struct http_head *h
         admin_response_error(&reply, 404, "not found");
     } else if (!is_read) {
         http_response_set_wrong_method(&answer, "GET, HEAD");
-        give_error(&reply, &answer);
+        send_error_response(&reply, &answer);
     } else if (http_conn_memory_is_full(&admin->host)) {
         admin_response_error(&reply, 503, "too many responses are not read yet, try again later");
     } else {
@@ -393,7 +393,7 @@ static bool on_admin_head(struct http_conn *conn, const struct http_head *head)
     if (health_respond(admin->engine, admin->options.ingress, head, &answer))
         http_conn_respond(conn, &answer);
     else
-        take_admin_request(conn, head);
+        handle_admin_request(conn, head);
     return false;
 }
 

@@ -12,14 +12,14 @@ struct admin_access {
     bool is_loopback;               // the listener's address
 };
 
-enum admin_verdict {
-    ADMIN_MAY,
-    ADMIN_WANTS_TOKEN, // none, or an incorrect one
-    ADMIN_WRONG_HOST,  // on loopback, but Host names another host
-    ADMIN_CLOSED,      // not on loopback, and no access control is configured
+enum admin_access_result {
+    ADMIN_ALLOWED,
+    ADMIN_TOKEN_REQUIRED, // none, or an incorrect one
+    ADMIN_WRONG_HOST,     // on loopback, but Host names another host
+    ADMIN_CLOSED,         // not on loopback, and no access control is configured
 };
 
-enum admin_verdict admin_access_judge(const struct admin_access *access,
-                                      const struct http_head *head);
+enum admin_access_result admin_check_access(const struct admin_access *access,
+                                            const struct http_head *head);
 
 #endif

@@ -35,11 +35,11 @@ const char *setup_state_text(enum setup_state state)
     return texts[state];
 }
 
-static void say(struct setup_item *item, const char *format, ...)
+static void append_message(struct setup_item *item, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
 // Appends to the message.
-static void say(struct setup_item *item, const char *format, ...)
+static void append_message(struct setup_item *item, const char *format, ...)
 {
     size_t len = strlen(item->message);
     va_list arguments;
@@ -48,34 +48,35 @@ static void say(struct setup_item *item, const char *format, ...)
     va_end(arguments);
 }
 
-static void say_time(struct setup_item *item, const char *before, timestamp_ns time)
+static void append_time(struct setup_item *item, const char *before, timestamp_ns time)
 {
     char text[TIMESTAMP_TEXT_SIZE];
-    say(item, "%s%s", before, timestamp_format_rfc3339(time - time % NS_PER_SECOND, false, text));
+    append_message(item, "%s%s", before,
+                   timestamp_format_rfc3339(time - time % NS_PER_SECOND, false, text));
 }
 
 // --- refused deliveries -----------------------------------------------------------------------------
 
-static void say_addresses(struct setup_item *item, const struct ingress_refused *refused)
+static void append_addresses(struct setup_item *item, const struct ingress_refused *refused)
 {
     for (size_t i = 0; i < refused->address_count; i++)
-        say(item, "%s%s", i == 0 ? ", from " : ", ", refused->addresses[i]);
+        append_message(item, "%s%s", i == 0 ? ", from " : ", ", refused->addresses[i]);
     if (refused->has_more_addresses)
-        say(item, " and others");
+        append_message(item, " and others");
 }
 
 // "12 deliveries were refused since T, the last at T, from A, B: their signature was wrong".
-static void say_refused(struct setup_item *item, const struct ingress_refused *refused,
-                        const char *why)
+static void append_refusals(struct setup_item *item, const struct ingress_refused *refused,
+                            const char *why)
 {
     bool is_one = refused->in_a_row == 1;
-    say(item, "%llu deliver%s refused", (unsigned long long)refused->in_a_row,
-        is_one ? "y was" : "ies were");
-    say_time(item, is_one ? " at " : " since ", refused->since);
+    append_message(item, "%llu deliver%s refused", (unsigned long long)refused->in_a_row,
+                   is_one ? "y was" : "ies were");
+    append_time(item, is_one ? " at " : " since ", refused->since);
     if (!is_one)
-        say_time(item, ", the last at ", refused->last);
-    say_addresses(item, refused);
-    say(item, ": %s.", why);
+        append_time(item, ", the last at ", refused->last);
+    append_addresses(item, refused);
+    append_message(item, ": %s.", why);
 }
 
 static bool is_refused(const struct ingress_refused *refused, const struct ingress_setup *ingress)
@@ -83,104 +84,109 @@ static bool is_refused(const struct ingress_refused *refused, const struct ingre
     return refused->in_a_row > 0 && refused->last > ingress->signed_at;
 }
 
-static void judge_refused(struct setup_item *item, const struct ingress_refused *refused,
-                          const struct ingress_setup *ingress)
+static void assess_refusals(struct setup_item *item, const struct ingress_refused *refused,
+                            const struct ingress_setup *ingress)
 {
     item->refused = refused;
     item->state = SETUP_WRONG;
     if (ingress->signed_at == TIMESTAMP_UNKNOWN) {
-        say(item, " None was accepted yet.");
+        append_message(item, " None was accepted yet.");
         return;
     }
     if (refused->in_a_row < REFUSED_IN_A_ROW)
         item->state = SETUP_WARNING;
-    say_time(item, " The last that was accepted came at ", ingress->signed_at);
-    say(item, ".");
+    append_time(item, " The last that was accepted came at ", ingress->signed_at);
+    append_message(item, ".");
     if (refused->address_count > 0)
-        say(item, " Check the addresses: unless they are GitHub's, the requests did not come from "
+        append_message(
+            item, " Check the addresses: unless they are GitHub's, the requests did not come from "
                   "GitHub.");
 }
 
-static void say_past(struct setup_item *item, const struct ingress_refused *refused,
-                     timestamp_ns now)
+static void append_past_refusals(struct setup_item *item, const struct ingress_refused *refused,
+                                 timestamp_ns now)
 {
     if (refused->in_a_row == 0 || now - refused->last > PAST_TIME)
         return;
     item->refused = refused;
-    say(item, " Before that, %llu %s refused", (unsigned long long)refused->in_a_row,
-        refused->in_a_row == 1 ? "was" : "were");
-    say_time(item, ", the last at ", refused->last);
-    say_addresses(item, refused);
-    say(item, ".");
+    append_message(item, " Before that, %llu %s refused", (unsigned long long)refused->in_a_row,
+                   refused->in_a_row == 1 ? "was" : "were");
+    append_time(item, ", the last at ", refused->last);
+    append_addresses(item, refused);
+    append_message(item, ".");
 }
 
 // Deliveries without and with wrong signatures may be mixed: unauthenticated clients can send either.
-static void judge_signatures(const struct ingress_setup *ingress, struct setup_item *item)
+static void assess_signatures(const struct ingress_setup *ingress, struct setup_item *item)
 {
     const struct ingress_refused *wrong = &ingress->wrong_signature;
     const struct ingress_refused *none = &ingress->without_signature;
     bool is_wrong = is_refused(wrong, ingress), is_none = is_refused(none, ingress);
     if (is_wrong) {
-        say_refused(item, wrong, "the signature does not match");
-        say(item, " The secret at GitHub is not one of those in webhook-secret-file (or "
-                  "GITHUB_WEBHOOK_SECRET).");
+        append_refusals(item, wrong, "the signature does not match");
+        append_message(item, " The secret at GitHub is not one of those in webhook-secret-file (or "
+                             "GITHUB_WEBHOOK_SECRET).");
     }
     if (is_none) {
-        say(item, "%s", is_wrong ? " " : "");
-        say_refused(item, none, "no signature");
-        say(item, " The webhook at GitHub has no secret: enter the one in webhook-secret-file (or "
+        append_message(item, "%s", is_wrong ? " " : "");
+        append_refusals(item, none, "no signature");
+        append_message(
+            item, " The webhook at GitHub has no secret: enter the one in webhook-secret-file (or "
                   "GITHUB_WEBHOOK_SECRET).");
     }
-    judge_refused(item, is_wrong && (!is_none || wrong->in_a_row >= none->in_a_row) ? wrong : none,
-                  ingress);
+    assess_refusals(
+        item, is_wrong && (!is_none || wrong->in_a_row >= none->in_a_row) ? wrong : none, ingress);
 }
 
-static void judge_secret(const struct setup_facts *facts, struct setup_item *item)
+static void assess_secret(const struct setup_facts *facts, struct setup_item *item)
 {
     const struct ingress_setup *ingress = facts->ingress;
     const struct ingress_refused *wrong = &ingress->wrong_signature;
     const struct ingress_refused *none = &ingress->without_signature;
     if (!ingress->asks_for_signature) {
         item->state = SETUP_WARNING;
-        say(item, "insecure-no-signature is on: anyone may send webhooks, no secret is checked.");
+        append_message(
+            item, "insecure-no-signature is on: anyone may send webhooks, no secret is checked.");
     } else if (is_refused(wrong, ingress) || is_refused(none, ingress)) {
-        judge_signatures(ingress, item);
+        assess_signatures(ingress, item);
     } else if (ingress->signed_at == TIMESTAMP_UNKNOWN) {
         item->state = SETUP_UNKNOWN;
-        say(item, "No delivery has come that would show whether GitHub has the same secret.");
+        append_message(item,
+                       "No delivery has come that would show whether GitHub has the same secret.");
     } else {
-        say(item, "The last delivery was signed with a configured secret.");
-        say_past(item, wrong->last >= none->last ? wrong : none, facts->now);
+        append_message(item, "The last delivery was signed with a configured secret.");
+        append_past_refusals(item, wrong->last >= none->last ? wrong : none, facts->now);
     }
 }
 
-static void judge_path(const struct setup_facts *facts, struct setup_item *item)
+static void assess_path(const struct setup_facts *facts, struct setup_item *item)
 {
     const struct ingress_setup *ingress = facts->ingress;
     const struct ingress_refused *refused = &ingress->wrong_path;
     if (is_refused(refused, ingress)) {
-        say_refused(item, refused, "not the path of webhooks");
-        say(item,
+        append_refusals(item, refused, "not the path of webhooks");
+        append_message(
+            item,
             " The last was for %s. At GitHub, the payload URL must lead to %s (webhook-path).",
             ingress->path, facts->webhook_path);
-        judge_refused(item, refused, ingress);
+        assess_refusals(item, refused, ingress);
         // Deliveries to the right path are accepted, so this is only a warning.
         if (item->state == SETUP_WRONG && ingress->signed_at != TIMESTAMP_UNKNOWN)
             item->state = SETUP_WARNING;
     } else if (ingress->signed_at != TIMESTAMP_UNKNOWN) {
-        say(item, "Deliveries come to %s.", facts->webhook_path);
-        say_past(item, refused, facts->now);
+        append_message(item, "Deliveries come to %s.", facts->webhook_path);
+        append_past_refusals(item, refused, facts->now);
     } else if (ingress->wrong_signature.count + ingress->without_signature.count > 0) {
-        say(item, "Requests come to %s.", facts->webhook_path);
+        append_message(item, "Requests come to %s.", facts->webhook_path);
     } else {
         item->state = SETUP_UNKNOWN;
-        say(item, "Nothing has come to %s yet.", facts->webhook_path);
+        append_message(item, "Nothing has come to %s yet.", facts->webhook_path);
     }
 }
 
 // --- events -----------------------------------------------------------------------------------------
 
-static void judge_by_count(const struct ingress_setup *ingress, struct setup_item *item)
+static void assess_by_count(const struct ingress_setup *ingress, struct setup_item *item)
 {
     uint64_t jobs = ingress->event_count[GITHUB_EVENT_JOB];
     uint64_t runs = ingress->event_count[GITHUB_EVENT_RUN];
@@ -191,14 +197,15 @@ static void judge_by_count(const struct ingress_setup *ingress, struct setup_ite
     item->state = SETUP_WRONG;
     item->is_logged_elsewhere = false;
     item->message[0] = '\0';
-    say(item,
+    append_message(
+        item,
         "%llu deliveries of %s have come since the start, and none of %s: at GitHub, tick them, "
         "too.",
         (unsigned long long)(jobs + runs), is_without_runs ? "Workflow jobs" : "Workflow runs",
         is_without_runs ? "Workflow runs" : "Workflow jobs");
 }
 
-static void judge_by_time(const struct setup_facts *facts, struct setup_item *item)
+static void assess_by_time(const struct setup_facts *facts, struct setup_item *item)
 {
     timestamp_ns jobs = facts->ingress->event_at[GITHUB_EVENT_JOB];
     timestamp_ns runs = facts->ingress->event_at[GITHUB_EVENT_RUN];
@@ -208,15 +215,15 @@ static void judge_by_time(const struct setup_facts *facts, struct setup_item *it
         return;
     item->state = SETUP_WARNING;
     item->message[0] = '\0';
-    say(item, "Deliveries of %s come, and none of %s",
-        jobs > runs ? "Workflow jobs" : "Workflow runs",
-        jobs > runs ? "Workflow runs" : "Workflow jobs");
-    say_time(item, " since ", first);
-    say(item, ": are they still ticked at GitHub?");
+    append_message(item, "Deliveries of %s come, and none of %s",
+                   jobs > runs ? "Workflow jobs" : "Workflow runs",
+                   jobs > runs ? "Workflow runs" : "Workflow jobs");
+    append_time(item, " since ", first);
+    append_message(item, ": are they still ticked at GitHub?");
 }
 
 // The content of a ping counts until deliveries contradict it: GitHub sends no ping when a webhook is changed.
-static void judge_by_ping(const struct ingress_setup *ingress, struct setup_item *item)
+static void assess_by_ping(const struct ingress_setup *ingress, struct setup_item *item)
 {
     const struct ingress_hook *hook = &ingress->hook;
     bool has_jobs = hook->has_jobs || ingress->event_at[GITHUB_EVENT_JOB] > hook->at;
@@ -229,102 +236,105 @@ static void judge_by_ping(const struct ingress_setup *ingress, struct setup_item
     item->is_logged_elsewhere = true;
     item->state = has_jobs && has_runs && is_active ? SETUP_OK : SETUP_WRONG;
     if (has_jobs && has_runs)
-        say(item, "Workflow jobs and Workflow runs are ticked.");
+        append_message(item, "Workflow jobs and Workflow runs are ticked.");
     else
-        say(item, "At GitHub, %s not ticked.", missing);
+        append_message(item, "At GitHub, %s not ticked.", missing);
     if (!is_active)
-        say(item, " The webhook is not active: tick Active.");
-    say_time(item, " (By GitHub's ping of ", hook->at);
-    say(item, ".)");
+        append_message(item, " The webhook is not active: tick Active.");
+    append_time(item, " (By GitHub's ping of ", hook->at);
+    append_message(item, ".)");
     if (hook->is_insecure)
-        say(item,
+        append_message(
+            item,
             " SSL verification is disabled at GitHub: anyone on the way can read what it sends.");
     if (strncmp(hook->url, "http://", 7) == 0)
-        say(item, " The payload URL is plain http.");
+        append_message(item, " The payload URL is plain http.");
     if (item->state == SETUP_OK && (hook->is_insecure || strncmp(hook->url, "http://", 7) == 0))
         item->state = SETUP_WARNING;
 }
 
-static void judge_events(const struct setup_facts *facts, struct setup_item *item)
+static void assess_events(const struct setup_facts *facts, struct setup_item *item)
 {
     const struct ingress_setup *ingress = facts->ingress;
     uint64_t jobs = ingress->event_count[GITHUB_EVENT_JOB],
              runs = ingress->event_count[GITHUB_EVENT_RUN];
     if (ingress->hook.at != TIMESTAMP_UNKNOWN) {
-        judge_by_ping(ingress, item);
+        assess_by_ping(ingress, item);
     } else if (jobs > 0 && runs > 0) {
-        say(item, "Deliveries of both Workflow jobs and Workflow runs have come.");
+        append_message(item, "Deliveries of both Workflow jobs and Workflow runs have come.");
     } else {
         item->state = SETUP_UNKNOWN;
-        say(item,
-            "%s. GitHub's ping says what is ticked: at GitHub, under Recent Deliveries, "
-            "redeliver it.",
-            jobs > 0   ? "Only deliveries of Workflow jobs have come so far"
-            : runs > 0 ? "Only deliveries of Workflow runs have come so far"
-                       : "No delivery of a workflow's job or run has come yet");
+        append_message(item,
+                       "%s. GitHub's ping says what is ticked: at GitHub, under Recent Deliveries, "
+                       "redeliver it.",
+                       jobs > 0   ? "Only deliveries of Workflow jobs have come so far"
+                       : runs > 0 ? "Only deliveries of Workflow runs have come so far"
+                                  : "No delivery of a workflow's job or run has come yet");
     }
-    judge_by_count(ingress, item);
-    judge_by_time(facts, item);
+    assess_by_count(ingress, item);
+    assess_by_time(facts, item);
 }
 
 // --- the rest ---------------------------------------------------------------------------------------
 
-static void judge_delivery(const struct setup_facts *facts, struct setup_item *item)
+static void assess_delivery(const struct setup_facts *facts, struct setup_item *item)
 {
     const struct ingress_setup *ingress = facts->ingress;
     uint64_t refused = ingress->wrong_signature.count + ingress->without_signature.count +
                        ingress->wrong_path.count;
     if (facts->last_event_at != TIMESTAMP_UNKNOWN) {
-        say_time(item, "The last delivery of a job or run came at ", facts->last_event_at);
-        say(item, ".");
+        append_time(item, "The last delivery of a job or run came at ", facts->last_event_at);
+        append_message(item, ".");
         return;
     }
     item->state = SETUP_UNKNOWN;
     if (ingress->signed_at != TIMESTAMP_UNKNOWN) {
         item->state = SETUP_OK;
-        say_time(item, "The last delivery came at ", ingress->signed_at);
-        say(item, "; none of a job or run yet.");
+        append_time(item, "The last delivery came at ", ingress->signed_at);
+        append_message(item, "; none of a job or run yet.");
     } else if (refused > 0) {
-        say(item, "None was accepted yet; %llu refused.", (unsigned long long)refused);
+        append_message(item, "None was accepted yet; %llu refused.", (unsigned long long)refused);
     } else {
-        say(item, "No delivery has come yet.");
+        append_message(item, "No delivery has come yet.");
     }
     if (ingress->signed_at != TIMESTAMP_UNKNOWN || ingress->rejected_network == 0)
         return;
     item->state = SETUP_WARNING;
-    say(item,
+    append_message(
+        item,
         " %llu connection%s from outside allow-from %s closed: GitHub's networks are `hooks` in "
         "https://api.github.com/meta, and change.",
         (unsigned long long)ingress->rejected_network, ingress->rejected_network == 1 ? "" : "s",
         ingress->rejected_network == 1 ? "was" : "were");
 }
 
-static void judge_export(const struct setup_facts *facts, struct setup_item *item)
+static void assess_export(const struct setup_facts *facts, struct setup_item *item)
 {
     item->is_logged_elsewhere = true;
     if (facts->export_url == NULL) {
-        say(item, "Nothing is exported: otlp-endpoint is not set. Traces stay in the local store.");
+        append_message(
+            item, "Nothing is exported: otlp-endpoint is not set. Traces stay in the local store.");
     } else if (facts->exporting->is_troubled) {
         item->state = SETUP_WRONG;
-        say(item, "%s has accepted nothing", facts->export_url);
-        say_time(item, " since ", facts->exporting->since);
-        say(item, ": %s", facts->exporting->message);
+        append_message(item, "%s has accepted nothing", facts->export_url);
+        append_time(item, " since ", facts->exporting->since);
+        append_message(item, ": %s", facts->exporting->message);
     } else if (facts->exported_records == 0) {
         item->state = SETUP_UNKNOWN;
-        say(item, "Nothing was sent to %s yet.", facts->export_url);
+        append_message(item, "Nothing was sent to %s yet.", facts->export_url);
     } else {
-        say(item, "%s accepts what is sent.", facts->export_url);
+        append_message(item, "%s accepts what is sent.", facts->export_url);
     }
 }
 
-void setup_judge(const struct setup_facts *facts, struct setup_report *report)
+void setup_assess(const struct setup_facts *facts, struct setup_report *report)
 {
     static void (*const judges[SETUP_SUBJECTS])(const struct setup_facts *, struct setup_item *) = {
-        [SETUP_SECRET] = judge_secret,
-        [SETUP_PATH] = judge_path,
-        [SETUP_EVENTS] = judge_events,
-        [SETUP_DELIVERY] = judge_delivery,
-        [SETUP_EXPORT] = judge_export};
+        [SETUP_SECRET] = assess_secret,
+        [SETUP_PATH] = assess_path,
+        [SETUP_EVENTS] = assess_events,
+        [SETUP_DELIVERY] = assess_delivery,
+        [SETUP_EXPORT] = assess_export};
     memset(report, 0, sizeof *report);
     for (size_t i = 0; i < SETUP_SUBJECTS; i++) {
         judges[i](facts, &report->items[i]);

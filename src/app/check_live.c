@@ -334,7 +334,7 @@ bool setup_watch_wants(struct setup_watch *watch, enum setup_subject subject,
 void setup_watch_look(struct setup_watch *watch, const struct setup_facts *facts, timestamp_ns now)
 {
     struct setup_report report;
-    setup_judge(facts, &report);
+    setup_assess(facts, &report);
     for (size_t i = 0; i < SETUP_SUBJECTS; i++) {
         const struct setup_item *item = &report.items[i];
         if (!setup_watch_wants(watch, (enum setup_subject)i, item, now))

@@ -30,16 +30,16 @@ static void judge(const struct http_head *head, struct slice text)
     const struct admin_access by_token = {.tokens = tokens_of_all(), .is_loopback = true};
     const struct admin_access on_loopback = {.is_loopback = true};
     const struct admin_access beyond = {.is_loopback = false};
-    if (admin_access_judge(&by_token, head) == ADMIN_MAY)
+    if (admin_check_access(&by_token, head) == ADMIN_ALLOWED)
         MUST(holds(text, TOKEN) ||
              slice_starts_with(http_head_get(head, SLICE("authorization"), NULL), SLICE("B")) ||
              slice_starts_with(http_head_get(head, SLICE("authorization"), NULL), SLICE("b")));
-    if (admin_access_judge(&on_loopback, head) == ADMIN_MAY) {
+    if (admin_check_access(&on_loopback, head) == ADMIN_ALLOWED) {
         struct slice host = http_head_get(head, SLICE("host"), NULL);
         MUST(host.len >= 3 && (host.data[0] == 'l' || host.data[0] == 'L' || host.data[0] == '1' ||
                                host.data[0] == '[' || host.data[0] == ':'));
     }
-    MUST(admin_access_judge(&beyond, head) == ADMIN_CLOSED);
+    MUST(admin_check_access(&beyond, head) == ADMIN_CLOSED);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

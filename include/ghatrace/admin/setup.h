@@ -57,6 +57,6 @@ const char *setup_subject_text(enum setup_subject subject);
 // "ok", "unknown", "warning", "wrong".
 const char *setup_state_text(enum setup_state state);
 
-void setup_judge(const struct setup_facts *facts, struct setup_report *report);
+void setup_assess(const struct setup_facts *facts, struct setup_report *report);
 
 #endif

@@ -41,7 +41,7 @@ static struct ingress_refused refused(uint64_t count, timestamp_ns last)
 
 static const struct setup_item *judge(struct scene *scene, enum setup_subject subject)
 {
-    setup_judge(&scene->facts, &scene->report);
+    setup_assess(&scene->facts, &scene->report);
     return &scene->report.items[subject];
 }
 
