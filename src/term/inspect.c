@@ -30,20 +30,20 @@ struct inspector {
 
 // --- lines ----------------------------------------------------------------------------------------
 
-static void keep_code(struct inspector *inspector, enum error_code code)
+static void keep_first_error(struct inspector *inspector, enum error_code code)
 {
     if (inspector->code == ERROR_NONE)
         inspector->code = code;
 }
 
 #define PRINT(inspector, ...)                                                                      \
-    keep_code((inspector), buffer_append_format((inspector)->out, __VA_ARGS__))
+    keep_first_error((inspector), buffer_append_format((inspector)->out, __VA_ARGS__))
 
-static struct slice harmless(struct inspector *inspector, struct slice raw)
+static struct slice clean_copy(struct inspector *inspector, struct slice raw)
 {
     struct slice text = SLICE_EMPTY;
     if (!text_clean(&inspector->scratch, raw, inspector->options->unicode, &text))
-        keep_code(inspector, ERROR_MEMORY);
+        keep_first_error(inspector, ERROR_MEMORY);
     return text;
 }
 
@@ -57,7 +57,7 @@ static void show_words(struct inspector *inspector, const char *name, const char
 // Fields that are empty, 0, false or unknown are omitted.
 static void show_text(struct inspector *inspector, const char *name, struct slice raw)
 {
-    struct slice text = harmless(inspector, raw);
+    struct slice text = clean_copy(inspector, raw);
     if (text.len > 0)
         PRINT(inspector, NAME "%.*s\n", name, SLICE_ARGS(text));
 }
@@ -201,9 +201,9 @@ static void print_steps(struct inspector *inspector, const struct github_job *bo
 {
     for (size_t i = 0; i < body->step_count; i++) {
         const struct github_step *step = &body->steps[i];
-        struct slice status = harmless(inspector, step->status);
-        struct slice conclusion = harmless(inspector, step->conclusion);
-        struct slice name = harmless(inspector, step->name);
+        struct slice status = clean_copy(inspector, step->status);
+        struct slice conclusion = clean_copy(inspector, step->conclusion);
+        struct slice name = clean_copy(inspector, step->name);
         PRINT(inspector, NAME "%" PRId64 " %.*s %.*s: %.*s\n", i == 0 ? "steps" : "", step->number,
               SLICE_ARGS(status), SLICE_ARGS(conclusion), SLICE_ARGS(name));
     }
@@ -492,7 +492,7 @@ static enum error_code print_job_note(struct inspector *inspector, const struct 
 
 // --- records --------------------------------------------------------------------------------------
 
-static enum error_code print_fate(struct inspector *inspector, uint64_t sequence)
+static enum error_code print_record_status(struct inspector *inspector, uint64_t sequence)
 {
     struct store_transaction *transaction = inspector->transaction;
     struct store_quarantined quarantined;
@@ -502,7 +502,7 @@ static enum error_code print_fate(struct inspector *inspector, uint64_t sequence
     struct slice reason;
     enum error_code code = store_seek_dead_letter(transaction, &found, &letter, inspector->error);
     if (code == ERROR_NONE && found == sequence) {
-        reason = harmless(inspector, letter.reason);
+        reason = clean_copy(inspector, letter.reason);
         PRINT(inspector, "dead letter since ");
         show_time_text(inspector, letter.buried_at);
         PRINT(inspector, ": %.*s\n", SLICE_ARGS(reason));
@@ -520,7 +520,7 @@ static enum error_code print_fate(struct inspector *inspector, uint64_t sequence
     if (code == ERROR_NONE)
         code = store_seek_quarantined(transaction, &found, &quarantined, inspector->error);
     if (code == ERROR_NONE && found == sequence) {
-        reason = harmless(inspector, quarantined.reason);
+        reason = clean_copy(inspector, quarantined.reason);
         PRINT(inspector, NAME "since ", "quarantined");
         show_time_text(inspector, quarantined.since);
         PRINT(inspector, ": %.*s\n", SLICE_ARGS(reason));
@@ -551,7 +551,7 @@ static enum error_code print_record(struct inspector *inspector, uint64_t sequen
         show_number(inspector, "spans", (int64_t)batch.span_count);
     show_time(inspector, "finished", record.finished_at);
     PRINT(inspector, NAME, "export");
-    return print_fate(inspector, sequence);
+    return print_record_status(inspector, sequence);
 }
 
 static bool is_of_run(const struct inspector *inspector, const struct store_key *key)
@@ -627,7 +627,7 @@ static enum error_code print_replaced(struct inspector *inspector, bool is_dead)
 static enum error_code print_found(struct inspector *inspector)
 {
     const struct stored_run *run = &inspector->run.run;
-    struct slice server = harmless(inspector, github_server_name(inspector->run.server));
+    struct slice server = clean_copy(inspector, github_server_name(inspector->run.server));
     char trace[2 * TRACE_ID_SIZE + 1];
     hex_encode(run->trace.bytes, TRACE_ID_SIZE, trace);
     inspector->state = (struct run_state){.phase = RUN_NEW};

@@ -220,7 +220,7 @@ static void measure_table(const struct table *table, struct layout *layout)
     }
 }
 
-static size_t sum(const size_t *widths, size_t column_count)
+static size_t sum_of_widths(const size_t *widths, size_t column_count)
 {
     size_t total = 0;
     for (size_t i = 0; i < column_count; i++)
@@ -247,7 +247,7 @@ static bool omit_column(const struct table *table, struct layout *layout)
 // Narrows the widest columns until all fit.
 static void shrink_table(size_t column_count, size_t width, struct layout *layout)
 {
-    for (size_t total = sum(layout->widths, column_count); total > width; total--) {
+    for (size_t total = sum_of_widths(layout->widths, column_count); total > width; total--) {
         size_t widest = column_count;
         for (size_t i = 0; i < column_count; i++)
             if (layout->widths[i] > layout->least[i] &&
@@ -285,7 +285,7 @@ void table_paint(struct painter *painter, const struct table *table)
     struct layout layout;
     assert(columns <= TABLE_COLUMNS_MAX);
     measure_table(table, &layout);
-    while (sum(layout.least, columns) > width && omit_column(table, &layout))
+    while (sum_of_widths(layout.least, columns) > width && omit_column(table, &layout))
         continue;
     shrink_table(columns, width, &layout);
     for (size_t i = 0; i < columns; i++)

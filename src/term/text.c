@@ -158,7 +158,7 @@ static enum treatment treatment_of(uint32_t code_point)
 }
 
 // Removes the next character from `rest`; a byte that starts no valid sequence counts as U+FFFD.
-static uint32_t take_code_point(struct slice *rest)
+static uint32_t next_code_point(struct slice *rest)
 {
     utf8proc_int32_t code_point;
     utf8proc_ssize_t len = utf8proc_iterate((const utf8proc_uint8_t *)rest->data,
@@ -234,7 +234,7 @@ bool text_clean(struct arena *arena, struct slice raw, bool unicode, struct slic
         return false;
     struct cleaner cleaner = {.out = out, .unicode = unicode};
     while (raw.len > 0)
-        put_clean(&cleaner, take_code_point(&raw));
+        put_clean(&cleaner, next_code_point(&raw));
     *clean = slice_trim((struct slice){out, cleaner.len});
     return true;
 }
@@ -243,7 +243,7 @@ size_t text_width(struct slice clean)
 {
     size_t width = 0;
     while (clean.len > 0)
-        width += text_code_point_width(take_code_point(&clean));
+        width += text_code_point_width(next_code_point(&clean));
     return width;
 }
 
@@ -253,7 +253,7 @@ struct slice text_prefix(struct slice clean, size_t columns)
     size_t width = 0;
     size_t taken = 0;
     while (rest.len > 0) {
-        width += text_code_point_width(take_code_point(&rest));
+        width += text_code_point_width(next_code_point(&rest));
         if (width > columns)
             break;
         taken = clean.len - rest.len;
@@ -265,11 +265,11 @@ struct slice text_suffix(struct slice clean, size_t columns)
 {
     size_t width = text_width(clean);
     while (clean.len > 0 && width > columns)
-        width -= text_code_point_width(take_code_point(&clean));
+        width -= text_code_point_width(next_code_point(&clean));
     // The rest may begin with the marks of a character that did not fit.
     while (clean.len > 0) {
         struct slice rest = clean;
-        if (text_code_point_width(take_code_point(&rest)) > 0)
+        if (text_code_point_width(next_code_point(&rest)) > 0)
             break;
         clean = rest;
     }

@@ -182,7 +182,7 @@ static bool paint_pools(struct screen *screen, size_t most)
 
 // --- jobs -----------------------------------------------------------------------------------------
 
-static void set_state(const struct top_job *job, struct table_cell *cell)
+static void set_state_cell(const struct top_job *job, struct table_cell *cell)
 {
     switch (job->state) {
     case OPEN_JOB_QUEUED:
@@ -202,7 +202,7 @@ static void set_state(const struct top_job *job, struct table_cell *cell)
 static bool format_job(struct screen *screen, const struct top_job *job,
                        struct table_cell cells[JOB_COLUMNS])
 {
-    set_state(job, &cells[JOB_STATE]);
+    set_state_cell(job, &cells[JOB_STATE]);
     if (job->state == OPEN_JOB_QUEUED)
         cells[JOB_AGE].style = age_style(screen, job->since);
     return format_time_since(screen, job->since, &cells[JOB_AGE].clean) &&

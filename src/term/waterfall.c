@@ -65,7 +65,7 @@ static duration_ns waterfall_length(struct view_interval interval)
     return interval.end - interval.start;
 }
 
-static void extend(struct view_interval *whole, struct view_interval part)
+static void extend_interval(struct view_interval *whole, struct view_interval part)
 {
     if (part.start == TIMESTAMP_UNKNOWN)
         return;
@@ -126,7 +126,7 @@ static bool set_conclusion(struct row_builder *builder, struct slice word,
     return word.len == 0 || text_clean(builder->arena, word, builder->unicode, &row->note);
 }
 
-static struct slice word_of(struct slice conclusion, struct slice result)
+static struct slice conclusion_or_result(struct slice conclusion, struct slice result)
 {
     return conclusion.len > 0 ? conclusion : result;
 }
@@ -161,7 +161,7 @@ static bool make_step_row(struct row_builder *builder, const struct run_view_job
         return false;
     if (!is_open)
         return set_outcome(builder, step->outcome, step->is_incomplete,
-                           word_of(step->conclusion, step->result), row);
+                           conclusion_or_result(step->conclusion, step->result), row);
     row->mark = has_begun ? MARK_RUNNING : MARK_YET_TO_START;
     return true;
 }
@@ -221,7 +221,7 @@ static void set_open_state(enum open_job_kind open_state, struct waterfall_row *
 }
 
 // If the clock is behind GitHub's, an open job extends to its latest known time.
-static void keep_phases(struct waterfall_job *drawn)
+static void extend_to_phases(struct waterfall_job *drawn)
 {
     if (drawn->job->has_spans)
         return;
@@ -238,10 +238,10 @@ static bool make_job_row(struct row_builder *builder, const struct run_view_job 
         .row.time = until_now(builder, (struct view_interval){job->created_at, job->ended_at})};
     for (size_t i = 0; i < PHASE_COUNT; i++)
         drawn->phases[i] = until_now(builder, job->phases[i]);
-    keep_phases(drawn);
+    extend_to_phases(drawn);
     if (!clean_name(builder, job->name, &drawn->row) ||
         !set_outcome(builder, job->outcome, job->is_incomplete,
-                     word_of(job->conclusion, job->result), &drawn->row) ||
+                     conclusion_or_result(job->conclusion, job->result), &drawn->row) ||
         !explain_failure(builder, drawn))
         return false;
     set_open_state(job->open_state, &drawn->row);
@@ -259,7 +259,7 @@ static bool make_root_row(struct row_builder *builder, struct waterfall *waterfa
     root->time = until_now(builder, (struct view_interval){view->start, view->end});
     return clean_name(builder, view->name.len > 0 ? view->name : view->workflow, root) &&
            set_outcome(builder, view_outcome_of(view->conclusion), view->is_incomplete,
-                       word_of(view->conclusion, view->result), root);
+                       conclusion_or_result(view->conclusion, view->result), root);
 }
 
 // Children are clamped to their parents when they are made, so only jobs and root need to be measured.
@@ -267,11 +267,11 @@ static void sample_axis(const struct row_builder *builder, struct waterfall *wat
 {
     const struct run_view *view = waterfall->view;
     if (view->is_open)
-        extend(&waterfall->axis,
-               until_now(builder, (struct view_interval){view->start, TIMESTAMP_UNKNOWN}));
-    extend(&waterfall->axis, waterfall->root.time);
+        extend_interval(&waterfall->axis,
+                        until_now(builder, (struct view_interval){view->start, TIMESTAMP_UNKNOWN}));
+    extend_interval(&waterfall->axis, waterfall->root.time);
     for (size_t i = 0; i < waterfall->job_count; i++)
-        extend(&waterfall->axis, waterfall->jobs[i].row.time);
+        extend_interval(&waterfall->axis, waterfall->jobs[i].row.time);
     if (!waterfall->is_over)
         waterfall->root.time = waterfall->axis;
 }
@@ -391,7 +391,7 @@ static enum style mark_style(enum waterfall_mark mark);
 static const char *mark_text(enum waterfall_mark mark, bool unicode);
 
 // octo-org/shop · CI #1482 · attempt 2 · failure · 12m31s
-static void paint_what(struct waterfall_picture *picture)
+static void paint_run_line(struct waterfall_picture *picture)
 {
     const struct waterfall *waterfall = picture->waterfall;
     const struct run_view *view = waterfall->view;
@@ -423,7 +423,7 @@ static void paint_what(struct waterfall_picture *picture)
 }
 
 // Add a price to the list · push on main @ 4f2c1a9 by octocat · 2026-09-03T04:16:57Z
-static void paint_why(struct waterfall_picture *picture)
+static void paint_commit_line(struct waterfall_picture *picture)
 {
     const struct run_view *view = picture->waterfall->view;
     struct slice branch = clean_text(picture, view->branch);
@@ -445,7 +445,7 @@ static void paint_why(struct waterfall_picture *picture)
     end_paragraph(&paragraph, painter_separator(&picture->painter));
 }
 
-static void paint_where(struct waterfall_picture *picture)
+static void paint_link_line(struct waterfall_picture *picture)
 {
     const struct run_view *view = picture->waterfall->view;
     struct paragraph paragraph = {.picture = picture};
@@ -462,9 +462,9 @@ static void paint_where(struct waterfall_picture *picture)
 
 static void paint_head(struct waterfall_picture *picture)
 {
-    paint_what(picture);
-    paint_why(picture);
-    paint_where(picture);
+    paint_run_line(picture);
+    paint_commit_line(picture);
+    paint_link_line(picture);
     painter_newline(&picture->painter);
 }
 
@@ -475,7 +475,7 @@ struct totals {
     const struct waterfall_job *longest_waiting;
 };
 
-static duration_ns waiting_of(const struct waterfall_job *job)
+static duration_ns waiting_time_of(const struct waterfall_job *job)
 {
     return job != NULL ? waterfall_length(job->phases[PHASE_WAITING]) : 0;
 }
@@ -488,7 +488,7 @@ static struct totals sum_up_jobs(const struct waterfall *waterfall)
         const struct waterfall_job *job = &waterfall->jobs[i];
         if (!run_view_job_ran(job->job))
             continue;
-        if (waiting_of(job) > waiting_of(totals.longest_waiting))
+        if (waiting_time_of(job) > waiting_time_of(totals.longest_waiting))
             totals.longest_waiting = job;
         duration_ns queue = job->job->queue;
         if (!job->job->has_queue)
@@ -587,7 +587,7 @@ static void waterfall_paint_summary(struct waterfall_picture *picture)
         add_job_piece(&paragraph, "longest wait", totals.longest_queue,
                       totals.longest_queue->job->queue, "");
     add_job_piece(&paragraph, "held by environment rules", totals.longest_waiting,
-                  waiting_of(totals.longest_waiting), "");
+                  waiting_time_of(totals.longest_waiting), "");
     add_critical_job(&paragraph);
     end_paragraph(&paragraph, "; ");
 }
@@ -854,8 +854,8 @@ static void init_bar(const struct waterfall_picture *picture, struct bar *bar)
             bar->cells[i] = (struct cell){line, STYLE_GREY};
 }
 
-static void fill(const struct waterfall_picture *picture, struct bar *bar,
-                 struct view_interval time, const char *glyph, enum style style)
+static void fill_cells(const struct waterfall_picture *picture, struct bar *bar,
+                       struct view_interval time, const char *glyph, enum style style)
 {
     if (time.start == TIMESTAMP_UNKNOWN)
         return;
@@ -866,8 +866,8 @@ static void fill(const struct waterfall_picture *picture, struct bar *bar,
 }
 
 // Determines the cells in use; an interval shorter than one cell gets a thin mark.
-static void bound(const struct waterfall_picture *picture, struct bar *bar,
-                  struct view_interval time, enum style style)
+static void set_bar_bounds(const struct waterfall_picture *picture, struct bar *bar,
+                           struct view_interval time, enum style style)
 {
     if (time.start == TIMESTAMP_UNKNOWN)
         return;
@@ -953,8 +953,9 @@ static void paint_root(struct waterfall_picture *picture)
     struct bar bar;
 
     init_bar(picture, &bar);
-    fill(picture, &bar, root->time, picture->painter.terminal.unicode ? "\u2501" : "=", style);
-    bound(picture, &bar, root->time, style);
+    fill_cells(picture, &bar, root->time, picture->painter.terminal.unicode ? "\u2501" : "=",
+               style);
+    set_bar_bounds(picture, &bar, root->time, style);
     paint_bar_row(picture, root, &bar, 0, -1);
 }
 
@@ -995,7 +996,7 @@ static void paint_job(struct waterfall_picture *picture, const struct waterfall_
     struct bar bar;
 
     init_bar(picture, &bar);
-    bound(picture, &bar, job->row.time, mark_style(job->row.mark));
+    set_bar_bounds(picture, &bar, job->row.time, mark_style(job->row.mark));
     if (!bar.is_thin)
         for (size_t i = bar.first; i < bar.end; i++)
             bar.cells[i] = job_cell(picture, job, i);
@@ -1013,8 +1014,8 @@ static void paint_step(struct waterfall_picture *picture, const struct waterfall
     struct bar bar;
 
     init_bar(picture, &bar);
-    fill(picture, &bar, step->time, unicode ? "\u2501" : "=", style);
-    bound(picture, &bar, step->time, style);
+    fill_cells(picture, &bar, step->time, unicode ? "\u2501" : "=", style);
+    set_bar_bounds(picture, &bar, step->time, style);
     struct waterfall_row row = *step;
     // A skipped step needs no note: most jobs have some.
     if (step->mark == MARK_SKIPPED)
@@ -1039,7 +1040,7 @@ static void waterfall_paint_rows(struct waterfall_picture *picture)
 
 #define NAME_WIDTH_MIN 8
 
-static size_t wider(size_t a, size_t b)
+static size_t max_width(size_t a, size_t b)
 {
     return a > b ? a : b;
 }
@@ -1054,8 +1055,9 @@ static size_t duration_width(duration_ns duration)
 static void sample_row(struct waterfall_layout *layout, const struct waterfall_row *row,
                        size_t indent)
 {
-    layout->name_width = wider(layout->name_width, text_width(row->name) + indent);
-    layout->total_width = wider(layout->total_width, duration_width(waterfall_length(row->time)));
+    layout->name_width = max_width(layout->name_width, text_width(row->name) + indent);
+    layout->total_width =
+        max_width(layout->total_width, duration_width(waterfall_length(row->time)));
 }
 
 static void sample_rows(struct waterfall_picture *picture)
@@ -1072,7 +1074,7 @@ static void sample_rows(struct waterfall_picture *picture)
         const struct waterfall_job *job = &waterfall->jobs[i];
         sample_row(layout, &job->row, 0);
         if (job->job->has_queue)
-            layout->queue_width = wider(layout->queue_width, duration_width(job->job->queue));
+            layout->queue_width = max_width(layout->queue_width, duration_width(job->job->queue));
         for (size_t j = 0; picture->steps && j < job->step_count; j++)
             sample_row(layout, &job->steps[j], WATERFALL_STEP_INDENT);
     }
@@ -1092,7 +1094,7 @@ static void waterfall_layout_rows(struct waterfall_picture *picture)
     layout->total_column = terminal->width - layout->total_width;
     layout->queue_column = layout->total_column - gap - layout->queue_width;
     size_t room = layout->queue_column - gap - layout->name_column - gap;
-    size_t most = wider(room * 2 / 5, NAME_WIDTH_MIN);
+    size_t most = max_width(room * 2 / 5, NAME_WIDTH_MIN);
     if (layout->name_width > most)
         layout->name_width = most;
     layout->bar_column = layout->name_column + layout->name_width + gap;
