@@ -251,9 +251,9 @@ static enum error_code print_answer(struct slice text, struct arena *arena, bool
 
 // --- the command ------------------------------------------------------------------------------------
 
-static enum error_code ask_daemon(const struct config *config,
-                                  const struct export_endpoint *endpoint, struct buffer *answer,
-                                  struct error *error)
+static enum error_code query_daemon(const struct config *config,
+                                    const struct export_endpoint *endpoint, struct buffer *answer,
+                                    struct error *error)
 {
     struct secrets tokens;
     enum error_code code = ERROR_NONE;
@@ -294,7 +294,7 @@ int check_live(struct cli_args *cli_args, const char *url)
     if (code == ERROR_NONE)
         code = find_endpoint(&config, url, &endpoint, &error);
     if (code == ERROR_NONE)
-        code = ask_daemon(&config, &endpoint, &answer, &error);
+        code = query_daemon(&config, &endpoint, &answer, &error);
     if (code == ERROR_NONE)
         code = print_answer(buffer_slice(&answer), cli_args->arena, &is_right, &error);
     if (code != ERROR_NONE)
@@ -311,8 +311,8 @@ static bool is_bad(enum setup_state state)
     return state == SETUP_WARNING || state == SETUP_WRONG;
 }
 
-bool setup_watch_wants(struct setup_watch *watch, enum setup_subject subject,
-                       const struct setup_item *item, timestamp_ns now)
+bool setup_watch_is_due(struct setup_watch *watch, enum setup_subject subject,
+                        const struct setup_item *item, timestamp_ns now)
 {
     bool was_logged = watch->items[subject].logged_at != 0;
     duration_ns since = now - watch->items[subject].logged_at;
@@ -331,13 +331,13 @@ bool setup_watch_wants(struct setup_watch *watch, enum setup_subject subject,
     return true;
 }
 
-void setup_watch_look(struct setup_watch *watch, const struct setup_facts *facts, timestamp_ns now)
+void setup_watch_log(struct setup_watch *watch, const struct setup_facts *facts, timestamp_ns now)
 {
     struct setup_report report;
     setup_assess(facts, &report);
     for (size_t i = 0; i < SETUP_SUBJECTS; i++) {
         const struct setup_item *item = &report.items[i];
-        if (!setup_watch_wants(watch, (enum setup_subject)i, item, now))
+        if (!setup_watch_is_due(watch, (enum setup_subject)i, item, now))
             continue;
         const char *subject = setup_subject_text((enum setup_subject)i);
         if (is_bad(item->state))

@@ -33,9 +33,9 @@ struct setup_watch {
 };
 
 // True if this item is to be logged at `now` (timestamp_monotonic). It then counts as logged. Pure.
-bool setup_watch_wants(struct setup_watch *watch, enum setup_subject subject,
-                       const struct setup_item *item, timestamp_ns now);
+bool setup_watch_is_due(struct setup_watch *watch, enum setup_subject subject,
+                        const struct setup_item *item, timestamp_ns now);
 // Logs the items that are due.
-void setup_watch_look(struct setup_watch *watch, const struct setup_facts *facts, timestamp_ns now);
+void setup_watch_log(struct setup_watch *watch, const struct setup_facts *facts, timestamp_ns now);
 
 #endif

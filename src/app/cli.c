@@ -73,8 +73,8 @@ static struct argument split_argument(const char *text)
 }
 
 // The argument's value, here or in the next argument; NULL with the error set when there is none.
-static const char *take_value(struct reader *reader, const struct argument *argument,
-                              const char *values)
+static const char *read_flag_value(struct reader *reader, const struct argument *argument,
+                                   const char *values)
 {
     if (argument->value != NULL)
         return argument->value;
@@ -84,7 +84,7 @@ static const char *take_value(struct reader *reader, const struct argument *argu
     return NULL;
 }
 
-static enum error_code take_flag(struct reader *reader, const struct argument *argument, size_t i)
+static enum error_code parse_flag(struct reader *reader, const struct argument *argument, size_t i)
 {
     const struct flag *flag = &reader->cli_args->command->flags[i];
     if (flag->values != NULL && flag->values[0] == '[') {
@@ -92,7 +92,7 @@ static enum error_code take_flag(struct reader *reader, const struct argument *a
         return ERROR_NONE;
     }
     if (flag->values != NULL) {
-        const char *value = take_value(reader, argument, flag->values);
+        const char *value = read_flag_value(reader, argument, flag->values);
         if (value == NULL)
             return ERROR_USAGE;
         if (value[0] == '\0')
@@ -108,7 +108,7 @@ static enum error_code take_flag(struct reader *reader, const struct argument *a
 
 // A switch without a value means on. It takes the next argument only if that is "on" or "off": otherwise `--steps
 // serve` would be ambiguous.
-static const char *take_switch(struct reader *reader, const struct argument *argument)
+static const char *read_switch_value(struct reader *reader, const struct argument *argument)
 {
     if (argument->value != NULL)
         return argument->value;
@@ -119,12 +119,12 @@ static const char *take_switch(struct reader *reader, const struct argument *arg
     return next;
 }
 
-static enum error_code take_setting(struct reader *reader, const struct argument *argument,
-                                    enum option_id id)
+static enum error_code parse_setting_flag(struct reader *reader, const struct argument *argument,
+                                          enum option_id id)
 {
     const char *value = options[id].type == OPTION_SWITCH
-                            ? take_switch(reader, argument)
-                            : take_value(reader, argument, options[id].values);
+                            ? read_switch_value(reader, argument)
+                            : read_flag_value(reader, argument, options[id].values);
     if (value == NULL)
         return ERROR_USAGE;
     const struct setting_given given = {SOURCE_FLAG, argument->shown, slice_from_string(value)};
@@ -165,8 +165,8 @@ static enum error_code refuse_flag(struct reader *reader, const struct argument 
 }
 
 // "--no-steps".
-static enum error_code take_negation(struct reader *reader, const struct argument *argument,
-                                     bool *is_taken)
+static enum error_code parse_negation(struct reader *reader, const struct argument *argument,
+                                      bool *is_taken)
 {
     struct slice prefix = SLICE("no-");
     if (!slice_starts_with(argument->name, prefix))
@@ -182,19 +182,19 @@ static enum error_code take_negation(struct reader *reader, const struct argumen
     return settings_put(&reader->cli_args->settings, (enum option_id)id, &given, reader->error);
 }
 
-static enum error_code take_argument(struct reader *reader, const char *text)
+static enum error_code parse_argument(struct reader *reader, const char *text)
 {
     const struct command *command = reader->cli_args->command;
     struct argument argument = split_argument(text);
     for (size_t i = 0; i < command->flag_count; i++) {
         if (slice_equals(argument.name, slice_from_string(command->flags[i].name)))
-            return take_flag(reader, &argument, i);
+            return parse_flag(reader, &argument, i);
     }
     int id = option_find(argument.name);
     if (has_setting(command, id))
-        return take_setting(reader, &argument, (enum option_id)id);
+        return parse_setting_flag(reader, &argument, (enum option_id)id);
     bool is_taken = false;
-    enum error_code code = take_negation(reader, &argument, &is_taken);
+    enum error_code code = parse_negation(reader, &argument, &is_taken);
     return is_taken ? code : refuse_flag(reader, &argument);
 }
 
@@ -221,7 +221,7 @@ static enum error_code read_arguments(struct reader *reader)
                              "%.60s: unknown flag: see ghatrace %s --help", text,
                              cli_args->command->name);
         } else {
-            enum error_code code = take_argument(reader, text);
+            enum error_code code = parse_argument(reader, text);
             if (code != ERROR_NONE)
                 return code;
         }
@@ -294,7 +294,7 @@ static struct slice text_after(struct slice s, size_t len)
 }
 
 // Up to the next '/', which is consumed, too.
-static struct slice take_segment(struct slice *rest)
+static struct slice next_segment(struct slice *rest)
 {
     ptrdiff_t slash = slice_find(*rest, SLICE("/"));
     size_t len = slash < 0 ? rest->len : (size_t)slash;
@@ -303,10 +303,10 @@ static struct slice take_segment(struct slice *rest)
     return segment;
 }
 
-static bool take_id(struct slice *rest, int64_t *id)
+static bool parse_id_segment(struct slice *rest, int64_t *id)
 {
     long long number;
-    if (!slice_parse_int64(take_segment(rest), &number) || number <= 0)
+    if (!slice_parse_int64(next_segment(rest), &number) || number <= 0)
         return false;
     *id = number;
     return true;
@@ -321,15 +321,15 @@ static struct slice cut_before(struct slice s, struct slice mark)
 // "123/attempts/2/job/456": what follows "/actions/runs/" in GitHub's URLs.
 static bool parse_page(struct slice rest, struct run_reference *reference)
 {
-    if (!take_id(&rest, &reference->run_id))
+    if (!parse_id_segment(&rest, &reference->run_id))
         return false;
     while (rest.len > 0) {
-        struct slice word = take_segment(&rest);
+        struct slice word = next_segment(&rest);
         bool is_known = slice_equals(word, SLICE("attempts")) || slice_equals(word, SLICE("job"));
         if (!is_known)
             return true; // another tab of the same page: "workflow", "usage"
-        if (!take_id(&rest,
-                     slice_equals(word, SLICE("job")) ? &reference->job_id : &reference->attempt))
+        if (!parse_id_segment(&rest, slice_equals(word, SLICE("job")) ? &reference->job_id
+                                                                      : &reference->attempt))
             return false;
     }
     return true;

@@ -273,13 +273,13 @@ static void print_store(const struct config *config)
 
 // --- the command ------------------------------------------------------------------------------------
 
-// For secrets_report_slips().
+// For secrets_report_mistakes().
 struct slips {
     struct config *config;
     struct arena *arena;
 };
 
-static void warn_of_slip(void *context, const char *warning)
+static void print_secret_warning(void *context, const char *warning)
 {
     const struct slips *slips = context;
     config_warn(slips->config, slips->arena, "%s", warning);
@@ -296,8 +296,8 @@ static enum error_code read_secrets(struct config *config, struct arena *arena,
     if (code != ERROR_NONE)
         return code;
     if (!config->ingress.insecure_no_signature)
-        secrets_report_slips(&findings->secrets, warn_of_slip, &slips);
-    secrets_report_slips(&findings->tokens, warn_of_slip, &slips);
+        secrets_report_mistakes(&findings->secrets, print_secret_warning, &slips);
+    secrets_report_mistakes(&findings->tokens, print_secret_warning, &slips);
     return ERROR_NONE;
 }
 

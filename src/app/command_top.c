@@ -62,7 +62,7 @@ static void write_string(const char *text)
 }
 
 // Switches to the alternate screen without a cursor; keys are read at once and not echoed.
-static void take_terminal(struct screen *screen)
+static void enter_full_screen(struct screen *screen)
 {
     struct termios quiet;
     if (tcgetattr(STDIN_FILENO, &screen->usual) == 0) {
@@ -76,7 +76,7 @@ static void take_terminal(struct screen *screen)
     screen->is_taken = true;
 }
 
-static void give_terminal_back(struct screen *screen)
+static void leave_full_screen(struct screen *screen)
 {
     if (!screen->is_taken)
         return;
@@ -138,7 +138,7 @@ static enum error_code show(struct screen *screen, struct error *error)
 
 // --- the loop -------------------------------------------------------------------------------------
 
-static bool wants_to_end(void)
+static bool is_quit_key_pressed(void)
 {
     char key;
     while (read(STDIN_FILENO, &key, 1) == 1)
@@ -150,9 +150,9 @@ static bool wants_to_end(void)
 // Ctrl-Z: restores the shell's screen, and draws anew after SIGCONT.
 static void suspend(struct screen *screen)
 {
-    give_terminal_back(screen);
+    leave_full_screen(screen);
     (void)raise(SIGSTOP);
-    take_terminal(screen);
+    enter_full_screen(screen);
 }
 
 // Signals are delivered only during the wait, so that none is missed between the check and the wait.
@@ -177,17 +177,17 @@ static enum error_code show_repeatedly(struct screen *screen, struct error *erro
     enum error_code code = ERROR_NONE;
     sigset_t usual;
     prepare_signals(&usual);
-    take_terminal(screen);
+    enter_full_screen(screen);
     while (code == ERROR_NONE) {
         code = show(screen, error);
         caught = 0;
         int ready = code == ERROR_NONE ? ppoll(&keys, 1, &wait, &usual) : 0;
         if (caught == SIGTSTP)
             suspend(screen);
-        else if (caught != 0 || (ready > 0 && (wants_to_end() || (keys.revents & POLLHUP))))
+        else if (caught != 0 || (ready > 0 && (is_quit_key_pressed() || (keys.revents & POLLHUP))))
             break;
     }
-    give_terminal_back(screen);
+    leave_full_screen(screen);
     return code;
 }
 

@@ -513,7 +513,7 @@ static enum error_code convert_all(struct config *config, const struct settings 
     return ERROR_NONE;
 }
 
-static const char *where_set(const struct settings *settings, enum option_id id)
+static const char *source_of_setting(const struct settings *settings, enum option_id id)
 {
     const struct setting *setting = &settings->items[id];
     return setting->source == SOURCE_DEFAULT ? options[id].name : setting->last->where;
@@ -525,14 +525,14 @@ static enum error_code read_address(const struct settings *settings, enum option
 {
     enum error_code code = net_address_parse(slice_from_string(text), address, error);
     if (code != ERROR_NONE)
-        error_wrap(error, "%s", where_set(settings, id));
+        error_wrap(error, "%s", source_of_setting(settings, id));
     return code;
 }
 
 static enum error_code check_webhook_path(const struct settings *settings, const char *path,
                                           struct error *error)
 {
-    const char *where = where_set(settings, OPTION_ID_WEBHOOK_PATH);
+    const char *where = source_of_setting(settings, OPTION_ID_WEBHOOK_PATH);
     if (path[0] != '/')
         return error_set(error, ERROR_USAGE, "%s: \"%.60s\" does not start with /", where, path);
     for (const char *c = path; *c != '\0'; c++) {
@@ -546,20 +546,20 @@ static enum error_code check_webhook_path(const struct settings *settings, const
 }
 
 // True for characters that are valid in names of owners and repositories.
-static bool is_of_a_name(char c)
+static bool is_name_character(char c)
 {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
            c == '_' || c == '.' || c == '/';
 }
 
 // Returns a character that the glob requires and no name contains; 0: none.
-static char find_foreign(struct slice glob)
+static char find_impossible_character(struct slice glob)
 {
     for (size_t at = 0; at < glob.len; at += glob_element_length(glob, at)) {
         bool is_escaped = glob.data[at] == '\\';
         bool is_special = glob.data[at] == '*' || glob.data[at] == '?' || glob.data[at] == '[';
         char c = glob.data[at + (is_escaped ? 1 : 0)];
-        if ((is_escaped || !is_special) && !is_of_a_name(c))
+        if ((is_escaped || !is_special) && !is_name_character(c))
             return c;
     }
     return '\0';
@@ -574,7 +574,7 @@ static enum error_code check_glob(struct slice item, const char *where, struct e
     if (fault != NULL)
         return error_set(error, ERROR_USAGE, "%s: \"%.*s\" has %s; a comma or a blank ends a glob",
                          where, SLICE_ARGS(item), fault);
-    char foreign = find_foreign(glob);
+    char foreign = find_impossible_character(glob);
     if (foreign != '\0')
         return error_set(error, ERROR_USAGE,
                          "%s: \"%.*s\" can match no repository: no name has a '%c'; write "
@@ -590,7 +590,7 @@ static enum error_code check_glob(struct slice item, const char *where, struct e
 static enum error_code split_repos(struct config *config, const struct settings *settings,
                                    struct error *error)
 {
-    const char *where = where_set(settings, OPTION_ID_REPOS);
+    const char *where = source_of_setting(settings, OPTION_ID_REPOS);
     size_t most = 0; // there are at most as many globs as bytes
     for (size_t i = 0; i < config->repos.count; i++)
         most += config->repos.items[i].len;
@@ -646,21 +646,23 @@ static enum error_code check_tls_settings(const struct config *config,
     bool has_cert = config->ingress.tls.certificate_file != NULL,
          has_key = config->ingress.tls.key_file != NULL;
     if (has_cert != has_key)
-        return error_set(error, ERROR_USAGE, "%s: set without %s: TLS takes both",
-                         where_set(settings, has_cert ? OPTION_ID_TLS_CERT : OPTION_ID_TLS_KEY),
-                         has_cert ? "tls-key" : "tls-cert");
+        return error_set(
+            error, ERROR_USAGE, "%s: set without %s: TLS takes both",
+            source_of_setting(settings, has_cert ? OPTION_ID_TLS_CERT : OPTION_ID_TLS_KEY),
+            has_cert ? "tls-key" : "tls-cert");
     if (config->ingress.tls.client_ca_file != NULL && !has_cert)
         return error_set(error, ERROR_USAGE,
                          "%s: client certificates need TLS: set tls-cert and tls-key",
-                         where_set(settings, OPTION_ID_TLS_CLIENT_CA));
+                         source_of_setting(settings, OPTION_ID_TLS_CLIENT_CA));
     if ((config->admin_tls || config->admin_client_ca != NULL) && !has_cert)
         return error_set(error, ERROR_USAGE, "%s: this needs tls-cert and tls-key",
-                         where_set(settings, config->admin_tls ? OPTION_ID_ADMIN_TLS
-                                                               : OPTION_ID_ADMIN_CLIENT_CA));
+                         source_of_setting(settings, config->admin_tls
+                                                         ? OPTION_ID_ADMIN_TLS
+                                                         : OPTION_ID_ADMIN_CLIENT_CA));
     if (config->trace_url != NULL &&
         slice_find(slice_from_string(config->trace_url), SLICE("{trace_id}")) < 0)
         return error_set(error, ERROR_USAGE, "%s: want {trace_id} where the trace ID belongs",
-                         where_set(settings, OPTION_ID_TRACE_URL));
+                         source_of_setting(settings, OPTION_ID_TRACE_URL));
     return ERROR_NONE;
 }
 
@@ -668,13 +670,13 @@ static enum error_code read_networks(struct config *config, const struct setting
                                      struct error *error)
 {
     enum error_code code =
-        config_read_networks(&config->allow_from, where_set(settings, OPTION_ID_ALLOW_FROM),
+        config_read_networks(&config->allow_from, source_of_setting(settings, OPTION_ID_ALLOW_FROM),
                              settings->arena, &config->ingress.allow_from, error);
     if (code != ERROR_NONE)
         return code;
     return config_read_networks(&config->trusted_proxies,
-                                where_set(settings, OPTION_ID_TRUSTED_PROXIES), settings->arena,
-                                &config->ingress.trusted_proxies, error);
+                                source_of_setting(settings, OPTION_ID_TRUSTED_PROXIES),
+                                settings->arena, &config->ingress.trusted_proxies, error);
 }
 
 static enum error_code check_listeners(struct config *config, const struct settings *settings,
@@ -697,7 +699,7 @@ static enum error_code check_listeners(struct config *config, const struct setti
         config->ingress.payload_memory_bytes < config->ingress.max_payload_bytes)
         code = error_set(error, ERROR_USAGE,
                          "%s: less than max-payload: a body of that size could not be received",
-                         where_set(settings, OPTION_ID_MAX_PAYLOAD_MEMORY));
+                         source_of_setting(settings, OPTION_ID_MAX_PAYLOAD_MEMORY));
     if (code == ERROR_NONE && (wanted & OPTION_BIT(OPTION_ID_WEBHOOK_SECRET_FILE)))
         code = check_secret(config, settings->arena, error);
     if (code == ERROR_NONE && (wanted & OPTION_BIT(OPTION_ID_TLS_CERT)))
@@ -782,11 +784,11 @@ static void compare_address(struct config *config, const struct settings *settin
         return;
     config_warn(config, settings->arena,
                 "%s: %s is not used: the service manager passed a socket at %s",
-                where_set(settings, id), listen, passed);
+                source_of_setting(settings, id), listen, passed);
 }
 
-static enum error_code take_sockets(struct config *config, const struct settings *settings,
-                                    char *const *environment, struct error *error)
+static enum error_code use_passed_sockets(struct config *config, const struct settings *settings,
+                                          char *const *environment, struct error *error)
 {
     struct activation *activation = &config->activation;
     long own_pid = (long)getpid();
@@ -804,7 +806,7 @@ static enum error_code take_sockets(struct config *config, const struct settings
         return error_set(error, ERROR_USAGE,
                          "%s: off, but the service manager passed a socket named \"admin\": set "
                          "admin-listen otherwise or stop the socket unit",
-                         where_set(settings, OPTION_ID_ADMIN_LISTEN));
+                         source_of_setting(settings, OPTION_ID_ADMIN_LISTEN));
     if (activation->other_pid != 0)
         config_warn(config, settings->arena,
                     "LISTEN_PID is %ld, but this process is %ld: sockets that were passed to "
@@ -842,7 +844,7 @@ enum error_code config_build(struct config *config, const struct settings *setti
     if (code == ERROR_NONE)
         code = check_listeners(config, settings, wanted, error);
     if (code == ERROR_NONE && (wanted & OPTION_BIT(OPTION_ID_LISTEN)))
-        code = take_sockets(config, settings, environment, error);
+        code = use_passed_sockets(config, settings, environment, error);
     if (code == ERROR_NONE && (wanted & OPTION_BIT(OPTION_ID_LISTEN)))
         read_notify(config, settings->arena, environment);
     if (code == ERROR_NONE && (wanted & OPTION_BIT(OPTION_ID_LISTEN)))

@@ -280,7 +280,7 @@ static enum error_code apply_headers(struct otel *otel, struct error *error)
 }
 
 // Removes service.name from the list, as it is a setting of its own. Returns its value, or an empty slice.
-static struct slice take_service_name(struct attribute *items, size_t *count)
+static struct slice extract_service_name(struct attribute *items, size_t *count)
 {
     struct slice name = SLICE_EMPTY;
     size_t kept = 0;
@@ -314,7 +314,7 @@ static enum error_code apply_resource(struct otel *otel, struct error *error)
                         reason.message);
             count = 0;
         }
-        from_resource = take_service_name(items, &count);
+        from_resource = extract_service_name(items, &count);
         policy->resource_extra = items;
         policy->resource_extra_count = count;
     }

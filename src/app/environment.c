@@ -8,12 +8,12 @@
 
 #define OWN_NAME SLICE("GHATRACE")
 
-static struct slice first(struct slice s, size_t len)
+static struct slice first_bytes(struct slice s, size_t len)
 {
     return (struct slice){.data = s.data, .len = len};
 }
 
-static struct slice rest_after(struct slice s, size_t len)
+static struct slice bytes_after(struct slice s, size_t len)
 {
     return (struct slice){.data = s.data + len, .len = s.len - len};
 }
@@ -45,8 +45,8 @@ static bool is_ip_and_port(struct slice text)
     const char *colon = text.len > 0 ? memrchr(text.data, ':', text.len) : NULL;
     if (colon == NULL)
         return false;
-    struct slice host = first(text, (size_t)(colon - text.data));
-    if (!is_port_value(rest_after(text, host.len + 1)))
+    struct slice host = first_bytes(text, (size_t)(colon - text.data));
+    if (!is_port_value(bytes_after(text, host.len + 1)))
         return false;
     if (slice_starts_with(host, SLICE("[")) && slice_ends_with(host, SLICE("]")))
         host = (struct slice){.data = host.data + 1, .len = host.len - 2};
@@ -56,8 +56,8 @@ static bool is_ip_and_port(struct slice text)
 static bool is_url(struct slice text)
 {
     ptrdiff_t colon = slice_find(text, SLICE("://"));
-    return colon > 0 && is_protocol(first(text, (size_t)colon)) &&
-           is_ip_and_port(rest_after(text, (size_t)colon + 3));
+    return colon > 0 && is_protocol(first_bytes(text, (size_t)colon)) &&
+           is_ip_and_port(bytes_after(text, (size_t)colon + 3));
 }
 
 // --- names ---------------------------------------------------------------------------------------
@@ -72,7 +72,7 @@ static bool ends_in(struct slice name, struct slice suffix, struct slice *rest)
 {
     if (!slice_ends_with(name, suffix))
         return false;
-    *rest = first(name, name.len - suffix.len);
+    *rest = first_bytes(name, name.len - suffix.len);
     return true;
 }
 
@@ -80,13 +80,13 @@ static bool ends_in(struct slice name, struct slice suffix, struct slice *rest)
 static bool is_port_of_service(struct slice name)
 {
     const char *low = memrchr(name.data, '_', name.len);
-    if (low == NULL || !is_protocol(rest_after(name, (size_t)(low - name.data) + 1)))
+    if (low == NULL || !is_protocol(bytes_after(name, (size_t)(low - name.data) + 1)))
         return false;
-    name = first(name, (size_t)(low - name.data));
+    name = first_bytes(name, (size_t)(low - name.data));
     low = memrchr(name.data, '_', name.len);
-    if (low == NULL || !is_port_value(rest_after(name, (size_t)(low - name.data) + 1)))
+    if (low == NULL || !is_port_value(bytes_after(name, (size_t)(low - name.data) + 1)))
         return false;
-    name = first(name, (size_t)(low - name.data));
+    name = first_bytes(name, (size_t)(low - name.data));
     return ends_in(name, SLICE("_PORT"), &name) && is_service(name);
 }
 
@@ -95,7 +95,7 @@ static bool is_named_port(struct slice name)
 {
     static const struct slice middle = {.data = "_SERVICE_PORT_", .len = 14};
     for (size_t at = 0; at + middle.len < name.len; at++) {
-        if (slice_starts_with(rest_after(name, at), middle) && is_service(first(name, at)))
+        if (slice_starts_with(bytes_after(name, at), middle) && is_service(first_bytes(name, at)))
             return true;
     }
     return false;
@@ -149,7 +149,7 @@ static bool is_link_name(struct slice name, struct slice value)
         return false;
     const char *slash = memrchr(value.data, '/', value.len);
     return slash != value.data &&
-           is_alias_of(service, rest_after(value, (size_t)(slash - value.data) + 1));
+           is_alias_of(service, bytes_after(value, (size_t)(slash - value.data) + 1));
 }
 
 static bool split_entry(const char *entry, struct slice *name, struct slice *value)
@@ -177,8 +177,8 @@ static bool is_linked(struct slice service, char *const *environment)
 static bool is_of_linked(struct slice name, char *const *environment)
 {
     for (size_t at = OWN_NAME.len; at < name.len; at++) {
-        if (slice_starts_with(rest_after(name, at), SLICE("_ENV_")) &&
-            is_linked(first(name, at), environment))
+        if (slice_starts_with(bytes_after(name, at), SLICE("_ENV_")) &&
+            is_linked(first_bytes(name, at), environment))
             return true;
     }
     return false;

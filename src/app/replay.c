@@ -61,7 +61,7 @@ static bool has_key(const struct json_document *document, const char *name)
     return false;
 }
 
-struct slice replay_guess_event(const struct json_document *document)
+struct slice replay_infer_event(const struct json_document *document)
 {
     for (size_t i = 0; i < sizeof signs / sizeof signs[0]; i++) {
         if (has_key(document, signs[i].key) &&
@@ -309,7 +309,7 @@ static bool encode_form(struct arena *arena, struct slice payload, struct slice 
 }
 
 // Takes the payload, event and GUID of a delivery from the deliveries API.
-static enum error_code take_recording(struct loader *loader,
+static enum error_code read_recording(struct loader *loader,
                                       const struct replay_recording *recording,
                                       struct slice *payload, struct replay_delivery *delivery)
 {
@@ -333,7 +333,7 @@ static enum error_code read_document(struct loader *loader, struct json_document
 {
     struct replay_recording recording;
     if (replay_unwrap(document, &loader->scratch, &recording)) {
-        enum error_code code = take_recording(loader, &recording, payload, delivery);
+        enum error_code code = read_recording(loader, &recording, payload, delivery);
         if (code == ERROR_NONE)
             code = json_parse(*payload, &loader->scratch, document, loader->error);
         if (code != ERROR_NONE)
@@ -342,7 +342,7 @@ static enum error_code read_document(struct loader *loader, struct json_document
     if (loader->wanted->event != NULL)
         delivery->event = slice_from_string(loader->wanted->event);
     else if (delivery->event.len == 0)
-        delivery->event = replay_guess_event(document);
+        delivery->event = replay_infer_event(document);
     delivery->occurred_at = replay_event_time(document, delivery->event, &loader->scratch);
     return ERROR_NONE;
 }
@@ -369,7 +369,8 @@ static enum error_code read_facts(struct loader *loader, struct slice *payload,
                      delivery->name, reason.message);
 }
 
-static bool sign(const struct replay_load_options *wanted, struct replay_delivery *delivery)
+static bool sign_delivery(const struct replay_load_options *wanted,
+                          struct replay_delivery *delivery)
 {
     uint8_t hmac[SHA256_SIZE];
     char hex[2 * SHA256_SIZE + 1];
@@ -398,7 +399,7 @@ static enum error_code add_payload(struct loader *loader, const char *name, stru
     // The signature covers the bytes that are sent: for a form, the encoded form.
     bool is_made = wanted->is_form ? encode_form(loader->arena, payload, &delivery.body)
                                    : arena_copy_slice(loader->arena, payload, &delivery.body);
-    if (!is_made || !sign(wanted, &delivery) || !grow_deliveries(loader))
+    if (!is_made || !sign_delivery(wanted, &delivery) || !grow_deliveries(loader))
         return refuse_payload_memory(loader, name);
     loader->out->items[loader->out->count++] = delivery;
     return ERROR_NONE;

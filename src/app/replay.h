@@ -19,7 +19,7 @@
 // --- deriving a delivery from a payload ---
 
 // The X-GitHub-Event of a payload, inferred from its keys; empty if they do not determine it.
-struct slice replay_guess_event(const struct json_document *document);
+struct slice replay_infer_event(const struct json_document *document);
 
 // When the event happened, from the payload: for jobs and runs the time that belongs to the action, for other events
 // the latest of the usual fields. TIMESTAMP_UNKNOWN: not in the payload.

@@ -161,7 +161,7 @@ static bool is_quoted(struct slice secret)
            secret.data[secret.len - 1] == first;
 }
 
-static bool describe_slip(struct slice secret, char *text, size_t size)
+static bool describe_mistake(struct slice secret, char *text, size_t size)
 {
     const char *end = find_invisible(secret, slice_ends_with);
     const char *start = find_invisible(secret, slice_starts_with);
@@ -174,12 +174,12 @@ static bool describe_slip(struct slice secret, char *text, size_t size)
     return end != NULL || start != NULL || is_quoted(secret);
 }
 
-void secrets_report_slips(const struct secrets *secrets,
-                          void (*report)(void *context, const char *warning), void *context)
+void secrets_report_mistakes(const struct secrets *secrets,
+                             void (*report)(void *context, const char *warning), void *context)
 {
     char what[64], where[32] = "", text[512];
     for (size_t i = 0; i < secrets->count; i++) {
-        if (!describe_slip(secrets->items[i], what, sizeof what))
+        if (!describe_mistake(secrets->items[i], what, sizeof what))
             continue;
         if (secrets->source != NULL && strcmp(secrets->source, VARIABLE) != 0)
             (void)snprintf(where, sizeof where, ", line %zu", secrets->lines[i]);

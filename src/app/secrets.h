@@ -34,7 +34,7 @@ enum error_code secrets_load_tokens(struct secrets *secrets, const char *path,
                                     struct error *error) MUST_CHECK;
 // Likely mistakes are kept and reported: blanks at the ends, surrounding quotes. One sentence each, with file and
 // line, never the secret. `warning` is valid during the call.
-void secrets_report_slips(const struct secrets *secrets,
-                          void (*report)(void *context, const char *warning), void *context);
+void secrets_report_mistakes(const struct secrets *secrets,
+                             void (*report)(void *context, const char *warning), void *context);
 
 #endif

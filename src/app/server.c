@@ -40,7 +40,7 @@ struct fresh {
 
 // --- secrets -----------------------------------------------------------------------------------
 
-static void log_slip(void *context, const char *warning)
+static void log_secret_warning(void *context, const char *warning)
 {
     (void)context;
     log_warn("configuration", LOG_STRING("warning", warning));
@@ -58,7 +58,7 @@ static enum error_code reload_read_secrets(const struct config *config, struct s
     if (code == ERROR_NONE)
         code = ingress_secrets_prepare(secrets.items, secrets.count, set, error);
     if (code == ERROR_NONE && !config->ingress.insecure_no_signature)
-        secrets_report_slips(&secrets, log_slip, NULL);
+        secrets_report_mistakes(&secrets, log_secret_warning, NULL);
     secrets_release(&secrets);
     return code;
 }
@@ -74,7 +74,7 @@ static enum error_code reload_read_tokens(const struct config *config, struct se
     if (code == ERROR_NONE)
         code = ingress_secrets_prepare(tokens.items, tokens.count, set, error);
     if (code == ERROR_NONE)
-        secrets_report_slips(&tokens, log_slip, NULL);
+        secrets_report_mistakes(&tokens, log_secret_warning, NULL);
     secrets_release(&tokens);
     return code;
 }
@@ -132,8 +132,8 @@ static void drop_all_files(const struct fresh *fresh)
     net_tls_client_unref(fresh->export_tls);
 }
 
-static const char *name_all_files(const struct reload_parts *parts, const struct fresh *fresh,
-                                  char text[96])
+static const char *describe_reloaded_files(const struct reload_parts *parts,
+                                           const struct fresh *fresh, char text[96])
 {
     bool has_certificates =
         fresh->ingress_tls != NULL || fresh->admin_tls != NULL || fresh->export_tls != NULL;
@@ -177,7 +177,7 @@ static void reload_all(const struct reload_parts *parts)
                   LOG_REASON(&error));
         return;
     }
-    (void)name_all_files(parts, &fresh, names);
+    (void)describe_reloaded_files(parts, &fresh, names);
     log_tls_doubts(parts, &fresh);
     use_all_files(parts, &fresh);
     log_info("files read again", LOG_STRING("files", names));
@@ -291,7 +291,7 @@ static void notify_systemd(struct server *server, enum notify_state state)
     server->has_notify_failed = has_failed;
 }
 
-static void ask_threads(struct server *server)
+static void request_heartbeats(struct server *server)
 {
     engine_wake(server->engine);
     ingress_watch(server->ingress);
@@ -318,7 +318,7 @@ static void feed_watchdog(void *context)
     else if (!server->has_stuck_thread)
         log_error("a thread is stuck: systemd's watchdog is not fed", LOG_STRING("thread", stuck));
     server->has_stuck_thread = stuck != NULL;
-    ask_threads(server);
+    request_heartbeats(server);
     set_watchdog_timer(server, stuck == NULL ? 2 : WATCHDOG_RETRIES);
 }
 
@@ -331,7 +331,7 @@ static enum error_code start_watchdog(struct server *server, struct error *error
     if (code == ERROR_NONE)
         set_watchdog_timer(server, 2);
     if (code == ERROR_NONE)
-        ask_threads(server);
+        request_heartbeats(server);
     return code;
 }
 
@@ -381,7 +381,7 @@ static void watch_setup(struct server *server)
                                       .webhook_path = server->config->ingress.webhook_path,
                                       .exporting = &no_export,
                                       .now = timestamp_now()};
-    setup_watch_look(&server->setup_watch, &facts, timestamp_monotonic());
+    setup_watch_log(&server->setup_watch, &facts, timestamp_monotonic());
 }
 
 // Watches for hangs: a part that hangs cannot log it.
@@ -544,7 +544,7 @@ static enum error_code use_headers(void *context, const struct http_header *head
     return exporter_use_headers(server->exporter, headers, count, error);
 }
 
-static void look_at_headers(void *context)
+static void check_header_file(void *context)
 {
     const struct server *server = context;
     export_header_file_look(server->header_file, timestamp_monotonic());
@@ -579,7 +579,7 @@ static enum error_code open_header_file(struct server *server, struct export_opt
         return code;
     export->headers = export_header_file_headers(server->header_file, &export->header_count);
     server->header_read = (struct net_task){.run = read_header_file_now, .context = server};
-    export->before_request = look_at_headers;
+    export->before_request = check_header_file;
     export->before_request_context = server;
     export->on_unauthorized = read_headers_soon;
     export->on_unauthorized_context = server;
@@ -710,7 +710,7 @@ static enum error_code set_up_parts(struct server *server, struct error *error)
     enum error_code code = net_loop_create(&server->loop, error);
     if (code == ERROR_NONE)
         code = ingress_secrets_create(&server->secrets, error);
-    credentials_note(&server->credentials, config);
+    credentials_record(&server->credentials, config);
     if (code == ERROR_NONE)
         code = load_secrets(server, error);
     if (code == ERROR_NONE)

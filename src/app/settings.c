@@ -254,7 +254,7 @@ static char *read_ini_line(char *out, int size, void *context)
 }
 
 // Returns 1 to continue, 0 for an error, as inih requires.
-static int take_ini_pair(void *context, const char *section, const char *name, const char *value)
+static int handle_ini_pair(void *context, const char *section, const char *name, const char *value)
 {
     (void)section;
     struct file_reader *reader = context;
@@ -286,7 +286,7 @@ enum error_code settings_read_text(struct settings *settings, const char *path, 
     struct file_reader reader = {.settings = settings, .path = path, .rest = text, .error = error};
     if (&ini_max_line != NULL)
         ini_max_line = FILE_LINE_MAX;
-    int first_bad_line = ini_parse_stream(read_ini_line, &reader, take_ini_pair, &reader);
+    int first_bad_line = ini_parse_stream(read_ini_line, &reader, handle_ini_pair, &reader);
     if (reader.code != ERROR_NONE)
         return reader.code;
     if (first_bad_line < 0)

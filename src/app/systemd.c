@@ -52,13 +52,13 @@ static size_t count_names(struct slice names)
 }
 
 // Names that systemd passes if FileDescriptorName= is not set: the unit's name, or "unknown".
-static bool is_no_name(struct slice name)
+static bool is_meaningless_name(struct slice name)
 {
     return name.len == 0 || slice_equals(name, SLICE("unknown")) ||
            slice_ends_with(name, SLICE(".socket"));
 }
 
-static int find_use(struct slice name)
+static int find_socket_use(struct slice name)
 {
     for (int use = 0; use < ACTIVATION_USES; use++)
         if (slice_equals(name, slice_from_string(use_names[use])))
@@ -66,8 +66,8 @@ static int find_use(struct slice name)
     return -1;
 }
 
-static enum error_code take_socket(struct activation *activation, int fd, int use,
-                                   struct error *error)
+static enum error_code assign_socket(struct activation *activation, int fd, int use,
+                                     struct error *error)
 {
     assert(fd >= ACTIVATION_FIRST_DESCRIPTOR && use >= 0 && use < ACTIVATION_USES);
     if (activation->sockets[use] != 0)
@@ -79,12 +79,12 @@ static enum error_code take_socket(struct activation *activation, int fd, int us
     return ERROR_NONE;
 }
 
-static enum error_code take_named(struct activation *activation, int fd, struct slice name,
-                                  struct error *error)
+static enum error_code assign_named_sockets(struct activation *activation, int fd,
+                                            struct slice name, struct error *error)
 {
-    int use = find_use(name);
+    int use = find_socket_use(name);
     if (use >= 0)
-        return take_socket(activation, fd, use, error);
+        return assign_socket(activation, fd, use, error);
     if (slice_equals(name, SLICE("otlp")))
         return error_set(error, ERROR_USAGE,
                          "socket %d is named \"otlp\": this version does not receive OTLP; remove "
@@ -95,27 +95,28 @@ static enum error_code take_named(struct activation *activation, int fd, struct 
                      (int)(name.len < 60 ? name.len : 60), name.data);
 }
 
-static enum error_code take_all(struct activation *activation, size_t count, struct slice names,
-                                struct error *error)
+static enum error_code assign_all_sockets(struct activation *activation, size_t count,
+                                          struct slice names, struct error *error)
 {
     int unnamed = 0;
     for (size_t i = 0; i < count; i++) {
         int fd = ACTIVATION_FIRST_DESCRIPTOR + (int)i;
         struct slice name = next_name(&names);
-        if (is_no_name(name) && unnamed != 0)
+        if (is_meaningless_name(name) && unnamed != 0)
             return error_set(error, ERROR_USAGE,
                              "sockets %d and %d have no names: set FileDescriptorName=webhook and "
                              "FileDescriptorName=admin",
                              unnamed, fd);
-        if (is_no_name(name)) {
+        if (is_meaningless_name(name)) {
             unnamed = fd;
             continue;
         }
-        enum error_code code = take_named(activation, fd, name, error);
+        enum error_code code = assign_named_sockets(activation, fd, name, error);
         if (code != ERROR_NONE)
             return code;
     }
-    return unnamed != 0 ? take_socket(activation, unnamed, ACTIVATION_WEBHOOK, error) : ERROR_NONE;
+    return unnamed != 0 ? assign_socket(activation, unnamed, ACTIVATION_WEBHOOK, error)
+                        : ERROR_NONE;
 }
 
 enum error_code activation_parse(const struct activation_variables *variables, long own_pid,
@@ -141,7 +142,7 @@ enum error_code activation_parse(const struct activation_variables *variables, l
         return error_set(error, ERROR_USAGE,
                          "LISTEN_FDNAMES: \"%.60s\" does not name the %lld sockets of LISTEN_FDS",
                          names, count);
-    return take_all(activation, (size_t)count, all, error);
+    return assign_all_sockets(activation, (size_t)count, all, error);
 }
 
 enum error_code activation_inspect(struct activation *activation, struct error *error)
@@ -183,7 +184,7 @@ static bool is_in_folder(const char *path, const char *folder)
     return strncmp(path, folder, len) == 0 && path[len] == '/';
 }
 
-static bool stamp(struct credential *credential)
+static bool read_file_identity(struct credential *credential)
 {
     struct stat status;
     if (stat(credential->path, &status) != 0)
@@ -200,7 +201,7 @@ static bool is_file_setting(const struct option *option)
            strcmp(option->values, "FILE") == 0;
 }
 
-void credentials_note(struct credentials *credentials, const struct config *config)
+void credentials_record(struct credentials *credentials, const struct config *config)
 {
     credentials->count = 0;
     if (config->credentials_directory == NULL)
@@ -211,7 +212,8 @@ void credentials_note(struct credentials *credentials, const struct config *conf
         const char *path;
         memcpy(&path, (const char *)config + options[i].field, sizeof path);
         struct credential credential = {.setting = options[i].name, .path = path};
-        if (path != NULL && is_in_folder(path, config->credentials_directory) && stamp(&credential))
+        if (path != NULL && is_in_folder(path, config->credentials_directory) &&
+            read_file_identity(&credential))
             credentials->items[credentials->count++] = credential;
     }
 }
@@ -219,7 +221,7 @@ void credentials_note(struct credentials *credentials, const struct config *conf
 static bool is_same_copy(const struct credential *before)
 {
     struct credential now = *before;
-    return stamp(&now) && now.device == before->device && now.inode == before->inode &&
+    return read_file_identity(&now) && now.device == before->device && now.inode == before->inode &&
            now.modified.tv_sec == before->modified.tv_sec &&
            now.modified.tv_nsec == before->modified.tv_nsec;
 }

@@ -79,7 +79,7 @@ struct credentials {
 
 // Records the current identity of the files in `config->credentials_directory` that settings name. `config` must
 // outlive it.
-void credentials_note(struct credentials *credentials, const struct config *config);
+void credentials_record(struct credentials *credentials, const struct config *config);
 // Returns how many of them are still the same copies; `text` receives the settings' names, joined by ", ".
 size_t credentials_unchanged(const struct credentials *credentials,
                              char text[CREDENTIALS_TEXT_SIZE]);

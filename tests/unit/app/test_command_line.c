@@ -273,7 +273,7 @@ static void what_nobody_sees_at_the_ends_of_a_secret_is_reported_and_kept(void *
         assert_int_equal(secrets_read_text(&secrets, slice_from_string(text), &error), ERROR_NONE);
         assert_int_equal(secrets.count, 2);
         secrets.source = "/etc/file";
-        secrets_report_slips(&secrets, collect, found);
+        secrets_report_mistakes(&secrets, collect, found);
         if (cases[i].words == NULL) {
             assert_string_equal(found, "");
         } else {

@@ -38,7 +38,7 @@ static void passed_init(struct passed *p)
                                 .ingress.tls.key_file = p->paths[2],
                                 .ingress.tls.certificate_file = "/etc/hostname",
                                 .config = p->paths[0]};
-    credentials_note(&p->credentials, &p->config);
+    credentials_record(&p->credentials, &p->config);
 }
 
 static void passed_release(struct passed *p)
@@ -78,7 +78,7 @@ static void without_systemd_no_file_is_a_copy(void **state)
     struct passed p;
     passed_init(&p);
     p.config.credentials_directory = NULL;
-    credentials_note(&p.credentials, &p.config);
+    credentials_record(&p.credentials, &p.config);
     assert_int_equal(credentials_unchanged(&p.credentials, p.text), 0);
     passed_release(&p);
 }
@@ -91,12 +91,12 @@ static void files_beside_the_folder_are_read_where_they_are(void **state)
     passed_init(&p);
     (void)snprintf(shorter, sizeof shorter, "%.*s", (int)strlen(p.folder.path) - 1, p.folder.path);
     p.config.credentials_directory = shorter;
-    credentials_note(&p.credentials, &p.config);
+    credentials_record(&p.credentials, &p.config);
     assert_int_equal(credentials_unchanged(&p.credentials, p.text), 0);
     (void)snprintf(slashed, sizeof slashed, "%s//", p.folder.path);
     p.config.credentials_directory = slashed;
     p.config.ingress.tls.key_file = p.paths[2];
-    credentials_note(&p.credentials, &p.config);
+    credentials_record(&p.credentials, &p.config);
     assert_int_equal(credentials_unchanged(&p.credentials, p.text), 3);
     passed_release(&p);
 }

@@ -55,7 +55,7 @@ static void the_event_is_told_by_the_keys_of_the_payload(void **state)
     arena_init(&arena, 4096);
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct json_document document = parse(cases[i].payload, &arena);
-        struct slice event = replay_guess_event(&document);
+        struct slice event = replay_infer_event(&document);
         if (!slice_equals(event, slice_from_string(cases[i].event)))
             fail_msg("%s: told to be \"%.*s\"", cases[i].payload, SLICE_ARGS(event));
     }

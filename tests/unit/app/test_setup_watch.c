@@ -15,7 +15,7 @@ static bool wants(struct setup_watch *watch, enum setup_state state, uint64_t re
 {
     const struct ingress_refused of = {.count = refused};
     const struct setup_item item = {.state = state, .refused = refused > 0 ? &of : NULL};
-    return setup_watch_wants(watch, SETUP_SECRET, &item, now);
+    return setup_watch_is_due(watch, SETUP_SECRET, &item, now);
 }
 
 static void what_becomes_wrong_is_said_once_and_again_when_it_is_right(void **state)
@@ -62,7 +62,7 @@ static void what_others_log_is_not_logged_again(void **state)
     struct setup_watch watch = {0};
     const struct setup_item item = {.state = SETUP_WRONG, .is_logged_elsewhere = true};
     (void)state;
-    assert_false(setup_watch_wants(&watch, SETUP_EXPORT, &item, START));
+    assert_false(setup_watch_is_due(&watch, SETUP_EXPORT, &item, START));
 }
 
 int main(void)
