@@ -1,4 +1,4 @@
-// What the fuzz targets share. Each target is one function over bytes; libFuzzer drives it in
+// Shared by the fuzz targets. Each target is one function over bytes; libFuzzer drives it in
 // `make fuzz`, and the seeds drive it in `make test`.
 #ifndef GHATRACE_TESTS_FUZZ_H
 #define GHATRACE_TESTS_FUZZ_H
@@ -11,7 +11,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-// A property that must hold; what breaks it is a finding.
+// A property that must hold; a violation is a finding.
 #define MUST(condition)                                                                            \
     do {                                                                                           \
         if (!(condition)) {                                                                        \

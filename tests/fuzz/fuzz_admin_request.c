@@ -1,4 +1,4 @@
-// A request to the operator's side: who may see it, its parameters, the format of metrics. The first line is the
+// A request to the admin listener: access, parameters, the format of metrics. The first line is the
 // query, the second Accept; the rest is a whole request.
 #include "../../src/admin/metrics.h"
 #include "../../src/admin/server.h"
@@ -7,7 +7,7 @@
 
 #define TOKEN SLICE("0123456789abcdef")
 
-static struct ingress_secrets *tokens_of_all(void)
+static struct ingress_secrets *all_tokens(void)
 {
     static struct ingress_secrets *tokens;
     struct error error;
@@ -24,10 +24,10 @@ static bool holds(struct slice text, struct slice part)
     return slice_find(text, part) >= 0;
 }
 
-// Nobody comes in by chance: the token, in clear or in base64, is in the head.
-static void judge(const struct http_head *head, struct slice text)
+// Access without a token in the head, in plain text or in base64, is a finding.
+static void check_access(const struct http_head *head, struct slice text)
 {
-    const struct admin_access by_token = {.tokens = tokens_of_all(), .is_loopback = true};
+    const struct admin_access by_token = {.tokens = all_tokens(), .is_loopback = true};
     const struct admin_access on_loopback = {.is_loopback = true};
     const struct admin_access beyond = {.is_loopback = false};
     if (admin_check_access(&by_token, head) == ADMIN_ALLOWED)
@@ -60,7 +60,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     arena_release(&arena);
     http_parser_init(&parser, HTTP_REQUEST, 256);
     if (http_parser_feed(&parser, rest.data, rest.len, &taken) == HTTP_HEAD_DONE)
-        judge(&parser.message, rest);
+        check_access(&parser.message, rest);
     http_parser_release(&parser);
     return 0;
 }

@@ -1,10 +1,10 @@
-// X-Forwarded-For as untrusted clients write it, behind trusted proxies: nobody takes another one's place. The
-// first line names the proxies, the rest stands among the fields of a request.
+// X-Forwarded-For as untrusted clients write it, behind trusted proxies: no client can pose as another one. The first
+// line lists the proxies, the rest is inserted among the fields of a request.
 #include "../../src/app/config.h"
 #include "ghatrace/http/limits.h"
 #include "naive_ip.h"
 
-// What is known of the client after some part of the list, read from its left.
+// The client as determined by a part of the list, read from the left.
 struct belief {
     bool is_known;
     bool all_trusted; // of those read so far
@@ -12,7 +12,7 @@ struct belief {
     struct net_ip client;
 };
 
-// ":80" at the end is taken off.
+// Removes ":80" at the end.
 static void cut_port(char *text)
 {
     char *colon = strrchr(text, ':');
@@ -42,7 +42,7 @@ static bool read_element(struct slice element, struct net_ip *ip)
     return is_ip;
 }
 
-// Each says whom it heard: believed is the last who said so only if it is a proxy.
+// Each element is the peer of the one that appended it, so an element counts only if the next one is a trusted proxy.
 static void add(struct belief *belief, const struct net_network_list *trusted, struct slice element)
 {
     struct net_ip ip;

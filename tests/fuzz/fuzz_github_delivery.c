@@ -1,10 +1,10 @@
-// What stands around a body: form, GUID, signature.
+// What surrounds a body: form encoding, GUID, signature.
 #include "../../src/webhook/delivery.h"
 #include "fuzz.h"
 #include "ghatrace/base/digest.h"
 #include "ghatrace/base/slice.h"
 
-// A form is as long as its text at most, and any text that is put into one comes out again.
+// A decoded form is at most as long as its text, and every text that is encoded is decoded unchanged.
 static void check_form(struct slice text)
 {
     static const char digits[] = "0123456789abcdef";
@@ -38,7 +38,7 @@ static void check_form(struct slice text)
     free(decoded);
 }
 
-// The right signature is taken under any of the secrets; nobody guesses one.
+// The correct signature is accepted under any of the secrets, an arbitrary one is not.
 static void check_signature(struct slice text)
 {
     const struct slice secrets[] = {SLICE("old"), SLICE("new")};

@@ -1,5 +1,5 @@
 // workflow_run bodies, from JSON to the root span in both encodings.
-#include "event_way.h"
+#include "event_path.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

@@ -1,12 +1,13 @@
-// HTTP requests: whole and in pieces they must mean the same. The first byte chooses the pieces.
+// HTTP requests: the result must be the same whether they are fed whole or in pieces. The first byte chooses the
+// pieces.
 #include "http_pieces.h"
 
-#define BODY_MAX 256 // so small that it is often met
+#define BODY_MAX 256 // small, so that it is often reached
 
 struct reading {
     int messages;
     int refusal;
-    uint64_t sum; // of all that was understood
+    uint64_t sum; // of everything that was parsed
 };
 
 static struct reading read_in_pieces(struct slice text, size_t piece)

@@ -1,9 +1,9 @@
-// A collector's answers: whole, in pieces, and cut off by the end of the connection. The first byte
-// chooses the pieces, and whether it is the answer to a HEAD.
+// A collector's responses: whole, in pieces, and cut off by the end of the connection. The first byte
+// chooses the pieces, and whether it is the response to a HEAD.
 #include "ghatrace/http/write.h"
 #include "http_pieces.h"
 
-#define BODY_MAX 256 // so small that it is often met
+#define BODY_MAX 256 // small, so that it is often reached
 #define NOW (INT64_C(1788409017) * NS_PER_SECOND)
 
 static void check_message(const struct http_parser *parser)
@@ -15,7 +15,7 @@ static void check_message(const struct http_parser *parser)
         MUST(wait >= 0);
 }
 
-// Reads one message; `*consumed` says where it ended.
+// Reads one message; `*consumed` is where it ended.
 static enum http_progress read_in_pieces(struct http_parser *parser, bool head_only,
                                          struct slice text, size_t piece, size_t *consumed)
 {

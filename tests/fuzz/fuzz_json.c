@@ -1,5 +1,5 @@
-// JSON: taken is what the grammar of RFC 8259 has, no more and no less; and what is read of a text,
-// written again, is read as the same.
+// JSON: exactly what the grammar of RFC 8259 allows is accepted; and a text that is read and written again gives the
+// same values.
 #include "ghatrace/base/buffer.h"
 #include "ghatrace/base/utf8.h"
 #include "naive_json.h"
@@ -12,7 +12,7 @@ struct walk {
     struct buffer out;
 };
 
-// Takes one character off the front of valid UTF-8.
+// Removes one character from the front of valid UTF-8.
 static uint32_t take_character(struct slice *text)
 {
     const uint8_t lead = (uint8_t)text->data[0];
@@ -29,8 +29,7 @@ static void write_unit(struct walk *walk, uint32_t unit)
     MUST(buffer_append_format(&walk->out, "\\u%04x", unit) == ERROR_NONE);
 }
 
-// All that can be an escape becomes one, so that the second reading decodes what the first one took as
-// it stood.
+// Everything that can be escaped is, so that the second parse decodes what the first one copied unchanged.
 static struct slice write_string(struct walk *walk, json_value value)
 {
     struct slice text;
@@ -103,7 +102,7 @@ static void write_value(struct walk *walk, json_value value)
         (void)write_string(walk, value);
         break;
     case JSON_NUMBER:
-        // What is no whole number stays none.
+        // What is not a whole number is not read as one.
         if (json_int64(walk->document, value, &whole))
             MUST(buffer_append_format(&walk->out, "%lld", (long long)whole) == ERROR_NONE);
         else

@@ -1,14 +1,14 @@
-// A run's whole life: events in any order, time that passes in between, and at last all deadlines. What
-// goes out goes out again only where it changed, and never less complete; it is measured once; nothing stays for ever, and
-// nothing is forgotten that was never sent.
-#include "event_way.h"
+// The whole life cycle of a run: events in any order, time that passes in between, and finally all deadlines. Spans
+// are sent again only if they changed, and never less complete; each is measured once; no state stays forever, and
+// none is deleted before its spans were sent.
+#include "event_input.h"
+#include "event_path.h"
 #include "ghatrace/trace/fingerprint.h"
-#include "told.h"
 
 #define EVENTS_MAX 16
-#define STEPS_MAX 1000 // far more than any run of this size has a use for
+#define STEPS_MAX 1000 // far more than any run of this size needs
 
-// How spans went out since the state came to be.
+// How spans were sent since the state was created.
 struct sent {
     int complete;
     int incomplete;
@@ -20,9 +20,9 @@ struct world {
     struct trace_policy policy;
     timestamp_ns now;
     struct run_state run;
-    struct job_state jobs[TOLD_JOBS];
+    struct job_state jobs[INPUT_JOBS];
     struct sent run_sent;
-    struct sent jobs_sent[TOLD_JOBS];
+    struct sent jobs_sent[INPUT_JOBS];
     struct arena arena;
     struct lifecycle_output output;
 };
@@ -39,7 +39,7 @@ static void count(struct sent *sent, bool is_incomplete, const struct span_batch
 static void count_job(struct world *world, const struct lifecycle_finished *finished)
 {
     size_t job = (size_t)finished->span_id.bytes[SPAN_ID_SIZE - 1] - 1;
-    MUST(job < TOLD_JOBS);
+    MUST(job < INPUT_JOBS);
     struct sent *sent = &world->jobs_sent[job];
     count(sent, world->jobs[job].phase == JOB_CLOSED_INCOMPLETE, &finished->batch);
     sent->measured += finished->job_sample != NULL;
@@ -59,27 +59,27 @@ static void take_output(struct world *world)
         }
         count_job(world, &world->output.finished[i]);
     }
-    for (size_t i = 0; i < TOLD_JOBS; i++)
+    for (size_t i = 0; i < INPUT_JOBS; i++)
         open_jobs += world->jobs[i].phase == JOB_OPEN || world->jobs[i].phase == JOB_SETTLING;
     MUST(world->run.open_jobs == open_jobs);
 }
 
-static struct lifecycle life_of(struct world *world)
+static struct lifecycle lifecycle_of(struct world *world)
 {
     return (struct lifecycle){&world->policy, &world->arena, &world->output};
 }
 
-static void hear(struct world *world, const struct told *told)
+static void receive(struct world *world, const struct event_input *input)
 {
-    bool is_job = told->event.kind == GITHUB_EVENT_JOB;
-    struct job_state *job = is_job ? &world->jobs[told->event.job.job_id - 1] : NULL;
-    const struct lifecycle life = life_of(world);
-    const struct lifecycle_event received = {&told->event, told->occurred_at, world->now,
-                                             told->digest};
+    bool is_job = input->event.kind == GITHUB_EVENT_JOB;
+    struct job_state *job = is_job ? &world->jobs[input->event.job.job_id - 1] : NULL;
+    const struct lifecycle life = lifecycle_of(world);
+    const struct lifecycle_event received = {&input->event, input->occurred_at, world->now,
+                                             input->digest};
     MUST(lifecycle_apply_event(&life, &received, &world->run, job) == ERROR_NONE);
     bool resend_jobs = world->output.resend_jobs;
     take_output(world);
-    for (size_t i = 0; resend_jobs && i < TOLD_JOBS; i++) {
+    for (size_t i = 0; resend_jobs && i < INPUT_JOBS; i++) {
         MUST(lifecycle_resend_unnamed_job(&life, world->now, &world->run, &world->jobs[i]) ==
              ERROR_NONE);
         take_output(world);
@@ -88,7 +88,7 @@ static void hear(struct world *world, const struct told *told)
 
 static void expire_job(struct world *world, size_t i)
 {
-    const struct lifecycle life = life_of(world);
+    const struct lifecycle life = lifecycle_of(world);
     MUST(lifecycle_expire_job(&life, world->now, &world->run, &world->jobs[i]) == ERROR_NONE);
     take_output(world);
     if (!world->output.forget)
@@ -100,7 +100,7 @@ static void expire_job(struct world *world, size_t i)
 
 static void expire_run(struct world *world)
 {
-    const struct lifecycle life = life_of(world);
+    const struct lifecycle life = lifecycle_of(world);
     MUST(lifecycle_expire_run(&life, world->now, &world->run) == ERROR_NONE);
     take_output(world);
     if (world->output.forget) {
@@ -108,7 +108,7 @@ static void expire_run(struct world *world)
         world->run = (struct run_state){0};
         world->run_sent = (struct sent){0};
     } else if (world->output.sweep_jobs) {
-        for (size_t i = 0; i < TOLD_JOBS; i++) {
+        for (size_t i = 0; i < INPUT_JOBS; i++) {
             if (world->jobs[i].phase == JOB_OPEN)
                 expire_job(world, i);
         }
@@ -116,12 +116,12 @@ static void expire_run(struct world *world)
     }
 }
 
-// Does what is due first, by `until`. False: nothing is.
+// Processes the first deadline that is due by `until`. False: none is.
 static bool expire_first(struct world *world, timestamp_ns until)
 {
     timestamp_ns due = lifecycle_run_deadline(&world->policy, &world->run);
-    size_t first = TOLD_JOBS; // the run
-    for (size_t i = 0; i < TOLD_JOBS; i++) {
+    size_t first = INPUT_JOBS; // the run
+    for (size_t i = 0; i < INPUT_JOBS; i++) {
         timestamp_ns at = lifecycle_job_deadline(&world->policy, &world->run, &world->jobs[i]);
         if (at != TIMESTAMP_UNKNOWN && (due == TIMESTAMP_UNKNOWN || at < due)) {
             due = at;
@@ -132,7 +132,7 @@ static bool expire_first(struct world *world, timestamp_ns until)
         return false;
     if (world->now < due)
         world->now = due;
-    if (first == TOLD_JOBS)
+    if (first == INPUT_JOBS)
         expire_run(world);
     else
         expire_job(world, first);
@@ -150,26 +150,26 @@ static void pass_time(struct world *world, timestamp_ns until)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    struct world world = {.now = TOLD_LATEST + NS_PER_SECOND};
-    struct told told[EVENTS_MAX];
-    size_t events = size / TOLD_SIZE < EVENTS_MAX ? size / TOLD_SIZE : EVENTS_MAX;
+    struct world world = {.now = INPUT_LATEST + NS_PER_SECOND};
+    struct event_input inputs[EVENTS_MAX];
+    size_t events = size / INPUT_SIZE < EVENTS_MAX ? size / INPUT_SIZE : EVENTS_MAX;
     trace_policy_init(&world.policy);
     world.policy.root_grace = 5 * NS_PER_SECOND;
     world.policy.job_grace = 15 * NS_PER_SECOND;
     world.policy.run_idle = 40 * NS_PER_SECOND;
     world.policy.job_timeout = 100 * NS_PER_SECOND;
     world.policy.approval_timeout = 180 * NS_PER_SECOND;
-    // Longer and shorter than a job is waited for.
+    // Longer and shorter than the wait for a job.
     world.policy.linger = (size % 2 == 0 ? 150 : 60) * NS_PER_SECOND;
     arena_init(&world.arena, 1024);
     for (size_t i = 0; i < events; i++) {
-        told_read(data + i * TOLD_SIZE, &told[i]);
-        pass_time(&world, world.now + told[i].later);
-        hear(&world, &told[i]);
+        input_read(data + i * INPUT_SIZE, &inputs[i]);
+        pass_time(&world, world.now + inputs[i].later);
+        receive(&world, &inputs[i]);
     }
     pass_time(&world, INT64_MAX);
     MUST(world.run.phase == RUN_NEW);
-    for (size_t i = 0; i < TOLD_JOBS; i++)
+    for (size_t i = 0; i < INPUT_JOBS; i++)
         MUST(world.jobs[i].phase == JOB_NEW);
     arena_release(&world.arena);
     return 0;

@@ -1,5 +1,5 @@
-// Lists of networks, and whom they hold: what counting bit by bit makes of the same text. The first line
-// is an address to ask for.
+// Lists of networks and the addresses they contain, compared with a naive implementation that compares bit by bit.
+// The first line is the address to look up.
 #include "../../src/app/config.h"
 #include "naive_ip.h"
 
@@ -8,7 +8,7 @@
 struct naive_network {
     struct net_ip first;
     unsigned bits;
-    bool is_v4; // also where IPv4 is written as IPv6
+    bool is_v4; // also if IPv4 is written as IPv6
 };
 
 static bool bit_of(const struct net_ip *ip, unsigned at)
@@ -16,7 +16,7 @@ static bool bit_of(const struct net_ip *ip, unsigned at)
     return (ip->bytes[at / 8] >> (7 - at % 8) & 1) != 0;
 }
 
-// False: it is no network.
+// False: it is not a network.
 static bool read_word(struct slice word, struct naive_network *network)
 {
     char *text = naive_string(word);
@@ -39,7 +39,8 @@ static bool read_word(struct slice word, struct naive_network *network)
     return is_good;
 }
 
-static bool naive_holds(const struct naive_network *networks, size_t count, const struct net_ip *ip)
+static bool naive_contains(const struct naive_network *networks, size_t count,
+                           const struct net_ip *ip)
 {
     for (size_t i = 0; i < count; i++) {
         unsigned same = 0;
@@ -62,7 +63,7 @@ static struct net_ip neighbour(struct net_ip ip, int step)
     return ip;
 }
 
-// What is written of a network is read as that network, however IPv4 is written.
+// A network that is formatted is parsed as the same network, whichever way IPv4 is written.
 static void check_text(const struct net_network *network)
 {
     char ip[INET6_ADDRSTRLEN];
@@ -81,12 +82,12 @@ static void check_text(const struct net_network *network)
     MUST(again.bits == network->bits && net_ip_equals(&again.first, &network->first));
 }
 
-static void check_holding(const struct net_network_list *list, const struct naive_network *naive,
-                          struct slice asked)
+static void check_contains(const struct net_network_list *list, const struct naive_network *naive,
+                           struct slice asked)
 {
     struct net_ip ip;
     if (net_ip_parse(asked, &ip))
-        MUST(net_network_list_holds(list, &ip) == naive_holds(naive, list->count, &ip));
+        MUST(net_network_list_holds(list, &ip) == naive_contains(naive, list->count, &ip));
     for (size_t i = 0; i < list->count && i < PROBED_MAX; i++) {
         struct net_ip last = naive[i].first;
         for (unsigned bit = naive[i].bits; bit < 128; bit++)
@@ -95,7 +96,7 @@ static void check_holding(const struct net_network_list *list, const struct naiv
                                         neighbour(last, 1)};
         for (size_t k = 0; k < sizeof probes / sizeof *probes; k++)
             MUST(net_network_list_holds(list, &probes[k]) ==
-                 naive_holds(naive, list->count, &probes[k]));
+                 naive_contains(naive, list->count, &probes[k]));
         check_text(&list->items[i]);
     }
 }
@@ -105,7 +106,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct slice rest = fuzz_slice(data, size);
     const struct slice asked = fuzz_take_line(&rest);
     const struct text_list setting = {.items = &rest, .count = 1};
-    // A word takes one byte at least, and a separator.
+    // A word takes at least one byte, and a separator.
     struct naive_network *naive = calloc(rest.len / 2 + 1, sizeof *naive);
     struct net_network_list list;
     struct arena arena;
@@ -124,7 +125,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     arena_init(&arena, 1024);
     if (config_read_networks(&setting, "fuzz", &arena, &list, &error) == ERROR_NONE) {
         MUST(is_good && count > 0 && list.count == count);
-        check_holding(&list, naive, asked);
+        check_contains(&list, naive, asked);
     } else {
         MUST(!is_good || count == 0);
         MUST(error.code == ERROR_USAGE && error.message[0] != '\0');

@@ -1,5 +1,5 @@
-// OpenTelemetry's variables: URLs, header lists, resource attributes. What is taken makes a request
-// that our own parser reads as it was meant.
+// OpenTelemetry's variables: URLs, header lists, resource attributes. What is accepted gives a request that our own
+// parser reads as intended.
 #include "fuzz.h"
 #include "ghatrace/export/endpoint.h"
 #include "ghatrace/http/write.h"

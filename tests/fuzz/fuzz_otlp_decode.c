@@ -1,9 +1,9 @@
-// Records as the store might give them back, and what collectors answer.
+// Records as a store might return them, and responses of collectors.
 #include "fuzz.h"
 #include "ghatrace/otlp/decode.h"
 #include "ghatrace/otlp/encode.h"
 
-// What is read can be written, and what we wrote is read as it was.
+// What is decoded can be encoded, and what we encoded is decoded unchanged.
 static void check_record(struct slice record, struct arena *arena)
 {
     struct span_batch batch;

@@ -1,4 +1,4 @@
-// Any bytes as an OTLP request: refused, or transcoded into JSON that is JSON.
+// Any bytes as an OTLP request: refused, or converted to valid JSON.
 #include "fuzz.h"
 #include "ghatrace/json/read.h"
 #include "ghatrace/otlp/json.h"

@@ -1,4 +1,4 @@
-// States as a damaged store might give them back: refused, or as good as what was written.
+// States as a damaged store might return them: refused, or as valid as those that were written.
 #include "fuzz.h"
 #include "ghatrace/store/codec.h"
 

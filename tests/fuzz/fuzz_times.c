@@ -1,4 +1,4 @@
-// Points in time and durations, in all the forms that others write them.
+// Points in time and durations, in all forms in use.
 #include "fuzz.h"
 #include "ghatrace/base/time.h"
 #include "ghatrace/http/write.h"
@@ -13,7 +13,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     timestamp_ns again;
     duration_ns duration;
     duration_ns back;
-    // A leap second or an offset may lead into 2262, which the parser no longer reads by that name.
+    // A leap second or an offset may lead into 2262, which the parser refuses as a year.
     if (timestamp_parse_rfc3339(text, &time) && time != TIMESTAMP_UNKNOWN && time < START_OF_2262) {
         MUST(time > 0);
         timestamp_format_rfc3339(time, false, formatted);

@@ -1,12 +1,12 @@
-// HTTP messages in pieces, and what is understood of them as one number, for comparing.
+// HTTP messages in pieces, and a hash of what was parsed, for comparisons.
 #ifndef GHATRACE_TESTS_FUZZ_HTTP_PIECES_H
 #define GHATRACE_TESTS_FUZZ_HTTP_PIECES_H
 
 #include "fuzz.h"
 #include "ghatrace/http/parse.h"
 
-// Feeds the next piece, from a block of its own: a read past the piece, or a pointer that stays in it, is
-// seen.
+// Feeds the next piece, from a block of its own: a read past the piece, or a pointer that is kept into it, is
+// detected.
 static inline enum http_progress pieces_feed(struct http_parser *parser, struct slice text,
                                              size_t piece, size_t *taken)
 {
@@ -31,7 +31,7 @@ static inline uint64_t pieces_add(uint64_t sum, struct slice text)
     return sum;
 }
 
-// Adds a whole message, having seen that it can be worked with.
+// Adds a whole message, after checking that its parts can be read.
 static inline uint64_t pieces_add_message(uint64_t sum, const struct http_parser *parser)
 {
     const struct http_head *head = &parser->message;

@@ -1,4 +1,4 @@
-// Addresses, read the plain way, to hold against how the program reads them.
+// Addresses, parsed in the simplest way, to compare with the program's parser.
 #ifndef GHATRACE_TESTS_FUZZ_NAIVE_IP_H
 #define GHATRACE_TESTS_FUZZ_NAIVE_IP_H
 
@@ -8,7 +8,7 @@
 #include "fuzz.h"
 #include "ghatrace/net/address.h"
 
-// A copy that the string functions understand; the caller frees it.
+// A NUL-terminated copy; the caller frees it.
 static inline char *naive_string(struct slice text)
 {
     char *copy = malloc(text.len + 1);

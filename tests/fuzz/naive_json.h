@@ -1,5 +1,5 @@
-// The grammar of JSON (RFC 8259), one function a rule, each of which returns what follows, or NULL. To
-// hold against how the program reads it.
+// The grammar of JSON (RFC 8259), one function per rule, each of which returns what follows, or NULL. To compare with
+// the program's parser.
 #ifndef GHATRACE_TESTS_FUZZ_NAIVE_JSON_H
 #define GHATRACE_TESTS_FUZZ_NAIVE_JSON_H
 

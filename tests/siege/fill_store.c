@@ -2,7 +2,7 @@
 //
 //     fill_store FOLDER OPEN_JOBS FINISHED_RUNS [outbox]
 //
-// With `outbox` the spans of the finished ones wait for a collector.
+// With `outbox`, the spans of the finished runs wait for a collector.
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -171,7 +171,7 @@ int main(int argc, char **argv)
     }
     options.has_exporter = argc == 5;
     options.outbox_max = STORE_BYTES;
-    step_count = argc == 5 ? STEPS : 0; // large records: a large store is soon filled
+    step_count = argc == 5 ? STEPS : 0; // large records fill a large store quickly
     log_configure(LOG_WARN, LOG_FORMAT_TEXT);
     trace_policy_init(&options.policy);
     if (store_open(argv[1], STORE_DAEMON, STORE_BYTES, &store, &error) != ERROR_NONE ||

@@ -1,10 +1,10 @@
-// What a delivery costs on disk for as long as it is remembered: jobs and runs as GitHub delivers them, through the engine
-// into a store, all with a clock of its own. The collector takes everything and the history is short, so that what
-// stays is notes.
+// What a delivery costs on disk while its note is kept: jobs and runs as GitHub delivers them, through the engine
+// into a store, with a simulated clock. The collector accepts everything and the history is short, so that only notes
+// remain.
 //
 //     note_cost FOLDER [DELIVERIES [PER_SECOND [JOBS_OF_A_RUN]]]
 //
-// FOLDER must not be there yet. GUIDs come first with times, up to two seconds out of order, then (in FOLDER-2) without.
+// FOLDER must not exist. GUIDs come first with times, up to two seconds out of order, then (in FOLDER-2) without.
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -51,7 +51,7 @@ static void on_done(struct engine_task *task)
         die("deliver", &task->error);
 }
 
-// As the exporter does, after each batch.
+// As the exporter does after each batch.
 static void settle(struct world *world)
 {
     static uint64_t sequences[4 * BATCH];
@@ -149,7 +149,7 @@ static void deliver_job(struct world *world, int64_t run_id, int64_t job_id,
     deliver(world, &event);
 }
 
-// Some hundred runs are under way at a time, each at another point, as in life.
+// Some hundred runs are in progress at a time, each at a different point, as in practice.
 #define UNDER_WAY 100
 struct under_way {
     int64_t run_id;
@@ -198,7 +198,7 @@ static double measure(const char *folder, bool has_times, uint64_t limit, double
     struct engine_options options = {
         .queue_max = 1, .batch_max = BATCH, .has_exporter = true, .history = NS_PER_SECOND};
     trace_policy_init(&options.policy);
-    // As long as it lasts: the store is as it would be after `linger`, with what comes last not yet packed.
+    // For the whole run: the store is as it would be after `linger`, with the last blocks not yet packed.
     options.policy.linger = (duration_ns)((double)limit / rate * (double)NS_PER_SECOND);
     world = (struct world){.now = START,
                            .step = (duration_ns)((double)NS_PER_SECOND / rate),
@@ -216,7 +216,7 @@ static double measure(const char *folder, bool has_times, uint64_t limit, double
     }
     flush(&world);
     read_usage(&world, &usage);
-    // What is kept longer than linger is there for the time of the measurement only.
+    // Notes that are kept longer than linger are only those of the time of the measurement.
     double kept_longer = (double)TRACE_RUN_KEPT / (LINGER_DAYS * (double)NS_PER_DAY) - 1;
     double of_linger = (double)usage.note_bytes / (double)world.delivered;
     double each = of_linger + (double)usage.root_notes * kept_longer * ROOT_NOTE_BYTES /

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Restarts the daemon under load, and prints what clients and proxies see of it.
+"""Restarts the daemon under load, and prints the effect on clients and proxies.
 
     make restarts                 all; with RESTARTS=100 and a store of 4 GiB, some fifteen minutes
     make restarts SCENES=NAMES    some of: activated own nginx apache caddy haproxy
 
-The collector is dead (it accepts and says nothing), proxies hold idle connections, deliveries come at
+The collector hangs (it accepts connections and never responds), proxies keep idle connections, deliveries are sent at
 a steady rate, each on a connection of its own.
 
 `activated`: the listening socket is this process's, as with systemd. Every connection must be answered within 5 s: else
@@ -165,7 +165,7 @@ def main():
     wanted = sys.argv[1:] or ["activated", "own", *PROGRAMS]
     is_well = True
     with tempfile.TemporaryDirectory(prefix="ghatrace-restarts-") as folder:
-        os.chmod(folder, 0o755)  # the proxies' own users come in
+        os.chmod(folder, 0o755)  # the proxies' own users need access
         if "activated" in wanted:
             os.makedirs(f"{folder}/large")
             fill(f"{folder}/large", STORE_RUNS)

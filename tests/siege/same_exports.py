@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Do two binaries send the same? For changes that are to change nothing.
+"""Compares what two binaries export, for changes that must not change it.
 
     tests/siege/same_exports.py OLD NEW [RUNS]     paths of two binaries; 1000 runs
 
-Both get the same deliveries, the recorded bodies and runs at random, in the same shuffled order. What they send must be
-the same, byte for byte, apart from the order of records and how they are grouped into requests; of what is sent again,
-the last counts, since it depends on the moment whether those before it were sent. Times of receipt are
-kept out of it: the GUIDs tell when things happened, no run is given up, and a body without any time is left out.
+Both get the same deliveries, the recorded bodies and random runs, in the same shuffled order. What they send must be
+equal byte by byte, apart from the order of records and their grouping into requests; of records that are sent again,
+only the last is compared, since it depends on timing whether the earlier ones were sent. Times of receipt have no
+effect: the GUIDs contain the times, no run is given up, and a body without any time is left out.
 """
 import pathlib
 import random
@@ -41,7 +41,7 @@ def varint(data, at):
 
 
 def records(body):
-    """The ResourceSpans of a request, as they stand on the wire."""
+    """The ResourceSpans of a request, as they were sent."""
     at = 0
     while at < len(body):
         tag, at = varint(body, at)

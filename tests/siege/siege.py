@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""Besieges the real daemon on loopback, while honest deliveries go on, and prints a table.
+"""Attacks the real daemon on loopback while honest deliveries continue, and prints a table.
 
     make siege                       all attacks, some ten minutes
     tests/siege/siege.py NAME...     some of them
 
-Each attack is bounded in time and number. What it measures, for each: what the attackers saw, the greatest
-memory of the daemon, the processor time that it used, how the honest deliveries fared (all signed, each one
-different), and whether each one that was answered 202 is there afterwards: sent again, it must be a duplicate. Where
-a case has bounds (memory; the time until an honest request is answered), going beyond them is a failure.
+Each attack is bounded in time and number. Measured for each: the responses to the attackers, the greatest memory of
+the daemon, its processor time, the response times of the honest deliveries (all signed, each one different), and
+whether each one that was answered 202 is stored: sent again, it must be a duplicate. If a case has bounds (memory;
+the time until an honest request is answered), exceeding them is a failure.
 """
 import collections
 import contextlib
@@ -76,7 +76,7 @@ class Swarm:
         client.close()
 
     def send(self, client, data):
-        """How much went out; None when the connection is gone."""
+        """The number of bytes sent; None when the connection is closed."""
         try:
             return client.send(data)
         except BlockingIOError:
@@ -115,7 +115,7 @@ class Swarm:
 
 
 def trickle(address, seen, stop, count, first, drop=b"x"):
-    """`count` clients that send `first` and then one byte a second; who is closed comes again."""
+    """`count` clients that send `first` and then one byte a second; closed ones connect again."""
     swarm = Swarm(address, seen)
     while not stop.is_set():
         turn = time.monotonic()
@@ -140,7 +140,7 @@ def slow_bodies(address, seen, stop):
 
 
 def idle(address, seen, stop):
-    """Keep-alive abused: one request, then silence."""
+    """Abuse of keep-alive: one request, then nothing."""
     trickle(address, seen, stop, 10000, b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n", drop=b"")
 
 
@@ -153,7 +153,7 @@ def few_idle(address, seen, stop):
 
 
 def large_bodies(address, seen, stop):
-    """1,000 clients, 25 MiB each, as fast as they can; each comes once."""
+    """1,000 clients, 25 MiB each, as fast as they can; each connects once."""
     swarm = Swarm(address, seen)
     piece = b"[" * 65536
     left = {}
@@ -199,7 +199,7 @@ pipelined = one_request_each(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n" * 200 + 
 
 def hold(address, seen, stop, count, addresses, request, at_once=1, receive=None, tls=False, again=None):
     """`count` clients from `addresses` source addresses that send `request`, `at_once` times, as far as it is taken, and
-    then neither send nor read anything; who is closed comes again at once, or `again` of them a second."""
+    then neither send nor read anything; closed ones connect again at once, or `again` of them a second."""
     context = ssl.create_default_context() if tls else None
     if tls:
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
@@ -317,7 +317,7 @@ def tiny_chunks(address, seen, stop):
 
 
 def nested(address, seen, stop):
-    """Rightly signed, 25 MB of brackets, of tokens, of one text: who has the secret is not hostile, but may be wrong."""
+    """Correctly signed, 25 MB of brackets, of tokens, of one text: a sender with the secret is not hostile, but may be faulty."""
     bodies = [b"[" * (25 * 1000 * 1000), b"[" + b"1," * (12 * 1000 * 1000) + b"1]",
               b'{"action":"queued","x":"' + b"\\u0041" * (4 * 1000 * 1000) + b'"}']
     number = 0
@@ -352,7 +352,7 @@ def summary_of(result):
 
 
 class Usage:
-    """What the daemon uses, looked at ten times a second."""
+    """The daemon's memory and processor time, sampled ten times a second."""
 
     def __init__(self, pid):
         self.pid, self.most, self.descriptors = pid, 0, 0
@@ -364,7 +364,7 @@ class Usage:
         while not self.stopping.wait(0.1):
             with contextlib.suppress(OSError, AttributeError):
                 status = pathlib.Path(f"/proc/{self.pid}/status").read_text()
-                # The store's pages are the page cache's; what is left is the daemon's own.
+                # The store's pages are the page cache's; the rest is the daemon's own.
                 self.most = max(self.most, int(re.search(r"RssAnon:\s+(\d+)", status).group(1)))
                 self.descriptors = max(self.descriptors, len(os.listdir(f"/proc/{self.pid}/fd")))
 
@@ -434,7 +434,7 @@ def work(attack, address, stop, results):
 
 
 def ask_one_by_one(daemon, folder, attack, seconds):
-    """As GitHub does: a connection for each delivery; or for each look at the figures. Then the deliveries once more."""
+    """As GitHub does: a connection for each delivery; or for each request of the figures. Then the deliveries once more."""
     context = None
     if attack.settings.get("tls"):
         context = ssl.create_default_context(cafile=f"{folder}/ca.pem")
@@ -524,7 +524,7 @@ def besiege(name):
             target = daemon.admin_address if attack.at == "admin" else daemon.address
             process = multiprocessing.Process(target=work, args=(attack.run, target, stop, results))
             process.start()
-            time.sleep(min(5, seconds / 4))  # they are there before the first delivery
+            time.sleep(min(5, seconds / 4))  # they are connected before the first delivery
         before, begin = usage.processor(), time.monotonic()
         if attack.within:
             honest, good, count_lost = ask_one_by_one(daemon, folder, attack, seconds)

@@ -1,15 +1,15 @@
 #!/usr/bin/env python3
-"""Everything at once, for SOAK_SECONDS (1200): then what was acknowledged must be what was exported.
+"""A soak test under all kinds of load, for SOAK_SECONDS (1200): everything acknowledged must be exported.
 
     make soak                              the ASan binary, 20 minutes
     SOAK_SECONDS=120 tests/siege/soak.py   a shorter one
 
-In the first half the daemon is restarted every 30 s (SIGTERM and kill -9 in turn), in the second it stays up, so that
-its memory can be compared over time. All the while:
-  - honest senders deliver signed runs under socket activation and repeat what got no answer;
+In the first half the daemon is restarted every 30 s (SIGTERM and kill -9 in turn), in the second it is not, so that
+its memory can be compared over time. During all of it:
+  - honest senders deliver signed runs under socket activation and repeat deliveries without a response;
   - clients on both listeners send pipelined requests and never read, trickle heads and bodies from 64 addresses,
-    forge signatures and send bytes that are no HTTP;
-  - now and then a signed delivery is hostile in shape: thousands of steps, long texts, a label set of its own;
+    forge signatures and send bytes that are not HTTP;
+  - sometimes a signed delivery is hostile in its content: thousands of steps, long texts, a label set of its own;
   - the collector changes its behaviour every few seconds: statuses of all kinds, resets, silence, limits on size,
     records it refuses, partial success;
   - SIGHUP every 7 s.
@@ -69,7 +69,7 @@ class LightCollector(collectors.Collector):
 
 
 class Requests(list):
-    """What the collector's handler appends to."""
+    """Receives what the collector's handler appends."""
 
     def __init__(self, owner):
         super().__init__()
@@ -87,7 +87,7 @@ def refuse_with(status, body=b"no", content_type="text/plain", retry_after=None)
 
 
 def phases(generator):
-    """(name, seconds, script). The collector is well in between, so that the outbox can empty."""
+    """(name, seconds, script). The collector works in between, so that the outbox can empty."""
     status = generator.choice([301, 401, 402, 403, 404, 405, 407, 408, 409, 415, 417, 421, 425, 429, 500, 501, 502, 503, 504, 599])
     limit = generator.choice([2_000, 20_000, 200_000])
     poison = POISON.encode()
@@ -117,7 +117,7 @@ def play_collector(collector, stop, generator, say):
             say(f"collector: {name}")
             collector.script = script
             stop.wait(seconds)
-            collector.release()  # ends what hangs
+            collector.release()  # ends connections that hang
     collector.script = lambda request: Answer()
     collector.release()
 
@@ -133,7 +133,7 @@ class Sender(threading.Thread):
         self.broken = 0
 
     def deliver(self, event):
-        """Until it is answered 2xx: what was broken by kill -9 or refused with 503 is sent again."""
+        """Repeats a delivery until the response is 2xx: it may be interrupted by kill -9 or refused with 503."""
         while True:
             begin = time.monotonic()
             try:
@@ -229,7 +229,7 @@ def hostile_threads(daemon, stop):
 
 
 def bombs(daemon, stop, generator, sender):
-    """Signed, and hostile in shape. Their spans must come out, too, but are only counted by their answers here."""
+    """Signed, but hostile in content. Their spans must be exported, too; here only their responses are counted."""
     statuses = collections.Counter()
     while not stop.wait(20):
         run = payloads.Run()
@@ -245,7 +245,7 @@ def bombs(daemon, stop, generator, sender):
     sender["bombs"] = dict(statuses)
 
 
-# --- what is watched ----------------------------------------------------------------------------------------------
+# --- measurements ----------------------------------------------------------------------------------------------
 
 class Memory(threading.Thread):
     """RssAnon of the present process, once a second: (process, seconds since the start of it, KiB)."""
@@ -263,7 +263,7 @@ class Memory(threading.Thread):
 
 
 def restart_for(daemon, seconds, say):
-    """The first half: SIGTERM and kill -9 in turn. Returns the logs of the processes that are gone."""
+    """The first half: SIGTERM and kill -9 in turn. Returns the logs of the processes that have ended."""
     logs, end, number = [], time.monotonic() + seconds, 0
     while time.monotonic() < end:
         for _ in range(4):

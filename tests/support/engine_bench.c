@@ -1,4 +1,4 @@
-// An engine on a store of its own, with a clock that the test moves.
+// An engine on a store of its own, with a clock that the test sets.
 #include "support/engine_bench.h"
 
 #include <setjmp.h>
@@ -109,7 +109,7 @@ void engine_bench_advance_to(struct engine_bench *bench, double seconds)
     engine_bench_advance(bench, scenario_at(seconds) - bench->now);
 }
 
-// --- what came out -----------------------------------------------------------------------------------------
+// --- what was exported -------------------------------------------------------------------------------------
 
 typedef void (*record_visitor)(const struct store_record *record, void *context);
 

@@ -1,4 +1,4 @@
-// An engine on a store of its own, with a clock that the test moves. What fails here fails the test.
+// An engine on a store of its own, with a clock that the test sets. A failure in these functions fails the test.
 #ifndef GHATRACE_TESTS_SUPPORT_ENGINE_BENCH_H
 #define GHATRACE_TESTS_SUPPORT_ENGINE_BENCH_H
 
@@ -21,33 +21,33 @@ void engine_bench_close(struct engine_bench *bench);
 // Closes engine and store and opens them again, as after a stop or a crash between two commits.
 void engine_bench_restart(struct engine_bench *bench);
 
-// Delivers now, as a batch of one. The clock must not be behind the delivery's time for its GUID to be
-// believed: it is moved forward to it.
+// Delivers now, as a batch of one. The clock is moved forward to the delivery's time: if it were behind, the time in
+// the GUID would not be used.
 enum engine_outcome engine_bench_deliver(struct engine_bench *bench,
                                          const struct scenario_delivery *delivery);
-// The same, and any answer but ENGINE_ACCEPTED is a failure.
+// The same; any outcome but ENGINE_ACCEPTED is a failure.
 void engine_bench_accept(struct engine_bench *bench, const struct scenario_delivery *delivery);
-// Moves the clock; deadlines that fall due on the way are handled at their times.
+// Moves the clock; deadlines that become due in between are processed at their times.
 void engine_bench_advance(struct engine_bench *bench, duration_ns by);
-// As long after the scenario's start as this.
+// Moves the clock to this time after the scenario's start.
 void engine_bench_advance_to(struct engine_bench *bench, double seconds);
 
-// The finished spans in the outbox, as text: one line a span, in the order in which they left:
+// The finished spans in the outbox, as text: one line per span, in the order in which they were sent:
 //
 //     job build 0..60 queue_time_ms=4000
 //     runner.queue 0..4
 //
-// times in seconds after the scenario's start, then what is remarkable: parentless, error, result,
+// times in seconds after the scenario's start, then any of: parentless, error, result,
 // github.carried_over, github.incomplete. The text is NUL-terminated.
 void engine_bench_spans(struct engine_bench *bench, struct buffer *text);
 // All finished records as bytes, sorted, so that runs of the program can be compared.
 void engine_bench_records(struct engine_bench *bench, struct buffer *bytes);
-// The last version of each span, with its resource, as bytes, by ID: what a backend is left with. Fails the test where a
-// version is less complete than one before it, or where a root left twice as the same.
+// The last version of each span, with its resource, as bytes, by ID: what a backend has in the end. Fails the test if
+// a version is less complete than an earlier one, or if a root was sent twice unchanged.
 void engine_bench_last_versions(struct engine_bench *bench, struct buffer *bytes);
-// States of runs and jobs, notes included, that the store holds.
+// Number of states of runs and jobs in the store, notes included.
 uint64_t engine_bench_count_spans(struct engine_bench *bench);
-// Runs of which it is remembered that they had a root.
+// Number of runs with a note that they had a root.
 uint64_t engine_bench_count_roots(struct engine_bench *bench);
 
 #endif

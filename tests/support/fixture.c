@@ -28,7 +28,7 @@ struct slice fixture_read(const char *path)
     char *data = allocate(most);
     size_t len = fread(data, 1, most, file);
     fclose(file);
-    // Cut to size, so that a sanitizer sees a step over the end.
+    // Of the exact size, so that a sanitizer detects a read past the end.
     char *exact = allocate(len > 0 ? len : 1);
     memcpy(exact, data, len);
     free(data);

@@ -1,5 +1,5 @@
 // Files of tests/fixtures, and copies of them with one thing changed. Paths are from the top of the
-// source tree, where `make` runs the tests. What goes wrong here ends the test program.
+// source tree, where `make` runs the tests. An error in these functions ends the test program.
 #ifndef GHATRACE_TESTS_SUPPORT_FIXTURE_H
 #define GHATRACE_TESTS_SUPPORT_FIXTURE_H
 

@@ -62,7 +62,7 @@ def parse_scalar(text, position):
 
 
 def parse_message(text, position=0, depth=0):
-    """{field name: [values in order]}; strings and bytes come as bytes, all else as a word."""
+    """{field name: [values in order]}; strings and bytes as bytes, everything else as a word."""
     fields = {}
     while depth > 0 or END.match(text, position) is None:
         match = TOKEN.match(text, position)
@@ -230,7 +230,7 @@ def read_attributes(source, name="attributes"):
 
 
 def with_dropped(source, result, *names):
-    """Counts of what was dropped show only when there are any."""
+    """Dropped counts are included only if they are not 0."""
     for name in names:
         count = source.number(name)
         if count:
@@ -297,7 +297,7 @@ def read_request(source):
     return done(source, sum(source.many("resourceSpans", read_resource_spans), []))
 
 
-# --- what tests call -------------------------------------------------------------------------------
+# --- for the tests -------------------------------------------------------------------------------
 
 def parse_protobuf(data):
     """The normal form of an ExportTraceServiceRequest in protobuf (bytes)."""

@@ -23,7 +23,7 @@ static const struct github_repository repository = {
 
 static const struct slice job_labels[] = {{"self-hosted", 11}, {"linux", 5}};
 
-// Deliveries differ in their digest as they do in what they say.
+// The digest of a delivery differs when its content does.
 static void set_digest(struct scenario_delivery *delivery, int64_t id, int action, double at)
 {
     (void)snprintf((char *)delivery->digest, sizeof delivery->digest, "%llx.%d.%.1f",
@@ -160,7 +160,7 @@ struct github_step scenario_step(int64_t number, const char *name, double starte
     };
 }
 
-// --- by chance ---------------------------------------------------------------------------------------
+// --- random ------------------------------------------------------------------------------------------
 
 uint32_t scenario_random(uint32_t *seed, uint32_t below)
 {

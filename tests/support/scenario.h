@@ -1,4 +1,4 @@
-// Events of one run, made in C: a test says what happened and when, in seconds after SCENARIO_START.
+// Events of one run, made in C: a test lists what happened and when, in seconds after SCENARIO_START.
 #ifndef GHATRACE_TESTS_SUPPORT_SCENARIO_H
 #define GHATRACE_TESTS_SUPPORT_SCENARIO_H
 
@@ -35,13 +35,14 @@ void scenario_set_steps(struct scenario_delivery *delivery, const struct github_
 void scenario_set_deployment(struct scenario_delivery *delivery, int64_t id,
                              const char *environment);
 void scenario_set_attempt(struct scenario_delivery *delivery, int64_t attempt);
-// Of the server of this repository's address, in lower case.
+// Sets the server of the repository's address, in lower case.
 void scenario_set_server(struct scenario_delivery *delivery, const char *html_url);
 // As payloads were before 2023: without created_at, workflow_name and head_branch.
 void scenario_make_old(struct scenario_delivery *delivery);
-// A completed job of any kind, by chance: it ran, in steps one after the other or overlapping, in any number, some of them the
+// A random completed job of any kind: it ran, in steps one after the other or overlapping, in any number, some of
+// them the
 // runner's own; or its runner was lost, in its preparation or later; or it was refused, cancelled in the queue, or
-// skipped. Times may be wrong or missing. `steps` must stay.
+// skipped. Times may be wrong or missing. `steps` must stay valid.
 #define SCENARIO_STEPS_MAX 12
 struct scenario_delivery scenario_any_job(int64_t job_id, uint32_t *seed,
                                           struct github_step steps[SCENARIO_STEPS_MAX]);
@@ -50,7 +51,7 @@ void scenario_shuffle_steps(struct github_step *steps, size_t count, uint32_t *s
 struct github_step scenario_step(int64_t number, const char *name, double started, double completed,
                                  const char *conclusion);
 
-// The delivery as the life cycle takes it: received when it happened.
+// The delivery as the life cycle's input: received when it happened.
 static inline struct lifecycle_event scenario_received(const struct scenario_delivery *delivery)
 {
     return (struct lifecycle_event){.event = &delivery->event,

@@ -1,4 +1,4 @@
-// Holds the figures to the states that they are figures of.
+// Compares the figures with the states that they are computed from.
 #include "support/stats_verify.h"
 
 #include <setjmp.h>
@@ -229,7 +229,7 @@ static void write_pools(struct verifier *verifier, struct buffer *text)
                      ERROR_NONE);
     for (size_t i = 0; i < count; i++) {
         const uint64_t *open = pools[i].counts;
-        // Pools that were only passed through depend on what was heard of.
+        // Pools without jobs depend on which events were received.
         if (open[OPEN_JOB_WAITING] + open[OPEN_JOB_QUEUED] + open[OPEN_JOB_RUNNING] +
                 histograms[i].count ==
             0)

@@ -1,6 +1,6 @@
-// The way of a body through the pure rooms, with what must hold at each station.
-#ifndef GHATRACE_TESTS_FUZZ_EVENT_WAY_H
-#define GHATRACE_TESTS_FUZZ_EVENT_WAY_H
+// The path of a body through the pure rooms, with the properties that hold after each step.
+#ifndef GHATRACE_TESTS_FUZZ_EVENT_PATH_H
+#define GHATRACE_TESTS_FUZZ_EVENT_PATH_H
 
 #include "fuzz.h"
 #include "ghatrace/github/event.h"
@@ -21,8 +21,8 @@ static inline bool is_phase(const struct span *span)
            slice_equals(span->attributes.items[0].string, span->name);
 }
 
-// Phases follow each other without gap or overlap up to the end of their job, and what never started has neither start-up nor
-// execution, but for such as were told before and have no length any more.
+// Phases follow each other without gap or overlap up to the end of their job. A job that never started has neither
+// start-up nor execution, except phases that were exported earlier and now have zero length.
 static inline void check_phases(const struct span_batch *batch)
 {
     const struct attributes *own = &batch->spans[0].attributes;
@@ -30,7 +30,7 @@ static inline void check_phases(const struct span_batch *batch)
     timestamp_ns at = TIMESTAMP_UNKNOWN;
     for (size_t i = 1; i < batch->span_count; i++) {
         const struct span *span = &batch->spans[i];
-        // A queue that was reported and taken back has no length, at the start of the job.
+        // A queue that was exported and did not exist has zero length, at the start of the job.
         bool is_void = slice_equals(span->name, SLICE("runner.queue")) &&
                        span->start == span->end && span->start == batch->spans[0].start;
         if (!is_phase(span) || is_void)
@@ -44,7 +44,7 @@ static inline void check_phases(const struct span_batch *batch)
     MUST(at == TIMESTAMP_UNKNOWN || at == batch->spans[0].end);
 }
 
-// Spans have identities, a time, and lie in the first of their batch, which is their parent.
+// Spans have IDs and times, and lie within the first span of their batch, which is their parent.
 static inline void check_spans(const struct span_batch *batch)
 {
     static const struct trace_id no_trace;
@@ -108,7 +108,7 @@ static inline bool are_distinct(const struct github_step *steps, size_t count)
     return true;
 }
 
-// The order in which a completed job lists its steps changes nothing.
+// The result does not depend on the order in which a completed job lists its steps.
 static inline void check_turned_round(const struct trace_policy *policy, struct github_event *event,
                                       const struct span_batch *batch, struct arena *arena)
 {
