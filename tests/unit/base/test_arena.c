@@ -11,7 +11,7 @@
 #include "ghatrace/base/arena.h"
 #include "ghatrace/base/memory.h"
 
-static void what_comes_out_is_aligned_and_apart(void **state)
+static void allocations_are_aligned_and_disjoint(void **state)
 {
     struct arena arena;
     char *blocks[300];
@@ -47,7 +47,7 @@ static void allocations_of_no_bytes_are_distinct(void **state)
     arena_release(&arena);
 }
 
-static void text_does_not_break_the_alignment_of_what_follows(void **state)
+static void text_does_not_break_the_alignment_of_later_allocations(void **state)
 {
     struct arena arena;
     struct slice copy;
@@ -60,7 +60,7 @@ static void text_does_not_break_the_alignment_of_what_follows(void **state)
     arena_release(&arena);
 }
 
-static void a_big_request_gets_a_block_of_its_own_and_the_old_one_goes_on(void **state)
+static void a_big_request_gets_a_block_of_its_own_and_the_old_one_stays_in_use(void **state)
 {
     struct arena arena;
 
@@ -99,7 +99,7 @@ static void clearing_keeps_one_ordinary_block(void **state)
     arena_release(&arena);
 }
 
-static void clearing_gives_a_block_of_unusual_size_back(void **state)
+static void clearing_frees_a_block_of_unusual_size(void **state)
 {
     struct arena arena;
 
@@ -141,7 +141,7 @@ static void sizes_that_overflow_are_refused(void **state)
     arena_release(&arena);
 }
 
-static void copies_live_apart_from_their_source(void **state)
+static void copies_are_independent_of_their_source(void **state)
 {
     struct arena arena;
     char source[] = "source";
@@ -194,7 +194,7 @@ static void refused_memory_does_not_change_the_result(void **state)
     arena_release(&arena);
 }
 
-static void an_arena_with_a_limit_refuses_what_is_more(void **state)
+static void an_arena_refuses_allocations_beyond_its_limit(void **state)
 {
     (void)state;
     struct arena arena;
@@ -205,7 +205,7 @@ static void an_arena_with_a_limit_refuses_what_is_more(void **state)
     assert_false(arena.is_over_limit);
     assert_null(arena_allocate(&arena, 2500));
     assert_true(arena.is_over_limit);
-    assert_non_null(arena_allocate(&arena, 1500)); // what is less still fits
+    assert_non_null(arena_allocate(&arena, 1500)); // smaller requests still fit
     arena_lift_limit(&arena);
     assert_non_null(arena_allocate(&arena, 100000));
     arena_set_limit(&arena, 10);
@@ -218,18 +218,18 @@ static void an_arena_with_a_limit_refuses_what_is_more(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_comes_out_is_aligned_and_apart),
+        cmocka_unit_test(allocations_are_aligned_and_disjoint),
         cmocka_unit_test(allocations_of_no_bytes_are_distinct),
-        cmocka_unit_test(text_does_not_break_the_alignment_of_what_follows),
-        cmocka_unit_test(a_big_request_gets_a_block_of_its_own_and_the_old_one_goes_on),
+        cmocka_unit_test(text_does_not_break_the_alignment_of_later_allocations),
+        cmocka_unit_test(a_big_request_gets_a_block_of_its_own_and_the_old_one_stays_in_use),
         cmocka_unit_test(clearing_keeps_one_ordinary_block),
-        cmocka_unit_test(clearing_gives_a_block_of_unusual_size_back),
+        cmocka_unit_test(clearing_frees_a_block_of_unusual_size),
         cmocka_unit_test(arrays_are_zeroed_even_in_used_memory),
         cmocka_unit_test(sizes_that_overflow_are_refused),
-        cmocka_unit_test(copies_live_apart_from_their_source),
+        cmocka_unit_test(copies_are_independent_of_their_source),
         cmocka_unit_test(formatted_text_may_be_longer_than_a_block),
         cmocka_unit_test(refused_memory_does_not_change_the_result),
-        cmocka_unit_test(an_arena_with_a_limit_refuses_what_is_more),
+        cmocka_unit_test(an_arena_refuses_allocations_beyond_its_limit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -25,7 +25,7 @@ static void texts_are_decoded(void **state)
     }
 }
 
-static void what_is_not_base64_or_too_long_is_refused(void **state)
+static void invalid_or_too_long_base64_is_refused(void **state)
 {
     static const char *const cases[] = {"Zg=", "Z", "Zg=*", "\xc3\xa4\xc3\xa4",
                                         "Zm9vYmFyZm9vYmFyZm9vYmFy"};
@@ -40,7 +40,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(texts_are_decoded),
-        cmocka_unit_test(what_is_not_base64_or_too_long_is_refused),
+        cmocka_unit_test(invalid_or_too_long_base64_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -22,7 +22,7 @@ static void a_new_buffer_owns_nothing(void **state)
     buffer_release(&buffer);
 }
 
-static void appended_bytes_come_in_order(void **state)
+static void appended_bytes_are_in_order(void **state)
 {
     struct buffer buffer;
 
@@ -36,7 +36,7 @@ static void appended_bytes_come_in_order(void **state)
     buffer_release(&buffer);
 }
 
-static void the_cap_can_be_reached_and_not_passed(void **state)
+static void the_cap_can_be_reached_and_not_exceeded(void **state)
 {
     struct buffer buffer;
 
@@ -109,7 +109,7 @@ static void consuming_moves_the_rest_down(void **state)
     buffer_release(&buffer);
 }
 
-static void clearing_keeps_the_memory_and_releasing_gives_it_back(void **state)
+static void clearing_keeps_the_memory_and_releasing_frees_it(void **state)
 {
     struct buffer buffer;
 
@@ -133,13 +133,13 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_new_buffer_owns_nothing),
-        cmocka_unit_test(appended_bytes_come_in_order),
-        cmocka_unit_test(the_cap_can_be_reached_and_not_passed),
+        cmocka_unit_test(appended_bytes_are_in_order),
+        cmocka_unit_test(the_cap_can_be_reached_and_not_exceeded),
         cmocka_unit_test(a_cap_lowered_below_the_content_refuses_everything),
         cmocka_unit_test(growth_never_allocates_much_more_than_the_cap),
         cmocka_unit_test(a_huge_cap_does_not_overflow),
         cmocka_unit_test(consuming_moves_the_rest_down),
-        cmocka_unit_test(clearing_keeps_the_memory_and_releasing_gives_it_back),
+        cmocka_unit_test(clearing_keeps_the_memory_and_releasing_frees_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -123,7 +123,7 @@ static void hmac_agrees_with_github(void **state)
                "757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17");
 }
 
-static void hmac_takes_empty_keys_and_data(void **state)
+static void hmac_accepts_empty_keys_and_data(void **state)
 {
     (void)state;
     check_hmac(SLICE_EMPTY, SLICE_EMPTY,
@@ -144,7 +144,7 @@ static void one_different_bit_anywhere_is_unequal(void **state)
     }
 }
 
-static void wiped_secrets_are_gone(void **state)
+static void wiped_secrets_are_overwritten(void **state)
 {
     char secret[] = "secret";
     static const char nothing[sizeof(secret)];
@@ -164,9 +164,9 @@ int main(void)
         cmocka_unit_test(sha256_agrees_with_fips_180),
         cmocka_unit_test(hmac_agrees_with_rfc_4231),
         cmocka_unit_test(hmac_agrees_with_github),
-        cmocka_unit_test(hmac_takes_empty_keys_and_data),
+        cmocka_unit_test(hmac_accepts_empty_keys_and_data),
         cmocka_unit_test(one_different_bit_anywhere_is_unequal),
-        cmocka_unit_test(wiped_secrets_are_gone),
+        cmocka_unit_test(wiped_secrets_are_overwritten),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

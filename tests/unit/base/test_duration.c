@@ -1,4 +1,4 @@
-// Durations: what is read, the exact form, and the short form for people.
+// Durations: parsing, the exact form, and the short form for display.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

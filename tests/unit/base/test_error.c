@@ -41,7 +41,7 @@ static void the_error_may_be_null(void **state)
     assert_int_equal(error_wrap(NULL, "store"), ERROR_NONE);
 }
 
-static void wrapping_puts_words_in_front_and_keeps_the_code(void **state)
+static void wrapping_prepends_context_and_keeps_the_code(void **state)
 {
     struct error error = {0};
 
@@ -52,7 +52,7 @@ static void wrapping_puts_words_in_front_and_keeps_the_code(void **state)
     assert_string_equal(error.message, "store: put span 7: map full");
 }
 
-static void wrapping_an_error_without_message_uses_the_words_of_its_code(void **state)
+static void wrapping_an_error_without_message_uses_the_text_of_its_code(void **state)
 {
     struct error error = {.code = ERROR_TIMEOUT};
 
@@ -61,7 +61,7 @@ static void wrapping_an_error_without_message_uses_the_words_of_its_code(void **
     assert_string_equal(error.message, "connect: timed out");
 }
 
-static void a_message_may_be_made_of_itself(void **state)
+static void a_message_may_be_an_argument_of_the_new_one(void **state)
 {
     struct error error = {0};
 
@@ -109,9 +109,9 @@ int main(void)
         cmocka_unit_test(every_code_has_a_text_of_its_own),
         cmocka_unit_test(setting_an_error_returns_its_code),
         cmocka_unit_test(the_error_may_be_null),
-        cmocka_unit_test(wrapping_puts_words_in_front_and_keeps_the_code),
-        cmocka_unit_test(wrapping_an_error_without_message_uses_the_words_of_its_code),
-        cmocka_unit_test(a_message_may_be_made_of_itself),
+        cmocka_unit_test(wrapping_prepends_context_and_keeps_the_code),
+        cmocka_unit_test(wrapping_an_error_without_message_uses_the_text_of_its_code),
+        cmocka_unit_test(a_message_may_be_an_argument_of_the_new_one),
         cmocka_unit_test(a_message_too_long_is_cut_at_its_end),
         cmocka_unit_test(a_message_stays_one_line),
     };

@@ -1,4 +1,4 @@
-// Globs: they match what fnmatch(3) matches, and faults are described.
+// Globs: they match like fnmatch(3), and faults are described.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -146,8 +146,8 @@ static void make_text(uint32_t *seed, const char *characters, size_t most, char 
     out[len] = '\0';
 }
 
-// glibc's own, with the case of letters ignored. It matches faulty globs letter by letter.
-static void the_system_says_the_same(void **state)
+// glibc's, ignoring case. It matches malformed globs literally.
+static void results_equal_those_of_fnmatch(void **state)
 {
     size_t sound = 0, matching = 0;
     (void)state;
@@ -168,7 +168,7 @@ static void the_system_says_the_same(void **state)
 }
 
 // Naive backtracking would take longer than the age of the universe.
-static void a_hostile_glob_takes_no_time(void **state)
+static void a_hostile_glob_is_matched_quickly(void **state)
 {
     char name[2001], glob[401];
 
@@ -188,7 +188,7 @@ static void a_hostile_glob_takes_no_time(void **state)
     assert_false(glob_matches(text(glob), text(name)));
 }
 
-static void elements_are_as_long_as_they_are(void **state)
+static void element_lengths_are_exact(void **state)
 {
     (void)state;
     assert_int_equal(glob_element_length(text("ab"), 0), 1);
@@ -203,9 +203,9 @@ int main(void)
         cmocka_unit_test(globs_match_whole_names),
         cmocka_unit_test(brackets_match_one_of_a_set),
         cmocka_unit_test(faults_are_described),
-        cmocka_unit_test(the_system_says_the_same),
-        cmocka_unit_test(a_hostile_glob_takes_no_time),
-        cmocka_unit_test(elements_are_as_long_as_they_are),
+        cmocka_unit_test(results_equal_those_of_fnmatch),
+        cmocka_unit_test(a_hostile_glob_is_matched_quickly),
+        cmocka_unit_test(element_lengths_are_exact),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

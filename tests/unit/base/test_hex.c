@@ -1,4 +1,4 @@
-// Hexadecimal: both ways, either case in, lower case out.
+// Hexadecimal: reads either case, writes lower case.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,7 +10,7 @@
 
 #include "ghatrace/base/slice.h"
 
-static void every_byte_survives_the_way_there_and_back(void **state)
+static void every_byte_round_trips(void **state)
 {
     uint8_t bytes[256], back[256];
     char text[513];
@@ -26,7 +26,7 @@ static void every_byte_survives_the_way_there_and_back(void **state)
     assert_memory_equal(bytes, back, sizeof(bytes));
 }
 
-static void nothing_is_an_empty_text(void **state)
+static void no_bytes_give_an_empty_text(void **state)
 {
     char text[1] = "x";
 
@@ -46,7 +46,7 @@ static void upper_case_is_read(void **state)
     assert_int_equal(bytes[1], 0xff);
 }
 
-static void exactly_the_digits_asked_for_are_taken(void **state)
+static void exactly_the_requested_digits_are_read(void **state)
 {
     static const char *const bad[] = {"abc",  "ab",   "abcdef", "abcg", "abc:", "abc/", "abc@",
                                       "abc`", "abcG", " abc",   "+abc", "0xab", "ab c"};
@@ -64,10 +64,10 @@ static void exactly_the_digits_asked_for_are_taken(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_byte_survives_the_way_there_and_back),
-        cmocka_unit_test(nothing_is_an_empty_text),
+        cmocka_unit_test(every_byte_round_trips),
+        cmocka_unit_test(no_bytes_give_an_empty_text),
         cmocka_unit_test(upper_case_is_read),
-        cmocka_unit_test(exactly_the_digits_asked_for_are_taken),
+        cmocka_unit_test(exactly_the_requested_digits_are_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,4 @@
-// Log lines: both formats, escaping, cutting, levels. Standard error is a file meanwhile.
+// Log lines: both formats, escaping, truncation, levels. Standard error is redirected to a file.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -33,7 +33,7 @@ static void start_capture(void)
     assert_int_equal(close(file), 0);
 }
 
-// What was written since, without assertions before standard error is back.
+// What was written since then, without assertions before standard error is restored.
 static struct slice end_capture(void)
 {
     off_t end = lseek(STDERR_FILENO, 0, SEEK_END);
@@ -46,7 +46,7 @@ static struct slice end_capture(void)
     return (struct slice){captured, (size_t)len};
 }
 
-// Cuts the time at the front, which changes, after looking at its shape.
+// Removes the time at the front, which changes, after checking its form.
 static const char *without_time(const char *line, const char *prefix)
 {
     static const char shape[] = "dddd-dd-ddTdd:dd:dd.dddZ";
@@ -215,7 +215,7 @@ static void text_values_are_quoted_only_if_needed(void **state)
         {SLICE("\xe2\x80\xaa"), "\"\\u202a\"\n"},
         {SLICE("\xe2\x81\xa9"), "\"\\u2069\"\n"},
         {SLICE("\xe2\x81\xaa"), "\"\xe2\x81\xaa\"\n"},
-        {SLICE("\xe2\x80\xae"), "\"\\u202e\"\n"},      // turns what follows round
+        {SLICE("\xe2\x80\xae"), "\"\\u202e\"\n"},      // reverses what follows
         {SLICE("\xe2\x81\xa6"), "\"\\u2066\"\n"},      // isolates
         {SLICE("\xe2\x80\xa8"), "\"\\u2028\"\n"},      // line separator
         {SLICE("\xe2\x82\xac"), "\"\xe2\x82\xac\"\n"}, // euro sign
@@ -292,13 +292,13 @@ static void check_crowded_line(enum log_format format)
         assert_ptr_equal(memchr(line.data, '\n', line.len), line.data + line.len - 1);
         assert_true(format == LOG_FORMAT_TEXT || is_json_line(captured));
         bool is_cut = slice_ends_with(line, slice_from_string(ends[format]));
-        // Short lines are whole; the longest ones say that something is missing.
+        // Short lines are complete; the longest ones have a mark that something is missing.
         assert_true(len > 250 || !is_cut);
         assert_true(len < 700 || is_cut);
     }
 }
 
-static void a_line_with_too_many_fields_says_so_and_stays_well_formed(void **state)
+static void a_line_with_too_many_fields_is_marked_and_well_formed(void **state)
 {
     (void)state;
     check_crowded_line(LOG_FORMAT_TEXT);
@@ -362,7 +362,7 @@ int main(void)
         cmocka_unit_test(text_values_are_quoted_only_if_needed),
         cmocka_unit_test(json_is_valid_whatever_the_bytes),
         cmocka_unit_test(a_long_value_is_cut_between_characters),
-        cmocka_unit_test(a_line_with_too_many_fields_says_so_and_stays_well_formed),
+        cmocka_unit_test(a_line_with_too_many_fields_is_marked_and_well_formed),
         cmocka_unit_test(logging_does_not_change_errno),
         cmocka_unit_test(lines_of_several_threads_do_not_mix),
     };

@@ -29,7 +29,7 @@ static void ten_lines_of_a_kind_are_written_in_a_minute(void **state)
     assert_int_equal(count_allowed(&limit, START + LOG_LIMIT_WINDOW, 1000), LOG_LIMIT_LINES);
 }
 
-static void the_next_line_says_how_many_were_suppressed(void **state)
+static void the_next_line_has_the_number_of_suppressed_ones(void **state)
 {
     struct log_limit limit = {0};
     uint64_t suppressed;
@@ -43,11 +43,11 @@ static void the_next_line_says_how_many_were_suppressed(void **state)
     assert_int_equal(suppressed, 0);
 }
 
-static void a_window_begins_with_a_line_and_not_with_the_clock(void **state)
+static void a_window_begins_with_a_line_whatever_the_time(void **state)
 {
     struct log_limit limit = {0};
     (void)state;
-    assert_int_equal(count_allowed(&limit, 0, 3), 3); // a steady clock may begin anywhere
+    assert_int_equal(count_allowed(&limit, 0, 3), 3); // a monotonic clock may start at any value
     assert_int_equal(count_allowed(&limit, LOG_LIMIT_WINDOW * 3 / 2, 20), LOG_LIMIT_LINES);
     assert_int_equal(count_allowed(&limit, LOG_LIMIT_WINDOW * 2, 20), 0);
 }
@@ -56,8 +56,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(ten_lines_of_a_kind_are_written_in_a_minute),
-        cmocka_unit_test(the_next_line_says_how_many_were_suppressed),
-        cmocka_unit_test(a_window_begins_with_a_line_and_not_with_the_clock),
+        cmocka_unit_test(the_next_line_has_the_number_of_suppressed_ones),
+        cmocka_unit_test(a_window_begins_with_a_line_whatever_the_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,4 @@
-// The fault switch of the allocator.
+// Fault injection of the allocator.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,7 +12,7 @@
 
 #include "ghatrace/base/memory.h"
 
-static void no_bytes_are_still_a_block(void **state)
+static void an_allocation_of_no_bytes_is_a_block(void **state)
 {
     void *a = memory_allocate(0), *b = memory_allocate(0), *c = memory_allocate_array(0, 5);
 
@@ -91,7 +91,7 @@ static void a_failed_resize_does_not_change_the_block(void **state)
     memory_free(text);
 }
 
-static void switched_off_it_counts_and_never_fails(void **state)
+static void without_a_fault_allocations_are_counted_and_succeed(void **state)
 {
     (void)state;
     memory_fail_after(-5);
@@ -118,7 +118,7 @@ static void *allocate_many(void *unused)
     return unused;
 }
 
-static void over_all_threads_one_allocation_fails(void **state)
+static void one_allocation_of_all_threads_fails(void **state)
 {
     pthread_t threads[4];
 
@@ -136,13 +136,13 @@ static void over_all_threads_one_allocation_fails(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(no_bytes_are_still_a_block),
+        cmocka_unit_test(an_allocation_of_no_bytes_is_a_block),
         cmocka_unit_test(arrays_are_zeroed_and_checked_for_overflow),
         cmocka_unit_test(resizing_keeps_the_content),
         cmocka_unit_test(the_chosen_allocation_fails_once),
         cmocka_unit_test(a_failed_resize_does_not_change_the_block),
-        cmocka_unit_test(switched_off_it_counts_and_never_fails),
-        cmocka_unit_test(over_all_threads_one_allocation_fails),
+        cmocka_unit_test(without_a_fault_allocations_are_counted_and_succeed),
+        cmocka_unit_test(one_allocation_of_all_threads_fails),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -31,7 +31,7 @@ static void absent_and_empty_are_equal(void **state)
     assert_int_equal(slice_trim(SLICE_EMPTY).len, 0);
 }
 
-static void comparing_goes_by_unsigned_bytes_and_puts_prefixes_first(void **state)
+static void bytes_compare_as_unsigned_and_prefixes_sort_first(void **state)
 {
     static const char *const sorted[] = {"", "a", "a\x01", "aa", "ab", "b", "\x7f", "\xff"};
 
@@ -57,7 +57,7 @@ static void case_is_ignored_for_ascii_letters_only(void **state)
     assert_false(slice_equals_ignoring_case(SLICE("\xc4"), SLICE("\xe4")));
 }
 
-static void ends_and_finds(void **state)
+static void prefixes_suffixes_and_positions_are_found(void **state)
 {
     (void)state;
     assert_true(slice_starts_with(SLICE("sha256=ab"), SLICE("sha256=")));
@@ -72,7 +72,7 @@ static void ends_and_finds(void **state)
     assert_int_equal(slice_find(SLICE("x\0y"), SLICE("\0y")), 1);
 }
 
-static void trimming_takes_blanks_and_tabs_at_both_ends(void **state)
+static void trimming_removes_blanks_and_tabs_at_both_ends(void **state)
 {
     (void)state;
     assert_true(slice_equals(slice_trim(SLICE(" \t a b\t ")), SLICE("a b")));
@@ -80,7 +80,7 @@ static void trimming_takes_blanks_and_tabs_at_both_ends(void **state)
     assert_true(slice_equals(slice_trim(SLICE("\na\n")), SLICE("\na\n")));
 }
 
-static void integers_are_read_in_full_or_not_at_all(void **state)
+static void integers_are_parsed_whole_or_refused(void **state)
 {
     static const struct {
         const char *text;
@@ -124,11 +124,11 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(absent_and_empty_are_equal),
-        cmocka_unit_test(comparing_goes_by_unsigned_bytes_and_puts_prefixes_first),
+        cmocka_unit_test(bytes_compare_as_unsigned_and_prefixes_sort_first),
         cmocka_unit_test(case_is_ignored_for_ascii_letters_only),
-        cmocka_unit_test(ends_and_finds),
-        cmocka_unit_test(trimming_takes_blanks_and_tabs_at_both_ends),
-        cmocka_unit_test(integers_are_read_in_full_or_not_at_all),
+        cmocka_unit_test(prefixes_suffixes_and_positions_are_found),
+        cmocka_unit_test(trimming_removes_blanks_and_tabs_at_both_ends),
+        cmocka_unit_test(integers_are_parsed_whole_or_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -71,7 +71,7 @@ static void fractions_of_any_length_are_cut_to_nanoseconds(void **state)
     check_cases(cases, COUNT(cases), timestamp_parse_rfc3339);
 }
 
-static void the_calendar_is_respected(void **state)
+static void invalid_dates_are_refused(void **state)
 {
     static const struct parse_case cases[] = {
         {"2024-02-29T00:00:00Z", INT64_C(1709164800) * S},
@@ -111,7 +111,7 @@ static void a_leap_second_is_the_second_after(void **state)
     check_cases(cases, COUNT(cases), timestamp_parse_rfc3339);
 }
 
-static void zero_values_in_disguise_are_unknown(void **state)
+static void zero_values_in_any_form_are_unknown(void **state)
 {
     static const struct parse_case cases[] = {
         {"0001-01-01T00:00:00Z", TIMESTAMP_UNKNOWN},
@@ -122,7 +122,7 @@ static void zero_values_in_disguise_are_unknown(void **state)
         {"1970-01-01T00:00:00Z", TIMESTAMP_UNKNOWN},
         {"1970-01-01T00:30:00+01:00", TIMESTAMP_UNKNOWN},
         {"1970-01-01T00:00:01Z", S},
-        // Not even a zero value may be a wrong date.
+        // Even a zero value must be a valid date.
         {"0000-00-00T00:00:00Z", UNTOUCHED},
         {"0001-02-29T00:00:00Z", UNTOUCHED},
     };
@@ -131,7 +131,7 @@ static void zero_values_in_disguise_are_unknown(void **state)
     check_cases(cases, COUNT(cases), timestamp_parse_rfc3339);
 }
 
-static void what_64_bits_cannot_hold_is_refused(void **state)
+static void times_beyond_64_bits_are_refused(void **state)
 {
     static const struct parse_case cases[] = {
         {"2261-12-31T23:59:60.999999999-23:59", INT64_C(9214646400) * S + 86340 * S + 999999999},
@@ -211,7 +211,7 @@ static void every_day_agrees_with_the_c_library(void **state)
     }
 }
 
-static void milliseconds_are_written_when_asked_for(void **state)
+static void milliseconds_are_written_on_request(void **state)
 {
     char text[TIMESTAMP_TEXT_SIZE];
 
@@ -231,7 +231,7 @@ static void milliseconds_are_written_when_asked_for(void **state)
                         "2262-04-11T23:47:16.854Z");
 }
 
-static void http_dates_come_in_three_forms(void **state)
+static void http_dates_are_read_in_three_forms(void **state)
 {
     static const struct parse_case cases[] = {
         {"Sun, 06 Nov 1994 08:49:37 GMT", INT64_C(784111777) * S},
@@ -278,7 +278,7 @@ static void the_clocks_do_not_go_back(void **state)
     assert_true(timestamp_now() > T_2023);
 }
 
-static void unknown_times_give_way_to_known_ones(void **state)
+static void known_times_are_preferred_to_unknown_ones(void **state)
 {
     (void)state;
     assert_int_equal(timestamp_earlier(3, 5), 3);
@@ -298,17 +298,17 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_forms_in_payloads_are_read),
         cmocka_unit_test(fractions_of_any_length_are_cut_to_nanoseconds),
-        cmocka_unit_test(the_calendar_is_respected),
+        cmocka_unit_test(invalid_dates_are_refused),
         cmocka_unit_test(a_leap_second_is_the_second_after),
-        cmocka_unit_test(zero_values_in_disguise_are_unknown),
-        cmocka_unit_test(what_64_bits_cannot_hold_is_refused),
+        cmocka_unit_test(zero_values_in_any_form_are_unknown),
+        cmocka_unit_test(times_beyond_64_bits_are_refused),
         cmocka_unit_test(anything_else_is_refused),
         cmocka_unit_test(no_prefix_of_a_time_is_read_past_its_end),
         cmocka_unit_test(every_day_agrees_with_the_c_library),
-        cmocka_unit_test(milliseconds_are_written_when_asked_for),
-        cmocka_unit_test(http_dates_come_in_three_forms),
+        cmocka_unit_test(milliseconds_are_written_on_request),
+        cmocka_unit_test(http_dates_are_read_in_three_forms),
         cmocka_unit_test(the_clocks_do_not_go_back),
-        cmocka_unit_test(unknown_times_give_way_to_known_ones),
+        cmocka_unit_test(known_times_are_preferred_to_unknown_ones),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,4 @@
-// UTF-8: every scalar value, and every way to get it wrong.
+// UTF-8: every scalar value, and every kind of invalid sequence.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -23,13 +23,13 @@ static void every_scalar_value_is_one_valid_sequence(void **state)
         assert_int_equal(len, c < 0x80 ? 1 : c < 0x800 ? 2 : c < 0x10000 ? 3 : 4);
         if (utf8_sequence_length((struct slice){bytes, len}) != len)
             fail_msg("U+%04X", (unsigned)c);
-        // Cut short it is nothing.
+        // Truncated, it is invalid.
         for (size_t cut = 0; cut < len; cut++)
             assert_int_equal(utf8_sequence_length((struct slice){bytes, cut}), 0);
     }
 }
 
-// The definition, by another road than the code's: decode by the bits, encode again, compare.
+// The definition, implemented differently from the code: decode the bits, encode again, compare.
 static size_t slow_sequence_length(const unsigned char *s, size_t len)
 {
     static const uint32_t smallest[] = {0, 0, 0x80, 0x800, 0x10000};
@@ -70,7 +70,7 @@ static void sequences_agree_with_the_definition(void **state)
     }
 }
 
-static void texts_are_valid_as_a_whole_or_not(void **state)
+static void texts_are_valid_or_invalid_as_a_whole(void **state)
 {
     const struct {
         struct slice text;
@@ -152,7 +152,7 @@ static void sanitized_text_is_always_valid(void **state)
 
     (void)state;
     for (int round = 0; round < 20000; round++) {
-        // Exactly as much room as promised, so that a sanitizer sees one byte more.
+        // Exactly as much room as documented, so that a sanitizer detects one byte more.
         size_t len = (size_t)(round % 24);
         char *in = malloc(len + 1), *out = malloc(3 * len + 1);
         assert_non_null(in);
@@ -175,7 +175,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_scalar_value_is_one_valid_sequence),
         cmocka_unit_test(sequences_agree_with_the_definition),
-        cmocka_unit_test(texts_are_valid_as_a_whole_or_not),
+        cmocka_unit_test(texts_are_valid_or_invalid_as_a_whole),
         cmocka_unit_test(cutting_ends_between_characters),
         cmocka_unit_test(each_bad_byte_becomes_a_replacement_character),
         cmocka_unit_test(sanitized_text_is_always_valid),
