@@ -329,7 +329,7 @@ static void what_the_grammar_forbids_is_refused(void **state)
     }
 }
 
-static void every_beginning_of_a_text_is_refused(void **state)
+static void every_proper_prefix_of_a_text_is_refused(void **state)
 {
     (void)state;
     struct slice whole = SLICE("{\"a\":[1,-2.5e3,{\"b\":\"c\\u00e9\\n\"},[],{}],\"d\":null}");
@@ -338,7 +338,7 @@ static void every_beginning_of_a_text_is_refused(void **state)
         assert_int_equal(parse((struct slice){whole.data, len}, NULL), ERROR_INVALID);
 }
 
-static void a_refusal_names_the_byte(void **state)
+static void an_error_names_the_position(void **state)
 {
     (void)state;
     static const struct {
@@ -504,8 +504,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_the_grammar_allows_is_accepted),
         cmocka_unit_test(what_the_grammar_forbids_is_refused),
-        cmocka_unit_test(every_beginning_of_a_text_is_refused),
-        cmocka_unit_test(a_refusal_names_the_byte),
+        cmocka_unit_test(every_proper_prefix_of_a_text_is_refused),
+        cmocka_unit_test(an_error_names_the_position),
         cmocka_unit_test(a_control_character_is_found_at_any_place_in_a_string),
         cmocka_unit_test(a_string_ends_at_its_first_unescaped_quote),
         cmocka_unit_test(nesting_is_allowed_to_the_limit_and_no_further),

@@ -54,7 +54,7 @@ static void write_unknown(struct json_out *json)
     json_out_close_object(json);
 }
 
-static void what_is_not_known_is_null(void **state)
+static void unknown_values_are_null(void **state)
 {
     (void)state;
     expect(write_unknown, "{\"text\":null,\"id\":null,\"time\":null}");
@@ -74,14 +74,14 @@ static void write_values(struct json_out *json)
     json_out_close_array(json);
 }
 
-static void values_are_written_as_the_api_promises(void **state)
+static void values_are_written_as_the_api_documents(void **state)
 {
     (void)state;
     expect(write_values, "[\"9223372036854775807\",\"2026-09-03T04:16:57.569Z\",1.5,86400,\"0aff\","
                          "[\"a\",\"\\\"<b>\\n\"]]");
 }
 
-static void the_first_failure_sticks(void **state)
+static void the_first_failure_is_kept(void **state)
 {
     struct json_out json;
     struct buffer out;
@@ -98,9 +98,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(commas_separate_members_and_elements),
-        cmocka_unit_test(what_is_not_known_is_null),
-        cmocka_unit_test(values_are_written_as_the_api_promises),
-        cmocka_unit_test(the_first_failure_sticks),
+        cmocka_unit_test(unknown_values_are_null),
+        cmocka_unit_test(values_are_written_as_the_api_documents),
+        cmocka_unit_test(the_first_failure_is_kept),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

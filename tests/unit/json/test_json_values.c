@@ -1,4 +1,4 @@
-// Walking a document, and what its strings and numbers mean.
+// Iterating over a document, and the values of its strings and numbers.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -112,7 +112,7 @@ static void an_array_is_walked_over_its_own_elements_only(void **state)
     assert_int_equal(json_first_element(d, empty), JSON_NONE);
 }
 
-static void what_is_not_there_can_be_asked_everything(void **state)
+static void all_functions_accept_absent_values(void **state)
 {
     const struct json_document *d = parse(state, SLICE("{\"a\":[\"x\"],\"s\":\"t\",\"n\":1}"));
     struct fixture *fixture = *state;
@@ -137,7 +137,7 @@ static void what_is_not_there_can_be_asked_everything(void **state)
     assert_int_equal(number, 7);
 }
 
-static void walks_of_the_wrong_kind_lead_nowhere(void **state)
+static void iterating_over_the_wrong_type_finds_nothing(void **state)
 {
     const struct json_document *d = parse(state, SLICE("{\"a\":[\"x\",\"y\"],\"s\":\"t\"}"));
     json_value array = json_get(d, JSON_ROOT, SLICE("a"));
@@ -230,7 +230,7 @@ static void strings_are_unescaped_and_made_valid(void **state)
     }
 }
 
-static void strings_that_need_no_change_are_not_copied(void **state)
+static void strings_without_escapes_are_not_copied(void **state)
 {
     struct slice text = SLICE("[\"plain\",\"\xc3\xa9\xe2\x9b\xb5 valid UTF-8\",\"\"]");
     struct fixture *fixture = *state;
@@ -279,7 +279,7 @@ static void integers_of_64_bits_are_read(void **state)
     }
 }
 
-static void what_is_no_64_bit_integer_is_not_read_as_one(void **state)
+static void other_values_are_not_read_as_64_bit_integers(void **state)
 {
     static const char *const texts[] = {
         "0.5",
@@ -402,14 +402,14 @@ int main(void)
         TEST(types_are_distinguished),
         TEST(an_object_is_walked_over_its_own_keys_only),
         TEST(an_array_is_walked_over_its_own_elements_only),
-        TEST(what_is_not_there_can_be_asked_everything),
-        TEST(walks_of_the_wrong_kind_lead_nowhere),
+        TEST(all_functions_accept_absent_values),
+        TEST(iterating_over_the_wrong_type_finds_nothing),
         TEST(the_first_of_double_keys_wins),
         TEST(keys_are_compared_after_unescaping),
         TEST(strings_are_unescaped_and_made_valid),
-        TEST(strings_that_need_no_change_are_not_copied),
+        TEST(strings_without_escapes_are_not_copied),
         TEST(integers_of_64_bits_are_read),
-        TEST(what_is_no_64_bit_integer_is_not_read_as_one),
+        TEST(other_values_are_not_read_as_64_bit_integers),
         TEST(a_string_is_only_read_from_a_string),
         TEST(a_hundred_thousand_keys_are_walked_in_linear_time),
         TEST(a_body_of_25_mib_is_parsed),
