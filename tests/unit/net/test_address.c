@@ -8,7 +8,7 @@
 
 #include "ghatrace/net/address.h"
 
-static void addresses_are_read_and_printed_alike(void **state)
+static void addresses_round_trip(void **state)
 {
     static const struct {
         const char *text, *printed;
@@ -58,7 +58,7 @@ static void localhost_is_a_loopback_address(void **state)
     assert_true(strcmp(text, "[::1]:1") == 0 || strcmp(text, "127.0.0.1:1") == 0);
 }
 
-static void what_could_be_read_in_two_ways_is_refused_with_the_text(void **state)
+static void ambiguous_addresses_are_refused_with_their_text(void **state)
 {
     static const char *const cases[] = {
         "",
@@ -137,10 +137,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(loopback_addresses_are_recognized),
-        cmocka_unit_test(addresses_are_read_and_printed_alike),
+        cmocka_unit_test(addresses_round_trip),
         cmocka_unit_test(no_host_means_all_addresses),
         cmocka_unit_test(localhost_is_a_loopback_address),
-        cmocka_unit_test(what_could_be_read_in_two_ways_is_refused_with_the_text),
+        cmocka_unit_test(ambiguous_addresses_are_refused_with_their_text),
         cmocka_unit_test(a_host_longer_than_any_name_is_refused),
     };
     return cmocka_run_group_tests_name("net/address", tests, NULL, NULL);

@@ -12,7 +12,7 @@ struct fixture {
     struct peer peer;
     int other;
     bool ends_first; // the other end shuts its side before it reads
-    char echo[2000]; // what came back, byte by byte
+    char echo[2000]; // received back, byte by byte
 };
 
 static void set_up(struct fixture *f)
@@ -82,8 +82,8 @@ static void *send_bytes_one_by_one(void *context)
 
     for (size_t i = 0; i < 2000; i++) {
         char byte = pattern_at(i);
-        // Each echo is read before the next byte leaves: hundreds of single bytes unread would fill the
-        // socket, and what waits then is not sent once the loop has stopped.
+        // Each echo is read before the next byte is sent: hundreds of unread single bytes would fill the socket, and
+        // queued output is not sent after the loop has stopped.
         assert_int_equal(send(f->other, &byte, 1, MSG_NOSIGNAL), 1);
         assert_int_equal(recv(f->other, &f->echo[i], 1, 0), 1);
     }
@@ -109,7 +109,7 @@ static void single_bytes_arrive_in_order_and_are_echoed(void **state)
     tear_down(&f);
 }
 
-static void what_is_not_taken_is_offered_again_with_what_follows(void **state)
+static void unconsumed_input_is_offered_again_with_what_follows(void **state)
 {
     struct fixture f;
 
@@ -135,7 +135,7 @@ static void what_is_not_taken_is_offered_again_with_what_follows(void **state)
     tear_down(&f);
 }
 
-static void a_paused_connection_hands_nothing_on_until_it_is_resumed(void **state)
+static void a_paused_connection_offers_no_input_until_it_is_resumed(void **state)
 {
     struct fixture f;
 
@@ -159,7 +159,7 @@ static void a_paused_connection_hands_nothing_on_until_it_is_resumed(void **stat
     tear_down(&f);
 }
 
-static void a_pause_after_a_resume_holds_the_offer_back(void **state)
+static void a_pause_after_a_resume_delays_the_offer(void **state)
 {
     struct fixture f;
 
@@ -276,7 +276,7 @@ static void send_ten_mebibytes(bool ends_first)
     tear_down(&f);
 }
 
-static void ten_mebibytes_wait_for_a_slow_reader_and_arrive_whole(void **state)
+static void ten_mebibytes_arrive_completely_at_a_slow_reader(void **state)
 {
     (void)state;
     send_ten_mebibytes(false);
@@ -299,7 +299,7 @@ static void read_all(int fd, size_t len)
     }
 }
 
-static void what_is_unsent_counts_until_it_is_sent(void **state)
+static void unsent_output_counts_until_it_is_sent(void **state)
 {
     static const char zeros[1 << 20];
     struct fixture f;
@@ -357,7 +357,7 @@ static void a_block_counts_whole_until_its_last_byte_is_sent(void **state)
     tear_down(&f);
 }
 
-static void input_that_is_not_taken_counts(void **state)
+static void unconsumed_input_counts(void **state)
 {
     struct fixture f;
     size_t total = 0;
@@ -380,7 +380,7 @@ static void input_that_is_not_taken_counts(void **state)
     tear_down(&f);
 }
 
-static void the_deadline_holds_whatever_trickles_in(void **state)
+static void received_bytes_do_not_extend_the_deadline(void **state)
 {
     struct fixture f;
 
@@ -399,7 +399,7 @@ static void the_deadline_holds_whatever_trickles_in(void **state)
     tear_down(&f);
 }
 
-static void a_deadline_that_was_taken_away_does_not_pass(void **state)
+static void a_removed_deadline_does_not_fire(void **state)
 {
     struct fixture f;
 
@@ -426,7 +426,7 @@ static void a_deadline_can_be_renewed_when_it_passes(void **state)
     tear_down(&f);
 }
 
-static void a_passed_deadline_can_be_answered(void **state)
+static void after_a_deadline_a_response_can_be_sent(void **state)
 {
     struct fixture f;
 
@@ -445,7 +445,7 @@ static void a_passed_deadline_can_be_answered(void **state)
     tear_down(&f);
 }
 
-static void a_peer_that_finished_sending_can_still_be_answered(void **state)
+static void a_response_can_be_sent_to_a_peer_that_finished_sending(void **state)
 {
     struct fixture f;
 
@@ -460,14 +460,14 @@ static void a_peer_that_finished_sending_can_still_be_answered(void **state)
     assert_int_equal(f.peer.ends, 1);
     assert_int_equal(net_connection_write(f.peer.connection, "answer", 6), ERROR_NONE);
     net_connection_finish(f.peer.connection);
-    peer_run_until_closed(&f.peer); // without draining: nothing more can come
+    peer_run_until_closed(&f.peer); // without draining: nothing more can be received
     assert_int_equal(f.peer.reason, NET_CLOSED_BY_US);
     expect_text(&f, "answer");
     assert_int_equal(f.peer.ends, 1);
     tear_down(&f);
 }
 
-static void the_end_closes_a_connection_whose_owner_wants_no_more(void **state)
+static void the_end_closes_a_connection_without_further_output(void **state)
 {
     struct fixture f;
 
@@ -481,7 +481,7 @@ static void the_end_closes_a_connection_whose_owner_wants_no_more(void **state)
     tear_down(&f);
 }
 
-static void a_peer_that_went_away_while_paused_shows_when_written_to(void **state)
+static void a_peer_that_disconnected_while_paused_is_detected_by_writing(void **state)
 {
     struct fixture f;
 
@@ -550,7 +550,7 @@ static void a_finished_connection_ends_though_its_peer_never_closes(void **state
     tear_down(&f);
 }
 
-static void refused_memory_closes_only_what_cannot_go_on(void **state)
+static void refused_memory_closes_only_connections_that_cannot_continue(void **state)
 {
     struct fixture f;
     char *big = memory_allocate(BIG);
@@ -576,26 +576,26 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(bytes_pass_both_ways),
         cmocka_unit_test(single_bytes_arrive_in_order_and_are_echoed),
-        cmocka_unit_test(what_is_not_taken_is_offered_again_with_what_follows),
-        cmocka_unit_test(a_paused_connection_hands_nothing_on_until_it_is_resumed),
-        cmocka_unit_test(a_pause_after_a_resume_holds_the_offer_back),
+        cmocka_unit_test(unconsumed_input_is_offered_again_with_what_follows),
+        cmocka_unit_test(a_paused_connection_offers_no_input_until_it_is_resumed),
+        cmocka_unit_test(a_pause_after_a_resume_delays_the_offer),
         cmocka_unit_test(unconsumed_input_is_bounded_and_not_lost),
-        cmocka_unit_test(ten_mebibytes_wait_for_a_slow_reader_and_arrive_whole),
+        cmocka_unit_test(ten_mebibytes_arrive_completely_at_a_slow_reader),
         cmocka_unit_test(a_peer_that_ends_its_side_first_still_gets_all_of_it),
-        cmocka_unit_test(what_is_unsent_counts_until_it_is_sent),
+        cmocka_unit_test(unsent_output_counts_until_it_is_sent),
         cmocka_unit_test(a_block_counts_whole_until_its_last_byte_is_sent),
-        cmocka_unit_test(input_that_is_not_taken_counts),
-        cmocka_unit_test(the_deadline_holds_whatever_trickles_in),
-        cmocka_unit_test(a_deadline_that_was_taken_away_does_not_pass),
+        cmocka_unit_test(unconsumed_input_counts),
+        cmocka_unit_test(received_bytes_do_not_extend_the_deadline),
+        cmocka_unit_test(a_removed_deadline_does_not_fire),
         cmocka_unit_test(a_deadline_can_be_renewed_when_it_passes),
-        cmocka_unit_test(a_passed_deadline_can_be_answered),
-        cmocka_unit_test(a_peer_that_finished_sending_can_still_be_answered),
-        cmocka_unit_test(the_end_closes_a_connection_whose_owner_wants_no_more),
-        cmocka_unit_test(a_peer_that_went_away_while_paused_shows_when_written_to),
+        cmocka_unit_test(after_a_deadline_a_response_can_be_sent),
+        cmocka_unit_test(a_response_can_be_sent_to_a_peer_that_finished_sending),
+        cmocka_unit_test(the_end_closes_a_connection_without_further_output),
+        cmocka_unit_test(a_peer_that_disconnected_while_paused_is_detected_by_writing),
         cmocka_unit_test(closing_inside_on_data_is_reported_after_the_callback),
         cmocka_unit_test(nothing_is_written_after_finish_or_close),
         cmocka_unit_test(a_finished_connection_ends_though_its_peer_never_closes),
-        cmocka_unit_test(refused_memory_closes_only_what_cannot_go_on),
+        cmocka_unit_test(refused_memory_closes_only_connections_that_cannot_continue),
     };
     alarm(60);
     return cmocka_run_group_tests_name("net/connection", tests, NULL, NULL);

@@ -94,7 +94,7 @@ static void *run_loop(void *context)
     return NULL;
 }
 
-static void another_thread_can_stop_a_loop_that_waits(void **state)
+static void another_thread_can_stop_a_waiting_loop(void **state)
 {
     struct net_loop *loop = create_loop();
     pthread_t thread;
@@ -154,7 +154,7 @@ static void post_again(void *context)
     net_loop_post(counter->loop, &counter->task);
 }
 
-static void a_task_that_posts_itself_does_not_keep_timers_from_firing(void **state)
+static void a_task_that_posts_itself_does_not_block_timers(void **state)
 {
     struct counter endless = {.loop = create_loop()};
     struct counter timed = {.loop = endless.loop, .stop_at = 1};
@@ -276,7 +276,7 @@ static void any_refused_allocation_is_an_error_and_leaks_nothing(void **state)
             assert_int_equal(code, ERROR_NONE);
             break;
         }
-        // libevent does without some of what it is refused.
+        // libevent tolerates some failed allocations.
         assert_true(code == ERROR_NONE || code == ERROR_MEMORY);
         failures += code != ERROR_NONE;
     }
@@ -287,10 +287,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(tasks_of_several_threads_run_once_and_in_the_order_of_each),
-        cmocka_unit_test(another_thread_can_stop_a_loop_that_waits),
+        cmocka_unit_test(another_thread_can_stop_a_waiting_loop),
         cmocka_unit_test(a_stop_before_the_run_ends_it_at_once),
         cmocka_unit_test(tasks_left_when_a_loop_is_destroyed_are_run),
-        cmocka_unit_test(a_task_that_posts_itself_does_not_keep_timers_from_firing),
+        cmocka_unit_test(a_task_that_posts_itself_does_not_block_timers),
         cmocka_unit_test(a_timer_fires_once_for_each_time_it_is_set),
         cmocka_unit_test(timers_fire_in_the_order_of_their_times),
         cmocka_unit_test(a_signal_arrives_as_a_callback),

@@ -1,4 +1,4 @@
-// Networks: what is one, and who is in it.
+// Networks: parsing, and which addresses they contain.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -30,7 +30,7 @@ static struct net_network network_of(const char *text)
     return network;
 }
 
-static void a_network_holds_its_addresses_and_no_others(void **state)
+static void a_network_contains_its_addresses_and_no_others(void **state)
 {
     static const struct {
         const char *network, *ip;
@@ -77,7 +77,7 @@ static void a_network_holds_its_addresses_and_no_others(void **state)
     }
 }
 
-static void what_is_no_network_is_refused(void **state)
+static void invalid_networks_are_refused(void **state)
 {
     static const char *const cases[] = {
         "",
@@ -142,7 +142,7 @@ static void a_nul_does_not_end_an_address(void **state)
     assert_int_equal(net_network_parse(SLICE("10.0.0.0/8\0"), &network, &error), ERROR_USAGE);
 }
 
-// From a block of just that size, so that a sanitizer sees any byte read beyond it.
+// From a block of just that size, so that a sanitizer detects any read past its end.
 static void text_is_not_read_beyond_its_end(void **state)
 {
     static const char text[] = "2001:db8:1:2:3:4:255.255.255.255/128";
@@ -161,7 +161,7 @@ static void text_is_not_read_beyond_its_end(void **state)
     }
 }
 
-static void a_socket_on_all_addresses_sees_ipv4_as_what_it_is(void **state)
+static void ipv4_clients_of_a_socket_on_all_addresses_are_recognized(void **state)
 {
     struct net_address four, six, other = {.len = 2};
     struct net_ip a, b;
@@ -177,7 +177,7 @@ static void a_socket_on_all_addresses_sees_ipv4_as_what_it_is(void **state)
     assert_false(net_ip_from_address(&other, &a));
 }
 
-static void a_list_holds_what_one_of_its_networks_holds(void **state)
+static void a_list_contains_the_addresses_of_its_networks(void **state)
 {
     struct net_network items[2] = {network_of("10.0.0.0/8"), network_of("2001:db8::/32")};
     struct net_network_list list = {.items = items, .count = 2}, none = {.items = NULL};
@@ -190,7 +190,7 @@ static void a_list_holds_what_one_of_its_networks_holds(void **state)
     assert_false(net_network_list_holds(&none, &four));
 }
 
-static void what_one_subscriber_has_is_one_client(void **state)
+static void the_network_of_one_subscriber_is_one_client(void **state)
 {
     struct net_ip a, b;
 
@@ -210,13 +210,13 @@ static void what_one_subscriber_has_is_one_client(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_network_holds_its_addresses_and_no_others),
-        cmocka_unit_test(what_is_no_network_is_refused),
+        cmocka_unit_test(a_network_contains_its_addresses_and_no_others),
+        cmocka_unit_test(invalid_networks_are_refused),
         cmocka_unit_test(a_nul_does_not_end_an_address),
         cmocka_unit_test(text_is_not_read_beyond_its_end),
-        cmocka_unit_test(a_socket_on_all_addresses_sees_ipv4_as_what_it_is),
-        cmocka_unit_test(a_list_holds_what_one_of_its_networks_holds),
-        cmocka_unit_test(what_one_subscriber_has_is_one_client),
+        cmocka_unit_test(ipv4_clients_of_a_socket_on_all_addresses_are_recognized),
+        cmocka_unit_test(a_list_contains_the_addresses_of_its_networks),
+        cmocka_unit_test(the_network_of_one_subscriber_is_one_client),
     };
     return cmocka_run_group_tests_name("net/network", tests, NULL, NULL);
 }
