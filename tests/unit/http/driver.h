@@ -1,9 +1,9 @@
-// Feeds a parser with cases, in one piece and in many, and writes down what came out.
+// Feeds a parser with cases, in one piece and in many, and records the results.
 //
-// A case says what is expected in a shorthand, one message after the other, joined by "; ":
+// A case describes the expected result in a shorthand, one message after the other, joined by "; ":
 //     POST /webhook continue [hello]     request; `continue` and `close` where they apply; body
 //     200 close [hello]                  response
-//     !413                               refused, with the status to answer
+//     !413                               refused, with the status of the response
 //     ?                                  the input ended within a message
 #ifndef GHATRACE_TESTS_HTTP_DRIVER_H
 #define GHATRACE_TESTS_HTTP_DRIVER_H
@@ -33,13 +33,13 @@ struct http_case {
 struct setup {
     enum http_role role;
     uint64_t body_max;
-    bool head_only; // every message answers a HEAD request
-    bool closes;    // the peer closes behind the input
+    bool head_only; // every message is the response to a HEAD request
+    bool closes;    // the peer closes after the input
 };
 
 struct transcript {
     struct buffer shorthand;
-    struct buffer details; // all that a head says, to compare different ways of feeding
+    struct buffer details; // all fields of the head, to compare different ways of feeding
 };
 
 static inline void note(struct buffer *text, enum error_code code)
@@ -87,8 +87,8 @@ static inline void note_refusal(struct transcript *t, const struct http_parser *
     NOTE(&t->details, "!%d %s\n", parser->refusal_status, parser->refusal);
 }
 
-// Takes one piece in a block of its own size, which is gone afterwards: neither one byte too many
-// nor a pointer that was kept goes unseen by a sanitizer. False once refused.
+// Feeds one piece from a block of its exact size, which is freed afterwards, so that a sanitizer detects reads past
+// its end and pointers that were kept. False once refused.
 static inline bool feed_piece(struct http_parser *parser, struct slice piece, struct transcript *t,
                               bool head_only)
 {

@@ -1,4 +1,4 @@
-// How many connections each address has.
+// The number of connections of each address.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -100,7 +100,7 @@ static void a_48_of_ipv6_has_four_times_as_many(void **state)
     address_counts_destroy(counts);
 }
 
-static void the_first_64_of_a_48_is_not_taken_for_it(void **state)
+static void a_48_and_its_first_64_are_counted_apart(void **state)
 {
     struct address_counts *counts = counts_of(2, 32, &nobody);
     struct address_place *a, *b, *full, *other;
@@ -132,7 +132,7 @@ static void ipv4_has_no_network_in_common(void **state)
 }
 
 // Half of the places are of one /48, then of others: each time all are given back.
-static void what_networks_take_is_given_back(void **state)
+static void places_of_networks_are_given_back(void **state)
 {
     enum { CAPACITY = 16 };
     struct address_counts *counts = counts_of(1, CAPACITY, &nobody);
@@ -155,7 +155,7 @@ static void what_networks_take_is_given_back(void **state)
     address_counts_destroy(counts);
 }
 
-static void who_is_exempt_is_not_counted(void **state)
+static void exempt_addresses_are_not_counted(void **state)
 {
     struct net_network network;
     struct net_network_list list = {.items = &network, .count = 1};
@@ -245,10 +245,10 @@ int main(void)
         cmocka_unit_test(each_address_has_its_own_count),
         cmocka_unit_test(ipv6_is_counted_by_the_64),
         cmocka_unit_test(a_48_of_ipv6_has_four_times_as_many),
-        cmocka_unit_test(the_first_64_of_a_48_is_not_taken_for_it),
+        cmocka_unit_test(a_48_and_its_first_64_are_counted_apart),
         cmocka_unit_test(ipv4_has_no_network_in_common),
-        cmocka_unit_test(what_networks_take_is_given_back),
-        cmocka_unit_test(who_is_exempt_is_not_counted),
+        cmocka_unit_test(places_of_networks_are_given_back),
+        cmocka_unit_test(exempt_addresses_are_not_counted),
         cmocka_unit_test(a_full_table_refuses_and_recovers),
         cmocka_unit_test(threads_share_it),
         cmocka_unit_test(refused_memory_is_an_error),

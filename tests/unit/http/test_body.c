@@ -1,4 +1,4 @@
-// Request bodies: lengths, chunks, and the framing that request smuggling lives on.
+// Request bodies: lengths, chunks, and the framing that request smuggling exploits.
 #include "driver.h"
 
 #include <stdio.h>
@@ -9,7 +9,7 @@ static const struct setup request = {.role = HTTP_REQUEST, .body_max = BODY_MAX}
 #define CHUNKED POST "Transfer-Encoding: chunked\r\n\r\n"
 #define END "0\r\n\r\n"
 
-static void a_length_is_digits_once(void **state)
+static void a_length_is_given_once_and_in_digits(void **state)
 {
     const struct http_case cases[] = {
         {SLICE(POST "Content-Length: 5\r\n\r\nhello"), "POST / [hello]"},
@@ -59,7 +59,7 @@ static void a_body_may_hold_any_bytes(void **state)
     http_parser_release(&parser);
 }
 
-static void a_body_over_the_limit_is_refused_before_it_comes(void **state)
+static void a_body_over_the_limit_is_refused_before_it_is_received(void **state)
 {
     const struct http_case cases[] = {
         {SLICE(POST "Content-Length: 1001\r\n\r\n"), "!413"},
@@ -102,7 +102,7 @@ static void a_body_may_just_reach_the_limit(void **state)
     check_cases(&none, empty, COUNT(empty));
 }
 
-static void the_limit_may_be_lowered_when_the_head_is_known(void **state)
+static void the_limit_may_be_lowered_when_the_head_is_parsed(void **state)
 {
     static const char *const heads[] = {POST "Content-Length: 5\r\n\r\n", CHUNKED};
     static const char *const bodies[] = {"hello", "5\r\nhello\r\n" END};
@@ -146,7 +146,7 @@ static void chunks_are_put_together(void **state)
     check_cases(&request, cases, COUNT(cases));
 }
 
-static void chunk_extensions_are_passed_over(void **state)
+static void chunk_extensions_are_skipped(void **state)
 {
     const struct http_case cases[] = {
         {SLICE(CHUNKED "5;a\r\nhello\r\n0;b=c\r\n\r\n"), "POST / [hello]"},
@@ -216,7 +216,7 @@ static void trailers_are_read_and_dropped(void **state)
     check_cases(&request, cases, COUNT(cases));
 }
 
-// What proxies and servers have disagreed about (RFC 9112 11.2).
+// Framing that proxies and servers have interpreted differently (RFC 9112 11.2).
 static void ambiguous_framing_is_refused(void **state)
 {
     const struct http_case cases[] = {
@@ -253,13 +253,13 @@ static void ambiguous_framing_is_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_length_is_digits_once),
+        cmocka_unit_test(a_length_is_given_once_and_in_digits),
         cmocka_unit_test(a_body_may_hold_any_bytes),
-        cmocka_unit_test(a_body_over_the_limit_is_refused_before_it_comes),
+        cmocka_unit_test(a_body_over_the_limit_is_refused_before_it_is_received),
         cmocka_unit_test(a_body_may_just_reach_the_limit),
-        cmocka_unit_test(the_limit_may_be_lowered_when_the_head_is_known),
+        cmocka_unit_test(the_limit_may_be_lowered_when_the_head_is_parsed),
         cmocka_unit_test(chunks_are_put_together),
-        cmocka_unit_test(chunk_extensions_are_passed_over),
+        cmocka_unit_test(chunk_extensions_are_skipped),
         cmocka_unit_test(malformed_chunks_are_refused),
         cmocka_unit_test(trailers_are_read_and_dropped),
         cmocka_unit_test(ambiguous_framing_is_refused),

@@ -1,4 +1,4 @@
-// Connections over loopback: whatever clients do, each one is in the list that its state names, and in no other.
+// Connections over loopback: whatever clients do, each one is in the list of its state, and in no other.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -40,7 +40,7 @@ static unsigned next_random(unsigned below)
     return (world.seed >> 8) % below;
 }
 
-// --- the law --------------------------------------------------------------------------------------
+// --- the invariant --------------------------------------------------------------------------------
 
 static bool is_waiting(const struct http_conn *conn, int group)
 {
@@ -218,7 +218,7 @@ static void act(size_t index)
     }
 }
 
-// --- the world ------------------------------------------------------------------------------------
+// --- the fixture ----------------------------------------------------------------------------------
 
 static void feed_streams(void)
 {
@@ -308,7 +308,7 @@ static void tear_down(void)
     net_loop_destroy(world.loop);
 }
 
-// HEAD_DONE is there only inside on_data().
+// HEAD_DONE exists only inside on_data().
 static bool has_seen_all(const unsigned *seen)
 {
     for (int i = HTTP_CONN_IDLE; i <= HTTP_CONN_CLOSED; i++)
@@ -317,7 +317,7 @@ static bool has_seen_all(const unsigned *seen)
     return true;
 }
 
-static void each_conversation_waits_in_the_list_of_its_state(void **state)
+static void each_connection_is_in_the_list_of_its_state(void **state)
 {
     unsigned seen[HTTP_CONN_CLOSED + 1] = {0};
     uint32_t seed = 0;
@@ -333,7 +333,7 @@ static void each_conversation_waits_in_the_list_of_its_state(void **state)
     assert_true(has_seen_all(seen));
 }
 
-static void a_change_of_state_that_is_not_foreseen_ends_the_process(void **state)
+static void a_transition_that_is_not_allowed_ends_the_process(void **state)
 {
     int status = 0;
 
@@ -357,8 +357,8 @@ static void a_change_of_state_that_is_not_foreseen_ends_the_process(void **state
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(each_conversation_waits_in_the_list_of_its_state),
-        cmocka_unit_test(a_change_of_state_that_is_not_foreseen_ends_the_process),
+        cmocka_unit_test(each_connection_is_in_the_list_of_its_state),
+        cmocka_unit_test(a_transition_that_is_not_allowed_ends_the_process),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,4 +1,4 @@
-// Which connection is closed for another one, and how long a body may take: over facts, without connections.
+// Which connection is closed for a new one, and how long a body may take: computed from facts, without connections.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -53,7 +53,7 @@ static void expect_before(struct eviction_facts first, struct eviction_facts sec
     assert_false(eviction_is_before(&second, &first, counts));
 }
 
-static void a_body_may_go_one_second_after_its_head(void **state)
+static void a_body_may_be_evicted_a_second_after_its_head(void **state)
 {
     (void)state;
     expect_choice(body(999 * MS, 0), &many_bodies, EVICTION_NOT_NOW);
@@ -61,7 +61,7 @@ static void a_body_may_go_one_second_after_its_head(void **state)
     expect_choice(body(1 * S, 25 << 20), &many_bodies, EVICTION_READY);
 }
 
-static void a_head_that_has_hardly_had_time_goes_only_where_heads_fill_the_places(void **state)
+static void a_young_head_is_evicted_only_if_most_connections_wait_for_heads(void **state)
 {
     (void)state;
     expect_choice(head(1 * S), &many_bodies, EVICTION_READY);
@@ -70,7 +70,7 @@ static void a_head_that_has_hardly_had_time_goes_only_where_heads_fill_the_place
     expect_before(body(1 * S, 1 << 20), head(0), &many_heads);
 }
 
-static void an_answer_that_the_client_takes_goes_last(void **state)
+static void a_response_that_the_client_reads_is_evicted_last(void **state)
 {
     (void)state;
     expect_choice(output(60 * S, 999 * MS), &many_outputs, EVICTION_IF_NO_OTHER);
@@ -78,7 +78,7 @@ static void an_answer_that_the_client_takes_goes_last(void **state)
     expect_before(head(1 * S), output(60 * S, 10 * MS), &many_outputs);
 }
 
-static void who_is_owed_an_answer_never_goes(void **state)
+static void a_connection_with_a_pending_response_is_never_evicted(void **state)
 {
     struct eviction_facts facts = {.group = EVICTION_NONE, .waited = 1000 * S};
 
@@ -86,7 +86,7 @@ static void who_is_owed_an_answer_never_goes(void **state)
     expect_choice(facts, &many_heads, EVICTION_NOT_NOW);
 }
 
-static void of_bodies_the_fewest_bytes_per_second_go_first(void **state)
+static void of_bodies_the_slowest_is_evicted_first(void **state)
 {
     (void)state;
     expect_before(body(2 * S, 0), body(2 * S, 1), &many_bodies);
@@ -100,14 +100,15 @@ static void of_bodies_the_fewest_bytes_per_second_go_first(void **state)
                   &many_bodies);
 }
 
-static void of_heads_the_longest_wait_and_of_answers_the_longest_stall_goes_first(void **state)
+static void
+of_heads_the_longest_wait_and_of_responses_the_longest_stall_is_evicted_first(void **state)
 {
     (void)state;
     expect_before(head(3 * S), head(2 * S), &many_heads);
     expect_before(output(2 * S, 2 * S), output(9 * S, 1 * S), &many_outputs);
 }
 
-static void the_largest_group_makes_room(void **state)
+static void the_largest_group_is_evicted_first(void **state)
 {
     (void)state;
     expect_before(body(1 * S, 1 << 20), head(70 * S), &many_bodies);
@@ -116,7 +117,7 @@ static void the_largest_group_makes_room(void **state)
     expect_before(head(1 * S), output(200 * S, 29 * S), &many_heads);
 }
 
-static void a_401_that_is_held_back_goes_before_all(void **state)
+static void a_delayed_401_is_evicted_before_all_others(void **state)
 {
     (void)state;
     expect_choice(late(0), &many_heads, EVICTION_READY);
@@ -125,8 +126,8 @@ static void a_401_that_is_held_back_goes_before_all(void **state)
     expect_before(late(2 * S), late(1 * S), &many_bodies);
 }
 
-// An order: of any three, and whatever the counts.
-static void the_order_is_one(void **state)
+// A strict order for any three, whatever the counts.
+static void the_order_is_total(void **state)
 {
     const struct eviction_counts *const counts[] = {&many_bodies, &many_heads, &many_outputs};
     struct eviction_facts all[80];
@@ -166,15 +167,16 @@ static void a_body_below_four_kib_a_second_has_five_seconds(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_body_may_go_one_second_after_its_head),
-        cmocka_unit_test(a_head_that_has_hardly_had_time_goes_only_where_heads_fill_the_places),
-        cmocka_unit_test(an_answer_that_the_client_takes_goes_last),
-        cmocka_unit_test(who_is_owed_an_answer_never_goes),
-        cmocka_unit_test(of_bodies_the_fewest_bytes_per_second_go_first),
-        cmocka_unit_test(of_heads_the_longest_wait_and_of_answers_the_longest_stall_goes_first),
-        cmocka_unit_test(the_largest_group_makes_room),
-        cmocka_unit_test(a_401_that_is_held_back_goes_before_all),
-        cmocka_unit_test(the_order_is_one),
+        cmocka_unit_test(a_body_may_be_evicted_a_second_after_its_head),
+        cmocka_unit_test(a_young_head_is_evicted_only_if_most_connections_wait_for_heads),
+        cmocka_unit_test(a_response_that_the_client_reads_is_evicted_last),
+        cmocka_unit_test(a_connection_with_a_pending_response_is_never_evicted),
+        cmocka_unit_test(of_bodies_the_slowest_is_evicted_first),
+        cmocka_unit_test(
+            of_heads_the_longest_wait_and_of_responses_the_longest_stall_is_evicted_first),
+        cmocka_unit_test(the_largest_group_is_evicted_first),
+        cmocka_unit_test(a_delayed_401_is_evicted_before_all_others),
+        cmocka_unit_test(the_order_is_total),
         cmocka_unit_test(a_body_below_four_kib_a_second_has_five_seconds),
     };
     return cmocka_run_group_tests_name("ingress/eviction", tests, NULL, NULL);

@@ -1,4 +1,4 @@
-// Who signs wrongly, and how long such a client waits.
+// Failed signatures, and how long the response to such a client is delayed.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -38,7 +38,7 @@ static duration_ns note_many(struct auth_failures *failures, const char *text, i
     return delay;
 }
 
-static void the_first_failures_are_answered_at_once(void **state)
+static void the_first_failures_are_not_delayed(void **state)
 {
     struct auth_failures *failures = create();
 
@@ -51,7 +51,7 @@ static void the_first_failures_are_answered_at_once(void **state)
     auth_failures_destroy(failures);
 }
 
-static void who_goes_on_waits_longer_but_not_for_ever(void **state)
+static void repeated_failures_are_delayed_longer_up_to_a_limit(void **state)
 {
     struct auth_failures *failures = create();
 
@@ -62,7 +62,7 @@ static void who_goes_on_waits_longer_but_not_for_ever(void **state)
     auth_failures_destroy(failures);
 }
 
-static void failures_are_forgiven_in_time(void **state)
+static void failures_expire(void **state)
 {
     struct auth_failures *failures = create();
     timestamp_ns now = START;
@@ -73,7 +73,7 @@ static void failures_are_forgiven_in_time(void **state)
     assert_true(note(failures, "192.0.2.1", now) > 0);
     now += 2 * FAILURES_DRAIN;
     assert_int_equal(note(failures, "192.0.2.1", now), 0);
-    // As often as they are forgiven, they may go on.
+    // At the rate at which failures expire, they are not delayed.
     for (int i = 0; i < 1000; i++) {
         now += FAILURES_DRAIN;
         assert_int_equal(note(failures, "192.0.2.1", now), 0);
@@ -81,7 +81,7 @@ static void failures_are_forgiven_in_time(void **state)
     auth_failures_destroy(failures);
 }
 
-static void one_subscriber_of_ipv6_is_one_client(void **state)
+static void an_ipv6_64_is_one_client(void **state)
 {
     struct auth_failures *failures = create();
     char text[64];
@@ -96,7 +96,7 @@ static void one_subscriber_of_ipv6_is_one_client(void **state)
     auth_failures_destroy(failures);
 }
 
-static void a_flood_from_everywhere_takes_no_more_room(void **state)
+static void a_flood_from_many_addresses_takes_no_more_memory(void **state)
 {
     struct auth_failures *failures = create();
     char text[64];
@@ -106,7 +106,7 @@ static void a_flood_from_everywhere_takes_no_more_room(void **state)
         snprintf(text, sizeof text, "10.%d.%d.%d", i >> 16, (i >> 8) & 255, i & 255);
         assert_int_equal(note(failures, text, START + i), 0);
     }
-    // Whoever comes now has a place, and is counted.
+    // A new client gets an entry and is counted.
     assert_true(note_many(failures, "192.0.2.1", FAILURES_FREE + 1, START + 200000) > 0);
     auth_failures_destroy(failures);
 }
@@ -114,11 +114,11 @@ static void a_flood_from_everywhere_takes_no_more_room(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_first_failures_are_answered_at_once),
-        cmocka_unit_test(who_goes_on_waits_longer_but_not_for_ever),
-        cmocka_unit_test(failures_are_forgiven_in_time),
-        cmocka_unit_test(one_subscriber_of_ipv6_is_one_client),
-        cmocka_unit_test(a_flood_from_everywhere_takes_no_more_room),
+        cmocka_unit_test(the_first_failures_are_not_delayed),
+        cmocka_unit_test(repeated_failures_are_delayed_longer_up_to_a_limit),
+        cmocka_unit_test(failures_expire),
+        cmocka_unit_test(an_ipv6_64_is_one_client),
+        cmocka_unit_test(a_flood_from_many_addresses_takes_no_more_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

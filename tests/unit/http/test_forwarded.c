@@ -33,7 +33,7 @@ static bool find(const char *const fields[], size_t count, struct net_ip *client
     return forwarded_find_client(&head, &trusted, &peer, client);
 }
 
-static void the_client_is_the_last_that_is_no_proxy(void **state)
+static void the_client_is_the_last_address_that_is_not_a_proxy(void **state)
 {
     static const struct {
         const char *value, *client;
@@ -135,7 +135,7 @@ static void a_list_without_end_is_read_to_its_end(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_client_is_the_last_that_is_no_proxy),
+        cmocka_unit_test(the_client_is_the_last_address_that_is_not_a_proxy),
         cmocka_unit_test(several_fields_are_one_list),
         cmocka_unit_test(without_the_field_the_client_is_the_peer),
         cmocka_unit_test(a_list_without_end_is_read_to_its_end),

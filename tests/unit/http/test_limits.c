@@ -29,7 +29,7 @@ static const char *outcome(const struct setup *setup, struct slice input)
     transcript_init(&t);
     drive(setup, input, input.len, 0, &t);
     check_splits(setup, input, &t);
-    // Of a message only that there is one; its target may be thousands of letters.
+    // Only records that there is a message; its target may have thousands of letters.
     struct slice s = buffer_slice(&t.shorthand);
     if (s.len != 0 && s.data[0] != '!' && s.data[0] != '?')
         s = SLICE("read");
@@ -167,7 +167,7 @@ static void an_announced_length_costs_no_memory(void **state)
     }
 }
 
-static void a_body_takes_no_more_memory_than_its_length(void **state)
+static void the_memory_of_a_body_is_bounded_by_its_length(void **state)
 {
     struct http_parser parser;
     char head[100], block[1000] = {0};
@@ -211,7 +211,7 @@ static void feed_message(struct http_parser *parser, size_t length)
     buffer_release(&text);
 }
 
-static void ordinary_memory_is_kept_and_large_given_back(void **state)
+static void ordinary_buffers_are_kept_and_large_ones_freed(void **state)
 {
     struct http_parser parser;
 
@@ -298,8 +298,8 @@ int main(void)
         cmocka_unit_test(zeros_before_a_chunk_size_are_capped),
         cmocka_unit_test(trailers_have_4_kib),
         cmocka_unit_test(an_announced_length_costs_no_memory),
-        cmocka_unit_test(a_body_takes_no_more_memory_than_its_length),
-        cmocka_unit_test(ordinary_memory_is_kept_and_large_given_back),
+        cmocka_unit_test(the_memory_of_a_body_is_bounded_by_its_length),
+        cmocka_unit_test(ordinary_buffers_are_kept_and_large_ones_freed),
         cmocka_unit_test(reset_forgets_a_refused_or_half_read_message),
         cmocka_unit_test(the_parser_is_idle_only_between_messages),
     };

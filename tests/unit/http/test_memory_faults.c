@@ -35,7 +35,7 @@ static void fail_each_allocation(enum http_role role, struct slice input)
         memory_fail_after(skip);
         assert_int_equal(feed_all(&parser, input), HTTP_REFUSED);
         assert_int_equal(parser.refusal_status, 503);
-        // Memory is back: so is the parser, after a reset.
+        // With memory available, the parser works again after a reset.
         memory_fail_after(-1);
         http_parser_reset(&parser);
         assert_int_equal(feed_all(&parser, input), HTTP_MESSAGE_DONE);
@@ -61,7 +61,7 @@ static void check_long_message(enum http_role role, const char *head, const char
     buffer_release(&text);
 }
 
-static void a_message_without_memory_is_refused_and_leaks_nothing(void **state)
+static void a_message_that_exhausts_memory_is_refused_and_leaks_nothing(void **state)
 {
     (void)state;
     check_long_message(HTTP_REQUEST, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 50000\r\n", "",
@@ -101,7 +101,7 @@ static enum error_code write_both(struct buffer *out)
     return code;
 }
 
-static void writers_without_memory_write_nothing(void **state)
+static void writers_that_run_out_of_memory_write_nothing(void **state)
 {
     struct buffer out;
 
@@ -127,9 +127,9 @@ static void writers_without_memory_write_nothing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_message_without_memory_is_refused_and_leaks_nothing),
+        cmocka_unit_test(a_message_that_exhausts_memory_is_refused_and_leaks_nothing),
         cmocka_unit_test(a_body_up_to_the_close_may_run_out_of_memory),
-        cmocka_unit_test(writers_without_memory_write_nothing),
+        cmocka_unit_test(writers_that_run_out_of_memory_write_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

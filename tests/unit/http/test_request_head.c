@@ -1,4 +1,4 @@
-// Request heads: what is read, and what is refused because two readers might disagree about it.
+// Request heads: what is accepted, and what is refused because two implementations might interpret it differently.
 #include "driver.h"
 
 #include <stdio.h>
@@ -19,7 +19,7 @@ static void ordinary_requests_are_read(void **state)
         {SLICE("GET //x/../y HTTP/1.1\r\n" HOST "\r\n"), "GET //x/../y []"},
         {SLICE("GET /a:b@c;d=e,f!$&'()*+~_-.?/?x HTTP/1.1\r\n" HOST "\r\n"),
          "GET /a:b@c;d=e,f!$&'()*+~_-.?/?x []"},
-        // What a method means is for others to say, but it must be a token.
+        // The parser does not interpret the method, but it must be a token.
         {SLICE("BREW /pot HTTP/1.1\r\n" HOST "\r\n"), "BREW /pot []"},
         {SLICE("get / HTTP/1.1\r\n" HOST "\r\n"), "get / []"},
         {SLICE("!#$%&'*+-.^_`|~09azAZ / HTTP/1.1\r\n" HOST "\r\n"), "!#$%&'*+-.^_`|~09azAZ / []"},
@@ -89,7 +89,7 @@ static void a_malformed_request_line_is_refused(void **state)
     check_cases(&request, cases, COUNT(cases));
 }
 
-static void other_versions_are_not_spoken(void **state)
+static void other_versions_are_refused(void **state)
 {
     const struct http_case cases[] = {
         {SLICE("GET / HTTP/2.0\r\n" HOST "\r\n"), "!505"},
@@ -154,7 +154,7 @@ static void a_target_is_a_path_or_an_http_url(void **state)
     }
 }
 
-static void a_target_is_taken_apart(void **state)
+static void a_target_is_split_into_its_parts(void **state)
 {
     static const struct {
         const char *target, *path, *query, *host;
@@ -166,7 +166,7 @@ static void a_target_is_taken_apart(void **state)
         {"/?b?c", "/", "b?c", "ghatrace.example"},
         {"/a%3Fb?c", "/a%3Fb", "c", "ghatrace.example"},
         {"/http://x/", "/http://x/", "", "ghatrace.example"},
-        // The absolute form (RFC 9112 3.2.2), whose host counts.
+        // The absolute form (RFC 9112 3.2.2), whose host is used.
         {"http://x/webhook", "/webhook", "", "x"},
         {"HTTPS://x.example:8443/a?b=c", "/a", "b=c", "x.example:8443"},
         {"http://[::1]:80/a", "/a", "", "[::1]:80"},
@@ -233,7 +233,7 @@ static void a_malformed_field_is_refused(void **state)
     check_cases(&request, nul, COUNT(nul));
 }
 
-static void values_are_trimmed_and_else_as_they_came(void **state)
+static void values_are_trimmed_and_otherwise_unchanged(void **state)
 {
     struct http_parser parser;
     size_t consumed, count;
@@ -260,7 +260,7 @@ static void values_are_trimmed_and_else_as_they_came(void **state)
     http_parser_release(&parser);
 }
 
-static void host_is_there_once_and_well_formed(void **state)
+static void host_is_required_once_and_well_formed(void **state)
 {
     static const struct {
         const char *fields, *expected;
@@ -309,7 +309,7 @@ static void host_is_there_once_and_well_formed(void **state)
     check_cases(&request, old, COUNT(old));
 }
 
-static void connections_persist_as_version_and_field_say(void **state)
+static void persistence_depends_on_version_and_connection_field(void **state)
 {
     static const struct {
         const char *version, *fields, *expected;
@@ -360,7 +360,7 @@ static void a_continue_is_expected_only_where_it_makes_sense(void **state)
     check_cases(&request, cases, COUNT(cases));
 }
 
-static void a_few_empty_lines_may_come_first(void **state)
+static void a_few_empty_lines_may_precede_a_request(void **state)
 {
     const struct http_case cases[] = {
         {SLICE("\r\nGET / HTTP/1.1\r\n" HOST "\r\n"), "GET / []"},
@@ -376,7 +376,7 @@ static void a_few_empty_lines_may_come_first(void **state)
     check_cases(&request, cases, COUNT(cases));
 }
 
-static void what_is_not_http_is_refused_at_once(void **state)
+static void other_protocols_are_refused_at_once(void **state)
 {
     const struct http_case cases[] = {
         {SLICE("\x16\x03\x01\x02\x00\x01"), "!400"}, // a TLS greeting
@@ -414,16 +414,16 @@ int main(void)
         cmocka_unit_test(ordinary_requests_are_read),
         cmocka_unit_test(a_github_delivery_is_read),
         cmocka_unit_test(a_malformed_request_line_is_refused),
-        cmocka_unit_test(other_versions_are_not_spoken),
+        cmocka_unit_test(other_versions_are_refused),
         cmocka_unit_test(a_target_is_a_path_or_an_http_url),
-        cmocka_unit_test(a_target_is_taken_apart),
+        cmocka_unit_test(a_target_is_split_into_its_parts),
         cmocka_unit_test(a_malformed_field_is_refused),
-        cmocka_unit_test(values_are_trimmed_and_else_as_they_came),
-        cmocka_unit_test(host_is_there_once_and_well_formed),
-        cmocka_unit_test(connections_persist_as_version_and_field_say),
+        cmocka_unit_test(values_are_trimmed_and_otherwise_unchanged),
+        cmocka_unit_test(host_is_required_once_and_well_formed),
+        cmocka_unit_test(persistence_depends_on_version_and_connection_field),
         cmocka_unit_test(a_continue_is_expected_only_where_it_makes_sense),
-        cmocka_unit_test(a_few_empty_lines_may_come_first),
-        cmocka_unit_test(what_is_not_http_is_refused_at_once),
+        cmocka_unit_test(a_few_empty_lines_may_precede_a_request),
+        cmocka_unit_test(other_protocols_are_refused_at_once),
         cmocka_unit_test(pipelined_requests_come_one_by_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -15,7 +15,7 @@ static void status_lines_are_read(void **state)
         {SLICE("HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 2\r\n\r\nhi"),
          "200 [hi]"},
         {SLICE("HTTP/1.1 999 Odd\r\nContent-Length: 0\r\n\r\n"), "999 []"},
-        // No Host is wanted here, and Expect says nothing.
+        // In responses, Host is not required and Expect is ignored.
         {SLICE("HTTP/1.1 200 OK\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\nx"), "200 [x]"},
     };
 
@@ -54,7 +54,7 @@ static void malformed_status_lines_are_refused(void **state)
     check_cases(&response, cases, COUNT(cases));
 }
 
-static void interim_responses_are_passed_over(void **state)
+static void interim_responses_are_skipped(void **state)
 {
     const struct http_case cases[] = {
         {SLICE("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"),
@@ -80,7 +80,7 @@ static void interim_responses_are_passed_over(void **state)
     check_cases(&closing, closed, COUNT(closed));
 }
 
-static void interim_responses_do_not_go_on_for_ever(void **state)
+static void the_number_of_interim_responses_is_limited(void **state)
 {
     static const char interim[] = "HTTP/1.1 100 Continue\r\n\r\n";
     static const char last[] = "HTTP/1.1 204 No Content\r\n\r\n";
@@ -98,7 +98,7 @@ static void interim_responses_do_not_go_on_for_ever(void **state)
     }
 }
 
-static void some_responses_have_no_body_whatever_they_say(void **state)
+static void some_responses_have_no_body_whatever_their_fields(void **state)
 {
     const struct http_case cases[] = {
         {SLICE("HTTP/1.1 204 No Content\r\n\r\n"), "204 []"},
@@ -149,7 +149,7 @@ static void a_body_without_length_is_capped_as_well(void **state)
     check_cases(&small, cases, COUNT(cases));
 }
 
-static void a_close_in_the_middle_is_no_end(void **state)
+static void a_close_within_a_message_is_an_error(void **state)
 {
     const struct http_case cases[] = {
         {SLICE("HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nhello"), "!400"},
@@ -167,8 +167,8 @@ static void a_close_in_the_middle_is_no_end(void **state)
     check_cases(&closing, cases, COUNT(cases));
 }
 
-// Between head and body, before the parser has looked at how the body is framed.
-static void a_close_right_behind_the_head_is_judged_by_the_framing(void **state)
+// Between head and body, before the parser has determined the framing of the body.
+static void after_a_close_behind_the_head_the_framing_decides(void **state)
 {
     static const struct {
         const char *head;
@@ -226,13 +226,13 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(status_lines_are_read),
         cmocka_unit_test(malformed_status_lines_are_refused),
-        cmocka_unit_test(interim_responses_are_passed_over),
-        cmocka_unit_test(interim_responses_do_not_go_on_for_ever),
-        cmocka_unit_test(some_responses_have_no_body_whatever_they_say),
+        cmocka_unit_test(interim_responses_are_skipped),
+        cmocka_unit_test(the_number_of_interim_responses_is_limited),
+        cmocka_unit_test(some_responses_have_no_body_whatever_their_fields),
         cmocka_unit_test(a_body_without_length_ends_with_the_connection),
         cmocka_unit_test(a_body_without_length_is_capped_as_well),
-        cmocka_unit_test(a_close_in_the_middle_is_no_end),
-        cmocka_unit_test(a_close_right_behind_the_head_is_judged_by_the_framing),
+        cmocka_unit_test(a_close_within_a_message_is_an_error),
+        cmocka_unit_test(after_a_close_behind_the_head_the_framing_decides),
         cmocka_unit_test(a_close_does_not_lift_a_lowered_limit),
         cmocka_unit_test(a_close_before_the_first_byte_has_its_own_reason),
     };

@@ -23,7 +23,7 @@ static const char *written(const struct http_response *answer, bool keep_alive, 
     return text;
 }
 
-static void an_answer_has_a_date_a_type_and_a_length(void **state)
+static void a_response_has_a_date_a_type_and_a_length(void **state)
 {
     struct http_response answer;
 
@@ -40,7 +40,7 @@ static void an_answer_has_a_date_a_type_and_a_length(void **state)
     assert_non_null(strstr(written(&answer, false, false), "\r\nConnection: close\r\n"));
 }
 
-static void an_answer_to_head_has_the_length_and_not_the_body(void **state)
+static void a_response_to_head_has_the_length_and_no_body(void **state)
 {
     struct http_response answer;
 
@@ -51,7 +51,7 @@ static void an_answer_to_head_has_the_length_and_not_the_body(void **state)
     assert_string_equal(text + strlen(text) - 4, "\r\n\r\n");
 }
 
-static void each_status_brings_the_field_that_it_must(void **state)
+static void each_status_has_the_fields_that_it_requires(void **state)
 {
     struct http_response answer;
 
@@ -69,7 +69,7 @@ static void each_status_brings_the_field_that_it_must(void **state)
                              SLICE("{\"status\":\"unavailable\",\"reason\":\"store full\"}\n")));
 }
 
-static void messages_become_json_strings_whatever_they_hold(void **state)
+static void messages_become_json_strings_whatever_they_contain(void **state)
 {
     static const struct {
         const char *message, *body;
@@ -123,10 +123,10 @@ static void a_response_that_does_not_fit_does_not_change_the_buffer(void **state
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(an_answer_has_a_date_a_type_and_a_length),
-        cmocka_unit_test(an_answer_to_head_has_the_length_and_not_the_body),
-        cmocka_unit_test(each_status_brings_the_field_that_it_must),
-        cmocka_unit_test(messages_become_json_strings_whatever_they_hold),
+        cmocka_unit_test(a_response_has_a_date_a_type_and_a_length),
+        cmocka_unit_test(a_response_to_head_has_the_length_and_no_body),
+        cmocka_unit_test(each_status_has_the_fields_that_it_requires),
+        cmocka_unit_test(messages_become_json_strings_whatever_they_contain),
         cmocka_unit_test(the_longest_message_at_its_worst_fits),
         cmocka_unit_test(a_response_that_does_not_fit_does_not_change_the_buffer),
     };

@@ -22,7 +22,7 @@ static void a_response_is_written_whole(void **state)
                                                        "Content-Length: 7\r\n"
                                                        "\r\n"
                                                        "{\"a\":1}")));
-    // Behind it, as pipelined answers are.
+    // After it, like pipelined responses.
     size_t first = out.len;
     assert_int_equal(write_response(&out, 503, NULL, SLICE_EMPTY, false, extra, 2), ERROR_NONE);
     buffer_consume(&out, first);
@@ -169,7 +169,7 @@ static enum error_code write_either(struct buffer *out, bool response)
     return write_request(out, SLICE("POST"), SLICE("/"), SLICE("a"), 9, extra, 1);
 }
 
-static void a_full_buffer_takes_nothing(void **state)
+static void a_full_buffer_is_left_unchanged(void **state)
 {
     (void)state;
     for (int response = 0; response < 2; response++) {
@@ -190,7 +190,7 @@ static void a_full_buffer_takes_nothing(void **state)
     }
 }
 
-static void our_own_parser_reads_what_is_written(void **state)
+static void written_messages_can_be_parsed(void **state)
 {
     const struct http_header extra[] = {HEADER("X-A", "b c")};
     const struct setup answers = {.role = HTTP_RESPONSE, .body_max = BODY_MAX};
@@ -273,8 +273,8 @@ int main(void)
         cmocka_unit_test(a_request_head_is_written),
         cmocka_unit_test(fields_that_break_the_framing_are_refused),
         cmocka_unit_test(malformed_first_lines_are_refused),
-        cmocka_unit_test(a_full_buffer_takes_nothing),
-        cmocka_unit_test(our_own_parser_reads_what_is_written),
+        cmocka_unit_test(a_full_buffer_is_left_unchanged),
+        cmocka_unit_test(written_messages_can_be_parsed),
         cmocka_unit_test(statuses_have_reasons),
         cmocka_unit_test(retry_after_is_seconds_or_a_date),
     };

@@ -1,4 +1,4 @@
-// The writers of heads as tests call them: in one line.
+// Calls of the head writers in one line, for tests.
 #ifndef TEST_HTTP_WRITER_H
 #define TEST_HTTP_WRITER_H
 
