@@ -1,4 +1,4 @@
-// What the tests of event decoding share: a decoded payload and everything it points into.
+// Shared by the tests of event decoding: a decoded payload and everything it points into.
 #ifndef GHATRACE_TESTS_GITHUB_DECODING_H
 #define GHATRACE_TESTS_GITHUB_DECODING_H
 
@@ -37,7 +37,7 @@ static inline void decoding_release(struct decoding *decoding)
             fail_msg("%s is '%.*s', not '%s'", #actual, SLICE_ARGS(actual), (expected));           \
     } while (0)
 
-// A time as GitHub writes it; "" for the time that is not known.
+// A time as GitHub writes it; "" for an unknown time.
 #define assert_time(actual, expected)                                                              \
     do {                                                                                           \
         char text_[TIMESTAMP_TEXT_SIZE] = "";                                                      \

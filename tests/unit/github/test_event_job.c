@@ -94,7 +94,7 @@ static void a_queued_job_has_no_runner_and_was_started_when_it_was_created(void 
     assert_text(job->deployment_environment, "");
 }
 
-static void the_repository_comes_with_the_job(void **state)
+static void the_repository_is_read_with_the_job(void **state)
 {
     const struct github_event *event =
         decode(*state, fixture_read(FIXTURES "workflow_job.queued.json"));
@@ -241,14 +241,14 @@ static void real_jobs_of_2022_have_the_url_of_a_check_run_and_are_jobs(void **st
 
 #define CHECK_RUN FIXTURES "workflow_job.completed.check_run.json"
 
-static void a_check_run_in_a_jobs_clothes_is_ignored(void **state)
+static void a_check_run_delivered_as_a_job_is_ignored(void **state)
 {
     const struct github_event *event = decode(*state, fixture_read(CHECK_RUN));
     assert_int_equal(event->kind, GITHUB_EVENT_IGNORED);
     assert_string_equal(event->ignored_because, "check run that is not a job");
 }
 
-static void a_check_run_shows_itself_by_all_of_its_signs_together(void **state)
+static void a_check_run_is_recognized_by_all_of_its_signs_together(void **state)
 {
     static const struct {
         const char *find;
@@ -303,7 +303,7 @@ static void a_null_job_is_ignored(void **state)
     assert_string_equal(event->ignored_because, "workflow_job is null");
 }
 
-static void null_empty_zero_and_absent_are_alike(void **state)
+static void null_empty_zero_and_absent_are_equal(void **state)
 {
     static const char *const attempts[] = {"\"run_attempt\": null", "\"run_attempt\": 0",
                                            "\"other\": 0"};
@@ -364,7 +364,7 @@ static void a_job_name_may_be_empty(void **state)
     assert_text(event->job.name, "");
 }
 
-static void null_labels_and_steps_are_passed_over(void **state)
+static void null_labels_and_steps_are_skipped(void **state)
 {
     const struct github_event *event = changed(state, FIXTURES "workflow_job.queued.json",
                                                "\"self-hosted\"", "null, \"self-hosted\"");
@@ -421,7 +421,7 @@ static void jobs_of_any_length_have_all_their_steps_in_order(void **state)
     }
 }
 
-static void actions_that_are_not_ours_are_ignored_before_anything_else_is_looked_at(void **state)
+static void unsupported_actions_are_ignored_before_anything_else_is_read(void **state)
 {
     static const char *const bodies[] = {
         "{\"action\": \"started\"}",
@@ -446,7 +446,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(a_queued_job_has_no_runner_and_was_started_when_it_was_created),
-        TEST(the_repository_comes_with_the_job),
+        TEST(the_repository_is_read_with_the_job),
         TEST(the_service_name_property_may_be_anything_but_only_text_counts),
         TEST(a_job_that_waits_for_approval_names_its_deployment),
         TEST(the_action_is_kept_where_the_status_says_otherwise),
@@ -459,20 +459,20 @@ int main(void)
         TEST(a_step_of_a_lost_runner_has_no_end),
         TEST(the_oldest_form_lacks_creation_workflow_branch_attempt_and_runner),
         TEST(real_jobs_of_2022_have_the_url_of_a_check_run_and_are_jobs),
-        TEST(a_check_run_in_a_jobs_clothes_is_ignored),
-        TEST(a_check_run_shows_itself_by_all_of_its_signs_together),
+        TEST(a_check_run_delivered_as_a_job_is_ignored),
+        TEST(a_check_run_is_recognized_by_all_of_its_signs_together),
         TEST(a_repository_named_job_does_not_make_a_check_run_a_job),
         TEST(a_null_job_is_ignored),
-        TEST(null_empty_zero_and_absent_are_alike),
+        TEST(null_empty_zero_and_absent_are_equal),
         TEST(times_may_have_fractions_and_offsets),
         TEST(the_first_of_double_keys_wins),
         TEST(escapes_are_resolved_in_values_and_keys),
         TEST(ids_beyond_32_bits_keep_every_bit),
         TEST(a_job_name_may_be_empty),
-        TEST(null_labels_and_steps_are_passed_over),
+        TEST(null_labels_and_steps_are_skipped),
         TEST(steps_are_sorted_by_number_and_otherwise_keep_their_order),
         TEST(jobs_of_any_length_have_all_their_steps_in_order),
-        cmocka_unit_test(actions_that_are_not_ours_are_ignored_before_anything_else_is_looked_at),
+        cmocka_unit_test(unsupported_actions_are_ignored_before_anything_else_is_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,4 @@
-// Bodies that were signed and are hostile: what they are decoded to is bounded.
+// Hostile bodies with a valid signature: the size of the decoded event is bounded.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -22,7 +22,7 @@ static void add(struct buffer *body, const char *text)
     assert_int_equal(buffer_append_string(body, text), ERROR_NONE);
 }
 
-// `unit` again and again, commas between, up to `count` times or up to the size of a body.
+// `unit` repeated, with commas between, up to `count` times or up to the size of a body.
 static void add_many(struct buffer *body, struct slice unit, size_t count)
 {
     for (size_t i = 0; i < count && body->len + unit.len + 1000 < BODY_MAX; i++) {
@@ -55,7 +55,7 @@ static void open_run(struct buffer *body, const char *field)
     add(body, "\":[");
 }
 
-// A string's text: `piece` again and again, `bytes` of it or a little less.
+// The text of a string: `piece` repeated up to `bytes` bytes.
 static struct slice repeat(const char *before, const char *piece, size_t bytes, const char *after)
 {
     struct buffer text;
@@ -175,7 +175,7 @@ static void each_hostile_shape_is_cut_or_refused(void **state)
     }
 }
 
-static void what_decodes_to_too_much_is_refused_and_said(void **state)
+static void events_that_decode_to_too_much_are_refused_with_a_message(void **state)
 {
     struct buffer body;
     struct decoding decoding;
@@ -206,7 +206,7 @@ static void escaped_keys_take_no_memory(void **state)
     decode_and_release("workflow_job", &body, &decoding);
     assert_int_equal(decoding.code, ERROR_NONE);
     assert_text(decoding.event.job.name, "build");
-    // Tokens, and little else.
+    // Almost only tokens.
     assert_true(decoding.arena.held < (size_t)6 << 20);
     decoding_release(&decoding);
     buffer_release(&body);
@@ -218,7 +218,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_hundred_thousand_steps_are_all_kept),
         cmocka_unit_test(each_hostile_shape_is_cut_or_refused),
-        cmocka_unit_test(what_decodes_to_too_much_is_refused_and_said),
+        cmocka_unit_test(events_that_decode_to_too_much_are_refused_with_a_message),
         cmocka_unit_test(escaped_keys_take_no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -101,7 +101,7 @@ static size_t find_places(const char *text, struct place *places)
     return scan.count;
 }
 
-// --- what an event says, field by field ---------------------------------------------------------------------------
+// --- the fields of an event ----------------------------------------------------------------------------------------
 
 #define LINES_MAX 400
 
@@ -229,7 +229,7 @@ static void list_event(struct list *list, const struct github_event *event)
         list_run(list, &event->run);
 }
 
-// --- the law ------------------------------------------------------------------------------------------------------
+// --- the property --------------------------------------------------------------------------------------------------
 
 static bool is_identity(const char *path)
 {
@@ -260,7 +260,7 @@ static bool may_change(const char *path, const char *changed)
     bool is_whole_step = is_in(changed, "workflow_job.steps") && strchr(changed, '.') != NULL &&
                          changed[strlen(changed) - 1] == ']';
     if (is_in(path, "workflow_job.steps") && (is_whole_step || is_number))
-        return true; // others move up, or change places
+        return true; // other elements move up, or change their order
     // A workflow's name comes from the workflow only or, without one, from its path and the run's name.
     if (strcmp(path, "workflow.name") == 0 && strcmp(changed, "workflow") == 0)
         return true;
@@ -378,7 +378,7 @@ static void try_all_values(const char *type, const char *path)
     fixture_free(fixture);
 }
 
-static void no_odd_value_in_a_job_costs_the_event_or_another_field(void **state)
+static void an_odd_value_in_a_job_affects_only_its_own_field(void **state)
 {
     static const char *const paths[] = {
         FIXTURES "workflow_job.completed.json", FIXTURES "workflow_job.in_progress.json",
@@ -389,7 +389,7 @@ static void no_odd_value_in_a_job_costs_the_event_or_another_field(void **state)
         try_all_values("workflow_job", paths[i]);
 }
 
-static void no_odd_value_in_a_run_costs_the_event_or_another_field(void **state)
+static void an_odd_value_in_a_run_affects_only_its_own_field(void **state)
 {
     static const char *const paths[] = {FIXTURES "workflow_run.completed.json",
                                         FIXTURES "workflow_run.requested.json"};
@@ -398,7 +398,7 @@ static void no_odd_value_in_a_run_costs_the_event_or_another_field(void **state)
         try_all_values("workflow_run", paths[i]);
 }
 
-// --- what becomes of them -----------------------------------------------------------------------------------------
+// --- the resulting values -----------------------------------------------------------------------------------------
 
 static void decode_changed(struct decoding *decoding, const char *type, const char *path,
                            const char *find, const char *replacement, struct slice *body)
@@ -411,7 +411,7 @@ static void decode_changed(struct decoding *decoding, const char *type, const ch
         fail_msg("%s: %s", replacement, decoding->error.message);
 }
 
-static void a_step_without_a_name_is_known_by_its_number(void **state)
+static void a_step_without_a_name_is_named_by_its_number(void **state)
 {
     static const char *const names[] = {"\"name\": null", "\"name\": 7", "\"name\": \"\"",
                                         "\"x\": 1"};
@@ -428,7 +428,7 @@ static void a_step_without_a_name_is_known_by_its_number(void **state)
     }
 }
 
-static void what_is_no_step_or_label_is_left_out(void **state)
+static void elements_that_are_not_steps_or_labels_are_skipped(void **state)
 {
     struct decoding decoding;
     struct slice body;
@@ -473,7 +473,7 @@ static void a_repository_is_named_whole_or_in_parts(void **state)
     }
 }
 
-static void an_event_without_a_repository_is_taken(void **state)
+static void an_event_without_a_repository_is_accepted(void **state)
 {
     static const char *const forms[] = {"\"x\": {", "\"repository\": 7, \"x\": {",
                                         "\"repository\": [], \"x\": {",
@@ -492,8 +492,8 @@ static void an_event_without_a_repository_is_taken(void **state)
     }
 }
 
-// Nothing but its identity: all else is unknown, and it is no check run.
-static void a_job_of_nothing_but_its_identity_is_taken(void **state)
+// Only its identity: everything else is unknown, and it is not a check run.
+static void a_job_with_only_its_identity_is_accepted(void **state)
 {
     static const char *const bodies[] = {
         "{\"action\":\"completed\",\"workflow_job\":{\"id\":1,\"run_id\":2}}",
@@ -546,13 +546,13 @@ static void null_in_place_of_an_events_subject_is_ignored_and_reported(void **st
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(no_odd_value_in_a_job_costs_the_event_or_another_field),
-        cmocka_unit_test(no_odd_value_in_a_run_costs_the_event_or_another_field),
-        cmocka_unit_test(a_step_without_a_name_is_known_by_its_number),
-        cmocka_unit_test(what_is_no_step_or_label_is_left_out),
+        cmocka_unit_test(an_odd_value_in_a_job_affects_only_its_own_field),
+        cmocka_unit_test(an_odd_value_in_a_run_affects_only_its_own_field),
+        cmocka_unit_test(a_step_without_a_name_is_named_by_its_number),
+        cmocka_unit_test(elements_that_are_not_steps_or_labels_are_skipped),
         cmocka_unit_test(a_repository_is_named_whole_or_in_parts),
-        cmocka_unit_test(an_event_without_a_repository_is_taken),
-        cmocka_unit_test(a_job_of_nothing_but_its_identity_is_taken),
+        cmocka_unit_test(an_event_without_a_repository_is_accepted),
+        cmocka_unit_test(a_job_with_only_its_identity_is_accepted),
         cmocka_unit_test(null_in_place_of_an_events_subject_is_ignored_and_reported),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,4 +1,4 @@
-// Payloads that are refused, and the words in which: the sender reads them in his delivery log.
+// Payloads that are refused, and the messages, which are shown in GitHub's delivery log.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -40,7 +40,7 @@ static void assert_refusals(const char *type, const char *path, const struct ref
     fixture_free(whole);
 }
 
-static void what_identifies_a_job_is_named_when_it_is_wrong(void **state)
+static void an_invalid_field_of_a_jobs_identity_is_named(void **state)
 {
     static const struct refusal refusals[] = {
         {"\"id\": 100520616165", "\"x\": 1", "workflow_job.id: missing"},
@@ -76,7 +76,7 @@ static void what_identifies_a_job_is_named_when_it_is_wrong(void **state)
     assert_refusals("workflow_job", FIXTURES "workflow_job.queued.json", refusals, COUNT(refusals));
 }
 
-static void what_identifies_a_run_is_named_when_it_is_wrong(void **state)
+static void an_invalid_field_of_a_runs_identity_is_named(void **state)
 {
     static const struct refusal refusals[] = {
         {"\"id\": 33714470481", "\"x\": 1", "workflow_run.id: missing"},
@@ -110,7 +110,7 @@ static void ids_are_whole_numbers_however_they_are_written(void **state)
     fixture_free(whole);
 }
 
-static void a_body_that_is_no_json_object_is_refused_for_every_event_type(void **state)
+static void a_body_that_is_not_a_json_object_is_refused_for_every_event_type(void **state)
 {
     static const char *const types[] = {"workflow_job", "workflow_run", "ping", "push", ""};
     static const struct {
@@ -132,7 +132,7 @@ static void a_body_that_is_no_json_object_is_refused_for_every_event_type(void *
             assert_refused(types[t], slice_from_string(cases[i].body), cases[i].message);
 }
 
-static void too_deep_and_too_many_differ_from_malformed(void **state)
+static void too_deep_and_too_large_differ_from_malformed(void **state)
 {
     static const char head[] = "{\"action\":\"queued\",\"x\":";
     char body[256];
@@ -148,11 +148,11 @@ static void too_deep_and_too_many_differ_from_malformed(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_identifies_a_job_is_named_when_it_is_wrong),
-        cmocka_unit_test(what_identifies_a_run_is_named_when_it_is_wrong),
+        cmocka_unit_test(an_invalid_field_of_a_jobs_identity_is_named),
+        cmocka_unit_test(an_invalid_field_of_a_runs_identity_is_named),
         cmocka_unit_test(ids_are_whole_numbers_however_they_are_written),
-        cmocka_unit_test(a_body_that_is_no_json_object_is_refused_for_every_event_type),
-        cmocka_unit_test(too_deep_and_too_many_differ_from_malformed),
+        cmocka_unit_test(a_body_that_is_not_a_json_object_is_refused_for_every_event_type),
+        cmocka_unit_test(too_deep_and_too_large_differ_from_malformed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

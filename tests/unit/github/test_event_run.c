@@ -65,7 +65,7 @@ static const struct github_run *changed(void **state, const char *path, const ch
     return &event->run;
 }
 
-static void a_requested_run_says_what_started_it(void **state)
+static void a_requested_run_names_what_started_it(void **state)
 {
     const struct github_run *run = run_of(state, FIXTURES "workflow_run.requested.json");
     assert_int_equal(run->action, GITHUB_RUN_REQUESTED);
@@ -90,7 +90,7 @@ static void a_requested_run_says_what_started_it(void **state)
     assert_text(run->pull_request_base, "");
 }
 
-static void the_repository_comes_with_the_run(void **state)
+static void the_repository_is_read_with_the_run(void **state)
 {
     run_of(state, FIXTURES "workflow_run.requested.json");
     struct run_test *test = *state;
@@ -100,7 +100,7 @@ static void the_repository_comes_with_the_run(void **state)
     assert_text(repository->default_branch, "main");
 }
 
-static void a_run_in_progress_has_moved_on(void **state)
+static void a_run_in_progress_has_a_later_update_time(void **state)
 {
     const struct github_run *run = run_of(state, FIXTURES "workflow_run.in_progress.json");
     assert_int_equal(run->action, GITHUB_RUN_IN_PROGRESS);
@@ -120,7 +120,7 @@ static void a_completed_rerun_of_a_pull_request_is_read_in_full(void **state)
     assert_text(run->pull_request_base, "release-2");
 }
 
-static void the_workflows_own_name_goes_before_the_name_of_the_run(void **state)
+static void the_workflows_own_name_is_preferred_to_the_name_of_the_run(void **state)
 {
     const struct github_run *run = run_of(state, FIXTURES "workflow_run.completed.json");
     assert_text(run->workflow_name, "Build and test");
@@ -240,7 +240,7 @@ static void a_run_that_could_not_start_is_named_by_its_path(void **state)
     assert_text(run->workflow_path, ".github/workflows/broken.yml");
 }
 
-static void what_a_run_may_lack_is_not_known(void **state)
+static void missing_fields_of_a_run_are_unknown(void **state)
 {
     (void)state;
     struct decoding decoding;
@@ -314,7 +314,7 @@ static void each_type_is_found_by_its_name(void **state)
     }
 }
 
-static void other_event_types_are_ignored_whatever_they_hold(void **state)
+static void other_event_types_are_ignored_whatever_they_contain(void **state)
 {
     static const char *const types[] = {
         "check_run", "push", "", "workflow_jobs", "Ping", "workflow", "workflow_dispatch"};
@@ -326,7 +326,7 @@ static void other_event_types_are_ignored_whatever_they_hold(void **state)
     }
 }
 
-static void run_actions_that_are_not_ours_are_ignored(void **state)
+static void unsupported_run_actions_are_ignored(void **state)
 {
     static const char *const bodies[] = {"{\"action\":\"queued\"}", "{\"action\":\"waiting\"}",
                                          "{\"action\":\"\",\"workflow_run\":3}"};
@@ -346,11 +346,11 @@ static void run_actions_that_are_not_ours_are_ignored(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(a_requested_run_says_what_started_it),
-        TEST(the_repository_comes_with_the_run),
-        TEST(a_run_in_progress_has_moved_on),
+        TEST(a_requested_run_names_what_started_it),
+        TEST(the_repository_is_read_with_the_run),
+        TEST(a_run_in_progress_has_a_later_update_time),
         TEST(a_completed_rerun_of_a_pull_request_is_read_in_full),
-        TEST(the_workflows_own_name_goes_before_the_name_of_the_run),
+        TEST(the_workflows_own_name_is_preferred_to_the_name_of_the_run),
         TEST(the_path_replaces_a_missing_workflow_name),
         TEST(the_name_of_the_run_is_not_the_workflows),
         cmocka_unit_test(a_path_that_replaces_a_name_is_used_without_its_ref),
@@ -358,12 +358,12 @@ int main(void)
         TEST(called_workflows_without_path_or_commit_are_left_out),
         TEST(a_run_of_a_fork_that_awaits_approval_is_a_run),
         TEST(a_run_that_could_not_start_is_named_by_its_path),
-        cmocka_unit_test(what_a_run_may_lack_is_not_known),
+        cmocka_unit_test(missing_fields_of_a_run_are_unknown),
         TEST(of_several_pull_requests_the_first_is_read),
         TEST(pings_of_repositories_and_organizations_are_pings),
         TEST(each_type_is_found_by_its_name),
-        TEST(other_event_types_are_ignored_whatever_they_hold),
-        cmocka_unit_test(run_actions_that_are_not_ours_are_ignored),
+        TEST(other_event_types_are_ignored_whatever_they_contain),
+        cmocka_unit_test(unsupported_run_actions_are_ignored),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,4 @@
-// Which server a URL leads to.
+// The server of a URL.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -96,7 +96,7 @@ static void a_text_without_a_host_is_of_the_usual_server(void **state)
         check(urls[i], "");
 }
 
-// Nobody's name is that long; it is cut so that all that is made from it has a bound.
+// No host name is that long; it is truncated, so that everything derived from it is bounded.
 static void an_endless_host_is_cut_between_characters(void **state)
 {
     char url[GITHUB_TEXT_MAX + 1];
@@ -114,8 +114,8 @@ static void an_endless_host_is_cut_between_characters(void **state)
     }
 }
 
-// Any bytes are read without a fault, and the answer is stable: the server of a server is itself.
-static void whatever_the_bytes_there_is_an_answer(void **state)
+// Any bytes are read without a fault, and the result is stable: the server of a server is itself.
+static void any_bytes_give_a_stable_result(void **state)
 {
     static const char parts[] = "aZ.:/@[]\\?#%-\xc3\xbc ";
     uint32_t seed = 7;
@@ -136,7 +136,7 @@ static void whatever_the_bytes_there_is_an_answer(void **state)
     }
 }
 
-static void names_that_people_type_mean_the_same(void **state)
+static void common_spellings_of_a_name_give_the_same_server(void **state)
 {
     struct arena arena;
     struct slice server;
@@ -179,7 +179,7 @@ static void decode(const char *kind, const char *body, const char *wanted)
 #define RUN(url)                                                                                   \
     "{\"action\":\"requested\",\"workflow_run\":{\"id\":3,\"event\":\"push\"}," REPOSITORY(url) "}"
 
-static void events_of_jobs_and_runs_say_which_server_they_are_of(void **state)
+static void events_of_jobs_and_runs_have_their_server(void **state)
 {
     (void)state;
     decode("workflow_job", JOB("https://github.com/acme/w"), "");
@@ -209,9 +209,9 @@ int main(void)
         cmocka_unit_test(another_server_is_its_host_in_lower_case_without_user_port_and_dot),
         cmocka_unit_test(a_text_without_a_host_is_of_the_usual_server),
         cmocka_unit_test(an_endless_host_is_cut_between_characters),
-        cmocka_unit_test(whatever_the_bytes_there_is_an_answer),
-        cmocka_unit_test(names_that_people_type_mean_the_same),
-        cmocka_unit_test(events_of_jobs_and_runs_say_which_server_they_are_of),
+        cmocka_unit_test(any_bytes_give_a_stable_result),
+        cmocka_unit_test(common_spellings_of_a_name_give_the_same_server),
+        cmocka_unit_test(events_of_jobs_and_runs_have_their_server),
         cmocka_unit_test(refused_memory_is_reported),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
