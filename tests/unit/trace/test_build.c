@@ -1,4 +1,4 @@
-// The spans' attributes, to the letter: dashboards and other producers' queries rest on them.
+// The exact attributes of spans: dashboards and other producers' queries depend on them.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -114,12 +114,12 @@ static void complete_a_failed_job(struct workshop *workshop)
     scenario_set_conclusion(&completed, "failure");
     scenario_set_deployment(&completed, 3192898954, "production");
     completed.event.job.runner_group_name = SLICE("Default");
-    workshop->policy.root_grace = 0; // a deployment whose approval was not heard of does not settle
+    workshop->policy.root_grace = 0; // a deployment whose approval was not received does not settle
     apply(workshop, &completed);
     assert_int_equal(workshop->output.finished_count, 1);
 }
 
-static void a_job_says_what_it_was_and_where_it_ran(void **state)
+static void a_jobs_span_describes_the_job_and_its_runner(void **state)
 {
     struct workshop *workshop = *state;
     complete_a_failed_job(workshop);
@@ -166,7 +166,7 @@ static void a_job_says_what_it_was_and_where_it_ran(void **state)
     "cicd.pipeline.task.run.id=100520616165\n"                                                     \
     "vcs.repository.url.full=https://github.com/octo/Hello_World\n"
 
-static void phases_carry_what_arc_sets(void **state)
+static void phases_have_the_attributes_that_arc_sets(void **state)
 {
     struct workshop *workshop = *state;
     complete_a_failed_job(workshop);
@@ -179,7 +179,7 @@ static void phases_carry_what_arc_sets(void **state)
                       "cicd.pipeline.task.run.result=failure\n");
 }
 
-static void a_step_says_which_it_was(void **state)
+static void a_steps_span_describes_the_step(void **state)
 {
     struct workshop *workshop = *state;
     complete_a_failed_job(workshop);
@@ -210,7 +210,7 @@ static void steps_of_one_name_have_ids_of_their_own(void **state)
     }
 }
 
-static void a_run_says_what_it_was_and_who_started_it(void **state)
+static void a_runs_span_describes_the_run_and_who_started_it(void **state)
 {
     struct workshop *workshop = *state;
     static const struct slice referenced[] = {{"octo/shared/.github/workflows/t.yml@18c32d2", 43}};
@@ -402,7 +402,7 @@ static void a_lost_runner_and_a_refusal_are_errors_of_the_system(void **state)
     }
 }
 
-static void a_step_that_never_began_is_no_lost_runner(void **state)
+static void a_step_that_never_began_does_not_mean_a_lost_runner(void **state)
 {
     struct workshop *workshop = *state;
     const struct github_step steps[] = {scenario_step(1, "Set up job", 6, 9, "success"),
@@ -442,17 +442,17 @@ static void refused_memory_is_reported_at_every_allocation(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(a_job_says_what_it_was_and_where_it_ran),
-        TEST(phases_carry_what_arc_sets),
-        TEST(a_step_says_which_it_was),
+        TEST(a_jobs_span_describes_the_job_and_its_runner),
+        TEST(phases_have_the_attributes_that_arc_sets),
+        TEST(a_steps_span_describes_the_step),
         TEST(steps_of_one_name_have_ids_of_their_own),
-        TEST(a_run_says_what_it_was_and_who_started_it),
+        TEST(a_runs_span_describes_the_run_and_who_started_it),
         TEST(job_and_run_have_one_and_the_same_resource),
         TEST(the_service_is_named_by_setting_then_property_then_repository),
         TEST(a_service_without_a_name_is_unknown),
         TEST(conclusions_become_results_and_errors),
         TEST(a_lost_runner_and_a_refusal_are_errors_of_the_system),
-        TEST(a_step_that_never_began_is_no_lost_runner),
+        TEST(a_step_that_never_began_does_not_mean_a_lost_runner),
         TEST(refused_memory_is_reported_at_every_allocation),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -117,7 +117,7 @@ static void names_of_any_length_and_none_make_ids(void **state)
     (void)span_id_of_step(ID_SCHEME_RUNNER, &named, named.job_name, 1, true);
 }
 
-// Of github.com what it always was; of others something else for each server, run and attempt. What leaves is the same.
+// Unchanged for github.com; for others different for each server, run and attempt. Exported IDs are the same.
 static void runs_of_other_servers_are_stored_elsewhere(void **state)
 {
     static const struct slice servers[] = {

@@ -1,4 +1,4 @@
-// Labels as one text: what GitHub takes for the same has one identity, what it does not has another.
+// Labels as one text: sets that GitHub considers equal have the same identity, others do not.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -50,7 +50,7 @@ static struct slice join(const struct slice *labels, size_t count)
     return joined;
 }
 
-// Of labels that stand in a list with a blank between two.
+// Labels from a list separated by blanks.
 static struct slice join_words(const char *words)
 {
     struct slice labels[32];
@@ -72,7 +72,7 @@ static struct slice identity(struct slice joined)
 
 // --- the text ----------------------------------------------------------------------------------------
 
-static void the_text_keeps_the_spelling_whatever_the_order_and_number(void **state)
+static void the_text_keeps_the_spelling_and_ignores_order_and_number(void **state)
 {
     static const struct {
         const char *words, *text;
@@ -134,7 +134,7 @@ static void a_text_is_never_cut_inside_a_character(void **state)
 
 // --- identity ----------------------------------------------------------------------------------------
 
-static void what_github_takes_for_the_same_is_the_same(void **state)
+static void sets_that_github_considers_equal_are_equal(void **state)
 {
     static const struct {
         const char *one, *other;
@@ -151,7 +151,7 @@ static void what_github_takes_for_the_same_is_the_same(void **state)
         {"linux", "linux x64", false},
         {"\xc3\x84", "\xc3\xa4", false}, // Ä, ä: of other letters the case counts
         {"a_b", "A_B", true},
-        {"a_ aB", "A_ ab", true}, // '_' stands between the capital letters and the others
+        {"a_ aB", "A_ ab", true}, // '_' is between the upper-case and the lower-case letters
     };
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -174,7 +174,7 @@ static struct slice make_label(uint32_t *seed, char room[64], size_t most)
     return (struct slice){room, len};
 }
 
-static struct slice spell_anew(uint32_t *seed, struct slice label, char room[64])
+static struct slice change_spelling(uint32_t *seed, struct slice label, char room[64])
 {
     for (size_t i = 0; i < label.len; i++) {
         char c = label.data[i];
@@ -185,20 +185,21 @@ static struct slice spell_anew(uint32_t *seed, struct slice label, char room[64]
 }
 
 // Each label once, then some again, in any order, each spelled in any way.
-static struct slice tell_anew(uint32_t *seed, const struct slice *labels, size_t count)
+static struct slice join_in_random_order(uint32_t *seed, const struct slice *labels, size_t count)
 {
     static char rooms[2 * LABELS][64];
-    struct slice told[2 * LABELS];
+    struct slice repeated[2 * LABELS];
     size_t more = count + next_random(seed) % (count + 1);
     for (size_t i = 0; i < more; i++)
-        told[i] = spell_anew(seed, labels[i < count ? i : next_random(seed) % count], rooms[i]);
+        repeated[i] =
+            change_spelling(seed, labels[i < count ? i : next_random(seed) % count], rooms[i]);
     for (size_t i = more - 1; i > 0; i--) {
         size_t other = next_random(seed) % (i + 1);
-        struct slice label = told[i];
-        told[i] = told[other];
-        told[other] = label;
+        struct slice label = repeated[i];
+        repeated[i] = repeated[other];
+        repeated[other] = label;
     }
-    return join(told, more);
+    return join(repeated, more);
 }
 
 static struct slice read_again(struct slice joined)
@@ -209,7 +210,7 @@ static struct slice read_again(struct slice joined)
     return join(labels, count);
 }
 
-static void neither_case_nor_order_nor_repetition_makes_another_set(void **state)
+static void case_order_and_repetition_do_not_change_the_identity(void **state)
 {
     char rooms[LABELS][64];
     (void)state;
@@ -221,7 +222,7 @@ static void neither_case_nor_order_nor_repetition_makes_another_set(void **state
         for (size_t i = 0; i < count; i++)
             labels[i] = make_label(&seed, rooms[i], most);
         struct slice joined = join(labels, count);
-        struct slice other = tell_anew(&seed, labels, count);
+        struct slice other = join_in_random_order(&seed, labels, count);
         struct slice read = read_again(joined);
         char first[LABELS_TEXT_MAX];
         if (!slice_equals(labels_identity(joined, first), identity(other)))
@@ -277,7 +278,7 @@ static void different_sets_have_different_identities(void **state)
 
 // --- reading -----------------------------------------------------------------------------------------
 
-static void texts_of_people_and_of_older_versions_are_read(void **state)
+static void texts_of_users_and_of_older_versions_are_read(void **state)
 {
     static const struct {
         const char *text, *joined;
@@ -295,13 +296,13 @@ static void texts_of_people_and_of_older_versions_are_read(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(the_text_keeps_the_spelling_whatever_the_order_and_number),
+        TEST(the_text_keeps_the_spelling_and_ignores_order_and_number),
         TEST(many_labels_are_sorted_and_cut_between_characters),
         TEST(a_text_is_never_cut_inside_a_character),
-        TEST(what_github_takes_for_the_same_is_the_same),
-        TEST(neither_case_nor_order_nor_repetition_makes_another_set),
+        TEST(sets_that_github_considers_equal_are_equal),
+        TEST(case_order_and_repetition_do_not_change_the_identity),
         TEST(different_sets_have_different_identities),
-        TEST(texts_of_people_and_of_older_versions_are_read),
+        TEST(texts_of_users_and_of_older_versions_are_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

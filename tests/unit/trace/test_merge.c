@@ -1,4 +1,4 @@
-// What events say, taken in whatever order.
+// Events merged in any order.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -19,11 +19,11 @@ static void assert_slice(struct slice actual, struct slice expected)
     assert_memory_equal(actual.data, expected.data, expected.len);
 }
 
-// A job's events disagree about their run when its repository gets another name in between, and a
-// payload may lack what another has.
-static void a_job_speaks_for_its_run_the_same_in_every_order(void **state)
+// The data on a run differ between a job's events if its repository is renamed in between, and a payload may lack
+// data that another has.
+static void a_jobs_data_on_its_run_are_the_same_in_every_order(void **state)
 {
-    struct scenario_delivery told[EVENTS] = {
+    struct scenario_delivery deliveries[EVENTS] = {
         scenario_job(5, GITHUB_JOB_QUEUED, 1, 0, 0, -1),
         scenario_job(5, GITHUB_JOB_IN_PROGRESS, 2, 0, 2, -1),
         scenario_job(5, GITHUB_JOB_COMPLETED, 3, 0, 2, 3),
@@ -31,16 +31,17 @@ static void a_job_speaks_for_its_run_the_same_in_every_order(void **state)
         scenario_job(4, GITHUB_JOB_QUEUED, 1, 0, 0, -1),
     };
     (void)state;
-    told[0].event.job.workflow_name = SLICE_EMPTY;
-    told[1].event.repository.full_name = SLICE("octo/renamed");
-    told[2].event.job.head_branch = SLICE_EMPTY;
-    told[3].event.job.workflow_name = SLICE("of another job");
-    told[4].event.job.workflow_name = SLICE_EMPTY; // the first of them, but it knows no workflow
+    deliveries[0].event.job.workflow_name = SLICE_EMPTY;
+    deliveries[1].event.repository.full_name = SLICE("octo/renamed");
+    deliveries[2].event.job.head_branch = SLICE_EMPTY;
+    deliveries[3].event.job.workflow_name = SLICE("of another job");
+    deliveries[4].event.job.workflow_name =
+        SLICE_EMPTY; // the first of them, but it knows no workflow
     for (size_t first = 0; first < EVENTS; first++) {
         for (int step = 1; step < EVENTS; step++) {
             struct run_state run = {0};
             for (size_t i = 0; i < EVENTS; i++)
-                merge_run_from_job(&run, &told[(first + i * (size_t)step) % EVENTS].event);
+                merge_run_from_job(&run, &deliveries[(first + i * (size_t)step) % EVENTS].event);
             assert_int_equal(run.source_job_id, 5);
             assert_slice(run.job_workflow_name, SLICE("CI"));
             assert_slice(run.job_head_branch, SLICE("main"));
@@ -49,7 +50,7 @@ static void a_job_speaks_for_its_run_the_same_in_every_order(void **state)
     }
 }
 
-// A ping's fields lie where a run's do: taken for a run it would make one up.
+// A ping's fields share memory with a run's: merged as a run it would create one.
 static void an_event_of_neither_job_nor_run_changes_nothing(void **state)
 {
     static const enum github_event_kind kinds[] = {GITHUB_EVENT_PING, GITHUB_EVENT_IGNORED};
@@ -77,7 +78,7 @@ static void an_event_of_neither_job_nor_run_changes_nothing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_job_speaks_for_its_run_the_same_in_every_order),
+        cmocka_unit_test(a_jobs_data_on_its_run_are_the_same_in_every_order),
         cmocka_unit_test(an_event_of_neither_job_nor_run_changes_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

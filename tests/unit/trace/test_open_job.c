@@ -1,4 +1,4 @@
-// Where an open job stands, told from its state alone.
+// The progress of an open job, from its state alone.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,7 +11,7 @@
 #include "ghatrace/trace/timeline.h"
 #include "support/scenario.h"
 
-static void tell(struct job_state *job, struct scenario_delivery delivery)
+static void apply(struct job_state *job, struct scenario_delivery delivery)
 {
     job->phase = JOB_OPEN;
     job->last_received = scenario_at(1000);
@@ -30,7 +30,7 @@ static void a_queued_job_is_queued_since_it_was_created(void **state)
 {
     struct job_state job = {.phase = JOB_NEW};
     (void)state;
-    tell(&job, scenario_job(1, GITHUB_JOB_QUEUED, 3, 2, 2, -1));
+    apply(&job, scenario_job(1, GITHUB_JOB_QUEUED, 3, 2, 2, -1));
     assert_open_state(&job, OPEN_JOB_QUEUED, 2);
 }
 
@@ -38,9 +38,9 @@ static void a_gated_job_waits_since_it_was_created_and_is_queued_since_its_relea
 {
     struct job_state job = {.phase = JOB_NEW};
     (void)state;
-    tell(&job, scenario_job(1, GITHUB_JOB_WAITING, 3, 2, 2, -1));
+    apply(&job, scenario_job(1, GITHUB_JOB_WAITING, 3, 2, 2, -1));
     assert_open_state(&job, OPEN_JOB_WAITING, 2);
-    tell(&job, scenario_job(1, GITHUB_JOB_QUEUED, 30, 2, 2, -1));
+    apply(&job, scenario_job(1, GITHUB_JOB_QUEUED, 30, 2, 2, -1));
     assert_open_state(&job, OPEN_JOB_QUEUED, 30);
 }
 
@@ -48,20 +48,20 @@ static void a_running_job_is_running_since_it_was_started(void **state)
 {
     struct job_state job = {.phase = JOB_NEW};
     (void)state;
-    tell(&job, scenario_job(1, GITHUB_JOB_IN_PROGRESS, 7, 2, 6, -1));
+    apply(&job, scenario_job(1, GITHUB_JOB_IN_PROGRESS, 7, 2, 6, -1));
     assert_open_state(&job, OPEN_JOB_RUNNING, 6);
-    tell(&job, scenario_job(1, GITHUB_JOB_QUEUED, 3, 2, 2, -1)); // came late
+    apply(&job, scenario_job(1, GITHUB_JOB_QUEUED, 3, 2, 2, -1)); // arrived late
     assert_open_state(&job, OPEN_JOB_RUNNING, 6);
 }
 
-static void an_unknown_time_gives_way_to_the_next_best(void **state)
+static void the_next_best_time_replaces_an_unknown_one(void **state)
 {
     struct job_state old = {.phase = JOB_NEW};
     struct job_state bare = {.phase = JOB_NEW};
     (void)state;
-    tell(&old, scenario_job(1, GITHUB_JOB_QUEUED, 3, -1, 2, -1));
+    apply(&old, scenario_job(1, GITHUB_JOB_QUEUED, 3, -1, 2, -1));
     assert_open_state(&old, OPEN_JOB_QUEUED, 2); // payloads before 2023: the time of queueing
-    tell(&bare, scenario_job(1, GITHUB_JOB_IN_PROGRESS, 7, -1, -1, -1));
+    apply(&bare, scenario_job(1, GITHUB_JOB_IN_PROGRESS, 7, -1, -1, -1));
     assert_open_state(&bare, OPEN_JOB_RUNNING, 1000); // the receipt of its last event
 }
 
@@ -72,7 +72,7 @@ static void only_an_open_job_has_an_open_state(void **state)
     struct job_state job = {.phase = JOB_NEW};
     struct open_job_state open_state;
     (void)state;
-    tell(&job, scenario_job(1, GITHUB_JOB_IN_PROGRESS, 7, 2, 6, -1));
+    apply(&job, scenario_job(1, GITHUB_JOB_IN_PROGRESS, 7, 2, 6, -1));
     for (size_t i = 0; i < sizeof phases / sizeof phases[0]; i++) {
         job.phase = phases[i];
         assert_open_state(&job, OPEN_JOB_NONE, -1);
@@ -81,7 +81,7 @@ static void only_an_open_job_has_an_open_state(void **state)
     }
 }
 
-static void a_job_that_never_got_a_runner_stood_last_in_the_queue(void **state)
+static void a_job_that_never_got_a_runner_was_last_queued(void **state)
 {
     struct job_state job = {.phase = JOB_SETTLING};
     struct open_job_state open_state;
@@ -89,15 +89,15 @@ static void a_job_that_never_got_a_runner_stood_last_in_the_queue(void **state)
     (void)state;
     scenario_set_runner(&refused, 0, "");
     scenario_set_conclusion(&refused, "failure");
-    tell(&job, refused);
+    apply(&job, refused);
     open_job_state_of_any(&job, &open_state);
     assert_int_equal(open_state.state, OPEN_JOB_QUEUED);
     assert_int_equal(open_state.since, scenario_at(2));
 }
 
-// What has a deadline waits for something, and what has none for nothing: the words and the times come from the same
-// cases.
-static void whatever_has_a_deadline_says_what_it_waits_for(void **state)
+// A state with a deadline waits for something, and one without for nothing: descriptions and times are tested with
+// the same cases.
+static void every_state_with_a_deadline_has_a_description_of_its_wait(void **state)
 {
     const struct trace_policy policy = {.root_grace = 10 * NS_PER_SECOND,
                                         .job_grace = 10 * NS_PER_MINUTE,
@@ -138,10 +138,10 @@ int main(void)
         cmocka_unit_test(a_queued_job_is_queued_since_it_was_created),
         cmocka_unit_test(a_gated_job_waits_since_it_was_created_and_is_queued_since_its_release),
         cmocka_unit_test(a_running_job_is_running_since_it_was_started),
-        cmocka_unit_test(an_unknown_time_gives_way_to_the_next_best),
+        cmocka_unit_test(the_next_best_time_replaces_an_unknown_one),
         cmocka_unit_test(only_an_open_job_has_an_open_state),
-        cmocka_unit_test(a_job_that_never_got_a_runner_stood_last_in_the_queue),
-        cmocka_unit_test(whatever_has_a_deadline_says_what_it_waits_for),
+        cmocka_unit_test(a_job_that_never_got_a_runner_was_last_queued),
+        cmocka_unit_test(every_state_with_a_deadline_has_a_description_of_its_wait),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,4 @@
-// What a finished job or run adds to the figures: each once, and only what is known.
+// The measurements of a finished job or run: each once, and only known data.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -37,15 +37,15 @@ static int tear_down(void **state)
     return 0;
 }
 
-static struct lifecycle life_of(struct world *world)
+static struct lifecycle lifecycle_of(struct world *world)
 {
     return (struct lifecycle){&world->policy, &world->arena, &world->output};
 }
 
-static void hear(struct world *world, const struct scenario_delivery *delivery)
+static void receive(struct world *world, const struct scenario_delivery *delivery)
 {
     bool is_job = delivery->event.kind == GITHUB_EVENT_JOB;
-    const struct lifecycle life = life_of(world);
+    const struct lifecycle life = lifecycle_of(world);
     const struct lifecycle_event received = scenario_received(delivery);
     assert_int_equal(
         lifecycle_apply_event(&life, &received, &world->run, is_job ? &world->job : NULL),
@@ -80,17 +80,17 @@ static void a_completed_job_is_measured_with_its_phases_and_steps(void **state)
         scenario_step(2, "deploy", 46, 58, "failure"),
         scenario_step(3, "never started", -1, -1, "skipped"),
     };
-    struct scenario_delivery told[] = {
+    struct scenario_delivery deliveries[] = {
         scenario_job(1, GITHUB_JOB_QUEUED, 2, 2, 2, -1),
         scenario_job(1, GITHUB_JOB_WAITING, 3, 2, 2, -1),
         scenario_job(1, GITHUB_JOB_QUEUED, 30, 2, 2, -1),
         scenario_job(1, GITHUB_JOB_COMPLETED, 60, 2, 45, 60),
     };
-    scenario_set_steps(&told[3], steps, 3);
-    scenario_set_conclusion(&told[3], "failure");
-    told[3].event.job.runner_group_name = SLICE("Default");
+    scenario_set_steps(&deliveries[3], steps, 3);
+    scenario_set_conclusion(&deliveries[3], "failure");
+    deliveries[3].event.job.runner_group_name = SLICE("Default");
     for (size_t i = 0; i < 4; i++)
-        hear(world, &told[i]);
+        receive(world, &deliveries[i]);
     const struct job_sample *measure = job_sample(world);
     assert_non_null(measure);
     assert_text(measure->repository, "octo/Hello_World");
@@ -112,22 +112,22 @@ static void a_completed_job_is_measured_with_its_phases_and_steps(void **state)
     assert_memory_equal(measure->trace.bytes, trace.bytes, TRACE_ID_SIZE);
 }
 
-static void the_trace_of_a_measure_is_that_of_the_exported_scheme(void **state)
+static void the_trace_of_a_sample_is_that_of_the_exported_scheme(void **state)
 {
     struct world *world = *state;
-    struct scenario_delivery told = scenario_job(1, GITHUB_JOB_COMPLETED, 60, 2, 6, 60);
+    struct scenario_delivery delivery = scenario_job(1, GITHUB_JOB_COMPLETED, 60, 2, 6, 60);
     world->policy.scheme = ID_SCHEME_COLLECTOR;
-    hear(world, &told);
+    receive(world, &delivery);
     struct trace_id trace = world->output.finished[0].batch.spans[0].trace_id;
     assert_memory_equal(job_sample(world)->trace.bytes, trace.bytes, TRACE_ID_SIZE);
 }
 
-static void a_job_that_was_carried_over_has_no_part_in_the_figures(void **state)
+static void a_job_that_was_carried_over_is_not_measured(void **state)
 {
     struct world *world = *state;
-    struct scenario_delivery told = scenario_job(11, GITHUB_JOB_COMPLETED, 1001, 1000, 10, 60);
-    scenario_set_attempt(&told, 2);
-    hear(world, &told);
+    struct scenario_delivery delivery = scenario_job(11, GITHUB_JOB_COMPLETED, 1001, 1000, 10, 60);
+    scenario_set_attempt(&delivery, 2);
+    receive(world, &delivery);
     assert_null(job_sample(world));
 }
 
@@ -135,10 +135,10 @@ static void a_skipped_job_counts_without_phases(void **state)
 {
     struct world *world = *state;
     struct github_step step = scenario_step(1, "Set up job", 14, 14, "skipped");
-    struct scenario_delivery told = scenario_job(2, GITHUB_JOB_COMPLETED, 15, 15, 14, 14);
-    scenario_set_conclusion(&told, "skipped");
-    scenario_set_steps(&told, &step, 1);
-    hear(world, &told);
+    struct scenario_delivery delivery = scenario_job(2, GITHUB_JOB_COMPLETED, 15, 15, 14, 14);
+    scenario_set_conclusion(&delivery, "skipped");
+    scenario_set_steps(&delivery, &step, 1);
+    receive(world, &delivery);
     const struct job_sample *measure = job_sample(world);
     assert_non_null(measure);
     assert_text(measure->result, "skip");
@@ -152,10 +152,10 @@ static void a_skipped_job_counts_without_phases(void **state)
 static void a_job_that_was_refused_counts_as_queued(void **state)
 {
     struct world *world = *state;
-    struct scenario_delivery told = scenario_job(1, GITHUB_JOB_COMPLETED, 6, 2, 3, 6);
-    scenario_set_conclusion(&told, "failure");
-    scenario_set_runner(&told, 0, "");
-    hear(world, &told);
+    struct scenario_delivery delivery = scenario_job(1, GITHUB_JOB_COMPLETED, 6, 2, 3, 6);
+    scenario_set_conclusion(&delivery, "failure");
+    scenario_set_runner(&delivery, 0, "");
+    receive(world, &delivery);
     const struct job_sample *measure = job_sample(world);
     assert_text(measure->result, "error");
     assert_span(&measure->waiting, -1);
@@ -169,10 +169,10 @@ static void a_runner_lost_in_its_preparation_counts_as_start_up(void **state)
 {
     struct world *world = *state;
     struct github_step step = scenario_step(1, "Set up job", 6, -1, "");
-    struct scenario_delivery told = scenario_job(1, GITHUB_JOB_COMPLETED, 700, 2, 6, 700);
-    scenario_set_conclusion(&told, "failure");
-    scenario_set_steps(&told, &step, 1);
-    hear(world, &told);
+    struct scenario_delivery delivery = scenario_job(1, GITHUB_JOB_COMPLETED, 700, 2, 6, 700);
+    scenario_set_conclusion(&delivery, "failure");
+    scenario_set_steps(&delivery, &step, 1);
+    receive(world, &delivery);
     const struct job_sample *measure = job_sample(world);
     assert_text(measure->result, "error");
     assert_span(&measure->queue, 4);
@@ -185,17 +185,17 @@ static void a_runner_lost_in_its_preparation_counts_as_start_up(void **state)
 static void a_job_that_is_given_up_counts_when_it_completes_after_all(void **state)
 {
     struct world *world = *state;
-    const struct lifecycle life = life_of(world);
+    const struct lifecycle life = lifecycle_of(world);
     struct scenario_delivery started = scenario_job(1, GITHUB_JOB_IN_PROGRESS, 6, 2, 6, -1);
     struct scenario_delivery completed = scenario_job(1, GITHUB_JOB_COMPLETED, 60, 2, 6, 60);
-    hear(world, &started);
+    receive(world, &started);
     assert_int_equal(
         lifecycle_expire_job(&life, scenario_at(6) + 7 * NS_PER_DAY, &world->run, &world->job),
         ERROR_NONE);
     assert_null(job_sample(world));
-    hear(world, &completed);
+    receive(world, &completed);
     assert_non_null(job_sample(world));
-    hear(world, &completed);
+    receive(world, &completed);
     assert_int_equal(world->output.finished_count, 0);
 }
 
@@ -204,13 +204,13 @@ static void a_long_text_is_cut(void **state)
     struct world *world = *state;
     char long_name[1000];
     memset(long_name, 'x', sizeof long_name);
-    struct scenario_delivery told = scenario_job(1, GITHUB_JOB_COMPLETED, 60, 2, 6, 60);
-    told.event.job.workflow_name = (struct slice){long_name, sizeof long_name};
-    hear(world, &told);
+    struct scenario_delivery delivery = scenario_job(1, GITHUB_JOB_COMPLETED, 60, 2, 6, 60);
+    delivery.event.job.workflow_name = (struct slice){long_name, sizeof long_name};
+    receive(world, &delivery);
     assert_int_equal(job_sample(world)->workflow.len, SAMPLE_TEXT_MAX);
 }
 
-static void an_old_payload_takes_the_workflow_of_its_run(void **state)
+static void a_job_of_an_old_payload_has_the_workflow_of_its_run(void **state)
 {
     struct world *world = *state;
     struct scenario_delivery run = scenario_run(GITHUB_RUN_REQUESTED, 1, "");
@@ -218,9 +218,9 @@ static void an_old_payload_takes_the_workflow_of_its_run(void **state)
     struct scenario_delivery completed = scenario_job(1, GITHUB_JOB_COMPLETED, 59, -1, 56, 59);
     scenario_make_old(&queued);
     scenario_make_old(&completed);
-    hear(world, &run);
-    hear(world, &queued);
-    hear(world, &completed);
+    receive(world, &run);
+    receive(world, &queued);
+    receive(world, &completed);
     assert_text(job_sample(world)->workflow, "CI");
     assert_span(&job_sample(world)->queue, 46);
 }
@@ -232,9 +232,9 @@ static void a_run_is_measured_when_its_root_is_sent(void **state)
     struct world *world = *state;
     struct scenario_delivery job = scenario_job(1, GITHUB_JOB_COMPLETED, 60, 2, 6, 60);
     struct scenario_delivery run = scenario_run(GITHUB_RUN_COMPLETED, 62, "cancelled");
-    hear(world, &job);
+    receive(world, &job);
     assert_null(world->output.finished[0].run_sample);
-    hear(world, &run);
+    receive(world, &run);
     assert_int_equal(world->output.finished_count, 1);
     const struct run_sample *measure = world->output.finished[0].run_sample;
     assert_non_null(measure);
@@ -258,10 +258,10 @@ static void a_run_is_measured_when_its_root_is_sent(void **state)
 static void a_run_known_only_from_its_jobs_is_incomplete_until_it_completes(void **state)
 {
     struct world *world = *state;
-    const struct lifecycle life = life_of(world);
+    const struct lifecycle life = lifecycle_of(world);
     struct scenario_delivery job = scenario_job(1, GITHUB_JOB_COMPLETED, 60, 2, 6, 60);
     struct scenario_delivery run = scenario_run(GITHUB_RUN_COMPLETED, 62, "success");
-    hear(world, &job);
+    receive(world, &job);
     assert_int_equal(lifecycle_expire_run(&life, scenario_at(60) + 2 * NS_PER_HOUR, &world->run),
                      ERROR_NONE);
     const struct run_sample *measure = world->output.finished[0].run_sample;
@@ -269,7 +269,7 @@ static void a_run_known_only_from_its_jobs_is_incomplete_until_it_completes(void
     assert_text(measure->workflow, "CI");
     assert_text(measure->result, "success");
     assert_int_equal(measure->start, scenario_at(2));
-    hear(world, &run);
+    receive(world, &run);
     assert_false(world->output.finished[0].run_sample->is_incomplete);
 }
 
@@ -279,14 +279,14 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(a_completed_job_is_measured_with_its_phases_and_steps),
-        TEST(the_trace_of_a_measure_is_that_of_the_exported_scheme),
-        TEST(a_job_that_was_carried_over_has_no_part_in_the_figures),
+        TEST(the_trace_of_a_sample_is_that_of_the_exported_scheme),
+        TEST(a_job_that_was_carried_over_is_not_measured),
         TEST(a_skipped_job_counts_without_phases),
         TEST(a_job_that_was_refused_counts_as_queued),
         TEST(a_runner_lost_in_its_preparation_counts_as_start_up),
         TEST(a_job_that_is_given_up_counts_when_it_completes_after_all),
         TEST(a_long_text_is_cut),
-        TEST(an_old_payload_takes_the_workflow_of_its_run),
+        TEST(a_job_of_an_old_payload_has_the_workflow_of_its_run),
         TEST(a_run_is_measured_when_its_root_is_sent),
         TEST(a_run_known_only_from_its_jobs_is_incomplete_until_it_completes),
     };

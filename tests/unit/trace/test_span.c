@@ -1,4 +1,4 @@
-// What a job is told to be a second time: which phases, and whether anything differs.
+// A job that is exported a second time: its phases, and whether anything differs.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

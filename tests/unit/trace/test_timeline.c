@@ -1,4 +1,4 @@
-// The phases of jobs: those that were recorded or reported, and the laws that hold for all.
+// The phases of jobs: recorded or reported ones, and properties of all.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -57,7 +57,7 @@ static void a_runner_lost_in_its_preparation_starts_up_until_the_end(void **stat
         {scenario_step(1, "Set up job", 6, 9, "success"),
          scenario_step(2, "Initialize containers", 9, -1, "")},
         {scenario_step(1, "Set up runner", 6, -1, ""), scenario_step(2, "Set up job", 6, -1, "")},
-        // What was still to come is listed without times (as in in_progress bodies).
+        // Steps that have not begun are listed without times (as in in_progress bodies).
         {scenario_step(1, "Set up job", 6, -1, ""), scenario_step(2, "make", -1, -1, ""),
          scenario_step(3, "test", -1, -1, "")},
         {scenario_step(1, "Set up job", 6, 9, "success"),
@@ -84,7 +84,7 @@ static void a_step_of_the_workflow_ends_start_up_even_if_the_preparation_is_stil
     assert_phase(&timeline.execution, 30, 700);
 }
 
-static void start_up_ends_when_the_first_of_the_overlapping_steps_begins(void **state)
+static void start_up_ends_when_the_first_of_overlapping_steps_begins(void **state)
 {
     (void)state;
     const struct github_step steps[] = {
@@ -109,8 +109,8 @@ static void steps_without_numbers_are_distinguished_by_their_start(void **state)
     assert_phase(&timeline.startup, 6, 12);
 }
 
-// GitHub sends in_progress once, often while `Set up job` runs: it tells nothing about later.
-static void an_old_snapshot_of_the_preparation_proves_no_start_up(void **state)
+// GitHub sends in_progress once, often while `Set up job` runs: it shows nothing about later.
+static void an_old_snapshot_of_the_preparation_does_not_prove_a_start_up(void **state)
 {
     (void)state;
     const struct github_step steps[] = {scenario_step(1, "Set up job", 6, -1, ""),
@@ -145,7 +145,7 @@ static void a_job_that_never_got_a_runner_was_queued_to_its_end(void **state)
     }
 }
 
-static void a_job_that_ran_shows_it_by_its_runner_its_steps_or_its_success(void **state)
+static void a_runner_steps_or_success_prove_that_a_job_ran(void **state)
 {
     const struct github_step step = scenario_step(1, "Set up job", 6, 9, "success");
     (void)state;
@@ -228,7 +228,7 @@ static void check_recorded(const struct recorded *recorded)
     fixture_free(body);
 }
 
-static void recorded_jobs_are_split_where_they_should_be(void **state)
+static void recorded_jobs_are_split_as_expected(void **state)
 {
     static const struct recorded all[] = {
         {"completed.lost_runner", JOB_FAULT_RUNNER_LOST, 5, 692, 0},
@@ -245,7 +245,7 @@ static void recorded_jobs_are_split_where_they_should_be(void **state)
         check_recorded(&all[i]);
 }
 
-// --- laws --------------------------------------------------------------------------------------------
+// --- properties --------------------------------------------------------------------------------------
 
 static void assert_phases_fill_the_job(const struct job_timeline *timeline, bool is_start_known)
 {
@@ -327,7 +327,7 @@ static void assert_same_spans(const struct collected *a, const struct collected 
     }
 }
 
-static void the_order_of_the_list_of_steps_changes_nothing(void **state)
+static void the_result_does_not_depend_on_the_order_of_the_list_of_steps(void **state)
 {
     struct github_step steps[SCENARIO_STEPS_MAX];
     uint32_t seed = 7;
@@ -351,16 +351,16 @@ int main(void)
         cmocka_unit_test(a_runner_lost_in_its_preparation_starts_up_until_the_end),
         cmocka_unit_test(
             a_step_of_the_workflow_ends_start_up_even_if_the_preparation_is_still_open),
-        cmocka_unit_test(start_up_ends_when_the_first_of_the_overlapping_steps_begins),
+        cmocka_unit_test(start_up_ends_when_the_first_of_overlapping_steps_begins),
         cmocka_unit_test(steps_without_numbers_are_distinguished_by_their_start),
-        cmocka_unit_test(an_old_snapshot_of_the_preparation_proves_no_start_up),
+        cmocka_unit_test(an_old_snapshot_of_the_preparation_does_not_prove_a_start_up),
         cmocka_unit_test(a_job_that_never_got_a_runner_was_queued_to_its_end),
-        cmocka_unit_test(a_job_that_ran_shows_it_by_its_runner_its_steps_or_its_success),
+        cmocka_unit_test(a_runner_steps_or_success_prove_that_a_job_ran),
         cmocka_unit_test(a_job_that_was_rejected_at_its_gate_was_not_refused_by_github),
         cmocka_unit_test(skipped_jobs_and_those_that_are_not_over_have_no_fault),
-        cmocka_unit_test(recorded_jobs_are_split_where_they_should_be),
+        cmocka_unit_test(recorded_jobs_are_split_as_expected),
         cmocka_unit_test(phases_are_never_negative_and_fill_their_job_without_gap),
-        cmocka_unit_test(the_order_of_the_list_of_steps_changes_nothing),
+        cmocka_unit_test(the_result_does_not_depend_on_the_order_of_the_list_of_steps),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
