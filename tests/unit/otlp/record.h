@@ -1,4 +1,4 @@
-// Encoding spans and looking into the record that comes out. Include cmocka.h before it.
+// Encodes spans, and finds fields in the resulting record. Include cmocka.h before it.
 #ifndef TESTS_UNIT_OTLP_RECORD_H
 #define TESTS_UNIT_OTLP_RECORD_H
 

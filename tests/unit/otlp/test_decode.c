@@ -1,4 +1,4 @@
-// A record of ours, decoded again; and records that are not what they should be.
+// Our own records, decoded; and records that are damaged or of another kind.
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -180,7 +180,7 @@ static enum error_code decode_span(const char *hex, struct arena *arena, struct 
     return code;
 }
 
-static void unknown_fields_are_passed_over(void **state)
+static void unknown_fields_are_skipped(void **state)
 {
     struct arena arena;
     struct span span;
@@ -196,13 +196,13 @@ static void unknown_fields_are_passed_over(void **state)
     arena_release(&arena);
 }
 
-static void values_that_the_model_does_not_have_are_left_out(void **state)
+static void values_of_types_outside_the_model_are_left_out(void **state)
 {
     struct arena arena;
     struct span span;
     (void)state;
     arena_init(&arena, 4096);
-    // A double, a list of pairs, bytes and nothing; then one that we know.
+    // A double, a list of pairs, bytes and nothing; then a type that we know.
     assert_int_equal(decode_span(IDS_HEX "4a 0e 0a 01 64 12 09 21 000000000000f03f"
                                          "4a 07 0a 01 6b 12 02 32 00"
                                          "4a 07 0a 01 62 12 02 3a 00"
@@ -234,7 +234,7 @@ static void a_span_with_ids_alone_has_sound_defaults(void **state)
     arena_release(&arena);
 }
 
-static void times_are_brought_into_order_and_range(void **state)
+static void times_are_clamped_to_order_and_range(void **state)
 {
     struct arena arena;
     struct span span;
@@ -249,7 +249,7 @@ static void times_are_brought_into_order_and_range(void **state)
     arena_release(&arena);
 }
 
-static void what_is_not_ours_is_refused(void **state)
+static void other_messages_are_refused(void **state)
 {
     static const char *const cases[] = {
         "",                                       // no IDs
@@ -304,8 +304,8 @@ static void a_record_holds_one_resource_spans_and_nothing_else(void **state)
     }
 }
 
-// In memory of exactly its size, so that AddressSanitizer sees a read past the end. What comes out
-// is read, so that it sees a slice that points elsewhere.
+// In memory of exactly its size, so that AddressSanitizer sees a read past the end. The result is read, so that it
+// detects a slice that points elsewhere.
 static enum error_code decode_exact(struct slice bytes)
 {
     struct arena arena;
@@ -390,11 +390,11 @@ int main(void)
         cmocka_unit_test(decoding_and_encoding_again_gives_the_same_bytes),
         cmocka_unit_test(strings_point_into_the_record),
         cmocka_unit_test(an_empty_batch_is_decoded),
-        cmocka_unit_test(unknown_fields_are_passed_over),
-        cmocka_unit_test(values_that_the_model_does_not_have_are_left_out),
+        cmocka_unit_test(unknown_fields_are_skipped),
+        cmocka_unit_test(values_of_types_outside_the_model_are_left_out),
         cmocka_unit_test(a_span_with_ids_alone_has_sound_defaults),
-        cmocka_unit_test(times_are_brought_into_order_and_range),
-        cmocka_unit_test(what_is_not_ours_is_refused),
+        cmocka_unit_test(times_are_clamped_to_order_and_range),
+        cmocka_unit_test(other_messages_are_refused),
         cmocka_unit_test(a_record_holds_one_resource_spans_and_nothing_else),
         cmocka_unit_test(a_cut_record_is_refused_wherever_it_is_cut),
         cmocka_unit_test(any_damaged_byte_gives_spans_or_an_error),

@@ -1,4 +1,4 @@
-// A collector's answers, as they come in both encodings, and as they should not come.
+// A collector's responses, valid and invalid, in both encodings.
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>

@@ -1,4 +1,4 @@
-// Spans → protobuf, against bytes worked out by hand.
+// Spans → protobuf, compared with bytes computed by hand.
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -44,7 +44,7 @@ static struct attribute string_attribute(const char *key, struct slice value)
     "41 0200000000000000"                                                                          \
     "8501 01010000"
 
-// --- the whole ------------------------------------------------------------------------------------
+// --- a record -------------------------------------------------------------------------------------
 
 static void a_record_is_one_resource_spans_with_tag_and_length(void **state)
 {
@@ -153,7 +153,7 @@ static void a_link_carries_ids_and_flags(void **state)
     buffer_release(&out);
 }
 
-static void a_status_is_written_when_it_says_something(void **state)
+static void a_status_is_written_unless_it_is_empty(void **state)
 {
     static const struct {
         enum span_status status;
@@ -180,7 +180,7 @@ static void a_status_is_written_when_it_says_something(void **state)
     }
 }
 
-static void times_never_run_backwards_nor_before_1970(void **state)
+static void times_are_never_reversed_nor_before_1970(void **state)
 {
     static const struct {
         timestamp_ns start, end;
@@ -279,7 +279,7 @@ static void whole_int64_range_is_kept(void **state)
                       "0a 0f 0a 01 70 12 0a 18 ffffffffffffffff7f");
 }
 
-static void what_says_nothing_is_left_out(void **state)
+static void empty_attributes_are_left_out(void **state)
 {
     static const struct slice empty_items[] = {{"", 0}, {NULL, 0}};
     static const struct slice mixed_items[] = {{"", 0}, {"x", 1}, {NULL, 0}};
@@ -296,7 +296,7 @@ static void what_says_nothing_is_left_out(void **state)
     assert_attributes(attributes, COUNT(attributes), "0a 0c 0a 01 63 12 07 2a 05 0a 03 0a 01 78");
 }
 
-static void the_first_of_equal_keys_that_says_something_wins(void **state)
+static void of_equal_keys_the_first_with_a_value_wins(void **state)
 {
     struct attribute attributes[] = {
         string_attribute("k", SLICE_EMPTY),
@@ -317,7 +317,7 @@ static void keys_are_sanitized_too(void **state)
     assert_attributes(attributes, 1, "0a 0b 0a 04 6b efbfbd 12 03 0a 01 76");
 }
 
-static void keys_that_would_be_written_alike_are_one(void **state)
+static void keys_that_encode_alike_are_one(void **state)
 {
     struct attribute attributes[] = {
         string_attribute("k\xff", SLICE("1")),
@@ -420,17 +420,17 @@ int main(void)
         cmocka_unit_test(spans_keep_their_order),
         cmocka_unit_test(a_child_names_its_parent),
         cmocka_unit_test(a_link_carries_ids_and_flags),
-        cmocka_unit_test(a_status_is_written_when_it_says_something),
-        cmocka_unit_test(times_never_run_backwards_nor_before_1970),
+        cmocka_unit_test(a_status_is_written_unless_it_is_empty),
+        cmocka_unit_test(times_are_never_reversed_nor_before_1970),
         cmocka_unit_test(a_span_without_a_name_gets_one),
         cmocka_unit_test(the_kind_is_never_unspecified),
         cmocka_unit_test(each_type_of_value_has_its_member),
         cmocka_unit_test(zero_and_false_are_written_out),
         cmocka_unit_test(whole_int64_range_is_kept),
-        cmocka_unit_test(what_says_nothing_is_left_out),
-        cmocka_unit_test(the_first_of_equal_keys_that_says_something_wins),
+        cmocka_unit_test(empty_attributes_are_left_out),
+        cmocka_unit_test(of_equal_keys_the_first_with_a_value_wins),
         cmocka_unit_test(keys_are_sanitized_too),
-        cmocka_unit_test(keys_that_would_be_written_alike_are_one),
+        cmocka_unit_test(keys_that_encode_alike_are_one),
         cmocka_unit_test(keys_that_differ_only_where_they_are_cut_are_one),
         cmocka_unit_test(a_full_buffer_is_reported_and_unchanged),
         cmocka_unit_test(any_refused_allocation_is_reported_and_nothing_leaks),

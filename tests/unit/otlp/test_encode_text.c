@@ -1,4 +1,4 @@
-// What becomes of text on its way out, whatever came in.
+// How text is encoded, whatever bytes it contains.
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -34,10 +34,10 @@ static void text_is_encoded_as_valid_utf8_without_nul(void **state)
         {TEXT("\0"), TEXT(REPLACEMENT)},
         {TEXT("\xff"), TEXT(REPLACEMENT)},
         {TEXT("cut \xc3"), TEXT("cut " REPLACEMENT)},
-        // a surrogate half, as sloppy decoders of "\ud800" write it
+        // a lone surrogate, as lenient decoders of "\ud800" write it
         {TEXT("\xed\xa0\x80"), TEXT(REPLACEMENT REPLACEMENT REPLACEMENT)},
         {TEXT("\xc0\xaf"), TEXT(REPLACEMENT REPLACEMENT)}, // an overlong slash
-        {TEXT("\t\n\x1b[31m"), TEXT("\t\n\x1b[31m")},      // valid, if unpleasant
+        {TEXT("\t\n\x1b[31m"), TEXT("\t\n\x1b[31m")},      // valid, although unusual
     };
     (void)state;
     for (size_t i = 0; i < COUNT(cases); i++) {
@@ -50,7 +50,7 @@ static void text_is_encoded_as_valid_utf8_without_nul(void **state)
     }
 }
 
-static void a_bad_byte_is_seen_at_any_place(void **state)
+static void an_invalid_byte_is_detected_at_any_position(void **state)
 {
     static const char bad[] = {0, '\x80', '\xff', '\xc3'};
     (void)state;
@@ -117,8 +117,8 @@ static void long_text_is_cut_between_characters(void **state)
     }
 }
 
-// Sanitizing all of a text and cutting it then is what the encoder's short cut has to equal.
-static void cutting_early_is_not_seen_in_the_result(void **state)
+// The encoder's shortcut must give the same result as sanitizing all of the text and truncating it then.
+static void cutting_early_does_not_change_the_result(void **state)
 {
     static const char alphabet[][5] = {"x",    "\xc3\xa4", "\xe2\x82\xac", "\xf0\x9f\x9a\x80",
                                        "\xff", "\xf0\x9f", "\xe2",         ""};
@@ -146,9 +146,9 @@ static void cutting_early_is_not_seen_in_the_result(void **state)
     }
 }
 
-static void only_the_part_that_counts_is_read(void **state)
+static void only_the_part_that_is_exported_is_read(void **state)
 {
-    // Exactly as much memory as the text says, so that AddressSanitizer sees a read past its end.
+    // Memory of exactly the text's size, so that AddressSanitizer detects a read past its end.
     (void)state;
     for (size_t len = OTLP_STRING_MAX - 1; len <= OTLP_STRING_MAX + 6; len++) {
         struct span span = plain_span;
@@ -168,10 +168,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(text_is_encoded_as_valid_utf8_without_nul),
-        cmocka_unit_test(a_bad_byte_is_seen_at_any_place),
+        cmocka_unit_test(an_invalid_byte_is_detected_at_any_position),
         cmocka_unit_test(long_text_is_cut_between_characters),
-        cmocka_unit_test(cutting_early_is_not_seen_in_the_result),
-        cmocka_unit_test(only_the_part_that_counts_is_read),
+        cmocka_unit_test(cutting_early_does_not_change_the_result),
+        cmocka_unit_test(only_the_part_that_is_exported_is_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -129,7 +129,7 @@ static void each_member_of_a_value_has_its_form(void **state)
         assert_value(cases[i].hex, cases[i].json);
 }
 
-static void doubles_read_back_as_they_were(void **state)
+static void doubles_round_trip(void **state)
 {
     static const struct {
         double value;
@@ -224,7 +224,7 @@ static void each_field_of_a_span_has_its_form(void **state)
         assert_span(cases[i].hex, cases[i].json);
 }
 
-static void fields_come_in_the_order_of_the_schema(void **state)
+static void fields_are_in_the_order_of_the_schema(void **state)
 {
     (void)state;
     assert_span("8501 01010000 2a 01 61 12 00", "{\"spanId\":\"\",\"name\":\"a\",\"flags\":257}");
@@ -237,7 +237,7 @@ static void scattered_elements_make_one_array(void **state)
                 "{\"name\":\"n\",\"kind\":1,\"attributes\":[{\"key\":\"a\"},{\"key\":\"b\"},{}]}");
 }
 
-static void of_what_is_given_twice_the_last_counts(void **state)
+static void of_repeated_singular_fields_the_last_counts(void **state)
 {
     (void)state;
     assert_span("2a 01 61 2a 01 62", "{\"name\":\"b\"}");
@@ -251,7 +251,7 @@ static void unknown_fields_are_left_out(void **state)
     (void)state;
     assert_span("98 06 01 2a 01 61 a2 06 02 ffff a9 06 0000000000000000 ad 06 00000000",
                 "{\"name\":\"a\"}");
-    // Known, but of another type than the schema says.
+    // Known, but of another type than in the schema.
     assert_span("28 01 32 01 61 3a 00 10 00", "{}");
 }
 
@@ -296,7 +296,7 @@ static enum error_code transcode_nested(size_t arrays, struct buffer *out, struc
     return code;
 }
 
-static void nesting_has_an_end(void **state)
+static void the_depth_of_nesting_is_limited(void **state)
 {
     struct buffer out;
     struct error error;
@@ -385,7 +385,7 @@ static void any_damaged_byte_gives_json_or_an_error(void **state)
     buffer_release(&request);
 }
 
-static void noise_is_no_request(void **state)
+static void random_bytes_are_not_a_request(void **state)
 {
     uint32_t random = 7;
     struct buffer out;
@@ -397,7 +397,7 @@ static void noise_is_no_request(void **state)
             random = random * 1664525u + 1013904223u;
             noise[i] = (char)(random >> 24);
         }
-        // Make some of it look like a record.
+        // Makes some of it look like a record.
         noise[0] = 0x0a;
         noise[1] = (char)(random >> 25 & 0x3f);
         buffer_clear(&out);
@@ -472,19 +472,19 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_member_of_a_value_has_its_form),
-        cmocka_unit_test(doubles_read_back_as_they_were),
+        cmocka_unit_test(doubles_round_trip),
         cmocka_unit_test(strings_are_escaped),
         cmocka_unit_test(each_field_of_a_span_has_its_form),
-        cmocka_unit_test(fields_come_in_the_order_of_the_schema),
+        cmocka_unit_test(fields_are_in_the_order_of_the_schema),
         cmocka_unit_test(scattered_elements_make_one_array),
-        cmocka_unit_test(of_what_is_given_twice_the_last_counts),
+        cmocka_unit_test(of_repeated_singular_fields_the_last_counts),
         cmocka_unit_test(unknown_fields_are_left_out),
         cmocka_unit_test(an_empty_request_is_an_empty_object),
         cmocka_unit_test(joined_records_are_one_request),
-        cmocka_unit_test(nesting_has_an_end),
+        cmocka_unit_test(the_depth_of_nesting_is_limited),
         cmocka_unit_test(a_cut_request_is_damaged_unless_cut_between_records),
         cmocka_unit_test(any_damaged_byte_gives_json_or_an_error),
-        cmocka_unit_test(noise_is_no_request),
+        cmocka_unit_test(random_bytes_are_not_a_request),
         cmocka_unit_test(the_message_names_the_damaged_part),
         cmocka_unit_test(a_full_buffer_is_reported_and_unchanged),
         cmocka_unit_test(any_refused_allocation_is_reported_and_nothing_leaks),

@@ -1,4 +1,4 @@
-// Both encodings, read by programs that share nothing with ours: protoc and Python.
+// Both encodings, read by independent programs: protoc and Python.
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -207,7 +207,7 @@ static const char sample_text[] =
     "  schema_url: \"" OTLP_SCHEMA_URL "\"\n"
     "}\n";
 
-static void protoc_reads_what_was_meant(void **state)
+static void protoc_reads_the_intended_values(void **state)
 {
     struct span_batch batch;
     struct buffer request, text;
@@ -221,7 +221,7 @@ static void protoc_reads_what_was_meant(void **state)
     buffer_release(&request);
 }
 
-static void protoc_refuses_what_is_cut(void **state)
+static void protoc_refuses_truncated_requests(void **state)
 {
     struct span_batch batch;
     struct buffer request, text;
@@ -255,7 +255,7 @@ static void joined_records_are_one_request(void **state)
     buffer_release(&request);
 }
 
-static void both_encodings_say_the_same(void **state)
+static void both_encodings_have_the_same_content(void **state)
 {
     struct span_batch batch;
     struct buffer request;
@@ -267,7 +267,7 @@ static void both_encodings_say_the_same(void **state)
     buffer_release(&request);
 }
 
-static void the_comparison_sees_a_difference(void **state)
+static void the_comparison_detects_a_difference(void **state)
 {
     struct span_batch batch;
     struct buffer request, json;
@@ -381,11 +381,11 @@ static void every_kind_of_field_agrees_in_both_encodings(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(protoc_reads_what_was_meant),
-        cmocka_unit_test(protoc_refuses_what_is_cut),
+        cmocka_unit_test(protoc_reads_the_intended_values),
+        cmocka_unit_test(protoc_refuses_truncated_requests),
         cmocka_unit_test(joined_records_are_one_request),
-        cmocka_unit_test(both_encodings_say_the_same),
-        cmocka_unit_test(the_comparison_sees_a_difference),
+        cmocka_unit_test(both_encodings_have_the_same_content),
+        cmocka_unit_test(the_comparison_detects_a_difference),
         cmocka_unit_test(hostile_names_are_valid_in_both_encodings),
         cmocka_unit_test(every_kind_of_field_agrees_in_both_encodings),
     };

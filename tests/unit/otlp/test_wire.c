@@ -1,4 +1,4 @@
-// The protobuf wire format, against bytes worked out by hand and against damage.
+// The protobuf wire format, compared with bytes computed by hand, and damaged input.
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -65,7 +65,7 @@ static void varints_are_read_back(void **state)
     }
 }
 
-static void fields_are_in_the_reverse_order_of_being_put(void **state)
+static void fields_are_in_the_reverse_order_of_writing(void **state)
 {
     struct wire_writer writer;
     (void)state;
@@ -121,7 +121,7 @@ static void a_writer_fills_its_cap_to_the_last_byte_and_not_beyond(void **state)
     wire_writer_release(&writer);
 }
 
-static void a_failure_sticks(void **state)
+static void the_first_failure_is_kept(void **state)
 {
     struct wire_writer writer;
     (void)state;
@@ -135,7 +135,7 @@ static void a_failure_sticks(void **state)
     wire_writer_release(&writer);
 }
 
-static void a_cap_of_nothing_takes_nothing(void **state)
+static void a_cap_of_zero_allows_nothing(void **state)
 {
     struct wire_writer writer;
     (void)state;
@@ -179,7 +179,7 @@ static bool is_damaged(const char *hex)
     return reader.is_corrupt;
 }
 
-static void what_is_not_a_field_is_damage(void **state)
+static void invalid_fields_are_damage(void **state)
 {
     static const char *const damaged[] = {
         "00",                               // field number 0
@@ -203,7 +203,7 @@ static void what_is_not_a_field_is_damage(void **state)
         "0e 00",                            // types that do not exist
         "0f 00",                            //
         "80 80 80 80 10 00",                // a tag of more than 32 bits
-        "08 01 12 02 61",                   // good at first
+        "08 01 12 02 61",                   // valid at first
     };
     (void)state;
     for (size_t i = 0; i < COUNT(damaged); i++) {
@@ -216,7 +216,7 @@ static void odd_but_valid_fields_are_read(void **state)
 {
     static const char *const valid[] = {
         "0a 00",
-        "08 80 80 80 80 80 80 80 80 80 00", // zero, the long way
+        "08 80 80 80 80 80 80 80 80 80 00", // zero, in a longer form
         "f8 ff ff ff 0f 01",                // the largest field number
         "88 00 01",                         // a tag that is longer than it need be
         "0a 81 00 61",
@@ -243,13 +243,13 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(varints_are_written_in_the_fewest_bytes),
         cmocka_unit_test(varints_are_read_back),
-        cmocka_unit_test(fields_are_in_the_reverse_order_of_being_put),
+        cmocka_unit_test(fields_are_in_the_reverse_order_of_writing),
         cmocka_unit_test(a_writer_grows_past_its_first_block_and_keeps_what_it_has),
         cmocka_unit_test(a_writer_fills_its_cap_to_the_last_byte_and_not_beyond),
-        cmocka_unit_test(a_failure_sticks),
-        cmocka_unit_test(a_cap_of_nothing_takes_nothing),
+        cmocka_unit_test(the_first_failure_is_kept),
+        cmocka_unit_test(a_cap_of_zero_allows_nothing),
         cmocka_unit_test(refused_memory_is_distinguished_from_the_cap),
-        cmocka_unit_test(what_is_not_a_field_is_damage),
+        cmocka_unit_test(invalid_fields_are_damage),
         cmocka_unit_test(odd_but_valid_fields_are_read),
         cmocka_unit_test(an_empty_message_has_no_fields),
     };
