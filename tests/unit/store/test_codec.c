@@ -1,4 +1,4 @@
-// States survive the way through bytes, and damaged bytes are recognized.
+// States round-trip through their encoding, and damaged bytes are detected.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -83,7 +83,7 @@ static struct slice encode_job(const struct job_state *state, struct buffer *byt
 
 // Encoding what was decoded gives the same bytes: nothing is lost, if every field is visited at all,
 // which the assertions on single fields are for.
-static void a_job_survives_the_way_through_bytes(void **state)
+static void a_job_round_trips(void **state)
 {
     struct job_state job = sample_job();
     struct job_state back;
@@ -113,8 +113,8 @@ static void a_job_survives_the_way_through_bytes(void **state)
     arena_release(&arena);
 }
 
-// It may be sent again, so all of it is needed; of one that was sent for good there is only a note.
-static void a_job_that_lacked_a_statement_is_stored_whole(void **state)
+// It may be sent again, so all of it is needed; of one that was finally sent there is only a note.
+static void a_job_that_lacked_data_is_stored_in_full(void **state)
 {
     struct job_state job = sample_job();
     struct job_state back;
@@ -136,7 +136,7 @@ static void a_job_that_lacked_a_statement_is_stored_whole(void **state)
     arena_release(&arena);
 }
 
-static void a_run_survives_the_way_through_bytes(void **state)
+static void a_run_round_trips(void **state)
 {
     struct run_state run = sample_run();
     struct run_state back;
@@ -189,7 +189,7 @@ static void bytes_cut_short_or_too_long_are_damage(void **state)
     arena_init(&arena, 4096);
     struct slice whole = encode_job(&job, &bytes);
     for (size_t len = 0; len < whole.len; len++) {
-        // A copy of its own size, so that a read past its end is seen by the sanitizer.
+        // A copy of the exact size, so that a sanitizer detects a read past its end.
         char *copy = memory_copy_string(whole.data, len);
         assert_int_equal(codec_decode_job((struct slice){copy, len}, &arena, &back, &error),
                          ERROR_CORRUPT);
@@ -340,7 +340,7 @@ static struct run_state run_from_layout(uint8_t layout, struct arena *arena)
     return back;
 }
 
-static void what_an_older_layout_lacks_is_not_known_and_the_rest_is_kept(void **state)
+static void fields_that_an_older_layout_lacks_are_unknown_and_the_rest_is_kept(void **state)
 {
     struct arena arena;
     (void)state;
@@ -362,7 +362,7 @@ static void what_an_older_layout_lacks_is_not_known_and_the_rest_is_kept(void **
     arena_release(&arena);
 }
 
-// What was read from an older layout is written in the newest, and is then what it was.
+// A state read from an older layout is written in the newest one and is unchanged then.
 static void an_older_layout_is_upgraded_by_being_written(void **state)
 {
     struct arena arena;
@@ -383,7 +383,7 @@ static void an_older_layout_is_upgraded_by_being_written(void **state)
     arena_release(&arena);
 }
 
-// A layout that was raised without a row above is forgotten here.
+// Fails if a layout was raised without a row above.
 static void each_layout_has_a_row_for_what_it_added(void **state)
 {
     uint8_t newest_job = STORE_JOB_LAYOUT_OLDEST, newest_run = STORE_RUN_LAYOUT_OLDEST;
@@ -396,7 +396,7 @@ static void each_layout_has_a_row_for_what_it_added(void **state)
     assert_int_equal(newest_run, STORE_RUN_LAYOUT);
 }
 
-static void in_layout_1_the_server_is_that_of_the_address(void **state)
+static void in_layout_1_the_server_is_that_of_the_url(void **state)
 {
     static const char *const urls[] = {"https://github.com/a/b", "https://GHE.example/a/b", ""};
     static const char *const servers[] = {"", "ghe.example", ""};
@@ -420,8 +420,9 @@ static void in_layout_1_the_server_is_that_of_the_address(void **state)
     }
 }
 
-// An entry that a later version wrote is said to be that, not damaged; none is written but in the newest layout.
-static void a_layout_that_is_not_known_is_refused_with_a_message(void **state)
+// The error for an entry of a later version names that as the reason, not damage; entries are written in the newest
+// layout only.
+static void an_unknown_layout_is_refused_with_a_message(void **state)
 {
     struct job_state job = sample_job();
     struct run_state run;
@@ -446,7 +447,7 @@ static void a_layout_that_is_not_known_is_refused_with_a_message(void **state)
     arena_release(&arena);
 }
 
-static void the_note_of_a_run_keeps_what_late_jobs_and_ends_need(void **state)
+static void the_note_of_a_run_has_what_late_jobs_and_ends_need(void **state)
 {
     uint8_t bytes[STORE_RUN_NOTE_SIZE];
     timestamp_ns at = 1788409017123456789;
@@ -497,7 +498,7 @@ static void the_note_of_a_job_has_its_end_and_what_it_waited_for(void **state)
     assert_true(back.body_version.digest == job.body_version.digest);
     codec_decode_waited_job_note(waited, &back);
     assert_true(back.queued_at == 11 && back.last_queued == 13 && back.last_waiting == 12);
-    // Payloads from before 2023 do not tell when it was created.
+    // Payloads from before 2023 have no creation time.
     job = (struct job_state){.queued_at = 14};
     codec_encode_job_note(&job, bytes, &has_waited);
     codec_encode_waited_job_note(&job, waited);
@@ -508,19 +509,19 @@ static void the_note_of_a_job_has_its_end_and_what_it_waited_for(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_job_survives_the_way_through_bytes),
-        cmocka_unit_test(a_job_that_lacked_a_statement_is_stored_whole),
-        cmocka_unit_test(a_run_survives_the_way_through_bytes),
+        cmocka_unit_test(a_job_round_trips),
+        cmocka_unit_test(a_job_that_lacked_data_is_stored_in_full),
+        cmocka_unit_test(a_run_round_trips),
         cmocka_unit_test(a_note_of_something_closed_is_small),
         cmocka_unit_test(bytes_cut_short_or_too_long_are_damage),
         cmocka_unit_test(flipped_bytes_are_refused_or_decoded_within_bounds),
         cmocka_unit_test(kinds_are_distinguished),
-        cmocka_unit_test(what_an_older_layout_lacks_is_not_known_and_the_rest_is_kept),
+        cmocka_unit_test(fields_that_an_older_layout_lacks_are_unknown_and_the_rest_is_kept),
         cmocka_unit_test(an_older_layout_is_upgraded_by_being_written),
         cmocka_unit_test(each_layout_has_a_row_for_what_it_added),
-        cmocka_unit_test(in_layout_1_the_server_is_that_of_the_address),
-        cmocka_unit_test(a_layout_that_is_not_known_is_refused_with_a_message),
-        cmocka_unit_test(the_note_of_a_run_keeps_what_late_jobs_and_ends_need),
+        cmocka_unit_test(in_layout_1_the_server_is_that_of_the_url),
+        cmocka_unit_test(an_unknown_layout_is_refused_with_a_message),
+        cmocka_unit_test(the_note_of_a_run_has_what_late_jobs_and_ends_need),
         cmocka_unit_test(the_note_of_a_job_has_its_end_and_what_it_waited_for),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

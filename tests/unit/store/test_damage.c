@@ -1,4 +1,5 @@
-// Files that are damaged, cut short, foreign or no database at all: refused with words, never with a signal.
+// Files that are damaged, truncated, of another program or not a database: refused with a message, never with a
+// signal.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -146,7 +147,7 @@ static void opening_a_larger_store_reads_hardly_more(void **state)
     assert_in_range(large, 0, small + (large_bytes - small_bytes) / 12);
 }
 
-// --- in a process of its own, as the end may be one of the guard's ------------------------------------------
+// --- in a separate process, since the handler of faults may end it -------------------------------------------
 
 struct ending {
     int status; // 0: all was read and written, 1: refused or given up
@@ -161,7 +162,7 @@ static void give_up(enum error_code code, const struct error *error)
     _exit(1);
 }
 
-// What a daemon does with its store, more or less, but nothing is committed: the file stays as the test damaged it.
+// Roughly what a daemon does with its store, but nothing is committed: the file stays as the test damaged it.
 static void use_store(struct fixture *fixture)
 {
     static const char bytes[20000];
@@ -281,8 +282,8 @@ static void a_file_cut_short_anywhere_is_refused_with_a_message(void **state)
     }
 }
 
-// A page at the end that was taken and given back within one transaction is never written.
-static void a_file_that_lacks_only_free_pages_is_opened(void **state)
+// A page at the end that was allocated and freed within one transaction is never written.
+static void a_file_without_its_last_free_pages_is_opened(void **state)
 {
     struct fixture *fixture = *state;
     static char bytes[PAGE_BYTES * 100];
@@ -333,7 +334,7 @@ static void pages_of_garbage_are_refused_with_a_message(void **state)
     close(fd);
 }
 
-static void bytes_that_changed_never_end_in_a_signal(void **state)
+static void changed_bytes_never_cause_a_signal(void **state)
 {
     struct fixture *fixture = *state;
     uint32_t random = 7;
@@ -345,7 +346,7 @@ static void bytes_that_changed_never_end_in_a_signal(void **state)
         random = random * 1664525 + 1013904223;
         off_t page = (off_t)(random >> 8) % (status.st_size / PAGE_BYTES);
         random = random * 1664525 + 1013904223;
-        // In headers, lists of entries and nodes: what else there is, is data.
+        // In headers, lists of entries and nodes; everything else is data.
         off_t at = page * PAGE_BYTES + (off_t)(random >> 8) % 64;
         byte = (uint8_t)(random >> 3);
         uint8_t before;
@@ -358,7 +359,7 @@ static void bytes_that_changed_never_end_in_a_signal(void **state)
     }
 }
 
-static void what_is_no_database_is_refused(void **state)
+static void a_file_that_is_not_a_database_is_refused(void **state)
 {
     struct fixture *fixture = *state;
     struct error error;
@@ -373,7 +374,7 @@ static void what_is_no_database_is_refused(void **state)
     assert_int_equal(try_open(fixture, &error), ERROR_NONE);
 }
 
-static void the_database_of_another_program_is_left_alone(void **state)
+static void the_database_of_another_program_is_left_unchanged(void **state)
 {
     struct fixture *fixture = *state;
     struct error error;
@@ -415,14 +416,14 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_file_cut_short_anywhere_is_refused_with_a_message, set_up,
                                         tear_down),
-        cmocka_unit_test_setup_teardown(a_file_that_lacks_only_free_pages_is_opened, set_up,
+        cmocka_unit_test_setup_teardown(a_file_without_its_last_free_pages_is_opened, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(pages_of_garbage_are_refused_with_a_message, set_up,
                                         tear_down),
-        cmocka_unit_test_setup_teardown(bytes_that_changed_never_end_in_a_signal, set_up,
+        cmocka_unit_test_setup_teardown(changed_bytes_never_cause_a_signal, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_file_that_is_not_a_database_is_refused, set_up,
                                         tear_down),
-        cmocka_unit_test_setup_teardown(what_is_no_database_is_refused, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(the_database_of_another_program_is_left_alone, set_up,
+        cmocka_unit_test_setup_teardown(the_database_of_another_program_is_left_unchanged, set_up,
                                         tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,4 +1,4 @@
-// Dead letters: their size is known exactly, whoever wrote them, and they stay within their limits.
+// Dead letters: their total size is exact, whichever version wrote them, and stays within the limits.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -144,7 +144,7 @@ static size_t requeue(size_t max, uint64_t outbox_max, bool *is_full)
 
 // --- the sum -----------------------------------------------------------------------------------------------
 
-static void the_size_of_all_is_exact_whatever_happens_to_them(void **state)
+static void the_total_size_is_exact_after_all_operations(void **state)
 {
     (void)state;
     srand(4711);
@@ -160,7 +160,7 @@ static void the_size_of_all_is_exact_whatever_happens_to_them(void **state)
         if (rand() % 8 == 0) {
             uint64_t sequence = 0;
             struct store_dead_letter letter;
-            // Buried twice, as after an answer that was lost.
+            // Buried twice, as after a response that was lost.
             if (store_seek_dead_letter(place->transaction, &sequence, &letter, &place->error) ==
                 ERROR_NONE)
                 expect_ok(store_bury_record(place->transaction, sequence, NOW, SLICE("again"),
@@ -201,7 +201,7 @@ static void edit_raw(const char *database, const void *key, size_t key_len)
     open_store();
 }
 
-static void an_older_store_is_counted_in_pieces_while_letters_come_and_go(void **state)
+static void an_older_store_is_counted_in_pieces_while_letters_change(void **state)
 {
     bool is_full;
     size_t pieces = 0;
@@ -227,7 +227,7 @@ static void an_older_store_is_counted_in_pieces_while_letters_come_and_go(void *
     store_abort(place->transaction);
 }
 
-static void letters_that_an_older_version_removed_are_noticed(void **state)
+static void letters_that_an_older_version_removed_are_detected(void **state)
 {
     uint8_t key[8] = {0};
     (void)state;
@@ -247,7 +247,7 @@ static void letters_that_an_older_version_removed_are_noticed(void **state)
 
 // --- limits ------------------------------------------------------------------------------------------------
 
-static void beyond_the_size_the_oldest_are_dropped_and_within_it_all_stay(void **state)
+static void beyond_the_size_the_oldest_are_dropped_and_within_it_all_are_kept(void **state)
 {
     uint64_t sequences[10];
     (void)state;
@@ -269,7 +269,7 @@ static void beyond_the_size_the_oldest_are_dropped_and_within_it_all_stay(void *
     commit();
 }
 
-static void letters_that_are_too_old_are_dropped_wherever_they_are(void **state)
+static void letters_that_are_too_old_are_dropped_whatever_their_position(void **state)
 {
     const struct store_shed_limits limits = {
         .age_max = NS_PER_DAY, .may_check_age = true, .max = ALL};
@@ -283,7 +283,7 @@ static void letters_that_are_too_old_are_dropped_wherever_they_are(void **state)
     assert_int_equal(shed(unsure, NOW).dropped[STORE_SHED_AGE], 0);
     assert_int_equal(shed(limits, NOW).dropped[STORE_SHED_AGE], 1);
     assert_true(is_dead(fresh) && !is_dead(old) && is_dead(nearly));
-    // They are looked at again after a while, in pieces.
+    // They are checked again after a while, in pieces.
     struct store_shed_limits pieces = limits;
     pieces.max = 1;
     assert_int_equal(shed(pieces, NOW + NS_PER_MINUTE).dropped[STORE_SHED_AGE], 0);
@@ -295,7 +295,7 @@ static void letters_that_are_too_old_are_dropped_wherever_they_are(void **state)
     commit();
 }
 
-static void a_letter_from_the_future_ages_from_the_time_when_it_was_seen(void **state)
+static void the_age_of_a_letter_from_the_future_counts_from_its_detection(void **state)
 {
     const struct store_shed_limits limits = {
         .age_max = NS_PER_DAY, .may_check_age = true, .max = ALL};
@@ -311,7 +311,7 @@ static void a_letter_from_the_future_ages_from_the_time_when_it_was_seen(void **
     assert_int_equal(shed(limits, NOW + 23 * NS_PER_HOUR).dropped[STORE_SHED_AGE], 0);
     assert_int_equal(shed(limits, NOW + 25 * NS_PER_HOUR).dropped[STORE_SHED_AGE], 1);
     expect_letters(0);
-    // A clock that was set back does not put the next look off.
+    // A clock that was set back does not delay the next check.
     bury(1, NOW, NOW - 10 * NS_PER_DAY);
     assert_int_equal(shed(limits, NOW).dropped[STORE_SHED_AGE], 1);
     commit();
@@ -337,7 +337,7 @@ static void the_record_is_deleted_with_its_letter_unless_it_is_in_the_history(vo
 
 // --- requeue -----------------------------------------------------------------------------------------------
 
-static void no_more_is_requeued_than_the_outbox_may_hold(void **state)
+static void no_more_is_requeued_than_fits_into_the_outbox(void **state)
 {
     bool is_full;
     (void)state;
@@ -376,14 +376,14 @@ static void a_letter_larger_than_the_limit_of_the_outbox_is_requeued_alone(void 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(the_size_of_all_is_exact_whatever_happens_to_them),
-        TEST(an_older_store_is_counted_in_pieces_while_letters_come_and_go),
-        TEST(letters_that_an_older_version_removed_are_noticed),
-        TEST(beyond_the_size_the_oldest_are_dropped_and_within_it_all_stay),
-        TEST(letters_that_are_too_old_are_dropped_wherever_they_are),
-        TEST(a_letter_from_the_future_ages_from_the_time_when_it_was_seen),
+        TEST(the_total_size_is_exact_after_all_operations),
+        TEST(an_older_store_is_counted_in_pieces_while_letters_change),
+        TEST(letters_that_an_older_version_removed_are_detected),
+        TEST(beyond_the_size_the_oldest_are_dropped_and_within_it_all_are_kept),
+        TEST(letters_that_are_too_old_are_dropped_whatever_their_position),
+        TEST(the_age_of_a_letter_from_the_future_counts_from_its_detection),
         TEST(the_record_is_deleted_with_its_letter_unless_it_is_in_the_history),
-        TEST(no_more_is_requeued_than_the_outbox_may_hold),
+        TEST(no_more_is_requeued_than_fits_into_the_outbox),
         TEST(a_letter_larger_than_the_limit_of_the_outbox_is_requeued_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

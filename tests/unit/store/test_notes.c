@@ -1,4 +1,4 @@
-// Notes of what was delivered and of what went out: found for as long as they are kept, forgotten then, and small.
+// Notes of deliveries and of exported runs and jobs: found while they are kept, expired then, and small.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -156,7 +156,7 @@ static timestamp_ns oldest(struct fixture *fixture)
 
 // --- one by one ------------------------------------------------------------------------------------------
 
-static void a_delivery_is_known_for_linger_and_then_forgotten(void **state)
+static void a_delivery_is_known_for_linger_and_then_expires(void **state)
 {
     struct fixture *fixture = *state;
     for (int timed = 0; timed < 2; timed++) {
@@ -179,8 +179,8 @@ static void a_delivery_is_known_for_linger_and_then_forgotten(void **state)
     }
 }
 
-// Somebody has old deliveries sent again: they lie in front, and came last.
-static void the_oldest_delivery_is_not_one_that_came_late(void **state)
+// Old deliveries are redelivered: they are at the front, and were added last.
+static void the_oldest_delivery_is_not_one_that_arrived_late(void **state)
 {
     struct fixture *fixture = *state;
     struct store_delivery first = delivery_of(1, NOW);
@@ -192,7 +192,7 @@ static void the_oldest_delivery_is_not_one_that_came_late(void **state)
     assert_int_equal(oldest(fixture), NOW);
 }
 
-static void guid_and_body_both_count_and_a_guid_is_known_alone(void **state)
+static void guid_and_body_both_count_and_a_guid_can_be_looked_up_alone(void **state)
 {
     struct fixture *fixture = *state;
     for (int timed = 0; timed < 2; timed++) {
@@ -234,7 +234,7 @@ static void a_guid_with_a_thousand_bodies_is_known(void **state)
     assert_false(knows_guid(fixture, &any));
 }
 
-static void what_an_aborted_transaction_remembered_is_not_known(void **state)
+static void deliveries_of_an_aborted_transaction_are_not_known(void **state)
 {
     struct fixture *fixture = *state;
     for (int timed = 0; timed < 2; timed++) {
@@ -260,7 +260,7 @@ static void what_an_aborted_transaction_remembered_is_not_known(void **state)
     assert_true(remember(fixture, &untimed, NOW + 10 * LINGER));
 }
 
-static void a_changed_linger_finds_what_the_old_one_remembered(void **state)
+static void notes_are_found_after_linger_was_changed(void **state)
 {
     struct fixture *fixture = *state;
     static const duration_ns lingers[] = {NS_PER_DAY, NS_PER_SECOND, 1, 36500 * NS_PER_DAY};
@@ -280,7 +280,7 @@ static void a_changed_linger_finds_what_the_old_one_remembered(void **state)
     }
 }
 
-// --- what went out -----------------------------------------------------------------------------------------
+// --- exported runs and jobs ---------------------------------------------------------------------------------
 
 static struct store_key key_of(uint64_t id, uint8_t trace)
 {
@@ -351,7 +351,7 @@ static void notes_of_jobs_and_runs_are_distinct_and_keep_their_payload(void **st
     assert_true(usage.job_notes == 1 && usage.run_notes == 1 && usage.root_notes == 1);
 }
 
-// Each kind for its own time: the root of a run is remembered longer than all else.
+// Each kind is kept for its own time: the note of a run's root is kept longest.
 static void each_kind_is_kept_for_its_own_time(void **state)
 {
     struct fixture *fixture = *state;
@@ -470,7 +470,7 @@ static void notes_agree_with_a_naive_model(void **state)
 
 // --- clocks ----------------------------------------------------------------------------------------------
 
-static void notes_of_a_clock_that_was_a_year_ahead_are_forgotten_in_time(void **state)
+static void notes_of_a_clock_that_was_a_year_ahead_expire_in_time(void **state)
 {
     struct fixture *fixture = *state;
     for (uint64_t i = 0; i < 1000; i++) {
@@ -485,7 +485,7 @@ static void notes_of_a_clock_that_was_a_year_ahead_are_forgotten_in_time(void **
     assert_int_equal(usage_of(fixture).delivery_notes, 0);
 }
 
-static void a_clock_that_is_set_back_forgets_nothing(void **state)
+static void no_note_expires_when_the_clock_is_set_back(void **state)
 {
     struct fixture *fixture = *state;
     struct store_delivery delivery = delivery_of(1, NOW);
@@ -497,7 +497,7 @@ static void a_clock_that_is_set_back_forgets_nothing(void **state)
 }
 
 // The clock of a machine without a battery: a year behind until the time is set from the network.
-static void a_clock_that_was_a_year_back_for_a_while_forgets_nothing(void **state)
+static void no_note_expires_after_the_clock_was_a_year_back_for_a_while(void **state)
 {
     struct fixture *fixture = *state;
     for (uint64_t i = 0; i < 1000; i++) {
@@ -538,7 +538,7 @@ static double bytes_of_each(struct fixture *fixture)
     return (double)usage.note_bytes / (double)usage.delivery_notes;
 }
 
-static void a_delivery_takes_some_twenty_bytes(void **state)
+static void a_delivery_takes_about_twenty_bytes(void **state)
 {
     struct fixture *fixture = *state;
     static const struct {
@@ -605,7 +605,7 @@ static void the_oldest_are_shed_first_in_bounded_pieces_and_counted(void **state
     assert_int_equal(usage.delivery_notes, 20000 - count);
     assert_int_equal(usage.sheds.total, count);
     assert_int_equal(usage.sheds.in_hour, count);
-    // What went out is known longer than any delivery.
+    // Exported runs and jobs are known longer than any delivery.
     while (usage_of(fixture).delivery_notes > 0) {
         assert_int_equal(usage_of(fixture).job_notes, 1);
         count += shed(fixture, 1);
@@ -686,7 +686,7 @@ static void a_tool_reads_a_store_of_version_1_and_a_daemon_makes_it_version_2(vo
     }
 }
 
-static void what_version_1_remembered_is_known_until_it_is_over(void **state)
+static void deliveries_noted_by_version_1_are_known_until_they_expire(void **state)
 {
     struct fixture *fixture = *state;
     write_old_store(fixture, 3000);
@@ -754,7 +754,7 @@ static void a_damaged_block_is_dropped_and_the_rest_is_used(void **state)
     assert_false(remember(fixture, &after, NOW));
     assert_true(remember(fixture, &before, NOW));
     assert_true(remember(fixture, &after, NOW));
-    // Where nothing looks at it, the sweep finds it.
+    // Where no lookup reads it, the sweep finds it.
     put_raw(fixture, "u", 25, 17);
     put_raw(fixture, "j", 17, 17);
     put_raw(fixture, "r", 17, UINT64_MAX);
@@ -802,7 +802,7 @@ static void a_damaged_block_does_not_affect_its_neighbours(void **state)
 }
 
 // A later version may have kinds of its own: they are neither read nor lost.
-static void notes_of_a_kind_that_is_not_known_are_left_alone(void **state)
+static void notes_of_an_unknown_kind_are_left_unchanged(void **state)
 {
     struct fixture *fixture = *state;
     struct store_delivery delivery = delivery_of(1, NOW);
@@ -823,26 +823,26 @@ static void notes_of_a_kind_that_is_not_known_are_left_alone(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(a_delivery_is_known_for_linger_and_then_forgotten),
-        TEST(the_oldest_delivery_is_not_one_that_came_late),
-        TEST(guid_and_body_both_count_and_a_guid_is_known_alone),
+        TEST(a_delivery_is_known_for_linger_and_then_expires),
+        TEST(the_oldest_delivery_is_not_one_that_arrived_late),
+        TEST(guid_and_body_both_count_and_a_guid_can_be_looked_up_alone),
         TEST(a_guid_with_a_thousand_bodies_is_known),
-        TEST(what_an_aborted_transaction_remembered_is_not_known),
-        TEST(a_changed_linger_finds_what_the_old_one_remembered),
+        TEST(deliveries_of_an_aborted_transaction_are_not_known),
+        TEST(notes_are_found_after_linger_was_changed),
         TEST(notes_of_jobs_and_runs_are_distinct_and_keep_their_payload),
         TEST(each_kind_is_kept_for_its_own_time),
         TEST(notes_agree_with_a_naive_model),
-        TEST(notes_of_a_clock_that_was_a_year_ahead_are_forgotten_in_time),
-        TEST(a_clock_that_is_set_back_forgets_nothing),
-        TEST(a_clock_that_was_a_year_back_for_a_while_forgets_nothing),
-        TEST(a_delivery_takes_some_twenty_bytes),
+        TEST(notes_of_a_clock_that_was_a_year_ahead_expire_in_time),
+        TEST(no_note_expires_when_the_clock_is_set_back),
+        TEST(no_note_expires_after_the_clock_was_a_year_back_for_a_while),
+        TEST(a_delivery_takes_about_twenty_bytes),
         TEST(the_oldest_are_shed_first_in_bounded_pieces_and_counted),
         TEST(sheds_are_counted_by_the_hour),
         TEST(a_tool_reads_a_store_of_version_1_and_a_daemon_makes_it_version_2),
-        TEST(what_version_1_remembered_is_known_until_it_is_over),
+        TEST(deliveries_noted_by_version_1_are_known_until_they_expire),
         TEST(a_damaged_block_is_dropped_and_the_rest_is_used),
         TEST(a_damaged_block_does_not_affect_its_neighbours),
-        TEST(notes_of_a_kind_that_is_not_known_are_left_alone),
+        TEST(notes_of_an_unknown_kind_are_left_unchanged),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,4 @@
-// What the store promises: order, expiry, refusal of what is not its own, and honesty when full.
+// The contract of the store: order, expiry, refusal of other databases, and errors when full.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -74,7 +74,7 @@ static uint64_t add_record(struct fixture *fixture, struct store_transaction *tr
     return record.sequence;
 }
 
-static void a_committed_state_is_there_after_reopening(void **state)
+static void a_committed_state_is_found_after_reopening(void **state)
 {
     struct fixture *fixture = *state;
     struct store_key key = key_of(1, 1);
@@ -93,7 +93,7 @@ static void a_committed_state_is_there_after_reopening(void **state)
     store_abort(transaction);
 }
 
-static void the_size_of_the_outbox_is_there_after_reopening(void **state)
+static void the_size_of_the_outbox_is_kept_after_reopening(void **state)
 {
     struct fixture *fixture = *state;
     struct store_key first = key_of(1, 1), second = key_of(1, 2);
@@ -128,7 +128,7 @@ static void an_aborted_transaction_stores_nothing(void **state)
     commit(fixture, transaction);
 }
 
-static void spans_of_a_trace_lie_together(void **state)
+static void spans_of_a_trace_are_adjacent(void **state)
 {
     struct fixture *fixture = *state;
     struct store_transaction *transaction = begin(fixture, true);
@@ -151,7 +151,7 @@ static void spans_of_a_trace_lie_together(void **state)
     store_abort(transaction);
 }
 
-static void deadlines_come_in_order_of_time(void **state)
+static void deadlines_are_in_order_of_time(void **state)
 {
     struct fixture *fixture = *state;
     struct store_transaction *transaction = begin(fixture, true);
@@ -173,7 +173,7 @@ static void deadlines_come_in_order_of_time(void **state)
     store_abort(transaction);
 }
 
-static void records_leave_the_outbox_only_when_settled_or_buried(void **state)
+static void records_are_removed_from_the_outbox_only_when_settled_or_buried(void **state)
 {
     struct fixture *fixture = *state;
     struct store_key key = key_of(1, 1);
@@ -243,7 +243,7 @@ static void a_mark_of_the_quarantine_is_removed_with_its_record(void **state)
                                                  SLICE("503 Busy"), &fixture->error),
                          ERROR_NONE);
     }
-    // Again: the time stays. Of what is not in the outbox there is no note.
+    // Again: the time stays. Records that are not in the outbox get no mark.
     assert_int_equal(store_quarantine_record(transaction, sequences[1], NOW + 9, SLICE("403 No"),
                                              &fixture->error),
                      ERROR_NONE);
@@ -297,7 +297,7 @@ static void history_has_the_newest_record_of_each_span(void **state)
     commit(fixture, transaction);
 }
 
-static void expiry_skips_what_must_stay_and_returns_to_it(void **state)
+static void expiry_skips_records_that_are_needed_and_returns_to_them(void **state)
 {
     struct fixture *fixture = *state;
     struct store_key key = key_of(1, 1);
@@ -463,16 +463,16 @@ static void a_full_store_is_reported_and_has_room_again_after_expiry(void **stat
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(a_committed_state_is_there_after_reopening),
-        TEST(the_size_of_the_outbox_is_there_after_reopening),
+        TEST(a_committed_state_is_found_after_reopening),
+        TEST(the_size_of_the_outbox_is_kept_after_reopening),
         TEST(an_aborted_transaction_stores_nothing),
-        TEST(spans_of_a_trace_lie_together),
-        TEST(deadlines_come_in_order_of_time),
-        TEST(records_leave_the_outbox_only_when_settled_or_buried),
+        TEST(spans_of_a_trace_are_adjacent),
+        TEST(deadlines_are_in_order_of_time),
+        TEST(records_are_removed_from_the_outbox_only_when_settled_or_buried),
         TEST(dead_letters_are_kept_with_their_reason_and_can_be_requeued),
         TEST(a_mark_of_the_quarantine_is_removed_with_its_record),
         TEST(history_has_the_newest_record_of_each_span),
-        TEST(expiry_skips_what_must_stay_and_returns_to_it),
+        TEST(expiry_skips_records_that_are_needed_and_returns_to_them),
         TEST(a_second_daemon_is_refused_with_the_process_that_holds_the_store),
         TEST(a_tool_finds_no_store_where_there_is_none),
         TEST(a_tool_that_finds_no_store_creates_no_file),

@@ -1,4 +1,4 @@
-// Plain tables: order, seeking both ways, and stores that are older than they are.
+// Plain tables: order, seeking in both directions, and stores that are older than these tables.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -100,7 +100,7 @@ static void assert_seek(struct fixture *fixture, const char *from, const char *a
         assert_slice(key, before);
 }
 
-static void what_was_put_is_found_replaced_and_deleted(void **state)
+static void entries_are_found_replaced_and_deleted(void **state)
 {
     struct fixture *fixture = *state;
     struct slice value;
@@ -122,7 +122,7 @@ static void what_was_put_is_found_replaced_and_deleted(void **state)
     assert_int_equal(store_table_count(fixture->transaction, TABLE), 3);
 }
 
-static void seeking_goes_both_ways(void **state)
+static void seeking_works_in_both_directions(void **state)
 {
     struct fixture *fixture = *state;
     fill(fixture);
@@ -164,7 +164,7 @@ static void walk(struct fixture *fixture, const char *from, const char *expected
     assert_string_equal(seen, expected);
 }
 
-static void a_walk_gives_all_in_order(void **state)
+static void a_walk_visits_all_entries_in_order(void **state)
 {
     struct fixture *fixture = *state;
     fill(fixture);
@@ -188,7 +188,7 @@ static void clearing_empties_one_table(void **state)
     assert_seek(fixture, "", "z", "z");
 }
 
-// As the first versions of this program made it.
+// As created by the first versions of this program.
 static void make_old_store(const struct fixture *fixture)
 {
     static const char *const names[] = {"meta",    "spans",  "deadlines", "deliveries",
@@ -247,10 +247,10 @@ static void a_daemon_gives_an_older_store_its_tables(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(what_was_put_is_found_replaced_and_deleted),
-        TEST(seeking_goes_both_ways),
+        TEST(entries_are_found_replaced_and_deleted),
+        TEST(seeking_works_in_both_directions),
         TEST(seeking_in_an_empty_table_finds_nothing),
-        TEST(a_walk_gives_all_in_order),
+        TEST(a_walk_visits_all_entries_in_order),
         TEST(clearing_empties_one_table),
         TEST(a_tool_finds_the_tables_of_an_older_store_empty),
         TEST(a_daemon_gives_an_older_store_its_tables),

@@ -38,7 +38,7 @@ static int tear_down(void **state)
     return temp_folder_remove(&fixture->folder) ? 0 : -1;
 }
 
-// What a closed store says of itself in `meta`.
+// Sets an entry in `meta` of a closed store.
 static void put_meta(struct fixture *fixture, const char *name, const void *bytes, size_t len)
 {
     MDB_env *env;
@@ -93,7 +93,7 @@ static void another_format_version_is_refused_with_advice(void **state)
     assert_refused(fixture, "format version 0");
 }
 
-// The format alone would not do: a newer version may add a field to one kind of record only.
+// The format alone would not suffice: a newer version may add a field to one kind of record only.
 // As a version with these rows would write them. Three bytes a row.
 static void put_layouts(struct fixture *fixture, const void *rows, size_t len)
 {
@@ -130,7 +130,7 @@ static void a_store_with_records_of_a_newer_layout_is_refused_with_advice(void *
     assert_refused(fixture, "the store has jobs of layout 0");
 }
 
-// As a version before there was the record of layouts left it, with states of these layouts.
+// As left by a version before the record of layouts existed, with states of these layouts.
 static void put_states(struct fixture *fixture, const char *layouts)
 {
     struct store_transaction *transaction;
@@ -145,7 +145,7 @@ static void put_states(struct fixture *fixture, const char *layouts)
     assert_int_equal(store_commit(transaction, &fixture->error), ERROR_NONE);
 }
 
-static void a_start_reports_what_is_of_older_versions(void **state)
+static void a_start_reports_data_of_older_versions(void **state)
 {
     struct fixture *fixture = *state;
     char text[STORE_FOUND_TEXT_SIZE];
@@ -172,7 +172,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(another_format_version_is_refused_with_advice),
         TEST(a_store_with_records_of_a_newer_layout_is_refused_with_advice),
-        TEST(a_start_reports_what_is_of_older_versions),
+        TEST(a_start_reports_data_of_older_versions),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
