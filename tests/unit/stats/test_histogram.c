@@ -16,7 +16,7 @@ static uint32_t next_random(uint32_t *seed)
     return *seed >> 8;
 }
 
-static void buckets_lie_end_to_end(void **state)
+static void buckets_are_contiguous(void **state)
 {
     (void)state;
     for (size_t i = 0; i < HISTOGRAM_BUCKETS; i++) {
@@ -93,13 +93,13 @@ static void check_percentile(const struct histogram *histogram, const duration_n
 {
     size_t rank = (count * percent + 99) / 100;
     duration_ns exact = sorted[(rank > 0 ? rank : 1) - 1];
-    duration_ns told = histogram_percentile(histogram, percent);
-    duration_ns off = told > exact ? told - exact : exact - told;
-    assert_int_equal(histogram_bucket_of(told), histogram_bucket_of(exact));
+    duration_ns computed = histogram_percentile(histogram, percent);
+    duration_ns off = computed > exact ? computed - exact : exact - computed;
+    assert_int_equal(histogram_bucket_of(computed), histogram_bucket_of(exact));
     if (exact < HISTOGRAM_EXACT * NS_PER_SECOND)
-        assert_int_equal(told, exact);
+        assert_int_equal(computed, exact);
     assert_true(off * 8 <= exact);
-    assert_true(told <= sorted[count - 1]);
+    assert_true(computed <= sorted[count - 1]);
 }
 
 static void percentiles_are_within_an_eighth_of_the_exact_ones(void **state)
@@ -119,7 +119,7 @@ static void percentiles_are_within_an_eighth_of_the_exact_ones(void **state)
     }
 }
 
-static void merging_and_bytes_lose_nothing(void **state)
+static void merging_and_encoding_lose_nothing(void **state)
 {
     static duration_ns values[VALUES_MAX];
     struct buffer bytes;
@@ -162,12 +162,12 @@ static void damaged_bytes_are_reported(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(buckets_lie_end_to_end),
+        cmocka_unit_test(buckets_are_contiguous),
         cmocka_unit_test(seconds_below_16_are_exact),
         cmocka_unit_test(an_empty_histogram_has_no_percentiles),
         cmocka_unit_test(a_percentile_never_exceeds_the_greatest_value),
         cmocka_unit_test(percentiles_are_within_an_eighth_of_the_exact_ones),
-        cmocka_unit_test(merging_and_bytes_lose_nothing),
+        cmocka_unit_test(merging_and_encoding_lose_nothing),
         cmocka_unit_test(damaged_bytes_are_reported),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

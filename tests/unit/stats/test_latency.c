@@ -31,7 +31,7 @@ static void count(struct world *world, const char *labels, duration_ns queue, ti
     world_commit(world);
 }
 
-// What is known of a pool between two times.
+// The latencies of a pool between two times.
 static struct histogram read_pool(struct world *world, const char *labels, timestamp_ns from,
                                   timestamp_ns until)
 {
@@ -62,7 +62,7 @@ static uint64_t rows(struct world *world)
     return found;
 }
 
-static void slots_of_an_interval_add_up_for_each_pool(void **state)
+static void slots_of_an_interval_are_added_up_per_pool(void **state)
 {
     struct world *world = *state;
     timestamp_ns now = world->now;
@@ -83,7 +83,7 @@ static void slots_of_an_interval_add_up_for_each_pool(void **state)
     assert_int_equal(read_pool(world, "windows", now - NS_PER_HOUR, now).max, 600 * NS_PER_SECOND);
 }
 
-static void what_has_no_start_or_no_queue_is_not_counted(void **state)
+static void jobs_without_a_start_or_a_queue_are_not_counted(void **state)
 {
     struct world *world = *state;
     struct job_sample never_ran = {.queue = {true, NS_PER_SECOND}, .queue_end = world->now};
@@ -95,7 +95,7 @@ static void what_has_no_start_or_no_queue_is_not_counted(void **state)
     assert_int_equal(rows(world), 0);
 }
 
-static void a_start_ahead_of_now_counts_as_now_and_one_past_keeping_not_at_all(void **state)
+static void a_start_in_the_future_counts_as_now_and_an_expired_one_is_not_counted(void **state)
 {
     struct world *world = *state;
     count(world, "linux", NS_PER_SECOND, world->now + 365 * NS_PER_DAY);
@@ -143,9 +143,9 @@ static void slots_of_a_clock_that_was_ahead_are_dropped_too(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(slots_of_an_interval_add_up_for_each_pool),
-        TEST(what_has_no_start_or_no_queue_is_not_counted),
-        TEST(a_start_ahead_of_now_counts_as_now_and_one_past_keeping_not_at_all),
+        TEST(slots_of_an_interval_are_added_up_per_pool),
+        TEST(jobs_without_a_start_or_a_queue_are_not_counted),
+        TEST(a_start_in_the_future_counts_as_now_and_an_expired_one_is_not_counted),
         TEST(expired_slots_are_dropped_a_piece_at_a_time),
         TEST(slots_of_a_clock_that_was_ahead_are_dropped_too),
     };

@@ -1,4 +1,4 @@
-// Pools of runners: their counts are those of the jobs in them, whatever comes and goes.
+// Pools of runners: their counts equal the numbers of jobs in them after all changes.
 #include "world.h"
 
 #include "ghatrace/stats/latency.h"
@@ -37,7 +37,7 @@ static void move(struct world *world, uint8_t job, struct pool_place before,
     must(world, pool_move_job(world->stats, &key, &before, &after, &world->error));
 }
 
-// Counts of a pool as it is stored: -1 for all where there is none.
+// Counts of a pool as it is stored: -1 for all if there is none.
 static void assert_counts(struct world *world, const char *labels, const char *group, int waiting,
                           int queued, int running)
 {
@@ -58,7 +58,7 @@ static void assert_counts(struct world *world, const char *labels, const char *g
     world_end(world);
 }
 
-static void a_job_goes_from_queue_to_runner_to_nowhere(void **state)
+static void a_job_moves_from_queue_to_runner_and_is_removed(void **state)
 {
     struct world *world = *state;
     struct pool_place queued = place_in("linux", "", OPEN_JOB_QUEUED, 2);
@@ -97,7 +97,7 @@ static void many_moves_in_one_transaction_add_up(void **state)
     assert_counts(world, "linux", "", 0, 100, 0);
 }
 
-static void what_was_not_committed_did_not_happen(void **state)
+static void an_aborted_transaction_changes_nothing(void **state)
 {
     struct world *world = *state;
     struct pool_place queued = place_in("linux", "", OPEN_JOB_QUEUED, 2);
@@ -169,7 +169,7 @@ static void beyond_the_bound_jobs_are_counted_in_other(void **state)
     world_end(world);
 }
 
-static void a_job_is_removed_from_other_though_its_pool_may_be_made_by_now(void **state)
+static void a_job_is_removed_from_other_even_if_its_pool_exists_by_now(void **state)
 {
     struct world *world = *state;
     world_begin(world);
@@ -179,7 +179,7 @@ static void a_job_is_removed_from_other_though_its_pool_may_be_made_by_now(void 
         move(world, (uint8_t)(i + 1), nth_pool(i), nowhere);
     world_commit(world);
     assert_counts(world, "other", "", 0, 1, 0);
-    // The empty ones leave after a day, and there is room again.
+    // The empty ones are dropped after a day, and there is room again.
     world->now += 2 * NS_PER_DAY;
     struct pool_id from = {{0}};
     bool is_end;
@@ -209,7 +209,7 @@ static void a_job_in_no_pool_cannot_be_removed(void **state)
     assert_counts(world, "linux", "", 0, 1, 0);
 }
 
-// --- leaving -------------------------------------------------------------------------------------------------
+// --- expiry --------------------------------------------------------------------------------------------------
 
 static void expire(struct world *world)
 {
@@ -221,7 +221,7 @@ static void expire(struct world *world)
     world_commit(world);
 }
 
-static void an_unused_pool_is_dropped_after_a_day_and_one_in_use_stays(void **state)
+static void an_unused_pool_is_dropped_after_a_day_and_one_in_use_is_kept(void **state)
 {
     struct world *world = *state;
     struct pool_place unused = place_in("linux", "", OPEN_JOB_QUEUED, 2);
@@ -240,7 +240,7 @@ static void an_unused_pool_is_dropped_after_a_day_and_one_in_use_stays(void **st
     assert_counts(world, "windows", "", 0, 1, 0);
 }
 
-static void a_pool_stays_as_long_as_its_latencies(void **state)
+static void a_pool_is_kept_as_long_as_its_latencies(void **state)
 {
     struct world *world = *state;
     struct job_sample measure = {.runner_labels = SLICE("linux"),
@@ -258,7 +258,7 @@ static void a_pool_stays_as_long_as_its_latencies(void **state)
     assert_counts(world, "linux", "", -1, -1, -1);
 }
 
-static void a_clock_that_was_ahead_keeps_no_pool_for_ever(void **state)
+static void pools_of_a_clock_that_was_ahead_are_dropped_too(void **state)
 {
     struct world *world = *state;
     struct pool_place unused = place_in("linux", "", OPEN_JOB_QUEUED, 2);
@@ -286,7 +286,7 @@ static void the_list_of_pools_is_in_the_order_of_ids(void **state)
     world_commit(world);
     world_read(world);
     must(world, pool_list(world->transaction, &world->arena, &pools, &count, &world->error));
-    world_end(world); // what is listed outlives it
+    world_end(world); // the list outlives it
     assert_int_equal(count, 4);
     for (size_t i = 0; i < count; i++) {
         struct pool_id id = pool_make_id(pools[i].labels, pools[i].group);
@@ -295,7 +295,7 @@ static void the_list_of_pools_is_in_the_order_of_ids(void **state)
     }
 }
 
-static void labels_and_group_are_distinguished(void **state)
+static void labels_and_group_are_not_confused(void **state)
 {
     struct pool_id one = pool_make_id(SLICE("ab"), SLICE("c"));
     struct pool_id two = pool_make_id(SLICE("a"), SLICE("bc"));
@@ -308,18 +308,18 @@ static void labels_and_group_are_distinguished(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(a_job_goes_from_queue_to_runner_to_nowhere),
+        TEST(a_job_moves_from_queue_to_runner_and_is_removed),
         TEST(many_moves_in_one_transaction_add_up),
-        TEST(what_was_not_committed_did_not_happen),
+        TEST(an_aborted_transaction_changes_nothing),
         TEST(jobs_are_found_oldest_first),
         TEST(beyond_the_bound_jobs_are_counted_in_other),
-        TEST(a_job_is_removed_from_other_though_its_pool_may_be_made_by_now),
+        TEST(a_job_is_removed_from_other_even_if_its_pool_exists_by_now),
         TEST(a_job_in_no_pool_cannot_be_removed),
-        TEST(an_unused_pool_is_dropped_after_a_day_and_one_in_use_stays),
-        TEST(a_pool_stays_as_long_as_its_latencies),
-        TEST(a_clock_that_was_ahead_keeps_no_pool_for_ever),
+        TEST(an_unused_pool_is_dropped_after_a_day_and_one_in_use_is_kept),
+        TEST(a_pool_is_kept_as_long_as_its_latencies),
+        TEST(pools_of_a_clock_that_was_ahead_are_dropped_too),
         TEST(the_list_of_pools_is_in_the_order_of_ids),
-        TEST(labels_and_group_are_distinguished),
+        TEST(labels_and_group_are_not_confused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

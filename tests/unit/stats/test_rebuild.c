@@ -1,4 +1,4 @@
-// Tables made anew from the states, a piece at a time, while states change, transactions fail and the program restarts.
+// Tables rebuilt from the states, a piece at a time, while states change, transactions fail and the program restarts.
 #include "world.h"
 
 #include "ghatrace/stats/open_runs.h"
@@ -62,8 +62,7 @@ static void change_job(struct job_state *job, int64_t id, uint32_t *seed)
                                              {{"windows", 7}, {"gpu", 3}}};
     static const enum job_phase phases[] = {
         JOB_OPEN, JOB_OPEN, JOB_OPEN, JOB_SETTLING, JOB_CLOSED_INCOMPLETE, JOB_CLOSED_LACKING};
-    job->run_id =
-        1 + id / (JOBS / RUNS); // neighbours by id, so that the cursor stands right at one
+    job->run_id = 1 + id / (JOBS / RUNS); // adjacent ids, so that the cursor is exactly at one
     job->run_attempt = 1;
     job->job_id = 1000 + id;
     job->phase = phases[next_random(seed) % 6];
@@ -161,7 +160,7 @@ static void change_some(struct rebuilding *rebuilding, struct rebuilding *change
 
 // --- tests -------------------------------------------------------------------------------------------------
 
-static void a_walk_in_one_go_takes_all_in(void **state)
+static void a_rebuild_in_one_transaction_includes_all_states(void **state)
 {
     struct rebuilding *rebuilding = *state;
     struct world *world = &rebuilding->world;
@@ -185,7 +184,7 @@ static void restart(struct world *world)
     must(world, stats_create(0, &world->stats, &world->error));
 }
 
-static void changes_aborts_and_restarts_on_the_way_make_no_difference(void **state)
+static void changes_aborts_and_restarts_meanwhile_make_no_difference(void **state)
 {
     struct rebuilding *rebuilding = *state;
     struct world *world = &rebuilding->world;
@@ -222,7 +221,7 @@ static void changes_aborts_and_restarts_on_the_way_make_no_difference(void **sta
     test_free(changed);
 }
 
-static void tables_of_another_version_are_made_anew(void **state)
+static void tables_of_another_version_are_rebuilt(void **state)
 {
     struct rebuilding *rebuilding = *state;
     struct world *world = &rebuilding->world;
@@ -249,7 +248,7 @@ static void tables_of_another_version_are_made_anew(void **state)
     stats_verify(world->store);
 }
 
-static void what_is_whole_is_left_alone(void **state)
+static void complete_tables_are_left_unchanged(void **state)
 {
     struct rebuilding *rebuilding = *state;
     struct world *world = &rebuilding->world;
@@ -262,7 +261,7 @@ static void what_is_whole_is_left_alone(void **state)
         assert_true(is_done);
         world_commit(world);
     }
-    stats_verify(world->store); // nothing is there twice
+    stats_verify(world->store); // nothing is listed twice
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -270,10 +269,10 @@ static void what_is_whole_is_left_alone(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(a_walk_in_one_go_takes_all_in),
-        TEST(changes_aborts_and_restarts_on_the_way_make_no_difference),
-        TEST(tables_of_another_version_are_made_anew),
-        TEST(what_is_whole_is_left_alone),
+        TEST(a_rebuild_in_one_transaction_includes_all_states),
+        TEST(changes_aborts_and_restarts_meanwhile_make_no_difference),
+        TEST(tables_of_another_version_are_rebuilt),
+        TEST(complete_tables_are_left_unchanged),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -62,7 +62,7 @@ static void finished_runs_are_listed_newest_first(void **state)
     assert_listed(world, "3 4 2 1 ");
 }
 
-static void a_root_that_is_sent_again_takes_the_place_of_the_one_before(void **state)
+static void a_root_that_is_sent_again_replaces_the_earlier_entry(void **state)
 {
     struct world *world = *state;
     world_begin(world);
@@ -102,7 +102,7 @@ static void old_runs_are_dropped_a_piece_at_a_time(void **state)
     assert_listed(world, "");
 }
 
-static void a_summary_comes_back_whole(void **state)
+static void a_summary_is_read_back_unchanged(void **state)
 {
     struct world *world = *state;
     struct recent_place place = place_of(7, 62);
@@ -166,7 +166,7 @@ static void a_damaged_summary_is_left_out_and_counted(void **state)
     assert_int_equal(store_unreadable(world->transaction), 1);
 }
 
-// The same number on several servers, too: each is listed, and leaves alone.
+// The same number on several servers, too: each is listed, and removed separately.
 static void open_runs_are_listed_newest_first(void **state)
 {
     static const int64_t names[][2] = {{5, 1}, {300, 2}, {300, 1}, {INT64_C(5000000000), 1}};
@@ -201,7 +201,7 @@ static void open_runs_are_listed_newest_first(void **state)
         run = stored_run_of(servers[1], 300, 2);
         must(world, open_runs_delete(world->stats, &run, &world->error));
         run = stored_run_of(servers[2], 300, 1);
-        run.run_attempt = 0; // only its place is known
+        run.run_attempt = 0; // only its position is known
         must(world, open_runs_remove_unreadable(world->stats, &run, &world->error));
         run = stored_run_of(servers[0], 5, 1);
         must(world, open_runs_remove_unreadable(world->stats, &run, &world->error));
@@ -217,9 +217,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(finished_runs_are_listed_newest_first),
-        TEST(a_root_that_is_sent_again_takes_the_place_of_the_one_before),
+        TEST(a_root_that_is_sent_again_replaces_the_earlier_entry),
         TEST(old_runs_are_dropped_a_piece_at_a_time),
-        TEST(a_summary_comes_back_whole),
+        TEST(a_summary_is_read_back_unchanged),
         TEST(a_damaged_summary_is_left_out_and_counted),
         TEST(open_runs_are_listed_newest_first),
     };

@@ -1,4 +1,4 @@
-// Series: what is counted is what was measured, to the nanosecond, and never more sets of labels than allowed.
+// Series: sums are exact to the nanosecond, and there are never more sets of labels than allowed.
 #include "world.h"
 
 #include "ghatrace/stats/series.h"
@@ -76,7 +76,7 @@ static void a_job_is_counted_in_the_bucket_that_includes_its_length(void **state
     assert_int_equal(series.histograms[SERIES_JOB_WAITING].count, 0);
 }
 
-static void transactions_add_to_each_other(void **state)
+static void transactions_add_up(void **state)
 {
     struct world *world = *state;
     for (int i = 0; i < 10; i++) {
@@ -121,7 +121,7 @@ static void labels_are_read_back_and_distinguish_series(void **state)
                      ERROR_NOT_FOUND);
 }
 
-static void the_newest_exemplar_stays_whatever_the_order(void **state)
+static void the_newest_exemplar_is_kept_in_any_order(void **state)
 {
     static const int orders[][3] = {{10, 20, 30}, {30, 20, 10}, {20, 30, 10}};
     for (size_t i = 0; i < sizeof orders / sizeof orders[0]; i++) {
@@ -145,7 +145,7 @@ static void the_newest_exemplar_stays_whatever_the_order(void **state)
     }
 }
 
-static void of_two_that_ended_at_once_the_same_stays_whatever_the_order(void **state)
+static void of_two_that_ended_at_once_the_same_is_kept_in_any_order(void **state)
 {
     struct world *world = *state;
     struct job_sample one = a_job("success", 1, 10);
@@ -206,7 +206,7 @@ static void complete_runs_are_counted_and_incomplete_ones_are_not(void **state)
     assert_int_equal(series.histograms[0].sum.seconds, 62);
 }
 
-static void beyond_the_bound_all_is_counted_under_other(void **state)
+static void beyond_the_bound_everything_is_counted_under_other(void **state)
 {
     struct world *world = *state;
     struct series_id id = {{0}};
@@ -257,7 +257,7 @@ static uint64_t count_of(struct world *world, const char *repository)
     return count;
 }
 
-static void a_new_set_takes_the_place_of_the_one_that_was_unused_for_longest(void **state)
+static void a_new_set_replaces_the_one_that_was_unused_for_longest(void **state)
 {
     struct world *world = *state;
     for (int i = 0; i < 200; i++) {
@@ -270,7 +270,7 @@ static void a_new_set_takes_the_place_of_the_one_that_was_unused_for_longest(voi
             count_labels(world, "octo/in_use", "linux");
         world_commit(world);
     }
-    assert_int_equal(count_of(world, "octo/in_use"), 67); // it never left
+    assert_int_equal(count_of(world, "octo/in_use"), 67); // it was never removed
     world->now += NS_PER_SECOND;
     world_begin(world);
     count_labels(world, "octo/later", "linux");
@@ -279,7 +279,7 @@ static void a_new_set_takes_the_place_of_the_one_that_was_unused_for_longest(voi
     assert_int_equal(count_of(world, "other") + count_of(world, "octo/one_set_a_run"), 200);
 }
 
-static void a_batch_with_more_sets_than_there_may_be_counts_the_rest_under_other(void **state)
+static void a_batch_with_too_many_sets_counts_the_rest_under_other(void **state)
 {
     struct world *world = *state;
     for (int round = 0; round < 3; round++) {
@@ -329,9 +329,9 @@ static struct totals add_up(struct world *world, uint64_t *sets, uint64_t *other
     return totals;
 }
 
-// Whatever comes, in batches that are committed or aborted, with a clock that is set: the sums are those of a naive
-// count and never fall, "other" never falls, and there are no more sets than there may be.
-static void the_sum_over_all_sets_is_that_of_a_naive_count_and_never_falls(void **state)
+// For random input, in batches that are committed or aborted, with a clock that is set: the sums equal those of a
+// naive count and never decrease, "other" never decreases, and there are no more sets than allowed.
+static void the_sum_over_all_sets_equals_a_naive_count_and_never_decreases(void **state)
 {
     struct world *world = *state;
     struct totals naive = {0};
@@ -382,7 +382,7 @@ static void the_sum_over_all_sets_is_that_of_a_naive_count_and_never_falls(void 
     assert_true(other_before > 0);
 }
 
-// Of a version that did not note when a set was used last: such a set is the first to leave.
+// Of a version that did not record when a set was last used: such a set is evicted first.
 static void a_set_of_an_older_version_is_read_and_evicted_first(void **state)
 {
     struct world *world = *state;
@@ -432,7 +432,7 @@ static void what_is_counted_under_other_is_reported_with_an_example(void **state
     }
     assert_string_equal(overflow.kind, "job");
     assert_non_null(strstr(overflow.example, "octo/many, CI, Default, run-"));
-    // One that was not used for a day was in nobody's way.
+    // The eviction of a set that was unused for a day is not reported.
     world->now += 2 * NS_PER_DAY;
     world_begin(world);
     count_labels(world, "octo/many", "linux");
@@ -489,16 +489,16 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(a_job_is_counted_in_the_bucket_that_includes_its_length),
-        TEST(transactions_add_to_each_other),
+        TEST(transactions_add_up),
         TEST(labels_are_read_back_and_distinguish_series),
-        TEST(the_newest_exemplar_stays_whatever_the_order),
-        TEST(of_two_that_ended_at_once_the_same_stays_whatever_the_order),
+        TEST(the_newest_exemplar_is_kept_in_any_order),
+        TEST(of_two_that_ended_at_once_the_same_is_kept_in_any_order),
         TEST(steps_are_counted_by_name_and_result),
         TEST(complete_runs_are_counted_and_incomplete_ones_are_not),
-        TEST(beyond_the_bound_all_is_counted_under_other),
-        TEST(a_new_set_takes_the_place_of_the_one_that_was_unused_for_longest),
-        TEST(a_batch_with_more_sets_than_there_may_be_counts_the_rest_under_other),
-        TEST(the_sum_over_all_sets_is_that_of_a_naive_count_and_never_falls),
+        TEST(beyond_the_bound_everything_is_counted_under_other),
+        TEST(a_new_set_replaces_the_one_that_was_unused_for_longest),
+        TEST(a_batch_with_too_many_sets_counts_the_rest_under_other),
+        TEST(the_sum_over_all_sets_equals_a_naive_count_and_never_decreases),
         TEST(a_set_of_an_older_version_is_read_and_evicted_first),
         TEST(what_is_counted_under_other_is_reported_with_an_example),
         TEST(a_damaged_series_is_left_out_and_counted),

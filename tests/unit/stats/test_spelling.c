@@ -1,5 +1,5 @@
-// Sets of labels in the figures: each is one pool and one series whatever its spelling, shown as it was spelled first;
-// figures of version 1, to which spellings were pools of their own, are taken over.
+// Sets of labels in the figures: each is one pool and one series whatever its spelling, shown as it was spelled
+// first; figures of version 1, which had a pool for each spelling, are converted.
 #include "world.h"
 
 #include "ghatrace/base/digest.h"
@@ -116,7 +116,7 @@ static void the_first_spelling_is_shown_in_all_pools_and_series(void **state)
     world_end(world);
 }
 
-static void a_spelling_that_was_not_committed_was_not_the_first(void **state)
+static void an_uncommitted_spelling_is_not_the_first(void **state)
 {
     struct world *world = *state;
     world_begin(world);
@@ -140,7 +140,7 @@ static void one_label_with_commas_is_a_pool_of_its_own(void **state)
     assert_int_equal(count_shown(world, "Linux\\,x64"), 1);
 }
 
-static void other_keeps_its_name_whatever_a_runner_is_called(void **state)
+static void other_keeps_its_name_whatever_the_labels_of_runners(void **state)
 {
     struct world *world = *state;
     struct series_id id = {{0}};
@@ -268,7 +268,7 @@ static struct slice hash_texts(const struct slice *texts, size_t count, bool is_
     return (struct slice){(const char *)hash, POOL_ID_SIZE};
 }
 
-// Moves the one entry of a table from the key that it has today to the one that it had: `len` bytes at the end.
+// Moves the single entry of a table from its current key to its old one: `len` bytes at the end.
 static void rename_only(struct world *world, enum store_table from, struct slice old_id,
                         struct slice *old_key, struct slice *value)
 {
@@ -372,7 +372,7 @@ static void check_upgraded(struct world *world)
     struct pool *pools;
     size_t count;
     stats_verify(world->store);
-    // Of the spellings that were there the first by bytes; two labels, and the one that holds a comma.
+    // Of the stored spellings the first by bytes; two labels, and the one that contains a comma.
     assert_int_equal(count_shown(world, "Linux,X64"), 2);
     assert_int_equal(count_shown(world, "linux\\,X64"), 1);
     world_read(world);
@@ -406,8 +406,8 @@ static void spellings_of_version_1_are_added_up(void **state)
     check_upgraded(world);
 }
 
-// What was counted since is told from the tables as they are then.
-static void what_is_counted_after_the_upgrade_adds_to_it(void **state)
+// Later counts are compared with the tables as they are now.
+static void counts_after_the_upgrade_are_added(void **state)
 {
     struct world *world = *state;
     struct old_rows rows[OLD_TEXTS];
@@ -432,13 +432,13 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(the_first_spelling_is_shown_in_all_pools_and_series),
-        TEST(a_spelling_that_was_not_committed_was_not_the_first),
+        TEST(an_uncommitted_spelling_is_not_the_first),
         TEST(one_label_with_commas_is_a_pool_of_its_own),
-        TEST(other_keeps_its_name_whatever_a_runner_is_called),
+        TEST(other_keeps_its_name_whatever_the_labels_of_runners),
         TEST(in_any_order_of_events_each_set_is_shown_as_first_spelled),
         TEST(spellings_of_unused_sets_are_dropped),
         TEST(spellings_of_version_1_are_added_up),
-        TEST(what_is_counted_after_the_upgrade_adds_to_it),
+        TEST(counts_after_the_upgrade_are_added),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

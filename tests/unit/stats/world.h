@@ -1,4 +1,4 @@
-// A store and a writer of figures, with a clock that the test moves. What fails here fails the test.
+// A store and a writer of figures, with a clock that the test sets. A failure in these functions fails the test.
 #ifndef GHATRACE_TESTS_UNIT_STATS_WORLD_H
 #define GHATRACE_TESTS_UNIT_STATS_WORLD_H
 
