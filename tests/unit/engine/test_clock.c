@@ -1,4 +1,4 @@
-// A clock that is set by a year, either way, and an outbox that nobody empties.
+// A clock that is set a year ahead or back, and an outbox that is not emptied.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -20,7 +20,7 @@ static void assert_spans(struct engine_bench *bench, const char *expected)
     buffer_release(&text);
 }
 
-// As if ingress had received it now, whatever the time inside its GUID is.
+// Delivers it as if received now, whatever the time inside its GUID is.
 static enum engine_outcome deliver_now(struct engine_bench *bench,
                                        struct scenario_delivery delivery)
 {
@@ -35,7 +35,7 @@ static void open_at(struct engine_bench *bench, timestamp_ns now)
     bench->now = now;
 }
 
-static void a_root_due_in_a_year_is_sent_when_the_clock_is_right_again(void **state)
+static void a_root_due_in_a_year_is_sent_when_the_clock_is_corrected(void **state)
 {
     struct engine_bench bench;
     (void)state;
@@ -47,7 +47,7 @@ static void a_root_due_in_a_year_is_sent_when_the_clock_is_right_again(void **st
     bench.now = scenario_at(70);
     engine_run_batch(bench.engine, NULL, 0, bench.now);
     assert_spans(&bench, "");
-    // No deadline is farther away than the longest of them.
+    // No deadline is farther ahead than the longest wait.
     assert_true(engine_next_deadline(bench.engine) <= bench.now + bench.options.policy.job_timeout);
     engine_bench_advance(&bench, bench.options.policy.root_grace);
     engine_run_batch(bench.engine, NULL, 0, bench.now);
@@ -60,7 +60,7 @@ static void a_root_due_in_a_year_is_sent_when_the_clock_is_right_again(void **st
     engine_bench_close(&bench);
 }
 
-static void a_thousand_deadlines_a_year_ahead_are_put_right_in_one_sitting(void **state)
+static void a_thousand_deadlines_a_year_ahead_are_corrected_in_one_batch(void **state)
 {
     struct engine_bench bench;
     (void)state;
@@ -80,7 +80,7 @@ static void a_thousand_deadlines_a_year_ahead_are_put_right_in_one_sitting(void 
     engine_bench_close(&bench);
 }
 
-static void a_clock_that_is_set_back_a_year_changes_no_span(void **state)
+static void spans_do_not_change_when_the_clock_is_set_back_a_year(void **state)
 {
     struct engine_bench bench;
     (void)state;
@@ -143,7 +143,7 @@ static void settle(struct engine_bench *bench, const uint64_t *sequences, size_t
     assert_true(is_done);
 }
 
-static void a_full_outbox_refuses_deliveries_and_takes_them_again_when_it_empties(void **state)
+static void a_full_outbox_refuses_deliveries_until_it_empties(void **state)
 {
     struct engine_bench bench;
     struct error error = {0};
@@ -160,7 +160,7 @@ static void a_full_outbox_refuses_deliveries_and_takes_them_again_when_it_emptie
     assert_true(outbox_bytes(&bench, sequences, &count) >= 4000);
     assert_int_equal(engine_ready(bench.engine, &error), ERROR_FULL);
     assert_non_null(strstr(error.message, "outbox-max-size"));
-    engine_bench_restart(&bench); // what is counted outlives us
+    engine_bench_restart(&bench); // the counter outlives this function
     assert_int_equal(deliver_now(&bench, scenario_job(id, GITHUB_JOB_COMPLETED, 60, 2, 45, 60)),
                      ENGINE_FULL);
     settle(&bench, sequences, 1, false);
@@ -172,7 +172,7 @@ static void a_full_outbox_refuses_deliveries_and_takes_them_again_when_it_emptie
                      ENGINE_ACCEPTED);
     outbox_bytes(&bench, sequences, &count);
     settle(&bench, sequences, count, false);
-    settle(&bench, sequences, count, false); // said twice
+    settle(&bench, sequences, count, false); // buried twice
     assert_int_equal(outbox_bytes(&bench, sequences, &count), 0);
     engine_bench_close(&bench);
 }
@@ -180,10 +180,10 @@ static void a_full_outbox_refuses_deliveries_and_takes_them_again_when_it_emptie
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_root_due_in_a_year_is_sent_when_the_clock_is_right_again),
-        cmocka_unit_test(a_thousand_deadlines_a_year_ahead_are_put_right_in_one_sitting),
-        cmocka_unit_test(a_clock_that_is_set_back_a_year_changes_no_span),
-        cmocka_unit_test(a_full_outbox_refuses_deliveries_and_takes_them_again_when_it_empties),
+        cmocka_unit_test(a_root_due_in_a_year_is_sent_when_the_clock_is_corrected),
+        cmocka_unit_test(a_thousand_deadlines_a_year_ahead_are_corrected_in_one_batch),
+        cmocka_unit_test(spans_do_not_change_when_the_clock_is_set_back_a_year),
+        cmocka_unit_test(a_full_outbox_refuses_deliveries_until_it_empties),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

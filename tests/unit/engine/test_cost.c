@@ -1,4 +1,4 @@
-// What an event costs, in pages that LMDB touches: the same for the last job of a run as for the first.
+// The cost of an event, in calls into LMDB: the same for the last job of a run as for the first.
 /* wrap: mdb_put mdb_get mdb_del mdb_cursor_get */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -85,8 +85,8 @@ static double deliver_jobs(struct engine_bench *bench, int64_t first, size_t cou
     return (double)calls / (double)count;
 }
 
-// However many jobs are open: what a page of them costs is what it shows.
-static void ask_what_is_open(struct engine_bench *bench, int64_t jobs)
+// The cost of a page of open jobs depends on its size, not on the number of open jobs.
+static void read_open_jobs(struct engine_bench *bench, int64_t jobs)
 {
     struct error error = {0};
     struct store_transaction *transaction;
@@ -106,7 +106,7 @@ static void ask_what_is_open(struct engine_bench *bench, int64_t jobs)
     store_abort(transaction);
 }
 
-// `growth`: by how many calls the last may cost more than the first.
+// `growth`: how many more calls the last may cost than the first.
 static void compare_first_and_last(int64_t jobs, bool has_guid_time, double growth)
 {
     struct engine_bench bench;
@@ -122,10 +122,10 @@ static void compare_first_and_last(int64_t jobs, bool has_guid_time, double grow
     print_message("queued: %.2f calls for each of the first thousand, %.2f of the last\n",
                   first_queued, last);
     assert_true(last <= first_queued + growth);
-    // Five for the event itself; one to stand in a pool, whose counts are written once for all of them. Notes of
-    // deliveries are read and written by the block.
+    // Five for the event itself; one for its entry in a pool, whose counts are written once for all of them. Notes of
+    // deliveries are read and written in blocks.
     assert_true(last < 6.2 + growth);
-    ask_what_is_open(&bench, jobs);
+    read_open_jobs(&bench, jobs);
     for (int64_t id = 1; id <= jobs; id += 1000) {
         last = deliver_jobs(&bench, id, 1000, GITHUB_JOB_COMPLETED, has_guid_time);
         first_completed = id == 1 ? last : first_completed;
@@ -134,7 +134,7 @@ static void compare_first_and_last(int64_t jobs, bool has_guid_time, double grow
                   first_completed, last);
     assert_true(last <= first_completed + growth);
     assert_true(last < 9.2 + growth);
-    // The run's own end looks at no job.
+    // The end of the run reads no job.
     struct scenario_delivery end = scenario_run(GITHUB_RUN_COMPLETED, 90, "success");
     if (address != NULL)
         scenario_set_server(&end, address);
@@ -147,13 +147,13 @@ static void compare_first_and_last(int64_t jobs, bool has_guid_time, double grow
     engine_bench_close(&bench);
 }
 
-static void the_last_of_100000_jobs_costs_what_the_first_did(void **state)
+static void the_last_of_100000_jobs_costs_the_same_as_the_first(void **state)
 {
     (void)state;
     compare_first_and_last(JOBS, true, 0.1);
 }
 
-static void jobs_of_another_server_cost_what_those_of_github_do(void **state)
+static void jobs_of_another_server_cost_the_same_as_those_of_github(void **state)
 {
     (void)state;
     address = "https://ghe.example/octo/Hello_World";
@@ -161,7 +161,7 @@ static void jobs_of_another_server_cost_what_those_of_github_do(void **state)
     address = NULL;
 }
 
-// Their notes come in no order, so that a batch meets more blocks of them. Two calls read one, one writes it.
+// Their notes are in no order, so that a batch touches more blocks. Two calls read one, one writes it.
 static void without_times_in_guids_each_costs_three_calls_more_at_most(void **state)
 {
     (void)state;
@@ -171,8 +171,8 @@ static void without_times_in_guids_each_costs_three_calls_more_at_most(void **st
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_last_of_100000_jobs_costs_what_the_first_did),
-        cmocka_unit_test(jobs_of_another_server_cost_what_those_of_github_do),
+        cmocka_unit_test(the_last_of_100000_jobs_costs_the_same_as_the_first),
+        cmocka_unit_test(jobs_of_another_server_cost_the_same_as_those_of_github),
         cmocka_unit_test(without_times_in_guids_each_costs_three_calls_more_at_most),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

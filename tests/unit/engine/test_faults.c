@@ -1,5 +1,5 @@
-// Every allocation and every call into LMDB fails once, in turn. A delivery is then refused, and
-// delivered again; what was acknowledged is in the spans and in the figures, and nothing twice.
+// Every allocation and every call into LMDB fails once, in turn. A delivery is then refused and delivered again;
+// everything that was acknowledged is in the spans and in the figures exactly once.
 /* wrap: mdb_put mdb_get mdb_del mdb_txn_begin mdb_txn_commit mdb_cursor_open mdb_cursor_get */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -99,39 +99,39 @@ static long count_lmdb_calls(void)
     return calls_seen;
 }
 
-// --- the story ---------------------------------------------------------------------------------------------
+// --- the sequence of deliveries ------------------------------------------------------------------------------
 
-#define STORY_LENGTH 7
+#define SEQUENCE_LENGTH 7
 
-static void tell(struct scenario_delivery story[STORY_LENGTH])
+static void make_sequence(struct scenario_delivery sequence[SEQUENCE_LENGTH])
 {
     static struct github_step steps[2];
     steps[0] = scenario_step(1, "Set up job", 45, 46, "success");
     steps[1] = scenario_step(2, "deploy", 46, 59, "failure");
-    story[0] = scenario_run(GITHUB_RUN_REQUESTED, 1, "");
-    story[1] = scenario_job(1, GITHUB_JOB_QUEUED, 2.5, 2, 2, -1);
-    story[2] = scenario_job(1, GITHUB_JOB_WAITING, 3.25, 2, 2, -1);
-    story[3] = scenario_job(1, GITHUB_JOB_QUEUED, 30.125, 2, 2, -1);
-    story[4] = scenario_job(1, GITHUB_JOB_COMPLETED, 60, 2, 45, 60);
-    scenario_set_steps(&story[4], steps, 2);
-    story[5] = scenario_job(2, GITHUB_JOB_IN_PROGRESS, 20, 2, 20, -1);
-    story[6] = scenario_run(GITHUB_RUN_COMPLETED, 62, "failure");
+    sequence[0] = scenario_run(GITHUB_RUN_REQUESTED, 1, "");
+    sequence[1] = scenario_job(1, GITHUB_JOB_QUEUED, 2.5, 2, 2, -1);
+    sequence[2] = scenario_job(1, GITHUB_JOB_WAITING, 3.25, 2, 2, -1);
+    sequence[3] = scenario_job(1, GITHUB_JOB_QUEUED, 30.125, 2, 2, -1);
+    sequence[4] = scenario_job(1, GITHUB_JOB_COMPLETED, 60, 2, 45, 60);
+    scenario_set_steps(&sequence[4], steps, 2);
+    sequence[5] = scenario_job(2, GITHUB_JOB_IN_PROGRESS, 20, 2, 20, -1);
+    sequence[6] = scenario_run(GITHUB_RUN_COMPLETED, 62, "failure");
 }
 
 typedef void (*set_fault)(long after);
 typedef long (*count_calls)(void);
 
-// Plays the story with the call number `fault` of it failing. Returns how many deliveries were refused.
+// Delivers the sequence with call number `fault` failing. Returns how many deliveries were refused.
 static int play(set_fault set, long fault, struct buffer *records, count_calls count, long *calls)
 {
-    struct scenario_delivery story[STORY_LENGTH];
+    struct scenario_delivery sequence[SEQUENCE_LENGTH];
     struct engine_bench bench;
     int refused = 0;
-    tell(story);
+    make_sequence(sequence);
     engine_bench_open(&bench);
     set(fault);
-    for (int i = 0; i < STORY_LENGTH; i++) {
-        enum engine_outcome outcome = engine_bench_deliver(&bench, &story[i]);
+    for (int i = 0; i < SEQUENCE_LENGTH; i++) {
+        enum engine_outcome outcome = engine_bench_deliver(&bench, &sequence[i]);
         if (outcome != ENGINE_ACCEPTED) {
             struct error error = {0};
             assert_true(outcome == ENGINE_FAILED || outcome == ENGINE_FULL);
@@ -197,7 +197,7 @@ static void each_call_into_lmdb_may_find_the_map_full(void **state)
     fail_each_call_once(set_lmdb_fault, count_lmdb_calls);
 }
 
-static void a_disk_that_fails_for_a_while_refuses_and_loses_nothing(void **state)
+static void while_a_disk_fails_deliveries_are_refused_and_nothing_is_lost(void **state)
 {
     (void)state;
     fault_code = EIO;
@@ -208,8 +208,8 @@ static void a_disk_that_fails_for_a_while_refuses_and_loses_nothing(void **state
     fault_length = 1;
 }
 
-// LMDB's own answer after it could not write a meta page, until it is opened anew.
-static void a_store_that_lmdb_gave_up_is_opened_again(void **state)
+// LMDB returns this after it could not write a meta page, until it is reopened.
+static void a_store_after_an_lmdb_panic_is_reopened(void **state)
 {
     (void)state;
     fault_code = MDB_PANIC;
@@ -219,8 +219,8 @@ static void a_store_that_lmdb_gave_up_is_opened_again(void **state)
     fault_length = 1;
 }
 
-// A store from before there were figures gets them at the start, or, where that fails, soon after.
-static void figures_that_cannot_be_made_at_the_start_are_made_later(void **state)
+// A store without figures gets them at the start or, if that fails, soon after.
+static void figures_that_cannot_be_computed_at_the_start_are_computed_later(void **state)
 {
     struct engine_bench bench;
     struct error error = {0};
@@ -244,7 +244,7 @@ static void figures_that_cannot_be_made_at_the_start_are_made_later(void **state
         assert_int_equal(engine_create(bench.store, &bench.options, &bench.engine, &error),
                          ERROR_NONE);
         has_failed = count_lmdb_calls() > fault;
-        // The first thing that it hears is of a state that may not be in the figures yet.
+        // The first event is of a state that may not be in the figures yet.
         struct scenario_delivery job =
             scenario_job(1 + fault % 20, GITHUB_JOB_IN_PROGRESS, 100 + (double)fault, 2, 6, -1);
         while (engine_bench_deliver(&bench, &job) != ENGINE_ACCEPTED)
@@ -257,7 +257,7 @@ static void figures_that_cannot_be_made_at_the_start_are_made_later(void **state
     engine_bench_close(&bench);
 }
 
-// One delivery that cannot be applied must not take its neighbours with it.
+// One delivery that cannot be applied must not make its neighbours fail.
 static int done;
 
 static void count_done(struct engine_task *task)
@@ -301,9 +301,9 @@ int main(void)
         cmocka_unit_test(each_allocation_may_fail),
         cmocka_unit_test(each_call_into_lmdb_may_fail),
         cmocka_unit_test(each_call_into_lmdb_may_find_the_map_full),
-        cmocka_unit_test(a_disk_that_fails_for_a_while_refuses_and_loses_nothing),
-        cmocka_unit_test(a_store_that_lmdb_gave_up_is_opened_again),
-        cmocka_unit_test(figures_that_cannot_be_made_at_the_start_are_made_later),
+        cmocka_unit_test(while_a_disk_fails_deliveries_are_refused_and_nothing_is_lost),
+        cmocka_unit_test(a_store_after_an_lmdb_panic_is_reopened),
+        cmocka_unit_test(figures_that_cannot_be_computed_at_the_start_are_computed_later),
         cmocka_unit_test(neighbours_of_a_refused_delivery_are_accepted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,4 +1,4 @@
-// Figures through the engine: right after every kind of ending, and gone when their time is over.
+// Figures through the engine: correct after every kind of end, and deleted when they expire.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -31,7 +31,7 @@ static int tear_down(void **state)
     return 0;
 }
 
-static void tell(struct engine_bench *bench, struct scenario_delivery delivery)
+static void deliver(struct engine_bench *bench, struct scenario_delivery delivery)
 {
     engine_bench_accept(bench, &delivery);
     stats_verify(bench->store);
@@ -87,26 +87,26 @@ static uint64_t counted(struct engine_bench *bench, enum series_kind kind)
 
 // --- as things happen ----------------------------------------------------------------------------------------
 
-static void each_event_moves_its_job_at_once(void **state)
+static void each_event_moves_its_job_immediately(void **state)
 {
     struct engine_bench *bench = *state;
-    tell(bench, scenario_run(GITHUB_RUN_REQUESTED, 1, ""));
+    deliver(bench, scenario_run(GITHUB_RUN_REQUESTED, 1, ""));
     assert_int_equal(entries(bench, STORE_TABLE_OPEN_RUNS), 1);
-    tell(bench, scenario_job(1, GITHUB_JOB_QUEUED, 2, 2, 2, -1));
-    tell(bench, scenario_job(2, GITHUB_JOB_QUEUED, 2, 2, 2, -1));
+    deliver(bench, scenario_job(1, GITHUB_JOB_QUEUED, 2, 2, 2, -1));
+    deliver(bench, scenario_job(2, GITHUB_JOB_QUEUED, 2, 2, 2, -1));
     assert_int_equal(open_state(bench, OPEN_JOB_QUEUED), 2);
-    tell(bench, scenario_job(2, GITHUB_JOB_WAITING, 3, 2, 2, -1));
+    deliver(bench, scenario_job(2, GITHUB_JOB_WAITING, 3, 2, 2, -1));
     assert_int_equal(open_state(bench, OPEN_JOB_WAITING), 1);
-    tell(bench, scenario_job(1, GITHUB_JOB_IN_PROGRESS, 6, 2, 6, -1));
+    deliver(bench, scenario_job(1, GITHUB_JOB_IN_PROGRESS, 6, 2, 6, -1));
     assert_int_equal(open_state(bench, OPEN_JOB_QUEUED), 0);
     assert_int_equal(open_state(bench, OPEN_JOB_RUNNING), 1);
-    tell(bench, scenario_job(1, GITHUB_JOB_COMPLETED, 60, 2, 6, 60));
+    deliver(bench, scenario_job(1, GITHUB_JOB_COMPLETED, 60, 2, 6, 60));
     assert_int_equal(open_state(bench, OPEN_JOB_RUNNING), 0);
     assert_int_equal(counted(bench, SERIES_JOB), 1);
     assert_int_equal(entries(bench, STORE_TABLE_LATENCY), 1);
-    tell(bench, scenario_job(2, GITHUB_JOB_QUEUED, 61, 2, 2, -1));
-    tell(bench, scenario_job(2, GITHUB_JOB_COMPLETED, 70, 2, 65, 70));
-    tell(bench, scenario_run(GITHUB_RUN_COMPLETED, 72, "success"));
+    deliver(bench, scenario_job(2, GITHUB_JOB_QUEUED, 61, 2, 2, -1));
+    deliver(bench, scenario_job(2, GITHUB_JOB_COMPLETED, 70, 2, 65, 70));
+    deliver(bench, scenario_run(GITHUB_RUN_COMPLETED, 72, "success"));
     assert_int_equal(entries(bench, STORE_TABLE_OPEN_JOBS), 0);
     assert_int_equal(entries(bench, STORE_TABLE_OPEN_RUNS), 0);
     assert_int_equal(entries(bench, STORE_TABLE_RECENT), 1);
@@ -117,12 +117,12 @@ static void each_event_moves_its_job_at_once(void **state)
 static void a_job_that_is_given_up_is_removed_and_counts_when_it_completes(void **state)
 {
     struct engine_bench *bench = *state;
-    tell(bench, scenario_job(1, GITHUB_JOB_IN_PROGRESS, 6, 2, 6, -1));
+    deliver(bench, scenario_job(1, GITHUB_JOB_IN_PROGRESS, 6, 2, 6, -1));
     engine_bench_advance(bench, 6 * NS_PER_DAY + NS_PER_HOUR);
     stats_verify(bench->store);
     assert_int_equal(entries(bench, STORE_TABLE_OPEN_JOBS), 0);
     assert_int_equal(counted(bench, SERIES_JOB), 0);
-    tell(bench, scenario_job(1, GITHUB_JOB_COMPLETED, 60, 2, 6, 60));
+    deliver(bench, scenario_job(1, GITHUB_JOB_COMPLETED, 60, 2, 6, 60));
     assert_int_equal(counted(bench, SERIES_JOB), 1);
 }
 
@@ -134,7 +134,7 @@ static void jobs_swept_with_their_run_are_removed_too(void **state)
         memcpy(job.digest, &id, sizeof id);
         engine_bench_accept(bench, &job);
     }
-    tell(bench, scenario_run(GITHUB_RUN_COMPLETED, 62, "cancelled"));
+    deliver(bench, scenario_run(GITHUB_RUN_COMPLETED, 62, "cancelled"));
     assert_int_equal(open_state(bench, OPEN_JOB_QUEUED), 600);
     engine_bench_advance(bench, NS_PER_HOUR);
     stats_verify(bench->store);
@@ -145,11 +145,11 @@ static void jobs_swept_with_their_run_are_removed_too(void **state)
 static void a_root_that_is_sent_again_is_counted_once(void **state)
 {
     struct engine_bench *bench = *state;
-    tell(bench, scenario_job(1, GITHUB_JOB_COMPLETED, 60, 2, 6, 60));
+    deliver(bench, scenario_job(1, GITHUB_JOB_COMPLETED, 60, 2, 6, 60));
     engine_bench_advance(bench, 2 * NS_PER_HOUR);
     assert_int_equal(entries(bench, STORE_TABLE_RECENT), 1); // made from its job
     assert_int_equal(counted(bench, SERIES_RUN), 0);
-    tell(bench, scenario_run(GITHUB_RUN_COMPLETED, 62, "success"));
+    deliver(bench, scenario_run(GITHUB_RUN_COMPLETED, 62, "success"));
     assert_int_equal(entries(bench, STORE_TABLE_RECENT), 1);
     assert_int_equal(counted(bench, SERIES_RUN), 1);
 }
@@ -168,20 +168,20 @@ static void the_run_in_the_list(struct engine_bench *bench, struct recent_run *r
     store_abort(transaction);
 }
 
-// The list has what holds; the figures what was heard of first, for they cannot be taken back.
-static void what_ends_twice_is_counted_once_and_listed_as_it_ended(void **state)
+// The list has the final data; the figures have the data received first, since they cannot be subtracted.
+static void a_run_that_ends_twice_is_counted_once_and_listed_with_its_last_end(void **state)
 {
     struct engine_bench *bench = *state;
     struct recent_run run;
     struct scenario_delivery first = scenario_job(1, GITHUB_JOB_COMPLETED, 30, 2, 6, 30);
     scenario_set_conclusion(&first, "failure");
-    tell(bench, first);
-    tell(bench, scenario_run(GITHUB_RUN_COMPLETED, 32, "failure"));
-    tell(bench, scenario_job(1, GITHUB_JOB_COMPLETED, 700, 2, 6, 700));
+    deliver(bench, first);
+    deliver(bench, scenario_run(GITHUB_RUN_COMPLETED, 32, "failure"));
+    deliver(bench, scenario_job(1, GITHUB_JOB_COMPLETED, 700, 2, 6, 700));
     the_run_in_the_list(bench, &run);
     assert_int_equal(run.measure.end, scenario_at(700));
     assert_true(slice_equals(run.measure.result, SLICE("failure")));
-    tell(bench, scenario_run(GITHUB_RUN_COMPLETED, 702, "success"));
+    deliver(bench, scenario_run(GITHUB_RUN_COMPLETED, 702, "success"));
     the_run_in_the_list(bench, &run);
     assert_int_equal(run.measure.start, scenario_at(0));
     assert_int_equal(run.measure.end, scenario_at(702));
@@ -191,17 +191,17 @@ static void what_ends_twice_is_counted_once_and_listed_as_it_ended(void **state)
     assert_int_equal(counted(bench, SERIES_JOB), 1);
 }
 
-static void what_is_repeated_after_linger_is_not_counted_again(void **state)
+static void events_repeated_after_linger_are_not_counted_again(void **state)
 {
     struct engine_bench *bench = *state;
-    tell(bench, scenario_job(1, GITHUB_JOB_COMPLETED, 60, 2, 6, 60));
-    tell(bench, scenario_run(GITHUB_RUN_COMPLETED, 62, "success"));
+    deliver(bench, scenario_job(1, GITHUB_JOB_COMPLETED, 60, 2, 6, 60));
+    deliver(bench, scenario_run(GITHUB_RUN_COMPLETED, 62, "success"));
     for (int hour = 0; hour < 4 * 24; hour++) {
         bench->now += NS_PER_HOUR;
         engine_run_batch(bench->engine, NULL, 0, bench->now);
     }
-    tell(bench, scenario_job(1, GITHUB_JOB_COMPLETED, 60, 2, 6, 60));
-    tell(bench, scenario_run(GITHUB_RUN_COMPLETED, 62, "success"));
+    deliver(bench, scenario_job(1, GITHUB_JOB_COMPLETED, 60, 2, 6, 60));
+    deliver(bench, scenario_run(GITHUB_RUN_COMPLETED, 62, "success"));
     assert_int_equal(counted(bench, SERIES_RUN), 1);
     assert_int_equal(counted(bench, SERIES_JOB), 1);
     assert_int_equal(entries(bench, STORE_TABLE_OPEN_RUNS), 0);
@@ -212,19 +212,19 @@ static void after_a_clock_that_was_ahead_no_job_remains(void **state)
 {
     struct engine_bench *bench = *state;
     bench->now += 30 * NS_PER_DAY;
-    // Nothing but the time of receipt tells since when it runs.
-    tell(bench, scenario_job(1, GITHUB_JOB_IN_PROGRESS, 6, -1, -1, -1));
-    tell(bench, scenario_job(2, GITHUB_JOB_QUEUED, 6, 2, 2, -1));
+    // Only the time of receipt indicates since when it runs.
+    deliver(bench, scenario_job(1, GITHUB_JOB_IN_PROGRESS, 6, -1, -1, -1));
+    deliver(bench, scenario_job(2, GITHUB_JOB_QUEUED, 6, 2, 2, -1));
     bench->now -= 30 * NS_PER_DAY;
     struct scenario_delivery again = scenario_job(1, GITHUB_JOB_IN_PROGRESS, 7, -1, -1, -1);
-    tell(bench, again);
+    deliver(bench, again);
     assert_int_equal(open_state(bench, OPEN_JOB_RUNNING), 1);
-    tell(bench, scenario_job(1, GITHUB_JOB_COMPLETED, 60, 2, 6, 60));
-    tell(bench, scenario_job(2, GITHUB_JOB_COMPLETED, 60, 2, 6, 60));
+    deliver(bench, scenario_job(1, GITHUB_JOB_COMPLETED, 60, 2, 6, 60));
+    deliver(bench, scenario_job(2, GITHUB_JOB_COMPLETED, 60, 2, 6, 60));
     assert_int_equal(entries(bench, STORE_TABLE_OPEN_JOBS), 0);
 }
 
-static void the_bound_on_series_is_that_of_the_options(void **state)
+static void the_limit_of_series_is_that_of_the_options(void **state)
 {
     struct engine_bench *bench = *state;
     bench->options.max_series = 2;
@@ -236,9 +236,9 @@ static void the_bound_on_series_is_that_of_the_options(void **state)
         struct scenario_delivery completed = scenario_job(id, GITHUB_JOB_COMPLETED, 60, 2, 6, 60);
         queued.event.job.labels = completed.event.job.labels = &label;
         queued.event.job.label_count = completed.event.job.label_count = 1;
-        tell(bench, queued);
+        deliver(bench, queued);
         assert_int_equal(open_state(bench, OPEN_JOB_QUEUED), 1);
-        tell(bench, completed);
+        deliver(bench, completed);
         assert_int_equal(open_state(bench, OPEN_JOB_QUEUED), 0);
     }
     assert_int_equal(entries(bench, STORE_TABLE_POOLS), 3);
@@ -248,12 +248,12 @@ static void the_bound_on_series_is_that_of_the_options(void **state)
 
 // --- as time passes ------------------------------------------------------------------------------------------
 
-static void what_is_over_is_removed_and_what_is_counted_stays(void **state)
+static void entries_expire_and_counts_are_kept(void **state)
 {
     struct engine_bench *bench = *state;
-    tell(bench, scenario_job(1, GITHUB_JOB_QUEUED, 2, 2, 2, -1));
-    tell(bench, scenario_job(1, GITHUB_JOB_COMPLETED, 60, 2, 6, 60));
-    tell(bench, scenario_run(GITHUB_RUN_COMPLETED, 62, "success"));
+    deliver(bench, scenario_job(1, GITHUB_JOB_QUEUED, 2, 2, 2, -1));
+    deliver(bench, scenario_job(1, GITHUB_JOB_COMPLETED, 60, 2, 6, 60));
+    deliver(bench, scenario_run(GITHUB_RUN_COMPLETED, 62, "success"));
     assert_int_equal(entries(bench, STORE_TABLE_POOLS), 1);
     assert_int_equal(entries(bench, STORE_TABLE_LATENCY), 1);
     for (int hour = 0; hour < 27; hour++) {
@@ -274,7 +274,7 @@ static void finished_runs_make_room_before_a_delivery_is_refused(void **state)
     const int64_t runs = 6000;
     bench->map_bytes = (uint64_t)4 << 20;
     bench->options.has_exporter = false;
-    bench->options.policy.linger = NS_PER_SECOND; // notes and deliveries take room as well
+    bench->options.policy.linger = NS_PER_SECOND; // notes and deliveries take space, too
     engine_bench_restart(bench);
     for (int64_t id = 1; id <= runs; id++) {
         struct scenario_delivery run = scenario_run(GITHUB_RUN_COMPLETED, 62, "success");
@@ -323,7 +323,7 @@ static void clear_figures(struct engine_bench *bench)
     assert_int_equal(store_commit(transaction, &error), ERROR_NONE);
 }
 
-static void an_older_store_has_its_figures_at_the_next_start(void **state)
+static void an_older_store_gets_its_figures_at_the_next_start(void **state)
 {
     struct engine_bench *bench = *state;
     fill(bench);
@@ -336,10 +336,10 @@ static void an_older_store_has_its_figures_at_the_next_start(void **state)
     assert_int_equal(open_state(bench, OPEN_JOB_QUEUED), 30);
     assert_int_equal(open_state(bench, OPEN_JOB_RUNNING), 60);
     assert_int_equal(entries(bench, STORE_TABLE_OPEN_RUNS), 30);
-    assert_int_equal(counted(bench, SERIES_JOB), 0); // cannot be made again
+    assert_int_equal(counted(bench, SERIES_JOB), 0); // cannot be rebuilt
 }
 
-static void a_large_older_store_gets_its_figures_while_deliveries_are_taken(void **state)
+static void a_large_older_store_gets_its_figures_while_deliveries_are_accepted(void **state)
 {
     struct engine_bench *bench = *state;
     fill(bench);
@@ -347,7 +347,7 @@ static void a_large_older_store_gets_its_figures_while_deliveries_are_taken(void
     bench->options.figures_limit = -1;
     engine_bench_restart(bench);
     assert_int_equal(open_state(bench, OPEN_JOB_QUEUED), 0);
-    tell(bench, scenario_job(1, GITHUB_JOB_QUEUED, 2, 2, 2, -1));
+    deliver(bench, scenario_job(1, GITHUB_JOB_QUEUED, 2, 2, 2, -1));
     engine_bench_advance(bench, NS_PER_SECOND);
     stats_verify(bench->store);
     assert_int_equal(open_state(bench, OPEN_JOB_QUEUED), 31);
@@ -368,10 +368,10 @@ static void events_are_counted_by_kind_and_commits_by_size(void **state)
 {
     struct engine_bench *bench = *state;
     struct engine_counters counters;
-    tell(bench, scenario_run(GITHUB_RUN_REQUESTED, 1, ""));
-    tell(bench, scenario_job(1, GITHUB_JOB_QUEUED, 2, 2, 2, -1));
-    tell(bench, scenario_job(2, GITHUB_JOB_QUEUED, 2, 2, 2, -1));
-    tell(bench, scenario_job(1, GITHUB_JOB_COMPLETED, 60, 2, 6, 60));
+    deliver(bench, scenario_run(GITHUB_RUN_REQUESTED, 1, ""));
+    deliver(bench, scenario_job(1, GITHUB_JOB_QUEUED, 2, 2, 2, -1));
+    deliver(bench, scenario_job(2, GITHUB_JOB_QUEUED, 2, 2, 2, -1));
+    deliver(bench, scenario_job(1, GITHUB_JOB_COMPLETED, 60, 2, 6, 60));
     struct scenario_delivery again = scenario_job(1, GITHUB_JOB_COMPLETED, 60, 2, 6, 60);
     assert_int_equal(engine_bench_deliver(bench, &again), ENGINE_DUPLICATE);
     bench->now += NS_PER_SECOND;
@@ -387,7 +387,7 @@ static void events_are_counted_by_kind_and_commits_by_size(void **state)
     assert_int_equal(sum_of(counters.commit_buckets, ENGINE_COMMIT_BOUNDS + 1), 6);
     assert_true(counters.commit_ns > 0);
     assert_int_equal(counters.batch_tasks, 5);
-    assert_int_equal(counters.batch_buckets[0], 5); // of one task each; none is none
+    assert_int_equal(counters.batch_buckets[0], 5); // of one task each; none is empty
     assert_int_equal(sum_of(counters.batch_buckets, ENGINE_BATCH_BOUNDS + 1), 5);
 }
 
@@ -396,18 +396,18 @@ static void events_are_counted_by_kind_and_commits_by_size(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(each_event_moves_its_job_at_once),
+        TEST(each_event_moves_its_job_immediately),
         TEST(a_job_that_is_given_up_is_removed_and_counts_when_it_completes),
         TEST(jobs_swept_with_their_run_are_removed_too),
         TEST(a_root_that_is_sent_again_is_counted_once),
-        TEST(what_ends_twice_is_counted_once_and_listed_as_it_ended),
-        TEST(what_is_repeated_after_linger_is_not_counted_again),
+        TEST(a_run_that_ends_twice_is_counted_once_and_listed_with_its_last_end),
+        TEST(events_repeated_after_linger_are_not_counted_again),
         TEST(after_a_clock_that_was_ahead_no_job_remains),
-        TEST(the_bound_on_series_is_that_of_the_options),
-        TEST(what_is_over_is_removed_and_what_is_counted_stays),
+        TEST(the_limit_of_series_is_that_of_the_options),
+        TEST(entries_expire_and_counts_are_kept),
         TEST(finished_runs_make_room_before_a_delivery_is_refused),
-        TEST(an_older_store_has_its_figures_at_the_next_start),
-        TEST(a_large_older_store_gets_its_figures_while_deliveries_are_taken),
+        TEST(an_older_store_gets_its_figures_at_the_next_start),
+        TEST(a_large_older_store_gets_its_figures_while_deliveries_are_accepted),
         TEST(events_are_counted_by_kind_and_commits_by_size),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,4 +1,4 @@
-// Jobs at the gate of an environment: what is waited for, what is kept for later, and approvals that take weeks.
+// Jobs at the gate of an environment: waits, states that are kept, and approvals that take weeks.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -19,7 +19,7 @@
 #define IN_PROGRESS GITHUB_JOB_IN_PROGRESS
 #define COMPLETED GITHUB_JOB_COMPLETED
 
-// Longer than root-grace, shorter than all else.
+// Longer than root-grace, shorter than all other waits.
 #define PAUSE (11 * NS_PER_SECOND)
 
 // --- jobs --------------------------------------------------------------------------------------------
@@ -96,7 +96,7 @@ static int tear_down(void **state)
     return 0;
 }
 
-static void tell(struct gate *gate, struct scenario_delivery delivery)
+static void deliver(struct gate *gate, struct scenario_delivery delivery)
 {
     engine_bench_accept(&gate->bench, &delivery);
 }
@@ -125,11 +125,11 @@ static uint64_t late(struct gate *gate)
     return counters.late;
 }
 
-static void a_job_without_a_runner_settles_too_where_its_release_was_not_heard_of(void **state)
+static void a_job_without_a_runner_settles_if_its_release_was_not_received(void **state)
 {
     struct gate *gate = *state;
-    tell(gate, gated(QUEUED, 2.5));
-    tell(gate, cancelled_at(90));
+    deliver(gate, gated(QUEUED, 2.5));
+    deliver(gate, cancelled_at(90));
     engine_bench_advance(&gate->bench, 9 * NS_PER_SECOND);
     assert_spans(gate, "");
     engine_bench_advance(&gate->bench, NS_PER_SECOND);
@@ -142,9 +142,9 @@ static void a_deployment_known_by_its_environment_alone_settles_too(void **state
     struct gate *gate = *state;
     struct scenario_delivery cancelled = cancelled_at(90);
     scenario_set_deployment(&cancelled, 0, "production");
-    tell(gate, cancelled);
+    deliver(gate, cancelled);
     assert_spans(gate, "");
-    tell(gate, gated(WAITING, 3.25));
+    deliver(gate, gated(WAITING, 3.25));
     engine_bench_advance(&gate->bench, 10 * NS_PER_SECOND);
     assert_spans(gate, "job build 2..90 cancellation\n"
                        "job.waiting 2..90\n");
@@ -153,9 +153,9 @@ static void a_deployment_known_by_its_environment_alone_settles_too(void **state
 static void a_job_whose_release_is_known_does_not_settle(void **state)
 {
     struct gate *gate = *state;
-    tell(gate, gated(WAITING, 3.25));
-    tell(gate, gated(QUEUED, 30.25));
-    tell(gate, cancelled_at(90));
+    deliver(gate, gated(WAITING, 3.25));
+    deliver(gate, gated(QUEUED, 30.25));
+    deliver(gate, cancelled_at(90));
     assert_spans(gate, "job build 2..90 cancellation queue_time_ms=59750\n"
                        "job.waiting 2..30.25\n"
                        "runner.queue 30.25..90\n");
@@ -167,27 +167,27 @@ static void a_skipped_deployment_does_not_settle(void **state)
     struct gate *gate = *state;
     struct scenario_delivery skipped = cancelled_at(4);
     scenario_set_conclusion(&skipped, "skipped");
-    tell(gate, gated(QUEUED, 2.5));
-    tell(gate, skipped);
+    deliver(gate, gated(QUEUED, 2.5));
+    deliver(gate, skipped);
     assert_spans(gate, "job build 2..4 skip\n");
     assert_int_equal(usage_of(gate).job_notes, 1);
 }
 
-static void what_is_heard_after_the_grace_sends_a_job_again(void **state)
+static void events_after_the_grace_send_a_job_again(void **state)
 {
     struct gate *gate = *state;
-    tell(gate, gated_end(45, 60));
+    deliver(gate, gated_end(45, 60));
     engine_bench_advance(&gate->bench, PAUSE);
     assert_spans(gate, "job build 2..60 success queue_time_ms=43000\n"
                        "runner.queue 2..45\n"
                        "runner.execution 45..60 success\n");
-    tell(gate, gated(QUEUED, 2.5)); // changes nothing
-    tell(gate, gated_start(45));
+    deliver(gate, gated(QUEUED, 2.5)); // changes nothing
+    deliver(gate, gated_start(45));
     assert_int_equal(late(gate), 2);
-    tell(gate, gated(QUEUED, 30.25));
+    deliver(gate, gated(QUEUED, 30.25));
     assert_int_equal(late(gate), 3);
     engine_bench_restart(&gate->bench);
-    tell(gate, gated(WAITING, 3.25)); // now all is known
+    deliver(gate, gated(WAITING, 3.25)); // now all is known
     assert_spans(gate, "job build 2..60 success queue_time_ms=43000\n"
                        "runner.queue 2..45\n"
                        "runner.execution 45..60 success\n"
@@ -196,39 +196,39 @@ static void what_is_heard_after_the_grace_sends_a_job_again(void **state)
                        "runner.queue 30.25..45\n"
                        "runner.execution 45..60 success\n");
     assert_int_equal(measured_jobs(&gate->bench), 1);
-    // All that is left of it is a note.
+    // Only a note of it is left.
     assert_int_equal(usage_of(gate).job_notes, 1);
-    tell(gate, gated(WAITING, 50));
+    deliver(gate, gated(WAITING, 50));
     assert_int_equal(late(gate), 1); // since the restart
 }
 
-// It had been told as queue: that span has left, so it is sent again, without length.
-static void a_queue_that_was_none_is_taken_back(void **state)
+// It was exported as a queue: that span was sent, so it is sent again with zero length.
+static void a_queue_that_did_not_exist_is_sent_again_with_zero_length(void **state)
 {
     struct gate *gate = *state;
-    tell(gate, cancelled_at(90));
+    deliver(gate, cancelled_at(90));
     engine_bench_advance(&gate->bench, PAUSE);
-    tell(gate, gated(WAITING, 3.25));
+    deliver(gate, gated(WAITING, 3.25));
     assert_spans(gate, "job build 2..90 cancellation queue_time_ms=88000\n"
                        "runner.queue 2..90\n"
                        "job build 2..90 cancellation\n"
                        "job.waiting 2..90\n"
                        "runner.queue 90..90\n");
-    tell(gate, gated(QUEUED, 30.25));
+    deliver(gate, gated(QUEUED, 30.25));
     engine_bench_spans(&gate->bench, &gate->text);
     assert_non_null(strstr(gate->text.data, "job.waiting 2..30.25\n"
                                             "runner.queue 30.25..90\n"));
     assert_int_equal(measured_jobs(&gate->bench), 1);
 }
 
-static void a_job_given_up_may_lack_a_statement_when_it_ends(void **state)
+static void a_given_up_job_may_lack_data_when_it_ends(void **state)
 {
     struct gate *gate = *state;
-    tell(gate, gated(QUEUED, 2.5));
-    tell(gate, scenario_run(GITHUB_RUN_COMPLETED, 92, "cancelled"));
+    deliver(gate, gated(QUEUED, 2.5));
+    deliver(gate, scenario_run(GITHUB_RUN_COMPLETED, 92, "cancelled"));
     engine_bench_advance(&gate->bench, NS_PER_HOUR);
-    tell(gate, cancelled_at(90));
-    tell(gate, gated(WAITING, 3.25));
+    deliver(gate, cancelled_at(90));
+    deliver(gate, gated(WAITING, 3.25));
     assert_spans(gate, "workflow RUN CI 0..92 cancellation\n"
                        "job build 2..92 queue_time_ms=90000 github.incomplete\n"
                        "runner.queue 2..92\n"
@@ -241,15 +241,15 @@ static void a_job_given_up_may_lack_a_statement_when_it_ends(void **state)
     stats_verify(gate->bench.store);
 }
 
-static void a_queue_sent_of_a_job_that_was_given_up_is_taken_back(void **state)
+static void the_queue_of_a_given_up_job_is_sent_again_with_zero_length(void **state)
 {
     struct gate *gate = *state;
-    tell(gate, gated(QUEUED, 2.5));
-    tell(gate, scenario_run(GITHUB_RUN_COMPLETED, 92, "cancelled"));
+    deliver(gate, gated(QUEUED, 2.5));
+    deliver(gate, scenario_run(GITHUB_RUN_COMPLETED, 92, "cancelled"));
     engine_bench_advance(&gate->bench, NS_PER_HOUR);
-    tell(gate, gated(WAITING, 3.25));
-    tell(gate, gated(WAITING, 3)); // changes nothing
-    tell(gate, cancelled_at(90));
+    deliver(gate, gated(WAITING, 3.25));
+    deliver(gate, gated(WAITING, 3)); // changes nothing
+    deliver(gate, cancelled_at(90));
     engine_bench_advance(&gate->bench, PAUSE);
     assert_spans(gate, "workflow RUN CI 0..92 cancellation\n"
                        "job build 2..92 queue_time_ms=90000 github.incomplete\n"
@@ -263,34 +263,34 @@ static void a_queue_sent_of_a_job_that_was_given_up_is_taken_back(void **state)
     stats_verify(gate->bench.store);
 }
 
-// The end alone does not tell of the gate.
+// The end alone does not show the gate.
 static void an_end_repeated_after_linger_does_not_undo_what_was_sent(void **state)
 {
     struct gate *gate = *state;
     struct scenario_delivery refused = scenario_job(2, COMPLETED, 80, 2, 80, 80);
     scenario_set_runner(&refused, 0, "");
     scenario_set_conclusion(&refused, "failure");
-    tell(gate, gated(QUEUED, 2.5));
-    tell(gate, gated(WAITING, 3.25));
-    tell(gate, gated(QUEUED, 30.25));
-    tell(gate, gated_end(45, 60));
-    tell(gate, refused);
-    tell(gate, scenario_run(GITHUB_RUN_COMPLETED, 92, "success"));
-    struct buffer told;
-    buffer_init(&told, 1 << 20);
-    engine_bench_spans(&gate->bench, &told);
-    assert_non_null(strstr(told.data, "job.waiting 2..30.25\n"));
+    deliver(gate, gated(QUEUED, 2.5));
+    deliver(gate, gated(WAITING, 3.25));
+    deliver(gate, gated(QUEUED, 30.25));
+    deliver(gate, gated_end(45, 60));
+    deliver(gate, refused);
+    deliver(gate, scenario_run(GITHUB_RUN_COMPLETED, 92, "success"));
+    struct buffer exported;
+    buffer_init(&exported, 1 << 20);
+    engine_bench_spans(&gate->bench, &exported);
+    assert_non_null(strstr(exported.data, "job.waiting 2..30.25\n"));
     engine_bench_advance(&gate->bench, 9 * NS_PER_DAY);
-    tell(gate, gated_end(45, 60));
-    tell(gate, refused);
-    tell(gate, gated(QUEUED, 30.25));
+    deliver(gate, gated_end(45, 60));
+    deliver(gate, refused);
+    deliver(gate, gated(QUEUED, 30.25));
     engine_bench_advance(&gate->bench, 9 * NS_PER_DAY);
-    assert_spans(gate, told.data);
+    assert_spans(gate, exported.data);
     assert_int_equal(late(gate), 3);
-    buffer_release(&told);
+    buffer_release(&exported);
 }
 
-static void the_names_of_a_run_reach_the_jobs_that_left_without_them(void **state)
+static void jobs_sent_without_a_workflow_name_are_sent_again_with_it(void **state)
 {
     struct gate *gate = *state;
     for (int64_t id = 1; id <= 20; id++) {
@@ -298,13 +298,13 @@ static void the_names_of_a_run_reach_the_jobs_that_left_without_them(void **stat
         struct scenario_delivery completed = scenario_job(id, COMPLETED, 59, -1, 56, 59);
         scenario_make_old(&queued);
         scenario_make_old(&completed);
-        tell(gate, queued);
-        tell(gate, completed);
+        deliver(gate, queued);
+        deliver(gate, completed);
     }
     engine_bench_advance(&gate->bench, PAUSE);
     assert_int_equal(usage_of(gate).spans, 21);
     assert_int_equal(measured_jobs(&gate->bench), 20);
-    tell(gate, scenario_run(GITHUB_RUN_COMPLETED, 101, "success"));
+    deliver(gate, scenario_run(GITHUB_RUN_COMPLETED, 101, "success"));
     engine_bench_spans(&gate->bench, &gate->text);
     size_t sent = 0;
     for (const char *at = gate->text.data; (at = strstr(at, "job build")) != NULL; at++)
@@ -312,7 +312,7 @@ static void the_names_of_a_run_reach_the_jobs_that_left_without_them(void **stat
     assert_int_equal(sent, 40);
     assert_int_equal(measured_jobs(&gate->bench), 20);
     assert_int_equal(usage_of(gate).job_notes, 20);
-    tell(gate, scenario_run(GITHUB_RUN_IN_PROGRESS, 12, ""));
+    deliver(gate, scenario_run(GITHUB_RUN_IN_PROGRESS, 12, ""));
     struct buffer again;
     buffer_init(&again, 1 << 20);
     engine_bench_spans(&gate->bench, &again);
@@ -320,18 +320,18 @@ static void the_names_of_a_run_reach_the_jobs_that_left_without_them(void **stat
     buffer_release(&again);
 }
 
-static void a_kept_state_is_forgotten_after_linger(void **state)
+static void a_kept_state_is_deleted_after_linger(void **state)
 {
     struct gate *gate = *state;
-    tell(gate, cancelled_at(90));
-    tell(gate, scenario_run(GITHUB_RUN_COMPLETED, 92, "cancelled"));
+    deliver(gate, cancelled_at(90));
+    deliver(gate, scenario_run(GITHUB_RUN_COMPLETED, 92, "cancelled"));
     engine_bench_advance(&gate->bench, PAUSE);
     assert_int_equal(usage_of(gate).job_notes, 0);
     assert_int_equal(usage_of(gate).spans, 1);
-    for (int i = 0; i < 4; i++) { // what changes nothing does not keep it for longer
+    for (int i = 0; i < 4; i++) { // events that change nothing do not prolong it
         struct scenario_delivery again = gated(QUEUED, 2.5);
         again.digest[13] = (uint8_t)(1 + i);
-        tell(gate, again);
+        deliver(gate, again);
         engine_bench_advance(&gate->bench, 17 * NS_PER_HOUR);
     }
     assert_int_equal(usage_of(gate).spans, 1);
@@ -339,13 +339,13 @@ static void a_kept_state_is_forgotten_after_linger(void **state)
     assert_int_equal(usage_of(gate).spans, 0);
 }
 
-static void a_job_that_lacked_nothing_keeps_only_a_note(void **state)
+static void a_job_with_complete_data_keeps_only_a_note(void **state)
 {
     struct gate *gate = *state;
-    tell(gate, scenario_job(1, QUEUED, 2, 2, 2, -1));
-    tell(gate, scenario_job(1, COMPLETED, 60, 2, 6, 60));
+    deliver(gate, scenario_job(1, QUEUED, 2, 2, 2, -1));
+    deliver(gate, scenario_job(1, COMPLETED, 60, 2, 6, 60));
     assert_int_equal(usage_of(gate).job_notes, 1);
-    tell(gate, scenario_job(1, WAITING, 70, 2, 2, -1));
+    deliver(gate, scenario_job(1, WAITING, 70, 2, 2, -1));
     assert_spans(gate, "job build 2..60 success queue_time_ms=4000\n"
                        "runner.queue 2..6\n"
                        "runner.execution 6..60 success\n");
@@ -360,15 +360,15 @@ static void approval_after(struct gate *gate, double days)
 {
     char expected[512];
     double released = days * DAY;
-    tell(gate, scenario_run(GITHUB_RUN_REQUESTED, 1, ""));
-    tell(gate, gated(QUEUED, 2.5));
-    tell(gate, gated(WAITING, 3.25));
+    deliver(gate, scenario_run(GITHUB_RUN_REQUESTED, 1, ""));
+    deliver(gate, gated(QUEUED, 2.5));
+    deliver(gate, gated(WAITING, 3.25));
     engine_bench_advance_to(&gate->bench, released);
     assert_spans(gate, "");
-    tell(gate, gated(QUEUED, released));
-    tell(gate, gated_start(released + 15));
-    tell(gate, gated_end(released + 15, released + 30));
-    tell(gate, scenario_run(GITHUB_RUN_COMPLETED, released + 32, "success"));
+    deliver(gate, gated(QUEUED, released));
+    deliver(gate, gated_start(released + 15));
+    deliver(gate, gated_end(released + 15, released + 30));
+    deliver(gate, scenario_run(GITHUB_RUN_COMPLETED, released + 32, "success"));
     (void)snprintf(expected, sizeof expected,
                    "job build 2..%g success queue_time_ms=15000\n"
                    "job.waiting 2..%g\n"
@@ -394,8 +394,8 @@ static void an_approval_after_thirty_days_ends_the_waiting(void **state)
 static void a_job_that_waits_is_given_up_after_35_days_and_its_run_after_it(void **state)
 {
     struct gate *gate = *state;
-    tell(gate, scenario_run(GITHUB_RUN_REQUESTED, 1, ""));
-    tell(gate, gated(WAITING, 3.25));
+    deliver(gate, scenario_run(GITHUB_RUN_REQUESTED, 1, ""));
+    deliver(gate, gated(WAITING, 3.25));
     engine_bench_advance_to(&gate->bench, 3 + 35 * DAY);
     assert_spans(gate, "");
     engine_bench_advance_to(&gate->bench, 4 + 35 * DAY);
@@ -410,9 +410,9 @@ static void a_job_that_waits_is_given_up_after_35_days_and_its_run_after_it(void
 static void a_released_job_is_given_up_after_job_timeout_again(void **state)
 {
     struct gate *gate = *state;
-    tell(gate, gated(WAITING, 3.25));
+    deliver(gate, gated(WAITING, 3.25));
     engine_bench_advance_to(&gate->bench, 10 * DAY);
-    tell(gate, gated(QUEUED, 10 * DAY));
+    deliver(gate, gated(QUEUED, 10 * DAY));
     engine_bench_advance_to(&gate->bench, 16 * DAY + 1);
     engine_bench_spans(&gate->bench, &gate->text);
     assert_non_null(strstr(gate->text.data, "job.waiting 2..864000\n"));
@@ -422,20 +422,20 @@ static void a_released_job_is_given_up_after_job_timeout_again(void **state)
 static void a_job_that_waits_is_given_up_job_grace_after_its_run(void **state)
 {
     struct gate *gate = *state;
-    tell(gate, gated(WAITING, 3.25));
-    tell(gate, scenario_run(GITHUB_RUN_COMPLETED, 92, "cancelled"));
+    deliver(gate, gated(WAITING, 3.25));
+    deliver(gate, scenario_run(GITHUB_RUN_COMPLETED, 92, "cancelled"));
     engine_bench_advance_to(&gate->bench, 92 + 600);
     assert_spans(gate, "workflow RUN CI 0..92 cancellation\n"
                        "job build 2..92 github.incomplete\n"
                        "job.waiting 2..92\n");
 }
 
-static void a_run_that_says_that_it_waits_is_kept_as_long(void **state)
+static void a_run_with_action_required_is_kept_as_long(void **state)
 {
     struct gate *gate = *state;
     struct scenario_delivery waiting = scenario_run(GITHUB_RUN_REQUESTED, 1, "");
     waiting.event.run.status = SLICE("waiting");
-    tell(gate, waiting);
+    deliver(gate, waiting);
     engine_bench_advance_to(&gate->bench, 30 * DAY);
     assert_spans(gate, "");
     engine_bench_advance_to(&gate->bench, 36 * DAY);
@@ -445,8 +445,8 @@ static void a_run_that_says_that_it_waits_is_kept_as_long(void **state)
 static void silent_jobs_are_given_up_before_the_root_of_their_run(void **state)
 {
     struct gate *gate = *state;
-    tell(gate, scenario_run(GITHUB_RUN_REQUESTED, 1, ""));
-    tell(gate, scenario_job(1, QUEUED, 2, 2, 2, -1));
+    deliver(gate, scenario_run(GITHUB_RUN_REQUESTED, 1, ""));
+    deliver(gate, scenario_job(1, QUEUED, 2, 2, 2, -1));
     engine_bench_advance_to(&gate->bench, 7 * DAY);
     assert_spans(gate, "job build 2..2 queue_time_ms=0 github.incomplete\n"
                        "runner.queue 2..2\n"
@@ -458,16 +458,16 @@ static timestamp_ns twenty_days_in(void)
     return scenario_at(20 * DAY);
 }
 
-// A deadline so far ahead must not be taken for one that a wrong clock made, and made anew again and again: it is looked
-// at as seldom as others are.
-static void what_waits_keeps_no_engine_busy(void **state)
+// A deadline so far ahead must not be mistaken for one set by a wrong clock and be computed again and again: it is
+// checked as rarely as others are.
+static void waiting_states_do_not_keep_the_engine_busy(void **state)
 {
     struct gate *gate = *state;
     struct error error = {0};
     struct engine_counters counters;
     const struct timespec moment = {.tv_nsec = 300000000};
-    tell(gate, scenario_run(GITHUB_RUN_REQUESTED, 1, ""));
-    tell(gate, gated(WAITING, 3.25));
+    deliver(gate, scenario_run(GITHUB_RUN_REQUESTED, 1, ""));
+    deliver(gate, gated(WAITING, 3.25));
     engine_bench_advance_to(&gate->bench, 20 * DAY);
     assert_true(engine_next_deadline(gate->bench.engine) > gate->bench.now + 3 * NS_PER_DAY);
     gate->bench.options.now = twenty_days_in;
@@ -484,26 +484,26 @@ static void what_waits_keeps_no_engine_busy(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(a_job_without_a_runner_settles_too_where_its_release_was_not_heard_of),
+        TEST(a_job_without_a_runner_settles_if_its_release_was_not_received),
         TEST(a_deployment_known_by_its_environment_alone_settles_too),
         TEST(a_job_whose_release_is_known_does_not_settle),
         TEST(a_skipped_deployment_does_not_settle),
-        TEST(what_is_heard_after_the_grace_sends_a_job_again),
-        TEST(a_queue_that_was_none_is_taken_back),
-        TEST(a_job_given_up_may_lack_a_statement_when_it_ends),
-        TEST(a_queue_sent_of_a_job_that_was_given_up_is_taken_back),
+        TEST(events_after_the_grace_send_a_job_again),
+        TEST(a_queue_that_did_not_exist_is_sent_again_with_zero_length),
+        TEST(a_given_up_job_may_lack_data_when_it_ends),
+        TEST(the_queue_of_a_given_up_job_is_sent_again_with_zero_length),
         TEST(an_end_repeated_after_linger_does_not_undo_what_was_sent),
-        TEST(the_names_of_a_run_reach_the_jobs_that_left_without_them),
-        TEST(a_kept_state_is_forgotten_after_linger),
-        TEST(a_job_that_lacked_nothing_keeps_only_a_note),
+        TEST(jobs_sent_without_a_workflow_name_are_sent_again_with_it),
+        TEST(a_kept_state_is_deleted_after_linger),
+        TEST(a_job_with_complete_data_keeps_only_a_note),
         TEST(an_approval_after_nine_days_ends_the_waiting),
         TEST(an_approval_after_thirty_days_ends_the_waiting),
         TEST(a_job_that_waits_is_given_up_after_35_days_and_its_run_after_it),
         TEST(a_released_job_is_given_up_after_job_timeout_again),
         TEST(a_job_that_waits_is_given_up_job_grace_after_its_run),
-        TEST(a_run_that_says_that_it_waits_is_kept_as_long),
+        TEST(a_run_with_action_required_is_kept_as_long),
         TEST(silent_jobs_are_given_up_before_the_root_of_their_run),
-        TEST(what_waits_keeps_no_engine_busy),
+        TEST(waiting_states_do_not_keep_the_engine_busy),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

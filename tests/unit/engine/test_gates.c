@@ -1,4 +1,4 @@
-// Jobs at the gate of an environment, and what is told of them late: whatever the order, the repetition and the pauses
+// Jobs at the gate of an environment, and late events about them: whatever the order, the repetition and the pauses
 // between deliveries, the last version of each span is the same, and each job is measured once.
 #include <setjmp.h>
 #include <stdarg.h>
@@ -22,7 +22,7 @@
 
 #define EVENTS_MAX 8
 #define LINES_MAX 32
-// Longer than root-grace, shorter than all else.
+// Longer than root-grace, shorter than all other waits.
 #define PAUSE (11 * NS_PER_SECOND)
 
 static uint32_t next_random(uint32_t *seed)
@@ -70,7 +70,7 @@ struct lines {
     size_t count;
 };
 
-// Of "runner.queue 2..6" that is "runner.queue"; no name here has a digit.
+// Of "runner.queue 2..6" the name is "runner.queue"; no name here has a digit.
 static struct slice name_in(struct slice line)
 {
     size_t len = 0;
@@ -98,9 +98,9 @@ static bool contains(struct slice text, const char *part)
     return strstr(line, part) != NULL;
 }
 
-// A queue that was told and then turned out not to have been is sent again without length, and its job without a queue
-// time: what left cannot be taken back.
-static void drop_what_was_taken_back(struct lines *lines)
+// A queue that was exported and turned out not to have existed is sent again with zero length, and its job without a
+// queue time: exported spans cannot be deleted.
+static void drop_phases_of_zero_length(struct lines *lines)
 {
     bool has_queue_time = false;
     for (size_t i = 0; i < lines->count; i++)
@@ -132,7 +132,7 @@ static void last_versions(struct engine_bench *bench, struct buffer *last)
         keep_last(&lines, (struct slice){at, (size_t)(end - at)});
         at = end + 1;
     }
-    drop_what_was_taken_back(&lines);
+    drop_phases_of_zero_length(&lines);
     qsort(lines.items, lines.count, sizeof lines.items[0], compare_lines);
     buffer_clear(last);
     for (size_t i = 0; i < lines.count; i++)
@@ -160,7 +160,7 @@ static uint64_t measured_jobs(struct engine_bench *bench)
 
 // --- in every order ----------------------------------------------------------------------------------
 
-struct story {
+struct sequence {
     const char *name;
     const char *expected; // the last versions, sorted; NULL: whatever they are
     bool is_sent_twice;   // in some orders without pauses, too
@@ -169,7 +169,7 @@ struct story {
 };
 
 struct playing {
-    const struct story *story;
+    const struct sequence *sequence;
     size_t order[EVENTS_MAX];
     duration_ns pause; // after each delivery
     bool has_repeats;  // under other GUIDs, as from a second hook
@@ -180,13 +180,13 @@ struct playing {
 
 static void deliver_all(struct playing *playing, struct engine_bench *bench)
 {
-    const struct story *story = playing->story;
-    for (size_t i = 0; i < story->count; i++) {
-        engine_bench_accept(bench, &story->events[playing->order[i]]);
+    const struct sequence *sequence = playing->sequence;
+    for (size_t i = 0; i < sequence->count; i++) {
+        engine_bench_accept(bench, &sequence->events[playing->order[i]]);
         engine_bench_advance(bench, playing->pause);
         if (playing->has_repeats && next_random(&playing->seed) % 3 == 0) {
             size_t again = playing->order[next_random(&playing->seed) % (i + 1)];
-            struct scenario_delivery other = story->events[again];
+            struct scenario_delivery other = sequence->events[again];
             other.digest[13] = (uint8_t)(1 + i);
             engine_bench_accept(bench, &other);
             engine_bench_advance(bench, playing->pause);
@@ -199,9 +199,9 @@ static void deliver_all(struct playing *playing, struct engine_bench *bench)
 
 static void fail_in_order(const struct playing *playing, const char *what)
 {
-    print_message("%s, %s, in the order", playing->story->name,
+    print_message("%s, %s, in the order", playing->sequence->name,
                   playing->pause > 0 ? "with pauses" : "without pauses");
-    for (size_t i = 0; i < playing->story->count; i++)
+    for (size_t i = 0; i < playing->sequence->count; i++)
         print_message(" %zu", playing->order[i]);
     fail_msg(": %s\n%s", what, playing->text.data);
 }
@@ -212,11 +212,11 @@ static void play(struct playing *playing)
     struct buffer figures;
     engine_bench_open(&bench);
     buffer_init(&figures, 1 << 20);
-    bench.now = scenario_at(100000); // after everything: all GUID times are believed
+    bench.now = scenario_at(100000); // after everything, so that all GUID times are used
     deliver_all(playing, &bench);
     stats_verify(bench.store);
     last_versions(&bench, &playing->text);
-    const char *expected = playing->story->expected;
+    const char *expected = playing->sequence->expected;
     if (expected != NULL && strcmp(playing->text.data, expected) != 0)
         fail_in_order(playing, "other spans");
     if (measured_jobs(&bench) != 1)
@@ -226,7 +226,7 @@ static void play(struct playing *playing)
         assert_int_equal(buffer_append_slice(&playing->figures, buffer_slice(&figures)),
                          ERROR_NONE);
     // The figures of a job that is sent again are those of the first time.
-    if (playing->pause == 0 && !playing->story->is_sent_twice &&
+    if (playing->pause == 0 && !playing->sequence->is_sent_twice &&
         !slice_equals(buffer_slice(&figures), buffer_slice(&playing->figures)))
         fail_in_order(playing, "other figures");
     buffer_release(&figures);
@@ -258,221 +258,221 @@ static bool next_permutation(size_t *order, size_t count)
 #define WITH_REPEATS 2
 #define WAYS 4
 
-static void play_from(const struct story *story, int first_way, int last_way)
+static void play_from(const struct sequence *sequence, int first_way, int last_way)
 {
-    struct playing playing = {.story = story, .seed = 5};
+    struct playing playing = {.sequence = sequence, .seed = 5};
     buffer_init(&playing.figures, 1 << 20);
     buffer_init(&playing.text, 1 << 20);
     for (int way = first_way; way <= last_way; way++) {
         playing.pause = (way & WITH_PAUSES) != 0 ? PAUSE : 0;
         playing.has_repeats = (way & WITH_REPEATS) != 0;
-        for (size_t i = 0; i < story->count; i++)
+        for (size_t i = 0; i < sequence->count; i++)
             playing.order[i] = i;
         do
             play(&playing);
-        while (next_permutation(playing.order, story->count));
+        while (next_permutation(playing.order, sequence->count));
     }
     buffer_release(&playing.figures);
     buffer_release(&playing.text);
 }
 
-static void play_in_every_order(const struct story *story)
+static void play_in_every_order(const struct sequence *sequence)
 {
-    play_from(story, 0, WAYS - 1);
+    play_from(sequence, 0, WAYS - 1);
 }
 
-static void add(struct story *story, struct scenario_delivery delivery)
+static void add(struct sequence *sequence, struct scenario_delivery delivery)
 {
-    assert_true(story->count < EVENTS_MAX);
-    story->events[story->count++] = delivery;
+    assert_true(sequence->count < EVENTS_MAX);
+    sequence->events[sequence->count++] = delivery;
 }
 
 static void a_job_cancelled_at_its_gate_was_all_waiting_in_every_order(void **state)
 {
-    struct story story = {.name = "cancelled at the gate",
-                          .expected = "job build 2..2585 cancellation\n"
-                                      "job.waiting 2..2585\n"
-                                      "workflow RUN CI 0..2587 cancellation\n"};
+    struct sequence sequence = {.name = "cancelled at the gate",
+                                .expected = "job build 2..2585 cancellation\n"
+                                            "job.waiting 2..2585\n"
+                                            "workflow RUN CI 0..2587 cancellation\n"};
     (void)state;
-    add(&story, scenario_run(GITHUB_RUN_REQUESTED, 1, ""));
-    add(&story, gated(QUEUED, 2.5));
-    add(&story, gated(WAITING, 3.25));
-    add(&story, cancelled_at(2585));
-    add(&story, scenario_run(GITHUB_RUN_COMPLETED, 2587, "cancelled"));
-    play_in_every_order(&story);
+    add(&sequence, scenario_run(GITHUB_RUN_REQUESTED, 1, ""));
+    add(&sequence, gated(QUEUED, 2.5));
+    add(&sequence, gated(WAITING, 3.25));
+    add(&sequence, cancelled_at(2585));
+    add(&sequence, scenario_run(GITHUB_RUN_COMPLETED, 2587, "cancelled"));
+    play_in_every_order(&sequence);
 }
 
 static void a_released_job_cancelled_in_the_queue_waited_and_queued_in_every_order(void **state)
 {
-    struct story story = {.name = "released, then cancelled",
-                          .expected = "job build 2..90 cancellation queue_time_ms=59750\n"
-                                      "job.waiting 2..30.25\n"
-                                      "runner.queue 30.25..90\n"
-                                      "workflow RUN CI 0..92 cancellation\n"};
+    struct sequence sequence = {.name = "released, then cancelled",
+                                .expected = "job build 2..90 cancellation queue_time_ms=59750\n"
+                                            "job.waiting 2..30.25\n"
+                                            "runner.queue 30.25..90\n"
+                                            "workflow RUN CI 0..92 cancellation\n"};
     (void)state;
-    add(&story, gated(QUEUED, 2.5));
-    add(&story, gated(WAITING, 3.25));
-    add(&story, gated(QUEUED, 30.25));
-    add(&story, cancelled_at(90));
-    add(&story, scenario_run(GITHUB_RUN_COMPLETED, 92, "cancelled"));
-    play_in_every_order(&story);
+    add(&sequence, gated(QUEUED, 2.5));
+    add(&sequence, gated(WAITING, 3.25));
+    add(&sequence, gated(QUEUED, 30.25));
+    add(&sequence, cancelled_at(90));
+    add(&sequence, scenario_run(GITHUB_RUN_COMPLETED, 92, "cancelled"));
+    play_in_every_order(&sequence);
 }
 
 static void a_released_job_that_ran_is_split_alike_in_every_order(void **state)
 {
-    struct story story = {.name = "released and ran",
-                          .expected = "job build 2..60 success queue_time_ms=14750\n"
-                                      "job.waiting 2..30.25\n"
-                                      "runner.execution 45..60 success\n"
-                                      "runner.queue 30.25..45\n"};
+    struct sequence sequence = {.name = "released and ran",
+                                .expected = "job build 2..60 success queue_time_ms=14750\n"
+                                            "job.waiting 2..30.25\n"
+                                            "runner.execution 45..60 success\n"
+                                            "runner.queue 30.25..45\n"};
     (void)state;
-    add(&story, gated(QUEUED, 2.5));
-    add(&story, gated(WAITING, 3.25));
-    add(&story, gated(QUEUED, 30.25));
-    add(&story, gated_start(45));
-    add(&story, gated_end(45, 60));
-    play_in_every_order(&story);
+    add(&sequence, gated(QUEUED, 2.5));
+    add(&sequence, gated(WAITING, 3.25));
+    add(&sequence, gated(QUEUED, 30.25));
+    add(&sequence, gated_start(45));
+    add(&sequence, gated_end(45, 60));
+    play_in_every_order(&sequence);
 }
 
-// 5,040 orders; without pauses they are played elsewhere.
+// 5,040 orders; those without pauses are tested elsewhere.
 static void a_released_job_and_its_run_are_alike_in_every_order_with_pauses(void **state)
 {
-    struct story story = {.name = "released and ran, with its run",
-                          .expected = "job build 2..60 success queue_time_ms=14750\n"
-                                      "job.waiting 2..30.25\n"
-                                      "runner.execution 45..60 success\n"
-                                      "runner.queue 30.25..45\n"
-                                      "workflow RUN CI 0..62 success\n"};
+    struct sequence sequence = {.name = "released and ran, with its run",
+                                .expected = "job build 2..60 success queue_time_ms=14750\n"
+                                            "job.waiting 2..30.25\n"
+                                            "runner.execution 45..60 success\n"
+                                            "runner.queue 30.25..45\n"
+                                            "workflow RUN CI 0..62 success\n"};
     (void)state;
-    add(&story, scenario_run(GITHUB_RUN_REQUESTED, 1, ""));
-    add(&story, gated(QUEUED, 2.5));
-    add(&story, gated(WAITING, 3.25));
-    add(&story, gated(QUEUED, 30.25));
-    add(&story, gated_start(45));
-    add(&story, gated_end(45, 60));
-    add(&story, scenario_run(GITHUB_RUN_COMPLETED, 62, "success"));
-    play_from(&story, WITH_PAUSES, WITH_PAUSES);
+    add(&sequence, scenario_run(GITHUB_RUN_REQUESTED, 1, ""));
+    add(&sequence, gated(QUEUED, 2.5));
+    add(&sequence, gated(WAITING, 3.25));
+    add(&sequence, gated(QUEUED, 30.25));
+    add(&sequence, gated_start(45));
+    add(&sequence, gated_end(45, 60));
+    add(&sequence, scenario_run(GITHUB_RUN_COMPLETED, 62, "success"));
+    play_from(&sequence, WITH_PAUSES, WITH_PAUSES);
 }
 
 static void a_deployment_without_a_gate_has_a_queue_in_every_order(void **state)
 {
-    struct story story = {.name = "no gate",
-                          .expected = "job build 2..60 success queue_time_ms=4000\n"
-                                      "runner.execution 6..60 success\n"
-                                      "runner.queue 2..6\n"
-                                      "workflow RUN CI 0..62 success\n"};
+    struct sequence sequence = {.name = "no gate",
+                                .expected = "job build 2..60 success queue_time_ms=4000\n"
+                                            "runner.execution 6..60 success\n"
+                                            "runner.queue 2..6\n"
+                                            "workflow RUN CI 0..62 success\n"};
     (void)state;
-    add(&story, gated(QUEUED, 2.5));
-    add(&story, gated(QUEUED, 3.5)); // twice even if nothing is gated (cdk-github-runners#380)
-    add(&story, gated_start(6));
-    add(&story, gated_end(6, 60));
-    add(&story, scenario_run(GITHUB_RUN_COMPLETED, 62, "success"));
-    play_in_every_order(&story);
+    add(&sequence, gated(QUEUED, 2.5));
+    add(&sequence, gated(QUEUED, 3.5)); // twice even if nothing is gated (cdk-github-runners#380)
+    add(&sequence, gated_start(6));
+    add(&sequence, gated_end(6, 60));
+    add(&sequence, scenario_run(GITHUB_RUN_COMPLETED, 62, "success"));
+    play_in_every_order(&sequence);
 }
 
 static void payloads_from_before_2023_are_named_and_timed_in_every_order(void **state)
 {
-    struct story story = {.name = "old",
-                          .expected = "job build 10..59 success queue_time_ms=46000\n"
-                                      "runner.execution 56..59 success\n"
-                                      "runner.queue 10..56\n"
-                                      "workflow RUN CI 0..101 success\n"};
+    struct sequence sequence = {.name = "old",
+                                .expected = "job build 10..59 success queue_time_ms=46000\n"
+                                            "runner.execution 56..59 success\n"
+                                            "runner.queue 10..56\n"
+                                            "workflow RUN CI 0..101 success\n"};
     (void)state;
-    add(&story, scenario_run(GITHUB_RUN_REQUESTED, 1, ""));
-    add(&story, scenario_job(1, QUEUED, 10, -1, 10, -1));
-    add(&story, scenario_job(1, IN_PROGRESS, 56, -1, 56, -1));
-    add(&story, scenario_job(1, COMPLETED, 59, -1, 56, 59));
-    add(&story, scenario_run(GITHUB_RUN_COMPLETED, 101, "success"));
-    for (size_t i = 0; i < story.count; i++)
-        scenario_make_old(&story.events[i]);
-    play_in_every_order(&story);
+    add(&sequence, scenario_run(GITHUB_RUN_REQUESTED, 1, ""));
+    add(&sequence, scenario_job(1, QUEUED, 10, -1, 10, -1));
+    add(&sequence, scenario_job(1, IN_PROGRESS, 56, -1, 56, -1));
+    add(&sequence, scenario_job(1, COMPLETED, 59, -1, 56, 59));
+    add(&sequence, scenario_run(GITHUB_RUN_COMPLETED, 101, "success"));
+    for (size_t i = 0; i < sequence.count; i++)
+        scenario_make_old(&sequence.events[i]);
+    play_in_every_order(&sequence);
 }
 
-// Should the end of a job not say that it deploys: it never had a runner, so there was something before.
-static void an_end_that_names_no_deployment_is_corrected_by_what_was_before(void **state)
+// If the end of a job does not mention that it deploys: it never had a runner, so there may have been events before.
+static void an_end_without_a_deployment_is_completed_by_earlier_events(void **state)
 {
-    struct story story = {.name = "no deployment in the end",
-                          .is_sent_twice = true,
-                          .expected = "job build 2..90 cancellation\n"
-                                      "job.waiting 2..90\n"
-                                      "workflow RUN CI 0..92 cancellation\n"};
+    struct sequence sequence = {.name = "no deployment in the end",
+                                .is_sent_twice = true,
+                                .expected = "job build 2..90 cancellation\n"
+                                            "job.waiting 2..90\n"
+                                            "workflow RUN CI 0..92 cancellation\n"};
     struct scenario_delivery cancelled = cancelled_at(90);
     (void)state;
     scenario_set_deployment(&cancelled, 0, "");
-    add(&story, gated(WAITING, 3.25));
-    add(&story, cancelled);
-    add(&story, scenario_run(GITHUB_RUN_COMPLETED, 92, "cancelled"));
-    play_in_every_order(&story);
+    add(&sequence, gated(WAITING, 3.25));
+    add(&sequence, cancelled);
+    add(&sequence, scenario_run(GITHUB_RUN_COMPLETED, 92, "cancelled"));
+    play_in_every_order(&sequence);
 }
 
-// Should no body say that it deploys. It never had a runner, so there may have been a gate.
+// If no body mentions that it deploys: it never had a runner, so there may have been a gate.
 static void a_gate_known_only_from_waiting_is_known_in_every_order(void **state)
 {
-    struct story story = {.name = "cancelled at a gate without a deployment",
-                          .is_sent_twice = true,
-                          .expected = "job build 2..90 cancellation\n"
-                                      "job.waiting 2..90\n"
-                                      "workflow RUN CI 0..92 cancellation\n"};
+    struct sequence sequence = {.name = "cancelled at a gate without a deployment",
+                                .is_sent_twice = true,
+                                .expected = "job build 2..90 cancellation\n"
+                                            "job.waiting 2..90\n"
+                                            "workflow RUN CI 0..92 cancellation\n"};
     (void)state;
-    add(&story, gated(QUEUED, 2.5));
-    add(&story, gated(WAITING, 3.25));
-    add(&story, cancelled_at(90));
-    add(&story, scenario_run(GITHUB_RUN_COMPLETED, 92, "cancelled"));
+    add(&sequence, gated(QUEUED, 2.5));
+    add(&sequence, gated(WAITING, 3.25));
+    add(&sequence, cancelled_at(90));
+    add(&sequence, scenario_run(GITHUB_RUN_COMPLETED, 92, "cancelled"));
     for (size_t i = 0; i < 3; i++)
-        scenario_set_deployment(&story.events[i], 0, "");
-    play_in_every_order(&story);
+        scenario_set_deployment(&sequence.events[i], 0, "");
+    play_in_every_order(&sequence);
 }
 
-static void a_runner_that_the_end_does_not_name_is_known_in_every_order(void **state)
+static void a_runner_missing_in_the_end_is_known_in_every_order(void **state)
 {
-    struct story story = {.name = "no runner in the end",
-                          .is_sent_twice = true,
-                          .expected = "job build 2..90 cancellation queue_time_ms=4000\n"
-                                      "runner.execution 6..90 cancellation\n"
-                                      "runner.queue 2..6\n"
-                                      "workflow RUN CI 0..92 cancellation\n"};
+    struct sequence sequence = {.name = "no runner in the end",
+                                .is_sent_twice = true,
+                                .expected = "job build 2..90 cancellation queue_time_ms=4000\n"
+                                            "runner.execution 6..90 cancellation\n"
+                                            "runner.queue 2..6\n"
+                                            "workflow RUN CI 0..92 cancellation\n"};
     struct scenario_delivery cancelled = scenario_job(1, COMPLETED, 90, 2, 6, 90);
     (void)state;
     scenario_set_conclusion(&cancelled, "cancelled");
     scenario_set_runner(&cancelled, 0, "");
-    add(&story, scenario_job(1, QUEUED, 2, 2, 2, -1));
-    add(&story, scenario_job(1, IN_PROGRESS, 6, 2, 6, -1));
-    add(&story, cancelled);
-    add(&story, scenario_run(GITHUB_RUN_COMPLETED, 92, "cancelled"));
-    play_in_every_order(&story);
+    add(&sequence, scenario_job(1, QUEUED, 2, 2, 2, -1));
+    add(&sequence, scenario_job(1, IN_PROGRESS, 6, 2, 6, -1));
+    add(&sequence, cancelled);
+    add(&sequence, scenario_run(GITHUB_RUN_COMPLETED, 92, "cancelled"));
+    play_in_every_order(&sequence);
 }
 
 // --- random life cycles ------------------------------------------------------------------------------
 
 // With a gate or without, released or not; then it runs, is cancelled, refused or skipped.
-static void make_story(struct story *story, uint32_t *seed)
+static void make_random_sequence(struct sequence *sequence, uint32_t *seed)
 {
     static const char *const conclusions[] = {"cancelled", "failure", "skipped", "success"};
     uint32_t gate = next_random(seed) % 3;
     const char *conclusion = conclusions[next_random(seed) % (gate == 1 ? 3 : 4)];
     double at = 2.5 + next_random(seed) % 4 * 0.125;
-    story->count = 0;
-    add(story, gated(QUEUED, at));
+    sequence->count = 0;
+    add(sequence, gated(QUEUED, at));
     if (gate > 0)
-        add(story, gated(WAITING, at += 0.5 + next_random(seed) % 3));
+        add(sequence, gated(WAITING, at += 0.5 + next_random(seed) % 3));
     if (gate != 1)
-        add(story, gated(QUEUED, at += 1 + next_random(seed) % 100));
+        add(sequence, gated(QUEUED, at += 1 + next_random(seed) % 100));
     double started = (double)(int)at + 2 + next_random(seed) % 20;
     struct scenario_delivery end = gated_end(started, started + next_random(seed) % 50);
     if (strcmp(conclusion, "success") == 0) {
-        add(story, gated_start(started));
+        add(sequence, gated_start(started));
     } else {
         scenario_set_conclusion(&end, conclusion);
         scenario_set_runner(&end, 0, "");
         end.event.job.started_at = end.event.job.completed_at;
     }
-    add(story, end);
-    add(story, scenario_run(GITHUB_RUN_COMPLETED, started + 60, conclusion));
+    add(sequence, end);
+    add(sequence, scenario_run(GITHUB_RUN_COMPLETED, started + 60, conclusion));
 }
 
 static void shuffle(struct playing *playing)
 {
-    for (size_t i = playing->story->count - 1; i > 0; i--) {
+    for (size_t i = playing->sequence->count - 1; i > 0; i--) {
         size_t j = next_random(&playing->seed) % (i + 1);
         size_t swapped = playing->order[i];
         playing->order[i] = playing->order[j];
@@ -480,19 +480,19 @@ static void shuffle(struct playing *playing)
     }
 }
 
-static void play_in_some_orders(struct story *story, uint32_t seed)
+static void play_in_some_orders(struct sequence *sequence, uint32_t seed)
 {
-    struct playing playing = {.story = story, .seed = seed};
+    struct playing playing = {.sequence = sequence, .seed = seed};
     char expected[1024];
     buffer_init(&playing.figures, 1 << 20);
     buffer_init(&playing.text, 1 << 20);
-    for (size_t i = 0; i < story->count; i++)
+    for (size_t i = 0; i < sequence->count; i++)
         playing.order[i] = i;
-    story->expected = NULL; // it is what comes of the order in which all happened
+    sequence->expected = NULL; // it is the result of the natural order
     play(&playing);
     assert_true(playing.text.len > 1 && playing.text.len < sizeof expected);
     memcpy(expected, playing.text.data, playing.text.len);
-    story->expected = expected;
+    sequence->expected = expected;
     for (int i = 0; i < 12; i++) {
         shuffle(&playing);
         playing.pause = i % 2 == 0 ? 0 : PAUSE;
@@ -503,14 +503,14 @@ static void play_in_some_orders(struct story *story, uint32_t seed)
     buffer_release(&playing.text);
 }
 
-static void life_cycles_of_any_kind_end_alike_in_any_order(void **state)
+static void random_life_cycles_end_alike_in_any_order(void **state)
 {
-    struct story story = {.name = "random"};
+    struct sequence sequence = {.name = "random"};
     uint32_t seed = 20260903;
     (void)state;
     for (int i = 0; i < 150; i++) {
-        make_story(&story, &seed);
-        play_in_some_orders(&story, next_random(&seed));
+        make_random_sequence(&sequence, &seed);
+        play_in_some_orders(&sequence, next_random(&seed));
     }
 }
 
@@ -523,10 +523,10 @@ int main(void)
         cmocka_unit_test(a_released_job_and_its_run_are_alike_in_every_order_with_pauses),
         cmocka_unit_test(a_deployment_without_a_gate_has_a_queue_in_every_order),
         cmocka_unit_test(payloads_from_before_2023_are_named_and_timed_in_every_order),
-        cmocka_unit_test(an_end_that_names_no_deployment_is_corrected_by_what_was_before),
+        cmocka_unit_test(an_end_without_a_deployment_is_completed_by_earlier_events),
         cmocka_unit_test(a_gate_known_only_from_waiting_is_known_in_every_order),
-        cmocka_unit_test(a_runner_that_the_end_does_not_name_is_known_in_every_order),
-        cmocka_unit_test(life_cycles_of_any_kind_end_alike_in_any_order),
+        cmocka_unit_test(a_runner_missing_in_the_end_is_known_in_every_order),
+        cmocka_unit_test(random_life_cycles_end_alike_in_any_order),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,4 @@
-// The rules of the life cycle, told as timelines: deliveries and a clock that the test moves.
+// The rules of the life cycle, as timelines: deliveries, and a clock that the test sets.
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -48,7 +48,7 @@ static void assert_spans(struct timeline *timeline, const char *expected)
     assert_string_equal(timeline->text.data, expected);
 }
 
-// A job in the ordinary way: created 2, started 6, completed 60.
+// An ordinary job: created 2, started 6, completed 60.
 static void deliver_ordinary_job(struct timeline *timeline, int64_t id)
 {
     deliver(timeline, scenario_job(id, QUEUED, 2, 2, 2, -1));
@@ -123,7 +123,7 @@ static void a_job_of_preparation_only_ends_start_up_with_it(void **state)
                            "step Set up job 8..20 failure error\n");
 }
 
-static void a_step_left_open_by_a_lost_runner_ends_with_the_job(void **state)
+static void a_step_that_is_open_when_the_runner_is_lost_ends_with_the_job(void **state)
 {
     struct timeline *timeline = *state;
     const struct github_step steps[] = {scenario_step(1, "checkout", 6, -1, "")};
@@ -215,14 +215,14 @@ static void a_completed_event_alone_is_complete_in_itself(void **state)
     assert_spans(timeline, ORDINARY_JOB);
 }
 
-static void nothing_reopens_a_completed_job(void **state)
+static void a_completed_job_is_never_reopened(void **state)
 {
     struct timeline *timeline = *state;
     struct engine_counters counters;
     deliver(timeline, scenario_job(1, COMPLETED, 60, 2, 6, 60));
     deliver(timeline, scenario_job(1, QUEUED, 2, 2, 2, -1));
     deliver(timeline, scenario_job(1, IN_PROGRESS, 6, 2, 6, -1));
-    deliver(timeline, scenario_job(1, COMPLETED, 50, 2, 6, 50)); // an earlier end, told later
+    deliver(timeline, scenario_job(1, COMPLETED, 50, 2, 6, 50)); // an earlier end, delivered later
     assert_spans(timeline, ORDINARY_JOB);
     engine_read_counters(timeline->bench.engine, &counters);
     assert_int_equal(counters.late, 3);
@@ -269,13 +269,13 @@ static void a_gated_job_that_completes_twice_keeps_what_it_waited_for(void **sta
 static void an_old_job_that_completes_twice_keeps_its_queue(void **state)
 {
     struct timeline *timeline = *state;
-    struct scenario_delivery told[] = {scenario_job(1, QUEUED, 10, -1, 10, -1),
-                                       scenario_job(1, COMPLETED, 59, -1, 56, 59),
-                                       scenario_job(1, COMPLETED, 70, -1, 56, 70)};
+    struct scenario_delivery old_events[] = {scenario_job(1, QUEUED, 10, -1, 10, -1),
+                                             scenario_job(1, COMPLETED, 59, -1, 56, 59),
+                                             scenario_job(1, COMPLETED, 70, -1, 56, 70)};
     deliver(timeline, scenario_run(GITHUB_RUN_REQUESTED, 1, ""));
     for (size_t i = 0; i < 3; i++) {
-        scenario_make_old(&told[i]);
-        deliver(timeline, told[i]);
+        scenario_make_old(&old_events[i]);
+        deliver(timeline, old_events[i]);
     }
     assert_spans(timeline, "job build 10..59 success queue_time_ms=46000\n"
                            "runner.queue 10..56\n"
@@ -299,7 +299,7 @@ static void a_run_that_ends_twice_has_its_later_end(void **state)
     assert_int_equal(counters.late, 1);
 }
 
-static void of_two_ends_at_one_time_the_worse_holds(void **state)
+static void of_two_ends_at_one_time_the_worse_result_is_used(void **state)
 {
     struct timeline *timeline = *state;
     struct scenario_delivery worse = scenario_run(GITHUB_RUN_COMPLETED, 32, "failure");
@@ -322,7 +322,7 @@ static void the_root_begins_with_its_earliest_job(void **state)
     assert_spans(timeline, ORDINARY_JOB "workflow RUN CI 2..62 success\n");
 }
 
-static void a_job_that_comes_after_the_root_extends_it_and_never_shortens_it(void **state)
+static void a_job_that_arrives_after_the_root_extends_it_and_never_shortens_it(void **state)
 {
     struct timeline *timeline = *state;
     deliver(timeline, scenario_run(GITHUB_RUN_COMPLETED, 62, "success"));
@@ -337,10 +337,11 @@ static void a_job_that_comes_after_the_root_extends_it_and_never_shortens_it(voi
                            "workflow RUN CI 0..70 success\n");
 }
 
-static void a_root_that_has_left_the_history_stays_as_it_is(void **state)
+static void a_root_that_is_no_longer_in_the_history_is_not_extended(void **state)
 {
     struct timeline *timeline = *state;
-    timeline->bench.options.has_exporter = false; // what is not to be sent leaves with the history
+    timeline->bench.options.has_exporter =
+        false; // records that are not exported are deleted with the history
     timeline->bench.options.history = NS_PER_MINUTE;
     engine_bench_restart(&timeline->bench);
     deliver(timeline, scenario_run(GITHUB_RUN_COMPLETED, 62, "success"));
@@ -353,7 +354,7 @@ static void a_root_that_has_left_the_history_stays_as_it_is(void **state)
                            "runner.execution 6..70 success\n");
 }
 
-// In payloads from before 2023 nothing tells a job that a re-run did not run again from one that it did.
+// Payloads from before 2023 do not show whether a re-run ran the job again.
 static void old_times_of_jobs_that_a_re_run_carried_over_do_not_lengthen_it(void **state)
 {
     struct timeline *timeline = *state;
@@ -437,7 +438,7 @@ static void a_null_completed_at_is_the_last_steps_end(void **state)
                            "step b 30..44 success\n");
 }
 
-// queued, waiting, queued: the three bodies have the same times; only the GUIDs tell when it was released.
+// queued, waiting, queued: the three bodies have the same times; only the GUIDs show when it was released.
 static void approval_is_distinguished_from_the_queue_in_any_order(void **state)
 {
     static const int orders[6][3] = {{0, 1, 2}, {0, 2, 1}, {1, 0, 2},
@@ -466,7 +467,7 @@ static void approval_is_distinguished_from_the_queue_in_any_order(void **state)
     }
 }
 
-static void a_guid_time_before_the_job_or_after_the_receipt_is_not_believed(void **state)
+static void a_guid_time_before_the_job_or_after_the_receipt_is_not_used(void **state)
 {
     struct timeline *timeline = *state;
     struct scenario_delivery first = scenario_job(1, QUEUED, 2, 2, 2, -1);
@@ -486,7 +487,7 @@ static void a_guid_time_before_the_job_or_after_the_receipt_is_not_believed(void
                            "runner.execution 45..60 success\n");
 }
 
-static void a_guid_time_up_to_a_second_before_the_job_is_believed(void **state)
+static void a_guid_time_up_to_a_second_before_the_job_is_used(void **state)
 {
     struct timeline *timeline = *state;
     struct scenario_delivery waiting = scenario_job(1, WAITING, 3, 2, 2, -1);
@@ -528,7 +529,7 @@ static void a_job_whose_release_was_not_received_settles_and_is_then_sent(void *
                            "runner.execution 45..60 success\n");
 }
 
-static void an_old_payload_takes_its_start_from_the_queued_event(void **state)
+static void a_job_of_an_old_payload_starts_at_the_queued_event(void **state)
 {
     struct timeline *timeline = *state;
     struct scenario_delivery queued = scenario_job(1, QUEUED, 10, -1, 10, -1);
@@ -598,7 +599,7 @@ static void no_open_job_does_not_mean_that_the_run_is_over(void **state)
     assert_spans(timeline, ORDINARY_JOB);
 }
 
-static void a_run_that_awaits_approval_goes_on_after_it(void **state)
+static void a_run_that_awaits_approval_continues_after_it(void **state)
 {
     struct timeline *timeline = *state;
     deliver(timeline, scenario_run(GITHUB_RUN_COMPLETED, 1, "action_required"));
@@ -608,7 +609,7 @@ static void a_run_that_awaits_approval_goes_on_after_it(void **state)
     assert_spans(timeline, "workflow RUN CI 0..5000 success\n");
 }
 
-static void a_run_that_is_never_approved_is_closed_as_it_is(void **state)
+static void a_run_that_is_never_approved_is_closed_incomplete(void **state)
 {
     struct timeline *timeline = *state;
     deliver(timeline, scenario_run(GITHUB_RUN_REQUESTED, 1, "action_required"));
@@ -660,7 +661,7 @@ static void a_completed_after_giving_up_is_sent_under_the_same_ids(void **state)
                  "runner.execution 6..58\n" ORDINARY_JOB "workflow RUN CI 0..60 success\n");
 }
 
-static void a_silent_job_is_given_up_after_job_timeout(void **state)
+static void a_job_without_events_is_given_up_after_job_timeout(void **state)
 {
     struct timeline *timeline = *state;
     deliver(timeline, scenario_job(1, QUEUED, 2, 2, 2, -1));
@@ -675,11 +676,11 @@ static void a_silent_job_is_given_up_after_job_timeout(void **state)
                            "workflow RUN CI 2..6 github.incomplete\n");
 }
 
-static void silent_jobs_are_given_up_before_their_root(void **state)
+static void jobs_without_events_are_given_up_before_their_root(void **state)
 {
     struct timeline *timeline = *state;
     deliver(timeline, scenario_run(GITHUB_RUN_REQUESTED, 1, ""));
-    // Ids below and above the run's: deadlines of one time come in the order of ids.
+    // Ids below and above the run's: deadlines at the same time are in the order of ids.
     deliver(timeline, scenario_job(1, IN_PROGRESS, 8, 2, 8, -1));
     deliver(timeline, scenario_job(INT64_C(100520616165), QUEUED, 9, 9, 9, -1));
     timeline->bench.now = scenario_at(9);
@@ -692,7 +693,7 @@ static void silent_jobs_are_given_up_before_their_root(void **state)
                            "workflow RUN CI 0..9 github.incomplete\n");
 }
 
-static void many_silent_jobs_are_given_up_before_their_root(void **state)
+static void many_jobs_without_events_are_given_up_before_their_root(void **state)
 {
     struct timeline *timeline = *state;
     deliver(timeline, scenario_run(GITHUB_RUN_REQUESTED, 1, ""));
@@ -707,7 +708,7 @@ static void many_silent_jobs_are_given_up_before_their_root(void **state)
     assert_null(strstr(root, "job build"));
 }
 
-static void a_run_that_fell_silent_goes_on_when_it_is_heard_again(void **state)
+static void a_run_closed_without_events_continues_with_the_next_event(void **state)
 {
     struct timeline *timeline = *state;
     deliver(timeline, scenario_run(GITHUB_RUN_REQUESTED, 1, ""));
@@ -724,7 +725,7 @@ static void a_run_that_fell_silent_goes_on_when_it_is_heard_again(void **state)
 }
 
 // GitHub Enterprise Server redelivers for longer than `linger`.
-static void what_is_repeated_after_linger_makes_up_no_root(void **state)
+static void events_repeated_after_linger_create_no_root(void **state)
 {
     struct timeline *timeline = *state;
     struct engine_counters counters;
@@ -742,7 +743,7 @@ static void what_is_repeated_after_linger_makes_up_no_root(void **state)
                  "workflow RUN CI 0..62 success\n" ORDINARY_JOB ORDINARY_JOB ORDINARY_JOB);
 }
 
-static void what_is_repeated_after_linger_makes_no_poorer_root(void **state)
+static void events_repeated_after_linger_do_not_make_a_root_less_complete(void **state)
 {
     struct timeline *timeline = *state;
     deliver_ordinary_job(timeline, 1);
@@ -755,7 +756,7 @@ static void what_is_repeated_after_linger_makes_no_poorer_root(void **state)
         strstr(timeline->text.data, "workflow RUN CI 2..80 success github.incomplete");
     assert_non_null(root);
     assert_null(strstr(root + 1, "workflow"));
-    // The run's own word is better than what its jobs told.
+    // The run's own event is preferred to the data of its jobs.
     deliver(timeline, scenario_run(GITHUB_RUN_COMPLETED, 82, "success"));
     deliver(timeline, scenario_run(GITHUB_RUN_REQUESTED, 0, ""));
     engine_bench_advance(&timeline->bench, 9 * NS_PER_DAY);
@@ -765,7 +766,7 @@ static void what_is_repeated_after_linger_makes_no_poorer_root(void **state)
     assert_null(strstr(root + 1, "workflow"));
 }
 
-static void a_made_up_root_is_corrected_by_jobs_that_change_it(void **state)
+static void a_root_made_from_jobs_is_corrected_by_jobs_that_change_it(void **state)
 {
     struct timeline *timeline = *state;
     struct scenario_delivery failed = ended_job(2, 80, "failure");
@@ -802,7 +803,7 @@ static void a_run_known_only_from_its_jobs_is_closed_after_run_idle(void **state
                                         "runner.queue 10..12\n"
                                         "runner.execution 12..80 timeout\n"
                                         "workflow RUN CI 2..80 timeout error github.incomplete\n");
-    // Jobs that come later join the trace; no second root is made.
+    // Later jobs become part of the trace; no second root is created.
     deliver(timeline, scenario_job(3, COMPLETED, 5000, 2, 6, 60));
     engine_bench_advance(&timeline->bench, 2 * NS_PER_HOUR);
     engine_bench_spans(&timeline->bench, &timeline->text);
@@ -845,7 +846,7 @@ static void a_job_one_second_early_in_a_re_run_is_not_carried_over(void **state)
                            "runner.execution 10..60 success\n");
 }
 
-static void notes_are_forgotten_after_linger(void **state)
+static void notes_expire_after_linger(void **state)
 {
     struct timeline *timeline = *state;
     deliver_ordinary_job(timeline, 1);
@@ -856,7 +857,7 @@ static void notes_are_forgotten_after_linger(void **state)
     engine_bench_advance(&timeline->bench, NS_PER_HOUR);
     assert_int_equal(engine_bench_count_spans(&timeline->bench), 0);
     assert_int_equal(engine_next_deadline(timeline->bench.engine), TIMESTAMP_UNKNOWN);
-    // That it had a root is remembered longer.
+    // The note that it had a root is kept longer.
     assert_int_equal(engine_bench_count_roots(&timeline->bench), 1);
     engine_bench_advance(&timeline->bench, 31 * NS_PER_DAY);
     assert_int_equal(engine_bench_count_roots(&timeline->bench), 1);
@@ -870,7 +871,7 @@ static void deadlines_survive_a_restart(void **state)
     deliver(timeline, scenario_job(1, QUEUED, 2, 2, 2, -1));
     deliver(timeline, scenario_run(GITHUB_RUN_COMPLETED, 58, "cancelled"));
     engine_bench_restart(&timeline->bench);
-    timeline->bench.now += NS_PER_DAY; // it was down for a day
+    timeline->bench.now += NS_PER_DAY; // the daemon was down for a day
     engine_bench_advance(&timeline->bench, NS_PER_SECOND);
     assert_spans(timeline, "workflow RUN CI 0..58 cancellation\n"
                            "job build 2..58 queue_time_ms=56000 github.incomplete\n"
@@ -912,38 +913,38 @@ int main(void)
         TEST(spans_of_a_job_are_sent_when_it_completes),
         TEST(steps_split_start_up_from_execution),
         TEST(a_job_of_preparation_only_ends_start_up_with_it),
-        TEST(a_step_left_open_by_a_lost_runner_ends_with_the_job),
+        TEST(a_step_that_is_open_when_the_runner_is_lost_ends_with_the_job),
         TEST(a_runner_lost_while_several_steps_ran_is_one_lost_runner),
         TEST(a_runner_lost_in_its_preparation_spent_all_its_time_there),
         TEST(a_job_that_github_refused_to_start_was_all_queue),
         TEST(overlapping_steps_keep_their_own_times),
         TEST(a_completed_event_alone_is_complete_in_itself),
-        TEST(nothing_reopens_a_completed_job),
+        TEST(a_completed_job_is_never_reopened),
         TEST(the_same_delivery_again_is_a_duplicate),
         TEST(a_skipped_job_has_no_phases),
         TEST(a_job_cancelled_while_queued_was_all_queue),
         TEST(an_end_before_the_start_makes_a_span_of_zero_length),
         TEST(a_null_completed_at_is_the_last_steps_end),
         cmocka_unit_test(approval_is_distinguished_from_the_queue_in_any_order),
-        TEST(a_guid_time_before_the_job_or_after_the_receipt_is_not_believed),
+        TEST(a_guid_time_before_the_job_or_after_the_receipt_is_not_used),
         TEST(a_job_rejected_at_its_gate_was_all_waiting),
         TEST(a_job_whose_release_was_not_received_settles_and_is_then_sent),
-        TEST(an_old_payload_takes_its_start_from_the_queued_event),
+        TEST(a_job_of_an_old_payload_starts_at_the_queued_event),
         TEST(an_old_payload_alone_starts_when_it_started),
         TEST(the_root_waits_for_open_jobs_but_not_longer_than_root_grace),
         TEST(the_root_is_sent_with_the_last_job_and_covers_it),
         TEST(a_run_without_jobs_is_a_root_alone),
         TEST(no_open_job_does_not_mean_that_the_run_is_over),
-        TEST(a_run_that_awaits_approval_goes_on_after_it),
-        TEST(a_run_that_is_never_approved_is_closed_as_it_is),
+        TEST(a_run_that_awaits_approval_continues_after_it),
+        TEST(a_run_that_is_never_approved_is_closed_incomplete),
         TEST(a_job_that_github_never_closes_is_given_up_after_job_grace),
         TEST(a_completed_after_giving_up_is_sent_under_the_same_ids),
-        TEST(a_silent_job_is_given_up_after_job_timeout),
+        TEST(a_job_without_events_is_given_up_after_job_timeout),
         TEST(a_run_known_only_from_its_jobs_is_closed_after_run_idle),
         TEST(run_idle_does_not_count_while_a_job_waits),
         TEST(jobs_carried_over_by_a_re_run_are_marked_and_have_no_length),
         TEST(a_job_one_second_early_in_a_re_run_is_not_carried_over),
-        TEST(notes_are_forgotten_after_linger),
+        TEST(notes_expire_after_linger),
         TEST(deadlines_survive_a_restart),
         TEST(runner_spans_and_steps_can_be_turned_off),
         TEST(a_hundred_jobs_that_never_end_are_given_up_together),
@@ -951,19 +952,19 @@ int main(void)
         TEST(a_gated_job_that_completes_twice_keeps_what_it_waited_for),
         TEST(an_old_job_that_completes_twice_keeps_its_queue),
         TEST(a_run_that_ends_twice_has_its_later_end),
-        TEST(of_two_ends_at_one_time_the_worse_holds),
+        TEST(of_two_ends_at_one_time_the_worse_result_is_used),
         TEST(the_root_begins_with_its_earliest_job),
-        TEST(a_job_that_comes_after_the_root_extends_it_and_never_shortens_it),
-        TEST(a_root_that_has_left_the_history_stays_as_it_is),
+        TEST(a_job_that_arrives_after_the_root_extends_it_and_never_shortens_it),
+        TEST(a_root_that_is_no_longer_in_the_history_is_not_extended),
         TEST(old_times_of_jobs_that_a_re_run_carried_over_do_not_lengthen_it),
         TEST(a_run_that_is_approved_after_weeks_has_its_end),
-        TEST(silent_jobs_are_given_up_before_their_root),
-        TEST(many_silent_jobs_are_given_up_before_their_root),
-        TEST(a_run_that_fell_silent_goes_on_when_it_is_heard_again),
-        TEST(what_is_repeated_after_linger_makes_up_no_root),
-        TEST(what_is_repeated_after_linger_makes_no_poorer_root),
-        TEST(a_made_up_root_is_corrected_by_jobs_that_change_it),
-        TEST(a_guid_time_up_to_a_second_before_the_job_is_believed),
+        TEST(jobs_without_events_are_given_up_before_their_root),
+        TEST(many_jobs_without_events_are_given_up_before_their_root),
+        TEST(a_run_closed_without_events_continues_with_the_next_event),
+        TEST(events_repeated_after_linger_create_no_root),
+        TEST(events_repeated_after_linger_do_not_make_a_root_less_complete),
+        TEST(a_root_made_from_jobs_is_corrected_by_jobs_that_change_it),
+        TEST(a_guid_time_up_to_a_second_before_the_job_is_used),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

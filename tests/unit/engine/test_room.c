@@ -1,4 +1,4 @@
-// A store that fills: what was delivered makes room for what comes; what was not delivered stays.
+// A store that fills up: exported data are deleted to make room; data that were not exported are kept.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -43,7 +43,7 @@ static void open_small(struct engine_bench *bench, bool has_exporter)
     engine_bench_restart(bench);
 }
 
-static void history_makes_room_before_a_delivery_is_refused(void **state)
+static void history_is_deleted_before_a_delivery_is_refused(void **state)
 {
     struct engine_bench bench;
     (void)state;
@@ -57,8 +57,8 @@ static void history_makes_room_before_a_delivery_is_refused(void **state)
     engine_bench_close(&bench);
 }
 
-// What was finished before then is of the future, and so is what the clock said when it was noted.
-static void history_makes_room_while_the_clock_is_a_day_back(void **state)
+// Runs finished before are in the future now, and so is the recorded time of the clock.
+static void history_is_deleted_early_while_the_clock_is_a_day_back(void **state)
 {
     struct engine_bench bench;
     (void)state;
@@ -86,7 +86,7 @@ static void note_done(struct engine_task *task)
     atomic_store((atomic_bool *)task->context, true);
 }
 
-static void history_makes_room_while_a_clock_that_leapt_ahead_is_not_believed(void **state)
+static void history_is_deleted_early_while_a_clock_that_leapt_ahead_is_not_trusted(void **state)
 {
     struct engine_bench bench;
     struct error error = {0};
@@ -117,7 +117,7 @@ static void history_makes_room_while_a_clock_that_leapt_ahead_is_not_believed(vo
     engine_bench_close(&bench);
 }
 
-static void what_waits_for_the_collector_never_makes_room(void **state)
+static void records_that_wait_for_the_collector_are_never_deleted(void **state)
 {
     struct engine_bench bench;
     uint64_t accepted = 0;
@@ -133,8 +133,8 @@ static void what_waits_for_the_collector_never_makes_room(void **state)
     engine_bench_close(&bench);
 }
 
-// Each leaves without its release known, so that its state would be kept.
-static void states_that_might_be_sent_again_never_cost_a_delivery(void **state)
+// Each is sent before its release is known, so that its state would be kept.
+static void no_delivery_is_refused_for_states_that_might_be_sent_again(void **state)
 {
     struct engine_bench bench;
     (void)state;
@@ -154,8 +154,8 @@ static void states_that_might_be_sent_again_never_cost_a_delivery(void **state)
     engine_bench_close(&bench);
 }
 
-// They were kept while there was room; then it is needed for what is open.
-static void states_that_might_be_sent_again_make_room_for_what_is_open(void **state)
+// They were kept while there was room; then the space is needed for open runs.
+static void states_that_might_be_sent_again_are_replaced_to_make_room_for_open_ones(void **state)
 {
     struct engine_bench bench;
     (void)state;
@@ -206,8 +206,8 @@ static struct engine_counters counters_of(struct engine_bench *bench)
     return counters;
 }
 
-// A delivery that is refused does not come again; a dead letter was refused by the collector.
-static void dead_letters_make_room_before_a_delivery_is_refused(void **state)
+// A refused delivery is not repeated; a dead letter was refused by the collector.
+static void dead_letters_are_deleted_before_a_delivery_is_refused(void **state)
 {
     struct engine_bench bench;
     (void)state;
@@ -224,7 +224,7 @@ static void dead_letters_make_room_before_a_delivery_is_refused(void **state)
     engine_bench_close(&bench);
 }
 
-static void history_makes_room_before_dead_letters_do(void **state)
+static void history_is_deleted_before_dead_letters(void **state)
 {
     struct engine_bench bench;
     (void)state;
@@ -264,8 +264,8 @@ static void dead_letters_stay_within_their_limits(void **state)
     engine_bench_close(&bench);
 }
 
-// The smallest store that may be set: what is kept free for deleting is some 25 pages.
-static void a_store_that_was_full_to_the_brim_recovers(void **state)
+// The smallest allowed store: about 25 pages are reserved for deletions.
+static void a_store_that_was_completely_full_recovers(void **state)
 {
     struct engine_bench bench;
     int64_t id = 1;
@@ -305,7 +305,7 @@ static void a_store_that_was_full_to_the_brim_recovers(void **state)
 static struct engine_task batch_tasks[BATCH];
 static struct scenario_delivery batch_deliveries[BATCH];
 
-// Delivers `count` jobs of which some are only queued, as one batch: true if one of them was accepted.
+// Delivers `count` jobs, some of them only queued, as one batch: true if one of them was accepted.
 static bool deliver_batch(struct engine_bench *bench, int64_t first, size_t count)
 {
     bool is_any_accepted = false;
@@ -339,7 +339,7 @@ static void settle_all(struct engine_bench *bench, uint64_t last, size_t at_a_ti
     }
 }
 
-// Whatever the size of the batches that filled it, and of those in which the collector takes it off.
+// Whatever the size of the batches that filled it, and of those that the collector accepts.
 static void a_store_filled_by_batches_of_any_size_recovers(void **state)
 {
     (void)state;
@@ -355,7 +355,7 @@ static void a_store_filled_by_batches_of_any_size_recovers(void **state)
             id += (int64_t)count;
         uint64_t waiting = usage_of(&bench).outbox_records;
         assert_true(waiting > 10);
-        // Some fail for want of pages, and come again as the exporter's do.
+        // Some fail for lack of pages and are submitted again, as by the exporter.
         for (int round = 0; round < ROUNDS; round++) {
             bench.now += NS_PER_SECOND;
             settle_all(&bench, waiting, count % 2 == 0 ? 512 : 64);
@@ -370,7 +370,7 @@ static void a_store_filled_by_batches_of_any_size_recovers(void **state)
 
 // --- notes ---------------------------------------------------------------------------------------------------
 
-// Events of one job that was closed long ago: late, so that nothing but the note of the delivery stays.
+// Events of one job that was closed long ago: late, so that only the note of the delivery is stored.
 static void deliver_late(struct engine_bench *bench, uint64_t first, size_t count, bool has_time)
 {
     for (size_t i = 0; i < count; i++) {
@@ -399,7 +399,7 @@ static enum engine_outcome deliver_again(struct engine_bench *bench, size_t inde
     return task.outcome;
 }
 
-static void notes_make_room_before_a_delivery_is_refused(void **state)
+static void notes_are_deleted_before_a_delivery_is_refused(void **state)
 {
     (void)state;
     for (int has_time = 0; has_time < 2; has_time++) {
@@ -418,7 +418,7 @@ static void notes_make_room_before_a_delivery_is_refused(void **state)
         assert_true(shed > 0 && usage.sheds.total == shed);
         assert_int_equal(usage.delivery_notes + shed, 300 * BATCH + 1);
         assert_true(usage.delivery_notes > 15000);
-        // The newest are there, and the job that went out is known.
+        // The newest are kept, and the job that was sent is known.
         assert_int_equal(deliver_again(&bench, BATCH - 1), ENGINE_DUPLICATE);
         assert_int_equal(usage.job_notes, 1);
         assert_int_equal(usage.outbox_records, 1);
@@ -426,8 +426,8 @@ static void notes_make_room_before_a_delivery_is_refused(void **state)
     }
 }
 
-// They take a hundredth of what waits for the collector.
-static void notes_stay_where_others_fill_the_store(void **state)
+// They take a hundredth of the space of the records that wait for the collector.
+static void notes_are_kept_if_other_data_fill_the_store(void **state)
 {
     struct engine_bench bench;
     (void)state;
@@ -443,8 +443,8 @@ static void notes_stay_where_others_fill_the_store(void **state)
     engine_bench_close(&bench);
 }
 
-// 100,000 notes and a map that is all at once too small for them: pieces, one batch after the other, while deliveries
-// are answered; within those batches there is room again.
+// 100,000 notes and a map that is suddenly too small for them: pieces are deleted batch by batch while deliveries are
+// answered, until there is room again.
 static void a_store_that_is_full_of_notes_at_the_start_sheds_them_in_pieces(void **state)
 {
     struct engine_bench bench;
@@ -481,7 +481,7 @@ static void a_store_that_is_full_of_notes_at_the_start_sheds_them_in_pieces(void
     engine_bench_close(&bench);
 }
 
-static void a_full_store_says_what_fills_it(void **state)
+static void the_error_of_a_full_store_names_what_fills_it(void **state)
 {
     struct engine_bench bench;
     struct error error = {0};
@@ -511,21 +511,21 @@ static void a_full_store_says_what_fills_it(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(history_makes_room_before_a_delivery_is_refused),
-        cmocka_unit_test(history_makes_room_while_the_clock_is_a_day_back),
-        cmocka_unit_test(history_makes_room_while_a_clock_that_leapt_ahead_is_not_believed),
-        cmocka_unit_test(what_waits_for_the_collector_never_makes_room),
-        cmocka_unit_test(states_that_might_be_sent_again_never_cost_a_delivery),
-        cmocka_unit_test(states_that_might_be_sent_again_make_room_for_what_is_open),
-        cmocka_unit_test(dead_letters_make_room_before_a_delivery_is_refused),
-        cmocka_unit_test(history_makes_room_before_dead_letters_do),
+        cmocka_unit_test(history_is_deleted_before_a_delivery_is_refused),
+        cmocka_unit_test(history_is_deleted_early_while_the_clock_is_a_day_back),
+        cmocka_unit_test(history_is_deleted_early_while_a_clock_that_leapt_ahead_is_not_trusted),
+        cmocka_unit_test(records_that_wait_for_the_collector_are_never_deleted),
+        cmocka_unit_test(no_delivery_is_refused_for_states_that_might_be_sent_again),
+        cmocka_unit_test(states_that_might_be_sent_again_are_replaced_to_make_room_for_open_ones),
+        cmocka_unit_test(dead_letters_are_deleted_before_a_delivery_is_refused),
+        cmocka_unit_test(history_is_deleted_before_dead_letters),
         cmocka_unit_test(dead_letters_stay_within_their_limits),
-        cmocka_unit_test(a_store_that_was_full_to_the_brim_recovers),
+        cmocka_unit_test(a_store_that_was_completely_full_recovers),
         cmocka_unit_test(a_store_filled_by_batches_of_any_size_recovers),
-        cmocka_unit_test(notes_make_room_before_a_delivery_is_refused),
-        cmocka_unit_test(notes_stay_where_others_fill_the_store),
+        cmocka_unit_test(notes_are_deleted_before_a_delivery_is_refused),
+        cmocka_unit_test(notes_are_kept_if_other_data_fill_the_store),
         cmocka_unit_test(a_store_that_is_full_of_notes_at_the_start_sheds_them_in_pieces),
-        cmocka_unit_test(a_full_store_says_what_fills_it),
+        cmocka_unit_test(the_error_of_a_full_store_names_what_fills_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

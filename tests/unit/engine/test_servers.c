@@ -1,4 +1,5 @@
-// Runs and jobs of several servers that have the same ids: nothing of one overwrites, hides or delays the other.
+// Runs and jobs of several servers that have the same ids: those of one server never overwrite, hide or delay those
+// of another.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -24,8 +25,8 @@ static const char *const addresses[] = {
 #define EVENTS 5
 #define EVENTS_IN_ALL (SERVERS * EVENTS)
 
-// One life on each server, alike but for the conclusion.
-static void tell(size_t server, struct scenario_delivery events[EVENTS])
+// One life cycle on each server, the same except for the conclusion.
+static void make_life_cycle(size_t server, struct scenario_delivery events[EVENTS])
 {
     static const char *const conclusions[] = {"success", "failure", "cancelled"};
     events[0] = scenario_job(9, GITHUB_JOB_QUEUED, 0, 0, 0, -1);
@@ -47,10 +48,10 @@ static uint32_t next_random(uint32_t *seed)
 static void get_ready(struct engine_bench *bench)
 {
     engine_bench_open(bench);
-    bench->now = scenario_at(1000); // after everything, as when a backlog arrives
+    bench->now = scenario_at(1000); // after everything, as with a backlog
 }
 
-// What goes out; it is sorted, so that orders can be compared.
+// The exported records, sorted, so that orders can be compared.
 static void finish(struct engine_bench *bench, struct buffer *records)
 {
     engine_bench_advance(bench, NS_PER_MINUTE);
@@ -83,7 +84,7 @@ static void sort_lines(struct buffer *text)
     *text = sorted;
 }
 
-// What `servers` servers say when they speak one after the other, each to a daemon of its own.
+// The records of `servers` servers whose events are delivered to a daemon of their own each.
 static void expect_alone(size_t servers, struct buffer *lines)
 {
     buffer_init(lines, 1 << 20);
@@ -92,7 +93,7 @@ static void expect_alone(size_t servers, struct buffer *lines)
         struct engine_bench bench;
         struct buffer text;
         buffer_init(&text, 1 << 20);
-        tell(server, events);
+        make_life_cycle(server, events);
         get_ready(&bench);
         for (size_t i = 0; i < EVENTS; i++)
             engine_bench_accept(&bench, &events[i]);
@@ -173,7 +174,7 @@ static void permute(struct orders *orders, size_t fixed)
 }
 
 // Completed job and completed run of each of three servers, in all 720 orders.
-static void ends_of_three_servers_in_all_orders(void **state)
+static void ends_on_three_servers_in_all_orders(void **state)
 {
     struct scenario_delivery events[SERVERS][EVENTS];
     struct buffer expected;
@@ -182,7 +183,7 @@ static void ends_of_three_servers_in_all_orders(void **state)
     (void)state;
     expect_alone(SERVERS, &expected);
     for (size_t server = 0; server < SERVERS; server++) {
-        tell(server, events[server]);
+        make_life_cycle(server, events[server]);
         orders.events[2 * server] = &events[server][2];
         orders.events[2 * server + 1] = &events[server][4];
     }
@@ -192,8 +193,8 @@ static void ends_of_three_servers_in_all_orders(void **state)
     buffer_release(&first);
 }
 
-// All events of all, with repeats, redeliveries and restarts.
-static void whole_lives_on_three_servers_in_any_order(void **state)
+// All events of all servers, with repeats, redeliveries and restarts.
+static void life_cycles_on_three_servers_in_any_order(void **state)
 {
     struct scenario_delivery events[SERVERS][EVENTS];
     const struct scenario_delivery *order[EVENTS_IN_ALL];
@@ -202,7 +203,7 @@ static void whole_lives_on_three_servers_in_any_order(void **state)
     (void)state;
     expect_alone(SERVERS, &expected);
     for (size_t server = 0; server < SERVERS; server++)
-        tell(server, events[server]);
+        make_life_cycle(server, events[server]);
     for (int round = 0; round < 60; round++) {
         struct buffer records;
         struct buffer lines;
@@ -224,8 +225,9 @@ static void whole_lives_on_three_servers_in_any_order(void **state)
     buffer_release(&expected);
 }
 
-// The run is over on one server and goes on on the other: late and repeated events are those of the right one.
-static void what_is_late_on_one_server_is_news_on_the_other(void **state)
+// The run is over on one server and in progress on the other: late and repeated events are attributed to the right
+// one.
+static void an_event_that_is_late_on_one_server_is_not_late_on_the_other(void **state)
 {
     struct scenario_delivery first[EVENTS];
     struct scenario_delivery second[EVENTS];
@@ -233,8 +235,8 @@ static void what_is_late_on_one_server_is_news_on_the_other(void **state)
     struct engine_counters counters;
     struct buffer text;
     (void)state;
-    tell(0, first);
-    tell(1, second);
+    make_life_cycle(0, first);
+    make_life_cycle(1, second);
     get_ready(&bench);
     for (size_t i = 0; i < EVENTS; i++)
         engine_bench_accept(&bench, &first[i]);
@@ -259,8 +261,9 @@ static void what_is_late_on_one_server_is_news_on_the_other(void **state)
     engine_bench_close(&bench);
 }
 
-// What waits on two servers: each job stands in the queue, each run is listed; giving up one leaves the other.
-static void what_is_open_on_two_servers_is_listed_twice(void **state)
+// Jobs that wait on two servers: each job is in the queue, each run is listed; giving up one does not affect the
+// other.
+static void runs_open_on_two_servers_are_listed_twice(void **state)
 {
     struct scenario_delivery first[EVENTS];
     struct scenario_delivery second[EVENTS];
@@ -268,8 +271,8 @@ static void what_is_open_on_two_servers_is_listed_twice(void **state)
     struct error error = {0};
     struct store_transaction *transaction;
     (void)state;
-    tell(0, first);
-    tell(1, second);
+    make_life_cycle(0, first);
+    make_life_cycle(1, second);
     get_ready(&bench);
     engine_bench_accept(&bench, &first[0]);
     engine_bench_accept(&bench, &second[0]);
@@ -286,7 +289,7 @@ static void what_is_open_on_two_servers_is_listed_twice(void **state)
     assert_int_equal(store_table_count(transaction, STORE_TABLE_OPEN_JOBS), 1);
     assert_int_equal(recent_count(transaction), 1);
     store_abort(transaction);
-    // Job grace and job timeout of each are its own.
+    // Job grace and job timeout are applied to each separately.
     engine_bench_advance(&bench, 7 * NS_PER_DAY);
     stats_verify(bench.store);
     assert_int_equal(store_begin(bench.store, false, &transaction, &error), ERROR_NONE);
@@ -296,7 +299,7 @@ static void what_is_open_on_two_servers_is_listed_twice(void **state)
     engine_bench_close(&bench);
 }
 
-// Servers are remembered for those who ask for a number alone; not more of them than there is room for.
+// Servers are stored for look-ups of a number alone, up to the maximum.
 static void servers_are_remembered_up_to_a_bound(void **state)
 {
     struct engine_bench bench;
@@ -327,7 +330,7 @@ static void servers_are_remembered_up_to_a_bound(void **state)
     engine_bench_close(&bench);
 }
 
-// A state under the key of another server's is damaged, and is set aside; so is what the lists have of it.
+// A state under the key of another server is damaged and is set aside, and so are its entries in the lists.
 static void a_state_under_the_key_of_another_server_is_set_aside(void **state)
 {
     struct scenario_delivery second[EVENTS];
@@ -337,7 +340,7 @@ static void a_state_under_the_key_of_another_server_is_set_aside(void **state)
     struct store_key key = {.trace = {{0}}};
     struct slice bytes;
     (void)state;
-    tell(1, second);
+    make_life_cycle(1, second);
     get_ready(&bench);
     engine_bench_accept(&bench, &second[3]);
     assert_int_equal(store_begin(bench.store, true, &transaction, &error), ERROR_NONE);
@@ -348,7 +351,7 @@ static void a_state_under_the_key_of_another_server_is_set_aside(void **state)
     struct slice state_bytes = {copy, bytes.len};
     ptrdiff_t at = slice_find(state_bytes, SLICE("ghe-one.example"));
     assert_true(at > 0);
-    copy[at] = 'x'; // the server; its URL comes later
+    copy[at] = 'x'; // the server; its URL follows
     assert_int_equal(store_put_span(transaction, &key, state_bytes, &error), ERROR_NONE);
     assert_int_equal(store_commit(transaction, &error), ERROR_NONE);
     engine_bench_accept(&bench, &second[0]);
@@ -365,10 +368,10 @@ static void a_state_under_the_key_of_another_server_is_set_aside(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(ends_of_three_servers_in_all_orders),
-        cmocka_unit_test(whole_lives_on_three_servers_in_any_order),
-        cmocka_unit_test(what_is_late_on_one_server_is_news_on_the_other),
-        cmocka_unit_test(what_is_open_on_two_servers_is_listed_twice),
+        cmocka_unit_test(ends_on_three_servers_in_all_orders),
+        cmocka_unit_test(life_cycles_on_three_servers_in_any_order),
+        cmocka_unit_test(an_event_that_is_late_on_one_server_is_not_late_on_the_other),
+        cmocka_unit_test(runs_open_on_two_servers_are_listed_twice),
         cmocka_unit_test(servers_are_remembered_up_to_a_bound),
         cmocka_unit_test(a_state_under_the_key_of_another_server_is_set_aside),
     };

@@ -1,5 +1,5 @@
-// One entry of the store that is damaged, or that cannot be written, and all others: deliveries are taken, spans go out,
-// upkeep goes on, across restarts.
+// One entry of the store is damaged, or cannot be written: deliveries are accepted, spans are exported and the upkeep
+// continues, across restarts.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -24,7 +24,7 @@
 #define JOB 1
 #define OTHER_JOB 50
 
-// --- a store with a little of everything ---------------------------------------------------------------------
+// --- a store with an entry of every kind -----------------------------------------------------------------------
 
 static void mark_done(struct engine_task *task)
 {
@@ -149,7 +149,7 @@ struct entry {
     size_t value_len;
 };
 
-// False: this entry cannot be damaged so.
+// False: this entry cannot be damaged in this way.
 static bool damage_entry(struct entry *entry, enum damage damage)
 {
     uint8_t *value = entry->value, *key = entry->key;
@@ -231,7 +231,7 @@ static bool damage_store(const struct engine_bench *bench, const char *name, siz
         memcpy(entry.value, v.mv_data, v.mv_size);
         entry.key_len = k.mv_size;
         entry.value_len = v.mv_size;
-        // Whose store this is must be known.
+        // The format of the store must be known.
         bool is_format =
             strcmp(name, "meta") == 0 && entry.key_len == 6 && memcmp(entry.key, "format", 6) == 0;
         is_done = !is_format && damage_entry(&entry, damage);
@@ -248,7 +248,7 @@ static bool damage_store(const struct engine_bench *bench, const char *name, siz
     return is_done;
 }
 
-// --- what must hold ------------------------------------------------------------------------------------------
+// --- invariants ----------------------------------------------------------------------------------------------
 
 static void must_be_ready(struct engine_bench *bench, const char *what)
 {
@@ -324,7 +324,7 @@ static void must_walk_quarantine(struct engine_bench *bench, const char *what)
         fail_msg("%s: quarantine: %s", what, error.message);
 }
 
-// Deliveries for what is damaged and for what is not; upkeep for ten days; a restart in between.
+// Deliveries for damaged and undamaged entries; upkeep for ten days; a restart in between.
 static void go_on(struct engine_bench *bench, const char *what)
 {
     open_parts(bench, what);
@@ -362,7 +362,7 @@ static void restore(struct engine_bench *bench, struct slice file)
     bench->now = scenario_at(64);
 }
 
-static void one_damaged_entry_of_any_table_stops_nothing_else(void **state)
+static void one_damaged_entry_of_any_table_affects_nothing_else(void **state)
 {
     struct engine_bench bench;
     char path[TEMP_FOLDER_PATH_SIZE];
@@ -397,9 +397,9 @@ static void one_damaged_entry_of_any_table_stops_nothing_else(void **state)
     engine_bench_close(&bench);
 }
 
-// --- one of them, closely --------------------------------------------------------------------------------------
+// --- one of them in detail ------------------------------------------------------------------------------------
 
-static void damaged_states_are_kept_counted_and_said_once(void **state)
+static void damaged_states_are_kept_counted_and_logged_once(void **state)
 {
     struct engine_bench bench;
     struct store_transaction *transaction;
@@ -413,7 +413,7 @@ static void damaged_states_are_kept_counted_and_said_once(void **state)
     engine_bench_open(&bench);
     fill(&bench);
     close_parts(&bench);
-    // 77's job is first: trace IDs are digests, so look for the kind instead of the place.
+    // 77's job is first: trace IDs are digests, so the kind is searched instead of the position.
     for (size_t i = 0; damage_store(&bench, "spans", i, FLIP_SECOND, &is_end); i++)
         ;
     open_parts(&bench, "all states damaged");
@@ -422,7 +422,7 @@ static void damaged_states_are_kept_counted_and_said_once(void **state)
     struct store_set_aside_totals totals = totals_of(&bench);
     assert_int_equal(totals.count, counters.set_aside);
     assert_int_equal(totals.kept, totals.count);
-    assert_int_equal(totals.count, 6); // of what was closed there are notes, which are no states
+    assert_int_equal(totals.count, 6); // closed ones have notes, which are not states
     assert_int_equal(engine_bench_count_spans(&bench), 0);
     assert_int_equal(store_begin(bench.store, false, &transaction, &error), ERROR_NONE);
     while (store_seek_set_aside(transaction, &number, &entry, &error) == ERROR_NONE) {
@@ -441,7 +441,7 @@ static void damaged_states_are_kept_counted_and_said_once(void **state)
     engine_bench_close(&bench);
 }
 
-static void what_is_set_aside_is_bounded(void **state)
+static void the_size_of_set_aside_is_bounded(void **state)
 {
     struct engine_bench bench;
     struct store_transaction *transaction;
@@ -527,7 +527,7 @@ static void all_steps_are_sent_in_records_of_a_mebibyte_at_most(void **state)
         assert_int_equal(count_spans(&bench, 0, "step"), counts[i]);
         assert_true(largest_record(&bench, &records) <= 1 << 20);
         assert_int_equal(records, counts[i] <= 1000 ? 1 : (counts[i] + 999) / 1000);
-        // They leave with their job, and all are found in the history until then.
+        // They are deleted with their job, and all are found in the history until then.
         engine_bench_advance(&bench, 10 * NS_PER_DAY);
         engine_bench_close(&bench);
         free(steps);
@@ -605,9 +605,9 @@ static void a_job_with_the_id_of_its_run_is_a_job_like_any_other(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(one_damaged_entry_of_any_table_stops_nothing_else),
-        cmocka_unit_test(damaged_states_are_kept_counted_and_said_once),
-        cmocka_unit_test(what_is_set_aside_is_bounded),
+        cmocka_unit_test(one_damaged_entry_of_any_table_affects_nothing_else),
+        cmocka_unit_test(damaged_states_are_kept_counted_and_logged_once),
+        cmocka_unit_test(the_size_of_set_aside_is_bounded),
         cmocka_unit_test(all_steps_are_sent_in_records_of_a_mebibyte_at_most),
         cmocka_unit_test(steps_with_long_names_are_halved_until_they_fit),
         cmocka_unit_test(a_job_in_progress_with_very_many_steps_is_given_up_like_any_other),

@@ -1,4 +1,4 @@
-// Storing that hangs: whoever asks is answered, with the reason, and nothing is lost.
+// Storing that hangs: readiness is answered with the reason, and nothing is lost.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -72,7 +72,7 @@ static pid_t hold_writer_lock(const char *folder, int begin, int held)
     _exit(0);
 }
 
-static void another_process_that_holds_the_store_makes_it_unready(void **state)
+static void the_engine_is_not_ready_while_another_process_holds_the_store(void **state)
 {
     struct engine_bench bench;
     static struct deliveries deliveries;
@@ -117,7 +117,7 @@ static uint64_t wait_for_beat(struct engine_bench *bench, uint64_t before)
     return engine_heartbeat(bench->engine).beats;
 }
 
-static void an_idle_thread_beats_each_time_it_is_asked(void **state)
+static void an_idle_thread_beats_each_time_it_is_woken(void **state)
 {
     struct engine_bench bench;
     struct engine_counters before, after;
@@ -134,12 +134,12 @@ static void an_idle_thread_beats_each_time_it_is_asked(void **state)
         beats = wait_for_beat(&bench, beats);
     }
     engine_read_counters(bench.engine, &after);
-    assert_int_equal(after.commits, before.commits); // it only woke
+    assert_int_equal(after.commits, before.commits); // it only woke up
     engine_stop(bench.engine);
     engine_bench_close(&bench);
 }
 
-static void it_beats_for_each_task(void **state)
+static void the_thread_beats_for_each_task(void **state)
 {
     struct engine_bench bench;
     static struct deliveries deliveries;
@@ -160,7 +160,7 @@ static void it_beats_for_each_task(void **state)
     engine_bench_close(&bench);
 }
 
-static void deliveries_that_wait_too_long_make_it_unready(void **state)
+static void the_engine_is_not_ready_while_deliveries_wait_too_long(void **state)
 {
     struct engine_bench bench;
     static struct deliveries deliveries;
@@ -171,7 +171,7 @@ static void deliveries_that_wait_too_long_make_it_unready(void **state)
     engine_bench_open(&bench);
     bench.options.stall_limit = STALL_LIMIT;
     engine_bench_restart(&bench);
-    submit(&bench, &deliveries, 0); // no thread takes it up yet
+    submit(&bench, &deliveries, 0); // no thread processes it yet
     wait_for(&bench, ERROR_BUSY, "wait too long");
     engine_read_counters(bench.engine, &counters);
     assert_true(counters.queue_age > STALL_LIMIT);
@@ -189,10 +189,10 @@ static void deliveries_that_wait_too_long_make_it_unready(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(another_process_that_holds_the_store_makes_it_unready),
-        cmocka_unit_test(deliveries_that_wait_too_long_make_it_unready),
-        cmocka_unit_test(an_idle_thread_beats_each_time_it_is_asked),
-        cmocka_unit_test(it_beats_for_each_task),
+        cmocka_unit_test(the_engine_is_not_ready_while_another_process_holds_the_store),
+        cmocka_unit_test(the_engine_is_not_ready_while_deliveries_wait_too_long),
+        cmocka_unit_test(an_idle_thread_beats_each_time_it_is_woken),
+        cmocka_unit_test(the_thread_beats_for_each_task),
     };
     alarm(60);
     return cmocka_run_group_tests(tests, NULL, NULL);
