@@ -1,4 +1,4 @@
-// A client with a plain blocking socket, and the server that it talks to.
+// A client with a plain blocking socket, and its server.
 #ifndef TEST_INGRESS_CLIENT_H
 #define TEST_INGRESS_CLIENT_H
 

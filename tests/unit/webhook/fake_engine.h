@@ -1,4 +1,4 @@
-// A scripted engine: the linker takes it instead of the real one.
+// A scripted engine, linked instead of the real one.
 #ifndef TEST_INGRESS_FAKE_ENGINE_H
 #define TEST_INGRESS_FAKE_ENGINE_H
 
@@ -41,7 +41,7 @@ static inline void fake_engine_reset(enum engine_outcome outcome, bool holds)
     pthread_mutex_unlock(&fake.mutex);
 }
 
-// Reads all that a real engine would, so that sanitizers see memory that is gone.
+// Reads everything that a real engine would, so that sanitizers detect freed memory.
 static void fake_note(const struct engine_task *task)
 {
     const struct github_event *event = task->event;
@@ -73,7 +73,7 @@ void engine_submit(struct engine *engine, struct engine_task *task)
         task->on_done(task);
 }
 
-// Waits until so many tasks were handed in altogether.
+// Waits until this many tasks were submitted in total.
 static inline void fake_engine_wait_for(size_t count)
 {
     pthread_mutex_lock(&fake.mutex);
@@ -89,7 +89,7 @@ static inline void fake_engine_finish(enum engine_outcome outcome)
     struct engine_task *task = fake.held[0];
     memmove(fake.held, fake.held + 1, (FAKE_TASKS_MAX - 1) * sizeof fake.held[0]);
     fake.held_count--;
-    fake_note(task); // still there?
+    fake_note(task); // must still be valid
     task->outcome = outcome;
     pthread_mutex_unlock(&fake.mutex);
     task->on_done(task);

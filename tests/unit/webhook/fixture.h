@@ -43,7 +43,7 @@ static inline struct ingress_counters counters_of(const struct fixture *f)
     return counters;
 }
 
-// Is nothing there to be read? Not proof, but what should not come has usually come by then.
+// Checks that nothing can be read. Not a proof, but an unexpected response has usually arrived by then.
 static inline void expect_silence(int fd)
 {
     char byte;

@@ -1,9 +1,9 @@
-// Requests in every shape of arrival: split, joined, cut off, abandoned.
+// Requests that arrive split, joined, cut off or abandoned.
 #include "fixture.h"
 
 #include "ghatrace/base/memory.h"
 
-static void a_request_may_come_byte_by_byte(void **state)
+static void a_request_may_arrive_byte_by_byte(void **state)
 {
     char *request = signed_request("workflow_job", JSON_TYPE, JOB);
     struct fixture f;
@@ -67,7 +67,7 @@ static void the_next_request_waits_for_the_engine(void **state)
     set_up(&f);
     fake_engine_reset(ENGINE_ACCEPTED, true);
     send_pipeline(f.fd);
-    shutdown(f.fd, SHUT_WR); // no more requests, but all answers
+    shutdown(f.fd, SHUT_WR); // no more requests, but all responses
     fake_engine_wait_for(1);
     expect_silence(f.fd);
     assert_int_equal(fake.submitted, 1);
@@ -101,12 +101,12 @@ static void memory_stays_valid_for_the_engine_after_the_client_disconnects(void 
         f.fd = connect_client(&f.server);
     }
     fake_engine_reset(ENGINE_ACCEPTED, false);
-    send_job(f.fd); // the server is none the worse
+    send_job(f.fd); // the server still works
     expect_answer(f.fd, 202, NULL);
     tear_down(&f);
 }
 
-static void a_request_that_is_cut_off_is_not_handed_on(void **state)
+static void a_request_that_is_cut_off_is_not_processed(void **state)
 {
     struct fixture f;
     char *request = signed_request("workflow_job", JSON_TYPE, JOB);
@@ -140,7 +140,7 @@ static void connection_close_and_http_1_0_end_the_connection(void **state)
     }
 }
 
-static void a_refusal_without_a_body_to_come_keeps_the_connection(void **state)
+static void a_refused_request_without_an_unread_body_keeps_the_connection(void **state)
 {
     struct fixture f;
 
@@ -157,13 +157,13 @@ static void a_refusal_without_a_body_to_come_keeps_the_connection(void **state)
     tear_down(&f);
 }
 
-static void a_refusal_with_a_body_to_come_ends_it(void **state)
+static void a_refused_request_with_an_unread_body_ends_the_connection(void **state)
 {
     struct fixture f;
 
     (void)state;
     set_up(&f);
-    // What looks like a request in the body must never be taken for one.
+    // Text in the body that looks like a request must never be parsed as one.
     send_text(f.fd, "POST /nothing HTTP/1.1\r\nHost: x\r\nContent-Length: 37\r\n\r\n"
                     "GET /health HTTP/1.1\r\nHost: x\r\n\r\n....");
     struct response response = receive_response(f.fd, true);
@@ -202,27 +202,27 @@ static void malformed_requests_are_answered_and_end_the_connection(void **state)
 }
 // --- memory ---------------------------------------------------------------------------------------
 
-static void refused_memory_costs_one_answer_and_not_the_server(void **state)
+static void refused_memory_affects_one_response_and_not_the_server(void **state)
 {
     struct fixture f;
     int outcomes[600] = {0};
 
     (void)state;
     set_up(&f);
-    send_job(f.fd); // this one has all that it needs
+    send_job(f.fd); // this one has all the memory that it needs
     expect_answer(f.fd, 202, NULL);
     for (long round = 0; round < 60; round++) {
         char *request = signed_request("workflow_job", JSON_TYPE, JOB);
         int fd = connect_to(ingress_address(f.server.ingress));
         if (round % 2 == 0)
-            usleep(2000); // is accepted: the fault strikes the request
+            usleep(2000); // is accepted: the fault affects the request
         memory_fail_after(round / 2);
         send_text(fd, request);
         char head[16] = "";
         ssize_t len = recv(fd, head, sizeof head - 1, MSG_WAITALL);
         memory_fail_after(-1);
         int status = len == sizeof head - 1 ? (int)strtol(head + 9, NULL, 10) : 0;
-        // Refused, closed without a word, or not hit.
+        // Refused, closed without a response, or not affected.
         if (status != 0 && status != 202 && status != 503 && status != 401)
             fail_msg("round %ld: status %d", round, status);
         outcomes[status]++;
@@ -239,17 +239,17 @@ static void refused_memory_costs_one_answer_and_not_the_server(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_request_may_come_byte_by_byte),
+        cmocka_unit_test(a_request_may_arrive_byte_by_byte),
         cmocka_unit_test(many_requests_use_one_connection),
         cmocka_unit_test(pipelined_requests_are_answered_in_order),
         cmocka_unit_test(the_next_request_waits_for_the_engine),
         cmocka_unit_test(memory_stays_valid_for_the_engine_after_the_client_disconnects),
-        cmocka_unit_test(a_request_that_is_cut_off_is_not_handed_on),
+        cmocka_unit_test(a_request_that_is_cut_off_is_not_processed),
         cmocka_unit_test(connection_close_and_http_1_0_end_the_connection),
-        cmocka_unit_test(a_refusal_without_a_body_to_come_keeps_the_connection),
-        cmocka_unit_test(a_refusal_with_a_body_to_come_ends_it),
+        cmocka_unit_test(a_refused_request_without_an_unread_body_keeps_the_connection),
+        cmocka_unit_test(a_refused_request_with_an_unread_body_ends_the_connection),
         cmocka_unit_test(malformed_requests_are_answered_and_end_the_connection),
-        cmocka_unit_test(refused_memory_costs_one_answer_and_not_the_server),
+        cmocka_unit_test(refused_memory_affects_one_response_and_not_the_server),
     };
     log_configure(LOG_ERROR, LOG_FORMAT_TEXT);
     alarm(120);

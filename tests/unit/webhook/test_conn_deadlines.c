@@ -1,4 +1,4 @@
-// Requests that take their time, and more clients than there are places.
+// Slow requests, and more clients than places.
 #include "fixture.h"
 
 // --- deadlines ------------------------------------------------------------------------------------
@@ -45,14 +45,14 @@ static void a_head_that_trickles_has_less_time_than_a_body(void **state)
     send_bytes(f.fd, request, 10);
     usleep(1000);
     send_bytes(f.fd, request + 10, head_len - 10);
-    usleep(150000); // the head's time is over, and so is the head
+    usleep(150000); // the head's time is over, and the head is complete
     send_text(f.fd, request + head_len);
     expect_answer(f.fd, 202, NULL);
     free(request);
     tear_down(&f);
 }
 
-static void the_heads_time_is_part_of_the_whole_requests(void **state)
+static void the_time_for_the_head_is_part_of_that_for_the_request(void **state)
 {
     struct ingress_options options = server_options();
     char *request = signed_request("workflow_job", JSON_TYPE, JOB);
@@ -61,7 +61,7 @@ static void the_heads_time_is_part_of_the_whole_requests(void **state)
     (void)state;
     options.request_deadline = 60 * NS_PER_MS;
     set_up_with(&f, options);
-    send_bytes(f.fd, request, 10); // the head is not whole in the shorter time
+    send_bytes(f.fd, request, 10); // the head is not complete in the shorter time
     expect_answer(f.fd, 408, NULL);
     close(f.fd);
     f.fd = connect_client(&f.server);
@@ -85,7 +85,7 @@ static void send_head(int fd, size_t length)
     send_text(fd, head);
 }
 
-static void a_body_that_comes_too_slowly_is_ended_with_408(void **state)
+static void a_body_that_arrives_too_slowly_is_ended_with_408(void **state)
 {
     struct ingress_options options = server_options();
     static const char kept[8192];
@@ -103,13 +103,13 @@ static void a_body_that_comes_too_slowly_is_ended_with_408(void **state)
     f.fd = connect_client(&f.server);
     send_head(f.fd, 100000);
     begun = timestamp_monotonic();
-    send_bytes(f.fd, kept, sizeof kept); // at once, and then no more: worth two seconds
+    send_bytes(f.fd, kept, sizeof kept); // at once, and then no more: enough for two seconds
     expect_answer(f.fd, 408, NULL);
     assert_true(timestamp_monotonic() - begun > 1900 * NS_PER_MS);
     tear_down(&f);
 }
 
-static void a_body_in_chunks_counts_by_what_it_holds(void **state)
+static void the_rate_of_a_chunked_body_counts_only_its_data(void **state)
 {
     struct ingress_options options = server_options();
     struct fixture f;
@@ -132,7 +132,7 @@ static void a_body_in_chunks_counts_by_what_it_holds(void **state)
     tear_down(&f);
 }
 
-static void a_body_at_a_good_rate_has_the_whole_requests_time(void **state)
+static void a_body_at_a_sufficient_rate_has_the_time_of_the_whole_request(void **state)
 {
     struct ingress_options options = server_options();
     char *request = signed_request("workflow_job", JSON_TYPE, JOB);
@@ -194,7 +194,8 @@ static void connect_with_small_buffers(struct fixture *f)
     assert_int_equal(connect(f->fd, (const struct sockaddr *)&address->storage, address->len), 0);
 }
 
-// How many answers begin in what comes until there are `most`, or the end; more if they come in one piece. `matched`
+// Counts the responses that begin in the received data until there are `most`, or the end; more if they arrive in one
+// piece. `matched`
 // is kept from call to call.
 static size_t count_answers(int fd, size_t most, size_t *matched)
 {
@@ -221,7 +222,7 @@ static void expect_answers(int fd, size_t count)
     assert_int_equal(count_answers(fd, count, &matched), count);
 }
 
-static void requests_behind_unread_answers_wait_and_are_all_answered(void **state)
+static void requests_behind_unread_responses_wait_and_are_all_answered(void **state)
 {
     struct fixture f;
 
@@ -232,14 +233,14 @@ static void requests_behind_unread_answers_wait_and_are_all_answered(void **stat
     assert_true(sent < HEALTHS * strlen(HEALTH));
     size_t handled = counters_of(&f).requests;
     usleep(20000);
-    assert_int_equal(counters_of(&f).requests, handled); // nothing goes on
+    assert_int_equal(counters_of(&f).requests, handled); // there is no progress
     assert_true(handled < sent / strlen(HEALTH));
     size_t whole = sent / strlen(HEALTH);
     expect_answers(f.fd, whole);
     tear_down(&f);
 }
 
-static void who_reads_nothing_is_closed_in_the_end(void **state)
+static void a_client_that_reads_nothing_is_eventually_closed(void **state)
 {
     struct ingress_options options = server_options();
     struct fixture f;
@@ -255,7 +256,7 @@ static void who_reads_nothing_is_closed_in_the_end(void **state)
     tear_down(&f);
 }
 
-static void who_reads_slowly_is_not_closed(void **state)
+static void a_client_that_reads_slowly_is_not_closed(void **state)
 {
     struct ingress_options options = server_options();
     struct fixture f;
@@ -275,7 +276,7 @@ static void who_reads_slowly_is_not_closed(void **state)
     tear_down(&f);
 }
 
-static void who_ends_its_side_behind_unread_answers_gets_them_all(void **state)
+static void a_client_that_shuts_down_its_side_gets_all_its_responses(void **state)
 {
     struct fixture f;
 
@@ -304,7 +305,7 @@ static void fill_places(struct fixture *f, int fds[PLACES])
     f->fd = fds[0];
 }
 
-static void the_longest_without_a_head_makes_room(void **state)
+static void the_connection_that_waited_longest_for_a_head_is_evicted(void **state)
 {
     struct fixture f;
     int fds[PLACES];
@@ -312,7 +313,7 @@ static void the_longest_without_a_head_makes_room(void **state)
     (void)state;
     fill_places(&f, fds);
     send_text(fds[0], "POST /webhook HTTP/1.1\r\nHost: x\r\n");
-    for (size_t i = 1; i < PLACES; i++) { // these have been heard since
+    for (size_t i = 1; i < PLACES; i++) { // these have sent something since
         send_job(fds[i]);
         expect_answer(fds[i], 202, NULL);
     }
@@ -330,7 +331,7 @@ static void the_longest_without_a_head_makes_room(void **state)
     tear_down(&f);
 }
 
-static void slow_clients_do_not_keep_others_out(void **state)
+static void slow_clients_do_not_block_others(void **state)
 {
     struct fixture f;
     int fds[PLACES], slow[50];
@@ -352,7 +353,7 @@ static void slow_clients_do_not_keep_others_out(void **state)
     tear_down(&f);
 }
 
-static void who_is_owed_an_answer_keeps_the_place_until_it_is_given(void **state)
+static void a_connection_is_not_evicted_until_its_response_is_sent(void **state)
 {
     struct fixture f;
     int fds[PLACES];
@@ -378,7 +379,7 @@ static void who_is_owed_an_answer_keeps_the_place_until_it_is_given(void **state
     tear_down(&f);
 }
 
-static void who_reads_nothing_makes_room(void **state)
+static void a_client_that_reads_nothing_is_evicted(void **state)
 {
     struct ingress_options options = server_options();
     struct fixture f;
@@ -404,8 +405,8 @@ static void who_reads_nothing_makes_room(void **state)
     tear_down(&f);
 }
 
-// Reading bodies, which none of them has: no new one comes in before they are a second old.
-static void bodies_that_do_not_come_make_room_after_a_second(void **state)
+// All wait for bodies: no new connection is accepted before they are a second old.
+static void connections_with_stalled_bodies_are_evicted_after_a_second(void **state)
 {
     struct fixture f;
     int fds[PLACES];
@@ -428,7 +429,7 @@ static void bodies_that_do_not_come_make_room_after_a_second(void **state)
     tear_down(&f);
 }
 
-static void an_address_has_its_share_of_places(void **state)
+static void the_connections_of_an_address_are_limited(void **state)
 {
     struct ingress_options options = server_options();
     struct ingress_counters counters;
@@ -440,7 +441,7 @@ static void an_address_has_its_share_of_places(void **state)
     int second = connect_client(&f.server);
     send_job(second);
     expect_answer(second, 202, NULL);
-    int third = connect_client(&f.server); // f.fd, which has asked for nothing, makes room
+    int third = connect_client(&f.server); // f.fd, which has sent no request, is closed
     send_job(third);
     expect_answer(third, 202, NULL);
     expect_closed(f.fd);
@@ -448,7 +449,7 @@ static void an_address_has_its_share_of_places(void **state)
     send_job(second);
     send_job(third);
     fake_engine_wait_for(2);
-    int fourth = connect_client(&f.server); // both are at work: there is no room
+    int fourth = connect_client(&f.server); // both have pending requests: there is no room
     expect_closed(fourth);
     ingress_read_counters(f.server.ingress, &counters);
     assert_int_equal(counters.rejected_per_address, 1);
@@ -462,7 +463,7 @@ static void an_address_has_its_share_of_places(void **state)
     tear_down(&f);
 }
 
-static void an_idle_connection_is_closed_in_silence(void **state)
+static void an_idle_connection_is_closed_without_a_response(void **state)
 {
     struct ingress_options options = server_options();
     struct fixture f;
@@ -483,7 +484,7 @@ static void an_idle_connection_is_closed_in_silence(void **state)
     tear_down(&f);
 }
 
-static void the_engines_time_is_not_the_clients(void **state)
+static void the_engines_time_does_not_count_against_the_client(void **state)
 {
     struct ingress_options options = server_options();
     struct fixture f;
@@ -506,22 +507,22 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_request_that_trickles_is_ended_with_408),
         cmocka_unit_test(a_head_that_trickles_has_less_time_than_a_body),
-        cmocka_unit_test(the_heads_time_is_part_of_the_whole_requests),
-        cmocka_unit_test(a_body_that_comes_too_slowly_is_ended_with_408),
-        cmocka_unit_test(a_body_in_chunks_counts_by_what_it_holds),
-        cmocka_unit_test(a_body_at_a_good_rate_has_the_whole_requests_time),
-        cmocka_unit_test(requests_behind_unread_answers_wait_and_are_all_answered),
-        cmocka_unit_test(who_reads_nothing_is_closed_in_the_end),
-        cmocka_unit_test(who_reads_slowly_is_not_closed),
-        cmocka_unit_test(who_ends_its_side_behind_unread_answers_gets_them_all),
-        cmocka_unit_test(the_longest_without_a_head_makes_room),
-        cmocka_unit_test(slow_clients_do_not_keep_others_out),
-        cmocka_unit_test(who_is_owed_an_answer_keeps_the_place_until_it_is_given),
-        cmocka_unit_test(who_reads_nothing_makes_room),
-        cmocka_unit_test(bodies_that_do_not_come_make_room_after_a_second),
-        cmocka_unit_test(an_address_has_its_share_of_places),
-        cmocka_unit_test(an_idle_connection_is_closed_in_silence),
-        cmocka_unit_test(the_engines_time_is_not_the_clients),
+        cmocka_unit_test(the_time_for_the_head_is_part_of_that_for_the_request),
+        cmocka_unit_test(a_body_that_arrives_too_slowly_is_ended_with_408),
+        cmocka_unit_test(the_rate_of_a_chunked_body_counts_only_its_data),
+        cmocka_unit_test(a_body_at_a_sufficient_rate_has_the_time_of_the_whole_request),
+        cmocka_unit_test(requests_behind_unread_responses_wait_and_are_all_answered),
+        cmocka_unit_test(a_client_that_reads_nothing_is_eventually_closed),
+        cmocka_unit_test(a_client_that_reads_slowly_is_not_closed),
+        cmocka_unit_test(a_client_that_shuts_down_its_side_gets_all_its_responses),
+        cmocka_unit_test(the_connection_that_waited_longest_for_a_head_is_evicted),
+        cmocka_unit_test(slow_clients_do_not_block_others),
+        cmocka_unit_test(a_connection_is_not_evicted_until_its_response_is_sent),
+        cmocka_unit_test(a_client_that_reads_nothing_is_evicted),
+        cmocka_unit_test(connections_with_stalled_bodies_are_evicted_after_a_second),
+        cmocka_unit_test(the_connections_of_an_address_are_limited),
+        cmocka_unit_test(an_idle_connection_is_closed_without_a_response),
+        cmocka_unit_test(the_engines_time_does_not_count_against_the_client),
     };
     log_configure(LOG_ERROR, LOG_FORMAT_TEXT);
     alarm(120);

@@ -1,4 +1,4 @@
-// Requests of every size, and leave to send them.
+// Requests of every size, and 100 Continue.
 #include "fixture.h"
 
 // --- sizes ----------------------------------------------------------------------------------------
@@ -14,7 +14,7 @@ static char *large_job(size_t len)
     return body;
 }
 
-static void bodies_up_to_the_cap_are_taken_and_beyond_are_refused(void **state)
+static void bodies_up_to_the_cap_are_accepted_and_larger_ones_refused(void **state)
 {
     struct ingress_options options = server_options();
     struct fixture f;
@@ -59,7 +59,7 @@ static void send_chunks(int fd, const char *body, size_t len, size_t chunk)
     send_text(fd, "0\r\nTrailer: x\r\n\r\n");
 }
 
-static void chunked_bodies_are_put_together(void **state)
+static void chunked_bodies_are_assembled(void **state)
 {
     struct ingress_options options = server_options();
     char *body = large_job(options.max_payload_bytes);
@@ -93,7 +93,7 @@ static void chunked_bodies_beyond_the_cap_are_refused(void **state)
     tear_down(&f);
 }
 
-static void a_body_that_is_announced_and_not_sent_takes_no_memory(void **state)
+static void a_body_that_is_announced_but_not_sent_uses_no_memory(void **state)
 {
     struct ingress_options options = server_options();
     char *body = large_job(options.max_payload_bytes);
@@ -118,7 +118,7 @@ static void a_body_that_is_announced_and_not_sent_takes_no_memory(void **state)
     tear_down(&f);
 }
 
-static void large_bodies_have_a_share_of_memory_and_small_ones_need_none(void **state)
+static void large_bodies_share_limited_memory_and_small_ones_need_none(void **state)
 {
     struct ingress_options options = server_options();
     char *body = large_job(options.max_payload_bytes);
@@ -129,7 +129,7 @@ static void large_bodies_have_a_share_of_memory_and_small_ones_need_none(void **
 
     (void)state;
     set_up(&f);
-    for (int i = 0; i < 2; i++) { // two large ones stop short of their last byte
+    for (int i = 0; i < 2; i++) { // two large ones stop before their last byte
         fds[i] = connect_client(&f.server);
         send_bytes(fds[i], request, len - 1);
     }
@@ -139,7 +139,8 @@ static void large_bodies_have_a_share_of_memory_and_small_ones_need_none(void **
     expect_closed(f.fd);
     close(f.fd);
     f.fd = connect_client(&f.server);
-    send_chunked_head(f.fd, body, options.max_payload_bytes); // shows its size on the way only
+    send_chunked_head(f.fd, body,
+                      options.max_payload_bytes); // shows its size only while it is received
     send_bytes(f.fd, "20000\r\n", 7);
     send_bytes(f.fd, body, 0x20000);
     expect_answer(f.fd, 503, NULL);
@@ -175,7 +176,7 @@ static void send_expectation(int fd, const char *target, size_t len)
     send_text(fd, head);
 }
 
-static void leave_to_send_the_body_is_given(void **state)
+static void a_100_continue_is_sent(void **state)
 {
     struct fixture f;
 
@@ -188,7 +189,7 @@ static void leave_to_send_the_body_is_given(void **state)
     tear_down(&f);
 }
 
-static void leave_is_not_given_to_what_would_be_refused(void **state)
+static void no_100_continue_is_sent_if_the_request_will_be_refused(void **state)
 {
     static const struct {
         const char *target;
@@ -210,13 +211,13 @@ static void leave_is_not_given_to_what_would_be_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(bodies_up_to_the_cap_are_taken_and_beyond_are_refused),
-        cmocka_unit_test(chunked_bodies_are_put_together),
+        cmocka_unit_test(bodies_up_to_the_cap_are_accepted_and_larger_ones_refused),
+        cmocka_unit_test(chunked_bodies_are_assembled),
         cmocka_unit_test(chunked_bodies_beyond_the_cap_are_refused),
-        cmocka_unit_test(a_body_that_is_announced_and_not_sent_takes_no_memory),
-        cmocka_unit_test(large_bodies_have_a_share_of_memory_and_small_ones_need_none),
-        cmocka_unit_test(leave_to_send_the_body_is_given),
-        cmocka_unit_test(leave_is_not_given_to_what_would_be_refused),
+        cmocka_unit_test(a_body_that_is_announced_but_not_sent_uses_no_memory),
+        cmocka_unit_test(large_bodies_share_limited_memory_and_small_ones_need_none),
+        cmocka_unit_test(a_100_continue_is_sent),
+        cmocka_unit_test(no_100_continue_is_sent_if_the_request_will_be_refused),
     };
     log_configure(LOG_ERROR, LOG_FORMAT_TEXT);
     alarm(120);

@@ -71,7 +71,7 @@ static void no_time_is_read_from_other_guids_than_version_1(void **state)
         "00000000-0000-0000-0000-000000000000",  // nil
         "ffffffff-ffff-ffff-ffff-ffffffffffff",  // max
         "00000000-0000-1000-8000-000000000000",  // of 1582
-        "13814000-1dd2-11b2-8000-000000000000",  // 1970 sharp
+        "13814000-1dd2-11b2-8000-000000000000",  // exactly 1970
         "ffffffff-ffff-1fff-bfff-ffffffffffff",  // of the year 5236, beyond our nanoseconds
     };
     (void)state;
@@ -109,7 +109,7 @@ static void digits_of_a_signature_may_be_of_either_case(void **state)
         secrets, 1, digest));
 }
 
-static void any_of_several_secrets_is_accepted_in_any_place(void **state)
+static void any_of_several_secrets_is_accepted_in_any_position(void **state)
 {
     const struct slice orders[][3] = {{SECRET, SLICE("old"), SLICE("older")},
                                       {SLICE("new"), SECRET, SLICE("older")},
@@ -185,7 +185,7 @@ static void a_signature_of_raw_bytes_needs_no_utf8(void **state)
     assert_memory_equal(digest, expected, sizeof(digest));
 }
 
-// Decodes on buffers of the exact size, so that ASan sees a step beyond them.
+// Decodes in buffers of the exact size, so that ASan detects an access past the end.
 static ptrdiff_t decode_form(struct slice form, char **out)
 {
     char *copy = malloc(form.len > 0 ? form.len : 1);
@@ -263,7 +263,7 @@ static void a_form_without_payload_or_with_a_broken_escape_is_refused(void **sta
     }
 }
 
-static void every_byte_survives_the_form(void **state)
+static void every_byte_round_trips_in_a_form(void **state)
 {
     char form[8 + 3 * 256 + 1] = "payload=";
     (void)state;
@@ -284,13 +284,13 @@ int main(void)
         cmocka_unit_test(no_time_is_read_from_other_guids_than_version_1),
         cmocka_unit_test(the_documented_example_is_valid_and_gives_its_digest),
         cmocka_unit_test(digits_of_a_signature_may_be_of_either_case),
-        cmocka_unit_test(any_of_several_secrets_is_accepted_in_any_place),
+        cmocka_unit_test(any_of_several_secrets_is_accepted_in_any_position),
         cmocka_unit_test(every_other_header_is_refused_without_a_digest),
         cmocka_unit_test(another_body_or_secret_makes_another_signature),
         cmocka_unit_test(a_signature_of_raw_bytes_needs_no_utf8),
         cmocka_unit_test(the_payload_of_a_form_is_decoded),
         cmocka_unit_test(a_form_without_payload_or_with_a_broken_escape_is_refused),
-        cmocka_unit_test(every_byte_survives_the_form),
+        cmocka_unit_test(every_byte_round_trips_in_a_form),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

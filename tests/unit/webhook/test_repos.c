@@ -1,4 +1,4 @@
-// Which repositories count.
+// Which repositories are accepted.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -29,7 +29,7 @@ static void the_last_glob_that_matches_decides(void **state)
         {{"acme/*", "!acme/secret-*"}, "acme/secret-plans", false},
         {{"acme/*", "!acme/secret-*"}, "acme/rocket", true},
         {{"acme/*", "!acme/secret-*"}, "other/x", false},
-        {{"!acme/secret-*", "acme/*"}, "acme/secret-plans", true}, // the order decides
+        {{"!acme/secret-*", "acme/*"}, "acme/secret-plans", true}, // the last match decides
         {{"acme/*", "!acme/*", "acme/rocket"}, "acme/rocket", true},
         {{"!*"}, "acme/rocket", false},
         {{"*"}, "acme/rocket", true},

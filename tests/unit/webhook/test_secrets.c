@@ -28,7 +28,7 @@ static void replace(struct ingress_secrets *secrets, const char *text)
     assert_int_equal(ingress_secrets_replace(secrets, items, 2, &error), ERROR_NONE);
 }
 
-static void there_are_none_at_first(void **state)
+static void at_first_there_are_no_secrets(void **state)
 {
     struct ingress_secrets *secrets = create();
     struct secret_set *set = secrets_ref(secrets);
@@ -59,7 +59,7 @@ static void secrets_are_copied(void **state)
     ingress_secrets_destroy(secrets);
 }
 
-static void a_set_that_is_held_outlives_its_replacement(void **state)
+static void a_referenced_set_outlives_its_replacement(void **state)
 {
     struct ingress_secrets *secrets = create();
 
@@ -108,7 +108,7 @@ static void *read_many_times(void *context)
     return NULL;
 }
 
-static void readers_never_see_half_a_replacement(void **state)
+static void readers_never_see_a_partial_replacement(void **state)
 {
     struct ingress_secrets *secrets = create();
     pthread_t readers[2];
@@ -127,11 +127,11 @@ static void readers_never_see_half_a_replacement(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(there_are_none_at_first),
+        cmocka_unit_test(at_first_there_are_no_secrets),
         cmocka_unit_test(secrets_are_copied),
-        cmocka_unit_test(a_set_that_is_held_outlives_its_replacement),
+        cmocka_unit_test(a_referenced_set_outlives_its_replacement),
         cmocka_unit_test(refused_memory_does_not_replace_the_old_secrets),
-        cmocka_unit_test(readers_never_see_half_a_replacement),
+        cmocka_unit_test(readers_never_see_a_partial_replacement),
     };
     return cmocka_run_group_tests_name("ingress/secrets", tests, NULL, NULL);
 }

@@ -104,7 +104,7 @@ static void end_stop(struct stopping *stopping)
     ingress_secrets_destroy(stopping->server.secrets);
 }
 
-static void stopping_closes_idle_connections_and_answers_the_others(void **state)
+static void stopping_closes_idle_connections_and_completes_the_others(void **state)
 {
     struct stopping stopping;
 
@@ -138,7 +138,7 @@ static void stopping_closes_idle_connections_and_answers_the_others(void **state
     free(request);
 }
 
-static void while_it_winds_down_it_serves_and_says_that_connections_end(void **state)
+static void while_winding_down_requests_are_served_with_connection_close(void **state)
 {
     struct stopping stopping;
 
@@ -150,7 +150,7 @@ static void while_it_winds_down_it_serves_and_says_that_connections_end(void **s
     assert_true(receive_response(kept, true).keep_alive);
     ingress_wind_down(stopping.server.ingress);
     usleep(20000);  // it arrives
-    send_job(kept); // on its way when the stop began
+    send_job(kept); // in transit when the stop began
     struct response response = receive_response(kept, true);
     assert_int_equal(response.status, 202);
     assert_false(response.keep_alive);
@@ -167,7 +167,7 @@ static void while_it_winds_down_it_serves_and_says_that_connections_end(void **s
 }
 
 // The one place is taken by a request that is not done, so that the others wait in the queue.
-static void what_waits_in_the_queue_is_served_before_the_listener_closes(void **state)
+static void queued_connections_are_served_before_the_listener_closes(void **state)
 {
     struct ingress_options options = server_options();
     struct stopping stopping;
@@ -197,7 +197,7 @@ static void what_waits_in_the_queue_is_served_before_the_listener_closes(void **
     end_stop(&stopping);
 }
 
-static void an_adopted_socket_outlives_the_server_and_what_waits_is_served_by_the_next(void **state)
+static void connections_queued_on_an_adopted_socket_are_served_by_the_next_server(void **state)
 {
     struct ingress_options options = server_options();
     struct sockaddr_in address = {.sin_family = AF_INET,
@@ -233,7 +233,7 @@ static void an_adopted_socket_outlives_the_server_and_what_waits_is_served_by_th
     close(options.listen_socket);
 }
 
-static void what_was_pipelined_behind_the_last_answer_is_not_begun(void **state)
+static void requests_pipelined_behind_the_last_response_are_not_processed(void **state)
 {
     struct stopping stopping;
 
@@ -254,7 +254,7 @@ static void what_was_pipelined_behind_the_last_answer_is_not_begun(void **state)
     assert_int_equal(fake.submitted, 1);
 }
 
-static void after_the_grace_connections_are_closed_but_the_engine_is_waited_for(void **state)
+static void after_the_grace_connections_are_closed_but_the_engine_finishes_first(void **state)
 {
     struct stopping stopping;
 
@@ -293,7 +293,7 @@ static void a_stopped_server_does_not_listen(void **state)
     server_end(&server);
 }
 
-static void a_thread_that_hangs_makes_it_unready_and_the_others_say_so(void **state)
+static void while_a_thread_hangs_the_server_is_not_ready(void **state)
 {
     struct ingress_options options = server_options();
     struct server server;
@@ -324,7 +324,7 @@ static void a_thread_that_hangs_makes_it_unready_and_the_others_say_so(void **st
     server_end(&server);
 }
 
-static void every_thread_beats_when_it_is_asked(void **state)
+static void every_thread_beats_when_it_is_watched(void **state)
 {
     struct ingress_options options = server_options();
     struct server server;
@@ -354,19 +354,18 @@ static void every_thread_beats_when_it_is_asked(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_thread_beats_when_it_is_asked),
+        cmocka_unit_test(every_thread_beats_when_it_is_watched),
         cmocka_unit_test(several_threads_share_one_port),
         cmocka_unit_test(a_port_in_use_is_refused),
         cmocka_unit_test(any_refused_allocation_at_the_start_is_an_error),
-        cmocka_unit_test(stopping_closes_idle_connections_and_answers_the_others),
-        cmocka_unit_test(while_it_winds_down_it_serves_and_says_that_connections_end),
-        cmocka_unit_test(what_waits_in_the_queue_is_served_before_the_listener_closes),
-        cmocka_unit_test(
-            an_adopted_socket_outlives_the_server_and_what_waits_is_served_by_the_next),
-        cmocka_unit_test(what_was_pipelined_behind_the_last_answer_is_not_begun),
-        cmocka_unit_test(after_the_grace_connections_are_closed_but_the_engine_is_waited_for),
+        cmocka_unit_test(stopping_closes_idle_connections_and_completes_the_others),
+        cmocka_unit_test(while_winding_down_requests_are_served_with_connection_close),
+        cmocka_unit_test(queued_connections_are_served_before_the_listener_closes),
+        cmocka_unit_test(connections_queued_on_an_adopted_socket_are_served_by_the_next_server),
+        cmocka_unit_test(requests_pipelined_behind_the_last_response_are_not_processed),
+        cmocka_unit_test(after_the_grace_connections_are_closed_but_the_engine_finishes_first),
         cmocka_unit_test(a_stopped_server_does_not_listen),
-        cmocka_unit_test(a_thread_that_hangs_makes_it_unready_and_the_others_say_so),
+        cmocka_unit_test(while_a_thread_hangs_the_server_is_not_ready),
     };
     log_configure(LOG_ERROR, LOG_FORMAT_TEXT);
     alarm(60);

@@ -1,4 +1,4 @@
-// What is kept of refused requests and of pings.
+// The records of refused requests and of pings.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -55,7 +55,7 @@ static void refusals_are_counted_since_the_last_good_delivery(void **state)
     assert_int_equal(refused.since, START);
     assert_int_equal(refused.last, START + 1);
     assert_int_equal(refused.address_count, 1);
-    // One that was good before the last refusal ends nothing.
+    // A good delivery before the last refusal resets nothing.
     note(notes, "192.0.2.2", START, START + 2);
     assert_int_equal(read_notes(notes).wrong_signature.in_a_row, 3);
     note(notes, "2001:db8::1", START + 3, START + 4);
@@ -68,7 +68,7 @@ static void refusals_are_counted_since_the_last_good_delivery(void **state)
     setup_notes_destroy(notes);
 }
 
-static void the_latest_addresses_are_kept_and_it_is_said_that_there_were_more(void **state)
+static void the_latest_addresses_are_kept_and_further_ones_are_indicated(void **state)
 {
     struct setup_notes *notes = create();
     char address[32];
@@ -85,7 +85,7 @@ static void the_latest_addresses_are_kept_and_it_is_said_that_there_were_more(vo
     setup_notes_destroy(notes);
 }
 
-static void a_client_that_is_not_known_has_no_address(void **state)
+static void an_unknown_client_has_no_address(void **state)
 {
     struct setup_notes *notes = create();
 
@@ -101,7 +101,7 @@ static void a_client_that_is_not_known_has_no_address(void **state)
     setup_notes_destroy(notes);
 }
 
-static void the_last_path_is_kept_cut_and_without_what_a_terminal_obeys(void **state)
+static void the_last_path_is_kept_truncated_and_without_control_characters(void **state)
 {
     struct setup_notes *notes = create();
     char path[1000];
@@ -123,7 +123,7 @@ static void the_last_path_is_kept_cut_and_without_what_a_terminal_obeys(void **s
     setup_notes_destroy(notes);
 }
 
-static void a_flood_is_news_ever_more_seldom(void **state)
+static void in_a_flood_changes_are_reported_less_and_less_often(void **state)
 {
     struct setup_notes *notes = create();
     uint64_t first = read_notes(notes).version;
@@ -138,7 +138,7 @@ static void a_flood_is_news_ever_more_seldom(void **state)
     setup_notes_destroy(notes);
 }
 
-static void what_to_change_is_said_in_the_words_of_githubs_form(void **state)
+static void missing_settings_are_named_as_in_githubs_form(void **state)
 {
     static const struct {
         struct github_hook hook;
@@ -185,11 +185,11 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(refusals_are_counted_since_the_last_good_delivery),
-        cmocka_unit_test(the_latest_addresses_are_kept_and_it_is_said_that_there_were_more),
-        cmocka_unit_test(a_client_that_is_not_known_has_no_address),
-        cmocka_unit_test(the_last_path_is_kept_cut_and_without_what_a_terminal_obeys),
-        cmocka_unit_test(a_flood_is_news_ever_more_seldom),
-        cmocka_unit_test(what_to_change_is_said_in_the_words_of_githubs_form),
+        cmocka_unit_test(the_latest_addresses_are_kept_and_further_ones_are_indicated),
+        cmocka_unit_test(an_unknown_client_has_no_address),
+        cmocka_unit_test(the_last_path_is_kept_truncated_and_without_control_characters),
+        cmocka_unit_test(in_a_flood_changes_are_reported_less_and_less_often),
+        cmocka_unit_test(missing_settings_are_named_as_in_githubs_form),
         cmocka_unit_test(a_ping_without_events_does_not_replace_those_of_another),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,7 +1,7 @@
 // Every response of the webhook endpoint, over real sockets, with a scripted engine.
 #include "fixture.h"
 
-static void what_the_engine_says_becomes_the_answer(void **state)
+static void the_response_depends_on_the_engines_outcome(void **state)
 {
     static const struct {
         enum engine_outcome outcome;
@@ -36,7 +36,7 @@ static void what_the_engine_says_becomes_the_answer(void **state)
     tear_down(&f);
 }
 
-static void the_engine_gets_the_event_and_the_name_of_the_delivery(void **state)
+static void the_engine_gets_the_event_and_the_digest_of_the_delivery(void **state)
 {
     struct fixture f;
     uint8_t guid[SHA256_SIZE], body[MD5_SIZE];
@@ -131,7 +131,7 @@ static void json_that_is_nested_too_deeply_is_too_large(void **state)
     tear_down(&f);
 }
 
-static void what_waits_for_the_engine_counts_as_decoded(void **state)
+static void events_that_wait_for_the_engine_count_as_decoded(void **state)
 {
     static char body[200 * 1024];
     struct fixture f;
@@ -282,7 +282,7 @@ static const struct head_case head_cases[] = {
     {"POST /webhook", "ping", GUID, JSON_TYPE, "Transfer-Encoding: chunked\r\n", 400, NULL},
 };
 
-static void heads_are_judged_field_by_field(void **state)
+static void invalid_heads_are_refused_field_by_field(void **state)
 {
     struct fixture f;
 
@@ -320,7 +320,7 @@ static void send_signed_by(int fd, const char *signature_line)
     send_text(fd, text);
 }
 
-static void expect_verdict(const struct fixture *f, const char *secret, int status)
+static void expect_status_for_secret(const struct fixture *f, const char *secret, int status)
 {
     char signature[72], line[128];
     int fd = connect_client(&f->server);
@@ -357,9 +357,9 @@ static void wrong_signatures_are_refused_before_anything_is_parsed(void **state)
             fail_msg("%s: status %d", lines[i], response.status);
         close(fd);
     }
-    expect_verdict(&f, "another secret", 401);
-    expect_verdict(&f, "", 401);
-    expect_verdict(&f, SECRET, 202);
+    expect_status_for_secret(&f, "another secret", 401);
+    expect_status_for_secret(&f, "", 401);
+    expect_status_for_secret(&f, SECRET, 202);
     assert_int_equal(fake.submitted, 1);
     assert_int_equal(counters_of(&f).refusals[INGRESS_BAD_SIGNATURE], 9);
     tear_down(&f);
@@ -380,7 +380,7 @@ static void two_signature_headers_are_one_too_many(void **state)
     tear_down(&f);
 }
 
-static void a_signature_over_another_body_is_refused_even_if_that_is_nonsense(void **state)
+static void a_wrong_signature_is_refused_even_if_the_body_is_invalid(void **state)
 {
     struct fixture f;
     char *request = signed_request("workflow_job", JSON_TYPE, "not json");
@@ -389,25 +389,25 @@ static void a_signature_over_another_body_is_refused_even_if_that_is_nonsense(vo
     set_up(&f);
     request[strlen(request) - 1] = '!';
     send_text(f.fd, request);
-    expect_answer(f.fd, 401, NULL); // not 400: nothing was looked at
+    expect_answer(f.fd, 401, NULL); // not 400: nothing was parsed
     free(request);
     tear_down(&f);
 }
 
-static void secrets_rotate_under_way(void **state)
+static void secrets_can_be_replaced_while_serving(void **state)
 {
     struct fixture f;
 
     (void)state;
     set_up(&f);
-    expect_verdict(&f, SECRET, 202);
-    expect_verdict(&f, "next", 401);
+    expect_status_for_secret(&f, SECRET, 202);
+    expect_status_for_secret(&f, "next", 401);
     server_set_secrets(&f.server, "next", SECRET); // both for a while
-    expect_verdict(&f, SECRET, 202);
-    expect_verdict(&f, "next", 202);
+    expect_status_for_secret(&f, SECRET, 202);
+    expect_status_for_secret(&f, "next", 202);
     server_set_secrets(&f.server, "next", NULL);
-    expect_verdict(&f, SECRET, 401);
-    expect_verdict(&f, "next", 202);
+    expect_status_for_secret(&f, SECRET, 401);
+    expect_status_for_secret(&f, "next", 202);
     tear_down(&f);
 }
 
@@ -436,7 +436,7 @@ static void without_signatures_every_delivery_counts(void **state)
     tear_down(&f);
 }
 
-static void a_guid_without_a_time_gives_none(void **state)
+static void a_guid_without_a_time_gives_no_time(void **state)
 {
     struct ingress_options options = server_options();
     struct fixture f;
@@ -468,7 +468,7 @@ static void health_and_readiness_are_served_on_the_public_listener(void **state)
     expect_answer(f.fd, 200, "{\"status\":\"healthy\"}\n");
     send_text(f.fd, "GET /ready HTTP/1.1\r\nHost: x\r\n\r\n");
     expect_answer(f.fd, 200, "{\"status\":\"ready\"}\n");
-    fake.export_note = "refuses credentials"; // it can take deliveries all the same
+    fake.export_note = "refuses credentials"; // it can accept deliveries nevertheless
     send_text(f.fd, "GET /ready HTTP/1.1\r\nHost: x\r\n\r\n");
     expect_answer(f.fd, 200, "{\"status\":\"ready\",\"export\":\"refuses credentials\"}\n");
     send_text(f.fd, "HEAD /health HTTP/1.1\r\nHost: x\r\n\r\n");
@@ -480,7 +480,7 @@ static void health_and_readiness_are_served_on_the_public_listener(void **state)
     assert_string_equal(response.body, "{\"status\":\"unavailable\",\"reason\":\"store: 95% of "
                                        "\\\"db\\\" used\"}\n");
     assert_non_null(strstr(response.head, "Retry-After: 5"));
-    send_text(f.fd, "GET /health HTTP/1.1\r\nHost: x\r\n\r\n"); // alive all the same
+    send_text(f.fd, "GET /health HTTP/1.1\r\nHost: x\r\n\r\n"); // healthy nevertheless
     expect_answer(f.fd, 200, "{\"status\":\"healthy\"}\n");
     tear_down(&f);
 }
@@ -488,21 +488,21 @@ static void health_and_readiness_are_served_on_the_public_listener(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_the_engine_says_becomes_the_answer),
-        cmocka_unit_test(the_engine_gets_the_event_and_the_name_of_the_delivery),
+        cmocka_unit_test(the_response_depends_on_the_engines_outcome),
+        cmocka_unit_test(the_engine_gets_the_event_and_the_digest_of_the_delivery),
         cmocka_unit_test(deliveries_that_are_not_for_the_engine_are_answered_without_it),
         cmocka_unit_test(a_bad_field_is_named),
         cmocka_unit_test(json_that_is_nested_too_deeply_is_too_large),
         cmocka_unit_test(a_form_is_decoded_after_its_signature_was_checked),
         cmocka_unit_test(repositories_that_are_not_wanted_are_ignored),
-        cmocka_unit_test(heads_are_judged_field_by_field),
+        cmocka_unit_test(invalid_heads_are_refused_field_by_field),
         cmocka_unit_test(wrong_signatures_are_refused_before_anything_is_parsed),
         cmocka_unit_test(two_signature_headers_are_one_too_many),
-        cmocka_unit_test(a_signature_over_another_body_is_refused_even_if_that_is_nonsense),
-        cmocka_unit_test(what_waits_for_the_engine_counts_as_decoded),
-        cmocka_unit_test(secrets_rotate_under_way),
+        cmocka_unit_test(a_wrong_signature_is_refused_even_if_the_body_is_invalid),
+        cmocka_unit_test(events_that_wait_for_the_engine_count_as_decoded),
+        cmocka_unit_test(secrets_can_be_replaced_while_serving),
         cmocka_unit_test(without_signatures_every_delivery_counts),
-        cmocka_unit_test(a_guid_without_a_time_gives_none),
+        cmocka_unit_test(a_guid_without_a_time_gives_no_time),
         cmocka_unit_test(health_and_readiness_are_served_on_the_public_listener),
     };
     log_configure(LOG_ERROR, LOG_FORMAT_TEXT);

@@ -1,9 +1,9 @@
-// Who may send webhooks, and who waits for the answer.
+// Which clients may send webhooks, and which ones get delayed responses.
 #include "fixture.h"
 
 #include "ghatrace/http/limits.h"
 
-// --- where it comes from --------------------------------------------------------------------------
+// --- client addresses ----------------------------------------------------------------------------
 
 static struct net_network network_of(const char *text)
 {
@@ -14,7 +14,7 @@ static struct net_network network_of(const char *text)
     return network;
 }
 
-static void who_is_not_allowed_is_closed_without_a_word(void **state)
+static void connections_from_other_networks_are_closed_without_a_response(void **state)
 {
     struct net_network other = network_of("192.0.2.0/24"), here = network_of("127.0.0.0/8");
     struct ingress_options options = server_options();
@@ -46,7 +46,7 @@ static void send_job_forwarded(int fd, const char *forwarded)
     free(request);
 }
 
-static void behind_a_trusted_proxy_the_client_counts(void **state)
+static void behind_a_trusted_proxy_the_client_address_counts(void **state)
 {
     static const struct {
         const char *field;
@@ -70,7 +70,7 @@ static void behind_a_trusted_proxy_the_client_counts(void **state)
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct fixture f;
         set_up_with(&f, options);
-        send_text(f.fd, "GET /health HTTP/1.1\r\nHost: x\r\n\r\n"); // the proxy's own question
+        send_text(f.fd, "GET /health HTTP/1.1\r\nHost: x\r\n\r\n"); // the proxy's own request
         expect_answer(f.fd, 200, NULL);
         send_job_forwarded(f.fd, cases[i].field);
         struct response response = receive_response(f.fd, true);
@@ -81,7 +81,7 @@ static void behind_a_trusted_proxy_the_client_counts(void **state)
     }
 }
 
-static void what_others_than_trusted_proxies_say_of_the_client_does_not_count(void **state)
+static void forwarded_fields_from_other_peers_than_trusted_proxies_are_ignored(void **state)
 {
     struct net_network here = network_of("127.0.0.0/8"), elsewhere = network_of("10.0.0.0/8");
     struct ingress_options options = server_options();
@@ -96,11 +96,11 @@ static void what_others_than_trusted_proxies_say_of_the_client_does_not_count(vo
     tear_down(&f);
     options.allow_from.items = &elsewhere;
     set_up_with(&f, options);
-    expect_closed(f.fd); // whatever it would have said
+    expect_closed(f.fd); // whatever it would have responded
     tear_down(&f);
 }
 
-static void fail_until_slowed(struct fixture *f)
+static void fail_until_delayed(struct fixture *f)
 {
     server_set_secrets(&f->server, "another", NULL);
     for (int i = 0; i < FAILURES_FREE; i++) {
@@ -112,20 +112,20 @@ static void fail_until_slowed(struct fixture *f)
         usleep(1000);
 }
 
-static void who_fails_again_and_again_waits_and_who_signs_does_not(void **state)
+static void repeated_failures_are_delayed_and_valid_signatures_are_not(void **state)
 {
     struct fixture f;
     char byte;
 
     (void)state;
     set_up(&f);
-    fail_until_slowed(&f);
+    fail_until_delayed(&f);
     server_set_secrets(&f.server, SECRET, NULL);
     int other = connect_client(&f.server); // from the same address
     send_job(other);
     assert_int_equal(receive_response(other, true).status, 202);
     assert_int_equal(recv(f.fd, &byte, 1, MSG_DONTWAIT), -1);
-    ingress_stop(f.server.ingress, NS_PER_SECOND); // gives it the answer that it waits for
+    ingress_stop(f.server.ingress, NS_PER_SECOND); // sends the delayed response
     struct response response = receive_response(f.fd, true);
     assert_int_equal(response.status, 401);
     assert_false(response.keep_alive);
@@ -140,8 +140,8 @@ static void a_delayed_response_is_sent_in_the_end(void **state)
 
     (void)state;
     set_up(&f);
-    fail_until_slowed(&f);
-    send_job(f.fd); // is not looked at
+    fail_until_delayed(&f);
+    send_job(f.fd); // is not processed
     struct response response = receive_response(f.fd, true);
     assert_int_equal(response.status, 401);
     assert_non_null(strstr(response.body, "not for the first time"));
@@ -150,7 +150,7 @@ static void a_delayed_response_is_sent_in_the_end(void **state)
     tear_down(&f);
 }
 
-static void who_waits_for_a_late_answer_makes_room(void **state)
+static void connections_with_a_delayed_response_are_evicted_first(void **state)
 {
     struct ingress_options options = server_options();
     struct fixture f;
@@ -159,7 +159,7 @@ static void who_waits_for_a_late_answer_makes_room(void **state)
     (void)state;
     options.max_connections = 2;
     set_up_with(&f, options);
-    fail_until_slowed(&f);
+    fail_until_delayed(&f);
     server_set_secrets(&f.server, SECRET, NULL);
     for (int i = 0; i < 2; i++) {
         others[i] = connect_client(&f.server);
@@ -175,12 +175,12 @@ static void who_waits_for_a_late_answer_makes_room(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(who_is_not_allowed_is_closed_without_a_word),
-        cmocka_unit_test(behind_a_trusted_proxy_the_client_counts),
-        cmocka_unit_test(what_others_than_trusted_proxies_say_of_the_client_does_not_count),
-        cmocka_unit_test(who_fails_again_and_again_waits_and_who_signs_does_not),
+        cmocka_unit_test(connections_from_other_networks_are_closed_without_a_response),
+        cmocka_unit_test(behind_a_trusted_proxy_the_client_address_counts),
+        cmocka_unit_test(forwarded_fields_from_other_peers_than_trusted_proxies_are_ignored),
+        cmocka_unit_test(repeated_failures_are_delayed_and_valid_signatures_are_not),
         cmocka_unit_test(a_delayed_response_is_sent_in_the_end),
-        cmocka_unit_test(who_waits_for_a_late_answer_makes_room),
+        cmocka_unit_test(connections_with_a_delayed_response_are_evicted_first),
     };
     log_configure(LOG_ERROR, LOG_FORMAT_TEXT);
     alarm(60);
