@@ -1,4 +1,4 @@
-// A run attempt put together: from stored spans, from states, from the list of finished runs.
+// The view of a run attempt: from stored spans, from states, from the list of finished runs.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -18,7 +18,7 @@
 
 struct fixture {
     struct engine_bench bench;
-    struct store_transaction *transaction; // of the view that was looked at last
+    struct store_transaction *transaction; // of the view that was loaded last
     struct arena arena;
     struct run_view view;
     struct run_view_limits limits;
@@ -35,7 +35,7 @@ static int set_up(void **state)
     return 0;
 }
 
-static void let_go(struct fixture *f)
+static void close_view(struct fixture *f)
 {
     if (f->transaction != NULL)
         store_abort(f->transaction);
@@ -45,7 +45,7 @@ static void let_go(struct fixture *f)
 static int tear_down(void **state)
 {
     struct fixture *f = *state;
-    let_go(f);
+    close_view(f);
     arena_release(&f->arena);
     engine_bench_close(&f->bench);
     test_free(f);
@@ -54,7 +54,7 @@ static int tear_down(void **state)
 
 static void deliver(struct fixture *f, struct scenario_delivery delivery)
 {
-    let_go(f);
+    close_view(f);
     engine_bench_accept(&f->bench, &delivery);
 }
 
@@ -72,16 +72,16 @@ static const struct view_reader *reader_of(struct fixture *f)
     return &reader;
 }
 
-static enum error_code try_to_look(struct fixture *f, int64_t run_attempt)
+static enum error_code try_to_load(struct fixture *f, int64_t run_attempt)
 {
-    let_go(f);
+    close_view(f);
     assert_int_equal(store_begin(f->bench.store, false, &f->transaction, &f->error), ERROR_NONE);
     return run_view_load(reader_of(f), usual(run_attempt), &f->limits, &f->view);
 }
 
-static void look(struct fixture *f)
+static void load(struct fixture *f)
 {
-    assert_int_equal(try_to_look(f, 1), ERROR_NONE);
+    assert_int_equal(try_to_load(f, 1), ERROR_NONE);
 }
 
 static const struct run_view_job *find_job(const struct fixture *f, int64_t job_id)
@@ -114,11 +114,11 @@ static void assert_no_phase(const struct run_view_job *job, enum view_phase phas
 
 // --- jobs -----------------------------------------------------------------------------------------
 
-static void a_queued_job_queues_on(void **state)
+static void a_queued_job_is_queued_until_now(void **state)
 {
     struct fixture *f = *state;
     deliver(f, scenario_job(1, QUEUED, 3, 2, 2, -1));
-    look(f);
+    load(f);
     const struct run_view_job *job = find_job(f, 1);
     assert_int_equal(job->open_state, OPEN_JOB_QUEUED);
     assert_phase(job, PHASE_QUEUE, 2, -1);
@@ -131,7 +131,7 @@ static void a_queued_job_queues_on(void **state)
     assert_int_equal(job->label_count, 2);
 }
 
-static void a_waiting_job_waits_on_and_queues_after_its_release(void **state)
+static void a_waiting_job_waits_until_now_and_is_queued_after_its_release(void **state)
 {
     struct scenario_delivery waiting = scenario_job(1, WAITING, 3, 2, 2, -1);
     struct scenario_delivery queued = scenario_job(1, QUEUED, 50, 2, 50, -1);
@@ -139,13 +139,13 @@ static void a_waiting_job_waits_on_and_queues_after_its_release(void **state)
     scenario_set_deployment(&waiting, 5, "production");
     scenario_set_deployment(&queued, 5, "production");
     deliver(f, waiting);
-    look(f);
+    load(f);
     assert_int_equal(find_job(f, 1)->open_state, OPEN_JOB_WAITING);
     assert_phase(find_job(f, 1), PHASE_WAITING, 2, -1);
     assert_no_phase(find_job(f, 1), PHASE_QUEUE);
     assert_text(find_job(f, 1)->environment, "production");
     deliver(f, queued);
-    look(f);
+    load(f);
     assert_int_equal(find_job(f, 1)->open_state, OPEN_JOB_QUEUED);
     assert_phase(find_job(f, 1), PHASE_WAITING, 2, 50);
     assert_phase(find_job(f, 1), PHASE_QUEUE, 50, -1);
@@ -159,7 +159,7 @@ static void a_running_job_has_its_steps_so_far(void **state)
     struct fixture *f = *state;
     scenario_set_steps(&running, steps, 2);
     deliver(f, running);
-    look(f);
+    load(f);
     const struct run_view_job *job = find_job(f, 1);
     assert_int_equal(job->open_state, OPEN_JOB_RUNNING);
     assert_phase(job, PHASE_QUEUE, 2, 6);
@@ -183,7 +183,7 @@ static void a_finished_job_is_read_from_its_spans(void **state)
     scenario_set_steps(&completed, steps, 3);
     scenario_set_conclusion(&completed, "failure");
     deliver(f, completed);
-    look(f);
+    load(f);
     const struct run_view_job *job = find_job(f, 1);
     assert_int_equal(job->open_state, OPEN_JOB_NONE);
     assert_text(job->result, "failure");
@@ -204,9 +204,10 @@ static void a_finished_job_is_read_from_its_spans(void **state)
     assert_text(job->steps[2].result, "skip");
 }
 
-static void of_overlapping_steps_the_one_that_ended_first_is_what_failed(void **state)
+static void of_overlapping_steps_the_first_to_end_is_the_failed_one(void **state)
 {
-    // What waits for others ends as they do, in the same second at the earliest; without a name of its own, or with one.
+    // A step that waits for others ends with them, in the same second at the earliest; with or without a name of its
+    // own.
     const struct github_step steps[] = {
         scenario_step(2, "unit", 9, 50, "failure"), scenario_step(3, "lint", 9, 51, "failure"),
         scenario_step(4, "Wait for all background steps", 9, 20, "failure"),
@@ -217,11 +218,11 @@ static void of_overlapping_steps_the_one_that_ended_first_is_what_failed(void **
     scenario_set_steps(&completed, steps, 5);
     scenario_set_conclusion(&completed, "failure");
     deliver(f, completed);
-    look(f);
+    load(f);
     assert_text(find_job(f, 1)->failed_step->name, "unit");
 }
 
-static void a_lost_runner_is_what_failed(void **state)
+static void a_lost_runner_is_the_failure(void **state)
 {
     const struct github_step steps[] = {scenario_step(1, "Set up job", 6, 9, "success"),
                                         scenario_step(2, "unit", 9, 50, "failure"),
@@ -231,7 +232,7 @@ static void a_lost_runner_is_what_failed(void **state)
     scenario_set_steps(&completed, steps, 3);
     scenario_set_conclusion(&completed, "failure");
     deliver(f, completed);
-    look(f);
+    load(f);
     assert_text(find_job(f, 1)->result, "error");
     assert_text(find_job(f, 1)->conclusion, "failure");
     assert_text(find_job(f, 1)->error_type, "runner_lost");
@@ -250,19 +251,19 @@ static void assert_refused(const struct run_view_job *job)
 }
 
 // A job that settles has no spans yet, and where runner spans are off they do not show its phases.
-static void a_refused_job_never_started_wherever_it_is_read_from(void **state)
+static void a_refused_job_never_started_in_states_and_in_spans(void **state)
 {
     struct scenario_delivery refused = scenario_job(1, COMPLETED, 6, 2, 3, 6);
     struct fixture *f = *state;
     scenario_set_runner(&refused, 0, "");
     scenario_set_conclusion(&refused, "failure");
-    refused.event.job.workflow_name = SLICE_EMPTY; // not known before the run speaks
+    refused.event.job.workflow_name = SLICE_EMPTY; // not known before an event of the run
     deliver(f, refused);
-    look(f);
+    load(f);
     assert_refused(find_job(f, 1));
     deliver(f, scenario_run(GITHUB_RUN_COMPLETED, 7, "failure"));
     engine_bench_advance(&f->bench, NS_PER_MINUTE);
-    look(f);
+    load(f);
     assert_refused(find_job(f, 1));
 }
 
@@ -275,14 +276,15 @@ static void a_refused_job_never_started_without_runner_spans(void **state)
     f->bench.options.policy.runner_spans = false;
     engine_bench_restart(&f->bench);
     deliver(f, refused);
-    look(f);
+    load(f);
     assert_refused(find_job(f, 1));
 }
 
-// Terminals get names made harmless; here they are what GitHub said, open or finished.
+// Names are cleaned for terminals only; here they are as GitHub sent them, open or finished.
 static void names_are_the_same_before_and_after_the_end(void **state)
 {
-    // A woman astronaut (two characters joined by an invisible one), a tab, a mark that turns writing.
+    // A woman astronaut (two characters joined by an invisible one), a tab, a mark that reverses the direction of
+    // text.
     static const char name[] = "\U0001F469\u200D\U0001F680\t\u202Etest";
     const struct github_step steps[] = {scenario_step(1, name, 6, 60, "success")};
     struct fixture *f = *state;
@@ -292,13 +294,13 @@ static void names_are_the_same_before_and_after_the_end(void **state)
         delivery.event.job.name = slice_from_string(name);
         scenario_set_steps(&delivery, steps, 1);
         deliver(f, delivery);
-        look(f);
+        load(f);
         assert_text(find_job(f, 1)->name, name);
         assert_text(find_job(f, 1)->steps[0].name, name);
     }
 }
 
-static void a_job_that_was_carried_over_says_so(void **state)
+static void a_job_that_was_carried_over_is_marked(void **state)
 {
     struct scenario_delivery again = scenario_job(2, COMPLETED, 200, 199, 6, 60);
     struct fixture *f = *state;
@@ -306,9 +308,9 @@ static void a_job_that_was_carried_over_says_so(void **state)
     deliver(f, scenario_run(GITHUB_RUN_COMPLETED, 62, "success"));
     scenario_set_attempt(&again, 2);
     deliver(f, again);
-    assert_int_equal(try_to_look(f, 2), ERROR_NONE);
+    assert_int_equal(try_to_load(f, 2), ERROR_NONE);
     assert_true(find_job(f, 2)->is_carried_over);
-    look(f);
+    load(f);
     assert_false(find_job(f, 1)->is_carried_over);
 }
 
@@ -320,7 +322,7 @@ static void a_job_that_was_given_up_is_incomplete_and_appears_once(void **state)
     deliver(f, scenario_job(2, COMPLETED, 61, 2, 6, 60));
     deliver(f, scenario_run(GITHUB_RUN_COMPLETED, 62, "failure"));
     engine_bench_advance(&f->bench, NS_PER_HOUR);
-    look(f);
+    load(f);
     assert_int_equal(f->view.count, 2);
     assert_true(find_job(f, 1)->is_incomplete);
     assert_int_equal(find_job(f, 1)->open_state, OPEN_JOB_NONE);
@@ -333,7 +335,7 @@ static void open_and_finished_jobs_are_ordered_together_by_creation(void **state
     deliver(f, scenario_job(5, QUEUED, 5, 4, 4, -1));
     deliver(f, scenario_job(9, COMPLETED, 61, 2, 6, 60));
     deliver(f, scenario_job(3, IN_PROGRESS, 10, 4, 9, -1));
-    look(f);
+    load(f);
     assert_int_equal(f->view.count, 3);
     assert_int_equal(f->view.jobs[0].job_id, 9);
     assert_int_equal(f->view.jobs[1].job_id, 3);
@@ -351,7 +353,7 @@ static void jobs_beyond_the_limit_are_left_out_but_counted(void **state)
         deliver(f, scenario_job(id, COMPLETED, 61, 2, 6, 60));
     for (size_t limit = 0; limit <= 10; limit++) {
         f->limits.jobs = limit;
-        look(f);
+        load(f);
         assert_true(f->view.count <= limit + 1);
         assert_true(f->view.count >= (limit < 9 ? limit : 9));
         assert_int_equal(f->view.job_count, 9);
@@ -359,7 +361,7 @@ static void jobs_beyond_the_limit_are_left_out_but_counted(void **state)
     }
 }
 
-static void steps_are_left_out_where_they_are_not_wanted(void **state)
+static void steps_are_left_out_if_they_are_not_requested(void **state)
 {
     const struct github_step steps[] = {scenario_step(1, "make", 6, 50, "success")};
     struct scenario_delivery completed = scenario_job(1, COMPLETED, 61, 2, 6, 60);
@@ -370,7 +372,7 @@ static void steps_are_left_out_where_they_are_not_wanted(void **state)
     deliver(f, completed);
     deliver(f, running);
     f->limits.steps = false;
-    look(f);
+    load(f);
     assert_int_equal(find_job(f, 1)->step_count, 0);
     assert_int_equal(find_job(f, 2)->step_count, 0);
     assert_phase(find_job(f, 1), PHASE_EXECUTION, 6, 60);
@@ -378,11 +380,11 @@ static void steps_are_left_out_where_they_are_not_wanted(void **state)
 
 // --- the run --------------------------------------------------------------------------------------
 
-static void a_run_without_jobs_is_known_by_its_own_events(void **state)
+static void a_run_without_jobs_is_described_by_its_own_events(void **state)
 {
     struct fixture *f = *state;
     deliver(f, scenario_run(GITHUB_RUN_REQUESTED, 1, ""));
-    look(f);
+    load(f);
     assert_true(f->view.is_open);
     assert_text(f->view.repository, "octo/Hello_World");
     assert_text(f->view.workflow, "CI");
@@ -396,11 +398,11 @@ static void a_run_without_jobs_is_known_by_its_own_events(void **state)
     assert_int_equal(f->view.count, 0);
 }
 
-static void a_run_without_events_is_known_by_its_jobs(void **state)
+static void a_run_without_events_is_described_by_its_jobs(void **state)
 {
     struct fixture *f = *state;
     deliver(f, scenario_job(1, QUEUED, 3, 2, 2, -1));
-    look(f);
+    load(f);
     assert_true(f->view.is_open);
     assert_text(f->view.repository, "octo/Hello_World");
     assert_text(f->view.workflow, "CI");
@@ -411,13 +413,13 @@ static void a_run_without_events_is_known_by_its_jobs(void **state)
     assert_int_equal(f->view.job_count, 1);
 }
 
-static void a_second_attempt_has_the_address_of_its_own(void **state)
+static void a_second_attempt_has_its_own_url(void **state)
 {
     struct scenario_delivery again = scenario_run(GITHUB_RUN_REQUESTED, 100, "");
     struct fixture *f = *state;
     scenario_set_attempt(&again, 2);
     deliver(f, again);
-    assert_int_equal(try_to_look(f, 2), ERROR_NONE);
+    assert_int_equal(try_to_load(f, 2), ERROR_NONE);
     assert_text(f->view.url,
                 "https://github.com/octo/Hello_World/actions/runs/33714470481/attempts/2");
 }
@@ -428,11 +430,11 @@ static void a_finished_run_has_its_result_and_the_chain_of_its_jobs(void **state
     deliver(f, scenario_job(1, COMPLETED, 31, 2, 6, 30));
     deliver(f, scenario_job(2, COMPLETED, 21, 2, 6, 20));
     deliver(f, scenario_job(3, COMPLETED, 61, 30, 33, 60));
-    look(f);
+    load(f);
     for (size_t i = 0; i < f->view.count; i++)
         assert_false(f->view.jobs[i].is_critical); // not before the end
     deliver(f, scenario_run(GITHUB_RUN_COMPLETED, 62, "success"));
-    look(f);
+    load(f);
     assert_false(f->view.is_open);
     assert_text(f->view.result, "success");
     assert_text(f->view.conclusion, "success");
@@ -457,7 +459,7 @@ static void a_finished_run_that_is_no_longer_listed_is_read_from_its_root(void *
     assert_int_equal(recent_expire(transaction, INT64_MAX, 10, &dropped, &f->error), ERROR_NONE);
     assert_int_equal(dropped, 1);
     assert_int_equal(store_commit(transaction, &f->error), ERROR_NONE);
-    look(f);
+    load(f);
     assert_false(f->view.is_open);
     assert_text(f->view.repository, "octo/Hello_World");
     assert_text(f->view.title, "fix the build");
@@ -473,7 +475,7 @@ static void the_trace_is_that_of_the_scheme_that_is_exported(void **state)
     for (enum id_scheme scheme = ID_SCHEME_ARC; scheme <= ID_SCHEME_RUNNER; scheme++) {
         struct trace_id expected = trace_id_of_run(scheme, SCENARIO_RUN_ID, 1);
         f->limits.id_scheme = scheme;
-        look(f);
+        load(f);
         assert_memory_equal(&f->view.trace, &expected, sizeof expected);
     }
 }
@@ -496,7 +498,7 @@ static void runs_are_read_from_their_states_one_after_the_other(void **state)
     deliver(f, scenario_job(2, COMPLETED, 61, 2, 6, 60));
     scenario_set_attempt(&again, 2);
     deliver(f, again);
-    look(f);
+    load(f);
     enum error_code code;
     while ((code = next(f, &key, &states)) == ERROR_NONE) {
         bool is_first = f->view.run_attempt == 1;
@@ -515,7 +517,7 @@ static void runs_are_read_from_their_states_one_after_the_other(void **state)
     assert_true(states >= 4);
 }
 
-// The run's root went out without it, and it has not been given up yet.
+// The run's root was sent without it, and it has not been given up yet.
 static void an_open_job_of_a_closed_run_has_the_names_of_the_run(void **state)
 {
     struct fixture *f = *state;
@@ -525,7 +527,7 @@ static void an_open_job_of_a_closed_run_has_the_names_of_the_run(void **state)
     deliver(f, scenario_job(1, IN_PROGRESS, 10, 2, 6, -1));
     deliver(f, scenario_run(GITHUB_RUN_COMPLETED, 62, "failure"));
     engine_bench_advance(&f->bench, 20 * NS_PER_SECOND);
-    look(f);
+    load(f);
     assert_false(f->view.is_open);
     assert_int_equal(next(f, &key, &states), ERROR_NONE);
     assert_false(f->view.is_open);
@@ -535,7 +537,7 @@ static void an_open_job_of_a_closed_run_has_the_names_of_the_run(void **state)
     assert_int_equal(next(f, &key, &states), ERROR_NOT_FOUND);
 }
 
-// --- what is there --------------------------------------------------------------------------------
+// --- existence ------------------------------------------------------------------------------------
 
 static void an_attempt_is_found_when_anything_of_it_is_stored(void **state)
 {
@@ -544,26 +546,26 @@ static void an_attempt_is_found_when_anything_of_it_is_stored(void **state)
     struct found_run runs[FOUND_RUNS_MAX];
     size_t count;
     deliver(f, scenario_job(1, COMPLETED, 61, 2, 6, 60));
-    look(f);
+    load(f);
     assert_int_equal(run_lookup(reader_of(f), &question, runs, &count), ERROR_NONE);
     assert_int_equal(count, 1);
     question.run_attempt = 2;
     assert_int_equal(run_lookup(reader_of(f), &question, runs, &count), ERROR_NONE);
     assert_int_equal(count, 0);
-    assert_int_equal(try_to_look(f, 2), ERROR_NOT_FOUND);
+    assert_int_equal(try_to_load(f, 2), ERROR_NOT_FOUND);
 }
 
-static void finished_spans_are_one_request_and_there_is_none_before(void **state)
+static void the_spans_of_a_finished_run_are_one_request(void **state)
 {
     struct fixture *f = *state;
     struct buffer request;
     struct span_batch batch;
     buffer_init(&request, 1 << 20);
     deliver(f, scenario_job(1, QUEUED, 3, 2, 2, -1));
-    look(f);
+    load(f);
     assert_int_equal(run_view_load_spans(reader_of(f), usual(1), &request), ERROR_NOT_FOUND);
     deliver(f, scenario_job(1, COMPLETED, 61, 2, 6, 60));
-    look(f);
+    load(f);
     assert_int_equal(run_view_load_spans(reader_of(f), usual(1), &request), ERROR_NONE);
     assert_int_equal(otlp_decode_batch(buffer_slice(&request), &f->arena, &batch, &f->error),
                      ERROR_NONE);
@@ -578,7 +580,7 @@ static void any_refused_allocation_is_an_error_with_a_message(void **state)
     deliver(f, scenario_job(1, QUEUED, 3, 2, 2, -1));
     deliver(f, scenario_job(2, COMPLETED, 61, 2, 6, 60));
     deliver(f, scenario_run(GITHUB_RUN_REQUESTED, 1, ""));
-    look(f);
+    load(f);
     for (long nth = 1; !is_done; nth++) {
         arena_release(&f->arena);
         f->error = (struct error){0};
@@ -596,30 +598,30 @@ static void any_refused_allocation_is_an_error_with_a_message(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(a_queued_job_queues_on),
-        TEST(a_waiting_job_waits_on_and_queues_after_its_release),
+        TEST(a_queued_job_is_queued_until_now),
+        TEST(a_waiting_job_waits_until_now_and_is_queued_after_its_release),
         TEST(a_running_job_has_its_steps_so_far),
         TEST(a_finished_job_is_read_from_its_spans),
-        TEST(of_overlapping_steps_the_one_that_ended_first_is_what_failed),
-        TEST(a_lost_runner_is_what_failed),
-        TEST(a_refused_job_never_started_wherever_it_is_read_from),
+        TEST(of_overlapping_steps_the_first_to_end_is_the_failed_one),
+        TEST(a_lost_runner_is_the_failure),
+        TEST(a_refused_job_never_started_in_states_and_in_spans),
         TEST(a_refused_job_never_started_without_runner_spans),
         TEST(names_are_the_same_before_and_after_the_end),
-        TEST(a_job_that_was_carried_over_says_so),
+        TEST(a_job_that_was_carried_over_is_marked),
         TEST(a_job_that_was_given_up_is_incomplete_and_appears_once),
         TEST(open_and_finished_jobs_are_ordered_together_by_creation),
         TEST(jobs_beyond_the_limit_are_left_out_but_counted),
-        TEST(steps_are_left_out_where_they_are_not_wanted),
-        TEST(a_run_without_jobs_is_known_by_its_own_events),
-        TEST(a_run_without_events_is_known_by_its_jobs),
-        TEST(a_second_attempt_has_the_address_of_its_own),
+        TEST(steps_are_left_out_if_they_are_not_requested),
+        TEST(a_run_without_jobs_is_described_by_its_own_events),
+        TEST(a_run_without_events_is_described_by_its_jobs),
+        TEST(a_second_attempt_has_its_own_url),
         TEST(a_finished_run_has_its_result_and_the_chain_of_its_jobs),
         TEST(a_finished_run_that_is_no_longer_listed_is_read_from_its_root),
         TEST(the_trace_is_that_of_the_scheme_that_is_exported),
         TEST(runs_are_read_from_their_states_one_after_the_other),
         TEST(an_open_job_of_a_closed_run_has_the_names_of_the_run),
         TEST(an_attempt_is_found_when_anything_of_it_is_stored),
-        TEST(finished_spans_are_one_request_and_there_is_none_before),
+        TEST(the_spans_of_a_finished_run_are_one_request),
         TEST(any_refused_allocation_is_an_error_with_a_message),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
