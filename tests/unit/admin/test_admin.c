@@ -1,4 +1,4 @@
-// The operator's side: who may come, what routes answer, streams.
+// The admin listener: access, routes, streams.
 #include "../webhook/client.h"
 
 #include <pthread.h>
@@ -16,8 +16,8 @@ static struct {
     struct admin_stream *stream;
 } seen;
 
-static void say_hello(void *context, const struct admin_request *request,
-                      struct admin_response *reply)
+static void respond_hello(void *context, const struct admin_request *request,
+                          struct admin_response *reply)
 {
     struct buffer body;
 
@@ -31,8 +31,8 @@ static void say_hello(void *context, const struct admin_request *request,
     buffer_release(&body);
 }
 
-static void send_much(void *context, const struct admin_request *request,
-                      struct admin_response *reply)
+static void respond_with_much(void *context, const struct admin_request *request,
+                              struct admin_response *reply)
 {
     struct buffer body;
 
@@ -46,8 +46,8 @@ static void send_much(void *context, const struct admin_request *request,
     assert_null(body.data);
 }
 
-static void say_nothing(void *context, const struct admin_request *request,
-                        struct admin_response *reply)
+static void do_not_respond(void *context, const struct admin_request *request,
+                           struct admin_response *reply)
 {
     (void)context;
     (void)request;
@@ -70,8 +70,9 @@ static void stream(void *context, const struct admin_request *request, struct ad
 }
 
 static const struct admin_route routes[] = {
-    {"/hello", say_hello, NULL}, {"/", say_hello, NULL},          {"/below/", say_hello, NULL},
-    {"/much", send_much, NULL},  {"/nothing", say_nothing, NULL}, {"/stream", stream, NULL},
+    {"/hello", respond_hello, NULL},    {"/", respond_hello, NULL},
+    {"/below/", respond_hello, NULL},   {"/much", respond_with_much, NULL},
+    {"/nothing", do_not_respond, NULL}, {"/stream", stream, NULL},
 };
 
 struct fixture {
@@ -131,7 +132,7 @@ static struct response ask(const struct fixture *f, const char *request)
     return response;
 }
 
-static void health_and_readiness_are_for_everybody(void **state)
+static void health_and_readiness_need_no_access_rights(void **state)
 {
     static const struct {
         const char *request;
@@ -189,7 +190,7 @@ static void routes_are_exact_or_prefixes(void **state)
     tear_down(&f);
 }
 
-static void answers_carry_the_fields_that_protect_browsers(void **state)
+static void responses_have_the_security_fields_for_browsers(void **state)
 {
     struct fixture f;
 
@@ -208,7 +209,7 @@ static void answers_carry_the_fields_that_protect_browsers(void **state)
     tear_down(&f);
 }
 
-static void without_a_token_only_requests_for_loopback_are_answered(void **state)
+static void without_a_token_only_requests_for_loopback_are_served(void **state)
 {
     static const struct {
         const char *host;
@@ -227,7 +228,7 @@ static void without_a_token_only_requests_for_loopback_are_answered(void **state
         char request[200];
         snprintf(request, sizeof request, "GET /hello HTTP/1.1\r\nHost: %s\r\n\r\n", cases[i].host);
         assert_int_equal(ask(&f, request).status, cases[i].is_answered ? 200 : 403);
-        // A host in the target counts, and not the one in the field.
+        // A host in the target is used instead of the one in the field.
         snprintf(request, sizeof request, "GET http://%s/hello HTTP/1.1\r\nHost: %s\r\n\r\n",
                  cases[i].host, cases[i].is_answered ? "evil.example" : "localhost");
         assert_int_equal(ask(&f, request).status, cases[i].is_answered ? 200 : 403);
@@ -235,7 +236,7 @@ static void without_a_token_only_requests_for_loopback_are_answered(void **state
     tear_down(&f);
 }
 
-static void beyond_loopback_nothing_but_health_is_served_without_a_lock(void **state)
+static void on_other_addresses_only_health_is_served_without_access_control(void **state)
 {
     struct fixture f;
 
@@ -247,7 +248,7 @@ static void beyond_loopback_nothing_but_health_is_served_without_a_lock(void **s
     tear_down(&f);
 }
 
-static void a_token_opens_it_to_whoever_shows_it(void **state)
+static void a_valid_token_grants_access(void **state)
 {
     // "me:0123456789abcdef", ":0123456789abcdef", "0123456789abcdef", and the first with one letter changed
     static const struct {
@@ -286,7 +287,7 @@ static void a_token_opens_it_to_whoever_shows_it(void **state)
     tear_down(&f);
 }
 
-static void a_long_answer_comes_whole(void **state)
+static void a_long_response_is_sent_completely(void **state)
 {
     static char bytes[65536];
     size_t total = 0;
@@ -317,7 +318,7 @@ static int ask_for_much(const struct fixture *f)
     return fd;
 }
 
-// 8 MiB each, of which nobody reads anything.
+// 8 MiB each, of which no client reads anything.
 static void unread_long_responses_are_limited(void **state)
 {
     enum { CLIENTS = 12, MOST = 9 }; // of 64 MiB, and one that goes beyond
@@ -339,7 +340,7 @@ static void unread_long_responses_are_limited(void **state)
     assert_int_equal(response.status, 503);
     assert_non_null(strstr(response.head, "Retry-After: "));
     assert_int_equal(ask(&f, "GET /health HTTP/1.1\r\nHost: x\r\n\r\n").status, 200);
-    usleep(1100000); // then who has taken nothing makes room for others' answers
+    usleep(1100000); // then clients that have read nothing are closed
     assert_int_equal(ask(&f, "GET /hello HTTP/1.1\r\n" HOST "\r\n").status, 200);
     for (int i = 0; i < CLIENTS; i++)
         close(fds[i]);
@@ -440,13 +441,13 @@ static void an_admin_without_clients_stops_at_once(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(health_and_readiness_are_for_everybody),
+        cmocka_unit_test(health_and_readiness_need_no_access_rights),
         cmocka_unit_test(routes_are_exact_or_prefixes),
-        cmocka_unit_test(answers_carry_the_fields_that_protect_browsers),
-        cmocka_unit_test(without_a_token_only_requests_for_loopback_are_answered),
-        cmocka_unit_test(beyond_loopback_nothing_but_health_is_served_without_a_lock),
-        cmocka_unit_test(a_token_opens_it_to_whoever_shows_it),
-        cmocka_unit_test(a_long_answer_comes_whole),
+        cmocka_unit_test(responses_have_the_security_fields_for_browsers),
+        cmocka_unit_test(without_a_token_only_requests_for_loopback_are_served),
+        cmocka_unit_test(on_other_addresses_only_health_is_served_without_access_control),
+        cmocka_unit_test(a_valid_token_grants_access),
+        cmocka_unit_test(a_long_response_is_sent_completely),
         cmocka_unit_test(unread_long_responses_are_limited),
         cmocka_unit_test(a_stream_continues_until_the_client_disconnects),
         cmocka_unit_test(streams_beyond_the_cap_are_refused),

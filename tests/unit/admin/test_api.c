@@ -95,7 +95,7 @@ static int count_in(const char *text, const char *part)
     return count;
 }
 
-static void pages_hold_every_run_once_the_newest_first(void **state)
+static void pages_contain_every_run_once_the_newest_first(void **state)
 {
     bool seen[25] = {false};
     char cursor[64] = "";
@@ -124,7 +124,7 @@ static void pages_hold_every_run_once_the_newest_first(void **state)
     close_fixture(&f);
 }
 
-static void pages_of_open_runs_hold_every_run_once_the_newest_first(void **state)
+static void pages_of_open_runs_contain_every_run_once_the_newest_first(void **state)
 {
     char cursor[64] = "";
     int64_t last = 1013;
@@ -153,8 +153,8 @@ static void pages_of_open_runs_hold_every_run_once_the_newest_first(void **state
     close_fixture(&f);
 }
 
-// Who asks for none gets a cursor that leads to all of them.
-static void a_page_of_no_runs_leads_to_the_first(void **state)
+// A limit of 0 gives a cursor to all of them.
+static void after_a_page_without_runs_the_first_page_follows(void **state)
 {
     char cursor[64] = "";
     struct fixture f;
@@ -173,7 +173,7 @@ static void a_page_of_no_runs_leads_to_the_first(void **state)
     close_fixture(&f);
 }
 
-static void open_runs_are_filtered_as_finished_ones(void **state)
+static void open_runs_are_filtered_like_finished_ones(void **state)
 {
     static const struct {
         struct api_runs_query query;
@@ -201,7 +201,7 @@ static void open_runs_are_filtered_as_finished_ones(void **state)
     close_fixture(&f);
 }
 
-static void filters_take_parts_in_any_case(void **state)
+static void filters_match_substrings_ignoring_case(void **state)
 {
     static const struct {
         struct api_runs_query query;
@@ -316,7 +316,7 @@ static enum error_code render_attempt(struct fixture *f, int64_t attempt, bool i
                    : api_render_run(call_at(f, scenario_at(100)), &question);
 }
 
-static void a_run_without_an_attempt_is_its_newest(void **state)
+static void without_an_attempt_the_newest_is_returned(void **state)
 {
     struct scenario_delivery second = scenario_job(70, GITHUB_JOB_QUEUED, 90, 90, 90, -1);
     struct fixture f;
@@ -330,7 +330,7 @@ static void a_run_without_an_attempt_is_its_newest(void **state)
     deliver(&f, second, SCENARIO_RUN_ID);
     assert_int_equal(render_attempt(&f, 0, false), ERROR_NONE);
     assert_non_null(strstr(text_of(&f), "\"run_attempt\":2,"));
-    // The newest has no spans yet, and that is what is said of it.
+    // The newest has no spans yet, and the response contains that.
     assert_int_equal(render_attempt(&f, 0, true), ERROR_NOT_FOUND);
     assert_non_null(strstr(f.error.message, "attempt 2: nothing finished of it"));
     close_fixture(&f);
@@ -369,7 +369,7 @@ static void a_missing_run_is_not_found_with_a_message(void **state)
     close_fixture(&f);
 }
 
-static void the_queue_is_narrowed_by_state_and_labels_in_any_order(void **state)
+static void the_queue_is_filtered_by_state_and_labels_in_any_order(void **state)
 {
     struct api_queue_query query = {.limit = 10};
     struct fixture f;
@@ -434,8 +434,8 @@ static void parse(struct fixture *f, struct json_document *document)
         fail_msg("%s: %.*s", f->error.message, (int)f->out.len, f->out.data);
 }
 
-// Whatever people call their things: each answer is JSON, and what it says is what they said.
-static void hostile_names_are_what_they_were(void **state)
+// Whatever the names are: each response is valid JSON with exactly these names.
+static void hostile_names_are_returned_unchanged(void **state)
 {
     static const char name[] = "\"},{\"x\":\\ </script>\n\r\t\x01\x1b[2J\x7f\u2028\u202e\U0001F680";
     static const char label[] = "a\"b\\c";
@@ -540,7 +540,7 @@ static void any_refused_allocation_is_an_error_with_a_message(void **state)
 
 // --- what cannot be read ----------------------------------------------------------------------------
 
-// Writes over the state of a job or run.
+// Overwrites the state of a job or run.
 static void damage(struct fixture *f, const struct store_key *key, struct slice state)
 {
     struct store_transaction *transaction;
@@ -573,11 +573,12 @@ static void lists_omit_unreadable_entries_and_count_them(void **state)
                                       .span = span_id_of_run(ID_SCHEME_ARC, 1001, 1)};
         damage(&f, &job, states[i]);
         damage(&f, &run, states[i]);
-        const char *text = queue_of(&f, 2); // what is left out takes no place of another
+        const char *text =
+            queue_of(&f, 2); // entries that are left out do not count against the limit
         assert_int_equal(count_in(text, "\"job_id\""), 2);
         assert_non_null(strstr(text, "\"unreadable\":1"));
         text = runs(&f, (struct api_runs_query){.open = true, .limit = 10});
-        assert_int_equal(count_in(text, "\"trace_id\""), 3); // a job tells of the run 1001
+        assert_int_equal(count_in(text, "\"trace_id\""), 3); // a job names the run 1001
         assert_int_equal(count_in(text, "\"job_id\""), 2);
         assert_non_null(strstr(text, "\"unreadable\":2"));
         close_fixture(&f);
@@ -632,20 +633,20 @@ static void lists_end_early_where_entries_are_very_large(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(pages_hold_every_run_once_the_newest_first),
-        cmocka_unit_test(pages_of_open_runs_hold_every_run_once_the_newest_first),
-        cmocka_unit_test(a_page_of_no_runs_leads_to_the_first),
-        cmocka_unit_test(open_runs_are_filtered_as_finished_ones),
-        cmocka_unit_test(filters_take_parts_in_any_case),
+        cmocka_unit_test(pages_contain_every_run_once_the_newest_first),
+        cmocka_unit_test(pages_of_open_runs_contain_every_run_once_the_newest_first),
+        cmocka_unit_test(after_a_page_without_runs_the_first_page_follows),
+        cmocka_unit_test(open_runs_are_filtered_like_finished_ones),
+        cmocka_unit_test(filters_match_substrings_ignoring_case),
         cmocka_unit_test(an_invalid_cursor_is_refused),
         cmocka_unit_test(open_runs_show_jobs_in_every_phase),
         cmocka_unit_test(a_run_is_shown_with_its_trace_and_both_attempts),
-        cmocka_unit_test(a_run_without_an_attempt_is_its_newest),
+        cmocka_unit_test(without_an_attempt_the_newest_is_returned),
         cmocka_unit_test(the_error_for_a_missing_attempt_names_those_that_exist),
         cmocka_unit_test(a_missing_run_is_not_found_with_a_message),
-        cmocka_unit_test(the_queue_is_narrowed_by_state_and_labels_in_any_order),
+        cmocka_unit_test(the_queue_is_filtered_by_state_and_labels_in_any_order),
         cmocka_unit_test(latencies_are_those_of_the_window),
-        cmocka_unit_test(hostile_names_are_what_they_were),
+        cmocka_unit_test(hostile_names_are_returned_unchanged),
         cmocka_unit_test(any_refused_allocation_is_an_error_with_a_message),
         cmocka_unit_test(lists_omit_unreadable_entries_and_count_them),
         cmocka_unit_test(an_open_run_without_any_state_is_left_out),

@@ -1,4 +1,4 @@
-// What Prometheus scrapes: the format, the text, the figures.
+// The metrics: format, text, figures.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -14,7 +14,7 @@
 
 // --- the format -----------------------------------------------------------------------------------
 
-static void the_format_is_chosen_by_what_is_accepted(void **state)
+static void the_format_is_chosen_by_the_accept_field(void **state)
 {
     static const struct {
         const char *accept;
@@ -61,7 +61,7 @@ static void expect(struct metrics_text *text, const char *expected)
     buffer_release(text->out);
 }
 
-static void counters_are_named_as_each_format_wants_it(void **state)
+static void counters_are_named_as_each_format_requires(void **state)
 {
     struct metrics_text text;
     struct buffer out;
@@ -85,7 +85,7 @@ static void label_values_are_escaped(void **state)
     expect(&text, "x{a=\"\\\"q\\\" \\\\ \\n\u00e4\",b=\"\"} 0.25\n");
 }
 
-static void numbers_read_back_as_they_were(void **state)
+static void numbers_round_trip(void **state)
 {
     static const double numbers[] = {0, 1, 1e14, 0.1, 1.0 / 3, 1795247019.603681, 2.5e-7, 1e300};
     (void)state;
@@ -169,7 +169,7 @@ static void render(struct engine_bench *bench, enum metrics_format format, struc
     assert_int_equal(buffer_append(out, "", 1), ERROR_NONE);
 }
 
-static void the_figures_are_those_of_the_store(void **state)
+static void the_metrics_have_the_figures_of_the_store(void **state)
 {
     static const char *const lines[] = {
         "\nghatrace_jobs{state=\"queued\",runner_labels=\"linux,self-hosted\",runner_group=\"\"} "
@@ -250,13 +250,13 @@ static void any_refused_allocation_is_an_error(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_format_is_chosen_by_what_is_accepted),
-        cmocka_unit_test(counters_are_named_as_each_format_wants_it),
+        cmocka_unit_test(the_format_is_chosen_by_the_accept_field),
+        cmocka_unit_test(counters_are_named_as_each_format_requires),
         cmocka_unit_test(label_values_are_escaped),
-        cmocka_unit_test(numbers_read_back_as_they_were),
+        cmocka_unit_test(numbers_round_trip),
         cmocka_unit_test(histograms_are_cumulative_and_end_at_infinity),
         cmocka_unit_test(exemplars_are_in_openmetrics_only),
-        cmocka_unit_test(the_figures_are_those_of_the_store),
+        cmocka_unit_test(the_metrics_have_the_figures_of_the_store),
         cmocka_unit_test(each_family_is_contiguous_and_has_help_and_type),
         cmocka_unit_test(any_refused_allocation_is_an_error),
     };

@@ -1,4 +1,4 @@
-// What is said of how the webhook is set up, from what came and what was refused.
+// The assessment of the webhook's setup, from deliveries that were accepted and refused.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -20,7 +20,7 @@ struct scene {
     struct setup_report report;
 };
 
-static void set_scene(struct scene *scene)
+static void init_scene(struct scene *scene)
 {
     *scene = (struct scene){.ingress = {.asks_for_signature = true}};
     scene->facts = (struct setup_facts){.ingress = &scene->ingress,
@@ -39,7 +39,7 @@ static struct ingress_refused refused(uint64_t count, timestamp_ns last)
                                     .address_count = 2};
 }
 
-static const struct setup_item *judge(struct scene *scene, enum setup_subject subject)
+static const struct setup_item *assess(struct scene *scene, enum setup_subject subject)
 {
     setup_assess(&scene->facts, &scene->report);
     return &scene->report.items[subject];
@@ -48,7 +48,7 @@ static const struct setup_item *judge(struct scene *scene, enum setup_subject su
 static void expect(struct scene *scene, enum setup_subject subject, enum setup_state state,
                    const char *words)
 {
-    const struct setup_item *item = judge(scene, subject);
+    const struct setup_item *item = assess(scene, subject);
     if (item->state != state || strstr(item->message, words) == NULL)
         fail_msg("%s is %s: %s", setup_subject_text(subject), setup_state_text(item->state),
                  item->message);
@@ -59,7 +59,7 @@ static void refused_deliveries_are_reported_with_count_times_and_addresses(void 
 {
     struct scene scene;
     (void)state;
-    set_scene(&scene);
+    init_scene(&scene);
     scene.ingress.wrong_signature = refused(12, NOW - NS_PER_SECOND);
     expect(&scene, SETUP_SECRET, SETUP_WRONG,
            "12 deliveries were refused since 2026-09-03T04:15:56Z, the last at "
@@ -76,21 +76,21 @@ static void wrong_and_missing_signatures_are_both_reported(void **state)
 {
     struct scene scene;
     (void)state;
-    set_scene(&scene);
+    init_scene(&scene);
     scene.ingress.wrong_signature = refused(5, NOW - NS_PER_HOUR);
     scene.ingress.without_signature = refused(2, NOW);
     expect(&scene, SETUP_SECRET, SETUP_WRONG, "does not match. The secret at GitHub");
     expect(&scene, SETUP_SECRET, SETUP_WRONG, "no signature. The webhook at GitHub has no secret");
-    assert_ptr_equal(judge(&scene, SETUP_SECRET)->refused, &scene.ingress.wrong_signature);
+    assert_ptr_equal(assess(&scene, SETUP_SECRET)->refused, &scene.ingress.wrong_signature);
     scene.ingress.asks_for_signature = false;
     expect(&scene, SETUP_SECRET, SETUP_WARNING, "insecure-no-signature");
 }
 
-static void the_longest_message_is_whole(void **state)
+static void the_longest_message_is_not_truncated(void **state)
 {
     struct scene scene;
     (void)state;
-    set_scene(&scene);
+    init_scene(&scene);
     struct ingress_refused *all[] = {&scene.ingress.wrong_signature,
                                      &scene.ingress.without_signature, &scene.ingress.wrong_path};
     for (size_t i = 0; i < 3; i++) {
@@ -108,11 +108,12 @@ static void the_longest_message_is_whole(void **state)
     expect(&scene, SETUP_PATH, SETUP_WARNING, "the requests did not come from GitHub.");
 }
 
-static void a_good_delivery_makes_it_right_and_a_few_bad_ones_after_it_are_a_warning(void **state)
+static void
+after_an_accepted_delivery_the_state_is_ok_and_a_few_refused_ones_are_a_warning(void **state)
 {
     struct scene scene;
     (void)state;
-    set_scene(&scene);
+    init_scene(&scene);
     scene.ingress.wrong_signature = refused(2, NOW - 10 * NS_PER_SECOND);
     scene.ingress.wrong_path = refused(5, NOW - 10 * NS_PER_SECOND);
     scene.ingress.signed_at = NOW - 11 * NS_PER_SECOND;
@@ -128,16 +129,16 @@ static void a_good_delivery_makes_it_right_and_a_few_bad_ones_after_it_are_a_war
     expect(&scene, SETUP_SECRET, SETUP_OK, "Before that, 3 were refused, the last at");
     expect(&scene, SETUP_PATH, SETUP_OK, "Before that, 5 were refused, the last at");
     scene.facts.now = NOW + 2 * NS_PER_HOUR;
-    assert_string_equal(judge(&scene, SETUP_SECRET)->message,
+    assert_string_equal(assess(&scene, SETUP_SECRET)->message,
                         "The last delivery was signed with a configured secret.");
     assert_false(scene.report.is_wrong);
 }
 
-static void the_content_of_a_ping_holds_until_deliveries_contradict_it(void **state)
+static void the_content_of_a_ping_is_used_until_deliveries_contradict_it(void **state)
 {
     struct scene scene;
     (void)state;
-    set_scene(&scene);
+    init_scene(&scene);
     scene.ingress.hook = (struct ingress_hook){.at = NOW, .has_jobs = true};
     expect(&scene, SETUP_EVENTS, SETUP_WRONG, "At GitHub, Workflow runs is not ticked.");
     scene.ingress.event_at[GITHUB_EVENT_RUN] =
@@ -160,7 +161,7 @@ static void many_deliveries_of_one_kind_alone_are_reported(void **state)
 {
     struct scene scene;
     (void)state;
-    set_scene(&scene);
+    init_scene(&scene);
     expect(&scene, SETUP_EVENTS, SETUP_UNKNOWN, "No delivery");
     scene.ingress.event_count[GITHUB_EVENT_JOB] = 49;
     expect(&scene, SETUP_EVENTS, SETUP_UNKNOWN, "Only deliveries of Workflow jobs");
@@ -173,15 +174,15 @@ static void many_deliveries_of_one_kind_alone_are_reported(void **state)
     expect(&scene, SETUP_EVENTS, SETUP_WRONG, "none of Workflow jobs");
 }
 
-static void a_kind_missing_for_a_day_while_the_other_comes_is_reported(void **state)
+static void a_kind_missing_for_a_day_while_the_other_is_received_is_reported(void **state)
 {
     struct scene scene;
     (void)state;
-    set_scene(&scene);
+    init_scene(&scene);
     scene.ingress.event_count[GITHUB_EVENT_JOB] = scene.ingress.event_count[GITHUB_EVENT_RUN] = 5;
     scene.ingress.event_at[GITHUB_EVENT_RUN] = NOW - 2 * NS_PER_DAY;
     scene.ingress.event_at[GITHUB_EVENT_JOB] = NOW - NS_PER_MINUTE;
-    expect(&scene, SETUP_EVENTS, SETUP_OK, "both"); // the run's may still come
+    expect(&scene, SETUP_EVENTS, SETUP_OK, "both"); // the run's may still follow
     scene.ingress.event_at[GITHUB_EVENT_JOB] = NOW - 11 * NS_PER_MINUTE;
     expect(&scene, SETUP_EVENTS, SETUP_WARNING, "none of Workflow runs since 2026-09-01");
     scene.ingress.event_at[GITHUB_EVENT_RUN] = NOW - NS_PER_DAY;
@@ -192,7 +193,7 @@ static void the_last_delivery_and_the_collector_are_reported(void **state)
 {
     struct scene scene;
     (void)state;
-    set_scene(&scene);
+    init_scene(&scene);
     expect(&scene, SETUP_DELIVERY, SETUP_UNKNOWN, "No delivery has come yet.");
     expect(&scene, SETUP_EXPORT, SETUP_OK, "Nothing is exported");
     scene.ingress.rejected_network = 3;
@@ -217,11 +218,12 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(refused_deliveries_are_reported_with_count_times_and_addresses),
         cmocka_unit_test(wrong_and_missing_signatures_are_both_reported),
-        cmocka_unit_test(the_longest_message_is_whole),
-        cmocka_unit_test(a_good_delivery_makes_it_right_and_a_few_bad_ones_after_it_are_a_warning),
-        cmocka_unit_test(the_content_of_a_ping_holds_until_deliveries_contradict_it),
+        cmocka_unit_test(the_longest_message_is_not_truncated),
+        cmocka_unit_test(
+            after_an_accepted_delivery_the_state_is_ok_and_a_few_refused_ones_are_a_warning),
+        cmocka_unit_test(the_content_of_a_ping_is_used_until_deliveries_contradict_it),
         cmocka_unit_test(many_deliveries_of_one_kind_alone_are_reported),
-        cmocka_unit_test(a_kind_missing_for_a_day_while_the_other_comes_is_reported),
+        cmocka_unit_test(a_kind_missing_for_a_day_while_the_other_is_received_is_reported),
         cmocka_unit_test(the_last_delivery_and_the_collector_are_reported),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
