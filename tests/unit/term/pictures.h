@@ -1,4 +1,4 @@
-// Draws a sample run, and looks at the picture. For one test program: the run is its own.
+// Draws a sample run and checks the picture. For one test program, which has a run of its own.
 #ifndef TESTS_TERM_PICTURES_H
 #define TESTS_TERM_PICTURES_H
 
@@ -60,7 +60,7 @@ static inline void assert_picture(struct view view, const char *expected)
     arena_release(&arena);
 }
 
-// A picture of what is drawn, for a look at details.
+// The drawn picture, for checks of details.
 static inline char *picture(struct view view)
 {
     static char copy[1 << 18];

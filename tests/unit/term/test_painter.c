@@ -46,7 +46,7 @@ static void blanks_at_the_end_of_a_line_are_left_out(void **state)
     assert_canvas(&canvas, " a  b\n\n   c\n");
 }
 
-static void what_goes_over_the_edge_is_cut_off(void **state)
+static void text_beyond_the_edge_is_cut_off(void **state)
 {
     (void)state;
     struct canvas canvas;
@@ -185,7 +185,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(blanks_at_the_end_of_a_line_are_left_out),
-        cmocka_unit_test(what_goes_over_the_edge_is_cut_off),
+        cmocka_unit_test(text_beyond_the_edge_is_cut_off),
         cmocka_unit_test(a_width_out_of_range_counts_as_the_nearer_bound),
         cmocka_unit_test(colours_change_only_at_visible_text_and_end_with_the_line),
         cmocka_unit_test(long_names_keep_their_beginning_and_their_end),

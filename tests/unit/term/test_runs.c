@@ -1,4 +1,4 @@
-// The list of what is open, as people see it.
+// The list of open runs and jobs, as it is displayed.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -77,7 +77,7 @@ static void assert_list(struct runs_entry *some, size_t count, struct terminal t
     arena_release(&arena);
 }
 
-static void what_is_open_is_listed_oldest_first(void **state)
+static void open_runs_and_jobs_are_listed_oldest_first(void **state)
 {
     (void)state;
     assert_list(entries, ENTRY_COUNT, (struct terminal){.width = 120, .unicode = true},
@@ -130,7 +130,7 @@ static void columns_shrink_before_lines_are_broken(void **state)
         "1 run open - 1 job waiting - 1 queued (the oldest for 2m05s) - 1 running\n");
 }
 
-static void columns_that_are_empty_throughout_are_left_out(void **state)
+static void empty_columns_are_left_out(void **state)
 {
     (void)state;
     assert_list(entries, 1, (struct terminal){.width = 80, .unicode = true},
@@ -140,7 +140,7 @@ static void columns_that_are_empty_throughout_are_left_out(void **state)
                 "1 run open · 0 jobs waiting · 0 queued · 0 running\n");
 }
 
-static void an_empty_list_says_so_and_what_to_do(void **state)
+static void an_empty_list_has_a_message_and_advice(void **state)
 {
     (void)state;
     assert_list(NULL, 0, (struct terminal){.width = 120, .unicode = true},
@@ -214,11 +214,11 @@ static void allocation_faults_are_reported_and_leak_nothing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_is_open_is_listed_oldest_first),
+        cmocka_unit_test(open_runs_and_jobs_are_listed_oldest_first),
         cmocka_unit_test(a_narrow_terminal_gets_two_lines_an_entry),
         cmocka_unit_test(columns_shrink_before_lines_are_broken),
-        cmocka_unit_test(columns_that_are_empty_throughout_are_left_out),
-        cmocka_unit_test(an_empty_list_says_so_and_what_to_do),
+        cmocka_unit_test(empty_columns_are_left_out),
+        cmocka_unit_test(an_empty_list_has_a_message_and_advice),
         cmocka_unit_test(a_time_ahead_of_our_clock_has_no_age),
         cmocka_unit_test(ages_are_in_whole_seconds),
         cmocka_unit_test(states_have_colours),

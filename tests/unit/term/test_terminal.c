@@ -1,4 +1,4 @@
-// What the environment says about the terminal.
+// The terminal's capabilities, from the environment.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -68,7 +68,7 @@ static void the_environment_decides_width_colours_and_characters(void **state)
     }
 }
 
-static void what_is_no_terminal_can_be_asked_about(void **state)
+static void other_files_than_terminals_are_detected(void **state)
 {
     (void)state;
     struct terminal terminal = terminal_detect(-1);
@@ -79,7 +79,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_environment_decides_width_colours_and_characters),
-        cmocka_unit_test(what_is_no_terminal_can_be_asked_about),
+        cmocka_unit_test(other_files_than_terminals_are_detected),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

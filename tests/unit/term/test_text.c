@@ -1,4 +1,4 @@
-// Untrusted text: what may reach a terminal, how wide it is, where it is cut.
+// Untrusted text: cleaning for a terminal, width, truncation.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -72,7 +72,7 @@ static const struct {
     {"🚀 go", "🚀 go", "? go", 5},
     {"ｆｕｌｌ", "ｆｕｌｌ", "????", 8},
     {"\u3000x\u00a0y\u2003z", "x y z", "x y z", 5}, // blanks of all sizes
-    // nothing to see
+    // invisible
     {"\u26a0\ufe0f hot", "\u26a0 hot", "? hot", 5},         // selector
     {"a\u200bb\u200cc\u200dd\ufeffe", "abcde", "abcde", 5}, // zero-width
     {"soft\u00adhyphen", "softhyphen", "softhyphen", 10},
@@ -81,7 +81,7 @@ static const struct {
     // marks
     {"e\u0301te\u0301", "e\u0301te\u0301", "ete", 3},
     {"\u0301\u0302x", "x", "x", 1}, // on nothing
-    {" \u0301x", "x", "x", 1},      // on a blank that is taken away
+    {" \u0301x", "x", "x", 1},      // on a blank that is removed
     {"\u2003\u0301 x y ", "x y", "x y", 3},
     {"z\u0300\u0301\u0302\u0303\u0304\u0305", "z\u0300\u0301\u0302", "z", 1},
     {"a\u0300\u0300\u0300\u0300b\u0300", "a\u0300\u0300\u0300b\u0300", "ab", 2},
@@ -105,7 +105,7 @@ static void a_nul_in_a_name_is_replaced(void **state)
     assert_text(clean((struct slice){"a\0b", 3}, true), "a\uFFFDb");
 }
 
-static void no_code_point_comes_out_as_a_control(void **state)
+static void no_code_point_becomes_a_control_character(void **state)
 {
     (void)state;
     for (uint32_t code_point = 0; code_point <= 0x10ffff; code_point++) {
@@ -202,7 +202,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(text_of_untrusted_clients_is_made_harmless_and_measured),
         cmocka_unit_test(a_nul_in_a_name_is_replaced),
-        cmocka_unit_test(no_code_point_comes_out_as_a_control),
+        cmocka_unit_test(no_code_point_becomes_a_control_character),
         cmocka_unit_test(ascii_text_has_nothing_but_printable_ascii),
         cmocka_unit_test(a_name_of_megabytes_is_cut),
         cmocka_unit_test(beginnings_and_ends_are_cut_between_characters),

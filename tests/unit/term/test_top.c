@@ -1,4 +1,4 @@
-// The screen of `ghatrace top`, as people see it.
+// The screen of `ghatrace top`, as it is displayed.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -81,7 +81,7 @@ static void expect(const struct top *top, size_t height, struct terminal termina
     buffer_release(&text);
 }
 
-static void eighty_columns_hold_what_matters_most(void **state)
+static void eighty_columns_show_the_most_important_ones(void **state)
 {
     struct top top = sample();
     (void)state;
@@ -126,7 +126,7 @@ static void records_that_wait_for_the_collector_are_shown(void **state)
     buffer_release(&text);
 }
 
-static void two_hundred_columns_hold_everything(void **state)
+static void two_hundred_columns_show_everything(void **state)
 {
     struct top top = sample();
     struct buffer text;
@@ -172,7 +172,7 @@ static void no_more_lines_are_written_than_the_screen_has(void **state)
     }
 }
 
-static void colours_come_only_where_they_are_wanted(void **state)
+static void colours_are_used_only_if_enabled(void **state)
 {
     struct top top = sample();
     struct buffer text;
@@ -186,7 +186,7 @@ static void colours_come_only_where_they_are_wanted(void **state)
     buffer_release(&text);
 }
 
-static void an_empty_queue_says_what_to_do_next(void **state)
+static void an_empty_queue_has_a_message_and_advice(void **state)
 {
     struct top top = {.now = NOW};
     struct buffer text;
@@ -198,7 +198,7 @@ static void an_empty_queue_says_what_to_do_next(void **state)
     buffer_release(&text);
 }
 
-static void what_is_open_is_read_from_the_store(void **state)
+static void open_jobs_are_read_from_the_store(void **state)
 {
     struct engine_bench bench;
     struct arena arena;
@@ -234,14 +234,14 @@ static void what_is_open_is_read_from_the_store(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(eighty_columns_hold_what_matters_most),
+        cmocka_unit_test(eighty_columns_show_the_most_important_ones),
         cmocka_unit_test(records_that_wait_for_the_collector_are_shown),
-        cmocka_unit_test(two_hundred_columns_hold_everything),
+        cmocka_unit_test(two_hundred_columns_show_everything),
         cmocka_unit_test(no_line_is_wider_than_the_terminal_or_ends_in_blanks),
         cmocka_unit_test(no_more_lines_are_written_than_the_screen_has),
-        cmocka_unit_test(colours_come_only_where_they_are_wanted),
-        cmocka_unit_test(an_empty_queue_says_what_to_do_next),
-        cmocka_unit_test(what_is_open_is_read_from_the_store),
+        cmocka_unit_test(colours_are_used_only_if_enabled),
+        cmocka_unit_test(an_empty_queue_has_a_message_and_advice),
+        cmocka_unit_test(open_jobs_are_read_from_the_store),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,4 @@
-// The waterfall as people see it: whole pictures, as text.
+// The waterfall as it is displayed: whole pictures, as text.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -117,7 +117,7 @@ static void an_approval_is_distinguished_from_a_queue(void **state)
         "· waiting  ░ queue  ▒ start-up  █ execution  ✓ success\n");
 }
 
-static void six_hours_beside_three_seconds_in_a_second_attempt(void **state)
+static void six_hours_next_to_three_seconds_in_a_second_attempt(void **state)
 {
     (void)state;
     sample_root(&run, 21600, "cancelled");
@@ -264,7 +264,7 @@ int main(void)
         TEST(the_same_run_fits_forty_columns),
         TEST(the_same_run_in_plain_ascii),
         TEST(an_approval_is_distinguished_from_a_queue),
-        TEST(six_hours_beside_three_seconds_in_a_second_attempt),
+        TEST(six_hours_next_to_three_seconds_in_a_second_attempt),
         TEST(without_a_root_the_run_is_still_open),
         TEST(a_run_without_jobs_is_a_root_alone),
         TEST(colours_distinguish_phases_and_results),

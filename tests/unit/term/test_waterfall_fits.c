@@ -1,4 +1,4 @@
-// Pictures of random runs at every width: what holds for each line, whatever the names contain.
+// Pictures of random runs at every width: properties of each line, whatever the names contain.
 /* The widths are measured by the C library's tables (wcwidth), not by ours. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -28,7 +28,7 @@ static uint32_t roll(uint32_t sides)
     return (seed >> 8) % sides;
 }
 
-// Parts of names: plain, wide, combining, steering, broken.
+// Parts of names: plain, wide, combining, control characters, invalid UTF-8.
 static const char *const parts[] = {
     "build",
     " / ",
@@ -158,7 +158,7 @@ static void random_job(struct sample_run *run, char names[][256])
         sample_add_flag(job, "github.carried_over");
     if (roll(6) == 0)
         sample_add_flag(job, "github.incomplete");
-    // Times that no clock tells.
+    // Times that no clock shows.
     if (roll(30) == 0)
         job->start = roll(2) == 0 ? 0 : INT64_MIN;
     if (roll(30) == 0)

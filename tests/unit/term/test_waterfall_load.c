@@ -115,7 +115,7 @@ static void sample_two_jobs(void)
     sample_add_flag(lost, "github.incomplete");
 }
 
-static void what_was_stored_gives_the_same_picture(void **state)
+static void stored_records_give_the_same_picture(void **state)
 {
     struct run_view view;
     struct buffer before;
@@ -134,7 +134,7 @@ static void what_was_stored_gives_the_same_picture(void **state)
     buffer_release(&before);
 }
 
-static void other_runs_and_attempts_stay_out(void **state)
+static void other_runs_and_attempts_are_left_out(void **state)
 {
     (void)state;
     sample_two_jobs();
@@ -165,7 +165,7 @@ static void attempt_zero_is_the_newest(void **state)
     assert_int_equal(fixture.shown.run_attempt, 50);
 }
 
-static void a_record_that_came_twice_counts_once(void **state)
+static void a_record_that_is_stored_twice_counts_once(void **state)
 {
     (void)state;
     sample_two_jobs();
@@ -191,7 +191,7 @@ static void a_missing_run_is_reported_with_advice(void **state)
 static void the_error_for_a_missing_attempt_names_those_that_exist(void **state)
 {
     static const struct {
-        int64_t attempt; // that is stored next
+        int64_t attempt; // the run that is stored next
         const char *message;
     } cases[] = {
         {1, "run 33714470481 attempt 7: no such attempt is in the store; there is attempt 1"},
@@ -256,10 +256,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
-        TEST(what_was_stored_gives_the_same_picture),
-        TEST(other_runs_and_attempts_stay_out),
+        TEST(stored_records_give_the_same_picture),
+        TEST(other_runs_and_attempts_are_left_out),
         TEST(attempt_zero_is_the_newest),
-        TEST(a_record_that_came_twice_counts_once),
+        TEST(a_record_that_is_stored_twice_counts_once),
         TEST(a_missing_run_is_reported_with_advice),
         TEST(the_error_for_a_missing_attempt_names_those_that_exist),
         TEST(a_damaged_record_is_left_out_and_counted),

@@ -1,4 +1,4 @@
-// The waterfall of a run that is open: what goes on is drawn until now.
+// The waterfall of an open run: open intervals are drawn until now.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -67,7 +67,7 @@ static void deliver_jobs(struct fixture *f)
     engine_bench_accept(&f->bench, &running);
 }
 
-static void jobs_that_run_are_drawn_until_now(void **state)
+static void running_jobs_are_drawn_until_now(void **state)
 {
     struct scenario_delivery done = scenario_job(1, GITHUB_JOB_COMPLETED, 61, 2, 6, 60);
     struct scenario_delivery queued = scenario_job(3, GITHUB_JOB_QUEUED, 63, 62, 62, -1);
@@ -132,7 +132,7 @@ static void a_run_without_jobs_is_open_until_now(void **state)
                    "no job of it is known yet\n");
 }
 
-static void a_job_that_waits_for_an_approval_says_so(void **state)
+static void a_job_that_waits_for_an_approval_has_a_note(void **state)
 {
     struct scenario_delivery waiting = scenario_job(1, GITHUB_JOB_WAITING, 3, 2, 2, -1);
     struct fixture *f = *state;
@@ -153,7 +153,7 @@ static void a_job_that_waits_for_an_approval_says_so(void **state)
                    "· waiting  ◦ yet to start\n");
 }
 
-static void a_clock_behind_githubs_makes_nothing_negative(void **state)
+static void a_clock_behind_githubs_gives_no_negative_times(void **state)
 {
     struct fixture *f = *state;
     f->now = scenario_at(-1000);
@@ -225,10 +225,10 @@ static void a_job_that_is_open_when_its_run_is_over_ends_with_it(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(jobs_that_run_are_drawn_until_now),
+        TEST(running_jobs_are_drawn_until_now),
         TEST(a_run_without_jobs_is_open_until_now),
-        TEST(a_job_that_waits_for_an_approval_says_so),
-        TEST(a_clock_behind_githubs_makes_nothing_negative),
+        TEST(a_job_that_waits_for_an_approval_has_a_note),
+        TEST(a_clock_behind_githubs_gives_no_negative_times),
         TEST(a_job_that_is_open_when_its_run_is_over_ends_with_it),
         TEST(the_newest_attempt_is_drawn_before_anything_of_it_is_finished),
     };

@@ -1,4 +1,4 @@
-// What each kind of row of a waterfall shows, in which order, and what is told beneath.
+// What each kind of row of a waterfall shows, the order of the rows, and the text below them.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,7 +8,7 @@
 
 #include "pictures.h"
 
-static void spans_of_unknown_type_are_passed_over(void **state)
+static void spans_of_unknown_type_are_skipped(void **state)
 {
     (void)state;
     build_and_test();
@@ -29,7 +29,7 @@ static void spans_of_unknown_type_are_passed_over(void **state)
     arena_release(&arena);
 }
 
-static void what_no_phase_covers_is_a_line(void **state)
+static void time_outside_all_phases_is_a_line(void **state)
 {
     (void)state;
     sample_root(&run, 100, "success");
@@ -55,7 +55,7 @@ static void a_job_without_phases_is_split_by_its_queue_time(void **state)
     assert_shows((struct view){.width = 60}, "██████████████████████████████████ ");
 }
 
-static void what_is_shorter_than_a_column_gets_a_thin_mark(void **state)
+static void intervals_shorter_than_a_column_get_a_thin_mark(void **state)
 {
     (void)state;
     sample_root(&run, 10000, "success");
@@ -67,7 +67,7 @@ static void what_is_shorter_than_a_column_gets_a_thin_mark(void **state)
     assert_shows((struct view){.width = 60, .ascii = true}, "first     |");
 }
 
-static void steps_are_shown_when_asked_for_in_order_of_start_and_number(void **state)
+static void steps_are_shown_on_request_in_order_of_start_and_number(void **state)
 {
     (void)state;
     sample_root(&run, 100, "success");
@@ -132,7 +132,7 @@ static void conclusions_of_any_kind_have_a_mark_and_a_note(void **state)
     }
 }
 
-static void a_job_that_failed_says_why(void **state)
+static void a_failed_job_has_its_reason(void **state)
 {
     (void)state;
     static const struct {
@@ -160,7 +160,7 @@ static void a_job_that_failed_says_why(void **state)
     }
 }
 
-static void the_summary_says_where_the_time_went(void **state)
+static void the_summary_shows_where_the_time_was_spent(void **state)
 {
     (void)state;
     sample_root(&run, 1000, "success");
@@ -179,15 +179,15 @@ static void the_summary_says_where_the_time_went(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(spans_of_unknown_type_are_passed_over),
-        TEST(what_no_phase_covers_is_a_line),
+        TEST(spans_of_unknown_type_are_skipped),
+        TEST(time_outside_all_phases_is_a_line),
         TEST(a_job_without_phases_is_split_by_its_queue_time),
-        TEST(what_is_shorter_than_a_column_gets_a_thin_mark),
-        TEST(steps_are_shown_when_asked_for_in_order_of_start_and_number),
+        TEST(intervals_shorter_than_a_column_get_a_thin_mark),
+        TEST(steps_are_shown_on_request_in_order_of_start_and_number),
         TEST(jobs_are_in_order_of_start_and_id),
         TEST(conclusions_of_any_kind_have_a_mark_and_a_note),
-        TEST(a_job_that_failed_says_why),
-        TEST(the_summary_says_where_the_time_went),
+        TEST(a_failed_job_has_its_reason),
+        TEST(the_summary_shows_where_the_time_was_spent),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
