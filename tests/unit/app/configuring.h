@@ -49,7 +49,7 @@ static inline enum error_code configuring_file(struct configuring *c, const char
     return settings_read_text(&c->settings, "test.conf", slice_from_string(text), &c->error);
 }
 
-// Of the settings in `wanted` alone.
+// Only the settings in `wanted`.
 static inline enum error_code configuring_build(struct configuring *c, option_set wanted)
 {
     enum error_code code = settings_complete(&c->settings, c->environment, &c->error);
@@ -58,7 +58,7 @@ static inline enum error_code configuring_build(struct configuring *c, option_se
     return config_build(&c->config, &c->settings, wanted, c->environment, &c->error);
 }
 
-// Of all, signed or not.
+// All settings, signed or not.
 static inline enum error_code configuring_build_all(struct configuring *c)
 {
     configuring_flag(c, "insecure-no-signature", "on");

@@ -1,4 +1,4 @@
-// What the service manager's variables say, and what is refused.
+// The service manager's variables: how they are read, and which are refused.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -62,7 +62,7 @@ static void sockets_are_found_by_their_names_in_any_order(void **state)
     expect_sockets("2", "admin:webhook", 4, 3);
 }
 
-static void one_socket_without_a_name_is_the_webhook_s(void **state)
+static void a_single_socket_without_a_name_is_the_webhooks(void **state)
 {
     (void)state;
     expect_sockets("1", NULL, 3, 0);
@@ -73,7 +73,7 @@ static void one_socket_without_a_name_is_the_webhook_s(void **state)
     expect_sockets("2", ":admin", 3, 4);
 }
 
-static void nothing_is_passed_where_nothing_is_said_or_to_another_process(void **state)
+static void without_variables_or_for_another_process_no_socket_is_passed(void **state)
 {
     const struct {
         const char *pid, *fds;
@@ -96,7 +96,7 @@ static void nothing_is_passed_where_nothing_is_said_or_to_another_process(void *
     }
 }
 
-static void what_is_not_clear_is_refused_with_a_sentence(void **state)
+static void ambiguous_variables_are_refused_with_a_message(void **state)
 {
     const char *pids[] = {"", "x", "-1", "0", "4711 ", "99999999999999999999"};
 
@@ -143,8 +143,8 @@ static int new_listener(int family)
     return fd;
 }
 
-// A configuration with these sockets at 3 and 4. Returns whether it was taken; `message` gets the refusal, or the
-// warnings.
+// A configuration with these sockets at 3 and 4. Returns whether it was accepted; `message` receives the error, or
+// the warnings.
 static bool configure_with(int webhook, int admin, const char *names, const char *listen,
                            const char *admin_listen, char message[1024])
 {
@@ -188,7 +188,7 @@ static void expect_words(const char *text, const char *words)
         fail_msg("\"%s\" does not say \"%s\"", text, words);
 }
 
-static void only_listening_tcp_sockets_are_taken(void **state)
+static void only_listening_tcp_sockets_are_accepted(void **state)
 {
     char message[1024];
     int listener = new_listener(AF_INET), unix_socket = new_listener(AF_UNIX);
@@ -210,7 +210,7 @@ static void only_listening_tcp_sockets_are_taken(void **state)
     expect_words(message, "admin");
 }
 
-static void a_setting_that_says_otherwise_is_named_in_a_warning(void **state)
+static void a_setting_that_differs_from_the_socket_is_named_in_a_warning(void **state)
 {
     struct sockaddr_in address;
     socklen_t len = sizeof address;
@@ -229,7 +229,7 @@ static void a_setting_that_says_otherwise_is_named_in_a_warning(void **state)
     expect_words(message, "--admin-listen: 127.0.0.1:2 is not used");
 }
 
-static void what_is_unsafe_is_judged_by_the_socket_s_address(void **state)
+static void warnings_depend_on_the_sockets_address(void **state)
 {
     char message[1024];
     int local = new_listener(AF_INET), everywhere = new_listener(AF_INET6);
@@ -243,7 +243,7 @@ static void what_is_unsafe_is_judged_by_the_socket_s_address(void **state)
     assert_null(strstr(message, "plain HTTP"));
 }
 
-static void a_socket_for_an_admin_side_that_is_off_is_refused(void **state)
+static void a_socket_for_an_admin_listener_that_is_off_is_refused(void **state)
 {
     char message[1024];
     int listener = new_listener(AF_INET), other = new_listener(AF_INET);
@@ -257,15 +257,15 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sockets_are_found_by_their_names_in_any_order),
-        cmocka_unit_test(one_socket_without_a_name_is_the_webhook_s),
-        cmocka_unit_test(nothing_is_passed_where_nothing_is_said_or_to_another_process),
-        cmocka_unit_test(what_is_not_clear_is_refused_with_a_sentence),
-        cmocka_unit_test(only_listening_tcp_sockets_are_taken),
-        cmocka_unit_test(a_setting_that_says_otherwise_is_named_in_a_warning),
-        cmocka_unit_test(what_is_unsafe_is_judged_by_the_socket_s_address),
-        cmocka_unit_test(a_socket_for_an_admin_side_that_is_off_is_refused),
+        cmocka_unit_test(a_single_socket_without_a_name_is_the_webhooks),
+        cmocka_unit_test(without_variables_or_for_another_process_no_socket_is_passed),
+        cmocka_unit_test(ambiguous_variables_are_refused_with_a_message),
+        cmocka_unit_test(only_listening_tcp_sockets_are_accepted),
+        cmocka_unit_test(a_setting_that_differs_from_the_socket_is_named_in_a_warning),
+        cmocka_unit_test(warnings_depend_on_the_sockets_address),
+        cmocka_unit_test(a_socket_for_an_admin_listener_that_is_off_is_refused),
     };
-    // What the test runner left open there would be mistaken for a socket.
+    // Descriptors that the test runner left open there would be mistaken for sockets.
     (void)dup2(open("/dev/null", O_RDONLY), 3);
     (void)dup2(3, 4);
     return cmocka_run_group_tests_name("app/activation", tests, NULL, NULL);

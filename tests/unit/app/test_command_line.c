@@ -103,7 +103,7 @@ static void arguments_are_sorted_into_settings_flags_and_operands(void **state)
     }
 }
 
-static void what_cannot_be_sorted_is_refused(void **state)
+static void invalid_arguments_are_refused(void **state)
 {
     (void)state;
     static const struct {
@@ -134,7 +134,7 @@ static void what_cannot_be_sorted_is_refused(void **state)
     }
 }
 
-static void help_is_given_whatever_else_is_wrong(void **state)
+static void help_is_shown_despite_other_errors(void **state)
 {
     (void)state;
     static const char *const lines[] = {"--help", "-h", "x|y|z|--help", "--help|--nonsense"};
@@ -146,7 +146,7 @@ static void help_is_given_whatever_else_is_wrong(void **state)
     }
 }
 
-static void the_nearest_name_is_one_that_was_meant(void **state)
+static void the_nearest_name_is_a_plausible_one(void **state)
 {
     (void)state;
     static const struct {
@@ -175,7 +175,7 @@ static void the_nearest_name_is_one_that_was_meant(void **state)
     }
 }
 
-static void every_option_has_what_its_type_needs(void **state)
+static void every_option_has_the_members_of_its_type(void **state)
 {
     (void)state;
     for (size_t i = 0; i < OPTIONS_COUNT; i++) {
@@ -196,7 +196,7 @@ static void every_option_has_what_its_type_needs(void **state)
     }
 }
 
-static void secrets_are_lines(void **state)
+static void each_line_is_a_secret(void **state)
 {
     (void)state;
     static const struct {
@@ -243,11 +243,11 @@ static void collect(void *context, const char *warning)
     (void)snprintf(all + len, 2048 - len, "%s\n", warning);
 }
 
-static void what_nobody_sees_at_the_ends_of_a_secret_is_reported_and_kept(void **state)
+static void invisible_characters_at_the_ends_of_a_secret_are_reported_and_kept(void **state)
 {
     (void)state;
     static const struct {
-        const char *line, *words; // NULL: nothing to say
+        const char *line, *words; // NULL: no warning
     } cases[] = {
         {"hidden", NULL},
         {"hid den", NULL},
@@ -319,7 +319,7 @@ static void too_many_secrets_are_refused(void **state)
     secrets_release(&secrets);
 }
 
-static void the_file_of_secrets_beats_the_variable_and_must_hold_one(void **state)
+static void the_file_of_secrets_overrides_the_variable_and_must_contain_one(void **state)
 {
     (void)state;
     struct secrets secrets;
@@ -344,7 +344,7 @@ static void the_file_of_secrets_beats_the_variable_and_must_hold_one(void **stat
     secrets_release(&secrets);
 }
 
-static void runs_are_named_by_number_or_by_page(void **state)
+static void runs_are_given_by_number_or_by_url(void **state)
 {
     (void)state;
 #define PAGE "https://github.com/o/r/actions/runs/"
@@ -395,16 +395,16 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(arguments_are_sorted_into_settings_flags_and_operands),
-        cmocka_unit_test(what_cannot_be_sorted_is_refused),
-        cmocka_unit_test(help_is_given_whatever_else_is_wrong),
-        cmocka_unit_test(the_nearest_name_is_one_that_was_meant),
-        cmocka_unit_test(every_option_has_what_its_type_needs),
-        cmocka_unit_test(secrets_are_lines),
-        cmocka_unit_test(what_nobody_sees_at_the_ends_of_a_secret_is_reported_and_kept),
+        cmocka_unit_test(invalid_arguments_are_refused),
+        cmocka_unit_test(help_is_shown_despite_other_errors),
+        cmocka_unit_test(the_nearest_name_is_a_plausible_one),
+        cmocka_unit_test(every_option_has_the_members_of_its_type),
+        cmocka_unit_test(each_line_is_a_secret),
+        cmocka_unit_test(invisible_characters_at_the_ends_of_a_secret_are_reported_and_kept),
         cmocka_unit_test(secrets_in_utf_16_are_refused),
         cmocka_unit_test(too_many_secrets_are_refused),
-        cmocka_unit_test(the_file_of_secrets_beats_the_variable_and_must_hold_one),
-        cmocka_unit_test(runs_are_named_by_number_or_by_page),
+        cmocka_unit_test(the_file_of_secrets_overrides_the_variable_and_must_contain_one),
+        cmocka_unit_test(runs_are_given_by_number_or_by_url),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

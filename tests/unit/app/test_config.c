@@ -1,4 +1,4 @@
-// Every type's values and errors, the defaults, and what must hold between settings.
+// The values and errors of each type, the defaults, and constraints between settings.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -41,7 +41,7 @@ static void the_defaults_are_those_of_the_table(void **state)
     configuring_release(&c);
 }
 
-static void the_defaults_of_the_life_cycle_are_the_policy_s_own(void **state)
+static void the_defaults_of_the_life_cycle_equal_those_of_the_policy(void **state)
 {
     (void)state;
     struct configuring c;
@@ -109,7 +109,7 @@ static void sizes_are_read_and_written(void **state)
     }
 }
 
-static void what_makes_no_sense_is_refused_with_what_would(void **state)
+static void invalid_values_are_refused_with_the_valid_ones(void **state)
 {
     (void)state;
     static const struct {
@@ -191,7 +191,7 @@ static void a_bad_address_is_named_with_its_setting(void **state)
     }
 }
 
-static void switches_take_several_words(void **state)
+static void switches_accept_several_words(void **state)
 {
     (void)state;
     static const struct {
@@ -249,7 +249,7 @@ static void networks_are_split_and_checked(void **state)
     }
 }
 
-static void a_body_of_the_greatest_size_must_have_room(void **state)
+static void the_limit_of_memory_must_hold_the_largest_body(void **state)
 {
     struct configuring c;
     (void)state;
@@ -266,8 +266,8 @@ static void a_body_of_the_greatest_size_must_have_room(void **state)
     configuring_release(&c);
 }
 
-// Added to a time of our days, the longest is still a time.
-static void no_duration_is_so_long_that_times_overflow(void **state)
+// Added to a current time, the longest duration does not overflow.
+static void the_longest_duration_does_not_overflow_times(void **state)
 {
     static const char *const names[] = {"root-grace", "job-grace", "job-timeout",
                                         "run-idle",   "linger",    "history"};
@@ -287,7 +287,7 @@ static void no_duration_is_so_long_that_times_overflow(void **state)
     assert_true(36500 * NS_PER_DAY < INT64_MAX - INT64_C(4000000000) * NS_PER_SECOND);
 }
 
-static void no_secret_means_no_start(void **state)
+static void a_start_without_a_secret_is_refused(void **state)
 {
     (void)state;
     struct configuring c;
@@ -317,7 +317,7 @@ static void a_secret_in_the_environment_is_enough_unless_it_is_empty(void **stat
     configuring_release(&c);
 }
 
-static void what_is_not_used_or_not_safe_is_warned_of(void **state)
+static void unused_and_unsafe_settings_cause_warnings(void **state)
 {
     (void)state;
     struct configuring c;
@@ -383,7 +383,7 @@ static void every_refused_allocation_is_reported(void **state)
     for (long i = 0; i < count; i++) {
         memory_fail_after(i);
         enum error_code code = build_with_everything(&c);
-        // A warning may be lost, as its contract says; everything else must be told.
+        // A warning may be lost, as documented; everything else must be reported.
         if (code != ERROR_MEMORY && code != ERROR_NONE)
             fail_msg("allocation %ld: %s", i, c.error.message);
         if (code == ERROR_NONE)
@@ -397,18 +397,18 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_defaults_are_those_of_the_table),
-        cmocka_unit_test(the_defaults_of_the_life_cycle_are_the_policy_s_own),
+        cmocka_unit_test(the_defaults_of_the_life_cycle_equal_those_of_the_policy),
         cmocka_unit_test(sizes_are_read_and_written),
-        cmocka_unit_test(what_makes_no_sense_is_refused_with_what_would),
+        cmocka_unit_test(invalid_values_are_refused_with_the_valid_ones),
         cmocka_unit_test(a_bad_address_is_named_with_its_setting),
-        cmocka_unit_test(switches_take_several_words),
+        cmocka_unit_test(switches_accept_several_words),
         cmocka_unit_test(repos_are_split_at_commas_and_blanks),
         cmocka_unit_test(networks_are_split_and_checked),
-        cmocka_unit_test(a_body_of_the_greatest_size_must_have_room),
-        cmocka_unit_test(no_duration_is_so_long_that_times_overflow),
-        cmocka_unit_test(no_secret_means_no_start),
+        cmocka_unit_test(the_limit_of_memory_must_hold_the_largest_body),
+        cmocka_unit_test(the_longest_duration_does_not_overflow_times),
+        cmocka_unit_test(a_start_without_a_secret_is_refused),
         cmocka_unit_test(a_secret_in_the_environment_is_enough_unless_it_is_empty),
-        cmocka_unit_test(what_is_not_used_or_not_safe_is_warned_of),
+        cmocka_unit_test(unused_and_unsafe_settings_cause_warnings),
         cmocka_unit_test(a_command_does_not_fail_for_settings_that_it_does_not_use),
         cmocka_unit_test(the_admin_listener_can_be_off),
         cmocka_unit_test(every_refused_allocation_is_reported),

@@ -1,4 +1,4 @@
-// systemd's copies of secrets: a reload that reads the same ones again is told of.
+// systemd's copies of secrets: a reload that reads the same copies again is detected.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -46,7 +46,7 @@ static void passed_release(struct passed *p)
     assert_true(temp_folder_remove(&p->folder));
 }
 
-// As systemd does: a new file takes the old one's place.
+// As systemd does: a new file replaces the old one.
 static void replace(struct passed *p, size_t i)
 {
     char fresh[TEMP_FOLDER_PATH_SIZE];
@@ -65,7 +65,7 @@ static void files_that_a_reload_does_not_renew_are_named(void **state)
     replace(&p, 0);
     assert_int_equal(credentials_unchanged(&p.credentials, p.text), 2);
     assert_string_equal(p.text, "tls-key, admin-token-file");
-    assert_int_equal(unlink(p.paths[1]), 0); // who reads it says so
+    assert_int_equal(unlink(p.paths[1]), 0); // reported by the code that reads it
     replace(&p, 2);
     assert_int_equal(credentials_unchanged(&p.credentials, p.text), 0);
     assert_string_equal(p.text, "");

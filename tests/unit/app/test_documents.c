@@ -1,4 +1,4 @@
-// The table of settings, the sample file and the README say the same.
+// The table of settings, the sample file and the README agree.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -36,13 +36,13 @@ static struct slice take_line(struct slice *text)
     return line;
 }
 
-// "#name = value": how the sample shows a setting; a comment for people has a blank after '#'.
+// "#name = value": how the sample shows a setting; a comment has a blank after '#'.
 static bool is_shown_setting(struct slice line)
 {
     return line.len > 1 && line.data[0] == '#' && line.data[1] != ' ';
 }
 
-// All of the sample's settings, as if their # were taken away.
+// All of the sample's settings, with their # removed.
 static void write_uncommented(struct buffer *out)
 {
     struct buffer text = read_document(CONF);
@@ -69,7 +69,7 @@ static void the_sample_file_shows_every_setting_once_with_its_default(void **sta
     arena_init(&arena, 4096);
     settings_init(&settings, &arena);
     write_uncommented(&text);
-    // Fails on names that do not exist, and on lines that stand there twice.
+    // Fails on names that do not exist, and on duplicate lines.
     if (settings_read_text(&settings, CONF, buffer_slice(&text), &error) != ERROR_NONE)
         fail_msg("%s", error.message);
     for (size_t i = 0; i < OPTIONS_COUNT; i++) {
@@ -105,7 +105,7 @@ static void the_examples_of_the_sample_file_are_valid(void **state)
     buffer_release(&text);
 }
 
-static void the_sample_file_as_it_is_sets_nothing(void **state)
+static void the_unchanged_sample_file_sets_nothing(void **state)
 {
     (void)state;
     struct buffer text = read_document(CONF);
@@ -122,7 +122,7 @@ static void the_sample_file_as_it_is_sets_nothing(void **state)
     buffer_release(&text);
 }
 
-// "| `name` |": a row of the README's table starts so; "| `name`, `other` |" may share one.
+// "| `name` |": the start of a row in the README's table; "| `name`, `other` |" may share one.
 static bool has_row(struct slice document, const char *name)
 {
     char quoted[64];
@@ -145,7 +145,7 @@ static bool mentions(struct slice line, const char *text)
     return slice_find(line, slice_from_string(text)) >= 0;
 }
 
-// Every row of the table of settings that starts with a name we know tells the default we have.
+// Every row of the table of settings that starts with a known name contains its default.
 static void check_preset(struct slice document, const struct option *option)
 {
     char start[64];
@@ -167,7 +167,7 @@ static void the_readme_lists_every_setting_with_its_default(void **state)
         skip();
     struct buffer text = read_document(README);
     for (size_t i = 0; i < OPTIONS_COUNT; i++) {
-        // --config is told in the words above the table.
+        // --config is described in the text above the table.
         if (i != OPTION_ID_CONFIG && !has_row(buffer_slice(&text), options[i].name))
             fail_msg("%s: its table of settings has no row for `%s`", README, options[i].name);
         check_preset(buffer_slice(&text), &options[i]);
@@ -180,7 +180,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_sample_file_shows_every_setting_once_with_its_default),
         cmocka_unit_test(the_examples_of_the_sample_file_are_valid),
-        cmocka_unit_test(the_sample_file_as_it_is_sets_nothing),
+        cmocka_unit_test(the_unchanged_sample_file_sets_nothing),
         cmocka_unit_test(the_readme_lists_every_setting_with_its_default),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,4 +1,5 @@
-// Kubernetes and Docker name variables after services; a service that is called like us is no misspelled setting.
+// Kubernetes and Docker name variables after services; those of a service called ghatrace are not misspelled
+// settings.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,8 +13,8 @@
 
 #define MESSAGE_SIZE (sizeof((struct error *)NULL)->message)
 
-// Reads an environment of these alone; true if nothing was set and nothing was wrong.
-static bool passes_over(const char *const *entries, char message[MESSAGE_SIZE])
+// Reads an environment that consists of these; true if nothing was set and there was no error.
+static bool skips(const char *const *entries, char message[MESSAGE_SIZE])
 {
     struct configuring c;
     configuring_init(&c);
@@ -28,15 +29,15 @@ static bool passes_over(const char *const *entries, char message[MESSAGE_SIZE])
     return code == ERROR_NONE && !is_set;
 }
 
-static void assert_passes_over(const char *const *entries)
+static void assert_skips(const char *const *entries)
 {
     char message[MESSAGE_SIZE];
-    if (!passes_over(entries, message))
+    if (!skips(entries, message))
         fail_msg("%s ...: %s", entries[0], message);
 }
 
-// As a pod sees them (Kubernetes 1.33), for services with one unnamed port, with named ports, of IPv6.
-static void variables_of_a_kubernetes_service_of_our_name_are_passed_over(void **state)
+// As in a pod (Kubernetes 1.33), for services with one unnamed port, with named ports, of IPv6.
+static void variables_of_a_kubernetes_service_of_our_name_are_skipped(void **state)
 {
     (void)state;
     const char *const plain[] = {
@@ -55,12 +56,12 @@ static void variables_of_a_kubernetes_service_of_our_name_are_passed_over(void *
                               "GHATRACE_PORT=tcp://[fd00:10:96::7]:8080",
                               "GHATRACE_PORT_8080_TCP=tcp://[fd00:10:96::7]:8080",
                               "GHATRACE_PORT_8080_TCP_ADDR=fd00:10:96::7", NULL};
-    assert_passes_over(plain);
-    assert_passes_over(named);
-    assert_passes_over(v6);
+    assert_skips(plain);
+    assert_skips(named);
+    assert_skips(v6);
 }
 
-static void services_whose_names_begin_with_ours_are_passed_over(void **state)
+static void services_whose_names_begin_with_ours_are_skipped(void **state)
 {
     (void)state;
     static const char *const services[] = {
@@ -79,12 +80,12 @@ static void services_whose_names_begin_with_ours_are_passed_over(void **state)
             char entry[128];
             (void)snprintf(entry, sizeof entry, "%s%s", services[i], forms[k]);
             const char *const entries[] = {entry, NULL};
-            assert_passes_over(entries);
+            assert_skips(entries);
         }
     }
 }
 
-static void variables_of_a_docker_link_to_our_name_are_passed_over(void **state)
+static void variables_of_a_docker_link_to_our_name_are_skipped(void **state)
 {
     (void)state;
     const char *const link[] = {"GHATRACE_NAME=/web/ghatrace",
@@ -97,14 +98,14 @@ static void variables_of_a_docker_link_to_our_name_are_passed_over(void **state)
                                 "GHATRACE_ENV_GHATRACE_DB=/var/lib/ghatrace",
                                 "GHATRACE_ENV_LANG=C",
                                 NULL};
-    // Its last name meets our setting service-name; the value tells which it is.
+    // The last name is also that of our setting service-name; the value decides which it is.
     const char *const meets[] = {"GHATRACE_SERVICE_NAME=/web/ghatrace-service",
                                  "GHATRACE_SERVICE_ENV_DB=x", NULL};
-    assert_passes_over(link);
-    assert_passes_over(meets);
+    assert_skips(link);
+    assert_skips(meets);
 }
 
-static void names_too_long_for_a_setting_are_passed_over_too(void **state)
+static void names_too_long_for_a_setting_are_skipped_too(void **state)
 {
     (void)state;
     const char *const link[] = {
@@ -113,14 +114,14 @@ static void names_too_long_for_a_setting_are_passed_over_too(void **state)
         "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
         "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=1",
         NULL};
-    assert_passes_over(link);
+    assert_skips(link);
 }
 
-static void what_only_looks_like_one_is_an_unknown_setting(void **state)
+static void variables_of_a_similar_form_are_unknown_settings(void **state)
 {
     (void)state;
     static const char *const entries[] = {
-        "GHATRACE_PORT=8080", // somebody means `listen`
+        "GHATRACE_PORT=8080", // intended as `listen`
         "GHATRACE_PORT=http://10.0.0.1:8080",
         "GHATRACE_PORT=tcp://ghatrace:8080",
         "GHATRACE_PORT=tcp://10.0.0.1",
@@ -143,19 +144,19 @@ static void what_only_looks_like_one_is_an_unknown_setting(void **state)
         "GHATRACE_NAME=ghatrace",
         "GHATRACE_NAME=/ghatrace",
         "GHATRACE_NAME=/web/other",
-        "GHATRACE_ENV_DB=x", // no link is there
+        "GHATRACE_ENV_DB=x", // there is no such link
         "GHATRACE__SERVICE_HOSTS=10.0.0.1",
         "GHATRACE_HOST=10.0.0.1",
     };
     for (size_t i = 0; i < sizeof entries / sizeof entries[0]; i++) {
         const char *const environment[] = {entries[i], NULL};
         char message[MESSAGE_SIZE];
-        if (passes_over(environment, message) || strstr(message, "unknown setting") == NULL)
+        if (skips(environment, message) || strstr(message, "unknown setting") == NULL)
             fail_msg("%s is passed over, or: %s", entries[i], message);
     }
 }
 
-static void names_of_services_like_ours_are_theirs(void **state)
+static void services_with_similar_names_are_recognized(void **state)
 {
     (void)state;
     char *none[] = {NULL};
@@ -172,8 +173,8 @@ static void names_of_services_like_ours_are_theirs(void **state)
         assert_false(variable_is_injected(entries[i], none));
 }
 
-// A setting keeps its name for any value that makes sense for one.
-static void no_setting_is_taken_for_one(void **state)
+// No valid value makes a setting be skipped.
+static void no_setting_is_mistaken_for_a_service(void **state)
 {
     (void)state;
     static const char *const values[] = {"8080", "10.0.0.1", "tcp://10.0.0.1:80",
@@ -193,13 +194,13 @@ static void no_setting_is_taken_for_one(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(variables_of_a_kubernetes_service_of_our_name_are_passed_over),
-        cmocka_unit_test(services_whose_names_begin_with_ours_are_passed_over),
-        cmocka_unit_test(variables_of_a_docker_link_to_our_name_are_passed_over),
-        cmocka_unit_test(names_too_long_for_a_setting_are_passed_over_too),
-        cmocka_unit_test(what_only_looks_like_one_is_an_unknown_setting),
-        cmocka_unit_test(names_of_services_like_ours_are_theirs),
-        cmocka_unit_test(no_setting_is_taken_for_one),
+        cmocka_unit_test(variables_of_a_kubernetes_service_of_our_name_are_skipped),
+        cmocka_unit_test(services_whose_names_begin_with_ours_are_skipped),
+        cmocka_unit_test(variables_of_a_docker_link_to_our_name_are_skipped),
+        cmocka_unit_test(names_too_long_for_a_setting_are_skipped_too),
+        cmocka_unit_test(variables_of_a_similar_form_are_unknown_settings),
+        cmocka_unit_test(services_with_similar_names_are_recognized),
+        cmocka_unit_test(no_setting_is_mistaken_for_a_service),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -74,7 +74,7 @@ static void an_address_is_a_path_or_an_abstract_name(void **state)
     assert_memory_equal(notify.address.sun_path, "\0x/y", 4);
 }
 
-static void what_cannot_be_used_is_refused_and_off(void **state)
+static void invalid_variables_are_refused_and_turn_it_off(void **state)
 {
     (void)state;
     char longest[sizeof((struct sockaddr_un *)0)->sun_path + 1];
@@ -167,7 +167,7 @@ static void each_state_is_one_datagram(void **state)
     manager_release(&manager);
 }
 
-static void a_socket_that_is_not_there_is_an_error(void **state)
+static void a_missing_socket_is_an_error(void **state)
 {
     (void)state;
     struct notify notify;
@@ -180,7 +180,7 @@ static void a_socket_that_is_not_there_is_an_error(void **state)
 
 // --- the watchdog --------------------------------------------------------------------------------
 
-static void it_is_fed_while_every_thread_moves(void **state)
+static void the_watchdog_is_fed_while_every_thread_makes_progress(void **state)
 {
     (void)state;
     struct watchdog watchdog = {.beats = {0}};
@@ -192,7 +192,7 @@ static void it_is_fed_while_every_thread_moves(void **state)
     assert_null(watchdog_find_stuck(&watchdog, threads, 3));
 }
 
-static void a_thread_that_has_never_moved_is_stuck(void **state)
+static void a_thread_that_has_never_made_progress_is_stuck(void **state)
 {
     (void)state;
     struct watchdog watchdog = {.beats = {0}};
@@ -200,7 +200,7 @@ static void a_thread_that_has_never_moved_is_stuck(void **state)
     assert_string_equal(watchdog_find_stuck(&watchdog, threads, 2), "b");
 }
 
-static void a_thread_that_does_not_move_is_named_until_it_does(void **state)
+static void a_thread_without_progress_is_named_until_it_makes_some(void **state)
 {
     (void)state;
     struct watchdog watchdog = {.beats = {0}};
@@ -211,12 +211,12 @@ static void a_thread_that_does_not_move_is_named_until_it_does(void **state)
     threads[0].beats = 3;
     assert_string_equal(watchdog_find_stuck(&watchdog, threads, 2), "b");
     threads[1].beats =
-        2; // the other one has moved since the last feed, though not since the last look
+        2; // the other one has made progress since the last feed, though not since the last check
     assert_null(watchdog_find_stuck(&watchdog, threads, 2));
     assert_string_equal(watchdog_find_stuck(&watchdog, threads, 2), "a");
 }
 
-static void a_thread_that_commits_counts_as_alive(void **state)
+static void a_thread_that_commits_does_not_count_as_stuck(void **state)
 {
     (void)state;
     struct watchdog watchdog = {.beats = {0}};
@@ -238,13 +238,13 @@ int main(void)
         cmocka_unit_test(without_a_socket_everything_is_off),
         cmocka_unit_test(the_watchdog_is_on_only_for_this_process),
         cmocka_unit_test(an_address_is_a_path_or_an_abstract_name),
-        cmocka_unit_test(what_cannot_be_used_is_refused_and_off),
+        cmocka_unit_test(invalid_variables_are_refused_and_turn_it_off),
         cmocka_unit_test(each_state_is_one_datagram),
-        cmocka_unit_test(a_socket_that_is_not_there_is_an_error),
-        cmocka_unit_test(it_is_fed_while_every_thread_moves),
-        cmocka_unit_test(a_thread_that_has_never_moved_is_stuck),
-        cmocka_unit_test(a_thread_that_does_not_move_is_named_until_it_does),
-        cmocka_unit_test(a_thread_that_commits_counts_as_alive),
+        cmocka_unit_test(a_missing_socket_is_an_error),
+        cmocka_unit_test(the_watchdog_is_fed_while_every_thread_makes_progress),
+        cmocka_unit_test(a_thread_that_has_never_made_progress_is_stuck),
+        cmocka_unit_test(a_thread_without_progress_is_named_until_it_makes_some),
+        cmocka_unit_test(a_thread_that_commits_does_not_count_as_stuck),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,4 @@
-// What recorded payloads tell about their deliveries, and how they are made ready to send.
+// What is inferred from recorded payloads, and how they are prepared for sending.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -22,7 +22,7 @@ static struct json_document parse(const char *text, struct arena *arena)
     return document;
 }
 
-static void the_event_is_told_by_the_keys_of_the_payload(void **state)
+static void the_event_is_inferred_from_the_keys_of_the_payload(void **state)
 {
     (void)state;
     static const struct {
@@ -57,14 +57,14 @@ static void the_event_is_told_by_the_keys_of_the_payload(void **state)
         struct json_document document = parse(cases[i].payload, &arena);
         struct slice event = replay_infer_event(&document);
         if (!slice_equals(event, slice_from_string(cases[i].event)))
-            fail_msg("%s: told to be \"%.*s\"", cases[i].payload, SLICE_ARGS(event));
+            fail_msg("%s: inferred as \"%.*s\"", cases[i].payload, SLICE_ARGS(event));
     }
     arena_release(&arena);
 }
 
 #define T(seconds) "2026-09-03T04:16:" seconds "Z"
 
-static void the_time_of_an_event_is_what_its_action_stands_for(void **state)
+static void the_time_of_an_event_depends_on_its_action(void **state)
 {
     (void)state;
 #define JOB_TIMES                                                                                  \
@@ -123,7 +123,7 @@ static void the_time_of_an_event_is_what_its_action_stands_for(void **state)
     arena_release(&arena);
 }
 
-static void a_guid_carries_its_time_as_github_s_do(void **state)
+static void a_guid_contains_its_time_like_those_of_github(void **state)
 {
     (void)state;
     static const timestamp_ns times[] = {
@@ -146,7 +146,7 @@ static void a_guid_carries_its_time_as_github_s_do(void **state)
     assert_memory_equal(guid, "4d8ed510-a74e-11f1-bfff-ffffffffffff", 36);
 }
 
-static void a_guid_without_a_time_claims_none(void **state)
+static void a_guid_without_a_time_contains_none(void **state)
 {
     (void)state;
     uint8_t digest[SHA256_SIZE] = {0};
@@ -255,7 +255,7 @@ static void a_form_is_encoded_and_signed_encoded(void **state)
                                             &loading->options.secret, 1, digest));
 }
 
-static void a_folder_stands_for_its_json_files_by_name(void **state)
+static void a_folder_is_read_as_its_json_files_by_name(void **state)
 {
     struct loading *loading = *state;
     write_file(loading, "10.json", JOB);
@@ -271,7 +271,7 @@ static void a_folder_stands_for_its_json_files_by_name(void **state)
     assert_true(slice_equals(loading->deliveries.items[3].body, SLICE(JOB)));
 }
 
-static void many_lines_are_as_many_deliveries(void **state)
+static void each_line_is_a_delivery(void **state)
 {
     struct loading *loading = *state;
     static char text[1000 * sizeof PING];
@@ -285,7 +285,7 @@ static void many_lines_are_as_many_deliveries(void **state)
         assert_true(slice_equals(loading->deliveries.items[i].body, SLICE(PING)));
 }
 
-static void a_delivery_of_the_api_brings_its_event_and_guid(void **state)
+static void a_delivery_of_the_api_has_its_own_event_and_guid(void **state)
 {
     struct loading *loading = *state;
     write_file(
@@ -304,7 +304,7 @@ static void a_delivery_of_the_api_brings_its_event_and_guid(void **state)
     assert_true(slice_equals(loading->deliveries.items[0].event, SLICE("workflow_job")));
 }
 
-static void what_cannot_be_sent_is_told_with_its_file(void **state)
+static void payloads_that_cannot_be_sent_are_reported_with_their_file(void **state)
 {
     struct loading *loading = *state;
     static const struct {
@@ -347,7 +347,7 @@ static void an_empty_folder_is_an_error(void **state)
     assert_non_null(strstr(loading->error.message, "no *.json file in it"));
 }
 
-static void every_refused_allocation_ends_the_loading(void **state)
+static void every_refused_allocation_is_an_error(void **state)
 {
     struct loading *loading = *state;
     write_file(loading, "a.json", PING);
@@ -398,7 +398,7 @@ static void the_order_is_given_reversed_or_shuffled_by_a_seed(void **state)
     arena_release(&arena);
 }
 
-static void answers_are_told_in_a_few_harmless_words(void **state)
+static void responses_are_summarized_without_control_characters(void **state)
 {
     (void)state;
     static const struct {
@@ -423,27 +423,26 @@ static void answers_are_told_in_a_few_harmless_words(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_event_is_told_by_the_keys_of_the_payload),
-        cmocka_unit_test(the_time_of_an_event_is_what_its_action_stands_for),
-        cmocka_unit_test(a_guid_carries_its_time_as_github_s_do),
-        cmocka_unit_test(a_guid_without_a_time_claims_none),
+        cmocka_unit_test(the_event_is_inferred_from_the_keys_of_the_payload),
+        cmocka_unit_test(the_time_of_an_event_depends_on_its_action),
+        cmocka_unit_test(a_guid_contains_its_time_like_those_of_github),
+        cmocka_unit_test(a_guid_without_a_time_contains_none),
         cmocka_unit_test_setup_teardown(a_file_makes_the_same_delivery_each_time, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(the_signature_is_github_s_over_what_is_sent, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_form_is_encoded_and_signed_encoded, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_folder_stands_for_its_json_files_by_name, set_up,
+        cmocka_unit_test_setup_teardown(a_folder_is_read_as_its_json_files_by_name, set_up,
                                         tear_down),
-        cmocka_unit_test_setup_teardown(many_lines_are_as_many_deliveries, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_delivery_of_the_api_brings_its_event_and_guid, set_up,
+        cmocka_unit_test_setup_teardown(each_line_is_a_delivery, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_delivery_of_the_api_has_its_own_event_and_guid, set_up,
                                         tear_down),
-        cmocka_unit_test_setup_teardown(what_cannot_be_sent_is_told_with_its_file, set_up,
-                                        tear_down),
+        cmocka_unit_test_setup_teardown(payloads_that_cannot_be_sent_are_reported_with_their_file,
+                                        set_up, tear_down),
         cmocka_unit_test_setup_teardown(an_empty_folder_is_an_error, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(every_refused_allocation_ends_the_loading, set_up,
-                                        tear_down),
+        cmocka_unit_test_setup_teardown(every_refused_allocation_is_an_error, set_up, tear_down),
         cmocka_unit_test(the_order_is_given_reversed_or_shuffled_by_a_seed),
-        cmocka_unit_test(answers_are_told_in_a_few_harmless_words),
+        cmocka_unit_test(responses_are_summarized_without_control_characters),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

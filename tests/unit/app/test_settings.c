@@ -1,4 +1,4 @@
-// Which source wins, which names there are, and what a file may hold.
+// Precedence of sources, known names, and the syntax of files.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -16,7 +16,7 @@ static const char *text_of(const struct configuring *c, enum option_id id)
     return c->settings.items[id].last->text;
 }
 
-static void a_flag_beats_the_environment_which_beats_the_file(void **state)
+static void a_flag_overrides_the_environment_which_overrides_the_file(void **state)
 {
     (void)state;
     // Bits: 1 file, 2 environment, 4 flag; and in which order they are read.
@@ -47,7 +47,7 @@ static void a_flag_beats_the_environment_which_beats_the_file(void **state)
     }
 }
 
-static void a_stronger_list_replaces_the_weaker_one_whole(void **state)
+static void a_list_of_higher_precedence_replaces_the_whole_other_one(void **state)
 {
     (void)state;
     struct configuring c;
@@ -74,7 +74,7 @@ static void the_last_of_two_equal_flags_wins(void **state)
     configuring_release(&c);
 }
 
-static void files_are_read_as_people_write_them(void **state)
+static void usual_notations_in_files_are_accepted(void **state)
 {
     (void)state;
     static const struct {
@@ -114,7 +114,7 @@ static void files_are_read_as_people_write_them(void **state)
     }
 }
 
-static void what_a_file_must_not_hold_is_told_with_its_line(void **state)
+static void errors_in_a_file_are_reported_with_their_line(void **state)
 {
     (void)state;
     static const struct {
@@ -148,7 +148,7 @@ static void what_a_file_must_not_hold_is_told_with_its_line(void **state)
     }
 }
 
-static void a_line_as_long_as_a_token_is_taken_and_a_longer_one_refused(void **state)
+static void a_line_as_long_as_a_token_is_accepted_and_a_longer_one_refused(void **state)
 {
     (void)state;
     static char text[40000];
@@ -164,7 +164,7 @@ static void a_line_as_long_as_a_token_is_taken_and_a_longer_one_refused(void **s
             assert_int_equal(strlen(text_of(&c, OPTION_ID_DB)), lengths[i] - 5);
         else
             assert_non_null(strstr(c.error.message, "test.conf:1: the line is too long"));
-        // Never silently cut; with an inih that takes no other limit, 200 bytes is where it ends.
+        // Never truncated silently; with an inih without a configurable limit, 200 bytes are the maximum.
         if (lengths[i] < 190)
             assert_int_equal(code, ERROR_NONE);
         if (lengths[i] > 16384)
@@ -206,7 +206,7 @@ static void unknown_variables_are_refused_with_the_nearest_name(void **state)
     }
 }
 
-static void variables_of_others_and_empty_ones_are_left_alone(void **state)
+static void other_variables_and_empty_ones_are_ignored(void **state)
 {
     (void)state;
     struct configuring c;
@@ -239,7 +239,7 @@ static void the_environment_may_name_the_file(void **state)
     assert_true(temp_folder_remove(&folder));
 }
 
-static void a_file_that_is_not_there_is_named(void **state)
+static void a_missing_file_is_named(void **state)
 {
     (void)state;
     struct configuring c;
@@ -267,17 +267,17 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_setting_has_a_name_and_a_field_of_its_own),
-        cmocka_unit_test(a_flag_beats_the_environment_which_beats_the_file),
-        cmocka_unit_test(a_stronger_list_replaces_the_weaker_one_whole),
+        cmocka_unit_test(a_flag_overrides_the_environment_which_overrides_the_file),
+        cmocka_unit_test(a_list_of_higher_precedence_replaces_the_whole_other_one),
         cmocka_unit_test(the_last_of_two_equal_flags_wins),
-        cmocka_unit_test(files_are_read_as_people_write_them),
-        cmocka_unit_test(what_a_file_must_not_hold_is_told_with_its_line),
-        cmocka_unit_test(a_line_as_long_as_a_token_is_taken_and_a_longer_one_refused),
+        cmocka_unit_test(usual_notations_in_files_are_accepted),
+        cmocka_unit_test(errors_in_a_file_are_reported_with_their_line),
+        cmocka_unit_test(a_line_as_long_as_a_token_is_accepted_and_a_longer_one_refused),
         cmocka_unit_test(a_file_with_a_nul_byte_is_refused),
         cmocka_unit_test(unknown_variables_are_refused_with_the_nearest_name),
-        cmocka_unit_test(variables_of_others_and_empty_ones_are_left_alone),
+        cmocka_unit_test(other_variables_and_empty_ones_are_ignored),
         cmocka_unit_test(the_environment_may_name_the_file),
-        cmocka_unit_test(a_file_that_is_not_there_is_named),
+        cmocka_unit_test(a_missing_file_is_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
