@@ -781,8 +781,8 @@ static void put_notes(struct metrics_text *text, const struct health_figures *fi
     const struct metrics_label runs = {"of", SLICE("runs")};
     const struct metrics_label roots = {"of", SLICE("roots")};
     metrics_family(text, "ghatrace_notes", METRICS_GAUGE,
-                   "What is remembered for linger: deliveries, and jobs and runs whose spans went "
-                   "out; and for 35 days: that a run had a root.");
+                   "Notes kept for linger: of deliveries, and of jobs and runs whose spans were "
+                   "sent; and for 35 days, of runs that had a root.");
     metrics_sample(text, "ghatrace_notes", "", one_label(&deliveries),
                    (double)usage->delivery_notes);
     metrics_sample(text, "ghatrace_notes", "", one_label(&jobs), (double)usage->job_notes);
@@ -793,7 +793,7 @@ static void put_notes(struct metrics_text *text, const struct health_figures *fi
 static void put_oldest_delivery(struct metrics_text *text, const struct health_figures *figures)
 {
     metrics_single(text, "ghatrace_oldest_remembered_delivery_timestamp_seconds", METRICS_GAUGE,
-                   "When the oldest delivery that is remembered came; 0: none is.",
+                   "When the oldest recorded delivery was received; 0: there is none.",
                    to_seconds(figures->oldest_delivery));
 }
 
@@ -837,7 +837,7 @@ const struct health_family health_families[] = {
      "Requests with GitHub's fields to another path than the webhook's, since the start.",
      FIGURE(setup.wrong_path.count), IN_API("deliveries", "other_path")},
     {"ghatrace_signature_failures_slowed", METRICS_COUNTER,
-     "Of these, those that were answered late because many came from there, since the start.",
+     "Of these, those with a delayed response because of many failures of one client, since the start.",
      FIGURE(ingress.delayed_401)},
     {.write = put_closed_connections},
     {"ghatrace_connections", METRICS_GAUGE,

@@ -1,4 +1,4 @@
-// The admin listener's decision on who may ask, apart, so that a fuzzer can ask it.
+// The access check of the admin listener, in a header of its own so that a fuzzer can call it.
 #ifndef GHATRACE_ADMIN_SERVER_H
 #define GHATRACE_ADMIN_SERVER_H
 

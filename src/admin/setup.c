@@ -1,4 +1,4 @@
-// Judges whether the setup is correct.
+// Assesses whether the setup is correct.
 #include "ghatrace/admin/setup.h"
 
 #include <stdarg.h>
@@ -95,7 +95,7 @@ static void assess_refusals(struct setup_item *item, const struct ingress_refuse
     }
     if (refused->in_a_row < REFUSED_IN_A_ROW)
         item->state = SETUP_WARNING;
-    append_time(item, " The last that was accepted came at ", ingress->signed_at);
+    append_time(item, " The last accepted one was received at ", ingress->signed_at);
     append_message(item, ".");
     if (refused->address_count > 0)
         append_message(
@@ -151,8 +151,9 @@ static void assess_secret(const struct setup_facts *facts, struct setup_item *it
         assess_signatures(ingress, item);
     } else if (ingress->signed_at == TIMESTAMP_UNKNOWN) {
         item->state = SETUP_UNKNOWN;
-        append_message(item,
-                       "No delivery has come that would show whether GitHub has the same secret.");
+        append_message(
+            item,
+            "No delivery was received yet that would show whether GitHub has the same secret.");
     } else {
         append_message(item, "The last delivery was signed with a configured secret.");
         append_past_refusals(item, wrong->last >= none->last ? wrong : none, facts->now);
@@ -174,13 +175,13 @@ static void assess_path(const struct setup_facts *facts, struct setup_item *item
         if (item->state == SETUP_WRONG && ingress->signed_at != TIMESTAMP_UNKNOWN)
             item->state = SETUP_WARNING;
     } else if (ingress->signed_at != TIMESTAMP_UNKNOWN) {
-        append_message(item, "Deliveries come to %s.", facts->webhook_path);
+        append_message(item, "Deliveries are sent to %s.", facts->webhook_path);
         append_past_refusals(item, refused, facts->now);
     } else if (ingress->wrong_signature.count + ingress->without_signature.count > 0) {
-        append_message(item, "Requests come to %s.", facts->webhook_path);
+        append_message(item, "Requests are sent to %s.", facts->webhook_path);
     } else {
         item->state = SETUP_UNKNOWN;
-        append_message(item, "Nothing has come to %s yet.", facts->webhook_path);
+        append_message(item, "Nothing was sent to %s yet.", facts->webhook_path);
     }
 }
 
@@ -197,12 +198,13 @@ static void assess_by_count(const struct ingress_setup *ingress, struct setup_it
     item->state = SETUP_WRONG;
     item->is_logged_elsewhere = false;
     item->message[0] = '\0';
-    append_message(
-        item,
-        "%llu deliveries of %s have come since the start, and none of %s: at GitHub, tick them, "
-        "too.",
-        (unsigned long long)(jobs + runs), is_without_runs ? "Workflow jobs" : "Workflow runs",
-        is_without_runs ? "Workflow runs" : "Workflow jobs");
+    append_message(item,
+                   "%llu deliveries of %s were received since the start, and none of %s: at "
+                   "GitHub, tick them, "
+                   "too.",
+                   (unsigned long long)(jobs + runs),
+                   is_without_runs ? "Workflow jobs" : "Workflow runs",
+                   is_without_runs ? "Workflow runs" : "Workflow jobs");
 }
 
 static void assess_by_time(const struct setup_facts *facts, struct setup_item *item)
@@ -215,7 +217,7 @@ static void assess_by_time(const struct setup_facts *facts, struct setup_item *i
         return;
     item->state = SETUP_WARNING;
     item->message[0] = '\0';
-    append_message(item, "Deliveries of %s come, and none of %s",
+    append_message(item, "Deliveries of %s are received, and none of %s",
                    jobs > runs ? "Workflow jobs" : "Workflow runs",
                    jobs > runs ? "Workflow runs" : "Workflow jobs");
     append_time(item, " since ", first);
@@ -244,9 +246,8 @@ static void assess_by_ping(const struct ingress_setup *ingress, struct setup_ite
     append_time(item, " (By GitHub's ping of ", hook->at);
     append_message(item, ".)");
     if (hook->is_insecure)
-        append_message(
-            item,
-            " SSL verification is disabled at GitHub: anyone on the way can read what it sends.");
+        append_message(item, " SSL verification is disabled at GitHub: anyone on the network path "
+                             "can read its deliveries.");
     if (strncmp(hook->url, "http://", 7) == 0)
         append_message(item, " The payload URL is plain http.");
     if (item->state == SETUP_OK && (hook->is_insecure || strncmp(hook->url, "http://", 7) == 0))
@@ -261,15 +262,15 @@ static void assess_events(const struct setup_facts *facts, struct setup_item *it
     if (ingress->hook.at != TIMESTAMP_UNKNOWN) {
         assess_by_ping(ingress, item);
     } else if (jobs > 0 && runs > 0) {
-        append_message(item, "Deliveries of both Workflow jobs and Workflow runs have come.");
+        append_message(item, "Deliveries of both Workflow jobs and Workflow runs were received.");
     } else {
         item->state = SETUP_UNKNOWN;
         append_message(item,
                        "%s. GitHub's ping says what is ticked: at GitHub, under Recent Deliveries, "
                        "redeliver it.",
-                       jobs > 0   ? "Only deliveries of Workflow jobs have come so far"
-                       : runs > 0 ? "Only deliveries of Workflow runs have come so far"
-                                  : "No delivery of a workflow's job or run has come yet");
+                       jobs > 0   ? "Only deliveries of Workflow jobs were received so far"
+                       : runs > 0 ? "Only deliveries of Workflow runs were received so far"
+                                  : "No delivery of a workflow's job or run was received yet");
     }
     assess_by_count(ingress, item);
     assess_by_time(facts, item);
@@ -283,19 +284,20 @@ static void assess_delivery(const struct setup_facts *facts, struct setup_item *
     uint64_t refused = ingress->wrong_signature.count + ingress->without_signature.count +
                        ingress->wrong_path.count;
     if (facts->last_event_at != TIMESTAMP_UNKNOWN) {
-        append_time(item, "The last delivery of a job or run came at ", facts->last_event_at);
+        append_time(item, "The last delivery of a job or run was received at ",
+                    facts->last_event_at);
         append_message(item, ".");
         return;
     }
     item->state = SETUP_UNKNOWN;
     if (ingress->signed_at != TIMESTAMP_UNKNOWN) {
         item->state = SETUP_OK;
-        append_time(item, "The last delivery came at ", ingress->signed_at);
+        append_time(item, "The last delivery was received at ", ingress->signed_at);
         append_message(item, "; none of a job or run yet.");
     } else if (refused > 0) {
         append_message(item, "None was accepted yet; %llu refused.", (unsigned long long)refused);
     } else {
-        append_message(item, "No delivery has come yet.");
+        append_message(item, "No delivery was received yet.");
     }
     if (ingress->signed_at != TIMESTAMP_UNKNOWN || ingress->rejected_network == 0)
         return;

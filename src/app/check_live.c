@@ -117,7 +117,7 @@ static enum error_code admin_client_get(const struct export_endpoint *endpoint, 
     return code;
 }
 
-// --- `check --live`: asking a running daemon whether it is set up correctly -----------------------
+// --- `check --live`: queries a running daemon about its setup -----------------------
 
 #define STATUS_PATH "/api/status"
 #define STATUS_MAX ((size_t)16 << 20)

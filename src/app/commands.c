@@ -259,8 +259,8 @@ static int run_requeue(struct cli_args *cli_args)
            requeue.total == 1 ? "" : "s");
     if (code == ERROR_NONE && requeue.letters.is_full)
         code = error_set(&error, ERROR_FULL,
-                         "%llu more stay: half of outbox-max-size is in use; run this again when "
-                         "the collector has taken what waits",
+                         "%llu more remain: half of outbox-max-size is in use; run this again when "
+                         "the collector has accepted the waiting records",
                          (unsigned long long)left);
     if (code != ERROR_NONE)
         status = command_fail(&error);

@@ -7,7 +7,7 @@
 // Variables that an orchestrator adds to every process near a service, named after the service. A service called
 // `ghatrace`, or `ghatrace-admin`, yields names that look like our settings but are not. Pure.
 
-// Is `entry` ("NAME=value") of `environment` one of these? Name and value must both have the form:
+// True if `entry` ("NAME=value") of `environment` is one of these: name and value must both have the form:
 //
 // Kubernetes (kubelet, pkg/kubelet/envvars), for services in the pod's namespace, upper case, '-' as '_':
 //   X_SERVICE_HOST=IP   X_SERVICE_PORT=NUMBER   X_SERVICE_PORT_{PORT NAME}=NUMBER

@@ -183,12 +183,11 @@ void secrets_report_mistakes(const struct secrets *secrets,
             continue;
         if (secrets->source != NULL && strcmp(secrets->source, VARIABLE) != 0)
             (void)snprintf(where, sizeof where, ", line %zu", secrets->lines[i]);
-        (void)snprintf(
-            text, sizeof text,
-            "%.300s%s: this secret %s, which %s part of it: take %s away unless meant so",
-            secrets->source != NULL ? secrets->source : "secrets", where, what,
-            is_quoted(secrets->items[i]) ? "are" : "is",
-            is_quoted(secrets->items[i]) ? "them" : "it");
+        (void)snprintf(text, sizeof text,
+                       "%.300s%s: this secret %s, which %s part of it: remove %s unless intended",
+                       secrets->source != NULL ? secrets->source : "secrets", where, what,
+                       is_quoted(secrets->items[i]) ? "are" : "is",
+                       is_quoted(secrets->items[i]) ? "them" : "it");
         report(context, text);
     }
 }

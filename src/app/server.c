@@ -242,7 +242,7 @@ struct server {
     timestamp_ns reloaded_at; // monotonic
     bool reload_is_due;
     struct net_timer *watch_timer;
-    struct net_timer *watchdog_timer; // NULL: systemd wants no watchdog
+    struct net_timer *watchdog_timer; // NULL: no watchdog is configured
     struct watchdog watchdog;
     bool has_stuck_thread;  // a thread is stuck, and it was logged
     bool has_notify_failed; // and it was logged
@@ -304,8 +304,8 @@ static void set_watchdog_timer(struct server *server, int share)
     net_timer_set(server->watchdog_timer, time > NS_PER_MS ? time : NS_PER_MS);
 }
 
-// The main thread shows by running this that it is alive. When a thread is stuck, it is looked at more often: systemd
-// waits only for as long again.
+// Running this shows that the main thread is alive. While a thread is stuck, this runs more often: systemd waits only
+// for as long again.
 static void feed_watchdog(void *context)
 {
     struct server *server = context;
@@ -472,7 +472,9 @@ static void release_signals(struct server *server)
     server->reload_timer = NULL;
     net_timer_destroy(server->watch_timer);
     server->watch_timer = NULL;
-    net_timer_destroy(server->watchdog_timer); // systemd does not watch a service that stops
+    net_timer_destroy(
+        server
+            ->watchdog_timer); // systemd does not apply the watchdog to a service that is stopping
     server->watchdog_timer = NULL;
 }
 
@@ -487,7 +489,8 @@ static void *watch_further_signals(void *context)
         // Service managers may send a signal twice, or to a process and to its group.
         if (number == SIGHUP || timestamp_monotonic() - server->stop_began < REPEAT_TIME)
             continue;
-        log_warn("stopped at once: another signal came before all was done; requests in flight are "
+        log_warn("stopped at once: another signal was received during the shutdown; requests in "
+                 "flight are "
                  "not answered",
                  LOG_STRING("signal", number == SIGINT ? "SIGINT" : "SIGTERM"));
         log_flush(LAST_LINE_MS);

@@ -304,7 +304,7 @@ static void notify_text(enum notify_state state, char text[NOTIFY_TEXT_SIZE])
                                         [NOTIFY_RELOADING] = "RELOADING=1",
                                         [NOTIFY_STOPPING] = "STOPPING=1",
                                         [NOTIFY_WATCHDOG] = "WATCHDOG=1"};
-    // From it systemd knows which READY=1 ends this reload.
+    // With this, systemd can tell which READY=1 ends this reload.
     if (state == NOTIFY_RELOADING)
         (void)snprintf(text, NOTIFY_TEXT_SIZE, "%s\nMONOTONIC_USEC=%lld", texts[state],
                        (long long)(timestamp_monotonic() / NS_PER_US));

@@ -66,7 +66,7 @@ static void read_class(struct reader *reader)
         reader->at = start + name.len + 2;
         return;
     }
-    reader->fault = "a class that is not known: want [:alnum:], [:alpha:], [:digit:] or the like";
+    reader->fault = "an unknown class: want [:alnum:], [:alpha:], [:digit:] or the like";
 }
 
 static char read_character(struct reader *reader)

@@ -451,7 +451,7 @@ static size_t compose_drops(uint64_t lines, char text[LOG_LINE_BYTES_MAX])
 {
     struct line line;
 
-    compose(&line, LOG_WARN, "log lines were dropped: standard error did not take them",
+    compose(&line, LOG_WARN, "log lines were dropped: standard error did not accept them",
             (const struct log_field[]){LOG_INT("lines", lines), LOG_END});
     memcpy(text, line.text, line.len);
     return line.len;

@@ -690,7 +690,7 @@ enum error_code work_check_room(struct engine_work *work)
     if (work->to_outbox && work->outbox_max > 0 && waiting >= work->outbox_max)
         return error_set(&work->error, ERROR_FULL,
                          "the outbox is full: %llu KiB wait for the collector, outbox-max-size is "
-                         "%llu KiB; see why the collector does not take them",
+                         "%llu KiB; find out why the collector does not accept them",
                          (unsigned long long)(waiting >> 10),
                          (unsigned long long)(work->outbox_max >> 10));
     return store_check_room(work->transaction, &work->error);

@@ -30,7 +30,7 @@ timestamp_ns work_farthest_deadline(const struct engine_work *work)
 
 static void limit_time(timestamp_ns *time, timestamp_ns now)
 {
-    if (*time > now) // never true of TIMESTAMP_UNKNOWN
+    if (*time > now) // false for TIMESTAMP_UNKNOWN
         *time = now;
 }
 
@@ -57,7 +57,7 @@ static enum error_code expire_job(struct engine_work *work, struct work_job *job
     enum error_code code = lifecycle_expire_job(&life, work->now, &run->state, &job->state);
     if (code != ERROR_NONE)
         return error_set(&work->error, code, "expire job: %s", error_code_text(code));
-    if (output.forget)
+    if (output.delete_state)
         return work_delete_job(work, job);
     code = work_add_records(work, &job->key.trace, run, &output);
     if (code == ERROR_NONE)
@@ -224,7 +224,7 @@ static enum error_code expire_run(struct engine_work *work, struct work_run *run
     enum error_code code = lifecycle_expire_run(&life, work->now, &run->state);
     if (code != ERROR_NONE)
         return error_set(&work->error, code, "expire run: %s", error_code_text(code));
-    if (output.forget)
+    if (output.delete_state)
         return work_delete_run(work, run);
     code = work_add_records(work, &run->key.trace, run, &output);
     if (code == ERROR_NONE && output.sweep_jobs)
@@ -371,7 +371,7 @@ bool engine_may_log(timestamp_ns *last_logged)
     return true;
 }
 
-// --- forgetting --------------------------------------------------------------------------------------------
+// --- deleting old data -------------------------------------------------------------------------------------
 
 // Finished traces older than this are deleted. When room runs short, all of them may be, whatever their age by the
 // clock: it may have been set back.
@@ -534,8 +534,8 @@ static enum error_code shed_notes(struct engine *engine, struct upkeep *upkeep)
     enum error_code code = work_shed_notes(work, upkeep->max / NOTES_SHARE, &is_short);
     upkeep->has_leftovers |= is_short && work->counted.shed > before;
     if (code == ERROR_NONE && work->counted.shed > 0 && engine_may_log(&engine->shed_logged))
-        log_warn("the store is nearly full: the oldest notes of what was delivered are forgotten "
-                 "early; raise db-max-size or shorten linger",
+        log_warn("the store is nearly full: the oldest notes of deliveries are deleted early; "
+                 "raise db-max-size or shorten linger",
                  LOG_INT("notes", work->counted.shed));
     return code;
 }

@@ -438,11 +438,10 @@ static void prepare_figures(struct engine *engine)
         engine->has_all_figures = code == ERROR_NONE && is_done;
     }
     if (code != ERROR_NONE)
-        log_warn("the figures of what is open are not complete yet",
-                 LOG_REASON(&engine->work.error));
+        log_warn("the figures of open runs are not complete yet", LOG_REASON(&engine->work.error));
     else if (!engine->has_all_figures)
-        log_info("the figures of what is open are rebuilt from a large store while deliveries "
-                 "are taken; until then they are too low");
+        log_info("the figures of open runs are rebuilt from a large store while deliveries are "
+                 "accepted; until then they are too low");
 }
 
 // --- the thread --------------------------------------------------------------------------------------------
@@ -484,7 +483,7 @@ static void wait_for_work(struct engine *engine)
                              .tv_nsec = (long)(wake % NS_PER_SECOND)};
     int code = 0;
     while (STAILQ_EMPTY(&engine->queue) && !engine->is_stopping && code != ETIMEDOUT) {
-        beat(&engine->work); // also when it was only asked
+        beat(&engine->work); // also when it was only woken
         code = pthread_cond_timedwait(&engine->wake, &engine->mutex, &until);
     }
 }

@@ -545,7 +545,7 @@ static void end_slow_request(struct http_conn *conn)
     else if (body_time_left(conn) > 0)
         set_body_deadline(conn);
     else
-        refuse_request(conn, 408, "the body came too slowly");
+        refuse_request(conn, 408, "the body arrived too slowly");
 }
 
 static void on_conn_timeout(void *context)

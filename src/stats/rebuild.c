@@ -242,7 +242,7 @@ struct upgrade {
 
 static enum error_code refuse_memory_for_upgrade(struct upgrade *upgrade)
 {
-    return error_set(upgrade->error, ERROR_MEMORY, "take older figures over: out of memory");
+    return error_set(upgrade->error, ERROR_MEMORY, "convert older figures: out of memory");
 }
 
 // Converts an older text to the current form.

@@ -80,7 +80,7 @@ enum error_code spelling_keep_first(struct stats *stats, struct slice labels, st
                                                          : code;
 }
 
-// --- forgetting --------------------------------------------------------------------------------------------
+// --- expiry ------------------------------------------------------------------------------------------------
 
 struct sets {
     struct set_id *list;
@@ -92,7 +92,7 @@ static enum error_code make_room_for_sets(struct sets *sets, uint64_t capacity, 
     sets->capacity = (size_t)capacity;
     sets->list = memory_allocate_array(sets->capacity + 1, sizeof *sets->list);
     return sets->list != NULL ? ERROR_NONE
-                              : error_set(error, ERROR_MEMORY, "forget spellings: out of memory");
+                              : error_set(error, ERROR_MEMORY, "expire spellings: out of memory");
 }
 
 static int compare_sets(const void *a, const void *b)

@@ -1,4 +1,4 @@
-// Remembers deliveries, and runs and jobs that were sent.
+// Records which deliveries were received, and which runs and jobs were sent.
 #include <assert.h>
 
 #include "notes.h"

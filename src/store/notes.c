@@ -140,7 +140,7 @@ static enum error_code damaged(struct error *error)
     return error_set(error, ERROR_CORRUPT, "store: a block of notes is damaged");
 }
 
-// STORE_NOTE_KINDS: a kind that this version does not know.
+// STORE_NOTE_KINDS: a kind that does not exist in this version.
 static enum store_note kind_of_key(struct slice key)
 {
     for (int i = 0; i < STORE_NOTE_KINDS; i++) {
@@ -325,7 +325,8 @@ static enum error_code read_spot(MDB_cursor *cursor, const struct note_key *note
     return read;
 }
 
-// Its notes are lost: what they remembered may be accepted as new. Nothing else must fail because of that. The cache
+// Its notes are lost: deliveries that they recorded may be accepted as new. Nothing else must fail because of that.
+// The cache
 // is emptied: the block before it now covers a larger range, and must not be cached twice.
 static enum error_code drop_damaged_block(struct store_transaction *transaction, struct slice key,
                                           struct error *error)
@@ -334,8 +335,8 @@ static enum error_code drop_damaged_block(struct store_transaction *transaction,
     if (code != ERROR_NONE)
         return code;
     notes_drop_cache(transaction->store->notes);
-    log_warn("a block of notes in the store is damaged and was dropped: what it remembered may be "
-             "taken for new");
+    log_warn("a block of notes in the store is damaged and was dropped: its deliveries may be "
+             "treated as new");
     if (key.data[0] == note_kinds[STORE_NOTE_UNTIMED_DELIVERY].tag)
         transaction->store->has_slices = false;
     return lmdb_delete(&(struct lmdb_op){transaction, DATABASE_NOTES, "drop damaged notes", error},
@@ -424,7 +425,7 @@ enum error_code notes_find_prefix(struct store_transaction *transaction, const s
                                   size_t len, struct error *error)
 {
     const size_t shared = note_kinds[key->kind].shared;
-    struct note_key first = {.kind = key->kind}; // the least that begins so
+    struct note_key first = {.kind = key->kind}; // the smallest that begins with it
     struct block *block;
     assert(len >= shared && len <= note_kinds[key->kind].order);
     memcpy(first.order, key->order, len);
@@ -683,7 +684,7 @@ static enum error_code check_clock_behind(const struct expiry *expiry, bool *is_
 {
     timestamp_ns last;
     enum error_code code = store_last_delivery(expiry->transaction, &last, expiry->error);
-    *is_back = last > expiry->now + CLOCK_SLACK; // TIMESTAMP_UNKNOWN never is
+    *is_back = last > expiry->now + CLOCK_SLACK; // false for TIMESTAMP_UNKNOWN
     return code;
 }
 

@@ -325,7 +325,7 @@ enum error_code lmdb_put_sums(const struct lmdb_op *op, struct slice name, const
 #define NOTE_SUMS (STORE_NOTE_KINDS + 4)
 static_assert(NOTE_SUMS <= SUMS_MAX, "lmdb_put_sums() has room for them");
 
-// What the last transaction left in `meta`.
+// The contents of `meta` after the last transaction.
 static enum error_code read_sums(struct store_transaction *transaction, struct error *error)
 {
     const struct lmdb_op sequence = {transaction, DATABASE_META, "read sequence", error};
@@ -598,7 +598,7 @@ static enum error_code report_full(struct store_transaction *transaction, uint64
         uint64_t bytes;
         const char *advice;
     } parts[] = {
-        {outbox, "see why the collector does not take the outbox, or raise db-max-size"},
+        {outbox, "find out why the collector does not accept the outbox, or raise db-max-size"},
         {records - outbox, "records are deleted when history is over; requeue dead letters, or "
                            "raise db-max-size"},
         {states, "many runs and jobs are open; raise db-max-size"},
@@ -972,7 +972,8 @@ static enum error_code store_reopen(struct store *store, struct error *error)
     return code;
 }
 
-// A daemon that was started in the meantime would overwrite the pages of a reader that it does not know. Only between
+// A daemon that was started in the meantime would overwrite the pages of a reader that is not in its table. Only
+// between
 // two transactions: during one the lock is held.
 static enum error_code store_lock_reader(struct store *store, struct error *error)
 {

@@ -219,7 +219,7 @@ static enum error_code close_job(const struct lifecycle *life, const struct job_
     job->closed_at = now;
     move_to_closed(job, end->phase);
     life->output->job_changed = true;
-    // For a run that is only remembered nothing is known that could be updated.
+    // Of a run with only a note, nothing that could be updated is known.
     if (run->phase == RUN_REMEMBERED)
         return ERROR_NONE;
     life->output->run_changed = true;
@@ -461,7 +461,7 @@ static bool is_complete_alone(const struct lifecycle_event *received, const stru
 }
 
 // True if the event changes nothing that was sent of this job. False if it is a later end of it. Long after the run's
-// root was sent (RUN_REMEMBERED), a job that is no longer known was sent as well: then only its end is accepted,
+// root was sent (RUN_REMEMBERED), a job without a state was sent as well: then only its end is accepted,
 // because a job reopened by any other event might never end, and only if the end cannot contain less than what was
 // sent.
 static bool is_late_for_job(const struct lifecycle_event *received, const struct run_state *run,
@@ -688,7 +688,7 @@ enum error_code lifecycle_expire_job(const struct lifecycle *life, timestamp_ns 
     case JOB_CLOSED_LACKING:
         break;
     }
-    life->output->forget = true;
+    life->output->delete_state = true;
     return ERROR_NONE;
 }
 
@@ -713,7 +713,7 @@ enum error_code lifecycle_expire_run(const struct lifecycle *life, timestamp_ns 
         run->last_received = now;
         life->output->run_changed = true;
     } else {
-        life->output->forget = true;
+        life->output->delete_state = true;
     }
     return ERROR_NONE;
 }
@@ -728,7 +728,7 @@ static const char *describe_missing_statement(const struct run_state *run,
     timeline_of_job(job, true, TIMESTAMP_UNKNOWN, &timeline);
     switch (find_missing_statement(&ended)) {
     case STATEMENT_NONE:
-        return "any event of it; forgotten at the deadline";
+        return "any event of it; deleted at the deadline";
     case STATEMENT_WORKFLOW:
         return "an event of its run, which names the workflow; until the deadline";
     case STATEMENT_QUEUED:
@@ -754,9 +754,9 @@ const char *lifecycle_job_waits_for(const struct run_state *run, const struct jo
     case JOB_CLOSED_LACKING:
         return describe_missing_statement(run, job);
     case JOB_CLOSED:
-        return "a later `completed`; forgotten at the deadline (linger)";
+        return "a later `completed`; deleted at the deadline (linger)";
     case JOB_CLOSED_INCOMPLETE:
-        return "its next event, which sends its spans again; forgotten at the deadline (linger)";
+        return "its next event, which sends its spans again; deleted at the deadline (linger)";
     }
     return "nothing";
 }
@@ -783,11 +783,11 @@ const char *lifecycle_run_waits_for(const struct run_state *run)
         return open_run_waits_for(run);
     case RUN_SENT:
         return must_sweep(run) ? "its open jobs; they are given up at the deadline (job-grace)"
-                               : "a later `completed`, or jobs; forgotten at the deadline (linger)";
+                               : "a later `completed`, or jobs; deleted at the deadline (linger)";
     case RUN_SENT_INCOMPLETE:
         return must_sweep(run)
                    ? "its open jobs; they are given up at the deadline (job-grace)"
-                   : "its next event, which sends its root again; forgotten at the deadline";
+                   : "its next event, which sends its root again; deleted at the deadline";
     }
     return "nothing";
 }

@@ -145,7 +145,8 @@ void merge_run_event(struct run_state *state, const struct github_event *event, 
     state->seen |= (uint8_t)(1u << run->action);
 }
 
-// Orders what two events of one job contain about their run, the more complete one last. They differ if the repository is
+// Compares the data that two events of one job contain about their run; the more complete ones are last. They differ
+// if the repository is
 // renamed in between.
 static int compare_with_source(const struct github_event *event, const struct run_state *state)
 {

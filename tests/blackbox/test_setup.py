@@ -46,7 +46,7 @@ class SetUp(harness.BlackBoxTest):
         self.assertEqual({subject: state for subject, (state, _) in found.items()},
                          {"daemon": "ok", "secret": "unknown", "path": "unknown", "events": "unknown", "delivery": "unknown",
                           "export": "ok"})
-        self.assertEqual(found["delivery"][1], "No delivery has come yet.")
+        self.assertEqual(found["delivery"][1], "No delivery was received yet.")
         self.assertEqual(status["deliveries"]["other_path"], 0)
 
     def test_a_wrong_secret_is_reported_until_a_delivery_is_accepted(self):
@@ -94,7 +94,7 @@ class SetUp(harness.BlackBoxTest):
         for number, state in enumerate(("warning", "warning", "wrong")):
             daemon.deliver(Run().requested(), secret="rotated")
             self.assertEqual(self.state(daemon, "secret"), state, number)
-        self.assertIn("The last that was accepted came at", self.ask(daemon)[1]["secret"][1])
+        self.assertIn("The last accepted one was received at", self.ask(daemon)[1]["secret"][1])
         # A body that is no JSON was signed all the same.
         self.assertEqual(daemon.deliver(Run().requested().with_body(b"{")).status, 400)
         self.assertEqual(self.state(daemon, "secret"), "ok")
@@ -179,7 +179,7 @@ class SetUp(harness.BlackBoxTest):
             daemon.accept(*events[49:])
             code, found, _ = self.ask(daemon)
             self.assertEqual((code, found["events"][0]), (1, "wrong"))
-            self.assertIn(f"51 deliveries of {come} have come since the start, and none of {missing}", found["events"][1])
+            self.assertIn(f"51 deliveries of {come} were received since the start, and none of {missing}", found["events"][1])
             wait_until(lambda: self.said(daemon, "events", "wrong"), what="a line about the events")
             daemon.accept(other[0])
             self.assertEqual(self.state(daemon, "events"), "ok")

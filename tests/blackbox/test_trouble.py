@@ -157,7 +157,7 @@ class DeadLetters(harness.BlackBoxTest):
         self.collector.stop()
         shown = self.daemon.command("requeue", "--outbox-max-size", f"{3 * size}B")
         self.assertEqual((shown.returncode, shown.stdout), (1, "1 dead letter put back into the outbox\n"))
-        self.assertIn("2 more stay: half of outbox-max-size is in use", shown.stderr)
+        self.assertIn("2 more remain: half of outbox-max-size is in use", shown.stderr)
         status = self.status()
         self.assertEqual((status["dead_letters"], status["outbox"]["records"]), (2, 1))
         self.assertEqual(status["dead_letter_bytes"] + status["outbox"]["bytes"], before["dead_letter_bytes"])

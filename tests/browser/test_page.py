@@ -32,7 +32,7 @@ class Now(PageTest):
     def test_an_empty_page_shows_what_to_do_next(self):
         daemon = self.new_daemon()
         browser = self.page(daemon)
-        browser.wait_for_text("No delivery has come yet.")
+        browser.wait_for_text("No delivery was received yet.")
         text = browser.text("main")
         self.assertIn(f":{daemon.address[1]}/webhook", text)
         self.assertIn("Workflow jobs", text)
@@ -53,7 +53,7 @@ class Now(PageTest):
         for _ in range(3):
             self.assertEqual(daemon.deliver(Run().requested(), secret="another").status, 401)
         browser.wait_for_text("Deliveries are refused.")
-        self.assertNotIn("No delivery has come yet", browser.text("main"))
+        self.assertNotIn("No delivery was received yet", browser.text("main"))
         browser.wait_for_text("3 deliveries were refused since", "[data-setup=secret]")
         self.assertEqual(self.state_of(browser, "secret"), "wrong")
         self.assertIn("from 127.0.0.1", browser.text("[data-setup=secret]"))

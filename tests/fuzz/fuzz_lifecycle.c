@@ -91,7 +91,7 @@ static void expire_job(struct world *world, size_t i)
     const struct lifecycle life = lifecycle_of(world);
     MUST(lifecycle_expire_job(&life, world->now, &world->run, &world->jobs[i]) == ERROR_NONE);
     take_output(world);
-    if (!world->output.forget)
+    if (!world->output.delete_state)
         return;
     MUST(world->jobs_sent[i].complete + world->jobs_sent[i].incomplete > 0);
     world->jobs[i] = (struct job_state){0};
@@ -103,7 +103,7 @@ static void expire_run(struct world *world)
     const struct lifecycle life = lifecycle_of(world);
     MUST(lifecycle_expire_run(&life, world->now, &world->run) == ERROR_NONE);
     take_output(world);
-    if (world->output.forget) {
+    if (world->output.delete_state) {
         MUST(world->run_sent.complete + world->run_sent.incomplete > 0);
         world->run = (struct run_state){0};
         world->run_sent = (struct sent){0};

@@ -1,4 +1,4 @@
-// Judges whether the setup is correct: the one source for the page, the API, `ghatrace check --live` and the log.
+// Assesses whether the setup is correct, for the page, the API, `ghatrace check --live` and the log.
 // Pure.
 #ifndef GHATRACE_ADMIN_SETUP_H
 #define GHATRACE_ADMIN_SETUP_H
@@ -21,7 +21,7 @@ enum setup_subject {
 
 enum setup_state {
     SETUP_OK,
-    SETUP_UNKNOWN, // nothing was received that would allow a judgement
+    SETUP_UNKNOWN, // nothing was received from which this could be determined
     SETUP_WARNING, // works, or may work, but the operator should know
     SETUP_WRONG,
 };
@@ -36,7 +36,7 @@ struct setup_item {
         *refused; // the deliveries in question, with counts and times; NULL: nothing was refused
 };
 
-// The input of the judgement. Outlives the report.
+// The input of the assessment. Outlives the report.
 struct setup_facts {
     const struct ingress_setup *ingress;
     timestamp_ns last_event_at; // of a run or a job; TIMESTAMP_UNKNOWN: none yet

@@ -1,5 +1,6 @@
 // Globs for names, as in fnmatch(3) (POSIX, Shell Command Language 2.13): `*` matches any sequence of characters, `?`
-// one character, everything else itself. `[af]` matches one of these characters, `[a-f]` one of a range, `[!a-f]` and
+// one character, every other character itself. `[af]` matches one of these characters, `[a-f]` one of a range,
+// `[!a-f]` and
 // `[^a-f]` one that is not among them; in a set `]` is literal if it comes first, `-` at either end, and `[:alpha:]` is
 // a class: alnum, alpha, digit, lower, punct, upper, xdigit. A backslash makes the next character literal. A slash is
 // an ordinary character. Matching ignores the case of ASCII letters, like GitHub for names. Pure.

@@ -21,7 +21,7 @@ struct engine;
 enum engine_outcome {
     ENGINE_ACCEPTED,  // committed and synced
     ENGINE_DUPLICATE, // the same GUID and body were committed before
-    ENGINE_FULL,   // no room in the store, or too much queued: nothing was changed, come back later
+    ENGINE_FULL,   // no room in the store, or too much queued: nothing was changed, try again later
     ENGINE_FAILED, // the store reported an error; nothing was changed; `error` says why
 };
 
@@ -90,11 +90,11 @@ extern const uint64_t engine_batch_bounds[ENGINE_BATCH_BOUNDS];      // 1 to 100
 #define ENGINE_COUNTER_LIST(ROW)                                                                   \
     ROW(events, )     /* applied */                                                                \
     ROW(duplicates, ) /* same delivery again */                                                    \
-    ROW(late, )       /* came after its span had been sent, and changed nothing */                 \
+    ROW(late, )       /* arrived after its span had been sent, and changed nothing */                 \
     ROW(commits, )                                                                                 \
     ROW(records, )   /* put into the outbox or the history */                                      \
     ROW(set_aside, ) /* entries of the store that could not be read or written (store/store.h) */  \
-    ROW(shed, )      /* notes forgotten before their time */                                       \
+    ROW(shed, )      /* notes deleted before their time */                                       \
     ROW(failures, )  /* tasks answered ENGINE_FAILED or ENGINE_FULL */                             \
     ROW(dead_letters_dropped, [STORE_SHED_REASONS])                                                \
     ROW(job_events, [GITHUB_JOB_COMPLETED + 1]) /* of `events`, by enum github_job_action */       \
@@ -140,7 +140,7 @@ void engine_destroy(struct engine *engine);
 enum error_code engine_ready(struct engine *engine, struct error *error);
 // Wakes the thread, so that it beats even if it has nothing to do. Thread-safe; never waits for the store.
 void engine_wake(struct engine *engine);
-// The thread beats between tasks, around each commit and whenever it is asked. Thread-safe; never waits.
+// The thread beats between tasks, around each commit and whenever it is woken. Thread-safe; never waits.
 struct heartbeat engine_heartbeat(const struct engine *engine);
 // Sets what GET /ready reports beside 200: a short fixed text on why the export fails, or NULL. The response is
 // public, so the text must not contain anything received from the collector. It must outlive the engine. Thread-safe.

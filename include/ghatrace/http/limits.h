@@ -57,8 +57,8 @@ enum error_code auth_failures_create(struct auth_failures **failures,
                                      struct error *error) MUST_CHECK;
 void auth_failures_destroy(struct auth_failures *failures);
 
-// Counts a failed signature at `now` (monotonic clock); IPv6 clients are counted per /64. Returns how long to delay
-// the response: 0 at first, then 1 s, 2 s and FAILURES_SLOWEST as failures continue. From any thread.
+// Counts a failed signature at `now` (monotonic clock); IPv6 clients are counted per /64. Returns the delay of the
+// response: 0 at first, then 1 s, 2 s and FAILURES_SLOWEST as failures continue. From any thread.
 duration_ns auth_failures_note(struct auth_failures *failures, const struct net_ip *ip,
                                timestamp_ns now);
 // Number of delayed responses.

@@ -29,13 +29,13 @@ enum error_code codec_encode_job_as(const struct job_state *state, uint8_t layou
 enum error_code codec_encode_run_as(const struct run_state *state, uint8_t layout,
                                     struct buffer *out) MUST_CHECK;
 
-// CODEC_UNKNOWN: not a kind that this program knows.
+// CODEC_UNKNOWN: a kind that does not exist in this version.
 enum codec_kind codec_kind_of(struct slice bytes);
-// Sets `error` to say so. ERROR_CORRUPT.
+// Sets the error for CODEC_UNKNOWN. ERROR_CORRUPT.
 enum error_code codec_refuse_unknown(struct error *error);
 
-// Texts point into `bytes`, lists into the arena. ERROR_MEMORY; ERROR_CORRUPT: damaged, or of an unknown layout,
-// which the message says.
+// Texts point into `bytes`, lists into the arena. ERROR_MEMORY; ERROR_CORRUPT: damaged or, with another message, of
+// an unknown layout.
 enum error_code codec_decode_job(struct slice bytes, struct arena *arena, struct job_state *state,
                                  struct error *error) MUST_CHECK;
 enum error_code codec_decode_run(struct slice bytes, struct arena *arena, struct run_state *state,

@@ -49,8 +49,9 @@ struct runs_options {
     timestamp_ns now;
 };
 
-// Writes the list, every line at most options->terminal.width columns, without trailing blanks. For an empty list, says
-// so and suggests what to do next. Pure; `scratch` is for temporary data. ERROR_MEMORY, ERROR_TOO_LARGE.
+// Writes the list, every line at most options->terminal.width columns, without trailing blanks. For an empty list,
+// writes a message that suggests what to do next. Pure; `scratch` is for temporary data. ERROR_MEMORY,
+// ERROR_TOO_LARGE.
 enum error_code runs_render(const struct runs_list *list, const struct runs_options *options,
                             struct arena *scratch, struct buffer *out,
                             struct error *error) MUST_CHECK;

@@ -50,7 +50,7 @@ struct lifecycle_finished {
         is_correction; // a run that has been measured before: it has its place in lists, and is not counted again
 };
 
-// A root of which only the times are known any more: the caller finds it among the stored finished spans and sends it
+// A root of which only the times are still known: the caller finds it among the stored finished spans and sends it
 // again with these times.
 struct lifecycle_extension {
     bool is_wanted;
@@ -63,16 +63,16 @@ struct lifecycle_output {
     struct lifecycle_finished finished[2]; // a job, a root
     size_t finished_count;
     struct lifecycle_extension extension;
-    bool is_late;     // the span was sent before, and the event changed nothing
-    bool run_changed; // store it
-    bool job_changed; // store it
-    bool forget;      // the state that was due is no longer needed: delete it
-    bool sweep_jobs;  // give the run's open jobs to lifecycle_expire_job, one by one
-    bool
-        resend_jobs; // give those of the run's jobs that there are states of to lifecycle_resend_unnamed_job, one by one
+    bool is_late;      // the span was sent before, and the event changed nothing
+    bool run_changed;  // store the run
+    bool job_changed;  // store the job
+    bool delete_state; // the state that was due is no longer needed
+    bool sweep_jobs;   // give the run's open jobs to lifecycle_expire_job, one by one
+    // Pass those of the run's jobs that have states to lifecycle_resend_unnamed_job, one by one.
+    bool resend_jobs;
 };
 
-// What every call works with. The output is overwritten by each call; what it points to is in the arena.
+// What every call works with. The output is overwritten by each call; the memory that it points to is in the arena.
 struct lifecycle {
     const struct trace_policy *policy;
     struct arena *arena;

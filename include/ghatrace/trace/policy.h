@@ -20,10 +20,10 @@ struct trace_policy {
     // How long a job that waits for the approval of its environment is waited for, if that is longer.
     duration_ns approval_timeout;
     duration_ns run_idle; // when a run without events of its own counts as over
-    duration_ns linger;   // how long sent spans are remembered
+    duration_ns linger;   // how long notes of sent spans are kept
 };
 
-// How long the existence of a run's root is remembered, and how long an unfinished run is kept whose root was sent
+// How long the note that a run had a root is kept, and how long an unfinished run is kept whose root was sent
 // incomplete. A run may wait for approval, and may be run again, for 30 days ("Workflow run history retention",
 // GitHub Docs "Actions limits": a run lasts at most 35 days, waiting included).
 #define TRACE_RUN_KEPT (35 * NS_PER_DAY)

@@ -44,7 +44,7 @@ enum job_phase {
     JOB_OPEN,     // not completed
     JOB_SETTLING, // completed, but data that its spans depend on is missing
     JOB_CLOSED,   // its spans were sent; only this note stays: a later `completed` replaces them
-    JOB_CLOSED_INCOMPLETE, // given up and sent without a result; a `completed` may still come
+    JOB_CLOSED_INCOMPLETE, // given up and sent without a result; a `completed` may still arrive
     // Completed and sent while data that its spans depend on was missing: the full state is kept as long as a note
     // would be, so that the spans can be sent again if the data arrives after all.
     JOB_CLOSED_LACKING,
@@ -112,8 +112,8 @@ struct run_state {
     // Its root was sent and only the contents of its note are left: of the body, the start time; no names.
     bool has_no_body;
 
-    int64_t
-        source_job_id; // the job with the lowest id, of those that name their workflow, speaks for a run without events of its own
+    // Of the jobs that name their workflow, the one with the lowest id: describes a run without events of its own.
+    int64_t source_job_id;
     struct github_repository job_repository;
     struct slice job_workflow_name;
     struct slice job_head_branch;

@@ -21,7 +21,7 @@
 #include "ghatrace/trace/state.h"
 #include "ghatrace/trace/timeline.h"
 
-// One look into the store, inside the caller's transaction. What is read is valid until the transaction ends; lists and
+// A reader of the store, inside the caller's transaction. What is read is valid until the transaction ends; lists and
 // texts that are put together are in the arena.
 struct view_reader {
     struct store_transaction *transaction;

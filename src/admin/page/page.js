@@ -141,7 +141,7 @@ function idleWords() {
     return [el("p", null, el("strong", null, "Nothing is queued and nothing runs.")), el("p", null, "What has finished is under ", el("a", {href: "#/runs"}, "Runs"), ".")];
   const stateOf = (key) => status.setup.items.find((item) => item.name === key).state;
   const isRefused = stateOf("secret") === "wrong" || stateOf("path") === "wrong";
-  const title = isRefused ? "Deliveries are refused." : !isNew ? "Something is not set up right." : stateOf("delivery") === "ok" ? "The webhook is there; no job or run has come yet." : "No delivery has come yet.";
+  const title = isRefused ? "Deliveries are refused." : !isNew ? "Something is not set up right." : stateOf("delivery") === "ok" ? "The webhook is there; no job or run has come yet." : "No delivery was received yet.";
   const found = [el("p", null, el("strong", null, title)), setupPanel(status.setup)];
   if (isNew) found.push(el("p", null, "At GitHub, in the organization's settings under Webhooks, add a webhook whose payload URL leads to ", el("code", null, `http://${status.listen}${status.webhook_path}`),
     " (by your proxy or tunnel), with the secret, and with the events ", el("strong", null, "Workflow jobs"), " and ", el("strong", null, "Workflow runs"), "."),

@@ -117,14 +117,14 @@ after_an_accepted_delivery_the_state_is_ok_and_a_few_refused_ones_are_a_warning(
     scene.ingress.wrong_signature = refused(2, NOW - 10 * NS_PER_SECOND);
     scene.ingress.wrong_path = refused(5, NOW - 10 * NS_PER_SECOND);
     scene.ingress.signed_at = NOW - 11 * NS_PER_SECOND;
-    expect(&scene, SETUP_SECRET, SETUP_WARNING, "The last that was accepted came at 2026-");
+    expect(&scene, SETUP_SECRET, SETUP_WARNING, "The last accepted one was received at 2026-");
     expect(&scene, SETUP_SECRET, SETUP_WARNING,
            "unless they are GitHub's, the requests did not come from GitHub.");
     expect(&scene, SETUP_PATH, SETUP_WARNING, "not the path of webhooks");
     expect(&scene, SETUP_PATH, SETUP_WARNING,
            "unless they are GitHub's, the requests did not come from GitHub.");
     scene.ingress.wrong_signature.in_a_row = 3;
-    expect(&scene, SETUP_SECRET, SETUP_WRONG, "The last that was accepted came at 2026-");
+    expect(&scene, SETUP_SECRET, SETUP_WRONG, "The last accepted one was received at 2026-");
     scene.ingress.signed_at = NOW - 9 * NS_PER_SECOND;
     expect(&scene, SETUP_SECRET, SETUP_OK, "Before that, 3 were refused, the last at");
     expect(&scene, SETUP_PATH, SETUP_OK, "Before that, 5 were refused, the last at");
@@ -166,7 +166,8 @@ static void many_deliveries_of_one_kind_alone_are_reported(void **state)
     scene.ingress.event_count[GITHUB_EVENT_JOB] = 49;
     expect(&scene, SETUP_EVENTS, SETUP_UNKNOWN, "Only deliveries of Workflow jobs");
     scene.ingress.event_count[GITHUB_EVENT_JOB] = 50;
-    expect(&scene, SETUP_EVENTS, SETUP_WRONG, "50 deliveries of Workflow jobs have come since the");
+    expect(&scene, SETUP_EVENTS, SETUP_WRONG,
+           "50 deliveries of Workflow jobs were received since the");
     scene.ingress.event_count[GITHUB_EVENT_RUN] = 1;
     expect(&scene, SETUP_EVENTS, SETUP_OK, "both");
     scene.ingress.event_count[GITHUB_EVENT_JOB] = 0;
@@ -194,7 +195,7 @@ static void the_last_delivery_and_the_collector_are_reported(void **state)
     struct scene scene;
     (void)state;
     init_scene(&scene);
-    expect(&scene, SETUP_DELIVERY, SETUP_UNKNOWN, "No delivery has come yet.");
+    expect(&scene, SETUP_DELIVERY, SETUP_UNKNOWN, "No delivery was received yet.");
     expect(&scene, SETUP_EXPORT, SETUP_OK, "Nothing is exported");
     scene.ingress.rejected_network = 3;
     expect(&scene, SETUP_DELIVERY, SETUP_WARNING,
@@ -202,7 +203,7 @@ static void the_last_delivery_and_the_collector_are_reported(void **state)
     scene.ingress.signed_at = NOW;
     expect(&scene, SETUP_DELIVERY, SETUP_OK, "none of a job or run yet");
     scene.facts.last_event_at = NOW;
-    expect(&scene, SETUP_DELIVERY, SETUP_OK, "came at 2026-09-03T04:16:57Z.");
+    expect(&scene, SETUP_DELIVERY, SETUP_OK, "was received at 2026-09-03T04:16:57Z.");
     scene.facts.export_url = "http://c:4318/v1/traces";
     expect(&scene, SETUP_EXPORT, SETUP_UNKNOWN, "Nothing was sent to http://c");
     scene.facts.exported_records = 1;

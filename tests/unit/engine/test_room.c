@@ -491,7 +491,7 @@ static void the_error_of_a_full_store_names_what_fills_it(void **state)
     while (complete_job(&bench, id) == ENGINE_ACCEPTED)
         id++;
     assert_int_equal(engine_ready(bench.engine, &error), ERROR_FULL);
-    assert_non_null(strstr(error.message, "the collector does not take the outbox"));
+    assert_non_null(strstr(error.message, "the collector does not accept the outbox"));
     assert_non_null(strstr(error.message, "notes "));
     engine_bench_close(&bench);
     open_small(&bench, true);

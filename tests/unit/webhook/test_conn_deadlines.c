@@ -96,7 +96,7 @@ static void a_body_that_arrives_too_slowly_is_ended_with_408(void **state)
     set_up_with(&f, options);
     send_head(f.fd, 100000); // and no body
     timestamp_ns begun = timestamp_monotonic();
-    expect_answer(f.fd, 408, "{\"error\":\"the body came too slowly\"}\n");
+    expect_answer(f.fd, 408, "{\"error\":\"the body arrived too slowly\"}\n");
     expect_closed(f.fd);
     assert_true(timestamp_monotonic() - begun < 20 * NS_PER_SECOND);
     close(f.fd);
