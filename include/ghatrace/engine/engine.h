@@ -90,11 +90,11 @@ extern const uint64_t engine_batch_bounds[ENGINE_BATCH_BOUNDS];      // 1 to 100
 #define ENGINE_COUNTER_LIST(ROW)                                                                   \
     ROW(events, )     /* applied */                                                                \
     ROW(duplicates, ) /* same delivery again */                                                    \
-    ROW(late, )       /* arrived after its span had been sent, and changed nothing */                 \
+    ROW(late, )       /* arrived after its span had been sent, and changed nothing */              \
     ROW(commits, )                                                                                 \
     ROW(records, )   /* put into the outbox or the history */                                      \
     ROW(set_aside, ) /* entries of the store that could not be read or written (store/store.h) */  \
-    ROW(shed, )      /* notes deleted before their time */                                       \
+    ROW(shed, )      /* notes deleted before their time */                                         \
     ROW(failures, )  /* tasks answered ENGINE_FAILED or ENGINE_FULL */                             \
     ROW(dead_letters_dropped, [STORE_SHED_REASONS])                                                \
     ROW(job_events, [GITHUB_JOB_COMPLETED + 1]) /* of `events`, by enum github_job_action */       \
