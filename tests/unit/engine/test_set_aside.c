@@ -429,8 +429,10 @@ static void damaged_states_are_kept_counted_and_logged_once(void **state)
         assert_true(slice_equals(entry.database, SLICE("spans")));
         assert_int_equal(entry.key.len, 24);
         assert_int_equal(entry.bytes.len, entry.size);
-        assert_true(entry.bytes.data[0] == 'J' || entry.bytes.data[0] == 'R');
-        assert_int_equal((uint8_t)entry.bytes.data[1], STORE_JOB_LAYOUT ^ 0xff);
+        bool is_job = entry.bytes.data[0] == 'J';
+        assert_true(is_job || entry.bytes.data[0] == 'R');
+        assert_int_equal((uint8_t)entry.bytes.data[1],
+                         (is_job ? STORE_JOB_LAYOUT : STORE_RUN_LAYOUT) ^ 0xff);
         assert_true(entry.reason.len > 0);
         number++;
     }

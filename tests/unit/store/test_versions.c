@@ -130,14 +130,16 @@ static void a_store_with_records_of_a_newer_layout_is_refused_with_advice(void *
     assert_refused(fixture, "the store has jobs of layout 0");
 }
 
-// As left by a version before the record of layouts existed, with states of these layouts.
-static void put_states(struct fixture *fixture, const char *layouts)
+// As left by a version before the record of layouts existed: three jobs and two runs, of the newest layouts except where
+// `old` has a '1', which is layout 1.
+static void put_states(struct fixture *fixture, const char *old)
 {
     struct store_transaction *transaction;
     assert_int_equal(store_begin(fixture->store, true, &transaction, &fixture->error), ERROR_NONE);
-    for (uint8_t i = 0; layouts[i] != '\0'; i++) {
+    for (uint8_t i = 0; old[i] != '\0'; i++) {
         const struct store_key key = {.span = {{i}}};
-        const char bytes[3] = {i % 2 == 0 ? 'J' : 'R', (char)(layouts[i] - '0'), 'x'};
+        char newest = i % 2 == 0 ? STORE_JOB_LAYOUT : STORE_RUN_LAYOUT;
+        const char bytes[3] = {i % 2 == 0 ? 'J' : 'R', old[i] == '1' ? 1 : newest, 'x'};
         assert_int_equal(
             store_put_span(transaction, &key, (struct slice){bytes, sizeof bytes}, &fixture->error),
             ERROR_NONE);
@@ -152,13 +154,13 @@ static void a_start_reports_data_of_older_versions(void **state)
     store_found_text(store_found(fixture->store), text);
     assert_int_equal(store_found(fixture->store)->format, 0);
     assert_string_equal(text, "nothing");
-    put_states(fixture, "11212");
+    put_states(fixture, "11-1-");
     put_meta(fixture, "layouts", NULL, 0);
     open_daemon(fixture);
     store_found_text(store_found(fixture->store), text);
     assert_string_equal(text, "1 jobs, 2 runs, figures");
     assert_int_equal(store_found(fixture->store)->format, STORE_FORMAT_VERSION);
-    put_states(fixture, "22222"); // each was touched
+    put_states(fixture, "-----"); // each was touched
     store_close(fixture->store);
     open_daemon(fixture);
     store_found_text(store_found(fixture->store), text);
