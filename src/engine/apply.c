@@ -672,10 +672,8 @@ static enum error_code apply_event(struct engine_work *work, const struct engine
         return code;
     switch (task->event->kind) {
     case GITHUB_EVENT_JOB:
-        work->counted.job_events[task->event->job.action]++;
         return apply_job_event(work, task);
     case GITHUB_EVENT_RUN:
-        work->counted.run_events[task->event->run.action]++;
         return apply_run_event(work, task);
     case GITHUB_EVENT_PING:
     case GITHUB_EVENT_IGNORED:

@@ -97,8 +97,6 @@ extern const uint64_t engine_batch_bounds[ENGINE_BATCH_BOUNDS];      // 1 to 100
     ROW(shed, )      /* notes deleted before their time */                                         \
     ROW(failures, )  /* tasks answered ENGINE_FAILED or ENGINE_FULL */                             \
     ROW(dead_letters_dropped, [STORE_SHED_REASONS])                                                \
-    ROW(job_events, [GITHUB_JOB_COMPLETED + 1]) /* of `events`, by enum github_job_action */       \
-    ROW(run_events, [GITHUB_RUN_COMPLETED + 1]) /* likewise, by enum github_run_action */          \
     /* Transactions that were committed, with and without tasks: from begin to synced. */          \
     ROW(commit_ns, ) /* all together */                                                            \
     /* not cumulative; together they are `commits` */                                              \
