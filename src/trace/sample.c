@@ -18,7 +18,7 @@ static struct sample_span span_of(const struct timeline_phase *phase)
                                 .length = phase->exists ? phase->end - phase->start : 0};
 }
 
-// The same steps, with the same lengths, as those that become spans.
+// The steps that were started, with the lengths that their spans have or would have.
 static bool sample_steps(const struct github_job *body, const struct job_timeline *timeline,
                          struct arena *arena, struct job_sample *made)
 {
