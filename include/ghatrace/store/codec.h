@@ -18,7 +18,11 @@
 
 // The kind of a stored state is its first byte. Code that handles stored states of any kind switches over it
 // (`scripts/places codec_kind` lists these places); code that wants one kind skips the others.
-enum codec_kind { CODEC_UNKNOWN = 0, CODEC_JOB = 'J', CODEC_RUN = 'R' };
+enum codec_kind {
+    CODEC_UNKNOWN = 0,
+    CODEC_JOB = STORE_JOB_LETTER,
+    CODEC_RUN = STORE_RUN_LETTER,
+};
 
 // Appends to `out`, in the newest layout. ERROR_MEMORY, ERROR_TOO_LARGE.
 enum error_code codec_encode_job(const struct job_state *state, struct buffer *out) MUST_CHECK;

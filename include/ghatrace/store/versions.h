@@ -51,8 +51,10 @@
 #define STORE_KIND_NAME(name, letter, word, oldest, newest) STORE_KIND_##name,
 #define STORE_KIND_LAYOUTS(name, letter, word, oldest, newest)                                     \
     STORE_##name##_LAYOUT_OLDEST = (oldest), STORE_##name##_LAYOUT = (newest),
+#define STORE_KIND_LETTER(name, letter, word, oldest, newest) STORE_##name##_LETTER = (letter),
 enum store_kind { STORE_KINDS(STORE_KIND_NAME) STORE_KIND_COUNT };
 enum store_layout { STORE_KINDS(STORE_KIND_LAYOUTS) };
+enum store_letter { STORE_KINDS(STORE_KIND_LETTER) };
 
 struct store;
 
