@@ -17,24 +17,10 @@ static struct slice get_member_text(const struct payload *payload, json_value ob
                : SLICE_EMPTY;
 }
 
-static void set_selected_event(enum github_event_kind type, struct github_hook *hook)
-{
-    switch (type) {
-    case GITHUB_EVENT_JOB:
-        hook->has_jobs = true;
-        break;
-    case GITHUB_EVENT_RUN:
-        hook->has_runs = true;
-        break;
-    case GITHUB_EVENT_PING: // sent regardless of the selected events
-    case GITHUB_EVENT_IGNORED:
-        break;
-    }
-}
-
 static void read_events(const struct payload *payload, json_value events, struct github_hook *hook)
 {
     const struct json_document *document = &payload->document;
+    bool is_ticked[GITHUB_EVENT_KINDS] = {false};
     struct slice name;
     if (json_type_of(document, events) != JSON_ARRAY)
         return;
@@ -44,10 +30,12 @@ static void read_events(const struct payload *payload, json_value events, struct
         if (!json_string_start(document, element, GITHUB_TEXT_MAX, payload->arena, &name))
             continue;
         if (slice_equals(name, SLICE("*")))
-            hook->has_jobs = hook->has_runs = true;
+            is_ticked[GITHUB_EVENT_JOB] = is_ticked[GITHUB_EVENT_RUN] = true;
         else
-            set_selected_event(github_event_type_of(name), hook);
+            is_ticked[github_event_type_of(name)] = true;
     }
+    hook->has_jobs = is_ticked[GITHUB_EVENT_JOB];
+    hook->has_runs = is_ticked[GITHUB_EVENT_RUN];
 }
 
 // "https://user:password@host/path?token=x#y" → "https://host/path".
