@@ -66,3 +66,14 @@ bool base64_decode(struct slice text, void *out, size_t size, size_t *len)
     return text.len % 4 == 0 &&
            mbedtls_base64_decode(out, size, len, (const unsigned char *)text.data, text.len) == 0;
 }
+
+size_t base64_encode(struct slice bytes, char *text)
+{
+    size_t len = 0;
+    // Only a lack of room fails.
+    if (mbedtls_base64_encode((unsigned char *)text, BASE64_SIZE(bytes.len), &len, bytes_of(bytes),
+                              bytes.len) != 0)
+        len = 0;
+    text[len] = '\0';
+    return len;
+}

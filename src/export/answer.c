@@ -7,6 +7,7 @@
 #include "ghatrace/base/utf8.h"
 #include "ghatrace/http/write.h"
 #include "ghatrace/otlp/decode.h"
+#include "grpc.h"
 
 #define ANSWER_ARENA_BLOCK 1024
 
@@ -20,7 +21,9 @@ static enum body_type body_type_of(struct slice content_type)
         content_type.len = (size_t)(end - content_type.data);
     content_type = slice_trim(content_type);
 
-    if (slice_equals_ignoring_case(content_type, SLICE("application/x-protobuf")))
+    if (slice_equals_ignoring_case(content_type, SLICE("application/x-protobuf")) ||
+        slice_equals_ignoring_case(content_type, SLICE("application/grpc")) ||
+        slice_equals_ignoring_case(content_type, SLICE("application/grpc+proto")))
         return BODY_PROTOBUF;
     if (slice_equals_ignoring_case(content_type, SLICE("application/json")))
         return BODY_JSON;
@@ -131,15 +134,55 @@ static struct slice read_message(const struct export_answer *answer, struct aren
     return read_status(answer, arena, &status) == ERROR_NONE ? status.message : SLICE_EMPTY;
 }
 
+struct export_facts answer_facts(const struct export_answer *answer, enum export_silence silence)
+{
+    return (struct export_facts){
+        .silence = silence,
+        .status = answer->status,
+        .content_type = answer->content_type,
+        .has_status_message = answer_has_status(answer),
+        .is_grpc = answer->is_grpc,
+        .grpc_code = answer->grpc_code,
+        .has_retry_info = answer->has_retry_info,
+    };
+}
+
+static bool has_call_status(const struct export_answer *answer)
+{
+    return answer->is_grpc && answer->status == 200 && answer->grpc_code != EXPORT_NO_GRPC_CODE;
+}
+
+int answer_status(const struct export_answer *answer)
+{
+    return has_call_status(answer) ? answer->grpc_code : answer->status;
+}
+
+// Appended to the HTTP status of an answer to a call that has no status of gRPC.
+static const char *describe_foreign(const struct export_answer *answer)
+{
+    if (!answer->is_grpc)
+        return "";
+    if (answer->is_http1)
+        return " over HTTP/1.1, not gRPC: is this the port of OTLP/HTTP?";
+    if (body_type_of(answer->content_type) == BODY_TEXT)
+        return " as text or HTML, not gRPC: is this OTLP/gRPC's port?";
+    return " without grpc-status";
+}
+
 char *answer_describe(const struct export_answer *answer, const struct mask_list *masks,
                       char text[ANSWER_TEXT_SIZE])
 {
     struct arena arena;
     arena_init(&arena, ANSWER_ARENA_BLOCK);
 
-    struct slice message = read_message(answer, &arena);
-    int len = snprintf(text, ANSWER_TEXT_SIZE, "%d %s%s", answer->status,
-                       http_status_reason(answer->status), message.len > 0 ? ": " : "");
+    bool is_call = has_call_status(answer);
+    struct slice message = is_call ? answer->grpc_message : read_message(answer, &arena);
+    const char *colon = message.len > 0 ? ": " : "";
+    int len = is_call
+                  ? snprintf(text, ANSWER_TEXT_SIZE, "gRPC %d %s%s", answer->grpc_code,
+                             grpc_code_text(answer->grpc_code), colon)
+                  : snprintf(text, ANSWER_TEXT_SIZE, "%d %s%s%s", answer->status,
+                             http_status_reason(answer->status), describe_foreign(answer), colon);
     if (message.len > 0 && len > 0 && len < ANSWER_TEXT_MAX)
         append_clean(message, masks, text, (size_t)len);
 
@@ -149,7 +192,7 @@ char *answer_describe(const struct export_answer *answer, const struct mask_list
 
 bool answer_is_unexpected(const struct export_answer *answer, bool is_json)
 {
-    return slice_trim(answer->content_type).len > 0 &&
+    return slice_trim(answer->content_type).len > 0 && !answer->is_grpc &&
            body_type_of(answer->content_type) != (is_json ? BODY_JSON : BODY_PROTOBUF);
 }
 

@@ -52,3 +52,39 @@ cleanup:
     (void)deflateEnd(&stream);
     return code;
 }
+
+static enum error_code expand_all(z_stream *stream, struct buffer *out)
+{
+    char chunk[4096];
+    int result;
+    do {
+        stream->next_out = (Bytef *)chunk;
+        stream->avail_out = sizeof chunk;
+        result = inflate(stream, Z_NO_FLUSH);
+        if (result == Z_MEM_ERROR)
+            return ERROR_MEMORY;
+        if (result != Z_OK && result != Z_STREAM_END)
+            return ERROR_INVALID;
+        enum error_code code = buffer_append(out, chunk, sizeof chunk - stream->avail_out);
+        if (code != ERROR_NONE)
+            return code;
+    } while (result == Z_OK);
+    return ERROR_NONE;
+}
+
+enum error_code gzip_expand(struct slice packed, struct buffer *out)
+{
+    z_stream stream = {.zalloc = allocate, .zfree = release};
+    size_t before = out->len;
+    if (packed.len > UINT_MAX / 2)
+        return ERROR_TOO_LARGE;
+    stream.next_in = (z_const Bytef *)packed.data;
+    stream.avail_in = (uInt)packed.len;
+    if (inflateInit2(&stream, GZIP_WINDOW_BITS) != Z_OK)
+        return ERROR_MEMORY;
+    enum error_code code = expand_all(&stream, out);
+    if (code != ERROR_NONE)
+        out->len = before;
+    (void)inflateEnd(&stream);
+    return code;
+}

@@ -14,17 +14,16 @@ static bool is_html(struct slice content_type)
            slice_equals_ignoring_case(content_type, SLICE("application/xhtml+xml"));
 }
 
-static enum export_outcome outcome_of(int status, struct slice content_type,
-                                      bool has_status_message)
+static enum export_outcome outcome_of(const struct export_facts *facts)
 {
     // "On success, the server MUST respond with HTTP 200 OK". The Collector's own exporter accepts every 2xx, and so
     // does this one, except for an HTML page such as a login page.
-    if (status >= 200 && status <= 299)
-        return is_html(content_type) ? EXPORT_NOT_NOW : EXPORT_SENT;
+    if (facts->status >= 200 && facts->status <= 299)
+        return facts->is_grpc || is_html(facts->content_type) ? EXPORT_NOT_NOW : EXPORT_SENT;
 
-    switch (status) {
+    switch (facts->status) {
     case 400: // "the request body MUST be Status": a 400 without it is from a proxy, or from plain HTTP to HTTPS
-        return has_status_message ? EXPORT_ABOUT_DATA : EXPORT_NOT_NOW;
+        return facts->has_status_message ? EXPORT_ABOUT_DATA : EXPORT_NOT_NOW;
     case 413: // Content Too Large
     case 422: // Unprocessable Content
         return EXPORT_ABOUT_DATA;
@@ -69,11 +68,42 @@ static enum export_trouble trouble_of(int status)
     }
 }
 
-struct export_judgement export_judge(enum export_silence silence, int status,
-                                     struct slice content_type, bool has_status_message)
+// What each code of a call means. The ones that are what 5xx is to HTTP may be due to size.
+static const struct export_judgement call_judgements[] = {
+    [GRPC_OK] = {EXPORT_SENT, EXPORT_NO_TROUBLE, false, false},
+    [GRPC_CANCELLED] = {EXPORT_NOT_NOW, EXPORT_OTHER_TROUBLE, false, false},
+    [GRPC_UNKNOWN] = {EXPORT_NOT_NOW, EXPORT_SERVER_ERROR, true, false},
+    [GRPC_INVALID_ARGUMENT] = {EXPORT_ABOUT_DATA, EXPORT_REFUSES_DATA, false, false},
+    [GRPC_DEADLINE_EXCEEDED] = {EXPORT_NOT_NOW, EXPORT_SERVER_ERROR, true, false},
+    [GRPC_NOT_FOUND] = {EXPORT_NOT_NOW, EXPORT_WRONG_PATH, false, false},
+    [GRPC_ALREADY_EXISTS] = {EXPORT_NOT_NOW, EXPORT_REFUSES_DATA, false, false},
+    [GRPC_PERMISSION_DENIED] = {EXPORT_NOT_NOW, EXPORT_REFUSES_CREDENTIALS, false, false},
+    [GRPC_RESOURCE_EXHAUSTED] = {EXPORT_NOT_NOW, EXPORT_OVERLOADED, true, true},
+    [GRPC_FAILED_PRECONDITION] = {EXPORT_NOT_NOW, EXPORT_REFUSES_DATA, false, false},
+    [GRPC_ABORTED] = {EXPORT_NOT_NOW, EXPORT_OTHER_TROUBLE, false, false},
+    [GRPC_OUT_OF_RANGE] = {EXPORT_NOT_NOW, EXPORT_REFUSES_DATA, false, false},
+    [GRPC_UNIMPLEMENTED] = {EXPORT_NOT_NOW, EXPORT_WRONG_PATH, false, false},
+    [GRPC_INTERNAL] = {EXPORT_NOT_NOW, EXPORT_SERVER_ERROR, true, false},
+    [GRPC_UNAVAILABLE] = {EXPORT_NOT_NOW, EXPORT_OVERLOADED, true, false},
+    [GRPC_DATA_LOSS] = {EXPORT_NOT_NOW, EXPORT_SERVER_ERROR, false, false},
+    [GRPC_UNAUTHENTICATED] = {EXPORT_NOT_NOW, EXPORT_REFUSES_CREDENTIALS, false, false},
+};
+
+static struct export_judgement judge_call(int code, bool has_retry_info)
+{
+    bool is_defined =
+        code >= 0 && (size_t)code < sizeof call_judgements / sizeof call_judgements[0];
+    struct export_judgement judgement = call_judgements[is_defined ? code : GRPC_UNKNOWN];
+    // OTLP: "retryable only if the server signals that the recovery from resource exhaustion is possible", by RetryInfo.
+    judgement.is_likely_size = judgement.is_likely_size && !has_retry_info;
+    return judgement;
+}
+
+struct export_judgement export_judge(const struct export_facts *facts)
 {
     struct export_judgement judgement = {.outcome = EXPORT_NOT_NOW};
-    switch (silence) {
+    int status = facts->status;
+    switch (facts->silence) {
     case EXPORT_NO_CONNECTION:
         judgement.trouble = EXPORT_UNREACHABLE;
         return judgement;
@@ -85,7 +115,9 @@ struct export_judgement export_judge(enum export_silence silence, int status,
     case EXPORT_ANSWERED:
         break;
     }
-    judgement.outcome = outcome_of(status, content_type, has_status_message);
+    if (facts->is_grpc && status == 200 && facts->grpc_code != EXPORT_NO_GRPC_CODE)
+        return judge_call(facts->grpc_code, facts->has_retry_info);
+    judgement.outcome = outcome_of(facts);
     judgement.trouble = judgement.outcome == EXPORT_SENT ? EXPORT_NO_TROUBLE : trouble_of(status);
     judgement.may_be_size = status == 429 || (status >= 500 && status <= 599);
     return judgement;

@@ -671,6 +671,8 @@ static bool refuse_batch(struct export_plan *plan, struct plan_request *request,
         return true;
 
     bool is_alone = request->count == 1;
+    bool is_about_data = answer->outcome == EXPORT_ABOUT_DATA;
+    bool is_about_batch = is_about_data || answer->is_likely_size;
     bool has_evidence = plan->accepted_at > part->refused_at;
     part->refused = (struct window_size){.records = request->count, .bytes = request->bytes};
     part->due_at = now;
@@ -678,12 +680,12 @@ static bool refuse_batch(struct export_plan *plan, struct plan_request *request,
         plan->refused_alone = request->sequences[0];
     if (!was_outage && has_evidence && is_alone) {
         *verdict = quarantine_record(plan, part, request, answer, now);
-    } else if (!was_outage && !is_alone && (has_evidence || answer->outcome == EXPORT_ABOUT_DATA)) {
+    } else if (!was_outage && !is_alone && (has_evidence || is_about_batch)) {
         halve(plan, part, request, now);
-        if (answer->outcome != EXPORT_ABOUT_DATA)
+        if (!is_about_data)
             part->due_at = now + plan->options.backoff_first / 4;
     }
-    bool is_about_part = has_evidence || (answer->outcome == EXPORT_ABOUT_DATA && !is_alone);
+    bool is_about_part = has_evidence || (is_about_batch && !is_alone);
     return was_outage || !is_about_part || answer->retry_after > 0 ||
            plan->refusals > plan_burst_max(&plan->options) - plan->options.slots;
 }
@@ -725,6 +727,8 @@ static enum plan_verdict refuse(struct export_plan *plan, struct plan_request *r
         return verdict;
     }
     plan->size_failures += answer->may_be_size;
+    if (answer->is_likely_size && plan->is_outage)
+        plan->size_failures = SIZE_FAILURES_IN_A_ROW;
     bool is_failure = true;
     switch (request->kind) {
     case PLAN_LINE:

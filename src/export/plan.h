@@ -10,8 +10,8 @@
 //   quarantine  records that were refused alone (quarantine.h), mostly one
 //
 // Refusals. An endpoint is considered to be either working or not ("outage").
-//   - A batch that is refused becomes a part. It is halved if the response was about the data, or if there is
-//     evidence that the cause is in the batch: the endpoint has accepted a request that was sent after the first
+//   - A batch that is refused becomes a part. It is halved if the response was about the data or probably about the
+//     size, or if there is evidence that the cause is in the batch: the endpoint has accepted a request that was sent after the first
 //     refusal of the part.
 //   - A record that is refused alone, with such evidence, is quarantined. If the response was about the data twice,
 //     on two connections, and a request sent after the first of these refusals was accepted, it becomes a dead letter.
@@ -20,8 +20,8 @@
 //
 // Outages. One request (a probe) is sent for each step of the backoff. Every second probe is a single: a different
 // record each time, through the whole outbox. Nothing is halved without evidence, with one exception: after each
-// third consecutive failure that may be due to size (no response over a connection, 429, 5xx), the batch and the
-// window are halved. An accepted probe ends the outage; if it was a single, all parts are halved.
+// third consecutive failure that may be due to size (no response over a connection, 429, 5xx), and after each that
+// probably is, the batch and the window are halved. An accepted probe ends the outage; if it was a single, all parts are halved.
 //
 // Requests while an endpoint accepts nothing: at most plan_burst_max() at once, then one for each step of the
 // backoff.
@@ -139,11 +139,11 @@ enum error_code plan_next(struct export_plan *plan, size_t slot, struct plan_tur
 
 struct plan_answer {
     enum export_outcome outcome;
-    bool may_be_size;        // see export_judgement
-    bool is_no_connection;   // there was no connection: no information about the records
-    int status;              // 0: no response
-    duration_ns retry_after; // 0: not given
-    uint64_t connection;     // identifies the connection
+    bool may_be_size, is_likely_size; // see export_judgement
+    bool is_no_connection;            // there was no connection: no information about the records
+    int status;                       // see answer_status(); 0: no response
+    duration_ns retry_after;          // 0: not given
+    uint64_t connection;              // identifies the connection
 };
 enum plan_verdict {
     PLAN_KEEP,   // nothing to do; the slot is free

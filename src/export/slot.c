@@ -9,6 +9,7 @@
 #include "ghatrace/http/write.h"
 
 #define STATUS_UNAUTHORIZED 401
+#define HTTP_STATUS_LEAST 100
 #define SETTLE_REPORT_INTERVAL NS_PER_MINUTE
 
 static struct plan_request *request_of(const struct export_slot *slot)
@@ -128,9 +129,10 @@ void slot_bury(struct export_slot *slot)
         quarantine_find(&exporter->plan.quarantine, request_of(slot)->sequences[0]);
     assert(entry != NULL);
     (void)snprintf(slot->reason, sizeof slot->reason,
-                   entry->status != 0 ? "quarantine is full; refused alone %u times, last with %d"
+                   entry->status != 0 ? "quarantine is full; refused alone %u times, last with %s%d"
                                       : "quarantine is full; no answer %u times",
-                   (unsigned)entry->tries, entry->status);
+                   (unsigned)entry->tries, entry->status < HTTP_STATUS_LEAST ? "gRPC " : "",
+                   entry->status);
     settle(slot, PLAN_DEAD);
 }
 
@@ -226,14 +228,15 @@ static void on_answer(struct export_slot *slot, const struct http_client_respons
     struct exporter *exporter = slot->exporter;
     const struct export_answer read = read_export_answer(response), *answer = &read;
     timestamp_ns outage_start = exporter->plan.outage_start;
-    struct export_judgement judgement = export_judge(
-        silence_of(response), answer->status, answer->content_type, answer_has_status(answer));
+    const struct export_facts facts = answer_facts(answer, silence_of(response));
+    struct export_judgement judgement = export_judge(&facts);
     const struct plan_answer planned = {
         .outcome = judgement.outcome,
         .may_be_size = judgement.may_be_size && !is_local(&response->error),
+        .is_likely_size = judgement.is_likely_size,
         .is_no_connection =
             answer->status == 0 && (!response->has_connected || is_local(&response->error)),
-        .status = answer->status,
+        .status = answer_status(answer),
         .retry_after = answer->retry_after,
         .connection = response->connection,
     };

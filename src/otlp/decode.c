@@ -535,3 +535,48 @@ enum error_code otlp_decode_status(struct slice body, bool is_json, struct arena
         *status = read;
     return code;
 }
+
+// --- details of a status --------------------------------------------------------------------------
+
+#define RETRY_INFO_TYPE "/google.rpc.RetryInfo"
+#define DELAY_SECONDS_MAX ((int64_t)1 << 30) // more makes no difference, and this cannot overflow
+
+// google.protobuf.Duration: both parts have the same sign.
+static bool read_duration(struct slice message, duration_ns *duration)
+{
+    struct wire_field seconds, nanos;
+    if (!find_field(message, DURATION_SECONDS, WIRE_VARINT, &seconds) ||
+        !find_field(message, DURATION_NANOS, WIRE_VARINT, &nanos))
+        return false;
+    int64_t whole = (int64_t)seconds.integer;
+    int64_t part = (int64_t)nanos.integer;
+    if (whole < 0 || part < 0)
+        whole = part = 0;
+    if (whole > DELAY_SECONDS_MAX)
+        whole = DELAY_SECONDS_MAX;
+    *duration = whole * NS_PER_SECOND + (part < NS_PER_SECOND ? part : 0);
+    return true;
+}
+
+// google.protobuf.Any with a RetryInfo.
+static bool read_retry_info(struct slice any, duration_ns *delay)
+{
+    struct wire_field type, message, duration;
+    return find_field(any, ANY_TYPE_URL, WIRE_BYTES, &type) &&
+           slice_ends_with(type.bytes, SLICE(RETRY_INFO_TYPE)) &&
+           find_field(any, ANY_MESSAGE, WIRE_BYTES, &message) &&
+           find_field(message.bytes, RETRY_INFO_DELAY, WIRE_BYTES, &duration) &&
+           read_duration(duration.bytes, delay);
+}
+
+bool otlp_decode_retry_info(struct slice status, duration_ns *delay)
+{
+    struct wire_reader reader;
+    struct wire_field field;
+    bool is_found = false;
+    *delay = 0;
+    wire_reader_init(&reader, status);
+    while (!is_found && wire_read_field(&reader, &field))
+        is_found = is_bytes(&field, RPC_STATUS_DETAILS) && read_retry_info(field.bytes, delay);
+    return is_found;
+}

@@ -118,6 +118,11 @@ enum { ARRAY_VALUES = 1 };
 enum { KVLIST_VALUES = 1 };
 
 // google/rpc/status.proto
-enum { RPC_STATUS_CODE = 1, RPC_STATUS_MESSAGE = 2 };
+enum { RPC_STATUS_CODE = 1, RPC_STATUS_MESSAGE = 2, RPC_STATUS_DETAILS = 3 };
+
+// google/protobuf/any.proto and duration.proto, google/rpc/error_details.proto
+enum { ANY_TYPE_URL = 1, ANY_MESSAGE = 2 };
+enum { RETRY_INFO_DELAY = 1 };
+enum { DURATION_SECONDS = 1, DURATION_NANOS = 2 };
 
 #endif

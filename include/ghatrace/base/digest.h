@@ -29,5 +29,9 @@ void digest_wipe(void *data, size_t len);
 // Decodes all of `text` into `out`, which has room for `size` bytes; `*len` is set to the decoded length. False: not
 // base64, or longer than `size`.
 bool base64_decode(struct slice text, void *out, size_t size, size_t *len);
+// Bytes that base64_encode() needs for `len` bytes, with the final NUL.
+#define BASE64_SIZE(len) (((len) + 2) / 3 * 4 + 1)
+// Writes the padded text and a NUL to `text`, which has room for BASE64_SIZE(bytes.len). Returns its length.
+size_t base64_encode(struct slice bytes, char *text);
 
 #endif

@@ -5,6 +5,7 @@
 #include "ghatrace/base/arena.h"
 #include "ghatrace/base/error.h"
 #include "ghatrace/base/slice.h"
+#include "ghatrace/base/time.h"
 #include "ghatrace/trace/span.h"
 
 // Decodes one record made by otlp_encode_batch. Strings point into `record`; the rest is in `arena`. ERROR_CORRUPT,
@@ -29,5 +30,8 @@ struct otlp_status {
 };
 enum error_code otlp_decode_status(struct slice body, bool is_json, struct arena *arena,
                                    struct otlp_status *status) MUST_CHECK;
+// The google.rpc.RetryInfo among the details of a google.rpc.Status, which gRPC sends in protobuf. `*delay`: its
+// retry_delay; 0 if it has none, or a negative one. False: no RetryInfo, or the status is damaged.
+bool otlp_decode_retry_info(struct slice status, duration_ns *delay);
 
 #endif

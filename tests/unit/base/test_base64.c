@@ -36,10 +36,25 @@ static void invalid_or_too_long_base64_is_refused(void **state)
         assert_false(base64_decode(slice_from_string(cases[i]), out, sizeof out, &len));
 }
 
+static void what_is_encoded_can_be_decoded(void **state)
+{
+    static const char *const cases[][2] = {
+        {"", ""}, {"f", "Zg=="}, {"fo", "Zm8="}, {"foo", "Zm9v"}, {"\xff\xfe\xfd\xfc", "//79/A=="},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char text[BASE64_SIZE(4)];
+        size_t len = base64_encode(slice_from_string(cases[i][0]), text);
+        assert_int_equal(len, strlen(cases[i][1]));
+        assert_string_equal(text, cases[i][1]);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(texts_are_decoded),
+        cmocka_unit_test(what_is_encoded_can_be_decoded),
         cmocka_unit_test(invalid_or_too_long_base64_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -71,6 +71,7 @@ struct sim {
     duration_ns settle_time_max;     // random up to this
     uint64_t connections_made, order;
     bool keeps_connections;
+    bool is_grpc; // manners are translated by sim_facts()
 
     uint64_t accepted_order; // latest sending of an accepted request
     uint64_t requests, requests_since_accepted, dead, outages, most_at_once;
@@ -275,6 +276,54 @@ static void sim_check_death(struct sim *sim, uint64_t sequence, const struct sim
     sim_check(sim, sim->accepted_order > record->about_data_order);
 }
 
+// The same manner over gRPC: the code that stands for the HTTP status. What proxies answer has none.
+static inline int sim_code(const struct manner *manner)
+{
+    switch (manner->status) {
+    case 200:
+        return manner->content_type != NULL && strcmp(manner->content_type, "text/html") == 0
+                   ? EXPORT_NO_GRPC_CODE
+                   : GRPC_OK;
+    case 400:
+        return manner->has_status_message ? GRPC_INVALID_ARGUMENT : EXPORT_NO_GRPC_CODE;
+    case 401:
+        return GRPC_UNAUTHENTICATED;
+    case 403:
+        return GRPC_PERMISSION_DENIED;
+    case 404:
+        return GRPC_UNIMPLEMENTED;
+    case 413:
+    case 429:
+        return GRPC_RESOURCE_EXHAUSTED;
+    case 418:
+        return GRPC_ABORTED;
+    case 500:
+        return GRPC_INTERNAL;
+    case 502:
+        return GRPC_UNKNOWN;
+    case 503:
+        return GRPC_UNAVAILABLE;
+    default:
+        return EXPORT_NO_GRPC_CODE;
+    }
+}
+
+static struct export_facts sim_facts(const struct sim *sim, const struct manner *manner)
+{
+    struct export_facts facts = {
+        .silence = manner->silence,
+        .status = manner->status,
+        .content_type = slice_from_string(manner->content_type != NULL ? manner->content_type : ""),
+        .has_status_message = manner->has_status_message,
+        .is_grpc = sim->is_grpc,
+        .grpc_code = sim->is_grpc ? sim_code(manner) : 0,
+        .has_retry_info = sim->is_grpc && manner->retry_after > 0,
+    };
+    if (facts.is_grpc && facts.grpc_code != EXPORT_NO_GRPC_CODE)
+        facts.status = 200;
+    return facts;
+}
+
 static void sim_answer(struct sim *sim, size_t slot)
 {
     static const struct manner success = {.status = 200, .content_type = "application/x-protobuf"};
@@ -289,13 +338,12 @@ static void sim_answer(struct sim *sim, size_t slot)
     }
     const struct manner *manner = flight.manner != NULL ? flight.manner : &success;
     sim->flights[slot].is_used = false;
-    struct export_judgement judgement =
-        export_judge(manner->silence, manner->status,
-                     slice_from_string(manner->content_type != NULL ? manner->content_type : ""),
-                     manner->has_status_message);
+    const struct export_facts facts = sim_facts(sim, manner);
+    struct export_judgement judgement = export_judge(&facts);
     const struct plan_answer answer = {
         .outcome = judgement.outcome,
         .may_be_size = judgement.may_be_size,
+        .is_likely_size = judgement.is_likely_size,
         .is_no_connection = manner->silence == EXPORT_NO_CONNECTION,
         .status = manner->silence == EXPORT_ANSWERED ? manner->status : 0,
         .retry_after = manner->retry_after,

@@ -1,11 +1,11 @@
 // The laws of exporting, over thousands of scripted endpoints: what an endpoint is able to take arrives; nothing is
 // lost; a record is buried only by the rule; requests stay bounded while nothing is taken. (The last three are
-// checked at each step by plan_world.h.)
+// checked at each step by plan_world.h.) All of them over both protocols' statuses.
 #include "plan_world.h"
 
 #include <stdio.h>
 
-#define SCRIPTS 3000
+#define SCRIPTS 3000 // over each protocol
 #define WINDOWS_MAX 3
 
 static const struct manner manners[] = {
@@ -183,11 +183,14 @@ static uint32_t fill_outbox(struct sim *sim)
     return largest;
 }
 
+static bool is_grpc; // the protocol of this round of tests
+
 static void run_script(struct sim *sim, struct endpoint *endpoint, uint64_t seed)
 {
     static const size_t records_max[] = {1, 7, 64, 512};
     static const size_t bytes_max[] = {20000, 1 << 20, 4 << 20};
     sim_init(sim, seed);
+    sim->is_grpc = is_grpc;
     memset(endpoint, 0, sizeof *endpoint);
     sim->options.slots = 1 + sim_below(sim, SLOTS_MAX);
     sim->options.records_max = records_max[sim_below(sim, 4)];
@@ -256,6 +259,7 @@ static struct endpoint stage;
 static void set_scene(unsigned records, uint32_t size)
 {
     sim_init(&scene, 1);
+    scene.is_grpc = is_grpc;
     memset(&stage, 0, sizeof stage);
     sim_add_many(&scene, records, size);
     scene.script = run_endpoint;
@@ -461,6 +465,49 @@ static void the_first_success_after_an_outage_brings_the_quarantine_back(void **
     sim_end(&scene);
 }
 
+// --- gRPC -------------------------------------------------------------------------------------
+
+static void a_message_over_the_receivers_limit_is_halved_at_the_first_failure(void **state)
+{
+    (void)state;
+    set_scene(200, 20000); // 4 MB: one request
+    scene.options.slots = 1;
+    stage.bytes_max = 3000000;
+    stage.oversize = &overloaded;
+    timestamp_ns start = scene.now;
+    sim_check(&scene, play(60));
+    sim_check(&scene, scene.requests == 3);
+    sim_check(&scene, scene.outages == 0);
+    sim_check(&scene, scene.now - start < NS_PER_SECOND);
+    sim_end(&scene);
+    // Also in an outage that began with something else, where a 429 of HTTP would need three.
+    set_scene(200, 20000);
+    scene.options.slots = 1;
+    stage.bytes_max = 3000000;
+    stage.oversize = &overloaded;
+    takes_nothing(&unauthorized);
+    stage.windows[0].to = scene.now + NS_PER_MS;
+    sim_check(&scene, play(60));
+    sim_check(&scene, scene.requests <= 6);
+    sim_end(&scene);
+}
+
+static void an_exhausted_receiver_that_says_when_is_not_taken_for_a_limit_of_size(void **state)
+{
+    static const struct manner exhausted = {.status = 429, .retry_after = 20 * NS_PER_SECOND};
+    (void)state;
+    set_scene(200, 20000);
+    scene.options.slots = 1;
+    takes_nothing(&exhausted);
+    stage.windows[0].to = scene.now + 30 * NS_PER_SECOND;
+    sim_start(&scene);
+    (void)sim_run(&scene, scene.now + 25 * NS_PER_SECOND, NULL);
+    sim_check(&scene, scene.requests == 2); // the second after the 20 s
+    sim_check(&scene, scene.plan.window.now.bytes == scene.options.bytes_max);
+    sim_check(&scene, sim_run(&scene, scene.now + NS_PER_MINUTE, has_all_it_can));
+    sim_end(&scene);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -475,5 +522,12 @@ int main(void)
         cmocka_unit_test(the_first_success_after_an_outage_brings_the_quarantine_back),
         cmocka_unit_test(what_an_endpoint_can_take_arrives_and_nothing_is_lost),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    const struct CMUnitTest grpc_tests[] = {
+        cmocka_unit_test(a_message_over_the_receivers_limit_is_halved_at_the_first_failure),
+        cmocka_unit_test(an_exhausted_receiver_that_says_when_is_not_taken_for_a_limit_of_size),
+    };
+    int failed = cmocka_run_group_tests_name("HTTP", tests, NULL, NULL);
+    is_grpc = true;
+    failed += cmocka_run_group_tests_name("gRPC", tests, NULL, NULL);
+    return failed + cmocka_run_group_tests_name("gRPC alone", grpc_tests, NULL, NULL);
 }

@@ -20,7 +20,10 @@
 
 static struct export_judgement judge(int status, const char *type, bool has_status_message)
 {
-    return export_judge(EXPORT_ANSWERED, status, slice_from_string(type), has_status_message);
+    const struct export_facts facts = {.status = status,
+                                       .content_type = slice_from_string(type),
+                                       .has_status_message = has_status_message};
+    return export_judge(&facts);
 }
 
 // The whole table: no status is forgotten, and what nobody knows is kept.
@@ -53,12 +56,71 @@ static void no_answer_is_never_about_the_data(void **state)
 {
     (void)state;
     for (int silence = EXPORT_NO_CONNECTION; silence <= EXPORT_TIMED_OUT; silence++) {
-        struct export_judgement judgement =
-            export_judge((enum export_silence)silence, 0, SLICE_EMPTY, false);
+        const struct export_facts facts = {.silence = (enum export_silence)silence};
+        struct export_judgement judgement = export_judge(&facts);
         assert_int_equal(judgement.outcome, EXPORT_NOT_NOW);
         assert_int_equal(judgement.may_be_size, silence != EXPORT_NO_CONNECTION);
         assert_int_equal(judgement.trouble,
                          silence == EXPORT_NO_CONNECTION ? EXPORT_UNREACHABLE : EXPORT_NO_ANSWER);
+    }
+}
+
+static struct export_judgement judge_call(int status, int code, bool has_retry_info)
+{
+    const struct export_facts facts = {.status = status,
+                                       .content_type = SLICE("application/grpc"),
+                                       .is_grpc = true,
+                                       .grpc_code = code,
+                                       .has_retry_info = has_retry_info};
+    return export_judge(&facts);
+}
+
+static void every_code_of_grpc_has_its_outcome(void **state)
+{
+    (void)state;
+    for (int code = -1; code <= 40; code++) {
+        for (int retry = 0; retry < 2; retry++) {
+            enum export_outcome expected = EXPORT_NOT_NOW;
+            if (code == GRPC_OK)
+                expected = EXPORT_SENT;
+            else if (code == GRPC_INVALID_ARGUMENT)
+                expected = EXPORT_ABOUT_DATA;
+            bool may_be_size = code == GRPC_UNAVAILABLE || code == GRPC_INTERNAL ||
+                               code == GRPC_UNKNOWN || code > GRPC_UNAUTHENTICATED ||
+                               code == GRPC_DEADLINE_EXCEEDED || code == GRPC_RESOURCE_EXHAUSTED;
+            struct export_judgement judgement = judge_call(200, code, retry == 1);
+            if (judgement.outcome != expected || judgement.may_be_size != may_be_size)
+                fail_msg("%d: %d", code, judgement.outcome);
+            assert_int_equal(judgement.is_likely_size,
+                             code == GRPC_RESOURCE_EXHAUSTED && retry == 0);
+            assert_int_equal(judgement.trouble == EXPORT_NO_TROUBLE, expected == EXPORT_SENT);
+        }
+    }
+}
+
+static void a_call_without_a_code_of_its_own_follows_the_rule_of_http(void **state)
+{
+    static const struct {
+        int status, code;
+        enum export_outcome outcome;
+        enum export_trouble trouble;
+    } cases[] = {
+        {502, EXPORT_NO_GRPC_CODE, EXPORT_NOT_NOW, EXPORT_SERVER_ERROR},
+        {503, GRPC_OK, EXPORT_NOT_NOW, EXPORT_OVERLOADED},
+        {413, EXPORT_NO_GRPC_CODE, EXPORT_ABOUT_DATA, EXPORT_REFUSES_DATA},
+        {401, GRPC_INVALID_ARGUMENT, EXPORT_NOT_NOW, EXPORT_REFUSES_CREDENTIALS},
+        {404, EXPORT_NO_GRPC_CODE, EXPORT_NOT_NOW, EXPORT_WRONG_PATH},
+        // Not even a success of HTTP is one of gRPC: the record would be lost.
+        {200, EXPORT_NO_GRPC_CODE, EXPORT_NOT_NOW, EXPORT_NOT_A_COLLECTOR},
+        {204, EXPORT_NO_GRPC_CODE, EXPORT_NOT_NOW, EXPORT_NOT_A_COLLECTOR},
+        {202, GRPC_OK, EXPORT_NOT_NOW, EXPORT_NOT_A_COLLECTOR},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct export_judgement judgement = judge_call(cases[i].status, cases[i].code, false);
+        assert_int_equal(judgement.outcome, cases[i].outcome);
+        assert_int_equal(judgement.trouble, cases[i].trouble);
+        assert_false(judgement.is_likely_size);
     }
 }
 
@@ -364,6 +426,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_status_has_its_outcome),
         cmocka_unit_test(no_answer_is_never_about_the_data),
+        cmocka_unit_test(every_code_of_grpc_has_its_outcome),
+        cmocka_unit_test(a_call_without_a_code_of_its_own_follows_the_rule_of_http),
         cmocka_unit_test(a_page_is_no_success_however_its_type_is_written),
         cmocka_unit_test(troubles_are_told_apart),
         cmocka_unit_test(waits_grow_by_half_up_to_the_cap),
