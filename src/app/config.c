@@ -460,7 +460,7 @@ _Static_assert(LOG_DEBUG == 0 && LOG_INFO == 1 && LOG_WARN == 2 && LOG_ERROR == 
 _Static_assert(LOG_FORMAT_TEXT == 0 && LOG_FORMAT_JSON == 1, "log-format");
 _Static_assert(ID_SCHEME_ARC == 0 && ID_SCHEME_COLLECTOR == 1 && ID_SCHEME_RUNNER == 2,
                "id-scheme");
-_Static_assert(EXPORT_PROTOBUF == 0 && EXPORT_JSON == 1, "otlp-protocol");
+_Static_assert(EXPORT_PROTOBUF == 0 && EXPORT_JSON == 1 && EXPORT_GRPC == 2, "otlp-protocol");
 
 #define INGRESS_THREADS_DEFAULT_MAX 4
 

@@ -13,6 +13,7 @@
 #include "ghatrace/export/exporter.h"
 
 #define OTLP_GRPC_PORT 4317
+#define OTLP_HTTP_PORT 4318
 
 // State shared by the functions below.
 struct otel {
@@ -103,10 +104,37 @@ static void warn_of_path(struct otel *otel, enum export_url kind, const char *wh
                     where);
 }
 
+// Port and path that look like those of the other protocol, or of none.
+static void warn_of_target(struct otel *otel, const char *url, enum export_url kind,
+                           const char *where)
+{
+    const struct export_endpoint *endpoint = &otel->config->exporting.options.endpoint;
+    bool is_grpc = kind == EXPORT_URL_GRPC;
+    struct export_endpoint written;
+    struct error error;
+    if (!is_grpc)
+        warn_of_path(otel, kind, where);
+    else if (export_endpoint_parse(slice_from_string(url), EXPORT_URL_WHOLE, &written, &error) ==
+                 ERROR_NONE &&
+             strcmp(written.path, "/") != 0)
+        config_warn(otel->config, otel->arena,
+                    "%s: its path is not used: OTLP/gRPC has a path of its own", where);
+    if (!is_grpc && endpoint->port == OTLP_GRPC_PORT)
+        config_warn(otel->config, otel->arena,
+                    "%s: port 4317 is OTLP/gRPC's as a rule, for otlp-protocol = grpc; OTLP/HTTP's "
+                    "is 4318",
+                    where);
+    if (is_grpc && endpoint->port == OTLP_HTTP_PORT)
+        config_warn(otel->config, otel->arena,
+                    "%s: port 4318 is OTLP/HTTP's as a rule; OTLP/gRPC's is 4317", where);
+}
+
 static enum error_code use_endpoint(struct otel *otel, const char *url, enum export_url kind,
                                     const char *where, struct error *error)
 {
     struct config_export *exporting = &otel->config->exporting;
+    if (exporting->options.protocol == EXPORT_GRPC)
+        kind = EXPORT_URL_GRPC;
     enum error_code code =
         export_endpoint_parse(slice_from_string(url), kind, &exporting->options.endpoint, error);
     if (code != ERROR_NONE) {
@@ -120,10 +148,7 @@ static enum error_code use_endpoint(struct otel *otel, const char *url, enum exp
     if (code == ERROR_NONE)
         code = keep_text(otel, where, &exporting->url_from, error);
     exporting->is_on = code == ERROR_NONE;
-    warn_of_path(otel, kind, where);
-    if (exporting->options.endpoint.port == OTLP_GRPC_PORT)
-        config_warn(otel->config, otel->arena,
-                    "%s: port 4317 is OTLP/gRPC's as a rule; OTLP/HTTP's is 4318", where);
+    warn_of_target(otel, url, kind, where);
     return code;
 }
 
@@ -145,21 +170,29 @@ static enum error_code apply_endpoint(struct otel *otel, struct error *error)
     return use_endpoint(otel, url, is_base ? EXPORT_URL_BASE : EXPORT_URL_WHOLE, otel->name, error);
 }
 
-static void apply_protocol(struct otel *otel)
+// Returns the variable's value if it is not supported, else NULL.
+static const char *apply_protocol(struct otel *otel)
 {
     struct config_export *exporting = &otel->config->exporting;
     exporting->options.protocol = (enum export_protocol)otel->config->otlp_protocol;
     const char *value =
         is_setting_set(otel, OPTION_ID_OTLP_PROTOCOL) ? NULL : otlp_variable(otel, "PROTOCOL");
     if (value == NULL)
-        return;
+        return NULL;
     int position = option_choice_find(options[OPTION_ID_OTLP_PROTOCOL].values,
                                       slice_trim(slice_from_string(value)));
-    if (position >= 0)
-        exporting->options.protocol = (enum export_protocol)position;
-    else
+    if (position < 0)
+        return value;
+    exporting->options.protocol = (enum export_protocol)position;
+    return NULL;
+}
+
+static void warn_of_protocol(struct otel *otel, const char *unsupported)
+{
+    if (unsupported != NULL && otlp_variable(otel, "PROTOCOL") != NULL)
         config_warn(otel->config, otel->arena,
-                    "%s: \"%.60s\" is not supported: http/protobuf is used", otel->name, value);
+                    "%s: \"%.60s\" is not supported: http/protobuf is used", otel->name,
+                    unsupported);
 }
 
 static void apply_compression(struct otel *otel)
@@ -279,6 +312,17 @@ static enum error_code apply_headers(struct otel *otel, struct error *error)
                          : add_headers(otel, slice_from_string(value), otel->name, error);
 }
 
+static enum error_code check_metadata(const struct otel *otel, struct error *error)
+{
+    const struct export_options *exported = &otel->config->exporting.options;
+    enum error_code code = ERROR_NONE;
+    if (exported->protocol != EXPORT_GRPC)
+        return ERROR_NONE;
+    for (size_t i = 0; i < exported->header_count && code == ERROR_NONE; i++)
+        code = export_header_check_grpc(&exported->headers[i], otel->arena, error);
+    return code;
+}
+
 // Removes service.name from the list, as it is a setting of its own. Returns its value, or an empty slice.
 static struct slice extract_service_name(struct attribute *items, size_t *count)
 {
@@ -334,6 +378,8 @@ enum error_code config_apply_otel(struct config *config, const struct settings *
                         .settings = settings,
                         .arena = settings->arena,
                         .environment = environment};
+    // The protocol decides how the endpoint is read.
+    const char *protocol = apply_protocol(&otel);
     enum error_code code = apply_resource(&otel, error);
     if (code == ERROR_NONE)
         code = apply_endpoint(&otel, error);
@@ -341,11 +387,13 @@ enum error_code config_apply_otel(struct config *config, const struct settings *
         const struct setting *proxy = &settings->items[OPTION_ID_OTLP_PROXY];
         code = config_choose_proxy(config, proxy->last != NULL ? proxy->last->where : NULL,
                                    environment, error);
-        apply_protocol(&otel);
+        warn_of_protocol(&otel, protocol);
         apply_compression(&otel);
         apply_timeout(&otel);
         if (code == ERROR_NONE)
             code = apply_headers(&otel, error);
+        if (code == ERROR_NONE)
+            code = check_metadata(&otel, error);
         if (code == ERROR_NONE && config->exporting.options.endpoint.is_tls)
             code = apply_tls(&otel, error);
     }

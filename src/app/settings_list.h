@@ -48,10 +48,10 @@ SETTING(METRICS_MAX_SERIES, "metrics-max-series", COUNT(engine.max_series), "100
 SETTING(DB, "db", TEXT(db), "ghatrace.db", "FOLDER",
         "folder of the local store")
 SETTING(OTLP_ENDPOINT, "otlp-endpoint", TEXT(otlp_endpoint), NULL, "URL",
-        "base URL of the OTLP/HTTP collector; v1/traces is added unless it is there; empty: no export",
+        "base URL of the OTLP collector; v1/traces is added unless it is there, or its path ignored for grpc; empty: no export",
         .unpreset = "OTEL_EXPORTER_OTLP_*, else no export", .may_be_empty = true)
-SETTING(OTLP_PROTOCOL, "otlp-protocol", CHOICE(otlp_protocol), "http/protobuf", "http/protobuf|http/json",
-        "encoding of what is exported")
+SETTING(OTLP_PROTOCOL, "otlp-protocol", CHOICE(otlp_protocol), "http/protobuf", "http/protobuf|http/json|grpc",
+        "protocol and encoding of what is exported")
 SETTING(OTLP_HEADER, "otlp-header", LIST(otlp_headers), NULL, "NAME=VALUE",
         "header of each export request, as in OTEL_EXPORTER_OTLP_HEADERS; may be repeated",
         .unpreset = "none")

@@ -5,6 +5,11 @@
 #include <stdio.h>
 
 #define TRACES_PATH "v1/traces"
+// opentelemetry/proto/collector/trace/v1/trace_service.proto: the service and its method.
+#define GRPC_PATH "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
+// OTLP, "OTLP/gRPC": "The default network port for OTLP/gRPC is 4317."
+#define GRPC_PORT 4317
+#define HTTP_PORT 4318
 #define URL_SHOWN_MAX 80 // bytes of a wrong URL in a message
 
 // A URL split as in RFC 3986. Slices of the text.
@@ -50,30 +55,32 @@ static struct slice take_before(struct slice *rest, const char *separators)
     return head;
 }
 
-static enum error_code refuse_scheme(struct slice url, ptrdiff_t scheme_len, struct error *error)
+static enum error_code refuse_scheme(struct slice url, ptrdiff_t scheme_len, bool is_grpc,
+                                     struct error *error)
 {
+    int port = is_grpc ? GRPC_PORT : HTTP_PORT;
     if (scheme_len > 0)
         return error_set(error, ERROR_USAGE, "scheme \"%.*s\" is not supported: use http or https",
                          (int)(scheme_len > URL_SHOWN_MAX ? URL_SHOWN_MAX : scheme_len), url.data);
 
-    // "collector:4317" is the notation of gRPC exporters; the HTTP port is 4318.
+    // "collector:4317" is the notation of gRPC exporters. It does not say whether to use TLS.
     struct slice rest = url;
     struct slice host = take_before(&rest, slice_starts_with(url, SLICE("[")) ? "]" : ":/?#");
     int shown = (int)(url.len > URL_SHOWN_MAX ? URL_SHOWN_MAX : url.len);
     if (host.len == 0 || host.len > URL_SHOWN_MAX || slice_has(url, '@'))
-        return error_set(error, ERROR_USAGE, "URL has no scheme: write http://collector:4318");
-    return error_set(error, ERROR_USAGE, "%.*s has no scheme: write http://%.*s%s:4318", shown,
-                     url.data, SLICE_ARGS(host), host.data[0] == '[' ? "]" : "");
+        return error_set(error, ERROR_USAGE, "URL has no scheme: write http://collector:%d", port);
+    return error_set(error, ERROR_USAGE, "%.*s has no scheme: write http://%.*s%s:%d", shown,
+                     url.data, SLICE_ARGS(host), host.data[0] == '[' ? "]" : "", port);
 }
 
-static enum error_code split_url(struct slice url, bool *is_tls, struct url_parts *parts,
-                                 struct error *error)
+static enum error_code split_url(struct slice url, bool is_grpc, bool *is_tls,
+                                 struct url_parts *parts, struct error *error)
 {
     ptrdiff_t scheme_len = slice_find(url, SLICE("://"));
     struct slice scheme = {.data = url.data, .len = scheme_len > 0 ? (size_t)scheme_len : 0};
     *is_tls = slice_equals_ignoring_case(scheme, SLICE("https"));
     if (!*is_tls && !slice_equals_ignoring_case(scheme, SLICE("http")))
-        return refuse_scheme(url, scheme_len, error);
+        return refuse_scheme(url, scheme_len, is_grpc, error);
 
     struct slice rest = {.data = url.data + scheme_len + 3,
                          .len = url.len - (size_t)scheme_len - 3};
@@ -132,10 +139,10 @@ static enum error_code take_host(struct slice *rest, struct slice *host, bool *i
 }
 
 // The port of ":4318", of ":" or of an empty text (RFC 3986 3.2.3: then the scheme's default, not 4318).
-static enum error_code read_port(struct slice text, uint16_t scheme_port, uint16_t *port,
+static enum error_code read_port(struct slice text, uint16_t default_port, uint16_t *port,
                                  struct error *error)
 {
-    long long number = scheme_port;
+    long long number = default_port;
     bool is_good = text.len == 0 || text.data[0] == ':';
     if (is_good && text.len > 1) {
         struct slice digits = {.data = text.data + 1, .len = text.len - 1};
@@ -148,9 +155,10 @@ static enum error_code read_port(struct slice text, uint16_t scheme_port, uint16
     return ERROR_NONE;
 }
 
-// Fills userinfo, host, port and host_header.
+// Fills userinfo, host, port and host_header. `scheme_port`: left out of host_header; `default_port`: if there is none.
 static enum error_code read_authority(struct slice authority, uint16_t scheme_port,
-                                      struct export_endpoint *endpoint, struct error *error)
+                                      uint16_t default_port, struct export_endpoint *endpoint,
+                                      struct error *error)
 {
     const char *start = authority.data;
     while (slice_has(authority, '@')) {
@@ -174,7 +182,7 @@ static enum error_code read_authority(struct slice authority, uint16_t scheme_po
     if (host.len >= sizeof endpoint->host)
         return error_set(error, ERROR_USAGE, "host name is longer than %zu bytes",
                          sizeof endpoint->host - 1);
-    code = read_port(authority, scheme_port, &endpoint->port, error);
+    code = read_port(authority, default_port, &endpoint->port, error);
     if (code != ERROR_NONE)
         return code;
 
@@ -202,6 +210,10 @@ static enum error_code write_path(const struct url_parts *parts, enum export_url
                                   struct export_endpoint *endpoint, struct error *error)
 {
     struct slice path = parts->path;
+    if (kind == EXPORT_URL_GRPC) {
+        (void)snprintf(endpoint->path, sizeof endpoint->path, "%s", GRPC_PATH);
+        return ERROR_NONE;
+    }
     bool is_whole = kind == EXPORT_URL_WHOLE;
     if (kind == EXPORT_URL_EITHER &&
         slice_ends_with(without_slashes(path), SLICE("/" TRACES_PATH))) {
@@ -230,9 +242,12 @@ enum error_code export_endpoint_parse(struct slice url, enum export_url kind,
     if (url.len > sizeof endpoint->path + sizeof endpoint->host + 512)
         return error_set(error, ERROR_USAGE, "URL is too long");
 
-    enum error_code code = split_url(url, &endpoint->is_tls, &parts, error);
+    bool is_grpc = kind == EXPORT_URL_GRPC;
+    enum error_code code = split_url(url, is_grpc, &endpoint->is_tls, &parts, error);
+    uint16_t scheme_port = endpoint->is_tls ? 443 : 80;
     if (code == ERROR_NONE)
-        code = read_authority(parts.authority, endpoint->is_tls ? 443 : 80, endpoint, error);
+        code = read_authority(parts.authority, scheme_port, is_grpc ? GRPC_PORT : scheme_port,
+                              endpoint, error);
     if (code == ERROR_NONE)
         code = write_path(&parts, kind, endpoint, error);
     return code;
@@ -296,7 +311,7 @@ enum error_code export_proxy_parse(struct slice text, struct export_proxy *proxy
     if (text.len == 0 || slice_has(text, '/') || slice_has(text, '?') || slice_has(text, '#') ||
         slice_has(text, '\0'))
         return error_set(error, ERROR_USAGE, "not the URL of a proxy: write http://proxy:3128");
-    enum error_code code = read_authority(text, scheme->port, &endpoint, error);
+    enum error_code code = read_authority(text, scheme->port, scheme->port, &endpoint, error);
     if (code != ERROR_NONE)
         return code;
     struct slice userinfo = slice_from_string(endpoint.userinfo);

@@ -401,6 +401,16 @@ static void restore_quarantine(struct exporter *exporter)
                  LOG_REASON(&error));
 }
 
+const char *export_protocol_text(enum export_protocol protocol)
+{
+    static const char *const texts[] = {
+        [EXPORT_PROTOBUF] = "http/protobuf",
+        [EXPORT_JSON] = "http/json",
+        [EXPORT_GRPC] = "grpc",
+    };
+    return texts[protocol];
+}
+
 void exporter_start(struct exporter *exporter)
 {
     exporter->is_started = true;
@@ -408,8 +418,7 @@ void exporter_start(struct exporter *exporter)
     const char *proxy = exporter->endpoint.proxy.shown;
     log_info("exporting", LOG_STRING("endpoint", exporter->url),
              LOG_STRING("proxy", proxy[0] != '\0' ? proxy : "none"),
-             LOG_STRING("protocol",
-                        exporter->form.protocol == EXPORT_JSON ? "http/json" : "http/protobuf"),
+             LOG_STRING("protocol", export_protocol_text(exporter->form.protocol)),
              LOG_STRING("compression", exporter->form.gzip ? "gzip" : "none"));
     net_timer_set(exporter->poll_timer, exporter->tuning.poll);
     pump_soon(exporter);

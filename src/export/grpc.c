@@ -106,28 +106,14 @@ enum error_code grpc_make_metadata(const struct http_header *header, struct aren
     return is_made ? ERROR_NONE : error_set(error, ERROR_MEMORY, "out of memory");
 }
 
+enum error_code export_header_check_grpc(const struct http_header *header, struct arena *arena,
+                                         struct error *error)
+{
+    struct http_header metadata;
+    return grpc_make_metadata(header, arena, &metadata, error);
+}
+
 // --- the answer -----------------------------------------------------------------------------------
-
-// The fields in which a status is: the trailers, or the headers of an answer that has nothing else ("Trailers-Only").
-struct status_fields {
-    const struct http_header *items;
-    size_t count;
-};
-
-static struct slice find_status_field(const struct status_fields *fields, struct slice name)
-{
-    for (size_t i = 0; i < fields->count; i++)
-        if (slice_equals_ignoring_case(fields->items[i].name, name))
-            return slice_trim(fields->items[i].value);
-    return SLICE_EMPTY;
-}
-
-static struct status_fields choose_status_fields(const struct grpc_response *response)
-{
-    struct status_fields trailers = {response->trailers, response->trailer_count};
-    struct status_fields headers = {response->headers, response->header_count};
-    return find_status_field(&trailers, SLICE("grpc-status")).len > 0 ? trailers : headers;
-}
 
 // "Status → "grpc-status" 1*DIGIT". A number that is not defined means UNKNOWN, as it does in gRPC's own libraries.
 static int read_code(struct slice text)
@@ -218,17 +204,18 @@ static struct slice read_frame(struct slice body, bool is_gzip, struct arena *ar
 void grpc_read_answer(const struct grpc_response *response, struct arena *arena,
                       struct export_answer *answer)
 {
-    struct status_fields fields = choose_status_fields(response);
-    struct status_fields headers = {response->headers, response->header_count};
+    // An answer that has only headers ("Trailers-Only") has the status there.
+    bool has_trailers = slice_trim(response->trailers.code).len > 0;
+    const struct grpc_status_fields *fields =
+        has_trailers ? &response->trailers : &response->headers;
     answer->is_grpc = true;
-    answer->grpc_code = read_code(find_status_field(&fields, SLICE("grpc-status")));
+    answer->grpc_code = read_code(slice_trim(fields->code));
     answer->body = response->body;
     if (answer->grpc_code == EXPORT_NO_GRPC_CODE)
         return;
-    answer->grpc_message = decode_percent(find_status_field(&fields, SLICE("grpc-message")), arena);
-    read_details(find_status_field(&fields, SLICE("grpc-status-details-bin")), arena, answer);
-    bool is_gzip = slice_equals_ignoring_case(find_status_field(&headers, SLICE("grpc-encoding")),
-                                              SLICE("gzip"));
+    answer->grpc_message = decode_percent(slice_trim(fields->message), arena);
+    read_details(slice_trim(fields->details), arena, answer);
+    bool is_gzip = slice_equals_ignoring_case(slice_trim(response->encoding), SLICE("gzip"));
     answer->body = read_frame(response->body, is_gzip, arena);
 }
 

@@ -35,10 +35,15 @@ enum error_code grpc_make_metadata(const struct http_header *header, struct aren
 
 // --- the answer -----------------------------------------------------------------------------------
 
+// The fields that are a call's status: grpc-status, grpc-message, grpc-status-details-bin. Empty: absent.
+struct grpc_status_fields {
+    struct slice code, message, details;
+};
+
 // What is known of an answer before it is read as one of gRPC. Nothing is owned.
 struct grpc_response {
-    const struct http_header *headers, *trailers;
-    size_t header_count, trailer_count;
+    struct grpc_status_fields headers, trailers;
+    struct slice encoding; // grpc-encoding
     struct slice body;
 };
 

@@ -37,19 +37,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const bool has_trailers = status.len > 0 && status.data[0] != ' ';
     const struct slice message = fuzz_take_line(&rest);
     const struct slice details = fuzz_take_line(&rest);
-    const struct http_header fields[] = {
-        {SLICE("grpc-encoding"), SLICE("gzip")},
-        {SLICE("grpc-status"), status},
-        {SLICE("grpc-message"), message},
-        {SLICE("grpc-status-details-bin"), details},
-    };
-    const struct grpc_response response = {
-        .headers = fields,
-        .header_count = has_trailers ? 1 : 4,
-        .trailers = fields + 1,
-        .trailer_count = has_trailers ? 3 : 0,
-        .body = rest,
-    };
+    const struct grpc_status_fields fields = {status, message, details};
+    struct grpc_response response = {.encoding = SLICE("gzip"), .body = rest};
+    *(has_trailers ? &response.trailers : &response.headers) = fields;
     struct export_answer answer = {.status = 200, .content_type = SLICE("application/grpc")};
     struct arena arena;
     arena_init(&arena, 4096);

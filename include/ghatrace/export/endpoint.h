@@ -1,4 +1,4 @@
-// The settings of OTLP/HTTP as the OpenTelemetry specification defines them (protocol/exporter.md): URLs,
+// The settings of OTLP/HTTP and OTLP/gRPC as the OpenTelemetry specification defines them (protocol/exporter.md): URLs,
 // header lists, resource attributes. Pure.
 #ifndef GHATRACE_EXPORT_ENDPOINT_H
 #define GHATRACE_EXPORT_ENDPOINT_H
@@ -24,7 +24,7 @@ struct export_endpoint {
     char userinfo[256]; // "user:password" as in the URL, for basic authentication; never shown
     struct export_proxy proxy; // set by the caller
     char host[256];            // without brackets
-    uint16_t port;             // 80 or 443 if the URL has none
+    uint16_t port;             // if the URL has none 80 or 443; of gRPC 4317
     char host_header[300];     // host, with brackets and port as needed
     char path[1024];           // absolute, with query if there was one
 };
@@ -34,6 +34,9 @@ enum export_url {
     EXPORT_URL_WHOLE, // the URL for traces, used unchanged
     EXPORT_URL_BASE, // the URL for all signals: `v1/traces` is appended to its path, whatever that is
     EXPORT_URL_EITHER, // a base, but used unchanged if its path already ends in `v1/traces`, with or without a slash
+    // The target of OTLP/gRPC ("Endpoint (OTLP/gRPC)"): scheme, host and port. The path is always that of the method,
+    // and the port is OTLP/gRPC's if the URL has none.
+    EXPORT_URL_GRPC,
 };
 // ERROR_USAGE: not http or https, no host, a bad port ("collector:4317 has
 // no scheme: write http://collector:4318").
@@ -62,6 +65,9 @@ enum error_code export_headers_parse(struct slice text, struct arena *arena,
 enum error_code export_header_lines_parse(struct slice text, struct arena *arena,
                                           struct http_header **headers, size_t *count,
                                           struct error *error) MUST_CHECK;
+// Whether gRPC can send this header as metadata. ERROR_USAGE, naming it but not its value.
+enum error_code export_header_check_grpc(const struct http_header *header, struct arena *arena,
+                                         struct error *error) MUST_CHECK;
 // True if the exporter writes this field itself. A second one would contradict the first or break the framing.
 bool export_header_is_own(struct slice name);
 // Parses OTEL_RESOURCE_ATTRIBUTES; on any error the whole variable is to be discarded.

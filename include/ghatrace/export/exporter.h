@@ -1,4 +1,4 @@
-// Exports the outbox to the collector by OTLP/HTTP, in the main thread's loop. Delivery is at least once; equal IDs
+// Exports the outbox to the collector by OTLP/HTTP or OTLP/gRPC, in the main thread's loop. Delivery is at least once; equal IDs
 // make repetitions harmless. A record is removed from the outbox only after the collector has accepted it and the
 // engine has committed that.
 #ifndef GHATRACE_EXPORT_EXPORTER_H
@@ -17,7 +17,9 @@
 #include "ghatrace/net/tls.h"
 #include "ghatrace/store/store.h"
 
-enum export_protocol { EXPORT_PROTOBUF, EXPORT_JSON };
+enum export_protocol { EXPORT_PROTOBUF, EXPORT_JSON, EXPORT_GRPC };
+// "http/protobuf", "http/json" or "grpc", as in OTEL_EXPORTER_OTLP_PROTOCOL.
+const char *export_protocol_text(enum export_protocol protocol);
 
 struct export_options {
     struct export_endpoint endpoint; // the target of POST requests

@@ -10,6 +10,7 @@
 #include "configuring.h"
 #include "ghatrace/export/exporter.h"
 
+#define GRPC_PATH "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
 #define BASE "OTEL_EXPORTER_OTLP_ENDPOINT="
 #define SIGNAL "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT="
 
@@ -341,6 +342,35 @@ static void the_port_of_grpc_is_warned_of(void **state)
     configuring_release(&c);
 }
 
+static void an_endpoint_of_grpc_has_its_own_port_and_path(void **state)
+{
+    static const struct {
+        const char *variable, *url;
+        const char *warning; // NULL: none
+    } cases[] = {
+        {BASE "http://a", "http://a:4317" GRPC_PATH, NULL},
+        {BASE "https://a/", "https://a:4317" GRPC_PATH, NULL},
+        {BASE "https://a:443", "https://a" GRPC_PATH, NULL},
+        {SIGNAL "http://a:99", "http://a:99" GRPC_PATH, NULL},
+        {SIGNAL "http://a/v1/traces?key=x", "http://a:4317" GRPC_PATH, "its path is not used"},
+        {BASE "http://a:4318", "http://a:4318" GRPC_PATH, "port 4318 is OTLP/HTTP's"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct configuring c;
+        configuring_init(&c);
+        configuring_variable(&c, cases[i].variable);
+        configuring_variable(&c, "OTEL_EXPORTER_OTLP_PROTOCOL=grpc");
+        build(&c);
+        assert_string_equal(c.config.exporting.url, cases[i].url);
+        if (cases[i].warning != NULL)
+            assert_true(configuring_warns(&c, cases[i].warning));
+        else
+            assert_int_equal(c.config.warnings.count, 1);
+        configuring_release(&c);
+    }
+}
+
 static void protocol_compression_and_timeout_follow_their_variables(void **state)
 {
     (void)state;
@@ -357,8 +387,14 @@ static void protocol_compression_and_timeout_follow_their_variables(void **state
          10 * NS_PER_SECOND, NULL},
         {"OTEL_EXPORTER_OTLP_TRACES_PROTOCOL=HTTP/JSON", NULL, NULL, EXPORT_JSON, false,
          10 * NS_PER_SECOND, NULL},
-        {"OTEL_EXPORTER_OTLP_PROTOCOL=grpc", NULL, NULL, EXPORT_PROTOBUF, false, 10 * NS_PER_SECOND,
-         "OTEL_EXPORTER_OTLP_PROTOCOL: \"grpc\" is not supported: http/protobuf is used"},
+        {"OTEL_EXPORTER_OTLP_PROTOCOL=grpc", NULL, NULL, EXPORT_GRPC, false, 10 * NS_PER_SECOND,
+         NULL},
+        {"OTEL_EXPORTER_OTLP_TRACES_PROTOCOL=GRPC", NULL, NULL, EXPORT_GRPC, false,
+         10 * NS_PER_SECOND, NULL},
+        {"OTEL_EXPORTER_OTLP_PROTOCOL=http/json", "otlp-protocol", "grpc", EXPORT_GRPC, false,
+         10 * NS_PER_SECOND, NULL},
+        {"OTEL_EXPORTER_OTLP_PROTOCOL=http", NULL, NULL, EXPORT_PROTOBUF, false, 10 * NS_PER_SECOND,
+         "OTEL_EXPORTER_OTLP_PROTOCOL: \"http\" is not supported: http/protobuf is used"},
         {"OTEL_EXPORTER_OTLP_PROTOCOL=http/json", "otlp-protocol", "http/protobuf", EXPORT_PROTOBUF,
          0, 10 * NS_PER_SECOND, NULL},
         {"OTEL_EXPORTER_OTLP_COMPRESSION=gzip", NULL, NULL, EXPORT_PROTOBUF, true,
@@ -444,6 +480,21 @@ static void a_bad_header_is_an_error_that_does_not_show_its_value(void **state)
     configuring_release(&c);
 }
 
+static void a_header_that_grpc_cannot_send_is_an_error(void **state)
+{
+    (void)state;
+    struct configuring c;
+    configuring_init(&c);
+    configuring_flag(&c, "otlp-endpoint", "http://a:1");
+    configuring_flag(&c, "otlp-header", "name=s%C3%A9same");
+    build(&c);
+    configuring_flag(&c, "otlp-protocol", "grpc");
+    assert_int_equal(configuring_build_all(&c), ERROR_USAGE);
+    assert_non_null(strstr(c.error.message, "\"name\""));
+    assert_null(strstr(c.error.message, "same"));
+    configuring_release(&c);
+}
+
 static void the_service_name_comes_from_the_strongest_source(void **state)
 {
     (void)state;
@@ -519,8 +570,10 @@ int main(void)
         cmocka_unit_test(certificates_for_https_are_where_the_strongest_source_says),
         cmocka_unit_test(the_off_switches_turn_export_off),
         cmocka_unit_test(the_port_of_grpc_is_warned_of),
+        cmocka_unit_test(an_endpoint_of_grpc_has_its_own_port_and_path),
         cmocka_unit_test(protocol_compression_and_timeout_follow_their_variables),
         cmocka_unit_test(headers_of_the_signal_replace_the_general_ones_and_ours_all),
+        cmocka_unit_test(a_header_that_grpc_cannot_send_is_an_error),
         cmocka_unit_test(a_bad_header_is_an_error_that_does_not_show_its_value),
         cmocka_unit_test(the_service_name_comes_from_the_strongest_source),
         cmocka_unit_test(resource_attributes_are_kept_but_for_the_service_name),

@@ -117,29 +117,30 @@ static void names_of_grpc_itself_are_reserved(void **state)
 
 // --- the answer -------------------------------------------------------------------------------
 
-struct fields {
-    struct http_header items[6];
-    size_t count;
-};
-
-static struct fields make_fields(const char *const *pairs)
+static struct slice find_field(const char *const *pairs, const char *name)
 {
-    struct fields fields = {.count = 0};
     for (size_t i = 0; pairs != NULL && pairs[i] != NULL; i += 2)
-        fields.items[fields.count++] =
-            (struct http_header){slice_from_string(pairs[i]), slice_from_string(pairs[i + 1])};
-    return fields;
+        if (strcmp(pairs[i], name) == 0)
+            return slice_from_string(pairs[i + 1]);
+    return SLICE_EMPTY;
+}
+
+static struct grpc_status_fields find_status(const char *const *pairs)
+{
+    return (struct grpc_status_fields){
+        .code = find_field(pairs, "grpc-status"),
+        .message = find_field(pairs, "grpc-message"),
+        .details = find_field(pairs, "grpc-status-details-bin"),
+    };
 }
 
 static void read_answer(const char *const *headers, const char *const *trailers, struct slice body,
                         struct arena *arena, struct export_answer *answer)
 {
-    struct fields head = make_fields(headers), tail = make_fields(trailers);
     const struct grpc_response response = {
-        .headers = head.items,
-        .header_count = head.count,
-        .trailers = tail.items,
-        .trailer_count = tail.count,
+        .headers = find_status(headers),
+        .trailers = find_status(trailers),
+        .encoding = find_field(headers, "grpc-encoding"),
         .body = body,
     };
     *answer = (struct export_answer){.status = 200, .content_type = SLICE("application/grpc")};
@@ -159,7 +160,7 @@ static void the_code_is_read_from_trailers_or_else_from_headers(void **state)
         int code;
     } cases[] = {
         {NULL, FIELDS("grpc-status", "0"), GRPC_OK},
-        {NULL, FIELDS("x", "1", "Grpc-Status", " 14 "), GRPC_UNAVAILABLE},
+        {NULL, FIELDS("x", "1", "grpc-status", " 14 "), GRPC_UNAVAILABLE},
         {FIELDS("grpc-status", "8"), NULL, GRPC_RESOURCE_EXHAUSTED},
         {FIELDS("grpc-status", "0"), FIELDS("grpc-status", "13"), GRPC_INTERNAL},
         {FIELDS("grpc-status", "3"), FIELDS("x", "y"), GRPC_INVALID_ARGUMENT},

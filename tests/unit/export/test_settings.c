@@ -210,6 +210,41 @@ static void a_url_without_scheme_is_told_how_to_write_it(void **state)
     }
 }
 
+static void a_target_of_grpc_has_its_own_port_and_path(void **state)
+{
+    static const struct {
+        const char *url, *host_header; // NULL: refused
+        unsigned port;
+        const char *message;
+    } cases[] = {
+        {"http://c", "c:4317", 4317, NULL},
+        {"https://c:/", "c:4317", 4317, NULL},
+        {"https://c:443/x/y?z", "c", 443, NULL},
+        {"http://c:80", "c", 80, NULL},
+        {"http://[::1]:99#x", "[::1]:99", 99, NULL},
+        {"c:99", NULL, 0, "c:99 has no scheme: write http://c:4317"},
+        {"u:p@c", NULL, 0, "URL has no scheme: write http://collector:4317"},
+        {"grpc://c", NULL, 0, "scheme \"grpc\" is not supported: use http or https"},
+        {"http://c/a b", NULL, 0, "path of the URL holds characters that must be percent-encoded"},
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct export_endpoint endpoint;
+        struct error error;
+        enum error_code code = export_endpoint_parse(slice_from_string(cases[i].url),
+                                                     EXPORT_URL_GRPC, &endpoint, &error);
+        assert_int_equal(code, cases[i].message == NULL ? ERROR_NONE : ERROR_USAGE);
+        if (cases[i].message != NULL) {
+            assert_string_equal(error.message, cases[i].message);
+            continue;
+        }
+        assert_string_equal(endpoint.host_header, cases[i].host_header);
+        assert_int_equal(endpoint.port, cases[i].port);
+        assert_string_equal(endpoint.path,
+                            "/opentelemetry.proto.collector.trace.v1.TraceService/Export");
+    }
+}
+
 // A URL with a host of `host_len` and a path of `path_len` bytes.
 static void our_own_setting_takes_the_signal_path_once(void **state)
 {
@@ -538,6 +573,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(base_urls_get_the_signal_path),
+        cmocka_unit_test(a_target_of_grpc_has_its_own_port_and_path),
         cmocka_unit_test(our_own_setting_takes_the_signal_path_once),
         cmocka_unit_test(signal_urls_are_taken_as_they_are),
         cmocka_unit_test(hosts_and_ports_are_read_in_all_their_forms),
