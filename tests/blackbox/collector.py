@@ -63,9 +63,11 @@ def refuse_marker(marker):
 class Collector:
     """Listens at `endpoint` from the start; stop() closes the port, start() opens the same again."""
 
-    def __init__(self):
+    server_class, handler_class = None, None  # set below
+
+    def __init__(self, script=lambda request: Answer()):
         self.requests = []
-        self.script = lambda request: Answer()
+        self.script = script
         self.read_rate = None  # bytes per second of each connection
         self.changed = threading.Condition()
         self.released = threading.Event()
@@ -84,9 +86,9 @@ class Collector:
     def start(self):
         collector = self
 
-        class Handler(CollectorHandler):
+        class Handler(self.handler_class):
             owner = collector
-        self._server = Server(("127.0.0.1", self.port), Handler)
+        self._server = self.server_class(("127.0.0.1", self.port), Handler)
         self.port = self._server.server_address[1]
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
 
@@ -277,6 +279,9 @@ class CollectorHandler(http.server.BaseHTTPRequestHandler):
             self.wfile.write(message)
         if answer.cut:
             self.close_connection = True
+
+
+Collector.server_class, Collector.handler_class = Server, CollectorHandler
 
 
 # --- decoding --------------------------------------------------------------------------------------

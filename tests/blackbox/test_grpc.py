@@ -1,0 +1,283 @@
+"""OTLP/gRPC against collectors good and bad."""
+import pathlib
+import shutil
+import socket
+import ssl
+import subprocess
+import tempfile
+import threading
+import time
+
+import grpc_collector as standin
+import harness
+from collector import Collector
+from expect import Ids, ids_of, run_spans
+from grpc_collector import Answer, GrpcCollector, partial_success, refuse_marker, retry_info
+from harness import wait_until
+from payloads import Run
+from test_admin import get_json
+from test_export import expected_ids, short_run
+from test_order import deliver_all
+
+CERTIFICATES = None
+
+
+def setUpModule():
+    global CERTIFICATES
+    CERTIFICATES = pathlib.Path(tempfile.mkdtemp(prefix="ghatrace-test-"))
+    subprocess.run([harness.ROOT / "tests/support/make_certificates", CERTIFICATES], check=True)
+
+
+def tearDownModule():
+    shutil.rmtree(CERTIFICATES, True)
+
+
+def server_context(client_ca=None):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(CERTIFICATES / "server.pem", CERTIFICATES / "server.key")
+    if client_ca:
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.load_verify_locations(CERTIFICATES / client_ca)
+    return context
+
+
+class GrpcTest(harness.BlackBoxTest):
+    def new_grpc_collector(self, context=None):
+        collector = GrpcCollector(context)
+
+        def end():
+            collector.stop()
+            self.assertEqual(collector.faults, [])
+        self.addCleanup(end)
+        return collector
+
+    def new_grpc_pair(self, context=None, **settings):
+        collector = self.new_grpc_collector(context)
+        settings.setdefault("otlp_protocol", "grpc")
+        if context is not None:
+            settings.setdefault("otlp_certificate", str(CERTIFICATES / "ca.pem"))
+        return self.new_daemon(collector, **settings), collector
+
+    def export_of(self, daemon):
+        return get_json(daemon, "/api/status")["export"]
+
+    def trouble_of(self, daemon):
+        return wait_until(lambda: (e := self.export_of(daemon))["state"] == "trouble" and e, what="trouble")
+
+
+class Calls(GrpcTest):
+    def test_spans_arrive_plain_and_compressed_with_and_without_tls(self):
+        for context in (None, server_context()):
+            for compression in ("none", "gzip"):
+                with self.subTest(tls=context is not None, compression=compression):
+                    run = Run()
+                    run.job("build \u2192")
+                    daemon, collector = self.new_grpc_pair(context, otlp_compression=compression)
+                    daemon.accept(*run.timeline())
+                    self.check_trace(collector, run_spans(run))
+                    headers = collector.requests[0].headers
+                    self.assertEqual(headers.get("grpc-encoding"), "gzip" if compression == "gzip" else None)
+                    self.assertEqual(headers["grpc-timeout"], "10000m")
+
+    def test_openTelemetrys_variables_and_metadata_are_understood(self):
+        run = short_run()
+        collector = self.new_grpc_collector()
+        daemon = self.new_daemon(start=False)
+        daemon.env = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.endpoint + "/ignored/",
+                      "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": "grpc", "OTEL_EXPORTER_OTLP_TIMEOUT": "2500",
+                      "OTEL_EXPORTER_OTLP_HEADERS": "Authorization=Bearer%20sesame1,X-Tenant=a%2Cb,blob-bin=%C3%A9,"
+                                                    "grpc-timeout=1H"}
+        daemon.start().accept(*run.timeline())
+        self.check_trace(collector, run_spans(run))
+        headers = collector.requests[0].headers
+        self.assertEqual(headers["authorization"], "Bearer sesame1")
+        self.assertEqual(headers["x-tenant"], "a,b")
+        self.assertEqual(headers["blob-bin"], "w6k")
+        self.assertEqual(headers["grpc-timeout"], "2500m")
+        self.assertEqual(headers[":authority"], f"127.0.0.1:{collector.port}")
+        self.assertNotIn("sesame1", daemon.log)
+
+    def test_a_client_certificate_is_shown(self):
+        run = short_run()
+        daemon, collector = self.new_grpc_pair(
+            server_context("ca.pem"), otlp_client_certificate=str(CERTIFICATES / "client.pem"),
+            otlp_client_key=str(CERTIFICATES / "client.key"))
+        daemon.accept(*run.timeline())
+        self.check_trace(collector, run_spans(run))
+
+    def test_many_calls_all_arrive_once(self):
+        for context in (None, server_context()):
+            with self.subTest(tls=context is not None):
+                runs = [short_run() for _ in range(60)]
+                daemon, collector = self.new_grpc_pair(context)
+                for run in runs:
+                    daemon.accept(*run.timeline())
+                    collector.wait_for_ids(ids_of(run_spans(run)))
+                self.assertEqual(set(collector.ids().values()), {1})
+                self.assertGreaterEqual(sum(collector.connections), 60)
+                self.assertEqual(self.export_of(daemon)["failures_in_a_row"], 0)
+                if context is None:
+                    self.assertEqual(max(collector.connections), 1)
+                else:
+                    self.assertLess(len(collector.connections), 10)
+
+    def test_partial_success_is_counted_and_not_sent_again(self):
+        run = short_run()
+        daemon, collector = self.new_grpc_pair()
+        collector.script = lambda request: partial_success(2, "two were odd")
+        daemon.accept(*run.timeline())
+        collector.wait_for_ids(ids_of(run_spans(run)))
+        wait_until(lambda: "two were odd" in daemon.log, what="the remark")
+        self.assertIn("rejected_spans=2", daemon.log)
+        time.sleep(0.5)
+        self.assertEqual(set(collector.ids().values()), {1})
+
+    def test_a_compressed_answer_is_read(self):
+        run = short_run()
+        daemon, collector = self.new_grpc_pair(otlp_compression="gzip")
+        answer = partial_success(0, "a word")
+        answer.compressed = True
+        collector.script = lambda request: answer
+        daemon.accept(*run.timeline())
+        wait_until(lambda: "a word" in daemon.log, what="the remark")
+
+
+class Refusals(GrpcTest):
+    def test_a_refused_record_is_found_and_the_others_arrive(self):
+        runs = [short_run(f"job-{i}") for i in range(8)]
+        bad = short_run("MARK")
+        daemon, collector = self.new_grpc_pair()
+        collector.script = refuse_marker(b"MARK")
+        deliver_all(daemon, [event for run in [*runs[:4], bad, *runs[4:]] for event in run.timeline()])
+        collector.wait_for_ids(expected_ids(runs))
+        letters = wait_until(lambda: (s := self.export_of(daemon))["dead_letters"] and s, what="the dead letter")
+        self.assertGreaterEqual(letters["dead_letters"], 1)
+        self.assertIn("gRPC 3 INVALID_ARGUMENT: bad data", daemon.log)
+
+    def test_codes_that_are_not_about_the_data_keep_everything(self):
+        cases = [(standin.UNAUTHENTICATED, "refuses_credentials"), (standin.UNIMPLEMENTED, "wrong_path"),
+                 (standin.UNAVAILABLE, "overloaded"), (standin.INTERNAL, "server_error")]
+        for code, category in cases:
+            with self.subTest(code=code):
+                run = short_run()
+                daemon, collector = self.new_grpc_pair()
+                collector.script = lambda request: Answer(code, "not\nnow", trailers_only=code % 2 == 0)
+                daemon.accept(*run.timeline())
+                export = self.trouble_of(daemon)
+                self.assertEqual(export["category"], category)
+                self.assertRegex(export["message"], rf"gRPC {code} [A-Z]+: not\\x0anow")
+                collector.script = lambda request: Answer()
+                collector.wait_for_ids(ids_of(run_spans(run)))
+
+    def test_a_message_over_the_receivers_limit_is_halved_at_once(self):
+        runs = [short_run() for _ in range(40)]
+        daemon, collector = self.new_grpc_pair()
+        collector.stop()
+        deliver_all(daemon, [event for run in runs for event in run.timeline()])
+        limit = 20000
+        collector.script = lambda request: (
+            Answer(standin.RESOURCE_EXHAUSTED, "grpc: received message larger than max", trailers_only=True)
+            if len(request.body) > limit else Answer())
+        collector.start()
+        collector.wait_for_ids(expected_ids(runs), 30)
+        self.assertEqual(set(collector.ids().values()), {1})
+        self.assertTrue(all(len(r.body) <= limit for r in collector.accepted()))
+
+    def test_retry_info_is_honoured(self):
+        run = short_run()
+        daemon, collector = self.new_grpc_pair()
+        times = []
+
+        def script(request):
+            times.append(time.monotonic())
+            return Answer(standin.RESOURCE_EXHAUSTED, "slowly", retry_info(3)) if len(times) == 1 else Answer()
+        collector.script = script
+        daemon.accept(*run.timeline())
+        collector.wait_for_ids(ids_of(run_spans(run)))
+        self.assertGreaterEqual(times[1] - times[0], 2.9)
+        self.assertLess(times[1] - times[0], 4.5)
+
+    def test_broken_streams_and_connections_are_tried_again(self):
+        for answer in (Answer(reset=2), Answer(reset=7), Answer(cut=True), Answer(code=None), Answer(go_away=True),
+                       Answer(raw=b"\0\0\0")):
+            for context in (None, server_context()):
+                with self.subTest(answer=answer, tls=context is not None):
+                    runs = [short_run() for _ in range(2)]
+                    daemon, collector = self.new_grpc_pair(context)
+                    answers = [answer]
+                    collector.script = lambda request: answers.pop() if answers else Answer()
+                    for run in runs:
+                        daemon.accept(*run.timeline())
+                        collector.wait_for_ids(ids_of(run_spans(run)))
+
+    def test_a_call_that_takes_too_long_ends_at_its_deadline(self):
+        run = short_run()
+        daemon, collector = self.new_grpc_pair(otlp_timeout="1s")
+        collector.script = lambda request: Answer(hang=True)
+        daemon.accept(*run.timeline())
+        export = self.trouble_of(daemon)
+        self.assertEqual(export["category"], "no_answer")
+        collector.script = lambda request: Answer()
+        collector.release()
+        collector.wait_for_ids(ids_of(run_spans(run)))
+
+    def test_an_expired_token_is_read_again(self):
+        folder = pathlib.Path(self.new_folder())
+        (folder / "headers").write_text("authorization: Bearer old-token\n")
+        run = short_run()
+        collector = self.new_grpc_collector()
+        collector.script = lambda request: (Answer() if request.headers.get("authorization") == "Bearer new-token" else
+                                            Answer(standin.UNAUTHENTICATED, "expired: Bearer old-token"))
+        daemon = self.new_daemon(collector, otlp_protocol="grpc", otlp_header_file=str(folder / "headers"))
+        daemon.accept(*run.timeline())
+        self.assertEqual(self.trouble_of(daemon)["category"], "refuses_credentials")
+        (folder / "headers").write_text("authorization: Bearer new-token\n")
+        collector.wait_for_ids(ids_of(run_spans(run)), 10)
+        self.assertNotIn("old-token", daemon.log)
+
+
+class NotGrpc(GrpcTest):
+    def test_http_1_on_the_port_is_reported_in_a_sentence(self):
+        run = short_run()
+        collector = Collector()
+        self.addCleanup(collector.stop)
+        daemon = self.new_daemon(otlp_endpoint=collector.endpoint, otlp_protocol="grpc")
+        daemon.accept(*run.timeline())
+        export = self.trouble_of(daemon)
+        self.assertEqual(export["category"], "not_a_collector", export)
+        self.assertIn("HTTP/1.1", export["message"])
+        self.assertIn("not gRPC", export["message"])
+
+    def test_a_page_of_a_proxy_is_reported_in_a_sentence(self):
+        for status in (200, 502):
+            with self.subTest(status=status):
+                run = short_run()
+                daemon, collector = self.new_grpc_pair()
+                collector.script = lambda request: Answer(None, status=status, content_type="text/html",
+                                                          raw=b"<html>\n<b>Bad gateway</b>")
+                daemon.accept(*run.timeline())
+                export = self.trouble_of(daemon)
+                self.assertIn("not gRPC", export["message"])
+                self.assertIn("<html>", export["message"])
+                self.assertEqual(export["category"], "not_a_collector" if status == 200 else "server_error")
+                collector.script = lambda request: Answer()
+                collector.wait_for_ids(ids_of(run_spans(run)))
+
+    def test_what_is_not_even_http_is_reported(self):
+        listener = socket.create_server(("127.0.0.1", 0))
+        self.addCleanup(listener.close)
+
+        def serve():
+            while True:
+                try:
+                    peer, _ = listener.accept()
+                except OSError:
+                    return
+                peer.recv(100)
+                peer.sendall(b"220 mail.example.org ESMTP\r\n")
+                peer.close()
+        threading.Thread(target=serve, daemon=True).start()
+        daemon = self.new_daemon(otlp_endpoint=f"http://127.0.0.1:{listener.getsockname()[1]}", otlp_protocol="grpc")
+        daemon.accept(*short_run().timeline())
+        export = self.trouble_of(daemon)
+        self.assertIn(export["category"], ("not_a_collector", "no_answer"))
