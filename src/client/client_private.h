@@ -26,6 +26,9 @@ enum transfer_state {
     TRANSFER_ENDED,
 };
 
+// libcurl 7.88 reports other protocols than HTTP/2 as a connection without an answer.
+enum transfer_foreign { FOREIGN_NONE, FOREIGN_HTTP1, FOREIGN_OTHER };
+
 // A multi handle with its connections and names. One is in use; retired ones end with their last transfer.
 struct client_pool {
     struct http_client *client;
@@ -66,6 +69,10 @@ struct http_client_transfer {
     bool is_body_omitted;
     bool is_out_of_memory;
     bool is_repeated; // sent again on a new connection
+    // Of a connection with prior knowledge of HTTP/2, without a proxy, until the first bytes were seen; otherwise -1.
+    curl_socket_t unseen_socket;
+    bool expects_settings;         // it is to be remembered
+    enum transfer_foreign foreign; // what came instead of HTTP/2
     char text[CURL_ERROR_SIZE];
 
     uint64_t age; // of the client when it was started
@@ -88,6 +95,8 @@ void transfer_conclude(struct http_client_transfer *transfer, CURLcode code);
 // Fills the response of a transfer that libcurl did not end.
 void transfer_fail(struct http_client_transfer *transfer, enum error_code code, const char *reason);
 void transfer_time_out(struct http_client_transfer *transfer);
+// Called before libcurl reads from the socket.
+void transfer_look_at(struct http_client_transfer *transfer, curl_socket_t fd);
 
 // --- http_client.c, called by libcurl's callbacks for a transfer ---
 

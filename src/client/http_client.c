@@ -289,12 +289,16 @@ static void on_pool_timer(evutil_socket_t fd, short what, void *context)
 
 static void on_pool_socket(evutil_socket_t fd, short what, void *context)
 {
+    struct client_pool *pool = context;
+    struct http_client_transfer *transfer;
     int events = 0;
+    TAILQ_FOREACH (transfer, &pool->client->active, entry)
+        transfer_look_at(transfer, fd);
     if ((what & EV_READ) != 0)
         events |= CURL_CSELECT_IN;
     if ((what & EV_WRITE) != 0)
         events |= CURL_CSELECT_OUT;
-    run_pool(context, fd, events);
+    run_pool(pool, fd, events);
 }
 
 // libcurl's timer: a time of -1 cancels it.

@@ -79,7 +79,27 @@ static curl_socket_t on_open_socket(void *context, curlsocktype purpose,
     struct http_client_transfer *transfer = context;
     (void)purpose;
     client_end_lookup(transfer);
-    return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+    int fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+    if (transfer->expects_settings)
+        transfer->unseen_socket = fd;
+    return fd;
+}
+
+// RFC 9113 3.4: the first frame of a server is SETTINGS. Its type is the byte after the length.
+void transfer_look_at(struct http_client_transfer *transfer, curl_socket_t fd)
+{
+    static const unsigned char settings_type = 4;
+    char head[8];
+    if (transfer->unseen_socket != fd)
+        return;
+    ssize_t len = recv(fd, head, sizeof head, MSG_PEEK | MSG_DONTWAIT);
+    if (len < 4)
+        return;
+    transfer->unseen_socket = -1;
+    if (len >= 7 && memcmp(head, "HTTP/1.", 7) == 0)
+        transfer->foreign = FOREIGN_HTTP1;
+    else if ((unsigned char)head[3] != settings_type)
+        transfer->foreign = FOREIGN_OTHER;
 }
 
 // Called when a connection, new or kept, is about to carry the request.
@@ -146,17 +166,31 @@ static long version_of(const struct http_client_request *request, bool is_tls)
     return CURL_HTTP_VERSION_1_1;
 }
 
+// With prior knowledge of HTTP/2, libcurl 7.88.1 fails at the second request on a connection; 8.14.1 does not. With ALPN
+// both reuse connections.
+#define PRIOR_KNOWLEDGE_REUSED_SINCE 0x080e01U
+
+static bool is_for_one_request(const struct http_client_transfer *transfer,
+                               const struct http_client_request *request)
+{
+    bool has_prior_knowledge = request->version == HTTP_CLIENT_VERSION_2 && !transfer->is_tls;
+    return request->is_single_use ||
+           (has_prior_knowledge &&
+            curl_version_info(CURLVERSION_NOW)->version_num < PRIOR_KNOWLEDGE_REUSED_SINCE);
+}
+
 // An explicit empty proxy and list keep libcurl from reading the environment.
 static bool set_way(struct http_client_transfer *transfer,
                     const struct http_client_request *request)
 {
+    long is_single = is_for_one_request(transfer, request) ? 1L : 0L;
     return SET(transfer, CURLOPT_URL, request->url) &&
            SET(transfer, CURLOPT_PROXY, request->proxy != NULL ? request->proxy : "") &&
            SET(transfer, CURLOPT_NOPROXY, "") &&
            SET(transfer, CURLOPT_HTTPPROXYTUNNEL, request->uses_tunnel ? 1L : 0L) &&
            SET(transfer, CURLOPT_HTTP_VERSION, version_of(request, transfer->is_tls)) &&
-           SET(transfer, CURLOPT_FORBID_REUSE, request->is_single_use ? 1L : 0L) &&
-           SET(transfer, CURLOPT_FRESH_CONNECT, request->is_single_use ? 1L : 0L);
+           SET(transfer, CURLOPT_FORBID_REUSE, is_single) &&
+           SET(transfer, CURLOPT_FRESH_CONNECT, is_single);
 }
 
 // Without a limit for connecting, libcurl would try the first of several addresses for minutes; with one, each has half
@@ -310,11 +344,14 @@ enum error_code transfer_create(struct http_client *client,
     transfer->state = TRANSFER_NEW;
     transfer->timeout = request->timeout;
     transfer->has_proxy = request->proxy != NULL;
+    transfer->unseen_socket = -1;
     transfer->sent_at = timestamp_monotonic();
     set_limits(transfer, request);
     transfer->easy = curl_easy_init();
     enum error_code code =
         transfer->easy != NULL ? copy_peer(transfer, request->url) : ERROR_MEMORY;
+    transfer->expects_settings =
+        request->version == HTTP_CLIENT_VERSION_2 && !transfer->is_tls && request->proxy == NULL;
     if (code == ERROR_NONE &&
         !(set_transfer_rules(transfer) && set_callbacks(transfer) && set_way(transfer, request) &&
           set_times(transfer, request) && set_method(transfer, request) &&
@@ -422,9 +459,28 @@ static void describe_end(struct http_client_transfer *transfer)
               transfer->head_len > 0 ? "in the middle of its answer" : "without an answer");
 }
 
+// Up to 7.88 at least, libcurl fails to send the rest of a body for which the server has already ended the stream, in
+// good order (RFC 9113 8.1), and drops the answer if it has not yet reported it. It says nothing more about it, unlike
+// in the case of a stream that is reset with an error.
+static bool is_interrupted(const struct http_client_transfer *transfer, CURLcode code)
+{
+    return code == CURLE_HTTP2_STREAM && transfer->text[0] == '\0';
+}
+
 static void describe_failure(struct http_client_transfer *transfer, CURLcode code)
 {
     struct error *error = &transfer->response.error;
+    if (transfer->foreign != FOREIGN_NONE) {
+        error_set(error, ERROR_INVALID, "answer of %s: %s where HTTP/2 was expected",
+                  transfer->peer,
+                  transfer->foreign == FOREIGN_HTTP1 ? "HTTP/1.1" : "another protocol");
+        return;
+    }
+    if (is_interrupted(transfer, code)) {
+        error_set(error, ERROR_CLOSED, "%s ended the request before it was sent in full",
+                  transfer->peer);
+        return;
+    }
     switch ((int)code) { // the list is long, and grows
     case CURLE_OK:       // the end of a head that is not complete
     case CURLE_GOT_NOTHING:
@@ -499,13 +555,14 @@ void transfer_conclude(struct http_client_transfer *transfer, CURLcode code)
     if (transfer->is_out_of_memory)
         code = CURLE_OUT_OF_MEMORY;
     // The status decides; a body that is too long to read does not matter.
-    if (transfer->is_head_complete && transfer->is_body_omitted)
+    if (transfer->is_head_complete && (transfer->is_body_omitted || is_interrupted(transfer, code)))
         code = CURLE_OK;
     if (code != CURLE_OUT_OF_MEMORY && is_whole(transfer))
         code = CURLE_OK;
     response->version = version_number(transfer);
     if (code != CURLE_OK || !transfer->is_head_complete) {
         describe_failure(transfer, code);
+        response->is_interrupted = is_interrupted(transfer, code);
         return;
     }
     (void)curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &status);

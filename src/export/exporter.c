@@ -289,8 +289,8 @@ static enum error_code make_form(const struct export_options *options,
     const struct request_form *form = &made->form;
     arena_init(&made->arena, ARENA_BLOCK);
     enum error_code code = request_form_init(&made->form, options, endpoint, &made->arena, error);
-    if (code == ERROR_NONE && mask_init(&made->masks, form->fields, form->configured_count,
-                                        endpoint, &made->arena) != ERROR_NONE)
+    if (code == ERROR_NONE && mask_init(&made->masks, form->secrets, form->secret_count, endpoint,
+                                        &made->arena) != ERROR_NONE)
         code = error_set(error, ERROR_MEMORY, "out of memory");
     if (code != ERROR_NONE)
         arena_release(&made->arena);
@@ -464,6 +464,7 @@ enum error_code exporter_use_headers(struct exporter *exporter, const struct htt
         .gzip = exporter->form.gzip,
         .headers = headers,
         .header_count = count,
+        .timeout = exporter->timeout,
     };
     struct made_form made;
     enum error_code code = make_form(&options, &exporter->endpoint, &made, error);

@@ -108,9 +108,11 @@ struct export_judgement export_judge(const struct export_facts *facts)
         judgement.trouble = EXPORT_UNREACHABLE;
         return judgement;
     case EXPORT_BROKEN:
+    case EXPORT_INTERRUPTED:
     case EXPORT_TIMED_OUT:
         judgement.trouble = EXPORT_NO_ANSWER;
         judgement.may_be_size = true;
+        judgement.is_likely_size = facts->silence == EXPORT_INTERRUPTED;
         return judgement;
     case EXPORT_ANSWERED:
         break;

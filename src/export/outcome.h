@@ -38,8 +38,9 @@ enum export_outcome {
 enum export_silence {
     EXPORT_ANSWERED,
     EXPORT_NO_CONNECTION, // no address, no connection, TLS failed, or nothing could be sent
-    EXPORT_BROKEN,    // the connection broke before the response was complete, or it was not HTTP
-    EXPORT_TIMED_OUT, // connected, but the timeout expired
+    EXPORT_BROKEN,      // the connection broke before the response was complete, or it was not HTTP
+    EXPORT_INTERRUPTED, // the endpoint ended the request before it was sent in full (http_client.h)
+    EXPORT_TIMED_OUT,   // connected, but the timeout expired
 };
 
 // Why records are not accepted at the moment.
@@ -68,7 +69,7 @@ struct export_judgement {
     // those that mean the same.
     bool may_be_size;
     // It is probably due to that: RESOURCE_EXHAUSTED without RetryInfo, which is what receivers answer to a message
-    // that is too large (by default more than 4 MiB).
+    // that is too large (by default more than 4 MiB), or a request that was refused at its beginning.
     bool is_likely_size;
 };
 

@@ -8,10 +8,11 @@
 #include "ghatrace/otlp/decode.h"
 #include "ghatrace/otlp/encode.h"
 #include "ghatrace/otlp/json.h"
+#include "grpc.h"
 #include "gzip.h"
 
 #define USER_AGENT "ghatrace/" GHATRACE_VERSION
-#define OWN_FIELDS_MAX 3
+#define OWN_FIELDS_MAX 6
 #define REQUEST_JSON_MAX (4 * REQUEST_BODY_MAX) // JSON of these spans is two to three times as long
 #define ARENA_BLOCK ((size_t)64 << 10)          // for the spans of two records
 #define REQUEST_HEAD_MAX ((size_t)64 << 10)
@@ -22,15 +23,63 @@ static void add_field(struct request_form *form, struct slice name, struct slice
     form->fields[form->field_count++] = (struct http_header){.name = name, .value = value};
 }
 
-static bool copy_field(struct request_form *form, const struct http_header *header,
-                       struct arena *arena)
+static enum error_code copy_field(const struct http_header *header, struct arena *arena,
+                                  struct http_header *copy, struct error *error)
 {
-    struct slice name, value;
-    if (!arena_copy_slice(arena, header->name, &name) ||
-        !arena_copy_slice(arena, header->value, &value))
-        return false;
-    add_field(form, name, value);
-    return true;
+    if (!arena_copy_slice(arena, header->name, &copy->name) ||
+        !arena_copy_slice(arena, header->value, &copy->value))
+        return error_set(error, ERROR_MEMORY, "out of memory");
+    return ERROR_NONE;
+}
+
+static enum error_code add_configured(struct request_form *form, const struct http_header *header,
+                                      struct arena *arena, struct error *error)
+{
+    struct http_header field, plain;
+    enum error_code code = copy_field(header, arena, &plain, error);
+    if (code == ERROR_NONE && form->protocol == EXPORT_GRPC)
+        code = grpc_make_metadata(header, arena, &field, error);
+    else if (code == ERROR_NONE)
+        field = plain;
+    if (code != ERROR_NONE)
+        return code;
+    form->secrets[form->secret_count++] = field;
+    if (!slice_equals(field.value, plain.value))
+        form->secrets[form->secret_count++] = plain;
+    add_field(form, field.name, field.value);
+    return ERROR_NONE;
+}
+
+static enum error_code add_timeout(struct request_form *form, duration_ns timeout,
+                                   struct arena *arena, struct error *error)
+{
+    char text[GRPC_TIMEOUT_SIZE];
+    struct slice copy;
+    if (timeout <= 0)
+        return ERROR_NONE;
+    if (!arena_copy_slice(arena, slice_from_string(grpc_format_timeout(timeout, text)), &copy))
+        return error_set(error, ERROR_MEMORY, "out of memory");
+    add_field(form, SLICE("grpc-timeout"), copy);
+    return ERROR_NONE;
+}
+
+static enum error_code add_own_fields(struct request_form *form, duration_ns timeout,
+                                      struct arena *arena, struct error *error)
+{
+    if (form->protocol != EXPORT_GRPC) {
+        add_field(form, SLICE("Content-Type"),
+                  form->protocol == EXPORT_JSON ? SLICE("application/json")
+                                                : SLICE("application/x-protobuf"));
+        if (form->gzip)
+            add_field(form, SLICE("Content-Encoding"), SLICE("gzip"));
+        return ERROR_NONE;
+    }
+    add_field(form, SLICE("content-type"), SLICE("application/grpc"));
+    add_field(form, SLICE("te"), SLICE("trailers"));
+    add_field(form, SLICE("grpc-accept-encoding"), SLICE("gzip"));
+    if (form->gzip)
+        add_field(form, SLICE("grpc-encoding"), SLICE("gzip"));
+    return add_timeout(form, timeout, arena, error);
 }
 
 static enum error_code write_head(const struct request_form *form, struct buffer *head_bytes)
@@ -70,30 +119,30 @@ enum error_code request_form_init(struct request_form *form, const struct export
         .endpoint = endpoint, .protocol = options->protocol, .gzip = options->gzip};
     form->fields = arena_allocate_array(arena, options->header_count + OWN_FIELDS_MAX,
                                         sizeof(struct http_header));
-    if (form->fields == NULL)
+    form->secrets =
+        arena_allocate_array(arena, 2 * options->header_count + 1, sizeof(struct http_header));
+    if (form->fields == NULL || form->secrets == NULL)
         return error_set(error, ERROR_MEMORY, "out of memory");
 
     bool names_agent = false;
+    enum error_code code;
     for (size_t i = 0; i < options->header_count; i++) {
         const struct http_header *header = &options->headers[i];
-        if (export_header_is_own(header->name)) {
+        if (export_header_is_own(header->name) ||
+            (form->protocol == EXPORT_GRPC && grpc_is_reserved(header->name))) {
             log_warn("configured header is left out: it is the exporter's own",
                      LOG_SLICE("name", header->name));
             continue;
         }
-        if (!copy_field(form, header, arena))
-            return error_set(error, ERROR_MEMORY, "out of memory");
+        code = add_configured(form, header, arena, error);
+        if (code != ERROR_NONE)
+            return code;
         names_agent |= slice_equals_ignoring_case(header->name, SLICE("User-Agent"));
     }
-    form->configured_count = form->field_count;
     if (!names_agent)
         add_field(form, SLICE("User-Agent"), SLICE(USER_AGENT));
-    add_field(form, SLICE("Content-Type"),
-              form->protocol == EXPORT_JSON ? SLICE("application/json")
-                                            : SLICE("application/x-protobuf"));
-    if (form->gzip)
-        add_field(form, SLICE("Content-Encoding"), SLICE("gzip"));
-    return check_form(form, error);
+    code = add_own_fields(form, options->timeout, arena, error);
+    return code == ERROR_NONE ? check_form(form, error) : code;
 }
 
 static bool has_span(const struct span_batch *batch, const struct span_id *id)
@@ -205,11 +254,28 @@ static enum error_code transcode(struct buffer *body, struct error *error)
     return code;
 }
 
-static enum error_code compress_body(struct buffer *body, struct error *error)
+// Reserves the head of a message.
+static enum error_code begin_body(const struct request_form *form, struct buffer *body,
+                                  struct error *error)
+{
+    static const char head[GRPC_FRAME_HEAD];
+    enum error_code code = ERROR_NONE;
+    if (form->protocol == EXPORT_GRPC)
+        code = buffer_append(body, head, sizeof head);
+    return code == ERROR_NONE ? code : error_set(error, code, "request: %s", error_code_text(code));
+}
+
+static enum error_code compress_body(const struct request_form *form, struct buffer *body,
+                                     struct error *error)
 {
     struct buffer packed;
+    struct slice plain = buffer_slice(body);
     buffer_init(&packed, REQUEST_PACKED_MAX);
-    enum error_code code = gzip_compress(buffer_slice(body), &packed, error);
+    enum error_code code = begin_body(form, &packed, error);
+    plain.data += packed.len;
+    plain.len -= packed.len;
+    if (code == ERROR_NONE)
+        code = gzip_compress(plain, &packed, error);
     if (code == ERROR_NONE)
         replace(body, &packed);
     buffer_release(&packed);
@@ -221,12 +287,16 @@ enum error_code request_build(const struct request_form *form, struct store *sto
                               struct error *error)
 {
     buffer_init(body, REQUEST_BODY_MAX);
-    enum error_code code = join_records(store, records, body, error);
+    enum error_code code = begin_body(form, body, error);
+    if (code == ERROR_NONE)
+        code = join_records(store, records, body, error);
     if (code == ERROR_NONE && records->found > 0 && form->protocol == EXPORT_JSON)
         code = transcode(body, error);
     if (code == ERROR_NONE && records->found > 0 && form->gzip)
-        code = compress_body(body, error);
-    if (code != ERROR_NONE)
+        code = compress_body(form, body, error);
+    if (code != ERROR_NONE || records->found == 0)
         buffer_release(body);
+    else if (form->protocol == EXPORT_GRPC)
+        grpc_write_frame_head(body->data, body->len - GRPC_FRAME_HEAD, form->gzip);
     return code;
 }

@@ -20,11 +20,13 @@ struct request_form {
     bool gzip;
     struct http_header *fields; // in the arena given to request_form_init
     size_t field_count;
-    size_t configured_count; // of `fields`, the first ones
+    // The configured ones, for masks: as they are sent, and binary metadata as it was configured, too.
+    struct http_header *secrets;
+    size_t secret_count;
 };
 
-// Copies the configured fields into the arena. Those that would contradict the exporter's own fields (framing, media
-// type, Host) are omitted with a warning.
+// Copies the configured fields into the arena, for gRPC as metadata. Those that would contradict the exporter's own
+// fields (framing, media type, Host; gRPC's) are omitted with a warning.
 enum error_code request_form_init(struct request_form *form, const struct export_options *options,
                                   const struct export_endpoint *endpoint, struct arena *arena,
                                   struct error *error) MUST_CHECK;
@@ -36,8 +38,8 @@ struct request_records {
     size_t found; // how many of them still existed
 };
 
-// Builds the body of a request with those records that are still in the outbox. If there are none, `body` stays
-// empty. One short read transaction. ERROR_TOO_LARGE, ERROR_INVALID: these records can never be sent together
+// Builds the body of a request with those records that are still in the outbox, for gRPC with the head of a message. If
+// there are none, `body` stays empty. One short read transaction. ERROR_TOO_LARGE, ERROR_INVALID: these records can never be sent together
 // as they are (halve the batch, or make the record a dead letter). Other errors may be temporary: ERROR_MEMORY and
 // those of the store.
 enum error_code request_build(const struct request_form *form, struct store *store,

@@ -7,9 +7,11 @@
 
 #include "ghatrace/base/log.h"
 #include "ghatrace/http/write.h"
+#include "grpc.h"
 
 #define STATUS_UNAUTHORIZED 401
 #define HTTP_STATUS_LEAST 100
+#define ANSWER_ARENA_BLOCK 1024
 #define SETTLE_REPORT_INTERVAL NS_PER_MINUTE
 
 static struct plan_request *request_of(const struct export_slot *slot)
@@ -158,6 +160,8 @@ static enum export_silence silence_of(const struct http_client_response *respons
         return EXPORT_ANSWERED;
     if (!response->has_connected)
         return EXPORT_NO_CONNECTION;
+    if (response->is_interrupted)
+        return EXPORT_INTERRUPTED;
     return response->error.code == ERROR_TIMEOUT ? EXPORT_TIMED_OUT : EXPORT_BROKEN;
 }
 
@@ -209,7 +213,33 @@ static void fail_locally(struct export_slot *slot, const struct error *error)
     follow_refusal(slot, verdict, slot_trouble(EXPORT_UNREACHABLE, error), 0);
 }
 
-static struct export_answer read_export_answer(const struct http_client_response *response)
+// Of a call. What is made for it is in the arena; the rest is the response's.
+static void read_call(const struct http_client_response *response, struct arena *arena,
+                      struct export_answer *answer)
+{
+    const struct grpc_response call = {
+        .headers =
+            {
+                .code = http_client_header(response, "grpc-status"),
+                .message = http_client_header(response, "grpc-message"),
+                .details = http_client_header(response, "grpc-status-details-bin"),
+            },
+        .trailers =
+            {
+                .code = http_client_trailer(response, "grpc-status"),
+                .message = http_client_trailer(response, "grpc-message"),
+                .details = http_client_trailer(response, "grpc-status-details-bin"),
+            },
+        .encoding = http_client_header(response, "grpc-encoding"),
+        .body = response->body,
+    };
+    grpc_read_answer(&call, arena, answer);
+    answer->is_http1 = response->version < 20;
+}
+
+static struct export_answer read_export_answer(const struct exporter *exporter,
+                                               const struct http_client_response *response,
+                                               struct arena *arena)
 {
     struct export_answer answer = {
         .status = response->status,
@@ -220,13 +250,25 @@ static struct export_answer read_export_answer(const struct http_client_response
     if (retry_after.len == 0 ||
         !http_parse_retry_after(retry_after, timestamp_now(), &answer.retry_after))
         answer.retry_after = 0;
+    if (exporter->form.protocol == EXPORT_GRPC)
+        read_call(response, arena, &answer);
     return answer;
 }
 
-static void on_answer(struct export_slot *slot, const struct http_client_response *response)
+static void describe_silence(struct export_slot *slot, const struct error *error)
+{
+    const struct exporter *exporter = slot->exporter;
+    bool is_foreign = exporter->form.protocol == EXPORT_GRPC && error->code == ERROR_INVALID;
+    char text[ANSWER_TEXT_SIZE];
+    answer_clean(slice_from_string(error->message), &exporter->masks, text);
+    (void)snprintf(slot->reason, sizeof slot->reason, "%s%s",
+                   is_foreign ? "not gRPC, is this OTLP/gRPC's port? " : "", text);
+}
+
+static void on_answer(struct export_slot *slot, const struct http_client_response *response,
+                      const struct export_answer *answer)
 {
     struct exporter *exporter = slot->exporter;
-    const struct export_answer read = read_export_answer(response), *answer = &read;
     timestamp_ns outage_start = exporter->plan.outage_start;
     const struct export_facts facts = answer_facts(answer, silence_of(response));
     struct export_judgement judgement = export_judge(&facts);
@@ -245,7 +287,7 @@ static void on_answer(struct export_slot *slot, const struct http_client_respons
     else if (answer->status != 0)
         answer_describe(answer, &exporter->masks, slot->reason);
     else
-        answer_clean(slice_from_string(response->error.message), &exporter->masks, slot->reason);
+        describe_silence(slot, &response->error);
 
     enum plan_verdict verdict = plan_answer(&exporter->plan, slot->index, &planned,
                                             timestamp_monotonic(), exporter_random(exporter));
@@ -270,11 +312,17 @@ static void on_response(void *context, const struct http_client_response *respon
 {
     struct export_slot *slot = context;
     struct exporter *exporter = slot->exporter;
-    bool is_unauthorized = response->status == STATUS_UNAUTHORIZED;
+    struct arena arena;
+    arena_init(&arena, ANSWER_ARENA_BLOCK);
+    const struct export_answer answer = read_export_answer(exporter, response, &arena);
+    int answered = answer_status(&answer);
+    bool is_unauthorized =
+        answered == STATUS_UNAUTHORIZED || (answer.is_grpc && answered == GRPC_UNAUTHENTICATED);
     move_slot(slot, SLOT_IDLE);
     slot->transfer = NULL;
     buffer_release(&slot->body);
-    on_answer(slot, response);
+    on_answer(slot, response, &answer);
+    arena_release(&arena);
     if (is_unauthorized && exporter->on_unauthorized != NULL)
         exporter->on_unauthorized(exporter->on_unauthorized_context);
     exporter_pump(exporter);
@@ -294,6 +342,7 @@ static void hand_over(struct export_slot *slot)
     struct exporter *exporter = slot->exporter;
     struct error error;
     char url[EXPORT_URL_SIZE];
+    bool is_grpc = exporter->form.protocol == EXPORT_GRPC;
     const struct http_client_request request = {
         .method = "POST",
         .url = export_endpoint_url(&exporter->endpoint, url),
@@ -304,6 +353,8 @@ static void hand_over(struct export_slot *slot)
         .timeout = exporter->timeout,
         .body_max = EXPORT_ANSWER_MAX,
         .proxy = exporter->endpoint.proxy.url[0] != '\0' ? exporter->endpoint.proxy.url : NULL,
+        .version = is_grpc ? HTTP_CLIENT_VERSION_2 : HTTP_CLIENT_VERSION_ANY,
+        .uses_tunnel = is_grpc, // proxies do not forward HTTP/2 with prior knowledge
     };
     if (request_of(slot)->needs_new_connection)
         http_client_renew(exporter->client, HTTP_CLIENT_RENEW_ALWAYS);

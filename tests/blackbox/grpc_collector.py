@@ -73,6 +73,8 @@ class GrpcCollector(standin.Collector):
 
     def __init__(self, context=None):
         self.context = context
+        self.message_max = None  # larger ones are refused as soon as their head has come, as grpc-go does
+        self.refused_early = 0
         self.connections = []
         if context is not None:
             context.set_alpn_protocols(["h2"])
@@ -130,15 +132,28 @@ class Handler(socketserver.BaseRequestHandler):
         if isinstance(event, h2.events.RequestReceived):
             self.calls[event.stream_id] = [event.headers, b""]
         elif isinstance(event, h2.events.DataReceived):
-            self.calls[event.stream_id][1] += event.data
             self.h2.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
+            if event.stream_id in self.calls:
+                self.calls[event.stream_id][1] += event.data
+                self.refuse_early(event.stream_id)
         elif isinstance(event, h2.events.StreamReset):
             self.calls.pop(event.stream_id, None)
-        elif isinstance(event, h2.events.StreamEnded):
+        elif isinstance(event, h2.events.StreamEnded) and event.stream_id in self.calls:
             self.flush()
             self.owner.connections[self.number] += 1
             return self.answer(event.stream_id, *self.calls.pop(event.stream_id))
         return True
+
+    def refuse_early(self, stream):
+        framed = self.calls[stream][1]
+        limit = self.owner.message_max
+        if limit is None or len(framed) < 5 or struct.unpack(">I", framed[1:5])[0] <= limit:
+            return
+        del self.calls[stream]
+        self.owner.refused_early += 1
+        answer = Answer(RESOURCE_EXHAUSTED, "grpc: received message larger than max", trailers_only=True)
+        self.reply(stream, answer)
+        self.h2.reset_stream(stream, h2.errors.ErrorCodes.NO_ERROR)
 
     def answer(self, stream, fields, framed):
         headers = {}

@@ -71,6 +71,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     check_url(fuzz_slice(data, size), EXPORT_URL_BASE);
     check_url(fuzz_slice(data, size), EXPORT_URL_WHOLE);
     check_url(fuzz_slice(data, size), EXPORT_URL_EITHER);
+    check_url(fuzz_slice(data, size), EXPORT_URL_GRPC);
     check_lists(fuzz_slice(data, size), &arena);
     arena_release(&arena);
     return 0;

@@ -43,6 +43,7 @@ struct http_client_options {
 enum http_client_version {
     HTTP_CLIENT_VERSION_ANY, // HTTP/1.1; HTTP/2 if TLS negotiates it
     HTTP_CLIENT_VERSION_1_1,
+    // Without TLS a connection is for one request, unless libcurl is one that is shown to reuse them.
     HTTP_CLIENT_VERSION_2, // over cleartext with prior knowledge (RFC 9113 3.3), over TLS by ALPN
 };
 
@@ -70,7 +71,10 @@ struct http_client_response {
     // The reason for a missing response. ERROR_TIMEOUT; ERROR_CLOSED: the connection ended before the response did;
     // ERROR_INVALID: not HTTP, or a head over head_max; ERROR_MEMORY; ERROR_NETWORK: anything else.
     struct error error;
-    bool has_connected;  // false: nothing was sent, because resolving, connecting or TLS failed
+    bool has_connected; // false: nothing was sent, because resolving, connecting or TLS failed
+    // Of HTTP/2, with a missing response: the server ended the stream before the request was sent in full, as servers do
+    // that refuse a request at its beginning.
+    bool is_interrupted;
     uint64_t connection; // identifies the connection among all those of the client; 0: none
     uint64_t age;        // for http_client_renew()
     void *transfer;      // private

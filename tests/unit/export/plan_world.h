@@ -319,6 +319,8 @@ static struct export_facts sim_facts(const struct sim *sim, const struct manner 
         .grpc_code = sim->is_grpc ? sim_code(manner) : 0,
         .has_retry_info = sim->is_grpc && manner->retry_after > 0,
     };
+    if (facts.is_grpc && facts.silence == EXPORT_BROKEN && manner->delay == 0)
+        facts.silence = EXPORT_INTERRUPTED; // the stream alone, and at once
     if (facts.is_grpc && facts.grpc_code != EXPORT_NO_GRPC_CODE)
         facts.status = 200;
     return facts;

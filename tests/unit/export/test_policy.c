@@ -60,6 +60,7 @@ static void no_answer_is_never_about_the_data(void **state)
         struct export_judgement judgement = export_judge(&facts);
         assert_int_equal(judgement.outcome, EXPORT_NOT_NOW);
         assert_int_equal(judgement.may_be_size, silence != EXPORT_NO_CONNECTION);
+        assert_int_equal(judgement.is_likely_size, silence == EXPORT_INTERRUPTED);
         assert_int_equal(judgement.trouble,
                          silence == EXPORT_NO_CONNECTION ? EXPORT_UNREACHABLE : EXPORT_NO_ANSWER);
     }
