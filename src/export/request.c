@@ -32,8 +32,9 @@ static enum error_code copy_field(const struct http_header *header, struct arena
     return ERROR_NONE;
 }
 
-static enum error_code add_configured(struct request_form *form, const struct http_header *header,
-                                      struct arena *arena, struct error *error)
+static enum error_code add_configured_field(struct request_form *form,
+                                            const struct http_header *header, struct arena *arena,
+                                            struct error *error)
 {
     struct http_header field, plain;
     enum error_code code = copy_field(header, arena, &plain, error);
@@ -134,7 +135,7 @@ enum error_code request_form_init(struct request_form *form, const struct export
                      LOG_SLICE("name", header->name));
             continue;
         }
-        code = add_configured(form, header, arena, error);
+        code = add_configured_field(form, header, arena, error);
         if (code != ERROR_NONE)
             return code;
         names_agent |= slice_equals_ignoring_case(header->name, SLICE("User-Agent"));

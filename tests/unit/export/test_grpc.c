@@ -11,6 +11,7 @@
 
 #include "../../../src/export/grpc.h"
 #include "../../../src/export/gzip.h"
+#include "../../../src/export/request.h"
 #include "ghatrace/base/digest.h"
 #include "ghatrace/base/memory.h"
 
@@ -113,6 +114,71 @@ static void names_of_grpc_itself_are_reserved(void **state)
     assert_false(grpc_is_reserved(SLICE("grpc")));
     assert_false(grpc_is_reserved(SLICE("x-grpc-timeout")));
     assert_false(grpc_is_reserved(SLICE_EMPTY));
+}
+
+static enum error_code make_form(struct request_form *form, struct arena *arena,
+                                 struct error *error)
+{
+    static const struct export_endpoint endpoint = {.host_header = "c:4317", .path = "/s/Export"};
+    const struct http_header headers[] = {{SLICE("X-Tenant"), SLICE("acme")},
+                                          {SLICE("key-bin"), SLICE("s3cr3t!")},
+                                          {SLICE("Grpc-Timeout"), SLICE("9S")},
+                                          {SLICE("TE"), SLICE("gzip")},
+                                          {SLICE("Content-Type"), SLICE("x/y")}};
+    const struct export_options options = {
+        .protocol = EXPORT_GRPC,
+        .gzip = true,
+        .headers = headers,
+        .header_count = COUNT(headers),
+        .timeout = 1500 * NS_PER_MS,
+    };
+    return request_form_init(form, &options, &endpoint, arena, error);
+}
+
+static void a_call_has_the_fields_that_grpc_wants_and_the_configured_ones(void **state)
+{
+    static const char *const wanted[][2] = {
+        {"x-tenant", "acme"},      {"key-bin", "czNjcjN0IQ"},
+        {"User-Agent", NULL},      {"content-type", "application/grpc"},
+        {"te", "trailers"},        {"grpc-accept-encoding", "gzip"},
+        {"grpc-encoding", "gzip"}, {"grpc-timeout", "1500m"},
+    };
+    struct request_form form;
+    struct arena arena;
+    struct error error;
+    (void)state;
+    arena_init(&arena, 256);
+    assert_int_equal(make_form(&form, &arena, &error), ERROR_NONE);
+    assert_int_equal(form.field_count, COUNT(wanted));
+    for (size_t i = 0; i < COUNT(wanted); i++) {
+        assert_true(slice_equals(form.fields[i].name, slice_from_string(wanted[i][0])));
+        assert_true(wanted[i][1] == NULL ||
+                    slice_equals(form.fields[i].value, slice_from_string(wanted[i][1])));
+    }
+    // Binary metadata is masked as it is sent and as it was configured.
+    assert_int_equal(form.secret_count, 3);
+    assert_true(slice_equals(form.secrets[1].value, SLICE("czNjcjN0IQ")));
+    assert_true(slice_equals(form.secrets[2].value, SLICE("s3cr3t!")));
+    arena_release(&arena);
+}
+
+static void refused_memory_makes_no_call(void **state)
+{
+    bool is_made = false;
+    (void)state;
+    for (long skip = 0; !is_made; skip++) {
+        struct request_form form;
+        struct arena arena;
+        struct error error;
+        arena_init(&arena, 16);
+        memory_fail_after(skip);
+        enum error_code code = make_form(&form, &arena, &error);
+        memory_fail_after(-1);
+        is_made = code == ERROR_NONE;
+        assert_true(is_made || code == ERROR_MEMORY);
+        assert_true(skip < 100);
+        arena_release(&arena);
+    }
 }
 
 // --- the answer -------------------------------------------------------------------------------
@@ -408,6 +474,8 @@ int main(void)
         cmocka_unit_test(headers_become_metadata_in_lower_case_and_binary_ones_base64),
         cmocka_unit_test(a_refused_value_is_not_in_the_message),
         cmocka_unit_test(names_of_grpc_itself_are_reserved),
+        cmocka_unit_test(a_call_has_the_fields_that_grpc_wants_and_the_configured_ones),
+        cmocka_unit_test(refused_memory_makes_no_call),
         cmocka_unit_test(the_code_is_read_from_trailers_or_else_from_headers),
         cmocka_unit_test(refusals_are_described_in_one_line),
         cmocka_unit_test(secrets_in_a_message_are_masked_after_it_is_decoded),
