@@ -302,7 +302,7 @@ static void on_answer(struct export_slot *slot, const struct http_client_respons
     if (judgement.outcome == EXPORT_NOT_NOW)
         http_client_renew(exporter->client, response->age);
     follow_refusal(slot, verdict, slot_trouble(judgement.trouble, &response->error),
-                   answer->status);
+                   planned.status < HTTP_STATUS_LEAST ? 0 : planned.status);
     // The response says nothing about the current headers, not even how long to wait.
     if (slot->headers_age != exporter->headers_age)
         plan_end_pause(&exporter->plan, timestamp_monotonic());

@@ -78,7 +78,7 @@ void exporter_read_counters(const struct exporter *exporter, struct export_count
 struct export_status {
     bool is_troubled;
     enum export_trouble category; // EXPORT_NO_TROUBLE unless is_troubled
-    int http_status;              // of the last failure; 0: no response
+    int http_status;              // of the last failure; 0: no response, or a code of gRPC
     timestamp_ns since;           // when the trouble began; TIMESTAMP_UNKNOWN: no trouble
     uint64_t failures;            // consecutive
     char message
