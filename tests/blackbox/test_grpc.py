@@ -58,6 +58,47 @@ class TlsCollector(http_collector.Collector):
         return f"https://localhost:{self.port}"
 
 
+class TunnelProxy:
+    """A proxy that knows CONNECT only."""
+
+    def __init__(self):
+        self.asked = []
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    def serve(self):
+        while True:
+            try:
+                peer, _ = self.listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self.tunnel, args=(peer,), daemon=True).start()
+
+    def tunnel(self, peer):
+        head = b""
+        while b"\r\n\r\n" not in head:
+            head += peer.recv(4096)
+        method, target, _ = head.split(b"\r\n")[0].decode().split()
+        self.asked.append(method)
+        if method != "CONNECT":
+            peer.sendall(b"HTTP/1.1 405 Method Not Allowed\r\nContent-Length: 0\r\n\r\n")
+            return peer.close()
+        host, port = target.rsplit(":", 1)
+        other = socket.create_connection((host, int(port)))
+        peer.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+        threading.Thread(target=self.copy, args=(other, peer), daemon=True).start()
+        self.copy(peer, other)
+
+    def copy(self, source, sink):
+        try:
+            while data := source.recv(65536):
+                sink.sendall(data)
+            sink.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass
+
+
 class GrpcTest(harness.BlackBoxTest):
     def new_grpc_collector(self, context=None):
         collector = GrpcCollector(context)
@@ -121,6 +162,27 @@ class Calls(GrpcTest):
             otlp_client_key=str(CERTIFICATES / "client.key"))
         daemon.accept(*run.timeline())
         self.check_trace(collector, run_spans(run))
+
+    def test_a_proxy_is_gone_through_by_CONNECT(self):
+        for context in (None, server_context()):
+            with self.subTest(tls=context is not None):
+                proxy = TunnelProxy()
+                self.addCleanup(proxy.listener.close)
+                runs = [short_run() for _ in range(3)]
+                daemon, collector = self.new_grpc_pair(context, otlp_proxy=f"http://127.0.0.1:{proxy.port}")
+                for run in runs:
+                    daemon.accept(*run.timeline())
+                    self.check_trace(collector, run_spans(run))
+                self.assertEqual(set(proxy.asked), {"CONNECT"})
+
+    def test_user_and_password_of_the_endpoint_are_sent(self):
+        run = short_run()
+        collector = self.new_grpc_collector()
+        daemon = self.new_daemon(otlp_protocol="grpc", otlp_endpoint=f"http://mona:sesame@127.0.0.1:{collector.port}")
+        daemon.accept(*run.timeline())
+        self.check_trace(collector, run_spans(run))
+        self.assertEqual(collector.requests[0].headers["authorization"], "Basic bW9uYTpzZXNhbWU=")
+        self.assertNotIn("sesame", daemon.log)
 
     def test_many_calls_all_arrive_once(self):
         for context in (None, server_context()):
