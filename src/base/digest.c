@@ -71,8 +71,8 @@ size_t base64_encode(struct slice bytes, char *text)
 {
     size_t len = 0;
     // Only a lack of room fails.
-    if (mbedtls_base64_encode((unsigned char *)text, BASE64_SIZE(bytes.len), &len, bytes_of(bytes),
-                              bytes.len) != 0)
+    if (mbedtls_base64_encode((unsigned char *)text, BASE64_SIZE(bytes.len), &len,
+                              (const unsigned char *)bytes.data, bytes.len) != 0)
         len = 0;
     text[len] = '\0';
     return len;
