@@ -146,11 +146,7 @@ void engine_read_counters(struct engine *engine, struct engine_counters *counter
 #define FIGURES_LIMIT (2 * NS_PER_SECOND)
 
 // --- heartbeat --------------------------------------------------------------------------------------------
-
-static void beat(struct engine_work *work)
-{
-    atomic_fetch_add(&work->beats, 1);
-}
+// The store beats at each access, so that upkeep of any length does, too.
 
 void engine_wake(struct engine *engine)
 {
@@ -169,7 +165,7 @@ struct heartbeat engine_heartbeat(const struct engine *engine)
 // Marks a wait for the store's lock or for the disk.
 static void note_committing(struct engine_work *work, bool is_committing)
 {
-    beat(work);
+    heartbeat_beat();
     atomic_store(&work->is_committing, is_committing);
 }
 
@@ -249,7 +245,7 @@ static enum error_code commit_batch(struct engine *engine, struct engine_task *t
     struct engine_task *task = tasks;
     for (size_t i = 0; i < count && code == ERROR_NONE; i++, task = STAILQ_NEXT(task, next)) {
         code = work_apply_task(work, task);
-        beat(work);
+        heartbeat_beat();
     }
     if (code == ERROR_NONE && with_upkeep)
         code = engine_do_upkeep(engine, count, &upkeep);
@@ -381,7 +377,9 @@ void engine_run_batch(struct engine *engine, struct engine_task *tasks, size_t c
         move_task(&tasks[i], ENGINE_TASK_IDLE, ENGINE_TASK_QUEUED);
         STAILQ_INSERT_TAIL(&batch, &tasks[i], next);
     }
+    heartbeat_use(&engine->work.beats);
     run_batch(engine, &batch, now);
+    heartbeat_use(NULL);
 }
 
 timestamp_ns engine_next_deadline(struct engine *engine)
@@ -483,7 +481,7 @@ static void wait_for_work(struct engine *engine)
                              .tv_nsec = (long)(wake % NS_PER_SECOND)};
     int code = 0;
     while (STAILQ_EMPTY(&engine->queue) && !engine->is_stopping && code != ETIMEDOUT) {
-        beat(&engine->work); // also when it was only woken
+        heartbeat_beat(); // also when it was only woken
         code = pthread_cond_timedwait(&engine->wake, &engine->mutex, &until);
     }
 }
@@ -533,6 +531,7 @@ static void *run_thread(void *context)
 {
     struct engine *engine = context;
     bool is_stopping = false;
+    heartbeat_use(&engine->work.beats);
     while (!is_stopping) {
         struct engine_tasks tasks = STAILQ_HEAD_INITIALIZER(tasks);
         pthread_mutex_lock(&engine->mutex);
@@ -664,8 +663,8 @@ enum error_code engine_ready(struct engine *engine, struct error *error)
         return error_set(error, ERROR_CLOSED, "shutting down");
     if (engine_batch_age(engine, steady) > limit)
         return error_set(error, ERROR_BUSY,
-                         "storing hangs: the disk does not answer, or another process holds the "
-                         "store");
+                         "storing hangs: the disk does not answer or is slow, or another process "
+                         "holds the store");
     if (queue_age > limit)
         return error_set(error, ERROR_BUSY, "deliveries wait too long to be stored");
     if (trouble.code != ERROR_NONE)

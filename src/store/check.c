@@ -65,7 +65,7 @@ static void count_free_pages(void *context)
 {
     struct length_check *check = context;
     MDB_val key, value;
-    while ((check->code = mdb_cursor_get(check->cursor, &key, &value, MDB_NEXT)) == MDB_SUCCESS) {
+    while ((check->code = lmdb_move(check->cursor, &key, &value, MDB_NEXT)) == MDB_SUCCESS) {
         size_t listed = value.mv_size / sizeof(size_t);
         for (size_t i = 1; i < listed; i++) {
             size_t page;
@@ -123,9 +123,9 @@ static int read_ends(MDB_txn *txn, MDB_dbi database)
     int code = mdb_cursor_open(txn, database, &cursor);
     if (code != MDB_SUCCESS)
         return code;
-    code = mdb_cursor_get(cursor, &first, &value, MDB_FIRST);
+    code = lmdb_move(cursor, &first, &value, MDB_FIRST);
     if (code == MDB_SUCCESS)
-        code = mdb_cursor_get(cursor, &last, &value, MDB_LAST);
+        code = lmdb_move(cursor, &last, &value, MDB_LAST);
     if (code == MDB_SUCCESS && mdb_cmp(txn, database, &first, &last) > 0)
         code = MDB_CORRUPTED;
     mdb_cursor_close(cursor);
@@ -518,11 +518,11 @@ static enum error_code seek_reading(const struct lmdb_op *op, struct slice key, 
     enum error_code opened = lmdb_open_cursor(op, &cursor);
     if (opened != ERROR_NONE)
         return opened;
-    int code = mdb_cursor_get(cursor, &k, &v, is_last ? MDB_LAST : MDB_SET_RANGE);
+    int code = lmdb_move(cursor, &k, &v, is_last ? MDB_LAST : MDB_SET_RANGE);
     while (code == MDB_SUCCESS && !has_shape(op->database, k.mv_size, v.mv_size)) {
         MDB_val passed = k;
         store_note_unreadable(op->transaction);
-        code = mdb_cursor_get(cursor, &k, &v, is_last ? MDB_PREV : MDB_NEXT);
+        code = lmdb_move(cursor, &k, &v, is_last ? MDB_PREV : MDB_NEXT);
         // A damaged tree may return an earlier entry and cause an endless loop.
         int order = mdb_cmp(op->transaction->txn, database, &passed, &k);
         if (code == MDB_SUCCESS && (is_last ? order <= 0 : order >= 0))
@@ -561,7 +561,7 @@ enum error_code lmdb_last_sound(const struct lmdb_op *op, struct slice *found_ke
         enum error_code opened = lmdb_open_cursor(op, &cursor);
         if (opened != ERROR_NONE)
             return opened;
-        int code = mdb_cursor_get(cursor, &k, &v, MDB_LAST);
+        int code = lmdb_move(cursor, &k, &v, MDB_LAST);
         mdb_cursor_close(cursor);
         *found_key = lmdb_slice(k);
         *data = lmdb_slice(v);

@@ -1,6 +1,7 @@
 // Records which deliveries were received, and which runs and jobs were sent.
 #include <assert.h>
 
+#include "ghatrace/base/heartbeat.h"
 #include "notes.h"
 
 // --- deliveries -----------------------------------------------------------------------------------
@@ -184,16 +185,17 @@ static enum error_code delete_from_slice(struct store_transaction *transaction,
     enum error_code opened = lmdb_open_cursor(&op, &cursor);
     if (opened != ERROR_NONE)
         return opened;
-    int code = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE);
+    int code = lmdb_move(cursor, &key, &value, MDB_SET_RANGE);
     while (code == MDB_SUCCESS && *left > 0) {
         if (lmdb_get_be64(key.mv_data) != (uint64_t)start_of)
             break;
+        heartbeat_beat();
         code = mdb_cursor_del(cursor, 0);
         if (code != MDB_SUCCESS)
             break;
         (*left)--;
         // After a deletion the cursor is at the next entry, and MDB_NEXT accounts for that.
-        code = mdb_cursor_get(cursor, &key, &value, MDB_NEXT);
+        code = lmdb_move(cursor, &key, &value, MDB_NEXT);
     }
     *is_empty = *left > 0 && (code == MDB_SUCCESS || code == MDB_NOTFOUND);
     mdb_cursor_close(cursor);

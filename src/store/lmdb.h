@@ -205,6 +205,9 @@ enum error_code verify_explain(int code, const char *path, struct error *error);
 enum error_code versions_check(struct store_transaction *transaction, bool is_daemon,
                                struct error *error) MUST_CHECK;
 
+// As mdb_cursor_get(); the thread beats (base/heartbeat.h). All reads by cursors in this room go through it.
+int lmdb_move(MDB_cursor *cursor, MDB_val *key, MDB_val *value, MDB_cursor_op where);
+
 // --- store.c: fatal faults, which end the process with a message and status 1 ---
 
 // False: a page that `run` needed cannot be read; it was aborted halfway. Only for code that reads.

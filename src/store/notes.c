@@ -294,17 +294,17 @@ static enum error_code read_spot(MDB_cursor *cursor, const struct note_key *note
     uint8_t bytes[NOTE_KEY_MAX];
     MDB_val key = {.mv_size = make_key(bytes, note->kind, note->order), .mv_data = bytes};
     MDB_val next = key, value, unused;
-    int code = mdb_cursor_get(cursor, &next, &value, MDB_SET_RANGE);
+    int code = lmdb_move(cursor, &next, &value, MDB_SET_RANGE);
     bool is_exact = code == MDB_SUCCESS && next.mv_size == key.mv_size &&
                     memcmp(next.mv_data, key.mv_data, key.mv_size) == 0;
     bool is_found = is_exact;
     if (is_exact)
-        code = mdb_cursor_get(cursor, &next, &unused, MDB_NEXT);
+        code = lmdb_move(cursor, &next, &unused, MDB_NEXT);
     bool has_limit = code == MDB_SUCCESS && is_of_kind(next, note->kind);
     if (has_limit)
         memcpy(block->limit, (const uint8_t *)next.mv_data + 1, len);
     if (!is_exact && (code == MDB_SUCCESS || code == MDB_NOTFOUND)) {
-        code = mdb_cursor_get(cursor, &key, &value, code == MDB_SUCCESS ? MDB_PREV : MDB_LAST);
+        code = lmdb_move(cursor, &key, &value, code == MDB_SUCCESS ? MDB_PREV : MDB_LAST);
         is_found = code == MDB_SUCCESS && is_of_kind(key, note->kind);
     }
     if (code != MDB_SUCCESS && code != MDB_NOTFOUND)

@@ -1,6 +1,7 @@
 // Records that wait to be exported, the history, dead letters.
 #include <assert.h>
 
+#include "ghatrace/base/heartbeat.h"
 #include "ghatrace/base/memory.h"
 #include "ghatrace/store/table.h"
 #include "lmdb.h"
@@ -22,6 +23,7 @@ static int put_last(struct store_transaction *transaction, uint64_t sequence, si
     uint8_t key[SEQUENCE_SIZE];
     MDB_val k = lmdb_value(lmdb_put_sequence(key, sequence));
     MDB_val v = {.mv_size = size};
+    heartbeat_beat();
     int code = mdb_put(transaction->txn, transaction->store->databases[DATABASE_RECORDS], &k, &v,
                        MDB_RESERVE | MDB_APPEND);
     *bytes = v.mv_data;

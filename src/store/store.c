@@ -16,6 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "ghatrace/base/heartbeat.h"
 #include "ghatrace/base/log.h"
 #include "ghatrace/base/memory.h"
 #include "lmdb.h"
@@ -24,7 +25,9 @@
 // --- faults ---------------------------------------------------------------------------------------
 // Faults that LMDB cannot report. An unreadable page of its map raises SIGBUS; a damaged page leads to accesses
 // beyond the map or to writes into it, which raise SIGSEGV, or to a failed assertion. All of them end the process
-// with a message and status 1, without a core dump that contains payloads.
+// with a message and status 1, without a core dump that contains payloads. A damaged page can also make LMDB write
+// beyond a block of the heap: the allocator notices that at some later call and raises SIGABRT, which gets a message
+// and then ends the process as usual.
 
 #define LAST_WORDS_MS 1000 // timeout for writing to a blocked standard error
 // A damaged entry may claim to be up to 4 GiB long.
@@ -34,6 +37,12 @@
 static _Atomic uintptr_t map_start, map_end;
 // The previous SIGSEGV handler: a sanitizer's, a test's.
 static struct sigaction earlier;
+
+// The previous SIGABRT handler.
+static struct sigaction earlier_abort;
+
+// Transactions of the calling thread.
+static _Thread_local volatile sig_atomic_t open_transactions;
 
 // Used by sigbus_try(), in the calling thread.
 static _Thread_local sigjmp_buf *escape;
@@ -103,6 +112,22 @@ static void on_segment_fault(int number, siginfo_t *info, void *context)
     (void)sigaction(number, &earlier, NULL); // the fault happens again, for the earlier handler
 }
 
+// An abort in the middle of a transaction is probably due to a damaged page; of others nothing is known here.
+static void on_abort(int number, siginfo_t *info, void *context)
+{
+    static const char message[] =
+        "ghatrace: aborted while it used its store: the store may be damaged, else this is a bug "
+        "in "
+        "ghatrace; no acknowledged delivery is lost by this; if it happens again after a restart, "
+        "restore the store's folder, or move it away to start afresh\n";
+    (void)info;
+    (void)context;
+    if (open_transactions > 0)
+        log_final_message(message, sizeof message - 1, LAST_WORDS_MS);
+    (void)sigaction(number, &earlier_abort, NULL);
+    (void)raise(number); // pending until this handler returns
+}
+
 static void on_assertion(MDB_env *env, const char *message)
 {
     (void)env;
@@ -125,6 +150,7 @@ static void sigbus_catch_faults(MDB_env *env)
 {
     catch (SIGBUS, on_bus_error, NULL);
     catch (SIGSEGV, on_segment_fault, &earlier);
+    catch (SIGABRT, on_abort, &earlier_abort);
     (void)mdb_env_set_assert(env, on_assertion);
 }
 
@@ -233,10 +259,17 @@ static MDB_dbi handle_of(const struct lmdb_op *op)
     return op->transaction->store->databases[op->database];
 }
 
+int lmdb_move(MDB_cursor *cursor, MDB_val *key, MDB_val *value, MDB_cursor_op where)
+{
+    heartbeat_beat();
+    return mdb_cursor_get(cursor, key, value, where);
+}
+
 enum error_code lmdb_get(const struct lmdb_op *op, struct slice key, struct slice *data)
 {
     MDB_val k = lmdb_value(key);
     MDB_val v = {0};
+    heartbeat_beat();
     int code = mdb_get(op->transaction->txn, handle_of(op), &k, &v);
     *data = lmdb_slice(v);
     return lmdb_error(code, op->what, op->error);
@@ -247,6 +280,7 @@ enum error_code lmdb_put(const struct lmdb_op *op, struct slice key, struct slic
     MDB_val k = lmdb_value(key);
     MDB_val v = lmdb_value(data);
     assert(op->transaction->is_write);
+    heartbeat_beat();
     int code = mdb_put(op->transaction->txn, handle_of(op), &k, &v, 0);
     return lmdb_error(code, op->what, op->error);
 }
@@ -255,6 +289,7 @@ enum error_code lmdb_delete(const struct lmdb_op *op, struct slice key)
 {
     MDB_val k = lmdb_value(key);
     assert(op->transaction->is_write);
+    heartbeat_beat();
     int code = mdb_del(op->transaction->txn, handle_of(op), &k, NULL);
     return code == MDB_NOTFOUND ? ERROR_NONE : lmdb_error(code, op->what, op->error);
 }
@@ -274,7 +309,7 @@ enum error_code lmdb_seek(const struct lmdb_op *op, struct slice key, struct sli
     enum error_code opened = lmdb_open_cursor(op, &cursor);
     if (opened != ERROR_NONE)
         return opened;
-    int code = mdb_cursor_get(cursor, &k, &v, MDB_SET_RANGE);
+    int code = lmdb_move(cursor, &k, &v, MDB_SET_RANGE);
     mdb_cursor_close(cursor);
     *found_key = lmdb_slice(k);
     *data = lmdb_slice(v);
@@ -375,6 +410,7 @@ static enum error_code store_begin_bare(struct store *store, bool is_write,
         return error_set(error, ERROR_MEMORY, "store: begin: out of memory");
     assert(!is_write || made->txn == NULL); // one at a time
     *made = (struct store_transaction){.store = store, .is_write = is_write};
+    open_transactions++;
     int begun = mdb_txn_begin(store->env, NULL, is_write ? 0 : MDB_RDONLY, &made->txn);
     if (is_write && begun == MDB_PANIC)
         store->is_broken = true;
@@ -384,6 +420,7 @@ static enum error_code store_begin_bare(struct store *store, bool is_write,
     if (code != ERROR_NONE) {
         if (begun == MDB_SUCCESS)
             mdb_txn_abort(made->txn);
+        open_transactions--;
         made->txn = NULL;
         if (!is_write)
             memory_free(made);
@@ -434,6 +471,7 @@ static void end_transaction(struct store_transaction *transaction)
 {
     assert(transaction->txn != NULL);
     transaction->txn = NULL;
+    open_transactions--;
     if (transaction->has_env_lock)
         pthread_rwlock_unlock(&transaction->store->env_lock);
     if (!transaction->is_write)

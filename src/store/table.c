@@ -3,6 +3,7 @@
 
 #include <assert.h>
 
+#include "ghatrace/base/heartbeat.h"
 #include "ghatrace/base/memory.h"
 #include "lmdb.h"
 
@@ -46,6 +47,7 @@ enum error_code store_table_delete(struct store_transaction *transaction, enum s
     MDB_val k = lmdb_value(key);
     assert(transaction->is_write);
     MDB_dbi dbi = transaction->store->databases[database_of(table)];
+    heartbeat_beat();
     return lmdb_error(mdb_del(transaction->txn, dbi, &k, NULL), "delete from table", error);
 }
 
@@ -61,12 +63,12 @@ static enum error_code move_cursor(const struct lmdb_op *op, struct slice key, b
     enum error_code opened = lmdb_open_cursor(op, &cursor);
     if (opened != ERROR_NONE)
         return opened;
-    int code = mdb_cursor_get(cursor, &k, &v,
-                              key.len > 0 ? MDB_SET_RANGE
-                              : is_before ? MDB_LAST
-                                          : MDB_FIRST);
+    int code = lmdb_move(cursor, &k, &v,
+                         key.len > 0 ? MDB_SET_RANGE
+                         : is_before ? MDB_LAST
+                                     : MDB_FIRST);
     if (is_before && key.len > 0)
-        code = mdb_cursor_get(cursor, &k, &v, code == MDB_NOTFOUND ? MDB_LAST : MDB_PREV);
+        code = lmdb_move(cursor, &k, &v, code == MDB_NOTFOUND ? MDB_LAST : MDB_PREV);
     mdb_cursor_close(cursor);
     *found_key = lmdb_slice(k);
     *value = lmdb_slice(v);
@@ -145,7 +147,7 @@ enum error_code store_table_next(struct store_walk *walk, struct slice *found_ke
         return ERROR_NOT_FOUND;
     MDB_val before = walk->key;
     bool is_first = walk->next != MDB_NEXT;
-    int code = mdb_cursor_get(walk->cursor, &walk->key, &v, walk->next);
+    int code = lmdb_move(walk->cursor, &walk->key, &v, walk->next);
     walk->next = MDB_NEXT;
     // A damaged tree may return an earlier entry and cause an endless loop.
     if (code == MDB_SUCCESS && !is_first &&

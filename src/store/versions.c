@@ -12,6 +12,8 @@
 #define LAYOUT_SIZE 3 // letter, first, newest
 // Number of states that are checked at startup: about 50 ms if they are in memory.
 #define STATES_MAX 100000
+// A greater format version is damage, not one that a newer program wrote.
+#define FORMAT_POSSIBLE 1000
 #define ADVICE "use the version that made it, or move the folder away to start afresh"
 
 struct kind {
@@ -38,6 +40,18 @@ static enum error_code write_format(struct store_transaction *transaction, struc
                     SLICE("format"), slice_of_bytes(ours, sizeof ours));
 }
 
+static enum error_code refuse_format(uint32_t version, struct error *error)
+{
+    if (version == 0 || version > FORMAT_POSSIBLE)
+        return error_set(error, ERROR_CORRUPT,
+                         "the store is damaged: its format version cannot be read: restore its "
+                         "folder, or move it away to start afresh");
+    return error_set(error, ERROR_VERSION,
+                     "the store has format version %" PRIu32 ", this ghatrace reads versions "
+                     "%d to %d: " ADVICE,
+                     version, STORE_FORMAT_OLDEST, STORE_FORMAT_VERSION);
+}
+
 // `*version` is 0 if there is none.
 static enum error_code read_format(struct store_transaction *transaction, uint32_t *version,
                                    struct error *error)
@@ -51,12 +65,8 @@ static enum error_code read_format(struct store_transaction *transaction, uint32
         return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
     for (size_t i = 0; i < found.len && found.len == FORMAT_SIZE; i++)
         *version = *version << 8 | (uint8_t)found.data[i];
-    if (*version < STORE_FORMAT_OLDEST || *version > STORE_FORMAT_VERSION)
-        return error_set(error, ERROR_VERSION,
-                         "the store has format version %" PRIu32 ", this ghatrace reads versions "
-                         "%d to %d: " ADVICE,
-                         *version, STORE_FORMAT_OLDEST, STORE_FORMAT_VERSION);
-    return ERROR_NONE;
+    bool is_known = *version >= STORE_FORMAT_OLDEST && *version <= STORE_FORMAT_VERSION;
+    return is_known ? ERROR_NONE : refuse_format(*version, error);
 }
 
 // --- the layouts of its records -------------------------------------------------------------------
@@ -171,10 +181,10 @@ static enum error_code count_older_states(struct store_transaction *transaction,
         mdb_cursor_open(transaction->txn, transaction->store->databases[DATABASE_SPANS], &cursor);
     if (code != MDB_SUCCESS)
         return lmdb_error(code, "count states", error);
-    code = mdb_cursor_get(cursor, &key, &value, MDB_FIRST);
+    code = lmdb_move(cursor, &key, &value, MDB_FIRST);
     for (int i = 0; i < STATES_MAX && code == MDB_SUCCESS; i++) {
         count_state((struct slice){value.mv_data, value.mv_size}, found);
-        code = mdb_cursor_get(cursor, &key, &value, MDB_NEXT);
+        code = lmdb_move(cursor, &key, &value, MDB_NEXT);
     }
     mdb_cursor_close(cursor);
     found->has_more = code == MDB_SUCCESS;

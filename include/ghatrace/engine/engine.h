@@ -138,7 +138,7 @@ void engine_destroy(struct engine *engine);
 enum error_code engine_ready(struct engine *engine, struct error *error);
 // Wakes the thread, so that it beats even if it has nothing to do. Thread-safe; never waits for the store.
 void engine_wake(struct engine *engine);
-// The thread beats between tasks, around each commit and whenever it is woken. Thread-safe; never waits.
+// The thread beats at each access to the store, after each task and whenever it is woken. Thread-safe; never waits.
 struct heartbeat engine_heartbeat(const struct engine *engine);
 // Sets what GET /ready reports beside 200: a short fixed text on why the export fails, or NULL. The response is
 // public, so the text must not contain anything received from the collector. It must outlive the engine. Thread-safe.

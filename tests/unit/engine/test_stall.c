@@ -160,6 +160,32 @@ static void the_thread_beats_for_each_task(void **state)
     engine_bench_close(&bench);
 }
 
+// One batch without tasks, in which all of them are given up.
+static void upkeep_beats_for_each_job(void **state)
+{
+    struct engine_bench bench;
+    static struct deliveries deliveries;
+    (void)state;
+    engine_bench_open(&bench);
+    for (int i = 0; i < TASKS; i++) {
+        deliveries.job[i] = scenario_job(i + 1, GITHUB_JOB_QUEUED, 1, 0, 0, 0);
+        memcpy(deliveries.job[i].digest, &(int){i + 1}, sizeof i);
+        deliveries.task[i] = (struct engine_task){.type = ENGINE_APPLY_EVENT,
+                                                  .on_done = count_done,
+                                                  .context = &deliveries,
+                                                  .event = &deliveries.job[i].event,
+                                                  .received_at = timestamp_now()};
+    }
+    engine_run_batch(bench.engine, deliveries.task, TASKS, timestamp_now());
+    uint64_t before = engine_heartbeat(bench.engine).beats;
+    engine_run_batch(bench.engine, NULL, 0, timestamp_now());
+    uint64_t idle = engine_heartbeat(bench.engine).beats - before;
+    engine_run_batch(bench.engine, NULL, 0, timestamp_now() + 30 * NS_PER_DAY);
+    uint64_t busy = engine_heartbeat(bench.engine).beats - before - idle;
+    assert_true(busy >= idle + TASKS);
+    engine_bench_close(&bench);
+}
+
 static void the_engine_is_not_ready_while_deliveries_wait_too_long(void **state)
 {
     struct engine_bench bench;
@@ -193,6 +219,7 @@ int main(void)
         cmocka_unit_test(the_engine_is_not_ready_while_deliveries_wait_too_long),
         cmocka_unit_test(an_idle_thread_beats_each_time_it_is_woken),
         cmocka_unit_test(the_thread_beats_for_each_task),
+        cmocka_unit_test(upkeep_beats_for_each_job),
     };
     alarm(60);
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -224,7 +224,37 @@ static void write_into_the_map(struct fixture *fixture)
     _exit(3);
 }
 
-static struct ending run_in_a_process(struct fixture *fixture, void (*run)(struct fixture *))
+static void begin_and_abort(struct fixture *fixture)
+{
+    struct error error = {0};
+    struct store *store;
+    struct store_transaction *transaction = NULL;
+    enum error_code code =
+        store_open(fixture->folder.path, STORE_DAEMON, MAP_BYTES, &store, &error);
+    if (code == ERROR_NONE)
+        code = store_begin(store, true, &transaction, &error);
+    if (code != ERROR_NONE)
+        give_up(code, &error);
+    abort(); // as the allocator does when LMDB has written beyond a block
+}
+
+static void end_and_abort(struct fixture *fixture)
+{
+    struct error error = {0};
+    struct store *store;
+    struct store_transaction *transaction = NULL;
+    enum error_code code =
+        store_open(fixture->folder.path, STORE_DAEMON, MAP_BYTES, &store, &error);
+    if (code == ERROR_NONE)
+        code = store_begin(store, false, &transaction, &error);
+    if (code != ERROR_NONE)
+        give_up(code, &error);
+    store_abort(transaction);
+    abort();
+}
+
+// Its status is as waitpid() reports it.
+static struct ending end_in_a_process(struct fixture *fixture, void (*run)(struct fixture *))
 {
     static const int signals[] = {SIGSEGV, SIGBUS, SIGABRT, SIGFPE, SIGILL};
     struct ending ending = {0};
@@ -246,6 +276,12 @@ static struct ending run_in_a_process(struct fixture *fixture, void (*run)(struc
         room = read(pipe_ends[0], ending.words + len, sizeof ending.words - 1 - (size_t)len);
     close(pipe_ends[0]);
     assert_int_equal(waitpid(child, &ending.status, 0), child);
+    return ending;
+}
+
+static struct ending run_in_a_process(struct fixture *fixture, void (*run)(struct fixture *))
+{
+    struct ending ending = end_in_a_process(fixture, run);
     if (WIFSIGNALED(ending.status))
         fail_msg("signal %d: %s", WTERMSIG(ending.status), ending.words);
     ending.status = WEXITSTATUS(ending.status);
@@ -266,6 +302,19 @@ static void a_fault_in_the_map_from_a_damaged_page_ends_with_a_message(void **st
     struct ending ending = run_in_a_process(*state, write_into_the_map);
     assert_int_equal(ending.status, 1);
     assert_non_null(strstr(ending.words, "the store is damaged"));
+}
+
+static void an_abort_in_a_transaction_says_that_the_store_may_be_damaged(void **state)
+{
+    fill(*state);
+    struct ending ending = end_in_a_process(*state, begin_and_abort);
+    assert_true(WIFSIGNALED(ending.status));
+    assert_int_equal(WTERMSIG(ending.status), SIGABRT);
+    assert_non_null(strstr(ending.words, "the store may be damaged"));
+    ending = end_in_a_process(*state, end_and_abort);
+    assert_true(WIFSIGNALED(ending.status));
+    assert_int_equal(WTERMSIG(ending.status), SIGABRT);
+    assert_string_equal(ending.words, "");
 }
 
 static void a_file_cut_short_anywhere_is_refused_with_a_message(void **state)
@@ -412,6 +461,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_whole_file_is_opened, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_fault_in_the_map_from_a_damaged_page_ends_with_a_message,
                                         set_up, tear_down),
+        cmocka_unit_test_setup_teardown(
+            an_abort_in_a_transaction_says_that_the_store_may_be_damaged, set_up, tear_down),
         cmocka_unit_test_setup_teardown(opening_a_larger_store_reads_hardly_more, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_file_cut_short_anywhere_is_refused_with_a_message, set_up,

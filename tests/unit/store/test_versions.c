@@ -62,18 +62,23 @@ static void put_meta(struct fixture *fixture, const char *name, const void *byte
 }
 
 // By daemons and by tools. The files stay as they are.
-static void assert_refused(struct fixture *fixture, const char *words)
+static void assert_refused_as(struct fixture *fixture, enum error_code code, const char *words,
+                              const char *advice)
 {
     const enum store_mode modes[] = {STORE_READER, STORE_TOOL, STORE_DAEMON, STORE_READER};
     for (size_t i = 0; i < sizeof modes / sizeof modes[0]; i++) {
         struct store *store;
         assert_int_equal(
-            store_open(fixture->folder.path, modes[i], MAP_BYTES, &store, &fixture->error),
-            ERROR_VERSION);
+            store_open(fixture->folder.path, modes[i], MAP_BYTES, &store, &fixture->error), code);
         assert_non_null(strstr(fixture->error.message, words));
-        assert_non_null(strstr(fixture->error.message,
-                               "use the version that made it, or move the folder away"));
+        assert_non_null(strstr(fixture->error.message, advice));
     }
+}
+
+static void assert_refused(struct fixture *fixture, const char *words)
+{
+    assert_refused_as(fixture, ERROR_VERSION, words,
+                      "use the version that made it, or move the folder away");
 }
 
 static void open_daemon(struct fixture *fixture)
@@ -86,11 +91,24 @@ static void open_daemon(struct fixture *fixture)
 static void another_format_version_is_refused_with_advice(void **state)
 {
     struct fixture *fixture = *state;
-    const uint8_t future[4] = {0, 0, 0, STORE_FORMAT_VERSION + 1}, past[4] = {0};
+    const uint8_t future[4] = {0, 0, 0, STORE_FORMAT_VERSION + 1};
     put_meta(fixture, "format", future, sizeof future);
     assert_refused(fixture, "the store has format version 3, this ghatrace reads versions 1 to 2");
-    put_meta(fixture, "format", past, sizeof past);
-    assert_refused(fixture, "format version 0");
+}
+
+static void a_format_version_that_no_version_wrote_is_damage(void **state)
+{
+    struct fixture *fixture = *state;
+    static const struct {
+        uint8_t bytes[5];
+        size_t len;
+    } damaged[] = {
+        {{0}, 4}, {{0, 0, 2}, 3}, {{0, 0, 0, 2, 0}, 5}, {{'x', 'y', 'z', 2}, 4}, {{0}, 0}};
+    for (size_t i = 0; i < sizeof damaged / sizeof damaged[0]; i++) {
+        put_meta(fixture, "format", damaged[i].bytes, damaged[i].len);
+        assert_refused_as(fixture, ERROR_CORRUPT, "the store is damaged: its format version",
+                          "restore its folder, or move it away");
+    }
 }
 
 // The format alone would not suffice: a newer version may add a field to one kind of record only.
@@ -173,6 +191,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(another_format_version_is_refused_with_advice),
+        TEST(a_format_version_that_no_version_wrote_is_damage),
         TEST(a_store_with_records_of_a_newer_layout_is_refused_with_advice),
         TEST(a_start_reports_data_of_older_versions),
     };
