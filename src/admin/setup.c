@@ -146,7 +146,7 @@ static void assess_secret(const struct setup_facts *facts, struct setup_item *it
     if (!ingress->asks_for_signature) {
         item->state = SETUP_WARNING;
         append_message(
-            item, "insecure-no-signature is on: anyone may send webhooks, no secret is checked.");
+            item, "insecure-no-signature is on: unsigned webhooks are accepted from any client.");
     } else if (is_refused(wrong, ingress) || is_refused(none, ingress)) {
         assess_signatures(ingress, item);
     } else if (ingress->signed_at == TIMESTAMP_UNKNOWN) {

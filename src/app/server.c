@@ -25,6 +25,7 @@
 #include "ghatrace/store/versions.h"
 #include "ghatrace/webhook/webhook.h"
 #include "secrets.h"
+#include "watchdog.h"
 
 // --- reload ---------------------------------------------------------------------------------------
 // SIGHUP: everything is read first and put to use only when nothing can fail any more.
@@ -46,7 +47,7 @@ static void log_secret_warning(void *context, const char *warning)
     log_warn("configuration", LOG_STRING("warning", warning));
 }
 
-// Reads webhook secrets, and admin tokens, from their files, for ingress_secrets_use(). ERROR_USAGE naming the file;
+// Reads the webhook's secrets from their file or variable, for ingress_secrets_use(). ERROR_USAGE naming it;
 // ERROR_MEMORY.
 static enum error_code reload_read_secrets(const struct config *config, struct secret_set **set,
                                            struct error *error)
@@ -63,8 +64,8 @@ static enum error_code reload_read_secrets(const struct config *config, struct s
     return code;
 }
 
-// Reads webhook secrets, and admin tokens, from their files, for ingress_secrets_use(). ERROR_USAGE naming the file;
-// ERROR_MEMORY.
+// Reads the tokens of the admin listener from admin-token-file, for ingress_secrets_use(). ERROR_USAGE naming the
+// file; ERROR_MEMORY.
 static enum error_code reload_read_tokens(const struct config *config, struct secret_set **set,
                                           struct error *error)
 {
@@ -219,7 +220,8 @@ static void reload_all(const struct reload_parts *parts)
 #define DESCRIPTORS_WANTED 65536
 #define WATCH_EVERY NS_PER_SECOND
 #define RELOAD_EVERY (200 * NS_PER_MS)
-#define WATCHDOG_RETRIES 20 // within the watchdog's time, while a thread is stuck
+#define NOTIFY_RETRY NS_PER_SECOND
+#define COMMIT_PATIENCE (2 * NS_PER_SECOND) // at the stop, before it is logged what is waited for
 
 struct server {
     const struct config *config;
@@ -242,19 +244,21 @@ struct server {
     timestamp_ns reloaded_at; // monotonic
     bool reload_is_due;
     struct net_timer *watch_timer;
-    struct net_timer *watchdog_timer; // NULL: no watchdog is configured
-    struct watchdog watchdog;
-    bool has_stuck_thread;  // a thread is stuck, and it was logged
-    bool has_notify_failed; // and it was logged
+    struct notifier notifier;
+    enum notify_state last_state;
+    struct net_timer *notify_timer; // set: last_state is to be sent again
+    struct watchdog_thread watchdog;
     struct credentials credentials;
     bool has_stalled; // and it was logged
     struct setup_watch setup_watch;
+    pthread_mutex_t engine_lock; // the watcher looks at the engine while it runs
     bool engine_is_running;
     struct net_task ingress_ended;
 
     timestamp_ns stop_began; // monotonic; 0: not stopping
     pthread_t watcher;       // handles further signals during shutdown
     bool has_watcher;
+    bool has_logged_commit; // used by the watcher
     atomic_bool is_stopped; // the watcher ends
 };
 
@@ -282,57 +286,32 @@ static enum error_code load_admin_tokens(struct server *server, struct error *er
 
 // --- notifications -----------------------------------------------------------------------------
 
+// A state that could not be sent is sent again, each second, unless another one follows.
 static void notify_systemd(struct server *server, enum notify_state state)
 {
-    struct error error;
-    bool has_failed = notify_send(&server->config->notify, state, &error) != ERROR_NONE;
-    if (has_failed && !server->has_notify_failed)
-        log_warn("systemd cannot be notified", LOG_REASON(&error));
-    server->has_notify_failed = has_failed;
+    server->last_state = state;
+    if (notifier_send(&server->notifier, state, true))
+        net_timer_cancel(server->notify_timer);
+    else
+        net_timer_set(server->notify_timer, NOTIFY_RETRY);
 }
 
-static void request_heartbeats(struct server *server)
-{
-    engine_wake(server->engine);
-    ingress_watch(server->ingress);
-}
-
-// Expires `share` times within the watchdog's time.
-static void set_watchdog_timer(struct server *server, int share)
-{
-    duration_ns time = server->config->notify.watchdog / share;
-    net_timer_set(server->watchdog_timer, time > NS_PER_MS ? time : NS_PER_MS);
-}
-
-// Running this shows that the main thread is alive. While a thread is stuck, this runs more often: systemd waits only
-// for as long again.
-static void feed_watchdog(void *context)
+static void notify_again(void *context)
 {
     struct server *server = context;
-    struct heartbeat threads[WATCHDOG_THREADS_MAX];
-    threads[0] = engine_heartbeat(server->engine);
-    size_t count = 1 + ingress_heartbeats(server->ingress, threads + 1, WATCHDOG_THREADS_MAX - 1);
-    const char *stuck = watchdog_find_stuck(&server->watchdog, threads, count);
-    if (stuck == NULL)
-        notify_systemd(server, NOTIFY_WATCHDOG);
-    else if (!server->has_stuck_thread)
-        log_error("a thread is stuck: systemd's watchdog is not fed", LOG_STRING("thread", stuck));
-    server->has_stuck_thread = stuck != NULL;
-    request_heartbeats(server);
-    set_watchdog_timer(server, stuck == NULL ? 2 : WATCHDOG_RETRIES);
+    if (!notifier_send(&server->notifier, server->last_state, false))
+        net_timer_set(server->notify_timer, NOTIFY_RETRY);
 }
 
-static enum error_code start_watchdog(struct server *server, struct error *error)
+static enum error_code start_notifying(struct server *server, struct error *error)
 {
-    if (server->config->notify.watchdog == 0)
-        return ERROR_NONE;
+    const struct watchdog_parts parts = {.notifier = &server->notifier,
+                                         .engine = server->engine,
+                                         .ingress = server->ingress,
+                                         .loop = server->loop};
     enum error_code code =
-        net_timer_create(server->loop, feed_watchdog, server, &server->watchdog_timer, error);
-    if (code == ERROR_NONE)
-        set_watchdog_timer(server, 2);
-    if (code == ERROR_NONE)
-        request_heartbeats(server);
-    return code;
+        net_timer_create(server->loop, notify_again, server, &server->notify_timer, error);
+    return code == ERROR_NONE ? watchdog_start(&server->watchdog, &parts, error) : code;
 }
 
 // --- reload on SIGHUP --------------------------------------------------------------------------
@@ -472,22 +451,40 @@ static void release_signals(struct server *server)
     server->reload_timer = NULL;
     net_timer_destroy(server->watch_timer);
     server->watch_timer = NULL;
-    net_timer_destroy(
-        server
-            ->watchdog_timer); // systemd does not apply the watchdog to a service that is stopping
-    server->watchdog_timer = NULL;
+    net_timer_destroy(server->notify_timer);
+    server->notify_timer = NULL;
+    watchdog_stop(&server->watchdog); // systemd does not watch a service that stops
+}
+
+// Logs once that a commit hangs, which the stop waits for.
+static void look_at_commit(struct server *server)
+{
+    pthread_mutex_lock(&server->engine_lock);
+    duration_ns age = server->engine_is_running ? engine_commit_age(server->engine) : 0;
+    pthread_mutex_unlock(&server->engine_lock);
+    if (age < COMMIT_PATIENCE || server->has_logged_commit)
+        return;
+    server->has_logged_commit = true;
+    log_warn("waiting for a commit: the disk does not answer or is slow, or another process holds "
+             "the store");
 }
 
 // Runs in a thread of its own, which may write to the log and is not blocked by anything the shutdown waits for.
 static void *watch_further_signals(void *context)
 {
+    static const struct timespec tick = {.tv_sec = 1};
     struct server *server = context;
     sigset_t signals;
-    int number;
     list_signals(&signals);
-    while (sigwait(&signals, &number) == 0 && !atomic_load(&server->is_stopped)) {
+    for (;;) {
+        int number = sigtimedwait(&signals, NULL, &tick);
+        if (atomic_load(&server->is_stopped))
+            break;
+        if (number < 0)
+            look_at_commit(server);
         // Service managers may send a signal twice, or to a process and to its group.
-        if (number == SIGHUP || timestamp_monotonic() - server->stop_began < REPEAT_TIME)
+        if (number < 0 || number == SIGHUP ||
+            timestamp_monotonic() - server->stop_began < REPEAT_TIME)
             continue;
         log_warn("stopped at once: another signal was received during the shutdown; requests in "
                  "flight are "
@@ -739,7 +736,7 @@ static enum error_code set_up_parts(struct server *server, struct error *error)
     if (code == ERROR_NONE)
         code = start_watching(server, error);
     if (code == ERROR_NONE)
-        code = start_watchdog(server, error);
+        code = start_notifying(server, error);
     return code;
 }
 
@@ -798,6 +795,9 @@ static void release_parts(struct server *server)
     // The engine's thread uses tasks owned by ingress and exporter until it ends.
     if (server->engine_is_running)
         engine_stop(server->engine);
+    pthread_mutex_lock(&server->engine_lock);
+    server->engine_is_running = false;
+    pthread_mutex_unlock(&server->engine_lock);
     exporter_destroy(server->exporter);
     export_header_file_close(server->header_file);
     net_tls_client_unref(server->export_tls);
@@ -838,7 +838,8 @@ static void keep_memory_private(void)
 
 enum error_code server_run(const struct config *config, struct error *error)
 {
-    struct server server = {.config = config};
+    struct server server = {.config = config, .notifier = {.notify = &config->notify}};
+    pthread_mutex_init(&server.engine_lock, NULL);
     (void)signal(SIGPIPE, SIG_IGN); // a closed peer is an error of its connection
     keep_memory_private();
     raise_descriptor_limit();
@@ -853,6 +854,7 @@ enum error_code server_run(const struct config *config, struct error *error)
     }
     release_parts(&server);
     end_watcher(&server);
+    pthread_mutex_destroy(&server.engine_lock);
     if (code == ERROR_NONE)
         log_info("stopped");
     return code;

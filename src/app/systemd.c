@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "config.h"
+#include "ghatrace/base/log.h"
 #include "ghatrace/base/slice.h"
 #include "ghatrace/net/connection.h"
 #include "settings.h"
@@ -312,7 +313,14 @@ static void notify_text(enum notify_state state, char text[NOTIFY_TEXT_SIZE])
         (void)snprintf(text, NOTIFY_TEXT_SIZE, "%s", texts[state]);
 }
 
-enum error_code notify_send(const struct notify *notify, enum notify_state state,
+static enum error_code explain_not_sent(int reason, struct error *error)
+{
+    if (reason == EAGAIN || reason == EWOULDBLOCK)
+        return error_set(error, ERROR_BUSY, "NOTIFY_SOCKET: systemd does not read its socket");
+    return error_set(error, ERROR_IO, "NOTIFY_SOCKET: %s", strerror(reason));
+}
+
+enum error_code notify_send(const struct notify *notify, enum notify_state state, bool may_wait,
                             struct error *error)
 {
     const struct timeval limit = {.tv_sec = NOTIFY_TIMEOUT_SECONDS};
@@ -325,22 +333,21 @@ enum error_code notify_send(const struct notify *notify, enum notify_state state
         return error_set(error, ERROR_IO, "NOTIFY_SOCKET: %s%s", strerror(errno),
                          errno == EAFNOSUPPORT ? ": add AF_UNIX to RestrictAddressFamilies" : "");
     (void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
-    ssize_t sent = sendto(fd, text, strlen(text), MSG_NOSIGNAL,
+    ssize_t sent = sendto(fd, text, strlen(text), MSG_NOSIGNAL | (may_wait ? 0 : MSG_DONTWAIT),
                           (const struct sockaddr *)&notify->address, notify->address_len);
     int reason = errno;
     (void)close(fd);
-    return sent >= 0 ? ERROR_NONE
-                     : error_set(error, ERROR_IO, "NOTIFY_SOCKET: %s", strerror(reason));
+    return sent >= 0 ? ERROR_NONE : explain_not_sent(reason, error);
 }
 
-const char *watchdog_find_stuck(struct watchdog *watchdog, const struct heartbeat *threads,
-                                size_t count)
+bool notifier_send(struct notifier *notifier, enum notify_state state, bool may_wait)
 {
-    assert(count <= WATCHDOG_THREADS_MAX);
-    for (size_t i = 0; i < count; i++)
-        if (threads[i].beats == watchdog->beats[i] && !threads[i].is_committing)
-            return threads[i].thread;
-    for (size_t i = 0; i < count; i++)
-        watchdog->beats[i] = threads[i].beats;
-    return NULL;
+    struct error error;
+    bool has_failed = notify_send(notifier->notify, state, may_wait, &error) != ERROR_NONE;
+    bool had_failed = atomic_exchange(&notifier->has_failed, has_failed);
+    if (has_failed && !had_failed)
+        log_warn("systemd cannot be notified; it is tried again", LOG_REASON(&error));
+    else if (had_failed && !has_failed)
+        log_info("systemd is notified again");
+    return !has_failed;
 }

@@ -2,6 +2,8 @@
 #ifndef GHATRACE_APP_SYSTEMD_H
 #define GHATRACE_APP_SYSTEMD_H
 
+#include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/socket.h>
@@ -10,7 +12,6 @@
 #include <time.h>
 
 #include "ghatrace/base/error.h"
-#include "ghatrace/base/heartbeat.h"
 #include "ghatrace/base/time.h"
 #include "ghatrace/net/address.h"
 
@@ -114,20 +115,16 @@ enum notify_state {
 // used, which is off then. Pure.
 enum error_code notify_parse(const struct notify_variables *variables, long own_pid,
                              struct notify *notify, struct error *error) MUST_CHECK;
-// Blocks for a second at most. ERROR_NONE also if notifications are off; ERROR_IO.
-enum error_code notify_send(const struct notify *notify, enum notify_state state,
+// Blocks for a second at most, or not at all. ERROR_NONE also if notifications are off; ERROR_IO, ERROR_BUSY if the
+// service manager does not read its socket.
+enum error_code notify_send(const struct notify *notify, enum notify_state state, bool may_wait,
                             struct error *error) MUST_CHECK;
 
-#define WATCHDOG_THREADS_MAX 257 // the engine's, and the most that ingress-threads allows
-
-// The heartbeats at the last feed. All zero: none yet.
-struct watchdog {
-    uint64_t beats[WATCHDOG_THREADS_MAX];
+struct notifier {
+    const struct notify *notify;
+    atomic_bool has_failed; // the last notification could not be sent, and it was logged
 };
-
-// NULL if all threads have made progress since the last feed, or are committing: then the watchdog is to be fed now,
-// and their beats are kept. Otherwise the name of the first thread that has not, and nothing is kept. Pure.
-const char *watchdog_find_stuck(struct watchdog *watchdog, const struct heartbeat *threads,
-                                size_t count);
+// As notify_send(), but logs when it fails and when it works again. From any thread. False: it was not sent.
+bool notifier_send(struct notifier *notifier, enum notify_state state, bool may_wait) MUST_CHECK;
 
 #endif

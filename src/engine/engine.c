@@ -162,10 +162,17 @@ struct heartbeat engine_heartbeat(const struct engine *engine)
                               .is_committing = atomic_load(&engine->work.is_committing)};
 }
 
+duration_ns engine_commit_age(const struct engine *engine)
+{
+    timestamp_ns since = atomic_load(&engine->work.committing_since), now = timestamp_monotonic();
+    return atomic_load(&engine->work.is_committing) && now > since ? now - since : 0;
+}
+
 // Marks a wait for the store's lock or for the disk.
 static void note_committing(struct engine_work *work, bool is_committing)
 {
     heartbeat_beat();
+    atomic_store(&work->committing_since, timestamp_monotonic());
     atomic_store(&work->is_committing, is_committing);
 }
 
@@ -663,8 +670,8 @@ enum error_code engine_ready(struct engine *engine, struct error *error)
         return error_set(error, ERROR_CLOSED, "shutting down");
     if (engine_batch_age(engine, steady) > limit)
         return error_set(error, ERROR_BUSY,
-                         "storing hangs: the disk does not answer or is slow, or another process "
-                         "holds the store");
+                         "storing takes too long: the disk does not answer or is slow, or another "
+                         "process holds the store");
     if (queue_age > limit)
         return error_set(error, ERROR_BUSY, "deliveries wait too long to be stored");
     if (trouble.code != ERROR_NONE)

@@ -34,6 +34,7 @@ struct engine_work {
     bool has_far_deadlines;         // more of them than one batch could correct
     _Atomic uint64_t beats;         // struct heartbeat; other threads read it, and the next one
     atomic_bool is_committing;
+    _Atomic timestamp_ns committing_since; // monotonic, while is_committing
 };
 
 struct live_counters {

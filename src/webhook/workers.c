@@ -404,10 +404,10 @@ void ingress_watch(struct ingress *ingress)
 {
     for (size_t i = 0; i < ingress->worker_count; i++) {
         struct worker *worker = &ingress->workers[i];
-        if (!worker->is_running || atomic_load(&worker->asked_at) != 0)
-            continue;
-        atomic_store(&worker->asked_at, timestamp_monotonic());
-        net_loop_post(worker->loop, &worker->react);
+        timestamp_ns none = 0;
+        if (worker->is_running &&
+            atomic_compare_exchange_strong(&worker->asked_at, &none, timestamp_monotonic()))
+            net_loop_post(worker->loop, &worker->react);
     }
 }
 

@@ -24,7 +24,9 @@ struct control {
     int32_t after;        // calls that still go well
     int32_t hang;         // syncs do not come back while it is set
     int64_t clock_offset; // seconds
-    int32_t stuck; // the webhook threads do not come back from a wait for events while it is set
+    // Threads that do not come back from a wait for events while it is set: 1: the webhook's, 2: the main one.
+    int32_t stuck;
+    int32_t slow; // microseconds that each access to the database takes
 };
 
 #define DESCRIPTORS 65536
@@ -194,18 +196,52 @@ void *mmap(void *address, size_t size, int protection, int flags, int fd, off_t 
     return real(address, size, protection, flags, fd, offset);
 }
 
+static int is_stuck(void)
+{
+    char name[16] = "";
+    int32_t which = control != NULL ? control->stuck : 0;
+    if (which == 2)
+        return getpid() == gettid();
+    return which == 1 && pthread_getname_np(pthread_self(), name, sizeof name) == 0 &&
+           strncmp(name, "ingress-", 8) == 0;
+}
+
 int epoll_wait(int fd, struct epoll_event *events, int count, int timeout)
 {
     int done = ((int (*)(int, struct epoll_event *, int, int))next("epoll_wait"))(fd, events, count,
                                                                                   timeout);
-    char name[16] = "";
     int code = errno;
-    while (control != NULL && control->stuck != 0 &&
-           pthread_getname_np(pthread_self(), name, sizeof name) == 0 &&
-           strncmp(name, "ingress-", 8) == 0)
+    while (is_stuck())
         (void)usleep(10000);
     errno = code;
     return done;
+}
+
+static void wait_for_page(void)
+{
+    if (control != NULL && control->slow > 0)
+        (void)usleep((useconds_t)control->slow);
+}
+
+// LMDB's, with what they take of its types.
+int mdb_get(void *txn, unsigned database, void *key, void *value)
+{
+    wait_for_page();
+    return ((int (*)(void *, unsigned, void *, void *))next("mdb_get"))(txn, database, key, value);
+}
+
+int mdb_put(void *txn, unsigned database, void *key, void *value, unsigned flags)
+{
+    wait_for_page();
+    return ((int (*)(void *, unsigned, void *, void *, unsigned))next("mdb_put"))(
+        txn, database, key, value, flags);
+}
+
+int mdb_cursor_get(void *cursor, void *key, void *value, int where)
+{
+    wait_for_page();
+    return ((int (*)(void *, void *, void *, int))next("mdb_cursor_get"))(cursor, key, value,
+                                                                          where);
 }
 
 int clock_gettime(clockid_t clock, struct timespec *now)

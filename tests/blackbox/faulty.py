@@ -40,9 +40,9 @@ class Faults:
         if with_log:
             self.environment["FAULT_LOG"] = str(self.log)
 
-    def set(self, write=0, sync=0, meta=0, map=0, after=0, clock=0, hang=0, stuck=0):
+    def set(self, write=0, sync=0, meta=0, map=0, after=0, clock=0, hang=0, stuck=0, slow=0):
         with open(self.path, "r+b") as file:
-            file.write(struct.pack("=6iqi", write, sync, meta, map, after, hang, clock, stuck))
+            file.write(struct.pack("=6iq2i", write, sync, meta, map, after, hang, clock, stuck, slow))
 
     def clear(self):
         self.set()

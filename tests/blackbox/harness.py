@@ -196,6 +196,7 @@ class Daemon:
         self._reader.start()
         ready = wait_until(self._ready_or_dead, what="the line that says it is ready")
         if ready is True:
+            self._reader.join(PATIENCE)
             raise AssertionError(f"the daemon ended with {self.process.returncode}:\n" + "\n".join(self.lines[-30:]))
         self.address, self.admin_address = (self._parse(text) for text in ready.groups())
         return self
@@ -219,6 +220,9 @@ class Daemon:
 
     @property
     def log(self):
+        """All lines so far; once the process has ended, all that it wrote."""
+        if self.process is not None and self.process.poll() is not None:
+            self._reader.join(PATIENCE)
         return "\n".join(list(self.lines))
 
     @property

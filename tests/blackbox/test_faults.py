@@ -198,7 +198,7 @@ class Disk(Helper):
         harness.wait_until(lambda: {answer.status for answer in both()} == {503}, what="503")
         self.assertGreater(time.monotonic() - began, 4)
         for answer in both():
-            self.assertIn("storing hangs", answer.text)
+            self.assertIn("storing takes too long", answer.text)
         with daemon.client() as client:
             self.assertEqual(client.request("GET", "/health").status, 200)
         self.assertEqual(daemon.admin("/health").status, 200)
@@ -208,7 +208,7 @@ class Disk(Helper):
         self.assertIn("\nghatrace_commit_queue_tasks 0\n", metrics, "the one delivery was taken up")
         status = json.loads(daemon.admin("/api/status").text)
         self.assertEqual(status["ready"], False)
-        self.assertIn("storing hangs", status["reason"])
+        self.assertIn("storing takes too long", status["reason"])
         harness.wait_until(lambda: "cannot be stored in time" in daemon.log, what="the line in the log")
         self.assertEqual(answers, [], "nothing is promised meanwhile")
         faults.clear()

@@ -164,6 +164,73 @@ class States(Notifying):
                 daemon.stop()
 
 
+class BusyManager:
+    """A service manager that does not read its socket until it is asked to."""
+
+    def __init__(self, address):
+        self.address = address
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.socket.bind(address)
+        self.socket.setblocking(False)
+        self.environment = {"NOTIFY_SOCKET": address}
+        self.received = []
+
+    def fill(self):
+        """Until nobody can send anything; a sender's own buffer holds less than the queue."""
+        for _ in range(8):
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+                sender.setblocking(False)
+                try:
+                    while True:
+                        sender.sendto(b"full", self.address)
+                except BlockingIOError:
+                    pass
+
+    def read(self):
+        """All states so far, without this class's own."""
+        try:
+            while True:
+                self.received.append((time.monotonic(), self.socket.recv(4096).decode()))
+        except BlockingIOError:
+            pass
+        return [text.split("\n")[0] for _, text in self.received if text != "full"]
+
+
+class NotReadInTime(Notifying):
+    def new_busy(self):
+        manager = BusyManager(self.new_folder() + "/notify")
+        self.addCleanup(manager.socket.close)
+        return manager
+
+    def test_ready_is_sent_again_until_it_is_taken_and_after_a_reload_too(self):
+        manager = self.new_busy()
+        manager.fill()
+        daemon = self.new_notifying(manager)
+        wait_until(lambda: "does not read its socket" in daemon.log, what="the line in the log")
+        self.assertEqual(manager.read(), [])
+        wait_until(lambda: manager.read() == ["READY=1"], what="READY=1")
+        wait_until(lambda: "notified again" in daemon.log, what="the line in the log")
+        manager.fill()
+        daemon.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: "files read again" in daemon.log, what="a reload")
+        wait_until(lambda: daemon.log.count("does not read its socket") == 2, what="the line in the log")
+        wait_until(lambda: manager.read().count("READY=1") == 2, what="READY=1 again")
+        daemon.stop()
+        self.assertEqual([state for state in manager.read() if state != "RELOADING=1"], ["READY=1", "READY=1", "STOPPING=1"])
+
+    def test_a_feed_that_was_not_taken_is_repeated_soon(self):
+        manager = self.new_busy()
+        watchdog = 4.0
+        daemon = self.new_daemon(env={**manager.environment, "WATCHDOG_USEC": str(int(watchdog * 1e6))})
+        wait_until(lambda: manager.read() == ["READY=1"], what="READY=1")
+        manager.fill()
+        wait_until(lambda: "does not read its socket" in daemon.log, what="a feed that fails")
+        began = time.monotonic()
+        wait_until(lambda: "WATCHDOG=1" in manager.read(), what="WATCHDOG=1")
+        self.assertLess(time.monotonic() - began, watchdog / 2 * 0.75)
+        self.assertNotIn("stuck", daemon.log)
+
+
 class WatchdogTest(Notifying):
     def test_it_is_fed_at_half_of_its_time(self):
         manager = self.new_manager()
@@ -230,6 +297,74 @@ class WatchdogTest(Notifying):
         faults.clear()
         manager.wait_for_feeds(2)
         self.assertEqual(daemon.log.count("watchdog is not fed"), 1)
+        self.assertRegex(daemon.log, r"level=error msg=.*watchdog is not fed, and restarts .* restart_in=\d")
+        self.assertRegex(daemon.log, r"level=info msg=.*moves again: the watchdog is fed.* thread=ingress-\d")
+
+    def test_a_main_thread_that_is_stuck_is_logged_too(self):
+        manager = self.new_manager()
+        daemon, faults = self.new_watched(manager)
+        manager.wait_for_feeds(1)
+        faults.set(stuck=2)
+        wait_until(lambda: "watchdog is not fed" in daemon.log, what="the line in the log")
+        self.assertRegex(daemon.log, r"level=error msg=.*watchdog is not fed.* thread=main")
+        count = len(manager.feeds())
+        time.sleep(2 * WATCHDOG)
+        self.assertEqual(len(manager.feeds()), count)
+        faults.clear()
+        manager.wait_for_feeds(2)
+        wait_until(lambda: "moves again" in daemon.log, what="the line in the log")
+
+    def test_long_upkeep_on_a_slow_disk_is_no_reason_to_restart(self):
+        manager = self.new_manager()
+        daemon, faults = self.new_watched(manager, start=False)
+        daemon.settings["job-timeout"] = "1s"
+        daemon.start()
+        runs = [Run() for _ in range(200)]
+        jobs = [run.job() for run in runs]
+        daemon.accept(*[event for job in jobs for event in (job.queued(), job.in_progress())])
+        daemon.stop()
+        manager.received.clear()
+        time.sleep(1.1)
+        faults.set(slow=5000)
+        daemon.start()
+        wait_until(lambda: daemon.admin("/metrics").text.find("\nghatrace_commit_age_seconds 0\n") < 0, what="upkeep")
+        manager.wait_for_feeds(8)  # of half a second each
+        faults.clear()
+        self.assertNotIn("stuck", daemon.log)
+        feeds = manager.feeds()
+        self.assertLess(max(later - earlier for earlier, later in zip(feeds, feeds[1:])), 2 * WATCHDOG)
+
+    def test_a_long_answer_on_a_slow_disk_is_no_reason_to_restart(self):
+        manager = self.new_manager()
+        daemon, faults = self.new_watched(manager)
+        daemon.accept(*[new_event() for _ in range(300)])
+        before = len(manager.feeds())
+        began = time.monotonic()
+        faults.set(slow=5000)
+        self.assertEqual(daemon.admin("/api/queue?limit=1000").status, 200)
+        took = time.monotonic() - began
+        faults.clear()
+        self.assertGreater(took, 2 * WATCHDOG)
+        self.assertGreaterEqual(len(manager.feeds()) - before, int(took / WATCHDOG))
+        self.assertNotIn("stuck", daemon.log)
+
+
+class Stop(Notifying):
+    def test_a_commit_that_hangs_at_the_stop_is_logged_once(self):
+        daemon, faults = self.new_faulty()
+        faults.set(hang=1)
+        outcomes = []
+        thread = threading.Thread(target=lambda: outcomes.append(daemon.deliver(new_event()).status))
+        thread.start()
+        wait_until(lambda: daemon.admin("/metrics").text.find("\nghatrace_commit_age_seconds 0\n") < 0, what="a commit")
+        daemon.process.send_signal(signal.SIGTERM)
+        wait_until(lambda: "waiting for a commit" in daemon.log, what="the line in the log")
+        time.sleep(2.5)
+        self.assertEqual(daemon.log.count("waiting for a commit"), 1)
+        faults.clear()
+        thread.join()
+        self.assertEqual(outcomes, [202])
+        self.assertEqual(daemon.process.wait(harness.PATIENCE), 0)
 
 
 class Unit(harness.BlackBoxTest):

@@ -136,6 +136,8 @@ void engine_destroy(struct engine *engine);
 // storing hangs because of the disk or of another process that holds the store). Thread-safe; never waits for the
 // store.
 enum error_code engine_ready(struct engine *engine, struct error *error);
+// For how long the thread has been waiting in a commit; 0: it is not. Thread-safe; never waits.
+duration_ns engine_commit_age(const struct engine *engine);
 // Wakes the thread, so that it beats even if it has nothing to do. Thread-safe; never waits for the store.
 void engine_wake(struct engine *engine);
 // The thread beats at each access to the store, after each task and whenever it is woken. Thread-safe; never waits.

@@ -76,8 +76,7 @@ void ingress_use_tls(struct ingress *ingress, struct ingress_tls *tls);
 void ingress_drop_tls(struct ingress_tls *tls);
 // As net_tls_log_doubts(). NULL is fine.
 void ingress_log_tls_doubts(const struct ingress_tls *tls, const char *certificate_file);
-// Posts a task to each thread to check that it reacts; call about once a second, from one thread at a time, not after
-// the stop.
+// Posts a task to each thread to check that it reacts; call about once a second, not after the stop. From any thread.
 void ingress_watch(struct ingress *ingress);
 // ERROR_NONE if all threads reacted to ingress_watch(), else ERROR_BUSY. From any thread.
 enum error_code ingress_ready(struct ingress *ingress, struct error *error);

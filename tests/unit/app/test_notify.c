@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "../../../src/app/systemd.h"
+#include "../../../src/app/watchdog.h"
 #include "support/temp_folder.h"
 
 #define OWN_PID 4711
@@ -31,7 +32,7 @@ static void without_a_socket_everything_is_off(void **state)
     assert_int_equal(parse(&variables, &notify, &error), ERROR_NONE);
     assert_int_equal(notify.address_len, 0);
     assert_int_equal(notify.watchdog, 0);
-    assert_int_equal(notify_send(&notify, NOTIFY_READY, &error), ERROR_NONE);
+    assert_int_equal(notify_send(&notify, NOTIFY_READY, true, &error), ERROR_NONE);
 }
 
 static void the_watchdog_is_on_only_for_this_process(void **state)
@@ -154,14 +155,14 @@ static void each_state_is_one_datagram(void **state)
     char text[128];
     long long usec;
     manager_init(&manager);
-    assert_int_equal(notify_send(&manager.notify, NOTIFY_READY, &error), ERROR_NONE);
+    assert_int_equal(notify_send(&manager.notify, NOTIFY_READY, true, &error), ERROR_NONE);
     assert_string_equal(receive(&manager, text), "READY=1");
-    assert_int_equal(notify_send(&manager.notify, NOTIFY_STOPPING, &error), ERROR_NONE);
+    assert_int_equal(notify_send(&manager.notify, NOTIFY_STOPPING, true, &error), ERROR_NONE);
     assert_string_equal(receive(&manager, text), "STOPPING=1");
-    assert_int_equal(notify_send(&manager.notify, NOTIFY_WATCHDOG, &error), ERROR_NONE);
+    assert_int_equal(notify_send(&manager.notify, NOTIFY_WATCHDOG, true, &error), ERROR_NONE);
     assert_string_equal(receive(&manager, text), "WATCHDOG=1");
     long long before = timestamp_monotonic() / 1000;
-    assert_int_equal(notify_send(&manager.notify, NOTIFY_RELOADING, &error), ERROR_NONE);
+    assert_int_equal(notify_send(&manager.notify, NOTIFY_RELOADING, true, &error), ERROR_NONE);
     assert_int_equal(sscanf(receive(&manager, text), "RELOADING=1\nMONOTONIC_USEC=%lld", &usec), 1);
     assert_in_range(usec, before, timestamp_monotonic() / 1000);
     manager_release(&manager);
@@ -174,7 +175,7 @@ static void a_missing_socket_is_an_error(void **state)
     struct error error;
     const struct notify_variables variables = {.socket = "/nowhere/notify"};
     assert_int_equal(parse(&variables, &notify, &error), ERROR_NONE);
-    assert_int_equal(notify_send(&notify, NOTIFY_READY, &error), ERROR_IO);
+    assert_int_equal(notify_send(&notify, NOTIFY_READY, true, &error), ERROR_IO);
     assert_non_null(strstr(error.message, "No such file"));
 }
 
