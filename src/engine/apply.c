@@ -2,7 +2,6 @@
 // states aside.
 #include <assert.h>
 
-#include "../trace/merge.h"
 #include "ghatrace/base/log.h"
 #include "ghatrace/otlp/decode.h"
 #include "ghatrace/otlp/encode.h"
@@ -13,6 +12,7 @@
 #include "ghatrace/store/codec.h"
 #include "ghatrace/trace/fingerprint.h"
 #include "ghatrace/trace/ids.h"
+#include "ghatrace/trace/merge.h"
 #include "ghatrace/trace/spans.h"
 #include "private.h"
 

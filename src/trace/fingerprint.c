@@ -1,7 +1,7 @@
 // Fast non-cryptographic hash for comparing data in memory.
 #include "ghatrace/trace/fingerprint.h"
 
-#include "merge.h"
+#include "ghatrace/trace/merge.h"
 
 #define ODD UINT64_C(0x9e3779b97f4a7c15)
 

@@ -5,10 +5,10 @@
 
 #include "ghatrace/trace/fingerprint.h"
 #include "ghatrace/trace/ids.h"
+#include "ghatrace/trace/merge.h"
 #include "ghatrace/trace/policy.h"
 #include "ghatrace/trace/spans.h"
 #include "ghatrace/trace/timeline.h"
-#include "merge.h"
 
 // --- the life cycle of runs and jobs --------------------------------------------------------------
 

@@ -1,5 +1,5 @@
 // Merges an event into a state.
-#include "merge.h"
+#include "ghatrace/trace/merge.h"
 
 #include "ghatrace/trace/spans.h"
 

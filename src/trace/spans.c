@@ -252,19 +252,19 @@ static struct slice build_run_url(const struct github_repository *repository, in
     return url;
 }
 
-// The repository's name as a service name: lower case, '_' as '-'.
-static struct slice service_name_of(struct slice repository_name, struct attribute_writer *writer)
+// A name that the repository has, as a service name: lower case, '_' as '-'.
+static struct slice service_name_of(struct slice name, struct attribute_writer *writer)
 {
-    char *text = arena_allocate(writer->arena, repository_name.len + 1);
+    char *text = arena_allocate(writer->arena, name.len + 1);
     if (text == NULL) {
         writer->failed = true;
         return SLICE_EMPTY;
     }
-    for (size_t i = 0; i < repository_name.len; i++) {
-        char c = repository_name.data[i];
+    for (size_t i = 0; i < name.len; i++) {
+        char c = name.data[i];
         text[i] = c == '_' ? '-' : (c >= 'A' && c <= 'Z') ? (char)(c - 'A' + 'a') : c;
     }
-    return (struct slice){text, repository_name.len};
+    return (struct slice){text, name.len};
 }
 
 // The data of the resource: only what every payload of the run carries, so that the resource is the same for all of
@@ -285,9 +285,8 @@ static void build_resource(const struct trace_policy *policy, const struct resou
     const struct github_repository *repository = facts->repository;
     struct slice service = policy->service_name;
     if (service.len == 0)
-        service = repository->service_name;
-    if (service.len == 0)
-        service = service_name_of(repository->name, writer);
+        service = service_name_of(
+            repository->service_name.len > 0 ? repository->service_name : repository->name, writer);
     if (service.len == 0) // the resource conventions' value for an unknown service ("Service")
         service = SLICE("unknown_service:ghatrace");
     attribute_add_string(writer, "service.name", service);

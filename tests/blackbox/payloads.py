@@ -73,7 +73,7 @@ class Repository:
 
     @property
     def service_name(self):
-        return self.properties.get("service_name") or self.name.lower().replace("_", "-")
+        return (self.properties.get("service_name") or self.name).lower().replace("_", "-")
 
     def body(self):
         body = {"id": 591427149, "node_id": node_id("R", 591427149), "name": self.name,

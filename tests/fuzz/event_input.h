@@ -5,9 +5,9 @@
 
 #include <string.h>
 
-#include "../../src/trace/merge.h"
 #include "fuzz.h"
 #include "ghatrace/github/event.h"
+#include "ghatrace/trace/merge.h"
 
 #define INPUT_SIZE 14 // bytes of one event
 #define INPUT_JOBS 2  // their ids are 1 and 2

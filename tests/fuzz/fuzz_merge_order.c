@@ -1,8 +1,8 @@
 // Events of one run in any order and any repetition: the same state.
-#include "../../src/trace/merge.h"
 #include "event_input.h"
 #include "fuzz.h"
 #include "ghatrace/store/codec.h"
+#include "ghatrace/trace/merge.h"
 
 #define EVENTS_MAX 8
 

@@ -8,10 +8,10 @@
 
 #include <stdio.h>
 
-#include "../../src/trace/merge.h"
 #include "fuzz.h"
 #include "ghatrace/otlp/encode.h"
 #include "ghatrace/store/codec.h"
+#include "ghatrace/trace/merge.h"
 #include "support/otlp_sample.h"
 #include "support/scenario.h"
 

@@ -6,10 +6,10 @@
 
 #include <cmocka.h>
 
-#include "../../../src/trace/merge.h"
 #include "ghatrace/base/buffer.h"
 #include "ghatrace/base/memory.h"
 #include "ghatrace/trace/lifecycle.h"
+#include "ghatrace/trace/merge.h"
 #include "ghatrace/trace/spans.h"
 #include "support/policy.h"
 #include "support/scenario.h"
@@ -279,13 +279,13 @@ static void the_service_is_named_by_setting_then_property_then_repository(void *
     struct workshop *workshop = *state;
     const struct attribute extra = {"team", ATTRIBUTE_STRING, {.string = SLICE("build")}};
     struct scenario_delivery run = scenario_run(GITHUB_RUN_COMPLETED, 62, "success");
-    run.event.repository.service_name = SLICE("rocket");
+    run.event.repository.service_name = SLICE("Big_Rocket");
     run.event.run.head_branch = SLICE("feature/x");
     workshop->policy.resource_extra = &extra;
     workshop->policy.resource_extra_count = 1;
     apply(workshop, &run);
     struct attributes *resource = &workshop->output.finished[0].batch.resource;
-    assert_true(slice_equals(resource->items[0].string, SLICE("rocket")));
+    assert_true(slice_equals(resource->items[0].string, SLICE("big-rocket")));
     assert_string_equal(resource->items[resource->count - 1].key, "team");
     for (size_t i = 0; i < resource->count; i++)
         assert_string_not_equal(resource->items[i].key, "vcs.ref.head.type");

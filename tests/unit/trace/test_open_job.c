@@ -6,8 +6,8 @@
 
 #include <cmocka.h>
 
-#include "../../../src/trace/merge.h"
 #include "ghatrace/trace/lifecycle.h"
+#include "ghatrace/trace/merge.h"
 #include "ghatrace/trace/timeline.h"
 #include "support/scenario.h"
 

@@ -9,8 +9,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "../../../src/trace/merge.h"
 #include "ghatrace/trace/lifecycle.h"
+#include "ghatrace/trace/merge.h"
 #include "ghatrace/trace/timeline.h"
 #include "support/fixture.h"
 #include "support/policy.h"
