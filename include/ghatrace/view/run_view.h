@@ -134,6 +134,8 @@ bool run_view_job_ran(const struct run_view_job *job);
 // NULL: there is none.
 const struct run_view_job *run_view_job_before(const struct run_view *view,
                                                const struct run_view_job *next);
+// Puts the jobs into the order of `run_view.jobs`.
+void run_view_sort_jobs(struct run_view *view);
 
 // --- where a run is stored ------------------------------------------------------------------------
 // A run is given by its number: several servers may each have a run with that number.

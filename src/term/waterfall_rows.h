@@ -1,0 +1,65 @@
+// The rows of a waterfall, as they are before they are drawn: cleaned names, marks, notes and intervals.
+#ifndef GHATRACE_TERM_WATERFALL_ROWS_H
+#define GHATRACE_TERM_WATERFALL_ROWS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "ghatrace/base/arena.h"
+#include "ghatrace/base/error.h"
+#include "ghatrace/base/slice.h"
+#include "ghatrace/base/time.h"
+#include "ghatrace/view/run_view.h"
+
+// The meaning of a row's mark: an outcome, or the progress of an open item.
+enum waterfall_mark {
+    MARK_UNKNOWN = OUTCOME_UNKNOWN,
+    MARK_SUCCESS = OUTCOME_SUCCESS,
+    MARK_FAILURE = OUTCOME_FAILURE,
+    MARK_CANCELLED = OUTCOME_CANCELLED,
+    MARK_SKIPPED = OUTCOME_SKIPPED,
+    MARK_CARRIED_OVER = OUTCOME_CARRIED_OVER,
+    MARK_RUNNING = OUTCOME_COUNT,
+    MARK_YET_TO_START, // a job that waits or is queued; a step that has not begun
+    MARK_COUNT,
+};
+
+struct waterfall_row {
+    struct slice name;
+    struct slice note; // details that the mark does not show
+    enum waterfall_mark mark;
+    struct view_interval time; // if open, until now
+};
+
+struct waterfall_job {
+    struct waterfall_row row;
+    const struct run_view_job *job;
+    struct view_interval phases[PHASE_COUNT]; // if open, until now
+    struct waterfall_row *steps;
+    size_t step_count;
+    bool is_explained; // it failed, and its note gives the reason
+};
+
+struct waterfall {
+    const struct run_view *view;
+    bool is_over;              // its root was sent, and is not to be made again
+    struct waterfall_row root; // `time` covers the known data if the run is not over
+    struct waterfall_job *jobs;
+    size_t job_count;
+    struct view_interval axis;
+};
+
+static inline duration_ns waterfall_length(struct view_interval interval)
+{
+    return interval.end - interval.start;
+}
+
+// Points into the view and the arena. ERROR_MEMORY.
+enum error_code waterfall_build(const struct run_view *view, timestamp_ns now, bool unicode,
+                                struct arena *arena, struct waterfall *waterfall) MUST_CHECK;
+
+// The job to shorten first in order to shorten the run: the longest in the chain of jobs that leads to the last end
+// (each the last to finish before the next began). NULL if no job ran.
+const struct waterfall_job *waterfall_critical_job(const struct waterfall *waterfall);
+
+#endif
