@@ -147,10 +147,11 @@ enum error_code work_decode_job(struct engine_work *work, struct slice bytes, st
 static enum error_code load_old_run_note(struct engine_work *work, const struct store_key *key,
                                          struct work_run *run)
 {
+    const struct store_note_key note = {STORE_NOTE_OLD_RUN, *key};
     uint8_t payload[STORE_OLD_RUN_NOTE_SIZE];
     bool is_found = false;
-    enum error_code code = store_find_note(work->transaction, STORE_NOTE_OLD_RUN, key, &is_found,
-                                           payload, &work->error);
+    enum error_code code =
+        store_find_note(work->transaction, &note, &is_found, payload, &work->error);
     if (code == ERROR_NONE && is_found)
         codec_decode_old_run_note(payload, &run->state);
     return code;
@@ -162,13 +163,13 @@ static enum error_code load_run_note(struct engine_work *work, const struct run_
 {
     uint8_t payload[STORE_RUN_NOTE_SIZE];
     bool is_found = false;
-    const struct store_key key = {.trace = run->own_trace, .span = run->key.span};
+    const struct store_note_key note = {STORE_NOTE_RUN, {run->own_trace, run->key.span}};
     enum error_code code =
-        store_find_note(work->transaction, STORE_NOTE_RUN, &key, &is_found, payload, &work->error);
+        store_find_note(work->transaction, &note, &is_found, payload, &work->error);
     if (code == ERROR_NONE && is_found)
         codec_decode_run_note(payload, &run->state);
     else if (code == ERROR_NONE)
-        code = load_old_run_note(work, &key, run);
+        code = load_old_run_note(work, &note.of, run);
     if (code == ERROR_NONE && run->state.phase != RUN_NEW) {
         run->state.run_id = name->run_id;
         run->state.run_attempt = name->run_attempt;
@@ -180,11 +181,11 @@ static enum error_code load_run_note(struct engine_work *work, const struct run_
 static enum error_code load_job_note(struct engine_work *work, const struct run_name *name,
                                      int64_t job_id, struct work_job *job)
 {
-    const struct store_key key = {.trace = job->own_trace, .span = job->key.span};
+    struct store_note_key note = {STORE_NOTE_JOB, {job->own_trace, job->key.span}};
     uint8_t payload[STORE_NOTE_SIZE_MAX];
     bool is_found = false, has_waited;
     enum error_code code =
-        store_find_note(work->transaction, STORE_NOTE_JOB, &key, &is_found, payload, &work->error);
+        store_find_note(work->transaction, &note, &is_found, payload, &work->error);
     if (code != ERROR_NONE || !is_found)
         return code;
     codec_decode_job_note(payload, &job->state, &has_waited);
@@ -192,9 +193,9 @@ static enum error_code load_job_note(struct engine_work *work, const struct run_
     job->state.run_attempt = name->run_attempt;
     job->state.server = name->server;
     job->state.job_id = job_id;
+    note.kind = STORE_NOTE_WAITED_JOB;
     if (has_waited)
-        code = store_find_note(work->transaction, STORE_NOTE_WAITED_JOB, &key, &is_found, payload,
-                               &work->error);
+        code = store_find_note(work->transaction, &note, &is_found, payload, &work->error);
     if (code == ERROR_NONE && has_waited && is_found)
         codec_decode_waited_job_note(payload, &job->state);
     return code;
@@ -322,9 +323,8 @@ static enum error_code note_old_run(struct engine_work *work, const struct work_
 {
     uint8_t payload[STORE_OLD_RUN_NOTE_SIZE];
     codec_encode_old_run_note(&run->state, payload);
-    const struct store_key key = {.trace = run->own_trace, .span = run->key.span};
-    return store_put_note(work->transaction, STORE_NOTE_OLD_RUN, &key, payload, work->now,
-                          &work->error);
+    const struct store_note_key note = {STORE_NOTE_OLD_RUN, {run->own_trace, run->key.span}};
+    return store_put_note(work->transaction, &note, payload, work->now, &work->error);
 }
 
 static enum error_code note_run(struct engine_work *work, struct work_run *run)
@@ -332,10 +332,9 @@ static enum error_code note_run(struct engine_work *work, struct work_run *run)
     uint8_t payload[STORE_RUN_NOTE_SIZE];
     codec_encode_run_note(&run->state, payload);
     enum error_code code = drop_state(work, &run->key, &run->is_stored, &run->state.deadline);
-    const struct store_key key = {.trace = run->own_trace, .span = run->key.span};
+    const struct store_note_key note = {STORE_NOTE_RUN, {run->own_trace, run->key.span}};
     if (code == ERROR_NONE)
-        code = store_put_note(work->transaction, STORE_NOTE_RUN, &key, payload, work->now,
-                              &work->error);
+        code = store_put_note(work->transaction, &note, payload, work->now, &work->error);
     return code == ERROR_NONE ? note_old_run(work, run) : code;
 }
 
@@ -379,13 +378,12 @@ static enum error_code note_job(struct engine_work *work, struct work_job *job)
     codec_encode_job_note(&job->state, payload, &has_waited);
     codec_encode_waited_job_note(&job->state, waited);
     enum error_code code = drop_state(work, &job->key, &job->is_stored, &job->state.deadline);
-    const struct store_key key = {.trace = job->own_trace, .span = job->key.span};
+    struct store_note_key note = {STORE_NOTE_JOB, {job->own_trace, job->key.span}};
     if (code == ERROR_NONE)
-        code = store_put_note(work->transaction, STORE_NOTE_JOB, &key, payload, work->now,
-                              &work->error);
+        code = store_put_note(work->transaction, &note, payload, work->now, &work->error);
+    note.kind = STORE_NOTE_WAITED_JOB;
     if (code == ERROR_NONE && has_waited)
-        code = store_put_note(work->transaction, STORE_NOTE_WAITED_JOB, &key, waited, work->now,
-                              &work->error);
+        code = store_put_note(work->transaction, &note, waited, work->now, &work->error);
     return code;
 }
 
@@ -704,12 +702,13 @@ static void note_event(struct engine_work *work, const struct engine_task *task)
 static enum error_code remember_delivery(struct engine_work *work, const struct engine_task *task,
                                          bool *is_duplicate)
 {
-    struct store_delivery delivery = {.guid_time = task->occurred_at};
+    struct store_delivery delivery = {.guid_time = task->occurred_at,
+                                      .received_at = task->received_at};
     memcpy(delivery.guid, task->delivery_digest, sizeof delivery.guid);
     memcpy(delivery.body, task->delivery_digest + sizeof delivery.guid, sizeof delivery.body);
     memcpy(delivery.old_digest, task->old_digest, sizeof delivery.old_digest);
-    return store_remember_delivery(work->transaction, &delivery, task->received_at,
-                                   work->policy.linger, is_duplicate, &work->error);
+    return store_remember_delivery(work->transaction, &delivery, work->policy.linger, is_duplicate,
+                                   &work->error);
 }
 
 // The upkeep sheds notes long before the store is full, but a single batch may fill a small store.

@@ -192,17 +192,16 @@ static bool is_expired_slot(struct slice key, timestamp_ns now)
 }
 
 static enum error_code seek_end(struct store_transaction *transaction, bool is_last,
-                                struct slice *key, struct error *error)
+                                struct store_entry *entry, struct error *error)
 {
-    struct slice value;
     for (;;) {
-        enum error_code code = is_last ? store_table_seek_before(transaction, STORE_TABLE_LATENCY,
-                                                                 SLICE_EMPTY, key, &value, error)
-                                       : store_table_seek(transaction, STORE_TABLE_LATENCY,
-                                                          SLICE_EMPTY, key, &value, error);
-        if (code != ERROR_NONE || key->len == SLOT_KEY_SIZE)
+        enum error_code code =
+            is_last ? store_table_seek_before(transaction, STORE_TABLE_LATENCY, SLICE_EMPTY, entry,
+                                              error)
+                    : store_table_seek(transaction, STORE_TABLE_LATENCY, SLICE_EMPTY, entry, error);
+        if (code != ERROR_NONE || entry->key.len == SLOT_KEY_SIZE)
             return code;
-        code = store_table_set_aside(transaction, STORE_TABLE_LATENCY, *key,
+        code = store_table_set_aside(transaction, STORE_TABLE_LATENCY, entry->key,
                                      SLICE("key of a wrong length"), error);
         if (code != ERROR_NONE)
             return code;
@@ -215,13 +214,13 @@ static enum error_code expire_end(struct store_transaction *transaction, timesta
 {
     while (*left > 0) {
         uint8_t bytes[SLOT_KEY_SIZE];
-        struct slice key;
-        enum error_code code = seek_end(transaction, is_last, &key, error);
-        if (code == ERROR_NOT_FOUND || (code == ERROR_NONE && !is_expired_slot(key, now)))
+        struct store_entry entry;
+        enum error_code code = seek_end(transaction, is_last, &entry, error);
+        if (code == ERROR_NOT_FOUND || (code == ERROR_NONE && !is_expired_slot(entry.key, now)))
             return ERROR_NONE;
         if (code != ERROR_NONE)
             return code;
-        memcpy(bytes, key.data, sizeof bytes);
+        memcpy(bytes, entry.key.data, sizeof bytes);
         code = store_table_delete(transaction, STORE_TABLE_LATENCY,
                                   slice_of_bytes(bytes, sizeof bytes), error);
         if (code != ERROR_NONE)
@@ -280,17 +279,16 @@ enum error_code latency_read(struct store_transaction *transaction,
     if (code != ERROR_NONE)
         return code;
     while (code == ERROR_NONE) {
-        struct slice key;
-        struct slice value;
-        code = store_table_next(walk, &key, &value, error);
+        struct store_entry entry;
+        code = store_table_next(walk, &entry, error);
         if (code != ERROR_NONE)
             break;
-        bool is_whole = key.len == SLOT_KEY_SIZE;
-        if (is_whole && (timestamp_ns)bytes_get_be64(key.data) >= query->until)
+        bool is_whole = entry.key.len == SLOT_KEY_SIZE;
+        if (is_whole && (timestamp_ns)bytes_get_be64(entry.key.data) >= query->until)
             break;
-        const struct pool *pool = is_whole ? find_asked_pool(query, key) : NULL;
+        const struct pool *pool = is_whole ? find_asked_pool(query, entry.key) : NULL;
         if (!is_whole ||
-            (pool != NULL && !add_sound_histogram(value, &histograms[pool - query->pools])))
+            (pool != NULL && !add_sound_histogram(entry.value, &histograms[pool - query->pools])))
             store_note_unreadable(transaction);
     }
     store_table_end_walk(walk);

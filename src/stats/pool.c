@@ -146,16 +146,15 @@ static enum error_code recount_open_jobs(struct stats *stats, struct pool *pool,
 {
     struct store_walk *walk;
     struct slice prefix = slice_of_bytes(pool->id.bytes, POOL_ID_SIZE);
-    struct slice key = SLICE_EMPTY;
-    struct slice value = SLICE_EMPTY;
+    struct store_entry entry = {SLICE_EMPTY, SLICE_EMPTY};
     enum error_code code =
         store_table_walk(stats->transaction, STORE_TABLE_OPEN_JOBS, prefix, &walk, error);
     if (code != ERROR_NONE)
         return code;
-    while ((code = store_table_next(walk, &key, &value, error)) == ERROR_NONE) {
-        if (!slice_starts_with(key, prefix))
+    while ((code = store_table_next(walk, &entry, error)) == ERROR_NONE) {
+        if (!slice_starts_with(entry.key, prefix))
             break;
-        uint8_t state = key.len == JOB_KEY_SIZE ? (uint8_t)key.data[POOL_ID_SIZE] : 0;
+        uint8_t state = entry.key.len == JOB_KEY_SIZE ? (uint8_t)entry.key.data[POOL_ID_SIZE] : 0;
         if (state != OPEN_JOB_NONE && state < OPEN_JOB_STATES)
             pool->counts[state]++;
     }
@@ -305,17 +304,16 @@ static enum error_code find_job(struct stats *stats, const struct store_key *job
                                 uint8_t found[JOB_KEY_SIZE], struct error *error)
 {
     struct store_walk *walk;
-    struct slice key;
-    struct slice value;
+    struct store_entry entry;
     enum error_code code =
         store_table_walk(stats->transaction, STORE_TABLE_OPEN_JOBS, SLICE_EMPTY, &walk, error);
     if (code != ERROR_NONE)
         return code;
     do
-        code = store_table_next(walk, &key, &value, error);
-    while (code == ERROR_NONE && !is_of_job(key, job));
+        code = store_table_next(walk, &entry, error);
+    while (code == ERROR_NONE && !is_of_job(entry.key, job));
     if (code == ERROR_NONE)
-        memcpy(found, key.data, JOB_KEY_SIZE);
+        memcpy(found, entry.key.data, JOB_KEY_SIZE);
     store_table_end_walk(walk);
     return code;
 }
@@ -371,13 +369,12 @@ enum error_code pool_expire(struct stats *stats, struct pool_id *from, size_t ma
     *is_end = false;
     for (size_t i = 0; i < max; i++) {
         struct pool pool;
-        struct slice key;
-        struct slice value;
+        struct store_entry entry;
         enum error_code code =
             store_table_seek(stats->transaction, STORE_TABLE_POOLS,
-                             slice_of_bytes(from->bytes, POOL_ID_SIZE), &key, &value, error);
-        if (code == ERROR_NONE && decode_pool(key, value, &pool, error) != ERROR_NONE) {
-            code = stats_set_aside(stats, STORE_TABLE_POOLS, key, error);
+                             slice_of_bytes(from->bytes, POOL_ID_SIZE), &entry, error);
+        if (code == ERROR_NONE && decode_pool(entry.key, entry.value, &pool, error) != ERROR_NONE) {
+            code = stats_set_aside(stats, STORE_TABLE_POOLS, entry.key, error);
             if (code != ERROR_NOT_FOUND)
                 return code;
             continue;
@@ -411,13 +408,11 @@ uint64_t pool_count(struct store_transaction *transaction)
 enum error_code pool_seek(struct store_transaction *transaction, struct pool_id *id,
                           struct pool *pool, struct error *error)
 {
-    struct slice key;
-    struct slice value;
-    enum error_code code =
-        store_table_seek(transaction, STORE_TABLE_POOLS, slice_of_bytes(id->bytes, POOL_ID_SIZE),
-                         &key, &value, error);
+    struct store_entry entry;
+    enum error_code code = store_table_seek(transaction, STORE_TABLE_POOLS,
+                                            slice_of_bytes(id->bytes, POOL_ID_SIZE), &entry, error);
     if (code == ERROR_NONE)
-        code = decode_pool(key, value, pool, error);
+        code = decode_pool(entry.key, entry.value, pool, error);
     if (code == ERROR_NONE)
         *id = pool->id;
     return code;
@@ -429,8 +424,7 @@ enum error_code pool_list(struct store_transaction *transaction, struct arena *a
     size_t capacity = (size_t)pool_count(transaction);
     struct pool *list = arena_allocate_array(arena, capacity + 1, sizeof *list);
     struct store_walk *walk;
-    struct slice key;
-    struct slice value;
+    struct store_entry entry;
     *count = 0;
     *pools = list;
     if (list == NULL)
@@ -440,8 +434,9 @@ enum error_code pool_list(struct store_transaction *transaction, struct arena *a
     if (code != ERROR_NONE)
         return code;
     while (code == ERROR_NONE && *count < capacity) {
-        code = store_table_next(walk, &key, &value, error);
-        if (code == ERROR_NONE && decode_pool(key, value, &list[*count], error) != ERROR_NONE) {
+        code = store_table_next(walk, &entry, error);
+        if (code == ERROR_NONE &&
+            decode_pool(entry.key, entry.value, &list[*count], error) != ERROR_NONE) {
             store_note_unreadable(transaction);
             continue;
         }
@@ -457,30 +452,28 @@ enum error_code pool_seek_job(struct store_transaction *transaction, const struc
                               enum open_job_kind state, struct pool_job *job, struct error *error)
 {
     uint8_t bytes[JOB_KEY_SIZE];
-    struct slice key;
-    struct slice value;
+    struct store_entry entry;
     put_job_key(bytes, pool, state, job->since, &job->key);
-    enum error_code code =
-        store_table_seek(transaction, STORE_TABLE_OPEN_JOBS, slice_of_bytes(bytes, sizeof bytes),
-                         &key, &value, error);
+    enum error_code code = store_table_seek(transaction, STORE_TABLE_OPEN_JOBS,
+                                            slice_of_bytes(bytes, sizeof bytes), &entry, error);
     if (code != ERROR_NONE)
         return code;
-    while (key.len != JOB_KEY_SIZE) {
+    while (entry.key.len != JOB_KEY_SIZE) {
         uint8_t next[STORE_TABLE_KEY_MAX];
-        size_t len = key.len < sizeof next ? key.len : sizeof next - 1;
-        memcpy(next, key.data, len);
+        size_t len = entry.key.len < sizeof next ? entry.key.len : sizeof next - 1;
+        memcpy(next, entry.key.data, len);
         next[len] = 0; // right after it
         store_note_unreadable(transaction);
         code = store_table_seek(transaction, STORE_TABLE_OPEN_JOBS, slice_of_bytes(next, len + 1),
-                                &key, &value, error);
+                                &entry, error);
         if (code != ERROR_NONE)
             return code;
     }
-    if (memcmp(key.data, bytes, JOB_PREFIX_SIZE) != 0)
+    if (memcmp(entry.key.data, bytes, JOB_PREFIX_SIZE) != 0)
         return ERROR_NOT_FOUND;
-    job->since = (timestamp_ns)bytes_get_be64(key.data + JOB_PREFIX_SIZE);
-    memcpy(job->key.trace.bytes, key.data + JOB_PREFIX_SIZE + 8, TRACE_ID_SIZE);
-    memcpy(job->key.span.bytes, key.data + JOB_PREFIX_SIZE + 8 + TRACE_ID_SIZE, SPAN_ID_SIZE);
+    job->since = (timestamp_ns)bytes_get_be64(entry.key.data + JOB_PREFIX_SIZE);
+    memcpy(job->key.trace.bytes, entry.key.data + JOB_PREFIX_SIZE + 8, TRACE_ID_SIZE);
+    memcpy(job->key.span.bytes, entry.key.data + JOB_PREFIX_SIZE + 8 + TRACE_ID_SIZE, SPAN_ID_SIZE);
     return ERROR_NONE;
 }
 

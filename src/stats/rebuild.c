@@ -339,7 +339,7 @@ static enum error_code find_slots(struct upgrade *upgrade, struct slots *slots)
     struct store_transaction *transaction = upgrade->stats->transaction;
     uint64_t most = store_table_count(transaction, STORE_TABLE_LATENCY);
     struct store_walk *walk;
-    struct slice key, value;
+    struct store_entry entry;
     slots->list = arena_allocate_array(upgrade->arena, (size_t)most + 1, sizeof *slots->list);
     if (slots->list == NULL)
         return refuse_memory_for_upgrade(upgrade);
@@ -347,10 +347,10 @@ static enum error_code find_slots(struct upgrade *upgrade, struct slots *slots)
         store_table_walk(transaction, STORE_TABLE_LATENCY, SLICE_EMPTY, &walk, upgrade->error);
     if (code != ERROR_NONE)
         return code;
-    while ((code = store_table_next(walk, &key, &value, upgrade->error)) == ERROR_NONE)
-        if (key.len == sizeof *slots->list && slots->count < most &&
-            find_renaming(&upgrade->pools, key.data + SLOT_SIZE) != NULL)
-            memcpy(slots->list[slots->count++], key.data, key.len);
+    while ((code = store_table_next(walk, &entry, upgrade->error)) == ERROR_NONE)
+        if (entry.key.len == sizeof *slots->list && slots->count < most &&
+            find_renaming(&upgrade->pools, entry.key.data + SLOT_SIZE) != NULL)
+            memcpy(slots->list[slots->count++], entry.key.data, entry.key.len);
     store_table_end_walk(walk);
     return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
 }

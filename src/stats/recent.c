@@ -161,24 +161,23 @@ enum error_code recent_expire(struct store_transaction *transaction, timestamp_n
     *dropped = 0;
     while (*dropped < max) {
         uint8_t place[PLACE_SIZE];
-        struct slice key;
-        struct slice value;
+        struct store_entry entry;
         enum error_code code =
-            store_table_seek(transaction, STORE_TABLE_RECENT, SLICE_EMPTY, &key, &value, error);
+            store_table_seek(transaction, STORE_TABLE_RECENT, SLICE_EMPTY, &entry, error);
         if (code == ERROR_NOT_FOUND)
             return ERROR_NONE;
         if (code != ERROR_NONE)
             return code;
-        if (key.len != PLACE_SIZE) {
-            code = store_table_set_aside(transaction, STORE_TABLE_RECENT, key,
+        if (entry.key.len != PLACE_SIZE) {
+            code = store_table_set_aside(transaction, STORE_TABLE_RECENT, entry.key,
                                          SLICE("key of a wrong length"), error);
             if (code != ERROR_NONE)
                 return code;
             continue;
         }
-        if ((timestamp_ns)bytes_get_be64(key.data) >= before)
+        if ((timestamp_ns)bytes_get_be64(entry.key.data) >= before)
             return ERROR_NONE;
-        memcpy(place, key.data, PLACE_SIZE);
+        memcpy(place, entry.key.data, PLACE_SIZE);
         code = drop_recent(transaction, place, error);
         if (code != ERROR_NONE)
             return code;
@@ -225,14 +224,14 @@ enum error_code recent_seek_older(struct store_transaction *transaction,
     static const struct recent_place none;
     bool is_first = memcmp(place, &none, sizeof none) == 0;
     uint8_t bytes[PLACE_SIZE];
-    struct slice key;
-    struct slice value;
+    struct store_entry entry;
     put_place(bytes, place);
-    key = slice_of_bytes(bytes, is_first ? 0 : sizeof bytes);
+    entry.key = slice_of_bytes(bytes, is_first ? 0 : sizeof bytes);
     for (;;) {
         enum error_code code =
-            store_table_seek_before(transaction, STORE_TABLE_RECENT, key, &key, &value, error);
-        if (code == ERROR_NONE && read_recent_run(key, value, run, error) != ERROR_NONE) {
+            store_table_seek_before(transaction, STORE_TABLE_RECENT, entry.key, &entry, error);
+        if (code == ERROR_NONE &&
+            read_recent_run(entry.key, entry.value, run, error) != ERROR_NONE) {
             store_note_unreadable(transaction);
             continue;
         }

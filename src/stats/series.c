@@ -157,25 +157,25 @@ static enum error_code collect_candidates(struct stats *stats, enum series_kind 
     enum store_table table = series_table(kind);
     struct series_histogram histograms[SERIES_HISTOGRAMS_MAX];
     struct store_walk *walk;
-    struct slice key, value;
+    struct store_entry entry;
     scan->count = 0;
     scan->damaged_len = 0;
     enum error_code code = store_table_walk(stats->transaction, table, SLICE_EMPTY, &walk, error);
     if (code != ERROR_NONE)
         return code;
     while (scan->count < scan->max &&
-           (code = store_table_next(walk, &key, &value, error)) == ERROR_NONE) {
+           (code = store_table_next(walk, &entry, error)) == ERROR_NONE) {
         struct series_row row = {.kind = kind, .histograms = histograms};
         struct candidate *candidate = &scan->found[scan->count];
         memset(histograms, 0, sizeof histograms);
-        if (key.len != sizeof candidate->id || !series_decode(value, &row)) {
-            scan->damaged_len = key.len;
-            memcpy(scan->damaged, key.data, key.len);
+        if (entry.key.len != sizeof candidate->id || !series_decode(entry.value, &row)) {
+            scan->damaged_len = entry.key.len;
+            memcpy(scan->damaged, entry.key.data, entry.key.len);
             break;
         }
-        if (is_other(&row) || rows_find(stats, table, key.data, key.len) != NULL)
+        if (is_other(&row) || rows_find(stats, table, entry.key.data, entry.key.len) != NULL)
             continue;
-        memcpy(candidate->id.bytes, key.data, key.len);
+        memcpy(candidate->id.bytes, entry.key.data, entry.key.len);
         candidate->used_at = trusted_time(stats, row.used_at);
         scan->count++;
     }
@@ -643,27 +643,26 @@ uint64_t series_count(struct store_transaction *transaction, enum series_kind ki
 enum error_code series_seek(struct store_transaction *transaction, enum series_kind kind,
                             struct series_id *id, struct series *series, struct error *error)
 {
-    struct slice key = SLICE_EMPTY;
-    struct slice value = SLICE_EMPTY;
+    struct store_entry entry = {SLICE_EMPTY, SLICE_EMPTY};
     uint8_t next[STORE_TABLE_KEY_MAX];
     size_t next_len = sizeof id->bytes;
     struct series_row row;
     memcpy(next, id->bytes, sizeof id->bytes);
     for (;;) {
-        enum error_code code = store_table_seek(
-            transaction, series_table(kind), slice_of_bytes(next, next_len), &key, &value, error);
+        enum error_code code = store_table_seek(transaction, series_table(kind),
+                                                slice_of_bytes(next, next_len), &entry, error);
         if (code != ERROR_NONE)
             return code;
         *series = (struct series){.kind = kind};
         row = (struct series_row){.kind = kind, .histograms = series->histograms};
-        if (key.len == sizeof id->bytes && series_decode(value, &row))
+        if (entry.key.len == sizeof id->bytes && series_decode(entry.value, &row))
             break;
         store_note_unreadable(transaction);
-        next_len = key.len < sizeof next ? key.len : sizeof next - 1;
-        memcpy(next, key.data, next_len);
+        next_len = entry.key.len < sizeof next ? entry.key.len : sizeof next - 1;
+        memcpy(next, entry.key.data, next_len);
         next[next_len++] = 0; // right after it
     }
-    memcpy(id->bytes, key.data, sizeof id->bytes);
+    memcpy(id->bytes, entry.key.data, sizeof id->bytes);
     series->id = *id;
     memcpy(series->labels, row.labels, sizeof series->labels);
     series->count = row.count;

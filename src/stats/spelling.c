@@ -139,16 +139,16 @@ static enum error_code collect_unused(struct store_transaction *transaction,
                                       struct error *error)
 {
     struct store_walk *walk;
-    struct slice key, value;
+    struct store_entry entry;
     enum error_code code =
         store_table_walk(transaction, STORE_TABLE_SPELLINGS, SLICE_EMPTY, &walk, error);
     if (code != ERROR_NONE)
         return code;
-    while ((code = store_table_next(walk, &key, &value, error)) == ERROR_NONE) {
+    while ((code = store_table_next(walk, &entry, error)) == ERROR_NONE) {
         struct set_id id;
-        if (key.len != sizeof id || is_used(used, key))
+        if (entry.key.len != sizeof id || is_used(used, entry.key))
             continue;
-        memcpy(&id, key.data, sizeof id);
+        memcpy(&id, entry.key.data, sizeof id);
         add_set(unused, &id);
     }
     store_table_end_walk(walk);

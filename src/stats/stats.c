@@ -351,14 +351,13 @@ static enum error_code find_listed(struct store_walk *walk, struct slice prefix,
 {
     struct trace_id trace = run->trace;
     for (;;) {
-        struct slice key;
-        struct slice value;
-        enum error_code code = store_table_next(walk, &key, &value, error);
-        if (code == ERROR_NONE && !slice_starts_with(key, prefix))
+        struct store_entry entry;
+        enum error_code code = store_table_next(walk, &entry, error);
+        if (code == ERROR_NONE && !slice_starts_with(entry.key, prefix))
             return ERROR_NOT_FOUND;
         if (code != ERROR_NONE)
             return code;
-        if (read_run_key(key, run) && trace_id_equals(&run->trace, &trace))
+        if (read_run_key(entry.key, run) && trace_id_equals(&run->trace, &trace))
             return ERROR_NONE;
     }
 }
@@ -391,17 +390,16 @@ enum error_code open_runs_seek_older(struct store_transaction *transaction, stru
                                      struct error *error)
 {
     uint8_t bytes[RUN_KEY_SIZE];
-    struct slice key;
-    struct slice value;
+    struct store_entry entry;
     bool is_first = run->run_id == 0 && run->run_attempt == 0;
     size_t len = put_run_key(bytes, run);
-    key = slice_of_bytes(bytes, is_first ? 0 : len);
+    entry.key = slice_of_bytes(bytes, is_first ? 0 : len);
     for (;;) {
         enum error_code code =
-            store_table_seek_before(transaction, STORE_TABLE_OPEN_RUNS, key, &key, &value, error);
+            store_table_seek_before(transaction, STORE_TABLE_OPEN_RUNS, entry.key, &entry, error);
         if (code != ERROR_NONE)
             return code;
-        if (read_run_key(key, run))
+        if (read_run_key(entry.key, run))
             return ERROR_NONE;
         store_note_unreadable(transaction);
     }
@@ -458,17 +456,15 @@ enum error_code servers_list(struct store_transaction *transaction, struct arena
                              struct slice servers[SERVERS_MAX], size_t *count, struct error *error)
 {
     struct store_walk *walk;
-    struct slice key;
-    struct slice value;
+    struct store_entry entry;
     *count = 0;
     enum error_code code = store_table_walk(transaction, STORE_TABLE_STATS, PREFIX, &walk, error);
     if (code != ERROR_NONE)
         return code;
-    while (*count < SERVERS_MAX &&
-           (code = store_table_next(walk, &key, &value, error)) == ERROR_NONE) {
-        if (!slice_starts_with(key, PREFIX))
+    while (*count < SERVERS_MAX && (code = store_table_next(walk, &entry, error)) == ERROR_NONE) {
+        if (!slice_starts_with(entry.key, PREFIX))
             continue;
-        struct slice name = {key.data + PREFIX.len, key.len - PREFIX.len};
+        struct slice name = {entry.key.data + PREFIX.len, entry.key.len - PREFIX.len};
         if (!arena_copy_slice(arena, name, &servers[*count])) {
             code = error_set(error, ERROR_MEMORY, "list servers: out of memory");
             break;

@@ -150,8 +150,8 @@ enum error_code store_has_guid(struct store_transaction *transaction,
 }
 
 enum error_code store_remember_delivery(struct store_transaction *transaction,
-                                        const struct store_delivery *delivery, timestamp_ns now,
-                                        duration_ns linger, bool *is_duplicate, struct error *error)
+                                        const struct store_delivery *delivery, duration_ns linger,
+                                        bool *is_duplicate, struct error *error)
 {
     enum error_code code = have_slices(transaction, error);
     if (code == ERROR_NONE)
@@ -163,9 +163,9 @@ enum error_code store_remember_delivery(struct store_transaction *transaction,
         return code;
     timestamp_ns slice = TIMESTAMP_UNKNOWN;
     if (!is_timed(delivery))
-        slice = slice_for(&transaction->store->slices, now, slice_width(linger));
+        slice = slice_for(&transaction->store->slices, delivery->received_at, slice_width(linger));
     const struct note_key key = delivery_key(delivery, slice);
-    return notes_put(transaction, &key, NULL, now, error);
+    return notes_put(transaction, &key, NULL, delivery->received_at, error);
 }
 
 // --- the old table -------------------------------------------------------------------------------------------
@@ -261,27 +261,28 @@ enum error_code deliveries_oldest_old(struct store_transaction *transaction, tim
 #define TRACE_BYTES 8 // of the trace ID; bytes that do not fit into a kind are ignored
 
 // The span ID is be64 of the run's or the job's id, and GitHub's ids increase: so notes arrive nearly in order.
-static struct note_key closed_key(enum store_note kind, const struct store_key *key)
+static struct note_key closed_key(const struct store_note_key *key)
 {
-    struct note_key closed = {.kind = kind};
-    memcpy(closed.order, key->span.bytes, SPAN_ID_SIZE);
-    memcpy(closed.order + SPAN_ID_SIZE, key->trace.bytes, TRACE_BYTES);
+    struct note_key closed = {.kind = key->kind};
+    assert(key->kind >= STORE_NOTE_JOB && key->kind < STORE_NOTE_KINDS);
+    memcpy(closed.order, key->of.span.bytes, SPAN_ID_SIZE);
+    memcpy(closed.order + SPAN_ID_SIZE, key->of.trace.bytes, TRACE_BYTES);
     return closed;
 }
 
-enum error_code store_put_note(struct store_transaction *transaction, enum store_note kind,
-                               const struct store_key *key, const uint8_t *payload,
+enum error_code store_put_note(struct store_transaction *transaction,
+                               const struct store_note_key *key, const uint8_t *payload,
                                timestamp_ns now, struct error *error)
 {
-    const struct note_key closed = closed_key(kind, key);
+    const struct note_key closed = closed_key(key);
     return notes_put(transaction, &closed, payload, now, error);
 }
 
-enum error_code store_find_note(struct store_transaction *transaction, enum store_note kind,
-                                const struct store_key *key, bool *is_found, uint8_t *payload,
+enum error_code store_find_note(struct store_transaction *transaction,
+                                const struct store_note_key *key, bool *is_found, uint8_t *payload,
                                 struct error *error)
 {
-    const struct note_key closed = closed_key(kind, key);
+    const struct note_key closed = closed_key(key);
     enum error_code code = notes_find(transaction, &closed, payload, error);
     *is_found = code == ERROR_NONE;
     return code == ERROR_NOT_FOUND ? ERROR_NONE : code;

@@ -275,23 +275,22 @@ enum error_code store_seek_quarantined(struct store_transaction *transaction, ui
 {
     for (;;) {
         uint8_t key[SEQUENCE_SIZE];
-        struct slice found = SLICE_EMPTY, value = SLICE_EMPTY;
-        enum error_code code =
-            store_table_seek(transaction, STORE_TABLE_QUARANTINE, lmdb_put_sequence(key, *sequence),
-                             &found, &value, error);
+        struct store_entry entry = {SLICE_EMPTY, SLICE_EMPTY};
+        enum error_code code = store_table_seek(transaction, STORE_TABLE_QUARANTINE,
+                                                lmdb_put_sequence(key, *sequence), &entry, error);
         if (code != ERROR_NONE)
             return code;
-        if (found.len != SEQUENCE_SIZE || value.len < TIME_SIZE) {
-            code = pass_over_note(transaction, found, sequence, error);
+        if (entry.key.len != SEQUENCE_SIZE || entry.value.len < TIME_SIZE) {
+            code = pass_over_note(transaction, entry.key, sequence, error);
             if (code != ERROR_NONE)
                 return code;
             continue;
         }
-        *sequence = lmdb_get_be64(found.data);
+        *sequence = lmdb_get_be64(entry.key.data);
         *quarantined = (struct store_quarantined){
             .sequence = *sequence,
-            .since = (timestamp_ns)lmdb_get_be64(value.data),
-            .reason = {.data = value.data + TIME_SIZE, .len = value.len - TIME_SIZE},
+            .since = (timestamp_ns)lmdb_get_be64(entry.value.data),
+            .reason = {.data = entry.value.data + TIME_SIZE, .len = entry.value.len - TIME_SIZE},
         };
         code = find_in_outbox(transaction, *sequence, &quarantined->size, error);
         if (code != ERROR_NOT_FOUND)

@@ -53,7 +53,7 @@ enum error_code store_table_delete(struct store_transaction *transaction, enum s
 
 // The first entry at or after `key`, or the last before it if `is_before`.
 static enum error_code move_cursor(const struct lmdb_op *op, struct slice key, bool is_before,
-                                   struct slice *found_key, struct slice *value)
+                                   struct store_entry *entry)
 {
     MDB_cursor *cursor;
     MDB_val k = lmdb_value(key);
@@ -70,32 +70,29 @@ static enum error_code move_cursor(const struct lmdb_op *op, struct slice key, b
     if (is_before && key.len > 0)
         code = lmdb_move(cursor, &k, &v, code == MDB_NOTFOUND ? MDB_LAST : MDB_PREV);
     mdb_cursor_close(cursor);
-    *found_key = lmdb_slice(k);
-    *value = lmdb_slice(v);
+    *entry = (struct store_entry){lmdb_slice(k), lmdb_slice(v)};
     if (code != MDB_SUCCESS)
         return lmdb_error(code, op->what, op->error);
     // A damaged tree may return an earlier entry and cause an endless loop.
-    int order = key.len > 0 ? slice_compare(*found_key, key) : 0;
+    int order = key.len > 0 ? slice_compare(entry->key, key) : 0;
     if ((is_before && key.len > 0 && order >= 0) || (!is_before && order < 0))
         return error_set(op->error, ERROR_CORRUPT, "store: %s: keys are out of order", op->what);
     return ERROR_NONE;
 }
 
 enum error_code store_table_seek(struct store_transaction *transaction, enum store_table table,
-                                 struct slice key, struct slice *found_key, struct slice *value,
-                                 struct error *error)
+                                 struct slice key, struct store_entry *entry, struct error *error)
 {
     const struct lmdb_op op = {transaction, database_of(table), "seek in table", error};
-    return move_cursor(&op, key, false, found_key, value);
+    return move_cursor(&op, key, false, entry);
 }
 
 enum error_code store_table_seek_before(struct store_transaction *transaction,
                                         enum store_table table, struct slice key,
-                                        struct slice *found_key, struct slice *value,
-                                        struct error *error)
+                                        struct store_entry *entry, struct error *error)
 {
     const struct lmdb_op op = {transaction, database_of(table), "seek in table", error};
-    return move_cursor(&op, key, true, found_key, value);
+    return move_cursor(&op, key, true, entry);
 }
 
 uint64_t store_table_count(struct store_transaction *transaction, enum store_table table)
@@ -139,8 +136,8 @@ enum error_code store_table_walk(struct store_transaction *transaction, enum sto
     return ERROR_NONE;
 }
 
-enum error_code store_table_next(struct store_walk *walk, struct slice *found_key,
-                                 struct slice *value, struct error *error)
+enum error_code store_table_next(struct store_walk *walk, struct store_entry *entry,
+                                 struct error *error)
 {
     MDB_val v = {0};
     if (walk->cursor == NULL)
@@ -153,8 +150,7 @@ enum error_code store_table_next(struct store_walk *walk, struct slice *found_ke
     if (code == MDB_SUCCESS && !is_first &&
         slice_compare(lmdb_slice(walk->key), lmdb_slice(before)) <= 0)
         return error_set(error, ERROR_CORRUPT, "store: walk table: keys are out of order");
-    *found_key = lmdb_slice(walk->key);
-    *value = lmdb_slice(v);
+    *entry = (struct store_entry){lmdb_slice(walk->key), lmdb_slice(v)};
     return lmdb_error(code, "walk table", error);
 }
 

@@ -443,12 +443,12 @@ static enum error_code print_states(struct inspector *inspector)
 
 static enum error_code print_run_note(struct inspector *inspector)
 {
-    const struct store_key key = run_key(inspector);
+    struct store_note_key note = {STORE_NOTE_RUN, run_key(inspector)};
     uint8_t payload[STORE_NOTE_SIZE_MAX];
     bool is_found;
     struct run_state run;
-    enum error_code code = store_find_note(inspector->transaction, STORE_NOTE_RUN, &key, &is_found,
-                                           payload, inspector->error);
+    enum error_code code =
+        store_find_note(inspector->transaction, &note, &is_found, payload, inspector->error);
     if (code == ERROR_NONE && is_found) {
         codec_decode_run_note(payload, &run);
         PRINT(inspector, "\nrun: note that its root was made\n");
@@ -456,9 +456,9 @@ static enum error_code print_run_note(struct inspector *inspector)
         if (inspector->state.phase == RUN_NEW)
             inspector->state = run;
     }
+    note.kind = STORE_NOTE_OLD_RUN;
     if (code == ERROR_NONE)
-        code = store_find_note(inspector->transaction, STORE_NOTE_OLD_RUN, &key, &is_found, payload,
-                               inspector->error);
+        code = store_find_note(inspector->transaction, &note, &is_found, payload, inspector->error);
     if (code == ERROR_NONE && is_found) {
         codec_decode_old_run_note(payload, &run);
         PRINT(inspector, "\nrun: note that it had a root (kept longer)\n");
@@ -469,18 +469,19 @@ static enum error_code print_run_note(struct inspector *inspector)
 
 static enum error_code print_job_note(struct inspector *inspector, const struct store_key *key)
 {
+    struct store_note_key note = {STORE_NOTE_JOB, *key};
     uint8_t payload[STORE_NOTE_SIZE_MAX];
     bool is_found, has_waited;
     struct job_state job;
     int64_t job_id = 0;
-    enum error_code code = store_find_note(inspector->transaction, STORE_NOTE_JOB, key, &is_found,
-                                           payload, inspector->error);
+    enum error_code code =
+        store_find_note(inspector->transaction, &note, &is_found, payload, inspector->error);
     if (code != ERROR_NONE || !is_found)
         return code;
     codec_decode_job_note(payload, &job, &has_waited);
+    note.kind = STORE_NOTE_WAITED_JOB;
     if (has_waited)
-        code = store_find_note(inspector->transaction, STORE_NOTE_WAITED_JOB, key, &is_found,
-                               payload, inspector->error);
+        code = store_find_note(inspector->transaction, &note, &is_found, payload, inspector->error);
     if (code == ERROR_NONE && has_waited && is_found)
         codec_decode_waited_job_note(payload, &job);
     for (size_t i = 0; i < SPAN_ID_SIZE; i++)
@@ -665,10 +666,11 @@ static enum error_code find_run_note(struct inspector *inspector,
         code = github_server_of_name(question->server, &inspector->arena, &found->server);
     found->run = stored_run_of(found->server, question->run_id, question->run_attempt);
     inspector->run = *found;
-    const struct store_key key = run_key(inspector);
-    for (size_t i = 0; code == ERROR_NONE && !is_found && i < sizeof kinds / sizeof kinds[0]; i++)
-        code = store_find_note(inspector->transaction, kinds[i], &key, &is_found, payload,
-                               inspector->error);
+    struct store_note_key note = {.of = run_key(inspector)};
+    for (size_t i = 0; code == ERROR_NONE && !is_found && i < sizeof kinds / sizeof kinds[0]; i++) {
+        note.kind = kinds[i];
+        code = store_find_note(inspector->transaction, &note, &is_found, payload, inspector->error);
+    }
     *count = is_found ? 1 : 0;
     return code;
 }

@@ -185,19 +185,19 @@ enum store_note {
 #define STORE_NOTE_SIZE_MAX 50
 #define STORE_OLD_DIGEST_SIZE 16
 
-// Identifies a delivery.
 struct store_delivery {
+    // These identify it.
     timestamp_ns guid_time;                    // inside the GUID; TIMESTAMP_UNKNOWN: none
     uint8_t guid[8];                           // digest of the GUID
     uint8_t body[8];                           // digest of the body
     uint8_t old_digest[STORE_OLD_DIGEST_SIZE]; // as in format version 1
+    timestamp_ns received_at;                  // kept with it; not used to find it
 };
 // `linger`: how long a delivery without a time in its GUID is kept. Sets whether this delivery was remembered, and
 // remembers it if not.
 enum error_code store_remember_delivery(struct store_transaction *transaction,
-                                        const struct store_delivery *delivery, timestamp_ns now,
-                                        duration_ns linger, bool *is_duplicate,
-                                        struct error *error) MUST_CHECK;
+                                        const struct store_delivery *delivery, duration_ns linger,
+                                        bool *is_duplicate, struct error *error) MUST_CHECK;
 // Whether a delivery with this GUID is remembered, regardless of its body. In write transactions. Does not search the
 // deliveries of format version 1.
 enum error_code store_has_guid(struct store_transaction *transaction,
@@ -210,14 +210,18 @@ enum error_code store_last_delivery(struct store_transaction *transaction, times
 enum error_code store_oldest_delivery(struct store_transaction *transaction, timestamp_ns *oldest,
                                       struct error *error) MUST_CHECK;
 
-// The spans of a job, or the root of a run, were sent. In write transactions. `kind`: not of a delivery; `payload`
-// has the size of its kind. An existing note gets the new payload.
-enum error_code store_put_note(struct store_transaction *transaction, enum store_note kind,
-                               const struct store_key *key, const uint8_t *payload,
+// A note that the spans of a job, or the root of a run, were sent.
+struct store_note_key {
+    enum store_note kind; // not of a delivery
+    struct store_key of;  // the job or the run
+};
+// In write transactions. `payload` has the size of its kind. An existing note gets the new payload.
+enum error_code store_put_note(struct store_transaction *transaction,
+                               const struct store_note_key *key, const uint8_t *payload,
                                timestamp_ns now, struct error *error) MUST_CHECK;
 // In any transaction. A reader treats a damaged block of notes as empty, and counts it as unreadable.
-enum error_code store_find_note(struct store_transaction *transaction, enum store_note kind,
-                                const struct store_key *key, bool *is_found, uint8_t *payload,
+enum error_code store_find_note(struct store_transaction *transaction,
+                                const struct store_note_key *key, bool *is_found, uint8_t *payload,
                                 struct error *error) MUST_CHECK;
 
 // Deletes notes older than the retention of their kind, checking at most `*left` blocks, and counts `*left` down. 0

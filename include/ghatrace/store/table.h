@@ -29,6 +29,11 @@ enum store_table {
 
 #define STORE_TABLE_KEY_MAX 511 // bytes; a key has at least one
 
+struct store_entry {
+    struct slice key;
+    struct slice value;
+};
+
 // Results are valid until the next write in the transaction, or its end. ERROR_NOT_FOUND is a result, without a
 // message; after any other error the transaction must be aborted.
 enum error_code store_table_get(struct store_transaction *transaction, enum store_table table,
@@ -42,13 +47,12 @@ enum error_code store_table_delete(struct store_transaction *transaction, enum s
                                    struct slice key, struct error *error) MUST_CHECK;
 // The first entry whose key is at or after `key`; an empty `key` gives the first of all.
 enum error_code store_table_seek(struct store_transaction *transaction, enum store_table table,
-                                 struct slice key, struct slice *found_key, struct slice *value,
+                                 struct slice key, struct store_entry *entry,
                                  struct error *error) MUST_CHECK;
 // The last entry whose key is before `key`; an empty `key` gives the last of all.
 enum error_code store_table_seek_before(struct store_transaction *transaction,
                                         enum store_table table, struct slice key,
-                                        struct slice *found_key, struct slice *value,
-                                        struct error *error) MUST_CHECK;
+                                        struct store_entry *entry, struct error *error) MUST_CHECK;
 // Moves an entry that cannot be read to the database `set_aside` (store.h).
 enum error_code store_table_set_aside(struct store_transaction *transaction, enum store_table table,
                                       struct slice key, struct slice reason,
@@ -65,8 +69,8 @@ struct store_walk;
 enum error_code store_table_walk(struct store_transaction *transaction, enum store_table table,
                                  struct slice key, struct store_walk **walk,
                                  struct error *error) MUST_CHECK;
-enum error_code store_table_next(struct store_walk *walk, struct slice *found_key,
-                                 struct slice *value, struct error *error) MUST_CHECK;
+enum error_code store_table_next(struct store_walk *walk, struct store_entry *entry,
+                                 struct error *error) MUST_CHECK;
 void store_table_end_walk(struct store_walk *walk);
 
 #endif

@@ -388,19 +388,19 @@ static void a_set_of_an_older_version_is_read_and_evicted_first(void **state)
     struct world *world = *state;
     char key[16], value[4096];
     struct series_id id = {{0}};
-    struct slice found_key, found;
+    struct store_entry found;
     struct series series;
     world_begin(world);
     count_labels(world, "octo/old", "linux");
     world_commit(world);
     world_begin(world);
-    must(world, store_table_seek(world->transaction, STORE_TABLE_JOB_SERIES, SLICE_EMPTY,
-                                 &found_key, &found, &world->error));
-    memcpy(key, found_key.data, sizeof key);
-    memcpy(value, found.data, found.len - 8); // as it was written before
+    must(world, store_table_seek(world->transaction, STORE_TABLE_JOB_SERIES, SLICE_EMPTY, &found,
+                                 &world->error));
+    memcpy(key, found.key.data, sizeof key);
+    memcpy(value, found.value.data, found.value.len - 8); // as it was written before
     must(world, store_table_put(world->transaction, STORE_TABLE_JOB_SERIES,
                                 (struct slice){key, sizeof key},
-                                (struct slice){value, found.len - 8}, &world->error));
+                                (struct slice){value, found.value.len - 8}, &world->error));
     must(world, series_seek(world->transaction, SERIES_JOB, &id, &series, &world->error));
     assert_text(series.labels[SERIES_JOB_REPOSITORY], "octo/old");
     assert_int_equal(series.count, 1);

@@ -272,16 +272,15 @@ static struct slice hash_texts(const struct slice *texts, size_t count, bool is_
 static void rename_only(struct world *world, enum store_table from, struct slice old_id,
                         struct slice *old_key, struct slice *value)
 {
-    struct slice key;
-    must(world,
-         store_table_seek(world->transaction, from, SLICE_EMPTY, &key, value, &world->error));
+    struct store_entry entry;
+    must(world, store_table_seek(world->transaction, from, SLICE_EMPTY, &entry, &world->error));
     assert_int_equal(store_table_count(world->transaction, from), 1);
-    char *renamed = arena_allocate(&world->arena, key.len);
+    char *renamed = arena_allocate(&world->arena, entry.key.len);
     assert_non_null(renamed);
-    memcpy(renamed, key.data, key.len);
-    memcpy(renamed + key.len - old_id.len, old_id.data, old_id.len);
-    *old_key = (struct slice){renamed, key.len};
-    assert_true(arena_copy_slice(&world->arena, *value, value));
+    memcpy(renamed, entry.key.data, entry.key.len);
+    memcpy(renamed + entry.key.len - old_id.len, old_id.data, old_id.len);
+    *old_key = (struct slice){renamed, entry.key.len};
+    assert_true(arena_copy_slice(&world->arena, entry.value, value));
 }
 
 struct old_rows {

@@ -95,9 +95,11 @@ static struct store_delivery delivery_of(uint64_t number, timestamp_ns guid_time
 static bool remember_in(struct fixture *fixture, struct store_transaction *transaction,
                         const struct store_delivery *delivery, timestamp_ns now)
 {
+    struct store_delivery received = *delivery;
     bool is_duplicate = false;
-    if (store_remember_delivery(transaction, delivery, now, LINGER, &is_duplicate,
-                                &fixture->error) != ERROR_NONE)
+    received.received_at = now;
+    if (store_remember_delivery(transaction, &received, LINGER, &is_duplicate, &fixture->error) !=
+        ERROR_NONE)
         fail_msg("remember: %s", fixture->error.message);
     return is_duplicate;
 }
@@ -272,9 +274,10 @@ static void notes_are_found_after_linger_was_changed(void **state)
         struct store_delivery delivery = delivery_of(1 + i, 0);
         bool found = false;
         struct store_transaction *transaction = begin(fixture, true);
-        assert_int_equal(store_remember_delivery(transaction, &delivery, NOW + NS_PER_MINUTE,
-                                                 lingers[i], &found, &fixture->error),
-                         ERROR_NONE);
+        delivery.received_at = NOW + NS_PER_MINUTE;
+        assert_int_equal(
+            store_remember_delivery(transaction, &delivery, lingers[i], &found, &fixture->error),
+            ERROR_NONE);
         assert_true(found);
         store_abort(transaction);
     }
@@ -298,24 +301,26 @@ static void notes_of_jobs_and_runs_are_distinct_and_keep_their_payload(void **st
     uint8_t payload[STORE_NOTE_SIZE_MAX] = {1, 2, 3}, found_payload[STORE_NOTE_SIZE_MAX];
     bool is_found;
     struct store_transaction *transaction = begin(fixture, true);
-    assert_int_equal(
-        store_put_note(transaction, STORE_NOTE_JOB, &key, payload, NOW, &fixture->error),
-        ERROR_NONE);
+    assert_int_equal(store_put_note(transaction, &(struct store_note_key){STORE_NOTE_JOB, key},
+                                    payload, NOW, &fixture->error),
+                     ERROR_NONE);
     for (int kind = STORE_NOTE_WAITED_JOB; kind < STORE_NOTE_KINDS; kind++) {
-        assert_int_equal(store_find_note(transaction, (enum store_note)kind, &key, &is_found,
-                                         found_payload, &fixture->error),
+        assert_int_equal(store_find_note(transaction,
+                                         &(struct store_note_key){(enum store_note)kind, key},
+                                         &is_found, found_payload, &fixture->error),
                          ERROR_NONE);
         assert_false(is_found);
     }
-    assert_int_equal(store_find_note(transaction, STORE_NOTE_JOB, &same_id, &is_found,
-                                     found_payload, &fixture->error),
+    assert_int_equal(store_find_note(transaction, &(struct store_note_key){STORE_NOTE_JOB, same_id},
+                                     &is_found, found_payload, &fixture->error),
                      ERROR_NONE);
     assert_false(is_found);
     for (int kind = STORE_NOTE_JOB; kind < STORE_NOTE_KINDS; kind++) {
         payload[0] = (uint8_t)(10 + kind);
-        assert_int_equal(
-            store_put_note(transaction, (enum store_note)kind, &key, payload, NOW, &fixture->error),
-            ERROR_NONE);
+        assert_int_equal(store_put_note(transaction,
+                                        &(struct store_note_key){(enum store_note)kind, key},
+                                        payload, NOW, &fixture->error),
+                         ERROR_NONE);
     }
     commit(fixture, transaction);
     reopen(fixture);
@@ -328,8 +333,9 @@ static void notes_of_jobs_and_runs_are_distinct_and_keep_their_payload(void **st
             [STORE_NOTE_OLD_RUN] = STORE_OLD_RUN_NOTE_SIZE,
         };
         payload[0] = (uint8_t)(10 + kind);
-        assert_int_equal(store_find_note(transaction, (enum store_note)kind, &key, &is_found,
-                                         found_payload, &fixture->error),
+        assert_int_equal(store_find_note(transaction,
+                                         &(struct store_note_key){(enum store_note)kind, key},
+                                         &is_found, found_payload, &fixture->error),
                          ERROR_NONE);
         assert_true(is_found);
         assert_memory_equal(found_payload, payload, sizes[kind]);
@@ -337,12 +343,14 @@ static void notes_of_jobs_and_runs_are_distinct_and_keep_their_payload(void **st
     store_abort(transaction);
     transaction = begin(fixture, false); // a reader finds the same
     for (int kind = STORE_NOTE_JOB; kind < STORE_NOTE_KINDS; kind++) {
-        assert_int_equal(store_find_note(transaction, (enum store_note)kind, &key, &is_found,
-                                         found_payload, &fixture->error),
+        assert_int_equal(store_find_note(transaction,
+                                         &(struct store_note_key){(enum store_note)kind, key},
+                                         &is_found, found_payload, &fixture->error),
                          ERROR_NONE);
         assert_true(is_found && found_payload[0] == 10 + kind);
-        assert_int_equal(store_find_note(transaction, (enum store_note)kind, &same_id, &is_found,
-                                         found_payload, &fixture->error),
+        assert_int_equal(store_find_note(transaction,
+                                         &(struct store_note_key){(enum store_note)kind, same_id},
+                                         &is_found, found_payload, &fixture->error),
                          ERROR_NONE);
         assert_false(is_found);
     }
@@ -362,9 +370,10 @@ static void each_kind_is_kept_for_its_own_time(void **state)
         times[kind] = kind == STORE_NOTE_OLD_RUN ? 10 * LINGER : LINGER;
     struct store_transaction *transaction = begin(fixture, true);
     for (int kind = STORE_NOTE_JOB; kind < STORE_NOTE_KINDS; kind++)
-        assert_int_equal(
-            store_put_note(transaction, (enum store_note)kind, &key, payload, NOW, &fixture->error),
-            ERROR_NONE);
+        assert_int_equal(store_put_note(transaction,
+                                        &(struct store_note_key){(enum store_note)kind, key},
+                                        payload, NOW, &fixture->error),
+                         ERROR_NONE);
     commit(fixture, transaction);
     for (int i = 1; i <= 11; i++) {
         size_t left = 1000;
@@ -589,8 +598,8 @@ static void the_oldest_are_shed_first_in_bounded_pieces_and_counted(void **state
     fill(fixture, 0, 20000, true, 0);
     struct store_transaction *transaction = begin(fixture, true);
     uint8_t payload[STORE_NOTE_SIZE_MAX] = {0};
-    assert_int_equal(store_put_note(transaction, STORE_NOTE_JOB, &job, payload, NOW - NS_PER_HOUR,
-                                    &fixture->error),
+    assert_int_equal(store_put_note(transaction, &(struct store_note_key){STORE_NOTE_JOB, job},
+                                    payload, NOW - NS_PER_HOUR, &fixture->error),
                      ERROR_NONE);
     commit(fixture, transaction);
     uint64_t count = shed(fixture, 10);

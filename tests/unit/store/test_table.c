@@ -86,18 +86,17 @@ static void assert_slice(struct slice actual, const char *expected)
 static void assert_seek(struct fixture *fixture, const char *from, const char *at_or_after,
                         const char *before)
 {
-    struct slice key;
-    struct slice value;
+    struct store_entry entry;
     enum error_code code = store_table_seek(fixture->transaction, TABLE, slice_from_string(from),
-                                            &key, &value, &fixture->error);
+                                            &entry, &fixture->error);
     assert_int_equal(code, at_or_after != NULL ? ERROR_NONE : ERROR_NOT_FOUND);
     if (at_or_after != NULL)
-        assert_slice(key, at_or_after);
-    code = store_table_seek_before(fixture->transaction, TABLE, slice_from_string(from), &key,
-                                   &value, &fixture->error);
+        assert_slice(entry.key, at_or_after);
+    code = store_table_seek_before(fixture->transaction, TABLE, slice_from_string(from), &entry,
+                                   &fixture->error);
     assert_int_equal(code, before != NULL ? ERROR_NONE : ERROR_NOT_FOUND);
     if (before != NULL)
-        assert_slice(key, before);
+        assert_slice(entry.key, before);
 }
 
 static void entries_are_found_replaced_and_deleted(void **state)
@@ -147,16 +146,15 @@ static void seeking_in_an_empty_table_finds_nothing(void **state)
 static void walk(struct fixture *fixture, const char *from, const char *expected)
 {
     struct store_walk *walk;
-    struct slice key;
-    struct slice value;
+    struct store_entry entry;
     char seen[16] = "";
     size_t len = 0;
     assert_int_equal(store_table_walk(fixture->transaction, TABLE, slice_from_string(from), &walk,
                                       &fixture->error),
                      ERROR_NONE);
-    while (store_table_next(walk, &key, &value, &fixture->error) == ERROR_NONE) {
-        memcpy(seen + len, key.data, key.len);
-        len += key.len;
+    while (store_table_next(walk, &entry, &fixture->error) == ERROR_NONE) {
+        memcpy(seen + len, entry.key.data, entry.key.len);
+        len += entry.key.len;
         seen[len++] = ' ';
     }
     store_table_end_walk(walk);
