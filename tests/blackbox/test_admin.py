@@ -95,14 +95,14 @@ class Access(harness.BlackBoxTest):
         self.assertEqual(self.statuses(daemon, {"Host": "evil.example"}), {403})
         self.assertEqual(get(daemon, "/health", {"Host": "evil.example"}).status, 200)
 
-    def test_beyond_loopback_nothing_but_health_is_served_without_a_lock(self):
+    def test_beyond_loopback_only_health_is_served_without_a_token_or_a_certificate(self):
         daemon = self.new_daemon(admin_listen="0.0.0.0:0")
         daemon.admin_address = ("127.0.0.1", daemon.admin_address[1])
         self.assertEqual(self.statuses(daemon, {}), {403})
         self.assertEqual(get(daemon, "/ready").status, 200)
         self.assertIn("beyond loopback only /health and /ready", daemon.log)
 
-    def test_a_token_opens_it_and_can_be_replaced(self):
+    def test_a_token_gives_access_and_can_be_replaced(self):
         daemon = self.new_daemon(admin_listen="0.0.0.0:0", start=False)
         tokens = daemon.folder / "tokens"
         tokens.write_text(TOKEN + "\n")
@@ -132,7 +132,7 @@ class Access(harness.BlackBoxTest):
         self.assertIn("a token has fewer than 16 characters", result.stderr)
         self.assertNotIn("short\n", result.stderr)
 
-    def test_with_an_authority_only_those_with_its_certificate_come_in(self):
+    def test_with_an_authority_only_clients_with_its_certificate_have_access(self):
         folder = self.new_folder()
         subprocess.run([harness.ROOT / "tests/support/make_certificates", folder], check=True, capture_output=True)
         daemon = self.new_daemon(admin_listen="0.0.0.0:0", tls_cert=f"{folder}/server.pem", tls_key=f"{folder}/server.key",
@@ -143,7 +143,7 @@ class Access(harness.BlackBoxTest):
         ask += ["--cert", f"{folder}/client.pem", "--key", f"{folder}/client.key"]
         self.assertEqual(subprocess.run(ask, capture_output=True, text=True, check=False).stdout, "200")
 
-    def test_a_certificate_of_another_authority_does_not_open_it(self):
+    def test_a_certificate_of_another_authority_gives_no_access(self):
         folder = self.new_folder()
         subprocess.run([harness.ROOT / "tests/support/make_certificates", folder], check=True, capture_output=True)
         daemon = self.new_daemon(admin_listen="0.0.0.0:0", tls_cert=f"{folder}/server.pem", tls_key=f"{folder}/server.key",
@@ -164,7 +164,7 @@ class Access(harness.BlackBoxTest):
         with self.assertRaises((OSError, http.client.HTTPException)):
             get(daemon, "/metrics")
 
-    def test_the_webhook_listener_serves_none_of_it(self):
+    def test_the_webhook_listener_does_not_serve_the_admin_paths(self):
         daemon = self.new_daemon()
         with daemon.client() as client:
             for path in ("/", "/metrics", "/page.js", "/api/queue", "/api/runs", "/api/status", "/api/live"):
@@ -295,13 +295,13 @@ class Figures(harness.BlackBoxTest):
         self.assertEqual(value(metrics(daemon), "ghatrace_job_queue_seconds_count", workflow=run.workflow), 1)
 
     @unittest.skipUnless(shutil.which("promtool"), "promtool is not here")
-    def test_promtool_has_nothing_to_remark(self):
+    def test_promtool_reports_no_problem(self):
         daemon = self.new_daemon()
         some_of_everything(daemon)
         result = subprocess.run(["promtool", "check", "metrics"], input=get(daemon, "/metrics").body, capture_output=True, check=False)
         self.assertEqual((result.returncode, result.stdout, result.stderr), (0, b"", b""))
 
-    def test_openmetrics_is_given_to_those_who_ask_and_carries_traces(self):
+    def test_openmetrics_is_sent_on_request_and_has_exemplars(self):
         daemon = self.new_daemon()
         finished, _ = some_of_everything(daemon)
         accept = "application/openmetrics-text;version=1.0.0;q=0.6,text/plain;version=0.0.4;q=0.3,*/*;q=0.2"
@@ -372,7 +372,7 @@ class Api(harness.BlackBoxTest):
         for unknown in ("/api/runs/1/1", "/api/runs/x/1", f"/api/runs/{self.finished.run_id}/2", "/api/runs/", "/api/runs/1"):
             self.assertEqual(get(self.daemon, unknown).status, 404)
 
-    def test_a_run_without_an_attempt_is_its_newest_and_one_that_is_not_there_names_those_that_are(self):
+    def test_a_run_without_an_attempt_is_its_newest_and_for_a_missing_attempt_the_stored_ones_are_named(self):
         daemon = self.new_daemon()
         first = Run(age=600)
         first.job("build")
@@ -404,7 +404,7 @@ class Api(harness.BlackBoxTest):
         self.assertEqual(status["dead_letters"], 0)
         self.assertIsNotNone(status["last_delivery_at"])
 
-    def test_deliveries_are_counted_by_what_they_speak_of_whatever_becomes_of_them(self):
+    def test_deliveries_are_counted_by_event_whatever_their_outcome(self):
         daemon = self.new_daemon(repos="acme/*")
         run, foreign = Run(), Run(repository=Repository("other/rocket"))
         unknown = run.job().queued().edited(lambda document: document.update(action="started"))
@@ -488,13 +488,13 @@ class Live(harness.BlackBoxTest):
         for line in ("x-accel-buffering: no", "cache-control: no-store, no-transform", "content-encoding: identity"):
             self.assertEqual(head.count(line), 1, head)
 
-    def test_an_event_comes_now_and_then_without_news(self):
+    def test_an_event_is_sent_at_intervals_when_nothing_changes(self):
         daemon = self.new_daemon()
         _, stream = self.open_stream(daemon)
         stream.raw._sock.settimeout(30)
         self.assertEqual([self.next_event(stream)[0] for _ in range(4)], ["queue", "runs", "status", "quiet"])
 
-    def test_events_come_at_once_and_after_each_change(self):
+    def test_events_are_sent_at_once_and_after_each_change(self):
         daemon = self.new_daemon()
         _, stream = self.open_stream(daemon)
         self.assertEqual([self.next_event(stream)[0] for _ in range(3)], ["queue", "runs", "status"])

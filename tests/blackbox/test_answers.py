@@ -91,7 +91,7 @@ class Answers(harness.BlackBoxTest):
         self.assertEqual(self.answer(event), (202, "accepted"))
         self.assertEqual(self.answer(event.with_guid(guid_of_time(time.time()))), (202, "accepted"))
 
-    def test_a_delivery_is_remembered_across_restarts(self):
+    def test_a_delivery_is_recognized_after_a_restart(self):
         event = new_event()
         daemon, _ = self.new_pair()
         for how in ("stop", "kill"):
@@ -195,7 +195,7 @@ class Answers(harness.BlackBoxTest):
     def test_ping_needs_a_signature_too(self):
         self.assertEqual(self.daemon.deliver(ping(), secret=None).status, 401)
 
-    def test_form_bodies_are_read_and_signed_as_they_came(self):
+    def test_form_bodies_are_read_and_their_signature_covers_the_received_bytes(self):
         event = new_event()
         form = form_of(event)
         kind = "application/x-www-form-urlencoded"

@@ -62,7 +62,7 @@ class Commands(harness.BlackBoxTest):
         self.assertEqual(one.stdout, run_command("ids", RUN, 1).stdout)
         self.assertIn("1fb03814c832e2d9be0f1a96885be415", run_command("ids", RUN, 2).stdout)
 
-    def test_ids_of_nonsense_are_usage_errors(self):
+    def test_invalid_ids_are_usage_errors(self):
         for arguments in ((), ("x",), ("-1",), ("99999999999999999999",), (RUN, "x"), (RUN, 1, "x"), (RUN, 1, 2, 3, 4)):
             with self.subTest(arguments):
                 self.assert_usage_error(run_command("ids", *arguments))
@@ -98,12 +98,12 @@ class Commands(harness.BlackBoxTest):
                 self.assertEqual((shown.returncode, shown.stdout, shown.stderr), (0, wanted.stdout, ""), words)
         self.assertEqual(run_command("help", "help").stdout, run_command("help").stdout)
 
-    def test_help_speaks_in_words_and_not_in_names_of_the_code(self):
+    def test_help_uses_words_and_no_names_of_the_code(self):
         for command in ("serve", "check", "ids", "trace", "runs", "requeue", "top", "replay"):
             found = set(re.findall(r"\b[a-z]+_[a-z_]+\b", run_command("help", command).stdout))
             self.assertLessEqual(found, {"trace_id"}, command)
 
-    def test_help_of_what_is_no_command_is_a_usage_error(self):
+    def test_help_of_an_unknown_command_is_a_usage_error(self):
         self.assert_usage_error(run_command("help", "sevre"), "sevre", '"serve"')
         self.assert_usage_error(run_command("--help", "dance"), "dance")
         self.assert_usage_error(run_command("help", "serve", "runs"), "runs")
@@ -192,7 +192,7 @@ class Commands(harness.BlackBoxTest):
         self.assertEqual(shown.returncode, 1)
         self.assertIn(str(RUN), shown.stderr)
 
-    def test_runs_lists_what_is_open_oldest_first(self):
+    def test_runs_lists_open_runs_oldest_first(self):
         daemon = self.new_daemon()
         old, new, done = Run(age=3000, workflow="Older"), Run(age=300, workflow="Newer"), Run(workflow="Finished")
         job = old.job("still building")
@@ -205,7 +205,7 @@ class Commands(harness.BlackBoxTest):
         self.assertLess(shown.stdout.index(str(old.run_id)), shown.stdout.index(str(new.run_id)))
         self.assertNotIn(str(done.run_id), shown.stdout)
 
-    def test_a_run_that_only_its_jobs_speak_of_is_as_old_as_the_first_of_them(self):
+    def test_a_run_known_only_from_its_jobs_is_as_old_as_the_first_of_them(self):
         daemon = self.new_daemon()
         run = Run(age=3000)
         early, late, last = run.job("early", offset=0), run.job("late", offset=600), run.job("last", offset=1200)
@@ -218,7 +218,7 @@ class Commands(harness.BlackBoxTest):
         listed, = json.loads(daemon.admin("/api/runs?state=open").body)["runs"]
         self.assertEqual(listed["started_at"], iso(early.created).replace("Z", ".000Z"))
 
-    def test_commands_on_a_store_that_is_not_there_fail(self):
+    def test_commands_on_a_missing_store_fail(self):
         for command in (("trace", RUN), ("runs",), ("inspect", RUN), ("requeue",)):
             with self.subTest(command):
                 shown = run_command(*command, "--db", self.new_folder() + "/nothing")
@@ -266,12 +266,12 @@ class Starting(harness.BlackBoxTest):
     def serve(self, *arguments, env=None):
         return run_command("serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", *arguments, env=env)
 
-    def test_no_secret_means_no_start(self):
+    def test_without_a_secret_it_does_not_start(self):
         shown = self.serve("--db", self.new_folder() + "/db")
         self.assertEqual(shown.returncode, 2, shown.stderr)
         self.assertIn("secret", shown.stderr)
 
-    def test_an_empty_secret_file_means_no_start(self):
+    def test_with_an_empty_secret_file_it_does_not_start(self):
         folder = self.new_folder()
         for text in ("", "\n\n"):
             pathlib.Path(folder, "secret").write_text(text)

@@ -109,7 +109,7 @@ class Crashes(harness.BlackBoxTest):
         daemon.stop()
         self.assertEqual(set(collector.ids().values()), {1}, f"seed {SEED}")
 
-    def test_crashes_while_the_collector_stumbles_lose_nothing(self):
+    def test_crashes_while_the_collector_fails_now_and_then_lose_nothing(self):
         daemon, collector = self.new_pair(root_grace="60s")
         generator = random.Random(SEED + 1)
 
@@ -123,7 +123,7 @@ class Crashes(harness.BlackBoxTest):
         collector.script = lambda request: Answer()
         self.check(collector, runs)
 
-    def test_after_every_crash_what_was_acknowledged_is_what_a_flaky_collector_got(self):
+    def test_after_every_crash_a_flaky_collector_has_received_what_was_acknowledged(self):
         daemon, collector = self.new_pair(root_grace="60s")
         generator = random.Random(SEED + 2)
         faults = [lambda: unavailable(retry_after=0), lambda: Answer(cut=True), lambda: unavailable(status=429),

@@ -142,7 +142,7 @@ class Files(unittest.TestCase):
                     if panel["type"] != "table":
                         self.assertTrue(all(target["legendFormat"] for target in panel["targets"]))
 
-    def test_no_panel_covers_another_or_hangs_over(self):
+    def test_no_panel_overlaps_another_or_exceeds_the_grid(self):
         for name, board in BOARDS.items():
             taken = {}
             for panel in board["panels"]:
@@ -152,7 +152,7 @@ class Files(unittest.TestCase):
                     self.assertNotIn(cell, taken, f"{name}: {panel['title']} and {taken.get(cell)}")
                     taken[cell] = panel["title"]
 
-    def test_all_ask_the_data_source_that_was_chosen(self):
+    def test_all_panels_query_the_chosen_data_source(self):
         chosen = {"type": "prometheus", "uid": "${datasource}"}
         for board in BOARDS.values():
             sources = [variable for variable in board["templating"]["list"] if variable["type"] == "datasource"]
@@ -168,7 +168,7 @@ class Files(unittest.TestCase):
             self.assertEqual(used - {"$__rate_interval", "$__range"}, offered, name)
 
     @unittest.skipUnless(shutil.which("promtool"), "promtool is not here")
-    def test_promtool_takes_rules_their_tests_and_the_sample_configuration(self):
+    def test_promtool_accepts_rules_their_tests_and_the_sample_configuration(self):
         for arguments in (["check", "rules", "ghatrace-rules.yml"], ["test", "rules", "ghatrace-rules-test.yml"],
                           ["check", "config", "prometheus.yml"]):
             result = subprocess.run(["promtool", *arguments], cwd=RULES, capture_output=True, text=True, check=False)
@@ -268,7 +268,7 @@ class Dashboards(harness.BlackBoxTest):
     def test_every_query_of_every_panel_returns_data(self):
         self.check_all_have_data(ALL)
 
-    def test_every_query_returns_data_for_what_was_chosen_of_several(self):
+    def test_every_query_returns_data_for_several_chosen_values(self):
         self.check_all_have_data(CHOSEN)
 
     def test_every_variable_has_values(self):
@@ -315,7 +315,7 @@ class Dashboards(harness.BlackBoxTest):
             shown |= {re.sub("_(bucket|sum|count)$", "", name) for name in METRIC.findall(query)} | set(METRIC.findall(query))
         self.assertEqual(families - shown, {"process_start_time_seconds"})
 
-    def test_the_rules_ask_for_what_there_is(self):
+    def test_the_rules_use_metrics_that_exist(self):
         """A misspelt name would only make an alert that never comes."""
         text = (RULES / "ghatrace-rules.yml").read_text()
         for name in sorted(set(METRIC.findall(re.sub(r"(?m)^ *#.*$", "", text)))):
@@ -353,7 +353,7 @@ class Dashboards(harness.BlackBoxTest):
         with harness.Client(self.daemon.admin_address) as client:
             return client.request("GET", "/metrics", headers={"Accept": accept}).text
 
-    def test_promtool_has_nothing_to_remark_on_either_format(self):
+    def test_promtool_reports_no_problem_in_either_format(self):
         """It reads no OpenMetrics; what that has of its own is taken out, and then both are the same."""
         plain = self.metrics("text/plain")
         lines = self.metrics("application/openmetrics-text; version=1.0.0").splitlines()

@@ -222,7 +222,7 @@ class Disk(Helper):
         faults.set(map=ENOMEM)
         self.refuses_to_start(daemon, "store", "memory")
 
-    def test_a_file_cut_short_while_it_is_in_use_ends_with_a_sentence(self):
+    def test_a_file_truncated_while_it_is_in_use_ends_the_process_with_a_message(self):
         daemon = self.new_daemon()
         runs = [one_job() for _ in range(30)]
         daemon.accept(*(event for run in runs for event in run.timeline()))
@@ -251,7 +251,7 @@ class FullStore(Helper):
         self.recovers(daemon, rest)
         self.all_came(collector, runs)
 
-    def test_a_full_outbox_refuses_and_recovers_when_the_collector_takes_it(self):
+    def test_a_full_outbox_refuses_and_recovers_when_the_collector_accepts_it(self):
         collector = self.new_collector()
         daemon = self.new_daemon(collector, outbox_max_size="24KiB")
         collector.stop()
@@ -274,7 +274,7 @@ class Files(Helper):
         daemon.stop()
         return daemon, pathlib.Path(daemon.settings["db"]) / "data.mdb"
 
-    def test_a_damaged_file_is_refused_with_a_sentence(self):
+    def test_a_damaged_file_is_refused_with_a_message(self):
         daemon, path = self.stopped_daemon()
         whole = path.read_bytes()
         refused = 0
@@ -298,14 +298,14 @@ class Files(Helper):
         path.write_bytes(whole)
         daemon.start()
 
-    def test_a_file_cut_short_is_refused_with_a_sentence(self):
+    def test_a_truncated_file_is_refused_with_a_message(self):
         daemon, path = self.stopped_daemon()
         os.truncate(path, 5 * 4096)
         self.refuses_to_start(daemon, "cut off", "data.mdb")
         os.truncate(path, 100)
         self.refuses_to_start(daemon, "data.mdb")
 
-    def test_what_is_no_database_is_refused_with_a_sentence(self):
+    def test_a_file_that_is_no_database_is_refused_with_a_message(self):
         daemon, path = self.stopped_daemon()
         path.write_text("This is a letter to my mother.\n" * 1000)
         self.refuses_to_start(daemon, "not an LMDB file")
@@ -354,7 +354,7 @@ class Clock(Helper):
     def test_a_clock_set_back_a_year_and_ahead_does_no_harm(self):
         self.check_jump(-YEAR)
 
-    def test_a_daemon_that_starts_while_the_clock_is_a_year_ahead_forgets_nothing(self):
+    def test_a_daemon_that_starts_while_the_clock_is_a_year_ahead_deletes_nothing(self):
         collector = self.new_collector()
         daemon, faults = self.new_faulty(collector, root_grace="1s")
         run = one_job()
@@ -373,7 +373,7 @@ class Clock(Helper):
         for event in events:
             self.assertEqual(daemon.deliver(event).outcome, (200, "duplicate"))
 
-    def test_a_process_frozen_and_thawed_answers_what_came_meanwhile(self):
+    def test_a_process_stopped_and_continued_answers_requests_received_meanwhile(self):
         daemon, collector = self.new_pair()
         run = one_job()
         events = run.timeline()
@@ -392,7 +392,7 @@ class Clock(Helper):
 
 
 class PowerCut(Helper):
-    def test_whatever_was_written_when_the_power_failed_what_was_acknowledged_is_there(self):
+    def test_after_a_power_failure_at_any_write_acknowledged_deliveries_are_stored(self):
         daemon, faults = self.new_faulty(with_log=True, otlp_endpoint="http://127.0.0.1:1")
         acknowledged = []  # (length of the log by then, event, run)
         for _ in range(12):

@@ -63,7 +63,7 @@ class Secrets(harness.BlackBoxTest):
             self.assertEqual(client.request("GET", "/api/status").status, 401)
             self.assertEqual(client.request("GET", "/api/status", headers={"Authorization": f"Bearer {TOKEN}"}).status, 200)
 
-    def test_utf_16_is_refused_with_a_sentence(self):
+    def test_utf_16_is_refused_with_a_message(self):
         for name, content in OTHERS.items():
             for setting in ("webhook-secret-file", "admin-token-file", "otlp-header-file", "config"):
                 path = self.file(content)

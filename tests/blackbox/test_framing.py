@@ -205,7 +205,7 @@ class Framing(harness.BlackBoxTest):
             with self.daemon.client() as client:
                 self.assertEqual(client.deliver(new_event()).status, 202)
 
-    def test_what_is_in_flight_at_sigterm_is_answered(self):
+    def test_requests_in_flight_at_sigterm_are_answered(self):
         daemon, collector = self.new_pair()
         event = new_event()
         data = request(event)

@@ -127,7 +127,7 @@ class Approvals(harness.BlackBoxTest):
     def setUpClass(cls):
         cls.share_pair(job_timeout="1s", root_grace="500ms", run_idle="1s")
 
-    def test_what_waits_for_approval_is_waited_for_beyond_job_timeout(self):
+    def test_a_job_that_waits_for_approval_is_kept_beyond_job_timeout(self):
         run = Run(age=600)
         job = run.job("deploy", environment="production", waited=500, duration=20)
         silent = Run(age=600)
@@ -142,7 +142,7 @@ class Approvals(harness.BlackBoxTest):
         self.daemon.accept(job.requeued(), job.in_progress(), job.completed(), run.completed())
         self.check_trace(self.collector, run_spans(run))
 
-    def test_a_silent_job_is_exported_before_the_root_of_its_run(self):
+    def test_a_job_without_an_end_is_exported_before_the_root_of_its_run(self):
         run = Run(age=600)
         job = run.job("silent")
         ids = Ids(run.run_id)

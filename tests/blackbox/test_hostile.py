@@ -42,14 +42,14 @@ class SlowClients(harness.BlackBoxTest):
             held.append(connection)
         return held
 
-    def test_deliveries_are_taken_while_slow_clients_hold_all_places(self):
+    def test_deliveries_are_accepted_while_slow_clients_hold_all_connections(self):
         daemon = self.new_daemon(max_connections=20, ingress_threads=2)
         self.hold_open(daemon, SLOW)
         for event in job_events(5):
             with daemon.client() as client:  # as GitHub does: a connection each
                 self.assertEqual(client.deliver(event).outcome, (202, "accepted"))
 
-    def test_deliveries_are_taken_while_slow_clients_keep_coming(self):
+    def test_deliveries_are_accepted_while_slow_clients_keep_connecting(self):
         daemon = self.new_daemon(max_connections=20, ingress_threads=1)
         stop, count = threading.Event(), [0]
 
@@ -80,7 +80,7 @@ class SlowClients(harness.BlackBoxTest):
             for thread in threads:
                 thread.join()
 
-    def test_one_address_does_not_take_the_places_of_others(self):
+    def test_one_address_does_not_use_up_the_connections_of_others(self):
         daemon = self.new_daemon(listen="0.0.0.0:0", max_connections=64, max_connections_per_address=4,
                                  ingress_threads=1, log_level="debug")
         address = ("127.0.0.1", daemon.address[1])
@@ -166,7 +166,7 @@ class UnreadAnswers(harness.BlackBoxTest):
             self.assert_little_memory(daemon, before, 8)
         self.assertEqual(daemon.admin("/metrics").status, 200)
 
-    def test_who_ends_its_side_and_reads_nothing_takes_little_memory(self):
+    def test_a_client_that_ends_its_side_and_reads_nothing_uses_little_memory(self):
         daemon = self.new_daemon(ingress_threads=1)
         before = own_memory(daemon)
         for _ in range(50):
@@ -197,7 +197,7 @@ class SlowBodies(harness.BlackBoxTest):
             pass  # has made room already
         return connection
 
-    def test_deliveries_are_taken_while_bodies_that_do_not_come_hold_all_places(self):
+    def test_deliveries_are_accepted_while_stalled_bodies_hold_all_connections(self):
         daemon = self.new_daemon(max_connections=20, max_connections_per_address=4, ingress_threads=2)
         framings = (b"Content-Length: 1000\r\n\r\n", b"Content-Length: 1000\r\n\r\n[", b"Transfer-Encoding: chunked\r\n\r\n",
                     b"Transfer-Encoding: chunked\r\n\r\n1\r\n[\r\n")
@@ -253,7 +253,7 @@ class LargeBodies(harness.BlackBoxTest):
                 return client.deliver(self.large()).status == 202
         wait_until(is_taken, what="the memory to be free again")
 
-    def test_what_is_announced_and_not_sent_takes_nothing(self):
+    def test_announced_bytes_that_are_not_sent_use_no_memory(self):
         daemon = self.new_daemon(max_payload="1MiB", max_payload_memory="1MiB")
         for _ in range(20):
             self.begin_body(daemon, 1000)
@@ -269,7 +269,7 @@ class ForgedSignatures(harness.BlackBoxTest):
         for _ in range(times):
             self.assertEqual(client.deliver(event, secret="wrong").status, 401)
 
-    def test_who_goes_on_failing_is_overtaken_by_who_signs(self):
+    def test_clients_with_valid_signatures_are_answered_before_one_that_keeps_failing(self):
         daemon = self.new_daemon()
         with daemon.client() as forger:
             self.fail(forger, self.FREE)
@@ -313,13 +313,13 @@ class UntrustedClients(harness.BlackBoxTest):
         with daemon.client() as client:
             return client.request("POST", "/webhook", event.body, headers).status
 
-    def test_who_is_not_allowed_gets_no_answer(self):
+    def test_clients_outside_allow_from_get_no_answer(self):
         daemon = self.new_daemon(allow_from="192.0.2.0/24, 2001:db8::/32", log_level="debug")
         self.assertEqual(raw_exchange(daemon.address, b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"), b"")
         wait_until(lambda: "not in allow-from" in daemon.log, what="the line that tells it")
         self.assertEqual(daemon.admin("/health").status, 200)
 
-    def test_who_is_allowed_comes_in_by_either_family(self):
+    def test_clients_in_allow_from_are_answered_over_ipv4_and_ipv6(self):
         if not has_ipv6():
             self.skipTest("no IPv6 here")
         daemon = self.new_daemon(listen="[::]:0", allow_from="127.0.0.0/8")
@@ -327,7 +327,7 @@ class UntrustedClients(harness.BlackBoxTest):
         self.assertEqual(self.deliver(daemon), 202)
         self.assertEqual(raw_exchange(("::1", daemon.address[1]), b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"), b"")
 
-    def test_behind_a_trusted_proxy_the_client_is_judged(self):
+    def test_behind_a_trusted_proxy_the_clients_address_counts(self):
         daemon = self.new_daemon(allow_from="192.0.2.0/24", trusted_proxies="127.0.0.0/8 10.0.0.0/8")
         for forwarded, status in (("192.0.2.1", 202), ("192.0.2.1, 10.1.2.3", 202), ("192.0.2.1:4711", 202),
                                   ("203.0.113.1, 192.0.2.1", 202), ("192.0.2.1, 203.0.113.1", 403),
@@ -339,7 +339,7 @@ class UntrustedClients(harness.BlackBoxTest):
         daemon = self.new_daemon(allow_from="127.0.0.0/8")
         self.assertEqual(self.deliver(daemon, "203.0.113.1"), 202)
 
-    def test_a_network_that_is_none_is_refused_at_the_start(self):
+    def test_an_invalid_network_is_refused_at_the_start(self):
         result = run_command("serve", "--insecure-no-signature", "--allow-from=192.0.2.1/24")
         self.assertEqual(result.returncode, 2)
         self.assertIn("--allow-from", result.stderr)

@@ -54,7 +54,7 @@ class Inspect(harness.BlackBoxTest):
         daemon.stop()
         self.assertEqual(self.part(self.inspect(daemon, run.run_id), "run: state")["open jobs"], "3")
 
-    def test_for_a_job_that_settles_the_missing_statement_is_named(self):
+    def test_for_a_settling_job_the_missing_event_is_named(self):
         daemon = self.new_daemon(self.new_collector(), root_grace="1h")
         run = Run()
         job = run.job("gate", environment="production")
@@ -116,7 +116,7 @@ class Inspect(harness.BlackBoxTest):
         page = f"https://github.com/acme/rocket_engine/actions/runs/{first.run_id}/attempts/1"
         self.assertIn(f"run {first.run_id} attempt 1 of", self.inspect(daemon, page))
 
-    def test_what_is_not_there_is_a_failure_in_words(self):
+    def test_a_missing_run_is_a_failure_with_a_message(self):
         daemon = self.new_daemon(self.new_collector())
         for run, words in (("4711", "run 4711: nothing of it is in the store"),
                            ("4711/3", "run 4711 attempt 3: nothing of it is in the store")):

@@ -65,7 +65,7 @@ class Labels(harness.BlackBoxTest):
             self.assertEqual((name, pools_of(live)), ("queue", pools_of(answer)))
             daemon.restart(how="kill")
 
-    def test_a_question_in_any_spelling_and_order_finds_the_pool(self):
+    def test_a_query_in_any_spelling_and_order_finds_the_pool(self):
         daemon = self.new_daemon()
         self.deliver_queued(daemon, [*SPELLINGS, [ONE_LABEL]])
         for labels in ("self-hosted,linux,x64", "X64,LINUX,Self-Hosted", "linux,linux,x64,SELF-hosted", "x64,,linux,self-hosted,"):
@@ -75,7 +75,7 @@ class Labels(harness.BlackBoxTest):
         for labels in ("linux,x64", "linux", "self-hosted\\,linux,x64"):
             self.assertEqual(queue(daemon, labels)["jobs"], [], labels)
 
-    def test_what_ran_is_one_histogram_and_one_latency(self):
+    def test_finished_jobs_are_in_one_histogram_and_one_latency(self):
         daemon, collector = self.new_pair()
         repositories = [Repository(), Repository("acme/telemetry")]
         for i, labels in enumerate((*SPELLINGS, [ONE_LABEL])):
@@ -128,7 +128,7 @@ class OldStore(harness.BlackBoxTest):
             self.assertEqual({key[0] for key in labels_in(found, "ghatrace_jobs") if "X64" in key[0] or key[0].islower()}, {chosen, ESCAPED})
             daemon.restart()
 
-    def test_a_tool_reads_them_before_a_daemon_does(self):
+    def test_a_command_can_read_them_before_a_daemon_does(self):
         daemon = self.open_copy()
         shown = daemon.command("top").stdout
         self.assertNotIn("unreadable", shown)

@@ -186,7 +186,7 @@ class Silence(harness.BlackBoxTest):
         self.collector.wait_for_ids([(ids.trace, ids.root)])
         return by_id(self.collector.trace(ids.trace))[ids.root]
 
-    def test_a_root_is_made_up_when_only_jobs_ever_spoke(self):
+    def test_a_root_is_made_from_the_jobs_when_no_event_of_the_run_was_received(self):
         run = recent_run()
         first, second = run.job("a", duration=20), run.job("b", offset=5, duration=45, conclusion="failure")
         skipped = run.job("c", offset=52).skipped()
@@ -221,7 +221,7 @@ class Silence(harness.BlackBoxTest):
         self.assertEqual(versions[1]["attributes"], versions[0]["attributes"])
         self.assertEqual(versions[2], root_span(run))
 
-    def test_a_run_with_a_job_under_way_is_not_over(self):
+    def test_a_run_with_a_running_job_is_not_over(self):
         run = recent_run()
         done, running = run.job("a", duration=20), run.job("b", duration=50)
         waiting = run.job("c", environment="production", waited=30, duration=20)
@@ -234,7 +234,7 @@ class Silence(harness.BlackBoxTest):
         run.updated = max(run.updated, waiting.completed_at)
         self.check_trace(self.collector, run_spans(run))
 
-    def test_no_root_is_made_up_for_a_run_that_had_one(self):
+    def test_no_root_is_made_from_the_jobs_of_a_run_that_had_one(self):
         run = recent_run()
         job = run.job("a", duration=30)
         self.daemon.accept(run.requested(), *job.timeline(), run.completed())
@@ -247,7 +247,7 @@ class Silence(harness.BlackBoxTest):
         ids = Ids(run.run_id)
         self.assertEqual(self.collector.ids()[(ids.trace, ids.root)], 1)
 
-    def test_a_run_that_spoke_itself_is_not_closed_for_being_idle(self):
+    def test_a_run_with_events_of_its_own_is_not_closed_for_being_idle(self):
         run = recent_run()
         job = run.job("a", duration=30)
         ids = Ids(run.run_id)
@@ -279,7 +279,7 @@ class TimeOuts(harness.BlackBoxTest):
     def setUpClass(cls):
         cls.share_pair(job_timeout="2s", run_idle="1s", root_grace="1s", job_grace="1h")
 
-    def test_a_silent_job_is_given_up_and_its_run_after_it(self):
+    def test_a_job_without_an_end_is_given_up_and_its_run_after_it(self):
         run = Run(age=20)
         job = run.job("silent")
         self.daemon.accept(job.queued(), job.in_progress())
@@ -289,7 +289,7 @@ class TimeOuts(harness.BlackBoxTest):
         self.assertIs(spans[ids.job(job.job_id)]["attributes"]["github.incomplete"], True)
         self.assertIs(spans[ids.root]["attributes"]["github.incomplete"], True)
 
-    def test_a_run_whose_approval_never_came_is_closed_in_its_last_state(self):
+    def test_a_run_that_is_never_approved_is_closed_in_its_last_state(self):
         run = Run(age=20, conclusion="action_required")
         run.updated = run.started + 5
         self.daemon.accept(run.requested(), run.completed())
@@ -411,7 +411,7 @@ class LateApprovals(harness.BlackBoxTest):
         harness.wait_until(lambda: len(self.versions_of_root(ids)) == 2, what="the second root")
         self.assertEqual(self.versions_of_root(ids)[1], root_span(run))
 
-    def test_what_is_repeated_after_linger_makes_up_no_root(self):
+    def test_deliveries_repeated_after_linger_make_no_root(self):
         run = recent_run()
         job = run.job()
         ids = Ids(run.run_id)

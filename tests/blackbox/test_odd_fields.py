@@ -33,7 +33,7 @@ class OddFields(harness.BlackBoxTest):
     def status(self):
         return json.loads(self.daemon.admin("/api/status").body)["deliveries"]
 
-    def test_no_odd_field_of_an_event_costs_it(self):
+    def test_an_event_with_an_odd_field_is_used(self):
         run = Run(pull_request=(12, "main"))
         job = run.job(environment="production")
         for event, name in ((job.completed(), "workflow_job"), (run.completed(), "workflow_run")):
@@ -142,7 +142,7 @@ class NamelessWorkflows(harness.BlackBoxTest):
         self.assertTrue(any(f'workflow="{PATH}"' in line for line in series))
         self.assertEqual([line for line in series if 'workflow=""' in line or 'workflow="unknown"' in line], [])
 
-    def test_the_queue_and_the_list_of_what_is_open_name_the_path(self):
+    def test_the_queue_and_the_list_of_open_runs_name_the_path(self):
         daemon = self.new_daemon()
         for order in (1, -1):
             run = Run()

@@ -73,7 +73,7 @@ class OldStores(harness.BlackBoxTest):
     def wait_for_records(self, collector, spans):
         collector.wait_for_ids(expect.ids_of(spans))
 
-    def test_figures_and_lists_are_those_that_were_written(self):
+    def test_figures_and_lists_are_unchanged(self):
         for folder in self.folders:
             expected, story = json.loads((folder / "expected.json").read_text()), load(folder, "story.json.gz")
             daemon = self.open_copy(folder, self.new_collector(), **PATIENT, otlp_endpoint=None)
@@ -84,7 +84,7 @@ class OldStores(harness.BlackBoxTest):
                 self.assert_holds(json.loads(daemon.admin(f"/api/{name}").body), wanted, name)
             self.assertEqual(daemon.admin("/ready").status, 200)
 
-    def test_what_waited_is_exported_and_dead_letters_come_back(self):
+    def test_waiting_records_are_exported_and_dead_letters_can_be_requeued(self):
         for folder in self.folders:
             story, collector = load(folder, "story.json.gz"), self.new_collector()
             daemon = self.open_copy(folder, collector, **PATIENT)
@@ -104,7 +104,7 @@ class OldStores(harness.BlackBoxTest):
         for one, span in zip(key, wanted):
             self.assertEqual(found[one], span)
 
-    def test_what_was_delivered_is_recognized(self):
+    def test_stored_deliveries_are_recognized(self):
         for folder in self.folders:
             story, collector = load(folder, "story.json.gz"), self.new_collector()
             daemon = self.open_copy(folder, collector, **PATIENT)
@@ -123,7 +123,7 @@ class OldStores(harness.BlackBoxTest):
                 self.assertEqual(daemon.deliver(event).outcome, (200, "duplicate"), event.action)
             self.check_spans(collector, story["outbox"])
 
-    def test_what_was_open_goes_on_to_the_spans_it_would_have_become(self):
+    def test_open_runs_and_jobs_lead_to_the_same_spans(self):
         for folder in self.folders:
             story, collector = load(folder, "story.json.gz"), self.new_collector()
             daemon = self.open_copy(folder, collector, **PATIENT)
@@ -163,7 +163,7 @@ class OldStores(harness.BlackBoxTest):
             harness.wait_until(is_empty, what="an empty store")
             self.assertEqual(daemon.admin("/ready").status, 200)
 
-    def test_the_start_logs_what_was_found_and_what_will_be_upgraded(self):
+    def test_the_start_logs_the_version_found_and_what_will_be_upgraded(self):
         for folder in self.folders:
             version, layouts = versions_in(gzip.decompress((folder / "data.mdb.gz").read_bytes()))
             older = {letter for letter in LAYOUTS if layouts[letter] < LAYOUTS[letter]}
@@ -233,7 +233,7 @@ class OldStores(harness.BlackBoxTest):
             for event in events_of(story["delivered"]):
                 self.assertEqual(daemon.deliver(event).outcome, (200, "duplicate"), event.action)
 
-    def test_a_store_of_a_newer_version_is_refused_with_a_sentence_and_stays_as_it_is(self):
+    def test_a_store_of_a_newer_version_is_refused_with_a_message_and_not_changed(self):
         daemon = self.new_daemon(self.new_collector())
         run = Run()
         run.job()
@@ -298,7 +298,7 @@ class OldStoresOfEnterpriseServers(harness.BlackBoxTest):
             return json.dumps(span, sort_keys=True)
         self.assertEqual(sorted(map(key, self.collector.versions())), sorted(map(key, spans)))
 
-    def test_what_was_open_goes_on_and_what_was_closed_is_late(self):
+    def test_open_runs_continue_and_events_of_closed_ones_are_late(self):
         self.open_copy()
         self.deliver("late")
         self.deliver("to_come")
@@ -310,7 +310,7 @@ class OldStoresOfEnterpriseServers(harness.BlackBoxTest):
         self.assertEqual(self.get("/api/queue")["totals"]["open_runs"], 0)
         self.assert_exported(self.story["spans"])
 
-    def test_a_run_of_github_with_the_same_ids_is_another(self):
+    def test_a_run_of_github_com_with_the_same_ids_is_another_run(self):
         for order in (("twin", "to_come"), ("to_come", "twin")):
             self.open_copy()
             for part in order:
@@ -327,7 +327,7 @@ class OldStoresOfEnterpriseServers(harness.BlackBoxTest):
             listed = [run["server"] for run in self.get(f"/api/runs?q={number}")["runs"]]
             self.assertEqual(sorted(listed), [self.server, "github.com"])
 
-    def test_event_by_event_in_turns_they_stay_apart(self):
+    def test_two_runs_with_the_same_ids_stay_apart_when_their_events_alternate(self):
         self.open_copy()
         twin, mine = events_of(self.story["twin"]), events_of(self.story["to_come"])
         while twin or mine:
@@ -335,7 +335,7 @@ class OldStoresOfEnterpriseServers(harness.BlackBoxTest):
             twin, mine = twin[2:], mine[1:]
         self.assert_exported(self.story["spans"] + self.story["twin_spans"])
 
-    def test_what_is_stored_is_shown_under_its_server(self):
+    def test_stored_runs_are_shown_under_their_server(self):
         self.open_copy()
         number = self.story["run_id"]
         self.assertEqual({job["server"] for job in self.get("/api/queue")["jobs"]}, {self.server})
@@ -349,7 +349,7 @@ class OldStoresOfEnterpriseServers(harness.BlackBoxTest):
         self.assertEqual(self.daemon.admin(f"/api/runs/{number}/1?server=github.com").status, 404)
         self.assertIn(f"{self.server}/acme/", self.daemon.command("runs").stdout)
 
-    def test_what_nothing_more_is_heard_of_is_given_up_under_its_server(self):
+    def test_runs_without_further_events_are_given_up_under_their_server(self):
         self.open_copy(**{name: "1s" for name in PATIENT if name != "history"})
         number = self.story["run_id"]
 
@@ -365,7 +365,7 @@ class OldStoresOfEnterpriseServers(harness.BlackBoxTest):
         self.collector.wait(lambda c: "RUN Twin" in {span["name"] for span in c.versions()}, harness.PATIENCE, "the twin")
         self.assertEqual(self.get(f"/api/runs/{number}/1")["servers"], ["github.com", self.server])
 
-    def test_a_run_that_went_on_is_shown_whole(self):
+    def test_a_continued_run_is_shown_completely(self):
         self.open_copy()
         number = self.story["run_id"]
         self.deliver("to_come")

@@ -178,7 +178,7 @@ class Restarts(harness.BlackBoxTest):
     def test_kill_9_between_any_two_events_changes_nothing(self):
         self.check_restarts("kill")
 
-    def test_what_is_ready_is_exported_before_sigterm_ends_the_daemon(self):
+    def test_waiting_records_are_exported_before_sigterm_ends_the_daemon(self):
         daemon, collector = self.new_pair()
         run = Run()
         run.job()

@@ -89,7 +89,7 @@ class Activation(harness.BlackBoxTest):
         self.assertIn("socket activation: webhook at 127.0.0.1:%d  (descriptor 3)" % listener.getsockname()[1], done.stdout)
         self.assertNotIn("socket activation: admin", done.stdout)
 
-    def test_what_is_not_clear_is_refused_with_a_sentence(self):
+    def test_ambiguous_sockets_are_refused_with_a_message(self):
         listener, other = self.new_socket(), self.new_socket()
         path = self.new_folder() + "/socket"
         local = socket.socket(socket.AF_UNIX)
@@ -142,7 +142,7 @@ class Stopping(harness.BlackBoxTest):
             self.assertLess(time.monotonic() - begin, 4.5)
         daemon.stop()
 
-    def test_what_is_in_the_queue_is_served_before_the_port_closes(self):
+    def test_queued_connections_are_served_before_the_port_closes(self):
         for threads in ("1", "3"):
             with self.subTest(threads=threads):
                 daemon = self.new_daemon(ingress_threads=threads)

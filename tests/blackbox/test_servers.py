@@ -126,7 +126,7 @@ class Servers(harness.BlackBoxTest):
         self.assertEqual(self.daemon.admin(f"/api/runs/{number}/1?server=nowhere.example").status, 404)
         self.assertEqual(self.daemon.command("trace", str(number), "--server", "nowhere.example").returncode, 1)
 
-    def test_runs_that_only_jobs_speak_of_have_each_its_own_age(self):
+    def test_runs_known_only_from_jobs_each_have_their_own_age(self):
         """Their states stand side by side: nothing else is in the store."""
         for first_server, second_server in (("github.com", GHE), (GHE, "github.com")):
             daemon = self.new_daemon(otlp_endpoint=None)

@@ -148,7 +148,7 @@ class SetAside(harness.BlackBoxTest):
         self.assertEqual([j["name"] for j in found["jobs"]], [job.name])
         self.assertEqual(found["run"]["result"], "success")
 
-    def test_what_decodes_to_too_much_is_refused_with_a_sentence_and_the_next_is_taken(self):
+    def test_a_body_that_decodes_to_too_much_is_refused_with_a_message_and_the_next_is_accepted(self):
         daemon, collector = self.new_pair()
         run = Run(age=200)
         job = run.job()

@@ -40,7 +40,7 @@ class SetUp(harness.BlackBoxTest):
         wait_until(lambda: len(found()) >= count, what=f"lines with {words}")
         return found()
 
-    def test_nothing_is_wrong_where_nothing_has_come(self):
+    def test_nothing_is_wrong_before_the_first_request(self):
         code, found, status = self.ask(self.new_daemon())
         self.assertEqual(code, 0)
         self.assertEqual({subject: state for subject, (state, _) in found.items()},
@@ -161,7 +161,7 @@ class SetUp(harness.BlackBoxTest):
             self.assertEqual(daemon.deliver(ping().edited(change)).outcome, (200, "pong"))
             self.ask(daemon)
 
-    def test_deliveries_show_what_was_ticked_after_the_ping(self):
+    def test_deliveries_show_which_events_are_ticked_after_the_ping(self):
         daemon = self.new_daemon()
         daemon.deliver(ping().edited(lambda document: document["hook"]["events"].remove("workflow_run")))
         self.assertEqual(self.state(daemon, "events"), "wrong")
@@ -219,7 +219,7 @@ class Asking(harness.BlackBoxTest):
         shown = run_command("check", "--live", env={"GHATRACE_ADMIN_LISTEN": f"127.0.0.1:{port}"})
         self.assertEqual(shown.returncode, 0, shown.stderr)
 
-    def test_it_shows_a_token(self):
+    def test_it_sends_a_token(self):
         token = pathlib.Path(self.new_folder(), "token")
         token.write_text("a token of many characters\nanother token of characters\n")
         daemon = self.new_daemon(admin_token_file=token)
@@ -228,7 +228,7 @@ class Asking(harness.BlackBoxTest):
         self.assertEqual(run_command("check", "--live", url, "--admin-token-file", token).returncode, 0)
         self.assertIn("No such file", self.refused(2, "--live", url, "--admin-token-file", "/nowhere/token"))
 
-    def test_what_is_not_there_or_is_something_else_is_a_failure(self):
+    def test_a_missing_daemon_or_another_server_is_a_failure(self):
         daemon = self.new_daemon()
         self.assertIn("refused", self.refused(1, "--live", "http://127.0.0.1:1"))
         self.assertIn("admin-listen", self.refused(1, "--live", "http://127.0.0.1:%d" % daemon.address[1]))

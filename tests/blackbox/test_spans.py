@@ -146,7 +146,7 @@ class Spans(harness.BlackBoxTest):
         run.job().lost("make").conclusion = "cancelled"
         self.check(run)
 
-    def test_a_job_that_github_refused_to_start_was_queued_to_its_end(self):
+    def test_a_job_that_github_refused_to_start_was_queued_until_its_end(self):
         run = Run(conclusion="failure")
         job = run.job().refused(after=4)
         found = self.check(run)

@@ -98,7 +98,7 @@ class States(Notifying):
         self.assertEqual(answers, [202, 200])
         self.assertEqual(manager.states, ["READY=1"])
 
-    def test_an_abstract_socket_works_too(self):
+    def test_a_notification_socket_may_be_abstract(self):
         manager = self.new_manager(f"@ghatrace-test/{uuid.uuid4()}")
         self.new_notifying(manager)
         manager.wait_for("READY=1")

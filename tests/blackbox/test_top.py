@@ -63,7 +63,7 @@ class Top(harness.BlackBoxTest):
         os.write(self.terminal, b"q")
         self.end()
 
-    def test_the_terminal_is_given_back_on_signals(self):
+    def test_the_terminal_is_restored_on_signals(self):
         for number in (signal.SIGINT, signal.SIGTERM):
             with self.subTest(signal=number):
                 self.start()
@@ -89,7 +89,7 @@ class Top(harness.BlackBoxTest):
             lines = self.daemon.command("top", env={"COLUMNS": columns}).stdout.splitlines()
             self.assertLessEqual(max(map(len, lines)), int(columns))
 
-    def test_an_interval_that_is_none_is_refused(self):
+    def test_an_invalid_interval_is_refused(self):
         for interval in ("0", "1ms", "x"):
             refused = self.daemon.command("top", "--interval", interval)
             self.assertEqual(refused.returncode, 2)

@@ -144,7 +144,7 @@ class DeadLetters(harness.BlackBoxTest):
             wait_until(is_dead, what=f"dead letter {number}")
         self.wait_for(lambda s: not s["outbox"]["records"], "an empty outbox")
 
-    def test_their_limits_and_what_is_put_back_of_them(self):
+    def test_dead_letters_have_limits_and_can_be_requeued(self):
         self.daemon, self.collector = self.new_pair()
         self.collector.script = lambda request: refused("bad-words") if b"bad-job" in request.body else Answer()
         self.bury(3)
