@@ -13,5 +13,4 @@ sys.dont_write_bytecode = True
 import run as blackbox  # noqa: E402
 
 if __name__ == "__main__":
-    blackbox.HERE = HERE
-    sys.exit(blackbox.main(sys.argv[1:]))
+    sys.exit(blackbox.main(sys.argv[1:], HERE))
