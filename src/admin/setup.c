@@ -331,15 +331,15 @@ static void assess_export(const struct setup_facts *facts, struct setup_item *it
 
 void setup_assess(const struct setup_facts *facts, struct setup_report *report)
 {
-    static void (*const judges[SETUP_SUBJECTS])(const struct setup_facts *, struct setup_item *) = {
-        [SETUP_SECRET] = assess_secret,
-        [SETUP_PATH] = assess_path,
-        [SETUP_EVENTS] = assess_events,
-        [SETUP_DELIVERY] = assess_delivery,
-        [SETUP_EXPORT] = assess_export};
+    static void (*const assessors[SETUP_SUBJECTS])(
+        const struct setup_facts *, struct setup_item *) = {[SETUP_SECRET] = assess_secret,
+                                                            [SETUP_PATH] = assess_path,
+                                                            [SETUP_EVENTS] = assess_events,
+                                                            [SETUP_DELIVERY] = assess_delivery,
+                                                            [SETUP_EXPORT] = assess_export};
     memset(report, 0, sizeof *report);
     for (size_t i = 0; i < SETUP_SUBJECTS; i++) {
-        judges[i](facts, &report->items[i]);
+        assessors[i](facts, &report->items[i]);
         report->is_wrong |= report->items[i].state == SETUP_WRONG;
     }
 }

@@ -422,13 +422,13 @@ static enum error_code check_export(const struct config *config, struct error *e
     struct net_tls_client *tls = NULL;
     enum error_code code = config_make_export_tls(config, &tls, error);
     if (code == ERROR_NONE && tls != NULL && own != NULL)
-        net_tls_client_log_doubts(tls, own);
+        net_tls_client_log_certificate_warnings(tls, own);
     net_tls_client_unref(tls);
     return code;
 }
 
 static enum error_code check_server(const struct net_tls_server_options *files, const char *names,
-                                    bool with_doubts, struct error *error)
+                                    bool with_warnings, struct error *error)
 {
     struct net_tls *tls = NULL;
     if (files->certificate_file == NULL)
@@ -436,8 +436,8 @@ static enum error_code check_server(const struct net_tls_server_options *files, 
     enum error_code code = net_tls_create_servers(files, &tls, 1, error);
     if (code != ERROR_NONE)
         return error_wrap(error, "%s", names);
-    if (with_doubts)
-        net_tls_log_doubts(tls, files->certificate_file);
+    if (with_warnings)
+        net_tls_log_certificate_warnings(tls, files->certificate_file);
     net_tls_unref(tls);
     return ERROR_NONE;
 }

@@ -146,12 +146,13 @@ static const char *describe_reloaded_files(const struct reload_parts *parts,
 }
 
 // Once for each certificate, whatever the number of listeners.
-static void log_tls_doubts(const struct reload_parts *parts, const struct fresh *fresh)
+static void log_certificate_warnings(const struct reload_parts *parts, const struct fresh *fresh)
 {
     const char *own = parts->config->exporting.tls.certificate_file;
-    ingress_log_tls_doubts(fresh->ingress_tls, parts->config->ingress.tls.certificate_file);
+    ingress_log_certificate_warnings(fresh->ingress_tls,
+                                     parts->config->ingress.tls.certificate_file);
     if (fresh->export_tls != NULL && own != NULL)
-        net_tls_client_log_doubts(fresh->export_tls, own);
+        net_tls_client_log_certificate_warnings(fresh->export_tls, own);
 }
 
 // Warns that a reload does not pick up changes to the originals of credentials, such as /etc/ghatrace/secret.
@@ -179,7 +180,7 @@ static void reload_all(const struct reload_parts *parts)
         return;
     }
     (void)describe_reloaded_files(parts, &fresh, names);
-    log_tls_doubts(parts, &fresh);
+    log_certificate_warnings(parts, &fresh);
     use_all_files(parts, &fresh);
     log_info("files read again", LOG_STRING("files", names));
     warn_of_old_copies(parts->credentials);

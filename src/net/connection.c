@@ -845,25 +845,25 @@ static bool is_listening(const struct net_connection *connection)
 
 static void offer_input(struct net_connection *connection)
 {
-    size_t taken = connection->handler->on_data(connection->context, connection->input.data,
-                                                connection->input.len);
+    size_t consumed = connection->handler->on_data(connection->context, connection->input.data,
+                                                   connection->input.len);
 
     // finish() and close() discard the input.
     if (connection->state != CONNECTION_OPEN)
         return;
-    buffer_consume(&connection->input, taken);
+    buffer_consume(&connection->input, consumed);
     if (connection->input.len == 0)
         buffer_release(&connection->input);
     connection_count_input(connection);
 }
 
 // Offers new bytes after those that the owner has not consumed. True: continue reading.
-static bool take_input(struct net_connection *connection, const char *data, size_t len)
+static bool offer_received(struct net_connection *connection, const char *data, size_t len)
 {
     if (connection->input.len == 0) {
-        size_t taken = connection->handler->on_data(connection->context, data, len);
-        data += taken;
-        len -= taken;
+        size_t consumed = connection->handler->on_data(connection->context, data, len);
+        data += consumed;
+        len -= consumed;
         if (connection->state != CONNECTION_OPEN)
             return false;
         if (len == 0)
@@ -936,7 +936,7 @@ static void read_input(struct net_connection *connection)
             end_input(connection);
             return;
         case NET_IO_DONE:
-            if (!take_input(connection, net_loop_scratch(connection->loop), received) ||
+            if (!offer_received(connection, net_loop_scratch(connection->loop), received) ||
                 (received < room && !holds_input(connection)))
                 return;
         }

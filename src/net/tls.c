@@ -21,11 +21,12 @@ void tls_describe(int code, char *text, size_t size)
 {
     switch (code) {
     case MBEDTLS_ERR_SSL_INVALID_RECORD:
-        (void)snprintf(text, size, "what came is not tls (plain http, perhaps)");
+        (void)snprintf(text, size, "what was received is not TLS (plain HTTP, perhaps)");
         return;
 #ifdef MBEDTLS_ERR_SSL_BAD_HS_CLIENT_HELLO // before version 3
     case MBEDTLS_ERR_SSL_BAD_HS_CLIENT_HELLO:
-        (void)snprintf(text, size, "what came is no greeting of tls (plain http, perhaps)");
+        (void)snprintf(text, size,
+                       "what was received is no ClientHello of TLS (plain HTTP, perhaps)");
         return;
 #endif
     case MBEDTLS_ERR_SSL_NO_CLIENT_CERTIFICATE:
@@ -252,7 +253,7 @@ static bool is_self_signed(const mbedtls_x509_crt *certificate)
 }
 
 // Returns the reason to refuse it; NULL: none.
-static const char *find_doubt(const mbedtls_x509_crt *certificate)
+static const char *certificate_fault(const mbedtls_x509_crt *certificate)
 {
     mbedtls_md_type_t digest = certificate->MBEDTLS_PRIVATE(sig_md);
 
@@ -270,18 +271,18 @@ static const char *find_doubt(const mbedtls_x509_crt *certificate)
 }
 
 // Logs a line for each certificate of the chain that most clients refuse: for its dates, key or signature.
-static void tls_log_doubts(const mbedtls_x509_crt *chain, const char *path)
+static void log_certificate_faults(const mbedtls_x509_crt *chain, const char *path)
 {
     for (const mbedtls_x509_crt *each = chain; each != NULL && each->raw.len > 0;
          each = each->next) {
         char subject[256];
-        const char *doubt = find_doubt(each);
-        if (doubt == NULL)
+        const char *fault = certificate_fault(each);
+        if (fault == NULL)
             continue;
         if (mbedtls_x509_dn_gets(subject, sizeof subject, &each->subject) < 0)
             subject[0] = '\0';
         log_warn("most clients will refuse a certificate", LOG_STRING("file", path),
-                 LOG_STRING("subject", subject), LOG_STRING("reason", doubt));
+                 LOG_STRING("subject", subject), LOG_STRING("reason", fault));
     }
 }
 
@@ -568,9 +569,9 @@ static void use_tickets(struct net_tls *tls, struct tls_tickets *tickets)
                                         mbedtls_ssl_ticket_parse, &tickets->context);
 }
 
-void net_tls_log_doubts(const struct net_tls *tls, const char *certificate_file)
+void net_tls_log_certificate_warnings(const struct net_tls *tls, const char *certificate_file)
 {
-    tls_log_doubts(&tls->certificates, certificate_file);
+    log_certificate_faults(&tls->certificates, certificate_file);
 }
 
 enum error_code net_tls_create_servers(const struct net_tls_server_options *options,
@@ -666,7 +667,8 @@ enum error_code net_tls_client_read(const struct net_tls_client_options *options
     return code;
 }
 
-void net_tls_client_log_doubts(const struct net_tls_client *client, const char *certificate_file)
+void net_tls_client_log_certificate_warnings(const struct net_tls_client *client,
+                                             const char *certificate_file)
 {
     mbedtls_x509_crt chain;
     if (client->certificate.len == 0)
@@ -674,7 +676,7 @@ void net_tls_client_log_doubts(const struct net_tls_client *client, const char *
     mbedtls_x509_crt_init(&chain);
     if (mbedtls_x509_crt_parse(&chain, (const unsigned char *)client->certificate.data,
                                client->certificate.len + 1) == 0)
-        tls_log_doubts(&chain, certificate_file);
+        log_certificate_faults(&chain, certificate_file);
     mbedtls_x509_crt_free(&chain);
 }
 

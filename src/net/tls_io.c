@@ -79,7 +79,8 @@ static enum net_io flush(struct tls_session *session)
     return NET_IO_DONE;
 }
 
-static bool says_read_again(int code)
+// Not an error: a new session ticket was received, and reading goes on.
+static bool is_new_session_ticket(int code)
 {
 #ifdef MBEDTLS_ERR_SSL_RECEIVED_NEW_SESSION_TICKET
     return code == MBEDTLS_ERR_SSL_RECEIVED_NEW_SESSION_TICKET;
@@ -101,7 +102,7 @@ static void decline_short_records(mbedtls_ssl_context *ssl)
 }
 
 // mbedtls_ssl_handshake() with a check between its steps.
-static int take_steps(mbedtls_ssl_context *ssl)
+static int run_handshake_steps(mbedtls_ssl_context *ssl)
 {
     int result = 0;
 
@@ -119,8 +120,8 @@ static enum net_io tls_handshake(int fd, void *state)
 
     (void)fd;
     do
-        result = take_steps(&session->ssl);
-    while (says_read_again(result));
+        result = run_handshake_steps(&session->ssl);
+    while (is_new_session_ticket(result));
     enum net_io flushed = flush(session); // also on failure: there may be an alert
     if (result == MBEDTLS_ERR_SSL_WANT_READ)
         return flushed == NET_IO_FAILED ? NET_IO_FAILED : NET_IO_AGAIN;
@@ -146,7 +147,7 @@ static size_t read_decrypted(struct tls_session *session, char *data, size_t roo
             session->is_broken = true;
             (void)snprintf(session->reason, sizeof session->reason,
                            "cut off, the stream has no tls end");
-        } else if (!says_read_again(result))
+        } else if (!is_new_session_ticket(result))
             (void)break_off(session, result);
     }
     return len;

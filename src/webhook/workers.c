@@ -327,10 +327,11 @@ void ingress_use_tls(struct ingress *ingress, struct ingress_tls *tls)
     memory_free(tls);
 }
 
-void ingress_log_tls_doubts(const struct ingress_tls *tls, const char *certificate_file)
+void ingress_log_certificate_warnings(const struct ingress_tls *tls, const char *certificate_file)
 {
     if (tls != NULL)
-        net_tls_log_doubts(tls->contexts[0], certificate_file); // all are made of the same files
+        net_tls_log_certificate_warnings(tls->contexts[0],
+                                         certificate_file); // all are made of the same files
 }
 
 void ingress_drop_tls(struct ingress_tls *tls)

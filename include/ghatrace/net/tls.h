@@ -35,7 +35,7 @@ enum error_code net_tls_create_servers(const struct net_tls_server_options *opti
                                        struct net_tls **contexts, size_t count,
                                        struct error *error) MUST_CHECK;
 // Logs why most clients would refuse the certificates of this context: dates, weak keys, weak signatures.
-void net_tls_log_doubts(const struct net_tls *context, const char *certificate_file);
+void net_tls_log_certificate_warnings(const struct net_tls *context, const char *certificate_file);
 
 // What a client needs for TLS, in PEM: read from the files and checked. Immutable; references may be taken and released
 // in any thread. The texts are followed by a NUL that does not count.
@@ -49,7 +49,8 @@ struct net_tls_client {
 // ERROR_USAGE with the file and what is wrong with it; ERROR_MEMORY.
 enum error_code net_tls_client_read(const struct net_tls_client_options *options,
                                     struct net_tls_client **client, struct error *error) MUST_CHECK;
-void net_tls_client_log_doubts(const struct net_tls_client *client, const char *certificate_file);
+void net_tls_client_log_certificate_warnings(const struct net_tls_client *client,
+                                             const char *certificate_file);
 void net_tls_client_ref(struct net_tls_client *client);
 // NULL does nothing. The last one wipes the key.
 void net_tls_client_unref(struct net_tls_client *client);

@@ -74,8 +74,8 @@ enum error_code ingress_load_tls(struct ingress *ingress, struct ingress_tls **t
 // the stop.
 void ingress_use_tls(struct ingress *ingress, struct ingress_tls *tls);
 void ingress_drop_tls(struct ingress_tls *tls);
-// As net_tls_log_doubts(). NULL is fine.
-void ingress_log_tls_doubts(const struct ingress_tls *tls, const char *certificate_file);
+// As net_tls_log_certificate_warnings(). NULL is fine.
+void ingress_log_certificate_warnings(const struct ingress_tls *tls, const char *certificate_file);
 // Posts a task to each thread to check that it reacts; call about once a second, not after the stop. From any thread.
 void ingress_watch(struct ingress *ingress);
 // ERROR_NONE if all threads reacted to ingress_watch(), else ERROR_BUSY. From any thread.
