@@ -761,7 +761,7 @@ static void put_header_file(struct metrics_text *text, const struct health_figur
 {
     metrics_single(
         text, "ghatrace_export_header_file_usable", METRICS_GAUGE,
-        "0 while otlp-header-file cannot be used and the last good headers stay, else 1.",
+        "0 while otlp-header-file cannot be used and the last valid headers stay in use, else 1.",
         figures->has_usable_headers ? 1 : 0);
 }
 
@@ -837,7 +837,7 @@ const struct health_family health_families[] = {
      "Requests with GitHub's fields to another path than the webhook's, since the start.",
      FIGURE(setup.wrong_path.count), IN_API("deliveries", "other_path")},
     {"ghatrace_signature_failures_slowed", METRICS_COUNTER,
-     "Of these, those with a delayed response because of many failures of one client, since the start.",
+     "Requests with a missing or wrong signature whose response was delayed, because of many failures of one client, since the start.",
      FIGURE(ingress.delayed_401)},
     {.write = put_closed_connections},
     {"ghatrace_connections", METRICS_GAUGE,
@@ -866,7 +866,7 @@ const struct health_family health_families[] = {
     {"ghatrace_export_requests", METRICS_COUNTER,
      "Requests to the collector, since the start.", FIGURE(exporter.requests)},
     {"ghatrace_export_retries", METRICS_COUNTER,
-     "Of these, those that failed and were tried again, since the start.", FIGURE(exporter.retries)},
+     "Requests to the collector that failed and were tried again, since the start.", FIGURE(exporter.retries)},
     {.write = put_export_records},
     {"ghatrace_export_rejected_spans", METRICS_COUNTER,
      "Spans that the collector rejected from requests that it accepted, since the start.",
@@ -876,7 +876,7 @@ const struct health_family health_families[] = {
      FIGURE(exporter.consecutive_failures), IN_API("export", "failures_in_a_row")},
     {.write = put_trouble},
     {"ghatrace_export_quarantined_records", METRICS_GAUGE,
-     "Records that were refused while others were accepted. They are kept, and tried again now and then.",
+     "Records that were refused while others were accepted. They are kept, and tried again at intervals.",
      FIGURE(exporting.quarantined_records)},
     {"ghatrace_export_quarantined_bytes", METRICS_GAUGE, "Their size.",
      FIGURE(exporting.quarantined_bytes)},

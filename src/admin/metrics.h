@@ -87,7 +87,7 @@ struct health_figures {
     uint64_t unreadable; // store_unreadable_ever()
     timestamp_ns
         outbox_oldest; // when the oldest waiting record was finished; TIMESTAMP_UNKNOWN: none waits
-    timestamp_ns oldest_delivery; // the oldest still remembered; TIMESTAMP_UNKNOWN: none is
+    timestamp_ns oldest_delivery; // the oldest recorded one; TIMESTAMP_UNKNOWN: none is
     uint64_t open_runs;
     uint64_t finished_runs; // in the history
     timestamp_ns now;       // when they were read

@@ -14,7 +14,7 @@
 #define PATIENCE (10 * NS_PER_SECOND)
 #define ANSWER_MAX ((size_t)16 << 20)
 
-// One request and what came of it.
+// A request and its result.
 struct question {
     struct net_loop *loop;
     struct buffer *body;
@@ -22,14 +22,14 @@ struct question {
     enum error_code code;
 };
 
-static enum error_code judge_status(int status, struct error *error)
+static enum error_code status_error(int status, struct error *error)
 {
     switch (status) {
     case 200:
         return ERROR_NONE;
     case 401:
         return error_set(error, ERROR_INVALID,
-                         "it wants a token: name its file by admin-token-file");
+                         "it requires a token: set admin-token-file to the file that has it");
     case 403:
         return error_set(error, ERROR_INVALID, "it denies access from this address (403)");
     case 404:
@@ -49,7 +49,7 @@ static void on_reply(void *context, const struct http_client_response *response)
         question->code = response->error.code;
         return;
     }
-    question->code = judge_status(response->status, question->error);
+    question->code = status_error(response->status, question->error);
     if (question->code == ERROR_NONE &&
         buffer_append_slice(question->body, response->body) != ERROR_NONE)
         question->code = error_set(question->error, ERROR_MEMORY, "out of memory");

@@ -18,7 +18,7 @@
 enum { FLAG_ONCE, FLAG_INTERVAL };
 
 static const struct flag flags[] = {
-    [FLAG_ONCE] = {"once", NULL, "print what is open now, and end"},
+    [FLAG_ONCE] = {"once", NULL, "print the open jobs now, and end"},
     [FLAG_INTERVAL] = {"interval", "TIME", "how often the picture is refreshed, 1s if not given"},
 };
 
@@ -131,7 +131,7 @@ static enum error_code show(struct screen *screen, struct error *error)
     if (code == ERROR_NONE)
         code = buffer_append_string(&screen->frame, "\x1b[J");
     if (code != ERROR_NONE)
-        return error_set(error, code, "show what is open: %s", error_code_text(code));
+        return error_set(error, code, "show the open jobs: %s", error_code_text(code));
     write_all(screen->frame.data, screen->frame.len);
     return ERROR_NONE;
 }

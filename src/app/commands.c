@@ -317,7 +317,7 @@ static int run_runs(struct cli_args *cli_args)
 const struct command command_runs = {
     .name = "runs",
     .operands = "",
-    .summary = "what is open, oldest first",
+    .summary = "the open runs, oldest first",
     .details = "The column \"for\" shows, by GitHub's clock, how long a job has waited for its "
                "approval, been\n"
                "queued or run, and how long a run has been open.\n",

@@ -267,7 +267,7 @@ static enum error_code commit_batch(struct engine *engine, struct engine_task *t
     engine->next_due = upkeep.next_due;
     engine->has_leftovers = upkeep.has_leftovers || !has_all_figures;
     if (has_all_figures && !engine->has_all_figures)
-        log_info("the figures of what is open are complete");
+        log_info("the figures of open runs and jobs are complete");
     engine->has_all_figures = has_all_figures;
     counters_add_commit(engine, count, timestamp_monotonic() - begun);
     engine_note_overflow(engine);
@@ -494,7 +494,7 @@ static void wait_for_work(struct engine *engine)
 }
 
 // At the start there is no earlier time to compare with but that of the last delivery, by GitHub's clock. A long silence
-// looks like a clock that is ahead; it only costs an hour in which nothing is forgotten.
+// looks like a clock that is ahead; it only costs an hour in which nothing is deleted for its age.
 static void check_first_time(struct engine *engine, timestamp_ns wall, timestamp_ns steady)
 {
     struct store_transaction *transaction;

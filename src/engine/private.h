@@ -152,7 +152,7 @@ enum error_code work_load_run(struct engine_work *work, const struct run_name *n
 enum error_code work_load_run_state(struct engine_work *work, struct work_run *run) MUST_CHECK;
 enum error_code work_load_job_state(struct engine_work *work, struct work_run *run,
                                     struct work_job *job) MUST_CHECK;
-// Stores a state and updates its entry in the deadline index and in the figures of what is open.
+// Stores a state and updates its entry in the deadline index and in the figures of open runs and jobs.
 enum error_code work_save_run(struct engine_work *work, struct work_run *run) MUST_CHECK;
 enum error_code work_save_job(struct engine_work *work, const struct run_state *run,
                               struct work_job *job) MUST_CHECK;
@@ -169,7 +169,7 @@ enum error_code work_check_room(struct engine_work *work) MUST_CHECK;
 
 // --- apply.c: states that cannot be read ---
 
-// Sets aside a state that cannot be read, for the reason in `work->error`, and removes it from the figures of what is open.
+// Sets aside a state that cannot be read, for the reason in `work->error`, and removes it from the figures of open runs and jobs.
 // `run`: its run, if loaded, whose count of open jobs is decremented; or NULL.
 enum error_code work_set_state_aside(struct engine_work *work, const struct store_key *key,
                                      struct run_state *run) MUST_CHECK;

@@ -180,7 +180,7 @@ static enum error_code rebuild_from_state(struct stats *stats, const struct stor
     struct slice bytes;
     arena_clear(&stats->scratch);
     if (!arena_copy_slice(&stats->scratch, found, &bytes))
-        return error_set(error, ERROR_MEMORY, "count what is open: out of memory");
+        return error_set(error, ERROR_MEMORY, "count open jobs and runs: out of memory");
     switch (codec_kind_of(bytes)) {
     case CODEC_JOB:
         return rebuild_from_job(stats, key, bytes, error);

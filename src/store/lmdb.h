@@ -32,7 +32,7 @@ enum database {
 #define STORE_RECORD_MAX ((uint32_t)64 << 20)
 #define NOTE_ORDER_MAX 24
 
-// Slices of time, an eighth of `linger` long, in which deliveries without a time in their GUID are remembered. About
+// Slices of time, an eighth of `linger` long, in which deliveries without a time in their GUID are recorded. About
 // nine are in use; more exist for a while after `linger` was changed.
 #define SLICES_MAX 256
 struct store_slices {

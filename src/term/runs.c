@@ -443,7 +443,7 @@ static enum error_code load_slice(struct entry_loader *loader, struct store_key 
         arena_clear(reader.arena);
         code = run_view_next(&reader, key, &limits, &view, &states);
         if (code == ERROR_NONE && !list_open_run(loader, &view))
-            code = error_set(reader.error, ERROR_MEMORY, "list what is open: out of memory");
+            code = error_set(reader.error, ERROR_MEMORY, "list the open runs: out of memory");
     }
     loader->list->unreadable += store_unreadable(reader.transaction);
     store_abort(reader.transaction);

@@ -284,7 +284,7 @@ enum error_code top_render(const struct top *top, const struct top_options *opti
         painter_fail(&screen.painter, ERROR_MEMORY);
     enum error_code code = painter_finish(&screen.painter);
     if (code != ERROR_NONE)
-        return error_set(error, code, "show what is open: %s", error_code_text(code));
+        return error_set(error, code, "show the open jobs: %s", error_code_text(code));
     return ERROR_NONE;
 }
 

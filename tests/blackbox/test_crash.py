@@ -85,13 +85,13 @@ class Crashes(harness.BlackBoxTest):
                 backlog.pop(0)
         wanted = set(key for run in runs for key in ids_of(run_spans(run)))
         collector.wait_for_ids(wanted, timeout=120)
-        self.assertEqual(collector.ids().keys() - wanted, set(), "spans that nobody delivered")
+        self.assertEqual(collector.ids().keys() - wanted, set(), "spans that were not delivered")
         return len(wanted)
 
     def check(self, collector, runs):
         wanted = set(key for run in runs for key in ids_of(run_spans(run)))
         collector.wait_for_ids(wanted, timeout=120)
-        self.assertEqual(collector.ids().keys() - wanted, set(), "spans that nobody delivered")
+        self.assertEqual(collector.ids().keys() - wanted, set(), "spans that were not delivered")
         for run in runs[::max(1, len(runs) // 40)]:
             self.check_trace(collector, run_spans(run))
 

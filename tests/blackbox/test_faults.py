@@ -73,7 +73,7 @@ class Helper(FaultTest):
 
     def all_came(self, collector, runs):
         collector.wait_for_ids(wanted(runs))
-        self.assertEqual(collector.ids().keys() - wanted(runs), set(), "spans that nobody acknowledged")
+        self.assertEqual(collector.ids().keys() - wanted(runs), set(), "spans that were not acknowledged")
         self.check_trace(collector, run_spans(runs[-1]))
 
     def refuses_to_start(self, daemon, *words):
@@ -334,7 +334,7 @@ class Clock(Helper):
         daemon.accept(*opened, *completed)
         self.assertEqual(daemon.deliver(opened[0]).outcome, (200, "duplicate"))
         self.assertEqual(daemon.deliver(before[0]).outcome, (200, "duplicate"),
-                         "what was received before the clock was set is remembered")
+                         "what was received before the clock was set is recognized")
         used = cpu_seconds(daemon.process.pid)
         time.sleep(2)
         self.assertLess(cpu_seconds(daemon.process.pid) - used, 1, "no busy loop")
@@ -423,7 +423,7 @@ class PowerCut(Helper):
         daemon.start()
         kept = [entry for entry in acknowledged if entry[0] <= position]
         for _, event, _ in kept:
-            self.assertEqual(daemon.deliver(event).outcome, (200, "duplicate"), "acknowledged, so remembered")
+            self.assertEqual(daemon.deliver(event).outcome, (200, "duplicate"), "acknowledged, so recognized")
         for _, event, _ in acknowledged[len(kept):]:
             self.assertIn(daemon.deliver(event).status, (200, 202))
         collector.wait_for_ids(wanted({entry[2].run_id: entry[2] for entry in acknowledged}.values()), timeout=20)

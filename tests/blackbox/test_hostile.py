@@ -104,7 +104,7 @@ def own_memory(daemon):
 
 def pipeline_unread(connection, request, most):
     """Sends one request after the other and reads nothing, until the daemon has taken no more for two seconds, or `most`
-    bytes are sent. Returns how many requests went out whole."""
+    bytes are sent. Returns how many requests were sent completely."""
     connection.settimeout(2)
     data, sent = request * (65536 // len(request) + 1), 0
     try:

@@ -1,4 +1,4 @@
-"""Whatever text comes in, what goes out is valid, in both encodings."""
+"""Whatever text is received, the exported text is valid, in both encodings."""
 import json
 
 import expect

@@ -170,7 +170,7 @@ class Servers(harness.BlackBoxTest):
             self.assertEqual(daemon.admin(f"/api/runs?state=open&cursor={cursor}").status, 400, cursor)
 
     def test_odd_addresses_of_repositories_are_read_without_harm(self):
-        """Each is of a server of its own, or of github.com, and nobody's run is lost."""
+        """Each is of a server of its own, or of github.com, and no run is lost."""
         cases = [("HTTPS://GIT.Example.COM/a/w", GHE), (f"http://{GHE}:8080/a/w", GHE), (f"https://{GHE}./a/w", GHE),
                  (f"https://mona:secret@{GHE}/a/w", GHE), (f"{GHE}/a/w", GHE), ("a/w", None), ("", None),
                  ("https://b\u00fccher.example/a/w", "b\u00fccher.example"), ("https://" + "x" * 4096, "x" * 253),

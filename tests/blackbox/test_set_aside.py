@@ -126,7 +126,7 @@ class SetAside(harness.BlackBoxTest):
                 anonymous = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("RssAnon"))
                 if "asan" not in harness.BINARY and "tsan" not in harness.BINARY:
                     self.assertLess(anonymous, 100 << 10, "KiB")
-                # The waterfall joins what went out apart.
+                # The waterfall joins spans that were sent separately.
                 shown = daemon.command("trace", run.run_id, "--steps")
                 self.assertEqual(shown.returncode, 0, shown.stderr)
                 self.assertGreaterEqual(len(shown.stdout.splitlines()), steps)

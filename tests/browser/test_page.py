@@ -72,7 +72,7 @@ class Now(PageTest):
         browser = self.page(daemon, width=390)
         half = ping().edited(lambda document: document["hook"]["events"].remove("workflow_run"))
         self.assertEqual(daemon.deliver(half).status, 200)
-        browser.wait_for_text("The webhook is there; no job or run has come yet.")
+        browser.wait_for_text("The webhook works; no event of a job or run was received yet.")
         self.assertEqual(self.state_of(browser, "events"), "wrong")
         self.assertIn("Workflow runs is not ticked", browser.text("[data-setup=events]"))
         self.assertEqual(daemon.deliver(ping()).status, 200)

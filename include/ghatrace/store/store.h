@@ -55,11 +55,11 @@
 // increase, so new notes are added at the end or near it: blocks fill one after the other, a commit writes few of
 // them, and the oldest notes are in front. A full block that receives a note out of order is split in half; a sweep
 // over all blocks, sixteen times in `linger`, fills the gaps again. Notes have no deadline entries: a block is
-// deleted when its newest note has expired, so a note is remembered for its time and seldom much longer. Each kind
+// deleted when its newest note has expired, so a note is kept for its time and seldom much longer. Each kind
 // has its own retention: linger; for `o` 35 days (trace/policy.h). The payloads are described in store/codec.h.
 //
 // Deliveries count as the same if the 128 bits of GUID and body agree and the GUIDs contain the same millisecond.
-// Among 10^9 remembered deliveries the probability that a new one has a false match is below 10^-29; for one GUID
+// Among 10^9 recorded deliveries the probability that a new one has a false match is below 10^-29; for one GUID
 // with two bodies (that happens, github/docs#32822) it is 2^-64, since the sender does not choose both. The body's
 // digest is not a security measure: anyone who can choose it has the secret already. For sent runs and jobs, the id
 // and 64 bits of the trace ID must agree (for `o`, 32 bits: they distinguish the attempts of one run).
@@ -193,20 +193,20 @@ struct store_delivery {
     uint8_t old_digest[STORE_OLD_DIGEST_SIZE]; // as in format version 1
     timestamp_ns received_at;                  // kept with it; not used to find it
 };
-// `linger`: how long a delivery without a time in its GUID is kept. Sets whether this delivery was remembered, and
-// remembers it if not.
+// `linger`: how long a delivery without a time in its GUID is kept. Sets whether this delivery was recorded before, and
+// records it if not.
 enum error_code store_remember_delivery(struct store_transaction *transaction,
                                         const struct store_delivery *delivery, duration_ns linger,
                                         bool *is_duplicate, struct error *error) MUST_CHECK;
-// Whether a delivery with this GUID is remembered, regardless of its body. In write transactions. Does not search the
+// Whether a delivery with this GUID is recorded, regardless of its body. In write transactions. Does not search the
 // deliveries of format version 1.
 enum error_code store_has_guid(struct store_transaction *transaction,
                                const struct store_delivery *delivery, bool *is_known,
                                struct error *error) MUST_CHECK;
-// The latest time in a GUID that is remembered, by the sender's clock; TIMESTAMP_UNKNOWN: none is.
+// The latest time in a recorded GUID, by the sender's clock; TIMESTAMP_UNKNOWN: none is.
 enum error_code store_last_delivery(struct store_transaction *transaction, timestamp_ns *time,
                                     struct error *error) MUST_CHECK;
-// When the oldest remembered delivery was received, to the second. TIMESTAMP_UNKNOWN: there is none.
+// When the oldest recorded delivery was received, to the second. TIMESTAMP_UNKNOWN: there is none.
 enum error_code store_oldest_delivery(struct store_transaction *transaction, timestamp_ns *oldest,
                                       struct error *error) MUST_CHECK;
 

@@ -22,7 +22,7 @@ async function get(path) {
 }
 
 function failure(error) {
-  return el("div", {class: "empty", role: "alert"}, el("p", null, el("strong", null, "That did not work: "), error.message));
+  return el("div", {class: "empty", role: "alert"}, el("p", null, el("strong", null, "The request failed: "), error.message));
 }
 
 // --- servers --------------------------------------------------------------------------------------------------
@@ -138,10 +138,10 @@ function idleWords() {
   const status = state.status;
   const isNew = status && status.last_delivery_at === null && status.store.finished_runs === 0;
   if (!isNew && (!status || status.setup.ok))
-    return [el("p", null, el("strong", null, "Nothing is queued and nothing runs.")), el("p", null, "What has finished is under ", el("a", {href: "#/runs"}, "Runs"), ".")];
+    return [el("p", null, el("strong", null, "Nothing is queued and nothing runs.")), el("p", null, "Finished runs are under ", el("a", {href: "#/runs"}, "Runs"), ".")];
   const stateOf = (key) => status.setup.items.find((item) => item.name === key).state;
   const isRefused = stateOf("secret") === "wrong" || stateOf("path") === "wrong";
-  const title = isRefused ? "Deliveries are refused." : !isNew ? "Something is not set up right." : stateOf("delivery") === "ok" ? "The webhook is there; no job or run has come yet." : "No delivery was received yet.";
+  const title = isRefused ? "Deliveries are refused." : !isNew ? "Something is not set up right." : stateOf("delivery") === "ok" ? "The webhook works; no event of a job or run was received yet." : "No delivery was received yet.";
   const found = [el("p", null, el("strong", null, title)), setupPanel(status.setup)];
   if (isNew) found.push(el("p", null, "At GitHub, in the organization's settings under Webhooks, add a webhook whose payload URL leads to ", el("code", null, `http://${status.listen}${status.webhook_path}`),
     " (by your proxy or tunnel), with the secret, and with the events ", el("strong", null, "Workflow jobs"), " and ", el("strong", null, "Workflow runs"), "."),
@@ -364,13 +364,13 @@ function exportTroubles({export: out, outbox, dead_letters: dead, dead_letters_d
     found.push(el("p", null, el("strong", null, "Export to ", name(out.endpoint), " has been failing"), ` since ${clockTime(out.since)}: `,
       name((out.message || words(out.category)).replace(/\.$/, "")), ". ", `${counted(outbox.records, "record")} ${outbox.records === 1 ? "is" : "are"} kept and will be sent when it works again.`));
   if (out.quarantined_records > 0)
-    found.push(el("p", null, el("strong", null, `${counted(out.quarantined_records, "record")} quarantined: `), "refused while others were accepted. They are kept and tried again now and then; ", el("code", null, "/api/quarantine"), " lists them."));
+    found.push(el("p", null, el("strong", null, `${counted(out.quarantined_records, "record")} quarantined: `), "refused while others were accepted. They are kept and tried again at intervals; ", el("code", null, "/api/quarantine"), " lists them."));
   if (dead > 0)
     found.push(el("p", null, el("strong", null, `${counted(dead, "dead letter")}: `), "refused for good. When the cause is gone, ", el("code", null, "ghatrace requeue"), " sends them again."));
   if (lost > 0)
     found.push(el("p", null, el("strong", null, `${counted(lost, "dead letter")} dropped since the start: `), "too old, or too many (dead-letters-max-age, dead-letters-max-size)."));
   if (out.header_file && !out.header_file.usable)
-    found.push(el("p", null, el("strong", null, "The file with headers for the collector cannot be used"), ` since ${clockTime(out.header_file.since)}: `, name(out.header_file.reason, "unknown"), ". The last good headers stay in use."));
+    found.push(el("p", null, el("strong", null, "The file with headers for the collector cannot be used"), ` since ${clockTime(out.header_file.since)}: `, name(out.header_file.reason, "unknown"), ". The last valid headers stay in use."));
   return found;
 }
 

@@ -109,7 +109,7 @@ function fillSteps(box, job, scale) {
     ...job.phases.map((phase) => el("span", null, `${PHASES[phase.name]} ${duration(phase.end ? seconds(phase.start, phase.end) : age(phase.start))} from ${clockTime(phase.start)}`)),
     job.failed_step ? el("span", null, "failed in ", name(job.failed_step)) : null,
     FAULTS[job.error_type] ? el("span", null, FAULTS[job.error_type]) : null,
-    job.incomplete ? el("span", null, "GitHub never said how it ended") : null);
+    job.incomplete ? el("span", null, "GitHub never reported how it ended") : null);
   const rows = job.steps.map((step) => {
     const track = el("div", {class: "track"});
     if (step.start) {
