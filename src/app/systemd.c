@@ -248,7 +248,6 @@ size_t credentials_unchanged(const struct credentials *credentials,
 
 #define NOTIFY_TIMEOUT_SECONDS 1
 #define NOTIFY_TEXT_SIZE 64
-#define NS_PER_US 1000
 
 static enum error_code parse_socket(const char *path, struct notify *notify, struct error *error)
 {

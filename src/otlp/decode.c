@@ -293,6 +293,20 @@ static enum error_code read_span(struct decoder *decoder, struct slice message, 
     return read_attributes(decoder, message, SPAN_ATTRIBUTES, &span->attributes);
 }
 
+// Undoes what the encoder does to runs, jobs and steps of zero length: the time that is a whole microsecond is theirs.
+static void take_back_length(struct span *span, struct span_batch *batch)
+{
+    if (span->end - span->start != 1)
+        return;
+    if (span->start % NS_PER_US == 0) {
+        span->end = span->start;
+    } else if (span->end % NS_PER_US == 0) { // a step at the end of its job
+        batch->job_start = span->start;
+        batch->job_end = span->end;
+        span->start = span->end;
+    }
+}
+
 // --- the envelope ---------------------------------------------------------------------------------
 
 static bool count_spans(struct slice resource_spans, size_t *count)
@@ -320,8 +334,11 @@ static enum error_code read_scope_spans(struct decoder *decoder, struct slice sc
     enum error_code code = ERROR_NONE;
     wire_reader_init(&reader, scope_spans);
     while (code == ERROR_NONE && wire_read_field(&reader, &field)) {
-        if (is_bytes(&field, SCOPE_SPANS_SPANS))
-            code = read_span(decoder, field.bytes, &batch->spans[batch->span_count++]);
+        if (!is_bytes(&field, SCOPE_SPANS_SPANS))
+            continue;
+        struct span *span = &batch->spans[batch->span_count++];
+        code = read_span(decoder, field.bytes, span);
+        take_back_length(span, batch);
     }
     return code;
 }

@@ -193,11 +193,49 @@ static void put_link(struct wire_writer *writer, const struct span *span)
     wire_put_message(writer, SPAN_LINKS, link);
 }
 
+// As opposed to a phase.
+static bool is_run_job_or_step(const struct span *span)
+{
+    static const struct slice types[] = {{"step", 4}, {"job", 3}, {"workflow", 8}};
+    const struct attribute *type = NULL;
+    for (size_t i = 0; i < span->attributes.count && type == NULL; i++) {
+        const struct attribute *attribute = &span->attributes.items[i];
+        if (attribute_has_value(attribute) && strcmp(attribute->key, "type") == 0)
+            type = attribute;
+    }
+    for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
+        if (type != NULL && type->type == ATTRIBUTE_STRING && slice_equals(type->string, types[i]))
+            return true;
+    }
+    return false;
+}
+
+// Jaeger warns of a "Negative duration" on each span for which !start.Before(end) holds, which a span of zero length
+// meets, and steps of zero length are common: GitHub's times have whole seconds. So such a run, job or step ends 1 ns
+// later; a step at the end of its job begins 1 ns earlier, to stay in it. A job does not: when it is encoded, the end
+// of its run may not be known, and the bytes must not depend on the order of events. Phases keep zero length, because
+// they follow each other without overlap. Times with fractions of a microsecond, which GitHub does not send, are left,
+// so that otlp_decode_batch() can tell which time was moved.
+static void lengthen(const struct span_batch *batch, const struct span *span, timestamp_ns *start,
+                     timestamp_ns *end)
+{
+    if (*start != *end || *end % NS_PER_US != 0 || !is_run_job_or_step(span))
+        return;
+    bool is_at_end =
+        span->has_parent && batch->job_start < batch->job_end && *end == batch->job_end;
+    if (is_at_end)
+        --*start;
+    else
+        ++*end;
+}
+
 // trace.proto: the start must not be after the end. A time before 1970 cannot be encoded.
-static void put_times(struct wire_writer *writer, const struct span *span)
+static void put_times(struct wire_writer *writer, const struct span_batch *batch,
+                      const struct span *span)
 {
     timestamp_ns start = span->start > 0 ? span->start : 0;
     timestamp_ns end = span->end > start ? span->end : start;
+    lengthen(batch, span, &start, &end);
     wire_put_fixed64(writer, SPAN_END_TIME, (uint64_t)end);
     wire_put_fixed64(writer, SPAN_START_TIME, (uint64_t)start);
 }
@@ -215,14 +253,15 @@ static void encode_identity(struct wire_writer *writer, const struct span *span)
     wire_put_bytes(writer, SPAN_TRACE_ID, trace_id_slice(&span->trace_id));
 }
 
-static void put_span(struct wire_writer *writer, const struct span *span)
+static void put_span(struct wire_writer *writer, const struct span_batch *batch,
+                     const struct span *span)
 {
     size_t mark = writer->len;
     wire_put_fixed32(writer, SPAN_FLAGS, FLAGS_SAMPLED_LOCAL);
     put_status(writer, span);
     put_link(writer, span);
     put_attributes(writer, SPAN_ATTRIBUTES, &span->attributes);
-    put_times(writer, span);
+    put_times(writer, batch, span);
     encode_identity(writer, span);
     wire_put_message(writer, SCOPE_SPANS_SPANS, mark);
 }
@@ -242,7 +281,7 @@ static void put_scope_spans(struct wire_writer *writer, const struct span_batch 
     size_t mark = writer->len;
     wire_put_bytes(writer, SCOPE_SPANS_SCHEMA_URL, SLICE(OTLP_SCHEMA_URL));
     for (size_t i = batch->span_count; i-- > 0;)
-        put_span(writer, &batch->spans[i]);
+        put_span(writer, batch, &batch->spans[i]);
     put_scope(writer);
     wire_put_message(writer, RESOURCE_SPANS_SCOPE_SPANS, mark);
 }

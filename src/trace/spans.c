@@ -617,7 +617,8 @@ static bool make_room_for_spans(struct job_builder *builder, size_t others)
 {
     size_t steps = builder->job->body.step_count - builder->next_step;
     builder->span_max = others + (steps < BUILD_STEPS_MAX ? steps : BUILD_STEPS_MAX);
-    *builder->batch = (struct span_batch){0};
+    *builder->batch = (struct span_batch){.job_start = builder->timeline->start,
+                                          .job_end = builder->timeline->end};
     builder->batch->spans =
         arena_allocate_array(builder->arena, builder->span_max, sizeof *builder->batch->spans);
     return builder->batch->spans != NULL;

@@ -108,12 +108,24 @@ def job_result(job):
     return "error" if fault_of(job) else result_of(job.conclusion)
 
 
-def span(ids, span_id, parent, name, start, end, attributes, resource, conclusion=None, kind=1, links=(), fault=None):
+def lengthened(start, end, of_type, parent=None):
+    """Runs, jobs and steps of no length get 1 ns, since Jaeger warns of spans without; at their job's end, in front."""
+    end = max(start, end)
+    if start != end or of_type not in ("workflow", "job", "step"):
+        return start, end
+    if of_type == "step" and parent and parent[0] < parent[1] == end:
+        return start - 1, end
+    return start, end + 1
+
+
+def span(ids, span_id, parent, name, start, end, attributes, resource, conclusion=None, kind=1, links=(), fault=None,
+         within=None):
+    start, end = lengthened(start, end, attributes.get("type"), within)
     failed = conclusion in FAILURES
     if failed and attributes.get("type") in ("workflow", "job", "step"):
         attributes = dict(attributes, **{"error.type": fault or conclusion})
     return {"traceId": ids.trace, "spanId": span_id, "parentSpanId": parent, "traceState": "", "name": name,
-            "kind": kind, "startTimeUnixNano": start, "endTimeUnixNano": max(start, end),
+            "kind": kind, "startTimeUnixNano": start, "endTimeUnixNano": end,
             "attributes": dotted(attributes), "events": [], "links": list(links),
             "status": {"code": 2, "message": conclusion} if failed else {"code": 0, "message": ""},
             "flags": SAMPLED_LOCAL, "resource": resource}
@@ -258,7 +270,7 @@ def step_spans(ids, job, model, resource):
             "github.incomplete": True if is_open else None}
         spans.append(span(ids, ids.step(job.job_id, step.name, step.number, repeat, job.name),
                           ids.job(job.job_id, job.name), step.name, model.clamp(ns(step.start)), end, attributes,
-                          resource, step.conclusion))
+                          resource, step.conclusion, within=(model.start, model.end)))
     return spans
 
 

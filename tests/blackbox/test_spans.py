@@ -212,7 +212,7 @@ class Spans(harness.BlackBoxTest):
             self.assertLessEqual(span["startTimeUnixNano"], span["endTimeUnixNano"], span["name"])
         job_span = expect.by_id(found)[expect.Ids(run.run_id).job(job.job_id)]
         self.assertEqual(job_span["startTimeUnixNano"], expect.ns(job.created))
-        self.assertEqual(job_span["endTimeUnixNano"], expect.ns(job.created))
+        self.assertEqual(job_span["endTimeUnixNano"], expect.ns(job.created) + 1)
 
     def test_a_completed_job_without_an_end_ends_with_its_last_step(self):
         run = Run()

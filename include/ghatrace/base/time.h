@@ -11,6 +11,7 @@ typedef int64_t timestamp_ns; // 0: unknown. Never a real time: no input is from
 typedef int64_t duration_ns;
 
 #define TIMESTAMP_UNKNOWN ((timestamp_ns)0)
+#define NS_PER_US ((int64_t)1000)
 #define NS_PER_MS ((int64_t)1000000)
 #define NS_PER_SECOND ((int64_t)1000000000)
 #define NS_PER_MINUTE (60 * NS_PER_SECOND)

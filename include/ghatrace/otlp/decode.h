@@ -8,8 +8,8 @@
 #include "ghatrace/base/time.h"
 #include "ghatrace/trace/span.h"
 
-// Decodes one record made by otlp_encode_batch. Strings point into `record`; the rest is in `arena`. ERROR_CORRUPT,
-// ERROR_MEMORY.
+// Decodes one record made by otlp_encode_batch. Spans that it lengthened by 1 ns have zero length again. Strings point
+// into `record`; the rest is in `arena`. ERROR_CORRUPT, ERROR_MEMORY.
 enum error_code otlp_decode_batch(struct slice record, struct arena *arena,
                                   struct span_batch *batch, struct error *error) MUST_CHECK;
 

@@ -67,6 +67,9 @@ struct span_batch {
     struct attributes resource;
     struct span *spans;
     size_t span_count;
+    // The job that the phases and steps belong to, whose span may be in another batch; 0: not known. Not compared.
+    timestamp_ns job_start;
+    timestamp_ns job_end;
 };
 
 // True if both have the same content, including the order of the attributes.

@@ -121,6 +121,38 @@ static void decoding_and_encoding_again_gives_the_same_bytes(void **state)
     buffer_release(&record);
 }
 
+// Also after a second time, as when a part of a record is sent again.
+static void spans_of_zero_length_are_decoded_as_such(void **state)
+{
+    static const timestamp_ns at = INT64_C(1756872017000000000);
+    struct attribute type = {"type", ATTRIBUTE_STRING, {.string = SLICE("step")}};
+    struct span step = {.has_parent = true,
+                        .name = SLICE("make"),
+                        .start = at,
+                        .end = at,
+                        .attributes = {&type, 1, 1}};
+    struct span_batch batch = {.spans = &step, .span_count = 1};
+    (void)state;
+    for (int is_at_end = 0; is_at_end < 2; is_at_end++) {
+        struct buffer record, again;
+        struct span_batch read;
+        struct arena arena;
+        arena_init(&arena, 4096);
+        buffer_init(&record, 1 << 20);
+        buffer_init(&again, 1 << 20);
+        batch.job_start = at - NS_PER_SECOND;
+        batch.job_end = at + (is_at_end ? 0 : NS_PER_SECOND);
+        assert_int_equal(otlp_encode_batch(&batch, &record, NULL), ERROR_NONE);
+        assert_int_equal(otlp_decode_batch(buffer_slice(&record), &arena, &read, NULL), ERROR_NONE);
+        assert_true(read.spans[0].start == at && read.spans[0].end == at);
+        assert_int_equal(otlp_encode_batch(&read, &again, NULL), ERROR_NONE);
+        assert_true(slice_equals(buffer_slice(&record), buffer_slice(&again)));
+        buffer_release(&again);
+        buffer_release(&record);
+        arena_release(&arena);
+    }
+}
+
 static void strings_point_into_the_record(void **state)
 {
     struct span_batch read;
@@ -388,6 +420,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_was_encoded_is_decoded),
         cmocka_unit_test(decoding_and_encoding_again_gives_the_same_bytes),
+        cmocka_unit_test(spans_of_zero_length_are_decoded_as_such),
         cmocka_unit_test(strings_point_into_the_record),
         cmocka_unit_test(an_empty_batch_is_decoded),
         cmocka_unit_test(unknown_fields_are_skipped),

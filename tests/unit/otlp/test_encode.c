@@ -209,6 +209,68 @@ static void times_are_never_reversed_nor_before_1970(void **state)
     }
 }
 
+// The times of the one span of a record, relative to `base`.
+static void assert_times(const struct span_batch *batch, timestamp_ns base, int64_t start,
+                         int64_t end)
+{
+    struct buffer out;
+    struct wire_reader reader;
+    struct wire_field field;
+    uint64_t times[2] = {0, 0};
+    encode(batch, &out);
+    wire_reader_init(&reader, first_span(&out));
+    while (wire_read_field(&reader, &field)) {
+        if (field.number == SPAN_START_TIME)
+            times[0] = field.integer;
+        else if (field.number == SPAN_END_TIME)
+            times[1] = field.integer;
+    }
+    assert_int_equal((int64_t)times[0] - base, start);
+    assert_int_equal((int64_t)times[1] - base, end);
+    buffer_release(&out);
+}
+
+static void runs_jobs_and_steps_of_zero_length_get_a_nanosecond(void **state)
+{
+    static const timestamp_ns base = INT64_C(1756872017000000000);
+    static const struct {
+        const char *type;
+        bool has_parent;
+        int64_t start, end, job_start, job_end; // after `base`; the job's are 0 if not known
+        int64_t wanted_start, wanted_end;
+    } cases[] = {
+        {"step", true, 0, 0, -5, 5, 0, 1},
+        {"step", true, 0, 0, 0, 5, 0, 1},
+        {"step", true, 5000, 5000, 0, 5000, 4999, 5000},      // at its job's end
+        {"step", true, 5000, 5000, 5000, 5000, 5000, 5001},   // the job is lengthened, too
+        {"step", true, 5000, 5000, -base, -base, 5000, 5001}, // a job that is not known
+        {"step", true, 0, 1000, -5, 1000, 0, 1000},
+        {"step", true, 5000, 4000, -5, 9000, 5000, 5001}, // it ends before it starts
+        {"step", true, 1, 1, -5, 9, 1, 1},                // not a whole microsecond
+        {"job", true, 0, 0, 0, 0, 0, 1},
+        {"workflow", false, 0, 0, -base, -base, 0, 1},
+        {"workflow", false, 0, 0, -5, 0, 0, 1}, // has no parent to stay in
+        {"runner.queue", true, 0, 0, -5, 5, 0, 0},
+        {"runner.execution", true, 5000, 5000, 0, 5000, 5000, 5000},
+        {"", true, 0, 0, -5, 5, 0, 0},
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct attribute type = {
+            "type", ATTRIBUTE_STRING, {.string = slice_from_string(cases[i].type)}};
+        struct span span = plain_span;
+        span.has_parent = cases[i].has_parent;
+        span.start = base + cases[i].start;
+        span.end = base + cases[i].end;
+        span.attributes = (struct attributes){&type, 1, 1};
+        const struct span_batch batch = {.spans = &span,
+                                         .span_count = 1,
+                                         .job_start = base + cases[i].job_start,
+                                         .job_end = base + cases[i].job_end};
+        assert_times(&batch, base, cases[i].wanted_start, cases[i].wanted_end);
+    }
+}
+
 static void a_span_without_a_name_gets_one(void **state)
 {
     struct span span = plain_span;
@@ -422,6 +484,7 @@ int main(void)
         cmocka_unit_test(a_link_carries_ids_and_flags),
         cmocka_unit_test(a_status_is_written_unless_it_is_empty),
         cmocka_unit_test(times_are_never_reversed_nor_before_1970),
+        cmocka_unit_test(runs_jobs_and_steps_of_zero_length_get_a_nanosecond),
         cmocka_unit_test(a_span_without_a_name_gets_one),
         cmocka_unit_test(the_kind_is_never_unspecified),
         cmocka_unit_test(each_type_of_value_has_its_member),

@@ -96,7 +96,8 @@ static void make_batch(struct batch *batch)
                                         .end = 9,
                                         .attributes = {batch->items, 3, 3},
                                         .status_message = SLICE("failure")};
-    batch->all = (struct span_batch){{batch->resource, 1, 2}, batch->spans, 2};
+    batch->all = (struct span_batch){
+        .resource = {batch->resource, 1, 2}, .spans = batch->spans, .span_count = 2};
 }
 
 typedef void (*change_maker)(struct batch *batch);
