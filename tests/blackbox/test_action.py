@@ -83,7 +83,8 @@ class Traceparent(harness.BlackBoxTest):
                         self.assertEqual(ran.status, 0, ran.log)
                         wanted = self.wanted(scheme, attempt, JOB, job_name=JOB_NAME)
                         self.assertEqual(ran.variables, {"EARLIER": "1", "TRACEPARENT": wanted})
-                        self.assertEqual(ran.outputs, {"traceparent": wanted, "trace-id": wanted.split("-")[1]})
+                        self.assertEqual(ran.outputs, {"traceparent": wanted, "trace-id": wanted.split("-")[1],
+                                                       "span-id": wanted.split("-")[2]})
                         self.assertNotIn("::", ran.log)
 
     def test_without_the_jobs_number_the_run_is_the_parent_and_the_log_says_so(self):
