@@ -565,15 +565,28 @@ static char find_impossible_character(struct slice glob)
     return '\0';
 }
 
+// Without the `!` in front.
+static struct slice glob_of_item(struct slice item)
+{
+    return slice_starts_with(item, SLICE("!")) ? slice_skip(item, 1) : item;
+}
+
 static enum error_code check_glob(struct slice item, const char *where, struct error *error)
 {
-    struct slice glob = item;
-    if (glob.data[0] == '!')
-        glob = (struct slice){.data = glob.data + 1, .len = glob.len - 1};
-    const char *fault = glob_fault(glob);
+    const char *fault = glob_fault(glob_of_item(item));
     if (fault != NULL)
         return error_set(error, ERROR_USAGE, "%s: \"%.*s\" has %s; a comma or a blank ends a glob",
                          where, SLICE_ARGS(item), fault);
+    return ERROR_NONE;
+}
+
+static enum error_code check_repository_glob(struct slice item, const char *where,
+                                             struct error *error)
+{
+    struct slice glob = glob_of_item(item);
+    enum error_code code = check_glob(item, where, error);
+    if (code != ERROR_NONE)
+        return code;
     char foreign = find_impossible_character(glob);
     if (foreign != '\0')
         return error_set(error, ERROR_USAGE,
@@ -587,29 +600,86 @@ static enum error_code check_glob(struct slice item, const char *where, struct e
                      SLICE_ARGS(item));
 }
 
-static enum error_code split_repos(struct config *config, const struct settings *settings,
-                                   struct error *error)
+typedef enum error_code glob_check(struct slice item, const char *where, struct error *error);
+
+// Splits a list of globs at commas and blanks, and checks each.
+static enum error_code split_globs(struct text_list *list, const char *where, glob_check *check,
+                                   struct arena *arena, struct error *error)
 {
-    const char *where = source_of_setting(settings, OPTION_ID_REPOS);
-    size_t most = 0; // there are at most as many globs as bytes
-    for (size_t i = 0; i < config->repos.count; i++)
-        most += config->repos.items[i].len;
-    struct slice *globs = arena_allocate_array(settings->arena, most, sizeof *globs);
+    size_t count = 0;
+    struct slice *globs = arena_allocate_array(arena, count_words(list) + 1, sizeof *globs);
     if (globs == NULL)
         return error_set(error, ERROR_MEMORY, "%s: out of memory", where);
-    size_t count = 0;
-    for (size_t i = 0; i < config->repos.count; i++) {
-        struct slice rest = config->repos.items[i];
+    for (size_t i = 0; i < list->count; i++) {
+        struct slice rest = list->items[i];
         for (struct slice glob; (glob = next_word(&rest)).len > 0;) {
-            enum error_code code = check_glob(glob, where, error);
+            enum error_code code = check(glob, where, error);
             if (code != ERROR_NONE)
                 return code;
             globs[count++] = glob;
         }
     }
-    config->repos = (struct text_list){.items = globs, .count = count};
-    config->ingress.repos = globs;
-    config->ingress.repo_count = count;
+    *list = (struct text_list){.items = globs, .count = count};
+    return ERROR_NONE;
+}
+
+static enum error_code split_repos(struct config *config, const struct settings *settings,
+                                   struct error *error)
+{
+    enum error_code code = split_globs(&config->repos, source_of_setting(settings, OPTION_ID_REPOS),
+                                       check_repository_glob, settings->arena, error);
+    config->ingress.repos = config->repos.items;
+    config->ingress.repo_count = config->repos.count;
+    return code;
+}
+
+static enum error_code split_runners(struct text_list *list, const char *where,
+                                     struct runner_globs *globs, struct arena *arena,
+                                     struct error *error)
+{
+    bool has_one = false;
+    if (list->count == 0)
+        return ERROR_NONE;
+    enum error_code code = split_globs(list, where, check_glob, arena, error);
+    if (code != ERROR_NONE)
+        return code;
+    for (size_t i = 0; i < list->count; i++)
+        has_one = has_one || list->items[i].data[0] != '!';
+    if (!has_one)
+        return error_set(error, ERROR_USAGE,
+                         "%s: selects no runner: write a glob without ! first, * for all", where);
+    *globs = (struct runner_globs){list->items, list->count};
+    return ERROR_NONE;
+}
+
+// What is left to the runners.
+static enum error_code read_runners(struct config *config, const struct settings *settings,
+                                    struct error *error)
+{
+    struct trace_policy *policy = &config->engine.policy;
+    const struct {
+        enum option_id id;
+        struct text_list *list;
+        struct runner_globs *globs;
+    } rows[] = {
+        {OPTION_ID_RUNNER_SPANS_OFF, &config->runner_spans_off, &policy->runner_spans_off},
+        {OPTION_ID_JOB_SPANS_OFF, &config->job_spans_off, &policy->job_spans_off},
+        {OPTION_ID_STEPS_OFF, &config->steps_off, &policy->steps_off},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        enum error_code code = split_runners(rows[i].list, source_of_setting(settings, rows[i].id),
+                                             rows[i].globs, settings->arena, error);
+        if (code != ERROR_NONE)
+            return code;
+    }
+    // In the other schemes the runner's span has another ID, so the phases would have no parent.
+    if (policy->job_spans_off.count > 0 && policy->scheme != ID_SCHEME_RUNNER) {
+        config_warn(config, settings->arena,
+                    "%s is not used: only with id-scheme runner does the span that a runner sends "
+                    "have the ID of ours",
+                    source_of_setting(settings, OPTION_ID_JOB_SPANS_OFF));
+        policy->job_spans_off = (struct runner_globs){.count = 0};
+    }
     return ERROR_NONE;
 }
 
@@ -841,6 +911,8 @@ enum error_code config_build(struct config *config, const struct settings *setti
     enum error_code code = convert_all(config, settings, wanted, error);
     if (code == ERROR_NONE && config->repos.count > 0)
         code = split_repos(config, settings, error);
+    if (code == ERROR_NONE)
+        code = read_runners(config, settings, error);
     if (code == ERROR_NONE)
         code = check_listeners(config, settings, wanted, error);
     if (code == ERROR_NONE && (wanted & OPTION_BIT(OPTION_ID_LISTEN)))

@@ -82,8 +82,18 @@ SETTING(ID_SCHEME, "id-scheme", CHOICE(engine.policy.scheme), "arc", "arc|collec
         "the scheme of trace and span IDs")
 SETTING(RUNNER_SPANS, "runner-spans", SWITCH(engine.policy.runner_spans), "on", "on|off",
         "spans for waiting, queue, start-up and execution; off where the runners send them")
+SETTING(RUNNER_SPANS_OFF, "runner-spans-off", LIST(runner_spans_off), NULL, "GLOB",
+        "jobs without these spans, as globs on runner labels or group in any case, !GLOB excludes; the "
+        "last that matches decides; may be repeated",
+        .unpreset = "none")
+SETTING(JOB_SPANS_OFF, "job-spans-off", LIST(job_spans_off), NULL, "GLOB",
+        "jobs whose span the runner sends, likewise; with id-scheme runner only",
+        .unpreset = "none")
 SETTING(STEPS, "steps", SWITCH(engine.policy.steps), "on", "on|off",
         "spans for steps")
+SETTING(STEPS_OFF, "steps-off", LIST(steps_off), NULL, "GLOB",
+        "jobs whose step spans the runner sends, likewise",
+        .unpreset = "none")
 SETTING(REPOS, "repos", LIST(repos), NULL, "GLOB",
         "repositories to trace, as OWNER/NAME globs (*, ?, [a-z]) in any case, !GLOB excludes; the last "
         "that matches decides; may be repeated",

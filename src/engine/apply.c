@@ -495,6 +495,8 @@ static enum error_code add_large_span(struct engine_work *work, struct record_pl
 static enum error_code add_batch(struct engine_work *work, struct record_place *place,
                                  const struct span_batch *batch)
 {
+    if (batch->span_count == 0) // all spans of a job are left to its runner
+        return ERROR_NONE;
     buffer_clear(&work->part);
     enum error_code code = otlp_encode_batch(batch, &work->part, &work->error);
     if (code == ERROR_NONE)

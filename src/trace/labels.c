@@ -4,6 +4,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 
+#include "ghatrace/base/glob.h"
 #include "ghatrace/base/utf8.h"
 
 #define FEW_LABELS 16 // sorted without an allocation; jobs have one to five
@@ -257,4 +258,28 @@ bool labels_split(struct slice joined, struct arena *arena, struct slice **label
         room += label.len;
     }
     return true;
+}
+
+// --- globs on labels and groups ----------------------------------------------------------------------
+
+static bool matches_any(struct slice glob, const struct slice *labels, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (glob_matches(glob, labels[i]))
+            return true;
+    return false;
+}
+
+bool runner_globs_select(const struct runner_globs *globs, const struct slice *labels,
+                         size_t label_count, struct slice group)
+{
+    for (size_t i = globs->count; i-- > 0;) {
+        struct slice glob = globs->items[i];
+        bool is_exclusion = slice_starts_with(glob, SLICE("!"));
+        if (is_exclusion)
+            glob = slice_skip(glob, 1);
+        if (matches_any(glob, labels, label_count) || glob_matches(glob, group))
+            return !is_exclusion;
+    }
+    return false;
 }

@@ -310,6 +310,23 @@ static void build_resource(const struct trace_policy *policy, const struct resou
         attribute_add(writer, policy->resource_extra[i]);
 }
 
+// --- what the runner of a job sends itself --------------------------------------------------------
+
+static bool is_selected(const struct runner_globs *globs, const struct job_state *job)
+{
+    return globs->count > 0 && runner_globs_select(globs, job->body.labels, job->body.label_count,
+                                                   job->runner_group_name);
+}
+
+// True if the job ended on a runner that lived to its end. Of other jobs no runner sends the job and its steps: of
+// those that were skipped, carried over, never started, given up, or whose runner was lost.
+static bool is_sent_by_runner(const struct ended_job *ended, const struct runner_globs *globs)
+{
+    const struct job_timeline *timeline = ended->timeline;
+    return timeline->has_run && timeline->fault == JOB_FAULT_NONE && !timeline->is_skipped &&
+           !timeline->is_carried_over && !ended->is_incomplete && is_selected(globs, ended->job);
+}
+
 // --- the spans of one job: the job, its phases, its steps -----------------------------------------
 
 #define PHASES_MAX 4
@@ -321,6 +338,8 @@ struct job_builder {
     const struct job_state *job;
     const struct job_timeline *timeline;
     bool is_incomplete;
+    bool has_phases;
+    bool has_steps;
     struct slice conclusion; // empty when incomplete
     struct build_outcome outcome;
     struct slice job_name; // never empty
@@ -570,14 +589,14 @@ static void add_children(struct job_builder *builder)
 {
     const struct job_timeline *timeline = builder->timeline;
     const struct github_job *body = &builder->job->body;
-    if (builder->policy->runner_spans) {
+    if (builder->has_phases) {
         add_phase(builder, SLICE("job.waiting"), &timeline->waiting, false);
         add_phase(builder, SLICE("runner.queue"), &timeline->queue, false);
         add_phase(builder, SLICE("runner.startup"), &timeline->startup, false);
         add_phase(builder, SLICE("runner.execution"), &timeline->execution, true);
     }
     builder->next_step = body->step_count;
-    if (!builder->policy->steps || timeline->is_carried_over || body->step_count == 0)
+    if (!builder->has_steps || timeline->is_carried_over || body->step_count == 0)
         return;
     builder->repeats = find_repeats(body, builder->arena);
     builder->failed |= builder->repeats == NULL;
@@ -650,6 +669,8 @@ enum error_code build_job_spans(const struct trace_policy *policy, const struct 
         .job = job,
         .timeline = ended->timeline,
         .is_incomplete = ended->is_incomplete,
+        .has_phases = policy->runner_spans && !is_selected(&policy->runner_spans_off, job),
+        .has_steps = policy->steps && !is_sent_by_runner(ended, &policy->steps_off),
         .conclusion = ended->is_incomplete ? SLICE_EMPTY : job->body.conclusion,
         .job_name = job->body.name.len > 0 ? job->body.name : SLICE("(unnamed)"),
         .key = {job->run_id, job->run_attempt, job->job_id, job->body.name},
@@ -663,7 +684,8 @@ enum error_code build_job_spans(const struct trace_policy *policy, const struct 
     if (!make_room_for_spans(&builder, 1 + PHASES_MAX))
         return ERROR_MEMORY;
     add_job_resource(&builder);
-    add_job_span(&builder);
+    if (!is_sent_by_runner(ended, &policy->job_spans_off))
+        add_job_span(&builder);
     add_children(&builder);
     builder.failed |= !builder.failed && !keep_rest(&builder, rest);
     return builder.failed ? ERROR_MEMORY : ERROR_NONE;

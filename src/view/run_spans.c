@@ -285,18 +285,96 @@ static bool join_batch(struct builder *builder, const struct span_batch *batches
     return true;
 }
 
+// --- jobs whose own span is left to their runner (job-spans-off) ---
+
+// A job's span is the first of its batch.
+static bool is_job_among(const struct span_batch *batches, size_t count, const struct span_id *id)
+{
+    for (size_t i = 0; i < count; i++)
+        if (batches[i].span_count > 0 && memcmp(&batches[i].spans[0].span_id, id, sizeof *id) == 0)
+            return true;
+    return false;
+}
+
+// The result is an attribute of runner.execution, the last phase.
+static bool describe_job(struct builder *builder, const struct span_batch *batch, struct span *job)
+{
+    static const char *const shared[] = {"github.conclusion", "cicd.pipeline.task.run.result",
+                                         "github.runner_name", "github.runner_id",
+                                         "github.repository"};
+    const size_t most = 2 + sizeof shared / sizeof shared[0];
+    struct attribute *items = arena_allocate_array(builder->arena, most, sizeof *items);
+    size_t count = 0;
+    long long job_id;
+    if (items == NULL)
+        return false;
+    items[count++] = (struct attribute){"type", ATTRIBUTE_STRING, {.string = TYPE_JOB}};
+    if (slice_parse_int64(attribute_text(&batch->spans[0], "github.job_id"), &job_id))
+        items[count++] = (struct attribute){"github.job_id", ATTRIBUTE_INT, {.integer = job_id}};
+    for (size_t i = 0; i < sizeof shared / sizeof shared[0]; i++) {
+        const struct attribute *found = NULL;
+        for (size_t j = 0; j < batch->span_count && found == NULL; j++)
+            if (attribute_text(&batch->spans[j], "github.job_name").len > 0)
+                found = attributes_find(&batch->spans[j].attributes, shared[i]);
+        if (found != NULL)
+            items[count++] = *found;
+    }
+    job->attributes = (struct attributes){items, count, count};
+    return true;
+}
+
+// Puts a span of the job, made of its phases, in front of them. Without phases nothing but the ID is known of it.
+static bool add_job_of_phases(struct builder *builder, struct span_batch *batch)
+{
+    const struct span *first = &batch->spans[0];
+    struct span *spans = arena_allocate_array(builder->arena, batch->span_count + 1, sizeof *spans);
+    if (spans == NULL)
+        return false;
+    spans[0] = (struct span){.trace_id = first->trace_id,
+                             .span_id = first->parent_id,
+                             .has_parent = true,
+                             .name = attribute_text(first, "github.job_name"),
+                             .start = first->start,
+                             .end = first->end};
+    for (size_t i = 0; i < batch->span_count; i++)
+        if (attribute_text(&batch->spans[i], "github.job_name").len > 0)
+            spans[0].end = timestamp_later(spans[0].end, batch->spans[i].end);
+    if (!describe_job(builder, batch, &spans[0]))
+        return false;
+    memcpy(spans + 1, batch->spans, batch->span_count * sizeof *spans);
+    batch->spans = spans;
+    batch->span_count++;
+    return true;
+}
+
+static bool add_missing_jobs(struct builder *builder, struct span_batch *batches, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        const struct span *first = batches[i].spans;
+        if (continues_job(&batches[i]) && attribute_text(first, "github.job_name").len > 0 &&
+            !is_job_among(batches, count, &first->parent_id) &&
+            !add_job_of_phases(builder, &batches[i]))
+            return false;
+    }
+    return true;
+}
+
 // Usually there is nothing to join.
 static bool join_batches(struct builder *builder, const struct span_batch **batches, size_t count)
 {
     if (count_continuations(*batches, count) == 0)
         return true;
+    struct span_batch *parts = arena_allocate_array(builder->arena, count, sizeof *parts);
     struct span_batch *joined = arena_allocate_array(builder->arena, count, sizeof *joined);
-    if (joined == NULL)
+    if (parts == NULL || joined == NULL)
         return false;
-    memcpy(joined, *batches, count * sizeof *joined);
+    memcpy(parts, *batches, count * sizeof *parts);
+    if (!add_missing_jobs(builder, parts, count))
+        return false;
+    memcpy(joined, parts, count * sizeof *joined);
     for (size_t i = 0; i < count; i++)
         if (joined[i].span_count > 0 && has_type(&joined[i].spans[0], TYPE_JOB) &&
-            !join_batch(builder, *batches, count, &joined[i]))
+            !join_batch(builder, parts, count, &joined[i]))
             return false;
     *batches = joined;
     return true;

@@ -1,4 +1,6 @@
 """Whole runs in their usual order: the exact spans that come out."""
+import json
+
 import expect
 import harness
 from expect import job_spans, root_span, run_spans
@@ -356,6 +358,36 @@ class Choices(harness.BlackBoxTest):
     def test_steps_can_be_left_out(self):
         run, collector = self.run_through(steps="off")
         self.check_trace(collector, run_spans(run, steps=False))
+
+    def test_runner_spans_can_be_left_out_for_some_runners(self):
+        daemon, collector = self.new_pair(runner_spans_off="arc-*, !arc-gpu")
+        run = Run()
+        jobs = [run.job(name) for name in ("small", "gpu", "hosted", "grouped")]
+        labels = (["ARC-small", "linux"], ["arc-gpu"], ["ubuntu-24.04"], ["linux"])
+        for job, own in zip(jobs, labels):
+            job.labels = own
+            job.runner_group = "arc-runners" if job is jobs[3] else "Default"
+        daemon.accept(*run.timeline())
+        left_out = {jobs[0].job_id, jobs[3].job_id}
+        expected = [expect.root_span(run, max(job.completed_at for job in jobs))]
+        for job in jobs:
+            expected += expect.job_spans(job, phases=job.job_id not in left_out)
+        self.check_trace(collector, expected)
+
+    def test_jobs_and_steps_can_be_left_to_runners_that_send_them(self):
+        daemon, collector = self.new_pair(id_scheme="runner", job_spans_off="self-hosted", steps_off="self-hosted")
+        run = Run()
+        own, hosted = run.job("own"), run.job("hosted")
+        own.labels, hosted.labels = ["self-hosted"], ["ubuntu-24.04"]
+        daemon.accept(*run.timeline())
+        job_span = expect.RunnerIds(run.run_id).job(own.job_id, "own")
+        expected = [expect.root_span(run, max(job.completed_at for job in run.jobs), "runner")]
+        expected += [span for span in expect.job_spans(own, scheme="runner", steps=False) if span["spanId"] != job_span]
+        expected += expect.job_spans(hosted, scheme="runner")
+        self.check_trace(collector, expected)
+        shown = json.loads(daemon.admin(f"/api/runs/{run.run_id}/1").body)
+        self.assertEqual({job["name"]: job["conclusion"] for job in shown["jobs"]},
+                         {"own": "success", "hosted": "success"})
 
     def test_runner_spans_can_be_left_out(self):
         run, collector = self.run_through(runner_spans="off")

@@ -37,4 +37,14 @@ bool labels_next(struct slice *rest, char *room, struct slice *label);
 bool labels_split(struct slice joined, struct arena *arena, struct slice **labels,
                   size_t *count) MUST_CHECK;
 
+// Globs (base/glob.h) that select jobs by their runners: one that matches a label of the job, or its runner group,
+// selects it; with a `!` in front, it excludes it. The last glob that matches decides; without one a job is not
+// selected. The globs are well-formed.
+struct runner_globs {
+    const struct slice *items;
+    size_t count;
+};
+bool runner_globs_select(const struct runner_globs *globs, const struct slice *labels,
+                         size_t label_count, struct slice group);
+
 #endif

@@ -4,12 +4,17 @@
 
 #include "ghatrace/base/time.h"
 #include "ghatrace/trace/ids.h"
+#include "ghatrace/trace/labels.h"
 #include "ghatrace/trace/span.h"
 
 struct trace_policy {
     enum id_scheme scheme;
     bool runner_spans; // runner.queue, runner.startup, runner.execution, job.waiting
     bool steps;
+    // Jobs whose phases, job spans or steps are left out because their runners send them. Figures are not affected.
+    struct runner_globs runner_spans_off;
+    struct runner_globs job_spans_off;
+    struct runner_globs steps_off;
     struct slice service_name;              // empty: from the repository
     const struct attribute *resource_extra; // OTEL_RESOURCE_ATTRIBUTES; existing keys are kept
     size_t resource_extra_count;

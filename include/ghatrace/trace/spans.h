@@ -32,7 +32,8 @@ struct ended_job {
     bool is_incomplete; // given up without a result
 };
 
-// The spans of one job: job first, then phases, then steps. `*rest` becomes NULL, or the steps after the first
+// The spans of one job: job first, then phases, then steps, without those that the policy leaves to the runner, which
+// may be all of them. `*rest` becomes NULL, or the steps after the first
 // BUILD_STEPS_MAX; it no longer refers to the states and the timeline of `ended`, but to the texts that they point
 // to. ERROR_MEMORY.
 enum error_code build_job_spans(const struct trace_policy *policy, const struct ended_job *ended,

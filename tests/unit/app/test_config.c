@@ -225,6 +225,57 @@ static void repos_are_split_at_commas_and_blanks(void **state)
     configuring_release(&c);
 }
 
+static void runners_are_split_and_checked(void **state)
+{
+    static const struct {
+        const char *value, *message;
+    } bad[] = {
+        {"arc-*, [x",
+         "--runner-spans-off: \"[x\" has a [ without its ]; a comma or a blank ends a glob"},
+        {"!arc-gpu",
+         "--runner-spans-off: selects no runner: write a glob without ! first, * for all"},
+        {" , ", "--runner-spans-off: selects no runner: write a glob without ! first, * for all"},
+    };
+    struct configuring c;
+    (void)state;
+    configuring_init(&c);
+    configuring_flag(&c, "runner-spans-off", "arc-*, !arc-gpu");
+    configuring_flag(&c, "runner-spans-off", "GitHub?Actions");
+    configuring_flag(&c, "job-spans-off", "linux");
+    configuring_flag(&c, "steps-off", "x64 *");
+    configuring_flag(&c, "id-scheme", "runner");
+    assert_int_equal(configuring_build_all(&c), ERROR_NONE);
+    const struct trace_policy *policy = &c.config.engine.policy;
+    assert_int_equal(policy->runner_spans_off.count, 3);
+    assert_true(slice_equals(policy->runner_spans_off.items[1], SLICE("!arc-gpu")));
+    assert_int_equal(policy->job_spans_off.count, 1);
+    assert_int_equal(policy->steps_off.count, 2);
+    configuring_release(&c);
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        configuring_init(&c);
+        configuring_flag(&c, "runner-spans-off", bad[i].value);
+        assert_int_equal(configuring_build_all(&c), ERROR_USAGE);
+        assert_string_equal(c.error.message, bad[i].message);
+        configuring_release(&c);
+    }
+}
+
+// With other schemes the phases would have no parent.
+static void jobs_are_left_to_their_runners_with_the_scheme_runner_only(void **state)
+{
+    struct configuring c;
+    (void)state;
+    configuring_init(&c);
+    configuring_flag(&c, "job-spans-off", "linux");
+    assert_int_equal(configuring_build_all(&c), ERROR_NONE);
+    assert_int_equal(c.config.engine.policy.job_spans_off.count, 0);
+    bool is_warned = false;
+    for (size_t i = 0; i < c.config.warnings.count; i++)
+        is_warned |= strstr(c.config.warnings.items[i], "job-spans-off is not used") != NULL;
+    assert_true(is_warned);
+    configuring_release(&c);
+}
+
 static void networks_are_split_and_checked(void **state)
 {
     static const char *const bad[] = {"10.0.0.1/8", "example.org", "10.0.0.0/8;::1", ",", " , "};
@@ -403,6 +454,8 @@ int main(void)
         cmocka_unit_test(a_bad_address_is_named_with_its_setting),
         cmocka_unit_test(switches_accept_several_words),
         cmocka_unit_test(repos_are_split_at_commas_and_blanks),
+        cmocka_unit_test(runners_are_split_and_checked),
+        cmocka_unit_test(jobs_are_left_to_their_runners_with_the_scheme_runner_only),
         cmocka_unit_test(networks_are_split_and_checked),
         cmocka_unit_test(the_limit_of_memory_must_hold_the_largest_body),
         cmocka_unit_test(the_longest_duration_does_not_overflow_times),

@@ -891,6 +891,100 @@ static void runner_spans_and_steps_can_be_turned_off(void **state)
     assert_spans(timeline, "job build 2..60 success queue_time_ms=4000\n");
 }
 
+// Leaves spans to the runners that a glob names; the jobs of these tests run on self-hosted, linux.
+static void leave_out(struct timeline *timeline, struct runner_globs *rule,
+                      const struct slice *glob)
+{
+    *rule = (struct runner_globs){glob, 1};
+    engine_bench_restart(&timeline->bench);
+}
+
+static const struct slice all_runners = {"*", 1};
+
+static struct scenario_delivery job_with_a_step(int64_t id, const struct github_step *step)
+{
+    struct scenario_delivery completed = scenario_job(id, COMPLETED, 60, 2, 6, 60);
+    scenario_set_steps(&completed, step, 1);
+    return completed;
+}
+
+static void phases_are_left_out_for_the_runners_that_send_them(void **state)
+{
+    static const struct slice own = {"self-*", 6}, hosted[] = {{"ubuntu-24.04", 12}};
+    struct timeline *timeline = *state;
+    const struct github_step step = scenario_step(1, "make", 10, 20, "success");
+    struct scenario_delivery other = scenario_job(2, COMPLETED, 61, 2, 6, 60);
+    other.event.job.labels = hosted;
+    other.event.job.label_count = 1;
+    leave_out(timeline, &timeline->bench.options.policy.runner_spans_off, &own);
+    deliver(timeline, job_with_a_step(1, &step));
+    deliver(timeline, other);
+    assert_spans(timeline, "job build 2..60 success queue_time_ms=4000\n"
+                           "step make 10..20 success\n" ORDINARY_JOB);
+}
+
+static void the_jobs_and_steps_that_runners_send_are_left_out(void **state)
+{
+    static const struct slice label = {"linux", 5};
+    struct timeline *timeline = *state;
+    struct trace_policy *policy = &timeline->bench.options.policy;
+    const struct github_step step = scenario_step(1, "make", 10, 20, "success");
+    leave_out(timeline, &policy->job_spans_off, &label);
+    leave_out(timeline, &policy->steps_off, &label);
+    deliver(timeline, job_with_a_step(1, &step));
+    deliver(timeline, scenario_run(GITHUB_RUN_COMPLETED, 62, "success"));
+    assert_spans(timeline, "runner.queue 2..6\n"
+                           "runner.execution 6..60 success\n"
+                           "workflow RUN CI 0..62 success\n");
+}
+
+// A job all of whose spans its runner sends makes no record, and its run ends as ever.
+static void a_job_without_spans_of_ours_closes_like_any_other(void **state)
+{
+    struct timeline *timeline = *state;
+    struct trace_policy *policy = &timeline->bench.options.policy;
+    leave_out(timeline, &policy->job_spans_off, &all_runners);
+    leave_out(timeline, &policy->steps_off, &all_runners);
+    leave_out(timeline, &policy->runner_spans_off, &all_runners);
+    deliver(timeline, scenario_job(1, QUEUED, 2, 2, 2, -1));
+    deliver(timeline, scenario_job(1, COMPLETED, 60, 2, 6, 60));
+    engine_bench_records(&timeline->bench, &timeline->text);
+    assert_int_equal(timeline->text.len, 0);
+    deliver(timeline, scenario_run(GITHUB_RUN_COMPLETED, 62, "success"));
+    assert_spans(timeline, "workflow RUN CI 0..62 success\n");
+}
+
+// Its runner is the one that would send them.
+static void a_job_that_no_runner_ended_keeps_its_spans(void **state)
+{
+    struct timeline *timeline = *state;
+    struct trace_policy *policy = &timeline->bench.options.policy;
+    const struct github_step open = scenario_step(1, "make", 10, -1, "");
+    struct scenario_delivery lost = job_with_a_step(1, &open);
+    struct scenario_delivery refused = scenario_job(2, COMPLETED, 60, 2, 6, 60);
+    struct scenario_delivery skipped = scenario_job(3, COMPLETED, 61, 60, 60, 60);
+    scenario_set_conclusion(&lost, "failure");
+    scenario_set_runner(&refused, 0, "");
+    scenario_set_conclusion(&refused, "failure");
+    scenario_set_runner(&skipped, 0, "");
+    scenario_set_conclusion(&skipped, "skipped");
+    leave_out(timeline, &policy->job_spans_off, &all_runners);
+    leave_out(timeline, &policy->steps_off, &all_runners);
+    deliver(timeline, lost);
+    deliver(timeline, refused);
+    deliver(timeline, skipped);
+    deliver(timeline, scenario_job(4, QUEUED, 2, 2, 2, -1));
+    deliver(timeline, scenario_job(4, IN_PROGRESS, 6, 2, 6, -1));
+    deliver(timeline, scenario_run(GITHUB_RUN_COMPLETED, 62, "failure"));
+    engine_bench_advance(&timeline->bench, NS_PER_HOUR);
+    engine_bench_spans(&timeline->bench, &timeline->text);
+    size_t jobs = 0;
+    for (const char *at = timeline->text.data; (at = strstr(at, "job build")) != NULL; at++)
+        jobs++;
+    assert_int_equal(jobs, 4);
+    assert_non_null(strstr(timeline->text.data, "step make 10..60"));
+}
+
 static void a_hundred_jobs_that_never_end_are_given_up_together(void **state)
 {
     struct timeline *timeline = *state;
@@ -947,6 +1041,10 @@ int main(void)
         TEST(notes_expire_after_linger),
         TEST(deadlines_survive_a_restart),
         TEST(runner_spans_and_steps_can_be_turned_off),
+        TEST(phases_are_left_out_for_the_runners_that_send_them),
+        TEST(the_jobs_and_steps_that_runners_send_are_left_out),
+        TEST(a_job_without_spans_of_ours_closes_like_any_other),
+        TEST(a_job_that_no_runner_ended_keeps_its_spans),
         TEST(a_hundred_jobs_that_never_end_are_given_up_together),
         TEST(a_job_that_completes_twice_is_sent_again_with_its_later_end),
         TEST(a_gated_job_that_completes_twice_keeps_what_it_waited_for),

@@ -293,6 +293,54 @@ static void texts_of_users_and_of_older_versions_are_read(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
+// --- globs on labels and groups ----------------------------------------------------------------------
+
+static struct slice take_word(struct slice *rest)
+{
+    ptrdiff_t blank = slice_find(*rest, SLICE(" "));
+    struct slice word = {rest->data, blank < 0 ? rest->len : (size_t)blank};
+    *rest = slice_skip(*rest, word.len + (blank < 0 ? 0 : 1));
+    return word;
+}
+
+static void the_last_glob_that_matches_a_label_or_the_group_decides(void **state)
+{
+    static const struct {
+        const char *globs, *labels, *group;
+        bool is_selected;
+    } cases[] = {
+        {"", "linux", "default", false},
+        {"arc-*", "arc-small", "", true},
+        {"arc-*", "linux ARC-small", "", true},
+        {"arc-*", "linux", "Arc-Group", true},
+        {"arc-*", "linux my-arc-small", "default", false},
+        {"arc-* !arc-gpu", "arc-small", "", true},
+        {"arc-* !arc-gpu", "arc-gpu", "", false},
+        {"arc-* !arc-gpu", "arc-small", "arc-gpu", false},
+        {"!arc-gpu arc-*", "arc-gpu", "", true},
+        {"* !ubuntu-*", "self-hosted", "", true},
+        {"* !ubuntu-*", "ubuntu-24.04", "GitHub Actions", false},
+        {"GitHub?Actions", "ubuntu-24.04", "GitHub Actions", true},
+        {"*", "", "", true},
+        {"default", "", "", false},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct slice items[4], labels[4];
+        struct runner_globs globs = {.items = items};
+        size_t label_count = 0;
+        for (struct slice rest = slice_from_string(cases[i].globs); rest.len > 0;)
+            items[globs.count++] = take_word(&rest);
+        for (struct slice rest = slice_from_string(cases[i].labels); rest.len > 0;)
+            labels[label_count++] = take_word(&rest);
+        bool is_selected =
+            runner_globs_select(&globs, labels, label_count, slice_from_string(cases[i].group));
+        if (is_selected != cases[i].is_selected)
+            fail_msg("\"%s\" for labels \"%s\" and group \"%s\"", cases[i].globs, cases[i].labels,
+                     cases[i].group);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -303,6 +351,7 @@ int main(void)
         TEST(case_order_and_repetition_do_not_change_the_identity),
         TEST(different_sets_have_different_identities),
         TEST(texts_of_users_and_of_older_versions_are_read),
+        TEST(the_last_glob_that_matches_a_label_or_the_group_decides),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

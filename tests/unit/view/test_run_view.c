@@ -280,6 +280,40 @@ static void a_refused_job_never_started_without_runner_spans(void **state)
     assert_refused(find_job(f, 1));
 }
 
+// Where the runner sends the job's span, the phases show the job.
+static void a_job_without_its_span_is_shown_by_its_phases(void **state)
+{
+    static const struct slice all = {"*", 1};
+    const struct github_step steps[] = {scenario_step(1, "Set up job", 6, 9, "success"),
+                                        scenario_step(2, "unit", 9, 50, "failure")};
+    struct scenario_delivery completed = scenario_job(1, COMPLETED, 61, 2, 6, 60);
+    struct scenario_delivery skipped = scenario_job(2, COMPLETED, 61, 60, 60, 60);
+    struct fixture *f = *state;
+    scenario_set_steps(&completed, steps, 2);
+    scenario_set_conclusion(&completed, "failure");
+    scenario_set_runner(&skipped, 0, "");
+    scenario_set_conclusion(&skipped, "skipped");
+    f->bench.options.policy.job_spans_off = (struct runner_globs){&all, 1};
+    engine_bench_restart(&f->bench);
+    deliver(f, completed);
+    deliver(f, skipped);
+    deliver(f, scenario_run(GITHUB_RUN_COMPLETED, 62, "failure"));
+    load(f);
+    assert_int_equal(f->view.count, 2);
+    const struct run_view_job *job = find_job(f, 1);
+    assert_text(job->name, "build");
+    assert_text(job->conclusion, "failure");
+    assert_text(job->runner_name, "runner-7");
+    assert_int_equal(job->created_at, scenario_at(2));
+    assert_int_equal(job->ended_at, scenario_at(60));
+    assert_int_equal(job->step_count, 2);
+    assert_text(job->failed_step->name, "unit");
+    assert_phase(job, PHASE_QUEUE, 2, 6);
+    assert_phase(job, PHASE_STARTUP, 6, 9);
+    assert_phase(job, PHASE_EXECUTION, 9, 60);
+    assert_text(find_job(f, 2)->conclusion, "skipped");
+}
+
 // Names are cleaned for terminals only; here they are as GitHub sent them, open or finished.
 static void names_are_the_same_before_and_after_the_end(void **state)
 {
@@ -606,6 +640,7 @@ int main(void)
         TEST(a_lost_runner_is_the_failure),
         TEST(a_refused_job_never_started_in_states_and_in_spans),
         TEST(a_refused_job_never_started_without_runner_spans),
+        TEST(a_job_without_its_span_is_shown_by_its_phases),
         TEST(names_are_the_same_before_and_after_the_end),
         TEST(a_job_that_was_carried_over_is_marked),
         TEST(a_job_that_was_given_up_is_incomplete_and_appears_once),
