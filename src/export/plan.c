@@ -638,25 +638,26 @@ static void unref_quarantined(struct export_plan *plan, const struct plan_reques
     }
 }
 
+// Each refusal is followed by a pause, also one that makes a record a dead letter: an endpoint that accepts nothing any
+// more would otherwise get all records with evidence from earlier at once.
 static enum plan_verdict refuse_quarantined(struct export_plan *plan,
                                             const struct plan_request *request,
                                             const struct plan_answer *answer, timestamp_ns now,
                                             uint64_t random)
 {
-    struct quarantine_entry *entry = quarantine_find(&plan->quarantine, request->sequences[0]);
-    if (request->count == 1 && is_to_be_buried(plan, entry, answer))
-        return PLAN_DEAD;
-    if (request->count == 1 && !answer->is_no_connection)
-        note_refused_alone(plan, entry, answer);
-    // A refusal of several together says nothing about each; they are tried alone after the pause.
-    if (request->count > 1) {
-        release_quarantined(plan, request);
-    } else {
-        unref_quarantined(plan, request, now, random);
-    }
     plan->quarantine_window = 1;
     plan->quarantine_pause_end = after_backoff(now, backoff_step(&plan->quarantine_backoff, random),
                                                answer->retry_after, UINT64_MAX);
+    if (request->count > 1) { // says nothing about each; they are tried alone after the pause
+        release_quarantined(plan, request);
+        return PLAN_KEEP;
+    }
+    struct quarantine_entry *entry = quarantine_find(&plan->quarantine, request->sequences[0]);
+    if (is_to_be_buried(plan, entry, answer))
+        return PLAN_DEAD;
+    if (!answer->is_no_connection)
+        note_refused_alone(plan, entry, answer);
+    unref_quarantined(plan, request, now, random);
     return PLAN_KEEP;
 }
 

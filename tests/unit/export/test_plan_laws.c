@@ -5,7 +5,7 @@
 
 #include <stdio.h>
 
-#define SCRIPTS 3000 // over each protocol
+#define SCRIPTS 3000 // over each protocol; PLAN_SCRIPTS=30000 for more
 #define WINDOWS_MAX 3
 
 static const struct manner manners[] = {
@@ -238,17 +238,20 @@ static void what_an_endpoint_can_take_arrives_and_nothing_is_lost(void **state)
         run_script(&sim, &endpoint, strtoull(only, NULL, 10));
         return;
     }
+    const char *count = getenv("PLAN_SCRIPTS");
+    uint64_t scripts = count != NULL ? strtoull(count, NULL, 10) : SCRIPTS;
     timestamp_ns longest = 0;
     uint64_t slowest = 0;
-    for (uint64_t seed = 1; seed <= SCRIPTS; seed++) {
+    for (uint64_t seed = 1; seed <= scripts; seed++) {
         run_script(&sim, &endpoint, seed);
         if (sim.now > longest) {
             longest = sim.now;
             slowest = seed;
         }
     }
-    printf("the slowest of %d scripts, seed %llu, took %lld simulated minutes\n", SCRIPTS,
-           (unsigned long long)slowest, (long long)(longest / NS_PER_MINUTE));
+    printf("the slowest of %llu scripts, seed %llu, took %lld simulated minutes\n",
+           (unsigned long long)scripts, (unsigned long long)slowest,
+           (long long)(longest / NS_PER_MINUTE));
 }
 
 // --- single scenes ----------------------------------------------------------------------------
@@ -399,6 +402,26 @@ static void a_lone_bad_record_is_buried_when_the_next_one_was_accepted(void **st
     sim_end(&scene);
 }
 
+// Each was refused alone and others were accepted since: one more refusal makes it a dead letter.
+static void
+quarantined_records_become_dead_letters_with_pauses_while_nothing_is_accepted(void **state)
+{
+    (void)state;
+    set_scene(100, 1000);
+    for (uint64_t i = 10; i < 50; i++)
+        stage.is_poison[i] = true;
+    stage.poison = &bad_status;
+    sim_check(&scene, play(60));
+    uint64_t steps = sim_steps_within(&scene, 10 * NS_PER_SECOND);
+    uint64_t requests = scene.requests, dead = scene.dead;
+    (void)sim_run(&scene, scene.now + 10 * NS_PER_SECOND, NULL);
+    sim_check(&scene, scene.requests - requests <= steps);
+    sim_check(&scene, scene.dead > dead);
+    (void)sim_run(&scene, scene.now + NS_PER_HOUR, NULL);
+    sim_check(&scene, scene.dead == 40);
+    sim_end(&scene);
+}
+
 // Keys that expire with requests in flight: the last accepted ones were sent before the first refused one.
 static void what_was_sent_before_a_refusal_is_no_evidence(void **state)
 {
@@ -517,6 +540,8 @@ int main(void)
         cmocka_unit_test(a_slow_reader_is_found_out_in_a_few_time_outs),
         cmocka_unit_test(a_flapping_endpoint_does_not_leave_much_in_quarantine),
         cmocka_unit_test(a_lone_bad_record_is_buried_when_the_next_one_was_accepted),
+        cmocka_unit_test(
+            quarantined_records_become_dead_letters_with_pauses_while_nothing_is_accepted),
         cmocka_unit_test(what_was_sent_before_a_refusal_is_no_evidence),
         cmocka_unit_test(the_quarantine_has_a_size),
         cmocka_unit_test(the_first_success_after_an_outage_brings_the_quarantine_back),
