@@ -134,10 +134,11 @@ static struct slice read_message(const struct export_answer *answer, struct aren
     return read_status(answer, arena, &status) == ERROR_NONE ? status.message : SLICE_EMPTY;
 }
 
-struct export_facts answer_facts(const struct export_answer *answer, enum export_silence silence)
+struct export_facts answer_facts(const struct export_answer *answer,
+                                 enum export_transport transport)
 {
     return (struct export_facts){
-        .silence = silence,
+        .transport = transport,
         .status = answer->status,
         .content_type = answer->content_type,
         .has_status_message = answer_has_status(answer),
@@ -158,7 +159,7 @@ int answer_status(const struct export_answer *answer)
 }
 
 // Appended to the HTTP status of an answer to a call that has no status of gRPC.
-static const char *describe_foreign(const struct export_answer *answer)
+static const char *describe_not_grpc(const struct export_answer *answer)
 {
     if (!answer->is_grpc)
         return "";
@@ -182,7 +183,7 @@ char *answer_describe(const struct export_answer *answer, const struct mask_list
                   ? snprintf(text, ANSWER_TEXT_SIZE, "gRPC %d %s%s", answer->grpc_code,
                              grpc_code_text(answer->grpc_code), colon)
                   : snprintf(text, ANSWER_TEXT_SIZE, "%d %s%s%s", answer->status,
-                             http_status_reason(answer->status), describe_foreign(answer), colon);
+                             http_status_reason(answer->status), describe_not_grpc(answer), colon);
     if (message.len > 0 && len > 0 && len < ANSWER_TEXT_MAX)
         append_clean(message, masks, text, (size_t)len);
 

@@ -40,8 +40,9 @@ char *answer_describe(const struct export_answer *answer, const struct mask_list
 bool answer_has_status(const struct export_answer *answer);
 // The number that says what the response means: gRPC's code (under 100) if it counts, otherwise the HTTP status.
 int answer_status(const struct export_answer *answer);
-// What export_judge() wants to know of the response.
-struct export_facts answer_facts(const struct export_answer *answer, enum export_silence silence);
+// What export_classify() wants to know of the response.
+struct export_facts answer_facts(const struct export_answer *answer,
+                                 enum export_transport transport);
 // True if the response has a content type other than the request's.
 bool answer_is_unexpected(const struct export_answer *answer, bool is_json);
 // Reads the partial success of a 2xx. False if there is none to report, or the body cannot be read.

@@ -38,13 +38,13 @@ static enum error_code seek_outbox(void *context, uint64_t *sequence, uint32_t *
     return store_seek_outbox(reader->transaction, sequence, size, error);
 }
 
-static enum error_code ask_plan(struct exporter *exporter, size_t slot, struct plan_turn *turn,
+static enum error_code ask_plan(struct exporter *exporter, size_t index, struct plan_turn *turn,
                                 struct error *error)
 {
     struct outbox_reader reader = {.exporter = exporter};
     *turn = (struct plan_turn){.now = timestamp_monotonic(),
                                .source = {.seek = seek_outbox, .context = &reader}};
-    enum error_code code = plan_next(&exporter->plan, slot, turn, error);
+    enum error_code code = plan_next(&exporter->plan, index, turn, error);
     if (reader.transaction != NULL)
         store_abort(reader.transaction);
     return code;
@@ -71,21 +71,22 @@ static void fail_to_read(struct exporter *exporter, const struct error *error)
 }
 
 // Returns false if there is nothing to do now; then `*step` says what the plan waits for.
-static bool run_slot(struct exporter *exporter, struct export_slot *slot, enum plan_step *step)
+static bool run_next(struct exporter *exporter, struct inflight_request *inflight,
+                     enum plan_step *step)
 {
     struct plan_turn turn;
     struct error error;
-    if (ask_plan(exporter, slot->index, &turn, &error) != ERROR_NONE) {
+    if (ask_plan(exporter, inflight->index, &turn, &error) != ERROR_NONE) {
         fail_to_read(exporter, &error);
         return true; // the plan now waits, and reports until when
     }
     *step = turn.step;
     switch (turn.step) {
     case PLAN_SEND:
-        slot_send(slot);
+        inflight_send(inflight);
         return true;
-    case PLAN_BURY:
-        slot_bury(slot);
+    case PLAN_DEAD_LETTER:
+        inflight_dead_letter(inflight);
         return true;
     case PLAN_WAIT: {
         duration_ns wait = turn.until - timestamp_monotonic();
@@ -98,23 +99,23 @@ static bool run_slot(struct exporter *exporter, struct export_slot *slot, enum p
     return false;
 }
 
-static enum plan_step run_slots(struct exporter *exporter)
+static enum plan_step run_inflight(struct exporter *exporter)
 {
     enum plan_step step = PLAN_IDLE;
-    for (size_t i = 0; i < exporter->slot_count; i++) {
-        struct export_slot *slot = &exporter->slots[i];
-        while (slot->state == SLOT_IDLE && may_send(exporter)) {
-            if (!run_slot(exporter, slot, &step))
+    for (size_t i = 0; i < exporter->inflight_count; i++) {
+        struct inflight_request *inflight = &exporter->inflight[i];
+        while (inflight->state == INFLIGHT_IDLE && may_send(exporter)) {
+            if (!run_next(exporter, inflight, &step))
                 return step;
         }
     }
     return step;
 }
 
-static bool is_any_slot_busy(const struct exporter *exporter)
+static bool is_any_inflight_busy(const struct exporter *exporter)
 {
-    for (size_t i = 0; i < exporter->slot_count; i++) {
-        if (exporter->slots[i].state != SLOT_IDLE)
+    for (size_t i = 0; i < exporter->inflight_count; i++) {
+        if (exporter->inflight[i].state != INFLIGHT_IDLE)
             return true;
     }
     return false;
@@ -123,7 +124,7 @@ static bool is_any_slot_busy(const struct exporter *exporter)
 // The drain is done when the outbox is empty, or when the last attempt has failed.
 static void check_drain(struct exporter *exporter, enum plan_step step)
 {
-    if (exporter->drain_done == NULL || exporter->is_stopped || is_any_slot_busy(exporter))
+    if (exporter->drain_done == NULL || exporter->is_stopped || is_any_inflight_busy(exporter))
         return;
     if (may_send(exporter) && step != PLAN_IDLE)
         return;
@@ -133,7 +134,7 @@ static void check_drain(struct exporter *exporter, enum plan_step step)
 
 void exporter_pump(struct exporter *exporter)
 {
-    check_drain(exporter, run_slots(exporter));
+    check_drain(exporter, run_inflight(exporter));
 }
 
 static void on_pump(void *context)
@@ -169,9 +170,9 @@ static void on_settle_retry(void *context)
 {
     struct exporter *exporter = context;
     exporter->is_settle_waiting = false;
-    for (size_t i = 0; i < exporter->slot_count; i++) {
-        if (exporter->slots[i].state == SLOT_UNSETTLED)
-            slot_settle_again(&exporter->slots[i]);
+    for (size_t i = 0; i < exporter->inflight_count; i++) {
+        if (exporter->inflight[i].state == INFLIGHT_UNSETTLED)
+            inflight_settle_again(&exporter->inflight[i]);
     }
 }
 
@@ -261,7 +262,7 @@ static enum error_code create_plan(struct exporter *exporter, const struct expor
                                    struct error *error)
 {
     const struct plan_options plan = {
-        .slots = at_least_one(options->in_flight_max),
+        .in_flight_max = at_least_one(options->in_flight_max),
         .records_max = options->batch_records_max,
         .bytes_max = options->batch_bytes_max < REQUEST_BODY_MAX ? options->batch_bytes_max
                                                                  : REQUEST_BODY_MAX,
@@ -321,16 +322,16 @@ static enum error_code create_timers(struct exporter *exporter, struct error *er
     return code;
 }
 
-static enum error_code create_slots(struct exporter *exporter, const struct export_options *options,
-                                    struct error *error)
+static enum error_code create_inflight(struct exporter *exporter,
+                                       const struct export_options *options, struct error *error)
 {
     size_t count = at_least_one(options->in_flight_max);
-    exporter->slots = memory_allocate_array(count, sizeof(struct export_slot));
-    if (exporter->slots == NULL)
+    exporter->inflight = memory_allocate_array(count, sizeof(struct inflight_request));
+    if (exporter->inflight == NULL)
         return error_set(error, ERROR_MEMORY, "out of memory");
     for (size_t i = 0; i < count; i++)
-        slot_init(&exporter->slots[i], exporter, i);
-    exporter->slot_count = count;
+        inflight_init(&exporter->inflight[i], exporter, i);
+    exporter->inflight_count = count;
     const struct http_client_options client = {
         .connections_max = count,
         .tls = options->endpoint.is_tls ? options->tls : NULL,
@@ -360,7 +361,7 @@ enum error_code exporter_create(struct net_loop *loop, struct store *store, stru
     if (code == ERROR_NONE)
         code = create_timers(exporter, error);
     if (code == ERROR_NONE)
-        code = create_slots(exporter, options, error);
+        code = create_inflight(exporter, options, error);
     if (code != ERROR_NONE) {
         error_wrap(error, "exporter");
         exporter_destroy(exporter);
@@ -497,7 +498,7 @@ bool exporter_reap(struct exporter *exporter)
         return false;
     if (atomic_load(&exporter->is_wake_posted) || exporter->settles > 0)
         return true;
-    memory_free(exporter->slots);
+    memory_free(exporter->inflight);
     plan_release(&exporter->plan);
     arena_release(&exporter->arena);
     arena_release(&exporter->old_arena);
@@ -509,8 +510,8 @@ void exporter_destroy(struct exporter *exporter)
 {
     if (exporter == NULL)
         return;
-    for (size_t i = 0; i < exporter->slot_count; i++)
-        slot_disconnect(&exporter->slots[i]);
+    for (size_t i = 0; i < exporter->inflight_count; i++)
+        inflight_disconnect(&exporter->inflight[i]);
     http_client_destroy(exporter->client);
     net_timer_destroy(exporter->pump_timer);
     net_timer_destroy(exporter->wait_timer);

@@ -1,7 +1,7 @@
 // The parts of the exporter and how they work together. Private to this room.
 //
 // plan.h decides, without I/O, what is sent when, and how results are handled. exporter.c asks the plan for each idle
-// slot and manages the timers; slot.c builds a request, sends it, passes the response to the plan and has the engine
+// request and manages the timers; inflight.c builds a request, sends it, passes the response to the plan and has the engine
 // settle the records; report.c writes the log and keeps the status.
 #ifndef GHATRACE_SRC_EXPORT_EXPORTER_PRIVATE_H
 #define GHATRACE_SRC_EXPORT_EXPORTER_PRIVATE_H
@@ -19,18 +19,18 @@
 // OTLP lets a client limit how much of a response it reads; the Collector's own exporter has the same limit.
 #define EXPORT_ANSWER_MAX ((size_t)64 << 10)
 
-// See slot.c for the allowed transitions.
-enum slot_state {
-    SLOT_IDLE,      // used by neither the client nor the engine
-    SLOT_SENDING,   // the client is sending its request
-    SLOT_SETTLING,  // the engine is settling its records
-    SLOT_UNSETTLED, // the engine failed to; it is asked again after a while
+// See inflight.c for the allowed transitions.
+enum inflight_state {
+    INFLIGHT_IDLE,      // used by neither the client nor the engine
+    INFLIGHT_SENDING,   // the client is sending its request
+    INFLIGHT_SETTLING,  // the engine is settling its records
+    INFLIGHT_UNSETTLED, // the engine failed to; it is asked again after a while
 };
 
-struct export_slot {
+struct inflight_request {
     struct exporter *exporter;
     size_t index; // in the plan
-    enum slot_state state;
+    enum inflight_state state;
     struct http_client_transfer *transfer; // while SENDING
     struct buffer body;                    // of the request, while SENDING
     bool is_last_try;                      // sent while draining
@@ -91,8 +91,8 @@ struct exporter {
     bool is_stopped; // starts no more requests
     struct export_plan plan;
     struct export_report report;
-    struct export_slot *slots;
-    size_t slot_count;
+    struct inflight_request *inflight;
+    size_t inflight_count;
     struct net_timer *pump_timer; // runs while `is_pump_waiting`
     bool is_pump_waiting;
     struct net_timer *wait_timer; // for the plan
@@ -110,27 +110,27 @@ struct exporter {
 
     atomic_bool is_wake_posted; // `wake` is in the loop's list; posting twice would break it
     struct net_task wake;
-    size_t settles;    // slots that are SETTLING: their `settled` is still expected
+    size_t settles;    // requests that are SETTLING: their `settled` is still expected
     bool is_destroyed; // only waits for the two above
 };
 
 void exporter_tune(struct exporter *exporter, const struct exporter_tuning *tuning);
-// Makes every slot do what is possible now.
+// Makes every request do what is possible now.
 void exporter_pump(struct exporter *exporter);
 // Frees a destroyed exporter once no callback is pending. True if it is destroyed.
 bool exporter_reap(struct exporter *exporter);
 void exporter_settle_later(struct exporter *exporter);
 uint64_t exporter_random(struct exporter *exporter);
 
-void slot_init(struct export_slot *slot, struct exporter *exporter, size_t index);
+void inflight_init(struct inflight_request *inflight, struct exporter *exporter, size_t index);
 // Ends the request; data that the engine may still read is kept.
-void slot_disconnect(struct export_slot *slot);
-// Sends the request that the plan has made for the slot: SLOT_IDLE → any state.
-void slot_send(struct export_slot *slot);
-// Moves the slot's single record to the dead letters because the quarantine is full.
-void slot_bury(struct export_slot *slot);
-// SLOT_UNSETTLED → SLOT_SETTLING.
-void slot_settle_again(struct export_slot *slot);
+void inflight_disconnect(struct inflight_request *inflight);
+// Sends the request that the plan has made for it: INFLIGHT_IDLE → any state.
+void inflight_send(struct inflight_request *inflight);
+// Moves its single record to the dead letters because the quarantine is full.
+void inflight_dead_letter(struct inflight_request *inflight);
+// INFLIGHT_UNSETTLED → INFLIGHT_SETTLING.
+void inflight_settle_again(struct inflight_request *inflight);
 
 // Records a failure for the status, and logs it unless the same was logged before. Call after the plan was informed.
 void report_failure(struct exporter *exporter, enum export_trouble trouble, int http_status,

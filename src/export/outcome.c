@@ -69,7 +69,7 @@ static enum export_trouble trouble_of(int status)
 }
 
 // What each code of a call means. The ones that are what 5xx is to HTTP may be due to size.
-static const struct export_judgement call_judgements[] = {
+static const struct export_class call_classes[] = {
     [GRPC_OK] = {EXPORT_SENT, EXPORT_NO_TROUBLE, false, false},
     [GRPC_CANCELLED] = {EXPORT_NOT_NOW, EXPORT_OTHER_TROUBLE, false, false},
     [GRPC_UNKNOWN] = {EXPORT_NOT_NOW, EXPORT_SERVER_ERROR, true, false},
@@ -89,40 +89,39 @@ static const struct export_judgement call_judgements[] = {
     [GRPC_UNAUTHENTICATED] = {EXPORT_NOT_NOW, EXPORT_REFUSES_CREDENTIALS, false, false},
 };
 
-static struct export_judgement judge_call(int code, bool has_retry_info)
+static struct export_class classify_call(int code, bool has_retry_info)
 {
-    bool is_defined =
-        code >= 0 && (size_t)code < sizeof call_judgements / sizeof call_judgements[0];
-    struct export_judgement judgement = call_judgements[is_defined ? code : GRPC_UNKNOWN];
+    bool is_defined = code >= 0 && (size_t)code < sizeof call_classes / sizeof call_classes[0];
+    struct export_class class = call_classes[is_defined ? code : GRPC_UNKNOWN];
     // OTLP: "retryable only if the server signals that the recovery from resource exhaustion is possible", by RetryInfo.
-    judgement.is_likely_size = judgement.is_likely_size && !has_retry_info;
-    return judgement;
+    class.is_likely_size = class.is_likely_size && !has_retry_info;
+    return class;
 }
 
-struct export_judgement export_judge(const struct export_facts *facts)
+struct export_class export_classify(const struct export_facts *facts)
 {
-    struct export_judgement judgement = {.outcome = EXPORT_NOT_NOW};
+    struct export_class class = {.outcome = EXPORT_NOT_NOW};
     int status = facts->status;
-    switch (facts->silence) {
+    switch (facts->transport) {
     case EXPORT_NO_CONNECTION:
-        judgement.trouble = EXPORT_UNREACHABLE;
-        return judgement;
+        class.trouble = EXPORT_UNREACHABLE;
+        return class;
     case EXPORT_BROKEN:
     case EXPORT_INTERRUPTED:
     case EXPORT_TIMED_OUT:
-        judgement.trouble = EXPORT_NO_ANSWER;
-        judgement.may_be_size = true;
-        judgement.is_likely_size = facts->silence == EXPORT_INTERRUPTED;
-        return judgement;
+        class.trouble = EXPORT_NO_ANSWER;
+        class.may_be_size = true;
+        class.is_likely_size = facts->transport == EXPORT_INTERRUPTED;
+        return class;
     case EXPORT_ANSWERED:
         break;
     }
     if (facts->is_grpc && status == 200 && facts->grpc_code != EXPORT_NO_GRPC_CODE)
-        return judge_call(facts->grpc_code, facts->has_retry_info);
-    judgement.outcome = outcome_of(facts);
-    judgement.trouble = judgement.outcome == EXPORT_SENT ? EXPORT_NO_TROUBLE : trouble_of(status);
-    judgement.may_be_size = status == 429 || (status >= 500 && status <= 599);
-    return judgement;
+        return classify_call(facts->grpc_code, facts->has_retry_info);
+    class.outcome = outcome_of(facts);
+    class.trouble = class.outcome == EXPORT_SENT ? EXPORT_NO_TROUBLE : trouble_of(status);
+    class.may_be_size = status == 429 || (status >= 500 && status <= 599);
+    return class;
 }
 
 const char *export_trouble_text(enum export_trouble trouble)

@@ -35,7 +35,7 @@ enum export_outcome {
 };
 
 // Why there was no complete response.
-enum export_silence {
+enum export_transport {
     EXPORT_ANSWERED,
     EXPORT_NO_CONNECTION, // no address, no connection, TLS failed, or nothing could be sent
     EXPORT_BROKEN,      // the connection broke before the response was complete, or it was not HTTP
@@ -62,7 +62,7 @@ enum export_trouble {
 // A short fixed text ("unreachable", "refuses credentials", ...) that contains nothing received from the endpoint.
 const char *export_trouble_text(enum export_trouble trouble);
 
-struct export_judgement {
+struct export_class {
     enum export_outcome outcome;
     enum export_trouble trouble; // EXPORT_NO_TROUBLE if sent
     // The failure may be due to the size of the request: no response over a connection, 429, 5xx; of gRPC's codes
@@ -75,9 +75,9 @@ struct export_judgement {
 
 // The response to a request, as far as it decides.
 struct export_facts {
-    enum export_silence silence; // the rest is used only if it is EXPORT_ANSWERED
-    int status;                  // of HTTP
-    struct slice content_type;   // the field's value or empty
+    enum export_transport transport; // the rest is used only if it is EXPORT_ANSWERED
+    int status;                      // of HTTP
+    struct slice content_type;       // the field's value or empty
     bool
         has_status_message; // the body is a google.rpc.Status of its content type with a code or a message
     bool is_grpc;           // the request was a gRPC call
@@ -91,6 +91,6 @@ struct export_facts {
 // OTLP 1.x, "OTLP/HTTP Response", requires clients to drop the data for every status that is not retryable. That
 // loses data if the response is not about the data: an expired token, a wrong path, a proxy in between. So data is
 // suspected only if the response can be about it, and is then retried (src/export/plan.h).
-struct export_judgement export_judge(const struct export_facts *facts);
+struct export_class export_classify(const struct export_facts *facts);
 
 #endif

@@ -6,7 +6,7 @@
 #include "ghatrace/base/memory.h"
 
 #define SIZE_FAILURES_IN_A_ROW 3
-#define PARTS_PER_SLOT 3
+#define PARTS_PER_REQUEST 3
 #define RETRY_AFTER_TRIES 3
 #define PHASE_LENGTH 6 // average number of probes between changes of phase
 // An outage at least this long makes the quarantine due again: the outage may have caused it.
@@ -18,18 +18,18 @@ enum error_code plan_init(struct export_plan *plan, const struct plan_options *o
 {
     *plan = (struct export_plan){.options = *options, .quarantine_window = 1};
     struct plan_options *own = &plan->options;
-    own->slots = own->slots > 0 ? own->slots : 1;
+    own->in_flight_max = own->in_flight_max > 0 ? own->in_flight_max : 1;
     own->records_max = own->records_max > 0 ? own->records_max : 1;
     window_init(&plan->window, own->records_max, own->bytes_max);
     backoff_init(&plan->backoff, own->backoff_first, own->backoff_max);
     backoff_init(&plan->quarantine_backoff, own->backoff_first, own->backoff_max);
 
-    plan->part_capacity = PARTS_PER_SLOT * own->slots;
+    plan->part_capacity = PARTS_PER_REQUEST * own->in_flight_max;
     plan->parts = memory_allocate_array(plan->part_capacity, sizeof(struct plan_part));
-    plan->requests = memory_allocate_array(own->slots, sizeof(struct plan_request));
+    plan->requests = memory_allocate_array(own->in_flight_max, sizeof(struct plan_request));
     if (plan->parts == NULL || plan->requests == NULL)
         goto fail;
-    for (size_t i = 0; i < own->slots; i++) {
+    for (size_t i = 0; i < own->in_flight_max; i++) {
         struct plan_request *request = &plan->requests[i];
         request->sequences = memory_allocate_array(own->records_max, sizeof(uint64_t));
         request->sizes = memory_allocate_array(own->records_max, sizeof(uint32_t));
@@ -45,7 +45,7 @@ fail:
 
 void plan_release(struct export_plan *plan)
 {
-    for (size_t i = 0; plan->requests != NULL && i < plan->options.slots; i++) {
+    for (size_t i = 0; plan->requests != NULL && i < plan->options.in_flight_max; i++) {
         memory_free(plan->requests[i].sequences);
         memory_free(plan->requests[i].sizes);
     }
@@ -55,13 +55,13 @@ void plan_release(struct export_plan *plan)
     *plan = (struct export_plan){.is_outage = false};
 }
 
-// Halving along one path, once, while the requests of all other slots are refused.
+// Halving along one path, once, while the requests of all other requests in flight are refused.
 size_t plan_burst_max(const struct plan_options *options)
 {
     size_t halvings = 1;
     for (size_t n = options->records_max; n > 1; n /= 2)
         halvings++;
-    return halvings + options->slots;
+    return halvings + options->in_flight_max;
 }
 
 // --- locating a record ------------------------------------------------------------------------
@@ -83,7 +83,7 @@ static bool request_has(const struct plan_request *request, uint64_t sequence)
 
 static bool is_in_flight(const struct export_plan *plan, uint64_t sequence)
 {
-    for (size_t i = 0; i < plan->options.slots; i++) {
+    for (size_t i = 0; i < plan->options.in_flight_max; i++) {
         if (plan->requests[i].is_busy && request_has(&plan->requests[i], sequence))
             return true;
     }
@@ -229,7 +229,7 @@ static enum error_code next_of_part(struct export_plan *plan, struct plan_reques
 static size_t count_line_requests(const struct export_plan *plan)
 {
     size_t count = 0;
-    for (size_t i = 0; i < plan->options.slots; i++)
+    for (size_t i = 0; i < plan->options.in_flight_max; i++)
         count += plan->requests[i].is_busy && plan->requests[i].kind == PLAN_LINE;
     return count;
 }
@@ -325,7 +325,7 @@ static bool next_quarantined(struct export_plan *plan, struct plan_request *requ
 
 static bool is_any_quarantined_in_flight(const struct export_plan *plan)
 {
-    for (size_t i = 0; i < plan->options.slots; i++) {
+    for (size_t i = 0; i < plan->options.in_flight_max; i++) {
         if (plan->requests[i].is_busy && plan->requests[i].kind == PLAN_QUARANTINED)
             return true;
     }
@@ -423,11 +423,11 @@ static bool is_quarantine_full(const struct export_plan *plan)
             plan->quarantine.count > options->quarantine_records_max);
 }
 
-enum error_code plan_next(struct export_plan *plan, size_t slot, struct plan_turn *turn,
+enum error_code plan_next(struct export_plan *plan, size_t index, struct plan_turn *turn,
                           struct error *error)
 {
-    struct plan_request *request = &plan->requests[slot];
-    assert(slot < plan->options.slots && !request->is_busy);
+    struct plan_request *request = &plan->requests[index];
+    assert(index < plan->options.in_flight_max && !request->is_busy);
 
     struct quarantine_entry *oldest =
         is_quarantine_full(plan) ? quarantine_oldest(&plan->quarantine) : NULL;
@@ -435,7 +435,7 @@ enum error_code plan_next(struct export_plan *plan, size_t slot, struct plan_tur
         begin(request, PLAN_QUARANTINED);
         add_quarantined(request, oldest);
         request->is_busy = true;
-        turn->step = PLAN_BURY;
+        turn->step = PLAN_DEAD_LETTER;
         return ERROR_NONE;
     }
     if (turn->now < plan->pause_end) {
@@ -499,8 +499,8 @@ static timestamp_ns after_backoff(timestamp_ns now, duration_ns step, duration_n
                                   uint64_t failures)
 {
     duration_ns asked = backoff_honour(retry_after, 0);
-    bool is_believed = asked > step || (asked > 0 && failures <= RETRY_AFTER_TRIES);
-    return now + (is_believed ? asked : step);
+    bool is_used = asked > step || (asked > 0 && failures <= RETRY_AFTER_TRIES);
+    return now + (is_used ? asked : step);
 }
 
 // Begins an outage, or counts one more failure of the current one.
@@ -540,7 +540,7 @@ static void end_outage(struct export_plan *plan, const struct plan_request *prob
     plan->pause_end = 0;
     backoff_reset(&plan->backoff);
     if (now - plan->outage_start >= OUTAGE_LONG)
-        quarantine_hasten(&plan->quarantine, now);
+        quarantine_retry_now(&plan->quarantine, now);
     for (size_t i = 0; i < plan->part_capacity; i++) {
         struct plan_part *part = &plan->parts[i];
         if (!part->is_used)
@@ -609,8 +609,9 @@ static enum plan_verdict quarantine_record(struct export_plan *plan, struct plan
     return PLAN_QUARANTINE;
 }
 
-static bool is_to_be_buried(const struct export_plan *plan, const struct quarantine_entry *entry,
-                            const struct plan_answer *answer)
+static bool is_refused_for_good(const struct export_plan *plan,
+                                const struct quarantine_entry *entry,
+                                const struct plan_answer *answer)
 {
     return answer->outcome == EXPORT_ABOUT_DATA && entry->about_data_at != 0 &&
            entry->about_data_connection != answer->connection &&
@@ -653,7 +654,7 @@ static enum plan_verdict refuse_quarantined(struct export_plan *plan,
         return PLAN_KEEP;
     }
     struct quarantine_entry *entry = quarantine_find(&plan->quarantine, request->sequences[0]);
-    if (is_to_be_buried(plan, entry, answer))
+    if (is_refused_for_good(plan, entry, answer))
         return PLAN_DEAD;
     if (!answer->is_no_connection)
         note_refused_alone(plan, entry, answer);
@@ -688,7 +689,7 @@ static bool refuse_batch(struct export_plan *plan, struct plan_request *request,
     }
     bool is_about_part = has_evidence || (is_about_batch && !is_alone);
     return was_outage || !is_about_part || answer->retry_after > 0 ||
-           plan->refusals > plan_burst_max(&plan->options) - plan->options.slots;
+           plan->refusals > plan_burst_max(&plan->options) - plan->options.in_flight_max;
 }
 
 // The request was sent before the outage was known: it is the same failure, not a new one.
@@ -763,7 +764,7 @@ static void accept(struct export_plan *plan, struct plan_request *request, times
         plan->refusals = plan->size_failures = 0;
         plan->quarantine_pause_end = now;
         backoff_reset(&plan->quarantine_backoff);
-        quarantine_hasten_new(&plan->quarantine, now, request->sent_at);
+        quarantine_retry_new_now(&plan->quarantine, now, request->sent_at);
     }
     if (part != NULL) {
         request->part = NULL; // the part may continue while this request is being settled
@@ -778,16 +779,16 @@ static void accept(struct export_plan *plan, struct plan_request *request, times
                     request->is_limited, now);
     if (request->kind == PLAN_QUARANTINED) {
         plan->quarantine_window = least(2 * plan->quarantine_window, plan->options.records_max);
-        quarantine_hasten(&plan->quarantine, now);
+        quarantine_retry_now(&plan->quarantine, now);
     }
     if (plan->is_outage && request->is_probe)
         end_outage(plan, request, now);
 }
 
-enum plan_verdict plan_answer(struct export_plan *plan, size_t slot,
+enum plan_verdict plan_answer(struct export_plan *plan, size_t index,
                               const struct plan_answer *answer, timestamp_ns now, uint64_t random)
 {
-    struct plan_request *request = &plan->requests[slot];
+    struct plan_request *request = &plan->requests[index];
     assert(request->is_busy);
     plan->tick++;
     if (answer->outcome == EXPORT_SENT) {
@@ -802,9 +803,9 @@ enum plan_verdict plan_answer(struct export_plan *plan, size_t slot,
     return verdict;
 }
 
-enum plan_verdict plan_unsendable(struct export_plan *plan, size_t slot, timestamp_ns now)
+enum plan_verdict plan_unsendable(struct export_plan *plan, size_t index, timestamp_ns now)
 {
-    struct plan_request *request = &plan->requests[slot];
+    struct plan_request *request = &plan->requests[index];
     assert(request->is_busy);
     if (plan->probe == request)
         plan->probe = NULL;
@@ -824,16 +825,16 @@ enum plan_verdict plan_unsendable(struct export_plan *plan, size_t slot, timesta
     return PLAN_KEEP;
 }
 
-void plan_gone(struct export_plan *plan, size_t slot)
+void plan_gone(struct export_plan *plan, size_t index)
 {
-    assert(plan->requests[slot].is_busy);
-    if (plan->probe == &plan->requests[slot])
+    assert(plan->requests[index].is_busy);
+    if (plan->probe == &plan->requests[index])
         plan->probe = NULL;
 }
 
-void plan_settled(struct export_plan *plan, size_t slot)
+void plan_settled(struct export_plan *plan, size_t index)
 {
-    struct plan_request *request = &plan->requests[slot];
+    struct plan_request *request = &plan->requests[index];
     assert(request->is_busy);
     if (request->part != NULL) { // there was no response
         request->part->is_busy = false;

@@ -3,7 +3,7 @@
 // outbox is accessed through a function, the time and random numbers are arguments. Only numbers and sizes of
 // records.
 //
-// Requests. Each of `slots` requests carries records from one of four places:
+// Requests. Each of `in_flight_max` requests carries records from one of four places:
 //   line        the outbox in order, as many records as the window allows (window.h)
 //   part        a batch that was refused: its range of the outbox, with a limit of its own
 //   single      one record alone, to test whether the endpoint accepts anything (see below)
@@ -40,7 +40,7 @@
 #include "window.h"
 
 struct plan_options {
-    size_t slots; // maximum number of requests in flight
+    size_t in_flight_max;
     size_t records_max, bytes_max;
     duration_ns backoff_first, backoff_max;
     // Beyond these limits, the oldest in quarantine become dead letters. 0 bytes: no limit.
@@ -121,10 +121,10 @@ void plan_release(struct export_plan *plan);
 size_t plan_burst_max(const struct plan_options *options);
 
 enum plan_step {
-    PLAN_SEND, // the request
-    PLAN_BURY, // make the request's single record a dead letter: the quarantine is full
-    PLAN_WAIT, // ask again at `until`
-    PLAN_IDLE, // ask again after a response, or when there are new records
+    PLAN_SEND,        // the request
+    PLAN_DEAD_LETTER, // make the request's single record a dead letter: the quarantine is full
+    PLAN_WAIT,        // ask again at `until`
+    PLAN_IDLE,        // ask again after a response, or when there are new records
 };
 // Input and output of plan_next().
 struct plan_turn {
@@ -133,32 +133,32 @@ struct plan_turn {
     enum plan_step step;
     timestamp_ns until; // with PLAN_WAIT
 };
-// What slot `slot`, which must not be busy, has to do. Errors are from the source; nothing has changed then.
-enum error_code plan_next(struct export_plan *plan, size_t slot, struct plan_turn *turn,
+// What the request `index`, which must not be busy, has to do. Errors are from the source; nothing has changed then.
+enum error_code plan_next(struct export_plan *plan, size_t index, struct plan_turn *turn,
                           struct error *error) MUST_CHECK;
 
 struct plan_answer {
     enum export_outcome outcome;
-    bool may_be_size, is_likely_size; // see export_judgement
+    bool may_be_size, is_likely_size; // see export_class
     bool is_no_connection;            // there was no connection: no information about the records
     int status;                       // see answer_status(); 0: no response
     duration_ns retry_after;          // 0: not given
     uint64_t connection;              // identifies the connection
 };
 enum plan_verdict {
-    PLAN_KEEP,   // nothing to do; the slot is free
+    PLAN_KEEP,   // nothing to do; the request is free
     PLAN_SETTLE, // sent: remove the records from the outbox, then plan_settled()
     PLAN_DEAD, // permanently refused: move the one record to the dead letters, then plan_settled()
     PLAN_QUARANTINE, // the one record is quarantined: store that, then plan_settled()
 };
-enum plan_verdict plan_answer(struct export_plan *plan, size_t slot,
+enum plan_verdict plan_answer(struct export_plan *plan, size_t index,
                               const struct plan_answer *answer, timestamp_ns now, uint64_t random);
 // The request could not be built from these records (too large together, or not encodable): smaller ones are tried at
 // once; PLAN_DEAD for a single record.
-enum plan_verdict plan_unsendable(struct export_plan *plan, size_t slot, timestamp_ns now);
+enum plan_verdict plan_unsendable(struct export_plan *plan, size_t index, timestamp_ns now);
 // There are no records for these entries of the outbox: remove them from it, then plan_settled().
-void plan_gone(struct export_plan *plan, size_t slot);
-void plan_settled(struct export_plan *plan, size_t slot);
+void plan_gone(struct export_plan *plan, size_t index);
+void plan_settled(struct export_plan *plan, size_t index);
 // A local failure, such as an unreadable outbox: begins or continues an outage.
 void plan_local_failure(struct export_plan *plan, timestamp_ns now, uint64_t random);
 

@@ -105,7 +105,7 @@ void quarantine_put_back(struct quarantine *quarantine, struct quarantine_entry 
     expect_due(quarantine, entry->due_at);
 }
 
-void quarantine_hasten(struct quarantine *quarantine, timestamp_ns now)
+void quarantine_retry_now(struct quarantine *quarantine, timestamp_ns now)
 {
     for (size_t i = 0; i < quarantine->count; i++) {
         if (quarantine->entries[i].due_at > now)
@@ -114,7 +114,7 @@ void quarantine_hasten(struct quarantine *quarantine, timestamp_ns now)
     expect_due(quarantine, now);
 }
 
-void quarantine_hasten_new(struct quarantine *quarantine, timestamp_ns now, uint64_t tick)
+void quarantine_retry_new_now(struct quarantine *quarantine, timestamp_ns now, uint64_t tick)
 {
     for (size_t i = 0; i < quarantine->count; i++) {
         struct quarantine_entry *entry = &quarantine->entries[i];

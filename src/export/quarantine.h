@@ -46,8 +46,8 @@ void quarantine_postpone(struct quarantine *quarantine, struct quarantine_entry 
 // Marks the entry as no longer in flight.
 void quarantine_put_back(struct quarantine *quarantine, struct quarantine_entry *entry);
 // Makes all entries due at `now`, or only those that were refused once and before `tick`.
-void quarantine_hasten(struct quarantine *quarantine, timestamp_ns now);
-void quarantine_hasten_new(struct quarantine *quarantine, timestamp_ns now, uint64_t tick);
+void quarantine_retry_now(struct quarantine *quarantine, timestamp_ns now);
+void quarantine_retry_new_now(struct quarantine *quarantine, timestamp_ns now, uint64_t tick);
 // The entry that has been due for longest, of those not in flight; NULL if none is due.
 struct quarantine_entry *quarantine_due(struct quarantine *quarantine, timestamp_ns now);
 // The entry that has been here for longest, of those not in flight.

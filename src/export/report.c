@@ -9,7 +9,7 @@
 #define REPEAT_INTERVAL (10 * NS_PER_MINUTE)
 #define CHANGE_INTERVAL (10 * NS_PER_SECOND)
 
-static const char *words_of(enum export_trouble trouble)
+static const char *trouble_message(enum export_trouble trouble)
 {
     switch (trouble) {
     case EXPORT_UNREACHABLE:
@@ -40,7 +40,7 @@ static void log_failure(struct exporter *exporter, timestamp_ns now, uint64_t su
     report->is_logged = true;
     report->logged_at = now;
     report->logged_trouble = report->trouble;
-    log_warn(words_of(report->trouble), LOG_STRING("endpoint", exporter->url),
+    log_warn(trouble_message(report->trouble), LOG_STRING("endpoint", exporter->url),
              LOG_STRING("trouble", export_trouble_text(report->trouble)),
              LOG_STRING("error", report->message), LOG_INT("failures", exporter->plan.failures),
              LOG_STRING("next_try", duration_format_short(wait, next_try)),

@@ -18,10 +18,10 @@ static void check_answer(const struct export_answer *answer, struct slice body)
     char text[ANSWER_TEXT_SIZE];
     int64_t rejected;
     const struct export_facts facts = answer_facts(answer, EXPORT_ANSWERED);
-    struct export_judgement judgement = export_judge(&facts);
+    struct export_class class = export_classify(&facts);
     MUST(answer->grpc_code >= EXPORT_NO_GRPC_CODE && answer->grpc_code <= GRPC_UNAUTHENTICATED);
-    MUST((judgement.outcome == EXPORT_SENT) == (answer->grpc_code == GRPC_OK));
-    MUST(judgement.outcome != EXPORT_ABOUT_DATA || answer->grpc_code == GRPC_INVALID_ARGUMENT);
+    MUST((class.outcome == EXPORT_SENT) == (answer->grpc_code == GRPC_OK));
+    MUST(class.outcome != EXPORT_ABOUT_DATA || answer->grpc_code == GRPC_INVALID_ARGUMENT);
     MUST(answer->retry_after >= 0 && (answer->retry_after == 0 || answer->has_retry_info));
     MUST(answer->grpc_code != EXPORT_NO_GRPC_CODE || answer->body.len == body.len);
     answer_describe(answer, &no_masks, text);

@@ -17,14 +17,14 @@
 #include "../../../src/export/plan.h"
 
 #define RECORDS_MAX 3000 // sequences from 1
-#define SLOTS_MAX 4
+#define IN_FLIGHT_MAX 4
 #define TIME_LIMIT (30 * 24 * NS_PER_HOUR)
 
 enum whereabouts { NOT_THERE_YET, IN_OUTBOX, SENT, DEAD };
 
 // What an endpoint may do to a request that it does not take.
 struct manner {
-    enum export_silence silence;
+    enum export_transport transport;
     int status;
     bool has_status_message;
     const char *content_type;
@@ -66,9 +66,9 @@ struct sim {
     endpoint_script script;
     void *script_context;
     duration_ns round_trip;
-    struct sim_flight flights[SLOTS_MAX];
-    uint64_t connections[SLOTS_MAX]; // 0: none
-    duration_ns settle_time_max;     // random up to this
+    struct sim_flight flights[IN_FLIGHT_MAX];
+    uint64_t connections[IN_FLIGHT_MAX]; // 0: none
+    duration_ns settle_time_max;         // random up to this
     uint64_t connections_made, order;
     bool keeps_connections;
     bool is_grpc; // manners are translated by sim_facts()
@@ -121,7 +121,7 @@ static inline void sim_init(struct sim *sim, uint64_t seed)
     sim->round_trip = 5 * NS_PER_MS;
     sim->keeps_connections = true;
     sim->options = (struct plan_options){
-        .slots = 4,
+        .in_flight_max = 4,
         .records_max = 512,
         .bytes_max = 4 << 20,
         .backoff_first = NS_PER_SECOND,
@@ -202,14 +202,14 @@ static void sim_check_request(struct sim *sim, size_t slot)
         sim_check(sim, request->sizes[i] == record->size);
         bytes += record->size;
         record->times_sent++;
-        for (size_t other = 0; other < sim->options.slots; other++)
+        for (size_t other = 0; other < sim->options.in_flight_max; other++)
             sim_check(sim, other == slot || !sim->flights[other].is_used ||
                                !request_carries(&sim->plan.requests[other], request->sequences[i]));
     }
     sim_check(sim, request->count == 1 || bytes <= sim->options.bytes_max);
     // One probe at a time while the endpoint is in trouble.
     unsigned probes = request->is_probe;
-    for (size_t i = 0; i < sim->options.slots; i++)
+    for (size_t i = 0; i < sim->options.in_flight_max; i++)
         probes += sim->flights[i].is_used && !sim->flights[i].is_settling &&
                   sim->plan.requests[i].is_probe;
     sim_check(sim, probes <= 1);
@@ -240,7 +240,7 @@ static void sim_send(struct sim *sim, size_t slot)
     // The bound while nothing is accepted: a burst, three times that the endpoint asked for, then a
     // probe and a try of the quarantine for each step of the backoff.
     sim_check(sim, sim->requests_since_accepted <=
-                       plan_burst_max(&sim->options) + sim->options.slots + 3 +
+                       plan_burst_max(&sim->options) + sim->options.in_flight_max + 3 +
                            2 * sim_steps_within(sim, sim->now - sim->accepted_at));
 }
 
@@ -311,7 +311,7 @@ static inline int sim_code(const struct manner *manner)
 static struct export_facts sim_facts(const struct sim *sim, const struct manner *manner)
 {
     struct export_facts facts = {
-        .silence = manner->silence,
+        .transport = manner->transport,
         .status = manner->status,
         .content_type = slice_from_string(manner->content_type != NULL ? manner->content_type : ""),
         .has_status_message = manner->has_status_message,
@@ -319,8 +319,8 @@ static struct export_facts sim_facts(const struct sim *sim, const struct manner 
         .grpc_code = sim->is_grpc ? sim_code(manner) : 0,
         .has_retry_info = sim->is_grpc && manner->retry_after > 0,
     };
-    if (facts.is_grpc && facts.silence == EXPORT_BROKEN && manner->delay == 0)
-        facts.silence = EXPORT_INTERRUPTED; // the stream alone, and at once
+    if (facts.is_grpc && facts.transport == EXPORT_BROKEN && manner->delay == 0)
+        facts.transport = EXPORT_INTERRUPTED; // the stream alone, and at once
     if (facts.is_grpc && facts.grpc_code != EXPORT_NO_GRPC_CODE)
         facts.status = 200;
     return facts;
@@ -341,25 +341,25 @@ static void sim_answer(struct sim *sim, size_t slot)
     const struct manner *manner = flight.manner != NULL ? flight.manner : &success;
     sim->flights[slot].is_used = false;
     const struct export_facts facts = sim_facts(sim, manner);
-    struct export_judgement judgement = export_judge(&facts);
+    struct export_class class = export_classify(&facts);
     const struct plan_answer answer = {
-        .outcome = judgement.outcome,
-        .may_be_size = judgement.may_be_size,
-        .is_likely_size = judgement.is_likely_size,
-        .is_no_connection = manner->silence == EXPORT_NO_CONNECTION,
-        .status = manner->silence == EXPORT_ANSWERED ? manner->status : 0,
+        .outcome = class.outcome,
+        .may_be_size = class.may_be_size,
+        .is_likely_size = class.is_likely_size,
+        .is_no_connection = manner->transport == EXPORT_NO_CONNECTION,
+        .status = manner->transport == EXPORT_ANSWERED ? manner->status : 0,
         .retry_after = manner->retry_after,
         .connection = flight.connection,
     };
-    if (manner->silence != EXPORT_ANSWERED)
+    if (manner->transport != EXPORT_ANSWERED)
         sim->connections[slot] = 0;
 
-    bool is_accepted = judgement.outcome == EXPORT_SENT;
-    bool is_about_data = judgement.outcome == EXPORT_ABOUT_DATA;
+    bool is_accepted = class.outcome == EXPORT_SENT;
+    bool is_about_data = class.outcome == EXPORT_ABOUT_DATA;
     bool was_outage = sim->plan.is_outage;
     uint64_t only = request->count == 1 ? request->sequences[0] : 0;
     enum plan_verdict verdict = plan_answer(&sim->plan, slot, &answer, sim->now, sim_random(sim));
-    sim_trace(sim, "slot %zu gets %d/%d: verdict %d, outage %d", slot, (int)manner->silence,
+    sim_trace(sim, "slot %zu gets %d/%d: verdict %d, outage %d", slot, (int)manner->transport,
               manner->status, (int)verdict, sim->plan.is_outage);
     sim->outages += !was_outage && sim->plan.is_outage;
     sim_check(sim, (verdict == PLAN_SETTLE) == is_accepted);
@@ -398,7 +398,7 @@ static void sim_check_places(struct sim *sim)
         sim_check(sim, i == 0 || quarantine->entries[i - 1].sequence < entry->sequence);
         sim_check(sim, sim->records[entry->sequence].place == IN_OUTBOX);
         bool is_in_flight = false;
-        for (size_t slot = 0; slot < sim->options.slots; slot++)
+        for (size_t slot = 0; slot < sim->options.in_flight_max; slot++)
             is_in_flight |= sim->flights[slot].is_used &&
                             request_carries(&sim->plan.requests[slot], entry->sequence);
         // A record just quarantined is in its request until that is noted.
@@ -411,7 +411,7 @@ static void sim_check_places(struct sim *sim)
 // Lets all slots do what they may. Returns when the plan wants to be asked again.
 static timestamp_ns sim_pump(struct sim *sim)
 {
-    for (size_t slot = 0; slot < sim->options.slots; slot++) {
+    for (size_t slot = 0; slot < sim->options.in_flight_max; slot++) {
         while (!sim->flights[slot].is_used) {
             struct plan_turn turn = {.now = sim->now, .source = {.seek = sim_seek, .context = sim}};
             struct error error;
@@ -468,7 +468,7 @@ static inline bool sim_run(struct sim *sim, timestamp_ns end, bool (*is_done)(st
             return true;
         timestamp_ns arrival = sim_next_arrival(sim);
         next = arrival < next ? arrival : next;
-        for (size_t i = 0; i < sim->options.slots; i++) {
+        for (size_t i = 0; i < sim->options.in_flight_max; i++) {
             if (sim->flights[i].is_used && sim->flights[i].answer_at < next)
                 next = sim->flights[i].answer_at;
         }
@@ -478,7 +478,7 @@ static inline bool sim_run(struct sim *sim, timestamp_ns end, bool (*is_done)(st
         }
         sim->now = next > sim->now ? next : sim->now;
         sim_let_arrive(sim);
-        for (size_t i = 0; i < sim->options.slots; i++) {
+        for (size_t i = 0; i < sim->options.in_flight_max; i++) {
             if (sim->flights[i].is_used && sim->flights[i].answer_at <= sim->now)
                 sim_answer(sim, i);
         }

@@ -9,9 +9,9 @@
 #define WINDOWS_MAX 3
 
 static const struct manner manners[] = {
-    {.silence = EXPORT_BROKEN},
-    {.silence = EXPORT_TIMED_OUT, .delay = 10 * NS_PER_SECOND},
-    {.silence = EXPORT_BROKEN, .delay = 500 * NS_PER_MS},
+    {.transport = EXPORT_BROKEN},
+    {.transport = EXPORT_TIMED_OUT, .delay = 10 * NS_PER_SECOND},
+    {.transport = EXPORT_BROKEN, .delay = 500 * NS_PER_MS},
     {.status = 503},
     {.status = 503, .retry_after = 2 * NS_PER_SECOND},
     {.status = 500},
@@ -28,7 +28,7 @@ static const struct manner manners[] = {
     {.status = 413},
     {.status = 422},
     {.status = 400, .has_status_message = true},
-    {.silence = EXPORT_NO_CONNECTION},
+    {.transport = EXPORT_NO_CONNECTION},
 };
 #define MANNERS (sizeof manners / sizeof manners[0])
 #define FIRST_ABOUT_DATA 16
@@ -54,7 +54,7 @@ struct endpoint {
     uint64_t asked;
 };
 
-static const struct manner too_slow = {.silence = EXPORT_TIMED_OUT, .delay = 2 * NS_PER_SECOND};
+static const struct manner too_slow = {.transport = EXPORT_TIMED_OUT, .delay = 2 * NS_PER_SECOND};
 
 static const struct manner *run_endpoint(struct sim *sim, const struct plan_request *request)
 {
@@ -192,7 +192,7 @@ static void run_script(struct sim *sim, struct endpoint *endpoint, uint64_t seed
     sim_init(sim, seed);
     sim->is_grpc = is_grpc;
     memset(endpoint, 0, sizeof *endpoint);
-    sim->options.slots = 1 + sim_below(sim, SLOTS_MAX);
+    sim->options.in_flight_max = 1 + sim_below(sim, IN_FLIGHT_MAX);
     sim->options.records_max = records_max[sim_below(sim, 4)];
     sim->options.bytes_max = bytes_max[sim_below(sim, 3)];
     sim->keeps_connections = sim_below(sim, 4) > 0;
@@ -281,7 +281,7 @@ static const struct manner unauthorized = {.status = 401};
 static const struct manner too_large = {.status = 413};
 static const struct manner bad_status = {.status = 400, .has_status_message = true};
 static const struct manner busy = {.status = 503};
-static const struct manner reset = {.silence = EXPORT_BROKEN};
+static const struct manner reset = {.transport = EXPORT_BROKEN};
 static const struct manner firewall = {.status = 403};
 static const struct manner overloaded = {.status = 429};
 
@@ -494,7 +494,7 @@ static void a_message_over_the_receivers_limit_is_halved_at_the_first_failure(vo
 {
     (void)state;
     set_scene(200, 20000); // 4 MB: one request
-    scene.options.slots = 1;
+    scene.options.in_flight_max = 1;
     stage.bytes_max = 3000000;
     stage.oversize = &overloaded;
     timestamp_ns start = scene.now;
@@ -505,7 +505,7 @@ static void a_message_over_the_receivers_limit_is_halved_at_the_first_failure(vo
     sim_end(&scene);
     // Also in an outage that began with something else, where a 429 of HTTP would need three.
     set_scene(200, 20000);
-    scene.options.slots = 1;
+    scene.options.in_flight_max = 1;
     stage.bytes_max = 3000000;
     stage.oversize = &overloaded;
     takes_nothing(&unauthorized);
@@ -520,7 +520,7 @@ static void an_exhausted_receiver_that_says_when_is_not_taken_for_a_limit_of_siz
     static const struct manner exhausted = {.status = 429, .retry_after = 20 * NS_PER_SECOND};
     (void)state;
     set_scene(200, 20000);
-    scene.options.slots = 1;
+    scene.options.in_flight_max = 1;
     takes_nothing(&exhausted);
     stage.windows[0].to = scene.now + 30 * NS_PER_SECOND;
     sim_start(&scene);

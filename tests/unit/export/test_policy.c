@@ -18,12 +18,12 @@
 
 // --- outcomes ---------------------------------------------------------------------------------
 
-static struct export_judgement judge(int status, const char *type, bool has_status_message)
+static struct export_class judge(int status, const char *type, bool has_status_message)
 {
     const struct export_facts facts = {.status = status,
                                        .content_type = slice_from_string(type),
                                        .has_status_message = has_status_message};
-    return export_judge(&facts);
+    return export_classify(&facts);
 }
 
 // The whole table: no status is forgotten, and what nobody knows is kept.
@@ -41,13 +41,12 @@ static void every_status_has_its_outcome(void **state)
                 expected = EXPORT_SENT;
             else if (status == 413 || status == 422 || (status == 400 && has_status))
                 expected = EXPORT_ABOUT_DATA;
-            struct export_judgement judgement = judge(status, type, has_status);
-            if (judgement.outcome != expected)
-                fail_msg("%d, %s: %d", status, type, judgement.outcome);
-            assert_int_equal(judgement.may_be_size,
-                             status == 429 || (status >= 500 && status < 600));
-            assert_int_equal(judgement.trouble == EXPORT_NO_TROUBLE, expected == EXPORT_SENT);
-            assert_true(strlen(export_trouble_text(judgement.trouble)) > 0);
+            struct export_class class = judge(status, type, has_status);
+            if (class.outcome != expected)
+                fail_msg("%d, %s: %d", status, type, class.outcome);
+            assert_int_equal(class.may_be_size, status == 429 || (status >= 500 && status < 600));
+            assert_int_equal(class.trouble == EXPORT_NO_TROUBLE, expected == EXPORT_SENT);
+            assert_true(strlen(export_trouble_text(class.trouble)) > 0);
         }
     }
 }
@@ -55,25 +54,25 @@ static void every_status_has_its_outcome(void **state)
 static void no_answer_is_never_about_the_data(void **state)
 {
     (void)state;
-    for (int silence = EXPORT_NO_CONNECTION; silence <= EXPORT_TIMED_OUT; silence++) {
-        const struct export_facts facts = {.silence = (enum export_silence)silence};
-        struct export_judgement judgement = export_judge(&facts);
-        assert_int_equal(judgement.outcome, EXPORT_NOT_NOW);
-        assert_int_equal(judgement.may_be_size, silence != EXPORT_NO_CONNECTION);
-        assert_int_equal(judgement.is_likely_size, silence == EXPORT_INTERRUPTED);
-        assert_int_equal(judgement.trouble,
-                         silence == EXPORT_NO_CONNECTION ? EXPORT_UNREACHABLE : EXPORT_NO_ANSWER);
+    for (int transport = EXPORT_NO_CONNECTION; transport <= EXPORT_TIMED_OUT; transport++) {
+        const struct export_facts facts = {.transport = (enum export_transport)transport};
+        struct export_class class = export_classify(&facts);
+        assert_int_equal(class.outcome, EXPORT_NOT_NOW);
+        assert_int_equal(class.may_be_size, transport != EXPORT_NO_CONNECTION);
+        assert_int_equal(class.is_likely_size, transport == EXPORT_INTERRUPTED);
+        assert_int_equal(class.trouble,
+                         transport == EXPORT_NO_CONNECTION ? EXPORT_UNREACHABLE : EXPORT_NO_ANSWER);
     }
 }
 
-static struct export_judgement judge_call(int status, int code, bool has_retry_info)
+static struct export_class classify_call(int status, int code, bool has_retry_info)
 {
     const struct export_facts facts = {.status = status,
                                        .content_type = SLICE("application/grpc"),
                                        .is_grpc = true,
                                        .grpc_code = code,
                                        .has_retry_info = has_retry_info};
-    return export_judge(&facts);
+    return export_classify(&facts);
 }
 
 static void every_code_of_grpc_has_its_outcome(void **state)
@@ -89,12 +88,11 @@ static void every_code_of_grpc_has_its_outcome(void **state)
             bool may_be_size = code == GRPC_UNAVAILABLE || code == GRPC_INTERNAL ||
                                code == GRPC_UNKNOWN || code > GRPC_UNAUTHENTICATED ||
                                code == GRPC_DEADLINE_EXCEEDED || code == GRPC_RESOURCE_EXHAUSTED;
-            struct export_judgement judgement = judge_call(200, code, retry == 1);
-            if (judgement.outcome != expected || judgement.may_be_size != may_be_size)
-                fail_msg("%d: %d", code, judgement.outcome);
-            assert_int_equal(judgement.is_likely_size,
-                             code == GRPC_RESOURCE_EXHAUSTED && retry == 0);
-            assert_int_equal(judgement.trouble == EXPORT_NO_TROUBLE, expected == EXPORT_SENT);
+            struct export_class class = classify_call(200, code, retry == 1);
+            if (class.outcome != expected || class.may_be_size != may_be_size)
+                fail_msg("%d: %d", code, class.outcome);
+            assert_int_equal(class.is_likely_size, code == GRPC_RESOURCE_EXHAUSTED && retry == 0);
+            assert_int_equal(class.trouble == EXPORT_NO_TROUBLE, expected == EXPORT_SENT);
         }
     }
 }
@@ -118,10 +116,10 @@ static void a_call_without_a_code_of_its_own_follows_the_rule_of_http(void **sta
     };
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        struct export_judgement judgement = judge_call(cases[i].status, cases[i].code, false);
-        assert_int_equal(judgement.outcome, cases[i].outcome);
-        assert_int_equal(judgement.trouble, cases[i].trouble);
-        assert_false(judgement.is_likely_size);
+        struct export_class class = classify_call(cases[i].status, cases[i].code, false);
+        assert_int_equal(class.outcome, cases[i].outcome);
+        assert_int_equal(class.trouble, cases[i].trouble);
+        assert_false(class.is_likely_size);
     }
 }
 

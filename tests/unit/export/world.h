@@ -114,8 +114,8 @@ static inline void world_run_until(struct world *world, bool (*is_done)(struct w
 // Settled in the store, and the exporter knows.
 static inline bool world_is_settled(struct world *world)
 {
-    for (size_t i = 0; i < world->exporter->slot_count; i++) {
-        if (world->exporter->slots[i].state != SLOT_IDLE)
+    for (size_t i = 0; i < world->exporter->inflight_count; i++) {
+        if (world->exporter->inflight[i].state != INFLIGHT_IDLE)
             return false;
     }
     return fake_count(fake_is_in_outbox) == 0;

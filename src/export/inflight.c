@@ -1,4 +1,4 @@
-// One slot: sends the request that the plan has made for it, and has the engine settle its records.
+// A request in flight: sends what the plan has made for it, and has the engine settle its records.
 #include "exporter_private.h"
 
 #include <assert.h>
@@ -14,74 +14,74 @@
 #define ANSWER_ARENA_BLOCK 1024
 #define SETTLE_REPORT_INTERVAL NS_PER_MINUTE
 
-static struct plan_request *request_of(const struct export_slot *slot)
+static struct plan_request *request_of(const struct inflight_request *inflight)
 {
-    return &slot->exporter->plan.requests[slot->index];
+    return &inflight->exporter->plan.requests[inflight->index];
 }
 
 // --- states -----------------------------------------------------------------------------------
 
-#define TO(state) (1U << SLOT_##state)
+#define TO(state) (1U << INFLIGHT_##state)
 
 // The allowed transitions.
 static const unsigned next_states[] = {
-    [SLOT_IDLE] = TO(SENDING) | TO(SETTLING),
-    [SLOT_SENDING] = TO(IDLE),
-    [SLOT_SETTLING] = TO(IDLE) | TO(UNSETTLED),
-    [SLOT_UNSETTLED] = TO(SETTLING),
+    [INFLIGHT_IDLE] = TO(SENDING) | TO(SETTLING),
+    [INFLIGHT_SENDING] = TO(IDLE),
+    [INFLIGHT_SETTLING] = TO(IDLE) | TO(UNSETTLED),
+    [INFLIGHT_UNSETTLED] = TO(SETTLING),
 };
 
-// Performs every change of state. Also counts the slots that are SETTLING.
-static void move_slot(struct export_slot *slot, enum slot_state to)
+// Performs every change of state. Also counts the requests that are SETTLING.
+static void move_inflight(struct inflight_request *inflight, enum inflight_state to)
 {
-    struct exporter *exporter = slot->exporter;
-    assert((next_states[slot->state] & 1U << to) != 0);
-    if (slot->state == SLOT_SETTLING) {
+    struct exporter *exporter = inflight->exporter;
+    assert((next_states[inflight->state] & 1U << to) != 0);
+    if (inflight->state == INFLIGHT_SETTLING) {
         assert(exporter->settles > 0);
         exporter->settles--;
     }
-    slot->state = to;
-    if (to == SLOT_SETTLING)
+    inflight->state = to;
+    if (to == INFLIGHT_SETTLING)
         exporter->settles++;
-    assert(exporter->settles <= exporter->slot_count);
+    assert(exporter->settles <= exporter->inflight_count);
 }
 
 // --- settling ---------------------------------------------------------------------------------
 
-static void submit(struct export_slot *slot)
+static void submit_settlement(struct inflight_request *inflight)
 {
-    assert(slot->task.sequence_count > 0);
-    move_slot(slot, SLOT_SETTLING);
-    engine_submit(slot->exporter->engine, &slot->task);
+    assert(inflight->task.sequence_count > 0);
+    move_inflight(inflight, INFLIGHT_SETTLING);
+    engine_submit(inflight->exporter->engine, &inflight->task);
 }
 
-static void settle(struct export_slot *slot, enum plan_verdict verdict)
+static void settle_records(struct inflight_request *inflight, enum plan_verdict verdict)
 {
-    const struct plan_request *request = request_of(slot);
-    slot->task.sequences = request->sequences;
-    slot->task.sequence_count = request->count;
-    slot->task.is_dead = verdict == PLAN_DEAD;
-    slot->task.is_quarantined = verdict == PLAN_QUARANTINE;
-    slot->task.reason = slot->reason;
-    submit(slot);
+    const struct plan_request *request = request_of(inflight);
+    inflight->task.sequences = request->sequences;
+    inflight->task.sequence_count = request->count;
+    inflight->task.is_dead = verdict == PLAN_DEAD;
+    inflight->task.is_quarantined = verdict == PLAN_QUARANTINE;
+    inflight->task.reason = inflight->reason;
+    submit_settlement(inflight);
 }
 
-void slot_settle_again(struct export_slot *slot)
+void inflight_settle_again(struct inflight_request *inflight)
 {
-    submit(slot);
+    submit_settlement(inflight);
 }
 
 // In the engine's thread.
 static void on_settle_done(struct engine_task *task)
 {
-    struct export_slot *slot = task->context;
-    net_loop_post(slot->exporter->loop, &slot->settled);
+    struct inflight_request *inflight = task->context;
+    net_loop_post(inflight->exporter->loop, &inflight->settled);
 }
 
-static void count_settled(struct export_slot *slot)
+static void count_settled(struct inflight_request *inflight)
 {
-    struct exporter *exporter = slot->exporter;
-    const struct engine_task *task = &slot->task;
+    struct exporter *exporter = inflight->exporter;
+    const struct engine_task *task = &inflight->task;
     if (task->is_dead) {
         exporter->counters.dead_letters += task->sequence_count;
         for (size_t i = 0; i < task->sequence_count; i++)
@@ -105,44 +105,44 @@ static void report_unsettled(struct exporter *exporter, const struct engine_task
 
 static void on_settled(void *context)
 {
-    struct export_slot *slot = context;
-    struct exporter *exporter = slot->exporter;
+    struct inflight_request *inflight = context;
+    struct exporter *exporter = inflight->exporter;
     // The record of a quarantine only saves requests after a restart: it is not worth waiting for.
-    bool is_settled = slot->task.outcome == ENGINE_ACCEPTED || slot->task.is_quarantined;
-    move_slot(slot, is_settled ? SLOT_IDLE : SLOT_UNSETTLED);
+    bool is_settled = inflight->task.outcome == ENGINE_ACCEPTED || inflight->task.is_quarantined;
+    move_inflight(inflight, is_settled ? INFLIGHT_IDLE : INFLIGHT_UNSETTLED);
     if (exporter_reap(exporter))
         return;
 
     if (is_settled) {
-        count_settled(slot);
-        plan_settled(&exporter->plan, slot->index);
+        count_settled(inflight);
+        plan_settled(&exporter->plan, inflight->index);
     } else {
         // They were sent: the only thing left to do is to ask the engine again.
-        report_unsettled(exporter, &slot->task);
+        report_unsettled(exporter, &inflight->task);
         exporter_settle_later(exporter);
     }
     exporter_pump(exporter);
 }
 
-void slot_bury(struct export_slot *slot)
+void inflight_dead_letter(struct inflight_request *inflight)
 {
-    struct exporter *exporter = slot->exporter;
+    struct exporter *exporter = inflight->exporter;
     const struct quarantine_entry *entry =
-        quarantine_find(&exporter->plan.quarantine, request_of(slot)->sequences[0]);
+        quarantine_find(&exporter->plan.quarantine, request_of(inflight)->sequences[0]);
     assert(entry != NULL);
-    (void)snprintf(slot->reason, sizeof slot->reason,
+    (void)snprintf(inflight->reason, sizeof inflight->reason,
                    entry->status != 0 ? "quarantine is full; refused alone %u times, last with %s%d"
                                       : "quarantine is full; no answer %u times",
                    (unsigned)entry->tries, entry->status < HTTP_STATUS_LEAST ? "gRPC " : "",
                    entry->status);
-    settle(slot, PLAN_DEAD);
+    settle_records(inflight, PLAN_DEAD);
 }
 
 // --- responses --------------------------------------------------------------------------------
 
-static void read_success(struct export_slot *slot, const struct export_answer *answer)
+static void read_success(struct inflight_request *inflight, const struct export_answer *answer)
 {
-    struct exporter *exporter = slot->exporter;
+    struct exporter *exporter = inflight->exporter;
     char message[ANSWER_TEXT_SIZE];
     int64_t rejected;
     // "The client MUST NOT retry the request when it receives a partial success response".
@@ -154,7 +154,7 @@ static void read_success(struct export_slot *slot, const struct export_answer *a
         report_type(exporter, answer->content_type);
 }
 
-static enum export_silence silence_of(const struct http_client_response *response)
+static enum export_transport transport_of(const struct http_client_response *response)
 {
     if (response->status != 0)
         return EXPORT_ANSWERED;
@@ -172,45 +172,46 @@ static bool is_local(const struct error *error)
            error->code != ERROR_CLOSED && error->code != ERROR_INVALID;
 }
 
-static enum export_trouble slot_trouble(enum export_trouble judged, const struct error *error)
+static enum export_trouble inflight_trouble(enum export_trouble classified,
+                                            const struct error *error)
 {
-    if (judged != EXPORT_UNREACHABLE && judged != EXPORT_NO_ANSWER)
-        return judged;
+    if (classified != EXPORT_UNREACHABLE && classified != EXPORT_NO_ANSWER)
+        return classified;
     if (is_local(error))
         return EXPORT_LOCAL_TROUBLE;
     // It did respond, but not in HTTP.
-    bool is_no_http = judged == EXPORT_NO_ANSWER && error->code == ERROR_INVALID;
-    return is_no_http ? EXPORT_NOT_A_COLLECTOR : judged;
+    bool is_no_http = classified == EXPORT_NO_ANSWER && error->code == ERROR_INVALID;
+    return is_no_http ? EXPORT_NOT_A_COLLECTOR : classified;
 }
 
 // Called after the plan was informed of a refusal.
-static void follow_refusal(struct export_slot *slot, enum plan_verdict verdict,
+static void follow_refusal(struct inflight_request *inflight, enum plan_verdict verdict,
                            enum export_trouble trouble, int http_status)
 {
-    struct exporter *exporter = slot->exporter;
+    struct exporter *exporter = inflight->exporter;
     if (exporter->plan.is_outage) {
-        report_failure(exporter, trouble, http_status, slot->reason);
-        if (slot->is_last_try)
+        report_failure(exporter, trouble, http_status, inflight->reason);
+        if (inflight->is_last_try)
             exporter->has_failed_last_try = true;
         else if (exporter->is_draining) // sent before the drain; the last attempt is still to come
             plan_end_pause(&exporter->plan, timestamp_monotonic());
     }
     if (verdict == PLAN_QUARANTINE)
-        report_quarantined(exporter, request_of(slot)->sequences[0], slot->reason);
+        report_quarantined(exporter, request_of(inflight)->sequences[0], inflight->reason);
     if (verdict != PLAN_KEEP)
-        settle(slot, verdict);
+        settle_records(inflight, verdict);
 }
 
 // No request was built or sent: a local error of memory or the store.
-static void fail_locally(struct export_slot *slot, const struct error *error)
+static void fail_locally(struct inflight_request *inflight, const struct error *error)
 {
-    struct exporter *exporter = slot->exporter;
+    struct exporter *exporter = inflight->exporter;
     const struct plan_answer answer = {.outcome = EXPORT_NOT_NOW, .is_no_connection = true};
     exporter->counters.retries++;
-    (void)snprintf(slot->reason, sizeof slot->reason, "%s", error->message);
-    enum plan_verdict verdict = plan_answer(&exporter->plan, slot->index, &answer,
+    (void)snprintf(inflight->reason, sizeof inflight->reason, "%s", error->message);
+    enum plan_verdict verdict = plan_answer(&exporter->plan, inflight->index, &answer,
                                             timestamp_monotonic(), exporter_random(exporter));
-    follow_refusal(slot, verdict, slot_trouble(EXPORT_UNREACHABLE, error), 0);
+    follow_refusal(inflight, verdict, inflight_trouble(EXPORT_UNREACHABLE, error), 0);
 }
 
 // Of a call. What is made for it is in the arena; the rest is the response's.
@@ -255,73 +256,74 @@ static struct export_answer read_export_answer(const struct exporter *exporter,
     return answer;
 }
 
-static void describe_silence(struct export_slot *slot, const struct error *error)
+static void describe_transport(struct inflight_request *inflight, const struct error *error)
 {
-    const struct exporter *exporter = slot->exporter;
-    bool is_foreign = exporter->form.protocol == EXPORT_GRPC && error->code == ERROR_INVALID;
+    const struct exporter *exporter = inflight->exporter;
+    bool is_not_grpc = exporter->form.protocol == EXPORT_GRPC && error->code == ERROR_INVALID;
     char text[ANSWER_TEXT_SIZE];
     answer_clean(slice_from_string(error->message), &exporter->masks, text);
-    (void)snprintf(slot->reason, sizeof slot->reason, "%s%s",
-                   is_foreign ? "not gRPC, is this OTLP/gRPC's port? " : "", text);
+    (void)snprintf(inflight->reason, sizeof inflight->reason, "%s%s",
+                   is_not_grpc ? "not gRPC, is this OTLP/gRPC's port? " : "", text);
 }
 
-static void on_answer(struct export_slot *slot, const struct http_client_response *response,
+static void on_answer(struct inflight_request *inflight,
+                      const struct http_client_response *response,
                       const struct export_answer *answer)
 {
-    struct exporter *exporter = slot->exporter;
+    struct exporter *exporter = inflight->exporter;
     timestamp_ns outage_start = exporter->plan.outage_start;
-    const struct export_facts facts = answer_facts(answer, silence_of(response));
-    struct export_judgement judgement = export_judge(&facts);
+    const struct export_facts facts = answer_facts(answer, transport_of(response));
+    struct export_class class = export_classify(&facts);
     const struct plan_answer planned = {
-        .outcome = judgement.outcome,
-        .may_be_size = judgement.may_be_size && !is_local(&response->error),
-        .is_likely_size = judgement.is_likely_size,
+        .outcome = class.outcome,
+        .may_be_size = class.may_be_size && !is_local(&response->error),
+        .is_likely_size = class.is_likely_size,
         .is_no_connection =
             answer->status == 0 && (!response->has_connected || is_local(&response->error)),
         .status = answer_status(answer),
         .retry_after = answer->retry_after,
         .connection = response->connection,
     };
-    if (judgement.outcome == EXPORT_SENT)
-        read_success(slot, answer);
+    if (class.outcome == EXPORT_SENT)
+        read_success(inflight, answer);
     else if (answer->status != 0)
-        answer_describe(answer, &exporter->masks, slot->reason);
+        answer_describe(answer, &exporter->masks, inflight->reason);
     else
-        describe_silence(slot, &response->error);
+        describe_transport(inflight, &response->error);
 
-    enum plan_verdict verdict = plan_answer(&exporter->plan, slot->index, &planned,
+    enum plan_verdict verdict = plan_answer(&exporter->plan, inflight->index, &planned,
                                             timestamp_monotonic(), exporter_random(exporter));
     if (!exporter->plan.is_outage)
         report_end(exporter, outage_start);
     if (verdict == PLAN_SETTLE) {
-        settle(slot, verdict);
+        settle_records(inflight, verdict);
         return;
     }
-    exporter->counters.retries += verdict == PLAN_KEEP && judgement.outcome == EXPORT_NOT_NOW;
+    exporter->counters.retries += verdict == PLAN_KEEP && class.outcome == EXPORT_NOT_NOW;
     // Behind a load balancer, another connection may reach another endpoint.
-    if (judgement.outcome == EXPORT_NOT_NOW)
+    if (class.outcome == EXPORT_NOT_NOW)
         http_client_renew(exporter->client, response->age);
-    follow_refusal(slot, verdict, slot_trouble(judgement.trouble, &response->error),
+    follow_refusal(inflight, verdict, inflight_trouble(class.trouble, &response->error),
                    planned.status < HTTP_STATUS_LEAST ? 0 : planned.status);
     // The response says nothing about the current headers, not even how long to wait.
-    if (slot->headers_age != exporter->headers_age)
+    if (inflight->headers_age != exporter->headers_age)
         plan_end_pause(&exporter->plan, timestamp_monotonic());
 }
 
 static void on_response(void *context, const struct http_client_response *response)
 {
-    struct export_slot *slot = context;
-    struct exporter *exporter = slot->exporter;
+    struct inflight_request *inflight = context;
+    struct exporter *exporter = inflight->exporter;
     struct arena arena;
     arena_init(&arena, ANSWER_ARENA_BLOCK);
     const struct export_answer answer = read_export_answer(exporter, response, &arena);
     int answered = answer_status(&answer);
     bool is_unauthorized =
         answered == STATUS_UNAUTHORIZED || (answer.is_grpc && answered == GRPC_UNAUTHENTICATED);
-    move_slot(slot, SLOT_IDLE);
-    slot->transfer = NULL;
-    buffer_release(&slot->body);
-    on_answer(slot, response, &answer);
+    move_inflight(inflight, INFLIGHT_IDLE);
+    inflight->transfer = NULL;
+    buffer_release(&inflight->body);
+    on_answer(inflight, response, &answer);
     arena_release(&arena);
     if (is_unauthorized && exporter->on_unauthorized != NULL)
         exporter->on_unauthorized(exporter->on_unauthorized_context);
@@ -330,16 +332,17 @@ static void on_response(void *context, const struct http_client_response *respon
 
 // --- sending ----------------------------------------------------------------------------------
 
-static void refuse_unsendable(struct export_slot *slot, const struct error *error)
+static void refuse_unsendable(struct inflight_request *inflight, const struct error *error)
 {
-    (void)snprintf(slot->reason, sizeof slot->reason, "not sent: %.180s", error->message);
-    if (plan_unsendable(&slot->exporter->plan, slot->index, timestamp_monotonic()) == PLAN_DEAD)
-        settle(slot, PLAN_DEAD);
+    (void)snprintf(inflight->reason, sizeof inflight->reason, "not sent: %.180s", error->message);
+    if (plan_unsendable(&inflight->exporter->plan, inflight->index, timestamp_monotonic()) ==
+        PLAN_DEAD)
+        settle_records(inflight, PLAN_DEAD);
 }
 
-static void hand_over(struct export_slot *slot)
+static void send_planned(struct inflight_request *inflight)
 {
-    struct exporter *exporter = slot->exporter;
+    struct exporter *exporter = inflight->exporter;
     struct error error;
     char url[EXPORT_URL_SIZE];
     bool is_grpc = exporter->form.protocol == EXPORT_GRPC;
@@ -349,68 +352,68 @@ static void hand_over(struct export_slot *slot)
         .userinfo = exporter->endpoint.userinfo,
         .headers = exporter->form.fields,
         .header_count = exporter->form.field_count,
-        .body = buffer_slice(&slot->body),
+        .body = buffer_slice(&inflight->body),
         .timeout = exporter->timeout,
         .body_max = EXPORT_ANSWER_MAX,
         .proxy = exporter->endpoint.proxy.url[0] != '\0' ? exporter->endpoint.proxy.url : NULL,
         .version = is_grpc ? HTTP_CLIENT_VERSION_2 : HTTP_CLIENT_VERSION_ANY,
         .uses_tunnel = is_grpc, // proxies do not forward HTTP/2 with prior knowledge
     };
-    if (request_of(slot)->needs_new_connection)
+    if (request_of(inflight)->needs_new_connection)
         http_client_renew(exporter->client, HTTP_CLIENT_RENEW_ALWAYS);
     enum error_code code =
-        http_client_send(exporter->client, &request, on_response, slot, &slot->transfer);
+        http_client_send(exporter->client, &request, on_response, inflight, &inflight->transfer);
     if (code == ERROR_NONE) {
-        move_slot(slot, SLOT_SENDING);
+        move_inflight(inflight, INFLIGHT_SENDING);
         exporter->counters.requests++;
     } else {
-        buffer_release(&slot->body);
+        buffer_release(&inflight->body);
         error_set(&error, code, "request: %s", error_code_text(code));
-        fail_locally(slot, &error);
+        fail_locally(inflight, &error);
     }
 }
 
-void slot_send(struct export_slot *slot)
+void inflight_send(struct inflight_request *inflight)
 {
-    struct exporter *exporter = slot->exporter;
-    const struct plan_request *planned = request_of(slot);
+    struct exporter *exporter = inflight->exporter;
+    const struct plan_request *planned = request_of(inflight);
     struct error error;
     struct request_records records = {.sequences = planned->sequences, .count = planned->count};
 
-    slot->is_last_try = exporter->is_draining;
+    inflight->is_last_try = exporter->is_draining;
     if (exporter->before_request != NULL)
         exporter->before_request(exporter->before_request_context);
-    slot->headers_age = exporter->headers_age;
+    inflight->headers_age = exporter->headers_age;
     enum error_code code =
-        request_build(&exporter->form, exporter->store, &records, &slot->body, &error);
+        request_build(&exporter->form, exporter->store, &records, &inflight->body, &error);
     if (code == ERROR_TOO_LARGE || code == ERROR_INVALID) {
-        refuse_unsendable(slot, &error);
+        refuse_unsendable(inflight, &error);
     } else if (code != ERROR_NONE) {
-        fail_locally(slot, &error);
+        fail_locally(inflight, &error);
     } else if (records.found == 0) {
-        plan_gone(&exporter->plan, slot->index);
-        settle(slot, PLAN_SETTLE);
+        plan_gone(&exporter->plan, inflight->index);
+        settle_records(inflight, PLAN_SETTLE);
     } else {
-        hand_over(slot);
+        send_planned(inflight);
     }
 }
 
 // --- life -------------------------------------------------------------------------------------
 
-void slot_init(struct export_slot *slot, struct exporter *exporter, size_t index)
+void inflight_init(struct inflight_request *inflight, struct exporter *exporter, size_t index)
 {
-    slot->exporter = exporter;
-    slot->index = index;
-    slot->state = SLOT_IDLE;
-    slot->task = (struct engine_task){
-        .type = ENGINE_SETTLE_EXPORT, .on_done = on_settle_done, .context = slot};
-    slot->settled = (struct net_task){.run = on_settled, .context = slot};
-    buffer_init(&slot->body, 0);
+    inflight->exporter = exporter;
+    inflight->index = index;
+    inflight->state = INFLIGHT_IDLE;
+    inflight->task = (struct engine_task){
+        .type = ENGINE_SETTLE_EXPORT, .on_done = on_settle_done, .context = inflight};
+    inflight->settled = (struct net_task){.run = on_settled, .context = inflight};
+    buffer_init(&inflight->body, 0);
 }
 
-void slot_disconnect(struct export_slot *slot)
+void inflight_disconnect(struct inflight_request *inflight)
 {
-    http_client_cancel(slot->transfer);
-    slot->transfer = NULL;
-    buffer_release(&slot->body);
+    http_client_cancel(inflight->transfer);
+    inflight->transfer = NULL;
+    buffer_release(&inflight->body);
 }
