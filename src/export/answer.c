@@ -1,9 +1,9 @@
-// Reads the collector's message in the body of its response.
+// What a collector's response means: its status, the message in its body, the secrets that it may repeat.
 #include "answer.h"
 
 #include <stdio.h>
+#include <string.h>
 
-#include "ghatrace/base/arena.h"
 #include "ghatrace/base/utf8.h"
 #include "ghatrace/http/write.h"
 #include "ghatrace/otlp/decode.h"
@@ -11,16 +11,280 @@
 
 #define ANSWER_ARENA_BLOCK 1024
 
-enum body_type { BODY_OTHER, BODY_PROTOBUF, BODY_JSON, BODY_TEXT };
+// --- what it means --------------------------------------------------------------------------------
 
-static enum body_type body_type_of(struct slice content_type)
+// Without parameters.
+static struct slice media_type_of(struct slice content_type)
 {
     const char *end =
         content_type.len > 0 ? memchr(content_type.data, ';', content_type.len) : NULL;
     if (end != NULL)
         content_type.len = (size_t)(end - content_type.data);
-    content_type = slice_trim(content_type);
+    return slice_trim(content_type);
+}
 
+static bool is_html(struct slice content_type)
+{
+    struct slice type = media_type_of(content_type);
+    return slice_equals_ignoring_case(type, SLICE("text/html")) ||
+           slice_equals_ignoring_case(type, SLICE("application/xhtml+xml"));
+}
+
+static enum export_outcome outcome_of(const struct export_facts *facts)
+{
+    // "On success, the server MUST respond with HTTP 200 OK". The Collector's own exporter accepts every 2xx, and so
+    // does this one, except for an HTML page such as a login page.
+    if (facts->status >= 200 && facts->status <= 299)
+        return facts->is_grpc || is_html(facts->content_type) ? EXPORT_NOT_NOW : EXPORT_SENT;
+
+    switch (facts->status) {
+    case 400: // "the request body MUST be Status": a 400 without it is from a proxy, or from plain HTTP to HTTPS
+        return facts->has_status_message ? EXPORT_ABOUT_DATA : EXPORT_NOT_NOW;
+    case 413: // Content Too Large
+    case 422: // Unprocessable Content
+        return EXPORT_ABOUT_DATA;
+    default:
+        // A redirect is not followed: that would send the configured headers to another host.
+        return EXPORT_NOT_NOW;
+    }
+}
+
+static enum export_trouble trouble_of(int status)
+{
+    switch (status) {
+    case 401: // Unauthorized
+    case 403: // Forbidden
+    case 407: // Proxy Authentication Required
+        return EXPORT_REFUSES_CREDENTIALS;
+    case 404: // Not Found
+    case 405: // Method Not Allowed
+    case 410: // Gone
+    case 421: // Misdirected Request
+        return EXPORT_WRONG_PATH;
+    case 400: // Bad Request
+    case 413: // Content Too Large
+    case 415: // Unsupported Media Type
+    case 422: // Unprocessable Content
+        return EXPORT_REFUSES_DATA;
+    case 429: // Too Many Requests
+    case 503: // Service Unavailable
+        return EXPORT_OVERLOADED;
+    default:
+        break;
+    }
+    switch (status / 100) {
+    case 2:
+        return EXPORT_NOT_A_COLLECTOR;
+    case 3:
+        return EXPORT_REDIRECTS;
+    case 5:
+        return EXPORT_SERVER_ERROR;
+    default:
+        return EXPORT_OTHER_TROUBLE;
+    }
+}
+
+// What each code of a call means. The ones that are what 5xx is to HTTP may be due to size.
+static const struct export_class call_classes[] = {
+    [GRPC_OK] = {EXPORT_SENT, EXPORT_NO_TROUBLE, false, false},
+    [GRPC_CANCELLED] = {EXPORT_NOT_NOW, EXPORT_OTHER_TROUBLE, false, false},
+    [GRPC_UNKNOWN] = {EXPORT_NOT_NOW, EXPORT_SERVER_ERROR, true, false},
+    [GRPC_INVALID_ARGUMENT] = {EXPORT_ABOUT_DATA, EXPORT_REFUSES_DATA, false, false},
+    [GRPC_DEADLINE_EXCEEDED] = {EXPORT_NOT_NOW, EXPORT_SERVER_ERROR, true, false},
+    [GRPC_NOT_FOUND] = {EXPORT_NOT_NOW, EXPORT_WRONG_PATH, false, false},
+    [GRPC_ALREADY_EXISTS] = {EXPORT_NOT_NOW, EXPORT_REFUSES_DATA, false, false},
+    [GRPC_PERMISSION_DENIED] = {EXPORT_NOT_NOW, EXPORT_REFUSES_CREDENTIALS, false, false},
+    [GRPC_RESOURCE_EXHAUSTED] = {EXPORT_NOT_NOW, EXPORT_OVERLOADED, true, true},
+    [GRPC_FAILED_PRECONDITION] = {EXPORT_NOT_NOW, EXPORT_REFUSES_DATA, false, false},
+    [GRPC_ABORTED] = {EXPORT_NOT_NOW, EXPORT_OTHER_TROUBLE, false, false},
+    [GRPC_OUT_OF_RANGE] = {EXPORT_NOT_NOW, EXPORT_REFUSES_DATA, false, false},
+    [GRPC_UNIMPLEMENTED] = {EXPORT_NOT_NOW, EXPORT_WRONG_PATH, false, false},
+    [GRPC_INTERNAL] = {EXPORT_NOT_NOW, EXPORT_SERVER_ERROR, true, false},
+    [GRPC_UNAVAILABLE] = {EXPORT_NOT_NOW, EXPORT_OVERLOADED, true, false},
+    [GRPC_DATA_LOSS] = {EXPORT_NOT_NOW, EXPORT_SERVER_ERROR, false, false},
+    [GRPC_UNAUTHENTICATED] = {EXPORT_NOT_NOW, EXPORT_REFUSES_CREDENTIALS, false, false},
+};
+
+static struct export_class classify_call(int code, bool has_retry_info)
+{
+    bool is_defined = code >= 0 && (size_t)code < sizeof call_classes / sizeof call_classes[0];
+    struct export_class class = call_classes[is_defined ? code : GRPC_UNKNOWN];
+    // OTLP: "retryable only if the server signals that the recovery from resource exhaustion is possible", by RetryInfo.
+    class.is_likely_size = class.is_likely_size && !has_retry_info;
+    return class;
+}
+
+struct export_class export_classify(const struct export_facts *facts)
+{
+    struct export_class class = {.outcome = EXPORT_NOT_NOW};
+    int status = facts->status;
+    switch (facts->transport) {
+    case EXPORT_NO_CONNECTION:
+        class.trouble = EXPORT_UNREACHABLE;
+        return class;
+    case EXPORT_BROKEN:
+    case EXPORT_INTERRUPTED:
+    case EXPORT_TIMED_OUT:
+        class.trouble = EXPORT_NO_ANSWER;
+        class.may_be_size = true;
+        class.is_likely_size = facts->transport == EXPORT_INTERRUPTED;
+        return class;
+    case EXPORT_ANSWERED:
+        break;
+    }
+    if (facts->is_grpc && status == 200 && facts->grpc_code != EXPORT_NO_GRPC_CODE)
+        return classify_call(facts->grpc_code, facts->has_retry_info);
+    class.outcome = outcome_of(facts);
+    class.trouble = class.outcome == EXPORT_SENT ? EXPORT_NO_TROUBLE : trouble_of(status);
+    class.may_be_size = status == 429 || (status >= 500 && status <= 599);
+    return class;
+}
+
+const char *export_trouble_text(enum export_trouble trouble)
+{
+    static const char *const texts[] = {
+        [EXPORT_NO_TROUBLE] = "no trouble",
+        [EXPORT_UNREACHABLE] = "unreachable",
+        [EXPORT_NO_ANSWER] = "does not answer",
+        [EXPORT_REFUSES_CREDENTIALS] = "refuses credentials",
+        [EXPORT_WRONG_PATH] = "wrong path",
+        [EXPORT_REDIRECTS] = "redirects",
+        [EXPORT_OVERLOADED] = "overloaded",
+        [EXPORT_SERVER_ERROR] = "server error",
+        [EXPORT_REFUSES_DATA] = "refuses data",
+        [EXPORT_NOT_A_COLLECTOR] = "not a collector",
+        [EXPORT_LOCAL_TROUBLE] = "local trouble",
+        [EXPORT_OTHER_TROUBLE] = "other",
+    };
+    return texts[trouble];
+}
+
+// --- secrets that it may repeat -------------------------------------------------------------------
+
+static void add_secret(struct mask_list *list, struct slice secret)
+{
+    secret = slice_trim(secret);
+    if (secret.len >= MASK_LEAST)
+        list->secrets[list->count++] = secret;
+}
+
+static struct slice rest_from(struct slice s, size_t at)
+{
+    return (struct slice){.data = s.data + at, .len = s.len - at};
+}
+
+// "Bearer key" → "key".
+static struct slice after_scheme(struct slice value)
+{
+    ptrdiff_t blank = slice_find(value, SLICE(" "));
+    return blank < 0 ? SLICE_EMPTY : rest_from(value, (size_t)blank + 1);
+}
+
+static struct slice take_pair(struct slice *query)
+{
+    ptrdiff_t end = slice_find(*query, SLICE("&"));
+    size_t len = end < 0 ? query->len : (size_t)end;
+    struct slice pair = {.data = query->data, .len = len};
+    *query = rest_from(*query, end < 0 ? len : len + 1);
+    return pair;
+}
+
+// Adds the secret unchanged and percent-decoded.
+static enum error_code add_encoded_secret(struct mask_list *list, struct slice secret,
+                                          struct arena *arena)
+{
+    struct slice decoded;
+    add_secret(list, secret);
+    enum error_code code = export_percent_decode(secret, arena, &decoded);
+    if (code == ERROR_NONE)
+        add_secret(list, decoded);
+    return code == ERROR_INVALID ? ERROR_NONE : code;
+}
+
+// A token may be in either place.
+static enum error_code add_userinfo(struct mask_list *list, struct slice userinfo,
+                                    struct arena *arena)
+{
+    ptrdiff_t colon = slice_find(userinfo, SLICE(":"));
+    enum error_code code = add_encoded_secret(list, userinfo, arena);
+    if (code != ERROR_NONE || colon < 0)
+        return code;
+    struct slice user = {.data = userinfo.data, .len = (size_t)colon};
+    struct slice password = rest_from(userinfo, (size_t)colon + 1);
+    return add_encoded_secret(list, password.len > 0 ? password : user, arena);
+}
+
+static enum error_code add_query(struct mask_list *list, struct slice query, struct arena *arena)
+{
+    add_secret(list, query);
+    while (query.len > 0) {
+        struct slice pair = take_pair(&query);
+        ptrdiff_t equals = slice_find(pair, SLICE("="));
+        struct slice value = equals < 0 ? pair : rest_from(pair, (size_t)equals + 1);
+        enum error_code code = add_encoded_secret(list, value, arena);
+        if (code != ERROR_NONE)
+            return code;
+    }
+    return ERROR_NONE;
+}
+
+static size_t count_pairs(struct slice query)
+{
+    size_t count = 1;
+    for (size_t i = 0; i < query.len; i++)
+        count += query.data[i] == '&';
+    return count;
+}
+
+enum error_code mask_init(struct mask_list *list, const struct http_header *headers, size_t count,
+                          const struct export_endpoint *endpoint, struct arena *arena)
+{
+    struct slice path = slice_from_string(endpoint->path);
+    ptrdiff_t mark = slice_find(path, SLICE("?"));
+    struct slice query = mark < 0 ? SLICE_EMPTY : rest_from(path, (size_t)mark + 1);
+    *list = (struct mask_list){.count = 0};
+    list->secrets =
+        arena_allocate_array(arena, 2 * count + 9 + 2 * count_pairs(query), sizeof(struct slice));
+    if (list->secrets == NULL)
+        return ERROR_MEMORY;
+    for (size_t i = 0; i < count; i++) {
+        add_secret(list, headers[i].value);
+        add_secret(list, after_scheme(headers[i].value));
+    }
+    enum error_code code = add_userinfo(list, slice_from_string(endpoint->userinfo), arena);
+    if (code == ERROR_NONE)
+        code = add_userinfo(list, slice_from_string(endpoint->proxy.userinfo), arena);
+    return code == ERROR_NONE ? add_query(list, query, arena) : code;
+}
+
+static void mask_secret(struct slice secret, char *text, size_t len)
+{
+    size_t least = secret.len < MASK_PREFIX ? secret.len : MASK_PREFIX;
+    for (size_t at = 0; at + least <= len; at++) {
+        if (memcmp(text + at, secret.data, least) != 0)
+            continue;
+        size_t match = least;
+        while (match < secret.len && at + match < len && text[at + match] == secret.data[match])
+            match++;
+        memset(text + at, '*', match);
+        at += match - 1;
+    }
+}
+
+void mask_text(const struct mask_list *list, char *text, size_t len)
+{
+    for (; list != NULL; list = list->older)
+        for (size_t i = 0; i < list->count; i++)
+            mask_secret(list->secrets[i], text, len);
+}
+
+// --- its content ----------------------------------------------------------------------------------
+
+enum body_type { BODY_OTHER, BODY_PROTOBUF, BODY_JSON, BODY_TEXT };
+
+static enum body_type body_type_of(struct slice content_type)
+{
+    content_type = media_type_of(content_type);
     if (slice_equals_ignoring_case(content_type, SLICE("application/x-protobuf")) ||
         slice_equals_ignoring_case(content_type, SLICE("application/grpc")) ||
         slice_equals_ignoring_case(content_type, SLICE("application/grpc+proto")))

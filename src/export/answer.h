@@ -1,14 +1,113 @@
-// The content of a collector's response besides its status. Private to this room. Pure.
+// What a collector's response means, and what of it may be shown. The only place that decides this. Private to this
+// room. Pure.
 #ifndef GHATRACE_SRC_EXPORT_ANSWER_H
 #define GHATRACE_SRC_EXPORT_ANSWER_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
+#include "ghatrace/base/arena.h"
+#include "ghatrace/base/error.h"
 #include "ghatrace/base/slice.h"
 #include "ghatrace/base/time.h"
-#include "mask.h"
-#include "outcome.h"
+#include "ghatrace/export/endpoint.h"
+#include "ghatrace/export/exporter.h"
+#include "ghatrace/http/parse.h"
+
+// --- what it means --------------------------------------------------------------------------------
+
+// The status of a gRPC call (grpc, doc/statuscodes.md).
+enum grpc_code {
+    GRPC_OK = 0,
+    GRPC_CANCELLED = 1,
+    GRPC_UNKNOWN = 2,
+    GRPC_INVALID_ARGUMENT = 3,
+    GRPC_DEADLINE_EXCEEDED = 4,
+    GRPC_NOT_FOUND = 5,
+    GRPC_ALREADY_EXISTS = 6,
+    GRPC_PERMISSION_DENIED = 7,
+    GRPC_RESOURCE_EXHAUSTED = 8,
+    GRPC_FAILED_PRECONDITION = 9,
+    GRPC_ABORTED = 10,
+    GRPC_OUT_OF_RANGE = 11,
+    GRPC_UNIMPLEMENTED = 12,
+    GRPC_INTERNAL = 13,
+    GRPC_UNAVAILABLE = 14,
+    GRPC_DATA_LOSS = 15,
+    GRPC_UNAUTHENTICATED = 16,
+};
+#define EXPORT_NO_GRPC_CODE (-1)
+
+enum export_outcome {
+    EXPORT_SENT,       // remove it from the outbox
+    EXPORT_ABOUT_DATA, // perhaps this data can never be accepted
+    EXPORT_NOT_NOW,    // anything else: keep it, try again later
+};
+
+// Why there was no complete response.
+enum export_transport {
+    EXPORT_ANSWERED,
+    EXPORT_NO_CONNECTION, // no address, no connection, TLS failed, or nothing could be sent
+    EXPORT_BROKEN,      // the connection broke before the response was complete, or it was not HTTP
+    EXPORT_INTERRUPTED, // the endpoint ended the request before it was sent in full (http_client.h)
+    EXPORT_TIMED_OUT,   // connected, but the timeout expired
+};
+
+struct export_class {
+    enum export_outcome outcome;
+    enum export_trouble trouble; // EXPORT_NO_TROUBLE if sent
+    // The failure may be due to the size of the request: no response over a connection, 429, 5xx; of gRPC's codes
+    // those that mean the same.
+    bool may_be_size;
+    // It is probably due to that: RESOURCE_EXHAUSTED without RetryInfo, which is what receivers answer to a message
+    // that is too large (by default more than 4 MiB), or a request that was refused at its beginning.
+    bool is_likely_size;
+};
+
+// The response to a request, as far as it decides.
+struct export_facts {
+    enum export_transport transport; // the rest is used only if it is EXPORT_ANSWERED
+    int status;                      // of HTTP
+    struct slice content_type;       // the field's value or empty
+    bool
+        has_status_message; // the body is a google.rpc.Status of its content type with a code or a message
+    bool is_grpc;           // the request was a gRPC call
+    int grpc_code;          // EXPORT_NO_GRPC_CODE: none
+    bool has_retry_info;
+};
+
+// One rule for both protocols. The code of a call counts if it is there and the HTTP status is 200; without it, the
+// HTTP status counts, except that 2xx is then no success: the answer is not one of gRPC.
+//
+// OTLP 1.x, "OTLP/HTTP Response", requires clients to drop the data for every status that is not retryable. That
+// loses data if the response is not about the data: an expired token, a wrong path, a proxy in between. So data is
+// suspected only if the response can be about it, and is then retried (src/export/plan.h).
+struct export_class export_classify(const struct export_facts *facts);
+
+// --- secrets that it may repeat -------------------------------------------------------------------
+
+// Shorter values are not treated as secrets: masking them would hide ordinary words.
+#define MASK_LEAST 4
+// This many bytes of the beginning of a secret are masked, too, when the rest is cut off.
+#define MASK_PREFIX 8
+
+// All zero: no secrets.
+struct mask_list {
+    struct slice *secrets;
+    size_t count;
+    const struct mask_list *older; // also masked; NULL: none. Not owned
+};
+
+// Collects the values of the headers, whole and without their first word ("Bearer"), and secrets in the endpoint's
+// URL: the query of its path, whole and each of its values, and its user info ("user:password"), whole and the
+// password, also percent-decoded. All in the arena; the headers' values and the endpoint are not copied.
+enum error_code mask_init(struct mask_list *list, const struct http_header *headers, size_t count,
+                          const struct export_endpoint *endpoint, struct arena *arena) MUST_CHECK;
+// Overwrites secrets in the text with '*'.
+void mask_text(const struct mask_list *list, char *text, size_t len);
+
+// --- its content ----------------------------------------------------------------------------------
 
 #define ANSWER_TEXT_MAX 200 // bytes of untrusted text that are kept
 #define ANSWER_TEXT_SIZE (ANSWER_TEXT_MAX + 1)

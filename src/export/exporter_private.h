@@ -12,7 +12,6 @@
 #include "ghatrace/base/log.h"
 #include "ghatrace/client/http_client.h"
 #include "ghatrace/export/exporter.h"
-#include "mask.h"
 #include "plan.h"
 #include "request.h"
 

@@ -8,7 +8,7 @@
 #include "ghatrace/base/buffer.h"
 #include "ghatrace/base/digest.h"
 #include "ghatrace/otlp/decode.h"
-#include "gzip.h"
+#include "request.h"
 
 #define MESSAGE_MAX ((size_t)64 << 10) // of an answer, expanded
 
@@ -72,7 +72,7 @@ static bool is_ascii_value(struct slice value)
 }
 
 // "implementations ... should emit un-padded values".
-static bool encode_value(struct slice value, struct arena *arena, struct slice *encoded)
+static bool encode_binary(struct slice value, struct arena *arena, struct slice *encoded)
 {
     char *text = arena_allocate(arena, BASE64_SIZE(value.len));
     if (text == NULL)
@@ -101,7 +101,7 @@ enum error_code grpc_make_metadata(const struct http_header *header, struct aren
                          "value of header \"%.*s\": gRPC allows printable ASCII only, "
                          "or any bytes if the name ends in -bin",
                          SLICE_ARGS(header->name));
-    bool is_made = is_binary ? encode_value(header->value, arena, &metadata->value)
+    bool is_made = is_binary ? encode_binary(header->value, arena, &metadata->value)
                              : arena_copy_slice(arena, header->value, &metadata->value);
     return is_made ? ERROR_NONE : error_set(error, ERROR_MEMORY, "out of memory");
 }

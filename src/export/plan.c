@@ -107,23 +107,13 @@ static const struct plan_part *part_around(const struct export_plan *plan, uint6
 
 // --- making requests --------------------------------------------------------------------------
 
-static void add(struct plan_request *request, uint64_t sequence, uint32_t size)
+static void add_record(struct plan_request *request, uint64_t sequence, uint32_t size)
 {
     assert(request->count == 0 || request->sequences[request->count - 1] < sequence);
     request->sequences[request->count] = sequence;
     request->sizes[request->count] = size;
     request->count++;
     request->bytes += size;
-}
-
-static size_t least(size_t a, size_t b)
-{
-    return a < b ? a : b;
-}
-
-static size_t half_of(size_t n)
-{
-    return n > 1 ? n / 2 : 1;
 }
 
 struct range {
@@ -156,7 +146,7 @@ static enum error_code read_range(const struct export_plan *plan, struct plan_re
                                   (request->count > 0 && request->bytes + size > bytes_max);
             if (request->is_limited)
                 break;
-            add(request, sequence, size);
+            add_record(request, sequence, size);
         }
         range->from = ++sequence;
     }
@@ -165,7 +155,7 @@ static enum error_code read_range(const struct export_plan *plan, struct plan_re
     return request->count > 0 ? ERROR_NONE : ERROR_NOT_FOUND;
 }
 
-static void begin(struct plan_request *request, enum plan_kind kind)
+static void begin_request(struct plan_request *request, enum plan_kind kind)
 {
     assert(!request->is_busy);
     request->kind = kind;
@@ -174,7 +164,7 @@ static void begin(struct plan_request *request, enum plan_kind kind)
     request->part = NULL;
 }
 
-static void send(struct export_plan *plan, struct plan_request *request)
+static void send_planned_request(struct export_plan *plan, struct plan_request *request)
 {
     assert(!request->is_busy && request->count > 0);
     request->is_busy = true;
@@ -209,15 +199,15 @@ static enum error_code next_of_part(struct export_plan *plan, struct plan_reques
         struct range range = {
             .from = part->first,
             .last = part->last,
-            .records_max = least(part->records_max, plan->window.now.records),
+            .records_max = size_min(part->records_max, plan->window.now.records),
         };
-        begin(request, PLAN_PART);
+        begin_request(request, PLAN_PART);
         enum error_code code = read_range(plan, request, &range, &turn->source, error);
         if (code == ERROR_NONE) {
             plan->part_turn = index + 1;
             part->first = request->sequences[0];
             request->part = part;
-            send(plan, request);
+            send_planned_request(plan, request);
         }
         if (code != ERROR_NOT_FOUND)
             return code;
@@ -246,12 +236,12 @@ static enum error_code next_of_line(struct export_plan *plan, struct plan_reques
         .records_max = plan->window.now.records,
         .avoids_parts = true,
     };
-    begin(request, PLAN_LINE);
+    begin_request(request, PLAN_LINE);
     enum error_code code = read_range(plan, request, &range, source, error);
     if (code == ERROR_NONE || code == ERROR_NOT_FOUND)
         plan->cursor = range.from;
     if (code == ERROR_NONE)
-        send(plan, request);
+        send_planned_request(plan, request);
     return code;
 }
 
@@ -284,9 +274,9 @@ static enum error_code next_single(struct export_plan *plan, struct plan_request
     if (code != ERROR_NONE)
         return code;
     plan->single_cursor = range.from + 1;
-    begin(request, PLAN_SINGLE);
-    add(request, range.from, size);
-    send(plan, request);
+    begin_request(request, PLAN_SINGLE);
+    add_record(request, range.from, size);
+    send_planned_request(plan, request);
     return ERROR_NONE;
 }
 
@@ -294,7 +284,7 @@ static void add_quarantined(struct plan_request *request, struct quarantine_entr
 {
     entry->is_in_flight = true;
     request->needs_new_connection = true;
-    add(request, entry->sequence, entry->size);
+    add_record(request, entry->sequence, entry->size);
 }
 
 // `is_single`: only one record, the one that is due next.
@@ -305,11 +295,11 @@ static bool next_quarantined(struct export_plan *plan, struct plan_request *requ
     struct quarantine_entry *entry = quarantine_due(quarantine, is_single ? INT64_MAX : now);
     if (entry == NULL)
         return false;
-    begin(request, PLAN_QUARANTINED);
+    begin_request(request, PLAN_QUARANTINED);
     if (is_single || plan->quarantine_window == 1) {
         add_quarantined(request, entry);
     } else {
-        size_t records_max = least(plan->quarantine_window, plan->window.now.records);
+        size_t records_max = size_min(plan->quarantine_window, plan->window.now.records);
         for (size_t i = 0; i < quarantine->count && request->count < records_max; i++) {
             entry = &quarantine->entries[i];
             if (entry->is_in_flight || entry->due_at > now)
@@ -319,7 +309,7 @@ static bool next_quarantined(struct export_plan *plan, struct plan_request *requ
             add_quarantined(request, entry);
         }
     }
-    send(plan, request);
+    send_planned_request(plan, request);
     return true;
 }
 
@@ -432,7 +422,7 @@ enum error_code plan_next(struct export_plan *plan, size_t index, struct plan_tu
     struct quarantine_entry *oldest =
         is_quarantine_full(plan) ? quarantine_oldest(&plan->quarantine) : NULL;
     if (oldest != NULL) {
-        begin(request, PLAN_QUARANTINED);
+        begin_request(request, PLAN_QUARANTINED);
         add_quarantined(request, oldest);
         request->is_busy = true;
         turn->step = PLAN_DEAD_LETTER;
@@ -568,7 +558,7 @@ static void halve_all(struct export_plan *plan)
     for (size_t i = 0; i < plan->part_capacity; i++) {
         struct plan_part *part = &plan->parts[i];
         if (part->is_used && part->refused.records > 1)
-            part->records_max = half_of(least(part->records_max, part->refused.records));
+            part->records_max = size_half(size_min(part->records_max, part->refused.records));
     }
     window_halve(&plan->window);
     plan->size_failures = 0;
@@ -771,14 +761,14 @@ static void accept(struct export_plan *plan, struct plan_request *request, times
         part->is_busy = false;
         part->first = request->sequences[request->count - 1] + 1;
         part->refused = (struct window_size){.records = 0};
-        part->records_max = least(2 * part->records_max, plan->options.records_max);
+        part->records_max = size_min(2 * part->records_max, plan->options.records_max);
     }
     if (request->kind == PLAN_LINE || request->kind == PLAN_PART)
         window_grow(&plan->window,
                     (struct window_size){.records = request->count, .bytes = request->bytes},
                     request->is_limited, now);
     if (request->kind == PLAN_QUARANTINED) {
-        plan->quarantine_window = least(2 * plan->quarantine_window, plan->options.records_max);
+        plan->quarantine_window = size_min(2 * plan->quarantine_window, plan->options.records_max);
         quarantine_retry_now(&plan->quarantine, now);
     }
     if (plan->is_outage && request->is_probe)

@@ -4,7 +4,7 @@
 // records.
 //
 // Requests. Each of `in_flight_max` requests carries records from one of four places:
-//   line        the outbox in order, as many records as the window allows (window.h)
+//   line        the outbox in order, as many records as the window allows (pace.h)
 //   part        a batch that was refused: its range of the outbox, with a limit of its own
 //   single      one record alone, to test whether the endpoint accepts anything (see below)
 //   quarantine  records that were refused alone (quarantine.h), mostly one
@@ -32,12 +32,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "backoff.h"
+#include "answer.h"
 #include "ghatrace/base/error.h"
 #include "ghatrace/base/time.h"
-#include "outcome.h"
+#include "pace.h"
 #include "quarantine.h"
-#include "window.h"
 
 struct plan_options {
     size_t in_flight_max;

@@ -1,15 +1,17 @@
 // Builds the body of one request from records of the outbox: joins, transcodes and compresses them.
 #include "request.h"
 
+#include <limits.h>
 #include <string.h>
+#include <zlib.h>
 
 #include "ghatrace/base/log.h"
+#include "ghatrace/base/memory.h"
 #include "ghatrace/http/write.h"
 #include "ghatrace/otlp/decode.h"
 #include "ghatrace/otlp/encode.h"
 #include "ghatrace/otlp/json.h"
 #include "grpc.h"
-#include "gzip.h"
 
 #define USER_AGENT "ghatrace/" GHATRACE_VERSION
 #define OWN_FIELDS_MAX 6
@@ -17,6 +19,95 @@
 #define ARENA_BLOCK ((size_t)64 << 10)          // for the spans of two records
 #define REQUEST_HEAD_MAX ((size_t)64 << 10)
 #define REQUEST_PACKED_MAX (REQUEST_JSON_MAX + ((size_t)64 << 10))
+
+#define GZIP_WINDOW_BITS (15 + 16) // zlib: plus 16 for a gzip header instead of its own
+#define GZIP_MEMORY_LEVEL 8        // zlib's default
+
+// --- gzip -----------------------------------------------------------------------------------------
+
+// zlib, with its memory included in our accounting.
+
+static voidpf zlib_allocate(voidpf opaque, uInt count, uInt size)
+{
+    (void)opaque;
+    return memory_allocate_array(count, size);
+}
+
+static void zlib_release(voidpf opaque, voidpf block)
+{
+    (void)opaque;
+    memory_free(block);
+}
+
+enum error_code gzip_compress(struct slice data, struct buffer *out, struct error *error)
+{
+    // The fastest level: spans are repetitive enough for it, and this runs in the loop.
+    z_stream stream = {.zalloc = zlib_allocate, .zfree = zlib_release};
+    if (data.len > UINT_MAX / 2)
+        return error_set(error, ERROR_TOO_LARGE, "compress: more than zlib takes at once");
+    if (deflateInit2(&stream, Z_BEST_SPEED, Z_DEFLATED, GZIP_WINDOW_BITS, GZIP_MEMORY_LEVEL,
+                     Z_DEFAULT_STRATEGY) != Z_OK)
+        return error_set(error, ERROR_MEMORY, "compress: out of memory");
+
+    // deflateBound() is enough for all of it in one call.
+    size_t bound = deflateBound(&stream, (uLong)data.len);
+    enum error_code code = buffer_reserve(out, bound);
+    if (code != ERROR_NONE) {
+        error_set(error, code, "compress: %s", error_code_text(code));
+        goto cleanup;
+    }
+    stream.next_in = (z_const Bytef *)data.data;
+    stream.avail_in = (uInt)data.len;
+    stream.next_out = (Bytef *)(out->data + out->len);
+    stream.avail_out = (uInt)bound;
+    if (deflate(&stream, Z_FINISH) != Z_STREAM_END) {
+        code = error_set(error, ERROR_INVALID, "compress: zlib refused");
+        goto cleanup;
+    }
+    out->len += stream.total_out;
+
+cleanup:
+    (void)deflateEnd(&stream);
+    return code;
+}
+
+static enum error_code expand_all(z_stream *stream, struct buffer *out)
+{
+    char chunk[4096];
+    int result;
+    do {
+        stream->next_out = (Bytef *)chunk;
+        stream->avail_out = sizeof chunk;
+        result = inflate(stream, Z_NO_FLUSH);
+        if (result == Z_MEM_ERROR)
+            return ERROR_MEMORY;
+        if (result != Z_OK && result != Z_STREAM_END)
+            return ERROR_INVALID;
+        enum error_code code = buffer_append(out, chunk, sizeof chunk - stream->avail_out);
+        if (code != ERROR_NONE)
+            return code;
+    } while (result == Z_OK);
+    return ERROR_NONE;
+}
+
+enum error_code gzip_expand(struct slice packed, struct buffer *out)
+{
+    z_stream stream = {.zalloc = zlib_allocate, .zfree = zlib_release};
+    size_t before = out->len;
+    if (packed.len > UINT_MAX / 2)
+        return ERROR_TOO_LARGE;
+    stream.next_in = (z_const Bytef *)packed.data;
+    stream.avail_in = (uInt)packed.len;
+    if (inflateInit2(&stream, GZIP_WINDOW_BITS) != Z_OK)
+        return ERROR_MEMORY;
+    enum error_code code = expand_all(&stream, out);
+    if (code != ERROR_NONE)
+        out->len = before;
+    (void)inflateEnd(&stream);
+    return code;
+}
+
+// --- fields ---------------------------------------------------------------------------------------
 
 static void add_field(struct request_form *form, struct slice name, struct slice value)
 {
@@ -146,6 +237,8 @@ enum error_code request_form_init(struct request_form *form, const struct export
     return code == ERROR_NONE ? check_form(form, error) : code;
 }
 
+// --- records --------------------------------------------------------------------------------------
+
 static bool has_span(const struct span_batch *batch, const struct span_id *id)
 {
     for (size_t i = 0; i < batch->span_count; i++) {
@@ -234,8 +327,10 @@ static enum error_code join_records(struct store *store, struct request_records 
     return code;
 }
 
+// --- body -----------------------------------------------------------------------------------------
+
 // Replaces the content of `body`. The intermediate text is freed at once: it may be large.
-static void replace(struct buffer *body, struct buffer *with)
+static void replace_body(struct buffer *body, struct buffer *with)
 {
     buffer_release(body);
     *body = *with;
@@ -248,7 +343,7 @@ static enum error_code transcode(struct buffer *body, struct error *error)
     buffer_init(&json, REQUEST_JSON_MAX);
     enum error_code code = otlp_json_from_protobuf(buffer_slice(body), &json, error);
     if (code == ERROR_NONE)
-        replace(body, &json);
+        replace_body(body, &json);
     else if (code == ERROR_CORRUPT) // the record is corrupt, not the store
         code = error_set(error, ERROR_INVALID, "record cannot be written as JSON");
     buffer_release(&json);
@@ -256,8 +351,8 @@ static enum error_code transcode(struct buffer *body, struct error *error)
 }
 
 // Reserves the head of a message.
-static enum error_code begin_body(const struct request_form *form, struct buffer *body,
-                                  struct error *error)
+static enum error_code reserve_frame_head(const struct request_form *form, struct buffer *body,
+                                          struct error *error)
 {
     static const char head[GRPC_FRAME_HEAD];
     enum error_code code = ERROR_NONE;
@@ -272,13 +367,13 @@ static enum error_code compress_body(const struct request_form *form, struct buf
     struct buffer packed;
     struct slice plain = buffer_slice(body);
     buffer_init(&packed, REQUEST_PACKED_MAX);
-    enum error_code code = begin_body(form, &packed, error);
+    enum error_code code = reserve_frame_head(form, &packed, error);
     plain.data += packed.len;
     plain.len -= packed.len;
     if (code == ERROR_NONE)
         code = gzip_compress(plain, &packed, error);
     if (code == ERROR_NONE)
-        replace(body, &packed);
+        replace_body(body, &packed);
     buffer_release(&packed);
     return code;
 }
@@ -288,7 +383,7 @@ enum error_code request_build(const struct request_form *form, struct store *sto
                               struct error *error)
 {
     buffer_init(body, REQUEST_BODY_MAX);
-    enum error_code code = begin_body(form, body, error);
+    enum error_code code = reserve_frame_head(form, body, error);
     if (code == ERROR_NONE)
         code = join_records(store, records, body, error);
     if (code == ERROR_NONE && records->found > 0 && form->protocol == EXPORT_JSON)

@@ -74,5 +74,9 @@ bool export_header_is_own(struct slice name);
 enum error_code export_resource_parse(struct slice text, struct arena *arena,
                                       struct attribute **items, size_t *count,
                                       struct error *error) MUST_CHECK;
+// Decodes percent-encoding; '+' is unchanged. The result is in the arena, terminated by a NUL. ERROR_INVALID, without
+// a message: '%' without two hexadecimal digits. ERROR_MEMORY.
+enum error_code export_percent_decode(struct slice text, struct arena *arena,
+                                      struct slice *decoded) MUST_CHECK;
 
 #endif

@@ -8,7 +8,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "../../../src/export/outcome.h"
 #include "ghatrace/base/error.h"
 #include "ghatrace/engine/engine.h"
 #include "ghatrace/export/endpoint.h"
@@ -16,6 +15,25 @@
 #include "ghatrace/net/loop.h"
 #include "ghatrace/net/tls.h"
 #include "ghatrace/store/store.h"
+
+// Why records are not accepted at the moment.
+enum export_trouble {
+    EXPORT_NO_TROUBLE,
+    EXPORT_UNREACHABLE,         // no address, no connection, or TLS failed
+    EXPORT_NO_ANSWER,           // connected, but the connection broke or the timeout expired
+    EXPORT_REFUSES_CREDENTIALS, // 401, 403, 407; UNAUTHENTICATED, PERMISSION_DENIED
+    EXPORT_WRONG_PATH, // 404, 405, 410, 421; UNIMPLEMENTED, NOT_FOUND: no OTLP receiver at this URL
+    EXPORT_REDIRECTS,  // 3xx: not followed
+    EXPORT_OVERLOADED, // 429, 503; RESOURCE_EXHAUSTED, UNAVAILABLE
+    EXPORT_SERVER_ERROR, // any other 5xx; INTERNAL, UNKNOWN, DEADLINE_EXCEEDED, DATA_LOSS
+    // 400, 413, 415, 422; INVALID_ARGUMENT and the like; and nothing has been accepted since
+    EXPORT_REFUSES_DATA,
+    EXPORT_NOT_A_COLLECTOR, // 2xx with an HTML page, such as a login page, or without a status where gRPC is expected
+    EXPORT_LOCAL_TROUBLE, // the store or memory of this process
+    EXPORT_OTHER_TROUBLE,
+};
+// A short fixed text ("unreachable", "refuses credentials", ...) that contains nothing received from the endpoint.
+const char *export_trouble_text(enum export_trouble trouble);
 
 enum export_protocol { EXPORT_PROTOBUF, EXPORT_JSON, EXPORT_GRPC };
 // "http/protobuf", "http/json" or "grpc", as in OTEL_EXPORTER_OTLP_PROTOCOL.

@@ -10,7 +10,6 @@
 #include <string.h>
 
 #include "../../../src/export/grpc.h"
-#include "../../../src/export/gzip.h"
 #include "../../../src/export/request.h"
 #include "ghatrace/base/digest.h"
 #include "ghatrace/base/memory.h"

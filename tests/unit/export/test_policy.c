@@ -6,11 +6,10 @@
 
 #include <cmocka.h>
 
-#include "../../../src/export/backoff.h"
-#include "../../../src/export/gzip.h"
-#include "../../../src/export/outcome.h"
+#include "../../../src/export/answer.h"
+#include "../../../src/export/pace.h"
 #include "../../../src/export/quarantine.h"
-#include "../../../src/export/window.h"
+#include "../../../src/export/request.h"
 #include "ghatrace/base/memory.h"
 
 #include <string.h>

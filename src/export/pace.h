@@ -1,0 +1,79 @@
+// How soon and how large requests to a collector are: the wait after a failure, and the limit on sizes. Private to this
+// room. Pure.
+#ifndef GHATRACE_SRC_EXPORT_PACE_H
+#define GHATRACE_SRC_EXPORT_PACE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "ghatrace/base/time.h"
+
+static inline size_t size_min(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+// At least 1.
+static inline size_t size_half(size_t n)
+{
+    return n > 1 ? n / 2 : 1;
+}
+
+// --- how soon -------------------------------------------------------------------------------------
+
+#define EXPORT_RETRY_AFTER_MAX (10 * NS_PER_MINUTE)
+
+struct export_backoff {
+    duration_ns first, max;
+    duration_ns next; // before jitter
+};
+
+void backoff_init(struct export_backoff *backoff, duration_ns first, duration_ns max);
+// Resets the wait to the first step, after a success.
+void backoff_reset(struct export_backoff *backoff);
+// The wait after one more failure: the current step plus or minus half of it, never over `max` and never 0; then
+// makes the step longer. `random` is any uniformly distributed number.
+duration_ns backoff_step(struct export_backoff *backoff, uint64_t random);
+// The wait if the collector asked for `wait`: that, but at most 10 minutes; if `wait` is 0 or less, `otherwise`.
+duration_ns backoff_honour(duration_ns wait, duration_ns otherwise);
+
+// xorshift64*: enough to keep the requests of a fleet from synchronizing. The state must not be 0.
+uint64_t backoff_random(uint64_t *state);
+
+// --- how large ------------------------------------------------------------------------------------
+
+// The current limit on the size of requests: halved when requests fail that may be too large, doubled when requests
+// that reached it are accepted, up to the configured size. The last failed size is stored: growth approaches it by
+// halving the distance, and exceeds it only after a while.
+
+// How long growth stays below a size that failed: the first time, and at most. Doubles each time that size fails
+// again.
+#define WINDOW_HOLD_FIRST NS_PER_MINUTE
+#define WINDOW_HOLD_MAX (2 * NS_PER_HOUR)
+
+struct window_size {
+    size_t records, bytes;
+};
+
+struct export_window {
+    struct window_size now;    // current limits, at least 1
+    struct window_size max;    // configured
+    struct window_size failed; // growth stays below; 0: unknown, or expired
+    struct window_size failed_last;
+    timestamp_ns hold_end; // when `failed` expires
+    duration_ns hold;
+};
+
+void window_init(struct export_window *window, size_t records_max, size_t bytes_max);
+// A request of this size, of two records or more, was refused while others were accepted.
+void window_shrink(struct export_window *window, struct window_size refused, timestamp_ns now);
+// Requests fail, but the cause is not known to be size.
+void window_halve(struct export_window *window);
+// A request of this size was accepted. `is_limited`: it would have been larger without the window.
+void window_grow(struct export_window *window, struct window_size accepted, bool is_limited,
+                 timestamp_ns now);
+// The failures were due to a single record and are no evidence about sizes.
+void window_forget(struct export_window *window);
+
+#endif
