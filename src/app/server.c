@@ -593,6 +593,9 @@ static enum error_code make_exporter(struct server *server, struct error *error)
     if (!exporting->is_on)
         return ERROR_NONE;
     struct export_options export = exporting->options;
+    export.loop = server->loop;
+    export.store = server->store;
+    export.engine = server->engine;
     export.tls = server->export_tls;
     export.in_flight_max = EXPORT_IN_FLIGHT_MAX;
     export.batch_records_max = EXPORT_BATCH_RECORDS;
@@ -602,8 +605,7 @@ static enum error_code make_exporter(struct server *server, struct error *error)
     export.outbox_max = server->config->engine.outbox_max;
     enum error_code code = open_header_file(server, &export, error);
     if (code == ERROR_NONE)
-        code = exporter_create(server->loop, server->store, server->engine, &export,
-                               &server->exporter, error);
+        code = exporter_create(&export, &server->exporter, error);
     if (code == ERROR_NONE && server->header_file != NULL)
         export_header_file_on_change(server->header_file, use_headers, server);
     return code;

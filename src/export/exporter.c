@@ -231,10 +231,11 @@ static size_t at_least_one(size_t number)
     return number > 0 ? number : 1;
 }
 
-static void set_up(struct exporter *exporter, struct net_loop *loop,
-                   const struct export_options *options)
+static void set_up(struct exporter *exporter, const struct export_options *options)
 {
-    exporter->loop = loop;
+    exporter->loop = options->loop;
+    exporter->store = options->store;
+    exporter->engine = options->engine;
     exporter->endpoint = options->endpoint;
     exporter->timeout = options->timeout;
     exporter->on_unauthorized = options->on_unauthorized;
@@ -339,8 +340,7 @@ static enum error_code create_inflight(struct exporter *exporter,
     return http_client_create(exporter->loop, &client, &exporter->client, error);
 }
 
-enum error_code exporter_create(struct net_loop *loop, struct store *store, struct engine *engine,
-                                const struct export_options *options, struct exporter **out,
+enum error_code exporter_create(const struct export_options *options, struct exporter **out,
                                 struct error *error)
 {
     if (options->endpoint.is_tls && options->tls == NULL)
@@ -349,9 +349,7 @@ enum error_code exporter_create(struct net_loop *loop, struct store *store, stru
     if (exporter == NULL)
         return error_set(error, ERROR_MEMORY, "exporter: out of memory");
 
-    set_up(exporter, loop, options);
-    exporter->store = store;
-    exporter->engine = engine;
+    set_up(exporter, options);
     struct made_form made;
     enum error_code code = make_form(options, &exporter->endpoint, &made, error);
     if (code == ERROR_NONE)

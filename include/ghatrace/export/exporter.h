@@ -40,6 +40,9 @@ enum export_protocol { EXPORT_PROTOBUF, EXPORT_JSON, EXPORT_GRPC };
 const char *export_protocol_text(enum export_protocol protocol);
 
 struct export_options {
+    struct net_loop *loop;
+    struct store *store;             // not owned
+    struct engine *engine;           // not owned
     struct export_endpoint endpoint; // the target of POST requests
     struct net_tls_client *tls;      // for https, referenced; NULL for plain HTTP
     enum export_protocol protocol;
@@ -64,8 +67,7 @@ struct export_options {
 struct exporter;
 
 // Uses no network before exporter_start. All functions run in the loop's thread.
-enum error_code exporter_create(struct net_loop *loop, struct store *store, struct engine *engine,
-                                const struct export_options *options, struct exporter **exporter,
+enum error_code exporter_create(const struct export_options *options, struct exporter **exporter,
                                 struct error *error) MUST_CHECK;
 void exporter_start(struct exporter *exporter);
 // New requests use new connections, look the collector's name up again, and use `tls` if it is not NULL and the

@@ -70,7 +70,9 @@ static void open_exporter(void)
                                     .history = NS_PER_HOUR,
                                     .on_outbox = wake_exporter,
                                     .on_outbox_context = &place};
-    struct export_options options = {.in_flight_max = 3,
+    struct export_options options = {.loop = place.loop,
+                                     .store = place.store,
+                                     .in_flight_max = 3,
                                      .batch_records_max = 32,
                                      .batch_bytes_max = 1 << 20,
                                      .gzip = true,
@@ -82,8 +84,8 @@ static void open_exporter(void)
     expect_ok(export_endpoint_parse(slice_from_string(url), EXPORT_URL_BASE, &options.endpoint,
                                     &place.error));
     expect_ok(engine_create(place.store, &engine, &place.engine, &place.error));
-    expect_ok(exporter_create(place.loop, place.store, place.engine, &options, &place.exporter,
-                              &place.error));
+    options.engine = place.engine;
+    expect_ok(exporter_create(&options, &place.exporter, &place.error));
     exporter_tune(place.exporter, &(struct exporter_tuning){.coalesce = NS_PER_MS,
                                                             .poll = 2 * NS_PER_MS,
                                                             .settle_retry = 2 * NS_PER_MS,

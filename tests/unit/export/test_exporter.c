@@ -210,15 +210,13 @@ static void https_without_a_context_is_refused(void **state)
     (void)state;
     world_init(&world, reply_ok);
     world.options.endpoint.is_tls = true;
-    assert_int_equal(
-        exporter_create(world.loop, NULL, NULL, &world.options, &world.exporter, &error),
-        ERROR_USAGE);
+    assert_int_equal(exporter_create(&world.options, &world.exporter, &error), ERROR_USAGE);
     assert_string_equal(error.message, "exporter: https without certificates to trust");
     world.exporter = NULL;
     world_release(&world);
 }
 
-static void a_request_that_cannot_be_written_is_told_at_the_start(void **state)
+static void a_request_that_cannot_be_written_is_reported_at_the_start(void **state)
 {
     const struct http_header headers[] = {{SLICE("a b"), SLICE("c")}};
     static struct world world;
@@ -227,9 +225,7 @@ static void a_request_that_cannot_be_written_is_told_at_the_start(void **state)
     world_init(&world, reply_ok);
     world.options.headers = headers;
     world.options.header_count = 1;
-    assert_int_equal(
-        exporter_create(world.loop, NULL, NULL, &world.options, &world.exporter, &error),
-        ERROR_USAGE);
+    assert_int_equal(exporter_create(&world.options, &world.exporter, &error), ERROR_USAGE);
     world.exporter = NULL;
     world_release(&world);
 }
@@ -697,7 +693,7 @@ int main(void)
         world_test(nothing_is_sent_before_the_start),
         world_test(an_empty_outbox_makes_no_requests),
         world_test(https_without_a_context_is_refused),
-        world_test(a_request_that_cannot_be_written_is_told_at_the_start),
+        world_test(a_request_that_cannot_be_written_is_reported_at_the_start),
         world_test(wakes_from_several_threads_lose_nothing),
         world_test(what_a_tool_puts_back_is_found_without_being_told),
         world_test(what_keeps_coming_does_not_put_off_the_first_request),

@@ -526,8 +526,7 @@ static bool deliver_with_fault(long skip)
     fake.begin_failures = 1;
     memory_fail_after(skip);
     world.exporter = NULL;
-    if (exporter_create(world.loop, NULL, NULL, &world.options, &world.exporter, &error) !=
-        ERROR_NONE) {
+    if (exporter_create(&world.options, &world.exporter, &error) != ERROR_NONE) {
         assert_int_equal(error.code, ERROR_MEMORY);
         assert_null(world.exporter);
         world_create(&world);

@@ -82,6 +82,7 @@ static inline void world_init(struct world *world, collector_script script)
     world_use_port(world, "127.0.0.1", world->collector.port);
     struct error error;
     assert_int_equal(net_loop_create(&world->loop, &error), ERROR_NONE);
+    world->options.loop = world->loop;
     assert_int_equal(net_timer_create(world->loop, world_tick, world, &world->ticker, &error),
                      ERROR_NONE);
 }
@@ -97,9 +98,7 @@ static inline void world_tune(struct world *world, duration_ns poll)
 static inline void world_create(struct world *world)
 {
     struct error error;
-    assert_int_equal(
-        exporter_create(world->loop, NULL, NULL, &world->options, &world->exporter, &error),
-        ERROR_NONE);
+    assert_int_equal(exporter_create(&world->options, &world->exporter, &error), ERROR_NONE);
     world_tune(world, NS_PER_HOUR);
 }
 
