@@ -430,7 +430,7 @@ void exporter_drain(struct exporter *exporter, duration_ns grace, net_callback d
     exporter->drain_context = context;
     exporter->plan.is_draining = true;
     plan_rescan(&exporter->plan);
-    plan_end_pause(&exporter->plan, timestamp_monotonic());
+    plan_probe_now(&exporter->plan, timestamp_monotonic());
     net_timer_set(exporter->drain_timer, grace);
     pump_soon(exporter);
 }
@@ -484,7 +484,7 @@ enum error_code exporter_use_headers(struct exporter *exporter, const struct htt
     exporter->masks.older = &exporter->old_masks;
     exporter->headers_age++;
     if (exporter->is_started) {
-        plan_end_pause(&exporter->plan, timestamp_monotonic());
+        plan_probe_now(&exporter->plan, timestamp_monotonic());
         pump_soon(exporter);
     }
     return ERROR_NONE;
@@ -525,7 +525,7 @@ void exporter_destroy(struct exporter *exporter)
 void exporter_read_counters(const struct exporter *exporter, struct export_counters *counters)
 {
     *counters = exporter->counters;
-    counters->consecutive_failures = exporter->plan.failures;
+    counters->consecutive_failures = exporter->plan.breaker.failures;
 }
 
 void exporter_read_status(const struct exporter *exporter, struct export_status *status)
@@ -534,7 +534,7 @@ void exporter_read_status(const struct exporter *exporter, struct export_status 
     *status = (struct export_status){
         .is_troubled = report->trouble != EXPORT_NO_TROUBLE,
         .since = TIMESTAMP_UNKNOWN,
-        .failures = exporter->plan.failures,
+        .failures = exporter->plan.breaker.failures,
         .quarantined_records = exporter->plan.quarantine.count,
         .quarantined_bytes = exporter->plan.quarantine.bytes,
     };

@@ -42,7 +42,7 @@ struct inflight_request {
 
 // What is reported about the endpoint: in the log, rate-limited, and in the status.
 struct export_report {
-    // the current outage; `trouble` is EXPORT_NO_TROUBLE without one
+    // the current trouble, or EXPORT_NO_TROUBLE
     enum export_trouble trouble;
     int http_status;
     timestamp_ns since; // wall clock
@@ -51,7 +51,7 @@ struct export_report {
     enum export_trouble logged_trouble;
     timestamp_ns logged_at; // monotonic
 
-    struct log_limit outages, dead_letters, quarantine, partial;
+    struct log_limit troubles, dead_letters, quarantine, partial;
     bool has_warned_of_type;
 };
 
@@ -134,7 +134,7 @@ void inflight_settle_again(struct inflight_request *inflight);
 // Records a failure for the status, and logs it unless the same was logged before. Call after the plan was informed.
 void report_failure(struct exporter *exporter, enum export_trouble trouble, int http_status,
                     const char *message);
-// Reports the end of the outage, if one was reported. Called after each response.
+// Reports the end of the trouble, if one was reported. Called after each response.
 void report_end(struct exporter *exporter, timestamp_ns started);
 void report_dead_letter(struct exporter *exporter, uint64_t sequence, const char *reason);
 void report_quarantined(struct exporter *exporter, uint64_t sequence, const char *reason);

@@ -189,12 +189,12 @@ static void follow_refusal(struct inflight_request *inflight, enum plan_verdict 
                            enum export_trouble trouble, int http_status)
 {
     struct exporter *exporter = inflight->exporter;
-    if (exporter->plan.is_outage) {
+    if (exporter->plan.breaker.state != BREAKER_CLOSED) {
         report_failure(exporter, trouble, http_status, inflight->reason);
         if (inflight->is_last_try)
             exporter->has_failed_last_try = true;
         else if (exporter->is_draining) // sent before the drain; the last attempt is still to come
-            plan_end_pause(&exporter->plan, timestamp_monotonic());
+            plan_probe_now(&exporter->plan, timestamp_monotonic());
     }
     if (verdict == PLAN_QUARANTINE)
         report_quarantined(exporter, request_of(inflight)->sequences[0], inflight->reason);
@@ -271,7 +271,7 @@ static void on_answer(struct inflight_request *inflight,
                       const struct export_answer *answer)
 {
     struct exporter *exporter = inflight->exporter;
-    timestamp_ns outage_start = exporter->plan.outage_start;
+    timestamp_ns opened_at = exporter->plan.breaker.opened_at;
     const struct export_facts facts = answer_facts(answer, transport_of(response));
     struct export_class class = export_classify(&facts);
     const struct plan_answer planned = {
@@ -293,8 +293,8 @@ static void on_answer(struct inflight_request *inflight,
 
     enum plan_verdict verdict = plan_answer(&exporter->plan, inflight->index, &planned,
                                             timestamp_monotonic(), exporter_random(exporter));
-    if (!exporter->plan.is_outage)
-        report_end(exporter, outage_start);
+    if (exporter->plan.breaker.state == BREAKER_CLOSED)
+        report_end(exporter, opened_at);
     if (verdict == PLAN_SETTLE) {
         settle_records(inflight, verdict);
         return;
@@ -307,7 +307,7 @@ static void on_answer(struct inflight_request *inflight,
                    planned.status < HTTP_STATUS_LEAST ? 0 : planned.status);
     // The response says nothing about the current headers, not even how long to wait.
     if (inflight->headers_age != exporter->headers_age)
-        plan_end_pause(&exporter->plan, timestamp_monotonic());
+        plan_probe_now(&exporter->plan, timestamp_monotonic());
 }
 
 static void on_response(void *context, const struct http_client_response *response)

@@ -9,8 +9,8 @@
 #define PARTS_PER_REQUEST 3
 #define RETRY_AFTER_TRIES 3
 #define PHASE_LENGTH 6 // average number of probes between changes of phase
-// An outage at least this long makes the quarantine due again: the outage may have caused it.
-#define OUTAGE_LONG (10 * NS_PER_SECOND)
+// A breaker that was open for this long makes the quarantine due again: the endpoint's failure may have caused it.
+#define OPEN_LONG (10 * NS_PER_SECOND)
 
 // --- life -------------------------------------------------------------------------------------
 
@@ -21,7 +21,7 @@ enum error_code plan_init(struct export_plan *plan, const struct plan_options *o
     own->in_flight_max = own->in_flight_max > 0 ? own->in_flight_max : 1;
     own->records_max = own->records_max > 0 ? own->records_max : 1;
     window_init(&plan->window, own->records_max, own->bytes_max);
-    backoff_init(&plan->backoff, own->backoff_first, own->backoff_max);
+    backoff_init(&plan->breaker.backoff, own->backoff_first, own->backoff_max);
     backoff_init(&plan->quarantine_backoff, own->backoff_first, own->backoff_max);
 
     plan->part_capacity = PARTS_PER_REQUEST * own->in_flight_max;
@@ -52,7 +52,7 @@ void plan_release(struct export_plan *plan)
     memory_free(plan->requests);
     memory_free(plan->parts);
     quarantine_release(&plan->quarantine);
-    *plan = (struct export_plan){.is_outage = false};
+    *plan = (struct export_plan){.breaker = {.state = BREAKER_CLOSED}};
 }
 
 // Halving along one path, once, while the requests of all other requests in flight are refused.
@@ -62,6 +62,39 @@ size_t plan_burst_max(const struct plan_options *options)
     for (size_t n = options->records_max; n > 1; n /= 2)
         halvings++;
     return halvings + options->in_flight_max;
+}
+
+// --- the circuit breaker ----------------------------------------------------------------------
+
+#define BREAKER_TO(state) (1U << BREAKER_##state)
+
+static const unsigned breaker_transitions[] = {
+    [BREAKER_CLOSED] = BREAKER_TO(OPEN),
+    [BREAKER_OPEN] = BREAKER_TO(HALF_OPEN),
+    [BREAKER_HALF_OPEN] = BREAKER_TO(OPEN) | BREAKER_TO(CLOSED),
+};
+
+// Performs every change of state. `probe`: the request in flight with BREAKER_HALF_OPEN, otherwise NULL.
+static void move_breaker(struct export_plan *plan, enum breaker_state to,
+                         const struct plan_request *probe)
+{
+    struct circuit_breaker *breaker = &plan->breaker;
+    assert((breaker_transitions[breaker->state] & 1U << to) != 0);
+    assert((probe != NULL) == (to == BREAKER_HALF_OPEN));
+    breaker->state = to;
+    breaker->probe = probe;
+}
+
+static bool is_open(const struct export_plan *plan)
+{
+    return plan->breaker.state != BREAKER_CLOSED;
+}
+
+// If the request was the probe, it has closed nothing.
+static void release_probe(struct export_plan *plan, const struct plan_request *request)
+{
+    if (plan->breaker.probe == request)
+        move_breaker(plan, BREAKER_OPEN, NULL);
 }
 
 // --- locating a record ------------------------------------------------------------------------
@@ -173,10 +206,9 @@ static void send_planned_request(struct export_plan *plan, struct plan_request *
         assert(request->part->is_used && !request->part->is_busy);
         request->part->is_busy = true;
     }
-    if (plan->is_outage) {
-        assert(plan->probe == NULL); // only one probe at a time
+    if (is_open(plan)) {
         request->is_probe = true;
-        plan->probe = request;
+        move_breaker(plan, BREAKER_HALF_OPEN, request);
     }
 }
 
@@ -428,17 +460,21 @@ enum error_code plan_next(struct export_plan *plan, size_t index, struct plan_tu
         turn->step = PLAN_DEAD_LETTER;
         return ERROR_NONE;
     }
-    if (turn->now < plan->pause_end) {
-        turn->until = plan->pause_end;
+    if (turn->now < plan->breaker.retry_at) {
+        turn->until = plan->breaker.retry_at;
         turn->step = PLAN_WAIT;
         return ERROR_NONE;
     }
-    if (!plan->is_outage)
+    switch (plan->breaker.state) {
+    case BREAKER_CLOSED:
         return next_request(plan, request, turn, error);
+    case BREAKER_OPEN:
+        return next_probe(plan, request, turn, error);
+    case BREAKER_HALF_OPEN:
+        break;
+    }
     turn->step = PLAN_IDLE;
-    if (plan->probe != NULL)
-        return ERROR_NONE;
-    return next_probe(plan, request, turn, error);
+    return ERROR_NONE;
 }
 
 // --- refusals ---------------------------------------------------------------------------------
@@ -477,10 +513,10 @@ static struct plan_part *make_part(struct export_plan *plan, struct plan_request
     return NULL;
 }
 
-static void pause(struct export_plan *plan, timestamp_ns until, bool is_asked)
+static void delay_probe(struct export_plan *plan, timestamp_ns until, bool is_asked)
 {
-    plan->pause_end = until;
-    plan->is_pause_asked = is_asked;
+    plan->breaker.retry_at = until;
+    plan->breaker.is_delay_asked = is_asked;
 }
 
 // The endpoint's Retry-After is used, but after several failures only if it is longer than the backoff: it can then
@@ -493,16 +529,16 @@ static timestamp_ns after_backoff(timestamp_ns now, duration_ns step, duration_n
     return now + (is_used ? asked : step);
 }
 
-// Begins an outage, or counts one more failure of the current one.
-static void fail(struct export_plan *plan, const struct plan_request *request,
-                 duration_ns retry_after, timestamp_ns now, uint64_t random)
+// Opens the circuit breaker, or counts one more failure while it is open.
+static void trip_breaker(struct export_plan *plan, const struct plan_request *request,
+                         duration_ns retry_after, timestamp_ns now, uint64_t random)
 {
-    if (!plan->is_outage) {
-        plan->is_outage = true;
-        plan->outage_start = now;
-        plan->failures = 0;
+    struct circuit_breaker *breaker = &plan->breaker;
+    if (breaker->state == BREAKER_CLOSED) {
+        move_breaker(plan, BREAKER_OPEN, NULL);
+        breaker->opened_at = now;
+        breaker->failures = 0;
         plan->probes = 0;
-        plan->probe = NULL;
         plan->refused_alone = 0;
         plan->lacks_other_record = plan->is_single_next = false;
         // The round continues where it was, but after the refused records.
@@ -512,24 +548,25 @@ static void fail(struct export_plan *plan, const struct plan_request *request,
             plan->parts[i].refused_at = plan->tick;
     }
     for (size_t i = 0; i < plan->part_capacity; i++)
-        plan->parts[i].due_at = 0; // the pause applies to all parts
+        plan->parts[i].due_at = 0; // the delay applies to all parts
     // With an endpoint that fails every second time, every second probe might always fail; so the phase changes at
     // random.
-    if (plan->failures > 1 && random / 16 % PHASE_LENGTH == 1)
+    if (breaker->failures > 1 && random / 16 % PHASE_LENGTH == 1)
         plan->probes++;
-    plan->failures++;
-    duration_ns step = backoff_step(&plan->backoff, random);
-    pause(plan, after_backoff(now, step, retry_after, plan->failures), retry_after > 0);
+    breaker->failures++;
+    duration_ns step = backoff_step(&breaker->backoff, random);
+    delay_probe(plan, after_backoff(now, step, retry_after, breaker->failures), retry_after > 0);
 }
 
-static void end_outage(struct export_plan *plan, const struct plan_request *probe, timestamp_ns now)
+static void close_breaker(struct export_plan *plan, const struct plan_request *probe,
+                          timestamp_ns now)
 {
-    plan->is_outage = false;
-    plan->failures = 0;
-    plan->probe = NULL;
-    plan->pause_end = 0;
-    backoff_reset(&plan->backoff);
-    if (now - plan->outage_start >= OUTAGE_LONG)
+    struct circuit_breaker *breaker = &plan->breaker;
+    move_breaker(plan, BREAKER_CLOSED, NULL);
+    breaker->failures = 0;
+    breaker->retry_at = 0;
+    backoff_reset(&breaker->backoff);
+    if (now - breaker->opened_at >= OPEN_LONG)
         quarantine_retry_now(&plan->quarantine, now);
     for (size_t i = 0; i < plan->part_capacity; i++) {
         struct plan_part *part = &plan->parts[i];
@@ -566,7 +603,7 @@ static void halve_all(struct export_plan *plan)
 
 static duration_ns quarantine_interval(const struct export_plan *plan)
 {
-    return plan->backoff.max;
+    return plan->breaker.backoff.max;
 }
 
 static void note_refused_alone(struct export_plan *plan, struct quarantine_entry *entry,
@@ -652,12 +689,12 @@ static enum plan_verdict refuse_quarantined(struct export_plan *plan,
     return PLAN_KEEP;
 }
 
-// A request of the line or of a part was refused. Returns whether to pause requests to the endpoint.
+// A request of the line or of a part was refused. Returns whether the circuit breaker opens, or stays open.
 static bool refuse_batch(struct export_plan *plan, struct plan_request *request,
                          const struct plan_answer *answer, timestamp_ns now,
                          enum plan_verdict *verdict)
 {
-    bool was_outage = plan->is_outage;
+    bool was_open = is_open(plan);
     struct plan_part *part = make_part(plan, request);
     if (answer->is_no_connection || part == NULL)
         return true;
@@ -668,21 +705,21 @@ static bool refuse_batch(struct export_plan *plan, struct plan_request *request,
     bool has_evidence = plan->accepted_at > part->refused_at;
     part->refused = (struct window_size){.records = request->count, .bytes = request->bytes};
     part->due_at = now;
-    if (is_alone && was_outage)
+    if (is_alone && was_open)
         plan->refused_alone = request->sequences[0];
-    if (!was_outage && has_evidence && is_alone) {
+    if (!was_open && has_evidence && is_alone) {
         *verdict = quarantine_record(plan, part, request, answer, now);
-    } else if (!was_outage && !is_alone && (has_evidence || is_about_batch)) {
+    } else if (!was_open && !is_alone && (has_evidence || is_about_batch)) {
         halve(plan, part, request, now);
         if (!is_about_data)
             part->due_at = now + plan->options.backoff_first / 4;
     }
     bool is_about_part = has_evidence || (is_about_batch && !is_alone);
-    return was_outage || !is_about_part || answer->retry_after > 0 ||
+    return was_open || !is_about_part || answer->retry_after > 0 ||
            plan->refusals > plan_burst_max(&plan->options) - plan->options.in_flight_max;
 }
 
-// The request was sent before the outage was known: it is the same failure, not a new one.
+// The request was sent before the breaker opened: it is the same failure, not a new one.
 static void refuse_late(struct export_plan *plan, struct plan_request *request,
                         const struct plan_answer *answer, timestamp_ns now, uint64_t random)
 {
@@ -697,8 +734,9 @@ static void refuse_late(struct export_plan *plan, struct plan_request *request,
         unref_quarantined(plan, request, now, random);
     }
     timestamp_ns asked = now + backoff_honour(answer->retry_after, 0);
-    if (asked > plan->pause_end && answer->retry_after > 0 && plan->probe == NULL)
-        pause(plan, asked, true);
+    if (asked > plan->breaker.retry_at && answer->retry_after > 0 &&
+        plan->breaker.state == BREAKER_OPEN)
+        delay_probe(plan, asked, true);
 }
 
 static void free_request(struct export_plan *plan, struct plan_request *request)
@@ -706,20 +744,19 @@ static void free_request(struct export_plan *plan, struct plan_request *request)
     request->is_busy = false;
     request->count = 0;
     request->part = NULL;
-    if (plan->probe == request)
-        plan->probe = NULL;
+    release_probe(plan, request);
 }
 
 static enum plan_verdict refuse(struct export_plan *plan, struct plan_request *request,
                                 const struct plan_answer *answer, timestamp_ns now, uint64_t random)
 {
     enum plan_verdict verdict = PLAN_KEEP;
-    if (plan->is_outage && !request->is_probe) {
+    if (is_open(plan) && !request->is_probe) {
         refuse_late(plan, request, answer, now, random);
         return verdict;
     }
     plan->size_failures += answer->may_be_size;
-    if (answer->is_likely_size && plan->is_outage)
+    if (answer->is_likely_size && is_open(plan))
         plan->size_failures = SIZE_FAILURES_IN_A_ROW;
     bool is_failure = true;
     switch (request->kind) {
@@ -739,7 +776,7 @@ static enum plan_verdict refuse(struct export_plan *plan, struct plan_request *r
     if (plan->size_failures >= SIZE_FAILURES_IN_A_ROW)
         halve_all(plan);
     if (is_failure)
-        fail(plan, request, answer->retry_after, now, random);
+        trip_breaker(plan, request, answer->retry_after, now, random);
     return verdict;
 }
 
@@ -750,7 +787,7 @@ static void accept(struct export_plan *plan, struct plan_request *request, times
     struct plan_part *part = request->part;
     if (request->sent_at > plan->accepted_at)
         plan->accepted_at = request->sent_at;
-    if (!plan->is_outage || request->is_probe) {
+    if (!is_open(plan) || request->is_probe) {
         plan->refusals = plan->size_failures = 0;
         plan->quarantine_pause_end = now;
         backoff_reset(&plan->quarantine_backoff);
@@ -771,8 +808,8 @@ static void accept(struct export_plan *plan, struct plan_request *request, times
         plan->quarantine_window = size_min(2 * plan->quarantine_window, plan->options.records_max);
         quarantine_retry_now(&plan->quarantine, now);
     }
-    if (plan->is_outage && request->is_probe)
-        end_outage(plan, request, now);
+    if (request->is_probe)
+        close_breaker(plan, request, now);
 }
 
 enum plan_verdict plan_answer(struct export_plan *plan, size_t index,
@@ -786,8 +823,7 @@ enum plan_verdict plan_answer(struct export_plan *plan, size_t index,
         return PLAN_SETTLE;
     }
     enum plan_verdict verdict = refuse(plan, request, answer, now, random);
-    if (plan->probe == request)
-        plan->probe = NULL;
+    release_probe(plan, request);
     if (verdict == PLAN_KEEP)
         free_request(plan, request);
     return verdict;
@@ -797,8 +833,7 @@ enum plan_verdict plan_unsendable(struct export_plan *plan, size_t index, timest
 {
     struct plan_request *request = &plan->requests[index];
     assert(request->is_busy);
-    if (plan->probe == request)
-        plan->probe = NULL;
+    release_probe(plan, request);
     if (request->count == 1)
         return PLAN_DEAD;
     if (request->kind == PLAN_QUARANTINED) {
@@ -818,8 +853,7 @@ enum plan_verdict plan_unsendable(struct export_plan *plan, size_t index, timest
 void plan_gone(struct export_plan *plan, size_t index)
 {
     assert(plan->requests[index].is_busy);
-    if (plan->probe == &plan->requests[index])
-        plan->probe = NULL;
+    release_probe(plan, &plan->requests[index]);
 }
 
 void plan_settled(struct export_plan *plan, size_t index)
@@ -841,18 +875,18 @@ void plan_settled(struct export_plan *plan, size_t index)
 
 void plan_local_failure(struct export_plan *plan, timestamp_ns now, uint64_t random)
 {
-    fail(plan, NULL, 0, now, random);
+    trip_breaker(plan, NULL, 0, now, random);
 }
 
 // --- external events --------------------------------------------------------------------------
 
 void plan_wake(struct export_plan *plan, timestamp_ns now)
 {
-    if (!plan->is_outage || !plan->lacks_other_record || plan->is_pause_asked)
+    if (!is_open(plan) || !plan->lacks_other_record || plan->breaker.is_delay_asked)
         return;
     plan->lacks_other_record = false;
     plan->is_single_next = true;
-    plan_end_pause(plan, now);
+    plan_probe_now(plan, now);
 }
 
 void plan_rescan(struct export_plan *plan)
@@ -860,10 +894,10 @@ void plan_rescan(struct export_plan *plan)
     plan->cursor = 0;
 }
 
-void plan_end_pause(struct export_plan *plan, timestamp_ns now)
+void plan_probe_now(struct export_plan *plan, timestamp_ns now)
 {
-    if (plan->pause_end > now)
-        pause(plan, now, false);
+    if (plan->breaker.retry_at > now)
+        delay_probe(plan, now, false);
 }
 
 void plan_restore(struct export_plan *plan, uint64_t sequence, uint32_t size, timestamp_ns now)

@@ -1,5 +1,5 @@
 // Decides what to send next and handles the results: which records are in flight, how large requests may be, when to
-// pause requests to the endpoint, and which records to suspect. Private to this room. Pure: no I/O and no clock; the
+// send fewer requests to the endpoint, and which records to suspect. Private to this room. Pure: no I/O and no clock; the
 // outbox is accessed through a function, the time and random numbers are arguments. Only numbers and sizes of
 // records.
 //
@@ -9,19 +9,19 @@
 //   single      one record alone, to test whether the endpoint accepts anything (see below)
 //   quarantine  records that were refused alone (quarantine.h), mostly one
 //
-// Refusals. An endpoint is considered to be either working or not ("outage").
+// Refusals. An endpoint is considered to be either working or not (the circuit breaker is closed, or open).
 //   - A batch that is refused becomes a part. It is halved if the response was about the data or probably about the
 //     size, or if there is evidence that the cause is in the batch: the endpoint has accepted a request that was sent after the first
 //     refusal of the part.
 //   - A record that is refused alone, with such evidence, is quarantined. If the response was about the data twice,
 //     on two connections, and a request sent after the first of these refusals was accepted, it becomes a dead letter.
-//   - A refusal that is not about the data, without evidence, begins an outage, and so do more consecutive refusals
-//     than one path of halving needs. Whatever was refused before an outage needs new evidence afterwards.
+//   - A refusal that is not about the data, without evidence, opens the breaker, and so do more consecutive refusals
+//     than one path of halving needs. Whatever was refused before it opened needs new evidence afterwards.
 //
-// Outages. One request (a probe) is sent for each step of the backoff. Every second probe is a single: a different
+// While the breaker is open, one request (a probe; the breaker is half-open) is sent for each step of the backoff. Every second probe is a single: a different
 // record each time, through the whole outbox. Nothing is halved without evidence, with one exception: after each
 // third consecutive failure that may be due to size (no response over a connection, 429, 5xx), and after each that
-// probably is, the batch and the window are halved. An accepted probe ends the outage; if it was a single, all parts are halved.
+// probably is, the batch and the window are halved. An accepted probe closes the breaker; if it was a single, all parts are halved.
 //
 // Requests while an endpoint accepts nothing: at most plan_burst_max() at once, then one for each step of the
 // backoff.
@@ -80,6 +80,22 @@ struct plan_part {
     timestamp_ns due_at;
 };
 
+// Whether the endpoint is considered to be working. See plan.c for the allowed transitions.
+enum breaker_state {
+    BREAKER_CLOSED,    // it is: requests are sent
+    BREAKER_OPEN,      // it is not: nothing is sent before `retry_at`, then one probe
+    BREAKER_HALF_OPEN, // the probe is in flight
+};
+struct circuit_breaker {
+    enum breaker_state state;
+    timestamp_ns opened_at; // when it was last closed
+    uint64_t failures;      // consecutive refused probes, including the refusal that opened it
+    timestamp_ns retry_at;
+    bool is_delay_asked; // `retry_at` was requested by the endpoint
+    struct export_backoff backoff;
+    const struct plan_request *probe; // with BREAKER_HALF_OPEN, otherwise NULL
+};
+
 // Ticks count requests and responses, so that "after" is defined without a clock.
 struct export_plan {
     struct plan_options options;
@@ -95,17 +111,11 @@ struct export_plan {
     unsigned refusals;    // consecutive
     unsigned size_failures;
 
-    bool is_outage;
-    timestamp_ns outage_start;
-    uint64_t failures; // consecutive refused probes, including the refusal that began the outage
-    timestamp_ns pause_end;
-    bool is_pause_asked; // requested by the endpoint
-    struct export_backoff backoff;
-    const struct plan_request *probe; // in flight
-    uint64_t probes;                  // odd ones are singles
+    struct circuit_breaker breaker;
+    uint64_t probes; // odd ones are singles
     uint64_t singles;
     uint64_t single_cursor; // where to search for the next single
-    uint64_t refused_alone; // the last record refused alone in this outage: excluded from singles
+    uint64_t refused_alone; // the last record refused alone while open: excluded from singles
     bool is_single_next;
     bool lacks_other_record; // there was no other record for the last single
 
@@ -158,7 +168,7 @@ enum plan_verdict plan_unsendable(struct export_plan *plan, size_t index, timest
 // There are no records for these entries of the outbox: remove them from it, then plan_settled().
 void plan_gone(struct export_plan *plan, size_t index);
 void plan_settled(struct export_plan *plan, size_t index);
-// A local failure, such as an unreadable outbox: begins or continues an outage.
+// A local failure, such as an unreadable outbox: opens the breaker, or keeps it open.
 void plan_local_failure(struct export_plan *plan, timestamp_ns now, uint64_t random);
 
 // There are new records.
@@ -166,7 +176,7 @@ void plan_wake(struct export_plan *plan, timestamp_ns now);
 // Reads the outbox from its beginning again: records may have been put back.
 void plan_rescan(struct export_plan *plan);
 // Lets the next probe be sent without waiting.
-void plan_end_pause(struct export_plan *plan, timestamp_ns now);
+void plan_probe_now(struct export_plan *plan, timestamp_ns now);
 // Restores a record that was in quarantine when the process ended.
 void plan_restore(struct export_plan *plan, uint64_t sequence, uint32_t size, timestamp_ns now);
 

@@ -36,13 +36,15 @@ static void log_failure(struct exporter *exporter, timestamp_ns now, uint64_t su
 {
     struct export_report *report = &exporter->report;
     char next_try[TIMESTAMP_TEXT_SIZE];
-    duration_ns wait = exporter->plan.pause_end > now ? exporter->plan.pause_end - now : 0;
+    duration_ns wait =
+        exporter->plan.breaker.retry_at > now ? exporter->plan.breaker.retry_at - now : 0;
     report->is_logged = true;
     report->logged_at = now;
     report->logged_trouble = report->trouble;
     log_warn(trouble_message(report->trouble), LOG_STRING("endpoint", exporter->url),
              LOG_STRING("trouble", export_trouble_text(report->trouble)),
-             LOG_STRING("error", report->message), LOG_INT("failures", exporter->plan.failures),
+             LOG_STRING("error", report->message),
+             LOG_INT("failures", exporter->plan.breaker.failures),
              LOG_STRING("next_try", duration_format_short(wait, next_try)),
              LOG_INT("suppressed", suppressed));
 }
@@ -67,7 +69,7 @@ void report_failure(struct exporter *exporter, enum export_trouble trouble, int 
         duration_ns least = report->logged_trouble == trouble ? REPEAT_INTERVAL : CHANGE_INTERVAL;
         if (now - report->logged_at < least)
             return;
-    } else if (!log_limit_allows(&report->outages, now, &suppressed)) {
+    } else if (!log_limit_allows(&report->troubles, now, &suppressed)) {
         return;
     }
     log_failure(exporter, now, suppressed);

@@ -356,12 +356,12 @@ static void sim_answer(struct sim *sim, size_t slot)
 
     bool is_accepted = class.outcome == EXPORT_SENT;
     bool is_about_data = class.outcome == EXPORT_ABOUT_DATA;
-    bool was_outage = sim->plan.is_outage;
+    bool was_outage = (sim->plan.breaker.state != BREAKER_CLOSED);
     uint64_t only = request->count == 1 ? request->sequences[0] : 0;
     enum plan_verdict verdict = plan_answer(&sim->plan, slot, &answer, sim->now, sim_random(sim));
     sim_trace(sim, "slot %zu gets %d/%d: verdict %d, outage %d", slot, (int)manner->transport,
-              manner->status, (int)verdict, sim->plan.is_outage);
-    sim->outages += !was_outage && sim->plan.is_outage;
+              manner->status, (int)verdict, (sim->plan.breaker.state != BREAKER_CLOSED));
+    sim->outages += !was_outage && (sim->plan.breaker.state != BREAKER_CLOSED);
     sim_check(sim, (verdict == PLAN_SETTLE) == is_accepted);
     if (verdict == PLAN_DEAD) {
         sim_check_death(sim, only, &flight, is_about_data);

@@ -56,8 +56,10 @@ static inline void world_tick(void *context)
     struct world *world = context;
     if (++world->ticks > WATCHDOG_TICKS)
         fail_msg("waited in vain: %s at %llu failures, %zu parts, %zu quarantined, %llu requests",
-                 world->exporter != NULL && world->exporter->plan.is_outage ? "outage" : "works",
-                 (unsigned long long)world->exporter->plan.failures,
+                 world->exporter != NULL && world->exporter->plan.breaker.state != BREAKER_CLOSED
+                     ? "outage"
+                     : "works",
+                 (unsigned long long)world->exporter->plan.breaker.failures,
                  world->exporter->plan.part_count, world->exporter->plan.quarantine.count,
                  (unsigned long long)world->exporter->counters.requests);
     if (world->is_done(world))
