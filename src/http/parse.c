@@ -1,4 +1,4 @@
-// Messages, as they arrive: grammar, fields, start line, body, and the incremental parser (RFC 9110, RFC 9112).
+// Requests, as they arrive: grammar, fields, start line, body, and the incremental parser (RFC 9110, RFC 9112).
 #include "ghatrace/http/parse.h"
 
 #include <assert.h>
@@ -13,7 +13,6 @@ enum parser_state {
     STATE_HEAD_LF,         // after its CR
     STATE_BODY_START,      // head reported; the body's framing is decided on the next feed
     STATE_BODY_LENGTH,     // `remaining` bytes left
-    STATE_BODY_TO_CLOSE,   // until the connection closes
     STATE_CHUNK_SIZE,      // hexadecimal digits; `remaining` is the value so far
     STATE_CHUNK_BLANK,     // blanks after them, which only an extension may follow
     STATE_CHUNK_EXTENSION, // after ';'
@@ -303,20 +302,9 @@ static bool any_list_contains(const struct http_head *head, struct slice name, s
     return false;
 }
 
-static bool message_has_no_body(const struct http_parser *parser)
+// RFC 9112 9.3: "close" has precedence; HTTP/1.1 persists by default, HTTP/1.0 only with "keep-alive".
+static void interpret_connection(struct http_head *head)
 {
-    const struct http_head *head = &parser->message;
-
-    if (parser->role == HTTP_REQUEST)
-        return !head->is_chunked && !head->has_body_length;
-    return parser->head_only || head->status < 200 || head->status == 204 || head->status == 304;
-}
-
-// RFC 9112 9.3: "close" has precedence; HTTP/1.1 persists by default, HTTP/1.0 only with "keep-alive". A message
-// delimited by the close cannot persist.
-static void interpret_connection(struct http_parser *parser)
-{
-    struct http_head *head = &parser->message;
     struct slice name = SLICE("Connection");
 
     if (any_list_contains(head, name, SLICE("close")))
@@ -325,8 +313,6 @@ static void interpret_connection(struct http_parser *parser)
         head->keep_alive = any_list_contains(head, name, SLICE("keep-alive"));
     else
         head->keep_alive = true;
-    if (!message_has_no_body(parser) && !head->has_body_length && !head->is_chunked)
-        head->keep_alive = false;
 }
 
 // RFC 9110 10.1.1: ignored in HTTP/1.0, and without effect if no content follows.
@@ -340,14 +326,11 @@ static void interpret_expect(struct http_head *head)
 // Interprets the fields (framing, connection, host) of a head that is already split.
 static enum http_progress interpret_fields(struct http_parser *parser)
 {
-    if (parser->role == HTTP_REQUEST && interpret_host(parser) == HTTP_REFUSED)
-        return HTTP_REFUSED;
-    if (interpret_length(parser) == HTTP_REFUSED ||
+    if (interpret_host(parser) == HTTP_REFUSED || interpret_length(parser) == HTTP_REFUSED ||
         interpret_transfer_coding(parser) == HTTP_REFUSED)
         return HTTP_REFUSED;
-    interpret_connection(parser);
-    if (parser->role == HTTP_REQUEST)
-        interpret_expect(&parser->message);
+    interpret_connection(&parser->message);
+    interpret_expect(&parser->message);
     return HTTP_HEAD_DONE;
 }
 
@@ -355,9 +338,7 @@ static enum http_progress interpret_fields(struct http_parser *parser)
 
 static enum http_progress refuse_start_line(struct http_parser *parser)
 {
-    return refuse_message(parser, 400,
-                          parser->role == HTTP_REQUEST ? "the request line is malformed"
-                                                       : "the status line is malformed");
+    return refuse_message(parser, 400, "the request line is malformed");
 }
 
 // Returns the part of `line` before the first `separator` and leaves the part after it. Without one, returns all.
@@ -454,23 +435,6 @@ static enum http_progress parse_request_line(struct http_parser *parser, struct 
     return HTTP_HEAD_DONE;
 }
 
-// status-line = HTTP-version SP status-code SP [ reason-phrase ]. Servers that send no reason often omit the second
-// space, too.
-static enum http_progress parse_status_line(struct http_parser *parser, struct slice line)
-{
-    struct slice rest = line;
-    struct slice version = cut_line_at(&rest, ' ');
-    struct slice code = cut_line_at(&rest, ' ');
-    long long status;
-
-    if (parse_version(parser, version) == HTTP_REFUSED)
-        return HTTP_REFUSED;
-    if (code.len != 3 || !slice_parse_int64(code, &status) || status < 100)
-        return refuse_start_line(parser);
-    parser->message.status = (int)status;
-    return HTTP_HEAD_DONE;
-}
-
 // field-line = field-name ":" OWS field-value OWS. RFC 9112 5.1: whitespace before the colon MUST be refused; 5.2:
 // folded lines may be refused. Both fail because the name is not a token.
 static enum http_progress parse_field(struct http_parser *parser, struct slice line)
@@ -503,8 +467,7 @@ static enum http_progress parse_head(struct http_parser *parser)
 {
     struct slice rest = buffer_slice(&parser->head_bytes);
     struct slice line = next_head_line(&rest);
-    enum http_progress progress = parser->role == HTTP_REQUEST ? parse_request_line(parser, line)
-                                                               : parse_status_line(parser, line);
+    enum http_progress progress = parse_request_line(parser, line);
 
     while (progress != HTTP_REFUSED && rest.len != 0)
         progress = parse_field(parser, next_head_line(&rest));
@@ -514,7 +477,7 @@ static enum http_progress parse_head(struct http_parser *parser)
 }
 
 // --- body -----------------------------------------------------------------------------------------
-// Body framing (RFC 9112 6.3), and bodies with a known length or delimited by the close.
+// Body framing (RFC 9112 6.3), and bodies with a known length.
 
 // The initial reservation for a body, regardless of Content-Length: memory is allocated for bytes received, not for
 // bytes announced.
@@ -544,14 +507,10 @@ static enum http_progress begin_body(struct http_parser *parser)
 {
     parser->remaining = 0;
     parser->line_bytes = 0;
-    if (message_has_no_body(parser)) {
-        parser->state = STATE_DONE;
-        return HTTP_NEED_MORE;
-    }
     if (parser->message.has_body_length)
         return begin_known_length(parser);
     parser->body.max = to_size(parser->body_max);
-    parser->state = parser->message.is_chunked ? STATE_CHUNK_SIZE : STATE_BODY_TO_CLOSE;
+    parser->state = parser->message.is_chunked ? STATE_CHUNK_SIZE : STATE_DONE;
     return HTTP_NEED_MORE;
 }
 
@@ -586,8 +545,6 @@ static enum http_progress read_body_bytes(struct http_parser *parser, struct par
 {
     size_t len = input_left(input);
 
-    if (parser->state == STATE_BODY_TO_CLOSE)
-        return len != 0 ? append_body(parser, input, len) : HTTP_NEED_MORE;
     if (len > parser->remaining)
         len = (size_t)parser->remaining;
     if (len == 0)
@@ -788,11 +745,10 @@ static enum http_progress read_chunked_body(struct http_parser *parser, struct p
 // RFC 9112 2.2: "a server [...] SHOULD ignore at least one empty line (CRLF) received prior to the
 // request-line".
 #define EMPTY_LINES_MAX 4
-#define INTERIM_RESPONSES_MAX 16
 
-void http_parser_init(struct http_parser *parser, enum http_role role, uint64_t body_max_bytes)
+void http_parser_init(struct http_parser *parser, uint64_t body_max_bytes)
 {
-    *parser = (struct http_parser){.role = role, .body_max = body_max_bytes};
+    *parser = (struct http_parser){.body_max = body_max_bytes};
     buffer_init(&parser->head_bytes, HTTP_HEAD_BYTES_MAX);
     buffer_init(&parser->body, 0);
 }
@@ -809,7 +765,6 @@ void http_parser_reset(struct http_parser *parser)
     parser->remaining = 0;
     parser->line_bytes = 0;
     parser->skipped = 0;
-    parser->head_only = false;
     parser->message = (struct http_head){0};
     parser->refusal_status = 0;
     parser->refusal = NULL;
@@ -828,7 +783,7 @@ bool http_parser_is_idle(const struct http_parser *parser)
 
 static enum http_progress refuse_large_head(struct http_parser *parser, bool in_start_line)
 {
-    if (in_start_line && parser->role == HTTP_REQUEST)
+    if (in_start_line)
         return refuse_message(parser, 414, "the request line is too long");
     return refuse_message(parser, 431, "the header fields are too large");
 }
@@ -874,23 +829,9 @@ static enum http_progress read_head_line(struct http_parser *parser, struct pars
 
 static enum http_progress skip_empty_line(struct http_parser *parser)
 {
-    if (parser->role != HTTP_REQUEST || parser->skipped == EMPTY_LINES_MAX)
+    if (parser->skipped == EMPTY_LINES_MAX)
         return refuse_message(parser, 400, "empty lines before the start line");
     parser->skipped++;
-    return HTTP_NEED_MORE;
-}
-
-// RFC 9110 15.2: "A client MUST be able to parse one or more 1xx responses received prior to a
-// final response".
-static enum http_progress skip_interim_response(struct http_parser *parser)
-{
-    if (parser->message.status == 101)
-        return refuse_message(parser, 400, "the server switches protocols without being asked");
-    if (parser->skipped == INTERIM_RESPONSES_MAX)
-        return refuse_message(parser, 400, "too many interim responses");
-    parser->skipped++;
-    parser->message = (struct http_head){0};
-    buffer_clear(&parser->head_bytes);
     return HTTP_NEED_MORE;
 }
 
@@ -898,9 +839,7 @@ static enum http_progress complete_head(struct http_parser *parser)
 {
     if (parse_head(parser) == HTTP_REFUSED)
         return HTTP_REFUSED;
-    if (parser->role == HTTP_RESPONSE && parser->message.status < 200)
-        return skip_interim_response(parser);
-    if (!message_has_no_body(parser) && parser->message.body_length > parser->body_max)
+    if (parser->message.body_length > parser->body_max)
         return refuse_message(parser, 413, "Content-Length is over the limit");
     parser->state = STATE_BODY_START;
     return HTTP_HEAD_DONE;
@@ -933,7 +872,6 @@ static enum http_progress advance_parser(struct http_parser *parser, struct pars
     case STATE_BODY_START:
         return begin_body(parser);
     case STATE_BODY_LENGTH:
-    case STATE_BODY_TO_CLOSE:
         return read_body_bytes(parser, input);
     case STATE_DONE:
         return HTTP_MESSAGE_DONE;
@@ -973,22 +911,6 @@ enum http_progress http_parser_feed(struct http_parser *parser, const char *data
     assert(input.next >= start && input.next <= input.end);
     *consumed = (size_t)(input.next - start);
     return progress;
-}
-
-enum http_progress http_parser_finish(struct http_parser *parser)
-{
-    if (parser->state == STATE_BODY_START && begin_body(parser) == HTTP_REFUSED)
-        return HTTP_REFUSED;
-    if (parser->state == STATE_BODY_TO_CLOSE)
-        parser->state = STATE_DONE;
-    if (parser->state == STATE_DONE)
-        return HTTP_MESSAGE_DONE;
-    if (parser->state == STATE_REFUSED)
-        return HTTP_REFUSED;
-    return refuse_message(parser, 400,
-                          http_parser_is_idle(parser)
-                              ? "the connection closed before a message"
-                              : "the connection closed in the middle of a message");
 }
 
 struct slice http_head_get(const struct http_head *head, struct slice name, size_t *count)

@@ -235,7 +235,7 @@ static bool on_accept(void *context, struct net_connection *connection,
     conn->host = host;
     conn->connection = connection;
     conn->refs = 1;
-    http_parser_init(&conn->parser, HTTP_REQUEST, host->max_body_bytes);
+    http_parser_init(&conn->parser, host->max_body_bytes);
     LIST_INSERT_HEAD(&host->conns, conn, all);
     atomic_fetch_add(&host->connections, 1);
     http_conn_move(conn, HTTP_CONN_IDLE);

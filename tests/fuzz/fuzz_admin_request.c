@@ -58,7 +58,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         MUST(value.len <= query.len);
     }
     arena_release(&arena);
-    http_parser_init(&parser, HTTP_REQUEST, 256);
+    http_parser_init(&parser, 256);
     if (http_parser_feed(&parser, rest.data, rest.len, &taken) == HTTP_HEAD_DONE)
         check_access(&parser.message, rest);
     http_parser_release(&parser);

@@ -101,7 +101,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     size_t consumed = 0;
     arena_init(&arena, 1024);
     buffer_init(&text, 1 << 20);
-    http_parser_init(&parser, HTTP_REQUEST, 0);
+    http_parser_init(&parser, 0);
     MUST(buffer_append_string(&text, "POST /webhook HTTP/1.1\r\nHost: h\r\n") == ERROR_NONE);
     MUST(buffer_append(&text, rest.data, rest.len) == ERROR_NONE);
     MUST(buffer_append_string(&text, "\r\n\r\n") == ERROR_NONE);

@@ -16,7 +16,7 @@ static struct reading read_in_pieces(struct slice text, size_t piece)
     struct http_parser parser;
     enum http_progress progress = HTTP_NEED_MORE;
     size_t at = 0;
-    http_parser_init(&parser, HTTP_REQUEST, BODY_MAX);
+    http_parser_init(&parser, BODY_MAX);
     while (progress != HTTP_REFUSED && (at < text.len || progress == HTTP_HEAD_DONE)) {
         size_t taken;
         progress =

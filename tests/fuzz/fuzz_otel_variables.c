@@ -11,7 +11,7 @@ static void check_request(struct slice path, struct slice host, const struct htt
     struct http_parser parser;
     size_t consumed = 0;
     buffer_init(&text, 1 << 20);
-    http_parser_init(&parser, HTTP_REQUEST, 0);
+    http_parser_init(&parser, 0);
     const struct http_request_head head = {.method = SLICE("POST"),
                                            .target = path,
                                            .host = host,

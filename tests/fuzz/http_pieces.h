@@ -37,7 +37,7 @@ static inline uint64_t pieces_add_message(uint64_t sum, const struct http_parser
     const struct http_head *head = &parser->message;
     sum = sum * 31 + (head->keep_alive ? 1 : 0) + (head->expects_continue ? 2 : 0) +
           (head->has_body_length ? 4 : 0) + (head->is_chunked ? 8 : 0) +
-          (uint64_t)head->minor_version * 16 + (uint64_t)head->status * 32;
+          (uint64_t)head->minor_version * 16;
     sum = pieces_add(sum * 31 + head->body_length, head->method);
     sum = pieces_add(sum, head->target);
     sum = pieces_add(sum, head->path);

@@ -1,5 +1,5 @@
-// HTTP/1.1 parser (RFC 9112): resumable and strict, for requests and responses. It does not touch sockets and accepts
-// input in pieces of any size. Pure.
+// HTTP/1.1 parser of requests (RFC 9112): resumable and strict. It does not touch sockets and accepts input in pieces
+// of any size. Pure.
 //
 // Strict means that it refuses everything two implementations could interpret differently: both Content-Length and
 // Transfer-Encoding, several or signed Content-Length values, any transfer coding but one final `chunked`, whitespace
@@ -21,8 +21,6 @@
 #define HTTP_CHUNK_LINE_MAX 256     // size, extensions and CRLF of one chunk
 #define HTTP_TRAILER_BYTES_MAX 4096 // trailers are read and dropped
 
-enum http_role { HTTP_REQUEST, HTTP_RESPONSE };
-
 struct http_header {
     struct slice name;  // as received; compare case-insensitively
     struct slice value; // trimmed
@@ -30,14 +28,12 @@ struct http_header {
 
 // A complete, parsed head. Slices point into the parser and are valid until the next http_parser_reset().
 struct http_head {
-    struct slice method; // requests
+    struct slice method;
+    struct slice host; // of a target in absolute form, else of the field Host; may be empty
     struct slice
-        host; // requests: of a target in absolute form, else of the field Host; may be empty
-    struct slice
-        target; // requests, origin form or "*": "/webhook?x=1"; of an absolute form what follows the host
+        target; // origin form or "*": "/webhook?x=1"; of an absolute form what follows the host
     struct slice path;  // target up to '?'; "/" where that is empty
     struct slice query; // after '?'
-    int status;         // responses
     int minor_version;  // 0 or 1
     bool keep_alive;    // by version and Connection
     bool expects_continue;
@@ -57,32 +53,27 @@ enum http_progress {
 };
 
 struct http_parser {
-    enum http_role role;
     int state; // private
     struct buffer head_bytes;
     struct buffer body; // capped at body_max
     uint64_t remaining; // private: bytes of the body or chunk not yet received
     size_t line_bytes;  // private
-    unsigned skipped;   // private: empty lines or interim responses before this message
+    unsigned skipped;   // private: empty lines before this request
     uint64_t body_max; // bytes; may be lowered when HTTP_HEAD_DONE is returned, stays until changed
-    bool head_only;    // response to HEAD: set by the caller for each message
     struct http_head message;
     int refusal_status;  // 400, 413, 414, 431, 501, 505; 503 when out of memory
     const char *refusal; // one line, static text
 };
 
-void http_parser_init(struct http_parser *parser, enum http_role role, uint64_t body_max_bytes);
+void http_parser_init(struct http_parser *parser, uint64_t body_max_bytes);
 void http_parser_release(struct http_parser *parser);
 // Prepares for the next message; keeps buffers of ordinary size, frees large bodies.
 void http_parser_reset(struct http_parser *parser);
 
-// Consumes up to `len` bytes; `*consumed` is the number. Interim responses (1xx) are skipped. A response without a
-// length ends with the connection: call http_parser_finish() then. After HTTP_MESSAGE_DONE or HTTP_REFUSED it returns
-// the same value until the next reset.
+// Consumes up to `len` bytes; `*consumed` is the number. After HTTP_MESSAGE_DONE or HTTP_REFUSED it returns the same
+// value until the next reset.
 enum http_progress http_parser_feed(struct http_parser *parser, const char *data, size_t len,
                                     size_t *consumed);
-// The peer closed the connection. HTTP_MESSAGE_DONE if that is a valid end of a response, else HTTP_REFUSED.
-enum http_progress http_parser_finish(struct http_parser *parser);
 // True if nothing of the next message has been received yet.
 bool http_parser_is_idle(const struct http_parser *parser);
 

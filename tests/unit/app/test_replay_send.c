@@ -66,7 +66,7 @@ static bool serve_request(struct server *server, int fd)
 {
     struct http_parser parser;
     char letter = server->script[server->served];
-    http_parser_init(&parser, HTTP_REQUEST, 8 << 20);
+    http_parser_init(&parser, 8 << 20);
     bool is_read = letter != '\0' && read_request(server, fd, &parser, letter == 'e');
     http_parser_release(&parser);
     if (!is_read)

@@ -2,7 +2,6 @@
 //
 // A case describes the expected result in a shorthand, one message after the other, joined by "; ":
 //     POST /webhook continue [hello]     request; `continue` and `close` where they apply; body
-//     200 close [hello]                  response
 //     !413                               refused, with the status of the response
 //     ?                                  the input ended within a message
 #ifndef GHATRACE_TESTS_HTTP_DRIVER_H
@@ -31,10 +30,7 @@ struct http_case {
 };
 
 struct setup {
-    enum http_role role;
     uint64_t body_max;
-    bool head_only; // every message is the response to a HEAD request
-    bool closes;    // the peer closes after the input
 };
 
 struct transcript {
@@ -51,8 +47,8 @@ static inline void note(struct buffer *text, enum error_code code)
 
 static inline void note_head(struct transcript *t, const struct http_head *head)
 {
-    NOTE(&t->details, "%.*s|%.*s|%.*s|%.*s|%d|1.%d|%d%d%d%d|%llu\n", SLICE_ARGS(head->method),
-         SLICE_ARGS(head->target), SLICE_ARGS(head->path), SLICE_ARGS(head->query), head->status,
+    NOTE(&t->details, "%.*s|%.*s|%.*s|%.*s|1.%d|%d%d%d%d|%llu\n", SLICE_ARGS(head->method),
+         SLICE_ARGS(head->target), SLICE_ARGS(head->path), SLICE_ARGS(head->query),
          head->minor_version, head->keep_alive, head->expects_continue, head->has_body_length,
          head->is_chunked, (unsigned long long)head->body_length);
     for (size_t i = 0; i < head->header_count; i++)
@@ -66,10 +62,7 @@ static inline void note_message(struct transcript *t, const struct http_parser *
     struct buffer *out = &t->shorthand;
 
     NOTE(out, "%s", out->len != 0 ? "; " : "");
-    if (parser->role == HTTP_REQUEST)
-        NOTE(out, "%.*s %.*s", SLICE_ARGS(head->method), SLICE_ARGS(head->target));
-    else
-        NOTE(out, "%d", head->status);
+    NOTE(out, "%.*s %.*s", SLICE_ARGS(head->method), SLICE_ARGS(head->target));
     NOTE(out, "%s%s", head->expects_continue ? " continue" : "", head->keep_alive ? "" : " close");
     if (parser->body.len > 100)
         NOTE(out, " [#%zu]", parser->body.len);
@@ -89,8 +82,7 @@ static inline void note_refusal(struct transcript *t, const struct http_parser *
 
 // Feeds one piece from a block of its exact size, which is freed afterwards, so that a sanitizer detects reads past
 // its end and pointers that were kept. False once refused.
-static inline bool feed_piece(struct http_parser *parser, struct slice piece, struct transcript *t,
-                              bool head_only)
+static inline bool feed_piece(struct http_parser *parser, struct slice piece, struct transcript *t)
 {
     char *copy = malloc(piece.len != 0 ? piece.len : 1);
     size_t at = 0, consumed = 0;
@@ -100,7 +92,6 @@ static inline bool feed_piece(struct http_parser *parser, struct slice piece, st
     if (piece.len != 0)
         memcpy(copy, piece.data, piece.len);
     do {
-        parser->head_only = head_only;
         progress = http_parser_feed(parser, copy + at, piece.len - at, &consumed);
         assert_true(consumed <= piece.len - at);
         at += consumed;
@@ -121,16 +112,8 @@ static inline bool feed_piece(struct http_parser *parser, struct slice piece, st
     return progress != HTTP_REFUSED;
 }
 
-static inline void end_input(struct http_parser *parser, const struct setup *setup,
-                             struct transcript *t, bool refused)
+static inline void end_input(struct http_parser *parser, struct transcript *t, bool refused)
 {
-    if (!refused && setup->closes && !http_parser_is_idle(parser)) {
-        if (http_parser_finish(parser) == HTTP_MESSAGE_DONE) {
-            note_message(t, parser);
-            return;
-        }
-        refused = true;
-    }
     if (refused)
         note_refusal(t, parser);
     else if (!http_parser_is_idle(parser))
@@ -147,16 +130,16 @@ static inline void drive(const struct setup *setup, struct slice input, size_t f
 
     buffer_clear(&t->shorthand);
     buffer_clear(&t->details);
-    http_parser_init(&parser, setup->role, setup->body_max);
+    http_parser_init(&parser, setup->body_max);
     while (at < input.len && !refused) {
         if (size > input.len - at)
             size = input.len - at;
         struct slice piece = {.data = input.data + at, .len = size};
-        refused = !feed_piece(&parser, piece, t, setup->head_only);
+        refused = !feed_piece(&parser, piece, t);
         at += size;
         size = step;
     }
-    end_input(&parser, setup, t, refused);
+    end_input(&parser, t, refused);
     http_parser_release(&parser);
 }
 

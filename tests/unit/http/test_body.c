@@ -3,7 +3,7 @@
 
 #include <stdio.h>
 
-static const struct setup request = {.role = HTTP_REQUEST, .body_max = BODY_MAX};
+static const struct setup request = {.body_max = BODY_MAX};
 
 #define POST "POST / HTTP/1.1\r\nHost: a\r\n"
 #define CHUNKED POST "Transfer-Encoding: chunked\r\n\r\n"
@@ -51,7 +51,7 @@ static void a_body_may_hold_any_bytes(void **state)
     head_len = (size_t)snprintf(text, sizeof(text), POST "Content-Length: 256\r\n\r\n");
     for (size_t i = 0; i < 256; i++)
         text[head_len + i] = (char)i;
-    http_parser_init(&parser, HTTP_REQUEST, 256);
+    http_parser_init(&parser, 256);
     assert_int_equal(http_parser_feed(&parser, text, head_len, &consumed), HTTP_HEAD_DONE);
     assert_int_equal(consumed, head_len);
     assert_int_equal(http_parser_feed(&parser, text + head_len, 256, &consumed), HTTP_MESSAGE_DONE);
@@ -82,8 +82,8 @@ static void a_body_over_the_limit_is_refused_before_it_is_received(void **state)
 
 static void a_body_may_just_reach_the_limit(void **state)
 {
-    const struct setup exact = {.role = HTTP_REQUEST, .body_max = 5};
-    const struct setup none = {.role = HTTP_REQUEST, .body_max = 0};
+    const struct setup exact = {.body_max = 5};
+    const struct setup none = {.body_max = 0};
     const struct http_case cases[] = {
         {SLICE(POST "Content-Length: 5\r\n\r\nhello"), "POST / [hello]"},
         {SLICE(CHUNKED "2\r\nhe\r\n3\r\nllo\r\n" END), "POST / [hello]"},
@@ -111,7 +111,7 @@ static void the_limit_may_be_lowered_when_the_head_is_parsed(void **state)
     for (size_t i = 0; i < COUNT(heads); i++) {
         struct http_parser parser;
         size_t consumed;
-        http_parser_init(&parser, HTTP_REQUEST, 100);
+        http_parser_init(&parser, 100);
         assert_int_equal(http_parser_feed(&parser, heads[i], strlen(heads[i]), &consumed),
                          HTTP_HEAD_DONE);
         parser.body_max = 4;

@@ -20,12 +20,6 @@ static const char *const requests[] = {
     "\r\nPOST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
     "5;x=\"y\"\r\nhello\r\n0A\r\n0123456789\r\n0\r\nTrailer: z\r\n\r\nGET / HTTP/1.0\r\n\r\n",
 };
-static const char *const responses[] = {
-    "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
-    "HTTP/1.1 204 No Content\r\n\r\nHTTP/1.1 503 \r\nRetry-After: 5\r\nContent-Length: 0\r\n\r\n",
-    "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1f\r\n0123456789012345678901234567890\r\n"
-    "0\r\n\r\nHTTP/1.0 502 Bad Gateway\r\nContent-Type: text/html\r\n\r\n<html>",
-};
 static const char *const pieces[] = {
     "\r\n",
     "\r",
@@ -120,27 +114,16 @@ static void check_mutations(const struct setup *setup, const char *const *seeds,
 
 static void changed_requests_mean_the_same_however_cut(void **state)
 {
-    const struct setup setup = {.role = HTTP_REQUEST, .body_max = 40};
+    const struct setup setup = {.body_max = 40};
 
     (void)state;
     random_state = 1;
     check_mutations(&setup, requests, COUNT(requests));
 }
 
-static void changed_responses_mean_the_same_however_cut(void **state)
-{
-    const struct setup open = {.role = HTTP_RESPONSE, .body_max = 40};
-    const struct setup closing = {.role = HTTP_RESPONSE, .body_max = 40, .closes = true};
-
-    (void)state;
-    random_state = 2;
-    check_mutations(&open, responses, COUNT(responses));
-    check_mutations(&closing, responses, COUNT(responses));
-}
-
 static void random_bytes_are_refused_or_incomplete(void **state)
 {
-    const struct setup setup = {.role = HTTP_REQUEST, .body_max = 40, .closes = true};
+    const struct setup setup = {.body_max = 40};
     struct transcript t;
 
     (void)state;
@@ -152,7 +135,8 @@ static void random_bytes_are_refused_or_incomplete(void **state)
         for (size_t i = 0; i < len; i++)
             text[i] = (char)next_random(256);
         drive(&setup, (struct slice){text, len}, len, 0, &t);
-        assert_true(t.shorthand.len == 0 || t.shorthand.data[0] == '!');
+        assert_true(t.shorthand.len == 0 || t.shorthand.data[0] == '!' ||
+                    t.shorthand.data[0] == '?');
     }
     transcript_release(&t);
 }
@@ -161,7 +145,6 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(changed_requests_mean_the_same_however_cut),
-        cmocka_unit_test(changed_responses_mean_the_same_however_cut),
         cmocka_unit_test(random_bytes_are_refused_or_incomplete),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,7 +3,7 @@
 
 #include <stdio.h>
 
-static const struct setup request = {.role = HTTP_REQUEST, .body_max = BODY_MAX};
+static const struct setup request = {.body_max = BODY_MAX};
 
 #define HOST "Host: ghatrace.example\r\n"
 
@@ -182,7 +182,7 @@ static void a_target_is_split_into_its_parts(void **state)
         char text[100];
         size_t consumed;
         int len = snprintf(text, sizeof(text), "GET %s HTTP/1.1\r\n" HOST "\r\n", cases[i].target);
-        http_parser_init(&parser, HTTP_REQUEST, 0);
+        http_parser_init(&parser, 0);
         assert_int_equal(http_parser_feed(&parser, text, (size_t)len, &consumed), HTTP_HEAD_DONE);
         assert_true(slice_equals(parser.message.path, slice_from_string(cases[i].path)));
         assert_true(slice_equals(parser.message.query, slice_from_string(cases[i].query)));
@@ -241,7 +241,7 @@ static void values_are_trimmed_and_otherwise_unchanged(void **state)
                               "Blank:  \r\nLatin: \xe9\x80\xff\r\na: second: colon\r\n\r\n");
 
     (void)state;
-    http_parser_init(&parser, HTTP_REQUEST, 0);
+    http_parser_init(&parser, 0);
     assert_int_equal(http_parser_feed(&parser, text.data, text.len, &consumed), HTTP_HEAD_DONE);
     const struct http_head *head = &parser.message;
     assert_int_equal(head->header_count, 7);
