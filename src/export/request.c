@@ -18,6 +18,7 @@
 #define REQUEST_JSON_MAX (4 * REQUEST_BODY_MAX) // JSON of these spans is two to three times as long
 #define ARENA_BLOCK ((size_t)64 << 10)          // for the spans of two records
 #define REQUEST_HEAD_MAX ((size_t)64 << 10)
+#define FIELD_OVERHEAD 4 // ": " and CRLF
 #define REQUEST_PACKED_MAX (REQUEST_JSON_MAX + ((size_t)64 << 10))
 
 #define GZIP_WINDOW_BITS (15 + 16) // zlib: plus 16 for a gzip header instead of its own
@@ -174,29 +175,19 @@ static enum error_code add_own_fields(struct request_form *form, duration_ns tim
     return add_timeout(form, timeout, arena, error);
 }
 
-static enum error_code write_head(const struct request_form *form, struct buffer *head_bytes)
-{
-    const struct http_request_head head = {
-        .method = SLICE("POST"),
-        .target = slice_from_string(form->endpoint->path),
-        .host = slice_from_string(form->endpoint->host_header),
-        .body_len = 1,
-        .extra = form->fields,
-        .extra_count = form->field_count,
-    };
-    return http_write_request_head(head_bytes, &head);
-}
-
-// A head that cannot be written must be detected at the start: later it would look like an error of the records.
+// A request that cannot be sent must be detected at the start: later it would look like an error of the records.
 static enum error_code check_form(const struct request_form *form, struct error *error)
 {
-    struct buffer head;
-    buffer_init(&head, REQUEST_HEAD_MAX);
-    enum error_code code = write_head(form, &head);
-    buffer_release(&head);
-    if (code == ERROR_MEMORY)
-        return error_set(error, code, "out of memory");
-    if (code != ERROR_NONE)
+    const struct http_request_parts parts = {
+        .target = slice_from_string(form->endpoint->path),
+        .host = slice_from_string(form->endpoint->host_header),
+        .fields = form->fields,
+        .field_count = form->field_count,
+    };
+    size_t bytes = parts.target.len + parts.host.len;
+    for (size_t i = 0; i < form->field_count; i++)
+        bytes += form->fields[i].name.len + form->fields[i].value.len + FIELD_OVERHEAD;
+    if (bytes > REQUEST_HEAD_MAX || !http_is_valid_request(&parts))
         return error_set(error, ERROR_USAGE,
                          "endpoint and headers make no valid request: they are too long, or hold "
                          "characters that HTTP does not allow");

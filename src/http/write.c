@@ -67,6 +67,11 @@ static bool is_framing_field(struct slice name)
            slice_equals_ignoring_case(name, SLICE("Host"));
 }
 
+static bool is_valid_field(struct slice name, struct slice value)
+{
+    return http_is_token(name) && http_is_field_value(value);
+}
+
 static enum error_code append_all(struct buffer *out, const struct slice *parts, size_t count)
 {
     enum error_code code = ERROR_NONE;
@@ -80,9 +85,14 @@ static enum error_code append_field(struct buffer *out, struct slice name, struc
 {
     const struct slice parts[] = {name, SLICE(": "), value, SLICE("\r\n")};
 
-    if (!http_is_token(name) || !http_is_field_value(value))
+    if (!is_valid_field(name, value))
         return ERROR_INVALID;
     return append_all(out, parts, 4);
+}
+
+static bool is_valid_extra(const struct http_header *extra)
+{
+    return !is_framing_field(extra->name) && is_valid_field(extra->name, extra->value);
 }
 
 static enum error_code append_extra(struct buffer *out, const struct http_header *extra,
@@ -91,8 +101,8 @@ static enum error_code append_extra(struct buffer *out, const struct http_header
     enum error_code code = ERROR_NONE;
 
     for (size_t i = 0; i < count && code == ERROR_NONE; i++) {
-        code = is_framing_field(extra[i].name) ? ERROR_INVALID
-                                               : append_field(out, extra[i].name, extra[i].value);
+        code = is_valid_extra(&extra[i]) ? append_field(out, extra[i].name, extra[i].value)
+                                         : ERROR_INVALID;
     }
     return code;
 }
@@ -132,35 +142,13 @@ cleanup:
     return code;
 }
 
-// RFC 9110 8.6: a request without content has Content-Length only if its method expects content.
-static bool needs_length(struct slice method, size_t body_len)
+bool http_is_valid_request(const struct http_request_parts *parts)
 {
-    return body_len != 0 ||
-           (!slice_equals(method, SLICE("GET")) && !slice_equals(method, SLICE("HEAD")));
-}
-
-enum error_code http_write_request_head(struct buffer *out, const struct http_request_head *head)
-{
-    const struct slice parts[] = {head->method, SLICE(" "),
-                                  head->target, SLICE(" HTTP/1.1\r\nHost: "),
-                                  head->host,   SLICE("\r\n")};
-    size_t start = out->len;
-    enum error_code code = ERROR_INVALID;
-
-    if (!http_is_token(head->method) || !http_is_target(head->target) || !http_is_host(head->host))
-        goto cleanup;
-    code = append_all(out, parts, 6);
-    if (code == ERROR_NONE && needs_length(head->method, head->body_len))
-        code = buffer_append_format(out, "Content-Length: %zu\r\n", head->body_len);
-    if (code == ERROR_NONE)
-        code = append_extra(out, head->extra, head->extra_count);
-    if (code == ERROR_NONE)
-        code = buffer_append_string(out, "\r\n");
-
-cleanup:
-    if (code != ERROR_NONE)
-        out->len = start;
-    return code;
+    for (size_t i = 0; i < parts->field_count; i++) {
+        if (!is_valid_extra(&parts->fields[i]))
+            return false;
+    }
+    return http_is_target(parts->target) && http_is_host(parts->host);
 }
 
 static bool is_digits(struct slice s)

@@ -10,14 +10,21 @@ static void check_request(struct slice path, struct slice host, const struct htt
     struct buffer text;
     struct http_parser parser;
     size_t consumed = 0;
+    const struct http_request_parts parts = {
+        .target = path, .host = host, .fields = headers, .field_count = count};
+    if (!http_is_valid_request(&parts))
+        return;
     buffer_init(&text, 1 << 20);
     http_parser_init(&parser, 0);
-    const struct http_request_head head = {.method = SLICE("POST"),
-                                           .target = path,
-                                           .host = host,
-                                           .extra = headers,
-                                           .extra_count = count};
-    if (http_write_request_head(&text, &head) == ERROR_NONE && text.len <= HTTP_HEAD_BYTES_MAX &&
+    enum error_code code =
+        buffer_append_format(&text, "POST %.*s HTTP/1.1\r\nHost: %.*s\r\nContent-Length: 0\r\n",
+                             SLICE_ARGS(path), SLICE_ARGS(host));
+    for (size_t i = 0; i < count && code == ERROR_NONE; i++)
+        code = buffer_append_format(&text, "%.*s: %.*s\r\n", SLICE_ARGS(headers[i].name),
+                                    SLICE_ARGS(headers[i].value));
+    if (code == ERROR_NONE)
+        code = buffer_append_string(&text, "\r\n");
+    if (code == ERROR_NONE && text.len <= HTTP_HEAD_BYTES_MAX &&
         path.len < HTTP_START_LINE_MAX / 2) {
         MUST(http_parser_feed(&parser, text.data, text.len, &consumed) == HTTP_HEAD_DONE ||
              count > HTTP_HEADERS_MAX - 2 || parser.refusal_status == 417);

@@ -1,4 +1,4 @@
-// Writes HTTP/1.1 messages: heads, and responses with a small JSON body. Pure.
+// Writes HTTP/1.1 responses: heads, and bodies of a little JSON. Pure.
 //
 // The writers append a whole head or nothing. Input that could break the framing (line breaks and other control
 // characters in a field; Content-Length, Transfer-Encoding or a second Host among the extra fields) gives
@@ -30,18 +30,16 @@ struct http_response_head {
 enum error_code http_write_response_head(struct buffer *out,
                                          const struct http_response_head *head) MUST_CHECK;
 
-struct http_request_head {
-    struct slice method, target;
-    struct slice
-        host; // as it goes into Host: with the port if it is not the default, IPv6 in brackets
-    size_t body_len;
-    const struct http_header *extra;
-    size_t extra_count;
+// What a request says besides its method.
+struct http_request_parts {
+    struct slice target,
+        host; // `host` as it is sent: with the port if it is not the default, IPv6 in brackets
+    const struct http_header *fields;
+    size_t field_count;
 };
-
-// Appends the head of a request; the caller appends the body.
-enum error_code http_write_request_head(struct buffer *out,
-                                        const struct http_request_head *head) MUST_CHECK;
+// Whether a request can have these: nothing in them breaks the framing, and none of the fields is Content-Length,
+// Transfer-Encoding or Host.
+bool http_is_valid_request(const struct http_request_parts *parts);
 
 // Parses Retry-After (RFC 9110 10.2.3): seconds, or an HTTP-date relative to `now`. A negative wait becomes 0; one
 // that does not fit becomes the largest duration. False if it is neither form.

@@ -25,17 +25,12 @@ static inline enum error_code write_response(struct buffer *out, int status, con
     return code;
 }
 
-static inline enum error_code write_request(struct buffer *out, struct slice method,
-                                            struct slice target, struct slice host, size_t body_len,
-                                            const struct http_header *extra, size_t extra_count)
+static inline bool is_valid_request(struct slice target, struct slice host,
+                                    const struct http_header *fields, size_t count)
 {
-    const struct http_request_head head = {.method = method,
-                                           .target = target,
-                                           .host = host,
-                                           .body_len = body_len,
-                                           .extra = extra,
-                                           .extra_count = extra_count};
-    return http_write_request_head(out, &head);
+    const struct http_request_parts parts = {
+        .target = target, .host = host, .fields = fields, .field_count = count};
+    return http_is_valid_request(&parts);
 }
 
 #endif
