@@ -180,7 +180,7 @@ static struct slice after_scheme(struct slice value)
     return blank < 0 ? SLICE_EMPTY : rest_from(value, (size_t)blank + 1);
 }
 
-static struct slice take_pair(struct slice *query)
+static struct slice cut_query_pair(struct slice *query)
 {
     ptrdiff_t end = slice_find(*query, SLICE("&"));
     size_t len = end < 0 ? query->len : (size_t)end;
@@ -218,7 +218,7 @@ static enum error_code add_query(struct mask_list *list, struct slice query, str
 {
     add_secret(list, query);
     while (query.len > 0) {
-        struct slice pair = take_pair(&query);
+        struct slice pair = cut_query_pair(&query);
         ptrdiff_t equals = slice_find(pair, SLICE("="));
         struct slice value = equals < 0 ? pair : rest_from(pair, (size_t)equals + 1);
         enum error_code code = add_encoded_secret(list, value, arena);
@@ -311,7 +311,7 @@ static struct slice first_line(struct slice text)
 }
 
 // Bytes of an endpoint's message that are examined. More than is kept: a secret must be recognized before it is cut.
-#define WORDS_MAX 4096
+#define MESSAGE_EXAMINED_MAX 4096
 
 // The length of a control character at `at`: C0, DEL, or C1 (U+0080 to U+009F, two bytes), which a terminal
 // interprets. 0: there is none.
@@ -325,15 +325,15 @@ static size_t control_len(const char *text, size_t len, size_t at)
 }
 
 // Appends to `text`, of which `len` bytes are used, as many whole characters as fit.
-static void append_clean(struct slice words, const struct mask_list *masks,
+static void append_clean(struct slice message, const struct mask_list *masks,
                          char text[ANSWER_TEXT_SIZE], size_t len)
 {
     static const char hex[] = "0123456789abcdef";
-    char clean[3 * WORDS_MAX];
-    words = slice_trim(words);
-    if (words.len > WORDS_MAX)
-        words.len = WORDS_MAX;
-    size_t clean_len = utf8_sanitize(words, clean);
+    char clean[3 * MESSAGE_EXAMINED_MAX];
+    message = slice_trim(message);
+    if (message.len > MESSAGE_EXAMINED_MAX)
+        message.len = MESSAGE_EXAMINED_MAX;
+    size_t clean_len = utf8_sanitize(message, clean);
     mask_text(masks, clean, clean_len);
 
     for (size_t at = 0; at < clean_len;) {
@@ -361,9 +361,9 @@ static void append_clean(struct slice words, const struct mask_list *masks,
     text[len] = '\0';
 }
 
-char *answer_clean(struct slice words, const struct mask_list *masks, char text[ANSWER_TEXT_SIZE])
+char *answer_clean(struct slice message, const struct mask_list *masks, char text[ANSWER_TEXT_SIZE])
 {
-    append_clean(words, masks, text, 0);
+    append_clean(message, masks, text, 0);
     return text;
 }
 

@@ -128,7 +128,8 @@ struct export_answer {
 
 // The endpoint's message for a log or a terminal: valid UTF-8, secrets masked, control characters escaped ("\x1b"),
 // truncated. Returns `text`.
-char *answer_clean(struct slice words, const struct mask_list *masks, char text[ANSWER_TEXT_SIZE]);
+char *answer_clean(struct slice message, const struct mask_list *masks,
+                   char text[ANSWER_TEXT_SIZE]);
 // The reason for a refusal in one line: "400 Bad Request: " and the message of google.rpc.Status or the first line of
 // a text, cleaned by answer_clean(). Of gRPC "gRPC 8 RESOURCE_EXHAUSTED: " and the message, or that the answer is not
 // one of gRPC. Returns `text`.
@@ -137,7 +138,7 @@ char *answer_describe(const struct export_answer *answer, const struct mask_list
 
 // True if the body is a google.rpc.Status in the encoding of its content type, with a code or a message.
 bool answer_has_status(const struct export_answer *answer);
-// The number that says what the response means: gRPC's code (under 100) if it counts, otherwise the HTTP status.
+// The number that decides what the response means: gRPC's code (under 100) if it counts, otherwise the HTTP status.
 int answer_status(const struct export_answer *answer);
 // What export_classify() wants to know of the response.
 struct export_facts answer_facts(const struct export_answer *answer,

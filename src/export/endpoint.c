@@ -51,7 +51,7 @@ static bool is_url_text(struct slice text)
 }
 
 // Removes everything before the first of `separators` from `*rest` and returns it.
-static struct slice take_before(struct slice *rest, const char *separators)
+static struct slice split_before(struct slice *rest, const char *separators)
 {
     struct slice head = {.data = rest->data, .len = 0};
     while (head.len < rest->len && strchr(separators, rest->data[head.len]) == NULL)
@@ -69,9 +69,9 @@ static enum error_code refuse_scheme(struct slice url, ptrdiff_t scheme_len, boo
         return error_set(error, ERROR_USAGE, "scheme \"%.*s\" is not supported: use http or https",
                          (int)(scheme_len > URL_SHOWN_MAX ? URL_SHOWN_MAX : scheme_len), url.data);
 
-    // "collector:4317" is the notation of gRPC exporters. It does not say whether to use TLS.
+    // "collector:4317" is the notation of gRPC exporters. Whether to use TLS is not part of it.
     struct slice rest = url;
-    struct slice host = take_before(&rest, slice_starts_with(url, SLICE("[")) ? "]" : ":/?#");
+    struct slice host = split_before(&rest, slice_starts_with(url, SLICE("[")) ? "]" : ":/?#");
     int shown = (int)(url.len > URL_SHOWN_MAX ? URL_SHOWN_MAX : url.len);
     if (host.len == 0 || host.len > URL_SHOWN_MAX || slice_has(url, '@'))
         return error_set(error, ERROR_USAGE, "URL has no scheme: write http://collector:%d", port);
@@ -90,9 +90,9 @@ static enum error_code split_url(struct slice url, bool is_grpc, bool *is_tls,
 
     struct slice rest = {.data = url.data + scheme_len + 3,
                          .len = url.len - (size_t)scheme_len - 3};
-    parts->authority = take_before(&rest, "/?#");
-    parts->path = take_before(&rest, "?#");
-    parts->query = take_before(&rest, "#"); // a fragment is never sent
+    parts->authority = split_before(&rest, "/?#");
+    parts->path = split_before(&rest, "?#");
+    parts->query = split_before(&rest, "#"); // a fragment is never sent
     if (!is_url_text(parts->path) || !is_url_text(parts->query))
         return error_set(error, ERROR_USAGE,
                          "path of the URL holds characters that must be percent-encoded");
@@ -122,20 +122,20 @@ static bool is_ipv6_literal(struct slice host)
 }
 
 // Removes "host" or "[v6]" from the front of `*rest`.
-static enum error_code take_host(struct slice *rest, struct slice *host, bool *is_ipv6,
-                                 struct error *error)
+static enum error_code cut_host(struct slice *rest, struct slice *host, bool *is_ipv6,
+                                struct error *error)
 {
     *is_ipv6 = slice_starts_with(*rest, SLICE("["));
     if (*is_ipv6) {
         rest->data++;
         rest->len--;
-        *host = take_before(rest, "]");
+        *host = split_before(rest, "]");
         if (rest->len == 0 || !is_ipv6_literal(*host))
             return error_set(error, ERROR_USAGE, "the text in brackets is not an IPv6 address");
         rest->data++;
         rest->len--;
     } else {
-        *host = take_before(rest, ":");
+        *host = split_before(rest, ":");
         if (host->len == 0)
             return error_set(error, ERROR_USAGE, "URL has no host: write http://collector:4318");
         if (!is_host_name(*host))
@@ -168,7 +168,7 @@ static enum error_code read_authority(struct slice authority, uint16_t scheme_po
 {
     const char *start = authority.data;
     while (slice_has(authority, '@')) {
-        (void)take_before(&authority, "@");
+        (void)split_before(&authority, "@");
         authority.data++;
         authority.len--;
     }
@@ -182,7 +182,7 @@ static enum error_code read_authority(struct slice authority, uint16_t scheme_po
 
     struct slice host;
     bool is_ipv6;
-    enum error_code code = take_host(&authority, &host, &is_ipv6, error);
+    enum error_code code = cut_host(&authority, &host, &is_ipv6, error);
     if (code != ERROR_NONE)
         return code;
     if (host.len >= sizeof endpoint->host)
@@ -263,7 +263,7 @@ enum error_code export_endpoint_parse(struct slice url, enum export_url kind,
 void export_endpoint_format(const struct export_endpoint *endpoint, char *text, size_t size)
 {
     struct slice rest = slice_from_string(endpoint->path);
-    struct slice path = take_before(&rest, "?");
+    struct slice path = split_before(&rest, "?");
     (void)snprintf(text, size, "%s://%s%.*s%s", endpoint->is_tls ? "https" : "http",
                    endpoint->host_header, SLICE_ARGS(path), rest.len > 0 ? "?..." : "");
 }
@@ -287,7 +287,7 @@ static const struct proxy_scheme {
     {{.data = "socks5h://", .len = 10}, 1080},
 };
 
-static const struct proxy_scheme *take_proxy_scheme(struct slice *text)
+static const struct proxy_scheme *cut_proxy_scheme(struct slice *text)
 {
     for (size_t i = 0; i < sizeof proxy_schemes / sizeof proxy_schemes[0]; i++) {
         const struct proxy_scheme *scheme = &proxy_schemes[i];
@@ -307,7 +307,7 @@ enum error_code export_proxy_parse(struct slice text, struct export_proxy *proxy
     struct export_endpoint endpoint = {.is_tls = false};
     *proxy = (struct export_proxy){.url = ""};
     text = slice_trim(text);
-    const struct proxy_scheme *scheme = take_proxy_scheme(&text);
+    const struct proxy_scheme *scheme = cut_proxy_scheme(&text);
     if (scheme == NULL)
         return error_set(
             error, ERROR_USAGE,
@@ -354,7 +354,7 @@ static void pairs_init(struct pairs *pairs, struct slice text)
     *pairs = (struct pairs){.rest = text};
 }
 
-static struct slice take_until(struct slice *rest, char separator)
+static struct slice cut_until(struct slice *rest, char separator)
 {
     const char *end = rest->len > 0 ? memchr(rest->data, separator, rest->len) : NULL;
     struct slice head = *rest;
@@ -373,14 +373,14 @@ static struct slice take_until(struct slice *rest, char separator)
 static enum error_code pairs_next(struct pairs *pairs, struct pair *pair, struct error *error)
 {
     while (pairs->rest.len > 0) {
-        struct slice entry = slice_trim(take_until(&pairs->rest, ','));
+        struct slice entry = slice_trim(cut_until(&pairs->rest, ','));
         pairs->position++;
         if (entry.len == 0)
             continue;
         if (memchr(entry.data, '=', entry.len) == NULL)
             return error_set(error, ERROR_USAGE, "entry %zu has no \"=\": write name=value",
                              pairs->position);
-        pair->key = slice_trim(take_until(&entry, '='));
+        pair->key = slice_trim(cut_until(&entry, '='));
         pair->value = slice_trim(entry);
         pair->position = pairs->position;
         return ERROR_NONE;
@@ -525,7 +525,7 @@ bool export_header_is_own(struct slice name)
 
 // --- lines of a file ------------------------------------------------------------------------------------
 
-static struct slice take_line(struct slice *rest)
+static struct slice cut_line(struct slice *rest)
 {
     ptrdiff_t newline = slice_find(*rest, SLICE("\n"));
     struct slice line = {.data = rest->data, .len = newline < 0 ? rest->len : (size_t)newline};
@@ -592,7 +592,7 @@ enum error_code export_header_lines_parse(struct slice text, struct arena *arena
         return error_set(error, ERROR_USAGE, "is in UTF-16: save it as UTF-8");
     rest = utf8_skip_mark(rest);
     for (size_t number = 1; rest.len > 0; number++) {
-        struct slice line = take_line(&rest);
+        struct slice line = cut_line(&rest);
         if (slice_trim(line).len == 0 || slice_starts_with(slice_trim(line), SLICE("#")))
             continue;
         enum error_code code = read_line(line, number, &items[found], error);

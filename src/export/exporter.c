@@ -70,7 +70,7 @@ static void fail_to_read(struct exporter *exporter, const struct error *error)
     report_failure(exporter, EXPORT_LOCAL_TROUBLE, 0, error->message);
 }
 
-// Returns false if there is nothing to do now; then `*step` says what the plan waits for.
+// Returns false if there is nothing to do now; then `*step` is what the plan waits for.
 static bool run_next(struct exporter *exporter, struct inflight_request *inflight,
                      enum plan_step *step)
 {

@@ -305,7 +305,7 @@ static void on_answer(struct inflight_request *inflight,
         http_client_renew(exporter->client, response->age);
     follow_refusal(inflight, verdict, inflight_trouble(class.trouble, &response->error),
                    planned.status < HTTP_STATUS_LEAST ? 0 : planned.status);
-    // The response says nothing about the current headers, not even how long to wait.
+    // The response was to a request with the old headers: its Retry-After does not apply to the new ones.
     if (inflight->headers_age != exporter->headers_age)
         plan_probe_now(&exporter->plan, timestamp_monotonic());
 }

@@ -676,7 +676,8 @@ static enum plan_verdict refuse_quarantined(struct export_plan *plan,
     plan->quarantine_window = 1;
     plan->quarantine_pause_end = after_backoff(now, backoff_step(&plan->quarantine_backoff, random),
                                                answer->retry_after, UINT64_MAX);
-    if (request->count > 1) { // says nothing about each; they are tried alone after the pause
+    if (request->count >
+        1) { // no evidence about any one of them; they are tried alone after the pause
         release_quarantined(plan, request);
         return PLAN_KEEP;
     }

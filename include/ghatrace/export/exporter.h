@@ -102,7 +102,7 @@ struct export_status {
     timestamp_ns since;           // when the trouble began; TIMESTAMP_UNKNOWN: no trouble
     uint64_t failures;            // consecutive
     char message
-        [EXPORT_MESSAGE_SIZE]; // what happened, with at most 200 bytes of the endpoint's words,
+        [EXPORT_MESSAGE_SIZE]; // what happened, with at most 200 bytes of the endpoint's message,
                                // without control characters; secrets masked. Empty: no trouble
     // Refused while other records were accepted. They stay in the outbox and are retried from time to time.
     uint64_t quarantined_records, quarantined_bytes;

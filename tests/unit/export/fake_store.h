@@ -18,7 +18,7 @@ struct fake_record {
     size_t len;
     bool in_outbox, is_dead, is_quarantined, has_no_body;
     char reason[256];
-    unsigned settles; // times taken out of the outbox
+    unsigned settles; // times removed from the outbox
 };
 
 // One store with one engine; tests run one after another.
@@ -31,8 +31,8 @@ static struct fake {
     // faults, so many times
     unsigned begin_failures, read_failures, settle_failures;
     enum engine_outcome settle_failure;
-    bool refuses_at_once; // settle failures are told inside engine_submit()
-    bool is_paused;       // the engine takes nothing
+    bool refuses_at_once; // settle failures are reported inside engine_submit()
+    bool is_paused;       // the engine processes nothing
     // engine
     pthread_t thread;
     bool is_stopping;

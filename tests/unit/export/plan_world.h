@@ -22,7 +22,7 @@
 
 enum whereabouts { NOT_THERE_YET, IN_OUTBOX, SENT, DEAD };
 
-// What an endpoint may do to a request that it does not take.
+// How an endpoint refuses a request.
 struct manner {
     enum export_transport transport;
     int status;
@@ -50,7 +50,7 @@ typedef const struct manner *(*endpoint_script)(struct sim *sim,
 struct sim_flight {
     bool is_used;
     timestamp_ns answer_at;
-    bool is_settling; // answered; the engine takes the records out of the outbox at `answer_at`
+    bool is_settling; // answered; the engine removes the records from the outbox at `answer_at`
     enum whereabouts goes_to;
     const struct manner *manner;
     uint64_t connection, order;

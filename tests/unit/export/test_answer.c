@@ -27,7 +27,7 @@ static struct export_answer make_answer(int status, const char *type, const char
                                   .body = {.data = body, .len = len}};
 }
 
-static void refusals_are_told_in_one_line(void **state)
+static void refusals_are_described_in_one_line(void **state)
 {
     static const struct {
         int status;
@@ -67,7 +67,7 @@ static void refusals_are_told_in_one_line(void **state)
     }
 }
 
-static void long_words_are_cut_between_characters(void **state)
+static void long_messages_are_cut_between_characters(void **state)
 {
     static char body[70000];
     (void)state;
@@ -191,7 +191,7 @@ static void secrets_are_masked_wherever_they_are_repeated(void **state)
     arena_release(&arena);
 }
 
-static void a_status_counts_when_it_says_something(void **state)
+static void a_status_counts_with_a_code_or_a_message(void **state)
 {
     static const struct {
         const char *type, *body;
@@ -222,7 +222,7 @@ static void a_status_counts_when_it_says_something(void **state)
     }
 }
 
-static void refused_memory_only_costs_the_words(void **state)
+static void without_memory_only_the_message_is_lost(void **state)
 {
     struct export_answer refusal =
         make_answer(400, "application/json", BYTES("{\"message\":\"bad\"}"));
@@ -244,13 +244,13 @@ static void refused_memory_only_costs_the_words(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(refusals_are_told_in_one_line),
-        cmocka_unit_test(long_words_are_cut_between_characters),
+        cmocka_unit_test(refusals_are_described_in_one_line),
+        cmocka_unit_test(long_messages_are_cut_between_characters),
         cmocka_unit_test(broken_bytes_never_overflow_the_text),
         cmocka_unit_test(partial_success_is_read_and_garbage_is_not),
         cmocka_unit_test(secrets_are_masked_wherever_they_are_repeated),
-        cmocka_unit_test(a_status_counts_when_it_says_something),
-        cmocka_unit_test(refused_memory_only_costs_the_words),
+        cmocka_unit_test(a_status_counts_with_a_code_or_a_message),
+        cmocka_unit_test(without_memory_only_the_message_is_lost),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

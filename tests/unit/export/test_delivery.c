@@ -199,7 +199,7 @@ static struct reply reply_ok(struct collector *collector, const struct collector
     return (struct reply){.bytes = OK_ANSWER};
 }
 
-static void what_was_waiting_goes_out_once_over_restarts(void **state)
+static void waiting_records_are_sent_once_over_restarts(void **state)
 {
     (void)state;
     open_place(reply_ok);
@@ -362,7 +362,7 @@ static void a_span_that_no_later_record_has_is_sent(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_was_waiting_goes_out_once_over_restarts),
+        cmocka_unit_test(waiting_records_are_sent_once_over_restarts),
         cmocka_unit_test(dead_letters_go_out_when_they_are_put_back),
         cmocka_unit_test(what_was_not_answered_stays_in_the_outbox),
         cmocka_unit_test(a_record_that_was_replaced_is_not_sent),

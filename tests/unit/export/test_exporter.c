@@ -5,7 +5,7 @@
 
 // --- what goes out ----------------------------------------------------------------------------
 
-static void every_record_goes_out_once(void **state)
+static void every_record_is_sent_once(void **state)
 {
     static struct world world;
     (void)state;
@@ -23,7 +23,7 @@ static void every_record_goes_out_once(void **state)
     world_release(&world);
 }
 
-static void the_request_says_what_it_carries(void **state)
+static void the_request_has_the_fields_of_its_protocol(void **state)
 {
     const struct http_header headers[] = {
         {SLICE("Authorization"), SLICE("Bearer abc")}, {SLICE("x-tenant"), SLICE("")},
@@ -56,7 +56,7 @@ static void the_request_says_what_it_carries(void **state)
     world_release(&world);
 }
 
-static void a_configured_user_agent_takes_the_place_of_ours(void **state)
+static void a_configured_user_agent_replaces_ours(void **state)
 {
     const struct http_header headers[] = {{SLICE("user-agent"), SLICE("mine/1")}};
     static struct world world;
@@ -267,7 +267,7 @@ static void wakes_from_several_threads_lose_nothing(void **state)
     world_release(&world);
 }
 
-static void what_a_tool_puts_back_is_found_without_being_told(void **state)
+static void records_put_back_by_a_tool_are_sent_without_a_wake(void **state)
 {
     static struct world world;
     (void)state;
@@ -420,7 +420,7 @@ static struct reply refuse_all(struct collector *collector, const struct collect
     return (struct reply){.bytes = answers[request->number / 20]};
 }
 
-static void an_endpoint_that_refuses_everything_buries_nothing(void **state)
+static void an_endpoint_that_refuses_everything_makes_no_dead_letters(void **state)
 {
     static struct world world;
     (void)state;
@@ -461,7 +461,7 @@ static void count_unauthorized(void *context)
     unauthorized++;
 }
 
-static void the_status_says_what_is_wrong_without_secrets(void **state)
+static void the_status_shows_the_reason_without_secrets(void **state)
 {
     static struct world world;
     const struct http_header headers[] = {{SLICE("Authorization"), SLICE("Bearer s3cret-k3y")}};
@@ -576,7 +576,7 @@ static void new_headers_do_not_wait_for_what_was_refused_with_the_old_ones(void 
     world_release(&world);
 }
 
-static void a_record_that_json_cannot_say_is_buried_unsent(void **state)
+static void a_record_that_cannot_be_written_as_json_becomes_a_dead_letter_unsent(void **state)
 {
     static struct world world;
     (void)state;
@@ -682,9 +682,9 @@ static void rejected_spans_are_counted_and_not_sent_again(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        world_test(every_record_goes_out_once),
-        world_test(the_request_says_what_it_carries),
-        world_test(a_configured_user_agent_takes_the_place_of_ours),
+        world_test(every_record_is_sent_once),
+        world_test(the_request_has_the_fields_of_its_protocol),
+        world_test(a_configured_user_agent_replaces_ours),
         world_test(all_encodings_carry_the_same_records),
         world_test(batches_keep_to_their_bytes_but_hold_one_record),
         world_test(a_kept_connection_serves_all_requests),
@@ -695,16 +695,16 @@ int main(void)
         world_test(https_without_a_context_is_refused),
         world_test(a_request_that_cannot_be_written_is_reported_at_the_start),
         world_test(wakes_from_several_threads_lose_nothing),
-        world_test(what_a_tool_puts_back_is_found_without_being_told),
+        world_test(records_put_back_by_a_tool_are_sent_without_a_wake),
         world_test(what_keeps_coming_does_not_put_off_the_first_request),
         world_test(one_slow_answer_does_not_stop_the_rest),
         world_test(as_many_requests_as_allowed_are_in_flight),
         world_test(halving_finds_exactly_the_records_at_fault),
-        world_test(an_endpoint_that_refuses_everything_buries_nothing),
-        world_test(the_status_says_what_is_wrong_without_secrets),
+        world_test(an_endpoint_that_refuses_everything_makes_no_dead_letters),
+        world_test(the_status_shows_the_reason_without_secrets),
         world_test(new_headers_are_tried_at_once),
         world_test(new_headers_do_not_wait_for_what_was_refused_with_the_old_ones),
-        world_test(a_record_that_json_cannot_say_is_buried_unsent),
+        world_test(a_record_that_cannot_be_written_as_json_becomes_a_dead_letter_unsent),
         world_test(any_complete_200_is_a_success),
         world_test(rejected_spans_are_counted_and_not_sent_again),
     };

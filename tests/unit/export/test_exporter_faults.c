@@ -63,7 +63,7 @@ static struct reply reply_retry_after_one(struct collector *collector,
                      : OK_ANSWER};
 }
 
-static void retry_after_takes_the_place_of_the_backoff(void **state)
+static void retry_after_replaces_the_backoff(void **state)
 {
     static struct world world;
     (void)state;
@@ -145,7 +145,7 @@ static void a_dead_port_is_tried_without_end(void **state)
     world_release(&world);
 }
 
-static void an_unknown_name_is_a_failure_that_may_pass(void **state)
+static void an_unknown_name_is_retried(void **state)
 {
     static struct world world;
     (void)state;
@@ -224,7 +224,7 @@ static void what_was_quarantined_stays_so_over_a_restart(void **state)
     world_release(&world);
 }
 
-// The first is told to wait for long, then the other one is answered.
+// The first response asks for a long wait, then the other one arrives.
 static struct reply reply_wait_then_ok(struct collector *collector,
                                        const struct collector_request *request)
 {
@@ -316,7 +316,7 @@ static struct reply reply_408_when_idle(struct collector *collector,
     return (struct reply){.bytes = OK_ANSWER};
 }
 
-static void a_408_that_crossed_the_request_buries_nothing(void **state)
+static void a_408_that_crossed_the_request_makes_no_dead_letters(void **state)
 {
     static struct world world;
     (void)state;
@@ -375,7 +375,7 @@ static struct reply reply_from_the_third_on(struct collector *collector,
     }
 }
 
-static void an_answer_that_never_ends_is_given_up(void **state)
+static void a_response_that_never_ends_times_out(void **state)
 {
     static struct world world;
     (void)state;
@@ -455,7 +455,7 @@ static void a_store_that_cannot_be_read_is_tried_again(void **state)
     }
 }
 
-static void an_entry_without_a_record_is_taken_out_unsent(void **state)
+static void an_entry_without_a_record_is_removed_unsent(void **state)
 {
     static struct world world;
     (void)state;
@@ -559,22 +559,22 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         world_test(what_may_pass_is_tried_until_it_does),
-        world_test(retry_after_takes_the_place_of_the_backoff),
+        world_test(retry_after_replaces_the_backoff),
         world_test(an_outage_is_probed_by_one_request_at_a_time),
         world_test(a_dead_port_is_tried_without_end),
-        world_test(an_unknown_name_is_a_failure_that_may_pass),
+        world_test(an_unknown_name_is_retried),
         world_test(one_record_that_never_passes_does_not_block_the_rest),
         world_test(what_was_quarantined_stays_so_over_a_restart),
         world_test(a_success_does_not_cut_short_what_the_collector_asked_for),
         world_test(a_kept_connection_that_closes_is_no_failure),
         world_test(a_sick_replica_is_left_with_its_first_answer),
-        world_test(a_408_that_crossed_the_request_buries_nothing),
+        world_test(a_408_that_crossed_the_request_makes_no_dead_letters),
         world_test(a_408_on_a_fresh_connection_is_a_failure),
-        world_test(an_answer_that_never_ends_is_given_up),
+        world_test(a_response_that_never_ends_times_out),
         world_test(what_was_sent_is_not_sent_again_when_settling_fails),
         world_test(a_dead_letter_survives_that_settling_fails),
         world_test(a_store_that_cannot_be_read_is_tried_again),
-        world_test(an_entry_without_a_record_is_taken_out_unsent),
+        world_test(an_entry_without_a_record_is_removed_unsent),
         world_test(what_somebody_else_settled_meanwhile_is_left_out),
         world_test(any_allocation_may_fail_and_nothing_is_lost),
     };

@@ -444,7 +444,7 @@ static void partial_success_is_read_from_the_message(void **state)
     arena_release(&arena);
 }
 
-static void refused_memory_costs_words_but_not_the_code(void **state)
+static void without_memory_the_message_is_lost_but_not_the_code(void **state)
 {
     char details[256];
     (void)state;
@@ -483,7 +483,7 @@ int main(void)
         cmocka_unit_test(a_message_is_read_when_it_is_there_in_full),
         cmocka_unit_test(a_compressed_message_is_expanded_up_to_a_limit),
         cmocka_unit_test(partial_success_is_read_from_the_message),
-        cmocka_unit_test(refused_memory_costs_words_but_not_the_code),
+        cmocka_unit_test(without_memory_the_message_is_lost_but_not_the_code),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

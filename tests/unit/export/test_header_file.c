@@ -185,7 +185,7 @@ static void a_file_that_was_just_written_is_read_again(void **state)
     close_place(&place);
 }
 
-static void what_cannot_be_used_leaves_the_last_good_headers(void **state)
+static void an_unusable_file_keeps_the_last_valid_headers(void **state)
 {
     static const char *const bad[] = {"", "# nothing\n", "Bearer abc\n", "A: 1\nA: 2\n",
                                       "Host: x\n"};
@@ -260,7 +260,7 @@ int main(void)
         cmocka_unit_test(headers_of_the_file_replace_configured_ones_of_the_same_name),
         cmocka_unit_test(a_change_is_seen_however_it_is_made_and_looked_for_once_a_second),
         cmocka_unit_test(a_file_that_was_just_written_is_read_again),
-        cmocka_unit_test(what_cannot_be_used_leaves_the_last_good_headers),
+        cmocka_unit_test(an_unusable_file_keeps_the_last_valid_headers),
         cmocka_unit_test(headers_that_make_no_request_leave_the_last_good_ones),
         cmocka_unit_test(at_the_start_it_must_be_usable),
     };

@@ -1,5 +1,5 @@
-// The laws of exporting, over thousands of scripted endpoints: what an endpoint is able to take arrives; nothing is
-// lost; a record is buried only by the rule; requests stay bounded while nothing is taken. (The last three are
+// The laws of exporting, over thousands of scripted endpoints: what an endpoint is able to accept arrives; nothing is
+// lost; a record becomes a dead letter only by the rule; requests stay bounded while nothing is accepted. (The last three are
 // checked at each step by plan_world.h.) All of them over both protocols' statuses.
 #include "plan_world.h"
 
@@ -39,7 +39,7 @@ struct outage_window {
     const struct manner *manner;
 };
 
-// An endpoint: which records it never takes, how large a request may be, when it takes nothing, how often it fails.
+// An endpoint: which records it never accepts, how large a request may be, when it accepts nothing, how often it fails.
 struct endpoint {
     bool is_poison[RECORDS_MAX + 1];
     const struct manner *poison;
@@ -154,7 +154,7 @@ static void choose_windows(struct sim *sim, struct endpoint *endpoint)
     }
 }
 
-static bool has_all_it_can(struct sim *sim)
+static bool has_all_that_can_be_sent(struct sim *sim)
 {
     const struct endpoint *endpoint = sim->script_context;
     for (uint64_t i = 1; i <= sim->last; i++) {
@@ -213,7 +213,7 @@ static void run_script(struct sim *sim, struct endpoint *endpoint, uint64_t seed
     sim_start(sim);
 
     timestamp_ns start = sim->now;
-    if (!sim_run(sim, start + TIME_LIMIT, has_all_it_can))
+    if (!sim_run(sim, start + TIME_LIMIT, has_all_that_can_be_sent))
         fail_msg("seed %llu: %u records of %llu still wait, %zu in quarantine",
                  (unsigned long long)seed, sim_count(sim, IN_OUTBOX), (unsigned long long)sim->last,
                  sim->plan.quarantine.count);
@@ -228,7 +228,7 @@ static void run_script(struct sim *sim, struct endpoint *endpoint, uint64_t seed
     sim_end(sim);
 }
 
-static void what_an_endpoint_can_take_arrives_and_nothing_is_lost(void **state)
+static void what_an_endpoint_can_accept_arrives_and_nothing_is_lost(void **state)
 {
     static struct sim sim;
     static struct endpoint endpoint;
@@ -274,7 +274,7 @@ static void set_scene(unsigned records, uint32_t size)
 static bool play(unsigned minutes)
 {
     sim_start(&scene);
-    return sim_run(&scene, scene.now + minutes * NS_PER_MINUTE, has_all_it_can);
+    return sim_run(&scene, scene.now + minutes * NS_PER_MINUTE, has_all_that_can_be_sent);
 }
 
 static const struct manner unauthorized = {.status = 401};
@@ -285,21 +285,22 @@ static const struct manner reset = {.transport = EXPORT_BROKEN};
 static const struct manner firewall = {.status = 403};
 static const struct manner overloaded = {.status = 429};
 
-static void takes_nothing(const struct manner *manner)
+static void accepts_nothing(const struct manner *manner)
 {
     stage.windows[stage.window_count++] =
         (struct outage_window){.from = scene.now, .to = scene.now + NS_PER_HOUR, .manner = manner};
 }
 
-// How many requests in an hour in which nothing is taken, and what happens afterwards.
-static void an_endpoint_that_takes_nothing_gets_few_requests_and_buries_nothing(void **state)
+// How many requests in an hour in which nothing is accepted, and what happens afterwards.
+static void
+an_endpoint_that_accepts_nothing_gets_few_requests_and_makes_no_dead_letters(void **state)
 {
     static const struct manner *const all[] = {&unauthorized, &too_large, &bad_status,
                                                &busy,         &reset,     &firewall};
     (void)state;
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
         set_scene(2000, 1000);
-        takes_nothing(all[i]);
+        accepts_nothing(all[i]);
         sim_start(&scene);
         (void)sim_run(&scene, scene.now + NS_PER_MINUTE, NULL);
         sim_check(&scene, scene.requests <= plan_burst_max(&scene.options) + 12);
@@ -308,7 +309,7 @@ static void an_endpoint_that_takes_nothing_gets_few_requests_and_buries_nothing(
         sim_check(&scene, scene.requests - first <= 58 * 4);
         sim_check(&scene, scene.outages == 1);
         sim_check(&scene, scene.plan.quarantine.count == 0);
-        sim_check(&scene, sim_run(&scene, scene.now + 3 * NS_PER_MINUTE, has_all_it_can));
+        sim_check(&scene, sim_run(&scene, scene.now + 3 * NS_PER_MINUTE, has_all_that_can_be_sent));
         sim_check(&scene, sim_count(&scene, SENT) == 2000);
         sim_end(&scene);
     }
@@ -353,7 +354,7 @@ static void sizes_are_found_within_seconds(void **state)
     }
 }
 
-static void a_slow_reader_is_found_out_in_a_few_time_outs(void **state)
+static void a_slow_reader_is_detected_in_a_few_time_outs(void **state)
 {
     (void)state;
     set_scene(1000, 20000);
@@ -383,7 +384,7 @@ static void a_flapping_endpoint_does_not_leave_much_in_quarantine(void **state)
     }
 }
 
-static void a_lone_bad_record_is_buried_when_the_next_one_was_accepted(void **state)
+static void a_lone_bad_record_becomes_a_dead_letter_when_the_next_one_was_accepted(void **state)
 {
     (void)state;
     set_scene(1, 1000);
@@ -428,7 +429,7 @@ static void what_was_sent_before_a_refusal_is_no_evidence(void **state)
     (void)state;
     set_scene(8, 1000);
     scene.options.records_max = 1;
-    takes_nothing(&bad_status);
+    accepts_nothing(&bad_status);
     stage.windows[0].from = scene.now + NS_PER_MS;
     sim_start(&scene);
     (void)sim_run(&scene, scene.now + 30 * NS_PER_MINUTE, NULL);
@@ -466,7 +467,7 @@ static bool is_nothing_left(struct sim *sim)
     return sim_is_empty(sim);
 }
 
-static void the_first_success_after_an_outage_brings_the_quarantine_back(void **state)
+static void the_first_success_after_an_outage_makes_the_quarantine_due(void **state)
 {
     (void)state;
     set_scene(60, 1000);
@@ -479,7 +480,7 @@ static void the_first_success_after_an_outage_brings_the_quarantine_back(void **
     // An outage, in which the endpoint is repaired, too.
     sim_add(&scene, 1000, scene.now);
     stage.window_count = 0;
-    takes_nothing(&busy);
+    accepts_nothing(&busy);
     stage.windows[0].to = scene.now + NS_PER_MINUTE;
     sim_let_arrive(&scene);
     (void)sim_run(&scene, scene.now + 50 * NS_PER_SECOND, NULL);
@@ -508,48 +509,49 @@ static void a_message_over_the_receivers_limit_is_halved_at_the_first_failure(vo
     scene.options.in_flight_max = 1;
     stage.bytes_max = 3000000;
     stage.oversize = &overloaded;
-    takes_nothing(&unauthorized);
+    accepts_nothing(&unauthorized);
     stage.windows[0].to = scene.now + NS_PER_MS;
     sim_check(&scene, play(60));
     sim_check(&scene, scene.requests <= 6);
     sim_end(&scene);
 }
 
-static void an_exhausted_receiver_that_says_when_is_not_taken_for_a_limit_of_size(void **state)
+static void resource_exhausted_with_retry_info_is_not_a_limit_of_size(void **state)
 {
     static const struct manner exhausted = {.status = 429, .retry_after = 20 * NS_PER_SECOND};
     (void)state;
     set_scene(200, 20000);
     scene.options.in_flight_max = 1;
-    takes_nothing(&exhausted);
+    accepts_nothing(&exhausted);
     stage.windows[0].to = scene.now + 30 * NS_PER_SECOND;
     sim_start(&scene);
     (void)sim_run(&scene, scene.now + 25 * NS_PER_SECOND, NULL);
     sim_check(&scene, scene.requests == 2); // the second after the 20 s
     sim_check(&scene, scene.plan.window.now.bytes == scene.options.bytes_max);
-    sim_check(&scene, sim_run(&scene, scene.now + NS_PER_MINUTE, has_all_it_can));
+    sim_check(&scene, sim_run(&scene, scene.now + NS_PER_MINUTE, has_all_that_can_be_sent));
     sim_end(&scene);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(an_endpoint_that_takes_nothing_gets_few_requests_and_buries_nothing),
+        cmocka_unit_test(
+            an_endpoint_that_accepts_nothing_gets_few_requests_and_makes_no_dead_letters),
         cmocka_unit_test(one_poison_costs_seconds_and_few_requests),
         cmocka_unit_test(sizes_are_found_within_seconds),
-        cmocka_unit_test(a_slow_reader_is_found_out_in_a_few_time_outs),
+        cmocka_unit_test(a_slow_reader_is_detected_in_a_few_time_outs),
         cmocka_unit_test(a_flapping_endpoint_does_not_leave_much_in_quarantine),
-        cmocka_unit_test(a_lone_bad_record_is_buried_when_the_next_one_was_accepted),
+        cmocka_unit_test(a_lone_bad_record_becomes_a_dead_letter_when_the_next_one_was_accepted),
         cmocka_unit_test(
             quarantined_records_become_dead_letters_with_pauses_while_nothing_is_accepted),
         cmocka_unit_test(what_was_sent_before_a_refusal_is_no_evidence),
         cmocka_unit_test(the_quarantine_has_a_size),
-        cmocka_unit_test(the_first_success_after_an_outage_brings_the_quarantine_back),
-        cmocka_unit_test(what_an_endpoint_can_take_arrives_and_nothing_is_lost),
+        cmocka_unit_test(the_first_success_after_an_outage_makes_the_quarantine_due),
+        cmocka_unit_test(what_an_endpoint_can_accept_arrives_and_nothing_is_lost),
     };
     const struct CMUnitTest grpc_tests[] = {
         cmocka_unit_test(a_message_over_the_receivers_limit_is_halved_at_the_first_failure),
-        cmocka_unit_test(an_exhausted_receiver_that_says_when_is_not_taken_for_a_limit_of_size),
+        cmocka_unit_test(resource_exhausted_with_retry_info_is_not_a_limit_of_size),
     };
     int failed = cmocka_run_group_tests_name("HTTP", tests, NULL, NULL);
     is_grpc = true;

@@ -17,7 +17,7 @@
 
 // --- outcomes ---------------------------------------------------------------------------------
 
-static struct export_class judge(int status, const char *type, bool has_status_message)
+static struct export_class classify(int status, const char *type, bool has_status_message)
 {
     const struct export_facts facts = {.status = status,
                                        .content_type = slice_from_string(type),
@@ -40,7 +40,7 @@ static void every_status_has_its_outcome(void **state)
                 expected = EXPORT_SENT;
             else if (status == 413 || status == 422 || (status == 400 && has_status))
                 expected = EXPORT_ABOUT_DATA;
-            struct export_class class = judge(status, type, has_status);
+            struct export_class class = classify(status, type, has_status);
             if (class.outcome != expected)
                 fail_msg("%d, %s: %d", status, type, class.outcome);
             assert_int_equal(class.may_be_size, status == 429 || (status >= 500 && status < 600));
@@ -129,14 +129,14 @@ static void a_page_is_no_success_however_its_type_is_written(void **state)
     static const char *const others[] = {"text/htmlx", "text/plain", "text", "application/html"};
     (void)state;
     for (size_t i = 0; i < sizeof pages / sizeof pages[0]; i++) {
-        assert_int_equal(judge(200, pages[i], false).outcome, EXPORT_NOT_NOW);
-        assert_int_equal(judge(204, pages[i], true).trouble, EXPORT_NOT_A_COLLECTOR);
+        assert_int_equal(classify(200, pages[i], false).outcome, EXPORT_NOT_NOW);
+        assert_int_equal(classify(204, pages[i], true).trouble, EXPORT_NOT_A_COLLECTOR);
     }
     for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
-        assert_int_equal(judge(200, others[i], false).outcome, EXPORT_SENT);
+        assert_int_equal(classify(200, others[i], false).outcome, EXPORT_SENT);
 }
 
-static void troubles_are_told_apart(void **state)
+static void troubles_are_distinguished(void **state)
 {
     static const struct {
         int status;
@@ -153,7 +153,7 @@ static void troubles_are_told_apart(void **state)
     };
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
-        assert_int_equal(judge(cases[i].status, "", false).trouble, cases[i].trouble);
+        assert_int_equal(classify(cases[i].status, "", false).trouble, cases[i].trouble);
 }
 
 // --- backoff ----------------------------------------------------------------------------------
@@ -255,7 +255,7 @@ static void a_window_grows_to_its_maximum_again(void **state)
     assert_int_equal(window.now.bytes, 4 << 20);
 }
 
-static void a_request_that_did_not_need_the_window_says_nothing_about_it(void **state)
+static void a_request_smaller_than_the_window_does_not_grow_it(void **state)
 {
     struct export_window window;
     (void)state;
@@ -289,7 +289,7 @@ static void growth_does_not_run_into_the_same_limit_again_and_again(void **state
     assert_true(best > limit / 4 * 3);
 }
 
-static void a_limit_that_goes_away_is_forgotten(void **state)
+static void a_limit_that_no_longer_applies_is_dropped(void **state)
 {
     struct export_window window;
     timestamp_ns now = 0;
@@ -306,7 +306,7 @@ static void a_limit_that_goes_away_is_forgotten(void **state)
 
 // --- quarantine -------------------------------------------------------------------------------
 
-static void a_quarantine_finds_what_it_holds(void **state)
+static void the_entries_of_a_quarantine_are_found(void **state)
 {
     struct quarantine quarantine = {.count = 0};
     uint64_t random_state = 3;
@@ -346,7 +346,7 @@ static void intervals_grow_up_to_a_limit(void **state)
     quarantine_release(&quarantine);
 }
 
-static void refused_memory_leaves_the_quarantine_as_it_was(void **state)
+static void without_memory_the_quarantine_is_unchanged(void **state)
 {
     struct quarantine quarantine = {.count = 0};
     (void)state;
@@ -427,7 +427,7 @@ int main(void)
         cmocka_unit_test(every_code_of_grpc_has_its_outcome),
         cmocka_unit_test(a_call_without_a_code_of_its_own_follows_the_rule_of_http),
         cmocka_unit_test(a_page_is_no_success_however_its_type_is_written),
-        cmocka_unit_test(troubles_are_told_apart),
+        cmocka_unit_test(troubles_are_distinguished),
         cmocka_unit_test(waits_grow_by_half_up_to_the_cap),
         cmocka_unit_test(jitter_stays_within_half_of_the_step),
         cmocka_unit_test(the_cap_holds_with_jitter_too),
@@ -435,12 +435,12 @@ int main(void)
         cmocka_unit_test(retry_after_is_honoured_within_bounds),
         cmocka_unit_test(random_numbers_differ_and_spread),
         cmocka_unit_test(a_window_grows_to_its_maximum_again),
-        cmocka_unit_test(a_request_that_did_not_need_the_window_says_nothing_about_it),
+        cmocka_unit_test(a_request_smaller_than_the_window_does_not_grow_it),
         cmocka_unit_test(growth_does_not_run_into_the_same_limit_again_and_again),
-        cmocka_unit_test(a_limit_that_goes_away_is_forgotten),
-        cmocka_unit_test(a_quarantine_finds_what_it_holds),
+        cmocka_unit_test(a_limit_that_no_longer_applies_is_dropped),
+        cmocka_unit_test(the_entries_of_a_quarantine_are_found),
         cmocka_unit_test(intervals_grow_up_to_a_limit),
-        cmocka_unit_test(refused_memory_leaves_the_quarantine_as_it_was),
+        cmocka_unit_test(without_memory_the_quarantine_is_unchanged),
         cmocka_unit_test(what_is_compressed_can_be_read_by_zlib),
         cmocka_unit_test(compressing_reports_caps_and_refused_memory),
     };

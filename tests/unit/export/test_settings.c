@@ -74,7 +74,7 @@ static void base_urls_get_the_signal_path(void **state)
         expect_endpoint(&cases[i]);
 }
 
-static void signal_urls_are_taken_as_they_are(void **state)
+static void signal_urls_are_used_unchanged(void **state)
 {
     static const struct endpoint_case cases[] = {
         {"http://collector:4318/v1/traces", false, "http://collector:4318/v1/traces", "collector",
@@ -188,7 +188,7 @@ static void what_is_no_collector_url_is_refused(void **state)
     }
 }
 
-static void a_url_without_scheme_is_told_how_to_write_it(void **state)
+static void the_error_for_a_url_without_scheme_shows_the_correct_form(void **state)
 {
     static const struct {
         const char *url, *message;
@@ -246,7 +246,7 @@ static void a_target_of_grpc_has_its_own_port_and_path(void **state)
 }
 
 // A URL with a host of `host_len` and a path of `path_len` bytes.
-static void our_own_setting_takes_the_signal_path_once(void **state)
+static void our_own_setting_has_the_signal_path_once(void **state)
 {
     static const struct {
         const char *url, *path;
@@ -445,7 +445,7 @@ static void headers_that_would_break_a_request_are_refused(void **state)
     expect_lists(cases, COUNT(cases), read_headers);
 }
 
-static void lines_of_a_header_file_are_taken_as_they_are(void **state)
+static void lines_of_a_header_file_are_not_decoded(void **state)
 {
     static const struct list_case cases[] = {
         {"", ""},
@@ -539,7 +539,7 @@ static void any_error_discards_all_resource_attributes(void **state)
     expect_lists(cases, COUNT(cases), read_resource);
 }
 
-static void refused_memory_is_told_from_bad_input(void **state)
+static void out_of_memory_is_distinguished_from_bad_input(void **state)
 {
     (void)state;
     for (long skip = 0;; skip++) {
@@ -574,20 +574,20 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(base_urls_get_the_signal_path),
         cmocka_unit_test(a_target_of_grpc_has_its_own_port_and_path),
-        cmocka_unit_test(our_own_setting_takes_the_signal_path_once),
-        cmocka_unit_test(signal_urls_are_taken_as_they_are),
+        cmocka_unit_test(our_own_setting_has_the_signal_path_once),
+        cmocka_unit_test(signal_urls_are_used_unchanged),
         cmocka_unit_test(hosts_and_ports_are_read_in_all_their_forms),
         cmocka_unit_test(what_is_no_collector_url_is_refused),
-        cmocka_unit_test(a_url_without_scheme_is_told_how_to_write_it),
+        cmocka_unit_test(the_error_for_a_url_without_scheme_shows_the_correct_form),
         cmocka_unit_test(long_urls_are_refused_rather_than_cut),
         cmocka_unit_test(formatting_never_writes_past_its_room),
         cmocka_unit_test(header_lists_are_split_trimmed_and_decoded),
         cmocka_unit_test(headers_that_would_break_a_request_are_refused),
-        cmocka_unit_test(lines_of_a_header_file_are_taken_as_they_are),
+        cmocka_unit_test(lines_of_a_header_file_are_not_decoded),
         cmocka_unit_test(lines_that_would_break_a_request_are_refused),
         cmocka_unit_test(resource_attributes_are_decoded_on_both_sides),
         cmocka_unit_test(any_error_discards_all_resource_attributes),
-        cmocka_unit_test(refused_memory_is_told_from_bad_input),
+        cmocka_unit_test(out_of_memory_is_distinguished_from_bad_input),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

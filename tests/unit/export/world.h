@@ -139,7 +139,7 @@ static inline bool world_has_dead(struct world *world)
     return has_all && world_is_settled(world);
 }
 
-// A record that is refused is buried when another was accepted since: more come until there is one.
+// A refused record becomes a dead letter when another was accepted since: more are added until there is one.
 static inline void world_deliver_until_dead(struct world *world, unsigned dead)
 {
     world->dead_expected = dead;

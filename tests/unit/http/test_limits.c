@@ -228,7 +228,7 @@ static void ordinary_buffers_are_kept_and_large_ones_freed(void **state)
     http_parser_release(&parser);
 }
 
-static void reset_forgets_a_refused_or_half_read_message(void **state)
+static void reset_drops_a_refused_or_half_read_request(void **state)
 {
     static const char *const first[] = {
         "nonsense\r\n\r\n",
@@ -296,7 +296,7 @@ int main(void)
         cmocka_unit_test(an_announced_length_costs_no_memory),
         cmocka_unit_test(the_memory_of_a_body_is_bounded_by_its_length),
         cmocka_unit_test(ordinary_buffers_are_kept_and_large_ones_freed),
-        cmocka_unit_test(reset_forgets_a_refused_or_half_read_message),
+        cmocka_unit_test(reset_drops_a_refused_or_half_read_request),
         cmocka_unit_test(the_parser_is_idle_only_between_messages),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -392,7 +392,7 @@ static void other_protocols_are_refused_at_once(void **state)
     check_cases(&request, cases, COUNT(cases));
 }
 
-static void pipelined_requests_come_one_by_one(void **state)
+static void pipelined_requests_are_parsed_one_by_one(void **state)
 {
     const struct http_case cases[] = {
         {SLICE("GET /1 HTTP/1.1\r\n" HOST "\r\n"
@@ -424,7 +424,7 @@ int main(void)
         cmocka_unit_test(a_continue_is_expected_only_where_it_makes_sense),
         cmocka_unit_test(a_few_empty_lines_may_precede_a_request),
         cmocka_unit_test(other_protocols_are_refused_at_once),
-        cmocka_unit_test(pipelined_requests_come_one_by_one),
+        cmocka_unit_test(pipelined_requests_are_parsed_one_by_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
