@@ -65,7 +65,7 @@ static void join_list(struct http_conn *conn, enum eviction_group group)
 }
 
 // Invariants: only CLOSED has no connection, and IDLE keeps nothing of the previous request.
-static void check(const struct http_conn *conn)
+static void check_conn_state(const struct http_conn *conn)
 {
     assert(conn->connection != NULL || conn->state == HTTP_CONN_CLOSED);
     if (conn->state == HTTP_CONN_IDLE)
@@ -85,7 +85,7 @@ void http_conn_move(struct http_conn *conn, enum http_conn_state to)
         leave_list(conn, states[from].group);
         join_list(conn, states[to].group);
     }
-    check(conn);
+    check_conn_state(conn);
     // on_conn_data() pauses at its end: most requests get their response before that, and reading never pauses.
     if (conn->is_in_feed)
         return;
