@@ -37,6 +37,7 @@ struct client_pool {
     struct net_tls_client *tls; // referenced; NULL: none
     size_t transfers;           // STARTING or RUNNING in it
     bool is_retired;
+    bool has_lost_socket; // in the last call of libcurl: one was closed, or is no longer watched
     LIST_ENTRY(client_pool) pools;
 };
 
@@ -87,14 +88,15 @@ enum error_code transfer_create(struct http_client *client,
                                 struct http_client_transfer **out) MUST_CHECK;
 void transfer_free(struct http_client_transfer *transfer);
 // Sets what depends on the pool. False: out of memory.
-bool transfer_use_pool(struct http_client_transfer *transfer, const struct client_pool *pool);
+bool transfer_use_pool(struct http_client_transfer *transfer, struct client_pool *pool);
 // True if the transfer is to be sent again on a new connection; it is then prepared for that.
 bool transfer_must_repeat(struct http_client_transfer *transfer, CURLcode code);
 // Fills the response from what libcurl has reported.
 void transfer_conclude(struct http_client_transfer *transfer, CURLcode code);
 // Fills the response of a transfer that libcurl did not end.
 void transfer_fail(struct http_client_transfer *transfer, enum error_code code, const char *reason);
-void transfer_time_out(struct http_client_transfer *transfer);
+// `limit`: the time that it had, for the message.
+void transfer_time_out(struct http_client_transfer *transfer, duration_ns limit);
 // Called before libcurl reads from the socket.
 void transfer_look_at(struct http_client_transfer *transfer, curl_socket_t fd);
 

@@ -191,7 +191,7 @@ static void move_away(struct http_client_transfer *transfer, enum transfer_state
 static void on_transfer_timeout(void *context)
 {
     struct http_client_transfer *transfer = context;
-    transfer_time_out(transfer);
+    transfer_time_out(transfer, transfer->timeout);
     move_away(transfer, TRANSFER_FINISHED, true);
 }
 
@@ -264,10 +264,35 @@ static void fail_pool(struct client_pool *pool, CURLMcode code)
         fail_transfer(transfer, ERROR_MEMORY, curl_multi_strerror(code));
 }
 
+static bool is_connecting(const struct client_pool *pool)
+{
+    const struct http_client_transfer *transfer;
+    TAILQ_FOREACH (transfer, &pool->client->active, entry)
+        if (transfer->pool == pool && !transfer->has_connected)
+            return true;
+    return false;
+}
+
+// When an address fails, libcurl 7.88 opens the socket for the next one only when it looks at the transfer again: at its
+// next timer, which is the time limit of the address. So it is made to look. Each turn ends the use of a socket.
+static CURLMcode try_next_addresses(struct client_pool *pool)
+{
+    int running;
+    CURLMcode code = CURLM_OK;
+    while (code == CURLM_OK && pool->has_lost_socket && is_connecting(pool)) {
+        pool->has_lost_socket = false;
+        CURL_IGNORE_DEPRECATION(code = curl_multi_socket_all(pool->multi, &running);)
+    }
+    return code;
+}
+
 static void run_pool(struct client_pool *pool, curl_socket_t fd, int events)
 {
     int running, left;
+    pool->has_lost_socket = false;
     CURLMcode code = curl_multi_socket_action(pool->multi, fd, events, &running);
+    if (code == CURLM_OK)
+        code = try_next_addresses(pool);
     for (CURLMsg *message; (message = curl_multi_info_read(pool->multi, &left)) != NULL;) {
         struct http_client_transfer *transfer = NULL;
         if (message->msg != CURLMSG_DONE)
@@ -338,8 +363,10 @@ static int on_socket_change(CURL *easy, curl_socket_t fd, int what, void *contex
     if (event != NULL)
         event_free(event);
     (void)curl_multi_assign(pool->multi, fd, NULL);
-    if (what == CURL_POLL_REMOVE)
+    if (what == CURL_POLL_REMOVE) {
+        pool->has_lost_socket = true;
         return 0;
+    }
     event =
         event_new(net_loop_base(pool->client->loop), fd, wanted_events(what), on_pool_socket, pool);
     if (event == NULL || event_add(event, NULL) != 0 ||

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "ghatrace/base/digest.h"
 #include "ghatrace/base/memory.h"
@@ -83,6 +84,15 @@ static curl_socket_t on_open_socket(void *context, curlsocktype purpose,
     if (transfer->expects_settings)
         transfer->unseen_socket = fd;
     return fd;
+}
+
+// Called for most sockets that libcurl closes, among them those of addresses that refuse, and connections that outlive
+// their transfer. Of an address that does not answer in time there is only a last on_socket_change().
+static int on_close_socket(void *context, curl_socket_t fd)
+{
+    struct client_pool *pool = context;
+    pool->has_lost_socket = true;
+    return close(fd);
 }
 
 // RFC 9113 3.4: the first frame of a server is SETTINGS. Its type is the byte after the length.
@@ -193,13 +203,18 @@ static bool set_way(struct http_client_transfer *transfer,
            SET(transfer, CURLOPT_FRESH_CONNECT, is_single);
 }
 
-// Without a limit for connecting, libcurl would try the first of several addresses for minutes; with one, each has half
-// of the time that is left.
+// Without a limit for connecting, libcurl would try the first of several addresses for minutes; with one, each but the last
+// has half of the time that is left. A quarter of the request's time is kept for the response.
+static duration_ns connect_time(duration_ns timeout)
+{
+    return timeout > 0 ? timeout / 4 * 3 : CONNECT_TIME_MS * NS_PER_MS;
+}
+
 static bool set_times(struct http_client_transfer *transfer,
                       const struct http_client_request *request)
 {
-    long ms = (long)((request->timeout + NS_PER_MS - 1) / NS_PER_MS);
-    return SET(transfer, CURLOPT_CONNECTTIMEOUT_MS, ms > 0 ? ms : CONNECT_TIME_MS);
+    duration_ns time = connect_time(request->timeout);
+    return SET(transfer, CURLOPT_CONNECTTIMEOUT_MS, (long)((time + NS_PER_MS - 1) / NS_PER_MS));
 }
 
 static bool set_method(struct http_client_transfer *transfer,
@@ -388,9 +403,12 @@ static bool set_blob(struct http_client_transfer *transfer, CURLoption option,
 
 // The system's bundle is named by its path: libcurl then keeps one parsed copy for all connections of a pool, while of
 // a blob each connection has its own.
-bool transfer_use_pool(struct http_client_transfer *transfer, const struct client_pool *pool)
+bool transfer_use_pool(struct http_client_transfer *transfer, struct client_pool *pool)
 {
     const struct net_tls_client *tls = pool->tls;
+    if (!SET(transfer, CURLOPT_CLOSESOCKETFUNCTION, on_close_socket) ||
+        !SET(transfer, CURLOPT_CLOSESOCKETDATA, pool))
+        return false;
     if (tls == NULL)
         return true;
     if (tls->bundle != NULL && !SET(transfer, CURLOPT_CAINFO, tls->bundle))
@@ -492,7 +510,7 @@ static void describe_failure(struct http_client_transfer *transfer, CURLcode cod
         error_set(error, ERROR_MEMORY, "%s: out of memory", transfer->peer);
         return;
     case CURLE_OPERATION_TIMEDOUT:
-        transfer_time_out(transfer);
+        transfer_time_out(transfer, connect_time(transfer->timeout));
         return;
     case CURLE_COULDNT_CONNECT:
         describe_connect_failure(transfer, code);
@@ -578,7 +596,7 @@ void transfer_fail(struct http_client_transfer *transfer, enum error_code code, 
     error_set(&transfer->response.error, code, "%s: %s", transfer->peer, reason);
 }
 
-void transfer_time_out(struct http_client_transfer *transfer)
+void transfer_time_out(struct http_client_transfer *transfer, duration_ns limit)
 {
     char text[TIMESTAMP_TEXT_SIZE];
     const char *doing = "no answer from";
@@ -587,9 +605,8 @@ void transfer_time_out(struct http_client_transfer *transfer)
         doing = "no address for";
     else if (!transfer->has_connected)
         doing = "no connection to";
-    duration_ns time = transfer->timeout > 0 ? transfer->timeout : CONNECT_TIME_MS * NS_PER_MS;
     error_set(&transfer->response.error, ERROR_TIMEOUT, "%s %s within %s", doing, transfer->peer,
-              duration_format_short(time, text));
+              duration_format_short(limit, text));
 }
 
 static struct slice find_response_field(const struct http_client_response *response,

@@ -4,6 +4,9 @@
 // addresses of a name are tried. Redirects are not followed; there are no cookies, no .netrc, and no variables of the
 // environment: a proxy is used only if the request names it.
 //
+// Where connecting takes three quarters of the time of a request, it fails: of several addresses that are silent the first has
+// half of that, the next one half of the rest, and so on, until one is reached.
+//
 // All functions run in the loop's thread.
 #ifndef GHATRACE_CLIENT_HTTP_CLIENT_H
 #define GHATRACE_CLIENT_HTTP_CLIENT_H

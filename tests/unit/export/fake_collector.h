@@ -238,9 +238,10 @@ static inline void *collector_accept(void *context)
     }
 }
 
-static inline void collector_start(struct collector *collector, collector_script script)
+static inline void collector_start_at(struct collector *collector, collector_script script,
+                                      in_addr_t host)
 {
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(host)};
     socklen_t len = sizeof address;
     memset(collector, 0, sizeof *collector);
     collector->script = script;
@@ -253,6 +254,11 @@ static inline void collector_start(struct collector *collector, collector_script
         abort();
     collector->port = ntohs(address.sin_port);
     pthread_create(&collector->acceptor, NULL, collector_accept, collector);
+}
+
+static inline void collector_start(struct collector *collector, collector_script script)
+{
+    collector_start_at(collector, script, INADDR_LOOPBACK);
 }
 
 static inline void collector_stop(struct collector *collector)
