@@ -185,17 +185,23 @@ static struct slice expand_message(struct slice packed, struct arena *arena)
     return copy;
 }
 
+// True if the body is one message in full.
+static bool is_one_frame(struct slice body)
+{
+    size_t len = 0;
+    if (body.len < GRPC_FRAME_HEAD || (unsigned char)body.data[0] > 1)
+        return false;
+    for (int i = 1; i < GRPC_FRAME_HEAD; i++)
+        len = len << 8 | (unsigned char)body.data[i];
+    return len == body.len - GRPC_FRAME_HEAD;
+}
+
 // The one message of a unary answer. Empty if there is none, or not in full, or with more after it.
 static struct slice read_frame(struct slice body, bool is_gzip, struct arena *arena)
 {
-    if (body.len < GRPC_FRAME_HEAD)
+    if (!is_one_frame(body))
         return SLICE_EMPTY;
-    size_t len = 0;
-    for (int i = 1; i < GRPC_FRAME_HEAD; i++)
-        len = len << 8 | (unsigned char)body.data[i];
     struct slice message = {.data = body.data + GRPC_FRAME_HEAD, .len = body.len - GRPC_FRAME_HEAD};
-    if (message.len != len)
-        return SLICE_EMPTY;
     if (body.data[0] == 0)
         return message;
     return body.data[0] == 1 && is_gzip ? expand_message(message, arena) : SLICE_EMPTY;
@@ -211,6 +217,11 @@ void grpc_read_answer(const struct grpc_response *response, struct arena *arena,
     answer->is_grpc = true;
     answer->grpc_code = read_code(slice_trim(fields->code));
     answer->body = response->body;
+    // libcurl 7.88 drops trailers that come together with the announced end of the connection (GOAWAY). Only a call that
+    // succeeds is answered with a message.
+    if (answer->grpc_code == EXPORT_NO_GRPC_CODE && answer->status == 200 &&
+        is_one_frame(response->body))
+        answer->grpc_code = GRPC_OK;
     if (answer->grpc_code == EXPORT_NO_GRPC_CODE)
         return;
     answer->grpc_message = decode_percent(slice_trim(fields->message), arena);

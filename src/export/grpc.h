@@ -49,8 +49,8 @@ struct grpc_response {
 
 // Fills the gRPC members of `answer`, whose `status` is set: the code, its message and RetryInfo, from the trailers or,
 // if the answer has only headers, from those; and replaces `body` by the message in it, expanded if it is compressed.
-// If there is no code, the body is left as it is. What cannot be read counts as missing. Everything that is made is in
-// the arena.
+// Without a code, an answer of status 200 that has a message in full counts as OK; of any other the body is left as it is.
+// What cannot be read counts as missing. Everything that is made is in the arena.
 void grpc_read_answer(const struct grpc_response *response, struct arena *arena,
                       struct export_answer *answer);
 

@@ -199,6 +199,18 @@ class Calls(GrpcTest):
                 if context is not None or max(collector.connections) > 1:
                     self.assertLess(len(collector.connections), 10)
 
+    def test_an_answer_that_announces_the_end_of_its_connection_counts(self):
+        for context in (None, server_context()):
+            with self.subTest(tls=context is not None):
+                daemon, collector = self.new_grpc_pair(context)
+                collector.script = lambda request: Answer(go_away=True)
+                for run in [short_run() for _ in range(5)]:
+                    daemon.accept(*run.timeline())
+                    collector.wait_for_ids(ids_of(run_spans(run)))
+                wait_until(lambda: get_json(daemon, "/api/status")["outbox"]["records"] == 0, what="an empty outbox")
+                self.assertEqual(set(collector.ids().values()), {1})
+                self.assertIn("ghatrace_export_retries_total 0\n", daemon.admin("/metrics").text)
+
     def test_nothing_is_lost_when_the_daemon_is_killed_with_calls_in_flight(self):
         runs = [short_run() for _ in range(12)]
         daemon, collector = self.new_grpc_pair()
@@ -313,7 +325,7 @@ class Refusals(GrpcTest):
         self.assertLess(times[1] - times[0], 4.5)
 
     def test_broken_streams_and_connections_are_tried_again(self):
-        for answer in (Answer(reset=2), Answer(reset=7), Answer(cut=True), Answer(code=None), Answer(go_away=True),
+        for answer in (Answer(reset=2), Answer(reset=7), Answer(cut=True), Answer(code=None, raw=b""), Answer(go_away=True),
                        Answer(raw=b"\0\0\0")):
             for context in (None, server_context()):
                 with self.subTest(answer=answer, tls=context is not None):

@@ -252,6 +252,34 @@ static void the_code_is_read_from_trailers_or_else_from_headers(void **state)
     }
 }
 
+static void a_message_in_full_without_a_code_is_success(void **state)
+{
+    const struct {
+        struct slice body;
+        int code;
+    } cases[] = {
+        {BYTES("\0\0\0\0\0"), GRPC_OK},
+        {BYTES("\0\0\0\0\2\x0a\0"), GRPC_OK},
+        {BYTES("\0\0\0\0\2\x0a"), EXPORT_NO_GRPC_CODE},
+        {BYTES("\0\0\0\0\1\x0a\0"), EXPORT_NO_GRPC_CODE},
+        {BYTES("\0\0\0\0"), EXPORT_NO_GRPC_CODE},
+        {BYTES("\2\0\0\0\0"), EXPORT_NO_GRPC_CODE},
+        {BYTES("<html>"), EXPORT_NO_GRPC_CODE},
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct arena arena;
+        struct export_answer answer;
+        arena_init(&arena, 256);
+        read_answer(NULL, NULL, cases[i].body, &arena, &answer);
+        if (answer.grpc_code != cases[i].code)
+            fail_msg("case %zu: %d", i, answer.grpc_code);
+        read_answer(NULL, FIELDS("grpc-status", "13"), cases[i].body, &arena, &answer);
+        assert_int_equal(answer.grpc_code, GRPC_INTERNAL);
+        arena_release(&arena);
+    }
+}
+
 static void refusals_are_described_in_one_line(void **state)
 {
     const struct {
@@ -476,6 +504,7 @@ int main(void)
         cmocka_unit_test(a_call_has_the_fields_that_grpc_wants_and_the_configured_ones),
         cmocka_unit_test(refused_memory_makes_no_call),
         cmocka_unit_test(the_code_is_read_from_trailers_or_else_from_headers),
+        cmocka_unit_test(a_message_in_full_without_a_code_is_success),
         cmocka_unit_test(refusals_are_described_in_one_line),
         cmocka_unit_test(secrets_in_a_message_are_masked_after_it_is_decoded),
         cmocka_unit_test(retry_info_is_found_among_the_details),

@@ -1,0 +1,105 @@
+"""OTLP/HTTP over HTTP/2, to servers that end streams and connections in every way that RFC 9113 allows."""
+import gzip
+import struct
+import threading
+
+import harness
+import test_grpc
+from expect import ids_of, run_spans
+from grpc_collector import GrpcCollector, Handler
+from test_admin import get_json
+from test_export import expected_ids, short_run
+
+BODY = b"\x0a\x00"  # an ExportTraceServiceResponse with an empty partial_success, which is success
+WHOLE, GO_AWAY, CLOSE = "END_STREAM, then GOAWAY", "GOAWAY", "the end of the connection"
+
+
+def setUpModule():
+    test_grpc.setUpModule()
+
+
+def tearDownModule():
+    test_grpc.tearDownModule()
+
+
+class Http2Collector(GrpcCollector):
+    """`ending` is how an answer and its connection end; None: by END_STREAM alone. With `announces`, the first request is answered when the collector is
+    released, and the end of its connection is announced before that."""
+
+    def __init__(self):
+        self.ending, self.announces, self.announced = None, False, threading.Event()
+        super().__init__(test_grpc.server_context())
+
+
+class Http2Handler(Handler):
+    """One connection. python3-h2 sends nothing after a GOAWAY, so that one is made here."""
+
+    def check(self, request):
+        if request.headers[":path"] != "/v1/traces":
+            self.owner.faults.append(request.headers[":path"])
+
+    def unframe(self, headers, framed):
+        return gzip.decompress(framed) if headers.get("content-encoding") == "gzip" else framed
+
+    def send_go_away(self, last_stream):
+        self.request.sendall(struct.pack(">HBBBIII", 0, 8, 7, 0, 0, last_stream, 0))
+
+    def answer(self, stream, fields, framed):
+        if self.owner.announces:
+            self.owner.announces = False
+            released = self.owner.released
+            self.send_go_away(stream)
+            self.owner.announced.set()
+            released.wait(harness.PATIENCE)
+        return super().answer(stream, fields, framed)
+
+    def reply(self, stream, answer):
+        self.h2.send_headers(stream, [(":status", str(answer.status)), ("content-type", "application/x-protobuf"),
+                                      ("content-length", str(len(BODY)))])
+        self.h2.send_data(stream, BODY, end_stream=self.owner.ending in (None, WHOLE))
+        if self.owner.ending in (WHOLE, GO_AWAY):
+            self.h2.close_connection()
+        self.flush()
+        return self.owner.ending is None
+
+
+Http2Collector.handler_class = Http2Handler
+
+
+class Ends(harness.BlackBoxTest):
+    def new_http2_pair(self):
+        collector = Http2Collector()
+        self.addCleanup(collector.stop)
+        return self.new_daemon(collector, otlp_certificate=str(test_grpc.CERTIFICATES / "ca.pem")), collector
+
+    def check_no_retry(self, daemon, collector):
+        self.assertEqual(set(collector.ids().values()), {1})
+        self.assertEqual(get_json(daemon, "/api/status")["export"]["state"], "ok", daemon.log)
+        self.assertIn("ghatrace_export_retries_total 0\n", daemon.admin("/metrics").text)
+        self.assertEqual(collector.faults, [])
+
+    def test_an_answer_with_all_of_its_body_counts_however_its_stream_ends(self):
+        for ending in (None, WHOLE, GO_AWAY, CLOSE):
+            with self.subTest(ending):
+                daemon, collector = self.new_http2_pair()
+                collector.ending = ending
+                for run in [short_run() for _ in range(5)]:
+                    daemon.accept(*run.timeline())
+                    collector.wait_for_ids(ids_of(run_spans(run)))
+                harness.wait_until(lambda: get_json(daemon, "/api/status")["outbox"]["records"] == 0,
+                                   what="an empty outbox")
+                self.check_no_retry(daemon, collector)
+
+    def test_a_request_that_meets_the_announced_end_of_its_connection_is_sent_on_another(self):
+        daemon, collector = self.new_http2_pair()
+        collector.announces = True
+        runs = [short_run() for _ in range(2)]
+        daemon.accept(*runs[0].timeline()[:-1])
+        self.assertTrue(collector.announced.wait(harness.PATIENCE))
+        daemon.accept(*runs[1].timeline())
+        collector.wait_for_ids(ids_of(run_spans(runs[1])))
+        collector.release()
+        daemon.accept(runs[0].timeline()[-1])
+        collector.wait_for_ids(expected_ids(runs))
+        self.check_no_retry(daemon, collector)
+        self.assertEqual(len(collector.connections), 2)
