@@ -6,8 +6,9 @@ import threading
 import time
 
 import expect
+import grpc_collector
 import harness
-from collector import unavailable, Answer
+from collector import unavailable, Answer, Collector
 from expect import ids_of, run_spans
 from payloads import Run
 
@@ -153,3 +154,44 @@ class Crashes(harness.BlackBoxTest):
         self.check(collector, [run])
         self.assertEqual(len(collector.trace()), len(run_spans(run)))
         self.assertTrue(expect.Ids(run.run_id).trace)
+
+
+class CrashesWithRequestsInFlight(harness.BlackBoxTest):
+    """The collector answers late, or never: whenever the daemon is killed, requests wait for an answer."""
+
+    def check_nothing_is_lost(self, collector, late, hang, **settings):
+        self.addCleanup(collector.stop)
+        daemon = self.new_daemon(collector, root_grace="1s", **settings)
+        generator = random.Random(SEED + 3)
+
+        def script(request):
+            if generator.random() < 0.2:
+                return hang()
+            time.sleep(generator.random() * 0.1)
+            return late()
+        collector.script = script
+        runs = []
+        for _ in range(ROUNDS):
+            fresh = [Run() for _ in range(10)]
+            for run in fresh:
+                run.job().steps = []
+                daemon.accept(*run.timeline())
+            runs += fresh
+            harness.wait_until(lambda: collector.requests, what="a request")
+            time.sleep(generator.random() * 0.1)
+            daemon.kill()
+            collector.release()
+            daemon.start()
+        collector.script = lambda request: late()
+        collector.release()
+        wanted = set(key for run in runs for key in ids_of(run_spans(run)))
+        collector.wait_for_ids(wanted, timeout=120)
+        self.assertEqual(collector.ids().keys() - wanted, set(), "spans that were not delivered")
+        self.assertEqual(collector.faults, [])
+
+    def test_nothing_is_lost_over_http(self):
+        self.check_nothing_is_lost(Collector(), Answer, lambda: Answer(hang=True))
+
+    def test_nothing_is_lost_over_grpc(self):
+        self.check_nothing_is_lost(grpc_collector.GrpcCollector(), grpc_collector.Answer,
+                                   lambda: grpc_collector.Answer(hang=True), otlp_protocol="grpc")
