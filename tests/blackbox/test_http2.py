@@ -1,16 +1,18 @@
 """OTLP/HTTP over HTTP/2, to servers that end streams and connections in every way that RFC 9113 allows."""
 import gzip
+import itertools
 import struct
 import threading
 
 import harness
 import test_grpc
 from expect import ids_of, run_spans
-from grpc_collector import GrpcCollector, Handler
+from grpc_collector import GrpcCollector, Handler, h2
 from test_admin import get_json
 from test_export import expected_ids, short_run
 
-BODY = b"\x0a\x00"  # an ExportTraceServiceResponse with an empty partial_success, which is success
+# An ExportTraceServiceResponse that is empty, or has an empty partial_success: both are success.
+BODIES = b"", b"\x0a\x00"
 WHOLE, GO_AWAY, CLOSE = "END_STREAM, then GOAWAY", "GOAWAY", "the end of the connection"
 
 
@@ -27,7 +29,8 @@ class Http2Collector(GrpcCollector):
     released, and the end of its connection is announced before that."""
 
     def __init__(self):
-        self.ending, self.announces, self.announced = None, False, threading.Event()
+        self.body, self.ending, self.announces, self.announced = b"", None, False, threading.Event()
+        self.refuses_second = False
         super().__init__(test_grpc.server_context())
 
 
@@ -44,6 +47,13 @@ class Http2Handler(Handler):
     def send_go_away(self, last_stream):
         self.request.sendall(struct.pack(">HBBBIII", 0, 8, 7, 0, 0, last_stream, 0))
 
+    def take(self, event):
+        if self.owner.refuses_second and isinstance(event, h2.events.RequestReceived) and event.stream_id > 1:
+            self.owner.refuses_second = False
+            self.send_go_away(1)
+            return True
+        return super().take(event)
+
     def answer(self, stream, fields, framed):
         if self.owner.announces:
             self.owner.announces = False
@@ -55,8 +65,8 @@ class Http2Handler(Handler):
 
     def reply(self, stream, answer):
         self.h2.send_headers(stream, [(":status", str(answer.status)), ("content-type", "application/x-protobuf"),
-                                      ("content-length", str(len(BODY)))])
-        self.h2.send_data(stream, BODY, end_stream=self.owner.ending in (None, WHOLE))
+                                      ("content-length", str(len(self.owner.body)))])
+        self.h2.send_data(stream, self.owner.body, end_stream=self.owner.ending in (None, WHOLE))
         if self.owner.ending in (WHOLE, GO_AWAY):
             self.h2.close_connection()
         self.flush()
@@ -79,13 +89,13 @@ class Ends(harness.BlackBoxTest):
         self.assertEqual(collector.faults, [])
 
     def test_an_answer_with_all_of_its_body_counts_however_its_stream_ends(self):
-        for ending in (None, WHOLE, GO_AWAY, CLOSE):
-            with self.subTest(ending):
+        for body, ending in itertools.product(BODIES, (None, WHOLE, GO_AWAY, CLOSE)):
+            with self.subTest(f"{len(body)} bytes, {ending}"):
                 daemon, collector = self.new_http2_pair()
-                collector.ending = ending
+                collector.body, collector.ending = body, ending
                 for run in [short_run() for _ in range(5)]:
                     daemon.accept(*run.timeline())
-                    collector.wait_for_ids(ids_of(run_spans(run)))
+                    collector.wait_for_ids(ids_of(run_spans(run)), 20)
                 harness.wait_until(lambda: get_json(daemon, "/api/status")["outbox"]["records"] == 0,
                                    what="an empty outbox")
                 self.check_no_retry(daemon, collector)
@@ -103,3 +113,12 @@ class Ends(harness.BlackBoxTest):
         collector.wait_for_ids(expected_ids(runs))
         self.check_no_retry(daemon, collector)
         self.assertEqual(len(collector.connections), 2)
+
+    def test_a_request_that_crosses_the_announced_end_of_its_connection_is_sent_on_another(self):
+        daemon, collector = self.new_http2_pair()
+        collector.refuses_second = True
+        for run in [short_run() for _ in range(3)]:
+            daemon.accept(*run.timeline())
+            collector.wait_for_ids(ids_of(run_spans(run)), 20)
+        self.assertFalse(collector.refuses_second)
+        self.check_no_retry(daemon, collector)
