@@ -244,6 +244,15 @@ static duration_ns send_to_name(struct world *world, const struct collector *ser
     return slowest;
 }
 
+static void end_with(struct world *world, struct collector *server)
+{
+    http_client_destroy(world->client);
+    net_timer_destroy(world->ticker);
+    net_loop_destroy(world->loop);
+    collector_stop(server);
+    _exit(0);
+}
+
 static void run_with_dead_addresses(void)
 {
     static struct world world;
@@ -252,7 +261,7 @@ static void run_with_dead_addresses(void)
     duration_ns slowest = send_to_name(&world, &server, 4 * NS_PER_SECOND, 3);
     EXPECT(world.calls == 3);
     EXPECT(slowest < NS_PER_SECOND / 2);
-    _exit(0);
+    end_with(&world, &server);
 }
 
 // Connections to it are neither accepted nor refused: the queue of its listener is full.
@@ -282,7 +291,7 @@ static void run_with_silent_address(void)
     drop_all_at(INADDR_LOOPBACK + 1, server.port);
     (void)send_to_name(&world, &server, NS_PER_SECOND, 2);
     EXPECT(world.calls == 2);
-    _exit(0);
+    end_with(&world, &server);
 }
 
 static void run_with_silent_addresses(void)
@@ -294,7 +303,7 @@ static void run_with_silent_addresses(void)
         drop_all_at(host, server.port);
     (void)send_to_name(&world, &server, 4 * NS_PER_SECOND, 1);
     EXPECT(world.calls == 1);
-    _exit(0);
+    end_with(&world, &server);
 }
 
 static void run_apart(void (*run)(void))
