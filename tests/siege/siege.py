@@ -559,7 +559,7 @@ def besiege(name):
               f"  honest         {honest}\n"
               f"  lost           {lost}\n"
               f"  daemon         {usage.most / 1024:.1f} MiB of its own{most}, {usage.descriptors} descriptors, "
-              f"{used:.1f} s of processor in {lasted:.0f} s; {lines} log lines, {suppressed} held back", flush=True)
+              f"{used:.1f} s of processor in {lasted:.0f} s; {lines} log lines, {suppressed} suppressed", flush=True)
         return good and lost == 0
 
 
