@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "ghatrace/base/digest.h"
 #include "ghatrace/base/utf8.h"
 #include "ghatrace/http/write.h"
 #include "ghatrace/otlp/decode.h"
@@ -202,16 +203,87 @@ static enum error_code add_encoded_secret(struct mask_list *list, struct slice s
 }
 
 // A token may be in either place.
+static struct slice password_of(struct slice userinfo)
+{
+    ptrdiff_t colon = slice_find(userinfo, SLICE(":"));
+    if (colon < 0)
+        return SLICE_EMPTY;
+    struct slice user = {.data = userinfo.data, .len = (size_t)colon};
+    struct slice password = rest_from(userinfo, (size_t)colon + 1);
+    return password.len > 0 ? password : user;
+}
+
+// As libcurl decodes user and password: a '%' without two digits is kept. `out` has room for the text. Returns the length.
+static size_t decode_leniently(struct slice text, char *out)
+{
+    size_t len = 0;
+    for (size_t i = 0; i < text.len; i++) {
+        uint8_t byte = (uint8_t)text.data[i];
+        if (byte == '%' && text.len - i >= 3 && hex_decode(text.data + i + 1, 2, &byte, 1))
+            i += 2;
+        out[len++] = (char)byte;
+    }
+    return len;
+}
+
+// Adds the credentials of basic authentication (RFC 7617), padded and not.
+static enum error_code add_credentials(struct mask_list *list, struct slice userinfo,
+                                       struct arena *arena)
+{
+    char *plain = arena_allocate(arena, userinfo.len + 1);
+    char *text = arena_allocate(arena, BASE64_SIZE(userinfo.len + 1));
+    if (plain == NULL || text == NULL)
+        return ERROR_MEMORY;
+    size_t len = decode_leniently(userinfo, plain);
+    if (slice_find(userinfo, SLICE(":")) < 0)
+        plain[len++] = ':';
+    struct slice encoded = {.data = text};
+    encoded.len = base64_encode((struct slice){.data = plain, .len = len}, text);
+    add_secret(list, encoded);
+    while (slice_ends_with(encoded, SLICE("=")))
+        encoded.len--;
+    add_secret(list, encoded);
+    return ERROR_NONE;
+}
+
+#define USERINFO_SECRETS 6 // at most
+
 static enum error_code add_userinfo(struct mask_list *list, struct slice userinfo,
                                     struct arena *arena)
 {
-    ptrdiff_t colon = slice_find(userinfo, SLICE(":"));
+    if (userinfo.len == 0)
+        return ERROR_NONE;
     enum error_code code = add_encoded_secret(list, userinfo, arena);
-    if (code != ERROR_NONE || colon < 0)
-        return code;
-    struct slice user = {.data = userinfo.data, .len = (size_t)colon};
-    struct slice password = rest_from(userinfo, (size_t)colon + 1);
-    return add_encoded_secret(list, password.len > 0 ? password : user, arena);
+    if (code == ERROR_NONE)
+        code = add_encoded_secret(list, password_of(userinfo), arena);
+    return code == ERROR_NONE ? add_credentials(list, userinfo, arena) : code;
+}
+
+#define HEADER_SECRETS 5 // at most
+
+// Adds the value, whole and without its first word, and what is in the credentials of basic authentication.
+static enum error_code add_header_value(struct mask_list *list, struct slice value,
+                                        struct arena *arena)
+{
+    struct slice rest = slice_trim(after_scheme(value));
+    struct slice scheme = {.data = value.data, .len = SLICE("Basic ").len};
+    add_secret(list, value);
+    add_secret(list, rest);
+    if (rest.len == 0 || value.len <= scheme.len ||
+        !slice_equals_ignoring_case(scheme, SLICE("Basic ")))
+        return ERROR_NONE;
+    char *plain = arena_allocate(arena, rest.len);
+    struct slice userinfo = {.data = plain};
+    if (plain == NULL)
+        return ERROR_MEMORY;
+    if (!base64_decode(rest, plain, rest.len, &userinfo.len))
+        return ERROR_NONE;
+    add_secret(list, userinfo);
+    add_secret(list, password_of(userinfo));
+    while (slice_ends_with(rest, SLICE("=")))
+        rest.len--;
+    add_secret(list, rest);
+    return ERROR_NONE;
 }
 
 static enum error_code add_query(struct mask_list *list, struct slice query, struct arena *arena)
@@ -243,15 +315,15 @@ enum error_code mask_init(struct mask_list *list, const struct http_header *head
     ptrdiff_t mark = slice_find(path, SLICE("?"));
     struct slice query = mark < 0 ? SLICE_EMPTY : rest_from(path, (size_t)mark + 1);
     *list = (struct mask_list){.count = 0};
-    list->secrets =
-        arena_allocate_array(arena, 2 * count + 9 + 2 * count_pairs(query), sizeof(struct slice));
+    size_t most = HEADER_SECRETS * count + 2 * USERINFO_SECRETS + 1 + 2 * count_pairs(query);
+    list->secrets = arena_allocate_array(arena, most, sizeof(struct slice));
     if (list->secrets == NULL)
         return ERROR_MEMORY;
-    for (size_t i = 0; i < count; i++) {
-        add_secret(list, headers[i].value);
-        add_secret(list, after_scheme(headers[i].value));
-    }
-    enum error_code code = add_userinfo(list, slice_from_string(endpoint->userinfo), arena);
+    enum error_code code = ERROR_NONE;
+    for (size_t i = 0; i < count && code == ERROR_NONE; i++)
+        code = add_header_value(list, headers[i].value, arena);
+    if (code == ERROR_NONE)
+        code = add_userinfo(list, slice_from_string(endpoint->userinfo), arena);
     if (code == ERROR_NONE)
         code = add_userinfo(list, slice_from_string(endpoint->proxy.userinfo), arena);
     return code == ERROR_NONE ? add_query(list, query, arena) : code;

@@ -99,9 +99,10 @@ struct mask_list {
     const struct mask_list *older; // also masked; NULL: none. Not owned
 };
 
-// Collects the values of the headers, whole and without their first word ("Bearer"), and secrets in the endpoint's
-// URL: the query of its path, whole and each of its values, and its user info ("user:password"), whole and the
-// password, also percent-decoded. All in the arena; the headers' values and the endpoint are not copied.
+// Collects the values of the headers, whole and without their first word ("Bearer"; of "Basic" also the decoded rest),
+// and secrets in the endpoint's URL: the query of its path, whole and each of its values, and the user info
+// ("user:password") of it and of its proxy, whole and the password, also percent-decoded, and in base64 as basic
+// authentication sends it. All in the arena; the headers' values and the endpoint are not copied.
 enum error_code mask_init(struct mask_list *list, const struct http_header *headers, size_t count,
                           const struct export_endpoint *endpoint, struct arena *arena) MUST_CHECK;
 // Overwrites secrets in the text with '*'.

@@ -224,3 +224,20 @@ class Proxies(harness.BlackBoxTest):
         self.assertEqual(request.headers["proxy-authorization"], "Basic bWU6aGlkZGVuMg==")
         self.assertIn(f"proxy=http://127.0.0.1:{collector.port}", daemon.log)
         self.assertNotIn("hid", daemon.log)
+
+    def test_credentials_that_a_collector_or_a_proxy_repeats_are_masked(self):
+        """Both send back what they got, which is base64."""
+        collector = self.new_collector()
+        names = ("authorization", "proxy-authorization")
+        collector.script = lambda request: Answer(
+            403, {"Content-Type": "text/plain"}, " and ".join(request.headers[name] for name in names).encode())
+        daemon = self.new_daemon(start=False, otlp_endpoint="http://alice:hunter2secret@collector.test:4318")
+        daemon.env = {"HTTP_PROXY": f"http://bob:proxysecret1@127.0.0.1:{collector.port}"}
+        daemon.start()
+        daemon.accept(*short_run().timeline())
+        wait_until(lambda: "403 Forbidden: " in daemon.log, what="the refusal in the log")
+        shown = daemon.log + daemon.admin("/api/status").text
+        self.assertEqual(collector.requests[0].headers["authorization"], "Basic YWxpY2U6aHVudGVyMnNlY3JldA==")
+        self.assertIn("403 Forbidden: Basic **", shown)
+        for secret in ("YWxpY2", "hunter2", "Ym9iOn", "proxysecret"):
+            self.assertNotIn(secret, shown)

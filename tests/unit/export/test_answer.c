@@ -191,6 +191,41 @@ static void secrets_are_masked_wherever_they_are_repeated(void **state)
     arena_release(&arena);
 }
 
+static void credentials_of_basic_authentication_are_masked(void **state)
+{
+    const struct http_header header = {SLICE("Authorization"), SLICE("Basic Y2Fyb2w6aGVhZGVycw==")};
+    static const struct {
+        const char *body, *text;
+    } cases[] = {
+        // user:pass word
+        {"Basic dXNlcjpwYXNzIHdvcmQ=", "401 Unauthorized: Basic ********************"},
+        {"Basic dXNlcjpwYXNzIHdvcmQ.", "401 Unauthorized: Basic *******************."},
+        {"denied dXNlcjpwYX", "401 Unauthorized: denied **********"},
+        // ann%zz: (a user alone, whose '%' encodes nothing)
+        {"YW5uJXp6Og==", "401 Unauthorized: ************"},
+        {"YW5uJXp6Og", "401 Unauthorized: **********"},
+        // carol:headers
+        {"Basic Y2Fyb2w6aGVhZGVycw==", "401 Unauthorized: **************************"},
+        {"Y2Fyb2w6aGVhZGVycw", "401 Unauthorized: ******************"},
+        {"no carol with headers", "401 Unauthorized: no carol with *******"},
+        {"carol:headers", "401 Unauthorized: *************"},
+    };
+    static const struct export_endpoint endpoint = {.userinfo = "user:pass%20word",
+                                                    .proxy = {.userinfo = "ann%zz"}};
+    struct mask_list masks;
+    struct arena arena;
+    char text[ANSWER_TEXT_SIZE];
+    (void)state;
+    arena_init(&arena, 256);
+    assert_int_equal(mask_init(&masks, &header, 1, &endpoint, &arena), ERROR_NONE);
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct export_answer answer =
+            make_answer(401, "text/plain", cases[i].body, strlen(cases[i].body));
+        assert_string_equal(answer_describe(&answer, &masks, text), cases[i].text);
+    }
+    arena_release(&arena);
+}
+
 static void a_status_counts_with_a_code_or_a_message(void **state)
 {
     static const struct {
@@ -249,6 +284,7 @@ int main(void)
         cmocka_unit_test(broken_bytes_never_overflow_the_text),
         cmocka_unit_test(partial_success_is_read_and_garbage_is_not),
         cmocka_unit_test(secrets_are_masked_wherever_they_are_repeated),
+        cmocka_unit_test(credentials_of_basic_authentication_are_masked),
         cmocka_unit_test(a_status_counts_with_a_code_or_a_message),
         cmocka_unit_test(without_memory_only_the_message_is_lost),
     };
