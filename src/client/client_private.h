@@ -63,6 +63,8 @@ struct http_client_transfer {
     // what libcurl has reported
     size_t head_max, head_len; // bytes of all lines, with interim responses and trailers
     struct buffer body;
+    size_t skip_max,
+        skip_left; // bytes to read over the body's limit: of the request, and of the response from now on
     bool is_head_complete;
     bool has_connected;
     uint64_t connection;

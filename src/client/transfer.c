@@ -39,6 +39,12 @@ static size_t on_head_line(char *line, size_t size, size_t count, void *context)
     size_t len = size * count;
     long status = 0;
     transfer->head_len += len;
+    if (transfer->head_len > transfer->head_max && transfer->is_head_complete) {
+        // Trailers. The status counts, and those that were read.
+        transfer->is_body_omitted = true;
+        transfer->skip_left = 0;
+        return 0;
+    }
     if (transfer->head_len > transfer->head_max) {
         transfer->refusal = "its head is too long";
         return 0;
@@ -56,21 +62,38 @@ static size_t on_head_line(char *line, size_t size, size_t count, void *context)
         transfer->refusal = "it switches protocols, which was not asked for";
         return 0;
     }
-    transfer->is_head_complete |= status >= 200;
-    // Ends the transfer.
-    return transfer->is_head_complete && transfer->is_body_omitted ? 0 : len;
+    if (status >= 200 && !transfer->is_head_complete) {
+        transfer->is_head_complete = true;
+        transfer->skip_left = status <= 299 ? transfer->skip_max : 0;
+    }
+    bool is_over =
+        transfer->is_head_complete && transfer->is_body_omitted && transfer->skip_left == 0;
+    return is_over ? 0 : len; // 0 ends the transfer
+}
+
+// Bytes of a body that is too long are dropped, within their own limit.
+static size_t skip_body_bytes(struct http_client_transfer *transfer, size_t len)
+{
+    transfer->is_body_omitted = true;
+    if (len >= transfer->skip_left) {
+        transfer->skip_left = 0;
+        return CURL_WRITEFUNC_ERROR; // ends the transfer
+    }
+    transfer->skip_left -= len;
+    return len;
 }
 
 static size_t on_body_bytes(char *data, size_t size, size_t count, void *context)
 {
     struct http_client_transfer *transfer = context;
     size_t len = size * count;
+    if (transfer->is_body_omitted)
+        return skip_body_bytes(transfer, len);
     enum error_code code = buffer_append(&transfer->body, data, len);
-    if (code == ERROR_NONE)
-        return len;
-    transfer->is_body_omitted = code == ERROR_TOO_LARGE;
-    transfer->is_out_of_memory = code != ERROR_TOO_LARGE;
-    return CURL_WRITEFUNC_ERROR; // ends the transfer
+    if (code == ERROR_TOO_LARGE)
+        return skip_body_bytes(transfer, len);
+    transfer->is_out_of_memory = code != ERROR_NONE;
+    return code == ERROR_NONE ? len : CURL_WRITEFUNC_ERROR;
 }
 
 // Called for each address that is tried, after the look-up.
@@ -236,6 +259,7 @@ static void set_limits(struct http_client_transfer *transfer,
 {
     transfer->head_max = request->head_max > 0 ? request->head_max : HTTP_CLIENT_HEAD_MAX;
     buffer_init(&transfer->body, request->body_max > 0 ? request->body_max : HTTP_CLIENT_BODY_MAX);
+    transfer->skip_max = request->body_skip_max;
 }
 
 static bool set_decoded(struct http_client_transfer *transfer, CURLoption option, struct slice text)
@@ -572,8 +596,9 @@ void transfer_conclude(struct http_client_transfer *transfer, CURLcode code)
     fill_response(transfer);
     if (transfer->is_out_of_memory)
         code = CURLE_OUT_OF_MEMORY;
-    // The status decides; a body that is too long to read does not matter.
-    if (transfer->is_head_complete && (transfer->is_body_omitted || is_interrupted(transfer, code)))
+    // The status decides; a body that is too long to read does not matter. Without skip_left, it is what ended the transfer.
+    bool is_cut = transfer->is_body_omitted && transfer->skip_left == 0;
+    if (transfer->is_head_complete && (is_cut || is_interrupted(transfer, code)))
         code = CURLE_OK;
     if (code != CURLE_OUT_OF_MEMORY && is_whole(transfer))
         code = CURLE_OK;

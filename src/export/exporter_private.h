@@ -17,6 +17,8 @@
 
 // OTLP lets a client limit how much of a response it reads; the Collector's own exporter has the same limit.
 #define EXPORT_ANSWER_MAX ((size_t)64 << 10)
+// Bytes of a longer gRPC answer that are read for the status after them.
+#define EXPORT_SKIP_MAX ((size_t)4 << 20)
 
 // See inflight.c for the allowed transitions.
 enum inflight_state {

@@ -355,6 +355,7 @@ static void send_planned(struct inflight_request *inflight)
         .body = buffer_slice(&inflight->body),
         .timeout = exporter->timeout,
         .body_max = EXPORT_ANSWER_MAX,
+        .body_skip_max = is_grpc ? EXPORT_SKIP_MAX : 0,
         .proxy = exporter->endpoint.proxy.url[0] != '\0' ? exporter->endpoint.proxy.url : NULL,
         .version = is_grpc ? HTTP_CLIENT_VERSION_2 : HTTP_CLIENT_VERSION_ANY,
         .uses_tunnel = is_grpc, // proxies do not forward HTTP/2 with prior knowledge

@@ -3,6 +3,7 @@ import base64
 import dataclasses
 import gzip
 import re
+import select
 import socket
 import socketserver
 import ssl
@@ -95,6 +96,7 @@ class Handler(socketserver.BaseRequestHandler):
         self.number = len(self.owner.connections)
         self.owner.connections.append(0)
         self.calls = {}  # stream -> [headers, body]
+        self.waiting = []  # events that came while an answer was sent
 
     def finish(self):
         self.owner._connections.discard(self.request)
@@ -119,8 +121,9 @@ class Handler(socketserver.BaseRequestHandler):
                 self.owner.faults.append(f"HTTP/2: {fault}")
                 self.flush()
                 return
-            for event in events:
-                if not self.take(event):
+            self.waiting += events
+            while self.waiting:
+                if not self.take(self.waiting.pop(0)):
                     return
             self.flush()
 
@@ -225,7 +228,8 @@ class Handler(socketserver.BaseRequestHandler):
         body = gzip.compress(answer.body) if answer.compressed else answer.body
         framed = struct.pack(">BI", answer.compressed, len(body)) + body if answer.raw is None else answer.raw
         trailers = self.status_fields(answer)
-        self.h2.send_data(stream, framed, end_stream=not trailers)
+        if not self.send_body(stream, framed, not trailers):
+            return True
         if trailers:
             self.h2.send_headers(stream, trailers, end_stream=True)
         if answer.go_away:
@@ -235,6 +239,29 @@ class Handler(socketserver.BaseRequestHandler):
             time.sleep(0.05)
             return False
         return True
+
+
+    def send_body(self, stream, body, is_end):
+        """In frames, within the client's window. False: the client has ended the stream."""
+        while True:
+            room = min(self.h2.local_flow_control_window(stream), self.h2.max_outbound_frame_size)
+            if room > 0 or not body:
+                piece, body = body[:room], body[room:]
+                self.h2.send_data(stream, piece, end_stream=is_end and not body)
+                if not body:
+                    return True
+            self.flush()
+            has_more = self.owner.context is not None and self.request.pending() > 0
+            if not has_more and not select.select([self.request], [], [], 0 if room > 0 else 10)[0]:
+                assert room > 0, "the client opens no window"
+                continue
+            data = self.request.recv(65536)
+            if not data:
+                raise ConnectionError
+            events = self.h2.receive_data(data)
+            self.waiting += events
+            if any(isinstance(event, h2.events.StreamReset) and event.stream_id == stream for event in events):
+                return False
 
 
 class Server(socketserver.ThreadingTCPServer):

@@ -244,6 +244,29 @@ class Calls(GrpcTest):
         wait_until(lambda: "a word" in daemon.log, what="the remark")
 
 
+    def test_the_status_after_a_long_answer_decides(self):
+        def long_answer(size, **more):
+            return Answer(raw=b"\0" + size.to_bytes(4, "big") + bytes(size), **more)
+
+        cases = (("64 KiB of warning", long_answer(80_000), True), ("3 MB", long_answer(3_000_000), True),
+                 ("a long trailer", Answer(message="x" * 40_000), True),
+                 ("a refusal after 3 MB", long_answer(3_000_000, code=standin.UNAVAILABLE, message="not today"), False))
+        for name, answer, is_accepted in cases:
+            with self.subTest(name):
+                run = short_run()
+                daemon, collector = self.new_grpc_pair()
+                answers = [answer]
+                collector.script = lambda request, answers=answers: answers[0]
+                daemon.accept(*run.timeline())
+                if is_accepted:
+                    collector.wait_for_ids(ids_of(run_spans(run)))
+                    time.sleep(1.5)
+                    self.assertEqual(set(collector.ids().values()), {1})
+                    self.assertNotIn("does not accept", daemon.log)
+                else:
+                    wait_until(lambda daemon=daemon: "gRPC 14 UNAVAILABLE: not today" in daemon.log, what="the refusal")
+
+
 class Refusals(GrpcTest):
     def test_a_refused_record_is_found_and_the_others_arrive(self):
         runs = [short_run(f"job-{i}") for i in range(8)]

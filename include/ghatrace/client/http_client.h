@@ -61,16 +61,19 @@ struct http_client_request {
     duration_ns timeout; // in total, from http_client_send(); 0: none
     enum http_client_version version;
     size_t head_max, body_max; // bytes of the response; 0: the defaults above
-    const char *proxy;         // URL, may have userinfo; NULL: none
-    bool uses_tunnel;          // CONNECT through the proxy for http, too
-    bool is_single_use;        // on a connection of its own, which is closed afterwards
+    // Of a 2xx whose body is longer than body_max, so many bytes more are read and dropped, to reach the trailers. 0: the
+    // response ends there.
+    size_t body_skip_max;
+    const char *proxy;  // URL, may have userinfo; NULL: none
+    bool uses_tunnel;   // CONNECT through the proxy for http, too
+    bool is_single_use; // on a connection of its own, which is closed afterwards
 };
 
 struct http_client_response {
     int status;           // of a complete response; 0: none, see `error`
     int version;          // 10, 11 or 20; 0: unknown
     struct slice body;    // empty if it was longer than body_max: then the status is all there is
-    bool is_body_omitted; // for that reason
+    bool is_body_omitted; // for that reason, or because its trailers are over head_max
     // The reason for a missing response. ERROR_TIMEOUT; ERROR_CLOSED: the connection ended before the response did;
     // ERROR_INVALID: not HTTP, or a head over head_max; ERROR_MEMORY; ERROR_NETWORK: anything else.
     struct error error;

@@ -291,6 +291,68 @@ static void what_is_too_long_is_not_read(void **state)
     release(&world);
 }
 
+// "HTTP/1.1 STATUS", a body of 5000 bytes in chunks and a trailer.
+static const char *write_chunked(const char *status, const char *end)
+{
+    size_t len = (size_t)snprintf(long_answer, sizeof long_answer,
+                                  "HTTP/1.1 %s\r\nTransfer-Encoding: chunked\r\n\r\n", status);
+    for (int i = 0; i < 5; i++)
+        len +=
+            (size_t)snprintf(long_answer + len, sizeof long_answer - len, "3e8\r\n%01000d\r\n", 0);
+    snprintf(long_answer + len, sizeof long_answer - len, "%s", end);
+    return long_answer;
+}
+
+static struct reply reply_with_late_status(struct collector *server,
+                                           const struct collector_request *request)
+{
+    static const char trailer[] = "0\r\ngrpc-status: 7\r\n\r\n";
+    static _Thread_local char long_trailer[20000];
+    size_t len;
+    (void)server;
+    switch (request->number) {
+    case 2:
+        return (struct reply){.bytes = write_chunked("500 No", "7\r\nstopped"), .hangs = true};
+    case 3:
+        return (struct reply){.bytes = write_chunked("200 OK", "7\r\nstopped"), .closes = true};
+    case 4:
+        len = (size_t)snprintf(long_trailer, sizeof long_trailer, "0\r\ngrpc-status: 7\r\n");
+        for (int i = 0; i < 18; i++)
+            len += (size_t)snprintf(long_trailer + len, sizeof long_trailer - len, "x: %01000d\r\n",
+                                    0);
+        return (struct reply){.bytes = write_chunked("200 OK", long_trailer), .hangs = true};
+    default:
+        return (struct reply){.bytes = write_chunked("200 OK", trailer)};
+    }
+}
+
+static void trailers_after_a_long_body_are_reached_within_a_limit(void **state)
+{
+    static struct world world;
+    static const struct {
+        size_t skip_max;
+        int status;
+        const char *trailer;
+    } cases[] = {
+        {10000, 200, "7"}, {2000, 200, ""}, {10000, 500, ""}, {10000, 0, ""}, {10000, 200, "7"},
+    };
+    (void)state;
+    set_up(&world, reply_with_late_status);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const struct http_client_request request = {
+            .url = world.url, .body_max = 1000, .body_skip_max = cases[i].skip_max};
+        send_request(&world, &request);
+        run_until_calls(&world, i + 1);
+        const struct call *call = &world.call[i];
+        if (call->status != cases[i].status || strcmp(call->trailer, cases[i].trailer) != 0)
+            fail_msg("case %zu: status %d, trailer %s, %s", i, call->status, call->trailer,
+                     call->error.message);
+        assert_int_equal(call->is_body_omitted, cases[i].status != 0);
+        assert_string_equal(call->body, "");
+    }
+    release(&world);
+}
+
 // --- failures ---------------------------------------------------------------------------------
 
 static struct reply reply_badly(struct collector *server, const struct collector_request *request)
@@ -599,6 +661,7 @@ int main(void)
         cmocka_unit_test(userinfo_becomes_basic_authentication_and_redirects_are_answers),
         cmocka_unit_test(a_proxy_is_used_only_if_the_request_names_it),
         cmocka_unit_test(what_is_too_long_is_not_read),
+        cmocka_unit_test(trailers_after_a_long_body_are_reached_within_a_limit),
         cmocka_unit_test(what_is_no_whole_response_is_an_error_of_its_kind),
         cmocka_unit_test(what_cannot_be_reached_has_not_connected),
         cmocka_unit_test(a_request_that_cannot_be_sent_is_refused),
