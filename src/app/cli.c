@@ -229,6 +229,11 @@ static enum error_code read_arguments(struct reader *reader)
     return ERROR_NONE;
 }
 
+const char *cli_shown_operand(const char *operand)
+{
+    return strchr(operand, '@') != NULL || strstr(operand, "://") != NULL ? "..." : operand;
+}
+
 static enum error_code check_operands(const struct cli_args *cli_args, struct error *error)
 {
     const struct command *command = cli_args->command;
@@ -237,7 +242,7 @@ static enum error_code check_operands(const struct cli_args *cli_args, struct er
                          command->name, command->operands);
     if (cli_args->operand_count > command->operands_max)
         return error_set(error, ERROR_USAGE, "%s: unexpected argument \"%.60s\"", command->name,
-                         cli_args->operands[command->operands_max]);
+                         cli_shown_operand(cli_args->operands[command->operands_max]));
     return ERROR_NONE;
 }
 

@@ -64,6 +64,9 @@ struct command_line {
     char *const *environment; // "NAME=value", NULL at the end
 };
 
+// The operand as a message shows it: "..." if it may be a URL with a password.
+const char *cli_shown_operand(const char *operand);
+
 // Sorts the arguments into settings, flags and operands. Flags may follow operands; "--"
 // ends the flags. ERROR_USAGE, ERROR_MEMORY.
 enum error_code cli_args_parse(struct cli_args *cli_args, const struct command *command,

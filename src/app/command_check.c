@@ -352,7 +352,7 @@ static int run_check(struct cli_args *cli_args)
     if (url == NULL)
         return check_files(cli_args);
     error_set(&error, ERROR_USAGE, "check: unexpected argument \"%.60s\": a URL goes with --live",
-              url);
+              cli_shown_operand(url));
     return command_fail(&error);
 }
 

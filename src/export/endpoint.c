@@ -61,22 +61,64 @@ static struct slice split_before(struct slice *rest, const char *separators)
     return head;
 }
 
+static bool is_all_of(struct slice text, const char *others, bool allows_letters)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        char c = text.data[i];
+        bool is_letter = (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
+        bool is_other = c != '\0' && strchr(others, c) != NULL;
+        if (!(c >= '0' && c <= '9') && !(is_letter && allows_letters) && !is_other)
+            return false;
+    }
+    return true;
+}
+
+// What of `part` of a URL a message may show; otherwise nothing. With a '/', '?', '#' or '@' in a password the parts are
+// not what was meant, and any of them may be of the password. So nothing is shown of a URL with an '@', and otherwise
+// only what looks like a scheme, a host or a host with a port.
+static struct slice shown_part(struct slice url, struct slice part)
+{
+    ptrdiff_t colon = slice_starts_with(part, SLICE("[")) ? -1 : slice_find(part, SLICE(":"));
+    struct slice name = part, port = SLICE_EMPTY;
+    if (colon >= 0) {
+        name.len = (size_t)colon;
+        port = (struct slice){.data = part.data + colon + 1, .len = part.len - name.len - 1};
+    }
+    bool may_be_shown = part.len <= URL_SHOWN_MAX && !slice_has(url, '@') &&
+                        is_all_of(name, colon < 0 ? "+-._[]:" : "+-._", true) &&
+                        is_all_of(port, "", false);
+    return may_be_shown ? part : SLICE_EMPTY;
+}
+
+static enum error_code refuse_at_sign(struct error *error)
+{
+    return error_set(error, ERROR_USAGE,
+                     "\"@\" is in the wrong place: percent-encode / ? # @ in the password");
+}
+
 static enum error_code refuse_scheme(struct slice url, ptrdiff_t scheme_len, bool is_grpc,
                                      struct error *error)
 {
     int port = is_grpc ? GRPC_PORT : HTTP_PORT;
-    if (scheme_len > 0)
+    if (scheme_len > 0) {
+        struct slice scheme = {.data = url.data, .len = (size_t)scheme_len};
+        struct slice shown = slice_has(scheme, ':') ? SLICE_EMPTY : shown_part(url, scheme);
+        if (shown.len == 0)
+            return error_set(error, ERROR_USAGE,
+                             "scheme of the URL is not supported: use http or https");
         return error_set(error, ERROR_USAGE, "scheme \"%.*s\" is not supported: use http or https",
-                         (int)(scheme_len > URL_SHOWN_MAX ? URL_SHOWN_MAX : scheme_len), url.data);
+                         SLICE_ARGS(shown));
+    }
 
     // "collector:4317" is the notation of gRPC exporters. Whether to use TLS is not part of it.
     struct slice rest = url;
-    struct slice host = split_before(&rest, slice_starts_with(url, SLICE("[")) ? "]" : ":/?#");
-    int shown = (int)(url.len > URL_SHOWN_MAX ? URL_SHOWN_MAX : url.len);
-    if (host.len == 0 || host.len > URL_SHOWN_MAX || slice_has(url, '@'))
+    struct slice authority = shown_part(url, split_before(&rest, "/?#"));
+    rest = authority;
+    struct slice host = split_before(&rest, slice_starts_with(authority, SLICE("[")) ? "]" : ":");
+    if (host.len == 0)
         return error_set(error, ERROR_USAGE, "URL has no scheme: write http://collector:%d", port);
-    return error_set(error, ERROR_USAGE, "%.*s has no scheme: write http://%.*s%s:%d", shown,
-                     url.data, SLICE_ARGS(host), host.data[0] == '[' ? "]" : "", port);
+    return error_set(error, ERROR_USAGE, "%.*s has no scheme: write http://%.*s%s:%d",
+                     SLICE_ARGS(authority), SLICE_ARGS(host), host.data[0] == '[' ? "]" : "", port);
 }
 
 static enum error_code split_url(struct slice url, bool is_grpc, bool *is_tls,
@@ -93,6 +135,8 @@ static enum error_code split_url(struct slice url, bool is_grpc, bool *is_tls,
     parts->authority = split_before(&rest, "/?#");
     parts->path = split_before(&rest, "?#");
     parts->query = split_before(&rest, "#"); // a fragment is never sent
+    if (slice_has(parts->path, '@') || slice_has(parts->query, '@') || slice_has(rest, '@'))
+        return refuse_at_sign(error);
     if (!is_url_text(parts->path) || !is_url_text(parts->query))
         return error_set(error, ERROR_USAGE,
                          "path of the URL holds characters that must be percent-encoded");
@@ -144,19 +188,27 @@ static enum error_code cut_host(struct slice *rest, struct slice *host, bool *is
     return ERROR_NONE;
 }
 
+static enum error_code refuse_port(struct slice digits, struct error *error)
+{
+    if (digits.len > 0 && digits.len <= URL_SHOWN_MAX && is_all_of(digits, "", false))
+        return error_set(error, ERROR_USAGE, "bad port %.*s: use 1 to 65535", SLICE_ARGS(digits));
+    return error_set(error, ERROR_USAGE,
+                     "bad port: use 1 to 65535, and percent-encode / ? # @ in a password");
+}
+
 // The port of ":4318", of ":" or of an empty text (RFC 3986 3.2.3: then the scheme's default, not 4318).
 static enum error_code read_port(struct slice text, uint16_t default_port, uint16_t *port,
                                  struct error *error)
 {
+    struct slice digits = SLICE_EMPTY;
     long long number = default_port;
     bool is_good = text.len == 0 || text.data[0] == ':';
     if (is_good && text.len > 1) {
-        struct slice digits = {.data = text.data + 1, .len = text.len - 1};
+        digits = (struct slice){.data = text.data + 1, .len = text.len - 1};
         is_good = slice_parse_int64(digits, &number) && number >= 1 && number <= UINT16_MAX;
     }
     if (!is_good)
-        return error_set(error, ERROR_USAGE, "bad port \"%.*s\": use 1 to 65535",
-                         (int)(text.len > URL_SHOWN_MAX ? URL_SHOWN_MAX : text.len), text.data);
+        return refuse_port(digits, error);
     *port = (uint16_t)number;
     return ERROR_NONE;
 }
@@ -167,11 +219,13 @@ static enum error_code read_authority(struct slice authority, uint16_t scheme_po
                                       struct error *error)
 {
     const char *start = authority.data;
-    while (slice_has(authority, '@')) {
+    if (slice_has(authority, '@')) {
         (void)split_before(&authority, "@");
         authority.data++;
         authority.len--;
     }
+    if (slice_has(authority, '@'))
+        return refuse_at_sign(error);
     int userinfo_len = authority.data > start ? (int)(authority.data - start - 1) : 0;
     if ((size_t)userinfo_len >= sizeof endpoint->userinfo)
         return error_set(error, ERROR_USAGE,
@@ -314,14 +368,17 @@ enum error_code export_proxy_parse(struct slice text, struct export_proxy *proxy
             "scheme of the proxy is not supported: use http, https, socks5 or socks5h");
     if (slice_ends_with(text, SLICE("/")))
         text.len--;
-    if (text.len == 0 || slice_has(text, '/') || slice_has(text, '?') || slice_has(text, '#') ||
-        slice_has(text, '\0'))
+    struct slice path = text;
+    (void)split_before(&path, "/?#");
+    if (slice_has(path, '@'))
+        return refuse_at_sign(error);
+    if (text.len == 0 || path.len > 0 || slice_has(text, '\0'))
         return error_set(error, ERROR_USAGE, "not the URL of a proxy: write http://proxy:3128");
     enum error_code code = read_authority(text, scheme->port, scheme->port, &endpoint, error);
     if (code != ERROR_NONE)
         return code;
     struct slice userinfo = slice_from_string(endpoint.userinfo);
-    if (!is_url_text(userinfo) || slice_has(userinfo, '@'))
+    if (!is_url_text(userinfo))
         return error_set(error, ERROR_USAGE,
                          "user or password of the proxy has characters that must be "
                          "percent-encoded");

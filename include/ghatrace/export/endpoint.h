@@ -38,8 +38,8 @@ enum export_url {
     // and the port is OTLP/gRPC's if the URL has none.
     EXPORT_URL_GRPC,
 };
-// ERROR_USAGE: not http or https, no host, a bad port ("collector:4317 has
-// no scheme: write http://collector:4318").
+// ERROR_USAGE: not http or https, no host, a bad port ("collector:4317 has no scheme: write http://collector:4318"), an
+// '@' anywhere but once before the host. The message shows nothing that may be userinfo.
 enum error_code export_endpoint_parse(struct slice url, enum export_url kind,
                                       struct export_endpoint *endpoint,
                                       struct error *error) MUST_CHECK;

@@ -111,6 +111,7 @@ static void invalid_arguments_are_refused(void **state)
     } cases[] = {
         {"", "test: too few arguments: ghatrace test A [B]"},
         {"x|y|z", "test: unexpected argument \"z\""},
+        {"x|y|http://me:secret@host", "test: unexpected argument \"...\""},
         {"x|--db", "--db: needs a value: FOLDER"},
         {"x|--rate", "--rate: needs a value: N"},
         {"x|--rate=", "--rate: has no value"},

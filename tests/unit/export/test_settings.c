@@ -117,8 +117,8 @@ static void hosts_and_ports_are_read_in_all_their_forms(void **state)
          "my_collector.ns-1.svc.cluster.local", "/"},
         {"  http://c  ", false, "http://c/", "c", 80, "c", "/"},
         {"http://user:secret@c:4318/x", false, "http://c:4318/x", "c", 4318, "c:4318", "/x"},
-        {"http://us@er:se@cret@c/x", false, "http://c/x", "c", 80, "c", "/x"},
-        {"http://c/a%20b/@:;,", false, "http://c/a%20b/@:;,", "c", 80, "c", "/a%20b/@:;,"},
+        {"http://us%40er:se%40cret@c/x", false, "http://c/x", "c", 80, "c", "/x"},
+        {"http://c/a%20b/%40:;,", false, "http://c/a%20b/%40:;,", "c", 80, "c", "/a%20b/%40:;,"},
     };
     (void)state;
     for (size_t i = 0; i < COUNT(cases); i++)
@@ -197,7 +197,13 @@ static void the_error_for_a_url_without_scheme_shows_the_correct_form(void **sta
         {"collector", "collector has no scheme: write http://collector:4318"},
         {"[::1]:4317", "[::1]:4317 has no scheme: write http://[::1]:4318"},
         {"user:secret@collector:4317", "URL has no scheme: write http://collector:4318"},
+        {"collector:4317/x?key=secret",
+         "collector:4317 has no scheme: write http://collector:4318"},
+        {"user:secret", "URL has no scheme: write http://collector:4318"},
         {"grpc://c:4317", "scheme \"grpc\" is not supported: use http or https"},
+        {"user:secret://x", "scheme of the URL is not supported: use http or https"},
+        {"secret://x@host", "scheme of the URL is not supported: use http or https"},
+        {"http://c:70000", "bad port 70000: use 1 to 65535"},
     };
     (void)state;
     for (size_t i = 0; i < COUNT(cases); i++) {
@@ -207,6 +213,36 @@ static void the_error_for_a_url_without_scheme_shows_the_correct_form(void **sta
                                                &endpoint, &error),
                          ERROR_USAGE);
         assert_string_equal(error.message, cases[i].message);
+    }
+}
+
+static void no_error_shows_part_of_a_password(void **state)
+{
+    static const char *const urls[] = {
+        "http://bob:sek/ret@host",  "http://bob:se/cret@host:1/x",
+        "http://bob:sek?ret@host",  "http://bob:sek#ret@host",
+        "http://bob:sek@ret@host",  "http://bob:p@sek/ret@host",
+        "http://bob:1234/sek@host", "http://bob:sek",
+        "http://bob:sek[ret",       "bob:sek/ret@host",
+        "bob:sek://ret@host",       "http://bob:1234:sek@ret@host",
+        "http://bob:sek@host:1x",   "http://bob:sek@ho st",
+        "ftp://bob:sek@host",
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT(urls); i++) {
+        for (int kind = EXPORT_URL_WHOLE; kind <= EXPORT_URL_GRPC + 1; kind++) {
+            struct export_endpoint endpoint;
+            struct export_proxy proxy;
+            struct error error = {.message = ""};
+            struct slice url = slice_from_string(urls[i]);
+            enum error_code code =
+                kind <= EXPORT_URL_GRPC
+                    ? export_endpoint_parse(url, (enum export_url)kind, &endpoint, &error)
+                    : export_proxy_parse(url, &proxy, &error);
+            if (code != ERROR_USAGE || strstr(error.message, "sek") != NULL ||
+                strstr(error.message, "ret") != NULL || strstr(error.message, "1234") != NULL)
+                fail_msg("%s: %d %s", urls[i], code, error.message);
+        }
     }
 }
 
@@ -578,6 +614,7 @@ int main(void)
         cmocka_unit_test(signal_urls_are_used_unchanged),
         cmocka_unit_test(hosts_and_ports_are_read_in_all_their_forms),
         cmocka_unit_test(what_is_no_collector_url_is_refused),
+        cmocka_unit_test(no_error_shows_part_of_a_password),
         cmocka_unit_test(the_error_for_a_url_without_scheme_shows_the_correct_form),
         cmocka_unit_test(long_urls_are_refused_rather_than_cut),
         cmocka_unit_test(formatting_never_writes_past_its_room),
