@@ -40,7 +40,7 @@ static void print_proxy(const char *text)
 {
     struct export_proxy proxy;
     struct error error;
-    if (strcmp(text, "off") == 0)
+    if (config_is_off(text))
         printf("off");
     else if (export_proxy_parse(slice_from_string(text), &proxy, &error) == ERROR_NONE)
         printf("%s", proxy.shown);

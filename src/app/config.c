@@ -358,6 +358,11 @@ static bool is_excluded(const struct export_endpoint *endpoint, char *const *env
     return false;
 }
 
+bool config_is_off(const char *text)
+{
+    return slice_equals_ignoring_case(slice_trim(slice_from_string(text)), SLICE("off"));
+}
+
 static enum error_code use_proxy(struct config_export *exporting, const char *url, const char *from,
                                  struct error *error)
 {
@@ -379,7 +384,7 @@ enum error_code config_choose_proxy(struct config *config, const char *where,
     struct config_export *exporting = &config->exporting;
     const struct export_endpoint *endpoint = &exporting->options.endpoint;
     if (config->otlp_proxy != NULL)
-        return strcmp(config->otlp_proxy, "off") == 0
+        return config_is_off(config->otlp_proxy)
                    ? ERROR_NONE
                    : use_proxy(exporting, config->otlp_proxy, where, error);
     if (is_excluded(endpoint, environment))
@@ -481,7 +486,7 @@ void config_warn(struct config *config, struct arena *arena, const char *format,
 
 bool config_has_admin(const struct config *config)
 {
-    return !slice_equals_ignoring_case(slice_from_string(config->admin_listen), SLICE("off"));
+    return !config_is_off(config->admin_listen);
 }
 
 // The default is parsed like a value written by the operator.

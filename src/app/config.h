@@ -100,6 +100,8 @@ enum error_code config_read_networks(const struct text_list *list, const char *w
                                      struct error *error) MUST_CHECK;
 
 bool config_has_admin(const struct config *config);
+// "off", in any case.
+bool config_is_off(const char *text);
 // The listen address as text: that of the passed socket, else the setting. Returns `text`.
 const char *config_listens_at(const struct config *config, enum activation_use use,
                               char text[NET_ADDRESS_TEXT_SIZE]);

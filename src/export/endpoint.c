@@ -361,6 +361,7 @@ enum error_code export_proxy_parse(struct slice text, struct export_proxy *proxy
     struct export_endpoint endpoint = {.is_tls = false};
     *proxy = (struct export_proxy){.url = ""};
     text = slice_trim(text);
+    bool has_scheme = slice_find(text, SLICE("://")) >= 0;
     const struct proxy_scheme *scheme = cut_proxy_scheme(&text);
     if (scheme == NULL)
         return error_set(
@@ -372,8 +373,14 @@ enum error_code export_proxy_parse(struct slice text, struct export_proxy *proxy
     (void)split_before(&path, "/?#");
     if (slice_has(path, '@'))
         return refuse_at_sign(error);
-    if (text.len == 0 || path.len > 0 || slice_has(text, '\0'))
-        return error_set(error, ERROR_USAGE, "not the URL of a proxy: write http://proxy:3128");
+    // "none", "false" and the like are no hosts.
+    ptrdiff_t at = slice_find(text, SLICE("@"));
+    struct slice host = {.data = text.data + at + 1, .len = text.len - (size_t)(at + 1)};
+    bool is_word = !has_scheme && !slice_has(host, ':');
+    if (text.len == 0 || path.len > 0 || is_word || slice_has(text, '\0'))
+        return error_set(
+            error, ERROR_USAGE,
+            "not the URL of a proxy: write http://proxy:3128 (otlp-proxy = off: none)");
     enum error_code code = read_authority(text, scheme->port, scheme->port, &endpoint, error);
     if (code != ERROR_NONE)
         return code;

@@ -43,7 +43,7 @@ enum export_url {
 enum error_code export_endpoint_parse(struct slice url, enum export_url kind,
                                       struct export_endpoint *endpoint,
                                       struct error *error) MUST_CHECK;
-// "http://proxy:3128", also with https, socks5 or socks5h (the proxy looks the name up), or without a scheme, which
+// "http://proxy:3128", also with https, socks5 or socks5h (the proxy looks the name up), or "proxy:3128", which
 // means http. Without a port: 80, 443 or 1080. ERROR_USAGE; the message shows no userinfo.
 enum error_code export_proxy_parse(struct slice text, struct export_proxy *proxy,
                                    struct error *error) MUST_CHECK;

@@ -45,8 +45,8 @@ static void the_proxy_is_that_of_the_setting_or_of_the_variable_that_applies(voi
         {"http://127.example.com", {"http_proxy=p:80"}, "http_proxy", "http://p:80"},
         {"http://a:1", {"http_proxy=p", "no_proxy=*"}, NULL, NULL},
         {"http://a:1", {"http_proxy=p", "NO_PROXY=b, A"}, NULL, NULL},
-        {"http://a:1", {"http_proxy=p", "NO_PROXY=a", "no_proxy=b"}, "http_proxy", "http://p:80"},
-        {"http://a:1", {"http_proxy=p", "no_proxy=a:2"}, "http_proxy", "http://p:80"},
+        {"http://a:1", {"http_proxy=p:8", "NO_PROXY=a", "no_proxy=b"}, "http_proxy", "http://p:8"},
+        {"http://a:1", {"http_proxy=p:8", "no_proxy=a:2"}, "http_proxy", "http://p:8"},
         {"http://a:1", {"http_proxy=p", "no_proxy=a:1"}, NULL, NULL},
         {"http://x.example.com", {"http_proxy=p", "no_proxy=example.com"}, NULL, NULL},
         {"http://x.example.com.", {"http_proxy=p", "no_proxy=.example.com"}, NULL, NULL},
@@ -68,6 +68,8 @@ static void the_proxy_is_that_of_the_setting_or_of_the_variable_that_applies(voi
         {"http://[::2]:7", {"http_proxy=p", "no_proxy=[::2]:7"}, NULL, NULL},
         {"http://[::2]:7", {"http_proxy=p:8", "no_proxy=[::2]:8"}, "http_proxy", "http://p:8"},
         {"http://a:1", {"http_proxy=p", "GHATRACE_OTLP_PROXY=off"}, NULL, NULL},
+        {"http://a:1", {"http_proxy=p:8", "GHATRACE_OTLP_PROXY=OFF"}, NULL, NULL},
+        {"http://a:1", {"http_proxy=p:8", "GHATRACE_OTLP_PROXY=Off"}, NULL, NULL},
         {"http://127.0.0.1:1",
          {"no_proxy=*", "GHATRACE_OTLP_PROXY=u:hidden@q:9"},
          "GHATRACE_OTLP_PROXY",
@@ -103,6 +105,10 @@ static void a_proxy_that_cannot_be_used_is_refused_without_its_secrets(void **st
         "http://u:hid den@p",
         "http://u:hidden@x@p",
         "http://",
+        "none",
+        "false",
+        "proxy",
+        "u:hidden@proxy",
     };
     for (size_t i = 0; i < sizeof urls / sizeof urls[0]; i++) {
         struct configuring c;
