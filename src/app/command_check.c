@@ -367,7 +367,8 @@ const struct command command_check = {
         "entries of the store that could not be read or written and were set aside.\n\n"
         "With --live it asks the running daemon, at URL or at admin-listen (with a token of\n"
         "admin-token-file), whether all is set up right: secret, path, events, the last delivery,\n"
-        "the collector. Exit status 1: something is wrong, or no daemon answers.\n",
+        "the collector. Proxies are not used. Exit status 1: something is wrong, or no daemon\n"
+        "answers.\n",
     .settings = OPTIONS_ALL,
     .flags = flags,
     .flag_count = sizeof flags / sizeof flags[0],

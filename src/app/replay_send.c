@@ -454,12 +454,11 @@ const struct command command_replay = {
     .summary = "send recorded payloads, signed, as GitHub would",
     .details =
         "URL is the webhook's, as in http://127.0.0.1:8080/webhook; by https, SSL_CERT_FILE names\n"
-        "authorities to trust instead of the system's. A FILE holds one payload; a\n"
-        "folder means its *.json files in the order of their names; *.jsonl files hold one payload "
-        "a line.\n"
-        "The same file makes the same delivery each time, so sending it twice shows how "
-        "duplicates\n"
-        "are handled. Exits with 1 if any answer was not 2xx.\n",
+        "authorities to trust instead of the system's. Proxies are not used.\n"
+        "A FILE holds one payload; a folder means its *.json files in the order of their names;\n"
+        "*.jsonl files hold one payload a line.\n"
+        "The same file makes the same delivery each time, so sending it twice shows how\n"
+        "duplicates are handled. Exits with 1 if any answer was not 2xx.\n",
     .flags = flags,
     .flag_count = sizeof flags / sizeof flags[0],
     .run = run_replay,

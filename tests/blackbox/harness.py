@@ -123,8 +123,10 @@ class Client:
 
 
 def clean_environment(extra=None):
+    """This process's, without what changes the daemon: proxies are found in variables of either case."""
+    prefixes = ("OTEL_", "GHATRACE_", "GITHUB_", "HTTP_", "HTTPS_", "LISTEN_", "NOTIFY_", "WATCHDOG_")
     environment = {key: value for key, value in os.environ.items()
-                   if not key.startswith(("OTEL_", "GHATRACE_", "GITHUB_", "HTTP_", "HTTPS_", "LISTEN_", "NOTIFY_", "WATCHDOG_"))}
+                   if not key.startswith(prefixes) and key.lower() not in ("http_proxy", "https_proxy", "all_proxy", "no_proxy")}
     environment.update(extra or {})
     return environment
 
