@@ -207,6 +207,24 @@ class Check(harness.BlackBoxTest):
         self.assertIn("otlp-proxy = https://proxy:443  (from", shown.stdout)
         self.assertNotIn("hidden", shown.stdout)
 
+    def test_no_error_about_a_url_shows_part_of_a_password(self):
+        for url in ("http://bob:sek/ret@host", "http://bob:sek", "http://bob:p@sek/ret@host", "bob:sek/ret@host"):
+            with self.subTest(url):
+                for shown in (harness.run_command("replay", url, os.devnull), harness.run_command("check", "--live", url),
+                              harness.run_command("check", url), self.check("A: 1\n", http_proxy=url),
+                              self.check("A: 1\n", GHATRACE_OTLP_PROXY=url),
+                              harness.run_command("check", "--insecure-no-signature", "--otlp-endpoint", url)):
+                    self.assertEqual(shown.returncode, 2)
+                    self.assertNotRegex(shown.stdout + shown.stderr, "sek|ret@")
+
+    def test_off_in_any_case_is_no_proxy_and_a_word_is_refused(self):
+        shown = self.check("A: 1\n", http_proxy="http://proxy:3128", GHATRACE_OTLP_PROXY="OFF")
+        self.assertEqual(shown.returncode, 0, shown.stderr)
+        self.assertNotIn("through the proxy", shown.stdout)
+        shown = self.check("A: 1\n", GHATRACE_OTLP_PROXY="none")
+        self.assertEqual(shown.returncode, 2)
+        self.assertIn("not the URL of a proxy: write http://proxy:3128", shown.stderr)
+
 
 class Proxies(harness.BlackBoxTest):
     def test_a_proxy_and_a_password_of_the_endpoint_are_used_and_in_no_log(self):
