@@ -1,7 +1,8 @@
 // The parts of the HTTP client. Private to this room.
 //
 // http_client.c drives libcurl from the loop: pools, the queue, the callbacks. transfer.c is one request on one easy
-// handle: its options, what libcurl reports of it, and the response that this makes.
+// handle: its options, what libcurl reports of it, and the response that this makes. guard.c ends calls of libcurl that
+// do not return.
 #ifndef GHATRACE_SRC_CLIENT_CLIENT_PRIVATE_H
 #define GHATRACE_SRC_CLIENT_CLIENT_PRIVATE_H
 
@@ -10,6 +11,7 @@
 
 #include "ghatrace/base/buffer.h"
 #include "ghatrace/client/http_client.h"
+#include "guard.h"
 
 // Before 7.87 a time-out waits for the look-up's thread.
 #if LIBCURL_VERSION_NUM < 0x075700
@@ -99,6 +101,8 @@ void transfer_conclude(struct http_client_transfer *transfer, CURLcode code);
 void transfer_fail(struct http_client_transfer *transfer, enum error_code code, const char *reason);
 // `limit`: the time that it had, for the message.
 void transfer_time_out(struct http_client_transfer *transfer, duration_ns limit);
+// Of one whose connection the guard has shut down.
+void transfer_fail_endless(struct http_client_transfer *transfer);
 // Called before libcurl reads from the socket.
 void transfer_look_at(struct http_client_transfer *transfer, curl_socket_t fd);
 
@@ -106,6 +110,7 @@ void transfer_look_at(struct http_client_transfer *transfer, curl_socket_t fd);
 
 // The look-up of a STARTING transfer is over, or was not needed.
 void client_end_lookup(struct http_client_transfer *transfer);
+struct guard *client_guard(const struct http_client *client);
 // The number of the connection with this local port. `is_new`: it was made for this transfer.
 uint64_t client_connection_number(struct http_client *client, int local_port, bool is_new);
 

@@ -16,6 +16,7 @@
 
 struct http_client {
     struct net_loop *loop;
+    struct guard *guard;
     struct http_client_options options; // tls: referenced
     uint64_t age;                       // how often it was renewed
     struct client_pool *pool;           // in use; NULL: none yet
@@ -164,11 +165,18 @@ uint64_t client_connection_number(struct http_client *client, int local_port, bo
 
 // --- ends -----------------------------------------------------------------------------------------
 
+struct guard *client_guard(const struct http_client *client)
+{
+    return client->guard;
+}
+
 // libcurl lets go of the transfer. If it was still looking a name up, that look-up counts on.
 static void take_from_curl(struct http_client_transfer *transfer)
 {
     struct client_pool *pool = transfer->pool;
+    guard_enter(pool->client->guard, pool);
     (void)curl_multi_remove_handle(pool->multi, transfer->easy);
+    (void)guard_leave(pool->client->guard);
     assert(pool->transfers > 0);
     pool->transfers--;
     transfer->pool = NULL;
@@ -195,8 +203,19 @@ static void on_transfer_timeout(void *context)
     move_away(transfer, TRANSFER_FINISHED, true);
 }
 
-static void end_by_curl(struct http_client_transfer *transfer, CURLcode code)
+static void end_endless(struct http_client_transfer *transfer)
 {
+    transfer_fail_endless(transfer);
+    move_away(transfer, TRANSFER_FINISHED, true);
+}
+
+// `was_cut`: the guard has shut its connection down.
+static void end_by_curl(struct http_client_transfer *transfer, CURLcode code, bool was_cut)
+{
+    if (was_cut && code != CURLE_OK) {
+        end_endless(transfer);
+        return;
+    }
     if (transfer_must_repeat(transfer, code)) {
         move_away(transfer, TRANSFER_QUEUED, false);
         return;
@@ -218,8 +237,10 @@ static void free_pool(struct client_pool *pool)
 {
     assert(pool->transfers == 0);
     LIST_REMOVE(pool, pools);
+    guard_enter(pool->client->guard, pool);
     if (pool->multi != NULL)
         (void)curl_multi_cleanup(pool->multi); // may call back for sockets and the timer
+    (void)guard_leave(pool->client->guard);
     if (pool->timer != NULL)
         event_free(pool->timer);
     net_tls_client_unref(pool->tls);
@@ -286,21 +307,34 @@ static CURLMcode try_next_addresses(struct client_pool *pool)
     return code;
 }
 
+// The connections of the others were shut down, too.
+static void cut_pool(struct client_pool *pool)
+{
+    if (pool == pool->client->pool)
+        retire_pool(pool->client);
+    for (struct http_client_transfer *transfer; (transfer = find_in_pool(pool)) != NULL;)
+        end_endless(transfer);
+}
+
 static void run_pool(struct client_pool *pool, curl_socket_t fd, int events)
 {
     int running, left;
     pool->has_lost_socket = false;
+    guard_enter(pool->client->guard, pool);
     CURLMcode code = curl_multi_socket_action(pool->multi, fd, events, &running);
     if (code == CURLM_OK)
         code = try_next_addresses(pool);
+    bool was_cut = guard_leave(pool->client->guard);
     for (CURLMsg *message; (message = curl_multi_info_read(pool->multi, &left)) != NULL;) {
         struct http_client_transfer *transfer = NULL;
         if (message->msg != CURLMSG_DONE)
             continue;
         CURLcode result = message->data.result; // the message ends with its transfer
         (void)curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &transfer);
-        end_by_curl(transfer, result);
+        end_by_curl(transfer, result, was_cut);
     }
+    if (was_cut)
+        cut_pool(pool);
     if (code != CURLM_OK)
         fail_pool(pool, code);
 }
@@ -483,8 +517,9 @@ static enum error_code set_up_client(struct http_client *client, struct error *e
     client->work = event_new(net_loop_base(client->loop), -1, 0, on_work, client);
     if (client->work == NULL)
         return error_set(error, ERROR_MEMORY, "http client: out of memory");
-    enum error_code code =
-        net_timer_create(client->loop, on_linger_end, client, &client->linger_timer, error);
+    enum error_code code = guard_create(&client->guard, error);
+    if (code == ERROR_NONE)
+        code = net_timer_create(client->loop, on_linger_end, client, &client->linger_timer, error);
     if (code == ERROR_NONE)
         code = net_timer_create(client->loop, on_idle, client, &client->idle_timer, error);
     return code;
@@ -538,6 +573,7 @@ void http_client_destroy(struct http_client *client)
     net_timer_destroy(client->linger_timer);
     net_timer_destroy(client->idle_timer);
     net_tls_client_unref(client->options.tls);
+    guard_destroy(client->guard);
     memory_free(client);
 }
 

@@ -2,6 +2,7 @@
 #include "client_private.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -104,6 +105,11 @@ static curl_socket_t on_open_socket(void *context, curlsocktype purpose,
     (void)purpose;
     client_end_lookup(transfer);
     int fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+    if (fd >= 0 && !guard_add_socket(client_guard(transfer->client), transfer->pool, fd)) {
+        (void)close(fd);
+        errno = ENOMEM;
+        return CURL_SOCKET_BAD;
+    }
     if (transfer->expects_settings)
         transfer->unseen_socket = fd;
     return fd;
@@ -115,7 +121,7 @@ static int on_close_socket(void *context, curl_socket_t fd)
 {
     struct client_pool *pool = context;
     pool->has_lost_socket = true;
-    return close(fd);
+    return guard_close_socket(client_guard(pool->client), fd);
 }
 
 // RFC 9113 3.4: the first frame of a server is SETTINGS. Its type is the byte after the length.
@@ -619,6 +625,13 @@ void transfer_fail(struct http_client_transfer *transfer, enum error_code code, 
 {
     fill_response(transfer);
     error_set(&transfer->response.error, code, "%s: %s", transfer->peer, reason);
+}
+
+void transfer_fail_endless(struct http_client_transfer *transfer)
+{
+    fill_response(transfer);
+    error_set(&transfer->response.error, ERROR_NETWORK, "%s sends without end",
+              transfer->has_proxy && !transfer->has_connected ? "the proxy" : transfer->peer);
 }
 
 void transfer_time_out(struct http_client_transfer *transfer, duration_ns limit)

@@ -654,6 +654,102 @@ static void any_allocation_may_fail_and_later_requests_succeed(void **state)
     assert_true(skip > 50);
 }
 
+// --- servers that send without end ----------------------------------------------------------------
+
+// The flood's own end: without it a blocked loop would be a test that hangs.
+#define FLOOD_TIME (10 * NS_PER_SECOND)
+
+static _Atomic bool flood_lasted;
+
+static int last_connection(struct collector *server)
+{
+    pthread_mutex_lock(&server->mutex);
+    int fd = server->fds[server->connections - 1];
+    pthread_mutex_unlock(&server->mutex);
+    return fd;
+}
+
+// Sends `bytes` again and again, until the client closes.
+static struct reply flood(struct collector *server, const char *bytes, size_t len)
+{
+    static const struct reply end = {.bytes = NULL, .closes = true};
+    timestamp_ns stop = timestamp_monotonic() + FLOOD_TIME;
+    int fd = last_connection(server);
+    while (timestamp_monotonic() < stop)
+        if (send(fd, bytes, len, MSG_NOSIGNAL) <= 0)
+            return end;
+    flood_lasted = true;
+    return end;
+}
+
+static struct reply flood_as_proxy(struct collector *server,
+                                   const struct collector_request *request)
+{
+    static const char head[] = "HTTP/1.1 407 no\r\nContent-Length: 99999999999\r\n\r\n";
+    static char bytes[65536];
+    (void)request;
+    int fd = last_connection(server);
+    (void)send(fd, head, sizeof head - 1, MSG_NOSIGNAL);
+    return flood(server, bytes, sizeof bytes);
+}
+
+// RFC 9113 6.3: PRIORITY frames, which belong to no response. Before them SETTINGS and its acknowledgement.
+static struct reply flood_with_frames(struct collector *server,
+                                      const struct collector_request *request)
+{
+    static const char settings[] = "\0\0\0\4\0\0\0\0\0\0\0\0\4\1\0\0\0";
+    static const char priority[] = "\0\0\5\2\0\0\0\0\3\0\0\0\0\x10";
+    static const size_t len = sizeof priority - 1;
+    static char bytes[4000 * (sizeof priority - 1)];
+    (void)request;
+    for (size_t i = 0; i + len <= sizeof bytes; i += len)
+        memcpy(bytes + i, priority, len);
+    int fd = last_connection(server);
+    (void)send(fd, settings, sizeof settings, MSG_NOSIGNAL);
+    return flood(server, bytes, sizeof bytes);
+}
+
+// A request to a server of the script ends with an error that says so, and the loop runs on.
+static void check_flood(struct world *world, const struct http_client_request *request,
+                        const char *who)
+{
+    char text[128];
+    snprintf(text, sizeof text, "%s sends without end", who);
+    flood_lasted = false;
+    send_request(world, request);
+    run_until_calls(world, 1);
+    assert_false(flood_lasted);
+    assert_int_equal(world->call[0].error.code, ERROR_NETWORK);
+    assert_string_equal(world->call[0].error.message, text);
+    run_for(world, 50 * NS_PER_MS);
+}
+
+static void a_proxy_that_answers_connect_without_end_does_not_block_the_loop(void **state)
+{
+    static struct world world;
+    char proxy[64];
+    (void)state;
+    set_up(&world, flood_as_proxy);
+    snprintf(proxy, sizeof proxy, "http://127.0.0.1:%u", world.server.port);
+    const struct http_client_request request = {
+        .url = "http://collector.invalid/", .proxy = proxy, .uses_tunnel = true};
+    check_flood(&world, &request, "the proxy");
+    assert_false(world.call[0].has_connected);
+    release(&world);
+}
+
+static void frames_without_end_do_not_block_the_loop(void **state)
+{
+    static struct world world;
+    (void)state;
+    set_up(&world, flood_with_frames);
+    const struct http_client_request request = {.url = world.url, .version = HTTP_CLIENT_VERSION_2};
+    char peer[64];
+    snprintf(peer, sizeof peer, "127.0.0.1:%u", world.server.port);
+    check_flood(&world, &request, peer);
+    release(&world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -672,6 +768,8 @@ int main(void)
         cmocka_unit_test(a_request_may_be_cancelled_at_any_time),
         cmocka_unit_test(the_client_may_be_destroyed_by_a_callback),
         cmocka_unit_test(many_requests_at_a_time_are_answered_once_each),
+        cmocka_unit_test(a_proxy_that_answers_connect_without_end_does_not_block_the_loop),
+        cmocka_unit_test(frames_without_end_do_not_block_the_loop),
         cmocka_unit_test(any_allocation_may_fail_and_later_requests_succeed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
