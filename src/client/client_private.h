@@ -56,9 +56,9 @@ struct http_client_transfer {
     struct net_timer *deadline; // NULL: none
     duration_ns timeout;
     timestamp_ns sent_at; // monotonic
-    char *peer;           // host and port of the URL, for messages
+    char *peer;           // host and port of the URL, with the proxy; for messages
+    char *proxy;          // without userinfo; NULL: none
     bool is_tls;
-    bool has_proxy;
     http_client_done done;
     void *context;
 

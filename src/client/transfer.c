@@ -10,6 +10,7 @@
 
 #include "ghatrace/base/digest.h"
 #include "ghatrace/base/memory.h"
+#include "ghatrace/http/write.h"
 
 #define STATUS_SWITCHING_PROTOCOLS 101
 #define STATUS_REQUEST_TIMEOUT 408
@@ -366,15 +367,49 @@ static enum error_code set_fields(struct http_client_transfer *transfer,
 
 // --- life -----------------------------------------------------------------------------------------
 
-// "http://host:80/path" → "host:80".
-static enum error_code copy_peer(struct http_client_transfer *transfer, const char *url)
+static char *copy_buffer(struct buffer *text)
 {
-    const char *start = strstr(url, "://");
+    char *copy = memory_copy_string(text->data, text->len);
+    buffer_release(text);
+    return copy;
+}
+
+// "http://user:password@host:80/path" → "http://host:80".
+static enum error_code copy_proxy(struct http_client_transfer *transfer, const char *url)
+{
+    const char *host = strstr(url, "://");
+    host = host != NULL ? host + 3 : url;
+    struct slice authority = {.data = host, .len = strcspn(host, "/?#")};
+    const char *at = memrchr(authority.data, '@', authority.len);
+    const char *start = at != NULL ? at + 1 : host;
+    struct buffer text;
+    buffer_init(&text, FIELD_MAX);
+    enum error_code code = buffer_append_format(&text, "%.*s%.*s", (int)(host - url), url,
+                                                (int)(host + authority.len - start), start);
+    transfer->proxy = code == ERROR_NONE ? copy_buffer(&text) : NULL;
+    buffer_release(&text);
+    return transfer->proxy != NULL ? ERROR_NONE : ERROR_MEMORY;
+}
+
+// "http://host:80/path" → "host:80".
+static enum error_code copy_peer(struct http_client_transfer *transfer,
+                                 const struct http_client_request *request)
+{
+    const char *start = strstr(request->url, "://");
     if (start == NULL)
         return ERROR_USAGE;
     start += 3;
-    transfer->is_tls = strncasecmp(url, "https:", 6) == 0;
-    transfer->peer = memory_copy_string(start, strcspn(start, "/?#"));
+    transfer->is_tls = strncasecmp(request->url, "https:", 6) == 0;
+    if (request->proxy != NULL && copy_proxy(transfer, request->proxy) != ERROR_NONE)
+        return ERROR_MEMORY;
+    struct buffer text;
+    buffer_init(&text, FIELD_MAX);
+    enum error_code code =
+        buffer_append_format(&text, "%.*s%s%s", (int)strcspn(start, "/?#"), start,
+                             transfer->proxy != NULL ? " through proxy " : "",
+                             transfer->proxy != NULL ? transfer->proxy : "");
+    transfer->peer = code == ERROR_NONE ? copy_buffer(&text) : NULL;
+    buffer_release(&text);
     return transfer->peer != NULL ? ERROR_NONE : ERROR_MEMORY;
 }
 
@@ -388,13 +423,11 @@ enum error_code transfer_create(struct http_client *client,
     transfer->client = client;
     transfer->state = TRANSFER_NEW;
     transfer->timeout = request->timeout;
-    transfer->has_proxy = request->proxy != NULL;
     transfer->unseen_socket = -1;
     transfer->sent_at = timestamp_monotonic();
     set_limits(transfer, request);
     transfer->easy = curl_easy_init();
-    enum error_code code =
-        transfer->easy != NULL ? copy_peer(transfer, request->url) : ERROR_MEMORY;
+    enum error_code code = transfer->easy != NULL ? copy_peer(transfer, request) : ERROR_MEMORY;
     transfer->expects_settings =
         request->version == HTTP_CLIENT_VERSION_2 && !transfer->is_tls && request->proxy == NULL;
     if (code == ERROR_NONE &&
@@ -421,6 +454,7 @@ void transfer_free(struct http_client_transfer *transfer)
     net_timer_destroy(transfer->deadline);
     buffer_release(&transfer->body);
     memory_free(transfer->peer);
+    memory_free(transfer->proxy);
     memory_free(transfer);
 }
 
@@ -491,7 +525,7 @@ static void describe_connect_failure(struct http_client_transfer *transfer, CURL
 {
     long number = 0;
     (void)curl_easy_getinfo(transfer->easy, CURLINFO_OS_ERRNO, &number);
-    if (transfer->has_proxy) { // libcurl's text names what could not be connected to
+    if (transfer->proxy != NULL) { // libcurl's text names what could not be connected to
         error_set(&transfer->response.error, ERROR_NETWORK, "%s: %s", transfer->peer,
                   reason_text(transfer, code));
         return;
@@ -515,6 +549,26 @@ static bool is_interrupted(const struct http_client_transfer *transfer, CURLcode
     return code == CURLE_HTTP2_STREAM && transfer->text[0] == '\0';
 }
 
+// libcurl says "CONNECT tunnel failed, response 407". True if it is described.
+static bool describe_refused_tunnel(struct http_client_transfer *transfer)
+{
+    long status = 0;
+    (void)curl_easy_getinfo(transfer->easy, CURLINFO_HTTP_CONNECTCODE, &status);
+    if (transfer->proxy == NULL || transfer->has_connected || status < 300 || status > 999)
+        return false;
+    transfer->response.proxy_status = (int)status;
+    error_set(&transfer->response.error, ERROR_NETWORK, "proxy %s refuses the tunnel: %d %s",
+              transfer->proxy, (int)status, http_status_reason((int)status));
+    return true;
+}
+
+// OpenSSL's words for an answer that is no TLS record.
+static bool is_no_tls(const struct http_client_transfer *transfer, CURLcode code)
+{
+    return code == CURLE_SSL_CONNECT_ERROR &&
+           strstr(transfer->text, "wrong version number") != NULL;
+}
+
 static void describe_failure(struct http_client_transfer *transfer, CURLcode code)
 {
     struct error *error = &transfer->response.error;
@@ -526,6 +580,13 @@ static void describe_failure(struct http_client_transfer *transfer, CURLcode cod
     }
     if (is_interrupted(transfer, code)) {
         error_set(error, ERROR_CLOSED, "%s ended the request before it was sent in full",
+                  transfer->peer);
+        return;
+    }
+    if (describe_refused_tunnel(transfer))
+        return;
+    if (is_no_tls(transfer, code)) {
+        error_set(error, ERROR_NETWORK, "%s does not speak TLS: http:// instead of https://?",
                   transfer->peer);
         return;
     }
@@ -630,8 +691,11 @@ void transfer_fail(struct http_client_transfer *transfer, enum error_code code, 
 void transfer_fail_endless(struct http_client_transfer *transfer)
 {
     fill_response(transfer);
-    error_set(&transfer->response.error, ERROR_NETWORK, "%s sends without end",
-              transfer->has_proxy && !transfer->has_connected ? "the proxy" : transfer->peer);
+    struct error *error = &transfer->response.error;
+    if (transfer->proxy != NULL && !transfer->has_connected)
+        error_set(error, ERROR_NETWORK, "proxy %s sends without end", transfer->proxy);
+    else
+        error_set(error, ERROR_NETWORK, "%s sends without end", transfer->peer);
 }
 
 void transfer_time_out(struct http_client_transfer *transfer, duration_ns limit)

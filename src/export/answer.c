@@ -11,6 +11,7 @@
 #include "grpc.h"
 
 #define ANSWER_ARENA_BLOCK 1024
+#define STATUS_PROXY_AUTHENTICATION 407
 
 // --- what it means --------------------------------------------------------------------------------
 
@@ -129,6 +130,9 @@ struct export_class export_classify(const struct export_facts *facts)
         class.trouble = EXPORT_NO_ANSWER;
         class.may_be_size = true;
         class.is_likely_size = facts->transport == EXPORT_INTERRUPTED;
+        return class;
+    case EXPORT_TUNNEL_REFUSED:
+        class.trouble = trouble_of(status);
         return class;
     case EXPORT_ANSWERED:
         break;
@@ -506,6 +510,11 @@ static const char *describe_not_grpc(const struct export_answer *answer)
     return " without grpc-status";
 }
 
+const char *answer_status_hint(int status)
+{
+    return status == STATUS_PROXY_AUTHENTICATION ? " (user and password of otlp-proxy)" : "";
+}
+
 char *answer_describe(const struct export_answer *answer, const struct mask_list *masks,
                       char text[ANSWER_TEXT_SIZE])
 {
@@ -518,8 +527,9 @@ char *answer_describe(const struct export_answer *answer, const struct mask_list
     int len = is_call
                   ? snprintf(text, ANSWER_TEXT_SIZE, "gRPC %d %s%s", answer->grpc_code,
                              grpc_code_text(answer->grpc_code), colon)
-                  : snprintf(text, ANSWER_TEXT_SIZE, "%d %s%s%s", answer->status,
-                             http_status_reason(answer->status), describe_not_grpc(answer), colon);
+                  : snprintf(text, ANSWER_TEXT_SIZE, "%d %s%s%s%s", answer->status,
+                             http_status_reason(answer->status), answer_status_hint(answer->status),
+                             describe_not_grpc(answer), colon);
     if (message.len > 0 && len > 0 && len < ANSWER_TEXT_MAX)
         append_clean(message, masks, text, (size_t)len);
 

@@ -52,6 +52,7 @@ enum export_transport {
     EXPORT_BROKEN,      // the connection broke before the response was complete, or it was not HTTP
     EXPORT_INTERRUPTED, // the endpoint ended the request before it was sent in full (http_client.h)
     EXPORT_TIMED_OUT,   // connected, but the timeout expired
+    EXPORT_TUNNEL_REFUSED, // by a proxy, with `status`
 };
 
 struct export_class {
@@ -67,9 +68,10 @@ struct export_class {
 
 // The response to a request, as far as it decides.
 struct export_facts {
-    enum export_transport transport; // the rest is used only if it is EXPORT_ANSWERED
-    int status;                      // of HTTP
-    struct slice content_type;       // the field's value or empty
+    enum export_transport
+        transport;             // the rest is used only if it is EXPORT_ANSWERED, or as said there
+    int status;                // of HTTP
+    struct slice content_type; // the field's value or empty
     bool
         has_status_message; // the body is a google.rpc.Status of its content type with a code or a message
     bool is_grpc;           // the request was a gRPC call
@@ -131,6 +133,8 @@ struct export_answer {
 // truncated. Returns `text`.
 char *answer_clean(struct slice message, const struct mask_list *masks,
                    char text[ANSWER_TEXT_SIZE]);
+// What to look at for this status, in parentheses after a blank; mostly empty.
+const char *answer_status_hint(int status);
 // The reason for a refusal in one line: "400 Bad Request: " and the message of google.rpc.Status or the first line of
 // a text, cleaned by answer_clean(). Of gRPC "gRPC 8 RESOURCE_EXHAUSTED: " and the message, or that the answer is not
 // one of gRPC. Returns `text`.

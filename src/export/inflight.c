@@ -158,6 +158,8 @@ static enum export_transport transport_of(const struct http_client_response *res
 {
     if (response->status != 0)
         return EXPORT_ANSWERED;
+    if (response->proxy_status != 0)
+        return EXPORT_TUNNEL_REFUSED;
     if (!response->has_connected)
         return EXPORT_NO_CONNECTION;
     if (response->is_interrupted)
@@ -256,14 +258,17 @@ static struct export_answer read_export_answer(const struct exporter *exporter,
     return answer;
 }
 
-static void describe_transport(struct inflight_request *inflight, const struct error *error)
+static void describe_transport(struct inflight_request *inflight,
+                               const struct http_client_response *response)
 {
+    const struct error *error = &response->error;
     const struct exporter *exporter = inflight->exporter;
     bool is_not_grpc = exporter->form.protocol == EXPORT_GRPC && error->code == ERROR_INVALID;
     char text[ANSWER_TEXT_SIZE];
     answer_clean(slice_from_string(error->message), &exporter->masks, text);
-    (void)snprintf(inflight->reason, sizeof inflight->reason, "%s%s",
-                   is_not_grpc ? "not gRPC, is this OTLP/gRPC's port? " : "", text);
+    (void)snprintf(inflight->reason, sizeof inflight->reason, "%s%s%s",
+                   is_not_grpc ? "not gRPC, is this OTLP/gRPC's port? " : "", text,
+                   answer_status_hint(response->proxy_status));
 }
 
 static void on_answer(struct inflight_request *inflight,
@@ -272,7 +277,9 @@ static void on_answer(struct inflight_request *inflight,
 {
     struct exporter *exporter = inflight->exporter;
     timestamp_ns opened_at = exporter->plan.breaker.opened_at;
-    const struct export_facts facts = answer_facts(answer, transport_of(response));
+    struct export_facts facts = answer_facts(answer, transport_of(response));
+    if (facts.transport == EXPORT_TUNNEL_REFUSED)
+        facts.status = response->proxy_status;
     struct export_class class = export_classify(&facts);
     const struct plan_answer planned = {
         .outcome = class.outcome,
@@ -289,7 +296,7 @@ static void on_answer(struct inflight_request *inflight,
     else if (answer->status != 0)
         answer_describe(answer, &exporter->masks, inflight->reason);
     else
-        describe_transport(inflight, &response->error);
+        describe_transport(inflight, response);
 
     enum plan_verdict verdict = plan_answer(&exporter->plan, inflight->index, &planned,
                                             timestamp_monotonic(), exporter_random(exporter));

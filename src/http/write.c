@@ -31,6 +31,7 @@ const char *http_status_reason(int status)
         {404, "Not Found"},
         {405, "Method Not Allowed"},
         {406, "Not Acceptable"},
+        {407, "Proxy Authentication Required"},
         {408, "Request Timeout"},
         {409, "Conflict"},
         {411, "Length Required"},

@@ -77,6 +77,7 @@ struct http_client_response {
     // The reason for a missing response. ERROR_TIMEOUT; ERROR_CLOSED: the connection ended before the response did;
     // ERROR_INVALID: not HTTP, or a head over head_max; ERROR_MEMORY; ERROR_NETWORK: anything else.
     struct error error;
+    int proxy_status;   // with which a proxy refused the tunnel; 0: it did not
     bool has_connected; // false: nothing was sent, because resolving, connecting or TLS failed
     // Of HTTP/2, with a missing response: the server ended the stream before the request was sent in full, as servers do
     // that refuse a request at its beginning.

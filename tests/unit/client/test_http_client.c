@@ -25,6 +25,7 @@ struct world {
         char body[256], type[64], trailer[64];
         bool is_body_omitted, has_connected;
         uint64_t connection, age;
+        int proxy_status;
         struct error error;
     } call[CALLS_MAX];
     bool destroys, renews;
@@ -80,6 +81,7 @@ static void on_done(void *context, const struct http_client_response *response)
     call->has_connected = response->has_connected;
     call->connection = response->connection;
     call->age = response->age;
+    call->proxy_status = response->proxy_status;
     call->error = response->error;
     copy_text(call->body, sizeof call->body, response->body);
     copy_text(call->type, sizeof call->type, http_client_header(response, "content-type"));
@@ -418,7 +420,36 @@ static void what_cannot_be_reached_has_not_connected(void **state)
     }
     assert_string_equal(world.call[0].error.message, "connect to 127.0.0.1:1: Connection refused");
     assert_non_null(strstr(world.call[2].error.message, "127.0.0.1 port 1"));
+    assert_non_null(strstr(world.call[2].error.message,
+                           "collector.invalid through proxy http://127.0.0.1:1: "));
     assert_null(strstr(world.call[2].error.message, "hidden"));
+    release(&world);
+}
+
+static struct reply refuse_tunnel(struct collector *server, const struct collector_request *request)
+{
+    (void)server;
+    (void)request;
+    return (struct reply){.bytes = "HTTP/1.1 407 no\r\nContent-Length: 0\r\n\r\n"};
+}
+
+static void a_tunnel_that_a_proxy_refuses_is_reported_with_its_status(void **state)
+{
+    static struct world world;
+    char proxy[64], text[128];
+    (void)state;
+    set_up(&world, refuse_tunnel);
+    snprintf(proxy, sizeof proxy, "http://u:hidden@127.0.0.1:%u/", world.server.port);
+    snprintf(text, sizeof text,
+             "proxy http://127.0.0.1:%u refuses the tunnel: 407 Proxy Authentication Required",
+             world.server.port);
+    const struct http_client_request request = {
+        .url = "http://collector.invalid/", .proxy = proxy, .uses_tunnel = true};
+    send_request(&world, &request);
+    run_until_calls(&world, 1);
+    assert_int_equal(world.call[0].proxy_status, 407);
+    assert_string_equal(world.call[0].error.message, text);
+    assert_false(world.call[0].has_connected);
     release(&world);
 }
 
@@ -733,7 +764,9 @@ static void a_proxy_that_answers_connect_without_end_does_not_block_the_loop(voi
     snprintf(proxy, sizeof proxy, "http://127.0.0.1:%u", world.server.port);
     const struct http_client_request request = {
         .url = "http://collector.invalid/", .proxy = proxy, .uses_tunnel = true};
-    check_flood(&world, &request, "the proxy");
+    char who[80];
+    snprintf(who, sizeof who, "proxy %s", proxy);
+    check_flood(&world, &request, who);
     assert_false(world.call[0].has_connected);
     release(&world);
 }
@@ -760,6 +793,7 @@ int main(void)
         cmocka_unit_test(trailers_after_a_long_body_are_reached_within_a_limit),
         cmocka_unit_test(what_is_no_whole_response_is_an_error_of_its_kind),
         cmocka_unit_test(what_cannot_be_reached_has_not_connected),
+        cmocka_unit_test(a_tunnel_that_a_proxy_refuses_is_reported_with_its_status),
         cmocka_unit_test(a_request_that_cannot_be_sent_is_refused),
         cmocka_unit_test(a_kept_connection_that_was_closed_is_no_failure),
         cmocka_unit_test(renewing_leads_to_another_connection),

@@ -64,6 +64,26 @@ static void no_answer_is_never_about_the_data(void **state)
     }
 }
 
+static void the_status_of_a_refused_tunnel_decides_the_category(void **state)
+{
+    static const struct {
+        int status;
+        enum export_trouble trouble;
+    } cases[] = {{407, EXPORT_REFUSES_CREDENTIALS},
+                 {502, EXPORT_SERVER_ERROR},
+                 {503, EXPORT_OVERLOADED},
+                 {413, EXPORT_REFUSES_DATA}};
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const struct export_facts facts = {.transport = EXPORT_TUNNEL_REFUSED,
+                                           .status = cases[i].status};
+        struct export_class class = export_classify(&facts);
+        assert_int_equal(class.outcome, EXPORT_NOT_NOW);
+        assert_int_equal(class.trouble, cases[i].trouble);
+        assert_false(class.may_be_size);
+    }
+}
+
 static struct export_class classify_call(int status, int code, bool has_retry_info)
 {
     const struct export_facts facts = {.status = status,
@@ -424,6 +444,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_status_has_its_outcome),
         cmocka_unit_test(no_answer_is_never_about_the_data),
+        cmocka_unit_test(the_status_of_a_refused_tunnel_decides_the_category),
         cmocka_unit_test(every_code_of_grpc_has_its_outcome),
         cmocka_unit_test(a_call_without_a_code_of_its_own_follows_the_rule_of_http),
         cmocka_unit_test(a_page_is_no_success_however_its_type_is_written),
