@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -131,6 +132,10 @@ void transfer_look_at(struct http_client_transfer *transfer, curl_socket_t fd)
     static const unsigned char settings_type = 4;
     char head[8];
     if (transfer->unseen_socket != fd)
+        return;
+    // Without bytes to read, recv() would return the error of a failed connect(), which libcurl then does not see.
+    int readable = 0;
+    if (ioctl(fd, FIONREAD, &readable) != 0 || readable == 0)
         return;
     ssize_t len = recv(fd, head, sizeof head, MSG_PEEK | MSG_DONTWAIT);
     if (len < 4)

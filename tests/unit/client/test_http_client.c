@@ -414,11 +414,16 @@ static void what_cannot_be_reached_has_not_connected(void **state)
     run_until_calls(&world, 2);
     send_request(&world, &through);
     run_until_calls(&world, 3);
-    for (size_t i = 0; i < 3; i++) {
+    const struct http_client_request with_http2 = {.url = "http://127.0.0.1:1/",
+                                                   .version = HTTP_CLIENT_VERSION_2};
+    send_request(&world, &with_http2);
+    run_until_calls(&world, 4);
+    for (size_t i = 0; i < 4; i++) {
         assert_int_equal(world.call[i].error.code, ERROR_NETWORK);
         assert_false(world.call[i].has_connected);
     }
     assert_string_equal(world.call[0].error.message, "connect to 127.0.0.1:1: Connection refused");
+    assert_string_equal(world.call[3].error.message, "connect to 127.0.0.1:1: Connection refused");
     assert_non_null(strstr(world.call[2].error.message, "127.0.0.1 port 1"));
     assert_non_null(strstr(world.call[2].error.message,
                            "collector.invalid through proxy http://127.0.0.1:1: "));
