@@ -28,8 +28,9 @@ enum transfer_state {
     TRANSFER_ENDED,
 };
 
-// libcurl 7.88 reports other protocols than HTTP/2 as a connection without an answer.
-enum transfer_foreign { FOREIGN_NONE, FOREIGN_HTTP1, FOREIGN_OTHER };
+// Another protocol than the request's. libcurl 7.88 reports those that are not HTTP/2 as a connection without an answer, and
+// HTTP/2 as HTTP/0.9.
+enum transfer_foreign { FOREIGN_NONE, FOREIGN_HTTP1, FOREIGN_HTTP2, FOREIGN_TLS, FOREIGN_OTHER };
 
 // A multi handle with its connections and names. One is in use; retired ones end with their last transfer.
 struct client_pool {
@@ -74,10 +75,10 @@ struct http_client_transfer {
     bool is_body_omitted;
     bool is_out_of_memory;
     bool is_repeated; // sent again on a new connection
-    // Of a connection with prior knowledge of HTTP/2, without a proxy, until the first bytes were seen; otherwise -1.
+    // Of a new connection without TLS and without a proxy, until the first bytes were seen; otherwise -1.
     curl_socket_t unseen_socket;
-    bool expects_settings;         // it is to be remembered
-    enum transfer_foreign foreign; // what came instead of HTTP/2
+    bool expects_settings; // with prior knowledge of HTTP/2
+    enum transfer_foreign foreign;
     char text[CURL_ERROR_SIZE];
 
     uint64_t age; // of the client when it was started

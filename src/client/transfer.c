@@ -112,7 +112,7 @@ static curl_socket_t on_open_socket(void *context, curlsocktype purpose,
         errno = ENOMEM;
         return CURL_SOCKET_BAD;
     }
-    if (transfer->expects_settings)
+    if (!transfer->is_tls && transfer->proxy == NULL)
         transfer->unseen_socket = fd;
     return fd;
 }
@@ -126,11 +126,28 @@ static int on_close_socket(void *context, curl_socket_t fd)
     return guard_close_socket(client_guard(pool->client), fd);
 }
 
-// RFC 9113 3.4: the first frame of a server is SETTINGS. Its type is the byte after the length.
-void transfer_look_at(struct http_client_transfer *transfer, curl_socket_t fd)
+// RFC 9113 3.4: the first frame of a server is SETTINGS (4.1: three bytes of length, then the type). RFC 8446 5.1: the
+// answer of TLS to other bytes is an alert.
+static enum transfer_foreign foreign_by(const char *head, size_t len, bool expects_settings)
 {
     static const unsigned char settings_type = 4;
-    char head[8];
+    static const char alert[] = {21, 3};
+    if (memcmp(head, alert, sizeof alert) == 0)
+        return FOREIGN_TLS;
+    bool is_settings = (unsigned char)head[3] == settings_type;
+    if (!expects_settings) // the flags of SETTINGS, and its stream, are 0
+        return is_settings && head[0] == 0 && head[1] == 0 && head[4] == 0 && head[5] == 0
+                   ? FOREIGN_HTTP2
+                   : FOREIGN_NONE;
+    if (len >= 7 && memcmp(head, "HTTP/1.", 7) == 0)
+        return FOREIGN_HTTP1;
+    return is_settings ? FOREIGN_NONE : FOREIGN_OTHER;
+}
+
+// Looks at the first bytes of a connection. The answer of libcurl is used, unless they are of another protocol.
+void transfer_look_at(struct http_client_transfer *transfer, curl_socket_t fd)
+{
+    char head[8] = {0};
     if (transfer->unseen_socket != fd)
         return;
     // Without bytes to read, recv() would return the error of a failed connect(), which libcurl then does not see.
@@ -141,10 +158,7 @@ void transfer_look_at(struct http_client_transfer *transfer, curl_socket_t fd)
     if (len < 4)
         return;
     transfer->unseen_socket = -1;
-    if (len >= 7 && memcmp(head, "HTTP/1.", 7) == 0)
-        transfer->foreign = FOREIGN_HTTP1;
-    else if ((unsigned char)head[3] != settings_type)
-        transfer->foreign = FOREIGN_OTHER;
+    transfer->foreign = foreign_by(head, (size_t)len, transfer->expects_settings);
 }
 
 // Called when a connection, new or kept, is about to carry the request.
@@ -541,9 +555,11 @@ static void describe_connect_failure(struct http_client_transfer *transfer, CURL
 
 static void describe_end(struct http_client_transfer *transfer)
 {
-    error_set(&transfer->response.error, ERROR_CLOSED, "%s closed the connection %s",
-              transfer->peer,
-              transfer->head_len > 0 ? "in the middle of its answer" : "without an answer");
+    const char *when = transfer->head_len > 0 ? "in the middle of its answer" : "without an answer";
+    // Not a byte, and be it SETTINGS: many servers with TLS close such a connection.
+    bool is_mute = transfer->expects_settings && transfer->unseen_socket >= 0;
+    error_set(&transfer->response.error, ERROR_CLOSED, "%s closed the connection %s%s",
+              transfer->peer, when, is_mute ? ": https:// instead of http://?" : "");
 }
 
 // Up to 7.88 at least, libcurl fails to send the rest of a body for which the server has already ended the stream, in
@@ -574,13 +590,33 @@ static bool is_no_tls(const struct http_client_transfer *transfer, CURLcode code
            strstr(transfer->text, "wrong version number") != NULL;
 }
 
+static void describe_foreign(struct http_client_transfer *transfer)
+{
+    struct http_client_response *response = &transfer->response;
+    switch (transfer->foreign) {
+    case FOREIGN_HTTP2:
+        response->speaks_http2 = true;
+        error_set(&response->error, ERROR_INVALID, "%s speaks HTTP/2", transfer->peer);
+        break;
+    case FOREIGN_TLS:
+        error_set(&response->error, ERROR_NETWORK, "%s speaks TLS: https:// instead of http://?",
+                  transfer->peer);
+        break;
+    case FOREIGN_NONE:
+    case FOREIGN_HTTP1:
+    case FOREIGN_OTHER:
+        error_set(&response->error, ERROR_INVALID, "answer of %s: %s where HTTP/2 was expected",
+                  transfer->peer,
+                  transfer->foreign == FOREIGN_HTTP1 ? "HTTP/1.1" : "another protocol");
+        break;
+    }
+}
+
 static void describe_failure(struct http_client_transfer *transfer, CURLcode code)
 {
     struct error *error = &transfer->response.error;
     if (transfer->foreign != FOREIGN_NONE) {
-        error_set(error, ERROR_INVALID, "answer of %s: %s where HTTP/2 was expected",
-                  transfer->peer,
-                  transfer->foreign == FOREIGN_HTTP1 ? "HTTP/1.1" : "another protocol");
+        describe_foreign(transfer);
         return;
     }
     if (is_interrupted(transfer, code)) {

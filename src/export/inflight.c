@@ -258,6 +258,13 @@ static struct export_answer read_export_answer(const struct exporter *exporter,
     return answer;
 }
 
+static const char *hint_of(const struct http_client_response *response)
+{
+    if (response->speaks_http2)
+        return " (OTLP/gRPC?): set otlp-protocol = grpc, or use port 4318";
+    return answer_status_hint(response->proxy_status);
+}
+
 static void describe_transport(struct inflight_request *inflight,
                                const struct http_client_response *response)
 {
@@ -266,9 +273,11 @@ static void describe_transport(struct inflight_request *inflight,
     bool is_not_grpc = exporter->form.protocol == EXPORT_GRPC && error->code == ERROR_INVALID;
     char text[ANSWER_TEXT_SIZE];
     answer_clean(slice_from_string(error->message), &exporter->masks, text);
-    (void)snprintf(inflight->reason, sizeof inflight->reason, "%s%s%s",
-                   is_not_grpc ? "not gRPC, is this OTLP/gRPC's port? " : "", text,
-                   answer_status_hint(response->proxy_status));
+    int len = snprintf(inflight->reason, sizeof inflight->reason, "%s%s",
+                       is_not_grpc ? "not gRPC, is this OTLP/gRPC's port? " : "", text);
+    if (len > 0 && (size_t)len < sizeof inflight->reason)
+        (void)snprintf(inflight->reason + len, sizeof inflight->reason - (size_t)len, "%s",
+                       hint_of(response));
 }
 
 static void on_answer(struct inflight_request *inflight,

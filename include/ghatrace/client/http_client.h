@@ -82,6 +82,7 @@ struct http_client_response {
     // Of HTTP/2, with a missing response: the server ended the stream before the request was sent in full, as servers do
     // that refuse a request at its beginning.
     bool is_interrupted;
+    bool speaks_http2;   // instead of HTTP/1.1, which was expected; with a missing response
     uint64_t connection; // identifies the connection among all those of the client; 0: none
     uint64_t age;        // for http_client_renew()
     void *transfer;      // private

@@ -23,7 +23,7 @@ struct world {
     struct call {
         int status, version;
         char body[256], type[64], trailer[64];
-        bool is_body_omitted, has_connected;
+        bool is_body_omitted, has_connected, speaks_http2;
         uint64_t connection, age;
         int proxy_status;
         struct error error;
@@ -81,6 +81,7 @@ static void on_done(void *context, const struct http_client_response *response)
     call->has_connected = response->has_connected;
     call->connection = response->connection;
     call->age = response->age;
+    call->speaks_http2 = response->speaks_http2;
     call->proxy_status = response->proxy_status;
     call->error = response->error;
     copy_text(call->body, sizeof call->body, response->body);
@@ -428,6 +429,42 @@ static void what_cannot_be_reached_has_not_connected(void **state)
     assert_non_null(strstr(world.call[2].error.message,
                            "collector.invalid through proxy http://127.0.0.1:1: "));
     assert_null(strstr(world.call[2].error.message, "hidden"));
+    release(&world);
+}
+
+static struct reply reply_in_another_protocol(struct collector *server,
+                                              const struct collector_request *request)
+{
+    static const struct reply replies[] = {
+        {.bytes = "\0\0\6\4\0\0\0\0\0\0\4\0\1\0\0", .len = 15, .closes = true}, // SETTINGS
+        {.bytes = "\x15\3\1\0\2\2\x46", .len = 7, .closes = true},              // an alert of TLS
+        {.bytes = "\x15\3\1\0\2\2\x46", .len = 7, .closes = true},
+        {.bytes = NULL, .closes = true},
+    };
+    (void)server;
+    return replies[request->number];
+}
+
+static void another_protocol_is_named(void **state)
+{
+    static struct world world;
+    static const char *const ends[] = {
+        " speaks HTTP/2", " speaks TLS: https:// instead of http://?",
+        " speaks TLS: https:// instead of http://?",
+        " closed the connection without an answer: https:// instead of http://?"};
+    (void)state;
+    set_up(&world, reply_in_another_protocol);
+    const struct http_client_request with_http1 = {.url = world.url};
+    const struct http_client_request with_http2 = {.url = world.url,
+                                                   .version = HTTP_CLIENT_VERSION_2};
+    for (size_t i = 0; i < 4; i++) {
+        char text[128];
+        send_request(&world, i < 2 ? &with_http1 : &with_http2);
+        run_until_calls(&world, i + 1);
+        snprintf(text, sizeof text, "127.0.0.1:%u%s", world.server.port, ends[i]);
+        assert_string_equal(world.call[i].error.message, text);
+        assert_int_equal(world.call[i].speaks_http2, i == 0);
+    }
     release(&world);
 }
 
@@ -798,6 +835,7 @@ int main(void)
         cmocka_unit_test(trailers_after_a_long_body_are_reached_within_a_limit),
         cmocka_unit_test(what_is_no_whole_response_is_an_error_of_its_kind),
         cmocka_unit_test(what_cannot_be_reached_has_not_connected),
+        cmocka_unit_test(another_protocol_is_named),
         cmocka_unit_test(a_tunnel_that_a_proxy_refuses_is_reported_with_its_status),
         cmocka_unit_test(a_request_that_cannot_be_sent_is_refused),
         cmocka_unit_test(a_kept_connection_that_was_closed_is_no_failure),
