@@ -74,7 +74,8 @@ struct http_client_transfer {
     const char *refusal; // why a callback ended the transfer; NULL: none did
     bool is_body_omitted;
     bool is_out_of_memory;
-    bool is_repeated; // sent again on a new connection
+    size_t failed_allocations; // of libcurl, when it was made
+    bool is_repeated;          // sent again on a new connection
     // Of a new connection without TLS and without a proxy, until the first bytes were seen; otherwise -1.
     curl_socket_t unseen_socket;
     bool expects_settings; // with prior knowledge of HTTP/2
@@ -111,6 +112,8 @@ void transfer_look_at(struct http_client_transfer *transfer, curl_socket_t fd);
 
 // The look-up of a STARTING transfer is over, or was not needed.
 void client_end_lookup(struct http_client_transfer *transfer);
+// How many allocations of libcurl have failed since the start of the program.
+size_t client_failed_allocations(void);
 struct guard *client_guard(const struct http_client *client);
 // The number of the connection with this local port. `is_new`: it was made for this transfer.
 uint64_t client_connection_number(struct http_client *client, int local_port, bool is_new);

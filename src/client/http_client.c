@@ -5,6 +5,7 @@
 #include <assert.h>
 #include <event2/event.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #include "client_private.h"
@@ -40,16 +41,46 @@ struct http_client {
 static pthread_once_t curl_once = PTHREAD_ONCE_INIT;
 static bool curl_is_ready;
 
+// Threads of look-ups allocate, too.
+static atomic_size_t failed_allocations;
+
+size_t client_failed_allocations(void)
+{
+    return atomic_load(&failed_allocations);
+}
+
+static void *checked(void *block)
+{
+    if (block == NULL)
+        atomic_fetch_add(&failed_allocations, 1);
+    return block;
+}
+
+static void *allocate_for_curl(size_t size)
+{
+    return checked(memory_allocate(size));
+}
+
+static void *allocate_array_for_curl(size_t count, size_t size)
+{
+    return checked(memory_allocate_array(count, size));
+}
+
+static void *resize_for_curl(void *block, size_t size)
+{
+    return checked(memory_resize(block, size));
+}
+
 static char *copy_for_curl(const char *text)
 {
-    return memory_copy_string(text, strlen(text));
+    return checked(memory_copy_string(text, strlen(text)));
 }
 
 static void prepare_curl(void)
 {
     curl_is_ready =
-        curl_global_init_mem(CURL_GLOBAL_DEFAULT, memory_allocate, memory_free, memory_resize,
-                             copy_for_curl, memory_allocate_array) == CURLE_OK;
+        curl_global_init_mem(CURL_GLOBAL_DEFAULT, allocate_for_curl, memory_free, resize_for_curl,
+                             copy_for_curl, allocate_array_for_curl) == CURLE_OK;
 }
 
 // --- states of a transfer -------------------------------------------------------------------------

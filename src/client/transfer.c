@@ -443,6 +443,7 @@ enum error_code transfer_create(struct http_client *client,
     transfer->state = TRANSFER_NEW;
     transfer->timeout = request->timeout;
     transfer->unseen_socket = -1;
+    transfer->failed_allocations = client_failed_allocations();
     transfer->sent_at = timestamp_monotonic();
     set_limits(transfer, request);
     transfer->easy = curl_easy_init();
@@ -590,6 +591,13 @@ static bool is_no_tls(const struct http_client_transfer *transfer, CURLcode code
            strstr(transfer->text, "wrong version number") != NULL;
 }
 
+// libcurl says that it is out of memory, too, when a line of a head is longer than it allows (100 KB; 16 KB of a proxy).
+static bool is_line_too_long(const struct http_client_transfer *transfer, CURLcode code)
+{
+    return code == CURLE_OUT_OF_MEMORY && !transfer->is_out_of_memory &&
+           client_failed_allocations() == transfer->failed_allocations;
+}
+
 static void describe_foreign(struct http_client_transfer *transfer)
 {
     struct http_client_response *response = &transfer->response;
@@ -626,6 +634,10 @@ static void describe_failure(struct http_client_transfer *transfer, CURLcode cod
     }
     if (describe_refused_tunnel(transfer))
         return;
+    if (is_line_too_long(transfer, code)) {
+        error_set(error, ERROR_INVALID, "answer of %s: its head is too long", transfer->peer);
+        return;
+    }
     if (is_no_tls(transfer, code)) {
         error_set(error, ERROR_NETWORK, "%s does not speak TLS: http:// instead of https://?",
                   transfer->peer);

@@ -356,6 +356,29 @@ static void trailers_after_a_long_body_are_reached_within_a_limit(void **state)
     release(&world);
 }
 
+static struct reply reply_one_line(struct collector *server,
+                                   const struct collector_request *request)
+{
+    static char line[300000];
+    (void)server;
+    (void)request;
+    memset(line, 'x', sizeof line);
+    memcpy(line, "HTTP/1.1 200 OK\r\nX: ", 20);
+    return (struct reply){.bytes = line, .len = sizeof line, .hangs = true};
+}
+
+static void a_line_without_end_is_a_head_that_is_too_long(void **state)
+{
+    static struct world world;
+    (void)state;
+    set_up(&world, reply_one_line);
+    post(&world, 0);
+    run_until_calls(&world, 1);
+    assert_int_equal(world.call[0].error.code, ERROR_INVALID);
+    assert_non_null(strstr(world.call[0].error.message, "its head is too long"));
+    release(&world);
+}
+
 // --- failures ---------------------------------------------------------------------------------
 
 static struct reply reply_badly(struct collector *server, const struct collector_request *request)
@@ -833,6 +856,7 @@ int main(void)
         cmocka_unit_test(a_proxy_is_used_only_if_the_request_names_it),
         cmocka_unit_test(what_is_too_long_is_not_read),
         cmocka_unit_test(trailers_after_a_long_body_are_reached_within_a_limit),
+        cmocka_unit_test(a_line_without_end_is_a_head_that_is_too_long),
         cmocka_unit_test(what_is_no_whole_response_is_an_error_of_its_kind),
         cmocka_unit_test(what_cannot_be_reached_has_not_connected),
         cmocka_unit_test(another_protocol_is_named),
