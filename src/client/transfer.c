@@ -554,13 +554,19 @@ static void describe_connect_failure(struct http_client_transfer *transfer, CURL
               number != 0 ? strerror((int)number) : reason_text(transfer, code));
 }
 
+// A server of HTTP/2 sends SETTINGS at once. Many with TLS close a connection that begins with anything else.
+static const char *tls_hint(const struct http_client_transfer *transfer)
+{
+    bool is_mute = transfer->expects_settings && transfer->unseen_socket >= 0;
+    return is_mute ? ": https:// instead of http://?" : "";
+}
+
 static void describe_end(struct http_client_transfer *transfer)
 {
-    const char *when = transfer->head_len > 0 ? "in the middle of its answer" : "without an answer";
-    // Not a byte, and be it SETTINGS: many servers with TLS close such a connection.
-    bool is_mute = transfer->expects_settings && transfer->unseen_socket >= 0;
     error_set(&transfer->response.error, ERROR_CLOSED, "%s closed the connection %s%s",
-              transfer->peer, when, is_mute ? ": https:// instead of http://?" : "");
+              transfer->peer,
+              transfer->head_len > 0 ? "in the middle of its answer" : "without an answer",
+              tls_hint(transfer));
 }
 
 // Up to 7.88 at least, libcurl fails to send the rest of a body for which the server has already ended the stream, in
@@ -582,6 +588,12 @@ static bool describe_refused_tunnel(struct http_client_transfer *transfer)
     error_set(&transfer->response.error, ERROR_NETWORK, "proxy %s refuses the tunnel: %d %s",
               transfer->proxy, (int)status, http_status_reason((int)status));
     return true;
+}
+
+// OpenSSL's words for an alert of TLS 1.3 (RFC 8446 6.2), which comes after the client's side of the handshake is over.
+static bool wants_certificate(const struct http_client_transfer *transfer)
+{
+    return strstr(transfer->text, "alert certificate required") != NULL;
 }
 
 // OpenSSL's words for an answer that is no TLS record.
@@ -638,6 +650,11 @@ static void describe_failure(struct http_client_transfer *transfer, CURLcode cod
         error_set(error, ERROR_INVALID, "answer of %s: its head is too long", transfer->peer);
         return;
     }
+    if (wants_certificate(transfer)) {
+        transfer->response.wants_certificate = true;
+        error_set(error, ERROR_NETWORK, "%s wants a client certificate", transfer->peer);
+        return;
+    }
     if (is_no_tls(transfer, code)) {
         error_set(error, ERROR_NETWORK, "%s does not speak TLS: http:// instead of https://?",
                   transfer->peer);
@@ -668,7 +685,8 @@ static void describe_failure(struct http_client_transfer *transfer, CURLcode cod
                   transfer->refusal != NULL ? transfer->refusal : reason_text(transfer, code));
         return;
     default:
-        error_set(error, ERROR_NETWORK, "%s: %s", transfer->peer, reason_text(transfer, code));
+        error_set(error, ERROR_NETWORK, "%s: %s%s", transfer->peer, reason_text(transfer, code),
+                  code == CURLE_RECV_ERROR ? tls_hint(transfer) : "");
     }
 }
 

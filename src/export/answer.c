@@ -131,6 +131,9 @@ struct export_class export_classify(const struct export_facts *facts)
         class.may_be_size = true;
         class.is_likely_size = facts->transport == EXPORT_INTERRUPTED;
         return class;
+    case EXPORT_CERTIFICATE_MISSING:
+        class.trouble = EXPORT_REFUSES_CREDENTIALS;
+        return class;
     case EXPORT_TUNNEL_REFUSED:
         class.trouble = trouble_of(status);
         return class;

@@ -52,7 +52,8 @@ enum export_transport {
     EXPORT_BROKEN,      // the connection broke before the response was complete, or it was not HTTP
     EXPORT_INTERRUPTED, // the endpoint ended the request before it was sent in full (http_client.h)
     EXPORT_TIMED_OUT,   // connected, but the timeout expired
-    EXPORT_TUNNEL_REFUSED, // by a proxy, with `status`
+    EXPORT_CERTIFICATE_MISSING, // the endpoint wants one of the client
+    EXPORT_TUNNEL_REFUSED,      // by a proxy, with `status`
 };
 
 struct export_class {

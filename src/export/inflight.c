@@ -160,6 +160,8 @@ static enum export_transport transport_of(const struct http_client_response *res
         return EXPORT_ANSWERED;
     if (response->proxy_status != 0)
         return EXPORT_TUNNEL_REFUSED;
+    if (response->wants_certificate)
+        return EXPORT_CERTIFICATE_MISSING;
     if (!response->has_connected)
         return EXPORT_NO_CONNECTION;
     if (response->is_interrupted)
@@ -260,6 +262,8 @@ static struct export_answer read_export_answer(const struct exporter *exporter,
 
 static const char *hint_of(const struct http_client_response *response)
 {
+    if (response->wants_certificate)
+        return " (otlp-client-certificate)";
     if (response->speaks_http2)
         return " (OTLP/gRPC?): set otlp-protocol = grpc, or use port 4318";
     return answer_status_hint(response->proxy_status);

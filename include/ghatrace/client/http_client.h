@@ -82,10 +82,11 @@ struct http_client_response {
     // Of HTTP/2, with a missing response: the server ended the stream before the request was sent in full, as servers do
     // that refuse a request at its beginning.
     bool is_interrupted;
-    bool speaks_http2;   // instead of HTTP/1.1, which was expected; with a missing response
-    uint64_t connection; // identifies the connection among all those of the client; 0: none
-    uint64_t age;        // for http_client_renew()
-    void *transfer;      // private
+    bool wants_certificate; // of the client; with a missing response
+    bool speaks_http2;      // instead of HTTP/1.1, which was expected; with a missing response
+    uint64_t connection;    // identifies the connection among all those of the client; 0: none
+    uint64_t age;           // for http_client_renew()
+    void *transfer;         // private
 };
 // The value of the first field of this name, or an empty slice. Valid as long as the response.
 struct slice http_client_header(const struct http_client_response *response, const char *name);

@@ -84,6 +84,16 @@ static void the_status_of_a_refused_tunnel_decides_the_category(void **state)
     }
 }
 
+static void a_missing_client_certificate_is_about_credentials(void **state)
+{
+    (void)state;
+    const struct export_facts facts = {.transport = EXPORT_CERTIFICATE_MISSING};
+    struct export_class class = export_classify(&facts);
+    assert_int_equal(class.outcome, EXPORT_NOT_NOW);
+    assert_int_equal(class.trouble, EXPORT_REFUSES_CREDENTIALS);
+    assert_false(class.may_be_size);
+}
+
 static struct export_class classify_call(int status, int code, bool has_retry_info)
 {
     const struct export_facts facts = {.status = status,
@@ -444,6 +454,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_status_has_its_outcome),
         cmocka_unit_test(no_answer_is_never_about_the_data),
+        cmocka_unit_test(a_missing_client_certificate_is_about_credentials),
         cmocka_unit_test(the_status_of_a_refused_tunnel_decides_the_category),
         cmocka_unit_test(every_code_of_grpc_has_its_outcome),
         cmocka_unit_test(a_call_without_a_code_of_its_own_follows_the_rule_of_http),
