@@ -60,6 +60,7 @@ struct http_client_transfer {
     char *peer;           // host and port of the URL, with the proxy; for messages
     char *proxy;          // without userinfo; NULL: none
     bool is_tls;
+    bool looks_up_late; // the name of the URL, after the proxy was connected to (socks5://)
     http_client_done done;
     void *context;
 

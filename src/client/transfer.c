@@ -99,13 +99,14 @@ static size_t on_body_bytes(char *data, size_t size, size_t count, void *context
     return code == ERROR_NONE ? len : CURL_WRITEFUNC_ERROR;
 }
 
-// Called for each address that is tried, after the look-up.
+// Called for each address that is tried, after the look-up; with a proxy that is the proxy's.
 static curl_socket_t on_open_socket(void *context, curlsocktype purpose,
                                     struct curl_sockaddr *address)
 {
     struct http_client_transfer *transfer = context;
     (void)purpose;
-    client_end_lookup(transfer);
+    if (!transfer->looks_up_late)
+        client_end_lookup(transfer);
     int fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
     if (fd >= 0 && !guard_add_socket(client_guard(transfer->client), transfer->pool, fd)) {
         (void)close(fd);
@@ -421,6 +422,8 @@ static enum error_code copy_peer(struct http_client_transfer *transfer,
     transfer->is_tls = strncasecmp(request->url, "https:", 6) == 0;
     if (request->proxy != NULL && copy_proxy(transfer, request->proxy) != ERROR_NONE)
         return ERROR_MEMORY;
+    transfer->looks_up_late =
+        request->proxy != NULL && strncasecmp(request->proxy, "socks5://", 9) == 0;
     struct buffer text;
     buffer_init(&text, FIELD_MAX);
     enum error_code code =
@@ -774,7 +777,7 @@ void transfer_time_out(struct http_client_transfer *transfer, duration_ns limit)
     char text[TIMESTAMP_TEXT_SIZE];
     const char *doing = "no answer from";
     fill_response(transfer);
-    if (transfer->state <= TRANSFER_STARTING)
+    if (transfer->state <= TRANSFER_STARTING && !transfer->looks_up_late)
         doing = "no address for";
     else if (!transfer->has_connected)
         doing = "no connection to";

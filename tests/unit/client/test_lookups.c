@@ -82,6 +82,8 @@ struct world {
     duration_ns late_max;
     size_t threads_before, threads_max;
     size_t calls, timeouts;
+    const char *reason; // of the time-outs
+    char proxy[64];     // empty: none
 };
 
 static size_t count_threads(void)
@@ -127,7 +129,7 @@ static void on_done(void *context, const struct http_client_response *response)
 {
     struct world *world = context;
     bool is_right = response->error.code == ERROR_TIMEOUT &&
-                    strstr(response->error.message, "no address for collector.invalid") != NULL;
+                    strstr(response->error.message, world->reason) != NULL;
     world->timeouts += is_right;
     if (!is_right)
         fprintf(stderr, "status %d: %s\n", response->status, response->error.message);
@@ -139,7 +141,7 @@ static bool start(struct world *world)
 {
     const struct http_client_options options = {.lookup_linger = 500 * NS_PER_MS};
     struct error error;
-    *world = (struct world){.calls = 0};
+    *world = (struct world){.reason = "no address for collector.invalid"};
     return net_loop_create(&world->loop, &error) == ERROR_NONE &&
            net_timer_create(world->loop, on_tick, world, &world->ticker, &error) == ERROR_NONE &&
            http_client_create(world->loop, &options, &world->client, &error) == ERROR_NONE;
@@ -148,7 +150,9 @@ static bool start(struct world *world)
 static void ask(struct world *world)
 {
     const struct http_client_request request = {.url = "http://collector.invalid/",
-                                                .timeout = TIMEOUT};
+                                                .timeout = TIMEOUT,
+                                                .proxy =
+                                                    world->proxy[0] != '\0' ? world->proxy : NULL};
     struct http_client_transfer *transfer;
     for (int i = 0; i < REQUESTS; i++)
         if (http_client_send(world->client, &request, on_done, world, &transfer) != ERROR_NONE)
@@ -190,6 +194,51 @@ static void run_with_silent_resolver(void)
     EXPECT(timestamp_monotonic() - started < LATE_MAX);
     net_timer_destroy(world.ticker);
     net_loop_destroy(world.loop);
+    _exit(0);
+}
+
+// RFC 1928 3: to each client that no authentication is needed. Its request is not answered.
+static void *greet_as_socks_proxy(void *context)
+{
+    static const char no_authentication[2] = {5, 0};
+    const int *listener = context;
+    char greeting[16];
+    for (int fd; (fd = accept(*listener, NULL, NULL)) >= 0;)
+        if (recv(fd, greeting, sizeof greeting, 0) > 0)
+            (void)send(fd, no_authentication, sizeof no_authentication, MSG_NOSIGNAL);
+    return NULL;
+}
+
+static void start_socks_proxy(struct world *world)
+{
+    static int listener;
+    pthread_t thread;
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof address;
+    listener = socket(AF_INET, SOCK_STREAM, 0);
+    if (bind(listener, (struct sockaddr *)&address, sizeof address) != 0 ||
+        listen(listener, 64) != 0 ||
+        getsockname(listener, (struct sockaddr *)&address, &len) != 0 ||
+        pthread_create(&thread, NULL, greet_as_socks_proxy, &listener) != 0)
+        _exit(EXIT_CANNOT);
+    snprintf(world->proxy, sizeof world->proxy, "socks5://127.0.0.1:%u", ntohs(address.sin_port));
+}
+
+// With socks5:// the client looks the name up, and only after it has connected to the proxy.
+static void run_behind_socks_proxy(void)
+{
+    static struct world world;
+    make_resolver_silent();
+    EXPECT(start(&world));
+    start_socks_proxy(&world);
+    world.reason = "no connection to collector.invalid";
+    world.ticked_at = timestamp_monotonic();
+    world.threads_before = count_own_threads();
+    net_timer_set(world.ticker, TICK);
+    ask(&world);
+    EXPECT(world.calls == REQUESTS && world.timeouts == REQUESTS);
+    EXPECT(world.threads_max > world.threads_before);
+    EXPECT(world.threads_max <= world.threads_before + HTTP_CLIENT_LOOKUPS_MAX);
     _exit(0);
 }
 
@@ -345,9 +394,16 @@ static void a_live_address_is_found_after_three_that_drop_all(void **state)
     run_apart(run_with_silent_addresses);
 }
 
+static void look_ups_behind_a_socks_proxy_are_limited_too(void **state)
+{
+    (void)state;
+    run_apart(run_behind_socks_proxy);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(look_ups_behind_a_socks_proxy_are_limited_too),
         cmocka_unit_test(a_resolver_that_never_answers_blocks_nothing),
         cmocka_unit_test(addresses_that_refuse_cost_no_time),
         cmocka_unit_test(a_live_address_is_found_after_one_that_drops_all),
