@@ -278,6 +278,8 @@ static void free_pool(struct client_pool *pool)
     memory_free(pool);
 }
 
+// Rather than CURLOPT_FRESH_CONNECT for the next requests: that would connect anew for each of them, and the addresses
+// of names would stay those that were looked up before.
 static void retire_pool(struct http_client *client)
 {
     if (client->pool == NULL)

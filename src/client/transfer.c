@@ -182,6 +182,10 @@ static int on_carrier(void *context, char *remote_ip, char *local_ip, int remote
 
 #define SET(transfer, option, value) (curl_easy_setopt((transfer)->easy, option, value) == CURLE_OK)
 
+// NOSIGNAL: libcurl would use SIGALRM for look-ups. QUICK_EXIT: otherwise the end of a transfer waits for the thread of
+// its look-up, 9 s where no resolver answers. PATH_AS_IS: the endpoint's path is sent as it is set, with dots in it.
+// SUPPRESS_CONNECT_HEADERS: a proxy's answer to CONNECT is not taken for the head of the response. HEADEROPT: a proxy
+// that is asked for a tunnel does not see the fields, among them the collector's key.
 static bool set_transfer_rules(struct http_client_transfer *transfer)
 {
     return SET(transfer, CURLOPT_PRIVATE, transfer) &&
@@ -193,6 +197,7 @@ static bool set_transfer_rules(struct http_client_transfer *transfer)
            SET(transfer, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED) &&
            SET(transfer, CURLOPT_PATH_AS_IS, 1L) &&
            SET(transfer, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L) &&
+           SET(transfer, CURLOPT_HEADEROPT, (long)CURLHEADER_SEPARATE) &&
            SET(transfer, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2) &&
            SET(transfer, CURLOPT_PROXY_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2) &&
            SET(transfer, CURLOPT_DNS_CACHE_TIMEOUT,
@@ -488,7 +493,8 @@ static bool set_blob(struct http_client_transfer *transfer, CURLoption option,
     return text->len == 0 || SET(transfer, option, &blob);
 }
 
-// The system's bundle is named by its path: libcurl then keeps one parsed copy for all connections of a pool, while of
+// A proxy with TLS is verified against the system's authorities, never those that are set for the collector: it is
+// another server. The system's bundle is named by its path: libcurl then keeps one parsed copy for all connections of a pool, while of
 // a blob each connection has its own.
 bool transfer_use_pool(struct http_client_transfer *transfer, struct client_pool *pool)
 {
@@ -498,7 +504,8 @@ bool transfer_use_pool(struct http_client_transfer *transfer, struct client_pool
         return false;
     if (tls == NULL)
         return true;
-    if (tls->bundle != NULL && !SET(transfer, CURLOPT_CAINFO, tls->bundle))
+    if (tls->bundle != NULL && !(SET(transfer, CURLOPT_CAINFO, tls->bundle) &&
+                                 SET(transfer, CURLOPT_PROXY_CAINFO, tls->bundle)))
         return false;
     return SET(transfer, CURLOPT_CAPATH, NULL) &&
            set_blob(transfer, CURLOPT_CAINFO_BLOB, &tls->authorities) &&
@@ -591,6 +598,16 @@ static bool describe_refused_tunnel(struct http_client_transfer *transfer)
     error_set(&transfer->response.error, ERROR_NETWORK, "proxy %s refuses the tunnel: %d %s",
               transfer->proxy, (int)status, http_status_reason((int)status));
     return true;
+}
+
+// Whose certificate was not accepted: the collector's, or that of a proxy with TLS.
+static void describe_certificate(struct http_client_transfer *transfer, CURLcode code)
+{
+    long proxy_result = 0;
+    (void)curl_easy_getinfo(transfer->easy, CURLINFO_PROXY_SSL_VERIFYRESULT, &proxy_result);
+    bool is_of_proxy = transfer->proxy != NULL && proxy_result != 0;
+    error_set(&transfer->response.error, ERROR_NETWORK, "%s%s: %s", is_of_proxy ? "proxy " : "",
+              is_of_proxy ? transfer->proxy : transfer->peer, reason_text(transfer, code));
 }
 
 // OpenSSL's words for an alert of TLS 1.3 (RFC 8446 6.2), which comes after the client's side of the handshake is over.
@@ -687,9 +704,12 @@ static void describe_failure(struct http_client_transfer *transfer, CURLcode cod
         error_set(error, ERROR_INVALID, "answer of %s: %s", transfer->peer,
                   transfer->refusal != NULL ? transfer->refusal : reason_text(transfer, code));
         return;
+    case CURLE_PEER_FAILED_VERIFICATION:
+        describe_certificate(transfer, code);
+        return;
     default:
         error_set(error, ERROR_NETWORK, "%s: %s%s", transfer->peer, reason_text(transfer, code),
-                  code == CURLE_RECV_ERROR ? tls_hint(transfer) : "");
+                  code == CURLE_RECV_ERROR || code == CURLE_SEND_ERROR ? tls_hint(transfer) : "");
     }
 }
 
