@@ -652,34 +652,43 @@ static void describe_foreign(struct http_client_transfer *transfer)
     }
 }
 
-static void describe_failure(struct http_client_transfer *transfer, CURLcode code)
+// What libcurl reports less clearly, or not. True if it is described.
+static bool describe_special_case(struct http_client_transfer *transfer, CURLcode code)
 {
     struct error *error = &transfer->response.error;
     if (transfer->foreign != FOREIGN_NONE) {
         describe_foreign(transfer);
-        return;
+        return true;
     }
     if (is_interrupted(transfer, code)) {
         error_set(error, ERROR_CLOSED, "%s ended the request before it was sent in full",
                   transfer->peer);
-        return;
+        return true;
     }
     if (describe_refused_tunnel(transfer))
-        return;
+        return true;
     if (is_line_too_long(transfer, code)) {
         error_set(error, ERROR_INVALID, "answer of %s: its head is too long", transfer->peer);
-        return;
+        return true;
     }
     if (wants_certificate(transfer)) {
         transfer->response.wants_certificate = true;
         error_set(error, ERROR_NETWORK, "%s wants a client certificate", transfer->peer);
-        return;
+        return true;
     }
     if (is_no_tls(transfer, code)) {
         error_set(error, ERROR_NETWORK, "%s does not speak TLS: http:// instead of https://?",
                   transfer->peer);
-        return;
+        return true;
     }
+    return false;
+}
+
+static void describe_failure(struct http_client_transfer *transfer, CURLcode code)
+{
+    struct error *error = &transfer->response.error;
+    if (describe_special_case(transfer, code))
+        return;
     switch ((int)code) { // the list is long, and grows
     case CURLE_OK:       // the end of a head that is not complete
     case CURLE_GOT_NOTHING:
