@@ -40,6 +40,7 @@ struct client_pool {
     struct net_tls_client *tls; // referenced; NULL: none
     size_t transfers;           // STARTING or RUNNING in it
     bool is_retired;
+    struct client_socket *running; // that libcurl is called for; NULL: none, or it was removed
     bool has_lost_socket; // in the last call of libcurl: one was closed, or is no longer watched
     LIST_ENTRY(client_pool) pools;
 };

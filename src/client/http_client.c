@@ -379,20 +379,6 @@ static void on_pool_timer(evutil_socket_t fd, short what, void *context)
     run_pool(context, CURL_SOCKET_TIMEOUT, 0);
 }
 
-static void on_pool_socket(evutil_socket_t fd, short what, void *context)
-{
-    struct client_pool *pool = context;
-    struct http_client_transfer *transfer;
-    int events = 0;
-    TAILQ_FOREACH (transfer, &pool->client->active, entry)
-        transfer_look_at(transfer, fd);
-    if ((what & EV_READ) != 0)
-        events |= CURL_CSELECT_IN;
-    if ((what & EV_WRITE) != 0)
-        events |= CURL_CSELECT_OUT;
-    run_pool(pool, fd, events);
-}
-
 // libcurl's timer: a time of -1 cancels it.
 static int on_timer_change(CURLM *multi, long timeout_ms, void *context)
 {
@@ -410,9 +396,93 @@ static int on_timer_change(CURLM *multi, long timeout_ms, void *context)
     return 0;
 }
 
+// --- sockets --------------------------------------------------------------------------------------
+
+// While HTTP/2's flow control blocks a request (RFC 9113 5.2), libcurl 7.88 asks to watch the socket for write all the
+// same, and it is writable. After this many wake-ups in a row in which nothing is sent or received, the socket is watched
+// for read alone: a frame of the server lets the request go on. libcurl is still called after a time that grows.
+#define IDLE_WRITES_MAX 4
+#define PAUSE_MIN NS_PER_MS
+#define PAUSE_MAX (100 * NS_PER_MS)
+
+struct client_socket {
+    struct client_pool *pool;
+    struct event *event;
+    curl_socket_t fd;
+    short wanted; // by libcurl: EV_READ, EV_WRITE
+    unsigned idle_writes;
+    // While it is above 0 the socket is not watched for write; libcurl is called after this time.
+    duration_ns pause;
+};
+
+static void on_pool_socket(evutil_socket_t fd, short what, void *context);
+
+static bool watch_socket(struct client_socket *socket)
+{
+    struct timeval time = {.tv_usec = (suseconds_t)(socket->pause / NS_PER_US)};
+    short events = socket->pause > 0 ? EV_READ : socket->wanted;
+    (void)event_del(socket->event);
+    return event_assign(socket->event, net_loop_base(socket->pool->client->loop), socket->fd,
+                        (short)(events | EV_PERSIST), on_pool_socket, socket) == 0 &&
+           event_add(socket->event, socket->pause > 0 ? &time : NULL) == 0;
+}
+
+static duration_ns next_pause(const struct client_socket *socket)
+{
+    if (socket->idle_writes < IDLE_WRITES_MAX || socket->wanted != (EV_READ | EV_WRITE))
+        return 0;
+    if (socket->pause == 0)
+        return PAUSE_MIN;
+    return socket->pause < PAUSE_MAX / 2 ? 2 * socket->pause : PAUSE_MAX;
+}
+
+// After a call of libcurl. `is_idle`: nothing was sent or received.
+static void adapt_watch(struct client_socket *socket, bool is_idle)
+{
+    duration_ns before = socket->pause;
+    socket->idle_writes = is_idle ? socket->idle_writes + 1 : 0;
+    socket->pause = next_pause(socket);
+    if ((before > 0 || socket->pause > 0) && !watch_socket(socket))
+        fail_pool(socket->pool, CURLM_OUT_OF_MEMORY);
+}
+
+// What the pool's requests have sent of their bodies.
+static curl_off_t count_sent(const struct client_pool *pool)
+{
+    const struct http_client_transfer *transfer;
+    curl_off_t sum = 0, sent;
+    TAILQ_FOREACH (transfer, &pool->client->active, entry)
+        if (transfer->pool == pool &&
+            curl_easy_getinfo(transfer->easy, CURLINFO_SIZE_UPLOAD_T, &sent) == CURLE_OK)
+            sum += sent;
+    return sum;
+}
+
+static void on_pool_socket(evutil_socket_t fd, short what, void *context)
+{
+    struct client_socket *socket = context;
+    struct client_pool *pool = socket->pool;
+    struct http_client_transfer *transfer;
+    bool has_read = (what & EV_READ) != 0;
+    int events = 0;
+    TAILQ_FOREACH (transfer, &pool->client->active, entry)
+        transfer_look_at(transfer, fd);
+    if (has_read)
+        events |= CURL_CSELECT_IN;
+    // After a pause it is probably writable; if not, nothing is sent.
+    if ((what & EV_WRITE) != 0 || socket->pause > 0)
+        events |= CURL_CSELECT_OUT;
+    curl_off_t sent = has_read ? 0 : count_sent(pool);
+    pool->running = socket;
+    run_pool(pool, fd, events);
+    if (pool->running != NULL)
+        adapt_watch(socket, !has_read && count_sent(pool) == sent);
+    pool->running = NULL;
+}
+
 static short wanted_events(int what)
 {
-    short events = EV_PERSIST;
+    short events = 0;
     if (what == CURL_POLL_IN || what == CURL_POLL_INOUT)
         events |= EV_READ;
     if (what == CURL_POLL_OUT || what == CURL_POLL_INOUT)
@@ -420,30 +490,59 @@ static short wanted_events(int what)
     return events;
 }
 
-// libcurl keeps the event of each socket for us, as `socket_context`.
+static void free_socket(struct client_socket *socket)
+{
+    if (socket->pool->running == socket)
+        socket->pool->running = NULL;
+    if (socket->event != NULL)
+        event_free(socket->event);
+    memory_free(socket);
+}
+
+// NULL: out of memory.
+static struct client_socket *make_socket(struct client_pool *pool, curl_socket_t fd)
+{
+    struct client_socket *socket = memory_allocate_array(1, sizeof *socket);
+    if (socket == NULL)
+        return NULL;
+    socket->pool = pool;
+    socket->fd = fd;
+    socket->event = event_new(net_loop_base(pool->client->loop), fd, 0, on_pool_socket, socket);
+    if (socket->event != NULL && curl_multi_assign(pool->multi, fd, socket) == CURLM_OK)
+        return socket;
+    free_socket(socket);
+    return NULL;
+}
+
+// libcurl keeps our part of each socket for us, as `socket_context`.
 static int on_socket_change(CURL *easy, curl_socket_t fd, int what, void *context,
                             void *socket_context)
 {
     struct client_pool *pool = context;
-    struct event *event = socket_context;
+    struct client_socket *socket = socket_context;
     (void)easy;
-    if (event != NULL)
-        event_free(event);
-    (void)curl_multi_assign(pool->multi, fd, NULL);
     if (what == CURL_POLL_REMOVE) {
         pool->has_lost_socket = true;
+        (void)curl_multi_assign(pool->multi, fd, NULL);
+        if (socket != NULL)
+            free_socket(socket);
         return 0;
     }
-    event =
-        event_new(net_loop_base(pool->client->loop), fd, wanted_events(what), on_pool_socket, pool);
-    if (event == NULL || event_add(event, NULL) != 0 ||
-        curl_multi_assign(pool->multi, fd, event) != CURLM_OK) {
-        if (event != NULL)
-            event_free(event);
+    if (socket == NULL)
+        socket = make_socket(pool, fd);
+    if (socket == NULL)
         return -1;
-    }
-    return 0;
+    socket->wanted = wanted_events(what);
+    socket->idle_writes = 0;
+    socket->pause = 0;
+    if (watch_socket(socket))
+        return 0;
+    (void)curl_multi_assign(pool->multi, fd, NULL);
+    free_socket(socket);
+    return -1;
 }
+
+// --- making a pool --------------------------------------------------------------------------------
 
 static bool set_up_multi(struct client_pool *pool)
 {
