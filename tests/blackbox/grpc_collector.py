@@ -76,10 +76,25 @@ class GrpcCollector(standin.Collector):
         self.context = context
         self.message_max = None  # larger ones are refused as soon as their head has come, as grpc-go does
         self.refused_early = 0
+        self.withholds = False   # no window is granted beyond the first 65,535 bytes, until grant()
+        self._withheld = []
         self.connections = []
         if context is not None:
             context.set_alpn_protocols(["h2"])
         super().__init__(lambda request: Answer())
+
+    def grant(self):
+        """Gives back the window that was withheld, and ends the withholding. Once sent, the connections are their threads' again."""
+        withheld, self._withheld, self.withholds = self._withheld, [], False
+        for handler, length, stream in withheld:
+            handler.h2.acknowledge_received_data(length, stream)
+        for handler in {handler for handler, _, _ in withheld}:
+            handler.flush()
+
+    @property
+    def withheld(self):
+        """How many bytes."""
+        return sum(length for _, length, _ in self._withheld)
 
     @property
     def endpoint(self):
@@ -112,7 +127,8 @@ class Handler(socketserver.BaseRequestHandler):
     def serve(self):
         self.h2 = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False, header_encoding="utf-8"))
         self.h2.initiate_connection()
-        self.h2.increment_flow_control_window(1 << 24)
+        if not self.owner.withholds:
+            self.h2.increment_flow_control_window(1 << 24)
         self.flush()
         while data := self.request.recv(65536):
             try:
@@ -135,7 +151,10 @@ class Handler(socketserver.BaseRequestHandler):
         if isinstance(event, h2.events.RequestReceived):
             self.calls[event.stream_id] = [event.headers, b""]
         elif isinstance(event, h2.events.DataReceived):
-            self.h2.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
+            if self.owner.withholds:
+                self.owner._withheld.append((self, event.flow_controlled_length, event.stream_id))
+            else:
+                self.h2.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
             if event.stream_id in self.calls:
                 self.calls[event.stream_id][1] += event.data
                 self.refuse_early(event.stream_id)

@@ -3,6 +3,7 @@ import gzip
 import itertools
 import struct
 import threading
+import time
 
 import harness
 import test_grpc
@@ -10,6 +11,7 @@ from expect import ids_of, run_spans
 from grpc_collector import GrpcCollector, Handler, h2
 from test_admin import get_json
 from test_export import expected_ids, short_run
+from test_faults import cpu_seconds
 
 # An ExportTraceServiceResponse that is empty, or has an empty partial_success: both are success.
 BODIES = b"", b"\x0a\x00"
@@ -122,3 +124,42 @@ class Ends(harness.BlackBoxTest):
             collector.wait_for_ids(ids_of(run_spans(run)), 20)
         self.assertFalse(collector.refuses_second)
         self.check_no_retry(daemon, collector)
+
+
+WINDOW = 65_535  # of each stream and connection, before a server grants more (RFC 9113 6.9.2)
+
+
+def large_run():
+    """Its spans take more than WINDOW."""
+    run = short_run()
+    job = run.job()
+    kind, end = type(job.steps[0]), job.steps[0].end
+    job.steps = [kind(f"Run step {number}", number, end, end + 1) for number in range(1, 500)]
+    return run
+
+
+class Windows(harness.BlackBoxTest):
+    def check_blocked(self, collector, **settings):
+        self.addCleanup(collector.stop)
+        collector.withholds = True
+        daemon = self.new_daemon(collector, otlp_timeout="60s", **settings)
+        run = large_run()
+        daemon.accept(*run.timeline())
+        harness.wait_until(lambda: collector.withheld >= WINDOW, what="the first window")
+        before = cpu_seconds(daemon.process.pid)
+        time.sleep(2)
+        used = cpu_seconds(daemon.process.pid) - before
+        self.assertEqual(collector.requests, [])
+        self.assertEqual(collector.withheld, WINDOW)
+        start = time.monotonic()
+        collector.grant()
+        collector.wait_for_ids(ids_of(run_spans(run)))
+        self.assertLess(time.monotonic() - start, 5)
+        self.assertEqual(collector.faults, [])
+        self.assertLess(used, 0.2, "no busy loop")
+
+    def test_a_call_waits_idly_for_the_window_of_its_receiver_and_then_goes_on(self):
+        self.check_blocked(GrpcCollector(), otlp_protocol="grpc")
+
+    def test_a_request_waits_idly_for_the_window_of_its_receiver_and_then_goes_on(self):
+        self.check_blocked(Http2Collector(), otlp_certificate=str(test_grpc.CERTIFICATES / "ca.pem"))
