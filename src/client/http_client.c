@@ -403,7 +403,7 @@ static int on_timer_change(CURLM *multi, long timeout_ms, void *context)
 // for read alone: a frame of the server lets the request go on. libcurl is still called after a time that grows.
 #define IDLE_WRITES_MAX 4
 #define PAUSE_MIN NS_PER_MS
-#define PAUSE_MAX (100 * NS_PER_MS)
+#define PAUSE_MAX (10 * NS_PER_MS)
 
 struct client_socket {
     struct client_pool *pool;
