@@ -14,6 +14,8 @@
 
 #define ANSWER_TIMEOUT (30 * NS_PER_SECOND) // GitHub itself gives up after 10 s
 #define ANSWER_BODY_MAX 65536
+// A server, or a proxy, may close a connection that it has just accepted.
+#define TRIES_MAX 5
 
 struct sender;
 
@@ -22,6 +24,7 @@ struct lane {
     struct sender *sender;
     bool is_busy;
     size_t position; // of the request in the plan
+    unsigned tries;  // of this request
     timestamp_ns started_at;
 };
 
@@ -83,6 +86,7 @@ static enum error_code send_delivery(struct lane *lane)
     const struct replay_delivery *delivery = delivery_of(lane);
     struct http_client_transfer *transfer;
     char guid[REPLAY_GUID_SIZE];
+    lane->tries++;
     choose_guid(lane, guid);
     const char *type =
         sender->plan->is_form ? "application/x-www-form-urlencoded" : "application/json";
@@ -139,6 +143,7 @@ static void assign_requests(struct sender *sender)
         }
         lane->position = sender->next++;
         lane->is_busy = true;
+        lane->tries = 0;
         lane->started_at = now;
         enum error_code code = send_delivery(lane);
         if (code != ERROR_NONE)
@@ -151,10 +156,25 @@ static void on_due(void *context)
     assign_requests(context);
 }
 
+// The connection ended before there was an answer. It is sent again under the same GUID: if the delivery was processed, it is a
+// duplicate now.
+static bool may_send_again(const struct lane *lane, const struct http_client_response *response)
+{
+    enum error_code code = response->error.code;
+    return response->status == 0 && response->has_connected && lane->tries < TRIES_MAX &&
+           (code == ERROR_CLOSED || code == ERROR_NETWORK);
+}
+
 static void on_delivered(void *context, const struct http_client_response *response)
 {
     struct lane *lane = context;
     struct sender *sender = lane->sender;
+    if (sender->code == ERROR_NONE && may_send_again(lane, response)) {
+        enum error_code code = send_delivery(lane);
+        if (code != ERROR_NONE)
+            end_sending(sender, code);
+        return;
+    }
     const struct replay_answer answer = {
         .delivery = delivery_of(lane),
         .status = response->status,
