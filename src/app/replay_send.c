@@ -16,6 +16,7 @@
 #define ANSWER_BODY_MAX 65536
 // A server, or a proxy, may close a connection that it has just accepted.
 #define TRIES_MAX 5
+#define RETRY_TIME (100 * NS_PER_MS)
 
 struct sender;
 
@@ -25,6 +26,7 @@ struct lane {
     bool is_busy;
     size_t position; // of the request in the plan
     unsigned tries;  // of this request
+    struct net_timer *retry_timer;
     timestamp_ns started_at;
 };
 
@@ -156,8 +158,18 @@ static void on_due(void *context)
     assign_requests(context);
 }
 
-// The connection ended before there was an answer. It is sent again under the same GUID: if the delivery was processed, it is a
-// duplicate now.
+static void try_again(void *context)
+{
+    struct lane *lane = context;
+    if (lane->sender->code != ERROR_NONE)
+        return;
+    enum error_code code = send_delivery(lane);
+    if (code != ERROR_NONE)
+        end_sending(lane->sender, code);
+}
+
+// The connection ended before there was an answer. The request is sent again under the same GUID: if the delivery was
+// processed, it is a duplicate now.
 static bool may_send_again(const struct lane *lane, const struct http_client_response *response)
 {
     enum error_code code = response->error.code;
@@ -169,10 +181,8 @@ static void on_delivered(void *context, const struct http_client_response *respo
 {
     struct lane *lane = context;
     struct sender *sender = lane->sender;
-    if (sender->code == ERROR_NONE && may_send_again(lane, response)) {
-        enum error_code code = send_delivery(lane);
-        if (code != ERROR_NONE)
-            end_sending(sender, code);
+    if (may_send_again(lane, response)) {
+        net_timer_set(lane->retry_timer, (duration_ns)lane->tries * RETRY_TIME);
         return;
     }
     const struct replay_answer answer = {
@@ -220,9 +230,20 @@ static enum error_code make_lanes(struct sender *sender)
     sender->lanes = memory_allocate_array(sender->plan->connections, sizeof *sender->lanes);
     if (sender->lanes == NULL)
         return error_set(sender->error, ERROR_MEMORY, "replay: out of memory");
-    for (size_t i = 0; i < sender->plan->connections; i++)
-        sender->lanes[i].sender = sender;
-    return ERROR_NONE;
+    enum error_code code = ERROR_NONE;
+    for (size_t i = 0; i < sender->plan->connections && code == ERROR_NONE; i++) {
+        struct lane *lane = &sender->lanes[i];
+        lane->sender = sender;
+        code = net_timer_create(sender->loop, try_again, lane, &lane->retry_timer, sender->error);
+    }
+    return code;
+}
+
+static void free_lanes(struct sender *sender)
+{
+    for (size_t i = 0; sender->lanes != NULL && i < sender->plan->connections; i++)
+        net_timer_destroy(sender->lanes[i].retry_timer);
+    memory_free(sender->lanes);
 }
 
 enum error_code replay_send(const struct replay_plan *plan,
@@ -252,8 +273,8 @@ enum error_code replay_send(const struct replay_plan *plan,
     }
     http_client_destroy(sender.client);
     net_timer_destroy(sender.due_timer);
+    free_lanes(&sender);
     net_loop_destroy(sender.loop);
-    memory_free(sender.lanes);
     return code;
 }
 
