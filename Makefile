@@ -215,6 +215,12 @@ soak:
 	$(SUBMAKE) VARIANT=asan CC=clang build/asan-clang/ghatrace
 	@tests/siege/soak.py
 
+# A collector that comes and goes over HTTP, HTTPS and gRPC, for OUTAGES_SECONDS (3600): nothing missing, nothing grows.
+.PHONY: outages
+outages:
+	$(SUBMAKE) VARIANT=release build/release-gcc/ghatrace
+	@tests/siege/outages.py
+
 # What a delivery costs on disk while it is remembered; NOTES="300000 100 3": deliveries, a second, jobs of a run.
 .PHONY: note-cost
 note-cost:
