@@ -327,6 +327,7 @@ class Starting(harness.BlackBoxTest):
             while "msg=ready" not in line and time.monotonic() < deadline and line:
                 line = daemon.process.stderr.readline().decode()
             self.assertIn("msg=ready", line)
+            time.sleep(0.3)  # TSan keeps back a signal that arrives just before the first epoll_wait()
         finally:
             daemon.process.terminate()
             daemon.process.communicate(timeout=harness.PATIENCE)
