@@ -112,7 +112,7 @@ static bool wait_for(struct watchdog_thread *watch, duration_ns wait)
     return !watch->is_stopping;
 }
 
-static void *run_thread(void *context)
+static void *watch_threads(void *context)
 {
     struct watchdog_thread *watch = context;
     duration_ns wait = watchdog_time(watch) / SHARE_USUAL;
@@ -150,7 +150,7 @@ static int create_thread(struct watchdog_thread *watch)
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    int result = pthread_create(&watch->thread, NULL, run_thread, watch);
+    int result = pthread_create(&watch->thread, NULL, watch_threads, watch);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     return result;
 }

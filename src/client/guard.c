@@ -18,7 +18,7 @@
 struct guarded_socket {
     const void *group;
     int fd;
-    ino_t inode; // see is_open()
+    ino_t inode; // see is_same_socket()
     LIST_ENTRY(guarded_socket) sockets;
 };
 
@@ -41,7 +41,7 @@ struct guard {
 
 // libcurl 7.88 closes a socket that has not connected itself, without CURLOPT_CLOSESOCKETFUNCTION; its number may then be
 // that of another file.
-static bool is_open(const struct guarded_socket *entry)
+static bool is_same_socket(const struct guarded_socket *entry)
 {
     struct stat status;
     return fstat(entry->fd, &status) == 0 && S_ISSOCK(status.st_mode) &&
@@ -59,7 +59,7 @@ static void remove_closed(struct guard *guard)
     struct guarded_socket *entry = LIST_FIRST(&guard->sockets);
     while (entry != NULL) {
         struct guarded_socket *next = LIST_NEXT(entry, sockets);
-        if (!is_open(entry))
+        if (!is_same_socket(entry))
             remove_socket(entry);
         entry = next;
     }
@@ -138,7 +138,7 @@ static void cut(struct guard *guard)
     const struct guarded_socket *entry;
     guard->was_cut = true;
     LIST_FOREACH (entry, &guard->sockets, sockets)
-        if (entry->group == guard->group && is_open(entry))
+        if (entry->group == guard->group && is_same_socket(entry))
             (void)shutdown(entry->fd, SHUT_RDWR);
 }
 
@@ -158,7 +158,7 @@ static void wait_for_look(struct guard *guard)
         code = pthread_cond_timedwait(&guard->wake, &guard->mutex, &until);
 }
 
-static void *run_thread(void *context)
+static void *run_guard(void *context)
 {
     struct guard *guard = context;
     pthread_mutex_lock(&guard->mutex);
@@ -179,7 +179,7 @@ static bool start_thread(struct guard *guard)
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    guard->has_thread = pthread_create(&guard->thread, NULL, run_thread, guard) == 0;
+    guard->has_thread = pthread_create(&guard->thread, NULL, run_guard, guard) == 0;
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     return guard->has_thread;
 }
