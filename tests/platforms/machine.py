@@ -47,7 +47,7 @@ def mirror():
         origin, label, component, address = line.split("|")
         if (origin, label, component) == ("Debian", "Debian", "main") and address.startswith("http://"):
             return address.rstrip("/")
-    return "http://deb.debian.org/debian"
+    return None  # debootstrap's own default
 
 
 def base(suite, packages=()):
@@ -55,12 +55,14 @@ def base(suite, packages=()):
     name = "-".join([suite, *sorted(packages)])
     folder = FOLDER / "bases" / name
     if not folder.exists():
-        say(f"debootstrap {suite} from {mirror()}")
+        source = mirror()
+        say(f"debootstrap {suite} from {source or 'its default mirror'}")
         unfinished = folder.with_name(name + ".unfinished")
         shutil.rmtree(unfinished, ignore_errors=True)
         unfinished.parent.mkdir(parents=True, exist_ok=True)
         included = [f"--include={','.join(packages)}"] if packages else []
-        done = subprocess.run(["debootstrap", "--variant=minbase", *included, suite, str(unfinished), mirror()],
+        done = subprocess.run(["debootstrap", "--variant=minbase", *included, suite, str(unfinished),
+                               *([source] if source else [])],
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
         if done.returncode != 0:
             sys.exit(f"debootstrap {suite}:\n{done.stdout[-3000:]}")
