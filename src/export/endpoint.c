@@ -56,8 +56,7 @@ static struct slice split_before(struct slice *rest, const char *separators)
     struct slice head = {.data = rest->data, .len = 0};
     while (head.len < rest->len && strchr(separators, rest->data[head.len]) == NULL)
         head.len++;
-    rest->data += head.len;
-    rest->len -= head.len;
+    *rest = slice_skip(*rest, head.len);
     return head;
 }
 
