@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "ghatrace/base/log.h"
+#include "ghatrace/base/thread.h"
 
 // The watchdog's time is divided by this for the interval between two looks.
 #define SHARE_USUAL 2
@@ -144,17 +145,6 @@ static void release_wake(struct watchdog_thread *watch)
     pthread_mutex_destroy(&watch->mutex);
 }
 
-// Signals must reach the main thread.
-static int create_thread(struct watchdog_thread *watch)
-{
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int result = pthread_create(&watch->thread, NULL, watch_threads, watch);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return result;
-}
-
 enum error_code watchdog_start(struct watchdog_thread *watch, const struct watchdog_parts *parts,
                                struct error *error)
 {
@@ -166,7 +156,7 @@ enum error_code watchdog_start(struct watchdog_thread *watch, const struct watch
     watch->fed_at = timestamp_monotonic(); // systemd counts from READY=1
     set_up_wake(watch);
     request_heartbeats(watch);
-    int result = create_thread(watch);
+    int result = thread_start(&watch->thread, watch_threads, watch);
     if (result != 0) {
         release_wake(watch);
         return error_set(error, ERROR_IO, "start the watchdog's thread: %s", strerror(result));

@@ -1,5 +1,6 @@
 // Logging: rate limits, the writer thread, formatting.
 #include "ghatrace/base/log.h"
+#include "ghatrace/base/thread.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -166,14 +167,9 @@ static bool log_queue_is_running(void)
 // Starts the thread, once, for the rest of the process. ERROR_IO.
 static enum error_code log_queue_start(log_compose_drops *compose_drops, struct error *error)
 {
-    sigset_t all, before;
     pthread_t thread;
     queue.compose_drops = compose_drops;
-    // Signals must be handled by other threads.
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int code = pthread_create(&thread, NULL, write_lines, NULL);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    int code = thread_start(&thread, write_lines, NULL);
     if (code != 0)
         return error_set(error, ERROR_IO, "start the log's thread: %s", strerror(code));
     (void)pthread_setname_np(thread, "log");

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "ghatrace/base/memory.h"
+#include "ghatrace/base/thread.h"
 
 #define LOOK_INTERVAL (100 * NS_PER_MS)
 
@@ -173,17 +174,6 @@ static void *run_guard(void *context)
 
 // --- life -----------------------------------------------------------------------------------------
 
-// Signals are for the main thread.
-static bool start_thread(struct guard *guard)
-{
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    guard->has_thread = pthread_create(&guard->thread, NULL, run_guard, guard) == 0;
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return guard->has_thread;
-}
-
 enum error_code guard_create(struct guard **out, struct error *error)
 {
     pthread_condattr_t attributes;
@@ -196,7 +186,8 @@ enum error_code guard_create(struct guard **out, struct error *error)
     pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
     pthread_cond_init(&guard->wake, &attributes);
     pthread_condattr_destroy(&attributes);
-    if (!start_thread(guard)) {
+    guard->has_thread = thread_start(&guard->thread, run_guard, guard) == 0;
+    if (!guard->has_thread) {
         guard_destroy(guard);
         return error_set(error, ERROR_MEMORY, "http client: cannot start a thread");
     }

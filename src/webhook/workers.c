@@ -11,12 +11,12 @@
 //                      clients whose connection is refused would not.
 #include <assert.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "ghatrace/base/memory.h"
+#include "ghatrace/base/thread.h"
 #include "ghatrace/webhook/webhook.h"
 #include "webhook_private.h"
 
@@ -343,14 +343,8 @@ void ingress_drop_tls(struct ingress_tls *tls)
 
 static enum error_code start_worker(struct worker *worker, size_t number, struct error *error)
 {
-    sigset_t all, before;
-
-    // Signals must reach the thread whose loop has the handlers.
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
     atomic_fetch_add(&worker->ingress->running, 1);
-    int result = pthread_create(&worker->thread, NULL, run_worker, worker);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    int result = thread_start(&worker->thread, run_worker, worker);
     if (result != 0)
         atomic_fetch_sub(&worker->ingress->running, 1);
     if (result != 0)
