@@ -147,7 +147,7 @@ static bool is_quit_key_pressed(void)
     return false;
 }
 
-// Ctrl-Z: restores the shell's screen, and draws anew after SIGCONT.
+// Ctrl-Z: restores the shell's screen, and redraws after SIGCONT.
 static void suspend(struct screen *screen)
 {
     leave_full_screen(screen);

@@ -278,7 +278,7 @@ static void free_pool(struct client_pool *pool)
     memory_free(pool);
 }
 
-// Rather than CURLOPT_FRESH_CONNECT for the next requests: that would connect anew for each of them, and the addresses
+// Rather than CURLOPT_FRESH_CONNECT for the next requests: that would open a connection for each of them, and the addresses
 // of names would stay those that were looked up before.
 static void retire_pool(struct http_client *client)
 {

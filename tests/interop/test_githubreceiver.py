@@ -84,7 +84,7 @@ FIELDS = [
                "timed_out and startup_failure are errors here"),
     Difference("status",
                lambda theirs, ours, job: ours["status"] == {"code": 0, "message": ""} and theirs["status"]["code"] == 0,
-               "a message stands beside errors only, as the protocol asks"),
+               "a message is set for errors only, as the protocol asks"),
     Difference("links", lambda theirs, ours, job: theirs["links"] and not theirs["links"][0]["spanId"],
                "the link to the attempt before has an empty span ID there; here the root's"),
     Difference("flags", lambda theirs, ours, job: theirs["flags"] == 0,
