@@ -1034,6 +1034,9 @@ static void put_export(struct json_out *json, const struct view_sources *sources
     json_out_time(json, "oldest_since", figures->outbox_oldest);
     json_out_close_object(json);
     put_health_figures(json, figures, "");
+    json_out_open_object(json, "arc");
+    put_health_figures(json, figures, "arc");
+    json_out_close_object(json);
     json_out_open_object(json, "export");
     json_out_text(json, "endpoint", slice_from_string(sources->export_url));
     api_put_trouble(json, sources, &figures->exporting);

@@ -430,6 +430,14 @@ static const struct family families[] = {
      "gha_job_execution_duration_seconds of actions-runner-controller is the same and the start-up "
      "together.",
      SERIES_JOB, SERIES_JOB_EXECUTION},
+    {"ghatrace_job_assign_seconds",
+     "How long jobs that were ready to run waited until they were assigned to a scale set, where "
+     "ARC reported it. Survives restarts. A part of ghatrace_job_queue_seconds.",
+     SERIES_JOB, SERIES_JOB_ASSIGN},
+    {"ghatrace_job_provision_seconds",
+     "How long jobs that were assigned to a scale set waited until a runner started them, where "
+     "ARC reported it. Survives restarts. The other part.",
+     SERIES_JOB, SERIES_JOB_PROVISION},
     {"ghatrace_run_duration_seconds", "How long runs took, from start to end. Survives restarts.",
      SERIES_RUN, 0},
 };
@@ -845,6 +853,13 @@ const struct health_family health_families[] = {
     {"ghatrace_events_late", METRICS_COUNTER,
      "Events about spans that had been sent already; they changed nothing. Since the start.",
      FIGURE(engine.late), IN_API("deliveries", "late")},
+    {"ghatrace_arc_assignments", METRICS_COUNTER,
+     "Assignments of jobs that ARC reported and that were taken, since the start.",
+     FIGURE(engine.assignments), IN_API("arc", "assignments")},
+    {"ghatrace_arc_assignments_late", METRICS_COUNTER,
+     "Assignments that were reported after the job's spans had been sent, and later than arc-grace "
+     "if it waited for them; they changed nothing. Since the start.",
+     FIGURE(engine.assignments_late), IN_API("arc", "late")},
     {.write = put_last_delivery},
     {.write = put_commits},
     {.write = put_commit_queue},

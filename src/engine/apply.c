@@ -183,12 +183,13 @@ static enum error_code load_job_note(struct engine_work *work, const struct run_
 {
     struct store_note_key note = {STORE_NOTE_JOB, {job->own_trace, job->key.span}};
     uint8_t payload[STORE_NOTE_SIZE_MAX];
-    bool is_found = false, has_waited;
+    bool is_found = false, has_waited, is_assigned;
     enum error_code code =
         store_find_note(work->transaction, &note, &is_found, payload, &work->error);
     if (code != ERROR_NONE || !is_found)
         return code;
     codec_decode_job_note(payload, &job->state, &has_waited);
+    is_assigned = codec_job_note_is_assigned(payload);
     job->state.run_id = name->run_id;
     job->state.run_attempt = name->run_attempt;
     job->state.server = name->server;
@@ -198,6 +199,11 @@ static enum error_code load_job_note(struct engine_work *work, const struct run_
         code = store_find_note(work->transaction, &note, &is_found, payload, &work->error);
     if (code == ERROR_NONE && has_waited && is_found)
         codec_decode_waited_job_note(payload, &job->state);
+    note.kind = STORE_NOTE_ASSIGNED_JOB;
+    if (code == ERROR_NONE && is_assigned)
+        code = store_find_note(work->transaction, &note, &is_found, payload, &work->error);
+    if (code == ERROR_NONE && is_assigned && is_found)
+        codec_decode_assigned_job_note(payload, &job->state);
     return code;
 }
 
@@ -374,9 +380,11 @@ static enum error_code note_job(struct engine_work *work, struct work_job *job)
 {
     uint8_t payload[STORE_JOB_NOTE_SIZE];
     uint8_t waited[STORE_WAITED_JOB_NOTE_SIZE];
-    bool has_waited;
+    uint8_t assigned[STORE_ASSIGNED_JOB_NOTE_SIZE];
+    bool has_waited, is_assigned = job->state.assigned_at != TIMESTAMP_UNKNOWN;
     codec_encode_job_note(&job->state, payload, &has_waited);
     codec_encode_waited_job_note(&job->state, waited);
+    codec_encode_assigned_job_note(&job->state, assigned);
     enum error_code code = drop_state(work, &job->key, &job->is_stored, &job->state.deadline);
     struct store_note_key note = {STORE_NOTE_JOB, {job->own_trace, job->key.span}};
     if (code == ERROR_NONE)
@@ -384,15 +392,19 @@ static enum error_code note_job(struct engine_work *work, struct work_job *job)
     note.kind = STORE_NOTE_WAITED_JOB;
     if (code == ERROR_NONE && has_waited)
         code = store_put_note(work->transaction, &note, waited, work->now, &work->error);
+    note.kind = STORE_NOTE_ASSIGNED_JOB;
+    if (code == ERROR_NONE && is_assigned)
+        code = store_put_note(work->transaction, &note, assigned, work->now, &work->error);
     return code;
 }
 
 // A job that may be sent again is kept as a whole state, some KiB, unless room runs short: a refused delivery is not
-// repeated. Then a note replaces it, and late events change nothing.
+// repeated. Then a note replaces it, and late events change nothing. Not while some of its spans were not sent.
 static bool needs_only_note(struct engine_work *work, const struct job_state *job)
 {
     return job->phase == JOB_CLOSED ||
-           (job->phase == JOB_CLOSED_LACKING && store_keeps_only_notes(work->transaction));
+           (job->phase == JOB_CLOSED_LACKING && job->arc_wait_since == TIMESTAMP_UNKNOWN &&
+            store_keeps_only_notes(work->transaction));
 }
 
 enum error_code work_save_job(struct engine_work *work, const struct run_state *run,
@@ -535,7 +547,9 @@ static enum error_code add_remaining_steps(struct engine_work *work, struct reco
 static enum error_code add_finished(struct engine_work *work, const struct store_key *key,
                                     const struct lifecycle_finished *finished)
 {
-    struct record_place place = {.key = key};
+    struct store_key phases = *key;
+    phases.span = stored_span_of_part(&key->span, STORED_PART_RUNNER_PHASES);
+    struct record_place place = {.key = finished->is_runner_phases ? &phases : key};
     enum error_code code = add_batch(work, &place, &finished->batch);
     if (code == ERROR_NONE && finished->rest != NULL)
         code = add_remaining_steps(work, &place, finished->rest);
@@ -727,15 +741,20 @@ static enum error_code make_room_for_delivery(struct engine_work *work)
     return work->counted.shed > before ? work_check_room(work) : full;
 }
 
+// Nothing was written for this task yet, so the other tasks of the batch, which may free space, continue.
+static void refuse_for_room(struct engine_work *work, struct engine_task *task)
+{
+    work->is_full = true;
+    task->outcome = ENGINE_FULL;
+    task->error = work->error;
+}
+
 static enum error_code apply_delivery(struct engine_work *work, struct engine_task *task)
 {
     bool is_duplicate = false;
     enum error_code code = make_room_for_delivery(work);
     if (code == ERROR_FULL) {
-        // Nothing was written for this task yet, so the other tasks of the batch, which may free space, continue.
-        work->is_full = true;
-        task->outcome = ENGINE_FULL;
-        task->error = work->error;
+        refuse_for_room(work, task);
         return ERROR_NONE;
     }
     if (code == ERROR_NONE)
@@ -750,6 +769,44 @@ static enum error_code apply_delivery(struct engine_work *work, struct engine_ta
     task->outcome = ENGINE_ACCEPTED;
     note_event(work, task);
     return apply_event(work, task);
+}
+
+static enum error_code apply_to_job(struct engine_work *work, const struct engine_task *task,
+                                    struct work_run *run, struct work_job *job)
+{
+    struct lifecycle_output output;
+    const struct lifecycle life = {&work->policy, &work->arena, &output};
+    enum error_code code = lifecycle_apply_assignment(&life, task->assignment, task->received_at,
+                                                      &run->state, &job->state);
+    if (code != ERROR_NONE)
+        return error_set(&work->error, code, "apply assignment: %s", error_code_text(code));
+    work->counted.assignments += output.is_late ? 0 : 1;
+    work->counted.assignments_late += output.is_late ? 1 : 0;
+    code = work_add_records(work, &run->key.trace, run, &output);
+    if (code == ERROR_NONE && output.job_changed)
+        code = work_save_job(work, &run->state, job);
+    if (code == ERROR_NONE && output.run_changed)
+        code = work_save_run(work, run);
+    return code;
+}
+
+static enum error_code apply_assignment(struct engine_work *work, struct engine_task *task)
+{
+    const struct job_assignment *assignment = task->assignment;
+    const struct run_name name = {assignment->server, assignment->run_id, assignment->run_attempt};
+    struct work_run run;
+    struct work_job job;
+    enum error_code code = make_room_for_delivery(work);
+    if (code == ERROR_FULL) {
+        refuse_for_room(work, task);
+        return ERROR_NONE;
+    }
+    task->outcome = ENGINE_ACCEPTED;
+    if (code == ERROR_NONE)
+        code = work_load_run(work, &name, &run);
+    if (code == ERROR_NONE)
+        code = load_job(work, &name, assignment->job_id, &run, &job);
+    return code == ERROR_NONE ? apply_to_job(work, task, &run, &job) : code;
 }
 
 static enum error_code settle_export(struct engine_work *work, struct engine_task *task)
@@ -777,6 +834,9 @@ enum error_code work_apply_task(struct engine_work *work, struct engine_task *ta
     case ENGINE_APPLY_EVENT:
         work->at = task->received_at;
         return apply_delivery(work, task);
+    case ENGINE_APPLY_ASSIGNMENT:
+        work->at = task->received_at;
+        return apply_assignment(work, task);
     case ENGINE_SETTLE_EXPORT:
         work->at = work->now;
         return settle_export(work, task);

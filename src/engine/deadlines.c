@@ -20,7 +20,7 @@ timestamp_ns work_farthest_deadline(const struct engine_work *work)
 {
     const struct trace_policy *policy = &work->policy;
     const duration_ns waits[] = {policy->root_grace, policy->job_grace, policy->job_timeout,
-                                 policy->run_idle, policy->linger};
+                                 policy->run_idle,   policy->linger,    policy->arc_grace};
     timestamp_ns now = work->now;
     duration_ns longest = 0;
     for (size_t i = 0; i < sizeof waits / sizeof waits[0]; i++)
@@ -46,6 +46,7 @@ void work_clamp_future_job_times(const struct engine_work *work, struct job_stat
     limit_time(&job->last_received, work->now);
     limit_time(&job->settling_since, work->now);
     limit_time(&job->closed_at, work->now);
+    limit_time(&job->arc_wait_since, work->now);
 }
 
 // Processes a due job. Its entry was removed from the index before.
@@ -183,7 +184,8 @@ enum error_code work_replace_jobs_by_notes(struct engine_work *work, struct stor
             return error_set(&work->error, ERROR_MEMORY, "keep only notes: out of memory");
         struct work_job job = {.key = *next};
         code = work_decode_job(work, bytes, &job);
-        bool is_lacking = code == ERROR_NONE && job.state.phase == JOB_CLOSED_LACKING;
+        bool is_lacking = code == ERROR_NONE && job.state.phase == JOB_CLOSED_LACKING &&
+                          job.state.arc_wait_since == TIMESTAMP_UNKNOWN;
         *replaced += is_lacking ? 1 : 0;
         if (is_lacking)
             code = work_save_job(work, &no_run, &job);
@@ -468,6 +470,7 @@ static enum error_code expire_notes(struct engine_work *work, struct upkeep *upk
         [STORE_NOTE_UNTIMED_DELIVERY] = linger,
         [STORE_NOTE_JOB] = linger,
         [STORE_NOTE_WAITED_JOB] = linger,
+        [STORE_NOTE_ASSIGNED_JOB] = linger,
         [STORE_NOTE_RUN] = linger,
         [STORE_NOTE_OLD_RUN] = linger > TRACE_RUN_KEPT ? linger : TRACE_RUN_KEPT,
     };

@@ -329,7 +329,7 @@ static void commit_one_by_one(struct engine *engine, const struct engine_tasks *
     struct engine_task *task;
     STAILQ_FOREACH (task, tasks, next) {
         bool is_hopeless = refusal.code == ERROR_FULL || refusal.code == ERROR_IO;
-        if (is_hopeless && task->type == ENGINE_APPLY_EVENT) {
+        if (is_hopeless && task->type != ENGINE_SETTLE_EXPORT) {
             refuse_task(engine, task, &refusal);
             continue;
         }
@@ -561,7 +561,7 @@ static void *run_thread(void *context)
 
 void engine_submit(struct engine *engine, struct engine_task *task)
 {
-    bool is_event = task->type == ENGINE_APPLY_EVENT;
+    bool is_event = task->type != ENGINE_SETTLE_EXPORT;
     assert(task->on_done != NULL);
     task->submitted_at = timestamp_monotonic();
     pthread_mutex_lock(&engine->mutex);

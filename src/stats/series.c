@@ -13,11 +13,13 @@
 //
 //   count ‖ sum ‖ for each histogram: count ‖ sum ‖ number of buckets in use ‖ for each of these:
 //   its position (1 byte) ‖ count ‖ exemplar
-//   then be64 when it was last counted, which earlier versions did not write
+//   then be64 when it was last counted, then more histograms: earlier versions wrote neither, or only the time
 //
 //   sum: seconds ‖ nanoseconds · exemplar: at ‖ value ‖ trace (16 bytes)
 
 #define USED_AT_SIZE 8
+
+static size_t old_histogram_count(enum series_kind kind);
 
 static void write_sum(struct byte_writer *writer, const struct series_sum *sum)
 {
@@ -52,9 +54,11 @@ enum error_code series_encode(const struct series_row *row, struct buffer *out)
         bytes_write_text(&writer, row->labels[i]);
     bytes_write_varint(&writer, row->count);
     write_sum(&writer, &row->sum);
-    for (size_t i = 0; i < series_histogram_count(row->kind); i++)
+    for (size_t i = 0; i < old_histogram_count(row->kind); i++)
         write_histogram(&writer, &row->histograms[i]);
     bytes_write_be(&writer, (uint64_t)row->used_at, USED_AT_SIZE);
+    for (size_t i = old_histogram_count(row->kind); i < series_histogram_count(row->kind); i++)
+        write_histogram(&writer, &row->histograms[i]);
     return writer.code;
 }
 
@@ -95,11 +99,14 @@ bool series_decode(struct slice bytes, struct series_row *row)
         row->labels[i] = bytes_read_text(&reader);
     row->count = bytes_read_varint(&reader);
     read_sum(&reader, &row->sum);
-    for (size_t i = 0; i < series_histogram_count(row->kind); i++)
+    size_t next = old_histogram_count(row->kind);
+    for (size_t i = 0; i < next; i++)
         read_histogram(&reader, &row->histograms[i]);
     row->used_at = !reader.failed && reader.next == reader.end
                        ? TIMESTAMP_UNKNOWN
                        : (timestamp_ns)bytes_read_be(&reader, USED_AT_SIZE);
+    for (; next < series_histogram_count(row->kind) && reader.next < reader.end; next++)
+        read_histogram(&reader, &row->histograms[next]);
     return bytes_is_done(&reader);
 }
 
@@ -305,10 +312,11 @@ static const struct series_form {
     enum store_table table;
     size_t labels;
     size_t histograms;
+    size_t old_histograms; // that every version wrote
 } forms[SERIES_KINDS] = {
-    [SERIES_JOB] = {"job", STORE_TABLE_JOB_SERIES, 5, 4},
-    [SERIES_RUN] = {"run", STORE_TABLE_RUN_SERIES, 3, 1},
-    [SERIES_STEP] = {"step", STORE_TABLE_STEP_SERIES, 4, 0},
+    [SERIES_JOB] = {"job", STORE_TABLE_JOB_SERIES, 5, 6, 4},
+    [SERIES_RUN] = {"run", STORE_TABLE_RUN_SERIES, 3, 1, 1},
+    [SERIES_STEP] = {"step", STORE_TABLE_STEP_SERIES, 4, 0, 0},
 };
 
 static enum store_table series_table(enum series_kind kind)
@@ -324,6 +332,11 @@ static const char *series_kind_name(enum series_kind kind)
 size_t series_label_count(enum series_kind kind)
 {
     return forms[kind].labels;
+}
+
+static size_t old_histogram_count(enum series_kind kind)
+{
+    return forms[kind].old_histograms;
 }
 
 size_t series_histogram_count(enum series_kind kind)
@@ -595,16 +608,15 @@ enum error_code series_count_job(struct stats *stats, const struct job_sample *m
         [SERIES_JOB_RESULT] = measure->result,
     };
     const struct sample_span *const spans[] = {
-        [SERIES_JOB_WAITING] = &measure->waiting,
-        [SERIES_JOB_QUEUE] = &measure->queue,
-        [SERIES_JOB_STARTUP] = &measure->startup,
-        [SERIES_JOB_EXECUTION] = &measure->execution,
+        [SERIES_JOB_WAITING] = &measure->waiting, [SERIES_JOB_QUEUE] = &measure->queue,
+        [SERIES_JOB_STARTUP] = &measure->startup, [SERIES_JOB_EXECUTION] = &measure->execution,
+        [SERIES_JOB_ASSIGN] = &measure->assign,   [SERIES_JOB_PROVISION] = &measure->provision,
     };
     struct series_row *row;
     enum error_code code = load_series(stats, SERIES_JOB, labels, &row, error);
     if (code != ERROR_NONE)
         return code;
-    row->count++;
+    row->count += measure->is_assignment_only ? 0 : 1;
     for (size_t i = 0; i < sizeof spans / sizeof spans[0]; i++) {
         if (spans[i]->exists)
             observe(&row->histograms[i], spans[i]->length, measure->end, &measure->trace);

@@ -221,6 +221,8 @@ static void visit_closed_job(struct visitor *visitor, struct job_state *state)
     visit_int64(visitor, &state->last_waiting);
     state->counted_result =
         (enum run_result)visit_choice(visitor, state->counted_result, RUN_RESULTS);
+    if (visitor->layout >= 3)
+        visit_int64(visitor, &state->assigned_at);
 }
 
 static void visit_job_state(struct visitor *visitor, struct job_state *state)
@@ -256,6 +258,10 @@ static void visit_job_state(struct visitor *visitor, struct job_state *state)
     if (visitor->layout >= 2)
         state->counted_result =
             (enum run_result)visit_choice(visitor, state->counted_result, RUN_RESULTS);
+    if (visitor->layout >= 3) {
+        visit_int64(visitor, &state->assigned_at);
+        visit_int64(visitor, &state->arc_wait_since);
+    }
 }
 
 static void visit_run_body(struct visitor *visitor, struct github_run *body)
@@ -494,7 +500,7 @@ enum error_code codec_decode_run(struct slice bytes, struct arena *arena, struct
 
 // --- notes -------------------------------------------------------------------------------------------------
 
-enum { NOTE_IS_COMPLETED = 1, NOTE_HAS_WAITED = 1 };
+enum { NOTE_IS_COMPLETED = 1, NOTE_HAS_WAITED = 1, NOTE_IS_ASSIGNED = 2 };
 
 #define DIGEST_BYTES 5
 #define JOBS_MAX 0xffffff
@@ -587,7 +593,8 @@ void codec_encode_job_note(const struct job_state *state, uint8_t bytes[STORE_JO
     struct note_writer writer = {bytes};
     bool is_old = state->created_at == TIMESTAMP_UNKNOWN && state->queued_at != TIMESTAMP_UNKNOWN;
     *has_waited = state->last_waiting != TIMESTAMP_UNKNOWN || is_old;
-    put_note_number(&writer, *has_waited ? NOTE_HAS_WAITED : 0, 1);
+    int is_assigned = state->assigned_at != TIMESTAMP_UNKNOWN ? NOTE_IS_ASSIGNED : 0;
+    put_note_number(&writer, (uint64_t)((*has_waited ? NOTE_HAS_WAITED : 0) | is_assigned), 1);
     put_note_version(&writer, &state->body_version);
 }
 
@@ -619,4 +626,23 @@ void codec_decode_waited_job_note(const uint8_t bytes[STORE_WAITED_JOB_NOTE_SIZE
     state->queued_at = (timestamp_ns)get_note_number(&reader, 8);
     state->last_queued = (timestamp_ns)get_note_number(&reader, 8);
     state->last_waiting = (timestamp_ns)get_note_number(&reader, 8);
+}
+
+bool codec_job_note_is_assigned(const uint8_t bytes[STORE_JOB_NOTE_SIZE])
+{
+    return (bytes[0] & NOTE_IS_ASSIGNED) != 0;
+}
+
+void codec_encode_assigned_job_note(const struct job_state *state,
+                                    uint8_t bytes[STORE_ASSIGNED_JOB_NOTE_SIZE])
+{
+    struct note_writer writer = {bytes};
+    put_note_number(&writer, (uint64_t)state->assigned_at, 8);
+}
+
+void codec_decode_assigned_job_note(const uint8_t bytes[STORE_ASSIGNED_JOB_NOTE_SIZE],
+                                    struct job_state *state)
+{
+    struct note_reader reader = {bytes};
+    state->assigned_at = (timestamp_ns)get_note_number(&reader, 8);
 }

@@ -32,6 +32,10 @@ const struct note_kind note_kinds[STORE_NOTE_KINDS] = {
                             .order = 12,
                             .shared = 4,
                             .payload = STORE_OLD_RUN_NOTE_SIZE},
+    [STORE_NOTE_ASSIGNED_JOB] = {.tag = 'a',
+                                 .order = 16,
+                                 .shared = 4,
+                                 .payload = STORE_ASSIGNED_JOB_NOTE_SIZE},
 };
 
 // A range of the sorted notes of a kind: from its first note, inclusive, to the first of the next block. The range
@@ -894,7 +898,8 @@ static enum error_code oldest_block(struct store_transaction *transaction,
 static const enum store_note delivery_kinds[] = {STORE_NOTE_TIMED_DELIVERY,
                                                  STORE_NOTE_UNTIMED_DELIVERY};
 static const enum store_note closed_kinds[] = {STORE_NOTE_JOB, STORE_NOTE_WAITED_JOB,
-                                               STORE_NOTE_RUN, STORE_NOTE_OLD_RUN};
+                                               STORE_NOTE_ASSIGNED_JOB, STORE_NOTE_RUN,
+                                               STORE_NOTE_OLD_RUN};
 
 enum error_code store_shed_notes(struct store_transaction *transaction, size_t max, uint64_t *shed,
                                  struct error *error)
@@ -905,7 +910,8 @@ enum error_code store_shed_notes(struct store_transaction *transaction, size_t m
         struct cursor_block block;
         code = oldest_block(transaction, delivery_kinds, 2, &block, error);
         if (code == ERROR_NOT_FOUND)
-            code = oldest_block(transaction, closed_kinds, 4, &block, error);
+            code = oldest_block(transaction, closed_kinds,
+                                sizeof closed_kinds / sizeof closed_kinds[0], &block, error);
         if (code == ERROR_NONE)
             code = delete_block(transaction, &block, error);
         if (code == ERROR_NONE)

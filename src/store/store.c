@@ -356,9 +356,17 @@ enum error_code lmdb_put_sums(const struct lmdb_op *op, struct slice name, const
 // Notes may keep this share of the map: dropping all of them would free too little to matter.
 #define NOTES_KEPT_SHARE 32
 
-// The entry "notes" in `meta`: counts by kind, and dropped notes.
+// The entry "notes" in `meta`: counts of the first kinds, dropped notes, counts of kinds that were added later, which
+// older stores lack.
+#define FIRST_NOTE_KINDS STORE_NOTE_ASSIGNED_JOB
+#define OLD_NOTE_SUMS (FIRST_NOTE_KINDS + 4)
 #define NOTE_SUMS (STORE_NOTE_KINDS + 4)
 static_assert(NOTE_SUMS <= SUMS_MAX, "lmdb_put_sums() has room for them");
+
+static size_t place_of_note_sum(int kind)
+{
+    return (size_t)(kind < FIRST_NOTE_KINDS ? kind : kind + OLD_NOTE_SUMS - FIRST_NOTE_KINDS);
+}
 
 // The contents of `meta` after the last transaction.
 static enum error_code read_sums(struct store_transaction *transaction, struct error *error)
@@ -374,10 +382,14 @@ static enum error_code read_sums(struct store_transaction *transaction, struct e
         code = lmdb_get_sums(&outbox, SLICE("outbox"), &transaction->outbox_bytes, 1);
     if (code == ERROR_NONE)
         code = store_read_dead_sum(transaction, error);
+    // Of the two sizes, only the one that is stored is read.
+    if (code == ERROR_NONE)
+        code = lmdb_get_sums(&notes, SLICE("notes"), sums, OLD_NOTE_SUMS);
     if (code == ERROR_NONE)
         code = lmdb_get_sums(&notes, SLICE("notes"), sums, NOTE_SUMS);
-    memcpy(transaction->note_counts, sums, sizeof transaction->note_counts);
-    const uint64_t *sheds = sums + STORE_NOTE_KINDS;
+    for (int i = 0; i < STORE_NOTE_KINDS; i++)
+        transaction->note_counts[i] = sums[place_of_note_sum(i)];
+    const uint64_t *sheds = sums + FIRST_NOTE_KINDS;
     transaction->sheds = (struct store_sheds){.total = sheds[0],
                                               .hour = (timestamp_ns)sheds[1],
                                               .in_hour = sheds[2],
@@ -389,11 +401,12 @@ static enum error_code write_note_sums(struct store_transaction *transaction, st
 {
     const struct lmdb_op op = {transaction, DATABASE_META, "write sums of notes", error};
     const struct store_sheds *sheds = &transaction->sheds;
-    uint64_t sums[NOTE_SUMS] = {[STORE_NOTE_KINDS] = sheds->total,
+    uint64_t sums[NOTE_SUMS] = {[FIRST_NOTE_KINDS] = sheds->total,
                                 (uint64_t)sheds->hour,
                                 sheds->in_hour,
                                 sheds->in_hour_before};
-    memcpy(sums, transaction->note_counts, sizeof transaction->note_counts);
+    for (int i = 0; i < STORE_NOTE_KINDS; i++)
+        sums[place_of_note_sum(i)] = transaction->note_counts[i];
     return lmdb_put_sums(&op, SLICE("notes"), sums, NOTE_SUMS);
 }
 

@@ -242,6 +242,8 @@ static void print_job_times(struct inspector *inspector, const struct job_state 
     show_time(inspector, "last waiting event", job->last_waiting);
     show_time(inspector, "last received", job->last_received);
     show_time(inspector, "settling since", job->settling_since);
+    show_time(inspector, "assigned by ARC", job->assigned_at);
+    show_time(inspector, "waits for ARC since", job->arc_wait_since);
     show_time(inspector, "spans left", job->closed_at);
 }
 
@@ -471,7 +473,7 @@ static enum error_code print_job_note(struct inspector *inspector, const struct 
 {
     struct store_note_key note = {STORE_NOTE_JOB, *key};
     uint8_t payload[STORE_NOTE_SIZE_MAX];
-    bool is_found, has_waited;
+    bool is_found, has_waited, is_assigned;
     struct job_state job;
     int64_t job_id = 0;
     enum error_code code =
@@ -479,11 +481,17 @@ static enum error_code print_job_note(struct inspector *inspector, const struct 
     if (code != ERROR_NONE || !is_found)
         return code;
     codec_decode_job_note(payload, &job, &has_waited);
+    is_assigned = codec_job_note_is_assigned(payload);
     note.kind = STORE_NOTE_WAITED_JOB;
     if (has_waited)
         code = store_find_note(inspector->transaction, &note, &is_found, payload, inspector->error);
     if (code == ERROR_NONE && has_waited && is_found)
         codec_decode_waited_job_note(payload, &job);
+    note.kind = STORE_NOTE_ASSIGNED_JOB;
+    if (code == ERROR_NONE && is_assigned)
+        code = store_find_note(inspector->transaction, &note, &is_found, payload, inspector->error);
+    if (code == ERROR_NONE && is_assigned && is_found)
+        codec_decode_assigned_job_note(payload, &job);
     for (size_t i = 0; i < SPAN_ID_SIZE; i++)
         job_id = (int64_t)((uint64_t)job_id << 8 | key->span.bytes[i]);
     PRINT(inspector, "\njob %" PRId64 ": note that its spans were made\n", job_id & INT64_MAX);

@@ -157,6 +157,7 @@ static void keep_note_of_job(struct job_state *job)
                               .queued_at = job->queued_at,
                               .last_queued = job->last_queued,
                               .last_waiting = job->last_waiting,
+                              .assigned_at = job->assigned_at,
                               .body_version = job->body_version,
                               .counted_result = job->counted_result,
                               .closed_at = job->closed_at,
@@ -204,6 +205,67 @@ static void move_to_closed(struct job_state *job, enum job_phase phase)
         keep_note_of_job(job);
 }
 
+// --- what ARC reports ------------------------------------------------------------------------------
+
+// The runner.* spans of a job that waits for ARC are always sent apart from its others, so that the newest of each in
+// the store replaces the one before.
+static bool has_arc_runner(const struct trace_policy *policy, const struct job_state *job)
+{
+    return policy->arc_runners.count > 0 &&
+           runner_globs_select(&policy->arc_runners, job->body.labels, job->body.label_count,
+                               job->runner_group_name);
+}
+
+// True if its runner.* spans are held back.
+static bool holds_runner_phases(const struct job_state *job, const struct job_timeline *timeline)
+{
+    return job->arc_wait_since != TIMESTAMP_UNKNOWN && job->assigned_at == TIMESTAMP_UNKNOWN &&
+           timeline->has_run;
+}
+
+static timestamp_ns end_of_arc_wait(const struct trace_policy *policy, const struct job_state *job)
+{
+    return job->arc_wait_since + policy->arc_grace;
+}
+
+static bool is_in_arc_wait(const struct trace_policy *policy, const struct job_state *job,
+                           timestamp_ns now)
+{
+    return job->arc_wait_since != TIMESTAMP_UNKNOWN && now < end_of_arc_wait(policy, job);
+}
+
+// Of a job that never started nothing waits, but an event may still show that it did.
+static void begin_arc_wait(const struct trace_policy *policy, const struct job_timeline *timeline,
+                           timestamp_ns now, struct job_state *job)
+{
+    job->arc_wait_since = job->settling_since;
+    if (timeline->is_skipped || timeline->is_carried_over || !has_arc_runner(policy, job) ||
+        !is_in_arc_wait(policy, job, now))
+        job->arc_wait_since = TIMESTAMP_UNKNOWN;
+}
+
+// What of the job is sent in its own batch.
+static enum job_part first_part_of(const struct lifecycle *life, const struct ended_job *ended)
+{
+    bool is_apart = holds_runner_phases(ended->job, ended->timeline) ||
+                    has_arc_runner(life->policy, ended->job);
+    return is_apart ? JOB_WITHOUT_RUNNER_PHASES : JOB_WHOLE;
+}
+
+// Sends the runner.* spans alone.
+static enum error_code finish_runner_phases(const struct lifecycle *life,
+                                            const struct ended_job *ended)
+{
+    struct lifecycle_finished *finished = next_finished(life->output);
+    enum error_code code = build_job_part(life->policy, ended, JOB_RUNNER_PHASES, life->arena,
+                                          &finished->batch, &finished->rest);
+    finished->span_id = stored_span_of_job(ended->job->run_id, ended->job->job_id);
+    finished->end = ended->timeline->end;
+    finished->is_runner_phases = true;
+    life->output->finished_count++;
+    return code;
+}
+
 // Sends what was built for the job.
 static enum error_code close_job(const struct lifecycle *life, const struct job_end *end,
                                  timestamp_ns now, struct run_state *run, struct job_state *job)
@@ -213,6 +275,12 @@ static enum error_code close_job(const struct lifecycle *life, const struct job_
     life->output->finished_count++;
     finished->span_id = stored_span_of_job(job->run_id, job->job_id);
     finished->end = end->timeline.end;
+    const struct ended_job ended = {run, job, &end->timeline, end->phase == JOB_CLOSED_INCOMPLETE};
+    if (first_part_of(life, &ended) != JOB_WHOLE && !holds_runner_phases(job, &end->timeline)) {
+        enum error_code code = finish_runner_phases(life, &ended);
+        if (code != ERROR_NONE)
+            return code;
+    }
     reopen_incomplete_run(run);
     build_root_times(run, &root_start, &root_end);
     count_job_as_closed(run, job, end, now);
@@ -280,7 +348,8 @@ static enum job_phase phase_at_end(const struct ended_job *ended)
     bool may_lack_phases = !has_all_phases && !is_release_known(job);
     bool may_lack_runner = timeline->has_run && job->runner_id == 0 && job->runner_name.len == 0 &&
                            !has_seen(job->seen, GITHUB_JOB_IN_PROGRESS);
-    return may_lack_phases || may_lack_runner || find_missing_statement(ended) != STATEMENT_NONE
+    return may_lack_phases || may_lack_runner || job->arc_wait_since != TIMESTAMP_UNKNOWN ||
+                   find_missing_statement(ended) != STATEMENT_NONE
                ? JOB_CLOSED_LACKING
                : JOB_CLOSED;
 }
@@ -293,7 +362,8 @@ static timestamp_ns end_of_run(const struct run_state *run)
 static enum error_code build_finished(const struct lifecycle *life, const struct ended_job *ended,
                                       struct lifecycle_finished *finished)
 {
-    return build_job_spans(life->policy, ended, life->arena, &finished->batch, &finished->rest);
+    return build_job_part(life->policy, ended, first_part_of(life, ended), life->arena,
+                          &finished->batch, &finished->rest);
 }
 
 // For the first time or, with `sent`, after it was given up.
@@ -304,6 +374,8 @@ static enum error_code finish_job(const struct lifecycle *life, const struct job
     const struct ended_job ended = {run, job, &end.timeline, false};
     enum error_code code = ERROR_NONE;
     timeline_of_job(job, true, end_of_run(run), &end.timeline);
+    if (job->phase != JOB_CLOSED)
+        begin_arc_wait(life->policy, &end.timeline, now, job);
     end.phase = phase_at_end(&ended);
     if (is_to_be_measured(run, job))
         code = sample_of_job(life->policy, &ended, life->arena,
@@ -337,17 +409,28 @@ static bool is_sent_already(const struct lifecycle_finished *before,
     return (is_all_there || is_same_body) && span_batches_are_equal(&before->batch, &after->batch);
 }
 
+// All that is or was sent of it, in whichever batches.
+static enum error_code build_all(const struct lifecycle *life, const struct ended_job *ended,
+                                 struct lifecycle_finished *finished)
+{
+    bool is_held = holds_runner_phases(ended->job, ended->timeline);
+    return build_job_part(life->policy, ended, is_held ? JOB_WITHOUT_RUNNER_PHASES : JOB_WHOLE,
+                          life->arena, &finished->batch, &finished->rest);
+}
+
 // Builds what is known now of a job that was sent, next to what was sent. `*is_changed`: it differs.
 static enum error_code build_and_compare(const struct lifecycle *life, const struct ended_job *sent,
                                          const struct ended_job *ended, bool *is_changed)
 {
     struct lifecycle_finished old = {.rest = NULL};
-    struct lifecycle_finished *finished = next_finished(life->output);
-    enum error_code code = build_finished(life, sent, &old);
+    struct lifecycle_finished new = {.rest = NULL};
+    enum error_code code = build_all(life, sent, &old);
     if (code == ERROR_NONE)
-        code = build_finished(life, ended, finished);
-    *is_changed = code == ERROR_NONE && !is_sent_already(&old, &sent->job->body_version, finished,
-                                                         &ended->job->body_version);
+        code = build_all(life, ended, &new);
+    *is_changed = code == ERROR_NONE &&
+                  !is_sent_already(&old, &sent->job->body_version, &new, &ended->job->body_version);
+    if (*is_changed)
+        code = build_finished(life, ended, next_finished(life->output));
     return code;
 }
 
@@ -371,6 +454,8 @@ static enum error_code finish_job_again(const struct lifecycle *life,
     bool is_changed;
     timeline_of_job(before->job, true, TIMESTAMP_UNKNOWN, &sent_timeline);
     timeline_of_job(job, true, TIMESTAMP_UNKNOWN, &end.timeline);
+    if (!is_in_arc_wait(life->policy, job, now))
+        job->arc_wait_since = TIMESTAMP_UNKNOWN;
     end.phase = phase_at_end(&ended);
     timeline_keep_sent_phases(&sent_timeline, &end.timeline);
     enum error_code code = build_and_compare(life, &sent, &ended, &is_changed);
@@ -400,7 +485,7 @@ static enum error_code update_given_up_job(const struct lifecycle *life,
     if (end.timeline.is_queue_void) // the job's end is not known yet; the queue must not exceed it
         end.timeline.queue = (struct timeline_phase){true, end.timeline.start, end.timeline.start};
     enum error_code code = build_and_compare(life, &sent, &ended, &is_changed);
-    return is_changed ? close_job(life, &end, now, run, job) : code;
+    return is_changed && code == ERROR_NONE ? close_job(life, &end, now, run, job) : code;
 }
 
 // --- events ------------------------------------------------------------------------------------------
@@ -583,6 +668,94 @@ enum error_code lifecycle_apply_event(const struct lifecycle *life,
     return ERROR_INVALID;
 }
 
+// --- assignments -------------------------------------------------------------------------------------
+
+// Of a job that was sent, and for whose assignment the time is not over: sends its runner.* spans, unless they were
+// sent like that. The measurements of the first time stay.
+static enum error_code resend_runner_phases(const struct lifecycle *life,
+                                            const struct job_state *before,
+                                            const struct run_state *run, struct job_state *job)
+{
+    struct job_timeline sent_timeline, timeline;
+    const struct ended_job sent = {run, before, &sent_timeline, false};
+    const struct ended_job ended = {run, job, &timeline, false};
+    struct lifecycle_finished old = {.rest = NULL};
+    timeline_of_job(before, true, TIMESTAMP_UNKNOWN, &sent_timeline);
+    timeline_of_job(job, true, TIMESTAMP_UNKNOWN, &timeline);
+    bool was_held = holds_runner_phases(before, &sent_timeline);
+    enum error_code code =
+        build_job_part(life->policy, &sent, JOB_RUNNER_PHASES, life->arena, &old.batch, &old.rest);
+    if (code == ERROR_NONE)
+        code = finish_runner_phases(life, &ended);
+    if (code != ERROR_NONE)
+        return code;
+    struct lifecycle_finished *finished = &life->output->finished[0];
+    if (was_held)
+        return sample_of_assignment(life->policy, &ended, life->arena, &finished->job_sample);
+    if (span_batches_are_equal(&old.batch, &finished->batch))
+        life->output->finished_count = 0;
+    return ERROR_NONE;
+}
+
+static enum error_code assign_given_up_job(const struct lifecycle *life, timestamp_ns now,
+                                           const struct job_state *before, struct run_state *run,
+                                           struct job_state *job)
+{
+    if (run->phase == RUN_NEW || run->phase == RUN_REMEMBERED)
+        return ERROR_NONE;
+    return update_given_up_job(life, before, now, run, job);
+}
+
+static void name_assigned_job(struct job_state *job, const struct job_assignment *assignment,
+                              timestamp_ns now)
+{
+    job->run_id = assignment->run_id;
+    job->run_attempt = assignment->run_attempt;
+    job->job_id = assignment->job_id;
+    job->server = assignment->server;
+    job->last_received = timestamp_later(job->last_received, now);
+}
+
+static bool is_late_assignment(const struct trace_policy *policy, const struct run_state *run,
+                               const struct job_state *job, timestamp_ns now)
+{
+    switch (job->phase) {
+    case JOB_NEW:
+        return run->phase == RUN_REMEMBERED;
+    case JOB_OPEN:
+    case JOB_SETTLING:
+    case JOB_CLOSED_INCOMPLETE:
+        return false;
+    case JOB_CLOSED:
+        break;
+    case JOB_CLOSED_LACKING:
+        return !is_in_arc_wait(policy, job, now);
+    }
+    return true;
+}
+
+enum error_code lifecycle_apply_assignment(const struct lifecycle *life,
+                                           const struct job_assignment *assignment,
+                                           timestamp_ns received_at, struct run_state *run,
+                                           struct job_state *job)
+{
+    const struct job_state before = *job;
+    *life->output = (struct lifecycle_output){0};
+    if (is_late_assignment(life->policy, run, job, received_at)) {
+        life->output->is_late = true;
+        return ERROR_NONE;
+    }
+    if (!merge_job_assignment(job, assignment->assigned_at))
+        return ERROR_NONE;
+    life->output->job_changed = true;
+    if (job->phase == JOB_NEW)
+        name_assigned_job(job, assignment, received_at);
+    if (job->phase == JOB_CLOSED_INCOMPLETE)
+        return assign_given_up_job(life, received_at, &before, run, job);
+    return job->phase == JOB_CLOSED_LACKING ? resend_runner_phases(life, &before, run, job)
+                                            : ERROR_NONE;
+}
+
 enum error_code lifecycle_resend_unnamed_job(const struct lifecycle *life, timestamp_ns now,
                                              struct run_state *run, struct job_state *job)
 {
@@ -618,6 +791,8 @@ timestamp_ns lifecycle_job_deadline(const struct trace_policy *policy, const str
 {
     switch (job->phase) {
     case JOB_NEW:
+        if (job->assigned_at != TIMESTAMP_UNKNOWN)
+            return job->last_received + policy->linger;
         break;
     case JOB_SETTLING:
         return job->settling_since + policy->root_grace;
@@ -625,9 +800,12 @@ timestamp_ns lifecycle_job_deadline(const struct trace_policy *policy, const str
         if (run->completed_received != TIMESTAMP_UNKNOWN)
             return timestamp_later(run->completed_received, job->last_received) + policy->job_grace;
         return job->last_received + timeout_without_events(policy, waits_for_approval(job));
+    case JOB_CLOSED_LACKING:
+        if (job->arc_wait_since != TIMESTAMP_UNKNOWN)
+            return end_of_arc_wait(policy, job);
+        return job->closed_at + policy->linger;
     case JOB_CLOSED:
     case JOB_CLOSED_INCOMPLETE:
-    case JOB_CLOSED_LACKING:
         return job->closed_at + policy->linger;
     }
     return TIMESTAMP_UNKNOWN;
@@ -670,6 +848,21 @@ timestamp_ns lifecycle_run_deadline(const struct trace_policy *policy, const str
     return timestamp_later(run->last_received, run->last_job_closed_at) + policy->linger;
 }
 
+// ARC's report is no longer waited for: runner.* spans that were held back are sent without it.
+static enum error_code end_arc_wait(const struct lifecycle *life, struct run_state *run,
+                                    struct job_state *job)
+{
+    struct job_timeline timeline;
+    const struct ended_job ended = {run, job, &timeline, false};
+    timeline_of_job(job, true, TIMESTAMP_UNKNOWN, &timeline);
+    bool was_held = holds_runner_phases(job, &timeline);
+    job->arc_wait_since = TIMESTAMP_UNKNOWN;
+    enum error_code code = was_held ? finish_runner_phases(life, &ended) : ERROR_NONE;
+    move_to_closed(job, phase_at_end(&ended));
+    life->output->job_changed = true;
+    return code;
+}
+
 enum error_code lifecycle_expire_job(const struct lifecycle *life, timestamp_ns now,
                                      struct run_state *run, struct job_state *job)
 {
@@ -682,10 +875,13 @@ enum error_code lifecycle_expire_job(const struct lifecycle *life, timestamp_ns 
         return finish_job(life, NULL, now, run, job);
     case JOB_OPEN:
         return give_up_job(life, now, run, job);
+    case JOB_CLOSED_LACKING:
+        if (job->arc_wait_since != TIMESTAMP_UNKNOWN)
+            return end_arc_wait(life, run, job);
+        break;
     case JOB_NEW:
     case JOB_CLOSED:
     case JOB_CLOSED_INCOMPLETE:
-    case JOB_CLOSED_LACKING:
         break;
     }
     life->output->delete_state = true;
@@ -744,14 +940,20 @@ const char *lifecycle_job_waits_for(const struct run_state *run, const struct jo
 {
     switch (job->phase) {
     case JOB_NEW:
+        if (job->assigned_at != TIMESTAMP_UNKNOWN)
+            return "its first event; deleted at the deadline (linger)";
         break;
     case JOB_OPEN:
         if (run->completed_received != TIMESTAMP_UNKNOWN)
             return "its `completed`, as its run is over; given up at the deadline (job-grace)";
         return waits_for_approval(job) ? "approval; given up at the deadline (approval-timeout)"
                                        : "its next event; given up at the deadline (job-timeout)";
-    case JOB_SETTLING:
     case JOB_CLOSED_LACKING:
+        if (job->arc_wait_since != TIMESTAMP_UNKNOWN)
+            return "the time when ARC assigned it, for its runner.* spans; until the deadline "
+                   "(arc-grace)";
+        return describe_missing_statement(run, job);
+    case JOB_SETTLING:
         return describe_missing_statement(run, job);
     case JOB_CLOSED:
         return "a later `completed`; deleted at the deadline (linger)";

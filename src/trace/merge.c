@@ -110,6 +110,13 @@ void merge_job_event(struct job_state *state, const struct github_event *event,
     state->seen |= (uint8_t)(1u << job->action);
 }
 
+bool merge_job_assignment(struct job_state *state, timestamp_ns assigned_at)
+{
+    timestamp_ns known = state->assigned_at;
+    state->assigned_at = timestamp_earliest_known(known, assigned_at);
+    return state->assigned_at != known;
+}
+
 bool merge_is_final(const struct github_run *run)
 {
     return run->action == GITHUB_RUN_COMPLETED &&

@@ -50,33 +50,74 @@ static struct slice workflow_of(const struct run_state *run, const struct job_st
     return job->body.workflow_name.len > 0 ? job->body.workflow_name : run->body.workflow_name;
 }
 
-enum error_code sample_of_job(const struct trace_policy *policy, const struct ended_job *ended,
-                              struct arena *arena, const struct job_sample **measure)
+// From ready to assigned, and from there to the start.
+static void sample_assignment(const struct job_timeline *timeline, struct job_sample *made)
+{
+    if (timeline->assigned == TIMESTAMP_UNKNOWN)
+        return;
+    made->assign = (struct sample_span){true, timeline->assigned - timeline->wait.start};
+    made->provision = (struct sample_span){true, timeline->wait.end - timeline->assigned};
+}
+
+// Without its phases and steps.
+static enum error_code begin_sample(const struct trace_policy *policy,
+                                    const struct ended_job *ended, struct arena *arena,
+                                    struct job_sample **made)
 {
     const struct job_state *job = ended->job;
-    const struct job_timeline *timeline = ended->timeline;
-    *measure = NULL;
-    if (timeline->is_carried_over)
-        return ERROR_NONE;
-    struct job_sample *made = arena_allocate_array(arena, 1, sizeof *made);
-    if (made == NULL)
+    struct job_sample *begun = arena_allocate_array(arena, 1, sizeof *begun);
+    if (begun == NULL)
         return ERROR_MEMORY;
-    *made = (struct job_sample){
+    *begun = (struct job_sample){
         .repository = shorten(job->repository.full_name),
         .workflow = shorten(workflow_of(ended->run, job)),
         .runner_group = shorten(job->runner_group_name),
-        .result = shorten(build_outcome_of_job(job->body.conclusion, timeline->fault).result),
-        .waiting = span_of(&timeline->waiting),
-        .queue = span_of(&timeline->queue),
-        .startup = span_of(&timeline->startup),
-        .execution = span_of(&timeline->execution),
-        .queue_end = timeline->queue.exists ? timeline->queue.end : TIMESTAMP_UNKNOWN,
-        .end = timeline->end,
+        .result =
+            shorten(build_outcome_of_job(job->body.conclusion, ended->timeline->fault).result),
+        .end = ended->timeline->end,
         .trace = trace_id_of_run(policy->scheme, job->run_id, job->run_attempt),
     };
-    if (!labels_join(job->body.labels, job->body.label_count, arena, &made->runner_labels) ||
-        (!timeline->is_skipped && !sample_steps(&job->body, timeline, arena, made)))
+    sample_assignment(ended->timeline, begun);
+    *made = begun;
+    return labels_join(job->body.labels, job->body.label_count, arena, &begun->runner_labels)
+               ? ERROR_NONE
+               : ERROR_MEMORY;
+}
+
+enum error_code sample_of_job(const struct trace_policy *policy, const struct ended_job *ended,
+                              struct arena *arena, const struct job_sample **measure)
+{
+    const struct job_timeline *timeline = ended->timeline;
+    struct job_sample *made;
+    *measure = NULL;
+    if (timeline->is_carried_over)
+        return ERROR_NONE;
+    enum error_code code = begin_sample(policy, ended, arena, &made);
+    if (code != ERROR_NONE)
+        return code;
+    made->waiting = span_of(&timeline->waiting);
+    made->queue = span_of(&timeline->wait);
+    made->startup = span_of(&timeline->preparation);
+    made->execution = span_of(&timeline->execution);
+    made->queue_end = timeline->wait.exists ? timeline->wait.end : TIMESTAMP_UNKNOWN;
+    if (!timeline->is_skipped && !sample_steps(&ended->job->body, timeline, arena, made))
         return ERROR_MEMORY;
+    *measure = made;
+    return ERROR_NONE;
+}
+
+enum error_code sample_of_assignment(const struct trace_policy *policy,
+                                     const struct ended_job *ended, struct arena *arena,
+                                     const struct job_sample **measure)
+{
+    struct job_sample *made;
+    *measure = NULL;
+    if (ended->timeline->assigned == TIMESTAMP_UNKNOWN)
+        return ERROR_NONE;
+    enum error_code code = begin_sample(policy, ended, arena, &made);
+    if (code != ERROR_NONE)
+        return code;
+    made->is_assignment_only = true;
     *measure = made;
     return ERROR_NONE;
 }

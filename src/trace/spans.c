@@ -340,6 +340,7 @@ struct job_builder {
     bool is_incomplete;
     bool has_phases;
     bool has_steps;
+    enum job_part part;
     struct slice conclusion; // empty when incomplete
     struct build_outcome outcome;
     struct slice job_name; // never empty
@@ -417,12 +418,12 @@ static void add_runner(struct attribute_writer *writer, const struct job_state *
 // GitHub's queue times have whole seconds, so 0 is a measured value here and is kept.
 static void add_queue_time(struct job_builder *builder, struct attribute_writer *writer)
 {
-    const struct timeline_phase *queue = &builder->timeline->queue;
-    if (queue->exists && !builder->timeline->is_queue_void)
+    const struct timeline_phase *wait = &builder->timeline->wait;
+    if (wait->exists)
         attribute_add(writer,
                       (struct attribute){"queue_time_ms",
                                          ATTRIBUTE_INT,
-                                         {.integer = (queue->end - queue->start) / NS_PER_MS}});
+                                         {.integer = (wait->end - wait->start) / NS_PER_MS}});
 }
 
 static void add_job_attributes(struct job_builder *builder, struct span *span)
@@ -487,6 +488,10 @@ static void add_phase(struct job_builder *builder, struct slice name,
         attribute_add_string(&writer, "github.conclusion", builder->conclusion);
         attribute_add_string(&writer, "cicd.pipeline.task.run.result", builder->outcome.result);
     }
+    if (phase != &builder->timeline->waiting)
+        attribute_add_string(&writer, "github.phase_source",
+                             builder->timeline->assigned != TIMESTAMP_UNKNOWN ? SLICE("arc")
+                                                                              : SLICE("webhook"));
     builder->failed |= writer.failed;
 }
 
@@ -589,13 +594,16 @@ static void add_children(struct job_builder *builder)
 {
     const struct job_timeline *timeline = builder->timeline;
     const struct github_job *body = &builder->job->body;
-    if (builder->has_phases) {
+    if (builder->has_phases && builder->part != JOB_RUNNER_PHASES)
         add_phase(builder, SLICE("job.waiting"), &timeline->waiting, false);
+    if (builder->has_phases && builder->part != JOB_WITHOUT_RUNNER_PHASES) {
         add_phase(builder, SLICE("runner.queue"), &timeline->queue, false);
         add_phase(builder, SLICE("runner.startup"), &timeline->startup, false);
         add_phase(builder, SLICE("runner.execution"), &timeline->execution, true);
     }
     builder->next_step = body->step_count;
+    if (builder->part == JOB_RUNNER_PHASES)
+        return;
     if (!builder->has_steps || timeline->is_carried_over || body->step_count == 0)
         return;
     builder->repeats = find_repeats(body, builder->arena);
@@ -662,6 +670,13 @@ enum error_code build_job_spans(const struct trace_policy *policy, const struct 
                                 struct arena *arena, struct span_batch *batch,
                                 struct job_rest **rest)
 {
+    return build_job_part(policy, ended, JOB_WHOLE, arena, batch, rest);
+}
+
+enum error_code build_job_part(const struct trace_policy *policy, const struct ended_job *ended,
+                               enum job_part part, struct arena *arena, struct span_batch *batch,
+                               struct job_rest **rest)
+{
     const struct job_state *job = ended->job;
     struct job_builder builder = {
         .policy = policy,
@@ -671,6 +686,7 @@ enum error_code build_job_spans(const struct trace_policy *policy, const struct 
         .is_incomplete = ended->is_incomplete,
         .has_phases = policy->runner_spans && !is_selected(&policy->runner_spans_off, job),
         .has_steps = policy->steps && !is_sent_by_runner(ended, &policy->steps_off),
+        .part = part,
         .conclusion = ended->is_incomplete ? SLICE_EMPTY : job->body.conclusion,
         .job_name = job->body.name.len > 0 ? job->body.name : SLICE("(unnamed)"),
         .key = {job->run_id, job->run_attempt, job->job_id, job->body.name},
@@ -684,7 +700,7 @@ enum error_code build_job_spans(const struct trace_policy *policy, const struct 
     if (!make_room_for_spans(&builder, 1 + PHASES_MAX))
         return ERROR_MEMORY;
     add_job_resource(&builder);
-    if (!is_sent_by_runner(ended, &policy->job_spans_off))
+    if (part != JOB_RUNNER_PHASES && !is_sent_by_runner(ended, &policy->job_spans_off))
         add_job_span(&builder);
     add_children(&builder);
     builder.failed |= !builder.failed && !keep_rest(&builder, rest);

@@ -200,6 +200,21 @@ static void split_after_start(const struct job_state *job, bool is_completed, ti
     timeline->execution = (struct timeline_phase){true, started, timeline->end};
 }
 
+// Moves the border between queue and start-up from the start to the assignment.
+static void apply_assignment(const struct job_state *job, struct job_timeline *timeline)
+{
+    struct timeline_phase *queue = &timeline->queue;
+    struct timeline_phase *startup = &timeline->startup;
+    timeline->wait = *queue;
+    timeline->preparation = *startup;
+    if (job->assigned_at == TIMESTAMP_UNKNOWN || !queue->exists || !timeline->has_run)
+        return;
+    timeline->assigned = clamp(job->assigned_at, queue->start, queue->end);
+    *startup = (struct timeline_phase){true, timeline->assigned,
+                                       startup->exists ? startup->end : queue->end};
+    queue->end = timeline->assigned;
+}
+
 void timeline_of_job(const struct job_state *job, bool is_completed, timestamp_ns end_by,
                      struct job_timeline *timeline)
 {
@@ -238,6 +253,7 @@ void timeline_of_job(const struct job_state *job, bool is_completed, timestamp_n
         split_before_start(job, started, timeline);
     if (timeline->has_run)
         split_after_start(job, is_completed, started, timeline);
+    apply_assignment(job, timeline);
 }
 
 void timeline_keep_sent_phases(const struct job_timeline *sent, struct job_timeline *timeline)

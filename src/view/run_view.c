@@ -413,7 +413,7 @@ static struct view_interval phase_interval(const struct timeline_phase *phase, b
 
 static void set_phases(const struct job_timeline *timeline, bool is_open, struct run_view_job *job)
 {
-    const struct timeline_phase *queue = &timeline->queue;
+    const struct timeline_phase *queue = &timeline->wait;
     const struct timeline_phase *phases[PHASE_COUNT] = {
         [PHASE_WAITING] = &timeline->waiting,
         [PHASE_QUEUE] = &timeline->queue,

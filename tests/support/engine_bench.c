@@ -89,6 +89,23 @@ void engine_bench_accept(struct engine_bench *bench, const struct scenario_deliv
     assert_int_equal(engine_bench_deliver(bench, delivery), ENGINE_ACCEPTED);
 }
 
+void engine_bench_assign(struct engine_bench *bench, int64_t job_id, double seconds)
+{
+    bool is_done = false;
+    const struct job_assignment assignment = {.run_id = SCENARIO_RUN_ID,
+                                              .run_attempt = 1,
+                                              .job_id = job_id,
+                                              .assigned_at = scenario_at(seconds)};
+    struct engine_task task = {.type = ENGINE_APPLY_ASSIGNMENT,
+                               .on_done = mark_done,
+                               .context = &is_done,
+                               .assignment = &assignment,
+                               .received_at = bench->now};
+    engine_run_batch(bench->engine, &task, 1, bench->now);
+    assert_true(is_done);
+    assert_int_equal(task.outcome, ENGINE_ACCEPTED);
+}
+
 void engine_bench_advance(struct engine_bench *bench, duration_ns by)
 {
     timestamp_ns until = bench->now + by;
@@ -176,6 +193,9 @@ static void write_span(struct buffer *text, const struct span *span)
             ERROR_NONE);
     if (span->has_link)
         assert_int_equal(buffer_append_string(text, " linked"), ERROR_NONE);
+    const struct attribute *source = find_attribute(span, "github.phase_source");
+    if (source != NULL && slice_equals(source->string, SLICE("arc")))
+        assert_int_equal(buffer_append_string(text, " arc"), ERROR_NONE);
     write_flag(text, span, "github.carried_over");
     write_flag(text, span, "github.incomplete");
     assert_int_equal(buffer_append_string(text, "\n"), ERROR_NONE);

@@ -27,6 +27,8 @@ enum engine_outcome engine_bench_deliver(struct engine_bench *bench,
                                          const struct scenario_delivery *delivery);
 // The same; any outcome but ENGINE_ACCEPTED is a failure.
 void engine_bench_accept(struct engine_bench *bench, const struct scenario_delivery *delivery);
+// Reports now, as ARC does, that the job of the scenario's run, attempt 1, was assigned at `seconds`.
+void engine_bench_assign(struct engine_bench *bench, int64_t job_id, double seconds);
 // Moves the clock; deadlines that become due in between are processed at their times.
 void engine_bench_advance(struct engine_bench *bench, duration_ns by);
 // Moves the clock to this time after the scenario's start.
@@ -37,7 +39,7 @@ void engine_bench_advance_to(struct engine_bench *bench, double seconds);
 //     job build 0..60 queue_time_ms=4000
 //     runner.queue 0..4
 //
-// times in seconds after the scenario's start, then any of: parentless, error, result,
+// times in seconds after the scenario's start, then any of: parentless, error, result, arc (the source of a phase),
 // github.carried_over, github.incomplete. The text is NUL-terminated.
 void engine_bench_spans(struct engine_bench *bench, struct buffer *text);
 // All finished records as bytes, sorted, so that runs of the program can be compared.

@@ -16,6 +16,7 @@ static inline void trace_policy_init(struct trace_policy *policy)
         .approval_timeout = TRACE_APPROVAL_TIMEOUT,
         .run_idle = NS_PER_HOUR,
         .linger = 3 * NS_PER_DAY,
+        .arc_grace = NS_PER_MINUTE,
     };
 }
 

@@ -1,7 +1,8 @@
 // Durations since the store was created: histograms for each set of labels, in the form that metrics need.
 //
 //   kind  table        labels                                                    histograms
-//   job   job_series   repository, workflow, runner group, runner labels, result waiting, queue, startup, execution
+//   job   job_series   repository, workflow, runner group, runner labels, result waiting, queue, startup, execution,
+//                                                                                  assign, provision
 //   run   run_series   repository, workflow, result                              duration
 //   step  step_series  repository, workflow, step, result                        none: count and sum
 //
@@ -39,9 +40,17 @@ enum {
 };
 enum { SERIES_RUN_REPOSITORY, SERIES_RUN_WORKFLOW, SERIES_RUN_RESULT };
 enum { SERIES_STEP_REPOSITORY, SERIES_STEP_WORKFLOW, SERIES_STEP_NAME, SERIES_STEP_RESULT };
-enum { SERIES_JOB_WAITING, SERIES_JOB_QUEUE, SERIES_JOB_STARTUP, SERIES_JOB_EXECUTION };
+// Assign and provision are the two parts of queue, of jobs of which it is known when ARC assigned them.
+enum {
+    SERIES_JOB_WAITING,
+    SERIES_JOB_QUEUE,
+    SERIES_JOB_STARTUP,
+    SERIES_JOB_EXECUTION,
+    SERIES_JOB_ASSIGN,
+    SERIES_JOB_PROVISION
+};
 #define SERIES_LABELS_MAX 5
-#define SERIES_HISTOGRAMS_MAX 4
+#define SERIES_HISTOGRAMS_MAX 6
 
 // Upper bounds of the buckets in seconds, inclusive; one more bucket holds the rest.
 #define SERIES_BOUNDS 16

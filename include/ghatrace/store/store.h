@@ -12,8 +12,8 @@
 //               · "dead" → be64 bytes of the dead letters' records ‖ be64 number of these letters ‖ be64 sequence
 //               below which all are included (all ones: all of them); absent in older stores
 //               · "probe" → be64 time, written after a failure to check whether writing works again
-//               · "notes" → be64 each: notes of the six kinds, dropped notes, start of the current hour,
-//               dropped in it, dropped in the hour before
+//               · "notes" → be64 each: notes of the first six kinds, dropped notes, start of the current
+//               hour, dropped in it, dropped in the hour before, notes of the seventh kind
 //   spans       trace ‖ span → a run's or a job's state (store/codec.h); in version 1 also the note that
 //               it was sent, and still if the note has to contain names
 //   deadlines   be64 time ‖ trace ‖ span → empty: when a state is due (engine)
@@ -49,6 +49,8 @@
 //                                                                                         was queued, what it waited for
 //   r     span (8) ‖ trace (first 8)                                      4       50  62  run whose root was sent
 //   o     span (8) ‖ trace (first 4)                                      4        1   9  the same, kept longer
+//   a     span (8) ‖ trace (first 8)                                      4        8  20  of a job that was sent: when ARC
+//                                                                                         assigned it
 //
 // The first `shared` bytes are the same in all notes of a block and not repeated. GUID (8) is the beginning of the
 // SHA-256 of the GUID, body (8) that of the MD5 of the body as received. Times inside GUIDs and GitHub's ids
@@ -175,6 +177,7 @@ enum store_note {
     STORE_NOTE_WAITED_JOB,
     STORE_NOTE_RUN,
     STORE_NOTE_OLD_RUN,
+    STORE_NOTE_ASSIGNED_JOB,
     STORE_NOTE_KINDS,
 };
 // Size of the payloads in bytes: store/codec.h.
@@ -182,6 +185,7 @@ enum store_note {
 #define STORE_WAITED_JOB_NOTE_SIZE 24
 #define STORE_RUN_NOTE_SIZE 50
 #define STORE_OLD_RUN_NOTE_SIZE 1
+#define STORE_ASSIGNED_JOB_NOTE_SIZE 8
 #define STORE_NOTE_SIZE_MAX 50
 #define STORE_OLD_DIGEST_SIZE 16
 

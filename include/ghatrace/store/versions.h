@@ -12,12 +12,14 @@
 //   format 1    dea6e4c   deliveries as 24-byte keys, sent runs and jobs as states
 //   format 2              deliveries and sent runs and jobs as notes in blocks (store.h). The older program refuses it
 //   jobs 1      dea6e4c   no server; for a closed job not which of its ends was sent
-//   jobs 2                server, state of a closed job, which result was counted
+//   jobs 2      11056d7   server, state of a closed job, which result was counted
+//   jobs 3                when ARC reports it was assigned, and since when that is waited for
 //   runs 1      dea6e4c   no server, the worst of the jobs' results; for a closed run not which of its ends was sent
 //   runs 2                server, number of jobs by result, digest of the root, whether names are kept
 //   figures 1   dea6e4c   each spelling of the runners' labels is a pool of its own
 //   figures 2             one pool for all spellings
-//   notes 1               six kinds (store.h). More bytes in one, or another kind: raise it
+//   notes 1     11056d7   six kinds (store.h)
+//   notes 2               when ARC assigned a job. More bytes in a kind, or another kind: raise it
 //
 // To store one more field of a job or a run:
 //   1. Raise the number in the last column of its row to N, and add a line above.
@@ -43,9 +45,9 @@
 
 // Name, letter, word, oldest layout that can be read, layout that is written. Letters are never reused.
 #define STORE_KINDS(X)                                                                             \
-    X(JOB, 'J', "jobs", 1, 2)                                                                      \
+    X(JOB, 'J', "jobs", 1, 3)                                                                      \
     X(RUN, 'R', "runs", 1, 2)                                                                      \
-    X(NOTE, 'N', "notes", 1, 1)                                                                    \
+    X(NOTE, 'N', "notes", 1, 2)                                                                    \
     X(FIGURES, 'F', "figures", 1, 2)
 
 #define STORE_KIND_NAME(name, letter, word, oldest, newest) STORE_KIND_##name,

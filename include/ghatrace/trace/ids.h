@@ -59,6 +59,8 @@ bool id_scheme_from_text(struct slice text, enum id_scheme *scheme);
 struct span_id stored_span_of_job(int64_t run_id, int64_t job_id);
 // The same for records of the job's spans beyond the first record; `part` counts from 1. The topmost bit is set.
 struct span_id stored_span_of_part(const struct span_id *stored_job, uint64_t part);
+// The part of a job's runner.* spans, if they are sent apart from its others.
+#define STORED_PART_RUNNER_PHASES UINT64_MAX
 
 struct trace_id trace_id_of_run(enum id_scheme scheme, int64_t run_id, int64_t run_attempt);
 struct span_id span_id_of_run(enum id_scheme scheme, int64_t run_id, int64_t run_attempt);

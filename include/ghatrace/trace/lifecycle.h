@@ -12,6 +12,10 @@
 // them, with one exception: a phase that was exported and later turns out not to have existed (a queue before an
 // approval that was never given) is exported again with zero length. Each job is measured once: when it is sent for
 // the first time.
+// A completed job of the policy's `arc_runners` that ran: job, job.waiting and steps are sent like those of others; its
+// runner.* spans wait until ARC has reported when it was assigned to a scale set, at most `arc_grace` from the receipt
+// of its `completed`, and then are sent without it. Within that time an earlier assignment sends them again. The root
+// does not wait for them. An assignment that is reported later, or of a job of other runners that is closed, is late.
 // An open job is given up after `job_timeout` without an event, one that waits for approval after `approval_timeout`;
 // its run is kept open as long, so that the root is sent after its jobs.
 // A run's root is sent when its `completed` was received and none of its known jobs is open, at the latest
@@ -42,6 +46,7 @@ struct lifecycle_finished {
     timestamp_ns end;
     struct span_batch batch;
     struct job_rest *rest; // remaining steps of a job with very many (spans.h); else NULL
+    bool is_runner_phases; // the runner.* spans of a job alone, which may be none
     // The measurements for the statistics, in the arena. Of a job: NULL if it was given up or carried over, or is
     // sent again, so that each job is measured once. Of a run: never NULL.
     const struct job_sample *job_sample;
@@ -60,7 +65,7 @@ struct lifecycle_extension {
 };
 
 struct lifecycle_output {
-    struct lifecycle_finished finished[2]; // a job, a root
+    struct lifecycle_finished finished[3]; // a job, its runner.* spans if they are separate, a root
     size_t finished_count;
     struct lifecycle_extension extension;
     bool is_late;      // the span was sent before, and the event changed nothing
@@ -98,6 +103,12 @@ struct lifecycle_event {
 enum error_code lifecycle_apply_event(const struct lifecycle *life,
                                       const struct lifecycle_event *received, struct run_state *run,
                                       struct job_state *job) MUST_CHECK;
+
+// Merges when ARC assigned a job. `run` and `job` may be new, as above. ERROR_MEMORY.
+enum error_code lifecycle_apply_assignment(const struct lifecycle *life,
+                                           const struct job_assignment *assignment,
+                                           timestamp_ns received_at, struct run_state *run,
+                                           struct job_state *job) MUST_CHECK;
 
 // For the first event of the run itself: sends a job again if it was sent without data that only such an event has,
 // the name of its workflow (payloads before 2023). Does nothing for other jobs. ERROR_MEMORY.

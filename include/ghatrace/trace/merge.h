@@ -17,6 +17,8 @@ bool merge_is_newer(const struct state_version *a, const struct state_version *b
 
 void merge_job_event(struct job_state *state, const struct github_event *event,
                      timestamp_ns occurred_at, uint64_t digest);
+// Keeps the earliest time. True if this changed the state.
+bool merge_job_assignment(struct job_state *state, timestamp_ns assigned_at);
 void merge_run_event(struct run_state *state, const struct github_event *event, uint64_t digest);
 
 // Merges what a job's event contains about its run.

@@ -26,6 +26,10 @@ struct trace_policy {
     duration_ns approval_timeout;
     duration_ns run_idle; // when a run without events of its own counts as over
     duration_ns linger;   // how long notes of sent spans are kept
+
+    // Completed jobs whose runner.* spans wait until ARC reported when they were assigned, at most `arc_grace`.
+    struct runner_globs arc_runners;
+    duration_ns arc_grace;
 };
 
 // How long the note that a run had a root is kept, and how long an unfinished run is kept whose root was sent

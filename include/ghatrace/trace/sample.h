@@ -41,7 +41,10 @@ struct job_sample {
     struct sample_span queue;
     struct sample_span startup;
     struct sample_span execution;
-    timestamp_ns queue_end; // if there is a queue
+    struct sample_span assign; // the two parts of `queue`, if it is known when ARC assigned the job
+    struct sample_span provision;
+    bool is_assignment_only; // of a job that was measured before: only these two exist
+    timestamp_ns queue_end;  // if there is a queue
     timestamp_ns end;
     const struct sample_step *steps; // steps that were started
     size_t step_count;
@@ -73,6 +76,11 @@ struct run_sample {
 // earlier attempt. A skipped job has no phases and no steps. ERROR_MEMORY.
 enum error_code sample_of_job(const struct trace_policy *policy, const struct ended_job *ended,
                               struct arena *arena, const struct job_sample **measure) MUST_CHECK;
+
+// Of a completed job that was measured before its assignment was known; NULL if the assignment does not count.
+enum error_code sample_of_assignment(const struct trace_policy *policy,
+                                     const struct ended_job *ended, struct arena *arena,
+                                     const struct job_sample **measure) MUST_CHECK;
 
 // Of a run whose root span is `root`. ERROR_MEMORY.
 enum error_code sample_of_run(const struct run_state *run, const struct span *root,

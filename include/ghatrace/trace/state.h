@@ -39,14 +39,23 @@ enum run_result {
 };
 #define RUN_RESULTS (RUN_RESULT_FAILURE + 1)
 
+// A statement of ARC (actions-runner-controller) about a job: when it was assigned to a scale set.
+struct job_assignment {
+    struct slice server; // empty: github.com
+    int64_t run_id;
+    int64_t run_attempt;
+    int64_t job_id;
+    timestamp_ns assigned_at;
+};
+
 enum job_phase {
-    JOB_NEW,      // no event yet
+    JOB_NEW,      // no event yet; stored if an assignment of it was reported
     JOB_OPEN,     // not completed
     JOB_SETTLING, // completed, but data that its spans depend on is missing
     JOB_CLOSED,   // its spans were sent; only this note stays: a later `completed` replaces them
     JOB_CLOSED_INCOMPLETE, // given up and sent without a result; a `completed` may still arrive
     // Completed and sent while data that its spans depend on was missing: the full state is kept as long as a note
-    // would be, so that the spans can be sent again if the data arrives after all.
+    // would be, so that the spans can be sent again if the data arrives after all. Also while `arc_wait_since` is known.
     JOB_CLOSED_LACKING,
 };
 
@@ -66,7 +75,11 @@ struct job_state {
     timestamp_ns last_waiting; // latest time of a `waiting` event
     timestamp_ns last_received;
     timestamp_ns settling_since; // receipt of the first `completed`
-    timestamp_ns closed_at;      // when its spans were sent
+    timestamp_ns assigned_at;    // earliest: when it was assigned to a scale set, as ARC reports it
+    // Of a completed job of the policy's `arc_runners`: receipt of its `completed`, as long as an assignment that ARC
+    // reports is accepted. Its phases are not sent before `assigned_at` is known. TIMESTAMP_UNKNOWN: not, or no longer.
+    timestamp_ns arc_wait_since;
+    timestamp_ns closed_at; // when its spans were sent
 
     struct state_version body_version;
     struct github_repository repository;

@@ -25,7 +25,8 @@ enum job_fault {
 };
 
 // The phases follow each other without gaps or overlaps and cover the job, as far as they exist: created <= released
-// <= started <= first workflow step <= completed, clamped in that order. A phase may have zero length (GitHub's
+// <= assigned <= started <= first workflow step <= completed, clamped in that order. If it is known when ARC assigned
+// the job to a scale set, the queue ends and the start-up begins then; else at the start. A phase may have zero length (GitHub's
 // timestamps have whole seconds), never a negative one.
 struct job_timeline {
     timestamp_ns start;
@@ -37,8 +38,13 @@ struct job_timeline {
     enum job_fault fault;          // of a completed job, carried over or not, that was not skipped
     struct timeline_phase waiting; // for approval of its environment
     struct timeline_phase queue;   // for a runner
-    struct timeline_phase startup; // the runner's own preparation
+    struct timeline_phase startup; // the runner's own preparation; with `assigned`, its making, too
     struct timeline_phase execution;
+    timestamp_ns assigned; // TIMESTAMP_UNKNOWN: not known, or of a job without a queue
+    // What figures count, so that jobs with and without ARC compare: from ready to started, and from there to the first
+    // step of the workflow.
+    struct timeline_phase wait;
+    struct timeline_phase preparation;
     bool is_queue_void; // see timeline_keep_sent_phases()
 };
 

@@ -250,6 +250,16 @@ static bool job_has_counted_result(const struct job_state *job)
     return job->counted_result == RUN_RESULT_TIMED_OUT;
 }
 
+static bool job_has_assignment(const struct job_state *job)
+{
+    return job->assigned_at == 1788409020 * NS_PER_SECOND;
+}
+
+static bool job_waits_for_arc(const struct job_state *job)
+{
+    return job->arc_wait_since == 1788409077 * NS_PER_SECOND;
+}
+
 static bool run_has_server(const struct run_state *run)
 {
     return run->server.len > 0;
@@ -278,6 +288,8 @@ static const struct {
 } job_fields[] = {
     {2, job_has_server},
     {2, job_has_counted_result},
+    {3, job_has_assignment},
+    {3, job_waits_for_arc},
 };
 
 static const struct {
@@ -297,6 +309,8 @@ static struct job_state full_job(void)
     struct job_state job = sample_job();
     job.server = SLICE("x");
     job.counted_result = RUN_RESULT_TIMED_OUT;
+    job.assigned_at = 1788409020 * NS_PER_SECOND;
+    job.arc_wait_since = 1788409077 * NS_PER_SECOND;
     return job;
 }
 

@@ -331,6 +331,7 @@ static void notes_of_jobs_and_runs_are_distinct_and_keep_their_payload(void **st
             [STORE_NOTE_WAITED_JOB] = STORE_WAITED_JOB_NOTE_SIZE,
             [STORE_NOTE_RUN] = STORE_RUN_NOTE_SIZE,
             [STORE_NOTE_OLD_RUN] = STORE_OLD_RUN_NOTE_SIZE,
+            [STORE_NOTE_ASSIGNED_JOB] = STORE_ASSIGNED_JOB_NOTE_SIZE,
         };
         payload[0] = (uint8_t)(10 + kind);
         assert_int_equal(store_find_note(transaction,

@@ -173,10 +173,12 @@ static void phases_have_the_attributes_that_arc_sets(void **state)
     const struct span *queue = span_named(workshop, "runner.queue");
     const struct span *execution = span_named(workshop, "runner.execution");
     assert_int_equal(queue->status, SPAN_STATUS_UNSET);
-    assert_attributes(workshop, &queue->attributes, "type=runner.queue\n" PHASE_ATTRIBUTES);
+    assert_attributes(workshop, &queue->attributes,
+                      "type=runner.queue\n" PHASE_ATTRIBUTES "github.phase_source=webhook\n");
     assert_attributes(workshop, &execution->attributes,
                       "type=runner.execution\n" PHASE_ATTRIBUTES "github.conclusion=failure\n"
-                      "cicd.pipeline.task.run.result=failure\n");
+                      "cicd.pipeline.task.run.result=failure\n"
+                      "github.phase_source=webhook\n");
 }
 
 static void a_steps_span_describes_the_step(void **state)

@@ -116,7 +116,9 @@ static void every_state_with_a_deadline_has_a_description_of_its_wait(void **sta
                                 .created_at = (bits & 8) != 0 ? scenario_at(2) : 0,
                                 .last_received = scenario_at(2),
                                 .settling_since = scenario_at(2),
-                                .closed_at = scenario_at(2)};
+                                .closed_at = scenario_at(2),
+                                .assigned_at = (bits & 8) != 0 ? scenario_at(2) : 0,
+                                .arc_wait_since = (bits & 4) != 0 ? scenario_at(2) : 0};
         for (int phase = RUN_NEW; phase <= RUN_REMEMBERED; phase++) {
             run.phase = (enum run_phase)phase;
             bool has_deadline = lifecycle_run_deadline(&policy, &run) != TIMESTAMP_UNKNOWN;

@@ -280,6 +280,52 @@ static void phases_are_never_negative_and_fill_their_job_without_gap(void **stat
     }
 }
 
+static bool is_same_phase(const struct timeline_phase *a, const struct timeline_phase *b)
+{
+    return a->exists == b->exists && a->start == b->start && a->end == b->end;
+}
+
+// Only the border between queue and start-up moves, within what was queue; what figures count does not.
+static void assert_only_the_border_moved(const struct job_timeline *before,
+                                         const struct job_timeline *after)
+{
+    assert_true(is_same_phase(&after->wait, &before->queue));
+    assert_true(is_same_phase(&after->preparation, &before->startup));
+    assert_true(is_same_phase(&after->waiting, &before->waiting));
+    assert_true(is_same_phase(&after->execution, &before->execution));
+    if (after->assigned == TIMESTAMP_UNKNOWN) {
+        assert_true(is_same_phase(&after->queue, &before->queue));
+        assert_true(is_same_phase(&after->startup, &before->startup));
+        return;
+    }
+    assert_true(after->has_run);
+    assert_in_range(after->assigned, before->queue.start, before->queue.end);
+    assert_int_equal(after->queue.start, before->queue.start);
+    assert_int_equal(after->queue.end, after->assigned);
+    assert_int_equal(after->startup.start, after->assigned);
+}
+
+static void an_assignment_moves_only_the_border_between_queue_and_start_up(void **state)
+{
+    struct github_step steps[SCENARIO_STEPS_MAX];
+    uint32_t seed = 3;
+    int moved = 0;
+    (void)state;
+    for (int i = 0; i < SAMPLES; i++) {
+        struct scenario_delivery delivery = scenario_any_job(1, &seed, steps);
+        struct job_state job = {.phase = JOB_OPEN};
+        struct job_timeline before, after;
+        merge_job_event(&job, &delivery.event, delivery.guid_time, 1);
+        timeline_of_job(&job, true, TIMESTAMP_UNKNOWN, &before);
+        assert_true(merge_job_assignment(&job, scenario_at(scenario_random(&seed, 400))));
+        timeline_of_job(&job, true, TIMESTAMP_UNKNOWN, &after);
+        assert_phases_fill_the_job(&after, delivery.event.job.created_at != TIMESTAMP_UNKNOWN);
+        assert_only_the_border_moved(&before, &after);
+        moved += after.assigned != TIMESTAMP_UNKNOWN;
+    }
+    assert_true(moved > SAMPLES / 10);
+}
+
 struct collected {
     struct arena arena;
     struct lifecycle_output output;
@@ -360,6 +406,7 @@ int main(void)
         cmocka_unit_test(skipped_jobs_and_those_that_are_not_over_have_no_fault),
         cmocka_unit_test(recorded_jobs_are_split_as_expected),
         cmocka_unit_test(phases_are_never_negative_and_fill_their_job_without_gap),
+        cmocka_unit_test(an_assignment_moves_only_the_border_between_queue_and_start_up),
         cmocka_unit_test(the_result_does_not_depend_on_the_order_of_the_list_of_steps),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
