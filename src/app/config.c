@@ -657,7 +657,7 @@ static enum error_code split_runners(struct text_list *list, const char *where,
     return ERROR_NONE;
 }
 
-// What is left to the runners.
+// What is left to the runners, and whose times ARC reports.
 static enum error_code read_runners(struct config *config, const struct settings *settings,
                                     struct error *error)
 {
@@ -670,6 +670,7 @@ static enum error_code read_runners(struct config *config, const struct settings
         {OPTION_ID_RUNNER_SPANS_OFF, &config->runner_spans_off, &policy->runner_spans_off},
         {OPTION_ID_JOB_SPANS_OFF, &config->job_spans_off, &policy->job_spans_off},
         {OPTION_ID_STEPS_OFF, &config->steps_off, &policy->steps_off},
+        {OPTION_ID_ARC_RUNNERS, &config->arc_runners, &policy->arc_runners},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         enum error_code code = split_runners(rows[i].list, source_of_setting(settings, rows[i].id),

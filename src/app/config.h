@@ -66,9 +66,10 @@ struct config {
     const char *otlp_client_key;
     const char *service_name;          // source of engine.policy.service_name
     struct text_list repos;            // split at commas and blanks; used as ingress.repos
-    struct text_list runner_spans_off; // this and the next two: split into engine.policy's globs
+    struct text_list runner_spans_off; // this and the next three: split into engine.policy's globs
     struct text_list job_spans_off;
     struct text_list steps_off;
+    struct text_list arc_runners;
     struct text_list allow_from;      // source of ingress.allow_from
     struct text_list trusted_proxies; // source of ingress.trusted_proxies
     enum log_level log_level;

@@ -136,6 +136,13 @@ SETTING(RUN_IDLE, "run-idle", DURATION(engine.policy.run_idle), "1h", "TIME",
 SETTING(LINGER, "linger", DURATION(engine.policy.linger), "3d", "TIME",
         "how long repeated and late deliveries are recognized",
         .least = NS_PER_MS, .most = NEVER)
+SETTING(ARC_RUNNERS, "arc-runners", LIST(arc_runners), NULL, "GLOB",
+        "jobs whose runner.* spans wait for the times that ARC reports, as globs on runner labels or group in any "
+        "case, !GLOB excludes; the last that matches decides; may be repeated",
+        .unpreset = "none")
+SETTING(ARC_GRACE, "arc-grace", DURATION(engine.policy.arc_grace), "60s", "TIME",
+        "how long they wait, from the job's end",
+        .least = 0, .most = NEVER)
 SETTING(HISTORY, "history", DURATION(engine.history), "24h", "TIME",
         "how long finished traces stay in the local store for viewing",
         .least = 0, .most = NEVER)

@@ -249,6 +249,8 @@ def phase_span(ids, job, name, start, end, resource):
     if name == "runner.execution":
         attributes["github.conclusion"] = job.conclusion
         attributes["cicd.pipeline.task.run.result"] = job_result(job)
+    if name != "job.waiting":
+        attributes["github.phase_source"] = "webhook"
     return span(ids, ids.phase(name, job.job_id, job.name), ids.job(job.job_id, job.name), name, start, end, attributes,
                 resource)
 

@@ -40,6 +40,14 @@ def load(folder, name):
     return json.loads(gzip.decompress((folder / name).read_bytes()))
 
 
+def current(spans):
+    """As this version sends them: stories of older ones lack the source of the phases."""
+    for span in spans:
+        if span["name"] in ("runner.queue", "runner.startup", "runner.execution"):
+            span["attributes"].setdefault("github.phase_source", "webhook")
+    return spans
+
+
 def events_of(deliveries):
     return [Event(one["type"], base64.b64decode(one["body"]), one["guid"], one["action"]) for one in deliveries]
 
@@ -130,11 +138,11 @@ class OldStores(harness.BlackBoxTest):
             *parts, last = story["continuations"]
             for part in parts:
                 daemon.accept(*events_of(part["deliveries"]))
-                self.check_trace(collector, part["spans"])
+                self.check_trace(collector, current(part["spans"]))
             daemon.accept(*events_of(last["deliveries"]))
             daemon.settings.update((name.replace("_", "-"), "1s") for name in PATIENT)
             daemon.restart()
-            self.check_trace(collector, last["spans"])
+            self.check_trace(collector, current(last["spans"]))
 
             def is_over():
                 queue = json.loads(daemon.admin("/api/queue").body)
@@ -224,7 +232,7 @@ class OldStores(harness.BlackBoxTest):
             self.assertEqual(faults, [])
             self.assertGreater(len(runs), 20)
             for part in parts:
-                self.check_trace(collector, part["spans"])
+                self.check_trace(collector, current(part["spans"]))
             for run in runs:
                 self.check_trace(collector, expect.run_spans(run))
             self.wait_for_records(collector, story["outbox"])
@@ -296,7 +304,7 @@ class OldStoresOfEnterpriseServers(harness.BlackBoxTest):
 
         def key(span):
             return json.dumps(span, sort_keys=True)
-        self.assertEqual(sorted(map(key, self.collector.versions())), sorted(map(key, spans)))
+        self.assertEqual(sorted(map(key, current(self.collector.versions()))), sorted(map(key, current(spans))))
 
     def test_open_runs_continue_and_events_of_closed_ones_are_late(self):
         self.open_copy()

@@ -59,6 +59,8 @@ static void the_defaults_of_the_life_cycle_equal_those_of_the_policy(void **stat
     assert_int_equal(policy->approval_timeout, preset.approval_timeout);
     assert_int_equal(policy->run_idle, preset.run_idle);
     assert_int_equal(policy->linger, preset.linger);
+    assert_int_equal(policy->arc_grace, preset.arc_grace);
+    assert_int_equal(policy->arc_runners.count, 0);
     assert_int_equal(policy->service_name.len, 0);
     configuring_release(&c);
 }
@@ -276,6 +278,27 @@ static void jobs_are_left_to_their_runners_with_the_scheme_runner_only(void **st
     configuring_release(&c);
 }
 
+static void runners_are_selected_by_globs(void **state)
+{
+    (void)state;
+    static const struct slice labels[] = {{"self-hosted", 11}, {"ARC-linux", 9}};
+    struct configuring c;
+    configuring_init(&c);
+    configuring_flag(&c, "arc-runners", "arc-*, !arc-gpu");
+    assert_int_equal(configuring_build_all(&c), ERROR_NONE);
+    const struct runner_globs *globs = &c.config.engine.policy.arc_runners;
+    assert_int_equal(globs->count, 2);
+    assert_true(runner_globs_select(globs, labels, 2, SLICE("Default")));
+    assert_true(runner_globs_select(globs, labels, 1, SLICE("arc-pool")));
+    assert_false(runner_globs_select(globs, labels, 1, SLICE("Default")));
+    assert_false(runner_globs_select(globs, labels, 2, SLICE("arc-gpu")));
+    configuring_release(&c);
+    configuring_init(&c);
+    configuring_flag(&c, "arc-runners", "!arc-gpu");
+    assert_int_equal(configuring_build_all(&c), ERROR_USAGE);
+    configuring_release(&c);
+}
+
 static void networks_are_split_and_checked(void **state)
 {
     static const char *const bad[] = {"10.0.0.1/8", "example.org", "10.0.0.0/8;::1", ",", " , "};
@@ -320,8 +343,8 @@ static void the_limit_of_memory_must_hold_the_largest_body(void **state)
 // Added to a current time, the longest duration does not overflow.
 static void the_longest_duration_does_not_overflow_times(void **state)
 {
-    static const char *const names[] = {"root-grace", "job-grace", "job-timeout",
-                                        "run-idle",   "linger",    "history"};
+    static const char *const names[] = {"root-grace", "job-grace", "job-timeout", "run-idle",
+                                        "linger",     "arc-grace", "history"};
     (void)state;
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         struct configuring c;
@@ -456,6 +479,7 @@ int main(void)
         cmocka_unit_test(repos_are_split_at_commas_and_blanks),
         cmocka_unit_test(runners_are_split_and_checked),
         cmocka_unit_test(jobs_are_left_to_their_runners_with_the_scheme_runner_only),
+        cmocka_unit_test(runners_are_selected_by_globs),
         cmocka_unit_test(networks_are_split_and_checked),
         cmocka_unit_test(the_limit_of_memory_must_hold_the_largest_body),
         cmocka_unit_test(the_longest_duration_does_not_overflow_times),
