@@ -186,13 +186,17 @@ static void read_phase(struct run_view_job *job, const struct span *span)
     for (size_t i = 0; i < PHASE_COUNT; i++)
         if (has_type(span, slice_from_string(types[i])))
             job->phases[i] = span_interval(span);
+    if (slice_equals(attribute_text(span, "github.phase_source"), SLICE("arc")))
+        job->is_assignment_known = true;
 }
 
+// From ready to started. The span is exact, but ends earlier where ARC reported the assignment.
 static void set_queue(const struct span *span, struct run_view_job *job)
 {
     const struct attribute *queue = attributes_find(&span->attributes, "queue_time_ms");
     const struct view_interval *phase = &job->phases[PHASE_QUEUE];
-    if (phase->start != TIMESTAMP_UNKNOWN) {
+    bool is_until_assigned = job->is_assignment_known && queue != NULL;
+    if (phase->start != TIMESTAMP_UNKNOWN && !is_until_assigned) {
         job->has_queue = true;
         job->queue = phase->end - phase->start;
     } else if (queue != NULL && queue->type == ATTRIBUTE_INT && queue->integer >= 0 &&
@@ -233,6 +237,8 @@ static void set_started(struct run_view_job *job)
     if (job->phases[PHASE_EXECUTION].start == TIMESTAMP_UNKNOWN)
         return;
     job->started_at = job->phases[PHASE_STARTUP].start;
+    if (job->is_assignment_known && job->has_queue)
+        job->started_at = job->phases[PHASE_QUEUE].start + job->queue;
     if (job->started_at == TIMESTAMP_UNKNOWN)
         job->started_at = job->phases[PHASE_EXECUTION].start;
 }
@@ -242,7 +248,8 @@ static bool is_child_of(const struct span *span, const struct span *job)
     return span->has_parent && memcmp(span->parent_id.bytes, job->span_id.bytes, SPAN_ID_SIZE) == 0;
 }
 
-// Spans of a job with very many steps are in several batches; those after the first contain neither job nor root.
+// Spans of a job with very many steps, or with runner.* spans that waited for ARC, are in several batches; those after the
+// first contain neither job nor root.
 static bool continues_job(const struct span_batch *batch)
 {
     if (batch->span_count == 0)

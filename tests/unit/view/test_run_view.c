@@ -204,6 +204,45 @@ static void a_finished_job_is_read_from_its_spans(void **state)
     assert_text(job->steps[2].result, "skip");
 }
 
+static void assign(struct fixture *f, int64_t job_id, double seconds)
+{
+    close_view(f);
+    engine_bench_assign(&f->bench, job_id, seconds);
+}
+
+// Its runner.* spans are in a record of their own; the newest counts.
+static void a_job_that_arc_assigned_has_the_queue_and_start_of_others(void **state)
+{
+    static const struct slice every_runner[] = {{"*", 1}};
+    const struct github_step steps[] = {scenario_step(1, "Set up job", 6, 9, "success"),
+                                        scenario_step(2, "make", 9, 50, "success")};
+    struct scenario_delivery completed = scenario_job(1, COMPLETED, 60, 2, 6, 60);
+    struct scenario_delivery again = scenario_job(1, COMPLETED, 70, 2, 6, 70);
+    struct fixture *f = *state;
+    f->bench.options.policy.arc_runners = (struct runner_globs){every_runner, 1};
+    close_view(f);
+    engine_bench_restart(&f->bench);
+    assign(f, 1, 4);
+    assert_int_equal(try_to_load(f, 1), ERROR_NOT_FOUND);
+    scenario_set_steps(&completed, steps, 2);
+    scenario_set_steps(&again, steps, 2);
+    for (int i = 0; i < 3; i++) {
+        if (i == 1)
+            assign(f, 1, 3);
+        else
+            deliver(f, i == 0 ? completed : again);
+        load(f);
+        const struct run_view_job *job = find_job(f, 1);
+        assert_int_equal(f->view.count, 1);
+        assert_phase(job, PHASE_QUEUE, 2, i == 0 ? 4 : 3);
+        assert_phase(job, PHASE_STARTUP, i == 0 ? 4 : 3, 9);
+        assert_phase(job, PHASE_EXECUTION, 9, i == 2 ? 70 : 60);
+        assert_int_equal(job->started_at, scenario_at(6));
+        assert_int_equal(job->queue, 4 * NS_PER_SECOND);
+        assert_int_equal(job->step_count, 2);
+    }
+}
+
 static void of_overlapping_steps_the_first_to_end_is_the_failed_one(void **state)
 {
     // A step that waits for others ends with them, in the same second at the earliest; with or without a name of its
@@ -636,6 +675,7 @@ int main(void)
         TEST(a_waiting_job_waits_until_now_and_is_queued_after_its_release),
         TEST(a_running_job_has_its_steps_so_far),
         TEST(a_finished_job_is_read_from_its_spans),
+        TEST(a_job_that_arc_assigned_has_the_queue_and_start_of_others),
         TEST(of_overlapping_steps_the_first_to_end_is_the_failed_one),
         TEST(a_lost_runner_is_the_failure),
         TEST(a_refused_job_never_started_in_states_and_in_spans),
