@@ -249,7 +249,7 @@ static void an_assignment_of_a_job_that_never_comes_is_forgotten(void **state)
 
 // --- any order --------------------------------------------------------------------------------------
 
-#define ITEMS_MAX 10
+#define ITEMS_MAX 14
 #define JOBS_MAX 3
 
 // A delivery, or an assignment.
@@ -467,13 +467,42 @@ static void also_of_jobs_of_the_form_before_2023(void **state)
     play_all(&sequence);
 }
 
+static void also_of_a_job_that_never_ends(void **state)
+{
+    struct sequence sequence = {.name = "never ends"};
+    (void)state;
+    add(&sequence, arc_job(1, QUEUED, 2));
+    add(&sequence, arc_job(1, IN_PROGRESS, 20));
+    add_assignment(&sequence, 1, 9);
+    add_assignment(&sequence, 1, 5);
+    add(&sequence, scenario_run(GITHUB_RUN_COMPLETED, 59, "cancelled"));
+    play_all(&sequence);
+}
+
+// One that ran, or that was cancelled in the queue.
+static struct scenario_delivery random_end(int64_t id, double at, bool has_run, uint32_t *seed)
+{
+    static const char *const results[] = {"success", "failure", "timed_out"};
+    struct scenario_delivery made = arc_job(id, COMPLETED, at);
+    scenario_set_conclusion(&made, has_run ? results[next_random(seed) % 3] : "cancelled");
+    if (!has_run) {
+        scenario_set_runner(&made, 0, "");
+        made.event.job.step_count = 0;
+    }
+    return made;
+}
+
 static void add_random_job(struct sequence *sequence, int64_t id, uint32_t *seed)
 {
+    bool has_run = next_random(seed) % 5 != 0;
+    double end = 58 + next_random(seed) % 3;
     if (next_random(seed) % 2 == 0)
         add(sequence, arc_job(id, QUEUED, 2));
-    if (next_random(seed) % 2 == 0)
+    if (has_run && next_random(seed) % 2 == 0)
         add(sequence, arc_job(id, IN_PROGRESS, 20));
-    add(sequence, arc_job(id, COMPLETED, 58 + next_random(seed) % 3));
+    add(sequence, random_end(id, end, has_run, seed));
+    if (next_random(seed) % 4 == 0)
+        add(sequence, random_end(id, end + 1 + next_random(seed) % 60, has_run, seed));
     for (uint32_t i = next_random(seed) % 3; i > 0; i--)
         add_assignment(sequence, id, next_random(seed) % 30);
 }
@@ -485,7 +514,7 @@ static void random_life_cycles(void **state)
     (void)state;
     buffer_init(&expected, 1 << 24);
     buffer_init(&actual, 1 << 24);
-    for (int i = 0; i < 60; i++) {
+    for (int i = 0; i < 150; i++) {
         struct sequence sequence = {.name = "random"};
         size_t order[ITEMS_MAX];
         add_random_job(&sequence, 1, &seed);
@@ -523,6 +552,7 @@ int main(void)
         cmocka_unit_test(also_of_a_job_that_waited_for_approval),
         cmocka_unit_test(also_of_a_job_whose_end_names_no_runner),
         cmocka_unit_test(also_of_jobs_of_the_form_before_2023),
+        cmocka_unit_test(also_of_a_job_that_never_ends),
         cmocka_unit_test(random_life_cycles),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
