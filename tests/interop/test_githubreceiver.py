@@ -148,6 +148,7 @@ OURS = {
     "github.referenced_workflows", "cicd.pipeline.result", "cicd.pipeline.task.run.result", "cicd.worker.id",
     "cicd.worker.name", "vcs.change.id", "vcs.ref.base.name", "vcs.ref.head.name", "vcs.ref.head.type", "vcs.owner.name",
     "vcs.repository.url.full", "deployment.environment.name", "deployment.id", "server.address", "github.carried_over",
+    "github.phase_source",
 }
 
 

@@ -643,6 +643,61 @@ static void sheds_are_counted_by_the_hour(void **state)
     assert_true(sheds.total == 19 && sheds.in_hour == 1 && sheds.in_hour_before == 0);
 }
 
+// --- what layout 1 of the notes wrote: sums of six kinds ---------------------------------------------------
+
+#define SUMS_OF_SIX_KINDS ((6 + 4) * 8)
+
+static void cut_sums_of_notes(struct fixture *fixture)
+{
+    MDB_env *env;
+    MDB_txn *txn;
+    MDB_dbi meta;
+    MDB_val key = {5, "notes"}, value;
+    uint8_t sums[SUMS_OF_SIX_KINDS];
+    store_close(fixture->store);
+    assert_int_equal(mdb_env_create(&env), 0);
+    assert_int_equal(mdb_env_set_maxdbs(env, 64), 0);
+    assert_int_equal(mdb_env_set_mapsize(env, MAP_BYTES), 0);
+    assert_int_equal(mdb_env_open(env, fixture->folder.path, 0, 0600), 0);
+    assert_int_equal(mdb_txn_begin(env, NULL, 0, &txn), 0);
+    assert_int_equal(mdb_dbi_open(txn, "meta", 0, &meta), 0);
+    assert_int_equal(mdb_get(txn, meta, &key, &value), 0);
+    assert_true(value.mv_size > sizeof sums);
+    memcpy(sums, value.mv_data, sizeof sums);
+    value = (MDB_val){sizeof sums, sums};
+    assert_int_equal(mdb_put(txn, meta, &key, &value, 0), 0);
+    assert_int_equal(mdb_txn_commit(txn), 0);
+    mdb_env_close(env);
+}
+
+static void sums_of_an_older_layout_are_kept_and_extended(void **state)
+{
+    struct fixture *fixture = *state;
+    uint8_t payload[STORE_NOTE_SIZE_MAX] = {0};
+    for (int i = 0; i < 3; i++) {
+        struct store_transaction *transaction = begin(fixture, true);
+        const struct store_key key = key_of(UINT64_C(33714470481) + (uint64_t)i, 1);
+        for (int kind = STORE_NOTE_JOB;
+             kind < (i == 0 ? STORE_NOTE_ASSIGNED_JOB : STORE_NOTE_KINDS); kind++)
+            assert_int_equal(store_put_note(transaction,
+                                            &(struct store_note_key){(enum store_note)kind, key},
+                                            payload, NOW, &fixture->error),
+                             ERROR_NONE);
+        store_count_shed(transaction, NOW, 1);
+        commit(fixture, transaction);
+        if (i == 0)
+            cut_sums_of_notes(fixture);
+        if (i == 0 && store_open(fixture->folder.path, STORE_DAEMON, MAP_BYTES, &fixture->store,
+                                 &fixture->error) != ERROR_NONE)
+            fail_msg("open: %s", fixture->error.message);
+        struct store_usage usage = usage_of(fixture);
+        assert_int_equal(usage.job_notes, i + 1);
+        assert_int_equal(usage.run_notes, i + 1);
+        assert_int_equal(usage.root_notes, i + 1);
+        assert_int_equal(usage.sheds.total, i + 1);
+    }
+}
+
 // --- what format version 1 wrote ---------------------------------------------------------------------------
 
 static void put_old(MDB_txn *txn, MDB_dbi database, timestamp_ns slice, uint64_t number)
@@ -849,6 +904,7 @@ int main(void)
         TEST(the_oldest_are_shed_first_in_bounded_pieces_and_counted),
         TEST(sheds_are_counted_by_the_hour),
         TEST(a_tool_reads_a_store_of_version_1_and_a_daemon_makes_it_version_2),
+        TEST(sums_of_an_older_layout_are_kept_and_extended),
         TEST(deliveries_noted_by_version_1_are_known_until_they_expire),
         TEST(a_damaged_block_is_dropped_and_the_rest_is_used),
         TEST(a_damaged_block_does_not_affect_its_neighbours),
