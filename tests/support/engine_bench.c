@@ -89,7 +89,7 @@ void engine_bench_accept(struct engine_bench *bench, const struct scenario_deliv
     assert_int_equal(engine_bench_deliver(bench, delivery), ENGINE_ACCEPTED);
 }
 
-void engine_bench_assign(struct engine_bench *bench, int64_t job_id, double seconds)
+enum engine_outcome engine_bench_report(struct engine_bench *bench, int64_t job_id, double seconds)
 {
     bool is_done = false;
     const struct job_assignment assignment = {.run_id = SCENARIO_RUN_ID,
@@ -103,7 +103,12 @@ void engine_bench_assign(struct engine_bench *bench, int64_t job_id, double seco
                                .received_at = bench->now};
     engine_run_batch(bench->engine, &task, 1, bench->now);
     assert_true(is_done);
-    assert_int_equal(task.outcome, ENGINE_ACCEPTED);
+    return task.outcome;
+}
+
+void engine_bench_assign(struct engine_bench *bench, int64_t job_id, double seconds)
+{
+    assert_int_equal(engine_bench_report(bench, job_id, seconds), ENGINE_ACCEPTED);
 }
 
 void engine_bench_advance(struct engine_bench *bench, duration_ns by)

@@ -28,6 +28,8 @@ enum engine_outcome engine_bench_deliver(struct engine_bench *bench,
 // The same; any outcome but ENGINE_ACCEPTED is a failure.
 void engine_bench_accept(struct engine_bench *bench, const struct scenario_delivery *delivery);
 // Reports now, as ARC does, that the job of the scenario's run, attempt 1, was assigned at `seconds`.
+enum engine_outcome engine_bench_report(struct engine_bench *bench, int64_t job_id, double seconds);
+// The same; any outcome but ENGINE_ACCEPTED is a failure.
 void engine_bench_assign(struct engine_bench *bench, int64_t job_id, double seconds);
 // Moves the clock; deadlines that become due in between are processed at their times.
 void engine_bench_advance(struct engine_bench *bench, duration_ns by);

@@ -91,25 +91,25 @@ extern const duration_ns engine_commit_bounds[ENGINE_COMMIT_BOUNDS]; // 0.5 ms t
 extern const uint64_t engine_batch_bounds[ENGINE_BATCH_BOUNDS];      // 1 to 1000 tasks
 
 // The engine's counters. A new counter needs a row here, the code that counts it, and a row in admin/metrics.c.
-#define ENGINE_COUNTER_LIST(ROW)                                                                                  \
-    ROW(events, )     /* applied */                                                                               \
-    ROW(duplicates, ) /* same delivery again */                                                                   \
-    ROW(late, )       /* arrived after its span had been sent, and changed nothing */                             \
-    /* Assignments that ARC reported: merged into a job that was open, unknown or waited for them; all others. */ \
-    ROW(assignments, )                                                                                            \
-    ROW(assignments_late, )                                                                                       \
-    ROW(commits, )                                                                                                \
-    ROW(records, )   /* put into the outbox or the history */                                                     \
-    ROW(set_aside, ) /* entries of the store that could not be read or written (store/store.h) */                 \
-    ROW(shed, )      /* notes deleted before their time */                                                        \
-    ROW(failures, )  /* tasks answered ENGINE_FAILED or ENGINE_FULL */                                            \
-    ROW(dead_letters_dropped, [STORE_SHED_REASONS])                                                               \
-    /* Transactions that were committed, with and without tasks: from begin to synced. */                         \
-    ROW(commit_ns, ) /* all together */                                                                           \
-    /* not cumulative; together they are `commits` */                                                             \
-    ROW(commit_buckets, [ENGINE_COMMIT_BOUNDS + 1])                                                               \
-    /* Tasks in each of the transactions that had any. */                                                         \
-    ROW(batch_tasks, )                            /* all together */                                              \
+#define ENGINE_COUNTER_LIST(ROW)                                                                   \
+    ROW(events, )     /* applied */                                                                \
+    ROW(duplicates, ) /* same delivery again */                                                    \
+    ROW(late, )       /* arrived after its span had been sent, and changed nothing */              \
+    /* Assignments that ARC reported: accepted, and those that came after it was waited for. */    \
+    ROW(assignments, )                                                                             \
+    ROW(assignments_late, )                                                                        \
+    ROW(commits, )                                                                                 \
+    ROW(records, )   /* put into the outbox or the history */                                      \
+    ROW(set_aside, ) /* entries of the store that could not be read or written (store/store.h) */  \
+    ROW(shed, )      /* notes deleted before their time */                                         \
+    ROW(failures, )  /* tasks answered ENGINE_FAILED or ENGINE_FULL */                             \
+    ROW(dead_letters_dropped, [STORE_SHED_REASONS])                                                \
+    /* Transactions that were committed, with and without tasks: from begin to synced. */          \
+    ROW(commit_ns, ) /* all together */                                                            \
+    /* not cumulative; together they are `commits` */                                              \
+    ROW(commit_buckets, [ENGINE_COMMIT_BOUNDS + 1])                                                \
+    /* Tasks in each of the transactions that had any. */                                          \
+    ROW(batch_tasks, )                            /* all together */                               \
     ROW(batch_buckets, [ENGINE_BATCH_BOUNDS + 1]) /* likewise */
 
 // Since the start of the process.

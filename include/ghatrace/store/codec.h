@@ -52,11 +52,11 @@ enum error_code codec_decode_run(struct slice bytes, struct arena *arena, struct
 //               be64 start of the run ‖ be64 start of its first job ‖ be64 end of its last job ‖ be32 seconds, receipt
 //               of its first `completed` ‖ be24 jobs that were closed, at most ‖ be32 digest of its root
 //   old run     one byte of flags (1: its root was complete)
-//   job         one byte of flags (1: there is a note `waited job`, too; 2: and an `assigned job`) ‖ be64 time and digest of the winning
-//               `completed`
+//   job         one byte of flags (1: there is a note `waited job`, too; 2: and an `assigned job`) ‖ be64 time and digest
+//               of the winning `completed`
 //   waited job  be64 since when it was queued (created, or queued) ‖ be64 last queued ‖ be64 last waiting: of jobs that
 //               waited for an approval, and of those whose `completed` has no creation time
-//   assigned job  be64 when ARC assigned it, of jobs of which that is known
+//   assigned    be64 when ARC assigned the job, where that is known
 void codec_encode_run_note(const struct run_state *state, uint8_t bytes[STORE_RUN_NOTE_SIZE]);
 void codec_decode_run_note(const uint8_t bytes[STORE_RUN_NOTE_SIZE], struct run_state *state);
 void codec_encode_old_run_note(const struct run_state *state,

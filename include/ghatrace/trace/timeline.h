@@ -26,8 +26,8 @@ enum job_fault {
 
 // The phases follow each other without gaps or overlaps and cover the job, as far as they exist: created <= released
 // <= assigned <= started <= first workflow step <= completed, clamped in that order. If it is known when ARC assigned
-// the job to a scale set, the queue ends and the start-up begins then; else at the start. A phase may have zero length (GitHub's
-// timestamps have whole seconds), never a negative one.
+// the job to a scale set, the queue ends and the start-up begins then; else at the start. A phase may have zero length
+// (GitHub's timestamps have whole seconds), never a negative one.
 struct job_timeline {
     timestamp_ns start;
     timestamp_ns end;

@@ -88,9 +88,8 @@ struct run_view_job {
     struct slice url;
     struct view_interval phases[PHASE_COUNT];
     bool has_queue;
-    bool
-        is_assignment_known; // ARC reported it: the queue phase ends, and start-up begins, before the start
-    duration_ns queue; // how long it waited for a runner; if it still does, until now
+    bool is_assignment_known; // ARC reported it: at that time the phase of the queue ends
+    duration_ns queue;        // how long it waited for a runner; if it still does, until now
     const struct run_view_step *steps;
     size_t step_count;
     const struct run_view_step

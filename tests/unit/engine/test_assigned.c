@@ -247,6 +247,25 @@ static void an_assignment_of_a_job_that_never_comes_is_forgotten(void **state)
     engine_bench_close(&bench);
 }
 
+static void without_room_an_assignment_is_refused_and_changes_nothing(void **state)
+{
+    struct engine_bench bench;
+    (void)state;
+    open_bench(&bench, scale_sets);
+    bench.options.outbox_max = 1;
+    engine_bench_restart(&bench);
+    deliver(&bench, arc_job(1, COMPLETED, 58));
+    assert_int_equal(engine_bench_report(&bench, 1, 5), ENGINE_FULL);
+    expect_spans(&bench, JOB STEPS);
+    assert_int_equal(counters_of(&bench).assignments, 0);
+    bench.options.outbox_max = 0;
+    engine_bench_restart(&bench);
+    assert_int_equal(engine_bench_report(&bench, 1, 5), ENGINE_ACCEPTED);
+    expect_spans(&bench, JOB STEPS "runner.queue 2..5 arc\nrunner.startup 5..25 arc\n"
+                                   "runner.execution 25..58 success arc\n");
+    engine_bench_close(&bench);
+}
+
 // --- any order --------------------------------------------------------------------------------------
 
 #define ITEMS_MAX 14
@@ -547,6 +566,7 @@ int main(void)
         cmocka_unit_test(jobs_of_other_runners_and_those_that_did_not_run_do_not_wait),
         cmocka_unit_test(a_later_end_keeps_the_assignment),
         cmocka_unit_test(an_assignment_of_a_job_that_never_comes_is_forgotten),
+        cmocka_unit_test(without_room_an_assignment_is_refused_and_changes_nothing),
         cmocka_unit_test(in_any_order_the_last_versions_are_the_same),
         cmocka_unit_test(also_of_a_job_that_completes_twice),
         cmocka_unit_test(also_of_a_job_that_waited_for_approval),
