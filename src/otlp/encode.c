@@ -1,12 +1,147 @@
-// Encodes spans as one element of ExportTraceServiceRequest.resource_spans, in protobuf.
+// Encodes spans as one element of ExportTraceServiceRequest.resource_spans, in protobuf; writes protobuf fields.
 //
 // The writer works backwards, so within each message the highest field number is written first and a list is written
 // from its last element on; in the output, everything is in ascending order.
+#include "ghatrace/otlp/encode.h"
+
+#include <assert.h>
 #include <string.h>
 
+#include "ghatrace/base/memory.h"
 #include "ghatrace/base/utf8.h"
-#include "ghatrace/otlp/encode.h"
 #include "wire.h"
+
+// --- writes protobuf fields backwards, into memory that grows at its front ------------------------
+
+#define CAPACITY_FIRST 4096 // a job with a dozen steps takes about two of these
+#define VARINT_SIZE_MAX 10  // 64 bits in groups of 7
+
+void wire_writer_init(struct wire_writer *writer, size_t max_bytes)
+{
+    *writer = (struct wire_writer){.max = max_bytes};
+}
+
+void wire_writer_release(struct wire_writer *writer)
+{
+    memory_free(writer->data);
+    *writer = (struct wire_writer){.max = writer->max};
+}
+
+struct slice wire_writer_slice(const struct wire_writer *writer)
+{
+    if (writer->len == 0)
+        return SLICE_EMPTY;
+    return (struct slice){writer->data + (writer->capacity - writer->len), writer->len};
+}
+
+// A capacity for `needed` bytes, which are at most `max`.
+static size_t grown_capacity(size_t capacity, size_t needed, size_t max)
+{
+    size_t grown = capacity < CAPACITY_FIRST ? CAPACITY_FIRST : capacity;
+    while (grown < needed)
+        grown = grown <= max / 2 ? grown * 2 : max;
+    return grown < max ? grown : max;
+}
+
+// Allocates a new block, because the data must be moved to the end of it.
+static bool grow_writer(struct wire_writer *writer, size_t needed)
+{
+    size_t capacity = grown_capacity(writer->capacity, needed, writer->max);
+    char *data = memory_allocate(capacity);
+    if (data == NULL) {
+        writer->failure = ERROR_MEMORY;
+        return false;
+    }
+    struct slice written = wire_writer_slice(writer);
+    if (written.len > 0)
+        memcpy(data + (capacity - written.len), written.data, written.len);
+    memory_free(writer->data);
+    writer->data = data;
+    writer->capacity = capacity;
+    return true;
+}
+
+// Space for `len` bytes in front of the data; NULL after a failure.
+static char *reserve_front(struct wire_writer *writer, size_t len)
+{
+    if (writer->failure != ERROR_NONE)
+        return NULL;
+    if (len > writer->max - writer->len) {
+        writer->failure = ERROR_TOO_LARGE;
+        return NULL;
+    }
+    if (len > writer->capacity - writer->len && !grow_writer(writer, writer->len + len))
+        return NULL;
+    writer->len += len;
+    return writer->data + (writer->capacity - writer->len);
+}
+
+static void put_raw(struct wire_writer *writer, const void *data, size_t len)
+{
+    char *room = len > 0 ? reserve_front(writer, len) : NULL;
+    if (room != NULL)
+        memcpy(room, data, len);
+}
+
+static void put_raw_varint(struct wire_writer *writer, uint64_t value)
+{
+    uint8_t bytes[VARINT_SIZE_MAX];
+    size_t len = 0;
+    while (value >= 0x80) {
+        bytes[len++] = (uint8_t)(value | 0x80);
+        value >>= 7;
+    }
+    bytes[len++] = (uint8_t)value;
+    put_raw(writer, bytes, len);
+}
+
+static void put_little_endian(struct wire_writer *writer, uint64_t value, size_t len)
+{
+    uint8_t bytes[sizeof(value)];
+    for (size_t i = 0; i < len; i++)
+        bytes[i] = (uint8_t)(value >> (8 * i));
+    put_raw(writer, bytes, len);
+}
+
+static void put_tag(struct wire_writer *writer, uint32_t number, enum wire_type type)
+{
+    assert(number > 0 && number < UINT32_C(1) << 29);
+    put_raw_varint(writer, number << 3 | (uint32_t)type);
+}
+
+void wire_put_varint(struct wire_writer *writer, uint32_t number, uint64_t value)
+{
+    put_raw_varint(writer, value);
+    put_tag(writer, number, WIRE_VARINT);
+}
+
+void wire_put_fixed64(struct wire_writer *writer, uint32_t number, uint64_t value)
+{
+    put_little_endian(writer, value, sizeof(value));
+    put_tag(writer, number, WIRE_FIXED64);
+}
+
+void wire_put_fixed32(struct wire_writer *writer, uint32_t number, uint32_t value)
+{
+    put_little_endian(writer, value, sizeof(value));
+    put_tag(writer, number, WIRE_FIXED32);
+}
+
+void wire_put_bytes(struct wire_writer *writer, uint32_t number, struct slice bytes)
+{
+    put_raw(writer, bytes.data, bytes.len);
+    put_raw_varint(writer, bytes.len);
+    put_tag(writer, number, WIRE_BYTES);
+}
+
+void wire_put_message(struct wire_writer *writer, uint32_t number, size_t mark)
+{
+    assert(mark <= writer->len);
+    put_raw_varint(writer, writer->len - mark);
+    put_tag(writer, number, WIRE_BYTES);
+}
+
+// --- the encoder ------------------------------------------------------------------------------------
 
 // trace.proto, SpanFlags: 0x1 is W3C's "sampled", 0x100 means that "is remote" is known, and 0x200, left 0, that it
 // is remote. 0x2, W3C's "random trace ID", is not set: these IDs are derived.

@@ -11,6 +11,8 @@
 #include "ghatrace/base/error.h"
 #include "ghatrace/base/slice.h"
 
+// --- reading (decode.c) ---------------------------------------------------------------------------
+
 // Without groups (3 and 4): OTLP has none, and the reader treats them as damage.
 enum wire_type { WIRE_VARINT = 0, WIRE_FIXED64 = 1, WIRE_BYTES = 2, WIRE_FIXED32 = 5 };
 
@@ -31,6 +33,8 @@ struct wire_reader {
 void wire_reader_init(struct wire_reader *reader, struct slice message);
 // The next field. False at the end and if the bytes are not a valid field; `is_corrupt` distinguishes the two.
 bool wire_read_field(struct wire_reader *reader, struct wire_field *field) MUST_CHECK;
+
+// --- writing (encode.c) ---------------------------------------------------------------------------
 
 // Writes a message from its end to its start: so the length of a nested message is known when it has to be written,
 // and one pass is enough. The last field is written first.
