@@ -28,6 +28,14 @@ struct net_loop {
     STAILQ_HEAD(, net_dying) dying; // the loop's own thread only
 };
 
+struct timeval timeval_from_duration(duration_ns duration)
+{
+    duration_ns us = duration <= 0 ? 0 : (duration - 1) / 1000 + 1;
+
+    return (struct timeval){.tv_sec = (time_t)(us / 1000000),
+                            .tv_usec = (suseconds_t)(us % 1000000)};
+}
+
 static void log_libevent(int severity, const char *message)
 {
     if (severity >= EVENT_LOG_ERR)

@@ -10,13 +10,7 @@
 #include "ghatrace/net/loop.h"
 
 // For libevent; rounded up to the microsecond, so that a timer never fires early; negative becomes 0.
-static inline struct timeval timeval_from_duration(duration_ns duration)
-{
-    duration_ns us = duration <= 0 ? 0 : (duration - 1) / 1000 + 1;
-
-    return (struct timeval){.tv_sec = (time_t)(us / 1000000),
-                            .tv_usec = (suseconds_t)(us % 1000000)};
-}
+struct timeval timeval_from_duration(duration_ns duration);
 
 // --- loop private ---------------------------------------------------------------------------------
 // The loop's reaper and its receive buffer.
