@@ -1,10 +1,12 @@
-// Integrity checks of a store's file before it is used, and entries that were set aside.
+// Whether a store can be used: checks of its file, and of the versions of the store and of its kinds of records.
 #include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
-#include "ghatrace/base/memory.h"
+#include "ghatrace/store/versions.h"
 #include "lmdb.h"
 
 // --- verify ---------------------------------------------------------------------------------------
@@ -143,452 +145,287 @@ enum error_code verify_ends(struct store_transaction *transaction, const char *p
     return code == MDB_SUCCESS ? ERROR_NONE : verify_explain(code, path, error);
 }
 
-// --- unreadable entries, moved aside so that they do not block the rest ----------------------------
+// --- versions -------------------------------------------------------------------------------------
 
-#define BYTES_MAX ((uint64_t)64 << 20)
-#define SHARE_OF_STORE 32     // of the whole store, for all entries together
-#define SHARE_OF_ALL 4        // of all entries, for a single one
-#define BYTES_WHEN_TIGHT 4096 // for one entry
-#define HEADER_SIZE (8 + 8 + 1 + 2 + 2)
-#define TOTALS 4
-#define NAME_MAX_BYTES 255
-#define REASON_MAX 500
+#define FORMAT_SIZE 4
+#define CHECKSUM_SIZE 4
+#define LAYOUT_SIZE 3 // letter, first, newest
+// Number of states that are checked at startup: about 50 ms if they are in memory.
+#define STATES_MAX 100000
+// A greater format version is damage, not one that a newer program wrote.
+#define FORMAT_POSSIBLE 1000
+#define ADVICE "use the version that made it, or move the folder away to start afresh"
 
-// --- totals ----------------------------------------------------------------------------------------------
-
-struct totals {
-    uint64_t last_number;
-    uint64_t bytes; // of the entries that are kept, including keys and headers
-    uint64_t count; // ever set aside
-    uint64_t dropped;
+struct kind {
+    char letter;
+    const char *word;
+    uint8_t oldest; // oldest layout that can be read
+    uint8_t newest; // layout that is written
 };
 
-static uint64_t count_entries(struct store_transaction *transaction)
+#define KIND_ROW(name, letter, word, oldest, newest) {letter, word, oldest, newest},
+static const struct kind kinds[STORE_KIND_COUNT] = {STORE_KINDS(KIND_ROW)};
+
+struct layouts {
+    uint8_t first[STORE_KIND_COUNT];  // layouts at the creation of the store
+    uint8_t newest[STORE_KIND_COUNT]; // newest layouts ever written
+};
+
+// --- the format of the store ----------------------------------------------------------------------
+
+static enum error_code write_format(struct store_transaction *transaction, struct error *error)
 {
-    return lmdb_has_database(transaction->store, DATABASE_SET_ASIDE)
-               ? lmdb_count_entries(transaction, DATABASE_SET_ASIDE)
-               : 0;
+    const uint8_t ours[FORMAT_SIZE] = {0, 0, 0, STORE_FORMAT_VERSION};
+    return lmdb_put(&(struct lmdb_op){transaction, DATABASE_META, "write format", error},
+                    SLICE("format"), slice_of_bytes(ours, sizeof ours));
 }
 
-// The totals may be damaged themselves: then they are recomputed from the entries.
-static enum error_code count_again(struct store_transaction *transaction, struct totals *totals,
-                                   struct error *error)
+static enum error_code refuse_format(uint32_t version, struct error *error)
 {
-    uint8_t key[SEQUENCE_SIZE] = {0};
-    struct slice found;
-    struct slice data;
-    const struct lmdb_op op = {transaction, DATABASE_SET_ASIDE, "count what was set aside", error};
-    enum error_code code;
-    *totals = (struct totals){0};
-    while ((code = lmdb_seek(&op, slice_of_bytes(key, sizeof key), &found, &data)) == ERROR_NONE) {
-        if (found.len == SEQUENCE_SIZE)
-            totals->last_number = lmdb_get_be64(found.data);
-        totals->bytes += data.len;
-        totals->count++;
-        if (found.len != SEQUENCE_SIZE || totals->last_number == UINT64_MAX)
-            return ERROR_NONE;
-        lmdb_put_be64(key, totals->last_number + 1);
-    }
-    return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
+    if (version == 0 || version > FORMAT_POSSIBLE)
+        return error_set(error, ERROR_CORRUPT,
+                         "the store is damaged: its format version cannot be read: restore its "
+                         "folder, or move it away to start afresh");
+    return error_set(error, ERROR_VERSION,
+                     "the store has format version %" PRIu32 ", this ghatrace reads versions "
+                     "%d to %d: " ADVICE,
+                     version, STORE_FORMAT_OLDEST, STORE_FORMAT_VERSION);
 }
 
-static enum error_code read_totals(struct store_transaction *transaction, struct totals *totals,
+// `*version` is 0 if there is none.
+static enum error_code read_format(struct store_transaction *transaction, uint32_t *version,
                                    struct error *error)
 {
     struct slice found;
-    *totals = (struct totals){0};
+    *version = 0;
     enum error_code code =
-        lmdb_get(&(struct lmdb_op){transaction, DATABASE_META, "read totals", error},
-                 SLICE("set_aside"), &found);
-    if (code == ERROR_NOT_FOUND)
+        lmdb_get(&(struct lmdb_op){transaction, DATABASE_META, "read format", error},
+                 SLICE("format"), &found);
+    if (code != ERROR_NONE)
+        return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
+    for (size_t i = 0; i < found.len && found.len == FORMAT_SIZE; i++)
+        *version = *version << 8 | (uint8_t)found.data[i];
+    bool is_known = *version >= STORE_FORMAT_OLDEST && *version <= STORE_FORMAT_VERSION;
+    return is_known ? ERROR_NONE : refuse_format(*version, error);
+}
+
+// --- the layouts of its records -------------------------------------------------------------------
+
+static int find_kind(char letter)
+{
+    for (int kind = 0; kind < STORE_KIND_COUNT; kind++)
+        if (kinds[kind].letter == letter)
+            return kind;
+    return -1;
+}
+
+static enum error_code parse_layout(const uint8_t bytes[LAYOUT_SIZE], struct layouts *layouts,
+                                    struct error *error)
+{
+    int i = find_kind((char)bytes[0]);
+    if (i < 0)
+        return error_set(error, ERROR_VERSION,
+                         "the store has records of a kind that this ghatrace does not know "
+                         "(0x%02x): " ADVICE,
+                         (unsigned)bytes[0]);
+    const struct kind *kind = &kinds[i];
+    bool is_newer = bytes[2] > kind->newest;
+    if (is_newer || bytes[1] < kind->oldest)
+        return error_set(error, ERROR_VERSION,
+                         "the store has %s of layout %u, this ghatrace reads layouts %u to "
+                         "%u: " ADVICE,
+                         kind->word, (unsigned)(is_newer ? bytes[2] : bytes[1]),
+                         (unsigned)kind->oldest, (unsigned)kind->newest);
+    layouts->first[i] = bytes[1];
+    layouts->newest[i] = bytes[2];
+    return ERROR_NONE;
+}
+
+// FNV-1a. Distinguishes a damaged entry, which must not prevent a start, from one of a newer version, which must.
+static uint32_t sum_of(const uint8_t *bytes, size_t len)
+{
+    uint32_t sum = UINT32_C(2166136261);
+    for (size_t i = 0; i < len; i++)
+        sum = (sum ^ bytes[i]) * UINT32_C(16777619);
+    return sum;
+}
+
+static bool is_sound(struct slice record)
+{
+    const uint8_t *bytes = (const uint8_t *)record.data;
+    uint32_t sum = 0;
+    if (record.len < CHECKSUM_SIZE)
+        return false;
+    for (int i = 0; i < CHECKSUM_SIZE; i++)
+        sum = sum << 8 | bytes[i];
+    return sum == sum_of(bytes + CHECKSUM_SIZE, record.len - CHECKSUM_SIZE);
+}
+
+static enum error_code read_layouts(struct store_transaction *transaction, struct layouts *layouts,
+                                    struct error *error)
+{
+    struct slice found;
+    for (int i = 0; i < STORE_KIND_COUNT; i++)
+        layouts->first[i] = layouts->newest[i] = kinds[i].oldest;
+    enum error_code code =
+        lmdb_get(&(struct lmdb_op){transaction, DATABASE_META, "read layouts", error},
+                 SLICE("layouts"), &found);
+    if (code == ERROR_NOT_FOUND || (code == ERROR_NONE && !is_sound(found)))
         return ERROR_NONE;
-    if (code != ERROR_NONE)
-        return code;
-    if (found.len != TOTALS * SUM_SIZE)
-        return count_again(transaction, totals, error);
-    *totals = (struct totals){.last_number = lmdb_get_be64(found.data),
-                              .bytes = lmdb_get_be64(found.data + 8),
-                              .count = lmdb_get_be64(found.data + 16),
-                              .dropped = lmdb_get_be64(found.data + 24)};
-    return ERROR_NONE;
+    for (size_t at = CHECKSUM_SIZE; code == ERROR_NONE && at + LAYOUT_SIZE <= found.len;
+         at += LAYOUT_SIZE)
+        code = parse_layout((const uint8_t *)found.data + at, layouts, error);
+    return code;
 }
 
-static enum error_code write_totals(struct store_transaction *transaction,
-                                    const struct totals *totals, struct error *error)
+static bool are_newest_layouts(const struct layouts *layouts)
 {
-    const struct lmdb_op op = {transaction, DATABASE_META, "write totals", error};
-    const uint64_t sums[TOTALS] = {totals->last_number, totals->bytes, totals->count,
-                                   totals->dropped};
-    return lmdb_put_sums(&op, SLICE("set_aside"), sums, TOTALS);
+    bool are_same = true;
+    for (int i = 0; i < STORE_KIND_COUNT; i++)
+        are_same = are_same && layouts->newest[i] == kinds[i].newest;
+    return are_same;
 }
 
-// --- writing ---------------------------------------------------------------------------------------------
-
-static uint64_t max_bytes_of_all(const struct store *store)
+static enum error_code write_layouts(struct store_transaction *transaction,
+                                     const struct layouts *layouts, struct error *error)
 {
-    uint64_t share = store->max_bytes / SHARE_OF_STORE;
-    return share < BYTES_MAX ? share : BYTES_MAX;
-}
-
-static uint64_t max_bytes_of_one(struct store_transaction *transaction)
-{
-    return store_is_tight(transaction) ? BYTES_WHEN_TIGHT
-                                       : max_bytes_of_all(transaction->store) / SHARE_OF_ALL;
-}
-
-// Deletes the oldest until the limits are met.
-static enum error_code trim(struct store_transaction *transaction, struct totals *totals,
-                            struct error *error)
-{
-    const struct lmdb_op op = {transaction, DATABASE_SET_ASIDE, "drop what was set aside", error};
-    while (
-        count_entries(transaction) > STORE_SET_ASIDE_MAX ||
-        (totals->bytes > max_bytes_of_all(transaction->store) && count_entries(transaction) > 1)) {
-        const uint8_t lowest[1] = {0};
-        uint8_t key[STORE_TABLE_KEY_MAX];
-        struct slice found;
-        struct slice data;
-        enum error_code code = lmdb_seek(&op, slice_of_bytes(lowest, sizeof lowest), &found, &data);
-        if (code != ERROR_NONE)
-            return code == ERROR_NOT_FOUND ? ERROR_NONE : code;
-        const struct slice oldest = slice_of_bytes(key, found.len);
-        memcpy(key, found.data, found.len); // it points into the map
-        totals->bytes -= data.len < totals->bytes ? data.len : totals->bytes;
-        totals->dropped++;
-        code = lmdb_delete(&op, oldest);
-        if (code != ERROR_NONE)
-            return code;
+    uint8_t bytes[CHECKSUM_SIZE + STORE_KIND_COUNT * LAYOUT_SIZE];
+    uint8_t *next = bytes + CHECKSUM_SIZE;
+    for (int i = 0; i < STORE_KIND_COUNT; i++) {
+        *next++ = (uint8_t)kinds[i].letter;
+        *next++ = layouts->first[i];
+        *next++ = kinds[i].newest;
     }
-    return ERROR_NONE;
+    uint32_t sum = sum_of(bytes + CHECKSUM_SIZE, sizeof bytes - CHECKSUM_SIZE);
+    for (int i = CHECKSUM_SIZE - 1; i >= 0; i--, sum >>= 8)
+        bytes[i] = (uint8_t)sum;
+    return lmdb_put(&(struct lmdb_op){transaction, DATABASE_META, "write layouts", error},
+                    SLICE("layouts"), slice_of_bytes(bytes, sizeof bytes));
 }
 
-static struct slice slice_at_most(struct slice text, size_t max)
+// --- what is found at startup ---------------------------------------------------------------------
+
+static void count_state(struct slice bytes, struct store_found *found)
 {
-    return (struct slice){text.data, text.len < max ? text.len : max};
+    int kind = bytes.len >= 2 ? find_kind(bytes.data[0]) : -1;
+    if (kind >= 0 && (uint8_t)bytes.data[1] < kinds[kind].newest)
+        found->older[kind]++;
 }
 
-static size_t put_piece(uint8_t *bytes, size_t length_size, const void *data, size_t len)
+static enum error_code count_older_states(struct store_transaction *transaction,
+                                          struct store_found *found, struct error *error)
 {
-    for (size_t i = 0; i < length_size; i++)
-        bytes[i] = (uint8_t)(len >> (8 * (length_size - 1 - i)));
-    if (len > 0)
-        memcpy(bytes + length_size, data, len);
-    return length_size + len;
-}
-
-// Nothing in `entry` may point into the map. Adds its size to the totals.
-static enum error_code write_set_aside(struct store_transaction *transaction,
-                                       const struct store_set_aside *entry, struct totals *totals,
-                                       struct error *error)
-{
-    const struct lmdb_op op = {transaction, DATABASE_SET_ASIDE, "set aside", error};
-    const struct slice database = slice_at_most(entry->database, NAME_MAX_BYTES);
-    const struct slice reason = slice_at_most(entry->reason, REASON_MAX);
-    uint8_t number[SEQUENCE_SIZE];
-    size_t size = HEADER_SIZE + database.len + entry->key.len + reason.len + entry->bytes.len;
-    uint8_t *bytes = memory_allocate(size);
-    if (bytes == NULL)
-        return error_set(error, ERROR_MEMORY, "set an entry aside: out of memory");
-    size_t at = 16;
-    lmdb_put_be64(bytes, (uint64_t)entry->at);
-    lmdb_put_be64(bytes + 8, entry->size);
-    at += put_piece(bytes + at, 1, database.data, database.len);
-    at += put_piece(bytes + at, 2, entry->key.data, entry->key.len);
-    at += put_piece(bytes + at, 2, reason.data, reason.len);
-    if (entry->bytes.len > 0)
-        memcpy(bytes + at, entry->bytes.data, entry->bytes.len);
-    totals->bytes += size;
-    enum error_code code =
-        lmdb_put(&op, lmdb_put_sequence(number, entry->number), slice_of_bytes(bytes, size));
-    memory_free(bytes);
-    return code;
-}
-
-static void note(struct store_transaction *transaction, struct slice database, struct slice reason)
-{
-    struct store_set_aside_note *noted = &transaction->set_aside;
-    noted->count++;
-    noted->database = database;
-    size_t len = reason.len < sizeof noted->reason - 1 ? reason.len : sizeof noted->reason - 1;
-    memcpy(noted->reason, reason.data, len);
-    noted->reason[len] = '\0';
-}
-
-// Sets the number and the time of the entry.
-static enum error_code keep(struct store_transaction *transaction, struct store_set_aside *entry,
-                            struct error *error)
-{
-    struct totals totals;
-    enum error_code code = read_totals(transaction, &totals, error);
-    if (code != ERROR_NONE)
-        return code;
-    totals.count++;
-    entry->number = ++totals.last_number;
-    entry->at = timestamp_now();
-    code = write_set_aside(transaction, entry, &totals, error);
-    if (code == ERROR_NONE)
-        code = trim(transaction, &totals, error);
-    if (code == ERROR_NONE)
-        code = write_totals(transaction, &totals, error);
-    if (code == ERROR_NONE)
-        note(transaction, entry->database, entry->reason);
-    return code;
-}
-
-enum error_code lmdb_set_aside(struct store_transaction *transaction, enum database database,
-                               struct slice key, struct slice reason, struct error *error)
-{
-    const struct lmdb_op read = {transaction, database, "read what is set aside", error};
-    const struct lmdb_op delete = {transaction, database, "set aside", error};
-    uint8_t key_bytes[STORE_TABLE_KEY_MAX];
-    const struct slice own_key =
-        slice_of_bytes(key_bytes, key.len < sizeof key_bytes ? key.len : sizeof key_bytes);
-    struct slice found;
-    memcpy(key_bytes, key.data, own_key.len);                       // it may point into the map
-    if (!lmdb_has_database(transaction->store, DATABASE_SET_ASIDE)) // a tool with an older store
-        return error_set(error, ERROR_CORRUPT, "store: an entry of %s is damaged: %.*s",
-                         lmdb_database_name(database), SLICE_ARGS(reason));
-    enum error_code code = lmdb_get(&read, own_key, &found);
-    // It was found just before: the tree is damaged, and would return it again and again.
-    if (code == ERROR_NOT_FOUND)
-        return error_set(error, ERROR_CORRUPT, "store: set aside: keys are out of order");
-    if (code != ERROR_NONE)
-        return code;
-    uint64_t most = max_bytes_of_one(transaction);
-    size_t len = found.len < most ? found.len : (size_t)most;
-    char *copy = memory_allocate(len + 1);
-    if (copy == NULL)
-        return error_set(error, ERROR_MEMORY, "set an entry aside: out of memory");
-    if (len > 0)
-        memcpy(copy, found.data, len);
-    struct store_set_aside entry = {.database = slice_from_string(lmdb_database_name(database)),
-                                    .key = own_key,
-                                    .reason = reason,
-                                    .bytes = {copy, len},
-                                    .size = found.len};
-    code = keep(transaction, &entry, error);
-    memory_free(copy);
-    return code == ERROR_NONE ? lmdb_delete(&delete, own_key) : code;
-}
-
-enum error_code store_set_span_aside(struct store_transaction *transaction,
-                                     const struct store_key *key, struct slice reason,
-                                     struct error *error)
-{
-    uint8_t bytes[KEY_SIZE];
-    return lmdb_set_aside(transaction, DATABASE_SPANS, lmdb_put_key(bytes, key), reason, error);
-}
-
-enum error_code store_set_record_aside(struct store_transaction *transaction,
-                                       const struct store_key *key, struct slice reason,
-                                       struct error *error)
-{
-    uint8_t bytes[KEY_SIZE];
-    struct store_set_aside entry = {.database =
-                                        slice_from_string(lmdb_database_name(DATABASE_RECORDS)),
-                                    .key = lmdb_put_key(bytes, key),
-                                    .reason = reason};
-    return keep(transaction, &entry, error);
-}
-
-enum error_code store_table_set_aside(struct store_transaction *transaction, enum store_table table,
-                                      struct slice key, struct slice reason, struct error *error)
-{
-    return lmdb_set_aside(transaction, (enum database)(DATABASE_TABLES + (int)table), key, reason,
-                          error);
-}
-
-// --- reading ---------------------------------------------------------------------------------------------
-
-static bool parse_piece(struct slice *rest, size_t length_size, struct slice *piece)
-{
-    size_t len = 0;
-    if (rest->len < length_size)
-        return false;
-    for (size_t i = 0; i < length_size; i++)
-        len = len << 8 | (uint8_t)rest->data[i];
-    if (rest->len - length_size < len)
-        return false;
-    *piece = (struct slice){rest->data + length_size, len};
-    *rest = (struct slice){rest->data + length_size + len, rest->len - length_size - len};
-    return true;
-}
-
-// Damaged entries are shown as far as they can be read.
-static void read_entry(struct slice found, struct slice data, struct store_set_aside *entry)
-{
-    *entry = (struct store_set_aside){.reason = SLICE("this entry is damaged itself")};
-    entry->number = found.len == SEQUENCE_SIZE ? lmdb_get_be64(found.data) : 0;
-    if (data.len < 16)
-        return;
-    struct slice rest = {data.data + 16, data.len - 16};
-    entry->at = (timestamp_ns)lmdb_get_be64(data.data);
-    entry->size = lmdb_get_be64(data.data + 8);
-    struct slice reason;
-    if (parse_piece(&rest, 1, &entry->database) && parse_piece(&rest, 2, &entry->key) &&
-        parse_piece(&rest, 2, &reason)) {
-        entry->reason = reason;
-        entry->bytes = rest;
-    }
-}
-
-enum error_code store_seek_set_aside(struct store_transaction *transaction, uint64_t *number,
-                                     struct store_set_aside *entry, struct error *error)
-{
-    uint8_t key[SEQUENCE_SIZE];
-    struct slice found;
-    struct slice data;
-    if (!lmdb_has_database(transaction->store, DATABASE_SET_ASIDE))
-        return ERROR_NOT_FOUND;
-    lmdb_put_be64(key, *number);
-    enum error_code code = lmdb_seek(
-        &(struct lmdb_op){transaction, DATABASE_SET_ASIDE, "seek what was set aside", error},
-        slice_of_bytes(key, sizeof key), &found, &data);
-    if (code != ERROR_NONE)
-        return code;
-    read_entry(found, data, entry);
-    if (found.len == SEQUENCE_SIZE)
-        *number = entry->number;
-    return ERROR_NONE;
-}
-
-enum error_code store_read_set_aside_totals(struct store_transaction *transaction,
-                                            struct store_set_aside_totals *read,
-                                            struct error *error)
-{
-    struct totals totals;
-    enum error_code code = read_totals(transaction, &totals, error);
-    *read = (struct store_set_aside_totals){
-        .kept = count_entries(transaction), .count = totals.count, .dropped = totals.dropped};
-    return code;
-}
-
-const struct store_set_aside_note *
-store_noted_set_aside(const struct store_transaction *transaction)
-{
-    return &transaction->set_aside;
-}
-
-// --- skipping entries of the wrong shape ----------------------------------------------------------------------
-
-struct shape {
-    size_t key_len;
-    size_t least; // minimum size of the value in bytes
-    size_t most;
-};
-
-static const struct shape shapes[DATABASE_TABLES] = {
-    [DATABASE_SPANS] = {KEY_SIZE, 0, SIZE_MAX},
-    [DATABASE_DEADLINES] = {TIME_SIZE + KEY_SIZE, 0, SIZE_MAX},
-    [DATABASE_RECORDS] = {SEQUENCE_SIZE, TIME_SIZE + KEY_SIZE, SIZE_MAX},
-    [DATABASE_OUTBOX] = {SEQUENCE_SIZE, 4, 4},
-    [DATABASE_DEAD] = {SEQUENCE_SIZE, TIME_SIZE, SIZE_MAX},
-    [DATABASE_HISTORY] = {KEY_SIZE, SEQUENCE_SIZE, SEQUENCE_SIZE},
-};
-
-static bool has_shape(enum database database, size_t key_len, size_t data_len)
-{
-    const struct shape *shape = &shapes[database];
-    return key_len == shape->key_len && data_len >= shape->least && data_len <= shape->most;
-}
-
-bool lmdb_value_has_shape(enum database database, size_t data_len)
-{
-    return has_shape(database, shapes[database].key_len, data_len);
-}
-
-static enum error_code set_misshapen_aside(const struct lmdb_op *op, struct slice key,
-                                           size_t data_len)
-{
-    char reason[96];
-    int len =
-        snprintf(reason, sizeof reason, "key of %zu bytes, value of %zu bytes", key.len, data_len);
-    return lmdb_set_aside(op->transaction, op->database, key, (struct slice){reason, (size_t)len},
-                          op->error);
-}
-
-// Readers do not write: they skip to the next entry with a valid shape, or to the one before if `is_last`.
-static enum error_code seek_reading(const struct lmdb_op *op, struct slice key, bool is_last,
-                                    struct slice *found_key, struct slice *data)
-{
-    const MDB_dbi database = op->transaction->store->databases[op->database];
     MDB_cursor *cursor;
-    MDB_val k = lmdb_value(key);
-    MDB_val v = {0};
-    enum error_code opened = lmdb_open_cursor(op, &cursor);
-    if (opened != ERROR_NONE)
-        return opened;
-    int code = lmdb_move(cursor, &k, &v, is_last ? MDB_LAST : MDB_SET_RANGE);
-    while (code == MDB_SUCCESS && !has_shape(op->database, k.mv_size, v.mv_size)) {
-        MDB_val passed = k;
-        store_note_unreadable(op->transaction);
-        code = lmdb_move(cursor, &k, &v, is_last ? MDB_PREV : MDB_NEXT);
-        // A damaged tree may return an earlier entry and cause an endless loop.
-        int order = mdb_cmp(op->transaction->txn, database, &passed, &k);
-        if (code == MDB_SUCCESS && (is_last ? order <= 0 : order >= 0))
-            code = MDB_CORRUPTED;
+    MDB_val key, value;
+    int code =
+        mdb_cursor_open(transaction->txn, transaction->store->databases[DATABASE_SPANS], &cursor);
+    if (code != MDB_SUCCESS)
+        return lmdb_error(code, "count states", error);
+    code = lmdb_move(cursor, &key, &value, MDB_FIRST);
+    for (int i = 0; i < STATES_MAX && code == MDB_SUCCESS; i++) {
+        count_state((struct slice){value.mv_data, value.mv_size}, found);
+        code = lmdb_move(cursor, &key, &value, MDB_NEXT);
     }
     mdb_cursor_close(cursor);
-    *found_key = lmdb_slice(k);
-    *data = lmdb_slice(v);
-    return lmdb_error(code, op->what, op->error);
+    found->has_more = code == MDB_SUCCESS;
+    return code == MDB_NOTFOUND ? ERROR_NONE : lmdb_error(code, "count states", error);
 }
 
-enum error_code lmdb_seek_sound(const struct lmdb_op *op, struct slice key, struct slice *found_key,
-                                struct slice *data)
+// Only if the store was created by a version that wrote older layouts.
+static enum error_code look_for_older(struct store_transaction *transaction,
+                                      const struct layouts *layouts, struct store_found *found,
+                                      struct error *error)
 {
-    enum error_code code;
-    while ((code = lmdb_seek(op, key, found_key, data)) == ERROR_NONE &&
-           !has_shape(op->database, found_key->len, data->len)) {
-        if (!op->transaction->is_write)
-            return seek_reading(op, key, false, found_key, data);
-        code = set_misshapen_aside(op, *found_key, data->len);
-        if (code != ERROR_NONE)
-            return code;
-    }
+    found->has_older_figures = layouts->newest[STORE_KIND_FIGURES] < STORE_FIGURES_LAYOUT;
+    found->older_deliveries = lmdb_count_entries(transaction, DATABASE_DELIVERIES);
+    if (layouts->first[STORE_KIND_JOB] == STORE_JOB_LAYOUT &&
+        layouts->first[STORE_KIND_RUN] == STORE_RUN_LAYOUT)
+        return ERROR_NONE;
+    return count_older_states(transaction, found, error);
+}
+
+static enum error_code write_new(struct store_transaction *transaction, struct error *error)
+{
+    struct layouts layouts;
+    for (int i = 0; i < STORE_KIND_COUNT; i++)
+        layouts.first[i] = kinds[i].newest;
+    enum error_code code = write_format(transaction, error);
+    if (code == ERROR_NONE)
+        code = lmdb_put(&(struct lmdb_op){transaction, DATABASE_META, "write format", error},
+                        SLICE("servers"), SLICE_EMPTY);
+    return code == ERROR_NONE ? write_layouts(transaction, &layouts, error) : code;
+}
+
+// From then on there are notes and states that an older version would ignore or could not read.
+static enum error_code upgrade_versions(struct store_transaction *transaction, uint32_t format,
+                                        const struct layouts *layouts, struct error *error)
+{
+    enum error_code code = ERROR_NONE;
+    if (format < STORE_FORMAT_VERSION)
+        code = write_format(transaction, error);
+    return code == ERROR_NONE && !are_newest_layouts(layouts)
+               ? write_layouts(transaction, layouts, error)
+               : code;
+}
+
+enum error_code versions_check(struct store_transaction *transaction, bool is_daemon,
+                               struct error *error)
+{
+    struct store *store = transaction->store;
+    struct store_found found = {0};
+    struct layouts layouts;
+    enum error_code code = read_format(transaction, &found.format, error);
+    if (code == ERROR_NONE && found.format == 0)
+        return is_daemon ? write_new(transaction, error)
+                         : error_set(error, ERROR_VERSION, "this is not a store of ghatrace");
+    if (code == ERROR_NONE)
+        code = read_layouts(transaction, &layouts, error);
+    if (code != ERROR_NONE || !is_daemon)
+        return code;
+    code = look_for_older(transaction, &layouts, &found, error);
+    if (code == ERROR_NONE)
+        code = upgrade_versions(transaction, found.format, &layouts, error);
+    if (!store->was_opened) // not when it is opened again after a failure
+        store->found = found;
     return code;
 }
 
-enum error_code lmdb_last_sound(const struct lmdb_op *op, struct slice *found_key,
-                                struct slice *data)
+// --- description ----------------------------------------------------------------------------------
+
+const struct store_found *store_found(const struct store *store)
 {
-    for (;;) {
-        MDB_cursor *cursor;
-        MDB_val k = {0};
-        MDB_val v = {0};
-        if (!op->transaction->is_write)
-            return seek_reading(op, SLICE_EMPTY, true, found_key, data);
-        enum error_code opened = lmdb_open_cursor(op, &cursor);
-        if (opened != ERROR_NONE)
-            return opened;
-        int code = lmdb_move(cursor, &k, &v, MDB_LAST);
-        mdb_cursor_close(cursor);
-        *found_key = lmdb_slice(k);
-        *data = lmdb_slice(v);
-        if (code != MDB_SUCCESS)
-            return lmdb_error(code, op->what, op->error);
-        if (has_shape(op->database, found_key->len, data->len))
-            return ERROR_NONE;
-        enum error_code set_aside = set_misshapen_aside(op, *found_key, data->len);
-        if (set_aside != ERROR_NONE)
-            return set_aside;
-    }
+    return &store->found;
 }
 
-// --- entries that readers skipped ----------------------------------------------------------------------------
+static void add_words(char text[STORE_FOUND_TEXT_SIZE], const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 
-void store_note_unreadable(struct store_transaction *transaction)
+static void add_words(char text[STORE_FOUND_TEXT_SIZE], const char *format, ...)
 {
-    transaction->unreadable++;
-    atomic_fetch_add_explicit(&transaction->store->unreadable, 1, memory_order_relaxed);
+    size_t len = strlen(text);
+    va_list arguments;
+    va_start(arguments, format);
+    (void)vsnprintf(text + len, STORE_FOUND_TEXT_SIZE - len, format, arguments);
+    va_end(arguments);
 }
 
-uint64_t store_unreadable(const struct store_transaction *transaction)
+static void add_count(char text[STORE_FOUND_TEXT_SIZE], uint64_t count, const char *word)
 {
-    return transaction->unreadable;
+    if (count > 0)
+        add_words(text, "%s%" PRIu64 " %s", text[0] != '\0' ? ", " : "", count, word);
 }
 
-uint64_t store_unreadable_ever(struct store *store)
+void store_found_text(const struct store_found *found, char text[STORE_FOUND_TEXT_SIZE])
 {
-    return atomic_load_explicit(&store->unreadable, memory_order_relaxed);
+    text[0] = '\0';
+    for (int i = 0; i < STORE_KIND_COUNT; i++)
+        add_count(text, found->older[i], kinds[i].word);
+    add_count(text, found->older_deliveries, "deliveries");
+    if (found->has_older_figures)
+        add_words(text, "%sfigures", text[0] != '\0' ? ", " : "");
+    if (found->has_more)
+        add_words(text, "%sperhaps more: only %d states were checked", text[0] != '\0' ? ", " : "",
+                  STATES_MAX);
+    if (text[0] == '\0')
+        add_words(text, "nothing");
 }

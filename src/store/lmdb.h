@@ -101,10 +101,7 @@ struct store {
 
 // The tables and the notes may be missing if a tool reads a store that is older. LMDB's own databases are the first
 // two, so 0 is never one of the store's.
-static inline bool lmdb_has_database(const struct store *store, enum database database)
-{
-    return store->databases[database] != 0;
-}
+bool lmdb_has_database(const struct store *store, enum database database);
 
 void lmdb_put_be64(uint8_t *bytes, uint64_t value);
 uint64_t lmdb_get_be64(const void *bytes);
@@ -116,17 +113,10 @@ void lmdb_get_key(const void *bytes, struct store_key *key);
 // Maps LMDB's code, with LMDB's message after `what`. MDB_NOTFOUND becomes ERROR_NOT_FOUND without a message.
 enum error_code lmdb_error(int code, const char *what, struct error *error);
 
-static inline MDB_val lmdb_value(struct slice bytes)
-{
-    return (MDB_val){.mv_size = bytes.len, .mv_data = (void *)(uintptr_t)bytes.data};
-}
+MDB_val lmdb_value(struct slice bytes);
+struct slice lmdb_slice(MDB_val value);
 
-static inline struct slice lmdb_slice(MDB_val value)
-{
-    return (struct slice){.data = value.mv_data, .len = value.mv_size};
-}
-
-// --- store.c: access to one database ---
+// --- entries.c: access to one database ---
 
 // What the functions below have in common.
 struct lmdb_op {
@@ -143,6 +133,8 @@ enum error_code lmdb_delete(const struct lmdb_op *op, struct slice key) MUST_CHE
 // The first entry whose key is not below the given one.
 enum error_code lmdb_seek(const struct lmdb_op *op, struct slice key, struct slice *found_key,
                           struct slice *data) MUST_CHECK;
+// As mdb_cursor_get(); the thread beats (base/heartbeat.h). All reads by cursors in this room go through it.
+int lmdb_move(MDB_cursor *cursor, MDB_val *key, MDB_val *value, MDB_cursor_op where);
 enum error_code lmdb_open_cursor(const struct lmdb_op *op, MDB_cursor **cursor) MUST_CHECK;
 
 // Counters of be64 each in one entry of `meta`; unchanged if it is absent or has another length.
@@ -163,7 +155,7 @@ enum error_code store_read_dead_sum(struct store_transaction *transaction,
 enum error_code store_write_dead_sum(struct store_transaction *transaction,
                                      struct error *error) MUST_CHECK;
 
-// --- check.c: entries that were set aside ---
+// --- entries.c: entries that were set aside ---
 
 // Moves an existing entry out of its database, with `reason`; in write transactions.
 enum error_code lmdb_set_aside(struct store_transaction *transaction, enum database database,
@@ -198,15 +190,12 @@ enum error_code verify_ends(struct store_transaction *transaction, const char *p
 // A message for LMDB's code: what is wrong with the file and what to do about it.
 enum error_code verify_explain(int code, const char *path, struct error *error);
 
-// --- versions.c ---
+// --- check.c: versions ---
 
 // Refuses, with a message, what this version cannot read; a daemon upgrades the rest. Call when the databases are
 // open.
 enum error_code versions_check(struct store_transaction *transaction, bool is_daemon,
                                struct error *error) MUST_CHECK;
-
-// As mdb_cursor_get(); the thread beats (base/heartbeat.h). All reads by cursors in this room go through it.
-int lmdb_move(MDB_cursor *cursor, MDB_val *key, MDB_val *value, MDB_cursor_op where);
 
 // --- store.c: fatal faults, which end the process with a message and status 1 ---
 
