@@ -1,8 +1,8 @@
 // Processes due deadlines of runs and jobs, and the upkeep of the store.
 #include "ghatrace/base/log.h"
 #include "ghatrace/stats/latency.h"
+#include "ghatrace/stats/pool.h"
 #include "ghatrace/stats/recent.h"
-#include "ghatrace/stats/spelling.h"
 #include "ghatrace/store/codec.h"
 #include "private.h"
 

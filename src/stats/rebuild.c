@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 #include "ghatrace/stats/open_runs.h"
-#include "ghatrace/stats/spelling.h"
+#include "ghatrace/stats/pool.h"
 #include "ghatrace/store/codec.h"
 #include "ghatrace/store/versions.h"
 #include "ghatrace/trace/labels.h"

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 #include "ghatrace/base/memory.h"
-#include "ghatrace/stats/spelling.h"
+#include "ghatrace/stats/pool.h"
 #include "ghatrace/trace/labels.h"
 #include "private.h"
 

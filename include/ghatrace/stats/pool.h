@@ -8,7 +8,7 @@
 //   open_jobs  pool id ‖ state (1 byte) ‖ be64 since ‖ trace ‖ span → empty
 //
 // where id is the first half of SHA-256 of the labels' identity ‖ 00 ‖ group, and the labels have the spelling that
-// was seen first (spelling.h). When the maximum number of pools is reached, jobs of new ones are counted in the pool
+// was seen first (below). When the maximum number of pools is reached, jobs of new ones are counted in the pool
 // with the labels "other" and no group. A pool without jobs is kept, with 0 jobs, until it was unused for a day and
 // has no latencies left.
 //
@@ -95,5 +95,21 @@ enum error_code pool_seek_job(struct store_transaction *transaction, const struc
                               struct error *error) MUST_CHECK;
 // The place right after `job`, for the next seek.
 void pool_job_increment(struct pool_job *job);
+
+// --- spelling of sets of labels ------------------------------------------------------------------
+// The display text of sets of labels: the spelling that was seen first, the same in every pool and every series, as
+// long as one of them has the set. Table spellings: first half of SHA-256 of labels_identity() → labels, as returned
+// by labels_join().
+
+// The spelling of a set; if there is none yet, `labels` becomes it. `*shown` is valid until stats_flush().
+// ERROR_MEMORY, or an error of the store.
+enum error_code spelling_choose(struct stats *stats, struct slice labels, struct slice *shown,
+                                struct error *error) MUST_CHECK;
+// For spellings from older versions: the first by bytes is kept, in whatever order they are offered.
+enum error_code spelling_keep_first(struct stats *stats, struct slice labels,
+                                    struct error *error) MUST_CHECK;
+// Drops the spellings of sets that no pool and no series has, once there are far more than these can have; does
+// nothing until then. After stats_flush().
+enum error_code spelling_expire(struct stats *stats, struct error *error) MUST_CHECK;
 
 #endif

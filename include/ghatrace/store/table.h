@@ -23,7 +23,7 @@ enum store_table {
     STORE_TABLE_STEP_SERIES,     // stats/series.h
     STORE_TABLE_LATENCY,         // stats/latency.h
     STORE_TABLE_QUARANTINE,      // store/store.h
-    STORE_TABLE_SPELLINGS,       // stats/spelling.h
+    STORE_TABLE_SPELLINGS,       // stats/pool.h
     STORE_TABLE_COUNT,
 };
 

@@ -4,9 +4,9 @@
 
 #include "ghatrace/base/digest.h"
 #include "ghatrace/stats/latency.h"
+#include "ghatrace/stats/pool.h"
 #include "ghatrace/stats/rebuild.h"
 #include "ghatrace/stats/series.h"
-#include "ghatrace/stats/spelling.h"
 #include "ghatrace/store/codec.h"
 #include "ghatrace/trace/ids.h"
 #include "ghatrace/trace/labels.h"
