@@ -10,7 +10,6 @@
 #include "ghatrace/stats/recent.h"
 #include "ghatrace/stats/series.h"
 #include "ghatrace/store/codec.h"
-#include "ghatrace/trace/fingerprint.h"
 #include "ghatrace/trace/ids.h"
 #include "ghatrace/trace/merge.h"
 #include "ghatrace/trace/spans.h"

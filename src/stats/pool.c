@@ -7,7 +7,7 @@
 #include "ghatrace/base/utf8.h"
 #include "ghatrace/stats/latency.h"
 #include "ghatrace/trace/labels.h"
-#include "ghatrace/trace/sample.h"
+#include "ghatrace/trace/spans.h"
 #include "private.h"
 
 #define UNUSED_KEPT NS_PER_DAY

@@ -3,7 +3,6 @@
 
 #include <assert.h>
 
-#include "ghatrace/trace/fingerprint.h"
 #include "ghatrace/trace/ids.h"
 #include "ghatrace/trace/merge.h"
 #include "ghatrace/trace/policy.h"

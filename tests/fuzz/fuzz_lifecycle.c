@@ -3,7 +3,7 @@
 // none is deleted before its spans were sent.
 #include "event_input.h"
 #include "event_path.h"
-#include "ghatrace/trace/fingerprint.h"
+#include "ghatrace/trace/merge.h"
 
 #define EVENTS_MAX 16
 #define STEPS_MAX 1000 // far more than any run of this size needs

@@ -17,7 +17,7 @@
 #include "ghatrace/stats/pool.h"
 #include "ghatrace/stats/stats.h"
 #include "ghatrace/store/store.h"
-#include "ghatrace/trace/sample.h"
+#include "ghatrace/trace/spans.h"
 
 #define HISTOGRAM_EXACT 16
 #define HISTOGRAM_PER_OCTAVE 8

@@ -15,7 +15,7 @@
 #include "ghatrace/base/time.h"
 #include "ghatrace/stats/stats.h"
 #include "ghatrace/store/store.h"
-#include "ghatrace/trace/sample.h"
+#include "ghatrace/trace/spans.h"
 
 // A position in the list.
 struct recent_place {

@@ -25,7 +25,7 @@
 #include "ghatrace/base/time.h"
 #include "ghatrace/stats/stats.h"
 #include "ghatrace/store/store.h"
-#include "ghatrace/trace/sample.h"
+#include "ghatrace/trace/spans.h"
 
 enum series_kind { SERIES_JOB, SERIES_RUN, SERIES_STEP };
 #define SERIES_KINDS 3

@@ -37,8 +37,8 @@
 #include "ghatrace/base/error.h"
 #include "ghatrace/github/event.h"
 #include "ghatrace/trace/policy.h"
-#include "ghatrace/trace/sample.h"
 #include "ghatrace/trace/span.h"
+#include "ghatrace/trace/spans.h"
 #include "ghatrace/trace/state.h"
 
 struct lifecycle_finished {

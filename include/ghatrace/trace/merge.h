@@ -2,7 +2,11 @@
 #ifndef GHATRACE_TRACE_MERGE_H
 #define GHATRACE_TRACE_MERGE_H
 
+#include <stdint.h>
+
+#include "ghatrace/base/slice.h"
 #include "ghatrace/github/event.h"
+#include "ghatrace/trace/span.h"
 #include "ghatrace/trace/state.h"
 
 // Digest of an event's decoded content: equal for the same event under another GUID, or in another body. Breaks ties
@@ -27,5 +31,16 @@ void merge_run_from_job(struct run_state *state, const struct github_event *even
 // True if this event ends the run's attempt: `completed`, but not with action_required, since after approval the same
 // attempt continues (github/docs "Approving workflow runs from forks").
 bool merge_is_final(const struct github_run *run);
+
+// --- fingerprints --------------------------------------------------------------------------------
+// Fast non-cryptographic hash for comparing data in memory. Not for security: collisions can be constructed. Pure.
+
+// Start with FINGERPRINT_START and pass the result of each call to the next. The result is the same on every machine,
+// since digests are stored.
+#define FINGERPRINT_START UINT64_C(0xcbf29ce484222325)
+uint64_t fingerprint_add_text(uint64_t fingerprint, struct slice text); // with its length
+
+// Covers everything in the batch.
+uint64_t fingerprint_of_batch(const struct span_batch *batch);
 
 #endif
