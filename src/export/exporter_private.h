@@ -1,8 +1,8 @@
 // The parts of the exporter and how they work together. Private to this room.
 //
 // plan.h decides, without I/O, what is sent when, and how results are handled. exporter.c asks the plan for each idle
-// request and manages the timers; inflight.c builds a request, sends it, passes the response to the plan and has the engine
-// settle the records; report.c writes the log and keeps the status.
+// request, manages the timers, writes the log and keeps the status; inflight.c builds a request, sends it, passes the
+// response to the plan and has the engine settle the records.
 #ifndef GHATRACE_SRC_EXPORT_EXPORTER_PRIVATE_H
 #define GHATRACE_SRC_EXPORT_EXPORTER_PRIVATE_H
 

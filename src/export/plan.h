@@ -7,7 +7,7 @@
 //   line        the outbox in order, as many records as the window allows (pace.h)
 //   part        a batch that was refused: its range of the outbox, with a limit of its own
 //   single      one record alone, to test whether the endpoint accepts anything (see below)
-//   quarantine  records that were refused alone (quarantine.h), mostly one
+//   quarantine  records that were refused alone (pace.h), mostly one
 //
 // Refusals. An endpoint is considered to be either working or not (the circuit breaker is closed, or open).
 //   - A batch that is refused becomes a part. It is halved if the response was about the data or probably about the
@@ -36,7 +36,6 @@
 #include "ghatrace/base/error.h"
 #include "ghatrace/base/time.h"
 #include "pace.h"
-#include "quarantine.h"
 
 struct plan_options {
     size_t in_flight_max;

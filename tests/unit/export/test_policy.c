@@ -8,7 +8,6 @@
 
 #include "../../../src/export/answer.h"
 #include "../../../src/export/pace.h"
-#include "../../../src/export/quarantine.h"
 #include "../../../src/export/request.h"
 #include "ghatrace/base/memory.h"
 
