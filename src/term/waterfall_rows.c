@@ -4,6 +4,11 @@
 #include "ghatrace/term/text.h"
 #include "ghatrace/trace/spans.h"
 
+duration_ns waterfall_length(struct view_interval interval)
+{
+    return interval.end - interval.start;
+}
+
 struct row_builder {
     struct arena *arena;
     timestamp_ns now;

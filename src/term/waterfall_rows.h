@@ -49,10 +49,7 @@ struct waterfall {
     struct view_interval axis;
 };
 
-static inline duration_ns waterfall_length(struct view_interval interval)
-{
-    return interval.end - interval.start;
-}
+duration_ns waterfall_length(struct view_interval interval);
 
 // Points into the view and the arena. ERROR_MEMORY.
 enum error_code waterfall_build(const struct run_view *view, timestamp_ns now, bool unicode,
