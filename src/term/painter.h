@@ -1,4 +1,4 @@
-// Lines of styled text, and tables of them.
+// Lines of styled text, and tables of them (text.c).
 #ifndef GHATRACE_TERM_PAINTER_H
 #define GHATRACE_TERM_PAINTER_H
 
