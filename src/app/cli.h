@@ -80,8 +80,7 @@ int cli_args_configure(struct cli_args *cli_args, struct config *config);
 // Prints "ghatrace: ..." to standard error. Returns the exit status.
 int command_fail(const struct error *error);
 
-extern const struct command command_serve, command_replay, command_trace, command_runs, command_top,
-    command_ids, command_inspect, command_requeue, command_check;
+extern const struct command command_replay, command_top, command_check; // the small ones: main.c
 
 // --- help (settings.c), on standard output ---
 void help_print_program(const struct command *const *commands, size_t count);

@@ -1,4 +1,4 @@
-// ghatrace: turns GitHub Actions webhooks into OpenTelemetry traces. Dispatches to the commands.
+// ghatrace: turns GitHub Actions webhooks into OpenTelemetry traces. The small commands, and dispatching to all.
 #include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -6,6 +6,465 @@
 #include <unistd.h>
 
 #include "cli.h"
+#include "ghatrace/base/log.h"
+#include "ghatrace/base/memory.h"
+#include "ghatrace/base/slice.h"
+#include "ghatrace/term/inspect.h"
+#include "ghatrace/term/runs.h"
+#include "ghatrace/term/waterfall.h"
+#include "ghatrace/trace/ids.h"
+#include "server.h"
+
+// --- ghatrace ids: the IDs of a run's spans, sent or not ------------------------------------------
+
+enum { FLAG_JOB_NAME };
+
+static const struct flag ids_flags[] = {
+    [FLAG_JOB_NAME] = {"job-name", "NAME", "the job's name: scheme runner makes IDs from it"},
+};
+
+static const char *trace_id_text(struct trace_id id, char text[2 * TRACE_ID_SIZE + 1])
+{
+    hex_encode(id.bytes, TRACE_ID_SIZE, text);
+    return text;
+}
+
+static const char *span_id_text(struct span_id id, char text[2 * SPAN_ID_SIZE + 1])
+{
+    hex_encode(id.bytes, SPAN_ID_SIZE, text);
+    return text;
+}
+
+static enum error_code read_positive_number(const char *text, const char *what, int64_t *number,
+                                            struct error *error)
+{
+    long long value;
+    if (!slice_parse_int64(slice_from_string(text), &value) || value <= 0)
+        return error_set(error, ERROR_USAGE, "ids: \"%.60s\" is no %s", text, what);
+    *number = value;
+    return ERROR_NONE;
+}
+
+static enum error_code read_operands(const struct cli_args *cli_args, struct job_key *key,
+                                     struct error *error)
+{
+    struct run_reference named;
+    if (!run_reference_parse(slice_from_string(cli_args->operands[0]), &named))
+        return error_set(error, ERROR_USAGE, "ids: \"%.60s\" is no run: write its number",
+                         cli_args->operands[0]);
+    enum error_code code = ERROR_NONE;
+    if (cli_args->operand_count > 1)
+        code = read_positive_number(cli_args->operands[1], "attempt", &named.attempt, error);
+    if (code == ERROR_NONE && cli_args->operand_count > 2)
+        code = read_positive_number(cli_args->operands[2], "job id", &named.job_id, error);
+    *key = (struct job_key){.run_id = named.run_id,
+                            .run_attempt = named.attempt == 0 ? 1 : named.attempt,
+                            .job_id = named.job_id,
+                            .job_name = slice_from_string(cli_args->flags[FLAG_JOB_NAME])};
+    return code;
+}
+
+static void print_job(enum id_scheme scheme, const struct job_key *key)
+{
+    static const char *const phases[] = {"job.waiting", "runner.queue", "runner.startup",
+                                         "runner.execution"};
+    char text[2 * SPAN_ID_SIZE + 1];
+    printf("%-17s %s\n", "job", span_id_text(span_id_of_job(scheme, key), text));
+    for (size_t i = 0; i < sizeof phases / sizeof phases[0]; i++) {
+        struct span_id id = span_id_of_phase(scheme, key, slice_from_string(phases[i]));
+        printf("%-17s %s\n", phases[i], span_id_text(id, text));
+    }
+}
+
+static void print_ids(enum id_scheme scheme, const struct job_key *key, bool has_job)
+{
+    struct trace_id trace = trace_id_of_run(scheme, key->run_id, key->run_attempt);
+    struct span_id root = span_id_of_run(scheme, key->run_id, key->run_attempt);
+    struct span_id parent = has_job ? span_id_of_job(scheme, key) : root;
+    char trace_hex[2 * TRACE_ID_SIZE + 1], span_hex[2 * SPAN_ID_SIZE + 1];
+    printf("%-17s %s\n", "trace", trace_id_text(trace, trace_hex));
+    printf("%-17s %s\n", "root", span_id_text(root, span_hex));
+    if (has_job)
+        print_job(scheme, key);
+    // W3C Trace Context: version 00, the sampled flag set, because the spans will exist.
+    printf("traceparent: 00-%s-%s-01\n", trace_hex, span_id_text(parent, span_hex));
+}
+
+static int run_ids(struct cli_args *cli_args)
+{
+    struct config config;
+    struct job_key key;
+    struct error error;
+    int status = cli_args_configure(cli_args, &config);
+    if (status != EXIT_OK)
+        return status;
+    if (read_operands(cli_args, &key, &error) != ERROR_NONE)
+        return command_fail(&error);
+    enum id_scheme scheme = config.engine.policy.scheme;
+    // In scheme runner the name identifies a job; in the other schemes the number does.
+    bool has_job = scheme == ID_SCHEME_RUNNER ? key.job_name.len > 0 : key.job_id != 0;
+    if (scheme == ID_SCHEME_RUNNER && key.job_id != 0 && !has_job) {
+        error_set(&error, ERROR_USAGE,
+                  "ids: scheme runner makes a job's IDs from its name: add --job-name NAME");
+        return command_fail(&error);
+    }
+    print_ids(scheme, &key, has_job);
+    return EXIT_OK;
+}
+
+static const struct command command_ids = {
+    .name = "ids",
+    .operands = "RUN [ATTEMPT [JOB]]",
+    .operands_min = 1,
+    .operands_max = 3,
+    .summary = "the IDs of a run's spans, and the traceparent to hand to tools",
+    .details =
+        "RUN is a run's number, RUN/ATTEMPT, or the address of its page; JOB is a job's "
+        "number.\n"
+        "Tools inside a job that are given the traceparent put their spans into its trace.\n",
+    .settings = OPTION_BIT(OPTION_ID_ID_SCHEME) | OPTION_BIT(OPTION_ID_CONFIG),
+    .flags = ids_flags,
+    .flag_count = sizeof ids_flags / sizeof ids_flags[0],
+    .run = run_ids,
+};
+
+// --- ghatrace inspect: what is stored for a run ---------------------------------------------------
+
+enum { FLAG_INSPECT_SERVER };
+
+static const struct flag inspect_flags[] = {
+    [FLAG_INSPECT_SERVER] = {"server", "HOST", "only the run of this server"},
+};
+
+static enum error_code show_stored(const struct cli_args *cli_args, struct store *store,
+                                   const struct run_reference *reference, struct error *error)
+{
+    const struct inspect_options inspect = {.now = timestamp_now(),
+                                            .unicode = terminal_detect(STDOUT_FILENO).unicode};
+    struct run_selector question = {reference->server, reference->run_id, reference->attempt};
+    struct buffer text;
+    if (cli_args->flags[FLAG_INSPECT_SERVER] != NULL)
+        question.server = slice_from_string(cli_args->flags[FLAG_INSPECT_SERVER]);
+    buffer_init(&text, INSPECT_MAX_TEXT);
+    enum error_code code = inspect_run(store, &question, &inspect, &text, error);
+    if (code == ERROR_NONE)
+        store_tool_print(&text);
+    buffer_release(&text);
+    return code;
+}
+
+static int run_inspect(struct cli_args *cli_args)
+{
+    struct run_reference reference;
+    struct config config;
+    struct store *store;
+    struct error error;
+    if (!run_reference_parse(slice_from_string(cli_args->operands[0]), &reference)) {
+        error_set(&error, ERROR_USAGE,
+                  "inspect: \"%.80s\" is no run: write its number, or the address of its page",
+                  cli_args->operands[0]);
+        return command_fail(&error);
+    }
+    int status = store_tool_open(cli_args, &config, &store);
+    if (status != EXIT_OK)
+        return status;
+    if (show_stored(cli_args, store, &reference, &error) != ERROR_NONE)
+        status = command_fail(&error);
+    store_close(store);
+    return status;
+}
+
+static const struct command command_inspect = {
+    .name = "inspect",
+    .operands = "RUN[/ATTEMPT]",
+    .operands_min = 1,
+    .operands_max = 1,
+    .summary = "what is stored of a run: states, deadlines, notes, records",
+    .details =
+        "Shows why a span was not sent yet. RUN is a run's number, or the address of its\n"
+        "page on GitHub. Without an attempt, the newest one is shown of which anything is stored.\n"
+        "Of each run and job: its state, field by field, with the deadline and what it waits for;\n"
+        "notes of what was sent; records, with those that wait, are quarantined or dead letters.\n",
+    .settings = STORE_TOOL_SETTINGS,
+    .flags = inspect_flags,
+    .flag_count = sizeof inspect_flags / sizeof inspect_flags[0],
+    .run = run_inspect,
+};
+
+// --- command requeue ------------------------------------------------------------------------------
+// ghatrace requeue: moves permanently refused records (dead letters) back into the outbox.
+
+// Records in one transaction, for which a running daemon has to wait.
+#define REQUEUE_SLICE 1000
+// The share of outbox-max-size that may be refilled: the rest is for new deliveries, which would otherwise be refused
+// in favour of old records.
+#define REQUEUE_SHARE 2
+
+struct requeue {
+    struct store *store;
+    struct store_requeue letters;
+    size_t total; // committed, also when a later slice fails
+};
+
+static enum error_code requeue_slice(struct requeue *requeue, struct error *error)
+{
+    struct store_transaction *transaction;
+    enum error_code code = store_begin(requeue->store, true, &transaction, error);
+    if (code != ERROR_NONE)
+        return code;
+    code = store_requeue_dead_letters(transaction, &requeue->letters, error);
+    if (code != ERROR_NONE) {
+        store_abort(transaction);
+        return code;
+    }
+    return store_commit(transaction, error);
+}
+
+static enum error_code requeue_all(struct requeue *requeue, struct error *error)
+{
+    do {
+        enum error_code code = requeue_slice(requeue, error);
+        if (code != ERROR_NONE)
+            return code;
+        requeue->total += requeue->letters.count;
+    } while (requeue->letters.count > 0 && !requeue->letters.is_full);
+    return ERROR_NONE;
+}
+
+static enum error_code count_letters(struct store *store, uint64_t *letters, struct error *error)
+{
+    struct store_transaction *transaction;
+    struct store_usage usage;
+    enum error_code code = store_begin(store, false, &transaction, error);
+    if (code != ERROR_NONE)
+        return code;
+    store_read_usage(transaction, &usage);
+    store_abort(transaction);
+    *letters = usage.dead_letters;
+    return ERROR_NONE;
+}
+
+static int run_requeue(struct cli_args *cli_args)
+{
+    struct config config;
+    struct requeue requeue = {.letters.max = REQUEUE_SLICE};
+    struct error error;
+    uint64_t left = 0;
+    int status = store_tool_open_for_writing(cli_args, &config, &requeue.store);
+    if (status != EXIT_OK)
+        return status;
+    requeue.letters.outbox_max = config.engine.outbox_max / REQUEUE_SHARE;
+    enum error_code code = requeue_all(&requeue, &error);
+    if (code == ERROR_NONE && requeue.letters.is_full)
+        code = count_letters(requeue.store, &left, &error);
+    printf("%zu dead letter%s put back into the outbox\n", requeue.total,
+           requeue.total == 1 ? "" : "s");
+    if (code == ERROR_NONE && requeue.letters.is_full)
+        code = error_set(&error, ERROR_FULL,
+                         "%llu more remain: half of outbox-max-size is in use; run this again when "
+                         "the collector has accepted the waiting records",
+                         (unsigned long long)left);
+    if (code != ERROR_NONE)
+        status = command_fail(&error);
+    store_close(requeue.store);
+    return status;
+}
+
+static const struct command command_requeue = {
+    .name = "requeue",
+    .operands = "",
+    .summary = "put what the collector refused back into the outbox",
+    .details = "Do this when the cause is gone: a limit was raised, a wrong token replaced. At "
+               "most half of\n"
+               "outbox-max-size is filled; with more dead letters than that, run it again (exit "
+               "code 1 says so).\n",
+    .settings = STORE_TOOL_SETTINGS | OPTION_BIT(OPTION_ID_OUTBOX_MAX_SIZE),
+    .run = run_requeue,
+};
+
+// --- ghatrace runs: open runs and jobs, oldest first ----------------------------------------------
+
+static enum error_code show_runs(const struct cli_args *cli_args, struct store *store,
+                                 struct error *error)
+{
+    const struct runs_options runs = {terminal_detect(STDOUT_FILENO), timestamp_now()};
+    struct runs_list list;
+    struct buffer text;
+    buffer_init(&text, RUNS_MAX_TEXT);
+    enum error_code code = runs_load(store, cli_args->arena, &list, error);
+    if (code == ERROR_NONE)
+        code = runs_render(&list, &runs, cli_args->arena, &text, error);
+    if (code == ERROR_NONE)
+        store_tool_print(&text);
+    if (code == ERROR_NONE)
+        store_tool_report_unreadable(list.unreadable);
+    buffer_release(&text);
+    return code;
+}
+
+static int run_runs(struct cli_args *cli_args)
+{
+    struct config config;
+    struct store *store;
+    struct error error;
+    int status = store_tool_open(cli_args, &config, &store);
+    if (status != EXIT_OK)
+        return status;
+    if (show_runs(cli_args, store, &error) != ERROR_NONE)
+        status = command_fail(&error);
+    store_close(store);
+    return status;
+}
+
+static const struct command command_runs = {
+    .name = "runs",
+    .operands = "",
+    .summary = "the open runs, oldest first",
+    .details = "The column \"for\" shows, by GitHub's clock, how long a job has waited for its "
+               "approval, been\n"
+               "queued or run, and how long a run has been open.\n",
+    .settings = STORE_TOOL_SETTINGS,
+    .run = run_runs,
+};
+
+// --- ghatrace serve: the daemon -------------------------------------------------------------------
+
+#define LAST_WORDS_MS 1000 // time limit for writing the last message if standard error is not read
+
+// Like command_fail(), but after all log lines, and with a time limit.
+static int fail_after_log(const struct error *error)
+{
+    char text[sizeof error->message + 32];
+    int len = snprintf(text, sizeof text, "ghatrace: %s\n", error->message);
+    log_final_message(text, (size_t)len, LAST_WORDS_MS);
+    return error->code == ERROR_USAGE ? EXIT_USAGE : EXIT_FAILED;
+}
+
+static int run_serve(struct cli_args *cli_args)
+{
+    struct config config;
+    struct error error;
+    int status = cli_args_configure(cli_args, &config);
+    if (status != EXIT_OK)
+        return status;
+    activation_claim(&config.activation);
+    memory_return_large_blocks();
+    log_configure(config.log_level, config.log_format);
+    if (log_start(&error) != ERROR_NONE)
+        return command_fail(&error);
+    for (size_t i = 0; i < config.warnings.count; i++)
+        log_warn("configuration", LOG_STRING("warning", config.warnings.items[i]));
+    if (server_run(&config, &error) != ERROR_NONE)
+        return fail_after_log(&error);
+    log_flush(LAST_WORDS_MS);
+    return EXIT_OK;
+}
+
+static const struct command command_serve = {
+    .name = "serve",
+    .operands = "",
+    .summary = "the daemon: webhooks in, traces out",
+    .details =
+        "SIGTERM and SIGINT stop it in good order, another one a second or more later at once;\n"
+        "SIGHUP makes it read the webhook secrets, all certificates and otlp-header-file again.\n"
+        "Listening sockets that systemd passes (LISTEN_FDS), named webhook and admin, are used\n"
+        "instead of listen and admin-listen. OpenTelemetry's variables\n"
+        "OTEL_EXPORTER_OTLP_* (ENDPOINT, TRACES_ENDPOINT, PROTOCOL, HEADERS, TIMEOUT, "
+        "COMPRESSION,\n"
+        "CERTIFICATE, CLIENT_CERTIFICATE, CLIENT_KEY), OTEL_SERVICE_NAME and\n"
+        "OTEL_RESOURCE_ATTRIBUTES work as their specification says; settings of our own\n"
+        "beat them.\n",
+    .settings = OPTIONS_ALL,
+    .run = run_serve,
+};
+
+// --- ghatrace trace: one run attempt from the local store, as a waterfall -------------------------
+
+enum { FLAG_STEPS, FLAG_SERVER };
+
+static const struct flag trace_flags[] = {
+    [FLAG_STEPS] = {"steps", NULL, "unfold the steps of the jobs"},
+    [FLAG_SERVER] = {"server", "HOST",
+                     "the run's server, if several servers have a run of that number"},
+};
+
+static void report_other_server(const struct waterfall_shown *shown, int64_t run_id)
+{
+    if (shown->also.len > 0)
+        (void)fprintf(
+            stderr,
+            "ghatrace: this is run %lld of %.*s; the number also exists on %.*s: see --server\n",
+            (long long)run_id, SLICE_ARGS(shown->server), SLICE_ARGS(shown->also));
+}
+
+static enum error_code show_trace(const struct cli_args *cli_args, struct store *store,
+                                  enum id_scheme scheme, const struct run_reference *named,
+                                  struct error *error)
+{
+    const struct waterfall_options waterfall = {.terminal = terminal_detect(STDOUT_FILENO),
+                                                .steps = cli_args->flags[FLAG_STEPS] != NULL,
+                                                .now = timestamp_now(),
+                                                .id_scheme = scheme};
+    struct run_selector question = {named->server, named->run_id, named->attempt};
+    struct view_reader reader = {.arena = cli_args->arena, .error = error};
+    struct waterfall_shown shown;
+    struct buffer text;
+    if (cli_args->flags[FLAG_SERVER] != NULL)
+        question.server = slice_from_string(cli_args->flags[FLAG_SERVER]);
+    enum error_code code = store_begin(store, false, &reader.transaction, error);
+    if (code != ERROR_NONE)
+        return code;
+    buffer_init(&text, WATERFALL_MAX_TEXT);
+    code = waterfall_show(&reader, &question, &waterfall, &text, &shown);
+    store_abort(reader.transaction);
+    if (code == ERROR_NONE)
+        store_tool_print(&text);
+    store_tool_report_unreadable(shown.unreadable);
+    if (code == ERROR_NONE)
+        report_other_server(&shown, named->run_id);
+    buffer_release(&text);
+    return code;
+}
+
+static int run_trace(struct cli_args *cli_args)
+{
+    struct run_reference reference;
+    struct error error;
+    if (!run_reference_parse(slice_from_string(cli_args->operands[0]), &reference)) {
+        error_set(&error, ERROR_USAGE,
+                  "trace: \"%.80s\" is no run: write its number, or the address of its page",
+                  cli_args->operands[0]);
+        return command_fail(&error);
+    }
+    struct config config;
+    struct store *store;
+    int status = store_tool_open(cli_args, &config, &store);
+    if (status != EXIT_OK)
+        return status;
+    if (show_trace(cli_args, store, config.engine.policy.scheme, &reference, &error) != ERROR_NONE)
+        status = command_fail(&error);
+    store_close(store);
+    return status;
+}
+
+static const struct command command_trace = {
+    .name = "trace",
+    .operands = "RUN[/ATTEMPT]",
+    .operands_min = 1,
+    .operands_max = 1,
+    .summary = "a run's trace from the local store, as a waterfall",
+    .details = "RUN is a run's number, or the address of its page on GitHub. Without an attempt, "
+               "the newest\n"
+               "one is shown. What is open is drawn until now. Run numbers are unique within one "
+               "server only: a\n"
+               "number without --server means github.com's run, if there is one.\n",
+    .settings = STORE_TOOL_SETTINGS | OPTION_BIT(OPTION_ID_ID_SCHEME),
+    .flags = trace_flags,
+    .flag_count = sizeof trace_flags / sizeof trace_flags[0],
+    .run = run_trace,
+};
+
+// --- dispatching to the commands -----------------------------------------------------------------
 
 static const struct command *const commands[] = {
     &command_serve,   // the daemon
