@@ -64,11 +64,6 @@ struct note_cache *notes_make_cache(void)
     return memory_allocate_array(1, sizeof(struct note_cache));
 }
 
-void notes_free_cache(struct note_cache *cache)
-{
-    memory_free(cache);
-}
-
 void notes_drop_cache(struct note_cache *cache)
 {
     if (cache != NULL)

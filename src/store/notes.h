@@ -20,9 +20,8 @@ struct note_kind {
 extern const struct note_kind note_kinds[STORE_NOTE_KINDS];
 
 // Cache of the blocks that write transactions use; kept between transactions, since nothing else writes notes. NULL
-// if out of memory.
+// if out of memory. One block: release it with memory_free().
 struct note_cache *notes_make_cache(void);
-void notes_free_cache(struct note_cache *cache);
 // Call after a failed transaction: its changes in the cache are not in the database.
 void notes_drop_cache(struct note_cache *cache);
 // Writes changed blocks. Call before the commit, and before blocks are read from the database directly.

@@ -947,7 +947,7 @@ void store_close(struct store *store)
     close_environment(store);
     if (store->lock_file >= 0)
         (void)close(store->lock_file);
-    notes_free_cache(store->notes);
+    memory_free(store->notes);
     (void)pthread_rwlock_destroy(&store->env_lock);
     memory_free(store->folder);
     memory_free(store->data_file);
