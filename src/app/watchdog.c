@@ -2,10 +2,7 @@
 #include "watchdog.h"
 
 #include <assert.h>
-#include <errno.h>
-#include <signal.h>
 #include <string.h>
-#include <time.h>
 
 #include "ghatrace/base/log.h"
 #include "ghatrace/base/thread.h"
@@ -105,11 +102,9 @@ static duration_ns look(struct watchdog_thread *watch)
 static bool wait_for(struct watchdog_thread *watch, duration_ns wait)
 {
     timestamp_ns wake = timestamp_monotonic() + (wait > NS_PER_MS ? wait : NS_PER_MS);
-    struct timespec until = {.tv_sec = (time_t)(wake / NS_PER_SECOND),
-                             .tv_nsec = (long)(wake % NS_PER_SECOND)};
-    int code = 0;
-    while (!watch->is_stopping && code != ETIMEDOUT)
-        code = pthread_cond_timedwait(&watch->wake, &watch->mutex, &until);
+    bool is_early = true;
+    while (!watch->is_stopping && is_early)
+        is_early = thread_condition_wait(&watch->wake, &watch->mutex, wake);
     return !watch->is_stopping;
 }
 
@@ -131,12 +126,8 @@ static void *watch_threads(void *context)
 
 static void set_up_wake(struct watchdog_thread *watch)
 {
-    pthread_condattr_t steady;
     pthread_mutex_init(&watch->mutex, NULL);
-    pthread_condattr_init(&steady);
-    pthread_condattr_setclock(&steady, CLOCK_MONOTONIC);
-    pthread_cond_init(&watch->wake, &steady);
-    pthread_condattr_destroy(&steady);
+    thread_condition_init(&watch->wake);
 }
 
 static void release_wake(struct watchdog_thread *watch)

@@ -2,9 +2,7 @@
 // take, so after a call it stays up for one more interval.
 #include "guard.h"
 
-#include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <sys/queue.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -147,16 +145,14 @@ static void cut(struct guard *guard)
 static void wait_for_look(struct guard *guard)
 {
     timestamp_ns wake = timestamp_monotonic() + LOOK_INTERVAL;
-    struct timespec until = {.tv_sec = (time_t)(wake / NS_PER_SECOND),
-                             .tv_nsec = (long)(wake % NS_PER_SECOND)};
-    int code = 0;
+    bool is_early = true;
     guard->is_asleep = true;
     while (!guard->is_used && guard->group == NULL && !guard->is_stopping)
         pthread_cond_wait(&guard->wake, &guard->mutex);
     guard->is_asleep = false;
     guard->is_used = false;
-    while (!guard->is_stopping && code != ETIMEDOUT)
-        code = pthread_cond_timedwait(&guard->wake, &guard->mutex, &until);
+    while (!guard->is_stopping && is_early)
+        is_early = thread_condition_wait(&guard->wake, &guard->mutex, wake);
 }
 
 static void *run_guard(void *context)
@@ -176,16 +172,12 @@ static void *run_guard(void *context)
 
 enum error_code guard_create(struct guard **out, struct error *error)
 {
-    pthread_condattr_t attributes;
     struct guard *guard = memory_allocate_array(1, sizeof *guard);
     if (guard == NULL)
         return error_set(error, ERROR_MEMORY, "http client: out of memory");
     LIST_INIT(&guard->sockets);
     pthread_mutex_init(&guard->mutex, NULL);
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(&guard->wake, &attributes);
-    pthread_condattr_destroy(&attributes);
+    thread_condition_init(&guard->wake);
     guard->has_thread = thread_start(&guard->thread, run_guard, guard) == 0;
     if (!guard->has_thread) {
         guard_destroy(guard);

@@ -1,10 +1,9 @@
 // The engine: a queue of tasks, a thread that commits them in batches, counters.
 #include <assert.h>
-#include <errno.h>
-#include <time.h>
 
 #include "ghatrace/base/log.h"
 #include "ghatrace/base/memory.h"
+#include "ghatrace/base/thread.h"
 #include "ghatrace/stats/rebuild.h"
 #include "private.h"
 
@@ -484,12 +483,10 @@ static duration_ns next_sleep(const struct engine *engine, timestamp_ns now)
 static void wait_for_work(struct engine *engine)
 {
     timestamp_ns wake = timestamp_monotonic() + next_sleep(engine, read_wall_clock(engine));
-    struct timespec until = {.tv_sec = (time_t)(wake / NS_PER_SECOND),
-                             .tv_nsec = (long)(wake % NS_PER_SECOND)};
-    int code = 0;
-    while (STAILQ_EMPTY(&engine->queue) && !engine->is_stopping && code != ETIMEDOUT) {
+    bool is_early = true;
+    while (STAILQ_EMPTY(&engine->queue) && !engine->is_stopping && is_early) {
         heartbeat_beat(); // also when it was only woken
-        code = pthread_cond_timedwait(&engine->wake, &engine->mutex, &until);
+        is_early = thread_condition_wait(&engine->wake, &engine->mutex, wake);
     }
 }
 
@@ -610,11 +607,7 @@ enum error_code engine_create(struct store *store, const struct engine_options *
     buffer_init(&made->work.part, PART_BYTES_MAX);
     STAILQ_INIT(&made->queue);
     pthread_mutex_init(&made->mutex, NULL);
-    pthread_condattr_t steady;
-    pthread_condattr_init(&steady);
-    pthread_condattr_setclock(&steady, CLOCK_MONOTONIC);
-    pthread_cond_init(&made->wake, &steady);
-    pthread_condattr_destroy(&steady);
+    thread_condition_init(&made->wake);
     prepare_figures(made);
     *engine = made;
     return ERROR_NONE;
