@@ -141,16 +141,16 @@ static void cut(struct guard *guard)
             (void)shutdown(entry->fd, SHUT_RDWR);
 }
 
-// Sleeps for an interval, or until a call begins if there was none in the last one.
+// Sleeps until a call begins if there was none in the last interval, and then for an interval.
 static void wait_for_look(struct guard *guard)
 {
-    timestamp_ns wake = timestamp_monotonic() + LOOK_INTERVAL;
     bool is_early = true;
     guard->is_asleep = true;
     while (!guard->is_used && guard->group == NULL && !guard->is_stopping)
         pthread_cond_wait(&guard->wake, &guard->mutex);
     guard->is_asleep = false;
     guard->is_used = false;
+    timestamp_ns wake = timestamp_monotonic() + LOOK_INTERVAL;
     while (!guard->is_stopping && is_early)
         is_early = thread_condition_wait(&guard->wake, &guard->mutex, wake);
 }
