@@ -12,6 +12,7 @@ import expect
 import harness
 from harness import wait_until
 from payloads import Event, Repository, Run, disguised_check_run, ping
+from tls import certificate, tls_settings
 
 TOKEN = "correct-horse-battery-staple"
 SAMPLE = re.compile(r'^([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{(.*?)\})? (\S+)(?: # \{.*\} \S+ \S+)?$')
@@ -132,35 +133,29 @@ class Access(harness.BlackBoxTest):
         self.assertIn("a token has fewer than 16 characters", result.stderr)
         self.assertNotIn("short\n", result.stderr)
 
+    @staticmethod
+    def status_by_curl(daemon, path, *options):
+        """"000": no answer."""
+        done = subprocess.run(["curl", "-sk", "-o", "/dev/null", "-w", "%{http_code}", *options,
+                               f"https://127.0.0.1:{daemon.admin_address[1]}{path}"], capture_output=True, text=True, check=False)
+        return done.stdout
+
     def test_with_an_authority_only_clients_with_its_certificate_have_access(self):
-        folder = self.new_folder()
-        subprocess.run([harness.ROOT / "tests/support/make_certificates", folder], check=True, capture_output=True)
-        daemon = self.new_daemon(admin_listen="0.0.0.0:0", tls_cert=f"{folder}/server.pem", tls_key=f"{folder}/server.key",
-                                 admin_client_ca=f"{folder}/ca.pem")
-        url = f"https://127.0.0.1:{daemon.admin_address[1]}/api/status"
-        ask = ["curl", "-sk", "-o", "/dev/null", "-w", "%{http_code}", url]
-        self.assertEqual(subprocess.run(ask, capture_output=True, text=True, check=False).stdout, "000")
-        ask += ["--cert", f"{folder}/client.pem", "--key", f"{folder}/client.key"]
-        self.assertEqual(subprocess.run(ask, capture_output=True, text=True, check=False).stdout, "200")
+        daemon = self.new_daemon(**tls_settings(admin_listen="0.0.0.0:0", admin_client_ca=certificate("ca.pem")))
+        self.assertEqual(self.status_by_curl(daemon, "/api/status"), "000")
+        shown = "--cert", certificate("client.pem"), "--key", certificate("client.key")
+        self.assertEqual(self.status_by_curl(daemon, "/api/status", *shown), "200")
 
     def test_a_certificate_of_another_authority_gives_no_access(self):
-        folder = self.new_folder()
-        subprocess.run([harness.ROOT / "tests/support/make_certificates", folder], check=True, capture_output=True)
-        daemon = self.new_daemon(admin_listen="0.0.0.0:0", tls_cert=f"{folder}/server.pem", tls_key=f"{folder}/server.key",
-                                 admin_client_ca=f"{folder}/other-ca.pem")
-        url = f"https://127.0.0.1:{daemon.admin_address[1]}/api/status"
+        daemon = self.new_daemon(**tls_settings(admin_listen="0.0.0.0:0", admin_client_ca=certificate("other-ca.pem")))
         for name, expected in (("client", "000"), ("stranger", "200")):  # stranger is of other-ca
-            ask = ["curl", "-sk", "-o", "/dev/null", "-w", "%{http_code}", "--cert", f"{folder}/{name}.pem", "--key", f"{folder}/{name}.key", url]
-            self.assertEqual(subprocess.run(ask, capture_output=True, text=True, check=False).stdout, expected)
+            shown = "--cert", certificate(f"{name}.pem"), "--key", certificate(f"{name}.key")
+            self.assertEqual(self.status_by_curl(daemon, "/api/status", *shown), expected)
 
     def test_by_https_the_rules_are_the_same(self):
-        folder = self.new_folder()
-        subprocess.run([harness.ROOT / "tests/support/make_certificates", folder], check=True, capture_output=True)
-        daemon = self.new_daemon(tls_cert=f"{folder}/server.pem", tls_key=f"{folder}/server.key", admin_tls="on")
-        ask = ["curl", "-sk", "-o", "/dev/null", "-w", "%{http_code}", f"https://127.0.0.1:{daemon.admin_address[1]}/metrics"]
-        self.assertEqual(subprocess.run(ask, capture_output=True, text=True, check=False).stdout, "200")
-        ask += ["-H", "Host: evil.example"]
-        self.assertEqual(subprocess.run(ask, capture_output=True, text=True, check=False).stdout, "403")
+        daemon = self.new_daemon(**tls_settings(admin_tls="on"))
+        self.assertEqual(self.status_by_curl(daemon, "/metrics"), "200")
+        self.assertEqual(self.status_by_curl(daemon, "/metrics", "-H", "Host: evil.example"), "403")
         with self.assertRaises((OSError, http.client.HTTPException)):
             get(daemon, "/metrics")
 

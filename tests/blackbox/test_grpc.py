@@ -1,10 +1,6 @@
 """OTLP/gRPC against collectors good and bad."""
 import pathlib
-import shutil
 import socket
-import ssl
-import subprocess
-import tempfile
 import threading
 import time
 
@@ -18,44 +14,7 @@ from payloads import Run
 from test_admin import get_json
 from test_export import expected_ids, short_run
 from test_order import deliver_all
-
-CERTIFICATES = None
-
-
-def setUpModule():
-    global CERTIFICATES
-    CERTIFICATES = pathlib.Path(tempfile.mkdtemp(prefix="ghatrace-test-"))
-    subprocess.run([harness.ROOT / "tests/support/make_certificates", CERTIFICATES], check=True)
-
-
-def tearDownModule():
-    shutil.rmtree(CERTIFICATES, True)
-
-
-def server_context(client_ca=None):
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(CERTIFICATES / "server.pem", CERTIFICATES / "server.key")
-    if client_ca:
-        context.verify_mode = ssl.CERT_REQUIRED
-        context.load_verify_locations(CERTIFICATES / client_ca)
-    return context
-
-
-class TlsCollector(http_collector.Collector):
-    """OTLP/HTTP by HTTP/1.1."""
-
-    def __init__(self, context):
-        self.context = context
-        super().__init__()
-
-    def start(self):
-        super().start()
-        self._server.socket = self.context.wrap_socket(self._server.socket, server_side=True,
-                                                       do_handshake_on_connect=False)
-
-    @property
-    def endpoint(self):
-        return f"https://localhost:{self.port}"
+from tls import TlsCollector, certificate, server_context
 
 
 class TunnelProxy:
@@ -113,7 +72,7 @@ class GrpcTest(harness.BlackBoxTest):
         collector = self.new_grpc_collector(context)
         settings.setdefault("otlp_protocol", "grpc")
         if context is not None:
-            settings.setdefault("otlp_certificate", str(CERTIFICATES / "ca.pem"))
+            settings.setdefault("otlp_certificate", certificate("ca.pem"))
         return self.new_daemon(collector, **settings), collector
 
     def export_of(self, daemon):
@@ -158,8 +117,8 @@ class Calls(GrpcTest):
     def test_a_client_certificate_is_shown(self):
         run = short_run()
         daemon, collector = self.new_grpc_pair(
-            server_context("ca.pem"), otlp_client_certificate=str(CERTIFICATES / "client.pem"),
-            otlp_client_key=str(CERTIFICATES / "client.key"))
+            server_context(client_ca="ca.pem"), otlp_client_certificate=certificate("client.pem"),
+            otlp_client_key=certificate("client.key"))
         daemon.accept(*run.timeline())
         self.check_trace(collector, run_spans(run))
 
@@ -418,10 +377,10 @@ class NotGrpc(GrpcTest):
                 self.assertRegex(export["message"], f"^not gRPC.*: {name} where HTTP/2 was expected")
 
     def test_http_1_behind_tls_is_reported_in_a_sentence(self):
-        collector = TlsCollector(server_context())
+        collector = TlsCollector()
         self.addCleanup(collector.stop)
         collector.script = lambda request: http_collector.Answer(404, {"Content-Type": "text/plain"}, b"no page\nhere")
-        daemon = self.new_daemon(collector, otlp_protocol="grpc", otlp_certificate=str(CERTIFICATES / "ca.pem"))
+        daemon = self.new_daemon(collector, otlp_protocol="grpc", otlp_certificate=certificate("ca.pem"))
         daemon.accept(*short_run().timeline())
         export = self.trouble_of(daemon)
         self.assertEqual(export["category"], "wrong_path")

@@ -6,24 +6,16 @@ import threading
 import time
 
 import harness
-import test_grpc
 from expect import ids_of, run_spans
 from grpc_collector import GrpcCollector, Handler, h2
 from test_admin import get_json
 from test_export import expected_ids, short_run
 from test_faults import cpu_seconds
+from tls import certificate, server_context
 
 # An ExportTraceServiceResponse that is empty, or has an empty partial_success: both are success.
 BODIES = b"", b"\x0a\x00"
 WHOLE, GO_AWAY, CLOSE = "END_STREAM, then GOAWAY", "GOAWAY", "the end of the connection"
-
-
-def setUpModule():
-    test_grpc.setUpModule()
-
-
-def tearDownModule():
-    test_grpc.tearDownModule()
 
 
 class Http2Collector(GrpcCollector):
@@ -33,7 +25,7 @@ class Http2Collector(GrpcCollector):
     def __init__(self):
         self.body, self.ending, self.announces, self.announced = b"", None, False, threading.Event()
         self.refuses_second = False
-        super().__init__(test_grpc.server_context())
+        super().__init__(server_context())
 
 
 class Http2Handler(Handler):
@@ -82,7 +74,7 @@ class Ends(harness.BlackBoxTest):
     def new_http2_pair(self):
         collector = Http2Collector()
         self.addCleanup(collector.stop)
-        return self.new_daemon(collector, otlp_certificate=str(test_grpc.CERTIFICATES / "ca.pem")), collector
+        return self.new_daemon(collector, otlp_certificate=certificate("ca.pem")), collector
 
     def check_no_retry(self, daemon, collector):
         self.assertEqual(set(collector.ids().values()), {1})
@@ -162,4 +154,4 @@ class Windows(harness.BlackBoxTest):
         self.check_blocked(GrpcCollector(), otlp_protocol="grpc")
 
     def test_a_request_waits_idly_for_the_window_of_its_receiver_and_then_goes_on(self):
-        self.check_blocked(Http2Collector(), otlp_certificate=str(test_grpc.CERTIFICATES / "ca.pem"))
+        self.check_blocked(Http2Collector(), otlp_certificate=certificate("ca.pem"))

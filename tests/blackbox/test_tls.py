@@ -7,38 +7,21 @@ import socket
 import socketserver
 import ssl
 import subprocess
-import tempfile
 import threading
 import time
 import unittest
 
 import harness
 import payloads
-from collector import Collector
 from test_hostile import count_answers, own_memory, pipeline_unread
 from harness import PATIENCE, BlackBoxTest, Response, delivery_headers, run_command, wait_until
-
-CERTIFICATES = None  # the folder, for all tests of this module
-
-
-def setUpModule():
-    global CERTIFICATES
-    CERTIFICATES = pathlib.Path(tempfile.mkdtemp(prefix="ghatrace-test-"))
-    subprocess.run([harness.ROOT / "tests/support/make_certificates", CERTIFICATES], check=True)
-
-
-def tearDownModule():
-    shutil.rmtree(CERTIFICATES, True)
+from tls import TlsCollector, certificate, tls_settings
 
 
 def run_events():
     run = payloads.Run()
     run.job()
     return run.timeline()
-
-
-def certificate(name):
-    return str(CERTIFICATES / name)
 
 
 def client_context(ca="ca.pem", client=None):
@@ -54,31 +37,6 @@ class TlsClient(harness.Client):
         self.connection = http.client.HTTPSConnection("localhost", self.port, timeout=timeout, context=context)
         # The name is checked, the address is where the daemon listens.
         self.connection._create_connection = lambda _, *rest: socket.create_connection(address, *rest)
-
-
-class TlsCollector(Collector):
-    """The same collector behind TLS."""
-
-    def __init__(self, name="server", client_ca=None):
-        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self.context.load_cert_chain(certificate(name + ".pem"), certificate(name + ".key"))
-        if client_ca:
-            self.context.verify_mode = ssl.CERT_REQUIRED
-            self.context.load_verify_locations(certificate(client_ca))
-        super().__init__()
-
-    def start(self):
-        super().start()
-        self._server.socket = self.context.wrap_socket(self._server.socket, server_side=True,
-                                                       do_handshake_on_connect=False)
-
-    @property
-    def endpoint(self):
-        return f"https://localhost:{self.port}"
-
-
-def tls_settings(name="server", **more):
-    return {"tls_cert": certificate(name + ".pem"), "tls_key": certificate(name + ".key"), **more}
 
 
 def handshake(address, *arguments):

@@ -28,7 +28,7 @@ sys.path.insert(0, str(ROOT / "tests/blackbox"))
 import collector as http_collector  # noqa: E402
 import grpc_collector  # noqa: E402
 import harness  # noqa: E402
-import test_grpc  # noqa: E402
+import tls  # noqa: E402
 from expect import ids_of, run_spans  # noqa: E402
 from payloads import Run  # noqa: E402
 
@@ -60,14 +60,14 @@ class Scene:
         self.protocol = protocol
         is_grpc = protocol == "grpc"
         self.collector = {"http": http_collector.Collector, "grpc": grpc_collector.GrpcCollector,
-                          "https": lambda: test_grpc.TlsCollector(test_grpc.server_context())}[protocol]()
+                          "https": tls.TlsCollector}[protocol]()
         self.answer = grpc_answer if is_grpc else http_answer
         self.behaviour = "accept"
         self.collector.script = lambda request: self.answer(self.behaviour)
         settings = {"otlp_protocol": "grpc" if is_grpc else "http/protobuf", "history": "0s", "linger": "1s",
                     "root_grace": "0s", "otlp_timeout": "2s", "otlp_endpoint": self.collector.endpoint}
         if protocol == "https":
-            settings["otlp_certificate"] = str(test_grpc.CERTIFICATES / "ca.pem")
+            settings["otlp_certificate"] = tls.certificate("ca.pem")
         self.daemon = harness.Daemon(folder, **settings).start()
         self.wanted = set()
         self.runs = 0
@@ -153,9 +153,7 @@ class Scene:
 
 
 def main():
-    test_grpc.setUpModule()
     with contextlib.ExitStack() as stack, concurrent.futures.ThreadPoolExecutor() as pool:
-        stack.callback(test_grpc.tearDownModule)
         folders = {protocol: stack.enter_context(tempfile.TemporaryDirectory(prefix=f"ghatrace-outages-{protocol}-"))
                    for protocol in ("http", "https", "grpc")}
         results = [pool.submit(Scene(protocol, folder).run) for protocol, folder in folders.items()]
