@@ -28,7 +28,8 @@ static void count_done(struct engine_task *task)
     atomic_fetch_add(&deliveries->done, 1);
 }
 
-static void submit(struct engine_bench *bench, struct deliveries *deliveries, int i)
+// A queued job's delivery, as a task.
+static void prepare(struct deliveries *deliveries, int i)
 {
     struct scenario_delivery *job = &deliveries->job[i];
     *job = scenario_job(i + 1, GITHUB_JOB_QUEUED, 1, 0, 0, 0);
@@ -39,7 +40,19 @@ static void submit(struct engine_bench *bench, struct deliveries *deliveries, in
                                                .event = &job->event,
                                                .received_at = timestamp_now()};
     memcpy(deliveries->task[i].delivery_digest, job->digest, DELIVERY_DIGEST_SIZE);
+}
+
+static void submit(struct engine_bench *bench, struct deliveries *deliveries, int i)
+{
+    prepare(deliveries, i);
     engine_submit(bench->engine, &deliveries->task[i]);
+}
+
+static void run_batch(struct engine_bench *bench, struct deliveries *deliveries)
+{
+    for (int i = 0; i < TASKS; i++)
+        prepare(deliveries, i);
+    engine_run_batch(bench->engine, deliveries->task, TASKS, timestamp_now());
 }
 
 static void wait_for(struct engine_bench *bench, enum error_code wanted, const char *words)
@@ -146,16 +159,7 @@ static void the_thread_beats_for_each_task(void **state)
     (void)state;
     engine_bench_open(&bench);
     uint64_t before = engine_heartbeat(bench.engine).beats;
-    for (int i = 0; i < TASKS; i++) {
-        deliveries.job[i] = scenario_job(i + 1, GITHUB_JOB_QUEUED, 1, 0, 0, 0);
-        memcpy(deliveries.job[i].digest, &(int){i + 1}, sizeof i);
-        deliveries.task[i] = (struct engine_task){.type = ENGINE_APPLY_EVENT,
-                                                  .on_done = count_done,
-                                                  .context = &deliveries,
-                                                  .event = &deliveries.job[i].event,
-                                                  .received_at = timestamp_now()};
-    }
-    engine_run_batch(bench.engine, deliveries.task, TASKS, timestamp_now());
+    run_batch(&bench, &deliveries);
     assert_true(engine_heartbeat(bench.engine).beats >= before + TASKS);
     engine_bench_close(&bench);
 }
@@ -167,16 +171,7 @@ static void upkeep_beats_for_each_job(void **state)
     static struct deliveries deliveries;
     (void)state;
     engine_bench_open(&bench);
-    for (int i = 0; i < TASKS; i++) {
-        deliveries.job[i] = scenario_job(i + 1, GITHUB_JOB_QUEUED, 1, 0, 0, 0);
-        memcpy(deliveries.job[i].digest, &(int){i + 1}, sizeof i);
-        deliveries.task[i] = (struct engine_task){.type = ENGINE_APPLY_EVENT,
-                                                  .on_done = count_done,
-                                                  .context = &deliveries,
-                                                  .event = &deliveries.job[i].event,
-                                                  .received_at = timestamp_now()};
-    }
-    engine_run_batch(bench.engine, deliveries.task, TASKS, timestamp_now());
+    run_batch(&bench, &deliveries);
     uint64_t before = engine_heartbeat(bench.engine).beats;
     engine_run_batch(bench.engine, NULL, 0, timestamp_now());
     uint64_t idle = engine_heartbeat(bench.engine).beats - before;

@@ -162,25 +162,32 @@ static void give_up(enum error_code code, const struct error *error)
     _exit(1);
 }
 
+static struct store_transaction *open_or_give_up(struct fixture *fixture, bool is_write)
+{
+    struct error error = {0};
+    struct store *store;
+    struct store_transaction *transaction = NULL;
+    enum error_code code =
+        store_open(fixture->folder.path, STORE_DAEMON, MAP_BYTES, &store, &error);
+    if (code == ERROR_NONE)
+        code = store_begin(store, is_write, &transaction, &error);
+    if (code != ERROR_NONE)
+        give_up(code, &error);
+    return transaction;
+}
+
 // Roughly what a daemon does with its store, but nothing is committed: the file stays as the test damaged it.
 static void use_store(struct fixture *fixture)
 {
     static const char bytes[20000];
     struct error error = {0};
-    struct store *store;
-    struct store_transaction *transaction = NULL;
+    struct store_transaction *transaction = open_or_give_up(fixture, true);
     struct store_record record;
     struct store_key key = {0};
     struct slice found;
     uint64_t sequence = 0;
     uint32_t size;
     unsigned sum = 0;
-    enum error_code code =
-        store_open(fixture->folder.path, STORE_DAEMON, MAP_BYTES, &store, &error);
-    if (code == ERROR_NONE)
-        code = store_begin(store, true, &transaction, &error);
-    if (code != ERROR_NONE)
-        give_up(code, &error);
     for (; store_seek_span(transaction, &key, &found, &error) == ERROR_NONE;
          store_key_increment(&key))
         sum += found.len > 0 ? (unsigned char)found.data[found.len - 1] : 0;
@@ -193,7 +200,7 @@ static void use_store(struct fixture *fixture)
         struct slice body = {bytes, i % 10 == 0 ? sizeof bytes : 500};
         key = key_of(i * 7 % 1100);
         record = (struct store_record){.finished_at = NOW, .key = key, .body = body};
-        code = store_put_span(transaction, &key, body, &error);
+        enum error_code code = store_put_span(transaction, &key, body, &error);
         if (code == ERROR_NONE)
             code = store_add_record(transaction, &record, true, &error);
         if (code == ERROR_NONE && i % 3 == 0)
@@ -208,16 +215,10 @@ static void use_store(struct fixture *fixture)
 static void write_into_the_map(struct fixture *fixture)
 {
     struct error error = {0};
-    struct store *store;
-    struct store_transaction *transaction = NULL;
+    struct store_transaction *transaction = open_or_give_up(fixture, false);
     struct store_key key = {0};
     struct slice found;
-    enum error_code code =
-        store_open(fixture->folder.path, STORE_DAEMON, MAP_BYTES, &store, &error);
-    if (code == ERROR_NONE)
-        code = store_begin(store, false, &transaction, &error);
-    if (code == ERROR_NONE)
-        code = store_seek_span(transaction, &key, &found, &error);
+    enum error_code code = store_seek_span(transaction, &key, &found, &error);
     if (code != ERROR_NONE)
         give_up(code, &error);
     *(volatile char *)(uintptr_t)found.data = 'x';
@@ -226,30 +227,13 @@ static void write_into_the_map(struct fixture *fixture)
 
 static void begin_and_abort(struct fixture *fixture)
 {
-    struct error error = {0};
-    struct store *store;
-    struct store_transaction *transaction = NULL;
-    enum error_code code =
-        store_open(fixture->folder.path, STORE_DAEMON, MAP_BYTES, &store, &error);
-    if (code == ERROR_NONE)
-        code = store_begin(store, true, &transaction, &error);
-    if (code != ERROR_NONE)
-        give_up(code, &error);
+    (void)open_or_give_up(fixture, true);
     abort(); // as the allocator does when LMDB has written beyond a block
 }
 
 static void end_and_abort(struct fixture *fixture)
 {
-    struct error error = {0};
-    struct store *store;
-    struct store_transaction *transaction = NULL;
-    enum error_code code =
-        store_open(fixture->folder.path, STORE_DAEMON, MAP_BYTES, &store, &error);
-    if (code == ERROR_NONE)
-        code = store_begin(store, false, &transaction, &error);
-    if (code != ERROR_NONE)
-        give_up(code, &error);
-    store_abort(transaction);
+    store_abort(open_or_give_up(fixture, false));
     abort();
 }
 
