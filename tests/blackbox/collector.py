@@ -60,6 +60,17 @@ def refuse_marker(marker):
     return lambda request: refused() if marker in request.body else Answer()
 
 
+def wait_for_ids(collector, wanted, timeout):
+    """Until the collector has accepted these spans."""
+    wanted = set(wanted)
+    try:
+        collector.wait(lambda c: wanted <= c.ids().keys(), timeout)
+    except AssertionError as fault:
+        missing = wanted - collector.ids().keys()
+        raise AssertionError(f"{fault}; {len(missing)} of {len(wanted)} spans never came, such as "
+                             f"{sorted(missing)[:4]}") from None
+
+
 class Collector:
     """Listens at `endpoint` from the start; stop() closes the port, start() opens the same again."""
 
@@ -137,13 +148,7 @@ class Collector:
         return self._ids
 
     def wait_for_ids(self, wanted, timeout=90):
-        wanted = set(wanted)
-        try:
-            self.wait(lambda c: wanted <= c.ids().keys(), timeout)
-        except AssertionError as fault:
-            missing = wanted - self.ids().keys()
-            raise AssertionError(f"{fault}; {len(missing)} of {len(wanted)} spans never came, such as "
-                                 f"{sorted(missing)[:4]}") from None
+        wait_for_ids(self, wanted, timeout)
 
     def groups(self):
         """All accepted requests in otlp_compare's normal form, decoded strictly."""
